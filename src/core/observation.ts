@@ -1,0 +1,131 @@
+import type { Missing, Reading } from './reading.ts';
+import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from './units.ts';
+
+/** What one cycle saw of the containers and of the host, before anything is made of it. */
+
+/** The live section of `/etc/pve/lxc/VMID.conf`, as far as this program is concerned. */
+export interface GuestConfig {
+  readonly vmid: Vmid;
+  /** `hostname:`, or `CT<vmid>` where there is none. Untrusted text. */
+  readonly name: string;
+  /** `cores:`; undefined means that there is no such line: all CPUs of the host. */
+  readonly cores: number | undefined;
+  /** `cpulimit:`; undefined where it is absent or 0, both mean no limit. */
+  readonly cpuLimit: Cores | undefined;
+  /** `memory:`, 512 where there is no such line. */
+  readonly memoryMib: Mib;
+  /** `swap:`, 512 where there is no such line. */
+  readonly swapMib: Mib;
+  readonly tags: readonly string[];
+  /** `lock:`, e.g. `backup`: another operation is at work on the container. */
+  readonly lock: string | undefined;
+  readonly template: boolean;
+  /** Keys of `[pve:pending]`: changes that wait for the next start. */
+  readonly pendingKeys: readonly string[];
+  /** SHA-1 of the file as read, in hex: what `pct set --digest` compares with. */
+  readonly digest: string;
+}
+
+/** A pressure line (PSI): how long tasks stood still, since the cgroup was made. */
+export interface Pressure {
+  readonly someAvg10: Ratio;
+  readonly someTotalUs: Microseconds;
+  readonly fullAvg10: Ratio;
+  readonly fullTotalUs: Microseconds;
+}
+
+/** The raw counters of one running container at one instant. cgroup v2, the outer cgroup. */
+export interface CgroupSample {
+  /** When it was read, on the monotonic clock. */
+  readonly atMs: Milliseconds;
+  /** Inode of the cgroup directory. A restarted container has another one. */
+  readonly identity: number;
+  readonly cpu: Reading<CpuCounters>;
+  readonly memory: Reading<MemoryCounters>;
+  readonly cpuPressure: Reading<Pressure>;
+  readonly memoryPressure: Reading<Pressure>;
+}
+
+export interface CpuCounters {
+  readonly usageUs: Microseconds;
+  readonly throttledUs: Microseconds;
+  /** CPUs in the cpuset: what `cores:` has come to; undefined right after a start (still empty). */
+  readonly cpusetCpus: number | undefined;
+}
+
+export interface MemoryCounters {
+  readonly currentBytes: Bytes;
+  /** The live `memory.max`; undefined stands for `max`, no limit. */
+  readonly limitBytes: Bytes | undefined;
+  readonly swapBytes: Bytes;
+  readonly anonBytes: Bytes;
+  readonly shmemBytes: Bytes;
+  readonly activeFileBytes: Bytes;
+  readonly inactiveFileBytes: Bytes;
+  readonly unevictableBytes: Bytes;
+  readonly slabUnreclaimableBytes: Bytes;
+  /** Pages that were evicted and needed again: the working set does not fit. */
+  readonly refaults: number;
+  /** Times that usage met the limit, and kills by the OOM killer; since the cgroup was made. */
+  readonly limitHits: number;
+  readonly oomKills: number;
+}
+
+/** CPU used between two samples. */
+export interface CpuUsage {
+  readonly used: Cores;
+  /** What the container may use at most: its cores, and its cpulimit where that is less. */
+  readonly allowed: Cores;
+  readonly overMs: Milliseconds;
+  /** Share of the elapsed time in which the cgroup was throttled. */
+  readonly throttled: Ratio;
+}
+
+export interface MemoryUsage {
+  /** `memory.current` less the reclaimable file cache. Source: cgroup v2 documentation. */
+  readonly workingSetMib: Mib;
+  readonly currentMib: Mib;
+  readonly swapMib: Mib;
+  /** The live limit; undefined where there is none. */
+  readonly limitMib: Mib | undefined;
+  /** Since the sample before; 0 in a container's first one. */
+  readonly newOomKills: number;
+  readonly newLimitHits: number;
+}
+
+/** One container as one cycle saw it. */
+export interface ContainerObservation {
+  readonly vmid: Vmid;
+  readonly config: Reading<GuestConfig>;
+  readonly state: ContainerState;
+}
+
+export type ContainerState =
+  | { readonly kind: 'running'; readonly usage: ContainerUsage }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'unknown'; readonly reason: Missing };
+
+export interface ContainerUsage {
+  readonly cpu: Reading<CpuUsage>;
+  readonly memory: Reading<MemoryUsage>;
+  /** CPUs in the live cpuset; undefined where it is empty or could not be read. */
+  readonly cpusetCpus: number | undefined;
+  readonly cpuPressure: Reading<Pressure>;
+  readonly memoryPressure: Reading<Pressure>;
+}
+
+export interface HostObservation {
+  /** CPUs online. */
+  readonly cpus: Reading<number>;
+  readonly memory: Reading<HostMemory>;
+  /** Load average over one minute. */
+  readonly load1: Reading<number>;
+  readonly cpuPressure: Reading<Pressure>;
+  readonly memoryPressure: Reading<Pressure>;
+}
+
+export interface HostMemory {
+  readonly totalMib: Mib;
+  /** `MemAvailable`: what can be had without swapping. */
+  readonly availableMib: Mib;
+}

@@ -1,0 +1,102 @@
+import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
+import type { Reading } from './core/reading.ts';
+import type { Mib, Milliseconds, Vmid } from './core/units.ts';
+
+/**
+ * What the loop needs of the outside world. The shell in `host/` and `report/` implements these;
+ * they are the only place where a test may stand in for the world.
+ */
+
+export interface Clock {
+  /** For people: milliseconds since 1970, may jump. */
+  wallMs(): Milliseconds;
+  /** For rates and timers: never goes back. */
+  monotonicMs(): Milliseconds;
+}
+
+/** The configurations of the node's own containers. Reads files, starts nothing. */
+export interface Guests {
+  /**
+   * Every container of this node, its configuration read anew only where it has changed.
+   * Missing as a whole when `/etc/pve` cannot be read.
+   */
+  list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>>;
+  /** One configuration read from the file now, with its whole text. */
+  read(vmid: Vmid): Reading<GuestFile>;
+}
+
+export interface GuestFile {
+  readonly config: GuestConfig;
+  /** The file byte for byte, as the digest was made of it. */
+  readonly content: Uint8Array;
+}
+
+/** The live cgroups of running containers. Reads files, starts nothing. */
+export interface Cgroups {
+  /** Missing with `absent` when the container is not running. */
+  sample(vmid: Vmid): Reading<CgroupSample>;
+}
+
+export interface HostView {
+  observe(): HostObservation;
+}
+
+/** What `pct set` is asked to bring about. Only what is named is changed. */
+export interface SetRequest {
+  readonly vmid: Vmid;
+  /** null takes the `cores:` line out again: all CPUs of the host. */
+  readonly cores?: number | null;
+  readonly memoryMib?: Mib;
+  /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
+  readonly digest: string;
+}
+
+export type CommandOutcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'failed'; readonly exitCode: number; readonly message: string }
+  | { readonly kind: 'timed-out'; readonly afterMs: Milliseconds; readonly message: string }
+  | { readonly kind: 'killed'; readonly signal: string; readonly message: string }
+  /** It could not even be started, e.g. no `pct` in PATH. */
+  | { readonly kind: 'not-started'; readonly message: string };
+
+/** The node's own tools. The only port behind which a process is started. */
+export interface Proxmox {
+  set(request: SetRequest, stop: AbortSignal): Promise<CommandOutcome>;
+}
+
+/** What a backup was made for; it stands beside the copy of the configuration. */
+export interface BackupPurpose {
+  readonly cores?: { readonly from: number | null; readonly to: number | null };
+  readonly memoryMib?: { readonly from: number; readonly to: number };
+  readonly reason: string;
+}
+
+export type BackupOutcome =
+  | { readonly ok: true; readonly path: string }
+  | { readonly ok: false; readonly message: string };
+
+export interface Backups {
+  /** Writes, syncs and reads back; only then does a change follow. */
+  write(file: GuestFile, purpose: BackupPurpose): BackupOutcome;
+}
+
+/** One line of the JSON log. The five strings come first, as existing scripts expect. */
+export interface JournalEvent {
+  readonly vmid: Vmid;
+  readonly action: string;
+  readonly change: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface Journal {
+  /** Returns false when the line could not be written. */
+  record(event: JournalEvent): boolean;
+}
+
+/** Lines for people. Implementations neutralise control characters and mask secrets. */
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
