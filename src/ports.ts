@@ -100,3 +100,15 @@ export interface Log {
   warn(message: string): void;
   error(message: string): void;
 }
+
+/** Everything outside, as the loop is handed it. */
+export interface World {
+  readonly clock: Clock;
+  readonly guests: Guests;
+  readonly cgroups: Cgroups;
+  readonly host: HostView;
+  readonly proxmox: Proxmox;
+  readonly backups: Backups;
+  readonly journal: Journal;
+  readonly log: Log;
+}

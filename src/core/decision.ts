@@ -1,0 +1,89 @@
+import type { Band } from './policy.ts';
+import type { Missing } from './reading.ts';
+import type { Ratio, Vmid } from './units.ts';
+
+/** A decision carries its reason as data; `explain.ts` turns it into words. */
+
+export type Resource = 'cores' | 'memory';
+
+/** Why a resource is to change. */
+export type Rule =
+  | 'above-upper'
+  | 'below-lower'
+  | 'below-minimum'
+  | 'above-maximum'
+  /** The OOM killer struck: the usage that is seen now is not what was needed. */
+  | 'oom-kill';
+
+/** What made a step smaller than the rule asked for. */
+export type Limit = 'maximum' | 'minimum' | 'need' | 'opposite' | 'host';
+
+/** The numbers behind a decision: cores for `cores`, MiB for `memory`. */
+export interface Measured {
+  readonly before: number;
+  readonly used: number;
+  /** Used, as a share of what the container may use. */
+  readonly share: Ratio;
+  readonly band: Band;
+  readonly min: number;
+  readonly max: number;
+  /** In use plus headroom: no limit goes below it. */
+  readonly need: number;
+}
+
+interface About {
+  readonly vmid: Vmid;
+  readonly name: string;
+  readonly resource: Resource;
+}
+
+export interface Change extends About {
+  readonly verdict: 'grow' | 'shrink';
+  readonly after: number;
+  readonly rule: Rule;
+  readonly limits: readonly Limit[];
+  readonly measured: Measured;
+}
+
+export interface Hold extends About {
+  readonly verdict: 'hold';
+  readonly because: HoldReason;
+  readonly measured?: Measured;
+}
+
+export type Decision = Change | Hold;
+
+export type HoldReason =
+  | { readonly kind: 'in-band' }
+  | { readonly kind: 'missing'; readonly reading: Missing }
+  /** Above the upper threshold with nothing left to give: it is starving. */
+  | { readonly kind: 'at-maximum' }
+  | { readonly kind: 'at-minimum' }
+  | { readonly kind: 'too-little-to-take'; readonly left: number; readonly least: number }
+  /** Every step would land where the next reading asks for the opposite one. */
+  | { readonly kind: 'opposite' }
+  | { readonly kind: 'limit-hit'; readonly hits: number }
+  | { readonly kind: 'oom-lately' }
+  /** More cores cannot help: the cpulimit binds before them. */
+  | { readonly kind: 'cpulimit'; readonly cpuLimit: number }
+  /** The configuration says one thing and the kernel another; a change is under way or stuck. */
+  | { readonly kind: 'not-in-force'; readonly configured: number; readonly live: number | null }
+  | { readonly kind: 'host-memory'; readonly wanted: number; readonly budget: number }
+  | { readonly kind: 'host-cores'; readonly ceiling: number }
+  | { readonly kind: 'next-cycle' };
+
+/** A container that is left alone as a whole. */
+export interface Skip {
+  readonly vmid: Vmid;
+  readonly name: string;
+  readonly because: SkipReason;
+}
+
+export type SkipReason =
+  | { readonly kind: 'ignored'; readonly because: string }
+  | { readonly kind: 'template' }
+  | { readonly kind: 'locked'; readonly lock: string }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'pending-changes'; readonly keys: readonly string[] }
+  | { readonly kind: 'unreadable'; readonly reading: Missing }
+  | { readonly kind: 'failed-lately'; readonly failures: number; readonly retryInMs: number };

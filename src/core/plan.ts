@@ -1,0 +1,108 @@
+import type { Budget } from './admission.ts';
+import type { Change, Decision, Hold, HoldReason } from './decision.ts';
+import { roundDown } from './guards.ts';
+import type { Vmid } from './units.ts';
+
+/** All that changes in one container: one `pct set`. */
+export interface PlannedChange {
+  readonly vmid: Vmid;
+  readonly name: string;
+  readonly cores?: Change;
+  readonly memory?: Change;
+}
+
+export interface Plan {
+  /** In the order in which they are carried out. */
+  readonly changes: readonly PlannedChange[];
+  /** What the policies left alone, and what the host could not give. */
+  readonly held: readonly Hold[];
+}
+
+/** Bounds a cycle: at half a second a `pct set`, this is under a minute. */
+const MAX_CHANGES_PER_CYCLE = 100;
+/** Less than this is not worth a change. */
+const LEAST_GRANT_MIB = 16;
+
+/**
+ * Orders the decisions and grants growth from the budget: shrinking first, since it makes room;
+ * then OOM victims; then who uses the largest share of what it has. A part is given where the
+ * whole cannot be. The same input gives the same plan.
+ */
+export function plan(decisions: readonly Decision[], budget: Budget): Plan {
+  const held: Hold[] = [];
+  const wanted = new Map<Vmid, PlannedChange>();
+  for (const decision of decisions) {
+    if (decision.verdict === 'hold') {
+      held.push(decision);
+      continue;
+    }
+    const { vmid, name } = decision;
+    wanted.set(vmid, { ...(wanted.get(vmid) ?? { vmid, name }), [decision.resource]: decision });
+  }
+  const changes: PlannedChange[] = [];
+  let leftMib = budget.memoryMib.ok ? budget.memoryMib.value : 0;
+  for (const change of [...wanted.values()].sort(byUrgency)) {
+    const cores = admitCores(change.cores, budget);
+    const memory = admitMemory(change.memory, budget, leftMib);
+    const admitted: { cores?: Change; memory?: Change } = {};
+    if (cores?.verdict === 'hold') held.push(cores);
+    else if (cores !== undefined) admitted.cores = cores;
+    if (memory?.verdict === 'hold') held.push(memory);
+    else if (memory !== undefined) admitted.memory = memory;
+    if (admitted.cores === undefined && admitted.memory === undefined) continue;
+    if (changes.length >= MAX_CHANGES_PER_CYCLE) {
+      for (const late of [admitted.cores, admitted.memory]) {
+        if (late !== undefined) held.push(refused(late, { kind: 'next-cycle' }));
+      }
+      continue;
+    }
+    if (admitted.memory?.verdict === 'grow') {
+      leftMib -= admitted.memory.after - admitted.memory.measured.before;
+    }
+    changes.push({ vmid: change.vmid, name: change.name, ...admitted });
+  }
+  return { changes, held };
+}
+
+function byUrgency(a: PlannedChange, b: PlannedChange): number {
+  return urgency(b) - urgency(a) || a.vmid - b.vmid;
+}
+
+function urgency({ cores, memory }: PlannedChange): number {
+  const growing = [cores, memory].filter((change) => change?.verdict === 'grow');
+  if (growing.length === 0) return Number.POSITIVE_INFINITY;
+  if (memory?.rule === 'oom-kill') return Number.MAX_VALUE;
+  return Math.max(...growing.map((change) => change?.measured.share ?? 0));
+}
+
+function admitCores(change: Change | undefined, budget: Budget): Change | Hold | undefined {
+  if (change?.verdict !== 'grow') return change;
+  if (!budget.coresCeiling.ok) {
+    return refused(change, { kind: 'missing', reading: budget.coresCeiling });
+  }
+  const ceiling = budget.coresCeiling.value;
+  if (change.after <= ceiling) return change;
+  if (change.measured.before >= ceiling) return refused(change, { kind: 'host-cores', ceiling });
+  return { ...change, after: ceiling, limits: [...change.limits, 'host'] };
+}
+
+function admitMemory(
+  change: Change | undefined,
+  budget: Budget,
+  leftMib: number,
+): Change | Hold | undefined {
+  if (change?.verdict !== 'grow') return change;
+  if (!budget.memoryMib.ok) return refused(change, { kind: 'missing', reading: budget.memoryMib });
+  const step = change.after - change.measured.before;
+  if (step <= leftMib) return change;
+  const part = roundDown(leftMib, LEAST_GRANT_MIB);
+  if (part < LEAST_GRANT_MIB) {
+    return refused(change, { kind: 'host-memory', wanted: step, budget: leftMib });
+  }
+  return { ...change, after: change.measured.before + part, limits: [...change.limits, 'host'] };
+}
+
+function refused(change: Change, because: HoldReason): Hold {
+  const { vmid, name, resource, measured } = change;
+  return { vmid, name, resource, verdict: 'hold', because, measured };
+}

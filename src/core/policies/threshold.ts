@@ -1,0 +1,193 @@
+import type { Change, HoldReason, Measured, Rule } from '../decision.ts';
+import {
+  atLeast,
+  atMost,
+  coresNeed,
+  largestWithoutShrink,
+  memoryNeed,
+  type Proposal,
+  roundDown,
+  roundUp,
+  smallestWithoutGrowth,
+} from '../guards.ts';
+import type { CpuUsage, MemoryUsage } from '../observation.ts';
+import type { ContainerPolicy } from '../policy.ts';
+import { ratio } from '../units.ts';
+
+/**
+ * The threshold policy: inside the band [lower, upper] nothing changes; outside it a bounded step
+ * leads back into the band, and never to where the next reading would ask for the opposite step.
+ *
+ * Sample results with the default configuration (band 20..80 %, 1..8 cores in steps of 1..4,
+ * memory from 512 MiB in steps of at least 512). The tests read this table.
+ *
+ * | resource | has   | in use | factor | becomes | why                                           |
+ * | -------- | ----- | ------ | ------ | ------- | --------------------------------------------- |
+ * | cores    | 2     | 1.9    | 1      | 4       | ceil(1.9 / 0.5) = 4                           |
+ * | cores    | 2     | 1.0    | 1      | 2       | 50 %: in the band                             |
+ * | cores    | 1     | 0.95   | 1      | 2       | ceil(1.9) = 2                                 |
+ * | cores    | 2     | 2.0    | 0.5    | 3       | half a step of 2                              |
+ * | cores    | 4     | 4.0    | 2      | 8       | twice a step of 4, and 8 is the maximum       |
+ * | cores    | 8     | 1.2    | 1      | 4       | 3 wanted, at most 4 cores a step              |
+ * | cores    | 8     | 0.0    | 2      | 1       | twice a step of 4, down to the minimum        |
+ * | cores    | 8     | 7.9    | 1      | 8       | starving at its maximum                       |
+ * | memory   | 1024  | 900    | 1      | 1536    | 70 % would need 1286: the least step is 512   |
+ * | memory   | 16384 | 15565  | 1      | 20480   | 70 % would need 22236: a quarter at most      |
+ * | memory   | 16384 | 15565  | 2      | 24576   | twice that quarter                            |
+ * | memory   | 8192  | 420    | 1      | 848     | 50 % would be 840, in steps of 16             |
+ * | memory   | 8192  | 420    | 0.5    | 4528    | half the way                                  |
+ * | memory   | 1100  | 209    | 1      | 1100    | 19 %, but less than 512 is left to take: 588  |
+ * | memory   | 1024  | 100    | 1      | 512     | down to the minimum                           |
+ * | memory   | 900   | 100    | 1      | 900     | less than 512 above the minimum               |
+ * | memory   | 256   | 100    | 1      | 512     | below the minimum                             |
+ */
+
+export type Verdict =
+  | Pick<Change, 'verdict' | 'after' | 'rule' | 'limits' | 'measured'>
+  | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
+
+/** `pct` takes whole MiB; steps of 16 keep the numbers readable. */
+const MEMORY_QUANTUM_MIB = 16;
+/** Growth aims this far below the upper threshold, so that it is not met again at once. */
+const MEMORY_GROWTH_MARGIN = 0.1;
+/** A step may be as large as the least increment or as this share of what the container has. */
+const MEMORY_LARGEST_STEP = 0.25;
+
+const middle = (band: { lower: number; upper: number }): number => (band.lower + band.upper) / 2;
+
+/** Decides on whole cores. `has` is what the configuration gives, `usage` what was measured. */
+export function thresholdCores(
+  has: number,
+  cpuLimit: number | undefined,
+  usage: CpuUsage,
+  policy: ContainerPolicy,
+): Verdict {
+  const { band, min, max, minIncrement, maxIncrement } = policy.cpu;
+  const share = usage.used / usage.allowed;
+  const need = coresNeed(usage.used, band.upper);
+  const measured = { before: has, used: usage.used, share: ratio(share), band, min, max, need };
+  const outside = outsideBounds(has, measured, 1);
+  if (outside !== undefined) return outside;
+  if (share >= band.lower && share <= band.upper) return hold(measured, { kind: 'in-band' });
+
+  const wanted = Math.max(1, roundUp(usage.used / middle(band), 1));
+  if (share > band.upper) {
+    if (has >= max) return hold(measured, { kind: 'at-maximum' });
+    if (cpuLimit !== undefined && cpuLimit < has) {
+      return hold(measured, { kind: 'cpulimit', cpuLimit });
+    }
+    const step = wholeStep(wanted - has, minIncrement, maxIncrement, policy.stepFactor);
+    return grow({ after: has + step, limits: [] }, 'above-upper', measured, 1);
+  }
+  if (has <= min) return hold(measured, { kind: 'at-minimum' });
+  const step = wholeStep(has - wanted, minIncrement, maxIncrement, policy.stepFactor);
+  return shrink({ after: has - step, limits: [] }, 'below-lower', measured, 1);
+}
+
+function wholeStep(distance: number, least: number, most: number, factor: number): number {
+  return Math.max(1, Math.round(Math.min(Math.max(distance, least), most) * factor));
+}
+
+/** Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give. */
+export function thresholdMemory(
+  hasMib: number,
+  maxMib: number,
+  usage: MemoryUsage,
+  policy: ContainerPolicy,
+): Verdict {
+  const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
+  const used = usage.workingSetMib;
+  const share = used / hasMib;
+  const need = memoryNeed(used + usage.swapMib);
+  const measured = {
+    ...{ before: hasMib, used, share: ratio(share), band },
+    ...{ min: minMib, max: maxMib, need },
+  };
+  if (usage.newOomKills > 0 && hasMib < maxMib) {
+    const step = memoryGrowthStep(hasMib, hasMib, band, minIncrementMib) * policy.stepFactor;
+    const after = hasMib + roundUp(step, MEMORY_QUANTUM_MIB);
+    return clampedToMax({ after, limits: [] }, 'oom-kill', measured);
+  }
+  if (usage.newLimitHits > 0 && share <= band.upper && hasMib >= minMib) {
+    return hold(measured, { kind: 'limit-hit', hits: usage.newLimitHits });
+  }
+  const outside = outsideBounds(hasMib, measured, MEMORY_QUANTUM_MIB);
+  if (outside !== undefined) return outside;
+  if (share > band.upper) {
+    if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
+    const step = memoryGrowthStep(hasMib, used, band, minIncrementMib) * policy.stepFactor;
+    const after = hasMib + roundUp(step, MEMORY_QUANTUM_MIB);
+    return grow({ after, limits: [] }, 'above-upper', measured, MEMORY_QUANTUM_MIB);
+  }
+  if (share >= band.lower) return hold(measured, { kind: 'in-band' });
+  return memoryShrink(measured, minDecreaseMib, policy.stepFactor);
+}
+
+function memoryGrowthStep(
+  hasMib: number,
+  usedMib: number,
+  band: { lower: number; upper: number },
+  leastMib: number,
+): number {
+  const aim = Math.max(band.upper - MEMORY_GROWTH_MARGIN, middle(band));
+  const wanted = Math.max(usedMib / aim - hasMib, leastMib);
+  return Math.min(wanted, Math.max(leastMib, hasMib * MEMORY_LARGEST_STEP));
+}
+
+function memoryShrink(measured: Measured, leastMib: number, factor: number): Verdict {
+  const { before, used, band, min, need } = measured;
+  const aim = Math.max(used / middle(band), lowestMemory(measured), min, need);
+  const left = before - roundUp(aim, MEMORY_QUANTUM_MIB);
+  if (before <= min) return hold(measured, { kind: 'at-minimum' });
+  if (left < leastMib) {
+    return hold(measured, { kind: 'too-little-to-take', left: Math.max(0, left), least: leastMib });
+  }
+  const after = before - roundDown(left * factor, MEMORY_QUANTUM_MIB);
+  return shrink({ after, limits: [] }, 'below-lower', measured, MEMORY_QUANTUM_MIB);
+}
+
+const lowestMemory = (measured: Measured): number =>
+  smallestWithoutGrowth(measured.used, measured.band.upper, MEMORY_QUANTUM_MIB);
+
+/** An allocation below the minimum is raised to it, one above the maximum lowered towards it. */
+function outsideBounds(has: number, measured: Measured, quantum: number): Verdict | undefined {
+  const { min, max, used, band, share } = measured;
+  if (has < min) {
+    // Above the band the ordinary step may reach further than the minimum; see `grow`.
+    const after = share > band.upper ? roundUp(used / middle(band), quantum) : min;
+    const raised = atLeast({ after, limits: [] }, min, 'minimum');
+    return clampedToMax(raised, 'below-minimum', measured);
+  }
+  if (has <= max) return undefined;
+  return shrink({ after: max, limits: [] }, 'above-maximum', measured, quantum);
+}
+
+function grow(proposal: Proposal, rule: Rule, measured: Measured, quantum: number): Verdict {
+  const { before, used, band } = measured;
+  const most = largestWithoutShrink(used, band.lower, quantum);
+  const bounded = atMost(proposal, most, 'opposite');
+  if (bounded.after <= before) return hold(measured, { kind: 'opposite' });
+  return clampedToMax(bounded, rule, measured);
+}
+
+function clampedToMax(proposal: Proposal, rule: Rule, measured: Measured): Verdict {
+  const { after, limits } = atMost(proposal, measured.max, 'maximum');
+  if (after <= measured.before) return hold(measured, { kind: 'at-maximum' });
+  return { verdict: 'grow', after, rule, limits, measured };
+}
+
+function shrink(proposal: Proposal, rule: Rule, measured: Measured, quantum: number): Verdict {
+  const { before, used, band, min, need } = measured;
+  let bounded = atLeast(proposal, min, 'minimum');
+  bounded = atLeast(bounded, roundUp(need, quantum), 'need');
+  bounded = atLeast(bounded, smallestWithoutGrowth(used, band.upper, quantum), 'opposite');
+  if (bounded.after >= before) {
+    const starving = rule === 'above-maximum' && measured.share > band.upper;
+    return hold(measured, { kind: starving ? 'at-maximum' : 'opposite' });
+  }
+  return { verdict: 'shrink', after: bounded.after, rule, limits: bounded.limits, measured };
+}
+
+function hold(measured: Measured, because: HoldReason): Verdict {
+  return { verdict: 'hold', because, measured };
+}

@@ -1,0 +1,132 @@
+import type {
+  CgroupSample,
+  CpuCounters,
+  CpuUsage,
+  GuestConfig,
+  MemoryCounters,
+  MemoryUsage,
+} from './observation.ts';
+import { missing, present, type Reading } from './reading.ts';
+import { bytes, bytesToMib, type Cores, cores, milliseconds, ratio } from './units.ts';
+
+/** From counters to rates, and from memory statistics to the working set. */
+
+/** Two samples closer than this say more about the clock than about the container. */
+const MIN_ELAPSED_MS = 200;
+/** Accounting may run ahead of the clock by a tick; more than this is no rate of this host. */
+const PLAUSIBLE_EXCESS = 1.1;
+
+/**
+ * The most CPU that a container can use now: its cores, the CPUs that the kernel really gives it
+ * while a change of cores is under way, its cpulimit, and the host.
+ */
+export function allowedCores(
+  config: GuestConfig,
+  cpusetCpus: number | undefined,
+  hostCpus: number,
+): Cores {
+  return cores(
+    Math.min(
+      config.cores ?? hostCpus,
+      config.cpuLimit ?? hostCpus,
+      cpusetCpus ?? hostCpus,
+      hostCpus,
+    ),
+  );
+}
+
+/**
+ * CPU used between two samples of the same life of a container, in cores.
+ * Missing in its first sample, after a restart, and when the counters cannot be true.
+ */
+export function cpuUsage(
+  before: CgroupSample | undefined,
+  now: CgroupSample,
+  config: GuestConfig,
+  hostCpus: Reading<number>,
+): Reading<CpuUsage> {
+  if (!now.cpu.ok) return now.cpu;
+  if (!hostCpus.ok) return hostCpus;
+  if (before === undefined) return missing('first-sample', 'no earlier sample to compare with');
+  if (before.identity !== now.identity) {
+    return missing('first-sample', 'the container was restarted since the last sample');
+  }
+  if (!before.cpu.ok) return missing('first-sample', 'the sample before could not be read');
+  const elapsedMs = milliseconds(now.atMs - before.atMs);
+  if (elapsedMs < MIN_ELAPSED_MS) {
+    return missing('implausible', `only ${Math.round(elapsedMs)} ms since the last sample`);
+  }
+  return rate(before.cpu.value, now.cpu.value, elapsedMs, config, hostCpus.value);
+}
+
+function rate(
+  before: CpuCounters,
+  now: CpuCounters,
+  elapsedMs: number,
+  config: GuestConfig,
+  hostCpus: number,
+): Reading<CpuUsage> {
+  const usedUs = now.usageUs - before.usageUs;
+  const throttledUs = now.throttledUs - before.throttledUs;
+  if (usedUs < 0 || throttledUs < 0) {
+    return missing('counter-reset', `cpu.stat went back by ${Math.abs(usedUs)} us`);
+  }
+  const used = usedUs / 1000 / elapsedMs;
+  if (used > hostCpus * PLAUSIBLE_EXCESS) {
+    return missing('implausible', `${used.toFixed(2)} cores used on a host of ${hostCpus} CPUs`);
+  }
+  return present({
+    used: cores(used),
+    allowed: allowedCores(config, now.cpusetCpus, hostCpus),
+    overMs: milliseconds(elapsedMs),
+    throttled: ratio(Math.min(1, throttledUs / 1000 / elapsedMs)),
+  });
+}
+
+/**
+ * Memory in use, in MiB. The working set is `memory.current` less the reclaimable file cache
+ * (`active_file` + `inactive_file`); tmpfs and shared memory are not in those two and stay in.
+ * Source: Linux, Documentation/admin-guide/cgroup-v2.rst, memory.stat.
+ */
+export function memoryUsage(
+  before: CgroupSample | undefined,
+  now: CgroupSample,
+): Reading<MemoryUsage> {
+  if (!now.memory.ok) return now.memory;
+  const counters = now.memory.value;
+  const earlier =
+    before?.identity === now.identity && before.memory.ok ? before.memory.value : undefined;
+  const cache = counters.activeFileBytes + counters.inactiveFileBytes;
+  if (cache > counters.currentBytes && !isRace(counters, cache)) {
+    return missing(
+      'implausible',
+      `file cache of ${cache} bytes in a memory.current of ${counters.currentBytes}`,
+    );
+  }
+  const workingSet = Math.max(counters.currentBytes - cache, unreclaimable(counters));
+  return present({
+    workingSetMib: bytesToMib(bytes(workingSet)),
+    currentMib: bytesToMib(counters.currentBytes),
+    swapMib: bytesToMib(counters.swapBytes),
+    limitMib: counters.limitBytes === undefined ? undefined : bytesToMib(counters.limitBytes),
+    newOomKills: risen(earlier?.oomKills, counters.oomKills),
+    newLimitHits: risen(earlier?.limitHits, counters.limitHits),
+  });
+}
+
+/** memory.current and memory.stat are read one after the other, so they may differ a little. */
+function isRace(counters: MemoryCounters, cacheBytes: number): boolean {
+  return cacheBytes - counters.currentBytes <= cacheBytes / 10;
+}
+
+/** What no reclaim can take away: the working set is never less than this. */
+function unreclaimable(counters: MemoryCounters): number {
+  return (
+    Math.max(counters.anonBytes + counters.shmemBytes, counters.unevictableBytes) +
+    counters.slabUnreclaimableBytes
+  );
+}
+
+function risen(before: number | undefined, now: number): number {
+  return before === undefined ? 0 : Math.max(0, now - before);
+}

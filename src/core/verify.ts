@@ -1,0 +1,93 @@
+import type { Reading } from './reading.ts';
+import type { Mib } from './units.ts';
+
+/** What the configuration and the kernel say after a change, beside what was asked for. */
+export interface Target {
+  /** null: no `cores:` line, all CPUs of the host. undefined: not part of the change. */
+  readonly cores?: number | null;
+  readonly memoryMib?: Mib;
+}
+
+export interface ReadBack {
+  readonly config: Reading<{ readonly cores: number | undefined; readonly memoryMib: Mib }>;
+  /** The live memory limit; missing with `absent` when the container no longer runs. */
+  readonly liveMemoryMib: Reading<Mib | undefined>;
+  /** CPUs in the live cpuset; missing when the container no longer runs. */
+  readonly liveCpus: Reading<number | undefined>;
+}
+
+export type Verification =
+  /** Configuration and kernel show the new values. */
+  | { readonly kind: 'confirmed' }
+  /** The configuration shows them; the cpuset follows when pvestatd next runs. */
+  | { readonly kind: 'pending'; readonly liveCpus: number | undefined }
+  /** Everything is as it was before. */
+  | { readonly kind: 'unchanged' }
+  /** Some of it was done: to be put back. */
+  | { readonly kind: 'half-done'; readonly found: string }
+  /** Neither the old values nor the new ones: somebody else changed it meanwhile. */
+  | { readonly kind: 'changed-by-others'; readonly found: string }
+  | { readonly kind: 'unknown'; readonly detail: string };
+
+/**
+ * Compares what was expected with what was read back. The memory limit is live at once; cores
+ * reach the cpuset only when pvestatd next rebalances (about 10 s), so they may be pending.
+ *
+ * @param hostCpus CPUs online: more cores than that are capped by the kernel
+ */
+export function verify(
+  before: Target,
+  expected: Target,
+  read: ReadBack,
+  hostCpus: number,
+): Verification {
+  if (!read.config.ok) return { kind: 'unknown', detail: read.config.detail };
+  const cores = read.config.value.cores ?? null;
+  const memoryMib = read.config.value.memoryMib;
+  const live = liveMemory(read, memoryMib);
+  if (live === 'unreadable') {
+    return { kind: 'unknown', detail: 'the live memory limit could not be read' };
+  }
+  const found = `cores ${cores ?? 'all'}, memory ${memoryMib} MB, live limit ${live} MB`;
+  const parts: Part[] = [];
+  if (expected.cores !== undefined) parts.push(compare(cores, before.cores, expected.cores));
+  if (expected.memoryMib !== undefined) {
+    parts.push(compare(memoryMib, before.memoryMib, expected.memoryMib));
+    parts.push(compare(live, before.memoryMib, expected.memoryMib));
+  }
+  if (parts.every((part) => part !== 'old' && part !== 'other')) {
+    return expected.cores === undefined
+      ? { kind: 'confirmed' }
+      : cpusetVerdict(read.liveCpus, expected.cores, hostCpus);
+  }
+  if (parts.every((part) => part !== 'new' && part !== 'other')) return { kind: 'unchanged' };
+  // A live limit that is neither is the kernel's business; a foreign value in the file is not.
+  if (parts.some((part) => part === 'other')) return { kind: 'changed-by-others', found };
+  return { kind: 'half-done', found };
+}
+
+/** `same` counts for old and for new: a part that was asked to stay as it is. */
+type Part = 'old' | 'new' | 'same' | 'other';
+
+function compare<T>(found: T, before: T | undefined, expected: T): Part {
+  if (found === expected) return before === expected ? 'same' : 'new';
+  return found === before ? 'old' : 'other';
+}
+
+/** A container that has stopped has no live limit; then its configuration is all there is. */
+function liveMemory(read: ReadBack, configured: Mib): Mib | 'none' | 'unreadable' {
+  if (read.liveMemoryMib.ok) return read.liveMemoryMib.value ?? 'none';
+  return read.liveMemoryMib.why === 'absent' ? configured : 'unreadable';
+}
+
+function cpusetVerdict(
+  live: Reading<number | undefined>,
+  expected: number | null,
+  hostCpus: number,
+): Verification {
+  if (!live.ok) return live.why === 'absent' ? { kind: 'confirmed' } : pending(undefined);
+  const cpus = Math.min(expected ?? hostCpus, hostCpus);
+  return live.value === cpus ? { kind: 'confirmed' } : pending(live.value);
+}
+
+const pending = (liveCpus: number | undefined): Verification => ({ kind: 'pending', liveCpus });

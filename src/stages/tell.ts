@@ -1,0 +1,181 @@
+import type { Budget } from '../core/admission.ts';
+import type { Change, Hold, Measured, Resource, Skip } from '../core/decision.ts';
+import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
+import type { LoopState } from '../core/loop-state.ts';
+import type { Plan, PlannedChange } from '../core/plan.ts';
+import type { Missing } from '../core/reading.ts';
+import type { Vmid } from '../core/units.ts';
+import type { World } from '../ports.ts';
+
+/** How the loop explains itself: the lines of the text log and of the JSON log. */
+
+/** How a change went, as the JSON log says it. */
+export type Status = 'confirmed' | 'pending' | 'dry-run' | 'failed' | 'rolled-back';
+
+/** Appended to the action, so that a script which counts changes counts only those that are real. */
+const ACTION_FORM: Record<Status, (action: string) => string> = {
+  confirmed: (action) => action,
+  pending: (action) => action,
+  'dry-run': (action) => `Would ${action}`,
+  failed: (action) => `${action} Failed`,
+  'rolled-back': (action) => `${action} Rolled Back`,
+};
+
+const KIND: Record<Resource, string> = { cores: 'Cores', memory: 'Memory' };
+
+export const changesOf = (planned: PlannedChange): readonly Change[] =>
+  [planned.cores, planned.memory].filter((change) => change !== undefined);
+
+const stepOf = ({ resource, after, measured }: Change): string =>
+  amount(resource, Math.abs(after - measured.before));
+
+/** What the host can give, and whom the plan leaves alone and why. */
+export function tellPlan(
+  world: World,
+  state: LoopState,
+  available: Budget,
+  skipped: readonly Skip[],
+  { held }: Plan,
+): void {
+  const { coresCeiling, memoryMib } = available;
+  const cores = coresCeiling.ok ? coresCeiling.value : 'unknown';
+  const memory = memoryMib.ok ? memoryMib.value : 'unknown';
+  world.log.info(`Initial resources before adjustments: ${cores} cores, ${memory} MB memory`);
+  for (const reading of [coresCeiling, memoryMib]) {
+    if (!reading.ok) world.log.warn(`Nothing can be given out: ${reading.detail}`);
+  }
+  for (const skip of skipped) tellSkipped(world, state, skip);
+  for (const hold of held) tellHeld(world, state, hold);
+}
+
+/** The containers cannot be listed at all: a cycle without eyes does nothing. */
+export function tellBlind({ log }: World, reading: Missing): Missing {
+  log.error(`The containers cannot be seen, so nothing is scaled: ${reading.detail}`);
+  return reading;
+}
+
+export function tellTimes({ log }: World, cycle: number, spent: ReadonlyMap<string, number>): void {
+  const stages = [...spent].map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`);
+  log.debug(`Cycle ${cycle}: ${stages.join(', ')}`);
+}
+
+/** The line before a change, in the form that the field's logs have. */
+export function tellIntent({ log }: World, planned: PlannedChange, dryRun: boolean): void {
+  for (const change of changesOf(planned)) {
+    const [would, doing] =
+      change.verdict === 'grow' ? ['increase', 'Increasing'] : ['decrease', 'Decreasing'];
+    const what = `${change.resource} for container ${change.vmid} by ${stepOf(change)}`;
+    if (dryRun) log.info(`Would ${would} ${what}: ${describe(change)}`);
+    else log.info(`${doing} ${what}...`);
+  }
+}
+
+/** The name of a container is its owner's text; the log makes control characters harmless. */
+const who = (vmid: Vmid, name: string): string => `Container ${vmid} (${name})`;
+
+export function describe(change: Change): string {
+  const { resource, measured, after } = change;
+  const from = resource === 'memory' ? `${measured.before}` : withUnit(resource, measured.before);
+  return `${from} -> ${withUnit(resource, after)}, since ${explainChange(change)}`;
+}
+
+/** The line after a change, with the outcome and the numbers, and one JSON line a resource. */
+export function tellOutcome(
+  world: World,
+  planned: PlannedChange,
+  status: Status,
+  facts: { readonly cycle: number; readonly backup?: string; readonly note?: string },
+): void {
+  const { log } = world;
+  const details = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
+  const line = `${who(planned.vmid, planned.name)}: ${details.join('. And ')}.`;
+  const note = facts.note === undefined ? '' : ` ${facts.note}`;
+  const backup = facts.backup === undefined ? '' : ` Backup: ${facts.backup}`;
+  if (status === 'confirmed') log.info(`${line} Confirmed.${note}${backup}`);
+  if (status === 'pending') log.info(`${line} Configured.${note}${backup}`);
+  if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`);
+  if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`);
+  for (const change of changesOf(planned)) tellJournal(world, change, status, facts);
+}
+
+function tellJournal(
+  { journal, log }: World,
+  change: Change,
+  status: Status,
+  facts: { readonly cycle: number; readonly backup?: string; readonly note?: string },
+): void {
+  const { vmid, resource, verdict, rule, limits, measured, after } = change;
+  const plain = `${verdict === 'grow' ? 'Increase' : 'Decrease'} ${KIND[resource]}`;
+  const written = journal.record({
+    vmid,
+    action: ACTION_FORM[status](plain),
+    change: stepOf(change),
+    details: {
+      name: change.name,
+      status,
+      before: measured.before,
+      after,
+      reason: explainChange(change),
+      rule,
+      limits,
+      ...numbers(measured),
+      ...facts,
+    },
+  });
+  if (!written) log.error(`The JSON log could not be written for container ${vmid}`);
+}
+
+function numbers(measured: Measured): Readonly<Record<string, unknown>> {
+  const round = (value: number): number => Math.round(value * 1000) / 1000;
+  return {
+    usage: { used: round(measured.used), percent: round(measured.share * 100) },
+    thresholds: {
+      lower: round(measured.band.lower * 100),
+      upper: round(measured.band.upper * 100),
+      min: measured.min,
+      max: measured.max,
+      need: round(measured.need),
+    },
+  };
+}
+
+/** Cores that were pending have reached the cpuset. */
+export function tellConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
+  world.log.info(`Container ${vmid}: ${withUnit('cores', cores)} confirmed, now in its cpuset`);
+  const details = { status: 'confirmed', after: cores, cycle };
+  world.journal.record({ vmid, action: 'Confirm Cores', change: String(cores), details });
+}
+
+function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
+  const line = `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
+  const isFault = skip.because.kind === 'unreadable';
+  once(state, `${skip.vmid}/`, skip.because.kind, (isNew) => {
+    if (!isNew) log.debug(line);
+    else if (isFault) log.warn(line);
+    else log.info(line);
+  });
+}
+
+/** Held for a reason that somebody should know: said loudly once, then only at debug level. */
+const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
+  'at-maximum',
+  'host-memory',
+  'host-cores',
+  'cpulimit',
+  'not-in-force',
+]);
+
+function tellHeld({ log }: World, state: LoopState, hold: Hold): void {
+  const { vmid, name, resource, because } = hold;
+  const line = `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
+  const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
+  once(state, `${vmid}/${resource}`, because.kind, (isNew) => {
+    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line);
+    else log.debug(line);
+  });
+}
+
+function once(state: LoopState, key: string, what: string, say: (isNew: boolean) => void): void {
+  say(state.said.get(key) !== what);
+  state.said.set(key, what);
+}
