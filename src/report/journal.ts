@@ -1,0 +1,113 @@
+import type { Clock, Journal, JournalEvent } from '../ports.ts';
+import { appendLine } from './append.ts';
+import { createTimestamp } from './timestamp.ts';
+
+export interface JournalSettings {
+  readonly file: string;
+  /** The node's name, for `proxmox_host`. */
+  readonly host: string;
+  /** IANA name, as for the log; undefined stands for the host's. */
+  readonly timezone: string | undefined;
+}
+
+export interface JsonJournal extends Journal {
+  /** Why the last line could not be written; undefined after one that could. */
+  readonly lastError: string | undefined;
+  /** From the next line on. Throws a RangeError for an unknown timezone. */
+  reconfigure(settings: JournalSettings): void;
+}
+
+const MAX_LINE_LENGTH = 16 * 1024;
+const MAX_STRING_LENGTH = 1024;
+const LEADING = new Set(['timestamp', 'proxmox_host', 'container_id', 'action', 'change']);
+
+/**
+ * The JSON log: one object a line, appended by the time that `record` returns. The strings
+ * `timestamp`, `proxmox_host`, `container_id`, `action` and `change` come first, as existing `jq`
+ * scripts expect them; the details follow in the order in which they are given.
+ * A line has at most 16 Ki characters: strings are cut at 1024, and details that find no room are
+ * left out, which `"truncated": true` then says. A value that JSON does not know becomes null, and
+ * one that cannot be written at all (a circle) counts as left out.
+ * Throws a RangeError for an unknown timezone.
+ */
+export function createJournal(
+  settings: JournalSettings,
+  clock: Pick<Clock, 'wallMs'>,
+): JsonJournal {
+  let { file, host } = settings;
+  let timestamp = createTimestamp(settings.timezone);
+  let lastError: string | undefined;
+  return {
+    get lastError() {
+      return lastError;
+    },
+    reconfigure(next) {
+      timestamp = createTimestamp(next.timezone);
+      ({ file, host } = next);
+    },
+    record(event) {
+      const outcome = appendLine(file, journalLine(timestamp(clock.wallMs()), host, event));
+      lastError = outcome.ok ? undefined : outcome.message;
+      return outcome.ok;
+    },
+  };
+}
+
+function journalLine(timestamp: string, host: string, event: JournalEvent): string {
+  const fields = [
+    field('timestamp', timestamp),
+    field('proxmox_host', host),
+    field('container_id', String(event.vmid)),
+    field('action', event.action),
+    field('change', event.change),
+  ];
+  const leftOut = field('truncated', true);
+  let room = MAX_LINE_LENGTH - fields.join().length - leftOut.length - ',,{}'.length;
+  let complete = true;
+  // Put together by hand: in an object, a name such as "104" would be moved to the front.
+  for (const [name, value] of Object.entries(event.details)) {
+    if (value === undefined || LEADING.has(name)) continue;
+    const text = tryField(name, value);
+    if (text !== undefined && text.length < room) {
+      fields.push(text);
+      room -= text.length + 1;
+    } else {
+      complete = false;
+    }
+  }
+  if (!complete) fields.push(leftOut);
+  return `{${fields.join()}}`;
+}
+
+function tryField(name: string, value: unknown): string | undefined {
+  try {
+    return field(name, value);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * JSON.stringify escapes C0, quotes and lone surrogates. What else could steer a terminal that the
+ * file is shown in, or be taken for a line's end, is escaped here; to a JSON parser it is the same.
+ */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+function field(name: string, value: unknown): string {
+  const text = `${JSON.stringify(bounded('', name))}:${JSON.stringify(value, bounded) ?? 'null'}`;
+  return text.replace(UNSAFE, escaped);
+}
+
+function bounded(_name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'string' || value.length <= MAX_STRING_LENGTH) return value;
+  return `${value.slice(0, MAX_STRING_LENGTH)}...`;
+}
+
+function escaped(character: string): string {
+  let units = '';
+  for (let index = 0; index < character.length; index += 1) {
+    units += `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`;
+  }
+  return units;
+}
