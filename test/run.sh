@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# All checks and all tests, on a new machine too. The last line is `N passed, N failed, N skipped`.
+# Arguments go to vitest: `npm test -- test/core`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# Runs a step whose output is of interest only if it fails.
+step() {
+  local name=$1
+  shift
+  echo "== $name"
+  if ! "$@" >"$scratch/output" 2>&1; then
+    cat "$scratch/output"
+    echo "== $name failed"
+    echo '0 passed, 1 failed, 0 skipped'
+    exit 1
+  fi
+}
+
+# npm leaves this file after each complete installation.
+installed=node_modules/.package-lock.json
+if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
+  step 'install packages' npm ci --no-audit --no-fund --loglevel=error
+fi
+
+# One test reads the JSON log with jq. Without it that test is skipped, which the end then says.
+if ! command -v jq >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+  echo '== install jq'
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update && apt-get install --yes --no-install-recommends jq; } \
+    >"$scratch/output" 2>&1 || { tail -n 5 "$scratch/output" && echo 'jq could not be installed'; }
+fi
+
+step 'check types and style' npm run --silent check
+step 'build' npm run --silent build
+
+echo '== run tests'
+status=0
+PLAIN_REPORT_FILE="$scratch/last-line" \
+  node node_modules/vitest/vitest.mjs run --config test/vitest.config.ts "$@" 2>&1 || status=$?
+if [[ ! -s $scratch/last-line ]]; then
+  # It did not get as far as its own report.
+  echo '0 passed, 1 failed, 0 skipped'
+  exit 1
+fi
+exit "$status"

@@ -1,0 +1,337 @@
+import { isBuiltin } from 'node:module';
+import { posix } from 'node:path';
+import ts from 'typescript';
+
+/** The rules of the house, each as a pure function from files to complaints. */
+
+export interface SourceText {
+  /** From the top of the repository: `src/core/units.ts`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A parsed TypeScript file. */
+export interface Module extends SourceText {
+  readonly ast: ts.SourceFile;
+  readonly imports: readonly Import[];
+}
+
+interface Import {
+  readonly specifier: string;
+  readonly line: number;
+  /** The path of a file of ours, or undefined for a builtin and a package. */
+  readonly file: string | undefined;
+  /** The name of a package, or undefined for a builtin and a file of ours. */
+  readonly packageName: string | undefined;
+}
+
+/** `path:line: what is wrong`. */
+type Complaint = string;
+
+export function parse(path: string, text: string): Module {
+  const ast = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
+  return { path, text, ast, imports: importsOf(path, ast) };
+}
+
+function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
+  visit(node);
+  ts.forEachChild(node, (child) => walk(child, visit));
+}
+
+const lineOf = (ast: ts.SourceFile, position: number): number =>
+  ast.getLineAndCharacterOfPosition(position).line + 1;
+
+/** Complains about each node for which `wrong` has something to say. */
+function complainAbout(
+  module: Module,
+  wrong: (node: ts.Node) => string | undefined,
+): readonly Complaint[] {
+  const found: Complaint[] = [];
+  walk(module.ast, (node) => {
+    const what = wrong(node);
+    if (what === undefined) return;
+    found.push(`${module.path}:${lineOf(module.ast, node.getStart())}: ${what}`);
+  });
+  return found;
+}
+
+function importsOf(path: string, ast: ts.SourceFile): readonly Import[] {
+  const found: Import[] = [];
+  walk(ast, (node) => {
+    const literal = importedLiteral(node);
+    if (literal === undefined) return;
+    const specifier = literal.text;
+    const relative = specifier.startsWith('.');
+    const file = relative ? posix.join(posix.dirname(path), specifier) : undefined;
+    const packageName = relative || isBuiltin(specifier) ? undefined : packageOf(specifier);
+    found.push({ specifier, file, packageName, line: lineOf(ast, literal.getStart()) });
+  });
+  return found;
+}
+
+/** The module that a node names, be it by import, export from, import() or an import type. */
+function importedLiteral(node: ts.Node): ts.StringLiteralLike | undefined {
+  let named: ts.Node | undefined;
+  if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) named = node.moduleSpecifier;
+  else if (ts.isCallExpression(node) && isImportCall(node)) named = node.arguments[0];
+  else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
+    named = node.argument.literal;
+  }
+  return named !== undefined && ts.isStringLiteralLike(named) ? named : undefined;
+}
+
+const isImportCall = (call: ts.CallExpression): boolean =>
+  call.expression.kind === ts.SyntaxKind.ImportKeyword || call.expression.getText() === 'require';
+
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+
+/** What a room of `src` may import of ours besides itself. */
+interface Room {
+  /** Paths under `src/`: a directory with its slash, or a file. */
+  readonly may: readonly string[];
+  readonly builtins: boolean;
+  readonly packages: boolean;
+}
+
+const ROOMS: Readonly<Record<string, Room>> = {
+  'core/': { may: [], builtins: false, packages: false },
+  'ports.ts': { may: ['core/'], builtins: false, packages: false },
+  'cycle.ts': { may: ['core/', 'ports.ts', 'stages/'], builtins: false, packages: false },
+  'stages/': { may: ['core/', 'ports.ts'], builtins: false, packages: false },
+  'daemon.ts': { may: ['core/', 'ports.ts', 'cycle.ts'], builtins: true, packages: false },
+  'config/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'host/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'report/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'simulator/': { may: ['core/'], builtins: true, packages: false },
+  'version.ts': { may: ['package.json'], builtins: false, packages: false },
+  'cli/': { may: [''], builtins: true, packages: true },
+  'main.ts': { may: [''], builtins: true, packages: true },
+};
+
+const roomOf = (path: string): string => {
+  const [, first = '', rest] = path.split('/');
+  return rest === undefined ? first : `${first}/`;
+};
+
+/** Only what a room may see is imported by it, and only by a path that names the file. */
+export function directions(modules: readonly Module[]): readonly Complaint[] {
+  return modules.flatMap((module) => {
+    const name = roomOf(module.path);
+    const room = ROOMS[name];
+    if (room === undefined) return [`${module.path}:1: ${name} is no room of src`];
+    return module.imports.flatMap((one) => {
+      const what = whyNotAllowed(name, room, one);
+      return what === undefined ? [] : [`${module.path}:${one.line}: ${what}`];
+    });
+  });
+}
+
+function whyNotAllowed(name: string, room: Room, one: Import): string | undefined {
+  const refused = `${name} may not import ${one.specifier}`;
+  if (one.packageName !== undefined) return room.packages ? undefined : refused;
+  if (one.file === undefined) return room.builtins ? undefined : refused;
+  if (!/\.(ts|json)$/.test(one.specifier)) return `${one.specifier} lacks its extension`;
+  const target = one.file.replace(/^src\//, '');
+  const allowed = [name, ...room.may].some((place) => target.startsWith(place));
+  return allowed ? undefined : refused;
+}
+
+/**
+ * What in `host/` is there for the others of the room: paths, commands, primitives of reading, and
+ * parsers, which are named after the file or the form that they read.
+ */
+const SHARED_IN_HOST =
+  /^(command|paths|os-error|file-reader|json-object|.*-(files?|values|numbers|list))$/;
+
+const baseName = (path: string): string => posix.basename(path, '.ts');
+/** `cgroup-files` and `cgroup-descriptors` are one thing outside in two files. */
+const family = (path: string): string => baseName(path).replace(/-.*/, '');
+
+/** A thing outside the process has a file of its own, that the file of no other thing leans on. */
+export function hostFilesApart(modules: readonly Module[]): readonly Complaint[] {
+  return modules
+    .filter((module) => module.path.startsWith('src/host/'))
+    .flatMap((module) =>
+      module.imports.flatMap(({ file, line, specifier }) => {
+        if (file === undefined || !file.startsWith('src/host/')) return [];
+        if (SHARED_IN_HOST.test(baseName(file)) || family(file) === family(module.path)) return [];
+        return [`${module.path}:${line}: a file of host/ may not import ${specifier}`];
+      }),
+    );
+}
+
+/** Each package has one file that knows it. */
+export function onePackageOneFile(modules: readonly Module[]): readonly Complaint[] {
+  const firstUser = new Map<string, string>();
+  return modules.flatMap((module) =>
+    module.imports.flatMap(({ packageName, line }) => {
+      if (packageName === undefined) return [];
+      const first = firstUser.get(packageName) ?? module.path;
+      firstUser.set(packageName, first);
+      if (first === module.path) return [];
+      return [`${module.path}:${line}: ${packageName} is already imported by ${first}`];
+    }),
+  );
+}
+
+/** No file only passes on what others export. */
+export function noBarrels(modules: readonly Module[]): readonly Complaint[] {
+  const isPassing = (node: ts.Statement): boolean =>
+    ts.isImportDeclaration(node) || ts.isExportDeclaration(node);
+  return modules
+    .filter(({ ast }) => ast.statements.some(ts.isExportDeclaration))
+    .filter(({ ast }) => ast.statements.every(isPassing))
+    .map(({ path }) => `${path}:1: the file only re-exports`);
+}
+
+/** No name that could stand for anything. */
+export function tellingNames(paths: readonly string[]): readonly Complaint[] {
+  const vague = /(^|[/_.-])(utils?|helpers?|common|misc)([/_.-]|$)/i;
+  return paths.filter((path) => vague.test(path)).map((path) => `${path}:1: a vague name`);
+}
+
+const MAX_COLUMNS = 100;
+
+export function shortLines(files: readonly SourceText[]): readonly Complaint[] {
+  return files.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => {
+      const columns = [...line].length;
+      return columns > MAX_COLUMNS ? [`${path}:${index + 1}: ${columns} columns`] : [];
+    }),
+  );
+}
+
+const MAX_FUNCTION_LINES = 70;
+
+/** From its first line to its last. A `describe` is a chapter of tests, not a function. */
+export function shortFunctions(modules: readonly Module[]): readonly Complaint[] {
+  return modules.flatMap((module) =>
+    complainAbout(module, (node) => {
+      if (!ts.isFunctionLike(node) || isDescribed(node)) return undefined;
+      const { ast } = module;
+      const lines = lineOf(ast, node.end) - lineOf(ast, node.getStart()) + 1;
+      return lines > MAX_FUNCTION_LINES ? `a function of ${lines} lines` : undefined;
+    }),
+  );
+}
+
+const isDescribed = ({ parent }: ts.Node): boolean =>
+  parent !== undefined &&
+  ts.isCallExpression(parent) &&
+  /^describe\b/.test(parent.expression.getText());
+
+/** Where something of the outside world may be touched directly: paths under `src/`. */
+interface Restricted {
+  readonly what: string;
+  readonly only: readonly string[];
+  readonly matches: (node: ts.Node) => boolean;
+}
+
+const isMember =
+  (...names: readonly string[]) =>
+  (node: ts.Node): boolean =>
+    ts.isPropertyAccessExpression(node) && names.includes(node.getText().replaceAll('?.', '.'));
+
+const isGlobal =
+  (...names: readonly string[]) =>
+  (node: ts.Node): boolean =>
+    ts.isIdentifier(node) && names.includes(node.text) && !isOnlyAName(node);
+
+/** `a.console`, `{ console: 1 }` or `interface A { console: B }` do not speak of the global. */
+function isOnlyAName(node: ts.Identifier): boolean {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
+  if (ts.isBindingElement(parent)) return parent.propertyName === node;
+  const isNamed = ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent);
+  return isNamed && parent.name === node;
+}
+
+const isNow = (node: ts.Node): boolean =>
+  isMember('Date.now')(node) ||
+  (ts.isNewExpression(node) || ts.isCallExpression(node)
+    ? node.expression.getText() === 'Date' && (node.arguments ?? []).length === 0
+    : false);
+
+const WITH_A_CLOCK = ['main.ts', 'cli/', 'simulator/'];
+
+const RESTRICTED: readonly Restricted[] = [
+  { what: 'asks for the time', only: WITH_A_CLOCK, matches: isNow },
+  {
+    what: 'asks for the monotonic time',
+    only: WITH_A_CLOCK,
+    matches: isMember('performance.now', 'process.hrtime', 'process.uptime'),
+  },
+  { what: 'ends the process', only: ['main.ts'], matches: isMember('process.exit') },
+  { what: 'uses console', only: [], matches: isGlobal('console') },
+  { what: 'rolls dice', only: [], matches: isMember('Math.random') },
+  {
+    what: 'touches the world',
+    only: WITH_A_CLOCK.concat('daemon.ts', 'config/', 'host/', 'report/'),
+    matches: isGlobal('process', 'globalThis', 'setTimeout', 'setInterval', 'fetch', 'performance'),
+  },
+];
+
+/** Time, chance, output and the end of the process are at home in few files. */
+export function restrictedTouches(modules: readonly Module[]): readonly Complaint[] {
+  return modules.flatMap((module) =>
+    RESTRICTED.filter(
+      ({ only }) => !only.some((place) => module.path.startsWith(`src/${place}`)),
+    ).flatMap(({ what, matches }) =>
+      complainAbout(module, (node) => (matches(node) ? what : undefined)),
+    ),
+  );
+}
+
+/** A thing is known by one name everywhere. */
+export function noDefaultExports(modules: readonly Module[]): readonly Complaint[] {
+  const isDefault = (node: ts.Node): boolean =>
+    ts.isExportAssignment(node) ||
+    node.kind === ts.SyntaxKind.DefaultKeyword ||
+    (ts.isExportSpecifier(node) && node.name.text === 'default');
+  return modules.flatMap((module) =>
+    complainAbout(module, (node) => (isDefault(node) ? 'a default export' : undefined)),
+  );
+}
+
+/** No test is left out for good, and none leaves the others out. */
+export function noTestLeftOut(modules: readonly Module[]): readonly Complaint[] {
+  const leavesOut = /^(describe|it|test)\.(.*\.)?(only|skip|todo)$/;
+  return modules.flatMap((module) =>
+    complainAbout(module, (node) =>
+      ts.isPropertyAccessExpression(node) && leavesOut.test(node.getText())
+        ? `${node.getText()} leaves a test out`
+        : undefined,
+    ),
+  );
+}
+
+// Each pattern is put together, so that this file does not complain about itself.
+const UNFINISHED = new RegExp(`\\b(TO${'DO'}|FIX${'ME'}|X${'XX'})\\b`);
+const MACHINE = new RegExp(`(?<![\\w.~-])/(wo${'rk'}|ro${'ot'}|ho${'me'})(?![\\w-])`);
+const REGISTRY = new RegExp(`\\bregistry[.]${'[a-z]'}|_auth${'Token'}`);
+
+export const noUnfinishedWork = (files: readonly SourceText[]): readonly Complaint[] =>
+  matching(files, UNFINISHED, 'says that it is not finished');
+
+/** The repository knows nothing of the machine that it was written on. */
+export const noMachinePaths = (files: readonly SourceText[]): readonly Complaint[] =>
+  matching(files, MACHINE, 'names a path of a machine');
+
+export const noRegistries = (files: readonly SourceText[]): readonly Complaint[] =>
+  matching(files, REGISTRY, 'names a package registry');
+
+function matching(
+  files: readonly SourceText[],
+  pattern: RegExp,
+  what: string,
+): readonly Complaint[] {
+  return files.flatMap(({ path, text }) =>
+    text
+      .split('\n')
+      .flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${what}`] : [])),
+  );
+}
