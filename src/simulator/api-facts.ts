@@ -1,0 +1,106 @@
+import { decodeText, type GuestConf, type Section } from './guest-conf.ts';
+import { statusFacts } from './guest-status.ts';
+import type { Machine } from './machine.ts';
+import { hostMemoryFigures } from './proc-text.ts';
+
+/** The objects that the API hands out, in the shape of the recorded ones. */
+
+export const VERSION = { release: '8.4', repoid: '2606ac850d46da29', version: '8.4.21' };
+const FINGERPRINT = Array.from({ length: 32 }, () => '5B').join(':');
+
+export function settingsJson(section: Section): Record<string, string | number> {
+  const settings: Record<string, string | number> = {};
+  for (const [key, value] of section.values) {
+    settings[key] = /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
+  }
+  if (section.description.length > 0) {
+    settings['description'] = section.description.map((line) => `${decodeText(line)}\n`).join('');
+  }
+  return settings;
+}
+
+/** A container in `/cluster/resources`: what pvestatd saw last, CPU as a share of its cores. */
+export function resource(machine: Machine, vmid: number, conf: GuestConf): object {
+  const { cpus, maxswap, pid, swap, template, ...facts } = statusFacts(machine, vmid, conf);
+  const used = machine.statusSample(vmid)?.usedCores ?? 0;
+  return {
+    ...facts,
+    cpu: used / Math.max(1, Number(cpus)),
+    id: `lxc/${vmid}`,
+    maxcpu: cpus,
+    node: machine.options.nodeName,
+    template: template ?? 0,
+  };
+}
+
+export function nodeFacts(machine: Machine): Record<string, unknown> {
+  const { gauges, host } = machine.plant;
+  const use = machine.plant.memoryUse();
+  const node = machine.options.nodeName;
+  return {
+    cpu: gauges.usedCores / host.cpus,
+    disk: 1_326_833_664,
+    id: `node/${node}`,
+    level: '',
+    maxcpu: host.cpus,
+    maxdisk: 41_956_900_864,
+    maxmem: use.totalBytes,
+    mem: use.totalBytes - hostMemoryFigures(use).availableBytes,
+    node,
+    ssl_fingerprint: FINGERPRINT,
+    status: 'online',
+    type: 'node',
+    uptime: Math.floor(machine.uptimeMs / 1000),
+  };
+}
+
+export function storageFacts(machine: Machine, storage: string, plugintype: string): object {
+  const node = machine.options.nodeName;
+  const content = plugintype === 'dir' ? 'backup,images,iso,rootdir' : 'rootdir,images';
+  const id = `storage/${node}/${storage}`;
+  const sizes = { disk: 1_326_841_856, maxdisk: 41_956_900_864 };
+  const fixed = { shared: 0, status: 'available', type: 'storage' };
+  return { content, id, node, plugintype, storage, ...sizes, ...fixed };
+}
+
+export function nodeStatus(machine: Machine): object {
+  const { gauges, host } = machine.plant;
+  const use = machine.plant.memoryUse();
+  const { freeBytes } = hostMemoryFigures(use);
+  const total = use.swapTotalBytes;
+  return {
+    'boot-info': { mode: 'efi' },
+    cpu: 0,
+    cpuinfo: {
+      cores: host.cpus,
+      cpus: host.cpus,
+      flags: 'fpu',
+      hvm: '',
+      mhz: 0,
+      model: 'simulated',
+      sockets: 1,
+      user_hz: 100,
+    },
+    'current-kernel': {
+      machine: 'x86_64',
+      release: host.kernelRelease,
+      sysname: 'Linux',
+      version: '#1 SMP',
+    },
+    idle: 0,
+    ksm: { shared: 0 },
+    kversion: `Linux ${host.kernelRelease} #1 SMP`,
+    loadavg: gauges.load.map((load) => load.toFixed(2)),
+    memory: { free: freeBytes, total: use.totalBytes, used: use.totalBytes - freeBytes },
+    pveversion: `pve-manager/${VERSION.version}/${VERSION.repoid}`,
+    rootfs: {
+      avail: 38_465_798_144,
+      free: 40_630_059_008,
+      total: 41_956_900_864,
+      used: 1_326_841_856,
+    },
+    swap: { free: total - use.swapBytes, total, used: use.swapBytes },
+    uptime: Math.floor(machine.uptimeMs / 1000),
+    wait: 0,
+  };
+}

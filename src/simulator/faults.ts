@@ -1,0 +1,40 @@
+import type { Answer } from './command-line.ts';
+import type { HalfDone } from './pct-context.ts';
+
+/** What can go wrong with a command, for tests that need it to. */
+
+export type Fault =
+  /** It fails without having done anything. */
+  | { readonly kind: 'fail'; readonly exit: number; readonly stderr?: string }
+  /**
+   * It never ends, before or after its work. It may ignore SIGTERM, and hold a child in its process
+   * group that ignores it too and keeps stdout open.
+   */
+  | {
+      readonly kind: 'hang';
+      readonly ignoreSigterm?: boolean;
+      readonly child?: boolean;
+      readonly afterWork?: boolean;
+    }
+  /** It is killed in the middle: only its first option is done, or only the configuration. */
+  | { readonly kind: 'killed'; readonly done: HalfDone; readonly signal?: 'SIGKILL' | 'SIGTERM' }
+  /** It says that all is well and has done nothing. */
+  | { readonly kind: 'no-effect' }
+  /** It does its work, and what it says of it is made over: another exit code, garbage, nothing. */
+  | { readonly kind: 'answer'; readonly make: (real: Answer) => Answer }
+  /** It takes longer than the node's usual delay. */
+  | { readonly kind: 'slow'; readonly delayMs: number };
+
+/** One command that arrived. */
+export interface Call {
+  /** As typed, the tool first: `['pct', 'set', '101', '--cores', '2']`. */
+  readonly argv: readonly string[];
+  /** On the node's clock. */
+  readonly atMs: number;
+  /** Undefined while it runs, and for one that never answered. */
+  exit: number | undefined;
+  /** The process that a hanging command holds. */
+  childPid: number | undefined;
+}
+
+export type FaultHook = (call: Call) => Fault | undefined;

@@ -1,0 +1,319 @@
+import { chooseCpus, cpuListText, rebalance } from './cpusets.ts';
+import {
+  confText,
+  effectiveLimits,
+  type GuestConf,
+  numberIn,
+  parseConf,
+  type Section,
+} from './guest-conf.ts';
+import { KernelTree } from './kernel-tree.ts';
+import { type DemandAt, type HostSpec, type Limits, Plant, type PlantContainer } from './plant.ts';
+import { unreclaimableBytes } from './plant-memory.ts';
+import { type ForeignGuest, PveFiles } from './pve-files.ts';
+import { Tree } from './tree.ts';
+
+/** The node without its commands: plant, configurations, kernel files, and pvestatd's passes. */
+
+const MIB = 1024 * 1024;
+
+export interface GuestSpec {
+  readonly vmid: number;
+  readonly demand: DemandAt;
+  /** The whole text of its configuration file; see `guestText` for making one. */
+  readonly conf: string;
+  /** Default: running, and up for an hour. */
+  readonly running?: boolean;
+}
+
+export interface MachineOptions {
+  readonly root: string;
+  readonly nodeName: string;
+  readonly host: HostSpec;
+  readonly guests: readonly GuestSpec[];
+  readonly foreign: readonly ForeignGuest[];
+  readonly demandSpeed: number;
+  readonly demandStartMs: number;
+  /** How often pvestatd passes. */
+  readonly pvestatdPeriodMs: number;
+  /** What the wall clock of the node says at the beginning, seconds since 1970. */
+  readonly wallStartS: number;
+}
+
+export type NodeEventKind =
+  | 'set'
+  | 'cpuset'
+  | 'start'
+  | 'stop'
+  | 'died'
+  | 'oom-kill'
+  | 'create'
+  | 'destroy'
+  | 'edit';
+
+export interface NodeEvent {
+  /** Since the node was made, on the host's clock. */
+  readonly atMs: number;
+  /** On the demand's clock. */
+  readonly demandMs: number;
+  readonly vmid: number;
+  readonly what: NodeEventKind;
+  readonly detail: string;
+}
+
+/** Sums over the demand's time, for telling what was saved. */
+export interface Ledger {
+  readonly demandMs: number;
+  readonly allocatedCoreMs: number;
+  readonly usedCoreMs: number;
+  readonly allocatedMibMs: number;
+  readonly usedMibMs: number;
+}
+
+/** What pvestatd saw of a container in its last pass. */
+export interface StatusSample {
+  readonly usageUs: number;
+  readonly usedCores: number;
+}
+
+/** Steps of the plant are at most this long, however much time passes at once. */
+const STEP_MS = 200;
+const UPTIME_AT_START_MS = 7_200_000;
+
+const noLedger: Ledger = {
+  demandMs: 0,
+  allocatedCoreMs: 0,
+  usedCoreMs: 0,
+  allocatedMibMs: 0,
+  usedMibMs: 0,
+};
+
+export const limitsFrom = (section: Section, cpus: readonly number[]): Limits => {
+  const wanted = effectiveLimits(section);
+  return {
+    cpus,
+    cpuLimit: wanted.cpuLimit,
+    cpuWeight: wanted.cpuUnits,
+    memoryMaxBytes: wanted.memoryMib * MIB,
+    swapMaxBytes: wanted.swapMib * MIB,
+  };
+};
+
+export class Machine {
+  readonly options: MachineOptions;
+  readonly plant: Plant;
+  readonly files: PveFiles;
+  readonly events: NodeEvent[] = [];
+  readonly #tree: Tree;
+  readonly #kernel: KernelTree;
+  readonly #demands = new Map<number, DemandAt>();
+  readonly #ledgers = new Map<number, Ledger>();
+  readonly #samples = new Map<number, StatusSample>();
+  /** A pvestatd that is stopped never brings `cores` to a cpuset. */
+  pvestatdRuns = true;
+  #sinceStatusMs = 0;
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+    const { demandSpeed, demandStartMs, root, nodeName: node, foreign } = options;
+    this.plant = new Plant(options.host, { demandSpeed, demandStartMs });
+    const bootTimeS = options.wallStartS - UPTIME_AT_START_MS / 1000;
+    this.files = new PveFiles({ sysroot: root, node, startTimeS: bootTimeS, foreign });
+    this.files.load(new Map(options.guests.map((guest) => [guest.vmid, guest.conf])));
+    this.#tree = new Tree(root);
+    for (const directory of ['var/log', 'var/lib', 'var/lock', 'run/lock', 'run/lock/lxc']) {
+      this.#tree.makeDirectory(directory);
+    }
+    this.#tree.write('etc', 'hostname', `${node}\n`);
+    const uptimeAtStartMs = UPTIME_AT_START_MS;
+    this.#kernel = new KernelTree(this.#tree, this.plant, { bootTimeS, uptimeAtStartMs });
+    for (const guest of options.guests) {
+      this.#demands.set(guest.vmid, guest.demand);
+      if (guest.running !== false) this.#boot(guest.vmid, true);
+    }
+    this.sync();
+  }
+
+  /** Seconds since 1970 on the node's own clock. */
+  get wallS(): number {
+    return this.options.wallStartS + Math.floor(this.plant.hostMs / 1000);
+  }
+
+  get uptimeMs(): number {
+    return UPTIME_AT_START_MS + this.plant.hostMs;
+  }
+
+  /** How often a file of the tree was written so far. */
+  get treeWrites(): number {
+    return this.#tree.writes;
+  }
+
+  conf(vmid: number): GuestConf | undefined {
+    const content = this.files.read(vmid);
+    return content === undefined ? undefined : parseConf(vmid, content);
+  }
+
+  save(vmid: number, conf: GuestConf): void {
+    this.files.write(vmid, confText(conf));
+  }
+
+  running(vmid: number): PlantContainer | undefined {
+    return this.plant.container(vmid);
+  }
+
+  note(vmid: number, what: NodeEventKind, detail: string): void {
+    const { hostMs: atMs, demandMs } = this.plant;
+    this.events.push({ atMs, demandMs, vmid, what, detail });
+  }
+
+  /** Makes the lock file of a configuration; returns its path as the node's own tools name it. */
+  touchLockFile(vmid: number): string {
+    const name = `pve-config-${vmid}.lock`;
+    this.#tree.write('run/lock/lxc', name, '');
+    return `/run/lock/lxc/${name}`;
+  }
+
+  /** A new container, stopped. */
+  add(vmid: number, content: string, demand: DemandAt): void {
+    this.files.write(vmid, content);
+    this.#demands.set(vmid, demand);
+    this.note(vmid, 'create', '');
+  }
+
+  /** Starts a stopped container; pending changes of its configuration come into force. */
+  start(vmid: number): void {
+    const conf = this.conf(vmid);
+    if (conf === undefined || this.running(vmid) !== undefined) return;
+    if (conf.pending.values.size > 0) {
+      for (const key of conf.pending.values.get('delete')?.split(/[,;\s]+/) ?? []) {
+        conf.main.values.delete(key);
+      }
+      conf.pending.values.delete('delete');
+      for (const [key, value] of conf.pending.values) conf.main.values.set(key, value);
+      conf.pending.values.clear();
+      this.save(vmid, conf);
+    }
+    this.#boot(vmid, false);
+    this.note(vmid, 'start', '');
+  }
+
+  stop(vmid: number): void {
+    const container = this.running(vmid);
+    if (container === undefined) return;
+    this.plant.stop(vmid);
+    this.#kernel.remove(vmid, container.cpu.usageUs);
+    this.#samples.delete(vmid);
+    this.note(vmid, 'stop', '');
+  }
+
+  destroy(vmid: number): void {
+    this.stop(vmid);
+    this.files.remove(vmid);
+    this.#demands.delete(vmid);
+    this.note(vmid, 'destroy', '');
+  }
+
+  /** What pct does to a running container at once: memory, swap, quota and weight. */
+  applyLimits(vmid: number, section: Section): void {
+    const container = this.running(vmid);
+    if (container === undefined) return;
+    this.plant.setLimits(vmid, limitsFrom(section, container.limits.cpus));
+    this.#kernel.limitsChanged(vmid);
+    this.#takeEvents();
+  }
+
+  /** Lets time pass, and writes the tree once at the end. */
+  advance(elapsedMs: number): void {
+    let leftMs = elapsedMs;
+    while (leftMs > 0) {
+      const stepMs = Math.min(STEP_MS, leftMs);
+      leftMs -= stepMs;
+      this.plant.step(stepMs);
+      this.#keepLedgers(stepMs);
+      this.#takeEvents();
+      this.#sinceStatusMs += stepMs;
+      const due = this.#sinceStatusMs >= this.options.pvestatdPeriodMs;
+      if (due && this.pvestatdRuns) this.pvestatdPass();
+    }
+    this.sync();
+  }
+
+  /** One pass of pvestatd: cpusets follow `cores:`, and the figures of the cluster are new. */
+  pvestatdPass(): void {
+    const elapsedMs = this.#sinceStatusMs;
+    this.#sinceStatusMs = 0;
+    const wishes = [...this.plant.containers()].map((container) => {
+      const conf = this.conf(container.vmid);
+      const cores = (conf && numberIn(conf.main, 'cores')) ?? this.plant.host.cpus;
+      return { vmid: container.vmid, cpus: container.limits.cpus, cores };
+    });
+    for (const [vmid, cpus] of rebalance(wishes, this.plant.host.cpus)) {
+      this.plant.setLimits(vmid, { cpus });
+      this.note(vmid, 'cpuset', cpuListText(cpus));
+    }
+    for (const container of this.plant.containers()) {
+      this.#kernel.adoptInnerCpus(container);
+      const { usageUs } = container.cpu;
+      const before = this.#samples.get(container.vmid)?.usageUs;
+      const gained = before === undefined || elapsedMs <= 0 ? 0 : usageUs - before;
+      const usedCores = gained === 0 ? 0 : gained / (elapsedMs * 1000);
+      this.#samples.set(container.vmid, { usageUs, usedCores });
+    }
+  }
+
+  statusSample(vmid: number): StatusSample | undefined {
+    return this.#samples.get(vmid);
+  }
+
+  ledger(vmid: number): Ledger {
+    return this.#ledgers.get(vmid) ?? noLedger;
+  }
+
+  sync(): void {
+    this.#kernel.sync();
+  }
+
+  /** Closes its files; the tree stays as it is. */
+  close(): void {
+    this.#tree.close();
+  }
+
+  #boot(vmid: number, warm: boolean): void {
+    const conf = this.conf(vmid);
+    const demand = this.#demands.get(vmid);
+    if (conf === undefined || demand === undefined) return;
+    const { cpus: hostCpus } = this.plant.host;
+    const others = [...this.plant.containers()].map((container) => container.limits.cpus);
+    const cores = effectiveLimits(conf.main).cores ?? hostCpus;
+    const cpus = chooseCpus(others, cores, hostCpus);
+    const container = this.plant.start(vmid, limitsFrom(conf.main, cpus), demand, warm);
+    this.#kernel.create(container, warm ? cpuListText(cpus) : '');
+    this.#takeEvents();
+  }
+
+  #takeEvents(): void {
+    for (const event of this.plant.takeEvents()) {
+      if (event.kind === 'oom-kill') this.note(event.vmid, 'oom-kill', event.scope);
+      else {
+        this.#kernel.remove(event.vmid, event.usageUs);
+        this.#samples.delete(event.vmid);
+        this.note(event.vmid, 'died', 'the out-of-memory killer ended its init');
+      }
+    }
+  }
+
+  #keepLedgers(elapsedMs: number): void {
+    const demandMs = elapsedMs * this.options.demandSpeed;
+    for (const { vmid, cpu, limits, memory } of this.plant.containers()) {
+      const before = this.ledger(vmid);
+      const cores = Math.min(limits.cpus.length, limits.cpuLimit ?? limits.cpus.length);
+      this.#ledgers.set(vmid, {
+        demandMs: before.demandMs + demandMs,
+        allocatedCoreMs: before.allocatedCoreMs + cores * demandMs,
+        usedCoreMs: before.usedCoreMs + cpu.usedCores * demandMs,
+        allocatedMibMs: before.allocatedMibMs + (limits.memoryMaxBytes / MIB) * demandMs,
+        usedMibMs: before.usedMibMs + (unreclaimableBytes(memory) / MIB) * demandMs,
+      });
+    }
+  }
+}

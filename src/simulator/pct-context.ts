@@ -1,0 +1,75 @@
+import { type Answer, failure } from './command-line.ts';
+import type { ConfigLocks } from './config-locks.ts';
+import type { GuestConf } from './guest-conf.ts';
+import type { Machine } from './machine.ts';
+
+/** What every command works with, and the checks that most of them begin with. */
+
+/** How much of a `pct set` still happens when the process is killed in the middle of it. */
+export type HalfDone = 'first-option' | 'config-only';
+
+export interface CommandContext {
+  readonly machine: Machine;
+  readonly locks: ConfigLocks;
+  readonly lockTimeoutMs: number;
+  /** Whether the caller's locale is a UTF-8 one. */
+  readonly utf8: boolean;
+  /** Whether the caller has gone away meanwhile. */
+  readonly aborted: () => boolean;
+  readonly half?: HalfDone;
+}
+
+export const lines = (texts: readonly string[]): string =>
+  texts.map((text) => `${text}\n`).join('');
+
+export const nameOf = (vmid: number, conf: GuestConf): string =>
+  conf.main.values.get('hostname') ?? `CT${vmid}`;
+
+export const noConfiguration = (context: CommandContext, vmid: number, exit = 2): Answer =>
+  failure(
+    exit,
+    `Configuration file '${context.machine.files.relativePath(vmid)}' does not exist\n`,
+  );
+
+/** The refusal of a container with a `lock:` line, or undefined. */
+export function lockedAnswer(conf: GuestConf): Answer | undefined {
+  const lock = conf.main.values.get('lock');
+  return lock === undefined ? undefined : failure(255, `CT is locked (${lock})\n`);
+}
+
+/** Does the work of a command with its configuration, or says that there is none. */
+export function withConf(
+  context: CommandContext,
+  vmid: number,
+  work: (conf: GuestConf) => Answer,
+): Answer {
+  const conf = context.machine.conf(vmid);
+  if (conf === undefined) return noConfiguration(context, vmid);
+  const result = work(conf);
+  return { ...result, stderr: lines(conf.warnings) + result.stderr };
+}
+
+/** Holds the lock file of a container while it works; without it after the time limit, exit 4. */
+export async function withLock(
+  context: CommandContext,
+  vmid: number,
+  work: () => Answer,
+): Promise<Answer> {
+  const { locks, machine } = context;
+  const file = machine.touchLockFile(vmid);
+  let waited = '';
+  if (!locks.tryHold(vmid)) {
+    waited = 'trying to acquire lock...\n';
+    const held = await locks.hold(vmid, context.lockTimeoutMs);
+    if (!held) return failure(4, `${waited}can't lock file '${file}' - got timeout\n`);
+    waited += ' OK\n';
+  }
+  try {
+    // A command that was killed while it waited does nothing more.
+    if (context.aborted()) return failure(255, 'interrupted by signal\n');
+    const result = work();
+    return { ...result, stderr: waited + result.stderr };
+  } finally {
+    locks.release(vmid);
+  }
+}

@@ -1,0 +1,165 @@
+import { type Answer, type Arguments, answer, failure, isTrue } from './command-line.ts';
+import { confText, copySection, type GuestConf, newSection } from './guest-conf.ts';
+import {
+  type CommandContext,
+  lines,
+  lockedAnswer,
+  noConfiguration,
+  withConf,
+  withLock,
+} from './pct-context.ts';
+
+/** The `pct` commands that start, stop, make and destroy containers. */
+
+/** Work of a task process: what it prints on stderr arrives on stdout. */
+const asTask = (conf: GuestConf, stdout = ''): Answer => answer(lines(conf.warnings) + stdout);
+
+export async function start(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { machine } = context;
+  const { vmid } = args;
+  if (machine.running(vmid) !== undefined) return failure(255, `CT ${vmid} already running\n`);
+  return withLock(context, vmid, () => {
+    const conf = machine.conf(vmid);
+    if (conf === undefined) return noConfiguration(context, vmid, 255);
+    const refused = lockedAnswer(conf);
+    if (refused !== undefined) return refused;
+    if (conf.main.values.get('template') === '1') {
+      return failure(255, `you can't start a CT if it's a template\n`);
+    }
+    machine.start(vmid);
+    return asTask(conf);
+  });
+}
+
+export async function stop(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { machine } = context;
+  const { vmid } = args;
+  if (machine.running(vmid) === undefined) return failure(255, `CT ${vmid} not running\n`);
+  return withLock(context, vmid, () => {
+    const conf = machine.conf(vmid);
+    if (conf === undefined) return noConfiguration(context, vmid, 255);
+    const refused = lockedAnswer(conf);
+    if (refused !== undefined) return refused;
+    machine.stop(vmid);
+    return asTask(conf);
+  });
+}
+
+export async function reboot(context: CommandContext, args: Arguments): Promise<Answer> {
+  const stopped = await stop(context, args);
+  if (stopped.exit === 0) context.machine.start(args.vmid);
+  return stopped;
+}
+
+export async function unlock(context: CommandContext, args: Arguments): Promise<Answer> {
+  return withLock(context, args.vmid, () =>
+    withConf(context, args.vmid, (conf) => {
+      if (!conf.main.values.delete('lock')) return failure(255, 'no lock found\n');
+      context.machine.save(args.vmid, conf);
+      return answer('');
+    }),
+  );
+}
+
+const volumeOf = (conf: GuestConf): string =>
+  (conf.main.values.get('rootfs') ?? '').split(',')[0] ?? '';
+
+/** A volume's name without its storage: `vm-101-disk-0`. */
+const diskName = (conf: GuestConf): string => volumeOf(conf).split(/[:/]/).at(-1) ?? '';
+
+export async function destroy(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { machine } = context;
+  const { vmid } = args;
+  return withLock(context, vmid, () =>
+    withConf(context, vmid, (conf) => {
+      const refused = lockedAnswer(conf);
+      if (refused !== undefined) return refused;
+      if (conf.main.values.get('protection') === '1') {
+        return failure(255, `can't remove CT ${vmid} - protection mode enabled\n`);
+      }
+      if (machine.running(vmid) !== undefined && !isTrue(args.options.get('force'))) {
+        return failure(255, `unable to destroy CT ${vmid} - container is running\n`);
+      }
+      machine.destroy(vmid);
+      const purged = `purging CT ${vmid} from related configurations..\n`;
+      const removed = `  Logical volume "${diskName(conf)}" successfully removed.\n`;
+      return answer(removed + (isTrue(args.options.get('purge')) ? purged : ''));
+    }),
+  );
+}
+
+/** What a full copy of a root file system prints, by LVM, mkfs and rsync. */
+const copyProgress = (source: string, target: string): string => `create full clone of mountpoint \
+rootfs (${source})
+  Logical volume "${target}" created.
+Creating filesystem with 1048576 4k blocks and 262144 inodes
+Filesystem UUID: 00000000-0000-0000-0000-000000000000
+Superblock backups stored on blocks: 
+\t32768, 98304, 163840, 229376, 294912, 819200, 884736
+
+Number of files: 9,078 (reg: 7,093, dir: 1,069, link: 916)
+Number of created files: 9,076 (reg: 7,093, dir: 1,067, link: 916)
+Number of deleted files: 0
+Number of regular files transferred: 7,091
+Total file size: 194,812,522 bytes
+Total transferred file size: 190,990,520 bytes
+Literal data: 190,990,520 bytes
+Matched data: 0 bytes
+File list size: 131,070
+File list generation time: 0.010 seconds
+File list transfer time: 0.000 seconds
+Total bytes sent: 191,570,151
+Total bytes received: 143,531
+
+sent 191,570,151 bytes  received 143,531 bytes  10,362,901.73 bytes/sec
+total size is 194,812,522  speedup is 1.02
+`;
+
+/** A clone keeps tags, onboot, limits, description and the static address of its source. */
+function clonedConf(conf: GuestConf, newid: number, args: Arguments): GuestConf {
+  const from = conf.snapshots.get(args.options.get('snapname') ?? '') ?? conf.main;
+  const main = copySection(from);
+  for (const key of ['lock', 'parent', 'snaptime', 'template']) main.values.delete(key);
+  main.values.set('hostname', args.options.get('hostname') ?? `CT${newid}`);
+  const address = `BC:24:11:${[newid >> 16, (newid >> 8) & 255, newid & 255]
+    .map((part) => part.toString(16).toUpperCase().padStart(2, '0'))
+    .join(':')}`;
+  for (const [key, value] of main.values) {
+    if (/^net\d+$/.test(key)) {
+      main.values.set(key, value.replace(/hwaddr=[0-9A-F:]+/, `hwaddr=${address}`));
+    }
+  }
+  const size = /size=\w+/.exec(main.values.get('rootfs') ?? '')?.[0] ?? 'size=4G';
+  main.values.set('rootfs', `local-lvm:vm-${newid}-disk-0,${size}`);
+  return { main, pending: newSection(), snapshots: new Map(), warnings: [] };
+}
+
+/** What runs in a clone once it is started: next to nothing. */
+const idleDemand = () => ({ cpuCores: 0.01, anonMib: 30, fileSetMib: 20 });
+
+export async function clone(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { machine } = context;
+  const newid = Number(args.values[1]);
+  return withLock(context, args.vmid, () =>
+    withConf(context, args.vmid, (conf) => {
+      if (machine.files.takenIds().has(newid)) {
+        const taken = `CT ${newid} already exists on node '${machine.options.nodeName}'\n`;
+        return failure(255, lines(conf.warnings) + taken);
+      }
+      const snapname = args.options.get('snapname');
+      if (snapname !== undefined && !conf.snapshots.has(snapname)) {
+        return failure(255, `snapshot '${snapname}' does not exist\n`);
+      }
+      const refused = lockedAnswer(conf);
+      if (refused !== undefined) return refused;
+      if (snapname === undefined && machine.running(args.vmid) !== undefined) {
+        const text = 'Cannot do full clones on a running container without snapshots\n';
+        return failure(2, text);
+      }
+      machine.add(newid, confText(clonedConf(conf, newid, args)), idleDemand);
+      const made = lines(machine.conf(newid)?.warnings ?? []);
+      const progress = copyProgress(volumeOf(conf), `vm-${newid}-disk-0`);
+      return answer(progress + made + made + lines(conf.warnings));
+    }),
+  );
+}

@@ -1,0 +1,91 @@
+import type { CpuLimits, CpuState } from './plant-cpu.ts';
+import { advancePressure, newPressure, type StallShares } from './pressure.ts';
+
+/** The host's own meters: busy time of each CPU, load averages and pressure. */
+
+export interface HostMemoryUse {
+  readonly totalBytes: number;
+  readonly swapTotalBytes: number;
+  /** What the host itself holds. */
+  readonly baseBytes: number;
+  /** Sums over the containers. */
+  readonly anonBytes: number;
+  readonly shmemBytes: number;
+  readonly kernelBytes: number;
+  readonly fileBytes: number;
+  readonly swapBytes: number;
+}
+
+interface Busy {
+  readonly cpu: CpuState;
+  readonly limits: CpuLimits;
+}
+
+export class HostGauges {
+  readonly cpus: number;
+  /** Busy milliseconds of each CPU, and all milliseconds that passed. */
+  readonly busyMs: number[];
+  elapsedMs = 0;
+  usedCores = 0;
+  readonly load: [number, number, number] = [0, 0, 0];
+  readonly cpuPressure = newPressure();
+  readonly memoryPressure = newPressure();
+  readonly ioPressure = newPressure();
+
+  constructor(cpus: number) {
+    this.cpus = cpus;
+    this.busyMs = new Array<number>(cpus).fill(0);
+  }
+
+  advanceCpu(containers: readonly Busy[], baseCores: number, elapsedMs: number): void {
+    const perCpu = new Array<number>(this.cpus).fill(baseCores / this.cpus);
+    let waiting = 0;
+    let runnable = baseCores;
+    this.usedCores = baseCores;
+    for (const { cpu, limits } of containers) {
+      for (const number of limits.cpus) {
+        perCpu[number] = (perCpu[number] ?? 0) + cpu.usedCores / limits.cpus.length;
+      }
+      const unthrottled = Math.min(cpu.wantedCores, limits.cpuLimit ?? cpu.wantedCores);
+      waiting += Math.max(0, unthrottled - cpu.usedCores);
+      runnable += unthrottled;
+      this.usedCores += cpu.usedCores;
+    }
+    this.#spread(perCpu);
+    for (const [number, cores] of perCpu.entries()) {
+      this.busyMs[number] = (this.busyMs[number] ?? 0) + cores * elapsedMs;
+    }
+    this.elapsedMs += elapsedMs;
+    for (const [index, windowMs] of [60_000, 300_000, 900_000].entries()) {
+      const keep = Math.exp(-elapsedMs / windowMs);
+      this.load[index] = (this.load[index] ?? 0) * keep + runnable * (1 - keep);
+    }
+    advancePressure(this.cpuPressure, { some: Math.min(1, waiting), full: 0 }, elapsedMs);
+  }
+
+  /** Some task stalls where any container's do; all of them only where the memory is short. */
+  advanceMemory(stalls: readonly StallShares[], use: HostMemoryUse, elapsedMs: number): void {
+    const calm = stalls.reduce((rest, stall) => rest * (1 - stall.some), 1);
+    const held = use.baseBytes + use.anonBytes + use.shmemBytes + use.kernelBytes;
+    const short = held > use.totalBytes * 0.98 ? 0.3 : 0;
+    const some = Math.max(1 - calm, short);
+    advancePressure(this.memoryPressure, { some, full: short }, elapsedMs);
+    advancePressure(this.ioPressure, { some: some * 0.8, full: short }, elapsedMs);
+  }
+
+  /** No CPU is more than busy: what cpusets pile on one is done by those with time left. */
+  #spread(perCpu: number[]): void {
+    let excess = 0;
+    let room = 0;
+    for (const [number, cores] of perCpu.entries()) {
+      excess += Math.max(0, cores - 1);
+      room += Math.max(0, 1 - cores);
+      perCpu[number] = Math.min(1, cores);
+    }
+    if (excess <= 0 || room <= 0) return;
+    const share = Math.min(1, excess / room);
+    for (const [number, cores] of perCpu.entries()) {
+      perCpu[number] = cores + (1 - cores) * share;
+    }
+  }
+}

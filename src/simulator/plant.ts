@@ -1,0 +1,368 @@
+import {
+  advanceCpu,
+  type CpuLimits,
+  type CpuState,
+  cappedCores,
+  newCpu,
+  shareCores,
+} from './plant-cpu.ts';
+import { HostGauges, type HostMemoryUse } from './plant-host.ts';
+import {
+  countKill,
+  currentBytes,
+  dropCache,
+  fileBytes,
+  highForMax,
+  kernelBytesFor,
+  killAll,
+  type MemoryLimits,
+  type MemoryState,
+  type MemoryWant,
+  newMemory,
+  settleMemory,
+  unreclaimableBytes,
+} from './plant-memory.ts';
+import {
+  advancePressure,
+  newPressure,
+  noStall,
+  type PressureState,
+  type StallShares,
+} from './pressure.ts';
+
+/**
+ * A host and its containers as physics: demand meets limits, and usage, throttling, pressure, page
+ * cache and kills follow. Pure and deterministic: time only passes in `step`.
+ */
+
+const MIB = 1024 * 1024;
+
+export interface HostSpec {
+  readonly cpus: number;
+  readonly memoryMib: number;
+  readonly swapMib: number;
+  /** What the host itself uses, without any container. */
+  readonly baseCores: number;
+  readonly baseMemoryMib: number;
+  /** Whether the kernel was built with pressure stall information. */
+  readonly pressure: boolean;
+  readonly kernelRelease: string;
+}
+
+export interface Demand {
+  readonly cpuCores: number;
+  /** Memory of processes. */
+  readonly anonMib: number;
+  /** Shared memory and tmpfs: charged as file, and not reclaimable. */
+  readonly shmemMib?: number;
+  /** Files in use: what the page cache would like to hold. */
+  readonly fileSetMib?: number;
+  /** The part of anon that is locked in memory. */
+  readonly unevictableMib?: number;
+}
+
+/**
+ * Demand over time. `demandTimeMs` is the demand's own clock, `processAgeMs` the time on that clock
+ * since its process was last started (by a container start or after a kill).
+ */
+export type DemandAt = (demandTimeMs: number, processAgeMs: number) => Demand;
+
+export interface Limits extends CpuLimits {
+  readonly memoryMaxBytes: number;
+  readonly swapMaxBytes: number;
+}
+
+export type PlantEvent =
+  | { readonly kind: 'oom-kill'; readonly vmid: number; readonly scope: 'container' | 'host' }
+  | { readonly kind: 'died'; readonly vmid: number; readonly usageUs: number };
+
+/** A running container. Read it freely; only the plant changes it. */
+export interface PlantContainer {
+  readonly vmid: number;
+  limits: Limits;
+  readonly demand: DemandAt;
+  readonly startedAtMs: number;
+  readonly cpu: CpuState;
+  readonly memory: MemoryState;
+  readonly cpuPressure: PressureState;
+  readonly memoryPressure: PressureState;
+  readonly ioPressure: PressureState;
+  /** Its main process runs from this host time on; later than now after a kill. */
+  processFromMs: number;
+  processSinceDemandMs: number;
+  /** Set once init was killed: the container is gone at that host time. */
+  diesAtMs: number | undefined;
+}
+
+const RESTART_DELAY_MS = 3000;
+const RAMP_MS = 5000;
+const DYING_MS = 1500;
+/** A container's init and services, what is left when its main process was killed. */
+const SYSTEM_ANON_BYTES = 8 * MIB;
+/** How long a container that is there from the beginning has been up. */
+const WARM_UPTIME_MS = 3_600_000;
+
+const memoryLimits = (limits: Limits): MemoryLimits => ({
+  maxBytes: limits.memoryMaxBytes,
+  highBytes: highForMax(limits.memoryMaxBytes),
+  swapMaxBytes: limits.swapMaxBytes,
+});
+
+export interface PlantOptions {
+  /** How much faster than the host's clock the demand's clock runs. */
+  readonly demandSpeed: number;
+  readonly demandStartMs: number;
+}
+
+export class Plant {
+  readonly host: HostSpec;
+  readonly gauges: HostGauges;
+  readonly #speed: number;
+  readonly #containers = new Map<number, PlantContainer>();
+  #events: PlantEvent[] = [];
+  #hostMs = 0;
+  #demandMs: number;
+
+  constructor(host: HostSpec, options: PlantOptions) {
+    this.host = host;
+    this.gauges = new HostGauges(host.cpus);
+    this.#speed = options.demandSpeed;
+    this.#demandMs = options.demandStartMs;
+  }
+
+  /** Milliseconds since the plant was made, on the host's clock. */
+  get hostMs(): number {
+    return this.#hostMs;
+  }
+
+  get demandMs(): number {
+    return this.#demandMs;
+  }
+
+  container(vmid: number): PlantContainer | undefined {
+    return this.#containers.get(vmid);
+  }
+
+  containers(): IterableIterator<PlantContainer> {
+    return this.#containers.values();
+  }
+
+  /** Hands over what happened since the last call, oldest first. */
+  takeEvents(): PlantEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /**
+   * Starts a container: counters at zero, nothing in memory. A warm one has been up for an hour
+   * and has filled its cache.
+   */
+  start(vmid: number, limits: Limits, demand: DemandAt, warm = false): PlantContainer {
+    const container: PlantContainer = {
+      vmid,
+      limits,
+      demand,
+      startedAtMs: this.#hostMs - (warm ? WARM_UPTIME_MS : 0),
+      cpu: newCpu(),
+      memory: newMemory(),
+      cpuPressure: newPressure(),
+      memoryPressure: newPressure(),
+      ioPressure: newPressure(),
+      processFromMs: this.#hostMs - (warm ? WARM_UPTIME_MS : 0),
+      processSinceDemandMs: warm ? Number.NEGATIVE_INFINITY : this.#demandMs,
+      diesAtMs: undefined,
+    };
+    this.#containers.set(vmid, container);
+    if (warm) {
+      this.#settle(container, 600_000);
+      const wanted = cappedCores(this.#demandOf(container).cpuCores, limits);
+      container.cpu.usageUs = wanted * WARM_UPTIME_MS * 1000;
+    } else this.#settle(container, 0);
+    return container;
+  }
+
+  stop(vmid: number): void {
+    this.#containers.delete(vmid);
+  }
+
+  /**
+   * Changes limits at once, as a write to the cgroup does. A memory limit below what neither
+   * reclaim nor swap can free kills every process, and with its init the container stops
+   * (recorded on two kernels, three of three times).
+   */
+  setLimits(vmid: number, change: Partial<Limits>): void {
+    const container = this.#containers.get(vmid);
+    if (container === undefined) return;
+    container.limits = { ...container.limits, ...change };
+    if (container.diesAtMs !== undefined) return;
+    const { memory, limits } = container;
+    const swapRoom = Math.min(limits.swapMaxBytes, memory.swapBytes + this.#swapFreeBytes());
+    const held = unreclaimableBytes(memory) + memory.swapBytes;
+    const locked = memory.kernelBytes + memory.unevictableBytes;
+    const least = held - Math.min(swapRoom, held - locked);
+    if (least > limits.memoryMaxBytes) this.#die(container);
+    else this.#settle(container, 0);
+  }
+
+  /**
+   * What a write to `memory.reclaim` does: file cache first, then swap. Returns the bytes that it
+   * got; fewer than asked for is the kernel's EAGAIN.
+   */
+  reclaim(vmid: number, bytes: number): number {
+    const container = this.#containers.get(vmid);
+    if (container === undefined) return 0;
+    const { memory, limits } = container;
+    const cache = dropCache(memory, bytes);
+    const swapRoom = Math.min(limits.swapMaxBytes - memory.swapBytes, this.#swapFreeBytes());
+    const anon = memory.anonBytes - memory.unevictableBytes;
+    const swapped = Math.max(0, Math.min(bytes - cache, swapRoom, anon));
+    memory.anonBytes -= swapped;
+    memory.swapBytes += swapped;
+    return cache + swapped;
+  }
+
+  /** Lets so much time pass. Steps of up to a second keep the curves smooth. */
+  step(elapsedMs: number): void {
+    this.#hostMs += elapsedMs;
+    this.#demandMs += elapsedMs * this.#speed;
+    const stalls = new Map<number, StallShares>();
+    for (const container of [...this.#containers.values()]) {
+      if (container.diesAtMs !== undefined) this.#bury(container);
+      else stalls.set(container.vmid, this.#settle(container, elapsedMs));
+    }
+    this.#relieveHost();
+    this.#stepCpu(elapsedMs);
+    for (const container of this.#containers.values()) {
+      const stall = stalls.get(container.vmid) ?? noStall;
+      advancePressure(container.memoryPressure, stall, elapsedMs);
+      const io = { some: stall.some * 0.8, full: stall.full * 0.8 };
+      advancePressure(container.ioPressure, io, elapsedMs);
+    }
+    this.gauges.advanceMemory([...stalls.values()], this.memoryUse(), elapsedMs);
+  }
+
+  /** What all containers and the host hold together. */
+  memoryUse(): HostMemoryUse {
+    const use = { anonBytes: 0, shmemBytes: 0, kernelBytes: 0, fileBytes: 0, swapBytes: 0 };
+    for (const { memory } of this.#containers.values()) {
+      use.anonBytes += memory.anonBytes;
+      use.shmemBytes += memory.shmemBytes;
+      use.kernelBytes += memory.kernelBytes;
+      use.fileBytes += fileBytes(memory);
+      use.swapBytes += memory.swapBytes;
+    }
+    const totalBytes = this.host.memoryMib * MIB;
+    const swapTotalBytes = this.host.swapMib * MIB;
+    return { ...use, totalBytes, swapTotalBytes, baseBytes: this.host.baseMemoryMib * MIB };
+  }
+
+  #swapFreeBytes(): number {
+    let used = 0;
+    for (const { memory } of this.#containers.values()) used += memory.swapBytes;
+    return Math.max(0, this.host.swapMib * MIB - used);
+  }
+
+  #demandOf(container: PlantContainer): Demand {
+    return container.demand(this.#demandMs, this.#demandMs - container.processSinceDemandMs);
+  }
+
+  /** 0 while the process is dead, rising to 1 while it warms up. */
+  #vigour(container: PlantContainer): number {
+    const ageMs = this.#hostMs - container.processFromMs;
+    return Math.min(1, Math.max(0, ageMs / RAMP_MS));
+  }
+
+  #wantOf(container: PlantContainer): MemoryWant {
+    const demand = this.#demandOf(container);
+    const anon = Math.max(0, demand.anonMib) * MIB;
+    const vigour = this.#vigour(container);
+    return {
+      anonBytes: Math.max(Math.min(SYSTEM_ANON_BYTES, anon), anon * vigour),
+      shmemBytes: (demand.shmemMib ?? 0) * MIB * (container.memory.shmemBytes > 0 ? 1 : vigour),
+      fileSetBytes: (demand.fileSetMib ?? 0) * MIB,
+      unevictableBytes: Math.min(anon, (demand.unevictableMib ?? 0) * MIB) * vigour,
+    };
+  }
+
+  #settle(container: PlantContainer, elapsedMs: number): StallShares {
+    const { memory } = container;
+    const limits = memoryLimits(container.limits);
+    const swapFree = this.#swapFreeBytes();
+    const stall = settleMemory(memory, this.#wantOf(container), limits, swapFree, elapsedMs);
+    if (stall !== undefined) return stall;
+    this.#kill(container, 'container');
+    const afterKill = settleMemory(memory, this.#wantOf(container), limits, swapFree, elapsedMs);
+    if (afterKill === undefined) this.#die(container);
+    return { some: 0.5, full: 0.5 };
+  }
+
+  /** The killer ends the main process; its supervisor starts it again a little later. */
+  #kill(container: PlantContainer, scope: 'container' | 'host'): void {
+    countKill(container.memory, scope === 'container');
+    container.processFromMs = this.#hostMs + RESTART_DELAY_MS;
+    container.processSinceDemandMs = this.#demandMs + RESTART_DELAY_MS * this.#speed;
+    this.#events.push({ kind: 'oom-kill', vmid: container.vmid, scope });
+  }
+
+  #die(container: PlantContainer): void {
+    killAll(container.memory);
+    container.diesAtMs = this.#hostMs + DYING_MS;
+    this.#events.push({ kind: 'oom-kill', vmid: container.vmid, scope: 'container' });
+  }
+
+  #bury(container: PlantContainer): void {
+    if (container.diesAtMs === undefined || this.#hostMs < container.diesAtMs) return;
+    this.#containers.delete(container.vmid);
+    const { vmid, cpu } = container;
+    this.#events.push({ kind: 'died', vmid, usageUs: cpu.usageUs });
+  }
+
+  /** When the host itself runs out: cache of all containers, then the largest process. */
+  #relieveHost(): void {
+    const room = (this.host.memoryMib - this.host.baseMemoryMib) * MIB;
+    let over = -room;
+    let cache = 0;
+    for (const { memory } of this.#containers.values()) {
+      over += currentBytes(memory);
+      cache += fileBytes(memory);
+    }
+    if (over <= 0) return;
+    const share = cache > 0 ? Math.min(1, over / cache) : 0;
+    for (const { memory } of this.#containers.values()) {
+      over -= dropCache(memory, Math.ceil(fileBytes(memory) * share));
+    }
+    while (over > 0) {
+      const byAnon = [...this.#containers.values()].sort(
+        (a, b) => b.memory.anonBytes - a.memory.anonBytes,
+      );
+      const largest = byAnon[0];
+      if (largest === undefined || largest.memory.anonBytes <= SYSTEM_ANON_BYTES) return;
+      const before = currentBytes(largest.memory);
+      this.#kill(largest, 'host');
+      largest.memory.kernelBytes = kernelBytesFor(0);
+      over -= before - currentBytes(largest.memory);
+    }
+  }
+
+  #stepCpu(elapsedMs: number): void {
+    const containers = [...this.#containers.values()];
+    const wanted = containers.map((container) =>
+      container.diesAtMs !== undefined || this.#hostMs < container.processFromMs
+        ? 0
+        : Math.max(0, this.#demandOf(container).cpuCores),
+    );
+    const claims = containers.map((container, index) => ({
+      capCores: cappedCores(wanted[index] ?? 0, container.limits),
+      weight: container.limits.cpuWeight,
+    }));
+    const granted = shareCores(claims, Math.max(0, this.host.cpus - this.host.baseCores));
+    for (const [index, container] of containers.entries()) {
+      const cores = granted[index] ?? 0;
+      const { cpu, limits } = container;
+      const stall = advanceCpu(cpu, limits, wanted[index] ?? 0, cores, elapsedMs);
+      advancePressure(container.cpuPressure, stall, elapsedMs);
+    }
+    this.gauges.advanceCpu(containers, this.host.baseCores, elapsedMs);
+  }
+}

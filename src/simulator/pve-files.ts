@@ -1,0 +1,131 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * `/etc/pve` of a node that stands alone: configurations, the links to them, and the small files in
+ * which pmxcfs says what changed. A write raises the guest's version in `.vmlist`, also one that
+ * changes nothing.
+ */
+
+const STORAGE_CFG = `dir: local
+\tpath /var/lib/vz
+\tcontent iso,vztmpl,backup,rootdir,images,snippets
+
+lvmthin: local-lvm
+\tthinpool data
+\tvgname pve
+\tcontent rootdir,images
+`;
+
+export interface ForeignGuest {
+  readonly vmid: number;
+  readonly node: string;
+  readonly type: 'lxc' | 'qemu';
+}
+
+export interface PveFilesOptions {
+  readonly sysroot: string;
+  readonly node: string;
+  readonly startTimeS: number;
+  /** Guests of other nodes and virtual machines: they stand in `.vmlist` too. */
+  readonly foreign: readonly ForeignGuest[];
+}
+
+export class PveFiles {
+  readonly #root: string;
+  readonly #options: PveFilesOptions;
+  readonly #versions = new Map<number, number>();
+  /** One counter for all guests, as pmxcfs has it. */
+  #lastVersion = 0;
+  #listVersion = 1;
+
+  constructor(options: PveFilesOptions) {
+    this.#options = options;
+    this.#root = join(options.sysroot, 'etc/pve');
+    const home = join(this.#root, 'nodes', options.node);
+    mkdirSync(join(home, 'lxc'), { recursive: true });
+    mkdirSync(join(home, 'qemu-server'), { recursive: true });
+    symlinkSync(`nodes/${options.node}/lxc`, join(this.#root, 'lxc'));
+    symlinkSync(`nodes/${options.node}`, join(this.#root, 'local'));
+    symlinkSync(`nodes/${options.node}/qemu-server`, join(this.#root, 'qemu-server'));
+    writeFileSync(join(this.#root, 'storage.cfg'), STORAGE_CFG);
+    writeFileSync(join(this.#root, 'user.cfg'), 'user:root@pam:1:0::::::\n');
+    const members = `{\n"nodename": "${options.node}",\n"version": 0\n}\n`;
+    writeFileSync(join(this.#root, '.members'), members);
+    for (const guest of options.foreign) this.#versions.set(guest.vmid, ++this.#lastVersion);
+    this.#writeLists();
+  }
+
+  /** The path of a configuration as error messages give it, relative to `/etc/pve`. */
+  relativePath(vmid: number): string {
+    return `nodes/${this.#options.node}/lxc/${vmid}.conf`;
+  }
+
+  path(vmid: number): string {
+    return join(this.#root, this.relativePath(vmid));
+  }
+
+  vmids(): number[] {
+    const foreign = new Set(this.#options.foreign.map((guest) => guest.vmid));
+    return [...this.#versions.keys()].filter((id) => !foreign.has(id)).sort((a, b) => a - b);
+  }
+
+  /** Every id that is taken in the cluster. */
+  takenIds(): ReadonlySet<number> {
+    return new Set(this.#versions.keys());
+  }
+
+  /** What stands in the file now, or undefined where there is none. */
+  read(vmid: number): string | undefined {
+    try {
+      return readFileSync(this.path(vmid), 'utf8');
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The configurations that were there when the node booted; the list begins with version 1. */
+  load(configurations: ReadonlyMap<number, string>): void {
+    for (const [vmid, text] of configurations) {
+      this.#replace(this.path(vmid), text);
+      this.#versions.set(vmid, ++this.#lastVersion);
+    }
+    this.#writeLists();
+  }
+
+  /** Writes by temporary file and rename, as pmxcfs replaces a whole file. */
+  write(vmid: number, text: string): void {
+    this.#replace(this.path(vmid), text);
+    this.#versions.set(vmid, ++this.#lastVersion);
+    this.#listVersion += 1;
+    this.#writeLists();
+  }
+
+  remove(vmid: number): void {
+    rmSync(this.path(vmid), { force: true });
+    this.#versions.delete(vmid);
+    this.#listVersion += 1;
+    this.#writeLists();
+  }
+
+  #replace(path: string, text: string): void {
+    const temporary = `${path}.tmp.1`;
+    writeFileSync(temporary, text, { mode: 0o640 });
+    renameSync(temporary, path);
+  }
+
+  #writeLists(): void {
+    const foreign = new Map(this.#options.foreign.map((guest) => [guest.vmid, guest]));
+    const rows = [...this.#versions].map(([vmid, version]) => {
+      const node = foreign.get(vmid)?.node ?? this.#options.node;
+      const type = foreign.get(vmid)?.type ?? 'lxc';
+      return `"${vmid}": { "node": "${node}", "type": "${type}", "version": ${version} }`;
+    });
+    const ids = rows.length === 0 ? '\n' : `\n${rows.join(',\n')}`;
+    const list = `{\n"version": ${this.#listVersion},\n"ids": {${ids}}\n\n}\n`;
+    this.#replace(join(this.#root, '.vmlist'), list);
+    const start = `"starttime": ${this.#options.startTimeS}`;
+    const versions = `"vmlist": ${this.#listVersion},\n"storage.cfg": 1,\n"user.cfg": 1`;
+    this.#replace(join(this.#root, '.version'), `{\n${start},\n"clinfo": 0,\n${versions}\n}\n`);
+  }
+}

@@ -1,0 +1,256 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import type { SimulatedNode } from '../../src/simulator/node.ts';
+import { hasShared, jsonShape, Scratch, type Step, shape, steps } from './recorded.ts';
+import {
+  type ChangingDemand,
+  CONF_101_TAGGED,
+  conf103WithUnknownKey,
+  type RecordedState,
+  recordedNode,
+} from './recorded-node.ts';
+
+const scratch = new Scratch();
+let node: SimulatedNode | undefined;
+
+afterEach(async () => {
+  await node?.close();
+  node = undefined;
+});
+afterAll(() => scratch.clear());
+
+/** What a recorded step was compared by. */
+type Compared = 'exact' | 'shape' | 'json' | 'conf' | 'cgroup' | 'done';
+
+const CGROUP_FILES = [
+  'cpu.max',
+  'cpu.weight',
+  'cpuset.cpus',
+  'cpuset.cpus.effective',
+  'memory.max',
+  'memory.high',
+  'memory.low',
+  'memory.swap.max',
+];
+
+/** Which CPUs it is, is the node's business; how many is what counts. */
+function cpuCount(list: string): number {
+  if (list === '') return 0;
+  return list.split(',').reduce((sum, part) => {
+    const [first = 0, last = first] = part.split('-').map(Number);
+    return sum + last - first + 1;
+  }, 0);
+}
+
+function cgroupLines(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('memory.current'))
+    .map((line) =>
+      line.startsWith('cpuset')
+        ? line.replace(/=(\S*)/g, (_, cpus: string) => `=${cpuCount(cpus)} CPUs`)
+        : line,
+    );
+}
+
+function cgroupState(of: SimulatedNode): string {
+  const read = (name: string) =>
+    readFileSync(`${of.root}/sys/fs/cgroup/lxc/101/${name}`, 'utf8').trimEnd();
+  return CGROUP_FILES.map((name) => `${name}: outer=${read(name)} ns=${read(`ns/${name}`)}`).join(
+    '\n',
+  );
+}
+
+/** The steps of a shell: what was done by hand, what was looked at. */
+function shellStep(of: SimulatedNode, step: Step): Compared | undefined {
+  const script = step.argv[2] ?? '';
+  const note = step.note ?? '';
+  const wait = /(\d+) s (?:later|after)/.exec(note)?.[1];
+  if (wait !== undefined) of.advance(Number(wait) * 1000);
+  const conf = /cat \/etc\/pve\/lxc\/(\d+)\.conf$/.exec(script)?.[1];
+  const appended = /^(?:echo|printf) '([^']*)' >> \/etc\/pve\/lxc\/(\d+)\.conf/.exec(script);
+  if (appended !== null) {
+    const text = (appended[1] ?? '').replaceAll('\\n', '\n').replace(/\n?$/, '\n');
+    of.editConfig(Number(appended[2]), (before) => before + text);
+  }
+  if (conf !== undefined) {
+    const text = readFileSync(`${of.root}/etc/pve/lxc/${conf}.conf`, 'utf8');
+    const plain = (value: string) => value.replace(/snaptime: \d+/, 'snaptime: N');
+    expect(plain(text), note).toBe(plain(step.stdout));
+    return 'conf';
+  }
+  if (script.startsWith('for f in cpu.max')) {
+    expect(cgroupLines(cgroupState(of)), note).toEqual(cgroupLines(step.stdout));
+    return 'cgroup';
+  }
+  if (/^systemctl (?:start|stop) pvestatd$/.test(script)) {
+    of.setPvestatd(script.includes('start'));
+    return 'done';
+  }
+  if (script.includes('flock -x')) expect(of.holdConfigLock(101)).toBe(true);
+  if (script.includes('poll') || script.includes('seq 200')) of.advance(10_000);
+  return undefined;
+}
+
+interface Replay {
+  readonly state?: RecordedState;
+  /** Steps whose text depends on the machine: only their shape is compared. */
+  readonly byShape?: readonly number[];
+  /** Steps that the simulated node does not do. */
+  readonly leftOut?: readonly number[];
+  readonly before?: (index: number, node: SimulatedNode, demand: ChangingDemand) => void;
+}
+
+async function commandStep(of: SimulatedNode, step: Step, byShape: boolean): Promise<Compared> {
+  const label = step.argv.join(' ');
+  // The recordings were made without a locale.
+  const got = await of.run(step.argv, 'C');
+  expect({ label, exit: got.exit }).toEqual({ label, exit: step.exit });
+  if (byShape && step.stdout.startsWith('[') === false && step.stdout.startsWith('{') === false) {
+    expect(shape(`${got.stdout}`), label).toBe(shape(step.stdout));
+    expect(shape(got.stderr), label).toBe(shape(step.stderr));
+    return 'shape';
+  }
+  expect(got.stderr, label).toBe(step.stderr);
+  if (byShape) {
+    expect(jsonShape(JSON.parse(`${got.stdout}`)), label).toEqual(
+      jsonShape(JSON.parse(step.stdout)),
+    );
+    return 'json';
+  }
+  expect(got.stdout, label).toBe(step.stdout);
+  return 'exact';
+}
+
+async function replay(name: string, how: Replay = {}): Promise<Record<string, number>> {
+  const made = await recordedNode(scratch.directory(), how.state);
+  node = made.node;
+  const compared: Record<string, number> = {};
+  for (const [index, step] of steps(name).entries()) {
+    how.before?.(index, made.node, made.demand);
+    if (how.leftOut?.includes(index)) continue;
+    const byShape = how.byShape?.includes(index) ?? false;
+    const isShell = step.argv[0] === '/bin/bash';
+    const kind = isShell ? shellStep(made.node, step) : await commandStep(made.node, step, byShape);
+    if (kind !== undefined) compared[kind] = (compared[kind] ?? 0) + 1;
+    made.node.advance(400);
+  }
+  return compared;
+}
+
+describe.skipIf(!hasShared)('the recorded commands (of ../shared)', () => {
+  it('reads: list, config, status, df, cpusets, exec, wrong arguments', async () => {
+    const compared = await replay('10-reads', { byShape: [5, 14, 16, 19] });
+    expect(compared).toEqual({ exact: 19, shape: 4, conf: 1 });
+  });
+
+  it('set: every option, live and stopped, and every refusal', async () => {
+    const compared = await replay('20-set', {
+      before: (index, of) => {
+        if (index === 1) of.holdConfigLock(101);
+        if (index === 2) of.releaseConfigLock(101);
+        // Seven commands of half a second went by; pvestatd has passed.
+        if (index === 38) of.advance(10_000);
+      },
+    });
+    expect(compared).toEqual({ exact: 33, cgroup: 13, conf: 5 });
+  });
+
+  it('set --cores reaches the cpuset with pvestatd only', async () => {
+    const compared = await replay('21-set-cores');
+    expect(compared).toEqual({ exact: 14, cgroup: 4, conf: 2, done: 2 });
+  });
+
+  it('locked: by a lock line, by a held lock file', async () => {
+    const compared = await replay('30-locked', { byShape: [3] });
+    expect(compared).toEqual({ exact: 13, shape: 1, conf: 2 });
+  });
+
+  it('lifecycle: start, stop, reboot, shutdown', async () => {
+    const compared = await replay('40-lifecycle', {
+      state: {
+        conf101: CONF_101_TAGGED.replace('swap: 256', 'swap: 512'),
+        conf103: conf103WithUnknownKey(),
+      },
+      byShape: [9],
+      // `ps` inside of a container, whose processes are not simulated.
+      leftOut: [6],
+    });
+    expect(compared).toEqual({ exact: 11, shape: 1, cgroup: 1 });
+  });
+
+  it('snapshots, clones, destroying', async () => {
+    const compared = await replay('50-clone-snapshot', {
+      state: { conf101: CONF_101_TAGGED, conf103: conf103WithUnknownKey() },
+      byShape: [1, 4, 11, 12, 13],
+    });
+    expect(compared).toEqual({ exact: 18, shape: 5, conf: 2 });
+  });
+
+  it('configuration files in all forms', async () => {
+    const compared = await replay('60-conf-forms', {
+      state: {
+        conf101: CONF_101_TAGGED.replace(/^#.*\n/gm, '').replace(/tags.*\n/, ''),
+        conf103: conf103WithUnknownKey()
+          .replace('foo: bar\n', '')
+          .replace('cores: 1', 'cores: 2')
+          .replace('lxc.signal.halt: SIGUSR1\n', ''),
+      },
+      // `pvesh get .../pending` is not simulated.
+      leftOut: [10],
+    });
+    expect(compared).toEqual({ exact: 15, conf: 7 });
+  });
+
+  it('pvesh: the API, its figures by shape', async () => {
+    const compared = await replay('70-pvesh', {
+      state: {
+        conf101: CONF_101_TAGGED.replace('swap: 256', 'swap: 512'),
+        conf103: conf103WithUnknownKey(),
+      },
+      byShape: [2, 4, 5, 6, 7, 11, 12, 13, 21, 22],
+      // Round-robin data, tables for people and the task list are not simulated.
+      leftOut: [14, 15, 16, 19],
+    });
+    expect(compared).toEqual({ exact: 9, shape: 2, json: 8 });
+  });
+
+  it('memory set below what is in use exits 0, kills and stops', async () => {
+    const compared = await replay('90-memory-below-usage', {
+      before: (index, of, demand) => {
+        if (index === 1) demand.now = { cpuCores: 0.02, anonMib: 307, fileSetMib: 25 };
+        if (index === 2) of.advance(8000);
+        if (index === 7) of.advance(5000);
+        if (index === 5) {
+          const events = readFileSync(`${of.root}/sys/fs/cgroup/lxc/101/memory.events`, 'utf8');
+          const recorded = steps('90-memory-below-usage')[5]?.stdout ?? '';
+          expect(recorded).toContain(events);
+        }
+      },
+    });
+    expect(compared).toEqual({ exact: 8, cgroup: 2, conf: 1 });
+    expect(node?.oomKills(101)).toBe(1);
+  });
+
+  it('two busy threads at a limit of half a core are throttled as recorded', async () => {
+    const made = await recordedNode(scratch.directory());
+    node = made.node;
+    made.demand.now = { cpuCores: 2, anonMib: 10 };
+    made.node.advance(1000);
+    const stat = (): Map<string, number> => {
+      const text = readFileSync(`${made.node.root}/sys/fs/cgroup/lxc/101/cpu.stat`, 'utf8');
+      const rows = text.trimEnd().split('\n');
+      return new Map(rows.map((row) => [row.split(' ')[0] ?? '', Number(row.split(' ')[1])]));
+    };
+    const free = stat().get('usage_usec') ?? 0;
+    made.node.advance(2000);
+    expect((stat().get('usage_usec') ?? 0) - free).toBeCloseTo(4_000_000, -4);
+    await made.node.run(['pct', 'set', '101', '--cpulimit', '0.5']);
+    made.node.advance(4500);
+    // Recorded: 45 periods, all throttled, 6,656,320 us.
+    expect(stat().get('nr_periods')).toBe(45);
+    expect(stat().get('nr_throttled')).toBe(45);
+    expect(stat().get('throttled_usec')).toBeGreaterThan(6_000_000);
+    expect(stat().get('throttled_usec')).toBeLessThan(7_300_000);
+  });
+});
