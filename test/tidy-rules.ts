@@ -145,7 +145,7 @@ function whyNotAllowed(name: string, room: Room, one: Import): string | undefine
  * parsers, which are named after the file or the form that they read.
  */
 const SHARED_IN_HOST =
-  /^(command|paths|os-error|file-reader|json-object|.*-(files?|values|numbers|list))$/;
+  /^(command|paths|directories|os-error|file-reader|json-object|.*-(files?|values|numbers|list))$/;
 
 const baseName = (path: string): string => posix.basename(path, '.ts');
 /** `cgroup-files` and `cgroup-descriptors` are one thing outside in two files. */

@@ -1,0 +1,219 @@
+import type { Stats } from 'node:fs';
+import { statSync } from 'node:fs';
+import type { CgroupSample, CpuCounters, MemoryCounters, Pressure } from '../core/observation.ts';
+import type { Missing, Reading } from '../core/reading.ts';
+import { missing, present } from '../core/reading.ts';
+import type { Vmid } from '../core/units.ts';
+import { bytes, microseconds } from '../core/units.ts';
+import type { Cgroups, Clock } from '../ports.ts';
+import type { OpenCgroup } from './cgroup-descriptors.ts';
+import {
+  ABSENT,
+  CgroupDescriptors,
+  GONE,
+  readFromStart,
+  UNREADABLE,
+} from './cgroup-descriptors.ts';
+import {
+  parseCpuStat,
+  parseMemoryEvents,
+  parseMemoryStat,
+  parseSingleNumber,
+  saysMax,
+} from './cgroup-values.ts';
+import { countCpuList } from './cpu-list.ts';
+import { missingBecause } from './os-error.ts';
+import type { Paths } from './paths.ts';
+import { parsePressure } from './pressure-file.ts';
+
+/** The files of a sample, in the order in which they are read. */
+const FILES = [
+  'cpu.stat',
+  'cpuset.cpus',
+  'cpu.pressure',
+  'memory.current',
+  'memory.max',
+  'memory.stat',
+  'memory.events',
+  'memory.swap.current',
+  'memory.pressure',
+] as const;
+const CPU_STAT = 0;
+const CPUSET_CPUS = 1;
+const CPU_PRESSURE = 2;
+const MEMORY_CURRENT = 3;
+const MEMORY_MAX = 4;
+const MEMORY_STAT = 5;
+const MEMORY_EVENTS = 6;
+const MEMORY_SWAP = 7;
+const MEMORY_PRESSURE = 8;
+
+/** memory.stat has about 1.5 KB; a cpuset of every second CPU of 8192 has 20 KB. */
+const BUFFER_BYTES = 32 * 1024;
+/** Enough for 455 containers. There is an end: an open kernel file holds a page of memory. */
+const MOST_DESCRIPTORS = 4096;
+
+export interface CgroupFiles extends Cgroups {
+  /** Descriptors that are held at the moment, for tests and self-observation. */
+  readonly keptDescriptors: number;
+  close(): void;
+}
+
+/**
+ * Reads the live cgroups (v2) of running containers under `/sys/fs/cgroup/lxc`, the outer ones,
+ * which carry the limits. A sample costs a stat and nine reads of files that stay open.
+ */
+export function createCgroups(
+  paths: Paths,
+  clock: Clock,
+  mostDescriptors: number = MOST_DESCRIPTORS,
+): CgroupFiles {
+  return new KeptCgroups(paths, clock, mostDescriptors);
+}
+
+class KeptCgroups implements CgroupFiles {
+  readonly #paths: Paths;
+  readonly #clock: Clock;
+  readonly #files: CgroupDescriptors;
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  /** Set when one of the files of the sample in hand turned out to be GONE or UNREADABLE. */
+  #worst = 0;
+
+  constructor(paths: Paths, clock: Clock, mostDescriptors: number) {
+    this.#paths = paths;
+    this.#clock = clock;
+    this.#files = new CgroupDescriptors(FILES, clock, mostDescriptors);
+  }
+
+  get keptDescriptors(): number {
+    return this.#files.keptDescriptors;
+  }
+
+  close(): void {
+    this.#files.forgetAll();
+  }
+
+  sample(vmid: Vmid): Reading<CgroupSample> {
+    const directory = this.#paths.cgroup(vmid);
+    // Twice: where the files turn out to be those of a cgroup just gone, there may be a new one.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const stats = statDirectory(directory);
+      if (!stats.ok) {
+        this.#files.forget(vmid);
+        return stats;
+      }
+      const opened = this.#files.open(vmid, directory, stats.value);
+      const sample = this.#readAll(opened);
+      const worst = this.#worst;
+      this.#files.done(vmid, opened);
+      if (worst !== 0) this.#files.forget(vmid);
+      if (worst !== GONE) return present(sample);
+    }
+    return missing('absent', `${directory}: the cgroup goes away while it is read`);
+  }
+
+  #readAll(opened: OpenCgroup): CgroupSample {
+    this.#worst = 0;
+    const atMs = this.#clock.monotonicMs();
+    return {
+      atMs,
+      identity: opened.identity,
+      cpu: this.#readCpu(opened),
+      memory: this.#readMemory(opened),
+      cpuPressure: this.#readPressure(opened, CPU_PRESSURE),
+      memoryPressure: this.#readPressure(opened, MEMORY_PRESSURE),
+    };
+  }
+
+  #read(opened: OpenCgroup, file: number): number {
+    const descriptor = opened.descriptors[file] ?? ABSENT;
+    const length = readFromStart(descriptor, this.#buffer);
+    // What failed already on opening is tried again later anyway; see RETRY_INCOMPLETE_MS.
+    if (length === GONE || (length === UNREADABLE && descriptor >= 0)) {
+      this.#worst = Math.min(this.#worst, length);
+    }
+    return length;
+  }
+
+  #readCpu(opened: OpenCgroup): Reading<CpuCounters> {
+    const length = this.#read(opened, CPU_STAT);
+    const stat = length < 0 ? undefined : parseCpuStat(this.#buffer, length);
+    if (stat === undefined) return noValue(opened, CPU_STAT, length);
+    const cpusetLength = this.#read(opened, CPUSET_CPUS);
+    const cpus = cpusetLength < 0 ? 0 : countCpuList(this.#buffer, cpusetLength);
+    return present({
+      usageUs: microseconds(stat.usageUs),
+      throttledUs: microseconds(stat.throttledUs),
+      cpusetCpus: cpus > 0 ? cpus : undefined,
+    });
+  }
+
+  #readMemory(opened: OpenCgroup): Reading<MemoryCounters> {
+    const current = this.#readNumber(opened, MEMORY_CURRENT);
+    if (!current.ok) return current;
+    const limit = this.#readLimit(opened);
+    if (!limit.ok) return limit;
+    const statLength = this.#read(opened, MEMORY_STAT);
+    const stat = statLength < 0 ? undefined : parseMemoryStat(this.#buffer, statLength);
+    if (stat === undefined) return noValue(opened, MEMORY_STAT, statLength);
+    const eventsLength = this.#read(opened, MEMORY_EVENTS);
+    const events = eventsLength < 0 ? undefined : parseMemoryEvents(this.#buffer, eventsLength);
+    if (events === undefined) return noValue(opened, MEMORY_EVENTS, eventsLength);
+    const swap = this.#readNumber(opened, MEMORY_SWAP);
+    // The kernel leaves this file out only where it keeps no account of swap. There is then no
+    // number to be had, and nothing is decided on swap alone; all else must not be lost for it.
+    if (!swap.ok && swap.why !== 'absent') return swap;
+    return present({
+      currentBytes: bytes(current.value),
+      limitBytes: limit.value === undefined ? undefined : bytes(limit.value),
+      swapBytes: bytes(swap.ok ? swap.value : 0),
+      anonBytes: bytes(stat.anon),
+      shmemBytes: bytes(stat.shmem),
+      activeFileBytes: bytes(stat.activeFile),
+      inactiveFileBytes: bytes(stat.inactiveFile),
+      unevictableBytes: bytes(stat.unevictable),
+      slabUnreclaimableBytes: bytes(stat.slabUnreclaimable),
+      refaults: stat.refaults,
+      limitHits: events.limitHits,
+      oomKills: events.oomKills,
+    });
+  }
+
+  #readNumber(opened: OpenCgroup, file: number): Reading<number> {
+    const length = this.#read(opened, file);
+    const value = length < 0 ? -1 : parseSingleNumber(this.#buffer, length);
+    return value < 0 ? noValue(opened, file, length) : present(value);
+  }
+
+  /** `memory.max`; undefined stands for no limit. */
+  #readLimit(opened: OpenCgroup): Reading<number | undefined> {
+    const length = this.#read(opened, MEMORY_MAX);
+    if (length > 0 && saysMax(this.#buffer, length)) return present(undefined);
+    const value = length < 0 ? -1 : parseSingleNumber(this.#buffer, length);
+    return value < 0 ? noValue(opened, MEMORY_MAX, length) : present(value);
+  }
+
+  #readPressure(opened: OpenCgroup, file: number): Reading<Pressure> {
+    const length = this.#read(opened, file);
+    const pressure = length < 0 ? undefined : parsePressure(this.#buffer, length);
+    return pressure === undefined ? noValue(opened, file, length) : present(pressure);
+  }
+}
+
+function noValue(opened: OpenCgroup, file: number, length: number): Missing {
+  const path = `${opened.directory}/${FILES[file] ?? ''}`;
+  if (length === ABSENT || length === GONE) return missing('absent', `${path}: not there`);
+  if (length === UNREADABLE) return missing('unreadable', `${path}: could not be read`);
+  return missing('malformed', `${path}: not in the form that the kernel writes`);
+}
+
+function statDirectory(directory: string): Reading<Stats> {
+  try {
+    const stats = statSync(directory, { throwIfNoEntry: false });
+    if (stats === undefined) return missing('absent', `${directory}: not running`);
+    if (stats.isDirectory()) return present(stats);
+    return missing('malformed', `${directory}: not a directory`);
+  } catch (error) {
+    return missingBecause(error, directory);
+  }
+}

@@ -1,0 +1,88 @@
+import { wholeNumber } from './byte-numbers.ts';
+import { KeyedFile } from './keyed-file.ts';
+
+/**
+ * The bytes of cgroup v2 files as numbers, all in the kernel's own units. A file that does not say
+ * what it should gives undefined (or -1 where a single number is asked for), never a zero.
+ * Source of the formats: the kernel's admin-guide/cgroup-v2.rst.
+ */
+
+const NEWLINE = 0x0a;
+
+/** A file that holds one number and a newline. -1 where it is anything else, or cut off. */
+export function parseSingleNumber(bytes: Uint8Array, length: number): number {
+  return bytes[length - 1] === NEWLINE ? wholeNumber(bytes, 0, length - 1) : -1;
+}
+
+/** `max` and a newline: no limit. */
+export function saysMax(bytes: Uint8Array, length: number): boolean {
+  return length === 4 && bytes[0] === 0x6d && bytes[1] === 0x61 && bytes[2] === 0x78;
+}
+
+export interface CpuStat {
+  readonly usageUs: number;
+  readonly throttledUs: number;
+}
+
+const cpuStat = new KeyedFile(['usage_usec', 'throttled_usec']);
+
+export function parseCpuStat(bytes: Uint8Array, length: number): CpuStat | undefined {
+  if (!cpuStat.scan(bytes, length) || cpuStat.value(0) < 0) return undefined;
+  // The kernel leaves the throttling lines out where no CPU controller is enabled. Such a cgroup
+  // has no bandwidth limit, so that zero is what its throttled time truly is.
+  return { usageUs: cpuStat.value(0), throttledUs: Math.max(0, cpuStat.value(1)) };
+}
+
+export interface MemoryStat {
+  readonly anon: number;
+  readonly shmem: number;
+  readonly inactiveFile: number;
+  readonly activeFile: number;
+  readonly unevictable: number;
+  readonly slabUnreclaimable: number;
+  readonly refaults: number;
+}
+
+const MEMORY_STAT_KEYS = [
+  'anon',
+  'shmem',
+  'inactive_file',
+  'active_file',
+  'unevictable',
+  'slab_unreclaimable',
+  'workingset_refault_anon',
+  'workingset_refault_file',
+];
+const memoryStat = new KeyedFile(MEMORY_STAT_KEYS);
+
+export function parseMemoryStat(bytes: Uint8Array, length: number): MemoryStat | undefined {
+  if (!memoryStat.scan(bytes, length)) return undefined;
+  for (let index = 0; index < MEMORY_STAT_KEYS.length; index++) {
+    if (memoryStat.value(index) < 0) return undefined;
+  }
+  const refaults = memoryStat.value(6) + memoryStat.value(7);
+  if (refaults > Number.MAX_SAFE_INTEGER) return undefined;
+  return {
+    anon: memoryStat.value(0),
+    shmem: memoryStat.value(1),
+    inactiveFile: memoryStat.value(2),
+    activeFile: memoryStat.value(3),
+    unevictable: memoryStat.value(4),
+    slabUnreclaimable: memoryStat.value(5),
+    refaults,
+  };
+}
+
+export interface MemoryEvents {
+  readonly limitHits: number;
+  readonly oomKills: number;
+}
+
+const memoryEvents = new KeyedFile(['max', 'oom_kill']);
+
+export function parseMemoryEvents(bytes: Uint8Array, length: number): MemoryEvents | undefined {
+  if (!memoryEvents.scan(bytes, length)) return undefined;
+  const limitHits = memoryEvents.value(0);
+  const oomKills = memoryEvents.value(1);
+  return limitHits < 0 || oomKills < 0 ? undefined : { limitHits, oomKills };
+}

@@ -1,0 +1,183 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path/posix';
+import { lock } from 'proper-lockfile';
+import { makeDirectories } from './directories.ts';
+import { describeError, errorCode } from './os-error.ts';
+
+/**
+ * One lock for the process, so that two daemons never scale the same containers. The lock itself
+ * is the directory `<lock_file>.lock`, whose time is renewed while its holder lives; `lock_file` is
+ * a plain file with the holder's process id, for people and for an answer without waiting.
+ *
+ * The library listens to SIGTERM and its like to remove the lock when a signal ends the process.
+ * It leaves the process alone as soon as anybody else listens to that signal, so that the daemon's
+ * own handlers decide when it ends; and the lock is removed on every orderly exit.
+ */
+
+export type LockOutcome =
+  | HeldLock
+  /** Somebody else holds it. `pid` where it could be read. */
+  | { readonly ok: false; readonly running: true; readonly pid: number | undefined }
+  /** It can't be had for another reason, which is told in a sentence. */
+  | { readonly ok: false; readonly running: false; readonly message: string };
+
+export interface HeldLock {
+  readonly ok: true;
+  /** Gives the lock back. Does nothing when it was lost or given back before. */
+  release(): Promise<void>;
+  /**
+   * Calls back, once, when the lock was taken from us: its directory was removed, or the process
+   * stood still so long that another one took it. Also when that has happened already.
+   */
+  onLost(callback: (reason: string) => void): void;
+}
+
+/** After so long without renewal the holder is taken for dead. */
+const STALE_MS = 5_000;
+const RENEW_MS = 1_000;
+const RETRY_MS = 500;
+/** Together 12 s: what a holder killed without warning needs to become stale, and some more. */
+const MOST_ATTEMPTS = 24;
+
+/** Takes the lock, waiting for one whose holder is dead. Makes missing directories. */
+export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
+  try {
+    makeDirectories(dirname(lockFile), 0o755);
+  } catch (error) {
+    return refused(lockFile, error);
+  }
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    const lost = new LossNotice();
+    try {
+      const giveBack = await lock(lockFile, {
+        // The plain file need not be there, and a link laid in its place is not followed.
+        realpath: false,
+        stale: STALE_MS,
+        update: RENEW_MS,
+        retries: 0,
+        onCompromised: (error) => lost.tell(error.message),
+      });
+      return await hold(lockFile, giveBack, lost);
+    } catch (error) {
+      if (errorCode(error) !== 'ELOCKED') return refused(lockFile, error);
+    }
+    const pid = readPid(lockFile);
+    if (pid !== undefined && pid !== process.pid && isAlive(pid)) {
+      return { ok: false, running: true, pid };
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+  return { ok: false, running: true, pid: readPid(lockFile) };
+}
+
+async function hold(
+  lockFile: string,
+  giveBack: () => Promise<void>,
+  lost: LossNotice,
+): Promise<LockOutcome> {
+  try {
+    writePid(lockFile, `${process.pid}\n`);
+  } catch (error) {
+    await giveBack().catch(() => {});
+    return refused(lockFile, error);
+  }
+  let released = false;
+  return {
+    ok: true,
+    onLost: (callback) => lost.listen(callback),
+    async release() {
+      if (released || lost.happened) return;
+      released = true;
+      try {
+        writePid(lockFile, '');
+      } catch {
+        // A process id that stays behind is that of a dead process, which hinders nobody.
+      }
+      // It fails only when the lock is no longer ours, and then there is nothing to give back.
+      await giveBack().catch(() => {});
+    },
+  };
+}
+
+class LossNotice {
+  #reason: string | undefined;
+  #callback: ((reason: string) => void) | undefined;
+
+  get happened(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  tell(reason: string): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#callback?.(reason);
+  }
+
+  listen(callback: (reason: string) => void): void {
+    this.#callback = callback;
+    if (this.#reason !== undefined) callback(this.#reason);
+  }
+}
+
+function refused(lockFile: string, error: unknown): LockOutcome {
+  return {
+    ok: false,
+    running: false,
+    message: `The lock file ${lockFile} can't be used: ${describeError(error)}.`,
+  };
+}
+
+/**
+ * Opens the plain file. Lock directories are often writable for all, so that a link or a pipe laid
+ * there by another user must not be followed or waited for.
+ */
+function openPlainFile(lockFile: string, flags: number): number {
+  const { O_NOFOLLOW, O_NONBLOCK } = constants;
+  const descriptor = openSync(lockFile, flags | O_NOFOLLOW | O_NONBLOCK, 0o644);
+  if (fstatSync(descriptor).isFile()) return descriptor;
+  closeSync(descriptor);
+  throw new Error('it is not a plain file');
+}
+
+function writePid(lockFile: string, text: string): void {
+  const descriptor = openPlainFile(lockFile, constants.O_WRONLY | constants.O_CREAT);
+  try {
+    ftruncateSync(descriptor, 0);
+    writeSync(descriptor, text, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The process id in the plain file; undefined where there is none that could be one. */
+function readPid(lockFile: string): number | undefined {
+  try {
+    const descriptor = openPlainFile(lockFile, constants.O_RDONLY);
+    try {
+      const buffer = Buffer.alloc(32);
+      const text = buffer.toString('latin1', 0, readSync(descriptor, buffer, 0, 32, 0));
+      return /^[1-9][0-9]{0,8}\n?$/.test(text) ? Number.parseInt(text, 10) : undefined;
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== 'ESRCH';
+  }
+}

@@ -1,0 +1,94 @@
+import { statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path/posix';
+import type { Vmid } from '../core/units.ts';
+import { createFileReader } from './file-reader.ts';
+import { parseJsonObject } from './json-object.ts';
+
+/** Every path that the program touches, under one prefix (`/`, or what `--sysroot` names). */
+export interface Paths {
+  readonly sysroot: string;
+  readonly pveDir: string;
+  readonly vmlist: string;
+  readonly pveVersion: string;
+  readonly members: string;
+  readonly cgroupRoot: string;
+  readonly procMeminfo: string;
+  readonly procLoadavg: string;
+  readonly procStat: string;
+  readonly cpusOnline: string;
+  procPressure(kind: 'cpu' | 'memory' | 'io'): string;
+  /** The outer cgroup of a container: the one that carries its limits. */
+  cgroup(vmid: Vmid): string;
+  /** Where the configurations of this node's containers lie. Looks at the file system. */
+  guestDirectory(): string;
+  guestConfig(vmid: Vmid): string;
+  /** The node's name in the cluster. Looks at the file system, so ask once and keep it. */
+  nodeName(): string;
+  /** Puts an absolute path (of the configuration) under the prefix. `..` never leads out of it. */
+  at(absolutePath: string): string;
+}
+
+export function createPaths(sysroot: string): Paths {
+  const prefix = resolve(sysroot);
+  // Joining to '/' first drops every leading '..', so that the result stays below the prefix.
+  const at = (absolutePath: string): string => join(prefix, join('/', absolutePath));
+  const pveDir = at('/etc/pve');
+  const members = join(pveDir, '.members');
+  const cgroupRoot = at('/sys/fs/cgroup');
+  const cgroupOfGuests = join(cgroupRoot, 'lxc');
+  const nodeName = (): string => findNodeName(members, at('/etc/hostname'));
+  const guestDirectory = (): string => {
+    // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
+    const usual = join(pveDir, 'lxc');
+    return isDirectory(usual) ? usual : join(pveDir, 'nodes', nodeName(), 'lxc');
+  };
+  return Object.freeze({
+    sysroot: prefix,
+    pveDir,
+    vmlist: join(pveDir, '.vmlist'),
+    pveVersion: join(pveDir, '.version'),
+    members,
+    cgroupRoot,
+    procMeminfo: at('/proc/meminfo'),
+    procLoadavg: at('/proc/loadavg'),
+    procStat: at('/proc/stat'),
+    cpusOnline: at('/sys/devices/system/cpu/online'),
+    procPressure: (kind: string) => at(`/proc/pressure/${kind}`),
+    cgroup: (vmid: Vmid) => `${cgroupOfGuests}/${vmid}`,
+    guestDirectory,
+    guestConfig: (vmid: Vmid) => join(guestDirectory(), `${vmid}.conf`),
+    nodeName,
+    at,
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch {
+    return false;
+  }
+}
+
+const NAME_FILE_LIMIT_BYTES = 1024 * 1024;
+
+/** `/etc/pve/.members` knows best; before the cluster file system is up, `/etc/hostname`. */
+function findNodeName(members: string, hostnameFile: string): string {
+  const read = createFileReader(NAME_FILE_LIMIT_BYTES);
+  const inCluster = read(members);
+  if (inCluster.ok) {
+    const name = parseJsonObject(inCluster.value.toString('utf8'))?.['nodename'];
+    const label = typeof name === 'string' ? firstLabel(name) : undefined;
+    if (label !== undefined) return label;
+  }
+  const inFile = read(hostnameFile);
+  const label = inFile.ok ? firstLabel(inFile.value.toString('utf8')) : undefined;
+  return label ?? firstLabel(hostname()) ?? 'localhost';
+}
+
+/** The part before the first dot, if it is a host name at all: it becomes part of a path. */
+function firstLabel(name: string): string | undefined {
+  const label = name.trim().split('.', 1)[0] ?? '';
+  return /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label) ? label : undefined;
+}

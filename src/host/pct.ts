@@ -1,0 +1,151 @@
+import { plainText } from '../core/plain-text.ts';
+import type { Milliseconds } from '../core/units.ts';
+import { milliseconds } from '../core/units.ts';
+import type { CommandOutcome, Proxmox, SetRequest } from '../ports.ts';
+import type { CommandResult } from './command.ts';
+import { runCommand } from './command.ts';
+
+/** `pct`, the node's own tool for containers: what is asked of it, and what its answers mean. */
+
+/** `pct set` waits 10 s for a container's lock, and an overloaded node adds to that. */
+const TIME_LIMIT_MS = milliseconds(40_000);
+/** A change in hand may finish when the daemon stops; with what follows it stays under 10 s. */
+const STOP_GRACE_MS = milliseconds(3_000);
+const OUTPUT_LIMIT_BYTES = 64 * 1024;
+const LONGEST_MESSAGE = 300;
+const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface PctOptions {
+  /** The environment of this process; only `PATH` and `HOME` of it are handed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly timeLimitMs?: Milliseconds;
+  readonly stopGraceMs?: Milliseconds;
+}
+
+/** Changes containers through `pct`. It is found by PATH. */
+export function createProxmox(options: PctOptions): Proxmox {
+  const timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
+  const env = commandEnvironment(options.environment);
+  return {
+    async set(request: SetRequest, stop: AbortSignal): Promise<CommandOutcome> {
+      const wrong = whatIsWrongWith(request);
+      if (wrong !== undefined) return { kind: 'not-started', message: wrong };
+      const result = await runCommand('pct', setArguments(request), {
+        timeLimitMs,
+        env,
+        stop,
+        stopGraceMs: options.stopGraceMs ?? STOP_GRACE_MS,
+        outputLimitBytes: OUTPUT_LIMIT_BYTES,
+      });
+      return outcomeOf(result, `pct set ${request.vmid}`, timeLimitMs);
+    },
+  };
+}
+
+/**
+ * The arguments of one `pct set` that brings about all of a request. With the digest, `pct` refuses
+ * to change a configuration that is no longer the one that the request was decided on.
+ */
+export function setArguments(request: SetRequest): string[] {
+  const args = ['set', String(request.vmid)];
+  if (request.cores === null) args.push('--delete', 'cores');
+  else if (request.cores !== undefined) args.push('--cores', String(request.cores));
+  if (request.memoryMib !== undefined) args.push('--memory', String(request.memoryMib));
+  args.push('--digest', request.digest);
+  return args;
+}
+
+/** What `pct` would refuse anyway, or would take for something else. */
+function whatIsWrongWith(request: SetRequest): string | undefined {
+  const { cores, memoryMib, digest } = request;
+  if (cores === undefined && memoryMib === undefined) return 'nothing is to be changed';
+  if (typeof cores === 'number' && !(Number.isInteger(cores) && cores >= 1 && cores <= 8192)) {
+    return `cores must be a whole number from 1 to 8192, not ${cores}`;
+  }
+  if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && memoryMib >= 16)) {
+    return `memory must be a whole number of MiB from 16, not ${memoryMib}`;
+  }
+  if (!/^[0-9a-f]{40}$/.test(digest)) return 'the digest of the configuration is not a SHA-1';
+  return undefined;
+}
+
+/**
+ * A UTF-8 locale, since in another `pct` damages descriptions that are not ASCII. Nothing else is
+ * handed on: our own environment may hold secrets of the configuration.
+ */
+function commandEnvironment(own: PctOptions['environment']): Record<string, string> {
+  const env: Record<string, string> = {
+    PATH: own['PATH'] ?? USUAL_PATH,
+    LC_ALL: 'C.UTF-8',
+    LANG: 'C.UTF-8',
+    PERL_BADLANG: '0',
+  };
+  if (own['HOME'] !== undefined) env['HOME'] = own['HOME'];
+  return env;
+}
+
+/** What became of a `pct` command. What it says on stderr while it exits 0 is no failure. */
+export function outcomeOf(
+  result: CommandResult,
+  command: string,
+  timeLimitMs: Milliseconds,
+): CommandOutcome {
+  switch (result.kind) {
+    case 'not-started':
+      return { kind: 'not-started', message: plainText(result.message, LONGEST_MESSAGE) };
+    case 'exited':
+      if (result.exitCode === 0) return { kind: 'done' };
+      return {
+        kind: 'failed',
+        exitCode: result.exitCode,
+        message: plainText(failureMessage(result.exitCode, result.stderr), LONGEST_MESSAGE),
+      };
+    case 'timed-out':
+      return {
+        kind: 'timed-out',
+        afterMs: timeLimitMs,
+        message: `${command} took longer than ${timeLimitMs / 1000} s and ${ending(result.left)}`,
+      };
+    case 'stopped':
+      return {
+        kind: 'killed',
+        signal: 'SIGTERM',
+        message: `${command} had not finished when the daemon stopped and ${ending(result.left)}`,
+      };
+    case 'killed':
+      return {
+        kind: 'killed',
+        signal: result.signal,
+        message: `${command} was ended by ${result.signal} from outside`,
+      };
+  }
+}
+
+function ending(left: boolean): string {
+  return left ? 'could not be ended' : 'was ended';
+}
+
+/** Known messages, and what they mean to somebody who has not read the source of `pct`. */
+const KNOWN: readonly (readonly [RegExp, string])[] = [
+  [/^CT is locked/, 'another operation has locked the container'],
+  [/got timeout$/, 'another operation holds the lock of its configuration'],
+  [/^detected modified configuration/, 'the configuration was changed by someone else meanwhile'],
+  [/^Configuration file .* does not exist/, 'the container is no longer on this node'],
+  [/unable to hotplug/, 'the running container did not take the change'],
+];
+
+function failureMessage(exitCode: number, stderr: string): string {
+  const line = meaningfulLine(stderr);
+  if (line === undefined) return `pct gave no reason (exit code ${exitCode})`;
+  const meaning = KNOWN.find(([pattern]) => pattern.test(line))?.[1];
+  return meaning === undefined ? line : `${meaning}: ${line}`;
+}
+
+/** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
+const NOISE =
+  /^(400 |USAGE|pct [a-z]+ |trying to acquire lock|vm [0-9]+ - unable to parse|perl: warning:|\s)/;
+
+function meaningfulLine(stderr: string): string | undefined {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  return (lines.find((line) => !NOISE.test(line)) ?? lines[0])?.trim();
+}

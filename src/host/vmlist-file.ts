@@ -1,0 +1,35 @@
+import type { Vmid } from '../core/units.ts';
+import { parseVmid } from '../core/units.ts';
+import { asObject, parseJsonObject } from './json-object.ts';
+
+/**
+ * Reads `/etc/pve/.vmlist`, all guests of the cluster, and returns the containers of one node with
+ * their versions. A version rises with every write of the guest's configuration. Returns undefined
+ * where the text is malformed in any part, since a guest left out would look destroyed.
+ *
+ *     { "version": 8, "ids": { "101": { "node": "pve1", "type": "lxc", "version": 10 } } }
+ */
+export function parseVmlist(text: string, node: string): ReadonlyMap<Vmid, number> | undefined {
+  const ids = asObject(parseJsonObject(text)?.['ids']);
+  if (ids === undefined) return undefined;
+  const versions = new Map<Vmid, number>();
+  for (const [id, value] of Object.entries(ids)) {
+    const vmid = parseVmid(id);
+    const entry = asObject(value);
+    if (vmid === undefined || entry === undefined) return undefined;
+    const { node: itsNode, type, version } = entry;
+    if (typeof itsNode !== 'string' || typeof type !== 'string') return undefined;
+    if (typeof version !== 'number' || !Number.isSafeInteger(version)) return undefined;
+    if (type === 'lxc' && itsNode === node) versions.set(vmid, version);
+  }
+  return versions;
+}
+
+/**
+ * When the cluster file system was started, of `/etc/pve/.version`: with another start, versions
+ * count from the beginning and can't be compared with earlier ones.
+ */
+export function parseStartTime(text: string): number | undefined {
+  const startTime = parseJsonObject(text)?.['starttime'];
+  return typeof startTime === 'number' ? startTime : undefined;
+}

@@ -1,0 +1,24 @@
+import { benchMemory } from './memory.ts';
+import { benchObserve } from './observe.ts';
+
+/** `npm run bench [NAME]`: each benchmark returns the lines that it has to show. */
+
+interface Benchmark {
+  readonly name: string;
+  run(): readonly string[] | Promise<readonly string[]>;
+}
+
+const BENCHMARKS: readonly Benchmark[] = [
+  { name: 'observe', run: benchObserve },
+  { name: 'memory', run: benchMemory },
+];
+
+async function main(only: string | undefined): Promise<void> {
+  for (const { name, run } of BENCHMARKS) {
+    if (only !== undefined && only !== name) continue;
+    const lines = (await run()).map((line) => `  ${line}\n`);
+    process.stdout.write(`${name} (Node ${process.versions.node})\n${lines.join('')}`);
+  }
+}
+
+void main(process.argv[2]);

@@ -1,0 +1,285 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { CgroupFiles } from '../../src/host/cgroup-files.ts';
+import { createCgroups } from '../../src/host/cgroup-files.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import {
+  copyRecordedSysroot,
+  manualClock,
+  plant,
+  RECORDED_SYSROOT,
+  temporaryDirectory,
+  vmid,
+} from './world.ts';
+
+const PRESSURE = 'some avg10=0.00 avg60=0.00 avg300=0.00 total=1\nfull avg10=0.00 total=2\n';
+const FILES = {
+  'cpu.stat': 'usage_usec 1000\nthrottled_usec 5\n',
+  'cpuset.cpus': '0-1,3\n',
+  'cpu.pressure': PRESSURE,
+  'memory.current': '4096\n',
+  'memory.max': 'max\n',
+  'memory.stat':
+    'anon 1\nshmem 2\ninactive_file 3\nactive_file 4\nunevictable 5\nslab_unreclaimable 6\n' +
+    'workingset_refault_anon 7\nworkingset_refault_file 8\n',
+  'memory.events': 'max 9\noom_kill 10\n',
+  'memory.swap.current': '11\n',
+  'memory.pressure': PRESSURE,
+};
+
+/** A plain tree with the cgroup of container 101, and what reads it. */
+class FakeCgroups {
+  readonly root = temporaryDirectory();
+  readonly clock = manualClock();
+  readonly cgroups: CgroupFiles;
+
+  constructor(budget?: number) {
+    this.make(101);
+    this.cgroups = createCgroups(createPaths(this.root), this.clock, budget);
+  }
+
+  path(id: number, name = ''): string {
+    return join(this.root, 'sys/fs/cgroup/lxc', String(id), name);
+  }
+
+  make(id: number, files: Readonly<Record<string, string>> = FILES): void {
+    plant(this.path(id), files);
+  }
+
+  sample(id = 101) {
+    const sample = this.cgroups.sample(vmid(id));
+    if (!sample.ok) throw new Error(sample.detail);
+    return sample.value;
+  }
+
+  /** Microseconds of CPU used, or why that is not known. */
+  usage(id = 101): number | string {
+    const { cpu } = this.sample(id);
+    return cpu.ok ? cpu.value.usageUs : cpu.why;
+  }
+}
+
+function openFilesBelow(root: string): number {
+  let count = 0;
+  for (const descriptor of readdirSync('/proc/self/fd')) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(root)) count++;
+    } catch {
+      // The descriptor of the listing itself is gone by now.
+    }
+  }
+  return count;
+}
+
+describe('a sample of a running container', () => {
+  it('holds all counters in the units of the kernel', () => {
+    expect(new FakeCgroups().sample()).toMatchObject({
+      atMs: 1000,
+      cpu: { ok: true, value: { usageUs: 1000, throttledUs: 5, cpusetCpus: 3 } },
+      memory: {
+        ok: true,
+        value: {
+          currentBytes: 4096,
+          limitBytes: undefined,
+          swapBytes: 11,
+          anonBytes: 1,
+          shmemBytes: 2,
+          inactiveFileBytes: 3,
+          activeFileBytes: 4,
+          unevictableBytes: 5,
+          slabUnreclaimableBytes: 6,
+          refaults: 15,
+          limitHits: 9,
+          oomKills: 10,
+        },
+      },
+      cpuPressure: { ok: true, value: { someTotalUs: 1, fullTotalUs: 2 } },
+      memoryPressure: { ok: true, value: { someTotalUs: 1, fullTotalUs: 2 } },
+    });
+  });
+
+  it.skipIf(!existsSync(RECORDED_SYSROOT))('is that of the recorded node', () => {
+    const paths = createPaths(copyRecordedSysroot());
+    const cgroups = createCgroups(paths, manualClock());
+    const sample = cgroups.sample(vmid(101));
+    expect(sample).toMatchObject({
+      ok: true,
+      value: {
+        cpu: { value: { usageUs: 23_008_700, throttledUs: 0, cpusetCpus: 2 } },
+        memory: {
+          value: {
+            currentBytes: 231_772_160,
+            limitBytes: 536_870_912,
+            swapBytes: 0,
+            anonBytes: 90_816_512,
+            shmemBytes: 61_440,
+            activeFileBytes: 2_203_648,
+            inactiveFileBytes: 132_239_360,
+            refaults: 47_510,
+          },
+        },
+        cpuPressure: { value: { someTotalUs: 1_903_920 } },
+      },
+    });
+    expect(cgroups.sample(vmid(103))).toMatchObject({ ok: false, why: 'absent' });
+    cgroups.close();
+  });
+
+  it.each<[string, string | undefined, object]>([
+    ['cpu.stat', undefined, { cpu: { why: 'absent' }, memory: { ok: true } }],
+    ['cpu.stat', 'usage_usec 12', { cpu: { why: 'malformed' }, memory: { ok: true } }],
+    ['cpuset.cpus', '\n', { cpu: { value: { usageUs: 1000, cpusetCpus: undefined } } }],
+    ['cpuset.cpus', undefined, { cpu: { value: { usageUs: 1000, cpusetCpus: undefined } } }],
+    ['cpu.pressure', undefined, { cpu: { ok: true }, cpuPressure: { why: 'absent' } }],
+    ['memory.pressure', 'some\n', { memory: { ok: true }, memoryPressure: { why: 'malformed' } }],
+    ['memory.current', '', { cpu: { ok: true }, memory: { why: 'malformed' } }],
+    ['memory.current', '-1\n', { memory: { why: 'malformed' } }],
+    ['memory.max', '536870912\n', { memory: { value: { limitBytes: 536_870_912 } } }],
+    ['memory.max', 'maximum\n', { memory: { why: 'malformed' } }],
+    ['memory.max', undefined, { memory: { why: 'absent' } }],
+    ['memory.stat', 'anon 1\n', { memory: { why: 'malformed' } }],
+    ['memory.events', undefined, { memory: { why: 'absent' } }],
+    ['memory.swap.current', undefined, { memory: { value: { swapBytes: 0 } } }],
+    ['memory.swap.current', 'x\n', { memory: { why: 'malformed' } }],
+    ['memory.stat', 'x'.repeat(40_000), { memory: { why: 'unreadable' } }],
+  ])('with %s as %j has a typed reason and keeps the rest', (name, content, expected) => {
+    const node = new FakeCgroups();
+    if (content === undefined) rmSync(node.path(101, name));
+    else writeFileSync(node.path(101, name), content);
+    expect(node.sample()).toMatchObject(expected);
+    // The second one comes from kept descriptors.
+    expect(node.sample()).toMatchObject(expected);
+  });
+
+  it('has a reason where a directory stands in place of a file', () => {
+    const node = new FakeCgroups();
+    rmSync(node.path(101, 'memory.current'));
+    mkdirSync(node.path(101, 'memory.current'));
+    expect(node.sample()).toMatchObject({ cpu: { ok: true }, memory: { why: 'unreadable' } });
+  });
+});
+
+describe('kept descriptors', () => {
+  it('see what the kernel writes into the same files', () => {
+    const node = new FakeCgroups();
+    expect(node.usage()).toBe(1000);
+    writeFileSync(node.path(101, 'cpu.stat'), 'usage_usec 2000\n');
+    expect(node.usage()).toBe(2000);
+    expect(node.cgroups.keptDescriptors).toBe(9);
+    expect(openFilesBelow(node.root)).toBe(9);
+  });
+
+  it('see a file that was replaced by another', async () => {
+    const node = new FakeCgroups();
+    node.usage();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    writeFileSync(node.path(101, 'new'), 'usage_usec 3000\n');
+    renameSync(node.path(101, 'new'), node.path(101, 'cpu.stat'));
+    expect(node.usage()).toBe(3000);
+    expect(openFilesBelow(node.root)).toBe(9);
+  });
+
+  it('are opened anew as long as the directory may change without showing it in its time', () => {
+    const node = new FakeCgroups();
+    const timeS = 1_900_000_000;
+    node.clock.advance(timeS * 1000 - node.clock.wallMs());
+    const replace = (usage: number) => {
+      writeFileSync(node.path(101, 'new'), `usage_usec ${usage}\n`);
+      renameSync(node.path(101, 'new'), node.path(101, 'cpu.stat'));
+      // As on a file system whose clock has not ticked in between.
+      utimesSync(node.path(101), timeS, timeS);
+    };
+    replace(1);
+    expect(node.usage()).toBe(1);
+    replace(2);
+    expect(node.usage()).toBe(2);
+    node.clock.advance(1000);
+    expect(node.usage()).toBe(2);
+    replace(3);
+    expect(node.usage()).toBe(2);
+  });
+
+  it('are closed when the container has stopped', () => {
+    const node = new FakeCgroups();
+    node.usage();
+    rmSync(node.path(101), { recursive: true });
+    expect(node.cgroups.sample(vmid(101))).toMatchObject({ ok: false, why: 'absent' });
+    expect(openFilesBelow(node.root)).toBe(0);
+  });
+
+  it('are those of the new cgroup after a restart, which has another identity', async () => {
+    const node = new FakeCgroups();
+    const before = node.sample();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    rmSync(node.path(101), { recursive: true });
+    node.make(101, { ...FILES, 'cpu.stat': 'usage_usec 7\n' });
+    expect(node.usage()).toBe(7);
+    expect(node.sample().identity).not.toBe(before.identity);
+    expect(openFilesBelow(node.root)).toBe(9);
+  });
+
+  it('have another identity also where the file system gives the same inode again', async () => {
+    const node = new FakeCgroups();
+    const identities = new Set<number>();
+    for (let round = 0; round < 5; round++) {
+      rmSync(node.path(101), { recursive: true });
+      mkdirSync(node.path(101));
+      identities.add(node.sample().identity);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(identities.size).toBe(5);
+  });
+
+  it('keep the identity while the container runs', async () => {
+    const node = new FakeCgroups();
+    const before = node.sample();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    writeFileSync(node.path(101, 'cgroup.later'), '');
+    expect(node.sample().identity).toBe(before.identity);
+  });
+
+  it('are tried again for a file that comes later without a sign on the directory', () => {
+    const node = new FakeCgroups();
+    const hideTheChange = () => utimesSync(node.path(101), 1_000_000, 1_000_000);
+    rmSync(node.path(101, 'memory.pressure'));
+    hideTheChange();
+    expect(node.sample().memoryPressure).toMatchObject({ why: 'absent' });
+    writeFileSync(node.path(101, 'memory.pressure'), PRESSURE);
+    hideTheChange();
+    node.clock.advance(30_000);
+    expect(node.sample().memoryPressure).toMatchObject({ why: 'absent' });
+    node.clock.advance(30_000);
+    expect(node.sample().memoryPressure).toMatchObject({ ok: true });
+  });
+
+  it('are no more than the budget, and the rest is read all the same', () => {
+    const node = new FakeCgroups(20);
+    for (let id = 102; id < 110; id++) node.make(id);
+    for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
+    for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
+    expect(openFilesBelow(node.root)).toBe(18);
+  });
+
+  it('of a container that nobody asks about any longer are given back', () => {
+    const node = new FakeCgroups();
+    node.make(102);
+    node.usage(101);
+    for (let minutes = 0; minutes < 80; minutes += 5) {
+      node.usage(102);
+      node.clock.advance(300_000);
+    }
+    expect(openFilesBelow(node.root)).toBe(9);
+    node.cgroups.close();
+    expect(openFilesBelow(node.root)).toBe(0);
+  });
+});
