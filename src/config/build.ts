@@ -1,0 +1,121 @@
+import type { ContainerPolicy } from '../core/policy.ts';
+import { cores, mib, percentToRatio, secondsToMs } from '../core/units.ts';
+import { GROUP_DEFAULTS } from './defaults.ts';
+import type { Config, Group, Members, Tier } from './model.ts';
+import { deepFreeze, frozenSet } from './model.ts';
+import type { VmidRange } from './read-values.ts';
+import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
+import type { Section } from './sections.ts';
+
+/** Checked values, as they stand in the file, into the words and units of the program. */
+
+const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
+
+/** The keys of `DEFAULT` that a tier may set too. */
+type ContainerValues = Omit<TierValues, 'lxc_containers'>;
+
+function containerPolicy(source: string, values: ContainerValues): ContainerPolicy {
+  const band = (lower: number, upper: number) => ({
+    lower: percentToRatio(lower),
+    upper: percentToRatio(upper),
+  });
+  return {
+    source,
+    cpu: {
+      band: band(values.cpu_lower_threshold, values.cpu_upper_threshold),
+      minIncrement: cores(values.core_min_increment),
+      maxIncrement: cores(values.core_max_increment),
+      min: cores(values.min_cores),
+      max: cores(values.max_cores),
+    },
+    memory: {
+      band: band(values.memory_lower_threshold, values.memory_upper_threshold),
+      minIncrementMib: mib(values.memory_min_increment),
+      minDecreaseMib: mib(values.min_decrease_chunk),
+      minMib: mib(values.min_memory),
+      maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
+    },
+    stepFactor: STEP_FACTOR[values.behaviour],
+  };
+}
+
+const membersOf = (ranges: readonly VmidRange[] = []): Members[] =>
+  ranges.map(({ from, to }) => ({ from, to }));
+
+const tier = (section: Section<TierValues>, defaults: DefaultValues): Tier => ({
+  name: section.name,
+  members: membersOf(section.values.lxc_containers),
+  policy: containerPolicy(section.name, { ...defaults, ...section.values }),
+});
+
+/** undefined for a group without source, which has been reported as a problem before. */
+function group(section: Section<GroupValues>): Group | undefined {
+  const values = { ...GROUP_DEFAULTS, ...section.values };
+  const source = values.source ?? values.base_snapshot_name;
+  if (source === undefined) return undefined;
+  return {
+    name: section.name,
+    members: membersOf(values.lxc_containers),
+    source,
+    sourceSnapshot: values.source_snapshot,
+    minInstances: values.min_instances,
+    maxInstances: values.max_instances,
+    startingCloneId: values.starting_clone_id,
+    cloneMode: values.clone_mode,
+    network: {
+      type: values.clone_network_type,
+      addresses: values.static_ip_range,
+      bridge: values.bridge,
+      gateway: values.gateway,
+    },
+    startOrder: values.start_order,
+    upperPercent: {
+      cpu: values.horiz_cpu_upper_threshold,
+      memory: values.horiz_memory_upper_threshold,
+    },
+    lowerPercent: {
+      cpu: values.horiz_cpu_lower_threshold,
+      memory: values.horiz_memory_lower_threshold,
+    },
+    scaleIn: values.scale_in,
+    scaleOutGraceMs: secondsToMs(values.scale_out_grace_period),
+    scaleInGraceMs: secondsToMs(values.scale_in_grace_period),
+    warmupMs: secondsToMs(values.warmup_seconds),
+    tag: values.group_tag,
+    onReady: values.on_ready,
+    onTerminating: values.on_terminating,
+  };
+}
+
+/** The JSON log beside `/var/log/a.log` is `/var/log/a.json`; beside `/var/log/a` it is too. */
+export const jsonLogFileOf = (logFile: string): string =>
+  `${logFile.endsWith('.log') ? logFile.slice(0, -'.log'.length) : logFile}.json`;
+
+/** The configuration of the checked values, deeply frozen. */
+export function buildConfig(
+  values: DefaultValues,
+  tiers: readonly Section<TierValues>[],
+  groups: readonly Section<GroupValues>[],
+): Config {
+  return deepFreeze<Config>({
+    pollIntervalMs: secondsToMs(values.poll_interval),
+    logFile: values.log_file,
+    jsonLogFile: jsonLogFileOf(values.log_file),
+    logLevel: values.log_level,
+    lockFile: values.lock_file,
+    backupDir: values.backup_dir,
+    timezone: values.timezone,
+    energyMode: values.energy_mode,
+    offPeakStartHour: values.off_peak_start,
+    offPeakEndHour: values.off_peak_end,
+    gotify: { url: values.gotify_url, token: values.gotify_token },
+    ignoredVmids: frozenSet(values.ignore_lxc.map((id) => id.from)),
+    host: {
+      reserveCpu: percentToRatio(values.reserve_cpu_percent),
+      reserveMemoryMib: mib(values.reserve_memory_mb),
+    },
+    defaults: containerPolicy('DEFAULT', values),
+    tiers: tiers.map((section) => tier(section, values)),
+    groups: groups.map(group).filter((one) => one !== undefined),
+  });
+}

@@ -1,0 +1,148 @@
+import { buildConfig, jsonLogFileOf } from './build.ts';
+import { DEFAULTS, GROUP_DEFAULTS } from './defaults.ts';
+import type { Config } from './model.ts';
+import type { Problem } from './problem.ts';
+import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
+import {
+  CONTAINER_ORDERS,
+  checkGroup,
+  checkOrders,
+  checkOverlaps,
+  checkProgram,
+  GROUP_ORDERS,
+} from './relations.ts';
+import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
+import { configSchema } from './schema.ts';
+import type { Reader, Section } from './sections.ts';
+import { entriesOf, readSection, report } from './sections.ts';
+import { sectionKind, unknownSection } from './unknown-keys.ts';
+import type { Environment } from './variables.ts';
+import type { YamlEntry } from './yaml.ts';
+import { parseYaml } from './yaml.ts';
+
+export type LoadResult =
+  /** `notes`: what is accepted and has no effect yet. */
+  | { readonly ok: true; readonly config: Config; readonly notes: readonly Problem[] }
+  /** All problems of the file, in the order of its lines; at least one. */
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** More than a person reads. A file of random text must not give a report of its own size. */
+const MAX_PROBLEMS = 200;
+
+/**
+ * Reads the configuration file at `path`. Messages call it `shownFile`, the name that the admin
+ * knows it by. Every way of failing is a problem in the result; nothing is thrown.
+ */
+export function loadConfig(path: string, shownFile: string, env: Environment): LoadResult {
+  const file = readTextFile(path);
+  return file.ok ? parseConfig(file.text, shownFile, env) : wholeFile(shownFile, file.message);
+}
+
+/** The same on a text that has been read already. Pure and total. */
+export function parseConfig(text: string, shownFile: string, env: Environment): LoadResult {
+  if (text.length > MAX_FILE_BYTES) return wholeFile(shownFile, 'is larger than 1 MiB');
+  if (text.includes('\0')) return wholeFile(shownFile, 'is not a text file: it holds null bytes');
+  const yaml = parseYaml(text);
+  if (!yaml.ok) return wholeFile(shownFile, yaml.message, yaml.line);
+  const { root } = yaml;
+  if (root === undefined) {
+    const advice =
+      'write `DEFAULT:` into it to run with the defaults, or start from the sample file';
+    return wholeFile(shownFile, `is empty or holds only comments; ${advice}`);
+  }
+  if (root.kind !== 'map') {
+    const what = root.kind === 'list' ? 'a list' : 'a text';
+    const advice = 'begin with `DEFAULT:` and indent `key: value` lines below it';
+    return wholeFile(shownFile, `holds ${what} where sections are expected; ${advice}`, root.line);
+  }
+  const reader: Reader = {
+    file: shownFile,
+    env,
+    schema: configSchema(),
+    problems: [],
+    furtherProblems: 0,
+    mergedKeys: 0,
+    weight: 0,
+  };
+  const sections = readSections(entriesOf(root, reader), reader);
+  const values: DefaultValues = { ...DEFAULTS, ...sections.defaults.values };
+  checkRelations(sections, values, reader);
+  if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
+  const config = buildConfig(values, sections.tiers, sections.groups);
+  return { ok: true, config, notes: notesOn(config, sections, shownFile) };
+}
+
+function wholeFile(file: string, message: string, line?: number): LoadResult {
+  return { ok: false, problems: [{ file, line, key: undefined, message }] };
+}
+
+interface Sections {
+  readonly defaults: Section<DefaultValues>;
+  readonly tiers: readonly Section<TierValues>[];
+  readonly groups: readonly Section<GroupValues>[];
+}
+
+function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
+  const { schema } = reader;
+  let defaults: Section<DefaultValues> | undefined;
+  const tiers: Section<TierValues>[] = [];
+  const groups: Section<GroupValues>[] = [];
+  for (const entry of entries) {
+    const kind = sectionKind(entry.key);
+    if (kind === 'default') defaults = readSection(schema.default, entry, reader);
+    else if (kind === 'tier') tiers.push(readSection(schema.tier, entry, reader));
+    else if (kind === 'group') groups.push(readSection(schema.group, entry, reader));
+    else {
+      const { name, message } = unknownSection(entry.key, schema);
+      report(reader, entry.line, name, message);
+    }
+  }
+  const none = { name: 'DEFAULT', line: 1, values: {}, given: new Map() };
+  return { defaults: defaults ?? none, tiers, groups };
+}
+
+function checkRelations(sections: Sections, values: DefaultValues, reader: Reader): void {
+  const { defaults, tiers, groups } = sections;
+  checkOrders(CONTAINER_ORDERS, defaults, undefined, DEFAULTS, reader);
+  checkProgram(defaults, values, jsonLogFileOf(values.log_file), reader);
+  for (const tier of tiers) checkOrders(CONTAINER_ORDERS, tier, defaults, DEFAULTS, reader);
+  checkOverlaps(tiers, 'tier', reader);
+  for (const group of groups) {
+    checkOrders(GROUP_ORDERS, group, undefined, GROUP_DEFAULTS, reader);
+    checkGroup(group, reader);
+  }
+  checkOverlaps(groups, 'group', reader);
+}
+
+/** By line, each once: a section that others merge is checked with each of them. */
+function inOrder(reader: Reader): Problem[] {
+  const distinct = new Map(reader.problems.map((problem) => [JSON.stringify(problem), problem]));
+  const sorted = [...distinct.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  const further = sorted.length + reader.furtherProblems - MAX_PROBLEMS;
+  if (further <= 0) return sorted;
+  const message = `and ${further} further problems; mend the first ones first`;
+  const rest: Problem = { file: reader.file, line: undefined, key: undefined, message };
+  return [...sorted.slice(0, MAX_PROBLEMS), rest];
+}
+
+function notesOn(config: Config, sections: Sections, file: string): Problem[] {
+  const notes: Problem[] = [];
+  const note = (line: number | undefined, key: string, message: string) => {
+    notes.push({ file, line, key, message });
+  };
+  const line = (key: string) => sections.defaults.given.get(key)?.line;
+  const later = 'accepted, but not yet in effect in this version';
+  if (config.energyMode) note(line('energy_mode'), 'energy_mode', `${later}: allocations stay`);
+  if (config.gotify.url !== '') {
+    note(line('gotify_url'), 'gotify_url', `${later}: no messages are sent`);
+  }
+  for (const group of sections.groups) {
+    note(group.line, group.name, `${later}: no container is cloned`);
+  }
+  for (const tier of config.tiers) {
+    if (tier.members.length > 0) continue;
+    const place = sections.tiers.find((section) => section.name === tier.name)?.line;
+    note(place, tier.name, 'has no effect, since its lxc_containers names no container');
+  }
+  return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}

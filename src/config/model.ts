@@ -1,0 +1,98 @@
+import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { LOG_LEVELS } from './schema.ts';
+
+/** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
+export interface Config {
+  readonly pollIntervalMs: Milliseconds;
+  readonly logFile: string;
+  /** The log file with `.json` in place of `.log`. */
+  readonly jsonLogFile: string;
+  readonly logLevel: LogLevel;
+  readonly lockFile: string;
+  readonly backupDir: string;
+  /** IANA name; undefined: the host's. */
+  readonly timezone: string | undefined;
+  readonly energyMode: boolean;
+  /** 0 to 23. */
+  readonly offPeakStartHour: number;
+  readonly offPeakEndHour: number;
+  /** Empty texts where none is set. The token is a secret, and the url may hold one. */
+  readonly gotify: { readonly url: string; readonly token: string };
+  readonly ignoredVmids: ReadonlySet<Vmid>;
+  readonly host: HostPolicy;
+  /** For every container that is in no tier. */
+  readonly defaults: ContainerPolicy;
+  readonly tiers: readonly Tier[];
+  readonly groups: readonly Group[];
+}
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The ids from the one to the other, both included. */
+export interface Members {
+  readonly from: Vmid;
+  readonly to: Vmid;
+}
+
+export interface Tier {
+  /** With its prefix: `TIER_web`. */
+  readonly name: string;
+  readonly members: readonly Members[];
+  /** The tier's values over those of DEFAULT. */
+  readonly policy: ContainerPolicy;
+}
+
+/** A `HORIZONTAL_SCALING_GROUP_*` section. Checked now, acted upon in a later version. */
+export interface Group {
+  /** With its prefix. */
+  readonly name: string;
+  readonly members: readonly Members[];
+  readonly source: Vmid;
+  /** Empty: a new snapshot is made. */
+  readonly sourceSnapshot: string;
+  readonly minInstances: number;
+  readonly maxInstances: number;
+  readonly startingCloneId: Vmid;
+  readonly cloneMode: 'full' | 'linked';
+  readonly network: {
+    readonly type: 'dhcp' | 'static';
+    readonly addresses: readonly string[];
+    /** Empty, as the gateway: as the source has it. */
+    readonly bridge: string;
+    readonly gateway: string;
+  };
+  readonly startOrder: number | undefined;
+  /** In percent, as they stand in the file; undefined where none is set. */
+  readonly upperPercent: { readonly cpu: number; readonly memory: number };
+  readonly lowerPercent: {
+    readonly cpu: number | undefined;
+    readonly memory: number | undefined;
+  };
+  readonly scaleIn: 'off' | 'stop' | 'destroy';
+  readonly scaleOutGraceMs: Milliseconds;
+  readonly scaleInGraceMs: Milliseconds;
+  readonly warmupMs: Milliseconds;
+  /** Empty: made of the group's name. */
+  readonly tag: string;
+  readonly onReady: readonly string[];
+  readonly onTerminating: readonly string[];
+}
+
+/** A set that nobody can change; `Object.freeze` alone leaves `add` and `delete` working. */
+export function frozenSet<T>(values: Iterable<T>): ReadonlySet<T> {
+  const set = new Set(values);
+  const refuse = (): never => {
+    throw new TypeError('the configuration is frozen');
+  };
+  for (const name of ['add', 'delete', 'clear'])
+    Object.defineProperty(set, name, { value: refuse });
+  return Object.freeze(set);
+}
+
+/** Freezes a tree of plain objects and arrays in place. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,206 @@
+import type { VmidRange } from './read-values.ts';
+import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
+import type { Given, Reader, Section } from './sections.ts';
+import { report } from './sections.ts';
+
+/** What must hold between keys, each of which is right by itself. */
+
+/** The first may not be more than the second; with `strictly`, not equal to it either. */
+interface Order {
+  readonly low: string;
+  readonly high: string;
+  readonly strictly: boolean;
+}
+
+const order = (low: string, high: string, strictly = false): Order => ({ low, high, strictly });
+
+export const CONTAINER_ORDERS: readonly Order[] = [
+  order('cpu_lower_threshold', 'cpu_upper_threshold', true),
+  order('memory_lower_threshold', 'memory_upper_threshold', true),
+  order('core_min_increment', 'core_max_increment'),
+  order('min_cores', 'max_cores'),
+  order('min_memory', 'max_memory'),
+];
+
+export const GROUP_ORDERS: readonly Order[] = [
+  order('min_instances', 'max_instances'),
+  order('horiz_cpu_lower_threshold', 'horiz_cpu_upper_threshold', true),
+  order('horiz_memory_lower_threshold', 'horiz_memory_upper_threshold', true),
+];
+
+type AnySection = Section<Readonly<Record<string, unknown>>>;
+
+/**
+ * Checks the orders on a section as it is in force: its own values over those of the sections
+ * below it, over the built-in ones. Reported where one of the two keys is the section's own.
+ */
+export function checkOrders(
+  orders: readonly Order[],
+  own: AnySection,
+  below: AnySection | undefined,
+  builtIn: object,
+  reader: Reader,
+): void {
+  const sides = new Sides(own, below, builtIn);
+  for (const { low, high, strictly } of orders) {
+    const [less, more] = [sides.of(low), sides.of(high)];
+    if (less === undefined || more === undefined) continue;
+    if (strictly ? less.value < more.value : less.value <= more.value) continue;
+    const lowGiven = own.given.get(low);
+    const given = lowGiven ?? own.given.get(high);
+    if (given === undefined) continue;
+    const [key, other, side] = lowGiven === undefined ? [high, low, less] : [low, high, more];
+    const must = mustBe(lowGiven === undefined ? 'above' : 'below', strictly);
+    const relation = `${given.shown} must be ${must} ${other}, which is ${side.shown}`;
+    report(reader, given.line, key, `${relation}; change one of the two`);
+  }
+}
+
+function mustBe(where: 'above' | 'below', strictly: boolean): string {
+  if (where === 'above') return strictly ? 'more than' : 'at least';
+  return strictly ? 'less than' : 'at most';
+}
+
+interface Side {
+  readonly value: number;
+  /** The value and where it comes from. */
+  readonly shown: string;
+}
+
+class Sides {
+  constructor(
+    private readonly own: AnySection,
+    private readonly below: AnySection | undefined,
+    private readonly builtIn: object,
+  ) {}
+
+  /** undefined where there is no number to compare: none set, or one that is not valid. */
+  of(key: string): Side | undefined {
+    for (const section of [this.own, this.below]) {
+      const given = section?.given.get(key);
+      if (section === undefined || given === undefined) continue;
+      const value = section.values[key];
+      if (typeof value !== 'number') return undefined;
+      const place = section === this.own ? '' : `${section.name}, `;
+      return { value, shown: `${given.shown} (${place}line ${given.line})` };
+    }
+    const value: unknown = Object.entries(this.builtIn).find(([name]) => name === key)?.[1];
+    return typeof value === 'number' ? { value, shown: `${value} by default` } : undefined;
+  }
+}
+
+/** The rules of `DEFAULT` that concern the whole program. `values` is what is in force. */
+export function checkProgram(
+  section: Section<DefaultValues>,
+  values: DefaultValues,
+  jsonLogFile: string,
+  reader: Reader,
+): void {
+  const at = (key: string) => section.given.get(key);
+  const hour = (['off_peak_start', 'off_peak_end'] as const).find((key) => at(key) !== undefined);
+  if (values.energy_mode && values.off_peak_start === values.off_peak_end && hour !== undefined) {
+    const other = hour === 'off_peak_start' ? 'off_peak_end' : 'off_peak_start';
+    const message = `is the same hour as ${other}, so there is no off-peak time`;
+    report(reader, at(hour)?.line, hour, `${message}; change one of the two`);
+  }
+  const url = at('gotify_url');
+  const tokenIsInvalid =
+    at('gotify_token') !== undefined && section.values.gotify_token === undefined;
+  if (values.gotify_url !== '' && values.gotify_token === '' && url && !tokenIsInvalid) {
+    const message = 'needs gotify_token too; set it, or leave gotify_url empty';
+    report(reader, url.line, 'gotify_url', message);
+  }
+  checkPaths(at, values, jsonLogFile, reader);
+}
+
+function checkPaths(
+  at: (key: string) => Given | undefined,
+  values: DefaultValues,
+  jsonLogFile: string,
+  reader: Reader,
+): void {
+  const paths = [
+    { key: 'log_file', called: 'log_file', path: plain(values.log_file) },
+    { key: 'log_file', called: 'the JSON log of log_file', path: plain(jsonLogFile) },
+    { key: 'lock_file', called: 'lock_file', path: plain(values.lock_file) },
+    { key: 'backup_dir', called: 'backup_dir', path: plain(values.backup_dir) },
+  ];
+  for (const [index, later] of paths.entries()) {
+    const earlier = paths.slice(0, index).find(({ path }) => path === later.path);
+    if (earlier === undefined) continue;
+    const [own, other] = at(later.key) === undefined ? [earlier, later] : [later, earlier];
+    const message = `leads to the same place as ${other.called}; use another path`;
+    report(reader, at(own.key)?.line, own.key, message);
+  }
+}
+
+const plain = (path: string): string => path.replace(/\/+/g, '/').replace(/\/$/, '');
+
+/** The rules of a `HORIZONTAL_SCALING_GROUP_*` section. */
+export function checkGroup(section: Section<GroupValues>, reader: Reader): void {
+  const { values, given } = section;
+  const source = given.get('source');
+  const oldSource = given.get('base_snapshot_name');
+  if (source === undefined && oldSource === undefined) {
+    report(reader, section.line, section.name, 'has no source; set `source:` to a container id');
+  }
+  const both = values.source !== undefined && values.base_snapshot_name !== undefined;
+  if (both && values.source !== values.base_snapshot_name && oldSource !== undefined) {
+    const message = 'is the old name of `source` and differs from it; remove this line';
+    report(reader, oldSource.line, 'base_snapshot_name', message);
+  }
+  const range = given.get('static_ip_range');
+  const type = given.get('clone_network_type');
+  const noAddresses = range === undefined || values.static_ip_range?.length === 0;
+  if (values.clone_network_type === 'static' && noAddresses && type !== undefined) {
+    const message = "static needs static_ip_range, such as ['192.168.1.10', '192.168.1.20']";
+    report(reader, type.line, 'clone_network_type', message);
+  }
+}
+
+type WithContainers = Section<TierValues> | Section<GroupValues>;
+
+interface Claim extends VmidRange {
+  readonly section: WithContainers;
+  readonly line: number;
+  readonly shown: string;
+}
+
+function claimsOf(section: WithContainers): Claim[] {
+  const given = section.given.get('lxc_containers');
+  return (section.values.lxc_containers ?? []).map((range) => {
+    const place = (range.item === undefined ? given : given?.items[range.item]) ?? given;
+    const text = range.from === range.to ? `${range.from}` : `${range.from}-${range.to}`;
+    const shown = place === undefined || place.masked ? (place?.shown ?? '') : text;
+    return { ...range, section, line: place?.line ?? section.line, shown };
+  });
+}
+
+/** No container may be in two sections of one kind (`a tier`, `a group`). */
+export function checkOverlaps(
+  sections: readonly WithContainers[],
+  kind: string,
+  reader: Reader,
+): void {
+  const claims = sections.flatMap(claimsOf).sort((a, b) => a.from - b.from || a.line - b.line);
+  // The claims that reach furthest so far, of two different sections: enough to see any overlap.
+  let far: Claim | undefined;
+  let second: Claim | undefined;
+  for (const claim of claims) {
+    const other = far?.section === claim.section ? second : far;
+    if (other !== undefined && other.to >= claim.from) reportOverlap(other, claim, kind, reader);
+    if (far === undefined || far.section === claim.section) {
+      if (far === undefined || claim.to > far.to) far = claim;
+    } else if (claim.to > far.to) [second, far] = [far, claim];
+    else if (second === undefined || claim.to > second.to) second = claim;
+  }
+}
+
+function reportOverlap(a: Claim, b: Claim, kind: string, reader: Reader): void {
+  const [first, later] = a.line <= b.line ? [a, b] : [b, a];
+  const single = first.from === first.to && later.from === later.to;
+  const [here, there] = [later.section.name, `${first.section.name} (line ${first.line})`];
+  const how = single ? `is in ${here} and in ${there}` : `of ${here} overlaps with ${there}`;
+  const message = `${later.shown} ${how}; a container can be in one ${kind} only`;
+  report(reader, later.line, 'lxc_containers', message);
+}

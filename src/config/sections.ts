@@ -1,0 +1,250 @@
+import { printable, printableKey } from './printable.ts';
+import type { Problem } from './problem.ts';
+import { isBlank } from './read-values.ts';
+import type { ConfigSchema, Fault, KeyInfo, SectionSchema } from './schema.ts';
+import { check, infoOf } from './schema.ts';
+import { closest } from './suggest.ts';
+import { plainlyUnknown, unknownKey } from './unknown-keys.ts';
+import type { Environment } from './variables.ts';
+import { expandVariables } from './variables.ts';
+import type { YamlEntry, YamlMap, YamlNode } from './yaml.ts';
+
+/** One section of the file: its keys read and checked one by one, all problems gathered. */
+
+export interface Reader {
+  readonly file: string;
+  readonly env: Environment;
+  readonly schema: ConfigSchema;
+  readonly problems: Problem[];
+  furtherProblems: number;
+  /** What merge keys have added so far, in the whole file. */
+  mergedKeys: number;
+  /** Characters of all values so far, one more for each; labels (`*a`) can repeat large ones. */
+  weight: number;
+}
+
+export interface Section<V> {
+  readonly name: string;
+  readonly line: number;
+  /** What was given and is valid. */
+  readonly values: Partial<V>;
+  /** Every known key that was given, valid or not. */
+  readonly given: ReadonlyMap<string, Given>;
+}
+
+/** A value as it stands in the file, for messages. */
+export interface Given {
+  readonly line: number;
+  /** Fit to be printed, and never a secret. */
+  readonly shown: string;
+  /** Its text came from a variable (or is secret), so no part of it may be printed. */
+  readonly masked: boolean;
+  /** Of a list: its items. */
+  readonly items: readonly Given[];
+}
+
+/** Problems beyond these are only counted. */
+const MAX_KEPT_PROBLEMS = 500;
+
+export function report(
+  reader: Reader,
+  line: number | undefined,
+  key: string,
+  message: string,
+): void {
+  if (reader.problems.length >= MAX_KEPT_PROBLEMS) {
+    reader.furtherProblems++;
+    return;
+  }
+  reader.problems.push({ file: reader.file, line, key, message });
+}
+
+/** Merge keys (`<<`) can repeat a large section in many others; this bounds what that comes to. */
+const MAX_MERGED_KEYS = 10_000;
+const MAX_MERGE_DEPTH = 20;
+
+/** Far more than any configuration has, and little enough for the memory of the daemon. */
+const MAX_WEIGHT = 150_000;
+
+/**
+ * Reads the keys of one section. An empty section (null) is one without keys.
+ */
+export function readSection<V>(
+  schema: SectionSchema,
+  entry: YamlEntry,
+  reader: Reader,
+): Section<V> {
+  const values: Record<string, unknown> = {};
+  const given = new Map<string, Given>();
+  const section = { name: entry.key, line: entry.line, values: values as Partial<V>, given };
+  const { value } = entry;
+  if (value.kind === 'null' || (value.kind === 'text' && isBlank(value.text))) return section;
+  if (value.kind !== 'map') {
+    const what = value.kind === 'list' ? 'a list' : 'a text';
+    const how = 'write one `key: value` a line below it, indented, with a blank after the colon';
+    report(reader, entry.line, entry.key, `holds ${what} where keys are expected; ${how}`);
+    return section;
+  }
+  for (const { key, line, value: node } of entriesOf(value, reader)) {
+    const keySchema = Object.hasOwn(schema.shape, key) ? schema.shape[key] : undefined;
+    if (keySchema === undefined) {
+      const uncompared = reader.problems.length >= MAX_KEPT_PROBLEMS;
+      const { name, message } = uncompared
+        ? plainlyUnknown(key)
+        : unknownKey(key, schema, reader.schema);
+      report(reader, line, name, message);
+      continue;
+    }
+    reader.weight += weightOf(node);
+    if (reader.weight > MAX_WEIGHT) {
+      report(reader, line, key, `adds too much: all values may have ${MAX_WEIGHT} characters`);
+      continue;
+    }
+    const info = infoOf(keySchema) ?? { does: '', allowed: '' };
+    const expanded = expandNode(node, line, info.secret === true, reader.env);
+    given.set(key, expanded.given);
+    for (const fault of expanded.faults) report(reader, fault.line, key, fault.message);
+    if (expanded.faults.length > 0) continue;
+    const checked = check(keySchema, expanded.raw);
+    if (checked.ok) {
+      values[key] = checked.value;
+      continue;
+    }
+    for (const fault of checked.faults) reportFault(reader, key, node, expanded.given, fault, info);
+  }
+  return section;
+}
+
+/** What a value costs to check. What lies deeper than a list of texts is never looked at. */
+function weightOf(node: YamlNode): number {
+  if (node.kind === 'text') return node.text.length + 1;
+  if (node.kind !== 'list') return 1;
+  let sum = 1;
+  for (const item of node.items) sum += item.kind === 'text' ? item.text.length + 1 : 1;
+  return sum;
+}
+
+/** The entries of a mapping, each key once, merge keys (`<<: *label`) filled in. */
+export function entriesOf(map: YamlMap, reader: Reader): YamlEntry[] {
+  const entries = new Map<string, YamlEntry>();
+  const merges: YamlEntry[] = [];
+  for (const entry of map.entries) {
+    const first = entries.get(entry.key);
+    if (entry.key === '<<') merges.push(entry);
+    else if (first === undefined) entries.set(entry.key, entry);
+    else {
+      const message = `stands here a second time, after line ${first.line}; keep one of the two`;
+      report(reader, entry.line, printableKey(entry.key), message);
+    }
+  }
+  for (const merge of merges) {
+    const sources = merge.value.kind === 'list' ? merge.value.items : [merge.value];
+    for (const source of sources) mergeInto(entries, merge, source, reader, 1);
+  }
+  return [...entries.values()];
+}
+
+/** Adds what is not there yet: nearer sections win over those that they merge in turn. */
+function mergeInto(
+  entries: Map<string, YamlEntry>,
+  merge: YamlEntry,
+  source: YamlNode,
+  reader: Reader,
+  depth: number,
+): void {
+  if (source.kind !== 'map') {
+    report(reader, merge.line, '<<', 'takes another section by its label, as in `<<: *web`');
+    return;
+  }
+  reader.mergedKeys += source.entries.length + 1;
+  if (reader.mergedKeys > MAX_MERGED_KEYS || depth > MAX_MERGE_DEPTH) {
+    report(reader, merge.line, '<<', `adds too much: ${MAX_MERGED_KEYS} keys at most in a file`);
+    return;
+  }
+  for (const entry of source.entries) {
+    if (entry.key !== '<<' && !entries.has(entry.key)) entries.set(entry.key, entry);
+  }
+  for (const { key, value } of source.entries) {
+    if (key !== '<<') continue;
+    const inner = value.kind === 'list' ? value.items : [value];
+    for (const next of inner) mergeInto(entries, merge, next, reader, depth + 1);
+  }
+}
+
+interface Expanded {
+  /** For the schema: text, null, or a list of these; `{}` for what is neither. */
+  readonly raw: unknown;
+  readonly given: Given;
+  /** Variables that could not be put in. */
+  readonly faults: readonly { readonly line: number; readonly message: string }[];
+}
+
+function expandNode(node: YamlNode, line: number, secret: boolean, env: Environment): Expanded {
+  const plain = (raw: unknown, shown: string): Expanded => ({
+    raw,
+    given: { line, masked: secret, items: [], shown },
+    faults: [],
+  });
+  if (node.kind === 'null') return plain(null, 'no value');
+  if (node.kind === 'map') return plain({}, 'a section of keys');
+  if (node.kind === 'list') {
+    const inner = node.items.map((item) =>
+      item.kind === 'list'
+        ? expandNested(item.line, secret)
+        : expandNode(item, item.line, secret, env),
+    );
+    const items = inner.map((item) => item.given);
+    return {
+      raw: inner.map((item) => item.raw),
+      given: { line, masked: secret, items, shown: 'a list' },
+      faults: inner.flatMap((item) => item.faults),
+    };
+  }
+  const expanded = expandVariables(node.text, env);
+  const shown = secret ? 'the value' : quoted(node.text);
+  if (!expanded.ok) {
+    const { message } = expanded;
+    return { ...plain(null, shown), faults: [{ line, message }] };
+  }
+  const masked = secret || expanded.fromVariable;
+  return { raw: expanded.text, given: { line, masked, items: [], shown }, faults: [] };
+}
+
+/** No key takes lists within a list, so what such a list holds is not looked at. */
+const expandNested = (line: number, masked: boolean): Expanded => ({
+  raw: {},
+  given: { line, masked, items: [], shown: 'a list within the list' },
+  faults: [],
+});
+
+/** Numbers as they are, all else in quotes. */
+export const quoted = (text: string): string =>
+  /^[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?$/.test(text) ? text : `'${printable(text)}'`;
+
+function reportFault(
+  reader: Reader,
+  key: string,
+  node: YamlNode,
+  given: Given,
+  fault: Fault,
+  info: KeyInfo,
+): void {
+  const place = fault.item === undefined ? given : (given.items[fault.item] ?? given);
+  const allowed = `allowed: ${info.allowed}`;
+  if (node.kind === 'null') {
+    report(reader, place.line, key, `has no value; ${allowed}; or leave the line out`);
+    return;
+  }
+  const own = fault.part === undefined || place.masked ? undefined : quoted(fault.part);
+  const shown = own ?? place.shown;
+  const hint = node.kind === 'text' ? hintFor(node.text, fault.why, info) : '';
+  report(reader, place.line, key, `${shown} ${fault.why}; ${allowed}${hint}`);
+}
+
+function hintFor(text: string, why: string, info: KeyInfo): string {
+  const meant = info.words === undefined ? undefined : closest(text.trim(), info.words);
+  if (meant !== undefined) return `; did you mean ${meant}?`;
+  if (!/number$/.test(why)) return '';
+  if (/^[0-9][0-9.]* *[A-Za-z%]+$/.test(text)) return '; write the number alone, without its unit';
+  return /^0[0-9]/.test(text) ? '; write it without the leading 0' : '';
+}

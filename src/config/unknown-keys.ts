@@ -1,0 +1,105 @@
+import { printable, printableKey } from './printable.ts';
+import type { ConfigSchema, SectionSchema } from './schema.ts';
+import { closest } from './suggest.ts';
+
+/** What to say about keys and sections that are not known: where they belong, what was meant. */
+
+const GROUP_PREFIX = 'HORIZONTAL_SCALING_GROUP_';
+const TIER_PREFIX = 'TIER_';
+
+export type SectionKind = 'default' | 'tier' | 'group';
+
+/** Which kind of section a name stands for; undefined for none. */
+export function sectionKind(name: string): SectionKind | undefined {
+  if (name === 'DEFAULT') return 'default';
+  if (!/^[\p{L}\p{N}_.\- ]{1,80}$/u.test(name)) return undefined;
+  if (name.startsWith(GROUP_PREFIX) && name.length > GROUP_PREFIX.length) return 'group';
+  return name.startsWith(TIER_PREFIX) && name.length > TIER_PREFIX.length ? 'tier' : undefined;
+}
+
+/** Words that no count of edits would lead from one to the other. */
+const RENAMED: Readonly<Record<string, string>> = {
+  nodes: 'lxc_containers',
+  containers: 'lxc_containers',
+  min_containers: 'min_instances',
+  max_containers: 'max_instances',
+  interval: 'poll_interval',
+  ignore: 'ignore_lxc',
+};
+
+/** Keys of the Python tool's files that have nothing to answer them here. */
+const ELSEWHERE = new RegExp(
+  `^(?:${[
+    '(?:smtp|ssh|boost|storage|proxmox|uptime_kuma)_.*',
+    'use_remote_proxmox|scaling_mode|cpu_pinning|memory_exclude_cache',
+    'cpu_scale_divisor|memory_scale_factor|timeout_extended',
+  ].join('|')})$`,
+);
+
+export interface UnknownName {
+  /** The key as it may be printed. */
+  readonly name: string;
+  readonly message: string;
+}
+
+/** About a key of which no more can be said. */
+export const plainlyUnknown = (key: string): UnknownName => ({
+  name: printableKey(key),
+  message: 'unknown key; remove the line, or put # before it',
+});
+
+/** About a key that the section does not know. */
+export function unknownKey(key: string, schema: SectionSchema, all: ConfigSchema): UnknownName {
+  const name = printableKey(key);
+  const say = (message: string): UnknownName => ({ name, message });
+  const owners = [
+    ...(Object.hasOwn(all.default.shape, key) ? ['DEFAULT'] : []),
+    ...(Object.hasOwn(all.tier.shape, key) ? [`${TIER_PREFIX}* sections`] : []),
+    ...(Object.hasOwn(all.group.shape, key) ? [`${GROUP_PREFIX}* sections`] : []),
+  ];
+  if (owners.length > 0) {
+    const places = owners.join(' and ');
+    return say(`belongs in ${places}, not in this section; move it or remove it`);
+  }
+  if (ELSEWHERE.test(key)) {
+    return say('is a key of the Python tool that has no effect here; remove the line');
+  }
+  const known = Object.keys(schema.shape);
+  const renamed = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
+  const meant = renamed !== undefined && known.includes(renamed) ? renamed : closest(key, known);
+  if (meant !== undefined) return say(`unknown key; did you mean ${meant}?`);
+  return plainlyUnknown(key);
+}
+
+/** About a name at the left margin that is no section. */
+export function unknownSection(key: string, all: ConfigSchema): UnknownName {
+  const name = printableKey(key);
+  const say = (message: string): UnknownName => ({ name, message });
+  if (Object.hasOwn(all.default.shape, key)) {
+    return say('is a key, not a section; put it below `DEFAULT:` and indent it');
+  }
+  for (const prefix of [TIER_PREFIX, GROUP_PREFIX]) {
+    if (!key.startsWith(prefix) || key === prefix) continue;
+    const allowed = `after ${prefix} letters, digits, blanks, _ . and -, 80 at most in all`;
+    return say(`is no name for a section; allowed: ${allowed}`);
+  }
+  const meant = meantSection(key);
+  const allowed = `allowed: DEFAULT, ${TIER_PREFIX}name and ${GROUP_PREFIX}name`;
+  if (meant === undefined) return say(`unknown section; ${allowed}`);
+  return say(`unknown section; did you mean ${printable(meant)}? ${allowed}`);
+}
+
+function meantSection(key: string): string | undefined {
+  const parts = /^(.*?)_?([^_]*)$/.exec(key);
+  const [head, tail] = [parts?.[1] ?? '', parts?.[2] ?? ''];
+  if (tail !== '' && closest(head, ['HORIZONTAL_SCALING_GROUP']) !== undefined) {
+    return GROUP_PREFIX + tail;
+  }
+  if (closest(key, ['DEFAULT']) !== undefined) return 'DEFAULT';
+  const split = key.search(/[_-]/);
+  const [front, rest] = split < 0 ? [key, '1'] : [key.slice(0, split), key.slice(split + 1)];
+  if (closest(front, ['TIER']) !== undefined || /^tiers$/i.test(front)) {
+    return TIER_PREFIX + (rest === '' ? '1' : rest);
+  }
+  return closest(key, ['HORIZONTAL_SCALING_GROUP']) === undefined ? undefined : `${GROUP_PREFIX}1`;
+}

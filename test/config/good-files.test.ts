@@ -1,0 +1,398 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { DEFAULTS } from '../../src/config/defaults.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/model.ts';
+import { renderProblem } from '../../src/config/problem.ts';
+import { configSchema, infoOf } from '../../src/config/schema.ts';
+import type { Environment } from '../../src/config/variables.ts';
+
+function read(text: string, env: Environment = {}): { config: Config; notes: string[] } {
+  const result = parseConfig(text, 'f.yaml', env);
+  if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
+  return { config: result.config, notes: result.notes.map(renderProblem) };
+}
+
+const withDefault = (...lines: string[]): string =>
+  ['DEFAULT:', ...lines.map((line) => `  ${line}`), ''].join('\n');
+
+const SCHEMA = configSchema();
+
+const SAMPLE = readFileSync(new URL('../../lxc_autoscale.yaml', import.meta.url), 'utf8');
+
+/** Written out once more, so that a slip in the defaults is seen. */
+const EXPECTED_DEFAULTS: Config = {
+  pollIntervalMs: 300_000 as Config['pollIntervalMs'],
+  logFile: '/var/log/lxc_autoscale.log',
+  jsonLogFile: '/var/log/lxc_autoscale.json',
+  logLevel: 'info',
+  lockFile: '/var/lock/lxc_autoscale.lock',
+  backupDir: '/var/lib/lxc_autoscale/backups',
+  timezone: undefined,
+  energyMode: false,
+  offPeakStartHour: 22,
+  offPeakEndHour: 6,
+  gotify: { url: '', token: '' },
+  ignoredVmids: new Set(),
+  host: { reserveCpu: 0.1, reserveMemoryMib: 2048 } as Config['host'],
+  defaults: {
+    source: 'DEFAULT',
+    cpu: { band: { lower: 0.2, upper: 0.8 }, minIncrement: 1, maxIncrement: 4, min: 1, max: 8 },
+    memory: {
+      band: { lower: 0.2, upper: 0.8 },
+      minIncrementMib: 512,
+      minDecreaseMib: 512,
+      minMib: 512,
+      maxMib: undefined,
+    },
+    stepFactor: 1,
+  } as Config['defaults'],
+  tiers: [],
+  groups: [],
+};
+
+describe('the defaults', () => {
+  it.each(['DEFAULT:\n', 'DEFAULT: ~\n', 'DEFAULT: {}\n', 'DEFAULT: null\n'])(
+    'are what %j comes to',
+    (text) => {
+      expect(read(text)).toEqual({ config: EXPECTED_DEFAULTS, notes: [] });
+    },
+  );
+
+  it('are what the sample file says, without a problem or a remark', () => {
+    expect(read(SAMPLE)).toEqual({ config: EXPECTED_DEFAULTS, notes: [] });
+  });
+
+  it('stand in the sample file, key by key, each with a line of comment above it', () => {
+    for (const key of Object.keys(SCHEMA.default.shape)) {
+      expect(SAMPLE).toMatch(new RegExp(`^  # .*\\n  ${key}:`, 'm'));
+    }
+    for (const key of Object.keys({ ...SCHEMA.tier.shape, ...SCHEMA.group.shape })) {
+      if (key === 'base_snapshot_name') continue;
+      expect(SAMPLE).toMatch(new RegExp(`^#   ${key}:`, 'm'));
+    }
+    expect(SAMPLE).toContain('base_snapshot_name');
+  });
+
+  it('stay valid when the examples of the sample file are put in force', () => {
+    const examples = SAMPLE.replace(/^# (?=TIER_web:|HORIZONTAL_\S+:| {2})/gm, '');
+    const { config } = read(examples);
+    expect(config.tiers.map((tier) => tier.name)).toEqual(['TIER_web']);
+    expect(config.groups.map((group) => group.name)).toEqual(['HORIZONTAL_SCALING_GROUP_web']);
+  });
+
+  it('cover every key of the schema, and every key is described', () => {
+    expect(Object.keys(DEFAULTS).sort()).toEqual(Object.keys(SCHEMA.default.shape).sort());
+    for (const section of Object.values(SCHEMA)) {
+      for (const schema of Object.values(section.shape)) {
+        expect(infoOf(schema)?.does).toMatch(/^[A-Z].*[^.]$/);
+        expect(infoOf(schema)?.allowed).toMatch(/^\S.*[^.]$/);
+      }
+    }
+  });
+});
+
+const EXISTING = `
+DEFAULT:
+  poll_interval: 60
+  energy_mode: False
+  behaviour: Normal
+  log_file: "/var/log/lxc_autoscale.log"
+  ignore_lxc:
+  - '104'
+  - "105"
+
+TIER_1:
+  lxc_containers:
+  - '100'
+  - 101
+  cpu_upper_threshold: 90
+  cpu_lower_threshold: 10
+  min_cores: 2
+  max_cores: 12
+  min_memory: 1024
+TIER_webservers:
+  lxc_containers: "102"
+  behaviour: AGGRESSIVE
+  max_memory: 4096
+TIER_idle:
+
+HORIZONTAL_SCALING_GROUP_1:
+  base_snapshot_name: "101"
+  min_instances: 2
+  max_instances: 4
+  starting_clone_id: 99000
+  clone_network_type: "static"
+  static_ip_range: ["192.168.100.195", "192.168.100.200"]
+  horiz_cpu_upper_threshold: 95
+  horiz_memory_upper_threshold: 95
+  scale_out_grace_period: 120
+  group_tag: "horiz_scaling_group_1"
+  lxc_containers:
+    - "101"
+`;
+
+describe('a file as existing installations have it', () => {
+  const { config, notes } = read(EXISTING);
+
+  it('gives DEFAULT, the ids to leave alone, and the tiers over DEFAULT', () => {
+    expect(config.pollIntervalMs).toBe(60_000);
+    expect([...config.ignoredVmids]).toEqual([104, 105]);
+    expect(config.tiers.map(({ name, members }) => ({ name, members }))).toEqual([
+      {
+        name: 'TIER_1',
+        members: [
+          { from: 100, to: 100 },
+          { from: 101, to: 101 },
+        ],
+      },
+      { name: 'TIER_webservers', members: [{ from: 102, to: 102 }] },
+      { name: 'TIER_idle', members: [] },
+    ]);
+    expect(config.tiers[0]?.policy).toEqual({
+      source: 'TIER_1',
+      cpu: { band: { lower: 0.1, upper: 0.9 }, minIncrement: 1, maxIncrement: 4, min: 2, max: 12 },
+      memory: { ...config.defaults.memory, minMib: 1024 },
+      stepFactor: 1,
+    });
+    expect(config.tiers[1]?.policy.stepFactor).toBe(2);
+    expect(config.tiers[1]?.policy.memory.maxMib).toBe(4096);
+  });
+
+  it('gives the group, with what it leaves out by default', () => {
+    expect(config.groups).toEqual([
+      {
+        name: 'HORIZONTAL_SCALING_GROUP_1',
+        members: [{ from: 101, to: 101 }],
+        source: 101,
+        sourceSnapshot: '',
+        minInstances: 2,
+        maxInstances: 4,
+        startingCloneId: 99_000,
+        cloneMode: 'full',
+        network: {
+          type: 'static',
+          addresses: ['192.168.100.195', '192.168.100.200'],
+          bridge: '',
+          gateway: '',
+        },
+        startOrder: undefined,
+        upperPercent: { cpu: 95, memory: 95 },
+        lowerPercent: { cpu: undefined, memory: undefined },
+        scaleIn: 'off',
+        scaleOutGraceMs: 120_000,
+        scaleInGraceMs: 600_000,
+        warmupMs: 60_000,
+        tag: 'horiz_scaling_group_1',
+        onReady: [],
+        onTerminating: [],
+      },
+    ]);
+  });
+
+  it('says what has no effect', () => {
+    expect(notes).toEqual([
+      'f.yaml:24: TIER_idle: has no effect, since its lxc_containers names no container',
+      'f.yaml:26: HORIZONTAL_SCALING_GROUP_1: ' +
+        'accepted, but not yet in effect in this version: no container is cloned',
+    ]);
+  });
+
+  it('says what is accepted and comes later, one line each', () => {
+    const later = 'accepted, but not yet in effect in this version';
+    const text = withDefault('energy_mode: on', 'gotify_url: http://x', 'gotify_token: t');
+    expect(read(text).notes).toEqual([
+      `f.yaml:2: energy_mode: ${later}: allocations stay`,
+      `f.yaml:3: gotify_url: ${later}: no messages are sent`,
+    ]);
+  });
+});
+
+describe('values as people write them', () => {
+  it.each([
+    ['True', true],
+    ['yes', true],
+    ['ON', true],
+    ['"true"', true],
+    ['1', true],
+    ['False', false],
+    ['no', false],
+    ['off', false],
+    ["'No'", false],
+  ])('energy_mode: %s', (written, meant) => {
+    const text = withDefault(`energy_mode: ${written}`);
+    expect(read(text).config.energyMode).toBe(meant);
+  });
+
+  it.each([
+    ['300', 300],
+    ["'300'", 300],
+    ['300.0', 300],
+    ['1_000', 1000],
+    ['" 30 "', 30],
+    ['+5', 5],
+    ['&n 7', 7],
+  ])('poll_interval: %s', (written, seconds) => {
+    expect(read(withDefault(`poll_interval: ${written}`)).config.pollIntervalMs).toBe(
+      seconds * 1000,
+    );
+  });
+
+  it.each([
+    ['100', [100]],
+    ["'104'", [104]],
+    ['"100,101"', [100, 101]],
+    ['100, 101,', [100, 101]],
+    ['["100, 101", 102]', [100, 101, 102]],
+    ['[101, 101]', [101]],
+    ['', []],
+    ['~', []],
+    ['[]', []],
+    ['""', []],
+    ['\n  - 100\n  # why\n  -\n  - 101', [100, 101]],
+    ['[999999999]', [999_999_999]],
+  ])('ignore_lxc: %j', (written, ids) => {
+    expect([...read(withDefault(`ignore_lxc: ${written}`)).config.ignoredVmids]).toEqual(ids);
+  });
+
+  it.each([
+    ['warn', 'warning'],
+    ['WARNING', 'warning'],
+    ['Debug', 'debug'],
+    ['error', 'error'],
+  ])('log_level: %s', (written, level) => {
+    expect(read(withDefault(`log_level: ${written}`)).config.logLevel).toBe(level);
+  });
+
+  it.each([
+    ['/var/log/a.log', '/var/log/a.json'],
+    ['/var/log/a', '/var/log/a.json'],
+    ['/var/log/a.log.log', '/var/log/a.log.json'],
+    ['/var/log/.log', '/var/log/.json'],
+  ])('log_file: %s', (written, json) => {
+    const { logFile, jsonLogFile } = read(withDefault(`log_file: ${written}`)).config;
+    expect([logFile, jsonLogFile]).toEqual([written, json]);
+  });
+
+  it.each([
+    ['Europe/Rome', 'Europe/Rome'],
+    ['UTC', 'UTC'],
+    ['', undefined],
+    ["''", undefined],
+  ])('timezone: %s', (written, zone) => {
+    expect(read(withDefault(`timezone: ${written}`)).config.timezone).toBe(zone);
+  });
+
+  it('max_memory: a tier can take a limit of DEFAULT away', () => {
+    const tier = 'TIER_a:\n  lxc_containers: 100\n  max_memory:\n';
+    const text = withDefault('max_memory: 2048') + tier;
+    const { config } = read(text);
+    expect(config.defaults.memory.maxMib).toBe(2048);
+    expect(config.tiers[0]?.policy.memory.maxMib).toBeUndefined();
+  });
+
+  it('lxc_containers: ranges, which stay ranges', () => {
+    const { config } = read('TIER_a:\n  lxc_containers: [100, "120-999999999", 110 - 112]\n');
+    expect(config.tiers[0]?.members).toEqual([
+      { from: 100, to: 100 },
+      { from: 120, to: 999_999_999 },
+      { from: 110, to: 112 },
+    ]);
+  });
+
+  it('a byte order mark, CR LF, tabs behind values, a document mark, comments', () => {
+    const text = '\ufeff---\r\n# a\r\nDEFAULT: # b\r\n  max_cores: 4\t# c\r\n...\r\n';
+    expect(read(text).config.defaults.cpu.max).toBe(4);
+  });
+
+  it('merge keys of merged sections: the nearer section wins', () => {
+    const text = [
+      'TIER_a: &a {max_cores: 4, min_cores: 2, min_memory: 32}',
+      'TIER_b: &b {<<: *a, max_cores: 5, lxc_containers: 100}',
+      'TIER_c: {<<: [*b, *a], min_cores: 3, lxc_containers: 101}',
+      '',
+    ].join('\n');
+    const policy = read(text).config.tiers[2]?.policy;
+    expect(policy?.cpu).toMatchObject({ min: 3, max: 5 });
+    expect(policy?.memory.minMib).toBe(32);
+  });
+
+  it('labels and merge keys: what is written in the section itself wins', () => {
+    const text = [
+      'TIER_a: &a',
+      '  lxc_containers: 100',
+      '  max_cores: 4',
+      '  min_cores: 2',
+      'TIER_b:',
+      '  <<: *a',
+      '  lxc_containers: 101',
+      '  max_cores: 6',
+      '',
+    ].join('\n');
+    const { config } = read(text);
+    expect(config.tiers[1]?.members).toEqual([{ from: 101, to: 101 }]);
+    expect(config.tiers[1]?.policy.cpu).toMatchObject({ min: 2, max: 6 });
+  });
+});
+
+// biome-ignore-start lint/suspicious/noTemplateCurlyInString: the notation of variables.
+describe('variables', () => {
+  const env = { CORES: '3', EMPTY: '', TOKEN: 'a: b # c', IDS: '100,101' };
+
+  it.each([
+    ['max_cores: ${CORES}', 3],
+    ['max_cores: "${CORES}"', 3],
+    ['max_cores: 1${CORES}', 13],
+    ['max_cores: ${NONE:-5}', 5],
+    ['max_cores: ${EMPTY:-6}', 6],
+    ['max_cores: ${CORES:-7}', 3],
+  ])('%s', (line, cores) => {
+    expect(read(withDefault(line), env).config.defaults.cpu.max).toBe(cores);
+  });
+
+  it('are put in after the file has been parsed, so they add nothing to its structure', () => {
+    const inject = { X: 'a\nDEFAULT:\n  min_cores: 2', Y: '[100]' };
+    const result = parseConfig(withDefault('gotify_token: ${X}'), 'f.yaml', inject);
+    expect(result.ok).toBe(false);
+    expect(parseConfig(withDefault('ignore_lxc: ${Y}'), 'f.yaml', inject).ok).toBe(false);
+  });
+
+  it('can hold several ids, an empty text, a default that is empty', () => {
+    const { config } = read(
+      withDefault('ignore_lxc: ["${IDS}", 102]', 'gotify_url: ${EMPTY}'),
+      env,
+    );
+    expect([...config.ignoredVmids]).toEqual([100, 101, 102]);
+    expect(config.gotify.url).toBe('');
+    expect(read(withDefault('gotify_url: ${NONE:-}')).config.gotify.url).toBe('');
+  });
+
+  it('leave $ and $${ alone', () => {
+    const { config } = read(withDefault("gotify_token: 'a$b$${CORES}$c'"), env);
+    expect(config.gotify.token).toBe('a$b${CORES}$c');
+  });
+
+  it('are looked up among the own properties of the environment only', () => {
+    const result = parseConfig(withDefault('gotify_token: ${constructor}'), 'f', {});
+    expect(result.ok ? '' : result.problems[0]?.message).toMatch(/constructor is not set/);
+  });
+});
+// biome-ignore-end lint/suspicious/noTemplateCurlyInString: the notation of variables.
+
+describe('the configuration', () => {
+  it('is frozen through and through', () => {
+    const { config } = read(EXISTING);
+    const walk = (value: unknown, path: string): void => {
+      if (typeof value !== 'object' || value === null) return;
+      expect(Object.isFrozen(value), path).toBe(true);
+      for (const [key, inner] of Object.entries(value)) walk(inner, `${path}.${key}`);
+    };
+    walk(config, 'config');
+    const set: ReadonlySet<unknown> = config.ignoredVmids;
+    if (!(set instanceof Set)) throw new Error('no set');
+    expect(() => set.add(1)).toThrow('frozen');
+    expect(() => set.clear()).toThrow('frozen');
+    expect(() => set.delete(104)).toThrow('frozen');
+    expect(set.has(104)).toBe(true);
+  });
+});

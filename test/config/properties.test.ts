@@ -1,0 +1,234 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/model.ts';
+import { renderProblem } from '../../src/config/problem.ts';
+import { manage } from '../../src/config/resolve.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import type { ContainerPolicy } from '../../src/core/policy.ts';
+import { parseVmid } from '../../src/core/units.ts';
+
+const KEYS = Object.values(configSchema()).flatMap((one) => Object.keys(one.shape));
+
+const UNFIT = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e]|\p{Cs}/u;
+
+/** What holds of every result, whatever the text was. */
+function checkResult(text: string, result: ReturnType<typeof parseConfig>): void {
+  const remarks = result.ok ? result.notes : result.problems;
+  if (!result.ok) expect(result.problems.length).toBeGreaterThan(0);
+  const lines = text.split(/\r\n|\r|\n/).length;
+  for (const remark of remarks) {
+    expect(renderProblem(remark)).not.toMatch(UNFIT);
+    if (remark.line !== undefined) {
+      expect(remark.line).toBeGreaterThanOrEqual(1);
+      expect(remark.line).toBeLessThanOrEqual(lines + 1);
+    }
+  }
+  if (result.ok) checkConfig(result.config);
+}
+
+function checkPolicy({ cpu, memory }: ContainerPolicy): void {
+  for (const { lower, upper } of [cpu.band, memory.band]) {
+    expect(lower).toBeGreaterThanOrEqual(0);
+    expect(lower).toBeLessThan(upper);
+    expect(upper).toBeLessThanOrEqual(1);
+  }
+  expect(cpu.min).toBeGreaterThanOrEqual(1);
+  expect(cpu.min).toBeLessThanOrEqual(cpu.max);
+  expect(cpu.minIncrement).toBeLessThanOrEqual(cpu.maxIncrement);
+  expect(memory.minMib).toBeGreaterThanOrEqual(16);
+  expect(memory.minMib).toBeLessThanOrEqual(memory.maxMib ?? Number.POSITIVE_INFINITY);
+  expect([cpu.min, cpu.max, memory.minMib].every(Number.isInteger)).toBe(true);
+}
+
+function checkConfig(config: Config): void {
+  for (const policy of [config.defaults, ...config.tiers.map((tier) => tier.policy)]) {
+    checkPolicy(policy);
+  }
+  expect(config.pollIntervalMs).toBeGreaterThanOrEqual(1000);
+  expect(config.pollIntervalMs).toBeLessThanOrEqual(86_400_000);
+  const paths = [config.logFile, config.jsonLogFile, config.lockFile, config.backupDir];
+  expect(new Set(paths).size).toBe(4);
+  expect(paths.every((path) => path.startsWith('/'))).toBe(true);
+}
+
+const scalar = fc.oneof(
+  fc.integer({ min: -5, max: 200 }).map(String),
+  fc.double({ noNaN: true }).map(String),
+  fc.constantFrom('', '~', 'yes', 'off', 'normal', 'True', '"100,101"', '[100, 101]', '{a: 1}'),
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of variables.
+  fc.constantFrom('|\n    100', '"1\\n"', '${A}', '${B:-2}', '${', '*x', '&x 5', '/a/b', '0x10'),
+  fc.string({ maxLength: 8 }),
+);
+const line = fc
+  .tuple(fc.constantFrom(...KEYS, '<<', 'max_coers', 'x'), scalar)
+  .map(([key, value]) => `  ${key}: ${value}`);
+const section = fc
+  .tuple(
+    fc.constantFrom('DEFAULT', 'TIER_1', 'TIER_2', 'HORIZONTAL_SCALING_GROUP_1', 'DEFAULTS', 'y'),
+    fc.array(line, { maxLength: 6 }),
+  )
+  .map(([name, lines]) => [`${name}:`, ...lines].join('\n'));
+const almostConfig = fc.array(section, { maxLength: 4 }).map((parts) => `${parts.join('\n')}\n`);
+
+describe('parseConfig, on any text', () => {
+  it.each([
+    ['random characters', fc.string({ unit: 'binary', maxLength: 200 }), 500],
+    [
+      'characters of YAML',
+      fc.string({ unit: fc.constantFrom(...'aD:- \n#[]{},&*!|>"\'%@~<$T_') }),
+      800,
+    ],
+    ['almost a configuration', almostConfig, 1500],
+  ])('%s: it gives a result, with lines that exist, fit to print', (_name, text, numRuns) => {
+    const env = { A: '3' };
+    fc.assert(
+      fc.property(text, (made) => checkResult(made, parseConfig(made, 'f', env))),
+      { numRuns },
+    );
+  });
+
+  it('never shows a token, wherever the file is broken around it', () => {
+    const token = fc.stringMatching(/^[a-z0-9*!&@%"'{[|>-][a-z0-9]{11,20}$/);
+    const form = fc.constantFrom<(token: string) => string>(
+      (t) => `  gotify_token: ${t}`,
+      (t) => `  gotify_token:${t}`,
+      (t) => `  gotify_token: ${t} ${t}`,
+      (t) => `  gotify_token: ${t}: 5`,
+      (t) => `  gotify_token: [${t}]`,
+      (t) => `  gotify_token: {a: ${t}}`,
+      (t) => `  gotify_token: "${t}\\n"`,
+      (t) => `  gotify_token: ${t}\n  gotify_token: ${t}`,
+      (t) => `  gotify_url: http://u:${t}@h/ /`,
+      (t) => `  gotify_url: ${t}`,
+      // biome-ignore-start lint/suspicious/noTemplateCurlyInString: the notation of variables.
+      () => '  max_cores: ${SECRET}',
+      () => '  ignore_lxc: [100, "${SECRET}"]',
+      () => '  log_file: ${SECRET}/x',
+      () => '  behaviour: ${SECRET}',
+      () => '  timezone: ${SECRET}',
+      () => '  energy_mode: a${SECRET}',
+      // biome-ignore-end lint/suspicious/noTemplateCurlyInString: the notation of variables.
+    );
+    const around = fc.constantFrom('  max_cores: x', '  bad', ' x: 1', '\tx: 1', '  a: "', '');
+    fc.assert(
+      fc.property(token, form, around, around, (secret, write, before, after) => {
+        const text = ['DEFAULT:', before, write(secret), after, ''].join('\n');
+        const result = parseConfig(text, 'f', { SECRET: secret });
+        const remarks = result.ok ? result.notes : result.problems;
+        expect(remarks.map(renderProblem).join('\n')).not.toContain(secret.slice(1));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+const ordered = (min: number, max: number) =>
+  fc
+    .tuple(fc.integer({ min, max }), fc.integer({ min, max }))
+    .map(([a, b]) => (a < b ? { low: a, high: b } : { low: b, high: a + 1 }));
+
+const container = fc.record({
+  cpu: ordered(0, 99),
+  memory: ordered(0, 99),
+  increment: ordered(1, 50),
+  cores: ordered(1, 8000),
+  memoryMib: ordered(16, 100_000),
+  behaviour: fc.constantFrom('conservative', 'Normal', 'AGGRESSIVE'),
+});
+type Container = typeof container extends fc.Arbitrary<infer T> ? T : never;
+
+const lines = (c: Container): string[] => [
+  `  cpu_lower_threshold: ${c.cpu.low}`,
+  `  cpu_upper_threshold: '${c.cpu.high}'`,
+  `  memory_upper_threshold: ${c.memory.high}.0`,
+  `  memory_lower_threshold: ${c.memory.low}`,
+  `  core_min_increment: ${c.increment.low}`,
+  `  core_max_increment: ${c.increment.high}`,
+  `  max_cores: ${c.cores.high}`,
+  `  min_cores: ${c.cores.low}`,
+  `  min_memory: ${c.memoryMib.low}`,
+  `  max_memory: ${c.memoryMib.high}`,
+  `  behaviour: ${c.behaviour}`,
+];
+
+const FACTORS: Readonly<Record<string, number>> = { conservative: 0.5, normal: 1, aggressive: 2 };
+
+const meant = (c: Container, source: string) => ({
+  source,
+  cpu: {
+    band: { lower: c.cpu.low / 100, upper: c.cpu.high / 100 },
+    minIncrement: c.increment.low,
+    maxIncrement: c.increment.high,
+    min: c.cores.low,
+    max: c.cores.high,
+  },
+  memory: {
+    band: { lower: c.memory.low / 100, upper: c.memory.high / 100 },
+    minIncrementMib: 512,
+    minDecreaseMib: 512,
+    minMib: c.memoryMib.low,
+    maxMib: c.memoryMib.high,
+  },
+  stepFactor: FACTORS[c.behaviour.toLowerCase()],
+});
+
+describe('parseConfig, on a valid file', () => {
+  it('gives what was meant, and each container its own policy', () => {
+    const ids = fc.uniqueArray(fc.integer({ min: 100, max: 400 }), { minLength: 3, maxLength: 30 });
+    fc.assert(
+      fc.property(container, container, ids, fc.boolean(), (base, tier, all, quoted) => {
+        const [ignored = 0, ...rest] = all;
+        const list = rest.map((id) => (quoted ? `'${id}'` : `${id}`)).join(', ');
+        const text = [
+          'TIER_a:',
+          ...lines(tier),
+          `  lxc_containers: [${list}]`,
+          'DEFAULT:',
+          ...lines(base),
+          `  ignore_lxc: ${ignored}`,
+        ].join('\n');
+        const result = parseConfig(text, 'f', {});
+        if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
+        checkConfig(result.config);
+        for (let id = 100; id <= 400; id++) {
+          const vmid = parseVmid(`${id}`);
+          if (vmid === undefined) throw new Error('no id');
+          const got = manage(result.config, { vmid, name: '', tags: [] });
+          if (id === ignored) expect(got.kind).toBe('ignored');
+          else if (got.kind !== 'managed') throw new Error('ignored');
+          else if (rest.includes(id)) expect(got.policy).toBe(result.config.tiers[0]?.policy);
+          else expect(got.policy).toBe(result.config.defaults);
+        }
+        expect(result.config.defaults).toEqual(meant(base, 'DEFAULT'));
+        expect(result.config.tiers[0]?.policy).toEqual(meant(tier, 'TIER_a'));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('tiers that overlap', () => {
+  const range = fc
+    .tuple(fc.integer({ min: 100, max: 160 }), fc.nat(6))
+    .map(([from, more]) => ({ from, to: from + more }));
+  const tiers = fc.array(fc.array(range, { maxLength: 4 }), { minLength: 2, maxLength: 4 });
+
+  it('are found exactly where a container is in two of them', () => {
+    fc.assert(
+      fc.property(tiers, (made) => {
+        const text = made
+          .map((ranges, n) => {
+            const list = ranges.map(({ from, to }) => (from === to ? from : `${from}-${to}`));
+            return `TIER_${n}:\n  lxc_containers: [${list.join(', ')}]\n`;
+          })
+          .join('');
+        const owners = (id: number) =>
+          made.filter((ranges) => ranges.some(({ from, to }) => from <= id && id <= to)).length;
+        const shared = Array.from({ length: 100 }, (_, n) => 100 + n).some((id) => owners(id) > 1);
+        expect(parseConfig(text, 'f', {}).ok).toBe(!shared);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
