@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { type LoadResult, loadConfig } from '../config/load.ts';
+import { renderProblem } from '../config/problem.ts';
+import { applyOverrides } from '../config/resolve.ts';
+import type { Arguments } from './arguments.ts';
+import type { Surroundings } from './world.ts';
+
+const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+
+/** Reads the configuration that the command line names, with its flags put over it. */
+export function readConfiguration(
+  { configFile, pollIntervalSeconds, energyMode, debug }: Arguments,
+  { paths, env }: Pick<Surroundings, 'paths' | 'env'>,
+): LoadResult {
+  const result = loadConfig(whichFile(configFile, paths), configFile ?? USUAL_FILE, env);
+  if (!result.ok) return result;
+  const config = applyOverrides(result.config, {
+    pollIntervalSeconds,
+    energyMode: energyMode ? true : undefined,
+    debug,
+  });
+  return { ...result, config };
+}
+
+/** A file that is named lies where it is named; only if there is none, under the sysroot. */
+function whichFile(named: string | undefined, paths: Surroundings['paths']): string {
+  if (named === undefined) return paths.at(USUAL_FILE);
+  return existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
+}
+
+export const renderProblems = (result: LoadResult & { ok: false }): string =>
+  result.problems.map((problem) => `${renderProblem(problem)}\n`).join('');

@@ -1,0 +1,200 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { milliseconds } from '../core/units.ts';
+import type { Signals } from '../daemon.ts';
+import { SimulatedNode } from '../simulator/node.ts';
+import {
+  IGNORED_VMID,
+  SCENARIO_DAY_MS,
+  SCENARIO_HOST,
+  SCENARIO_START_MS,
+  scenarioGuests,
+} from '../simulator/scenario.ts';
+import { traceNode } from '../simulator/trace-guests.ts';
+import { readTrace } from '../simulator/traces.ts';
+import type { Arguments } from './arguments.ts';
+import { summary } from './demo-summary.ts';
+import { createView } from './demo-view.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { JournalTail } from './journal-tail.ts';
+import type { Surroundings } from './world.ts';
+
+/**
+ * `demo`: builds a simulated node in a temporary directory, runs the real daemon on it as a process
+ * of its own, and shows what happens. A day of demand passes in `--duration`; rates stay true.
+ */
+export async function demo(
+  given: Arguments,
+  around: Surroundings,
+  signals: Signals,
+): Promise<ExitCode> {
+  const stage = await setStage(given);
+  if (typeof stage === 'string') {
+    around.stderr.write(stage);
+    return EXIT.failure;
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-demo-'));
+  const root = join(directory, 'node');
+  const node = await SimulatedNode.create({ root, ...stage.node, pvestatdPeriodMs: 1000 });
+  const configFile = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+  mkdirSync(join(root, '/etc/lxc_autoscale'), { recursive: true });
+  writeFileSync(join(root, configFile), stage.configuration);
+  around.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
+
+  const journal = new JournalTail(join(root, '/var/log/lxc_autoscale.json'));
+  const view = createView(node, around.stdout, stage.startMs);
+  const first = new Map(stage.node.guests.map(({ vmid }) => [vmid, node.limits(vmid)]));
+  const started = around.clock.monotonicMs();
+  const stop = stopRequest(signals);
+  node.start();
+  const daemon = startDaemon(root, node.binDirectory, around);
+  const untilMs = started + given.durationSeconds * 1000;
+  while (around.clock.monotonicMs() < untilMs && !stop.asked && daemon.running) {
+    const leftMs = untilMs - around.clock.monotonicMs();
+    await stop.sleep(Math.max(0, Math.min(REFRESH_MS, leftMs)));
+    view.show(journal.news());
+  }
+  const failure = await daemon.end();
+  view.show(journal.news());
+  view.finish();
+  await node.close();
+  const ran = milliseconds(around.clock.monotonicMs() - started);
+  const leftAlone = linesOnLeftAlone(join(root, '/var/log/lxc_autoscale.log'));
+  around.stdout.write(summary({ node, first, events: journal.all, leftAlone, directory, ran }));
+  if (failure === undefined) return EXIT.fine;
+  around.stderr.write(`The daemon failed: ${failure}\n`);
+  return EXIT.failure;
+}
+
+const REFRESH_MS = 1000;
+const MOST_LEFT_ALONE = 10;
+
+function linesOnLeftAlone(log: string): string[] {
+  if (!existsSync(log)) return [];
+  const lines =
+    readFileSync(log, 'utf8').match(/Container \d+ \([^\n]*\) is left alone: .*/g) ?? [];
+  return [...new Set(lines)].slice(0, MOST_LEFT_ALONE);
+}
+
+interface Stage {
+  readonly title: string;
+  /** The demand's clock at the beginning, milliseconds since midnight. */
+  readonly startMs: number;
+  readonly configuration: string;
+  readonly node: Pick<
+    Parameters<typeof SimulatedNode.create>[0],
+    'host' | 'guests' | 'demandSpeed' | 'demandStartMs'
+  >;
+}
+
+const DEFAULT_TRACE_CONTAINERS = 50;
+/** The bounds that the traces are scored with. */
+const TRACE_MAX_MEMORY_MIB = 16_384;
+
+/** The host and the containers, or sentences on what is wrong with the trace. */
+async function setStage(given: Arguments): Promise<Stage | string> {
+  const realMs = given.durationSeconds * 1000;
+  if (given.traceFile === undefined) {
+    const demandSpeed = SCENARIO_DAY_MS / realMs;
+    return {
+      title: `A simulated Proxmox VE node: a day of 8 containers in ${given.durationSeconds} s`,
+      startMs: SCENARIO_START_MS,
+      configuration: configuration({ ignore: [IGNORED_VMID] }),
+      node: {
+        host: SCENARIO_HOST,
+        guests: scenarioGuests(),
+        demandSpeed,
+        demandStartMs: SCENARIO_START_MS,
+      },
+    };
+  }
+  const read = await readTrace(given.traceFile, given.containers ?? DEFAULT_TRACE_CONTAINERS);
+  if (!read.ok) return read.problems.map((problem) => `${problem}\n`).join('');
+  const { series, spanS } = read.trace;
+  const hours = (spanS / 3600).toFixed(1);
+  return {
+    title:
+      `A simulated Proxmox VE node: ${hours} h of ${series.length} recorded containers ` +
+      `in ${given.durationSeconds} s`,
+    startMs: 0,
+    configuration: configuration({ ignore: [], maxMemoryMib: TRACE_MAX_MEMORY_MIB }),
+    node: { ...traceNode(read.trace), demandSpeed: (spanS * 1000) / realMs, demandStartMs: 0 },
+  };
+}
+
+function configuration(own: { ignore: readonly number[]; maxMemoryMib?: number }): string {
+  const lines = ['DEFAULT:', '  poll_interval: 2', `  ignore_lxc: [${own.ignore.join(', ')}]`];
+  if (own.maxMemoryMib !== undefined) lines.push(`  max_memory: ${own.maxMemoryMib}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Ctrl-C ends the demo early, and in order. */
+function stopRequest(signals: Signals) {
+  const state = { asked: false, wake: (): void => {} };
+  const ask = (): void => {
+    state.asked = true;
+    state.wake();
+  };
+  signals.on('SIGINT', ask);
+  signals.on('SIGTERM', ask);
+  return {
+    get asked() {
+      return state.asked;
+    },
+    sleep: (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        state.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (state.asked) state.wake();
+      }),
+  };
+}
+
+interface RunningDaemon {
+  readonly running: boolean;
+  /** Ends it and returns what it had to complain about if it failed. */
+  end(): Promise<string | undefined>;
+}
+
+function startDaemon(root: string, bin: string, { env }: Surroundings): RunningDaemon {
+  const program = process.argv[1] ?? '';
+  const path = `${bin}:${env['PATH'] ?? ''}`;
+  // A group of its own, so that Ctrl-C reaches the demo alone, which then ends it in order.
+  const child: ChildProcess = spawn(process.execPath, [program, '--sysroot', root, 'daemon'], {
+    env: { ...env, PATH: path },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    if (said.length < 4096) said += String(chunk);
+  });
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('exit', resolve);
+    child.once('error', (error) => {
+      said = error.message;
+      resolve(null);
+    });
+  });
+  const state = { running: true };
+  exited.then(() => {
+    state.running = false;
+  });
+  return {
+    get running() {
+      return state.running;
+    },
+    async end() {
+      if (state.running) child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), 12_000);
+      const code = await exited;
+      clearTimeout(timer);
+      return code === 0 ? undefined : `exit code ${code}. ${said.trim()}`;
+    },
+  };
+}

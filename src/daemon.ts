@@ -1,0 +1,99 @@
+import type { Clock } from './ports.ts';
+
+/** When a cycle runs: timer, signals and reload. What a cycle does is not known here. */
+export interface DaemonParts {
+  readonly clock: Clock;
+  /** Runs one cycle. `stop` fires when the program is to end. */
+  readonly cycle: (stop: AbortSignal) => Promise<void>;
+  /** After each cycle, with the time until the next one. */
+  readonly resting: (untilNextMs: number) => void;
+  readonly pollIntervalMs: () => number;
+  /** Takes a new configuration in, or refuses it; never throws for a wrong one. */
+  readonly reload: () => Promise<void>;
+}
+
+/** What reaches the daemon from outside: `process` in the program. */
+export interface Signals {
+  on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): void;
+  off(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): void;
+}
+
+/** setTimeout takes no more than this, and a longer sleep is slept in parts. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1;
+
+/**
+ * Runs a cycle every `pollIntervalMs`, from one start to the next, until SIGTERM or SIGINT. A late
+ * cycle drops the starts it has missed; it neither piles them up nor shifts those that follow.
+ */
+export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<void> {
+  const stop = new AbortController();
+  const alarm = new Alarm();
+  let reloadAsked = false;
+  const onStop = (): void => {
+    stop.abort();
+    alarm.ring();
+  };
+  const onReload = (): void => {
+    reloadAsked = true;
+    alarm.ring();
+  };
+  signals.on('SIGTERM', onStop);
+  signals.on('SIGINT', onStop);
+  signals.on('SIGHUP', onReload);
+  try {
+    let nextMs = parts.clock.monotonicMs() as number;
+    while (!stop.signal.aborted) {
+      if (reloadAsked) {
+        reloadAsked = false;
+        const intervalBefore = parts.pollIntervalMs();
+        await parts.reload();
+        // A changed interval counts from the last start on.
+        nextMs += parts.pollIntervalMs() - intervalBefore;
+        continue;
+      }
+      const waitMs = nextMs - parts.clock.monotonicMs();
+      if (waitMs > 0) {
+        await alarm.sleep(waitMs);
+        continue;
+      }
+      await parts.cycle(stop.signal);
+      nextMs = nextStart(nextMs, parts.pollIntervalMs(), parts.clock.monotonicMs());
+      if (!stop.signal.aborted) parts.resting(nextMs - parts.clock.monotonicMs());
+    }
+  } finally {
+    signals.off('SIGTERM', onStop);
+    signals.off('SIGINT', onStop);
+    signals.off('SIGHUP', onReload);
+  }
+}
+
+/** The first start of the fixed rhythm that still lies ahead. */
+export function nextStart(lastMs: number, intervalMs: number, nowMs: number): number {
+  const missed = Math.max(0, Math.floor((nowMs - lastMs) / intervalMs));
+  return lastMs + (missed + 1) * intervalMs;
+}
+
+/** A sleep that a signal ends early. */
+class Alarm {
+  #wake: (() => void) | undefined;
+  #rung = false;
+
+  ring(): void {
+    this.#rung = true;
+    this.#wake?.();
+  }
+
+  async sleep(ms: number): Promise<void> {
+    if (!this.#rung) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(ms, LONGEST_SLEEP_MS));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#wake = undefined;
+    this.#rung = false;
+  }
+}

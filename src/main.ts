@@ -1,0 +1,75 @@
+import { version } from '../package.json';
+import { HELP, parseArguments } from './cli/arguments.ts';
+import { checkConfig } from './cli/check-config.ts';
+import { readConfiguration } from './cli/configuration.ts';
+import { EXIT, type ExitCode } from './cli/exit-codes.ts';
+import { run } from './cli/run.ts';
+import type { Surroundings } from './cli/world.ts';
+import { milliseconds } from './core/units.ts';
+import { createGuests } from './host/guests.ts';
+import { createPaths } from './host/paths.ts';
+import type { Clock } from './ports.ts';
+
+/** From the command line to a command. The only place that ends the process. */
+
+const clock: Clock = {
+  wallMs: () => milliseconds(Date.now()),
+  monotonicMs: () => milliseconds(performance.now()),
+};
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  const parsed = parseArguments(argv);
+  const { stdout, stderr } = process;
+  switch (parsed.kind) {
+    case 'help':
+      stdout.write(HELP);
+      return EXIT.fine;
+    case 'version':
+      stdout.write(`lxc-autoscale ${version}\n`);
+      return EXIT.fine;
+    case 'wrong':
+      stderr.write(`lxc-autoscale: ${parsed.message}\nSee lxc-autoscale --help.\n`);
+      return EXIT.usage;
+    case 'run':
+      break;
+  }
+  const given = parsed.arguments;
+  const paths = createPaths(given.sysroot);
+  const around: Surroundings = { paths, clock, env: process.env, stdout, stderr };
+  switch (given.command) {
+    case 'daemon':
+    case 'once':
+      return run(given, around, process);
+    case 'check-config': {
+      const loadResult = readConfiguration(given, around);
+      const guests = createGuests(paths).list();
+      return checkConfig({ loadResult, guests, write: (text) => stdout.write(text) });
+    }
+    case 'demo': {
+      const { demo } = await import('./cli/demo.ts');
+      return demo(given, around, process);
+    }
+  }
+}
+
+/** What is written to a pipe is written later; a process that ends at once would lose it. */
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
+}
+
+async function end(code: ExitCode): Promise<never> {
+  await Promise.race([
+    Promise.all([drained(process.stdout), drained(process.stderr)]),
+    new Promise((resolve) => setTimeout(resolve, 1000)),
+  ]);
+  process.exit(code);
+}
+
+main(process.argv.slice(2)).then(end, (error: unknown) => {
+  // Only a broken invariant comes here: what a user or the node can do wrong is a value elsewhere.
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`lxc-autoscale: internal error, please report it: ${what}\n`);
+  return end(EXIT.failure);
+});

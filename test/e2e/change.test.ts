@@ -1,0 +1,151 @@
+import { expect, it } from 'vitest';
+import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
+
+/** What one change looks like from outside: on the node, in the logs, and in the backups. */
+
+it('costs one pct set with the digest, and nothing else', async () => {
+  const under = await NodeUnderTest.create([hungry(101), calm(102)]);
+  expect((await under.run(['once'])).code).toBe(0);
+  expect(under.node.calls.length).toBe(1);
+  const [set] = under.sets();
+  expect(set?.slice(0, 5)).toEqual(['pct', 'set', '101', '--memory', '1536']);
+  expect(set?.[5]).toBe('--digest');
+  expect(set?.[6]).toMatch(/^[0-9a-f]{40}$/);
+  expect(under.node.limits(101)).toMatchObject({ memoryMib: 1536, live: { memoryMib: 1536 } });
+});
+
+it('has its backup on the disk before pct is called', async () => {
+  const under = await NodeUnderTest.create([hungry(101)]);
+  const before = under.conf(101);
+  const seen: string[][] = [];
+  under.node.onCommand(() => {
+    seen.push(under.backups(101));
+    return undefined;
+  });
+  await under.run(['once']);
+  expect(seen).toEqual([[before]]);
+});
+
+it('is told in the text log and in the JSON log, with the reason and the numbers', async () => {
+  const under = await NodeUnderTest.create([hungry(101)]);
+  const { stdout } = await under.run(['once']);
+  const log = under.log();
+  expect(stdout).toBe(log);
+  const stamp = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - INFO - `;
+  expect(log).toMatch(new RegExp(`^${stamp}Starting resource allocation process...\n`));
+  expect(log).toMatch(
+    new RegExp(`\n${stamp}Initial resources before adjustments: 7 cores, \\d+ MB memory\n`),
+  );
+  expect(log).toMatch(new RegExp(`\n${stamp}Increasing memory for container 101 by 512MB...\n`));
+  expect(log).toMatch(/Container 101 \(ct101\): memory 1024 -> 1536 MB.*Confirmed\..*Backup: /);
+  expect(log).toMatch(new RegExp(`\n${stamp}Resource allocation process completed.\n$`));
+
+  const [event, ...more] = under.journal();
+  expect(more).toEqual([]);
+  expect(Object.keys(event ?? {}).slice(0, 5)).toEqual([
+    ...['timestamp', 'proxmox_host', 'container_id', 'action', 'change'],
+  ]);
+  expect(event).toMatchObject({
+    ...{ proxmox_host: 'pve1', container_id: '101', action: 'Increase Memory', change: '512MB' },
+    ...{ before: 1024, after: 1536, cycle: 1, status: 'confirmed' },
+    thresholds: { lower: 20, upper: 80, min: 512 },
+  });
+  expect(event?.['reason']).toMatch(/8\d(\.\d)? %.*80 %/);
+});
+
+it('comes with the second cycle for CPU, is pending first and confirmed when it is in force', async () => {
+  const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 6, anonMib: 500 });
+  const under = await NodeUnderTest.create([busy], { pvestatdPeriodMs: 2500 });
+  const daemon = under.start(['daemon']);
+  await daemon.saying('4 cores confirmed, now in its cpuset');
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const [first] = under.journal();
+  expect(first).toMatchObject({
+    ...{ action: 'Increase Cores', change: '2', cycle: 2, status: 'pending' },
+    ...{ before: 2, after: 4 },
+  });
+  const confirmed = under.journal().find(({ action }) => action === 'Confirm Cores');
+  expect(confirmed).toMatchObject({ container_id: '101', change: '4' });
+  // Between the two nothing further was asked for, though the container went on being saturated.
+  const sets = under.sets().map((argv) => argv.slice(3, 5).join(' '));
+  expect(sets[0]).toBe('--cores 4');
+  expect(Number(confirmed?.['cycle'])).toBeGreaterThan(2);
+});
+
+it('takes cores and memory in one command', async () => {
+  const demand = (timeMs: number) => ({ cpuCores: 3, anonMib: timeMs < 3500 ? 500 : 900 });
+  const under = await NodeUnderTest.create([
+    { ...guest(101, { cores: 1, memoryMib: 1024 }, demand(0)), demand },
+  ]);
+  under.configure('DEFAULT: {poll_interval: 2}\n');
+  const daemon = under.start(['daemon']);
+  await daemon.saying('Configured.');
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  const [set] = under.sets();
+  expect(set?.slice(3, 7)).toEqual(['--cores', '2', '--memory', '1536']);
+  expect(under.journal().map(({ action }) => action)).toEqual([
+    ...['Increase Cores', 'Increase Memory'],
+  ]);
+});
+
+it('an idle container gives back, in small and safe steps', async () => {
+  const idle = guest(101, { cores: 4, memoryMib: 8192 }, { cpuCores: 0.05, anonMib: 300 });
+  const under = await NodeUnderTest.create([idle]);
+  const daemon = under.start(['daemon']);
+  await daemon.saying('Decreasing cores for container 101 by 3...');
+  await daemon.saying('Decreasing memory for container 101');
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(under.node.oomKills(101)).toBe(0);
+  expect(under.node.limits(101)?.memoryMib).toBeGreaterThanOrEqual(512);
+});
+
+it('a cycle without changes starts no process', async () => {
+  const under = await NodeUnderTest.create([calm(101), calm(102), calm(103)]);
+  const daemon = under.start(['daemon']);
+  await daemon.saying(/(Resource allocation process completed[\s\S]*){4}/);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  expect(under.node.calls).toEqual([]);
+  expect(under.journal()).toEqual([]);
+});
+
+it('--dry-run does everything but the change, and says what would be done', async () => {
+  const under = await NodeUnderTest.create([hungry(101)]);
+  expect((await under.run(['--dry-run', 'once'])).code).toBe(0);
+  expect(under.node.calls).toEqual([]);
+  expect(under.backups(101)).toEqual([]);
+  expect(under.log()).toMatch(/Would increase memory for container 101 by 512MB: 1024 -> 1536 MB/);
+  expect(under.journal()).toMatchObject([
+    { action: 'Would Increase Memory', change: '512MB', status: 'dry-run' },
+  ]);
+});
+
+it('leaves ignored, locked and stopped containers and templates alone, and says why', async () => {
+  const under = await NodeUnderTest.create([
+    hungry(101),
+    guest(102, { cores: 2, memoryMib: 1024, lock: 'backup' }, { cpuCores: 1, anonMib: 900 }),
+    { ...hungry(103), running: false },
+    { ...hungry(104), conf: `${hungry(104).conf}template: 1\n` },
+  ]);
+  under.configure('DEFAULT: {ignore_lxc: "101,110"}\n');
+  expect((await under.run(['once'])).code).toBe(0);
+  expect(under.node.calls).toEqual([]);
+  const log = under.log();
+  expect(log).toMatch(/Container 101 \(ct101\) is left alone: .*ignore_lxc/);
+  expect(log).toMatch(/Container 102 \(ct102\) is left alone: .*backup/);
+  expect(log).toMatch(/Container 103 \(ct103\) is left alone: .*not running/);
+  expect(log).toMatch(/Container 104 \(ct104\) is left alone: .*template/);
+});
+
+it('a name with control characters cannot break a line or reach the terminal', async () => {
+  const evil = hungry(101);
+  const conf = evil.conf.replace(/hostname: .*/, 'hostname: a\x1b[31mb\rINFO - all is well');
+  const under = await NodeUnderTest.create([{ ...evil, conf }]);
+  const { stdout } = await under.run(['once']);
+  expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/);
+  for (const line of under.log().trimEnd().split('\n')) expect(line).toMatch(/^\d{4}-\d\d-\d\d /);
+  expect(under.journal()).toHaveLength(1);
+});

@@ -1,0 +1,186 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Fault } from '../../src/simulator/faults.ts';
+import { calm, guest, hungry, isAlive, NodeUnderTest } from './node-under-test.ts';
+
+/** What goes wrong outside: `pct` in all its moods, files and cgroups that come and go. */
+
+interface Row {
+  readonly what: string;
+  readonly fault: Fault;
+  /** What the log must say of it. */
+  readonly says: RegExp;
+  readonly status: string;
+  /** The memory that the container has afterwards, by configuration and by the kernel. */
+  readonly memoryMib: number;
+}
+
+const rows: readonly Row[] = [
+  {
+    what: 'fails',
+    fault: { kind: 'fail', exit: 255, stderr: 'CT is locked (backup)\n' },
+    says: /FAILED\..*Nothing was changed: pct exited with 255.*locked/,
+    ...{ status: 'failed', memoryMib: 1024 },
+  },
+  {
+    what: 'fails after megabytes of noise',
+    fault: { kind: 'fail', exit: 4, stderr: `${'x'.repeat(99)}\r\n`.repeat(50_000) },
+    says: /FAILED\..*Nothing was changed: pct exited with 4/,
+    ...{ status: 'failed', memoryMib: 1024 },
+  },
+  {
+    what: 'says that all is well and does nothing',
+    fault: { kind: 'no-effect' },
+    says: /FAILED\..*pct reported success, and nothing has changed/,
+    ...{ status: 'failed', memoryMib: 1024 },
+  },
+  {
+    what: 'does its work and says that it failed',
+    fault: { kind: 'answer', make: () => ({ exit: 1, stdout: '', stderr: 'oh no\n' }) },
+    says: /Confirmed\. It is in force, though pct exited with 1: oh no/,
+    ...{ status: 'confirmed', memoryMib: 1536 },
+  },
+  {
+    what: 'does its work and prints garbage',
+    fault: {
+      kind: 'answer',
+      make: () => ({ exit: 0, stdout: '\u0000\u001b[2J\r\n'.repeat(9999), stderr: '\u{fffd}' }),
+    },
+    says: /Confirmed\./,
+    ...{ status: 'confirmed', memoryMib: 1536 },
+  },
+  {
+    what: 'is killed when only the configuration is written',
+    fault: { kind: 'killed', done: 'config-only' },
+    says: /ROLLED BACK\..*The values before are back in force.*killed by SIGKILL/,
+    ...{ status: 'rolled-back', memoryMib: 1024 },
+  },
+];
+
+describe('a pct that', () => {
+  it.each(rows)('$what', async ({ fault, says, status, memoryMib }) => {
+    const under = await NodeUnderTest.create([hungry(101)]);
+    under.node.onCommand(() => (under.node.calls.length === 1 ? fault : undefined));
+    const { code, stderr } = await under.run(['once']);
+    expect(under.log()).toMatch(says);
+    expect(code).toBe(status === 'confirmed' ? 0 : 1);
+    expect(stderr).toBe('');
+    expect(under.journal()).toMatchObject([{ container_id: '101', status }]);
+    expect(under.node.limits(101)).toMatchObject({ memoryMib, live: { memoryMib } });
+  });
+
+  it('is missing', async () => {
+    const under = await NodeUnderTest.create([hungry(101)]);
+    const { code } = await under.run(['once'], '/nowhere');
+    expect(code).toBe(1);
+    expect(under.log()).toMatch(
+      /FAILED\..*pct could not be started: the program pct was not found/,
+    );
+    expect(under.journal()).toMatchObject([{ action: 'Increase Memory Failed' }]);
+  });
+
+  it('hangs past its time limit is ended with all that it started', {
+    timeout: 90_000,
+  }, async () => {
+    const under = await NodeUnderTest.create([hungry(101)]);
+    under.node.onCommand(() => ({ kind: 'hang', ignoreSigterm: true, child: true }));
+    const { code } = await under.run(['once']);
+    expect(code).toBe(1);
+    expect(under.log()).toMatch(/FAILED\..*pct did not end within 40 s and was ended/);
+    expect(isAlive(under.node.calls[0]?.childPid)).toBe(false);
+  });
+
+  it('fails is not called again at once', async () => {
+    const under = await NodeUnderTest.create([hungry(101), calm(102)]);
+    under.node.onCommand(() => ({ kind: 'fail', exit: 255, stderr: 'no\n' }));
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/(Resource allocation process completed[\s\S]*){4}/);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    expect(under.node.calls).toHaveLength(1);
+    expect(under.log()).toMatch(/Container 101 \(ct101\) is left alone: .*failed/);
+  });
+});
+
+it('an admin who changes the configuration in between wins', async () => {
+  const under = await NodeUnderTest.create([hungry(101)]);
+  under.node.onCommand(() => {
+    under.node.editConfig(101, (text) => text.replace('cores: 2', 'cores: 3'));
+    return undefined;
+  });
+  const { code } = await under.run(['once']);
+  expect(code).toBe(1);
+  expect(under.log()).toContain('detected modified configuration');
+  expect(under.conf(101)).toMatch(/cores: 3\n[\s\S]*memory: 1024\n/);
+});
+
+it('a container that is destroyed while the cycle runs stops no other', async () => {
+  const under = await NodeUnderTest.create([hungry(101), hungry(102)]);
+  under.node.onCommand(() => {
+    if (under.node.calls.length === 1) under.node.destroyContainer(102);
+    return undefined;
+  });
+  const daemon = under.start(['daemon']);
+  await daemon.saying(/(Resource allocation process completed[\s\S]*){2}/);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  expect(under.log()).toContain('Container 102 was not changed');
+  expect(under.node.limits(101)?.memoryMib).toBe(1536);
+  expect(under.sets()).toHaveLength(1);
+});
+
+it('a configuration that cannot be read means no scaling of that container only', async () => {
+  const under = await NodeUnderTest.create([hungry(101), hungry(102)]);
+  under.node.editConfig(101, (text) => text.replace('memory: 1024', 'memory: lots'));
+  expect((await under.run(['once'])).code).toBe(0);
+  expect(under.log()).toMatch(/Container 101 .* is left alone: .*memory/);
+  expect(under.sets().map(([, , vmid]) => vmid)).toEqual(['102']);
+});
+
+it.each(['memory.current', 'memory.stat', 'memory.events', 'memory.max', 'cpu.stat'])(
+  'a container without %s is not shrunk',
+  async (file) => {
+    const idle = guest(101, { cores: 4, memoryMib: 8192 }, { cpuCores: 0, anonMib: 300 });
+    const under = await NodeUnderTest.create([idle]);
+    const path = join(under.root, 'sys/fs/cgroup/lxc/101', file);
+    rmSync(path);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/(Resource allocation process completed[\s\S]*){3}/);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    const missing = file.startsWith('memory') ? '--memory' : '--cores';
+    expect(under.sets().flat()).not.toContain(missing);
+    expect(under.log()).toMatch(new RegExp(`WARNING - Container 101 .*${file}`));
+  },
+);
+
+it('a restarted container begins anew: no rate over the restart', async () => {
+  const idle = guest(101, { cores: 4, memoryMib: 1024 }, { cpuCores: 1.5, anonMib: 500 });
+  const under = await NodeUnderTest.create([idle]);
+  const daemon = under.start(['--debug', 'daemon']);
+  await daemon.saying(/(Resource allocation process completed[\s\S]*){2}/);
+  under.node.stopContainer(101);
+  await daemon.saying('Container 101 (ct101) is left alone: ');
+  under.node.startContainer(101);
+  await daemon.saying(
+    /is left alone: [\s\S]*Container 101 \(ct101\), cores: [^\n]*no earlier sample/,
+  );
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(under.sets()).toEqual([]);
+});
+
+it('pvestatd that is stopped leaves a change pending, and more is not piled upon it', async () => {
+  const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 6, anonMib: 500 });
+  const under = await NodeUnderTest.create([busy]);
+  under.node.setPvestatd(false);
+  const daemon = under.start(['daemon']);
+  await daemon.saying(/(Resource allocation process completed[\s\S]*){5}/);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(under.sets()).toHaveLength(1);
+  expect(under.journal().map(({ action, status }) => `${action} ${status}`)).toEqual([
+    'Increase Cores pending',
+  ]);
+});

@@ -1,0 +1,201 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import { guestText } from '../../src/simulator/guest-text.ts';
+import type { GuestSpec } from '../../src/simulator/machine.ts';
+import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
+import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
+
+/** A simulated node with the real, bundled program on it. */
+
+const BUNDLE = new URL('../../dist/lxc-autoscale.cjs', import.meta.url).pathname;
+
+export const HOST: HostSpec = {
+  cpus: 8,
+  memoryMib: 32_768,
+  swapMib: 4096,
+  baseCores: 0.1,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
+};
+
+export interface Settings {
+  readonly cores?: number;
+  readonly memoryMib: number;
+  readonly swapMib?: number;
+  readonly lock?: string;
+  readonly name?: string;
+}
+
+/** A container with a steady demand. */
+export function guest(vmid: number, settings: Settings, demand: Demand): GuestSpec {
+  const { name = `ct${vmid}`, ...rest } = settings;
+  return { vmid, conf: guestText({ vmid, name, ...rest }), demand: () => demand };
+}
+
+/** In the middle of the band in both resources: nothing to do. */
+export const calm = (vmid: number): GuestSpec =>
+  guest(vmid, { cores: 2, memoryMib: 1024 }, { cpuCores: 1, anonMib: 500 });
+
+/** Four fifths and more of its memory in use. */
+export const hungry = (vmid: number): GuestSpec =>
+  guest(vmid, { cores: 2, memoryMib: 1024 }, { cpuCores: 1, anonMib: 900 });
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves when the text log says so; rejects after the time limit. */
+  saying(text: string | RegExp, limitMs?: number): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+}
+
+const open: Array<() => Promise<void>> = [];
+
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+export class NodeUnderTest {
+  readonly node: SimulatedNode;
+  readonly root: string;
+  readonly path: string;
+
+  private constructor(node: SimulatedNode) {
+    this.node = node;
+    this.root = node.root;
+    this.path = `${node.binDirectory}:${process.env['PATH']}`;
+  }
+
+  static async create(
+    guests: readonly GuestSpec[],
+    options: Partial<NodeOptions> = {},
+  ): Promise<NodeUnderTest> {
+    const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-e2e-'));
+    const root = join(directory, 'node');
+    const node = await SimulatedNode.create({
+      ...{ root, host: HOST, guests, tickMs: 100, pvestatdPeriodMs: 1000 },
+      ...options,
+    });
+    node.advance(2000);
+    open.push(async () => {
+      await node.close();
+      rmSync(directory, { recursive: true, force: true });
+    });
+    const made = new NodeUnderTest(node);
+    made.configure('DEFAULT:\n  poll_interval: 1\n');
+    return made;
+  }
+
+  configure(yaml: string): void {
+    const directory = join(this.root, 'etc/lxc_autoscale');
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'lxc_autoscale.yaml'), yaml);
+  }
+
+  /** Starts the program on the node; the node's time runs from here on. */
+  start(args: readonly string[], path = this.path): Running {
+    this.node.start();
+    const argv = [BUNDLE, '--sysroot', this.root, ...args];
+    const child = spawn(process.execPath, argv, { env: { ...process.env, PATH: path } });
+    const ended = endOf(child);
+    open.push(async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await ended;
+    });
+    return {
+      child,
+      ended,
+      saying: (text, limitMs = 15_000) => this.#saying(text, limitMs),
+      signal: (name) => {
+        child.kill(name);
+      },
+    };
+  }
+
+  run(args: readonly string[], path = this.path): Promise<Ended> {
+    return this.start(args, path).ended;
+  }
+
+  async #saying(text: string | RegExp, limitMs: number): Promise<void> {
+    const untilMs = performance.now() + limitMs;
+    while (performance.now() < untilMs) {
+      const log = this.log();
+      if (typeof text === 'string' ? log.includes(text) : text.test(log)) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`the log never said ${text}; it says:\n${this.log()}`);
+  }
+
+  log(): string {
+    return this.#text('var/log/lxc_autoscale.log');
+  }
+
+  /** The JSON log, every line of it parsed. */
+  journal(): Array<Record<string, unknown>> {
+    const lines = this.#text('var/log/lxc_autoscale.json').split('\n');
+    return lines.slice(0, -1).map((line) => JSON.parse(line));
+  }
+
+  conf(vmid: number): string {
+    return this.#text(`etc/pve/nodes/pve1/lxc/${vmid}.conf`);
+  }
+
+  /** The copies of a container's configuration, oldest first. */
+  backups(vmid: number): string[] {
+    const directory = join(this.root, `var/lib/lxc_autoscale/backups/${vmid}`);
+    if (!existsSync(directory)) return [];
+    const names = readdirSync(directory).filter((name) => name.endsWith('.conf'));
+    return names.sort().map((name) => readFileSync(join(directory, name), 'utf8'));
+  }
+
+  /** What `pct set` was called with so far. */
+  sets(): string[][] {
+    return this.node.calls.map(({ argv }) => [...argv]).filter(([, verb]) => verb === 'set');
+  }
+
+  #text(name: string): string {
+    const path = join(this.root, name);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+}
+
+/** Whether a process runs. One that has ended and that nobody has asked about yet does not. */
+export function isAlive(pid: number | undefined): boolean {
+  if (pid === undefined) throw new Error('there is no such process to ask about');
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function endOf(child: ChildProcess): Promise<Ended> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve) => {
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
