@@ -37,11 +37,11 @@ export async function runCycle(
 
   const observed = timed('observe', () => observe(world, state));
   if (!observed.ok) return tellBlind(world, observed);
-  const { host, containers, atMs } = observed.value;
+  const { host, containers, holds, atMs } = observed.value;
   timed('confirm', () => confirmPending(world, state, observed.value));
 
   const verdicts = timed('decide', () =>
-    decide({ containers, host, manage, hostPolicy, state, nowMs: atMs }),
+    decide({ containers, host, holds, manage, hostPolicy, state, nowMs: atMs }),
   );
   const available = budget(host, hostPolicy, containers, state.grants);
   const planned = timed('plan', () => plan(verdicts.decisions, available));

@@ -1,6 +1,7 @@
+import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
-import type { Mib, Milliseconds, Vmid } from './core/units.ts';
+import type { Bytes, Mib, Milliseconds, Vmid } from './core/units.ts';
 
 /**
  * What the loop needs of the outside world. The shell in `host/` and `report/` implements these;
@@ -37,6 +38,29 @@ export interface Cgroups {
   sample(vmid: Vmid): Reading<CgroupSample>;
 }
 
+/** What the kernel is asked to give up of a container's memory. */
+export interface ReclaimWish {
+  readonly bytes: Bytes;
+  /** `memory.current` is waited for to come down to this, for a moment. */
+  readonly until: Bytes;
+}
+
+export type ReclaimAnswer =
+  /** It was asked for so much and gave what it could; `memory.current` shows what came of it. */
+  | { readonly kind: 'asked'; readonly bytes: Bytes }
+  /** This kernel cannot be asked: it is older than 5.19. */
+  | { readonly kind: 'unsupported' }
+  /** It can be asked, but not by us or not now. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+/** Memory given up on request, by `memory.reclaim` of the outer cgroup. Sets nothing. */
+export interface Reclaim {
+  /** Whether the kernel can be asked at all; undefined where the container does not run. */
+  isSupported(vmid: Vmid): boolean | undefined;
+  /** May take some seconds. Never fails for an answer that a live container gives. */
+  ask(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer>;
+}
+
 export interface HostView {
   observe(): HostObservation;
 }
@@ -69,6 +93,8 @@ export interface BackupPurpose {
   readonly cores?: { readonly from: number | null; readonly to: number | null };
   readonly memoryMib?: { readonly from: number; readonly to: number };
   readonly reason: string;
+  /** The id of the backup that a rollback by hand goes to. */
+  readonly rollbackTo?: string;
 }
 
 export type BackupOutcome =
@@ -78,6 +104,21 @@ export type BackupOutcome =
 export interface Backups {
   /** Writes, syncs and reads back; only then does a change follow. */
   write(file: GuestFile, purpose: BackupPurpose): BackupOutcome;
+}
+
+export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
+
+export interface HoldsRead {
+  /** Those in force now. */
+  readonly holds: ReadonlyMap<Vmid, ManualHold>;
+  /** Sentences on those that could not be read. */
+  readonly warnings: readonly string[];
+}
+
+/** Containers that a person has taken in hand. They outlive the process. */
+export interface Holds {
+  read(): HoldsRead;
+  write(vmid: Vmid, hold: ManualHold): WriteOutcome;
 }
 
 /** One line of the JSON log. The five strings come first, as existing scripts expect. */
@@ -106,9 +147,11 @@ export interface World {
   readonly clock: Clock;
   readonly guests: Guests;
   readonly cgroups: Cgroups;
+  readonly reclaim: Reclaim;
   readonly host: HostView;
   readonly proxmox: Proxmox;
   readonly backups: Backups;
   readonly journal: Journal;
   readonly log: Log;
+  readonly holds: Holds;
 }

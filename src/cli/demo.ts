@@ -124,8 +124,16 @@ async function setStage(given: Arguments): Promise<Stage | string> {
   };
 }
 
+/** A day in a minute has no time for cooldowns of minutes. */
+const COMPRESSED = ['  cooldown_seconds: 0', '  evaluation_periods: {up: 1, down: 2}'];
+
 function configuration(own: { ignore: readonly number[]; maxMemoryMib?: number }): string {
-  const lines = ['DEFAULT:', '  poll_interval: 2', `  ignore_lxc: [${own.ignore.join(', ')}]`];
+  const lines = [
+    'DEFAULT:',
+    '  poll_interval: 2',
+    ...COMPRESSED,
+    `  ignore_lxc: [${own.ignore.join(', ')}]`,
+  ];
   if (own.maxMemoryMib !== undefined) lines.push(`  max_memory: ${own.maxMemoryMib}`);
   return `${lines.join('\n')}\n`;
 }

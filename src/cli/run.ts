@@ -24,6 +24,8 @@ export async function run(
   const unfit = whyUnfit(around);
   if (unfit !== undefined) return refuse(around, `${unfit}\n`, EXIT.failure);
 
+  // A reload that is asked for while the daemon still starts must not end it.
+  signals.on('SIGHUP', () => {});
   const lock = await acquireHostLock(around.paths.at(config.lockFile));
   if (!lock.ok) {
     const running = lock.running;
@@ -68,6 +70,19 @@ const settingsOf = (config: Config, { dryRun }: Arguments): CycleSettings => ({
   dryRun,
 });
 
+/** One cycle sees everything once, so it cannot wait for a series of observations. */
+function onFirstSight(settings: CycleSettings): CycleSettings {
+  return {
+    ...settings,
+    manage: (guest) => {
+      const management = settings.manage(guest);
+      if (management.kind === 'ignored') return management;
+      const timing = { ...management.policy.timing, periodsUp: 1, periodsDown: 1 };
+      return { ...management, policy: { ...management.policy, timing } };
+    },
+  };
+}
+
 async function once(
   given: Arguments,
   config: Config,
@@ -78,7 +93,8 @@ async function once(
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);
-  const result = await runCycle(world, settingsOf(config, given), newLoopState(), stop.signal);
+  const settings = onFirstSight(settingsOf(config, given));
+  const result = await runCycle(world, settings, newLoopState(), stop.signal);
   world.log.info('Resource allocation process completed.');
   return result.ok && result.failed === 0 ? EXIT.fine : EXIT.failure;
 }

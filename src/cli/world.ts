@@ -1,8 +1,10 @@
 import type { Writable } from 'node:stream';
 import type { Config } from '../config/model.ts';
 import { type CgroupFiles, createCgroups } from '../host/cgroup-files.ts';
+import { createReclaim } from '../host/cgroup-reclaim.ts';
 import { createBackups } from '../host/config-backups.ts';
 import { createGuests } from '../host/guests.ts';
+import { createHolds, HOLDS_DIRECTORY } from '../host/holds.ts';
 import type { Paths } from '../host/paths.ts';
 import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
@@ -40,17 +42,19 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
   const log = createLog(logSettings(config, paths), { clock, console: stdout, complaints: stderr });
   const journal = createJournal(journalSettings(config, paths, node), clock);
   const cgroups: CgroupFiles = createCgroups(paths, clock);
-  const backupsOf = ({ backupDir }: Config) =>
-    createBackups({ directory: paths.at(backupDir), node, clock });
+  const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
+    createBackups({ directory: paths.at(backupDir), node, clock, keep, keepMs });
   let backups = backupsOf(config);
   const world: World = {
     clock,
     log,
     journal,
     cgroups,
+    reclaim: createReclaim(paths, clock),
     guests: createGuests(paths),
     host: createHostView(paths),
     proxmox: createProxmox({ environment: around.env }),
+    holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     backups: { write: (file, purpose) => backups.write(file, purpose) },
   };
   return {

@@ -6,10 +6,13 @@ import type {
   ContainerUsage,
   GuestConfig,
   HostObservation,
+  MemoryUsage,
 } from './observation.ts';
+import { paced, type Seen } from './pace.ts';
 import { thresholdCores, thresholdMemory, type Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
-import type { Milliseconds } from './units.ts';
+import { withoutProof } from './proof.ts';
+import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
 
 /** What is to become of each container, before it is asked what the host can give. Pure. */
 export interface Verdicts {
@@ -24,10 +27,15 @@ export interface DecideInput {
   readonly hostPolicy: HostPolicy;
   readonly state: LoopState;
   readonly nowMs: Milliseconds;
+  /** Containers that a person has taken in hand, and for how long still. */
+  readonly holds: ReadonlyMap<Vmid, HandHold>;
 }
 
-/** After an OOM kill the usage looks small for a while, so memory is not taken back so soon. */
-const OOM_GRACE_MS = 600_000;
+export interface HandHold {
+  readonly reason: string;
+  readonly leftMs: number;
+}
+
 /** Changes of these that wait for a restart must not be piled upon. */
 const PENDING_THAT_MATTER: ReadonlySet<string> = new Set(['cores', 'cpulimit', 'memory', 'swap']);
 
@@ -54,6 +62,8 @@ function decideContainer(
   const skip = (because: SkipReason): Skip => ({ vmid, name: guest.name, because });
   const management = input.manage(guest);
   if (management.kind === 'ignored') return skip(management);
+  const held = input.holds.get(vmid);
+  if (held !== undefined) return skip({ kind: 'held-by-hand', ...held });
   if (guest.template) return skip({ kind: 'template' });
   if (guest.lock !== undefined) return skip({ kind: 'locked', lock: guest.lock });
   if (state.kind === 'stopped') return skip({ kind: 'stopped' });
@@ -65,17 +75,29 @@ function decideContainer(
     const retryInMs = failure.retryAtMs - input.nowMs;
     return skip({ kind: 'failed-lately', failures: failure.count, retryInMs });
   }
-  const { policy } = management;
-  return {
-    decisions: [
-      named(guest, 'cores', decideCores(guest, state.usage, policy, input)),
-      named(guest, 'memory', decideMemory(guest, state.usage, policy, input)),
-    ],
-  };
+  const { policy, mode } = management;
+  const decisions = [
+    named(guest, policy, 'cores', decideCores(guest, state.usage, policy, input)),
+    named(guest, policy, 'memory', decideMemory(guest, state.usage, policy, input)),
+  ];
+  return { decisions: mode === 'observe' ? decisions.map(onlyObserved) : decisions };
 }
 
-function named(guest: GuestConfig, resource: Resource, verdict: Unmeasured): Decision {
-  return { vmid: guest.vmid, name: guest.name, resource, ...verdict };
+function named(
+  { vmid, name }: GuestConfig,
+  { priority }: ContainerPolicy,
+  resource: Resource,
+  verdict: Unmeasured,
+): Decision {
+  if (verdict.verdict === 'hold') return { vmid, name, resource, ...verdict };
+  return { vmid, name, resource, priority, ...verdict };
+}
+
+function onlyObserved(decision: Decision): Decision {
+  if (decision.verdict === 'hold') return decision;
+  const { vmid, name, resource, measured, after } = decision;
+  const because: HoldReason = { kind: 'observe-only', would: after };
+  return { vmid, name, resource, verdict: 'hold', because, measured };
 }
 
 type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
@@ -86,7 +108,7 @@ function decideCores(
   guest: GuestConfig,
   usage: ContainerUsage,
   policy: ContainerPolicy,
-  { host }: DecideInput,
+  { host, state, nowMs }: DecideInput,
 ): Unmeasured {
   if (!usage.cpu.ok) return hold({ kind: 'missing', reading: usage.cpu });
   if (!host.cpus.ok) return hold({ kind: 'missing', reading: host.cpus });
@@ -94,7 +116,14 @@ function decideCores(
   if (usage.cpusetCpus !== undefined && usage.cpusetCpus !== configured) {
     return hold({ kind: 'not-in-force', configured, live: usage.cpusetCpus });
   }
-  return thresholdCores(guest.cores ?? host.cpus.value, guest.cpuLimit, usage.cpu.value, policy);
+  const { vmid, cpuLimit } = guest;
+  const cpu = usage.cpu.value;
+  const has = guest.cores ?? host.cpus.value;
+  const seen = state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used }];
+  const { timing } = policy;
+  return paced({ vmid, resource: 'cores', seen, timing, state, nowMs }, ({ used, peak }: Seen) =>
+    thresholdCores(has, cpuLimit, { ...cpu, used: cores(used) }, policy, peak),
+  );
 }
 
 function decideMemory(
@@ -117,10 +146,45 @@ function decideMemory(
     : 0;
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
   const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
-  const verdict = thresholdMemory(guest.memoryMib, maxMib, memory, policy);
-  const oomAtMs = state.oomKills.get(guest.vmid);
-  if (verdict.verdict === 'shrink' && oomAtMs !== undefined && nowMs - oomAtMs < OOM_GRACE_MS) {
-    return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
+  const { vmid } = guest;
+  const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
+  const seen = state.seenMemory.get(vmid) ?? [now];
+  const { timing } = policy;
+  const verdict = paced(
+    { vmid, resource: 'memory', seen, timing, state, nowMs },
+    ({ used, peak }: Seen) => {
+      const average = { ...memory, workingSetMib: mib(used) };
+      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
+    },
+  );
+  return verdict.verdict === 'shrink'
+    ? maySafelyShrink(vmid, verdict, memory, policy, state, nowMs)
+    : verdict;
+}
+
+/** What keeps memory from being taken back, however little of it is in use. */
+function maySafelyShrink(
+  vmid: Vmid,
+  verdict: Verdict,
+  memory: MemoryUsage,
+  policy: ContainerPolicy,
+  state: LoopState,
+  nowMs: Milliseconds,
+): Unmeasured {
+  const { measured } = verdict;
+  const { startGraceMs } = policy.timing;
+  const sinceMs = (atMs: number | undefined): number => nowMs - (atMs ?? Number.NEGATIVE_INFINITY);
+  if (sinceMs(state.oomKills.get(vmid)) < startGraceMs) {
+    return { verdict: 'hold', because: { kind: 'oom-lately' }, measured };
   }
-  return verdict;
+  if (sinceMs(state.startedMs.get(vmid)) < startGraceMs) {
+    return { verdict: 'hold', because: { kind: 'started-lately' }, measured };
+  }
+  const unproven = state.shrinkRetry.get(vmid);
+  if (unproven !== undefined && unproven.retryAtMs > nowMs) {
+    const retryInMs = unproven.retryAtMs - nowMs;
+    const because: HoldReason = { kind: 'unproven-lately', attempts: unproven.count, retryInMs };
+    return { verdict: 'hold', because, measured };
+  }
+  return state.reclaimSupported === false ? withoutProof(verdict, memory) : verdict;
 }

@@ -16,7 +16,7 @@ export type Rule =
   | 'oom-kill';
 
 /** What made a step smaller than the rule asked for. */
-export type Limit = 'maximum' | 'minimum' | 'need' | 'opposite' | 'host';
+export type Limit = 'maximum' | 'minimum' | 'need' | 'opposite' | 'host' | 'unproven';
 
 /** The numbers behind a decision: cores for `cores`, MiB for `memory`. */
 export interface Measured {
@@ -40,6 +40,8 @@ interface About {
 export interface Change extends About {
   readonly verdict: 'grow' | 'shrink';
   readonly after: number;
+  /** 1 to 100, of its policy: where something is scarce, the higher one is served first. */
+  readonly priority: number;
   readonly rule: Rule;
   readonly limits: readonly Limit[];
   readonly measured: Measured;
@@ -64,6 +66,17 @@ export type HoldReason =
   | { readonly kind: 'opposite' }
   | { readonly kind: 'limit-hit'; readonly hits: number }
   | { readonly kind: 'oom-lately' }
+  /** The kernel did not give up a while ago what a smaller limit would take. */
+  | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
+  /** The kernel cannot be asked, and what the container may need leaves nothing to take. */
+  | { readonly kind: 'cannot-prove' }
+  /** A step rests on the average of several observations. */
+  | { readonly kind: 'too-few-observations'; readonly have: number; readonly want: number }
+  | { readonly kind: 'cooldown'; readonly toward: 'grow' | 'shrink'; readonly leftMs: number }
+  /** Decided and reported, and by the admin's wish not done. */
+  | { readonly kind: 'observe-only'; readonly would: number }
+  /** It was started a short while ago and is not warm yet. */
+  | { readonly kind: 'started-lately' }
   /** More cores cannot help: the cpulimit binds before them. */
   | { readonly kind: 'cpulimit'; readonly cpuLimit: number }
   /** The configuration says one thing and the kernel another; a change is under way or stuck. */
@@ -82,6 +95,8 @@ export interface Skip {
 export type SkipReason =
   | { readonly kind: 'ignored'; readonly because: string }
   | { readonly kind: 'template' }
+  /** A person has taken it in hand, e.g. by a rollback. */
+  | { readonly kind: 'held-by-hand'; readonly reason: string; readonly leftMs: number }
   | { readonly kind: 'locked'; readonly lock: string }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'pending-changes'; readonly keys: readonly string[] }

@@ -1,16 +1,16 @@
 import type { Change, Hold, HoldReason, Limit, Measured, Resource, Skip } from './decision.ts';
+import type { ProofNumbers, Unproven } from './proof.ts';
 
 /** Turns the reason of a decision into the sentence that a person reads. */
 
 export function explainChange(change: Change): string {
-  const { measured, resource, rule } = change;
-  const why = `${used(resource, measured)}, ${ruleWords(change, rule)}`;
+  const { measured, resource } = change;
   const bounds = change.limits.map((limit) => limitWords(limit, resource, measured));
-  return [why, ...bounds].join('; ');
+  return [ruleWords(change), ...bounds].join('; ');
 }
 
 export function explainHold({ because, resource, measured }: Hold): string {
-  const seen = measured === undefined ? '' : `${used(resource, measured)}: `;
+  const seen = measured === undefined ? '' : `${usedWords(resource, measured)}: `;
   return seen + holdWords(because, resource, measured);
 }
 
@@ -18,19 +18,21 @@ export function explainSkip({ because }: Skip): string {
   switch (because.kind) {
     case 'ignored':
       return because.because;
+    case 'held-by-hand':
+      return `${because.reason}; left alone for ${Math.ceil(because.leftMs / 60_000)} minutes more`;
     case 'template':
       return 'it is a template';
     case 'locked':
-      return `it is locked (${because.lock}); waiting until that operation has ended`;
+      return `it is locked (${because.lock}), since another operation is at work on it`;
     case 'stopped':
       return 'it is not running';
     case 'pending-changes':
-      return `changes of ${because.keys.join(', ')} wait for its next start`;
+      return `changes of its configuration (${because.keys.join(', ')}) wait for its next start`;
     case 'unreadable':
-      return `no reading: ${because.reading.detail}`;
+      return `it could not be read: ${because.reading.detail}`;
     case 'failed-lately': {
-      const times = because.failures === 1 ? 'a change' : `${because.failures} changes in a row`;
-      return `${times} failed; next try in ${Math.ceil(because.retryInMs / 1000)} s`;
+      const which = because.failures === 1 ? 'change' : `${because.failures} changes`;
+      return `the last ${which} failed; next try in ${Math.ceil(because.retryInMs / 1000)} s`;
     }
   }
 }
@@ -48,75 +50,158 @@ export function withUnit(resource: Resource, value: number): string {
 const short = (value: number): string => String(Math.round(value * 100) / 100);
 const percent = (ratio: number): string => `${Math.round(ratio * 1000) / 10} %`;
 
-function used(resource: Resource, { used, share, before }: Measured): string {
-  const what = resource === 'memory' ? 'working set' : 'usage';
-  const value = resource === 'memory' ? `${Math.round(used)} MB` : withUnit('cores', used);
-  return `${what} ${value} is ${percent(share)} of what it has (${withUnit(resource, before)})`;
+/** The share is of what the container may use: where a cpulimit binds, less than its cores. */
+function usedWords(resource: Resource, { used, share, before }: Measured): string {
+  const value = resource === 'memory' ? Math.round(used) : short(used);
+  const has = withUnit(resource, before);
+  if (Math.abs(used / before - share) < 0.001)
+    return `it uses ${value} of its ${has} (${percent(share)})`;
+  const uses = `it uses ${withUnit(resource, used)}`;
+  return `${uses}, ${percent(share)} of what it may use (it has ${has})`;
 }
 
-function ruleWords({ resource, measured }: Change, rule: Change['rule']): string {
+function ruleWords({ resource, measured, rule }: Change): string {
+  const has = withUnit(resource, measured.before);
   switch (rule) {
-    case 'above-upper':
-      return `above ${percent(measured.band.upper)}`;
-    case 'below-lower':
-      return `below ${percent(measured.band.lower)}`;
+    case 'above-upper': {
+      const upper = percent(measured.band.upper);
+      return `${usedWords(resource, measured)}, above the upper threshold of ${upper}`;
+    }
+    case 'below-lower': {
+      const lower = percent(measured.band.lower);
+      return `${usedWords(resource, measured)}, below the lower threshold of ${lower}`;
+    }
     case 'below-minimum':
-      return `and that is less than the minimum of ${withUnit(resource, measured.min)}`;
+      return `it has ${has}, less than its minimum of ${withUnit(resource, measured.min)}`;
     case 'above-maximum':
-      return `and that is more than the maximum of ${withUnit(resource, measured.max)}`;
+      return `it has ${has}, more than its maximum of ${withUnit(resource, measured.max)}`;
     case 'oom-kill':
-      return 'and the OOM killer has struck in it: it needed more';
+      return `its ${has} were not enough: the kernel ended a process in it (out of memory)`;
   }
 }
 
 function limitWords(limit: Limit, resource: Resource, measured: Measured): string {
   switch (limit) {
     case 'maximum':
-      return `bounded by the maximum of ${withUnit(resource, measured.max)}`;
+      return `it may have at most ${withUnit(resource, measured.max)}`;
     case 'minimum':
-      return `bounded by the minimum of ${withUnit(resource, measured.min)}`;
+      return `it keeps at least ${withUnit(resource, measured.min)}`;
     case 'need':
-      return `bounded by its need of ${withUnit(resource, Math.ceil(measured.need))}`;
+      return `it needs at least ${withUnit(resource, Math.ceil(measured.need))}`;
     case 'opposite':
-      return 'bounded so that the opposite step does not follow';
+      return 'a larger step would soon be taken back';
     case 'host':
-      return 'bounded by what the host can give';
+      return 'the host cannot give more now';
+    case 'unproven':
+      return 'this kernel cannot show what it could do without, so steps are small';
   }
 }
 
 function holdWords(because: HoldReason, resource: Resource, measured?: Measured): string {
   switch (because.kind) {
     case 'in-band':
-      return 'inside the band, nothing to do';
+      return `${thresholds(measured)}, so nothing changes`;
     case 'missing':
-      return `no reading, so no scaling: ${because.reading.detail}`;
+      return `a reading is missing, so nothing changes: ${because.reading.detail}`;
     case 'at-maximum':
-      return `starving at its maximum of ${withUnit(resource, measured?.max ?? 0)}`;
+      return `it needs more, but may have at most ${withUnit(resource, measured?.max ?? 0)}`;
     case 'at-minimum':
-      return 'idle at its minimum, nothing to take back';
+      return `it needs less, but keeps its minimum of ${withUnit(resource, measured?.min ?? 0)}`;
     case 'too-little-to-take':
-      return `only ${because.left} MB could be taken back, and a step is ${because.least} MB`;
+      return `only ${because.left} MB could be taken back, less than a step of ${because.least} MB`;
     case 'opposite':
-      return 'no step leads into the band without the opposite one following';
+      return 'any step would soon be reversed, so nothing changes';
     case 'limit-hit':
-      return `it met its memory limit ${because.hits} times since the last cycle, so none is taken`;
+      return `it met its memory limit ${times(because.hits)} since the last cycle, so it keeps it`;
     case 'oom-lately':
-      return 'the OOM killer struck in it lately, so none is taken back yet';
-    case 'cpulimit':
-      return `its cpulimit of ${because.cpuLimit} binds, so more cores would not help`;
+      return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
+    case 'unproven-lately':
+      return unprovenLately(because.attempts, because.retryInMs);
+    case 'cannot-prove':
+      return (
+        'this kernel cannot show what it could do without, ' +
+        'and little is free beside the file cache that it uses, so it keeps its memory'
+      );
+    case 'too-few-observations':
+      return `seen ${times(because.have)} so far; a step needs it ${times(because.want)} in a row`;
+    case 'cooldown':
+      return (
+        `it ${because.toward === 'grow' ? 'needs more' : 'needs less'}, but was changed lately; ` +
+        `it may ${because.toward} in ${Math.ceil(because.leftMs / 1000)} s`
+      );
+    case 'observe-only':
+      return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
+    case 'started-lately':
+      return (
+        'it needs less, but was started lately and may still be warming up, ' +
+        'so it keeps its memory'
+      );
+    case 'cpulimit': {
+      const limit = withUnit('cores', because.cpuLimit);
+      return `its cpulimit of ${limit} holds it back, so more cores would not help`;
+    }
     case 'not-in-force':
       return notInForce(resource, because.configured, because.live);
     case 'host-memory':
-      return `the host can give ${because.budget} of the ${because.wanted} MB that it needs`;
-    case 'host-cores':
-      return `the host's reserve leaves at most ${withUnit('cores', because.ceiling)} to one container`;
+      return `it should get ${because.wanted} MB more, but the host can spare ${because.budget} MB`;
+    case 'host-cores': {
+      const most = withUnit('cores', because.ceiling);
+      return `it should get more, but the host's reserve allows a container at most ${most}`;
+    }
     case 'next-cycle':
-      return 'there are enough changes in this cycle; it comes with the next';
+      return 'this cycle has as many changes as it may make, so this one waits for the next';
   }
+}
+
+function unprovenLately(attempts: number, retryInMs: number): string {
+  const tried = attempts === 1 ? 'the last try' : `the last ${attempts} tries`;
+  const next = `next try in ${Math.ceil(retryInMs / 1000)} s`;
+  return `${tried} to take memory back did not show that it can do without; ${next}`;
+}
+
+/** Why memory is not taken away, with the numbers of the attempt. */
+export function explainUnproven(because: Unproven): string {
+  switch (because.kind) {
+    case 'need-grew': {
+      const { needMib, limitMib } = because;
+      return `it needs ${Math.ceil(needMib)} MB now, so ${limitMib} MB would be too little`;
+    }
+    case 'beyond-cache': {
+      const cache = Math.floor(because.cacheMib);
+      return `only ${cache} MB of it are file cache; ${inUse(because.numbers)}`;
+    }
+    case 'still-in-use':
+      return `${given(because.numbers)}; ${inUse(because.numbers)}`;
+    case 'swapped': {
+      const swapped = Math.ceil(because.swappedMib);
+      return `${given(because.numbers)}, and ${swapped} MB were swapped out meanwhile`;
+    }
+    case 'oom-kill':
+      return `${given(because.numbers)}, and it ended a process in it (out of memory)`;
+    case 'refused':
+      return `the kernel could not be asked to give memory up: ${because.message}`;
+    case 'cannot-ask':
+      return `this kernel cannot show that ${because.limitMib} MB are enough`;
+  }
+}
+
+const given = ({ askedMib, gotMib }: ProofNumbers): string =>
+  `the kernel was asked to give up ${Math.round(askedMib)} MB and gave up ${Math.round(gotMib)} MB`;
+
+const inUse = ({ currentMib, wantedMib }: ProofNumbers): string =>
+  `${Math.round(currentMib)} MB are in use where at most ${Math.round(wantedMib)} MB may be`;
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
+
+function thresholds(measured: Measured | undefined): string {
+  if (measured === undefined) return 'between the thresholds';
+  const { lower, upper } = measured.band;
+  return `between the thresholds of ${percent(lower)} and ${percent(upper)}`;
 }
 
 function notInForce(resource: Resource, configured: number, live: number | null): string {
   const inForce = live === null ? 'no limit' : withUnit(resource, live);
-  const configuredText = withUnit(resource, configured);
-  return `configured are ${configuredText}, in force ${live === null ? 'is' : 'are'} ${inForce}`;
+  const verb = live === null || inForce === '1 core' ? 'is' : 'are';
+  const says = `its configuration says ${withUnit(resource, configured)}`;
+  return `${says}, but ${inForce} ${verb} in force; waiting until they agree`;
 }

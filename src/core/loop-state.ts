@@ -1,4 +1,5 @@
 import type { CgroupSample } from './observation.ts';
+import type { Seen } from './pace.ts';
 import type { Mib, Milliseconds, Vmid } from './units.ts';
 
 /** What the loop carries from one cycle to the next, per container. Plain data. */
@@ -10,11 +11,22 @@ export interface LoopState {
   /** Memory granted by this program; what of it is not yet in use is promised, not free. */
   readonly grants: Map<Vmid, Mib>;
   readonly failures: Map<Vmid, Failure>;
+  /** What the last cycles saw, newest last; bounded. See `pace.ts`. */
+  readonly seenCores: Map<Vmid, readonly Seen[]>;
+  readonly seenMemory: Map<Vmid, readonly Seen[]>;
+  /** When a resource of a container was last changed, under `changeKey`. */
+  readonly changedMs: Map<string, Milliseconds>;
+  /** Memory that the kernel would not give up; see `afterUnproven`. Growth does not wait for it. */
+  readonly shrinkRetry: Map<Vmid, Failure>;
+  /** Whether the kernel can be asked to give memory up; undefined until that is known. */
+  reclaimSupported: boolean | undefined;
   /** Cores that are configured and not yet in the cpuset. */
   readonly pendingCores: Map<Vmid, PendingCores>;
+  /** When a container was last seen not running: its present life is younger than that. */
+  readonly startedMs: Map<Vmid, Milliseconds>;
   /** When an OOM kill was last seen. */
   readonly oomKills: Map<Vmid, Milliseconds>;
-  /** What was last said of a container (and resource) that is left alone, so that it is said once. */
+  /** What was last said of a container (and resource) that is left alone: it is said once. */
   readonly said: Map<string, string>;
 }
 
@@ -35,7 +47,13 @@ export function newLoopState(): LoopState {
     samples: new Map(),
     grants: new Map(),
     failures: new Map(),
+    seenCores: new Map(),
+    seenMemory: new Map(),
+    changedMs: new Map(),
+    shrinkRetry: new Map(),
+    reclaimSupported: undefined,
     pendingCores: new Map(),
+    startedMs: new Map(),
     oomKills: new Map(),
     said: new Map(),
   };
@@ -44,9 +62,29 @@ export function newLoopState(): LoopState {
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 3_600_000;
 
-/** A change that failed is not repeated at once: a minute, then twice as long each time, an hour. */
+/** A change that failed waits: a minute, then twice as long each time, an hour at most. */
 export function afterFailure(before: Failure | undefined, nowMs: Milliseconds): Failure {
+  return later(before, nowMs, FIRST_RETRY_MS, LONGEST_RETRY_MS);
+}
+
+const FIRST_UNPROVEN_MS = 300_000;
+const LONGEST_UNPROVEN_MS = 6 * 3_600_000;
+
+/**
+ * Asking takes cache from a container, so one that did not give up enough is not asked again soon:
+ * after five minutes, then twice as long each time, six hours at most.
+ */
+export function afterUnproven(before: Failure | undefined, nowMs: Milliseconds): Failure {
+  return later(before, nowMs, FIRST_UNPROVEN_MS, LONGEST_UNPROVEN_MS);
+}
+
+function later(
+  before: Failure | undefined,
+  nowMs: Milliseconds,
+  firstMs: number,
+  longestMs: number,
+): Failure {
   const count = (before?.count ?? 0) + 1;
-  const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (count - 1), LONGEST_RETRY_MS);
+  const waitMs = Math.min(firstMs * 2 ** (count - 1), longestMs);
   return { count, retryAtMs: (nowMs + waitMs) as Milliseconds };
 }

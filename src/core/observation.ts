@@ -85,6 +85,8 @@ export interface MemoryUsage {
   /** `memory.current` less the reclaimable file cache. Source: cgroup v2 documentation. */
   readonly workingSetMib: Mib;
   readonly currentMib: Mib;
+  /** File cache that was used more than once. */
+  readonly activeFileMib: Mib;
   readonly swapMib: Mib;
   /** The live limit; undefined where there is none. */
   readonly limitMib: Mib | undefined;

@@ -3,9 +3,9 @@ const DEFAULT_MAX_LENGTH = 8192;
 /**
  * Control (Cc: C0, DEL, C1), format (Cf: bidi controls, zero-width characters, tags), lone
  * surrogates (Cs), line and paragraph separators (Zl, Zp): all that moves a cursor, breaks a line,
- * reorders what a person reads, or is not seen at all.
+ * reorders what a person reads, or is not seen at all; of the plane of tags (U+E0000) everything.
  */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u{e0000}-\u{e0fff}]/gu;
 
 const SHORT_FORMS: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
@@ -24,7 +24,7 @@ function cut(text: string, maxLength: number): string {
   let kept = '';
   let consumed = 0;
   for (const character of text) {
-    const shown = character.replace(UNSAFE, visible);
+    const shown = visibleText(character);
     if (kept.length + shown.length > maxLength - longestMark) break;
     kept += shown;
     consumed += character.length;
@@ -33,6 +33,9 @@ function cut(text: string, maxLength: number): string {
 }
 
 const mark = (leftOut: number): string => ` ... [${leftOut} more characters]`;
+
+/** What has no glyph made visible, whatever the length. */
+export const visibleText = (text: string): string => text.replace(UNSAFE, visible);
 
 /**
  * Makes text of others (names, error messages, configuration values) fit to stand in one line of
@@ -44,6 +47,6 @@ const mark = (leftOut: number): string => ` ... [${leftOut} more characters]`;
 export function plainText(text: string, maxLength: number = DEFAULT_MAX_LENGTH): string {
   // A text that is too long before it is escaped is not escaped as a whole: it may be huge.
   if (text.length > maxLength) return cut(text, maxLength);
-  const shown = text.replace(UNSAFE, visible);
+  const shown = visibleText(text);
   return shown.length > maxLength ? cut(text, maxLength) : shown;
 }

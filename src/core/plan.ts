@@ -25,7 +25,8 @@ const LEAST_GRANT_MIB = 16;
 
 /**
  * Orders the decisions and grants growth from the budget: shrinking first, since it makes room;
- * then OOM victims; then who uses the largest share of what it has. A part is given where the
+ * then OOM victims; then by the priority of the policy; then who uses the largest share of what it
+ * has. A part is given where the
  * whole cannot be. The same input gives the same plan.
  */
 export function plan(decisions: readonly Decision[], budget: Budget): Plan {
@@ -65,15 +66,27 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
 }
 
 function byUrgency(a: PlannedChange, b: PlannedChange): number {
-  return urgency(b) - urgency(a) || a.vmid - b.vmid;
+  return (
+    rank(a) - rank(b) || priorityOf(b) - priorityOf(a) || shareOf(b) - shareOf(a) || a.vmid - b.vmid
+  );
 }
 
-function urgency({ cores, memory }: PlannedChange): number {
-  const growing = [cores, memory].filter((change) => change?.verdict === 'grow');
-  if (growing.length === 0) return Number.POSITIVE_INFINITY;
-  if (memory?.rule === 'oom-kill') return Number.MAX_VALUE;
-  return Math.max(...growing.map((change) => change?.measured.share ?? 0));
+const growthOf = ({ cores, memory }: PlannedChange): readonly Change[] =>
+  [cores, memory].filter((change) => change?.verdict === 'grow').filter(isPresent);
+
+const isPresent = (change: Change | undefined): change is Change => change !== undefined;
+
+/** Shrinking makes room, so it comes first; then who was killed for want of memory. */
+function rank(change: PlannedChange): number {
+  if (growthOf(change).length === 0) return 0;
+  return change.memory?.rule === 'oom-kill' ? 1 : 2;
 }
+
+const priorityOf = (change: PlannedChange): number =>
+  Math.max(0, ...growthOf(change).map(({ priority }) => priority));
+
+const shareOf = (change: PlannedChange): number =>
+  Math.max(0, ...growthOf(change).map(({ measured }) => measured.share));
 
 function admitCores(change: Change | undefined, budget: Budget): Change | Hold | undefined {
   if (change?.verdict !== 'grow') return change;

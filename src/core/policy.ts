@@ -1,4 +1,4 @@
-import type { Cores, Mib, Ratio } from './units.ts';
+import type { Cores, Mib, Milliseconds, Ratio } from './units.ts';
 
 /** What the configuration asks for, in the words of the core. `config/resolve.ts` makes these. */
 
@@ -27,6 +27,22 @@ export interface ContainerPolicy {
   };
   /** All steps are multiplied by it: conservative 0.5, normal 1, aggressive 2. */
   readonly stepFactor: number;
+  readonly timing: Timing;
+  /** 1 to 100: where memory is scarce, the higher one is served first. */
+  readonly priority: number;
+}
+
+/** When a container may be changed. */
+export interface Timing {
+  /** The least time from the last change of a resource, either way, to its next growth. */
+  readonly cooldownUpMs: Milliseconds;
+  /** The same to its next shrinking. */
+  readonly cooldownDownMs: Milliseconds;
+  /** How many observations a growth rests on, their average taken; at least 1. */
+  readonly periodsUp: number;
+  readonly periodsDown: number;
+  /** No memory is taken back so soon after a start or an OOM kill. */
+  readonly startGraceMs: Milliseconds;
 }
 
 /** What the host keeps for itself. */
@@ -35,7 +51,16 @@ export interface HostPolicy {
   readonly reserveMemoryMib: Mib;
 }
 
-/** Whether a container is managed at all, and how. */
+/** `observe`: decided and reported as the others, never changed. */
+export type Mode = 'act' | 'observe';
+
+/** Whether a container is managed at all, and how. `because`: a short sentence on why so. */
 export type Management =
-  | { readonly kind: 'managed'; readonly policy: ContainerPolicy }
+  | {
+      readonly kind: 'managed';
+      readonly policy: ContainerPolicy;
+      readonly mode: Mode;
+      /** `TIER_web, by the name web-*`. Fit to be printed. */
+      readonly because: string;
+    }
   | { readonly kind: 'ignored'; readonly because: string };

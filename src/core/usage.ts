@@ -69,15 +69,20 @@ function rate(
   const usedUs = now.usageUs - before.usageUs;
   const throttledUs = now.throttledUs - before.throttledUs;
   if (usedUs < 0 || throttledUs < 0) {
-    return missing('counter-reset', `cpu.stat went back by ${Math.abs(usedUs)} us`);
+    const backUs = -Math.min(usedUs, throttledUs);
+    return missing('counter-reset', `cpu.stat went back by ${backUs} us`);
   }
-  const used = usedUs / 1000 / elapsedMs;
-  if (used > hostCpus * PLAUSIBLE_EXCESS) {
-    return missing('implausible', `${used.toFixed(2)} cores used on a host of ${hostCpus} CPUs`);
+  const measured = usedUs / 1000 / elapsedMs;
+  if (measured > hostCpus * PLAUSIBLE_EXCESS) {
+    return missing(
+      'implausible',
+      `${measured.toFixed(2)} cores used on a host of ${hostCpus} CPUs`,
+    );
   }
+  const allowed = allowedCores(config, now.cpusetCpus, hostCpus);
   return present({
-    used: cores(used),
-    allowed: allowedCores(config, now.cpusetCpus, hostCpus),
+    used: cores(withoutJitter(measured, allowed)),
+    allowed,
     overMs: milliseconds(elapsedMs),
     throttled: ratio(Math.min(1, throttledUs / 1000 / elapsedMs)),
   });
@@ -107,11 +112,20 @@ export function memoryUsage(
   return present({
     workingSetMib: bytesToMib(bytes(workingSet)),
     currentMib: bytesToMib(counters.currentBytes),
+    activeFileMib: bytesToMib(counters.activeFileBytes),
     swapMib: bytesToMib(counters.swapBytes),
     limitMib: counters.limitBytes === undefined ? undefined : bytesToMib(counters.limitBytes),
     newOomKills: risen(earlier?.oomKills, counters.oomKills),
     newLimitHits: risen(earlier?.limitHits, counters.limitHits),
   });
+}
+
+/**
+ * A saturated container seems to use a little more than it may, since clock and counter are not
+ * read at one instant; taken at its word that would round up to a core too many.
+ */
+function withoutJitter(used: number, allowed: number): number {
+  return used > allowed && used <= allowed * PLAUSIBLE_EXCESS ? allowed : used;
 }
 
 /** memory.current and memory.stat are read one after the other, so they may differ a little. */

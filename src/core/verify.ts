@@ -45,10 +45,11 @@ export function verify(
   const cores = read.config.value.cores ?? null;
   const memoryMib = read.config.value.memoryMib;
   const live = liveMemory(read, memoryMib);
-  if (live === 'unreadable') {
+  if (live === 'unreadable' && expected.memoryMib !== undefined) {
     return { kind: 'unknown', detail: 'the live memory limit could not be read' };
   }
-  const found = `cores ${cores ?? 'all'}, memory ${memoryMib} MB, live limit ${live} MB`;
+  const inForce = typeof live === 'number' ? `${live} MB` : live;
+  const found = `cores ${cores ?? 'all'}, memory ${memoryMib} MB, live limit ${inForce}`;
   const parts: Part[] = [];
   if (expected.cores !== undefined) parts.push(compare(cores, before.cores, expected.cores));
   if (expected.memoryMib !== undefined) {
@@ -61,7 +62,7 @@ export function verify(
       : cpusetVerdict(read.liveCpus, expected.cores, hostCpus);
   }
   if (parts.every((part) => part !== 'new' && part !== 'other')) return { kind: 'unchanged' };
-  // A live limit that is neither is the kernel's business; a foreign value in the file is not.
+  // A value that is neither was set by somebody else, and theirs is not ours to put back.
   if (parts.some((part) => part === 'other')) return { kind: 'changed-by-others', found };
   return { kind: 'half-done', found };
 }

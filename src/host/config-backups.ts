@@ -1,17 +1,10 @@
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
+import { backupId, parseBackupId } from '../core/backup.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { BackupOutcome, BackupPurpose, Backups, Clock, GuestFile } from '../ports.ts';
 import { makeDirectories, makeDirectory, refuseLink } from './directories.ts';
+import { syncDirectory, writeDurably } from './durable-file.ts';
 import { describeError } from './os-error.ts';
 
 /**
@@ -24,15 +17,22 @@ export interface BackupOptions {
   readonly directory: string;
   readonly node: string;
   readonly clock: Clock;
-  /** How many copies of each container stay. */
+  /** How many copies of each container stay; 20 where nothing is said. */
   readonly keep?: number;
+  /** How long a copy stays; 30 days where nothing is said. */
+  readonly keepMs?: number;
 }
 
 const KEEP = 20;
+const KEEP_MS = 30 * 86_400_000;
+/** So many of a container's newest copies stay, whatever number and age say. */
+const ALWAYS_KEPT = 3;
 /** Of the `.json`; to be raised when a field changes its meaning. */
 const FORMAT_VERSION = 1;
-const BACKUP_NAME = /^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8})\.(conf|json)$/;
-const LEFTOVER_NAME = /^\..+\.tmp$/;
+const BACKUP_FILE = /^(.+)\.(conf|json)$/;
+const TEMPORARY_FILE = /^\.(.+)\.(conf|json)\.tmp$/;
+/** A copy is written within this time, or its process was killed meanwhile. */
+const LONGEST_WRITE_MS = 600_000;
 
 export function createBackups(options: BackupOptions): Backups {
   return { write: (file, purpose) => writeBackup(options, file, purpose) };
@@ -45,13 +45,14 @@ function writeBackup(
 ): BackupOutcome {
   const { vmid, digest } = file.config;
   const directory = join(options.directory, String(vmid));
-  const takenAt = new Date(options.clock.wallMs()).toISOString();
-  const base = `${takenAt.replace(/[-:]/g, '')}-${digest.slice(0, 8)}`;
+  const nowMs = options.clock.wallMs();
+  const takenAt = new Date(nowMs).toISOString();
+  const base = backupId(nowMs, digest);
   const path = join(directory, `${base}.conf`);
   const about = { version: FORMAT_VERSION, vmid, node: options.node, takenAt, digest, ...purpose };
   try {
     prepareDirectory(options.directory, directory);
-    removeLeftovers(directory);
+    removeLeftovers(directory, base, nowMs);
     // The description first: a copy that is there is then always described.
     writeDurably(directory, `${base}.json`, Buffer.from(`${JSON.stringify(about, null, 2)}\n`));
     writeDurably(directory, `${base}.conf`, file.content);
@@ -62,7 +63,7 @@ function writeBackup(
     const what = `The backup of container ${vmid} could not be written to ${directory}`;
     return { ok: false, message: `${what}: ${describeError(error)}.` };
   }
-  prune(directory, base, options.keep ?? KEEP);
+  prune(directory, base, nowMs, options);
   return { ok: true, path };
 }
 
@@ -73,38 +74,18 @@ function prepareDirectory(backupDirectory: string, directory: string): void {
   refuseLink(directory);
 }
 
-/** Temporary file in the same directory, fsync, rename. Leaves no temporary file when it throws. */
-function writeDurably(directory: string, name: string, content: Uint8Array): void {
-  const temporary = join(directory, `.${name}.tmp`);
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  const descriptor = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-  try {
-    try {
-      writeFileSync(descriptor, content);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, join(directory, name));
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** What an earlier process left when it was killed in the middle. Only one process writes here. */
-function removeLeftovers(directory: string): void {
+/**
+ * What an earlier process left when it was killed in the middle. What another one has just begun
+ * stays: a rollback by hand writes beside the daemon.
+ */
+function removeLeftovers(directory: string, current: string, nowMs: Milliseconds): void {
   for (const name of readdirSync(directory)) {
-    if (LEFTOVER_NAME.test(name)) rmSync(join(directory, name), { force: true });
+    const base = TEMPORARY_FILE.exec(name)?.[1];
+    const begunAtMs = parseBackupId(base ?? '')?.takenAtMs;
+    if (begunAtMs === undefined) continue;
+    if (base === current || Math.abs(nowMs - begunAtMs) > LONGEST_WRITE_MS) {
+      rmSync(join(directory, name), { force: true });
+    }
   }
 }
 
@@ -118,16 +99,29 @@ function removeQuietly(directory: string, base: string): void {
   }
 }
 
-/** Keeps the newest copies. Never the one just made, also where the clock has gone back. */
-function prune(directory: string, current: string, keep: number): void {
+/**
+ * Removes the copies that are too many or too old. Never the one just made, also where the clock
+ * has gone back, and never the newest few.
+ */
+function prune(
+  directory: string,
+  current: string,
+  nowMs: Milliseconds,
+  { keep = KEEP, keepMs = KEEP_MS }: BackupOptions,
+): void {
   try {
-    const bases = new Set<string>();
+    const others = new Map<string, Milliseconds>();
     for (const name of readdirSync(directory)) {
-      const base = BACKUP_NAME.exec(name)?.[1];
-      if (base !== undefined && base !== current) bases.add(base);
+      const base = BACKUP_FILE.exec(name)?.[1] ?? '';
+      const takenAtMs = parseBackupId(base)?.takenAtMs;
+      if (takenAtMs !== undefined && base !== current) others.set(base, takenAtMs);
     }
-    const oldestFirst = [...bases].sort();
-    for (const base of oldestFirst.slice(0, Math.max(0, oldestFirst.length - (keep - 1)))) {
+    const oldestAllowedMs = milliseconds(nowMs - keepMs);
+    const newestFirst = [...others].sort(([a], [b]) => (a < b ? 1 : -1));
+    // The one just made is the first of those that stay.
+    for (const [index, [base, takenAtMs]] of newestFirst.entries()) {
+      const place = index + 1;
+      if (place < ALWAYS_KEPT || (place < keep && takenAtMs >= oldestAllowedMs)) continue;
       removeQuietly(directory, base);
     }
   } catch {

@@ -27,6 +27,9 @@ const INNER = { descendants: 14, controlled: 1, pids: PIDS };
 const OUTER = { descendants: 15, controlled: 2, pids: PIDS };
 const ALONE = { descendants: 0, controlled: 1, pids: 1 };
 
+/** The outer cgroup of a container, below the root of the tree. */
+export const outerCgroup = (vmid: number): string => `${CGROUP}/lxc/${vmid}`;
+
 export interface KernelTreeOptions {
   readonly bootTimeS: number;
   /** How long the host had been up when the plant began. */
@@ -98,7 +101,7 @@ export class KernelTree {
   remove(vmid: number, usageUs: number): void {
     this.#formerUsageUs += usageUs;
     this.#innerCpus.delete(vmid);
-    this.#tree.remove(`${CGROUP}/lxc/${vmid}`);
+    this.#tree.remove(outerCgroup(vmid));
     this.#tree.remove(`${CGROUP}/lxc.monitor/${vmid}`);
   }
 
@@ -120,12 +123,17 @@ export class KernelTree {
     this.#writeHost();
   }
 
+  /** The files of one container only. */
+  syncContainer(container: PlantContainer): void {
+    this.#writeContainer(container);
+  }
+
   #writeAll(directory: string, files: Files): void {
     for (const [name, text] of files) this.#tree.write(directory, name, text);
   }
 
   #writeContainer(container: PlantContainer): void {
-    const outer = `${CGROUP}/lxc/${container.vmid}`;
+    const outer = outerCgroup(container.vmid);
     const inner = `${outer}/ns`;
     const { pressure } = this.#plant.host;
     if (this.#stale.delete(container.vmid)) {

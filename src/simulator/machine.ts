@@ -7,10 +7,11 @@ import {
   parseConf,
   type Section,
 } from './guest-conf.ts';
-import { KernelTree } from './kernel-tree.ts';
+import { KernelTree, outerCgroup } from './kernel-tree.ts';
 import { type DemandAt, type HostSpec, type Limits, Plant, type PlantContainer } from './plant.ts';
 import { unreclaimableBytes } from './plant-memory.ts';
 import { type ForeignGuest, PveFiles } from './pve-files.ts';
+import { kernelHasReclaim, ReclaimFiles } from './reclaim-files.ts';
 import { Tree } from './tree.ts';
 
 /** The node without its commands: plant, configurations, kernel files, and pvestatd's passes. */
@@ -47,6 +48,7 @@ export type NodeEventKind =
   | 'stop'
   | 'died'
   | 'oom-kill'
+  | 'reclaim'
   | 'create'
   | 'destroy'
   | 'edit';
@@ -75,6 +77,9 @@ export interface StatusSample {
   readonly usageUs: number;
   readonly usedCores: number;
 }
+
+/** Stands in for the kernel's reclaim: how much of what was asked for is tried for. */
+export type ReclaimHook = (vmid: number, bytes: number) => number | undefined;
 
 /** Steps of the plant are at most this long, however much time passes at once. */
 const STEP_MS = 200;
@@ -106,11 +111,14 @@ export class Machine {
   readonly events: NodeEvent[] = [];
   readonly #tree: Tree;
   readonly #kernel: KernelTree;
+  /** undefined where the kernel is too old for it. */
+  readonly #reclaimFiles: ReclaimFiles | undefined;
   readonly #demands = new Map<number, DemandAt>();
   readonly #ledgers = new Map<number, Ledger>();
   readonly #samples = new Map<number, StatusSample>();
   /** A pvestatd that is stopped never brings `cores` to a cpuset. */
   pvestatdRuns = true;
+  reclaimHook: ReclaimHook | undefined;
   #sinceStatusMs = 0;
 
   constructor(options: MachineOptions) {
@@ -127,6 +135,9 @@ export class Machine {
     this.#tree.write('etc', 'hostname', `${node}\n`);
     const uptimeAtStartMs = UPTIME_AT_START_MS;
     this.#kernel = new KernelTree(this.#tree, this.plant, { bootTimeS, uptimeAtStartMs });
+    this.#reclaimFiles = kernelHasReclaim(options.host.kernelRelease)
+      ? new ReclaimFiles(this.#tree, (vmid, bytes) => this.#reclaim(vmid, bytes))
+      : undefined;
     for (const guest of options.guests) {
       this.#demands.set(guest.vmid, guest.demand);
       if (guest.running !== false) this.#boot(guest.vmid, true);
@@ -201,6 +212,7 @@ export class Machine {
     const container = this.running(vmid);
     if (container === undefined) return;
     this.plant.stop(vmid);
+    this.#reclaimFiles?.remove(vmid);
     this.#kernel.remove(vmid, container.cpu.usageUs);
     this.#samples.delete(vmid);
     this.note(vmid, 'stop', '');
@@ -224,6 +236,7 @@ export class Machine {
 
   /** Lets time pass, and writes the tree once at the end. */
   advance(elapsedMs: number): void {
+    this.#reclaimFiles?.look();
     let leftMs = elapsedMs;
     while (leftMs > 0) {
       const stepMs = Math.min(STEP_MS, leftMs);
@@ -275,6 +288,7 @@ export class Machine {
 
   /** Closes its files; the tree stays as it is. */
   close(): void {
+    this.#reclaimFiles?.close();
     this.#tree.close();
   }
 
@@ -288,13 +302,24 @@ export class Machine {
     const cpus = chooseCpus(others, cores, hostCpus);
     const container = this.plant.start(vmid, limitsFrom(conf.main, cpus), demand, warm);
     this.#kernel.create(container, warm ? cpuListText(cpus) : '');
+    this.#reclaimFiles?.add(vmid, outerCgroup(vmid));
     this.#takeEvents();
+  }
+
+  /** Somebody wrote to a `memory.reclaim`. */
+  #reclaim(vmid: number, asked: number): void {
+    const bytes = this.reclaimHook?.(vmid, asked) ?? asked;
+    const got = this.plant.reclaim(vmid, bytes);
+    this.note(vmid, 'reclaim', `${asked} ${got}`);
+    const container = this.running(vmid);
+    if (container !== undefined) this.#kernel.syncContainer(container);
   }
 
   #takeEvents(): void {
     for (const event of this.plant.takeEvents()) {
       if (event.kind === 'oom-kill') this.note(event.vmid, 'oom-kill', event.scope);
       else {
+        this.#reclaimFiles?.remove(event.vmid);
         this.#kernel.remove(event.vmid, event.usageUs);
         this.#samples.delete(event.vmid);
         this.note(event.vmid, 'died', 'the out-of-memory killer ended its init');

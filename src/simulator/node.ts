@@ -8,7 +8,13 @@ import { type Caller, CommandServer } from './command-server.ts';
 import { ConfigLocks } from './config-locks.ts';
 import type { Call, Fault, FaultHook } from './faults.ts';
 import { effectiveLimits } from './guest-conf.ts';
-import { type GuestSpec, type Ledger, Machine, type NodeEvent } from './machine.ts';
+import {
+  type GuestSpec,
+  type Ledger,
+  Machine,
+  type NodeEvent,
+  type ReclaimHook,
+} from './machine.ts';
 import { pct } from './pct.ts';
 import type { CommandContext, HalfDone } from './pct-context.ts';
 import type { HostSpec } from './plant.ts';
@@ -195,6 +201,11 @@ export class SimulatedNode {
   /** Asked before every command; what it returns happens instead of the command. */
   onCommand(hook: FaultHook | undefined): void {
     this.#hook = hook;
+  }
+
+  /** Asked whenever memory is to be given up (`memory.reclaim`), before the kernel does so. */
+  onReclaim(hook: ReclaimHook | undefined): void {
+    this.machine.reclaimHook = hook;
   }
 
   /** Changes a configuration as an administrator with an editor would. */

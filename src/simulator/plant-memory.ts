@@ -30,6 +30,8 @@ export interface MemoryState {
   kernelBytes: number;
   activeFileBytes: number;
   inactiveFileBytes: number;
+  /** File cache that was given up on request and that nobody has read again since. */
+  givenUpBytes: number;
   peakBytes: number;
   readonly events: { high: number; max: number; oom: number; oomKill: number };
   /** Pages, but for readBytes; fractions are kept and cut off when printed. */
@@ -56,6 +58,7 @@ export function newMemory(): MemoryState {
     kernelBytes: 0,
     activeFileBytes: 0,
     inactiveFileBytes: 0,
+    givenUpBytes: 0,
     peakBytes: 0,
     events: { high: 0, max: 0, oom: 0, oomKill: 0 },
     counts: {
@@ -153,11 +156,22 @@ export function dropCache(memory: MemoryState, bytes: number): number {
   return inactive + active;
 }
 
+/** What was given up comes back as it is read again: the hot part at once, the cold one slowly. */
+function readAgain(memory: MemoryState, fileSet: number, elapsedMs: number): void {
+  if (memory.givenUpBytes <= 0) return;
+  const before = memory.givenUpBytes;
+  const cold = Math.min(before, (1 - HOT_SHARE) * fileSet);
+  const left = cold * Math.exp((-COLD_REFAULTS_PER_S * elapsedMs) / 1000);
+  memory.givenUpBytes = left < PAGE_BYTES ? 0 : left;
+  memory.counts.refaultFile += (before - memory.givenUpBytes) / PAGE_BYTES;
+}
+
 /** Fills or shrinks the file cache to the room there is. Returns the stalls of missing pages. */
 function settleCache(memory: MemoryState, fileSet: number, room: number, elapsedMs: number) {
   const before = fileBytes(memory);
   if (before > room) dropCache(memory, before - room);
-  const target = Math.min(fileSet, room);
+  readAgain(memory, fileSet, elapsedMs);
+  const target = Math.min(fileSet - memory.givenUpBytes, room);
   if (before < target) {
     const after = wholePages(Math.min(target, before + CACHE_FILL_BYTES_PER_MS * elapsedMs));
     const active = wholePages(Math.min(after, ACTIVE_SHARE * fileSet));
@@ -234,5 +248,6 @@ export function killAll(memory: MemoryState): void {
   memory.swapBytes = 0;
   memory.activeFileBytes = 0;
   memory.inactiveFileBytes = 0;
+  memory.givenUpBytes = 0;
   memory.kernelBytes = 2 * MIB;
 }

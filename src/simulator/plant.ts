@@ -214,6 +214,7 @@ export class Plant {
     if (container === undefined) return 0;
     const { memory, limits } = container;
     const cache = dropCache(memory, bytes);
+    memory.givenUpBytes += cache;
     const swapRoom = Math.min(limits.swapMaxBytes - memory.swapBytes, this.#swapFreeBytes());
     const anon = memory.anonBytes - memory.unevictableBytes;
     const swapped = Math.max(0, Math.min(bytes - cache, swapRoom, anon));

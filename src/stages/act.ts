@@ -1,5 +1,7 @@
-import { afterFailure, type LoopState } from '../core/loop-state.ts';
+import { afterFailure, afterUnproven, type LoopState } from '../core/loop-state.ts';
+import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
+import type { Unproven } from '../core/proof.ts';
 import { type Mib, mib, type Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { type ChangeResult, carryOut } from './change.ts';
@@ -44,13 +46,52 @@ export async function act(
     const config = configs.get(planned.vmid);
     if (!config?.ok) continue;
     const changing = { hostCpus, stop: context.stop };
-    const result = await carryOut(world, planned, config.value, changing);
-    tellResult(world, planned, result, context.cycle);
-    remember(world, state, planned, result);
+    let carried = planned;
+    let result = await carryOut(world, carried, config.value, changing);
+    if (result.kind === 'unproven') {
+      putOff(world, state, planned, result, context.cycle);
+      const { vmid, name, cores } = planned;
+      if (cores === undefined) continue;
+      // What it may not lose must not keep it from what it needs.
+      carried = { vmid, name, cores };
+      result = await carryOut(world, carried, config.value, changing);
+    }
+    tellResult(world, carried, result, context.cycle);
+    remember(world, state, carried, result);
     if (result.kind === 'confirmed' || result.kind === 'pending') counts.done += 1;
-    else counts.failed += 1;
+    else if (result.kind !== 'overtaken') counts.failed += 1;
   }
   return counts;
+}
+
+/** Memory that could not be proven free stays where it is, and is not asked for again soon. */
+function putOff(
+  world: World,
+  state: LoopState,
+  { vmid, name, memory }: PlannedChange,
+  { unproven, note }: ChangeResult,
+  cycle: number,
+): void {
+  if (memory === undefined || unproven === undefined) return;
+  const nowMs = world.clock.monotonicMs();
+  const retry = afterUnproven(state.shrinkRetry.get(vmid), nowMs);
+  state.shrinkRetry.set(vmid, retry);
+  const seconds = Math.ceil((retry.retryAtMs - nowMs) / 1000);
+  tellOutcome(world, { vmid, name, memory }, 'unproven', {
+    ...{ cycle, note: `The limit stays: ${note}. Next try in ${seconds} s.` },
+    proof: proofFacts(unproven),
+  });
+}
+
+function proofFacts(because: Unproven): Readonly<Record<string, unknown>> {
+  const { kind } = because;
+  if (!('numbers' in because)) return { kind };
+  const { wantedMib, askedMib, gotMib, currentMib } = because.numbers;
+  const round = (value: number): number => Math.round(value * 10) / 10;
+  return {
+    ...{ kind, wanted: round(wantedMib), asked: round(askedMib) },
+    ...{ got: round(gotMib), current: round(currentMib) },
+  };
 }
 
 function tellResult(
@@ -60,7 +101,7 @@ function tellResult(
   cycle: number,
 ): void {
   const { kind, backup, note } = result;
-  if (kind === 'overtaken') {
+  if (kind === 'overtaken' || kind === 'unproven') {
     world.log.warn(`Container ${planned.vmid} was not changed: ${note}`);
     return;
   }
@@ -78,15 +119,18 @@ function remember(
   result: ChangeResult,
 ): void {
   const { vmid } = planned;
-  if (result.kind === 'overtaken') return;
+  if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   if (result.kind === 'failed' || result.kind === 'rolled-back') {
     state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
     return;
   }
   state.failures.delete(vmid);
   for (const { resource, after, measured } of changesOf(planned)) {
-    if (resource === 'memory') addGrant(state, vmid, mib(after - measured.before));
-    else if (result.kind === 'pending') {
+    state.changedMs.set(changeKey(vmid, resource), clock.monotonicMs());
+    if (resource === 'memory') {
+      addGrant(state, vmid, mib(after - measured.before));
+      state.shrinkRetry.delete(vmid);
+    } else if (result.kind === 'pending') {
       const sinceMs = clock.monotonicMs();
       state.pendingCores.set(vmid, { cores: after, sinceMs, warned: false });
     }

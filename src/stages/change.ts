@@ -1,17 +1,20 @@
-import { memoryNeed } from '../core/guards.ts';
+import { explainUnproven } from '../core/explain.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
-import { bytesToMib, mib } from '../core/units.ts';
-import { memoryUsage } from '../core/usage.ts';
+import type { Unproven } from '../core/proof.ts';
+import { bytesToMib, mib, type Vmid } from '../core/units.ts';
 import { type ReadBack, type Target, type Verification, verify } from '../core/verify.ts';
 import type { BackupPurpose, CommandOutcome, SetRequest, World } from '../ports.ts';
+import { proveShrink } from './prove.ts';
 import { changesOf, describe } from './tell.ts';
 
 /** How one change went; `note` says more for a person. */
 export interface ChangeResult {
-  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken';
+  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
   readonly backup?: string;
   readonly note?: string;
+  /** Why its memory stays as it is; nothing at all was changed then. */
+  readonly unproven?: Unproven;
 }
 
 export interface ChangeContext {
@@ -20,8 +23,9 @@ export interface ChangeContext {
 }
 
 /**
- * One change from end to end: look again, back up, `pct set`, read back, and put back what was
- * half done. What `pct` says is only a hint: what counts is what is read back.
+ * One change from end to end: look again, prove that memory can be taken, back up, `pct set`, read
+ * back, and put back what was half done. What `pct` says is only a hint: what counts is what is
+ * read back.
  */
 export async function carryOut(
   world: World,
@@ -31,13 +35,11 @@ export async function carryOut(
 ): Promise<ChangeResult> {
   const file = world.guests.read(planned.vmid);
   if (!file.ok) return { kind: 'overtaken', note: file.detail };
-  if (file.value.config.digest !== decidedOn.digest) {
-    return { kind: 'overtaken', note: 'its configuration was changed meanwhile; deciding anew' };
-  }
+  if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
   const before = target(planned, 'before', decidedOn);
   const expected = target(planned, 'after', decidedOn);
-  const unsafe = refuseShrink(world, planned);
-  if (unsafe !== undefined) return { kind: 'overtaken', note: unsafe };
+  const refused = await refuseShrink(world, planned);
+  if (refused !== undefined) return refused;
 
   const backup = world.backups.write(file.value, purpose(planned, before, expected));
   if (!backup.ok) {
@@ -46,11 +48,23 @@ export async function carryOut(
   const request = { vmid: planned.vmid, ...expected, digest: decidedOn.digest };
   const outcome = await world.proxmox.set(request, context.stop);
   const verdict = verify(before, expected, readBack(world, planned), context.hostCpus);
+  if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) return OVERTAKEN;
   const result = await settle(world, planned, before, verdict, outcome, context);
-  return { ...result, backup: backup.path };
+  return { ...unlessStopped(world, planned, result), backup: backup.path };
 }
 
-/** The values of one side of a change. A configuration without `cores:` goes back to having none. */
+const OVERTAKEN: ChangeResult = {
+  kind: 'overtaken',
+  note: 'its configuration was changed meanwhile; deciding anew',
+};
+
+/** Whether somebody has written to a configuration since a decision was made on it. */
+function isChanged({ guests }: World, { vmid, digest }: GuestConfig): boolean {
+  const now = guests.read(vmid);
+  return now.ok && now.value.config.digest !== digest;
+}
+
+/** The values of one side of a change. Where there was no `cores:` line, none comes back. */
 function target(planned: PlannedChange, side: 'before' | 'after', config: GuestConfig): Target {
   const { cores, memory } = planned;
   const before = side === 'before';
@@ -73,22 +87,21 @@ function purpose(planned: PlannedChange, before: Target, expected: Target): Back
   };
 }
 
-/**
- * A cycle may be a minute old when the last of its changes is made. Lowering memory below what is
- * in use kills, and `pct` says nothing; so the use is read once more right before.
- */
-function refuseShrink({ cgroups }: World, { vmid, memory }: PlannedChange): string | undefined {
+/** Why memory is not taken; undefined where none is to be, and where it has been proven. */
+async function refuseShrink(
+  world: World,
+  { vmid, memory }: PlannedChange,
+): Promise<ChangeResult | undefined> {
   if (memory?.verdict !== 'shrink') return undefined;
-  const needMib = needNow(cgroups.sample(vmid));
-  if (needMib === undefined) return 'its memory could not be read once more before shrinking';
-  if (needMib <= memory.after) return undefined;
-  return `it needs ${Math.ceil(needMib)} MB now, so ${memory.after} MB would be too little`;
-}
-
-function needNow(sample: ReturnType<World['cgroups']['sample']>): number | undefined {
-  if (!sample.ok) return undefined;
-  const usage = memoryUsage(undefined, sample.value);
-  return usage.ok ? memoryNeed(usage.value.workingSetMib + usage.value.swapMib) : undefined;
+  const fromMib = memory.measured.before;
+  const proof = await proveShrink(world, { vmid, toMib: memory.after, fromMib });
+  if (proof.kind === 'proven') return undefined;
+  if (proof.kind === 'unproven') {
+    const { because } = proof;
+    return { kind: 'unproven', note: explainUnproven(because), unproven: because };
+  }
+  const note = `its memory could not be read once more before shrinking: ${proof.detail}`;
+  return { kind: 'overtaken', note };
 }
 
 function readBack({ guests, cgroups }: World, { vmid }: PlannedChange): ReadBack {
@@ -118,7 +131,7 @@ async function settle(
   switch (verdict.kind) {
     case 'confirmed':
     case 'pending':
-      return accepted(world, planned, verdict, said);
+      return accepted(verdict, said);
     case 'unchanged': {
       const note = said ?? 'pct reported success, and nothing has changed';
       return { kind: 'failed', note: `Nothing was changed: ${note}` };
@@ -135,8 +148,6 @@ async function settle(
 }
 
 function accepted(
-  { cgroups }: World,
-  planned: PlannedChange,
   verdict: Verification & { kind: 'confirmed' | 'pending' },
   said: string | undefined,
 ): ChangeResult {
@@ -145,14 +156,42 @@ function accepted(
   if (verdict.kind === 'pending') {
     notes.push('Its cores come into force when pvestatd next rebalances, in about 10 s.');
   }
-  const sample = cgroups.sample(planned.vmid);
-  if (!sample.ok && sample.why === 'absent') {
-    return { kind: 'failed', note: 'The container stopped while it was changed; please look.' };
-  }
   return { kind: verdict.kind, ...(notes.length > 0 && { note: notes.join(' ') }) };
 }
 
-/** Restores the values before, unless that would take memory that is in use by now. */
+/** A container that no longer runs is a failure, whatever its configuration says. */
+function unlessStopped(
+  { cgroups }: World,
+  { vmid }: PlannedChange,
+  result: ChangeResult,
+): ChangeResult {
+  const sample = cgroups.sample(vmid);
+  if (sample.ok || sample.why !== 'absent') return result;
+  const kind = result.kind === 'rolled-back' ? 'rolled-back' : 'failed';
+  const stopped = 'The container stopped while it was changed; please look.';
+  return { kind, note: result.note === undefined ? stopped : `${stopped} ${result.note}` };
+}
+
+/** Why the values before must not come back: that would take memory that is in use by now. */
+async function refusePutBack(
+  world: World,
+  vmid: Vmid,
+  before: Target,
+): Promise<string | undefined> {
+  if (before.memoryMib === undefined) return undefined;
+  const sample = world.cgroups.sample(vmid);
+  // A container that has stopped uses none.
+  if (!sample.ok && sample.why === 'absent') return undefined;
+  const counters = sample.ok ? sample.value.memory : sample;
+  const liveBytes = counters.ok ? counters.value.limitBytes : undefined;
+  if (liveBytes !== undefined && bytesToMib(liveBytes) <= before.memoryMib) return undefined;
+  const proof = await proveShrink(world, { vmid, toMib: before.memoryMib });
+  if (proof.kind === 'proven') return undefined;
+  if (proof.kind === 'unseen') return `its memory could not be read: ${proof.detail}`;
+  return explainUnproven(proof.because);
+}
+
+/** Restores the values before a change that was half done. */
 async function putBack(
   world: World,
   planned: PlannedChange,
@@ -166,10 +205,8 @@ async function putBack(
   });
   const file = world.guests.read(planned.vmid);
   if (!file.ok) return failed(file.detail);
-  const needMib = needNow(world.cgroups.sample(planned.vmid));
-  if (before.memoryMib !== undefined && (needMib === undefined || needMib > before.memoryMib)) {
-    return failed('it needs more memory now than it had before');
-  }
+  const unsafe = await refusePutBack(world, planned.vmid, before);
+  if (unsafe !== undefined) return failed(unsafe);
   const reason = `Putting back what was half done: ${why}`;
   const backup = world.backups.write(file.value, { reason });
   if (!backup.ok) return failed(`no backup: ${backup.message}`);
@@ -178,7 +215,10 @@ async function putBack(
     ...before,
     digest: file.value.config.digest,
   };
-  const outcome = await world.proxmox.set(request, context.stop);
+  // Also when the program is about to end: a stop that has fired already would keep pct from
+  // starting, and a container would be left half changed.
+  const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
+  const outcome = await world.proxmox.set(request, stop);
   const verdict = verify({}, before, readBack(world, planned), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') {
     return { kind: 'rolled-back', note: `The values before are back in force: ${why}` };
@@ -191,9 +231,8 @@ function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): strin
     case 'failed':
       return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
     case 'timed-out':
-      return `pct did not end within ${Math.round(outcome.afterMs / 1000)} s and was ended`;
     case 'killed':
-      return `pct was killed by ${outcome.signal}`;
+      return outcome.message;
     case 'not-started':
       return `pct could not be started: ${outcome.message}`;
   }

@@ -9,10 +9,16 @@ const OVERDUE_MS = 60_000;
 
 /** Confirms the cores that earlier cycles configured and that have reached the cpuset by now. */
 export function confirmPending(world: World, state: LoopState, observed: Observed): void {
-  for (const { vmid, state: seen } of observed.containers) {
+  const { cpus } = observed.host;
+  for (const { vmid, config, state: seen } of observed.containers) {
     const pending = state.pendingCores.get(vmid);
     if (pending === undefined || seen.kind !== 'running') continue;
-    if (seen.usage.cpusetCpus === pending.cores) {
+    // More cores than the host has are capped, so the cpuset never shows them all.
+    const expected = cpus.ok ? Math.min(pending.cores, cpus.value) : pending.cores;
+    if (config.ok && config.value.cores !== pending.cores) {
+      // Somebody has asked for another number since; nobody waits for this one any more.
+      state.pendingCores.delete(vmid);
+    } else if (seen.usage.cpusetCpus === expected) {
       state.pendingCores.delete(vmid);
       tellConfirmed(world, vmid, pending.cores, state.cycle);
     } else if (!pending.warned && observed.atMs - pending.sinceMs > OVERDUE_MS) {

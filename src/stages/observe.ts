@@ -1,11 +1,15 @@
+import type { HandHold } from '../core/decide.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type {
   CgroupSample,
   ContainerObservation,
   ContainerState,
+  CpuUsage,
   GuestConfig,
   HostObservation,
+  MemoryUsage,
 } from '../core/observation.ts';
+import { seenWith } from '../core/pace.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
@@ -17,6 +21,8 @@ export interface Observed {
   readonly atMs: Milliseconds;
   readonly host: HostObservation;
   readonly containers: readonly ContainerObservation[];
+  /** Containers that a person has taken in hand. */
+  readonly holds: ReadonlyMap<Vmid, HandHold>;
 }
 
 /**
@@ -32,7 +38,38 @@ export function observe(world: World, state: LoopState): Reading<Observed> {
     containers.push({ vmid, config, state: observeContainer(world, state, vmid, config, host) });
   }
   forget(state, new Set(guests.value.keys()));
-  return present({ atMs: world.clock.monotonicMs(), host, containers });
+  learnOfReclaim(world, state, containers);
+  const holds = readHolds(world);
+  return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
+}
+
+/** Asked until some container runs; the kernel does not change under us. */
+function learnOfReclaim(
+  { reclaim, log }: World,
+  state: LoopState,
+  containers: readonly ContainerObservation[],
+): void {
+  if (state.reclaimSupported !== undefined) return;
+  const running = containers.find((container) => container.state.kind === 'running');
+  if (running === undefined) return;
+  state.reclaimSupported = reclaim.isSupported(running.vmid);
+  if (state.reclaimSupported !== false) return;
+  log.info(
+    'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
+      'container could do without: memory is taken back in small steps only',
+  );
+}
+
+function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
+  const found = holds.read();
+  for (const warning of found.warnings) log.warn(warning);
+  const nowMs = clock.wallMs();
+  return new Map(
+    [...found.holds].map(([vmid, { reason, untilMs }]) => [
+      vmid,
+      { reason, leftMs: untilMs - nowMs },
+    ]),
+  );
 }
 
 function observeContainer(
@@ -45,20 +82,24 @@ function observeContainer(
   const before = state.samples.get(vmid);
   const sample = cgroups.sample(vmid);
   if (!sample.ok) {
-    state.samples.delete(vmid);
     if (sample.why !== 'absent') return { kind: 'unknown', reason: sample };
-    forgetLife(state, vmid);
+    endLife(state, vmid, clock.monotonicMs());
     return { kind: 'stopped' };
   }
   const now = sample.value;
+  const appeared = before === undefined && state.cycle > 1 && !state.startedMs.has(vmid);
+  if (appeared || (before !== undefined && before.identity !== now.identity)) {
+    endLife(state, vmid, clock.monotonicMs());
+  }
   state.samples.set(vmid, now);
-  if (before !== undefined && before.identity !== now.identity) forgetLife(state, vmid);
   const memory = memoryUsage(before, now);
+  const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
+  keepSeen(state, vmid, cpu, memory);
   if (memory.ok && memory.value.newOomKills > 0) state.oomKills.set(vmid, clock.monotonicMs());
   return {
     kind: 'running',
     usage: {
-      cpu: config.ok ? cpuUsage(before, now, config.value, host.cpus) : config,
+      cpu,
       memory,
       cpusetCpus: cpusetOf(now),
       cpuPressure: now.cpuPressure,
@@ -70,19 +111,43 @@ function observeContainer(
 const cpusetOf = (sample: CgroupSample): number | undefined =>
   sample.cpu.ok ? sample.cpu.value.cpusetCpus : undefined;
 
-/** A container that stopped or was restarted begins a new life: nothing of the old one counts. */
-function forgetLife(state: LoopState, vmid: Vmid): void {
-  state.grants.delete(vmid);
+/** A reading that is missing ends the window: a step never rests on a series with a gap. */
+function keepSeen(
+  state: LoopState,
+  vmid: Vmid,
+  cpu: Reading<CpuUsage>,
+  memory: Reading<MemoryUsage>,
+): void {
+  const cores = cpu.ok ? { used: cpu.value.used, peak: cpu.value.used } : undefined;
+  state.seenCores.set(vmid, seenWith(state.seenCores.get(vmid) ?? [], cores));
+  const mib = memory.ok ? memory.value.workingSetMib : undefined;
+  const held = mib === undefined ? undefined : { used: mib, peak: mib };
+  state.seenMemory.set(vmid, seenWith(state.seenMemory.get(vmid) ?? [], held));
+}
+
+/**
+ * A container that stopped or was restarted begins a new life: what was seen of the old one does
+ * not count. What was granted does: the raised limit is still its own, to be called in again.
+ */
+function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
+  state.samples.delete(vmid);
+  state.seenCores.delete(vmid);
+  state.seenMemory.delete(vmid);
   state.pendingCores.delete(vmid);
   state.oomKills.delete(vmid);
+  state.shrinkRetry.delete(vmid);
+  state.startedMs.set(vmid, nowMs);
 }
 
 function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
-  const { samples, grants, failures, pendingCores, oomKills } = state;
-  for (const map of [samples, grants, failures, pendingCores, oomKills]) {
+  const { samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills } = state;
+  const maps = [samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills];
+  for (const map of [...maps, state.seenCores, state.seenMemory]) {
     for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
   }
-  for (const key of state.said.keys()) {
-    if (!here.has(Number(key.split('/')[0]) as Vmid)) state.said.delete(key);
+  for (const map of [state.said, state.changedMs]) {
+    for (const key of map.keys()) {
+      if (!here.has(Number(key.split('/')[0]) as Vmid)) map.delete(key);
+    }
   }
 }

@@ -10,15 +10,16 @@ import type { World } from '../ports.ts';
 /** How the loop explains itself: the lines of the text log and of the JSON log. */
 
 /** How a change went, as the JSON log says it. */
-export type Status = 'confirmed' | 'pending' | 'dry-run' | 'failed' | 'rolled-back';
+export type Status = 'confirmed' | 'pending' | 'dry-run' | 'failed' | 'rolled-back' | 'unproven';
 
-/** Appended to the action, so that a script which counts changes counts only those that are real. */
+/** Appended to the action, so that a script which counts changes counts only real ones. */
 const ACTION_FORM: Record<Status, (action: string) => string> = {
   confirmed: (action) => action,
   pending: (action) => action,
   'dry-run': (action) => `Would ${action}`,
   failed: (action) => `${action} Failed`,
   'rolled-back': (action) => `${action} Rolled Back`,
+  unproven: (action) => `${action} Not Proven`,
 };
 
 const KIND: Record<Resource, string> = { cores: 'Cores', memory: 'Memory' };
@@ -35,7 +36,7 @@ export function tellPlan(
   state: LoopState,
   available: Budget,
   skipped: readonly Skip[],
-  { held }: Plan,
+  { held, changes }: Plan,
 ): void {
   const { coresCeiling, memoryMib } = available;
   const cores = coresCeiling.ok ? coresCeiling.value : 'unknown';
@@ -44,6 +45,7 @@ export function tellPlan(
   for (const reading of [coresCeiling, memoryMib]) {
     if (!reading.ok) world.log.warn(`Nothing can be given out: ${reading.detail}`);
   }
+  forgetSaid(state, [...held, ...changes], changes.flatMap(changesOf));
   for (const skip of skipped) tellSkipped(world, state, skip);
   for (const hold of held) tellHeld(world, state, hold);
 }
@@ -75,8 +77,15 @@ const who = (vmid: Vmid, name: string): string => `Container ${vmid} (${name})`;
 
 export function describe(change: Change): string {
   const { resource, measured, after } = change;
-  const from = resource === 'memory' ? `${measured.before}` : withUnit(resource, measured.before);
-  return `${from} -> ${withUnit(resource, after)}, since ${explainChange(change)}`;
+  return `${measured.before} -> ${withUnit(resource, after)}, since ${explainChange(change)}`;
+}
+
+interface Facts {
+  readonly cycle: number;
+  readonly backup?: string;
+  readonly note?: string;
+  /** The numbers of an attempt to have memory given up. */
+  readonly proof?: Readonly<Record<string, unknown>>;
 }
 
 /** The line after a change, with the outcome and the numbers, and one JSON line a resource. */
@@ -84,7 +93,7 @@ export function tellOutcome(
   world: World,
   planned: PlannedChange,
   status: Status,
-  facts: { readonly cycle: number; readonly backup?: string; readonly note?: string },
+  facts: Facts,
 ): void {
   const { log } = world;
   const details = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
@@ -95,15 +104,11 @@ export function tellOutcome(
   if (status === 'pending') log.info(`${line} Configured.${note}${backup}`);
   if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`);
   if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`);
+  if (status === 'unproven') log.warn(`NOT PROVEN. ${line}${note}`);
   for (const change of changesOf(planned)) tellJournal(world, change, status, facts);
 }
 
-function tellJournal(
-  { journal, log }: World,
-  change: Change,
-  status: Status,
-  facts: { readonly cycle: number; readonly backup?: string; readonly note?: string },
-): void {
+function tellJournal({ journal, log }: World, change: Change, status: Status, facts: Facts): void {
   const { vmid, resource, verdict, rule, limits, measured, after } = change;
   const plain = `${verdict === 'grow' ? 'Increase' : 'Decrease'} ${KIND[resource]}`;
   const written = journal.record({
@@ -122,7 +127,7 @@ function tellJournal(
       ...facts,
     },
   });
-  if (!written) log.error(`The JSON log could not be written for container ${vmid}`);
+  if (!written) tellUnwritten({ log }, vmid);
 }
 
 function numbers(measured: Measured): Readonly<Record<string, unknown>> {
@@ -143,7 +148,22 @@ function numbers(measured: Measured): Readonly<Record<string, unknown>> {
 export function tellConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
   world.log.info(`Container ${vmid}: ${withUnit('cores', cores)} confirmed, now in its cpuset`);
   const details = { status: 'confirmed', after: cores, cycle };
-  world.journal.record({ vmid, action: 'Confirm Cores', change: String(cores), details });
+  const event = { vmid, action: 'Confirm Cores', change: String(cores), details };
+  if (!world.journal.record(event)) tellUnwritten(world, vmid);
+}
+
+function tellUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
+  log.error(`The JSON log could not be written for container ${vmid}`);
+}
+
+/** What is over is said again when it comes back: the lock of the next backup, say. */
+function forgetSaid(
+  state: LoopState,
+  managed: readonly { readonly vmid: Vmid }[],
+  changed: readonly Change[],
+): void {
+  for (const { vmid } of managed) state.said.delete(`${vmid}/`);
+  for (const { vmid, resource } of changed) state.said.delete(`${vmid}/${resource}`);
 }
 
 function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {

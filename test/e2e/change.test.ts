@@ -53,7 +53,7 @@ it('is told in the text log and in the JSON log, with the reason and the numbers
   expect(event?.['reason']).toMatch(/8\d(\.\d)? %.*80 %/);
 });
 
-it('comes with the second cycle for CPU, is pending first and confirmed when it is in force', async () => {
+it('waits for a rate with CPU, is pending first, and confirmed when in force', async () => {
   const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 6, anonMib: 500 });
   const under = await NodeUnderTest.create([busy], { pvestatdPeriodMs: 2500 });
   const daemon = under.start(['daemon']);

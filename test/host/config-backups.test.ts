@@ -39,6 +39,26 @@ function backupsIn(directory: string, keep?: number) {
   return { clock, backups: createBackups(options) };
 }
 
+const DAY_MS = 86_400_000;
+
+/** Makes a backup on each of these days; returns the days of those that are there at the end. */
+function daysKept(
+  days: readonly number[],
+  limits: { readonly keep?: number; readonly keepMs?: number },
+): number[] {
+  const directory = temporaryDirectory();
+  const clock = manualClock();
+  const backups = createBackups({ directory, node: 'pve1', clock, ...limits });
+  const paths = days.map((day, index) => {
+    clock.advance((day - (days[index - 1] ?? 0)) * DAY_MS);
+    const outcome = backups.write(FILE, PURPOSE);
+    return outcome.ok ? outcome.path : '';
+  });
+  const kept = days.filter((_, index) => existsSync(paths[index] ?? ''));
+  expect(filesBelow(join(directory, '101')).length).toBe(kept.length * 2);
+  return kept;
+}
+
 function filesBelow(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory).sort() : [];
 }
@@ -76,7 +96,36 @@ describe('a backup', () => {
     expect(modes).toStrictEqual(['700', '700', '600']);
   });
 
-  it('stays with the newest others, and the oldest go', () => {
+  it('stays with the newest others, and the oldest go: 20 where nothing is said', () => {
+    const directory = temporaryDirectory();
+    const { backups, clock } = backupsIn(directory);
+    for (let count = 0; count < 25; count++) {
+      clock.advance(1000);
+      backups.write(FILE, PURPOSE);
+    }
+    expect(filesBelow(join(directory, '101')).length).toBe(20 * 2);
+  });
+
+  it('goes when it is too old: 30 days where nothing is said', () => {
+    const days = [0, 1, 2, 3, 4, 5, 29, 30.5, 34.5];
+    expect(daysKept(days, {})).toStrictEqual([5, 29, 30.5, 34.5]);
+    expect(daysKept(days, { keepMs: 6 * DAY_MS })).toStrictEqual([29, 30.5, 34.5]);
+    expect(daysKept(days, { keepMs: 365 * DAY_MS })).toStrictEqual(days);
+  });
+
+  it('goes when there are too many, also of young ones', () => {
+    const days = [0, 1, 2, 3, 4, 5];
+    expect(daysKept(days, { keep: 4 })).toStrictEqual([2, 3, 4, 5]);
+    expect(daysKept(days, { keep: 6 })).toStrictEqual(days);
+  });
+
+  it('stays among the newest three, however few or young they are to be', () => {
+    const days = [0, 100, 200, 300];
+    expect(daysKept(days, { keep: 1, keepMs: 1 })).toStrictEqual([100, 200, 300]);
+    expect(daysKept(days, { keep: 0, keepMs: 0 })).toStrictEqual([100, 200, 300]);
+  });
+
+  it('stays with a given number of others', () => {
     const directory = temporaryDirectory();
     const { backups, clock } = backupsIn(directory, 3);
     plant(directory, { '101/README': 'not ours' });
@@ -101,11 +150,18 @@ describe('a backup', () => {
     expect(outcome.ok && existsSync(outcome.path)).toBe(true);
   });
 
-  it('clears away what a killed process left', () => {
+  it('clears away what a killed process left, and nothing that another one has just begun', () => {
     const directory = temporaryDirectory();
-    plant(directory, { '101/.20261121T224402.123Z-00000000.conf.tmp': 'half' });
+    plant(directory, {
+      '101/.20261121T223302.123Z-00000000.conf.tmp': 'half',
+      '101/.20261121T225502.123Z-00000000.json.tmp': 'half, by a clock that was ahead',
+      '101/.20261121T224402.000Z-00000000.conf.tmp': 'just begun',
+      '101/.mine.tmp': 'not ours',
+    });
     expect(backupsIn(directory).backups.write(FILE, PURPOSE).ok).toBe(true);
-    expect(filesBelow(join(directory, '101')).length).toBe(2);
+    expect(filesBelow(join(directory, '101')).filter((name) => name.startsWith('.'))).toStrictEqual(
+      ['.20261121T224402.000Z-00000000.conf.tmp', '.mine.tmp'],
+    );
   });
 });
 

@@ -11,7 +11,7 @@ import {
   smallestWithoutGrowth,
 } from '../guards.ts';
 import type { CpuUsage, MemoryUsage } from '../observation.ts';
-import type { ContainerPolicy } from '../policy.ts';
+import type { Band, ContainerPolicy } from '../policy.ts';
 import { ratio } from '../units.ts';
 
 /**
@@ -36,7 +36,8 @@ import { ratio } from '../units.ts';
  * | memory   | 16384 | 15565  | 2      | 24576   | twice that quarter                            |
  * | memory   | 8192  | 420    | 1      | 848     | 50 % would be 840, in steps of 16             |
  * | memory   | 8192  | 420    | 0.5    | 4528    | half the way                                  |
- * | memory   | 1100  | 209    | 1      | 1100    | 19 %, but less than 512 is left to take: 588  |
+ * | memory   | 1100  | 209    | 2      | 512     | 50 % would be 418, and 512 is the minimum     |
+ * | memory   | 1000  | 150    | 1      | 1000    | 15 %, but less than a step of 512 is to take  |
  * | memory   | 1024  | 100    | 1      | 512     | down to the minimum                           |
  * | memory   | 900   | 100    | 1      | 900     | less than 512 above the minimum               |
  * | memory   | 256   | 100    | 1      | 512     | below the minimum                             |
@@ -53,25 +54,34 @@ const MEMORY_GROWTH_MARGIN = 0.1;
 /** A step may be as large as the least increment or as this share of what the container has. */
 const MEMORY_LARGEST_STEP = 0.25;
 
-const middle = (band: { lower: number; upper: number }): number => (band.lower + band.upper) / 2;
+/** Rounding lets a step end this far past a threshold; the next reading must not mind. */
+const TOLERANCE = 1e-8;
+const isAbove = (share: number, band: Band): boolean => share > band.upper + TOLERANCE;
+const isBelow = (share: number, band: Band): boolean => share < band.lower - TOLERANCE;
 
-/** Decides on whole cores. `has` is what the configuration gives, `usage` what was measured. */
+const middle = (band: Band): number => (band.lower + band.upper) / 2;
+
+/**
+ * Decides on whole cores. `has` is what the configuration gives, `usage` what was measured, `peak`
+ * the most of it: no step leads below what that needs.
+ */
 export function thresholdCores(
   has: number,
   cpuLimit: number | undefined,
   usage: CpuUsage,
   policy: ContainerPolicy,
+  peak: number = usage.used,
 ): Verdict {
   const { band, min, max, minIncrement, maxIncrement } = policy.cpu;
   const share = usage.used / usage.allowed;
-  const need = coresNeed(usage.used, band.upper);
+  const need = coresNeed(Math.max(usage.used, peak), band.upper);
   const measured = { before: has, used: usage.used, share: ratio(share), band, min, max, need };
   const outside = outsideBounds(has, measured, 1);
   if (outside !== undefined) return outside;
-  if (share >= band.lower && share <= band.upper) return hold(measured, { kind: 'in-band' });
+  if (!isAbove(share, band) && !isBelow(share, band)) return hold(measured, { kind: 'in-band' });
 
   const wanted = Math.max(1, roundUp(usage.used / middle(band), 1));
-  if (share > band.upper) {
+  if (isAbove(share, band)) {
     if (has >= max) return hold(measured, { kind: 'at-maximum' });
     if (cpuLimit !== undefined && cpuLimit < has) {
       return hold(measured, { kind: 'cpulimit', cpuLimit });
@@ -88,47 +98,47 @@ function wholeStep(distance: number, least: number, most: number, factor: number
   return Math.max(1, Math.round(Math.min(Math.max(distance, least), most) * factor));
 }
 
-/** Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give. */
+/**
+ * Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give, `peakMib`
+ * the largest working set seen: no step leads below what that needs.
+ */
 export function thresholdMemory(
   hasMib: number,
   maxMib: number,
   usage: MemoryUsage,
   policy: ContainerPolicy,
+  peakMib: number = usage.workingSetMib,
 ): Verdict {
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
   const share = used / hasMib;
-  const need = memoryNeed(used + usage.swapMib);
+  const need = memoryNeed(Math.max(used, peakMib) + usage.swapMib);
   const measured = {
     ...{ before: hasMib, used, share: ratio(share), band },
     ...{ min: minMib, max: maxMib, need },
   };
-  if (usage.newOomKills > 0 && hasMib < maxMib) {
+  if (usage.newOomKills > 0) {
+    if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
     const step = memoryGrowthStep(hasMib, hasMib, band, minIncrementMib) * policy.stepFactor;
-    const after = hasMib + roundUp(step, MEMORY_QUANTUM_MIB);
+    const after = Math.max(hasMib + roundUp(step, MEMORY_QUANTUM_MIB), minMib);
     return clampedToMax({ after, limits: [] }, 'oom-kill', measured);
   }
-  if (usage.newLimitHits > 0 && share <= band.upper && hasMib >= minMib) {
+  if (usage.newLimitHits > 0 && !isAbove(share, band) && hasMib >= minMib) {
     return hold(measured, { kind: 'limit-hit', hits: usage.newLimitHits });
   }
   const outside = outsideBounds(hasMib, measured, MEMORY_QUANTUM_MIB);
   if (outside !== undefined) return outside;
-  if (share > band.upper) {
+  if (isAbove(share, band)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
     const step = memoryGrowthStep(hasMib, used, band, minIncrementMib) * policy.stepFactor;
     const after = hasMib + roundUp(step, MEMORY_QUANTUM_MIB);
     return grow({ after, limits: [] }, 'above-upper', measured, MEMORY_QUANTUM_MIB);
   }
-  if (share >= band.lower) return hold(measured, { kind: 'in-band' });
+  if (!isBelow(share, band)) return hold(measured, { kind: 'in-band' });
   return memoryShrink(measured, minDecreaseMib, policy.stepFactor);
 }
 
-function memoryGrowthStep(
-  hasMib: number,
-  usedMib: number,
-  band: { lower: number; upper: number },
-  leastMib: number,
-): number {
+function memoryGrowthStep(hasMib: number, usedMib: number, band: Band, leastMib: number): number {
   const aim = Math.max(band.upper - MEMORY_GROWTH_MARGIN, middle(band));
   const wanted = Math.max(usedMib / aim - hasMib, leastMib);
   return Math.min(wanted, Math.max(leastMib, hasMib * MEMORY_LARGEST_STEP));
@@ -154,9 +164,9 @@ function outsideBounds(has: number, measured: Measured, quantum: number): Verdic
   const { min, max, used, band, share } = measured;
   if (has < min) {
     // Above the band the ordinary step may reach further than the minimum; see `grow`.
-    const after = share > band.upper ? roundUp(used / middle(band), quantum) : min;
-    const raised = atLeast({ after, limits: [] }, min, 'minimum');
-    return clampedToMax(raised, 'below-minimum', measured);
+    const wanted = isAbove(share, band) ? roundUp(used / middle(band), quantum) : min;
+    const after = Math.min(wanted, largestWithoutShrink(used, band.lower, quantum));
+    return clampedToMax({ after: Math.max(after, min), limits: [] }, 'below-minimum', measured);
   }
   if (has <= max) return undefined;
   return shrink({ after: max, limits: [] }, 'above-maximum', measured, quantum);
@@ -182,7 +192,7 @@ function shrink(proposal: Proposal, rule: Rule, measured: Measured, quantum: num
   bounded = atLeast(bounded, roundUp(need, quantum), 'need');
   bounded = atLeast(bounded, smallestWithoutGrowth(used, band.upper, quantum), 'opposite');
   if (bounded.after >= before) {
-    const starving = rule === 'above-maximum' && measured.share > band.upper;
+    const starving = rule === 'above-maximum' && isAbove(measured.share, band);
     return hold(measured, { kind: starving ? 'at-maximum' : 'opposite' });
   }
   return { verdict: 'shrink', after: bounded.after, rule, limits: bounded.limits, measured };

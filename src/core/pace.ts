@@ -1,0 +1,80 @@
+import type { HoldReason, Resource } from './decision.ts';
+import type { LoopState } from './loop-state.ts';
+import type { Verdict } from './policies/threshold.ts';
+import type { Timing } from './policy.ts';
+import type { Milliseconds, Vmid } from './units.ts';
+
+/** When a step may be taken: growing is urgent, shrinking never. */
+
+/** What one cycle saw of a resource: its use (average of the time since), and the peak in it. */
+export interface Seen {
+  readonly used: number;
+  readonly peak: number;
+}
+
+/** As many as `evaluation_periods` can ask for. */
+export const MOST_SEEN = 60;
+
+/** The window with one more observation, newest last. A missing one ends the window. */
+export function seenWith(before: readonly Seen[], now: Seen | undefined): readonly Seen[] {
+  if (now === undefined) return [];
+  return [...before.slice(-(MOST_SEEN - 1)), now];
+}
+
+function newest(seen: readonly Seen[], periods: number): Seen {
+  const window = seen.slice(-periods);
+  const sum = window.reduce((total, { used }) => total + used, 0);
+  return {
+    used: sum / Math.max(1, window.length),
+    peak: window.reduce((most, { peak }) => Math.max(most, peak), 0),
+  };
+}
+
+export interface PaceInput {
+  readonly vmid: Vmid;
+  readonly resource: Resource;
+  readonly seen: readonly Seen[];
+  readonly timing: Timing;
+  readonly state: LoopState;
+  readonly nowMs: Milliseconds;
+}
+
+/**
+ * Lets a policy judge the average of the last `periodsUp` observations for growth and of the last
+ * `periodsDown` for shrinking, the peaks of those included; holds what comes too soon after a
+ * change. A minimum that is not met and an OOM kill wait for nothing.
+ */
+export function paced(input: PaceInput, judge: (seen: Seen) => Verdict): Verdict {
+  const { seen, timing } = input;
+  const quick = judge(newest(seen, timing.periodsUp));
+  if (quick.verdict === 'grow') return whenDue(input, quick, timing.periodsUp);
+  const slow = judge(newest(seen, timing.periodsDown));
+  if (slow.verdict === 'shrink') return whenDue(input, slow, timing.periodsDown);
+  if (slow.verdict === 'hold') return slow;
+  // The longer average asks for more than the latest readings do: the need has just passed.
+  return quick.verdict === 'hold' ? quick : holding(slow, { kind: 'in-band' });
+}
+
+type Step = Extract<Verdict, { verdict: 'grow' | 'shrink' }>;
+
+const holding = ({ measured }: Verdict, because: HoldReason): Verdict => ({
+  verdict: 'hold',
+  because,
+  measured,
+});
+
+function whenDue(input: PaceInput, step: Step, periods: number): Verdict {
+  if (step.rule === 'oom-kill' || step.rule === 'below-minimum') return step;
+  const { seen, timing, state, nowMs } = input;
+  if (seen.length < periods) {
+    return holding(step, { kind: 'too-few-observations', have: seen.length, want: periods });
+  }
+  const changedMs = state.changedMs.get(changeKey(input.vmid, input.resource));
+  const cooldownMs = step.verdict === 'grow' ? timing.cooldownUpMs : timing.cooldownDownMs;
+  const leftMs = (changedMs ?? Number.NEGATIVE_INFINITY) + cooldownMs - nowMs;
+  if (leftMs > 0) return holding(step, { kind: 'cooldown', toward: step.verdict, leftMs });
+  return step;
+}
+
+/** The key of `LoopState.changedMs`. */
+export const changeKey = (vmid: Vmid, resource: Resource): string => `${vmid}/${resource}`;

@@ -1,0 +1,148 @@
+import { parseBackupId, type StoredBackup } from './backup.ts';
+import { memoryNeed } from './guards.ts';
+import type { CgroupSample, GuestConfig } from './observation.ts';
+import type { Reading } from './reading.ts';
+import { bytesToMib, type Mib, type Milliseconds } from './units.ts';
+import { memoryUsage } from './usage.ts';
+import type { Target } from './verify.ts';
+
+/** Which backup a rollback goes to, what it restores of it, and whether that is safe. Pure. */
+
+export type RestorePoint =
+  /** The state before the last change. */
+  | { readonly kind: 'newest' }
+  | { readonly kind: 'id'; readonly id: string }
+  /** A day, a minute or a second in local time: `2026-11-21`, `2026-11-21 22:04:45`. */
+  | { readonly kind: 'time'; readonly text: string };
+
+const TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2}))?)?$/;
+
+/** Reads what follows `--to`; undefined for what is neither a time nor the id of a backup. */
+export function parseRestorePoint(text: string): RestorePoint | undefined {
+  if (parseBackupId(text) !== undefined) return { kind: 'id', id: text };
+  const match = TIME.exec(text);
+  if (match === null) return undefined;
+  const [, day = '', minute, second] = match;
+  const whole = `${day}T${minute ?? '00:00'}:${second ?? '00'}.000Z`;
+  const time = new Date(whole);
+  // Times that the calendar does not have (30 February, 24:00) are moved on by the parser.
+  if (Number.isNaN(time.getTime()) || time.toISOString() !== whole) return undefined;
+  return { kind: 'time', text: text.replace('T', ' ') };
+}
+
+/**
+ * The backup that a rollback goes to. Without an id that is the newest one (made at or before the
+ * time) from before a change by the loop: the copies that a rollback makes of its own do not count,
+ * so that the same rollback once more does nothing instead of undoing itself. A day or a minute
+ * that is named counts as a whole: what was made within it is not after it.
+ *
+ * @param localTime writes a time as `2026-11-21 22:04:45`; such texts are compared, since that is
+ *   what a person has read in a list or a log
+ */
+export function chooseBackup(
+  backups: readonly StoredBackup[],
+  point: RestorePoint,
+  localTime: (wallMs: Milliseconds) => string,
+): StoredBackup | undefined {
+  if (point.kind === 'id') return backups.find(({ id }) => id === point.id);
+  const isInTime = ({ takenAtMs }: StoredBackup): boolean =>
+    point.kind === 'newest' || localTime(takenAtMs).slice(0, point.text.length) <= point.text;
+  return newest(backups.filter((backup) => precedesChange(backup) && isInTime(backup)));
+}
+
+/** A copy that nothing is known about may be the one from before the change that did harm. */
+const precedesChange = ({ madeFor }: StoredBackup): boolean =>
+  !madeFor.ok || madeFor.value.kind === 'change';
+
+function newest(backups: readonly StoredBackup[]): StoredBackup | undefined {
+  return backups.reduce<StoredBackup | undefined>(
+    (best, backup) => (best === undefined || backup.takenAtMs > best.takenAtMs ? backup : best),
+    undefined,
+  );
+}
+
+/** Why there is nothing to go back to, as the end of a sentence that begins with the container. */
+export function explainNoBackup(
+  backups: readonly StoredBackup[],
+  point: RestorePoint,
+  localTime: (wallMs: Milliseconds) => string,
+): string {
+  const oldest = [...backups].sort((a, b) => a.takenAtMs - b.takenAtMs)[0];
+  if (oldest === undefined) return 'it has no backups';
+  switch (point.kind) {
+    case 'id':
+      return `it has no backup ${point.id}; the command backups lists those it has`;
+    case 'time': {
+      const itsTime = localTime(oldest.takenAtMs);
+      return `it has no backup of ${point.text} or before; its oldest one is of ${itsTime}`;
+    }
+    case 'newest':
+      return 'its backups are all of rollbacks; name one of them with --to';
+  }
+}
+
+/** What a rollback changes of a container, and what it must leave as it is. */
+export interface RestorePlan {
+  /** What is there now, of what `target` names. */
+  readonly before: Target;
+  /** Only what differs. Empty: nothing is to be changed. */
+  readonly target: Target;
+  /** Why the memory must not be restored. */
+  readonly refused?: string;
+}
+
+/**
+ * Compares the configuration now with that of a backup. Cores and memory only: all else, swap too,
+ * this program never sets.
+ */
+export function planRestore(
+  now: GuestConfig,
+  then: GuestConfig,
+  sample: Reading<CgroupSample>,
+): RestorePlan {
+  const coresDiffer = now.cores !== then.cores;
+  const memoryDiffers = now.memoryMib !== then.memoryMib;
+  const refused = memoryDiffers ? refuseMemory(sample, then.memoryMib) : undefined;
+  const part = (of: GuestConfig): Target => ({
+    ...(coresDiffer && { cores: of.cores ?? null }),
+    ...(memoryDiffers && refused === undefined && { memoryMib: of.memoryMib }),
+  });
+  return { before: part(now), target: part(then), ...(refused !== undefined && { refused }) };
+}
+
+export const isEmpty = ({ cores, memoryMib }: Target): boolean =>
+  cores === undefined && memoryMib === undefined;
+
+/** Whether a memory limit is lower than the live one, as far as that can be known. */
+export function takesMemory(sample: Reading<CgroupSample>, limitMib: Mib): boolean {
+  // A container that does not run has nothing that could be taken.
+  if (!sample.ok) return sample.why !== 'absent';
+  const { memory } = sample.value;
+  const live = memory.ok ? memory.value.limitBytes : undefined;
+  return live === undefined || bytesToMib(live) > limitMib;
+}
+
+/**
+ * Why a memory limit must not be set: lowering it below what is in use kills, and `pct` says
+ * nothing.
+ */
+export function refuseMemory(sample: Reading<CgroupSample>, limitMib: Mib): string | undefined {
+  if (!takesMemory(sample, limitMib)) return undefined;
+  const usage = sample.ok ? memoryUsage(undefined, sample.value) : sample;
+  if (!usage.ok) return `its use of memory could not be read: ${usage.detail}`;
+  const needMib = Math.ceil(memoryNeed(usage.value.workingSetMib + usage.value.swapMib));
+  if (needMib <= limitMib) return undefined;
+  return `it needs ${needMib} MB now, so ${limitMib} MB would be too little`;
+}
+
+/** `cores 4 -> 2, memory 2048 -> 1024 MB`. */
+export function describeTarget(before: Target, target: Target): string {
+  const words: string[] = [];
+  if (target.cores !== undefined) {
+    words.push(`cores ${before.cores ?? 'all'} -> ${target.cores ?? 'all'}`);
+  }
+  if (target.memoryMib !== undefined) {
+    words.push(`memory ${before.memoryMib} -> ${target.memoryMib} MB`);
+  }
+  return words.join(', ');
+}

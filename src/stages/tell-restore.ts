@@ -1,0 +1,119 @@
+import { amount } from '../core/explain.ts';
+import { plainText } from '../core/plain-text.ts';
+import { describeTarget } from '../core/rollback.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { World } from '../ports.ts';
+import type { RestoreResult } from './restore.ts';
+
+/** How a rollback by hand explains itself: one sentence for person and log, and the JSON log. */
+
+export interface RestoreFacts {
+  readonly vmid: Vmid;
+  readonly backupId: string;
+  readonly takenAtMs: Milliseconds;
+  /** As in the result of the rollback's own look at the host. */
+  readonly hostCpus: number | undefined;
+  /** Writes a time as `2026-11-21 22:04:45`. */
+  readonly localTime: (wallMs: Milliseconds) => string;
+}
+
+const LONGEST_NAME = 64;
+const LONGEST_NOTE = 1024;
+
+/** The name of a container is its owner's text. */
+const who = (vmid: Vmid, name: string): string =>
+  `container ${vmid} (${plainText(name, LONGEST_NAME)})`;
+
+const asSentence = (text: string): string =>
+  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!]$/.test(text) ? '' : '.'}`;
+
+const isDone = ({ kind }: RestoreResult): boolean => kind === 'confirmed' || kind === 'pending';
+
+/** Whether all that was asked for is now as it was asked for, or would be. */
+export const isWhole = ({ kind, refused }: RestoreResult): boolean =>
+  refused === undefined && !['failed', 'refused', 'absent'].includes(kind);
+
+/** What was and what is now, or why not. */
+export function describeRestore(result: RestoreResult, facts: RestoreFacts): string {
+  const { refused, note, hold } = result;
+  const parts = [outcomeWords(result, facts)];
+  if (refused !== undefined) parts.push(`its memory is left as it is: ${refused}`);
+  if (result.kind === 'pending') {
+    parts.push('the cores come into force when pvestatd next rebalances, in about 10 s');
+  }
+  if (note !== undefined && result.kind !== 'absent') parts.push(plainText(note, LONGEST_NOTE));
+  if (hold !== undefined) {
+    parts.push(`the daemon leaves it alone until ${facts.localTime(hold.untilMs)}`);
+  }
+  return parts.map(asSentence).join(' ');
+}
+
+function outcomeWords(
+  { kind, name, before, target }: RestoreResult,
+  { vmid, backupId, takenAtMs, localTime }: RestoreFacts,
+): string {
+  const source = `the backup of ${localTime(takenAtMs)} (${backupId})`;
+  const change = `${describeTarget(before, target)}, as in ${source}`;
+  switch (kind) {
+    case 'confirmed':
+    case 'pending':
+      return `rolled back ${who(vmid, name)}: ${change}`;
+    case 'dry-run':
+      return `would roll back ${who(vmid, name)}: ${change}`;
+    case 'already':
+      return `nothing to restore for ${who(vmid, name)}: it is as in ${source}`;
+    case 'absent':
+      return notRolledBack(`container ${vmid}`, 'it is not on this node (destroyed or migrated)');
+    case 'failed':
+    case 'refused':
+      return `${who(vmid, name)} was NOT rolled back to ${source}`;
+  }
+}
+
+/** Also for a container that has nothing to go back to. */
+export const notRolledBack = (whom: string, why: string): string =>
+  asSentence(`${whom} was NOT rolled back: ${why}`);
+
+/** Puts it on record: a line in the text log, and one in the JSON log for each resource. */
+export function tellRestore(world: World, result: RestoreResult, facts: RestoreFacts): void {
+  const { log } = world;
+  if (result.kind === 'absent') return;
+  const line = describeRestore(result, facts);
+  const backup = result.backup === undefined ? '' : ` Backup: ${result.backup}`;
+  if (!isWhole(result)) log.error(`${line}${backup}`);
+  else log.info(`${line}${backup}`);
+  if (!isDone(result) && result.kind !== 'failed') return;
+  const { before, target } = result;
+  if (target.cores !== undefined) {
+    const all = facts.hostCpus ?? 'all';
+    tellJournal(world, result, facts, 'cores', before.cores ?? all, target.cores ?? all);
+  }
+  if (target.memoryMib !== undefined && before.memoryMib !== undefined) {
+    tellJournal(world, result, facts, 'memory', before.memoryMib, target.memoryMib);
+  }
+}
+
+function tellJournal(
+  { journal, log }: World,
+  result: RestoreResult,
+  { vmid, backupId }: RestoreFacts,
+  resource: 'cores' | 'memory',
+  before: number | 'all',
+  after: number | 'all',
+): void {
+  const { kind, name, note, backup, hold } = result;
+  const plain = resource === 'cores' ? 'Rollback Cores' : 'Rollback Memory';
+  const isAmount = before !== 'all' && after !== 'all';
+  const written = journal.record({
+    vmid,
+    action: kind === 'failed' ? `${plain} Failed` : plain,
+    change: isAmount ? amount(resource, Math.abs(after - before)) : 'unknown',
+    details: {
+      ...{ name, status: kind, before, after },
+      reason: `rollback to backup ${backupId}`,
+      ...{ rollbackTo: backupId, backup, note },
+      heldUntil: hold && new Date(hold.untilMs).toISOString(),
+    },
+  });
+  if (!written) log.error(`The JSON log could not be written for container ${vmid}`);
+}

@@ -1,0 +1,272 @@
+import type { Budget } from '../../src/core/admission.ts';
+import type { DecideInput } from '../../src/core/decide.ts';
+import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import type {
+  CgroupSample,
+  ContainerObservation,
+  ContainerUsage,
+  CpuCounters,
+  CpuUsage,
+  GuestConfig,
+  HostObservation,
+  MemoryCounters,
+  MemoryUsage,
+  Pressure,
+} from '../../src/core/observation.ts';
+import type { Plan } from '../../src/core/plan.ts';
+import type { ContainerPolicy, HostPolicy } from '../../src/core/policy.ts';
+import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
+import {
+  bytes,
+  cores,
+  mib,
+  mibToBytes,
+  microseconds,
+  milliseconds,
+  parseVmid,
+  ratio,
+  type Vmid,
+} from '../../src/core/units.ts';
+
+/** What tests of the core and of the loop are made of: ordinary values, varied where it matters. */
+
+export function vmid(id: number): Vmid {
+  const value = parseVmid(String(id));
+  if (value === undefined) throw new Error(`${id} is no container id`);
+  return value;
+}
+
+export const gone = (detail = 'it is gone'): Missing => missing('absent', detail);
+export const broken = (detail = 'a bad line'): Missing => missing('malformed', detail);
+
+const MIB = 1024 * 1024;
+const band = { lower: ratio(0.2), upper: ratio(0.8) };
+
+export interface PolicyNumbers {
+  readonly minCores?: number;
+  readonly maxCores?: number;
+  readonly minMib?: number;
+  readonly maxMib?: number | undefined;
+  readonly lower?: number;
+  readonly upper?: number;
+  readonly stepFactor?: number;
+}
+
+/** The default configuration, and what differs from it. */
+export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
+  const { minCores = 1, maxCores = 8, minMib = 512, maxMib } = numbers;
+  const own = { lower: ratio(numbers.lower ?? 0.2), upper: ratio(numbers.upper ?? 0.8) };
+  return {
+    source: 'DEFAULT',
+    cpu: {
+      ...{ band: own, min: cores(minCores), max: cores(maxCores) },
+      ...{ minIncrement: cores(1), maxIncrement: cores(4) },
+    },
+    memory: {
+      ...{ band: own, minMib: mib(minMib), maxMib: maxMib === undefined ? undefined : mib(maxMib) },
+      ...{ minIncrementMib: mib(512), minDecreaseMib: mib(512) },
+    },
+    stepFactor: numbers.stepFactor ?? 1,
+    timing: {
+      ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(0) },
+      ...{ periodsUp: 1, periodsDown: 1, startGraceMs: milliseconds(600_000) },
+    },
+    priority: 50,
+  };
+}
+
+export const hostPolicy: HostPolicy = { reserveCpu: ratio(0.1), reserveMemoryMib: mib(2048) };
+
+export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
+  return {
+    ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: undefined },
+    ...{ memoryMib: mib(1024), swapMib: mib(512), tags: [], lock: undefined, template: false },
+    ...{ pendingKeys: [], digest: '0'.repeat(40) },
+    ...own,
+  };
+}
+
+const idle: Pressure = {
+  ...{ someAvg10: ratio(0), someTotalUs: microseconds(0) },
+  ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+};
+
+export function cpuCounters(own: Partial<CpuCounters> = {}): CpuCounters {
+  return { usageUs: microseconds(0), throttledUs: microseconds(0), cpusetCpus: 2, ...own };
+}
+
+export interface MemoryNumbers {
+  readonly current?: number;
+  readonly limit?: number | undefined;
+  readonly swap?: number;
+  readonly anon?: number;
+  readonly shmem?: number;
+  readonly active?: number;
+  readonly inactive?: number;
+  readonly unevictable?: number;
+  readonly slab?: number;
+  readonly limitHits?: number;
+  readonly oomKills?: number;
+}
+
+/** In MiB: 400 in use without cache, under a limit of 1024, where nothing else is said. */
+export function memoryCounters(own: MemoryNumbers = {}): MemoryCounters {
+  const of = (mebibytes: number | undefined) => bytes((mebibytes ?? 0) * MIB);
+  const current = own.current ?? 400;
+  const limit = 'limit' in own ? own.limit : 1024;
+  return {
+    currentBytes: of(current),
+    limitBytes: limit === undefined ? undefined : mibToBytes(mib(limit)),
+    swapBytes: of(own.swap),
+    anonBytes: of(own.anon ?? 0),
+    shmemBytes: of(own.shmem),
+    activeFileBytes: of(own.active),
+    inactiveFileBytes: of(own.inactive),
+    unevictableBytes: of(own.unevictable),
+    slabUnreclaimableBytes: of(own.slab),
+    ...{ refaults: 0, limitHits: own.limitHits ?? 0, oomKills: own.oomKills ?? 0 },
+  };
+}
+
+export function sample(own: Partial<CgroupSample> = {}): CgroupSample {
+  return {
+    ...{ atMs: milliseconds(0), identity: 1 },
+    ...{ cpu: present(cpuCounters()), memory: present(memoryCounters()) },
+    ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
+    ...own,
+  };
+}
+
+export function cpuUse(used: number, allowed: number): CpuUsage {
+  return {
+    ...{ used: cores(used), allowed: cores(allowed) },
+    ...{ overMs: milliseconds(300_000), throttled: ratio(0) },
+  };
+}
+
+export function memoryUse(workingSet: number, own: Partial<MemoryUsage> = {}): MemoryUsage {
+  return {
+    ...{ workingSetMib: mib(workingSet), currentMib: mib(workingSet) },
+    ...{ activeFileMib: mib(0), swapMib: mib(0) },
+    ...{ limitMib: mib(1024), newOomKills: 0, newLimitHits: 0 },
+    ...own,
+  };
+}
+
+export function usage(own: Partial<ContainerUsage> = {}): ContainerUsage {
+  return {
+    ...{ cpu: present(cpuUse(1, 2)), memory: present(memoryUse(512)), cpusetCpus: 2 },
+    ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
+    ...own,
+  };
+}
+
+/** A running container in the middle of its bands. */
+export function container(
+  config: GuestConfig,
+  own: Partial<ContainerUsage> = {},
+): ContainerObservation {
+  const inForce = { limitMib: config.memoryMib };
+  const all = usage({
+    cpu: present(cpuUse((config.cores ?? 1) / 2, config.cores ?? 1)),
+    memory: present(memoryUse(config.memoryMib / 2, inForce)),
+    cpusetCpus: config.cores,
+    ...own,
+  });
+  return {
+    vmid: config.vmid,
+    config: present(config),
+    state: { kind: 'running', usage: all },
+  };
+}
+
+export interface HostNumbers {
+  readonly cpus?: Reading<number>;
+  readonly totalMib?: number;
+  readonly availableMib?: number;
+}
+
+/** 16 CPUs, 64 GiB of memory with 32 GiB available. */
+export function host(own: HostNumbers = {}): HostObservation {
+  const { totalMib = 65_536, availableMib = 32_768 } = own;
+  return {
+    cpus: own.cpus ?? present(16),
+    memory: present({ totalMib: mib(totalMib), availableMib: mib(availableMib) }),
+    ...{ load1: present(1), cpuPressure: present(idle), memoryPressure: present(idle) },
+  };
+}
+
+export function decideInput(
+  containers: readonly ContainerObservation[],
+  own: Partial<DecideInput> = {},
+): DecideInput {
+  return {
+    ...{ containers, host: host(), hostPolicy, state: newLoopState() },
+    manage: () => ({ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' }),
+    nowMs: milliseconds(10_000_000),
+    holds: new Map(),
+    ...own,
+  };
+}
+
+export function measured(own: Partial<Record<keyof Measured, number>> = {}): Measured {
+  const { before = 2, used = 1.9, min = 1, max = 8, need = 3 } = own;
+  return { before, used, share: ratio(own.share ?? used / before), band, min, max, need };
+}
+
+/** A change of memory in MiB. */
+export function memoryChange(
+  id: number,
+  before: number,
+  after: number,
+  own: Partial<Change> = {},
+  numbers: Partial<Record<keyof Measured, number>> = {},
+): Change {
+  const grows = after > before;
+  return {
+    ...{ vmid: vmid(id), name: `guest-${id}`, resource: 'memory' },
+    ...{ verdict: grows ? 'grow' : 'shrink', after, priority: 50 },
+    ...{ rule: grows ? 'above-upper' : 'below-lower', limits: [] },
+    measured: measured({
+      ...{ before, used: before * (grows ? 0.9 : 0.1), min: 512, max: 65_536, need: 64 },
+      ...numbers,
+    }),
+    ...own,
+  };
+}
+
+export function coresChange(
+  id: number,
+  before: number,
+  after: number,
+  own: Partial<Change> = {},
+  numbers: Partial<Record<keyof Measured, number>> = {},
+): Change {
+  const used = before * (after > before ? 0.9 : 0.1);
+  const changed = { min: 1, max: 64, need: 1, used, ...numbers };
+  return {
+    ...memoryChange(id, before, after),
+    resource: 'cores',
+    measured: measured({ before, ...changed }),
+    ...own,
+  };
+}
+
+export function hold(id: number, because: HoldReason, own: Partial<Hold> = {}): Hold {
+  return {
+    ...{ vmid: vmid(id), name: `guest-${id}`, resource: 'memory', verdict: 'hold', because },
+    ...own,
+  };
+}
+
+export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
+  return { coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) };
+}
+
+export function grantedMib({ changes }: Plan): number {
+  const growths = changes.map(({ memory }) =>
+    memory?.verdict === 'grow' ? memory.after - memory.measured.before : 0,
+  );
+  return growths.reduce((sum, growth) => sum + growth, 0);
+}

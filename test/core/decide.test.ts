@@ -1,0 +1,388 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { budget } from '../../src/core/admission.ts';
+import { type DecideInput, decide } from '../../src/core/decide.ts';
+import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
+import { plan } from '../../src/core/plan.ts';
+import { present, type Reading } from '../../src/core/reading.ts';
+import { cores, mib, milliseconds } from '../../src/core/units.ts';
+import {
+  broken,
+  container,
+  cpuUse,
+  decideInput,
+  gone,
+  guest,
+  host,
+  hostPolicy,
+  memoryUse,
+  type PolicyNumbers,
+  policy,
+  usage,
+  vmid,
+} from './builders.ts';
+
+const managed =
+  (numbers: PolicyNumbers): DecideInput['manage'] =>
+  () => ({ kind: 'managed', policy: policy(numbers), mode: 'act', because: 'DEFAULT' });
+
+function skipOf(
+  observed: ContainerObservation,
+  own: Partial<DecideInput> = {},
+): SkipReason | undefined {
+  const { decisions, skipped } = decide(decideInput([observed], own));
+  if (skipped.length > 0) expect(decisions).toEqual([]);
+  return skipped[0]?.because;
+}
+
+function decisionOn(
+  resource: Resource,
+  observed: ContainerObservation,
+  own: Partial<DecideInput> = {},
+): Decision {
+  const { decisions } = decide(decideInput([observed], own));
+  const decision = decisions.find((each) => each.resource === resource);
+  if (decision === undefined) throw new Error(`nothing was decided on ${resource}`);
+  return decision;
+}
+
+const becauseOf = (decision: Decision): Hold['because'] | 'a change' =>
+  decision.verdict === 'hold' ? decision.because : 'a change';
+
+describe('a container is left alone', () => {
+  const ordinary = guest(101);
+
+  it('when its configuration could not be read', () => {
+    const unread = { ...container(ordinary), config: broken() };
+    expect(skipOf(unread)).toEqual({ kind: 'unreadable', reading: broken() });
+  });
+
+  it('when it is ignored, with the reason of the configuration', () => {
+    const manage: DecideInput['manage'] = () => ({ kind: 'ignored', because: 'as it is told' });
+    expect(skipOf(container(ordinary), { manage })).toMatchObject({ because: 'as it is told' });
+  });
+
+  it('when it is a template', () => {
+    expect(skipOf(container(guest(101, { template: true })))).toEqual({ kind: 'template' });
+  });
+
+  it('when it is locked', () => {
+    const locked = guest(101, { lock: 'backup' });
+    expect(skipOf(container(locked))).toEqual({ kind: 'locked', lock: 'backup' });
+  });
+
+  it('when it is stopped', () => {
+    const stopped = { ...container(ordinary), state: { kind: 'stopped' } as const };
+    expect(skipOf(stopped)).toEqual({ kind: 'stopped' });
+  });
+
+  it('when its cgroup could not be read', () => {
+    const state = { kind: 'unknown', reason: broken('EIO') } as const;
+    const because = skipOf({ ...container(ordinary), state });
+    expect(because).toEqual({ kind: 'unreadable', reading: broken('EIO') });
+  });
+
+  it.each(['cores', 'cpulimit', 'memory', 'swap'])(
+    'when a change of %s waits for a start',
+    (key) => {
+      const waiting = guest(101, { pendingKeys: ['hostname', key] });
+      expect(skipOf(container(waiting))).toEqual({ kind: 'pending-changes', keys: [key] });
+    },
+  );
+
+  it('but not when something waits that is no matter of ours', () => {
+    const waiting = guest(101, { pendingKeys: ['hostname', 'net0'] });
+    expect(skipOf(container(waiting))).toBeUndefined();
+  });
+
+  it('when a change of it failed lately, and until then', () => {
+    const state = newLoopState();
+    state.failures.set(vmid(101), { count: 2, retryAtMs: milliseconds(1000) });
+    const early = { state, nowMs: milliseconds(400) };
+    expect(skipOf(container(ordinary), early)).toEqual({
+      ...{ kind: 'failed-lately', failures: 2, retryInMs: 600 },
+    });
+    expect(skipOf(container(ordinary), { state, nowMs: milliseconds(1000) })).toBeUndefined();
+  });
+
+  it('for the reason that matters most when there are several', () => {
+    const all = guest(101, { template: true, lock: 'backup', pendingKeys: ['memory'] });
+    const manage: DecideInput['manage'] = () => ({ kind: 'ignored', because: 'as it is told' });
+    const stopped = { ...container(all), state: { kind: 'stopped' } as const };
+    expect(skipOf(stopped, { manage })?.kind).toBe('ignored');
+    expect(skipOf(stopped)?.kind).toBe('template');
+    expect(
+      skipOf({ ...container({ ...all, template: false }), state: { kind: 'stopped' } }),
+    ).toEqual({ kind: 'locked', lock: 'backup' });
+  });
+});
+
+describe('cores', () => {
+  it('in the band are held, with the numbers', () => {
+    const decision = decisionOn('cores', container(guest(101)));
+    expect(decision).toMatchObject({
+      because: { kind: 'in-band' },
+      measured: { before: 2, used: 1 },
+    });
+  });
+
+  it('are decided on what the configuration gives', () => {
+    const busy = container(guest(101), { cpu: present(cpuUse(1.9, 2)) });
+    expect(decisionOn('cores', busy)).toMatchObject({ verdict: 'grow', after: 4 });
+  });
+
+  it('are all of the host where there is no cores line', () => {
+    const idle = container(guest(101, { cores: undefined }), {
+      cpu: present(cpuUse(1, 16)),
+      cpusetCpus: 16,
+    });
+    expect(decisionOn('cores', idle)).toMatchObject({
+      ...{ verdict: 'shrink', after: 8, rule: 'above-maximum', measured: { before: 16 } },
+    });
+  });
+
+  it('are held while what is configured is not what the kernel gives', () => {
+    const pending = container(guest(101, { cores: 4 }), { cpusetCpus: 2 });
+    expect(becauseOf(decisionOn('cores', pending))).toEqual({
+      ...{ kind: 'not-in-force', configured: 4, live: 2 },
+    });
+  });
+
+  it('are decided on where the cpuset is empty, and where more are written than there are', () => {
+    const busy = { cpu: present(cpuUse(1.9, 2)) };
+    const empty = container(guest(101), { ...busy, cpusetCpus: undefined });
+    expect(decisionOn('cores', empty).verdict).toBe('grow');
+    const many = container(guest(101, { cores: 99 }), {
+      cpu: present(cpuUse(1, 16)),
+      cpusetCpus: 16,
+    });
+    expect(decisionOn('cores', many)).toMatchObject({ verdict: 'shrink', after: 8 });
+  });
+
+  it('are held with the reason of what is missing', () => {
+    const first = container(guest(101), { cpu: gone('the first sample') });
+    const because = { kind: 'missing', reading: gone('the first sample') };
+    expect(becauseOf(decisionOn('cores', first))).toEqual(because);
+    const blind = { host: host({ cpus: broken('/proc/stat') }) };
+    const busy = container(guest(101), { cpu: present(cpuUse(1.9, 2)) });
+    expect(becauseOf(decisionOn('cores', busy, blind))).toEqual({
+      ...{ kind: 'missing', reading: broken('/proc/stat') },
+    });
+  });
+});
+
+describe('memory', () => {
+  const idle = (own: Partial<ContainerUsage> = {}): ContainerObservation =>
+    container(guest(101, { memoryMib: mib(8192) }), {
+      memory: present(memoryUse(420, { limitMib: mib(8192) })),
+      ...own,
+    });
+  const hostMissing = { host: { ...host(), memory: broken('/proc/meminfo') } };
+
+  it('that is not used is taken back', () => {
+    expect(decisionOn('memory', idle())).toMatchObject({ verdict: 'shrink', after: 848 });
+  });
+
+  it('is held while what is configured is not what the kernel gives', () => {
+    const live = present(memoryUse(420, { limitMib: mib(4096) }));
+    expect(becauseOf(decisionOn('memory', idle({ memory: live })))).toEqual({
+      ...{ kind: 'not-in-force', configured: 8192, live: 4096 },
+    });
+    const none = present(memoryUse(420, { limitMib: undefined }));
+    expect(becauseOf(decisionOn('memory', idle({ memory: none })))).toEqual({
+      ...{ kind: 'not-in-force', configured: 8192, live: null },
+    });
+  });
+
+  it('is held with the reason of what is missing', () => {
+    const because = { kind: 'missing', reading: broken('memory.stat') };
+    expect(becauseOf(decisionOn('memory', idle({ memory: broken('memory.stat') })))).toEqual(
+      because,
+    );
+  });
+
+  it('without a maximum is held when the host could not be measured', () => {
+    expect(becauseOf(decisionOn('memory', idle(), hostMissing))).toEqual({
+      ...{ kind: 'missing', reading: broken('/proc/meminfo') },
+    });
+  });
+
+  it('is not taken back for ten minutes after an OOM kill', () => {
+    const state = newLoopState();
+    state.oomKills.set(vmid(101), milliseconds(0));
+    const at = (nowMs: number) =>
+      decisionOn('memory', idle(), { state, nowMs: milliseconds(nowMs) });
+    expect(at(599_999)).toMatchObject({ because: { kind: 'oom-lately' }, measured: { used: 420 } });
+    expect(at(600_000).verdict).toBe('shrink');
+  });
+
+  it('is not taken back for ten minutes after a start', () => {
+    const state = newLoopState();
+    state.startedMs.set(vmid(101), milliseconds(1000));
+    const at = (nowMs: number) =>
+      decisionOn('memory', idle(), { state, nowMs: milliseconds(nowMs) });
+    expect(at(600_999)).toMatchObject({ because: { kind: 'started-lately' } });
+    expect(at(601_000).verdict).toBe('shrink');
+  });
+
+  it('may still grow after an OOM kill', () => {
+    const state = newLoopState();
+    state.oomKills.set(vmid(101), milliseconds(0));
+    const full = present(memoryUse(1000));
+    const busy = container(guest(101), { memory: full });
+    const decision = decisionOn('memory', busy, { state, nowMs: milliseconds(1) });
+    expect(decision.verdict).toBe('grow');
+  });
+
+  it('below the minimum is raised to it at once, also after an OOM kill', () => {
+    const small = guest(101, { memoryMib: mib(128) });
+    for (const newOomKills of [0, 1]) {
+      const memory = present(memoryUse(60, { limitMib: mib(128), newOomKills }));
+      const manage = managed({ minMib: 2048 });
+      const decision = decisionOn('memory', container(small, { memory }), { manage });
+      expect(decision).toMatchObject({ verdict: 'grow', after: 2048 });
+    }
+  });
+
+  it('above a configured maximum is lowered', () => {
+    const manage = managed({ maxMib: 4096 });
+    expect(decisionOn('memory', idle(), { manage })).toMatchObject({
+      ...{ verdict: 'shrink', after: 4096, rule: 'above-maximum' },
+    });
+  });
+
+  it('above what the host can give is not lowered for it: the default only bounds growth', () => {
+    const half = { memory: present(memoryUse(4096, { limitMib: mib(8192) })) };
+    const small = { host: host({ totalMib: 6144, availableMib: 2048 }) };
+    expect(becauseOf(decisionOn('memory', idle(half), small))).toEqual({ kind: 'in-band' });
+    const full = { memory: present(memoryUse(8000, { limitMib: mib(8192) })) };
+    const decision = decisionOn('memory', idle(full), small);
+    expect(decision).toMatchObject({ because: { kind: 'at-maximum' }, measured: { max: 8192 } });
+  });
+
+  it('grows to what the host has less its reserve, and no further', () => {
+    const full = { memory: present(memoryUse(8100, { limitMib: mib(8192) })) };
+    const small = { host: host({ totalMib: 11_264, availableMib: 2048 }) };
+    const decision = decisionOn('memory', idle(full), small);
+    expect(decision).toMatchObject({ verdict: 'grow', after: 9216, limits: ['maximum'] });
+  });
+
+  it('never shrinks for being above the default maximum, whatever the numbers', () => {
+    const megabytes = fc.integer({ min: 16, max: 1_000_000 });
+    const share = fc.double({ min: 0.2, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(megabytes, megabytes, share, (has, totalMib, part) => {
+        const memory = present(memoryUse(has * part, { limitMib: mib(has) }));
+        const observed = container(guest(101, { memoryMib: mib(has) }), { memory });
+        const small = { host: host({ totalMib }), manage: managed({ minMib: 16 }) };
+        expect(decisionOn('memory', observed, small).verdict).not.toBe('shrink');
+      }),
+    );
+  });
+});
+
+describe('where a reading is missing', () => {
+  const maybe = <T>(reading: fc.Arbitrary<T>): fc.Arbitrary<Reading<T>> =>
+    fc.oneof(
+      { weight: 2, arbitrary: reading.map((value): Reading<T> => present(value)) },
+      { weight: 1, arbitrary: fc.constantFrom<Reading<T>>(gone(), broken()) },
+    );
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  const resources = fc.record({ cores: fc.integer({ min: 1, max: 16 }), gib: fc.nat(16) });
+  const observed = fc
+    .tuple(resources, maybe(share), maybe(share), maybe(fc.constant(0)), fc.nat(9))
+    .map(([has, cpuShare, memoryShare, config, kind]): ContainerObservation => {
+      const own = guest(101, { cores: has.cores, memoryMib: mib(512 + has.gib * 1024) });
+      const memory = memoryShare.ok
+        ? present(memoryUse(own.memoryMib * memoryShare.value, { limitMib: own.memoryMib }))
+        : memoryShare;
+      const cpu = cpuShare.ok ? present(cpuUse(has.cores * cpuShare.value, has.cores)) : cpuShare;
+      const running = usage({ cpu, memory, cpusetCpus: cpu.ok ? has.cores : undefined });
+      const states: readonly ContainerObservation['state'][] = [
+        { kind: 'stopped' },
+        { kind: 'unknown', reason: broken() },
+      ];
+      const state = states[kind] ?? { kind: 'running', usage: running };
+      return { vmid: vmid(101), config: config.ok ? present(own) : config, state };
+    });
+  const ofHost = fc.tuple(maybe(fc.constant(16)), maybe(fc.constant(65_536)));
+  const maximum = fc.option(fc.constantFrom(1024, 4096, 65_536), { nil: undefined });
+
+  it('nothing is scaled on it, and above all nothing is taken back', () => {
+    fc.assert(
+      fc.property(observed, ofHost, maximum, (seen, [cpus, total], maxMib) => {
+        const memory = total.ok
+          ? present({ totalMib: mib(total.value), availableMib: mib(total.value) })
+          : total;
+        const around = { ...host({ cpus }), memory };
+        const verdicts = decide(decideInput([seen], { host: around, manage: managed({ maxMib }) }));
+        const changed = verdicts.decisions.filter(
+          (each): each is Change => each.verdict !== 'hold',
+        );
+        const blind = !seen.config.ok || seen.state.kind !== 'running';
+        if (blind) expect(verdicts.decisions).toEqual([]);
+        else expect(verdicts.decisions.length).toBe(2);
+        const running = seen.state.kind === 'running' ? seen.state.usage : undefined;
+        for (const { resource } of changed) {
+          if (resource === 'cores') expect(running?.cpu.ok && cpus.ok).toBe(true);
+          else expect(running?.memory.ok && (memory.ok || maxMib !== undefined)).toBe(true);
+        }
+        const granted = plan(verdicts.decisions, budget(around, hostPolicy, [seen], new Map()));
+        for (const change of granted.changes) {
+          if (change.memory?.verdict === 'grow') expect(memory.ok).toBe(true);
+          if (change.cores?.verdict === 'grow') expect(cpus.ok).toBe(true);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('one resource does not hold up the other', () => {
+    const noCpu = container(guest(101), { cpu: gone(), memory: present(memoryUse(1000)) });
+    expect(decisionOn('memory', noCpu).verdict).toBe('grow');
+    const noMemory = container(guest(101), { cpu: present(cpuUse(1.9, 2)), memory: gone() });
+    expect(decisionOn('cores', noMemory).verdict).toBe('grow');
+  });
+
+  it('one container does not hold up the others', () => {
+    const blind = { ...container(guest(101)), config: broken() };
+    const busy = container(guest(102), { cpu: present(cpuUse(1.9, 2)) });
+    const { decisions, skipped } = decide(decideInput([blind, busy]));
+    expect(skipped.map((skip) => skip.vmid)).toEqual([101]);
+    expect(decisions.map(({ vmid, verdict }) => [vmid, verdict])).toEqual([
+      [102, 'grow'],
+      [102, 'hold'],
+    ]);
+  });
+});
+
+describe('a cpulimit', () => {
+  it('that binds makes more cores useless', () => {
+    const limited = container(guest(101, { cores: 4, cpuLimit: cores(1.5) }), {
+      cpu: present(cpuUse(1.49, 1.5)),
+    });
+    expect(becauseOf(decisionOn('cores', limited))).toEqual({ kind: 'cpulimit', cpuLimit: 1.5 });
+  });
+});
+
+describe('what a person asks for', () => {
+  it('a container that is only observed is decided on, and held with what it would get', () => {
+    const manage = () =>
+      ({ kind: 'managed', policy: policy(), mode: 'observe', because: 'its tag' }) as const;
+    const full = container(guest(101), { memory: present(memoryUse(1000)) });
+    const { decisions } = decide(decideInput([full], { manage }));
+    const memory = decisions.find(({ resource }) => resource === 'memory');
+    expect(memory).toMatchObject({ verdict: 'hold', because: { kind: 'observe-only' } });
+    expect(decisions.every(({ verdict }) => verdict === 'hold')).toBe(true);
+  });
+
+  it('a container that is held by hand is left alone as a whole', () => {
+    const holds = new Map([[vmid(101), { reason: 'rolled back', leftMs: 1000 }]]);
+    const full = container(guest(101), { memory: present(memoryUse(1000)) });
+    expect(decide(decideInput([full], { holds }))).toMatchObject({
+      ...{ decisions: [], skipped: [{ because: { kind: 'held-by-hand', leftMs: 1000 } }] },
+    });
+  });
+});

@@ -1,0 +1,127 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Change } from '../../src/core/decision.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import { changeKey, MOST_SEEN, paced, type Seen, seenWith } from '../../src/core/pace.ts';
+import { thresholdCores } from '../../src/core/policies/threshold.ts';
+import type { Timing } from '../../src/core/policy.ts';
+import { cores, milliseconds, ratio } from '../../src/core/units.ts';
+import { policy, vmid } from './builders.ts';
+
+const ID = vmid(101);
+const NOW_MS = 1_000_000;
+
+function timing(own: Partial<Timing> = {}): Timing {
+  return {
+    ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
+    ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
+    ...own,
+  };
+}
+
+const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, peak: each }));
+
+/** Four cores, 20..80 %, judged by the threshold policy. */
+function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: number) {
+  const state = newLoopState();
+  if (changedMs !== undefined) {
+    state.changedMs.set(changeKey(ID, 'cores'), milliseconds(changedMs));
+  }
+  const nowMs = milliseconds(NOW_MS);
+  return paced(
+    { vmid: ID, resource: 'cores', seen, timing: timing(own), state, nowMs },
+    ({ used, peak }) =>
+      thresholdCores(
+        4,
+        undefined,
+        { used: cores(used), allowed: cores(4), overMs: milliseconds(1000), throttled: ratio(0) },
+        policy(),
+        peak,
+      ),
+  );
+}
+
+describe('growing', () => {
+  it('is urgent: the latest observation is enough, whatever came before', () => {
+    expect(judged(steady(0.1, 0.1, 3.9))).toMatchObject({ verdict: 'grow' });
+    expect(judged(steady(3.9))).toMatchObject({ verdict: 'grow' });
+  });
+
+  it('rests on as many observations as the policy asks for', () => {
+    expect(judged(steady(3.9), { periodsUp: 2 })).toMatchObject({
+      ...{ verdict: 'hold', because: { kind: 'too-few-observations', have: 1, want: 2 } },
+    });
+    expect(judged(steady(3.9, 3.9), { periodsUp: 2 })).toMatchObject({ verdict: 'grow' });
+    expect(judged(steady(1, 3.9), { periodsUp: 2 })).toMatchObject({ verdict: 'hold' });
+  });
+
+  it('waits for its cooldown', () => {
+    const own = { cooldownUpMs: milliseconds(60_000) };
+    expect(judged(steady(3.9), own, NOW_MS - 59_999)).toMatchObject({
+      ...{ verdict: 'hold', because: { kind: 'cooldown', toward: 'grow', leftMs: 1 } },
+    });
+    expect(judged(steady(3.9), own, NOW_MS - 60_000)).toMatchObject({ verdict: 'grow' });
+  });
+});
+
+describe('shrinking', () => {
+  it('is never urgent: one low reading takes nothing', () => {
+    for (const few of [steady(0.1), steady(0.1, 0.1)]) {
+      expect(judged(few)).toMatchObject({ because: { kind: 'too-few-observations', want: 3 } });
+    }
+    expect(judged(steady(0.1, 0.1, 0.1))).toMatchObject({ verdict: 'shrink' });
+  });
+
+  it('takes the average of the last ones', () => {
+    expect(judged(steady(3, 0.1, 0.1))).toMatchObject({ because: { kind: 'in-band' } });
+    expect(judged(steady(3, 0.1, 0.1, 0.1))).toMatchObject({ verdict: 'shrink', after: 1 });
+  });
+
+  it('leaves room for the peak in them', () => {
+    const burst = [{ used: 0.3, peak: 2.2 }, ...steady(0.1, 0.1)];
+    expect(judged(burst)).toMatchObject({ verdict: 'shrink', after: 3, limits: ['need'] });
+  });
+
+  it('waits for its cooldown after a change, growth or not', () => {
+    expect(judged(steady(0.1, 0.1, 0.1), {}, NOW_MS - 299_999)).toMatchObject({
+      because: { kind: 'cooldown', toward: 'shrink', leftMs: 1 },
+    });
+    expect(judged(steady(0.1, 0.1, 0.1), {}, NOW_MS - 300_000)).toMatchObject({
+      verdict: 'shrink',
+    });
+  });
+});
+
+describe('for any usage', () => {
+  const seen = fc.array(fc.double({ min: 0, max: 4, noNaN: true }), { minLength: 1, maxLength: 8 });
+
+  it('no step comes within its cooldown, so no up-down pair does', () => {
+    fc.assert(
+      fc.property(seen, fc.integer({ min: 0, max: 299_999 }), (used, agoMs) => {
+        const both = { cooldownUpMs: milliseconds(300_000) };
+        expect(judged(steady(...used), both, NOW_MS - agoMs).verdict).toBe('hold');
+      }),
+    );
+  });
+
+  it('no core is taken that a peak in the window needs', () => {
+    fc.assert(
+      fc.property(seen, (used) => {
+        const step = judged(steady(...used)) as Partial<Change>;
+        if (step.verdict !== 'shrink') return;
+        const peak = Math.max(...used.slice(-3));
+        expect(peak / (step.after ?? 0)).toBeLessThanOrEqual(0.8 + 1e-6);
+      }),
+    );
+  });
+});
+
+describe('the window', () => {
+  it('is bounded, newest last, and ends with a reading that is missing', () => {
+    let window: readonly Seen[] = [];
+    for (let used = 0; used < 100; used += 1) window = seenWith(window, { used, peak: used });
+    expect(window).toHaveLength(MOST_SEEN);
+    expect(window.at(-1)?.used).toBe(99);
+    expect(seenWith(window, undefined)).toEqual([]);
+  });
+});

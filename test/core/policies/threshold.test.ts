@@ -1,0 +1,254 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CpuUsage, MemoryUsage } from '../../../src/core/observation.ts';
+import {
+  thresholdCores,
+  thresholdMemory,
+  type Verdict,
+} from '../../../src/core/policies/threshold.ts';
+import type { ContainerPolicy } from '../../../src/core/policy.ts';
+import { cores, mib, milliseconds, ratio } from '../../../src/core/units.ts';
+
+const HOST_MAX_MIB = 1_000_000;
+
+function policy(factor = 1): ContainerPolicy {
+  const band = { lower: ratio(0.2), upper: ratio(0.8) };
+  return {
+    source: 'DEFAULT',
+    cpu: { band, minIncrement: cores(1), maxIncrement: cores(4), min: cores(1), max: cores(8) },
+    memory: {
+      ...{ band, minIncrementMib: mib(512), minDecreaseMib: mib(512) },
+      ...{ minMib: mib(512), maxMib: undefined },
+    },
+    stepFactor: factor,
+    timing: {
+      ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
+      ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
+    },
+    priority: 50,
+  };
+}
+
+function cpu(used: number, allowed: number): CpuUsage {
+  return {
+    used: cores(used),
+    allowed: cores(allowed),
+    overMs: milliseconds(1000),
+    throttled: ratio(0),
+  };
+}
+
+function memory(workingSet: number, extra: Partial<MemoryUsage> = {}): MemoryUsage {
+  return {
+    workingSetMib: mib(workingSet),
+    currentMib: mib(workingSet),
+    activeFileMib: mib(0),
+    swapMib: mib(0),
+    limitMib: undefined,
+    newOomKills: 0,
+    newLimitHits: 0,
+    ...extra,
+  };
+}
+
+const becomes = (has: number, verdict: Verdict): number =>
+  verdict.verdict === 'hold' ? has : verdict.after;
+
+interface Row {
+  readonly resource: string;
+  readonly has: number;
+  readonly used: number;
+  readonly factor: number;
+  readonly after: number;
+}
+
+/** The sample table in the policy's own comment: documentation that is checked. */
+function sampleTable(): Row[] {
+  const source = new URL('../../../src/core/policies/threshold.ts', import.meta.url);
+  const rows: Row[] = [];
+  for (const line of readFileSync(source, 'utf8').split('\n')) {
+    const cells = line.split('|').map((cell) => cell.trim());
+    const [, resource, has, used, factor, after] = cells;
+    if (resource !== 'cores' && resource !== 'memory') continue;
+    const numbers = { has: Number(has), used: Number(used), factor: Number(factor) };
+    rows.push({ resource, ...numbers, after: Number(after) });
+  }
+  return rows;
+}
+
+describe('the sample results in the comment of the policy', () => {
+  const rows = sampleTable();
+  it('are at least fifteen', () => expect(rows.length).toBeGreaterThanOrEqual(15));
+  it.each(rows)('$resource $has, $used in use, factor $factor: $after', (row) => {
+    const verdict =
+      row.resource === 'cores'
+        ? thresholdCores(row.has, undefined, cpu(row.used, row.has), policy(row.factor))
+        : thresholdMemory(row.has, HOST_MAX_MIB, memory(row.used), policy(row.factor));
+    expect(becomes(row.has, verdict)).toBe(row.after);
+  });
+});
+
+const arbitraryPolicy = fc
+  .record({
+    lower: fc.integer({ min: 0, max: 60 }),
+    width: fc.integer({ min: 5, max: 40 }),
+    minCores: fc.integer({ min: 1, max: 8 }),
+    moreCores: fc.integer({ min: 0, max: 24 }),
+    minIncrement: fc.integer({ min: 1, max: 4 }),
+    moreIncrement: fc.integer({ min: 0, max: 8 }),
+    minMib: fc.integer({ min: 16, max: 4096 }),
+    moreMib: fc.integer({ min: 0, max: 65_536 }),
+    leastUp: fc.integer({ min: 16, max: 4096 }),
+    leastDown: fc.integer({ min: 16, max: 4096 }),
+    factor: fc.constantFrom(0.5, 1, 2),
+  })
+  .map((p): ContainerPolicy => {
+    const band = { lower: ratio(p.lower / 100), upper: ratio((p.lower + p.width) / 100) };
+    return {
+      source: 'DEFAULT',
+      cpu: {
+        band,
+        minIncrement: cores(p.minIncrement),
+        maxIncrement: cores(p.minIncrement + p.moreIncrement),
+        min: cores(p.minCores),
+        max: cores(p.minCores + p.moreCores),
+      },
+      memory: {
+        band,
+        minIncrementMib: mib(p.leastUp),
+        minDecreaseMib: mib(p.leastDown),
+        minMib: mib(p.minMib),
+        maxMib: mib(p.minMib + p.moreMib),
+      },
+      stepFactor: p.factor,
+      timing: policy().timing,
+      priority: 50,
+    };
+  });
+
+const RUNS = { numRuns: 3000 };
+
+describe('cores, for any policy and usage', () => {
+  const input = [
+    arbitraryPolicy,
+    fc.integer({ min: 1, max: 64 }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  ] as const;
+
+  it('end inside min..max, and never below the need', () => {
+    fc.assert(
+      fc.property(...input, (p, has, share) => {
+        const used = has * share;
+        const verdict = thresholdCores(has, undefined, cpu(used, has), p);
+        if (verdict.verdict === 'hold') return;
+        expect(Number.isInteger(verdict.after)).toBe(true);
+        if (verdict.verdict === 'grow') expect(verdict.after).toBeLessThanOrEqual(p.cpu.max);
+        else expect(verdict.after).toBeGreaterThanOrEqual(p.cpu.min);
+        if (verdict.verdict === 'shrink') {
+          expect(used / verdict.after).toBeLessThanOrEqual(p.cpu.band.upper + 1e-9);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('never land where the same usage asks for the opposite step', () => {
+    fc.assert(
+      fc.property(...input, (p, has, share) => {
+        const used = has * share;
+        const first = thresholdCores(has, undefined, cpu(used, has), p);
+        if (first.verdict === 'hold') return;
+        const next = thresholdCores(first.after, undefined, cpu(used, first.after), p);
+        if (next.verdict !== 'hold') expect(next.verdict).toBe(first.verdict);
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('memory, for any policy and usage', () => {
+  const input = [
+    arbitraryPolicy,
+    fc.integer({ min: 16, max: 65_536 }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.integer({ min: 0, max: 1024 }),
+  ] as const;
+  const maxOf = (p: ContainerPolicy): number => p.memory.maxMib ?? 0;
+
+  it('ends inside min..max, and never below what is in use plus headroom', () => {
+    fc.assert(
+      fc.property(...input, (p, has, share, swap) => {
+        const used = has * share;
+        const usage = memory(used, { swapMib: mib(swap) });
+        const verdict = thresholdMemory(has, maxOf(p), usage, p);
+        if (verdict.verdict === 'hold') return;
+        if (verdict.verdict === 'grow') expect(verdict.after).toBeLessThanOrEqual(maxOf(p));
+        if (verdict.verdict === 'shrink') {
+          expect(verdict.after).toBeLessThan(has);
+          expect(verdict.after).toBeGreaterThanOrEqual(p.memory.minMib);
+          expect(verdict.after).toBeGreaterThanOrEqual((used + swap) * 1.1 - 1e-6);
+          expect(verdict.after).toBeGreaterThanOrEqual(used + swap + 64 - 1e-6);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('never lands where the same usage asks for the opposite step', () => {
+    fc.assert(
+      fc.property(...input, (p, has, share, swap) => {
+        const usage = memory(has * share, { swapMib: mib(swap) });
+        const first = thresholdMemory(has, maxOf(p), usage, p);
+        if (first.verdict === 'hold') return;
+        const next = thresholdMemory(first.after, maxOf(p), usage, p);
+        if (next.verdict !== 'hold') expect(next.verdict).toBe(first.verdict);
+      }),
+      RUNS,
+    );
+  });
+
+  it('is not taken back when the limit was met or the OOM killer struck', () => {
+    fc.assert(
+      fc.property(...input, fc.integer({ min: 1, max: 99 }), (p, has, share, _swap, events) => {
+        const struck = memory(has * share, { newOomKills: events });
+        expect(thresholdMemory(has, Math.max(has, maxOf(p)), struck, p).verdict).not.toBe('shrink');
+        const met = memory(has * share, { newLimitHits: events });
+        expect(thresholdMemory(has, maxOf(p), met, p).verdict).not.toBe('shrink');
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('defects of other tools', () => {
+  it('1100 MB with 209 in use does not go to 76', () => {
+    expect(becomes(1100, thresholdMemory(1100, HOST_MAX_MIB, memory(209), policy(2)))).toBe(512);
+  });
+
+  it('95 % of 16 GB does not become 40 GB', () => {
+    const verdict = thresholdMemory(16_384, HOST_MAX_MIB, memory(15_565), policy());
+    expect(becomes(16_384, verdict)).toBe(20_480);
+  });
+
+  it('a step that would pass the maximum goes to the maximum', () => {
+    expect(becomes(7, thresholdCores(7, undefined, cpu(7, 7), policy()))).toBe(8);
+    expect(becomes(3900, thresholdMemory(3900, 4000, memory(3800), policy()))).toBe(4000);
+  });
+
+  it('an allocation above the maximum is lowered to it, but not below the need', () => {
+    expect(becomes(16, thresholdCores(16, undefined, cpu(4, 16), policy()))).toBe(8);
+    expect(becomes(16, thresholdCores(16, undefined, cpu(9, 16), policy()))).toBe(12);
+    expect(becomes(8192, thresholdMemory(8192, 4096, memory(3900), policy()))).toBe(4880);
+  });
+
+  it('more cores are not given where a cpulimit binds', () => {
+    const verdict = thresholdCores(4, 1.5, cpu(1.49, 1.5), policy());
+    expect(verdict).toMatchObject({ verdict: 'hold', because: { kind: 'cpulimit' } });
+  });
+
+  it('an OOM kill grows the memory, whatever the usage looks like now', () => {
+    const verdict = thresholdMemory(1024, 4096, memory(50, { newOomKills: 1 }), policy());
+    expect(verdict).toMatchObject({ verdict: 'grow', after: 1536, rule: 'oom-kill' });
+  });
+});

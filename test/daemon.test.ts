@@ -1,0 +1,254 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { milliseconds } from '../src/core/units.ts';
+import { type DaemonParts, nextStart, runDaemon, type Signals } from '../src/daemon.ts';
+
+type Signal = Parameters<Signals['on']>[0];
+
+/** What `process` is to the program. */
+class FakeSignals implements Signals {
+  readonly listeners = new Map<Signal, Set<() => void>>();
+
+  on(signal: Signal, listener: () => void): void {
+    this.listeners.set(signal, (this.listeners.get(signal) ?? new Set()).add(listener));
+  }
+
+  off(signal: Signal, listener: () => void): void {
+    this.listeners.get(signal)?.delete(listener);
+  }
+
+  send(signal: Signal): void {
+    for (const listener of this.listeners.get(signal) ?? []) listener();
+  }
+
+  get count(): number {
+    return [...this.listeners.values()].reduce((sum, each) => sum + each.size, 0);
+  }
+}
+
+/** A daemon on a fake clock; times are in seconds since its start. */
+class Run {
+  readonly signals = new FakeSignals();
+  readonly starts: number[] = [];
+  readonly rests: number[] = [];
+  readonly reloads: number[] = [];
+  readonly startMs = performance.now();
+  intervalMs = 10_000;
+  /** How long the next cycle takes. */
+  cycleMs = 0;
+  onReload: () => void | Promise<void> = () => {};
+  onCycle: (stop: AbortSignal) => void = () => {};
+  ended: 'running' | 'ended' | Error = 'running';
+
+  constructor() {
+    const clock = {
+      wallMs: () => milliseconds(0),
+      monotonicMs: () => milliseconds(performance.now()),
+    };
+    const parts: DaemonParts = {
+      clock,
+      cycle: async (stop) => {
+        this.starts.push(this.seconds());
+        this.onCycle(stop);
+        if (this.cycleMs > 0) await new Promise((resolve) => setTimeout(resolve, this.cycleMs));
+      },
+      resting: (untilNextMs) => void this.rests.push(Math.round(untilNextMs) / 1000),
+      pollIntervalMs: () => this.intervalMs,
+      reload: async () => {
+        this.reloads.push(this.seconds());
+        await this.onReload();
+      },
+    };
+    runDaemon(parts, this.signals).then(
+      () => {
+        this.ended = 'ended';
+      },
+      (error: Error) => {
+        this.ended = error;
+      },
+    );
+  }
+
+  seconds(): number {
+    return Math.round(performance.now() - this.startMs) / 1000;
+  }
+
+  /** Lets so many seconds pass. */
+  async pass(seconds: number): Promise<void> {
+    await vi.advanceTimersByTimeAsync(seconds * 1000);
+  }
+
+  async stop(): Promise<void> {
+    this.signals.send('SIGTERM');
+    await vi.advanceTimersByTimeAsync(this.cycleMs);
+  }
+}
+
+let run: Run;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  run = new Run();
+});
+
+afterEach(async () => {
+  await run.stop();
+  vi.useRealTimers();
+});
+
+describe('the rhythm', () => {
+  it('begins at once and goes from start to start', async () => {
+    run.cycleMs = 3000;
+    await run.pass(35);
+    expect(run.starts).toEqual([0, 10, 20, 30]);
+  });
+
+  it('says after each cycle how long it is until the next', async () => {
+    await run.pass(0);
+    run.cycleMs = 3000;
+    await run.pass(15);
+    expect(run.rests).toEqual([10, 7]);
+  });
+
+  it('drops the starts that a late cycle has missed, and shifts none that follow', async () => {
+    await run.pass(5);
+    run.cycleMs = 24_000;
+    await run.pass(6);
+    run.cycleMs = 0;
+    await run.pass(50);
+    expect(run.starts).toEqual([0, 10, 40, 50, 60]);
+    expect(run.rests[1]).toBe(6);
+  });
+
+  it('bears an interval that is longer than a timer can be', async () => {
+    await run.pass(5);
+    run.intervalMs = 3_000_000_000;
+    await run.pass(5);
+    expect(run.starts).toEqual([0, 10]);
+    await run.pass(2_999_999);
+    expect(run.starts.length).toBe(2);
+    await run.pass(1);
+    expect(run.starts).toEqual([0, 10, 3_000_010]);
+  });
+
+  it.each([
+    [0, 10, 0, 10],
+    [0, 10, 9.9, 10],
+    [0, 10, 10, 20],
+    [0, 10, 34, 40],
+    [100, 10, 95, 110],
+  ])('after %d every %d, seen at %d: %d', (last, interval, now, next) => {
+    expect(nextStart(last, interval, now)).toBe(next);
+  });
+});
+
+describe('SIGHUP', () => {
+  it('while resting reloads at once and leaves the rhythm alone', async () => {
+    await run.pass(13);
+    run.signals.send('SIGHUP');
+    await run.pass(0);
+    expect(run.reloads).toEqual([13]);
+    await run.pass(20);
+    expect(run.starts).toEqual([0, 10, 20, 30]);
+  });
+
+  it('during a cycle reloads when that has ended', async () => {
+    run.cycleMs = 0;
+    await run.pass(5);
+    run.cycleMs = 4000;
+    await run.pass(6);
+    run.signals.send('SIGHUP');
+    run.signals.send('SIGHUP');
+    expect(run.reloads).toEqual([]);
+    await run.pass(20);
+    expect(run.reloads).toEqual([14]);
+    expect(run.starts).toEqual([0, 10, 20, 30]);
+  });
+
+  it('a shorter interval counts from the last start on', async () => {
+    await run.pass(13);
+    run.onReload = () => {
+      run.intervalMs = 5000;
+    };
+    run.signals.send('SIGHUP');
+    await run.pass(8);
+    expect(run.starts).toEqual([0, 10, 15, 20]);
+  });
+
+  it('an interval that has passed already begins a cycle at once', async () => {
+    await run.pass(17);
+    run.onReload = () => {
+      run.intervalMs = 2000;
+    };
+    run.signals.send('SIGHUP');
+    await run.pass(4);
+    expect(run.starts).toEqual([0, 10, 17, 18, 20]);
+  });
+
+  it('a longer interval delays the next cycle', async () => {
+    await run.pass(13);
+    run.onReload = () => {
+      run.intervalMs = 60_000;
+    };
+    run.signals.send('SIGHUP');
+    await run.pass(60);
+    expect(run.starts).toEqual([0, 10, 70]);
+  });
+});
+
+describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
+  it('while resting ends the daemon at once', async () => {
+    await run.pass(13);
+    run.signals.send(signal);
+    await run.pass(0);
+    expect(run.ended).toBe('ended');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('during a cycle tells the cycle, waits for it and begins no other', async () => {
+    await run.pass(5);
+    run.cycleMs = 30_000;
+    let told: AbortSignal | undefined;
+    run.onCycle = (stop) => {
+      told = stop;
+    };
+    await run.pass(6);
+    expect(told?.aborted).toBe(false);
+    run.signals.send(signal);
+    expect(told?.aborted).toBe(true);
+    await run.pass(10);
+    expect(run.ended).toBe('running');
+    await run.pass(20);
+    expect(run.ended).toBe('ended');
+    expect(run.starts).toEqual([0, 10]);
+    expect(run.rests).toEqual([10]);
+  });
+
+  it('during a reload begins no cycle any more, though one is due', async () => {
+    await run.pass(9);
+    run.onReload = () => new Promise((resolve) => setTimeout(resolve, 5000));
+    run.signals.send('SIGHUP');
+    await run.pass(3);
+    run.signals.send(signal);
+    await run.pass(3);
+    expect(run.ended).toBe('ended');
+    expect(run.starts).toEqual([0]);
+  });
+});
+
+describe('an end', () => {
+  it('leaves no listener behind', async () => {
+    expect(run.signals.count).toBe(3);
+    await run.stop();
+    expect(run.signals.count).toBe(0);
+  });
+
+  it('by a broken invariant in a cycle is not hidden, and leaves none either', async () => {
+    await run.pass(5);
+    run.onCycle = () => {
+      throw new Error('broken');
+    };
+    await run.pass(10);
+    expect(run.ended).toEqual(new Error('broken'));
+    expect(run.signals.count).toBe(0);
+  });
+});

@@ -1,0 +1,277 @@
+import { describe, expect, it } from 'vitest';
+import { afterFailure, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { PlannedChange } from '../../src/core/plan.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import { type ActCounts, act } from '../../src/stages/act.ts';
+import { observe } from '../../src/stages/observe.ts';
+import { coresChange, memoryChange, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+const MINUTE_MS = 60_000;
+
+function nodeWith(...ids: readonly number[]): FakeNode {
+  const node = new FakeNode();
+  for (const id of ids) node.add(id, { name: `name-${id}` });
+  return node;
+}
+
+const growMemory = (id: number): PlannedChange => ({
+  ...{ vmid: vmid(id), name: `name-${id}`, memory: memoryChange(id, 1024, 2048) },
+});
+const growCores = (id: number): PlannedChange => ({
+  ...{ vmid: vmid(id), name: `name-${id}`, cores: coresChange(id, 2, 4) },
+});
+const shrinkMemory = (id: number): PlannedChange => ({
+  ...{ vmid: vmid(id), name: `name-${id}`, memory: memoryChange(id, 2048, 1024) },
+});
+
+interface Around {
+  readonly state?: LoopState;
+  readonly dryRun?: boolean;
+  readonly stop?: AbortController;
+}
+
+async function run(
+  node: FakeNode,
+  changes: readonly PlannedChange[],
+  around: Around = {},
+): Promise<ActCounts> {
+  const state = around.state ?? newLoopState();
+  const observed = observe(node.world, newLoopState());
+  if (!observed.ok) throw new Error(observed.detail);
+  const stop = (around.stop ?? new AbortController()).signal;
+  const dryRun = around.dryRun ?? false;
+  return act(node.world, state, changes, { cycle: 7, observed: observed.value, dryRun, stop });
+}
+
+describe('acting', () => {
+  it('carries out one change after the other, in the order of the plan', async () => {
+    const node = nodeWith(101, 102);
+    expect(await run(node, [growMemory(102), growMemory(101)])).toEqual({ done: 2, failed: 0 });
+    expect(node.done).toEqual(['backup 102', 'set 102', 'backup 101', 'set 101']);
+  });
+
+  it('says what it does in the form that existing scripts read', async () => {
+    const node = nodeWith(101);
+    await run(node, [growMemory(101)]);
+    expect(node.linesOf('INFO')[0]).toBe('INFO: Increasing memory for container 101 by 1024MB...');
+    const shrinking = nodeWith(101);
+    await run(shrinking, [{ ...shrinkMemory(101), memory: memoryChange(101, 1024, 512) }]);
+    const [first] = shrinking.linesOf('INFO');
+    expect(first).toBe('INFO: Decreasing memory for container 101 by 512MB...');
+  });
+
+  it('says how it went, with the numbers, the reason and the backup', async () => {
+    const node = nodeWith(101);
+    await run(node, [growMemory(101)]);
+    expect(node.linesOf('INFO')[1]).toBe(
+      'INFO: Container 101 (name-101): memory 1024 -> 2048 MB, since it uses 922 of its 1024 MB ' +
+        '(90 %), above the upper threshold of 80 %. Confirmed. Backup: /backups/101-1.conf',
+    );
+  });
+
+  it('writes one line of the journal for each resource', async () => {
+    const node = nodeWith(101);
+    await run(node, [{ ...growMemory(101), ...growCores(101) }]);
+    expect(node.events.map(({ action, change }) => [action, change])).toEqual([
+      ['Increase Cores', '2'],
+      ['Increase Memory', '1024MB'],
+    ]);
+    expect(node.events[1]).toMatchObject({ vmid: 101 });
+    expect(node.events[1]?.details).toMatchObject({
+      ...{ name: 'guest-101', status: 'pending', before: 1024, after: 2048, cycle: 7 },
+      ...{ rule: 'above-upper', limits: [], usage: { used: 921.6, percent: 90 } },
+      thresholds: { lower: 20, upper: 80, min: 512, max: 65_536, need: 64 },
+      backup: '/backups/101-1.conf',
+    });
+  });
+
+  it('leaves no number in the journal that JSON cannot hold', async () => {
+    const node = nodeWith(101);
+    await run(node, [{ ...growMemory(101), ...growCores(101) }]);
+    for (const { details } of node.events) {
+      expect(JSON.parse(JSON.stringify(details))).toEqual(details);
+    }
+  });
+
+  it('says when the journal cannot be written, for each line that is lost', async () => {
+    const node = nodeWith(101);
+    node.journalWorks = false;
+    await run(node, [{ ...growMemory(101), ...growCores(101) }]);
+    const said = 'ERROR: The JSON log could not be written for container 101';
+    expect(node.linesOf('ERROR')).toEqual([said, said]);
+    expect(node.get(101).config.memoryMib).toBe(2048);
+  });
+});
+
+describe('a dry run', () => {
+  it('makes no backup and starts no pct, and says what would be done', async () => {
+    const node = nodeWith(101, 102);
+    const both = { ...growMemory(101), ...growCores(101) };
+    const shrink = { ...shrinkMemory(102), memory: memoryChange(102, 1024, 512) };
+    expect(await run(node, [both, shrink], { dryRun: true })).toEqual({ done: 0, failed: 0 });
+    expect(node.done).toEqual([]);
+    expect(node.lines).toEqual([
+      'INFO: Would increase cores for container 101 by 2: 2 -> 4 cores, since it uses 1.8 of its ' +
+        '2 cores (90 %), above the upper threshold of 80 %',
+      'INFO: Would increase memory for container 101 by 1024MB: 1024 -> 2048 MB, since it uses ' +
+        '922 of its 1024 MB (90 %), above the upper threshold of 80 %',
+      'INFO: Would decrease memory for container 102 by 512MB: 1024 -> 512 MB, since it uses ' +
+        '102 of its 1024 MB (10 %), below the lower threshold of 20 %',
+    ]);
+    expect(node.events.map(({ action }) => action)).toEqual([
+      'Would Increase Cores',
+      'Would Increase Memory',
+      'Would Decrease Memory',
+    ]);
+    expect(node.events[0]?.details).toMatchObject({ status: 'dry-run', cycle: 7 });
+  });
+
+  it('remembers nothing that was not done', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    await run(node, [{ ...growMemory(101), ...growCores(101) }], { dryRun: true, state });
+    expect(state).toEqual(newLoopState());
+  });
+});
+
+describe('the stop signal', () => {
+  it('lets the change in hand finish, and no further one begin', async () => {
+    const node = nodeWith(101, 102, 103);
+    const stop = new AbortController();
+    node.pct = (request) => {
+      stop.abort();
+      return node.apply(request);
+    };
+    const counts = await run(node, [101, 102, 103].map(growMemory), { stop });
+    expect(counts).toEqual({ done: 1, failed: 0 });
+    expect(node.done).toEqual(['backup 101', 'set 101']);
+    expect(node.lines.join('\n')).toMatch(/Container 101 .* Confirmed/);
+    expect(node.lines.join('\n')).not.toMatch(/container 10[23]/i);
+  });
+
+  it('that came before begins none at all', async () => {
+    const node = nodeWith(101);
+    const stop = new AbortController();
+    stop.abort();
+    await run(node, [growMemory(101)], { stop });
+    expect(node.done).toEqual([]);
+    expect(node.lines).toEqual([]);
+  });
+});
+
+describe('a failure', () => {
+  function failing(): FakeNode {
+    const node = nodeWith(101, 102);
+    node.pct = (request) =>
+      request.vmid === 101
+        ? { kind: 'failed', exitCode: 255, message: 'CT is locked' }
+        : node.apply(request);
+    return node;
+  }
+
+  it('does not stop the others', async () => {
+    const node = failing();
+    expect(await run(node, [growMemory(101), growMemory(102)])).toEqual({ done: 1, failed: 1 });
+    expect(node.get(102).limitMib).toBe(2048);
+  });
+
+  it('is said loudly, and is no change in the journal', async () => {
+    const node = failing();
+    await run(node, [growMemory(101)]);
+    expect(node.linesOf('ERROR')[0]).toMatch(
+      /FAILED\. Container 101 .*Nothing was changed: pct exited with 255: CT is locked/,
+    );
+    expect(node.events).toMatchObject([{ action: 'Increase Memory Failed' }]);
+    expect(node.events[0]?.details).toMatchObject({ status: 'failed' });
+  });
+
+  it('waits a minute, then twice as long each time, an hour at most', async () => {
+    const node = failing();
+    const state = newLoopState();
+    const waits: number[] = [];
+    for (let count = 1; count <= 8; count++) {
+      await run(node, [growMemory(101)], { state });
+      const failure = state.failures.get(vmid(101));
+      expect(failure?.count).toBe(count);
+      waits.push(((failure?.retryAtMs ?? 0) - node.nowMs) / MINUTE_MS);
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+    const late = { count: 4000, retryAtMs: milliseconds(0) };
+    expect(afterFailure(late, milliseconds(0)).retryAtMs).toBe(60 * MINUTE_MS);
+  });
+
+  it('is forgotten once a change works again', async () => {
+    const node = failing();
+    const state = newLoopState();
+    await run(node, [growMemory(101)], { state });
+    node.pct = (request) => node.apply(request);
+    await run(node, [growMemory(101)], { state });
+    expect(state.failures.size).toBe(0);
+  });
+
+  it('that is put back is said loudly, counts as one and has its own action', async () => {
+    const node = nodeWith(101);
+    node.pct = (request) => {
+      if (node.sets.length > 1) return node.apply(request);
+      node.write(101, { cores: 4 });
+      return { kind: 'killed', signal: 'SIGKILL', message: 'from outside' };
+    };
+    const state = newLoopState();
+    const both = { ...growMemory(101), ...growCores(101) };
+    expect(await run(node, [both], { state })).toEqual({ done: 0, failed: 1 });
+    expect(node.linesOf('ERROR')[0]).toMatch(/ROLLED BACK\. Container 101/);
+    expect(node.events.map(({ action }) => action)).toEqual([
+      'Increase Cores Rolled Back',
+      'Increase Memory Rolled Back',
+    ]);
+    expect(state.failures.get(vmid(101))?.count).toBe(1);
+    expect(state.grants.size).toBe(0);
+  });
+
+  it('is not what being overtaken by an admin is', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    const observed = observe(node.world, state);
+    if (!observed.ok) throw new Error(observed.detail);
+    node.write(101, { cores: 6 });
+    const stop = new AbortController().signal;
+    const context = { cycle: 7, observed: observed.value, dryRun: false, stop };
+    const counts = await act(node.world, state, [growMemory(101)], context);
+    expect(counts).toEqual({ done: 0, failed: 0 });
+    expect(node.linesOf('WARN')).toEqual([
+      'WARN: Container 101 was not changed: its configuration was changed meanwhile; deciding anew',
+    ]);
+    expect(node.events).toEqual([]);
+    expect([state.failures.size, state.grants.size]).toEqual([0, 0]);
+  });
+});
+
+describe('what is remembered', () => {
+  it('granted memory adds up, and what is taken back is subtracted', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    await run(node, [growMemory(101)], { state });
+    expect(state.grants.get(vmid(101))).toBe(1024);
+    const more = { ...growMemory(101), memory: memoryChange(101, 2048, 2560) };
+    await run(node, [more], { state });
+    expect(state.grants.get(vmid(101))).toBe(1536);
+    const less = { ...growMemory(101), memory: memoryChange(101, 2560, 2048) };
+    await run(node, [less], { state });
+    expect(state.grants.get(vmid(101))).toBe(1024);
+    const much = { ...growMemory(101), memory: memoryChange(101, 2048, 512) };
+    await run(node, [much], { state });
+    expect(state.grants.size).toBe(0);
+  });
+
+  it('cores that are not in the cpuset yet are pending', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    await run(node, [growCores(101)], { state });
+    expect(state.pendingCores.get(vmid(101))).toEqual({
+      ...{ cores: 4, sinceMs: node.nowMs, warned: false },
+    });
+    expect(node.lines.join('\n')).toMatch(/Configured\. Its cores come into force when pvestatd/);
+    expect(node.events).toMatchObject([{ action: 'Increase Cores' }]);
+  });
+});

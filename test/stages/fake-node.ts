@@ -1,0 +1,227 @@
+import type { ManualHold } from '../../src/core/manual-hold.ts';
+import type { CgroupSample, GuestConfig, HostObservation } from '../../src/core/observation.ts';
+import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
+import { bytes, microseconds, milliseconds, type Vmid } from '../../src/core/units.ts';
+import type {
+  BackupPurpose,
+  CommandOutcome,
+  GuestFile,
+  JournalEvent,
+  ReclaimAnswer,
+  ReclaimWish,
+  SetRequest,
+  World,
+} from '../../src/ports.ts';
+import {
+  cpuCounters,
+  guest,
+  host,
+  type MemoryNumbers,
+  memoryCounters,
+  sample,
+  vmid,
+} from '../core/builders.ts';
+
+/** A container of the fake node. What a test wants otherwise it sets. */
+export interface FakeContainer {
+  config: GuestConfig;
+  running: boolean;
+  identity: number;
+  /** CPUs in the live cpuset. */
+  cpuset: number | undefined;
+  limitMib: number | undefined;
+  /** Cores that it keeps busy. */
+  load: number;
+  cpuUs: number;
+  memory: MemoryNumbers;
+  /** In place of a reading. */
+  configMissing?: Missing | undefined;
+  sampleMissing?: Missing | undefined;
+  cpuMissing?: Missing | undefined;
+  memoryMissing?: Missing | undefined;
+}
+
+interface Backup {
+  readonly file: GuestFile;
+  readonly purpose: BackupPurpose;
+}
+
+/** The ports of the loop on a node that only exists in memory, with a record of what was asked. */
+export class FakeNode {
+  readonly containers = new Map<Vmid, FakeContainer>();
+  readonly sets: SetRequest[] = [];
+  readonly backups: Backup[] = [];
+  readonly events: JournalEvent[] = [];
+  /** `INFO: text`. */
+  readonly lines: string[] = [];
+  /** What was done, in its order: `backup 101`, `set 101`. */
+  readonly done: string[] = [];
+  nowMs = 1_000_000;
+  seen: HostObservation = host();
+  listMissing: Missing | undefined;
+  backupFailure: string | undefined;
+  journalWorks = true;
+  readonly holds = new Map<Vmid, ManualHold>();
+  /** Whether the kernel has `memory.reclaim`. */
+  hasReclaim = true;
+  /** Stands in for the kernel; see `giveUp`. */
+  kernel: (id: Vmid, wish: ReclaimWish) => ReclaimAnswer = (id, wish) => this.giveUp(id, wish);
+  /** Stands in for `pct set`; see `apply`. */
+  pct: (request: SetRequest) => CommandOutcome = (request) => this.apply(request);
+
+  add(id: number, own: Partial<GuestConfig> = {}, memory: MemoryNumbers = {}): FakeContainer {
+    const config = guest(id, { digest: digestOf(0), ...own });
+    const added: FakeContainer = {
+      ...{ config, running: true, identity: id, cpuset: config.cores, limitMib: config.memoryMib },
+      ...{ load: (config.cores ?? 1) / 2, cpuUs: 0, memory },
+    };
+    this.containers.set(vmid(id), added);
+    return added;
+  }
+
+  get(id: number): FakeContainer {
+    const found = this.containers.get(vmid(id));
+    if (found === undefined) throw new Error(`the fake node has no container ${id}`);
+    return found;
+  }
+
+  /** Writes to a configuration, by whomever: it has another digest afterwards. */
+  write(id: number, values: Partial<GuestConfig>): void {
+    const found = this.get(id);
+    const digest = digestOf(Number(found.config.digest) + 1);
+    found.config = { ...found.config, ...values, digest };
+  }
+
+  /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
+  apply({ vmid: id, cores, memoryMib, digest }: SetRequest): CommandOutcome {
+    const found = this.get(id);
+    if (digest !== found.config.digest) {
+      return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
+    }
+    if (memoryMib !== undefined && found.running) found.limitMib = memoryMib;
+    this.write(id, {
+      ...(cores !== undefined && { cores: cores ?? undefined }),
+      ...(memoryMib !== undefined && { memoryMib }),
+    });
+    return { kind: 'done' };
+  }
+
+  /** What a kernel does that gives up all the file cache it is asked for, the least used first. */
+  giveUp(id: Vmid, wish: ReclaimWish, mostMib = Number.POSITIVE_INFINITY): ReclaimAnswer {
+    const { memory } = this.get(id);
+    const { current = 400, active = 0, inactive = 0 } = memory;
+    const asked = Math.min(wish.bytes / MIB, mostMib);
+    const fromInactive = Math.min(inactive, asked);
+    const fromActive = Math.min(active, asked - fromInactive);
+    this.get(id).memory = {
+      ...{ ...memory, current: current - fromInactive - fromActive },
+      ...{ inactive: inactive - fromInactive, active: active - fromActive },
+    };
+    return { kind: 'asked', bytes: bytes(wish.bytes) };
+  }
+
+  /** What pvestatd does every ten seconds. */
+  rebalance(): void {
+    for (const each of this.containers.values()) {
+      each.cpuset = Math.min(each.config.cores ?? this.cpus, this.cpus);
+    }
+  }
+
+  /** Lets time pass; every running container uses its CPU meanwhile. */
+  pass(ms: number): void {
+    this.nowMs += ms;
+    for (const each of this.containers.values())
+      if (each.running) each.cpuUs += each.load * ms * 1000;
+  }
+
+  linesOf(level: string): readonly string[] {
+    return this.lines.filter((line) => line.startsWith(`${level}: `));
+  }
+
+  private get cpus(): number {
+    return this.seen.cpus.ok ? this.seen.cpus.value : 0;
+  }
+
+  private read(id: Vmid): Reading<GuestFile> {
+    const found = this.containers.get(id);
+    if (found === undefined) return missing('absent', `${id}.conf is not there`);
+    if (found.configMissing !== undefined) return found.configMissing;
+    return present({ config: found.config, content: Buffer.from(found.config.digest) });
+  }
+
+  private sample(id: Vmid): Reading<CgroupSample> {
+    const found = this.containers.get(id);
+    if (!found?.running) return missing('absent', `${id} has no cgroup`);
+    if (found.sampleMissing !== undefined) return found.sampleMissing;
+    const cpu = cpuCounters({ usageUs: microseconds(found.cpuUs), cpusetCpus: found.cpuset });
+    const memory = memoryCounters({ ...found.memory, limit: found.limitMib });
+    return present(
+      sample({
+        ...{ atMs: milliseconds(this.nowMs), identity: found.identity },
+        cpu: found.cpuMissing ?? present(cpu),
+        memory: found.memoryMissing ?? present(memory),
+      }),
+    );
+  }
+
+  readonly world: World = {
+    clock: {
+      wallMs: () => milliseconds(this.nowMs),
+      monotonicMs: () => milliseconds(this.nowMs),
+    },
+    guests: {
+      list: () => {
+        if (this.listMissing !== undefined) return this.listMissing;
+        const all = [...this.containers].map(([id, each]): [Vmid, Reading<GuestConfig>] => [
+          id,
+          each.configMissing ?? present(each.config),
+        ]);
+        return present(new Map(all));
+      },
+      read: (id) => this.read(id),
+    },
+    cgroups: { sample: (id) => this.sample(id) },
+    reclaim: {
+      isSupported: (id) => (this.containers.get(id)?.running ? this.hasReclaim : undefined),
+      ask: async (id, wish) => {
+        this.done.push(`reclaim ${id}`);
+        return this.hasReclaim ? this.kernel(id, wish) : { kind: 'unsupported' };
+      },
+    },
+    holds: {
+      read: () => ({ holds: this.holds, warnings: [] }),
+      write: () => ({ ok: true }),
+    },
+    host: { observe: () => this.seen },
+    proxmox: {
+      set: async (request) => {
+        this.sets.push(request);
+        this.done.push(`set ${request.vmid}`);
+        return this.pct(request);
+      },
+    },
+    backups: {
+      write: (file, purpose) => {
+        if (this.backupFailure !== undefined) return { ok: false, message: this.backupFailure };
+        this.backups.push({ file, purpose });
+        this.done.push(`backup ${file.config.vmid}`);
+        return { ok: true, path: `/backups/${file.config.vmid}-${this.backups.length}.conf` };
+      },
+    },
+    journal: {
+      record: (event) => {
+        if (this.journalWorks) this.events.push(event);
+        return this.journalWorks;
+      },
+    },
+    log: {
+      debug: (message) => void this.lines.push(`DEBUG: ${message}`),
+      info: (message) => void this.lines.push(`INFO: ${message}`),
+      warn: (message) => void this.lines.push(`WARN: ${message}`),
+      error: (message) => void this.lines.push(`ERROR: ${message}`),
+    },
+  };
+}
+
+const MIB = 1024 * 1024;
+const digestOf = (version: number): string => String(version).padStart(40, '0');

@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
+import { mib, milliseconds } from '../../src/core/units.ts';
+import { type Observed, observe } from '../../src/stages/observe.ts';
+import { broken, gone, host, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+function see(node: FakeNode, state: LoopState): Observed {
+  const observed = observe(node.world, state);
+  if (!observed.ok) throw new Error(observed.detail);
+  return observed.value;
+}
+
+function only(observed: Observed): ContainerObservation {
+  const [first] = observed.containers;
+  if (first === undefined) throw new Error('no container was seen');
+  return first;
+}
+
+function usageOf({ state }: ContainerObservation): ContainerUsage {
+  if (state.kind !== 'running') throw new Error(`it is ${state.kind}`);
+  return state.usage;
+}
+
+/** A state in which everything is known of container 101. */
+function fullState(): LoopState {
+  const state = newLoopState();
+  const id = vmid(101);
+  state.grants.set(id, mib(512));
+  state.failures.set(id, { count: 1, retryAtMs: milliseconds(9e9) });
+  state.pendingCores.set(id, { cores: 4, sinceMs: milliseconds(0), warned: false });
+  state.oomKills.set(id, milliseconds(0));
+  state.said.set('101/', 'locked');
+  state.said.set('101/cores', 'at-maximum');
+  return state;
+}
+
+describe('observing', () => {
+  it('sees every container, in the order of the ids', () => {
+    const node = new FakeNode();
+    for (const id of [1000, 102, 999]) node.add(id);
+    const { containers, atMs } = see(node, newLoopState());
+    expect(containers.map((each) => each.vmid)).toEqual([102, 999, 1000]);
+    expect(atMs).toBe(node.nowMs);
+  });
+
+  it('has no CPU rate in the first cycle, and one over the real time in the second', () => {
+    const node = new FakeNode();
+    node.add(101).load = 1.5;
+    const state = newLoopState();
+    const first = usageOf(only(see(node, state)));
+    expect(first.cpu).toMatchObject({ ok: false, why: 'first-sample' });
+    expect(first.memory).toMatchObject({ value: { workingSetMib: 400, limitMib: 1024 } });
+    node.pass(7321);
+    const second = usageOf(only(see(node, state)));
+    expect(second.cpu).toMatchObject({ value: { used: 1.5, allowed: 2, overMs: 7321 } });
+  });
+
+  it('is missing as a whole where nothing can be listed, and forgets nothing then', () => {
+    const node = new FakeNode();
+    node.listMissing = gone('/etc/pve/lxc is not there');
+    const state = fullState();
+    expect(observe(node.world, state)).toEqual(gone('/etc/pve/lxc is not there'));
+    expect(state).toEqual(fullState());
+  });
+
+  it('takes a container without cgroup for stopped', () => {
+    const node = new FakeNode();
+    node.add(101).running = false;
+    expect(only(see(node, newLoopState())).state).toEqual({ kind: 'stopped' });
+  });
+
+  it('does not take one whose cgroup cannot be read for stopped, nor for idle', () => {
+    const node = new FakeNode();
+    node.add(101).sampleMissing = broken('EIO');
+    const { state } = only(see(node, newLoopState()));
+    expect(state).toEqual({ kind: 'unknown', reason: broken('EIO') });
+  });
+
+  it('sees memory though the configuration cannot be read, and no CPU share', () => {
+    const node = new FakeNode();
+    node.add(101).configMissing = broken('101.conf');
+    const state = newLoopState();
+    see(node, state);
+    node.pass(1000);
+    const { cpu, memory } = usageOf(only(see(node, state)));
+    expect([cpu, memory.ok]).toEqual([broken('101.conf'), true]);
+  });
+
+  it('has no CPU rate while the CPUs of the host cannot be counted', () => {
+    const node = new FakeNode();
+    node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    node.pass(1000);
+    node.seen = host({ cpus: broken('/proc/stat') });
+    expect(usageOf(only(see(node, state))).cpu).toEqual(broken('/proc/stat'));
+  });
+
+  it('bridges a cycle that could not read: the rate is that of the whole time', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    one.sampleMissing = broken();
+    node.pass(1000);
+    see(node, state);
+    one.sampleMissing = undefined;
+    node.pass(1000);
+    const { cpu } = usageOf(only(see(node, state)));
+    expect(cpu).toMatchObject({ ok: true, value: { overMs: 2000, used: 1 } });
+  });
+
+  it('notes when a life began: of one that was stopped, was restarted, or is new', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    node.add(102);
+    const state = newLoopState();
+    state.cycle = 1;
+    see(node, state);
+    expect(state.startedMs.size).toBe(0);
+    state.cycle = 2;
+    one.running = false;
+    node.get(102).identity = 9102;
+    node.add(103);
+    node.pass(1000);
+    see(node, state);
+    expect([...state.startedMs.keys()]).toEqual([101, 102, 103]);
+    const lastSeenStopped = node.nowMs;
+    one.running = true;
+    node.pass(1000);
+    see(node, state);
+    expect(state.startedMs.get(vmid(101))).toBe(lastSeenStopped);
+  });
+
+  it('remembers when an OOM kill was seen', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    expect(state.oomKills.size).toBe(0);
+    node.pass(1000);
+    one.memory = { oomKills: 1 };
+    expect(usageOf(only(see(node, state))).memory).toMatchObject({ value: { newOomKills: 1 } });
+    expect(state.oomKills.get(vmid(101))).toBe(node.nowMs);
+  });
+});
+
+describe('a new life', () => {
+  it('begins with a restart: what was seen of the old one does not count', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = fullState();
+    see(node, state);
+    one.identity = 7;
+    one.memory = { oomKills: 3 };
+    node.pass(1000);
+    const { cpu, memory } = usageOf(only(see(node, state)));
+    expect(cpu).toMatchObject({ why: 'first-sample' });
+    expect(memory).toMatchObject({ value: { newOomKills: 0 } });
+    expect([state.pendingCores.size, state.oomKills.size]).toEqual([0, 0]);
+  });
+
+  it('keeps the memory that was granted: the raised limit is still its own', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = fullState();
+    see(node, state);
+    one.running = false;
+    see(node, state);
+    one.running = true;
+    one.identity = 7;
+    see(node, state);
+    expect(state.grants.get(vmid(101))).toBe(512);
+    expect(state.failures.size).toBe(1);
+  });
+
+  it('of a stopped container has no earlier sample', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    one.running = false;
+    see(node, state);
+    expect(state.samples.size).toBe(0);
+    one.running = true;
+    node.pass(1000);
+    expect(usageOf(only(see(node, state))).cpu).toMatchObject({ why: 'first-sample' });
+  });
+});
+
+describe('a container that is gone from this node', () => {
+  it('is forgotten altogether, and the others are not', () => {
+    const node = new FakeNode();
+    node.add(101);
+    node.add(1010);
+    const state = fullState();
+    state.grants.set(vmid(1010), mib(16));
+    state.said.set('1010/', 'locked');
+    see(node, state);
+    node.containers.delete(vmid(101));
+    see(node, state);
+    const { samples, grants, failures, pendingCores, oomKills, said } = state;
+    expect([failures.size, pendingCores.size, oomKills.size]).toEqual([0, 0, 0]);
+    expect([...samples.keys(), ...grants.keys()]).toEqual([1010, 1010]);
+    expect([...said.keys()]).toEqual(['1010/']);
+  });
+});
