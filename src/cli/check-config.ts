@@ -1,9 +1,10 @@
 import type { LoadResult } from '../config/load.ts';
-import type { Config } from '../config/model.ts';
+import type { Config, Selector } from '../config/model.ts';
+import { matchesGlob } from '../config/name-glob.ts';
 import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
-import { hostPolicy, manage } from '../config/resolve.ts';
+import { hostPolicy, manage, remarksOn } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
@@ -15,7 +16,9 @@ import { EXIT } from './exit-codes.ts';
 
 const MAX_NAME_CHARS = 32;
 
-export type GuestList = Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>>;
+type Guests = ReadonlyMap<Vmid, Reading<GuestConfig>>;
+
+export type GuestList = Reading<Guests>;
 
 export interface CheckConfigInput {
   readonly loadResult: LoadResult;
@@ -42,58 +45,88 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(config: Config, notes: readonly Problem[], guests: GuestList): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
+  const every = `every ${config.pollIntervalMs / 1000} seconds`;
+  const sampled = `the counters read every ${config.sampleIntervalMs / 1000}`;
+  const remarks = [
+    ...notes.map(renderProblem),
+    ...(guests.ok ? containerRemarks(config, guests.value) : []),
+  ];
   return [
-    ...notes.map((note) => `Note: ${renderProblem(note)}`),
-    ...(notes.length > 0 ? [''] : []),
+    ...remarks.map((remark) => `Note: ${remark}`),
+    ...(remarks.length > 0 ? [''] : []),
     'The configuration is valid.',
-    `A cycle every ${config.pollIntervalMs / 1000} seconds; the host keeps ${reserve}.`,
+    `A cycle ${every}, ${sampled}; the host keeps ${reserve}.`,
     '',
-    ...(guests.ok
-      ? containerLines(config, guests.value)
-      : withoutContainers(config, guests.detail)),
+    ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
+    '',
+    'What the sections come to (+ where it goes up, - where it goes down):',
+    '',
+    ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
   ];
 }
 
-function withoutContainers(config: Config, detail: string): string[] {
-  const policies = [config.defaults, ...config.tiers.map((tier) => tier.policy)];
-  return [
-    `No containers could be seen: ${printable(detail, 200)}. What the sections come to:`,
-    '',
-    ...table([POLICY_HEAD, ...policies.map(policyCells)]),
-  ];
+const unseen = (detail: string): string =>
+  `No containers could be seen: ${printable(detail, 200)}.`;
+
+const policiesOf = ({ defaults, tiers }: Config): readonly ContainerPolicy[] => [
+  defaults,
+  ...tiers.map(({ policy }) => policy),
+];
+
+/** Those whose configuration can be read, in the order of their ids. */
+const readable = (guests: Guests): readonly GuestConfig[] =>
+  [...guests.values()]
+    .flatMap((guest) => (guest.ok ? [guest.value] : []))
+    .sort((a, b) => a.vmid - b.vmid);
+
+function containerRemarks(config: Config, guests: Guests): string[] {
+  return readable(guests).flatMap((guest) =>
+    remarksOn(config, guest).map(
+      (remark) => `container ${guest.vmid} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
+    ),
+  );
 }
 
-function containerLines(config: Config, guests: ReadonlyMap<Vmid, Reading<GuestConfig>>): string[] {
-  if (guests.size === 0) {
-    const head = 'There are no containers on this node. What DEFAULT comes to:';
-    return [head, '', ...table([POLICY_HEAD, policyCells(config.defaults)])];
-  }
+function containerLines(config: Config, guests: Guests): string[] {
+  if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
   const elsewhere = idsElsewhere(config, guests);
+  const unmatched = patternsUnmatched(config, guests);
   return [
-    ...table([['VMID', 'NAME', ...POLICY_HEAD], ...rows]),
-    ...(elsewhere.length > 0 ? ['', `Not on this node: ${elsewhere.join(', ')}.`] : []),
+    ...table([CONTAINER_HEAD, ...rows]),
+    ...(elsewhere.length + unmatched.length > 0 ? [''] : []),
+    ...(elsewhere.length > 0 ? [`Not on this node: ${elsewhere.join(', ')}.`] : []),
+    ...(unmatched.length > 0 ? [`No container matches: ${unmatched.join(', ')}.`] : []),
   ];
 }
 
+const CONTAINER_HEAD = ['VMID', 'NAME', 'POLICY', 'MODE', 'WHY'];
+
 function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
+  const ignored = (name: string, why: string) => [`${vmid}`, name, '-', 'ignored', why];
   if (!guest.ok) {
-    const why = printable(guest.detail, 200);
-    return [`${vmid}`, '-', `left alone: its configuration cannot be read (${why})`];
+    return ignored('-', `its configuration cannot be read (${printable(guest.detail, 200)})`);
   }
-  const { name, tags, template, lock } = guest.value;
-  const head = [`${vmid}`, printable(name, MAX_NAME_CHARS)];
-  const management = manage(config, { vmid, name, tags });
-  if (management.kind === 'ignored') return [...head, `left alone: ${management.because}`];
-  if (template) return [...head, 'left alone: it is a template'];
-  const cells = [...head, ...policyCells(management.policy)];
-  return lock === undefined ? cells : [...cells, `(waits: lock ${printable(lock, 20)})`];
+  const { template, lock } = guest.value;
+  const name = printable(guest.value.name, MAX_NAME_CHARS);
+  const management = manage(config, guest.value);
+  if (management.kind === 'ignored') return ignored(name, management.because);
+  if (template) return ignored(name, 'it is a template');
+  const { policy, mode, because } = management;
+  // The sentence begins with the policy, which has a column of its own here.
+  const why = because.replace(`${policy.source}, `, '');
+  const waits = lock === undefined ? '' : ` (waits: lock ${printable(lock, 20)})`;
+  return [`${vmid}`, name, printable(policy.source, MAX_NAME_CHARS), mode, `${why}${waits}`];
 }
 
-const POLICY_HEAD = ['POLICY', 'CORES', 'CPU', 'STEP', 'MEMORY MiB', 'MEMORY', 'STEPS', 'TIMES'];
+const POLICY_HEAD = [
+  ...['POLICY', 'CORES', 'CPU', 'STEP', 'MEMORY MiB', 'MEMORY', 'STEPS', 'TIMES'],
+  ...['COOLDOWN s', 'PERIODS', 'GRACE s', 'PRIORITY'],
+];
 
-function policyCells({ source, cpu, memory, stepFactor }: ContainerPolicy): string[] {
+function policyCells(policy: ContainerPolicy): string[] {
+  const { source, cpu, memory, stepFactor, timing, priority } = policy;
   return [
     printable(source, MAX_NAME_CHARS),
     `${cpu.min}-${cpu.max}`,
@@ -103,6 +136,10 @@ function policyCells({ source, cpu, memory, stepFactor }: ContainerPolicy): stri
     `${amount(memory.band.lower * 100)}-${percent(memory.band.upper)}`,
     `+${memory.minIncrementMib} -${memory.minDecreaseMib}`,
     `x${stepFactor}`,
+    `+${timing.cooldownUpMs / 1000} -${timing.cooldownDownMs / 1000}`,
+    `+${timing.periodsUp} -${timing.periodsDown}`,
+    `${timing.startGraceMs / 1000}`,
+    `${priority}`,
   ];
 }
 
@@ -110,18 +147,32 @@ function policyCells({ source, cpu, memory, stepFactor }: ContainerPolicy): stri
 const amount = (value: number): string => `${Number(value.toFixed(6))}`;
 const percent = (share: number): string => `${amount(share * 100)} %`;
 
+/** The parts of the file that name containers, each with what it is called. */
+const selectors = ({ ignored, tiers }: Config): readonly (readonly [string, Selector])[] => [
+  ['ignore_lxc', ignored],
+  ...tiers.map(({ name, containers }) => [printable(name), containers] as const),
+];
+
 /** Single ids that the file names and the node does not have; on a cluster that is ordinary. */
-function idsElsewhere(config: Config, guests: ReadonlyMap<Vmid, unknown>): string[] {
-  const absent: string[] = [];
-  for (const vmid of config.ignoredVmids) {
-    if (!guests.has(vmid)) absent.push(`${vmid} (ignore_lxc)`);
-  }
-  for (const tier of config.tiers) {
-    for (const { from, to } of tier.members) {
-      if (from === to && !guests.has(from)) absent.push(`${from} (${printable(tier.name)})`);
-    }
-  }
-  return absent;
+function idsElsewhere(config: Config, guests: Guests): string[] {
+  const absent = selectors(config).flatMap(([called, { ids }]) =>
+    ids
+      .filter(({ from, to }) => from === to && !guests.has(from))
+      .map(({ from }) => `${from} (${called})`),
+  );
+  return [...new Set(absent)];
+}
+
+/** Names and tags of the file that no container has, be it for a slip of the finger. */
+function patternsUnmatched(config: Config, guests: Guests): string[] {
+  const seen = readable(guests);
+  const tagsSeen = new Set(seen.flatMap(({ tags }) => tags.map((tag) => tag.toLowerCase())));
+  return selectors(config).flatMap(([called, { names, tags }]) => [
+    ...names
+      .filter((pattern) => !seen.some(({ name }) => matchesGlob(pattern, name)))
+      .map((pattern) => `${pattern} (${called})`),
+    ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
+  ]);
 }
 
 /** Columns two blanks apart. A sentence may end a row; it widens no column. */

@@ -1,18 +1,21 @@
 import type { ContainerPolicy } from '../core/policy.ts';
-import { cores, mib, percentToRatio, secondsToMs } from '../core/units.ts';
-import { GROUP_DEFAULTS } from './defaults.ts';
-import type { Config, Group, Members, Tier } from './model.ts';
-import { deepFreeze, frozenSet } from './model.ts';
-import type { VmidRange } from './read-values.ts';
+import type { Milliseconds } from '../core/units.ts';
+import { cores, mib, milliseconds, percentToRatio, secondsToMs } from '../core/units.ts';
+import type { InForce } from './defaults.ts';
+import { GROUP_DEFAULTS, over } from './defaults.ts';
+import type { Config, Group, Members, Selector, Tier } from './model.ts';
+import { deepFreeze } from './model.ts';
+import type { ReadMembers } from './read-values.ts';
 import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import type { Section } from './sections.ts';
+import { tierTag } from './tags.ts';
 
 /** Checked values, as they stand in the file, into the words and units of the program. */
 
 const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
 
 /** The keys of `DEFAULT` that a tier may set too. */
-type ContainerValues = Omit<TierValues, 'lxc_containers'>;
+type ContainerValues = Omit<InForce<TierValues>, 'lxc_containers'>;
 
 function containerPolicy(source: string, values: ContainerValues): ContainerPolicy {
   const band = (lower: number, upper: number) => ({
@@ -36,17 +39,36 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
     },
     stepFactor: STEP_FACTOR[values.behaviour],
+    timing: {
+      cooldownUpMs: secondsToMs(values.cooldown_seconds.up),
+      cooldownDownMs: secondsToMs(values.cooldown_seconds.down),
+      periodsUp: values.evaluation_periods.up,
+      periodsDown: values.evaluation_periods.down,
+      startGraceMs: secondsToMs(values.start_grace_seconds),
+    },
+    priority: values.priority,
   };
 }
 
-const membersOf = (ranges: readonly VmidRange[] = []): Members[] =>
-  ranges.map(({ from, to }) => ({ from, to }));
+const membersOf = ({ ids }: ReadMembers): Members[] => ids.map(({ from, to }) => ({ from, to }));
 
-const tier = (section: Section<TierValues>, defaults: DefaultValues): Tier => ({
-  name: section.name,
-  members: membersOf(section.values.lxc_containers),
-  policy: containerPolicy(section.name, { ...defaults, ...section.values }),
+const selector = (members: ReadMembers): Selector => ({
+  ids: membersOf(members),
+  names: [...members.names],
+  tags: [...members.tags],
 });
+
+const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
+
+function tier({ name, values }: Section<TierValues>, defaults: InForce<DefaultValues>): Tier {
+  const { lxc_containers: members = NOBODY, ...own } = values;
+  return {
+    name,
+    ownTag: tierTag(name),
+    containers: selector(members),
+    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(defaults, own)),
+  };
+}
 
 /** undefined for a group without source, which has been reported as a problem before. */
 function group(section: Section<GroupValues>): Group | undefined {
@@ -91,25 +113,38 @@ function group(section: Section<GroupValues>): Group | undefined {
 export const jsonLogFileOf = (logFile: string): string =>
   `${logFile.endsWith('.log') ? logFile.slice(0, -'.log'.length) : logFile}.json`;
 
+const SECONDS_PER_DAY = 86_400;
+
+/** The counters are read at least as often as a cycle runs. */
+export const sampleInterval = (wanted: Milliseconds, poll: Milliseconds): Milliseconds =>
+  milliseconds(Math.min(wanted, poll));
+
 /** The configuration of the checked values, deeply frozen. */
 export function buildConfig(
-  values: DefaultValues,
+  values: InForce<DefaultValues>,
   tiers: readonly Section<TierValues>[],
   groups: readonly Section<GroupValues>[],
 ): Config {
+  const pollIntervalMs = secondsToMs(values.poll_interval);
   return deepFreeze<Config>({
-    pollIntervalMs: secondsToMs(values.poll_interval),
+    pollIntervalMs,
+    sampleIntervalMs: sampleInterval(secondsToMs(values.sample_interval), pollIntervalMs),
+    urgentSamples: values.urgent_samples,
+    maxConcurrentOperations: values.max_concurrent_operations,
     logFile: values.log_file,
     jsonLogFile: jsonLogFileOf(values.log_file),
     logLevel: values.log_level,
     lockFile: values.lock_file,
     backupDir: values.backup_dir,
+    backupsKeep: values.backups_keep,
+    backupsKeepMs: secondsToMs(values.backups_keep_days * SECONDS_PER_DAY),
     timezone: values.timezone,
     energyMode: values.energy_mode,
     offPeakStartHour: values.off_peak_start,
     offPeakEndHour: values.off_peak_end,
     gotify: { url: values.gotify_url, token: values.gotify_token },
-    ignoredVmids: frozenSet(values.ignore_lxc.map((id) => id.from)),
+    onlyTagged: values.manage === 'tagged',
+    ignored: selector(values.ignore_lxc),
     host: {
       reserveCpu: percentToRatio(values.reserve_cpu_percent),
       reserveMemoryMib: mib(values.reserve_memory_mb),

@@ -1,9 +1,17 @@
 import type { Vmid } from '../core/units.ts';
-import type { DefaultValues, GroupValues } from './schema.ts';
+import type { DefaultValues, GroupValues, UpAndDown } from './schema.ts';
+
+type Pair = 'cooldown_seconds' | 'evaluation_periods';
+
+/** All values of a section, none left out in a pair either. */
+export type InForce<V extends Pick<DefaultValues, Pair>> = Omit<V, Pair> &
+  Readonly<Record<Pair, UpAndDown<number>>>;
 
 /** What holds where a key of `DEFAULT` is left out. */
-export const DEFAULTS: DefaultValues = {
+export const DEFAULTS: InForce<DefaultValues> = {
   poll_interval: 300,
+  sample_interval: 10,
+  urgent_samples: 2,
   cpu_upper_threshold: 80,
   cpu_lower_threshold: 20,
   memory_upper_threshold: 80,
@@ -17,9 +25,15 @@ export const DEFAULTS: DefaultValues = {
   min_memory: 512,
   max_memory: undefined,
   behaviour: 'normal',
+  cooldown_seconds: { up: 0, down: 300 },
+  evaluation_periods: { up: 1, down: 3 },
+  start_grace_seconds: 600,
+  priority: 50,
   reserve_cpu_percent: 10,
   reserve_memory_mb: 2048,
-  ignore_lxc: [],
+  manage: 'all',
+  ignore_lxc: { ids: [], names: [], tags: [] },
+  max_concurrent_operations: 3,
   energy_mode: false,
   off_peak_start: 22,
   off_peak_end: 6,
@@ -30,7 +44,25 @@ export const DEFAULTS: DefaultValues = {
   log_level: 'info',
   lock_file: '/var/lock/lxc_autoscale.lock',
   backup_dir: '/var/lib/lxc_autoscale/backups',
+  backups_keep: 20,
+  backups_keep_days: 30,
 };
+
+/** The values of a section over those of the section below it. */
+export function over<V extends Pick<DefaultValues, Pair>>(
+  below: InForce<V>,
+  own: Partial<V>,
+): InForce<V> {
+  const pair = (key: Pair): UpAndDown<number> => ({
+    up: own[key]?.up ?? below[key].up,
+    down: own[key]?.down ?? below[key].down,
+  });
+  const pairs = {
+    cooldown_seconds: pair('cooldown_seconds'),
+    evaluation_periods: pair('evaluation_periods'),
+  };
+  return { ...below, ...own, ...pairs };
+}
 
 /** Keys of a group without which there is no sensible value: they have no default. */
 type WithoutDefault =
@@ -42,7 +74,7 @@ type WithoutDefault =
 
 /** What holds where a key of a `HORIZONTAL_SCALING_GROUP_*` section is left out. */
 export const GROUP_DEFAULTS: Omit<GroupValues, WithoutDefault> = {
-  lxc_containers: [],
+  lxc_containers: { ids: [], names: [], tags: [] },
   source_snapshot: '',
   min_instances: 2,
   max_instances: 5,

@@ -1,5 +1,6 @@
 import { buildConfig, jsonLogFileOf } from './build.ts';
-import { DEFAULTS, GROUP_DEFAULTS } from './defaults.ts';
+import type { InForce } from './defaults.ts';
+import { DEFAULTS, GROUP_DEFAULTS, over } from './defaults.ts';
 import type { Config } from './model.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
@@ -15,6 +16,7 @@ import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import { configSchema } from './schema.ts';
 import type { Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
+import { isTag, tierTag } from './tags.ts';
 import { sectionKind, unknownSection } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
 import type { YamlEntry } from './yaml.ts';
@@ -65,7 +67,7 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
     weight: 0,
   };
   const sections = readSections(entriesOf(root, reader), reader);
-  const values: DefaultValues = { ...DEFAULTS, ...sections.defaults.values };
+  const values = over<DefaultValues>(DEFAULTS, sections.defaults.values);
   checkRelations(sections, values, reader);
   if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
   const config = buildConfig(values, sections.tiers, sections.groups);
@@ -101,7 +103,7 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   return { defaults: defaults ?? none, tiers, groups };
 }
 
-function checkRelations(sections: Sections, values: DefaultValues, reader: Reader): void {
+function checkRelations(sections: Sections, values: InForce<DefaultValues>, reader: Reader): void {
   const { defaults, tiers, groups } = sections;
   checkOrders(CONTAINER_ORDERS, defaults, undefined, DEFAULTS, reader);
   checkProgram(defaults, values, jsonLogFileOf(values.log_file), reader);
@@ -139,10 +141,28 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const group of sections.groups) {
     note(group.line, group.name, `${later}: no container is cloned`);
   }
-  for (const tier of config.tiers) {
-    if (tier.members.length > 0) continue;
-    const place = sections.tiers.find((section) => section.name === tier.name)?.line;
-    note(place, tier.name, 'has no effect, since its lxc_containers names no container');
+  for (const [index, section] of sections.tiers.entries()) {
+    const message = remarkOnTier(section, sections.tiers.slice(0, index));
+    if (message !== undefined) note(section.line, section.name, message);
   }
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
+
+/** A tier that containers come to in another way than its author may think, or in none. */
+function remarkOnTier(
+  { name, values, given }: Section<TierValues>,
+  before: readonly Section<TierValues>[],
+): string | undefined {
+  const tag = tierTag(name);
+  const same = before.find((other) => tierTag(other.name) === tag);
+  if (same !== undefined) {
+    const how = `differs from ${same.name} (line ${same.line}) only in upper and lower case`;
+    return `${how}; the tag ${tag} means that one`;
+  }
+  const { ids, names, tags } = values.lxc_containers ?? { ids: [], names: [], tags: [] };
+  if (ids.length + names.length + tags.length > 0) return undefined;
+  if (!isTag(tag)) return 'has no effect, since its lxc_containers names no container';
+  // A tier with values and without the key is meant for the tag.
+  if (!given.has('lxc_containers') && given.size > 0) return undefined;
+  return `names no container, so only those with the tag ${tag} are in it`;
 }

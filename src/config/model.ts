@@ -5,12 +5,21 @@ import type { LOG_LEVELS } from './schema.ts';
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
 export interface Config {
   readonly pollIntervalMs: Milliseconds;
+  /** How often the counters are read between two cycles; never longer than the poll interval. */
+  readonly sampleIntervalMs: Milliseconds;
+  /** After so many samples in need a container is decided upon without waiting for the cycle. */
+  readonly urgentSamples: number;
+  /** How many containers are changed at the same time. */
+  readonly maxConcurrentOperations: number;
   readonly logFile: string;
   /** The log file with `.json` in place of `.log`. */
   readonly jsonLogFile: string;
   readonly logLevel: LogLevel;
   readonly lockFile: string;
   readonly backupDir: string;
+  /** Backups of one container beyond this number go, and those older; never the newest 3. */
+  readonly backupsKeep: number;
+  readonly backupsKeepMs: Milliseconds;
   /** IANA name; undefined: the host's. */
   readonly timezone: string | undefined;
   readonly energyMode: boolean;
@@ -19,7 +28,9 @@ export interface Config {
   readonly offPeakEndHour: number;
   /** Empty texts where none is set. The token is a secret, and the url may hold one. */
   readonly gotify: { readonly url: string; readonly token: string };
-  readonly ignoredVmids: ReadonlySet<Vmid>;
+  /** Only containers that a tag of theirs opts in are managed. */
+  readonly onlyTagged: boolean;
+  readonly ignored: Selector;
   readonly host: HostPolicy;
   /** For every container that is in no tier. */
   readonly defaults: ContainerPolicy;
@@ -35,10 +46,21 @@ export interface Members {
   readonly to: Vmid;
 }
 
+/** Which containers are meant: those that any of these is true of. */
+export interface Selector {
+  readonly ids: readonly Members[];
+  /** Patterns for `matchesGlob`. */
+  readonly names: readonly string[];
+  /** In lower case, without `tag:`. */
+  readonly tags: readonly string[];
+}
+
 export interface Tier {
   /** With its prefix: `TIER_web`. */
   readonly name: string;
-  readonly members: readonly Members[];
+  /** The tag that puts a container into it: `autoscale-tier-web`, in lower case. */
+  readonly ownTag: string;
+  readonly containers: Selector;
   /** The tier's values over those of DEFAULT. */
   readonly policy: ContainerPolicy;
 }
@@ -77,17 +99,6 @@ export interface Group {
   readonly tag: string;
   readonly onReady: readonly string[];
   readonly onTerminating: readonly string[];
-}
-
-/** A set that nobody can change; `Object.freeze` alone leaves `add` and `delete` working. */
-export function frozenSet<T>(values: Iterable<T>): ReadonlySet<T> {
-  const set = new Set(values);
-  const refuse = (): never => {
-    throw new TypeError('the configuration is frozen');
-  };
-  for (const name of ['add', 'delete', 'clear'])
-    Object.defineProperty(set, name, { value: refuse });
-  return Object.freeze(set);
 }
 
 /** Freezes a tree of plain objects and arrays in place. */

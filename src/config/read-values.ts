@@ -1,4 +1,5 @@
 import { parseVmid, type Vmid } from '../core/units.ts';
+import { isTag } from './tags.ts';
 
 /**
  * What the text of a value means. Every reader is total: it gives the value, or hands back what it
@@ -57,9 +58,13 @@ export interface BadPart {
   readonly why: string;
 }
 
-export interface ReadIds {
-  readonly ranges: readonly VmidRange[];
-  readonly bad: readonly BadPart[];
+/** What names containers, as it stands in the file. */
+export interface ReadMembers {
+  readonly ids: readonly VmidRange[];
+  /** Patterns on names: `web-*`. */
+  readonly names: readonly string[];
+  /** Without `tag:`, in lower case, as Proxmox VE keeps tags unless it is told otherwise. */
+  readonly tags: readonly string[];
 }
 
 interface Part {
@@ -88,22 +93,41 @@ function partsOf(raw: unknown): Part[] {
   return parts.filter((part) => part !== '').map((part) => ({ item: undefined, part }));
 }
 
-/** Container ids from a list, from one value, from `"100,101"`; none from an empty value. */
-export function readIds(raw: unknown, allowRanges: boolean): ReadIds {
-  const ranges: VmidRange[] = [];
+/**
+ * Ids and ranges from a list, from one value, from `"100,101"`; none from an empty value. With
+ * `patterns` also patterns on names, and tags.
+ */
+export function readMembers(
+  raw: unknown,
+  patterns: boolean,
+): { readonly members: ReadMembers; readonly bad: readonly BadPart[] } {
+  const ids: VmidRange[] = [];
+  const names = new Set<string>();
+  const tags = new Set<string>();
   const bad: BadPart[] = [];
-  if (textLength(raw) > MAX_IDS_CHARS) {
-    return { ranges, bad: [{ item: undefined, part: undefined, why: 'is too long' }] };
+  const parts = textLength(raw) > MAX_IDS_CHARS ? undefined : partsOf(raw);
+  if (parts === undefined) bad.push({ item: undefined, part: undefined, why: 'is too long' });
+  for (const { item, part } of parts ?? []) {
+    const member = readMember(part);
+    if (typeof member === 'string') bad.push({ item, part, why: member });
+    else if ('from' in member) ids.push({ ...member, item });
+    else if (!patterns) bad.push({ item, part, why: 'is a tag or a pattern, only ids here' });
+    else if ('tag' in member) tags.add(member.tag);
+    else names.add(member.name);
   }
-  for (const { item, part } of partsOf(raw)) {
-    const range = readRange(part, allowRanges);
-    if (typeof range === 'string') bad.push({ item, part, why: range });
-    else ranges.push({ ...range, item });
-  }
-  return { ranges, bad };
+  return { members: { ids, names: [...names], tags: [...tags] }, bad };
 }
 
-function readRange(part: unknown, allowRanges: boolean): { from: Vmid; to: Vmid } | string {
+type Member =
+  | { readonly from: Vmid; readonly to: Vmid }
+  | { readonly name: string }
+  | { readonly tag: string };
+
+/** The characters of a host name, and the two that stand for others. */
+const GLOB = /^[A-Za-z0-9.*?-]{1,255}$/;
+
+/** One part of a list, or why it is none. */
+function readMember(part: unknown): Member | string {
   if (typeof part !== 'string') return 'is not a container id';
   const single = parseVmid(part);
   if (single !== undefined) return { from: single, to: single };
@@ -111,12 +135,20 @@ function readRange(part: unknown, allowRanges: boolean): { from: Vmid; to: Vmid 
   const from = parseVmid(first ?? '');
   const to = parseVmid(second ?? '');
   if (from !== undefined && to !== undefined && more.length === 0) {
-    if (!allowRanges) return 'is a range, which is not possible here';
     return from <= to ? { from, to } : 'is a range that runs backwards';
   }
-  if (/^tag:|[*?[]/.test(part)) return 'is a tag or a pattern, only ids for now';
-  return 'is not a container id';
+  if (part.startsWith('tag:')) {
+    const tag = trimmed(part.slice('tag:'.length));
+    return isTag(tag) ? { tag: tag.toLowerCase() } : 'is not a tag';
+  }
+  if (!/[*?]/.test(part)) return 'is not a container id';
+  if (/^[0-9][0-9*?-]*$/.test(part)) return 'is a pattern on names; for ids write a range';
+  return GLOB.test(part) ? { name: part } : 'is a pattern that no host name can match';
 }
+
+/** One container id; undefined for all else. */
+export const readVmid = (raw: unknown): Vmid | undefined =>
+  typeof raw === 'string' ? parseVmid(trimmed(raw)) : undefined;
 
 const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
 const DOTTED = `${OCTET}(?:\\.${OCTET}){3}`;

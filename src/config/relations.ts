@@ -1,3 +1,4 @@
+import type { InForce } from './defaults.ts';
 import type { VmidRange } from './read-values.ts';
 import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import type { Given, Reader, Section } from './sections.ts';
@@ -92,7 +93,7 @@ class Sides {
 /** The rules of `DEFAULT` that concern the whole program. `values` is what is in force. */
 export function checkProgram(
   section: Section<DefaultValues>,
-  values: DefaultValues,
+  values: InForce<DefaultValues>,
   jsonLogFile: string,
   reader: Reader,
 ): void {
@@ -115,7 +116,7 @@ export function checkProgram(
 
 function checkPaths(
   at: (key: string) => Given | undefined,
-  values: DefaultValues,
+  values: InForce<DefaultValues>,
   jsonLogFile: string,
   reader: Reader,
 ): void {
@@ -168,7 +169,7 @@ interface Claim extends VmidRange {
 
 function claimsOf(section: WithContainers): Claim[] {
   const given = section.given.get('lxc_containers');
-  return (section.values.lxc_containers ?? []).map((range) => {
+  return (section.values.lxc_containers?.ids ?? []).map((range) => {
     const place = (range.item === undefined ? given : given?.items[range.item]) ?? given;
     const text = range.from === range.to ? `${range.from}` : `${range.from}-${range.to}`;
     const shown = place === undefined || place.masked ? (place?.shown ?? '') : text;
@@ -176,7 +177,10 @@ function claimsOf(section: WithContainers): Claim[] {
   });
 }
 
-/** No container may be in two sections of one kind (`a tier`, `a group`). */
+/**
+ * No container may be in two sections of one kind (`a tier`, `a group`). Ids only: what names and
+ * tags overlap in is seen with the containers, by `remarksOn` of resolve.ts.
+ */
 export function checkOverlaps(
   sections: readonly WithContainers[],
   kind: string,

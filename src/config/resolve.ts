@@ -1,24 +1,162 @@
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { secondsToMs, type Vmid } from '../core/units.ts';
-import type { Config, Members } from './model.ts';
+import { sampleInterval } from './build.ts';
+import type { Config, Selector, Tier } from './model.ts';
+import { matchesGlob } from './name-glob.ts';
+import { printable } from './printable.ts';
+import { closest } from './suggest.ts';
+import {
+  afterPrefix,
+  afterTierPrefix,
+  IGNORE_TAG,
+  isTierTag,
+  looksMeant,
+  MANAGE_TAG,
+  OBSERVE_TAG,
+  optsIn,
+} from './tags.ts';
 
-/** Which policy a container gets. */
+/** Which policy a container gets, and why. */
 
-/** What a policy is chosen by. Only the id counts in this version; names and tags come later. */
+/** What a policy is chosen by. Name and tags are the container owner's text. */
 export interface Identity {
   readonly vmid: Vmid;
   readonly name: string;
   readonly tags: readonly string[];
 }
 
-const includes = (members: readonly Members[], vmid: Vmid): boolean =>
-  members.some(({ from, to }) => from <= vmid && vmid <= to);
+const inLowerCase = (identity: Identity): Identity =>
+  identity.tags.length === 0
+    ? identity
+    : { ...identity, tags: identity.tags.map((tag) => tag.toLowerCase()) };
 
-/** `ignore_lxc` comes first, then the tier that names the container, then `DEFAULT`. */
-export function manage(config: Config, { vmid }: Identity): Management {
-  if (config.ignoredVmids.has(vmid)) return { kind: 'ignored', because: 'it is in ignore_lxc' };
-  const tier = config.tiers.find(({ members }) => includes(members, vmid));
-  return { kind: 'managed', policy: tier?.policy ?? config.defaults };
+/** How the container is named, as the end of a sentence; undefined where it is not. */
+type Way = (containers: Selector, identity: Identity) => string | undefined;
+
+/** A plain loop: a callback for each of hundreds of ids costs several times as much. */
+const byId: Way = ({ ids }, { vmid }) => {
+  for (const { from, to } of ids) {
+    if (vmid < from || vmid > to) continue;
+    return from === to ? 'by its id' : `by the ids ${from}-${to}`;
+  }
+  return undefined;
+};
+
+const byName: Way = ({ names }, { name }) => {
+  const pattern = names.find((one) => matchesGlob(one, name));
+  return pattern === undefined ? undefined : `by the name ${pattern}`;
+};
+
+const byTag: Way = ({ tags }, identity) => {
+  const tag = tags.find((one) => identity.tags.includes(one));
+  return tag === undefined ? undefined : `by tag:${tag}`;
+};
+
+/** The ways into a tier, the strongest first. Within one, the section that stands first wins. */
+const WAYS: readonly ((tier: Tier, identity: Identity) => string | undefined)[] = [
+  ({ ownTag }, { tags }) => (tags.includes(ownTag) ? `by its tag ${ownTag}` : undefined),
+  ...[byId, byName, byTag].map(
+    (way) =>
+      ({ containers }: Tier, identity: Identity) =>
+        way(containers, identity),
+  ),
+];
+
+interface Claim {
+  readonly tier: Tier;
+  readonly how: string;
+}
+
+/**
+ * The tiers that a container is in by the strongest way that leads to any, in their order; no more
+ * than `most` of them. It is asked for each container in each cycle.
+ */
+function claimsOf({ tiers }: Config, identity: Identity, most: number): readonly Claim[] {
+  const claims: Claim[] = [];
+  for (const way of WAYS) {
+    for (const tier of tiers) {
+      const how = way(tier, identity);
+      if (how !== undefined && claims.push({ tier, how }) === most) return claims;
+    }
+    if (claims.length > 0) break;
+  }
+  return claims;
+}
+
+function whyIgnored({ ignored, onlyTagged }: Config, identity: Identity): string | undefined {
+  const { tags } = identity;
+  const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
+  if (listed === 'by its id') return 'it is in ignore_lxc';
+  if (listed !== undefined) return `it is in ignore_lxc, ${listed}`;
+  if (tags.includes(IGNORE_TAG)) return `it has the tag ${IGNORE_TAG}`;
+  if (!onlyTagged || tags.some(optsIn)) return undefined;
+  return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
+}
+
+/** The container's tags `autoscale-tier-NAME` that no section answers to. */
+const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[] =>
+  tags.filter((tag) => isTierTag(tag) && !tiers.some(({ ownTag }) => ownTag === tag));
+
+/**
+ * Whether and how a container is managed. In this order: `ignore_lxc` or the tag
+ * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; its tag
+ * `autoscale-tier-NAME`; a tier with its id or a range around it; one with a pattern on its name;
+ * one with `tag:` and a tag of it; `DEFAULT`. Where two tiers have it in the same way, the first
+ * in the file counts. The tag `autoscale-observe` goes with any policy.
+ */
+export function manage(config: Config, container: Identity): Management {
+  const identity = inLowerCase(container);
+  const ignored = whyIgnored(config, identity);
+  if (ignored !== undefined) return { kind: 'ignored', because: ignored };
+  const claim = claimsOf(config, identity, 1)[0];
+  const policy = claim?.tier.policy ?? config.defaults;
+  const observed = identity.tags.includes(OBSERVE_TAG);
+  const why = claim === undefined ? 'since it is in no tier' : claim.how;
+  const strays = strayTierTags(config, identity).map((tag) => `; no tier answers to ${shown(tag)}`);
+  const only = observed ? `; only observed, by its tag ${OBSERVE_TAG}` : '';
+  return {
+    kind: 'managed',
+    policy,
+    mode: observed ? 'observe' : 'act',
+    because: `${policy.source}, ${why}${strays.join('')}${only}`,
+  };
+}
+
+/** Text of a container's owner, on one line. */
+const shown = (tag: string): string => printable(tag, 60);
+
+/**
+ * What an admin should know of how a container's policy was found, each a sentence that goes on
+ * from its name: other tiers that have it in the same way, tags that mean nothing.
+ */
+export function remarksOn(config: Config, container: Identity): readonly string[] {
+  const identity = inLowerCase(container);
+  const remarks: string[] = [];
+  const [first, ...others] = claimsOf(config, identity, config.tiers.length);
+  const ignored = whyIgnored(config, identity) !== undefined;
+  for (const { tier, how } of first === undefined || ignored ? [] : others) {
+    const counts = `${first?.tier.name} counts, since it stands first`;
+    remarks.push(`is in ${first?.tier.name} ${first?.how} and in ${tier.name} ${how}; ${counts}`);
+  }
+  const tierTags = config.tiers.map(({ ownTag }) => ownTag);
+  for (const tag of strayTierTags(config, identity)) {
+    const hint = hintFor(tag, tierTags, afterTierPrefix);
+    remarks.push(`has the tag ${shown(tag)}, which no TIER_ section answers to${hint}`);
+  }
+  const groupTags = config.groups.map((group) => group.tag.toLowerCase());
+  for (const tag of identity.tags) {
+    if (!looksMeant(tag) || groupTags.includes(tag)) continue;
+    const hint = hintFor(tag, [IGNORE_TAG, OBSERVE_TAG, ...tierTags], afterPrefix);
+    remarks.push(`has the tag ${shown(tag)}, which has no meaning${hint}`);
+  }
+  return remarks;
+}
+
+/** Compared without what all of them begin with, which would make any two of them look alike. */
+function hintFor(tag: string, words: readonly string[], bare: (tag: string) => string): string {
+  const bareWord = closest(bare(tag), words.map(bare));
+  const word = words.find((one) => bare(one) === bareWord);
+  return word === undefined ? '' : `; did you mean ${word}?`;
 }
 
 /** What the host keeps for itself. */
@@ -35,10 +173,12 @@ export interface Overrides {
 /** A new frozen configuration; what is not given stays as the file has it. */
 export function applyOverrides(config: Config, overrides: Overrides): Config {
   const { pollIntervalSeconds, energyMode, debug } = overrides;
+  const pollIntervalMs =
+    pollIntervalSeconds === undefined ? config.pollIntervalMs : secondsToMs(pollIntervalSeconds);
   return Object.freeze({
     ...config,
-    pollIntervalMs:
-      pollIntervalSeconds === undefined ? config.pollIntervalMs : secondsToMs(pollIntervalSeconds),
+    pollIntervalMs,
+    sampleIntervalMs: sampleInterval(config.sampleIntervalMs, pollIntervalMs),
     energyMode: energyMode ?? config.energyMode,
     logLevel: debug === true ? ('debug' as const) : config.logLevel,
   });

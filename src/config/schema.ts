@@ -6,7 +6,8 @@ import {
   ADDRESS_OR_NOTHING,
   isBlank,
   readAddresses,
-  readIds,
+  readMembers,
+  readVmid,
   toBoolean,
   toNumber,
   toWord,
@@ -24,6 +25,8 @@ export interface KeyInfo {
   readonly allowed: string;
   /** The words that are allowed, where they are few. */
   readonly words?: readonly string[];
+  /** The keys that a mapping may have which stands in place of a single value. */
+  readonly parts?: readonly string[];
   /** The value must never be shown. */
   readonly secret?: true;
 }
@@ -42,16 +45,53 @@ export const infoOf = (schema: z.ZodMiniType): KeyInfo | undefined => infos.get(
 
 const readNumber = () => z.transform(toNumber);
 
-function wholeNumber(min: number, max: number, unit: string, does: string) {
-  const value = z
+const wholeBetween = (min: number, max: number) =>
+  z
     .number('is not a whole number')
     .check(
       z.gte(min, 'is too low'),
       z.lte(max, 'is too high'),
       z.multipleOf(1, 'is not a whole number'),
     );
-  const allowed = `a whole number from ${min} to ${max}${unit === '' ? '' : `, in ${unit}`}`;
-  return described(z.pipe(readNumber(), value), { does, allowed });
+
+const numbersFrom = (min: number, max: number, unit: string): string =>
+  `a whole number from ${min} to ${max}${unit === '' ? '' : `, in ${unit}`}`;
+
+function wholeNumber(min: number, max: number, unit: string, does: string) {
+  const allowed = numbersFrom(min, max, unit);
+  return described(z.pipe(readNumber(), wholeBetween(min, max)), { does, allowed });
+}
+
+/** A number for growing and one for shrinking; undefined: left out, so what lies below holds. */
+export interface UpAndDown<T = number | undefined> {
+  readonly up: T;
+  readonly down: T;
+}
+
+const UP_AND_DOWN = ['up', 'down'] as const;
+
+/** One number for both, or a mapping with a number for each, which arrives as a Map. */
+function upAndDown(min: number, max: number, unit: string, example: string, does: string) {
+  const number = wholeBetween(min, max);
+  const read = z.transform((raw: unknown, { issues }): UpAndDown => {
+    const given = raw instanceof Map ? raw : new Map([['', raw]]);
+    const found = new Map<unknown, number>();
+    for (const [key, value] of given) {
+      const result = number.safeParse(toNumber(value));
+      if (result.success) found.set(key, result.data);
+      else {
+        const message = result.error.issues[0]?.message ?? 'is not a whole number';
+        issues.push({ code: 'custom', input: raw, path: key === '' ? [] : [key], message });
+      }
+    }
+    if (given.size === 0) {
+      issues.push({ code: 'custom', input: raw, message: 'says neither up nor down' });
+    }
+    const both = found.get('');
+    return { up: found.get('up') ?? both, down: found.get('down') ?? both };
+  });
+  const allowed = `${numbersFrom(min, max, unit)}, or one for each as in ${example}`;
+  return described(read, { does, allowed, parts: UP_AND_DOWN });
 }
 
 function percent(max: number, does: string) {
@@ -110,19 +150,29 @@ function refuse(bad: readonly BadPart[], raw: unknown, issues: z.core.$ZodRawIss
   }
 }
 
-function containerIds(allowRanges: boolean, does: string, allowed: string) {
+function containerIds(does: string) {
   const read = z.transform((raw: unknown, context) => {
-    const { ranges, bad } = readIds(raw, allowRanges);
+    const { members, bad } = readMembers(raw, false);
     refuse(bad, raw, context.issues);
-    return ranges;
+    return members;
   });
-  return described(read, { does, allowed });
+  return described(read, { does, allowed: IDS_AND_RANGES });
+}
+
+/** Containers by id, by name or by tag. */
+function containers(does: string) {
+  const read = z.transform((raw: unknown, context) => {
+    const { members, bad } = readMembers(raw, true);
+    refuse(bad, raw, context.issues);
+    return members;
+  });
+  return described(read, { does, allowed: CONTAINERS });
 }
 
 function vmid(does: string) {
   const read = z.transform((raw: unknown, context) => {
-    const [range, ...more] = readIds(raw, false).ranges;
-    if (range !== undefined && more.length === 0 && typeof raw === 'string') return range.from;
+    const id = readVmid(raw);
+    if (id !== undefined) return id;
     context.issues.push({ code: 'custom', input: raw, message: 'is not a container id' });
     return z.NEVER;
   });
@@ -138,22 +188,16 @@ const MAX_SECONDS = 86_400;
 
 export const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
+export const MANAGED = ['all', 'tagged'] as const;
 export const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
 
 const cores = (does: string) => wholeNumber(1, MAX_CORES, '', does);
 
 /** A number that may be left empty, which gives undefined. */
 function numberOrNothing(min: number, max: number, unit: string, does: string) {
-  const value = z
-    .number('is not a whole number')
-    .check(
-      z.gte(min, 'is too low'),
-      z.lte(max, 'is too high'),
-      z.multipleOf(1, 'is not a whole number'),
-    );
   const read = z.transform((raw: unknown) => (isBlank(raw) ? undefined : toNumber(raw)));
-  const allowed = `a whole number from ${min} to ${max}, in ${unit}, or nothing`;
-  return described(z.pipe(read, z.optional(value)), { does, allowed });
+  const allowed = `${numbersFrom(min, max, unit)}, or nothing`;
+  return described(z.pipe(read, z.optional(wholeBetween(min, max))), { does, allowed });
 }
 
 /** Offsets as `+02:00` are refused: Node 18 does not know them, and they miss clock changes. */
@@ -200,7 +244,9 @@ function addresses(does: string) {
 }
 
 const SEVERAL = 'as a list or separated by commas';
-const IDS = `container ids (100 to 999999999), ${SEVERAL}`;
+const CONTAINERS =
+  'container ids (100 to 999999999), ranges such as 120-139, names with * or ? such as web-*, ' +
+  `tags such as tag:web, ${SEVERAL}`;
 const IDS_AND_RANGES = `container ids (100 to 999999999) and ranges such as 120-139, ${SEVERAL}`;
 
 /** What a `TIER_*` section may set for its containers, and `DEFAULT` for all others. */
@@ -241,16 +287,83 @@ const containerKeys = () => ({
     BEHAVIOURS,
     'How large the steps are: conservative halves them, aggressive doubles them',
   ),
+  cooldown_seconds: upAndDown(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    '{up: 0, down: 300}',
+    'The least time from one change to the next that goes up, and to the next that goes down',
+  ),
+  evaluation_periods: upAndDown(
+    1,
+    60,
+    '',
+    '{up: 1, down: 3}',
+    'How many observations a change rests on: their average decides',
+  ),
+  start_grace_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long after a start or an OOM kill no memory is taken back',
+  ),
+  priority: wholeNumber(1, 100, '', 'Where memory is scarce, the higher one is served first'),
+});
+
+/** When something is done, and how much at a time. */
+const rhythmKeys = () => ({
+  poll_interval: wholeNumber(
+    POLL_INTERVAL_SECONDS.min,
+    POLL_INTERVAL_SECONDS.max,
+    'seconds',
+    'The time from one cycle to the next',
+  ),
+  sample_interval: wholeNumber(
+    1,
+    3600,
+    'seconds',
+    'How often the counters are read between two cycles; never more seldom than a cycle runs',
+  ),
+  urgent_samples: wholeNumber(
+    1,
+    60,
+    '',
+    'After so many samples in need a container is decided upon without waiting for the cycle',
+  ),
+  max_concurrent_operations: wholeNumber(
+    1,
+    16,
+    '',
+    'How many containers are changed at the same time',
+  ),
+});
+
+/** What is written, and for how long it is kept. */
+const fileKeys = () => ({
+  log_file: absolutePath(
+    'file',
+    'The log for people; the JSON log has the same name with .json for .log',
+  ),
+  log_level: oneOf(LOG_LEVELS, 'The least important lines that are logged', { warn: 'warning' }),
+  lock_file: absolutePath('file', 'The lock that keeps a second daemon from starting'),
+  backup_dir: absolutePath('directory', 'Where the configuration of a container is kept'),
+  backups_keep: wholeNumber(
+    1,
+    1000,
+    '',
+    'How many backups of a container are kept; older ones go, but never the newest 3',
+  ),
+  backups_keep_days: wholeNumber(
+    1,
+    3650,
+    'days',
+    'How long backups are kept; older ones go, but never the newest 3 of a container',
+  ),
 });
 
 const defaultSection = () =>
   z.strictObject({
-    poll_interval: wholeNumber(
-      POLL_INTERVAL_SECONDS.min,
-      POLL_INTERVAL_SECONDS.max,
-      'seconds',
-      'The time from one cycle to the next',
-    ),
+    ...rhythmKeys(),
     ...containerKeys(),
     reserve_cpu_percent: percent(90, 'The share of the CPUs that the host keeps for itself'),
     reserve_memory_mb: wholeNumber(
@@ -259,7 +372,12 @@ const defaultSection = () =>
       'MiB',
       'The memory the host keeps for itself',
     ),
-    ignore_lxc: containerIds(false, 'Containers that are left alone', IDS),
+    manage: oneOf(
+      MANAGED,
+      'Which containers are managed: all, or only those tagged autoscale, autoscale-tier-NAME ' +
+        'or autoscale-observe',
+    ),
+    ignore_lxc: containers('Containers that are left alone'),
     energy_mode: yesOrNo('Whether allocations go down in the off-peak hours'),
     off_peak_start: wholeNumber(0, 23, '', 'The hour at which the off-peak time begins'),
     off_peak_end: wholeNumber(0, 23, '', 'The hour at which the off-peak time ends'),
@@ -276,24 +394,18 @@ const defaultSection = () =>
       { does: 'The token of the application on the Gotify server', secret: true },
       'the token on one line without blanks',
     ),
-    log_file: absolutePath(
-      'file',
-      'The log for people; the JSON log has the same name with .json for .log',
-    ),
-    log_level: oneOf(LOG_LEVELS, 'The least important lines that are logged', { warn: 'warning' }),
-    lock_file: absolutePath('file', 'The lock that keeps a second daemon from starting'),
-    backup_dir: absolutePath('directory', 'Where the configuration of a container is kept'),
+    ...fileKeys(),
   });
 
 const tierSection = () =>
   z.strictObject({
-    lxc_containers: containerIds(true, 'The containers of this tier', IDS_AND_RANGES),
+    lxc_containers: containers('The containers of this tier'),
     ...containerKeys(),
   });
 
 const groupSection = () =>
   z.strictObject({
-    lxc_containers: containerIds(true, 'The containers that the group begins with', IDS_AND_RANGES),
+    lxc_containers: containerIds('The containers that the group begins with'),
     source: vmid('The container that is cloned'),
     base_snapshot_name: vmid('The name of `source` in existing files: an id, in spite of its name'),
     source_snapshot: text(
@@ -383,8 +495,8 @@ export type Checked =
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
 export interface Fault {
-  /** The place in a list; undefined where it concerns the value as a whole. */
-  readonly item: number | undefined;
+  /** The place in a list or the key of a mapping; undefined: it concerns the value as a whole. */
+  readonly item: number | string | undefined;
   /** The part of the value that is at fault, where it is not all of it. */
   readonly part: string | undefined;
   /** Completes "`value` ...". */
@@ -400,7 +512,7 @@ export function check(schema: z.ZodMiniType, raw: unknown): Checked {
     const item = issue.path[0];
     const part: unknown = issue.code === 'custom' ? issue.params?.['part'] : undefined;
     const fault = {
-      item: typeof item === 'number' ? item : undefined,
+      item: typeof item === 'symbol' ? undefined : item,
       part: typeof part === 'string' ? part : undefined,
       why: issue.message,
     };

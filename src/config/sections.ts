@@ -41,6 +41,8 @@ export interface Given {
   readonly masked: boolean;
   /** Of a list: its items. */
   readonly items: readonly Given[];
+  /** Of a mapping in place of a value: what stands at its keys. */
+  readonly parts: ReadonlyMap<string, Given>;
 }
 
 /** Problems beyond these are only counted. */
@@ -101,10 +103,16 @@ export function readSection<V>(
       continue;
     }
     const info = infoOf(keySchema) ?? { does: '', allowed: '' };
-    const expanded = expandNode(node, line, info.secret === true, reader.env);
+    const expanded =
+      node.kind === 'map' && info.parts !== undefined
+        ? expandParts(node, { line, key }, info.parts, reader)
+        : expandNode(node, line, info.secret === true, reader.env);
     given.set(key, expanded.given);
-    for (const fault of expanded.faults) report(reader, fault.line, key, fault.message);
-    if (expanded.faults.length > 0) continue;
+    for (const fault of expanded.faults) {
+      report(reader, fault.line, fault.key ?? key, fault.message);
+    }
+    const isPartlyThere = expanded.raw instanceof Map && expanded.raw.size > 0;
+    if (expanded.faults.length > 0 && !isPartlyThere) continue;
     const checked = check(keySchema, expanded.raw);
     if (checked.ok) {
       values[key] = checked.value;
@@ -115,12 +123,13 @@ export function readSection<V>(
   return section;
 }
 
-/** What a value costs to check. What lies deeper than a list of texts is never looked at. */
+/** What a value costs to check. What lies deeper than a list or mapping is never looked at. */
 function weightOf(node: YamlNode): number {
   if (node.kind === 'text') return node.text.length + 1;
-  if (node.kind !== 'list') return 1;
+  if (node.kind === 'null') return 1;
+  const inner = node.kind === 'list' ? node.items : node.entries.map(({ value }) => value);
   let sum = 1;
-  for (const item of node.items) sum += item.kind === 'text' ? item.text.length + 1 : 1;
+  for (const item of inner) sum += item.kind === 'text' ? item.text.length + 1 : 1;
   return sum;
 }
 
@@ -172,21 +181,31 @@ function mergeInto(
 }
 
 interface Expanded {
-  /** For the schema: text, null, or a list of these; `{}` for what is neither. */
+  /** For the schema: text, null, a list or a Map of these; `{}` for what is none of them. */
   readonly raw: unknown;
   readonly given: Given;
   /** Variables that could not be put in. */
-  readonly faults: readonly { readonly line: number; readonly message: string }[];
+  readonly faults: readonly ExpansionFault[];
 }
+
+interface ExpansionFault {
+  readonly line: number;
+  readonly message: string;
+  /** Where it is a key within the value. */
+  readonly key?: string;
+}
+
+const NOTHING_WITHIN = { items: [], parts: new Map<string, never>() };
+const MAPPING = 'a section of keys';
 
 function expandNode(node: YamlNode, line: number, secret: boolean, env: Environment): Expanded {
   const plain = (raw: unknown, shown: string): Expanded => ({
     raw,
-    given: { line, masked: secret, items: [], shown },
+    given: { ...NOTHING_WITHIN, line, masked: secret, shown },
     faults: [],
   });
   if (node.kind === 'null') return plain(null, 'no value');
-  if (node.kind === 'map') return plain({}, 'a section of keys');
+  if (node.kind === 'map') return plain({}, MAPPING);
   if (node.kind === 'list') {
     const inner = node.items.map((item) =>
       item.kind === 'list'
@@ -196,7 +215,7 @@ function expandNode(node: YamlNode, line: number, secret: boolean, env: Environm
     const items = inner.map((item) => item.given);
     return {
       raw: inner.map((item) => item.raw),
-      given: { line, masked: secret, items, shown: 'a list' },
+      given: { ...NOTHING_WITHIN, line, masked: secret, items, shown: 'a list' },
       faults: inner.flatMap((item) => item.faults),
     };
   }
@@ -207,13 +226,41 @@ function expandNode(node: YamlNode, line: number, secret: boolean, env: Environm
     return { ...plain(null, shown), faults: [{ line, message }] };
   }
   const masked = secret || expanded.fromVariable;
-  return { raw: expanded.text, given: { line, masked, items: [], shown }, faults: [] };
+  return { raw: expanded.text, given: { ...NOTHING_WITHIN, line, masked, shown }, faults: [] };
+}
+
+/** A mapping in place of a value, of which only the keys in `allowed` are taken. */
+function expandParts(
+  map: YamlMap,
+  place: { readonly line: number; readonly key: string },
+  allowed: readonly string[],
+  reader: Reader,
+): Expanded {
+  const raw = new Map<string, unknown>();
+  const parts = new Map<string, Given>();
+  const faults: ExpansionFault[] = [];
+  for (const { key, line, value } of entriesOf(map, reader)) {
+    const within = `${place.key}.${printableKey(key)}`;
+    if (!allowed.includes(key)) {
+      const meant = closest(key, allowed);
+      const hint =
+        meant === undefined ? `allowed: ${allowed.join(', ')}` : `did you mean ${meant}?`;
+      faults.push({ line, key: within, message: `unknown key; ${hint}` });
+      continue;
+    }
+    const expanded = expandNode(value, line, false, reader.env);
+    parts.set(key, expanded.given);
+    for (const { message } of expanded.faults) faults.push({ line, key: within, message });
+    if (expanded.faults.length === 0) raw.set(key, expanded.raw);
+  }
+  const given = { ...NOTHING_WITHIN, line: place.line, masked: false, shown: MAPPING, parts };
+  return { raw, given, faults };
 }
 
 /** No key takes lists within a list, so what such a list holds is not looked at. */
 const expandNested = (line: number, masked: boolean): Expanded => ({
   raw: {},
-  given: { line, masked, items: [], shown: 'a list within the list' },
+  given: { ...NOTHING_WITHIN, line, masked, shown: 'a list within the list' },
   faults: [],
 });
 
@@ -229,16 +276,23 @@ function reportFault(
   fault: Fault,
   info: KeyInfo,
 ): void {
-  const place = fault.item === undefined ? given : (given.items[fault.item] ?? given);
+  const place = withinGiven(given, fault.item);
+  const at = typeof fault.item === 'string' ? `${key}.${fault.item}` : key;
+  const inner = node.kind === 'map' ? node.entries : [];
+  const written = inner.find((entry) => entry.key === fault.item)?.value ?? node;
   const allowed = `allowed: ${info.allowed}`;
-  if (node.kind === 'null') {
-    report(reader, place.line, key, `has no value; ${allowed}; or leave the line out`);
+  if (written.kind === 'null') {
+    report(reader, place.line, at, `has no value; ${allowed}; or leave the line out`);
     return;
   }
-  const own = fault.part === undefined || place.masked ? undefined : quoted(fault.part);
-  const shown = own ?? place.shown;
-  const hint = node.kind === 'text' ? hintFor(node.text, fault.why, info) : '';
-  report(reader, place.line, key, `${shown} ${fault.why}; ${allowed}${hint}`);
+  const part = fault.part === undefined || place.masked ? undefined : quoted(fault.part);
+  const hint = written.kind === 'text' ? hintFor(written.text, fault.why, info) : '';
+  report(reader, place.line, at, `${part ?? place.shown} ${fault.why}; ${allowed}${hint}`);
+}
+
+function withinGiven(given: Given, item: number | string | undefined): Given {
+  if (item === undefined) return given;
+  return (typeof item === 'number' ? given.items[item] : given.parts.get(item)) ?? given;
 }
 
 function hintFor(text: string, why: string, info: KeyInfo): string {

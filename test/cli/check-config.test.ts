@@ -41,6 +41,10 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
 
 const NONE: GuestList = present(new Map());
 
+const SECTIONS = ['What the sections come to (+ where it goes up, - where it goes down):', ''];
+const TIMING_HEAD = 'COOLDOWN s  PERIODS  GRACE s  PRIORITY';
+const TIMING = '+0 -300     +1 -3    600      50';
+
 describe('check-config', () => {
   it('prints every problem and ends with 78', () => {
     const text = 'DEFAULT:\n  max_cores: 0\n  pol_interval: 5\n';
@@ -66,6 +70,9 @@ describe('check-config', () => {
       '  cpu_upper_threshold: 70.5',
       '  max_memory: 8192',
       '  behaviour: conservative',
+      '  cooldown_seconds: {down: 900}',
+      '  evaluation_periods: 6',
+      '  priority: 90',
       '',
     ].join('\n');
     const guests: GuestList = present(
@@ -82,39 +89,97 @@ describe('check-config', () => {
       exit: 0,
       lines: [
         'The configuration is valid.',
-        'A cycle every 300 seconds; the host keeps 10 % of its CPUs and 2048 MiB.',
+        'A cycle every 300 seconds, the counters read every 10; ' +
+          'the host keeps 10 % of its CPUs and 2048 MiB.',
         '',
-        'VMID  NAME               POLICY    CORES  CPU        STEP  MEMORY MiB  MEMORY   ' +
-          'STEPS      TIMES',
-        '101   database           DEFAULT   1-8    20-80 %    1-4   512-host    20-80 %  ' +
-          '+512 -512  x1     (waits: lock backup)',
-        '103   old                left alone: it is in ignore_lxc',
-        '104   base               left alone: it is a template',
-        '105   -                  left alone: its configuration cannot be read (line 3 ' +
+        'VMID  NAME               POLICY    MODE     WHY',
+        '101   database           DEFAULT   act      since it is in no tier (waits: lock backup)',
+        '103   old                -         ignored  it is in ignore_lxc',
+        '104   base               -         ignored  it is a template',
+        '105   -                  -         ignored  its configuration cannot be read (line 3 ' +
           'of 105.conf\\x1b)',
-        '106   evil\\x1b[2J\\nname  DEFAULT   1-8    20-80 %    1-4   512-host    20-80 ' +
-          '%  +512 -512  x1',
-        '1002  shop               TIER_web  1-8    29-70.5 %  1-4   512-8192    20-80 %  ' +
-          '+512 -512  x0.5',
+        '106   evil\\x1b[2J\\nname  DEFAULT   act      since it is in no tier',
+        '1002  shop               TIER_web  act      by its id',
         '',
         'Not on this node: 400 (ignore_lxc), 500 (TIER_web).',
+        '',
+        ...SECTIONS,
+        `POLICY    CORES  CPU        STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
+        `DEFAULT   1-8    20-80 %    1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
+        'TIER_web  1-8    29-70.5 %  1-4   512-8192    20-80 %  +512 -512  x0.5   ' +
+          '+0 -900     +6 -6    600      90',
       ],
     });
+  });
+
+  it('prints whether a container is changed, only observed or left alone, and why', () => {
+    const text = [
+      'DEFAULT:',
+      '  ignore_lxc: ["test-*", "tag:lab", 400, 400, "tag:nobody"]',
+      'TIER_web:',
+      '  lxc_containers: ["web-*", "120-139"]',
+      'TIER_own name:',
+      '  lxc_containers: ["*-1", "tag:Web", "tag:wbe", "mail-*"]',
+      '',
+    ].join('\n');
+    const of = (vmid: string, name: string, ...tags: string[]) =>
+      [id(vmid), guest(id(vmid), name, { tags })] as const;
+    const guests = present(
+      new Map([
+        of('101', 'web-1'),
+        of('102', 'web-2', 'autoscale-observe'),
+        of('103', 'mail', 'web'),
+        of('104', 'test-9', 'autoscale-observe'),
+        of('105', 'x', 'lab'),
+        of('106', 'x', 'autoscale-ignore'),
+        of('107', 'x', 'autoscale-tier-wbe', 'autoscale-obsrve'),
+        of('125', 'x'),
+      ]),
+    );
+    const { lines } = run(text, guests);
+    expect(lines.slice(0, lines.indexOf(SECTIONS[0] ?? '') - 1)).toEqual([
+      'Note: container 101 (web-1) is in TIER_web by the name web-* and in TIER_own name ' +
+        'by the name *-1; TIER_web counts, since it stands first',
+      'Note: container 107 (x) has the tag autoscale-tier-wbe, ' +
+        'which no TIER_ section answers to; did you mean autoscale-tier-web?',
+      'Note: container 107 (x) has the tag autoscale-obsrve, which has no meaning; ' +
+        'did you mean autoscale-observe?',
+      '',
+      'The configuration is valid.',
+      lines[5],
+      '',
+      'VMID  NAME    POLICY         MODE     WHY',
+      '101   web-1   TIER_web       act      by the name web-*',
+      '102   web-2   TIER_web       observe  ' +
+        'by the name web-*; only observed, by its tag autoscale-observe',
+      '103   mail    TIER_own name  act      by tag:web',
+      '104   test-9  -              ignored  it is in ignore_lxc, by the name test-*',
+      '105   x       -              ignored  it is in ignore_lxc, by tag:lab',
+      '106   x       -              ignored  it has the tag autoscale-ignore',
+      '107   x       DEFAULT        act      ' +
+        'since it is in no tier; no tier answers to autoscale-tier-wbe',
+      '125   x       TIER_web       act      by the ids 120-139',
+      '',
+      'Not on this node: 400 (ignore_lxc).',
+      'No container matches: tag:nobody (ignore_lxc), mail-* (TIER_own name), ' +
+        'tag:wbe (TIER_own name).',
+    ]);
   });
 
   it('prints the remarks first', () => {
     expect(run('TIER_a:\n', NONE).lines[0]).toBe(
       'Note: /etc/x.yaml:1: TIER_a: ' +
-        'has no effect, since its lxc_containers names no container',
+        'names no container, so only those with the tag autoscale-tier-a are in it',
     );
   });
 
-  it('prints what DEFAULT comes to where there are no containers', () => {
+  it('prints what the sections come to where there are no containers', () => {
     expect(run('DEFAULT:\n', NONE).lines.slice(3)).toEqual([
-      'There are no containers on this node. What DEFAULT comes to:',
+      'There are no containers on this node.',
       '',
-      'POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES',
-      'DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1',
+      ...SECTIONS,
+      `POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
+      `DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
     ]);
   });
 
@@ -123,11 +188,12 @@ describe('check-config', () => {
     const { exit, lines } = run('TIER_a:\n  lxc_containers: 100\n  max_cores: 4\n', guests);
     expect(exit).toBe(0);
     expect(lines.slice(3)).toEqual([
-      'No containers could be seen: /etc/pve/lxc is not there. What the sections come to:',
+      'No containers could be seen: /etc/pve/lxc is not there.',
       '',
-      'POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES',
-      'DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1',
-      'TIER_a   1-4    20-80 %  1-4   512-host    20-80 %  +512 -512  x1',
+      ...SECTIONS,
+      `POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
+      `DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
+      `TIER_a   1-4    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
     ]);
   });
 });

@@ -20,20 +20,33 @@ const SCHEMA = configSchema();
 
 const SAMPLE = readFileSync(new URL('../../lxc_autoscale.yaml', import.meta.url), 'utf8');
 
+/** A selector of these ids. */
+const only = (...ids: number[]) => ({
+  ids: ids.map((id) => ({ from: id, to: id })),
+  names: [],
+  tags: [],
+});
+
 /** Written out once more, so that a slip in the defaults is seen. */
 const EXPECTED_DEFAULTS: Config = {
   pollIntervalMs: 300_000 as Config['pollIntervalMs'],
+  sampleIntervalMs: 10_000 as Config['sampleIntervalMs'],
+  urgentSamples: 2,
+  maxConcurrentOperations: 3,
   logFile: '/var/log/lxc_autoscale.log',
   jsonLogFile: '/var/log/lxc_autoscale.json',
   logLevel: 'info',
   lockFile: '/var/lock/lxc_autoscale.lock',
   backupDir: '/var/lib/lxc_autoscale/backups',
+  backupsKeep: 20,
+  backupsKeepMs: (30 * 24 * 3600 * 1000) as Config['backupsKeepMs'],
   timezone: undefined,
   energyMode: false,
   offPeakStartHour: 22,
   offPeakEndHour: 6,
   gotify: { url: '', token: '' },
-  ignoredVmids: new Set(),
+  onlyTagged: false,
+  ignored: { ids: [], names: [], tags: [] },
   host: { reserveCpu: 0.1, reserveMemoryMib: 2048 } as Config['host'],
   defaults: {
     source: 'DEFAULT',
@@ -46,6 +59,14 @@ const EXPECTED_DEFAULTS: Config = {
       maxMib: undefined,
     },
     stepFactor: 1,
+    timing: {
+      cooldownUpMs: 0,
+      cooldownDownMs: 300_000,
+      periodsUp: 1,
+      periodsDown: 3,
+      startGraceMs: 600_000,
+    },
+    priority: 50,
   } as Config['defaults'],
   tiers: [],
   groups: [],
@@ -137,23 +158,19 @@ describe('a file as existing installations have it', () => {
 
   it('gives DEFAULT, the ids to leave alone, and the tiers over DEFAULT', () => {
     expect(config.pollIntervalMs).toBe(60_000);
-    expect([...config.ignoredVmids]).toEqual([104, 105]);
-    expect(config.tiers.map(({ name, members }) => ({ name, members }))).toEqual([
-      {
-        name: 'TIER_1',
-        members: [
-          { from: 100, to: 100 },
-          { from: 101, to: 101 },
-        ],
-      },
-      { name: 'TIER_webservers', members: [{ from: 102, to: 102 }] },
-      { name: 'TIER_idle', members: [] },
+    expect(config.ignored).toEqual(only(104, 105));
+    expect(config.tiers.map(({ name, containers }) => ({ name, containers }))).toEqual([
+      { name: 'TIER_1', containers: only(100, 101) },
+      { name: 'TIER_webservers', containers: only(102) },
+      { name: 'TIER_idle', containers: only() },
     ]);
     expect(config.tiers[0]?.policy).toEqual({
       source: 'TIER_1',
       cpu: { band: { lower: 0.1, upper: 0.9 }, minIncrement: 1, maxIncrement: 4, min: 2, max: 12 },
       memory: { ...config.defaults.memory, minMib: 1024 },
       stepFactor: 1,
+      timing: config.defaults.timing,
+      priority: 50,
     });
     expect(config.tiers[1]?.policy.stepFactor).toBe(2);
     expect(config.tiers[1]?.policy.memory.maxMib).toBe(4096);
@@ -192,7 +209,8 @@ describe('a file as existing installations have it', () => {
 
   it('says what has no effect', () => {
     expect(notes).toEqual([
-      'f.yaml:24: TIER_idle: has no effect, since its lxc_containers names no container',
+      'f.yaml:24: TIER_idle: ' +
+        'names no container, so only those with the tag autoscale-tier-idle are in it',
       'f.yaml:26: HORIZONTAL_SCALING_GROUP_1: ' +
         'accepted, but not yet in effect in this version: no container is cloned',
     ]);
@@ -244,7 +262,7 @@ describe('values as people write them', () => {
     ['"100,101"', [100, 101]],
     ['100, 101,', [100, 101]],
     ['["100, 101", 102]', [100, 101, 102]],
-    ['[101, 101]', [101]],
+    ['[101, 101]', [101, 101]],
     ['', []],
     ['~', []],
     ['[]', []],
@@ -252,7 +270,7 @@ describe('values as people write them', () => {
     ['\n  - 100\n  # why\n  -\n  - 101', [100, 101]],
     ['[999999999]', [999_999_999]],
   ])('ignore_lxc: %j', (written, ids) => {
-    expect([...read(withDefault(`ignore_lxc: ${written}`)).config.ignoredVmids]).toEqual(ids);
+    expect(read(withDefault(`ignore_lxc: ${written}`)).config.ignored).toEqual(only(...ids));
   });
 
   it.each([
@@ -291,9 +309,108 @@ describe('values as people write them', () => {
     expect(config.tiers[0]?.policy.memory.maxMib).toBeUndefined();
   });
 
+  it.each([
+    ['cooldown_seconds: 60', [60_000, 60_000]],
+    ['cooldown_seconds: 0', [0, 0]],
+    ['cooldown_seconds: {up: 30, down: 900}', [30_000, 900_000]],
+    ['cooldown_seconds: {up: 30}', [30_000, 300_000]],
+    ['cooldown_seconds: {"down": "1_000"}', [0, 1_000_000]],
+    ['cooldown_seconds:\n    # why\n    down: 60\n    up: 5', [5000, 60_000]],
+  ])('%s', (written, expected) => {
+    const { cooldownUpMs, cooldownDownMs } = read(withDefault(written)).config.defaults.timing;
+    expect([cooldownUpMs, cooldownDownMs]).toEqual(expected);
+  });
+
+  it('up and down: what a tier leaves out of a pair comes from DEFAULT', () => {
+    const tiers = [
+      'TIER_a: {cooldown_seconds: {down: 900}, evaluation_periods: 2, start_grace_seconds: 0}',
+      'TIER_b: {priority: 100}',
+      'TIER_c: {<<: &pair {evaluation_periods: {up: 9}}, cooldown_seconds: {<<: {up: 7}}}',
+      '',
+    ];
+    const base = ['cooldown_seconds: {up: 30, down: 60}', 'evaluation_periods: {down: 4}'];
+    const { config } = read(withDefault(...base, 'priority: 1') + tiers.join('\n'));
+    const inMs = (up: number, down: number, periodsUp: number, periodsDown: number) => ({
+      ...{ cooldownUpMs: up, cooldownDownMs: down, periodsUp, periodsDown },
+      startGraceMs: 600_000,
+    });
+    expect(config.defaults.timing).toEqual(inMs(30_000, 60_000, 1, 4));
+    const [a, b, c] = config.tiers.map(({ policy }) => policy);
+    expect(a?.timing).toEqual({ ...inMs(30_000, 900_000, 2, 2), startGraceMs: 0 });
+    expect(b?.timing).toEqual(config.defaults.timing);
+    expect(c?.timing).toEqual(inMs(7000, 60_000, 9, 4));
+    expect([a, b, config.defaults].map((policy) => policy?.priority)).toEqual([1, 100, 1]);
+  });
+
+  it.each([
+    ['sample_interval: 30', 30_000],
+    ['poll_interval: 5', 5000],
+    ['{sample_interval: 60, poll_interval: 30}', 30_000],
+    ['{sample_interval: 3600, poll_interval: 7200}', 3_600_000],
+  ])('%s: the counters are read at least once a cycle', (written, ms) => {
+    const text = written.startsWith('{') ? `DEFAULT: ${written}\n` : withDefault(written);
+    expect(read(text).config.sampleIntervalMs).toBe(ms);
+  });
+
+  it('backups, urgency, how many at once, who is managed', () => {
+    const text = withDefault(
+      ...['backups_keep: 1', 'backups_keep_days: 3650', 'urgent_samples: 60'],
+      ...['max_concurrent_operations: 16', 'manage: TAGGED'],
+    );
+    expect(read(text).config).toMatchObject({
+      ...{ backupsKeep: 1, backupsKeepMs: 3650 * 24 * 3600 * 1000, urgentSamples: 60 },
+      ...{ maxConcurrentOperations: 16, onlyTagged: true },
+    });
+  });
+
+  it('names and tags, in any of the forms that ids have', () => {
+    const everything = '["web-*", 101, "*, ?b, tag:Prod_1.x", "120-139", "tag: prod_1.x", web-*]';
+    const expected = {
+      ids: [
+        { from: 101, to: 101 },
+        { from: 120, to: 139 },
+      ],
+      names: ['web-*', '*', '?b'],
+      tags: ['prod_1.x'],
+    };
+    const { config } = read(
+      `${withDefault(`ignore_lxc: ${everything}`)}TIER_a:\n  lxc_containers: ${everything}\n`,
+    );
+    expect(config.ignored).toEqual(expected);
+    expect(config.tiers[0]?.containers).toEqual(expected);
+    expect(read(withDefault('ignore_lxc: web-*')).config.ignored.names).toEqual(['web-*']);
+  });
+
+  it('the same name or tag in two tiers, which only containers can decide on', () => {
+    const tier = (name: string) => `${name}:\n  lxc_containers: ["web-*", "tag:a"]\n`;
+    expect(read(tier('TIER_a') + tier('TIER_b')).notes).toEqual([]);
+  });
+
+  it.each([
+    ['TIER_a:\n  max_cores: 2\n', []],
+    ['TIER_a:\n  lxc_containers: "tag:a"\n', []],
+    [
+      'TIER_A:\n  lxc_containers: []\n  max_cores: 2\n',
+      ['1: TIER_A: names no container, so only those with the tag autoscale-tier-a are in it'],
+    ],
+    [
+      'TIER_a b:\n  max_cores: 2\n',
+      ['1: TIER_a b: has no effect, since its lxc_containers names no container'],
+    ],
+    [
+      'TIER_web:\n  max_cores: 2\nTIER_WEB:\n  lxc_containers: 101\n',
+      [
+        '3: TIER_WEB: differs from TIER_web (line 1) only in upper and lower case; ' +
+          'the tag autoscale-tier-web means that one',
+      ],
+    ],
+  ])('remarks on %j', (text, notes) => {
+    expect(read(text).notes).toEqual(notes.map((note) => `f.yaml:${note}`));
+  });
+
   it('lxc_containers: ranges, which stay ranges', () => {
     const { config } = read('TIER_a:\n  lxc_containers: [100, "120-999999999", 110 - 112]\n');
-    expect(config.tiers[0]?.members).toEqual([
+    expect(config.tiers[0]?.containers.ids).toEqual([
       { from: 100, to: 100 },
       { from: 120, to: 999_999_999 },
       { from: 110, to: 112 },
@@ -330,7 +447,7 @@ describe('values as people write them', () => {
       '',
     ].join('\n');
     const { config } = read(text);
-    expect(config.tiers[1]?.members).toEqual([{ from: 101, to: 101 }]);
+    expect(config.tiers[1]?.containers).toEqual(only(101));
     expect(config.tiers[1]?.policy.cpu).toMatchObject({ min: 2, max: 6 });
   });
 });
@@ -362,7 +479,7 @@ describe('variables', () => {
       withDefault('ignore_lxc: ["${IDS}", 102]', 'gotify_url: ${EMPTY}'),
       env,
     );
-    expect([...config.ignoredVmids]).toEqual([100, 101, 102]);
+    expect(config.ignored).toEqual(only(100, 101, 102));
     expect(config.gotify.url).toBe('');
     expect(read(withDefault('gotify_url: ${NONE:-}')).config.gotify.url).toBe('');
   });
@@ -388,11 +505,5 @@ describe('the configuration', () => {
       for (const [key, inner] of Object.entries(value)) walk(inner, `${path}.${key}`);
     };
     walk(config, 'config');
-    const set: ReadonlySet<unknown> = config.ignoredVmids;
-    if (!(set instanceof Set)) throw new Error('no set');
-    expect(() => set.add(1)).toThrow('frozen');
-    expect(() => set.clear()).toThrow('frozen');
-    expect(() => set.delete(104)).toThrow('frozen');
-    expect(set.has(104)).toBe(true);
   });
 });

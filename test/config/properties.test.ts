@@ -27,7 +27,12 @@ function checkResult(text: string, result: ReturnType<typeof parseConfig>): void
   if (result.ok) checkConfig(result.config);
 }
 
-function checkPolicy({ cpu, memory }: ContainerPolicy): void {
+function expectBetween(value: number, min: number, max: number): void {
+  expect(value).toBeGreaterThanOrEqual(min);
+  expect(value).toBeLessThanOrEqual(max);
+}
+
+function checkPolicy({ cpu, memory, timing, priority }: ContainerPolicy): void {
   for (const { lower, upper } of [cpu.band, memory.band]) {
     expect(lower).toBeGreaterThanOrEqual(0);
     expect(lower).toBeLessThan(upper);
@@ -38,15 +43,20 @@ function checkPolicy({ cpu, memory }: ContainerPolicy): void {
   expect(cpu.minIncrement).toBeLessThanOrEqual(cpu.maxIncrement);
   expect(memory.minMib).toBeGreaterThanOrEqual(16);
   expect(memory.minMib).toBeLessThanOrEqual(memory.maxMib ?? Number.POSITIVE_INFINITY);
-  expect([cpu.min, cpu.max, memory.minMib].every(Number.isInteger)).toBe(true);
+  const { cooldownUpMs, cooldownDownMs, periodsUp, periodsDown, startGraceMs } = timing;
+  for (const ms of [cooldownUpMs, cooldownDownMs, startGraceMs]) expectBetween(ms, 0, 86_400_000);
+  for (const periods of [periodsUp, periodsDown]) expectBetween(periods, 1, 60);
+  expectBetween(priority, 1, 100);
+  const whole = [cpu.min, cpu.max, memory.minMib, periodsUp, periodsDown, priority];
+  expect(whole.every(Number.isInteger)).toBe(true);
 }
 
 function checkConfig(config: Config): void {
   for (const policy of [config.defaults, ...config.tiers.map((tier) => tier.policy)]) {
     checkPolicy(policy);
   }
-  expect(config.pollIntervalMs).toBeGreaterThanOrEqual(1000);
-  expect(config.pollIntervalMs).toBeLessThanOrEqual(86_400_000);
+  expectBetween(config.pollIntervalMs, 1000, 86_400_000);
+  expectBetween(config.sampleIntervalMs, 1000, Math.min(3_600_000, config.pollIntervalMs));
   const paths = [config.logFile, config.jsonLogFile, config.lockFile, config.backupDir];
   expect(new Set(paths).size).toBe(4);
   expect(paths.every((path) => path.startsWith('/'))).toBe(true);
@@ -55,6 +65,7 @@ function checkConfig(config: Config): void {
 const scalar = fc.oneof(
   fc.integer({ min: -5, max: 200 }).map(String),
   fc.double({ noNaN: true }).map(String),
+  fc.constantFrom('{up: 1}', '{up: 2, down: x}', '{down: 60, up: 1}', '{up: {}}', 'web-*', 'tag:a'),
   fc.constantFrom('', '~', 'yes', 'off', 'normal', 'True', '"100,101"', '[100, 101]', '{a: 1}'),
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of variables.
   fc.constantFrom('|\n    100', '"1\\n"', '${A}', '${B:-2}', '${', '*x', '&x 5', '/a/b', '0x10'),
@@ -134,6 +145,8 @@ const container = fc.record({
   increment: ordered(1, 50),
   cores: ordered(1, 8000),
   memoryMib: ordered(16, 100_000),
+  cooldown: fc.record({ up: fc.nat(86_400), down: fc.nat(86_400) }),
+  periods: fc.integer({ min: 1, max: 60 }),
   behaviour: fc.constantFrom('conservative', 'Normal', 'AGGRESSIVE'),
 });
 type Container = typeof container extends fc.Arbitrary<infer T> ? T : never;
@@ -150,6 +163,10 @@ const lines = (c: Container): string[] => [
   `  min_memory: ${c.memoryMib.low}`,
   `  max_memory: ${c.memoryMib.high}`,
   `  behaviour: ${c.behaviour}`,
+  `  cooldown_seconds: {down: ${c.cooldown.down}, up: ${c.cooldown.up}}`,
+  `  evaluation_periods: ${c.periods}`,
+  `  start_grace_seconds: ${c.cooldown.up}`,
+  `  priority: ${c.periods}`,
 ];
 
 const FACTORS: Readonly<Record<string, number>> = { conservative: 0.5, normal: 1, aggressive: 2 };
@@ -171,6 +188,11 @@ const meant = (c: Container, source: string) => ({
     maxMib: c.memoryMib.high,
   },
   stepFactor: FACTORS[c.behaviour.toLowerCase()],
+  timing: {
+    ...{ cooldownUpMs: c.cooldown.up * 1000, cooldownDownMs: c.cooldown.down * 1000 },
+    ...{ periodsUp: c.periods, periodsDown: c.periods, startGraceMs: c.cooldown.up * 1000 },
+  },
+  priority: c.periods,
 });
 
 describe('parseConfig, on a valid file', () => {

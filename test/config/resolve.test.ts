@@ -1,48 +1,235 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
-import { applyOverrides, hostPolicy, manage } from '../../src/config/resolve.ts';
-import { parseVmid } from '../../src/core/units.ts';
+import { renderProblem } from '../../src/config/problem.ts';
+import {
+  applyOverrides,
+  hostPolicy,
+  type Identity,
+  manage,
+  remarksOn,
+} from '../../src/config/resolve.ts';
+import { parseVmid, type Vmid } from '../../src/core/units.ts';
 
 const TEXT = `
 DEFAULT:
-  ignore_lxc: 103
+  ignore_lxc: [103, "200-209", "test-*", "tag:lab"]
   reserve_cpu_percent: 25
   reserve_memory_mb: 4096
 TIER_a:
   lxc_containers: [101, 103, "120-139"]
   max_cores: 2
 TIER_b:
-  lxc_containers: 102
+  lxc_containers: [102, "web-?", "tag:Shop"]
+TIER_Web:
+  lxc_containers: ["web-*", "*-db", "tag:shop"]
+TIER_tagged:
+  priority: 90
 `;
 
-function config(): Config {
-  const result = parseConfig(TEXT, 'f.yaml', {});
-  if (!result.ok) throw new Error('not valid');
+function config(text = TEXT): Config {
+  const result = parseConfig(text, 'f.yaml', {});
+  if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
   return result.config;
 }
 
-function sourceOf(id: string): string {
-  const vmid = parseVmid(id);
+function id(number: number): Vmid {
+  const vmid = parseVmid(`${number}`);
   if (vmid === undefined) throw new Error('no id');
-  const management = manage(config(), { vmid, name: 'web', tags: [] });
-  return management.kind === 'managed' ? management.policy.source : management.because;
+  return vmid;
+}
+
+const container = (number: number, name = 'x', ...tags: string[]): Identity => ({
+  vmid: id(number),
+  name,
+  tags,
+});
+
+/** The reason, with the mode before it where that is not to act. */
+function result(identity: Identity, its = config()): string {
+  const management = manage(its, identity);
+  if (management.kind === 'ignored') return `ignored: ${management.because}`;
+  expect(management.because.startsWith(`${management.policy.source}, `)).toBe(true);
+  return management.mode === 'act' ? management.because : `observe: ${management.because}`;
 }
 
 describe('manage', () => {
   it.each([
-    ['101', 'TIER_a'],
-    ['102', 'TIER_b'],
-    ['119', 'DEFAULT'],
-    ['120', 'TIER_a'],
-    ['139', 'TIER_a'],
-    ['140', 'DEFAULT'],
-  ])('container %s is managed by %s', (id, source) => {
-    expect(sourceOf(id)).toBe(source);
+    [container(101), 'TIER_a, by its id'],
+    [container(102), 'TIER_b, by its id'],
+    [container(119), 'DEFAULT, since it is in no tier'],
+    [container(120), 'TIER_a, by the ids 120-139'],
+    [container(139), 'TIER_a, by the ids 120-139'],
+    [container(140), 'DEFAULT, since it is in no tier'],
+    [container(140, 'web-12'), 'TIER_Web, by the name web-*'],
+    [container(140, 'WEB-12'), 'DEFAULT, since it is in no tier'],
+    [container(140, 'my-db'), 'TIER_Web, by the name *-db'],
+    [container(140, 'x', 'prod', 'SHOP'), 'TIER_b, by tag:shop'],
+    [container(140, 'x', 'autoscale-tier-web'), 'TIER_Web, by its tag autoscale-tier-web'],
+    [container(140, 'x', 'Autoscale-Tier-WEB'), 'TIER_Web, by its tag autoscale-tier-web'],
+    [container(140, 'x', 'autoscale-tier-tagged'), 'TIER_tagged, by its tag autoscale-tier-tagged'],
+    [container(140, 'x', 'autoscale'), 'DEFAULT, since it is in no tier'],
+  ])('%o: %s', (identity, because) => {
+    expect(result(identity)).toBe(because);
   });
 
-  it('ignore_lxc comes before a tier', () => {
-    expect(sourceOf('103')).toBe('it is in ignore_lxc');
+  it.each([
+    ['its own tag before an id', container(101, 'web-12', 'autoscale-tier-b', 'shop'), 'TIER_b'],
+    ['an id before a name', container(101, 'web-12', 'shop'), 'TIER_a'],
+    ['a range before a name', container(125, 'web-12', 'shop'), 'TIER_a'],
+    ['a name before a tag', container(140, 'web-12', 'shop'), 'TIER_Web'],
+    ['the first section of two with its name', container(140, 'web-1'), 'TIER_b'],
+    ['the first section of two with a tag of it', container(140, 'x', 'shop'), 'TIER_b'],
+    [
+      'the first section of two that its own tags name',
+      container(140, 'x', 'autoscale-tier-tagged', 'autoscale-tier-a'),
+      'TIER_a',
+    ],
+  ])('%s', (_rule, identity, source) => {
+    const management = manage(config(), identity);
+    expect(management.kind === 'managed' && management.policy.source).toBe(source);
+  });
+
+  it.each([
+    [container(103), 'it is in ignore_lxc'],
+    [container(204), 'it is in ignore_lxc, by the ids 200-209'],
+    [container(140, 'test-1'), 'it is in ignore_lxc, by the name test-*'],
+    [container(140, 'x', 'LAB'), 'it is in ignore_lxc, by tag:lab'],
+    [container(101, 'x', 'autoscale-ignore'), 'it has the tag autoscale-ignore'],
+    [container(101, 'x', 'AutoScale-Ignore'), 'it has the tag autoscale-ignore'],
+  ])('leaves alone before all else: %o, %s', (identity, because) => {
+    const eager = [...identity.tags, 'autoscale-tier-web', 'autoscale-observe', 'autoscale'];
+    expect(result({ ...identity, tags: eager })).toBe(`ignored: ${because}`);
+  });
+
+  it('only observes what is tagged so, with the policy that it would have anyway', () => {
+    const only = '; only observed, by its tag autoscale-observe';
+    const tag = 'autoscale-observe';
+    expect(result(container(101, 'x', tag))).toBe(`observe: TIER_a, by its id${only}`);
+    expect(result(container(140, 'x', tag.toUpperCase()))).toBe(
+      `observe: DEFAULT, since it is in no tier${only}`,
+    );
+    expect(result(container(140, 'x', tag, 'autoscale-tier-b'))).toBe(
+      `observe: TIER_b, by its tag autoscale-tier-b${only}`,
+    );
+  });
+
+  it('says so where a tag names no tier, and goes on without it', () => {
+    expect(result(container(101, 'x', 'autoscale-tier-wbe'))).toBe(
+      'TIER_a, by its id; no tier answers to autoscale-tier-wbe',
+    );
+    expect(result(container(140, 'x', 'autoscale-tier-\u001b[2J', 'autoscale-tier-'))).toBe(
+      'DEFAULT, since it is in no tier; no tier answers to autoscale-tier-\\x1b[2j' +
+        '; no tier answers to autoscale-tier-',
+    );
+  });
+
+  it('with manage: tagged needs a tag, and a tier alone is none', () => {
+    const tagged = config(TEXT.replace('DEFAULT:', 'DEFAULT:\n  manage: tagged'));
+    const without = 'ignored: it does not have the tag autoscale, and `manage: tagged` is set';
+    expect(result(container(101, 'web-1', 'shop'), tagged)).toBe(without);
+    expect(result(container(101, 'x', 'autoscaled', 'autoscale-x'), tagged)).toBe(without);
+    for (const tag of ['autoscale', 'AUTOSCALE', 'autoscale-tier-a', 'autoscale-tier-none']) {
+      expect(result(container(101, 'x', tag), tagged)).toMatch(/^TIER_a, /);
+    }
+    expect(result(container(101, 'x', 'autoscale-observe'), tagged)).toMatch(/^observe: TIER_a, /);
+    expect(result(container(103, 'x', 'autoscale'), tagged)).toBe('ignored: it is in ignore_lxc');
+  });
+
+  it('gives every container one answer, which only ignoring puts outside the tiers', () => {
+    const its = config();
+    const tags = fc.array(
+      fc.oneof(
+        fc.constantFrom('shop', 'lab', 'autoscale-ignore', 'autoscale-observe', 'autoscale'),
+        fc.constantFrom('autoscale-tier-a', 'autoscale-tier-web', 'autoscale-tier-'),
+        fc.string({ maxLength: 5 }),
+      ),
+      { maxLength: 4 },
+    );
+    const name = fc.oneof(fc.constantFrom('web-1', 'web-12', 'my-db', 'test-1'), fc.string());
+    const vmid = fc.integer({ min: 100, max: 210 });
+    fc.assert(
+      fc.property(vmid, name, tags, (number, called, own) => {
+        const identity = container(number, called, ...own);
+        const got = manage(its, identity);
+        expect(got).toEqual(manage(its, { ...identity, tags: [...own].reverse() }));
+        const mustIgnore = own.includes('autoscale-ignore') || own.includes('lab');
+        if (mustIgnore) expect(got.kind).toBe('ignored');
+        if (got.kind !== 'managed') return;
+        expect(got.mode === 'observe').toBe(own.includes('autoscale-observe'));
+        expect([its.defaults, ...its.tiers.map(({ policy }) => policy)]).toContain(got.policy);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe('remarksOn', () => {
+  it.each([
+    [
+      container(140, 'web-1'),
+      [
+        'is in TIER_b by the name web-? and in TIER_Web by the name web-*; ' +
+          'TIER_b counts, since it stands first',
+      ],
+    ],
+    [
+      container(140, 'x', 'shop'),
+      [
+        'is in TIER_b by tag:shop and in TIER_Web by tag:shop; ' +
+          'TIER_b counts, since it stands first',
+      ],
+    ],
+    [
+      container(140, 'x', 'autoscale-tier-a', 'autoscale-tier-b'),
+      [
+        'is in TIER_a by its tag autoscale-tier-a and in TIER_b by its tag autoscale-tier-b; ' +
+          'TIER_a counts, since it stands first',
+      ],
+    ],
+    [
+      container(140, 'x', 'autoscale-tier-wbe'),
+      [
+        'has the tag autoscale-tier-wbe, which no TIER_ section answers to; ' +
+          'did you mean autoscale-tier-web?',
+      ],
+    ],
+    [
+      container(140, 'x', 'autoscale-tier-mail'),
+      ['has the tag autoscale-tier-mail, which no TIER_ section answers to'],
+    ],
+    [
+      container(140, 'x', 'autoscale-ingore'),
+      ['has the tag autoscale-ingore, which has no meaning; did you mean autoscale-ignore?'],
+    ],
+    [
+      container(140, 'x', 'Autoscale_Observe'),
+      ['has the tag autoscale_observe, which has no meaning; did you mean autoscale-observe?'],
+    ],
+    [
+      container(140, 'x', 'autoscale-teir-web'),
+      ['has the tag autoscale-teir-web, which has no meaning; did you mean autoscale-tier-web?'],
+    ],
+    [
+      container(140, 'x', 'autoscale-\u001bq'),
+      ['has the tag autoscale-\\x1bq, which has no meaning'],
+    ],
+  ])('%o: %j', (identity, remarks) => {
+    expect(remarksOn(config(), identity)).toEqual(remarks);
+  });
+
+  it.each([
+    [container(101, 'web-1', 'shop')],
+    [container(140, 'web-12', 'autoscale', 'autoscale-observe', 'autoscaled', 'autoscale-tier-a')],
+    [container(140, 'web-1', 'autoscale-ignore')],
+  ])('nothing on %o', (identity) => {
+    expect(remarksOn(config(), identity)).toEqual([]);
+  });
+
+  it('nothing on the tag of a group', () => {
+    const group = 'HORIZONTAL_SCALING_GROUP_x:\n  source: 101\n  group_tag: Autoscale-pool\n';
+    expect(remarksOn(config(TEXT + group), container(140, 'x', 'autoscale-pool'))).toEqual([]);
   });
 });
 
@@ -63,6 +250,7 @@ describe('applyOverrides', () => {
     expect(after).toEqual({
       ...before,
       pollIntervalMs: 5000,
+      sampleIntervalMs: 5000,
       energyMode: true,
       logLevel: 'debug',
     });
