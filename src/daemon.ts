@@ -8,9 +8,20 @@ export interface DaemonParts {
   /** After each cycle, with the time until the next one. */
   readonly resting: (untilNextMs: number) => void;
   readonly pollIntervalMs: () => number;
+  /** Looks at the containers between two cycles. */
+  readonly sampling?: Sampling;
   /** Takes a new configuration in, or refuses it; never throws for a wrong one. */
   readonly reload: () => Promise<void>;
 }
+
+export interface Sampling {
+  readonly intervalMs: () => number;
+  /** May decide early on who cannot wait. Returns whether the next look should come soon. */
+  readonly sample: (stop: AbortSignal) => Promise<boolean>;
+}
+
+/** How much sooner the next sample comes when something may have begun. */
+const SOON = 0.25;
 
 /** What reaches the daemon from outside: `process` in the program. */
 export interface Signals {
@@ -42,6 +53,11 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
   signals.on('SIGHUP', onReload);
   try {
     let nextMs = parts.clock.monotonicMs() as number;
+    let sampleMs = Number.POSITIVE_INFINITY;
+    const sampleIn = (share: number): void => {
+      const intervalMs = parts.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;
+      sampleMs = parts.clock.monotonicMs() + intervalMs * share;
+    };
     while (!stop.signal.aborted) {
       if (reloadAsked) {
         reloadAsked = false;
@@ -51,12 +67,18 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
         nextMs += parts.pollIntervalMs() - intervalBefore;
         continue;
       }
-      const waitMs = nextMs - parts.clock.monotonicMs();
+      const waitMs = Math.min(nextMs, sampleMs) - parts.clock.monotonicMs();
       if (waitMs > 0) {
         await alarm.sleep(waitMs);
         continue;
       }
+      if (sampleMs < nextMs) {
+        const soon = await parts.sampling?.sample(stop.signal);
+        sampleIn(soon === true ? SOON : 1);
+        continue;
+      }
       await parts.cycle(stop.signal);
+      sampleIn(1);
       nextMs = nextStart(nextMs, parts.pollIntervalMs(), parts.clock.monotonicMs());
       if (!stop.signal.aborted) parts.resting(nextMs - parts.clock.monotonicMs());
     }

@@ -7,6 +7,7 @@ import { type CycleSettings, runCycle } from '../cycle.ts';
 import { runDaemon, type Signals } from '../daemon.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
+import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -116,6 +117,15 @@ async function daemon(
     {
       clock: world.clock,
       pollIntervalMs: () => config.pollIntervalMs,
+      sampling: {
+        intervalMs: () => config.sampleIntervalMs,
+        sample: async (stop) => {
+          const { urgent, suspicious } = sample(world, state, config.urgentSamples);
+          if (urgent.size === 0) return suspicious;
+          await runCycle(world, { ...settingsOf(config, given), urgent }, state, stop);
+          return false;
+        },
+      },
       cycle: async (stop) => {
         await runCycle(world, settingsOf(config, given), state, stop);
       },

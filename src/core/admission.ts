@@ -42,9 +42,15 @@ function promisedMib(
   grants: LoopState['grants'],
 ): number {
   let sum = 0;
-  for (const { vmid, state } of containers) {
-    const granted = grants.get(vmid);
-    if (granted === undefined || state.kind === 'stopped') continue;
+  const states = new Map(containers.map(({ vmid, state }) => [vmid, state]));
+  for (const [vmid, granted] of grants) {
+    const state = states.get(vmid);
+    if (state === undefined) {
+      // Not looked at in a decision that was brought forward: it may not be in use yet.
+      sum += granted;
+      continue;
+    }
+    if (state.kind === 'stopped') continue;
     const memory = state.kind === 'running' ? state.usage.memory : state.reason;
     const unused =
       memory.ok && memory.value.limitMib !== undefined

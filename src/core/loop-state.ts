@@ -1,4 +1,5 @@
-import type { CgroupSample } from './observation.ts';
+import type { Between } from './between.ts';
+import type { CgroupSample, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
 import type { Mib, Milliseconds, Vmid } from './units.ts';
 
@@ -11,6 +12,11 @@ export interface LoopState {
   /** Memory granted by this program; what of it is not yet in use is promised, not free. */
   readonly grants: Map<Vmid, Mib>;
   readonly failures: Map<Vmid, Failure>;
+  /** What was seen since the last cycle, by the samples in between. */
+  readonly between: Map<Vmid, Between>;
+  /** Those that the last cycle saw running, with their configurations: they are sampled. */
+  readonly running: Map<Vmid, GuestConfig>;
+  hostCpus: number | undefined;
   /** What the last cycles saw, newest last; bounded. See `pace.ts`. */
   readonly seenCores: Map<Vmid, readonly Seen[]>;
   readonly seenMemory: Map<Vmid, readonly Seen[]>;
@@ -47,6 +53,9 @@ export function newLoopState(): LoopState {
     samples: new Map(),
     grants: new Map(),
     failures: new Map(),
+    between: new Map(),
+    running: new Map(),
+    hostCpus: undefined,
     seenCores: new Map(),
     seenMemory: new Map(),
     changedMs: new Map(),

@@ -21,6 +21,7 @@ import {
   newMemory,
   settleMemory,
   unreclaimableBytes,
+  wholePages,
 } from './plant-memory.ts';
 import {
   advancePressure,
@@ -209,9 +210,10 @@ export class Plant {
    * What a write to `memory.reclaim` does: file cache first, then swap. Returns the bytes that it
    * got; fewer than asked for is the kernel's EAGAIN.
    */
-  reclaim(vmid: number, bytes: number): number {
+  reclaim(vmid: number, asked: number): number {
     const container = this.#containers.get(vmid);
     if (container === undefined) return 0;
+    const bytes = wholePages(asked);
     const { memory, limits } = container;
     const cache = dropCache(memory, bytes);
     memory.givenUpBytes += cache;

@@ -127,6 +127,11 @@ function remember(
   state.failures.delete(vmid);
   for (const { resource, after, measured } of changesOf(planned)) {
     state.changedMs.set(changeKey(vmid, resource), clock.monotonicMs());
+    const config = state.running.get(vmid);
+    if (config !== undefined) {
+      const value = resource === 'cores' ? { cores: after } : { memoryMib: mib(after) };
+      state.running.set(vmid, { ...config, ...value });
+    }
     if (resource === 'memory') {
       addGrant(state, vmid, mib(after - measured.before));
       state.shrinkRetry.delete(vmid);

@@ -1,3 +1,4 @@
+import { type Between, begin } from '../core/between.ts';
 import type { HandHold } from '../core/decide.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type {
@@ -28,14 +29,30 @@ export interface Observed {
 /**
  * Reads every container and the host once, and turns counters into rates against the samples of
  * the cycle before. Missing only where the containers cannot be listed at all.
+ *
+ * @param urgent only these, by what the last samples saw: their decision is brought forward
  */
-export function observe(world: World, state: LoopState): Reading<Observed> {
+export function observe(
+  world: World,
+  state: LoopState,
+  urgent?: ReadonlySet<Vmid>,
+): Reading<Observed> {
   const guests = world.guests.list();
   if (!guests.ok) return guests;
   const host = world.host.observe();
+  state.hostCpus = host.cpus.ok ? host.cpus.value : undefined;
   const containers: ContainerObservation[] = [];
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
-    containers.push({ vmid, config, state: observeContainer(world, state, vmid, config, host) });
+    if (urgent?.has(vmid) === false) continue;
+    const seen = observeContainer(world, state, {
+      vmid,
+      config,
+      host,
+      urgent: urgent !== undefined,
+    });
+    containers.push({ vmid, config, state: seen });
+    if (seen.kind === 'running' && config.ok) state.running.set(vmid, config.value);
+    else state.running.delete(vmid);
   }
   forget(state, new Set(guests.value.keys()));
   learnOfReclaim(world, state, containers);
@@ -72,14 +89,20 @@ function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
   );
 }
 
+interface ToObserve {
+  readonly vmid: Vmid;
+  readonly config: Reading<GuestConfig>;
+  readonly host: HostObservation;
+  readonly urgent: boolean;
+}
+
 function observeContainer(
   { cgroups, clock }: World,
   state: LoopState,
-  vmid: Vmid,
-  config: Reading<GuestConfig>,
-  host: HostObservation,
+  { vmid, config, host, urgent }: ToObserve,
 ): ContainerState {
-  const before = state.samples.get(vmid);
+  const between = state.between.get(vmid);
+  const before = (urgent ? between?.previous : undefined) ?? state.samples.get(vmid);
   const sample = cgroups.sample(vmid);
   if (!sample.ok) {
     if (sample.why !== 'absent') return { kind: 'unknown', reason: sample };
@@ -94,7 +117,9 @@ function observeContainer(
   state.samples.set(vmid, now);
   const memory = memoryUsage(before, now);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
-  keepSeen(state, vmid, cpu, memory);
+  const whole = !urgent && between?.last.identity === now.identity ? between : undefined;
+  keepSeen(state, vmid, cpu, memory, whole);
+  state.between.set(vmid, begin(now));
   if (memory.ok && memory.value.newOomKills > 0) state.oomKills.set(vmid, clock.monotonicMs());
   return {
     kind: 'running',
@@ -117,11 +142,18 @@ function keepSeen(
   vmid: Vmid,
   cpu: Reading<CpuUsage>,
   memory: Reading<MemoryUsage>,
+  between: Between | undefined,
 ): void {
-  const cores = cpu.ok ? { used: cpu.value.used, peak: cpu.value.used } : undefined;
+  const { cpuPeak = 0, memorySum = 0, memoryCount = 0, memoryPeak = 0 } = between ?? {};
+  const cores = cpu.ok
+    ? { used: cpu.value.used, peak: Math.max(cpu.value.used, cpuPeak) }
+    : undefined;
   state.seenCores.set(vmid, seenWith(state.seenCores.get(vmid) ?? [], cores));
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
-  const held = mib === undefined ? undefined : { used: mib, peak: mib };
+  const held =
+    mib === undefined
+      ? undefined
+      : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak) };
   state.seenMemory.set(vmid, seenWith(state.seenMemory.get(vmid) ?? [], held));
 }
 
@@ -131,6 +163,7 @@ function keepSeen(
  */
 function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
   state.samples.delete(vmid);
+  state.between.delete(vmid);
   state.seenCores.delete(vmid);
   state.seenMemory.delete(vmid);
   state.pendingCores.delete(vmid);
@@ -142,7 +175,8 @@ function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
 function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
   const { samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills } = state;
   const maps = [samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills];
-  for (const map of [...maps, state.seenCores, state.seenMemory]) {
+  const { seenCores, seenMemory, between, running } = state;
+  for (const map of [...maps, seenCores, seenMemory, between, running]) {
     for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
   }
   for (const map of [state.said, state.changedMs]) {

@@ -30,6 +30,12 @@ export const changesOf = (planned: PlannedChange): readonly Change[] =>
 const stepOf = ({ resource, after, measured }: Change): string =>
   amount(resource, Math.abs(after - measured.before));
 
+/** The first line of a cycle, or of decisions that cannot wait for one. */
+export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined): void {
+  if (urgent === undefined) log.info('Starting resource allocation process...');
+  else log.info(`Deciding early on ${[...urgent].join(', ')}: saturated, or out of memory`);
+}
+
 /** What the host can give, and whom the plan leaves alone and why. */
 export function tellPlan(
   world: World,

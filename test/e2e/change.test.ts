@@ -149,3 +149,26 @@ it('a name with control characters cannot break a line or reach the terminal', a
   for (const line of under.log().trimEnd().split('\n')) expect(line).toMatch(/^\d{4}-\d\d-\d\d /);
   expect(under.journal()).toHaveLength(1);
 });
+
+it('help comes within 20 s of saturation with the default intervals', {
+  timeout: 90_000,
+}, async () => {
+  const startMs = performance.now();
+  let saturatedMs = Number.POSITIVE_INFINITY;
+  const demand = () => ({ cpuCores: performance.now() < saturatedMs ? 0.8 : 4, anonMib: 500 });
+  const under = await NodeUnderTest.create([
+    { ...guest(101, { cores: 2, memoryMib: 1024 }, demand()), demand },
+  ]);
+  under.configure('DEFAULT: {}\n');
+  const daemon = under.start(['daemon']);
+  await daemon.saying('Next run in 300 seconds.');
+  saturatedMs = performance.now() + 3000;
+  await daemon.saying('Increasing cores for container 101 by 2...', 40_000);
+  const tookMs = performance.now() - saturatedMs;
+  process.stderr.write(`from saturation to pct set: ${(tookMs / 1000).toFixed(1)} s\n`);
+  expect(tookMs).toBeLessThan(20_000);
+  expect(under.log()).toContain('Deciding early on 101');
+  expect(performance.now() - startMs).toBeLessThan(80_000);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+});

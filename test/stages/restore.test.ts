@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { mib, milliseconds, type Vmid } from '../../src/core/units.ts';
-import type { CommandOutcome, Holds, SetRequest } from '../../src/ports.ts';
+import type { CommandOutcome, Holds, Proxmox, SetRequest } from '../../src/ports.ts';
 import { type RestoreResult, restore } from '../../src/stages/restore.ts';
 import {
   describeRestore,
@@ -43,13 +43,21 @@ interface Wish {
   readonly dryRun?: boolean;
   readonly holds?: Holds;
   readonly stop?: AbortSignal;
+  /** Is told with each pct set whether it may be stopped at once. */
+  readonly onSet?: (aborted: boolean) => void;
 }
 
 /** Back to 2 cores and 1024 MB, where nothing else is said. */
 function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
   const config = guest(101, { cores: 2, memoryMib: mib(1024), ...wish.saved });
   const goal = { vmid: ID, backupId: BACKUP, config };
-  const world = { ...node.world, holds: wish.holds ?? holdsOf(node).holds };
+  const proxmox: Proxmox = {
+    set: (request, stop) => {
+      wish.onSet?.(stop.aborted);
+      return node.world.proxmox.set(request, stop);
+    },
+  };
+  const world = { ...node.world, proxmox, holds: wish.holds ?? holdsOf(node).holds };
   return restore(world, goal, {
     hostCpus: 16,
     dryRun: wish.dryRun ?? false,
@@ -63,10 +71,10 @@ const facts: RestoreFacts = {
 };
 
 const words = (result: RestoreResult): string => describeRestore(result, facts);
-const AS_IN = `the backup of 1970-01-01 00:00:00 (${BACKUP})`;
+const AS_IN = `, as in the backup of 1970-01-01 00:00:00 (${BACKUP})`;
 
 describe('a rollback', () => {
-  it('is a backup, then the hold, then one pct set with the digest of what is there now', async () => {
+  it('is a backup, then the hold, then one pct set with the digest of now', async () => {
     const node = nodeWithOne();
     const { digest } = node.get(101).config;
     const result = await roll(node);
@@ -107,7 +115,7 @@ describe('a rollback', () => {
   it('of memory is confirmed at once; that of cores when the cpuset has followed', async () => {
     const memory = await roll(nodeWithOne(), { saved: { cores: 4 } });
     expect(words(memory)).toBe(
-      `Rolled back container 101 (guest-101): memory 2048 -> 1024 MB, as in ${AS_IN}. ` +
+      `Rolled back container 101 (guest-101): memory 2048 -> 1024 MB${AS_IN}. ` +
         'The daemon leaves it alone until 1970-01-01 01:16:40.',
     );
     const node = nodeWithOne();
@@ -152,7 +160,8 @@ describe('a rollback', () => {
     const result = await roll(node, { dryRun: true });
     expect(node.done).toEqual([]);
     expect(words(result)).toBe(
-      `Would roll back container 101 (guest-101): cores 4 -> 2, memory 2048 -> 1024 MB, as in ${AS_IN}.`,
+      'Would roll back container 101 (guest-101): cores 4 -> 2, ' +
+        `memory 2048 -> 1024 MB${AS_IN}.`,
     );
   });
 });
@@ -295,7 +304,10 @@ describe('a pct', () => {
       node.apply({ vmid: request.vmid, cores: request.cores ?? 1, digest: request.digest });
       return { kind: 'killed', signal: 'SIGKILL', message: 'pct set was ended by SIGKILL' };
     };
-    const result = await roll(node, { stop: stop.signal });
+    const aborted: boolean[] = [];
+    const onSet = (is: boolean) => aborted.push(is);
+    const result = await roll(node, { stop: stop.signal, onSet });
+    expect(aborted).toEqual([false, false]);
     expect(words(result)).toMatch(/ended by SIGKILL, and it was half done .*are back in force/);
     expect(result.kind).toBe('failed');
     expect(node.get(101).config).toMatchObject({ cores: 4, memoryMib: 2048 });
