@@ -19,6 +19,8 @@ export interface CycleSettings {
   readonly manage: (config: GuestConfig) => Management;
   readonly hostPolicy: HostPolicy;
   readonly dryRun: boolean;
+  /** How many changes may be under way at a time. */
+  readonly atOnce: number;
   /** Only these, whose decision cannot wait, and only what they need more. */
   readonly urgent?: ReadonlySet<Vmid>;
 }
@@ -31,7 +33,7 @@ export type CycleResult = (ActCounts & { readonly ok: true }) | Missing;
  */
 export async function runCycle(
   world: World,
-  { manage, hostPolicy, dryRun, urgent }: CycleSettings,
+  { manage, hostPolicy, dryRun, atOnce, urgent }: CycleSettings,
   state: LoopState,
   stop: AbortSignal,
 ): Promise<CycleResult> {
@@ -52,7 +54,7 @@ export async function runCycle(
   const planned = timed('plan', () => plan(due, available));
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
-  const context = { cycle: state.cycle, observed: observed.value, dryRun, stop };
+  const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (urgent !== undefined) settle(state, urgent, planned);
   tellTimes(world, state.cycle, timed.spentMs);

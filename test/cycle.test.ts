@@ -20,7 +20,7 @@ interface Around {
 
 function cycle(node: FakeNode, state: LoopState, around: Around = {}): Promise<CycleResult> {
   const manage = around.manage ?? (() => managed());
-  const settings = { manage, hostPolicy, dryRun: around.dryRun ?? false };
+  const settings = { manage, hostPolicy, dryRun: around.dryRun ?? false, atOnce: 1 };
   return runCycle(node.world, settings, state, around.stop ?? new AbortController().signal);
 }
 

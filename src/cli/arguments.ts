@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
+import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
+import { parseVmid, type Vmid } from '../core/units.ts';
 
 /** The command line, parsed: a command with its options, or a sentence on what is wrong with it. */
 
-export const COMMANDS = ['daemon', 'once', 'check-config', 'demo'] as const;
+export const COMMANDS = ['daemon', 'once', 'check-config', 'backups', 'rollback', 'demo'] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export interface Arguments {
@@ -17,6 +19,10 @@ export interface Arguments {
   readonly traceFile: string | undefined;
   readonly containers: number | undefined;
   readonly durationSeconds: number;
+  /** The container that the command is about; undefined: all of them. */
+  readonly vmid: Vmid | undefined;
+  readonly to: RestorePoint | undefined;
+  readonly json: boolean;
 }
 
 export type Parsed =
@@ -36,16 +42,27 @@ Commands:
   daemon          run until SIGTERM or SIGINT; SIGHUP reloads the configuration
   once            one cycle, then exit; CPU needs two readings, so it scales only memory
   check-config    print the problems of the configuration, or what each container gets
+  backups [VMID]  the copies made before each change, newest first: when, of what, what for
+  rollback VMID   bring back the cores and memory of before the last change, or with --to of
+                  a time; the daemon then leaves the container alone for an hour
+  rollback --all  the same for every container that has backups, each from its own newest one
   demo            a simulated node with the real daemon on it, in a temporary directory
 
 Options:
   --config FILE       the configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml)
   --sysroot DIR       take every path under DIR instead of /
-  --dry-run           with daemon and once: everything but the change
+  --dry-run           with daemon, once and rollback: everything but the change
   --poll_interval N   seconds between two cycles, instead of what the configuration says
   --energy_mode       as energy_mode: True in the configuration
   --debug             log at level debug
   --help, --version
+
+Options of backups and rollback:
+  --json              with backups: for scripts
+  --to TIME           with rollback: what was in force at TIME, the beginning of a day, minute or
+                      second in local time (2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45),
+                      or the id of a backup; the copies that rollbacks make are taken only by id
+  --rollback          the same as rollback --all
 
 Options of demo:
   --duration N        seconds to run (default ${DEFAULT_DEMO_SECONDS}): in them a day passes
@@ -65,20 +82,30 @@ const OPTIONS = {
   trace: { type: 'string' },
   containers: { type: 'string' },
   duration: { type: 'string' },
+  all: { type: 'boolean' },
+  to: { type: 'string' },
+  json: { type: 'boolean' },
+  rollback: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
 
+const LOOPING: readonly CommandName[] = ['daemon', 'once'];
+const CONFIGURED: readonly CommandName[] = [...LOOPING, 'check-config', 'backups', 'rollback'];
+
 const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
-  'dry-run': ['daemon', 'once'],
-  poll_interval: ['daemon', 'once', 'check-config'],
-  energy_mode: ['daemon', 'once', 'check-config'],
-  debug: ['daemon', 'once', 'check-config'],
-  config: ['daemon', 'once', 'check-config'],
-  sysroot: ['daemon', 'once', 'check-config'],
+  'dry-run': [...LOOPING, 'rollback'],
+  poll_interval: [...LOOPING, 'check-config'],
+  energy_mode: [...LOOPING, 'check-config'],
+  debug: CONFIGURED,
+  config: CONFIGURED,
+  sysroot: CONFIGURED,
   trace: ['demo'],
   containers: ['demo'],
   duration: ['demo'],
+  all: ['rollback'],
+  to: ['rollback'],
+  json: ['backups'],
 };
 
 /** @param argv what follows the program's name */
@@ -88,13 +115,17 @@ export function parseArguments(argv: readonly string[]): Parsed {
   const { values, positionals } = given;
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
-  const [name, ...more] = positionals;
+  const [name, ...words] = commandLine(values, positionals);
   if (name === undefined) return wrong(`a command is missing: ${COMMANDS.join(', ')}`);
   const command = COMMANDS.find((known) => known === name);
   if (command === undefined) {
     return wrong(`unknown command '${name}', known are ${COMMANDS.join(', ')}`);
   }
-  if (more.length > 0) return wrong(`one command at a time, '${more[0]}' is too much`);
+  if (values.rollback === true && positionals.length > 0) {
+    return wrong('--rollback stands without a command: it is the same as rollback --all');
+  }
+  const subject = readSubject(command, words, values.all ?? values.rollback ?? false);
+  if ('message' in subject) return wrong(subject.message);
   for (const option of Object.keys(values)) {
     if (ONLY_FOR[option]?.includes(command) === false) {
       return wrong(`--${option} does not go with ${command}`);
@@ -104,6 +135,8 @@ export function parseArguments(argv: readonly string[]): Parsed {
     // An unset shell variable must not turn the directory of a test into the real node.
     if (values[option] === '') return wrong(`--${option} needs a path, and it is empty`);
   }
+  const to = restorePoint(values.to, subject.vmid);
+  if (typeof to === 'string') return wrong(to);
   const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400);
   const duration = wholeNumber('duration', values.duration, 5, 86_400);
   const containers = wholeNumber('containers', values.containers, 1, 300);
@@ -126,8 +159,62 @@ export function parseArguments(argv: readonly string[]): Parsed {
       traceFile: values.trace,
       containers: numeric(containers),
       durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
+      vmid: subject.vmid,
+      to,
+      json: values.json ?? false,
     },
   };
+}
+
+/** The command and what follows it. The flag of existing installations stands for a command. */
+const commandLine = (
+  { rollback }: { readonly rollback?: boolean | undefined },
+  positionals: readonly string[],
+): readonly string[] =>
+  rollback === true && positionals.length === 0 ? ['rollback'] : positionals;
+
+/** The container that a command is about: `backups` may have one, `rollback` needs one or all. */
+function readSubject(
+  command: CommandName,
+  words: readonly string[],
+  all: boolean,
+): { readonly vmid: Vmid | undefined } | { readonly message: string } {
+  const [word, more] = words;
+  if (command !== 'backups' && command !== 'rollback') {
+    if (word === undefined) return { vmid: undefined };
+    return { message: `one command at a time, '${word}' is too much` };
+  }
+  if (word === undefined) {
+    if (command === 'backups' || all) return { vmid: undefined };
+    return { message: 'rollback needs the id of a container, or --all' };
+  }
+  if (more !== undefined) {
+    const hint = command === 'rollback' ? '; a time that holds a blank needs quotes' : '';
+    return { message: `${command} takes one container, '${more}' is too much${hint}` };
+  }
+  const vmid = parseVmid(word);
+  if (vmid === undefined) {
+    return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
+  }
+  if (all) return { message: `--all is every container, so '${word}' does not go with it` };
+  return { vmid };
+}
+
+/** Where a rollback goes to, or a sentence on what is wrong with it. */
+function restorePoint(
+  text: string | undefined,
+  vmid: Vmid | undefined,
+): RestorePoint | string | undefined {
+  if (text === undefined) return undefined;
+  const point = parseRestorePoint(text);
+  if (point === undefined) {
+    const forms = "2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or the id of a backup";
+    return `--to takes a time such as ${forms}, not '${text}'`;
+  }
+  if (point.kind === 'id' && vmid === undefined) {
+    return 'an id names one backup of one container, so it does not go with --all';
+  }
+  return point;
 }
 
 const wrong = (message: string): Parsed => ({ kind: 'wrong', message });

@@ -68,6 +68,7 @@ function whyUnfit({ paths }: Surroundings): string | undefined {
 const settingsOf = (config: Config, { dryRun }: Arguments): CycleSettings => ({
   manage: (guest) => manage(config, guest),
   hostPolicy: hostPolicy(config),
+  atOnce: config.maxConcurrentOperations,
   dryRun,
 });
 

@@ -31,10 +31,10 @@ export function parseRestorePoint(text: string): RestorePoint | undefined {
 }
 
 /**
- * The backup that a rollback goes to. Without an id that is the newest one (made at or before the
- * time) from before a change by the loop: the copies that a rollback makes of its own do not count,
- * so that the same rollback once more does nothing instead of undoing itself. A day or a minute
- * that is named counts as a whole: what was made within it is not after it.
+ * The backup that a rollback goes to. A backup holds what was in force until the change that it was
+ * made for; so what was in force at a time stands in the first one made then or later, and the
+ * newest one takes back the last change. Copies that a rollback makes of its own do not count, so
+ * that the same rollback once more does nothing instead of undoing itself.
  *
  * @param localTime writes a time as `2026-11-21 22:04:45`; such texts are compared, since that is
  *   what a person has read in a list or a log
@@ -45,21 +45,15 @@ export function chooseBackup(
   localTime: (wallMs: Milliseconds) => string,
 ): StoredBackup | undefined {
   if (point.kind === 'id') return backups.find(({ id }) => id === point.id);
-  const isInTime = ({ takenAtMs }: StoredBackup): boolean =>
-    point.kind === 'newest' || localTime(takenAtMs).slice(0, point.text.length) <= point.text;
-  return newest(backups.filter((backup) => precedesChange(backup) && isInTime(backup)));
+  const candidates = backups.filter(precedesChange).sort((a, b) => a.takenAtMs - b.takenAtMs);
+  if (point.kind === 'newest') return candidates.at(-1);
+  const { text } = point;
+  return candidates.find(({ takenAtMs }) => localTime(takenAtMs).slice(0, text.length) >= text);
 }
 
 /** A copy that nothing is known about may be the one from before the change that did harm. */
 const precedesChange = ({ madeFor }: StoredBackup): boolean =>
   !madeFor.ok || madeFor.value.kind === 'change';
-
-function newest(backups: readonly StoredBackup[]): StoredBackup | undefined {
-  return backups.reduce<StoredBackup | undefined>(
-    (best, backup) => (best === undefined || backup.takenAtMs > best.takenAtMs ? backup : best),
-    undefined,
-  );
-}
 
 /** Why there is nothing to go back to, as the end of a sentence that begins with the container. */
 export function explainNoBackup(
@@ -67,14 +61,14 @@ export function explainNoBackup(
   point: RestorePoint,
   localTime: (wallMs: Milliseconds) => string,
 ): string {
-  const oldest = [...backups].sort((a, b) => a.takenAtMs - b.takenAtMs)[0];
-  if (oldest === undefined) return 'it has no backups';
+  const newest = [...backups].sort((a, b) => a.takenAtMs - b.takenAtMs).at(-1);
+  if (newest === undefined) return 'it has no backups';
   switch (point.kind) {
     case 'id':
       return `it has no backup ${point.id}; the command backups lists those it has`;
     case 'time': {
-      const itsTime = localTime(oldest.takenAtMs);
-      return `it has no backup of ${point.text} or before; its oldest one is of ${itsTime}`;
+      const itsTime = localTime(newest.takenAtMs);
+      return `it was not changed since ${point.text}; its newest backup is of ${itsTime}`;
     }
     case 'newest':
       return 'its backups are all of rollbacks; name one of them with --to';

@@ -13,6 +13,8 @@ export interface ActContext {
   /** What the decisions were made on. */
   readonly observed: Observed;
   readonly dryRun: boolean;
+  /** How many changes may be under way at a time; 1 if not given. */
+  readonly atOnce?: number;
   /** Fires when the program is to end: the change in hand is finished, no further one begun. */
   readonly stop: AbortSignal;
 }
@@ -23,8 +25,8 @@ export interface ActCounts {
 }
 
 /**
- * Carries the planned changes out, one after the other. A failure is told, remembered so that it
- * is not repeated at once, and stops nothing.
+ * Begins the planned changes in their order, so many at once, and waits for all of them. A failure
+ * is told, remembered so that it is not repeated at once, and stops nothing.
  */
 export async function act(
   world: World,
@@ -33,35 +35,47 @@ export async function act(
   context: ActContext,
 ): Promise<ActCounts> {
   const counts = { done: 0, failed: 0 };
-  const { containers, host } = context.observed;
-  const configs = new Map(containers.map(({ vmid, config }) => [vmid, config]));
-  const hostCpus = host.cpus.ok ? host.cpus.value : 0;
-  for (const planned of changes) {
-    if (context.stop.aborted) break;
-    tellIntent(world, planned, context.dryRun);
-    if (context.dryRun) {
-      tellOutcome(world, planned, 'dry-run', { cycle: context.cycle });
-      continue;
+  const waiting = changes[Symbol.iterator]();
+  const work = async (): Promise<void> => {
+    for (const planned of waiting) {
+      if (context.stop.aborted) return;
+      const outcome = await actOn(world, state, planned, context);
+      if (outcome !== undefined) counts[outcome] += 1;
     }
-    const config = configs.get(planned.vmid);
-    if (!config?.ok) continue;
-    const changing = { hostCpus, stop: context.stop };
-    let carried = planned;
-    let result = await carryOut(world, carried, config.value, changing);
-    if (result.kind === 'unproven') {
-      putOff(world, state, planned, result, context.cycle);
-      const { vmid, name, cores } = planned;
-      if (cores === undefined) continue;
-      // What it may not lose must not keep it from what it needs.
-      carried = { vmid, name, cores };
-      result = await carryOut(world, carried, config.value, changing);
-    }
-    tellResult(world, carried, result, context.cycle);
-    remember(world, state, carried, result);
-    if (result.kind === 'confirmed' || result.kind === 'pending') counts.done += 1;
-    else if (result.kind !== 'overtaken') counts.failed += 1;
-  }
+  };
+  await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
   return counts;
+}
+
+async function actOn(
+  world: World,
+  state: LoopState,
+  planned: PlannedChange,
+  { cycle, observed, dryRun, stop }: ActContext,
+): Promise<keyof ActCounts | undefined> {
+  tellIntent(world, planned, dryRun);
+  if (dryRun) {
+    tellOutcome(world, planned, 'dry-run', { cycle });
+    return undefined;
+  }
+  const { containers, host } = observed;
+  const config = containers.find(({ vmid }) => vmid === planned.vmid)?.config;
+  if (!config?.ok) return undefined;
+  const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, stop };
+  let carried = planned;
+  let result = await carryOut(world, carried, config.value, changing);
+  if (result.kind === 'unproven') {
+    putOff(world, state, planned, result, cycle);
+    const { vmid, name, cores } = planned;
+    if (cores === undefined) return undefined;
+    // What it may not lose must not keep it from what it needs.
+    carried = { vmid, name, cores };
+    result = await carryOut(world, carried, config.value, changing);
+  }
+  tellResult(world, carried, result, cycle);
+  remember(world, state, carried, result);
+  if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
+  return result.kind === 'overtaken' ? undefined : 'failed';
 }
 
 /** Memory that could not be proven free stays where it is, and is not asked for again soon. */

@@ -47,24 +47,25 @@ describe('where a rollback goes to', () => {
   });
 
   it.each([
-    ['2026-11-22', third],
-    ['2026-11-21', third],
+    ['2026-11-22', undefined],
+    ['2026-11-21', second],
     ['2026-11-20', first],
-    ['2026-11-19', undefined],
+    ['2026-11-19', first],
+    ['2026-11-21 22:11', undefined],
     ['2026-11-21 22:10', third],
-    ['2026-11-21T22:09', second],
+    ['2026-11-21T22:09', third],
     ['2026-11-21 22:04', second],
-    ['2026-11-21 22:03', first],
+    ['2026-11-21 22:03', second],
     ['2026-11-21T22:04:45', second],
-    ['2026-11-21T22:04:44', first],
-    ['2026-11-20 22:04:44', undefined],
-  ])('is the newest at or before %s, where a day or minute counts as a whole', (text, expected) => {
+    ['2026-11-21T22:04:46', third],
+    ['2026-11-20 22:04:44', first],
+  ])('is the first at or after %s: it holds what was in force then', (text, expected) => {
     expect(chosen(point(text))).toBe(expected);
   });
 
   it('goes by the time that a person sees, not by UTC', () => {
     const eastern = (wallMs: Milliseconds) => utc(milliseconds(wallMs + 5 * 3_600_000));
-    expect(chooseBackup(all, point('2026-11-22'), eastern)).toBe(third);
+    expect(chooseBackup(all, point('2026-11-22'), eastern)).toBe(second);
     expect(chooseBackup(all, point('2026-11-21'), eastern)).toBe(first);
   });
 
@@ -72,7 +73,7 @@ describe('where a rollback goes to', () => {
     const own = backup('2026-11-21T23:00:00.000', 'rollback');
     const half = backup('2026-11-21T23:01:00.000', 'half-done');
     expect(chosen({ kind: 'newest' }, [...all, own, half])).toBe(third);
-    expect(chosen(point('2026-11-21'), [...all, own, half])).toBe(third);
+    expect(chosen(point('2026-11-21'), [...all, own, half])).toBe(second);
     expect(chosen(point(own.id), [...all, own, half])).toBe(own);
     expect(chosen({ kind: 'newest' }, [own, half])).toBeUndefined();
   });
@@ -100,8 +101,8 @@ describe('where a rollback goes to', () => {
   it('is explained where there is none', () => {
     const words = (to: RestorePoint, from = all) => explainNoBackup(from, to, utc);
     expect(words({ kind: 'newest' }, [])).toBe('it has no backups');
-    expect(words(point('2026-11-19'))).toBe(
-      'it has no backup of 2026-11-19 or before; its oldest one is of 2026-11-20 22:04:45',
+    expect(words(point('2026-11-22'))).toBe(
+      'it was not changed since 2026-11-22; its newest backup is of 2026-11-21 22:10:00',
     );
     expect(words(point(`20200101T000000.000Z-00000000`))).toBe(
       'it has no backup 20200101T000000.000Z-00000000; the command backups lists those it has',

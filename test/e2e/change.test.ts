@@ -172,3 +172,19 @@ it('help comes within 20 s of saturation with the default intervals', {
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
 });
+
+it('carries out so many changes at once, and no more', async () => {
+  const ids = [101, 102, 103, 104, 105];
+  const under = await NodeUnderTest.create(ids.map(hungry));
+  let running = 0;
+  let most = 0;
+  under.node.onCommand(() => ({ kind: 'slow', delayMs: 400 }));
+  const watch = setInterval(() => {
+    running = under.node.calls.filter(({ exit }) => exit === undefined).length;
+    most = Math.max(most, running);
+  }, 20);
+  expect((await under.run(['once'])).code).toBe(0);
+  clearInterval(watch);
+  expect(most).toBe(3);
+  expect(under.sets()).toHaveLength(ids.length);
+});

@@ -78,6 +78,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
 
 it('SIGTERM lets the change in hand finish, and begins no other', async () => {
   const under = await NodeUnderTest.create([hungry(101), hungry(102)]);
+  under.configure('DEFAULT: {poll_interval: 1, max_concurrent_operations: 1}\n');
   under.node.onCommand(() => ({ kind: 'slow', delayMs: 1500 }));
   const daemon = under.start(['daemon']);
   await daemon.saying('Increasing memory for container');

@@ -1,0 +1,95 @@
+import type { StoredBackup } from '../core/backup.ts';
+import { plainText } from '../core/plain-text.ts';
+import { listBackups } from '../host/backup-list.ts';
+import { createTimestamp } from '../report/timestamp.ts';
+import type { Arguments } from './arguments.ts';
+import { readConfiguration, renderProblems } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Surroundings } from './world.ts';
+
+/** `backups [VMID]`: the copies made before each change, the newest first. Only reads. */
+
+const LONGEST_NAME = 32;
+const LONGEST_REASON = 160;
+const LONGEST_REASON_IN_JSON = 4096;
+
+type LocalTime = (wallMs: StoredBackup['takenAtMs']) => string;
+
+export function backups(given: Arguments, around: Surroundings): ExitCode {
+  const { paths, stdout, stderr } = around;
+  const loaded = readConfiguration(given, around);
+  if (!loaded.ok) {
+    stderr.write(renderProblems(loaded));
+    return EXIT.configuration;
+  }
+  const { backupDir, timezone } = loaded.config;
+  const directory = paths.at(backupDir);
+  const listing = listBackups(directory, given.vmid);
+  if (!listing.ok) {
+    stderr.write(`The backups cannot be read: ${listing.detail}.\n`);
+    return EXIT.failure;
+  }
+  const { backups: found, problems } = listing.value;
+  for (const { detail } of problems) stderr.write(`Left out: ${plainText(detail)}.\n`);
+  const localTime = createTimestamp(timezone);
+  if (given.json) {
+    const rows = found.map((backup) => asJson(backup, localTime));
+    stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+  } else if (found.length === 0) {
+    const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
+    stdout.write(`There are no backups${whose} in ${directory}.\n`);
+  } else {
+    stdout.write(table([HEAD, ...found.map((backup) => cells(backup, localTime))]));
+  }
+  return problems.length > 0 ? EXIT.failure : EXIT.fine;
+}
+
+const HEAD = ['VMID', 'NAME', 'TIME', 'CORES', 'MEMORY MB', 'ID', 'MADE FOR'];
+
+function cells(backup: StoredBackup, localTime: LocalTime): string[] {
+  const { vmid, id, takenAtMs, config, madeFor } = backup;
+  const values = config.ok
+    ? [...[`${config.value.cores ?? 'all'}`, `${config.value.memoryMib}`]]
+    : ['-', '-'];
+  const name = config.ok ? plainText(config.value.name, LONGEST_NAME) : '-';
+  const time = localTime(takenAtMs);
+  return [`${vmid}`, name, time, ...values, id, purposeWords(backup, madeFor)];
+}
+
+function purposeWords({ config, id }: StoredBackup, madeFor: StoredBackup['madeFor']): string {
+  const purpose = madeFor.ok
+    ? plainText(madeFor.value.reason, LONGEST_REASON)
+    : `not known: ${madeFor.why === 'absent' ? `there is no ${id}.json` : `${id}.json is damaged`}`;
+  return config.ok
+    ? purpose
+    : `NOT USABLE (${plainText(config.detail, LONGEST_REASON)}); ${purpose}`;
+}
+
+function asJson(backup: StoredBackup, localTime: LocalTime): Readonly<Record<string, unknown>> {
+  const { vmid, id, takenAtMs, path, config, madeFor } = backup;
+  return {
+    ...{ vmid, id, time: localTime(takenAtMs), takenAt: new Date(takenAtMs).toISOString(), path },
+    ...(config.ok
+      ? {
+          name: plainText(config.value.name),
+          cores: config.value.cores ?? null,
+          memoryMib: config.value.memoryMib,
+        }
+      : { name: null, cores: null, memoryMib: null, problem: plainText(config.detail) }),
+    madeFor: madeFor.ok
+      ? { ...madeFor.value, reason: plainText(madeFor.value.reason, LONGEST_REASON_IN_JSON) }
+      : null,
+  };
+}
+
+/** Columns two blanks apart; the last one is a sentence and widens none. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+  return `${lines.join('\n')}\n`;
+}

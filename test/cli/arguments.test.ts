@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest';
+import { type Arguments, COMMANDS, HELP, parseArguments } from '../../src/cli/arguments.ts';
+
+function run(...argv: readonly string[]): Arguments {
+  const parsed = parseArguments(argv);
+  if (parsed.kind !== 'run') throw new Error(`${parsed.kind}: ${JSON.stringify(parsed)}`);
+  return parsed.arguments;
+}
+
+const NOTHING: Omit<Arguments, 'command'> = {
+  ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
+  ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
+  ...{ durationSeconds: 60, vmid: undefined, to: undefined, json: false },
+};
+
+const ALL_COMMANDS = 'daemon, once, check-config, backups, rollback, demo';
+
+const time = (text: string) => ({ kind: 'time', text }) as const;
+
+describe('the command line', () => {
+  const alone = COMMANDS.filter((command) => command !== 'rollback');
+
+  it.each(alone)('takes %s alone, with every default', (command) => {
+    expect(run(command)).toEqual({ command, ...NOTHING });
+  });
+
+  it.each([
+    [['--config', '/a.yaml', 'daemon'], { configFile: '/a.yaml' }],
+    [['daemon', '--config=/a.yaml'], { configFile: '/a.yaml' }],
+    [['daemon', '--config=-a.yaml'], { configFile: '-a.yaml' }],
+    [['--sysroot', '/tmp/node', 'once'], { sysroot: '/tmp/node' }],
+    [['once', '--dry-run'], { dryRun: true }],
+    [['daemon', '--dry-run'], { dryRun: true }],
+    [['daemon', '--poll_interval', '30'], { pollIntervalSeconds: 30 }],
+    [['daemon', '--poll_interval=1'], { pollIntervalSeconds: 1 }],
+    [['daemon', '--poll_interval=86400'], { pollIntervalSeconds: 86_400 }],
+    [['check-config', '--energy_mode'], { energyMode: true }],
+    [['daemon', '--debug'], { debug: true }],
+    [['demo', '--duration', '5'], { durationSeconds: 5 }],
+    [['demo', '--trace', 'a.csv'], { traceFile: 'a.csv' }],
+    [['demo', '--trace', 'a.csv', '--containers', '300'], { traceFile: 'a.csv', containers: 300 }],
+  ] satisfies (readonly [readonly string[], Partial<Arguments>])[])(
+    'takes %j',
+    (argv, expected) => {
+      const command = COMMANDS.find((known) => argv.some((word) => word === known));
+      expect(run(...argv)).toEqual({ ...NOTHING, command, ...expected });
+    },
+  );
+
+  it('takes the flags of existing installations together', () => {
+    expect(run('daemon', '--poll_interval', '60', '--energy_mode', '--debug')).toMatchObject({
+      ...{ pollIntervalSeconds: 60, energyMode: true, debug: true },
+    });
+  });
+
+  it.each([
+    ['--help'],
+    ['-h'],
+    ['daemon', '--help'],
+    ['--help', 'nonsense'],
+    ['--help', '--version'],
+  ])('shows the help for %j', (...argv) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'help' });
+  });
+
+  it('shows the version', () => {
+    expect(parseArguments(['--version'])).toEqual({ kind: 'version' });
+  });
+});
+
+describe('backups and rollback', () => {
+  const ID = '20261121T224402.123Z-0a1b2c3d';
+
+  it.each([
+    [['backups'], {}],
+    [['backups', '101'], { vmid: 101 }],
+    [['backups', '--json', '101'], { vmid: 101, json: true }],
+    [['--config', 'a', '--sysroot', 'b', 'backups'], { configFile: 'a', sysroot: 'b' }],
+    [['rollback', '101'], { vmid: 101 }],
+    [['rollback', '999999999', '--dry-run'], { vmid: 999_999_999, dryRun: true }],
+    [['rollback', '101', '--to', '2026-11-21'], { vmid: 101, to: time('2026-11-21') }],
+    [['rollback', '101', '--to', '2026-11-21 22:04'], { vmid: 101, to: time('2026-11-21 22:04') }],
+    [
+      ['rollback', '--to=2026-11-21T22:04:45', '101'],
+      { vmid: 101, to: time('2026-11-21 22:04:45') },
+    ],
+    [['rollback', '101', '--to', ID], { vmid: 101, to: { kind: 'id', id: ID } }],
+    [['rollback', '--all'], {}],
+    [['rollback', '--all', '--to', '2026-11-21'], { to: time('2026-11-21') }],
+    [['--rollback'], {}],
+    [['--rollback', '--debug', '--dry-run'], { debug: true, dryRun: true }],
+  ])('takes %j', (argv, expected) => {
+    const command = argv.includes('backups') ? 'backups' : 'rollback';
+    expect(run(...argv)).toEqual({ ...NOTHING, command, ...expected });
+  });
+
+  it.each([
+    [['rollback'], 'rollback needs the id of a container, or --all'],
+    [['rollback', '--to', '2026-11-21'], 'rollback needs the id of a container, or --all'],
+    [['rollback', '--all', '101'], "--all is every container, so '101' does not go with it"],
+    [
+      ['rollback', '101', '--to', '2026-11-21', '22:04'],
+      "rollback takes one container, '22:04' is too much; a time that holds a blank needs quotes",
+    ],
+    [['backups', '101', '102'], "backups takes one container, '102' is too much"],
+    [
+      ['rollback', '--all', '--to', ID],
+      'an id names one backup of one container, so it does not go with --all',
+    ],
+    [
+      ['--rollback', 'daemon'],
+      '--rollback stands without a command: it is the same as rollback --all',
+    ],
+    [
+      ['--rollback', 'rollback', '101'],
+      '--rollback stands without a command: it is the same as rollback --all',
+    ],
+    [['backups', '--dry-run'], '--dry-run does not go with backups'],
+    [['backups', '--all'], '--all does not go with backups'],
+    [['daemon', '--to', '2026-11-21'], '--to does not go with daemon'],
+    [['rollback', '101', '--json'], '--json does not go with rollback'],
+    [['once', '--json'], '--json does not go with once'],
+  ])('%j is wrong', (argv, message) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
+  });
+
+  it.each(['99', '0101', '1e3', 'web', '', '-5', '101\n', '1000000000'])(
+    '%j is no container',
+    (word) => {
+      for (const command of ['backups', 'rollback']) {
+        expect(parseArguments([command, '--', word])).toEqual({
+          kind: 'wrong',
+          message: `'${word}' is no container id, a whole number from 100 to 999999999`,
+        });
+      }
+    },
+  );
+
+  it.each(['', 'yesterday', '2026-02-30', '2026-11-21 24:00', '22:04', '1795300000'])(
+    '--to %j is no time',
+    (text) => {
+      expect(parseArguments(['rollback', '101', `--to=${text}`])).toEqual({
+        kind: 'wrong',
+        message:
+          "--to takes a time such as 2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or " +
+          `the id of a backup, not '${text}'`,
+      });
+    },
+  );
+});
+
+describe('a wrong use', () => {
+  it.each([
+    [[], `a command is missing: ${ALL_COMMANDS}`],
+    [['--debug'], `a command is missing: ${ALL_COMMANDS}`],
+    [['start'], `unknown command 'start', known are ${ALL_COMMANDS}`],
+    [[''], `unknown command '', known are ${ALL_COMMANDS}`],
+    [['toString'], `unknown command 'toString', known are ${ALL_COMMANDS}`],
+    [['--', '--help'], `unknown command '--help', known are ${ALL_COMMANDS}`],
+    [['daemon', 'once'], "one command at a time, 'once' is too much"],
+    [['daemon', '--frobnicate'], "Unknown option '--frobnicate'"],
+    [['daemon', '-x'], "Unknown option '-x'"],
+    [['daemon', '--poll-interval', '3'], "Unknown option '--poll-interval'"],
+    [['daemon', '--no-debug'], "Unknown option '--no-debug'"],
+    [['daemon', '--__proto__'], "Unknown option '--__proto__'"],
+    [['daemon', '--debug=1'], "Option '--debug' does not take an argument"],
+    [['daemon', '--config'], '--config needs a value'],
+    [['--config', '--debug', 'daemon'], '--config needs a value'],
+    [['daemon', '--poll_interval'], '--poll_interval needs a value'],
+    [['daemon', '--sysroot='], '--sysroot needs a path, and it is empty'],
+    [['--sysroot', '', 'daemon'], '--sysroot needs a path, and it is empty'],
+    [['daemon', '--config='], '--config needs a path, and it is empty'],
+    [['demo', '--trace='], '--trace needs a path, and it is empty'],
+    [['check-config', '--dry-run'], '--dry-run does not go with check-config'],
+    [['demo', '--dry-run'], '--dry-run does not go with demo'],
+    [['demo', '--config', 'a'], '--config does not go with demo'],
+    [['demo', '--sysroot', '/a'], '--sysroot does not go with demo'],
+    [['demo', '--debug'], '--debug does not go with demo'],
+    [['demo', '--energy_mode'], '--energy_mode does not go with demo'],
+    [['demo', '--poll_interval', '3'], '--poll_interval does not go with demo'],
+    [['once', '--duration', '60'], '--duration does not go with once'],
+    [['daemon', '--trace', 'a'], '--trace does not go with daemon'],
+    [['daemon', '--containers', '1'], '--containers does not go with daemon'],
+    [['demo', '--containers', '5'], '--containers goes with --trace'],
+  ])('%j', (argv, message) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
+  });
+
+  it.each(['0', '-1', '1.5', '1e3', '0x10', '', ' 5', '86401', '1000000000', 'fast', '٣'])(
+    'a poll interval of %j',
+    (text) => {
+      expect(parseArguments(['daemon', `--poll_interval=${text}`])).toEqual({
+        kind: 'wrong',
+        message: `--poll_interval takes a whole number from 1 to 86400, not '${text}'`,
+      });
+    },
+  );
+
+  it.each([
+    ['duration', '4', 'from 5 to 86400'],
+    ['duration', '86401', 'from 5 to 86400'],
+    ['containers', '0', 'from 1 to 300'],
+    ['containers', '301', 'from 1 to 300'],
+  ])('a --%s of %s', (option, text, bounds) => {
+    expect(parseArguments(['demo', '--trace=a.csv', `--${option}=${text}`])).toEqual({
+      kind: 'wrong',
+      message: `--${option} takes a whole number ${bounds}, not '${text}'`,
+    });
+  });
+
+  it('is told in one line, whatever was typed', () => {
+    for (const argv of [['--config', '-h', 'daemon'], ['--a. b'], ['daemon', '--config', '--x']]) {
+      const parsed = parseArguments(argv);
+      expect(parsed.kind).toBe('wrong');
+      if (parsed.kind === 'wrong') expect(parsed.message).not.toMatch(/\n|'--config=-XYZ'/);
+    }
+  });
+});
+
+describe('the help', () => {
+  it('names every command and every option, and the exit codes', () => {
+    for (const command of COMMANDS) expect(HELP).toContain(`\n  ${command} `);
+    const options = ['config', 'sysroot', 'dry-run', 'poll_interval', 'energy_mode', 'debug'];
+    const ofCommands = ['duration', 'trace', 'containers', 'all', 'to', 'json', 'rollback'];
+    for (const option of [...options, 'help', 'version', ...ofCommands]) {
+      expect(HELP).toContain(`--${option}`);
+    }
+    expect(HELP).toContain('64 wrong usage, 75 already running, 78 wrong configuration');
+  });
+
+  it('fits a terminal', () => {
+    for (const line of HELP.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+});

@@ -1,0 +1,151 @@
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { parseArguments } from '../../src/cli/arguments.ts';
+import { backups } from '../../src/cli/backups.ts';
+import { createBackups } from '../../src/host/config-backups.ts';
+import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import type { BackupPurpose } from '../../src/ports.ts';
+import { manualClock, plant, temporaryDirectory, vmid } from '../host/world.ts';
+
+const DIRECTORY = 'var/lib/lxc_autoscale/backups';
+
+function collecting(): { readonly stream: Writable; text(): string } {
+  const chunks: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      chunks.push(String(chunk));
+      done();
+    },
+  });
+  return { stream, text: () => chunks.join('') };
+}
+
+function world(yaml = 'DEFAULT: {timezone: Asia/Tokyo}\n') {
+  const root = temporaryDirectory();
+  plant(root, { 'etc/lxc_autoscale/lxc_autoscale.yaml': yaml });
+  const clock = manualClock(Date.UTC(2026, 10, 21, 22, 4, 45, 7));
+  const store = createBackups({ directory: join(root, DIRECTORY), node: 'pve1', clock });
+  const write = (id: number, text: string, purpose: BackupPurpose): string => {
+    const content = Buffer.from(text);
+    const config = parseGuestConfig(vmid(id), content);
+    if (!config.ok) throw new Error(config.detail);
+    const outcome = store.write({ config: config.value, content }, purpose);
+    if (!outcome.ok) throw new Error(outcome.message);
+    clock.advance(60_000);
+    return outcome.path;
+  };
+  const run = (...argv: string[]) => {
+    const parsed = parseArguments(['backups', '--sysroot', root, ...argv]);
+    if (parsed.kind !== 'run') throw new Error(parsed.kind);
+    const [out, err] = [collecting(), collecting()];
+    const around = { paths: createPaths(root), clock, env: {} };
+    const code = backups(parsed.arguments, { ...around, stdout: out.stream, stderr: err.stream });
+    return { code, stdout: out.text(), stderr: err.text() };
+  };
+  return { root, write, run };
+}
+
+const growth: BackupPurpose = {
+  ...{ memoryMib: { from: 512, to: 1024 }, reason: '512 -> 1024 MB, since it needs more' },
+};
+const SHOP = 'hostname: web shop\ncores: 2\nmemory: 512\n';
+
+describe('the table of backups', () => {
+  it('has the newest first, in local time, with the id and what it was made for', () => {
+    const { write, run } = world();
+    const ids = [
+      write(101, SHOP, growth),
+      write(1002, 'memory: 64\n', { reason: 'half done' }),
+    ].map((path) => path.replace(/.*\/|\.conf$/g, ''));
+    expect(run()).toEqual({
+      ...{ code: 0, stderr: '' },
+      stdout: [
+        `VMID  NAME      TIME                 CORES  MEMORY MB  ${'ID'.padEnd(29)}  MADE FOR`,
+        `1002  CT1002    2026-11-22 07:05:45  all    64         ${ids[1]}  half done`,
+        `101   web shop  2026-11-22 07:04:45  2      512        ${ids[0]}  ${growth.reason}`,
+        '',
+      ].join('\n'),
+    });
+    expect(run('101').stdout).not.toContain('1002');
+  });
+
+  it('says where there are none', () => {
+    const { run, root, write } = world();
+    const directory = join(root, DIRECTORY);
+    expect(run()).toEqual({
+      ...{ code: 0, stderr: '', stdout: `There are no backups in ${directory}.\n` },
+    });
+    write(101, SHOP, growth);
+    expect(run('102')).toMatchObject({
+      ...{ code: 0, stdout: `There are no backups of container 102 in ${directory}.\n` },
+    });
+    expect(run('102', '--json').stdout).toBe('[]\n');
+  });
+
+  it('shows what is damaged as such', () => {
+    const { write, run } = world();
+    const path = write(101, SHOP, growth);
+    const id = path.replace(/.*\/|\.conf$/g, '');
+    writeFileSync(path.replace('.conf', '.json'), '{"reason"');
+    expect(run().stdout).toContain(`${id}  not known: ${id}.json is damaged\n`);
+    rmSync(path.replace('.conf', '.json'));
+    expect(run().stdout).toContain(`${id}  not known: there is no ${id}.json\n`);
+    writeFileSync(path, 'memory: 16\n');
+    expect(run()).toMatchObject({ code: 0, stderr: '' });
+    expect(run().stdout).toMatch(/-\s+-\s+\S+ {2}NOT USABLE \(.*no longer what was written/);
+  });
+
+  it('leaves out a directory that is a link, and says so', () => {
+    const { write, run, root } = world();
+    write(101, SHOP, growth);
+    symlinkSync('101', join(root, DIRECTORY, '102'));
+    const { code, stdout, stderr } = run();
+    expect(code).toBe(1);
+    expect(stdout.split('\n')).toHaveLength(3);
+    expect(stderr).toMatch(/^Left out: .*\/102: .*symbolic link, which is not followed\.\n$/);
+  });
+
+  it('shows texts of others as harmless text', () => {
+    const { write, run } = world();
+    const evil = 'a\u001b[2J\u202eb';
+    write(101, `hostname: ${evil}\nmemory: 512\n`, { reason: `${evil}\n101 all is well` });
+    for (const { stdout } of [run(), run('--json')]) {
+      expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f\u202e]/);
+    }
+    expect(run().stdout.split('\n')).toHaveLength(3);
+  });
+});
+
+it('as JSON has every field', () => {
+  const { write, run } = world();
+  const path = write(101, SHOP, growth);
+  const rows = JSON.parse(run('--json').stdout);
+  expect(rows).toEqual([
+    {
+      ...{ vmid: 101, id: path.replace(/.*\/|\.conf$/g, ''), path, name: 'web shop' },
+      ...{ time: '2026-11-22 07:04:45', takenAt: '2026-11-21T22:04:45.007Z' },
+      ...{ cores: 2, memoryMib: 512, madeFor: { kind: 'change', ...growth } },
+    },
+  ]);
+  writeFileSync(path, '');
+  rmSync(path.replace('.conf', '.json'));
+  expect(JSON.parse(run('--json').stdout)).toMatchObject([
+    { name: null, memoryMib: null, madeFor: null, problem: expect.stringContaining(path) },
+  ]);
+});
+
+it('a configuration with problems is told, as everywhere', () => {
+  const { run } = world('DEFAULT: {backup_dirs: /x}\n');
+  expect(run()).toMatchObject({ code: 78, stdout: '', stderr: expect.stringMatching(/did you/) });
+});
+
+it('a directory that cannot be read is a failure', () => {
+  const { run, root } = world();
+  plant(root, { [DIRECTORY]: '' });
+  expect(run()).toMatchObject({
+    ...{ code: 1, stdout: '', stderr: expect.stringMatching(/^The backups cannot be read: /) },
+  });
+});
