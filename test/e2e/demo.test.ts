@@ -117,16 +117,16 @@ describe('the demo', () => {
   it('takes its demand from a recorded trace', { timeout: MINUTES }, async () => {
     const rows = ['time_s,container,cpu_cores,memory_mb'];
     for (let step = 0; step <= 12; step += 1) {
-      rows.push(`${step * 300},steady,0.5,600`, `${step * 300},rising,${0.4 + step / 4},`);
+      rows.push(`${step * 300},steady,0.5,600`, `${step * 300},rising,${step < 7 ? 0.4 : 3},`);
     }
     const directory = mkdtempSync(join(tmpdir(), 'demo-trace-'));
     scratches.push(directory);
     const file = join(directory, 'trace.csv');
     writeFileSync(file, `${rows.join('\n')}\n`);
-    const demo = await runDemo(['--trace', file, '--duration', '8']);
+    const demo = await runDemo(['--trace', file, '--duration', '10']);
     expect(demo.error).toBe('');
     expect(demo.code).toBe(0);
-    expect(demo.out).toContain('1.0 h of 2 recorded containers in 8 s');
+    expect(demo.out).toContain('1.0 h of 2 recorded containers in 10 s');
     expect(demo.out).toMatch(/Increase Cores of 102 rising/);
   });
 

@@ -118,6 +118,7 @@ it('an admin who changes the configuration in between wins, and that is no failu
 
 it('a container that is destroyed while the cycle runs stops no other', async () => {
   const under = await NodeUnderTest.create([hungry(101), hungry(102)]);
+  under.configure('DEFAULT: {poll_interval: 1, max_concurrent_operations: 1}\n');
   under.node.onCommand(() => {
     if (under.node.calls.length === 1) under.node.destroyContainer(102);
     return undefined;
