@@ -8,7 +8,7 @@ import type {
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import { paced, type Seen } from './pace.ts';
+import { changeKey, paced, type Seen } from './pace.ts';
 import { thresholdCores, thresholdMemory, type Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
 import { withoutProof } from './proof.ts';
@@ -121,7 +121,8 @@ function decideCores(
   const has = guest.cores ?? host.cpus.value;
   const seen = state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used }];
   const { timing } = policy;
-  return paced({ vmid, resource: 'cores', seen, timing, state, nowMs }, ({ used, peak }: Seen) =>
+  const changedMs = state.changedMs.get(changeKey(vmid, 'cores'));
+  return paced({ seen, timing, changedMs, nowMs }, ({ used, peak }: Seen) =>
     thresholdCores(has, cpuLimit, { ...cpu, used: cores(used) }, policy, peak),
   );
 }
@@ -150,13 +151,11 @@ function decideMemory(
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const seen = state.seenMemory.get(vmid) ?? [now];
   const { timing } = policy;
-  const verdict = paced(
-    { vmid, resource: 'memory', seen, timing, state, nowMs },
-    ({ used, peak }: Seen) => {
-      const average = { ...memory, workingSetMib: mib(used) };
-      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
-    },
-  );
+  const changedMs = state.changedMs.get(changeKey(vmid, 'memory'));
+  const verdict = paced({ seen, timing, changedMs, nowMs }, ({ used, peak }: Seen) => {
+    const average = { ...memory, workingSetMib: mib(used) };
+    return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
+  });
   return verdict.verdict === 'shrink'
     ? maySafelyShrink(vmid, verdict, memory, policy, state, nowMs)
     : verdict;

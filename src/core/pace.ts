@@ -1,5 +1,4 @@
 import type { HoldReason, Resource } from './decision.ts';
-import type { LoopState } from './loop-state.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { Timing } from './policy.ts';
 import type { Milliseconds, Vmid } from './units.ts';
@@ -31,11 +30,10 @@ function newest(seen: readonly Seen[], periods: number): Seen {
 }
 
 export interface PaceInput {
-  readonly vmid: Vmid;
-  readonly resource: Resource;
   readonly seen: readonly Seen[];
   readonly timing: Timing;
-  readonly state: LoopState;
+  /** When it was last changed; undefined if that was not seen. */
+  readonly changedMs: Milliseconds | undefined;
   readonly nowMs: Milliseconds;
 }
 
@@ -65,11 +63,10 @@ const holding = ({ measured }: Verdict, because: HoldReason): Verdict => ({
 
 function whenDue(input: PaceInput, step: Step, periods: number): Verdict {
   if (step.rule === 'oom-kill' || step.rule === 'below-minimum') return step;
-  const { seen, timing, state, nowMs } = input;
+  const { seen, timing, changedMs, nowMs } = input;
   if (seen.length < periods) {
     return holding(step, { kind: 'too-few-observations', have: seen.length, want: periods });
   }
-  const changedMs = state.changedMs.get(changeKey(input.vmid, input.resource));
   const cooldownMs = step.verdict === 'grow' ? timing.cooldownUpMs : timing.cooldownDownMs;
   const leftMs = (changedMs ?? Number.NEGATIVE_INFINITY) + cooldownMs - nowMs;
   if (leftMs > 0) return holding(step, { kind: 'cooldown', toward: step.verdict, leftMs });

@@ -3,9 +3,10 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import { bytesToMib, mib, type Vmid } from '../core/units.ts';
-import { type ReadBack, type Target, type Verification, verify } from '../core/verify.ts';
+import { type Target, type Verification, verify } from '../core/verify.ts';
 import type { BackupPurpose, CommandOutcome, SetRequest, World } from '../ports.ts';
 import { proveShrink } from './prove.ts';
+import { outcomeWords, readBack } from './read-back.ts';
 import { changesOf, describe } from './tell.ts';
 
 /** How one change went; `note` says more for a person. */
@@ -47,7 +48,7 @@ export async function carryOut(
   }
   const request = { vmid: planned.vmid, ...expected, digest: decidedOn.digest };
   const outcome = await world.proxmox.set(request, context.stop);
-  const verdict = verify(before, expected, readBack(world, planned), context.hostCpus);
+  const verdict = verify(before, expected, readBack(world, planned.vmid), context.hostCpus);
   if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) return OVERTAKEN;
   const result = await settle(world, planned, before, verdict, outcome, context);
   return { ...unlessStopped(world, planned, result), backup: backup.path };
@@ -102,21 +103,6 @@ async function refuseShrink(
   }
   const note = `its memory could not be read once more before shrinking: ${proof.detail}`;
   return { kind: 'overtaken', note };
-}
-
-function readBack({ guests, cgroups }: World, { vmid }: PlannedChange): ReadBack {
-  const file = guests.read(vmid);
-  const sample = cgroups.sample(vmid);
-  const counters = sample.ok ? sample.value.memory : sample;
-  const cpu = sample.ok ? sample.value.cpu : sample;
-  const limit = counters.ok ? counters.value.limitBytes : undefined;
-  return {
-    config: file.ok ? { ok: true, value: file.value.config } : file,
-    liveMemoryMib: counters.ok
-      ? { ok: true, value: limit === undefined ? undefined : bytesToMib(limit) }
-      : counters,
-    liveCpus: cpu.ok ? { ok: true, value: cpu.value.cpusetCpus } : cpu,
-  };
 }
 
 async function settle(
@@ -219,21 +205,9 @@ async function putBack(
   // starting, and a container would be left half changed.
   const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
   const outcome = await world.proxmox.set(request, stop);
-  const verdict = verify({}, before, readBack(world, planned), context.hostCpus);
+  const verdict = verify({}, before, readBack(world, planned.vmid), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') {
     return { kind: 'rolled-back', note: `The values before are back in force: ${why}` };
   }
   return failed(outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome));
-}
-
-function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
-  switch (outcome.kind) {
-    case 'failed':
-      return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
-    case 'timed-out':
-    case 'killed':
-      return outcome.message;
-    case 'not-started':
-      return `pct could not be started: ${outcome.message}`;
-  }
 }

@@ -9,10 +9,11 @@ import {
   refuseMemory,
   takesMemory,
 } from '../core/rollback.ts';
-import { bytesToMib, type Mib, milliseconds, type Vmid } from '../core/units.ts';
-import { type ReadBack, type Target, verify } from '../core/verify.ts';
+import { type Mib, milliseconds, type Vmid } from '../core/units.ts';
+import { type Target, verify } from '../core/verify.ts';
 import type { CommandOutcome, GuestFile, World } from '../ports.ts';
 import { proveShrink } from './prove.ts';
+import { outcomeWords, readBack } from './read-back.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
 
@@ -234,31 +235,4 @@ async function putBack(
   const { kind } = verify({}, before, readBack(world, vmid), cpusOf(context));
   if (kind === 'confirmed' || kind === 'pending') return 'the values before are back in force';
   return notDone(outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome));
-}
-
-function readBack({ guests, cgroups }: World, vmid: Vmid): ReadBack {
-  const file = guests.read(vmid);
-  const sample = cgroups.sample(vmid);
-  const counters = sample.ok ? sample.value.memory : sample;
-  const cpu = sample.ok ? sample.value.cpu : sample;
-  const limit = counters.ok ? counters.value.limitBytes : undefined;
-  return {
-    config: file.ok ? { ok: true, value: file.value.config } : file,
-    liveMemoryMib: counters.ok
-      ? { ok: true, value: limit === undefined ? undefined : bytesToMib(limit) }
-      : counters,
-    liveCpus: cpu.ok ? { ok: true, value: cpu.value.cpusetCpus } : cpu,
-  };
-}
-
-function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
-  switch (outcome.kind) {
-    case 'failed':
-      return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
-    case 'timed-out':
-    case 'killed':
-      return outcome.message;
-    case 'not-started':
-      return `pct could not be started: ${outcome.message}`;
-  }
 }

@@ -1,14 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Change } from '../../src/core/decision.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
-import { changeKey, MOST_SEEN, paced, type Seen, seenWith } from '../../src/core/pace.ts';
+import { MOST_SEEN, paced, type Seen, seenWith } from '../../src/core/pace.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
 import { cores, milliseconds, ratio } from '../../src/core/units.ts';
-import { policy, vmid } from './builders.ts';
+import { policy } from './builders.ts';
 
-const ID = vmid(101);
 const NOW_MS = 1_000_000;
 
 function timing(own: Partial<Timing> = {}): Timing {
@@ -23,13 +21,12 @@ const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, 
 
 /** Four cores, 20..80 %, judged by the threshold policy. */
 function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: number) {
-  const state = newLoopState();
-  if (changedMs !== undefined) {
-    state.changedMs.set(changeKey(ID, 'cores'), milliseconds(changedMs));
-  }
   const nowMs = milliseconds(NOW_MS);
   return paced(
-    { vmid: ID, resource: 'cores', seen, timing: timing(own), state, nowMs },
+    {
+      ...{ seen, timing: timing(own), nowMs },
+      changedMs: changedMs === undefined ? undefined : milliseconds(changedMs),
+    },
     ({ used, peak }) =>
       thresholdCores(
         4,

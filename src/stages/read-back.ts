@@ -1,0 +1,32 @@
+import { bytesToMib, type Vmid } from '../core/units.ts';
+import type { ReadBack } from '../core/verify.ts';
+import type { CommandOutcome, World } from '../ports.ts';
+
+/** What came of a command: what `pct` says of it, and what is really there. */
+
+export function readBack({ guests, cgroups }: World, vmid: Vmid): ReadBack {
+  const file = guests.read(vmid);
+  const sample = cgroups.sample(vmid);
+  const counters = sample.ok ? sample.value.memory : sample;
+  const cpu = sample.ok ? sample.value.cpu : sample;
+  const limit = counters.ok ? counters.value.limitBytes : undefined;
+  return {
+    config: file.ok ? { ok: true, value: file.value.config } : file,
+    liveMemoryMib: counters.ok
+      ? { ok: true, value: limit === undefined ? undefined : bytesToMib(limit) }
+      : counters,
+    liveCpus: cpu.ok ? { ok: true, value: cpu.value.cpusetCpus } : cpu,
+  };
+}
+
+export function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
+  switch (outcome.kind) {
+    case 'failed':
+      return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
+    case 'timed-out':
+    case 'killed':
+      return outcome.message;
+    case 'not-started':
+      return `pct could not be started: ${outcome.message}`;
+  }
+}
