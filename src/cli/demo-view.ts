@@ -108,8 +108,15 @@ function tableView(
   };
 }
 
-const HEADING =
-  'ID    NAME            CPU  used/cores              MEMORY  used/limit MB             OOM';
+const HEADING = [
+  'ID'.padEnd(5),
+  'NAME'.padEnd(14),
+  'CPU'.padEnd(18),
+  'of cores'.padEnd(9),
+  'MEMORY'.padEnd(18),
+  'of MB'.padEnd(12),
+  'OOM kills',
+].join(' ');
 
 function tableRows(node: SimulatedNode): string[] {
   return [...node.machine.plant.containers()].map(({ vmid, cpu, limits, memory }) => {
