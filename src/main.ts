@@ -17,7 +17,8 @@ import type { Clock } from './ports.ts';
 
 const clock: Clock = {
   wallMs: () => milliseconds(Date.now()),
-  monotonicMs: () => milliseconds(performance.now()),
+  // From the boot of the host on, so that it means the same to the next process.
+  monotonicMs: () => milliseconds(Number(process.hrtime.bigint()) / 1e6),
 };
 
 async function main(argv: readonly string[]): Promise<ExitCode> {

@@ -40,7 +40,7 @@ Usage: lxc-autoscale [OPTIONS] COMMAND
 
 Commands:
   daemon          run until SIGTERM or SIGINT; SIGHUP reloads the configuration
-  once            one cycle, then exit; CPU needs two readings, so it scales only memory
+  once            one cycle, then exit; its CPU usage is that since the last run, within an hour
   check-config    print the problems of the configuration, or what each container gets
   backups [VMID]  the copies made before each change, newest first: when, of what, what for
   rollback VMID   bring back the cores and memory of before the last change, or with --to of

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
-import { newLoopState } from '../core/loop-state.ts';
 import { type CycleSettings, runCycle } from '../cycle.ts';
 import { runDaemon, type Signals } from '../daemon.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
@@ -11,6 +10,7 @@ import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
 
 /** `daemon` and `once`: the loop on the real world, behind the one lock. */
@@ -34,10 +34,11 @@ export async function run(
     return refuse(around, `${message}\n`, running ? EXIT.alreadyRunning : EXIT.failure);
   }
   const open = openWorld(config, around);
+  const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
-    if (given.command === 'once') return await once(given, config, open, signals);
-    return await daemon(given, config, open, around, signals, lock);
+    if (given.command === 'once') return await once(given, config, open, signals, keeper);
+    return await daemon(given, config, open, around, signals, lock, keeper);
   } finally {
     await open.close();
     await lock.release();
@@ -90,13 +91,15 @@ async function once(
   config: Config,
   { world }: OpenWorld,
   signals: Signals,
+  keeper: StateKeeper,
 ): Promise<ExitCode> {
   const stop = new AbortController();
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);
   const settings = onFirstSight(settingsOf(config, given));
-  const result = await runCycle(world, settings, newLoopState(), stop.signal);
+  const result = await runCycle(world, settings, keeper.state, stop.signal);
+  keeper.save();
   world.log.info('Resource allocation process completed.');
   return result.ok && result.failed === 0 ? EXIT.fine : EXIT.failure;
 }
@@ -108,10 +111,11 @@ async function daemon(
   around: Surroundings,
   signals: Signals,
   lock: HeldLock,
+  keeper: StateKeeper,
 ): Promise<ExitCode> {
   let config = first;
   const { world } = open;
-  const state = newLoopState();
+  const { state } = keeper;
   let code: ExitCode = EXIT.fine;
   world.log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
   await runDaemon(
@@ -123,12 +127,15 @@ async function daemon(
         sample: async (stop) => {
           const { urgent, suspicious } = sample(world, state, config.urgentSamples);
           if (urgent.size === 0) return suspicious;
-          await runCycle(world, { ...settingsOf(config, given), urgent }, state, stop);
+          const settings = { ...settingsOf(config, given), urgent };
+          const result = await runCycle(world, settings, state, stop);
+          if (result.ok && result.done + result.failed > 0) keeper.save();
           return false;
         },
       },
       cycle: async (stop) => {
-        await runCycle(world, settingsOf(config, given), state, stop);
+        const result = await runCycle(world, settingsOf(config, given), state, stop);
+        if (result.ok && result.done + result.failed > 0) keeper.save();
       },
       resting: (untilNextMs) => {
         const seconds = Math.round(untilNextMs / 1000);
@@ -143,6 +150,7 @@ async function daemon(
       code = EXIT.failure;
     }),
   );
+  keeper.save();
   world.log.info('Stopped.');
   return code;
 }

@@ -12,7 +12,14 @@ import { allCpus, cpuListText } from './cpusets.ts';
 import type { Plant, PlantContainer } from './plant.ts';
 import { type MemoryState, newMemory } from './plant-memory.ts';
 import { pressureText } from './pressure.ts';
-import { loadavgText, meminfoText, procStatText, uptimeText, versionText } from './proc-text.ts';
+import {
+  bootId,
+  loadavgText,
+  meminfoText,
+  procStatText,
+  uptimeText,
+  versionText,
+} from './proc-text.ts';
 import type { Tree } from './tree.ts';
 
 /** Writes what the kernel of the node shows: `/proc`, `/sys` and the cgroups. */
@@ -79,6 +86,7 @@ export class KernelTree {
     tree.write(CPU, 'online', cpus);
     tree.write(CPU, 'present', cpus);
     tree.write('proc', 'version', versionText(host));
+    tree.write('proc/sys/kernel/random', 'boot_id', `${bootId(options.bootTimeS)}\n`);
     tree.write(CGROUP, 'cgroup.controllers', CONTROLLERS);
     tree.write(CGROUP, 'cgroup.subtree_control', CONTROLLERS);
     tree.write(CGROUP, 'cpuset.cpus.effective', cpus);

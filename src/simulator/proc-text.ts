@@ -98,3 +98,7 @@ export function uptimeText(uptimeMs: number, gauges: HostGauges): string {
 
 export const versionText = (host: HostSpec): string =>
   `Linux version ${host.kernelRelease} (build@proxmox) (gcc (Debian 12.2.0-14) 12.2.0) #1 SMP\n`;
+
+/** As the kernel writes it: a random id of the boot, here made of its time. */
+export const bootId = (bootTimeS: number): string =>
+  `7f1d3c52-8a4e-4b6f-9c0d-${Math.floor(bootTimeS).toString(16).padStart(12, '0')}`;
