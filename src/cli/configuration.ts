@@ -12,7 +12,7 @@ export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: Arguments,
   { paths, env }: Pick<Surroundings, 'paths' | 'env'>,
 ): LoadResult {
-  const result = loadConfig(whichFile(configFile, paths), configFile ?? USUAL_FILE, env);
+  const result = loadConfig(configurationFile(configFile, paths), configFile ?? USUAL_FILE, env);
   if (!result.ok) return result;
   const config = applyOverrides(result.config, {
     pollIntervalSeconds,
@@ -23,7 +23,7 @@ export function readConfiguration(
 }
 
 /** A file that is named lies where it is named; only if there is none, under the sysroot. */
-function whichFile(named: string | undefined, paths: Surroundings['paths']): string {
+export function configurationFile(named: string | undefined, paths: Surroundings['paths']): string {
   if (named === undefined) return paths.at(USUAL_FILE);
   return existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
 }

@@ -8,7 +8,7 @@ import { cgroupVersion } from '../host/cgroup-version.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
+import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
@@ -19,10 +19,14 @@ export async function run(
   around: Surroundings,
   signals: Signals,
 ): Promise<ExitCode> {
+  const unfit = whyUnfit(around);
+  // On a machine that is no node nobody has put a configuration either: that is not what is wrong.
+  if (unfit !== undefined && !existsSync(configurationFile(given.configFile, around.paths))) {
+    return refuse(around, `${unfit}\n`, EXIT.failure);
+  }
   const loaded = readConfiguration(given, around);
   if (!loaded.ok) return refuse(around, renderProblems(loaded), EXIT.configuration);
   const { config } = loaded;
-  const unfit = whyUnfit(around);
   if (unfit !== undefined) return refuse(around, `${unfit}\n`, EXIT.failure);
 
   // A reload that is asked for while the daemon still starts must not end it.
@@ -37,6 +41,9 @@ export async function run(
   const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
+    if (given.energyMode) {
+      open.world.log.warn('--energy_mode is accepted, but not yet in effect in this version');
+    }
     if (given.command === 'once') return await once(given, config, open, signals, keeper);
     return await daemon(given, config, open, around, signals, lock, keeper);
   } finally {

@@ -138,6 +138,16 @@ it('a host without /etc/pve is no Proxmox VE node', async () => {
   expect(stderr.trimEnd().split('\n')).toHaveLength(1);
 });
 
+it('says so first where there is no configuration either', async () => {
+  const under = await NodeUnderTest.create([]);
+  for (const part of ['etc/pve', 'etc/lxc_autoscale']) {
+    rmSync(join(under.root, part), { recursive: true });
+  }
+  const { code, stderr } = await under.run(['once']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('This is not a Proxmox VE node');
+});
+
 it('a host with cgroup v1 gets a clear sentence', async () => {
   const under = await NodeUnderTest.create([calm(101)]);
   rmSync(join(under.root, 'sys/fs/cgroup/cgroup.controllers'));
