@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { version } from '../package.json';
 import { HELP, parseArguments } from './cli/arguments.ts';

@@ -132,10 +132,11 @@ async function daemon(
       sampling: {
         intervalMs: () => config.sampleIntervalMs,
         sample: async (stop) => {
-          const { urgent, suspicious } = sample(world, state, config.urgentSamples);
+          const settings = settingsOf(config, given);
+          const { urgentSamples } = config;
+          const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
           if (urgent.size === 0) return suspicious;
-          const settings = { ...settingsOf(config, given), urgent };
-          const result = await runCycle(world, settings, state, stop);
+          const result = await runCycle(world, { ...settings, urgent }, state, stop);
           if (result.ok && result.done + result.failed > 0) keeper.save();
           return false;
         },

@@ -31,10 +31,15 @@ const SATURATED = 0.95;
 const STEEP_RISE = 0.25;
 const SUSPICIOUS_SHARE = 0.5;
 
-/** A new interval, which begins with this sample. */
-export function begin(last: CgroupSample, previous?: CgroupSample, share = 0): Between {
+/**
+ * A new interval, which begins with this sample.
+ *
+ * @param share of what is allowed that was used before; 1 where that is not known, so that no rise
+ *   is seen where there may be none
+ */
+export function begin(last: CgroupSample, share = 1): Between {
   const empty = { cpuPeak: 0, memorySum: 0, memoryCount: 0, memoryPeak: 0 };
-  return { last, previous, ...empty, share, saturated: 0, oomKills: 0, settled: false };
+  return { last, previous: undefined, ...empty, share, saturated: 0, oomKills: 0, settled: false };
 }
 
 /** The interval with one more sample. One of another life of the container begins anew. */

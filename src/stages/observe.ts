@@ -119,7 +119,7 @@ function observeContainer(
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const whole = !urgent && between?.last.identity === now.identity ? between : undefined;
   keepSeen(state, vmid, cpu, memory, whole);
-  state.between.set(vmid, begin(now));
+  state.between.set(vmid, begin(now, cpu.ok ? cpu.value.used / cpu.value.allowed : 1));
   if (memory.ok && memory.value.newOomKills > 0) state.oomKills.set(vmid, clock.monotonicMs());
   return {
     kind: 'running',

@@ -1,5 +1,7 @@
 import { begin, isSuspicious, isUrgent, withSample } from '../core/between.ts';
 import type { LoopState } from '../core/loop-state.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import type { Management } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 
@@ -10,11 +12,27 @@ export interface Sampled {
   readonly suspicious: boolean;
 }
 
+export interface SampleSettings {
+  readonly urgentSamples: number;
+  readonly manage: (config: GuestConfig) => Management;
+}
+
+/** A decision on a container that is left alone anyway need not be brought forward. */
+const mayBeHelped = (config: GuestConfig, management: Management): boolean =>
+  management.kind === 'managed' &&
+  management.mode === 'act' &&
+  config.lock === undefined &&
+  !config.template;
+
 /**
  * Looks at every container that the last cycle saw running, between two cycles. Reads files only;
  * what it sees is kept for the next decision.
  */
-export function sample({ cgroups }: World, state: LoopState, urgentSamples: number): Sampled {
+export function sample(
+  { cgroups }: World,
+  state: LoopState,
+  { urgentSamples, manage }: SampleSettings,
+): Sampled {
   const urgent = new Set<Vmid>();
   let suspicious = false;
   for (const [vmid, config] of state.running) {
@@ -28,6 +46,7 @@ export function sample({ cgroups }: World, state: LoopState, urgentSamples: numb
     }
     const after = withSample(before, now.value, config, state.hostCpus);
     state.between.set(vmid, after);
+    if (!mayBeHelped(config, manage(config))) continue;
     if (isUrgent(after, urgentSamples)) urgent.add(vmid);
     else if (isSuspicious(before, after)) suspicious = true;
   }

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { Management } from '../../src/core/policy.ts';
+import { observe } from '../../src/stages/observe.ts';
+import { sample } from '../../src/stages/sample.ts';
+import { broken, policy, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+const MANAGED: Management = {
+  ...{ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' },
+};
+
+function started(management: Management = MANAGED, own = {}) {
+  const node = new FakeNode();
+  const one = node.add(101, own);
+  const state = newLoopState();
+  state.cycle = 1;
+  observe(node.world, state);
+  const look = (afterMs = 10_000) => {
+    node.pass(afterMs);
+    return sample(node.world, state, { urgentSamples: 2, manage: () => management });
+  };
+  return { node, one, state, look };
+}
+
+const urgentIn = ({ urgent }: { urgent: ReadonlySet<number> }) => [...urgent];
+
+describe('between two cycles', () => {
+  it('a calm container is only looked at', () => {
+    const { look, node } = started();
+    for (let times = 0; times < 5; times += 1) {
+      expect(look()).toEqual({ urgent: new Set(), suspicious: false });
+    }
+    expect(node.sets).toEqual([]);
+    expect(node.lines).toEqual([]);
+  });
+
+  it('one that is saturated twice in a row is urgent, and once is suspicious', () => {
+    const { look, one } = started();
+    one.load = 2;
+    expect(look()).toMatchObject({ suspicious: true });
+    expect(urgentIn(look(2500))).toEqual([101]);
+  });
+
+  it.each([
+    ['ignored', { kind: 'ignored', because: 'its tag' }, {}],
+    ['only observed', { ...MANAGED, mode: 'observe' }, {}],
+    ['locked', MANAGED, { lock: 'backup' }],
+    ['a template', MANAGED, { template: true }],
+  ] satisfies (readonly [string, Management, object])[])(
+    'one that is %s is not',
+    (_what, m, own) => {
+      const { look, one } = started(m, own);
+      one.load = 2;
+      for (let times = 0; times < 4; times += 1) expect(urgentIn(look())).toEqual([]);
+    },
+  );
+
+  it('a gap in the samples begins the series anew', () => {
+    const { look, one } = started();
+    one.load = 2;
+    look();
+    one.sampleMissing = broken();
+    look();
+    one.sampleMissing = undefined;
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([101]);
+  });
+
+  it('what is seen counts in the next decision: the peaks, and the average', () => {
+    const { look, one, node, state } = started();
+    one.load = 1.8;
+    look();
+    one.load = 0.2;
+    look();
+    node.pass(10_000);
+    observe(node.world, state as LoopState);
+    const [seen] = state.seenCores.get(vmid(101))?.slice(-1) ?? [];
+    expect(seen?.peak).toBeCloseTo(1.8);
+    expect(seen?.used).toBeCloseTo((1.8 + 0.2 + 0.2) / 3);
+  });
+});
