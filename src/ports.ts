@@ -1,7 +1,7 @@
 import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
-import type { Bytes, Mib, Milliseconds, Vmid } from './core/units.ts';
+import type { Bytes, Cores, Mib, Milliseconds, Vmid } from './core/units.ts';
 
 /**
  * What the loop needs of the outside world. The shell in `host/` and `report/` implements these;
@@ -36,6 +36,8 @@ export interface GuestFile {
 export interface Cgroups {
   /** Missing with `absent` when the container is not running. */
   sample(vmid: Vmid): Reading<CgroupSample>;
+  /** `cpu.max` of the outer cgroup, where `cpulimit` is in force; undefined: no limit. */
+  cpuLimit(vmid: Vmid): Reading<Cores | undefined>;
 }
 
 /** What the kernel is asked to give up of a container's memory. */
@@ -70,6 +72,8 @@ export interface SetRequest {
   readonly vmid: Vmid;
   /** null takes the `cores:` line out again: all CPUs of the host. */
   readonly cores?: number | null;
+  /** null takes the `cpulimit:` line out again: no limit. */
+  readonly cpuLimit?: number | null;
   readonly memoryMib?: Mib;
   /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
   readonly digest: string;
@@ -91,6 +95,7 @@ export interface Proxmox {
 /** What a backup was made for; it stands beside the copy of the configuration. */
 export interface BackupPurpose {
   readonly cores?: { readonly from: number | null; readonly to: number | null };
+  readonly cpuLimit?: { readonly from: number | null; readonly to: number | null };
   readonly memoryMib?: { readonly from: number; readonly to: number };
   readonly reason: string;
   /** The id of the backup that a rollback by hand goes to. */

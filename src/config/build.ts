@@ -25,6 +25,7 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
   return {
     source,
     cpu: {
+      unit: 'cores',
       band: band(values.cpu_lower_threshold, values.cpu_upper_threshold),
       minIncrement: cores(values.core_min_increment),
       maxIncrement: cores(values.core_max_increment),
@@ -37,6 +38,7 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       minDecreaseMib: mib(values.min_decrease_chunk),
       minMib: mib(values.min_memory),
       maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
+      mayUseSwap: false,
     },
     stepFactor: STEP_FACTOR[values.behaviour],
     timing: {
@@ -45,6 +47,15 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       periodsUp: values.evaluation_periods.up,
       periodsDown: values.evaluation_periods.down,
       startGraceMs: secondsToMs(values.start_grace_seconds),
+      manualHoldMs: secondsToMs(0),
+    },
+    scaling: 'threshold',
+    boost: {
+      saturation: percentToRatio(95),
+      consecutiveSamples: 3,
+      factor: 1.5,
+      fallbackFactor: 1.25,
+      durationMs: secondsToMs(120),
     },
     priority: values.priority,
   };
@@ -148,6 +159,8 @@ export function buildConfig(
     host: {
       reserveCpu: percentToRatio(values.reserve_cpu_percent),
       reserveMemoryMib: mib(values.reserve_memory_mb),
+      overcommitRatio: 2,
+      emergency: percentToRatio(98),
     },
     defaults: containerPolicy('DEFAULT', values),
     tiers: tiers.map((section) => tier(section, values)),

@@ -13,7 +13,19 @@ export type Rule =
   | 'below-minimum'
   | 'above-maximum'
   /** The OOM killer struck: the usage that is seen now is not what was needed. */
-  | 'oom-kill';
+  | 'oom-kill'
+  /** It met its limit and had to wait for memory, however little of it seems in use. */
+  | 'limit-hit'
+  /** Mode `boost`: saturated, so that it gets more for a while. */
+  | 'saturated'
+  /** What a boost gave is taken back. */
+  | 'boost-end'
+  /** Energy mode: down to what it needs, in the off-peak time. */
+  | 'off-peak'
+  /** What the off-peak time took is given back. */
+  | 'peak-again'
+  /** The host has nothing left: surplus is taken back at once. */
+  | 'host-emergency';
 
 /** What made a step smaller than the rule asked for. */
 export type Limit = 'maximum' | 'minimum' | 'need' | 'opposite' | 'host' | 'unproven';
@@ -40,6 +52,10 @@ interface About {
 export interface Change extends About {
   readonly verdict: 'grow' | 'shrink';
   readonly after: number;
+  /** What its CPU is scaled by; left out: whole cores. */
+  readonly unit?: 'cpulimit';
+  /** A boost: what it gets where `after` does not fit. No other part of it is granted. */
+  readonly fallback?: number;
   /** 1 to 100, of its policy: where something is scarce, the higher one is served first. */
   readonly priority: number;
   readonly rule: Rule;
@@ -83,6 +99,22 @@ export type HoldReason =
   | { readonly kind: 'not-in-force'; readonly configured: number; readonly live: number | null }
   | { readonly kind: 'host-memory'; readonly wanted: number; readonly budget: number }
   | { readonly kind: 'host-cores'; readonly ceiling: number }
+  /** The host's own CPUs are busy, or its memory is short: nothing grows. */
+  | { readonly kind: 'host-busy'; readonly share: number }
+  | { readonly kind: 'host-pressure'; readonly share: number }
+  /** The limits of all guests together may not be more. */
+  | { readonly kind: 'overcommit'; readonly wanted: number; readonly room: number }
+  /** Somebody else has changed the value; that is respected. */
+  | { readonly kind: 'changed-by-hand'; readonly leftMs: number }
+  /** More than usual for a short while. */
+  | { readonly kind: 'boosted'; readonly until: number; readonly leftMs: number }
+  | { readonly kind: 'not-saturated'; readonly samples: number; readonly of: number }
+  /** The off-peak time is over and has just given back. */
+  | { readonly kind: 'given-back'; readonly leftMs: number }
+  /** It shows that it is short of memory, however little of it seems in use. */
+  | { readonly kind: 'memory-pressure'; readonly share: number }
+  | { readonly kind: 'refaults'; readonly mibPerS: number }
+  | { readonly kind: 'swap-growth'; readonly mib: number }
   | { readonly kind: 'next-cycle' };
 
 /** A container that is left alone as a whole. */

@@ -77,6 +77,18 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `it has ${has}, more than its maximum of ${withUnit(resource, measured.max)}`;
     case 'oom-kill':
       return `its ${has} were not enough: the kernel ended a process in it (out of memory)`;
+    case 'limit-hit':
+      return `it met its limit of ${has} and had to wait for memory`;
+    case 'saturated':
+      return `${usedWords(resource, measured)}, so it gets more for a while`;
+    case 'boost-end':
+      return 'its boost is over, and this is what it had before';
+    case 'off-peak':
+      return `${usedWords(resource, measured)}, and it is off-peak time`;
+    case 'peak-again':
+      return 'the off-peak time is over, and this is what it had before';
+    case 'host-emergency':
+      return `the host has nothing left, and ${usedWords(resource, measured)}`;
   }
 }
 
@@ -148,10 +160,39 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       const most = withUnit('cores', because.ceiling);
       return `it should get more, but the host's reserve allows a container at most ${most}`;
     }
+    case 'host-busy':
+      return `it should get more, but the host itself is busy (${percent(because.share)})`;
+    case 'host-pressure':
+      return `it should get more, but the host waits for memory (${percent(because.share)})`;
+    case 'overcommit': {
+      const room = Math.max(0, Math.floor(because.room));
+      const may = `the limits of all guests together may grow by no more than ${room} MB`;
+      return `it should get ${because.wanted} MB more, but ${may}`;
+    }
+    case 'changed-by-hand':
+      return `it was changed by hand, which is respected for ${seconds(because.leftMs)} more`;
+    case 'boosted': {
+      const back = withUnit(resource, because.until);
+      return `it is boosted, and goes back to ${back} in ${seconds(because.leftMs)}`;
+    }
+    case 'not-saturated':
+      return `it was saturated in ${because.samples} of the last ${because.of} samples`;
+    case 'given-back': {
+      const left = seconds(because.leftMs);
+      return `the off-peak time has just given it back; it stays for ${left} more`;
+    }
+    case 'memory-pressure':
+      return `its tasks wait for memory (${percent(because.share)} of the time)`;
+    case 'refaults':
+      return `it reads again what it had to give up (${short(because.mibPerS)} MB a second)`;
+    case 'swap-growth':
+      return `its swap has grown by ${Math.ceil(because.mib)} MB`;
     case 'next-cycle':
       return 'this cycle has as many changes as it may make, so this one waits for the next';
   }
 }
+
+const seconds = (ms: number): string => `${Math.ceil(ms / 1000)} s`;
 
 function unprovenLately(attempts: number, retryInMs: number): string {
   const tried = attempts === 1 ? 'the last try' : `the last ${attempts} tries`;

@@ -79,6 +79,10 @@ export interface CpuUsage {
   readonly overMs: Milliseconds;
   /** Share of the elapsed time in which the cgroup was throttled. */
   readonly throttled: Ratio;
+  /** Share of the time in which a task waited for a CPU; undefined where there is no PSI. */
+  readonly pressure: Ratio | undefined;
+  /** What it would use if nothing held it back, as far as throttling and pressure tell. */
+  readonly demand: Cores;
 }
 
 export interface MemoryUsage {
@@ -87,12 +91,22 @@ export interface MemoryUsage {
   readonly currentMib: Mib;
   /** File cache that was used more than once. */
   readonly activeFileMib: Mib;
+  /** All of the file cache that can be reclaimed. */
+  readonly cacheMib: Mib;
   readonly swapMib: Mib;
+  /** What can neither be reclaimed nor swapped out. */
+  readonly lockedMib: Mib;
   /** The live limit; undefined where there is none. */
   readonly limitMib: Mib | undefined;
   /** Since the sample before; 0 in a container's first one. */
   readonly newOomKills: number;
   readonly newLimitHits: number;
+  /** Pages that were evicted and needed again, as a rate since the sample before; else 0. */
+  readonly refaultMibPerS: number;
+  /** By how much its swap has grown since the sample before; never negative. */
+  readonly swapGrowthMib: Mib;
+  /** Share of the time in which a task waited for memory; undefined where that is not known. */
+  readonly pressure: Ratio | undefined;
 }
 
 /** One container as one cycle saw it. */
@@ -122,6 +136,10 @@ export interface HostObservation {
   readonly memory: Reading<HostMemory>;
   /** Load average over one minute. */
   readonly load1: Reading<number>;
+  /** All CPUs together, since boot. */
+  readonly cpuTimes: Reading<CpuTimes>;
+  /** `memory:` of all running VMs of this node. */
+  readonly vmMemoryMib: Reading<Mib>;
   readonly cpuPressure: Reading<Pressure>;
   readonly memoryPressure: Reading<Pressure>;
 }
@@ -130,4 +148,13 @@ export interface HostMemory {
   readonly totalMib: Mib;
   /** `MemAvailable`: what can be had without swapping. */
   readonly availableMib: Mib;
+  /** What the ZFS cache (ARC) could give back, which `MemAvailable` leaves out; 0 without ZFS. */
+  readonly arcReclaimableMib: Mib;
+  readonly swapFreeMib: Mib;
+}
+
+/** In ticks of the kernel, whose length does not matter for a share. */
+export interface CpuTimes {
+  readonly busyTicks: number;
+  readonly totalTicks: number;
 }

@@ -7,10 +7,29 @@ export interface Band {
   readonly upper: Ratio;
 }
 
+/** What the CPU of a container is scaled by: whole cores, or `cpulimit` in fractions of one. */
+export type CpuUnit = 'cores' | 'cpulimit';
+
+/** `observe` decides as `threshold` does, and changes nothing. */
+export type ScalingMode = 'threshold' | 'boost' | 'observe';
+
+/** A short help for who is saturated: more for a while, then what it had before. */
+export interface BoostPolicy {
+  /** Of what it may use; from here on it is saturated. */
+  readonly saturation: Ratio;
+  /** So many samples in a row. */
+  readonly consecutiveSamples: number;
+  readonly factor: number;
+  /** Where the first does not fit. */
+  readonly fallbackFactor: number;
+  readonly durationMs: Milliseconds;
+}
+
 export interface ContainerPolicy {
   /** Where it comes from: `DEFAULT` or the name of a `TIER_*` section. */
   readonly source: string;
   readonly cpu: {
+    readonly unit: CpuUnit;
     readonly band: Band;
     readonly minIncrement: Cores;
     readonly maxIncrement: Cores;
@@ -24,10 +43,14 @@ export interface ContainerPolicy {
     readonly minMib: Mib;
     /** undefined: no more than the host can give. */
     readonly maxMib: Mib | undefined;
+    /** Whether what its free swap could hold counts as memory that it can do without. */
+    readonly mayUseSwap: boolean;
   };
   /** All steps are multiplied by it: conservative 0.5, normal 1, aggressive 2. */
   readonly stepFactor: number;
   readonly timing: Timing;
+  readonly scaling: ScalingMode;
+  readonly boost: BoostPolicy;
   /** 1 to 100: where memory is scarce, the higher one is served first. */
   readonly priority: number;
 }
@@ -43,12 +66,18 @@ export interface Timing {
   readonly periodsDown: number;
   /** No memory is taken back so soon after a start or an OOM kill. */
   readonly startGraceMs: Milliseconds;
+  /** So long a value that was changed by hand is left as it is. */
+  readonly manualHoldMs: Milliseconds;
 }
 
 /** What the host keeps for itself. */
 export interface HostPolicy {
   readonly reserveCpu: Ratio;
   readonly reserveMemoryMib: Mib;
+  /** The limits of all running guests together, over the memory of the host less the reserve. */
+  readonly overcommitRatio: number;
+  /** From this use of the host's CPU or memory on nothing grows, and surplus is taken back. */
+  readonly emergency: Ratio;
 }
 
 /** `observe`: decided and reported as the others, never changed. */

@@ -5,9 +5,10 @@ import type {
   GuestConfig,
   MemoryCounters,
   MemoryUsage,
+  Pressure,
 } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
-import { bytes, bytesToMib, type Cores, cores, milliseconds, ratio } from './units.ts';
+import { bytes, bytesToMib, type Cores, cores, milliseconds, type Ratio, ratio } from './units.ts';
 
 /** From counters to rates, and from memory statistics to the working set. */
 
@@ -56,18 +57,27 @@ export function cpuUsage(
   if (elapsedMs < MIN_ELAPSED_MS) {
     return missing('implausible', `only ${Math.round(elapsedMs)} ms since the last sample`);
   }
-  return rate(before.cpu.value, now.cpu.value, elapsedMs, config, hostCpus.value);
+  const pressure = pressureShare(before.cpuPressure, now.cpuPressure, elapsedMs);
+  const counters = {
+    before: { cpu: before.cpu.value },
+    now: { cpu: now.cpu.value, pressure },
+  };
+  return rate(counters, elapsedMs, config, hostCpus.value);
+}
+
+interface Counters {
+  readonly before: { readonly cpu: CpuCounters };
+  readonly now: { readonly cpu: CpuCounters; readonly pressure: Ratio | undefined };
 }
 
 function rate(
-  before: CpuCounters,
-  now: CpuCounters,
+  { before, now }: Counters,
   elapsedMs: number,
   config: GuestConfig,
   hostCpus: number,
 ): Reading<CpuUsage> {
-  const usedUs = now.usageUs - before.usageUs;
-  const throttledUs = now.throttledUs - before.throttledUs;
+  const usedUs = now.cpu.usageUs - before.cpu.usageUs;
+  const throttledUs = now.cpu.throttledUs - before.cpu.throttledUs;
   if (usedUs < 0 || throttledUs < 0) {
     const backUs = -Math.min(usedUs, throttledUs);
     return missing('counter-reset', `cpu.stat went back by ${backUs} us`);
@@ -79,13 +89,53 @@ function rate(
       `${measured.toFixed(2)} cores used on a host of ${hostCpus} CPUs`,
     );
   }
-  const allowed = allowedCores(config, now.cpusetCpus, hostCpus);
+  const allowed = allowedCores(config, now.cpu.cpusetCpus, hostCpus);
+  const used = cores(withoutJitter(measured, allowed));
+  const throttledCores = throttledUs / 1000 / elapsedMs;
   return present({
-    used: cores(withoutJitter(measured, allowed)),
+    used,
+    demand: cpuDemand({ used, allowed, throttledCores, pressure: now.pressure ?? 0 }),
+    pressure: now.pressure,
     allowed,
     overMs: milliseconds(elapsedMs),
-    throttled: ratio(Math.min(1, throttledUs / 1000 / elapsedMs)),
+    throttled: ratio(Math.min(1, throttledCores)),
   });
+}
+
+/** From this share of what is allowed on, waiting for a CPU says that the limit is too low. */
+const CAPPED_SHARE = 0.9;
+/** An estimate beyond this multiple of what is allowed is a guess. */
+const MOST_DEMAND = 2;
+
+interface CpuSigns {
+  readonly used: number;
+  readonly allowed: number;
+  /** Cores that stood still for a cpulimit, on average. */
+  readonly throttledCores: number;
+  /** Share of the time in which a task waited for a CPU. */
+  readonly pressure: number;
+}
+
+/**
+ * What would be used if the limit did not hold it back, in cores. What is throttled is wanted. Where
+ * the usage is capped by the cpuset, a task that waits all the time is worth one more core; below
+ * that it waits for the host, which no limit of ours changes.
+ */
+export function cpuDemand({ used, allowed, throttledCores, pressure }: CpuSigns): Cores {
+  const capped = used >= allowed * CAPPED_SHARE;
+  const waiting = Math.max(throttledCores, capped ? pressure : 0);
+  return cores(Math.min(used + waiting, Math.max(used, allowed * MOST_DEMAND)));
+}
+
+/** Share of the elapsed time in which some task stood still; undefined where it is not known. */
+function pressureShare(
+  before: Reading<Pressure> | undefined,
+  now: Reading<Pressure>,
+  elapsedMs: number,
+): Ratio | undefined {
+  if (before?.ok !== true || !now.ok || elapsedMs <= 0) return undefined;
+  const stalledUs = now.value.someTotalUs - before.value.someTotalUs;
+  return stalledUs < 0 ? undefined : ratio(Math.min(1, stalledUs / 1000 / elapsedMs));
 }
 
 /**
@@ -99,8 +149,9 @@ export function memoryUsage(
 ): Reading<MemoryUsage> {
   if (!now.memory.ok) return now.memory;
   const counters = now.memory.value;
-  const earlier =
-    before?.identity === now.identity && before.memory.ok ? before.memory.value : undefined;
+  const same = before?.identity === now.identity ? before : undefined;
+  const earlier = same?.memory.ok ? same.memory.value : undefined;
+  const elapsedMs = same === undefined ? 0 : now.atMs - same.atMs;
   const cache = counters.activeFileBytes + counters.inactiveFileBytes;
   if (cache > counters.currentBytes && !isRace(counters, cache)) {
     return missing(
@@ -113,10 +164,15 @@ export function memoryUsage(
     workingSetMib: bytesToMib(bytes(workingSet)),
     currentMib: bytesToMib(counters.currentBytes),
     activeFileMib: bytesToMib(counters.activeFileBytes),
+    cacheMib: bytesToMib(bytes(cache)),
+    lockedMib: bytesToMib(bytes(lockedBytes(counters))),
     swapMib: bytesToMib(counters.swapBytes),
     limitMib: counters.limitBytes === undefined ? undefined : bytesToMib(counters.limitBytes),
     newOomKills: risen(earlier?.oomKills, counters.oomKills),
     newLimitHits: risen(earlier?.limitHits, counters.limitHits),
+    refaultMibPerS: refaultRate(earlier?.refaults, counters.refaults, elapsedMs),
+    swapGrowthMib: bytesToMib(bytes(risen(earlier?.swapBytes, counters.swapBytes))),
+    pressure: pressureShare(same?.memoryPressure, now.memoryPressure, elapsedMs),
   });
 }
 
@@ -139,6 +195,17 @@ function unreclaimable(counters: MemoryCounters): number {
     Math.max(counters.anonBytes + counters.shmemBytes, counters.unevictableBytes) +
     counters.slabUnreclaimableBytes
   );
+}
+
+const lockedBytes = (counters: MemoryCounters): number =>
+  counters.unevictableBytes + counters.slabUnreclaimableBytes;
+
+const PAGES_PER_MIB = 256;
+
+/** Two samples closer than a second make no rate. */
+function refaultRate(before: number | undefined, now: number, elapsedMs: number): number {
+  if (elapsedMs < 1000) return 0;
+  return risen(before, now) / PAGES_PER_MIB / (elapsedMs / 1000);
 }
 
 function risen(before: number | undefined, now: number): number {

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import type { CgroupSample, CpuCounters, MemoryCounters, Pressure } from '../core/observation.ts';
 import type { Missing, Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
-import type { Vmid } from '../core/units.ts';
+import type { Cores, Vmid } from '../core/units.ts';
 import { bytes, microseconds } from '../core/units.ts';
 import type { Cgroups, Clock } from '../ports.ts';
 import type { OpenCgroup } from './cgroup-descriptors.ts';
@@ -91,6 +91,10 @@ class KeptCgroups implements CgroupFiles {
 
   close(): void {
     this.#files.forgetAll();
+  }
+
+  cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
+    return missing('absent', `${this.#paths.cgroup(vmid)}/cpu.max: not there`);
   }
 
   sample(vmid: Vmid): Reading<CgroupSample> {

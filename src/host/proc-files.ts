@@ -1,7 +1,7 @@
 import type { HostMemory, HostObservation, Pressure } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
-import { kibToMib } from '../core/units.ts';
+import { kibToMib, mib } from '../core/units.ts';
 import type { HostView } from '../ports.ts';
 import { countCpuList } from './cpu-list.ts';
 import type { ReadSmallFile } from './file-reader.ts';
@@ -20,6 +20,8 @@ export function createHostView(paths: Paths): HostView {
       cpus: readCpus(read, paths),
       memory: readValue(read, paths.procMeminfo, parseMeminfo),
       load1: readValue(read, paths.procLoadavg, parseLoadavg),
+      cpuTimes: missing('absent', 'not read'),
+      vmMemoryMib: present(mib(0)),
       cpuPressure: readPressure(read, paths.procPressure('cpu')),
       memoryPressure: readPressure(read, paths.procPressure('memory')),
     }),
@@ -64,7 +66,12 @@ export function parseMeminfo(bytes: Buffer): HostMemory | undefined {
   const available = meminfoKib(text, 'MemAvailable');
   if (total === undefined || available === undefined) return undefined;
   if (total === 0 || available > total) return undefined;
-  return { totalMib: kibToMib(total), availableMib: kibToMib(available) };
+  return {
+    totalMib: kibToMib(total),
+    availableMib: kibToMib(available),
+    arcReclaimableMib: mib(0),
+    swapFreeMib: mib(0),
+  };
 }
 
 function meminfoKib(text: string, key: 'MemTotal' | 'MemAvailable'): number | undefined {

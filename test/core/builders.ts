@@ -9,6 +9,7 @@ import type {
   CpuCounters,
   CpuUsage,
   GuestConfig,
+  HostMemory,
   HostObservation,
   MemoryCounters,
   MemoryUsage,
@@ -60,23 +61,33 @@ export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
   return {
     source: 'DEFAULT',
     cpu: {
+      unit: 'cores',
       ...{ band: own, min: cores(minCores), max: cores(maxCores) },
       ...{ minIncrement: cores(1), maxIncrement: cores(4) },
     },
     memory: {
       ...{ band: own, minMib: mib(minMib), maxMib: maxMib === undefined ? undefined : mib(maxMib) },
-      ...{ minIncrementMib: mib(512), minDecreaseMib: mib(512) },
+      ...{ minIncrementMib: mib(512), minDecreaseMib: mib(512), mayUseSwap: false },
     },
     stepFactor: numbers.stepFactor ?? 1,
     timing: {
       ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(0) },
       ...{ periodsUp: 1, periodsDown: 1, startGraceMs: milliseconds(600_000) },
+      manualHoldMs: milliseconds(3_600_000),
+    },
+    scaling: 'threshold',
+    boost: {
+      ...{ saturation: ratio(0.95), consecutiveSamples: 3, durationMs: milliseconds(120_000) },
+      ...{ factor: 1.5, fallbackFactor: 1.25 },
     },
     priority: 50,
   };
 }
 
-export const hostPolicy: HostPolicy = { reserveCpu: ratio(0.1), reserveMemoryMib: mib(2048) };
+export const hostPolicy: HostPolicy = {
+  ...{ reserveCpu: ratio(0.1), reserveMemoryMib: mib(2048) },
+  ...{ overcommitRatio: 2, emergency: ratio(0.98) },
+};
 
 export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
   return {
@@ -140,7 +151,7 @@ export function sample(own: Partial<CgroupSample> = {}): CgroupSample {
 
 export function cpuUse(used: number, allowed: number): CpuUsage {
   return {
-    ...{ used: cores(used), allowed: cores(allowed) },
+    ...{ used: cores(used), allowed: cores(allowed), demand: cores(used), pressure: ratio(0) },
     ...{ overMs: milliseconds(300_000), throttled: ratio(0) },
   };
 }
@@ -148,7 +159,8 @@ export function cpuUse(used: number, allowed: number): CpuUsage {
 export function memoryUse(workingSet: number, own: Partial<MemoryUsage> = {}): MemoryUsage {
   return {
     ...{ workingSetMib: mib(workingSet), currentMib: mib(workingSet) },
-    ...{ activeFileMib: mib(0), swapMib: mib(0) },
+    ...{ activeFileMib: mib(0), cacheMib: mib(0), swapMib: mib(0), lockedMib: mib(0) },
+    ...{ refaultMibPerS: 0, swapGrowthMib: mib(0), pressure: ratio(0) },
     ...{ limitMib: mib(1024), newOomKills: 0, newLimitHits: 0 },
     ...own,
   };
@@ -187,12 +199,20 @@ export interface HostNumbers {
   readonly availableMib?: number;
 }
 
+/** In MiB. Without ZFS, with nothing swapped. */
+export function hostMemory(totalMib: number, availableMib: number): HostMemory {
+  const rest = { arcReclaimableMib: mib(0), swapFreeMib: mib(8192) };
+  return { totalMib: mib(totalMib), availableMib: mib(availableMib), ...rest };
+}
+
 /** 16 CPUs, 64 GiB of memory with 32 GiB available. */
 export function host(own: HostNumbers = {}): HostObservation {
   const { totalMib = 65_536, availableMib = 32_768 } = own;
   return {
     cpus: own.cpus ?? present(16),
-    memory: present({ totalMib: mib(totalMib), availableMib: mib(availableMib) }),
+    memory: present(hostMemory(totalMib, availableMib)),
+    cpuTimes: present({ busyTicks: 0, totalTicks: 0 }),
+    vmMemoryMib: present(mib(0)),
     ...{ load1: present(1), cpuPressure: present(idle), memoryPressure: present(idle) },
   };
 }

@@ -16,6 +16,7 @@ import {
   gone,
   guest,
   host,
+  hostMemory,
   hostPolicy,
   memoryUse,
   type PolicyNumbers,
@@ -313,9 +314,7 @@ describe('where a reading is missing', () => {
   it('nothing is scaled on it, and above all nothing is taken back', () => {
     fc.assert(
       fc.property(observed, ofHost, maximum, (seen, [cpus, total], maxMib) => {
-        const memory = total.ok
-          ? present({ totalMib: mib(total.value), availableMib: mib(total.value) })
-          : total;
+        const memory = total.ok ? present(hostMemory(total.value, total.value)) : total;
         const around = { ...host({ cpus }), memory };
         const verdicts = decide(decideInput([seen], { host: around, manage: managed({ maxMib }) }));
         const changed = verdicts.decisions.filter(

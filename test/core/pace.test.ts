@@ -4,8 +4,8 @@ import type { Change } from '../../src/core/decision.ts';
 import { MOST_SEEN, paced, type Seen, seenWith } from '../../src/core/pace.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
-import { cores, milliseconds, ratio } from '../../src/core/units.ts';
-import { policy } from './builders.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import { cpuUse, policy } from './builders.ts';
 
 const NOW_MS = 1_000_000;
 
@@ -13,6 +13,7 @@ function timing(own: Partial<Timing> = {}): Timing {
   return {
     ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
     ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
+    manualHoldMs: milliseconds(0),
     ...own,
   };
 }
@@ -27,14 +28,7 @@ function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: nu
       ...{ seen, timing: timing(own), nowMs },
       changedMs: changedMs === undefined ? undefined : milliseconds(changedMs),
     },
-    ({ used, peak }) =>
-      thresholdCores(
-        4,
-        undefined,
-        { used: cores(used), allowed: cores(4), overMs: milliseconds(1000), throttled: ratio(0) },
-        policy(),
-        peak,
-      ),
+    ({ used, peak }) => thresholdCores(4, undefined, cpuUse(used, 4), policy(), peak),
   );
 }
 

@@ -1,7 +1,14 @@
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../../src/core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
-import { bytes, microseconds, milliseconds, type Vmid } from '../../src/core/units.ts';
+import {
+  bytes,
+  type Cores,
+  microseconds,
+  milliseconds,
+  cores as toCores,
+  type Vmid,
+} from '../../src/core/units.ts';
 import type {
   BackupPurpose,
   CommandOutcome,
@@ -93,7 +100,7 @@ export class FakeNode {
   }
 
   /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
-  apply({ vmid: id, cores, memoryMib, digest }: SetRequest): CommandOutcome {
+  apply({ vmid: id, cores, cpuLimit, memoryMib, digest }: SetRequest): CommandOutcome {
     const found = this.get(id);
     if (digest !== found.config.digest) {
       return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
@@ -101,6 +108,9 @@ export class FakeNode {
     if (memoryMib !== undefined && found.running) found.limitMib = memoryMib;
     this.write(id, {
       ...(cores !== undefined && { cores: cores ?? undefined }),
+      ...(cpuLimit !== undefined && {
+        cpuLimit: cpuLimit === null ? undefined : toCores(cpuLimit),
+      }),
       ...(memoryMib !== undefined && { memoryMib }),
     });
     return { kind: 'done' };
@@ -149,6 +159,13 @@ export class FakeNode {
     return present({ config: found.config, content: Buffer.from(found.config.digest) });
   }
 
+  /** It is in force as soon as it is configured. */
+  private cpuLimit(id: Vmid): Reading<Cores | undefined> {
+    const found = this.containers.get(id);
+    if (!found?.running) return missing('absent', `${id} has no cgroup`);
+    return present(found.config.cpuLimit);
+  }
+
   private sample(id: Vmid): Reading<CgroupSample> {
     const found = this.containers.get(id);
     if (!found?.running) return missing('absent', `${id} has no cgroup`);
@@ -180,7 +197,10 @@ export class FakeNode {
       },
       read: (id) => this.read(id),
     },
-    cgroups: { sample: (id) => this.sample(id) },
+    cgroups: {
+      sample: (id) => this.sample(id),
+      cpuLimit: (id) => this.cpuLimit(id),
+    },
     reclaim: {
       isSupported: (id) => (this.containers.get(id)?.running ? this.hasReclaim : undefined),
       ask: async (id, wish) => {

@@ -1,56 +1,26 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CpuUsage, MemoryUsage } from '../../../src/core/observation.ts';
+import type { MemoryUsage } from '../../../src/core/observation.ts';
 import {
   thresholdCores,
   thresholdMemory,
   type Verdict,
 } from '../../../src/core/policies/threshold.ts';
 import type { ContainerPolicy } from '../../../src/core/policy.ts';
-import { cores, mib, milliseconds, ratio } from '../../../src/core/units.ts';
+import { cores, mib, ratio } from '../../../src/core/units.ts';
+import { cpuUse, memoryUse, policy as ordinary } from '../builders.ts';
 
 const HOST_MAX_MIB = 1_000_000;
 
 function policy(factor = 1): ContainerPolicy {
-  const band = { lower: ratio(0.2), upper: ratio(0.8) };
-  return {
-    source: 'DEFAULT',
-    cpu: { band, minIncrement: cores(1), maxIncrement: cores(4), min: cores(1), max: cores(8) },
-    memory: {
-      ...{ band, minIncrementMib: mib(512), minDecreaseMib: mib(512) },
-      ...{ minMib: mib(512), maxMib: undefined },
-    },
-    stepFactor: factor,
-    timing: {
-      ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
-      ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
-    },
-    priority: 50,
-  };
+  return ordinary({ stepFactor: factor });
 }
 
-function cpu(used: number, allowed: number): CpuUsage {
-  return {
-    used: cores(used),
-    allowed: cores(allowed),
-    overMs: milliseconds(1000),
-    throttled: ratio(0),
-  };
-}
+const cpu = cpuUse;
 
-function memory(workingSet: number, extra: Partial<MemoryUsage> = {}): MemoryUsage {
-  return {
-    workingSetMib: mib(workingSet),
-    currentMib: mib(workingSet),
-    activeFileMib: mib(0),
-    swapMib: mib(0),
-    limitMib: undefined,
-    newOomKills: 0,
-    newLimitHits: 0,
-    ...extra,
-  };
-}
+const memory = (workingSet: number, extra: Partial<MemoryUsage> = {}): MemoryUsage =>
+  memoryUse(workingSet, { limitMib: undefined, ...extra });
 
 const becomes = (has: number, verdict: Verdict): number =>
   verdict.verdict === 'hold' ? has : verdict.after;
@@ -106,16 +76,16 @@ const arbitraryPolicy = fc
   .map((p): ContainerPolicy => {
     const band = { lower: ratio(p.lower / 100), upper: ratio((p.lower + p.width) / 100) };
     return {
-      source: 'DEFAULT',
+      ...policy(),
       cpu: {
-        band,
+        ...{ unit: 'cores', band },
         minIncrement: cores(p.minIncrement),
         maxIncrement: cores(p.minIncrement + p.moreIncrement),
         min: cores(p.minCores),
         max: cores(p.minCores + p.moreCores),
       },
       memory: {
-        band,
+        ...{ band, mayUseSwap: false },
         minIncrementMib: mib(p.leastUp),
         minDecreaseMib: mib(p.leastDown),
         minMib: mib(p.minMib),
