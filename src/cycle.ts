@@ -1,16 +1,17 @@
-import { budget } from './core/admission.ts';
-import { decide } from './core/decide.ts';
+import { type Budget, budget } from './core/admission.ts';
+import { decide, type Verdicts } from './core/decide.ts';
 import type { Decision } from './core/decision.ts';
 import type { LoopState } from './core/loop-state.ts';
 import type { GuestConfig } from './core/observation.ts';
 import { type Plan, plan } from './core/plan.ts';
 import type { HostPolicy, Management } from './core/policy.ts';
 import type { Missing } from './core/reading.ts';
-import type { Vmid } from './core/units.ts';
+import type { Milliseconds, Vmid } from './core/units.ts';
 import type { World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
-import { observe } from './stages/observe.ts';
+import { noticeOthers } from './stages/notice.ts';
+import { type Observed, observe } from './stages/observe.ts';
 import { stopwatch } from './stages/stopwatch.ts';
 import { tellBlind, tellPlan, tellStart, tellTimes } from './stages/tell.ts';
 
@@ -23,6 +24,22 @@ export interface CycleSettings {
   readonly atOnce: number;
   /** Only these, whose decision cannot wait, and only what they need more. */
   readonly urgent?: ReadonlySet<Vmid>;
+  /** Whether a time is off-peak; never, if it is left out. */
+  readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
+  /** Saves the state before a change, in case that this process does not survive it. */
+  readonly save?: () => void;
+  /** Is handed what a whole cycle knew, at its end. */
+  readonly inspect?: (view: CycleView) => void;
+}
+
+/** All that one cycle knew and decided. */
+export interface CycleView {
+  readonly cycle: number;
+  readonly wallMs: Milliseconds;
+  readonly observed: Observed;
+  readonly verdicts: Verdicts;
+  readonly planned: Plan;
+  readonly available: Budget;
 }
 
 export type CycleResult = (ActCounts & { readonly ok: true }) | Missing;
@@ -33,37 +50,44 @@ export type CycleResult = (ActCounts & { readonly ok: true }) | Missing;
  */
 export async function runCycle(
   world: World,
-  { manage, hostPolicy, dryRun, atOnce, urgent }: CycleSettings,
+  settings: CycleSettings,
   state: LoopState,
   stop: AbortSignal,
 ): Promise<CycleResult> {
+  const { manage, hostPolicy, dryRun, atOnce, urgent, isOffPeak, save, inspect } = settings;
   state.cycle += 1;
   const timed = stopwatch(world.clock);
   tellStart(world, urgent);
 
-  const observed = timed('observe', () => observe(world, state, urgent));
+  const observed = timed('observe', () => observe(world, state, { manage, urgent }));
   if (!observed.ok) return tellBlind(world, observed);
   const { host, containers, holds, atMs } = observed.value;
+  timed('notice', () => noticeOthers(world, state, observed.value, manage));
   timed('confirm', () => confirmPending(world, state, observed.value));
 
+  const offPeak = isOffPeak?.(world.clock.wallMs()) ?? false;
   const verdicts = timed('decide', () =>
-    decide({ containers, host, holds, manage, hostPolicy, state, nowMs: atMs }),
+    decide({ containers, host, holds, manage, hostPolicy, state, offPeak, nowMs: atMs }),
   );
-  const available = budget(host, hostPolicy, containers, state.grants);
+  const available = budget({ host, policy: hostPolicy, containers, state });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const planned = timed('plan', () => plan(due, available));
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
-  const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop };
+  const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop, save };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (urgent !== undefined) settle(state, urgent, planned);
+  else
+    inspect?.({ ...viewed(world, state), observed: observed.value, verdicts, planned, available });
   tellTimes(world, state.cycle, timed.spentMs);
   return { ok: true, ...counts };
 }
 
-/** What was brought forward is help; whatever may be taken back can wait. */
+const viewed = ({ clock }: World, { cycle }: LoopState) => ({ cycle, wallMs: clock.wallMs() });
+
+/** What was brought forward is help, or ends in time; whatever else is taken back can wait. */
 const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>
-  decisions.filter(({ verdict }) => verdict !== 'shrink');
+  decisions.filter((each) => each.verdict !== 'shrink' || each.rule === 'boost-end');
 
 /** Who could not be helped is not looked at again before the next cycle. */
 function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {

@@ -51,6 +51,18 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       const guests = createGuests(paths).list();
       return checkConfig({ loadResult, guests, write: (text) => stdout.write(text) });
     }
+    case 'status': {
+      const { status } = await import('./cli/status.ts');
+      return status(given, around);
+    }
+    case 'explain': {
+      const { explain } = await import('./cli/explain.ts');
+      return explain(given, around);
+    }
+    case 'history': {
+      const { history } = await import('./cli/history.ts');
+      return history(given, around);
+    }
     case 'backups':
       return backups(given, around);
     case 'rollback':

@@ -20,7 +20,7 @@ interface Around {
 
 function cycle(node: FakeNode, state: LoopState, around: Around = {}): Promise<CycleResult> {
   const manage = around.manage ?? (() => managed());
-  const settings = { manage, hostPolicy, dryRun: around.dryRun ?? false, atOnce: 1 };
+  const settings = { manage, hostPolicy: lavish, dryRun: around.dryRun ?? false, atOnce: 1 };
   return runCycle(node.world, settings, state, around.stop ?? new AbortController().signal);
 }
 
@@ -98,7 +98,7 @@ describe('the loop', () => {
     const node = ordinaryNode();
     await cycle(node, newLoopState());
     expect(node.lines.at(-1)).toMatch(
-      /^DEBUG: Cycle 1: observe [\d.]+ ms, confirm .* decide .* plan .* explain .* act [\d.]+ ms$/,
+      /^DEBUG: Cycle 1: observe [\d.]+ ms, notice .* confirm .* decide .* plan .* explain .* act [\d.]+ ms$/,
     );
   });
 
@@ -277,3 +277,5 @@ describe('memory that was granted and is not used yet', () => {
     expect(node.get(102).limitMib).toBe(4096);
   });
 });
+/** What is free decides here, and not the sum of the limits. */
+const lavish = { ...hostPolicy, overcommitRatio: 10 };

@@ -1,10 +1,14 @@
 import { parseArgs } from 'node:util';
+import { parseSince, type Since } from '../core/report/since.ts';
 import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 
 /** The command line, parsed: a command with its options, or a sentence on what is wrong with it. */
 
-export const COMMANDS = ['daemon', 'once', 'check-config', 'backups', 'rollback', 'demo'] as const;
+export const COMMANDS = [
+  ...['daemon', 'once', 'check-config', 'status', 'explain', 'history'],
+  ...['backups', 'rollback', 'demo'],
+] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export interface Arguments {
@@ -22,6 +26,7 @@ export interface Arguments {
   /** The container that the command is about; undefined: all of them. */
   readonly vmid: Vmid | undefined;
   readonly to: RestorePoint | undefined;
+  readonly since: Since | undefined;
   readonly json: boolean;
 }
 
@@ -42,6 +47,10 @@ Commands:
   daemon          run until SIGTERM or SIGINT; SIGHUP reloads the configuration
   once            one cycle, then exit; its CPU usage is that since the last run, within an hour
   check-config    print the problems of the configuration, or what each container gets
+  status          all containers: policy, usage, allocation, need, pressure, the last change, and
+                  what holds each now
+  explain VMID    how the last decision on a container came about, with every number and guard
+  history [VMID]  what was done, from the JSON log, oldest first
   backups [VMID]  the copies made before each change, newest first: when, of what, what for
   rollback VMID   bring back the cores and memory of before the last change, or with --to of
                   a time; the daemon then leaves the container alone for an hour
@@ -57,8 +66,10 @@ Options:
   --debug             log at level debug
   --help, --version
 
-Options of backups and rollback:
-  --json              with backups: for scripts
+Options of status, explain, history, backups and rollback:
+  --json              for scripts; all but rollback. With history: the lines as they were logged
+  --since TIME        with history: from then on; a time as with --to, or so long ago: 90s, 30m, 2h,
+                      7d, 4w
   --to TIME           with rollback: what was in force at TIME, the beginning of a day, minute or
                       second in local time (2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45),
                       or the id of a backup; the copies that rollbacks make are taken only by id
@@ -84,6 +95,7 @@ const OPTIONS = {
   duration: { type: 'string' },
   all: { type: 'boolean' },
   to: { type: 'string' },
+  since: { type: 'string' },
   json: { type: 'boolean' },
   rollback: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -91,7 +103,8 @@ const OPTIONS = {
 } as const;
 
 const LOOPING: readonly CommandName[] = ['daemon', 'once'];
-const CONFIGURED: readonly CommandName[] = [...LOOPING, 'check-config', 'backups', 'rollback'];
+const ASKING: readonly CommandName[] = ['status', 'explain', 'history', 'backups'];
+const CONFIGURED: readonly CommandName[] = [...LOOPING, 'check-config', ...ASKING, 'rollback'];
 
 const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   'dry-run': [...LOOPING, 'rollback'],
@@ -105,7 +118,8 @@ const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   duration: ['demo'],
   all: ['rollback'],
   to: ['rollback'],
-  json: ['backups'],
+  since: ['history'],
+  json: ASKING,
 };
 
 /** @param argv what follows the program's name */
@@ -137,6 +151,8 @@ export function parseArguments(argv: readonly string[]): Parsed {
   }
   const to = restorePoint(values.to, subject.vmid);
   if (typeof to === 'string') return wrong(to);
+  const since = values.since === undefined ? undefined : parseSince(values.since);
+  if (values.since !== undefined && since === undefined) return wrong(noSince(values.since));
   const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400);
   const duration = wholeNumber('duration', values.duration, 5, 86_400);
   const containers = wholeNumber('containers', values.containers, 1, 300);
@@ -161,6 +177,7 @@ export function parseArguments(argv: readonly string[]): Parsed {
       durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
       vmid: subject.vmid,
       to,
+      since,
       json: values.json ?? false,
     },
   };
@@ -173,32 +190,48 @@ const commandLine = (
 ): readonly string[] =>
   rollback === true && positionals.length === 0 ? ['rollback'] : positionals;
 
-/** The container that a command is about: `backups` may have one, `rollback` needs one or all. */
+/** Whether a command is about one container: it must be, it may be, or it is never. */
+const SUBJECT: Readonly<Partial<Record<CommandName, 'one' | 'one or none' | 'one or all'>>> = {
+  explain: 'one',
+  history: 'one or none',
+  backups: 'one or none',
+  rollback: 'one or all',
+};
+
 function readSubject(
   command: CommandName,
   words: readonly string[],
   all: boolean,
 ): { readonly vmid: Vmid | undefined } | { readonly message: string } {
   const [word, more] = words;
-  if (command !== 'backups' && command !== 'rollback') {
+  const subject = SUBJECT[command];
+  if (subject === undefined) {
     if (word === undefined) return { vmid: undefined };
     return { message: `one command at a time, '${word}' is too much` };
   }
   if (word === undefined) {
-    if (command === 'backups' || all) return { vmid: undefined };
-    return { message: 'rollback needs the id of a container, or --all' };
+    if (subject === 'one or none' || all) return { vmid: undefined };
+    const or = subject === 'one or all' ? ', or --all' : '';
+    return { message: `${command} needs the id of a container${or}` };
   }
   if (more !== undefined) {
-    const hint = command === 'rollback' ? '; a time that holds a blank needs quotes' : '';
+    const timed = command === 'rollback' || command === 'history';
+    const hint = timed ? '; a time that holds a blank needs quotes' : '';
     return { message: `${command} takes one container, '${more}' is too much${hint}` };
   }
   const vmid = parseVmid(word);
   if (vmid === undefined) {
     return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
   }
-  if (all) return { message: `--all is every container, so '${word}' does not go with it` };
+  if (all && command === 'rollback') {
+    return { message: `--all is every container, so '${word}' does not go with it` };
+  }
   return { vmid };
 }
+
+const noSince = (text: string): string =>
+  "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h or " +
+  `7d, not '${text}'`;
 
 /** Where a rollback goes to, or a sentence on what is wrong with it. */
 function restorePoint(

@@ -1,4 +1,5 @@
 import type { StoredBackup } from '../core/backup.ts';
+import type { GuestConfig } from '../core/observation.ts';
 import { plainText } from '../core/plain-text.ts';
 import { listBackups } from '../host/backup-list.ts';
 import { createTimestamp } from '../report/timestamp.ts';
@@ -44,17 +45,19 @@ export function backups(given: Arguments, around: Surroundings): ExitCode {
   return problems.length > 0 ? EXIT.failure : EXIT.fine;
 }
 
-const HEAD = ['VMID', 'NAME', 'TIME', 'CORES', 'MEMORY MB', 'ID', 'MADE FOR'];
+const HEAD = ['VMID', 'NAME', 'TIME', 'CORES', 'CPULIMIT', 'MEMORY MB', 'ID', 'MADE FOR'];
 
 function cells(backup: StoredBackup, localTime: LocalTime): string[] {
   const { vmid, id, takenAtMs, config, madeFor } = backup;
-  const values = config.ok
-    ? [...[`${config.value.cores ?? 'all'}`, `${config.value.memoryMib}`]]
-    : ['-', '-'];
+  const values = config.ok ? valuesOf(config.value) : ['-', '-', '-'];
   const name = config.ok ? plainText(config.value.name, LONGEST_NAME) : '-';
   const time = localTime(takenAtMs);
   return [`${vmid}`, name, time, ...values, id, purposeWords(backup, madeFor)];
 }
+
+const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): string[] => [
+  ...[`${cores ?? 'all'}`, `${cpuLimit ?? 'none'}`, `${memoryMib}`],
+];
 
 function purposeWords({ config, id }: StoredBackup, madeFor: StoredBackup['madeFor']): string {
   const purpose = madeFor.ok
@@ -65,6 +68,8 @@ function purposeWords({ config, id }: StoredBackup, madeFor: StoredBackup['madeF
     : `NOT USABLE (${plainText(config.detail, LONGEST_REASON)}); ${purpose}`;
 }
 
+const UNREADABLE = { name: null, cores: null, cpuLimit: null, memoryMib: null };
+
 function asJson(backup: StoredBackup, localTime: LocalTime): Readonly<Record<string, unknown>> {
   const { vmid, id, takenAtMs, path, config, madeFor } = backup;
   return {
@@ -73,9 +78,10 @@ function asJson(backup: StoredBackup, localTime: LocalTime): Readonly<Record<str
       ? {
           name: plainText(config.value.name),
           cores: config.value.cores ?? null,
+          cpuLimit: config.value.cpuLimit ?? null,
           memoryMib: config.value.memoryMib,
         }
-      : { name: null, cores: null, memoryMib: null, problem: plainText(config.detail) }),
+      : { ...UNREADABLE, problem: plainText(config.detail) }),
     madeFor: madeFor.ok
       ? { ...madeFor.value, reason: plainText(madeFor.value.reason, LONGEST_REASON_IN_JSON) }
       : null,

@@ -11,6 +11,7 @@ import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { EXIT } from './exit-codes.ts';
+import { table } from './table.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
 
@@ -56,13 +57,32 @@ function resolvedLines(config: Config, notes: readonly Problem[], guests: GuestL
     ...(remarks.length > 0 ? [''] : []),
     'The configuration is valid.',
     `A cycle ${every}, ${sampled}; the host keeps ${reserve}.`,
+    `The memory limits of all guests come to at most ${amount(host.overcommitRatio)} x the rest; ` +
+      `nothing grows from ${percent(host.emergency)} use of the host on.`,
+    offPeakLine(config),
     '',
     ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
     '',
     'What the sections come to (+ where it goes up, - where it goes down):',
     '',
     ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
+    ...boostLines(config),
   ];
+}
+
+function offPeakLine({
+  energyMode,
+  offPeakStartHour,
+  offPeakEndHour,
+  offPeakCron,
+  timezone,
+}: Config): string {
+  if (!energyMode) return 'Off-peak time: none, since energy_mode is off.';
+  const when =
+    offPeakCron === undefined
+      ? `${offPeakStartHour}:00 to ${offPeakEndHour}:00`
+      : `${offPeakCron.lastsMs / 60_000} minutes from each '${offPeakCron.expression}' on`;
+  return `Off-peak time: ${when}, in the time zone ${timezone ?? 'of the host'}.`;
 }
 
 const unseen = (detail: string): string =>
@@ -121,26 +141,42 @@ function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>)
 }
 
 const POLICY_HEAD = [
-  ...['POLICY', 'CORES', 'CPU', 'STEP', 'MEMORY MiB', 'MEMORY', 'STEPS', 'TIMES'],
-  ...['COOLDOWN s', 'PERIODS', 'GRACE s', 'PRIORITY'],
+  ...['POLICY', 'SCALING', 'CORES', 'CPU', 'STEP', 'MEMORY MiB', 'MEMORY', 'STEPS', 'TIMES'],
+  ...['COOLDOWN s', 'PERIODS', 'GRACE s', 'HOLD s', 'PRIORITY'],
 ];
 
 function policyCells(policy: ContainerPolicy): string[] {
-  const { source, cpu, memory, stepFactor, timing, priority } = policy;
+  const { source, scaling, cpu, memory, stepFactor, timing, priority } = policy;
   return [
     printable(source, MAX_NAME_CHARS),
-    `${cpu.min}-${cpu.max}`,
+    scaling,
+    `${cpu.min}-${cpu.max}${cpu.unit === 'cpulimit' ? ' cpulimit' : ''}`,
     `${amount(cpu.band.lower * 100)}-${percent(cpu.band.upper)}`,
     `${cpu.minIncrement}-${cpu.maxIncrement}`,
-    `${memory.minMib}-${memory.maxMib ?? 'host'}`,
+    `${memory.minMib}-${memory.maxMib ?? 'host'}${memory.mayUseSwap ? ' +swap' : ''}`,
     `${amount(memory.band.lower * 100)}-${percent(memory.band.upper)}`,
     `+${memory.minIncrementMib} -${memory.minDecreaseMib}`,
     `x${stepFactor}`,
     `+${timing.cooldownUpMs / 1000} -${timing.cooldownDownMs / 1000}`,
     `+${timing.periodsUp} -${timing.periodsDown}`,
     `${timing.startGraceMs / 1000}`,
+    `${timing.manualHoldMs / 1000}`,
     `${priority}`,
   ];
+}
+
+/** How the sections boost that do. */
+function boostLines(config: Config): string[] {
+  const lines = policiesOf(config).flatMap(({ source, scaling, boost }) => {
+    if (scaling !== 'boost') return [];
+    const { saturation, consecutiveSamples, factor, fallbackFactor, durationMs } = boost;
+    const when = `from ${percent(saturation)} on in ${consecutiveSamples} samples in a row`;
+    const otherwise = `or x ${amount(fallbackFactor)} where that does not fit`;
+    const what = `cores x ${amount(factor)}, ${otherwise}`;
+    const name = printable(source, MAX_NAME_CHARS);
+    return [`Boost of ${name}: ${when}, ${what}, for ${durationMs / 1000} s.`];
+  });
+  return lines.length > 0 ? ['', ...lines] : [];
 }
 
 /** Without the tail of digits that a share has in binary. */
@@ -173,22 +209,4 @@ function patternsUnmatched(config: Config, guests: Guests): string[] {
       .map((pattern) => `${pattern} (${called})`),
     ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
   ]);
-}
-
-/** Columns two blanks apart. A sentence may end a row; it widens no column. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const columns = rows[0]?.length ?? 0;
-  const widths: number[] = [];
-  for (const row of rows) {
-    const cells = row.length < columns ? row.slice(0, -1) : row.slice(0, columns);
-    for (const [column, cell] of cells.entries()) {
-      widths[column] = Math.max(widths[column] ?? 0, cell.length);
-    }
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }

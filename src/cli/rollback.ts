@@ -21,7 +21,7 @@ import { readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { openWorld, type Surroundings } from './world.ts';
 
-/** `rollback VMID` and `rollback --all`: cores and memory as a backup has them. Takes no lock. */
+/** `rollback VMID`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
 
 /** What the rollback of one container needs besides its backups. */
 interface Desk {

@@ -1,16 +1,17 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
-import { hostPolicy, manage } from '../config/resolve.ts';
-import { type CycleSettings, runCycle } from '../cycle.ts';
-import { runDaemon, type Signals } from '../daemon.ts';
-import { cgroupVersion } from '../host/cgroup-version.ts';
+import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
+import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
+import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
+import { whyUnfit } from './unfit.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
 
 /** `daemon` and `once`: the loop on the real world, behind the one lock. */
@@ -41,9 +42,6 @@ export async function run(
   const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
-    if (given.energyMode) {
-      open.world.log.warn('--energy_mode is accepted, but not yet in effect in this version');
-    }
     if (given.command === 'once') return await once(given, config, open, signals, keeper);
     return await daemon(given, config, open, around, signals, lock, keeper);
   } finally {
@@ -61,38 +59,6 @@ const alreadyRunning = ({ lockFile }: Config, pid: number | undefined): string =
   `lxc-autoscale is already running${pid === undefined ? '' : ` (process ${pid})`}: ` +
   `it holds the lock ${lockFile}. Stop it first, or wait until it has ended.`;
 
-/** Why this is no host to run on; undefined on a Proxmox VE node. */
-function whyUnfit({ paths }: Surroundings): string | undefined {
-  if (!existsSync(paths.pveDir) || !existsSync(paths.guestDirectory())) {
-    return (
-      `This is not a Proxmox VE node, or its cluster file system is not running: there is no ` +
-      `${paths.guestDirectory()}. On a node, look at: systemctl status pve-cluster`
-    );
-  }
-  const version = cgroupVersion(paths);
-  return version.ok ? undefined : version.message;
-}
-
-const settingsOf = (config: Config, { dryRun }: Arguments): CycleSettings => ({
-  manage: (guest) => manage(config, guest),
-  hostPolicy: hostPolicy(config),
-  atOnce: config.maxConcurrentOperations,
-  dryRun,
-});
-
-/** One cycle sees everything once, so it cannot wait for a series of observations. */
-function onFirstSight(settings: CycleSettings): CycleSettings {
-  return {
-    ...settings,
-    manage: (guest) => {
-      const management = settings.manage(guest);
-      if (management.kind === 'ignored') return management;
-      const timing = { ...management.policy.timing, periodsUp: 1, periodsDown: 1 };
-      return { ...management, policy: { ...management.policy, timing } };
-    },
-  };
-}
-
 async function once(
   given: Arguments,
   config: Config,
@@ -105,7 +71,8 @@ async function once(
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);
   const settings = onFirstSight(settingsOf(config, given));
-  const result = await runCycle(world, settings, keeper.state, stop.signal);
+  const save = (): void => keeper.save();
+  const result = await runCycle(world, { ...settings, save }, keeper.state, stop.signal);
   keeper.save();
   world.log.info('Resource allocation process completed.');
   return result.ok && result.failed === 0 ? EXIT.fine : EXIT.failure;
@@ -120,29 +87,23 @@ async function daemon(
   lock: HeldLock,
   keeper: StateKeeper,
 ): Promise<ExitCode> {
-  let config = first;
   const { world } = open;
   const { state } = keeper;
+  const save = (): void => keeper.save();
+  const force: InForce = { config: first, settings: settingsOf(first, given), view: undefined };
   let code: ExitCode = EXIT.fine;
-  world.log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
+  world.log.info(`Started, one cycle every ${first.pollIntervalMs / 1000} seconds.`);
+  const socket = await openSocket(force, keeper, open, around);
   await runDaemon(
     {
       clock: world.clock,
-      pollIntervalMs: () => config.pollIntervalMs,
-      sampling: {
-        intervalMs: () => config.sampleIntervalMs,
-        sample: async (stop) => {
-          const settings = settingsOf(config, given);
-          const { urgentSamples } = config;
-          const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
-          if (urgent.size === 0) return suspicious;
-          const result = await runCycle(world, { ...settings, urgent }, state, stop);
-          if (result.ok && result.done + result.failed > 0) keeper.save();
-          return false;
-        },
-      },
+      pollIntervalMs: () => force.config.pollIntervalMs,
+      sampling: samplingOf(force, keeper, open),
       cycle: async (stop) => {
-        const result = await runCycle(world, settingsOf(config, given), state, stop);
+        const inspect = (view: CycleView): void => {
+          force.view = view;
+        };
+        const result = await runCycle(world, { ...force.settings, save, inspect }, state, stop);
         if (result.ok && result.done + result.failed > 0) keeper.save();
       },
       resting: (untilNextMs) => {
@@ -150,7 +111,8 @@ async function daemon(
         world.log.info(`Resource allocation process completed. Next run in ${seconds} seconds.`);
       },
       reload: async () => {
-        config = reload(given, config, open, around);
+        force.config = reload(given, force.config, open, around);
+        force.settings = settingsOf(force.config, given);
       },
     },
     withLostLock(signals, lock, () => {
@@ -158,9 +120,54 @@ async function daemon(
       code = EXIT.failure;
     }),
   );
+  await socket.close();
   keeper.save();
   world.log.info('Stopped.');
   return code;
+}
+
+/** What the daemon goes by now, and what its last cycle knew. */
+interface InForce {
+  config: Config;
+  settings: CycleSettings;
+  view: CycleView | undefined;
+}
+
+function samplingOf(force: InForce, keeper: StateKeeper, { world }: OpenWorld): Sampling {
+  const { state } = keeper;
+  return {
+    intervalMs: () => force.config.sampleIntervalMs,
+    sample: async (stop) => {
+      const { settings, config } = force;
+      const { urgentSamples } = config;
+      const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
+      if (urgent.size === 0) return suspicious;
+      const save = (): void => keeper.save();
+      const result = await runCycle(world, { ...settings, save, urgent }, state, stop);
+      if (result.ok && result.done + result.failed > 0) keeper.save();
+      return false;
+    },
+  };
+}
+
+/** Where `status` and `explain` ask. What answers them is loaded when somebody first does. */
+function openSocket(
+  force: InForce,
+  { state }: StateKeeper,
+  { world }: OpenWorld,
+  { paths }: Surroundings,
+): Promise<ControlSocket> {
+  return openControlSocket({
+    paths,
+    complain: (message) => world.log.warn(message),
+    answer: async (request) => {
+      const { answerTo } = await import('./control-answer.ts');
+      const { view, settings, config } = force;
+      const { timezone } = config;
+      const nowMs = world.clock.monotonicMs();
+      return answerTo(request, { from: 'daemon', view, settings, state, timezone, nowMs });
+    },
+  });
 }
 
 /** The configuration to go on with: the new one, or the old one where the new one is wrong. */

@@ -1,5 +1,5 @@
 import { type LoopState, newLoopState } from '../core/loop-state.ts';
-import { takeOver, toSaved } from '../core/saved-state.ts';
+import { type Instant, takeOver, toSaved } from '../core/saved-state.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { World } from '../ports.ts';
 import type { Surroundings } from './world.ts';
@@ -19,8 +19,9 @@ export function stateKeeper(
   const file = createStateFile(paths);
   const boot = file.boot();
   const state = newLoopState();
+  const instant = (): Instant => ({ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() });
   const read = file.read();
-  const taken = read.ok ? takeOver(state, read.value, boot, clock.monotonicMs()) : read;
+  const taken = read.ok ? takeOver(state, read.value, boot, instant()) : read;
   if (!taken.ok && taken.why !== 'absent') {
     log.warn(`The saved state is ignored, and a new one begins: ${taken.detail}`);
   }
@@ -29,7 +30,7 @@ export function stateKeeper(
     save() {
       // A dry run has changed nothing, so it has nothing to remember.
       if (dryRun) return;
-      const failure = file.write(toSaved(state, boot, clock.monotonicMs()));
+      const failure = file.write(toSaved(state, boot, instant()));
       if (failure !== undefined) log.warn(failure);
     },
   };

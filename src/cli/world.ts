@@ -8,6 +8,7 @@ import { createHolds, HOLDS_DIRECTORY } from '../host/holds.ts';
 import type { Paths } from '../host/paths.ts';
 import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
+import { createRunningVms } from '../host/vms.ts';
 import type { Clock, World } from '../ports.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
@@ -42,6 +43,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
   const log = createLog(logSettings(config, paths), { clock, console: stdout, complaints: stderr });
   const journal = createJournal(journalSettings(config, paths, node), clock);
   const cgroups: CgroupFiles = createCgroups(paths, clock);
+  const vms = createRunningVms(paths);
   const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
     createBackups({ directory: paths.at(backupDir), node, clock, keep, keepMs });
   let backups = backupsOf(config);
@@ -52,7 +54,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     cgroups,
     reclaim: createReclaim(paths, clock),
     guests: createGuests(paths),
-    host: createHostView(paths),
+    host: createHostView(paths, () => vms.memoryMib()),
     proxmox: createProxmox({ environment: around.env }),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     backups: { write: (file, purpose) => backups.write(file, purpose) },

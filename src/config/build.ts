@@ -1,8 +1,8 @@
-import type { ContainerPolicy } from '../core/policy.ts';
+import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Milliseconds } from '../core/units.ts';
-import { cores, mib, milliseconds, percentToRatio, secondsToMs } from '../core/units.ts';
+import { cores, mib, milliseconds, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
-import { GROUP_DEFAULTS, over } from './defaults.ts';
+import { GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import type { ReadMembers } from './read-values.ts';
@@ -25,7 +25,7 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
   return {
     source,
     cpu: {
-      unit: 'cores',
+      unit: values.cpu_unit,
       band: band(values.cpu_lower_threshold, values.cpu_upper_threshold),
       minIncrement: cores(values.core_min_increment),
       maxIncrement: cores(values.core_max_increment),
@@ -38,7 +38,7 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       minDecreaseMib: mib(values.min_decrease_chunk),
       minMib: mib(values.min_memory),
       maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
-      mayUseSwap: false,
+      mayUseSwap: values.shrink_into_swap,
     },
     stepFactor: STEP_FACTOR[values.behaviour],
     timing: {
@@ -47,15 +47,15 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       periodsUp: values.evaluation_periods.up,
       periodsDown: values.evaluation_periods.down,
       startGraceMs: secondsToMs(values.start_grace_seconds),
-      manualHoldMs: secondsToMs(0),
+      manualHoldMs: secondsToMs(values.manual_hold_seconds),
     },
-    scaling: 'threshold',
+    scaling: values.scaling_mode,
     boost: {
-      saturation: percentToRatio(95),
-      consecutiveSamples: 3,
-      factor: 1.5,
-      fallbackFactor: 1.25,
-      durationMs: secondsToMs(120),
+      saturation: ratio(values.saturation_threshold),
+      consecutiveSamples: values.consecutive_samples,
+      factor: values.boost_factor,
+      fallbackFactor: values.boost_fallback_factor,
+      durationMs: secondsToMs(values.boost_duration),
     },
     priority: values.priority,
   };
@@ -71,13 +71,14 @@ const selector = (members: ReadMembers): Selector => ({
 
 const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
 
-function tier({ name, values }: Section<TierValues>, defaults: InForce<DefaultValues>): Tier {
+function tier({ name, values }: Section<TierValues>, defaults: Partial<DefaultValues>): Tier {
   const { lxc_containers: members = NOBODY, ...own } = values;
+  const below = inForce(defaults, own.cpu_unit);
   return {
     name,
     ownTag: tierTag(name),
     containers: selector(members),
-    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(defaults, own)),
+    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(below, own)),
   };
 }
 
@@ -130,12 +131,34 @@ const SECONDS_PER_DAY = 86_400;
 export const sampleInterval = (wanted: Milliseconds, poll: Milliseconds): Milliseconds =>
   milliseconds(Math.min(wanted, poll));
 
-/** The configuration of the checked values, deeply frozen. */
+/** Allotting no more memory than there is. */
+const STRICT_RATIO = 1;
+
+const SECONDS_PER_MINUTE = 60;
+
+function offPeakCron({ off_peak_cron, off_peak_minutes }: InForce<DefaultValues>) {
+  if (off_peak_cron === undefined || off_peak_minutes === undefined) return undefined;
+  const lastsMs = secondsToMs(off_peak_minutes * SECONDS_PER_MINUTE);
+  return { expression: off_peak_cron, lastsMs };
+}
+
+function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
+  const wanted = values.memory_overcommit_ratio;
+  return {
+    reserveCpu: percentToRatio(values.reserve_cpu_percent),
+    reserveMemoryMib: mib(values.reserve_memory_mb),
+    overcommitRatio: values.admission === 'strict' ? Math.min(wanted, STRICT_RATIO) : wanted,
+    emergency: percentToRatio(values.host_emergency_percent),
+  };
+}
+
+/** The configuration of the checked values of `DEFAULT` and the others, deeply frozen. */
 export function buildConfig(
-  values: InForce<DefaultValues>,
+  own: Partial<DefaultValues>,
   tiers: readonly Section<TierValues>[],
   groups: readonly Section<GroupValues>[],
 ): Config {
+  const values = inForce(own);
   const pollIntervalMs = secondsToMs(values.poll_interval);
   return deepFreeze<Config>({
     pollIntervalMs,
@@ -153,17 +176,13 @@ export function buildConfig(
     energyMode: values.energy_mode,
     offPeakStartHour: values.off_peak_start,
     offPeakEndHour: values.off_peak_end,
+    offPeakCron: offPeakCron(values),
     gotify: { url: values.gotify_url, token: values.gotify_token },
     onlyTagged: values.manage === 'tagged',
     ignored: selector(values.ignore_lxc),
-    host: {
-      reserveCpu: percentToRatio(values.reserve_cpu_percent),
-      reserveMemoryMib: mib(values.reserve_memory_mb),
-      overcommitRatio: 2,
-      emergency: percentToRatio(98),
-    },
+    host: hostPolicy(values),
     defaults: containerPolicy('DEFAULT', values),
-    tiers: tiers.map((section) => tier(section, values)),
+    tiers: tiers.map((section) => tier(section, own)),
     groups: groups.map(group).filter((one) => one !== undefined),
   });
 }

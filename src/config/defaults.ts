@@ -1,3 +1,4 @@
+import type { CpuUnit } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import type { DefaultValues, GroupValues, UpAndDown } from './schema.ts';
 
@@ -12,10 +13,12 @@ export const DEFAULTS: InForce<DefaultValues> = {
   poll_interval: 300,
   sample_interval: 10,
   urgent_samples: 2,
+  scaling_mode: 'threshold',
   cpu_upper_threshold: 80,
   cpu_lower_threshold: 20,
   memory_upper_threshold: 80,
   memory_lower_threshold: 20,
+  cpu_unit: 'cores',
   core_min_increment: 1,
   core_max_increment: 4,
   memory_min_increment: 512,
@@ -24,19 +27,31 @@ export const DEFAULTS: InForce<DefaultValues> = {
   max_cores: 8,
   min_memory: 512,
   max_memory: undefined,
+  shrink_into_swap: false,
   behaviour: 'normal',
   cooldown_seconds: { up: 0, down: 300 },
   evaluation_periods: { up: 1, down: 3 },
   start_grace_seconds: 600,
+  manual_hold_seconds: 3600,
+  saturation_threshold: 0.95,
+  consecutive_samples: 3,
+  boost_factor: 1.5,
+  boost_fallback_factor: 1.25,
+  boost_duration: 120,
   priority: 50,
   reserve_cpu_percent: 10,
   reserve_memory_mb: 2048,
+  memory_overcommit_ratio: 2,
+  admission: 'normal',
+  host_emergency_percent: 98,
   manage: 'all',
   ignore_lxc: { ids: [], names: [], tags: [] },
   max_concurrent_operations: 3,
   energy_mode: false,
   off_peak_start: 22,
   off_peak_end: 6,
+  off_peak_cron: undefined,
+  off_peak_minutes: undefined,
   timezone: undefined,
   gotify_url: '',
   gotify_token: '',
@@ -47,6 +62,16 @@ export const DEFAULTS: InForce<DefaultValues> = {
   backups_keep: 20,
   backups_keep_days: 30,
 };
+
+/** The same where a section scales by that unit: fractions of a core go in smaller steps. */
+export const builtIn = (unit: CpuUnit): InForce<DefaultValues> =>
+  unit === 'cores' ? DEFAULTS : { ...DEFAULTS, core_min_increment: 0.1 };
+
+/** What `DEFAULT` comes to; for a tier, below it, with the tier's unit. */
+export const inForce = (
+  own: Partial<DefaultValues>,
+  unit: CpuUnit = own.cpu_unit ?? DEFAULTS.cpu_unit,
+): InForce<DefaultValues> => over<DefaultValues>(builtIn(unit), own);
 
 /** The values of a section over those of the section below it. */
 export function over<V extends Pick<DefaultValues, Pair>>(

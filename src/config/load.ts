@@ -1,11 +1,11 @@
 import { buildConfig, jsonLogFileOf } from './build.ts';
-import type { InForce } from './defaults.ts';
-import { DEFAULTS, GROUP_DEFAULTS, over } from './defaults.ts';
+import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
 import type { Config } from './model.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
 import {
   CONTAINER_ORDERS,
+  checkCoreUnit,
   checkGroup,
   checkOrders,
   checkOverlaps,
@@ -67,10 +67,9 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
     weight: 0,
   };
   const sections = readSections(entriesOf(root, reader), reader);
-  const values = over<DefaultValues>(DEFAULTS, sections.defaults.values);
-  checkRelations(sections, values, reader);
+  checkRelations(sections, reader);
   if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
-  const config = buildConfig(values, sections.tiers, sections.groups);
+  const config = buildConfig(sections.defaults.values, sections.tiers, sections.groups);
   return { ok: true, config, notes: notesOn(config, sections, shownFile) };
 }
 
@@ -103,11 +102,17 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   return { defaults: defaults ?? none, tiers, groups };
 }
 
-function checkRelations(sections: Sections, values: InForce<DefaultValues>, reader: Reader): void {
+function checkRelations(sections: Sections, reader: Reader): void {
   const { defaults, tiers, groups } = sections;
-  checkOrders(CONTAINER_ORDERS, defaults, undefined, DEFAULTS, reader);
+  const values = inForce(defaults.values);
+  checkOrders(CONTAINER_ORDERS, defaults, undefined, builtIn(values.cpu_unit), reader);
+  checkCoreUnit(defaults, undefined, reader);
   checkProgram(defaults, values, jsonLogFileOf(values.log_file), reader);
-  for (const tier of tiers) checkOrders(CONTAINER_ORDERS, tier, defaults, DEFAULTS, reader);
+  for (const tier of tiers) {
+    const unit = tier.values.cpu_unit ?? values.cpu_unit;
+    checkOrders(CONTAINER_ORDERS, tier, defaults, builtIn(unit), reader);
+    checkCoreUnit(tier, defaults, reader);
+  }
   checkOverlaps(tiers, 'tier', reader);
   for (const group of groups) {
     checkOrders(GROUP_ORDERS, group, undefined, GROUP_DEFAULTS, reader);
@@ -134,7 +139,9 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   };
   const line = (key: string) => sections.defaults.given.get(key)?.line;
   const later = 'accepted, but not yet in effect in this version';
-  if (config.energyMode) note(line('energy_mode'), 'energy_mode', `${later}: allocations stay`);
+  if (config.offPeakCron !== undefined && !config.energyMode) {
+    note(line('off_peak_cron'), 'off_peak_cron', 'has no effect without `energy_mode: True`');
+  }
   if (config.gotify.url !== '') {
     note(line('gotify_url'), 'gotify_url', `${later}: no messages are sent`);
   }

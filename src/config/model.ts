@@ -23,9 +23,11 @@ export interface Config {
   /** IANA name; undefined: the host's. */
   readonly timezone: string | undefined;
   readonly energyMode: boolean;
-  /** 0 to 23. */
+  /** 0 to 23. What they, the cron expression and the time zone mean is for off-peak.ts to say. */
   readonly offPeakStartHour: number;
   readonly offPeakEndHour: number;
+  /** In place of the hours: when the off-peak time begins, and how long it lasts. */
+  readonly offPeakCron: OffPeakCron | undefined;
   /** Empty texts where none is set. The token is a secret, and the url may hold one. */
   readonly gotify: { readonly url: string; readonly token: string };
   /** Only containers that a tag of theirs opts in are managed. */
@@ -36,6 +38,12 @@ export interface Config {
   readonly defaults: ContainerPolicy;
   readonly tiers: readonly Tier[];
   readonly groups: readonly Group[];
+}
+
+export interface OffPeakCron {
+  /** Five fields. */
+  readonly expression: string;
+  readonly lastsMs: Milliseconds;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];

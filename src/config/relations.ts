@@ -19,6 +19,7 @@ export const CONTAINER_ORDERS: readonly Order[] = [
   order('cpu_lower_threshold', 'cpu_upper_threshold', true),
   order('memory_lower_threshold', 'memory_upper_threshold', true),
   order('core_min_increment', 'core_max_increment'),
+  order('boost_fallback_factor', 'boost_factor'),
   order('min_cores', 'max_cores'),
   order('min_memory', 'max_memory'),
 ];
@@ -90,6 +91,38 @@ class Sides {
   }
 }
 
+const IN_CORES = ['min_cores', 'max_cores', 'core_min_increment', 'core_max_increment'] as const;
+
+/**
+ * Fractions of a core are for `cpu_unit: cpulimit` only. Reported where the fraction is the
+ * section's own, or where the unit is that makes one of `DEFAULT` wrong.
+ */
+export function checkCoreUnit(
+  own: Section<TierValues> | Section<DefaultValues>,
+  below: Section<DefaultValues> | undefined,
+  reader: Reader,
+): void {
+  const unit = own.given.get('cpu_unit');
+  const inForce = unit === undefined ? below?.values.cpu_unit : own.values.cpu_unit;
+  const isUnknown = (unit ?? below?.given.get('cpu_unit')) !== undefined && inForce === undefined;
+  if (inForce === 'cpulimit' || isUnknown) return;
+  for (const key of IN_CORES) {
+    const given = own.given.get(key);
+    if (given !== undefined) {
+      if (Number.isInteger(own.values[key] ?? 0)) continue;
+      const message = `${given.shown} is a fraction of a core, which only cpu_unit: cpulimit takes`;
+      report(reader, given.line, key, `${message}; set that, or write a whole number`);
+      continue;
+    }
+    const lower = below?.given.get(key);
+    if (unit === undefined || lower === undefined) continue;
+    if (Number.isInteger(below?.values[key] ?? 0)) continue;
+    const place = `${lower.shown} (${below?.name}, line ${lower.line})`;
+    const message = `cores takes whole numbers, and ${key} is ${place}`;
+    report(reader, unit.line, 'cpu_unit', `${message}; set ${key} here too`);
+  }
+}
+
 /** The rules of `DEFAULT` that concern the whole program. `values` is what is in force. */
 export function checkProgram(
   section: Section<DefaultValues>,
@@ -98,12 +131,7 @@ export function checkProgram(
   reader: Reader,
 ): void {
   const at = (key: string) => section.given.get(key);
-  const hour = (['off_peak_start', 'off_peak_end'] as const).find((key) => at(key) !== undefined);
-  if (values.energy_mode && values.off_peak_start === values.off_peak_end && hour !== undefined) {
-    const other = hour === 'off_peak_start' ? 'off_peak_end' : 'off_peak_start';
-    const message = `is the same hour as ${other}, so there is no off-peak time`;
-    report(reader, at(hour)?.line, hour, `${message}; change one of the two`);
-  }
+  checkOffPeak(section, values, reader);
   const url = at('gotify_url');
   const tokenIsInvalid =
     at('gotify_token') !== undefined && section.values.gotify_token === undefined;
@@ -112,6 +140,42 @@ export function checkProgram(
     report(reader, url.line, 'gotify_url', message);
   }
   checkPaths(at, values, jsonLogFile, reader);
+}
+
+const HOURS = ['off_peak_start', 'off_peak_end'] as const;
+
+/** The off-peak time is given by two hours, or by a cron expression and a length. */
+function checkOffPeak(
+  { given, values: own }: Section<DefaultValues>,
+  values: InForce<DefaultValues>,
+  reader: Reader,
+): void {
+  const lineOf = (key: string) => given.get(key)?.line;
+  const cron = given.get('off_peak_cron');
+  const isWrong = (key: keyof DefaultValues) => given.has(key) && !Object.hasOwn(own, key);
+  const hours = HOURS.filter((key) => given.has(key));
+  if (cron !== undefined && values.off_peak_cron !== undefined) {
+    for (const key of hours) {
+      const message = `stands beside off_peak_cron (line ${cron.line}), which counts in its place`;
+      report(reader, lineOf(key), key, `${message}; remove one of the two`);
+    }
+    if (values.off_peak_minutes === undefined && !isWrong('off_peak_minutes')) {
+      const message = 'needs off_peak_minutes too, the length of the off-peak time, such as 480';
+      report(reader, cron.line, 'off_peak_cron', message);
+    }
+    return;
+  }
+  if (values.off_peak_minutes !== undefined && !isWrong('off_peak_cron')) {
+    const message = 'is the length of what off_peak_cron begins, which is not set';
+    const line = lineOf('off_peak_minutes');
+    report(reader, line, 'off_peak_minutes', `${message}; set it, or remove this line`);
+  }
+  const [hour] = hours;
+  if (values.energy_mode && values.off_peak_start === values.off_peak_end && hour !== undefined) {
+    const other = hour === 'off_peak_start' ? 'off_peak_end' : 'off_peak_start';
+    const message = `is the same hour as ${other}, so there is no off-peak time`;
+    report(reader, lineOf(hour), hour, `${message}; change one of the two`);
+  }
 }
 
 function checkPaths(

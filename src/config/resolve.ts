@@ -1,4 +1,4 @@
-import type { HostPolicy, Management } from '../core/policy.ts';
+import type { ContainerPolicy, HostPolicy, Management } from '../core/policy.ts';
 import { secondsToMs, type Vmid } from '../core/units.ts';
 import { sampleInterval } from './build.ts';
 import type { Config, Selector, Tier } from './model.ts';
@@ -93,6 +93,12 @@ function whyIgnored({ ignored, onlyTagged }: Config, identity: Identity): string
   return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
 }
 
+/** What keeps a container from being changed; undefined where nothing does. */
+function whyOnlyObserved({ scaling }: ContainerPolicy, { tags }: Identity): string | undefined {
+  if (tags.includes(OBSERVE_TAG)) return `its tag ${OBSERVE_TAG}`;
+  return scaling === 'observe' ? '`scaling_mode: observe`' : undefined;
+}
+
 /** The container's tags `autoscale-tier-NAME` that no section answers to. */
 const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[] =>
   tags.filter((tag) => isTierTag(tag) && !tiers.some(({ ownTag }) => ownTag === tag));
@@ -102,7 +108,8 @@ const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[]
  * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; its tag
  * `autoscale-tier-NAME`; a tier with its id or a range around it; one with a pattern on its name;
  * one with `tag:` and a tag of it; `DEFAULT`. Where two tiers have it in the same way, the first
- * in the file counts. The tag `autoscale-observe` goes with any policy.
+ * in the file counts. The tag `autoscale-observe` goes with any policy, and so does
+ * `scaling_mode: observe`.
  */
 export function manage(config: Config, container: Identity): Management {
   const identity = inLowerCase(container);
@@ -110,14 +117,14 @@ export function manage(config: Config, container: Identity): Management {
   if (ignored !== undefined) return { kind: 'ignored', because: ignored };
   const claim = claimsOf(config, identity, 1)[0];
   const policy = claim?.tier.policy ?? config.defaults;
-  const observed = identity.tags.includes(OBSERVE_TAG);
+  const observing = whyOnlyObserved(policy, identity);
   const why = claim === undefined ? 'since it is in no tier' : claim.how;
   const strays = strayTierTags(config, identity).map((tag) => `; no tier answers to ${shown(tag)}`);
-  const only = observed ? `; only observed, by its tag ${OBSERVE_TAG}` : '';
+  const only = observing === undefined ? '' : `; only observed, by ${observing}`;
   return {
     kind: 'managed',
     policy,
-    mode: observed ? 'observe' : 'act',
+    mode: observing === undefined ? 'act' : 'observe',
     because: `${policy.source}, ${why}${strays.join('')}${only}`,
   };
 }

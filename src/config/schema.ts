@@ -1,6 +1,7 @@
 // The part of zod without its chained methods: 29 KB of the bundle where all of zod is 146 KB, and
 // 0.4 MB of private memory where it is 3.4 MB.
 import * as z from 'zod/mini';
+import { cronFault } from './cron.ts';
 import type { BadPart } from './read-values.ts';
 import {
   ADDRESS_OR_NOTHING,
@@ -94,12 +95,32 @@ function upAndDown(min: number, max: number, unit: string, example: string, does
   return described(read, { does, allowed, parts: UP_AND_DOWN });
 }
 
-function percent(max: number, does: string) {
-  const value = z
-    .number('is not a number')
-    .check(z.gte(0, 'is too low'), z.lte(max, 'is too high'));
-  const allowed = `a number from 0 to ${max}, in percent`;
+const numberBetween = (min: number, max: number) =>
+  z.number('is not a number').check(z.gte(min, 'is too low'), z.lte(max, 'is too high'));
+
+function percent(min: number, max: number, does: string) {
+  const allowed = `a number from ${min} to ${max}, in percent`;
+  return described(z.pipe(readNumber(), numberBetween(min, max)), { does, allowed });
+}
+
+/** Whether no digit of the number stands beyond so many after the point. */
+const hasDecimals = (value: number, most: number): boolean => Number(value.toFixed(most)) === value;
+
+/** How many times as much: more than 1. */
+function factor(max: number, does: string) {
+  const value = z.number('is not a number').check(z.gt(1, 'is too low'), z.lte(max, 'is too high'));
+  const allowed = `a number above 1, up to ${max}`;
   return described(z.pipe(readNumber(), value), { does, allowed });
+}
+
+/** A share, which may be written in percent: a number above 1 is. */
+function share(does: string) {
+  const read = z.transform((raw: unknown) => {
+    const value = toNumber(raw);
+    return typeof value === 'number' && value > 1 ? value / 100 : value;
+  });
+  const allowed = 'a share from 0.5 to 1, or a number from 50 to 100 for percent';
+  return described(z.pipe(read, numberBetween(0.5, 1)), { does, allowed });
 }
 
 function yesOrNo(does: string) {
@@ -185,13 +206,49 @@ const MAX_MEMORY_MIB = 16_777_216;
 /** What `pct set --memory` takes at least. */
 const MIN_MEMORY_MIB = 16;
 const MAX_SECONDS = 86_400;
+const MAX_HOLD_SECONDS = 30 * 86_400;
+const MAX_OFF_PEAK_MINUTES = 7 * 24 * 60;
 
 export const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
 export const MANAGED = ['all', 'tagged'] as const;
+export const SCALING_MODES = ['threshold', 'boost', 'observe'] as const;
+export const CPU_UNITS = ['cores', 'cpulimit'] as const;
+export const ADMISSIONS = ['normal', 'strict'] as const;
 export const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
 
-const cores = (does: string) => wholeNumber(1, MAX_CORES, '', does);
+/** Whether fractions are right where they stand depends on `cpu_unit`: see relations.ts. */
+function cores(does: string) {
+  const value = z.number('is not a number').check(
+    z.gt(0, 'is too low'),
+    z.lte(MAX_CORES, 'is too high'),
+    z.refine((number) => hasDecimals(number, 1), 'has more than one digit after the point'),
+  );
+  const whole = numbersFrom(1, MAX_CORES, '');
+  const allowed = `${whole}, or in tenths from 0.1 where cpu_unit is cpulimit`;
+  return described(z.pipe(readNumber(), value), { does, allowed });
+}
+
+/** The memory promised over the memory there is. */
+function overcommitRatio(min: number, max: number, does: string) {
+  const decimals = 'has more than two digits after the point';
+  const value = numberBetween(min, max).check(z.refine((ratio) => hasDecimals(ratio, 2), decimals));
+  const allowed = `a number from ${min} to ${max} with up to two digits after the point`;
+  return described(z.pipe(readNumber(), value), { does, allowed });
+}
+
+function cronOrNothing(does: string) {
+  const read = z.transform((raw: unknown, { issues }): string | undefined => {
+    if (isBlank(raw)) return undefined;
+    const message = typeof raw === 'string' ? cronFault(raw) : 'is not a cron expression';
+    if (message !== undefined) issues.push({ code: 'custom', input: raw, message });
+    return typeof raw === 'string' ? raw.trim() : undefined;
+  });
+  const allowed =
+    'five fields (minute, hour, day of the month, month, day of the week) such as ' +
+    "'0 22 * * 1-5', or nothing";
+  return described(read, { does, allowed });
+}
 
 /** A number that may be left empty, which gives undefined. */
 function numberOrNothing(min: number, max: number, unit: string, does: string) {
@@ -249,13 +306,75 @@ const CONTAINERS =
   `tags such as tag:web, ${SEVERAL}`;
 const IDS_AND_RANGES = `container ids (100 to 999999999) and ranges such as 120-139, ${SEVERAL}`;
 
+/** The help that `scaling_mode: boost` gives a container whose CPU is saturated. */
+const boostKeys = () => ({
+  saturation_threshold: share(
+    'From this share of the CPU that it may use on a container is saturated',
+  ),
+  consecutive_samples: wholeNumber(
+    1,
+    60,
+    '',
+    'After so many saturated samples in a row a container gets a boost',
+  ),
+  boost_factor: factor(10, 'What a boost multiplies the cores by'),
+  boost_fallback_factor: factor(10, 'What it multiplies them by where boost_factor does not fit'),
+  boost_duration: wholeNumber(
+    10,
+    MAX_SECONDS,
+    'seconds',
+    'How long a boost lasts; then the container has what it had before',
+  ),
+});
+
+/** When a container may be changed. */
+const timingKeys = () => ({
+  cooldown_seconds: upAndDown(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    '{up: 0, down: 300}',
+    'The least time from one change to the next that goes up, and to the next that goes down',
+  ),
+  evaluation_periods: upAndDown(
+    1,
+    60,
+    '',
+    '{up: 1, down: 3}',
+    'How many observations a change rests on: their average decides',
+  ),
+  start_grace_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long after a start or an OOM kill no memory is taken back',
+  ),
+  manual_hold_seconds: wholeNumber(
+    0,
+    MAX_HOLD_SECONDS,
+    'seconds',
+    'How long a value that somebody changed by hand is left as it is',
+  ),
+});
+
 /** What a `TIER_*` section may set for its containers, and `DEFAULT` for all others. */
 const containerKeys = () => ({
-  cpu_upper_threshold: percent(100, 'Above this CPU usage a container gets more cores'),
-  cpu_lower_threshold: percent(100, 'Below this CPU usage a container gives cores back'),
-  memory_upper_threshold: percent(100, 'Above this memory usage a container gets more memory'),
-  memory_lower_threshold: percent(100, 'Below this memory usage a container gives memory back'),
-  core_min_increment: cores('The smallest step by which cores change'),
+  scaling_mode: oneOf(
+    SCALING_MODES,
+    'How a container is scaled: threshold by the thresholds, boost by them and with a boost ' +
+      'where its CPU is saturated, observe not at all, only reported',
+  ),
+  cpu_upper_threshold: percent(0, 100, 'Above this CPU usage a container gets more cores'),
+  cpu_lower_threshold: percent(0, 100, 'Below this CPU usage a container gives cores back'),
+  memory_upper_threshold: percent(0, 100, 'Above this memory usage a container gets more memory'),
+  memory_lower_threshold: percent(0, 100, 'Below this memory usage a container gives memory back'),
+  cpu_unit: oneOf(
+    CPU_UNITS,
+    'What the CPU is scaled by: whole cores, or cpulimit, which takes fractions and acts at once',
+  ),
+  core_min_increment: cores(
+    'The smallest step by which cores change; 0.1 by default where cpu_unit is cpulimit',
+  ),
   core_max_increment: cores('The largest step by which cores change'),
   memory_min_increment: wholeNumber(
     1,
@@ -283,30 +402,15 @@ const containerKeys = () => ({
     'MiB',
     'No container gets more memory than this; nothing: no more than the host can give',
   ),
+  shrink_into_swap: yesOrNo(
+    'Whether memory is taken back that a container can only give up by swapping out',
+  ),
   behaviour: oneOf(
     BEHAVIOURS,
     'How large the steps are: conservative halves them, aggressive doubles them',
   ),
-  cooldown_seconds: upAndDown(
-    0,
-    MAX_SECONDS,
-    'seconds',
-    '{up: 0, down: 300}',
-    'The least time from one change to the next that goes up, and to the next that goes down',
-  ),
-  evaluation_periods: upAndDown(
-    1,
-    60,
-    '',
-    '{up: 1, down: 3}',
-    'How many observations a change rests on: their average decides',
-  ),
-  start_grace_seconds: wholeNumber(
-    0,
-    MAX_SECONDS,
-    'seconds',
-    'How long after a start or an OOM kill no memory is taken back',
-  ),
+  ...timingKeys(),
+  ...boostKeys(),
   priority: wholeNumber(1, 100, '', 'Where memory is scarce, the higher one is served first'),
 });
 
@@ -365,12 +469,28 @@ const defaultSection = () =>
   z.strictObject({
     ...rhythmKeys(),
     ...containerKeys(),
-    reserve_cpu_percent: percent(90, 'The share of the CPUs that the host keeps for itself'),
+    reserve_cpu_percent: percent(0, 90, 'The share of the CPUs that the host keeps for itself'),
     reserve_memory_mb: wholeNumber(
       0,
       MAX_MEMORY_MIB,
       'MiB',
       'The memory the host keeps for itself',
+    ),
+    memory_overcommit_ratio: overcommitRatio(
+      0.5,
+      10,
+      'The memory limits of all running guests together, over the memory of the host less its ' +
+        'reserve: no memory is handed out beyond it',
+    ),
+    admission: oneOf(
+      ADMISSIONS,
+      'Whether more memory may be promised than there is; strict forbids it, whatever ' +
+        'memory_overcommit_ratio says',
+    ),
+    host_emergency_percent: percent(
+      50,
+      100,
+      "From this use of the host's CPU or memory on nothing grows and surplus is taken back",
     ),
     manage: oneOf(
       MANAGED,
@@ -378,10 +498,19 @@ const defaultSection = () =>
         'or autoscale-observe',
     ),
     ignore_lxc: containers('Containers that are left alone'),
-    energy_mode: yesOrNo('Whether allocations go down in the off-peak hours'),
+    energy_mode: yesOrNo('Whether allocations go down to what is needed in the off-peak time'),
     off_peak_start: wholeNumber(0, 23, '', 'The hour at which the off-peak time begins'),
     off_peak_end: wholeNumber(0, 23, '', 'The hour at which the off-peak time ends'),
-    timezone: timezone("The time zone of these hours; nothing: the host's"),
+    off_peak_cron: cronOrNothing(
+      'When the off-peak time begins, in place of the two hours; nothing: the hours count',
+    ),
+    off_peak_minutes: numberOrNothing(
+      1,
+      MAX_OFF_PEAK_MINUTES,
+      'minutes',
+      'How long the off-peak time lasts that off_peak_cron begins',
+    ),
+    timezone: timezone("The time zone of these times; nothing: the host's"),
     gotify_url: text(
       /^(?:https?:\/\/[^\s/]\S*)?$/,
       'is not a web address',
@@ -438,10 +567,11 @@ const groupSection = () =>
       '',
       'The place of the clones in the start order of the host',
     ),
-    horiz_cpu_upper_threshold: percent(100, 'Above this mean CPU usage a member is added'),
-    horiz_memory_upper_threshold: percent(100, 'Above this mean memory usage a member is added'),
-    horiz_cpu_lower_threshold: percent(100, 'Below this mean CPU usage a member is taken away'),
+    horiz_cpu_upper_threshold: percent(0, 100, 'Above this mean CPU usage a member is added'),
+    horiz_memory_upper_threshold: percent(0, 100, 'Above this mean memory usage a member is added'),
+    horiz_cpu_lower_threshold: percent(0, 100, 'Below this mean CPU usage a member is taken away'),
     horiz_memory_lower_threshold: percent(
+      0,
       100,
       'Below this mean memory usage a member is taken away',
     ),

@@ -31,7 +31,7 @@ const RENAMED: Readonly<Record<string, string>> = {
 const ELSEWHERE = new RegExp(
   `^(?:${[
     '(?:smtp|ssh|boost|storage|proxmox|uptime_kuma)_.*',
-    'use_remote_proxmox|scaling_mode|cpu_pinning|memory_exclude_cache',
+    'use_remote_proxmox|cpu_pinning|memory_exclude_cache',
     'cpu_scale_divisor|memory_scale_factor|timeout_extended',
   ].join('|')})$`,
 );
@@ -61,13 +61,13 @@ export function unknownKey(key: string, schema: SectionSchema, all: ConfigSchema
     const places = owners.join(' and ');
     return say(`belongs in ${places}, not in this section; move it or remove it`);
   }
-  if (ELSEWHERE.test(key)) {
-    return say('is a key of the Python tool that has no effect here; remove the line');
-  }
   const known = Object.keys(schema.shape);
   const renamed = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
   const meant = renamed !== undefined && known.includes(renamed) ? renamed : closest(key, known);
   if (meant !== undefined) return say(`unknown key; did you mean ${meant}?`);
+  if (ELSEWHERE.test(key)) {
+    return say('is a key of the Python tool that has no effect here; remove the line');
+  }
   return plainlyUnknown(key);
 }
 

@@ -1,6 +1,8 @@
+import type { HoldReason } from './decision.ts';
 import { roundDown } from './guards.ts';
+import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
 import type { LoopState } from './loop-state.ts';
-import type { ContainerObservation, HostObservation } from './observation.ts';
+import type { ContainerObservation, HostMemory, HostObservation } from './observation.ts';
 import type { HostPolicy } from './policy.ts';
 import { missing, present, type Reading } from './reading.ts';
 import { type Cores, cores, type Mib, mib } from './units.ts';
@@ -11,30 +13,110 @@ export interface Budget {
   readonly coresCeiling: Reading<Cores>;
   /** Memory that may be handed out in this cycle. */
   readonly memoryMib: Reading<Mib>;
+  /** Why there is no more memory: little is free, or the limits together are at their ceiling. */
+  readonly memoryBound: 'free' | 'overcommit';
+  /** Why nothing at all grows; undefined where it may. */
+  readonly coresRefused: HoldReason | undefined;
+  readonly memoryRefused: HoldReason | undefined;
+}
+
+export interface BudgetInput {
+  readonly host: HostObservation;
+  readonly policy: HostPolicy;
+  readonly containers: readonly ContainerObservation[];
+  readonly state: Pick<LoopState, 'grants' | 'running' | 'hostCpu'>;
 }
 
 /**
- * Memory is handed out from what is really available (`MemAvailable`), less the reserve, less what
- * this program granted before and is not in use yet: a limit raised a minute ago is a promise that
- * the container may call in at any time, though the host still counts it as available.
+ * Memory is handed out from what is really available, less the reserve, less what this program
+ * granted before and is not in use yet: a limit raised a minute ago is a promise that the container
+ * may call in at any time, though the host still counts it as available. And the limits of all
+ * running guests together stay below a multiple of the host's memory less the reserve.
  */
-export function budget(
-  host: HostObservation,
-  policy: HostPolicy,
-  containers: readonly ContainerObservation[],
-  grants: LoopState['grants'],
-): Budget {
+export function budget({ host, policy, containers, state }: BudgetInput): Budget {
   const coresCeiling = host.cpus.ok
     ? present(cores(Math.max(1, Math.floor(host.cpus.value * (1 - policy.reserveCpu) + 1e-9))))
     : host.cpus;
-  if (!host.memory.ok) return { coresCeiling, memoryMib: host.memory };
-  const promised = promisedMib(containers, grants);
-  const free = host.memory.value.availableMib - policy.reserveMemoryMib - promised;
-  if (!Number.isFinite(free)) {
-    return { coresCeiling, memoryMib: missing('malformed', 'the host memory is no number') };
-  }
-  return { coresCeiling, memoryMib: present(mib(Math.max(0, roundDown(free, 16)))) };
+  const refused = refusals(host, policy, state);
+  const free = freeMib(host, policy, containers, state.grants);
+  if (!free.ok) return { coresCeiling, memoryMib: free, memoryBound: 'free', ...refused };
+  const room = overcommitRoomMib(host, policy, containers, state);
+  if (!room.ok) return { coresCeiling, memoryMib: room, memoryBound: 'overcommit', ...refused };
+  const least = Math.min(free.value, room.value);
+  return {
+    coresCeiling,
+    memoryMib: present(mib(Math.max(0, roundDown(least, 16)))),
+    memoryBound: room.value < free.value ? 'overcommit' : 'free',
+    ...refused,
+  };
 }
+
+function refusals(
+  host: HostObservation,
+  policy: HostPolicy,
+  { hostCpu }: BudgetInput['state'],
+): Pick<Budget, 'coresRefused' | 'memoryRefused'> {
+  const emergency = emergencyOf(host, policy, hostCpu);
+  const busy = cpuSaturation(hostCpu);
+  const stalled = memoryStall(host);
+  const because = (
+    used: number | undefined,
+    kind: 'host-busy' | 'host-pressure',
+    share: number | undefined,
+  ): HoldReason | undefined => {
+    if (used !== undefined) return { kind: 'host-emergency', share: used };
+    return share === undefined ? undefined : { kind, share };
+  };
+  return {
+    coresRefused: because(emergency.cores, 'host-busy', busy),
+    memoryRefused: because(emergency.memory, 'host-pressure', stalled),
+  };
+}
+
+function freeMib(
+  { memory }: HostObservation,
+  policy: HostPolicy,
+  containers: readonly ContainerObservation[],
+  grants: LoopState['grants'],
+): Reading<number> {
+  if (!memory.ok) return memory;
+  const promised = promisedMib(containers, grants);
+  return finite(availableMib(memory.value) - policy.reserveMemoryMib - promised);
+}
+
+/** By how much the limits of all running guests, VMs too, may grow together. */
+function overcommitRoomMib(
+  { memory, vmMemoryMib }: HostObservation,
+  policy: HostPolicy,
+  containers: readonly ContainerObservation[],
+  { running }: BudgetInput['state'],
+): Reading<number> {
+  if (!memory.ok) return memory;
+  if (!vmMemoryMib.ok) return vmMemoryMib;
+  let limits: number = vmMemoryMib.value;
+  for (const { memoryMib } of running.values()) limits += memoryMib;
+  for (const container of containers) {
+    if (container.state.kind === 'stopped' || running.has(container.vmid)) continue;
+    const limit = limitOf(container);
+    if (!limit.ok) return limit;
+    limits += limit.value;
+  }
+  return finite(ceilingMib(memory.value, policy) - limits);
+}
+
+/** The limit of one that could not be read as a whole. */
+function limitOf({ config, state }: ContainerObservation): Reading<number> {
+  if (config.ok) return present(config.value.memoryMib);
+  const memory = state.kind === 'running' ? state.usage.memory : config;
+  if (!memory.ok) return memory;
+  return memory.value.limitMib === undefined ? config : present(memory.value.limitMib);
+}
+
+const ceilingMib = ({ totalMib }: HostMemory, policy: HostPolicy): number =>
+  Math.max(0, totalMib - policy.reserveMemoryMib) * policy.overcommitRatio;
+
+const finite = (value: number): Reading<number> =>
+  Number.isFinite(value) ? present(value) : missing('malformed', 'the host memory is no number');
 
 /** The part of earlier grants that is not in use yet; all of one whose usage cannot be read. */
 function promisedMib(

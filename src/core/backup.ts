@@ -20,6 +20,7 @@ export interface MadeFor {
   readonly kind: BackupKind;
   readonly reason: string;
   readonly cores?: { readonly from: number | null; readonly to: number | null };
+  readonly cpuLimit?: { readonly from: number | null; readonly to: number | null };
   readonly memoryMib?: { readonly from: number; readonly to: number };
 }
 

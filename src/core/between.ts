@@ -1,5 +1,7 @@
-import type { CgroupSample, GuestConfig } from './observation.ts';
-import { present } from './reading.ts';
+import type { CgroupSample, CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
+import type { ContainerPolicy } from './policy.ts';
+import { present, type Reading } from './reading.ts';
+import { isHeldBack } from './shortage.ts';
 import { cpuUsage, memoryUsage } from './usage.ts';
 
 /**
@@ -18,65 +20,120 @@ export interface Between {
   readonly memoryPeak: number;
   /** CPU used in the last sample, as a share of what is allowed. */
   readonly share: number;
-  /** Samples in a row in which it was saturated or at its memory limit. */
-  readonly saturated: number;
+  /** Samples in a row in which it was saturated; they are counted on from cycle to cycle. */
+  readonly saturated: Saturated;
   readonly oomKills: number;
+  /** It met its memory limit and had to wait. */
+  readonly heldBack: boolean;
   /** Its decision was brought forward and changed nothing: no further one before the next cycle. */
   readonly settled: boolean;
 }
 
+export interface Saturated {
+  readonly cores: number;
+  readonly memory: number;
+}
+
 /** From this share on there is no more to be had. */
-const SATURATED = 0.95;
+export const SATURATED = 0.95;
+const NOT_SATURATED: Saturated = { cores: 0, memory: 0 };
 /** A rise this steep, to at least half of what is allowed, may be the beginning of saturation. */
 const STEEP_RISE = 0.25;
 const SUSPICIOUS_SHARE = 0.5;
 
-/**
- * A new interval, which begins with this sample.
- *
- * @param share of what is allowed that was used before; 1 where that is not known, so that no rise
- *   is seen where there may be none
- */
-export function begin(last: CgroupSample, share = 1): Between {
-  const empty = { cpuPeak: 0, memorySum: 0, memoryCount: 0, memoryPeak: 0 };
-  return { last, previous: undefined, ...empty, share, saturated: 0, oomKills: 0, settled: false };
+/** What is carried over from the interval before. */
+export interface Carried {
+  /** Of what is allowed; 1 where it is not known, so that no rise is seen where there may be none. */
+  readonly share: number;
+  readonly saturated: Saturated;
 }
 
-/** The interval with one more sample. One of another life of the container begins anew. */
+const NOTHING: Carried = { share: 1, saturated: NOT_SATURATED };
+
+/** A new interval, which begins with this sample. */
+export function begin(last: CgroupSample, { share, saturated }: Carried = NOTHING): Between {
+  return {
+    ...{ last, previous: undefined, share, saturated },
+    ...{ cpuPeak: 0, memorySum: 0, memoryCount: 0, memoryPeak: 0 },
+    ...{ oomKills: 0, heldBack: false, settled: false },
+  };
+}
+
+/**
+ * The interval with one more sample. One of another life of the container begins anew.
+ *
+ * @param saturatedAt the share of what it may use from which on it counts as saturated
+ */
 export function withSample(
   before: Between,
   now: CgroupSample,
   config: GuestConfig,
   hostCpus: number,
+  saturatedAt: number = SATURATED,
 ): Between {
   if (before.last.identity !== now.identity) return begin(now);
   const cpu = cpuUsage(before.last, now, config, present(hostCpus));
   const memory = memoryUsage(before.last, now);
-  const share = cpu.ok ? cpu.value.used / cpu.value.allowed : 0;
   const used = memory.ok ? memory.value.workingSetMib : undefined;
-  const full = memory.ok && used !== undefined && used >= config.memoryMib * SATURATED;
-  const atLimit = share >= SATURATED || full;
   return {
     ...before,
-    ...{ last: now, previous: before.last, share },
+    ...{ last: now, previous: before.last, share: shareOf(cpu) ?? 0 },
     cpuPeak: cpu.ok ? Math.max(before.cpuPeak, cpu.value.used) : before.cpuPeak,
     memorySum: before.memorySum + (used ?? 0),
     memoryCount: before.memoryCount + (used === undefined ? 0 : 1),
     memoryPeak: Math.max(before.memoryPeak, used ?? 0),
-    saturated: atLimit ? before.saturated + 1 : 0,
+    saturated: countedOn(before.saturated, cpu, memory, config, saturatedAt),
     oomKills: before.oomKills + (memory.ok ? memory.value.newOomKills : 0),
+    heldBack: before.heldBack || (memory.ok && isHeldBack(memory.value)),
   };
 }
+
+export const shareOf = (cpu: Reading<CpuUsage>): number | undefined =>
+  cpu.ok ? cpu.value.used / cpu.value.allowed : undefined;
+
+/** One sample more, or none in a row any longer. What is missing is no sample of being idle. */
+export function countedOn(
+  before: Saturated,
+  cpu: Reading<CpuUsage>,
+  memory: Reading<MemoryUsage>,
+  config: GuestConfig,
+  saturatedAt: number,
+): Saturated {
+  const share = shareOf(cpu);
+  const full = memory.ok ? memory.value.workingSetMib / config.memoryMib : undefined;
+  const one = (count: number, seen: number | undefined): number => {
+    if (seen === undefined) return count;
+    return seen >= saturatedAt ? count + 1 : 0;
+  };
+  return { cores: one(before.cores, share), memory: one(before.memory, full) };
+}
+
+/** What the next interval goes on from. */
+export const carriedOn = ({ saturated }: Between, share: number | undefined): Carried => ({
+  share: share ?? 1,
+  saturated,
+});
+
+const most = ({ cores, memory }: Saturated): number => Math.max(cores, memory);
 
 /** Whether its next decision cannot wait for the cycle. */
 export function isUrgent(between: Between, urgentSamples: number): boolean {
   if (between.settled) return false;
-  return between.oomKills > 0 || between.saturated >= urgentSamples;
+  return between.oomKills > 0 || between.heldBack || most(between.saturated) >= urgentSamples;
 }
 
 /** Whether the next sample should come soon: saturation may have begun. */
 export function isSuspicious(before: Between, now: Between): boolean {
   if (now.settled) return false;
   const rises = now.share - before.share >= STEEP_RISE && now.share >= SUSPICIOUS_SHARE;
-  return now.saturated > 0 || rises;
+  return most(now.saturated) > 0 || rises;
 }
+
+/** From which share on a sample counts as saturated, and how many of them cannot wait. */
+export const saturationOf = (
+  { scaling, boost }: ContainerPolicy,
+  urgentSamples: number,
+): { readonly at: number; readonly samples: number } =>
+  scaling === 'boost'
+    ? { at: boost.saturation, samples: boost.consecutiveSamples }
+    : { at: SATURATED, samples: urgentSamples };

@@ -1,5 +1,7 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
+import { emergencyOf } from './host-state.ts';
+import { type Case, judge } from './judge.ts';
 import type { LoopState } from './loop-state.ts';
 import type {
   ContainerObservation,
@@ -8,10 +10,17 @@ import type {
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import { changeKey, paced, type Seen } from './pace.ts';
-import { thresholdCores, thresholdMemory, type Verdict } from './policies/threshold.ts';
+import type { Step } from './pace.ts';
+import {
+  type CpuAllocation,
+  cpuQuantum,
+  thresholdCores,
+  thresholdMemory,
+  type Verdict,
+} from './policies/threshold.ts';
 import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
 import { withoutProof } from './proof.ts';
+import { whyShort } from './shortage.ts';
 import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
 
 /** What is to become of each container, before it is asked what the host can give. Pure. */
@@ -27,6 +36,8 @@ export interface DecideInput {
   readonly hostPolicy: HostPolicy;
   readonly state: LoopState;
   readonly nowMs: Milliseconds;
+  /** Whether it is off-peak time, in energy mode. */
+  readonly offPeak: boolean;
   /** Containers that a person has taken in hand, and for how long still. */
   readonly holds: ReadonlyMap<Vmid, HandHold>;
 }
@@ -85,12 +96,13 @@ function decideContainer(
 
 function named(
   { vmid, name }: GuestConfig,
-  { priority }: ContainerPolicy,
+  { cpu, priority }: ContainerPolicy,
   resource: Resource,
   verdict: Unmeasured,
 ): Decision {
   if (verdict.verdict === 'hold') return { vmid, name, resource, ...verdict };
-  return { vmid, name, resource, priority, ...verdict };
+  const unit = resource === 'cores' && cpu.unit === 'cpulimit' ? { unit: cpu.unit } : undefined;
+  return { vmid, name, resource, ...unit, priority, ...verdict };
 }
 
 function onlyObserved(decision: Decision): Decision {
@@ -104,35 +116,58 @@ type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldRe
 
 const hold = (because: HoldReason): Unmeasured => ({ verdict: 'hold', because });
 
+/** Fewer cores than one whole, and less memory than this, are not taken for being surplus. */
+const LEAST_SURPLUS_MIB = 64;
+const MEMORY_QUANTUM_MIB = 16;
+
 function decideCores(
   guest: GuestConfig,
   usage: ContainerUsage,
   policy: ContainerPolicy,
-  { host, state, nowMs }: DecideInput,
+  input: DecideInput,
 ): Unmeasured {
+  const { host, state } = input;
   if (!usage.cpu.ok) return hold({ kind: 'missing', reading: usage.cpu });
   if (!host.cpus.ok) return hold({ kind: 'missing', reading: host.cpus });
-  const configured = Math.min(guest.cores ?? host.cpus.value, host.cpus.value);
+  const hostCpus = host.cpus.value;
+  const configured = Math.min(guest.cores ?? hostCpus, hostCpus);
   if (usage.cpusetCpus !== undefined && usage.cpusetCpus !== configured) {
     return hold({ kind: 'not-in-force', configured, live: usage.cpusetCpus });
   }
   const { vmid, cpuLimit } = guest;
   const cpu = usage.cpu.value;
-  const has = guest.cores ?? host.cpus.value;
-  const seen = state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used }];
-  const { timing } = policy;
-  const changedMs = state.changedMs.get(changeKey(vmid, 'cores'));
-  return paced({ seen, timing, changedMs, nowMs }, ({ used, peak }: Seen) =>
-    thresholdCores(has, cpuLimit, { ...cpu, used: cores(used) }, policy, peak),
-  );
+  const has = guest.cores ?? hostCpus;
+  const allocation: CpuAllocation =
+    policy.cpu.unit === 'cores'
+      ? { has, cpuLimit }
+      : { has: cpuLimit ?? configured, most: configured };
+  const quantum = cpuQuantum(policy);
+  const samples = state.between.get(vmid)?.saturated.cores ?? 0;
+  const one: Case = {
+    ...{ vmid, resource: 'cores', policy, quantum, leastSurplus: quantum },
+    seen: state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used, demand: cpu.demand }],
+    // More cores are no help where the cpulimit binds before them.
+    saturated: (cpuLimit ?? has) < has && policy.cpu.unit === 'cores' ? 0 : samples,
+    threshold: ({ used, peak, demand = used }) => {
+      const average = { ...cpu, used: cores(used), demand: cores(demand) };
+      return thresholdCores(allocation, average, policy, peak);
+    },
+  };
+  return judge(one, timesOf(input, 'cores'));
+}
+
+function timesOf({ state, nowMs, offPeak, host, hostPolicy }: DecideInput, resource: Resource) {
+  const emergency = emergencyOf(host, hostPolicy, state.hostCpu)[resource] !== undefined;
+  return { state, nowMs, offPeak, emergency };
 }
 
 function decideMemory(
   guest: GuestConfig,
   usage: ContainerUsage,
   policy: ContainerPolicy,
-  { host, hostPolicy, state, nowMs }: DecideInput,
+  input: DecideInput,
 ): Unmeasured {
+  const { host, hostPolicy, state, nowMs } = input;
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
   const memory = usage.memory.value;
   if (memory.limitMib !== guest.memoryMib) {
@@ -143,47 +178,51 @@ function decideMemory(
     return hold({ kind: 'missing', reading: host.memory });
   }
   const hostMaxMib = host.memory.ok
-    ? roundDown(host.memory.value.totalMib - hostPolicy.reserveMemoryMib, 16)
+    ? roundDown(host.memory.value.totalMib - hostPolicy.reserveMemoryMib, MEMORY_QUANTUM_MIB)
     : 0;
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
   const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
   const { vmid } = guest;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
-  const seen = state.seenMemory.get(vmid) ?? [now];
-  const { timing } = policy;
-  const changedMs = state.changedMs.get(changeKey(vmid, 'memory'));
-  const verdict = paced({ seen, timing, changedMs, nowMs }, ({ used, peak }: Seen) => {
-    const average = { ...memory, workingSetMib: mib(used) };
-    return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
-  });
-  return verdict.verdict === 'shrink'
-    ? maySafelyShrink(vmid, verdict, memory, policy, state, nowMs)
-    : verdict;
+  const one: Case = {
+    ...{ vmid, resource: 'memory', policy },
+    ...{ quantum: MEMORY_QUANTUM_MIB, leastSurplus: LEAST_SURPLUS_MIB },
+    seen: state.seenMemory.get(vmid) ?? [now],
+    saturated: state.between.get(vmid)?.saturated.memory ?? 0,
+    threshold: ({ used, peak }) => {
+      const average = { ...memory, workingSetMib: mib(used) };
+      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
+    },
+  };
+  const verdict = judge(one, timesOf(input, 'memory'));
+  if (verdict.verdict !== 'shrink') return verdict;
+  const because = beyondNeed(verdict) ?? whyKeep(vmid, memory, policy, state, nowMs);
+  if (because !== undefined) return { verdict: 'hold', because, measured: verdict.measured };
+  return state.reclaimSupported === false ? withoutProof(verdict, memory) : verdict;
+}
+
+/** Memory of a boost that is in use by now is taken back later: less of it would kill. */
+function beyondNeed({ after, measured, rule }: Step): HoldReason | undefined {
+  if (rule !== 'boost-end' || after >= measured.need) return undefined;
+  return { kind: 'boosted', until: after, leftMs: 0 };
 }
 
 /** What keeps memory from being taken back, however little of it is in use. */
-function maySafelyShrink(
+function whyKeep(
   vmid: Vmid,
-  verdict: Verdict,
   memory: MemoryUsage,
-  policy: ContainerPolicy,
+  { timing }: ContainerPolicy,
   state: LoopState,
   nowMs: Milliseconds,
-): Unmeasured {
-  const { measured } = verdict;
-  const { startGraceMs } = policy.timing;
+): HoldReason | undefined {
+  const { startGraceMs } = timing;
   const sinceMs = (atMs: number | undefined): number => nowMs - (atMs ?? Number.NEGATIVE_INFINITY);
-  if (sinceMs(state.oomKills.get(vmid)) < startGraceMs) {
-    return { verdict: 'hold', because: { kind: 'oom-lately' }, measured };
-  }
-  if (sinceMs(state.startedMs.get(vmid)) < startGraceMs) {
-    return { verdict: 'hold', because: { kind: 'started-lately' }, measured };
-  }
+  if (sinceMs(state.oomKills.get(vmid)) < startGraceMs) return { kind: 'oom-lately' };
+  if (sinceMs(state.startedMs.get(vmid)) < startGraceMs) return { kind: 'started-lately' };
+  const short = whyShort(memory);
+  if (short !== undefined) return short;
   const unproven = state.shrinkRetry.get(vmid);
-  if (unproven !== undefined && unproven.retryAtMs > nowMs) {
-    const retryInMs = unproven.retryAtMs - nowMs;
-    const because: HoldReason = { kind: 'unproven-lately', attempts: unproven.count, retryInMs };
-    return { verdict: 'hold', because, measured };
-  }
-  return state.reclaimSupported === false ? withoutProof(verdict, memory) : verdict;
+  if (unproven === undefined || unproven.retryAtMs <= nowMs) return undefined;
+  const retryInMs = unproven.retryAtMs - nowMs;
+  return { kind: 'unproven-lately', attempts: unproven.count, retryInMs };
 }

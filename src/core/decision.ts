@@ -41,6 +41,10 @@ export interface Measured {
   readonly max: number;
   /** In use plus headroom: no limit goes below it. */
   readonly need: number;
+  /** What it would use if nothing held it back, where that is more than it uses. */
+  readonly demand?: number;
+  /** What it has swapped out may stay there, and is not in `need`. */
+  readonly swapStays?: true;
 }
 
 interface About {
@@ -56,6 +60,8 @@ export interface Change extends About {
   readonly unit?: 'cpulimit';
   /** A boost: what it gets where `after` does not fit. No other part of it is granted. */
   readonly fallback?: number;
+  /** A boost: for how long. */
+  readonly boostMs?: number;
   /** 1 to 100, of its policy: where something is scarce, the higher one is served first. */
   readonly priority: number;
   readonly rule: Rule;
@@ -80,7 +86,6 @@ export type HoldReason =
   | { readonly kind: 'too-little-to-take'; readonly left: number; readonly least: number }
   /** Every step would land where the next reading asks for the opposite one. */
   | { readonly kind: 'opposite' }
-  | { readonly kind: 'limit-hit'; readonly hits: number }
   | { readonly kind: 'oom-lately' }
   /** The kernel did not give up a while ago what a smaller limit would take. */
   | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
@@ -102,6 +107,7 @@ export type HoldReason =
   /** The host's own CPUs are busy, or its memory is short: nothing grows. */
   | { readonly kind: 'host-busy'; readonly share: number }
   | { readonly kind: 'host-pressure'; readonly share: number }
+  | { readonly kind: 'host-emergency'; readonly share: number }
   /** The limits of all guests together may not be more. */
   | { readonly kind: 'overcommit'; readonly wanted: number; readonly room: number }
   /** Somebody else has changed the value; that is respected. */

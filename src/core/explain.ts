@@ -51,13 +51,15 @@ const short = (value: number): string => String(Math.round(value * 100) / 100);
 const percent = (ratio: number): string => `${Math.round(ratio * 1000) / 10} %`;
 
 /** The share is of what the container may use: where a cpulimit binds, less than its cores. */
-function usedWords(resource: Resource, { used, share, before }: Measured): string {
+function usedWords(resource: Resource, { used, share, before, demand }: Measured): string {
   const value = resource === 'memory' ? Math.round(used) : short(used);
   const has = withUnit(resource, before);
-  if (Math.abs(used / before - share) < 0.001)
-    return `it uses ${value} of its ${has} (${percent(share)})`;
+  const waits = demand === undefined ? '' : ` and waits for ${short(demand - used)} more`;
+  if (Math.abs(used / before - share) < 0.001) {
+    return `it uses ${value} of its ${has} (${percent(share)})${waits}`;
+  }
   const uses = `it uses ${withUnit(resource, used)}`;
-  return `${uses}, ${percent(share)} of what it may use (it has ${has})`;
+  return `${uses}, ${percent(share)} of what it may use (it has ${has})${waits}`;
 }
 
 function ruleWords({ resource, measured, rule }: Change): string {
@@ -123,8 +125,6 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `only ${because.left} MB could be taken back, less than a step of ${because.least} MB`;
     case 'opposite':
       return 'any step would soon be reversed, so nothing changes';
-    case 'limit-hit':
-      return `it met its memory limit ${times(because.hits)} since the last cycle, so it keeps it`;
     case 'oom-lately':
       return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
     case 'unproven-lately':
@@ -162,6 +162,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     }
     case 'host-busy':
       return `it should get more, but the host itself is busy (${percent(because.share)})`;
+    case 'host-emergency':
+      return `it should get more, but the host has nothing left (${percent(because.share)} in use)`;
     case 'host-pressure':
       return `it should get more, but the host waits for memory (${percent(because.share)})`;
     case 'overcommit': {
@@ -173,10 +175,14 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `it was changed by hand, which is respected for ${seconds(because.leftMs)} more`;
     case 'boosted': {
       const back = withUnit(resource, because.until);
+      if (because.leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;
       return `it is boosted, and goes back to ${back} in ${seconds(because.leftMs)}`;
     }
-    case 'not-saturated':
-      return `it was saturated in ${because.samples} of the last ${because.of} samples`;
+    case 'not-saturated': {
+      if (because.samples === 0) return 'it is not saturated, so nothing changes';
+      const inRow = because.samples === 1 ? '1 sample' : `${because.samples} samples`;
+      return `it was saturated in the last ${inRow}, and a boost takes ${because.of} in a row`;
+    }
     case 'given-back': {
       const left = seconds(because.leftMs);
       return `the off-peak time has just given it back; it stays for ${left} more`;

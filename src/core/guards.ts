@@ -10,11 +10,14 @@ export interface Proposal {
 /** Floating point must not turn an allocation that fits exactly into one that does not. */
 const EPSILON = 1e-9;
 
+/** Steps of a tenth must not come out as 0.30000000000000004. */
+const exact = (value: number): number => Math.round(value * 1000) / 1000;
+
 export const roundUp = (value: number, quantum: number): number =>
-  Math.ceil(value / quantum - EPSILON) * quantum;
+  exact(Math.ceil(value / quantum - EPSILON) * quantum);
 
 export const roundDown = (value: number, quantum: number): number =>
-  Math.floor(value / quantum + EPSILON) * quantum;
+  exact(Math.floor(value / quantum + EPSILON) * quantum);
 
 export function atMost(proposal: Proposal, most: number, limit: Limit): Proposal {
   if (proposal.after <= most) return proposal;
@@ -44,7 +47,7 @@ export function memoryNeed(inUseMib: number): number {
   return inUseMib + Math.max(64, inUseMib / 10);
 }
 
-/** Whole cores under which the present use would be above the upper threshold; at least one. */
-export function coresNeed(usedCores: number, upper: number): number {
-  return Math.max(1, smallestWithoutGrowth(usedCores, upper, 1));
+/** Cores under which the present use would be above the upper threshold; at least a quantum. */
+export function coresNeed(usedCores: number, upper: number, quantum: number): number {
+  return Math.max(quantum, smallestWithoutGrowth(usedCores, upper, quantum));
 }

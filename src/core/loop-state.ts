@@ -1,7 +1,7 @@
 import type { Between } from './between.ts';
-import type { CgroupSample, GuestConfig } from './observation.ts';
+import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
-import type { Mib, Milliseconds, Vmid } from './units.ts';
+import type { Mib, Milliseconds, Ratio, Vmid } from './units.ts';
 
 /** What the loop carries from one cycle to the next, per container. Plain data. */
 export interface LoopState {
@@ -32,6 +32,18 @@ export interface LoopState {
   readonly startedMs: Map<Vmid, Milliseconds>;
   /** When an OOM kill was last seen. */
   readonly oomKills: Map<Vmid, Milliseconds>;
+  /** Boosts that are on, under `changeKey`. */
+  readonly boosts: Map<string, Boost>;
+  /** What the off-peak time has taken, under `changeKey`, until it is given back for good. */
+  readonly offPeak: Map<string, OffPeakTaking>;
+  /** The values that the last cycle found or this program set: what differs was changed by hand. */
+  readonly known: Map<Vmid, KnownValues>;
+  /** What changes under way are to bring about: saved before them, so that a crash loses none. */
+  readonly intended: Map<Vmid, KnownValues>;
+  /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
+  readonly handHolds: Map<string, Milliseconds>;
+  readonly lastChanges: Map<Vmid, LastChange>;
+  hostCpu: HostCpu | undefined;
   /** What was last said of a container (and resource) that is left alone: it is said once. */
   readonly said: Map<string, string>;
 }
@@ -39,6 +51,42 @@ export interface LoopState {
 export interface Failure {
   readonly count: number;
   readonly retryAtMs: Milliseconds;
+}
+
+export interface Boost {
+  /** What it had, and goes back to. */
+  readonly before: number;
+  readonly boosted: number;
+  readonly endMs: Milliseconds;
+}
+
+export interface OffPeakTaking {
+  /** What it had before, and gets back. */
+  readonly before: number;
+  /** undefined: it has not been given back yet. */
+  readonly givenBackMs: Milliseconds | undefined;
+}
+
+/** null: there is no such line. */
+export interface KnownValues {
+  readonly cores: number | null;
+  readonly cpuLimit: number | null;
+  readonly memoryMib: Mib;
+}
+
+export interface LastChange {
+  readonly wallMs: Milliseconds;
+  /** `cores 2 -> 4 cores, since ...` */
+  readonly text: string;
+  /** As in the JSON log. */
+  readonly status: string;
+}
+
+/** The host's CPUs at the last look, and how busy they were until then. */
+export interface HostCpu {
+  readonly atMs: Milliseconds;
+  readonly times: CpuTimes;
+  readonly busy: Ratio | undefined;
 }
 
 export interface PendingCores {
@@ -64,6 +112,13 @@ export function newLoopState(): LoopState {
     pendingCores: new Map(),
     startedMs: new Map(),
     oomKills: new Map(),
+    boosts: new Map(),
+    offPeak: new Map(),
+    known: new Map(),
+    intended: new Map(),
+    handHolds: new Map(),
+    lastChanges: new Map(),
+    hostCpu: undefined,
     said: new Map(),
   };
 }

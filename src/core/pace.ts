@@ -1,4 +1,4 @@
-import type { HoldReason, Resource } from './decision.ts';
+import type { HoldReason, Resource, Rule } from './decision.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { Timing } from './policy.ts';
 import type { Milliseconds, Vmid } from './units.ts';
@@ -9,6 +9,8 @@ import type { Milliseconds, Vmid } from './units.ts';
 export interface Seen {
   readonly used: number;
   readonly peak: number;
+  /** What would have been used if nothing had held it back, where that is known. */
+  readonly demand?: number;
 }
 
 /** As many as `evaluation_periods` can ask for. */
@@ -20,11 +22,14 @@ export function seenWith(before: readonly Seen[], now: Seen | undefined): readon
   return [...before.slice(-(MOST_SEEN - 1)), now];
 }
 
-function newest(seen: readonly Seen[], periods: number): Seen {
+/** The average of the last so many, and the most of their peaks. */
+export function averaged(seen: readonly Seen[], periods: number): Seen {
   const window = seen.slice(-periods);
-  const sum = window.reduce((total, { used }) => total + used, 0);
+  const mean = (of: (one: Seen) => number): number =>
+    window.reduce((total, one) => total + of(one), 0) / Math.max(1, window.length);
   return {
-    used: sum / Math.max(1, window.length),
+    used: mean(({ used }) => used),
+    demand: mean(({ used, demand }) => demand ?? used),
     peak: window.reduce((most, { peak }) => Math.max(most, peak), 0),
   };
 }
@@ -40,20 +45,22 @@ export interface PaceInput {
 /**
  * Lets a policy judge the average of the last `periodsUp` observations for growth and of the last
  * `periodsDown` for shrinking, the peaks of those included; holds what comes too soon after a
- * change. A minimum that is not met and an OOM kill wait for nothing.
+ * change. A minimum that is not met and what the kernel says of a want of memory wait for nothing.
  */
 export function paced(input: PaceInput, judge: (seen: Seen) => Verdict): Verdict {
   const { seen, timing } = input;
-  const quick = judge(newest(seen, timing.periodsUp));
+  const quick = judge(averaged(seen, timing.periodsUp));
   if (quick.verdict === 'grow') return whenDue(input, quick, timing.periodsUp);
-  const slow = judge(newest(seen, timing.periodsDown));
+  const slow = judge(averaged(seen, timing.periodsDown));
   if (slow.verdict === 'shrink') return whenDue(input, slow, timing.periodsDown);
   if (slow.verdict === 'hold') return slow;
   // The longer average asks for more than the latest readings do: the need has just passed.
   return quick.verdict === 'hold' ? quick : holding(slow, { kind: 'in-band' });
 }
 
-type Step = Extract<Verdict, { verdict: 'grow' | 'shrink' }>;
+export type Step = Extract<Verdict, { verdict: 'grow' | 'shrink' }>;
+
+const WAITS_FOR_NOTHING: ReadonlySet<Rule> = new Set(['oom-kill', 'limit-hit', 'below-minimum']);
 
 const holding = ({ measured }: Verdict, because: HoldReason): Verdict => ({
   verdict: 'hold',
@@ -61,8 +68,9 @@ const holding = ({ measured }: Verdict, because: HoldReason): Verdict => ({
   measured,
 });
 
-function whenDue(input: PaceInput, step: Step, periods: number): Verdict {
-  if (step.rule === 'oom-kill' || step.rule === 'below-minimum') return step;
+/** Whether a step may be taken now that rests on so many observations; else what it waits for. */
+export function whenDue(input: PaceInput, step: Step, periods: number): Verdict {
+  if (WAITS_FOR_NOTHING.has(step.rule)) return step;
   const { seen, timing, changedMs, nowMs } = input;
   if (seen.length < periods) {
     return holding(step, { kind: 'too-few-observations', have: seen.length, want: periods });

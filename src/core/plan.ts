@@ -26,8 +26,7 @@ const LEAST_GRANT_MIB = 16;
 /**
  * Orders the decisions and grants growth from the budget: shrinking first, since it makes room;
  * then OOM victims; then by the priority of the policy; then who uses the largest share of what it
- * has. A part is given where the
- * whole cannot be. The same input gives the same plan.
+ * has. A part is given where the whole cannot be. The same input gives the same plan.
  */
 export function plan(decisions: readonly Decision[], budget: Budget): Plan {
   const held: Hold[] = [];
@@ -76,10 +75,11 @@ const growthOf = ({ cores, memory }: PlannedChange): readonly Change[] =>
 
 const isPresent = (change: Change | undefined): change is Change => change !== undefined;
 
-/** Shrinking makes room, so it comes first; then who was killed for want of memory. */
+/** Shrinking makes room, so it comes first; then who was killed or held back for want of memory. */
 function rank(change: PlannedChange): number {
   if (growthOf(change).length === 0) return 0;
-  return change.memory?.rule === 'oom-kill' ? 1 : 2;
+  const { rule } = change.memory ?? {};
+  return rule === 'oom-kill' || rule === 'limit-hit' ? 1 : 2;
 }
 
 const priorityOf = (change: PlannedChange): number =>
@@ -90,12 +90,15 @@ const shareOf = (change: PlannedChange): number =>
 
 function admitCores(change: Change | undefined, budget: Budget): Change | Hold | undefined {
   if (change?.verdict !== 'grow') return change;
+  if (budget.coresRefused !== undefined) return refused(change, budget.coresRefused);
   if (!budget.coresCeiling.ok) {
     return refused(change, { kind: 'missing', reading: budget.coresCeiling });
   }
   const ceiling = budget.coresCeiling.value;
   if (change.after <= ceiling) return change;
-  if (change.measured.before >= ceiling) return refused(change, { kind: 'host-cores', ceiling });
+  const because: HoldReason = { kind: 'host-cores', ceiling };
+  if (change.rule === 'saturated') return fallenBack(change, ceiling, because);
+  if (change.measured.before >= ceiling) return refused(change, because);
   return { ...change, after: ceiling, limits: [...change.limits, 'host'] };
 }
 
@@ -105,14 +108,26 @@ function admitMemory(
   leftMib: number,
 ): Change | Hold | undefined {
   if (change?.verdict !== 'grow') return change;
+  if (budget.memoryRefused !== undefined) return refused(change, budget.memoryRefused);
   if (!budget.memoryMib.ok) return refused(change, { kind: 'missing', reading: budget.memoryMib });
-  const step = change.after - change.measured.before;
+  const { before } = change.measured;
+  const step = change.after - before;
   if (step <= leftMib) return change;
+  const because: HoldReason =
+    budget.memoryBound === 'free'
+      ? { kind: 'host-memory', wanted: step, budget: leftMib }
+      : { kind: 'overcommit', wanted: step, room: leftMib };
+  if (change.rule === 'saturated') return fallenBack(change, before + leftMib, because);
   const part = roundDown(leftMib, LEAST_GRANT_MIB);
-  if (part < LEAST_GRANT_MIB) {
-    return refused(change, { kind: 'host-memory', wanted: step, budget: leftMib });
-  }
-  return { ...change, after: change.measured.before + part, limits: [...change.limits, 'host'] };
+  if (part < LEAST_GRANT_MIB) return refused(change, because);
+  return { ...change, after: before + part, limits: [...change.limits, 'host'] };
+}
+
+/** A boost is given as it was meant or as its second choice; a part of it would help nobody. */
+function fallenBack(change: Change, most: number, because: HoldReason): Change | Hold {
+  const { fallback } = change;
+  if (fallback === undefined || fallback > most) return refused(change, because);
+  return { ...change, after: fallback, limits: [...change.limits, 'host'] };
 }
 
 function refused(change: Change, because: HoldReason): Hold {

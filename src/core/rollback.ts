@@ -4,7 +4,7 @@ import type { CgroupSample, GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { bytesToMib, type Mib, type Milliseconds } from './units.ts';
 import { memoryUsage } from './usage.ts';
-import type { Target } from './verify.ts';
+import { isSameCpuLimit, type Target } from './verify.ts';
 
 /** Which backup a rollback goes to, what it restores of it, and whether that is safe. Pure. */
 
@@ -86,8 +86,8 @@ export interface RestorePlan {
 }
 
 /**
- * Compares the configuration now with that of a backup. Cores and memory only: all else, swap too,
- * this program never sets.
+ * Compares the configuration now with that of a backup. Cores, cpulimit and memory only: all else,
+ * swap too, this program never sets.
  */
 export function planRestore(
   now: GuestConfig,
@@ -95,17 +95,19 @@ export function planRestore(
   sample: Reading<CgroupSample>,
 ): RestorePlan {
   const coresDiffer = now.cores !== then.cores;
+  const cpuLimitDiffers = !isSameCpuLimit(now.cpuLimit ?? null, then.cpuLimit ?? null);
   const memoryDiffers = now.memoryMib !== then.memoryMib;
   const refused = memoryDiffers ? refuseMemory(sample, then.memoryMib) : undefined;
   const part = (of: GuestConfig): Target => ({
     ...(coresDiffer && { cores: of.cores ?? null }),
+    ...(cpuLimitDiffers && { cpuLimit: of.cpuLimit ?? null }),
     ...(memoryDiffers && refused === undefined && { memoryMib: of.memoryMib }),
   });
   return { before: part(now), target: part(then), ...(refused !== undefined && { refused }) };
 }
 
-export const isEmpty = ({ cores, memoryMib }: Target): boolean =>
-  cores === undefined && memoryMib === undefined;
+export const isEmpty = ({ cores, cpuLimit, memoryMib }: Target): boolean =>
+  cores === undefined && cpuLimit === undefined && memoryMib === undefined;
 
 /** Whether a memory limit is lower than the live one, as far as that can be known. */
 export function takesMemory(sample: Reading<CgroupSample>, limitMib: Mib): boolean {
@@ -129,11 +131,14 @@ export function refuseMemory(sample: Reading<CgroupSample>, limitMib: Mib): stri
   return `it needs ${needMib} MB now, so ${limitMib} MB would be too little`;
 }
 
-/** `cores 4 -> 2, memory 2048 -> 1024 MB`. */
+/** `cores 4 -> 2, cpulimit none -> 0.5, memory 2048 -> 1024 MB`. */
 export function describeTarget(before: Target, target: Target): string {
   const words: string[] = [];
   if (target.cores !== undefined) {
     words.push(`cores ${before.cores ?? 'all'} -> ${target.cores ?? 'all'}`);
+  }
+  if (target.cpuLimit !== undefined) {
+    words.push(`cpulimit ${before.cpuLimit ?? 'none'} -> ${target.cpuLimit ?? 'none'}`);
   }
   if (target.memoryMib !== undefined) {
     words.push(`memory ${before.memoryMib} -> ${target.memoryMib} MB`);

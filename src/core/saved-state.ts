@@ -1,7 +1,15 @@
-import type { Failure, LoopState, PendingCores } from './loop-state.ts';
+import type {
+  Boost,
+  Failure,
+  KnownValues,
+  LastChange,
+  LoopState,
+  OffPeakTaking,
+  PendingCores,
+} from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
-import { type Mib, type Milliseconds, parseVmid, type Vmid } from './units.ts';
+import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
 
 /**
  * What of the loop's state survives a restart, as a versioned plain object. Times are on the
@@ -13,6 +21,7 @@ export interface SavedState {
   /** Which boot the times belong to. */
   readonly boot: string;
   readonly savedMs: number;
+  readonly savedWallMs: number;
   readonly grants: readonly (readonly [Vmid, Mib])[];
   readonly samples: readonly (readonly [Vmid, CgroupSample])[];
   readonly failures: readonly (readonly [Vmid, Failure])[];
@@ -21,20 +30,32 @@ export interface SavedState {
   readonly startedMs: readonly (readonly [Vmid, Milliseconds])[];
   readonly oomKills: readonly (readonly [Vmid, Milliseconds])[];
   readonly changedMs: readonly (readonly [string, Milliseconds])[];
+  readonly boosts: readonly (readonly [string, Boost])[];
+  readonly offPeak: readonly (readonly [string, OffPeakTaking])[];
+  readonly known: readonly (readonly [Vmid, KnownValues])[];
+  readonly intended: readonly (readonly [Vmid, KnownValues])[];
+  readonly handHolds: readonly (readonly [string, Milliseconds])[];
+  readonly lastChanges: readonly (readonly [Vmid, LastChange])[];
+}
+
+/** One moment on both clocks. */
+export interface Instant {
+  readonly nowMs: Milliseconds;
+  readonly wallMs: Milliseconds;
 }
 
 /** To be raised when a field changes its meaning. */
-export const SAVED_VERSION = 1;
+export const SAVED_VERSION = 2;
 /** A rate over a longer time than this says nothing of now. */
 const OLDEST_SAMPLE_MS = 3_600_000;
 
 export function toSaved(
   state: LoopState,
   boot: string | undefined,
-  nowMs: Milliseconds,
+  { nowMs, wallMs }: Instant,
 ): SavedState {
   return {
-    ...{ version: SAVED_VERSION, boot: boot ?? '', savedMs: nowMs },
+    ...{ version: SAVED_VERSION, boot: boot ?? '', savedMs: nowMs, savedWallMs: wallMs },
     grants: [...state.grants],
     samples: [...state.samples],
     failures: [...state.failures],
@@ -43,6 +64,12 @@ export function toSaved(
     startedMs: [...state.startedMs],
     oomKills: [...state.oomKills],
     changedMs: [...state.changedMs],
+    boosts: [...state.boosts],
+    offPeak: [...state.offPeak],
+    known: [...state.known],
+    intended: [...state.intended],
+    handHolds: [...state.handHolds],
+    lastChanges: [...state.lastChanges],
   };
 }
 
@@ -57,19 +84,25 @@ export function takeOver(
   state: LoopState,
   saved: unknown,
   boot: string | undefined,
-  nowMs: Milliseconds,
+  instant: Instant,
 ): Reading<true> {
   if (!isObject(saved)) return missing('malformed', 'it is no JSON object');
   if (saved['version'] !== SAVED_VERSION) {
     return missing('malformed', `its version is ${String(saved['version'])}, not ${SAVED_VERSION}`);
   }
   const wrong = Object.entries(FIELDS).find(([name, check]) => !isMap(saved[name], check));
-  if (wrong !== undefined || typeof saved['boot'] !== 'string') {
-    return missing('malformed', `its field ${wrong?.[0] ?? 'boot'} is not as it should be`);
-  }
+  const field = wrong?.[0] ?? WHEN.find(([name, check]) => !check(saved[name], name))?.[0];
+  if (field !== undefined) return missing('malformed', `its field ${field} is not as it should be`);
   const whole = saved as unknown as SavedState;
+  const { nowMs } = instant;
   fill(state.grants, whole.grants);
-  if (whole.boot !== boot || whole.savedMs > nowMs) return present(true);
+  fill(state.known, whole.known);
+  fill(state.intended, whole.intended);
+  fill(state.lastChanges, whole.lastChanges);
+  if (whole.boot !== boot || whole.savedMs > nowMs) {
+    fillFromOtherBoot(state, whole, instant);
+    return present(true);
+  }
   const young = whole.samples.filter(([, { atMs }]) => nowMs - atMs <= OLDEST_SAMPLE_MS);
   fill(state.samples, young);
   fill(state.failures, whole.failures);
@@ -78,7 +111,34 @@ export function takeOver(
   fill(state.startedMs, whole.startedMs);
   fill(state.oomKills, whole.oomKills);
   fill(state.changedMs, whole.changedMs);
+  fill(state.boosts, whole.boosts);
+  fill(state.offPeak, whole.offPeak);
+  fill(state.handHolds, whole.handHolds);
   return present(true);
+}
+
+/**
+ * What was given or taken for a while outlives the boot, though its times do not: a boost is over,
+ * what the off-peak time took is still to be given back, and a hand's hold goes on by the wall clock.
+ */
+function fillFromOtherBoot(
+  state: LoopState,
+  { boosts, offPeak, handHolds, savedMs, savedWallMs }: SavedState,
+  { nowMs, wallMs }: Instant,
+): void {
+  fill(
+    state.boosts,
+    boosts.map(([key, boost]) => [key, { ...boost, endMs: nowMs }] as const),
+  );
+  fill(
+    state.offPeak,
+    offPeak.filter(([, { givenBackMs }]) => givenBackMs === undefined),
+  );
+  const awayMs = Math.max(0, wallMs - savedWallMs);
+  for (const [key, untilMs] of handHolds) {
+    const leftMs = untilMs - savedMs - awayMs;
+    if (leftMs > 0) state.handHolds.set(key, milliseconds(nowMs + leftMs));
+  }
 }
 
 function fill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
@@ -113,7 +173,23 @@ const isSample: Check = (value) =>
   hasNumbers('atMs', 'identity')(value, undefined) &&
   isObject(value) &&
   isReading(value['cpu'], 'usageUs', 'throttledUs') &&
-  isReading(value['memory'], 'currentBytes', 'swapBytes', 'oomKills', 'limitHits');
+  isReading(value['memory'], 'currentBytes', 'swapBytes', 'oomKills', 'limitHits', 'refaults') &&
+  isReading(value['cpuPressure'], 'someTotalUs') &&
+  isReading(value['memoryPressure'], 'someTotalUs');
+
+const ofResource =
+  (check: Check): Check =>
+  (value, key) =>
+    /^[1-9][0-9]{2,8}\/(cores|memory)$/.test(String(key)) && check(value, key);
+
+const isMaybe = (value: unknown): boolean => value === undefined || isNumber(value);
+const isOrNull = (value: unknown): boolean => value === null || isNumber(value);
+
+const isValues: Check = (value) =>
+  isObject(value) &&
+  isOrNull(value['cores']) &&
+  isOrNull(value['cpuLimit']) &&
+  isNumber(value['memoryMib']);
 
 const FIELDS: Readonly<Record<string, Check>> = {
   grants: ofVmid((value) => isNumber(value)),
@@ -123,8 +199,29 @@ const FIELDS: Readonly<Record<string, Check>> = {
   pendingCores: ofVmid(hasNumbers('cores', 'sinceMs')),
   startedMs: ofVmid((value) => isNumber(value)),
   oomKills: ofVmid((value) => isNumber(value)),
-  changedMs: (value, key) => isNumber(value) && /^[1-9][0-9]*\/(cores|memory)$/.test(String(key)),
+  changedMs: ofResource((value) => isNumber(value)),
+  boosts: ofResource(hasNumbers('before', 'boosted', 'endMs')),
+  offPeak: ofResource(
+    (value) => isObject(value) && isNumber(value['before']) && isMaybe(value['givenBackMs']),
+  ),
+  known: ofVmid(isValues),
+  intended: ofVmid(isValues),
+  handHolds: ofResource((value) => isNumber(value)),
+  lastChanges: ofVmid(
+    (value) =>
+      hasNumbers('wallMs')(value, undefined) &&
+      isObject(value) &&
+      typeof value['text'] === 'string' &&
+      typeof value['status'] === 'string',
+  ),
 };
+
+/** Of which boot and time it is. */
+const WHEN: readonly (readonly [string, Check])[] = [
+  ['boot', (value) => typeof value === 'string'],
+  ['savedMs', isNumber],
+  ['savedWallMs', isNumber],
+];
 
 function isMap(entries: unknown, check: Check): boolean {
   return (

@@ -1,15 +1,23 @@
 import type { Reading } from './reading.ts';
-import type { Mib } from './units.ts';
+import type { Cores, Mib } from './units.ts';
 
 /** What the configuration and the kernel say after a change, beside what was asked for. */
 export interface Target {
   /** null: no `cores:` line, all CPUs of the host. undefined: not part of the change. */
   readonly cores?: number | null;
+  /** In cores. null: no `cpulimit:` line, no limit. undefined: not part of the change. */
+  readonly cpuLimit?: number | null;
   readonly memoryMib?: Mib;
 }
 
 export interface ReadBack {
-  readonly config: Reading<{ readonly cores: number | undefined; readonly memoryMib: Mib }>;
+  readonly config: Reading<{
+    readonly cores: number | undefined;
+    readonly cpuLimit: Cores | undefined;
+    readonly memoryMib: Mib;
+  }>;
+  /** The live CPU quota, undefined: none; `absent` when the container no longer runs. */
+  readonly liveCpuLimit: Reading<Cores | undefined>;
   /** The live memory limit; missing with `absent` when the container no longer runs. */
   readonly liveMemoryMib: Reading<Mib | undefined>;
   /** CPUs in the live cpuset; missing when the container no longer runs. */
@@ -30,8 +38,9 @@ export type Verification =
   | { readonly kind: 'unknown'; readonly detail: string };
 
 /**
- * Compares what was expected with what was read back. The memory limit is live at once; cores
- * reach the cpuset only when pvestatd next rebalances (about 10 s), so they may be pending.
+ * Compares what was expected with what was read back. The memory limit and the cpulimit are live at
+ * once; cores reach the cpuset only when pvestatd next rebalances (about 10 s), so they may be
+ * pending.
  *
  * @param hostCpus CPUs online: more cores than that are capped by the kernel
  */
@@ -42,20 +51,32 @@ export function verify(
   hostCpus: number,
 ): Verification {
   if (!read.config.ok) return { kind: 'unknown', detail: read.config.detail };
-  const cores = read.config.value.cores ?? null;
-  const memoryMib = read.config.value.memoryMib;
+  const { cores = null, cpuLimit = null, memoryMib } = read.config.value;
   const live = liveMemory(read, memoryMib);
+  const quota = liveCpuLimit(read, cpuLimit);
   if (live === 'unreadable' && expected.memoryMib !== undefined) {
     return { kind: 'unknown', detail: 'the live memory limit could not be read' };
   }
-  const inForce = typeof live === 'number' ? `${live} MB` : live;
-  const found = `cores ${cores ?? 'all'}, memory ${memoryMib} MB, live limit ${inForce}`;
   const parts: Part[] = [];
   if (expected.cores !== undefined) parts.push(compare(cores, before.cores, expected.cores));
+  if (expected.cpuLimit !== undefined) {
+    if (quota === 'unreadable') {
+      return { kind: 'unknown', detail: 'the live cpulimit could not be read' };
+    }
+    parts.push(compareCpuLimit(cpuLimit, before.cpuLimit, expected.cpuLimit));
+    parts.push(compareCpuLimit(quota, before.cpuLimit, expected.cpuLimit));
+  }
   if (expected.memoryMib !== undefined) {
     parts.push(compare(memoryMib, before.memoryMib, expected.memoryMib));
     parts.push(compare(live, before.memoryMib, expected.memoryMib));
   }
+  const inForce = typeof live === 'number' ? `${live} MB` : live;
+  const limits = `cpulimit ${cpuLimit ?? 'none'}, live cpulimit ${quota ?? 'none'}`;
+  const found = [
+    `cores ${cores ?? 'all'}`,
+    ...(expected.cpuLimit === undefined ? [] : [limits]),
+    `memory ${memoryMib} MB, live limit ${inForce}`,
+  ].join(', ');
   if (parts.every((part) => part !== 'old' && part !== 'other')) {
     return expected.cores === undefined
       ? { kind: 'confirmed' }
@@ -73,6 +94,31 @@ type Part = 'old' | 'new' | 'same' | 'other';
 function compare<T>(found: T, before: T | undefined, expected: T): Part {
   if (found === expected) return before === expected ? 'same' : 'new';
   return found === before ? 'old' : 'other';
+}
+
+function compareCpuLimit(
+  found: number | null,
+  before: number | null | undefined,
+  expected: number | null,
+): Part {
+  const isOld = before !== undefined && isSameCpuLimit(found, before);
+  if (isSameCpuLimit(found, expected)) return isOld ? 'same' : 'new';
+  return isOld ? 'old' : 'other';
+}
+
+/** Half of the step that `pct set` is given; a limit with more decimals comes back rounded. */
+const CPU_LIMIT_TOLERANCE = 0.005;
+
+/** Whether two cpulimits, null being none, are the same as far as this program sets them. */
+export function isSameCpuLimit(one: number | null, other: number | null): boolean {
+  if (one === null || other === null) return one === other;
+  // 0.13 - 0.125 comes out a little above 0.005.
+  return Math.abs(one - other) <= CPU_LIMIT_TOLERANCE + 1e-9;
+}
+
+function liveCpuLimit(read: ReadBack, configured: number | null): number | null | 'unreadable' {
+  if (read.liveCpuLimit.ok) return read.liveCpuLimit.value ?? null;
+  return read.liveCpuLimit.why === 'absent' ? configured : 'unreadable';
 }
 
 /** A container that has stopped has no live limit; then its configuration is all there is. */

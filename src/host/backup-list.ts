@@ -92,12 +92,14 @@ function readDescription(path: string): Reading<MadeFor> {
     return missing('malformed', `${path}: is damaged`);
   }
   const cores = fromTo(about['cores']);
+  const cpuLimit = fromTo(about['cpuLimit']);
   const memory = fromTo(about['memoryMib']);
   const [from, to] = [memory?.from ?? undefined, memory?.to ?? undefined];
   return present({
     kind: kindOf(about),
     reason,
     ...(cores && { cores }),
+    ...(cpuLimit && { cpuLimit }),
     ...(from !== undefined && to !== undefined && { memoryMib: { from, to } }),
   });
 }
@@ -105,7 +107,8 @@ function readDescription(path: string): Reading<MadeFor> {
 /** Of the copies that the loop makes, only those from before a change name values. */
 function kindOf(about: Readonly<Record<string, unknown>>): MadeFor['kind'] {
   if (about['rollbackTo'] !== undefined) return 'rollback';
-  return about['cores'] === undefined && about['memoryMib'] === undefined ? 'half-done' : 'change';
+  const named = [about['cores'], about['cpuLimit'], about['memoryMib']];
+  return named.every((value) => value === undefined) ? 'half-done' : 'change';
 }
 
 interface FromTo {

@@ -4,7 +4,7 @@ import type { CgroupSample, CpuCounters, MemoryCounters, Pressure } from '../cor
 import type { Missing, Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Cores, Vmid } from '../core/units.ts';
-import { bytes, microseconds } from '../core/units.ts';
+import { bytes, cores, microseconds } from '../core/units.ts';
 import type { Cgroups, Clock } from '../ports.ts';
 import type { OpenCgroup } from './cgroup-descriptors.ts';
 import {
@@ -15,6 +15,7 @@ import {
   UNREADABLE,
 } from './cgroup-descriptors.ts';
 import {
+  parseCpuMax,
   parseCpuStat,
   parseMemoryEvents,
   parseMemoryStat,
@@ -22,6 +23,7 @@ import {
   saysMax,
 } from './cgroup-values.ts';
 import { countCpuList } from './cpu-list.ts';
+import { createFileReader } from './file-reader.ts';
 import { missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { parsePressure } from './pressure-file.ts';
@@ -50,6 +52,7 @@ const MEMORY_PRESSURE = 8;
 
 /** memory.stat has about 1.5 KB; a cpuset of every second CPU of 8192 has 20 KB. */
 const BUFFER_BYTES = 32 * 1024;
+const CPU_MAX_LIMIT_BYTES = 256;
 /** Enough for 455 containers. There is an end: an open kernel file holds a page of memory. */
 const MOST_DESCRIPTORS = 4096;
 
@@ -94,7 +97,18 @@ class KeptCgroups implements CgroupFiles {
   }
 
   cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
-    return missing('absent', `${this.#paths.cgroup(vmid)}/cpu.max: not there`);
+    const directory = this.#paths.cgroup(vmid);
+    const path = `${directory}/cpu.max`;
+    // Not among the kept ones: it is asked for only after a change.
+    const file = createFileReader(CPU_MAX_LIMIT_BYTES)(path);
+    if (file.ok) {
+      const limit = parseCpuMax(file.value.toString('latin1'));
+      if (limit < 0) return missing('malformed', `${path}: not in the form that the kernel writes`);
+      return present(Number.isFinite(limit) ? cores(limit) : undefined);
+    }
+    // `absent` says that the container does not run. One that does has this file on every node.
+    if (file.why !== 'absent' || !statDirectory(directory).ok) return file;
+    return missing('unreadable', `${path}: not there, though the container runs`);
   }
 
   sample(vmid: Vmid): Reading<CgroupSample> {

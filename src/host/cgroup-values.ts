@@ -19,6 +19,16 @@ export function saysMax(bytes: Uint8Array, length: number): boolean {
   return length === 4 && bytes[0] === 0x6d && bytes[1] === 0x61 && bytes[2] === 0x78;
 }
 
+/**
+ * `cpu.max`, a quota and its period in microseconds, as cores: Infinity for `max`, no limit. -1
+ * where it is anything else.
+ */
+export function parseCpuMax(text: string): number {
+  const match = /^(max|[1-9][0-9]{0,14}) ([1-9][0-9]{0,14})\n(?![\s\S])/.exec(text);
+  if (match === null) return -1;
+  return match[1] === 'max' ? Number.POSITIVE_INFINITY : Number(match[1]) / Number(match[2]);
+}
+
 export interface CpuStat {
   readonly usageUs: number;
   readonly throttledUs: number;

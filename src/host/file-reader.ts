@@ -43,3 +43,19 @@ export function createFileReader(limitBytes: number): ReadSmallFile {
     }
   };
 }
+
+/**
+ * The beginning of a file, as much of it as goes into `buffer`, by a single read. For a file of the
+ * kernel of which only the first line is wanted.
+ */
+export function readHead(path: string, buffer: Buffer): Reading<Buffer> {
+  let fd = -1;
+  try {
+    fd = openSync(path, 'r');
+    return present(buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, 0)));
+  } catch (error) {
+    return missingBecause(error, path);
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
+}

@@ -13,9 +13,13 @@ export interface Paths {
   readonly pveVersion: string;
   readonly members: string;
   readonly cgroupRoot: string;
+  /** Holds `ID.scope` for each virtual machine that runs. */
+  readonly qemuSlice: string;
   readonly procMeminfo: string;
   readonly procLoadavg: string;
   readonly procStat: string;
+  /** Figures of the ZFS cache (ARC); not there without ZFS. */
+  readonly arcstats: string;
   readonly cpusOnline: string;
   procPressure(kind: 'cpu' | 'memory' | 'io'): string;
   /** The outer cgroup of a container: the one that carries its limits. */
@@ -23,6 +27,8 @@ export interface Paths {
   /** Where the configurations of this node's containers lie. Looks at the file system. */
   guestDirectory(): string;
   guestConfig(vmid: Vmid): string;
+  /** Where the configurations of this node's virtual machines lie. Looks at the file system. */
+  vmDirectory(): string;
   /** The node's name in the cluster. Looks at the file system, so ask once and keep it. */
   nodeName(): string;
   /** Puts an absolute path (of the configuration) under the prefix. `..` never leads out of it. */
@@ -38,11 +44,12 @@ export function createPaths(sysroot: string): Paths {
   const cgroupRoot = at('/sys/fs/cgroup');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
   const nodeName = (): string => findNodeName(members, at('/etc/hostname'));
-  const guestDirectory = (): string => {
+  const directoryOf = (kind: 'lxc' | 'qemu-server'): string => {
     // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
-    const usual = join(pveDir, 'lxc');
-    return isDirectory(usual) ? usual : join(pveDir, 'nodes', nodeName(), 'lxc');
+    const usual = join(pveDir, kind);
+    return isDirectory(usual) ? usual : join(pveDir, 'nodes', nodeName(), kind);
   };
+  const guestDirectory = (): string => directoryOf('lxc');
   return Object.freeze({
     sysroot: prefix,
     pveDir,
@@ -50,14 +57,17 @@ export function createPaths(sysroot: string): Paths {
     pveVersion: join(pveDir, '.version'),
     members,
     cgroupRoot,
+    qemuSlice: join(cgroupRoot, 'qemu.slice'),
     procMeminfo: at('/proc/meminfo'),
     procLoadavg: at('/proc/loadavg'),
     procStat: at('/proc/stat'),
+    arcstats: at('/proc/spl/kstat/zfs/arcstats'),
     cpusOnline: at('/sys/devices/system/cpu/online'),
     procPressure: (kind: string) => at(`/proc/pressure/${kind}`),
     cgroup: (vmid: Vmid) => `${cgroupOfGuests}/${vmid}`,
     guestDirectory,
     guestConfig: (vmid: Vmid) => join(guestDirectory(), `${vmid}.conf`),
+    vmDirectory: () => directoryOf('qemu-server'),
     nodeName,
     at,
   });

@@ -47,20 +47,33 @@ export function createProxmox(options: PctOptions): Proxmox {
  * to change a configuration that is no longer the one that the request was decided on.
  */
 export function setArguments(request: SetRequest): string[] {
-  const args = ['set', String(request.vmid)];
-  if (request.cores === null) args.push('--delete', 'cores');
-  else if (request.cores !== undefined) args.push('--cores', String(request.cores));
-  if (request.memoryMib !== undefined) args.push('--memory', String(request.memoryMib));
-  args.push('--digest', request.digest);
+  const { vmid, cores, cpuLimit, memoryMib, digest } = request;
+  const args = ['set', String(vmid)];
+  // Of a running container `--cpulimit 0` fails; to delete the line is what lifts the limit.
+  const lines = [cores === null ? 'cores' : '', cpuLimit === null ? 'cpulimit' : ''];
+  const deleted = lines.filter((line) => line !== '');
+  if (deleted.length > 0) args.push('--delete', deleted.join(','));
+  if (typeof cores === 'number') args.push('--cores', String(cores));
+  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(hundredths(cpuLimit)));
+  if (memoryMib !== undefined) args.push('--memory', String(memoryMib));
+  args.push('--digest', digest);
   return args;
 }
 
+/** As fine as it is set: a hundredth of a core is 1 ms of the kernel's period of 100 ms. */
+const hundredths = (cpuLimit: number): number => Math.round(cpuLimit * 100) / 100;
+
 /** What `pct` would refuse anyway, or would take for something else. */
 function whatIsWrongWith(request: SetRequest): string | undefined {
-  const { cores, memoryMib, digest } = request;
-  if (cores === undefined && memoryMib === undefined) return 'nothing is to be changed';
+  const { cores, cpuLimit, memoryMib, digest } = request;
+  if (cores === undefined && cpuLimit === undefined && memoryMib === undefined) {
+    return 'nothing is to be changed';
+  }
   if (typeof cores === 'number' && !(Number.isInteger(cores) && cores >= 1 && cores <= 8192)) {
     return `cores must be a whole number from 1 to 8192, not ${cores}`;
+  }
+  if (typeof cpuLimit === 'number' && !(hundredths(cpuLimit) > 0 && cpuLimit <= 8192)) {
+    return `cpulimit must be a number of cores from 0.01 to 8192, not ${cpuLimit}`;
   }
   if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && memoryMib >= 16)) {
     return `memory must be a whole number of MiB from 16, not ${memoryMib}`;

@@ -2,14 +2,21 @@ import type { Vmid } from '../core/units.ts';
 import { parseVmid } from '../core/units.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
 
+/** Containers, and virtual machines. */
+export type GuestType = 'lxc' | 'qemu';
+
 /**
- * Reads `/etc/pve/.vmlist`, all guests of the cluster, and returns the containers of one node with
+ * Reads `/etc/pve/.vmlist`, all guests of the cluster, and returns those of one node and type with
  * their versions. A version rises with every write of the guest's configuration. Returns undefined
  * where the text is malformed in any part, since a guest left out would look destroyed.
  *
  *     { "version": 8, "ids": { "101": { "node": "pve1", "type": "lxc", "version": 10 } } }
  */
-export function parseVmlist(text: string, node: string): ReadonlyMap<Vmid, number> | undefined {
+export function parseVmlist(
+  text: string,
+  node: string,
+  wanted: GuestType = 'lxc',
+): ReadonlyMap<Vmid, number> | undefined {
   const ids = asObject(parseJsonObject(text)?.['ids']);
   if (ids === undefined) return undefined;
   const versions = new Map<Vmid, number>();
@@ -20,7 +27,7 @@ export function parseVmlist(text: string, node: string): ReadonlyMap<Vmid, numbe
     const { node: itsNode, type, version } = entry;
     if (typeof itsNode !== 'string' || typeof type !== 'string') return undefined;
     if (typeof version !== 'number' || !Number.isSafeInteger(version)) return undefined;
-    if (type === 'lxc' && itsNode === node) versions.set(vmid, version);
+    if (type === wanted && itsNode === node) versions.set(vmid, version);
   }
   return versions;
 }

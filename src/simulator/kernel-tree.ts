@@ -13,6 +13,7 @@ import type { Plant, PlantContainer } from './plant.ts';
 import { type MemoryState, newMemory } from './plant-memory.ts';
 import { pressureText } from './pressure.ts';
 import {
+  arcstatsText,
   bootId,
   loadavgText,
   meminfoText,
@@ -113,6 +114,13 @@ export class KernelTree {
     this.#tree.remove(`${CGROUP}/lxc.monitor/${vmid}`);
   }
 
+  /** The scope of a virtual machine; all that anyone looks for is that it is there. */
+  showVm(vmid: number, runs: boolean): void {
+    const scope = `${CGROUP}/qemu.slice/${vmid}.scope`;
+    if (runs) this.#tree.write(scope, 'cgroup.procs', '');
+    else this.#tree.remove(scope);
+  }
+
   /** Someone set a limit: its file is written with the next sync. */
   limitsChanged(vmid: number): void {
     this.#stale.add(vmid);
@@ -180,6 +188,9 @@ export class KernelTree {
     const use = this.#plant.memoryUse();
     const uptimeMs = this.#options.uptimeAtStartMs + hostMs;
     this.#tree.write('proc', 'meminfo', meminfoText(use));
+    if (host.arc !== undefined) {
+      this.#tree.write('proc/spl/kstat/zfs', 'arcstats', arcstatsText(use, host.arc.sizeMib));
+    }
     this.#tree.write('proc', 'stat', procStatText(gauges, this.#options.bootTimeS));
     this.#tree.write('proc', 'loadavg', loadavgText(gauges));
     this.#tree.write('proc', 'uptime', uptimeText(uptimeMs, gauges));

@@ -13,6 +13,7 @@ import { unreclaimableBytes } from './plant-memory.ts';
 import { type ForeignGuest, PveFiles } from './pve-files.ts';
 import { kernelHasReclaim, ReclaimFiles } from './reclaim-files.ts';
 import { Tree } from './tree.ts';
+import type { VmSpec } from './vms.ts';
 
 /** The node without its commands: plant, configurations, kernel files, and pvestatd's passes. */
 
@@ -33,6 +34,7 @@ export interface MachineOptions {
   readonly host: HostSpec;
   readonly guests: readonly GuestSpec[];
   readonly foreign: readonly ForeignGuest[];
+  readonly vms?: readonly VmSpec[];
   readonly demandSpeed: number;
   readonly demandStartMs: number;
   /** How often pvestatd passes. */
@@ -116,6 +118,7 @@ export class Machine {
   readonly #demands = new Map<number, DemandAt>();
   readonly #ledgers = new Map<number, Ledger>();
   readonly #samples = new Map<number, StatusSample>();
+  readonly #runningVms = new Set<number>();
   /** A pvestatd that is stopped never brings `cores` to a cpuset. */
   pvestatdRuns = true;
   reclaimHook: ReclaimHook | undefined;
@@ -138,6 +141,10 @@ export class Machine {
     this.#reclaimFiles = kernelHasReclaim(options.host.kernelRelease)
       ? new ReclaimFiles(this.#tree, (vmid, bytes) => this.#reclaim(vmid, bytes))
       : undefined;
+    for (const vm of options.vms ?? []) {
+      this.files.writeVm(vm);
+      if (vm.running !== false) this.setVmRunning(vm.vmid, true);
+    }
     for (const guest of options.guests) {
       this.#demands.set(guest.vmid, guest.demand);
       if (guest.running !== false) this.#boot(guest.vmid, true);
@@ -223,6 +230,16 @@ export class Machine {
     this.files.remove(vmid);
     this.#demands.delete(vmid);
     this.note(vmid, 'destroy', '');
+  }
+
+  /** Starts or stops a virtual machine; its memory is the host's loss. */
+  setVmRunning(vmid: number, runs: boolean): void {
+    const vm = this.options.vms?.find((each) => each.vmid === vmid);
+    if (vm === undefined || this.#runningVms.has(vmid) === runs) return;
+    if (runs) this.#runningVms.add(vmid);
+    else this.#runningVms.delete(vmid);
+    this.plant.vmBytes += (runs ? 1 : -1) * (vm.usedMib ?? vm.memoryMib) * MIB;
+    this.#kernel.showVm(vmid, runs);
   }
 
   /** What pct does to a running container at once: memory, swap, quota and weight. */

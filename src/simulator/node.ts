@@ -20,6 +20,7 @@ import type { CommandContext, HalfDone } from './pct-context.ts';
 import type { HostSpec } from './plant.ts';
 import type { ForeignGuest } from './pve-files.ts';
 import { pvesh } from './pvesh.ts';
+import type { VmSpec } from './vms.ts';
 
 /**
  * A Proxmox VE node in miniature: a tree of files to be laid under `--sysroot`, kept in step with
@@ -35,6 +36,8 @@ export interface NodeOptions {
   readonly nodeName?: string;
   /** Guests that stand in `.vmlist` and live elsewhere. */
   readonly foreign?: readonly ForeignGuest[];
+  /** Virtual machines of this node. */
+  readonly vms?: readonly VmSpec[];
   /** How much faster than real time the demand's clock runs; rates per second stay true. */
   readonly demandSpeed?: number;
   readonly demandStartMs?: number;
@@ -134,6 +137,7 @@ export class SimulatedNode {
       host: options.host,
       guests: options.guests,
       foreign: options.foreign ?? [],
+      vms: options.vms ?? [],
       demandSpeed: options.demandSpeed ?? 1,
       demandStartMs: options.demandStartMs ?? 0,
       pvestatdPeriodMs: options.pvestatdPeriodMs ?? 10_000,
@@ -237,6 +241,12 @@ export class SimulatedNode {
 
   stopContainer(vmid: number): void {
     this.machine.stop(vmid);
+    this.machine.sync();
+  }
+
+  /** Starts or stops one of the node's virtual machines. */
+  setVmRunning(vmid: number, runs: boolean): void {
+    this.machine.setVmRunning(vmid, runs);
     this.machine.sync();
   }
 

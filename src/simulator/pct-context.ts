@@ -2,6 +2,7 @@ import { type Answer, failure } from './command-line.ts';
 import type { ConfigLocks } from './config-locks.ts';
 import type { GuestConf } from './guest-conf.ts';
 import type { Machine } from './machine.ts';
+import type { PveFiles } from './pve-files.ts';
 
 /** What every command works with, and the checks that most of them begin with. */
 
@@ -19,13 +20,23 @@ export interface CommandContext {
   readonly half?: HalfDone;
 }
 
+/** The part of a node that `pct set` works on. */
+export type SettableMachine = Pick<
+  Machine,
+  'applyLimits' | 'conf' | 'note' | 'running' | 'save' | 'touchLockFile'
+> & { readonly files: Pick<PveFiles, 'read' | 'relativePath'> };
+
+export interface SetContext extends Omit<CommandContext, 'machine'> {
+  readonly machine: SettableMachine;
+}
+
 export const lines = (texts: readonly string[]): string =>
   texts.map((text) => `${text}\n`).join('');
 
 export const nameOf = (vmid: number, conf: GuestConf): string =>
   conf.main.values.get('hostname') ?? `CT${vmid}`;
 
-export const noConfiguration = (context: CommandContext, vmid: number, exit = 2): Answer =>
+export const noConfiguration = (context: SetContext, vmid: number, exit = 2): Answer =>
   failure(
     exit,
     `Configuration file '${context.machine.files.relativePath(vmid)}' does not exist\n`,
@@ -51,7 +62,7 @@ export function withConf(
 
 /** Holds the lock file of a container while it works; without it after the time limit, exit 4. */
 export async function withLock(
-  context: CommandContext,
+  context: SetContext,
   vmid: number,
   work: () => Answer,
 ): Promise<Answer> {

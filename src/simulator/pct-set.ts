@@ -6,13 +6,7 @@ import {
   verificationFailure,
 } from './command-line.ts';
 import { descriptionLines, digestOf, type GuestConf, settingRule } from './guest-conf.ts';
-import {
-  type CommandContext,
-  lines,
-  lockedAnswer,
-  noConfiguration,
-  withLock,
-} from './pct-context.ts';
+import { lines, lockedAnswer, noConfiguration, type SetContext, withLock } from './pct-context.ts';
 
 /** `pct set`: a configuration is changed, and of a running container what can be changed live. */
 
@@ -70,7 +64,7 @@ function firstOptionOnly(change: Change): Change {
   return { set: new Map(first === undefined ? [] : [first]), remove: [], revert: [] };
 }
 
-function storeValue(conf: GuestConf, key: string, value: string, context: CommandContext): void {
+function storeValue(conf: GuestConf, key: string, value: string, context: SetContext): void {
   if (key === 'description') conf.main.description = descriptionLines(value, context.utf8);
   else if (key === 'cpuunits') {
     conf.main.values.set(key, `${Math.min(10_000, Math.max(1, Number(value)))}`);
@@ -83,7 +77,7 @@ function applyChange(
   conf: GuestConf,
   change: Change,
   running: boolean,
-  context: CommandContext,
+  context: SetContext,
 ): Map<string, string> {
   const problems = new Map<string, string>();
   for (const key of change.revert) conf.pending.values.delete(key);
@@ -117,7 +111,7 @@ function describe(before: GuestConf, after: GuestConf): string {
   return changed.map((key) => `${key} ${value(before, key)} -> ${value(after, key)}`).join(', ');
 }
 
-function setLocked(context: CommandContext, vmid: number, args: Arguments, usage: string): Answer {
+function setLocked(context: SetContext, vmid: number, args: Arguments, usage: string): Answer {
   const { machine } = context;
   const content = machine.files.read(vmid);
   const conf = machine.conf(vmid);
@@ -153,7 +147,7 @@ function setLocked(context: CommandContext, vmid: number, args: Arguments, usage
 
 /** The whole of `pct set` and `pvesh set .../config`; `usage` is the line under an error. */
 export async function setConfig(
-  context: CommandContext,
+  context: SetContext,
   vmid: number,
   args: Arguments,
   usage: string,

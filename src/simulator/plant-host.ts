@@ -8,6 +8,11 @@ export interface HostMemoryUse {
   readonly swapTotalBytes: number;
   /** What the host itself holds. */
   readonly baseBytes: number;
+  /** What virtual machines hold. */
+  readonly vmBytes: number;
+  /** What the ZFS cache holds now, and what it keeps whatever happens. */
+  readonly arcBytes: number;
+  readonly arcMinBytes: number;
   /** Sums over the containers. */
   readonly anonBytes: number;
   readonly shmemBytes: number;
@@ -66,7 +71,8 @@ export class HostGauges {
   /** Some task stalls where any container's do; all of them only where the memory is short. */
   advanceMemory(stalls: readonly StallShares[], use: HostMemoryUse, elapsedMs: number): void {
     const calm = stalls.reduce((rest, stall) => rest * (1 - stall.some), 1);
-    const held = use.baseBytes + use.anonBytes + use.shmemBytes + use.kernelBytes;
+    const guests = use.anonBytes + use.shmemBytes + use.kernelBytes + use.vmBytes;
+    const held = use.baseBytes + guests + use.arcMinBytes;
     const short = held > use.totalBytes * 0.98 ? 0.3 : 0;
     const some = Math.max(1 - calm, short);
     advancePressure(this.memoryPressure, { some, full: short }, elapsedMs);

@@ -48,6 +48,8 @@ export interface HostSpec {
   /** Whether the kernel was built with pressure stall information. */
   readonly pressure: boolean;
   readonly kernelRelease: string;
+  /** The ZFS cache (ARC): so large where there is room, never below its minimum. */
+  readonly arc?: { readonly sizeMib: number; readonly minMib: number };
 }
 
 export interface Demand {
@@ -118,6 +120,8 @@ export interface PlantOptions {
 export class Plant {
   readonly host: HostSpec;
   readonly gauges: HostGauges;
+  /** What virtual machines hold of the host's memory. */
+  vmBytes = 0;
   readonly #speed: number;
   readonly #containers = new Map<number, PlantContainer>();
   #events: PlantEvent[] = [];
@@ -257,7 +261,14 @@ export class Plant {
     }
     const totalBytes = this.host.memoryMib * MIB;
     const swapTotalBytes = this.host.swapMib * MIB;
-    return { ...use, totalBytes, swapTotalBytes, baseBytes: this.host.baseMemoryMib * MIB };
+    const baseBytes = this.host.baseMemoryMib * MIB;
+    const { vmBytes } = this;
+    const guests = use.anonBytes + use.shmemBytes + use.kernelBytes + use.fileBytes + vmBytes;
+    const { sizeMib = 0, minMib = 0 } = this.host.arc ?? {};
+    const arcMinBytes = minMib * MIB;
+    const room = totalBytes - baseBytes - guests;
+    const arcBytes = Math.max(arcMinBytes, Math.min(sizeMib * MIB, room));
+    return { ...use, totalBytes, swapTotalBytes, baseBytes, vmBytes, arcBytes, arcMinBytes };
   }
 
   #swapFreeBytes(): number {
@@ -323,7 +334,8 @@ export class Plant {
 
   /** When the host itself runs out: cache of all containers, then the largest process. */
   #relieveHost(): void {
-    const room = (this.host.memoryMib - this.host.baseMemoryMib) * MIB;
+    const { memoryMib, baseMemoryMib, arc } = this.host;
+    const room = (memoryMib - baseMemoryMib - (arc?.minMib ?? 0)) * MIB - this.vmBytes;
     let over = -room;
     let cache = 0;
     for (const { memory } of this.#containers.values()) {

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type VmSpec, vmText } from './vms.ts';
 
 /**
  * `/etc/pve` of a node that stands alone: configurations, the links to them, and the small files in
@@ -35,6 +36,8 @@ export class PveFiles {
   readonly #root: string;
   readonly #options: PveFilesOptions;
   readonly #versions = new Map<number, number>();
+  /** Virtual machines of this node. */
+  readonly #vms = new Set<number>();
   /** One counter for all guests, as pmxcfs has it. */
   #lastVersion = 0;
   #listVersion = 1;
@@ -66,8 +69,8 @@ export class PveFiles {
   }
 
   vmids(): number[] {
-    const foreign = new Set(this.#options.foreign.map((guest) => guest.vmid));
-    return [...this.#versions.keys()].filter((id) => !foreign.has(id)).sort((a, b) => a - b);
+    const others = new Set([...this.#vms, ...this.#options.foreign.map(({ vmid }) => vmid)]);
+    return [...this.#versions.keys()].filter((id) => !others.has(id)).sort((a, b) => a - b);
   }
 
   /** Every id that is taken in the cluster. */
@@ -101,6 +104,16 @@ export class PveFiles {
     this.#writeLists();
   }
 
+  /** The configuration of a virtual machine, new or changed. */
+  writeVm(vm: VmSpec): void {
+    const home = join(this.#root, 'nodes', this.#options.node, 'qemu-server');
+    this.#replace(join(home, `${vm.vmid}.conf`), vmText(vm));
+    this.#vms.add(vm.vmid);
+    this.#versions.set(vm.vmid, ++this.#lastVersion);
+    this.#listVersion += 1;
+    this.#writeLists();
+  }
+
   remove(vmid: number): void {
     rmSync(this.path(vmid), { force: true });
     this.#versions.delete(vmid);
@@ -118,7 +131,7 @@ export class PveFiles {
     const foreign = new Map(this.#options.foreign.map((guest) => [guest.vmid, guest]));
     const rows = [...this.#versions].map(([vmid, version]) => {
       const node = foreign.get(vmid)?.node ?? this.#options.node;
-      const type = foreign.get(vmid)?.type ?? 'lxc';
+      const type = this.#vms.has(vmid) ? 'qemu' : (foreign.get(vmid)?.type ?? 'lxc');
       return `"${vmid}": { "node": "${node}", "type": "${type}", "version": ${version} }`;
     });
     const ids = rows.length === 0 ? '\n' : `\n${rows.join(',\n')}`;

@@ -1,12 +1,27 @@
-import { afterFailure, afterUnproven, type LoopState } from '../core/loop-state.ts';
+import type { Change } from '../core/decision.ts';
+import {
+  afterFailure,
+  afterUnproven,
+  type KnownValues,
+  type LoopState,
+} from '../core/loop-state.ts';
+import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
-import { type Mib, mib, type Vmid } from '../core/units.ts';
+import {
+  type Mib,
+  type Milliseconds,
+  mib,
+  milliseconds,
+  cores as toCores,
+  type Vmid,
+} from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { type ChangeResult, carryOut } from './change.ts';
+import { valuesOf } from './notice.ts';
 import type { Observed } from './observe.ts';
-import { changesOf, tellIntent, tellOutcome } from './tell.ts';
+import { changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
 
 export interface ActContext {
   readonly cycle: number;
@@ -17,6 +32,8 @@ export interface ActContext {
   readonly atOnce?: number;
   /** Fires when the program is to end: the change in hand is finished, no further one begun. */
   readonly stop: AbortSignal;
+  /** Saves the state, before a change and for the case that this process does not survive it. */
+  readonly save?: (() => void) | undefined;
 }
 
 export interface ActCounts {
@@ -40,6 +57,7 @@ export async function act(
     for (const planned of waiting) {
       if (context.stop.aborted) return;
       const outcome = await actOn(world, state, planned, context);
+      state.intended.delete(planned.vmid);
       if (outcome !== undefined) counts[outcome] += 1;
     }
   };
@@ -51,7 +69,7 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, dryRun, stop }: ActContext,
+  { cycle, observed, dryRun, stop, save }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
   tellIntent(world, planned, dryRun);
   if (dryRun) {
@@ -61,6 +79,8 @@ async function actOn(
   const { containers, host } = observed;
   const config = containers.find(({ vmid }) => vmid === planned.vmid)?.config;
   if (!config?.ok) return undefined;
+  intend(world, state, planned, config.value);
+  save?.();
   const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, stop };
   let carried = planned;
   let result = await carryOut(world, carried, config.value, changing);
@@ -72,10 +92,37 @@ async function actOn(
     carried = { vmid, name, cores };
     result = await carryOut(world, carried, config.value, changing);
   }
-  tellResult(world, carried, result, cycle);
-  remember(world, state, carried, result);
+  tellResult(world, state, carried, result, cycle);
+  remember(world, state, carried, result, config.value);
   if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
+}
+
+/** What is to come is put on record first: after a crash it must not look like somebody else's. */
+function intend(
+  { clock }: World,
+  state: LoopState,
+  planned: PlannedChange,
+  config: GuestConfig,
+): void {
+  const { vmid } = planned;
+  state.intended.set(vmid, { ...valuesOf(config), ...valuesAfter(planned) });
+  for (const change of changesOf(planned)) {
+    const { resource, rule, after, measured, boostMs } = change;
+    if (rule === 'off-peak') take(state, change);
+    if (rule !== 'saturated' || boostMs === undefined) continue;
+    const endMs = milliseconds(clock.monotonicMs() + boostMs);
+    const boost = { before: measured.before, boosted: after, endMs };
+    state.boosts.set(changeKey(vmid, resource), boost);
+  }
+}
+
+function valuesAfter({ cores, memory }: PlannedChange): Partial<KnownValues> {
+  const cpu = cores && (cores.unit === 'cpulimit' ? 'cpuLimit' : 'cores');
+  return {
+    ...(cpu && { [cpu]: cores.after }),
+    ...(memory && { memoryMib: mib(memory.after) }),
+  };
 }
 
 /** Memory that could not be proven free stays where it is, and is not asked for again soon. */
@@ -110,6 +157,7 @@ function proofFacts(because: Unproven): Readonly<Record<string, unknown>> {
 
 function tellResult(
   world: World,
+  state: LoopState,
   planned: PlannedChange,
   result: ChangeResult,
   cycle: number,
@@ -119,6 +167,9 @@ function tellResult(
     world.log.warn(`Container ${planned.vmid} was not changed: ${note}`);
     return;
   }
+  const text = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
+  const last = { wallMs: world.clock.wallMs(), text: text.join('. And '), status: kind };
+  state.lastChanges.set(planned.vmid, last);
   tellOutcome(world, planned, kind, {
     cycle,
     ...(backup === undefined ? {} : { backup }),
@@ -131,29 +182,67 @@ function remember(
   state: LoopState,
   planned: PlannedChange,
   result: ChangeResult,
+  decidedOn: GuestConfig,
 ): void {
   const { vmid } = planned;
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   if (result.kind === 'failed' || result.kind === 'rolled-back') {
     state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
+    // Whatever is found next is what this has left, and nobody's hand.
+    state.known.delete(vmid);
     return;
   }
   state.failures.delete(vmid);
-  for (const { resource, after, measured } of changesOf(planned)) {
-    state.changedMs.set(changeKey(vmid, resource), clock.monotonicMs());
-    const config = state.running.get(vmid);
-    if (config !== undefined) {
-      const value = resource === 'cores' ? { cores: after } : { memoryMib: mib(after) };
-      state.running.set(vmid, { ...config, ...value });
-    }
+  const nowMs = clock.monotonicMs();
+  state.known.set(vmid, { ...valuesOf(decidedOn), ...valuesAfter(planned) });
+  const config = state.running.get(vmid);
+  if (config !== undefined) state.running.set(vmid, withValues(config, valuesAfter(planned)));
+  for (const change of changesOf(planned)) {
+    const { resource, after, measured } = change;
+    state.changedMs.set(changeKey(vmid, resource), nowMs);
+    rememberRule(state, change, nowMs);
     if (resource === 'memory') {
       addGrant(state, vmid, mib(after - measured.before));
       state.shrinkRetry.delete(vmid);
     } else if (result.kind === 'pending') {
-      const sinceMs = clock.monotonicMs();
-      state.pendingCores.set(vmid, { cores: after, sinceMs, warned: false });
+      state.pendingCores.set(vmid, { cores: after, sinceMs: nowMs, warned: false });
     }
   }
+}
+
+const withValues = (
+  config: GuestConfig,
+  { cores, cpuLimit, memoryMib }: Partial<KnownValues>,
+): GuestConfig => ({
+  ...config,
+  ...(typeof cores === 'number' && { cores }),
+  ...(typeof cpuLimit === 'number' && { cpuLimit: toCores(cpuLimit) }),
+  ...(memoryMib !== undefined && { memoryMib }),
+});
+
+/** What some rules have taken or given only for a while. */
+function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): void {
+  const { boosts, offPeak } = state;
+  const { vmid, resource, rule, after, measured } = change;
+  const key = changeKey(vmid, resource);
+  if (rule !== 'saturated') boosts.delete(key);
+  if (rule === 'off-peak') take(state, change);
+  const taken = rule === 'off-peak' ? undefined : offPeak.get(key);
+  if (taken === undefined || taken.givenBackMs !== undefined) return;
+  const whole = Math.min(taken.before, measured.max);
+  // A part that the host could spare leaves the rest to be given back.
+  if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
+  // What it had again of its own accord is not given once more.
+  else if (Math.max(measured.before, after) >= whole) offPeak.delete(key);
+}
+
+/** All that the off-peak time takes is given back, what it grew by in between included. */
+function take({ offPeak }: LoopState, { vmid, resource, measured }: Change): void {
+  const key = changeKey(vmid, resource);
+  const taken = offPeak.get(key);
+  const earlier = taken?.givenBackMs === undefined ? taken?.before : undefined;
+  const before = Math.max(earlier ?? measured.before, measured.before);
+  offPeak.set(key, { before, givenBackMs: undefined });
 }
 
 function addGrant(state: LoopState, vmid: Vmid, step: Mib): void {

@@ -65,12 +65,16 @@ function isChanged({ guests }: World, { vmid, digest }: GuestConfig): boolean {
   return now.ok && now.value.config.digest !== digest;
 }
 
-/** The values of one side of a change. Where there was no `cores:` line, none comes back. */
+/** The values of one side of a change. A line that was not there does not come back either. */
 function target(planned: PlannedChange, side: 'before' | 'after', config: GuestConfig): Target {
   const { cores, memory } = planned;
   const before = side === 'before';
   return {
-    ...(cores && { cores: before ? (config.cores ?? null) : cores.after }),
+    ...(cores?.unit === undefined &&
+      cores && { cores: before ? (config.cores ?? null) : cores.after }),
+    ...(cores?.unit === 'cpulimit' && {
+      cpuLimit: before ? (config.cpuLimit ?? null) : cores.after,
+    }),
     ...(memory && { memoryMib: before ? config.memoryMib : mib(memory.after) }),
   };
 }
@@ -79,6 +83,9 @@ function purpose(planned: PlannedChange, before: Target, expected: Target): Back
   return {
     ...(expected.cores !== undefined && {
       cores: { from: before.cores ?? null, to: expected.cores },
+    }),
+    ...(expected.cpuLimit !== undefined && {
+      cpuLimit: { from: before.cpuLimit ?? null, to: expected.cpuLimit },
     }),
     ...(expected.memoryMib !== undefined &&
       before.memoryMib !== undefined && {
@@ -95,7 +102,8 @@ async function refuseShrink(
 ): Promise<ChangeResult | undefined> {
   if (memory?.verdict !== 'shrink') return undefined;
   const fromMib = memory.measured.before;
-  const proof = await proveShrink(world, { vmid, toMib: memory.after, fromMib });
+  const swapStays = memory.measured.swapStays ?? false;
+  const proof = await proveShrink(world, { vmid, toMib: memory.after, fromMib, swapStays });
   if (proof.kind === 'proven') return undefined;
   if (proof.kind === 'unproven') {
     const { because } = proof;

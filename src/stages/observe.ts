@@ -1,5 +1,13 @@
-import { type Between, begin } from '../core/between.ts';
+import {
+  type Between,
+  begin,
+  carriedOn,
+  saturationOf,
+  shareOf,
+  withSample,
+} from '../core/between.ts';
 import type { HandHold } from '../core/decide.ts';
+import { hostCpu } from '../core/host-state.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type {
   CgroupSample,
@@ -11,8 +19,10 @@ import type {
   MemoryUsage,
 } from '../core/observation.ts';
 import { seenWith } from '../core/pace.ts';
+import type { Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
+import { isHeldBack } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { World } from '../ports.ts';
@@ -26,42 +36,47 @@ export interface Observed {
   readonly holds: ReadonlyMap<Vmid, HandHold>;
 }
 
+export interface ObserveSettings {
+  readonly manage: (config: GuestConfig) => Management;
+  /** Only these: their decision is brought forward. */
+  readonly urgent?: ReadonlySet<Vmid> | undefined;
+}
+
 /**
  * Reads every container and the host once, and turns counters into rates against the samples of
  * the cycle before. Missing only where the containers cannot be listed at all.
  *
- * @param urgent only these, by what the last samples saw: their decision is brought forward
+ * @param settings whose `urgent`, if given, are the only ones, by what the last samples saw
  */
 export function observe(
   world: World,
   state: LoopState,
-  urgent?: ReadonlySet<Vmid>,
+  { urgent, manage }: ObserveSettings,
 ): Reading<Observed> {
   const guests = world.guests.list();
   if (!guests.ok) return guests;
   const host = world.host.observe();
   state.hostCpus = host.cpus.ok ? host.cpus.value : undefined;
+  state.hostCpu = hostCpu(state.hostCpu, host.cpuTimes, world.clock.monotonicMs());
   const containers: ContainerObservation[] = [];
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
     if (urgent?.has(vmid) === false) continue;
     const seen = observeContainer(world, state, {
-      vmid,
-      config,
-      host,
-      urgent: urgent !== undefined,
+      ...{ vmid, config, host, urgent: urgent !== undefined },
+      saturatedAt: saturatedAt(config, manage),
     });
     containers.push({ vmid, config, state: seen });
     if (seen.kind === 'running' && config.ok) state.running.set(vmid, config.value);
     else state.running.delete(vmid);
   }
   forget(state, new Set(guests.value.keys()));
-  learnOfReclaim(world, state, containers);
+  learnOfKernel(world, state, containers);
   const holds = readHolds(world);
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
 }
 
 /** Asked until some container runs; the kernel does not change under us. */
-function learnOfReclaim(
+function learnOfKernel(
   { reclaim, log }: World,
   state: LoopState,
   containers: readonly ContainerObservation[],
@@ -70,6 +85,13 @@ function learnOfReclaim(
   const running = containers.find((container) => container.state.kind === 'running');
   if (running === undefined) return;
   state.reclaimSupported = reclaim.isSupported(running.vmid);
+  const usage = running.state.kind === 'running' ? running.state.usage : undefined;
+  if (usage?.cpuPressure.ok === false && usage.cpuPressure.why === 'absent') {
+    log.info(
+      'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen only ' +
+        'as usage; `psi=1` on the kernel command line and a reboot enable it',
+    );
+  }
   if (state.reclaimSupported !== false) return;
   log.info(
     'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
@@ -89,17 +111,27 @@ function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
   );
 }
 
+function saturatedAt(
+  config: Reading<GuestConfig>,
+  manage: ObserveSettings['manage'],
+): number | undefined {
+  const management = config.ok ? manage(config.value) : undefined;
+  if (management?.kind !== 'managed') return undefined;
+  return saturationOf(management.policy, 0).at;
+}
+
 interface ToObserve {
   readonly vmid: Vmid;
   readonly config: Reading<GuestConfig>;
   readonly host: HostObservation;
   readonly urgent: boolean;
+  readonly saturatedAt: number | undefined;
 }
 
 function observeContainer(
   { cgroups, clock }: World,
   state: LoopState,
-  { vmid, config, host, urgent }: ToObserve,
+  { vmid, config, host, urgent, saturatedAt }: ToObserve,
 ): ContainerState {
   const between = state.between.get(vmid);
   const before = (urgent ? between?.previous : undefined) ?? state.samples.get(vmid);
@@ -117,10 +149,16 @@ function observeContainer(
   state.samples.set(vmid, now);
   const memory = memoryUsage(before, now);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
-  const whole = !urgent && between?.last.identity === now.identity ? between : undefined;
-  keepSeen(state, vmid, cpu, memory, whole);
-  state.between.set(vmid, begin(now, cpu.ok ? cpu.value.used / cpu.value.allowed : 1));
-  if (memory.ok && memory.value.newOomKills > 0) state.oomKills.set(vmid, clock.monotonicMs());
+  const same = between?.last.identity === now.identity ? between : undefined;
+  keepSeen(state, vmid, cpu, memory, urgent ? undefined : same);
+  // What was brought forward follows a sample at once, which has been counted already.
+  const whole =
+    same !== undefined && !urgent && config.ok && host.cpus.ok
+      ? withSample(same, now, config.value, host.cpus.value, saturatedAt)
+      : same;
+  const share = shareOf(cpu);
+  state.between.set(vmid, whole === undefined ? begin(now) : begin(now, carriedOn(whole, share)));
+  if (memory.ok && wasStarved(memory.value)) state.oomKills.set(vmid, clock.monotonicMs());
   return {
     kind: 'running',
     usage: {
@@ -132,6 +170,8 @@ function observeContainer(
     },
   };
 }
+
+const wasStarved = (memory: MemoryUsage): boolean => memory.newOomKills > 0 || isHeldBack(memory);
 
 const cpusetOf = (sample: CgroupSample): number | undefined =>
   sample.cpu.ok ? sample.cpu.value.cpusetCpus : undefined;
@@ -146,7 +186,11 @@ function keepSeen(
 ): void {
   const { cpuPeak = 0, memorySum = 0, memoryCount = 0, memoryPeak = 0 } = between ?? {};
   const cores = cpu.ok
-    ? { used: cpu.value.used, peak: Math.max(cpu.value.used, cpuPeak) }
+    ? {
+        used: cpu.value.used,
+        peak: Math.max(cpu.value.used, cpuPeak),
+        demand: cpu.value.demand,
+      }
     : undefined;
   state.seenCores.set(vmid, seenWith(state.seenCores.get(vmid) ?? [], cores));
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
@@ -175,11 +219,13 @@ function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
 function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
   const { samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills } = state;
   const maps = [samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills];
-  const { seenCores, seenMemory, between, running } = state;
-  for (const map of [...maps, seenCores, seenMemory, between, running]) {
+  const { seenCores, seenMemory, between, running, known, intended, lastChanges } = state;
+  const more = [seenCores, seenMemory, between, running, known, intended, lastChanges];
+  for (const map of [...maps, ...more]) {
     for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
   }
-  for (const map of [state.said, state.changedMs]) {
+  const { said, changedMs, boosts, offPeak, handHolds } = state;
+  for (const map of [said, changedMs, boosts, offPeak, handHolds]) {
     for (const key of map.keys()) {
       if (!here.has(Number(key.split('/')[0]) as Vmid)) map.delete(key);
     }

@@ -27,6 +27,8 @@ export interface Lowering {
   readonly toMib: number;
   /** Where the kernel cannot be asked: what the step is measured by; undefined for any step. */
   readonly fromMib?: number;
+  /** What it has swapped out may stay there. */
+  readonly swapStays?: boolean;
 }
 
 const PROVEN: Proof = { kind: 'proven' };
@@ -42,7 +44,7 @@ export async function proveShrink(world: World, lowering: Lowering): Promise<Pro
   const before = look(world, vmid);
   if (!before.ok) return { kind: 'unseen', detail: before.detail };
   const { usage, counters } = before.value;
-  const grown = whyTooLittle(usage, toMib);
+  const grown = whyTooLittle(usage, lowering);
   if (grown !== undefined) return unproven(grown);
   const ask = askFor(counters, toMib);
   if (ask.kind === 'nothing') return PROVEN;
@@ -50,8 +52,8 @@ export async function proveShrink(world: World, lowering: Lowering): Promise<Pro
   return askKernel(world, lowering, before.value, ask.bytes);
 }
 
-function whyTooLittle(usage: MemoryUsage, limitMib: number): Unproven | undefined {
-  const needMib = memoryNeed(usage.workingSetMib + usage.swapMib);
+function whyTooLittle(usage: MemoryUsage, { toMib: limitMib, swapStays }: Lowering): Unproven | undefined {
+  const needMib = memoryNeed(usage.workingSetMib + (swapStays ? 0 : usage.swapMib));
   return needMib > limitMib ? { kind: 'need-grew', needMib, limitMib } : undefined;
 }
 
@@ -84,7 +86,7 @@ async function askKernel(
       const numbers = numbersOf(first.counters, after, until, asked);
       return unproven({ kind: 'refused', message: answer.message, numbers });
     }
-    const because = whyUnproven(first.counters, after, toMib, asked) ?? whyTooLittle(usage, toMib);
+    const because = whyUnproven(first.counters, after, toMib, asked) ?? whyTooLittle(usage, lowering);
     if (because === undefined) return PROVEN;
     const rest = askFor(after, toMib);
     const obeyed = before.currentBytes - after.currentBytes >= wish / 2;

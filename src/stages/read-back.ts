@@ -12,6 +12,7 @@ export function readBack({ guests, cgroups }: World, vmid: Vmid): ReadBack {
   const limit = counters.ok ? counters.value.limitBytes : undefined;
   return {
     config: file.ok ? { ok: true, value: file.value.config } : file,
+    liveCpuLimit: cgroups.cpuLimit(vmid),
     liveMemoryMib: counters.ok
       ? { ok: true, value: limit === undefined ? undefined : bytesToMib(limit) }
       : counters,

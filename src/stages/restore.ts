@@ -59,9 +59,9 @@ export interface RestoreResult {
 }
 
 /**
- * Brings cores and memory back to what a backup says, as every change is made: checked against what
- * is in use, after a backup, with the digest, read back. Then the loop is told to leave the
- * container alone for a while. What goes wrong is told in the result.
+ * Brings cores, cpulimit and memory back to what a backup says, as every change is made: checked
+ * against what is in use, after a backup, with the digest, read back. Then the loop is told to
+ * leave the container alone for a while. What goes wrong is told in the result.
  */
 export async function restore(
   world: World,
@@ -147,9 +147,10 @@ async function change(
 }
 
 function backUp(world: World, file: GuestFile, { before, target }: Sides, backupId: string) {
-  const { cores, memoryMib } = target;
+  const { cores, cpuLimit, memoryMib } = target;
   return world.backups.write(file, {
     ...(cores !== undefined && { cores: { from: before.cores ?? null, to: cores } }),
+    ...(cpuLimit !== undefined && { cpuLimit: { from: before.cpuLimit ?? null, to: cpuLimit } }),
     ...(memoryMib !== undefined &&
       before.memoryMib !== undefined && { memoryMib: { from: before.memoryMib, to: memoryMib } }),
     reason: `Rollback to ${backupId}: ${describeTarget(before, target)}`,

@@ -1,7 +1,8 @@
-import { begin, isSuspicious, isUrgent, withSample } from '../core/between.ts';
+import { begin, isSuspicious, isUrgent, saturationOf, withSample } from '../core/between.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import type { Management } from '../core/policy.ts';
+import { changeKey } from '../core/pace.ts';
+import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 
@@ -18,18 +19,17 @@ export interface SampleSettings {
 }
 
 /** A decision on a container that is left alone anyway need not be brought forward. */
-const mayBeHelped = (config: GuestConfig, management: Management): boolean =>
-  management.kind === 'managed' &&
-  management.mode === 'act' &&
-  config.lock === undefined &&
-  !config.template;
+function policyToHelp(config: GuestConfig, management: Management): ContainerPolicy | undefined {
+  if (management.kind !== 'managed' || management.mode !== 'act') return undefined;
+  return config.lock === undefined && !config.template ? management.policy : undefined;
+}
 
 /**
  * Looks at every container that the last cycle saw running, between two cycles. Reads files only;
  * what it sees is kept for the next decision.
  */
 export function sample(
-  { cgroups }: World,
+  { cgroups, clock }: World,
   state: LoopState,
   { urgentSamples, manage }: SampleSettings,
 ): Sampled {
@@ -44,11 +44,22 @@ export function sample(
       else state.between.delete(vmid);
       continue;
     }
-    const after = withSample(before, now.value, config, state.hostCpus);
+    const management = manage(config);
+    const policy = policyToHelp(config, management);
+    const saturation = policy && saturationOf(policy, urgentSamples);
+    const after = withSample(before, now.value, config, state.hostCpus, saturation?.at);
     state.between.set(vmid, after);
-    if (!mayBeHelped(config, manage(config))) continue;
-    if (isUrgent(after, urgentSamples)) urgent.add(vmid);
+    if (saturation === undefined) continue;
+    const ends = !after.settled && boostIsOver(state, vmid, clock.monotonicMs());
+    if (ends || isUrgent(after, saturation.samples)) urgent.add(vmid);
     else if (isSuspicious(before, after)) suspicious = true;
   }
   return { urgent, suspicious };
 }
+
+/** A boost ends when it is due and not when the next cycle happens to come. */
+const boostIsOver = ({ boosts }: LoopState, vmid: Vmid, nowMs: number): boolean =>
+  (['cores', 'memory'] as const).some((resource) => {
+    const boost = boosts.get(changeKey(vmid, resource));
+    return boost !== undefined && boost.endMs <= nowMs;
+  });

@@ -88,28 +88,37 @@ export function tellRestore(world: World, result: RestoreResult, facts: RestoreF
     const all = facts.hostCpus ?? 'all';
     tellJournal(world, result, facts, 'cores', before.cores ?? all, target.cores ?? all);
   }
+  if (target.cpuLimit !== undefined) {
+    const sides = [before.cpuLimit ?? 'max', target.cpuLimit ?? 'max'] as const;
+    tellJournal(world, result, facts, 'cpulimit', ...sides);
+  }
   if (target.memoryMib !== undefined && before.memoryMib !== undefined) {
     tellJournal(world, result, facts, 'memory', before.memoryMib, target.memoryMib);
   }
 }
 
+/** `all` cores of a host whose number is not known; `max`: no cpulimit, as `cpu.max` says it. */
+type Value = number | 'all' | 'max';
+
 function tellJournal(
   { journal, log }: World,
   result: RestoreResult,
   { vmid, backupId }: RestoreFacts,
-  resource: 'cores' | 'memory',
-  before: number | 'all',
-  after: number | 'all',
+  what: 'cores' | 'cpulimit' | 'memory',
+  before: Value,
+  after: Value,
 ): void {
   const { kind, name, note, backup, hold } = result;
+  const resource = what === 'memory' ? 'memory' : 'cores';
   const plain = resource === 'cores' ? 'Rollback Cores' : 'Rollback Memory';
-  const isAmount = before !== 'all' && after !== 'all';
+  const isAmount = typeof before === 'number' && typeof after === 'number';
   const written = journal.record({
     vmid,
     action: kind === 'failed' ? `${plain} Failed` : plain,
     change: isAmount ? amount(resource, Math.abs(after - before)) : 'unknown',
     details: {
       ...{ name, status: kind, before, after },
+      ...(what === 'cpulimit' && { unit: what }),
       reason: `rollback to backup ${backupId}`,
       ...{ rollbackTo: backupId, backup, note },
       heldUntil: hold && new Date(hold.untilMs).toISOString(),

@@ -102,7 +102,9 @@ export function tellOutcome(
   facts: Facts,
 ): void {
   const { log } = world;
-  const details = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
+  const details = changesOf(planned).map(
+    (change) => `${change.unit ?? change.resource} ${describe(change)}`,
+  );
   const line = `${who(planned.vmid, planned.name)}: ${details.join('. And ')}.`;
   const note = facts.note === undefined ? '' : ` ${facts.note}`;
   const backup = facts.backup === undefined ? '' : ` Backup: ${facts.backup}`;
@@ -126,6 +128,7 @@ function tellJournal({ journal, log }: World, change: Change, status: Status, fa
       status,
       before: measured.before,
       after,
+      ...(change.unit !== undefined && { unit: change.unit }),
       reason: explainChange(change),
       rule,
       limits,

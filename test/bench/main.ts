@@ -1,3 +1,4 @@
+import { benchCycle } from './cycle.ts';
 import { benchMemory } from './memory.ts';
 import { benchObserve } from './observe.ts';
 
@@ -10,6 +11,7 @@ interface Benchmark {
 
 const BENCHMARKS: readonly Benchmark[] = [
   { name: 'observe', run: benchObserve },
+  { name: 'cycle', run: benchCycle },
   { name: 'memory', run: benchMemory },
 ];
 

@@ -11,14 +11,16 @@ const NOTHING: Omit<Arguments, 'command'> = {
   ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
   ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
   ...{ durationSeconds: 60, vmid: undefined, to: undefined, json: false },
+  since: undefined,
 };
 
-const ALL_COMMANDS = 'daemon, once, check-config, backups, rollback, demo';
+const ALL_COMMANDS =
+  'daemon, once, check-config, status, explain, history, backups, rollback, demo';
 
 const time = (text: string) => ({ kind: 'time', text }) as const;
 
 describe('the command line', () => {
-  const alone = COMMANDS.filter((command) => command !== 'rollback');
+  const alone = COMMANDS.filter((command) => command !== 'rollback' && command !== 'explain');
 
   it.each(alone)('takes %s alone, with every default', (command) => {
     expect(run(command)).toEqual({ command, ...NOTHING });
@@ -149,6 +151,44 @@ describe('backups and rollback', () => {
   );
 });
 
+describe('status, explain and history', () => {
+  it.each([
+    [['status', '--json'], { command: 'status', json: true }],
+    [['explain', '101'], { command: 'explain', vmid: 101 }],
+    [['explain', '--json', '101'], { command: 'explain', vmid: 101, json: true }],
+    [['history', '101', '--json'], { command: 'history', vmid: 101, json: true }],
+    [['history', '--since', '2h'], { command: 'history', since: { kind: 'span', ms: 7_200_000 } }],
+    [
+      ['history', '--since', '2026-11-21 22:04', '101'],
+      { command: 'history', vmid: 101, since: time('2026-11-21 22:04') },
+    ],
+    [['--config', 'a', '--sysroot', 'b', 'status'], { configFile: 'a', sysroot: 'b' }],
+  ])('takes %j', (argv, expected) => {
+    expect(run(...argv)).toMatchObject(expected);
+  });
+
+  it.each([
+    [['explain'], 'explain needs the id of a container'],
+    [['explain', '101', '102'], "explain takes one container, '102' is too much"],
+    [['explain', 'web'], "'web' is no container id, a whole number from 100 to 999999999"],
+    [['status', '101'], "one command at a time, '101' is too much"],
+    [
+      ['history', '101', '22:04'],
+      "history takes one container, '22:04' is too much; a time that holds a blank needs quotes",
+    ],
+    [
+      ['history', '--since', 'noon'],
+      "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h " +
+        "or 7d, not 'noon'",
+    ],
+    [['status', '--since', '2h'], '--since does not go with status'],
+    [['history', '--all'], '--all does not go with history'],
+    [['explain', '101', '--dry-run'], '--dry-run does not go with explain'],
+  ])('%j is wrong', (argv, message) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
+  });
+});
+
 describe('a wrong use', () => {
   it.each([
     [[], `a command is missing: ${ALL_COMMANDS}`],
@@ -221,7 +261,16 @@ describe('the help', () => {
   it('names every command and every option, and the exit codes', () => {
     for (const command of COMMANDS) expect(HELP).toContain(`\n  ${command} `);
     const options = ['config', 'sysroot', 'dry-run', 'poll_interval', 'energy_mode', 'debug'];
-    const ofCommands = ['duration', 'trace', 'containers', 'all', 'to', 'json', 'rollback'];
+    const ofCommands = [
+      'duration',
+      'trace',
+      'containers',
+      'all',
+      'to',
+      'since',
+      'json',
+      'rollback',
+    ];
     for (const option of [...options, 'help', 'version', ...ofCommands]) {
       expect(HELP).toContain(`--${option}`);
     }

@@ -48,9 +48,9 @@ function world(yaml = 'DEFAULT: {timezone: Asia/Tokyo}\n') {
   return { root, write, run };
 }
 
-const growth: BackupPurpose = {
-  ...{ memoryMib: { from: 512, to: 1024 }, reason: '512 -> 1024 MB, since it needs more' },
-};
+const MORE = '512 -> 1024 MB, since it needs more';
+const growth: BackupPurpose = { memoryMib: { from: 512, to: 1024 }, reason: MORE };
+const ID = 'ID'.padEnd(29);
 const SHOP = 'hostname: web shop\ncores: 2\nmemory: 512\n';
 
 describe('the table of backups', () => {
@@ -58,14 +58,14 @@ describe('the table of backups', () => {
     const { write, run } = world();
     const ids = [
       write(101, SHOP, growth),
-      write(1002, 'memory: 64\n', { reason: 'half done' }),
+      write(1002, 'cpulimit: 0.5\nmemory: 64\n', { reason: 'half done' }),
     ].map((path) => path.replace(/.*\/|\.conf$/g, ''));
     expect(run()).toEqual({
       ...{ code: 0, stderr: '' },
       stdout: [
-        `VMID  NAME      TIME                 CORES  MEMORY MB  ${'ID'.padEnd(29)}  MADE FOR`,
-        `1002  CT1002    2026-11-22 07:05:45  all    64         ${ids[1]}  half done`,
-        `101   web shop  2026-11-22 07:04:45  2      512        ${ids[0]}  ${growth.reason}`,
+        `VMID  NAME      TIME                 CORES  CPULIMIT  MEMORY MB  ${ID}  MADE FOR`,
+        `1002  CT1002    2026-11-22 07:05:45  all    0.5       64         ${ids[1]}  half done`,
+        `101   web shop  2026-11-22 07:04:45  2      none      512        ${ids[0]}  ${MORE}`,
         '',
       ].join('\n'),
     });
@@ -127,7 +127,8 @@ it('as JSON has every field', () => {
     {
       ...{ vmid: 101, id: path.replace(/.*\/|\.conf$/g, ''), path, name: 'web shop' },
       ...{ time: '2026-11-22 07:04:45', takenAt: '2026-11-21T22:04:45.007Z' },
-      ...{ cores: 2, memoryMib: 512, madeFor: { kind: 'change', ...growth } },
+      ...{ cores: 2, cpuLimit: null, memoryMib: 512 },
+      madeFor: { kind: 'change', ...growth },
     },
   ]);
   writeFileSync(path, '');

@@ -42,8 +42,8 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
 const NONE: GuestList = present(new Map());
 
 const SECTIONS = ['What the sections come to (+ where it goes up, - where it goes down):', ''];
-const TIMING_HEAD = 'COOLDOWN s  PERIODS  GRACE s  PRIORITY';
-const TIMING = '+0 -300     +1 -3    600      50';
+const TIMING_HEAD = 'COOLDOWN s  PERIODS  GRACE s  HOLD s  PRIORITY';
+const TIMING = '+0 -300     +1 -3    600      3600    50';
 
 describe('check-config', () => {
   it('prints every problem and ends with 78', () => {
@@ -51,7 +51,8 @@ describe('check-config', () => {
     expect(run(text, NONE)).toEqual({
       exit: 78,
       lines: [
-        '/etc/x.yaml:2: max_cores: 0 is too low; allowed: a whole number from 1 to 8192',
+        '/etc/x.yaml:2: max_cores: 0 is too low; allowed: a whole number from 1 to 8192, ' +
+          'or in tenths from 0.1 where cpu_unit is cpulimit',
         '/etc/x.yaml:3: pol_interval: unknown key; did you mean poll_interval?',
         '',
         'The configuration has 2 problems.',
@@ -91,6 +92,9 @@ describe('check-config', () => {
         'The configuration is valid.',
         'A cycle every 300 seconds, the counters read every 10; ' +
           'the host keeps 10 % of its CPUs and 2048 MiB.',
+        'The memory limits of all guests come to at most 2 x the rest; ' +
+          'nothing grows from 98 % use of the host on.',
+        'Off-peak time: none, since energy_mode is off.',
         '',
         'VMID  NAME               POLICY    MODE     WHY',
         '101   database           DEFAULT   act      since it is in no tier (waits: lock backup)',
@@ -104,10 +108,12 @@ describe('check-config', () => {
         'Not on this node: 400 (ignore_lxc), 500 (TIER_web).',
         '',
         ...SECTIONS,
-        `POLICY    CORES  CPU        STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
-        `DEFAULT   1-8    20-80 %    1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
-        'TIER_web  1-8    29-70.5 %  1-4   512-8192    20-80 %  +512 -512  x0.5   ' +
-          '+0 -900     +6 -6    600      90',
+        `POLICY    SCALING    CORES  CPU        STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ` +
+          TIMING_HEAD,
+        'DEFAULT   threshold  1-8    20-80 %    1-4   512-host    20-80 %  +512 -512  x1     ' +
+          TIMING,
+        'TIER_web  threshold  1-8    29-70.5 %  1-4   512-8192    20-80 %  +512 -512  x0.5   ' +
+          '+0 -900     +6 -6    600      3600    90',
       ],
     });
   });
@@ -146,7 +152,7 @@ describe('check-config', () => {
         'did you mean autoscale-observe?',
       '',
       'The configuration is valid.',
-      lines[5],
+      ...lines.slice(5, 8),
       '',
       'VMID  NAME    POLICY         MODE     WHY',
       '101   web-1   TIER_web       act      by the name web-*',
@@ -166,6 +172,51 @@ describe('check-config', () => {
     ]);
   });
 
+  it.each([
+    ['energy_mode: on', '22:00 to 6:00, in the time zone of the host'],
+    [
+      'energy_mode: on, timezone: Asia/Kolkata, off_peak_start: 0',
+      '0:00 to 6:00, in the time zone Asia/Kolkata',
+    ],
+    [
+      "energy_mode: on, off_peak_cron: '0 22 * * 1-5', off_peak_minutes: 480",
+      "480 minutes from each '0 22 * * 1-5' on, in the time zone of the host",
+    ],
+  ])('prints the off-peak time: %s', (keys, shown) => {
+    expect(run(`DEFAULT: {${keys}}\n`, NONE).lines[3]).toBe(`Off-peak time: ${shown}.`);
+  });
+
+  it('prints what the host promises', () => {
+    const keys = 'admission: strict, memory_overcommit_ratio: 3, host_emergency_percent: 90.5';
+    expect(run(`DEFAULT: {${keys}}\n`, NONE).lines[2]).toBe(
+      'The memory limits of all guests come to at most 1 x the rest; ' +
+        'nothing grows from 90.5 % use of the host on.',
+    );
+  });
+
+  it('prints how the CPU is scaled, whether into swap, and the boosts', () => {
+    const text = [
+      'DEFAULT: {cpu_unit: cpulimit, min_cores: 0.5, shrink_into_swap: on}',
+      'TIER_a: {scaling_mode: boost, boost_factor: 2, manual_hold_seconds: 60}',
+      'TIER_b: {scaling_mode: observe, cpu_unit: cores, min_cores: 1}',
+      '',
+    ].join('\n');
+    const { lines } = run(text, NONE);
+    expect(lines.slice(lines.indexOf(SECTIONS[0] ?? '') + 2)).toEqual([
+      'POLICY   SCALING    CORES           CPU      STEP   MEMORY MiB      MEMORY   STEPS      ' +
+        `TIMES  ${TIMING_HEAD}`,
+      'DEFAULT  threshold  0.5-8 cpulimit  20-80 %  0.1-4  512-host +swap  20-80 %  +512 -512  ' +
+        `x1     ${TIMING}`,
+      'TIER_a   boost      0.5-8 cpulimit  20-80 %  0.1-4  512-host +swap  20-80 %  +512 -512  ' +
+        `x1     ${TIMING.replace('3600', '60  ')}`,
+      'TIER_b   observe    1-8             20-80 %  1-4    512-host +swap  20-80 %  +512 -512  ' +
+        `x1     ${TIMING}`,
+      '',
+      'Boost of TIER_a: from 95 % on in 3 samples in a row, cores x 2, ' +
+        'or x 1.25 where that does not fit, for 120 s.',
+    ]);
+  });
+
   it('prints the remarks first', () => {
     expect(run('TIER_a:\n', NONE).lines[0]).toBe(
       'Note: /etc/x.yaml:1: TIER_a: ' +
@@ -174,12 +225,13 @@ describe('check-config', () => {
   });
 
   it('prints what the sections come to where there are no containers', () => {
-    expect(run('DEFAULT:\n', NONE).lines.slice(3)).toEqual([
+    expect(run('DEFAULT:\n', NONE).lines.slice(5)).toEqual([
       'There are no containers on this node.',
       '',
       ...SECTIONS,
-      `POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
-      `DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
+      `POLICY   SCALING    CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ` +
+        TIMING_HEAD,
+      `DEFAULT  threshold  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
     ]);
   });
 
@@ -187,13 +239,14 @@ describe('check-config', () => {
     const guests = missing('absent', '/etc/pve/lxc is not there');
     const { exit, lines } = run('TIER_a:\n  lxc_containers: 100\n  max_cores: 4\n', guests);
     expect(exit).toBe(0);
-    expect(lines.slice(3)).toEqual([
+    expect(lines.slice(5)).toEqual([
       'No containers could be seen: /etc/pve/lxc is not there.',
       '',
       ...SECTIONS,
-      `POLICY   CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ${TIMING_HEAD}`,
-      `DEFAULT  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
-      `TIER_a   1-4    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
+      `POLICY   SCALING    CORES  CPU      STEP  MEMORY MiB  MEMORY   STEPS      TIMES  ` +
+        TIMING_HEAD,
+      `DEFAULT  threshold  1-8    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
+      `TIER_a   threshold  1-4    20-80 %  1-4   512-host    20-80 %  +512 -512  x1     ${TIMING}`,
     ]);
   });
 });

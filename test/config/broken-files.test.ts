@@ -62,7 +62,10 @@ const SPECIAL: readonly Broken[] = [
   {
     name: 'CR LF at the ends of lines, a byte order mark at the beginning',
     text: '\ufeffDEFAULT:\r\n  # a\r\n  max_cores: 0\r\n',
-    messages: ['f.yaml:3: max_cores: 0 is too low; allowed: a whole number from 1 to 8192'],
+    messages: [
+      'f.yaml:3: max_cores: 0 is too low; ' +
+        'allowed: a whole number from 1 to 8192, or in tenths from 0.1 where cpu_unit is cpulimit',
+    ],
   },
   {
     name: 'more keys than any configuration has',

@@ -44,19 +44,27 @@ const EXPECTED_DEFAULTS: Config = {
   energyMode: false,
   offPeakStartHour: 22,
   offPeakEndHour: 6,
+  offPeakCron: undefined,
   gotify: { url: '', token: '' },
   onlyTagged: false,
   ignored: { ids: [], names: [], tags: [] },
-  host: { reserveCpu: 0.1, reserveMemoryMib: 2048 } as Config['host'],
+  host: {
+    ...{ reserveCpu: 0.1, reserveMemoryMib: 2048, overcommitRatio: 2, emergency: 0.98 },
+  } as Config['host'],
   defaults: {
     source: 'DEFAULT',
-    cpu: { band: { lower: 0.2, upper: 0.8 }, minIncrement: 1, maxIncrement: 4, min: 1, max: 8 },
+    cpu: {
+      unit: 'cores',
+      band: { lower: 0.2, upper: 0.8 },
+      ...{ minIncrement: 1, maxIncrement: 4, min: 1, max: 8 },
+    },
     memory: {
       band: { lower: 0.2, upper: 0.8 },
       minIncrementMib: 512,
       minDecreaseMib: 512,
       minMib: 512,
       maxMib: undefined,
+      mayUseSwap: false,
     },
     stepFactor: 1,
     timing: {
@@ -65,6 +73,12 @@ const EXPECTED_DEFAULTS: Config = {
       periodsUp: 1,
       periodsDown: 3,
       startGraceMs: 600_000,
+      manualHoldMs: 3_600_000,
+    },
+    scaling: 'threshold',
+    boost: {
+      ...{ saturation: 0.95, consecutiveSamples: 3, factor: 1.5, fallbackFactor: 1.25 },
+      durationMs: 120_000,
     },
     priority: 50,
   } as Config['defaults'],
@@ -166,10 +180,16 @@ describe('a file as existing installations have it', () => {
     ]);
     expect(config.tiers[0]?.policy).toEqual({
       source: 'TIER_1',
-      cpu: { band: { lower: 0.1, upper: 0.9 }, minIncrement: 1, maxIncrement: 4, min: 2, max: 12 },
+      cpu: {
+        unit: 'cores',
+        band: { lower: 0.1, upper: 0.9 },
+        ...{ minIncrement: 1, maxIncrement: 4, min: 2, max: 12 },
+      },
       memory: { ...config.defaults.memory, minMib: 1024 },
       stepFactor: 1,
       timing: config.defaults.timing,
+      scaling: 'threshold',
+      boost: config.defaults.boost,
       priority: 50,
     });
     expect(config.tiers[1]?.policy.stepFactor).toBe(2);
@@ -219,9 +239,13 @@ describe('a file as existing installations have it', () => {
   it('says what is accepted and comes later, one line each', () => {
     const later = 'accepted, but not yet in effect in this version';
     const text = withDefault('energy_mode: on', 'gotify_url: http://x', 'gotify_token: t');
-    expect(read(text).notes).toEqual([
-      `f.yaml:2: energy_mode: ${later}: allocations stay`,
-      `f.yaml:3: gotify_url: ${later}: no messages are sent`,
+    expect(read(text).notes).toEqual([`f.yaml:3: gotify_url: ${later}: no messages are sent`]);
+  });
+
+  it('says that a cron expression alone is no energy mode', () => {
+    const lines = ['off_peak_cron: 0 22 * * *', 'off_peak_minutes: 480'];
+    expect(read(withDefault(...lines)).notes).toEqual([
+      'f.yaml:2: off_peak_cron: has no effect without `energy_mode: True`',
     ]);
   });
 });
@@ -332,7 +356,7 @@ describe('values as people write them', () => {
     const { config } = read(withDefault(...base, 'priority: 1') + tiers.join('\n'));
     const inMs = (up: number, down: number, periodsUp: number, periodsDown: number) => ({
       ...{ cooldownUpMs: up, cooldownDownMs: down, periodsUp, periodsDown },
-      startGraceMs: 600_000,
+      ...{ startGraceMs: 600_000, manualHoldMs: 3_600_000 },
     });
     expect(config.defaults.timing).toEqual(inMs(30_000, 60_000, 1, 4));
     const [a, b, c] = config.tiers.map(({ policy }) => policy);
@@ -360,6 +384,97 @@ describe('values as people write them', () => {
     expect(read(text).config).toMatchObject({
       ...{ backupsKeep: 1, backupsKeepMs: 3650 * 24 * 3600 * 1000, urgentSamples: 60 },
       ...{ maxConcurrentOperations: 16, onlyTagged: true },
+    });
+  });
+
+  it.each([
+    ['0.5', 0.5],
+    ['1', 1],
+    ['1.0', 1],
+    ['50', 0.5],
+    ['95', 0.95],
+    ["'97.5'", 0.975],
+    ['100', 1],
+  ])('saturation_threshold: %s', (written, meant) => {
+    const { defaults } = read(withDefault(`saturation_threshold: ${written}`)).config;
+    expect(defaults.boost.saturation).toBe(meant);
+  });
+
+  it('boost, swap and the hold after a change by hand: a tier over DEFAULT', () => {
+    const tier = [
+      'TIER_a:\n  lxc_containers: 100\n  scaling_mode: BOOST\n  boost_factor: 10',
+      '  boost_fallback_factor: 1.001\n  boost_duration: 86400\n  consecutive_samples: 60\n',
+    ].join('\n');
+    const base = withDefault('shrink_into_swap: yes', 'manual_hold_seconds: 0');
+    const { defaults, tiers } = read(base + tier).config;
+    expect([defaults.scaling, defaults.memory.mayUseSwap]).toEqual(['threshold', true]);
+    expect(defaults.timing.manualHoldMs).toBe(0);
+    expect(tiers[0]?.policy).toMatchObject({
+      scaling: 'boost',
+      boost: {
+        ...{ saturation: 0.95, consecutiveSamples: 60, factor: 10, fallbackFactor: 1.001 },
+        durationMs: 86_400_000,
+      },
+      memory: { mayUseSwap: true },
+      timing: { manualHoldMs: 0 },
+    });
+  });
+
+  it.each([
+    [{ base: '', tier: '' }, 'cores', 1],
+    [{ base: 'cpu_unit: cpulimit', tier: '' }, 'cpulimit', 0.1],
+    [{ base: '', tier: 'cpu_unit: CPULIMIT' }, 'cpulimit', 0.1],
+    [{ base: 'cpu_unit: cpulimit', tier: 'cpu_unit: cores' }, 'cores', 1],
+    [{ base: 'core_min_increment: 2', tier: 'cpu_unit: cpulimit' }, 'cpulimit', 2],
+    [{ base: 'cpu_unit: cpulimit', tier: 'core_min_increment: 0.3' }, 'cpulimit', 0.3],
+    [{ base: '', tier: 'cpu_unit: cpulimit, core_max_increment: 0.1' }, 'cpulimit', 0.1],
+  ])('the smallest step of the CPU: %j', ({ base, tier }, unit, step) => {
+    const text = `DEFAULT: {${base}}\nTIER_a: {lxc_containers: 100, ${tier}}\n`;
+    expect(read(text).config.tiers[0]?.policy.cpu).toMatchObject({ unit, minIncrement: step });
+  });
+
+  it('fractions of a core, in tenths, where cpu_unit is cpulimit', () => {
+    const tenths = Array.from({ length: 40 }, (_, index) => ((index + 1) / 10).toFixed(1));
+    for (const written of tenths) {
+      const text = withDefault('cpu_unit: cpulimit', `min_cores: ${written}`);
+      expect(read(text).config.defaults.cpu.min).toBe(Number(written));
+    }
+  });
+
+  it.each([
+    ['memory_overcommit_ratio: 1.25', 1.25],
+    ['memory_overcommit_ratio: 10', 10],
+    ['memory_overcommit_ratio: 0.5', 0.5],
+    ['admission: Normal', 2],
+    ['admission: strict', 1],
+    ['{admission: strict, memory_overcommit_ratio: 0.75}', 0.75],
+    ['{admission: strict, memory_overcommit_ratio: 3}', 1],
+  ])('%s', (written, ratio) => {
+    const text = written.startsWith('{') ? `DEFAULT: ${written}\n` : withDefault(written);
+    expect(read(text).config.host.overcommitRatio).toBe(ratio);
+  });
+
+  it('host_emergency_percent', () => {
+    const { host } = read(withDefault('host_emergency_percent: 87.5')).config;
+    expect(host.emergency).toBe(0.875);
+  });
+
+  it.each([
+    ["'0 22 * * 1-5'", '0 22 * * 1-5'],
+    ['0 22 * * *', '0 22 * * *'],
+    ['" */15 0-6,22 1-7 jan-MAR sun,SAT "', '*/15 0-6,22 1-7 jan-MAR sun,SAT'],
+    ['0 0 29 2 7', '0 0 29 2 7'],
+  ])('off_peak_cron: %s', (written, expression) => {
+    const lines = ['energy_mode: on', `off_peak_cron: ${written}`, 'off_peak_minutes: 10080'];
+    const { config, notes } = read(withDefault(...lines));
+    const lastsMs = 7 * 24 * 3600 * 1000;
+    expect([config.offPeakCron, notes]).toEqual([{ expression, lastsMs }, []]);
+  });
+
+  it('off_peak_cron: empty, so that the hours count', () => {
+    const lines = ['off_peak_cron:', "off_peak_minutes: ''", 'off_peak_start: 20'];
+    expect(read(withDefault(...lines)).config).toMatchObject({
+      ...{ offPeakCron: undefined, offPeakStartHour: 20, offPeakEndHour: 6 },
     });
   });
 

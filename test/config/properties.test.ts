@@ -32,13 +32,13 @@ function expectBetween(value: number, min: number, max: number): void {
   expect(value).toBeLessThanOrEqual(max);
 }
 
-function checkPolicy({ cpu, memory, timing, priority }: ContainerPolicy): void {
+function checkPolicy({ cpu, memory, timing, priority, boost }: ContainerPolicy): void {
   for (const { lower, upper } of [cpu.band, memory.band]) {
     expect(lower).toBeGreaterThanOrEqual(0);
     expect(lower).toBeLessThan(upper);
     expect(upper).toBeLessThanOrEqual(1);
   }
-  expect(cpu.min).toBeGreaterThanOrEqual(1);
+  expect(cpu.min).toBeGreaterThanOrEqual(cpu.unit === 'cores' ? 1 : 0.1);
   expect(cpu.min).toBeLessThanOrEqual(cpu.max);
   expect(cpu.minIncrement).toBeLessThanOrEqual(cpu.maxIncrement);
   expect(memory.minMib).toBeGreaterThanOrEqual(16);
@@ -47,14 +47,26 @@ function checkPolicy({ cpu, memory, timing, priority }: ContainerPolicy): void {
   for (const ms of [cooldownUpMs, cooldownDownMs, startGraceMs]) expectBetween(ms, 0, 86_400_000);
   for (const periods of [periodsUp, periodsDown]) expectBetween(periods, 1, 60);
   expectBetween(priority, 1, 100);
-  const whole = [cpu.min, cpu.max, memory.minMib, periodsUp, periodsDown, priority];
+  const whole = [memory.minMib, periodsUp, periodsDown, priority, boost.consecutiveSamples];
   expect(whole.every(Number.isInteger)).toBe(true);
+  const inCores = [cpu.min, cpu.max, cpu.minIncrement, cpu.maxIncrement];
+  if (cpu.unit === 'cores') expect(inCores.every(Number.isInteger)).toBe(true);
+  for (const value of inCores) expect(Number(value.toFixed(1))).toBe(value);
+  expectBetween(boost.saturation, 0.5, 1);
+  expectBetween(boost.factor, 1, 10);
+  expect(boost.fallbackFactor).toBeGreaterThan(1);
+  expect(boost.fallbackFactor).toBeLessThanOrEqual(boost.factor);
+  expectBetween(boost.durationMs, 10_000, 86_400_000);
+  expectBetween(timing.manualHoldMs, 0, 2_592_000_000);
 }
 
 function checkConfig(config: Config): void {
   for (const policy of [config.defaults, ...config.tiers.map((tier) => tier.policy)]) {
     checkPolicy(policy);
   }
+  expectBetween(config.host.overcommitRatio, 0.5, 10);
+  expectBetween(config.host.emergency, 0.5, 1);
+  expectBetween(config.offPeakCron?.lastsMs ?? 60_000, 60_000, 604_800_000);
   expectBetween(config.pollIntervalMs, 1000, 86_400_000);
   expectBetween(config.sampleIntervalMs, 1000, Math.min(3_600_000, config.pollIntervalMs));
   const paths = [config.logFile, config.jsonLogFile, config.lockFile, config.backupDir];
@@ -66,6 +78,7 @@ const scalar = fc.oneof(
   fc.integer({ min: -5, max: 200 }).map(String),
   fc.double({ noNaN: true }).map(String),
   fc.constantFrom('{up: 1}', '{up: 2, down: x}', '{down: 60, up: 1}', '{up: {}}', 'web-*', 'tag:a'),
+  fc.constantFrom('0.5', '1.5', 'cpulimit', 'strict', 'observe', '0 22 * * 1-5', '1 2 31 4 *'),
   fc.constantFrom('', '~', 'yes', 'off', 'normal', 'True', '"100,101"', '[100, 101]', '{a: 1}'),
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of variables.
   fc.constantFrom('|\n    100', '"1\\n"', '${A}', '${B:-2}', '${', '*x', '&x 5', '/a/b', '0x10'),
@@ -145,21 +158,32 @@ const container = fc.record({
   increment: ordered(1, 50),
   cores: ordered(1, 8000),
   memoryMib: ordered(16, 100_000),
-  cooldown: fc.record({ up: fc.nat(86_400), down: fc.nat(86_400) }),
+  cooldown: fc.record({ up: fc.nat(86_390), down: fc.nat(86_400) }),
   periods: fc.integer({ min: 1, max: 60 }),
+  boost: fc.record({
+    factor: fc.integer({ min: 2, max: 10 }),
+    samples: fc.integer({ min: 1, max: 60 }),
+  }),
+  scaling: fc.constantFrom('threshold', 'boost', 'observe'),
+  swap: fc.boolean(),
+  unit: fc.constantFrom('cores', 'cpulimit'),
   behaviour: fc.constantFrom('conservative', 'Normal', 'AGGRESSIVE'),
 });
 type Container = typeof container extends fc.Arbitrary<infer T> ? T : never;
+
+/** A number of cores as it is written: in tenths where the unit allows them. */
+const inUnit = (c: Container, value: number): number =>
+  c.unit === 'cpulimit' ? value / 10 : value;
 
 const lines = (c: Container): string[] => [
   `  cpu_lower_threshold: ${c.cpu.low}`,
   `  cpu_upper_threshold: '${c.cpu.high}'`,
   `  memory_upper_threshold: ${c.memory.high}.0`,
   `  memory_lower_threshold: ${c.memory.low}`,
-  `  core_min_increment: ${c.increment.low}`,
-  `  core_max_increment: ${c.increment.high}`,
-  `  max_cores: ${c.cores.high}`,
-  `  min_cores: ${c.cores.low}`,
+  `  core_min_increment: ${inUnit(c, c.increment.low)}`,
+  `  core_max_increment: ${inUnit(c, c.increment.high)}`,
+  `  max_cores: ${inUnit(c, c.cores.high)}`,
+  `  min_cores: ${inUnit(c, c.cores.low)}`,
   `  min_memory: ${c.memoryMib.low}`,
   `  max_memory: ${c.memoryMib.high}`,
   `  behaviour: ${c.behaviour}`,
@@ -167,6 +191,15 @@ const lines = (c: Container): string[] => [
   `  evaluation_periods: ${c.periods}`,
   `  start_grace_seconds: ${c.cooldown.up}`,
   `  priority: ${c.periods}`,
+  `  cpu_unit: ${c.unit}`,
+  `  scaling_mode: ${c.scaling}`,
+  `  shrink_into_swap: ${c.swap}`,
+  `  manual_hold_seconds: ${c.cooldown.down}`,
+  `  saturation_threshold: ${50 + c.boost.factor}`,
+  `  consecutive_samples: ${c.boost.samples}`,
+  `  boost_factor: ${c.boost.factor}`,
+  `  boost_fallback_factor: ${c.boost.factor - 0.5}`,
+  `  boost_duration: ${c.cooldown.up + 10}`,
 ];
 
 const FACTORS: Readonly<Record<string, number>> = { conservative: 0.5, normal: 1, aggressive: 2 };
@@ -175,10 +208,11 @@ const meant = (c: Container, source: string) => ({
   source,
   cpu: {
     band: { lower: c.cpu.low / 100, upper: c.cpu.high / 100 },
-    minIncrement: c.increment.low,
-    maxIncrement: c.increment.high,
-    min: c.cores.low,
-    max: c.cores.high,
+    unit: c.unit,
+    minIncrement: inUnit(c, c.increment.low),
+    maxIncrement: inUnit(c, c.increment.high),
+    min: inUnit(c, c.cores.low),
+    max: inUnit(c, c.cores.high),
   },
   memory: {
     band: { lower: c.memory.low / 100, upper: c.memory.high / 100 },
@@ -186,11 +220,21 @@ const meant = (c: Container, source: string) => ({
     minDecreaseMib: 512,
     minMib: c.memoryMib.low,
     maxMib: c.memoryMib.high,
+    mayUseSwap: c.swap,
   },
   stepFactor: FACTORS[c.behaviour.toLowerCase()],
   timing: {
     ...{ cooldownUpMs: c.cooldown.up * 1000, cooldownDownMs: c.cooldown.down * 1000 },
     ...{ periodsUp: c.periods, periodsDown: c.periods, startGraceMs: c.cooldown.up * 1000 },
+    manualHoldMs: c.cooldown.down * 1000,
+  },
+  scaling: c.scaling,
+  boost: {
+    saturation: (50 + c.boost.factor) / 100,
+    consecutiveSamples: c.boost.samples,
+    factor: c.boost.factor,
+    fallbackFactor: c.boost.factor - 0.5,
+    durationMs: (c.cooldown.up + 10) * 1000,
   },
   priority: c.periods,
 });

@@ -115,6 +115,25 @@ describe('manage', () => {
     );
   });
 
+  it('only observes where scaling_mode says so, of the tier or of DEFAULT', () => {
+    const observing = config(
+      `DEFAULT:\n  scaling_mode: observe\n${TEXT.replace('DEFAULT:', '')}`.replace(
+        'TIER_a:',
+        'TIER_a:\n  scaling_mode: boost',
+      ),
+    );
+    const only = '; only observed, by `scaling_mode: observe`';
+    const tag = 'autoscale-observe';
+    expect(result(container(140), observing)).toBe(
+      `observe: DEFAULT, since it is in no tier${only}`,
+    );
+    expect(result(container(102), observing)).toBe(`observe: TIER_b, by its id${only}`);
+    expect(result(container(101), observing)).toBe('TIER_a, by its id');
+    expect(result(container(102, 'x', tag), observing)).toBe(
+      `observe: TIER_b, by its id; only observed, by its tag ${tag}`,
+    );
+  });
+
   it('says so where a tag names no tier, and goes on without it', () => {
     expect(result(container(101, 'x', 'autoscale-tier-wbe'))).toBe(
       'TIER_a, by its id; no tier answers to autoscale-tier-wbe',
@@ -235,7 +254,9 @@ describe('remarksOn', () => {
 
 describe('hostPolicy', () => {
   it('is what the host keeps for itself', () => {
-    expect(hostPolicy(config())).toEqual({ reserveCpu: 0.25, reserveMemoryMib: 4096 });
+    expect(hostPolicy(config())).toEqual({
+      ...{ reserveCpu: 0.25, reserveMemoryMib: 4096, overcommitRatio: 2, emergency: 0.98 },
+    });
   });
 });
 

@@ -1,12 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Budget, budget } from '../../src/core/admission.ts';
+import type { Budget } from '../../src/core/admission.ts';
 import type { LoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
 import { type Mib, mib, ratio, type Vmid } from '../../src/core/units.ts';
-import { broken, container, gone, guest, host, hostPolicy, memoryUse, vmid } from './builders.ts';
+import {
+  broken,
+  budgetWith,
+  container,
+  gone,
+  guest,
+  host,
+  hostPolicy,
+  memoryUse,
+  vmid,
+} from './builders.ts';
 
 const noGrants: LoopState['grants'] = new Map();
 
@@ -23,7 +33,7 @@ function using(id: number, usedMib: number, limitMib: number | undefined): Conta
 /** Of a host with 10240 MiB available and 2048 in reserve: 8192 where nothing is promised. */
 function free(containers: readonly ContainerObservation[], grants: LoopState['grants']): number {
   const around = host({ availableMib: 10_240 });
-  const { memoryMib } = budget(around, hostPolicy, containers, grants);
+  const { memoryMib } = budgetWith(around, hostPolicy, containers, grants);
   return memoryMib.ok ? memoryMib.value : Number.NaN;
 }
 
@@ -34,19 +44,19 @@ describe('the memory that can be handed out', () => {
 
   it('is nothing where less than the reserve is available, never less than nothing', () => {
     const small = host({ availableMib: 1000 });
-    expect(budget(small, hostPolicy, [], noGrants).memoryMib).toEqual(present(0));
+    expect(budgetWith(small, hostPolicy, [], noGrants).memoryMib).toEqual(present(0));
   });
 
   it('is in steps of 16, rounded down', () => {
     const odd = host({ availableMib: 2048 + 47 });
-    expect(budget(odd, hostPolicy, [], noGrants).memoryMib).toEqual(present(32));
+    expect(budgetWith(odd, hostPolicy, [], noGrants).memoryMib).toEqual(present(32));
   });
 
   it('is missing where the host could not be measured', () => {
     const blind = { ...host(), memory: broken('/proc/meminfo') };
-    expect(budget(blind, hostPolicy, [], noGrants).memoryMib).toEqual(broken('/proc/meminfo'));
+    expect(budgetWith(blind, hostPolicy, [], noGrants).memoryMib).toEqual(broken('/proc/meminfo'));
     const nonsense = host({ availableMib: Number.NaN });
-    expect(budget(nonsense, hostPolicy, [], noGrants).memoryMib.ok).toBe(false);
+    expect(budgetWith(nonsense, hostPolicy, [], noGrants).memoryMib.ok).toBe(false);
   });
 });
 
@@ -88,7 +98,7 @@ describe('what was granted before', () => {
 describe('the most cores that one container may have', () => {
   const ceiling = (cpus: number, reserveCpu: number): Budget['coresCeiling'] => {
     const policy: HostPolicy = { ...hostPolicy, reserveCpu: ratio(reserveCpu) };
-    return budget(host({ cpus: present(cpus) }), policy, [], noGrants).coresCeiling;
+    return budgetWith(host({ cpus: present(cpus) }), policy, [], noGrants).coresCeiling;
   };
 
   it.each([
@@ -104,7 +114,7 @@ describe('the most cores that one container may have', () => {
   });
 
   it('is missing where the CPUs could not be counted', () => {
-    const blind = budget(host({ cpus: gone('/proc/stat') }), hostPolicy, [], noGrants);
+    const blind = budgetWith(host({ cpus: gone('/proc/stat') }), hostPolicy, [], noGrants);
     expect(blind.coresCeiling).toEqual(gone('/proc/stat'));
     expect(blind.memoryMib.ok).toBe(true);
   });
@@ -121,8 +131,14 @@ it('a budget never is more than what is available less the reserve and the unuse
       const grants = grantsOf(
         ...containers.map(({ granted }, index): [number, number] => [101 + index, granted]),
       );
-      const policy = { ...hostPolicy, reserveMemoryMib: mib(reserve) };
-      const { memoryMib } = budget(host({ availableMib }), policy, seen, grants);
+      const reserved = { reserveMemoryMib: mib(reserve), overcommitRatio: 1000 };
+      const policy = { ...hostPolicy, ...reserved };
+      const { memoryMib } = budgetWith(
+        host({ totalMib: 500_000, availableMib }),
+        policy,
+        seen,
+        grants,
+      );
       const unused = containers.reduce(
         (sum, { more, granted }) => sum + Math.min(more, granted),
         0,

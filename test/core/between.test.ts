@@ -62,6 +62,8 @@ describe('between two cycles', () => {
   it('begins anew with a restarted container', () => {
     const between = series({ cores: 2 }, { cores: 2 });
     const after = withSample(between, sample({ identity: 7 }), GUEST, HOST_CPUS);
-    expect(after).toMatchObject({ saturated: 0, cpuPeak: 0, previous: undefined });
+    expect(after).toMatchObject({
+      ...{ saturated: { cores: 0, memory: 0 }, cpuPeak: 0, previous: undefined },
+    });
   });
 });

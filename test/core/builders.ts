@@ -1,7 +1,7 @@
-import type { Budget } from '../../src/core/admission.ts';
+import { type Budget, budget } from '../../src/core/admission.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type {
   CgroupSample,
   ContainerObservation,
@@ -16,7 +16,7 @@ import type {
   Pressure,
 } from '../../src/core/observation.ts';
 import type { Plan } from '../../src/core/plan.ts';
-import type { ContainerPolicy, HostPolicy } from '../../src/core/policy.ts';
+import type { ContainerPolicy, HostPolicy, Management } from '../../src/core/policy.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
 import {
   bytes,
@@ -217,15 +217,20 @@ export function host(own: HostNumbers = {}): HostObservation {
   };
 }
 
+/** Every container is managed by the same policy. */
+export const everyone = (own: ContainerPolicy = policy()) => ({
+  manage: (): Management => ({ kind: 'managed', policy: own, mode: 'act', because: 'DEFAULT' }),
+});
+
 export function decideInput(
   containers: readonly ContainerObservation[],
   own: Partial<DecideInput> = {},
 ): DecideInput {
   return {
     ...{ containers, host: host(), hostPolicy, state: newLoopState() },
-    manage: () => ({ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' }),
+    ...everyone(),
     nowMs: milliseconds(10_000_000),
-    holds: new Map(),
+    ...{ holds: new Map(), offPeak: false },
     ...own,
   };
 }
@@ -281,7 +286,25 @@ export function hold(id: number, because: HoldReason, own: Partial<Hold> = {}): 
 }
 
 export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
-  return { coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) };
+  return {
+    ...{ coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) },
+    ...{ memoryBound: 'free', coresRefused: undefined, memoryRefused: undefined },
+  };
+}
+
+/** What the host can give to these, the running ones of which are all that run on it. */
+export function budgetWith(
+  around: HostObservation,
+  own: HostPolicy,
+  containers: readonly ContainerObservation[],
+  grants: LoopState['grants'],
+): Budget {
+  const running = new Map<Vmid, GuestConfig>();
+  for (const { vmid: id, config, state } of containers) {
+    if (config.ok && state.kind === 'running') running.set(id, config.value);
+  }
+  const state = { ...newLoopState(), grants, running };
+  return budget({ host: around, policy: own, containers, state });
 }
 
 export function grantedMib({ changes }: Plan): number {

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { budget } from '../../src/core/admission.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
@@ -10,6 +9,7 @@ import { present, type Reading } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import {
   broken,
+  budgetWith,
   container,
   cpuUse,
   decideInput,
@@ -328,7 +328,7 @@ describe('where a reading is missing', () => {
           if (resource === 'cores') expect(running?.cpu.ok && cpus.ok).toBe(true);
           else expect(running?.memory.ok && (memory.ok || maxMib !== undefined)).toBe(true);
         }
-        const granted = plan(verdicts.decisions, budget(around, hostPolicy, [seen], new Map()));
+        const granted = plan(verdicts.decisions, budgetWith(around, hostPolicy, [seen], new Map()));
         for (const change of granted.changes) {
           if (change.memory?.verdict === 'grow') expect(memory.ok).toBe(true);
           if (change.cores?.verdict === 'grow') expect(cpus.ok).toBe(true);

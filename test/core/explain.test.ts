@@ -109,14 +109,6 @@ describe('a hold', () => {
     ],
     [{ kind: 'opposite' }, 'any step would soon be reversed, so nothing changes'],
     [
-      { kind: 'limit-hit', hits: 1 },
-      'it met its memory limit once since the last cycle, so it keeps it',
-    ],
-    [
-      { kind: 'limit-hit', hits: 31 },
-      'it met its memory limit 31 times since the last cycle, so it keeps it',
-    ],
-    [
       { kind: 'started-lately' },
       'it needs less, but was started lately and may still be warming up, so it keeps its memory',
     ],

@@ -66,7 +66,7 @@ describe('the need', () => {
     [1.6, 2],
     [4, 5],
   ])('of %d cores in use is %d cores under a threshold of 80 %%', (used, need) => {
-    expect(coresNeed(used, 0.8)).toBe(need);
+    expect(coresNeed(used, 0.8, 1)).toBe(need);
   });
 
   it('always has headroom, and no less of it the more is in use', () => {

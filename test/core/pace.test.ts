@@ -28,7 +28,7 @@ function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: nu
       ...{ seen, timing: timing(own), nowMs },
       changedMs: changedMs === undefined ? undefined : milliseconds(changedMs),
     },
-    ({ used, peak }) => thresholdCores(4, undefined, cpuUse(used, 4), policy(), peak),
+    ({ used, peak }) => thresholdCores({ has: 4 }, cpuUse(used, 4), policy(), peak),
   );
 }
 

@@ -13,7 +13,13 @@ import {
   type RestorePoint,
   refuseMemory,
 } from '../../src/core/rollback.ts';
-import { type Mib, type Milliseconds, mib, milliseconds } from '../../src/core/units.ts';
+import {
+  type Mib,
+  type Milliseconds,
+  mib,
+  milliseconds,
+  cores as toCores,
+} from '../../src/core/units.ts';
 import { guest, type MemoryNumbers, memoryCounters, sample, vmid } from './builders.ts';
 
 const utc = (wallMs: Milliseconds): string =>
@@ -164,6 +170,18 @@ describe('what is restored', () => {
     expect(planRestore(guest(101, { ...now, cores: undefined }), now, stopped)).toEqual({
       ...{ before: { cores: null }, target: { cores: 4 } },
     });
+  });
+
+  it('is a cpulimit too, where it differs by more than it is rounded', () => {
+    const limited = guest(101, { ...now, cpuLimit: toCores(0.5) });
+    const lifted = planRestore(limited, now, stopped);
+    expect(lifted).toEqual({ before: { cpuLimit: 0.5 }, target: { cpuLimit: null } });
+    expect(isEmpty(lifted.target)).toBe(false);
+    expect(describeTarget(lifted.before, lifted.target)).toBe('cpulimit 0.5 -> none');
+    const set = planRestore(now, limited, stopped);
+    expect(set).toEqual({ before: { cpuLimit: null }, target: { cpuLimit: 0.5 } });
+    const rounded = guest(101, { ...now, cpuLimit: toCores(0.503) });
+    expect(isEmpty(planRestore(limited, rounded, stopped).target)).toBe(true);
   });
 
   it('leaves memory that is in use, and restores the rest', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { SAVED_VERSION, takeOver, toSaved } from '../../src/core/saved-state.ts';
-import { mib, milliseconds } from '../../src/core/units.ts';
+import { type Milliseconds, mib, milliseconds } from '../../src/core/units.ts';
 import { sample, vmid } from './builders.ts';
 
 const ID = vmid(101);
@@ -23,13 +23,16 @@ function lived(): LoopState {
   return state;
 }
 
+/** The wall clock runs a million seconds ahead. */
+const at = (nowMs: Milliseconds) => ({ nowMs, wallMs: milliseconds(nowMs + 1e9) });
+
 /** As it comes back from a file. */
 const saved = (state = lived()): Record<string, unknown> =>
-  JSON.parse(JSON.stringify(toSaved(state, BOOT, NOW_MS)));
+  JSON.parse(JSON.stringify(toSaved(state, BOOT, at(NOW_MS))));
 
 function taken(content: unknown, boot: string | undefined = BOOT, nowMs = NOW_MS) {
   const state = newLoopState();
-  return { state, outcome: takeOver(state, content, boot, nowMs) };
+  return { state, outcome: takeOver(state, content, boot, at(nowMs)) };
 }
 
 const SURVIVES = [
@@ -62,7 +65,11 @@ describe('the state that is taken over', () => {
 
 describe('a state that is not whole', () => {
   it.each([
-    ['of another version', { version: SAVED_VERSION + 1 }, 'its version is 2, not 1'],
+    [
+      'of another version',
+      { version: SAVED_VERSION + 1 },
+      `its version is ${SAVED_VERSION + 1}, not`,
+    ],
     ['with a field that is missing', { grants: undefined }, 'its field grants is not'],
     ['with an id that is none', { grants: [['101\n', 512]] }, 'its field grants is not'],
     ['with a number that is none', { grants: [[101, '512']] }, 'its field grants is not'],

@@ -47,6 +47,9 @@ describe('the rate of CPU', () => {
     const now = counted({ at: 4000, used: 9500, throttled: 300 });
     expect(value(cpuUsage(start, now, guest(101), hostCpus))).toEqual({
       used: 1.5,
+      // What was throttled is wanted too.
+      demand: 1.6,
+      pressure: 0,
       allowed: 2,
       overMs: 3000,
       throttled: 0.1,

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { missing, present } from '../../src/core/reading.ts';
-import { type Mib, mib } from '../../src/core/units.ts';
-import { type ReadBack, type Target, verify } from '../../src/core/verify.ts';
+import { type Mib, mib, cores as toCores } from '../../src/core/units.ts';
+import { isSameCpuLimit, type ReadBack, type Target, verify } from '../../src/core/verify.ts';
 import { broken, gone } from './builders.ts';
 
 const HOST_CPUS = 8;
@@ -15,16 +15,25 @@ const expected: Target = { cores: COUNTS.new, memoryMib: mib(MIBS.new) };
 
 interface Found {
   readonly cores?: number | undefined;
+  readonly cpuLimit?: number | undefined;
+  readonly quota?: ReadBack['liveCpuLimit'];
   readonly memory?: number;
   readonly live?: ReadBack['liveMemoryMib'];
   readonly cpuset?: ReadBack['liveCpus'];
 }
 
+const limit = (value: number | undefined) => (value === undefined ? undefined : toCores(value));
+
 /** All as expected, but for what is said. */
 function readBack(found: Found): ReadBack {
   const cores = 'cores' in found ? found.cores : COUNTS.new;
   return {
-    config: present({ cores, memoryMib: mib(found.memory ?? MIBS.new) }),
+    config: present({
+      cores,
+      cpuLimit: limit(found.cpuLimit),
+      memoryMib: mib(found.memory ?? MIBS.new),
+    }),
+    liveCpuLimit: found.quota ?? present(limit(found.cpuLimit)),
     liveMemoryMib: found.live ?? present(mib(MIBS.new)),
     liveCpus: found.cpuset ?? present(COUNTS.new),
   };
@@ -157,6 +166,75 @@ describe('the cpuset', () => {
   });
 });
 
+describe('a cpulimit', () => {
+  type Limit = number | null;
+  const verdict = (old: Limit, wanted: Limit, found: Found) =>
+    verify({ cpuLimit: old }, { cpuLimit: wanted }, readBack(found), HOST_CPUS);
+  const quota = (value: number | undefined): ReadBack['liveCpuLimit'] => present(limit(value));
+
+  /** Configured, live. */
+  it.each<[number | undefined, number | undefined, string]>([
+    [1.5, 1.5, 'confirmed'],
+    [0.5, 0.5, 'unchanged'],
+    [1.5, 0.5, 'half-done'],
+    [0.5, 1.5, 'half-done'],
+    [1.5, 3, 'changed-by-others'],
+    [3, 3, 'changed-by-others'],
+    [3, 1.5, 'changed-by-others'],
+    [0.5, 3, 'changed-by-others'],
+    [1.5, undefined, 'changed-by-others'],
+    [undefined, undefined, 'changed-by-others'],
+  ])('of 0.5 to 1.5, found as %s and live %s: %s', (cpuLimit, live, kind) => {
+    expect(verdict(0.5, 1.5, { cpuLimit, quota: quota(live) }).kind).toBe(kind);
+  });
+
+  it.each<[number | undefined, number | undefined, string]>([
+    [undefined, undefined, 'confirmed'],
+    [0.5, 0.5, 'unchanged'],
+    [undefined, 0.5, 'half-done'],
+    [1, 1, 'changed-by-others'],
+  ])('of 0.5 taken away, found as %s and live %s: %s', (cpuLimit, live, kind) => {
+    expect(verdict(0.5, null, { cpuLimit, quota: quota(live) }).kind).toBe(kind);
+  });
+
+  it('is live at once, whatever the cpuset says', () => {
+    const found = { cpuLimit: 1.5, cpuset: present(1) };
+    expect(verdict(null, 1.5, found).kind).toBe('confirmed');
+    const both: Target = { cores: COUNTS.new, cpuLimit: 1.5 };
+    const old: Target = { cores: COUNTS.old, cpuLimit: null };
+    expect(verify(old, both, readBack(found), HOST_CPUS).kind).toBe('pending');
+    const half = readBack({ ...found, cores: COUNTS.old });
+    expect(verify(old, both, half, HOST_CPUS).kind).toBe('half-done');
+  });
+
+  it('comes back rounded', () => {
+    expect(verdict(0.5, 0.333, { cpuLimit: 0.33, quota: quota(0.33) }).kind).toBe('confirmed');
+    expect(verdict(0.5, 0.125, { cpuLimit: 0.13, quota: quota(0.13) }).kind).toBe('confirmed');
+    expect(verdict(0.5, 0.333, { cpuLimit: 0.32, quota: quota(0.32) }).kind).not.toBe('confirmed');
+    expect(isSameCpuLimit(null, 0.005)).toBe(false);
+    expect(isSameCpuLimit(null, null)).toBe(true);
+  });
+
+  it('of a stopped container is not live, so that the configuration decides', () => {
+    expect(verdict(0.5, 1.5, { cpuLimit: 1.5, quota: gone() }).kind).toBe('confirmed');
+    expect(verdict(0.5, 1.5, { cpuLimit: 0.5, quota: gone() }).kind).toBe('unchanged');
+  });
+
+  it('that cannot be read leaves its change unknown, and is no matter to others', () => {
+    const detail = 'the live cpulimit could not be read';
+    const found = { cpuLimit: 1.5, quota: broken() };
+    expect(verdict(0.5, 1.5, found)).toEqual({ kind: 'unknown', detail });
+    expect(verify(before, expected, readBack(found), HOST_CPUS).kind).toBe('confirmed');
+  });
+
+  it('is named among what was found only where it is part of the change', () => {
+    const found = verdict(0.5, null, { cpuLimit: 1, quota: quota(2) });
+    expect(found).toMatchObject({
+      found: 'cores 4, cpulimit 1, live cpulimit 2, memory 2048 MB, live limit 2048 MB',
+    });
+  });
+});
+
 describe('putting back, where what was before does not matter', () => {
   it('is confirmed by the values alone, and otherwise is not', () => {
     expect(verify({}, expected, readBack({}), HOST_CPUS).kind).toBe('confirmed');
@@ -168,11 +246,17 @@ describe('putting back, where what was before does not matter', () => {
 describe('for anything that may be read back', () => {
   const count = fc.option(fc.integer({ min: 1, max: 9 }), { nil: null });
   const size = fc.constantFrom<Mib>(mib(512), mib(1024), mib(2048));
-  const some = fc.record({ cores: count, memoryMib: size }, { requiredKeys: [] });
+  const quota = fc.constantFrom(null, 0.5);
+  const all = { cores: count, cpuLimit: quota, memoryMib: size };
+  const some = fc.record(all, { requiredKeys: [] });
   const why = fc.constantFrom(gone(), broken(), missing('unreadable', 'EIO'));
   const read: fc.Arbitrary<ReadBack> = fc.record({
     config: fc.oneof(
-      { weight: 9, arbitrary: fc.record({ cores: count, memoryMib: size }).map(inFile) },
+      { weight: 9, arbitrary: fc.record(all).map(inFile) },
+      { weight: 1, arbitrary: why },
+    ),
+    liveCpuLimit: fc.oneof(
+      { weight: 9, arbitrary: quota.map((each) => present(limit(each ?? undefined))) },
       { weight: 1, arbitrary: why },
     ),
     liveMemoryMib: fc.oneof(
@@ -185,8 +269,12 @@ describe('for anything that may be read back', () => {
     ),
   });
 
-  function inFile(found: { readonly cores: number | null; readonly memoryMib: Mib }) {
-    return present({ cores: found.cores ?? undefined, memoryMib: found.memoryMib });
+  function inFile(found: Required<Target>) {
+    return present({
+      cores: found.cores ?? undefined,
+      cpuLimit: limit(found.cpuLimit ?? undefined),
+      memoryMib: found.memoryMib,
+    });
   }
 
   it('confirmed means that what is read back is what was expected', () => {
@@ -203,6 +291,13 @@ describe('for anything that may be read back', () => {
           expect(config.value.memoryMib).toBe(wanted.memoryMib);
           if (running) expect(liveMemoryMib).toEqual(present(wanted.memoryMib));
         }
+        if (wanted.cpuLimit !== undefined) {
+          expect(config.value.cpuLimit ?? null).toBe(wanted.cpuLimit);
+          const { liveCpuLimit: live } = found;
+          expect(live.ok ? (live.value ?? null) : live.why).toBe(
+            live.ok ? wanted.cpuLimit : 'absent',
+          );
+        }
         if (wanted.cores === undefined) return;
         expect(config.value.cores ?? null).toBe(wanted.cores);
         if (kind === 'pending') return;
@@ -210,7 +305,7 @@ describe('for anything that may be read back', () => {
         if (liveCpus.ok) expect(liveCpus.value).toBe(cpus);
         else expect(liveCpus.why).toBe('absent');
       }),
-      { numRuns: 5000 },
+      { numRuns: 10_000 },
     );
     expect(confirmed).toBeGreaterThan(100);
   });
@@ -224,6 +319,9 @@ describe('for anything that may be read back', () => {
           expect(found.config.value.memoryMib).toBe(old.memoryMib);
         }
         if (wanted.cores !== undefined) expect(found.config.value.cores ?? null).toBe(old.cores);
+        if (wanted.cpuLimit !== undefined) {
+          expect(found.config.value.cpuLimit ?? null).toBe(old.cpuLimit);
+        }
       }),
       { numRuns: 2000 },
     );

@@ -280,10 +280,11 @@ it('the backups that the daemon made are listed, and nothing is changed by that'
   const { code, stdout } = await under.run(['backups']);
   expect(code).toBe(0);
   const [head, ...rows] = stdout.trimEnd().split('\n');
-  expect(head).toMatch(/^VMID +NAME +TIME +CORES +MEMORY MB +ID +MADE FOR$/);
+  expect(head).toMatch(/^VMID +NAME +TIME +CORES +CPULIMIT +MEMORY MB +ID +MADE FOR$/);
   expect(rows).toHaveLength(2);
   const line = rows.find((row) => row.startsWith('101 ')) ?? '';
-  expect(line).toMatch(/ct101 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +2 +1024 +\d{8}T.* 1024 -> 1536 MB/);
+  expect(line).toMatch(/ct101 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +2 +none +1024 +\d{8}T/);
+  expect(line).toMatch(/ 1024 -> 1536 MB/);
   expect(JSON.parse((await under.run(['backups', '102', '--json'])).stdout)).toMatchObject([
     { vmid: 102, cores: 2, memoryMib: 1024, madeFor: { memoryMib: { from: 1024, to: 1536 } } },
   ]);

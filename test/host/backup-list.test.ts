@@ -75,6 +75,10 @@ describe('the list of backups', () => {
     expect(listed(directory, 101)[0]?.madeFor).toMatchObject({
       value: { cores: { from: null, to: 3 } },
     });
+    write(101, 2048, { cpuLimit: { from: null, to: 0.5 }, reason: 'busy' });
+    expect(listed(directory, 101)[0]?.madeFor).toMatchObject({
+      value: { kind: 'change', cpuLimit: { from: null, to: 0.5 } },
+    });
   });
 
   it('is empty where there is no directory, or nothing of ours in it', () => {

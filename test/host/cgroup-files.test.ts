@@ -283,3 +283,43 @@ describe('kept descriptors', () => {
     expect(openFilesBelow(node.root)).toBe(0);
   });
 });
+
+describe('the live cpulimit', () => {
+  const CPU_MAX = 'sys/fs/cgroup/lxc/101/cpu.max';
+  const limitOf = (fake: FakeCgroups) => fake.cgroups.cpuLimit(vmid(101));
+
+  it.each([
+    ['max 100000\n', undefined],
+    ['50000 100000\n', 0.5],
+  ])('of %j is %s', (text, value) => {
+    const fake = new FakeCgroups();
+    plant(fake.root, { [CPU_MAX]: text });
+    expect(limitOf(fake)).toStrictEqual({ ok: true, value });
+  });
+
+  it('is read anew each time, and kept open by nobody', () => {
+    const fake = new FakeCgroups();
+    plant(fake.root, { [CPU_MAX]: 'max 100000\n' });
+    limitOf(fake);
+    expect(openFilesBelow(fake.root)).toBe(0);
+    writeFileSync(join(fake.root, CPU_MAX), '150000 100000\n');
+    expect(limitOf(fake)).toStrictEqual({ ok: true, value: 1.5 });
+  });
+
+  it.each(['', 'max', '100000\n', `${'1'.repeat(300)} 100000\n`])('is malformed: %j', (text) => {
+    const fake = new FakeCgroups();
+    plant(fake.root, { [CPU_MAX]: text });
+    expect(limitOf(fake)).toMatchObject({ ok: false, why: 'malformed' });
+  });
+
+  it('is absent only where the container does not run', () => {
+    const fake = new FakeCgroups();
+    expect(limitOf(fake)).toMatchObject({ ok: false, why: 'unreadable' });
+    expect(fake.cgroups.cpuLimit(vmid(102))).toMatchObject({ ok: false, why: 'absent' });
+  });
+
+  it.skipIf(!existsSync(RECORDED_SYSROOT))('is the recorded one', () => {
+    const cgroups = createCgroups(createPaths(copyRecordedSysroot()), manualClock());
+    expect(cgroups.cpuLimit(vmid(101))).toStrictEqual({ ok: true, value: undefined });
+  });
+});

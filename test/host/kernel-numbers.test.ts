@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decimalNumber, wholeNumber } from '../../src/host/byte-numbers.ts';
 import {
+  parseCpuMax,
   parseCpuStat,
   parseMemoryEvents,
   parseMemoryStat,
@@ -232,4 +233,24 @@ it('no bytes at all make a parser throw or give a number that is none', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+describe('cpu.max', () => {
+  it.each([
+    ['max 100000\n', Number.POSITIVE_INFINITY],
+    ['50000 100000\n', 0.5],
+    ['250000 100000\n', 2.5],
+    ['12500 50000\n', 0.25],
+    ['max 100000', -1],
+    ['max\n', -1],
+    ['0 100000\n', -1],
+    ['50000 0\n', -1],
+    ['-1 100000\n', -1],
+    ['50000\n', -1],
+    ['50000 100000 1\n', -1],
+    ['50000 100000\n\n', -1],
+    ['', -1],
+  ])('%j is a quota of %d cores', (text, expected) => {
+    expect(parseCpuMax(text)).toBe(expected);
+  });
 });

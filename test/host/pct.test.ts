@@ -17,6 +17,15 @@ describe('the arguments of pct set', () => {
     [{ memoryMib: mib(768) }, 'set 101 --memory 768'],
     [{ cores: null }, 'set 101 --delete cores'],
     [{ cores: null, memoryMib: mib(16) }, 'set 101 --delete cores --memory 16'],
+    [{ cpuLimit: 0.5 }, 'set 101 --cpulimit 0.5'],
+    [{ cpuLimit: 2, cores: 3 }, 'set 101 --cores 3 --cpulimit 2'],
+    [{ cpuLimit: 0.1 + 0.2 }, 'set 101 --cpulimit 0.3'],
+    [{ cpuLimit: 8191.999 }, 'set 101 --cpulimit 8192'],
+    [{ cpuLimit: 0.0061 }, 'set 101 --cpulimit 0.01'],
+    [{ cpuLimit: null }, 'set 101 --delete cpulimit'],
+    [{ cpuLimit: null, cores: null }, 'set 101 --delete cores,cpulimit'],
+    [{ cpuLimit: null, cores: 2 }, 'set 101 --delete cpulimit --cores 2'],
+    [{ cpuLimit: 0.25, cores: null }, 'set 101 --delete cores --cpulimit 0.25'],
   ])('for %j', (change, expected) => {
     const args = setArguments({ vmid: vmid(101), digest: DIGEST, ...change });
     expect(args.join(' ')).toBe(`${expected} --digest ${DIGEST}`);
@@ -92,6 +101,12 @@ describe('pct set', () => {
     ['a part of a core', { cores: 1.5 }],
     ['no number', { cores: Number.NaN }],
     ['no core', { cores: 0 }],
+    ['no quota, which pct refuses of a running container', { cpuLimit: 0 }],
+    ['a quota that would be rounded to none', { cpuLimit: 0.004 }],
+    ['a negative quota', { cpuLimit: -1 }],
+    ['a quota beyond what pct takes', { cpuLimit: 8192.1 }],
+    ['an endless quota', { cpuLimit: Number.POSITIVE_INFINITY }],
+    ['a quota that is no number', { cpuLimit: Number.NaN }],
     ['too little memory', { memoryMib: mib(15) }],
     ['a part of a MiB', { memoryMib: mib(512.5) }],
     ['a digest that could be an option', { digest: '--delete' }],

@@ -19,6 +19,16 @@ describe('.vmlist', () => {
     ]);
   });
 
+  it('tells the virtual machines of one node where they are asked for', () => {
+    const ids = {
+      '102': entry('n1', 'lxc', 3),
+      '103': entry('n2', 'qemu', 4),
+      '104': entry('n1', 'qemu', 5),
+    };
+    const versions = parseVmlist(JSON.stringify({ ids }), 'n1', 'qemu');
+    expect([...(versions ?? [])]).toStrictEqual([[104, 5]]);
+  });
+
   it('may list nobody', () => {
     expect(parseVmlist('{"version":1,"ids":{}}', 'n1')?.size).toBe(0);
   });

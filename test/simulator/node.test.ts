@@ -242,6 +242,17 @@ describe('containers come and go', () => {
     expect(next.stdout).toBe('"100"\n');
   });
 
+  it('a cpulimit is live at once, and so is its end', async () => {
+    const node = await nodeOf();
+    expect(cgroup(node, '101/cpu.max')).toBe('max 100000');
+    await node.run(['pct', 'set', '101', '--cpulimit', '0.5']);
+    expect(cgroup(node, '101/cpu.max')).toBe('50000 100000');
+    expect(cgroup(node, '101/ns/cpu.max')).toBe('max 100000');
+    await node.run(['pct', 'set', '101', '--delete', 'cores,cpulimit']);
+    expect(cgroup(node, '101/cpu.max')).toBe('max 100000');
+    expect(node.limits(101)).toMatchObject({ cores: undefined, cpuLimit: undefined });
+  });
+
   it('memory set below what is held kills, and the cgroup goes', async () => {
     const node = await nodeOf();
     expect((await call(node, ['pct', 'set', '101', '--memory', '64', '--swap', '0'])).exit).toBe(0);

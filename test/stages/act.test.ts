@@ -4,7 +4,7 @@ import type { PlannedChange } from '../../src/core/plan.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { coresChange, memoryChange, vmid } from '../core/builders.ts';
+import { coresChange, everyone, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const MINUTE_MS = 60_000;
@@ -37,7 +37,7 @@ async function run(
   around: Around = {},
 ): Promise<ActCounts> {
   const state = around.state ?? newLoopState();
-  const observed = observe(node.world, newLoopState());
+  const observed = observe(node.world, newLoopState(), everyone());
   if (!observed.ok) throw new Error(observed.detail);
   const stop = (around.stop ?? new AbortController()).signal;
   const dryRun = around.dryRun ?? false;
@@ -232,7 +232,7 @@ describe('a failure', () => {
   it('is not what being overtaken by an admin is', async () => {
     const node = nodeWith(101);
     const state = newLoopState();
-    const observed = observe(node.world, state);
+    const observed = observe(node.world, state, everyone());
     if (!observed.ok) throw new Error(observed.detail);
     node.write(101, { cores: 6 });
     const stop = new AbortController().signal;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import { milliseconds } from '../../src/core/units.ts';
+import { cores, milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
 import { type ChangeResult, carryOut } from '../../src/stages/change.ts';
 import { broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';
@@ -90,6 +90,48 @@ describe('a change that works', () => {
     const result = await carry(node, growMemory);
     expect(result.kind).toBe('confirmed');
     expect(result.note).toMatch(/in force, though pct exited with 255: CT is locked/);
+  });
+});
+
+describe('a change of the cpulimit', () => {
+  const toLimit = (before: number, after: number): PlannedChange => ({
+    ...{ vmid: ID, name, cores: coresChange(101, before, after, { unit: 'cpulimit' }) },
+  });
+
+  it('is asked for as such, and is confirmed at once', async () => {
+    const node = nodeWithOne();
+    node.write(101, { cpuLimit: cores(0.5) });
+    const { digest } = node.get(101).config;
+    expect((await carry(node, toLimit(0.5, 0.8))).kind).toBe('confirmed');
+    expect(node.sets).toEqual([{ vmid: 101, cpuLimit: 0.8, digest }]);
+    expect(node.backups[0]?.purpose).toMatchObject({ cpuLimit: { from: 0.5, to: 0.8 } });
+    expect(node.backups[0]?.purpose).not.toHaveProperty('cores');
+  });
+
+  it('goes with one of memory in a single pct set', async () => {
+    const node = nodeWithOne();
+    await carry(node, { ...growMemory, ...toLimit(2, 1.5) });
+    expect(node.sets).toMatchObject([{ cpuLimit: 1.5, memoryMib: 2048 }]);
+    expect(node.sets[0]).not.toHaveProperty('cores');
+    expect(node.backups[0]?.purpose).toMatchObject({ cpuLimit: { from: null, to: 1.5 } });
+  });
+
+  it('that is not in force is half done, and is put back', async () => {
+    const node = nodeWithOne();
+    node.get(101).liveCpuLimit = null;
+    const result = await carry(node, toLimit(2, 1.5));
+    expect(result.kind).toBe('rolled-back');
+    expect(result.note).toMatch(/half done \(cores 2, cpulimit 1.5, live cpulimit none, memory/);
+    expect(node.sets).toMatchObject([{ cpuLimit: 1.5 }, { cpuLimit: null }]);
+    expect(node.get(101).config.cpuLimit).toBeUndefined();
+  });
+
+  it('whose outcome cannot be read is not known', async () => {
+    const node = nodeWithOne();
+    node.get(101).cpuLimitMissing = broken();
+    const result = await carry(node, toLimit(2, 1.5));
+    expect(result.kind).toBe('failed');
+    expect(result.note).toMatch(/not known: the live cpulimit could not be read/);
   });
 });
 

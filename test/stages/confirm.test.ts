@@ -4,7 +4,7 @@ import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { confirmPending } from '../../src/stages/confirm.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { broken, host, vmid } from '../core/builders.ts';
+import { broken, everyone, host, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -15,14 +15,14 @@ function waiting(): { readonly node: FakeNode; readonly state: LoopState } {
   node.add(101);
   node.write(101, { cores: 4 });
   const state = newLoopState();
-  observe(node.world, state);
+  observe(node.world, state, everyone());
   const sinceMs = milliseconds(node.nowMs);
   state.pendingCores.set(ID, { cores: 4, sinceMs, warned: false });
   return { node, state };
 }
 
 function confirm(node: FakeNode, state: LoopState): void {
-  const observed = observe(node.world, state);
+  const observed = observe(node.world, state, everyone());
   if (!observed.ok) throw new Error(observed.detail);
   confirmPending(node.world, state, observed.value);
 }

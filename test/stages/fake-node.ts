@@ -37,6 +37,8 @@ export interface FakeContainer {
   /** CPUs in the live cpuset. */
   cpuset: number | undefined;
   limitMib: number | undefined;
+  /** Of the kernel, where that is not what is configured; null: none. */
+  liveCpuLimit?: number | null | undefined;
   /** Cores that it keeps busy. */
   load: number;
   cpuUs: number;
@@ -45,6 +47,7 @@ export interface FakeContainer {
   configMissing?: Missing | undefined;
   sampleMissing?: Missing | undefined;
   cpuMissing?: Missing | undefined;
+  cpuLimitMissing?: Missing | undefined;
   memoryMissing?: Missing | undefined;
 }
 
@@ -159,11 +162,14 @@ export class FakeNode {
     return present({ config: found.config, content: Buffer.from(found.config.digest) });
   }
 
-  /** It is in force as soon as it is configured. */
+  /** It is in force as soon as it is configured, but for what a test says. */
   private cpuLimit(id: Vmid): Reading<Cores | undefined> {
     const found = this.containers.get(id);
     if (!found?.running) return missing('absent', `${id} has no cgroup`);
-    return present(found.config.cpuLimit);
+    if (found.cpuLimitMissing !== undefined) return found.cpuLimitMissing;
+    const { liveCpuLimit: live } = found;
+    if (live === undefined) return present(found.config.cpuLimit);
+    return present(live === null ? undefined : toCores(live));
   }
 
   private sample(id: Vmid): Reading<CgroupSample> {

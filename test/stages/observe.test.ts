@@ -3,11 +3,11 @@ import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
-import { broken, gone, host, vmid } from '../core/builders.ts';
+import { broken, everyone, gone, host, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 function see(node: FakeNode, state: LoopState): Observed {
-  const observed = observe(node.world, state);
+  const observed = observe(node.world, state, everyone());
   if (!observed.ok) throw new Error(observed.detail);
   return observed.value;
 }
@@ -61,7 +61,7 @@ describe('observing', () => {
     const node = new FakeNode();
     node.listMissing = gone('/etc/pve/lxc is not there');
     const state = fullState();
-    expect(observe(node.world, state)).toEqual(gone('/etc/pve/lxc is not there'));
+    expect(observe(node.world, state, everyone())).toEqual(gone('/etc/pve/lxc is not there'));
     expect(state).toEqual(fullState());
   });
 

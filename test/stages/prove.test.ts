@@ -5,7 +5,7 @@ import { mib } from '../../src/core/units.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { coresChange, type MemoryNumbers, memoryChange, vmid } from '../core/builders.ts';
+import { coresChange, everyone, type MemoryNumbers, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -31,7 +31,7 @@ async function run(
   planned: PlannedChange = shrink,
   state: LoopState = newLoopState(),
 ): Promise<ActCounts> {
-  const observed = observe(node.world, newLoopState());
+  const observed = observe(node.world, newLoopState(), everyone());
   if (!observed.ok) throw new Error(observed.detail);
   const stop = new AbortController().signal;
   const context = { cycle: 7, observed: observed.value, dryRun: false, stop };
@@ -237,11 +237,11 @@ describe('an attempt', () => {
   it('counts only for the life of the container that it was made on', async () => {
     const node = nodeWith();
     const state = newLoopState();
-    observe(node.world, state);
+    observe(node.world, state, everyone());
     node.kernel = (id, wish) => node.giveUp(id, wish, 0);
     await run(node, shrink, state);
     node.get(101).identity = 7;
-    observe(node.world, state);
+    observe(node.world, state, everyone());
     expect(state.shrinkRetry.size).toBe(0);
   });
 
@@ -314,14 +314,14 @@ describe('a kernel without memory.reclaim', () => {
   it('is noticed when the first container is seen, and said once', () => {
     const node = silent(full);
     const state = newLoopState();
-    observe(node.world, state);
-    observe(node.world, state);
+    observe(node.world, state, everyone());
+    observe(node.world, state, everyone());
     expect(state.reclaimSupported).toBe(false);
     expect(node.linesOf('INFO')).toEqual([
       expect.stringMatching(/no memory\.reclaim .* small steps only/),
     ]);
     const able = newLoopState();
-    observe(nodeWith().world, able);
+    observe(nodeWith().world, able, everyone());
     expect(able.reclaimSupported).toBe(true);
   });
 
@@ -329,7 +329,7 @@ describe('a kernel without memory.reclaim', () => {
     const node = silent(full);
     node.get(101).running = false;
     const state = newLoopState();
-    observe(node.world, state);
+    observe(node.world, state, everyone());
     expect(state.reclaimSupported).toBeUndefined();
     expect(node.lines).toEqual([]);
   });

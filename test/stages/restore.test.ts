@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
-import { mib, milliseconds, type Vmid } from '../../src/core/units.ts';
+import { cores, mib, milliseconds, type Vmid } from '../../src/core/units.ts';
 import type { CommandOutcome, Holds, Proxmox, SetRequest } from '../../src/ports.ts';
 import { type RestoreResult, restore } from '../../src/stages/restore.ts';
 import {
@@ -146,6 +146,35 @@ describe('a rollback', () => {
     expect(node.sets[0]).toMatchObject({ cores: null });
     expect(node.sets[0]).not.toHaveProperty('memoryMib');
     expect(node.get(101).config.cores).toBeUndefined();
+  });
+
+  it('brings a cpulimit back, or takes it out again', async () => {
+    const node = nodeWithOne({ cpuLimit: cores(0.5) });
+    const saved = { cores: 4, memoryMib: mib(2048) };
+    const result = await roll(node, { saved });
+    expect(node.sets).toMatchObject([{ cpuLimit: null }]);
+    expect(node.sets[0]).not.toHaveProperty('cores');
+    expect(result.kind).toBe('confirmed');
+    expect(words(result)).toContain(`: cpulimit 0.5 -> none${AS_IN}.`);
+    expect(node.backups[0]?.purpose).toMatchObject({ cpuLimit: { from: 0.5, to: null } });
+    await roll(node, { saved: { ...saved, cpuLimit: cores(1.5) } });
+    expect(node.sets[1]).toMatchObject({ cpuLimit: 1.5 });
+    expect(node.get(101).config.cpuLimit).toBe(1.5);
+  });
+
+  it('of cores and of a cpulimit takes both out at once', async () => {
+    const node = nodeWithOne({ cpuLimit: cores(0.5) });
+    await roll(node, { saved: { cores: undefined, memoryMib: mib(2048) } });
+    expect(node.sets).toMatchObject([{ cores: null, cpuLimit: null }]);
+  });
+
+  it('has a cpulimit that is not in force taken back', async () => {
+    const node = nodeWithOne({ cpuLimit: cores(0.5) });
+    node.get(101).liveCpuLimit = 0.5;
+    const result = await roll(node, { saved: { cores: 4, memoryMib: mib(2048) } });
+    expect(result.kind).toBe('failed');
+    expect(words(result)).toMatch(/half done .*live cpulimit 0.5.*are back in force/);
+    expect(node.get(101).config.cpuLimit).toBe(0.5);
   });
 
   it('of a stopped container changes its configuration', async () => {
@@ -357,6 +386,21 @@ describe('what a rollback leaves on record', () => {
     tellRestore(node.world, result, { ...facts, hostCpus: undefined });
     expect(node.events.map(({ change }) => change)).toEqual(['12', 'unknown']);
     expect(node.events[0]?.details).toMatchObject({ before: 4, after: 16 });
+  });
+
+  it('tells a cpulimit from cores by its unit, and none as max', async () => {
+    const node = nodeWithOne({ cpuLimit: cores(0.5) });
+    const saved = { memoryMib: mib(2048), cpuLimit: cores(2) };
+    tellRestore(node.world, await roll(node, { saved }), facts);
+    tellRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: undefined } }), facts);
+    expect(node.events.map(({ action, change }) => [action, change])).toEqual([
+      ...[['Rollback Cores', '2']],
+      ...[['Rollback Cores', '1.5']],
+      ...[['Rollback Cores', 'unknown']],
+    ]);
+    expect(node.events[0]?.details).not.toHaveProperty('unit');
+    expect(node.events[1]?.details).toMatchObject({ before: 0.5, after: 2, unit: 'cpulimit' });
+    expect(node.events[2]?.details).toMatchObject({ before: 2, after: 'max', unit: 'cpulimit' });
   });
 
   it('of a failure names it as one', async () => {

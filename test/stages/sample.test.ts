@@ -3,7 +3,7 @@ import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { Management } from '../../src/core/policy.ts';
 import { observe } from '../../src/stages/observe.ts';
 import { sample } from '../../src/stages/sample.ts';
-import { broken, policy, vmid } from '../core/builders.ts';
+import { broken, everyone, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const MANAGED: Management = {
@@ -15,7 +15,7 @@ function started(management: Management = MANAGED, own = {}) {
   const one = node.add(101, own);
   const state = newLoopState();
   state.cycle = 1;
-  observe(node.world, state);
+  observe(node.world, state, everyone());
   const look = (afterMs = 10_000) => {
     node.pass(afterMs);
     return sample(node.world, state, { urgentSamples: 2, manage: () => management });
@@ -75,7 +75,7 @@ describe('between two cycles', () => {
     one.load = 0.2;
     look();
     node.pass(10_000);
-    observe(node.world, state as LoopState);
+    observe(node.world, state as LoopState, everyone());
     const [seen] = state.seenCores.get(vmid(101))?.slice(-1) ?? [];
     expect(seen?.peak).toBeCloseTo(1.8);
     expect(seen?.used).toBeCloseTo((1.8 + 0.2 + 0.2) / 3);

@@ -12,6 +12,7 @@ import {
 } from '../guards.ts';
 import type { CpuUsage, MemoryUsage } from '../observation.ts';
 import type { Band, ContainerPolicy } from '../policy.ts';
+import { isHeldBack } from '../shortage.ts';
 import { ratio } from '../units.ts';
 
 /**
@@ -31,6 +32,9 @@ import { ratio } from '../units.ts';
  * | cores    | 8     | 1.2    | 1      | 4       | 3 wanted, at most 4 cores a step              |
  * | cores    | 8     | 0.0    | 2      | 1       | twice a step of 4, down to the minimum        |
  * | cores    | 8     | 7.9    | 1      | 8       | starving at its maximum                       |
+ * | cpulimit | 1     | 0.95   | 1      | 1.9     | 0.95 / 0.5, in steps of 0.1                   |
+ * | cpulimit | 4     | 0.3    | 1      | 1       | 0.6 wanted, and 1 is the minimum              |
+ * | cpulimit | 2     | 1.7    | 1      | 3.4     | 1.7 / 0.5, in steps of 0.1                    |
  * | memory   | 1024  | 900    | 1      | 1536    | 70 % would need 1286: the least step is 512   |
  * | memory   | 16384 | 15565  | 1      | 20480   | 70 % would need 22236: a quarter at most      |
  * | memory   | 16384 | 15565  | 2      | 24576   | twice that quarter                            |
@@ -44,7 +48,7 @@ import { ratio } from '../units.ts';
  */
 
 export type Verdict =
-  | Pick<Change, 'verdict' | 'after' | 'rule' | 'limits' | 'measured'>
+  | Pick<Change, 'verdict' | 'after' | 'rule' | 'limits' | 'measured' | 'fallback' | 'boostMs'>
   | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
 
 /** `pct` takes whole MiB; steps of 16 keep the numbers readable. */
@@ -61,41 +65,77 @@ const isBelow = (share: number, band: Band): boolean => share < band.lower - TOL
 
 const middle = (band: Band): number => (band.lower + band.upper) / 2;
 
+/** What a container has of CPU, and what bounds that besides its policy. */
+export interface CpuAllocation {
+  /** Its cores, or its cpulimit where that is what is scaled. */
+  readonly has: number;
+  /** No more than this is of any use, whatever the policy allows. */
+  readonly most?: number;
+  /** A cpulimit that stands beside the cores that are scaled. */
+  readonly cpuLimit?: number | undefined;
+}
+
+/** `pct` takes fractions of a core as a cpulimit; a tenth is as fine as a decision gets. */
+export const cpuQuantum = ({ cpu }: ContainerPolicy): number => (cpu.unit === 'cores' ? 1 : 0.1);
+
 /**
- * Decides on whole cores. `has` is what the configuration gives, `usage` what was measured, `peak`
- * the most of it: no step leads below what that needs.
+ * Decides on CPU: whole cores, or a cpulimit in steps of a tenth. `usage` is what was measured,
+ * `peak` the most of it: no step leads below what that needs. What was throttled or waited counts
+ * as need too, since a limit hides it.
  */
 export function thresholdCores(
-  has: number,
-  cpuLimit: number | undefined,
+  { has, most, cpuLimit }: CpuAllocation,
   usage: CpuUsage,
   policy: ContainerPolicy,
   peak: number = usage.used,
 ): Verdict {
-  const { band, min, max, minIncrement, maxIncrement } = policy.cpu;
-  const share = usage.used / usage.allowed;
-  const need = coresNeed(Math.max(usage.used, peak), band.upper);
-  const measured = { before: has, used: usage.used, share: ratio(share), band, min, max, need };
-  const outside = outsideBounds(has, measured, 1);
+  const { band, min, maxIncrement, minIncrement } = policy.cpu;
+  const { used, allowed } = usage;
+  const quantum = cpuQuantum(policy);
+  const max = Math.max(min, Math.min(policy.cpu.max, most ?? policy.cpu.max));
+  const demand = Math.max(used, usage.demand);
+  const share = used / allowed;
+  const need = coresNeed(Math.max(demand, peak), band.upper, quantum);
+  const measured = {
+    ...{ before: has, used, share: ratio(share), band, min, max, need },
+    ...(demand > used && { demand }),
+  };
+  const outside = outsideBounds(has, measured, quantum);
   if (outside !== undefined) return outside;
-  if (!isAbove(share, band) && !isBelow(share, band)) return hold(measured, { kind: 'in-band' });
+  const above = isAbove(demand / allowed, band);
+  if (!above && !isBelow(demand / allowed, band)) return hold(measured, { kind: 'in-band' });
 
-  const wanted = Math.max(1, roundUp(usage.used / middle(band), 1));
-  if (isAbove(share, band)) {
+  const wanted = Math.max(
+    ...[quantum, roundUp(used / middle(band), quantum)],
+    demand > used ? roundUp(demand / band.upper, quantum) : 0,
+  );
+  const step = (distance: number): number =>
+    wholeStep(distance, minIncrement, maxIncrement, policy.stepFactor, quantum);
+  if (above) {
     if (has >= max) return hold(measured, { kind: 'at-maximum' });
     if (cpuLimit !== undefined && cpuLimit < has) {
       return hold(measured, { kind: 'cpulimit', cpuLimit });
     }
-    const step = wholeStep(wanted - has, minIncrement, maxIncrement, policy.stepFactor);
-    return grow({ after: has + step, limits: [] }, 'above-upper', measured, 1);
+    const after = tidy(has + step(wanted - has));
+    return grow({ after, limits: [] }, 'above-upper', measured, quantum);
   }
   if (has <= min) return hold(measured, { kind: 'at-minimum' });
-  const step = wholeStep(has - wanted, minIncrement, maxIncrement, policy.stepFactor);
-  return shrink({ after: has - step, limits: [] }, 'below-lower', measured, 1);
+  const after = tidy(has - step(has - wanted));
+  return shrink({ after, limits: [] }, 'below-lower', measured, quantum);
 }
 
-function wholeStep(distance: number, least: number, most: number, factor: number): number {
-  return Math.max(1, Math.round(Math.min(Math.max(distance, least), most) * factor));
+/** Sums of tenths are not quite tenths. */
+const tidy = (value: number): number => Math.round(value * 100) / 100;
+
+function wholeStep(
+  distance: number,
+  least: number,
+  most: number,
+  factor: number,
+  quantum: number,
+): number {
+  const wanted = Math.min(Math.max(distance, least), most) * factor;
+  return Math.max(quantum, roundUp(Math.round(wanted / quantum) * quantum, quantum));
 }
 
 /**
@@ -112,19 +152,19 @@ export function thresholdMemory(
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
   const share = used / hasMib;
-  const need = memoryNeed(Math.max(used, peakMib) + usage.swapMib);
+  const { mayUseSwap } = policy.memory;
+  const need = memoryNeed(Math.max(used, peakMib) + (mayUseSwap ? 0 : usage.swapMib));
   const measured = {
     ...{ before: hasMib, used, share: ratio(share), band },
     ...{ min: minMib, max: maxMib, need },
+    ...(mayUseSwap && { swapStays: true as const }),
   };
-  if (usage.newOomKills > 0) {
+  const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
+  if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
     const step = memoryGrowthStep(hasMib, hasMib, band, minIncrementMib) * policy.stepFactor;
     const after = Math.max(hasMib + roundUp(step, MEMORY_QUANTUM_MIB), minMib);
-    return clampedToMax({ after, limits: [] }, 'oom-kill', measured);
-  }
-  if (usage.newLimitHits > 0 && !isAbove(share, band) && hasMib >= minMib) {
-    return hold(measured, { kind: 'limit-hit', hits: usage.newLimitHits });
+    return clampedToMax({ after, limits: [] }, starved, measured);
   }
   const outside = outsideBounds(hasMib, measured, MEMORY_QUANTUM_MIB);
   if (outside !== undefined) return outside;

@@ -33,6 +33,12 @@ interface Row {
   readonly after: number;
 }
 
+function policyOf({ resource, factor }: Row): ContainerPolicy {
+  const own = policy(factor);
+  if (resource !== 'cpulimit') return own;
+  return { ...own, cpu: { ...own.cpu, unit: 'cpulimit', minIncrement: cores(0.1) } };
+}
+
 /** The sample table in the policy's own comment: documentation that is checked. */
 function sampleTable(): Row[] {
   const source = new URL('../../../src/core/policies/threshold.ts', import.meta.url);
@@ -40,9 +46,9 @@ function sampleTable(): Row[] {
   for (const line of readFileSync(source, 'utf8').split('\n')) {
     const cells = line.split('|').map((cell) => cell.trim());
     const [, resource, has, used, factor, after] = cells;
-    if (resource !== 'cores' && resource !== 'memory') continue;
+    if (!['cores', 'cpulimit', 'memory'].includes(resource ?? '')) continue;
     const numbers = { has: Number(has), used: Number(used), factor: Number(factor) };
-    rows.push({ resource, ...numbers, after: Number(after) });
+    rows.push({ resource: String(resource), ...numbers, after: Number(after) });
   }
   return rows;
 }
@@ -52,8 +58,8 @@ describe('the sample results in the comment of the policy', () => {
   it('are at least fifteen', () => expect(rows.length).toBeGreaterThanOrEqual(15));
   it.each(rows)('$resource $has, $used in use, factor $factor: $after', (row) => {
     const verdict =
-      row.resource === 'cores'
-        ? thresholdCores(row.has, undefined, cpu(row.used, row.has), policy(row.factor))
+      row.resource !== 'memory'
+        ? thresholdCores({ has: row.has }, cpu(row.used, row.has), policyOf(row))
         : thresholdMemory(row.has, HOST_MAX_MIB, memory(row.used), policy(row.factor));
     expect(becomes(row.has, verdict)).toBe(row.after);
   });
@@ -110,7 +116,7 @@ describe('cores, for any policy and usage', () => {
     fc.assert(
       fc.property(...input, (p, has, share) => {
         const used = has * share;
-        const verdict = thresholdCores(has, undefined, cpu(used, has), p);
+        const verdict = thresholdCores({ has }, cpu(used, has), p);
         if (verdict.verdict === 'hold') return;
         expect(Number.isInteger(verdict.after)).toBe(true);
         if (verdict.verdict === 'grow') expect(verdict.after).toBeLessThanOrEqual(p.cpu.max);
@@ -127,9 +133,9 @@ describe('cores, for any policy and usage', () => {
     fc.assert(
       fc.property(...input, (p, has, share) => {
         const used = has * share;
-        const first = thresholdCores(has, undefined, cpu(used, has), p);
+        const first = thresholdCores({ has }, cpu(used, has), p);
         if (first.verdict === 'hold') return;
-        const next = thresholdCores(first.after, undefined, cpu(used, first.after), p);
+        const next = thresholdCores({ has: first.after }, cpu(used, first.after), p);
         if (next.verdict !== 'hold') expect(next.verdict).toBe(first.verdict);
       }),
       RUNS,
@@ -202,18 +208,18 @@ describe('defects of other tools', () => {
   });
 
   it('a step that would pass the maximum goes to the maximum', () => {
-    expect(becomes(7, thresholdCores(7, undefined, cpu(7, 7), policy()))).toBe(8);
+    expect(becomes(7, thresholdCores({ has: 7 }, cpu(7, 7), policy()))).toBe(8);
     expect(becomes(3900, thresholdMemory(3900, 4000, memory(3800), policy()))).toBe(4000);
   });
 
   it('an allocation above the maximum is lowered to it, but not below the need', () => {
-    expect(becomes(16, thresholdCores(16, undefined, cpu(4, 16), policy()))).toBe(8);
-    expect(becomes(16, thresholdCores(16, undefined, cpu(9, 16), policy()))).toBe(12);
+    expect(becomes(16, thresholdCores({ has: 16 }, cpu(4, 16), policy()))).toBe(8);
+    expect(becomes(16, thresholdCores({ has: 16 }, cpu(9, 16), policy()))).toBe(12);
     expect(becomes(8192, thresholdMemory(8192, 4096, memory(3900), policy()))).toBe(4880);
   });
 
   it('more cores are not given where a cpulimit binds', () => {
-    const verdict = thresholdCores(4, 1.5, cpu(1.49, 1.5), policy());
+    const verdict = thresholdCores({ has: 4, cpuLimit: 1.5 }, cpu(1.49, 1.5), policy());
     expect(verdict).toMatchObject({ verdict: 'hold', because: { kind: 'cpulimit' } });
   });
 

@@ -1,0 +1,128 @@
+import { Writable } from 'node:stream';
+import { plainText } from '../core/plain-text.ts';
+import { REPORT_FORMAT } from '../core/report/report-input.ts';
+import { type CycleView, runCycle } from '../cycle.ts';
+import { askControlSocket } from '../host/control-client.ts';
+import { CONTROL_SOCKET } from '../host/control-path.ts';
+import type { ControlRequest } from '../host/control-socket.ts';
+import type { Log, World } from '../ports.ts';
+import type { Arguments } from './arguments.ts';
+import { readConfiguration, renderProblems } from './configuration.ts';
+import { answerTo } from './control-answer.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { onFirstSight, settingsOf } from './loop-settings.ts';
+import { stateKeeper } from './state-keeper.ts';
+import { whyUnfit } from './unfit.ts';
+import { openWorld, type Surroundings } from './world.ts';
+
+/** `status` and `explain` ask the daemon; where none answers they look and decide themselves. */
+
+export type Asked =
+  | { readonly ok: true; readonly content: Readonly<Record<string, unknown>> }
+  /** What is wrong has been said. */
+  | { readonly ok: false; readonly code: ExitCode };
+
+/** @param field what the answer has to hold: `report` or `account` */
+export async function ask<Content extends { readonly format: number }>(
+  request: ControlRequest,
+  field: string,
+  given: Arguments,
+  around: Surroundings,
+): Promise<Content | ExitCode> {
+  const asked = await answered(request, given, around);
+  if (!asked.ok) return asked.code;
+  const { error } = asked.content;
+  const complain = (message: string): ExitCode => {
+    around.stderr.write(`${plainText(message)}\n`);
+    return EXIT.failure;
+  };
+  if (typeof error === 'string') return complain(`Not answered: ${error}.`);
+  const content = asked.content[field] as Content | undefined;
+  if (content?.format === REPORT_FORMAT) return content;
+  return complain('The daemon that runs is of another version than this command; restart it.');
+}
+
+async function answered(
+  request: ControlRequest,
+  given: Arguments,
+  around: Surroundings,
+): Promise<Asked> {
+  const { paths, stderr } = around;
+  const path = paths.at(CONTROL_SOCKET);
+  const answer = await askControlSocket(path, request);
+  if (answer.kind === 'answered') return { ok: true, content: answer.content };
+  if (answer.kind === 'forbidden') {
+    stderr.write(`Only root may ask the daemon (${path}: ${answer.why}).\n`);
+    return { ok: false, code: EXIT.failure };
+  }
+  const looked = await lookNow(request, given, around);
+  if (looked.ok) {
+    stderr.write(`The daemon does not answer: ${answer.why}. This is decided on one look now.\n`);
+  }
+  return looked;
+}
+
+/** Observes and decides as a dry run does, on the saved state; writes nothing anywhere. */
+async function lookNow(
+  request: ControlRequest,
+  given: Arguments,
+  around: Surroundings,
+): Promise<Asked> {
+  const { stderr } = around;
+  const unfit = whyUnfit(around);
+  if (unfit !== undefined) {
+    stderr.write(`${unfit}\n`);
+    return { ok: false, code: EXIT.failure };
+  }
+  const loaded = readConfiguration(given, around);
+  if (!loaded.ok) {
+    stderr.write(renderProblems(loaded));
+    return { ok: false, code: EXIT.configuration };
+  }
+  const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
+  try {
+    const complaining: Log = {
+      ...SILENT,
+      warn: (line) => void stderr.write(`${plainText(line)}\n`),
+    };
+    const { state } = stateKeeper({ ...open.world, log: complaining }, around, true);
+    const views: CycleView[] = [];
+    const settings = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
+    const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
+    const result = await runCycle(watching(open.world), looking, state, NEVER);
+    if (!result.ok) {
+      stderr.write(`The containers cannot be seen: ${plainText(result.detail)}\n`);
+      return { ok: false, code: EXIT.failure };
+    }
+    const { timezone } = loaded.config;
+    const nowMs = around.clock.monotonicMs();
+    const known = { view: views[0], from: 'now', settings, state, timezone, nowMs } as const;
+    return { ok: true, content: { ...answerTo(request, known) } };
+  } finally {
+    await open.close();
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done): void => done() });
+
+const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+const NOT_HERE = 'this command changes nothing';
+
+/** The world to look at only: whatever would leave a trace in it does nothing. */
+function watching(world: World): World {
+  return {
+    ...world,
+    log: SILENT,
+    journal: { record: () => true },
+    proxmox: { set: async () => ({ kind: 'not-started', message: NOT_HERE }) },
+    backups: { write: () => ({ ok: false, message: NOT_HERE }) },
+    holds: { read: () => world.holds.read(), write: () => ({ ok: false, message: NOT_HERE }) },
+    reclaim: {
+      isSupported: (vmid) => world.reclaim.isSupported(vmid),
+      ask: async () => ({ kind: 'refused', message: NOT_HERE }),
+    },
+  };
+}

@@ -1,0 +1,63 @@
+import { plainText } from '../core/plain-text.ts';
+import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
+import type { Fact, Guard } from '../core/report/fact.ts';
+import type { Arguments } from './arguments.ts';
+import { ask } from './ask.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Surroundings } from './world.ts';
+
+/** `explain VMID`: the last decision on a container, step by step. Changes nothing. */
+export async function explain(given: Arguments, around: Surroundings): Promise<ExitCode> {
+  const { vmid } = given;
+  if (vmid === undefined) return EXIT.usage;
+  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, around);
+  if (typeof account === 'number') return account;
+  const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');
+  around.stdout.write(`${text}\n`);
+  return EXIT.fine;
+}
+
+const TITLE = { cores: 'CPU', memory: 'Memory' } as const;
+
+export function accountLines(account: Account): readonly string[] {
+  const { vmid, name, cycle, time, policy, seen, guards, leftAlone, resources } = account;
+  const dry = account.dryRun ? ', a dry run' : '';
+  const when = account.from === 'daemon' ? `cycle ${cycle} at ${time}${dry}` : `as of ${time}`;
+  const lines = [
+    `Container ${vmid} (${name}), ${when}. A * marks a guard that is in force.`,
+    ...section('Policy', policy.map(factCells)),
+    ...section('Seen', seen.map(factCells)),
+    ...section('The container as a whole', guards.map(guardCells)),
+    ...(leftAlone === null ? [] : ['', `It is left alone: ${leftAlone}.`]),
+    ...resources.flatMap(resourceLines),
+    ...section('What came of it', account.outcome.map(factCells)),
+  ];
+  return lines.map((line) => plainText(line));
+}
+
+function resourceLines({ resource, weighed, guards, decision, plan }: ResourceAccount): string[] {
+  return section(TITLE[resource], [
+    ...weighed.map(factCells),
+    ...guards.map(guardCells),
+    ['', 'DECISION', decisionWords(decision)],
+    ['', 'PLAN', plan.says],
+  ]);
+}
+
+const decisionWords = ({ verdict, says }: DecisionAccount): string =>
+  verdict === 'none' ? says : `${verdict}: ${says}`;
+
+type Cells = readonly [mark: string, what: string, says: string];
+
+const factCells = ({ what, says }: Fact): Cells => ['', what, says];
+const guardCells = ({ what, says, holds }: Guard): Cells => [holds ? '*' : '', what, says];
+
+function section(title: string, rows: readonly Cells[]): string[] {
+  if (rows.length === 0) return [];
+  const width = Math.max(...rows.map(([, what]) => what.length));
+  return [
+    ...['', title],
+    ...rows.map(([mark, what, says]) => `${mark.padEnd(1)} ${what.padEnd(width)}  ${says}`),
+  ];
+}

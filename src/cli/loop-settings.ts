@@ -1,0 +1,30 @@
+import type { Config } from '../config/model.ts';
+import { offPeakAt } from '../config/off-peak.ts';
+import { hostPolicy, manage } from '../config/resolve.ts';
+import type { CycleSettings } from '../cycle.ts';
+import type { Arguments } from './arguments.ts';
+
+/** What a cycle takes from the configuration and from the command line; made once of each. */
+export const settingsOf = (
+  config: Config,
+  { dryRun }: Pick<Arguments, 'dryRun'>,
+): CycleSettings => ({
+  manage: (guest) => manage(config, guest),
+  hostPolicy: hostPolicy(config),
+  isOffPeak: offPeakAt(config),
+  atOnce: config.maxConcurrentOperations,
+  dryRun,
+});
+
+/** One cycle sees everything once, so it cannot wait for a series of observations. */
+export function onFirstSight(settings: CycleSettings): CycleSettings {
+  return {
+    ...settings,
+    manage: (guest) => {
+      const management = settings.manage(guest);
+      if (management.kind === 'ignored') return management;
+      const timing = { ...management.policy.timing, periodsUp: 1, periodsDown: 1 };
+      return { ...management, policy: { ...management.policy, timing } };
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import type { HostCpu } from './loop-state.ts';
+import type { CpuTimes, HostMemory, HostObservation } from './observation.ts';
+import type { HostPolicy } from './policy.ts';
+import type { Reading } from './reading.ts';
+import { type Milliseconds, type Ratio, ratio } from './units.ts';
+
+/** How the host itself is doing, apart from its containers. */
+
+/** Two looks closer than this give no share worth the name; the earlier one counts on. */
+const MIN_ELAPSED_MS = 1000;
+
+/** How busy all CPUs together were since the look before. */
+export function hostCpu(
+  before: HostCpu | undefined,
+  times: Reading<CpuTimes>,
+  nowMs: Milliseconds,
+): HostCpu | undefined {
+  if (!times.ok) return undefined;
+  const now = times.value;
+  if (before === undefined) return { atMs: nowMs, times: now, busy: undefined };
+  if (nowMs - before.atMs < MIN_ELAPSED_MS) return before;
+  const busy = now.busyTicks - before.times.busyTicks;
+  const total = now.totalTicks - before.times.totalTicks;
+  const plausible = busy >= 0 && total > 0 && busy <= total;
+  return { atMs: nowMs, times: now, busy: plausible ? ratio(busy / total) : undefined };
+}
+
+/** From here on more cores for one are fewer for another. */
+const BUSY_SHARE = 0.95;
+
+/** The share, where the CPUs of the host are saturated; undefined where not, or not known. */
+export function cpuSaturation(cpu: HostCpu | undefined): Ratio | undefined {
+  return cpu?.busy !== undefined && cpu.busy >= BUSY_SHARE ? cpu.busy : undefined;
+}
+
+/**
+ * Memory that can be had without swapping. `MemAvailable` leaves the ZFS cache out, though it gives
+ * way as file cache does, down to its minimum.
+ */
+export const availableMib = ({ availableMib: plain, arcReclaimableMib }: HostMemory): number =>
+  plain + arcReclaimableMib;
+
+const usedShare = (memory: HostMemory): number => 1 - availableMib(memory) / memory.totalMib;
+
+/** Everybody stands still for memory so much of the time, while little of it is left. */
+const STALLED_SHARE = 0.05;
+const LITTLE_LEFT_SHARE = 0.1;
+
+/**
+ * The share of time in which the host waits for memory, where it is really short of it. A container
+ * that thrashes at its own limit raises the pressure of the host too, and must not be refused help
+ * for that.
+ */
+export function memoryStall({ memory, memoryPressure }: HostObservation): Ratio | undefined {
+  if (!memory.ok || !memoryPressure.ok) return undefined;
+  const { fullAvg10 } = memoryPressure.value;
+  const short = 1 - usedShare(memory.value) < LITTLE_LEFT_SHARE;
+  return short && fullAvg10 >= STALLED_SHARE ? fullAvg10 : undefined;
+}
+
+/** What of the host is used up, as its share; undefined where that is not so, or not known. */
+export interface Emergency {
+  readonly cores: Ratio | undefined;
+  readonly memory: Ratio | undefined;
+}
+
+/** The host has nothing left of a resource: surplus goes back at once, and nothing grows. */
+export function emergencyOf(
+  { memory }: HostObservation,
+  { emergency }: HostPolicy,
+  cpu: HostCpu | undefined,
+): Emergency {
+  const used = memory.ok ? usedShare(memory.value) : 0;
+  return {
+    cores: cpu?.busy !== undefined && cpu.busy >= emergency ? cpu.busy : undefined,
+    memory: used >= emergency ? ratio(used) : undefined,
+  };
+}

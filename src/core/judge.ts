@@ -1,0 +1,103 @@
+import type { HoldReason, Resource } from './decision.ts';
+import type { LoopState, OffPeakTaking } from './loop-state.ts';
+import { averaged, changeKey, type PaceInput, paced, type Seen, whenDue } from './pace.ts';
+import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
+import type { Verdict } from './policies/threshold.ts';
+import type { ContainerPolicy } from './policy.ts';
+import { surplus } from './surplus.ts';
+import type { Milliseconds, Vmid } from './units.ts';
+
+/** One resource of one container, as it is to be judged. */
+export interface Case {
+  readonly vmid: Vmid;
+  readonly resource: Resource;
+  readonly policy: ContainerPolicy;
+  /** Steps are multiples of it. */
+  readonly quantum: number;
+  /** Less is not worth a change where only surplus is taken. */
+  readonly leastSurplus: number;
+  readonly seen: readonly Seen[];
+  /** The threshold policy on these readings. */
+  readonly threshold: (seen: Seen) => Verdict;
+  /** Samples in a row in which it was saturated. */
+  readonly saturated: number;
+}
+
+export interface Times {
+  readonly state: LoopState;
+  readonly nowMs: Milliseconds;
+  /** Whether it is off-peak time, in energy mode. */
+  readonly offPeak: boolean;
+  /** Whether the host has none of this resource left. */
+  readonly emergency: boolean;
+}
+
+/** So long what the off-peak time has given back is not taken for being unused. */
+export const GIVEN_BACK_MS = 3_600_000;
+
+/**
+ * Which of several voices counts, the strongest first: a person's hand; a boost that is on; growth;
+ * a host in need; the off-peak time and its end; the policy of the container's mode.
+ */
+export function judge(one: Case, times: Times): Verdict {
+  const { state, nowMs } = times;
+  const key = changeKey(one.vmid, one.resource);
+  const handLeftMs = (state.handHolds.get(key) ?? 0) - nowMs;
+  const now = one.threshold(averaged(one.seen, 1));
+  if (handLeftMs > 0) return held(now, { kind: 'changed-by-hand', leftMs: handLeftMs });
+  const boost = state.boosts.get(key);
+  const during = boost && whileBoosted(now, boost, nowMs);
+  if (during !== undefined) return during;
+
+  const changedMs = state.changedMs.get(key);
+  const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
+  const byThreshold = paced(pace, one.threshold);
+  const inBoostMode = one.policy.scaling === 'boost' && !isForGood(byThreshold);
+  const verdict = inBoostMode ? boostWhenDue(one, now, pace) : byThreshold;
+  if (verdict.verdict === 'grow') return verdict;
+  const quiet = one.threshold(averaged(one.seen, one.policy.timing.periodsDown)).measured;
+  const worth = { quantum: one.quantum, least: one.leastSurplus, wanted: mostWanted(one) };
+  if (times.emergency) return surplus(quiet, 'host-emergency', worth) ?? verdict;
+  const taken = state.offPeak.get(key);
+  if (!times.offPeak || one.policy.scaling === 'boost') return afterOffPeak(verdict, taken, nowMs);
+  const step = verdict.verdict === 'hold' ? surplus(quiet, 'off-peak', worth) : undefined;
+  return step === undefined ? verdict : whenDue(pace, step, one.policy.timing.periodsDown);
+}
+
+/** A step down must suit all that the next reading is judged by: the latest, and both averages. */
+function mostWanted({ seen, policy: { timing } }: Case): number {
+  const windows = [1, timing.periodsUp, timing.periodsDown].map((last) => averaged(seen, last));
+  return Math.max(...windows.map(({ used, demand = used }) => Math.max(used, demand)));
+}
+
+/** A boost answers the moment: of the past only the cooldown counts. */
+function boostWhenDue(
+  { saturated, quantum, policy }: Case,
+  now: Verdict,
+  pace: PaceInput,
+): Verdict {
+  const verdict = boosted(now, { samples: saturated, quantum }, policy.boost);
+  return verdict.verdict === 'hold' ? verdict : whenDue(pace, verdict, 1);
+}
+
+/** The end of the off-peak time gives back what it took, and lets it stay for a while. */
+function afterOffPeak(
+  verdict: Verdict,
+  taken: OffPeakTaking | undefined,
+  nowMs: Milliseconds,
+): Verdict {
+  if (taken === undefined) return verdict;
+  const { measured } = verdict;
+  if (taken.givenBackMs === undefined) {
+    const after = Math.min(taken.before, measured.max);
+    if (after <= measured.before) return verdict;
+    return { verdict: 'grow', after, rule: 'peak-again', limits: [], measured };
+  }
+  const leftMs = taken.givenBackMs + GIVEN_BACK_MS - nowMs;
+  const idle = verdict.verdict === 'shrink' && verdict.rule === 'below-lower';
+  return leftMs > 0 && idle ? held(verdict, { kind: 'given-back', leftMs }) : verdict;
+}
+
+function held({ measured }: Verdict, because: HoldReason): Verdict {
+  return { verdict: 'hold', because, measured };
+}

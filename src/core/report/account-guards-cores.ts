@@ -1,0 +1,63 @@
+import { withUnit } from '../explain.ts';
+import type { ContainerObservation } from '../observation.ts';
+import { plainText } from '../plain-text.ts';
+import type { ContainerPolicy } from '../policy.ts';
+import { type Guard, guard, percent, percentOf, secondsOf, short } from './fact.ts';
+import type { Course, ReportInput } from './report-input.ts';
+
+/** What may keep CPU from being changed, besides what holds for memory too. */
+export function coresGuards(
+  container: ContainerObservation,
+  { decided }: Course,
+  { cpu }: ContainerPolicy,
+  input: ReportInput,
+): readonly Guard[] {
+  const { config } = container;
+  const limit = config.ok && cpu.unit === 'cores' ? config.value.cpuLimit : undefined;
+  const has = decided?.measured?.before;
+  const binds = limit !== undefined && has !== undefined && limit < has;
+  const beside = limit === undefined ? 'none beside the cores' : withUnit('cores', short(limit));
+  return [
+    guard('cpulimit', binds, beside, { cpuLimit: limit === undefined ? null : short(limit) }),
+    inForceGuard(container, input),
+    ceilingGuard(has, input),
+    busyGuard(input),
+  ];
+}
+
+/** `pvestatd` brings cores into force some seconds after they are configured. */
+function inForceGuard(
+  { vmid, config, state: seen }: ContainerObservation,
+  { host, state, nowMs }: ReportInput,
+): Guard {
+  const live = seen.kind === 'running' ? seen.usage.cpusetCpus : undefined;
+  const all = host.cpus.ok ? host.cpus.value : undefined;
+  const wanted = config.ok ? (config.value.cores ?? all) : undefined;
+  const configured = wanted === undefined ? undefined : Math.min(wanted, all ?? wanted);
+  const differs = live !== undefined && configured !== undefined && live !== configured;
+  const pending = state.pendingCores.get(vmid);
+  const since = pending === undefined ? '' : `, since ${secondsOf(nowMs - pending.sinceMs)} s`;
+  const words = `${configured ?? 'unknown'} configured, ${live ?? 'unknown'} in its cpuset`;
+  return guard('not in force', differs || pending !== undefined, `${words}${since}`, {
+    ...{ configured: configured ?? null, live: live ?? null },
+  });
+}
+
+function ceilingGuard(has: number | undefined, { available }: ReportInput): Guard {
+  const { coresCeiling } = available;
+  if (!coresCeiling.ok) {
+    return guard('host ceiling', true, `not known: ${plainText(coresCeiling.detail)}`);
+  }
+  const most = coresCeiling.value;
+  const says = `${withUnit('cores', most)} for one container, with the host's reserve kept`;
+  return guard('host ceiling', has !== undefined && has >= most, says, { ceiling: most });
+}
+
+function busyGuard({ available, hostPolicy, state }: ReportInput): Guard {
+  const holds = available.coresRefused !== undefined;
+  const busy = state.hostCpu?.busy;
+  if (busy === undefined) return guard('host busy', holds, 'not known yet');
+  const from = percent(hostPolicy.emergency);
+  const says = `${percent(busy)} of its CPUs in use, an emergency from ${from} on`;
+  return guard('host busy', holds, says, { percent: percentOf(busy) });
+}

@@ -1,0 +1,96 @@
+import type { ContainerObservation, MemoryUsage } from '../observation.ts';
+import { plainText } from '../plain-text.ts';
+import type { ContainerPolicy } from '../policy.ts';
+import { whyShort } from '../shortage.ts';
+import { type Guard, guard, percent, percentOf, secondsOf, short } from './fact.ts';
+import type { Course, ReportInput } from './report-input.ts';
+
+/** What may keep memory from being changed, besides what holds for CPU too. */
+export function memoryGuards(
+  container: ContainerObservation,
+  course: Course,
+  policy: ContainerPolicy,
+  input: ReportInput,
+): readonly Guard[] {
+  const { state } = container;
+  const seen =
+    state.kind === 'running' && state.usage.memory.ok ? state.usage.memory.value : undefined;
+  return [
+    ...graceGuards(container, policy, input),
+    ...(seen === undefined ? [] : distressGuards(seen)),
+    proofGuard(container, input),
+    budgetGuard(course, input),
+    hostGuard(input),
+  ];
+}
+
+function graceGuards(
+  { vmid }: ContainerObservation,
+  { timing }: ContainerPolicy,
+  { state, nowMs }: ReportInput,
+): readonly Guard[] {
+  const ofSeconds = timing.startGraceMs / 1000;
+  const one = (what: string, atMs: number | undefined): Guard => {
+    if (atMs === undefined) return guard(what, false, 'not seen', { ofSeconds });
+    const agoSeconds = Math.floor((nowMs - atMs) / 1000);
+    const leftMs = atMs + timing.startGraceMs - nowMs;
+    const left = leftMs > 0 ? `; no shrinking for ${secondsOf(leftMs)} s` : '';
+    return guard(what, leftMs > 0, `${agoSeconds} s ago${left}`, { agoSeconds, ofSeconds });
+  };
+  return [one('start', state.startedMs.get(vmid)), one('OOM kill', state.oomKills.get(vmid))];
+}
+
+/** Signs that memory is short, however little of it seems in use; these bar shrinking only. */
+function distressGuards(seen: MemoryUsage): readonly Guard[] {
+  const { newLimitHits, refaultMibPerS, swapGrowthMib, pressure } = seen;
+  const because = whyShort(seen)?.kind;
+  const waits = pressure === undefined ? 'not known' : `${percent(pressure)} of the time`;
+  return [
+    guard('limit hits', newLimitHits > 0, `${newLimitHits}`, { hits: newLimitHits }),
+    guard('memory pressure', because === 'memory-pressure', waits, {
+      percent: pressure === undefined ? null : percentOf(pressure),
+    }),
+    guard('refaults', because === 'refaults', `${short(refaultMibPerS)} MB a second`, {
+      refaultMibPerS: short(refaultMibPerS),
+    }),
+    guard('swap growth', because === 'swap-growth', `${short(swapGrowthMib)} MB`, {
+      swapGrowthMib: short(swapGrowthMib),
+    }),
+  ];
+}
+
+/** Every shrink is proven first; one that could not be is not tried again soon. */
+function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInput): Guard {
+  if (state.reclaimSupported === false) {
+    const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
+    return guard('proof', false, says, { supported: false });
+  }
+  const retry = state.shrinkRetry.get(vmid);
+  if (retry === undefined) return guard('proof', false, 'no try has failed', { attempts: 0 });
+  const leftMs = retry.retryAtMs - nowMs;
+  const next = leftMs > 0 ? `next try in ${secondsOf(leftMs)} s` : 'it may be tried again';
+  const tries = retry.count === 1 ? 'one try has failed' : `${retry.count} tries have failed`;
+  return guard('proof', leftMs > 0, `${tries}; ${next}`, {
+    ...{ attempts: retry.count, leftSeconds: Math.max(0, secondsOf(leftMs)) },
+  });
+}
+
+function budgetGuard({ decided, planned }: Course, { available }: ReportInput): Guard {
+  const { memoryMib } = available;
+  if (!memoryMib.ok) return guard('host budget', true, `not known: ${plainText(memoryMib.detail)}`);
+  const wanted = decided?.verdict === 'grow' ? decided.after - decided.measured.before : 0;
+  const kind = planned?.verdict === 'hold' ? planned.because.kind : undefined;
+  const refused = kind === 'host-memory' || kind === 'overcommit';
+  const asks = wanted > 0 ? `, it asks for ${short(wanted)} MB` : '';
+  const by = available.memoryBound === 'overcommit' ? ' under the ceiling of all limits' : '';
+  const says = `${memoryMib.value} MB could be handed out in the cycle${by}${asks}`;
+  return guard('host budget', refused, says, { budgetMib: memoryMib.value, wantedMib: wanted });
+}
+
+function hostGuard({ available }: ReportInput): Guard {
+  const refused = available.memoryRefused;
+  if (refused === undefined) return guard('host short of memory', false, 'no');
+  const says = `${refused.kind.replaceAll('-', ' ')}: no memory is handed out`;
+  const numbers = 'share' in refused ? { percent: percentOf(refused.share) } : undefined;
+  return guard('host short of memory', true, says, numbers);
+}

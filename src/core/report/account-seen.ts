@@ -1,0 +1,125 @@
+import { withUnit } from '../explain.ts';
+import type {
+  ContainerObservation,
+  ContainerUsage,
+  CpuUsage,
+  GuestConfig,
+  HostMemory,
+  MemoryUsage,
+} from '../observation.ts';
+import { plainText } from '../plain-text.ts';
+import type { Missing } from '../reading.ts';
+import { type Fact, fact, type Numbers, percent, percentOf, secondsOf, short } from './fact.ts';
+import type { ReportInput } from './report-input.ts';
+
+/** What the cycle saw: each number, or why there is none. */
+export function seenFacts(container: ContainerObservation, input: ReportInput): readonly Fact[] {
+  const { config, state } = container;
+  const facts = config.ok ? configFacts(config.value) : [unknown('configuration', config)];
+  if (state.kind === 'stopped') return [...facts, fact('state', 'it is not running')];
+  if (state.kind === 'unknown') return [...facts, unknown('state', state.reason)];
+  return [...facts, ...cpuFacts(state.usage), ...memoryFacts(state.usage), ...hostFacts(input)];
+}
+
+const unknown = (what: string, { why, detail }: Missing): Fact =>
+  fact(what, `not known: ${plainText(detail)}`, { missing: why });
+
+function configFacts({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): readonly Fact[] {
+  const has = cores === undefined ? 'all cores of the host' : withUnit('cores', cores);
+  const limit = cpuLimit === undefined ? '' : `, a cpulimit of ${short(cpuLimit)}`;
+  const says = `${has}${limit}, ${memoryMib} MB of memory, ${swapMib} MB of swap`;
+  return [
+    fact('configuration', says, {
+      ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib, swapMib },
+    }),
+  ];
+}
+
+function cpuFacts({ cpu, cpusetCpus }: ContainerUsage): readonly Fact[] {
+  const inForce = cpusetCpus === undefined ? 'not known' : `${cpusetCpus}`;
+  const cpuset = fact('CPUs in force', inForce, { cpus: cpusetCpus ?? null });
+  if (!cpu.ok) return [unknown('CPU', cpu), cpuset];
+  const { used, allowed, overMs, demand, throttled, pressure } = cpu.value;
+  const numbers: Numbers = {
+    ...{ usedCores: short(used), allowedCores: short(allowed), percent: percentOf(used / allowed) },
+    overSeconds: secondsOf(overMs),
+  };
+  const over = `over ${secondsOf(overMs)} s`;
+  const of = `${short(used)} of ${withUnit('cores', short(allowed))}`;
+  return [
+    fact('CPU', `${of} (${percent(used / allowed)}) ${over}`, numbers),
+    fact('CPU wanted', wantedWords(cpu.value), { demandCores: short(demand) }),
+    fact('throttled', `${percent(throttled)} of the time`, { percent: percentOf(throttled) }),
+    pressureFact('CPU pressure', 'a CPU', pressure),
+    cpuset,
+  ];
+}
+
+const wantedWords = ({ demand, used }: CpuUsage): string =>
+  demand > used
+    ? `${withUnit('cores', short(demand))}, if nothing held it back`
+    : 'nothing holds it back';
+
+function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
+  if (!memory.ok) return [unknown('memory', memory)];
+  const seen = memory.value;
+  const { workingSetMib, limitMib, currentMib, cacheMib, activeFileMib, swapMib } = seen;
+  const limit = limitMib === undefined ? 'without a limit' : `of ${short(limitMib)} MB`;
+  const share = limitMib === undefined ? '' : ` (${percent(workingSetMib / limitMib)})`;
+  const cache = `${short(currentMib)} MB in all, ${short(cacheMib)} MB of it file cache`;
+  return [
+    fact('memory', `${short(workingSetMib)} MB in use ${limit}${share}`, {
+      ...{ usedMib: short(workingSetMib), limitMib: limitMib ?? null },
+    }),
+    fact('memory.current', `${cache} (${short(activeFileMib)} MB used more than once)`, {
+      ...{ currentMib: short(currentMib), cacheMib: short(cacheMib) },
+      activeFileMib: short(activeFileMib),
+    }),
+    fact('swap', `${short(swapMib)} MB`, { swapMib: short(swapMib) }),
+    ...distressFacts(seen),
+  ];
+}
+
+/** What shows that memory is short, however little of it seems in use. */
+function distressFacts(seen: MemoryUsage): readonly Fact[] {
+  const { lockedMib, newOomKills, newLimitHits, refaultMibPerS, swapGrowthMib, pressure } = seen;
+  const events = `${newOomKills} OOM kills and ${newLimitHits} limit hits since the look before`;
+  return [
+    fact('locked', `${short(lockedMib)} MB can be neither reclaimed nor swapped out`, {
+      lockedMib: short(lockedMib),
+    }),
+    fact('memory events', events, { oomKills: newOomKills, limitHits: newLimitHits }),
+    fact('refaults', `${short(refaultMibPerS)} MB a second`, {
+      refaultMibPerS: short(refaultMibPerS),
+    }),
+    fact('swap growth', `${short(swapGrowthMib)} MB`, { swapGrowthMib: short(swapGrowthMib) }),
+    pressureFact('memory pressure', 'memory', pressure),
+  ];
+}
+
+function pressureFact(what: string, waits: string, share: number | undefined): Fact {
+  if (share === undefined) {
+    const why =
+      'not known: this is its first look, or the kernel keeps no pressure account (psi=1)';
+    return fact(what, why, { percent: null });
+  }
+  const says = `tasks waited for ${waits} in ${percent(share)} of the time`;
+  return fact(what, says, { percent: percentOf(share) });
+}
+
+function hostFacts({ host, state }: ReportInput): readonly Fact[] {
+  const busy = state.hostCpu?.busy;
+  const cpus = host.cpus.ok ? `${host.cpus.value} CPUs` : plainText(host.cpus.detail);
+  const load = busy === undefined ? 'how busy is not known yet' : `${percent(busy)} busy`;
+  const free = host.memory.ok ? freeWords(host.memory.value) : plainText(host.memory.detail);
+  return [
+    fact('host', `${cpus}, ${load}; ${free}`, {
+      ...{ cpus: host.cpus.ok ? host.cpus.value : null },
+      ...{ busyPercent: busy === undefined ? null : percentOf(busy) },
+      availableMib: host.memory.ok ? Math.round(host.memory.value.availableMib) : null,
+    }),
+  ];
+}
+
+const freeWords = ({ availableMib, totalMib }: HostMemory): string =>
+  `${Math.round(availableMib)} of ${Math.round(totalMib)} MB available`;

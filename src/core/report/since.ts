@@ -1,0 +1,42 @@
+import { parseRestorePoint } from '../rollback.ts';
+import { type Milliseconds, milliseconds } from '../units.ts';
+
+/** From when on the history is told: a time, or a span up to now. */
+export type Since =
+  /** A day, a minute or a second in local time: `2026-11-21 22:04`. */
+  | { readonly kind: 'time'; readonly text: string }
+  | { readonly kind: 'span'; readonly ms: Milliseconds };
+
+const SPAN = /^([1-9][0-9]{0,8})([smhdw])(?![\s\S])/;
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+/** A hundred years: more is no span that a log could hold. */
+const LONGEST_SPAN_MS = 100 * 365 * 86_400_000;
+
+/** Reads `2h`, `7d`, `2026-11-21` or `2026-11-21 22:04`; undefined for all else. */
+export function parseSince(text: string): Since | undefined {
+  const [, count, unit = ''] = SPAN.exec(text) ?? [];
+  if (count !== undefined) {
+    const ms = Number(count) * (UNIT_MS[unit] ?? Number.NaN);
+    return ms <= LONGEST_SPAN_MS ? { kind: 'span', ms: milliseconds(ms) } : undefined;
+  }
+  const point = parseRestorePoint(text);
+  return point?.kind === 'time' ? { kind: 'time', text: point.text } : undefined;
+}
+
+/**
+ * The first moment that counts, as the logs write it. Their times are local ones without a zone,
+ * so such texts are compared, which is also what a person has read in them.
+ */
+export function sinceText(
+  since: Since,
+  nowMs: Milliseconds,
+  localTime: (wallMs: Milliseconds) => string,
+): string {
+  return since.kind === 'time' ? since.text : localTime(milliseconds(nowMs - since.ms));
+}

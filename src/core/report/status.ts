@@ -1,0 +1,316 @@
+import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
+import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
+import type { LastChange } from '../loop-state.ts';
+import type { ContainerObservation, ContainerUsage, GuestConfig } from '../observation.ts';
+import { plainText } from '../plain-text.ts';
+import type { CpuUnit, ScalingMode } from '../policy.ts';
+import type { Missing, Reading } from '../reading.ts';
+import type { Vmid } from '../units.ts';
+import { percentOf, secondsOf, short } from './fact.ts';
+import {
+  aged,
+  type CourseOf,
+  coursesOf,
+  REPORT_FORMAT,
+  type ReportInput,
+  skipOf,
+} from './report-input.ts';
+
+/** `status`: the host and every container as the last cycle saw them. Plain data, safe as JSON. */
+
+export interface StatusReport {
+  readonly format: typeof REPORT_FORMAT;
+  readonly from: ReportInput['from'];
+  readonly cycle: number;
+  /** When that cycle was, in local time, and for machines. */
+  readonly time: string;
+  readonly at: string;
+  readonly dryRun: boolean;
+  readonly host: HostRow;
+  readonly containers: readonly ContainerRow[];
+}
+
+/** null: it is not known. */
+export interface HostRow {
+  readonly cpus: number | null;
+  readonly busyPercent: number | null;
+  readonly load1: number | null;
+  readonly memoryMib: number | null;
+  readonly availableMib: number | null;
+  readonly reserve: { readonly cpuPercent: number; readonly memoryMib: number };
+  /** What may be handed out: the most cores of one container, and memory. */
+  readonly budget: { readonly cores: number | null; readonly memoryMib: number | null };
+  /** Why nothing at all may grow now. */
+  readonly refused: { readonly cores: string | null; readonly memory: string | null };
+  /** Why something is not known. */
+  readonly missing: readonly string[];
+}
+
+export interface ContainerRow {
+  readonly vmid: Vmid;
+  readonly name: string;
+  /** null: it is not managed. */
+  readonly policy: string | null;
+  readonly why: string;
+  readonly mode: 'act' | 'observe' | 'ignored' | 'unknown';
+  readonly scaling: ScalingMode | null;
+  readonly unit: CpuUnit | null;
+  readonly priority: number | null;
+  readonly state: 'running' | 'stopped' | 'unknown';
+  readonly cpu: CpuRow | Absent;
+  readonly memory: MemoryRow | Absent;
+  /** As it is now; null where the configuration cannot be read. */
+  readonly allocation: Allocation | null;
+  readonly need: { readonly cores: number | null; readonly memoryMib: number | null };
+  /** Share of the time in which a task had to wait. */
+  readonly pressure: { readonly cpuPercent: number | null; readonly memoryPercent: number | null };
+  readonly lastChange: ChangeRow | null;
+  readonly now: Now;
+}
+
+export interface Absent {
+  readonly missing: string;
+}
+
+export interface CpuRow {
+  readonly usedCores: number;
+  readonly allowedCores: number;
+  /** Of what it was allowed while it used them. */
+  readonly percent: number;
+}
+
+export interface MemoryRow {
+  /** The working set: without the file cache that can be reclaimed. */
+  readonly usedMib: number;
+  /** Of the limit as it is now. */
+  readonly percent: number;
+  readonly cacheMib: number;
+  readonly swapMib: number;
+}
+
+export interface Allocation {
+  /** null: all CPUs of the host. */
+  readonly cores: number | null;
+  /** null: no limit. */
+  readonly cpuLimit: number | null;
+  readonly memoryMib: number;
+  readonly swapMib: number;
+}
+
+export interface ChangeRow {
+  readonly time: string;
+  readonly at: string;
+  readonly what: string;
+  readonly status: string;
+}
+
+/** What holds it now: in two or three words, and in sentences. */
+export interface Now {
+  readonly brief: string;
+  readonly says: string;
+}
+
+const LONGEST_NAME = 64;
+
+export function statusReport(input: ReportInput): StatusReport {
+  const courseOf = coursesOf(input);
+  return {
+    ...{ format: REPORT_FORMAT, from: input.from, cycle: input.cycle },
+    ...{ time: input.localTime(input.wallMs), at: new Date(input.wallMs).toISOString() },
+    dryRun: input.dryRun,
+    host: hostRow(input),
+    containers: input.containers.map((container) => containerRow(container, input, courseOf)),
+  };
+}
+
+function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
+  const { cpus, load1, memory } = host;
+  const { coresCeiling, memoryMib } = available;
+  const unknown = [cpus, load1, memory, coresCeiling, memoryMib].filter(isMissing);
+  const busy = state.hostCpu?.busy;
+  return {
+    ...{ cpus: orNull(cpus), busyPercent: busy === undefined ? null : percentOf(busy) },
+    load1: orNull(load1),
+    memoryMib: memory.ok ? Math.round(memory.value.totalMib) : null,
+    availableMib: memory.ok ? Math.round(memory.value.availableMib) : null,
+    reserve: {
+      cpuPercent: percentOf(hostPolicy.reserveCpu),
+      memoryMib: hostPolicy.reserveMemoryMib,
+    },
+    budget: { cores: orNull(coresCeiling), memoryMib: orNull(memoryMib) },
+    refused: {
+      cores: available.coresRefused?.kind ?? null,
+      memory: available.memoryRefused?.kind ?? null,
+    },
+    missing: [...new Set(unknown.map(({ detail }) => plainText(detail)))],
+  };
+}
+
+const isMissing = (reading: Reading<unknown>): reading is Missing => !reading.ok;
+const orNull = (reading: Reading<number>): number | null =>
+  reading.ok ? short(reading.value) : null;
+
+/** The configuration as it is now: what this program has changed since the cycle is in it. */
+export const configNow = (seen: GuestConfig, { state }: ReportInput): GuestConfig => {
+  const running = state.running.get(seen.vmid);
+  if (running === undefined) return seen;
+  const { cores, cpuLimit, memoryMib } = running;
+  return { ...seen, cores, cpuLimit, memoryMib };
+};
+
+export function nameOf({ vmid, config }: ContainerObservation): string {
+  return config.ok ? plainText(config.value.name, LONGEST_NAME) : `CT${vmid}`;
+}
+
+function containerRow(
+  container: ContainerObservation,
+  input: ReportInput,
+  courseOf: CourseOf,
+): ContainerRow {
+  const { vmid, config, state } = container;
+  const name = nameOf(container);
+  const usage = state.kind === 'running' ? state.usage : undefined;
+  const needOf = (resource: Resource): number | null => {
+    const need = courseOf(vmid, resource).decided?.measured?.need;
+    return need === undefined ? null : short(need);
+  };
+  const now = config.ok ? configNow(config.value, input) : undefined;
+  const last = input.state.lastChanges.get(vmid);
+  return {
+    ...{ vmid, name, ...managementOf(container, input), state: state.kind },
+    cpu: cpuRow(container, usage),
+    memory: memoryRow(container, usage, now),
+    allocation: now === undefined ? null : allocationOf(now),
+    need: { cores: needOf('cores'), memoryMib: needOf('memory') },
+    pressure: pressureOf(usage),
+    lastChange: last === undefined ? null : changeRow(last, input),
+    now: nowOf(container, input, courseOf),
+  };
+}
+
+type Managed = Pick<ContainerRow, 'policy' | 'why' | 'mode' | 'scaling' | 'unit' | 'priority'>;
+
+function managementOf({ config }: ContainerObservation, { manage }: ReportInput): Managed {
+  const none = { policy: null, scaling: null, unit: null, priority: null };
+  if (!config.ok) return { ...none, mode: 'unknown', why: plainText(config.detail) };
+  const management = manage(config.value);
+  const why = plainText(management.because);
+  if (management.kind === 'ignored') return { ...none, mode: 'ignored', why };
+  const { policy, mode } = management;
+  const { source, scaling, priority } = policy;
+  return {
+    ...{ policy: plainText(source, LONGEST_NAME), why, mode, scaling, priority },
+    unit: policy.cpu.unit,
+  };
+}
+
+function cpuRow(container: ContainerObservation, usage: ContainerUsage | undefined) {
+  if (usage === undefined) return absent(container);
+  if (!usage.cpu.ok) return { missing: plainText(usage.cpu.detail) };
+  const { used, allowed } = usage.cpu.value;
+  const row: CpuRow = {
+    ...{ usedCores: short(used), allowedCores: short(allowed), percent: percentOf(used / allowed) },
+  };
+  return row;
+}
+
+function memoryRow(
+  container: ContainerObservation,
+  usage: ContainerUsage | undefined,
+  now: GuestConfig | undefined,
+) {
+  if (usage === undefined) return absent(container);
+  if (!usage.memory.ok) return { missing: plainText(usage.memory.detail) };
+  const { workingSetMib, cacheMib, swapMib, limitMib } = usage.memory.value;
+  const limit = now?.memoryMib ?? limitMib ?? Number.POSITIVE_INFINITY;
+  const row: MemoryRow = {
+    ...{ usedMib: short(workingSetMib), percent: percentOf(workingSetMib / limit) },
+    ...{ cacheMib: short(cacheMib), swapMib: short(swapMib) },
+  };
+  return row;
+}
+
+function absent({ state }: ContainerObservation): Absent {
+  if (state.kind === 'unknown') return { missing: plainText(state.reason.detail) };
+  return { missing: 'it is not running' };
+}
+
+const allocationOf = ({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): Allocation => ({
+  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib, swapMib },
+});
+
+function pressureOf(usage: ContainerUsage | undefined): ContainerRow['pressure'] {
+  const share = (value: number | undefined): number | null =>
+    value === undefined ? null : percentOf(value);
+  return {
+    cpuPercent: share(usage?.cpu.ok ? usage.cpu.value.pressure : undefined),
+    memoryPercent: share(usage?.memory.ok ? usage.memory.value.pressure : undefined),
+  };
+}
+
+export function changeRow(
+  { wallMs, text, status }: LastChange,
+  { localTime }: Pick<ReportInput, 'localTime'>,
+): ChangeRow {
+  const at = new Date(wallMs).toISOString();
+  return { time: localTime(wallMs), at, what: plainText(text), status };
+}
+
+const RESOURCES: readonly Resource[] = ['cores', 'memory'];
+const SPOKEN: Readonly<Record<Resource, string>> = { cores: 'CPU', memory: 'Memory' };
+const BRIEF: Readonly<Record<Resource, string>> = { cores: 'cpu', memory: 'mem' };
+
+function nowOf(container: ContainerObservation, input: ReportInput, courseOf: CourseOf): Now {
+  const skip = skipOf(input, container.vmid, nameOf(container));
+  if (skip !== undefined)
+    return { brief: briefSkip(skip), says: `${plainText(explainSkip(skip))}.` };
+  const parts = RESOURCES.flatMap((resource) => {
+    const { planned } = courseOf(container.vmid, resource);
+    return planned === undefined ? [] : [nowOfResource(planned, input)];
+  });
+  const notable = parts.map(({ brief }) => brief).filter((brief) => brief !== '');
+  return {
+    brief: notable.length > 0 ? notable.join(', ') : 'in band',
+    says: parts.map(({ says }) => says).join(' '),
+  };
+}
+
+function nowOfResource(planned: Decision, input: ReportInput): Now {
+  const { resource, vmid } = planned;
+  if (planned.verdict !== 'hold') {
+    const { measured, after } = planned;
+    const step = `${short(measured.before)} -> ${withUnit(resource, after)}`;
+    const pending = resource === 'cores' && input.state.pendingCores.has(vmid);
+    const says = `${SPOKEN[resource]}: ${step}, since ${explainChange(planned)}.`;
+    const grew = planned.verdict === 'grow' ? 'more' : 'less';
+    return {
+      brief: `${BRIEF[resource]} ${pending ? 'not yet in force' : grew}`,
+      says: pending ? `${says} It is not yet in force.` : says,
+    };
+  }
+  const because = aged(planned.because, input.nowMs - input.atMs);
+  const says = `${SPOKEN[resource]}: ${plainText(explainHold({ ...planned, because }))}.`;
+  return { brief: because.kind === 'in-band' ? '' : briefHold(resource, because), says };
+}
+
+const briefHold = (resource: Resource, because: HoldReason): string =>
+  `${BRIEF[resource]} ${briefly(because)}`;
+
+const briefSkip = ({ because }: Skip): string => briefly(because);
+
+/** The name of a reason as words, with the time that is left where it has an end. */
+function briefly(because: HoldReason | SkipReason): string {
+  const words = because.kind.replaceAll('-', ' ');
+  if ('leftMs' in because) return `${words} ${span(because.leftMs)}`;
+  if ('retryInMs' in because) return `${words} ${span(because.retryInMs)}`;
+  if (because.kind === 'locked') return `${words} (${plainText(because.lock, 40)})`;
+  if (because.kind === 'too-few-observations') return `${because.have} of ${because.want} looks`;
+  return words;
+}
+
+/** `45 s`, `12 min`, `5 h`: enough for a table. */
+function span(ms: number): string {
+  const seconds = secondsOf(ms);
+  if (seconds < 300) return `${seconds} s`;
+  return seconds < 18_000 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
+}

@@ -1,0 +1,54 @@
+/** What a trace says of one container, and the rules by which policies are compared on it. */
+
+/** What a container has: whole cores, and memory in MB of the trace, which are taken as MiB. */
+export interface Allocation {
+  cores: number;
+  memoryMib: number;
+}
+
+/** One container's recorded demand. A step is the time between two rows. */
+export interface Demand {
+  readonly name: string;
+  readonly stepS: number;
+  /** Cores wanted, per step. */
+  readonly cpu: Float64Array;
+  /** MiB wanted, per step; undefined where the trace has none. */
+  readonly memory: Float64Array | undefined;
+}
+
+/** Within these bounds every policy moves. */
+export interface Bounds {
+  readonly minCores: number;
+  readonly maxCores: number;
+  readonly minMib: number;
+  readonly maxMib: number;
+}
+
+export const TRACE_BOUNDS: Bounds = { minCores: 1, maxCores: 8, minMib: 512, maxMib: 16_384 };
+export const MEMORY_STEP_MIB = 16;
+
+const clamp = (value: number, least: number, most: number): number =>
+  Math.min(most, Math.max(least, value));
+
+/** The whole number of cores that holds so much, within the bounds. */
+export const coresFor = (wanted: number, { minCores, maxCores }: Bounds): number =>
+  clamp(Math.ceil(wanted), minCores, maxCores);
+
+/** The multiple of 16 MiB that holds so much, within the bounds. */
+export const memoryFor = (wantedMib: number, { minMib, maxMib }: Bounds): number =>
+  clamp(Math.ceil(wantedMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB, minMib, maxMib);
+
+/** Twice the median demand: what a container has in the first step. */
+export function startOf({ cpu, memory }: Demand, bounds: Bounds): Allocation {
+  return {
+    cores: coresFor(2 * median(cpu), bounds),
+    memoryMib: memoryFor(memory === undefined ? 0 : 2 * median(memory), bounds),
+  };
+}
+
+function median(values: Float64Array): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}

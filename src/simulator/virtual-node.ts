@@ -1,0 +1,264 @@
+import type { ManualHold } from '../core/manual-hold.ts';
+import type { CgroupSample, GuestConfig } from '../core/observation.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
+import { bytes, cores, milliseconds, type Vmid } from '../core/units.ts';
+import type {
+  BackupPurpose,
+  CommandOutcome,
+  GuestFile,
+  JournalEvent,
+  ReclaimAnswer,
+  ReclaimWish,
+  SetRequest,
+  World,
+} from '../ports.ts';
+import type { Fault } from './faults.ts';
+import { confText, parseConf } from './guest-conf.ts';
+import type { GuestSpec, ReclaimHook } from './machine.ts';
+import { type HostSpec, Plant } from './plant.ts';
+import { kernelHasReclaim } from './reclaim-files.ts';
+import { VirtualMachine } from './virtual-machine.ts';
+import { virtualSet } from './virtual-pct.ts';
+import { floorMib, guestConfigOf, hostOf, sampleOf } from './virtual-samples.ts';
+import { ScoreKeeper } from './virtual-score.ts';
+import { VirtualTime } from './virtual-time.ts';
+
+/**
+ * A node without files and processes, in virtual time: the ports of the loop straight over the
+ * plant, so that a day of many containers passes in seconds.
+ */
+
+export interface VirtualOptions {
+  readonly host: HostSpec;
+  readonly guests: readonly GuestSpec[];
+  /** The plant's steps are at most this long. Default 1000. */
+  readonly stepMs?: number;
+  readonly demandStartMs?: number;
+  /** Default 10,000, as the real one. */
+  readonly pvestatdPeriodMs?: number;
+  /** How long a `pct set` takes. Default 600, as the real one. */
+  readonly commandMs?: number;
+  /** What the wall clock says at the beginning, milliseconds since 1970. */
+  readonly wallStartMs?: number;
+}
+
+/** One `pct set`, as it was asked for and as it went. */
+export interface VirtualSet {
+  readonly atMs: number;
+  readonly request: SetRequest;
+  /** The configuration before. */
+  readonly before: GuestConfig;
+  /** What the container held that no reclaim takes away, at the moment of the change, in MiB. */
+  readonly heldMib: number;
+  outcome: CommandOutcome | undefined;
+}
+
+export interface VirtualEvent extends JournalEvent {
+  readonly atMs: number;
+}
+
+const UPTIME_AT_START_MS = 7_200_000;
+const WALL_START_MS = 1_795_300_000_000;
+const RECLAIM_MS = 50;
+
+export class VirtualNode {
+  readonly time: VirtualTime;
+  readonly plant: Plant;
+  readonly machine: VirtualMachine;
+  readonly scores = new ScoreKeeper();
+  readonly sets: VirtualSet[] = [];
+  readonly backups: { readonly file: GuestFile; readonly purpose: BackupPurpose }[] = [];
+  readonly events: VirtualEvent[] = [];
+  /** `WARN: text`, and no debug lines. */
+  readonly lines: string[] = [];
+  readonly holds = new Map<Vmid, ManualHold>();
+  /** Asked before every `pct set`; what it returns happens in its place. */
+  onSet: ((request: SetRequest) => Fault | undefined) | undefined;
+  /** Stands in for the kernel's reclaim, as `Machine.reclaimHook` does. */
+  onReclaim: ReclaimHook | undefined;
+  /** Stands between the kernel's files and who reads them. */
+  onSample: ((vmid: Vmid, real: CgroupSample) => Reading<CgroupSample>) | undefined;
+  readonly #options: VirtualOptions;
+  readonly #configs = new Map<Vmid, GuestConfig>();
+  readonly #contents = new Map<Vmid, string>();
+
+  constructor(options: VirtualOptions) {
+    this.#options = options;
+    const { demandStartMs = 0 } = options;
+    this.plant = new Plant(options.host, { demandSpeed: 1, demandStartMs });
+    this.machine = new VirtualMachine(this.plant, options.guests);
+    this.#takeEvents();
+    this.time = new VirtualTime((elapsedMs) => this.#pass(elapsedMs));
+    const period = options.pvestatdPeriodMs ?? 10_000;
+    this.time.every(period, () => this.machine.pvestatdPass());
+  }
+
+  get wallMs(): number {
+    return (this.#options.wallStartMs ?? WALL_START_MS) + this.time.nowMs;
+  }
+
+  get monotonicMs(): number {
+    return UPTIME_AT_START_MS + this.time.nowMs;
+  }
+
+  config(vmid: number): GuestConfig | undefined {
+    const id = vmid as Vmid;
+    const content = this.machine.files.read(vmid);
+    if (content === undefined) return undefined;
+    const known = this.#configs.get(id);
+    if (known !== undefined && this.#contents.get(id) === content) return known;
+    const config = guestConfigOf(id, content);
+    this.#contents.set(id, content);
+    this.#configs.set(id, config);
+    return config;
+  }
+
+  /** Changes a configuration as an administrator does with `pct set`: at once. */
+  edit(vmid: number, values: Readonly<Record<string, string | number | undefined>>): void {
+    const conf = this.machine.conf(vmid);
+    if (conf === undefined) return;
+    for (const [key, value] of Object.entries(values)) {
+      if (value === undefined) conf.main.values.delete(key);
+      else conf.main.values.set(key, String(value));
+    }
+    this.machine.save(vmid, conf);
+    this.machine.applyLimits(vmid, conf.main);
+    this.#takeEvents();
+  }
+
+  /** Changes the text of a configuration with an editor; nothing of it is in force by that. */
+  editText(vmid: number, change: (text: string) => string): void {
+    const text = this.machine.files.read(vmid);
+    if (text !== undefined) this.machine.write(vmid, confText(parseConf(vmid, change(text))));
+  }
+
+  stop(vmid: number): void {
+    this.plant.stop(vmid);
+  }
+
+  start(vmid: number): void {
+    this.machine.start(vmid);
+    this.scores.started(vmid);
+    this.#takeEvents();
+  }
+
+  readonly world: World = {
+    clock: {
+      wallMs: () => milliseconds(this.wallMs),
+      monotonicMs: () => milliseconds(this.monotonicMs),
+    },
+    guests: {
+      list: () => {
+        const all = [...this.machine.vmids()].map((vmid) => [vmid, this.#guest(vmid)] as const);
+        return present(new Map(all));
+      },
+      read: (vmid) => {
+        const config = this.#guest(vmid);
+        const content = Buffer.from(this.machine.files.read(vmid) ?? '');
+        return config.ok ? present({ config: config.value, content }) : config;
+      },
+    },
+    cgroups: {
+      sample: (vmid) => this.#sample(vmid),
+      cpuLimit: (vmid) => {
+        const limits = this.machine.running(vmid)?.limits;
+        if (limits === undefined) return missing('absent', `${vmid}: not running`);
+        return present(limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit));
+      },
+    },
+    reclaim: {
+      isSupported: (vmid) =>
+        this.machine.running(vmid) === undefined
+          ? undefined
+          : kernelHasReclaim(this.plant.host.kernelRelease),
+      ask: (vmid, wish) => this.#reclaim(vmid, wish),
+    },
+    host: { observe: () => hostOf(this.plant) },
+    proxmox: { set: (request) => this.#set(request) },
+    backups: {
+      write: (file, purpose) => {
+        this.backups.push({ file, purpose });
+        return { ok: true, path: `${file.config.vmid}-${this.backups.length}.conf` };
+      },
+    },
+    journal: {
+      record: (event) => {
+        this.events.push({ atMs: this.time.nowMs, ...event });
+        return true;
+      },
+    },
+    holds: {
+      read: () => ({
+        holds: new Map([...this.holds].filter(([, { untilMs }]) => untilMs > this.wallMs)),
+        warnings: [],
+      }),
+      write: (vmid, hold) => {
+        this.holds.set(vmid, hold);
+        return { ok: true };
+      },
+    },
+    log: {
+      debug: () => {},
+      info: (message) => void this.lines.push(`INFO: ${message}`),
+      warn: (message) => void this.lines.push(`WARN: ${message}`),
+      error: (message) => void this.lines.push(`ERROR: ${message}`),
+    },
+  };
+
+  #guest(vmid: Vmid): Reading<GuestConfig> {
+    const config = this.config(vmid);
+    return config === undefined ? missing('absent', `${vmid}.conf: not there`) : present(config);
+  }
+
+  #sample(vmid: Vmid): Reading<CgroupSample> {
+    const container = this.machine.running(vmid);
+    if (container === undefined) return missing('absent', `${vmid}: not running`);
+    const identity = vmid * 1000 + this.machine.lifeOf(vmid);
+    const { pressure } = this.plant.host;
+    const real = sampleOf(container, { atMs: this.monotonicMs, identity, pressure });
+    return this.onSample?.(vmid, real) ?? present(real);
+  }
+
+  async #set(request: SetRequest): Promise<CommandOutcome> {
+    const before = this.config(request.vmid);
+    const container = this.machine.running(request.vmid);
+    if (before === undefined) {
+      return { kind: 'failed', exitCode: 2, message: 'its configuration does not exist' };
+    }
+    const heldMib = container === undefined ? 0 : floorMib(container);
+    const atMs = this.time.nowMs;
+    const set: VirtualSet = { atMs, request, before, heldMib, outcome: undefined };
+    this.sets.push(set);
+    const { commandMs = 600 } = this.#options;
+    const parts = { machine: this.machine, sleep: (ms: number) => this.time.sleep(ms), commandMs };
+    set.outcome = await virtualSet(parts, request, this.onSet?.(request));
+    this.#takeEvents();
+    const score = this.scores.of(request.vmid);
+    if (set.outcome.kind === 'done') score.changes += 1;
+    else score.refused += 1;
+    return set.outcome;
+  }
+
+  async #reclaim(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer> {
+    if (!kernelHasReclaim(this.plant.host.kernelRelease)) return { kind: 'unsupported' };
+    const asked = this.onReclaim?.(vmid, wish.bytes) ?? wish.bytes;
+    this.plant.reclaim(vmid, asked);
+    await this.time.sleep(RECLAIM_MS);
+    return { kind: 'asked', bytes: bytes(wish.bytes) };
+  }
+
+  #pass(elapsedMs: number): void {
+    const { stepMs = 1000 } = this.#options;
+    for (let leftMs = elapsedMs; leftMs > 0; ) {
+      const step = Math.min(stepMs, leftMs);
+      leftMs -= step;
+      this.plant.step(step);
+      this.scores.step(this.plant, step);
+      this.#takeEvents();
+    }
+  }
+
+  #takeEvents(): void {
+    for (const event of this.plant.takeEvents()) this.scores.take(event);
+  }
+}

@@ -1,0 +1,99 @@
+import { milliseconds } from '../core/units.ts';
+import type { CommandOutcome, SetRequest } from '../ports.ts';
+import type { Answer } from './command-line.ts';
+import { ConfigLocks } from './config-locks.ts';
+import type { Fault } from './faults.ts';
+import type { HalfDone } from './pct-context.ts';
+import { setConfig } from './pct-set.ts';
+import type { VirtualMachine } from './virtual-machine.ts';
+
+/** `pct set` without a process: the simulator's rules, and the time that it takes. */
+
+/** As long as the program waits for a command before it ends it. */
+const TIME_LIMIT_MS = 40_000;
+/** Time of a command that goes to starting it and to reading the configuration. */
+const BEFORE_WORK = 0.9;
+
+export interface VirtualPctParts {
+  readonly machine: VirtualMachine;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** A real one takes about 600. */
+  readonly commandMs: number;
+}
+
+export async function virtualSet(
+  parts: VirtualPctParts,
+  request: SetRequest,
+  fault: Fault | undefined,
+): Promise<CommandOutcome> {
+  const { sleep, commandMs } = parts;
+  const takesMs = fault?.kind === 'slow' ? fault.delayMs : commandMs;
+  await sleep(takesMs * BEFORE_WORK);
+  const outcome = await obey(parts, request, fault);
+  await sleep(takesMs * (1 - BEFORE_WORK));
+  return outcome;
+}
+
+async function obey(
+  parts: VirtualPctParts,
+  request: SetRequest,
+  fault: Fault | undefined,
+): Promise<CommandOutcome> {
+  switch (fault?.kind) {
+    case 'fail':
+      return { kind: 'failed', exitCode: fault.exit, message: firstLine(fault.stderr ?? '') };
+    case 'no-effect':
+      return { kind: 'done' };
+    case 'answer':
+      return outcomeOf(fault.make(await work(parts, request)));
+    case 'killed': {
+      await work(parts, request, fault.done);
+      const signal = fault.signal ?? 'SIGKILL';
+      return { kind: 'killed', signal, message: `pct set was ended by ${signal} from outside` };
+    }
+    case 'hang': {
+      if (fault.afterWork) await work(parts, request);
+      await parts.sleep(TIME_LIMIT_MS);
+      const message = `pct set took longer than ${TIME_LIMIT_MS / 1000} s and was ended`;
+      return { kind: 'timed-out', afterMs: milliseconds(TIME_LIMIT_MS), message };
+    }
+    default:
+      return outcomeOf(await work(parts, request));
+  }
+}
+
+async function work(
+  { machine }: VirtualPctParts,
+  request: SetRequest,
+  half?: HalfDone,
+): Promise<Answer> {
+  const context = {
+    ...{ machine, locks: new ConfigLocks(), lockTimeoutMs: 0, utf8: true, aborted: () => false },
+    ...(half === undefined ? {} : { half }),
+  };
+  const options = optionsOf(request);
+  return setConfig(
+    context,
+    request.vmid,
+    { vmid: request.vmid, values: [], options, extra: [] },
+    '',
+  );
+}
+
+function optionsOf({ cores, cpuLimit, memoryMib, digest }: SetRequest): Map<string, string> {
+  const options = new Map<string, string>();
+  const remove: string[] = [];
+  for (const [key, value] of [['cores', cores] as const, ['cpulimit', cpuLimit] as const]) {
+    if (value === null) remove.push(key);
+    else if (value !== undefined) options.set(key, String(value));
+  }
+  if (memoryMib !== undefined) options.set('memory', String(memoryMib));
+  if (remove.length > 0) options.set('delete', remove.join(','));
+  options.set('digest', digest);
+  return options;
+}
+
+const outcomeOf = ({ exit, stderr }: Answer): CommandOutcome =>
+  exit === 0 ? { kind: 'done' } : { kind: 'failed', exitCode: exit, message: firstLine(stderr) };
+
+const firstLine = (text: string): string => text.split('\n')[0] ?? '';

@@ -1,0 +1,149 @@
+import type {
+  CgroupSample,
+  CpuCounters,
+  GuestConfig,
+  HostObservation,
+  MemoryCounters,
+  Pressure,
+} from '../core/observation.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
+import {
+  bytes,
+  bytesToMib,
+  cores,
+  mib,
+  microseconds,
+  milliseconds,
+  percentToRatio,
+  type Vmid,
+} from '../core/units.ts';
+import { digestOf, effectiveLimits, parseConf } from './guest-conf.ts';
+import type { Plant, PlantContainer } from './plant.ts';
+import { currentBytes, type MemoryState } from './plant-memory.ts';
+import type { PressureState } from './pressure.ts';
+import { hostMemoryFigures } from './proc-text.ts';
+
+/**
+ * The plant's state as the core's types, without the files in between: what `cgroup-text.ts` and
+ * `proc-text.ts` print, read as the program reads it.
+ */
+
+/** The part of the kernel's memory that `memory.stat` counts as slab that cannot be reclaimed. */
+const SLAB_UNRECLAIMABLE_SHARE = 0.2;
+const USER_TICK_MS = 10;
+const NO_PSI = missing('absent', 'this kernel has no pressure files');
+
+export interface SampleContext {
+  readonly atMs: number;
+  /** Another one for each life of a container. */
+  readonly identity: number;
+  /** Whether the kernel has pressure files. */
+  readonly pressure: boolean;
+}
+
+export function sampleOf(
+  container: PlantContainer,
+  { atMs, identity, pressure }: SampleContext,
+): CgroupSample {
+  return {
+    atMs: milliseconds(atMs),
+    identity,
+    cpu: present(cpuOf(container)),
+    memory: present(memoryOf(container)),
+    cpuPressure: pressureOf(container.cpuPressure, pressure),
+    memoryPressure: pressureOf(container.memoryPressure, pressure),
+  };
+}
+
+function cpuOf({ cpu, limits }: PlantContainer): CpuCounters {
+  const count = limits.cpus.length;
+  return {
+    usageUs: microseconds(Math.floor(cpu.usageUs)),
+    throttledUs: microseconds(Math.floor(cpu.throttledUs)),
+    cpusetCpus: count > 0 ? count : undefined,
+  };
+}
+
+function memoryOf({ memory, limits }: PlantContainer): MemoryCounters {
+  const { memoryMaxBytes } = limits;
+  return {
+    currentBytes: bytes(currentBytes(memory)),
+    limitBytes: Number.isFinite(memoryMaxBytes) ? bytes(memoryMaxBytes) : undefined,
+    swapBytes: bytes(memory.swapBytes),
+    anonBytes: bytes(Math.floor(memory.anonBytes)),
+    shmemBytes: bytes(Math.floor(memory.shmemBytes)),
+    activeFileBytes: bytes(Math.floor(memory.activeFileBytes)),
+    inactiveFileBytes: bytes(Math.floor(memory.inactiveFileBytes)),
+    unevictableBytes: bytes(Math.floor(memory.unevictableBytes)),
+    slabUnreclaimableBytes: bytes(slabUnreclaimable(memory)),
+    refaults: Math.floor(memory.counts.refaultAnon) + Math.floor(memory.counts.refaultFile),
+    limitHits: memory.events.max,
+    oomKills: memory.events.oomKill,
+  };
+}
+
+const slabUnreclaimable = (memory: MemoryState): number =>
+  Math.floor(Math.floor(memory.kernelBytes) * SLAB_UNRECLAIMABLE_SHARE);
+
+function pressureOf({ some, full }: PressureState, there: boolean): Reading<Pressure> {
+  if (!there) return NO_PSI;
+  return present({
+    someAvg10: percentToRatio(some.avg10),
+    someTotalUs: microseconds(Math.floor(some.totalUs)),
+    fullAvg10: percentToRatio(full.avg10),
+    fullTotalUs: microseconds(Math.floor(full.totalUs)),
+  });
+}
+
+/** What no limit may go below, in MiB: anon, shared memory, unevictable and unreclaimable slab. */
+export function floorMib({ memory }: PlantContainer): number {
+  const held = Math.max(memory.anonBytes + memory.shmemBytes, memory.unevictableBytes);
+  return bytesToMib(bytes(held + slabUnreclaimable(memory)));
+}
+
+export function hostOf(plant: Plant): HostObservation {
+  const { host, gauges } = plant;
+  const use = plant.memoryUse();
+  const busyMs = gauges.busyMs.reduce((sum, ms) => sum + ms, 0);
+  return {
+    cpus: present(host.cpus),
+    memory: present({
+      totalMib: bytesToMib(bytes(use.totalBytes)),
+      availableMib: bytesToMib(bytes(hostMemoryFigures(use).availableBytes)),
+      arcReclaimableMib: mib(0),
+      swapFreeMib: bytesToMib(bytes(Math.max(0, use.swapTotalBytes - use.swapBytes))),
+    }),
+    load1: present(gauges.load[0]),
+    cpuTimes: present({
+      busyTicks: Math.floor(busyMs / USER_TICK_MS),
+      totalTicks: Math.floor((gauges.elapsedMs * gauges.cpus) / USER_TICK_MS),
+    }),
+    vmMemoryMib: present(mib(0)),
+    cpuPressure: pressureOf(gauges.cpuPressure, host.pressure),
+    memoryPressure: pressureOf(gauges.memoryPressure, host.pressure),
+  };
+}
+
+/** A configuration as the program reads it. */
+export function guestConfigOf(vmid: Vmid, content: string): GuestConfig {
+  const { main, pending } = parseConf(vmid, content);
+  const limits = effectiveLimits(main);
+  const pendingKeys = [...pending.values].flatMap(([key, value]) =>
+    key === 'delete' ? namesIn(value) : [key],
+  );
+  return {
+    vmid,
+    name: main.values.get('hostname') ?? `CT${vmid}`,
+    cores: limits.cores,
+    cpuLimit: limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit),
+    memoryMib: mib(limits.memoryMib),
+    swapMib: mib(limits.swapMib),
+    tags: namesIn(main.values.get('tags') ?? ''),
+    lock: main.values.get('lock'),
+    template: main.values.get('template') === '1',
+    pendingKeys,
+    digest: digestOf(content),
+  };
+}
+
+const namesIn = (list: string): string[] => list.split(/[;, ]+/).filter((name) => name !== '');

@@ -1,0 +1,128 @@
+import type { Resource } from '../core/decision.ts';
+import { withUnit } from '../core/explain.ts';
+import { GIVEN_BACK_MS } from '../core/judge.ts';
+import type { KnownValues, LoopState } from '../core/loop-state.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { changeKey } from '../core/pace.ts';
+import type { Management } from '../core/policy.ts';
+import { type Milliseconds, mib, milliseconds, type Vmid } from '../core/units.ts';
+import { isSameCpuLimit } from '../core/verify.ts';
+import type { World } from '../ports.ts';
+import type { Observed } from './observe.ts';
+
+/**
+ * Notices what others have done to a container since it was last seen. A value that somebody else
+ * has set is the new norm: it stays for a while, and nothing that was to be undone is undone over it.
+ */
+export function noticeOthers(
+  world: World,
+  state: LoopState,
+  { containers, atMs }: Observed,
+  manage: (config: GuestConfig) => Management,
+): void {
+  forgetWhatIsOver(state, atMs);
+  for (const { vmid, config } of containers) {
+    if (!config.ok) continue;
+    const now = valuesOf(config.value);
+    const before = state.known.get(vmid);
+    const intended = state.intended.get(vmid);
+    state.known.set(vmid, now);
+    state.intended.delete(vmid);
+    forgetOtherBoosts(state, vmid, now);
+    if (before === undefined) continue;
+    if (intended !== undefined) catchUp(state, vmid, { before, now, intended }, atMs);
+    const changes = differences(before, now, intended);
+    if (changes.length === 0) continue;
+    const management = manage(config.value);
+    if (management.kind === 'ignored') continue;
+    const { manualHoldMs } = management.policy.timing;
+    for (const { resource, words } of changes) {
+      const key = changeKey(vmid, resource);
+      state.boosts.delete(key);
+      state.offPeak.delete(key);
+      if (resource === 'memory') state.shrinkRetry.delete(vmid);
+      if (manualHoldMs > 0) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
+      const stays = manualHoldMs > 0 ? `; it stays for ${manualHoldMs / 1000} s` : '';
+      const who = `Container ${vmid} (${config.value.name})`;
+      world.log.info(`${who}: ${words}, not by this program${stays}`);
+    }
+  }
+}
+
+export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValues => ({
+  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib },
+});
+
+interface Difference {
+  readonly resource: Resource;
+  /** `its cores were changed from 2 to 4`. */
+  readonly words: string;
+}
+
+/** A change that a crash has cut off may have come about; then it was ours. */
+function differences(
+  before: KnownValues,
+  now: KnownValues,
+  intended: KnownValues | undefined,
+): readonly Difference[] {
+  const found: Difference[] = [];
+  const compare = (name: string, resource: Resource, of: keyof KnownValues): void => {
+    const [from, to] = [before[of], now[of]];
+    if (isSame(of, from, to) || isSame(of, to, intended?.[of])) return;
+    const shown = (value: number | null): string =>
+      value === null ? 'none' : withUnit(resource, value);
+    found.push({ resource, words: `its ${name} was set from ${shown(from)} to ${shown(to)}` });
+  };
+  compare('number of cores', 'cores', 'cores');
+  compare('cpulimit', 'cores', 'cpuLimit');
+  compare('memory', 'memory', 'memoryMib');
+  return found;
+}
+
+/** `pct` rounds a cpulimit, so that what comes back may differ a little from what was asked for. */
+function isSame(of: keyof KnownValues, one: number | null, other: number | null | undefined) {
+  if (other === undefined) return false;
+  return of === 'cpuLimit' ? isSameCpuLimit(one, other) : one === other;
+}
+
+interface CutOff {
+  readonly before: KnownValues;
+  readonly now: KnownValues;
+  readonly intended: KnownValues;
+}
+
+/** A change that came about, and whose process did not live to remember it. */
+function catchUp(
+  { changedMs, grants }: LoopState,
+  vmid: Vmid,
+  { before, now, intended }: CutOff,
+  nowMs: Milliseconds,
+): void {
+  const cameAbout = (of: keyof KnownValues): boolean =>
+    !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]);
+  if (cameAbout('cores') || cameAbout('cpuLimit')) changedMs.set(changeKey(vmid, 'cores'), nowMs);
+  if (!cameAbout('memoryMib')) return;
+  changedMs.set(changeKey(vmid, 'memory'), nowMs);
+  const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
+  if (granted > 0) grants.set(vmid, mib(granted));
+  else grants.delete(vmid);
+}
+
+/** One that never came to be, or that somebody has overruled. */
+function forgetOtherBoosts({ boosts }: LoopState, vmid: Vmid, now: KnownValues): void {
+  const cores = boosts.get(changeKey(vmid, 'cores'));
+  if (cores !== undefined && ![now.cores, now.cpuLimit].includes(cores.boosted)) {
+    boosts.delete(changeKey(vmid, 'cores'));
+  }
+  const memory = boosts.get(changeKey(vmid, 'memory'));
+  if (memory !== undefined && memory.boosted !== now.memoryMib) {
+    boosts.delete(changeKey(vmid, 'memory'));
+  }
+}
+
+function forgetWhatIsOver({ handHolds, offPeak }: LoopState, nowMs: number): void {
+  for (const [key, untilMs] of handHolds) if (untilMs <= nowMs) handHolds.delete(key);
+  for (const [key, { givenBackMs }] of offPeak) {
+    if (givenBackMs !== undefined && nowMs - givenBackMs > GIVEN_BACK_MS) offPeak.delete(key);
+  }
+}

@@ -1,0 +1,106 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { PassThrough } from 'node:stream';
+import { openWorld, type Surroundings } from '../../src/cli/world.ts';
+import { type LoadResult, parseConfig } from '../../src/config/load.ts';
+import { hostPolicy, manage } from '../../src/config/resolve.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import { type CycleSettings, runCycle } from '../../src/cycle.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import type { Clock, World } from '../../src/ports.ts';
+import { guestText } from '../../src/simulator/guest-text.ts';
+import { SimulatedNode } from '../../src/simulator/node.ts';
+
+/**
+ * What a quiet cycle costs, from the first file to the last guard, in microseconds per container:
+ * beside only taking the samples of the same containers, in the same rounds. The readers, the log
+ * and the decisions are the real ones, on the tree of a simulated node.
+ */
+
+const CONTAINERS = 100;
+const WARM_UP_ROUNDS = 20;
+const ROUNDS = 150;
+
+/** Goes on with the simulated node; two samples within a moment would make no rate. */
+let nowMs = 1_000_000;
+const clock: Clock = {
+  wallMs: () => milliseconds(1e12 + nowMs),
+  monotonicMs: () => milliseconds(nowMs),
+};
+
+export async function benchCycle(): Promise<readonly string[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
+  const root = join(directory, 'node');
+  const guests = Array.from({ length: CONTAINERS }, (_, index) => ({
+    vmid: 100 + index,
+    conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
+    demand: () => ({ cpuCores: 1, anonMib: 500 }),
+  }));
+  const host = {
+    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
+    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  };
+  const node = await SimulatedNode.create({ root, host, guests });
+  node.advance(2000);
+  try {
+    return await measure(root, node);
+  } finally {
+    await node.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function measure(root: string, node: SimulatedNode): Promise<readonly string[]> {
+  const loaded: LoadResult = parseConfig('DEFAULT:\n  poll_interval: 10\n', 'bench.yaml', {});
+  if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
+  const { config } = loaded;
+  const around: Surroundings = {
+    ...{ paths: createPaths(root), clock, env: process.env },
+    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+  };
+  const { world, close } = openWorld(config, around);
+  const settings: CycleSettings = {
+    manage: (guest) => manage(config, guest),
+    ...{ hostPolicy: hostPolicy(config), atOnce: 1, dryRun: true },
+  };
+  const state = newLoopState();
+  const stop = new AbortController().signal;
+  const cycles: number[] = [];
+  const samples: number[] = [];
+  for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
+    node.advance(1000);
+    nowMs += 1000;
+    const cycle = await timed(() => runCycle(world, settings, state, stop));
+    const sample = await timed(async () => sampleAll(world, state.running.keys()));
+    if (round < 0) continue;
+    cycles.push(cycle);
+    samples.push(sample);
+  }
+  await close();
+  if (node.calls.length > 0) throw new Error('the cycles of the benchmark were not quiet');
+  const [cycle, sample] = [median(cycles), median(samples)];
+  return [
+    `${CONTAINERS} containers, nothing to change, per container:`,
+    `${cycle.toFixed(1).padStart(6)} us  a whole cycle: ${(cycle / sample).toFixed(2)} x its samples`,
+    `${sample.toFixed(1).padStart(6)} us  the samples alone`,
+  ];
+}
+
+function sampleAll({ cgroups }: World, vmids: Iterable<Parameters<World['cgroups']['sample']>[0]>) {
+  for (const vmid of vmids) cgroups.sample(vmid);
+}
+
+/** Microseconds per container. */
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await run();
+  return ((performance.now() - startMs) * 1000) / CONTAINERS;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

@@ -1,0 +1,161 @@
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { parseArguments } from '../../src/cli/arguments.ts';
+import { history } from '../../src/cli/history.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { manualClock, plant, temporaryDirectory } from '../host/world.ts';
+
+const LOG = 'var/log/lxc_autoscale.json';
+
+function collecting(slow = false) {
+  const chunks: string[] = [];
+  const stream = new Writable({
+    highWaterMark: slow ? 1 : 16_384,
+    write(chunk, _encoding, done) {
+      chunks.push(String(chunk));
+      if (slow) setImmediate(done);
+      else done();
+    },
+  });
+  return { stream, text: () => chunks.join('') };
+}
+
+function world(logs: Readonly<Record<string, string>>, yaml = 'DEFAULT: {timezone: UTC}\n') {
+  const root = temporaryDirectory();
+  plant(root, { 'etc/lxc_autoscale/lxc_autoscale.yaml': yaml, ...logs });
+  const run = async (argv: readonly string[], out = collecting()) => {
+    const parsed = parseArguments(['history', '--sysroot', root, ...argv]);
+    if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
+    const err = collecting();
+    const code = await history(parsed.arguments, {
+      ...{ paths: createPaths(root), clock: manualClock(Date.UTC(2026, 10, 22, 12, 0, 0)) },
+      ...{ env: {}, stdout: out.stream, stderr: err.stream },
+    });
+    return { code, stdout: out.text(), stderr: err.text() };
+  };
+  return { root, run };
+}
+
+const line = (timestamp: string, vmid: number, more: object = {}): string =>
+  JSON.stringify({
+    ...{ timestamp, proxmox_host: 'pve1', container_id: `${vmid}`, action: 'Increase Memory' },
+    ...{ change: '512MB', name: 'shop', status: 'confirmed', before: 1024, after: 1536 },
+    ...{ reason: 'it needs more', ...more },
+  });
+
+const OLD = line('2026-11-20 08:00:00', 101);
+const MORNING = line('2026-11-22 08:00:00', 102, { action: 'Decrease Cores', before: 4, after: 2 });
+const NOON = line('2026-11-22 11:30:00', 101, { note: 'and a note', status: 'failed' });
+const three = { [`${LOG}.2`]: `${OLD}\n`, [`${LOG}.1`]: `${MORNING}\n`, [LOG]: `${NOON}\n` };
+
+describe('history', () => {
+  it('tells what was done, over rotated logs, oldest first', async () => {
+    const { code, stdout, stderr } = await world(three).run([]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n').map((row) => row.split(/ {2,}/))).toEqual([
+      ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'],
+      [
+        ...['2026-11-20 08:00:00', '101 shop', 'Increase Memory', '1024 -> 1536', 'confirmed'],
+        'it needs more',
+      ],
+      [
+        ...['2026-11-22 08:00:00', '102 shop', 'Decrease Cores', '4 -> 2', 'confirmed'],
+        'it needs more',
+      ],
+      [
+        ...['2026-11-22 11:30:00', '101 shop', 'Increase Memory', '1024 -> 1536', 'failed'],
+        'it needs more; and a note',
+      ],
+      [''],
+    ]);
+    expect(new Set(stdout.split('\n').map((row) => row.search(/confirmed|failed|STATUS/)))).toEqual(
+      new Set([80, -1]),
+    );
+  });
+
+  it.each([
+    [['--json'], [OLD, MORNING, NOON]],
+    [
+      ['--json', '101'],
+      [OLD, NOON],
+    ],
+    [['--json', '--since', '1h'], [NOON]],
+    [['--json', '--since', '7d', '102'], [MORNING]],
+    [
+      ['--json', '--since', '2026-11-22'],
+      [MORNING, NOON],
+    ],
+    [
+      ['--json', '--since', '2026-11-22 08:00'],
+      [MORNING, NOON],
+    ],
+    [['--json', '--since', '2026-11-22 08:00:01'], [NOON]],
+  ])('of %j passes the lines through unchanged', async (argv, lines) => {
+    const { code, stdout, stderr } = await world(three).run(argv);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n').slice(0, -1)).toEqual(lines);
+  });
+
+  it('says where nothing was logged yet, or nothing of that', async () => {
+    const empty = world({});
+    const { code, stdout } = await empty.run([]);
+    expect(code).toBe(0);
+    expect(stdout).toBe(`Nothing has been logged yet in ${join(empty.root, LOG)}.\n`);
+    expect((await empty.run(['--json'])).stdout).toBe('');
+    const { run } = world(three);
+    expect((await run(['103'])).stdout).toBe('Nothing was logged of container 103.\n');
+    expect((await run(['103', '--since', '2h'])).stdout).toBe(
+      'Nothing was logged of container 103 since 2026-11-22 10:00:00.\n',
+    );
+  });
+
+  it('counts what is no JSON, and goes on', async () => {
+    const broken = ['{"timestamp":', 'null', '[1]', '{}', '', 'x'.repeat(200_000), '\u0000'];
+    const content = [OLD, ...broken, MORNING, '{"timestamp":"2026'].join('\n');
+    const { code, stdout, stderr } = await world({ [LOG]: content }).run(['--json']);
+    expect(code).toBe(0);
+    expect(stdout).toBe(`${OLD}\n${MORNING}\n`);
+    expect(stderr).toBe('7 lines were left out: no JSON, or cut short.\n');
+  });
+
+  it('reads lines that lie across the pieces in which a file is read', async () => {
+    const many = Array.from({ length: 3000 }, (_, index) =>
+      line('2026-11-22 08:00:00', 101, { reason: 'ä'.repeat(index % 97), index }),
+    );
+    const { stdout } = await world({ [LOG]: `${many.join('\n')}\n` }).run(['--json']);
+    expect(stdout === `${many.join('\n')}\n`).toBe(true);
+  });
+
+  it('waits for a slow reader, and ends with one that goes away', async () => {
+    const many = Array.from({ length: 200 }, () => OLD).join('\n');
+    const { run } = world({ [LOG]: `${many}\n` });
+    expect((await run(['--json'], collecting(true))).stdout).toBe(`${many}\n`);
+    const going = collecting();
+    going.stream.destroy(new Error('EPIPE'));
+    expect((await run(['--json'], going)).code).toBe(0);
+  });
+
+  it('makes texts of others harmless in the table', async () => {
+    const evil = 'a\u001b[2J\u202eb\nc';
+    const content = line(evil, 101, { name: evil, action: evil, status: evil, reason: evil });
+    const { stdout } = await world({ [LOG]: `${content}\n` }).run([]);
+    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f\u202e]/);
+    expect(stdout.split('\n')).toHaveLength(3);
+  });
+
+  it('says what cannot be read', async () => {
+    const { run, root } = world({ [LOG]: `${NOON}\n` });
+    symlinkSync(`${join(root, LOG)}.1`, `${join(root, LOG)}.1`);
+    const { code, stdout, stderr } = await run([]);
+    expect(code).toBe(1);
+    expect(stdout).toContain('2026-11-22 11:30:00');
+    expect(stderr).toMatch(/^Cannot be read: .*\.json\.1: it is a symbolic link \(ELOOP\)\n$/);
+  });
+
+  it('tells the problems of a configuration', async () => {
+    const { run } = world({}, 'DEFAULT: {log_fil: /x}\n');
+    expect(await run([])).toMatchObject({ code: 78, stdout: '' });
+  });
+});

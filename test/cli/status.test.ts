@@ -1,0 +1,91 @@
+import { expect, it } from 'vitest';
+import { accountLines } from '../../src/cli/explain.ts';
+import { statusLines } from '../../src/cli/status.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import { present } from '../../src/core/reading.ts';
+import { accountOf } from '../../src/core/report/account.ts';
+import { statusReport } from '../../src/core/report/status.ts';
+import { cores, mib, milliseconds } from '../../src/core/units.ts';
+import { container, cpuUse, gone, guest, memoryUse, vmid } from '../core/builders.ts';
+import { reportInput } from '../core/report/report.ts';
+
+it('is a table of all containers, with the host above it', () => {
+  const state = newLoopState();
+  const containers = [
+    container(guest(101, { name: 'web' }), { memory: present(memoryUse(1000)) }),
+    container(guest(102, { lock: 'backup' }), { cpu: gone('no earlier sample') }),
+    { vmid: vmid(103), config: gone('not there'), state: { kind: 'stopped' } } as const,
+  ];
+  const input = reportInput(containers, {}, { state });
+  const text = 'memory 1024 -> 1536 MB, since it needs more';
+  const wallMs = milliseconds(input.wallMs - 3_600_000);
+  state.lastChanges.set(vmid(101), { wallMs, text, status: 'rolled-back' });
+  const dayBefore = milliseconds(input.wallMs - 86_400_000);
+  state.lastChanges.set(vmid(102), {
+    wallMs: dayBefore,
+    text: 'cores 2 -> 1 core',
+    status: 'pending',
+  });
+  const [head, budget, blank, ...rows] = statusLines(statusReport(input));
+  expect([head, budget, blank]).toEqual([
+    'Cycle 7 at 2026-11-21 22:04:45. Host: 16 CPUs; 32768 of 65536 MB free.',
+    'It can give at most 14 cores a container, 8192 MB in all; ' +
+      '10 % of the CPUs and 2048 MB are kept.',
+    '',
+  ]);
+  expect(rows.map((row) => row.split(/ {2,}/))).toEqual([
+    [...['VMID', 'NAME', 'POLICY', 'CPU', 'MEMORY MB', 'NEED', 'WAITS %', 'LAST CHANGE'], 'NOW'],
+    [
+      ...['101', 'web', 'DEFAULT', '1/2 50%', '1000/1024 98%', '2, 1100', '0/0'],
+      ...['21:04 mem 1024>1536 rolled-back', 'mem more'],
+    ],
+    [
+      ...['102', 'guest-102', 'DEFAULT', '-/2', '512/1024 50%', '-', '-/0'],
+      ...['11-20 cpu 2>1', 'locked (backup)'],
+    ],
+    ['103', 'CT103', '-', '-/-', '-/-', '-', '-', '-', 'unreadable'],
+  ]);
+  expect(new Set(rows.slice(0, 3).map((row) => row.search(/NOW|mem more|locked/))).size).toBe(1);
+});
+
+it('says where there is none', () => {
+  const lines = statusLines(statusReport(reportInput([], { from: 'now' })));
+  expect(lines[0]).toMatch(/^As of 2026-11-21 22:04:45\. Host/);
+  expect(lines.at(-1)).toBe('There are no containers on this node.');
+});
+
+it('fits 120 columns, whatever the names and numbers', () => {
+  const evil = '\u001b[31m\u202e'.repeat(40);
+  const containers = [999_999_991, 999_999_992].map((id) =>
+    container(
+      guest(id, { name: evil, cores: 1000, memoryMib: mib(16_777_216), lock: evil.slice(0, 9) }),
+      { cpu: present(cpuUse(cores(999.99), 1000)), memory: present(memoryUse(16_000_000)) },
+    ),
+  );
+  const input = reportInput(containers, { dryRun: true });
+  const lines = statusLines(statusReport(input));
+  expect(lines).toHaveLength(6);
+  for (const line of lines) {
+    expect([...line].length).toBeLessThanOrEqual(120);
+    expect(line).not.toMatch(/[\x00-\x1f\u202e]/);
+  }
+  const account = accountOf(input, vmid(999_999_991));
+  if (account === undefined) throw new Error('no account');
+  expect(accountLines(account).join('')).not.toMatch(/[\x00-\x1f\u202e]/);
+});
+
+it('an account has its chapters in order, and marks the guards that are in force', () => {
+  const one = container(guest(101), { memory: present(memoryUse(1000)) });
+  const account = accountOf(reportInput([one]), vmid(101));
+  if (account === undefined) throw new Error('no account');
+  const lines = accountLines(account);
+  expect(lines.filter((line) => /^[A-Z]/.test(line))).toEqual([
+    'Container 101 (guest-101), cycle 7 at 2026-11-21 22:04:45. ' +
+      'A * marks a guard that is in force.',
+    ...['Policy', 'Seen', 'The container as a whole', 'CPU', 'Memory', 'What came of it'],
+  ]);
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^ {2}DECISION +grow: 1024 -> 1536 MB, since it uses 1000 of its/),
+  );
+  expect(lines).toContainEqual(expect.stringMatching(/^\* observations for growth +0 of 1$/));
+});

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { parseSince, sinceText } from '../../../src/core/report/since.ts';
+import { milliseconds } from '../../../src/core/units.ts';
+
+it.each([
+  ['90s', 90_000],
+  ['30m', 1_800_000],
+  ['2h', 7_200_000],
+  ['7d', 604_800_000],
+  ['4w', 2_419_200_000],
+])('%s is a span', (text, ms) => {
+  expect(parseSince(text)).toEqual({ kind: 'span', ms });
+});
+
+it.each(['2026-11-21', '2026-11-21 22:04', '2026-11-21T22:04:45'])('%s is a time', (text) => {
+  expect(parseSince(text)).toEqual({ kind: 'time', text: text.replace('T', ' ') });
+});
+
+it.each([
+  ...['', '0h', '2', 'h', '2y', '-2h', '2.5h', '2 h', '2h\n', '999999999w', '2026-02-30', 'now'],
+  '20261121T220445.123Z-0a1b2c3d',
+])('%j is neither', (text) => {
+  expect(parseSince(text)).toBeUndefined();
+});
+
+it('becomes the text that logged times are compared with', () => {
+  const localTime = (ms: number): string => `<${ms}>`;
+  const at = (text: string): string => {
+    const since = parseSince(text);
+    if (since === undefined) throw new Error(text);
+    return sinceText(since, milliseconds(10_000_000), localTime);
+  };
+  expect(at('2h')).toBe('<2800000>');
+  expect(at('2026-11-21')).toBe('2026-11-21');
+});

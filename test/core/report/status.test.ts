@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { newLoopState } from '../../../src/core/loop-state.ts';
+import { missing, present } from '../../../src/core/reading.ts';
+import { statusReport } from '../../../src/core/report/status.ts';
+import { cores, mib, milliseconds, ratio } from '../../../src/core/units.ts';
+import { broken, container, cpuUse, guest, host, memoryUse, policy, vmid } from '../builders.ts';
+import { HOLD_REASONS, heldFor, reportInput, SKIP_REASONS, skippedFor } from './report.ts';
+
+const only = (input: ReturnType<typeof reportInput>) => {
+  const report = statusReport(input);
+  // What goes over the socket comes out as it went in.
+  expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  const [row] = report.containers;
+  if (row === undefined) throw new Error('no row');
+  return row;
+};
+
+describe('the row of a container', () => {
+  it('has what was seen, what it has and what it needs', () => {
+    const row = only(
+      reportInput([
+        container(guest(101, { name: 'web' }), {
+          cpu: present({ ...cpuUse(1.234, 2), pressure: ratio(0.125) }),
+          memory: present(memoryUse(700, { pressure: undefined, cacheMib: mib(90) })),
+        }),
+      ]),
+    );
+    expect(row).toMatchObject({
+      ...{ vmid: 101, name: 'web', policy: 'DEFAULT', mode: 'act', state: 'running' },
+      cpu: { usedCores: 1.23, allowedCores: 2, percent: 61.7 },
+      memory: { usedMib: 700, percent: 68.4, cacheMib: 90 },
+      allocation: { cores: 2, cpuLimit: null, memoryMib: 1024, swapMib: 512 },
+      need: { cores: 2, memoryMib: 770 },
+      pressure: { cpuPercent: 12.5, memoryPercent: null },
+      lastChange: null,
+      now: { brief: 'in band' },
+    });
+  });
+
+  it('says why a number is missing, and never shows a zero for it', () => {
+    const cpu = missing('first-sample', 'no earlier sample');
+    const row = only(reportInput([container(guest(101), { cpu, memory: broken('a bad line') })]));
+    expect(row.cpu).toEqual({ missing: 'no earlier sample' });
+    expect(row.memory).toEqual({ missing: 'a bad line' });
+    expect(row.pressure).toEqual({ cpuPercent: null, memoryPercent: null });
+    expect(row.need).toEqual({ cores: null, memoryMib: null });
+    expect(row.now.brief).toBe('cpu missing, mem missing');
+  });
+
+  it('of a stopped one, and of one that cannot be read', () => {
+    const config = guest(101);
+    const stopped = {
+      vmid: vmid(101),
+      config: present(config),
+      state: { kind: 'stopped' },
+    } as const;
+    expect(only(reportInput([stopped]))).toMatchObject({
+      ...{ state: 'stopped', cpu: { missing: 'it is not running' }, now: { brief: 'stopped' } },
+      allocation: { cores: 2, memoryMib: 1024 },
+    });
+    expect(only(reportInput([{ ...stopped, config: broken('no such thing') }]))).toMatchObject({
+      ...{ name: 'CT101', policy: null, mode: 'unknown', why: 'no such thing', allocation: null },
+      now: { brief: 'unreadable' },
+    });
+  });
+
+  it('shows what has changed since the cycle', () => {
+    const state = newLoopState();
+    const input = reportInput([container(guest(101))], {}, { state });
+    state.running.set(vmid(101), guest(101, { cores: 4, memoryMib: mib(2048) }));
+    const wallMs = milliseconds(input.wallMs + 30_000);
+    state.lastChanges.set(vmid(101), { wallMs, text: 'cores 2 -> 4 cores', status: 'confirmed' });
+    expect(only(input)).toMatchObject({
+      allocation: { cores: 4, memoryMib: 2048 },
+      memory: { usedMib: 512, percent: 25 },
+      lastChange: { time: '2026-11-21 22:05:15', what: 'cores 2 -> 4 cores', status: 'confirmed' },
+    });
+  });
+
+  it('says that the last change failed, also where that was after the decision', () => {
+    const state = newLoopState();
+    const input = reportInput([container(guest(101))], {}, { state });
+    state.failures.set(vmid(101), { count: 1, retryAtMs: milliseconds(input.nowMs + 45_000) });
+    expect(only(input).now).toEqual({
+      brief: 'failed lately 45 s',
+      says: 'the last change failed; next try in 45 s.',
+    });
+  });
+
+  it('says what is left of a time now, not what was left in the cycle', () => {
+    const { nowMs, ...input } = heldFor(HOLD_REASONS.cooldown, {
+      containers: [container(guest(101))],
+    });
+    expect(only({ ...input, nowMs: milliseconds(nowMs + 50_000) }).now.brief).toBe(
+      'cpu cooldown 70 s',
+    );
+    expect(only({ ...input, nowMs: milliseconds(nowMs + 500_000) }).now.brief).toBe(
+      'cpu cooldown 0 s',
+    );
+  });
+
+  it('makes texts of others harmless', () => {
+    const evil = 'a\u001b[2J\u202eb\nc';
+    const input = reportInput([container(guest(101, { name: evil, lock: evil }))]);
+    expect(JSON.stringify(statusReport(input))).not.toMatch(/(?<!\\)\\(u001b|n)|\u202e/);
+  });
+
+  it.each(Object.entries(HOLD_REASONS))('has words for what is held: %s', (kind, because) => {
+    const { now } = only(heldFor(because, { containers: [container(guest(101))] }));
+    expect(now.says).toMatch(/^CPU: .{20,}\. Memory: .{20,}\.$/);
+    expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
+    expect(now.brief).toMatch(kind === 'in-band' ? /^in band$/ : /^cpu [a-z0-9 ]{4,30}$/);
+  });
+
+  it.each(Object.entries(SKIP_REASONS))('has words for who is left alone: %s', (_, because) => {
+    const { now } = only(skippedFor(because, { containers: [container(guest(101))] }));
+    expect(now.says).toMatch(/^.{10,}\.$/);
+    expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
+    expect(now.brief).toMatch(/^[a-z0-9 ()]{4,30}$/);
+  });
+});
+
+describe('the host', () => {
+  it('has its budget, its reserve and how busy it is', () => {
+    const state = newLoopState();
+    const times = { busyTicks: 1, totalTicks: 2 };
+    state.hostCpu = { atMs: milliseconds(0), times, busy: ratio(0.4567) };
+    const report = statusReport(reportInput([], {}, { state }));
+    expect(report).toMatchObject({
+      ...{ format: 1, from: 'daemon', cycle: 7, time: '2026-11-21 22:04:45', containers: [] },
+      host: {
+        ...{ cpus: 16, busyPercent: 45.7, load1: 1, memoryMib: 65_536, availableMib: 32_768 },
+        ...{ reserve: { cpuPercent: 10, memoryMib: 2048 }, budget: { cores: 14, memoryMib: 8192 } },
+        ...{ refused: { cores: null, memory: null }, missing: [] },
+      },
+    });
+  });
+
+  it('that cannot be read is null with the reason', () => {
+    const seen = { ...host(), cpus: broken('no CPUs'), memory: broken('no memory') };
+    const available = {
+      ...{ coresCeiling: broken('no CPUs'), memoryMib: broken('no memory') },
+      memoryBound: 'free',
+      ...{ coresRefused: HOLD_REASONS['host-busy'], memoryRefused: undefined },
+    } as const;
+    expect(statusReport(reportInput([], { host: seen, available })).host).toMatchObject({
+      ...{ cpus: null, busyPercent: null, memoryMib: null, availableMib: null },
+      ...{ budget: { cores: null, memoryMib: null }, missing: ['no CPUs', 'no memory'] },
+      refused: { cores: 'host-busy', memory: null },
+    });
+  });
+});
+
+it('shows a container that is scaled by its cpulimit as such', () => {
+  const own = policy();
+  const cpu = { ...own.cpu, unit: 'cpulimit' } as const;
+  const manage = () =>
+    ({ kind: 'managed', policy: { ...own, cpu }, mode: 'observe', because: 'TIER_x' }) as const;
+  const row = only(
+    reportInput([container(guest(101, { cpuLimit: cores(0.5) }))], { manage }, { manage }),
+  );
+  expect(row).toMatchObject({ unit: 'cpulimit', mode: 'observe', allocation: { cpuLimit: 0.5 } });
+});

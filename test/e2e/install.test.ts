@@ -1,0 +1,355 @@
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import type { SimulatedNode } from '../../src/simulator/node.ts';
+import { BootedTree, prepareTools, type Suite } from './booted-tree.ts';
+import { layNode, setsOf } from './node-in-tree.ts';
+import { calm, guest, hungry } from './node-under-test.ts';
+import { ReleaseServer } from './release-server.ts';
+
+/**
+ * The installer, the service and the uninstaller on a fresh Debian with a real systemd and a
+ * simulated node. Each `describe` is a story: a test goes on where the one before it has ended.
+ */
+
+const MINUTES = 60_000;
+const LIB = '/usr/local/lib/lxc_autoscale';
+const CONFIG = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+const SERVICE = 'lxc_autoscale.service';
+
+/** Needs less memory than it has, by far: shrinks, slowly. */
+const idle = guest(103, { cores: 2, memoryMib: 4096 }, { cpuCores: 1, anonMib: 300 });
+
+let releases: ReleaseServer;
+let unfit: string | undefined;
+
+beforeAll(async () => {
+  unfit = await prepareTools();
+  if (unfit === undefined) releases = await ReleaseServer.start();
+}, 5 * MINUTES);
+
+afterAll(async () => {
+  await releases?.close();
+});
+
+const figures: string[] = [];
+afterAll(() => {
+  if (figures.length > 0) process.stdout.write(`${figures.join('\n')}\n`);
+});
+
+class Stage {
+  #tree: BootedTree | undefined;
+  #node: SimulatedNode | undefined;
+
+  async open(suite: Suite): Promise<void> {
+    if (unfit !== undefined) return;
+    const tree = await BootedTree.create(suite, ['systemd-sysv', 'dbus', 'curl', 'procps']);
+    this.#tree = tree;
+    this.#node = await layNode(tree, [calm(101), hungry(102), idle]);
+    await tree.boot();
+    await tree.must('systemctl enable --now --quiet pve-cluster');
+  }
+
+  async close(): Promise<void> {
+    await this.#tree?.close();
+    await this.#node?.close();
+  }
+
+  /** The tree; a test that cannot have one is skipped, and says why. */
+  tree(context: TestContext): BootedTree {
+    if (this.#tree === undefined) context.skip(unfit ?? 'the tree could not be made');
+    return this.#tree as BootedTree;
+  }
+
+  get node(): SimulatedNode {
+    if (this.#node === undefined) throw new Error('there is no node');
+    return this.#node;
+  }
+}
+
+const piped = (release: string, options = ''): string =>
+  `curl -sSL ${releases.url(`${release}/install.sh`)} | bash -s -- ${options}`;
+
+/** From the server that has the installer, whatever the installer itself was told. */
+const from = (release: string, options = ''): string =>
+  piped('good', `--from ${releases.url(release)} ${options}`);
+
+const show = async (tree: BootedTree, property: string): Promise<string> =>
+  tree.must(`systemctl show --property=${property} --value ${SERVICE}`);
+
+const versionIn = (tree: BootedTree): Promise<string> => tree.must('lxc-autoscale --version');
+
+const isActive = async (tree: BootedTree): Promise<boolean> =>
+  (await tree.sh(`systemctl is-active --quiet ${SERVICE}`)).code === 0;
+
+/** What lies in the system, but for what changes by itself and what apt keeps for itself. */
+const filesOf = async (tree: BootedTree): Promise<readonly string[]> => {
+  const left = ['/var/lib/dpkg', '/var/lib/apt', '/var/cache', '/var/log', '/var/lib/systemd']
+    .map((path) => `-path ${path} -prune -o`)
+    .join(' ');
+  const found = await tree.must(`find /etc /usr /var /opt -xdev ${left} -print`);
+  return found.split('\n').sort();
+};
+
+const SUITES: readonly Suite[] = ['bookworm', 'trixie'];
+
+describe.each(SUITES)('on a fresh Debian %s', (suite) => {
+  const stage = new Stage();
+  let before: readonly string[] = [];
+  beforeAll(() => stage.open(suite), 10 * MINUTES);
+  afterAll(() => stage.close(), MINUTES);
+
+  it(
+    'installs by curl | bash, with nodejs and nothing else',
+    async (context) => {
+      const tree = stage.tree(context);
+      before = await filesOf(tree);
+      const packages = "dpkg-query --show --showformat='${binary:Package}\\n' | sort";
+      const had = new Set((await tree.must(packages)).split('\n'));
+      const wanted = await tree.must(
+        'apt-get install --simulate --no-install-recommends nodejs | grep -c ^Inst',
+      );
+      const outcome = await tree.sh(piped('good', '--no-observe'));
+      expect(outcome.stderr).toBe('');
+      expect(outcome.code).toBe(0);
+      expect(outcome.stdout).toContain(
+        `lxc-autoscale ${releases.version} is installed and running`,
+      );
+      const added = (await tree.must(packages)).split('\n').filter((name) => !had.has(name));
+      expect(added).toContain('nodejs');
+      expect(added).not.toContain('npm');
+      expect(added).toHaveLength(Number(wanted));
+      figures.push(`${suite}: ${added.length} packages added: ${added.join(' ')}`);
+    },
+    5 * MINUTES,
+  );
+
+  it('runs as a service that is ready', async (context) => {
+    const tree = stage.tree(context);
+    expect(await show(tree, 'ActiveState')).toBe('active');
+    expect(await show(tree, 'SubState')).toBe('running');
+    expect(await show(tree, 'StatusText')).toContain('Last cycle');
+    expect(await tree.must(`systemctl is-enabled ${SERVICE}`)).toBe('enabled');
+    expect(tree.read('var/log/lxc_autoscale.log')).toContain('process completed');
+    const modes = await tree.must(
+      `stat -c '%a %U' ${CONFIG} /etc/lxc_autoscale /var/lib/lxc_autoscale`,
+    );
+    expect(modes.split('\n')).toEqual(['640 root', '750 root', '700 root']);
+    expect(await versionIn(tree)).toBe(`lxc-autoscale ${releases.version}`);
+    const exec = await show(tree, 'ExecMainStartTimestampMonotonic');
+    const active = await show(tree, 'ActiveEnterTimestampMonotonic');
+    figures.push(`${suite}: ${(Number(active) - Number(exec)) / 1e6} s from start to active`);
+    const memory = await tree.must(`ps -o rss= -p ${await show(tree, 'MainPID')}`);
+    figures.push(`${suite}: ${Math.round(Number(memory) / 1024)} MB resident`);
+  });
+
+  it('scales a container and logs it', async (context) => {
+    const tree = stage.tree(context);
+    await tree.until(`grep -q 'Increase Memory"' /var/log/lxc_autoscale.json`);
+    expect(setsOf(stage.node).some((set) => /^102 --memory/.test(set))).toBe(true);
+    expect(stage.node.limits(102)?.live?.memoryMib).toBeGreaterThan(1024);
+    const log = tree.read('var/log/lxc_autoscale.log');
+    expect(log).not.toContain('ERROR');
+    expect(log).not.toContain('Not Proven');
+  });
+
+  it('is less exposed than medium in the eyes of systemd', async (context) => {
+    const tree = stage.tree(context);
+    const said = await tree.must(`systemd-analyze security --no-pager ${SERVICE} | tail -n 1`);
+    const score = Number(/: ([0-9.]+) /.exec(said)?.[1]);
+    expect(score).toBeLessThan(5);
+    figures.push(`${suite}: systemd-analyze security ${score}`);
+    expect(await tree.must(`systemd-analyze verify /etc/systemd/system/${SERVICE} 2>&1`)).toBe('');
+  });
+
+  it('reloads a good file, and refuses a broken one', async (context) => {
+    const tree = stage.tree(context);
+    const pid = await show(tree, 'MainPID');
+    await tree.must(`sed -i 's/^  poll_interval: .*/  poll_interval: 5/' ${CONFIG}`);
+    await tree.must('systemctl reload lxc_autoscale');
+    await tree.until(`grep -q 'configuration was reloaded' /var/log/lxc_autoscale.log`);
+    await tree.must(`cp -p ${CONFIG} ${CONFIG}.good; echo '  no_such_key: 1' >>${CONFIG}`);
+    expect((await tree.sh('systemctl reload lxc_autoscale')).code).not.toBe(0);
+    const journal = await tree.must('journalctl --no-pager -o cat -u lxc_autoscale');
+    expect(journal).toContain('no_such_key');
+    expect(await isActive(tree)).toBe(true);
+    expect(await show(tree, 'MainPID')).toBe(pid);
+    await tree.must(`mv ${CONFIG}.good ${CONFIG}`);
+    await tree.until(`systemctl show -p SubState --value ${SERVICE} | grep -qx running`);
+  });
+
+  it(
+    'comes back after kill -9',
+    async (context) => {
+      const tree = stage.tree(context);
+      const pid = await show(tree, 'MainPID');
+      await tree.must(`kill -KILL ${pid}`);
+      const back = `p=$(systemctl show -p MainPID --value ${SERVICE}); [ "$p" != 0 ] &&
+      [ "$p" != ${pid} ] && systemctl is-active --quiet ${SERVICE}`;
+      await tree.until(back, 60_000);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'is restarted by the watchdog when its main loop hangs',
+    async (context) => {
+      const tree = stage.tree(context);
+      const unit = `/run/systemd/system/${SERVICE}.d/short.conf`;
+      tree.sh('');
+      await tree.must(
+        `mkdir -p $(dirname ${unit}); printf '[Service]\\nWatchdogSec=3\\n' >${unit};` +
+          `systemctl daemon-reload; systemctl restart ${SERVICE}`,
+      );
+      const pid = await show(tree, 'MainPID');
+      // It lives for longer than the watchdog allows for silence, so it does not fall silent.
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+      expect(await show(tree, 'MainPID')).toBe(pid);
+      expect(await show(tree, 'NRestarts')).toBe('0');
+      await tree.must(`kill -STOP ${pid}`);
+      const back = `p=$(systemctl show -p MainPID --value ${SERVICE}); [ "$p" != 0 ] &&
+      [ "$p" != ${pid} ] && systemctl is-active --quiet ${SERVICE}`;
+      await tree.until(back, 60_000);
+      expect(await tree.must('journalctl --no-pager -o cat -u lxc_autoscale')).toContain(
+        'Watchdog timeout',
+      );
+      await tree.must(`rm -r $(dirname ${unit}); systemctl daemon-reload`);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'starts with the machine, after the cluster file system',
+    async (context) => {
+      const tree = stage.tree(context);
+      await tree.reboot();
+      await tree.until(`systemctl is-active --quiet ${SERVICE}`);
+      const boot = await tree.must('systemctl show --property=UserspaceTimestampMonotonic --value');
+      const active = await show(tree, 'ActiveEnterTimestampMonotonic');
+      expect(await show(tree, 'NRestarts')).toBe('0');
+      const seconds = (Number(active) - Number(boot)) / 1e6;
+      figures.push(`${suite}: ${seconds} s from boot to the end of the first cycle`);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'updates a running version, and keeps an edited configuration',
+    async (context) => {
+      const tree = stage.tree(context);
+      await tree.must(`echo '# mine' >>${CONFIG}`);
+      const outcome = await tree.sh(from('next'));
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      expect(await versionIn(tree)).toBe('lxc-autoscale 9.0.1');
+      expect(await isActive(tree)).toBe(true);
+      expect(tree.read(CONFIG)).toMatch(/poll_interval: 5\n[\s\S]*# mine\n$/);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'goes back from an update that does not come up',
+    async (context) => {
+      const tree = stage.tree(context);
+      const outcome = await tree.sh(from('broken', '--overwrite-config'));
+      expect(outcome.code).toBe(1);
+      expect(outcome.stderr).toContain('9.0.2 did not come up');
+      expect(outcome.stderr).toContain('the version before runs again');
+      expect(await versionIn(tree)).toBe('lxc-autoscale 9.0.1');
+      expect(await isActive(tree)).toBe(true);
+      expect(tree.read(CONFIG)).toContain('# mine');
+      expect(tree.names(LIB).filter((name) => /^[0-9]/.test(name))).toEqual([
+        releases.version,
+        '9.0.1',
+      ]);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'says in one line that Node is gone, or too old',
+    async (context) => {
+      const tree = stage.tree(context);
+      const since = await tree.must("date '+%F %T'");
+      await tree.must(`systemctl stop ${SERVICE}; mv /usr/bin/node /usr/bin/node.kept`);
+      expect((await tree.sh(`systemctl start ${SERVICE}`)).code).not.toBe(0);
+      await tree.must(
+        "printf '#!/bin/sh\\necho v12.22.12\\n' >/usr/bin/node; chmod 755 /usr/bin/node",
+      );
+      expect((await tree.sh(`systemctl start ${SERVICE}`)).code).not.toBe(0);
+      await tree.must(`mv /usr/bin/node.kept /usr/bin/node; systemctl start ${SERVICE}`);
+      const said = await tree.must(
+        `journalctl --no-pager -o cat --since '${since}' -u ${SERVICE} | grep '^lxc-autoscale needs'`,
+      );
+      expect(said.split('\n')).toEqual([
+        expect.stringMatching(/^lxc-autoscale needs Node 18.19 .* no \/usr\/bin\/node .*apt-get/),
+        expect.stringMatching(/^lxc-autoscale needs Node 18.19 .* is v12.22.12; .*apt-get/),
+      ]);
+    },
+    MINUTES,
+  );
+
+  it(
+    'is uninstalled, with the containers as they were before',
+    async (context) => {
+      const tree = stage.tree(context);
+      const outcome = await tree.sh(`${LIB}/current/uninstall.sh --rollback`);
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      expect(stage.node.limits(101)).toMatchObject({ cores: 2, memoryMib: 1024 });
+      for (const left of ['/etc/lxc_autoscale', '/var/lib/lxc_autoscale', 'nodejs']) {
+        expect(outcome.stdout).toContain(left);
+      }
+      expect((await tree.sh('ps -e -o args= | grep [l]xc-autoscale.cjs')).stdout).toBe('');
+      expect(tree.exists(CONFIG)).toBe(true);
+      expect(tree.exists(LIB)).toBe(false);
+      expect(tree.exists(`/etc/systemd/system/${SERVICE}`)).toBe(false);
+    },
+    MINUTES,
+  );
+
+  it(
+    'observes only, when nobody says otherwise; a purge leaves nothing unsaid',
+    async (context) => {
+      const tree = stage.tree(context);
+      await tree.must('rm -r /etc/lxc_autoscale /var/lib/lxc_autoscale /var/log/lxc_autoscale.*');
+      const sets = setsOf(stage.node).length;
+      const outcome = await tree.sh(piped('good'));
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      expect(outcome.stdout).toContain('It only observes');
+      expect(tree.read(CONFIG)).toMatch(/^DEFAULT:\n.*\n {2}scaling_mode: observe$/m);
+      expect(tree.read(CONFIG).match(/scaling_mode:/g)).toHaveLength(1);
+      await tree.until(`grep -q 'Would Increase' /var/log/lxc_autoscale.json`);
+      expect(setsOf(stage.node)).toHaveLength(sets);
+      expect((await tree.sh(`${LIB}/current/uninstall.sh --purge`)).code).toBe(1);
+      const removed = await tree.sh(`${LIB}/current/uninstall.sh --purge --yes`);
+      expect(removed).toMatchObject({ code: 0, stderr: '' });
+      expect(await tree.must('ls /var/log | grep -c lxc_autoscale || true')).toBe('0');
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'is a Debian package too, which a purge removes',
+    async (context) => {
+      const tree = stage.tree(context);
+      const deb = `lxc-autoscale_${releases.version}_all.deb`;
+      await tree.must(`curl -sSfo /tmp/${deb} ${releases.url(`good/${deb}`)}`);
+      await tree.must(`apt-get install --yes --quiet=2 /tmp/${deb}`);
+      expect(await isActive(tree)).toBe(true);
+      expect(await versionIn(tree)).toBe(`lxc-autoscale ${releases.version}`);
+      expect(tree.read(CONFIG)).toMatch(/^ {2}scaling_mode: observe$/m);
+      expect((await tree.sh(piped('good'))).stderr).toContain('installed here as a Debian package');
+      await tree.must(`sed -i 's/^  poll_interval: .*/  poll_interval: 7/' ${CONFIG}`);
+      await tree.must(
+        'DEBIAN_FRONTEND=noninteractive apt-get remove --yes --quiet=2 lxc-autoscale',
+      );
+      expect(await isActive(tree)).toBe(false);
+      expect(tree.read(CONFIG)).toContain('poll_interval: 7');
+      await tree.must(
+        'DEBIAN_FRONTEND=noninteractive apt-get purge --yes --quiet=2 lxc-autoscale nodejs;' +
+          'apt-get autoremove --purge --yes --quiet=2; rm -rf /var/log/lxc_autoscale*',
+      );
+      const had = new Set(before);
+      expect((await filesOf(tree)).filter((path) => !had.has(path))).toEqual([]);
+    },
+    3 * MINUTES,
+  );
+});

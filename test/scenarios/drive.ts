@@ -1,0 +1,162 @@
+import { parseConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/model.ts';
+import { offPeakAt } from '../../src/config/off-peak.ts';
+import { renderProblem } from '../../src/config/problem.ts';
+import { hostPolicy, manage } from '../../src/config/resolve.ts';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { takeOver, toSaved } from '../../src/core/saved-state.ts';
+import { type CycleSettings, runCycle } from '../../src/cycle.ts';
+import { nextStart } from '../../src/daemon.ts';
+import type { GuestSpec } from '../../src/simulator/machine.ts';
+import type { HostSpec } from '../../src/simulator/plant.ts';
+import { VirtualNode } from '../../src/simulator/virtual-node.ts';
+import { sample } from '../../src/stages/sample.ts';
+import { LARGE_HOST } from './habits.ts';
+import { type Broken, brokenBy } from './invariants.ts';
+
+/** Lets the real loop, with a real configuration, live on a virtual node. */
+
+export interface Scenario {
+  /** The configuration file. Default: the default configuration. */
+  readonly yaml?: string;
+  readonly host?: Partial<HostSpec>;
+  readonly guests: readonly GuestSpec[];
+  readonly forMs: number;
+  readonly stepMs?: number;
+  readonly wallStartMs?: number;
+  readonly demandStartMs?: number;
+  /** What happens to the node meanwhile. */
+  readonly events?: (node: VirtualNode) => void;
+  /** The daemon is ended and started again; with its state as it last saved it. */
+  readonly restarts?: readonly Restart[];
+}
+
+export interface Restart {
+  readonly atMs: number;
+  /** How long it is down. Default 0. */
+  readonly downMs?: number;
+  /** A crash leaves the state that was saved after the last change. */
+  readonly crash?: boolean;
+}
+
+export interface Played {
+  readonly node: VirtualNode;
+  readonly state: LoopState;
+  readonly config: Config;
+  /** What must never happen and did, in words. */
+  readonly broken: readonly Broken[];
+  readonly cycles: number;
+  readonly earlyDecisions: number;
+}
+
+export function configOf(yaml: string): Config {
+  const loaded = parseConfig(yaml, 'scenario.yaml', {});
+  if (loaded.ok) return loaded.config;
+  throw new Error(loaded.problems.map(renderProblem).join('\n'));
+}
+
+export function settingsOf(config: Config): CycleSettings {
+  return {
+    manage: (guest) => manage(config, guest),
+    hostPolicy: hostPolicy(config),
+    atOnce: config.maxConcurrentOperations,
+    isOffPeak: offPeakAt(config),
+    dryRun: false,
+  };
+}
+
+/** How much sooner the next sample comes when something may have begun; as the daemon has it. */
+const SOON = 0.25;
+const BOOT = 'virtual-boot';
+
+class Run {
+  readonly node: VirtualNode;
+  readonly config: Config;
+  readonly broken: Broken[] = [];
+  readonly #settings: CycleSettings;
+  readonly #stop = new AbortController().signal;
+  state = newLoopState();
+  cycles = 0;
+  earlyDecisions = 0;
+  #saved: string | undefined;
+  #nextMs = 0;
+  #sampleMs = Number.POSITIVE_INFINITY;
+
+  constructor(scenario: Scenario) {
+    const { yaml = 'DEFAULT:\n', host, guests, events } = scenario;
+    this.config = configOf(yaml);
+    this.#settings = { ...settingsOf(this.config), save: () => this.#save() };
+    this.node = new VirtualNode({ ...scenario, host: { ...LARGE_HOST, ...host }, guests });
+    events?.(this.node);
+  }
+
+  /** As `daemon.ts` does: a cycle at each start of a fixed rhythm, samples in between. */
+  async until(endMs: number): Promise<void> {
+    const { time } = this.node;
+    while (time.nowMs < endMs) {
+      await time.passTo(Math.min(this.#nextMs, this.#sampleMs, endMs));
+      if (time.nowMs >= endMs) return;
+      if (this.#sampleMs < this.#nextMs) {
+        const soon = await this.#sample();
+        this.#sampleMs = time.nowMs + this.config.sampleIntervalMs * (soon ? SOON : 1);
+        continue;
+      }
+      await this.#cycle(this.#settings);
+      this.cycles += 1;
+      this.#sampleMs = time.nowMs + this.config.sampleIntervalMs;
+      this.#nextMs = nextStart(this.#nextMs, this.config.pollIntervalMs, time.nowMs);
+    }
+  }
+
+  async restart({ downMs = 0, crash = false }: Restart): Promise<void> {
+    if (!crash) this.#save();
+    await this.node.time.passTo(this.node.time.nowMs + downMs);
+    this.state = newLoopState();
+    if (this.#saved !== undefined) {
+      takeOver(this.state, JSON.parse(this.#saved), BOOT, this.#instant());
+    }
+    this.#nextMs = this.node.time.nowMs;
+    this.#sampleMs = Number.POSITIVE_INFINITY;
+  }
+
+  #save(): void {
+    this.#saved = JSON.stringify(toSaved(this.state, BOOT, this.#instant()));
+  }
+
+  #instant() {
+    const { clock } = this.node.world;
+    return { nowMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+  }
+
+  async #sample(): Promise<boolean> {
+    const { urgentSamples } = this.config;
+    const { manage: managed } = this.#settings;
+    const { world } = this.node;
+    const { urgent, suspicious } = sample(world, this.state, { manage: managed, urgentSamples });
+    if (urgent.size === 0) return suspicious;
+    this.earlyDecisions += 1;
+    await this.#cycle({ ...this.#settings, urgent });
+    return false;
+  }
+
+  async #cycle(settings: CycleSettings): Promise<void> {
+    const { node } = this;
+    const before = { sets: node.sets.length, host: node.world.host.observe() };
+    const work = runCycle(node.world, settings, this.state, this.#stop);
+    const result = await node.time.during(work);
+    if (result.ok && result.done + result.failed > 0) this.#save();
+    this.broken.push(...brokenBy(node, this.config, before));
+  }
+}
+
+/** Plays a scenario from its beginning to its end. */
+export async function play(scenario: Scenario): Promise<Played> {
+  const run = new Run(scenario);
+  for (const restart of scenario.restarts ?? []) {
+    await run.until(restart.atMs);
+    await run.restart(restart);
+  }
+  await run.until(scenario.forMs);
+  const { node, state, config, broken, cycles, earlyDecisions } = run;
+  return { node, state, config, broken, cycles, earlyDecisions };
+}

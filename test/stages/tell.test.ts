@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import type { PlannedChange } from '../../src/core/plan.ts';
+import { tellOutcome } from '../../src/stages/tell.ts';
+import { coresChange, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+describe('a change of the cpulimit', () => {
+  const cores = coresChange(101, 0.5, 0.75, { unit: 'cpulimit' });
+  const planned: PlannedChange = { vmid: vmid(101), name: 'web', cores };
+
+  it('is one of cores in the journal, with its unit among the details', () => {
+    const node = new FakeNode();
+    tellOutcome(node.world, planned, 'confirmed', { cycle: 7 });
+    expect(node.events).toMatchObject([
+      {
+        ...{ vmid: 101, action: 'Increase Cores', change: '0.25' },
+        details: { status: 'confirmed', before: 0.5, after: 0.75, unit: 'cpulimit' },
+      },
+    ]);
+    expect(node.linesOf('INFO')[0]).toMatch(/\(web\): cpulimit 0\.5 -> 0\.75 cores, since it uses/);
+  });
+
+  it('is told from one of whole cores', () => {
+    const node = new FakeNode();
+    const whole = { ...planned, cores: coresChange(101, 2, 4) };
+    tellOutcome(node.world, whole, 'confirmed', { cycle: 7 });
+    expect(node.events[0]?.details).not.toHaveProperty('unit');
+    expect(node.linesOf('INFO')[0]).toContain('(web): cores 2 -> 4 cores, since');
+  });
+});
