@@ -586,8 +586,9 @@ tell_the_end() {
     say "lxc-autoscale $version is installed and running."
   fi
   if grep -qE '^  scaling_mode:[[:space:]]*observe' "$CONFIG"; then
-    say "It only observes: what it would do stands in its log. When you agree, take the line" \
-      "scaling_mode: observe out of $CONFIG, and: systemctl reload lxc_autoscale"
+    say 'It only observes. What it would do is said by: lxc-autoscale status, lxc-autoscale explain'
+    say "When you agree, take the line scaling_mode: observe out of $CONFIG, and then:" \
+      'systemctl reload lxc_autoscale'
   fi
   say "  lxc-autoscale check-config    what each container gets"
   say "  $CONFIG"

@@ -20,6 +20,7 @@ readonly ETC=/etc/lxc_autoscale
 readonly STATE=/var/lib/lxc_autoscale
 readonly LOG=/var/log/lxc_autoscale
 readonly LOCK=/run/lock/lxc_autoscale.lock
+readonly RUN=/run/lxc_autoscale
 readonly TURN=/run/lxc_autoscale.install.lock
 
 rollback=
@@ -99,7 +100,7 @@ remove() {
   systemctl reset-failed "$SERVICE" 2>/dev/null || true
   remove_links
   rm -f "$LOGROTATE" "$TURN"
-  rm -rf "$LOCK" "$LOCK.lock"
+  rm -rf "$RUN" "$LOCK" "$LOCK.lock"
   rm -rf "$LIB"
   if [[ -n $purge ]]; then
     rm -rf "$ETC" "$STATE"

@@ -69,13 +69,17 @@ export async function runCycle(
   const verdicts = timed('decide', () =>
     decide({ containers, host, holds, manage, hostPolicy, state, offPeak, nowMs: atMs }),
   );
-  const available = budget({ host, policy: hostPolicy, containers, state });
+  const available = budget({
+    ...{ host, policy: hostPolicy, containers, state, nowMs: atMs },
+    urgent: urgent !== undefined,
+  });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const planned = timed('plan', () => plan(due, available));
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
   const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop, save };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
+  if (urgent === undefined) rememberRefused(state, planned);
   if (urgent !== undefined) settle(state, urgent, planned);
   else
     inspect?.({ ...viewed(world, state), observed: observed.value, verdicts, planned, available });
@@ -88,6 +92,15 @@ const viewed = ({ clock }: World, { cycle }: LoopState) => ({ cycle, wallMs: clo
 /** What was brought forward is help, or ends in time; whatever else is taken back can wait. */
 const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>
   decisions.filter((each) => each.verdict !== 'shrink' || each.rule === 'boost-end');
+
+/** What the host could not give now is kept for them until the next whole cycle. */
+function rememberRefused({ refused }: LoopState, { held }: Plan): void {
+  refused.clear();
+  for (const { vmid, because, priority } of held) {
+    if (because.kind !== 'host-memory' && because.kind !== 'overcommit') continue;
+    refused.set(vmid, { mib: because.wanted, priority: priority ?? 0 });
+  }
+}
 
 /** Who could not be helped is not looked at again before the next cycle. */
 function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {

@@ -12,6 +12,16 @@ export interface DaemonParts {
   readonly sampling?: Sampling;
   /** Takes a new configuration in, or refuses it; never throws for a wrong one. */
   readonly reload: () => Promise<void>;
+  readonly supervisor?: Supervision;
+}
+
+/** The service manager, which is told how it goes; see host/systemd.ts. */
+export interface Supervision {
+  readonly beatIntervalMs: number | undefined;
+  ready(): Promise<void>;
+  reloading(): Promise<void>;
+  beat(): void;
+  stopping(): Promise<void>;
 }
 
 export interface Sampling {
@@ -39,7 +49,10 @@ const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<void> {
   const stop = new AbortController();
   const alarm = new Alarm();
+  const { supervisor } = parts;
+  const longestSleepMs = supervisor?.beatIntervalMs ?? Number.POSITIVE_INFINITY;
   let reloadAsked = false;
+  let isReady = false;
   const onStop = (): void => {
     stop.abort();
     alarm.ring();
@@ -59,17 +72,20 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
       sampleMs = parts.clock.monotonicMs() + intervalMs * share;
     };
     while (!stop.signal.aborted) {
+      supervisor?.beat();
       if (reloadAsked) {
         reloadAsked = false;
         const intervalBefore = parts.pollIntervalMs();
+        await supervisor?.reloading();
         await parts.reload();
+        await supervisor?.ready();
         // A changed interval counts from the last start on.
         nextMs += parts.pollIntervalMs() - intervalBefore;
         continue;
       }
       const waitMs = Math.min(nextMs, sampleMs) - parts.clock.monotonicMs();
       if (waitMs > 0) {
-        await alarm.sleep(waitMs);
+        await alarm.sleep(Math.min(waitMs, longestSleepMs));
         continue;
       }
       if (sampleMs < nextMs) {
@@ -81,7 +97,10 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
       sampleIn(1);
       nextMs = nextStart(nextMs, parts.pollIntervalMs(), parts.clock.monotonicMs());
       if (!stop.signal.aborted) parts.resting(nextMs - parts.clock.monotonicMs());
+      if (!isReady) await supervisor?.ready();
+      isReady = true;
     }
+    await supervisor?.stopping();
   } finally {
     signals.off('SIGTERM', onStop);
     signals.off('SIGINT', onStop);

@@ -1,3 +1,5 @@
+import type { HealthCheck } from './core/groups/group-policy.ts';
+import type { ClusterView } from './core/groups/group-view.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
@@ -159,4 +161,89 @@ export interface World {
   readonly journal: Journal;
   readonly log: Log;
   readonly holds: Holds;
+}
+
+/** The configurations of the whole cluster. Reads files, starts nothing. */
+export interface Cluster {
+  read(): Reading<ClusterView>;
+}
+
+/** What groups ask of `pct`, each one command. */
+export type GroupCommand =
+  | {
+      readonly kind: 'snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      readonly description: string;
+    }
+  | { readonly kind: 'delete-snapshot'; readonly vmid: Vmid; readonly name: string }
+  | {
+      readonly kind: 'clone';
+      readonly vmid: Vmid;
+      readonly source: Vmid;
+      readonly snapshot: string | undefined;
+      readonly full: boolean;
+      readonly hostname: string;
+      readonly description: string;
+    }
+  | {
+      readonly kind: 'set';
+      readonly vmid: Vmid;
+      readonly digest: string;
+      readonly set: ReadonlyMap<string, string>;
+      readonly remove: readonly string[];
+    }
+  | { readonly kind: 'start' | 'shutdown' | 'destroy' | 'unlock'; readonly vmid: Vmid };
+
+export interface CommandWatch {
+  readonly timeLimitMs?: Milliseconds;
+  /** Called once it runs; `lastLine` is what it printed last, then and later. */
+  readonly onStart?: (pid: number, lastLine: () => string) => void;
+}
+
+export interface StorageRoom {
+  readonly freeMib: Mib;
+  /** Whether space is taken only as it is written. */
+  readonly thin: boolean;
+  /** What the source has written so far; undefined where that is not known. */
+  readonly sourceUsedMib: Mib | undefined;
+}
+
+/** Commands for groups. They outlive this process: what has begun is left to finish. */
+export interface GroupTools {
+  run(command: GroupCommand, watch?: CommandWatch): Promise<CommandOutcome>;
+  /** An administrator's own command: an absolute path and its arguments. */
+  hook(argv: readonly string[], timeLimitMs: Milliseconds): Promise<CommandOutcome>;
+  /** Whether nobody in the cluster has the id. */
+  isIdFree(vmid: Vmid): Promise<Reading<boolean>>;
+  storageRoom(storage: string, source: Vmid): Promise<Reading<StorageRoom>>;
+  /** The IPv4 address that a running container has got by DHCP. */
+  addressOf(vmid: Vmid): Promise<Reading<string>>;
+  isAlive(pid: number): boolean;
+}
+
+export type LeaseAnswer =
+  | { readonly kind: 'held' }
+  /** Another node's daemon is at work on the group. */
+  | { readonly kind: 'elsewhere' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Which daemon of the cluster works on a group. */
+export interface Leases {
+  /** Takes or renews the lease, or says why not. To be asked at least twice a minute. */
+  hold(group: string): LeaseAnswer;
+  release(group: string): void;
+}
+
+export interface HealthProbe {
+  /** undefined: it is healthy; else what is wrong. Takes some seconds at most. */
+  check(address: string, check: HealthCheck): Promise<string | undefined>;
+}
+
+/** Everything outside, as groups are handed it. */
+export interface GroupWorld extends Pick<World, 'clock' | 'log' | 'journal' | 'cgroups' | 'host'> {
+  readonly cluster: Cluster;
+  readonly tools: GroupTools;
+  readonly leases: Leases;
+  readonly probe: HealthProbe;
 }

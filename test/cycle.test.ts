@@ -98,7 +98,7 @@ describe('the loop', () => {
     const node = ordinaryNode();
     await cycle(node, newLoopState());
     expect(node.lines.at(-1)).toMatch(
-      /^DEBUG: Cycle 1: observe [\d.]+ ms, notice .* confirm .* decide .* plan .* explain .* act [\d.]+ ms$/,
+      /^DEBUG: Cycle 1: observe [\d.]+ ms, notice .* confirm .* decide .* plan .* act [\d.]+ ms$/,
     );
   });
 

@@ -31,6 +31,10 @@ class Run {
   readonly starts: number[] = [];
   readonly rests: number[] = [];
   readonly reloads: number[] = [];
+  /** What the service manager was told, and when. */
+  readonly told: string[] = [];
+  readonly beats: number[] = [];
+  readonly beatIntervalMs: number | undefined;
   readonly startMs = performance.now();
   intervalMs = 10_000;
   /** How long the next cycle takes. */
@@ -39,13 +43,24 @@ class Run {
   onCycle: (stop: AbortSignal) => void = () => {};
   ended: 'running' | 'ended' | Error = 'running';
 
-  constructor() {
+  constructor(beatIntervalMs?: number) {
+    this.beatIntervalMs = beatIntervalMs;
     const clock = {
       wallMs: () => milliseconds(0),
       monotonicMs: () => milliseconds(performance.now()),
     };
+    const tell = async (what: string): Promise<void> => {
+      this.told.push(`${this.seconds()} ${what}`);
+    };
     const parts: DaemonParts = {
       clock,
+      supervisor: {
+        beatIntervalMs: this.beatIntervalMs,
+        ready: () => tell('ready'),
+        reloading: () => tell('reloading'),
+        beat: () => void this.beats.push(this.seconds()),
+        stopping: () => tell('stopping'),
+      },
       cycle: async (stop) => {
         this.starts.push(this.seconds());
         this.onCycle(stop);
@@ -250,5 +265,34 @@ describe('an end', () => {
     await run.pass(10);
     expect(run.ended).toEqual(new Error('broken'));
     expect(run.signals.count).toBe(0);
+  });
+});
+
+describe('the service manager', () => {
+  it('hears once that the first cycle is over, of each reload, and of the end', async () => {
+    run.cycleMs = 3000;
+    await run.pass(15);
+    run.onReload = () => new Promise((resolve) => setTimeout(resolve, 500));
+    run.signals.send('SIGHUP');
+    await run.pass(10);
+    await run.stop();
+    expect(run.told).toEqual(['0 ready', '15 reloading', '15.5 ready', '25 stopping']);
+  });
+
+  it('gets its signs of life however long nothing is to be done', async () => {
+    await run.stop();
+    run = new Run(40_000);
+    run.intervalMs = 100_000;
+    await run.pass(205);
+    expect([...new Set(run.beats)]).toEqual([0, 40, 80, 100, 140, 180, 200]);
+  });
+
+  it('gets none while a cycle hangs', async () => {
+    await run.stop();
+    run = new Run(40_000);
+    await run.pass(1);
+    run.cycleMs = 1_000_000;
+    await run.pass(205);
+    expect(Math.max(...run.beats)).toBe(10);
   });
 });

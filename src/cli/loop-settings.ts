@@ -1,6 +1,8 @@
 import type { Config } from '../config/model.ts';
 import { offPeakAt } from '../config/off-peak.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import type { Management } from '../core/policy.ts';
 import type { CycleSettings } from '../cycle.ts';
 import type { Arguments } from './arguments.ts';
 
@@ -9,12 +11,24 @@ export const settingsOf = (
   config: Config,
   { dryRun }: Pick<Arguments, 'dryRun'>,
 ): CycleSettings => ({
-  manage: (guest) => manage(config, guest),
+  manage: remembering((guest) => manage(config, guest)),
   hostPolicy: hostPolicy(config),
   isOffPeak: offPeakAt(config),
   atOnce: config.maxConcurrentOperations,
   dryRun,
 });
+
+/** It is asked several times a cycle, and a configuration that was read once is the same object. */
+function remembering(ask: CycleSettings['manage']): CycleSettings['manage'] {
+  const answers = new WeakMap<GuestConfig, Management>();
+  return (guest) => {
+    const known = answers.get(guest);
+    if (known !== undefined) return known;
+    const answer = ask(guest);
+    answers.set(guest, answer);
+    return answer;
+  };
+}
 
 /** One cycle sees everything once, so it cannot wait for a series of observations. */
 export function onFirstSight(settings: CycleSettings): CycleSettings {

@@ -5,6 +5,7 @@ import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
+import { createSupervisor } from '../host/systemd.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
@@ -89,14 +90,20 @@ async function daemon(
 ): Promise<ExitCode> {
   const { world } = open;
   const { state } = keeper;
-  const save = (): void => keeper.save();
+  const save = (): void => {
+    keeper.save();
+    supervisor.beat();
+  };
   const force: InForce = { config: first, settings: settingsOf(first, given), view: undefined };
   let code: ExitCode = EXIT.fine;
   world.log.info(`Started, one cycle every ${first.pollIntervalMs / 1000} seconds.`);
+  const { clock, log } = world;
+  const supervisor = createSupervisor({ env: around.env, pid: process.pid, clock, log });
   const socket = await openSocket(force, keeper, open, around);
   await runDaemon(
     {
       clock: world.clock,
+      supervisor,
       pollIntervalMs: () => force.config.pollIntervalMs,
       sampling: samplingOf(force, keeper, open),
       cycle: async (stop) => {
@@ -105,6 +112,9 @@ async function daemon(
         };
         const result = await runCycle(world, { ...force.settings, save, inspect }, state, stop);
         if (result.ok && result.done + result.failed > 0) keeper.save();
+        if (result.ok) {
+          supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
+        } else supervisor.status(`Last cycle: blind, ${result.detail}`);
       },
       resting: (untilNextMs) => {
         const seconds = Math.round(untilNextMs / 1000);

@@ -1,11 +1,11 @@
 import type { HoldReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
-import type { LoopState } from './loop-state.ts';
+import type { LoopState, Refused } from './loop-state.ts';
 import type { ContainerObservation, HostMemory, HostObservation } from './observation.ts';
 import type { HostPolicy } from './policy.ts';
 import { missing, present, type Reading } from './reading.ts';
-import { type Cores, cores, type Mib, mib } from './units.ts';
+import { type Cores, cores, type Mib, type Milliseconds, mib, type Vmid } from './units.ts';
 
 /** What the host can still give, with its reserves held back. */
 export interface Budget {
@@ -15,16 +15,25 @@ export interface Budget {
   readonly memoryMib: Reading<Mib>;
   /** Why there is no more memory: little is free, or the limits together are at their ceiling. */
   readonly memoryBound: 'free' | 'overcommit';
+  /** What others wait for, who are not asked now: it is not given to those who come after them. */
+  readonly kept: readonly Kept[];
   /** Why nothing at all grows; undefined where it may. */
   readonly coresRefused: HoldReason | undefined;
   readonly memoryRefused: HoldReason | undefined;
+}
+
+export interface Kept extends Refused {
+  readonly vmid: Vmid;
 }
 
 export interface BudgetInput {
   readonly host: HostObservation;
   readonly policy: HostPolicy;
   readonly containers: readonly ContainerObservation[];
-  readonly state: Pick<LoopState, 'grants' | 'running' | 'hostCpu'>;
+  readonly state: Pick<LoopState, 'grants' | 'running' | 'hostCpu' | 'oomKills' | 'refused'>;
+  readonly nowMs: Milliseconds;
+  /** Not all containers are asked. */
+  readonly urgent: boolean;
 }
 
 /**
@@ -33,14 +42,15 @@ export interface BudgetInput {
  * may call in at any time, though the host still counts it as available. And the limits of all
  * running guests together stay below a multiple of the host's memory less the reserve.
  */
-export function budget({ host, policy, containers, state }: BudgetInput): Budget {
+export function budget(input: BudgetInput): Budget {
+  const { host, policy, state } = input;
   const coresCeiling = host.cpus.ok
     ? present(cores(Math.max(1, Math.floor(host.cpus.value * (1 - policy.reserveCpu) + 1e-9))))
     : host.cpus;
-  const refused = refusals(host, policy, state);
-  const free = freeMib(host, policy, containers, state.grants);
+  const refused = { ...refusals(host, policy, state), kept: keptFor(input) };
+  const free = freeMib(input);
   if (!free.ok) return { coresCeiling, memoryMib: free, memoryBound: 'free', ...refused };
-  const room = overcommitRoomMib(host, policy, containers, state);
+  const room = overcommitRoomMib(host, policy, input.containers, state);
   if (!room.ok) return { coresCeiling, memoryMib: room, memoryBound: 'overcommit', ...refused };
   const least = Math.min(free.value, room.value);
   return {
@@ -73,14 +83,14 @@ function refusals(
   };
 }
 
-function freeMib(
-  { memory }: HostObservation,
-  policy: HostPolicy,
-  containers: readonly ContainerObservation[],
-  grants: LoopState['grants'],
-): Reading<number> {
+const keptFor = ({ urgent, state }: BudgetInput): readonly Kept[] =>
+  urgent ? [...state.refused].map(([vmid, refused]) => ({ vmid, ...refused })) : [];
+
+function freeMib(input: BudgetInput): Reading<number> {
+  const { policy } = input;
+  const { memory } = input.host;
   if (!memory.ok) return memory;
-  const promised = promisedMib(containers, grants);
+  const promised = promisedMib(input);
   return finite(availableMib(memory.value) - policy.reserveMemoryMib - promised);
 }
 
@@ -118,13 +128,17 @@ const ceilingMib = ({ totalMib }: HostMemory, policy: HostPolicy): number =>
 const finite = (value: number): Reading<number> =>
   Number.isFinite(value) ? present(value) : missing('malformed', 'the host memory is no number');
 
+/** What the OOM killer has ended begins anew, and soon uses again what it had. */
+const RETURNS_MS = 600_000;
+
 /** The part of earlier grants that is not in use yet; all of one whose usage cannot be read. */
-function promisedMib(
-  containers: readonly ContainerObservation[],
-  grants: LoopState['grants'],
-): number {
+function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
   let sum = 0;
   const states = new Map(containers.map(({ vmid, state }) => [vmid, state]));
+  const grants = new Map<Vmid, number>(loop.grants);
+  for (const [vmid, killedMs] of loop.oomKills) {
+    if (nowMs - killedMs <= RETURNS_MS && states.has(vmid)) grants.set(vmid, Infinity);
+  }
   for (const [vmid, granted] of grants) {
     const state = states.get(vmid);
     if (state === undefined) {
@@ -138,7 +152,8 @@ function promisedMib(
       memory.ok && memory.value.limitMib !== undefined
         ? Math.max(0, memory.value.limitMib - memory.value.workingSetMib)
         : granted;
-    sum += Math.min(granted, unused);
+    const promised = Math.min(granted, unused);
+    if (promised !== Infinity) sum += promised;
   }
   return sum;
 }

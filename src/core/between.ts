@@ -43,7 +43,7 @@ const SUSPICIOUS_SHARE = 0.5;
 
 /** What is carried over from the interval before. */
 export interface Carried {
-  /** Of what is allowed; 1 where it is not known, so that no rise is seen where there may be none. */
+  /** Of what is allowed; 1 where it is not known, so that no rise is seen where none may be. */
   readonly share: number;
   readonly saturated: Saturated;
 }
@@ -107,12 +107,6 @@ export function countedOn(
   };
   return { cores: one(before.cores, share), memory: one(before.memory, full) };
 }
-
-/** What the next interval goes on from. */
-export const carriedOn = ({ saturated }: Between, share: number | undefined): Carried => ({
-  share: share ?? 1,
-  saturated,
-});
 
 const most = ({ cores, memory }: Saturated): number => Math.max(cores, memory);
 

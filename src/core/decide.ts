@@ -1,7 +1,7 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
-import { emergencyOf } from './host-state.ts';
-import { type Case, judge } from './judge.ts';
+import { type Emergency, emergencyOf } from './host-state.ts';
+import { type Case, judge, type Times } from './judge.ts';
 import type { LoopState } from './loop-state.ts';
 import type {
   ContainerObservation,
@@ -20,7 +20,7 @@ import {
 } from './policies/threshold.ts';
 import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
 import { withoutProof } from './proof.ts';
-import { whyShort } from './shortage.ts';
+import { isMissed, oomFloorMib, whyShort } from './shortage.ts';
 import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
 
 /** What is to become of each container, before it is asked what the host can give. Pure. */
@@ -50,7 +50,14 @@ export interface HandHold {
 /** Changes of these that wait for a restart must not be piled upon. */
 const PENDING_THAT_MATTER: ReadonlySet<string> = new Set(['cores', 'cpulimit', 'memory', 'swap']);
 
-export function decide(input: DecideInput): Verdicts {
+/** With what holds for all containers alike. */
+interface Deciding extends DecideInput {
+  readonly emergency: Emergency;
+}
+
+export function decide(given: DecideInput): Verdicts {
+  const { host, hostPolicy, state } = given;
+  const input = { ...given, emergency: emergencyOf(host, hostPolicy, state.hostCpu) };
   const decisions: Decision[] = [];
   const skipped: Skip[] = [];
   for (const container of input.containers) {
@@ -63,7 +70,7 @@ export function decide(input: DecideInput): Verdicts {
 
 function decideContainer(
   { vmid, config, state }: ContainerObservation,
-  input: DecideInput,
+  input: Deciding,
 ): { readonly decisions: readonly Decision[] } | Skip {
   if (!config.ok) {
     const because: SkipReason = { kind: 'unreadable', reading: config };
@@ -124,7 +131,7 @@ function decideCores(
   guest: GuestConfig,
   usage: ContainerUsage,
   policy: ContainerPolicy,
-  input: DecideInput,
+  input: Deciding,
 ): Unmeasured {
   const { host, state } = input;
   if (!usage.cpu.ok) return hold({ kind: 'missing', reading: usage.cpu });
@@ -153,19 +160,23 @@ function decideCores(
       return thresholdCores(allocation, average, policy, peak);
     },
   };
-  return judge(one, timesOf(input, 'cores'));
+  const verdict = judge(one, timesOf(input, 'cores'));
+  // What the OOM killer has ended begins anew, and looks idle while it does.
+  const killedMs = state.oomKills.get(vmid) ?? Number.NEGATIVE_INFINITY;
+  const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
+  if (verdict.verdict !== 'shrink' || verdict.rule === 'boost-end' || !recovers) return verdict;
+  return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
 }
 
-function timesOf({ state, nowMs, offPeak, host, hostPolicy }: DecideInput, resource: Resource) {
-  const emergency = emergencyOf(host, hostPolicy, state.hostCpu)[resource] !== undefined;
-  return { state, nowMs, offPeak, emergency };
+function timesOf({ state, nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
+  return { state, nowMs, offPeak, emergency: emergency[resource] !== undefined };
 }
 
 function decideMemory(
   guest: GuestConfig,
   usage: ContainerUsage,
   policy: ContainerPolicy,
-  input: DecideInput,
+  input: Deciding,
 ): Unmeasured {
   const { host, hostPolicy, state, nowMs } = input;
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
@@ -184,14 +195,16 @@ function decideMemory(
   const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
   const { vmid } = guest;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
+  const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);
   const one: Case = {
     ...{ vmid, resource: 'memory', policy },
     ...{ quantum: MEMORY_QUANTUM_MIB, leastSurplus: LEAST_SURPLUS_MIB },
     seen: state.seenMemory.get(vmid) ?? [now],
     saturated: state.between.get(vmid)?.saturated.memory ?? 0,
+    missedMib: missedMib(vmid, memory, state, nowMs),
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
-      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak);
+      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, floorMib);
     },
   };
   const verdict = judge(one, timesOf(input, 'memory'));
@@ -205,6 +218,17 @@ function decideMemory(
 function beyondNeed({ after, measured, rule }: Step): HoldReason | undefined {
   if (rule !== 'boost-end' || after >= measured.need) return undefined;
   return { kind: 'boosted', until: after, leftMs: 0 };
+}
+
+/** What it had before its last shrink, where that is missed since. */
+function missedMib(
+  vmid: Vmid,
+  memory: MemoryUsage,
+  { shrunk }: LoopState,
+  nowMs: Milliseconds,
+): number | undefined {
+  const last = shrunk.get(vmid);
+  return last !== undefined && isMissed(memory, nowMs - last.atMs) ? last.fromMib : undefined;
 }
 
 /** What keeps memory from being taken back, however little of it is in use. */

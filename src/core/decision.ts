@@ -16,6 +16,8 @@ export type Rule =
   | 'oom-kill'
   /** It met its limit and had to wait for memory, however little of it seems in use. */
   | 'limit-hit'
+  /** Since its last shrink it is short of memory: it gets back what it had. */
+  | 'shrink-undone'
   /** Mode `boost`: saturated, so that it gets more for a while. */
   | 'saturated'
   /** What a boost gave is taken back. */
@@ -72,6 +74,8 @@ export interface Change extends About {
 export interface Hold extends About {
   readonly verdict: 'hold';
   readonly because: HoldReason;
+  /** Of its policy, where the plan has refused it. */
+  readonly priority?: number;
   readonly measured?: Measured;
 }
 

@@ -81,6 +81,8 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `its ${has} were not enough: the kernel ended a process in it (out of memory)`;
     case 'limit-hit':
       return `it met its limit of ${has} and had to wait for memory`;
+    case 'shrink-undone':
+      return 'what was taken back is missed: it reads again what it had to give up, or waits';
     case 'saturated':
       return `${usedWords(resource, measured)}, so it gets more for a while`;
     case 'boost-end':
@@ -155,22 +157,12 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'not-in-force':
       return notInForce(resource, because.configured, because.live);
     case 'host-memory':
-      return `it should get ${because.wanted} MB more, but the host can spare ${because.budget} MB`;
-    case 'host-cores': {
-      const most = withUnit('cores', because.ceiling);
-      return `it should get more, but the host's reserve allows a container at most ${most}`;
-    }
+    case 'host-cores':
     case 'host-busy':
-      return `it should get more, but the host itself is busy (${percent(because.share)})`;
     case 'host-emergency':
-      return `it should get more, but the host has nothing left (${percent(because.share)} in use)`;
     case 'host-pressure':
-      return `it should get more, but the host waits for memory (${percent(because.share)})`;
-    case 'overcommit': {
-      const room = Math.max(0, Math.floor(because.room));
-      const may = `the limits of all guests together may grow by no more than ${room} MB`;
-      return `it should get ${because.wanted} MB more, but ${may}`;
-    }
+    case 'overcommit':
+      return `it should get ${hostWords(because)}`;
     case 'changed-by-hand':
       return `it was changed by hand, which is respected for ${seconds(because.leftMs)} more`;
     case 'boosted': {
@@ -195,6 +187,31 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `its swap has grown by ${Math.ceil(because.mib)} MB`;
     case 'next-cycle':
       return 'this cycle has as many changes as it may make, so this one waits for the next';
+  }
+}
+
+type HostReason = Extract<HoldReason, { readonly kind: `host-${string}` | 'overcommit' }>;
+
+/** What the host has no room for; completes "it should get ...". */
+function hostWords(because: HostReason): string {
+  switch (because.kind) {
+    case 'host-memory':
+      return `${because.wanted} MB more, but the host can spare ${because.budget} MB`;
+    case 'host-cores': {
+      const most = withUnit('cores', because.ceiling);
+      return `more, but the host's reserve allows a container at most ${most}`;
+    }
+    case 'host-busy':
+      return `more, but the host itself is busy (${percent(because.share)})`;
+    case 'host-emergency':
+      return `more, but the host has nothing left (${percent(because.share)} in use)`;
+    case 'host-pressure':
+      return `more, but the host waits for memory (${percent(because.share)})`;
+    case 'overcommit': {
+      const room = Math.max(0, Math.floor(because.room));
+      const may = `the limits of all guests together may grow by no more than ${room} MB`;
+      return `${because.wanted} MB more, but ${may}`;
+    }
   }
 }
 

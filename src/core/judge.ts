@@ -1,6 +1,14 @@
-import type { HoldReason, Resource } from './decision.ts';
+import type { HoldReason, Measured, Resource, Rule } from './decision.ts';
 import type { LoopState, OffPeakTaking } from './loop-state.ts';
-import { averaged, changeKey, type PaceInput, paced, type Seen, whenDue } from './pace.ts';
+import {
+  averaged,
+  changeKey,
+  type PaceInput,
+  paced,
+  type Seen,
+  type Step,
+  whenDue,
+} from './pace.ts';
 import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
@@ -21,6 +29,8 @@ export interface Case {
   readonly threshold: (seen: Seen) => Verdict;
   /** Samples in a row in which it was saturated. */
   readonly saturated: number;
+  /** What it had before a shrink that has turned out to be a mistake. */
+  readonly missedMib?: number | undefined;
 }
 
 export interface Times {
@@ -43,25 +53,49 @@ export function judge(one: Case, times: Times): Verdict {
   const { state, nowMs } = times;
   const key = changeKey(one.vmid, one.resource);
   const handLeftMs = (state.handHolds.get(key) ?? 0) - nowMs;
-  const now = one.threshold(averaged(one.seen, 1));
-  if (handLeftMs > 0) return held(now, { kind: 'changed-by-hand', leftMs: handLeftMs });
   const boost = state.boosts.get(key);
-  const during = boost && whileBoosted(now, boost, nowMs);
+  if (handLeftMs > 0) return held(atPresent(one), { kind: 'changed-by-hand', leftMs: handLeftMs });
+  const during = boost && whileBoosted(atPresent(one), boost, nowMs);
   if (during !== undefined) return during;
 
   const changedMs = state.changedMs.get(key);
   const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
   const byThreshold = paced(pace, one.threshold);
-  const inBoostMode = one.policy.scaling === 'boost' && !isForGood(byThreshold);
-  const verdict = inBoostMode ? boostWhenDue(one, now, pace) : byThreshold;
+  const boosts = one.policy.scaling === 'boost';
+  const verdict = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
   if (verdict.verdict === 'grow') return verdict;
-  const quiet = one.threshold(averaged(one.seen, one.policy.timing.periodsDown)).measured;
-  const worth = { quantum: one.quantum, least: one.leastSurplus, wanted: mostWanted(one) };
-  if (times.emergency) return surplus(quiet, 'host-emergency', worth) ?? verdict;
+  const { measured } = verdict;
+  if (one.missedMib !== undefined && one.missedMib > measured.before) {
+    const after = Math.min(one.missedMib, measured.max);
+    if (after > measured.before) return grown('shrink-undone', after, measured);
+  }
+  if (times.emergency) return surplusOf(one, 'host-emergency') ?? verdict;
   const taken = state.offPeak.get(key);
-  if (!times.offPeak || one.policy.scaling === 'boost') return afterOffPeak(verdict, taken, nowMs);
-  const step = verdict.verdict === 'hold' ? surplus(quiet, 'off-peak', worth) : undefined;
+  if (!times.offPeak || boosts) return afterOffPeak(verdict, taken, nowMs);
+  const calmMs = nowMs - (state.grownMs.get(key) ?? Number.NEGATIVE_INFINITY);
+  if (verdict.verdict !== 'hold' || calmMs < OFF_PEAK_CALM_MS) return verdict;
+  const step = surplusOf(one, 'off-peak');
   return step === undefined ? verdict : whenDue(pace, step, one.policy.timing.periodsDown);
+}
+
+const atPresent = ({ threshold, seen }: Case): Verdict => threshold(averaged(seen, 1));
+
+const grown = (rule: Rule, after: number, measured: Measured): Verdict => ({
+  ...{ verdict: 'grow', after, rule, limits: [], measured },
+});
+
+/** What has just grown is on its way, and is not surplus. */
+const OFF_PEAK_CALM_MS = 3_600_000;
+/** Off-peak memory stays so far below the upper threshold: what fits exactly does not for long. */
+const OFF_PEAK_MEMORY_MARGIN = 0.1;
+
+function surplusOf(one: Case, rule: 'off-peak' | 'host-emergency'): Step | undefined {
+  const { quantum, leastSurplus: least, policy, resource } = one;
+  const { measured } = one.threshold(averaged(one.seen, policy.timing.periodsDown));
+  const { lower, upper } = measured.band;
+  const margin = rule === 'off-peak' && resource === 'memory' ? OFF_PEAK_MEMORY_MARGIN : 0;
+  const aim = Math.max(upper - margin, (lower + upper) / 2);
+  return surplus(measured, rule, { quantum, least, wanted: mostWanted(one), aim });
 }
 
 /** A step down must suit all that the next reading is judged by: the latest, and both averages. */
@@ -71,12 +105,9 @@ function mostWanted({ seen, policy: { timing } }: Case): number {
 }
 
 /** A boost answers the moment: of the past only the cooldown counts. */
-function boostWhenDue(
-  { saturated, quantum, policy }: Case,
-  now: Verdict,
-  pace: PaceInput,
-): Verdict {
-  const verdict = boosted(now, { samples: saturated, quantum }, policy.boost);
+function boostWhenDue(one: Case, pace: PaceInput): Verdict {
+  const { saturated: samples, quantum, policy } = one;
+  const verdict = boosted(atPresent(one), { samples, quantum }, policy.boost);
   return verdict.verdict === 'hold' ? verdict : whenDue(pace, verdict, 1);
 }
 
@@ -91,7 +122,7 @@ function afterOffPeak(
   if (taken.givenBackMs === undefined) {
     const after = Math.min(taken.before, measured.max);
     if (after <= measured.before) return verdict;
-    return { verdict: 'grow', after, rule: 'peak-again', limits: [], measured };
+    return grown('peak-again', after, measured);
   }
   const leftMs = taken.givenBackMs + GIVEN_BACK_MS - nowMs;
   const idle = verdict.verdict === 'shrink' && verdict.rule === 'below-lower';

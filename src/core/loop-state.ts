@@ -32,6 +32,14 @@ export interface LoopState {
   readonly startedMs: Map<Vmid, Milliseconds>;
   /** When an OOM kill was last seen. */
   readonly oomKills: Map<Vmid, Milliseconds>;
+  /** When a resource last grew, under `changeKey`. */
+  readonly grownMs: Map<string, Milliseconds>;
+  /** The last shrink of a container's memory, as long as it may have to be undone. */
+  readonly shrunk: Map<Vmid, Shrunk>;
+  /** A limit under which the OOM killer struck: for a day it counts as too little. */
+  readonly oomFloors: Map<Vmid, OomFloor>;
+  /** Memory that the last whole cycle could not give: early decisions keep it for these. */
+  readonly refused: Map<Vmid, Refused>;
   /** Boosts that are on, under `changeKey`. */
   readonly boosts: Map<string, Boost>;
   /** What the off-peak time has taken, under `changeKey`, until it is given back for good. */
@@ -51,6 +59,21 @@ export interface LoopState {
 export interface Failure {
   readonly count: number;
   readonly retryAtMs: Milliseconds;
+}
+
+export interface Shrunk {
+  readonly fromMib: number;
+  readonly atMs: Milliseconds;
+}
+
+export interface OomFloor {
+  readonly limitMib: number;
+  readonly atMs: Milliseconds;
+}
+
+export interface Refused {
+  readonly mib: number;
+  readonly priority: number;
 }
 
 export interface Boost {
@@ -112,6 +135,10 @@ export function newLoopState(): LoopState {
     pendingCores: new Map(),
     startedMs: new Map(),
     oomKills: new Map(),
+    grownMs: new Map(),
+    shrunk: new Map(),
+    oomFloors: new Map(),
+    refused: new Map(),
     boosts: new Map(),
     offPeak: new Map(),
     known: new Map(),
@@ -140,6 +167,14 @@ const LONGEST_UNPROVEN_MS = 6 * 3_600_000;
  */
 export function afterUnproven(before: Failure | undefined, nowMs: Milliseconds): Failure {
   return later(before, nowMs, FIRST_UNPROVEN_MS, LONGEST_UNPROVEN_MS);
+}
+
+const FIRST_UNDONE_MS = 3_600_000;
+const LONGEST_UNDONE_MS = 24 * 3_600_000;
+
+/** A shrink that had to be undone is not tried again for an hour, then twice as long each time. */
+export function afterUndone(before: Failure | undefined, nowMs: Milliseconds): Failure {
+  return later(before, nowMs, FIRST_UNDONE_MS, LONGEST_UNDONE_MS);
 }
 
 function later(

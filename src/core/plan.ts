@@ -25,7 +25,7 @@ const LEAST_GRANT_MIB = 16;
 
 /**
  * Orders the decisions and grants growth from the budget: shrinking first, since it makes room;
- * then OOM victims; then by the priority of the policy; then who uses the largest share of what it
+ * then by the priority of the policy; then OOM victims; then who uses the largest share of what it
  * has. A part is given where the whole cannot be. The same input gives the same plan.
  */
 export function plan(decisions: readonly Decision[], budget: Budget): Plan {
@@ -43,7 +43,8 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
   let leftMib = budget.memoryMib.ok ? budget.memoryMib.value : 0;
   for (const change of [...wanted.values()].sort(byUrgency)) {
     const cores = admitCores(change.cores, budget);
-    const memory = admitMemory(change.memory, budget, leftMib);
+    const kept = keptFrom(change, budget);
+    const memory = admitMemory(change.memory, budget, Math.max(0, leftMib - kept));
     const admitted: { cores?: Change; memory?: Change } = {};
     if (cores?.verdict === 'hold') held.push(cores);
     else if (cores !== undefined) admitted.cores = cores;
@@ -66,7 +67,11 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
 
 function byUrgency(a: PlannedChange, b: PlannedChange): number {
   return (
-    rank(a) - rank(b) || priorityOf(b) - priorityOf(a) || shareOf(b) - shareOf(a) || a.vmid - b.vmid
+    rank(a) - rank(b) ||
+    priorityOf(b) - priorityOf(a) ||
+    starvation(b) - starvation(a) ||
+    shareOf(b) - shareOf(a) ||
+    a.vmid - b.vmid
   );
 }
 
@@ -75,11 +80,12 @@ const growthOf = ({ cores, memory }: PlannedChange): readonly Change[] =>
 
 const isPresent = (change: Change | undefined): change is Change => change !== undefined;
 
-/** Shrinking makes room, so it comes first; then who was killed or held back for want of memory. */
-function rank(change: PlannedChange): number {
-  if (growthOf(change).length === 0) return 0;
-  const { rule } = change.memory ?? {};
-  return rule === 'oom-kill' || rule === 'limit-hit' ? 1 : 2;
+/** Shrinking makes room, so it comes first. */
+const rank = (change: PlannedChange): number => (growthOf(change).length === 0 ? 0 : 1);
+
+/** Who was killed, or held back, for want of memory. */
+function starvation({ memory }: PlannedChange): number {
+  return memory?.rule === 'oom-kill' || memory?.rule === 'limit-hit' ? 1 : 0;
 }
 
 const priorityOf = (change: PlannedChange): number =>
@@ -87,6 +93,14 @@ const priorityOf = (change: PlannedChange): number =>
 
 const shareOf = (change: PlannedChange): number =>
   Math.max(0, ...growthOf(change).map(({ measured }) => measured.share));
+
+/** What those wait for who come before it; in a whole cycle they have been served already. */
+function keptFrom({ vmid, memory }: PlannedChange, { kept }: Budget): number {
+  if (memory === undefined) return 0;
+  return kept
+    .filter((other) => other.vmid !== vmid && other.priority > memory.priority)
+    .reduce((sum, { mib }) => sum + mib, 0);
+}
 
 function admitCores(change: Change | undefined, budget: Budget): Change | Hold | undefined {
   if (change?.verdict !== 'grow') return change;
@@ -131,6 +145,6 @@ function fallenBack(change: Change, most: number, because: HoldReason): Change |
 }
 
 function refused(change: Change, because: HoldReason): Hold {
-  const { vmid, name, resource, measured } = change;
-  return { vmid, name, resource, verdict: 'hold', because, measured };
+  const { vmid, name, resource, priority, measured } = change;
+  return { vmid, name, resource, priority, verdict: 'hold', because, measured };
 }

@@ -5,7 +5,9 @@ import type {
   LastChange,
   LoopState,
   OffPeakTaking,
+  OomFloor,
   PendingCores,
+  Shrunk,
 } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
@@ -30,6 +32,9 @@ export interface SavedState {
   readonly startedMs: readonly (readonly [Vmid, Milliseconds])[];
   readonly oomKills: readonly (readonly [Vmid, Milliseconds])[];
   readonly changedMs: readonly (readonly [string, Milliseconds])[];
+  readonly grownMs: readonly (readonly [string, Milliseconds])[];
+  readonly shrunk: readonly (readonly [Vmid, Shrunk])[];
+  readonly oomFloors: readonly (readonly [Vmid, OomFloor])[];
   readonly boosts: readonly (readonly [string, Boost])[];
   readonly offPeak: readonly (readonly [string, OffPeakTaking])[];
   readonly known: readonly (readonly [Vmid, KnownValues])[];
@@ -64,6 +69,9 @@ export function toSaved(
     startedMs: [...state.startedMs],
     oomKills: [...state.oomKills],
     changedMs: [...state.changedMs],
+    grownMs: [...state.grownMs],
+    shrunk: [...state.shrunk],
+    oomFloors: [...state.oomFloors],
     boosts: [...state.boosts],
     offPeak: [...state.offPeak],
     known: [...state.known],
@@ -111,6 +119,9 @@ export function takeOver(
   fill(state.startedMs, whole.startedMs);
   fill(state.oomKills, whole.oomKills);
   fill(state.changedMs, whole.changedMs);
+  fill(state.grownMs, whole.grownMs);
+  fill(state.shrunk, whole.shrunk);
+  fill(state.oomFloors, whole.oomFloors);
   fill(state.boosts, whole.boosts);
   fill(state.offPeak, whole.offPeak);
   fill(state.handHolds, whole.handHolds);
@@ -119,11 +130,12 @@ export function takeOver(
 
 /**
  * What was given or taken for a while outlives the boot, though its times do not: a boost is over,
- * what the off-peak time took is still to be given back, and a hand's hold goes on by the wall clock.
+ * what the off-peak time took is still to be given back, and a hand's hold and the
+ * memory of an OOM kill go on by the wall clock.
  */
 function fillFromOtherBoot(
   state: LoopState,
-  { boosts, offPeak, handHolds, savedMs, savedWallMs }: SavedState,
+  { boosts, offPeak, handHolds, oomFloors, savedMs, savedWallMs }: SavedState,
   { nowMs, wallMs }: Instant,
 ): void {
   fill(
@@ -135,6 +147,10 @@ function fillFromOtherBoot(
     offPeak.filter(([, { givenBackMs }]) => givenBackMs === undefined),
   );
   const awayMs = Math.max(0, wallMs - savedWallMs);
+  for (const [vmid, { limitMib, atMs }] of oomFloors) {
+    const agoMs = savedMs - atMs + awayMs;
+    state.oomFloors.set(vmid, { limitMib, atMs: milliseconds(nowMs - agoMs) });
+  }
   for (const [key, untilMs] of handHolds) {
     const leftMs = untilMs - savedMs - awayMs;
     if (leftMs > 0) state.handHolds.set(key, milliseconds(nowMs + leftMs));
@@ -200,6 +216,9 @@ const FIELDS: Readonly<Record<string, Check>> = {
   startedMs: ofVmid((value) => isNumber(value)),
   oomKills: ofVmid((value) => isNumber(value)),
   changedMs: ofResource((value) => isNumber(value)),
+  grownMs: ofResource((value) => isNumber(value)),
+  shrunk: ofVmid(hasNumbers('fromMib', 'atMs')),
+  oomFloors: ofVmid(hasNumbers('limitMib', 'atMs')),
   boosts: ofResource(hasNumbers('before', 'boosted', 'endMs')),
   offPeak: ofResource(
     (value) => isObject(value) && isNumber(value['before']) && isMaybe(value['givenBackMs']),

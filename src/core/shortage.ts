@@ -1,4 +1,5 @@
 import type { HoldReason } from './decision.ts';
+import type { OomFloor } from './loop-state.ts';
 import type { MemoryUsage } from './observation.ts';
 
 /** What shows that a container is short of memory, however little of it seems to be in use. */
@@ -11,6 +12,31 @@ const SHORT_REFAULT_MIB_PER_S = 0.25;
 const SHORT_SWAP_GROWTH_MIB = 1;
 /** With so much of its limit in file cache that nobody misses, meeting the limit is no hardship. */
 const AMPLE_CACHE_SHARE = 0.1;
+
+/** A shrink is followed by this while the container takes up again what it really uses. */
+const SETTLING_MS = 120_000;
+/** Later than this, want of memory has other causes than the last shrink. */
+const BLAME_MS = 3_600_000;
+/** More than what merely keeps the next shrink away. */
+const MISSED_REFAULT_MIB_PER_S = 1;
+
+/** Whether a shrink has turned out to be a mistake, though proven: what it took is missed. */
+export function isMissed(usage: MemoryUsage, sinceShrinkMs: number): boolean {
+  if (sinceShrinkMs < SETTLING_MS || sinceShrinkMs > BLAME_MS) return false;
+  const { pressure, refaultMibPerS } = usage;
+  return (pressure ?? 0) >= SHORT_PRESSURE || refaultMibPerS >= MISSED_REFAULT_MIB_PER_S;
+}
+
+/** So long a limit under which the OOM killer struck counts as too little. */
+const OOM_REMEMBERED_MS = 24 * 3_600_000;
+/** It was too little, and nobody knows by how much. */
+const OOM_MARGIN = 1.1;
+
+/** Below which no shrink leads, since the OOM killer has struck not long ago; in MiB. */
+export function oomFloorMib(floor: OomFloor | undefined, nowMs: number): number {
+  if (floor === undefined || nowMs - floor.atMs > OOM_REMEMBERED_MS) return 0;
+  return floor.limitMib * OOM_MARGIN;
+}
 
 /** Why memory is not to be taken from it now; undefined where nothing speaks against it. */
 export function whyShort(usage: MemoryUsage): HoldReason | undefined {

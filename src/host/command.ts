@@ -1,5 +1,13 @@
-import type { ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
 import type { Readable } from 'node:stream';
 import { plainText } from '../core/plain-text.ts';
 import { describeError, errorCode } from './os-error.ts';
@@ -106,6 +114,83 @@ async function runNow(
   return { kind: 'exited', exitCode: first.exitCode ?? -1, ...texts };
 }
 
+export interface DetachedOptions {
+  readonly timeLimitMs: number;
+  readonly env: Readonly<Record<string, string>>;
+  /** An existing directory, for the output while it runs. */
+  readonly directory: string;
+  /** Its process id, and its last line of output, then and later. */
+  readonly onStart?: (pid: number, lastLine: () => string) => void;
+}
+
+/** Between SIGTERM and SIGKILL: a `pct` that is ended tidies up after itself, which takes time. */
+const DETACHED_GRACE_MS = 30_000;
+
+/**
+ * Runs a program that is to live on if this process ends, by whatever means. Its output goes to a
+ * file without a name, so that it never writes to a pipe that nobody reads; it has a session of its
+ * own, and takes none of the places that `runCommand` gives out. stdout and stderr come as one.
+ */
+export async function runDetached(
+  file: string,
+  args: readonly string[],
+  options: DetachedOptions,
+): Promise<CommandResult> {
+  const { timeLimitMs, env, directory, onStart } = options;
+  let fd: number;
+  try {
+    fd = openNameless(directory);
+  } catch (error) {
+    return { kind: 'not-started', message: `no output file: ${describeError(error)}` };
+  }
+  try {
+    const child = spawn(file, args, { env, cwd: '/', detached: true, stdio: ['ignore', fd, fd] });
+    const failure = new Promise<unknown>((resolve) => child.once('error', resolve));
+    const { pid } = child;
+    if (pid === undefined) {
+      return { kind: 'not-started', message: whyNotStarted(file, await failure, env) };
+    }
+    const exit = exitOf(child);
+    onStart?.(pid, () => lastLineOf(tailOf(fd)));
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), timeLimitMs);
+    });
+    const first = await Promise.race([exit, limit]);
+    clearTimeout(timer);
+    const left = first === undefined && !(await endGroup(pid, DETACHED_GRACE_MS));
+    const texts = { stdout: '', stderr: tailOf(fd) };
+    if (first === undefined) return { kind: 'timed-out', left, ...texts };
+    if (first.signal !== null) return { kind: 'killed', signal: first.signal, ...texts };
+    return { kind: 'exited', exitCode: first.exitCode ?? -1, ...texts };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const TAIL_BYTES = 4096;
+let opened = 0;
+
+/** Nothing of it is left when the last one who holds it ends. */
+function openNameless(directory: string): number {
+  const path = `${directory}/.output-${process.pid}-${opened++}`;
+  const fd = openSync(path, 'wx+', 0o600);
+  rmSync(path, { force: true });
+  return fd;
+}
+
+function tailOf(fd: number): string {
+  const { size } = fstatSync(fd);
+  const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES));
+  const length = readSync(fd, buffer, 0, buffer.length, size - buffer.length);
+  return readableText(buffer.toString('utf8', 0, length));
+}
+
+const lastLineOf = (text: string): string => text.trimEnd().split('\n').at(-1)?.trim() ?? '';
+
+/** Whether a process of the group that this one leads still runs. */
+export const isGroupAlive = (leaderPid: number): boolean => groupRuns(leaderPid);
+
 function whyNotStarted(file: string, cause: unknown, env: CommandOptions['env']): string {
   if (errorCode(cause) === 'ENOENT') {
     return `the program ${file} was not found in PATH (${env['PATH'] ?? 'which is not set'})`;
@@ -149,9 +234,9 @@ function startLimit({ timeLimitMs, stop, stopGraceMs }: CommandOptions): Limit {
 }
 
 /** Ends a process group, first gently. Returns whether all of it is gone. */
-async function endGroup(leaderPid: number): Promise<boolean> {
+async function endGroup(leaderPid: number, termGraceMs = TERM_GRACE_MS): Promise<boolean> {
   signalGroup(leaderPid, 'SIGTERM');
-  if (await groupGone(leaderPid, TERM_GRACE_MS)) return true;
+  if (await groupGone(leaderPid, termGraceMs)) return true;
   signalGroup(leaderPid, 'SIGKILL');
   return groupGone(leaderPid, KILL_GRACE_MS);
 }

@@ -86,7 +86,7 @@ function whatIsWrongWith(request: SetRequest): string | undefined {
  * A UTF-8 locale, since in another `pct` damages descriptions that are not ASCII. Nothing else is
  * handed on: our own environment may hold secrets of the configuration.
  */
-function commandEnvironment(own: PctOptions['environment']): Record<string, string> {
+export function commandEnvironment(own: PctOptions['environment']): Record<string, string> {
   const env: Record<string, string> = {
     PATH: own['PATH'] ?? USUAL_PATH,
     LC_ALL: 'C.UTF-8',

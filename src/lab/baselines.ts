@@ -40,10 +40,12 @@ function classicMemory(percent: number, has: number, { minMib, maxMib }: Bounds)
 /** The maximum, always. */
 export const unscaled: LabPolicy = {
   name: 'static',
-  begin: (_demand, { maxCores, maxMib }) => (_seen, has) => {
-    has.cores = maxCores;
-    has.memoryMib = maxMib;
-  },
+  begin:
+    (_demand, { maxCores, maxMib }) =>
+    (_seen, has) => {
+      has.cores = maxCores;
+      has.memoryMib = maxMib;
+    },
 };
 
 /** Knows the next step's demand: no policy can do better without starving anybody. */

@@ -68,5 +68,9 @@ export function replay(
   }
   cpuTally.days = (steps * stepS) / DAY_S;
   memoryTally.days = cpuTally.days;
-  return { name: demand.name, cpu: cpuTally, memory: memory === undefined ? undefined : memoryTally };
+  return {
+    name: demand.name,
+    cpu: cpuTally,
+    memory: memory === undefined ? undefined : memoryTally,
+  };
 }

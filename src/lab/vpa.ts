@@ -48,7 +48,9 @@ class Histogram {
   }
 
   #bucketOf(value: number): number {
-    const bucket = Math.floor(Math.log((value / this.#first) * (GROWTH - 1) + 1) / Math.log(GROWTH));
+    const bucket = Math.floor(
+      Math.log((value / this.#first) * (GROWTH - 1) + 1) / Math.log(GROWTH),
+    );
     return Math.min(BUCKETS - 1, Math.max(0, bucket));
   }
 

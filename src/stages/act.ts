@@ -1,6 +1,7 @@
 import type { Change } from '../core/decision.ts';
 import {
   afterFailure,
+  afterUndone,
   afterUnproven,
   type KnownValues,
   type LoopState,
@@ -200,10 +201,11 @@ function remember(
   for (const change of changesOf(planned)) {
     const { resource, after, measured } = change;
     state.changedMs.set(changeKey(vmid, resource), nowMs);
+    if (change.verdict === 'grow') state.grownMs.set(changeKey(vmid, resource), nowMs);
     rememberRule(state, change, nowMs);
     if (resource === 'memory') {
       addGrant(state, vmid, mib(after - measured.before));
-      state.shrinkRetry.delete(vmid);
+      rememberShrink(state, change, nowMs);
     } else if (result.kind === 'pending') {
       state.pendingCores.set(vmid, { cores: after, sinceMs: nowMs, warned: false });
     }
@@ -234,6 +236,22 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
   // What it had again of its own accord is not given once more.
   else if (Math.max(measured.before, after) >= whole) offPeak.delete(key);
+}
+
+/** A shrink may turn out to be a mistake; one that did is not repeated soon. */
+function rememberShrink(
+  { shrunk, shrinkRetry }: LoopState,
+  { vmid, verdict, rule, measured }: Change,
+  nowMs: Milliseconds,
+): void {
+  if (verdict === 'shrink') {
+    shrunk.set(vmid, { fromMib: measured.before, atMs: nowMs });
+    return;
+  }
+  shrunk.delete(vmid);
+  const before = shrinkRetry.get(vmid);
+  if (rule === 'shrink-undone') shrinkRetry.set(vmid, afterUndone(before, nowMs));
+  else shrinkRetry.delete(vmid);
 }
 
 /** All that the off-peak time takes is given back, what it grew by in between included. */

@@ -12,7 +12,7 @@ import type { Observed } from './observe.ts';
 
 /**
  * Notices what others have done to a container since it was last seen. A value that somebody else
- * has set is the new norm: it stays for a while, and nothing that was to be undone is undone over it.
+ * has set is the new norm: it stays for a while, and nothing that was to be undone is undone on it.
  */
 export function noticeOthers(
   world: World,
@@ -23,8 +23,9 @@ export function noticeOthers(
   forgetWhatIsOver(state, atMs);
   for (const { vmid, config } of containers) {
     if (!config.ok) continue;
-    const now = valuesOf(config.value);
     const before = state.known.get(vmid);
+    if (before !== undefined && isAsKnown(state, vmid, before, config.value)) continue;
+    const now = valuesOf(config.value);
     const intended = state.intended.get(vmid);
     state.known.set(vmid, now);
     state.intended.delete(vmid);
@@ -40,7 +41,10 @@ export function noticeOthers(
       const key = changeKey(vmid, resource);
       state.boosts.delete(key);
       state.offPeak.delete(key);
-      if (resource === 'memory') state.shrinkRetry.delete(vmid);
+      if (resource === 'memory') {
+        state.shrinkRetry.delete(vmid);
+        state.shrunk.delete(vmid);
+      }
       if (manualHoldMs > 0) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
       const stays = manualHoldMs > 0 ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const who = `Container ${vmid} (${config.value.name})`;
@@ -48,6 +52,19 @@ export function noticeOthers(
     }
   }
 }
+
+/** As on most days: nothing has changed, and nothing is under way. */
+const isAsKnown = (
+  { intended, boosts }: LoopState,
+  vmid: Vmid,
+  before: KnownValues,
+  { cores, cpuLimit, memoryMib }: GuestConfig,
+): boolean =>
+  before.cores === (cores ?? null) &&
+  before.cpuLimit === (cpuLimit ?? null) &&
+  before.memoryMib === memoryMib &&
+  boosts.size === 0 &&
+  !intended.has(vmid);
 
 export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValues => ({
   ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib },
@@ -93,16 +110,25 @@ interface CutOff {
 
 /** A change that came about, and whose process did not live to remember it. */
 function catchUp(
-  { changedMs, grants }: LoopState,
+  { changedMs, grownMs, shrunk, grants }: LoopState,
   vmid: Vmid,
   { before, now, intended }: CutOff,
   nowMs: Milliseconds,
 ): void {
   const cameAbout = (of: keyof KnownValues): boolean =>
     !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]);
-  if (cameAbout('cores') || cameAbout('cpuLimit')) changedMs.set(changeKey(vmid, 'cores'), nowMs);
+  const grew = (of: keyof KnownValues): boolean =>
+    (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
+  const remember = (resource: Resource, of: keyof KnownValues): void => {
+    changedMs.set(changeKey(vmid, resource), nowMs);
+    if (grew(of)) grownMs.set(changeKey(vmid, resource), nowMs);
+  };
+  if (cameAbout('cores')) remember('cores', 'cores');
+  if (cameAbout('cpuLimit')) remember('cores', 'cpuLimit');
   if (!cameAbout('memoryMib')) return;
-  changedMs.set(changeKey(vmid, 'memory'), nowMs);
+  remember('memory', 'memoryMib');
+  if (grew('memoryMib')) shrunk.delete(vmid);
+  else shrunk.set(vmid, { fromMib: before.memoryMib, atMs: nowMs });
   const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
   if (granted > 0) grants.set(vmid, mib(granted));
   else grants.delete(vmid);
@@ -120,7 +146,13 @@ function forgetOtherBoosts({ boosts }: LoopState, vmid: Vmid, now: KnownValues):
   }
 }
 
-function forgetWhatIsOver({ handHolds, offPeak }: LoopState, nowMs: number): void {
+/** So long after its wait is over a refused shrink still counts with the next one. */
+const RETRY_REMEMBERED_MS = 24 * 3_600_000;
+
+function forgetWhatIsOver({ handHolds, offPeak, shrinkRetry }: LoopState, nowMs: number): void {
+  for (const [vmid, { retryAtMs }] of shrinkRetry) {
+    if (nowMs - retryAtMs > RETRY_REMEMBERED_MS) shrinkRetry.delete(vmid);
+  }
   for (const [key, untilMs] of handHolds) if (untilMs <= nowMs) handHolds.delete(key);
   for (const [key, { givenBackMs }] of offPeak) {
     if (givenBackMs !== undefined && nowMs - givenBackMs > GIVEN_BACK_MS) offPeak.delete(key);

@@ -1,7 +1,9 @@
 import {
   type Between,
   begin,
-  carriedOn,
+  countedOn,
+  SATURATED,
+  type Saturated,
   saturationOf,
   shareOf,
   withSample,
@@ -22,7 +24,7 @@ import { seenWith } from '../core/pace.ts';
 import type { Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
-import { isHeldBack } from '../core/shortage.ts';
+import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { World } from '../ports.ts';
@@ -66,8 +68,9 @@ export function observe(
       saturatedAt: saturatedAt(config, manage),
     });
     containers.push({ vmid, config, state: seen });
-    if (seen.kind === 'running' && config.ok) state.running.set(vmid, config.value);
-    else state.running.delete(vmid);
+    if (seen.kind === 'stopped') state.running.delete(vmid);
+    // What cannot be read now still has the limit that it had.
+    else if (config.ok) state.running.set(vmid, config.value);
   }
   forget(state, new Set(guests.value.keys()));
   learnOfKernel(world, state, containers);
@@ -88,8 +91,8 @@ function learnOfKernel(
   const usage = running.state.kind === 'running' ? running.state.usage : undefined;
   if (usage?.cpuPressure.ok === false && usage.cpuPressure.why === 'absent') {
     log.info(
-      'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen only ' +
-        'as usage; `psi=1` on the kernel command line and a reboot enable it',
+      'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +
+        'only as usage; `psi=1` on the kernel command line and a reboot enable it',
     );
   }
   if (state.reclaimSupported !== false) return;
@@ -151,14 +154,23 @@ function observeContainer(
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
   keepSeen(state, vmid, cpu, memory, urgent ? undefined : same);
-  // What was brought forward follows a sample at once, which has been counted already.
-  const whole =
-    same !== undefined && !urgent && config.ok && host.cpus.ok
-      ? withSample(same, now, config.value, host.cpus.value, saturatedAt)
-      : same;
   const share = shareOf(cpu);
-  state.between.set(vmid, whole === undefined ? begin(now) : begin(now, carriedOn(whole, share)));
-  if (memory.ok && wasStarved(memory.value)) state.oomKills.set(vmid, clock.monotonicMs());
+  const counted = countSaturated({
+    same,
+    before,
+    now,
+    config,
+    host,
+    cpu,
+    memory,
+    urgent,
+    saturatedAt,
+  });
+  state.between.set(
+    vmid,
+    counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted }),
+  );
+  if (memory.ok) noteStarvation(state, vmid, memory.value, clock.monotonicMs());
   return {
     kind: 'running',
     usage: {
@@ -171,7 +183,38 @@ function observeContainer(
   };
 }
 
-const wasStarved = (memory: MemoryUsage): boolean => memory.newOomKills > 0 || isHeldBack(memory);
+function noteStarvation(
+  state: LoopState,
+  vmid: Vmid,
+  memory: MemoryUsage,
+  atMs: Milliseconds,
+): void {
+  if (memory.newOomKills > 0 || isHeldBack(memory)) state.oomKills.set(vmid, atMs);
+  if (memory.newOomKills === 0 || memory.limitMib === undefined) return;
+  const floor = oomFloorMib(state.oomFloors.get(vmid), atMs);
+  if (floor < memory.limitMib) state.oomFloors.set(vmid, { limitMib: memory.limitMib, atMs });
+}
+
+interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent' | 'saturatedAt'> {
+  /** The interval that ends, where it is one of the same life. */
+  readonly same: Between | undefined;
+  readonly before: CgroupSample | undefined;
+  readonly now: CgroupSample;
+  /** Since `before`. */
+  readonly cpu: Reading<CpuUsage>;
+  readonly memory: Reading<MemoryUsage>;
+}
+
+/** The sample of a cycle counts as those between the cycles do. */
+function countSaturated(one: ToCount): Saturated | undefined {
+  const { same, config, host, saturatedAt = SATURATED } = one;
+  // What was brought forward follows a sample at once, which has been counted already.
+  if (same === undefined || one.urgent || !config.ok || !host.cpus.ok) return same?.saturated;
+  if (same.last === one.before) {
+    return countedOn(same.saturated, one.cpu, one.memory, config.value, saturatedAt);
+  }
+  return withSample(same, one.now, config.value, host.cpus.value, saturatedAt).saturated;
+}
 
 const cpusetOf = (sample: CgroupSample): number | undefined =>
   sample.cpu.ok ? sample.cpu.value.cpusetCpus : undefined;
@@ -213,6 +256,7 @@ function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
   state.pendingCores.delete(vmid);
   state.oomKills.delete(vmid);
   state.shrinkRetry.delete(vmid);
+  state.shrunk.delete(vmid);
   state.startedMs.set(vmid, nowMs);
 }
 
@@ -220,12 +264,16 @@ function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
   const { samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills } = state;
   const maps = [samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills];
   const { seenCores, seenMemory, between, running, known, intended, lastChanges } = state;
-  const more = [seenCores, seenMemory, between, running, known, intended, lastChanges];
+  const { shrunk, oomFloors, refused } = state;
+  const more = [
+    ...[seenCores, seenMemory, between, running, known, intended, lastChanges],
+    ...[shrunk, oomFloors, refused],
+  ];
   for (const map of [...maps, ...more]) {
     for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
   }
-  const { said, changedMs, boosts, offPeak, handHolds } = state;
-  for (const map of [said, changedMs, boosts, offPeak, handHolds]) {
+  const { said, changedMs, grownMs, boosts, offPeak, handHolds } = state;
+  for (const map of [said, changedMs, grownMs, boosts, offPeak, handHolds]) {
     for (const key of map.keys()) {
       if (!here.has(Number(key.split('/')[0]) as Vmid)) map.delete(key);
     }

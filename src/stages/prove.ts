@@ -52,7 +52,10 @@ export async function proveShrink(world: World, lowering: Lowering): Promise<Pro
   return askKernel(world, lowering, before.value, ask.bytes);
 }
 
-function whyTooLittle(usage: MemoryUsage, { toMib: limitMib, swapStays }: Lowering): Unproven | undefined {
+function whyTooLittle(
+  usage: MemoryUsage,
+  { toMib: limitMib, swapStays }: Lowering,
+): Unproven | undefined {
   const needMib = memoryNeed(usage.workingSetMib + (swapStays ? 0 : usage.swapMib));
   return needMib > limitMib ? { kind: 'need-grew', needMib, limitMib } : undefined;
 }
@@ -86,7 +89,8 @@ async function askKernel(
       const numbers = numbersOf(first.counters, after, until, asked);
       return unproven({ kind: 'refused', message: answer.message, numbers });
     }
-    const because = whyUnproven(first.counters, after, toMib, asked) ?? whyTooLittle(usage, lowering);
+    const because =
+      whyUnproven(first.counters, after, toMib, asked) ?? whyTooLittle(usage, lowering);
     if (because === undefined) return PROVEN;
     const rest = askFor(after, toMib);
     const obeyed = before.currentBytes - after.currentBytes >= wish / 2;

@@ -51,11 +51,16 @@ export function sample(
     state.between.set(vmid, after);
     if (saturation === undefined) continue;
     const ends = !after.settled && boostIsOver(state, vmid, clock.monotonicMs());
-    if (ends || isUrgent(after, saturation.samples)) urgent.add(vmid);
-    else if (isSuspicious(before, after)) suspicious = true;
+    const boosted = isBoosted(state, vmid);
+    if (ends || isUrgent(after, boosted ? Infinity : saturation.samples)) urgent.add(vmid);
+    else if (!boosted && isSuspicious(before, after)) suspicious = true;
   }
   return { urgent, suspicious };
 }
+
+/** It has what it could be given; how saturated it is shows again when that is over. */
+const isBoosted = ({ boosts }: LoopState, vmid: Vmid): boolean =>
+  boosts.has(changeKey(vmid, 'cores')) || boosts.has(changeKey(vmid, 'memory'));
 
 /** A boost ends when it is due and not when the next cycle happens to come. */
 const boostIsOver = ({ boosts }: LoopState, vmid: Vmid, nowMs: number): boolean =>

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
+import { settingsOf } from '../../src/cli/loop-settings.ts';
 import { openWorld, type Surroundings } from '../../src/cli/world.ts';
 import { type LoadResult, parseConfig } from '../../src/config/load.ts';
-import { hostPolicy, manage } from '../../src/config/resolve.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import { type CycleSettings, runCycle } from '../../src/cycle.ts';
+import { runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import type { Clock, World } from '../../src/ports.ts';
 import { guestText } from '../../src/simulator/guest-text.ts';
@@ -62,10 +62,7 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   const { world, close } = openWorld(config, around);
-  const settings: CycleSettings = {
-    manage: (guest) => manage(config, guest),
-    ...{ hostPolicy: hostPolicy(config), atOnce: 1, dryRun: true },
-  };
+  const settings = settingsOf(config, { dryRun: true });
   const state = newLoopState();
   const stop = new AbortController().signal;
   const cycles: number[] = [];
@@ -82,9 +79,10 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
   await close();
   if (node.calls.length > 0) throw new Error('the cycles of the benchmark were not quiet');
   const [cycle, sample] = [median(cycles), median(samples)];
+  const times = (cycle / sample).toFixed(2);
   return [
     `${CONTAINERS} containers, nothing to change, per container:`,
-    `${cycle.toFixed(1).padStart(6)} us  a whole cycle: ${(cycle / sample).toFixed(2)} x its samples`,
+    `${cycle.toFixed(1).padStart(6)} us  a whole cycle: ${times} x its samples`,
     `${sample.toFixed(1).padStart(6)} us  the samples alone`,
   ];
 }

@@ -1,11 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Budget } from '../../src/core/admission.ts';
-import type { LoopState } from '../../src/core/loop-state.ts';
+import { type Budget, budget } from '../../src/core/admission.ts';
+import { type HostCpu, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
-import { type Mib, mib, ratio, type Vmid } from '../../src/core/units.ts';
+import {
+  type Mib,
+  mib,
+  microseconds,
+  milliseconds,
+  ratio,
+  type Vmid,
+} from '../../src/core/units.ts';
 import {
   broken,
   budgetWith,
@@ -13,6 +20,7 @@ import {
   gone,
   guest,
   host,
+  hostMemory,
   hostPolicy,
   memoryUse,
   vmid,
@@ -117,6 +125,115 @@ describe('the most cores that one container may have', () => {
     const blind = budgetWith(host({ cpus: gone('/proc/stat') }), hostPolicy, [], noGrants);
     expect(blind.coresCeiling).toEqual(gone('/proc/stat'));
     expect(blind.memoryMib.ok).toBe(true);
+  });
+});
+
+describe('the limits of all running guests together', () => {
+  /** 8192 MiB of which 2048 are kept back, and plenty of it free. */
+  const around = host({ totalMib: 10_240, availableMib: 9000 });
+  const two = [using(101, 100, 2048), using(102, 100, 1024)];
+  const roomAt = (overcommitRatio: number, vmMib = 0, own = two) => {
+    const seen = { ...around, vmMemoryMib: present(mib(vmMib)) };
+    return budgetWith(seen, { ...hostPolicy, overcommitRatio }, own, noGrants);
+  };
+
+  it('stay below the memory of the host less its reserve where none may be overcommitted', () => {
+    const { memoryMib, memoryBound } = roomAt(1);
+    expect([memoryMib, memoryBound]).toEqual([present(8192 - 3072), 'overcommit']);
+    expect(roomAt(1, 0, [using(101, 100, 9000)]).memoryMib).toEqual(present(0));
+  });
+
+  it('may be a multiple of that, and then what is free decides', () => {
+    const { memoryMib, memoryBound } = roomAt(2);
+    expect([memoryMib, memoryBound]).toEqual([present(6944), 'free']);
+  });
+
+  it('count the virtual machines', () => {
+    expect(roomAt(1, 4096).memoryMib).toEqual(present(8192 - 3072 - 4096));
+  });
+
+  it('leave no room where the virtual machines could not be counted', () => {
+    const blind = { ...around, vmMemoryMib: broken('qemu-server') };
+    expect(budgetWith(blind, hostPolicy, two, noGrants).memoryMib).toEqual(broken('qemu-server'));
+  });
+
+  it('count those that this cycle did not look at', () => {
+    const running = new Map(
+      [101, 102].map((id) => [vmid(id), guest(id, { memoryMib: mib(2048) })] as const),
+    );
+    const state = { ...newLoopState(), running };
+    const policy = { ...hostPolicy, overcommitRatio: 1 };
+    const seen = budget({
+      ...{ host: around, policy, containers: two.slice(0, 1), state },
+      ...{ nowMs: milliseconds(0), urgent: true },
+    });
+    expect(seen.memoryMib).toEqual(present(8192 - 4096));
+  });
+
+  it('count the one whose configuration or cgroup cannot be read', () => {
+    const [whole] = two;
+    if (whole === undefined) throw new Error('there are two');
+    const reason = broken('EIO');
+    const noConfig = { ...whole, config: broken('101.conf') };
+    const noCgroup = { ...whole, state: { kind: 'unknown', reason } } as const;
+    for (const half of [noConfig, noCgroup]) {
+      expect(roomAt(1, 0, [half]).memoryMib).toEqual(present(8192 - 2048));
+    }
+    const neither = { ...noConfig, state: { kind: 'unknown', reason } } as const;
+    expect(roomAt(1, 0, [neither]).memoryMib).toMatchObject({ ok: false });
+    const stopped = { ...noConfig, state: { kind: 'stopped' } } as const;
+    expect(roomAt(2, 0, [stopped]).memoryMib.ok).toBe(true);
+  });
+
+  it('never pass the ceiling by what is handed out', () => {
+    const limits = fc.array(fc.integer({ min: 16, max: 4096 }), { maxLength: 12 });
+    const ratios = fc.double({ min: 1, max: 4, noNaN: true });
+    fc.assert(
+      fc.property(limits, fc.nat(4096), ratios, (each, vmMib, overcommitRatio) => {
+        const own = each.map((limit, index) => using(101 + index, 10, limit));
+        const { memoryMib } = roomAt(overcommitRatio, vmMib, own);
+        if (!memoryMib.ok || memoryMib.value === 0) return;
+        const sum = each.reduce((total, limit) => total + limit, vmMib) + memoryMib.value;
+        expect(sum).toBeLessThanOrEqual(8192 * overcommitRatio);
+      }),
+    );
+  });
+});
+
+describe('while the host has too little of its own', () => {
+  const cpuOf = (busy: number): HostCpu => ({
+    ...{ atMs: milliseconds(0), times: { busyTicks: 0, totalTicks: 0 }, busy: ratio(busy) },
+  });
+  const refusedAt = (busy: number | undefined, availableMib = 32_768, fullAvg10 = 0) => {
+    const idle = { someAvg10: ratio(0), someTotalUs: microseconds(0) };
+    const line = { ...idle, fullAvg10: ratio(fullAvg10), fullTotalUs: microseconds(0) };
+    const around = { ...host({ availableMib }), memoryPressure: present(line) };
+    const hostCpu = busy === undefined ? undefined : cpuOf(busy);
+    const state = { ...newLoopState(), hostCpu };
+    const { coresRefused, memoryRefused } = budget({
+      ...{ host: around, policy: hostPolicy, containers: [], state },
+      ...{ nowMs: milliseconds(0), urgent: false },
+    });
+    return [coresRefused?.kind, memoryRefused?.kind];
+  };
+
+  it.each([
+    ['nothing is refused on an ordinary day', 0.5, 32_768, 0, [undefined, undefined]],
+    ['nothing is refused where its CPU is not known', undefined, 32_768, 0, [undefined, undefined]],
+    ['busy CPUs refuse cores', 0.96, 32_768, 0, ['host-busy', undefined]],
+    ['CPUs that are used up refuse cores', 0.99, 32_768, 0, ['host-emergency', undefined]],
+    ['waiting for little memory refuses memory', 0.5, 6000, 0.1, [undefined, 'host-pressure']],
+    ['waiting of one container refuses none', 0.5, 32_768, 0.9, [undefined, undefined]],
+    ['memory that is used up refuses memory', 0.5, 1000, 0.1, [undefined, 'host-emergency']],
+  ])('%s', (_what, busy, available, full, refused) => {
+    expect(refusedAt(busy, available, full)).toEqual(refused);
+  });
+
+  it('the ZFS cache is memory that can be handed out', () => {
+    const memory = { ...hostMemory(65_536, 1000), arcReclaimableMib: mib(9000) };
+    const around = { ...host(), memory: present(memory) };
+    const { memoryMib } = budgetWith(around, hostPolicy, [], noGrants);
+    expect(memoryMib).toEqual(present(7952 - (7952 % 16)));
   });
 });
 

@@ -1,8 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { type Between, begin, isSuspicious, isUrgent, withSample } from '../../src/core/between.ts';
+import {
+  type Between,
+  begin,
+  countedOn,
+  isSuspicious,
+  isUrgent,
+  saturationOf,
+  withSample,
+} from '../../src/core/between.ts';
+import type { CgroupSample } from '../../src/core/observation.ts';
 import { present } from '../../src/core/reading.ts';
-import { microseconds, milliseconds } from '../../src/core/units.ts';
-import { cpuCounters, guest, memoryCounters, sample } from './builders.ts';
+import { microseconds, milliseconds, ratio } from '../../src/core/units.ts';
+import {
+  broken,
+  cpuCounters,
+  cpuUse,
+  guest,
+  memoryCounters,
+  memoryUse,
+  policy,
+  sample,
+} from './builders.ts';
 
 const GUEST = guest(101);
 const HOST_CPUS = 8;
@@ -25,6 +43,16 @@ function series(...seen: readonly { cores: number; mib?: number; kills?: number 
     between = withSample(between, at(cores, mib, kills), GUEST, HOST_CPUS);
   }
   return between;
+}
+
+const at10s = (times: number): CgroupSample => sample({ atMs: milliseconds(times * 10_000) });
+
+/** Ten seconds later, with so many cores used meanwhile. */
+function tenSecondsLater(before: CgroupSample, cores: number): CgroupSample {
+  const usedUs = before.cpu.ok ? before.cpu.value.usageUs : 0;
+  const usageUs = microseconds(usedUs + cores * 10_000_000);
+  const cpu = present(cpuCounters({ usageUs }));
+  return { ...before, atMs: milliseconds(before.atMs + 10_000), cpu };
 }
 
 describe('between two cycles', () => {
@@ -57,6 +85,50 @@ describe('between two cycles', () => {
     expect(isSuspicious(calm, series({ cores: 0.2 }, { cores: 1.1 }))).toBe(true);
     expect(isSuspicious(calm, series({ cores: 0.2 }, { cores: 0.6 }))).toBe(false);
     expect(isSuspicious(calm, series({ cores: 2 }))).toBe(true);
+  });
+
+  it('counts saturated samples on from one interval to the next', () => {
+    const first = series({ cores: 2 }, { cores: 2 });
+    const carried = begin(first.last, { share: 1, saturated: first.saturated });
+    expect(carried).toMatchObject({ saturated: { cores: 2, memory: 0 }, cpuPeak: 0, share: 1 });
+    expect(isUrgent(carried, 3)).toBe(false);
+    const third = withSample(carried, tenSecondsLater(first.last, 2), GUEST, HOST_CPUS);
+    expect(third.saturated.cores).toBe(3);
+    expect(isUrgent(third, 3)).toBe(true);
+    expect(
+      withSample(carried, tenSecondsLater(first.last, 1), GUEST, HOST_CPUS).saturated.cores,
+    ).toBe(0);
+  });
+
+  it('does not take a sample that is missing for an idle one, nor for a saturated one', () => {
+    const seen = { cores: 2, memory: 1 };
+    expect(countedOn(seen, broken(), broken(), GUEST, 0.95)).toEqual(seen);
+    const idle = present(cpuUse(0.1, 2));
+    expect(countedOn(seen, idle, broken(), GUEST, 0.95)).toEqual({ cores: 0, memory: 1 });
+    const full = present(memoryUse(1000));
+    expect(countedOn(seen, broken(), full, GUEST, 0.95)).toEqual({ cores: 2, memory: 2 });
+  });
+
+  it('counts from the share on that the policy says, in mode boost', () => {
+    const at80 = { ...policy(), scaling: 'boost' as const };
+    const boost = { ...at80.boost, saturation: ratio(0.8), consecutiveSamples: 4 };
+    expect(saturationOf({ ...at80, boost }, 2)).toEqual({ at: 0.8, samples: 4 });
+    expect(saturationOf(policy(), 2)).toEqual({ at: 0.95, samples: 2 });
+    const high = present(cpuUse(1.7, 2));
+    const none = { cores: 0, memory: 0 };
+    expect(countedOn(none, high, broken(), GUEST, 0.8).cores).toBe(1);
+    expect(countedOn(none, high, broken(), GUEST, 0.95).cores).toBe(0);
+  });
+
+  it('is urgent for meeting the limit only where that held it back', () => {
+    const met = (cacheMib: number): Between => {
+      const first = at10s(0);
+      const counters = memoryCounters({ current: 1020, inactive: cacheMib, limitHits: 9 });
+      const now = { ...at10s(1), memory: present(counters) };
+      return withSample(begin(first), now, GUEST, HOST_CPUS);
+    };
+    expect(isUrgent(met(50), 2)).toBe(true);
+    expect(isUrgent(met(600), 2)).toBe(false);
   });
 
   it('begins anew with a restarted container', () => {

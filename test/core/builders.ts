@@ -117,6 +117,7 @@ export interface MemoryNumbers {
   readonly inactive?: number;
   readonly unevictable?: number;
   readonly slab?: number;
+  readonly refaults?: number;
   readonly limitHits?: number;
   readonly oomKills?: number;
 }
@@ -136,7 +137,8 @@ export function memoryCounters(own: MemoryNumbers = {}): MemoryCounters {
     inactiveFileBytes: of(own.inactive),
     unevictableBytes: of(own.unevictable),
     slabUnreclaimableBytes: of(own.slab),
-    ...{ refaults: 0, limitHits: own.limitHits ?? 0, oomKills: own.oomKills ?? 0 },
+    refaults: own.refaults ?? 0,
+    ...{ limitHits: own.limitHits ?? 0, oomKills: own.oomKills ?? 0 },
   };
 }
 
@@ -288,7 +290,7 @@ export function hold(id: number, because: HoldReason, own: Partial<Hold> = {}): 
 export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
   return {
     ...{ coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) },
-    ...{ memoryBound: 'free', coresRefused: undefined, memoryRefused: undefined },
+    ...{ memoryBound: 'free', coresRefused: undefined, memoryRefused: undefined, kept: [] },
   };
 }
 
@@ -304,7 +306,8 @@ export function budgetWith(
     if (config.ok && state.kind === 'running') running.set(id, config.value);
   }
   const state = { ...newLoopState(), grants, running };
-  return budget({ host: around, policy: own, containers, state });
+  const when = { nowMs: milliseconds(10_000_000), urgent: false };
+  return budget({ host: around, policy: own, containers, state, ...when });
 }
 
 export function grantedMib({ changes }: Plan): number {

@@ -1,12 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { begin } from '../../src/core/between.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
-import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type {
+  ContainerObservation,
+  ContainerUsage,
+  MemoryUsage,
+} from '../../src/core/observation.ts';
 import { plan } from '../../src/core/plan.ts';
 import { present, type Reading } from '../../src/core/reading.ts';
-import { cores, mib, milliseconds } from '../../src/core/units.ts';
+import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import {
   broken,
   budgetWith,
@@ -21,6 +26,7 @@ import {
   memoryUse,
   type PolicyNumbers,
   policy,
+  sample,
   usage,
   vmid,
 } from './builders.ts';
@@ -383,5 +389,184 @@ describe('what a person asks for', () => {
     expect(decide(decideInput([full], { holds }))).toMatchObject({
       ...{ decisions: [], skipped: [{ because: { kind: 'held-by-hand', leftMs: 1000 } }] },
     });
+  });
+});
+
+describe('what shows that a container is short of memory', () => {
+  const idle = (own: Partial<MemoryUsage>): Decision => {
+    const memory = present(memoryUse(420, { limitMib: mib(8192), ...own }));
+    return decisionOn('memory', container(guest(101, { memoryMib: mib(8192) }), { memory }));
+  };
+
+  it.each([
+    ['memory-pressure', { pressure: ratio(0.02) }],
+    ['refaults', { refaultMibPerS: 0.5 }],
+    ['swap-growth', { swapGrowthMib: mib(5) }],
+  ])('(%s) keeps its memory from being taken', (kind, own) => {
+    expect(idle({})).toMatchObject({ verdict: 'shrink' });
+    expect(idle(own)).toMatchObject({ verdict: 'hold', because: { kind } });
+  });
+
+  it('is not that there is no PSI', () => {
+    expect(idle({ pressure: undefined })).toMatchObject({ verdict: 'shrink' });
+  });
+
+  it('is meeting the limit with nothing to spare; a stream of file cache is not', () => {
+    const cache = (cacheMib: number) =>
+      idle({ newLimitHits: 9, cacheMib: mib(cacheMib), pressure: ratio(0) });
+    expect(cache(100)).toMatchObject({ verdict: 'grow', rule: 'limit-hit' });
+    expect(cache(7000).verdict).not.toBe('grow');
+    const starved = idle({ newLimitHits: 9, cacheMib: mib(7000), pressure: ratio(0.3) });
+    expect(starved).toMatchObject({ verdict: 'grow', rule: 'limit-hit' });
+  });
+
+  it('holds back the night and a host in need, too', () => {
+    const memory = present(
+      memoryUse(3000, { limitMib: mib(8192), swapGrowthMib: mib(5), cacheMib: mib(0) }),
+    );
+    const seen = container(guest(101, { memoryMib: mib(8192) }), { memory });
+    const full = host({ totalMib: 65_536, availableMib: 100 });
+    expect(decisionOn('memory', seen, { host: full })).toMatchObject({
+      because: { kind: 'swap-growth' },
+    });
+    expect(decisionOn('memory', seen, { offPeak: true })).toMatchObject({
+      because: { kind: 'swap-growth' },
+    });
+  });
+});
+
+describe('a host in need', () => {
+  const quiet = container(guest(101, { cores: 4, memoryMib: mib(8192) }), {
+    cpu: present(cpuUse(1.5, 4)),
+    memory: present(memoryUse(3000, { limitMib: mib(8192) })),
+    cpusetCpus: 4,
+  });
+  const busy = (share: number): LoopState => ({
+    ...newLoopState(),
+    hostCpu: {
+      ...{ atMs: milliseconds(0), times: { busyTicks: 0, totalTicks: 0 }, busy: ratio(share) },
+    },
+  });
+
+  it('takes of what it lacks, and of nothing else', () => {
+    const state = busy(0.99);
+    expect(decisionOn('cores', quiet, { state })).toMatchObject({
+      ...{ verdict: 'shrink', after: 2, rule: 'host-emergency' },
+    });
+    expect(decisionOn('memory', quiet, { state }).verdict).toBe('hold');
+    const full = { host: host({ availableMib: 100 }) };
+    expect(decisionOn('memory', quiet, full)).toMatchObject({
+      ...{ verdict: 'shrink', after: 3760, rule: 'host-emergency' },
+    });
+    expect(decisionOn('cores', quiet, full).verdict).toBe('hold');
+  });
+
+  it('that is only busy takes nothing', () => {
+    expect(decisionOn('cores', quiet, { state: busy(0.97) }).verdict).toBe('hold');
+  });
+});
+
+describe('mode boost', () => {
+  const boostPolicy: DecideInput['manage'] = () => ({
+    ...{ kind: 'managed', policy: { ...policy(), scaling: 'boost' }, mode: 'act' },
+    because: 'DEFAULT',
+  });
+  const saturated = (samples: number): LoopState => {
+    const state = newLoopState();
+    const counted = { cores: samples, memory: samples };
+    state.between.set(vmid(101), begin(sample(), { share: 1, saturated: counted }));
+    return state;
+  };
+  const full = { cpu: present(cpuUse(2, 2)), memory: present(memoryUse(1020)) };
+
+  it('boosts both resources of who is saturated in enough samples', () => {
+    const on = (resource: Resource, samples: number) =>
+      decisionOn(resource, container(guest(101), full), {
+        ...{ manage: boostPolicy, state: saturated(samples) },
+      });
+    expect(on('cores', 2)).toMatchObject({ because: { kind: 'not-saturated', samples: 2 } });
+    expect(on('cores', 3)).toMatchObject({ rule: 'saturated', after: 3, boostMs: 120_000 });
+    expect(on('memory', 3)).toMatchObject({ rule: 'saturated', after: 1536, fallback: 1280 });
+  });
+
+  it('gives no cores where the cpulimit binds', () => {
+    const limited = guest(101, { cores: 4, cpuLimit: cores(1.5) });
+    const cpu = (used: number) => ({ cpu: present(cpuUse(used, 1.5)), cpusetCpus: 4 });
+    const own = { manage: boostPolicy, state: saturated(9) };
+    for (const used of [1.49, 0.9]) {
+      expect(decisionOn('cores', container(limited, cpu(used)), own).verdict).toBe('hold');
+    }
+  });
+
+  describe('at its end', () => {
+    const over = (): LoopState => {
+      const state = newLoopState();
+      const endMs = milliseconds(0);
+      state.boosts.set('101/memory', { before: 1024, boosted: 1536, endMs });
+      state.boosts.set('101/cores', { before: 2, boosted: 3, endMs });
+      return state;
+    };
+    const boosted = (usedMib: number) =>
+      container(guest(101, { cores: 3, memoryMib: mib(1536) }), {
+        cpu: present(cpuUse(3, 3)),
+        memory: present(memoryUse(usedMib, { limitMib: mib(1536) })),
+        cpusetCpus: 3,
+      });
+    const own = () => ({ manage: boostPolicy, state: over() });
+
+    it('the CPU goes back though it is in use, the memory only when it is not', () => {
+      expect(decisionOn('cores', boosted(700), own())).toMatchObject({
+        ...{ verdict: 'shrink', after: 2, rule: 'boost-end' },
+      });
+      expect(decisionOn('memory', boosted(700), own())).toMatchObject({
+        ...{ verdict: 'shrink', after: 1024, rule: 'boost-end' },
+      });
+      expect(decisionOn('memory', boosted(1000), own())).toMatchObject({
+        ...{ verdict: 'hold', because: { kind: 'boosted', until: 1024, leftMs: 0 } },
+      });
+    });
+
+    it('an OOM kill makes it more, for good', () => {
+      const memory = present(memoryUse(700, { limitMib: mib(1536), newOomKills: 1 }));
+      const struck = container(guest(101, { cores: 3, memoryMib: mib(1536) }), {
+        ...{ memory, cpusetCpus: 3, cpu: present(cpuUse(1, 3)) },
+      });
+      expect(decisionOn('memory', struck, own())).toMatchObject({
+        ...{ verdict: 'grow', rule: 'oom-kill', after: 2048 },
+      });
+    });
+
+    it('it ends in another mode, too, and only for who may be changed', () => {
+      expect(decisionOn('cores', boosted(700), { state: over() })).toMatchObject({
+        rule: 'boost-end',
+      });
+      const locked = { ...boosted(700), config: present(guest(101, { cores: 3, lock: 'backup' })) };
+      expect(skipOf(locked, own())).toMatchObject({ kind: 'locked' });
+    });
+  });
+});
+
+describe('CPU in fractions of a core', () => {
+  const inTenths = (): DecideInput['manage'] => {
+    const own = policy({ maxCores: 4 });
+    const cpu = { ...own.cpu, unit: 'cpulimit' as const, minIncrement: cores(0.1) };
+    return () => ({ kind: 'managed', policy: { ...own, cpu }, mode: 'act', because: 'DEFAULT' });
+  };
+  const at = (cpuLimit: number | undefined, used: number, own = {}) => {
+    const limit = cpuLimit === undefined ? undefined : cores(cpuLimit);
+    const config = guest(101, { cores: 4, cpuLimit: limit, ...own });
+    const cpu = present(cpuUse(used, cpuLimit ?? 4));
+    const seen = container(config, { cpu, cpusetCpus: 4 });
+    return decisionOn('cores', seen, { manage: inTenths() });
+  };
+
+  it('grows by tenths, and says so', () => {
+    expect(at(1.5, 1.3)).toMatchObject({ verdict: 'grow', after: 2.6, unit: 'cpulimit' });
+  });
+
+  it('is all cores where there is no cpulimit, and none is of use beyond them', () => {
+    expect(at(undefined, 0.4)).toMatchObject({ verdict: 'shrink', measured: { before: 4 } });
+    expect(at(undefined, 3.9)).toMatchObject({ because: { kind: 'at-maximum' } });
+    expect(at(1.9, 1.9, { cores: 2 }).verdict).toBe('hold');
   });
 });

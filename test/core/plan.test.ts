@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Budget } from '../../src/core/admission.ts';
 import { decide } from '../../src/core/decide.ts';
-import type { Decision } from '../../src/core/decision.ts';
+import type { Change, Decision } from '../../src/core/decision.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import { type Plan, plan } from '../../src/core/plan.ts';
@@ -134,6 +134,76 @@ describe('cores', () => {
     const { changes, held } = plan([coresChange(101, 2, 4), coresChange(102, 8, 4)], blind);
     expect(order({ changes, held })).toEqual([102]);
     expect(held).toMatchObject([{ vmid: 101, because: { kind: 'missing' } }]);
+  });
+});
+
+describe('a boost', () => {
+  const boost = (has: number, first: number, second?: number, own: Partial<Change> = {}) => ({
+    ...memoryChange(101, has, first, { rule: 'saturated', ...own }),
+    ...(second !== undefined && { fallback: second }),
+  });
+  const cores = (has: number, first: number, second?: number) => ({
+    ...coresChange(101, has, first, { rule: 'saturated', boostMs: 120_000 }),
+    ...(second !== undefined && { fallback: second }),
+  });
+
+  it('is given as it was meant where it fits', () => {
+    const { changes } = plan([cores(4, 6, 5), boost(1024, 1536, 1280)], budgetOf(6, 512));
+    expect(changes).toMatchObject([{ cores: { after: 6 }, memory: { after: 1536, limits: [] } }]);
+  });
+
+  it('is given as its second choice only where the first does not fit', () => {
+    const { changes } = plan([cores(4, 6, 5), boost(1024, 1536, 1280)], budgetOf(5, 511));
+    const fallen = { limits: ['host'], boostMs: 120_000 };
+    expect(changes).toMatchObject([{ cores: { after: 5, ...fallen }, memory: { after: 1280 } }]);
+  });
+
+  it('is not given in part: what fits neither is refused, with the reason', () => {
+    const { changes, held } = plan([cores(4, 6, 5), boost(1024, 1536, 1280)], budgetOf(4, 255));
+    expect(changes).toEqual([]);
+    expect(held.map(({ because }) => because.kind)).toEqual(['host-cores', 'host-memory']);
+    const alone = plan([cores(4, 6), boost(1024, 1536)], budgetOf(5, 511));
+    expect(alone.changes).toEqual([]);
+  });
+
+  it('that falls back is charged for what it gets', () => {
+    const other = memoryChange(102, 1024, 1536, {}, { share: 0.81 });
+    const first = { ...boost(1024, 1536, 1280), priority: 90 };
+    const { changes } = plan([first, other], budgetOf(8, 256 + 128));
+    expect(changes.map(({ memory }) => memory?.after)).toEqual([1280, 1024 + 128]);
+  });
+});
+
+describe('what is refused to all', () => {
+  const refusing: Budget = {
+    ...PLENTY,
+    coresRefused: { kind: 'host-busy', share: ratio(0.97) },
+    memoryRefused: { kind: 'host-pressure', share: ratio(0.2) },
+  };
+
+  it('grows nobody, and shrinks as ever', () => {
+    const decisions = [
+      coresChange(101, 2, 4),
+      memoryChange(102, 1024, 2048, { rule: 'oom-kill' }),
+      coresChange(103, 8, 4),
+      memoryChange(104, 8192, 4096),
+    ];
+    const { changes, held } = plan(decisions, refusing);
+    expect(order({ changes, held })).toEqual([103, 104]);
+    expect(held.map(({ because }) => because.kind).sort()).toEqual(['host-busy', 'host-pressure']);
+  });
+
+  it('one resource does not hold up the other', () => {
+    const busy = { ...refusing, memoryRefused: undefined };
+    const { changes } = plan([coresChange(101, 2, 4), memoryChange(101, 1024, 2048)], busy);
+    expect(changes[0]?.cores).toBeUndefined();
+    expect(changes).toMatchObject([{ memory: { after: 2048 } }]);
+  });
+
+  it('says what bounds it: what is free, or the limits together', () => {
+    const bound: Budget = { ...budgetOf(8, 10), memoryBound: 'overcommit' };
+    const { held } = plan([memoryChange(101, 1024, 2048)], bound);
+    expect(held).toMatchObject([{ because: { kind: 'overcommit', wanted: 1024, room: 10 } }]);
   });
 });
 
@@ -301,10 +371,26 @@ describe('priority', () => {
     expect(held).toMatchObject([{ vmid: 101, because: { kind: 'host-memory' } }]);
   });
 
-  it('does not come before an OOM victim', () => {
-    const victim = memoryChange(101, 1024, 1536, { priority: 1, rule: 'oom-kill' });
-    const high = memoryChange(102, 1024, 1536, { priority: 90 });
-    const { changes } = plan([high, victim], budgetOf(8, 4096));
-    expect(changes.map(({ vmid: id }) => id)).toEqual([101, 102]);
+  it('is followed by who uses the largest share', () => {
+    const decisions = [0.82, 0.97, 0.9].map((share, index) =>
+      memoryChange(101 + index, 1024, 1536, { priority: 70 }, { share }),
+    );
+    const { changes } = plan(decisions, budgetOf(8, 1024 + 256));
+    expect(changes.map(({ vmid: id, memory }) => [id, memory?.after])).toEqual([
+      [102, 1536],
+      [103, 1536],
+      [101, 1280],
+    ]);
+  });
+
+  it('comes before want: among equals who was killed or held back is served first', () => {
+    const starved = (rule: Change['rule'], priority: number): Change =>
+      memoryChange(103, 1024, 1536, { rule, priority }, { share: 0.1 });
+    const high = memoryChange(101, 1024, 1536, { priority: 90 });
+    const equal = memoryChange(102, 1024, 1536, { priority: 50 });
+    for (const rule of ['oom-kill', 'limit-hit'] as const) {
+      const planned = plan([equal, high, starved(rule, 50)], budgetOf(8, 4096));
+      expect(order(planned)).toEqual([101, 103, 102]);
+    }
   });
 });

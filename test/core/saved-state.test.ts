@@ -20,6 +20,15 @@ function lived(): LoopState {
   state.startedMs.set(ID, milliseconds(4_000_000));
   state.oomKills.set(ID, milliseconds(4_100_000));
   state.changedMs.set('101/cores', milliseconds(4_900_000));
+  state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(5_100_000) });
+  state.offPeak.set('101/memory', { before: 2048, givenBackMs: undefined });
+  state.offPeak.set('101/cores', { before: 4, givenBackMs: milliseconds(4_990_000) });
+  const values = { cores: 2, cpuLimit: null, memoryMib: mib(1024) };
+  state.known.set(ID, values);
+  state.intended.set(ID, { ...values, cores: 3, cpuLimit: 0.5 });
+  state.handHolds.set('101/memory', milliseconds(5_600_000));
+  const text = 'cores 2 -> 3 cores';
+  state.lastChanges.set(ID, { wallMs: milliseconds(1e9), text, status: 'confirmed' });
   return state;
 }
 
@@ -30,6 +39,8 @@ const at = (nowMs: Milliseconds) => ({ nowMs, wallMs: milliseconds(nowMs + 1e9) 
 const saved = (state = lived()): Record<string, unknown> =>
   JSON.parse(JSON.stringify(toSaved(state, BOOT, at(NOW_MS))));
 
+const badPressure = { ...sample(), memoryPressure: { ok: true } };
+
 function taken(content: unknown, boot: string | undefined = BOOT, nowMs = NOW_MS) {
   const state = newLoopState();
   return { state, outcome: takeOver(state, content, boot, at(nowMs)) };
@@ -38,7 +49,13 @@ function taken(content: unknown, boot: string | undefined = BOOT, nowMs = NOW_MS
 const SURVIVES = [
   ...(['grants', 'samples', 'failures', 'shrinkRetry'] as const),
   ...(['pendingCores', 'startedMs', 'oomKills', 'changedMs'] as const),
+  ...(['boosts', 'offPeak', 'handHolds'] as const),
+  ...(['known', 'intended', 'lastChanges'] as const),
 ];
+/** What another boot does not end. */
+const LASTS = new Set<string>(['grants', 'known', 'intended', 'lastChanges']);
+/** What it changes, but does not end. */
+const GOES_ON = new Set<string>(['boosts', 'offPeak', 'handHolds']);
 
 describe('the state that is taken over', () => {
   it('is what was saved, in the same boot', () => {
@@ -50,16 +67,71 @@ describe('the state that is taken over', () => {
     }
   });
 
-  it.each([['boot-b'], ['']])('of another boot (%j) is only what was granted', (boot) => {
+  it.each([['boot-b'], ['']])('of another boot (%j) has none of its times', (boot) => {
     const { state } = taken(saved(), boot);
     expect([...state.grants]).toEqual([[ID, 512]]);
-    for (const field of SURVIVES.slice(1)) expect(state[field].size).toBe(0);
+    for (const field of SURVIVES) {
+      if (LASTS.has(field)) expect([...state[field]]).toEqual([...lived()[field]]);
+      else if (!GOES_ON.has(field)) expect(state[field].size).toBe(0);
+    }
+  });
+
+  it('is of another boot where the clock has begun anew, or the boot is not known', () => {
+    expect(taken(saved(), BOOT, milliseconds(4000)).state.samples.size).toBe(0);
+    const state = newLoopState();
+    takeOver(state, saved(), undefined, at(NOW_MS));
+    expect([state.samples.size, state.grants.size]).toEqual([0, 1]);
+  });
+
+  it('has every field of the state that is meant to survive', () => {
+    const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
+    expect(lost.sort()).toEqual([
+      ...['between', 'cycle', 'hostCpu', 'hostCpus', 'reclaimSupported', 'refused', 'running'],
+      ...['said', 'seenCores', 'seenMemory'],
+    ]);
   });
 
   it('holds no sample older than an hour', () => {
     const later = milliseconds(4_990_000 + 3_600_001);
     expect(taken(saved(), BOOT, later).state.samples.size).toBe(0);
     expect(taken(saved(), BOOT, later).state.failures.size).toBe(1);
+  });
+});
+
+describe('what was given or taken for a while', () => {
+  const BOOTED_MS = milliseconds(60_000);
+
+  /** After a reboot that took so long, a minute after it. */
+  function rebooted(awayMs: number, content: unknown = saved()): LoopState {
+    const state = newLoopState();
+    const wallMs = milliseconds(NOW_MS + 1e9 + awayMs);
+    takeOver(state, content, 'boot-b', { nowMs: BOOTED_MS, wallMs });
+    return state;
+  }
+
+  it('goes on in the same boot, to the millisecond', () => {
+    const { state } = taken(saved(), BOOT, milliseconds(5_050_000));
+    expect(state.boosts.get('101/cores')?.endMs).toBe(5_100_000);
+    expect(state.handHolds.get('101/memory')).toBe(5_600_000);
+  });
+
+  it('a boost is over after a reboot, at once, and its norm is known', () => {
+    expect(rebooted(1000).boosts.get('101/cores')).toEqual({
+      ...{ before: 2, boosted: 3, endMs: BOOTED_MS },
+    });
+  });
+
+  it('the off-peak time still has to give back, and does not so twice', () => {
+    const { offPeak } = rebooted(1000);
+    expect(offPeak.get('101/memory')).toMatchObject({ before: 2048 });
+    expect(offPeak.has('101/cores')).toBe(false);
+  });
+
+  it('a hand is respected for the rest of its time, by the wall clock', () => {
+    expect(rebooted(200_000).handHolds.get('101/memory')).toBe(BOOTED_MS + 400_000);
+    expect(rebooted(600_000).handHolds.size).toBe(0);
+    // A wall clock that went back makes no hold longer.
+    expect(rebooted(-5_000_000).handHolds.get('101/memory')).toBe(BOOTED_MS + 600_000);
   });
 });
 
@@ -76,6 +148,12 @@ describe('a state that is not whole', () => {
     ['with a sample cut short', { samples: [[101, { atMs: 1 }]] }, 'its field samples is not'],
     ['with a foreign key', { changedMs: [['../cores', 1]] }, 'its field changedMs is not'],
     ['without its boot', { boot: 7 }, 'its field boot is not'],
+    ['without its time', { savedMs: undefined }, 'its field savedMs is not'],
+    ['without the time of day', { savedWallMs: 'now' }, 'its field savedWallMs is not'],
+    ['with a boost without end', { boosts: [['101/cores', { before: 2, boosted: 3 }]] }, 'boosts'],
+    ['with values cut short', { known: [[101, { cores: 2 }]] }, 'its field known is not'],
+    ['with a hold of nobody', { handHolds: [['101/disk', 1]] }, 'its field handHolds is not'],
+    ['with a pressure that is none', { samples: [[101, badPressure]] }, 'samples'],
   ])('%s is not taken over', (_what, wrong, detail) => {
     const { state, outcome } = taken({ ...saved(), ...wrong });
     expect(outcome).toMatchObject({ ok: false, detail: expect.stringContaining(detail) });

@@ -11,6 +11,7 @@ interface Row {
   readonly resource: string;
   readonly has: number;
   readonly used: number;
+  readonly aim: number;
   readonly becomes: number;
 }
 
@@ -18,10 +19,11 @@ function sampleTable(): Row[] {
   const source = new URL('../../src/core/surplus.ts', import.meta.url);
   const rows: Row[] = [];
   for (const line of readFileSync(source, 'utf8').split('\n')) {
-    const [, resource, has, used, , becomes] = line.split('|').map((cell) => cell.trim());
+    const [, resource, has, used, aim, becomes] = line.split('|').map((cell) => cell.trim());
     if (resource !== 'cores' && resource !== 'memory') continue;
     const after = Number((becomes ?? '').split(':')[0]);
-    rows.push({ resource, has: Number(has), used: Number(used), becomes: after });
+    const share = Number.parseInt(aim ?? '', 10) / 100;
+    rows.push({ resource, has: Number(has), used: Number(used), aim: share, becomes: after });
   }
   return rows;
 }
@@ -29,19 +31,22 @@ function sampleTable(): Row[] {
 describe('the sample results in the comment', () => {
   const rows = sampleTable();
   it('are three', () => expect(rows.length).toBe(3));
-  it.each(rows)('$resource $has, $used in use: $becomes', ({ resource, has, used, becomes }) => {
-    const ofCores = resource === 'cores';
-    const need = ofCores ? coresNeed(used, 0.8, 1) : memoryNeed(used);
-    const worth = { quantum: ofCores ? 1 : 16, least: ofCores ? 1 : 64, wanted: used };
-    const numbers = measured({ before: has, used, need, min: ofCores ? 1 : 512 });
-    expect(surplus(numbers, 'off-peak', worth)).toMatchObject({
-      ...{ verdict: 'shrink', after: becomes, rule: 'off-peak' },
-    });
-  });
+  it.each(rows)(
+    '$resource $has, $used in use: $becomes',
+    ({ resource, has, used, aim, becomes }) => {
+      const ofCores = resource === 'cores';
+      const need = ofCores ? coresNeed(used, 0.8, 1) : memoryNeed(used);
+      const worth = { quantum: ofCores ? 1 : 16, least: ofCores ? 1 : 64, wanted: used, aim };
+      const numbers = measured({ before: has, used, need, min: ofCores ? 1 : 512 });
+      expect(surplus(numbers, 'off-peak', worth)).toMatchObject({
+        ...{ verdict: 'shrink', after: becomes, rule: 'off-peak' },
+      });
+    },
+  );
 });
 
 describe('what is beyond the need', () => {
-  const cores = { quantum: 1, least: 1, wanted: 1 };
+  const cores = { quantum: 1, least: 1, wanted: 1, aim: 0.8 };
 
   it('is bounded by the minimum, by the need and by what is wanted', () => {
     const of = (own: Parameters<typeof measured>[0], wanted = 1) =>
@@ -52,7 +57,7 @@ describe('what is beyond the need', () => {
   });
 
   it('is none where it is less than is worth a change', () => {
-    const memory = { quantum: 16, least: 64, wanted: 700 };
+    const memory = { quantum: 16, least: 64, wanted: 700, aim: 0.8 };
     const of = (before: number) =>
       surplus(measured({ before, used: 700, need: 770, min: 512 }), 'host-emergency', memory);
     expect(of(880 + 63)).toBeUndefined();
@@ -74,7 +79,9 @@ describe('what is beyond the need', () => {
         const used = before * part;
         const now = thresholdCores({ has: before }, cpuUse(used, before), its);
         if (now.verdict !== 'hold') return;
-        const step = surplus(now.measured, 'off-peak', { quantum, least: quantum, wanted: used });
+        const step = surplus(now.measured, 'off-peak', {
+          ...{ quantum, least: quantum, wanted: used, aim: its.cpu.band.upper },
+        });
         if (step === undefined) return;
         expect(step.after).toBeLessThan(before);
         const next = thresholdCores({ has: step.after }, cpuUse(used, step.after), its);
@@ -93,7 +100,7 @@ describe('what is beyond the need', () => {
         const usage = memoryUse(used, { swapMib: mib(swap) });
         const now = thresholdMemory(before, 1_000_000, usage, its);
         if (now.verdict !== 'hold') return;
-        const worth = { quantum: 16, least: 64, wanted: used };
+        const worth = { quantum: 16, least: 64, wanted: used, aim: its.memory.band.upper };
         const step = surplus(now.measured, 'off-peak', worth);
         if (step === undefined) return;
         expect(step.after).toBeLessThan(before);

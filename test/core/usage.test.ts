@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CgroupSample, CpuUsage, MemoryUsage } from '../../src/core/observation.ts';
+import type { CgroupSample, CpuUsage, MemoryUsage, Pressure } from '../../src/core/observation.ts';
 import { present, type Reading } from '../../src/core/reading.ts';
-import { cores, microseconds, milliseconds } from '../../src/core/units.ts';
-import { allowedCores, cpuUsage, memoryUsage } from '../../src/core/usage.ts';
+import { cores, microseconds, milliseconds, ratio } from '../../src/core/units.ts';
+import { allowedCores, cpuDemand, cpuUsage, memoryUsage } from '../../src/core/usage.ts';
 import {
   broken,
   cpuCounters,
@@ -209,6 +209,113 @@ describe('kills and limit hits', () => {
 
   it('need an earlier sample whose memory could be read', () => {
     expect(newEvents(sample({ memory: broken() }), withEvents(5, 11))).toEqual([0, 0]);
+  });
+});
+
+/** A minute in which a task waited so many ms for a CPU, and so many ms were throttled. */
+function minute(busyMs: number, waitedMs: number | undefined, throttledMs = 0): CgroupSample[] {
+  const at = (ms: number, used: number, waited: number, throttled: number): CgroupSample => ({
+    ...counted({ at: ms, used, throttled }),
+    cpuPressure: waitedMs === undefined ? gone('no PSI') : stalled(waited),
+  });
+  return [at(0, 0, 0, 0), at(60_000, busyMs, waitedMs ?? 0, throttledMs)];
+}
+
+const stalled = (ms: number): Reading<Pressure> =>
+  present({
+    ...{ someAvg10: ratio(0), someTotalUs: microseconds(ms * 1000) },
+    ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+  });
+
+describe('what a container would use if nothing held it back', () => {
+  const seen = (busyMs: number, waitedMs?: number, throttledMs = 0, own = {}): CpuUsage => {
+    const [before, now] = minute(busyMs, waitedMs, throttledMs);
+    if (before === undefined || now === undefined) throw new Error('a minute has two ends');
+    return value(cpuUsage(before, now, guest(101, own), hostCpus));
+  };
+
+  it('is what it uses, where it does not wait', () => {
+    expect(seen(30_000, 0)).toMatchObject({ used: 0.5, demand: 0.5, pressure: 0 });
+  });
+
+  it('is more by what was throttled', () => {
+    const limited = { cpuLimit: cores(0.5) };
+    expect(seen(30_000, 0, 24_000, limited)).toMatchObject({ used: 0.5, demand: 0.9 });
+  });
+
+  it('is more by the waiting where it uses all that it may', () => {
+    expect(seen(120_000, 60_000)).toMatchObject({ used: 2, demand: 3, pressure: 1 });
+    expect(seen(108_000, 30_000)).toMatchObject({ used: 1.8, demand: 2.3 });
+  });
+
+  it('is not more where it waits for a busy host below its own limit', () => {
+    expect(seen(60_000, 60_000)).toMatchObject({ used: 1, demand: 1, pressure: 1 });
+  });
+
+  it('is not counted twice where it is throttled and waits for that', () => {
+    const limited = { cpuLimit: cores(0.5) };
+    expect(seen(30_000, 24_000, 24_000, limited).demand).toBeCloseTo(0.9);
+  });
+
+  it('is never guessed to be more than twice what it may use', () => {
+    const limited = { cpuLimit: cores(0.1) };
+    expect(seen(6000, 60_000, 60_000, limited).demand).toBeCloseTo(0.2);
+  });
+
+  it('is told by throttling alone where there is no PSI', () => {
+    expect(seen(120_000)).toMatchObject({ used: 2, demand: 2, pressure: undefined });
+    expect(seen(30_000, undefined, 24_000, { cpuLimit: cores(0.5) }).demand).toBeCloseTo(0.9);
+  });
+
+  it('is never less than it uses', () => {
+    const number = fc.double({ min: 0, max: 8, noNaN: true });
+    fc.assert(
+      fc.property(number, number, number, fc.double({ min: 0, max: 1, noNaN: true }), (...all) => {
+        const [used, allowed, throttledCores, pressure] = all;
+        const demand = cpuDemand({ used, allowed, throttledCores, pressure });
+        expect(demand).toBeGreaterThanOrEqual(used);
+        expect(demand).toBeLessThanOrEqual(Math.max(used, allowed * 2));
+      }),
+    );
+  });
+});
+
+describe('signs of a want of memory', () => {
+  const at = (ms: number, own: { refaults?: number; swap?: number; waitedMs?: number } = {}) => {
+    const { refaults = 0, swap = 0, waitedMs = 0 } = own;
+    const memory = present({ ...memoryCounters({ swap }), refaults });
+    return sample({ atMs: milliseconds(ms), memory, memoryPressure: stalled(waitedMs) });
+  };
+  const seen = (before: CgroupSample | undefined, now: CgroupSample): MemoryUsage =>
+    value(memoryUsage(before, now));
+
+  it('are rates since the sample before', () => {
+    const before = at(0, { refaults: 1000, swap: 10 });
+    const now = at(10_000, { refaults: 1000 + 2560, swap: 14, waitedMs: 500 });
+    expect(seen(before, now)).toMatchObject({
+      ...{ refaultMibPerS: 1, swapGrowthMib: 4, pressure: 0.05 },
+    });
+  });
+
+  it('are none in a first sample, nor over another life, and pressure is not known then', () => {
+    const now = at(10_000, { refaults: 99_999, swap: 500, waitedMs: 9000 });
+    const other = { ...at(0), identity: 7 };
+    for (const before of [undefined, other]) {
+      expect(seen(before, now)).toMatchObject({
+        ...{ refaultMibPerS: 0, swapGrowthMib: 0, pressure: undefined },
+      });
+    }
+  });
+
+  it('are no growth where swap is given back, and no rate over less than a second', () => {
+    expect(seen(at(0, { swap: 500 }), at(10_000, { swap: 100 })).swapGrowthMib).toBe(0);
+    expect(seen(at(0), at(999, { refaults: 2560 })).refaultMibPerS).toBe(0);
+  });
+
+  it('leave pressure unknown where there is none, or it went back', () => {
+    const none = { ...at(10_000), memoryPressure: gone('no PSI') };
+    expect(seen(at(0), none).pressure).toBeUndefined();
+    expect(seen(at(0, { waitedMs: 800 }), at(10_000)).pressure).toBeUndefined();
   });
 });
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -88,6 +88,7 @@ export class BootedTree {
   readonly suite: Suite;
   readonly directory: string;
   readonly #parent: string;
+  readonly #name: string;
   #nspawn: ChildProcess | undefined;
   #console = '';
 
@@ -95,6 +96,7 @@ export class BootedTree {
     this.suite = suite;
     this.#parent = mkdtempSync(join(tmpdir(), 'lxc-autoscale-tree-'));
     this.directory = join(this.#parent, suite);
+    this.#name = `lxc-e2e-${process.pid}-${suite}`;
   }
 
   /** Fetches a minimal Debian, about half a minute. */
@@ -121,9 +123,10 @@ export class BootedTree {
   }
 
   async boot(): Promise<void> {
-    const name = `lxc-e2e-${process.pid}-${this.suite}`;
-    const args = ['--mount', '--propagation', 'private', 'sh', '-c', BOOT, 'boot'];
-    const child = spawn('unshare', [...args, this.directory, name], { stdio: 'pipe' });
+    // Should the tests be killed, the tree is not to outlive them.
+    const alone = ['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'];
+    const args = [...alone, 'sh', '-c', BOOT, 'boot', this.directory, this.#name];
+    const child = spawn('setpriv', args, { stdio: 'pipe' });
     this.#nspawn = child;
     const keep = (chunk: Buffer): void => {
       this.#console = `${this.#console}${chunk}`.slice(-4000);
@@ -229,6 +232,11 @@ export class BootedTree {
   }
 
   #remove(): void {
+    for (const hierarchy of ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']) {
+      const group = join(hierarchy, this.#name);
+      // The kernel lets no files of it be removed, only directories, the innermost first.
+      if (existsSync(group)) spawnSync('find', [group, '-depth', '-type', 'd', '-delete']);
+    }
     rmSync(this.#parent, { recursive: true, force: true });
   }
 }

@@ -84,7 +84,7 @@ it('takes cores and memory in one command', async () => {
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
   const [set] = under.sets();
-  expect(set?.slice(3, 7)).toEqual(['--cores', '2', '--memory', '1536']);
+  expect(set?.slice(3, 7)).toEqual(['--cores', '3', '--memory', '1536']);
   expect(under.journal().map(({ action }) => action)).toEqual([
     ...['Increase Cores', 'Increase Memory'],
   ]);

@@ -82,12 +82,54 @@ const isActive = async (tree: BootedTree): Promise<boolean> =>
 
 /** What lies in the system, but for what changes by itself and what apt keeps for itself. */
 const filesOf = async (tree: BootedTree): Promise<readonly string[]> => {
-  const left = ['/var/lib/dpkg', '/var/lib/apt', '/var/cache', '/var/log', '/var/lib/systemd']
+  const left = ['/var/lib/dpkg', '/var/lib/apt', '/var/cache', '/var/log', '/var/tmp']
     .map((path) => `-path ${path} -prune -o`)
     .join(' ');
   const found = await tree.must(`find /etc /usr /var /opt -xdev ${left} -print`);
   return found.split('\n').sort();
 };
+
+/** Where an update can be interrupted: the commands that it runs, by the words that follow. */
+const STEPS: ReadonlyArray<readonly [program: string, words: string]> = [
+  ['curl', '*.tar.gz'],
+  ['sha256sum', '*'],
+  ['tar', '*'],
+  ['chown', '*'],
+  ['sync', '*'],
+  ['mv', '-T *'],
+  ['ln', '*'],
+  ['mv', '-fT *'],
+  ['mv', '*.service'],
+  ['systemctl', 'daemon-reload'],
+  ['systemctl', 'enable *'],
+  ['systemctl', 'restart *'],
+  ['sleep', '1'],
+];
+
+/** Stands before a program in PATH, and ends the installer when that calls it in this way. */
+const shim = (words: string, signal: string): string => `#!/bin/bash
+PATH=\${PATH#/opt/shims:}
+if [[ "$*" == ${words.replaceAll(' ', '\\ ')} && ! -e /opt/shims/fired ]]; then
+  touch /opt/shims/fired
+  kill -${signal} "$INSTALLER"
+  [[ ${signal} == TERM ]] || exit 1
+fi
+exec "$(basename "$0")" "$@"
+`;
+
+/** The version that the steps begin with, brought into force again by hand. */
+const RESET = `
+set -e
+cd ${LIB}
+if [ "$(readlink current)" != 9.0.1 ]; then ln -sfnT 9.0.1 current; fi
+rm -rf [0-8].*
+cp current/lxc_autoscale.service /etc/systemd/system/${SERVICE}
+systemctl daemon-reload
+main=$(systemctl show -p MainPID --value ${SERVICE})
+if ! ps -o args= -p "$main" | grep -q 9.0.1; then
+  systemctl restart ${SERVICE}
+fi
+`;
 
 const SUITES: readonly Suite[] = ['bookworm', 'trixie'];
 
@@ -97,18 +139,60 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   beforeAll(() => stage.open(suite), 10 * MINUTES);
   afterAll(() => stage.close(), MINUTES);
 
+  describe('installs nothing', () => {
+    const nothingCame = async (tree: BootedTree): Promise<void> => {
+      expect(await filesOf(tree)).toEqual(before);
+    };
+
+    it('without root', async (context) => {
+      const tree = stage.tree(context);
+      before = await filesOf(tree);
+      const script = `curl -sSL ${releases.url('good/install.sh')} | setpriv --reuid=65534 bash`;
+      expect(await tree.sh(script)).toMatchObject({
+        code: 1,
+        stderr: 'install.sh: this has to be run by root, as pct has; try it with sudo\n',
+      });
+      await nothingCame(tree);
+    });
+
+    it.for<[string, string]>([
+      ['echo pve-manager/6.4-15/af7986e6', 'Proxmox VE 7, 8 and 9 are supported'],
+      ['exit 127', 'no Proxmox VE node'],
+    ])('where pveversion is: %s', async ([answer, complaint], context) => {
+      const tree = stage.tree(context);
+      const kept = tree.read('usr/bin/pveversion');
+      tree.program('usr/bin/pveversion', `#!/bin/sh\n${answer}\n`);
+      const { code, stderr } = await tree.sh(piped('good'));
+      tree.program('usr/bin/pveversion', kept);
+      expect({ code, lines: stderr.split('\n').length }).toEqual({ code: 1, lines: 2 });
+      expect(stderr).toContain(complaint);
+      await nothingCame(tree);
+    });
+
+    it('where there is no space', async (context) => {
+      const tree = stage.tree(context);
+      await tree.must(`mkdir ${LIB}; mount -t tmpfs -o size=1M tmpfs ${LIB}`);
+      const { code, stderr } = await tree.sh(piped('good'));
+      await tree.must(`umount ${LIB}; rmdir ${LIB}`);
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `install.sh: ${LIB} needs 8 MB, and 1024 KB are free\n`,
+      });
+      await nothingCame(tree);
+    });
+  });
+
   it(
     'installs by curl | bash, with nodejs and nothing else',
     async (context) => {
       const tree = stage.tree(context);
-      before = await filesOf(tree);
-      const packages = "dpkg-query --show --showformat='${binary:Package}\\n' | sort";
+      const packages = 'dpkg --get-selections | cut -f 1';
       const had = new Set((await tree.must(packages)).split('\n'));
       const wanted = await tree.must(
         'apt-get install --simulate --no-install-recommends nodejs | grep -c ^Inst',
       );
       const outcome = await tree.sh(piped('good', '--no-observe'));
-      expect(outcome.stderr).toBe('');
+      expect(outcome.stderr.replace(/^debconf: delaying .*\n/gm, '')).toBe('');
       expect(outcome.code).toBe(0);
       expect(outcome.stdout).toContain(
         `lxc-autoscale ${releases.version} is installed and running`,
@@ -157,7 +241,9 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     const score = Number(/: ([0-9.]+) /.exec(said)?.[1]);
     expect(score).toBeLessThan(5);
     figures.push(`${suite}: systemd-analyze security ${score}`);
-    expect(await tree.must(`systemd-analyze verify /etc/systemd/system/${SERVICE} 2>&1`)).toBe('');
+    const verified = `systemd-analyze verify /etc/systemd/system/${SERVICE} 2>&1 || true`;
+    // A minimal Debian has no `man` that could show the page.
+    expect((await tree.must(verified)).replace(/^.*Command 'man .*$/m, '').trim()).toBe('');
   });
 
   it('reloads a good file, and refuses a broken one', async (context) => {
@@ -245,6 +331,97 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     2 * MINUTES,
   );
 
+  describe('a running version goes on, and its configuration stays,', () => {
+    const unharmed = async (tree: BootedTree, config: string): Promise<void> => {
+      expect(await isActive(tree)).toBe(true);
+      expect(await versionIn(tree)).toBe('lxc-autoscale 9.0.1');
+      expect(tree.read(CONFIG)).toBe(config);
+      expect(tree.names(LIB).filter((name) => name.startsWith('.'))).toEqual([]);
+    };
+
+    it.for<[string, string, RegExp]>([
+      ['the checksum is wrong', 'forged', /the checksum of the download is wrong/],
+      ['the download is cut short', 'truncated', /the checksum of the download is wrong/],
+      ['there is no such release', 'none', /none\/lxc-autoscale.sha256 could not be downloaded/],
+    ])('where %s', async ([, release, complaint], context) => {
+      const tree = stage.tree(context);
+      const config = tree.read(CONFIG);
+      const pid = await show(tree, 'MainPID');
+      const { code, stderr } = await tree.sh(from(release));
+      expect(code).toBe(1);
+      expect(stderr).toMatch(complaint);
+      await unharmed(tree, config);
+      expect(await show(tree, 'MainPID')).toBe(pid);
+    });
+
+    it('where the network is gone', async (context) => {
+      const tree = stage.tree(context);
+      const config = tree.read(CONFIG);
+      const installer = `curl -sSL ${releases.url('good/install.sh')} >/opt/install.sh`;
+      await tree.must(installer);
+      const { code, stderr } = await tree.sh('bash /opt/install.sh --from http://127.0.0.1:9/');
+      expect(code).toBe(1);
+      expect(stderr).toContain('http://127.0.0.1:9/lxc-autoscale.sha256 could not be downloaded');
+      await unharmed(tree, config);
+    });
+
+    it('where the configuration does not fit the new version', async (context) => {
+      const tree = stage.tree(context);
+      const config = tree.read(CONFIG);
+      await tree.must(`echo 'TIER_x: {lxc_containers: [1], no_such_key: 1}' >>${CONFIG}`);
+      const wrong = tree.read(CONFIG);
+      const { code, stdout } = await tree.sh(piped('good'));
+      expect(code).toBe(1);
+      expect(stdout).toContain('no_such_key');
+      await unharmed(tree, wrong);
+      tree.write(CONFIG, config);
+    });
+
+    it('where two installations run at once: one waits for nobody', async (context) => {
+      const tree = stage.tree(context);
+      const both = await Promise.all([tree.sh(from('next')), tree.sh(from('next'))]);
+      expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
+      const second = both.find(({ code }) => code === 1);
+      expect(second?.stderr).toContain('another installation is at work');
+      expect(await isActive(tree)).toBe(true);
+    });
+
+    it.for(STEPS)(
+      'where it is ended at: %s %s',
+      { timeout: MINUTES },
+      async ([program, words], context) => {
+        const tree = stage.tree(context);
+        const signal = suite === 'bookworm' ? 'TERM' : 'KILL';
+        await tree.must(RESET);
+        const config = tree.read(CONFIG);
+        tree.program(`opt/shims/${program}`, shim(words, signal));
+        const script =
+          `export INSTALLER=$$ PATH=/opt/shims:$PATH; exec bash /opt/install.sh ` +
+          `--from ${releases.url('good')} --yes`;
+        const { code } = await tree.sh(script);
+        expect(tree.names('opt/shims')).toContain('fired');
+        await tree.must('rm -r /opt/shims');
+        expect(code).toBe(signal === 'TERM' ? 143 : null);
+        await tree.until(`systemctl is-active --quiet ${SERVICE}`);
+        if (signal === 'TERM') await unharmed(tree, config);
+        expect(tree.read(CONFIG)).toBe(config);
+        expect((await tree.sh('lxc-autoscale check-config')).code).toBe(0);
+      },
+    );
+
+    it(
+      'and the next run heals what an interrupted one has left',
+      async (context) => {
+        const tree = stage.tree(context);
+        const config = tree.read(CONFIG);
+        expect(await tree.sh(from('next'))).toMatchObject({ code: 0, stderr: '' });
+        await unharmed(tree, config);
+        await tree.must('rm /opt/install.sh');
+      },
+      MINUTES,
+    );
+  });
+
   it(
     'goes back from an update that does not come up',
     async (context) => {
@@ -293,7 +470,8 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       const tree = stage.tree(context);
       const outcome = await tree.sh(`${LIB}/current/uninstall.sh --rollback`);
       expect(outcome).toMatchObject({ code: 0, stderr: '' });
-      expect(stage.node.limits(101)).toMatchObject({ cores: 2, memoryMib: 1024 });
+      expect(outcome.stdout).toMatch(/Rolled back container 102 .*-> 1024 MB/);
+      expect(stage.node.limits(102)).toMatchObject({ cores: 2, memoryMib: 1024 });
       for (const left of ['/etc/lxc_autoscale', '/var/lib/lxc_autoscale', 'nodejs']) {
         expect(outcome.stdout).toContain(left);
       }
@@ -315,16 +493,64 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       expect(outcome).toMatchObject({ code: 0, stderr: '' });
       expect(outcome.stdout).toContain('It only observes');
       expect(tree.read(CONFIG)).toMatch(/^DEFAULT:\n.*\n {2}scaling_mode: observe$/m);
-      expect(tree.read(CONFIG).match(/scaling_mode:/g)).toHaveLength(1);
-      await tree.until(`grep -q 'Would Increase' /var/log/lxc_autoscale.json`);
+      expect(tree.read(CONFIG).match(/^ {2}scaling_mode:/gm)).toHaveLength(1);
+      expect(await tree.must('lxc-autoscale explain 102')).toContain('only observed');
       expect(setsOf(stage.node)).toHaveLength(sets);
       expect((await tree.sh(`${LIB}/current/uninstall.sh --purge`)).code).toBe(1);
       const removed = await tree.sh(`${LIB}/current/uninstall.sh --purge --yes`);
       expect(removed).toMatchObject({ code: 0, stderr: '' });
-      expect(await tree.must('ls /var/log | grep -c lxc_autoscale || true')).toBe('0');
+      const traces = 'ls -d /var/log/lxc_autoscale* /run/lxc_autoscale* /run/lock/lxc_autoscale*';
+      expect(await tree.must(`${traces} 2>/dev/null || true`)).toBe('');
     },
     2 * MINUTES,
   );
+
+  it(
+    'takes the place of a Python daemon, or leaves it running',
+    async (context) => {
+      const tree = stage.tree(context);
+      const unit = `/etc/systemd/system/${SERVICE}`;
+      const python =
+        '[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=multi-user.target\n';
+      tree.write(unit, python);
+      tree.write('/var/log/lxc_autoscale.json', '{"container_id": "101", "action": "Old"}\n');
+      await tree.must(`systemctl daemon-reload; systemctl enable --quiet --now ${SERVICE}`);
+      const refused = await tree.sh(from('broken'));
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('the version before runs again');
+      expect(tree.read(unit)).toBe(python);
+      expect(await tree.must(`ps -o args= -p ${await show(tree, 'MainPID')}`)).toContain('sleep');
+      expect(tree.exists(CONFIG)).toBe(false);
+      expect(await tree.sh(piped('good', '--no-observe'))).toMatchObject({ code: 0, stderr: '' });
+      expect(await isActive(tree)).toBe(true);
+      expect((await tree.sh('ps -e -o args= | grep "[s]leep 100000"')).stdout).toBe('');
+      const kept = tree.names('etc/lxc_autoscale').filter((name) => name.includes('.service.'));
+      expect(kept.map((name) => tree.read(`etc/lxc_autoscale/${name}`))).toContain(python);
+      await tree.until('[ "$(wc -l </var/log/lxc_autoscale.json)" -gt 1 ]');
+      expect(tree.read('/var/log/lxc_autoscale.json')).toMatch(/^.*"Old"}\n{/);
+      await tree.must(`${LIB}/current/uninstall.sh --purge --yes`);
+    },
+    2 * MINUTES,
+  );
+
+  it('comes from a file, and from a directory, and waits to be started', async (context) => {
+    const tree = stage.tree(context);
+    const name = `lxc-autoscale-${releases.version}`;
+    const get = (file: string): string => `curl -sSfO ${releases.url(`good/${file}`)};`;
+    const archive = `${name}.tar.gz`;
+    await tree.must(`cd /opt; ${get(archive)} ${get(`${archive}.sha256`)} tar xzf ${archive}`);
+    const script = `cd /opt; bash ${name}/install.sh --from ${archive} --yes --no-start`;
+    expect(await tree.sh(script)).toMatchObject({ code: 0, stderr: '' });
+    expect(await isActive(tree)).toBe(false);
+    expect((await tree.sh(`systemctl is-enabled ${SERVICE}`)).stdout).toBe('disabled\n');
+    expect(await tree.sh(`${LIB}/current/uninstall.sh --purge --yes`)).toMatchObject({ code: 0 });
+    expect(await tree.sh(`/opt/${name}/install.sh --no-start`)).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+    expect(await versionIn(tree)).toBe(`lxc-autoscale ${releases.version}`);
+    await tree.must(`${LIB}/current/uninstall.sh --purge --yes; rm -r /opt/${name}*`);
+  });
 
   it(
     'is a Debian package too, which a purge removes',

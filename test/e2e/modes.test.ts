@@ -63,7 +63,7 @@ it('a boost steps aside for what an admin has set meanwhile', async () => {
   expect(under.node.limits(101)?.cores).toBe(5);
 }, 40_000);
 
-it('a cpulimit goes up and down in tenths, at once, and a rollback takes it out again', async () => {
+it('a cpulimit changes in tenths, at once, and a rollback takes it out again', async () => {
   const idle = guest(101, { cores: 4, memoryMib: 1024 }, { cpuCores: 0.3, anonMib: 500 });
   const under = await NodeUnderTest.create([idle]);
   under.configure(`DEFAULT: {${QUICK}, cpu_unit: cpulimit, min_cores: 0.5}\n`);

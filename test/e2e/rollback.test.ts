@@ -52,14 +52,14 @@ describe('a rollback', () => {
     await daemon.saying('Configured.');
     daemon.signal('SIGTERM');
     await daemon.ended;
-    expect(under.node.limits(101)).toMatchObject({ cores: 2, memoryMib: 1536 });
+    expect(under.node.limits(101)).toMatchObject({ cores: 3, memoryMib: 1536 });
 
     const { code, stdout, stderr } = await under.run(['rollback', '101']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [id] = idsOf(under, 101);
     expect(stdout).toMatch(
       new RegExp(
-        String.raw`^Rolled back container 101 \(ct101\): cores 2 -> 1, memory 1536 -> 1024 MB, ` +
+        String.raw`^Rolled back container 101 \(ct101\): cores 3 -> 1, memory 1536 -> 1024 MB, ` +
           String.raw`as in the backup of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(${id}\)\. .*\n$`,
       ),
     );
@@ -71,7 +71,7 @@ describe('a rollback', () => {
       ...['pct', 'set', '101', '--cores', '1', '--memory', '1024'],
     ]);
     expect(under.journal().slice(-2)).toMatchObject([
-      { container_id: '101', action: 'Rollback Cores', change: '1', before: 2, after: 1 },
+      { container_id: '101', action: 'Rollback Cores', change: '2', before: 3, after: 1 },
       { container_id: '101', action: 'Rollback Memory', change: '512MB', before: 1536 },
     ]);
     expect(under.log()).toMatch(/ - INFO - Rolled back container 101 .* Backup: .*\.conf\n$/);

@@ -52,7 +52,7 @@ it.each(['', '{"version":1', 'null', '\u0000\u0001', '{"version":99}'])(
     writeFileSync(file, content);
     expect((await under.run(['once'])).code).toBe(0);
     expect(under.log()).toContain('WARNING - The saved state is ignored, and a new one begins');
-    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ version: 1 });
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ version: 2 });
   },
 );
 

@@ -7,8 +7,8 @@ printFigures();
 
 const YAML = 'DEFAULT:\n  scaling_mode: boost\n';
 const BURST_MS = 10 * MINUTE;
-/** Boosts last for two minutes; at the next cycle they are over at the latest. */
-const LATEST_END_MS = 6 * MINUTE;
+/** Boosts last for two minutes; the first sample after that ends them. */
+const LATEST_END_MS = 140_000;
 
 /** Busy for four minutes from the tenth on, and else at a quarter of its two cores. */
 const oneBurst = container(101, (at) => ({
@@ -37,7 +37,7 @@ describe('mode boost', () => {
     expect(down - up).toBeGreaterThanOrEqual(120 * SECOND);
     expect(down - up).toBeLessThanOrEqual(LATEST_END_MS);
     expect(played.node.config(101)?.cores).toBe(2);
-    expect(found.starvedCpuS).toBeLessThanOrEqual(25);
+    expect(found.starvedCpuS).toBeLessThanOrEqual(40);
   });
 
   it('does not ratchet up, however many bursts come', async () => {
@@ -48,7 +48,7 @@ describe('mode boost', () => {
     const found = figures('a burst every seven minutes, 12 h', played);
     expect(new Set(stepsOf(played))).toEqual(new Set(['2 -> 3', '3 -> 2']));
     expect(found.oomKills).toBe(0);
-    expect(found.changes).toBeLessThanOrEqual(215);
+    expect(found.changes).toBeLessThanOrEqual(430);
   });
 
   it('never goes above the maximum', async () => {

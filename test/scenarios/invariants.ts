@@ -108,7 +108,10 @@ function ruleOf(node: VirtualNode, set: VirtualSet, kind: Kind): unknown {
   const word = kind === 'memoryMib' ? 'Memory' : 'Cores';
   const event = node.events.find(
     ({ vmid, atMs, action }) =>
-      vmid === set.request.vmid && atMs >= set.atMs && action.includes(word),
+      vmid === set.request.vmid &&
+      atMs >= set.atMs &&
+      /^(In|De)crease /.test(action) &&
+      action.includes(word),
   );
   return event?.details['rule'];
 }

@@ -51,6 +51,10 @@ describe('a host that cannot give all that is wanted', () => {
     const guests = [101, 102, 103].map((vmid) => container(vmid, demand));
     const played = await play({ yaml: TIERS, host: SMALL, guests, forMs: 5 * HOUR });
     const found = figures('half as much again as there is, 5 h', played);
+    const { scores } = played.node;
+    // Who is killed has too little under its own limit; the host itself never runs out.
+    for (const { vmid } of guests) expect(scores.of(vmid).hostOomKills).toBe(0);
+    expect(scores.of(103).oomKills).toBeLessThan(scores.of(102).oomKills);
     expect(found.changes).toBeLessThanOrEqual(30);
   });
 

@@ -24,7 +24,7 @@ describe('demand that comes and goes', () => {
     const played = await play({ guests: [container(101, demand)], forMs: 12 * HOUR });
     const found = figures('square wave of memory, 12 h', played);
     // It doubles from one second to the next, each time after half an hour of using a third.
-    expect(found.oomKills).toBeLessThanOrEqual(22);
+    expect(found.oomKills).toBeLessThanOrEqual(4);
     expect(found.changes).toBeLessThanOrEqual(48);
   });
 

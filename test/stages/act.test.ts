@@ -275,3 +275,118 @@ describe('what is remembered', () => {
     expect(node.events).toMatchObject([{ action: 'Increase Cores' }]);
   });
 });
+
+describe('what the off-peak time takes', () => {
+  const KEY = '101/cores';
+  const step = (
+    before: number,
+    after: number,
+    rule: 'off-peak' | 'peak-again' | 'above-upper' | 'below-lower',
+    max = 64,
+  ): PlannedChange => ({
+    ...{ vmid: vmid(101), name: 'name-101' },
+    cores: coresChange(101, before, after, { rule }, { max }),
+  });
+
+  /** Carries the steps out, one after the other. */
+  async function stateAfter(...steps: readonly PlannedChange[]): Promise<LoopState> {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    for (const each of steps) await run(node, [each], { state });
+    return state;
+  }
+  const owed = async (...steps: readonly PlannedChange[]): Promise<number | undefined> => {
+    const taken = (await stateAfter(...steps)).offPeak.get(KEY);
+    return taken?.givenBackMs === undefined ? taken?.before : undefined;
+  };
+
+  it('is owed as a whole, however many steps it took', async () => {
+    expect(await owed(step(8, 4, 'off-peak'), step(4, 2, 'off-peak'))).toBe(8);
+  });
+
+  it('is owed with what it grew by in between', async () => {
+    expect(await owed(step(4, 2, 'off-peak'), step(2, 3, 'above-upper'))).toBe(4);
+    const more = [step(4, 2, 'off-peak'), step(2, 6, 'above-upper')];
+    expect(await owed(...more)).toBeUndefined();
+    expect(await owed(...more, step(6, 2, 'off-peak'))).toBe(6);
+  });
+
+  it('is still owed where the thresholds took more on top of it', async () => {
+    expect(await owed(step(8, 4, 'off-peak'), step(4, 2, 'below-lower'))).toBe(8);
+  });
+
+  it('is owed until it is given back whole', async () => {
+    const part = [step(8, 2, 'off-peak'), step(2, 5, 'peak-again')];
+    expect(await owed(...part)).toBe(8);
+    const state = await stateAfter(...part, step(5, 8, 'peak-again'));
+    expect(state.offPeak.get(KEY)).toEqual({ before: 8, givenBackMs: 1_000_000 });
+    const bounded = await stateAfter(step(8, 2, 'off-peak'), step(2, 5, 'peak-again', 5));
+    expect(bounded.offPeak.get(KEY)?.givenBackMs).toBe(1_000_000);
+  });
+
+  it('is not owed a second time the next night', async () => {
+    const night = [step(8, 2, 'off-peak'), step(2, 8, 'peak-again')];
+    expect(await owed(...night, step(8, 4, 'below-lower'), step(4, 2, 'off-peak'))).toBe(4);
+  });
+
+  it('is not owed where the change did not come about', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    node.pct = () => ({ kind: 'failed', exitCode: 255, message: 'no' });
+    await run(node, [step(4, 2, 'off-peak')], { state });
+    node.pct = (request) => node.apply(request);
+    await run(node, [step(4, 2, 'below-lower')], { state });
+    expect(state.offPeak.size).toBe(0);
+  });
+});
+
+describe('a boost', () => {
+  const up: PlannedChange = {
+    ...{ vmid: vmid(101), name: 'name-101' },
+    cores: coresChange(101, 2, 3, { rule: 'saturated', boostMs: 120_000 }),
+  };
+
+  it('is on record, with its change, before pct is started', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    const boost = { before: 2, boosted: 3, endMs: node.nowMs + 120_000 };
+    let saved: unknown;
+    node.pct = (request) => {
+      saved = [state.boosts.get('101/cores'), state.intended.get(vmid(101))];
+      return node.apply(request);
+    };
+    await run(node, [up], { state });
+    expect(saved).toEqual([boost, { cores: 3, cpuLimit: null, memoryMib: 1024 }]);
+    expect([state.boosts.get('101/cores'), state.intended.size]).toEqual([boost, 0]);
+  });
+
+  it.each(['boost-end', 'oom-kill', 'above-maximum'] as const)(
+    'is over with a change for %s',
+    async (rule) => {
+      const node = nodeWith(101);
+      const state = newLoopState();
+      await run(node, [up], { state });
+      const next = { ...up, cores: coresChange(101, 3, 2, { rule }) };
+      await run(node, [next], { state });
+      expect(state.boosts.size).toBe(0);
+    },
+  );
+
+  it('of the cores goes on where the memory changes', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    await run(node, [up], { state });
+    await run(node, [growMemory(101)], { state });
+    expect(state.boosts.size).toBe(1);
+  });
+});
+
+it('a cpulimit is remembered where it stands, and is in force at once', async () => {
+  const node = nodeWith(101);
+  const state = newLoopState();
+  const half = coresChange(101, 2, 0.5, { unit: 'cpulimit' });
+  await run(node, [{ vmid: vmid(101), name: 'name-101', cores: half }], { state });
+  expect(state.known.get(vmid(101))).toMatchObject({ cores: 2, cpuLimit: 0.5 });
+  expect(node.sets).toMatchObject([{ cpuLimit: 0.5 }]);
+  expect(state.pendingCores.size).toBe(0);
+});

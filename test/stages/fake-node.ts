@@ -1,11 +1,17 @@
 import type { ManualHold } from '../../src/core/manual-hold.ts';
-import type { CgroupSample, GuestConfig, HostObservation } from '../../src/core/observation.ts';
+import type {
+  CgroupSample,
+  GuestConfig,
+  HostObservation,
+  Pressure,
+} from '../../src/core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
 import {
   bytes,
   type Cores,
   microseconds,
   milliseconds,
+  ratio,
   cores as toCores,
   type Vmid,
 } from '../../src/core/units.ts';
@@ -43,6 +49,8 @@ export interface FakeContainer {
   load: number;
   cpuUs: number;
   memory: MemoryNumbers;
+  /** How long its tasks have waited for memory, since it was started. */
+  memoryWaitedUs?: number;
   /** In place of a reading. */
   configMissing?: Missing | undefined;
   sampleMissing?: Missing | undefined;
@@ -183,6 +191,7 @@ export class FakeNode {
         ...{ atMs: milliseconds(this.nowMs), identity: found.identity },
         cpu: found.cpuMissing ?? present(cpu),
         memory: found.memoryMissing ?? present(memory),
+        memoryPressure: present(waiting(found.memoryWaitedUs ?? 0)),
       }),
     );
   }
@@ -248,6 +257,11 @@ export class FakeNode {
     },
   };
 }
+
+const waiting = (someUs: number): Pressure => ({
+  ...{ someAvg10: ratio(0), someTotalUs: microseconds(someUs) },
+  ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+});
 
 const MIB = 1024 * 1024;
 const digestOf = (version: number): string => String(version).padStart(40, '0');

@@ -207,3 +207,29 @@ describe('a container that is gone from this node', () => {
     expect([...said.keys()]).toEqual(['1010/']);
   });
 });
+
+describe('a container that cannot be read for a while', () => {
+  it('still counts with the limit that it had, until it is seen stopped', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    one.sampleMissing = broken('EIO');
+    see(node, state);
+    one.configMissing = broken('101.conf');
+    see(node, state);
+    expect(state.running.get(vmid(101))?.memoryMib).toBe(1024);
+    one.sampleMissing = undefined;
+    one.running = false;
+    see(node, state);
+    expect(state.running.size).toBe(0);
+  });
+});
+
+it('what was intended for a container that is gone is forgotten with it', () => {
+  const node = new FakeNode();
+  const state = newLoopState();
+  state.intended.set(vmid(101), { cores: 2, cpuLimit: null, memoryMib: mib(512) });
+  see(node, state);
+  expect(state.intended.size).toBe(0);
+});

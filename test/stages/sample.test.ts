@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { Management } from '../../src/core/policy.ts';
+import { milliseconds, ratio } from '../../src/core/units.ts';
 import { observe } from '../../src/stages/observe.ts';
 import { sample } from '../../src/stages/sample.ts';
 import { broken, everyone, policy, vmid } from '../core/builders.ts';
@@ -55,6 +56,41 @@ describe('between two cycles', () => {
       for (let times = 0; times < 4; times += 1) expect(urgentIn(look())).toEqual([]);
     },
   );
+
+  it('a boost that is over is urgent, so that it ends when it is due', () => {
+    const { look, state, node } = started();
+    const endMs = milliseconds(node.nowMs + 20_000);
+    state.boosts.set('101/cores', { before: 1, boosted: 2, endMs });
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([101]);
+    const between = state.between.get(vmid(101));
+    if (between === undefined) throw new Error('it is looked at');
+    state.between.set(vmid(101), { ...between, settled: true });
+    expect(urgentIn(look())).toEqual([]);
+  });
+
+  it('in mode boost its own share and number of samples count', () => {
+    const own = policy();
+    const boost = { ...own.boost, saturation: ratio(0.8), consecutiveSamples: 3 };
+    const inBoost: Management = { ...MANAGED, policy: { ...own, scaling: 'boost', boost } };
+    const { look, one } = started(inBoost);
+    one.load = 1.7;
+    expect([urgentIn(look()), urgentIn(look()), urgentIn(look())]).toEqual([[], [], [101]]);
+  });
+
+  it('a stream of file cache at the limit is no want of memory; what is missed there is', () => {
+    const { look, one } = started();
+    let limitHits = 0;
+    const stream = (): void => {
+      limitHits += 50;
+      one.memory = { ...one.memory, current: 1020, inactive: 620, limitHits };
+    };
+    stream();
+    expect(urgentIn(look())).toEqual([]);
+    stream();
+    one.memoryWaitedUs = 5_000_000;
+    expect(urgentIn(look())).toEqual([101]);
+  });
 
   it('a gap in the samples begins the series anew', () => {
     const { look, one } = started();

@@ -140,7 +140,7 @@ function wholeStep(
 
 /**
  * Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give, `peakMib`
- * the largest working set seen: no step leads below what that needs.
+ * the largest working set seen: no step leads below what that needs, nor below `floorMib`.
  */
 export function thresholdMemory(
   hasMib: number,
@@ -148,12 +148,14 @@ export function thresholdMemory(
   usage: MemoryUsage,
   policy: ContainerPolicy,
   peakMib: number = usage.workingSetMib,
+  floorMib = 0,
 ): Verdict {
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
   const share = used / hasMib;
   const { mayUseSwap } = policy.memory;
-  const need = memoryNeed(Math.max(used, peakMib) + (mayUseSwap ? 0 : usage.swapMib));
+  const inUse = Math.max(used, peakMib) + (mayUseSwap ? 0 : usage.swapMib);
+  const need = Math.max(memoryNeed(inUse), floorMib);
   const measured = {
     ...{ before: hasMib, used, share: ratio(share), band },
     ...{ min: minMib, max: maxMib, need },

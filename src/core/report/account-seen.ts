@@ -66,12 +66,12 @@ function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
   const { workingSetMib, limitMib, currentMib, cacheMib, activeFileMib, swapMib } = seen;
   const limit = limitMib === undefined ? 'without a limit' : `of ${short(limitMib)} MB`;
   const share = limitMib === undefined ? '' : ` (${percent(workingSetMib / limitMib)})`;
-  const cache = `${short(currentMib)} MB in all, ${short(cacheMib)} MB of it file cache`;
+  const cache = `${Math.round(currentMib)} MB in all, ${Math.round(cacheMib)} MB of it file cache`;
   return [
-    fact('memory', `${short(workingSetMib)} MB in use ${limit}${share}`, {
+    fact('memory', `${Math.round(workingSetMib)} MB in use ${limit}${share}`, {
       ...{ usedMib: short(workingSetMib), limitMib: limitMib ?? null },
     }),
-    fact('memory.current', `${cache} (${short(activeFileMib)} MB used more than once)`, {
+    fact('memory.current', `${cache} (${Math.round(activeFileMib)} MB used more than once)`, {
       ...{ currentMib: short(currentMib), cacheMib: short(cacheMib) },
       activeFileMib: short(activeFileMib),
     }),

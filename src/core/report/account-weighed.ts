@@ -28,6 +28,10 @@ export function weighedFacts(
   ];
 }
 
+/** Whole MB say enough of memory. */
+const amountOf = (resource: Resource, value: number): string =>
+  withUnit(resource, resource === 'memory' ? Math.round(value) : short(value));
+
 function averageFact(
   toward: string,
   resource: Resource,
@@ -40,9 +44,9 @@ function averageFact(
   const { used, peak, demand } = averaged(seen, periods);
   const looks = have === 1 ? 'the last look' : `the last ${have} looks`;
   const wanted =
-    demand !== undefined && demand > used ? `, ${withUnit(resource, short(demand))} wanted` : '';
-  const most = `at most ${withUnit(resource, short(peak))}`;
-  const says = `${withUnit(resource, short(used))} in ${looks}${wanted}, ${most}`;
+    demand !== undefined && demand > used ? `, ${amountOf(resource, demand)} wanted` : '';
+  const most = `at most ${amountOf(resource, peak)}`;
+  const says = `${amountOf(resource, used)} in ${looks}${wanted}, ${most}`;
   const numbers = { used: short(used), peak: short(peak), have, want: periods };
   return fact(what, says, demand === undefined ? numbers : { ...numbers, demand: short(demand) });
 }
@@ -60,10 +64,12 @@ function needFact(resource: Resource, measured: Measured, swapMib: number): Fact
   // The headroom is a tenth of what is in use, 64 MB at least: see `memoryNeed`.
   const headroom = need <= 704 ? 64 : need / 11;
   const inUse = need - headroom - swap;
-  const swapWords = stays ? 'what it has swapped out may stay there' : `${short(swap)} MB of swap`;
-  const room = `${short(headroom)} MB of headroom`;
-  const parts = `${short(inUse)} MB in use at most, ${swapWords}, ${room}`;
-  return fact('need', `${short(need)} MB: ${parts}`, {
+  const swapWords = stays
+    ? 'what it has swapped out may stay there'
+    : `${Math.round(swap)} MB of swap`;
+  const room = `${Math.round(headroom)} MB of headroom`;
+  const parts = `${Math.round(inUse)} MB in use at most, ${swapWords}, ${room}`;
+  return fact('need', `${Math.round(need)} MB: ${parts}`, {
     ...{ need: short(need), inUse: short(inUse), swap: short(swap) },
     headroom: short(headroom),
   });

@@ -1,0 +1,174 @@
+import { present, type Reading } from '../reading.ts';
+import { parseVmid, type Vmid } from '../units.ts';
+import { freeAddress } from './addresses.ts';
+import type { Draft, GroupInput } from './draft.ts';
+import type { GroupPolicy } from './group-policy.ts';
+import { memoryOf } from './group-state.ts';
+import type { GroupGuest, GroupView } from './group-view.ts';
+import { describedBy, snapshotLine } from './marker.ts';
+import { hostnameOf } from './member-settings.ts';
+import type { Member } from './members.ts';
+import { stepKey } from './step.ts';
+
+/** How another member is made: a snapshot of the source where it runs, a clone, no snapshot left. */
+
+export function cloneSteps(
+  input: GroupInput,
+  members: readonly Member[],
+  needed: number,
+  draft: Draft,
+): void {
+  const { policy, view, state } = input;
+  const reading = view.cluster.guests.get(policy.source);
+  if (reading === undefined || !reading.ok) {
+    if (needed > 0) draft.note('source', 'warn', `its source ${policy.source} ${whyNot(reading)}`);
+    return;
+  }
+  const source = reading.value;
+  const usable = needed > 0 && isDue(input) && isUsable(input, source, draft);
+  if (usable && state.reservation === undefined) begin(input, source, draft);
+  else if (state.reservation === undefined) state.snapshot = undefined;
+  const cloning = members.some(({ role, guest }) => role === 'half-made' && guest.lock);
+  if (cloning || state.reservation !== undefined || source.lock !== undefined) return;
+  for (const { group, name } of source.snapshots) {
+    if (group !== policy.label || name === state.snapshot) continue;
+    draft.step({ kind: 'delete-snapshot', vmid: source.vmid, name });
+  }
+}
+
+export function noRoom({ hostRoomMib }: GroupView, needMib: number): string {
+  if (!hostRoomMib.ok) return `what the host can give is not known: ${hostRoomMib.detail}`;
+  const room = Math.floor(hostRoomMib.value);
+  return `it needs ${needMib} MB of memory, and the host can spare ${room} MB`;
+}
+
+const whyNot = (reading: Reading<GroupGuest> | undefined): string =>
+  reading === undefined || reading.ok ? 'is not there' : `cannot be read: ${reading.detail}`;
+
+/** Nothing is made for a while after it failed. */
+function isDue({ state, now, policy }: GroupInput): boolean {
+  const key = stepKey({ kind: 'snapshot', vmid: policy.source, name: '', description: '' });
+  return (state.failures.get(key)?.retryAtMs ?? 0) <= now.ms;
+}
+
+/** Whether the source can be cloned now. */
+function isUsable({ policy, view }: GroupInput, source: GroupGuest, draft: Draft): boolean {
+  const refuse = (why: string): boolean => {
+    draft.note('source', 'warn', `its source ${source.vmid} ${why}`);
+    return false;
+  };
+  if (source.node !== view.cluster.node) return refuse(`is on the node ${source.node}`);
+  if (source.lock !== undefined) {
+    if (!draft.isBusy(source.vmid)) refuse(`is locked (${source.lock}); that is waited for`);
+    return false;
+  }
+  if (policy.cloneMode === 'linked' && !source.template) {
+    return refuse('is no template, and only of a template linked clones can be made');
+  }
+  const { sourceSnapshot } = policy;
+  if (sourceSnapshot !== undefined && !source.snapshotNames.includes(sourceSnapshot)) {
+    return refuse(`has no snapshot ${sourceSnapshot}`);
+  }
+  if (!source.template && view.lives.get(source.vmid)?.running === undefined) {
+    return refuse('cannot be seen: whether it runs is not known');
+  }
+  return true;
+}
+
+/** A running container can only be cloned from a snapshot. */
+const needsSnapshot = ({ policy, view }: GroupInput, source: GroupGuest): boolean =>
+  policy.sourceSnapshot === undefined &&
+  !source.template &&
+  view.lives.get(source.vmid)?.running === true;
+
+function begin(input: GroupInput, source: GroupGuest, draft: Draft): void {
+  const { policy, state, now, view } = input;
+  if (source.memoryMib > (view.hostRoomMib.ok ? view.hostRoomMib.value : 0)) {
+    draft.note('room', 'warn', `no clone is made: ${noRoom(view, source.memoryMib)}`);
+    return;
+  }
+  const address = chosenAddress(input);
+  if (!address.ok) {
+    draft.note('address', 'warn', `no clone is made: ${address.detail}`);
+    return;
+  }
+  const vmid = freeId(input);
+  if (vmid === undefined) {
+    draft.note('id', 'warn', `no clone is made: no id from ${policy.firstId} on is free`);
+    return;
+  }
+  if (!needsSnapshot(input, source)) {
+    state.snapshot = undefined;
+  } else {
+    state.snapshot ??= snapshotName(policy, now.wallS);
+    const name = state.snapshot;
+    if (!source.snapshotNames.includes(name)) {
+      const description = snapshotLine({ group: policy.label, name, madeS: now.wallS });
+      draft.step({ kind: 'snapshot', vmid: source.vmid, name, description });
+      return;
+    }
+  }
+  reserve(input, source, vmid, address.value, draft);
+}
+
+function reserve(
+  { policy, state, now }: GroupInput,
+  source: GroupGuest,
+  vmid: Vmid,
+  address: string | undefined,
+  draft: Draft,
+): void {
+  const reason = reasonOf(policy, state.desired);
+  const madeS = now.wallS;
+  const taken = draft.step({
+    kind: 'clone',
+    vmid,
+    source: source.vmid,
+    snapshot: policy.sourceSnapshot ?? state.snapshot,
+    full: policy.cloneMode === 'full',
+    hostname: hostnameOf(policy, vmid),
+    description: describedBy({
+      ...{ group: policy.label, vmid, state: 'cloning', served: false, madeS, address },
+    }),
+    address,
+    disk: source.disk,
+    reason,
+  });
+  if (!taken) return;
+  memoryOf(state, vmid).reason = reason;
+  state.reservation = {
+    ...{ vmid, address, madeS, reason, startedMs: now.ms, boot: now.boot },
+    pid: undefined,
+    ended: undefined,
+    orphanedMs: undefined,
+  };
+}
+
+const reasonOf = (policy: GroupPolicy, desired: number | undefined): string =>
+  desired === policy.minInstances
+    ? `the group has at least ${desired} members`
+    : `${desired} members are wanted`;
+
+const snapshotName = ({ label }: GroupPolicy, wallS: number): string =>
+  `autoscale-${label.slice(0, 16)}-${wallS.toString(36)}`;
+
+function chosenAddress({ policy, view, reserved }: GroupInput): Reading<string | undefined> {
+  if (policy.network.type === 'dhcp') return present(undefined);
+  const used = view.cluster.usedAddresses;
+  if (!used.ok) return used;
+  const all = new Set([...used.value, ...reserved.addresses]);
+  const address = freeAddress(policy.network, all);
+  if (address !== undefined) return present(address);
+  const detail = 'all addresses of static_ip_range are in use';
+  return { ok: false, why: 'absent', detail };
+}
+
+/** The lowest that nobody has in the cluster, and that no other group is about to take. */
+function freeId({ policy, view, state, reserved }: GroupInput): Vmid | undefined {
+  for (let id: number = policy.firstId; ; id += 1) {
+    const vmid = parseVmid(String(id));
+    if (vmid === undefined) return undefined;
+    if (view.cluster.takenIds.has(vmid) || reserved.ids.has(vmid)) continue;
+    if (!state.avoid.has(vmid)) return vmid;
+  }
+}

@@ -1,0 +1,103 @@
+import type { Failure } from '../loop-state.ts';
+import type { Milliseconds, Vmid } from '../units.ts';
+import type { HealthCheck } from './group-policy.ts';
+
+/**
+ * What a group remembers. The truth lies in the cluster; this is what cannot be seen there: how many
+ * members are wanted, since when, and which id and address a clone that is not there yet will have.
+ */
+export interface GroupState {
+  /** undefined until the group was first looked at. */
+  desired: number | undefined;
+  aboveSinceMs: Milliseconds | undefined;
+  belowSinceMs: Milliseconds | undefined;
+  /** When the number of members was last changed. */
+  changedMs: Milliseconds | undefined;
+  /** One at a time: a source is locked while it is cloned. */
+  reservation: Reservation | undefined;
+  /** A snapshot of ours that is wanted. Any other that bears our mark is left over. */
+  snapshot: string | undefined;
+  readonly members: Map<Vmid, MemberMemory>;
+  /** By `stepKey`. */
+  readonly failures: Map<string, Failure>;
+  /** Ids that others took while we were about to, and until when we leave them alone. */
+  readonly avoid: Map<Vmid, Milliseconds>;
+}
+
+/** An id and an address for a clone, written down and saved before the cloning begins. */
+export interface Reservation {
+  readonly vmid: Vmid;
+  readonly address: string | undefined;
+  readonly madeS: number;
+  readonly startedMs: Milliseconds;
+  /** Why there is to be another member. */
+  readonly reason: string;
+  /** The boot of the host that it belongs to. */
+  readonly boot: string;
+  /** The process that clones; undefined before it was started. */
+  pid: number | undefined;
+  /** How it ended, where that was seen. `broken`: by force, so that it did not tidy up. */
+  ended: 'done' | 'failed' | 'broken' | undefined;
+  /** Since when its process is known to be gone while the clone is still locked. */
+  orphanedMs: Milliseconds | undefined;
+}
+
+export interface MemberMemory {
+  /** Why it was made, or is to go. */
+  reason: string;
+  /** Since when it runs and is not in service yet; since when it is in service. */
+  startedMs: Milliseconds | undefined;
+  servingMs: Milliseconds | undefined;
+  stoppedMs: Milliseconds | undefined;
+  /** Health checks in a row. */
+  passed: number;
+  failed: number;
+  unhealthy: boolean;
+  /** What the last one said. */
+  complaint: string;
+}
+
+export const newMemory = (reason = ''): MemberMemory => ({
+  reason,
+  startedMs: undefined,
+  servingMs: undefined,
+  stoppedMs: undefined,
+  passed: 0,
+  failed: 0,
+  unhealthy: false,
+  complaint: '',
+});
+
+export const newGroupState = (): GroupState => ({
+  desired: undefined,
+  aboveSinceMs: undefined,
+  belowSinceMs: undefined,
+  changedMs: undefined,
+  reservation: undefined,
+  snapshot: undefined,
+  members: new Map(),
+  failures: new Map(),
+  avoid: new Map(),
+});
+
+/** Takes in what a health check said; `complaint` undefined: all is well. */
+export function noteHealth(
+  memory: MemberMemory,
+  { healthyCount, unhealthyCount }: HealthCheck,
+  complaint: string | undefined,
+): void {
+  memory.passed = complaint === undefined ? memory.passed + 1 : 0;
+  memory.failed = complaint === undefined ? 0 : memory.failed + 1;
+  memory.complaint = complaint ?? '';
+  if (memory.passed >= healthyCount) memory.unhealthy = false;
+  if (memory.failed >= unhealthyCount) memory.unhealthy = true;
+}
+
+/** What a member is remembered by, made where there is nothing yet. */
+export function memoryOf({ members }: GroupState, vmid: Vmid): MemberMemory {
+  const known = members.get(vmid);
+  if (known !== undefined) return known;
+  const made = newMemory();
+  members.set(vmid, made);
+  return made;
+}

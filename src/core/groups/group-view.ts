@@ -1,0 +1,67 @@
+import type { GuestConfig } from '../observation.ts';
+import type { Reading } from '../reading.ts';
+import type { Mib, Ratio, Vmid } from '../units.ts';
+import type { MemberMarker, SnapshotMarker } from './marker.ts';
+
+/** What is really there: the containers of the cluster by their configurations, and how they do. */
+
+/** One container, as far as a group is concerned. */
+export interface GroupGuest {
+  readonly vmid: Vmid;
+  readonly config: GuestConfig;
+  readonly node: string;
+  readonly hostname: string;
+  /** In lower case. */
+  readonly tags: readonly string[];
+  readonly lock: string | undefined;
+  readonly template: boolean;
+  readonly digest: string;
+  /** Decoded. */
+  readonly description: readonly string[];
+  readonly marker: MemberMarker | undefined;
+  /** `net0` and so on, with their values. */
+  readonly nets: ReadonlyMap<string, string>;
+  /** Those of this program only. */
+  readonly snapshots: readonly SnapshotMarker[];
+  /** The names of all snapshots. */
+  readonly snapshotNames: readonly string[];
+  /** Keys of which a member must not keep what its source has, and their values. */
+  readonly settings: ReadonlyMap<string, string>;
+  readonly memoryMib: Mib;
+  /** Where its disks lie, and how large they are together. */
+  readonly disk: { readonly storage: string; readonly mib: number } | undefined;
+}
+
+export interface ClusterView {
+  /** The name of this node. */
+  readonly node: string;
+  readonly guests: ReadonlyMap<Vmid, Reading<GroupGuest>>;
+  /** Of containers and virtual machines, cluster-wide. */
+  readonly takenIds: ReadonlySet<Vmid>;
+  /** IPv4 addresses that stand in any configuration; missing where one could not be read. */
+  readonly usedAddresses: Reading<ReadonlySet<string>>;
+}
+
+/** How a member does. All of it is of this node; of others nothing is known. */
+export interface MemberLife {
+  /** undefined where that is not known. */
+  readonly running: boolean | undefined;
+  readonly load: Reading<MemberLoad>;
+  /** Whether it has all that its policy allows, so that only another member helps. */
+  readonly atLimit: { readonly cpu: boolean; readonly memory: boolean };
+}
+
+export interface MemberLoad {
+  /** Of what it may use; more than 1 where it waits for more. */
+  readonly cpu: Ratio;
+  readonly memory: Ratio;
+}
+
+export interface GroupView {
+  readonly cluster: ClusterView;
+  readonly lives: ReadonlyMap<Vmid, MemberLife>;
+  /** Memory that the host can give to another container; missing where that is not known. */
+  readonly hostRoomMib: Reading<Mib>;
+  /** Whether the process that clones for a reservation still runs; undefined: not known. */
+  readonly cloneRuns: (pid: number | undefined) => boolean | undefined;
+}

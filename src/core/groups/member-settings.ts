@@ -1,0 +1,49 @@
+import type { GroupPolicy } from './group-policy.ts';
+import type { GroupGuest } from './group-view.ts';
+import { describedBy, type MemberMarker } from './marker.ts';
+import { memberNets } from './net-lines.ts';
+import type { ConfigureStep } from './step.ts';
+
+/** Tags by which a container steers this program; a member is scaled as its source is. */
+const STEERING = /^autoscale(-|$)/;
+/** Limits that a member begins with: what its source has now, and not what its snapshot had. */
+const LIMITS = ['cores', 'cpulimit', 'cpuunits', 'memory', 'swap'] as const;
+
+export const hostnameOf = ({ label }: GroupPolicy, vmid: number): string => `${label}-${vmid}`;
+
+/**
+ * What makes a clone a member. `pct clone` copies tags, onboot, limits, description and the static
+ * address; each is set here on purpose, in one `pct set`. `protection` is lifted, since it would
+ * keep the member from ever being removed.
+ */
+export function configured(
+  policy: GroupPolicy,
+  clone: GroupGuest,
+  source: GroupGuest | undefined,
+  marker: MemberMarker,
+): ConfigureStep {
+  const set = new Map<string, string>([
+    ['hostname', hostnameOf(policy, clone.vmid)],
+    ['description', describedBy(marker)],
+    ['tags', memberTags(policy, source ?? clone).join(';')],
+    ['onboot', '1'],
+  ]);
+  const remove: string[] = [];
+  if (policy.startOrder !== undefined) set.set('startup', `order=${policy.startOrder}`);
+  else if (clone.settings.has('startup')) remove.push('startup');
+  if (clone.settings.has('protection')) remove.push('protection');
+  for (const [key, line] of memberNets(clone.nets, policy.network, marker.address)) {
+    set.set(key, line);
+  }
+  for (const key of LIMITS) {
+    const value = source?.settings.get(key);
+    if (value !== undefined) set.set(key, value);
+    else if (source !== undefined && key !== 'memory' && clone.settings.has(key)) remove.push(key);
+  }
+  return { kind: 'configure', vmid: clone.vmid, digest: clone.digest, set, remove };
+}
+
+function memberTags(policy: GroupPolicy, { tags }: GroupGuest): readonly string[] {
+  const steering = tags.filter((tag) => STEERING.test(tag) && !tag.startsWith('autoscale-group-'));
+  return [...new Set([policy.tag, ...steering])];
+}

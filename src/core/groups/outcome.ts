@@ -1,0 +1,44 @@
+import { afterFailure } from '../loop-state.ts';
+import { type Milliseconds, milliseconds } from '../units.ts';
+import type { GroupState } from './group-state.ts';
+import { type Step, stepKey } from './step.ts';
+
+/** What became of a step. */
+export type StepOutcome =
+  | { readonly kind: 'done'; readonly note?: string }
+  | { readonly kind: 'failed'; readonly message: string }
+  /** Ended by force, so that it did not tidy up after itself. */
+  | { readonly kind: 'broken'; readonly message: string }
+  /** The id has been taken by somebody else meanwhile. */
+  | { readonly kind: 'taken'; readonly message: string };
+
+const AVOID_MS = 600_000;
+
+/** Takes in how a step ended. What failed waits before it is tried again, longer each time. */
+export function applyOutcome(
+  state: GroupState,
+  step: Step,
+  outcome: StepOutcome,
+  nowMs: Milliseconds,
+): void {
+  const key = stepKey(step);
+  const fail = (name: string): void => {
+    state.failures.set(name, afterFailure(state.failures.get(name), nowMs));
+  };
+  if (step.kind === 'clone') {
+    if (outcome.kind === 'taken') {
+      state.avoid.set(step.vmid, milliseconds(nowMs + AVOID_MS));
+      state.reservation = undefined;
+      return;
+    }
+    if (state.reservation?.vmid === step.vmid) state.reservation.ended = outcome.kind;
+  }
+  if (outcome.kind !== 'done') {
+    fail(key);
+    return;
+  }
+  // A clone that can be made and is no use once it runs is a failure to make one all the same.
+  if (step.kind === 'admit') state.failures.delete('out');
+  if (key !== 'out') state.failures.delete(key);
+  if (step.kind === 'mark' && step.marker.state === 'failed' && !step.marker.served) fail('out');
+}

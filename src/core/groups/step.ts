@@ -1,0 +1,108 @@
+import type { Vmid } from '../units.ts';
+import type { MemberMarker } from './marker.ts';
+
+/** One thing to be done for a group. Each may be cut off at any point, and is found again. */
+export type Step =
+  | {
+      readonly kind: 'snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      readonly description: string;
+    }
+  | { readonly kind: 'delete-snapshot'; readonly vmid: Vmid; readonly name: string }
+  | CloneStep
+  | ConfigureStep
+  | { readonly kind: 'start'; readonly vmid: Vmid }
+  /** Runs `on_ready`; then the mark says that it serves. */
+  | {
+      readonly kind: 'admit';
+      readonly vmid: Vmid;
+      readonly marker: MemberMarker;
+      readonly reason: string;
+    }
+  /** Writes the mark, and whether it starts with the host. */
+  | {
+      readonly kind: 'mark';
+      readonly vmid: Vmid;
+      readonly marker: MemberMarker;
+      readonly description: string;
+      readonly onboot: boolean;
+      readonly digest: string;
+      readonly reason: string;
+    }
+  /** Runs `on_terminating` where it was ever in service, then shuts it down. */
+  | {
+      readonly kind: 'take-out';
+      readonly vmid: Vmid;
+      readonly drain: boolean;
+      readonly reason: string;
+    }
+  | { readonly kind: 'destroy'; readonly vmid: Vmid; readonly reason: string }
+  /** Removes what a clone that was cut off has left. */
+  | { readonly kind: 'discard'; readonly vmid: Vmid; readonly reason: string }
+  /** Takes the lock off the source that a clone which was ended by force has left. */
+  | { readonly kind: 'unlock-source'; readonly vmid: Vmid };
+
+export interface CloneStep {
+  readonly kind: 'clone';
+  /** Of the clone. */
+  readonly vmid: Vmid;
+  readonly source: Vmid;
+  readonly snapshot: string | undefined;
+  readonly full: boolean;
+  readonly hostname: string;
+  readonly description: string;
+  readonly address: string | undefined;
+  readonly disk: { readonly storage: string; readonly mib: number } | undefined;
+  readonly reason: string;
+}
+
+/** Makes a clone a member of its own: none of what it has of its source stays by accident. */
+export interface ConfigureStep {
+  readonly kind: 'configure';
+  readonly vmid: Vmid;
+  readonly digest: string;
+  /** Options of `pct set`. */
+  readonly set: ReadonlyMap<string, string>;
+  readonly remove: readonly string[];
+}
+
+/** What a step works on: no two steps at a time on one container. */
+export const subjectsOf = (step: Step): readonly Vmid[] =>
+  step.kind === 'clone' ? [step.vmid, step.source] : [step.vmid];
+
+/** Under which its failures are counted. */
+export function stepKey(step: Step): string {
+  if (step.kind === 'snapshot' || step.kind === 'clone') return 'out';
+  return `${step.kind}/${step.vmid}`;
+}
+
+/** For the log: `pct clone 101 99000`. */
+export function stepWords(step: Step): string {
+  switch (step.kind) {
+    case 'snapshot':
+      return `taking the snapshot ${step.name} of container ${step.vmid}`;
+    case 'delete-snapshot':
+      return `removing the snapshot ${step.name} of container ${step.vmid}`;
+    case 'clone': {
+      const at = step.address === undefined ? '' : ` with the address ${step.address}`;
+      return `cloning container ${step.source} as ${step.vmid}${at}`;
+    }
+    case 'configure':
+      return `configuring the clone ${step.vmid}`;
+    case 'start':
+      return `starting container ${step.vmid}`;
+    case 'admit':
+      return `taking container ${step.vmid} into service`;
+    case 'mark':
+      return `marking container ${step.vmid} as ${step.marker.state}`;
+    case 'take-out':
+      return `taking container ${step.vmid} out of service`;
+    case 'destroy':
+      return `destroying container ${step.vmid}`;
+    case 'discard':
+      return `removing what is left of the clone ${step.vmid}`;
+    case 'unlock-source':
+      return `taking off the lock that a clone has left on container ${step.vmid}`;
+  }
+}

@@ -1,0 +1,178 @@
+import { missing, present, type Reading } from '../core/reading.ts';
+import { bytes, bytesToMib, type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
+import type {
+  CommandOutcome,
+  CommandWatch,
+  GroupCommand,
+  GroupTools,
+  StorageRoom,
+} from '../ports.ts';
+import { type CommandResult, isGroupAlive, runCommand, runDetached } from './command.ts';
+import { makeDirectories } from './directories.ts';
+import { asObject } from './json-object.ts';
+import { describeError } from './os-error.ts';
+import type { Paths } from './paths.ts';
+import { commandEnvironment, outcomeOf } from './pct.ts';
+
+/** What groups ask of `pct` and `pvesh`. Found by PATH. */
+
+export interface GroupToolsOptions {
+  readonly paths: Paths;
+  /** The environment of this process; only `PATH` and `HOME` of it are handed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const OUTPUT_DIRECTORY = '/run/lxc_autoscale';
+const QUERY_LIMIT_MS = milliseconds(30_000);
+const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
+/** A container gets so long to shut down before it is ended. */
+const SHUTDOWN_S = 60;
+
+/** Time limits: a full clone copies all of a disk, and some storages take long to remove one. */
+const LIMITS_MS: Readonly<Record<GroupCommand['kind'], number>> = {
+  snapshot: 600_000,
+  'delete-snapshot': 1_800_000,
+  clone: 3_600_000,
+  set: 60_000,
+  start: 180_000,
+  shutdown: SHUTDOWN_S * 1000 + 60_000,
+  destroy: 1_800_000,
+  unlock: 60_000,
+};
+
+export function createGroupTools({ paths, environment }: GroupToolsOptions): GroupTools {
+  const env = commandEnvironment(environment);
+  const directory = paths.at(OUTPUT_DIRECTORY);
+  const query = async (args: readonly string[]): Promise<Reading<unknown>> => {
+    const options = { timeLimitMs: QUERY_LIMIT_MS, stopGraceMs: 0, env };
+    const { signal: stop } = new AbortController();
+    const result = await runCommand('pvesh', args, {
+      ...{ ...options, stop, outputLimitBytes: OUTPUT_LIMIT_BYTES },
+    });
+    return answerOf(result, args);
+  };
+  const detached = async (
+    file: string,
+    args: readonly string[],
+    words: string,
+    limitMs: Milliseconds,
+    watch: CommandWatch = {},
+  ): Promise<CommandOutcome> => {
+    try {
+      makeDirectories(directory, 0o700);
+    } catch (error) {
+      return { kind: 'not-started', message: `${directory}: ${describeError(error)}` };
+    }
+    const { onStart } = watch;
+    const options = { env, directory, timeLimitMs: limitMs, ...(onStart && { onStart }) };
+    return outcomeOf(await runDetached(file, args, options), words, limitMs);
+  };
+  return {
+    run(command, watch) {
+      const args = groupArguments(command);
+      const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
+      return detached('pct', args, `pct ${args.slice(0, 2).join(' ')}`, limitMs, watch);
+    },
+    hook([file = '', ...args], timeLimitMs) {
+      return detached(file, args, file, timeLimitMs);
+    },
+    async isIdFree(vmid) {
+      const args = ['get', '/cluster/nextid', '--vmid', `${vmid}`, '--output-format', 'json'];
+      const answer = await query(args);
+      if (answer.ok) return present(Number(answer.value) === vmid);
+      return /already exists/.test(answer.detail) ? present(false) : answer;
+    },
+    async storageRoom(storage, source) {
+      const answer = await query(['get', '/cluster/resources', '--output-format', 'json']);
+      return answer.ok ? storageRoomIn(answer.value, paths.nodeName(), storage, source) : answer;
+    },
+    async addressOf(vmid) {
+      const path = `/nodes/${paths.nodeName()}/lxc/${vmid}/interfaces`;
+      const answer = await query(['get', path, '--output-format', 'json']);
+      return answer.ok ? addressIn(answer.value) : answer;
+    },
+    isAlive: isGroupAlive,
+  };
+}
+
+/** The arguments of `pct`, one array element each. */
+export function groupArguments(command: GroupCommand): readonly string[] {
+  const id = `${command.vmid}`;
+  switch (command.kind) {
+    case 'snapshot':
+      return ['snapshot', id, command.name, '--description', command.description];
+    case 'delete-snapshot':
+      return ['delsnapshot', id, command.name];
+    case 'clone': {
+      const { source, hostname, description, snapshot, full } = command;
+      const args = ['clone', `${source}`, id, '--hostname', hostname, '--description', description];
+      if (snapshot !== undefined) args.push('--snapname', snapshot);
+      if (full) args.push('--full');
+      return args;
+    }
+    case 'set': {
+      const args = ['set', id];
+      if (command.remove.length > 0) args.push('--delete', command.remove.join(','));
+      for (const [key, value] of command.set) args.push(`--${key}`, value);
+      return [...args, '--digest', command.digest];
+    }
+    case 'shutdown':
+      return ['shutdown', id, '--forceStop', '1', '--timeout', `${SHUTDOWN_S}`];
+    case 'destroy':
+      return ['destroy', id, '--purge'];
+    case 'start':
+    case 'unlock':
+      return [command.kind, id];
+  }
+}
+
+/** What `pvesh ... --output-format json` printed, or why there is nothing. */
+function answerOf(result: CommandResult, args: readonly string[]): Reading<unknown> {
+  const limitMs = QUERY_LIMIT_MS;
+  const outcome = outcomeOf(result, `pvesh ${args.slice(0, 2).join(' ')}`, limitMs);
+  if (outcome.kind !== 'done') {
+    const stderr = 'stderr' in result ? ` ${result.stderr.replace(/\s+/g, ' ').slice(0, 300)}` : '';
+    return missing('unreadable', `pvesh: ${outcome.message};${stderr}`);
+  }
+  try {
+    return present(JSON.parse('stdout' in result ? result.stdout : ''));
+  } catch {
+    return missing('malformed', 'pvesh printed no JSON');
+  }
+}
+
+/** Storages on which space is taken only as it is written. */
+const THIN = new Set(['lvmthin', 'zfspool', 'btrfs', 'rbd']);
+
+/** Of `/cluster/resources`, in which pvestatd keeps the figures of each storage. */
+function storageRoomIn(
+  answer: unknown,
+  node: string,
+  storage: string,
+  source: Vmid,
+): Reading<StorageRoom> {
+  const all = Array.isArray(answer) ? answer.map(asObject) : [];
+  const entry = all.find((one) => one?.['id'] === `storage/${node}/${storage}`);
+  const { disk, maxdisk, plugintype } = entry ?? {};
+  if (typeof disk !== 'number' || typeof maxdisk !== 'number') {
+    return missing('absent', `the node ${node} has no figures of a storage ${storage}`);
+  }
+  const used = all.find((one) => one?.['id'] === `lxc/${source}`)?.['disk'];
+  const known = typeof used === 'number' && used > 0;
+  return present({
+    freeMib: bytesToMib(bytes(Math.max(0, maxdisk - disk))),
+    thin: THIN.has(String(plugintype)),
+    sourceUsedMib: known ? bytesToMib(bytes(used)) : undefined,
+  });
+}
+
+/** Of `/nodes/NODE/lxc/ID/interfaces`: the first address that is not the container's own loop. */
+function addressIn(answer: unknown): Reading<string> {
+  for (const one of Array.isArray(answer) ? answer.map(asObject) : []) {
+    const inet = one?.['inet'];
+    const address =
+      typeof inet === 'string' ? /^([0-9.]{7,15})(?:\/|$)/.exec(inet)?.[1] : undefined;
+    if (one?.['name'] !== 'lo' && address !== undefined) return present(address);
+  }
+  return missing('absent', 'it has no IPv4 address yet');
+}

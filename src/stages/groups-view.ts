@@ -1,0 +1,141 @@
+import type { Budget } from '../core/admission.ts';
+import type { GroupPolicy } from '../core/groups/group-policy.ts';
+import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
+import { availableMib } from '../core/host-state.ts';
+import type { CgroupSample, HostObservation } from '../core/observation.ts';
+import type { HostPolicy, Management } from '../core/policy.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
+import { type Mib, mib, ratio, type Vmid } from '../core/units.ts';
+import { cpuUsage, memoryUsage } from '../core/usage.ts';
+import type { GroupWorld } from '../ports.ts';
+
+/** What is there, for the reconciliation: configurations, cgroups, and what the host can give. */
+
+export interface GroupSettings {
+  readonly policies: readonly GroupPolicy[];
+  readonly manage: (config: GroupGuest['config']) => Management;
+  readonly hostPolicy: HostPolicy;
+  readonly dryRun: boolean;
+  /** What the host could give in the last cycle; undefined before the first. */
+  readonly budget: () => Budget | undefined;
+}
+
+/** A load is a mean over so long, or a third of the grace period where that is shorter. */
+const LONGEST_WINDOW_MS = 60_000;
+const SHORTEST_WINDOW_MS = 1000;
+
+/** The samples of the last minute of each container that is of interest to some group. */
+export class Lives {
+  readonly #samples = new Map<Vmid, CgroupSample[]>();
+
+  /** Reads the cgroups of members and sources that are on this node. */
+  look(
+    { cgroups }: GroupWorld,
+    settings: GroupSettings,
+    cluster: ClusterView,
+    host: HostObservation,
+  ): ReadonlyMap<Vmid, MemberLife> {
+    const lives = new Map<Vmid, MemberLife>();
+    for (const [vmid, reading] of cluster.guests) {
+      if (!reading.ok || reading.value.node !== cluster.node) continue;
+      const policy = settings.policies.find((one) => concerns(one, reading.value));
+      if (policy === undefined) continue;
+      const sample = cgroups.sample(vmid);
+      lives.set(vmid, this.#life(reading.value, sample, policy, settings, host));
+    }
+    for (const vmid of this.#samples.keys()) if (!lives.has(vmid)) this.#samples.delete(vmid);
+    return lives;
+  }
+
+  #life(
+    { vmid, config }: GroupGuest,
+    sample: Reading<CgroupSample>,
+    policy: GroupPolicy,
+    settings: GroupSettings,
+    host: HostObservation,
+  ): MemberLife {
+    const atLimit = limitsReached(config, settings, host);
+    if (!sample.ok) {
+      this.#samples.delete(vmid);
+      const running = sample.why === 'absent' ? false : undefined;
+      return { running, load: sample, atLimit };
+    }
+    const now = sample.value;
+    const wanted = Math.max(SHORTEST_WINDOW_MS, policy.outGraceMs / 3);
+    const windowMs = Math.min(LONGEST_WINDOW_MS, wanted);
+    const known =
+      this.#samples.get(vmid)?.filter(({ identity }) => identity === now.identity) ?? [];
+    const young = known.filter(({ atMs }) => now.atMs - atMs <= windowMs);
+    const kept = young.length > 0 ? young : known.slice(-1);
+    this.#samples.set(vmid, [...kept, now]);
+    return { running: true, load: loadOf(kept[0], now, config, host), atLimit };
+  }
+}
+
+function concerns(policy: GroupPolicy, { vmid, tags, marker }: GroupGuest): boolean {
+  if (vmid === policy.source || tags.includes(policy.tag)) return true;
+  if (marker?.group === policy.label) return true;
+  return policy.listed.some(({ from, to }) => vmid >= from && vmid <= to);
+}
+
+function loadOf(
+  before: CgroupSample | undefined,
+  now: CgroupSample,
+  config: GroupGuest['config'],
+  host: HostObservation,
+): MemberLife['load'] {
+  const cpu = cpuUsage(before, now, config, host.cpus);
+  if (!cpu.ok) return cpu;
+  const memory = memoryUsage(before, now);
+  if (!memory.ok) return memory;
+  const { workingSetMib, limitMib } = memory.value;
+  return present({
+    cpu: ratio(cpu.value.demand / cpu.value.allowed),
+    memory: ratio(workingSetMib / (limitMib ?? config.memoryMib)),
+  });
+}
+
+/** Whether a container has all that it may have itself. One that is not scaled always has. */
+function limitsReached(
+  config: GroupGuest['config'],
+  { manage, hostPolicy }: GroupSettings,
+  host: HostObservation,
+): MemberLife['atLimit'] {
+  const management = manage(config);
+  if (management.kind === 'ignored' || management.mode === 'observe') {
+    return { cpu: true, memory: true };
+  }
+  const { cpu, memory } = management.policy;
+  const cpus = host.cpus.ok ? Math.floor(host.cpus.value * (1 - hostPolicy.reserveCpu)) : cpu.max;
+  const most = Math.min(cpu.max, Math.max(1, cpus));
+  const has = cpu.unit === 'cores' ? config.cores : config.cpuLimit;
+  return {
+    cpu: has === undefined || has >= most,
+    memory: memory.maxMib !== undefined && config.memoryMib >= memory.maxMib,
+  };
+}
+
+/** What another container may have of the host's memory, those on their way counted. */
+export function hostRoom(
+  cluster: ClusterView,
+  lives: GroupView['lives'],
+  host: HostObservation,
+  { budget, hostPolicy }: GroupSettings,
+): Reading<Mib> {
+  const last = budget();
+  if (last === undefined) return missing('first-sample', 'no cycle has looked at the host yet');
+  const refused = last.memoryRefused ?? last.coresRefused;
+  if (refused !== undefined) return missing('implausible', `the host is busy (${refused.kind})`);
+  if (!last.memoryMib.ok) return last.memoryMib;
+  if (!host.memory.ok) return host.memory;
+  const free = availableMib(host.memory.value) - hostPolicy.reserveMemoryMib;
+  let coming = 0;
+  for (const [vmid, reading] of cluster.guests) {
+    const state = reading.ok ? reading.value.marker?.state : undefined;
+    const onItsWay = state === 'cloning' || state === 'new';
+    if (reading.ok && onItsWay && lives.get(vmid)?.running === false) {
+      coming += reading.value.memoryMib;
+    }
+  }
+  return present(mib(Math.max(0, Math.min(free, last.memoryMib.value) - coming)));
+}

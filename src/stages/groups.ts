@@ -1,0 +1,258 @@
+import type { GroupInput, Note } from '../core/groups/draft.ts';
+import type { GroupPolicy } from '../core/groups/group-policy.ts';
+import { type GroupState, newGroupState, noteHealth } from '../core/groups/group-state.ts';
+import type { GroupView, MemberLife } from '../core/groups/group-view.ts';
+import type { Member } from '../core/groups/members.ts';
+import { applyOutcome, type StepOutcome } from '../core/groups/outcome.ts';
+import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
+import { type Step, stepKey, subjectsOf } from '../core/groups/step.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { GroupWorld } from '../ports.ts';
+import { addressOf, carryOutStep } from './groups-do.ts';
+import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
+import { type GroupSettings, hostRoom, Lives } from './groups-view.ts';
+
+export interface GroupsParts {
+  readonly world: GroupWorld;
+  readonly settings: () => GroupSettings;
+  /** Filled from what a former process left. */
+  readonly states: Map<string, GroupState>;
+  /** Returns what went wrong; then nothing is begun, since nobody would know of it after a crash. */
+  readonly save: () => string | undefined;
+  readonly boot: string;
+  /** A step has ended, or a check: it is time to look again. */
+  readonly wake: () => void;
+}
+
+/** What of a group a person may ask for. */
+export interface GroupStanding {
+  readonly policy: GroupPolicy;
+  readonly plan: GroupPlan;
+  readonly state: GroupState;
+  /** Steps under way. */
+  readonly busy: readonly Step[];
+}
+
+interface Running {
+  readonly policy: GroupPolicy;
+  readonly step: Step;
+  readonly sinceMs: Milliseconds;
+  saidMs: Milliseconds;
+  lastLine: () => string;
+}
+
+const PROGRESS_EVERY_MS = 60_000;
+
+/**
+ * Groups beside the loop: each look compares what is there with what is wanted, and begins what can
+ * be done now. Steps take seconds to an hour, and nothing waits for them here: their end is taken
+ * in when it comes. What is under way when the program ends is left to finish, and found again.
+ */
+export class Groups {
+  readonly #parts: GroupsParts;
+  readonly #lives = new Lives();
+  readonly #running = new Set<Running>();
+  readonly #checking = new Set<Vmid>();
+  readonly #said = new Map<string, Set<string>>();
+  readonly #would = new Set<string>();
+  readonly #standings = new Map<string, GroupStanding>();
+  #saved = '';
+  #stopped = false;
+
+  constructor(parts: GroupsParts) {
+    this.#parts = parts;
+  }
+
+  /** One look at all groups. Reads files only; what it begins goes on by itself. */
+  look(): void {
+    if (this.#stopped) return;
+    const { world, settings } = this.#parts;
+    const current = settings();
+    const owned = current.policies.filter((policy) => this.#owns(policy, current.dryRun));
+    if (owned.length === 0) return;
+    const cluster = world.cluster.read();
+    if (!cluster.ok) {
+      for (const policy of owned) {
+        const text = `the containers cannot be seen, so nothing is done: ${cluster.detail}`;
+        this.#note(policy, [{ key: 'blind', level: 'warn', text }]);
+      }
+      return;
+    }
+    const host = world.host.observe();
+    const lives = this.#lives.look(world, current, cluster.value, host);
+    const hostRoomMib = hostRoom(cluster.value, lives, host, current);
+    const cloneRuns: GroupView['cloneRuns'] = (pid) =>
+      pid === undefined ? undefined : world.tools.isAlive(pid);
+    const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };
+    for (const policy of owned) this.#lookAt(policy, view, current);
+    this.#tellProgress();
+  }
+
+  /** Begins nothing more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  get standings(): readonly GroupStanding[] {
+    return [...this.#standings.values()];
+  }
+
+  /** How many steps are under way. */
+  get busy(): number {
+    return this.#running.size;
+  }
+
+  /** A dry run writes nothing, not even a lease. */
+  #owns(policy: GroupPolicy, dryRun: boolean): boolean {
+    if (dryRun) return true;
+    const answer = this.#parts.world.leases.hold(policy.label);
+    if (answer.kind === 'held') return true;
+    const text =
+      answer.kind === 'elsewhere'
+        ? 'another daemon of the cluster works on it, so nothing is done here'
+        : `whether another daemon works on it is not known: ${answer.message}`;
+    this.#note(policy, [{ key: 'lease', level: answer.kind === 'failed' ? 'warn' : 'info', text }]);
+    return false;
+  }
+
+  #note(policy: GroupPolicy, notes: readonly Note[]): void {
+    const said = this.#said.get(policy.label) ?? new Set();
+    this.#said.set(policy.label, said);
+    tellNotes(this.#parts.world, policy, notes, said);
+  }
+
+  #lookAt(policy: GroupPolicy, view: GroupView, settings: GroupSettings): void {
+    const { world, states, boot } = this.#parts;
+    const { clock } = world;
+    const kept = states.get(policy.label) ?? newGroupState();
+    states.set(policy.label, kept);
+    const state = settings.dryRun ? structuredClone(kept) : kept;
+    const busy = new Set([...this.#running].flatMap(({ step }) => subjectsOf(step)));
+    const now = { ms: clock.monotonicMs(), wallS: Math.floor(clock.wallMs() / 1000), boot };
+    const reserved = this.#reservedByOthers(policy);
+    const plan = reconcile({ policy, view, state, now, busy, reserved });
+    this.#note(policy, plan.notes);
+    const under = [...this.#running].filter((one) => one.policy.label === policy.label);
+    const steps = under.map(({ step }) => step);
+    this.#standings.set(policy.label, { policy, plan, state, busy: steps });
+    if (settings.dryRun) {
+      this.#rehearse(policy, kept, state, plan);
+      return;
+    }
+    this.#checkHealth(policy, state, plan.members);
+    if (!this.#isSaved(plan)) return;
+    for (const step of plan.steps) this.#begin(policy, state, step);
+  }
+
+  #reservedByOthers(policy: GroupPolicy): GroupInput['reserved'] {
+    const ids = new Set<Vmid>();
+    const addresses = new Set<string>();
+    for (const [label, { reservation }] of this.#parts.states) {
+      if (label === policy.label || reservation === undefined) continue;
+      ids.add(reservation.vmid);
+      if (reservation.address !== undefined) addresses.add(reservation.address);
+    }
+    return { ids, addresses };
+  }
+
+  /** A dry run keeps its timers, and forgets what it would have begun. */
+  #rehearse(policy: GroupPolicy, kept: GroupState, state: GroupState, plan: GroupPlan): void {
+    kept.desired ??= state.desired;
+    kept.aboveSinceMs ??= state.aboveSinceMs;
+    kept.belowSinceMs ??= state.belowSinceMs;
+    for (const [vmid, memory] of state.members) kept.members.set(vmid, memory);
+    for (const step of plan.steps) {
+      const key = `${policy.label}/${stepKey(step)}`;
+      if (this.#would.has(key)) continue;
+      this.#would.add(key);
+      tellWould(this.#parts.world, policy, state, step);
+    }
+  }
+
+  /** Written down before it is begun: what a crash must not lose. Costs nothing if it is the same. */
+  #isSaved(plan: GroupPlan): boolean {
+    const { states, save, world } = this.#parts;
+    const now = JSON.stringify(
+      [...states].map(([label, { desired, changedMs, reservation, snapshot }]) => [
+        ...[label, desired, changedMs, snapshot],
+        ...[reservation?.vmid, reservation?.pid, reservation?.ended],
+      ]),
+    );
+    if (now === this.#saved) return true;
+    const problem = save();
+    if (problem === undefined) {
+      this.#saved = now;
+      return true;
+    }
+    if (plan.steps.length > 0) world.log.error(`${problem}; so groups begin nothing`);
+    return false;
+  }
+
+  #begin(policy: GroupPolicy, state: GroupState, step: Step): void {
+    const { world } = this.#parts;
+    const nowMs = world.clock.monotonicMs();
+    const running: Running = {
+      ...{ policy, step, sinceMs: nowMs, saidMs: nowMs },
+      lastLine: () => '',
+    };
+    this.#running.add(running);
+    tellBegun(world, policy, step);
+    const onStart = (pid: number, lastLine: () => string): void => {
+      running.lastLine = lastLine;
+      if (step.kind !== 'clone' || state.reservation?.vmid !== step.vmid) return;
+      state.reservation.pid = pid;
+      this.#parts.save();
+    };
+    const timeLimitMs = step.kind === 'clone' ? policy.cloneTimeoutMs : undefined;
+    const watch = { onStart, ...(timeLimitMs !== undefined && { timeLimitMs }) };
+    const ended = (outcome: StepOutcome): void => {
+      this.#running.delete(running);
+      if (this.#stopped) return;
+      applyOutcome(state, step, outcome, world.clock.monotonicMs());
+      tellEnded(world, policy, state, step, outcome);
+      this.#parts.wake();
+    };
+    carryOutStep({ world, policy, watch }, step).then(ended, (error: unknown) => {
+      const message = error instanceof Error ? error.message : String(error);
+      ended({ kind: 'broken', message });
+    });
+  }
+
+  /** Each member on its way into service or in it is asked once a look; nobody waits for it. */
+  #checkHealth(policy: GroupPolicy, state: GroupState, members: readonly Member[]): void {
+    const { world, wake } = this.#parts;
+    const { health } = policy;
+    if (health.kind === 'none') return;
+    for (const { guest, role, life } of members) {
+      const { vmid } = guest;
+      if (!isAsked(role, life) || this.#checking.has(vmid)) continue;
+      this.#checking.add(vmid);
+      const ask = async (): Promise<string | undefined> => {
+        const address = await addressOf({ world }, vmid);
+        if (!address.ok) return `its address is not known: ${address.detail}`;
+        return world.probe.check(address.value, health);
+      };
+      const told = (complaint: string | undefined): void => {
+        this.#checking.delete(vmid);
+        const memory = state.members.get(vmid);
+        if (memory !== undefined) noteHealth(memory, health, complaint);
+        if (role === 'new' && memory?.passed === health.healthyCount) wake();
+      };
+      ask().then(told, (error: unknown) => told(String(error)));
+    }
+  }
+
+  #tellProgress(): void {
+    const { world } = this.#parts;
+    const nowMs = world.clock.monotonicMs();
+    for (const running of this.#running) {
+      if (nowMs - running.saidMs < PROGRESS_EVERY_MS) continue;
+      running.saidMs = nowMs;
+      const { policy, step, sinceMs, lastLine } = running;
+      tellProgress(world, policy, step, nowMs - sinceMs, lastLine());
+    }
+  }
+}
+
+const isAsked = (role: Member['role'], { running }: MemberLife): boolean =>
+  running === true && (role === 'new' || role === 'serving' || role === 'unhealthy');

@@ -1,0 +1,363 @@
+import { describe, expect, it } from 'vitest';
+import { GIVEN_BACK_MS } from '../../src/core/judge.ts';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { PlannedChange } from '../../src/core/plan.ts';
+import type { ContainerPolicy, Management } from '../../src/core/policy.ts';
+import { takeOver, toSaved } from '../../src/core/saved-state.ts';
+import { cores, mib, milliseconds } from '../../src/core/units.ts';
+import { act } from '../../src/stages/act.ts';
+import { noticeOthers } from '../../src/stages/notice.ts';
+import { type Observed, observe } from '../../src/stages/observe.ts';
+import { coresChange, everyone, memoryChange, policy, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+const ID = vmid(101);
+const HOUR_MS = 3_600_000;
+
+const managed = (own: ContainerPolicy = policy()): Management => ({
+  ...{ kind: 'managed', policy: own, mode: 'act', because: 'DEFAULT' },
+});
+
+const planned = (own: Partial<PlannedChange>): PlannedChange => ({
+  ...{ vmid: ID, name: 'guest-101', ...own },
+});
+const boost = (before: number, after: number): PlannedChange =>
+  planned({ cores: coresChange(101, before, after, { rule: 'saturated', boostMs: 120_000 }) });
+
+/** One node, one container, and a program that may crash. */
+class Life {
+  readonly node = new FakeNode();
+  readonly one = this.node.add(101);
+  state: LoopState = newLoopState();
+  management: Management = managed();
+  /** What stood in the file when the process ended. */
+  saved = '';
+
+  look(): Observed {
+    this.state.cycle += 1;
+    const seen = observe(this.node.world, this.state, everyone());
+    if (!seen.ok) throw new Error(seen.detail);
+    noticeOthers(this.node.world, this.state, seen.value, () => this.management);
+    return seen.value;
+  }
+
+  async do(change: PlannedChange, dryRun = false): Promise<void> {
+    const observed = this.look();
+    const stop = new AbortController().signal;
+    const save = (): void => {
+      this.saved = JSON.stringify(toSaved(this.state, 'boot', this.#instant()));
+    };
+    await act(this.node.world, this.state, [change], { cycle: 1, observed, dryRun, stop, save });
+  }
+
+  /** The next process, with what the last `save` has left: that comes before each change. */
+  crash(): void {
+    this.state = newLoopState();
+    takeOver(this.state, JSON.parse(this.saved), 'boot', this.#instant());
+  }
+
+  #instant() {
+    const nowMs = milliseconds(this.node.nowMs);
+    return { nowMs, wallMs: nowMs };
+  }
+
+  heldUntil(resource: 'cores' | 'memory'): number | undefined {
+    return this.state.handHolds.get(`101/${resource}`);
+  }
+
+  said(): readonly string[] {
+    return this.node.linesOf('INFO').filter((line) => line.includes('not by this program'));
+  }
+}
+
+function seen(): Life {
+  const life = new Life();
+  life.look();
+  return life;
+}
+
+describe('a change by hand', () => {
+  it('is seen, said, and respected for its hour', () => {
+    const life = seen();
+    life.node.write(101, { memoryMib: mib(4096) });
+    life.look();
+    expect(life.heldUntil('memory')).toBe(life.node.nowMs + HOUR_MS);
+    expect(life.heldUntil('cores')).toBeUndefined();
+    expect(life.said()).toEqual([
+      'INFO: Container 101 (guest-101): its memory was set from 1024 MB to 4096 MB, ' +
+        'not by this program; it stays for 3600 s',
+    ]);
+  });
+
+  it('is the new norm: it is seen once, and its hold ends', () => {
+    const life = seen();
+    life.node.write(101, { cores: 6 });
+    life.look();
+    const until = life.heldUntil('cores');
+    life.node.pass(HOUR_MS - 1);
+    life.look();
+    expect([life.heldUntil('cores'), life.said().length]).toEqual([until, 1]);
+    life.node.pass(1);
+    life.look();
+    expect(life.heldUntil('cores')).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'cores that are taken out',
+      { cores: undefined },
+      /number of cores was set from 2 cores to none/,
+    ],
+    ['a cpulimit', { cpuLimit: cores(1.5) }, /cpulimit was set from none to 1.5 cores/],
+  ])('of %s counts for the cores', (_what, values, words) => {
+    const life = seen();
+    life.node.write(101, values);
+    life.look();
+    expect(life.heldUntil('cores')).toBe(life.node.nowMs + HOUR_MS);
+    expect(life.said()).toEqual([expect.stringMatching(words)]);
+  });
+
+  it('of a cpulimit that is taken out is one too', () => {
+    const life = new Life();
+    life.node.write(101, { cpuLimit: cores(1.5) });
+    life.look();
+    life.node.write(101, { cpuLimit: undefined });
+    life.look();
+    expect(life.heldUntil('cores')).toBeDefined();
+    expect(life.said()).toEqual([expect.stringContaining('from 1.5 cores to none')]);
+  });
+
+  it('of something else is no matter of ours', () => {
+    const life = seen();
+    life.node.write(101, { tags: ['new'], swapMib: mib(2048), name: 'other' });
+    life.look();
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+  });
+
+  it('ends what was to be undone: a boost, what the night took, and a proof that failed', () => {
+    const life = seen();
+    const { boosts, offPeak, shrinkRetry, shrunk } = life.state;
+    shrunk.set(ID, { fromMib: 4096, atMs: milliseconds(0) });
+    for (const key of ['101/cores', '101/memory']) {
+      boosts.set(key, {
+        before: 1,
+        boosted: key === '101/cores' ? 2 : 1024,
+        endMs: milliseconds(9e9),
+      });
+      offPeak.set(key, { before: 8, givenBackMs: undefined });
+    }
+    shrinkRetry.set(ID, { count: 3, retryAtMs: milliseconds(9e9) });
+    life.node.write(101, { memoryMib: mib(2048) });
+    life.look();
+    expect([...boosts.keys(), ...offPeak.keys()]).toEqual(['101/cores', '101/cores']);
+    expect([shrinkRetry.size, shrunk.size]).toEqual([0, 0]);
+  });
+
+  it('while the container is stopped is respected too', () => {
+    const life = seen();
+    life.one.running = false;
+    life.node.write(101, { memoryMib: mib(4096) });
+    life.look();
+    expect(life.heldUntil('memory')).toBeDefined();
+  });
+
+  it('is respected though this program was not running meanwhile', async () => {
+    const life = seen();
+    await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
+    life.crash();
+    life.node.write(101, { memoryMib: mib(3072) });
+    life.look();
+    expect(life.heldUntil('memory')).toBeDefined();
+  });
+
+  it('is the new norm and no more, where manual_hold_seconds is 0', () => {
+    const life = seen();
+    const own = policy();
+    life.management = managed({ ...own, timing: { ...own.timing, manualHoldMs: milliseconds(0) } });
+    life.state.boosts.set('101/cores', { before: 1, boosted: 2, endMs: milliseconds(9e9) });
+    life.node.write(101, { cores: 6 });
+    life.look();
+    expect(life.state.handHolds.size).toBe(0);
+    expect(life.state.boosts.size).toBe(0);
+    expect(life.said()).toEqual([expect.stringMatching(/not by this program$/)]);
+  });
+
+  it('on an ignored container is nobody else’s business, then or later', () => {
+    const life = seen();
+    life.management = { kind: 'ignored', because: 'its tag' };
+    life.node.write(101, { cores: 6 });
+    life.look();
+    life.management = managed();
+    life.look();
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+  });
+});
+
+describe('what is nobody’s hand', () => {
+  it('the values that are found first', () => {
+    expect(seen().state.handHolds.size).toBe(0);
+  });
+
+  it('a change by this program', async () => {
+    const life = seen();
+    await life.do(
+      planned({ cores: coresChange(101, 2, 4), memory: memoryChange(101, 1024, 2048) }),
+    );
+    life.look();
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect(life.state.known.get(ID)).toMatchObject({ cores: 4, memoryMib: 2048 });
+  });
+
+  it('a cpulimit that pct has rounded', async () => {
+    const life = seen();
+    life.node.pct = (request) => {
+      life.node.write(101, { cpuLimit: cores(0.33) });
+      return request.cpuLimit === 0.333 ? { kind: 'done' } : life.node.apply(request);
+    };
+    const change = coresChange(101, 0.5, 0.333, { unit: 'cpulimit', rule: 'boost-end' });
+    await life.do(planned({ cores: change }));
+    life.look();
+    expect(life.said()).toEqual([]);
+  });
+
+  it('what a change that failed has left', async () => {
+    const life = seen();
+    life.node.pct = () => {
+      life.node.write(101, { memoryMib: mib(1999) });
+      return { kind: 'failed', exitCode: 255, message: 'half of it' };
+    };
+    await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
+    life.look();
+    expect(life.state.handHolds.size).toBe(0);
+  });
+
+  it('a container that was gone, and came back with other values', () => {
+    const life = seen();
+    life.node.containers.delete(ID);
+    life.look();
+    expect(life.state.known.size).toBe(0);
+    life.node.add(101, { cores: 8, memoryMib: mib(8192) });
+    life.look();
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+  });
+
+  it('a configuration that cannot be read for a while', () => {
+    const life = seen();
+    life.one.configMissing = { ok: false, why: 'unreadable', detail: 'EIO' };
+    life.look();
+    life.one.configMissing = undefined;
+    life.look();
+    expect(life.state.handHolds.size).toBe(0);
+    life.one.configMissing = { ok: false, why: 'unreadable', detail: 'EIO' };
+    life.look();
+    life.node.write(101, { cores: 3 });
+    life.one.configMissing = undefined;
+    life.look();
+    expect(life.heldUntil('cores')).toBeDefined();
+  });
+});
+
+describe('a crash', () => {
+  it('before the change: the next process finds all as it was, and no boost', async () => {
+    const life = seen();
+    life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
+    await life.do(boost(2, 3));
+    life.crash();
+    expect(life.state.intended.size).toBe(1);
+    life.look();
+    expect(life.state.boosts.size).toBe(0);
+    expect(life.state.intended.size).toBe(0);
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+  });
+
+  it('after it: the change is ours, and the boost ends in its time', async () => {
+    const life = seen();
+    await life.do(boost(2, 3));
+    life.crash();
+    life.look();
+    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect(life.state.boosts.get('101/cores')).toEqual({
+      ...{ before: 2, boosted: 3, endMs: life.node.nowMs + 120_000 },
+    });
+  });
+
+  it('after it: cooldown and grant hold as if there had been none', async () => {
+    const life = seen();
+    await life.do(
+      planned({ cores: coresChange(101, 2, 4), memory: memoryChange(101, 1024, 2048) }),
+    );
+    life.crash();
+    expect([life.state.grants.size, life.state.changedMs.size]).toEqual([0, 0]);
+    life.node.pass(5000);
+    life.look();
+    expect(life.state.grants.get(ID)).toBe(1024);
+    const { nowMs } = life.node;
+    for (const times of [life.state.changedMs, life.state.grownMs]) {
+      expect([...times]).toEqual([
+        ['101/cores', nowMs],
+        ['101/memory', nowMs],
+      ]);
+    }
+    life.look();
+    expect(life.state.grants.get(ID)).toBe(1024);
+  });
+
+  it('after a shrink gives back no more than was granted', async () => {
+    const life = seen();
+    life.node.write(101, { memoryMib: mib(4096) });
+    life.one.limitMib = 4096;
+    life.state = newLoopState();
+    life.look();
+    life.state.grants.set(ID, mib(512));
+    await life.do(planned({ memory: memoryChange(101, 4096, 2048) }));
+    life.crash();
+    expect(life.state.grants.get(ID)).toBe(512);
+    life.look();
+    expect(life.state.grants.size).toBe(0);
+    const { nowMs } = life.node;
+    expect([...life.state.shrunk]).toEqual([[ID, { fromMib: 4096, atMs: nowMs }]]);
+    expect([...life.state.changedMs.keys(), ...life.state.grownMs.keys()]).toEqual(['101/memory']);
+  });
+
+  it('after the night has taken: it is still to be given back', async () => {
+    const life = seen();
+    await life.do(planned({ cores: coresChange(101, 2, 1, { rule: 'off-peak' }) }));
+    life.crash();
+    life.look();
+    expect(life.state.offPeak.get('101/cores')).toMatchObject({ before: 2 });
+    expect(life.said()).toEqual([]);
+  });
+
+  it('and an admin’s other value after it is his', async () => {
+    const life = seen();
+    await life.do(boost(2, 3));
+    life.crash();
+    life.node.write(101, { cores: 7 });
+    life.look();
+    expect(life.heldUntil('cores')).toBeDefined();
+    expect(life.state.boosts.size).toBe(0);
+  });
+});
+
+describe('a dry run', () => {
+  it('intends nothing, so that nothing looks like being done', async () => {
+    const life = seen();
+    await life.do(boost(2, 3), true);
+    expect([life.state.intended.size, life.state.boosts.size, life.saved]).toEqual([0, 0, '']);
+  });
+});
+
+describe('what is over', () => {
+  it('is forgotten: what was given back, after its hour', () => {
+    const life = seen();
+    const givenBackMs = milliseconds(life.node.nowMs);
+    life.state.offPeak.set('101/cores', { before: 4, givenBackMs });
+    life.state.offPeak.set('101/memory', { before: 4096, givenBackMs: undefined });
+    life.node.pass(GIVEN_BACK_MS);
+    life.look();
+    expect(life.state.offPeak.size).toBe(2);
+    life.node.pass(1);
+    life.look();
+    expect([...life.state.offPeak.keys()]).toEqual(['101/memory']);
+  });
+});
