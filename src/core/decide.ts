@@ -2,6 +2,7 @@ import type { Decision, HoldReason, Resource, Skip, SkipReason } from './decisio
 import { roundDown } from './guards.ts';
 import { type Emergency, emergencyOf } from './host-state.ts';
 import { type Case, judge, type Times } from './judge.ts';
+import { coresForecast, memoryForecast } from './learning.ts';
 import type { LoopState } from './loop-state.ts';
 import type {
   ContainerObservation,
@@ -11,6 +12,7 @@ import type {
   MemoryUsage,
 } from './observation.ts';
 import type { Step } from './pace.ts';
+import { learntVerdict } from './policies/learnt-verdict.ts';
 import {
   type CpuAllocation,
   cpuQuantum,
@@ -159,6 +161,14 @@ function decideCores(
       const average = { ...cpu, used: cores(used), demand: cores(demand) };
       return thresholdCores(allocation, average, policy, peak);
     },
+    ...(policy.scaling === 'adaptive' && {
+      learnt: (now: Verdict) => {
+        const { before, min, max } = now.measured;
+        const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
+        const forecast = coresForecast(state.learnt, vmid, cpu, ask);
+        return forecast && learntVerdict(now, forecast, cpu.used, quantum);
+      },
+    }),
   };
   const verdict = judge(one, timesOf(input, 'cores'));
   // What the OOM killer has ended begins anew, and looks idle while it does.
@@ -206,6 +216,16 @@ function decideMemory(
       const average = { ...memory, workingSetMib: mib(used) };
       return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, floorMib);
     },
+    ...(policy.scaling === 'adaptive' && {
+      learnt: (verdict: Verdict) => {
+        const { before, min, max, need } = verdict.measured;
+        const quantum = MEMORY_QUANTUM_MIB;
+        const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
+        const seen = state.seenMemory.get(vmid)?.at(-1) ?? now;
+        const forecast = memoryForecast(state.learnt, vmid, seen, ask);
+        return forecast && learntVerdict(verdict, forecast, need, quantum);
+      },
+    }),
   };
   const verdict = judge(one, timesOf(input, 'memory'));
   if (verdict.verdict !== 'shrink') return verdict;

@@ -26,6 +26,8 @@ export type Rule =
   | 'off-peak'
   /** What the off-peak time took is given back. */
   | 'peak-again'
+  /** Mode `adaptive`: by what was learnt of it. */
+  | 'learnt'
   /** The host has nothing left: surplus is taken back at once. */
   | 'host-emergency';
 
@@ -47,6 +49,20 @@ export interface Measured {
   readonly demand?: number;
   /** What it has swapped out may stay there, and is not in `need`. */
   readonly swapStays?: true;
+  /** Mode `adaptive`: what was weighed. */
+  readonly forecast?: Forecast;
+}
+
+/** What is learnt of a container says of its next five minutes. */
+export interface Forecast {
+  readonly target: number;
+  /** That what it has is too small, 0 to 1. */
+  readonly riskNow: number;
+  /** The same of the target. */
+  readonly riskThen: number;
+  readonly hoursLearnt: number;
+  /** The most that it wanted in the last 24 hours. */
+  readonly peakOfDay: number;
 }
 
 interface About {
@@ -83,6 +99,8 @@ export type Decision = Change | Hold;
 
 export type HoldReason =
   | { readonly kind: 'in-band' }
+  /** Mode `adaptive`: what it has suits what was learnt of it. */
+  | { readonly kind: 'learnt' }
   | { readonly kind: 'missing'; readonly reading: Missing }
   /** Above the upper threshold with nothing left to give: it is starving. */
   | { readonly kind: 'at-maximum' }

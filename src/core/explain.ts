@@ -165,16 +165,10 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `it should get ${hostWords(because)}`;
     case 'changed-by-hand':
       return `it was changed by hand, which is respected for ${seconds(because.leftMs)} more`;
-    case 'boosted': {
-      const back = withUnit(resource, because.until);
-      if (because.leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;
-      return `it is boosted, and goes back to ${back} in ${seconds(because.leftMs)}`;
-    }
-    case 'not-saturated': {
-      if (because.samples === 0) return 'it is not saturated, so nothing changes';
-      const inRow = because.samples === 1 ? '1 sample' : `${because.samples} samples`;
-      return `it was saturated in the last ${inRow}, and a boost takes ${because.of} in a row`;
-    }
+    case 'boosted':
+      return boostedUntil(withUnit(resource, because.until), because.leftMs);
+    case 'not-saturated':
+      return notSaturated(because.samples, because.of);
     case 'given-back': {
       const left = seconds(because.leftMs);
       return `the off-peak time has just given it back; it stays for ${left} more`;
@@ -188,6 +182,17 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'next-cycle':
       return 'this cycle has as many changes as it may make, so this one waits for the next';
   }
+}
+
+function boostedUntil(back: string, leftMs: number): string {
+  if (leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;
+  return `it is boosted, and goes back to ${back} in ${seconds(leftMs)}`;
+}
+
+function notSaturated(samples: number, of: number): string {
+  if (samples === 0) return 'it is not saturated, so nothing changes';
+  const inRow = samples === 1 ? '1 sample' : `${samples} samples`;
+  return `it was saturated in the last ${inRow}, and a boost takes ${of} in a row`;
 }
 
 type HostReason = Extract<HoldReason, { readonly kind: `host-${string}` | 'overcommit' }>;

@@ -1,4 +1,5 @@
 import type { HoldReason, Measured, Resource, Rule } from './decision.ts';
+import { smallestWithoutGrowth } from './guards.ts';
 import type { LoopState, OffPeakTaking } from './loop-state.ts';
 import {
   averaged,
@@ -60,7 +61,7 @@ export function judge(one: Case, times: Times): Verdict {
 
   const changedMs = state.changedMs.get(key);
   const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
-  const byThreshold = paced(pace, one.threshold);
+  const byThreshold = notOpposed(one, paced(pace, one.threshold));
   const boosts = one.policy.scaling === 'boost';
   const verdict = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
   if (verdict.verdict === 'grow') return verdict;
@@ -69,7 +70,8 @@ export function judge(one: Case, times: Times): Verdict {
     const after = Math.min(one.missedMib, measured.max);
     if (after > measured.before) return grown('shrink-undone', after, measured);
   }
-  if (times.emergency) return surplusOf(one, 'host-emergency') ?? verdict;
+  // In mode boost what it has is its norm, and what is taken from that would never come back.
+  if (times.emergency && !boosts) return surplusOf(one, 'host-emergency') ?? verdict;
   const taken = state.offPeak.get(key);
   if (!times.offPeak || boosts) return afterOffPeak(verdict, taken, nowMs);
   const calmMs = nowMs - (state.grownMs.get(key) ?? Number.NEGATIVE_INFINITY);
@@ -102,6 +104,18 @@ function surplusOf(one: Case, rule: 'off-peak' | 'host-emergency'): Step | undef
 function mostWanted({ seen, policy: { timing } }: Case): number {
   const windows = [1, timing.periodsUp, timing.periodsDown].map((last) => averaged(seen, last));
   return Math.max(...windows.map(({ used, demand = used }) => Math.max(used, demand)));
+}
+
+/** What the longer average would take, the latest reading may ask for again at once. */
+function notOpposed(one: Case, verdict: Verdict): Verdict {
+  if (verdict.verdict !== 'shrink') return verdict;
+  const { measured, rule, limits } = verdict;
+  const after = smallestWithoutGrowth(mostWanted(one), measured.band.upper, one.quantum);
+  if (verdict.after >= after) return verdict;
+  const byChunks = one.resource === 'memory' && rule === 'below-lower';
+  const least = byChunks ? one.policy.memory.minDecreaseMib : one.quantum;
+  if (measured.before - after < least) return held(verdict, { kind: 'opposite' });
+  return { ...verdict, after, limits: [...limits, 'opposite'] };
 }
 
 /** A boost answers the moment: of the past only the cooldown counts. */

@@ -1,4 +1,5 @@
 import type { Between } from './between.ts';
+import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
 import type { Mib, Milliseconds, Ratio, Vmid } from './units.ts';
@@ -51,6 +52,8 @@ export interface LoopState {
   /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
   readonly handHolds: Map<string, Milliseconds>;
   readonly lastChanges: Map<Vmid, LastChange>;
+  /** Mode `adaptive`: what was learnt of each resource of a container, under `changeKey`. */
+  readonly learnt: LearntOfAll;
   hostCpu: HostCpu | undefined;
   /** What was last said of a container (and resource) that is left alone: it is said once. */
   readonly said: Map<string, string>;
@@ -145,6 +148,7 @@ export function newLoopState(): LoopState {
     intended: new Map(),
     handHolds: new Map(),
     lastChanges: new Map(),
+    learnt: new Map(),
     hostCpu: undefined,
     said: new Map(),
   };

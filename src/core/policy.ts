@@ -11,7 +11,7 @@ export interface Band {
 export type CpuUnit = 'cores' | 'cpulimit';
 
 /** `observe` decides as `threshold` does, and changes nothing. */
-export type ScalingMode = 'threshold' | 'boost' | 'observe';
+export type ScalingMode = 'threshold' | 'boost' | 'adaptive' | 'observe';
 
 /** A short help for who is saturated: more for a while, then what it had before. */
 export interface BoostPolicy {

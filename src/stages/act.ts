@@ -189,8 +189,8 @@ function remember(
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   if (result.kind === 'failed' || result.kind === 'rolled-back') {
     state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
-    // Whatever is found next is what this has left, and nobody's hand.
-    state.known.delete(vmid);
+    // Whatever is found next is what this has left, and nobody's hand; unless it was one.
+    if (result.byOthers !== true) state.known.delete(vmid);
     return;
   }
   state.failures.delete(vmid);
@@ -228,6 +228,7 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   const { vmid, resource, rule, after, measured } = change;
   const key = changeKey(vmid, resource);
   if (rule !== 'saturated') boosts.delete(key);
+  if (rule === 'boost-end') countAnew(state, change);
   if (rule === 'off-peak') take(state, change);
   const taken = rule === 'off-peak' ? undefined : offPeak.get(key);
   if (taken === undefined || taken.givenBackMs !== undefined) return;
@@ -236,6 +237,13 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
   // What it had again of its own accord is not given once more.
   else if (Math.max(measured.before, after) >= whole) offPeak.delete(key);
+}
+
+/** A further boost takes as many saturated samples as the first one did. */
+function countAnew({ between }: LoopState, { vmid, resource }: Change): void {
+  const seen = between.get(vmid);
+  if (seen === undefined) return;
+  between.set(vmid, { ...seen, saturated: { ...seen.saturated, [resource]: 0 } });
 }
 
 /** A shrink may turn out to be a mistake; one that did is not repeated soon. */

@@ -14,6 +14,8 @@ export interface ChangeResult {
   readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
   readonly backup?: string;
   readonly note?: string;
+  /** It failed since somebody else has set another value. */
+  readonly byOthers?: true;
   /** Why its memory stays as it is; nothing at all was changed then. */
   readonly unproven?: Unproven;
 }
@@ -134,7 +136,8 @@ async function settle(
       return { kind: 'failed', note: `What came of it is not known: ${verdict.detail}` };
     case 'changed-by-others': {
       const note = `Left as it is, since somebody else changed it meanwhile (${verdict.found})`;
-      return { kind: 'failed', note: said === undefined ? note : `${note}; ${said}` };
+      const all = said === undefined ? note : `${note}; ${said}`;
+      return { kind: 'failed', byOthers: true, note: all };
     }
     case 'half-done':
       return putBack(world, planned, before, `${said ?? 'half done'} (${verdict.found})`, context);

@@ -61,7 +61,10 @@ function outcomeOf(outcome: CommandOutcome): StepOutcome {
   switch (outcome.kind) {
     case 'done':
       return { kind: 'done' };
-    case 'failed':
+    case 'failed': {
+      const overtaken = /detected modified configuration/.test(outcome.message);
+      return { kind: overtaken ? 'overtaken' : 'failed', message: outcome.message };
+    }
     case 'not-started':
       return failed(outcome.message);
     case 'timed-out':

@@ -67,6 +67,10 @@ export function tellEnded(
     told.log.warn(`${words}: ${outcome.message}; another id is taken`);
     return;
   }
+  if (outcome.kind === 'overtaken') {
+    told.log.info(`${words}: ${outcome.message}; it is looked at again`);
+    return;
+  }
   told.log.error(`FAILED. ${words}: ${outcome.message}`);
   const out = ['snapshot', 'clone', 'configure', 'start', 'admit'].includes(step.kind);
   const action = out ? 'Scale Out Failed' : 'Scale In Failed';

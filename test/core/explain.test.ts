@@ -133,6 +133,32 @@ describe('a hold', () => {
       "it should get more, but the host's reserve allows a container at most 3 cores",
     ],
     [
+      { kind: 'overcommit', wanted: 512, room: 16.5 },
+      'it should get 512 MB more, but the limits of all guests together may grow by ' +
+        'no more than 16 MB',
+    ],
+    [
+      { kind: 'changed-by-hand', leftMs: 1500 },
+      'it was changed by hand, which is respected for 2 s more',
+    ],
+    [
+      { kind: 'boosted', until: 2, leftMs: 90_000 },
+      'it is boosted, and goes back to 2 cores in 90 s',
+    ],
+    [
+      { kind: 'boosted', until: 1, leftMs: 0 },
+      'its boost is over, but it needs more than 1 core now',
+    ],
+    [{ kind: 'not-saturated', samples: 0, of: 3 }, 'it is not saturated, so nothing changes'],
+    [
+      { kind: 'not-saturated', samples: 1, of: 3 },
+      'it was saturated in the last 1 sample, and a boost takes 3 in a row',
+    ],
+    [
+      { kind: 'given-back', leftMs: 60_000 },
+      'the off-peak time has just given it back; it stays for 60 s more',
+    ],
+    [
       { kind: 'next-cycle' },
       'this cycle has as many changes as it may make, so this one waits for the next',
     ],

@@ -137,9 +137,9 @@ describe('mode boost', () => {
     expect(judge(ofCores(8, [2], its), at())).toMatchObject({ rule: 'above-maximum', after: 4 });
   });
 
-  it('gives up surplus to a host in need', () => {
+  it('keeps its norm when the host is in need: nothing would give it back', () => {
     const idle = ofCores(8, [0.5], IN_BOOST);
-    expect(judge(idle, at({ emergency: true }))).toMatchObject({ rule: 'host-emergency' });
+    expect(judge(idle, at({ emergency: true })).verdict).toBe('hold');
   });
 });
 
@@ -229,11 +229,12 @@ describe('the off-peak time', () => {
   });
 });
 
-describe('the night and the thresholds', () => {
+describe('no step down, of the night or of the thresholds', () => {
   const part = fc.double({ min: 0, max: 1, noNaN: true });
   const series = fc.array(part, { minLength: 1, maxLength: 6 });
   const periods = fc.integer({ min: 1, max: 4 });
   const cooled = fc.constantFrom(0, 60_000);
+  const occasions = fc.constantFrom({}, { offPeak: true }, { emergency: true });
 
   /** Memory in MiB, and the case with another limit. */
   const ofMemory = (has: number, seen: readonly Seen[], its: ContainerPolicy): Case => ({
@@ -242,35 +243,35 @@ describe('the night and the thresholds', () => {
     threshold: ({ used, peak }) => thresholdMemory(has, 1_000_000, memoryUse(used), its, peak),
   });
 
-  it('do not undo each other: after a step of the night no reading in sight wants it back', () => {
+  it('leads to where a reading in sight asks for more', () => {
     fc.assert(
-      fc.property(
-        series,
-        periods,
-        periods,
-        cooled,
-        fc.boolean(),
-        (shares, up, down, ms, urgent) => {
-          const timed = timing({
-            ...{ periodsUp: up, periodsDown: down, cooldownUpMs: milliseconds(ms) },
-          });
-          const its = { ...policy(), ...timed };
-          const has = 8192;
-          const seen = steady(...shares.map((share) => share * has));
-          const times = at({ offPeak: true, emergency: urgent }, (state) =>
-            state.changedMs.set('101/memory', later(-30_000)),
-          );
-          const step = judge(ofMemory(has, seen, its), times);
-          if (step.verdict !== 'shrink' || step.rule === 'below-lower') return;
-          const next = ofMemory(step.after, seen, its);
-          for (const window of [1, up, down]) {
-            const said = next.threshold(averaged(seen, window));
-            expect(said.verdict).not.toBe('grow');
-          }
-        },
-      ),
+      fc.property(series, periods, periods, cooled, occasions, (shares, up, down, ms, when) => {
+        const timed = timing({
+          ...{ periodsUp: up, periodsDown: down, cooldownUpMs: milliseconds(ms) },
+        });
+        const its = { ...policy(), ...timed };
+        const has = 8192;
+        const seen = steady(...shares.map((share) => share * has));
+        const times = at(when, (state) => state.changedMs.set('101/memory', later(-30_000)));
+        const step = judge(ofMemory(has, seen, its), times);
+        if (step.verdict !== 'shrink') return;
+        const next = ofMemory(step.after, seen, its);
+        for (const window of [1, up, down]) {
+          const said = next.threshold(averaged(seen, window));
+          expect(said.verdict).not.toBe('grow');
+        }
+      }),
       { numRuns: 2000 },
     );
+  });
+
+  it('is less than a chunk where the latest reading bounds it', () => {
+    const its = { ...policy(), ...timing({ periodsDown: 4 }) };
+    const withLatest = (latest: number) =>
+      judge(ofMemory(8192, steady(10, 10, 10, latest), its), at());
+    expect(withLatest(4000)).toMatchObject({ after: 5008, limits: ['opposite'] });
+    expect(withLatest(6140)).toMatchObject({ after: 7680, limits: ['opposite'] });
+    expect(withLatest(6150)).toMatchObject({ because: { kind: 'opposite' } });
   });
 
   it('with energy mode off the window changes nothing', () => {

@@ -311,6 +311,14 @@ describe('what the off-peak time takes', () => {
     expect(await owed(...more, step(6, 2, 'off-peak'))).toBe(6);
   });
 
+  it('is owed with growth of which a crash has left no record', async () => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    state.offPeak.set(KEY, { before: 4, givenBackMs: undefined });
+    await run(node, [step(6, 2, 'off-peak')], { state });
+    expect(state.offPeak.get(KEY)?.before).toBe(6);
+  });
+
   it('is still owed where the thresholds took more on top of it', async () => {
     expect(await owed(step(8, 4, 'off-peak'), step(4, 2, 'below-lower'))).toBe(8);
   });

@@ -153,6 +153,16 @@ describe('a change by hand', () => {
     expect([shrinkRetry.size, shrunk.size]).toEqual([0, 0]);
   });
 
+  it('ends a boost though another value happens to be the boosted one', () => {
+    const life = new Life();
+    life.node.write(101, { cores: 3, cpuLimit: cores(3) });
+    life.look();
+    life.state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(9e9) });
+    life.node.write(101, { cores: 6 });
+    life.look();
+    expect(life.state.boosts.size).toBe(0);
+  });
+
   it('while the container is stopped is respected too', () => {
     const life = seen();
     life.one.running = false;
@@ -223,12 +233,23 @@ describe('what is nobody’s hand', () => {
   it('what a change that failed has left', async () => {
     const life = seen();
     life.node.pct = () => {
-      life.node.write(101, { memoryMib: mib(1999) });
+      life.node.write(101, { memoryMib: mib(2048) });
       return { kind: 'failed', exitCode: 255, message: 'half of it' };
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     life.look();
     expect(life.state.handHolds.size).toBe(0);
+  });
+
+  it('unless a change failed for a value that is neither the old nor the new one', async () => {
+    const life = seen();
+    life.node.pct = () => {
+      life.node.write(101, { memoryMib: mib(1999) });
+      return { kind: 'failed', exitCode: 255, message: 'somebody was faster' };
+    };
+    await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
+    life.look();
+    expect(life.state.handHolds.size).toBe(1);
   });
 
   it('a container that was gone, and came back with other values', () => {

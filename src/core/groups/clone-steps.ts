@@ -19,15 +19,19 @@ export function cloneSteps(
   draft: Draft,
 ): void {
   const { policy, view, state } = input;
+  // While a snapshot is taken its source is locked, which must not make it a snapshot left over.
+  if (draft.isBusy(policy.source)) return;
   const reading = view.cluster.guests.get(policy.source);
   if (reading === undefined || !reading.ok) {
     if (needed > 0) draft.note('source', 'warn', `its source ${policy.source} ${whyNot(reading)}`);
     return;
   }
   const source = reading.value;
-  const usable = needed > 0 && isDue(input) && isUsable(input, source, draft);
-  if (usable && state.reservation === undefined) begin(input, source, draft);
-  else if (state.reservation === undefined) state.snapshot = undefined;
+  if (state.reservation === undefined) {
+    const usable = needed > 0 && isDue(input) && isUsable(input, source, draft);
+    const begun = usable && begin(input, source, draft);
+    if (!begun) state.snapshot = undefined;
+  }
   const cloning = members.some(({ role, guest }) => role === 'half-made' && guest.lock);
   if (cloning || state.reservation !== undefined || source.lock !== undefined) return;
   for (const { group, name } of source.snapshots) {
@@ -59,8 +63,7 @@ function isUsable({ policy, view }: GroupInput, source: GroupGuest, draft: Draft
   };
   if (source.node !== view.cluster.node) return refuse(`is on the node ${source.node}`);
   if (source.lock !== undefined) {
-    if (!draft.isBusy(source.vmid)) refuse(`is locked (${source.lock}); that is waited for`);
-    return false;
+    return refuse(`is locked (${source.lock}); that is waited for`);
   }
   if (policy.cloneMode === 'linked' && !source.template) {
     return refuse('is no template, and only of a template linked clones can be made');
@@ -81,21 +84,22 @@ const needsSnapshot = ({ policy, view }: GroupInput, source: GroupGuest): boolea
   !source.template &&
   view.lives.get(source.vmid)?.running === true;
 
-function begin(input: GroupInput, source: GroupGuest, draft: Draft): void {
+/** Returns whether there is another member to be made now, and so a use for the snapshot. */
+function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
   const { policy, state, now, view } = input;
   if (source.memoryMib > (view.hostRoomMib.ok ? view.hostRoomMib.value : 0)) {
     draft.note('room', 'warn', `no clone is made: ${noRoom(view, source.memoryMib)}`);
-    return;
+    return false;
   }
   const address = chosenAddress(input);
   if (!address.ok) {
     draft.note('address', 'warn', `no clone is made: ${address.detail}`);
-    return;
+    return false;
   }
   const vmid = freeId(input);
   if (vmid === undefined) {
     draft.note('id', 'warn', `no clone is made: no id from ${policy.firstId} on is free`);
-    return;
+    return false;
   }
   if (!needsSnapshot(input, source)) {
     state.snapshot = undefined;
@@ -105,10 +109,11 @@ function begin(input: GroupInput, source: GroupGuest, draft: Draft): void {
     if (!source.snapshotNames.includes(name)) {
       const description = snapshotLine({ group: policy.label, name, madeS: now.wallS });
       draft.step({ kind: 'snapshot', vmid: source.vmid, name, description });
-      return;
+      return true;
     }
   }
   reserve(input, source, vmid, address.value, draft);
+  return true;
 }
 
 function reserve(

@@ -9,6 +9,8 @@ export type StepOutcome =
   | { readonly kind: 'failed'; readonly message: string }
   /** Ended by force, so that it did not tidy up after itself. */
   | { readonly kind: 'broken'; readonly message: string }
+  /** The configuration was changed by somebody else since it was looked at. */
+  | { readonly kind: 'overtaken'; readonly message: string }
   /** The id has been taken by somebody else meanwhile. */
   | { readonly kind: 'taken'; readonly message: string };
 
@@ -25,6 +27,7 @@ export function applyOutcome(
   const fail = (name: string): void => {
     state.failures.set(name, afterFailure(state.failures.get(name), nowMs));
   };
+  if (outcome.kind === 'overtaken') return;
   if (step.kind === 'clone') {
     if (outcome.kind === 'taken') {
       state.avoid.set(step.vmid, milliseconds(nowMs + AVOID_MS));

@@ -140,7 +140,7 @@ describe('the host', () => {
     const seen = { ...host(), cpus: broken('no CPUs'), memory: broken('no memory') };
     const available = {
       ...{ coresCeiling: broken('no CPUs'), memoryMib: broken('no memory') },
-      ...{ memoryBound: 'free', kept: [] },
+      ...{ memoryBound: 'free' as const, kept: [] },
       ...{ coresRefused: HOLD_REASONS['host-busy'], memoryRefused: undefined },
     } as const;
     expect(statusReport(reportInput([], { host: seen, available })).host).toMatchObject({

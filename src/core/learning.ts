@@ -1,0 +1,86 @@
+import type { Forecast } from './decision.ts';
+import { type Learnt, type LearntOfAll, learn, newLearnt, peakOfDay } from './learnt.ts';
+import type { CpuUsage, MemoryUsage } from './observation.ts';
+import { changeKey, type Seen } from './pace.ts';
+import { forecastCores, forecastMemory, type Range } from './policies/adaptive.ts';
+import { fillTails, TAIL_LEVELS } from './tails.ts';
+import type { Vmid } from './units.ts';
+
+/** What the loop's readings teach, and what is made of it: between `Learnt` and the loop. */
+
+/** From this share of what is allowed on, more may have been wanted than was seen. */
+const SATURATED_SHARE = 0.98;
+/** What is then taken to have been wanted, over what was allowed. */
+const HIDDEN_CORES = 1.3;
+/** The same of memory, where it was not enough. */
+const HIDDEN_MEMORY = 1.25;
+
+const isSaturated = ({ used, allowed }: CpuUsage): boolean => used >= allowed * SATURATED_SHARE;
+
+/** Half an hour of five-minute slots: on less nothing is decided. */
+export const LEAST_SLOTS = 6;
+
+/** Takes in what one cycle saw of a container's CPU. */
+export function learnCores(all: LearntOfAll, vmid: Vmid, cpu: CpuUsage, wallMs: number): void {
+  const learnt = of(all, changeKey(vmid, 'cores'), wallMs, TAIL_LEVELS);
+  const overrun = isSaturated(cpu);
+  const value = Math.max(cpu.used, cpu.demand, overrun ? cpu.allowed * HIDDEN_CORES : 0);
+  const slot = learn(learnt, { value, overrun }, wallMs, false);
+  if (slot !== undefined) fillTails(learnt, slot);
+}
+
+/** Takes in what one cycle saw of a container's memory. `peakMib`: since the cycle before. */
+export function learnMemory(
+  all: LearntOfAll,
+  vmid: Vmid,
+  memory: MemoryUsage,
+  peakMib: number,
+  wallMs: number,
+): void {
+  const learnt = of(all, changeKey(vmid, 'memory'), wallMs, 0);
+  const overrun = memory.newOomKills > 0;
+  const value = Math.max(peakMib, overrun ? (memory.limitMib ?? peakMib) * HIDDEN_MEMORY : 0);
+  learn(learnt, { value, overrun }, wallMs, true);
+}
+
+function of(all: LearntOfAll, key: string, wallMs: number, levels: number): Learnt {
+  const known = all.get(key);
+  if (known !== undefined) return known;
+  const made = newLearnt(wallMs, levels);
+  all.set(key, made);
+  return made;
+}
+
+/** What a container may be given, and how careful to be. */
+export interface Ask extends Range {
+  readonly has: number;
+  readonly stepFactor: number;
+}
+
+/** undefined: too little is known. A saturated container is taken to want its peak, or twice as much. */
+export function coresForecast(
+  all: LearntOfAll,
+  vmid: Vmid,
+  cpu: CpuUsage,
+  ask: Ask,
+): Forecast | undefined {
+  const learnt = known(all.get(changeKey(vmid, 'cores')));
+  if (learnt === undefined) return undefined;
+  const wanted = Math.max(cpu.used, cpu.demand);
+  const least = isSaturated(cpu) ? Math.max(cpu.allowed * 2, peakOfDay(learnt)) : wanted;
+  return forecastCores(learnt, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
+}
+
+export function memoryForecast(
+  all: LearntOfAll,
+  vmid: Vmid,
+  { peak }: Seen,
+  ask: Ask,
+): Forecast | undefined {
+  const learnt = known(all.get(changeKey(vmid, 'memory')));
+  return learnt && forecastMemory(learnt, ask.has, peak, ask, ask.stepFactor);
+}
+
+const known = (learnt: Learnt | undefined): Learnt | undefined =>
+  learnt !== undefined && learnt.slots >= LEAST_SLOTS ? learnt : undefined;
+

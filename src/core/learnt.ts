@@ -1,0 +1,202 @@
+/**
+ * What is learnt of a container's demand for one resource, online and in bounded memory: 2.6 KB for
+ * CPU, 1 KB for memory, whatever the length of its life. Time is cut into slots of five minutes, so
+ * that what is learnt does not depend on how often the loop looks.
+ */
+export interface Learnt {
+  /** Wall clock of the last observation. */
+  atMs: number;
+  /** The slot under way: how long it has lasted, value times time, and its largest value. */
+  openMs: number;
+  openSum: number;
+  openPeak: number;
+  /** How many slots it rests on; older ones fade out. */
+  slots: number;
+  /** Times that it rose clearly above all of the day before; they fade out too. */
+  jumps: number;
+  /** The value of the last whole slot. */
+  last: number;
+  /** The hour that is under way, counted from 1970. */
+  hour: number;
+  /** How far off two forecasts of an hour's peak were: the hour before it, and its rhythm. */
+  plainError: number;
+  rhythmError: number;
+  /** The last hour, slot by slot, the newest first. */
+  readonly recent: Float32Array;
+  /** The peaks of the last two days' hours, under the hour's number modulo their count. */
+  readonly hours: Float32Array;
+  /** The usual peak of each hour of the week; 0: not seen yet. */
+  readonly week: Float32Array;
+  /** For CPU: in how much of the time demand was above each level; see `tails.ts`. */
+  readonly tails: Float32Array;
+}
+
+/** Of all containers, under `changeKey`. Changed in place. */
+export type LearntOfAll = Map<string, Learnt>;
+
+export const SLOT_MS = 300_000;
+const HOUR_MS = 3_600_000;
+const RECENT_SLOTS = 12;
+const HOURS_A_DAY = 24;
+const HOURS_KEPT = 2 * HOURS_A_DAY;
+const HOURS_A_WEEK = 168;
+/** What lies this many slots back counts half: a week. */
+const FADE_SLOTS = 2016;
+/** A slot above the day's maximum by this factor is a jump: it does not creep like that. */
+const JUMP = 1.08;
+/** A slot may end a little early, so that a cycle of five minutes always fills one. */
+const FULL_SLOT = 0.95;
+/** After a longer gap than this the last hour says nothing of now. */
+const LONGEST_GAP_SLOTS = 12;
+
+/** What one observation says of the time since the one before. */
+export interface Observed {
+  /** What was wanted; where a limit held it back, an estimate beyond that. */
+  readonly value: number;
+  /** It met its limit: more was wanted than could be seen. */
+  readonly overrun: boolean;
+}
+
+/** @param levels how many levels the tails have; 0 for memory */
+export function newLearnt(atMs: number, levels: number): Learnt {
+  return {
+    ...{ atMs, openMs: 0, openSum: 0, openPeak: 0, slots: 0, jumps: 0, last: 0 },
+    ...{ hour: hourOf(atMs), plainError: 0, rhythmError: 0 },
+    recent: new Float32Array(RECENT_SLOTS),
+    hours: new Float32Array(HOURS_KEPT),
+    week: new Float32Array(HOURS_A_WEEK),
+    tails: new Float32Array(levels),
+  };
+}
+
+const hourOf = (atMs: number): number => Math.floor(atMs / HOUR_MS);
+
+function peakOf(values: Float32Array, least: number): number {
+  let peak = least;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] ?? 0;
+    if (value > peak) peak = value;
+  }
+  return peak;
+}
+
+/** The largest value of the last hour, the slot under way included. */
+export const peakOfHour = ({ recent, openPeak }: Learnt): number => peakOf(recent, openPeak);
+
+/** The largest value of the last 24 hours. */
+export function peakOfDay({ hours, hour, openPeak }: Learnt): number {
+  let peak = openPeak;
+  for (let ago = 0; ago < HOURS_A_DAY; ago += 1) {
+    const value = peakAt(hours, hour - ago);
+    if (value > peak) peak = value;
+  }
+  return peak;
+}
+
+const peakAt = (hours: Float32Array, hour: number): number =>
+  hours[((hour % HOURS_KEPT) + HOURS_KEPT) % HOURS_KEPT] ?? 0;
+
+/** A rhythm is believed where it has been clearly closer than the hour before. */
+const BELIEVED = 0.8;
+/** So far ahead it is asked: a change is to be there before the demand. */
+const AHEAD_MS = 600_000;
+
+/** What the rhythm of days and weeks says of the next minutes; 0 where it is not to be believed. */
+export function rhythmPeak(learnt: Learnt): number {
+  const { plainError, rhythmError, atMs } = learnt;
+  if (plainError <= 0 || rhythmError >= plainError * BELIEVED) return 0;
+  return Math.max(usualPeak(learnt, hourOf(atMs)), usualPeak(learnt, hourOf(atMs + AHEAD_MS)));
+}
+
+/** Of this hour a week ago, else of this hour yesterday; 0 where it is not known. */
+function usualPeak({ week, hours }: Learnt, hour: number): number {
+  const ofWeek = week[hour % HOURS_A_WEEK] ?? 0;
+  return ofWeek > 0 ? ofWeek : peakAt(hours, hour - HOURS_A_DAY);
+}
+
+/** A slot that has become whole: its value, and how many slots' time it stands for. */
+export interface WholeSlot {
+  readonly value: number;
+  readonly before: number | undefined;
+  readonly count: number;
+}
+
+/**
+ * Takes one more observation in; changes what is learnt in place. Returns the slot that it made
+ * whole, if it did.
+ *
+ * @param ofPeaks whether a slot's value is its largest one (memory) or its mean (CPU)
+ */
+export function learn(
+  learnt: Learnt,
+  { value, overrun }: Observed,
+  wallMs: number,
+  ofPeaks: boolean,
+): WholeSlot | undefined {
+  const sinceMs = wallMs - learnt.atMs;
+  const isFirst = learnt.slots === 0 && learnt.openMs === 0;
+  learnt.atMs = wallMs;
+  // The first observation, and one after the clock was set back, stand for one slot.
+  const elapsedMs = isFirst || sinceMs <= 0 ? SLOT_MS : sinceMs;
+  if (overrun) learnt.jumps += 1;
+  learnt.openMs += elapsedMs;
+  learnt.openSum += value * elapsedMs;
+  if (value > learnt.openPeak) learnt.openPeak = value;
+  if (learnt.openMs < SLOT_MS * FULL_SLOT) return undefined;
+  const count = Math.max(1, Math.round(learnt.openMs / SLOT_MS));
+  const whole = ofPeaks ? learnt.openPeak : learnt.openSum / learnt.openMs;
+  const before = learnt.slots === 0 ? undefined : learnt.last;
+  close(learnt, whole, count, overrun);
+  return { value: whole, before, count };
+}
+
+function close(learnt: Learnt, value: number, count: number, overrun: boolean): void {
+  const { recent, hours } = learnt;
+  learnt.openMs = 0;
+  learnt.openSum = 0;
+  learnt.openPeak = 0;
+  if (learnt.slots > 0 && !overrun && value > JUMP * peakOfDay(learnt)) learnt.jumps += 1;
+  const fade = 0.5 ** (count / FADE_SLOTS);
+  learnt.slots = learnt.slots * fade + 1;
+  learnt.jumps *= fade;
+  if (count > LONGEST_GAP_SLOTS) recent.fill(0);
+  recent.copyWithin(1, 0);
+  recent[0] = value;
+  toHour(learnt, hourOf(learnt.atMs - 1));
+  const place = learnt.hour % HOURS_KEPT;
+  hours[place] = Math.max(hours[place] ?? 0, value);
+  learnt.last = value;
+}
+
+/** How much of a lower peak goes into what is usual for an hour of the week. */
+const WEEK_SHARE = 0.3;
+
+/** Goes on to another hour: the one that ends is compared with its forecasts, and kept. */
+function toHour(learnt: Learnt, hour: number): void {
+  if (hour === learnt.hour) return;
+  const { hours, week, hour: ended } = learnt;
+  const peak = peakAt(hours, ended);
+  judgeForecasts(learnt, ended, peak);
+  const place = ended % HOURS_A_WEEK;
+  const usual = week[place] ?? 0;
+  week[place] = peak > usual ? peak : usual + (peak - usual) * WEEK_SHARE;
+  const passed = Math.min(Math.max(1, hour - ended), HOURS_KEPT);
+  for (let back = 0; back < passed; back += 1) {
+    const index = hour - back;
+    hours[((index % HOURS_KEPT) + HOURS_KEPT) % HOURS_KEPT] = 0;
+  }
+  learnt.hour = hour;
+}
+
+const ERROR_SHARE = 0.05;
+/** Below this a difference is noise, be it cores or MiB. */
+const LEAST = 0.05;
+
+function judgeForecasts(learnt: Learnt, ended: number, peak: number): void {
+  const plain = peakAt(learnt.hours, ended - 1);
+  const usual = usualPeak(learnt, ended);
+  if (plain === 0 || usual === 0) return;
+  const off = (forecast: number): number => Math.abs(Math.log((peak + LEAST) / (forecast + LEAST)));
+  learnt.plainError += (off(plain) - learnt.plainError) * ERROR_SHARE;
+  learnt.rhythmError += (off(usual) - learnt.rhythmError) * ERROR_SHARE;
+}

@@ -1,0 +1,335 @@
+import type { GroupInput } from '../../../src/core/groups/draft.ts';
+import type { GroupPolicy } from '../../../src/core/groups/group-policy.ts';
+import { type GroupState, newGroupState } from '../../../src/core/groups/group-state.ts';
+import type { GroupGuest, MemberLife } from '../../../src/core/groups/group-view.ts';
+import { memberLine, memberMarker, snapshotMarker } from '../../../src/core/groups/marker.ts';
+import { applyOutcome, type StepOutcome } from '../../../src/core/groups/outcome.ts';
+import { type GroupPlan, reconcile } from '../../../src/core/groups/reconcile.ts';
+import { fromSavedGroups, toSavedGroups } from '../../../src/core/groups/saved-groups.ts';
+import { type Step, subjectsOf } from '../../../src/core/groups/step.ts';
+import { present } from '../../../src/core/reading.ts';
+import { mib, milliseconds, ratio, type Vmid } from '../../../src/core/units.ts';
+import { guest as guestConfig, vmid } from '../builders.ts';
+
+/** A cluster in a few lines: what `pct` makes of a step, in the phases in which it can be cut off. */
+
+export const SOURCE = 101;
+
+export const policy = (own: Partial<GroupPolicy> = {}): GroupPolicy => ({
+  name: 'HORIZONTAL_SCALING_GROUP_web',
+  label: 'web',
+  tag: 'autoscale-group-web',
+  listed: [],
+  source: vmid(SOURCE),
+  sourceSnapshot: undefined,
+  minInstances: 2,
+  maxInstances: 5,
+  firstId: vmid(200),
+  cloneMode: 'full',
+  network: {
+    type: 'static',
+    addresses: ['10.0.0.10', '10.0.0.30'],
+    bridge: undefined,
+    gateway: undefined,
+  },
+  startOrder: undefined,
+  upper: { cpu: ratio(0.8), memory: ratio(0.95) },
+  lower: { cpu: ratio(0.3), memory: undefined },
+  scaleIn: 'destroy',
+  outGraceMs: milliseconds(10_000),
+  inGraceMs: milliseconds(10_000),
+  warmupMs: milliseconds(0),
+  readyTimeoutMs: milliseconds(60_000),
+  cloneTimeoutMs: milliseconds(600_000),
+  health: { kind: 'none', port: 0, path: '/', healthyCount: 1, unhealthyCount: 3 },
+  onReady: [],
+  onTerminating: [],
+  hookTimeoutMs: milliseconds(60_000),
+  ...own,
+});
+
+export interface Box {
+  vmid: Vmid;
+  running: boolean;
+  lock: string | undefined;
+  tags: readonly string[];
+  description: readonly string[];
+  net0: string;
+  snapshots: Map<string, readonly string[]>;
+  version: number;
+}
+
+/** A step under way: what is left of it to be done. */
+interface Work {
+  readonly step: Step;
+  readonly phases: (() => void)[];
+  /** Whether the program that began it is still there to hear of its end. */
+  heard: boolean;
+  readonly pid: number;
+}
+
+export class ModelCluster {
+  readonly boxes = new Map<Vmid, Box>();
+  readonly foreignIds = new Set<Vmid>();
+  readonly policy: GroupPolicy;
+  readonly work: Work[] = [];
+  readonly seen: Step[] = [];
+  state: GroupState = newGroupState();
+  #saved: string | undefined;
+  nowMs = 1_000_000;
+  boot = 'a';
+  load = 1;
+  #pid = 100;
+  #version = 0;
+
+  constructor(own: Partial<GroupPolicy> = {}) {
+    this.policy = policy(own);
+    this.boxes.set(vmid(SOURCE), {
+      ...{ vmid: vmid(SOURCE), running: true, lock: undefined, tags: ['prod'], description: [] },
+      ...{ net0: 'name=eth0,bridge=vmbr0,ip=10.0.0.2/24', snapshots: new Map(), version: 0 },
+    });
+  }
+
+  box(id: number): Box {
+    const found = this.boxes.get(vmid(id));
+    if (found === undefined) throw new Error(`there is no container ${id}`);
+    return found;
+  }
+
+  members(): Box[] {
+    return [...this.boxes.values()].filter(({ vmid: id }) => id !== SOURCE);
+  }
+
+  inService(): Box[] {
+    const serves = (box: Box) => memberMarker(box.vmid, box.description)?.state === 'serving';
+    return this.members().filter((box) => box.running && serves(box));
+  }
+
+  /** One look: reconcile, save, begin. */
+  look(health: Readonly<Record<number, boolean>> = {}): GroupPlan {
+    for (const [id, memory] of this.state.members) {
+      if (health[id] !== undefined) memory.unhealthy = !health[id];
+    }
+    const plan = reconcile(this.#input());
+    this.#save();
+    for (const step of plan.steps) this.#begin(step);
+    return plan;
+  }
+
+  /** The next phase of one step under way. */
+  proceed(index: number, fails: 'no' | 'failed' | 'broken' = 'no'): void {
+    const work = this.work[index % Math.max(1, this.work.length)];
+    if (work === undefined) return;
+    const drop = () => this.work.splice(this.work.indexOf(work), 1);
+    if (fails === 'broken') {
+      drop();
+      this.#end(work, { kind: 'broken', message: 'killed' });
+      return;
+    }
+    if (fails === 'failed') {
+      drop();
+      if (work.step.kind === 'clone' && work.phases.length === 1) {
+        this.boxes.delete(work.step.vmid);
+        this.#unlockSource();
+      }
+      this.#end(work, { kind: 'failed', message: 'no space left' });
+      return;
+    }
+    work.phases.shift()?.();
+    if (work.phases.length > 0) return;
+    drop();
+    this.#end(work, { kind: 'done' });
+  }
+
+  /** The daemon dies and comes back; what it began goes on, or dies with it. */
+  crash(what: 'daemon' | 'power'): void {
+    for (const work of this.work) work.heard = false;
+    if (what === 'power') {
+      this.work.splice(0);
+      this.boot += 'x';
+      this.nowMs = 5_000;
+      for (const box of this.boxes.values()) {
+        const serving = memberMarker(box.vmid, box.description)?.state === 'serving';
+        box.running = box.vmid === SOURCE || serving;
+      }
+    }
+    const saved = this.#saved === undefined ? undefined : JSON.parse(this.#saved);
+    const read = saved === undefined ? undefined : fromSavedGroups(saved, this.boot);
+    this.state = (read?.ok ? read.value.get('web') : undefined) ?? newGroupState();
+  }
+
+  /** Looks and works until nothing changes any more, and lets much time pass in between. */
+  quiet(rounds = 80): void {
+    for (let round = 0; round < rounds; round += 1) {
+      this.nowMs += 30_000;
+      this.look();
+      while (this.work.length > 0) this.proceed(0);
+    }
+  }
+
+  #save(): void {
+    this.#saved = JSON.stringify(toSavedGroups(new Map([['web', this.state]]), this.boot));
+  }
+
+  #end(work: Work, outcome: StepOutcome): void {
+    if (!work.heard) return;
+    applyOutcome(this.state, work.step, outcome, milliseconds(this.nowMs));
+  }
+
+  #unlockSource(): void {
+    const source = this.box(SOURCE);
+    if (source.lock === 'disk') source.lock = undefined;
+  }
+
+  #input(): GroupInput {
+    const guests = [...this.boxes.values()].map(
+      (box) => [box.vmid, present(guestOf(box))] as const,
+    );
+    const running = [...this.boxes.values()].filter((box) => box.running).length;
+    const lives = new Map<Vmid, MemberLife>();
+    for (const box of this.boxes.values()) {
+      const share = ratio(this.load / Math.max(1, running - 1));
+      lives.set(box.vmid, {
+        running: box.running,
+        load: present({ cpu: share, memory: ratio(0.5) }),
+        atLimit: { cpu: true, memory: true },
+      });
+    }
+    const used = [...this.boxes.values()].flatMap((box) => addressesOf(box));
+    return {
+      policy: this.policy,
+      view: {
+        cluster: {
+          node: 'pve1',
+          guests: new Map(guests),
+          takenIds: new Set([...this.boxes.keys(), ...this.foreignIds]),
+          usedAddresses: present(new Set(used)),
+        },
+        lives,
+        hostRoomMib: present(mib(99_999)),
+        cloneRuns: (pid) =>
+          pid === undefined ? undefined : this.work.some((work) => work.pid === pid),
+      },
+      state: this.state,
+      now: {
+        ms: milliseconds(this.nowMs),
+        wallS: 1_795_000_000 + Math.floor(this.nowMs / 1000) + this.boot.length * 10_000_000,
+        boot: this.boot,
+      },
+      busy: new Set(this.work.filter(({ heard }) => heard).flatMap(({ step }) => subjectsOf(step))),
+      reserved: { ids: new Set(), addresses: new Set() },
+    };
+  }
+
+  #begin(step: Step): void {
+    this.seen.push(step);
+    this.#pid += 1;
+    const pid = this.#pid;
+    this.work.push({ step, heard: true, pid, phases: this.#phases(step) });
+    if (step.kind !== 'clone' || this.state.reservation === undefined) return;
+    this.state.reservation.pid = pid;
+    this.#save();
+  }
+
+  #change(id: number, change: (box: Box) => void): void {
+    const box = this.boxes.get(vmid(id));
+    if (box === undefined) return;
+    change(box);
+    this.#version += 1;
+    box.version = this.#version;
+  }
+
+  #phases(step: Step): (() => void)[] {
+    const { vmid: id } = step;
+    switch (step.kind) {
+      case 'snapshot':
+        return [() => this.#change(id, (box) => box.snapshots.set(step.name, [step.description]))];
+      case 'delete-snapshot':
+        return [() => this.#change(id, (box) => box.snapshots.delete(step.name))];
+      case 'clone':
+        return this.#clonePhases(step);
+      case 'configure':
+        return [
+          () =>
+            this.#change(id, (box) => {
+              box.tags = (step.set.get('tags') ?? '').split(';');
+              box.description = (step.set.get('description') ?? '').split('\n');
+              box.net0 = step.set.get('net0') ?? '';
+            }),
+        ];
+      case 'start':
+        return [() => this.#change(id, (box) => Object.assign(box, { running: true }))];
+      case 'admit': {
+        const text = () => this.#described(id, 'serving');
+        return [() => {}, text];
+      }
+      case 'mark':
+        return [
+          () =>
+            this.#change(id, (box) =>
+              Object.assign(box, { description: step.description.split('\n') }),
+            ),
+        ];
+      case 'take-out':
+        return [() => {}, () => this.#change(id, (box) => Object.assign(box, { running: false }))];
+      case 'destroy':
+        return [() => this.boxes.delete(id)];
+      case 'discard':
+        return [
+          () => this.#change(id, (box) => Object.assign(box, { lock: undefined })),
+          () => this.boxes.delete(id),
+        ];
+      case 'unlock-source':
+        return [() => this.#unlockSource()];
+    }
+  }
+
+  #clonePhases(step: Step & { kind: 'clone' }): (() => void)[] {
+    const begin = (): void => {
+      const source = this.box(SOURCE);
+      source.lock = 'disk';
+      this.boxes.set(step.vmid, {
+        ...{ vmid: step.vmid, running: false, lock: 'create', tags: source.tags },
+        description: step.description.split('\n'),
+        ...{ net0: source.net0, snapshots: new Map(), version: 0 },
+      });
+    };
+    const end = (): void => {
+      this.#change(step.vmid, (box) => Object.assign(box, { lock: undefined }));
+      this.#unlockSource();
+    };
+    return [begin, end];
+  }
+
+  #described(id: number, state: string): void {
+    const steps = this.seen.filter((step) => step.kind === 'admit' && step.vmid === id);
+    const step = steps.at(-1);
+    if (step?.kind !== 'admit' || step.marker.state !== state) return;
+    const line = memberLine(step.marker);
+    this.#change(id, (box) => Object.assign(box, { description: [line] }));
+  }
+}
+
+const addressesOf = (box: Box): string[] => {
+  const marker = memberMarker(box.vmid, box.description)?.address;
+  const own = /ip=([0-9.]+)/.exec(box.net0)?.[1];
+  return [marker, own].filter((one) => one !== undefined);
+};
+
+export const addressOf = (box: Box): string | undefined => /ip=([0-9.]+)/.exec(box.net0)?.[1];
+
+function guestOf(box: Box): GroupGuest {
+  const config = guestConfig(box.vmid, { lock: box.lock, tags: box.tags });
+  const marked = [...box.snapshots].map(([name, lines]) => snapshotMarker(name, lines));
+  return {
+    ...{ vmid: box.vmid, config, node: 'pve1', hostname: config.name, tags: box.tags },
+    ...{ lock: box.lock, template: false, digest: `${box.version}`, memoryMib: mib(512) },
+    description: box.description,
+    marker: memberMarker(box.vmid, box.description),
+    nets: new Map([['net0', box.net0]]),
+    snapshots: marked.filter((one) => one !== undefined),
+    snapshotNames: [...box.snapshots.keys()],
+    settings: new Map([['memory', '512']]),
+    disk: { storage: 'local-lvm', mib: 4096 },
+  };
+}

@@ -1,0 +1,277 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { describedBy, memberMarker } from '../../../src/core/groups/marker.ts';
+import { vmid } from '../builders.ts';
+import { addressOf, type Box, ModelCluster, SOURCE } from './model-cluster.ts';
+
+const settled = (cluster: ModelCluster): ModelCluster => {
+  cluster.quiet();
+  return cluster;
+};
+
+const idsOf = (boxes: readonly Box[]): number[] => boxes.map(({ vmid: id }) => id);
+
+function expectClean(cluster: ModelCluster): void {
+  const source = cluster.box(SOURCE);
+  expect(source).toMatchObject({ running: true, lock: undefined, tags: ['prod'], description: [] });
+  expect([...source.snapshots.keys()]).toEqual([]);
+  expect(cluster.state.reservation).toBeUndefined();
+  const states = cluster.members().map((box) => memberMarker(box.vmid, box.description)?.state);
+  for (const state of states) expect(['serving', 'leaving']).toContain(state);
+  const addresses = [...cluster.boxes.values()].map(addressOf);
+  expect(new Set(addresses).size).toBe(addresses.length);
+}
+
+/** The source is looked at, cloned and given snapshots; nothing else is ever done to it. */
+function expectSourceSpared(cluster: ModelCluster): void {
+  const allowed = ['snapshot', 'delete-snapshot', 'unlock-source'];
+  for (const step of cluster.seen) {
+    if (step.vmid === SOURCE) expect(allowed).toContain(step.kind);
+  }
+}
+
+describe('a group', () => {
+  it('gets its least number of members, from a snapshot that goes again', () => {
+    const cluster = settled(new ModelCluster());
+    expect(idsOf(cluster.inService())).toEqual([200, 201]);
+    expectClean(cluster);
+    const kinds = cluster.seen.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'snapshot')).toHaveLength(1);
+    expect(kinds.filter((kind) => kind === 'delete-snapshot')).toHaveLength(1);
+  });
+
+  it('grows with its load up to the maximum, and shrinks to the minimum, the newest first', () => {
+    const cluster = settled(new ModelCluster());
+    cluster.load = 20;
+    settled(cluster);
+    expect(idsOf(cluster.inService())).toEqual([200, 201, 202, 203, 204]);
+    cluster.load = 0.1;
+    settled(cluster);
+    expect(idsOf(cluster.members())).toEqual([200, 201]);
+    const destroyed = cluster.seen.filter(({ kind }) => kind === 'destroy');
+    expect(destroyed.map(({ vmid: id }) => Number(id))).toEqual([204, 203, 202]);
+    expectClean(cluster);
+    expectSourceSpared(cluster);
+  });
+
+  it('keeps what it stops, and uses it again before it makes a new one', () => {
+    const cluster = settled(new ModelCluster({ scaleIn: 'stop' }));
+    cluster.load = 20;
+    settled(cluster);
+    cluster.load = 0.1;
+    settled(cluster);
+    expect(cluster.members()).toHaveLength(5);
+    expect(cluster.inService()).toHaveLength(2);
+    const clones = () => cluster.seen.filter(({ kind }) => kind === 'clone').length;
+    const before = clones();
+    cluster.load = 20;
+    settled(cluster);
+    expect(cluster.inService()).toHaveLength(5);
+    expect(clones()).toBe(before);
+  });
+
+  it('never shrinks where scale_in is off', () => {
+    const cluster = settled(new ModelCluster({ scaleIn: 'off' }));
+    cluster.load = 20;
+    settled(cluster);
+    cluster.load = 0;
+    settled(cluster);
+    expect(cluster.inService()).toHaveLength(5);
+  });
+
+  it('leaves a member alone that was stopped by hand, and says so', () => {
+    const cluster = settled(new ModelCluster());
+    cluster.box(200).running = false;
+    const plan = cluster.look();
+    expect(plan.notes.map(({ text }) => text)).toContainEqual(
+      '200 was stopped, and not by this program; it is left alone',
+    );
+    const before = cluster.seen.length;
+    settled(cluster);
+    const later = cluster.seen.slice(before).filter((step) => step.vmid === 200);
+    expect(later).toEqual([]);
+    expect(idsOf(cluster.inService())).toEqual([201, 202]);
+  });
+
+  it.each([
+    ['its tag is gone', (box: Box) => Object.assign(box, { tags: ['mine'] })],
+    [
+      'its mark was changed',
+      (box: Box) => {
+        box.description = box.description.map((line) => line.replace('served=1', 'served=0'));
+      },
+    ],
+    ['its mark is gone', (box: Box) => Object.assign(box, { description: ['mine'] })],
+  ])('never removes a member where %s', (_what, change) => {
+    const cluster = settled(new ModelCluster());
+    cluster.load = 20;
+    settled(cluster);
+    for (const box of cluster.members()) change(box);
+    cluster.load = 0;
+    const before = cluster.seen.length;
+    settled(cluster);
+    const kinds = cluster.seen.slice(before).filter((step) => step.vmid < 205);
+    expect(kinds.map(({ kind }) => kind)).not.toContain('destroy');
+    expect(kinds.map(({ kind }) => kind)).not.toContain('take-out');
+    expect(cluster.members().length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('takes no clone of a member for one of its own', () => {
+    const cluster = settled(new ModelCluster());
+    const member = cluster.box(200);
+    cluster.boxes.set(vmid(555), { ...member, vmid: vmid(555), net0: 'name=eth0,ip=10.0.0.99/24' });
+    cluster.load = 0;
+    settled(cluster);
+    expect(cluster.seen.filter((step) => step.vmid === 555)).toEqual([]);
+  });
+
+  it('replaces an unhealthy member: first the new one, then the old one', () => {
+    const cluster = settled(new ModelCluster());
+    for (let round = 0; round < 60; round += 1) {
+      cluster.nowMs += 5000;
+      cluster.look({ 200: false });
+      expect(cluster.inService().length).toBeGreaterThanOrEqual(2);
+      while (cluster.work.length > 0) cluster.proceed(0);
+    }
+    expect(idsOf(cluster.members())).toEqual([201, 202]);
+    const admitted = cluster.seen.findIndex((step) => step.kind === 'admit' && step.vmid === 202);
+    const taken = cluster.seen.findIndex((step) => step.kind === 'take-out');
+    expect(admitted).toBeGreaterThan(0);
+    expect(taken).toBeGreaterThan(admitted);
+  });
+
+  it('replaces nobody where no member at all passes its check', () => {
+    const cluster = settled(new ModelCluster({ maxInstances: 2 }));
+    for (let round = 0; round < 60; round += 1) {
+      cluster.nowMs += 5000;
+      cluster.look({ 200: false, 201: false });
+      while (cluster.work.length > 0) cluster.proceed(0);
+    }
+    expect(idsOf(cluster.members())).toEqual([200, 201]);
+  });
+
+  it('takes an id over nobody, and none that a VM has', () => {
+    const cluster = new ModelCluster();
+    cluster.foreignIds.add(vmid(200)).add(vmid(202));
+    settled(cluster);
+    expect(idsOf(cluster.members())).toEqual([201, 203]);
+  });
+
+  it('says that its addresses are used up, and makes no more', () => {
+    const network = { ...new ModelCluster().policy.network, addresses: ['10.0.0.10'] };
+    const cluster = settled(new ModelCluster({ network }));
+    expect(cluster.members()).toHaveLength(1);
+    expect(cluster.look().notes.map(({ key }) => key)).toContain('address');
+    expectClean(cluster);
+  });
+
+  it('destroys what was never in service after its cloning was cut off', () => {
+    const cluster = new ModelCluster();
+    cluster.look();
+    cluster.proceed(0);
+    cluster.look();
+    cluster.proceed(0);
+    expect(cluster.box(200)).toMatchObject({ lock: 'create' });
+    expect(cluster.box(SOURCE)).toMatchObject({ lock: 'disk' });
+    cluster.crash('power');
+    settled(cluster);
+    expect(cluster.seen.map(({ kind }) => kind)).toContain('discard');
+    expect(cluster.seen.map(({ kind }) => kind)).toContain('unlock-source');
+    expect(cluster.inService()).toHaveLength(2);
+    expectClean(cluster);
+  });
+
+  it('leaves the container of somebody else alone that has the id it had reserved', () => {
+    const cluster = new ModelCluster();
+    cluster.look();
+    cluster.proceed(0);
+    cluster.look();
+    cluster.crash('power');
+    const other = { ...cluster.box(SOURCE), vmid: vmid(200), lock: 'create', snapshots: new Map() };
+    cluster.boxes.set(vmid(200), { ...other, net0: 'name=eth0,ip=10.0.0.77/24' });
+    settled(cluster);
+    expect(cluster.box(200)).toMatchObject({ lock: 'create' });
+    expect(idsOf(cluster.inService())).toEqual([201, 202]);
+  });
+});
+
+describe('whatever happens', () => {
+  type Event =
+    | { readonly kind: 'look' }
+    | { readonly kind: 'crash' }
+    | { readonly kind: 'power' }
+    | {
+        readonly kind: 'proceed';
+        readonly index: number;
+        readonly fails: 'no' | 'failed' | 'broken';
+      }
+    | { readonly kind: 'time'; readonly ms: number }
+    | { readonly kind: 'load'; readonly load: number };
+  const look = fc.constant<Event>({ kind: 'look' });
+  const proceed = fc.record({
+    kind: fc.constant('proceed' as const),
+    index: fc.nat(5),
+    fails: fc.constantFrom('no', 'no', 'no', 'no', 'no', 'failed', 'broken'),
+  }) as fc.Arbitrary<Event>;
+  const event = fc.oneof(
+    { weight: 6, arbitrary: look },
+    { weight: 6, arbitrary: proceed },
+    { weight: 1, arbitrary: fc.constant<Event>({ kind: 'crash' }) },
+    { weight: 1, arbitrary: fc.constant<Event>({ kind: 'power' }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.nat(90_000) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('load' as const),
+        load: fc.constantFrom(0, 0.5, 2, 10),
+      }),
+    },
+  ) as fc.Arbitrary<Event>;
+
+  function happen(cluster: ModelCluster, one: Event): void {
+    if (one.kind === 'look') cluster.look();
+    else if (one.kind === 'crash') cluster.crash('daemon');
+    else if (one.kind === 'power') cluster.crash('power');
+    else if (one.kind === 'proceed') cluster.proceed(one.index, one.fails);
+    else if (one.kind === 'time') cluster.nowMs += one.ms;
+    else cluster.load = one.load;
+  }
+
+  it.each(['stop', 'destroy'] as const)(
+    'never beyond the maximum, the source is spared, and in the end all is right (%s)',
+    (scaleIn) => {
+      fc.assert(
+        fc.property(fc.array(event, { maxLength: 120 }), (events) => {
+          const cluster = new ModelCluster({ scaleIn });
+          for (const one of events) {
+            happen(cluster, one);
+            expect(cluster.members().length).toBeLessThanOrEqual(5);
+          }
+          cluster.load = 1;
+          cluster.quiet(200);
+          expect(cluster.inService().length).toBeGreaterThanOrEqual(2);
+          expect(cluster.inService()).toHaveLength(cluster.state.desired ?? 0);
+          expectClean(cluster);
+          expectSourceSpared(cluster);
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
+});
+
+it('a mark keeps what a person wrote into the description', () => {
+  const marker = {
+    ...{ group: 'web', vmid: vmid(200), state: 'serving' as const, served: true },
+    ...{ madeS: 1, address: undefined },
+  };
+  const first = describedBy(marker, ['my notes', 'and more']);
+  const again = describedBy({ ...marker, state: 'leaving' }, first.split('\n'));
+  expect(again.split('\n').slice(0, 2)).toEqual(['my notes', 'and more']);
+  expect(again.split('\n')).toHaveLength(5);
+  expect(memberMarker(vmid(200), again.split('\n'))?.state).toBe('leaving');
+  expect(memberMarker(vmid(201), again.split('\n'))).toBeUndefined();
+});
