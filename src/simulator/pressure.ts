@@ -34,7 +34,7 @@ const PRINTS_AS_ZERO = 0.004;
 function decay(average: number, percent: number, elapsedMs: number, windowMs: number): number {
   const keep = Math.exp(-elapsedMs / windowMs);
   const next = average * keep + percent * (1 - keep);
-  return next < PRINTS_AS_ZERO ? 0 : next;
+  return percent === 0 && next < PRINTS_AS_ZERO ? 0 : next;
 }
 
 function advanceLine(line: StallAverages, share: number, elapsedMs: number): void {

@@ -194,13 +194,37 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
   'not-in-force',
 ]);
 
-function tellHeld({ log }: World, state: LoopState, hold: Hold): void {
+function tellHeld(world: World, state: LoopState, hold: Hold): void {
+  const { log } = world;
   const { vmid, name, resource, because } = hold;
+  if (because.kind === 'observe-only') {
+    tellObserved(world, state, hold, because.would);
+    return;
+  }
   const line = `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
   once(state, `${vmid}/${resource}`, because.kind, (isNew) => {
     if (isNew && (fault || LOUD.has(because.kind))) log.warn(line);
     else log.debug(line);
+  });
+}
+
+/** What is only observed is told as in a dry run, whenever it comes to something else. */
+function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, would: number): void {
+  const { vmid, name, resource, measured } = hold;
+  if (measured === undefined) return;
+  const { before } = measured;
+  const verb = would > before ? 'Increase' : 'Decrease';
+  const step = amount(resource, Math.abs(would - before));
+  once(state, `${vmid}/${resource}`, `observe-only ${before} ${would}`, (isNew) => {
+    if (!isNew) return;
+    log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`);
+    const status = 'observed';
+    const details = { name, status, before, after: would, reason: explainHold(hold) };
+    const more = { ...numbers(measured), cycle: state.cycle };
+    const action = `Would ${verb} ${KIND[resource]}`;
+    const event = { vmid, action, change: step, details: { ...details, ...more } };
+    if (!journal.record(event)) tellUnwritten({ log }, vmid);
   });
 }
 

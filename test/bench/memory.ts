@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ const CONTAINERS = 50;
 const CYCLES = 100;
 /** As the service is to start it. */
 const FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=48', '--optimize-for-size'];
+const ALLOCATOR = { MALLOC_TRIM_THRESHOLD_: '65536', MALLOC_MMAP_THRESHOLD_: '65536' };
 const BUNDLE = join(process.cwd(), 'dist/lxc-autoscale.cjs');
 
 interface Memory {
@@ -53,8 +54,9 @@ async function measure(node: string): Promise<{ daemon: Memory; bare: Memory }> 
   );
   simulated.start();
   const args = [...FLAGS, BUNDLE, '--sysroot', root, 'daemon'];
-  const daemon = spawn(node, args, { stdio: 'ignore' });
-  const bare = spawn(node, [...FLAGS, '-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+  const how: SpawnOptions = { stdio: 'ignore', env: { ...process.env, ...ALLOCATOR } };
+  const daemon = spawn(node, args, how);
+  const bare = spawn(node, [...FLAGS, '-e', 'setInterval(() => {}, 1000)'], how);
   const log = join(root, 'var/log/lxc_autoscale.log');
   try {
     while (cyclesIn(log) < CYCLES) await sleep(500, daemon);

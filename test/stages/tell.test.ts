@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Hold } from '../../src/core/decision.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import { tellOutcome } from '../../src/stages/tell.ts';
-import { coresChange, vmid } from '../core/builders.ts';
+import { tellOutcome, tellPlan } from '../../src/stages/tell.ts';
+import { budgetOf, coresChange, hold, measured, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 describe('a change of the cpulimit', () => {
@@ -26,5 +28,23 @@ describe('a change of the cpulimit', () => {
     tellOutcome(node.world, whole, 'confirmed', { cycle: 7 });
     expect(node.events[0]?.details).not.toHaveProperty('unit');
     expect(node.linesOf('INFO')[0]).toContain('(web): cores 2 -> 4 cores, since');
+  });
+});
+
+describe('a decision that is only observed', () => {
+  it('is told as in a dry run, and again only when it comes to something else', () => {
+    const node = new FakeNode();
+    const state = newLoopState();
+    const observed = (would: number): Hold =>
+      hold(101, { kind: 'observe-only', would }, { resource: 'cores', measured: measured() });
+    for (const would of [4, 4, 6]) {
+      tellPlan(node.world, state, budgetOf(7, 1024), [], { held: [observed(would)], changes: [] });
+    }
+    expect(node.events).toMatchObject([
+      { action: 'Would Increase Cores', change: '2', details: { status: 'observed', after: 4 } },
+      { action: 'Would Increase Cores', change: '4', details: { status: 'observed', after: 6 } },
+    ]);
+    const said = node.linesOf('INFO').filter((line) => line.includes('only observed'));
+    expect(said).toHaveLength(2);
   });
 });
