@@ -91,6 +91,8 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `${usedWords(resource, measured)}, and it is off-peak time`;
     case 'peak-again':
       return 'the off-peak time is over, and this is what it had before';
+    case 'learnt':
+      return learntWords(resource, measured);
     case 'host-emergency':
       return `the host has nothing left, and ${usedWords(resource, measured)}`;
   }
@@ -113,10 +115,16 @@ function limitWords(limit: Limit, resource: Resource, measured: Measured): strin
   }
 }
 
+const CANNOT_PROVE =
+  'this kernel cannot show what it could do without, ' +
+  'and little is free beside the file cache that it uses, so it keeps its memory';
+
 function holdWords(because: HoldReason, resource: Resource, measured?: Measured): string {
   switch (because.kind) {
     case 'in-band':
       return `${thresholds(measured)}, so nothing changes`;
+    case 'learnt':
+      return `${learntWords(resource, measured)}, so nothing changes`;
     case 'missing':
       return `a reading is missing, so nothing changes: ${because.reading.detail}`;
     case 'at-maximum':
@@ -132,10 +140,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'unproven-lately':
       return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':
-      return (
-        'this kernel cannot show what it could do without, ' +
-        'and little is free beside the file cache that it uses, so it keeps its memory'
-      );
+      return CANNOT_PROVE;
     case 'too-few-observations':
       return `seen ${times(because.have)} so far; a step needs it ${times(because.want)} in a row`;
     case 'cooldown':
@@ -219,6 +224,22 @@ function hostWords(because: HostReason): string {
     }
   }
 }
+
+/** Mode `adaptive`: what is weighed against what an allocation costs. */
+function learntWords(resource: Resource, measured: Measured | undefined): string {
+  const { forecast, before } = measured ?? {};
+  if (forecast === undefined || before === undefined) return 'by what was learnt of it';
+  const { target, riskNow, riskThen, hoursLearnt, peakOfDay } = forecast;
+  const span = hoursLearnt < 48 ? `${Math.max(1, Math.round(hoursLearnt))} h` : 'days';
+  const peak = resource === 'memory' ? Math.round(peakOfDay) : peakOfDay;
+  const above = (value: number): string => `more than ${withUnit(resource, value)}`;
+  const risk = `${above(before)} is wanted within 5 minutes with ${odds(riskNow)}`;
+  const other = target === before ? '' : `, ${above(target)} with ${odds(riskThen)}`;
+  return `up to ${withUnit(resource, peak)} in the last day; by ${span} of it ${risk}${other}`;
+}
+
+const odds = (risk: number): string =>
+  risk < 0.0001 ? 'less than 0.01 %' : `${Number((risk * 100).toPrecision(2))} %`;
 
 const seconds = (ms: number): string => `${Math.ceil(ms / 1000)} s`;
 

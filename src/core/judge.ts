@@ -30,6 +30,8 @@ export interface Case {
   readonly threshold: (seen: Seen) => Verdict;
   /** Samples in a row in which it was saturated. */
   readonly saturated: number;
+  /** Mode `adaptive`: what was learnt makes of a verdict; nothing, where too little is known. */
+  readonly learnt?: (now: Verdict) => Verdict | undefined;
   /** What it had before a shrink that has turned out to be a mistake. */
   readonly missedMib?: number | undefined;
 }
@@ -63,7 +65,8 @@ export function judge(one: Case, times: Times): Verdict {
   const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
   const byThreshold = notOpposed(one, paced(pace, one.threshold));
   const boosts = one.policy.scaling === 'boost';
-  const verdict = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
+  const inMode = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
+  const verdict = learntWhenDue(one, pace) ?? inMode;
   if (verdict.verdict === 'grow') return verdict;
   const { measured } = verdict;
   if (one.missedMib !== undefined && one.missedMib > measured.before) {
@@ -116,6 +119,13 @@ function notOpposed(one: Case, verdict: Verdict): Verdict {
   const least = byChunks ? one.policy.memory.minDecreaseMib : one.quantum;
   if (measured.before - after < least) return held(verdict, { kind: 'opposite' });
   return { ...verdict, after, limits: [...limits, 'opposite'] };
+}
+
+/** Of the past only the cooldown counts here: the rest is in what was learnt. */
+function learntWhenDue(one: Case, pace: PaceInput): Verdict | undefined {
+  const verdict = one.learnt?.(atPresent(one));
+  if (verdict === undefined || verdict.verdict === 'hold') return verdict;
+  return whenDue(pace, verdict, 1);
 }
 
 /** A boost answers the moment: of the past only the cooldown counts. */

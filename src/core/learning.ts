@@ -17,8 +17,8 @@ const HIDDEN_MEMORY = 1.25;
 
 const isSaturated = ({ used, allowed }: CpuUsage): boolean => used >= allowed * SATURATED_SHARE;
 
-/** Half an hour of five-minute slots: on less nothing is decided. */
-export const LEAST_SLOTS = 6;
+/** Six slots, half an hour, of which a little has faded: on less nothing is decided. */
+const LEAST_SLOTS = 5.9;
 
 /** Takes in what one cycle saw of a container's CPU. */
 export function learnCores(all: LearntOfAll, vmid: Vmid, cpu: CpuUsage, wallMs: number): void {
@@ -57,7 +57,7 @@ export interface Ask extends Range {
   readonly stepFactor: number;
 }
 
-/** undefined: too little is known. A saturated container is taken to want its peak, or twice as much. */
+/** undefined: too little is known. A saturated container wants its day's peak, or twice as much. */
 export function coresForecast(
   all: LearntOfAll,
   vmid: Vmid,
@@ -83,4 +83,3 @@ export function memoryForecast(
 
 const known = (learnt: Learnt | undefined): Learnt | undefined =>
   learnt !== undefined && learnt.slots >= LEAST_SLOTS ? learnt : undefined;
-

@@ -57,6 +57,8 @@ export interface LoopState {
   hostCpu: HostCpu | undefined;
   /** What was last said of a container (and resource) that is left alone: it is said once. */
   readonly said: Map<string, string>;
+  /** Why changes could be neither backed up nor recorded when one was last to be made. */
+  unrecorded: string | undefined;
 }
 
 export interface Failure {
@@ -151,6 +153,7 @@ export function newLoopState(): LoopState {
     learnt: new Map(),
     hostCpu: undefined,
     said: new Map(),
+    unrecorded: undefined,
   };
 }
 

@@ -11,6 +11,7 @@ import type {
 } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
+import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
 import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
 
 /**
@@ -40,6 +41,8 @@ export interface SavedState {
   readonly known: readonly (readonly [Vmid, KnownValues])[];
   readonly intended: readonly (readonly [Vmid, KnownValues])[];
   readonly handHolds: readonly (readonly [string, Milliseconds])[];
+  /** Has a version of its own. */
+  readonly learnt: SavedLearnt;
   readonly lastChanges: readonly (readonly [Vmid, LastChange])[];
 }
 
@@ -77,6 +80,7 @@ export function toSaved(
     known: [...state.known],
     intended: [...state.intended],
     handHolds: [...state.handHolds],
+    learnt: saveLearnt(state.learnt),
     lastChanges: [...state.lastChanges],
   };
 }
@@ -107,6 +111,7 @@ export function takeOver(
   fill(state.known, whole.known);
   fill(state.intended, whole.intended);
   fill(state.lastChanges, whole.lastChanges);
+  takeLearnt(state.learnt, saved['learnt']);
   if (whole.boot !== boot || whole.savedMs > nowMs) {
     fillFromOtherBoot(state, whole, instant);
     return present(true);

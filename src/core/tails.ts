@@ -63,7 +63,7 @@ const logOdds = (sum: number, total: number, prior: number, priorTotal: number):
   return Math.log(share / (1 - share));
 };
 
-/** Coefficients of the regression. `near`: of a distance up to 15 %, beyond which it adds no more. */
+/** Coefficients of the regression. `near` is that of a distance up to 15 %, and no further. */
 const WEIGHTS = {
   above: [0.178, 0.127, -0.03],
   rises: 0.564,
@@ -83,32 +83,42 @@ export interface Lately {
   readonly now: number;
   readonly hour: number;
   readonly day: number;
+  /** What the sums of time would be at most, by half-life. */
+  readonly totals: readonly number[];
+  /** The part of the score that no level changes. */
+  readonly constant: number;
 }
 
 /** @param now what it wants at this moment */
 export function lately(learnt: Learnt, now: number): Lately {
   const hour = Math.max(now, peakOfHour(learnt), rhythmPeak(learnt));
-  return { now, hour, day: Math.max(hour, peakOfDay(learnt)) };
+  const { slots } = learnt;
+  return {
+    ...{ now, hour, day: Math.max(hour, peakOfDay(learnt)) },
+    totals: FADES.map((fade) => (1 - fade ** slots) / (1 - fade)),
+    constant:
+      WEIGHTS.constant + WEIGHTS.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots))),
+  };
 }
 
 /** The probability, 0 to 1, that more than so many cores are wanted in the next five minutes. */
 export function riskAbove(learnt: Learnt, cores: number, seen: Lately): number {
-  const { tails, slots } = learnt;
+  const { tails } = learnt;
+  const { totals } = seen;
   const place = (Math.log2(cores) - LOWEST_DOUBLING) * PER_DOUBLING;
-  let score = WEIGHTS.constant;
-  let longTotal = 0;
+  let score = seen.constant;
+  let timeBelow = 0;
   for (let index = 0; index < FADES.length; index += 1) {
-    const fade = FADES[index] ?? 0;
-    longTotal = (1 - fade ** slots) / (1 - fade);
-    const odds = logOdds(sumAt(tails, index * LEVELS, place), longTotal, 0.02, 0.5);
-    score += (WEIGHTS.above[index] ?? 0) * odds;
+    const total = totals[index] ?? 0;
+    const above = sumAt(tails, index * LEVELS, place);
+    score += (WEIGHTS.above[index] ?? 0) * logOdds(above, total, 0.02, 0.5);
+    // The last one, with the longest half-life, is that of the rises.
+    timeBelow = Math.max(0, total - above);
   }
-  const timeBelow = Math.max(0, longTotal - sumAt(tails, RISES - LEVELS, place));
   score += WEIGHTS.rises * logOdds(sumAt(tails, RISES, place), timeBelow, 0.05, 2);
   score += weighed(WEIGHTS.now, cores, seen.now);
   score += weighed(WEIGHTS.hour, cores, seen.hour);
   score += weighed(WEIGHTS.day, cores, seen.day);
-  score += WEIGHTS.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots)));
   score += WEIGHTS.level * Math.log(Math.min(8, Math.max(1, cores)));
   return 1 / (1 + Math.exp(-score));
 }

@@ -118,8 +118,8 @@ interface CpuSigns {
 
 /**
  * What would be used if the limit did not hold it back, in cores. What is throttled is wanted.
- * Where the usage is capped by the cpuset, a task that waits all the time is worth one more core; below
- * that it waits for the host, which no limit of ours changes.
+ * Where the usage is capped by the cpuset, a task that waits all the time is worth one more core;
+ * below that it waits for the host, which no limit of ours changes.
  */
 export function cpuDemand({ used, allowed, throttledCores, pressure }: CpuSigns): Cores {
   const capped = used >= allowed * CAPPED_SHARE;

@@ -1,6 +1,10 @@
 import { benchCycle } from './cycle.ts';
+import { benchLab } from './lab.ts';
 import { benchMemory } from './memory.ts';
+import { benchMetrics } from './metrics.ts';
+import { benchNotify } from './notify.ts';
 import { benchObserve } from './observe.ts';
+import { benchUsage } from './usage.ts';
 
 /** `npm run bench [NAME]`: each benchmark returns the lines that it has to show. */
 
@@ -12,7 +16,11 @@ interface Benchmark {
 const BENCHMARKS: readonly Benchmark[] = [
   { name: 'observe', run: benchObserve },
   { name: 'cycle', run: benchCycle },
+  { name: 'lab', run: benchLab },
+  { name: 'notify', run: benchNotify },
+  { name: 'metrics', run: benchMetrics },
   { name: 'memory', run: benchMemory },
+  { name: 'usage', run: benchUsage },
 ];
 
 async function main(only: string | undefined): Promise<void> {

@@ -87,7 +87,7 @@ describe('the state that is taken over', () => {
     const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
     expect(lost.sort()).toEqual([
       ...['between', 'cycle', 'hostCpu', 'hostCpus', 'reclaimSupported', 'refused', 'running'],
-      ...['said', 'seenCores', 'seenMemory'],
+      ...['said', 'seenCores', 'seenMemory', 'unrecorded'],
     ]);
   });
 

@@ -3,14 +3,14 @@ import { parseVmid, type Vmid } from '../units.ts';
 import { freeAddress } from './addresses.ts';
 import type { Draft, GroupInput } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
-import { memoryOf } from './group-state.ts';
+import { type GroupState, memoryOf } from './group-state.ts';
 import type { GroupGuest, GroupView } from './group-view.ts';
 import { describedBy, snapshotLine } from './marker.ts';
 import { hostnameOf } from './member-settings.ts';
 import type { Member } from './members.ts';
 import { stepKey } from './step.ts';
 
-/** How another member is made: a snapshot of the source where it runs, a clone, no snapshot left. */
+/** How another member is made: a snapshot where the source runs, a clone, no snapshot left. */
 
 export function cloneSteps(
   input: GroupInput,
@@ -27,6 +27,7 @@ export function cloneSteps(
     return;
   }
   const source = reading.value;
+  if (mendSnapshot(input, source, draft)) return;
   if (state.reservation === undefined) {
     const usable = needed > 0 && isDue(input) && isUsable(input, source, draft);
     const begun = usable && begin(input, source, draft);
@@ -36,8 +37,46 @@ export function cloneSteps(
   if (cloning || state.reservation !== undefined || source.lock !== undefined) return;
   for (const { group, name } of source.snapshots) {
     if (group !== policy.label || name === state.snapshot) continue;
-    draft.step({ kind: 'delete-snapshot', vmid: source.vmid, name });
+    dropSnapshot(input, source, name, false, draft);
   }
+}
+
+function dropSnapshot(
+  { state, now }: GroupInput,
+  { vmid }: GroupGuest,
+  name: string,
+  force: boolean,
+  draft: Draft,
+): void {
+  if (draft.step({ kind: 'delete-snapshot', vmid, name, force })) noteBegun(state, now);
+}
+
+function noteBegun(state: GroupState, now: GroupInput['now']): void {
+  state.snapshotBoot = now.boot;
+  state.snapshotMs = now.ms;
+}
+
+/** Longer than any command on a snapshot may take. */
+const SNAPSHOT_LIMIT_MS = 2_000_000;
+
+/**
+ * A snapshot of ours that power loss has cut off leaves its source locked. As long as the host has
+ * not been started anew, and for a while, the command may be at work still.
+ */
+function mendSnapshot(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
+  const { policy, state, now } = input;
+  const cut = source.snapshots.find((one) => one.unfinished && one.group === policy.label);
+  if (cut === undefined) return false;
+  if (state.snapshot === cut.name) state.snapshot = undefined;
+  const { lock, vmid } = source;
+  const { snapshotBoot, snapshotMs } = state;
+  const isOver = snapshotMs !== undefined && now.ms - snapshotMs > SNAPSHOT_LIMIT_MS;
+  const isOld = snapshotBoot !== undefined && (isOver || snapshotBoot !== now.boot);
+  if (lock === undefined) dropSnapshot(input, source, cut.name, true, draft);
+  else if (/^snapshot(-delete)?$/.test(lock) && isOld) {
+    draft.step({ kind: 'unlock-source', vmid, lock });
+  }
+  return true;
 }
 
 export function noRoom({ hostRoomMib }: GroupView, needMib: number): string {
@@ -108,7 +147,8 @@ function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
     const name = state.snapshot;
     if (!source.snapshotNames.includes(name)) {
       const description = snapshotLine({ group: policy.label, name, madeS: now.wallS });
-      draft.step({ kind: 'snapshot', vmid: source.vmid, name, description });
+      const step = { kind: 'snapshot' as const, vmid: source.vmid, name, description };
+      if (draft.step(step)) noteBegun(state, now);
       return true;
     }
   }
@@ -143,6 +183,7 @@ function reserve(
   memoryOf(state, vmid).reason = reason;
   state.reservation = {
     ...{ vmid, address, madeS, reason, startedMs: now.ms, boot: now.boot },
+    begun: false,
     pid: undefined,
     ended: undefined,
     orphanedMs: undefined,

@@ -3,8 +3,9 @@ import type { Milliseconds, Vmid } from '../units.ts';
 import type { HealthCheck } from './group-policy.ts';
 
 /**
- * What a group remembers. The truth lies in the cluster; this is what cannot be seen there: how many
- * members are wanted, since when, and which id and address a clone that is not there yet will have.
+ * What a group remembers. The truth lies in the cluster; this is what cannot be seen there: how
+ * many members are wanted, since when, and which id and address a clone that is not there yet will
+ * have.
  */
 export interface GroupState {
   /** undefined until the group was first looked at. */
@@ -17,6 +18,10 @@ export interface GroupState {
   reservation: Reservation | undefined;
   /** A snapshot of ours that is wanted. Any other that bears our mark is left over. */
   snapshot: string | undefined;
+  /** The boot of the host in which a snapshot was last taken or removed. */
+  snapshotBoot: string | undefined;
+  /** When that was begun; undefined in another boot. */
+  snapshotMs: Milliseconds | undefined;
   readonly members: Map<Vmid, MemberMemory>;
   /** By `stepKey`. */
   readonly failures: Map<string, Failure>;
@@ -34,6 +39,8 @@ export interface Reservation {
   readonly reason: string;
   /** The boot of the host that it belongs to. */
   readonly boot: string;
+  /** Whether `pct clone` was about to be started; before, nothing of it can be there. */
+  begun: boolean;
   /** The process that clones; undefined before it was started. */
   pid: number | undefined;
   /** How it ended, where that was seen. `broken`: by force, so that it did not tidy up. */
@@ -75,6 +82,8 @@ export const newGroupState = (): GroupState => ({
   changedMs: undefined,
   reservation: undefined,
   snapshot: undefined,
+  snapshotBoot: undefined,
+  snapshotMs: undefined,
   members: new Map(),
   failures: new Map(),
   avoid: new Map(),

@@ -22,7 +22,7 @@ export interface GroupGuest {
   /** `net0` and so on, with their values. */
   readonly nets: ReadonlyMap<string, string>;
   /** Those of this program only. */
-  readonly snapshots: readonly SnapshotMarker[];
+  readonly snapshots: readonly SnapshotSeen[];
   /** The names of all snapshots. */
   readonly snapshotNames: readonly string[];
   /** Keys of which a member must not keep what its source has, and their values. */
@@ -32,10 +32,17 @@ export interface GroupGuest {
   readonly disk: { readonly storage: string; readonly mib: number } | undefined;
 }
 
+export interface SnapshotSeen extends SnapshotMarker {
+  /** It was cut off while it was taken or removed, and is of no use. */
+  readonly unfinished: boolean;
+}
+
 export interface ClusterView {
   /** The name of this node. */
   readonly node: string;
   readonly guests: ReadonlyMap<Vmid, Reading<GroupGuest>>;
+  /** On which node each guest is, also those whose configuration could not be read. */
+  readonly nodeOf: ReadonlyMap<Vmid, string>;
   /** Of containers and virtual machines, cluster-wide. */
   readonly takenIds: ReadonlySet<Vmid>;
   /** IPv4 addresses that stand in any configuration; missing where one could not be read. */

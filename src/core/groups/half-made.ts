@@ -54,7 +54,7 @@ function settle(
     reservation.boot !== now.boot ||
     (reservation.ended === undefined && reservation.pid !== undefined);
   if (locked && cutOff && there === undefined) {
-    draft.step({ kind: 'unlock-source', vmid: policy.source });
+    draft.step({ kind: 'unlock-source', vmid: policy.source, lock: 'disk' });
     return;
   }
   state.reservation = undefined;
@@ -63,6 +63,7 @@ function settle(
 /** Whether a clone that is not to be seen may still be on its way. */
 function mayStillCome({ view, now, policy }: GroupInput, reservation: Reservation): boolean {
   if (reservation.ended !== undefined || reservation.boot !== now.boot) return false;
+  if (!reservation.begun) return false;
   const sinceMs = now.ms - reservation.startedMs;
   if (sinceMs > policy.cloneTimeoutMs + ORPHAN_MS) return false;
   return view.cloneRuns(reservation.pid) ?? sinceMs < BEGIN_MS;

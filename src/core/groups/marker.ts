@@ -9,9 +9,9 @@ import { parseVmid, type Vmid } from '../units.ts';
 export const MEMBER_STATES = ['cloning', 'new', 'serving', 'leaving', 'failed'] as const;
 
 /**
- * `cloning`: `pct clone` has written it, and nothing else is done yet. `new`: configured, on its way
- * into service. `leaving`: on its way out, or kept for reuse once it is stopped. `failed`: it never
- * came into service, or does not do its service.
+ * `cloning`: `pct clone` has written it, and nothing else is done yet. `new`: configured, on its
+ * way into service. `leaving`: on its way out, or kept for reuse once it is stopped. `failed`: it
+ * never came into service, or does not do its service.
  */
 export type MemberState = (typeof MEMBER_STATES)[number];
 
@@ -38,7 +38,8 @@ const PREFIX = 'lxc-autoscale:';
 
 export function memberLine(marker: MemberMarker): string {
   const { group, vmid, state, served, madeS, address } = marker;
-  const fields = `group=${group} vmid=${vmid} state=${state} served=${served ? 1 : 0} made=${madeS}`;
+  const who = `group=${group} vmid=${vmid}`;
+  const fields = `${who} state=${state} served=${served ? 1 : 0} made=${madeS}`;
   return signed(address === undefined ? fields : `${fields} ip=${address}`);
 }
 

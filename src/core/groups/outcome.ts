@@ -16,6 +16,15 @@ export type StepOutcome =
 
 const AVOID_MS = 600_000;
 
+/** No boot of any host: whatever such a command has left, it is no longer at work on it. */
+const OVER = '-';
+
+/** A command on a snapshot whose end was seen; one that met a lock has not even begun. */
+function noteCutOff(state: GroupState, step: Step, message: string): void {
+  if (step.kind !== 'snapshot' && step.kind !== 'delete-snapshot') return;
+  if (!/locked/.test(message)) state.snapshotBoot = OVER;
+}
+
 /** Takes in how a step ended. What failed waits before it is tried again, longer each time. */
 export function applyOutcome(
   state: GroupState,
@@ -37,6 +46,7 @@ export function applyOutcome(
     if (state.reservation?.vmid === step.vmid) state.reservation.ended = outcome.kind;
   }
   if (outcome.kind !== 'done') {
+    noteCutOff(state, step, outcome.message);
     fail(key);
     return;
   }

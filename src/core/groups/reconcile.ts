@@ -202,7 +202,7 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
     if (policy.scaleIn === 'off') mark(member, 'serving', true, 'scale_in is off', draft);
     else leave(member, draft);
   } else if (role === 'parked' && policy.scaleIn === 'destroy') {
-    draft.step({ kind: 'destroy', vmid: guest.vmid, reason: memory.reason });
+    draft.step({ kind: 'destroy', vmid: guest.vmid, served: true, reason: memory.reason });
   } else if (role === 'failed') failedSteps(policy, member, draft);
 }
 
@@ -217,8 +217,9 @@ function failedSteps({ scaleIn }: GroupPolicy, member: Member, draft: Draft): vo
   const { guest, life, memory } = member;
   if (life.running === true) leave(member, draft);
   if (life.running !== false) return;
-  if (guest.marker?.served !== true || scaleIn === 'destroy') {
-    draft.step({ kind: 'destroy', vmid: guest.vmid, reason: memory.reason });
+  const served = guest.marker?.served === true;
+  if (!served || scaleIn === 'destroy') {
+    draft.step({ kind: 'destroy', vmid: guest.vmid, served, reason: memory.reason });
     return;
   }
   const kept = `${guest.vmid} was taken out of service since its health check failed`;

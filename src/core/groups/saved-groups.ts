@@ -56,14 +56,16 @@ export function fromSavedGroups(
 
 function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) {
   const state = newGroupState();
-  const { desired, snapshot, reservation, members, failures, avoid } = group;
+  const { desired, snapshot, snapshotBoot, reservation, members, failures, avoid } = group;
+  if (!isMaybe(snapshotBoot, 'string')) return undefined;
   if (!isMaybe(desired, 'number') || !isMaybe(snapshot, 'string')) return undefined;
   if (reservation !== undefined && !isReservation(reservation)) return undefined;
   state.desired = typeof desired === 'number' ? desired : undefined;
   state.snapshot = typeof snapshot === 'string' ? snapshot : undefined;
+  state.snapshotBoot = typeof snapshotBoot === 'string' ? snapshotBoot : undefined;
   state.reservation = reservation;
   if (!sameBoot) return state;
-  for (const key of ['aboveSinceMs', 'belowSinceMs', 'changedMs'] as const) {
+  for (const key of ['aboveSinceMs', 'belowSinceMs', 'changedMs', 'snapshotMs'] as const) {
     if (!isMaybe(group[key], 'number')) return undefined;
   }
   const lists = [members, failures, avoid].map(pairs);
@@ -72,6 +74,7 @@ function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) 
   state.aboveSinceMs = times.aboveSinceMs;
   state.belowSinceMs = times.belowSinceMs;
   state.changedMs = times.changedMs;
+  state.snapshotMs = times.snapshotMs;
   const whole = group as unknown as SavedGroup;
   for (const [vmid, memory] of whole.members) {
     if (isVmid(vmid) && isObject(memory)) fill(state.members, vmid, memory);

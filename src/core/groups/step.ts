@@ -9,7 +9,13 @@ export type Step =
       readonly name: string;
       readonly description: string;
     }
-  | { readonly kind: 'delete-snapshot'; readonly vmid: Vmid; readonly name: string }
+  | {
+      readonly kind: 'delete-snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      /** Also where the storage knows nothing of it. */
+      readonly force: boolean;
+    }
   | CloneStep
   | ConfigureStep
   | { readonly kind: 'start'; readonly vmid: Vmid }
@@ -37,11 +43,17 @@ export type Step =
       readonly drain: boolean;
       readonly reason: string;
     }
-  | { readonly kind: 'destroy'; readonly vmid: Vmid; readonly reason: string }
+  | {
+      readonly kind: 'destroy';
+      readonly vmid: Vmid;
+      /** Whether it was ever in service. */
+      readonly served: boolean;
+      readonly reason: string;
+    }
   /** Removes what a clone that was cut off has left. */
   | { readonly kind: 'discard'; readonly vmid: Vmid; readonly reason: string }
-  /** Takes the lock off the source that a clone which was ended by force has left. */
-  | { readonly kind: 'unlock-source'; readonly vmid: Vmid };
+  /** Takes a lock off the source that a command of ours which was cut off has left. */
+  | { readonly kind: 'unlock-source'; readonly vmid: Vmid; readonly lock: string };
 
 export interface CloneStep {
   readonly kind: 'clone';
@@ -103,6 +115,6 @@ export function stepWords(step: Step): string {
     case 'discard':
       return `removing what is left of the clone ${step.vmid}`;
     case 'unlock-source':
-      return `taking off the lock that a clone has left on container ${step.vmid}`;
+      return `taking the lock (${step.lock}) that was left off container ${step.vmid}`;
   }
 }

@@ -24,8 +24,8 @@ const percent = (share: number): string => `${Math.round(share * 100)} %`;
 /**
  * Weighs the mean load over the members in service. Out: above an upper threshold for the grace
  * period, where each has all that it may have itself (or did not get it in time); to as many as
- * bring the mean down to the threshold, `ceil(n * mean / upper)`, at most twice as many. Source: the
- * algorithm of the Kubernetes HorizontalPodAutoscaler. In: below all lower thresholds for the
+ * bring the mean down to the threshold, `ceil(n * mean / upper)`, at most twice as many. Source:
+ * the algorithm of the Kubernetes HorizontalPodAutoscaler. In: below all lower thresholds for the
  * grace period, one at a time, and only where the others could carry the load.
  *
  * @param serving all that are in service, warm or not; the state's timers are kept here
@@ -44,7 +44,8 @@ export function weigh(
     keepTimers(state, false, false, nowMs);
     return stay('no load could be read of any member in service');
   }
-  const load = `the mean of ${readable.length} in service is ${percent(cpu)} CPU and ${percent(memory)} memory`;
+  const mean = `${percent(cpu)} CPU and ${percent(memory)} memory`;
+  const load = `the mean of ${readable.length} in service is ${mean}`;
   const overCpu = cpu > policy.upper.cpu;
   const overMemory = memory > policy.upper.memory;
   const above = (overCpu || overMemory) && readable.length * 2 >= warm.length;

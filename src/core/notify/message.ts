@@ -1,5 +1,5 @@
 import { plainText } from '../plain-text.ts';
-import type { Milliseconds } from '../units.ts';
+import { type Milliseconds, milliseconds } from '../units.ts';
 import {
   EVENT_KINDS,
   type EventKind,
@@ -61,8 +61,8 @@ export function merged(one: Message, other: Message): Message {
   lines.sort((a, b) => rankOf(b.severity) - rankOf(a.severity));
   const dropped = lines.splice(MAX_LINES).reduce((sum, { times }) => sum + times, 0);
   return {
-    firstMs: one.firstMs < other.firstMs ? one.firstMs : other.firstMs,
-    lastMs: one.lastMs > other.lastMs ? one.lastMs : other.lastMs,
+    firstMs: milliseconds(Math.min(one.firstMs, other.firstMs)),
+    lastMs: milliseconds(Math.max(one.lastMs, other.lastMs)),
     severity: isAtLeast(one.severity, other.severity) ? one.severity : other.severity,
     lines,
     more: one.more + other.more + dropped,
@@ -100,7 +100,7 @@ const LABELS: Readonly<Record<EventKind, string>> = {
   starving: 'starving',
   configuration: 'configuration refused',
   changed: 'changed',
-  group: 'group',
+  group: 'in or out of a group',
   daemon: 'daemon',
 };
 

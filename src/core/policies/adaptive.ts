@@ -25,7 +25,7 @@ const SLOTS_AN_HOUR = 12;
  * A short starve costs this many times what the first core does. Cores cost as their square root:
  * the second one is a larger part of what a small container has than the ninth of a large one.
  */
-const STARVE_PRICE = 16;
+const STARVE_PRICE = 15;
 /** A change for less than this is not worth it; 0.3 times what the second core costs. */
 const LEAST_SAVING = 0.3 * (Math.SQRT2 - 1);
 
@@ -77,7 +77,7 @@ export function forecastCores(
 const next = (cores: number, quantum: number): number =>
   roundUp(cores + Math.max(quantum, cores * 0.05), quantum);
 
-/** An OOM kill costs as much as so many MiB that lie idle for five minutes: 34 GiB for a day. */
+/** An OOM kill costs as much as so many MiB that lie idle for five minutes: 51 GiB for a day. */
 const OOM_PRICE_MIB = 1.5e7;
 /** Jumps that a container is taken to have had before it was looked at, and in how many slots. */
 const PRIOR_JUMPS = 0.155;
@@ -87,8 +87,8 @@ const OWN_JUMPS = 0.25;
 /** The larger a jump, the rarer: to x times the day's peak with probability x ** -8. */
 const JUMP_TAIL = 8;
 const LEAST_MARGIN = 1.06;
-/** Memory is not made smaller for less than this share. */
-const LEAST_SHRINK = 0.05;
+/** A change of less than this share is not worth it, as long as the least margin is kept. */
+const LEAST_CHANGE = 0.1;
 
 /**
  * The memory with the lowest cost. Demand creeps within a margin of the day's peak or jumps far
@@ -110,8 +110,9 @@ export function forecastMemory(
   const margin = ((price * rate * JUMP_TAIL) / peak) ** (1 / (1 + JUMP_TAIL));
   const wanted = roundUp(peak * Math.max(LEAST_MARGIN, margin), quantum);
   const best = Math.min(max, Math.max(min, wanted));
-  const stays = best <= hasMib && hasMib <= max && best >= hasMib * (1 - LEAST_SHRINK);
-  const target = stays ? hasMib : best;
+  const isNear = Math.abs(best - hasMib) <= hasMib * LEAST_CHANGE;
+  const isEnough = hasMib >= Math.min(best, peak * LEAST_MARGIN) && hasMib <= max;
+  const target = isNear && isEnough ? hasMib : best;
   const riskAt = (mib: number): number => Math.min(1, rate * (mib / peak) ** -JUMP_TAIL);
   return {
     target,

@@ -40,3 +40,25 @@ export function sinceText(
 ): string {
   return since.kind === 'time' ? since.text : localTime(milliseconds(nowMs - since.ms));
 }
+
+/** No time zone lies further from UTC than this, whatever a day of clock change adds. */
+const FARTHEST_ZONE_MS = 27 * 3_600_000;
+
+/** The same as a time: the first second whose local time is not before it. */
+export function sinceMs(
+  since: Since,
+  nowMs: Milliseconds,
+  localTime: (wallMs: Milliseconds) => string,
+): Milliseconds {
+  if (since.kind === 'span') return milliseconds(nowMs - since.ms);
+  const { text } = since;
+  const inUtcMs = new Date(`${text.slice(0, 10)}T00:00:00Z`).getTime();
+  let [low, high] = [(inUtcMs - FARTHEST_ZONE_MS) / 1000, (inUtcMs + 2 * FARTHEST_ZONE_MS) / 1000];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const isBefore = localTime(milliseconds(middle * 1000)).slice(0, text.length) < text;
+    if (isBefore) low = middle + 1;
+    else high = middle;
+  }
+  return milliseconds(low * 1000);
+}

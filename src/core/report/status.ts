@@ -1,5 +1,6 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
+import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../loop-state.ts';
 import type { ContainerObservation, ContainerUsage, GuestConfig } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
@@ -28,6 +29,8 @@ export interface StatusReport {
   readonly dryRun: boolean;
   readonly host: HostRow;
   readonly containers: readonly ContainerRow[];
+  /** Left out where no daemon answers: groups are not looked at then. */
+  readonly groups?: readonly GroupReport[];
 }
 
 /** null: it is not known. */

@@ -11,7 +11,7 @@ import { present } from '../../../src/core/reading.ts';
 import { mib, milliseconds, ratio, type Vmid } from '../../../src/core/units.ts';
 import { guest as guestConfig, vmid } from '../builders.ts';
 
-/** A cluster in a few lines: what `pct` makes of a step, in the phases in which it can be cut off. */
+/** A cluster in a few lines: what `pct` makes of a step, and where that can be cut off. */
 
 export const SOURCE = 101;
 
@@ -56,6 +56,8 @@ export interface Box {
   description: readonly string[];
   net0: string;
   snapshots: Map<string, readonly string[]>;
+  /** Those that are being taken or removed. */
+  unfinished: Set<string>;
   version: number;
 }
 
@@ -87,6 +89,7 @@ export class ModelCluster {
     this.boxes.set(vmid(SOURCE), {
       ...{ vmid: vmid(SOURCE), running: true, lock: undefined, tags: ['prod'], description: [] },
       ...{ net0: 'name=eth0,bridge=vmbr0,ip=10.0.0.2/24', snapshots: new Map(), version: 0 },
+      unfinished: new Set(),
     });
   }
 
@@ -202,6 +205,7 @@ export class ModelCluster {
         cluster: {
           node: 'pve1',
           guests: new Map(guests),
+          nodeOf: new Map(),
           takenIds: new Set([...this.boxes.keys(), ...this.foreignIds]),
           usedAddresses: present(new Set(used)),
         },
@@ -227,6 +231,7 @@ export class ModelCluster {
     const pid = this.#pid;
     this.work.push({ step, heard: true, pid, phases: this.#phases(step) });
     if (step.kind !== 'clone' || this.state.reservation === undefined) return;
+    this.state.reservation.begun = true;
     this.state.reservation.pid = pid;
     this.#save();
   }
@@ -243,9 +248,14 @@ export class ModelCluster {
     const { vmid: id } = step;
     switch (step.kind) {
       case 'snapshot':
-        return [() => this.#change(id, (box) => box.snapshots.set(step.name, [step.description]))];
-      case 'delete-snapshot':
-        return [() => this.#change(id, (box) => box.snapshots.delete(step.name))];
+        return this.#cutable(id, step.name, 'snapshot', (box) =>
+          box.snapshots.set(step.name, [step.description]),
+        );
+      case 'delete-snapshot': {
+        const phases = this.#cutable(id, step.name, 'snapshot-delete', () => {});
+        const gone = () => this.#change(id, (box) => box.snapshots.delete(step.name));
+        return [...phases, gone];
+      }
       case 'clone':
         return this.#clonePhases(step);
       case 'configure':
@@ -280,8 +290,22 @@ export class ModelCluster {
           () => this.boxes.delete(id),
         ];
       case 'unlock-source':
-        return [() => this.#unlockSource()];
+        return [() => this.#change(id, (box) => Object.assign(box, { lock: undefined }))];
     }
+  }
+
+  /** Prepares, works, and takes the lock off again. */
+  #cutable(id: number, name: string, lock: string, work: (box: Box) => void): (() => void)[] {
+    const prepare = (box: Box): void => {
+      work(box);
+      box.unfinished.add(name);
+      box.lock = lock;
+    };
+    const commit = (box: Box): void => {
+      box.unfinished.delete(name);
+      box.lock = undefined;
+    };
+    return [() => this.#change(id, prepare), () => this.#change(id, commit)];
   }
 
   #clonePhases(step: Step & { kind: 'clone' }): (() => void)[] {
@@ -291,7 +315,7 @@ export class ModelCluster {
       this.boxes.set(step.vmid, {
         ...{ vmid: step.vmid, running: false, lock: 'create', tags: source.tags },
         description: step.description.split('\n'),
-        ...{ net0: source.net0, snapshots: new Map(), version: 0 },
+        ...{ net0: source.net0, snapshots: new Map(), version: 0, unfinished: new Set() },
       });
     };
     const end = (): void => {
@@ -327,7 +351,9 @@ function guestOf(box: Box): GroupGuest {
     description: box.description,
     marker: memberMarker(box.vmid, box.description),
     nets: new Map([['net0', box.net0]]),
-    snapshots: marked.filter((one) => one !== undefined),
+    snapshots: marked
+      .filter((one) => one !== undefined)
+      .map((one) => ({ ...one, unfinished: box.unfinished.has(one.name) })),
     snapshotNames: [...box.snapshots.keys()],
     settings: new Map([['memory', '512']]),
     disk: { storage: 'local-lvm', mib: 4096 },

@@ -169,6 +169,7 @@ describe('a group', () => {
     const cluster = new ModelCluster();
     cluster.look();
     cluster.proceed(0);
+    cluster.proceed(0);
     cluster.look();
     cluster.proceed(0);
     expect(cluster.box(200)).toMatchObject({ lock: 'create' });
@@ -185,6 +186,7 @@ describe('a group', () => {
     const cluster = new ModelCluster();
     cluster.look();
     cluster.proceed(0);
+    cluster.proceed(0);
     cluster.look();
     cluster.crash('power');
     const other = { ...cluster.box(SOURCE), vmid: vmid(200), lock: 'create', snapshots: new Map() };
@@ -193,6 +195,32 @@ describe('a group', () => {
     expect(cluster.box(200)).toMatchObject({ lock: 'create' });
     expect(idsOf(cluster.inService())).toEqual([201, 202]);
   });
+});
+
+it('a clone that never becomes ready is removed, and the next one waits ever longer', () => {
+  const health = { kind: 'tcp' as const, port: 1, path: '', healthyCount: 1, unhealthyCount: 3 };
+  const cluster = new ModelCluster({ health, scaleIn: 'off' });
+  cluster.quiet(240);
+  const clones = cluster.seen.filter(({ kind }) => kind === 'clone');
+  // In two hours; tried again at once it would be a hundred.
+  expect(clones.length).toBeGreaterThanOrEqual(2);
+  expect(clones.length).toBeLessThanOrEqual(16);
+  expect(cluster.members().length).toBeLessThanOrEqual(2);
+});
+
+it('a snapshot that power loss has cut off is removed, and its lock too', () => {
+  const cluster = new ModelCluster();
+  cluster.look();
+  cluster.proceed(0);
+  expect(cluster.box(SOURCE)).toMatchObject({ lock: 'snapshot' });
+  cluster.look();
+  expect(cluster.seen.map(({ kind }) => kind)).toEqual(['snapshot']);
+  cluster.crash('power');
+  settled(cluster);
+  const forced = cluster.seen.filter((step) => step.kind === 'delete-snapshot' && step.force);
+  expect(forced).toHaveLength(1);
+  expect(cluster.inService()).toHaveLength(2);
+  expectClean(cluster);
 });
 
 describe('whatever happens', () => {

@@ -1,6 +1,7 @@
-import { expect, it } from 'vitest';
-import { parseSince, sinceText } from '../../../src/core/report/since.ts';
+import { describe, expect, it } from 'vitest';
+import { parseSince, sinceMs, sinceText } from '../../../src/core/report/since.ts';
 import { milliseconds } from '../../../src/core/units.ts';
+import { createTimestamp } from '../../../src/report/timestamp.ts';
 
 it.each([
   ['90s', 90_000],
@@ -32,4 +33,27 @@ it('becomes the text that logged times are compared with', () => {
   };
   expect(at('2h')).toBe('<2800000>');
   expect(at('2026-11-21')).toBe('2026-11-21');
+});
+
+describe('as a time', () => {
+  const nowMs = milliseconds(Date.UTC(2026, 10, 22, 12));
+  const inZone = (zone: string) => (text: string) => {
+    const since = parseSince(text);
+    if (since === undefined) throw new Error(text);
+    return new Date(sinceMs(since, nowMs, createTimestamp(zone))).toISOString();
+  };
+
+  it.each([
+    ['2h', 'UTC', '2026-11-22T10:00:00.000Z'],
+    ['2026-11-21', 'UTC', '2026-11-21T00:00:00.000Z'],
+    ['2026-11-21', 'Europe/Rome', '2026-11-20T23:00:00.000Z'],
+    ['2026-11-21 22:04', 'America/New_York', '2026-11-22T03:04:00.000Z'],
+    ['2026-11-21T22:04:45', 'Pacific/Kiritimati', '2026-11-21T08:04:45.000Z'],
+    ['2026-11-21 23:59:59', 'Pacific/Pago_Pago', '2026-11-22T10:59:59.000Z'],
+    // An hour that the clocks skip begins where they go on; one that comes twice, the first time.
+    ['2026-03-29 02:30', 'Europe/Rome', '2026-03-29T01:00:00.000Z'],
+    ['2026-10-25 02:00', 'Europe/Rome', '2026-10-25T00:00:00.000Z'],
+  ])('%s in %s is %s', (text, zone, time) => {
+    expect(inZone(zone)(text)).toBe(time);
+  });
 });

@@ -1,0 +1,120 @@
+import { writeFileSync } from 'node:fs';
+import type { Config } from '../config/model.ts';
+import { describeError } from '../host/os-error.ts';
+import type { Bounds, Demand } from '../lab/demand.ts';
+import { reportPage } from '../lab/report-page.ts';
+import type { Figures } from '../lab/score.ts';
+import { type Trial, trial } from '../lab/trial.ts';
+import type { Arguments } from './arguments.ts';
+import { readConfiguration, renderProblems } from './configuration.ts';
+import { readDemands } from './demands.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { contestOf, POLICY_NAMES } from './lab-policies.ts';
+import { createProgress } from './progress.ts';
+import { table } from './table.ts';
+import type { Surroundings } from './world.ts';
+
+/** `backtest`: what policies would have done with a recorded demand. Changes nothing. */
+export async function backtest(given: Arguments, around: Surroundings): Promise<ExitCode> {
+  const { stdout, stderr } = around;
+  const unknown = given.policies.find((name) => !POLICY_NAMES.includes(name));
+  if (unknown !== undefined) {
+    stderr.write(`There is no policy '${unknown}'; known are ${POLICY_NAMES.join(', ')}.\n`);
+    return EXIT.usage;
+  }
+  const config = configurationOf(given, around);
+  if (config === 'broken') return EXIT.configuration;
+  const read = await readDemands(given, around);
+  if (!read.ok) {
+    for (const problem of read.problems) stderr.write(`${problem}\n`);
+    return EXIT.failure;
+  }
+  const { demands, leftOut } = read;
+  const { policies, bounds } = contestOf(config, given.policies);
+  const steps = demands.reduce((total, { cpu }) => total + cpu.length, 0);
+  const progress = createProgress(stderr, steps * policies.length, around.clock);
+  const trials = policies.map((policy) =>
+    trial(demands, policy, bounds, (done) => progress.advance(done, policy.name)),
+  );
+  progress.finish();
+  if (given.htmlFile !== undefined) {
+    const failure = writePage(given.htmlFile, { demands, trials, bounds, policies });
+    if (failure !== undefined) {
+      stderr.write(`${failure}\n`);
+      return EXIT.failure;
+    }
+  }
+  stdout.write(given.json ? asJson(trials) : asText(trials, demands, bounds, leftOut));
+  return EXIT.fine;
+}
+
+/** Only a configuration that is named counts: a trace is of some other place. */
+export function configurationOf(
+  given: Arguments,
+  around: Surroundings,
+): Config | undefined | 'broken' {
+  if (given.configFile === undefined && given.traceFile !== undefined) return undefined;
+  const loaded = readConfiguration(given, around);
+  if (loaded.ok) return loaded.config;
+  around.stderr.write(renderProblems(loaded));
+  return 'broken';
+}
+
+function writePage(file: string, input: Parameters<typeof reportPage>[0]): string | undefined {
+  try {
+    writeFileSync(file, reportPage(input));
+    return undefined;
+  } catch (error) {
+    return `The report cannot be written: ${describeError(error)}`;
+  }
+}
+
+const round = (value: number): number => Number(value.toPrecision(6));
+
+const cpuJson = ({ slack, short, unmet, resizesPerDay }: Figures) => ({
+  ...{ slack: round(slack), starved: round(short), unmet: round(unmet) },
+  resizes_per_day: round(resizesPerDay),
+});
+
+/** Shares of one. */
+function asJson(trials: readonly Trial[]): string {
+  const policies = trials.map(({ policy, cpu, memory }) => ({
+    policy,
+    cpu: cpuJson(cpu),
+    memory: memory === undefined ? null : { ...cpuJson(memory), oom_steps: round(memory.short) },
+  }));
+  return `${JSON.stringify({ policies }, null, 2)}\n`;
+}
+
+const percent = (share: number, digits: number): string => `${(share * 100).toFixed(digits)} %`;
+
+const cells = ({ slack, short, unmet, resizesPerDay }: Figures): readonly string[] => [
+  ...[percent(slack, 1), percent(short, 3), percent(unmet, 3), resizesPerDay.toFixed(1)],
+];
+
+const CPU_HEADS = ['SLACK', 'STARVED', 'UNMET', 'RESIZES/DAY'];
+const MEMORY_HEADS = ['SLACK', 'OOM STEPS', 'UNMET', 'RESIZES/DAY'];
+
+function asText(
+  trials: readonly Trial[],
+  demands: readonly Demand[],
+  { minCores, maxCores, minMib, maxMib }: Bounds,
+  leftOut: number,
+): string {
+  const days = demands.reduce((sum, { cpu, stepS }) => sum + (cpu.length * stepS) / 86_400, 0);
+  const without = leftOut === 0 ? '' : `, ${leftOut} more left out`;
+  const cpu = trials.map((one) => [one.policy, ...cells(one.cpu)]);
+  const memory = trials.flatMap((one) =>
+    one.memory === undefined ? [] : [[one.policy, ...cells(one.memory)]],
+  );
+  const lines = [
+    `${demands.length} containers${without}, ${days.toFixed(1)} container-days; ` +
+      `${minCores} to ${maxCores} cores, ${minMib} to ${maxMib} MB`,
+    '',
+    ...table([['CPU', ...CPU_HEADS], ...cpu]),
+    ...(memory.length === 0 ? [] : ['', ...table([['MEMORY', ...MEMORY_HEADS], ...memory])]),
+    '',
+    'Slack: allocated and not used. Starved, OOM: steps that wanted more than was there.',
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}

@@ -1,0 +1,79 @@
+import { type Learnt, type LearntOfAll, newLearnt } from './learnt.ts';
+import { TAIL_LEVELS } from './tails.ts';
+
+/**
+ * What was learnt, as plain data of a version of its own. It is on the wall clock, so it outlives a
+ * restart of the host; what cannot be read is learnt anew, and stops nothing.
+ */
+export interface SavedLearnt {
+  readonly version: typeof LEARNT_VERSION;
+  readonly of: readonly (readonly [string, SavedOne])[];
+}
+
+/** To be raised when a number changes its meaning. */
+export const LEARNT_VERSION = 1;
+
+const SCALARS = [
+  ...['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'last', 'hour'],
+  ...['plainError', 'rhythmError'],
+] as const;
+const ARRAYS = ['recent', 'hours', 'week', 'tails'] as const;
+
+type Scalar = Exclude<keyof Learnt, (typeof ARRAYS)[number]>;
+type SavedOne = Readonly<Record<string, number | readonly number[]>>;
+
+export function saveLearnt(all: LearntOfAll): SavedLearnt {
+  const of = [...all].map(([key, learnt]) => [key, saveOne(learnt)] as const);
+  return { version: LEARNT_VERSION, of };
+}
+
+function saveOne(learnt: Learnt): SavedOne {
+  const saved: Record<string, number | readonly number[]> = {};
+  for (const name of SCALARS) saved[name] = learnt[name as Scalar];
+  for (const name of ARRAYS) saved[name] = shortened(learnt[name]);
+  return saved;
+}
+
+/** Five digits are more than a forecast has; zeros at the end say nothing. */
+function shortened(values: Float32Array): readonly number[] {
+  let length = values.length;
+  while (length > 0 && values[length - 1] === 0) length -= 1;
+  return Array.from(values.subarray(0, length), (value) => Number(value.toPrecision(5)));
+}
+
+/** Takes over what is whole of what was saved; says nothing of the rest. */
+export function takeLearnt(all: LearntOfAll, saved: unknown): void {
+  if (!isObject(saved) || saved['version'] !== LEARNT_VERSION) return;
+  const entries = saved['of'];
+  if (!Array.isArray(entries)) return;
+  for (const entry of entries as unknown[]) {
+    if (!Array.isArray(entry)) continue;
+    const [key, one] = entry as unknown[];
+    const resource = /^[1-9][0-9]{2,8}\/(cores|memory)$/.exec(String(key))?.[1];
+    if (resource === undefined || !isObject(one)) continue;
+    const learnt = readOne(one, resource === 'cores' ? TAIL_LEVELS : 0);
+    if (learnt !== undefined) all.set(String(key), learnt);
+  }
+}
+
+function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Learnt | undefined {
+  const learnt = newLearnt(0, levels);
+  for (const name of SCALARS) {
+    const value = saved[name];
+    if (!isAmount(value)) return undefined;
+    learnt[name as Scalar] = value;
+  }
+  for (const name of ARRAYS) {
+    const values = saved[name];
+    if (!Array.isArray(values) || values.length > learnt[name].length) return undefined;
+    if (!values.every(isAmount)) return undefined;
+    learnt[name].set(values);
+  }
+  return learnt;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isAmount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0;

@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Learnt,
+  learn,
+  newLearnt,
+  peakOfDay,
+  peakOfHour,
+  rhythmPeak,
+} from '../../src/core/learnt.ts';
+import { saveLearnt, takeLearnt } from '../../src/core/saved-learnt.ts';
+import { fillTails, lately, riskAbove, TAIL_LEVELS } from '../../src/core/tails.ts';
+
+const SLOT = 300_000;
+const HOUR = 12;
+
+function taught(values: readonly number[], everyMs = SLOT): Learnt {
+  const learnt = newLearnt(0, TAIL_LEVELS);
+  values.forEach((value, index) => {
+    const slot = learn(learnt, { value, overrun: false }, (index + 1) * everyMs, false);
+    if (slot !== undefined) fillTails(learnt, slot);
+  });
+  return learnt;
+}
+
+const repeated = (value: number, count: number): number[] => Array<number>(count).fill(value);
+
+describe('what is learnt', () => {
+  it('remembers the last hour and the last day', () => {
+    const learnt = taught([...repeated(1, 6), 7, ...repeated(1, 11 + HOUR), 2]);
+    expect(peakOfHour(learnt)).toBe(2);
+    expect(peakOfDay(learnt)).toBe(7);
+    expect(peakOfDay(taught([7, ...repeated(1, 25 * HOUR)]))).toBe(1);
+  });
+
+  it('does not depend on how often the loop looks', () => {
+    const often = taught(repeated(2, 10 * HOUR), SLOT / 10);
+    const seldom = taught(repeated(2, HOUR), SLOT);
+    expect(often.slots).toBeCloseTo(seldom.slots, 5);
+    const risk = (learnt: Learnt): number => riskAbove(learnt, 3, lately(learnt, 2));
+    expect(risk(often)).toBeCloseTo(risk(seldom), 5);
+  });
+
+  it('counts what rises clearly above the day before as a jump, and an overrun too', () => {
+    expect(taught([100, 104, 100, 130, 130, 100]).jumps).toBeCloseTo(1, 2);
+    const learnt = taught(repeated(100, 12));
+    learn(learnt, { value: 125, overrun: true }, 13 * SLOT, true);
+    expect(learnt.jumps).toBeCloseTo(1, 2);
+  });
+
+  it('believes in a daily rhythm once it has been right', () => {
+    const day = [...repeated(0.5, 9 * HOUR), ...repeated(6, HOUR), ...repeated(0.5, 14 * HOUR)];
+    const before = taught([...day, ...day, ...day, ...day.slice(0, 9 * HOUR - 1)]);
+    expect(rhythmPeak(before)).toBe(6);
+    const none = taught(repeated(1, 3 * 24 * HOUR));
+    expect(rhythmPeak(none)).toBe(0);
+  });
+
+  it('survives a clock that is set back, and a long gap', () => {
+    const learnt = taught(repeated(3, HOUR));
+    learn(learnt, { value: 1, overrun: false }, 1, false);
+    expect(peakOfHour(learnt)).toBe(3);
+    learn(learnt, { value: 1, overrun: false }, 50 * 3_600_000, false);
+    expect([peakOfHour(learnt), peakOfDay(learnt)]).toEqual([1, 1]);
+  });
+
+  it('takes no more than 4 KB for both resources of a container', () => {
+    const bytes = ({ recent, hours, week, tails }: Learnt): number =>
+      [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 10 * 8);
+    expect(bytes(newLearnt(0, TAIL_LEVELS)) + bytes(newLearnt(0, 0))).toBeLessThanOrEqual(4096);
+  });
+});
+
+describe('the risk', () => {
+  it('falls with the number of cores, and stays between 0 and 1', () => {
+    const demand = fc.array(fc.double({ min: 0, max: 16, noNaN: true }), { minLength: 6 });
+    fc.assert(
+      fc.property(demand, fc.double({ min: 0, max: 8, noNaN: true }), (values, now) => {
+        const learnt = taught(values);
+        const seen = lately(learnt, now);
+        const risks = [2, 4, 8, 16, 32].map((cores) => riskAbove(learnt, cores, seen));
+        expect(risks.every((risk) => risk >= 0 && risk <= 1)).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('is small above what a calm container wants, and large for a restless one', () => {
+    const calm = taught(repeated(1.5, 24 * HOUR));
+    const restless = taught(Array.from({ length: 24 * HOUR }, (_, step) => (step % 4 ? 1.5 : 5)));
+    const risk = (learnt: Learnt): number => riskAbove(learnt, 3, lately(learnt, 1.5));
+    expect(risk(calm)).toBeLessThan(0.005);
+    expect(risk(restless)).toBeGreaterThan(20 * risk(calm));
+  });
+});
+
+describe('what is saved of it', () => {
+  const all = new Map([['101/cores', taught([1, 2, 3, ...repeated(1, 30)])]]);
+  const saved: unknown = JSON.parse(JSON.stringify(saveLearnt(all)));
+
+  it('comes back and says the same', () => {
+    const back = new Map<string, Learnt>();
+    takeLearnt(back, saved);
+    const risks = [all, back].map((map) => {
+      const learnt = map.get('101/cores') ?? newLearnt(0, TAIL_LEVELS);
+      return riskAbove(learnt, 2, lately(learnt, 1));
+    });
+    expect(risks[1]).toBeCloseTo(risks[0] ?? -1, 4);
+  });
+
+  it.each([
+    undefined,
+    {},
+    { version: 2, of: [] },
+    { version: 1, of: [['101/cores', {}], 7, ['x/cores', null]] },
+    { version: 1, of: [['101/cores', { ...Object(saved), recent: repeated(1, 99) }]] },
+  ])('is left alone where it is not whole: %j', (broken) => {
+    const back = new Map<string, Learnt>();
+    takeLearnt(back, broken);
+    expect(back.size).toBe(0);
+  });
+});

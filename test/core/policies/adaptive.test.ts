@@ -1,0 +1,147 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Forecast, Measured } from '../../../src/core/decision.ts';
+import { explainHold } from '../../../src/core/explain.ts';
+import {
+  coresForecast,
+  learnCores,
+  learnMemory,
+  memoryForecast,
+} from '../../../src/core/learning.ts';
+import type { LearntOfAll } from '../../../src/core/learnt.ts';
+import { learntVerdict } from '../../../src/core/policies/learnt-verdict.ts';
+import type { Verdict } from '../../../src/core/policies/threshold.ts';
+import { ratio } from '../../../src/core/units.ts';
+import { cpuUse, memoryUse, vmid } from '../builders.ts';
+
+const CT = vmid(101);
+const SLOT = 300_000;
+const range = { min: 1, max: 8, quantum: 1, stepFactor: 1 };
+
+const cpu = (used: number, allowed: number) => cpuUse(used, allowed);
+
+function afterCores(values: readonly number[], allowed = 8): LearntOfAll {
+  const all: LearntOfAll = new Map();
+  values.forEach((used, index) => {
+    learnCores(all, CT, cpu(used, allowed), (index + 1) * SLOT);
+  });
+  return all;
+}
+
+function afterMemory(values: readonly number[]): LearntOfAll {
+  const all: LearntOfAll = new Map();
+  values.forEach((mib, index) => {
+    learnMemory(all, CT, memoryUse(mib), mib, (index + 1) * SLOT);
+  });
+  return all;
+}
+
+const calm = (value: number, steps: number): number[] =>
+  Array.from({ length: steps }, (_, step) => value * (1 + 0.01 * Math.sin(step)));
+
+describe('the forecast of cores', () => {
+  it('says nothing before half an hour was seen', () => {
+    const ask = { ...range, has: 4 };
+    expect(coresForecast(afterCores(calm(1, 5)), CT, cpu(1, 4), ask)).toBeUndefined();
+    expect(coresForecast(afterCores(calm(1, 6)), CT, cpu(1, 4), ask)).toBeDefined();
+  });
+
+  it('takes what a calm container does not need, and leaves a restless one more', () => {
+    const ask = { ...range, has: 8 };
+    const wild = Array.from({ length: 288 }, (_, step) => (step % 7 ? 1.5 : 4.5));
+    const target = (values: number[]): number =>
+      coresForecast(afterCores(values), CT, cpu(1.5, 8), ask)?.target ?? 0;
+    expect(target(calm(1.5, 288))).toBe(2);
+    expect(target(wild)).toBeGreaterThanOrEqual(5);
+  });
+
+  it('goes to the peak of the day at once where a container is saturated', () => {
+    const values = [...calm(1, 100), 6, ...calm(1, 100)];
+    const ask = { ...range, has: 2 };
+    const target = coresForecast(afterCores(values), CT, cpu(2, 2), ask)?.target;
+    expect(target).toBeGreaterThanOrEqual(6);
+  });
+
+  it('never gives less than is wanted now, nor leaves its bounds', () => {
+    const demand = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), { minLength: 6 });
+    fc.assert(
+      fc.property(demand, fc.integer({ min: 1, max: 8 }), (values, has) => {
+        const used = Math.min(has, values.at(-1) ?? 0);
+        const all = afterCores(values);
+        const target = coresForecast(all, CT, cpu(used, has), { ...range, has })?.target ?? 0;
+        expect(target).toBeGreaterThanOrEqual(Math.min(8, used));
+        expect(target >= 1 && target <= 8).toBe(true);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('knows tenths where a cpulimit is scaled', () => {
+    const ask = { ...range, min: 0.1, quantum: 0.1, has: 4 };
+    const target = coresForecast(afterCores(calm(0.42, 288)), CT, cpu(0.42, 4), ask)?.target ?? 0;
+    expect(target).toBeGreaterThanOrEqual(0.5);
+    expect(target).toBeLessThan(1.5);
+  });
+});
+
+describe('the forecast of memory', () => {
+  const ask = { min: 512, max: 16_384, quantum: 16, stepFactor: 1, has: 16_384 };
+  const seen = (peak: number) => ({ used: peak, peak });
+  const target = (values: readonly number[], stepFactor = 1): number =>
+    memoryForecast(afterMemory(values), CT, seen(values.at(-1) ?? 0), { ...ask, stepFactor })
+      ?.target ?? 0;
+
+  it('keeps the less above the peak the longer a container has been calm', () => {
+    const targets = [12, 72, 288, 2016].map((steps) => target(calm(2000, steps)));
+    expect([...targets].sort((a, b) => b - a)).toEqual(targets);
+    expect(targets.at(-1)).toBeGreaterThan(2020 * 1.06);
+  });
+
+  it('keeps more where it has jumped before, and relatively less of a large one', () => {
+    const jumpy = [...calm(1000, 100), 1500, ...calm(1000, 50), 2000, ...calm(1000, 138)];
+    const quiet = [...calm(1000, 150), ...calm(2000, 139)];
+    expect(target(jumpy)).toBeGreaterThan(target(quiet));
+    const share = (mib: number): number => target(calm(mib, 288)) / mib;
+    expect(share(800)).toBeGreaterThan(share(8000));
+  });
+
+  it('follows behaviour: conservative keeps more, aggressive less', () => {
+    const values = calm(3000, 288);
+    expect(target(values, 0.5)).toBeGreaterThan(target(values));
+    expect(target(values, 2)).toBeLessThan(target(values));
+  });
+});
+
+describe('what is made of a forecast', () => {
+  const measured: Measured = {
+    ...{ before: 4, used: 1, share: ratio(0.25), min: 1, max: 8, need: 2 },
+    band: { lower: ratio(0.2), upper: ratio(0.8) },
+  };
+  const forecast = (target: number): Forecast => ({
+    ...{ target, riskNow: 0.0004, riskThen: 0.0123, hoursLearnt: 30, peakOfDay: 3.1 },
+  });
+  const now: Verdict = { verdict: 'hold', because: { kind: 'in-band' }, measured };
+
+  it('grows, shrinks and holds by the target', () => {
+    expect(learntVerdict(now, forecast(6), 1, 1)).toMatchObject({ verdict: 'grow', after: 6 });
+    expect(learntVerdict(now, forecast(2), 1, 1)).toMatchObject({ verdict: 'shrink', after: 2 });
+    expect(learntVerdict(now, forecast(4), 1, 1)).toMatchObject({ verdict: 'hold' });
+    const floored = learntVerdict(now, forecast(2), 2.5, 1);
+    expect(floored).toMatchObject({ after: 3, limits: ['need'] });
+  });
+
+  it('doubles what the OOM killer has found too little', () => {
+    const grown: Verdict = { verdict: 'grow', after: 5, rule: 'oom-kill', limits: [], measured };
+    expect(learntVerdict(grown, forecast(4), 1, 1)).toMatchObject({ after: 8, rule: 'oom-kill' });
+  });
+
+  it('says so in a sentence', () => {
+    const verdict = learntVerdict(now, forecast(4), 1, 1);
+    if (verdict.verdict !== 'hold') throw new Error('it holds');
+    const hold = { vmid: CT, name: 'web', resource: 'cores' as const, ...verdict };
+    expect(explainHold(hold)).toBe(
+      'it uses 1 of its 4 cores (25 %): up to 3.1 cores in the last day; by 30 h of it more than ' +
+        '4 cores is wanted within 5 minutes with 0.04 %, so nothing changes',
+    );
+  });
+});

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { TRACE_BOUNDS } from '../../src/lab/demand.ts';
+import { totalOf, trial } from '../../src/lab/trial.ts';
+import { daemon, hasTraces, recorded } from './traces.ts';
+
+/**
+ * What mode `adaptive` reaches on the recorded traces, run through the daemon's own code. The
+ * coefficients of the risk of CPU were fitted on every second container, so the others are shown
+ * apart; the two prices were set with the totals in view. Bounds are a little wider than the
+ * figures, so that they tell a step back.
+ */
+interface Bound {
+  readonly cpu: readonly [slack: number, starved: number, resizes: number];
+  readonly memory?: readonly [slack: number, outOfMemory: number, resizes: number];
+}
+
+const BOUNDS: Readonly<Record<string, { readonly all: Bound; readonly others: Bound }>> = {
+  'google-2011': {
+    all: { cpu: [34, 0.32, 6], memory: [45, 0.03, 8] },
+    others: { cpu: [34, 0.32, 6], memory: [45, 0.035, 8] },
+  },
+  'planetlab-2011': { all: { cpu: [66.5, 1.0, 9] }, others: { cpu: [65, 0.9, 8] } },
+  'ec2-2014': { all: { cpu: [56, 0.6, 6] }, others: { cpu: [43, 0.6, 6] } },
+};
+
+describe.skipIf(!hasTraces)('adaptive on the recorded traces (of ../shared)', () => {
+  for (const [file, bounds] of Object.entries(BOUNDS)) {
+    it(`stays within its figures on ${file}`, async () => {
+      const result = trial(await recorded(file), daemon('adaptive'), TRACE_BOUNDS);
+      const others = totalOf(result.containers.filter((_, index) => index % 2 === 1));
+      for (const [figures, bound] of [
+        [result, bounds.all],
+        [others, bounds.others],
+      ] as const) {
+        const [slack, starved, resizes] = bound.cpu;
+        expect(figures.cpu.slack * 100).toBeLessThanOrEqual(slack);
+        expect(figures.cpu.short * 100).toBeLessThanOrEqual(starved);
+        expect(figures.cpu.resizesPerDay).toBeLessThanOrEqual(resizes);
+        if (bound.memory === undefined || figures.memory === undefined) continue;
+        const [memorySlack, outOfMemory, memoryResizes] = bound.memory;
+        expect(figures.memory.slack * 100).toBeLessThanOrEqual(memorySlack);
+        expect(figures.memory.short * 100).toBeLessThanOrEqual(outOfMemory);
+        expect(figures.memory.resizesPerDay).toBeLessThanOrEqual(memoryResizes);
+      }
+    });
+  }
+});

@@ -1,0 +1,38 @@
+import { existsSync } from 'node:fs';
+import { parseConfig } from '../../src/config/load.ts';
+import { daemonPolicy, type PolicyOf } from '../../src/lab/daemon-policy.ts';
+import type { Demand } from '../../src/lab/demand.ts';
+import type { LabPolicy } from '../../src/lab/replay.ts';
+import { readTrace } from '../../src/simulator/traces.ts';
+
+/** Demand for the lab's tests: recorded where that is at hand, else made up. */
+
+const SHARED = new URL('../../../shared/traces/', import.meta.url).pathname;
+export const hasTraces = existsSync(SHARED);
+
+export async function recorded(name: string): Promise<readonly Demand[]> {
+  const read = await readTrace(`${SHARED}${name}.csv`);
+  if (!read.ok) throw new Error(read.problems.join('\n'));
+  return read.trace.series.map(({ name: container, cpuCores, memoryMib }) =>
+    made(container, cpuCores, memoryMib.length > 0 ? memoryMib : undefined),
+  );
+}
+
+export const made = (
+  name: string,
+  cpu: readonly number[],
+  memory?: readonly number[] | undefined,
+): Demand => ({
+  ...{ name, stepS: 300, cpu: Float64Array.from(cpu) },
+  memory: memory === undefined ? undefined : Float64Array.from(memory),
+});
+
+/** The daemon with the default configuration, but for what is given here. */
+export function daemon(scaling: string, behaviour = 'normal'): LabPolicy {
+  const yaml = `DEFAULT: {scaling_mode: ${scaling}, behaviour: ${behaviour}, max_memory: 16384}`;
+  const loaded = parseConfig(`${yaml}\n`, 'lab.yaml', {});
+  if (!loaded.ok) throw new Error('the configuration is fine');
+  const { defaults } = loaded.config;
+  const policyOf: PolicyOf = () => defaults;
+  return daemonPolicy(scaling, policyOf);
+}
