@@ -12,7 +12,7 @@ import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
 import { noticeOthers } from './stages/notice.ts';
 import { type Observed, observe } from './stages/observe.ts';
-import { stopwatch } from './stages/stopwatch.ts';
+import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
 import { tellBlind, tellPlan, tellStart, tellTimes } from './stages/tell.ts';
 
 /** What a cycle needs of the configuration and of the command line. */
@@ -40,6 +40,8 @@ export interface CycleView {
   readonly verdicts: Verdicts;
   readonly planned: Plan;
   readonly available: Budget;
+  /** How long each stage took, in milliseconds. */
+  readonly spentMs: ReadonlyMap<string, number>;
 }
 
 export type CycleResult = (ActCounts & { readonly ok: true }) | Missing;
@@ -80,14 +82,16 @@ export async function runCycle(
   const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop, save };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (urgent === undefined) rememberRefused(state, planned);
+  const known = { observed: observed.value, verdicts, planned, available };
   if (urgent !== undefined) settle(state, urgent, planned);
-  else
-    inspect?.({ ...viewed(world, state), observed: observed.value, verdicts, planned, available });
+  else inspect?.({ ...known, ...viewed(world, state, timed) });
   tellTimes(world, state.cycle, timed.spentMs);
   return { ok: true, ...counts };
 }
 
-const viewed = ({ clock }: World, { cycle }: LoopState) => ({ cycle, wallMs: clock.wallMs() });
+const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({
+  ...{ cycle, wallMs: clock.wallMs(), spentMs },
+});
 
 /** What was brought forward is help, or ends in time; whatever else is taken back can wait. */
 const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>

@@ -35,8 +35,8 @@ const SOON = 0.25;
 
 /** What reaches the daemon from outside: `process` in the program. */
 export interface Signals {
-  on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): void;
-  off(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): void;
+  on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', listener: () => void): void;
+  off(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', listener: () => void): void;
 }
 
 /** setTimeout takes no more than this, and a longer sleep is slept in parts. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { version } from '../package.json';
-import { HELP, parseArguments } from './cli/arguments.ts';
+import { type Arguments, HELP, parseArguments } from './cli/arguments.ts';
 import { backups } from './cli/backups.ts';
 import { checkConfig } from './cli/check-config.ts';
 import { readConfiguration } from './cli/configuration.ts';
@@ -36,9 +36,12 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       stderr.write(`lxc-autoscale: ${parsed.message}\nSee lxc-autoscale --help.\n`);
       return EXIT.usage;
     case 'run':
-      break;
+      return carryOut(parsed.arguments);
   }
-  const given = parsed.arguments;
+}
+
+async function carryOut(given: Arguments): Promise<ExitCode> {
+  const { stdout, stderr } = process;
   const paths = createPaths(given.sysroot);
   const around: Surroundings = { paths, clock, env: process.env, stdout, stderr };
   switch (given.command) {
@@ -63,10 +66,34 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       const { history } = await import('./cli/history.ts');
       return history(given, around);
     }
+    case 'notify-test': {
+      const { notifyTest } = await import('./cli/notify-test.ts');
+      return notifyTest(given, around);
+    }
+    case 'health-check': {
+      const { healthCheck } = await import('./cli/health-check.ts');
+      return healthCheck(given, around);
+    }
     case 'backups':
       return backups(given, around);
+    case 'export': {
+      const { exportUsage } = await import('./cli/export.ts');
+      return exportUsage(given, around);
+    }
+    case 'backtest':
+      return (await import('./cli/backtest.ts')).backtest(given, around);
+    case 'recommend':
+      return (await import('./cli/recommend.ts')).recommend(given, around);
     case 'rollback':
       return rollback(given, around, process);
+    case 'configure': {
+      const { configure } = await import('./cli/configure.ts');
+      return configure(given, around, process.stdin);
+    }
+    case 'migrate-config': {
+      const { migrateConfig } = await import('./cli/migrate-config.ts');
+      return migrateConfig(given, around);
+    }
     case 'demo': {
       const { demo } = await import('./cli/demo.ts');
       return demo(given, around, process);

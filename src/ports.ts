@@ -111,6 +111,8 @@ export type BackupOutcome =
 export interface Backups {
   /** Writes, syncs and reads back; only then does a change follow. */
   write(file: GuestFile, purpose: BackupPurpose): BackupOutcome;
+  /** Why none could be written now; undefined: one could. Tries it out. */
+  problem?(): string | undefined;
 }
 
 export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
@@ -139,6 +141,8 @@ export interface JournalEvent {
 export interface Journal {
   /** Returns false when the line could not be written. */
   record(event: JournalEvent): boolean;
+  /** Why no line could be written now: a full disk, say; undefined: one could. Tries it out. */
+  problem?(): string | undefined;
 }
 
 /** Lines for people. Implementations neutralise control characters and mask secrets. */
@@ -176,7 +180,12 @@ export type GroupCommand =
       readonly name: string;
       readonly description: string;
     }
-  | { readonly kind: 'delete-snapshot'; readonly vmid: Vmid; readonly name: string }
+  | {
+      readonly kind: 'delete-snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      readonly force: boolean;
+    }
   | {
       readonly kind: 'clone';
       readonly vmid: Vmid;

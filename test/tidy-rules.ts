@@ -106,6 +106,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'config/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'host/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'report/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'lab/': { may: ['core/'], builtins: false, packages: false },
   'simulator/': { may: ['core/', 'ports.ts'], builtins: true, packages: false },
   'version.ts': { may: ['package.json'], builtins: false, packages: false },
   'cli/': { may: [''], builtins: true, packages: true },

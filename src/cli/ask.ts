@@ -4,11 +4,10 @@ import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../cycle.ts';
 import { askControlSocket } from '../host/control-client.ts';
 import { CONTROL_SOCKET } from '../host/control-path.ts';
-import type { ControlRequest } from '../host/control-socket.ts';
 import type { Log, World } from '../ports.ts';
 import type { Arguments } from './arguments.ts';
 import { readConfiguration, renderProblems } from './configuration.ts';
-import { answerTo } from './control-answer.ts';
+import { type AboutCycle, answerTo } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { stateKeeper } from './state-keeper.ts';
@@ -24,7 +23,7 @@ export type Asked =
 
 /** @param field what the answer has to hold: `report` or `account` */
 export async function ask<Content extends { readonly format: number }>(
-  request: ControlRequest,
+  request: AboutCycle,
   field: string,
   given: Arguments,
   around: Surroundings,
@@ -43,7 +42,7 @@ export async function ask<Content extends { readonly format: number }>(
 }
 
 async function answered(
-  request: ControlRequest,
+  request: AboutCycle,
   given: Arguments,
   around: Surroundings,
 ): Promise<Asked> {
@@ -64,7 +63,7 @@ async function answered(
 
 /** Observes and decides as a dry run does, on the saved state; writes nothing anywhere. */
 async function lookNow(
-  request: ControlRequest,
+  request: AboutCycle,
   given: Arguments,
   around: Surroundings,
 ): Promise<Asked> {
@@ -105,7 +104,9 @@ async function lookNow(
 
 const NEVER = new AbortController().signal;
 
-const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done): void => done() });
+/** A stream that swallows what is written to it. */
+export const nowhere = (): Writable =>
+  new Writable({ write: (_chunk, _encoding, done): void => done() });
 
 const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

@@ -1,6 +1,7 @@
+import type { GroupReport } from '../core/groups/group-report.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
-import type { ReportInput } from '../core/report/report-input.ts';
+import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
 import { statusReport } from '../core/report/status.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CycleSettings, CycleView } from '../cycle.ts';
@@ -17,22 +18,36 @@ export interface Known {
   readonly state: LoopState;
   readonly timezone: string | undefined;
   readonly nowMs: Milliseconds;
+  /** Left out where there is no daemon: groups are not looked at then. */
+  readonly groups?: readonly GroupReport[];
 }
+
+/** What is answered from the last cycle. */
+export type AboutCycle = Exclude<ControlRequest, { command: 'health' }>;
 
 const STARTING = 'the daemon has only just started, and its first cycle is not over; ask again';
 
 /** `report`, `account`, or a sentence on why there is neither in `error`. */
-export function answerTo(request: ControlRequest, known: Known): object {
-  const { view } = known;
+export function answerTo(request: AboutCycle, known: Known): object {
+  const { view, groups = [] } = known;
+  if (request.command === 'explain-group') return groupAnswer(request.group, known);
   if (view === undefined) return { error: STARTING };
   const input = inputOf(view, known);
-  if (request.command === 'status') return { report: statusReport(input) };
+  if (request.command === 'status') return { report: { ...statusReport(input), groups } };
   const account = accountOf(input, request.vmid);
   if (account !== undefined) return { account };
   return { error: `there was no container ${request.vmid} on this node in the last cycle` };
 }
 
-function inputOf(
+function groupAnswer(wanted: string, { from, groups = [] }: Known): object {
+  if (from !== 'daemon') return { error: 'only the daemon knows where a group stands' };
+  const group = groups.find(({ label }) => label === wanted.toLowerCase());
+  if (group !== undefined) return { group: { ...group, format: REPORT_FORMAT } };
+  const known = groups.map(({ label }) => label).join(', ') || 'none so far';
+  return { error: `there is no group ${wanted}; known are: ${known}` };
+}
+
+export function inputOf(
   { cycle, wallMs, observed, verdicts, planned, available }: CycleView,
   { from, settings, state, timezone, nowMs }: Known,
 ): ReportInput {

@@ -1,3 +1,4 @@
+import type { GroupReport } from '../core/groups/group-report.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
 import type { Fact, Guard } from '../core/report/fact.ts';
@@ -5,15 +6,31 @@ import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { EXIT } from './exit-codes.ts';
+import { groupLines } from './group-lines.ts';
 import type { Surroundings } from './world.ts';
 
 /** `explain VMID`: the last decision on a container, step by step. Changes nothing. */
 export async function explain(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { vmid } = given;
+  const { vmid, group } = given;
+  if (group !== undefined) return explainGroup(group, given, around);
   if (vmid === undefined) return EXIT.usage;
   const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, around);
   if (typeof account === 'number') return account;
   const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');
+  around.stdout.write(`${text}\n`);
+  return EXIT.fine;
+}
+
+/** `explain GROUP`: where it stands, who is in it, what it waits for. */
+async function explainGroup(
+  group: string,
+  given: Arguments,
+  around: Surroundings,
+): Promise<ExitCode> {
+  type Answer = GroupReport & { readonly format: number };
+  const report = await ask<Answer>({ command: 'explain-group', group }, 'group', given, around);
+  if (typeof report === 'number') return report;
+  const text = given.json ? JSON.stringify(report, null, 2) : groupLines(report).join('\n');
   around.stdout.write(`${text}\n`);
   return EXIT.fine;
 }

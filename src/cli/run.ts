@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
+import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
+import type { LoopState } from '../core/loop-state.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
@@ -9,10 +11,15 @@ import { createSupervisor } from '../host/systemd.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
+import type { Known } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { type Figures, openFigures } from './figures.ts';
+import type { RunningGroups } from './groups.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
+import { type Notices, openNotices } from './notices.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { whyUnfit } from './unfit.ts';
+import type { UsageKeeper } from './usage-keeper.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
 
 /** `daemon` and `once`: the loop on the real world, behind the one lock. */
@@ -43,7 +50,7 @@ export async function run(
   const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
-    if (given.command === 'once') return await once(given, config, open, signals, keeper);
+    if (given.command === 'once') return await once(given, config, open, around, signals, keeper);
     return await daemon(given, config, open, around, signals, lock, keeper);
   } finally {
     await open.close();
@@ -63,21 +70,41 @@ const alreadyRunning = ({ lockFile }: Config, pid: number | undefined): string =
 async function once(
   given: Arguments,
   config: Config,
-  { world }: OpenWorld,
+  open: OpenWorld,
+  around: Surroundings,
   signals: Signals,
   keeper: StateKeeper,
 ): Promise<ExitCode> {
+  const { world } = open;
   const stop = new AbortController();
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);
   const settings = onFirstSight(settingsOf(config, given));
   const save = (): void => keeper.save();
-  const result = await runCycle(world, { ...settings, save }, keeper.state, stop.signal);
+  const force: Pick<InForce, 'config' | 'usage'> = { config, usage: undefined };
+  await beginUsage(force, open, around, given);
+  let view: CycleView | undefined;
+  const inspect = (seen: CycleView): void => {
+    view = seen;
+    force.usage?.take(seen, keeper.state, Infinity);
+  };
+  const notices = await openNotices(config, open, around);
+  notices.cycleBegins();
+  const result = await runCycle(world, { ...settings, save, inspect }, keeper.state, stop.signal);
+  notices.cycleEnds(result, view);
   keeper.save();
+  await force.usage?.close();
+  await notices.close();
   world.log.info('Resource allocation process completed.');
   return result.ok && result.failed === 0 ? EXIT.fine : EXIT.failure;
 }
+
+/** Without a listener the signal would open Node's debugger. */
+const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
+const NOT_RELOADED =
+  'The configuration was NOT reloaded: it has problems, so the old one stays in force';
+const LOCK_LOST = 'The lock was lost to another process, so this one ends.';
 
 async function daemon(
   given: Arguments,
@@ -94,12 +121,16 @@ async function daemon(
     keeper.save();
     supervisor.beat();
   };
-  const force: InForce = { config: first, settings: settingsOf(first, given), view: undefined };
+  signals.on('SIGUSR1', () => world.log.info(NOTHING_TO_REOPEN));
+  const settings = settingsOf(first, given);
+  const force: InForce = { ...NOTHING_YET, config: first, settings };
+  force.figures = figuresOf(force, keeper, open, around);
   let code: ExitCode = EXIT.fine;
   world.log.info(`Started, one cycle every ${first.pollIntervalMs / 1000} seconds.`);
   const { clock, log } = world;
   const supervisor = createSupervisor({ env: around.env, pid: process.pid, clock, log });
   const socket = await openSocket(force, keeper, open, around);
+  await beginParts(force, open, around, given);
   await runDaemon(
     {
       clock: world.clock,
@@ -109,8 +140,12 @@ async function daemon(
       cycle: async (stop) => {
         const inspect = (view: CycleView): void => {
           force.view = view;
+          force.usage?.take(view, state, force.config.pollIntervalMs);
         };
+        force.notices?.cycleBegins();
         const result = await runCycle(world, { ...force.settings, save, inspect }, state, stop);
+        force.notices?.cycleEnds(result, result.ok ? force.view : undefined);
+        force.figures?.cycled(result.ok ? force.view : undefined);
         if (result.ok && result.done + result.failed > 0) keeper.save();
         if (result.ok) {
           supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
@@ -121,15 +156,18 @@ async function daemon(
         world.log.info(`Resource allocation process completed. Next run in ${seconds} seconds.`);
       },
       reload: async () => {
-        force.config = reload(given, force.config, open, around);
+        force.config = reload(given, force, open, around);
         force.settings = settingsOf(force.config, given);
+        await beginParts(force, open, around, given);
       },
     },
     withLostLock(signals, lock, () => {
-      world.log.error('The lock was lost to another process, so this one ends.');
+      world.log.error(LOCK_LOST);
+      force.notices?.tell({ kind: 'daemon', severity: 'error', text: LOCK_LOST });
       code = EXIT.failure;
     }),
   );
+  await endParts(force);
   await socket.close();
   keeper.save();
   world.log.info('Stopped.');
@@ -141,6 +179,97 @@ interface InForce {
   config: Config;
   settings: CycleSettings;
   view: CycleView | undefined;
+  /** undefined as long as no group was configured. */
+  groups: RunningGroups | undefined;
+  /** undefined where no history of usage is kept. */
+  usage: UsageKeeper | undefined;
+  notices: Notices | undefined;
+  figures: Figures | undefined;
+}
+
+const NOTHING_YET = {
+  ...{ view: undefined, groups: undefined, usage: undefined, notices: undefined },
+  figures: undefined,
+};
+
+function figuresOf(
+  force: InForce,
+  { state }: StateKeeper,
+  open: OpenWorld,
+  around: Surroundings,
+): Figures {
+  return openFigures({
+    ...{ open, around, config: () => force.config },
+    known: () => knownOf(force, state, around),
+    messages: () => force.notices?.counts() ?? new Map(),
+  });
+}
+
+function knownOf(force: InForce, state: LoopState, { clock }: Surroundings): Known {
+  const { view, settings, config } = force;
+  const { timezone } = config;
+  const groups = force.groups?.reports ?? [];
+  return { from: 'daemon', view, settings, state, timezone, nowMs: clock.monotonicMs(), groups };
+}
+
+/** Begins what the configuration wants now and nothing did before. */
+async function beginParts(
+  force: InForce,
+  open: OpenWorld,
+  around: Surroundings,
+  given: Arguments,
+): Promise<void> {
+  await beginGroups(force, open, around);
+  await beginUsage(force, open, around, given);
+  await beginNotices(force, open, around);
+  await force.figures?.use(force.config);
+}
+
+async function beginNotices(force: InForce, open: OpenWorld, around: Surroundings): Promise<void> {
+  const { config, notices } = force;
+  if (notices !== undefined) return notices.apply(config);
+  force.notices = await openNotices(config, open, around);
+  const every = `one cycle every ${config.pollIntervalMs / 1000} seconds`;
+  const text = `Started, version ${version}, ${every}.`;
+  force.notices.tell({ kind: 'daemon', severity: 'info', text });
+}
+
+async function endParts(force: InForce): Promise<void> {
+  await force.groups?.stop();
+  await force.usage?.close();
+  force.notices?.tell({ kind: 'daemon', severity: 'info', text: 'Stopped.' });
+  await force.notices?.close();
+  await force.figures?.close();
+}
+
+/** Keeps a history of usage where one is wanted, and no longer where none is any more. */
+async function beginUsage(
+  force: Pick<InForce, 'config' | 'usage'>,
+  { world }: OpenWorld,
+  around: Surroundings,
+  { dryRun }: Arguments,
+): Promise<void> {
+  if (force.config.usageHistory && !dryRun) {
+    const { openUsageKeeper } = await import('./usage-keeper.ts');
+    force.usage ??= openUsageKeeper(world, around, () => force.config.usageHistoryDays);
+    return;
+  }
+  await force.usage?.close();
+  force.usage = undefined;
+}
+
+/** Where there is a group now and there was none before. Without groups nothing is even loaded. */
+async function beginGroups(
+  force: InForce,
+  { world }: OpenWorld,
+  around: Surroundings,
+): Promise<void> {
+  if (force.groups !== undefined || force.config.groups.length === 0) return;
+  const { startGroups } = await import('./groups.ts');
+  force.groups = startGroups(world, around, () => {
+    const { config, settings, view } = force;
+    return { config, settings, budget: view?.available };
+  });
 }
 
 function samplingOf(force: InForce, keeper: StateKeeper, { world }: OpenWorld): Sampling {
@@ -153,7 +282,9 @@ function samplingOf(force: InForce, keeper: StateKeeper, { world }: OpenWorld): 
       const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
       if (urgent.size === 0) return suspicious;
       const save = (): void => keeper.save();
+      force.notices?.cycleBegins();
       const result = await runCycle(world, { ...settings, save, urgent }, state, stop);
+      force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();
       return false;
     },
@@ -165,28 +296,34 @@ function openSocket(
   force: InForce,
   { state }: StateKeeper,
   { world }: OpenWorld,
-  { paths }: Surroundings,
+  around: Surroundings,
 ): Promise<ControlSocket> {
   return openControlSocket({
-    paths,
+    paths: around.paths,
     complain: (message) => world.log.warn(message),
     answer: async (request) => {
+      if (request.command === 'health') return { health: force.figures?.health() };
       const { answerTo } = await import('./control-answer.ts');
-      const { view, settings, config } = force;
-      const { timezone } = config;
-      const nowMs = world.clock.monotonicMs();
-      return answerTo(request, { from: 'daemon', view, settings, state, timezone, nowMs });
+      return answerTo(request, knownOf(force, state, around));
     },
   });
 }
 
 /** The configuration to go on with: the new one, or the old one where the new one is wrong. */
-function reload(given: Arguments, old: Config, open: OpenWorld, around: Surroundings): Config {
+function reload(
+  given: Arguments,
+  { config: old, notices, figures }: Pick<InForce, 'config' | 'notices' | 'figures'>,
+  open: OpenWorld,
+  around: Surroundings,
+): Config {
   const { log } = open.world;
   const loaded = readConfiguration(given, around);
   if (!loaded.ok) {
+    figures?.reloaded(false);
     for (const problem of loaded.problems) log.error(renderProblem(problem));
-    log.error('The configuration was NOT reloaded: it has problems, so the old one stays in force');
+    log.error(NOT_RELOADED);
+    const text = `${NOT_RELOADED}. ${loaded.problems.map(renderProblem).join(' ')}`;
+    notices?.tell({ kind: 'configuration', severity: 'error', text });
     return old;
   }
   const { config } = loaded;
@@ -195,6 +332,7 @@ function reload(given: Arguments, old: Config, open: OpenWorld, around: Surround
   if (config.lockFile !== old.lockFile) {
     log.warn(`lock_file is now ${config.lockFile}; that takes effect with the next start`);
   }
+  figures?.reloaded(true);
   log.info('The configuration was reloaded.');
   return config;
 }

@@ -3,6 +3,7 @@ import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { groupSummary } from './group-lines.ts';
 import { table } from './table.ts';
 import type { Surroundings } from './world.ts';
 
@@ -34,6 +35,7 @@ export function statusLines(report: StatusReport): readonly string[] {
     ...(rows.length === 0
       ? ['There are no containers on this node.']
       : table([HEAD, ...rows]).map((line) => clip(line, COLUMNS))),
+    ...groupSummary(report.groups ?? []).map((line) => clip(line, COLUMNS)),
   ];
   return lines.map((line) => plainText(line));
 }

@@ -1,14 +1,23 @@
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Milliseconds } from '../core/units.ts';
-import { cores, mib, milliseconds, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
+import {
+  cores,
+  mib,
+  mibToBytes,
+  milliseconds,
+  percentToRatio,
+  ratio,
+  secondsToMs,
+} from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
+import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
 import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import type { Section } from './sections.ts';
-import { tierTag } from './tags.ts';
+import { groupLabel, groupTag, tierTag } from './tags.ts';
 
 /** Checked values, as they stand in the file, into the words and units of the program. */
 
@@ -115,7 +124,18 @@ function group(section: Section<GroupValues>): Group | undefined {
     scaleOutGraceMs: secondsToMs(values.scale_out_grace_period),
     scaleInGraceMs: secondsToMs(values.scale_in_grace_period),
     warmupMs: secondsToMs(values.warmup_seconds),
-    tag: values.group_tag,
+    health: {
+      check: values.health_check,
+      port: values.health_port,
+      path: values.health_path,
+      healthyCount: values.healthy_count,
+      unhealthyCount: values.unhealthy_count,
+    },
+    readyTimeoutMs: secondsToMs(values.ready_timeout),
+    cloneTimeoutMs: secondsToMs(values.clone_timeout),
+    hookTimeoutMs: secondsToMs(values.hook_timeout),
+    label: groupLabel(section.name),
+    tag: values.group_tag === '' ? groupTag(section.name) : values.group_tag,
     onReady: values.on_ready,
     onTerminating: values.on_terminating,
   };
@@ -140,6 +160,11 @@ function offPeakCron({ off_peak_cron, off_peak_minutes }: InForce<DefaultValues>
   if (off_peak_cron === undefined || off_peak_minutes === undefined) return undefined;
   const lastsMs = secondsToMs(off_peak_minutes * SECONDS_PER_MINUTE);
   return { expression: off_peak_cron, lastsMs };
+}
+
+function logRotation({ log_max_size_mb, log_keep }: InForce<DefaultValues>) {
+  if (log_max_size_mb === 0) return undefined;
+  return { maxBytes: mibToBytes(mib(log_max_size_mb)), keep: log_keep };
 }
 
 function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
@@ -168,16 +193,25 @@ export function buildConfig(
     logFile: values.log_file,
     jsonLogFile: jsonLogFileOf(values.log_file),
     logLevel: values.log_level,
+    logFormat: values.log_format,
+    logRotation: logRotation(values),
+    metrics: {
+      listen: values.metrics_listen,
+      token: values.metrics_token,
+      textfile: values.metrics_textfile,
+    },
     lockFile: values.lock_file,
     backupDir: values.backup_dir,
     backupsKeep: values.backups_keep,
     backupsKeepMs: secondsToMs(values.backups_keep_days * SECONDS_PER_DAY),
+    usageHistory: values.usage_history,
+    usageHistoryDays: values.usage_history_days,
     timezone: values.timezone,
     energyMode: values.energy_mode,
     offPeakStartHour: values.off_peak_start,
     offPeakEndHour: values.off_peak_end,
     offPeakCron: offPeakCron(values),
-    gotify: { url: values.gotify_url, token: values.gotify_token },
+    notify: notifyConfig(values),
     onlyTagged: values.manage === 'tagged',
     ignored: selector(values.ignore_lxc),
     host: hostPolicy(values),

@@ -1,3 +1,4 @@
+import { EVENT_KINDS } from '../core/notify/event.ts';
 import type { CpuUnit } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import type { DefaultValues, GroupValues, UpAndDown } from './schema.ts';
@@ -55,12 +56,40 @@ export const DEFAULTS: InForce<DefaultValues> = {
   timezone: undefined,
   gotify_url: '',
   gotify_token: '',
+  gotify_priority: 5,
+  smtp_server: '',
+  smtp_port: 587,
+  smtp_security: 'starttls',
+  smtp_username: '',
+  smtp_password: '',
+  smtp_from: '',
+  smtp_to: [],
+  ntfy_url: '',
+  ntfy_token: '',
+  webhook_url: '',
+  webhook_token: '',
+  webhook_body: '',
+  uptime_kuma_url: '',
+  notify_proxmox: false,
+  notify_events: new Map([['', EVENT_KINDS]]),
+  notify_min_severity: new Map([['', 'info']]),
+  notify_quiet_hours: new Map([['', null]]),
+  notify_per_hour: 60,
+  notify_ca_file: '',
+  metrics_listen: undefined,
+  metrics_token: '',
+  metrics_textfile: undefined,
   log_file: '/var/log/lxc_autoscale.log',
   log_level: 'info',
+  log_format: 'text',
+  log_max_size_mb: 50,
+  log_keep: 5,
   lock_file: '/var/lock/lxc_autoscale.lock',
   backup_dir: '/var/lib/lxc_autoscale/backups',
   backups_keep: 20,
   backups_keep_days: 30,
+  usage_history: true,
+  usage_history_days: 14,
 };
 
 /** The same where a section scales by that unit: fractions of a core go in smaller steps. */
@@ -94,6 +123,7 @@ type WithoutDefault =
   | 'source'
   | 'base_snapshot_name'
   | 'start_order'
+  | 'health_port'
   | 'horiz_cpu_lower_threshold'
   | 'horiz_memory_lower_threshold';
 
@@ -115,6 +145,13 @@ export const GROUP_DEFAULTS: Omit<GroupValues, WithoutDefault> = {
   scale_out_grace_period: 300,
   scale_in_grace_period: 600,
   warmup_seconds: 60,
+  health_check: 'none',
+  health_path: '/',
+  healthy_count: 2,
+  unhealthy_count: 3,
+  ready_timeout: 300,
+  clone_timeout: 3600,
+  hook_timeout: 60,
   group_tag: '',
   on_ready: [],
   on_terminating: [],

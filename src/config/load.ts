@@ -1,12 +1,14 @@
 import { buildConfig, jsonLogFileOf } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
 import type { Config } from './model.ts';
+import { idleKeys } from './notify.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
 import {
   CONTAINER_ORDERS,
   checkCoreUnit,
   checkGroup,
+  checkGroupNames,
   checkOrders,
   checkOverlaps,
   checkProgram,
@@ -118,6 +120,7 @@ function checkRelations(sections: Sections, reader: Reader): void {
     checkOrders(GROUP_ORDERS, group, undefined, GROUP_DEFAULTS, reader);
     checkGroup(group, reader);
   }
+  checkGroupNames(groups, reader);
   checkOverlaps(groups, 'group', reader);
 }
 
@@ -138,15 +141,11 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
     notes.push({ file, line, key, message });
   };
   const line = (key: string) => sections.defaults.given.get(key)?.line;
-  const later = 'accepted, but not yet in effect in this version';
   if (config.offPeakCron !== undefined && !config.energyMode) {
     note(line('off_peak_cron'), 'off_peak_cron', 'has no effect without `energy_mode: True`');
   }
-  if (config.gotify.url !== '') {
-    note(line('gotify_url'), 'gotify_url', `${later}: no messages are sent`);
-  }
-  for (const group of sections.groups) {
-    note(group.line, group.name, `${later}: no container is cloned`);
+  for (const idle of idleKeys(sections.defaults, inForce(sections.defaults.values))) {
+    note(idle.line, idle.key, `has no effect without ${idle.owner}`);
   }
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));

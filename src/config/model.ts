@@ -1,6 +1,8 @@
+import type { ListenAddress } from '../core/listen-address.ts';
+import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
-import type { Milliseconds, Vmid } from '../core/units.ts';
-import type { LOG_LEVELS } from './schema.ts';
+import type { Bytes, Milliseconds, Vmid } from '../core/units.ts';
+import type { LOG_FORMATS, LOG_LEVELS } from './schema.ts';
 
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
 export interface Config {
@@ -15,11 +17,24 @@ export interface Config {
   /** The log file with `.json` in place of `.log`. */
   readonly jsonLogFile: string;
   readonly logLevel: LogLevel;
+  /** Of the console; the file has text. */
+  readonly logFormat: (typeof LOG_FORMATS)[number];
+  /** How large a log may grow, and how many older ones stay; undefined: without bound. */
+  readonly logRotation: { readonly maxBytes: Bytes; readonly keep: number } | undefined;
+  /** Where the figures for Prometheus are served and written to. The token is a secret. */
+  readonly metrics: {
+    readonly listen: ListenAddress | undefined;
+    readonly token: string;
+    readonly textfile: string | undefined;
+  };
   readonly lockFile: string;
   readonly backupDir: string;
   /** Backups of one container beyond this number go, and those older; never the newest 3. */
   readonly backupsKeep: number;
   readonly backupsKeepMs: Milliseconds;
+  readonly usageHistory: boolean;
+  /** So many days of it are kept. */
+  readonly usageHistoryDays: number;
   /** IANA name; undefined: the host's. */
   readonly timezone: string | undefined;
   readonly energyMode: boolean;
@@ -28,8 +43,7 @@ export interface Config {
   readonly offPeakEndHour: number;
   /** In place of the hours: when the off-peak time begins, and how long it lasts. */
   readonly offPeakCron: OffPeakCron | undefined;
-  /** Empty texts where none is set. The token is a secret, and the url may hold one. */
-  readonly gotify: { readonly url: string; readonly token: string };
+  readonly notify: NotifyConfig;
   /** Only containers that a tag of theirs opts in are managed. */
   readonly onlyTagged: boolean;
   readonly ignored: Selector;
@@ -38,6 +52,47 @@ export interface Config {
   readonly defaults: ContainerPolicy;
   readonly tiers: readonly Tier[];
   readonly groups: readonly Group[];
+}
+
+/** Who gets messages, and on what. Each is undefined where it is not set up. */
+export interface NotifyConfig {
+  readonly gotify: GotifyConfig | undefined;
+  readonly email: EmailConfig | undefined;
+  readonly ntfy: { readonly url: string; readonly token: string } | undefined;
+  readonly webhook: WebhookConfig | undefined;
+  readonly uptimeKuma: { readonly url: string } | undefined;
+  readonly proxmox: boolean;
+  readonly rules: Readonly<Record<MessageChannel, MessageRules>>;
+  readonly perHour: number;
+  readonly caFile: string | undefined;
+}
+
+export interface GotifyConfig {
+  readonly url: string;
+  readonly token: string;
+  readonly priority: number;
+}
+
+export interface EmailConfig {
+  readonly server: string;
+  readonly port: number;
+  readonly security: 'starttls' | 'tls' | 'none';
+  readonly login: { readonly username: string; readonly password: string } | undefined;
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
+export interface WebhookConfig {
+  readonly url: string;
+  readonly token: string;
+  readonly body: string;
+}
+
+export interface MessageRules {
+  readonly events: readonly EventKind[];
+  readonly minSeverity: Severity;
+  /** 0 to 23, on the clock of the configured time zone. */
+  readonly quiet: { readonly from: number; readonly to: number } | undefined;
 }
 
 export interface OffPeakCron {
@@ -73,10 +128,12 @@ export interface Tier {
   readonly policy: ContainerPolicy;
 }
 
-/** A `HORIZONTAL_SCALING_GROUP_*` section. Checked now, acted upon in a later version. */
+/** A `HORIZONTAL_SCALING_GROUP_*` section. */
 export interface Group {
   /** With its prefix. */
   readonly name: string;
+  /** Without it, in lower case, fit to be a part of a host name. */
+  readonly label: string;
   readonly members: readonly Members[];
   readonly source: Vmid;
   /** Empty: a new snapshot is made. */
@@ -103,7 +160,18 @@ export interface Group {
   readonly scaleOutGraceMs: Milliseconds;
   readonly scaleInGraceMs: Milliseconds;
   readonly warmupMs: Milliseconds;
-  /** Empty: made of the group's name. */
+  readonly health: {
+    readonly check: 'none' | 'tcp' | 'http';
+    /** undefined where nothing is asked. */
+    readonly port: number | undefined;
+    readonly path: string;
+    readonly healthyCount: number;
+    readonly unhealthyCount: number;
+  };
+  readonly readyTimeoutMs: Milliseconds;
+  readonly cloneTimeoutMs: Milliseconds;
+  readonly hookTimeoutMs: Milliseconds;
+  /** Of `group_tag`, else made of the group's name. */
   readonly tag: string;
   readonly onReady: readonly string[];
   readonly onTerminating: readonly string[];

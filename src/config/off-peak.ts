@@ -67,13 +67,25 @@ function clockIn(timezone: string | undefined): LocalClock {
   };
 }
 
+/** Whether an hour lies in [from, to), across midnight where the end is the smaller one. */
+const liesIn = (hour: number, from: number, to: number): boolean =>
+  from <= to ? from <= hour && hour < to : from <= hour || hour < to;
+
+/** Whether messages that can wait have to. */
+export function quietHours(
+  { from, to }: { readonly from: number; readonly to: number },
+  timezone: string | undefined,
+): (wallMs: Milliseconds) => boolean {
+  const localClock = clockIn(timezone);
+  return (wallMs) => liesIn(Math.floor(localClock(wallMs) / 60), from, to);
+}
+
 function byHours(
   { offPeakStartHour: start, offPeakEndHour: end }: OffPeakConfig,
   localClock: LocalClock,
 ): (wallMs: number) => Answer {
   return (wallMs) => {
-    const hour = Math.floor(localClock(wallMs) / 60);
-    const isOffPeak = start <= end ? start <= hour && hour < end : start <= hour || hour < end;
+    const isOffPeak = liesIn(Math.floor(localClock(wallMs) / 60), start, end);
     // All clocks change at whole minutes.
     const fromMs = Math.floor(wallMs / MINUTE_MS) * MINUTE_MS;
     return { isOffPeak, fromMs, untilMs: fromMs + MINUTE_MS };

@@ -1,8 +1,12 @@
+import { isLoopback } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
+
+import { checkNotify } from './notify.ts';
 import type { VmidRange } from './read-values.ts';
 import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import type { Given, Reader, Section } from './sections.ts';
 import { report } from './sections.ts';
+import { groupLabel, groupTag } from './tags.ts';
 
 /** What must hold between keys, each of which is right by itself. */
 
@@ -132,14 +136,25 @@ export function checkProgram(
 ): void {
   const at = (key: string) => section.given.get(key);
   checkOffPeak(section, values, reader);
-  const url = at('gotify_url');
-  const tokenIsInvalid =
-    at('gotify_token') !== undefined && section.values.gotify_token === undefined;
-  if (values.gotify_url !== '' && values.gotify_token === '' && url && !tokenIsInvalid) {
-    const message = 'needs gotify_token too; set it, or leave gotify_url empty';
-    report(reader, url.line, 'gotify_url', message);
-  }
+  checkNotify(section, values, reader);
+  const isTokenWrong =
+    at('metrics_token') !== undefined && section.values.metrics_token === undefined;
+  if (!isTokenWrong) checkListener(at('metrics_listen'), values, reader);
   checkPaths(at, values, jsonLogFile, reader);
+}
+
+/** What others can reach is only for those who know the token. */
+function checkListener(
+  given: Given | undefined,
+  { metrics_listen, metrics_token }: InForce<DefaultValues>,
+  reader: Reader,
+): void {
+  if (given === undefined || metrics_listen === undefined) return;
+  if (isLoopback(metrics_listen.host) || metrics_token !== '') return;
+  const message =
+    `${given.shown} can be reached from other machines, so it needs metrics_token too; ` +
+    `set it, or listen on 127.0.0.1:${metrics_listen.port}`;
+  report(reader, given.line, 'metrics_listen', message);
 }
 
 const HOURS = ['off_peak_start', 'off_peak_end'] as const;
@@ -189,6 +204,14 @@ function checkPaths(
     { key: 'log_file', called: 'the JSON log of log_file', path: plain(jsonLogFile) },
     { key: 'lock_file', called: 'lock_file', path: plain(values.lock_file) },
     { key: 'backup_dir', called: 'backup_dir', path: plain(values.backup_dir) },
+    ...(values.metrics_textfile === undefined
+      ? []
+      : [
+          {
+            ...{ key: 'metrics_textfile', called: 'metrics_textfile' },
+            path: plain(values.metrics_textfile),
+          },
+        ]),
   ];
   for (const [index, later] of paths.entries()) {
     const earlier = paths.slice(0, index).find(({ path }) => path === later.path);
@@ -220,6 +243,29 @@ export function checkGroup(section: Section<GroupValues>, reader: Reader): void 
   if (values.clone_network_type === 'static' && noAddresses && type !== undefined) {
     const message = "static needs static_ip_range, such as ['192.168.1.10', '192.168.1.20']";
     report(reader, type.line, 'clone_network_type', message);
+  }
+  const check = given.get('health_check');
+  const asks = values.health_check !== undefined && values.health_check !== 'none';
+  if (asks && values.health_port === undefined && check !== undefined) {
+    const message = `${values.health_check} needs health_port, the port that is asked`;
+    report(reader, check.line, 'health_check', message);
+  }
+}
+
+/** No two groups may have the same tag, nor be called the same where a name has room for less. */
+export function checkGroupNames(groups: readonly Section<GroupValues>[], reader: Reader): void {
+  const seen = new Map<string, Section<GroupValues>>();
+  for (const section of groups) {
+    const tag = (section.values.group_tag || groupTag(section.name)).toLowerCase();
+    for (const key of [`tag ${tag}`, `name ${groupLabel(section.name)}`]) {
+      const other = seen.get(key);
+      if (other !== undefined) {
+        const message = `has the same ${key} as ${other.name} (line ${other.line}); change one`;
+        report(reader, section.line, section.name, message);
+        break;
+      }
+      seen.set(key, section);
+    }
   }
 }
 

@@ -1,7 +1,26 @@
 // The part of zod without its chained methods: 29 KB of the bundle where all of zod is 146 KB, and
 // 0.4 MB of private memory where it is 3.4 MB.
 import * as z from 'zod/mini';
+import { parseListenAddress } from '../core/listen-address.ts';
+import {
+  type EventKind,
+  MESSAGE_CHANNELS,
+  type MessageChannel,
+  type Severity,
+} from '../core/notify/event.ts';
 import { cronFault } from './cron.ts';
+import {
+  CHANNEL_NAMES,
+  type HoursOfDay,
+  jsonFault,
+  MAIL_ADDRESS,
+  type PartRead,
+  type PerChannel,
+  readEvents,
+  readHours,
+  readMailAddresses,
+  readSeverity,
+} from './notify-values.ts';
 import type { BadPart } from './read-values.ts';
 import {
   ADDRESS_OR_NOTHING,
@@ -208,11 +227,13 @@ const MIN_MEMORY_MIB = 16;
 const MAX_SECONDS = 86_400;
 const MAX_HOLD_SECONDS = 30 * 86_400;
 const MAX_OFF_PEAK_MINUTES = 7 * 24 * 60;
+const MAX_LOG_SIZE_MB = 10_240;
 
 export const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
+export const LOG_FORMATS = ['text', 'json'] as const;
 export const MANAGED = ['all', 'tagged'] as const;
-export const SCALING_MODES = ['threshold', 'boost', 'observe'] as const;
+export const SCALING_MODES = ['threshold', 'boost', 'adaptive', 'observe'] as const;
 export const CPU_UNITS = ['cores', 'cpulimit'] as const;
 export const ADMISSIONS = ['normal', 'strict'] as const;
 export const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
@@ -248,6 +269,32 @@ function cronOrNothing(does: string) {
     'five fields (minute, hour, day of the month, month, day of the week) such as ' +
     "'0 22 * * 1-5', or nothing";
   return described(read, { does, allowed });
+}
+
+function listenOrNothing(does: string) {
+  const read = z.transform((raw: unknown, { issues }) => {
+    if (isBlank(raw)) return undefined;
+    const address = typeof raw === 'string' ? parseListenAddress(raw) : undefined;
+    if (address === undefined) {
+      issues.push({ code: 'custom', input: raw, message: 'is not an address with a port' });
+    }
+    return address;
+  });
+  const allowed = 'an address and a port such as 127.0.0.1:9732 or [::1]:9732, or nothing';
+  return described(read, { does, allowed });
+}
+
+function textfileOrNothing(does: string) {
+  const read = z.transform((raw: unknown) => (isBlank(raw) ? undefined : raw));
+  const value = z.string('is not a path').check(
+    oneLine(),
+    z.regex(/^\/+[^/]/, 'is not an absolute path'),
+    z.maxLength(1024, 'is too long'),
+    z.refine((path) => !/(?:^|\/)\.\.?(?:\/|$)/.test(path), 'leads through . or ..'),
+    z.refine((path) => /[^/]\.prom$/.test(path), 'does not end in .prom'),
+  );
+  const allowed = 'the absolute path of a file that ends in .prom, or nothing';
+  return described(z.pipe(read, z.optional(value)), { does, allowed });
 }
 
 /** A number that may be left empty, which gives undefined. */
@@ -362,7 +409,8 @@ const containerKeys = () => ({
   scaling_mode: oneOf(
     SCALING_MODES,
     'How a container is scaled: threshold by the thresholds, boost by them and with a boost ' +
-      'where its CPU is saturated, observe not at all, only reported',
+      'where its CPU is saturated, adaptive by what is learnt of its demand, observe not at all, ' +
+      'only reported',
   ),
   cpu_upper_threshold: percent(0, 100, 'Above this CPU usage a container gets more cores'),
   cpu_lower_threshold: percent(0, 100, 'Below this CPU usage a container gives cores back'),
@@ -442,6 +490,184 @@ const rhythmKeys = () => ({
   ),
 });
 
+/** Figures for Prometheus. */
+const metricsKeys = () => ({
+  metrics_listen: listenOrNothing(
+    'Where metrics and health are served: /metrics, /healthz and /readyz; nothing: nowhere',
+  ),
+  metrics_token: text(
+    /^(?:[!-~]{16,256})?$/,
+    'has blanks or less than 16 characters',
+    { does: 'What a request must bear as `Authorization: Bearer TOKEN`', secret: true },
+    'the token, 16 to 256 characters without blanks, or nothing',
+  ),
+  metrics_textfile: textfileOrNothing(
+    'The file that the same figures are written to after each cycle, for node_exporter; ' +
+      'nothing: none',
+  ),
+});
+
+const webAddress = (does: string) =>
+  text(
+    /^(?:https?:\/\/[^\s/]\S*)?$/,
+    'is not a web address',
+    { does, secret: true },
+    'an address that begins with http:// or https://, or nothing',
+  );
+
+const token = (does: string) =>
+  text(
+    /^[!-~]*$/,
+    'holds a blank or another character that no token has',
+    { does, secret: true },
+    'the token on one line without blanks',
+  );
+
+/** One value for all channels, or a mapping with one for each that is named. */
+function perChannel<T>(
+  readOne: (raw: unknown) => PartRead<T>,
+  allowed: string,
+  example: string,
+  does: string,
+) {
+  const read = z.transform((raw: unknown, { issues }): PerChannel<T> => {
+    const given = raw instanceof Map ? raw : new Map([['', raw]]);
+    const found = new Map<MessageChannel | '', T>();
+    for (const [key, value] of given) {
+      const name = MESSAGE_CHANNELS.find((channel) => channel === key) ?? '';
+      const one = readOne(value);
+      if (one.value !== undefined) found.set(name, one.value);
+      else {
+        const path = key === '' ? [] : [key];
+        issues.push({ code: 'custom', input: raw, path, message: one.why });
+      }
+    }
+    return found;
+  });
+  const each = `${allowed}; or one for each channel as in ${example}`;
+  return described(read, { does, allowed: each, parts: CHANNEL_NAMES });
+}
+
+function mailAddresses(does: string) {
+  const read = z.transform((raw: unknown, { issues }): readonly string[] => {
+    const { value, why } = readMailAddresses(raw);
+    if (value === undefined) issues.push({ code: 'custom', input: raw, message: why });
+    return value ?? [];
+  });
+  const allowed = `mail addresses such as admin@example.org, ${SEVERAL}, or nothing`;
+  return described(read, { does, allowed });
+}
+
+function jsonTemplate(does: string) {
+  const value = z.string('is not a text').check(
+    z.maxLength(8192, 'is too long'),
+    z.refine((json) => jsonFault(json) !== 'is no JSON', 'is no JSON'),
+    z.refine((json) => jsonFault(json) === undefined, 'has a word in {{ }} that is not known'),
+  );
+  const read = z.transform((raw: unknown) => (isBlank(raw) ? '' : raw));
+  const allowed =
+    'JSON with {{title}}, {{message}}, {{severity}}, {{host}} and {{time}} in its texts, such as ' +
+    '\'{"text": "{{title}}"}\', or nothing';
+  return described(z.pipe(read, value), { does, allowed });
+}
+
+/** Who takes messages. */
+const channelKeys = () => ({
+  gotify_url: webAddress('The Gotify server to send messages to; nothing: none'),
+  gotify_token: token('The token of the application on the Gotify server'),
+  gotify_priority: wholeNumber(
+    0,
+    10,
+    '',
+    'The priority of messages that can wait; warnings have 2 more, errors 3',
+  ),
+  smtp_server: text(
+    /^[A-Za-z0-9.:_-]*$/,
+    'is not the name of a server',
+    { does: 'The mail server to send messages through; nothing: none' },
+    'a name or an address such as mail.example.org, or nothing',
+  ),
+  smtp_port: wholeNumber(1, 65_535, '', 'Its port'),
+  smtp_security: oneOf(
+    ['starttls', 'tls', 'none'],
+    'How the connection to it is encrypted: by STARTTLS, from its beginning (tls, mostly on port ' +
+      '465), or not at all',
+  ),
+  smtp_username: text(
+    /^[^\s]*$/,
+    'holds a blank',
+    { does: 'The name to log in there with; nothing: no login' },
+    'a name without blanks, or nothing',
+  ),
+  smtp_password: text(
+    /^/,
+    'is not a password',
+    { does: 'The password to it', secret: true },
+    'the password on one line',
+  ),
+  smtp_from: text(
+    new RegExp(`^(?:${MAIL_ADDRESS.source.slice(1, -1)})?$`),
+    'is not a mail address',
+    { does: 'The sender of the mails' },
+    'a mail address such as pve@example.org, or nothing',
+  ),
+  smtp_to: mailAddresses('Who gets the mails'),
+  ntfy_url: text(
+    /^(?:https?:\/\/[^\s/?#]+(?:\/[^\s?#]*)?\/[^\s/?#]+\/?)?$/,
+    'is not the address of a topic',
+    { does: 'The ntfy topic to send messages to; nothing: none', secret: true },
+    'an address such as https://ntfy.sh/topic, or nothing',
+  ),
+  ntfy_token: token('The access token there; nothing: none is needed'),
+  webhook_url: webAddress('The address that messages are posted to as JSON; nothing: none'),
+  webhook_token: token('Sent to it as a bearer token; nothing: none'),
+  webhook_body: jsonTemplate(
+    'What is posted; nothing: an object with host, title, message, severity and time',
+  ),
+  uptime_kuma_url: webAddress(
+    'The push address of an Uptime Kuma monitor, which is called after each cycle; nothing: none',
+  ),
+  notify_proxmox: yesOrNo(
+    "Whether messages go to the node's own notification system, as mail to root",
+  ),
+});
+
+/** What they take, and when. */
+const messageKeys = () => ({
+  notify_events: perChannel<readonly EventKind[]>(
+    readEvents,
+    'all, none, or some of changed, failed, starving, emergency, group, daemon, configuration',
+    '{email: failed, ntfy: [failed, emergency]}',
+    'Which events messages are sent on',
+  ),
+  notify_min_severity: perChannel<Severity>(
+    readSeverity,
+    'info, warning or error',
+    '{email: error}',
+    'The least important events that messages are sent on',
+  ),
+  notify_quiet_hours: perChannel<HoursOfDay | null>(
+    readHours,
+    'two hours of the day such as 22-7, or nothing',
+    '{ntfy: 22-7}',
+    'When only errors are sent; the rest comes in one message when they are over',
+  ),
+  notify_per_hour: wholeNumber(
+    1,
+    1000,
+    '',
+    'How many messages an hour a channel takes; what is more comes in one message',
+  ),
+  notify_ca_file: text(
+    /^(?:\/+[^/]\S*)?$/,
+    'is not an absolute path',
+    {
+      does: 'Certificates (PEM) that servers are trusted by besides the usual ones; nothing: none',
+    },
+    'the absolute path of a file, or nothing',
+  ),
+});
+
 /** What is written, and for how long it is kept. */
 const fileKeys = () => ({
   log_file: absolutePath(
@@ -449,6 +675,14 @@ const fileKeys = () => ({
     'The log for people; the JSON log has the same name with .json for .log',
   ),
   log_level: oneOf(LOG_LEVELS, 'The least important lines that are logged', { warn: 'warning' }),
+  log_format: oneOf(LOG_FORMATS, 'What the lines on the console look like; the log file has text'),
+  log_max_size_mb: wholeNumber(
+    0,
+    MAX_LOG_SIZE_MB,
+    'MiB',
+    'From this size on a log file is moved aside and a new one begun; 0: never',
+  ),
+  log_keep: wholeNumber(1, 9, '', 'How many log files that were moved aside are kept of each log'),
   lock_file: absolutePath('file', 'The lock that keeps a second daemon from starting'),
   backup_dir: absolutePath('directory', 'Where the configuration of a container is kept'),
   backups_keep: wholeNumber(
@@ -462,6 +696,13 @@ const fileKeys = () => ({
     3650,
     'days',
     'How long backups are kept; older ones go, but never the newest 3 of a container',
+  ),
+  usage_history: yesOrNo('Whether the usage of all containers is written down, for export'),
+  usage_history_days: wholeNumber(
+    1,
+    3650,
+    'days',
+    'How many days of usage are kept, in at most 50 MB; older ones go',
   ),
 });
 
@@ -511,18 +752,9 @@ const defaultSection = () =>
       'How long the off-peak time lasts that off_peak_cron begins',
     ),
     timezone: timezone("The time zone of these times; nothing: the host's"),
-    gotify_url: text(
-      /^(?:https?:\/\/[^\s/]\S*)?$/,
-      'is not a web address',
-      { does: 'The Gotify server to send messages to; nothing: none', secret: true },
-      'an address that begins with http:// or https://, or nothing',
-    ),
-    gotify_token: text(
-      /^\S*$/,
-      'holds a blank',
-      { does: 'The token of the application on the Gotify server', secret: true },
-      'the token on one line without blanks',
-    ),
+    ...channelKeys(),
+    ...messageKeys(),
+    ...metricsKeys(),
     ...fileKeys(),
   });
 
@@ -531,6 +763,59 @@ const tierSection = () =>
     lxc_containers: containers('The containers of this tier'),
     ...containerKeys(),
   });
+
+/** How a member is looked after from its making to its end. */
+const memberCareKeys = () => ({
+  health_check: oneOf(
+    ['none', 'tcp', 'http'],
+    'How a member is asked whether it does its service: not at all, whether a TCP port answers, ' +
+      'or whether a page is served',
+  ),
+  health_port: wholeNumber(1, 65_535, '', 'The port that is asked'),
+  health_path: text(
+    /^\/[!-~]*$/,
+    'is not a path',
+    { does: 'The page that is asked for' },
+    'a path that begins with / and has no blanks',
+  ),
+  healthy_count: wholeNumber(1, 100, '', 'After so many good answers in a row a member is healthy'),
+  unhealthy_count: wholeNumber(
+    1,
+    100,
+    '',
+    'After so many bad answers in a row a member is unhealthy and is replaced',
+  ),
+  ready_timeout: wholeNumber(
+    1,
+    MAX_SECONDS,
+    'seconds',
+    'How long a new member may take until it is healthy',
+  ),
+  clone_timeout: wholeNumber(1, MAX_SECONDS, 'seconds', 'How long a clone may take to be made'),
+  hook_timeout: wholeNumber(
+    1,
+    MAX_SECONDS,
+    'seconds',
+    'How long on_ready and on_terminating may take',
+  ),
+});
+
+const memberNetworkKeys = () => ({
+  clone_network_type: oneOf(['dhcp', 'static'], 'How a clone gets its address'),
+  static_ip_range: addresses('The addresses for clones'),
+  bridge: text(
+    /^(?:[A-Za-z][A-Za-z0-9_.-]{0,14})?$/,
+    'is not the name of a bridge',
+    { does: 'The bridge of the clones; nothing: as the source has it' },
+    'a name such as vmbr0, or nothing',
+  ),
+  gateway: text(
+    ADDRESS_OR_NOTHING,
+    'is not an IPv4 address',
+    { does: 'The gateway of the clones; nothing: as the source has it' },
+    'an IPv4 address, or nothing',
+  ),
+});
 
 const groupSection = () =>
   z.strictObject({
@@ -547,20 +832,7 @@ const groupSection = () =>
     max_instances: wholeNumber(1, 1000, '', 'The group never has more members'),
     starting_clone_id: vmid('Clones get free ids from this one upwards'),
     clone_mode: oneOf(['full', 'linked'], 'Whether a clone has a disk of its own'),
-    clone_network_type: oneOf(['dhcp', 'static'], 'How a clone gets its address'),
-    static_ip_range: addresses('The addresses for clones'),
-    bridge: text(
-      /^(?:[A-Za-z][A-Za-z0-9_.-]{0,14})?$/,
-      'is not the name of a bridge',
-      { does: 'The bridge of the clones; nothing: as the source has it' },
-      'a name such as vmbr0, or nothing',
-    ),
-    gateway: text(
-      ADDRESS_OR_NOTHING,
-      'is not an IPv4 address',
-      { does: 'The gateway of the clones; nothing: as the source has it' },
-      'an IPv4 address, or nothing',
-    ),
+    ...memberNetworkKeys(),
     start_order: wholeNumber(
       0,
       10_000,
@@ -592,6 +864,7 @@ const groupSection = () =>
       'The least time between two members taken away',
     ),
     warmup_seconds: wholeNumber(0, MAX_SECONDS, 'seconds', 'How long a new member is not counted'),
+    ...memberCareKeys(),
     group_tag: text(
       /^(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})?$/,
       'is not a tag',

@@ -32,3 +32,16 @@ export const looksMeant = (tag: string): boolean =>
 /** What stands behind `autoscale-`, and behind `autoscale-tier-`. */
 export const afterPrefix = (tag: string): string => tag.slice(PREFIX.length);
 export const afterTierPrefix = (tag: string): string => tag.slice(TIER_TAG_PREFIX.length);
+
+/** What a group is called in host names, tags and snapshots: `web` for the section `..._Web`. */
+export function groupLabel(section: string): string {
+  const name = section.replace(/^HORIZONTAL_SCALING_GROUP_/, '').toLowerCase();
+  const label = name
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, 30);
+  return label.replace(/-+$/, '') || 'group';
+}
+
+/** The tag of a group that has no `group_tag`: `autoscale-group-web`. */
+export const groupTag = (section: string): string => `${PREFIX}group-${groupLabel(section)}`;

@@ -1,3 +1,4 @@
+import { NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import type { ConfigSchema, SectionSchema } from './schema.ts';
 import { closest } from './suggest.ts';
@@ -17,24 +18,8 @@ export function sectionKind(name: string): SectionKind | undefined {
   return name.startsWith(TIER_PREFIX) && name.length > TIER_PREFIX.length ? 'tier' : undefined;
 }
 
-/** Words that no count of edits would lead from one to the other. */
-const RENAMED: Readonly<Record<string, string>> = {
-  nodes: 'lxc_containers',
-  containers: 'lxc_containers',
-  min_containers: 'min_instances',
-  max_containers: 'max_instances',
-  interval: 'poll_interval',
-  ignore: 'ignore_lxc',
-};
-
-/** Keys of the Python tool's files that have nothing to answer them here. */
-const ELSEWHERE = new RegExp(
-  `^(?:${[
-    '(?:smtp|ssh|boost|storage|proxmox|uptime_kuma)_.*',
-    'use_remote_proxmox|cpu_pinning|memory_exclude_cache',
-    'cpu_scale_divisor|memory_scale_factor|timeout_extended',
-  ].join('|')})$`,
-);
+/** What keys of the Python tool's files begin with that have nothing to answer them here. */
+const ELSEWHERE = /^(?:smtp|ssh|boost|storage|proxmox|uptime_kuma)_/;
 
 export interface UnknownName {
   /** The key as it may be printed. */
@@ -62,11 +47,15 @@ export function unknownKey(key: string, schema: SectionSchema, all: ConfigSchema
     return say(`belongs in ${places}, not in this section; move it or remove it`);
   }
   const known = Object.keys(schema.shape);
-  const renamed = Object.hasOwn(RENAMED, key) ? RENAMED[key] : undefined;
-  const meant = renamed !== undefined && known.includes(renamed) ? renamed : closest(key, known);
+  const renamed = Object.hasOwn(NEW_NAMES, key) ? NEW_NAMES[key] : undefined;
+  const isRenamed = renamed !== undefined && known.includes(renamed);
+  // `ssh_password` is near to `smtp_password`, and nobody means that.
+  const isOld = !isRenamed && oldKey(key, '') !== undefined;
+  const meant = isRenamed ? renamed : isOld ? undefined : closest(key, known);
   if (meant !== undefined) return say(`unknown key; did you mean ${meant}?`);
-  if (ELSEWHERE.test(key)) {
-    return say('is a key of the Python tool that has no effect here; remove the line');
+  if (isOld || ELSEWHERE.test(key)) {
+    const how = 'remove the line, or see lxc-autoscale migrate-config';
+    return say(`is a key of the Python tool that has no effect here; ${how}`);
   }
   return plainlyUnknown(key);
 }

@@ -176,11 +176,9 @@ export function surplusFiles(
   const days = [...new Set(files.map(({ day }) => day))].sort().reverse();
   const oldest = days.slice(0, bounds.days).at(-1) ?? '';
   let total = 0;
-  let full = false;
   return [...files].reverse().filter(({ day, bytes }) => {
+    // Of those that go too: what is older than one of them goes, so the history has no holes.
     total += bytes;
-    // What is older than a file that goes, goes too: the history has no holes.
-    full ||= total > bounds.bytes;
-    return full || day < oldest;
+    return total > bounds.bytes || day < oldest;
   });
 }

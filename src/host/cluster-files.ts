@@ -71,6 +71,7 @@ class PveCluster implements Cluster {
     return present({
       node: this.#node,
       guests,
+      nodeOf: new Map(listed.map(({ vmid, node }) => [vmid, node])),
       takenIds: new Set(listed.map(({ vmid }) => vmid)),
       usedAddresses: unread === undefined ? present(addresses) : missing('unreadable', why),
     });
@@ -149,7 +150,10 @@ function groupGuest(config: GroupGuest['config'], node: string, content: Uint8Ar
   const [live = EMPTY, ...others] = sections;
   const nets = [...live.values].filter(([key]) => /^net[0-9]+$/.test(key));
   const snapshots = others.filter(({ heading }) => heading.toLowerCase() !== 'pve:pending');
-  const marked = snapshots.map(({ heading, lines }) => snapshotMarker(heading, lines));
+  const marked = snapshots.map(({ heading, lines, values }) => {
+    const marker = snapshotMarker(heading, lines);
+    return marker && { ...marker, unfinished: values.has('snapstate') };
+  });
   return {
     ...{ vmid, config, node, lock, template, memoryMib, hostname: name },
     tags: tags.map((tag) => tag.toLowerCase()),

@@ -17,7 +17,10 @@ import type { Paths } from './paths.ts';
 
 export type ControlRequest =
   | { readonly command: 'status' }
-  | { readonly command: 'explain'; readonly vmid: Vmid };
+  | { readonly command: 'health' }
+  | { readonly command: 'explain'; readonly vmid: Vmid }
+  /** A horizontal group, by its label. */
+  | { readonly command: 'explain-group'; readonly group: string };
 
 export interface ControlSettings {
   readonly paths: Paths;
@@ -173,8 +176,9 @@ function readLine(socket: Socket, done: (line: string | undefined) => void): voi
 }
 
 function parseRequest(line: string): ControlRequest | undefined {
-  const { command, vmid } = parseJsonObject(line) ?? {};
-  if (command === 'status') return { command };
+  const { command, vmid, group } = parseJsonObject(line) ?? {};
+  if (command === 'explain-group' && typeof group === 'string') return { command, group };
+  if (command === 'status' || command === 'health') return { command };
   if (command !== 'explain' || typeof vmid !== 'number') return undefined;
   const id = parseVmid(String(vmid));
   return id === undefined ? undefined : { command, vmid: id };

@@ -14,6 +14,8 @@ import type { Paths } from './paths.ts';
 
 /** As the cluster file system has it for its own locks. */
 const STALE_MS = 120_000;
+/** Each renewal is a write to the database of the cluster. */
+const RENEW_S = 20;
 const LOCKS = 'priv/lock';
 /** What this node has written last, so that a restart finds its own lease again at once. */
 const OWN = '/var/lib/lxc_autoscale/leases';
@@ -69,7 +71,8 @@ class ClusterLeases implements Leases {
     const mine = this.#ownTimes(group).includes(timeS);
     if (mine) {
       const proven = !this.#unproven.delete(group);
-      this.#renew(group);
+      const ageS = Math.floor(this.#clock.wallMs() / 1000) - timeS;
+      if (!proven || ageS < 0 || ageS >= RENEW_S) this.#renew(group);
       return proven ? { kind: 'held' } : { kind: 'elsewhere' };
     }
     this.#own.delete(group);
@@ -99,8 +102,8 @@ class ClusterLeases implements Leases {
   }
 
   /**
-   * The cluster file system removes a stale lock when it is asked to by a time of 0. On any other it
-   * is moved aside: of two who try, one fails, and one who moved a fresh one sees that it is gone.
+   * The cluster file system removes a stale lock when it is asked to by a time of 0. On any other
+   * it is moved aside: of two who try one fails, and who moved a fresh one away finds it gone.
    */
   #takeOver(group: string, staleS: number): void {
     const path = this.#path(group);
@@ -130,7 +133,12 @@ class ClusterLeases implements Leases {
     if (own !== undefined) return [own];
     const file = createFileReader(4096)(join(this.#paths.at(OWN), group));
     if (!file.ok) return [];
-    return file.value.toString('latin1').trim().split(' ').map(Number);
+    return file.value
+      .toString('latin1')
+      .trim()
+      .split(' ')
+      .map(Number)
+      .filter((time) => time > 0);
   }
 
   #path(group: string): string {

@@ -40,7 +40,33 @@ const LIMITS_MS: Readonly<Record<GroupCommand['kind'], number>> = {
   unlock: 60_000,
 };
 
+/**
+ * Set by the service, whose sandbox keeps mounts and disks from what it starts: such commands run
+ * beside it, in a transient unit of their own, which ends whole when its time is over.
+ * `systemd-run` waits for that unit, and lives on when the service is stopped.
+ */
+const BESIDE_VARIABLE = 'LXC_AUTOSCALE_BESIDE';
+
+const BESIDE_GRACE_MS = 10_000;
+
+interface CommandLine {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+function besideService(
+  { file, args }: CommandLine,
+  env: Readonly<Record<string, string>>,
+  limitMs: number,
+): CommandLine {
+  const variables = Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`);
+  const limit = `--property=RuntimeMaxSec=${Math.ceil(limitMs / 1000)}`;
+  const how = ['--quiet', '--collect', '--wait', '--pipe', limit, ...variables];
+  return { file: 'systemd-run', args: [...how, '--', file, ...args] };
+}
+
 export function createGroupTools({ paths, environment }: GroupToolsOptions): GroupTools {
+  const isService = environment[BESIDE_VARIABLE] === '1';
   const env = commandEnvironment(environment);
   const directory = paths.at(OUTPUT_DIRECTORY);
   const query = async (args: readonly string[]): Promise<Reading<unknown>> => {
@@ -64,8 +90,12 @@ export function createGroupTools({ paths, environment }: GroupToolsOptions): Gro
       return { kind: 'not-started', message: `${directory}: ${describeError(error)}` };
     }
     const { onStart } = watch;
-    const options = { env, directory, timeLimitMs: limitMs, ...(onStart && { onStart }) };
-    return outcomeOf(await runDetached(file, args, options), words, limitMs);
+    const plain = { file, args };
+    const command = isService ? besideService(plain, env, limitMs) : plain;
+    // The unit ends first, and with it what waits for it.
+    const waitMs = milliseconds(isService ? limitMs + BESIDE_GRACE_MS : limitMs);
+    const options = { env, directory, timeLimitMs: waitMs, ...(onStart && { onStart }) };
+    return outcomeOf(await runDetached(command.file, command.args, options), words, limitMs);
   };
   return {
     run(command, watch) {
@@ -102,7 +132,7 @@ export function groupArguments(command: GroupCommand): readonly string[] {
     case 'snapshot':
       return ['snapshot', id, command.name, '--description', command.description];
     case 'delete-snapshot':
-      return ['delsnapshot', id, command.name];
+      return ['delsnapshot', id, command.name, ...(command.force ? ['--force'] : [])];
     case 'clone': {
       const { source, hostname, description, snapshot, full } = command;
       const args = ['clone', `${source}`, id, '--hostname', hostname, '--description', description];

@@ -23,8 +23,8 @@ export interface StateFile {
   boot(): string | undefined;
 }
 
-export function createStateFile(paths: Paths): StateFile {
-  const path = paths.at(STATE_FILE);
+export function createStateFile(paths: Paths, name: string = STATE_FILE): StateFile {
+  const path = paths.at(name);
   const directory = dirname(path);
   return {
     read() {

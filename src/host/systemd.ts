@@ -91,7 +91,7 @@ const UNSUPERVISED: Supervisor = Object.freeze({
   stopping: () => Promise.resolve(),
 });
 
-/** After such a silence the manager ends the process; undefined where it does not watch this one. */
+/** After so long a silence the manager ends the process; undefined where it does not watch it. */
 function watchdogLimitMs(env: SupervisorOptions['env'], pid: number): number | undefined {
   const watched = env['WATCHDOG_PID'];
   if (watched !== undefined && watched !== String(pid)) return undefined;

@@ -6,6 +6,8 @@ import {
   mkdirSync,
   openSync,
   readSync,
+  renameSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,6 +15,13 @@ import { dirname } from 'node:path';
 export type AppendOutcome =
   | { readonly ok: true }
   | { readonly ok: false; readonly message: string };
+
+/** How large a file may grow before it is moved aside, to `.1`, which goes to `.2` and so on. */
+export interface Rotation {
+  readonly maxBytes: number;
+  /** How many of the files that were moved aside stay. */
+  readonly keep: number;
+}
 
 const NEWLINE = 0x0a;
 const FILE_MODE = 0o640;
@@ -52,18 +61,46 @@ function append(fd: number, line: string): AppendOutcome {
 /**
  * Appends one line (without its newline) to a file and has handed it to the kernel when it returns,
  * in a single write. The file is opened anew each time (20 us), so that a rotated or removed one is
- * followed without a signal; missing directories are made; a new file gets mode 0640.
+ * followed without a signal; missing directories are made; a new file gets mode 0640. A file that
+ * the line would make larger than `rotation` allows is moved aside first.
  * All failures are values, with the words of the operating system.
  */
-export function appendLine(path: string, line: string): AppendOutcome {
+export function appendLine(path: string, line: string, rotation?: Rotation): AppendOutcome {
   let fd: number | undefined;
   try {
     fd = openForAppending(path);
+    if (rotation !== undefined && isFull(path, fd, line, rotation)) {
+      close(fd);
+      fd = undefined;
+      moveAside(path, rotation.keep);
+      fd = openForAppending(path);
+    }
     return append(fd, line);
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) };
   } finally {
     if (fd !== undefined) close(fd);
+  }
+}
+
+/** Whether the line has to go into a new file. One that another process has just moved is left. */
+function isFull(path: string, fd: number, line: string, { maxBytes }: Rotation): boolean {
+  const { size, ino, dev } = fstatSync(fd);
+  if (size === 0 || size + Buffer.byteLength(line) + 1 <= maxBytes) return false;
+  const there = statSync(path, { throwIfNoEntry: false });
+  return there?.isFile() === true && there.ino === ino && there.dev === dev;
+}
+
+/** A file that cannot be moved grows on: a line that is lost is worse than a file too large. */
+function moveAside(path: string, keep: number): void {
+  try {
+    for (let age = keep; age > 0; age -= 1) {
+      const from = age === 1 ? path : `${path}.${age - 1}`;
+      if (statSync(from, { throwIfNoEntry: false }) === undefined) continue;
+      renameSync(from, `${path}.${age}`);
+    }
+  } catch {
+    // The next line tries again.
   }
 }
 

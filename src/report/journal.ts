@@ -1,5 +1,6 @@
+import { masking } from '../core/secrets.ts';
 import type { Clock, Journal, JournalEvent } from '../ports.ts';
-import { appendLine } from './append.ts';
+import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 
 export interface JournalSettings {
@@ -8,6 +9,10 @@ export interface JournalSettings {
   readonly host: string;
   /** IANA name, as for the log; undefined stands for the host's. */
   readonly timezone: string | undefined;
+  /** undefined: the file grows without bound. */
+  readonly rotation?: Rotation | undefined;
+  /** Texts that must not appear. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 export interface JsonJournal extends Journal {
@@ -34,8 +39,9 @@ export function createJournal(
   settings: JournalSettings,
   clock: Pick<Clock, 'wallMs'>,
 ): JsonJournal {
-  let { file, host } = settings;
+  let { file, host, rotation } = settings;
   let timestamp = createTimestamp(settings.timezone);
+  let mask = masking(settings.secrets ?? []);
   let lastError: string | undefined;
   return {
     get lastError() {
@@ -43,17 +49,21 @@ export function createJournal(
     },
     reconfigure(next) {
       timestamp = createTimestamp(next.timezone);
-      ({ file, host } = next);
+      mask = masking(next.secrets ?? []);
+      ({ file, host, rotation } = next);
     },
     record(event) {
-      const outcome = appendLine(file, journalLine(timestamp(clock.wallMs()), host, event));
+      const line = journalLine(timestamp(clock.wallMs()), host, event, mask);
+      const outcome = appendLine(file, line, rotation);
       lastError = outcome.ok ? undefined : outcome.message;
       return outcome.ok;
     },
   };
 }
 
-function journalLine(timestamp: string, host: string, event: JournalEvent): string {
+type Mask = (text: string) => string;
+
+function journalLine(timestamp: string, host: string, event: JournalEvent, mask: Mask): string {
   const fields = [
     field('timestamp', timestamp),
     field('proxmox_host', host),
@@ -67,7 +77,7 @@ function journalLine(timestamp: string, host: string, event: JournalEvent): stri
   // Put together by hand: in an object, a name such as "104" would be moved to the front.
   for (const [name, value] of Object.entries(event.details)) {
     if (value === undefined || LEADING.has(name)) continue;
-    const text = tryField(name, value);
+    const text = tryField(name, value, mask);
     if (text !== undefined && text.length < room) {
       fields.push(text);
       room -= text.length + 1;
@@ -79,9 +89,9 @@ function journalLine(timestamp: string, host: string, event: JournalEvent): stri
   return `{${fields.join()}}`;
 }
 
-function tryField(name: string, value: unknown): string | undefined {
+function tryField(name: string, value: unknown, mask: Mask): string | undefined {
   try {
-    return field(name, value);
+    return field(name, value, mask);
   } catch {
     return undefined;
   }
@@ -93,12 +103,15 @@ function tryField(name: string, value: unknown): string | undefined {
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-function field(name: string, value: unknown): string {
-  const text = `${JSON.stringify(bounded('', name))}:${JSON.stringify(value, bounded) ?? 'null'}`;
+function field(name: string, value: unknown, mask: Mask = (text) => text): string {
+  const shaped = JSON.stringify(value, (_name, one: unknown) =>
+    bounded(typeof one === 'string' ? mask(one) : one),
+  );
+  const text = `${JSON.stringify(bounded(name))}:${shaped ?? 'null'}`;
   return text.replace(UNSAFE, escaped);
 }
 
-function bounded(_name: string, value: unknown): unknown {
+function bounded(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'string' || value.length <= MAX_STRING_LENGTH) return value;
   return `${value.slice(0, MAX_STRING_LENGTH)}...`;

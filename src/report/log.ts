@@ -1,8 +1,10 @@
 import { Writable } from 'node:stream';
 import { createLogger, format, transports } from 'winston';
 import { plainText } from '../core/plain-text.ts';
+import { masking } from '../core/secrets.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { Clock, Log } from '../ports.ts';
-import { appendLine } from './append.ts';
+import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 
 export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
@@ -17,12 +19,18 @@ export interface LogSettings {
   readonly timezone: string | undefined;
   /** Texts that must not appear, e.g. tokens. Shorter ones than four characters are no secrets. */
   readonly secrets: readonly string[];
+  /** Of the file; undefined: it grows without bound. */
+  readonly rotation?: Rotation | undefined;
+  /** Of the console; text where nothing is said. */
+  readonly format?: 'text' | 'json';
 }
 
 export interface LogOutputs {
   readonly clock: Pick<Clock, 'wallMs'>;
   /** Where lines go besides the file; undefined: nowhere. */
   readonly console: Writable | undefined;
+  /** The console is the journal of systemd, which has its own times and wants priorities. */
+  readonly toSystemd?: boolean;
   /** Where the log complains about its own file. */
   readonly complaints: Writable;
 }
@@ -37,7 +45,6 @@ export interface TextLog extends Log {
 /** Smaller is more important, as winston has it. */
 const LEVELS: Readonly<Record<LogLevel, number>> = { ERROR: 0, WARNING: 1, INFO: 2, DEBUG: 3 };
 const MAX_MESSAGE_LENGTH = 8192;
-const SHORTEST_SECRET = 4;
 /** A console that nobody reads any more must not keep the program from ending. */
 const FLUSH_TIMEOUT_MS = 1000;
 /** In bytes that wait for the reader of the console. */
@@ -52,16 +59,25 @@ const MAX_CONSOLE_BACKLOG = 1024 * 1024;
  * Throws a RangeError for an unknown timezone.
  */
 export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
-  let shape = lineShape(settings, outputs.clock);
-  const file = fileSink(outputs.complaints, (level, message) => shape(level, message));
-  file.use(settings.file);
+  let shape = lineShape(settings);
+  let onScreen = consoleShape(settings, outputs);
+  const file = fileSink({
+    complain: (level, message) =>
+      outputs.complaints.write(`${onScreen(level, message, outputs.clock.wallMs())}\n`),
+    shape: (level, message) => shape(level, message, outputs.clock.wallMs()),
+  });
+  file.use(settings);
   const screen = consoleSink(outputs.console);
   outputs.complaints.on('error', () => {});
   const logger = createLogger({
     levels: LEVELS,
     level: settings.level,
-    format: format.printf(({ level, message }) => shape(level, String(message))),
-    transports: [transportTo(file.put), transportTo(screen.put)],
+    // Each output has a form of its own, and all have the same time.
+    format: format((info) => Object.assign(info, { atMs: outputs.clock.wallMs() }))(),
+    transports: [
+      transportTo(file.put, (...line) => shape(...line)),
+      transportTo(screen.put, (...line) => onScreen(...line)),
+    ],
   });
   const write = (level: LogLevel) => (message: string) => {
     logger.log({ level, message });
@@ -72,28 +88,53 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
     warn: write('WARNING'),
     error: write('ERROR'),
     reconfigure(next) {
-      shape = lineShape(next, outputs.clock);
+      shape = lineShape(next);
+      onScreen = consoleShape(next, outputs);
       logger.level = next.level;
-      file.use(next.file);
+      file.use(next);
     },
     flush: screen.drained,
   };
 }
 
-type LineShape = (level: string, message: string) => string;
+type LineShape = (level: string, message: string, atMs: Milliseconds) => string;
 
-function lineShape(settings: LogSettings, clock: LogOutputs['clock']): LineShape {
+function lineShape(settings: LogSettings): LineShape {
   const timestamp = createTimestamp(settings.timezone);
-  const secrets = settings.secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
-  return (level, message) => {
-    let masked = message;
-    for (const secret of secrets) masked = masked.replaceAll(secret, '***');
-    return `${timestamp(clock.wallMs())} - ${level} - ${plainText(masked, MAX_MESSAGE_LENGTH)}`;
-  };
+  const clean = cleaner(settings);
+  return (level, message, atMs) => `${timestamp(atMs)} - ${level} - ${clean(message)}`;
+}
+
+/** Takes secrets and control characters out of a message. */
+function cleaner(settings: LogSettings): (message: string) => string {
+  const mask = masking(settings.secrets);
+  return (message) => plainText(mask(message), MAX_MESSAGE_LENGTH);
+}
+
+/** As syslog(3) numbers them; source: sd-daemon(3). */
+const PRIORITIES: Readonly<Record<string, number>> = { ERROR: 3, WARNING: 4, INFO: 6, DEBUG: 7 };
+
+function consoleShape(settings: LogSettings, { toSystemd }: LogOutputs): LineShape {
+  const prefix = (level: string): string =>
+    toSystemd === true ? `<${PRIORITIES[level] ?? PRIORITIES['INFO']}>` : '';
+  if (settings.format === 'json') {
+    const timestamp = createTimestamp(settings.timezone);
+    const clean = cleaner(settings);
+    return (level, message, atMs) => {
+      const fields = { timestamp: timestamp(atMs), level, message: clean(message) };
+      return `${prefix(level)}${JSON.stringify(fields)}`;
+    };
+  }
+  if (toSystemd !== true) return lineShape(settings);
+  const clean = cleaner(settings);
+  return (level, message) => `${prefix(level)}${level} - ${clean(message)}`;
 }
 
 /** Hands each line over within the call of the logger. */
-function transportTo(put: (line: string) => void): InstanceType<typeof transports.Stream> {
+function transportTo(
+  put: (line: string) => void,
+  shape: LineShape,
+): InstanceType<typeof transports.Stream> {
   const stream = new Writable({
     decodeStrings: false,
     write(chunk, _encoding, done) {
@@ -101,22 +142,31 @@ function transportTo(put: (line: string) => void): InstanceType<typeof transport
       done();
     },
   });
-  return new transports.Stream({ stream, eol: '' });
+  const lines = format.printf(({ level, message, atMs }) =>
+    shape(level, String(message), milliseconds(Number(atMs))),
+  );
+  return new transports.Stream({ stream, eol: '', format: lines });
 }
 
 interface FileSink {
   put(line: string): void;
-  use(path: string | undefined): void;
+  use(settings: Pick<LogSettings, 'file' | 'rotation'>): void;
 }
 
-function fileSink(complaints: Writable, shape: LineShape): FileSink {
+interface FileSinkParts {
+  readonly shape: (level: LogLevel, message: string) => string;
+  readonly complain: (level: LogLevel, message: string) => void;
+}
+
+function fileSink({ shape, complain }: FileSinkParts): FileSink {
   let path: string | undefined;
+  let rotation: Rotation | undefined;
   let lost = 0;
 
   function catchUp(file: string): boolean {
     if (lost === 0) return true;
     const note = `${lost} lines before this one could not be written to this file`;
-    if (!appendLine(file, shape('WARNING', note)).ok) return false;
+    if (!appendLine(file, shape('WARNING', note), rotation).ok) return false;
     lost = 0;
     return true;
   }
@@ -128,15 +178,16 @@ function fileSink(complaints: Writable, shape: LineShape): FileSink {
         lost += 1;
         return;
       }
-      const outcome = appendLine(path, line);
+      const outcome = appendLine(path, line, rotation);
       if (outcome.ok) return;
       lost += 1;
       const what = `The log file ${path} cannot be written, going on without it: `;
-      complaints.write(`${shape('ERROR', what + outcome.message)}\n`);
+      complain('ERROR', what + outcome.message);
     },
     use(next) {
-      if (next !== path) lost = 0;
-      path = next;
+      if (next.file !== path) lost = 0;
+      path = next.file;
+      rotation = next.rotation;
     },
   };
 }

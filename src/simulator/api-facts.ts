@@ -58,7 +58,7 @@ export function storageFacts(machine: Machine, storage: string, plugintype: stri
   const node = machine.options.nodeName;
   const content = plugintype === 'dir' ? 'backup,images,iso,rootdir' : 'rootdir,images';
   const id = `storage/${node}/${storage}`;
-  const sizes = { disk: 1_326_841_856, maxdisk: 41_956_900_864 };
+  const sizes = { disk: machine.storageUsedBytes, maxdisk: 41_956_900_864 };
   const fixed = { shared: 0, status: 'available', type: 'storage' };
   return { content, id, node, plugintype, storage, ...sizes, ...fixed };
 }

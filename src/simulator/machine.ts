@@ -41,6 +41,7 @@ export interface MachineOptions {
   readonly pvestatdPeriodMs: number;
   /** What the wall clock of the node says at the beginning, seconds since 1970. */
   readonly wallStartS: number;
+  readonly cloneDemand?: (vmid: number) => DemandAt;
 }
 
 export type NodeEventKind =
@@ -122,6 +123,8 @@ export class Machine {
   /** A pvestatd that is stopped never brings `cores` to a cpuset. */
   pvestatdRuns = true;
   reclaimHook: ReclaimHook | undefined;
+  /** What is used of each storage. */
+  storageUsedBytes = 1_326_841_856;
   #sinceStatusMs = 0;
 
   constructor(options: MachineOptions) {

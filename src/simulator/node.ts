@@ -16,8 +16,8 @@ import {
   type ReclaimHook,
 } from './machine.ts';
 import { pct } from './pct.ts';
-import type { CommandContext, HalfDone } from './pct-context.ts';
-import type { HostSpec } from './plant.ts';
+import type { CloneBehaviour, CommandContext, HalfDone } from './pct-context.ts';
+import type { DemandAt, HostSpec } from './plant.ts';
 import type { ForeignGuest } from './pve-files.ts';
 import { pvesh } from './pvesh.ts';
 import type { VmSpec } from './vms.ts';
@@ -53,6 +53,8 @@ export interface NodeOptions {
   readonly wallStartS?: number;
   /** A clock that never goes back, in milliseconds. Default: the process's own. */
   readonly monotonicMs?: () => number;
+  /** What runs in a clone once it is started. Default: next to nothing. */
+  readonly cloneDemand?: (vmid: number) => DemandAt;
 }
 
 export interface LimitsView {
@@ -106,6 +108,7 @@ export class SimulatedNode {
   readonly #temporary: string | undefined;
   readonly #monotonicMs: () => number;
   #hook: FaultHook | undefined;
+  #cloneBehaviour: ((newid: number) => CloneBehaviour | undefined) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastTickMs = 0;
 
@@ -142,6 +145,7 @@ export class SimulatedNode {
       demandStartMs: options.demandStartMs ?? 0,
       pvestatdPeriodMs: options.pvestatdPeriodMs ?? 10_000,
       wallStartS: options.wallStartS ?? 1_795_300_000,
+      ...(options.cloneDemand !== undefined && { cloneDemand: options.cloneDemand }),
     });
     const node = new SimulatedNode(options, machine);
     await node.#server.listen();
@@ -205,6 +209,11 @@ export class SimulatedNode {
   /** Asked before every command; what it returns happens instead of the command. */
   onCommand(hook: FaultHook | undefined): void {
     this.#hook = hook;
+  }
+
+  /** Asked at the beginning of every `pct clone`. */
+  onClone(behaviour: (newid: number) => CloneBehaviour | undefined): void {
+    this.#cloneBehaviour = behaviour;
   }
 
   /** Asked whenever memory is to be given up (`memory.reclaim`), before the kernel does so. */
@@ -293,6 +302,7 @@ export class SimulatedNode {
       utf8: /utf-?8/i.test(request.locale),
       aborted: gone,
       ...(half === undefined ? {} : { half }),
+      ...(this.#cloneBehaviour !== undefined && { cloneBehaviour: this.#cloneBehaviour }),
     };
     return tool === 'pvesh' ? pvesh(context, words) : pct(context, words);
   }

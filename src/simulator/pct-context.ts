@@ -9,6 +9,17 @@ import type { PveFiles } from './pve-files.ts';
 /** How much of a `pct set` still happens when the process is killed in the middle of it. */
 export type HalfDone = 'first-option' | 'config-only';
 
+/** How `pct clone` goes. By default it takes no time. */
+export interface CloneBehaviour {
+  readonly durationMs?: number;
+  /** After that time it fails, and tidies up. */
+  readonly failure?: { readonly exit: number; readonly stderr: string };
+  /** Prints nothing, as on ZFS. */
+  readonly silent?: boolean;
+  /** Ends with the process that called it, and leaves everything as it is then. */
+  readonly diesWithCaller?: boolean;
+}
+
 export interface CommandContext {
   readonly machine: Machine;
   readonly locks: ConfigLocks;
@@ -18,6 +29,7 @@ export interface CommandContext {
   /** Whether the caller has gone away meanwhile. */
   readonly aborted: () => boolean;
   readonly half?: HalfDone;
+  readonly cloneBehaviour?: (newid: number) => CloneBehaviour | undefined;
 }
 
 /** The part of a node that `pct set` works on. */

@@ -1,5 +1,11 @@
 import { type Answer, type Arguments, answer, failure, isTrue } from './command-line.ts';
-import { confText, copySection, type GuestConf, newSection } from './guest-conf.ts';
+import {
+  confText,
+  copySection,
+  descriptionLines,
+  type GuestConf,
+  newSection,
+} from './guest-conf.ts';
 import {
   type CommandContext,
   lines,
@@ -116,11 +122,13 @@ total size is 194,812,522  speedup is 1.02
 `;
 
 /** A clone keeps tags, onboot, limits, description and the static address of its source. */
-function clonedConf(conf: GuestConf, newid: number, args: Arguments): GuestConf {
+function clonedConf(conf: GuestConf, newid: number, args: Arguments, utf8: boolean): GuestConf {
   const from = conf.snapshots.get(args.options.get('snapname') ?? '') ?? conf.main;
   const main = copySection(from);
   for (const key of ['lock', 'parent', 'snaptime', 'template']) main.values.delete(key);
   main.values.set('hostname', args.options.get('hostname') ?? `CT${newid}`);
+  const description = args.options.get('description');
+  if (description !== undefined) main.description = descriptionLines(description, utf8);
   const address = `BC:24:11:${[newid >> 16, (newid >> 8) & 255, newid & 255]
     .map((part) => part.toString(16).toUpperCase().padStart(2, '0'))
     .join(':')}`;
@@ -137,29 +145,79 @@ function clonedConf(conf: GuestConf, newid: number, args: Arguments): GuestConf 
 /** What runs in a clone once it is started: next to nothing. */
 const idleDemand = () => ({ cpuCores: 0.01, anonMib: 30, fileSetMib: 20 });
 
-export async function clone(context: CommandContext, args: Arguments): Promise<Answer> {
+/** Refusals that come before anything is done, or undefined. */
+function cloneRefusal(
+  context: CommandContext,
+  args: Arguments,
+  newid: number,
+  conf: GuestConf,
+): Answer | undefined {
   const { machine } = context;
+  if (machine.files.takenIds().has(newid)) {
+    const taken = `CT ${newid} already exists on node '${machine.options.nodeName}'\n`;
+    return failure(255, lines(conf.warnings) + taken);
+  }
+  const snapname = args.options.get('snapname');
+  if (snapname !== undefined && !conf.snapshots.has(snapname)) {
+    return failure(255, `snapshot '${snapname}' does not exist\n`);
+  }
+  const refused = lockedAnswer(conf);
+  if (refused !== undefined) return refused;
+  const full = isTrue(args.options.get('full')) || conf.main.values.get('template') !== '1';
+  if (full && snapname === undefined && machine.running(args.vmid) !== undefined) {
+    return failure(2, 'Cannot do full clones on a running container without snapshots\n');
+  }
+  return undefined;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const POLL_MS = 20;
+
+/**
+ * While it copies, the clone is there with `lock: create`, and the source has `lock: disk`. Both
+ * locks go at the end; with a failure the clone goes too.
+ */
+export async function clone(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { machine, cloneBehaviour } = context;
   const newid = Number(args.values[1]);
-  return withLock(context, args.vmid, () =>
+  const behaviour = cloneBehaviour?.(newid) ?? {};
+  const { durationMs = 0, failure: fails, silent, diesWithCaller } = behaviour;
+  const begun = await withLock(context, args.vmid, () =>
     withConf(context, args.vmid, (conf) => {
-      if (machine.files.takenIds().has(newid)) {
-        const taken = `CT ${newid} already exists on node '${machine.options.nodeName}'\n`;
-        return failure(255, lines(conf.warnings) + taken);
-      }
-      const snapname = args.options.get('snapname');
-      if (snapname !== undefined && !conf.snapshots.has(snapname)) {
-        return failure(255, `snapshot '${snapname}' does not exist\n`);
-      }
-      const refused = lockedAnswer(conf);
+      const refused = cloneRefusal(context, args, newid, conf);
       if (refused !== undefined) return refused;
-      if (snapname === undefined && machine.running(args.vmid) !== undefined) {
-        const text = 'Cannot do full clones on a running container without snapshots\n';
-        return failure(2, text);
+      const copy = clonedConf(conf, newid, args, context.utf8);
+      const progress = silent === true ? '' : copyProgress(volumeOf(conf), `vm-${newid}-disk-0`);
+      const demand = machine.options.cloneDemand?.(newid) ?? idleDemand;
+      if (durationMs > 0 || fails !== undefined) {
+        copy.main.values.set('lock', 'create');
+        conf.main.values.set('lock', 'disk');
+        machine.save(args.vmid, conf);
       }
-      machine.add(newid, confText(clonedConf(conf, newid, args)), idleDemand);
+      machine.add(newid, confText(copy), demand);
       const made = lines(machine.conf(newid)?.warnings ?? []);
-      const progress = copyProgress(volumeOf(conf), `vm-${newid}-disk-0`);
       return answer(progress + made + made + lines(conf.warnings));
     }),
   );
+  if (begun.exit !== 0 || (durationMs === 0 && fails === undefined)) return begun;
+  machine.sync();
+  const endMs = performance.now() + durationMs;
+  while (performance.now() < endMs) {
+    if (diesWithCaller === true && context.aborted()) return failure(255, 'interrupted\n');
+    await pause(Math.min(POLL_MS, durationMs));
+  }
+  takeLockOff(context, args.vmid, 'disk');
+  if (fails === undefined) {
+    takeLockOff(context, newid, 'create');
+    return begun;
+  }
+  if (machine.conf(newid)?.main.values.get('lock') === 'create') machine.destroy(newid);
+  return failure(fails.exit, fails.stderr);
+}
+
+function takeLockOff({ machine }: CommandContext, vmid: number, lock: string): void {
+  const conf = machine.conf(vmid);
+  if (conf?.main.values.get('lock') !== lock) return;
+  conf.main.values.delete('lock');
+  machine.save(vmid, conf);
 }

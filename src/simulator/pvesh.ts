@@ -12,6 +12,7 @@ import {
   failure,
   type ParameterRule,
   parseArguments,
+  verificationFailure,
 } from './command-line.ts';
 import { digestOf, type GuestConf } from './guest-conf.ts';
 import { statusFacts } from './guest-status.ts';
@@ -67,8 +68,13 @@ function resources(context: CommandContext, type: string | undefined): Reply {
   return { value: shown, stderr: '' };
 }
 
-function nextId(machine: Machine): string {
+function nextId(machine: Machine, wanted: string | undefined): string | Answer {
   const taken = machine.files.takenIds();
+  if (wanted !== undefined) {
+    if (!taken.has(Number(wanted))) return wanted;
+    const problems = new Map([['vmid', `VM ${wanted} already exists`]]);
+    return verificationFailure(problems, 'pvesh get <api_path> [OPTIONS] [FORMAT_OPTIONS]');
+  }
   let id = 100;
   while (taken.has(id)) id += 1;
   return `${id}`;
@@ -87,8 +93,23 @@ function guestReply(context: CommandContext, vmid: number, what: string): Reply 
     }
     return { value: { ...settings, digest: digestOf(content) }, stderr };
   }
+  if (what === 'interfaces') {
+    if (machine.running(vmid) === undefined) return failure(255, `CT ${vmid} not running\n`);
+    return { value: interfacesOf(conf), stderr };
+  }
   const facts = statusFacts(machine, vmid, conf);
   return { value: { ...facts, cpu: 0, ha: { managed: 0 } }, stderr };
+}
+
+/** A container that asks for its address gets one of a network that is there for that. */
+function interfacesOf({ main }: GuestConf): readonly object[] {
+  const [, configured] = /(?:^|,)ip=([0-9./]+)/.exec(main.values.get('net0') ?? '') ?? [];
+  const hwaddr = /hwaddr=([0-9A-F:]+)/.exec(main.values.get('net0') ?? '')?.[1] ?? '';
+  const last = Number.parseInt(hwaddr.slice(-2), 16) || 2;
+  return [
+    { hwaddr: '00:00:00:00:00:00', inet: '127.0.0.1/8', name: 'lo' },
+    { hwaddr: hwaddr.toLowerCase(), inet: configured ?? `127.0.7.${last}/8`, name: 'eth0' },
+  ];
 }
 
 /** Answers below `/nodes/NODE`. */
@@ -101,7 +122,7 @@ function nodeReply(context: CommandContext, rest: readonly string[]): Reply | An
   if (id === undefined) {
     return perGuest(context, (vmid, conf) => ({ ...statusFacts(machine, vmid, conf), cpu: 0 }));
   }
-  if (what !== 'config' && what !== 'status/current') return undefined;
+  if (!['config', 'interfaces', 'status/current'].includes(what)) return undefined;
   return guestReply(context, Number(id), what);
 }
 
@@ -113,7 +134,10 @@ function get(
   const { machine } = context;
   const [root, second, ...rest] = path;
   if (root === 'version') return { value: VERSION, stderr: '' };
-  if (root === 'cluster' && second === 'nextid') return { value: nextId(machine), stderr: '' };
+  if (root === 'cluster' && second === 'nextid') {
+    const next = nextId(machine, options.get('vmid'));
+    return typeof next === 'string' ? { value: next, stderr: '' } : next;
+  }
   if (root === 'cluster' && second === 'resources') return resources(context, options.get('type'));
   if (root !== 'nodes') return undefined;
   if (second === undefined) return { value: [nodeFacts(machine)], stderr: '' };
@@ -159,7 +183,7 @@ async function create(context: CommandContext, path: readonly string[]): Promise
 }
 
 const text: ParameterRule = { type: 'string' };
-const FORMAT_OPTIONS = new Set(['output-format', 'timeframe', 'type', 'limit']);
+const FORMAT_OPTIONS = new Set(['output-format', 'timeframe', 'type', 'limit', 'vmid']);
 const options = (name: string): ParameterRule | undefined =>
   FORMAT_OPTIONS.has(name) ? text : name === 'noborder' ? { type: 'boolean' } : setOption(name);
 

@@ -56,9 +56,9 @@ export class TraceParser {
   #line = 0;
   #rest = '';
 
-  /** Reads the first `limit` containers, at most 300; the others are only counted. */
+  /** Reads the first `limit` containers; the others are only counted. */
   constructor(limit = MOST_TRACE_CONTAINERS) {
-    this.#limit = Math.min(limit, MOST_TRACE_CONTAINERS);
+    this.#limit = limit;
   }
 
   /** Whether there is any use in reading on. */
@@ -159,7 +159,7 @@ export class TraceParser {
 
 /**
  * Reads a trace file piece by piece. A file that cannot be read is a problem like any other.
- * `limit`: how many containers, at most 300.
+ * `limit`: how many containers, 300 where it is left out.
  */
 export async function readTrace(path: string, limit?: number): Promise<TraceResult> {
   const parser = new TraceParser(limit);

@@ -56,7 +56,7 @@ export async function act(
   const waiting = changes[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
-      if (context.stop.aborted) return;
+      if (context.stop.aborted || !(context.dryRun || mayRecord(world, state))) return;
       const outcome = await actOn(world, state, planned, context);
       state.intended.delete(planned.vmid);
       if (outcome !== undefined) counts[outcome] += 1;
@@ -64,6 +64,23 @@ export async function act(
   };
   await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
   return counts;
+}
+
+/**
+ * Whether a change could be backed up and recorded; one that could not is not made. It is held by
+ * nothing of its own then, so it is said once for all of them, and no failure is counted.
+ */
+function mayRecord({ journal, backups, log }: World, state: LoopState): boolean {
+  const problem = backups.problem?.() ?? journal.problem?.();
+  const before = state.unrecorded;
+  state.unrecorded = problem;
+  if (problem === undefined) {
+    if (before !== undefined) log.info('Changes can be backed up and recorded again.');
+    return true;
+  }
+  const what = 'Nothing is changed, since it could not be backed up or recorded';
+  if (before === undefined) log.error(`${what}: ${problem}`);
+  return false;
 }
 
 async function actOn(

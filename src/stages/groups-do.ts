@@ -14,11 +14,43 @@ export interface DoContext {
   readonly world: GroupWorld;
   readonly policy: GroupPolicy;
   readonly watch: CommandWatch;
+  /** Writes down that a clone is about to be begun; returns why that could not be done. */
+  readonly beforeClone: () => string | undefined;
 }
 
 const failed = (message: string): StepOutcome => ({ kind: 'failed', message });
 
+/**
+ * Carries a step out. What a command says is a hint only: where it failed and what was wanted is
+ * there all the same (a former life of this program has begun it), it is done.
+ */
 export async function carryOutStep(context: DoContext, step: Step): Promise<StepOutcome> {
+  const outcome = await attempt(context, step);
+  if (outcome.kind !== 'failed' && outcome.kind !== 'taken') return outcome;
+  return isReached(context, step) ? { kind: 'done' } : outcome;
+}
+
+function isReached(context: DoContext, step: Step): boolean {
+  const guest = guestNow(context, step.vmid);
+  const life = context.world.cgroups.sample(step.vmid);
+  switch (step.kind) {
+    case 'snapshot':
+      return guest.ok && guest.value.snapshotNames.includes(step.name);
+    case 'delete-snapshot':
+      return guest.ok && !guest.value.snapshotNames.includes(step.name);
+    case 'clone':
+      return memberNow(context, step.vmid).ok;
+    case 'start':
+      return life.ok;
+    case 'destroy':
+    case 'discard':
+      return !guest.ok && guest.why === 'absent';
+    default:
+      return false;
+  }
+}
+
+async function attempt(context: DoContext, step: Step): Promise<StepOutcome> {
   switch (step.kind) {
     case 'snapshot':
     case 'delete-snapshot':
@@ -47,7 +79,7 @@ export async function carryOutStep(context: DoContext, step: Step): Promise<Step
     case 'unlock-source': {
       const source = guestNow(context, step.vmid);
       if (!source.ok) return failed(source.detail);
-      if (source.value.lock !== 'disk') return { kind: 'done' };
+      if (source.value.lock !== step.lock) return { kind: 'done' };
       return run(context, { kind: 'unlock', vmid: step.vmid });
     }
   }
@@ -90,6 +122,8 @@ async function clone(context: DoContext, step: CloneStep): Promise<StepOutcome> 
       return failed(`the storage ${storage} has ${free} MB left, and it needs ${needMib} MB`);
     }
   }
+  const problem = context.beforeClone();
+  if (problem !== undefined) return failed(problem);
   const outcome = await run(context, step);
   const taken = outcome.kind === 'failed' && /already exists/.test(outcome.message);
   return taken ? { kind: 'taken', message: outcome.message } : outcome;
@@ -133,7 +167,10 @@ async function takeOut(context: DoContext, vmid: Vmid, drain: boolean): Promise<
   }
   const guest = memberNow(context, vmid);
   if (!guest.ok) return failed(guest.detail);
-  return run(context, { kind: 'shutdown', vmid });
+  const outcome = await run(context, { kind: 'shutdown', vmid });
+  const life = context.world.cgroups.sample(vmid);
+  const stopped = outcome.kind === 'failed' && !life.ok && life.why === 'absent';
+  return stopped ? { kind: 'done' } : outcome;
 }
 
 async function destroy(context: DoContext, vmid: Vmid): Promise<StepOutcome> {

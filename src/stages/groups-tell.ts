@@ -39,7 +39,7 @@ function eventOf(step: Step, { scaleIn }: GroupPolicy): 'Scale Out' | 'Scale In'
     case 'take-out':
       return step.drain && scaleIn === 'stop' ? 'Scale In' : undefined;
     case 'destroy':
-      return 'Scale In';
+      return step.served ? 'Scale In' : undefined;
     default:
       return undefined;
   }
@@ -60,6 +60,10 @@ export function tellEnded(
     const { kind } = step;
     if (kind === 'mark' && step.marker.state === 'failed') {
       told.log.error(`${who(policy)}: member ${step.vmid} is taken out, since ${step.reason}`);
+      const facts = { message: step.reason };
+      if (!step.marker.served) {
+        record(told, policy, state, step, 'Scale Out Failed', 'failed', facts);
+      }
     }
     return;
   }

@@ -1,7 +1,7 @@
 import type { GroupInput, Note } from '../core/groups/draft.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import { type GroupState, newGroupState, noteHealth } from '../core/groups/group-state.ts';
-import type { GroupView, MemberLife } from '../core/groups/group-view.ts';
+import type { ClusterView, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import type { Member } from '../core/groups/members.ts';
 import { applyOutcome, type StepOutcome } from '../core/groups/outcome.ts';
 import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
@@ -17,7 +17,7 @@ export interface GroupsParts {
   readonly settings: () => GroupSettings;
   /** Filled from what a former process left. */
   readonly states: Map<string, GroupState>;
-  /** Returns what went wrong; then nothing is begun, since nobody would know of it after a crash. */
+  /** Returns what went wrong; then nothing is begun that a crash could make forgotten. */
   readonly save: () => string | undefined;
   readonly boot: string;
   /** A step has ended, or a check: it is time to look again. */
@@ -57,6 +57,7 @@ export class Groups {
   readonly #would = new Set<string>();
   readonly #standings = new Map<string, GroupStanding>();
   #saved = '';
+  #unrecordable = false;
   #stopped = false;
 
   constructor(parts: GroupsParts) {
@@ -68,16 +69,19 @@ export class Groups {
     if (this.#stopped) return;
     const { world, settings } = this.#parts;
     const current = settings();
-    const owned = current.policies.filter((policy) => this.#owns(policy, current.dryRun));
-    if (owned.length === 0) return;
+    if (current.policies.length === 0) return;
     const cluster = world.cluster.read();
     if (!cluster.ok) {
-      for (const policy of owned) {
+      for (const policy of current.policies) {
         const text = `the containers cannot be seen, so nothing is done: ${cluster.detail}`;
         this.#note(policy, [{ key: 'blind', level: 'warn', text }]);
       }
       return;
     }
+    const owned = current.policies.filter((policy) =>
+      this.#owns(policy, cluster.value, current.dryRun),
+    );
+    if (owned.length === 0) return;
     const host = world.host.observe();
     const lives = this.#lives.look(world, current, cluster.value, host);
     const hostRoomMib = hostRoom(cluster.value, lives, host, current);
@@ -102,8 +106,18 @@ export class Groups {
     return this.#running.size;
   }
 
-  /** A dry run writes nothing, not even a lease. */
-  #owns(policy: GroupPolicy, dryRun: boolean): boolean {
+  /**
+   * A group belongs to the node that its source is on, since only there it can be cloned. Beyond
+   * that the lease decides. A dry run writes nothing, not even a lease.
+   */
+  #owns(policy: GroupPolicy, { node, nodeOf }: ClusterView, dryRun: boolean): boolean {
+    const where = nodeOf.get(policy.source);
+    if (where !== undefined && where !== node) {
+      const text = `its source ${policy.source} is on the node ${where}, so it is worked on there`;
+      this.#note(policy, [{ key: 'node', level: 'info', text }]);
+      this.#parts.world.leases.release(policy.label);
+      return false;
+    }
     if (dryRun) return true;
     const answer = this.#parts.world.leases.hold(policy.label);
     if (answer.kind === 'held') return true;
@@ -140,7 +154,7 @@ export class Groups {
       return;
     }
     this.#checkHealth(policy, state, plan.members);
-    if (!this.#isSaved(plan)) return;
+    if (!this.#isSaved(plan) || !this.#isRecordable(plan)) return;
     for (const step of plan.steps) this.#begin(policy, state, step);
   }
 
@@ -169,12 +183,13 @@ export class Groups {
     }
   }
 
-  /** Written down before it is begun: what a crash must not lose. Costs nothing if it is the same. */
+  /** Written down before it is begun, where it has changed: what a crash must not lose. */
   #isSaved(plan: GroupPlan): boolean {
     const { states, save, world } = this.#parts;
     const now = JSON.stringify(
-      [...states].map(([label, { desired, changedMs, reservation, snapshot }]) => [
-        ...[label, desired, changedMs, snapshot],
+      [...states].map(([label, { reservation, ...state }]) => [
+        ...[label, state.desired, state.changedMs, state.snapshot],
+        ...[state.snapshotBoot, state.snapshotMs],
         ...[reservation?.vmid, reservation?.pid, reservation?.ended],
       ]),
     );
@@ -186,6 +201,17 @@ export class Groups {
     }
     if (plan.steps.length > 0) world.log.error(`${problem}; so groups begin nothing`);
     return false;
+  }
+
+  /** A step that could not be recorded is not begun, which is said once. */
+  #isRecordable({ steps }: GroupPlan): boolean {
+    if (steps.length === 0) return true;
+    const { journal, log } = this.#parts.world;
+    const problem = journal.problem?.();
+    const what = 'Groups begin nothing, since it could not be recorded';
+    if (problem !== undefined && !this.#unrecordable) log.error(`${what}: ${problem}`);
+    this.#unrecordable = problem !== undefined;
+    return problem === undefined;
   }
 
   #begin(policy: GroupPolicy, state: GroupState, step: Step): void {
@@ -207,12 +233,15 @@ export class Groups {
     const watch = { onStart, ...(timeLimitMs !== undefined && { timeLimitMs }) };
     const ended = (outcome: StepOutcome): void => {
       this.#running.delete(running);
-      if (this.#stopped) return;
       applyOutcome(state, step, outcome, world.clock.monotonicMs());
       tellEnded(world, policy, state, step, outcome);
       this.#parts.wake();
     };
-    carryOutStep({ world, policy, watch }, step).then(ended, (error: unknown) => {
+    const beforeClone = (): string | undefined => {
+      if (state.reservation !== undefined) state.reservation.begun = true;
+      return this.#parts.save();
+    };
+    carryOutStep({ world, policy, watch, beforeClone }, step).then(ended, (error: unknown) => {
       const message = error instanceof Error ? error.message : String(error);
       ended({ kind: 'broken', message });
     });

@@ -10,6 +10,7 @@ import {
 } from '../core/between.ts';
 import type { HandHold } from '../core/decide.ts';
 import { hostCpu } from '../core/host-state.ts';
+import { learnCores, learnMemory } from '../core/learning.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type {
   CgroupSample,
@@ -21,7 +22,7 @@ import type {
   MemoryUsage,
 } from '../core/observation.ts';
 import { seenWith } from '../core/pace.ts';
-import type { Management } from '../core/policy.ts';
+import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
 import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
@@ -65,7 +66,7 @@ export function observe(
     if (urgent?.has(vmid) === false) continue;
     const seen = observeContainer(world, state, {
       ...{ vmid, config, host, urgent: urgent !== undefined },
-      saturatedAt: saturatedAt(config, manage),
+      policy: policyFor(config, manage),
     });
     containers.push({ vmid, config, state: seen });
     if (seen.kind === 'stopped') state.running.delete(vmid);
@@ -114,13 +115,12 @@ function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
   );
 }
 
-function saturatedAt(
+function policyFor(
   config: Reading<GuestConfig>,
   manage: ObserveSettings['manage'],
-): number | undefined {
+): ContainerPolicy | undefined {
   const management = config.ok ? manage(config.value) : undefined;
-  if (management?.kind !== 'managed') return undefined;
-  return saturationOf(management.policy, 0).at;
+  return management?.kind === 'managed' ? management.policy : undefined;
 }
 
 interface ToObserve {
@@ -128,14 +128,15 @@ interface ToObserve {
   readonly config: Reading<GuestConfig>;
   readonly host: HostObservation;
   readonly urgent: boolean;
-  readonly saturatedAt: number | undefined;
+  readonly policy: ContainerPolicy | undefined;
 }
 
 function observeContainer(
   { cgroups, clock }: World,
   state: LoopState,
-  { vmid, config, host, urgent, saturatedAt }: ToObserve,
+  { vmid, config, host, urgent, policy }: ToObserve,
 ): ContainerState {
+  const saturatedAt = policy && saturationOf(policy, 0).at;
   const between = state.between.get(vmid);
   const before = (urgent ? between?.previous : undefined) ?? state.samples.get(vmid);
   const sample = cgroups.sample(vmid);
@@ -154,6 +155,7 @@ function observeContainer(
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
   keepSeen(state, vmid, cpu, memory, urgent ? undefined : same);
+  if (policy?.scaling === 'adaptive') learnSeen(state, vmid, cpu, memory, clock.wallMs());
   const share = shareOf(cpu);
   const counted = countSaturated({
     same,
@@ -195,7 +197,8 @@ function noteStarvation(
   if (floor < memory.limitMib) state.oomFloors.set(vmid, { limitMib: memory.limitMib, atMs });
 }
 
-interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent' | 'saturatedAt'> {
+interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent'> {
+  readonly saturatedAt: number | undefined;
   /** The interval that ends, where it is one of the same life. */
   readonly same: Between | undefined;
   readonly before: CgroupSample | undefined;
@@ -244,6 +247,20 @@ function keepSeen(
   state.seenMemory.set(vmid, seenWith(state.seenMemory.get(vmid) ?? [], held));
 }
 
+/** Takes into what is learnt of a container what was just kept of it. */
+function learnSeen(
+  { learnt, seenCores, seenMemory }: LoopState,
+  vmid: Vmid,
+  cpu: Reading<CpuUsage>,
+  memory: Reading<MemoryUsage>,
+  wallMs: Milliseconds,
+): void {
+  const cores = seenCores.get(vmid)?.at(-1);
+  if (cpu.ok && cores !== undefined) learnCores(learnt, vmid, cpu.value, wallMs);
+  const mib = seenMemory.get(vmid)?.at(-1);
+  if (memory.ok && mib !== undefined) learnMemory(learnt, vmid, memory.value, mib.peak, wallMs);
+}
+
 /**
  * A container that stopped or was restarted begins a new life: what was seen of the old one does
  * not count. What was granted does: the raised limit is still its own, to be called in again.
@@ -272,8 +289,8 @@ function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
   for (const map of [...maps, ...more]) {
     for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
   }
-  const { said, changedMs, grownMs, boosts, offPeak, handHolds } = state;
-  for (const map of [said, changedMs, grownMs, boosts, offPeak, handHolds]) {
+  const { said, changedMs, grownMs, boosts, offPeak, handHolds, learnt } = state;
+  for (const map of [said, changedMs, grownMs, boosts, offPeak, handHolds, learnt]) {
     for (const key of map.keys()) {
       if (!here.has(Number(key.split('/')[0]) as Vmid)) map.delete(key);
     }

@@ -10,17 +10,21 @@ function run(...argv: readonly string[]): Arguments {
 const NOTHING: Omit<Arguments, 'command'> = {
   ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
   ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
-  ...{ durationSeconds: 60, vmid: undefined, to: undefined, json: false },
+  ...{ durationSeconds: 60, vmid: undefined, group: undefined, to: undefined, json: false },
   since: undefined,
+  ...{ outFile: undefined, channel: undefined },
+  policies: [],
+  ...{ htmlFile: undefined, yaml: false },
+  ...{ oldFile: undefined, measureSeconds: 60, yes: false },
 };
 
-const ALL_COMMANDS =
-  'daemon, once, check-config, status, explain, history, backups, rollback, demo';
+const ALL_COMMANDS = COMMANDS.join(', ');
 
 const time = (text: string) => ({ kind: 'time', text }) as const;
 
 describe('the command line', () => {
-  const alone = COMMANDS.filter((command) => command !== 'rollback' && command !== 'explain');
+  const notAlone: readonly string[] = ['rollback', 'explain', 'migrate-config'];
+  const alone = COMMANDS.filter((command) => !notAlone.includes(command));
 
   it.each(alone)('takes %s alone, with every default', (command) => {
     expect(run(command)).toEqual({ command, ...NOTHING });
@@ -39,6 +43,9 @@ describe('the command line', () => {
     [['check-config', '--energy_mode'], { energyMode: true }],
     [['daemon', '--debug'], { debug: true }],
     [['demo', '--duration', '5'], { durationSeconds: 5 }],
+    [['notify-test', 'gotify'], { channel: 'gotify' }],
+    [['notify-test', 'Uptime-Kuma'], { channel: 'uptime_kuma' }],
+    [['notify-test', '--config', '/a.yaml', 'email'], { channel: 'email', configFile: '/a.yaml' }],
     [['demo', '--trace', 'a.csv'], { traceFile: 'a.csv' }],
     [['demo', '--trace', 'a.csv', '--containers', '300'], { traceFile: 'a.csv', containers: 300 }],
   ] satisfies (readonly [readonly string[], Partial<Arguments>])[])(
@@ -77,6 +84,8 @@ describe('backups and rollback', () => {
     [['backups'], {}],
     [['backups', '101'], { vmid: 101 }],
     [['backups', '--json', '101'], { vmid: 101, json: true }],
+    [['health-check', '--format', 'json'], { command: 'health-check', json: true }],
+    [['health-check', '--format', 'text'], { command: 'health-check', json: false }],
     [['--config', 'a', '--sysroot', 'b', 'backups'], { configFile: 'a', sysroot: 'b' }],
     [['rollback', '101'], { vmid: 101 }],
     [['rollback', '999999999', '--dry-run'], { vmid: 999_999_999, dryRun: true }],
@@ -122,6 +131,8 @@ describe('backups and rollback', () => {
     [['daemon', '--to', '2026-11-21'], '--to does not go with daemon'],
     [['rollback', '101', '--json'], '--json does not go with rollback'],
     [['once', '--json'], '--json does not go with once'],
+    [['once', '--format', 'json'], '--format does not go with once'],
+    [['health-check', '--format', 'xml'], "--format takes text or json, not 'xml'"],
   ])('%j is wrong', (argv, message) => {
     expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
   });
@@ -155,8 +166,13 @@ describe('status, explain and history', () => {
   it.each([
     [['status', '--json'], { command: 'status', json: true }],
     [['explain', '101'], { command: 'explain', vmid: 101 }],
+    [['explain', 'web'], { command: 'explain', group: 'web' }],
     [['explain', '--json', '101'], { command: 'explain', vmid: 101, json: true }],
     [['history', '101', '--json'], { command: 'history', vmid: 101, json: true }],
+    [
+      ['export', '101', '--since', '2h', '--out', '/a.csv'],
+      { command: 'export', vmid: 101, since: { kind: 'span', ms: 7_200_000 }, outFile: '/a.csv' },
+    ],
     [['history', '--since', '2h'], { command: 'history', since: { kind: 'span', ms: 7_200_000 } }],
     [
       ['history', '--since', '2026-11-21 22:04', '101'],
@@ -170,7 +186,7 @@ describe('status, explain and history', () => {
   it.each([
     [['explain'], 'explain needs the id of a container'],
     [['explain', '101', '102'], "explain takes one container, '102' is too much"],
-    [['explain', 'web'], "'web' is no container id, a whole number from 100 to 999999999"],
+    [['explain', '99'], "'99' is no container id, a whole number from 100 to 999999999"],
     [['status', '101'], "one command at a time, '101' is too much"],
     [
       ['history', '101', '22:04'],
@@ -182,6 +198,13 @@ describe('status, explain and history', () => {
         "or 7d, not 'noon'",
     ],
     [['status', '--since', '2h'], '--since does not go with status'],
+    [['history', '--out', 'a'], '--out does not go with history'],
+    [['export', '--json'], '--json does not go with export'],
+    [['export', '--out', ''], '--out needs a path, and it is empty'],
+    [
+      ['export', '101', '102'],
+      "export takes one container, '102' is too much; a time that holds a blank needs quotes",
+    ],
     [['history', '--all'], '--all does not go with history'],
     [['explain', '101', '--dry-run'], '--dry-run does not go with explain'],
   ])('%j is wrong', (argv, message) => {
@@ -257,6 +280,19 @@ describe('a wrong use', () => {
   });
 });
 
+describe('a channel to test', () => {
+  it.each([
+    [['telegram'], /^unknown channel 'telegram', known are gotify, email, ntfy, webhook, proxmox/],
+    [['gotify', 'email'], /^one channel at a time, 'email' is too much$/],
+    [['gotify', '--json'], /^--json does not go with notify-test$/],
+  ])('is refused: %j', (words, message) => {
+    expect(parseArguments(['notify-test', ...words])).toEqual({
+      kind: 'wrong',
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
 describe('the help', () => {
   it('names every command and every option, and the exit codes', () => {
     for (const command of COMMANDS) expect(HELP).toContain(`\n  ${command} `);
@@ -268,6 +304,7 @@ describe('the help', () => {
       'all',
       'to',
       'since',
+      'out',
       'json',
       'rollback',
     ];
@@ -279,5 +316,28 @@ describe('the help', () => {
 
   it('fits a terminal', () => {
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('the commands that make a configuration', () => {
+  it.each([
+    [['migrate-config', 'a.conf'], { oldFile: 'a.conf' }],
+    [['migrate-config', 'a.conf', '--out', 'b'], { oldFile: 'a.conf', outFile: 'b' }],
+    [['configure', '--for', '5', '--yes'], { measureSeconds: 5, yes: true }],
+    [['configure', '--out', '/b.yaml', '--sysroot', '/n'], { outFile: '/b.yaml', sysroot: '/n' }],
+  ] satisfies (readonly [readonly string[], Partial<Arguments>])[])('take %j', (argv, expected) => {
+    expect(run(...argv)).toMatchObject(expected);
+  });
+
+  it.each([
+    [['migrate-config'], 'migrate-config needs the path of a file'],
+    [['migrate-config', ''], 'migrate-config needs the path of a file'],
+    [['migrate-config', 'a', 'b'], "migrate-config takes one file, 'b' is too much"],
+    [['migrate-config', 'a', '--config', 'b'], '--config does not go with migrate-config'],
+    [['migrate-config', 'a', '--out='], '--out needs a path, and it is empty'],
+    [['configure', '--for', '0'], "--for takes a whole number from 1 to 3600, not '0'"],
+    [['status', '--yes'], '--yes does not go with status'],
+  ])('refuse %j', (argv, message) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
   });
 });

@@ -27,6 +27,22 @@ const only = (...ids: number[]) => ({
   tags: [],
 });
 
+const NOTICE_RULES: Config['notify']['rules']['gotify'] = {
+  events: [
+    ...([
+      'changed',
+      'failed',
+      'starving',
+      'emergency',
+      'group',
+      'daemon',
+      'configuration',
+    ] as const),
+  ],
+  minSeverity: 'info',
+  quiet: undefined,
+};
+
 /** Written out once more, so that a slip in the defaults is seen. */
 const EXPECTED_DEFAULTS: Config = {
   pollIntervalMs: 300_000 as Config['pollIntervalMs'],
@@ -36,16 +52,28 @@ const EXPECTED_DEFAULTS: Config = {
   logFile: '/var/log/lxc_autoscale.log',
   jsonLogFile: '/var/log/lxc_autoscale.json',
   logLevel: 'info',
+  logFormat: 'text',
+  logRotation: { maxBytes: 52_428_800, keep: 5 } as Config['logRotation'],
+  metrics: { listen: undefined, token: '', textfile: undefined },
   lockFile: '/var/lock/lxc_autoscale.lock',
   backupDir: '/var/lib/lxc_autoscale/backups',
   backupsKeep: 20,
   backupsKeepMs: (30 * 24 * 3600 * 1000) as Config['backupsKeepMs'],
+  usageHistory: true,
+  usageHistoryDays: 14,
   timezone: undefined,
   energyMode: false,
   offPeakStartHour: 22,
   offPeakEndHour: 6,
   offPeakCron: undefined,
-  gotify: { url: '', token: '' },
+  notify: {
+    ...{ gotify: undefined, email: undefined, ntfy: undefined, webhook: undefined },
+    ...{ uptimeKuma: undefined, proxmox: false, perHour: 60, caFile: undefined },
+    rules: {
+      ...{ gotify: NOTICE_RULES, email: NOTICE_RULES, ntfy: NOTICE_RULES },
+      ...{ webhook: NOTICE_RULES, proxmox: NOTICE_RULES },
+    },
+  },
   onlyTagged: false,
   ignored: { ids: [], names: [], tags: [] },
   host: {
@@ -200,6 +228,7 @@ describe('a file as existing installations have it', () => {
     expect(config.groups).toEqual([
       {
         name: 'HORIZONTAL_SCALING_GROUP_1',
+        label: '1',
         members: [{ from: 101, to: 101 }],
         source: 101,
         sourceSnapshot: '',
@@ -220,6 +249,13 @@ describe('a file as existing installations have it', () => {
         scaleOutGraceMs: 120_000,
         scaleInGraceMs: 600_000,
         warmupMs: 60_000,
+        health: {
+          ...{ check: 'none', port: undefined, path: '/' },
+          ...{ healthyCount: 2, unhealthyCount: 3 },
+        },
+        readyTimeoutMs: 300_000,
+        cloneTimeoutMs: 3_600_000,
+        hookTimeoutMs: 60_000,
         tag: 'horiz_scaling_group_1',
         onReady: [],
         onTerminating: [],
@@ -231,15 +267,15 @@ describe('a file as existing installations have it', () => {
     expect(notes).toEqual([
       'f.yaml:24: TIER_idle: ' +
         'names no container, so only those with the tag autoscale-tier-idle are in it',
-      'f.yaml:26: HORIZONTAL_SCALING_GROUP_1: ' +
-        'accepted, but not yet in effect in this version: no container is cloned',
     ]);
   });
 
-  it('says what is accepted and comes later, one line each', () => {
-    const later = 'accepted, but not yet in effect in this version';
-    const text = withDefault('energy_mode: on', 'gotify_url: http://x', 'gotify_token: t');
-    expect(read(text).notes).toEqual([`f.yaml:3: gotify_url: ${later}: no messages are sent`]);
+  it('says which keys on messages have no effect without another one', () => {
+    const text = withDefault('gotify_token: t', 'webhook_body: "{}"', 'ntfy_url: http://x/t');
+    expect(read(text).notes).toEqual([
+      'f.yaml:2: gotify_token: has no effect without gotify_url',
+      'f.yaml:3: webhook_body: has no effect without webhook_url',
+    ]);
   });
 
   it('says that a cron expression alone is no energy mode', () => {
@@ -595,13 +631,16 @@ describe('variables', () => {
       env,
     );
     expect(config.ignored).toEqual(only(100, 101, 102));
-    expect(config.gotify.url).toBe('');
-    expect(read(withDefault('gotify_url: ${NONE:-}')).config.gotify.url).toBe('');
+    expect(config.notify.gotify).toBeUndefined();
+    expect(read(withDefault('gotify_url: ${NONE:-}')).config.notify.gotify).toBeUndefined();
   });
 
   it('leave $ and $${ alone', () => {
-    const { config } = read(withDefault("gotify_token: 'a$b$${CORES}$c'"), env);
-    expect(config.gotify.token).toBe('a$b${CORES}$c');
+    const { config } = read(
+      withDefault('gotify_url: http://x', "gotify_token: 'a$b$${CORES}$c'"),
+      env,
+    );
+    expect(config.notify.gotify?.token).toBe('a$b${CORES}$c');
   });
 
   it('are looked up among the own properties of the environment only', () => {

@@ -164,7 +164,7 @@ const container = fc.record({
     factor: fc.integer({ min: 2, max: 10 }),
     samples: fc.integer({ min: 1, max: 60 }),
   }),
-  scaling: fc.constantFrom('threshold', 'boost', 'observe'),
+  scaling: fc.constantFrom('threshold', 'boost', 'adaptive', 'observe'),
   swap: fc.boolean(),
   unit: fc.constantFrom('cores', 'cpulimit'),
   behaviour: fc.constantFrom('conservative', 'Normal', 'AGGRESSIVE'),

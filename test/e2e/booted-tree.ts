@@ -123,9 +123,11 @@ export class BootedTree {
   }
 
   async boot(): Promise<void> {
-    // Should the tests be killed, the tree is not to outlive them.
-    const alone = ['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'];
-    const args = [...alone, 'sh', '-c', BOOT, 'boot', this.directory, this.#name];
+    // Should the tests be killed, the tree is not to outlive them: with its first process goes all
+    // of a namespace of process ids, and that one goes with its parent.
+    const alone = ['--mount', '--propagation', 'private', '--pid', '--mount-proc', '--kill-child'];
+    const dying = ['--pdeathsig', 'KILL', 'unshare', '--fork', ...alone];
+    const args = [...dying, 'sh', '-c', BOOT, 'boot', this.directory, this.#name];
     const child = spawn('setpriv', args, { stdio: 'pipe' });
     this.#nspawn = child;
     const keep = (chunk: Buffer): void => {
@@ -157,12 +159,8 @@ export class BootedTree {
 
   /** The host's process id of the tree's first process. */
   #leader(): string {
-    const pid = this.#nspawn?.pid;
-    try {
-      return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0] ?? '';
-    } catch {
-      return '';
-    }
+    // unshare, below it systemd-nspawn, below that the tree's own.
+    return firstChild(firstChild(String(this.#nspawn?.pid)));
   }
 
   /** Runs a bash script inside. */
@@ -242,3 +240,11 @@ export class BootedTree {
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function firstChild(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0] ?? '';
+  } catch {
+    return '';
+  }
+}

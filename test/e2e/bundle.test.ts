@@ -9,7 +9,8 @@ import { NODE_VERSIONS, type NodeBinary, nodeBinary } from '../node-versions.ts'
 
 const checkout = new URL('../..', import.meta.url).pathname;
 const bundle = join(checkout, 'dist', 'lxc-autoscale.cjs');
-const MAX_BUNDLE_BYTES = 750 * 1024;
+/** Was 750 KiB before groups, messages, metrics, cron and the lab; what is not used is not run. */
+const MAX_BUNDLE_BYTES = 1024 * 1024;
 const MINUTES = 60_000;
 
 /** A directory with the bundle in it and nothing else, as on a host. */

@@ -2,6 +2,7 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -106,5 +107,47 @@ describe('appendLine', () => {
     expect(seen).toMatchObject([{ ok: true }, { ok: true }, { ok: false }, { ok: false }]);
     expect(run.stdout).toContain('only 224 of 400 bytes could be written');
     expect(content()).toBe(`${'x'.repeat(399)}\n`.repeat(2));
+  });
+});
+
+describe('a file that has become too large', () => {
+  const rotation = { maxBytes: 20, keep: 3 };
+  const names = () => readdirSync(join(directory, 'a', 'b')).sort();
+  const older = (age: number) => readFileSync(`${file}.${age}`, 'utf8');
+
+  it('is moved aside before the line that has no more room, and so many are kept', () => {
+    for (const line of ['0 234567', '1 234567', '2 234567', '3 234567']) {
+      expect(appendLine(file, line, rotation)).toEqual({ ok: true });
+    }
+    // Nine bytes a line: two have room, a third one has not.
+    expect(content()).toBe('2 234567\n3 234567\n');
+    expect(older(1)).toBe('0 234567\n1 234567\n');
+    for (let n = 4; n < 20; n += 1) appendLine(file, `${n}`.padEnd(8), rotation);
+    expect(names()).toEqual(['file.log', 'file.log.1', 'file.log.2', 'file.log.3']);
+    expect(content().slice(0, 2)).toBe('18');
+    expect([older(1), older(2), older(3)].map((text) => text.slice(0, 2))).toEqual([
+      ...['16', '14', '12'],
+    ]);
+  });
+
+  it('is left as it is for a line that no file has room for', () => {
+    appendLine(file, 'x'.repeat(100), rotation);
+    expect(names()).toEqual(['file.log']);
+    appendLine(file, 'y'.repeat(100), rotation);
+    expect(older(1)).toBe(`${'x'.repeat(100)}\n`);
+    expect(content()).toBe(`${'y'.repeat(100)}\n`);
+  });
+
+  it('grows on where it cannot be moved, and no line is lost', () => {
+    const one = { ...rotation, keep: 1 };
+    appendLine(file, 'a'.repeat(15), one);
+    mkdirSync(join(`${file}.1`, 'in the way'), { recursive: true });
+    expect(appendLine(file, 'b'.repeat(15), one)).toEqual({ ok: true });
+    expect(content()).toBe(`${'a'.repeat(15)}\n${'b'.repeat(15)}\n`);
+  });
+
+  it('grows without bound where nothing is said', () => {
+    for (let n = 0; n < 50; n += 1) appendLine(file, 'abcdefgh');
+    expect(names()).toEqual(['file.log']);
   });
 });

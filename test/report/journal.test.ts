@@ -167,3 +167,19 @@ describe('the file', () => {
     );
   });
 });
+
+describe('secrets', () => {
+  it('are taken out of every value, wherever they stand, and out of nothing else', () => {
+    const secrets = ['hush-hush', 'abc'];
+    const masked = createJournal({ file, host: 'pve1', timezone: 'UTC', secrets }, clock);
+    const details = {
+      note: 'it said hush-hush, abc',
+      'hush-hush': 1,
+      deep: [{ a: 'xhush-hushx' }],
+    };
+    masked.record(event({ details }));
+    expect(JSON.parse(content())).toMatchObject({
+      ...{ note: 'it said ***, abc', 'hush-hush': 1, deep: [{ a: 'x***x' }] },
+    });
+  });
+});

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -264,4 +264,78 @@ describe('in a process of its own', () => {
     expect(run).toMatchObject({ status: 7, stderr: '' });
     expect(content()).toContain('line 30\n');
   });
+});
+
+describe('the console', () => {
+  it('has the same time as the file, also where the clock goes on between the two', () => {
+    let nowMs = 0;
+    const running = {
+      wallMs: () => {
+        nowMs += 1000;
+        return milliseconds(nowMs);
+      },
+    };
+    const settings: LogSettings = { file, level: 'INFO', timezone: 'UTC', secrets: [] };
+    const console = recorder();
+    const outputs = { clock: running, console: console.stream, complaints: recorder().stream };
+    const log = createLog(settings, outputs);
+    allLevels(log);
+    expect(console.text()).toBe(content());
+  });
+
+  function onConsole(own: Partial<LogSettings>, toSystemd: boolean): readonly string[] {
+    const settings: LogSettings = { file, level: 'DEBUG', timezone: 'UTC', secrets: [], ...own };
+    const console = recorder();
+    const outputs = { clock, console: console.stream, complaints: recorder().stream, toSystemd };
+    const log = createLog(settings, outputs);
+    allLevels(log);
+    log.warn('a "quoted" secret: hush-hush\nnext');
+    return console.text().trimEnd().split('\n');
+  }
+
+  it('bears the priorities of syslog where it is the journal, and no time of its own', () => {
+    expect(onConsole({}, true).slice(0, 4)).toEqual([
+      ...['<7>DEBUG - d', '<6>INFO - i', '<4>WARNING - w', '<3>ERROR - e'],
+    ]);
+    expect(content()).toContain('2024-08-14 22:04:45 - ERROR - e\n');
+  });
+
+  it('has an object a line where that is wanted, and the file text as always', () => {
+    const lines = onConsole({ format: 'json', secrets: ['hush-hush'] }, false);
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { timestamp: '2024-08-14 22:04:45', level: 'DEBUG', message: 'd' },
+      { timestamp: '2024-08-14 22:04:45', level: 'INFO', message: 'i' },
+      { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w' },
+      { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e' },
+      {
+        ...{ timestamp: '2024-08-14 22:04:45', level: 'WARNING' },
+        message: 'a "quoted" secret: ***\\nnext',
+      },
+    ]);
+    expect(content()).toContain('2024-08-14 22:04:45 - WARNING - a "quoted" secret: ***');
+    expect(onConsole({ format: 'json' }, true)[3]).toMatch(/^<3>\{"timestamp":.*"ERROR".*\}$/);
+  });
+
+  it('is told of a file that cannot be written with the priority of an error', () => {
+    mkdirSync(file, { recursive: true });
+    const complaints = recorder();
+    const settings: LogSettings = { file, level: 'INFO', timezone: 'UTC', secrets: [] };
+    const console = recorder();
+    const outputs = { clock, console: console.stream, complaints: complaints.stream };
+    createLog(settings, { ...outputs, toSystemd: true }).info('i');
+    expect(complaints.text()).toMatch(/^<3>ERROR - The log file .* cannot be written/);
+  });
+});
+
+it('the file is moved aside when it has become too large, also by a reload', () => {
+  const { log, settings } = setUp({ rotation: { maxBytes: 200, keep: 2 } });
+  for (let n = 0; n < 30; n += 1) log.info(`line ${n}`);
+  expect(readdirSync(join(directory, 'log')).sort()).toEqual([
+    ...['lxc_autoscale.log', 'lxc_autoscale.log.1', 'lxc_autoscale.log.2'],
+  ]);
+  const all = ['.2', '.1', ''].map((end) => readFileSync(`${file}${end}`, 'utf8')).join('');
+  expect(all.trimEnd().split('\n').at(-1)).toMatch(/line 29$/);
+  log.reconfigure({ ...settings, rotation: undefined });
+  for (let n = 0; n < 30; n += 1) log.info(`more ${n}`);
+  expect(content().split('\n').length).toBeGreaterThan(30);
 });

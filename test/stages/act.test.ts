@@ -398,3 +398,55 @@ it('a cpulimit is remembered where it stands, and is in force at once', async ()
   expect(node.sets).toMatchObject([{ cpuLimit: 0.5 }]);
   expect(state.pendingCores.size).toBe(0);
 });
+
+describe('where a change could be neither backed up nor recorded', () => {
+  const blocked = (node: FakeNode, whose: 'backups' | 'journal') => {
+    const trouble = { now: undefined as string | undefined };
+    Object.assign(node.world[whose], { problem: () => trouble.now });
+    return trouble;
+  };
+  const NOTHING = 'ERROR: Nothing is changed, since it could not be backed up or recorded: ';
+
+  it.each(['backups', 'journal'] as const)(
+    'none is made, which is said once (%s)',
+    async (whose) => {
+      const node = nodeWith(101, 102);
+      const trouble = blocked(node, whose);
+      const state = newLoopState();
+      trouble.now = 'the disk is full';
+      const changes = [growMemory(101), growCores(102)];
+      expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 0 });
+      expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 0 });
+      expect(node.done).toEqual([]);
+      expect(node.lines).toEqual([`${NOTHING}the disk is full`]);
+      expect(state.failures.size).toBe(0);
+      trouble.now = undefined;
+      expect(await run(node, changes, { state })).toEqual({ done: 2, failed: 0 });
+      expect(node.linesOf('INFO')[0]).toContain('can be backed up and recorded again');
+      trouble.now = 'read-only';
+      await run(node, [growMemory(101)], { state });
+      expect(node.lines.at(-1)).toBe(`${NOTHING}read-only`);
+    },
+  );
+
+  it('those that are left are not begun when it happens in their midst', async () => {
+    const node = nodeWith(101, 102, 103);
+    const trouble = blocked(node, 'journal');
+    const { pct } = node;
+    node.pct = (request) => {
+      trouble.now = 'the disk is full';
+      return pct.call(node, request);
+    };
+    expect(await run(node, [growMemory(101), growMemory(102), growMemory(103)])).toEqual({
+      ...{ done: 1, failed: 0 },
+    });
+    expect(node.done).toEqual(['backup 101', 'set 101']);
+  });
+
+  it('a dry run rehearses as always', async () => {
+    const node = nodeWith(101);
+    blocked(node, 'journal').now = 'the disk is full';
+    await run(node, [growMemory(101)], { dryRun: true });
+    expect(node.linesOf('INFO')[0]).toContain('Would increase memory');
+  });
+});

@@ -41,5 +41,5 @@ const events = fc.record({
 
 /** One to some dozens of events in one. */
 export const messages = fc
-  .array(events, { minLength: 1, maxLength: 30 })
+  .array(events, { minLength: 1, maxLength: 60, size: 'max' })
   .map((all) => all.map((one, index) => messageOf(one, at(index))).reduce(merged));

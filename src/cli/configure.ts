@@ -1,0 +1,177 @@
+import { createInterface } from 'node:readline/promises';
+import { parseConfig } from '../config/load.ts';
+import { renderProblem } from '../config/problem.ts';
+import { type Answers, type Proposal, proposalText, propose } from '../config/proposal.ts';
+import { IGNORE_TAG } from '../config/tags.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import type { Reading } from '../core/reading.ts';
+import { parseVmid, type Vmid } from '../core/units.ts';
+import { createGuests } from '../host/guests.ts';
+import { createHostView } from '../host/proc-files.ts';
+import type { Arguments } from './arguments.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { measure } from './measure.ts';
+import { whyUnfit } from './unfit.ts';
+import type { Surroundings } from './world.ts';
+import { putConfiguration } from './write-configuration.ts';
+
+/** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */
+
+const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+
+/** Asks a person one thing; undefined where there is nobody any more (Ctrl-D). */
+export type Ask = (question: string) => Promise<string | undefined>;
+
+const NO_TERMINAL =
+  'configure asks questions, and there is no terminal to ask them on; with --yes it takes every ' +
+  'proposal without asking.\n';
+
+export async function configure(
+  given: Arguments,
+  around: Surroundings,
+  stdin: NodeJS.ReadStream,
+): Promise<ExitCode> {
+  if (given.yes) return configureWith(given, around, undefined);
+  if (!stdin.isTTY) {
+    around.stderr.write(NO_TERMINAL);
+    return EXIT.usage;
+  }
+  const terminal = onTerminal(stdin, around.stdout);
+  try {
+    return await configureWith(given, around, terminal.ask);
+  } finally {
+    terminal.close();
+  }
+}
+
+/** Opened with the first question: until then Ctrl-C ends the program as it does any other. */
+function onTerminal(input: NodeJS.ReadStream, output: NodeJS.WritableStream) {
+  let close = (): void => {};
+  const open = (): Ask => {
+    const lines = createInterface({ input, output });
+    close = () => lines.close();
+    const gone = new Promise<undefined>((resolve) => {
+      lines.once('close', () => resolve(undefined));
+    });
+    return (question) => Promise.race([lines.question(question), gone]);
+  };
+  let asking: Ask | undefined;
+  const ask: Ask = (question) => {
+    asking ??= open();
+    return asking(question);
+  };
+  return { ask, close: () => close() };
+}
+
+/** The same with whoever answers; undefined: every proposal is taken. */
+export async function configureWith(
+  given: Arguments,
+  around: Surroundings,
+  ask: Ask | undefined,
+): Promise<ExitCode> {
+  const { stdout, stderr, paths } = around;
+  const refuse = (message: string): ExitCode => {
+    stderr.write(`${message}\n`);
+    return EXIT.failure;
+  };
+  const unfit = whyUnfit(around);
+  if (unfit !== undefined) return refuse(unfit);
+  const listed = createGuests(paths).list();
+  if (!listed.ok) return refuse(`The containers cannot be seen: ${listed.detail}.`);
+  const { cpus, memory } = createHostView(paths, () => NO_VMS).observe();
+  if (!cpus.ok) return refuse(`The host's CPUs cannot be counted: ${cpus.detail}.`);
+  if (!memory.ok) return refuse(`The host's memory cannot be read: ${memory.detail}.`);
+  const guests = manageable([...listed.value.values()]);
+  const seconds = given.measureSeconds;
+  stdout.write(`Measuring ${some(guests.length, 'container')} for ${some(seconds, 'second')}...\n`);
+  const measured = await measure(guests, cpus, seconds, around);
+  const host = { cpus: cpus.value, memoryMib: memory.value.totalMib };
+  const proposal = propose(host, measured);
+  stdout.write(overview(proposal, measured.length));
+  const answers = await answersTo(ask, proposal);
+  if (answers === undefined) return refuse('Nothing was written.');
+  const text = proposalText(proposal, answers, seconds);
+  const check = parseConfig(text, 'the proposal', {});
+  if (!check.ok) return refuse(check.problems.map(renderProblem).join('\n'));
+  const target = given.outFile ?? USUAL_FILE;
+  stdout.write(`\n${text}\n`);
+  if (!(await agrees(ask, `Write this to ${target}?`))) return refuse('Nothing was written.');
+  if (!putConfiguration(target, text, around)) return EXIT.failure;
+  stdout.write(
+    'Next: lxc-autoscale check-config, then systemctl reload-or-restart lxc_autoscale\n',
+  );
+  return EXIT.fine;
+}
+
+const some = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** What virtual machines have is of no importance here. */
+const NO_VMS = { ok: false, why: 'absent', detail: 'not asked for' } as const;
+
+const manageable = (guests: readonly Reading<GuestConfig>[]): GuestConfig[] =>
+  guests
+    .flatMap((guest) => (guest.ok ? [guest.value] : []))
+    .filter(({ template, tags }) => !template && !hasIgnoreTag(tags))
+    .sort((a, b) => a.vmid - b.vmid);
+
+const hasIgnoreTag = (tags: readonly string[]): boolean =>
+  tags.some((tag) => tag.toLowerCase() === IGNORE_TAG);
+
+function overview({ tiers, others }: Proposal, running: number): string {
+  if (running === 0) return 'No container runs, so only DEFAULT is proposed.\n';
+  const lines = tiers.map(
+    ({ name, why, members }) => `${name}: ${members.map(({ vmid }) => vmid).join(', ')} (${why})`,
+  );
+  if (others.length > 0) lines.push(`DEFAULT: ${others.map(({ vmid }) => vmid).join(', ')}`);
+  return `${lines.join('\n')}\n`;
+}
+
+async function answersTo(ask: Ask | undefined, { tiers }: Proposal): Promise<Answers | undefined> {
+  const proposed: Answers = { observe: true, ignored: [], withTiers: true };
+  if (ask === undefined) return proposed;
+  const observe = await choice(
+    ask,
+    'Only observe at first (o), or change containers at once (c)? [o] ',
+    { '': true, o: true, observe: true, c: false, change: false },
+  );
+  if (observe === undefined) return undefined;
+  const ignored = await idsFrom(ask);
+  if (ignored === undefined) return undefined;
+  const question = 'Put the containers into the tiers above? [Y/n] ';
+  const withTiers = tiers.length === 0 ? true : await choice(ask, question, YES_OR_NO);
+  return withTiers === undefined ? undefined : { observe, ignored, withTiers };
+}
+
+const YES_OR_NO = { '': true, y: true, yes: true, n: false, no: false };
+
+async function agrees(ask: Ask | undefined, question: string): Promise<boolean> {
+  if (ask === undefined) return true;
+  return (await choice(ask, `${question} [Y/n] `, YES_OR_NO)) ?? false;
+}
+
+/** Asks until the answer is one of those that are known. */
+async function choice(
+  ask: Ask,
+  question: string,
+  meanings: Readonly<Record<string, boolean>>,
+): Promise<boolean | undefined> {
+  for (;;) {
+    const answer = await ask(question);
+    if (answer === undefined) return undefined;
+    const word = answer.trim().toLowerCase();
+    if (Object.hasOwn(meanings, word)) return meanings[word];
+  }
+}
+
+async function idsFrom(ask: Ask): Promise<Vmid[] | undefined> {
+  let question = 'Ids of containers to leave alone, with commas? [none] ';
+  for (;;) {
+    const answer = await ask(question);
+    if (answer === undefined) return undefined;
+    const words = answer.split(/[\s,]+/).filter((word) => word !== '');
+    const ids = words.map(parseVmid);
+    const known = ids.filter((id) => id !== undefined);
+    if (known.length === ids.length) return [...new Set(known)];
+    question = 'Ids are whole numbers from 100 to 999999999, with commas between them. Which? ';
+  }
+}

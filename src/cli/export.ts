@@ -1,0 +1,81 @@
+import { createWriteStream } from 'node:fs';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { plainText } from '../core/plain-text.ts';
+import { sinceMs } from '../core/report/since.ts';
+import { milliseconds } from '../core/units.ts';
+import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
+import { describeError, errorCode } from '../host/os-error.ts';
+import { readUsage, USAGE_DIRECTORY } from '../host/usage-files.ts';
+import { createTimestamp } from '../report/timestamp.ts';
+import type { Arguments } from './arguments.ts';
+import { readConfiguration, renderProblems } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Surroundings } from './world.ts';
+
+/** `export [VMID]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
+export async function exportUsage(given: Arguments, around: Surroundings): Promise<ExitCode> {
+  const { paths, clock, stderr } = around;
+  const loaded = readConfiguration(given, around);
+  if (!loaded.ok) {
+    stderr.write(renderProblems(loaded));
+    return EXIT.configuration;
+  }
+  const { timezone, usageHistory } = loaded.config;
+  const localTime = createTimestamp(timezone);
+  const fromMs = given.since ? sinceMs(given.since, clock.wallMs(), localTime) : milliseconds(0);
+  const told = { rows: 0, problems: 0 };
+  const complain = (problem: string): void => {
+    told.problems += 1;
+    stderr.write(`The history of usage cannot be read as a whole: ${plainText(problem)}.\n`);
+  };
+  async function* csv(): AsyncGenerator<string> {
+    const steps = new TraceSteps();
+    const put = function* (rows: readonly string[]): Generator<string> {
+      if (rows.length === 0) return;
+      if (told.rows === 0) yield `${TRACE_HEADER}\n`;
+      told.rows += rows.length;
+      yield `${rows.join('\n')}\n`;
+    };
+    for await (const record of readUsage(paths, fromMs, complain)) {
+      if (given.vmid !== undefined && record.vmid !== given.vmid) continue;
+      yield* put(steps.take(record));
+    }
+    yield* put(steps.finish());
+  }
+  const failure = await written(csv(), given.outFile, around.stdout);
+  if (failure !== undefined) {
+    stderr.write(`${failure}\n`);
+    return EXIT.failure;
+  }
+  if (told.rows === 0) {
+    const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
+    const since = given.since === undefined ? '' : ' in that time';
+    const why = usageHistory ? 'The daemon writes it every quarter of an hour' : SWITCHED_OFF;
+    const where = paths.at(USAGE_DIRECTORY);
+    stderr.write(`There is no history of usage${whose}${since} in ${where}. ${why}.\n`);
+  }
+  return told.rows === 0 || told.problems > 0 ? EXIT.failure : EXIT.fine;
+}
+
+const SWITCHED_OFF = 'usage_history is False, so none is kept';
+
+/** Returns what went wrong; nothing did where nobody reads any more, as after `| head`. */
+async function written(
+  csv: AsyncIterable<string>,
+  file: string | undefined,
+  stdout: Writable,
+): Promise<string | undefined> {
+  try {
+    if (file !== undefined) await pipeline(Readable.from(csv), createWriteStream(file));
+    else await pipeline(Readable.from(csv), stdout, { end: false });
+    return undefined;
+  } catch (error) {
+    const code = errorCode(error);
+    if (file === undefined && (code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE')) {
+      return undefined;
+    }
+    const to = file === undefined ? 'standard output' : plainText(file);
+    return `The export cannot be written to ${to}: ${describeError(error)}`;
+  }
+}

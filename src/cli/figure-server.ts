@@ -1,0 +1,121 @@
+import { version } from '../../package.json';
+import type { Config } from '../config/model.ts';
+import { showAddress } from '../core/listen-address.ts';
+import type { HealthReport } from '../core/report/health.ts';
+import type { ReportInput } from '../core/report/report-input.ts';
+import { type HttpAnswer, type HttpListener, openHttpListener } from '../host/http-listener.ts';
+import { removeFile, replaceFile } from '../host/textfile.ts';
+import { CONTENT_TYPE } from '../report/exposition.ts';
+import { metricsText, type OwnFigures } from '../report/metrics.ts';
+import { inputOf, type Known } from './control-answer.ts';
+import type { FiguresParts } from './figures.ts';
+import { healthLines } from './health-lines.ts';
+
+/** Hands the figures out: over HTTP, and in a file for node_exporter. */
+export interface FigureServer {
+  /** Opens and closes what is wanted now and was not, or the other way round. */
+  use(metrics: Config['metrics']): Promise<void>;
+  /** After a cycle. */
+  write(): void;
+}
+
+export interface FigureServerParts extends FiguresParts {
+  readonly health: () => HealthReport;
+  /** Whether a cycle of any kind ended lately. */
+  readonly isAlive: () => boolean;
+}
+
+const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: undefined };
+
+export function createFigureServer(parts: FigureServerParts): FigureServer {
+  const { around, open } = parts;
+  const { log } = open.world;
+  const startSeconds = (around.clock.wallMs() - process.uptime() * 1000) / 1000;
+  const node = around.paths.nodeName();
+  const text = (): string =>
+    metricsText({
+      ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
+      pollIntervalMs: parts.config().pollIntervalMs,
+      report: reportOf(parts.known()),
+      notifications: [...parts.messages()].map(([channel, counts]) => ({ channel, ...counts })),
+    });
+  let inForce = NOTHING;
+  let listener: (HttpListener & { ok: true }) | undefined;
+  let complaint: string | undefined;
+
+  const listen = async ({ listen: address, token }: Config['metrics']): Promise<void> => {
+    await listener?.close();
+    listener = undefined;
+    if (address === undefined) return;
+    const complain = (message: string): void => log.warn(message);
+    const answer = (path: string): HttpAnswer | undefined => answerTo(path, text, parts);
+    const opened = await openHttpListener({ address, token, answer, complain });
+    if (opened.ok) {
+      listener = opened;
+      log.info(`Metrics are served at http://${showAddress(address)}/metrics`);
+    } else log.error(`Metrics are not served: ${opened.message}`);
+  };
+  const write = (): void => {
+    const { textfile } = inForce;
+    if (textfile === undefined) return;
+    const failed = replaceFile(around.paths.at(textfile), text());
+    if (failed !== undefined && failed !== complaint) log.warn(`No metrics are written: ${failed}`);
+    if (failed === undefined && complaint !== undefined) log.info('Metrics are written again.');
+    complaint = failed;
+  };
+
+  return {
+    async use(metrics) {
+      const { textfile } = inForce;
+      const isSame = sameListener(inForce, metrics) && listener !== undefined;
+      inForce = metrics;
+      // What nobody keeps up to date any more would be read for ever.
+      if (textfile !== undefined && textfile !== metrics.textfile) {
+        removeFile(around.paths.at(textfile));
+      }
+      if (!isSame) await listen(metrics);
+    },
+    write,
+  };
+}
+
+/** Times are for machines here, so no time zone is asked for. */
+const reportOf = (known: Known): ReportInput | undefined =>
+  known.view && inputOf(known.view, { ...known, timezone: undefined });
+
+const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>
+  a.token === b.token && a.listen?.host === b.listen?.host && a.listen?.port === b.listen?.port;
+
+function answerTo(
+  path: string,
+  text: () => string,
+  { health, isAlive }: FigureServerParts,
+): HttpAnswer | undefined {
+  const plain = (isWell: boolean, body: string): HttpAnswer => ({
+    ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },
+  });
+  switch (path) {
+    case '/metrics':
+      return { status: 200, type: CONTENT_TYPE, body: text() };
+    case '/healthz': {
+      const isWell = isAlive();
+      return plain(isWell, isWell ? 'ok\n' : 'no cycle ended for a long time\n');
+    }
+    case '/readyz': {
+      const report = health();
+      return plain(report.healthy, `${healthLines(report).join('\n')}\n`);
+    }
+    default:
+      return undefined;
+  }
+}
+
+function ownFigures(startSeconds: number): OwnFigures {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    nodeVersion: process.versions.node,
+    cpuSeconds: (user + system) / 1e6,
+    ...{ residentBytes: rss, heapBytes: heapUsed, startSeconds },
+  };
+}

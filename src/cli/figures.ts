@@ -1,0 +1,128 @@
+import type { Config } from '../config/model.ts';
+import {
+  cycleRow,
+  type Delivery,
+  deliveryRow,
+  type HealthReport,
+  type HealthRow,
+  healthReport,
+  oldestCycleMs,
+} from '../core/report/health.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { CycleView } from '../cycle.ts';
+import { type GoodCycle, noteCycle } from '../report/tally.ts';
+import type { Known } from './control-answer.ts';
+import type { FigureServer } from './figure-server.ts';
+import { changeRows } from './health-rows.ts';
+import type { OpenWorld, Surroundings } from './world.ts';
+
+/** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
+export interface Figures {
+  /** A whole cycle is over; undefined: it was blind. */
+  cycled(view: CycleView | undefined): void;
+  reloaded(isDone: boolean): void;
+  /** Serves and writes what the configuration wants from now on. */
+  use(config: Config): Promise<void>;
+  health(): HealthReport;
+  close(): Promise<void>;
+}
+
+export interface FiguresParts {
+  readonly open: OpenWorld;
+  readonly around: Surroundings;
+  readonly config: () => Config;
+  /** What the last cycle knew, and what has become of it. */
+  readonly known: () => Known;
+  /** Messages by channel, since the start; none where none are sent. */
+  readonly messages: () => ReadonlyMap<string, MessageCounts>;
+}
+
+export interface MessageCounts {
+  readonly sent: number;
+  readonly failed: number;
+  readonly waiting: number;
+}
+
+/** Trying out whether files can be written writes some; a monitor may ask every second. */
+const TRIED_OUT_FOR_MS = 15_000;
+
+/** Counts from here on. What serves and writes the figures is loaded only where that is wanted. */
+export function openFigures(parts: FiguresParts): Figures {
+  const { open, around, config } = parts;
+  const { world, tally } = open;
+  const { clock } = around;
+  const startedMs = clock.monotonicMs();
+  const failing = new Map<string, Failing>();
+  let server: FigureServer | undefined;
+  let tried: { readonly atMs: Milliseconds; readonly rows: readonly HealthRow[] } | undefined;
+
+  const tryOut = (nowMs: Milliseconds): readonly HealthRow[] => {
+    if (tried === undefined || nowMs - tried.atMs > TRIED_OUT_FOR_MS) {
+      tried = { atMs: nowMs, rows: changeRows(world, around.env) };
+    }
+    return tried.rows;
+  };
+  const health = (): HealthReport => {
+    const nowMs = clock.monotonicMs();
+    const { pollIntervalMs } = config();
+    const times = { nowMs, startedMs, lastGoodMs: tally.lastGood?.atMs, pollIntervalMs };
+    const deliveries = watchDeliveries(failing, parts.messages(), nowMs);
+    return healthReport([cycleRow(times), ...tryOut(nowMs), deliveryRow(deliveries, nowMs)]);
+  };
+  const isAlive = (): boolean => {
+    const sinceMs = clock.monotonicMs() - (tally.lastMs ?? startedMs);
+    return sinceMs <= oldestCycleMs(config().pollIntervalMs);
+  };
+
+  return {
+    cycled(view) {
+      const now = { wallMs: clock.wallMs(), atMs: clock.monotonicMs() };
+      noteCycle(tally, now, view === undefined ? undefined : goodCycle(view));
+      watchDeliveries(failing, parts.messages(), now.atMs);
+      server?.write();
+    },
+    reloaded(isDone) {
+      tally.reloads[isDone ? 'done' : 'refused'] += 1;
+    },
+    async use({ metrics }) {
+      if (server === undefined) {
+        if (metrics.listen === undefined && metrics.textfile === undefined) return;
+        const { createFigureServer } = await import('./figure-server.ts');
+        server = createFigureServer({ ...parts, health, isAlive });
+      }
+      await server.use(metrics);
+    },
+    health,
+    async close() {
+      await server?.use({ listen: undefined, token: '', textfile: undefined });
+    },
+  };
+}
+
+const goodCycle = ({ spentMs, planned }: CycleView): GoodCycle => ({
+  ...{ spentMs, held: planned.held },
+});
+
+interface Failing {
+  readonly sent: number;
+  /** Failures up to the last message that got through. */
+  readonly failedBefore: number;
+  readonly sinceMs: Milliseconds | undefined;
+}
+
+/** Since when the messages of a channel have failed, as far as it was looked at. */
+function watchDeliveries(
+  failing: Map<string, Failing>,
+  counts: ReadonlyMap<string, MessageCounts>,
+  nowMs: Milliseconds,
+): readonly Delivery[] {
+  return [...counts].map(([channel, { sent, failed, waiting }]) => {
+    const known = failing.get(channel);
+    const isSame = known !== undefined && known.sent === sent;
+    const failedBefore = isSame ? known.failedBefore : known === undefined ? 0 : failed;
+    const fails = waiting > 0 && failed > failedBefore;
+    const sinceMs = fails ? ((isSame ? known.sinceMs : undefined) ?? nowMs) : undefined;
+    failing.set(channel, { sent, failedBefore, sinceMs });
+    return { channel, waiting, failingSinceMs: sinceMs };
+  });
+}

@@ -1,0 +1,124 @@
+import { groupPolicies } from '../config/group-policies.ts';
+import type { Config } from '../config/model.ts';
+import type { Budget } from '../core/admission.ts';
+import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
+import type { GroupState } from '../core/groups/group-state.ts';
+import { fromSavedGroups, toSavedGroups } from '../core/groups/saved-groups.ts';
+import type { CycleSettings } from '../cycle.ts';
+import { createCluster } from '../host/cluster-files.ts';
+import { createHealthProbe } from '../host/health.ts';
+import { createLeases } from '../host/lease.ts';
+import { createGroupTools } from '../host/pct-groups.ts';
+import { createStateFile } from '../host/state-file.ts';
+import type { GroupWorld, World } from '../ports.ts';
+import { Groups } from '../stages/groups.ts';
+import type { Surroundings } from './world.ts';
+
+/** Groups beside the loop, on a timer of their own, so that neither waits for the other. */
+export interface RunningGroups {
+  /** Begins nothing more; what does not end within a moment is left to finish by itself. */
+  stop(): Promise<void>;
+  readonly reports: readonly GroupReport[];
+}
+
+export interface GroupsInForce {
+  readonly config: Config;
+  readonly settings: CycleSettings;
+  /** What the host could give in the last cycle. */
+  readonly budget: Budget | undefined;
+}
+
+const GROUPS_FILE = '/var/lib/lxc_autoscale/groups.json';
+/** The lease has to be renewed well within its two minutes. */
+const LONGEST_INTERVAL_MS = 30_000;
+/** Many steps may end at once. */
+const WAKE_MS = 100;
+const STOP_MS = 1000;
+
+export function startGroups(
+  world: World,
+  around: Surroundings,
+  inForce: () => GroupsInForce,
+): RunningGroups {
+  const { paths, clock, env } = around;
+  const file = createStateFile(paths, GROUPS_FILE);
+  const boot = file.boot() ?? '';
+  const states = statesFrom(file.read(), boot, world);
+  const policiesOf = remembered();
+  const save = (): string | undefined => {
+    if (inForce().settings.dryRun) return undefined;
+    return file.write(toSavedGroups(states, boot));
+  };
+  const groupWorld: GroupWorld = {
+    ...world,
+    cluster: createCluster(paths),
+    tools: createGroupTools({ paths, environment: env }),
+    leases: createLeases({ paths, clock }),
+    probe: createHealthProbe(),
+  };
+  let timer: NodeJS.Timeout | undefined;
+  let stopping = false;
+  const groups = new Groups({
+    ...{ world: groupWorld, states, save, boot },
+    settings: () => {
+      const { config, settings, budget } = inForce();
+      const { manage, hostPolicy, dryRun } = settings;
+      return { policies: policiesOf(config), manage, hostPolicy, dryRun, budget: () => budget };
+    },
+    wake: () => {
+      if (!stopping) lookIn(WAKE_MS);
+    },
+  });
+  const lookIn = (ms: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      groups.look();
+      lookIn(Math.min(inForce().config.sampleIntervalMs, LONGEST_INTERVAL_MS));
+    }, ms);
+  };
+  lookIn(0);
+  return {
+    async stop() {
+      stopping = true;
+      clearTimeout(timer);
+      groups.stop();
+      for (let waitedMs = 0; groups.busy > 0 && waitedMs < STOP_MS; waitedMs += WAKE_MS) {
+        await new Promise((resolve) => setTimeout(resolve, WAKE_MS));
+      }
+      const problem = save();
+      if (problem !== undefined) world.log.warn(problem);
+      if (groups.busy > 0) {
+        world.log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
+      } else for (const { policy } of groups.standings) groupWorld.leases.release(policy.label);
+    },
+    get reports() {
+      const nowMs = clock.monotonicMs();
+      return groups.standings.map(({ policy, plan, state, busy }) =>
+        groupReport(policy, plan, state, busy, nowMs),
+      );
+    },
+  };
+}
+
+function statesFrom(
+  read: ReturnType<ReturnType<typeof createStateFile>['read']>,
+  boot: string,
+  { log }: Pick<World, 'log'>,
+): Map<string, GroupState> {
+  const taken = read.ok ? fromSavedGroups(read.value, boot) : read;
+  if (taken.ok) return new Map(taken.value);
+  if (taken.why !== 'absent') {
+    log.warn(`The saved state of groups is ignored, and a new one begins: ${taken.detail}`);
+  }
+  return new Map();
+}
+
+/** Made anew only where the configuration is another one. */
+function remembered(): (config: Config) => ReturnType<typeof groupPolicies> {
+  const known = new WeakMap<Config, ReturnType<typeof groupPolicies>>();
+  return (config) => {
+    const policies = known.get(config) ?? groupPolicies(config);
+    known.set(config, policies);
+    return policies;
+  };
+}

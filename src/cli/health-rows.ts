@@ -1,0 +1,19 @@
+import { plainText } from '../core/plain-text.ts';
+import { type HealthRow, row } from '../core/report/health.ts';
+import { findExecutable } from '../host/executable-files.ts';
+import type { World } from '../ports.ts';
+
+/** What the daemon and `health-check` both look at: whether a change could be made now. */
+export function changeRows(
+  { backups, journal }: Pick<World, 'backups' | 'journal'>,
+  env: Readonly<Record<string, string | undefined>>,
+): readonly HealthRow[] {
+  const pct = findExecutable('pct', env);
+  const notFound = `pct was not found in PATH (${env['PATH'] ?? 'which is not set'})`;
+  const rows = [
+    row('backups', backups.problem?.(), 'a backup could be written'),
+    row('logs', journal.problem?.(), 'the JSON log could be written'),
+    row('pct', pct === undefined ? notFound : undefined, `it is ${pct ?? ''}`),
+  ];
+  return rows.map((one) => ({ ...one, says: plainText(one.says) }));
+}

@@ -1,0 +1,56 @@
+import { type MigratedLine, migrate } from '../config/migrate.ts';
+import type { Verdict } from '../config/migrate-keys.ts';
+import { renderProblem } from '../config/problem.ts';
+import { readTextFile } from '../config/read-file.ts';
+import type { Arguments } from './arguments.ts';
+import { configurationFile } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Surroundings } from './world.ts';
+import { putConfiguration } from './write-configuration.ts';
+
+/**
+ * `migrate-config FILE [--out FILE]`: an earlier program's configuration in today's form, and a
+ * report of what became of each key. The old file stays as it is.
+ */
+export function migrateConfig(given: Arguments, around: Surroundings): ExitCode {
+  const { stdout, stderr, paths, env } = around;
+  const { oldFile: file = '', outFile } = given;
+  const old = readTextFile(configurationFile(file, paths));
+  if (!old.ok) {
+    const message = old.message.replace(/; [^;]*after --config.*$/, '; check the path');
+    stderr.write(`${renderProblem({ file, line: undefined, key: undefined, message })}\n`);
+    return EXIT.failure;
+  }
+  const migrated = migrate(old.text, file, env);
+  if (!migrated.ok) {
+    const { line, message } = migrated;
+    stderr.write(`${renderProblem({ file, line, key: undefined, message })}\n`);
+    stderr.write('Nothing was migrated.\n');
+    return EXIT.configuration;
+  }
+  const { form, lines, text } = migrated;
+  const report = `${reportOf(file, form, lines).join('\n')}\n`;
+  if (outFile === undefined) {
+    stderr.write(report);
+    stdout.write(text);
+    return EXIT.fine;
+  }
+  stdout.write(report);
+  return putConfiguration(outFile, text, around) ? EXIT.fine : EXIT.failure;
+}
+
+const ORDER: readonly Verdict[] = [
+  ...(['taken', 'renamed', 'converted', 'added', 'not supported', 'dropped'] as const),
+];
+
+/** One line for each key of the old file, then how many there are of which kind. */
+function reportOf(file: string, form: string, lines: readonly MigratedLine[]): string[] {
+  const said = lines.map(({ line, key, verdict, why }) =>
+    renderProblem({ file, line, key, message: why === '' ? verdict : `${verdict}: ${why}` }),
+  );
+  const counts = ORDER.flatMap((verdict) => {
+    const count = lines.filter((line) => line.verdict === verdict).length;
+    return count === 0 ? [] : [`${count} ${verdict}`];
+  });
+  return [...said, `Read as ${form}: ${counts.join(', ')}.`];
+}

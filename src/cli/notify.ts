@@ -1,0 +1,88 @@
+import type { Config, NotifyConfig } from '../config/model.ts';
+import { quietHours } from '../config/off-peak.ts';
+import type { MessageChannel } from '../core/notify/event.ts';
+import type { ChannelRules } from '../core/notify/queue.ts';
+import { handToSendmail } from '../host/sendmail.ts';
+import { createStateFile } from '../host/state-file.ts';
+import type { Log } from '../ports.ts';
+import type { Channel } from '../report/notify/channel.ts';
+import { gotify } from '../report/notify/gotify.ts';
+import { type HttpLimits, SEND_LIMIT_MS } from '../report/notify/http.ts';
+import { Messenger, type Route } from '../report/notify/messenger.ts';
+import { ntfy } from '../report/notify/ntfy.ts';
+import { proxmox } from '../report/notify/proxmox.ts';
+import { Heartbeats } from '../report/notify/uptime-kuma.ts';
+import { webhook } from '../report/notify/webhook.ts';
+import type { Surroundings } from './world.ts';
+
+/** The channels that a configuration sets up, put together. Loaded only where there is one. */
+
+export const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
+
+export function limitsOf({ caFile }: NotifyConfig, { paths }: Surroundings): HttpLimits {
+  return {
+    timeLimitMs: SEND_LIMIT_MS,
+    caFile: caFile === undefined ? undefined : paths.at(caFile),
+  };
+}
+
+export async function channelsOf(
+  notify: NotifyConfig,
+  around: Surroundings,
+): Promise<readonly Channel[]> {
+  const limits = limitsOf(notify, around);
+  const channels: Channel[] = [];
+  if (notify.gotify !== undefined) channels.push(gotify(notify.gotify, limits));
+  if (notify.email !== undefined) {
+    // What speaks SMTP is loaded only by those who use it.
+    const { email } = await import('../report/notify/email.ts');
+    channels.push(email(notify.email, limits));
+  }
+  if (notify.ntfy !== undefined) channels.push(ntfy(notify.ntfy, limits));
+  if (notify.webhook !== undefined) channels.push(webhook(notify.webhook, limits));
+  if (notify.proxmox) {
+    channels.push(proxmox((mail, stop) => handToSendmail(mail, around.env, stop)));
+  }
+  return channels;
+}
+
+export function rulesOf(config: Config, channel: MessageChannel): ChannelRules {
+  const { events, minSeverity, quiet } = config.notify.rules[channel];
+  return {
+    events: new Set(events),
+    minSeverity,
+    isQuiet: quiet === undefined ? () => false : quietHours(quiet, config.timezone),
+    perHour: config.notify.perHour,
+  };
+}
+
+export interface Messengers {
+  readonly messenger: Messenger;
+  readonly heartbeats: Heartbeats | undefined;
+}
+
+/** @param before what there is already, which is taken over with what waits in it */
+export async function messengersOf(
+  config: Config,
+  around: Surroundings,
+  log: Log,
+  before: Messengers | undefined,
+): Promise<Messengers> {
+  const { notify, timezone } = config;
+  const channels = await channelsOf(notify, around);
+  const { paths, clock } = around;
+  const store = createStateFile(paths, QUEUE_FILE);
+  const host = paths.nodeName();
+  const messenger = before?.messenger ?? new Messenger({ clock, log, store, host, timezone });
+  const routes = channels.map(
+    (channel): Route => ({ channel, rules: rulesOf(config, channel.name) }),
+  );
+  messenger.use(routes);
+  before?.heartbeats?.stop();
+  const { uptimeKuma } = notify;
+  const heartbeats =
+    uptimeKuma === undefined
+      ? undefined
+      : new Heartbeats(uptimeKuma.url, limitsOf(notify, around), log);
+  return { messenger, heartbeats };
+}

@@ -1,0 +1,85 @@
+import type { LoopState } from '../core/loop-state.ts';
+import type { CgroupSample } from '../core/observation.ts';
+import type { Vmid } from '../core/units.ts';
+import { encodeUsage, greater, type UsagePeaks, usageRecord } from '../core/usage-history.ts';
+import type { CycleView } from '../cycle.ts';
+import { USAGE_DIRECTORY } from '../host/usage-files.ts';
+import { createUsageStore } from '../host/usage-store.ts';
+import type { World } from '../ports.ts';
+import type { Surroundings } from './world.ts';
+
+/** What each cycle saw, for the history of usage. */
+export interface UsageKeeper {
+  /** @param idleMs the time until the next cycle */
+  take(view: CycleView, state: LoopState, idleMs: number): void;
+  /** Writes what waits. */
+  close(): Promise<void>;
+}
+
+/**
+ * Cycles that follow closer than a minute make one line together, so that two weeks of a hundred
+ * containers fit whatever the poll interval is. A cycle may come a little early.
+ */
+const LEAST_MS = 54_000;
+
+const NOTHING: UsagePeaks = { cores: undefined, mib: undefined };
+
+export function openUsageKeeper(
+  { log }: World,
+  { paths }: Surroundings,
+  days: () => number,
+): UsageKeeper {
+  const store = createUsageStore({
+    directory: paths.at(USAGE_DIRECTORY),
+    days,
+    complain: (message) => log.warn(message),
+  });
+  const recorded = new Map<Vmid, CgroupSample>();
+  const peaks = new Map<Vmid, UsagePeaks>();
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return {
+    take({ observed, wallMs }, state, idleMs) {
+      const isDue = observed.atMs - lastMs >= LEAST_MS;
+      if (isDue) lastMs = observed.atMs;
+      const timeS = Math.round(wallMs / 1000);
+      const hostCpus = observed.host.cpus;
+      const lines: string[] = [];
+      for (const { vmid, config, state: seen } of observed.containers) {
+        const now = state.samples.get(vmid);
+        if (seen.kind !== 'running' || !config.ok || now === undefined) continue;
+        const peak = peaksOf(state, vmid, peaks.get(vmid));
+        if (!isDue) {
+          peaks.set(vmid, peak);
+          continue;
+        }
+        const before = recorded.get(vmid);
+        recorded.set(vmid, now);
+        const { usage } = seen;
+        const what = { timeS, config: config.value, usage, before, now, peaks: peak, hostCpus };
+        lines.push(encodeUsage(usageRecord(what)));
+      }
+      if (!isDue) return;
+      peaks.clear();
+      forgetOthers(recorded, state);
+      // Joined once: a text that grows line by line is kept in pieces, in ten times the memory.
+      if (lines.length > 0) store.append(`${lines.join('\n')}\n`, timeS, idleMs / 1000);
+    },
+    close: () => store.close(),
+  };
+}
+
+/** With those of the last cycle, in which the samples between the cycles are contained. */
+function peaksOf(
+  { seenCores, seenMemory }: LoopState,
+  vmid: Vmid,
+  before: UsagePeaks = NOTHING,
+): UsagePeaks {
+  return {
+    cores: greater(before.cores, seenCores.get(vmid)?.at(-1)?.peak),
+    mib: greater(before.mib, seenMemory.get(vmid)?.at(-1)?.peak),
+  };
+}
+
+function forgetOthers(recorded: Map<Vmid, CgroupSample>, { samples }: LoopState): void {
+  for (const vmid of recorded.keys()) if (!samples.has(vmid)) recorded.delete(vmid);
+}

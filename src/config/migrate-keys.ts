@@ -1,0 +1,137 @@
+import type { Converted } from './migrate-values.ts';
+import { convertValue } from './migrate-values.ts';
+import { NEW_NAMES, oldKey } from './old-keys.ts';
+import type { ConfigSchema, SectionSchema } from './schema.ts';
+import type { SectionKind } from './unknown-keys.ts';
+import { unknownKey } from './unknown-keys.ts';
+import type { Environment } from './variables.ts';
+import type { YamlEntry, YamlNode } from './yaml.ts';
+
+/** What becomes of each key of an earlier program's file. */
+
+export type Verdict = 'taken' | 'renamed' | 'converted' | 'added' | 'not supported' | 'dropped';
+
+/** One key on its way into the new file. */
+export interface Carried {
+  readonly line: number | undefined;
+  readonly oldKey: string;
+  readonly key: string;
+  verdict: Verdict;
+  why: string;
+  /** undefined: it stands in the new file as a comment. */
+  written: string | readonly string[] | undefined;
+  /** What the comment shows as its value. */
+  readonly shown: string;
+}
+
+/** What surrounds a key. */
+export interface Around {
+  readonly all: ConfigSchema;
+  readonly env: Environment;
+  /** The whole section. */
+  readonly entries: readonly YamlEntry[];
+}
+
+/** What becomes of one key of a section of that kind. */
+export function carry(
+  entry: YamlEntry,
+  schema: SectionSchema,
+  kind: SectionKind,
+  { all, env, entries }: Around,
+): Carried[] {
+  const { key: oldName, line, value } = entry;
+  const later = entries.find((other) => other.key === oldName && other.line > line);
+  if (later !== undefined) {
+    const why = `stands a second time in line ${later.line}, which is what counted`;
+    return [{ ...base(entry), verdict: 'dropped', why }];
+  }
+  const renamed = Object.hasOwn(NEW_NAMES, oldName) ? NEW_NAMES[oldName] : undefined;
+  const knows = (name: string) => Object.hasOwn(schema.shape, name);
+  const key = renamed !== undefined && knows(renamed) ? renamed : oldName;
+  if (key !== oldName && entries.some((other) => other.key === key)) {
+    return [{ ...base(entry), verdict: 'dropped', why: `${key} stands here too and counts` }];
+  }
+  const keySchema = knows(key) ? schema.shape[key] : undefined;
+  if (keySchema === undefined) return unknownToSection(entry, schema, kind, all);
+  const converted = convertValue(keySchema, value, env);
+  if (!converted.ok) return [{ ...base(entry), key, ...whyRefused(value, converted) }];
+  const name = key === oldName ? [] : [`now ${key}`];
+  const how = [...name, ...(converted.how === undefined ? [] : [converted.how])];
+  const leftOut = converted.leftOut.length > 0 ? [`left out: ${converted.leftOut.join('; ')}`] : [];
+  const changed = converted.how !== undefined || leftOut.length > 0;
+  const verdict = changed ? 'converted' : key === oldName ? 'taken' : 'renamed';
+  const { written } = converted;
+  return [{ ...base(entry), key, verdict, why: [...how, ...leftOut].join('; '), written }];
+}
+
+function whyRefused(
+  value: YamlNode,
+  { why }: Converted & { ok: false },
+): Pick<Carried, 'verdict' | 'why'> {
+  const isEmpty = value.kind === 'null' || (value.kind === 'text' && value.text.trim() === '');
+  if (isEmpty) return { verdict: 'dropped', why: 'has no value, so the default holds' };
+  return { verdict: 'not supported', why };
+}
+
+const base = ({ key, line, value }: YamlEntry): Carried => ({
+  ...{ line, oldKey: key, key, verdict: 'not supported', why: '' },
+  ...{ written: undefined, shown: shownValue(key, value) },
+});
+
+/** What names a secret in files of any program. */
+const SECRET = /password|passwd|token|secret|webhook|api_?key|credential/i;
+
+function shownValue(key: string, value: YamlNode): string {
+  if (oldKey(key, '')?.secret || SECRET.test(key)) return '(its value is not copied)';
+  return shownNode(value, 0);
+}
+
+function shownNode(node: YamlNode, depth: number): string {
+  if (node.kind === 'text') return /:\/\/[^/]*@/.test(node.text) ? '(not copied)' : node.text;
+  if (node.kind === 'null') return '';
+  if (depth > 0 || node.kind === 'map') return '(a section)';
+  const shown = node.items.slice(0, 200).map((item) => shownNode(item, depth + 1));
+  return `[${shown.join(', ')}]`;
+}
+
+function unknownToSection(
+  entry: YamlEntry,
+  schema: SectionSchema,
+  kind: SectionKind,
+  all: ConfigSchema,
+): Carried[] {
+  const { key, value } = entry;
+  const known = oldKey(key, value.kind === 'text' ? value.text : '');
+  if (known === undefined) {
+    const ofHost = kind === 'tier' && Object.hasOwn(all.default.shape, key);
+    const why = ofHost
+      ? 'counts for the whole program and stands in DEFAULT only'
+      : unknownKey(key, schema, all).message.replace(/; remove the line.*/, '');
+    return unknownEntry(entry, why);
+  }
+  return flattened(entry).map((one) => ({ ...base(one), verdict: known.verdict, why: known.why }));
+}
+
+/** A key that nothing is made of, as one or, where it is a section, as several. */
+export const unknownEntry = (entry: YamlEntry, why: string): Carried[] =>
+  flattened(entry).map((one) => ({ ...base(one), why }));
+
+const MAX_FLATTENED = 200;
+const MAX_DEPTH = 4;
+
+/** A section within a section as keys with points: `proxmox_api.host`. */
+function flattened(entry: YamlEntry): YamlEntry[] {
+  const flat: YamlEntry[] = [];
+  const add = (one: YamlEntry, depth: number): void => {
+    if (flat.length >= MAX_FLATTENED) return;
+    if (one.value.kind !== 'map' || one.value.entries.length === 0 || depth > MAX_DEPTH) {
+      flat.push(one);
+      return;
+    }
+    for (const inner of one.value.entries) {
+      add({ ...inner, key: `${one.key}.${inner.key}` }, depth + 1);
+    }
+  };
+  add(entry, 0);
+  return flat;
+}

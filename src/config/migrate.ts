@@ -1,0 +1,311 @@
+import { parseConfig } from './load.ts';
+import type { Carried, Verdict } from './migrate-keys.ts';
+import { carry, unknownEntry } from './migrate-keys.ts';
+import { renderMigrated } from './migrated-text.ts';
+import type { OldFile, OldSection } from './old-file.ts';
+import { parseOldFile } from './old-file.ts';
+import { OLD_DEFAULTS, oldKey } from './old-keys.ts';
+import { printable, printableKey } from './printable.ts';
+import type { ConfigSchema } from './schema.ts';
+import { configSchema } from './schema.ts';
+import { sectionKind } from './unknown-keys.ts';
+import type { Environment } from './variables.ts';
+import { yamlScalar } from './yaml-text.ts';
+
+/**
+ * The configuration of an earlier program, brought to today's form. Every key of the old file is
+ * accounted for, and what comes out loads without a problem: what the loader would refuse stands in
+ * it as a comment with the reason.
+ */
+
+/** What became of one line of the old file. */
+export interface MigratedLine {
+  /** 1-based, in the old file; undefined for what has been added. */
+  readonly line: number | undefined;
+  /** `DEFAULT.min_cores`. */
+  readonly key: string;
+  readonly verdict: Verdict;
+  /** Why, or how; never a secret. Empty where there is no more to say. */
+  readonly why: string;
+}
+
+export type Migrated =
+  | {
+      readonly ok: true;
+      readonly form: 'INI' | 'YAML';
+      /** The new file. */
+      readonly text: string;
+      /** In the order of the old file. */
+      readonly lines: readonly MigratedLine[];
+    }
+  | { readonly ok: false; readonly line: number | undefined; readonly message: string };
+
+export interface Block {
+  readonly oldName: string;
+  readonly name: string;
+  readonly line: number | undefined;
+  /** Where it stands in further places of the old file, which are one here. */
+  readonly further: Heading[];
+  /** Why the section as a whole is only a comment. */
+  dead: string | undefined;
+  readonly carried: Carried[];
+}
+
+interface Heading {
+  readonly line: number;
+  readonly name: string;
+}
+
+/** A larger file is no configuration, and what becomes of it has to be loaded. */
+const MAX_CHARS = 256 * 1024;
+const MAX_KEYS = 4000;
+
+/**
+ * Brings the text of an old configuration to today's form. Pure and total.
+ *
+ * @param shownFile what the new file calls the old one
+ * @param env the variables that `${NAME}` in its values is checked with
+ */
+export function migrate(text: string, shownFile: string, env: Environment): Migrated {
+  if (text.length > MAX_CHARS) {
+    const message = 'is larger than 256 KiB, so it is no configuration of that program';
+    return { ok: false, line: undefined, message };
+  }
+  const old = parseOldFile(text);
+  if (!old.ok) return old;
+  const { file } = old;
+  const keys = file.sections.reduce((sum, { entries }) => sum + entries.length, 0);
+  if (keys > MAX_KEYS || file.loose.length + file.unread.length > MAX_KEYS) {
+    return { ok: false, line: undefined, message: `holds more than ${MAX_KEYS} keys` };
+  }
+  const blocks = blocksOf(file, env);
+  if (blocks.length === 0) {
+    const message = 'holds no section, so it is no configuration of that program';
+    return { ok: false, line: undefined, message };
+  }
+  lastTierCounts(blocks);
+  addOldDefaults(file, blocks);
+  let rendered = loadable(shownFile, file, blocks, env);
+  if (onlyObserve(blocks)) rendered = loadable(shownFile, file, blocks, env);
+  const lines = blocks.flatMap(linesOf).sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
+  return { ok: true, form: file.form, text: rendered, lines };
+}
+
+function linesOf({ oldName, name, line, dead, carried, further }: Block): MigratedLine[] {
+  const section = printable(oldName);
+  const others = further.map((other) => ({
+    ...{ line: other.line, key: printable(other.name), verdict: 'converted' as const },
+    why: `one section with line ${line}`,
+  }));
+  const lines: MigratedLine[] = carried.map((one) => {
+    const key = `${section}${section === '' ? '' : '.'}${printableKey(one.oldKey)}`;
+    if (dead === undefined) return { line: one.line, key, verdict: one.verdict, why: one.why };
+    return { line: one.line, key, verdict: 'not supported', why: 'as its section is not' };
+  });
+  if (line === undefined) return lines;
+  const own = { line, key: section };
+  if (dead !== undefined)
+    return [{ ...own, verdict: 'not supported', why: dead }, ...others, ...lines];
+  const renamed = name !== oldName;
+  const verdict = renamed ? 'renamed' : 'taken';
+  const why = renamed ? `now ${printable(name)}` : '';
+  return [{ ...own, verdict, why }, ...others, ...lines];
+}
+
+const DEFAULTS_IN_THE_PLURAL = 'DEFAULTS';
+
+/** That program took any name that begins as a tier or a group does. */
+function newName(name: string): string {
+  if (name === DEFAULTS_IN_THE_PLURAL) return 'DEFAULT';
+  if (!/^(?:TIER_|HORIZONTAL_SCALING_GROUP_)./u.test(name)) return name;
+  return name.replace(/[^\p{L}\p{N}_.\- ]/gu, '_').slice(0, 80);
+}
+
+function blocksOf(file: OldFile, env: Environment): Block[] {
+  const schema = configSchema();
+  const blocks = file.sections.map((section) => blockOf(section, file, schema, env));
+  // `DEFAULT` first, so that the new file reads from the general to the particular.
+  const first = blocks.findIndex(({ name }) => name === 'DEFAULT');
+  const [defaults] = first > 0 ? blocks.splice(first, 1) : [];
+  if (defaults !== undefined) blocks.unshift(defaults);
+  oneOfEach(blocks);
+  const why = 'stands in no section, where that program did not read it either';
+  const stray = [
+    ...file.loose.flatMap((entry) => unknownEntry(entry, why)),
+    ...file.unread.map(({ line, text }) => ({
+      ...{ line, oldKey: 'line', key: 'line', written: undefined, shown: withoutValue(text) },
+      verdict: 'not supported' as const,
+      why: 'is neither a section nor a key with a value',
+    })),
+  ];
+  if (stray.length > 0) {
+    blocks.push({
+      ...{ oldName: '', name: '', line: undefined, further: [], dead: undefined },
+      carried: stray,
+    });
+  }
+  return blocks;
+}
+
+/** Nobody knows what stands in such a line, so only its beginning is shown. */
+const withoutValue = (text: string): string => printable(text.split(/[\s:=]/)[0] ?? '', 40);
+
+function blockOf(
+  section: OldSection,
+  file: OldFile,
+  schema: ConfigSchema,
+  env: Environment,
+): Block {
+  const { name: oldName, line, entries } = section;
+  const name = newName(oldName);
+  const kind = sectionKind(name);
+  const dead = kind === undefined ? 'is no section of this program' : whyOverruled(section, file);
+  const all = { all: schema, env, entries };
+  const carried = entries.flatMap((entry) =>
+    kind === undefined ? unknownEntry(entry, '') : carry(entry, schema[kind], kind, all),
+  );
+  return { oldName, name, line, further: [], dead, carried };
+}
+
+/** In YAML a section that stands a second time took the place of the first. */
+function whyOverruled({ name, line }: OldSection, { form, sections }: OldFile): string | undefined {
+  if (form !== 'YAML') return undefined;
+  const later = sections.find((other) => other.name === name && other.line > line);
+  return later && `stands a second time in line ${later.line}, which is what counted`;
+}
+
+/** Sections of one name become one. What `DEFAULT` says counts over what `DEFAULTS` does. */
+function oneOfEach(blocks: Block[]): void {
+  const seen = new Map<string, Block>();
+  for (const block of [...blocks]) {
+    if (block.dead !== undefined) continue;
+    const first = seen.get(block.name);
+    if (first === undefined) {
+      seen.set(block.name, block);
+      continue;
+    }
+    for (const one of block.carried) {
+      const same = first.carried.find(({ key, written }) => written && key === one.key);
+      if (same === undefined || one.written === undefined) continue;
+      const inIni = block.oldName === first.oldName;
+      const [loser, winner] = inIni ? [same, one] : winnerOf(first, same, one);
+      loser.written = undefined;
+      loser.verdict = 'dropped';
+      loser.why = `line ${winner.line} says otherwise, which counts`;
+    }
+    first.carried.push(...block.carried);
+    if (block.line !== undefined) first.further.push({ line: block.line, name: block.oldName });
+    blocks.splice(blocks.indexOf(block), 1);
+  }
+}
+
+const winnerOf = (first: Block, same: Carried, one: Carried): [Carried, Carried] =>
+  first.oldName === DEFAULTS_IN_THE_PLURAL ? [same, one] : [one, same];
+
+/** An id in two tiers had the values of the one that stood last. */
+function lastTierCounts(blocks: readonly Block[]): void {
+  const later = new Map<string, string>();
+  for (const block of [...blocks].reverse()) {
+    if (block.dead !== undefined || sectionKind(block.name) !== 'tier') continue;
+    for (const one of block.carried) {
+      if (one.key !== 'lxc_containers' || typeof one.written !== 'object') continue;
+      const lost = one.written.filter((id) => later.has(id));
+      for (const id of one.written) if (!later.has(id)) later.set(id, block.name);
+      if (lost.length === 0) continue;
+      one.written = one.written.filter((id) => !lost.includes(id));
+      const where = lost.map(
+        (id) => `${printable(id)} is in ${printable(later.get(id) ?? '')} too`,
+      );
+      const why = `left out: ${where.join(', ')}, which is what counted`;
+      one.why = one.why === '' ? why : `${one.why}; ${why}`;
+      one.verdict = 'converted';
+    }
+  }
+}
+
+/** In files of the Python daemon only; in one of this program left-out keys mean its defaults. */
+function addOldDefaults(file: OldFile, blocks: Block[]): void {
+  const isOld = blocks.some(
+    ({ oldName, carried }) =>
+      oldName === DEFAULTS_IN_THE_PLURAL ||
+      carried.some((one) => one.key !== one.oldKey || oldKey(one.oldKey, '') !== undefined),
+  );
+  const defaults = blocks.find(({ name, dead }) => name === 'DEFAULT' && dead === undefined);
+  if (file.form !== 'YAML' || !isOld || defaults === undefined) return;
+  for (const [key, value] of OLD_DEFAULTS) {
+    if (defaults.carried.some((one) => one.key === key)) continue;
+    const why = `${value}, which held in that program where the key was left out`;
+    defaults.carried.push({
+      ...{ line: undefined, oldKey: key, key, verdict: 'added', why, shown: value },
+      written: yamlScalar(value),
+    });
+  }
+}
+
+/**
+ * Where it cannot be said which containers that program left alone, none is changed until somebody
+ * has said so. Whether that is the case.
+ */
+function onlyObserve(blocks: readonly Block[]): boolean {
+  const live = blocks.filter(({ dead, name }) => dead === undefined && name !== '');
+  const defaults = live.find(({ name }) => name === 'DEFAULT');
+  const isLost = ({ key, written, verdict }: Carried): boolean =>
+    key === 'ignore_lxc' && written === undefined && verdict === 'not supported';
+  if (defaults?.carried.some(isLost) !== true) return false;
+  const why = 'observe, until ignore_lxc is mended: nothing is changed';
+  for (const one of live.flatMap(({ carried }) => carried)) {
+    if (one.key !== 'scaling_mode' || one.written === undefined) continue;
+    Object.assign(one, { written: 'observe', verdict: 'converted', why });
+  }
+  if (!defaults.carried.some(({ key, written }) => key === 'scaling_mode' && written)) {
+    defaults.carried.push({
+      ...{ line: undefined, oldKey: 'scaling_mode', key: 'scaling_mode', verdict: 'added', why },
+      ...{ written: 'observe', shown: 'observe' },
+    });
+  }
+  return true;
+}
+
+/** The text of the new file, what the loader refuses made a comment until it refuses nothing. */
+function loadable(shownFile: string, file: OldFile, blocks: Block[], env: Environment): string {
+  for (;;) {
+    const { text, places } = renderMigrated(shownFile, file, blocks);
+    const loaded = parseConfig(text, shownFile, env);
+    if (loaded.ok) return text;
+    let mended = false;
+    for (const { line, message } of loaded.problems) {
+      const place = line === undefined ? undefined : places.get(line);
+      mended = giveWay(blocks, place, message) || mended;
+    }
+    // What cannot be traced to its place costs the file its values, but never its loading.
+    if (!mended) {
+      const block = blocks.find(({ dead }) => dead === undefined);
+      if (block === undefined) return text;
+      block.dead = 'could not be brought to a form that loads';
+    }
+  }
+}
+
+/** Whether something gave way to the loader's complaint. What was added does first. */
+function giveWay(
+  blocks: readonly Block[],
+  place: { readonly block: Block; readonly carried: Carried | undefined } | undefined,
+  message: string,
+): boolean {
+  const added = blocks
+    .flatMap(({ carried }) => carried)
+    .find(({ verdict, key, written }) => {
+      return verdict === 'added' && written !== undefined && message.includes(key);
+    });
+  const one = added ?? place?.carried;
+  if (one !== undefined) {
+    if (one.written === undefined) return false;
+    one.written = undefined;
+    one.verdict = one === added ? 'dropped' : 'not supported';
+    one.why = message;
+    return true;
+  }
+  if (place === undefined || place.block.dead !== undefined) return false;
+  place.block.dead = message;
+  return true;
+}

@@ -1,0 +1,135 @@
+import { EVENT_KINDS, MESSAGE_CHANNELS } from '../core/notify/event.ts';
+import type { InForce } from './defaults.ts';
+import type { Config, MessageRules, NotifyConfig } from './model.ts';
+import { forChannel } from './notify-values.ts';
+import type { DefaultValues } from './schema.ts';
+import type { Reader, Section } from './sections.ts';
+import { report } from './sections.ts';
+
+/** The keys on messages: what must hold between them, and what they come to. */
+
+type Values = InForce<DefaultValues>;
+
+/** Which keys a channel cannot do without once its first key is set. */
+const NEEDS = [
+  ['gotify_url', 'gotify_token'],
+  ['smtp_server', 'smtp_from'],
+  ['smtp_server', 'smtp_to'],
+  ['smtp_username', 'smtp_password'],
+  ['smtp_password', 'smtp_username'],
+] as const satisfies readonly (readonly [keyof Values, keyof Values])[];
+
+/** What is set for a channel that is not there. */
+const BELONGS_TO = [
+  ['gotify_token', 'gotify_url'],
+  ['smtp_username', 'smtp_server'],
+  ['smtp_from', 'smtp_server'],
+  ['smtp_to', 'smtp_server'],
+  ['ntfy_token', 'ntfy_url'],
+  ['webhook_token', 'webhook_url'],
+  ['webhook_body', 'webhook_url'],
+] as const satisfies readonly (readonly [keyof Values, keyof Values])[];
+
+export function checkNotify(
+  { given, values: own }: Section<DefaultValues>,
+  values: Values,
+  reader: Reader,
+): void {
+  const isWrong = (key: keyof Values): boolean => given.has(key) && !Object.hasOwn(own, key);
+  const isSet = (key: keyof Values): boolean => {
+    const value: unknown = values[key];
+    return typeof value === 'string' || Array.isArray(value) ? value.length > 0 : false;
+  };
+  for (const [key, needed] of NEEDS) {
+    const place = given.get(key);
+    if (place === undefined || !isSet(key) || isSet(needed) || isWrong(needed)) continue;
+    report(reader, place.line, key, `needs ${needed} too; set it, or leave ${key} empty`);
+  }
+  const { smtp_port: port, smtp_security: security } = values;
+  if (port === 465 && security === 'starttls' && given.has('smtp_port')) {
+    const message = '465 is the port for smtp_security: tls; set that, or use port 587';
+    report(reader, given.get('smtp_port')?.line, 'smtp_port', message);
+  }
+}
+
+/** Keys that say something about a channel which is not there. */
+export function idleKeys({ given }: Section<DefaultValues>, values: Values): readonly Idle[] {
+  return BELONGS_TO.flatMap(([key, owner]) => {
+    const place = given.get(key);
+    if (place === undefined || values[key].length === 0 || values[owner].length > 0) return [];
+    return [{ line: place.line, key, owner }];
+  });
+}
+
+export interface Idle {
+  readonly line: number;
+  readonly key: string;
+  readonly owner: string;
+}
+
+export function notifyConfig(values: Values): NotifyConfig {
+  const { smtp_username: username, smtp_password: password } = values;
+  const rules = Object.fromEntries(
+    MESSAGE_CHANNELS.map((channel) => [channel, rulesOf(values, channel)]),
+  ) as Record<(typeof MESSAGE_CHANNELS)[number], MessageRules>;
+  return {
+    gotify:
+      values.gotify_url === ''
+        ? undefined
+        : {
+            ...{ url: values.gotify_url, token: values.gotify_token },
+            priority: values.gotify_priority,
+          },
+    email:
+      values.smtp_server === ''
+        ? undefined
+        : {
+            ...{ server: values.smtp_server, port: values.smtp_port },
+            ...{ security: values.smtp_security, from: values.smtp_from, to: values.smtp_to },
+            login: username === '' ? undefined : { username, password },
+          },
+    ntfy: values.ntfy_url === '' ? undefined : { url: values.ntfy_url, token: values.ntfy_token },
+    webhook:
+      values.webhook_url === ''
+        ? undefined
+        : {
+            ...{ url: values.webhook_url, token: values.webhook_token },
+            body: values.webhook_body,
+          },
+    uptimeKuma: values.uptime_kuma_url === '' ? undefined : { url: values.uptime_kuma_url },
+    proxmox: values.notify_proxmox,
+    rules,
+    perHour: values.notify_per_hour,
+    caFile: values.notify_ca_file === '' ? undefined : values.notify_ca_file,
+  };
+}
+
+function rulesOf(values: Values, channel: (typeof MESSAGE_CHANNELS)[number]): MessageRules {
+  return {
+    events: forChannel(values.notify_events, channel) ?? EVENT_KINDS,
+    minSeverity: forChannel(values.notify_min_severity, channel) ?? 'info',
+    quiet: forChannel(values.notify_quiet_hours, channel) ?? undefined,
+  };
+}
+
+/** What must not be seen in any output: secrets, and addresses, which may hold some. */
+export function secretsOf({ notify }: Pick<Config, 'notify'>): readonly string[] {
+  const { gotify, email, ntfy, webhook, uptimeKuma } = notify;
+  const addresses = [gotify?.url, ntfy?.url, webhook?.url, uptimeKuma?.url];
+  const tokens = [gotify?.token, email?.login?.password, ntfy?.token, webhook?.token];
+  const all = [...tokens, ...addresses, ...addresses.flatMap(secretParts)];
+  const secrets = all.filter((secret) => secret !== undefined && secret !== '');
+  // The longer first: what is left of an address that lost its middle would still tell of it.
+  return [...new Set(secrets as string[])].sort((a, b) => b.length - a.length);
+}
+
+/** What of an address is as good as a password: long names in its path, and a login. */
+function secretParts(address: string | undefined): readonly string[] {
+  if (address === undefined) return [];
+  try {
+    const { pathname, password } = new URL(address);
+    return [...pathname.split('/'), password].filter((part) => part.length >= 8);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,156 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
+import type { Socket } from 'node:net';
+import { isLoopback, type ListenAddress, showAddress } from '../core/listen-address.ts';
+import { describeError, errorCode } from './os-error.ts';
+
+/**
+ * A small HTTP server for figures: it only answers GET and HEAD, reads no body, and bounds what
+ * strangers can cost in time, size and number.
+ */
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+export interface HttpListenerSettings {
+  readonly address: ListenAddress;
+  /** Empty: everybody who can reach it is answered; then it must be a loopback address. */
+  readonly token: string;
+  /** undefined: there is no such page. */
+  readonly answer: (path: string) => HttpAnswer | undefined;
+  /** Told of what went wrong later on, in a sentence. */
+  readonly complain: (message: string) => void;
+}
+
+export type HttpListener =
+  | { readonly ok: true; close(): Promise<void> }
+  | { readonly ok: false; readonly message: string };
+
+const MOST_CONNECTIONS = 16;
+const MOST_HEADER_BYTES = 8192;
+const REQUEST_LIMIT_MS = 5000;
+/** For the whole of a connection: who does not read its answer must not hold it for ever. */
+const CONNECTION_LIMIT_MS = 10_000;
+const CHECK_EVERY_MS = 1000;
+
+const LIMITS: ServerOptions & { readonly connectionsCheckingInterval: number } = {
+  maxHeaderSize: MOST_HEADER_BYTES,
+  headersTimeout: REQUEST_LIMIT_MS,
+  requestTimeout: REQUEST_LIMIT_MS,
+  connectionsCheckingInterval: CHECK_EVERY_MS,
+};
+
+/** Never throws, never keeps the process alive. */
+export async function openHttpListener(settings: HttpListenerSettings): Promise<HttpListener> {
+  const { address, token, complain } = settings;
+  const where = showAddress(address);
+  if (token === '' && !isLoopback(address.host)) {
+    return { ok: false, message: `${where} can be reached by others, so it needs a token` };
+  }
+  const connections = new Set<Socket>();
+  const server = createServer(LIMITS, (request, response) => respond(settings, request, response));
+  server.maxConnections = MOST_CONNECTIONS;
+  server.on('connection', (socket) => bound(socket, connections));
+  try {
+    await listen(server, address);
+  } catch (error) {
+    return { ok: false, message: `${where}: ${describeListenError(error)}` };
+  }
+  server.on('error', (error) => complain(`The listener on ${where}: ${describeError(error)}`));
+  server.unref();
+  return {
+    ok: true,
+    async close() {
+      for (const socket of connections) socket.destroy();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+    },
+  };
+}
+
+function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+const IN_WORDS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there already',
+  EADDRNOTAVAIL: 'this machine has no such address',
+};
+
+function describeListenError(error: unknown): string {
+  const words = IN_WORDS[errorCode(error) ?? ''];
+  return words === undefined ? describeError(error) : `${words} (${errorCode(error)})`;
+}
+
+function bound(socket: Socket, connections: Set<Socket>): void {
+  connections.add(socket);
+  socket.unref();
+  const limit = setTimeout(() => socket.destroy(), CONNECTION_LIMIT_MS).unref();
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => {
+    clearTimeout(limit);
+    connections.delete(socket);
+  });
+}
+
+const plain = (status: number, body: string): HttpAnswer => ({
+  ...{ status, type: 'text/plain; charset=utf-8', body: `${body}\n` },
+});
+
+function respond(
+  settings: HttpListenerSettings,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const { status, type, body } = answerTo(settings, request);
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 405 && { allow: 'GET, HEAD' }),
+    // One request a connection: what follows, a body too, is not read.
+    connection: 'close',
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function answerTo(settings: HttpListenerSettings, request: IncomingMessage): HttpAnswer {
+  const { method, url = '/', headers } = request;
+  if (!isAllowed(settings.token, headers.authorization)) {
+    return plain(401, 'A token is needed: Authorization: Bearer TOKEN');
+  }
+  if (method !== 'GET' && method !== 'HEAD') return plain(405, 'Only GET and HEAD are answered');
+  try {
+    const path = url.split('?', 1)[0] ?? '/';
+    return settings.answer(path) ?? plain(404, 'There is /metrics, /healthz and /readyz');
+  } catch (error) {
+    settings.complain(`A request for figures could not be answered: ${describeError(error)}`);
+    return plain(500, 'This could not be answered; the log says more');
+  }
+}
+
+/** Compared in a time that says nothing of how much of it is right. */
+function isAllowed(token: string, authorization: string | undefined): boolean {
+  if (token === '') return true;
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const [, given = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
+  return timingSafeEqual(digest(given), digest(token));
+}

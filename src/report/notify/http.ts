@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import { Agent } from 'node:https';
+import { rootCertificates } from 'node:tls';
+import fetch from 'node-fetch';
+import { plainText } from '../../core/plain-text.ts';
+import { type Milliseconds, milliseconds, secondsToMs } from '../../core/units.ts';
+import type { Delivery } from './channel.ts';
+import { describeNetworkError, isForSettings } from './network-error.ts';
+
+/** One request to a server that takes messages. Node's own fetch would take 15 MB of memory. */
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export interface HttpLimits {
+  readonly timeLimitMs: Milliseconds;
+  /** A file with certificates in PEM form that are trusted besides the usual ones. */
+  readonly caFile: string | undefined;
+}
+
+/** Of an answer nothing but its meaning is of interest. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_SHOWN = 300;
+
+/**
+ * Sends it and says what came back, in the server's own words. Follows no redirect: that would send
+ * a token to where nobody has put it. Never rejects.
+ * @param wrong what is wrong with a good answer; undefined where nothing is
+ */
+export async function request(
+  { method, url, headers = {}, body }: HttpRequest,
+  { timeLimitMs, caFile }: HttpLimits,
+  stop: AbortSignal,
+  wrong: (answer: string) => string | undefined = () => undefined,
+): Promise<Delivery> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  const timer = setTimeout(abort, timeLimitMs);
+  if (stop.aborted) abort();
+  try {
+    const agent = agentFor(url, caFile);
+    if (typeof agent === 'string') return { ok: false, said: agent, fault: 'settings' };
+    const response = await fetch(url, {
+      ...{ method, redirect: 'manual', size: MAX_ANSWER_BYTES, signal: controller.signal },
+      headers: { 'User-Agent': 'lxc-autoscale', Connection: 'close', ...headers },
+      ...(body !== undefined && { body }),
+      ...(agent !== undefined && { agent }),
+    });
+    const { status, statusText } = response;
+    const text = await response.text();
+    const said = `${status} ${statusText} ${plainText(text.trim(), MAX_SHOWN)}`.trim();
+    if (status >= 300 && status < 400) {
+      const to = response.headers.get('location');
+      return { ok: false, said: redirected(status, to), fault: 'settings' };
+    }
+    const retryAfterMs = readRetryAfter(response.headers.get('retry-after'));
+    if (!response.ok) return { ok: false, said, fault: faultOf(status), retryAfterMs };
+    const fault = wrong(text);
+    if (fault !== undefined) return { ok: false, said: `${fault}: ${said}`, fault: 'settings' };
+    return { ok: true, said };
+  } catch (error) {
+    return failure(error, controller.signal.aborted, stop.aborted, timeLimitMs);
+  } finally {
+    clearTimeout(timer);
+    stop.removeEventListener('abort', abort);
+  }
+}
+
+/** undefined: the usual one; or what is wrong with the file. */
+function agentFor(url: string, caFile: string | undefined): Agent | string | undefined {
+  if (caFile === undefined || !url.startsWith('https:')) return undefined;
+  const ca = readCertificates(caFile);
+  return ca.ok ? new Agent({ ca: [...ca.value], keepAlive: false }) : ca.message;
+}
+
+export type Certificates =
+  | { readonly ok: true; readonly value: readonly string[] }
+  | { readonly ok: false; readonly message: string };
+
+/** The usual certificates and those of the file. */
+export function readCertificates(file: string): Certificates {
+  try {
+    const text = readFileSync(file, 'latin1');
+    if (!text.includes('-----BEGIN CERTIFICATE-----')) {
+      return { ok: false, message: `notify_ca_file ${file} holds no certificate` };
+    }
+    return { ok: true, value: [...rootCertificates, text] };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { ok: false, message: `notify_ca_file could not be read: ${why}` };
+  }
+}
+
+function redirected(status: number, location: string | null): string {
+  const to = location === null ? 'elsewhere' : `to ${plainText(location, MAX_SHOWN)}`;
+  return `${status}: it redirects ${to}, which is not followed; give the final address`;
+}
+
+/** Source: RFC 9110, 15.5 and 15.6; RFC 6585, 4. */
+function faultOf(status: number): 'passing' | 'settings' | 'message' {
+  if (status >= 500 || [408, 425, 429].includes(status)) return 'passing';
+  return [400, 411, 413, 415, 422].includes(status) ? 'message' : 'settings';
+}
+
+/** In seconds; a date, which is allowed too, is rare and left to our own rhythm. */
+function readRetryAfter(header: string | null): Milliseconds | undefined {
+  return header !== null && /^[0-9]{1,6}$/.test(header) ? secondsToMs(Number(header)) : undefined;
+}
+
+function failure(
+  error: unknown,
+  aborted: boolean,
+  stopping: boolean,
+  timeLimitMs: Milliseconds,
+): Delivery {
+  if (stopping) return { ok: false, said: 'given up, since the daemon stops', fault: 'passing' };
+  if (aborted) {
+    const said = `no answer within ${timeLimitMs / 1000} s`;
+    return { ok: false, said, fault: 'passing' };
+  }
+  const tooLong = error instanceof Error && 'type' in error && error.type === 'max-size';
+  if (tooLong) {
+    const said = `it answers with more than ${MAX_ANSWER_BYTES} bytes, so it is something else`;
+    return { ok: false, said, fault: 'settings' };
+  }
+  const fault = isForSettings(error) ? 'settings' : 'passing';
+  return { ok: false, said: describeNetworkError(error), fault };
+}
+
+/** What a server may take for one answer. */
+export const SEND_LIMIT_MS = milliseconds(20_000);

@@ -1,0 +1,54 @@
+import type { Severity } from '../../core/notify/event.ts';
+import type { Channel, Letter } from './channel.ts';
+import { type HttpLimits, type HttpRequest, request } from './http.ts';
+
+export interface NtfySettings {
+  /** The address of the topic: `https://ntfy.sh/topic`. */
+  readonly url: string;
+  /** Empty: none is needed. */
+  readonly token: string;
+}
+
+const PRIORITY: Readonly<Record<Severity, number>> = { info: 3, warning: 4, error: 5 };
+const TAG: Readonly<Record<Severity, string>> = {
+  ...{ info: 'information_source', warning: 'warning', error: 'rotating_light' },
+};
+/** A longer message would arrive as a file. */
+const MAX_BYTES = 3800;
+
+/** Source: https://docs.ntfy.sh/publish/#publish-as-json */
+export function ntfy(settings: NtfySettings, limits: HttpLimits): Channel {
+  return {
+    name: 'ntfy',
+    send: (letter, stop) => request(ntfyRequest(settings, letter), limits, stop, notNtfy),
+  };
+}
+
+function ntfyRequest({ url, token }: NtfySettings, letter: Letter): HttpRequest {
+  const { title, text, severity } = letter;
+  const topic = new URL(url);
+  const name = decodeURIComponent(topic.pathname.replace(/\/+$/, '').split('/').pop() ?? '');
+  topic.pathname = topic.pathname.replace(/[^/]+\/*$/, '');
+  return {
+    method: 'POST',
+    url: topic.href,
+    headers: {
+      'Content-Type': 'application/json',
+      ...(token !== '' && { Authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({
+      ...{ topic: name, title, message: shortened(text) },
+      ...{ priority: PRIORITY[severity], tags: [TAG[severity]] },
+    }),
+  };
+}
+
+function shortened(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_BYTES) return text;
+  // A character that is cut in two becomes a sign of replacement, which is taken off.
+  return `${bytes.toString('utf8', 0, MAX_BYTES - 4).replace(/\ufffd+$/, '')} ...`;
+}
+
+const notNtfy = (answer: string): string | undefined =>
+  /^\s*\{[\s\S]*"id"\s*:/.test(answer) ? undefined : 'this is no answer of an ntfy server';

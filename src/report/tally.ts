@@ -1,0 +1,105 @@
+import type { Decision } from '../core/decision.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { JournalEvent } from '../ports.ts';
+
+/**
+ * What has happened since this process began, as counters. Kept whether or not anybody asks, since
+ * a counter that begins late is wrong; that takes some kilobytes, and never more.
+ */
+export interface Tally {
+  /** Whole cycles that saw the containers, and those that did not. */
+  readonly cycles: { good: number; blind: number };
+  /** When the last good one ended, on both clocks; undefined before the first. */
+  lastGood: { readonly wallMs: Milliseconds; readonly atMs: Milliseconds } | undefined;
+  /** When the last one of either kind ended, on the monotonic clock. */
+  lastMs: Milliseconds | undefined;
+  /** Time spent in the stages of whole cycles. */
+  readonly stages: Map<string, { ms: number; count: number }>;
+  /** Under `keyOf` of resource, direction and result. */
+  readonly changes: Map<string, number>;
+  /** Under `keyOf` of resource and reason: what the host could not give in a whole cycle. */
+  readonly refusals: Map<string, number>;
+  /** Under `keyOf` of group, direction and result. */
+  readonly groupChanges: Map<string, number>;
+  readonly reloads: { done: number; refused: number };
+  unwrittenLines: number;
+}
+
+export const newTally = (): Tally => ({
+  cycles: { good: 0, blind: 0 },
+  lastGood: undefined,
+  lastMs: undefined,
+  stages: new Map(),
+  changes: new Map(),
+  refusals: new Map(),
+  groupChanges: new Map(),
+  reloads: { done: 0, refused: 0 },
+  unwrittenLines: 0,
+});
+
+/** A bound for what should be bounded by itself, so that no slip fills the memory. */
+const MOST_KEYS = 1000;
+const SEPARATOR = '\t';
+
+export const keyOf = (...parts: readonly string[]): string => parts.join(SEPARATOR);
+export const partsOf = (key: string): readonly string[] => key.split(SEPARATOR);
+
+function add(counts: Map<string, number>, key: string, by = 1): void {
+  const before = counts.get(key);
+  if (before === undefined && counts.size >= MOST_KEYS) return;
+  counts.set(key, (before ?? 0) + by);
+}
+
+const CHANGE = /^(?:Would )?(Increase|Decrease) (Cores|Memory)\b/;
+const GROUP_CHANGE = /^(?:Would )?Scale (Out|In)\b/;
+
+/** A line of the JSON log, written or not. */
+export function noteEvent(tally: Tally, event: JournalEvent, isWritten: boolean): void {
+  const { action, details } = event;
+  if (!isWritten) tally.unwrittenLines += 1;
+  const result = String(details['status'] ?? 'unknown');
+  const [, direction, resource] = CHANGE.exec(action) ?? [];
+  if (direction !== undefined) {
+    const key = [resource === 'Cores' ? 'cpu' : 'memory', direction === 'Increase' ? 'up' : 'down'];
+    add(tally.changes, keyOf(...key, result));
+    return;
+  }
+  const [, step] = GROUP_CHANGE.exec(action) ?? [];
+  if (step === undefined) return;
+  add(tally.groupChanges, keyOf(String(details['group']), step.toLowerCase(), result));
+}
+
+/** Reasons of the host, which a container itself has no part in. */
+export const REFUSALS = [
+  ...(['host-memory', 'host-cores', 'overcommit', 'host-busy', 'host-pressure'] as const),
+  'host-emergency',
+] as const;
+const IS_REFUSAL: ReadonlySet<string> = new Set(REFUSALS);
+
+export interface GoodCycle {
+  readonly spentMs: ReadonlyMap<string, number>;
+  readonly held: readonly Decision[];
+}
+
+/** A whole cycle is over. */
+export function noteCycle(
+  tally: Tally,
+  now: { readonly wallMs: Milliseconds; readonly atMs: Milliseconds },
+  cycle: GoodCycle | undefined,
+): void {
+  tally.lastMs = now.atMs;
+  if (cycle === undefined) {
+    tally.cycles.blind += 1;
+    return;
+  }
+  tally.cycles.good += 1;
+  tally.lastGood = now;
+  for (const [stage, ms] of cycle.spentMs) {
+    const spent = tally.stages.get(stage) ?? { ms: 0, count: 0 };
+    tally.stages.set(stage, { ms: spent.ms + ms, count: spent.count + 1 });
+  }
+  for (const one of cycle.held) {
+    if (one.verdict !== 'hold' || !IS_REFUSAL.has(one.because.kind)) continue;
+    add(tally.refusals, keyOf(one.resource === 'cores' ? 'cpu' : 'memory', one.because.kind));
+  }
+}

@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Known } from '../../src/cli/control-answer.ts';
+import { type Figures, type MessageCounts, openFigures } from '../../src/cli/figures.ts';
+import { settingsOf } from '../../src/cli/loop-settings.ts';
+import { type OpenWorld, openWorld, type Surroundings } from '../../src/cli/world.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import type { CheckName } from '../../src/core/report/health.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import type { CycleView } from '../../src/cycle.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { reportInput } from '../core/report/report.ts';
+
+let directory: string;
+let nowMs: number;
+let open: OpenWorld;
+let figures: Figures;
+let messages: Map<string, MessageCounts>;
+
+const view = (): CycleView => {
+  const { cycle, wallMs, verdicts, planned, available, host, containers } = reportInput([]);
+  const observed = { atMs: milliseconds(nowMs), host, containers, holds: new Map() };
+  const spentMs = new Map([['observe', 3]]);
+  return { cycle, wallMs, verdicts, planned, available, observed, spentMs };
+};
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'figures-'));
+  nowMs = 1_000_000;
+  messages = new Map();
+  const loaded = parseConfig('DEFAULT:\n  poll_interval: 300\n', 'f.yaml', {});
+  if (!loaded.ok) throw new Error('the configuration is wrong');
+  const { config } = loaded;
+  const clock = {
+    wallMs: () => milliseconds(1e12 + nowMs),
+    monotonicMs: () => milliseconds(nowMs),
+  };
+  const around: Surroundings = {
+    ...{ paths: createPaths(directory), clock, env: { PATH: directory } },
+    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+  };
+  open = openWorld(config, around);
+  const known: Known = {
+    ...{ view: undefined, from: 'daemon', settings: settingsOf(config, { dryRun: true }) },
+    ...{ state: newLoopState(), timezone: undefined, nowMs: milliseconds(nowMs) },
+  };
+  const parts = { open, around, config: () => config, known: () => known };
+  figures = openFigures({ ...parts, messages: () => messages });
+  writeFileSync(join(directory, 'pct'), '', { mode: 0o755 });
+});
+
+afterEach(async () => {
+  await figures.close();
+  await open.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const check = (name: CheckName) => figures.health().checks.find((one) => one.name === name);
+const later = (seconds: number): void => {
+  nowMs += seconds * 1000;
+};
+
+describe('the health of the daemon', () => {
+  it('rests on cycles that saw the containers; blind ones count for nothing', () => {
+    expect(figures.health().healthy).toBe(true);
+    figures.cycled(view());
+    later(600);
+    figures.cycled(undefined);
+    expect(check('cycle')).toMatchObject({ ok: true, says: expect.stringContaining('600 s ago') });
+    later(61);
+    expect(check('cycle')?.ok).toBe(false);
+    expect(figures.health().healthy).toBe(false);
+    figures.cycled(view());
+    expect(figures.health().healthy).toBe(true);
+    expect(open.tally.cycles).toEqual({ good: 2, blind: 1 });
+  });
+
+  it('tries out what can be written, but not each time that a monitor asks', () => {
+    expect(check('backups')?.ok).toBe(true);
+    expect(check('pct')?.says).toBe(`it is ${join(directory, 'pct')}`);
+    rmSync(join(directory, 'var'), { recursive: true });
+    writeFileSync(join(directory, 'var'), '');
+    rmSync(join(directory, 'pct'));
+    later(15);
+    expect(figures.health().healthy).toBe(true);
+    later(1);
+    const ill = figures.health().checks.filter(({ ok }) => !ok);
+    expect(ill.map(({ name }) => name)).toEqual(['backups', 'logs', 'pct']);
+  });
+
+  it('is ill where messages have failed for half an hour, and not where they only wait', () => {
+    const isWellAfter = (seconds: number, sent: number, failed: number, waiting: number) => {
+      later(seconds);
+      figures.cycled(view());
+      messages.set('gotify', { sent, failed, waiting });
+      figures.cycled(view());
+      return check('notifications')?.ok;
+    };
+    expect(isWellAfter(0, 1, 4, 9)).toBe(true);
+    expect(isWellAfter(1801, 2, 4, 9)).toBe(true);
+    // They wait through the night, and nothing has been tried.
+    expect(isWellAfter(30_000, 2, 4, 9)).toBe(true);
+    expect(isWellAfter(10, 2, 5, 9)).toBe(true);
+    expect(isWellAfter(1800, 2, 9, 9)).toBe(true);
+    expect(isWellAfter(1, 2, 9, 9)).toBe(false);
+    expect(isWellAfter(1, 3, 9, 8)).toBe(true);
+    expect(isWellAfter(3600, 3, 9, 8)).toBe(true);
+  });
+
+  it('counts reloads', () => {
+    figures.reloaded(true);
+    figures.reloaded(false);
+    figures.reloaded(false);
+    expect(open.tally.reloads).toEqual({ done: 1, refused: 2 });
+  });
+});

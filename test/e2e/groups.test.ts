@@ -1,0 +1,351 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
+import { hungry, NodeUnderTest } from './node-under-test.ts';
+
+/** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const actionsOf = (group: GroupUnderTest): unknown[] =>
+  group.under.journal().map(({ action }) => action);
+
+it('load doubles and doubles again, then falls: 2 -> 5 -> 2', { timeout: 60_000 }, async () => {
+  const group = await GroupUnderTest.create({ scale_in: 'destroy', start_order: 7 });
+  const before = group.under.conf(SOURCE);
+  const daemon = group.start();
+  await group.until(() => group.inService().length === 2);
+  const clone = group.under.conf(FIRST_ID);
+  expect(clone).toMatch(/^tags: autoscale-group-web$/m);
+  expect(clone).toMatch(/^hostname: web-99000$/m);
+  expect(clone).toMatch(/^startup: order=7$/m);
+  expect(clone).toMatch(/^net0: .*ip=127\.0\.9\.10\/16/m);
+  expect(clone).not.toContain('notes');
+  const explained = await group.under.run(['explain', 'web']);
+  expect(explained.stdout).toMatch(/^Group web, 2 to 5 members, made of 101:\n2 in service/);
+  expect(explained.stdout).toMatch(/99000 +web-99000 +serving +this program +127\.0\.9\.10/);
+  const asked = await group.under.run(['status']);
+  expect(asked.stdout).toMatch(/\nweb +101 +2 +2 +2-5 +destroy/);
+  const wrong = await group.under.run(['explain', 'mail']);
+  expect(wrong.stderr).toBe('Not answered: there is no group mail; known are: web.\n');
+  group.ask(4);
+  await group.until(() => group.inService().length >= 3);
+  group.ask(8);
+  await group.until(() => group.inService().length === 5 && group.isClean());
+  group.expectClean();
+  group.ask(0.2);
+  await group.until(() => group.members().length === 2 && group.isClean(), 30_000);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  group.expectClean();
+  expect(group.inService()).toEqual([SOURCE, FIRST_ID]);
+  expect(group.under.conf(SOURCE)).toBe(before);
+  const actions = actionsOf(group);
+  expect(actions.filter((one) => one === 'Scale Out')).toHaveLength(4);
+  expect(actions.filter((one) => one === 'Scale In')).toHaveLength(3);
+  const [first] = group.under.journal();
+  expect(first).toMatchObject({ container_id: '99000', group: 'web', address: '127.0.9.10' });
+});
+
+it('stopped members are used again', { timeout: 60_000 }, async () => {
+  const group = await GroupUnderTest.create({ scale_in: 'stop', max_instances: 3 });
+  const daemon = group.start();
+  group.ask(5);
+  await group.until(() => group.inService().length === 3 && group.isClean());
+  group.ask(0.2);
+  await group.until(() => group.inService().length === 2);
+  await group.until(() => group.members().filter(({ running }) => running).length === 2);
+  expect(group.members()).toHaveLength(3);
+  group.ask(5);
+  await group.until(() => group.inService().length === 3);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const clones = group.under.node.calls.filter(({ argv }) => argv[1] === 'clone');
+  expect(clones).toHaveLength(2);
+  group.expectClean();
+});
+
+it('an address range that is used up, and an id that a VM has', async () => {
+  const vms = [{ vmid: FIRST_ID, memoryMib: 512, running: false }];
+  const range = ['127.0.9.10', '127.0.9.11'];
+  const group = await GroupUnderTest.create({ min_instances: 5, static_ip_range: range }, { vms });
+  const daemon = group.start();
+  await daemon.saying('no clone is made: all addresses of static_ip_range are in use');
+  await group.until(() => group.inService().length === 3 && group.isClean());
+  await pause(1500);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(group.inService()).toEqual([SOURCE, FIRST_ID + 1, FIRST_ID + 2]);
+  expect(group.under.log().match(/all addresses/g)).toHaveLength(1);
+  group.expectClean();
+});
+
+it('an id that a VM takes at the last moment', async () => {
+  const group = await GroupUnderTest.create();
+  group.under.node.onCommand(({ argv }) => {
+    if (argv[2] !== '/cluster/nextid' || argv[4] !== `${FIRST_ID}`) return undefined;
+    group.under.node.machine.files.writeVm({ vmid: FIRST_ID, memoryMib: 512 });
+    return undefined;
+  });
+  const daemon = group.start();
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const ids = group.under.node.calls
+    .filter(({ argv }) => argv[1] === 'clone')
+    .map(({ argv }) => argv[3]);
+  expect(ids).toEqual([`${FIRST_ID + 1}`]);
+  expect(group.under.log()).toContain(`the id ${FIRST_ID} is taken; another id is taken`);
+});
+
+describe('a clone that fails', () => {
+  it('after a while leaves nothing, and is not tried again at once', async () => {
+    const group = await GroupUnderTest.create();
+    const stderr = 'clone failed: rsync error: some files could not be transferred\n';
+    group.under.node.onClone(() => ({ durationMs: 1500, failure: { exit: 255, stderr } }));
+    const daemon = group.start();
+    await daemon.saying(/FAILED\. Group web: cloning.*rsync error/);
+    await group.until(() => group.members().length === 1 && group.isClean());
+    await pause(2500);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    group.expectClean();
+    const clones = group.under.node.calls.filter(({ argv }) => argv[1] === 'clone');
+    expect(clones).toHaveLength(1);
+    expect(actionsOf(group)).toEqual(['Scale Out Failed']);
+    expect(JSON.parse(group.state()).groups.web.reservation).toBeUndefined();
+  });
+
+  it('by being killed leaves nothing either, not even its locks', async () => {
+    const group = await GroupUnderTest.create();
+    group.under.node.onClone(() => ({ durationMs: 60_000, diesWithCaller: true }));
+    const daemon = group.start();
+    await group.until(() => group.under.conf(FIRST_ID).includes('lock: create'));
+    const pid = JSON.parse(group.state()).groups.web.reservation.pid;
+    process.kill(-pid, 'SIGKILL');
+    await group.until(() => group.members().length === 1 && group.isClean());
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    group.expectClean();
+    expect(group.under.log()).toContain(
+      'what is left of the clone 99000, since its cloning was cut',
+    );
+  });
+
+  it('for want of room is not even begun', async () => {
+    const group = await GroupUnderTest.create();
+    group.under.node.machine.storageUsedBytes = 41_956_900_000;
+    const daemon = group.start();
+    await daemon.saying(/FAILED\. Group web: cloning.*the storage local-lvm has 0 MB left/);
+    await group.until(() => group.isClean());
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
+    expect(verbs).not.toContain('clone');
+    group.expectClean();
+  });
+});
+
+it.each([true, false])('a clone that prints nothing: %s', async (silent) => {
+  const group = await GroupUnderTest.create();
+  group.under.node.onClone(() => ({ durationMs: 300, silent }));
+  const daemon = group.start();
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).stderr).toBe('');
+  group.expectClean();
+});
+
+it('a member that is stopped by hand is reported and left alone', async () => {
+  const group = await GroupUnderTest.create({ scale_in: 'destroy' });
+  const daemon = group.start();
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  const before = group.under.conf(FIRST_ID);
+  group.under.node.stopContainer(FIRST_ID);
+  await daemon.saying(`${FIRST_ID} was stopped, and not by this program; it is left alone`);
+  await group.until(() => group.inService().length === 2);
+  await pause(1500);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(group.under.conf(FIRST_ID)).toBe(before);
+  expect(group.inService()).toEqual([SOURCE, FIRST_ID + 1]);
+});
+
+it('two daemons on one group: exactly one acts', { timeout: 60_000 }, async () => {
+  const group = await GroupUnderTest.create();
+  const first = group.start();
+  await first.saying('Group web: taking the snapshot');
+  const other = join(dirname(group.under.root), 'other');
+  mkdirSync(join(other, 'etc/lxc_autoscale'), { recursive: true });
+  mkdirSync(join(other, 'var/lock'), { recursive: true });
+  mkdirSync(join(other, 'var/log'), { recursive: true });
+  for (const name of ['etc/pve', 'sys', 'proc', 'etc/hostname']) {
+    symlinkSync(join(group.under.root, name), join(other, name));
+  }
+  writeFileSync(join(other, 'etc/lxc_autoscale/lxc_autoscale.yaml'), configuration());
+  const second = group.under.start(['--sysroot', other, 'daemon']);
+  const log = () => {
+    const path = join(other, 'var/log/lxc_autoscale.log');
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  };
+  await group.until(() => log().includes('another daemon of the cluster works on it'));
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  await pause(1500);
+  expect(log()).not.toMatch(/Group web: (taking|cloning|starting)/);
+  const clones = group.under.node.calls.filter(({ argv }) => argv[1] === 'clone');
+  expect(clones).toHaveLength(1);
+  first.signal('SIGTERM');
+  await first.ended;
+  // The first has given its lease back, so the second goes on at once.
+  group.under.node.destroyContainer(FIRST_ID);
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  expect(log()).toMatch(/Group web: cloning/);
+  second.signal('SIGTERM');
+  await second.ended;
+});
+
+it('a group whose source is on another node is left to that', async () => {
+  const foreign = [{ vmid: 500, node: 'pve2', type: 'lxc' as const }];
+  const group = await GroupUnderTest.create({ source: 500 }, { foreign });
+  const daemon = group.start();
+  await daemon.saying('its source 500 is on the node pve2, so it is worked on there');
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(group.under.node.calls).toEqual([]);
+  expect(existsSync(join(group.under.root, 'etc/pve/priv'))).toBe(false);
+});
+
+it('a long clone delays no vertical decision', { timeout: 60_000 }, async () => {
+  // A clone of 8 s and cycles of 1 s stand for 10 minutes and 75 s.
+  const group = await GroupUnderTest.create({}, {}, { scaling_mode: 'threshold' });
+  group.under.node.onClone(() => ({ durationMs: 8000 }));
+  const daemon = group.start();
+  await group.until(() => group.under.conf(FIRST_ID).includes('lock: create'));
+  /** From the appearance of a container in need to the end of `pct set`. */
+  const helped = async (vmid: number): Promise<number> => {
+    group.under.node.addContainer(hungry(vmid));
+    const bornMs = performance.now();
+    await group.until(() => (group.under.node.limits(vmid)?.memoryMib ?? 0) > 1024);
+    return performance.now() - bornMs;
+  };
+  const whileCloningMs = await helped(300);
+  expect(group.under.conf(FIRST_ID)).toContain('lock: create');
+  // The daemon does not wait for it at its end, and the next life finds it finished.
+  const stoppedMs = performance.now();
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(performance.now() - stoppedMs).toBeLessThan(3000);
+  expect(group.under.conf(FIRST_ID)).toContain('lock: create');
+  const again = group.start();
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  const withoutMs = await helped(301);
+  // Within a cycle, which is by chance; it would be 8 s if it had been waited for.
+  expect(Math.abs(whileCloningMs - withoutMs)).toBeLessThan(2500);
+  again.signal('SIGTERM');
+  await again.ended;
+  expect(group.under.node.calls.filter(({ argv }) => argv[1] === 'clone')).toHaveLength(1);
+});
+
+describe('health checks and hooks', () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close();
+  });
+
+  /** A page on an address that a member is going to have. */
+  function serve(address: string, port: number): Promise<Server> {
+    const server = createServer((_request, response) => response.end('ok'));
+    servers.push(server);
+    return new Promise((resolve) => server.listen(port, address, () => resolve(server)));
+  }
+
+  it('what never answers comes not into service, and is removed', { timeout: 60_000 }, async () => {
+    const keys = { health_check: 'http', health_port: 18_080, ready_timeout: 2 };
+    const group = await GroupUnderTest.create({ ...keys, lxc_containers: [], min_instances: 1 });
+    const daemon = group.start();
+    await daemon.saying(/member 99000 is taken out, since it was not ready within 2 s: .*18080/);
+    await group.until(() => group.members().length === 1 && group.isClean());
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    group.expectClean();
+    expect(actionsOf(group)).toEqual(['Scale Out Failed']);
+  });
+
+  it('an unhealthy member is replaced, after its hook; the hooks know whom', async () => {
+    const keys = {
+      ...{ health_check: 'tcp', health_port: 18_081, scale_in: 'destroy', lxc_containers: [] },
+      ...{ healthy_count: 1, unhealthy_count: 2, min_instances: 1, horiz_cpu_lower_threshold: 0 },
+    };
+    const sick = await serve('127.0.9.10', 18_081);
+    await serve('127.0.9.11', 18_081);
+    const group = await GroupUnderTest.create(keys);
+    const told = join(group.under.root, 'told');
+    const hook = join(group.under.root, 'hook');
+    writeFileSync(hook, `#!/bin/sh\necho "$@" >> ${told}\n`);
+    chmodSync(hook, 0o755);
+    group.configure({
+      ...keys,
+      on_ready: [hook, 'ready', '{vmid}', '{ip}'],
+      on_terminating: [hook, 'terminating', '{vmid}', '{ip}'],
+    });
+    const daemon = group.start();
+    await group.until(() => group.inService().includes(FIRST_ID));
+    sick.close();
+    await group.until(() => group.members().every(({ vmid }) => vmid !== FIRST_ID));
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    expect(readFileSync(told, 'utf8')).toBe(
+      'ready 99000 127.0.9.10\nready 99001 127.0.9.11\nterminating 99000 127.0.9.10\n',
+    );
+    group.expectClean();
+  });
+
+  it('a terminating hook that fails blocks the removal', async () => {
+    const keys = { scale_in: 'destroy', min_instances: 1, on_terminating: ['/bin/false'] };
+    const group = await GroupUnderTest.create(keys);
+    const daemon = group.start();
+    group.ask(1.9);
+    await group.until(() => group.inService().length === 2);
+    group.ask(0.1);
+    await daemon.saying(/FAILED\. Group web: taking container 99000 out.*on_terminating did not/);
+    await pause(1500);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    expect(group.members().filter(({ running }) => running)).toHaveLength(2);
+    const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
+    expect(verbs).not.toContain('shutdown');
+  });
+});
+
+it('a dry run says what it would do, and does none of it', async () => {
+  const group = await GroupUnderTest.create();
+  group.configure({});
+  const daemon = group.under.start(['--dry-run', 'daemon']);
+  await daemon.saying('Group web: dry run, left out: taking the snapshot');
+  await pause(1500);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(group.under.node.calls).toEqual([]);
+  expect(actionsOf(group)).toEqual(['Would Scale Out']);
+  expect(existsSync(join(group.under.root, 'etc/pve/priv'))).toBe(false);
+  expect(existsSync(join(group.under.root, 'var/lib/lxc_autoscale/groups.json'))).toBe(false);
+});
+
+it('without groups nothing of them is there', async () => {
+  const under = await NodeUnderTest.create([hungry(101)]);
+  const daemon = under.start(['daemon']);
+  await daemon.saying('Resource allocation process completed');
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(existsSync(join(under.root, 'etc/pve/priv'))).toBe(false);
+  expect(existsSync(join(under.root, 'var/lib/lxc_autoscale/groups.json'))).toBe(false);
+});

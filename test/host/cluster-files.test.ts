@@ -1,0 +1,120 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { memberLine, snapshotLine } from '../../src/core/groups/marker.ts';
+import { createCluster } from '../../src/host/cluster-files.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { vmid } from '../core/builders.ts';
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'cluster-'));
+  put('.members', '{ "nodename": "pve1" }');
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function put(name: string, text: string): void {
+  const path = join(root, 'etc/pve', name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+function list(guests: Record<number, readonly [node: string, type: string, version: number]>) {
+  const rows = Object.entries(guests).map(([id, [node, type, version]]) => [
+    id,
+    { node, type, version },
+  ]);
+  put('.vmlist', JSON.stringify({ version: 1, ids: Object.fromEntries(rows) }));
+}
+
+const marker = {
+  ...{ group: 'web', vmid: vmid(200), state: 'serving' as const, served: true },
+  ...{ madeS: 7, address: '10.0.0.44' },
+};
+const encoded = (line: string): string => `#${line.replaceAll(':', '%3A')}\n`;
+
+const read = () => createCluster(createPaths(root)).read();
+
+describe('the view of the cluster', () => {
+  it('has the ids and the addresses of all guests of all nodes, VMs too', () => {
+    list({ 100: ['pve1', 'lxc', 1], 101: ['pve2', 'lxc', 1], 102: ['pve2', 'qemu', 1] });
+    put('nodes/pve1/lxc/100.conf', 'memory: 512\nnet0: name=eth0,gw=10.0.0.1,ip=10.0.0.5/24\n');
+    put(
+      'nodes/pve2/lxc/101.conf',
+      `${encoded(memberLine({ ...marker, vmid: vmid(101) }))}memory: 512\n` +
+        'net0: name=eth0,ip=dhcp\n\n[old]\nnet0: name=eth0,ip=10.0.0.9/24\n',
+    );
+    put('nodes/pve2/qemu-server/102.conf', 'ipconfig0: ip=10.0.0.7/24,gw=10.0.0.1\n');
+    const view = read();
+    if (!view.ok || !view.value.usedAddresses.ok) throw new Error('there is no view');
+    expect([...view.value.takenIds]).toEqual([100, 101, 102]);
+    expect([...view.value.guests.keys()]).toEqual([100, 101]);
+    expect([...view.value.usedAddresses.value].sort()).toEqual(
+      ['10.0.0.1', '10.0.0.44', '10.0.0.5', '10.0.0.7', '10.0.0.9'].sort(),
+    );
+  });
+
+  it('has what a group needs to know of a container', () => {
+    list({ 200: ['pve1', 'lxc', 1] });
+    const snapshot = { group: 'web', name: 'autoscale-web-1', madeS: 9 };
+    put(
+      'nodes/pve1/lxc/200.conf',
+      `#my n%C3%B6te\n${encoded(memberLine(marker))}hostname: web-200\nlock: backup\n` +
+        'memory: 768\n' +
+        'mp0: local-lvm:vm-200-disk-1,mp=/data,size=512M\nnet0: name=eth0,ip=10.0.0.44/24\n' +
+        'protection: 1\nrootfs: local-lvm:vm-200-disk-0,size=4G\n' +
+        'tags: Web;autoscale-group-web\n\n' +
+        `[pve:pending]\ncores: 3\n\n[autoscale-web-1]\n${encoded(snapshotLine(snapshot))}` +
+        'snapstate: prepare\n' +
+        'memory: 512\n\n[byhand]\nmemory: 512\n',
+    );
+    const view = read();
+    const guest = view.ok ? view.value.guests.get(vmid(200)) : view;
+    if (guest?.ok !== true) throw new Error('the guest was not read');
+    expect(guest.value).toMatchObject({
+      ...{ node: 'pve1', hostname: 'web-200', lock: 'backup', memoryMib: 768, template: false },
+      tags: ['web', 'autoscale-group-web'],
+      description: ['my nöte', memberLine(marker)],
+      marker,
+      snapshots: [{ ...snapshot, unfinished: true }],
+      snapshotNames: ['autoscale-web-1', 'byhand'],
+      disk: { storage: 'local-lvm', mib: 4608 },
+    });
+    expect(guest.value.settings.get('protection')).toBe('1');
+  });
+
+  it('reads a configuration anew only where its version has risen', () => {
+    const cluster = createCluster(createPaths(root));
+    const memory = () => {
+      const view = cluster.read();
+      const guest = view.ok ? view.value.guests.get(vmid(200)) : undefined;
+      return guest?.ok ? guest.value.memoryMib : undefined;
+    };
+    list({ 200: ['pve1', 'lxc', 1] });
+    put('nodes/pve1/lxc/200.conf', 'memory: 512\n');
+    expect(memory()).toBe(512);
+    put('nodes/pve1/lxc/200.conf', 'memory: 1024\n');
+    expect(memory()).toBe(512);
+    list({ 200: ['pve1', 'lxc', 2] });
+    expect(memory()).toBe(1024);
+  });
+
+  it('gives out no address where one configuration cannot be read', () => {
+    list({ 200: ['pve1', 'lxc', 1], 201: ['pve1', 'lxc', 1] });
+    put('nodes/pve1/lxc/200.conf', 'memory: 512\n');
+    mkdirSync(join(root, 'etc/pve/nodes/pve1/lxc/201.conf'));
+    const view = read();
+    expect(view.ok && view.value.usedAddresses).toMatchObject({ ok: false, why: 'unreadable' });
+    expect(view.ok && view.value.guests.get(vmid(200))?.ok).toBe(true);
+  });
+
+  it.each(['', '{', '{"ids": {"1": {}}}', '{"ids": {"100": {"node": "../x", "version": 1}}}'])(
+    'is missing where the list is %j',
+    (text) => {
+      put('.vmlist', text);
+      expect(read().ok).toBe(false);
+    },
+  );
+});

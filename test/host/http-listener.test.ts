@@ -1,0 +1,177 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type HttpListener,
+  type HttpListenerSettings,
+  openHttpListener,
+} from '../../src/host/http-listener.ts';
+
+const TOKEN = 'sixteen-or-more-characters';
+const open: Array<() => Promise<void>> = [];
+
+afterEach(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' ? (address?.port ?? 0) : 0;
+}
+
+interface Served {
+  readonly port: number;
+  readonly complaints: string[];
+  readonly listener: HttpListener;
+}
+
+async function serve(own: Partial<HttpListenerSettings> = {}): Promise<Served> {
+  const port = await freePort();
+  const complaints: string[] = [];
+  const listener = await openHttpListener({
+    address: { host: '127.0.0.1', port },
+    token: '',
+    answer: (path) =>
+      path === '/x' ? { status: 200, type: 'text/plain', body: 'figures\n' } : undefined,
+    complain: (message) => complaints.push(message),
+    ...own,
+  });
+  if (listener.ok) open.push(() => listener.close());
+  return { port, complaints, listener };
+}
+
+/** All that comes back for what is sent, until the other side closes. */
+function exchange(port: number, sent: string): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+    socket.on('end', () => socket.end());
+    socket.write(sent);
+  });
+}
+
+const get = (path: string, ...headers: readonly string[]): string =>
+  ['GET', path, 'HTTP/1.1\r\nHost: a', ...headers.map((line) => `\r\n${line}`)]
+    .join(' ')
+    .replace(/ \r\n/g, '\r\n')
+    .concat('\r\n\r\n');
+
+describe('a listener', () => {
+  it('answers one request a connection, and nothing that follows', async () => {
+    const { port } = await serve();
+    const answer = await exchange(port, get('/x?a=b') + get('/x'));
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(answer).toMatch(/\r\nConnection: close\r\n[\s\S]*\r\n\r\nfigures\n$/i);
+    expect(answer.split('HTTP/1.1')).toHaveLength(2);
+  });
+
+  it.each([
+    ['POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc', 405],
+    ['HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n', 200],
+    ['GET /../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n', 404],
+    ['GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n', 404],
+    [`GET /${'x'.repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431],
+    ['what is this\r\n\r\n', 400],
+  ])('answers %j with its code', async (sent, status) => {
+    const { port } = await serve();
+    const answer = await exchange(port, sent);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).not.toContain('figures');
+  });
+
+  it('answers those who know the token, and tells the others how', async () => {
+    const { port } = await serve({ token: TOKEN });
+    const ask = (...headers: readonly string[]) => exchange(port, get('/x', ...headers));
+    expect(await ask(`Authorization: Bearer ${TOKEN}`)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await ask(`authorization: bearer   ${TOKEN}  `)).toMatch(/^HTTP\/1\.1 200 /);
+    const wrong = [
+      ...['', `Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(1)}`, `Basic ${TOKEN}`, TOKEN],
+      ...['Bearer', `Bearer  ${TOKEN} ${TOKEN}`],
+    ];
+    for (const authorization of wrong) {
+      const answer = await ask(`Authorization: ${authorization}`);
+      expect([authorization, answer]).toEqual([
+        ...[
+          authorization,
+          expect.stringMatching(/^HTTP\/1\.1 401 [\s\S]*www-authenticate: Bearer/),
+        ],
+      ]);
+    }
+    expect(await exchange(port, get('/nothing'))).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  it('goes on after an answer that could not be given', async () => {
+    const { port, complaints } = await serve({
+      answer: (path) => {
+        if (path === '/x') throw new Error('a broken figure');
+        return { status: 200, type: 'text/plain', body: 'well\n' };
+      },
+    });
+    expect(await exchange(port, get('/x'))).toMatch(/^HTTP\/1\.1 500 /);
+    expect(await exchange(port, get('/y'))).toMatch(/well\n$/);
+    expect(complaints).toEqual([expect.stringContaining('a broken figure')]);
+  });
+});
+
+describe('a listener is not opened', () => {
+  it.each(['0.0.0.0', '::', '192.0.2.1'])('on %s without a token', async (host) => {
+    const { listener } = await serve({ address: { host, port: 9732 } });
+    expect(listener).toMatchObject({ ok: false, message: expect.stringContaining('a token') });
+  });
+
+  it('where another one is, nor on an address of another machine', async () => {
+    const { port } = await serve();
+    const taken = await serve({ address: { host: '127.0.0.1', port } });
+    expect(taken.listener).toEqual({
+      ...{ ok: false, message: `127.0.0.1:${port}: another program listens there already ` },
+      message: `127.0.0.1:${port}: another program listens there already (EADDRINUSE)`,
+    });
+    const elsewhere = await serve({ address: { host: '192.0.2.1', port }, token: TOKEN });
+    expect(elsewhere.listener).toMatchObject({
+      ...{ ok: false, message: expect.stringContaining('no such address (EADDRNOTAVAIL)') },
+    });
+  });
+});
+
+describe('what strangers can cost', () => {
+  const ended = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+
+  it('is bounded in time: who never finishes a request is cut off', {
+    timeout: 15_000,
+  }, async () => {
+    const { port } = await serve();
+    const startMs = performance.now();
+    const slow = connect({ port, host: '127.0.0.1' });
+    slow.on('error', () => {});
+    slow.write('GET /x HTTP/1.1\r\nHost:');
+    const dribble = setInterval(() => slow.write('a'), 500);
+    slow.resume();
+    const silent = connect({ port, host: '127.0.0.1' });
+    silent.on('error', () => {});
+    silent.resume();
+    await Promise.all([ended(slow), ended(silent)]);
+    clearInterval(dribble);
+    expect(performance.now() - startMs).toBeLessThan(12_000);
+    expect(await exchange(port, get('/x'))).toContain('figures');
+  });
+
+  it('is bounded in number, and ends when the listener is closed', async () => {
+    const { port, listener } = await serve();
+    const sockets = Array.from({ length: 40 }, () => connect({ port, host: '127.0.0.1' }));
+    for (const socket of sockets) socket.on('error', () => {}).resume();
+    const gone = sockets.map(ended);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(sockets.filter(({ destroyed }) => !destroyed).length).toBeLessThanOrEqual(16);
+    if (listener.ok) await listener.close();
+    open.length = 0;
+    await Promise.all(gone);
+  });
+});

@@ -1,0 +1,118 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { milliseconds } from '../../src/core/units.ts';
+import { createLeases } from '../../src/host/lease.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import type { Leases } from '../../src/ports.ts';
+
+let root: string;
+let nowS = 1_795_000_000;
+
+const clock = {
+  wallMs: () => milliseconds(nowS * 1000),
+  monotonicMs: () => milliseconds(nowS * 1000),
+};
+const LOCK = 'etc/pve/priv/lock/lxc-autoscale-web';
+
+/** A daemon of one node; all nodes share `/etc/pve`. */
+function node(name: string): Leases {
+  const own = join(root, name);
+  mkdirSync(own, { recursive: true });
+  mkdirSync(join(root, 'etc/pve'), { recursive: true });
+  if (!existsSync(join(own, 'etc'))) symlinkSync(join(root, 'etc'), join(own, 'etc'));
+  return createLeases({ paths: createPaths(own), clock });
+}
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'lease-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+describe('a lease', () => {
+  it('has one holder, for as long as it gives signs of life', () => {
+    const [a, b] = [node('a'), node('b')];
+    expect(a.hold('web').kind).toBe('held');
+    for (let round = 0; round < 30; round += 1) {
+      nowS += 25;
+      expect(a.hold('web').kind).toBe('held');
+      expect(b.hold('web').kind).toBe('elsewhere');
+    }
+  });
+
+  it('is each group for itself', () => {
+    const [a, b] = [node('a'), node('b')];
+    expect(a.hold('web').kind).toBe('held');
+    expect(b.hold('db').kind).toBe('held');
+  });
+
+  it('is taken over when it has stood still for two minutes, and its holder notices', () => {
+    const [a, b] = [node('a'), node('b')];
+    a.hold('web');
+    expect(b.hold('web').kind).toBe('elsewhere');
+    nowS += 119;
+    expect(b.hold('web').kind).toBe('elsewhere');
+    nowS += 2;
+    // Taken, and not used before it has proved that nobody else took it at the same time.
+    expect(b.hold('web').kind).toBe('elsewhere');
+    nowS += 1;
+    expect(b.hold('web').kind).toBe('elsewhere');
+    nowS += 1;
+    expect(b.hold('web').kind).toBe('held');
+    expect(a.hold('web').kind).toBe('elsewhere');
+  });
+
+  it('is never held by two, whoever of them looks when', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    nodes[0]?.hold('web');
+    let taken = 0;
+    for (let round = 0; round < 200; round += 1) {
+      nowS += 7;
+      const awake = round < 5 || round > 60 ? nodes : nodes.slice(1);
+      const held = awake.filter((one) => one.hold('web').kind === 'held');
+      expect(held.length).toBeLessThanOrEqual(1);
+      taken += held.length;
+    }
+    expect(taken).toBeGreaterThan(150);
+  });
+
+  it('is found again by the next life of the same daemon at once', () => {
+    node('a').hold('web');
+    nowS += 1;
+    expect(node('a').hold('web').kind).toBe('held');
+    nowS += 60;
+    expect(node('a').hold('web').kind).toBe('held');
+    expect(node('b').hold('web').kind).toBe('elsewhere');
+  });
+
+  it('that was given back is there for anybody', () => {
+    const a = node('a');
+    a.hold('web');
+    a.release('web');
+    expect(existsSync(join(root, LOCK))).toBe(false);
+    expect(node('b').hold('web').kind).toBe('held');
+  });
+
+  it('that another took is not given back', () => {
+    const a = node('a');
+    a.hold('web');
+    utimesSync(join(root, LOCK), 5, 5);
+    expect(a.hold('web').kind).toBe('elsewhere');
+    a.release('web');
+    expect(statSync(join(root, LOCK)).isDirectory()).toBe(true);
+  });
+
+  it('cannot be had where there is no cluster file system', () => {
+    const paths = createPaths('/proc/nowhere');
+    expect(createLeases({ paths, clock }).hold('web')).toMatchObject({ kind: 'failed' });
+  });
+});

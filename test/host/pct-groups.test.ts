@@ -1,0 +1,131 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { milliseconds } from '../../src/core/units.ts';
+import { isGroupAlive, runDetached } from '../../src/host/command.ts';
+import { createHealthProbe } from '../../src/host/health.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { createGroupTools, groupArguments } from '../../src/host/pct-groups.ts';
+import { vmid } from '../core/builders.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'group-tools-'));
+  mkdirSync(join(root, 'run'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+describe('groupArguments', () => {
+  it('clones in the form that the tool was recorded with', () => {
+    const command = {
+      ...{ kind: 'clone' as const, vmid: vmid(120), source: vmid(101), snapshot: 's1', full: true },
+      ...{ hostname: 'web-120', description: 'a\nb; rm -rf /' },
+    };
+    expect(groupArguments(command)).toEqual([
+      ...['clone', '101', '120', '--hostname', 'web-120', '--description', 'a\nb; rm -rf /'],
+      ...['--snapname', 's1', '--full'],
+    ]);
+    const linked = { ...command, snapshot: undefined, full: false };
+    expect(groupArguments(linked)).not.toContain('--full');
+  });
+
+  it('sets everything by one command, with the digest', () => {
+    const set = new Map([
+      ['hostname', 'web'],
+      ['net0', 'name=eth0,ip=dhcp'],
+    ]);
+    expect(
+      groupArguments({
+        kind: 'set',
+        vmid: vmid(120),
+        digest: 'd',
+        set,
+        remove: ['startup', 'swap'],
+      }),
+    ).toEqual([
+      ...['set', '120', '--delete', 'startup,swap', '--hostname', 'web'],
+      ...['--net0', 'name=eth0,ip=dhcp', '--digest', 'd'],
+    ]);
+  });
+});
+
+describe('runDetached', () => {
+  const options = () => ({ timeLimitMs: 5000, env: { PATH: '/usr/bin:/bin' }, directory: root });
+
+  it('gives the exit code and the end of the output, and leaves no file', async () => {
+    const script = 'echo first; echo second >&2; exit 3';
+    let last = (): string => '';
+    const result = await runDetached('sh', ['-c', script], {
+      ...options(),
+      onStart: (_pid, lastLine) => {
+        last = lastLine;
+        expect(readdirSync(root)).toEqual(['run']);
+      },
+    });
+    expect(result).toMatchObject({ kind: 'exited', exitCode: 3, stderr: 'first\nsecond\n' });
+    expect(last).not.toBe('');
+  });
+
+  it('shows the last line while it runs, and knows whether it runs', async () => {
+    let pid = 0;
+    let said = '';
+    const done = runDetached('sh', ['-c', 'echo 42 percent; exec sleep 0.5'], {
+      ...options(),
+      onStart: (id, lastLine) => {
+        pid = id;
+        setTimeout(() => {
+          said = lastLine();
+          expect(isGroupAlive(pid)).toBe(true);
+        }, 250);
+      },
+    });
+    expect((await done).kind).toBe('exited');
+    expect(said).toBe('42 percent');
+    expect(isGroupAlive(pid)).toBe(false);
+  });
+
+  it('is ended at its limit, and says what is missing', async () => {
+    const late = await runDetached('sleep', ['60'], { ...options(), timeLimitMs: 100 });
+    expect(late).toMatchObject({ kind: 'timed-out', left: false });
+    const absent = await runDetached('/no/such/program', [], options());
+    expect(absent.kind).toBe('not-started');
+  });
+});
+
+it('a hook is run with its arguments as they are', async () => {
+  const tools = createGroupTools({ paths: createPaths(root), environment: process.env });
+  const limit = milliseconds(5000);
+  expect(await tools.hook(['/usr/bin/test', '$(id) *', '=', '$(id) *'], limit)).toEqual({
+    kind: 'done',
+  });
+  expect(await tools.hook(['/bin/false'], limit)).toMatchObject({ kind: 'failed', exitCode: 1 });
+  expect(await tools.hook(['/bin/sleep', '9'], milliseconds(100))).toMatchObject({
+    kind: 'timed-out',
+  });
+});
+
+describe('the health probe', () => {
+  const check = { kind: 'http' as const, path: '/up', healthyCount: 1, unhealthyCount: 1 };
+
+  it('asks for a page, and for a port', async () => {
+    const server = createServer((request, response) => {
+      response.statusCode = request.url === '/up' ? 204 : 500;
+      if (request.url !== '/hang') response.end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const probe = createHealthProbe(200);
+    const ask = (own: object) => probe.check('127.0.0.1', { ...check, port, ...own });
+    expect(await ask({})).toBeUndefined();
+    expect(await ask({ path: '/x' })).toBe(`http://127.0.0.1:${port}/x answered 500`);
+    expect(await ask({ path: '/hang' })).toContain('did not answer within 0.2 s');
+    expect(await ask({ kind: 'tcp' })).toBeUndefined();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await ask({ kind: 'tcp' })).toContain('ECONNREFUSED');
+    expect(await ask({})).toContain('ECONNREFUSED');
+  });
+});

@@ -1,0 +1,16 @@
+import { milliseconds } from '../../../src/core/units.ts';
+import type { Letter } from '../../../src/report/notify/channel.ts';
+
+export const LETTER: Letter = {
+  host: 'pve1',
+  title: 'lxc-autoscale on pve1: 1 failed, 2 changed',
+  text: '2026-11-22 04:00:00\nContainer 101 (größe "x"): memory 512 -> 1024 MB.\n.\nlast line',
+  severity: 'error',
+  atMs: milliseconds(Date.UTC(2026, 10, 22, 3, 0, 0)),
+  time: '2026-11-22 04:00:00',
+};
+
+export const NEVER = new AbortController().signal;
+
+export const LIMITS = { timeLimitMs: milliseconds(5000), caFile: undefined };
+export const HASTY = { timeLimitMs: milliseconds(200), caFile: undefined };

@@ -1,0 +1,138 @@
+import { DEFAULTS, GROUP_DEFAULTS } from '../../src/config/defaults.ts';
+import { check, configSchema, infoOf, type KeyInfo } from '../../src/config/schema.ts';
+
+/**
+ * The JSON Schema for editors, made of the one schema. It never refuses what the program takes;
+ * what it cannot express it lets pass, since `check-config` says the rest.
+ */
+
+type Key = Parameters<typeof infoOf>[0];
+
+export interface JsonSchema {
+  readonly [key: string]: unknown;
+}
+
+/** `${NAME}`, which may stand anywhere. */
+const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
+const NOTHING: JsonSchema = { enum: [null, '', '~', 'null', 'None', 'none'] };
+
+/** The word in any mixture of small and capital letters. */
+const anyCase = (word: string): string =>
+  [...word]
+    .map((letter) => (/[a-z]/.test(letter) ? `[${letter}${letter.toUpperCase()}]` : letter))
+    .join('');
+
+function words(list: readonly string[]): JsonSchema[] {
+  const pattern = `^\\s*(?:${list.map(anyCase).join('|')})\\s*$`;
+  return [{ enum: list }, { type: 'string', pattern }];
+}
+
+/** Further names of words: the schema takes them, and the editor does not offer them. */
+const SECOND_NAMES = ['warn', 'no', 'yes', 'off', 'on', 'false', 'true', 'none'];
+
+function namedWords(schema: Key, known: readonly string[]): JsonSchema[] {
+  const further = SECOND_NAMES.filter((name) => !known.includes(name) && check(schema, name).ok);
+  const truths = [true, false].filter((truth) => check(schema, String(truth)).ok);
+  const second = further.length === 0 ? [] : words(further).slice(1);
+  return [...words(known), ...second, ...(truths.length === 0 ? [] : [{ enum: truths }])];
+}
+
+const TRUTH = ['true', 'yes', 'on', 'y', '1', 'false', 'no', 'off', 'n', '0'];
+
+/** A number as such, or as the text of one. */
+function numbers(
+  least: number | undefined,
+  most: number | undefined,
+  whole: boolean,
+): JsonSchema[] {
+  return [
+    {
+      type: whole ? 'integer' : 'number',
+      ...(least === undefined ? {} : { minimum: least }),
+      ...(most === undefined ? {} : { maximum: most }),
+    },
+    { type: 'string', pattern: '^\\s*[+-]?[0-9][0-9_]*(?:\\.[0-9]+)?\\s*$' },
+  ];
+}
+
+/** What may stand for a value, by the words in which the schema says it. */
+function formsOf(schema: Key, { allowed, words: known }: KeyInfo): JsonSchema[] | undefined {
+  const scalar = allowed.split(/, or one for each|, or one per/)[0] ?? allowed;
+  if (known !== undefined) return namedWords(schema, known);
+  if (scalar === 'true or false') {
+    return [{ type: 'boolean' }, { enum: [0, 1] }, ...words(TRUTH)];
+  }
+  const range = /^a (whole )?number from ([0-9.]+) to ([0-9.]+)/.exec(scalar);
+  if (range !== null) {
+    const fractions = /or in tenths from ([0-9.]+)/.exec(scalar)?.[1];
+    const whole = range[1] !== undefined && fractions === undefined;
+    return numbers(Number(fractions ?? range[2]), Number(range[3]), whole);
+  }
+  const above = /^a number above ([0-9.]+), up to ([0-9.]+)/.exec(scalar);
+  if (above !== null) return numbers(Number(above[1]), Number(above[2]), false);
+  if (/^a share from/.test(scalar)) return numbers(0.5, 100, false);
+  if (/as a list or separated by commas/.test(scalar)) return LIST;
+  if (/^one container id/.test(scalar)) return numbers(100, 999_999_999, true);
+  return undefined;
+}
+
+const LIST: JsonSchema[] = [
+  { type: 'integer' },
+  { type: 'string' },
+  { type: 'null' },
+  { type: 'array', items: { type: ['integer', 'string', 'null'] } },
+];
+
+function keySchema(schema: Key, info: KeyInfo, usual: unknown): JsonSchema {
+  const { does, allowed, parts } = info;
+  const forms = formsOf(schema, info);
+  const described = { description: `${does}. Allowed: ${allowed}.` };
+  const isPlain = ['number', 'boolean', 'string'].includes(typeof usual) && info.secret !== true;
+  const standard = isPlain ? { default: usual } : {};
+  if (forms === undefined) return { ...described, ...standard };
+  const empty = /or nothing$/.test(allowed) ? [NOTHING] : [];
+  const each = parts === undefined ? [] : [{ type: 'object', propertyNames: { enum: parts } }];
+  return { ...described, ...standard, anyOf: [...forms, ...empty, ...each, VARIABLE] };
+}
+
+function sectionSchema(
+  shape: Readonly<Record<string, Key>>,
+  defaults: object,
+  description: string,
+): JsonSchema {
+  const usual = new Map<string, unknown>(Object.entries(defaults));
+  const properties = Object.fromEntries(
+    Object.entries(shape).map(([key, schema]) => {
+      const info = infoOf(schema);
+      if (info === undefined) throw new Error(`the schema says nothing of ${key}`);
+      return [key, keySchema(schema, info, usual.get(key))];
+    }),
+  );
+  return {
+    description,
+    type: ['object', 'null'],
+    properties: { ...properties, '<<': {} },
+    additionalProperties: false,
+  };
+}
+
+export function jsonSchema(): JsonSchema {
+  const { default: defaults, tier, group } = configSchema();
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Configuration of lxc-autoscale',
+    type: 'object',
+    properties: {
+      DEFAULT: sectionSchema(defaults.shape, DEFAULTS, 'What holds for every container.'),
+    },
+    patternProperties: {
+      '^TIER_.': sectionSchema(tier.shape, {}, 'Containers with values of their own.'),
+      '^HORIZONTAL_SCALING_GROUP_.': sectionSchema(
+        group.shape,
+        GROUP_DEFAULTS,
+        'Containers to which clones are added under load.',
+      ),
+    },
+    additionalProperties: false,
+  };
+}
