@@ -53,9 +53,17 @@ const NOTHING: Carried = { share: 1, saturated: NOT_SATURATED };
 /** A new interval, which begins with this sample. */
 export function begin(last: CgroupSample, { share, saturated }: Carried = NOTHING): Between {
   return {
-    ...{ last, previous: undefined, share, saturated },
-    ...{ cpuPeak: 0, memorySum: 0, memoryCount: 0, memoryPeak: 0 },
-    ...{ oomKills: 0, heldBack: false, settled: false },
+    last,
+    previous: undefined,
+    share,
+    saturated,
+    cpuPeak: 0,
+    memorySum: 0,
+    memoryCount: 0,
+    memoryPeak: 0,
+    oomKills: 0,
+    heldBack: false,
+    settled: false,
   };
 }
 
@@ -76,8 +84,10 @@ export function withSample(
   const memory = memoryUsage(before.last, now);
   const used = memory.ok ? memory.value.workingSetMib : undefined;
   return {
-    ...before,
-    ...{ last: now, previous: before.last, share: shareOf(cpu) ?? 0 },
+    last: now,
+    previous: before.last,
+    share: shareOf(cpu) ?? 0,
+    settled: before.settled,
     cpuPeak: cpu.ok ? Math.max(before.cpuPeak, cpu.value.used) : before.cpuPeak,
     memorySum: before.memorySum + (used ?? 0),
     memoryCount: before.memoryCount + (used === undefined ? 0 : 1),

@@ -153,7 +153,11 @@ function decideCores(
   const quantum = cpuQuantum(policy);
   const samples = state.between.get(vmid)?.saturated.cores ?? 0;
   const one: Case = {
-    ...{ vmid, resource: 'cores', policy, quantum, leastSurplus: quantum },
+    vmid,
+    resource: 'cores',
+    policy,
+    quantum,
+    leastSurplus: quantum,
     seen: state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used, demand: cpu.demand }],
     // More cores are no help where the cpulimit binds before them.
     saturated: (cpuLimit ?? has) < has && policy.cpu.unit === 'cores' ? 0 : samples,
@@ -207,8 +211,11 @@ function decideMemory(
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);
   const one: Case = {
-    ...{ vmid, resource: 'memory', policy },
-    ...{ quantum: MEMORY_QUANTUM_MIB, leastSurplus: LEAST_SURPLUS_MIB },
+    vmid,
+    resource: 'memory',
+    policy,
+    quantum: MEMORY_QUANTUM_MIB,
+    leastSurplus: LEAST_SURPLUS_MIB,
     seen: state.seenMemory.get(vmid) ?? [now],
     saturated: state.between.get(vmid)?.saturated.memory ?? 0,
     missedMib: missedMib(vmid, memory, state, nowMs),

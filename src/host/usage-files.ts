@@ -39,8 +39,8 @@ export function listUsageFiles(directory: string): Reading<readonly UsageFile[]>
 
 /**
  * Reads the history from `sinceMs` (since 1970) on, as a stream: memory does not grow with it. The
- * times of a container rise from record to record: what is there twice, since the clock was set back
- * or a crash has left a file both packed and not, is left out. So are lines that were cut short.
+ * times of a container rise from record to record: what is there twice is left out, since the clock
+ * was set back or a crash has left a file both packed and not. So are lines that were cut short.
  *
  * @param complain is told in a sentence of what is there and cannot be read
  */

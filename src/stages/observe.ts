@@ -65,7 +65,10 @@ export function observe(
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
     if (urgent?.has(vmid) === false) continue;
     const seen = observeContainer(world, state, {
-      ...{ vmid, config, host, urgent: urgent !== undefined },
+      vmid,
+      config,
+      host,
+      urgent: urgent !== undefined,
       policy: policyFor(config, manage),
     });
     containers.push({ vmid, config, state: seen });

@@ -59,7 +59,7 @@ describe('the history of usage', () => {
     ]);
   });
 
-  it('has none of a container that could not be read, and half a one of half a reading', async () => {
+  it('has none of a container that could not be read, and half of half a reading', async () => {
     const { node, keeper, cycle, records } = world();
     node.add(101).sampleMissing = broken();
     node.add(102).memoryMissing = broken();

@@ -96,10 +96,8 @@ export function thresholdCores(
   const demand = Math.max(used, usage.demand);
   const share = used / allowed;
   const need = coresNeed(Math.max(demand, peak), band.upper, quantum);
-  const measured = {
-    ...{ before: has, used, share: ratio(share), band, min, max, need },
-    ...(demand > used && { demand }),
-  };
+  const plain = { before: has, used, share: ratio(share), band, min, max, need };
+  const measured: Measured = demand > used ? { ...plain, demand } : plain;
   const outside = outsideBounds(has, measured, quantum);
   if (outside !== undefined) return outside;
   const above = isAbove(demand / allowed, band);
@@ -156,11 +154,9 @@ export function thresholdMemory(
   const { mayUseSwap } = policy.memory;
   const inUse = Math.max(used, peakMib) + (mayUseSwap ? 0 : usage.swapMib);
   const need = Math.max(memoryNeed(inUse), floorMib);
-  const measured = {
-    ...{ before: hasMib, used, share: ratio(share), band },
-    ...{ min: minMib, max: maxMib, need },
-    ...(mayUseSwap && { swapStays: true as const }),
-  };
+  const [min, max] = [minMib, maxMib];
+  const plain = { before: hasMib, used, share: ratio(share), band, min, max, need };
+  const measured: Measured = mayUseSwap ? { ...plain, swapStays: true } : plain;
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });

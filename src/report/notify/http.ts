@@ -40,6 +40,7 @@ export async function request(
   const controller = new AbortController();
   const abort = (): void => controller.abort();
   const timer = setTimeout(abort, timeLimitMs);
+  stop.addEventListener('abort', abort, { once: true });
   if (stop.aborted) abort();
   try {
     const agent = agentFor(url, caFile);
@@ -69,6 +70,19 @@ export async function request(
     stop.removeEventListener('abort', abort);
   }
 }
+
+/** An address in its parts; undefined where it only looks like one (`http://[`). */
+export function partsOf(address: string): URL | undefined {
+  try {
+    return new URL(address);
+  } catch {
+    return undefined;
+  }
+}
+
+export const NO_ADDRESS: Delivery = {
+  ...{ ok: false, said: 'its address in the configuration is none', fault: 'settings' },
+};
 
 /** undefined: the usual one; or what is wrong with the file. */
 function agentFor(url: string, caFile: string | undefined): Agent | string | undefined {

@@ -1,6 +1,6 @@
 import type { Severity } from '../../core/notify/event.ts';
 import type { Channel, Letter } from './channel.ts';
-import { type HttpLimits, type HttpRequest, request } from './http.ts';
+import { type HttpLimits, type HttpRequest, NO_ADDRESS, partsOf, request } from './http.ts';
 
 export interface NtfySettings {
   /** The address of the topic: `https://ntfy.sh/topic`. */
@@ -20,14 +20,19 @@ const MAX_BYTES = 3800;
 export function ntfy(settings: NtfySettings, limits: HttpLimits): Channel {
   return {
     name: 'ntfy',
-    send: (letter, stop) => request(ntfyRequest(settings, letter), limits, stop, notNtfy),
+    async send(letter, stop) {
+      const post = ntfyRequest(settings, letter);
+      return post === undefined ? NO_ADDRESS : request(post, limits, stop, notNtfy);
+    },
   };
 }
 
-function ntfyRequest({ url, token }: NtfySettings, letter: Letter): HttpRequest {
+function ntfyRequest({ url, token }: NtfySettings, letter: Letter): HttpRequest | undefined {
   const { title, text, severity } = letter;
-  const topic = new URL(url);
-  const name = decodeURIComponent(topic.pathname.replace(/\/+$/, '').split('/').pop() ?? '');
+  const topic = partsOf(url);
+  if (topic === undefined) return undefined;
+  // Names of topics have letters, digits, - and _ only, so nothing in them is encoded.
+  const name = topic.pathname.replace(/\/+$/, '').split('/').pop();
   topic.pathname = topic.pathname.replace(/[^/]+\/*$/, '');
   return {
     method: 'POST',

@@ -1,6 +1,6 @@
 import type { Log } from '../../ports.ts';
 import type { Delivery } from './channel.ts';
-import { type HttpLimits, request } from './http.ts';
+import { type HttpLimits, NO_ADDRESS, partsOf, request } from './http.ts';
 
 /** What is told to a monitor of the type "push": that a cycle was run, and how it went. */
 export interface Heartbeat {
@@ -11,13 +11,14 @@ export interface Heartbeat {
 }
 
 /** The address as Uptime Kuma shows it may carry an example of what is put in here. */
-export function beat(
+export async function beat(
   url: string,
   { up, message, pingMs }: Heartbeat,
   limits: HttpLimits,
   stop: AbortSignal,
 ): Promise<Delivery> {
-  const address = new URL(url);
+  const address = partsOf(url);
+  if (address === undefined) return NO_ADDRESS;
   address.searchParams.set('status', up ? 'up' : 'down');
   address.searchParams.set('msg', message);
   address.searchParams.set('ping', String(Math.round(pingMs)));

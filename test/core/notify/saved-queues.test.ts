@@ -46,6 +46,7 @@ describe('the queues on the disk', () => {
         { ...good, counts: 3 },
       ],
       { ...good, lines: [{ text: 5, times: 1, severity: 'info' }] },
+      { ...good, lines: [{ text: 'x', times: 'often', severity: 'info' }] },
     ];
     const channels = { gotify: { waiting: [...bad, good], sent: [{}, 5] }, email: 7 };
     const read = fromSavedQueues({ format: 1, channels });

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Severity } from '../../../src/core/notify/event.ts';
 import type { Channel } from '../../../src/report/notify/channel.ts';
@@ -7,6 +9,7 @@ import { ntfy } from '../../../src/report/notify/ntfy.ts';
 import { proxmox } from '../../../src/report/notify/proxmox.ts';
 import { beat } from '../../../src/report/notify/uptime-kuma.ts';
 import { webhook, webhookBody } from '../../../src/report/notify/webhook.ts';
+import { temporaryDirectory } from '../../host/world.ts';
 import { AUTHORITY_FILE } from './certificate.ts';
 import { type Behaviour, httpServer } from './http-server.ts';
 import { HASTY, LETTER, LIMITS, NEVER } from './letters.ts';
@@ -207,6 +210,19 @@ describe('a server with bad habits', () => {
   });
 });
 
+describe('an address that is none', () => {
+  it.each(['http://[', 'http://a:b:c/x'])('is told, not thrown: %s', async (url) => {
+    const heartbeat = { up: true, message: 'x', pingMs: 0 };
+    const all = await Promise.all([
+      toGotify(url, LIMITS).send(LETTER, NEVER),
+      ntfy({ url: `${url}/t%zz`, token: '' }, LIMITS).send(LETTER, NEVER),
+      webhook({ url, token: '', body: '' }, LIMITS).send(LETTER, NEVER),
+      beat(url, heartbeat, LIMITS, NEVER),
+    ]);
+    for (const delivery of all) expect(delivery.ok).toBe(false);
+  });
+});
+
 describe('TLS', () => {
   it('is spoken with a server that a file vouches for', async () => {
     const server = await httpServer({ kind: 'answers' }, true);
@@ -230,9 +246,17 @@ describe('TLS', () => {
     expect(delivery.said).toMatch(/it does not speak TLS there/);
   });
 
+  it('is told of a certificate that is damaged', async () => {
+    const caFile = join(temporaryDirectory(), 'ca.pem');
+    writeFileSync(caFile, '-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n');
+    const server = await httpServer({ kind: 'answers' }, true);
+    const delivery = await toGotify(server.url, { ...LIMITS, caFile }).send(LETTER, NEVER);
+    expect(delivery.ok).toBe(false);
+  });
+
   it.each([
     ['/no/such/file', /^notify_ca_file could not be read: ENOENT/],
-    [new URL(import.meta.url).pathname, /holds no certificate$/],
+    [new URL('letters.ts', import.meta.url).pathname, /holds no certificate$/],
   ])('needs a file with certificates: %s', async (caFile, said) => {
     const channel = toGotify('https://127.0.0.1:1', { ...LIMITS, caFile });
     const delivery = await channel.send(LETTER, NEVER);

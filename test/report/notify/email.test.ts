@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type EmailSettings, email } from '../../../src/report/notify/email.ts';
 import { mailText } from '../../../src/report/notify/mail-text.ts';
+import { temporaryDirectory } from '../../host/world.ts';
 import { AUTHORITY_FILE } from './certificate.ts';
 import { HASTY, LETTER, LIMITS, NEVER } from './letters.ts';
 import { type SmtpOptions, smtpServer } from './smtp-server.ts';
@@ -115,6 +118,20 @@ describe('a mail does not arrive', () => {
     expect(delivery.said).toMatch(/unknown authority; set notify_ca_file/);
     expect(server.verbs).toEqual(['EHLO', 'STARTTLS']);
   });
+
+  it.each(['starttls', 'tls'] as const)(
+    'where the certificate is damaged: %s',
+    async (security) => {
+      const caFile = join(temporaryDirectory(), 'ca.pem');
+      writeFileSync(
+        caFile,
+        '-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n',
+      );
+      const server = await smtpServer({ tls: security === 'tls' ? 'from-the-start' : 'starttls' });
+      const channel = email(settings(server.port, { security }), { ...LIMITS, caFile });
+      expect((await channel.send(LETTER, NEVER)).ok).toBe(false);
+    },
+  );
 
   it('where there is no server', async () => {
     const server = await smtpServer();
