@@ -204,7 +204,7 @@ describe('history', () => {
 
 it.each([
   [['explain'], /explain needs the id of a container/],
-  [['explain', 'web'], /'web' is no container id/],
+  [['explain', 'we b'], /'we b' is no container id/],
   [['history', '--since', 'yesterday'], /--since takes a time such as .*not 'yesterday'/],
   [['status', '--dry-run'], /--dry-run does not go with status/],
 ])('wrong usage, %j, ends with 64', async (argv, message) => {
@@ -212,4 +212,12 @@ it.each([
   const { code, stdout, stderr } = await under.run(argv);
   expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
   expect(stderr).toMatch(message);
+});
+
+it('a word that is no id is taken for a group, and none of that name is said so', async () => {
+  const under = await NodeUnderTest.create([]);
+  const { code, stdout, stderr } = await under.run(['explain', 'web']);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/web/);
+  expect(stderr).not.toMatch(/ {4}at /);
 });
