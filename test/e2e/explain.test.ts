@@ -214,10 +214,10 @@ it.each([
   expect(stderr).toMatch(message);
 });
 
-it('a word that is no id is taken for a group, and none of that name is said so', async () => {
+it('a word that is no id is taken for a group, which only the daemon knows', async () => {
   const under = await NodeUnderTest.create([]);
   const { code, stdout, stderr } = await under.run(['explain', 'web']);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toMatch(/web/);
+  expect(stderr).toMatch(/The daemon does not answer/);
   expect(stderr).not.toMatch(/ {4}at /);
 });
