@@ -3,7 +3,7 @@
 #
 #   curl -sSL URL/install.sh | bash
 #   curl -sSL URL/install.sh | bash -s -- --yes
-#   ./install.sh                     in a checkout (after npm run build) or in an unpacked release
+#   ./install.sh                     in a checkout (after npm run release) or in an unpacked release
 #
 # Options:
 #   --from DIR|FILE|URL   what to install: a checkout, an unpacked release, a tar.gz with its
@@ -28,7 +28,6 @@ readonly BIN=/usr/local/bin/lxc-autoscale
 readonly SHARE=/usr/local/share
 readonly SERVICE=lxc_autoscale.service
 readonly UNIT=/etc/systemd/system/$SERVICE
-readonly LOGROTATE=/etc/logrotate.d/lxc_autoscale
 readonly ETC=/etc/lxc_autoscale
 readonly CONFIG=$ETC/lxc_autoscale.yaml
 readonly OLD_INI=$ETC/lxc_autoscale.conf
@@ -56,6 +55,7 @@ made=()
 new_files=
 stamp=
 has_config=
+migrated=
 previous=
 old_unit=
 was_active=
@@ -273,7 +273,7 @@ fetch_directory() {
     cp -R "$directory/." "$new_files/files"
   elif [[ -e $directory/tools/release.sh ]]; then
     [[ -e $directory/dist/lxc-autoscale.cjs ]] ||
-      fail "$directory is a checkout that is not built yet: npm ci && npm run build"
+      fail "$directory is a checkout that is not built yet: npm ci && npm run release"
     bash "$directory/tools/release.sh" --lay-out "$new_files/files"
   else
     fail "$directory is neither a checkout nor an unpacked release"
@@ -317,8 +317,8 @@ new_program() {
 
 check_release() {
   local said
-  for file in lxc-autoscale lxc-autoscale.cjs lxc_autoscale.service lxc_autoscale.logrotate \
-    lxc_autoscale.yaml uninstall.sh VERSION; do
+  for file in lxc-autoscale lxc-autoscale.cjs lxc_autoscale.service lxc_autoscale.yaml \
+    uninstall.sh VERSION; do
     [[ -s $new_files/files/$file ]] || fail "the release is not whole: it lacks $file"
   done
   chown -R 0:0 "$new_files/files"
@@ -353,12 +353,12 @@ ask_questions() {
       overwrite_config=yes
     fi
   fi
-  if [[ -n $has_config && -z $overwrite_config ]]; then
-    [[ $observe != yes ]] || note "--observe is for a new configuration; yours stays as it is"
-    observe=no
-  elif [[ $observe == ask ]]; then
-    observe=$(ask 'Only observe at first: decide and report, and change no container?' yes no)
-  fi
+  if [[ -z $has_config || -n $overwrite_config ]]; then ask_whether_to_observe; fi
+}
+
+ask_whether_to_observe() {
+  [[ $observe == ask ]] || return 0
+  observe=$(ask 'Only observe at first: decide and report, and change no container?' yes no)
 }
 
 # --- Configuration --------------------------------------------------------------------------------
@@ -387,15 +387,15 @@ take_config_back() {
   fi
 }
 
-default_config() {
-  local file=$new_files/files/lxc_autoscale.yaml
+# A new configuration as it is put into force: where that is wanted, all sections only observe.
+text_of() {
   if [[ $observe != yes ]]; then
-    cat "$file"
+    cat "$1"
     return
   fi
-  sed -e '/^  scaling_mode:/d' -e '/^DEFAULT:$/a\
+  sed -e 's/^  scaling_mode:/  # scaling_mode:/' -e '/^DEFAULT:$/a\
   # Decides and reports, and changes nothing. To be taken out when you have seen enough.\
-  scaling_mode: observe' "$file"
+  scaling_mode: observe' "$1"
 }
 
 write_config() {
@@ -407,48 +407,60 @@ write_config() {
   mv -f "$CONFIG.new" "$CONFIG"
 }
 
-# Whether the program can bring configurations of earlier programs to today's form.
-can_migrate() {
-  new_program --help | grep -qE '^  migrate-config( |$)'
+# Brings the configuration of an earlier program to today's form, and says what became of each line.
+# Fails where it cannot; nothing has changed then.
+migrate_configuration() {
+  local old=$1 status=0
+  say "$old is of an earlier program. What becomes of it:"
+  new_program migrate-config "$old" --out "$new_files/migrated.yaml" >"$new_files/report" ||
+    status=$?
+  sed -e '/^Written: /d' -e 's/^/  /' "$new_files/report"
+  ((status == 0)) || return 1
+  ask_whether_to_observe
+  write_config "$(text_of "$new_files/migrated.yaml")"
+  migrated=yes
+  say "Carried over to $CONFIG"
 }
 
-# Brings the configuration of an earlier program to today's form. Fails where it cannot.
-migrate_configuration() {
-  local old=$1 text
-  can_migrate || return 1
-  new_program migrate-config "$old" --out "$new_files/migrated.yaml" || return 1
-  text=$(<"$new_files/migrated.yaml")
-  write_config "$text"
+# What the program itself would say to it, in the file check.
+config_fits() {
+  local status=0
+  new_program check-config >"$new_files/check" 2>&1 || status=$?
+  if ((status == EXIT_CONFIGURATION)); then return 1; fi
+  ((status == 0)) || fail "check-config ended with $status: $(head -n 5 "$new_files/check")"
+}
+
+# Before the first installation a configuration is an earlier program's; later it is what it says.
+is_of_earlier_program() {
+  [[ -z $previous ]] || grep -qF migrate-config "$new_files/check"
 }
 
 place_configuration() {
-  local status=0
   mkdir -p "$ETC" "$STATE"
   chmod 0750 "$ETC"
   chmod 0700 "$STATE"
-  if [[ -z $has_config && -e $OLD_INI && -z $overwrite_config ]]; then
-    back_up "$OLD_INI"
-    if migrate_configuration "$OLD_INI"; then has_config=new; else
-      note "$OLD_INI is of an earlier program and is not read; carry over what you need of it"
-    fi
-  fi
-  if [[ $has_config == new ]]; then
-    say "Carried over your configuration: $CONFIG"
+  if [[ -z $has_config && -z $overwrite_config && -e $OLD_INI ]]; then
+    migrate_configuration "$OLD_INI" ||
+      fail "correct what is said above, or begin anew with --overwrite-config; $OLD_INI stays"
   elif [[ -z $has_config || -n $overwrite_config ]]; then
-    write_config "$(default_config)"
+    write_config "$(text_of "$new_files/files/lxc_autoscale.yaml")"
   fi
-  new_program check-config >"$new_files/check" 2>&1 || status=$?
-  if ((status == EXIT_CONFIGURATION)) && [[ $has_config == yes && -z $overwrite_config ]]; then
-    say "$CONFIG does not fit this version as it is:"
-    head -n 20 "$new_files/check"
-    migrate_configuration "$CONFIG" ||
-      fail 'correct what is said above, or replace the configuration with --overwrite-config;' \
-        'nothing was changed'
-    status=0
-    new_program check-config >"$new_files/check" 2>&1 || status=$?
+  if ! config_fits && [[ -n $has_config && -z $overwrite_config ]] && is_of_earlier_program; then
+    migrate_configuration "$CONFIG" || fail 'correct what is said above, or replace the' \
+      'configuration with --overwrite-config; nothing was changed'
   fi
-  ((status == 0)) || fail "check-config refuses the configuration: $(head -n 5 "$new_files/check")"
+  config_fits || misfit
+  if [[ $observe == yes && -z $migrated && -n $has_config && -z $overwrite_config ]]; then
+    note '--observe is for a new configuration; yours stays as it is'
+  fi
   guard_secrets
+}
+
+misfit() {
+  say "$CONFIG does not fit this version as it is:"
+  head -n 20 "$new_files/check"
+  fail 'correct what is said above, or replace the configuration with --overwrite-config;' \
+    'nothing was changed'
 }
 
 # --- Bringing it into force -----------------------------------------------------------------------
@@ -459,7 +471,7 @@ keep_other_daemon() {
     say "There is another $SERVICE. This one takes its place and goes on with its JSON log."
     printf '%s\n' "$old_unit" >"$ETC/$SERVICE.$stamp.backup"
     say "Kept a copy of its unit: $ETC/$SERVICE.$stamp.backup"
-    if [[ $has_config == yes && ! -e $CONFIG.$stamp.backup ]]; then back_up "$CONFIG"; fi
+    if [[ -n $has_config && ! -e $CONFIG.$stamp.backup ]]; then back_up "$CONFIG"; fi
   fi
 }
 
@@ -507,15 +519,12 @@ switch_over() {
   link_from "$SHARE/bash-completion/completions/lxc-autoscale" \
     "$LIB/current/completions/lxc-autoscale.bash"
   link_from "$SHARE/zsh/site-functions/_lxc-autoscale" "$LIB/current/completions/_lxc-autoscale"
-  if [[ ! -e $LOGROTATE && -d /etc/logrotate.d ]]; then
-    made+=("$LOGROTATE")
-    install -m 0644 "$LIB/current/lxc_autoscale.logrotate" "$LOGROTATE"
-  fi
   write_unit "$(<"$LIB/current/lxc_autoscale.service")"
   systemctl daemon-reload
 }
 
 switch_back() {
+  local place
   if [[ -n $previous ]]; then point_current_to "$previous"; else rm -f "$LIB/current"; fi
   if [[ -n $old_unit ]]; then
     write_unit "$old_unit"
@@ -526,6 +535,10 @@ switch_back() {
     systemctl daemon-reload
   fi
   rm -f "${made[@]}"
+  # Those that are empty now may have been made for them.
+  for place in man/man1 bash-completion/completions bash-completion zsh/site-functions zsh; do
+    rmdir "$SHARE/$place" 2>/dev/null
+  done
   if [[ $installed != "$previous" ]]; then rm -rf "${LIB:?}/$installed"; fi
 }
 
@@ -569,6 +582,7 @@ unhealthy() {
 # Keeps this version and the one before it.
 remove_older_versions() {
   local directory
+  if [[ $installed == "$previous" ]]; then return; fi
   for directory in "$LIB"/[0-9]*; do
     case ${directory##*/} in
       "$installed" | "$previous") ;;

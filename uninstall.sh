@@ -15,7 +15,6 @@ readonly BIN=/usr/local/bin/lxc-autoscale
 readonly SHARE=/usr/local/share
 readonly SERVICE=lxc_autoscale.service
 readonly UNIT=/etc/systemd/system/$SERVICE
-readonly LOGROTATE=/etc/logrotate.d/lxc_autoscale
 readonly ETC=/etc/lxc_autoscale
 readonly STATE=/var/lib/lxc_autoscale
 readonly LOG=/var/log/lxc_autoscale
@@ -99,7 +98,7 @@ remove() {
   systemctl daemon-reload
   systemctl reset-failed "$SERVICE" 2>/dev/null || true
   remove_links
-  rm -f "$LOGROTATE" "$TURN"
+  rm -f "$TURN"
   rm -rf "$RUN" "$LOCK" "$LOCK.lock"
   rm -rf "$LIB"
   if [[ -n $purge ]]; then

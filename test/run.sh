@@ -27,16 +27,21 @@ if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
   step 'install packages' npm ci --no-audit --no-fund --loglevel=error
 fi
 
-# One test reads the JSON log with jq. Without it that test is skipped, which the end then says.
-if ! command -v jq >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-  echo '== install jq'
+# One test reads the JSON log with jq, and one looks at the report of a backtest in a browser.
+# Without them these tests are skipped, which the end then says.
+for package in jq chromium; do
+  command -v "$package" >/dev/null && continue
+  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || continue
+  echo "== install $package"
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update && apt-get install --yes --no-install-recommends jq; } \
-    >"$scratch/output" 2>&1 || { tail -n 5 "$scratch/output" && echo 'jq could not be installed'; }
-fi
+  { apt-get update && apt-get install --yes --no-install-recommends "$package"; } \
+    >"$scratch/output" 2>&1 ||
+    { tail -n 5 "$scratch/output" && echo "$package could not be installed"; }
+done
 
 step 'check types and style' npm run --silent check
 step 'build' npm run --silent build
+step 'make the documents' npm run --silent docs
 
 echo '== run tests'
 status=0

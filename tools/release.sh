@@ -12,6 +12,7 @@ umask 022
 export LC_ALL=C.UTF-8 TZ=UTC
 
 readonly BUNDLE=dist/lxc-autoscale.cjs
+readonly DOCS=dist/docs.mjs
 out=dist/release
 url=
 lay_out_only=
@@ -27,65 +28,19 @@ package_field() {
   sed -n "s/^  \"$1\": \"\(.*\)\",\{0,1\}\$/\1/p" package.json
 }
 
-# The program's help as a manual page.
-man_page() {
-  printf '.TH LXC-AUTOSCALE 1 "%s" "lxc-autoscale %s"\n' "$date" "$version"
-  printf '.SH NAME\nlxc-autoscale \\- %s\n.SH DESCRIPTION\n.nf\n' "$description"
-  sed -e 's/\\/\\e/g' -e 's/-/\\-/g' -e "s/^[.']/\\\\\&&/" <<<"$usage"
-  printf '.fi\n.SH FILES\n'
-  local file
-  for file in /etc/lxc_autoscale/lxc_autoscale.yaml /var/log/lxc_autoscale.log \
-    /var/log/lxc_autoscale.json /var/lib/lxc_autoscale; do
-    printf '.I %s\n.br\n' "$file"
-  done
-}
-
-# The words of the help: what stands first on a line of "Commands:", and all that begins with --.
-words() {
-  awk '/^[A-Z]/ { inside = /^Commands:/ } inside && /^  [a-z]/ { print $1 }' <<<"$usage" | sort -u
-  grep -oE -- '--[a-z][a-z_-]+' <<<"$usage" | sort -u
-}
-
-completions() {
-  local all
-  all=$(words | tr '\n' ' ')
-  cat >"$1/lxc-autoscale.bash" <<EOF
-# Completion of lxc-autoscale for bash, made of its help.
-_lxc_autoscale() {
-  local word=\${COMP_WORDS[COMP_CWORD]}
-  case \${COMP_WORDS[COMP_CWORD - 1]} in
-    --config | --trace) COMPREPLY=(\$(compgen -f -- "\$word")) ;;
-    --sysroot) COMPREPLY=(\$(compgen -d -- "\$word")) ;;
-    *) COMPREPLY=(\$(compgen -W '${all% }' -- "\$word")) ;;
-  esac
-}
-complete -o filenames -F _lxc_autoscale lxc-autoscale
-EOF
-  cat >"$1/_lxc-autoscale" <<EOF
-#compdef lxc-autoscale
-# Completion of lxc-autoscale for zsh, made of its help.
-case \${words[CURRENT - 1]} in
-  --config | --trace) _files ;;
-  --sysroot) _files -/ ;;
-  *) compadd -- ${all% } ;;
-esac
-EOF
-}
-
 # The files of the release, with their permissions.
 lay_out() {
   local to=$1
-  mkdir -p "$to/completions"
-  install -m 0644 "$BUNDLE" systemd/lxc_autoscale.service systemd/lxc_autoscale.logrotate \
-    lxc_autoscale.yaml README.md CHANGELOG.md LICENSE "$to"
+  mkdir -p "$to/examples"
+  install -m 0644 "$BUNDLE" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
+    CHANGELOG.md LICENSE "$to"
+  install -m 0644 examples/*.yaml "$to/examples"
   install -m 0755 systemd/lxc-autoscale uninstall.sh "$to"
   sed "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" install.sh >"$to/install.sh"
   chmod 0755 "$to/install.sh"
   echo "$version" >"$to/VERSION"
-  man_page >"$to/lxc-autoscale.1"
-  completions "$to/completions"
-  if [[ -d examples ]]; then cp -R examples "$to/examples"; fi
-  if [[ -e lxc_autoscale.schema.json ]]; then cp lxc_autoscale.schema.json "$to"; fi
+  # The manual page, the completions and the JSON Schema.
+  node "$DOCS" "$to"
   find "$to" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 }
 
@@ -98,21 +53,24 @@ tarball() {
 }
 
 debian_package() {
-  local from=$1 root=$scratch/deb
+  local from=$1 root=$scratch/deb file
   local lib=$root/usr/lib/lxc_autoscale doc=$root/usr/share/doc/lxc-autoscale
-  mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale,etc/logrotate.d} \
-    "$lib" "$doc" "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
-  install -m 0644 "$from/lxc-autoscale.cjs" "$from/VERSION" "$lib"
+  # Where install.sh puts things, and where they are in the package.
+  local places='s|/usr/local/lib/lxc_autoscale/current|/usr/lib/lxc_autoscale|'
+  mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
+    "$doc/examples" "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
+  install -m 0644 "$from/lxc-autoscale.cjs" "$from/lxc_autoscale.schema.json" "$from/VERSION" "$lib"
   install -m 0755 "$from/lxc-autoscale" "$lib"
   ln -s ../lib/lxc_autoscale/lxc-autoscale "$root/usr/bin/lxc-autoscale"
-  sed 's|/usr/local/lib/lxc_autoscale/current|/usr/lib/lxc_autoscale|' \
-    "$from/lxc_autoscale.service" >"$root/usr/lib/systemd/system/lxc_autoscale.service"
-  install -m 0644 "$from/lxc_autoscale.logrotate" "$root/etc/logrotate.d/lxc_autoscale"
+  sed "$places" "$from/lxc_autoscale.service" >"$root/usr/lib/systemd/system/lxc_autoscale.service"
   # A package cannot ask. It begins by observing, and the admin says when it may change something.
-  sed -e '/^  scaling_mode:/d' -e '/^DEFAULT:$/a\
+  sed -e "$places" -e 's/^  scaling_mode:/  # scaling_mode:/' -e '/^DEFAULT:$/a\
   # Decides and reports, and changes nothing. To be taken out when you have seen enough.\
   scaling_mode: observe' "$from/lxc_autoscale.yaml" >"$root/etc/lxc_autoscale/lxc_autoscale.yaml"
   chmod 0640 "$root/etc/lxc_autoscale/lxc_autoscale.yaml"
+  for file in "$from/examples"/*.yaml; do
+    sed "$places" "$file" >"$doc/examples/${file##*/}"
+  done
   gzip -n -9 <"$from/lxc-autoscale.1" >"$root/usr/share/man/man1/lxc-autoscale.1.gz"
   gzip -n -9 <"$from/CHANGELOG.md" >"$doc/changelog.gz"
   install -m 0644 "$from/README.md" "$doc"
@@ -120,8 +78,7 @@ debian_package() {
   install -m 0644 "$from/completions/lxc-autoscale.bash" \
     "$root/usr/share/bash-completion/completions/lxc-autoscale"
   install -m 0644 "$from/completions/_lxc-autoscale" "$root/usr/share/zsh/vendor-completions"
-  printf '%s\n' /etc/lxc_autoscale/lxc_autoscale.yaml /etc/logrotate.d/lxc_autoscale \
-    >"$root/DEBIAN/conffiles"
+  echo /etc/lxc_autoscale/lxc_autoscale.yaml >"$root/DEBIAN/conffiles"
   control "$(du -k -s --apparent-size "$root" | cut -f1)" >"$root/DEBIAN/control"
   install -m 0755 tools/deb/{preinst,postinst,prerm,postrm} "$root/DEBIAN"
   find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
@@ -138,7 +95,6 @@ Maintainer: lxc-autoscale <noreply@lxc-autoscale.invalid>
 Section: admin
 Priority: optional
 Depends: nodejs (>= 18.19)
-Suggests: logrotate
 Installed-Size: $1
 Description: $description
  Every cycle it looks at each LXC container of a Proxmox VE node, gives it the CPU and
@@ -164,15 +120,13 @@ read_arguments() {
 
 main() {
   read_arguments "$@"
-  [[ -e $BUNDLE ]] || fail "there is no $BUNDLE yet; run: npm ci && npm run build"
+  [[ -e $BUNDLE && -e $DOCS ]] || fail 'it is not built yet; run: npm ci && npm run release'
   version=$(package_field version)
   description=$(package_field description)
-  usage=$(node "$BUNDLE" --help)
   if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 946684800)
   fi
   export SOURCE_DATE_EPOCH
-  date=$(date --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%d)
   if [[ -n $lay_out_only ]]; then
     lay_out "$lay_out_only"
     return

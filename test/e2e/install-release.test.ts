@@ -55,6 +55,13 @@ describe('a release', () => {
       expect(page).toContain(word);
       expect(bash).toMatch(new RegExp(`[' ]${word}[' ]`));
     }
+    expect(page).toMatch(/^\.TH LXC-AUTOSCALE 1 "\d{4}-\d\d-\d\d" "lxc-autoscale \d/m);
+    expect(readFileSync(join(out, 'completions/_lxc-autoscale'), 'utf8')).toMatch(/^#compdef/);
+    const schema = JSON.parse(readFileSync(join(out, 'lxc_autoscale.schema.json'), 'utf8'));
+    expect(Object.keys(schema.properties.DEFAULT.properties)).toContain('poll_interval');
+    expect(readdirSync(join(out, 'examples'))).toEqual(readdirSync(join(CHECKOUT, 'examples')));
+    // The daemon moves its logs aside itself.
+    expect(readdirSync(out).filter((name) => name.includes('logrotate'))).toEqual([]);
     expect(statSync(join(out, 'lxc-autoscale')).mode & 0o777).toBe(0o755);
     const complete = 'source "$1"; COMP_WORDS=(lxc-autoscale che); COMP_CWORD=1; _lxc_autoscale;';
     const said = spawnSync(

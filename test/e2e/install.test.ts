@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import type { SimulatedNode } from '../../src/simulator/node.ts';
 import { BootedTree, prepareTools, type Suite } from './booted-tree.ts';
+import { configuration } from './group-under-test.ts';
 import { layNode, setsOf } from './node-in-tree.ts';
 import { calm, guest, hungry } from './node-under-test.ts';
 import { ReleaseServer } from './release-server.ts';
@@ -13,6 +14,7 @@ import { ReleaseServer } from './release-server.ts';
 const MINUTES = 60_000;
 const LIB = '/usr/local/lib/lxc_autoscale';
 const CONFIG = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+const OLD_INI = '/etc/lxc_autoscale/lxc_autoscale.conf';
 const SERVICE = 'lxc_autoscale.service';
 
 /** Needs less memory than it has, by far: shrinks, slowly. */
@@ -88,6 +90,67 @@ const filesOf = async (tree: BootedTree): Promise<readonly string[]> => {
   const found = await tree.must(`find /etc /usr /var /opt -xdev ${left} -print`);
   return found.split('\n').sort();
 };
+
+/** Configurations of earlier programs, where they had them, and what the report says of them. */
+const EARLIER: ReadonlyArray<readonly [what: string, path: string, text: string, said: RegExp]> = [
+  [
+    'an INI file',
+    OLD_INI,
+    `[DEFAULT]
+
+poll_interval = 2             
+cpu_upper_threshold = 80         
+storage_upper_threshold = 80     
+behaviour = Normal
+ignore_lxc = 101
+gotify_url =                     
+gotify_token =                   
+
+[TIER_1]
+nodes = 102, 103 
+memory_upper_threshold = 90
+`,
+    /lxc_autoscale.conf:12: TIER_1.nodes: converted: now lxc_containers/,
+  ],
+  [
+    "a YAML file of the Python daemon's version 1",
+    CONFIG,
+    `DEFAULTS:
+  poll_interval: 2
+  energy_mode: False
+  behaviour: normal
+  cpu_upper_threshold: 80
+  reserve_memory_mb: 2048
+  min_containers: 1
+  gotify_url: http://127.0.0.1:9
+  gotify_token: abcdefgh
+  ignore_lxc:
+    - "101"
+TIER_1:
+  lxc_containers:
+    - "102"
+  memory_upper_threshold: 90
+`,
+    /:1: DEFAULTS: renamed: now DEFAULT/,
+  ],
+  [
+    "a YAML file of the Python daemon's version 2",
+    CONFIG,
+    `DEFAULT:
+  poll_interval: 2
+  memory_exclude_cache: true
+  scaling_mode: boost
+  boost_duration: 60
+  use_remote_proxmox: false
+  ssh_password: hunter2
+  ignore_lxc: ["101"]
+TIER_web:
+  lxc_containers: ["102"]
+  cpu_pinning: p-cores
+`,
+    /:3: DEFAULT.memory_exclude_cache: dropped: /,
+  ],
+];
 
 /** Where an update can be interrupted: the commands that it runs, by the words that follow. */
 const STEPS: ReadonlyArray<readonly [program: string, words: string]> = [
@@ -373,6 +436,8 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       const { code, stdout } = await tree.sh(piped('good'));
       expect(code).toBe(1);
       expect(stdout).toContain('no_such_key');
+      // It is this program's own, so a slip in it is told and not carried over.
+      expect(stdout).not.toContain('earlier program');
       await unharmed(tree, wrong);
       tree.write(CONFIG, config);
     });
@@ -548,6 +613,102 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     2 * MINUTES,
   );
 
+  it.for(EARLIER)(
+    'carries over %s, and observes with it',
+    { timeout: 2 * MINUTES },
+    async ([, path, text, said], context) => {
+      const tree = stage.tree(context);
+      tree.write(path, text);
+      const sets = setsOf(stage.node).length;
+      const outcome = await tree.sh(piped('good'));
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      expect(outcome.stdout).toMatch(said);
+      expect(outcome.stdout).toContain('It only observes');
+      expect(outcome.stdout).not.toMatch(/hunter2|Written: /);
+      const kept = tree.names('etc/lxc_autoscale').filter((name) => name.endsWith('.backup'));
+      if (path === CONFIG) {
+        expect(kept.map((name) => tree.read(`etc/lxc_autoscale/${name}`))).toEqual([text]);
+      } else {
+        expect(kept).toEqual([]);
+        expect(tree.read(path)).toBe(text);
+      }
+      expect(tree.read(CONFIG)).toMatch(/^ {2}poll_interval: 2$/m);
+      const secret = text.includes('abcdefgh');
+      expect(await tree.must(`stat -c %a ${CONFIG}`)).toBe(secret ? '600' : '640');
+      const table = await tree.must('lxc-autoscale check-config');
+      expect(table).toMatch(/^101 .*ignored/m);
+      expect(table).toMatch(/^102 .*TIER_/m);
+      expect(await isActive(tree)).toBe(true);
+      expect(setsOf(stage.node)).toHaveLength(sets);
+      // The second run is an update, and keeps what the first has made.
+      const carried = tree.read(CONFIG);
+      const again = await tree.sh(piped('good', '--yes --no-start'));
+      expect(again).toMatchObject({ code: 0, stderr: '' });
+      expect(tree.read(CONFIG)).toBe(carried);
+      await tree.must(`${LIB}/current/uninstall.sh --purge --yes`);
+    },
+  );
+
+  it('changes nothing where an earlier configuration cannot be read', async (context) => {
+    const tree = stage.tree(context);
+    const text = 'DEFAULTS:\n  poll_interval: "5\n';
+    tree.write(CONFIG, text);
+    const had = await filesOf(tree);
+    const { code, stdout, stderr } = await tree.sh(piped('good', '--yes'));
+    expect(code).toBe(1);
+    expect(stdout).toContain(`${CONFIG} is of an earlier program`);
+    expect(stderr).toMatch(/lxc_autoscale.yaml:[0-9]+: .*\nNothing was migrated\.\n/);
+    expect(tree.read(CONFIG)).toBe(text);
+    expect(await filesOf(tree)).toEqual(had);
+    await tree.must('rm -r /etc/lxc_autoscale');
+  });
+
+  it('asks on the terminal, though the script comes by a pipe', async (context) => {
+    const tree = stage.tree(context);
+    const mine = 'DEFAULT:\n  poll_interval: 9\n';
+    const answered = async (...answers: readonly string[]): Promise<string> => {
+      tree.write('opt/answers', `${answers.join('\n')}\n`);
+      const command = piped('good', '--no-start');
+      const typed = `script -qec '${command}' /dev/null </opt/answers`;
+      const { code, stdout } = await tree.sh(typed);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('[Keep/') });
+      return stdout;
+    };
+    tree.write(CONFIG, mine);
+    expect(await answered('')).not.toContain('Only observe');
+    expect(tree.read(CONFIG)).toBe(mine);
+    expect(await answered('overwrite', 'no')).toContain('Only observe at first');
+    expect(tree.read(CONFIG)).toMatch(/^ {2}scaling_mode: threshold$/m);
+    const kept = tree.names('etc/lxc_autoscale').filter((name) => name.endsWith('.backup'));
+    expect(kept.map((name) => tree.read(`etc/lxc_autoscale/${name}`))).toEqual([mine]);
+    await answered('o', '');
+    expect(tree.read(CONFIG)).toMatch(/^ {2}scaling_mode: observe$/m);
+    await tree.must(`${LIB}/current/uninstall.sh --purge --yes; rm /opt/answers`);
+  });
+
+  it(
+    'clones for a group in a unit beside the service, where it can mount',
+    async (context) => {
+      const tree = stage.tree(context);
+      const pct = tree.read('usr/sbin/pct');
+      const note = 'echo "$1 $(grep ^0:: /proc/self/cgroup)" >>/srv/pct-calls\nexec';
+      tree.program('usr/sbin/pct', pct.replace('exec', note));
+      tree.write(CONFIG, configuration());
+      expect(await tree.sh(piped('good', '--yes'))).toMatchObject({ code: 0, stderr: '' });
+      await tree.until("lxc-autoscale explain web | grep -q '99000 .* serving'", MINUTES);
+      const calls = tree.read('srv/pct-calls').trim().split('\n');
+      expect(calls.map((call) => call.split(' ')[0])).toEqual(
+        expect.arrayContaining(['clone', 'set', 'start']),
+      );
+      for (const call of calls) expect(call).toMatch(/^\w+ 0::\/.*\/run-[^/]*\.service$/);
+      expect(tree.names('run/lxc_autoscale').filter((name) => name.startsWith('.out'))).toEqual([]);
+      await tree.must(`${LIB}/current/uninstall.sh --purge --yes`);
+      await tree.must('pct stop 99000; pct destroy 99000 --purge; rm /srv/pct-calls');
+      tree.program('usr/sbin/pct', pct);
+    },
+    2 * MINUTES,
+  );
+
   it('comes from a file, and from a directory, and waits to be started', async (context) => {
     const tree = stage.tree(context);
     const name = `lxc-autoscale-${releases.version}`;
@@ -577,6 +738,12 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       expect(await isActive(tree)).toBe(true);
       expect(await versionIn(tree)).toBe(`lxc-autoscale ${releases.version}`);
       expect(tree.read(CONFIG)).toMatch(/^ {2}scaling_mode: observe$/m);
+      const [, schema = ''] = /\$schema=(\S+)/.exec(tree.read(CONFIG)) ?? [];
+      expect(tree.exists(schema)).toBe(true);
+      const listed = await tree.must('dpkg --listfiles lxc-autoscale');
+      for (const name of ['man1/lxc-autoscale.1.gz', 'completions/lxc-autoscale', 'group.yaml']) {
+        expect(listed).toContain(name);
+      }
       expect((await tree.sh(piped('good'))).stderr).toContain('installed here as a Debian package');
       await tree.must(`sed -i 's/^  poll_interval: .*/  poll_interval: 7/' ${CONFIG}`);
       await tree.must(

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestSpec } from '../../src/simulator/machine.ts';
 import { SimulatedNode } from '../../src/simulator/node.ts';
@@ -45,6 +46,8 @@ export async function layNode(
   const root = join(tree.directory, PLACE);
   const options = { root, host: HOST, guests, tickMs: 200, pvestatdPeriodMs: 1000 };
   const node = await SimulatedNode.create(options);
+  // The cluster file system always has it.
+  mkdirSync(join(root, 'etc/pve/priv/lock'), { recursive: true });
   node.advance(2000);
   for (const tool of ['pct', 'pvesh']) {
     const words = `/${PLACE}/usr/sbin/.client.cjs /${PLACE}/run/node.sock ${tool}`;

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -104,6 +112,55 @@ it('a hook is run with its arguments as they are', async () => {
   expect(await tools.hook(['/bin/false'], limit)).toMatchObject({ kind: 'failed', exitCode: 1 });
   expect(await tools.hook(['/bin/sleep', '9'], milliseconds(100))).toMatchObject({
     kind: 'timed-out',
+  });
+});
+
+describe('where the commands of groups run', () => {
+  /** Writes down its own name, its arguments and what of the environment it was given. */
+  const RECORDER = `#!/bin/sh
+printf '%s\\n' "$(basename "$0")" "$@" >"$(dirname "$0")/called"
+env | sed 's/=.*//' | sort >"$(dirname "$0")/given"
+exit 3
+`;
+
+  async function called(own: Readonly<Record<string, string>>, timeLimitMs?: number) {
+    const bin = join(root, 'bin');
+    mkdirSync(bin);
+    for (const name of ['pct', 'systemd-run']) {
+      writeFileSync(join(bin, name), RECORDER);
+      chmodSync(join(bin, name), 0o755);
+    }
+    const environment = { PATH: `${bin}:/usr/bin:/bin`, HOME: '/nowhere', SECRET: 'x', ...own };
+    const tools = createGroupTools({ paths: createPaths(root), environment });
+    const command = { kind: 'destroy' as const, vmid: vmid(120) };
+    const limit = timeLimitMs === undefined ? {} : { timeLimitMs: milliseconds(timeLimitMs) };
+    const outcome = await tools.run(command, limit);
+    const lines = (name: string) => readFileSync(join(bin, name), 'utf8').trim().split('\n');
+    return { outcome, bin, argv: lines('called'), given: lines('given') };
+  }
+
+  it('is the daemon itself, where no service says otherwise', async () => {
+    const { argv, outcome, given } = await called({});
+    expect(argv).toEqual(['pct', 'destroy', '120', '--purge']);
+    expect(outcome).toMatchObject({ kind: 'failed', exitCode: 3 });
+    expect(given).not.toContain('SECRET');
+  });
+
+  it('is a unit of its own beside the service, with its limit and little environment', async () => {
+    const { argv, bin, outcome } = await called({ LXC_AUTOSCALE_BESIDE: '1' }, 90_500);
+    const variables = argv.filter((word) => word.startsWith('--setenv='));
+    expect(argv).toEqual([
+      ...['systemd-run', '--quiet', '--collect', '--wait', '--pipe'],
+      ...['--property=RuntimeMaxSec=91', ...variables, '--', 'pct', 'destroy', '120', '--purge'],
+    ]);
+    expect(variables).toContain(`--setenv=PATH=${bin}:/usr/bin:/bin`);
+    expect(variables.join(' ')).not.toMatch(/SECRET|BESIDE/);
+    expect(outcome).toMatchObject({ kind: 'failed', exitCode: 3 });
+  });
+
+  it('has the limit of its kind where none is given', async () => {
+    const { argv } = await called({ LXC_AUTOSCALE_BESIDE: '1' });
+    expect(argv).toContain('--property=RuntimeMaxSec=1800');
   });
 });
 
