@@ -1,6 +1,7 @@
 import type { Note } from '../core/groups/draft.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { GroupState } from '../core/groups/group-state.ts';
+import { hostnameOf } from '../core/groups/member-settings.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import { type Step, stepWords } from '../core/groups/step.ts';
 import type { GroupWorld } from '../ports.ts';
@@ -78,7 +79,8 @@ export function tellEnded(
   told.log.error(`FAILED. ${words}: ${outcome.message}`);
   const out = ['snapshot', 'clone', 'configure', 'start', 'admit'].includes(step.kind);
   const action = out ? 'Scale Out Failed' : 'Scale In Failed';
-  record(told, policy, state, step, action, 'failed', { message: outcome.message });
+  const { message } = outcome;
+  record(told, policy, state, step, action, 'failed', { message, note: message });
 }
 
 export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {
@@ -106,6 +108,7 @@ function record(
   const reason = reasonOf(step) || state.members.get(vmid)?.reason;
   const address = 'marker' in step ? step.marker.address : undefined;
   const details = {
+    ...(vmid !== policy.source && { name: hostnameOf(policy, vmid) }),
     ...{ group: policy.label, status, step: step.kind, reason, wanted: state.desired },
     ...(address !== undefined && { address }),
     ...facts,

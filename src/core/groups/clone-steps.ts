@@ -8,7 +8,7 @@ import type { GroupGuest, GroupView } from './group-view.ts';
 import { describedBy, snapshotLine } from './marker.ts';
 import { hostnameOf } from './member-settings.ts';
 import type { Member } from './members.ts';
-import { stepKey } from './step.ts';
+import { OUT_KEY } from './step.ts';
 
 /** How another member is made: a snapshot where the source runs, a clone, no snapshot left. */
 
@@ -86,12 +86,13 @@ export function noRoom({ hostRoomMib }: GroupView, needMib: number): string {
 }
 
 const whyNot = (reading: Reading<GroupGuest> | undefined): string =>
-  reading === undefined || reading.ok ? 'is not there' : `cannot be read: ${reading.detail}`;
+  reading === undefined || reading.ok
+    ? 'is not there; set `source` to a container of this node'
+    : `cannot be read: ${reading.detail}`;
 
 /** Nothing is made for a while after it failed. */
-function isDue({ state, now, policy }: GroupInput): boolean {
-  const key = stepKey({ kind: 'snapshot', vmid: policy.source, name: '', description: '' });
-  return (state.failures.get(key)?.retryAtMs ?? 0) <= now.ms;
+function isDue({ state, now }: GroupInput): boolean {
+  return (state.failures.get(OUT_KEY)?.retryAtMs ?? 0) <= now.ms;
 }
 
 /** Whether the source can be cloned now. */
@@ -105,11 +106,11 @@ function isUsable({ policy, view }: GroupInput, source: GroupGuest, draft: Draft
     return refuse(`is locked (${source.lock}); that is waited for`);
   }
   if (policy.cloneMode === 'linked' && !source.template) {
-    return refuse('is no template, and only of a template linked clones can be made');
+    return refuse('is no template, as linked clones need one; set `clone_mode: full`');
   }
   const { sourceSnapshot } = policy;
   if (sourceSnapshot !== undefined && !source.snapshotNames.includes(sourceSnapshot)) {
-    return refuse(`has no snapshot ${sourceSnapshot}`);
+    return refuse(`has no snapshot ${sourceSnapshot}; take it, or remove source_snapshot`);
   }
   if (!source.template && view.lives.get(source.vmid)?.running === undefined) {
     return refuse('cannot be seen: whether it runs is not known');
@@ -147,7 +148,8 @@ function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
     const name = state.snapshot;
     if (!source.snapshotNames.includes(name)) {
       const description = snapshotLine({ group: policy.label, name, madeS: now.wallS });
-      const step = { kind: 'snapshot' as const, vmid: source.vmid, name, description };
+      const reason = reasonForMore(input);
+      const step = { kind: 'snapshot' as const, vmid: source.vmid, name, description, reason };
       if (draft.step(step)) noteBegun(state, now);
       return true;
     }
@@ -157,13 +159,14 @@ function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
 }
 
 function reserve(
-  { policy, state, now }: GroupInput,
+  input: GroupInput,
   source: GroupGuest,
   vmid: Vmid,
   address: string | undefined,
   draft: Draft,
 ): void {
-  const reason = reasonOf(policy, state.desired);
+  const { policy, state, now } = input;
+  const reason = reasonForMore(input);
   const madeS = now.wallS;
   const taken = draft.step({
     kind: 'clone',
@@ -190,10 +193,13 @@ function reserve(
   };
 }
 
-const reasonOf = (policy: GroupPolicy, desired: number | undefined): string =>
-  desired === policy.minInstances
-    ? `the group has at least ${desired} members`
-    : `${desired} members are wanted`;
+/** Why there is to be another member. */
+export function reasonForMore({ policy, state }: Pick<GroupInput, 'policy' | 'state'>): string {
+  const { desired, wantedReason } = state;
+  if (desired === policy.minInstances) return `the group has at least ${desired} members`;
+  const why = wantedReason === undefined ? '' : `: ${wantedReason}`;
+  return `${desired} members are wanted${why}`;
+}
 
 const snapshotName = ({ label }: GroupPolicy, wallS: number): string =>
   `autoscale-${label.slice(0, 16)}-${wallS.toString(36)}`;
@@ -205,7 +211,7 @@ function chosenAddress({ policy, view, reserved }: GroupInput): Reading<string |
   const all = new Set([...used.value, ...reserved.addresses]);
   const address = freeAddress(policy.network, all);
   if (address !== undefined) return present(address);
-  const detail = 'all addresses of static_ip_range are in use';
+  const detail = 'all addresses of static_ip_range are in use; give it more of them';
   return { ok: false, why: 'absent', detail };
 }
 

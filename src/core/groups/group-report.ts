@@ -2,7 +2,7 @@ import type { GroupPolicy } from './group-policy.ts';
 import type { GroupState } from './group-state.ts';
 import type { Member, Role } from './members.ts';
 import type { GroupPlan } from './reconcile.ts';
-import { type Step, stepWords } from './step.ts';
+import { keyWords, type Step, stepWords } from './step.ts';
 
 /** Where a group stands, for `status` and `explain`. Plain data, as it goes over the socket. */
 
@@ -26,6 +26,8 @@ export interface GroupReport {
     readonly what: string;
     readonly count: number;
     readonly retryInS: number;
+    /** What was said last; empty where that is not known. */
+    readonly message: string;
   }[];
 }
 
@@ -61,10 +63,11 @@ export function groupReport(
     members: members.map(memberReport),
     underWay: underWay.map(stepWords),
     notes: notes.map(({ text }) => text),
-    failures: [...state.failures].map(([what, { count, retryAtMs }]) => ({
-      what: what === 'out' ? 'making another member' : what,
+    failures: [...state.failures].map(([key, { count, retryAtMs, message }]) => ({
+      what: keyWords(key),
       count,
       retryInS: Math.max(0, Math.ceil((retryAtMs - nowMs) / 1000)),
+      message: message ?? '',
     })),
   };
 }

@@ -10,6 +10,8 @@ import type { HealthCheck } from './group-policy.ts';
 export interface GroupState {
   /** undefined until the group was first looked at. */
   desired: number | undefined;
+  /** Why so many, where the load asked for it. */
+  wantedReason: string | undefined;
   aboveSinceMs: Milliseconds | undefined;
   belowSinceMs: Milliseconds | undefined;
   /** When the number of members was last changed. */
@@ -24,10 +26,13 @@ export interface GroupState {
   snapshotMs: Milliseconds | undefined;
   readonly members: Map<Vmid, MemberMemory>;
   /** By `stepKey`. */
-  readonly failures: Map<string, Failure>;
+  readonly failures: Map<string, StepFailure>;
   /** Ids that others took while we were about to, and until when we leave them alone. */
   readonly avoid: Map<Vmid, Milliseconds>;
 }
+
+/** A step that failed, how often in a row, and what was said last. */
+export type StepFailure = Failure & { readonly message?: string };
 
 /** An id and an address for a clone, written down and saved before the cloning begins. */
 export interface Reservation {
@@ -77,6 +82,7 @@ export const newMemory = (reason = ''): MemberMemory => ({
 
 export const newGroupState = (): GroupState => ({
   desired: undefined,
+  wantedReason: undefined,
   aboveSinceMs: undefined,
   belowSinceMs: undefined,
   changedMs: undefined,

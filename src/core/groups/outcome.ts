@@ -33,8 +33,9 @@ export function applyOutcome(
   nowMs: Milliseconds,
 ): void {
   const key = stepKey(step);
-  const fail = (name: string): void => {
-    state.failures.set(name, afterFailure(state.failures.get(name), nowMs));
+  const fail = (name: string, message: string): void => {
+    const failure = afterFailure(state.failures.get(name), nowMs);
+    state.failures.set(name, { ...failure, message });
   };
   if (outcome.kind === 'overtaken') return;
   if (step.kind === 'clone') {
@@ -47,11 +48,13 @@ export function applyOutcome(
   }
   if (outcome.kind !== 'done') {
     noteCutOff(state, step, outcome.message);
-    fail(key);
+    fail(key, outcome.message);
     return;
   }
   // A clone that can be made and is no use once it runs is a failure to make one all the same.
   if (step.kind === 'admit') state.failures.delete('out');
   if (key !== 'out') state.failures.delete(key);
-  if (step.kind === 'mark' && step.marker.state === 'failed' && !step.marker.served) fail('out');
+  if (step.kind === 'mark' && step.marker.state === 'failed' && !step.marker.served) {
+    fail('out', step.reason);
+  }
 }

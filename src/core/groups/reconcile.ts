@@ -1,4 +1,4 @@
-import { cloneSteps, noRoom } from './clone-steps.ts';
+import { cloneSteps, noRoom, reasonForMore } from './clone-steps.ts';
 import { Draft, type GroupInput, type Note } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import type { GroupState } from './group-state.ts';
@@ -32,6 +32,7 @@ export function reconcile(input: GroupInput): GroupPlan {
   for (const member of members) stepsOf(input, member, draft);
   const counts = count(policy, members, state, now.ms);
   const weighed = wantMore(input, members, counts);
+  if (counts.present >= policy.maxInstances) noteFull(policy, weighed, draft);
   const missing = (state.desired ?? 0) - counts.present;
   if (missing > 0) scaleOut(input, members, missing, draft, counts);
   if (missing <= 0) takeOutOne(input, members, counts, weighed, draft);
@@ -40,8 +41,24 @@ export function reconcile(input: GroupInput): GroupPlan {
   cloneSteps(input, members, Math.min(toMake, places), draft);
   const standing =
     `${counts.serving} in service, ${counts.coming} on the way, ` +
-    `${state.desired} wanted: ${weighed.reason}`;
+    `${state.desired} wanted: ${weighed.reason}${boundOf(input, weighed)}`;
   return { steps: draft.steps, notes: draft.notes, members, standing };
+}
+
+/** Why the number stays as it is although the load asks for another. */
+function boundOf({ policy, state }: GroupInput, { verdict }: Weighed): string {
+  const isFull = verdict === 'out' && state.desired === policy.maxInstances;
+  if (isFull) return '; it may have no more members';
+  const isOff = verdict === 'in' && policy.scaleIn === 'off';
+  return isOff ? '; none is taken away, since scale_in is off' : '';
+}
+
+/** All members that there may be are there or will be, and they are not enough. */
+function noteFull({ maxInstances: max }: GroupPolicy, weighed: Weighed, draft: Draft): void {
+  if (weighed.verdict !== 'out' || weighed.wanted <= max) return;
+  const all = `the group needs more than the ${max} members that it may have`;
+  const remedy = 'raise max_instances, or what each may have';
+  draft.note('full', 'warn', `${all}; ${remedy}: ${weighed.reason}`);
 }
 
 export interface Counts {
@@ -85,13 +102,17 @@ function wantMore({ policy, state, now }: GroupInput, members: readonly Member[]
   const settled = counts.coming === 0 && !members.some(({ role }) => isInMotion(role));
   if (!settled) return weighed;
   // More than wanted are there, by a hand or since one has recovered: nobody is sent away for that.
-  if (counts.serving > state.desired) state.desired = clamp(counts.serving);
+  if (counts.serving > state.desired) {
+    state.desired = clamp(counts.serving);
+    state.wantedReason = undefined;
+  }
   if (weighed.verdict === 'out') {
     const wanted = clamp(
       Math.max(state.desired, weighed.wanted + (counts.serving - serving.length)),
     );
     if (wanted > state.desired) {
       state.desired = wanted;
+      state.wantedReason = weighed.reason;
       state.changedMs = now.ms;
       state.aboveSinceMs = undefined;
     }
@@ -109,12 +130,13 @@ function reusable({ scaleIn }: GroupPolicy, members: readonly Member[]): readonl
 }
 
 function scaleOut(
-  { policy, state, view }: GroupInput,
+  input: GroupInput,
   members: readonly Member[],
   missing: number,
   draft: Draft,
   counts: Counts,
 ): void {
+  const { policy, state, view } = input;
   let roomMib: number = view.hostRoomMib.ok ? view.hostRoomMib.value : 0;
   for (const member of reusable(policy, members).slice(0, missing)) {
     const needMib = member.guest.memoryMib;
@@ -123,13 +145,14 @@ function scaleOut(
       break;
     }
     roomMib -= needMib;
-    mark(member, 'new', true, `it is needed again`, draft);
+    mark(member, 'new', true, reasonForMore(input), draft);
   }
   if (counts.existing < policy.maxInstances) return;
   replaceAtMaximum(policy, members, draft);
   if (state.desired !== undefined && missing > reusable(policy, members).length) {
     const all = `the group has all ${policy.maxInstances} members that it may have`;
-    draft.note('maximum', 'warn', `${all}, of which ${counts.serving} do their service`);
+    const some = `of which ${counts.serving} do their service`;
+    draft.note('maximum', 'warn', `${all}, ${some}; start or destroy the others`);
   }
 }
 
@@ -168,6 +191,7 @@ function takeOutOne(
   }
   if (!mark(newest, 'leaving', false, weighed.reason, draft)) return;
   state.desired = desired - 1;
+  state.wantedReason = undefined;
   state.changedMs = now.ms;
   state.belowSinceMs = undefined;
 }
@@ -182,7 +206,8 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
   const { guest, role, memory, life } = member;
   if (role === 'stopped') {
     const who = member.ours ? 'was stopped, and not by this program' : 'does not run';
-    draft.note(`stopped/${guest.vmid}`, 'warn', `${guest.vmid} ${who}; it is left alone`);
+    const remedy = `it is left alone until a person starts${member.ours ? ' or destroys' : ''} it`;
+    draft.note(`stopped/${guest.vmid}`, 'warn', `${guest.vmid} ${who}; ${remedy}`);
   }
   if (!member.ours || guest.lock !== undefined) return;
   if (role === 'new' && life.running === false) {

@@ -56,11 +56,13 @@ export function fromSavedGroups(
 
 function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) {
   const state = newGroupState();
-  const { desired, snapshot, snapshotBoot, reservation, members, failures, avoid } = group;
-  if (!isMaybe(snapshotBoot, 'string')) return undefined;
+  const { desired, wantedReason, snapshot, snapshotBoot, reservation } = group;
+  const { members, failures, avoid } = group;
+  if (!isMaybe(snapshotBoot, 'string') || !isMaybe(wantedReason, 'string')) return undefined;
   if (!isMaybe(desired, 'number') || !isMaybe(snapshot, 'string')) return undefined;
   if (reservation !== undefined && !isReservation(reservation)) return undefined;
   state.desired = typeof desired === 'number' ? desired : undefined;
+  state.wantedReason = typeof wantedReason === 'string' ? wantedReason : undefined;
   state.snapshot = typeof snapshot === 'string' ? snapshot : undefined;
   state.snapshotBoot = typeof snapshotBoot === 'string' ? snapshotBoot : undefined;
   state.reservation = reservation;

@@ -8,6 +8,8 @@ export type Step =
       readonly vmid: Vmid;
       readonly name: string;
       readonly description: string;
+      /** Why it is to be cloned. */
+      readonly reason: string;
     }
   | {
       readonly kind: 'delete-snapshot';
@@ -83,13 +85,35 @@ export interface ConfigureStep {
 export const subjectsOf = (step: Step): readonly Vmid[] =>
   step.kind === 'clone' ? [step.vmid, step.source] : [step.vmid];
 
+/** Under which all that makes another member is counted. */
+export const OUT_KEY = 'out';
+
 /** Under which its failures are counted. */
 export function stepKey(step: Step): string {
-  if (step.kind === 'snapshot' || step.kind === 'clone') return 'out';
+  if (step.kind === 'snapshot' || step.kind === 'clone') return OUT_KEY;
   return `${step.kind}/${step.vmid}`;
 }
 
-/** For the log: `pct clone 101 99000`. */
+const KEY_WORDS = new Map<string, string>([
+  ['delete-snapshot', 'removing a snapshot of #'],
+  ['configure', 'configuring #'],
+  ['start', 'starting #'],
+  ['admit', 'taking # into service'],
+  ['mark', 'marking #'],
+  ['take-out', 'taking # out of service'],
+  ['destroy', 'destroying #'],
+  ['discard', 'removing what is left of #'],
+  ['unlock-source', 'taking a lock off #'],
+]);
+
+/** A `stepKey` in words. */
+export function keyWords(key: string): string {
+  const [kind = '', vmid = ''] = key.split('/');
+  const words = KEY_WORDS.get(kind) ?? 'making another member';
+  return words.replace('#', `container ${vmid}`);
+}
+
+/** For the log: `cloning container 101 as 99000`. */
 export function stepWords(step: Step): string {
   switch (step.kind) {
     case 'snapshot':

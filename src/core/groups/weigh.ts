@@ -21,6 +21,19 @@ const MOST_GROWTH = 2;
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
+/** `90 % CPU and 80 % memory`, of what there is a word to say about. */
+const shares = (cpu: number | undefined, memory: number | undefined): string =>
+  [
+    ...(cpu === undefined ? [] : [`${percent(cpu)} CPU`]),
+    ...(memory === undefined ? [] : [`${percent(memory)} memory`]),
+  ].join(' and ');
+
+function whyNoLoad(serving: readonly Member[], warm: readonly Member[]): string {
+  if (serving.length === 0) return 'no member is in service';
+  if (warm.length > 0) return 'no load could be read of any member in service';
+  return 'all in service are still warming up, so their load does not count yet';
+}
+
 /**
  * Weighs the mean load over the members in service. Out: above an upper threshold for the grace
  * period, where each has all that it may have itself (or did not get it in time); to as many as
@@ -42,43 +55,47 @@ export function weigh(
   const stay = (reason: string): Weighed => ({ verdict: 'stay', wanted: count, reason });
   if (readable.length === 0) {
     keepTimers(state, false, false, nowMs);
-    return stay('no load could be read of any member in service');
+    return stay(whyNoLoad(serving, warm));
   }
-  const mean = `${percent(cpu)} CPU and ${percent(memory)} memory`;
-  const load = `the mean of ${readable.length} in service is ${mean}`;
+  const load = `the mean of ${readable.length} in service is ${shares(cpu, memory)}`;
   const overCpu = cpu > policy.upper.cpu;
   const overMemory = memory > policy.upper.memory;
   const above = (overCpu || overMemory) && readable.length * 2 >= warm.length;
   const below = !overCpu && !overMemory && isBelow(policy, cpu, memory);
   keepTimers(state, above, below && readable.length === serving.length, nowMs);
+  const { upper, lower } = policy;
+  const over = shares(overCpu ? upper.cpu : undefined, overMemory ? upper.memory : undefined);
+  const loadAbove = `${load}, above the upper threshold of ${over}`;
+  const loadBelow = `${load}, below the lower threshold of ${shares(lower.cpu, lower.memory)}`;
   const since = (start: number | undefined): number => (start === undefined ? -1 : nowMs - start);
   const changed =
     state.changedMs === undefined ? Number.POSITIVE_INFINITY : nowMs - state.changedMs;
   if (above) {
     const aboveMs = since(state.aboveSinceMs);
     if (aboveMs < policy.outGraceMs || changed < policy.outGraceMs) {
-      return stay(`${load}, above the threshold, within the grace period`);
+      return stay(`${loadAbove}, within the grace period`);
     }
     const atLimit = readable.every(
       ({ life }) => (!overCpu || life.atLimit.cpu) && (!overMemory || life.atLimit.memory),
     );
     if (!atLimit && aboveMs < policy.outGraceMs + VERTICAL_PATIENCE_MS) {
-      return stay(`${load}; members may still grow themselves`);
+      return stay(`${loadAbove}; members may still grow themselves`);
     }
     const share = Math.max(cpu / policy.upper.cpu, memory / policy.upper.memory);
     const wanted = Math.max(count + 1, Math.ceil(Math.min(share, MOST_GROWTH) * count));
-    return { verdict: 'out', wanted, reason: load };
+    return { verdict: 'out', wanted, reason: loadAbove };
   }
   if (state.belowSinceMs === undefined) return stay(`${load}, between the thresholds`);
+  if (count <= policy.minInstances) return stay(`${loadBelow}; it has as few members as it may`);
   if (since(state.belowSinceMs) < policy.inGraceMs || changed < policy.inGraceMs) {
-    return stay(`${load}, below the threshold, within the grace period`);
+    return stay(`${loadBelow}, within the grace period`);
   }
   const projected = count / Math.max(1, count - 1);
   const fits =
     cpu * projected < policy.upper.cpu * IN_MARGIN &&
     memory * projected < policy.upper.memory * IN_MARGIN;
-  if (!fits) return stay(`${load}; with one member less a step out would follow`);
-  return { verdict: 'in', wanted: count - 1, reason: load };
+  if (!fits) return stay(`${loadBelow}; with one member less a step out would follow`);
+  return { verdict: 'in', wanted: count - 1, reason: loadBelow };
 }
 
 /** Below every lower threshold that is set, of which there is at least one. */

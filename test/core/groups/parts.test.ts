@@ -88,6 +88,7 @@ describe('the saved state of groups', () => {
   const state = () => {
     const made = newGroupState();
     made.desired = 3;
+    made.wantedReason = 'the mean is high';
     made.snapshot = 'autoscale-web-1';
     made.snapshotBoot = 'a';
     made.snapshotMs = milliseconds(4);
@@ -97,7 +98,7 @@ describe('the saved state of groups', () => {
       ...{ reason: 'r', boot: 'a', begun: true, pid: 12, ended: undefined, orphanedMs: undefined },
     };
     made.members.set(vmid(201), { ...newMemory('why'), failed: 2 });
-    made.failures.set('out', { count: 2, retryAtMs: milliseconds(99) });
+    made.failures.set('out', { count: 2, retryAtMs: milliseconds(99), message: 'no space' });
     made.avoid.set(vmid(300), milliseconds(50));
     return made;
   };
@@ -112,8 +113,8 @@ describe('the saved state of groups', () => {
   });
 
   it('keeps after a boot what bears no times: how many are wanted, and what is half-made', () => {
-    const { desired, snapshot, snapshotBoot, reservation } = state();
-    const kept = { desired, snapshot, snapshotBoot, reservation };
+    const { desired, wantedReason, snapshot, snapshotBoot, reservation } = state();
+    const kept = { desired, wantedReason, snapshot, snapshotBoot, reservation };
     expect(through('b')).toEqual({ ...newGroupState(), ...kept });
   });
 

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { groupReport } from '../../../src/core/groups/group-report.ts';
 import { describedBy, memberMarker } from '../../../src/core/groups/marker.ts';
+import { milliseconds } from '../../../src/core/units.ts';
 import { vmid } from '../builders.ts';
 import { addressOf, type Box, ModelCluster, SOURCE } from './model-cluster.ts';
 
@@ -77,14 +79,79 @@ describe('a group', () => {
     cluster.load = 0;
     settled(cluster);
     expect(cluster.inService()).toHaveLength(5);
+    expect(cluster.look().standing).toMatch(/; none is taken away, since scale_in is off$/);
+  });
+
+  it('says of each member why it was made and why it goes, with what was measured', () => {
+    const cluster = settled(new ModelCluster({ maxInstances: 3 }));
+    cluster.load = 2.7;
+    settled(cluster);
+    cluster.load = 0.1;
+    settled(cluster);
+    const reasons = cluster.seen.flatMap((step) => ('reason' in step ? [step.reason] : []));
+    expect([...new Set(reasons)]).toEqual([
+      'the group has at least 2 members',
+      expect.stringMatching(
+        /^3 members are wanted: the mean of 2 in service is .* upper threshold of 80 % CPU$/,
+      ),
+      expect.stringMatching(/^the mean of 3 .* below the lower threshold of 30 % CPU$/),
+    ]);
+    expect(cluster.state.wantedReason).toBeUndefined();
+    expect(cluster.look().standing).toMatch(/; it has as few members as it may$/);
+  });
+
+  it('says that all members that it may have are not enough, once they are there', () => {
+    const cluster = settled(new ModelCluster({ maxInstances: 3 }));
+    cluster.load = 20;
+    const full = (): string[] => {
+      const { notes } = cluster.look();
+      return notes.filter(({ key }) => key === 'full').map(({ text }) => text);
+    };
+    expect(full()).toEqual([]);
+    cluster.nowMs += 11_000;
+    expect(full()).toEqual([]);
+    expect(cluster.state.desired).toBe(3);
+    settled(cluster);
+    expect(cluster.look().standing).toMatch(/; it may have no more members$/);
+    expect(full()).toEqual([
+      expect.stringMatching(/^the group needs more than the 3 members .*; raise max_instances/),
+    ]);
+    cluster.load = 1;
+    settled(cluster);
+    expect(full()).toEqual([]);
+  });
+
+  it('names what failed in words, with what was said', () => {
+    const cluster = new ModelCluster();
+    cluster.look();
+    cluster.proceed(0, 'failed');
+    const report = () => {
+      const plan = cluster.look();
+      return groupReport(cluster.policy, plan, cluster.state, [], cluster.nowMs);
+    };
+    expect(report().failures).toMatchObject([
+      { what: 'making another member', count: 1, message: 'no space left' },
+    ]);
+    const failure = { count: 1, retryAtMs: milliseconds(0), message: 'm' };
+    cluster.state.failures.set('admit/200', failure);
+    expect(report().failures[1]).toMatchObject({ what: 'taking container 200 into service' });
+  });
+
+  it.each([
+    [{ listed: [] }, 'no member is in service'],
+    [{ listed: [{ from: vmid(SOURCE), to: vmid(SOURCE) }] }, 'all in service are still warming up'],
+  ])('where no load counts yet it says why: %j', (own, words) => {
+    const cluster = new ModelCluster({ ...own, warmupMs: milliseconds(60_000) });
+    expect(cluster.look().standing).toContain(words);
   });
 
   it('leaves a member alone that was stopped by hand, and says so', () => {
     const cluster = settled(new ModelCluster());
     cluster.box(200).running = false;
     const plan = cluster.look();
+    const remedy = 'it is left alone until a person starts or destroys it';
     expect(plan.notes.map(({ text }) => text)).toContainEqual(
-      '200 was stopped, and not by this program; it is left alone',
+      `200 was stopped, and not by this program; ${remedy}`,
     );
     const before = cluster.seen.length;
     settled(cluster);
