@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
 import { settingsOf } from '../../src/cli/loop-settings.ts';
@@ -11,8 +8,8 @@ import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import type { Clock, World } from '../../src/ports.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/simulator/node.ts';
+import { onQuietNode } from './quiet-node.ts';
 
 /**
  * What a quiet cycle costs, from the first file to the last guard, in microseconds per container:
@@ -31,27 +28,7 @@ const clock: Clock = {
   monotonicMs: () => milliseconds(nowMs),
 };
 
-export async function benchCycle(): Promise<readonly string[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
-  const root = join(directory, 'node');
-  const guests = Array.from({ length: CONTAINERS }, (_, index) => ({
-    vmid: 100 + index,
-    conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
-    demand: () => ({ cpuCores: 1, anonMib: 500 }),
-  }));
-  const host = {
-    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
-    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
-  };
-  const node = await SimulatedNode.create({ root, host, guests });
-  node.advance(2000);
-  try {
-    return await measure(root, node);
-  } finally {
-    await node.close();
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
+export const benchCycle = (): Promise<readonly string[]> => onQuietNode(CONTAINERS, measure);
 
 async function measure(root: string, node: SimulatedNode): Promise<readonly string[]> {
   const loaded: LoadResult = parseConfig('DEFAULT:\n  poll_interval: 10\n', 'bench.yaml', {});

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
 import { settingsOf } from '../../src/cli/loop-settings.ts';
@@ -12,8 +9,8 @@ import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { type CycleView, runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/simulator/node.ts';
+import { onQuietNode } from './quiet-node.ts';
 
 /**
  * What messages cost a cycle: cycles with all channels set up and hanging, messages waiting in each
@@ -32,26 +29,11 @@ const clock = {
 };
 
 export async function benchNotify(): Promise<readonly string[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
-  const root = join(directory, 'node');
-  const guests = Array.from({ length: CONTAINERS }, (_, index) => ({
-    vmid: 100 + index,
-    conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
-    demand: () => ({ cpuCores: 1, anonMib: 500 }),
-  }));
-  const host = {
-    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
-    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
-  };
-  const node = await SimulatedNode.create({ root, host, guests });
   const hanging = await hangingServer();
-  node.advance(2000);
   try {
-    return await measure(root, node, hanging.port);
+    return await onQuietNode(CONTAINERS, (root, node) => measure(root, node, hanging.port));
   } finally {
     hanging.close();
-    await node.close();
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 

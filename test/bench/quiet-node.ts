@@ -1,0 +1,31 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { guestText } from '../../src/simulator/guest-text.ts';
+import { SimulatedNode } from '../../src/simulator/node.ts';
+
+/** So many containers that are in the middle of their bands: there is nothing to change. */
+export async function onQuietNode<T>(
+  containers: number,
+  run: (root: string, node: SimulatedNode) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
+  const root = join(directory, 'node');
+  const guests = Array.from({ length: containers }, (_, index) => ({
+    vmid: 100 + index,
+    conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
+    demand: () => ({ cpuCores: 1, anonMib: 500 }),
+  }));
+  const host = {
+    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
+    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  };
+  const node = await SimulatedNode.create({ root, host, guests });
+  node.advance(2000);
+  try {
+    return await run(root, node);
+  } finally {
+    await node.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
