@@ -10,6 +10,7 @@ import { rollback } from './cli/rollback.ts';
 import { run } from './cli/run.ts';
 import type { Surroundings } from './cli/world.ts';
 import { milliseconds } from './core/units.ts';
+import { programProblem } from './host/executable-files.ts';
 import { createGuests } from './host/guests.ts';
 import { createPaths } from './host/paths.ts';
 import type { Clock } from './ports.ts';
@@ -52,7 +53,8 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
     case 'check-config': {
       const loadResult = readConfiguration(given, around);
       const guests = createGuests(paths).list();
-      return checkConfig({ loadResult, guests, write: (text) => stdout.write(text) });
+      const write = (text: string) => stdout.write(text);
+      return checkConfig({ loadResult, guests, programProblem, write });
     }
     case 'status': {
       const { status } = await import('./cli/status.ts');

@@ -9,6 +9,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
+import { checkGroups, type ProgramProblem } from './check-groups.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { EXIT } from './exit-codes.ts';
 import { table } from './table.ts';
@@ -25,14 +26,16 @@ export interface CheckConfigInput {
   readonly loadResult: LoadResult;
   /** The node's containers, from the port `Guests`. */
   readonly guests: GuestList;
+  readonly programProblem: ProgramProblem;
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
 }
 
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */
-export function checkConfig({ loadResult, guests, write }: CheckConfigInput): ExitCode {
+export function checkConfig(input: CheckConfigInput): ExitCode {
+  const { loadResult, write } = input;
   const lines = loadResult.ok
-    ? resolvedLines(loadResult.config, loadResult.notes, guests)
+    ? resolvedLines(loadResult.config, loadResult.notes, input)
     : problemLines(loadResult.problems);
   write(`${lines.join('\n')}\n`);
   return loadResult.ok ? EXIT.fine : EXIT.configuration;
@@ -43,14 +46,20 @@ function problemLines(problems: readonly Problem[]): string[] {
   return [...problems.map(renderProblem), '', `The configuration has ${count}.`];
 }
 
-function resolvedLines(config: Config, notes: readonly Problem[], guests: GuestList): string[] {
+function resolvedLines(
+  config: Config,
+  notes: readonly Problem[],
+  { guests, programProblem }: CheckConfigInput,
+): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
   const every = `every ${config.pollIntervalMs / 1000} seconds`;
   const sampled = `the counters read every ${config.sampleIntervalMs / 1000}`;
+  const groups = checkGroups(config, guests.ok ? guests.value : undefined, programProblem);
   const remarks = [
     ...notes.map(renderProblem),
     ...(guests.ok ? containerRemarks(config, guests.value) : []),
+    ...groups.remarks,
   ];
   return [
     ...remarks.map((remark) => `Note: ${remark}`),
@@ -67,6 +76,7 @@ function resolvedLines(config: Config, notes: readonly Problem[], guests: GuestL
     '',
     ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
     ...boostLines(config),
+    ...groups.lines,
   ];
 }
 

@@ -75,6 +75,8 @@ interface LoggedEvent {
   readonly action: string;
   readonly before: string;
   readonly after: string;
+  /** By how much; of a group, how many members more or fewer. */
+  readonly change: string;
   readonly status: string;
   readonly reason: string;
 }
@@ -92,19 +94,20 @@ function eventOf(line: string): LoggedEvent | undefined {
   if (time === '' || container === '') return undefined;
   return {
     ...{ time, container, name: text('name'), action: text('action') },
-    ...{ before: text('before'), after: text('after'), status: text('status') },
+    ...{ before: text('before'), after: text('after'), change: text('change') },
+    status: text('status'),
     reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),
   };
 }
 
 const HEAD = ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'];
 /** Lines are printed as they are read, so the columns cannot wait for the widest cell. */
-const WIDTHS = [19, 24, 15, 14, 9, 0];
+const WIDTHS = [19, 24, 22, 14, 9, 0];
 const LONGEST_REASON = 400;
 
 function cellsOf({ time, container, name, action, ...event }: LoggedEvent): readonly string[] {
-  const { before, after, status, reason } = event;
-  const step = before === '' ? after : `${before} -> ${after}`;
+  const { before, after, change, status, reason } = event;
+  const step = before === '' ? after || change : `${before} -> ${after}`;
   return [
     ...[plainText(time, 40), printable(`${container} ${name}`.trim(), 21)],
     ...[plainText(action, 60), plainText(step, 60), plainText(status, 40)],

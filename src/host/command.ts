@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   openSync,
   readdirSync,
@@ -193,6 +194,11 @@ export const isGroupAlive = (leaderPid: number): boolean => groupRuns(leaderPid)
 
 function whyNotStarted(file: string, cause: unknown, env: CommandOptions['env']): string {
   if (errorCode(cause) === 'ENOENT') {
+    // A name with a slash is not looked for in PATH: execvp(3). The same error comes of a script
+    // whose interpreter is missing.
+    if (file.includes('/')) {
+      return existsSync(file) ? `the interpreter of ${file} is not there` : `${file} is not there`;
+    }
     return `the program ${file} was not found in PATH (${env['PATH'] ?? 'which is not set'})`;
   }
   return `the program ${file} could not be started: ${describeError(cause)}`;

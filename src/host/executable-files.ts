@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path/posix';
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -13,6 +13,12 @@ export function findExecutable(
     .filter((directory) => directory !== '')
     .map((directory) => join(directory, name))
     .find(isExecutable);
+}
+
+/** What hinders the program at an absolute path from being run; undefined: nothing. */
+export function programProblem(path: string): string | undefined {
+  if (isExecutable(path)) return undefined;
+  return existsSync(path) ? 'is no executable file' : 'is not there';
 }
 
 function isExecutable(path: string): boolean {

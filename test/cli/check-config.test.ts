@@ -34,7 +34,7 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
   const write = (more: string) => {
     written += more;
   };
-  const exit = checkConfig({ loadResult, guests, write });
+  const exit = checkConfig({ loadResult, guests, programProblem: () => undefined, write });
   expect(written.endsWith('\n')).toBe(true);
   return { exit, lines: written.slice(0, -1).split('\n') };
 }

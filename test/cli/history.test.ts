@@ -71,8 +71,25 @@ describe('history', () => {
       [''],
     ]);
     expect(new Set(stdout.split('\n').map((row) => row.search(/confirmed|failed|STATUS/)))).toEqual(
-      new Set([80, -1]),
+      new Set([87, -1]),
     );
+  });
+
+  it('shows by how much where no values are logged, as of groups, below its heading', async () => {
+    const none = { before: undefined, after: undefined };
+    const rows = [
+      line('2026-11-22 08:00:00', 99_000, { ...none, action: 'Scale Out Failed', change: '+1' }),
+      line('2026-11-22 08:00:01', 101, { action: 'Would Decrease Memory', change: '+1' }),
+      line('2026-11-22 08:00:02', 101, { action: 'Decrease Memory Failed', before: undefined }),
+      line('2026-11-22 08:00:03', 101, { ...none, change: undefined }),
+    ];
+    const { stdout } = await world({ [LOG]: `${rows.join('\n')}\n` }).run([]);
+    const shown = stdout.trimEnd().split('\n');
+    expect(shown.map((row) => row.slice(71, 87).trim())).toEqual(
+      ['CHANGE', '+1', '1024 -> 1536', '1536', ''], // By column, since the last one is empty.
+    );
+    expect(shown[1]).toMatch(/^.{47}Scale Out Failed {8}\+1 {14}confirmed {2}it needs more$/);
+    expect(Math.max(...shown.map((row) => row.length))).toBeLessThan(120);
   });
 
   it.each([

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommandOptions, CommandResult } from '../../src/host/command.ts';
-import { runCommand } from '../../src/host/command.ts';
+import { runCommand, runDetached } from '../../src/host/command.ts';
 import { plant, temporaryDirectory } from './world.ts';
 
 const PATH = '/usr/bin:/bin';
@@ -105,6 +105,23 @@ describe('a command that can not be started', () => {
       kind: 'not-started',
       message: 'the program no-such-program was not found in PATH (/nowhere:/bin)',
     });
+  });
+
+  it('is not said to be missed in PATH where it has a path of its own', async () => {
+    const directory = temporaryDirectory();
+    plant(directory, { script: '#!/no/such/interpreter\n' });
+    const [gone, script] = [join(directory, 'gone'), join(directory, 'script')];
+    chmodSync(script, 0o755);
+    const [limits, stop] = [{ timeLimitMs: 1000, env: { PATH } }, new AbortController().signal];
+    const bounds = { ...limits, stop, stopGraceMs: 0, outputLimitBytes: 100 };
+    const said = (message: string) => ({ kind: 'not-started', message });
+    expect(await runCommand(gone, [], bounds)).toStrictEqual(said(`${gone} is not there`));
+    expect(await runDetached(gone, [], { ...limits, directory })).toStrictEqual(
+      said(`${gone} is not there`),
+    );
+    expect(await runCommand(script, [], bounds)).toStrictEqual(
+      said(`the interpreter of ${script} is not there`),
+    );
   });
 
   it('tells why when it may not be executed', async () => {

@@ -22,6 +22,28 @@ export function freeAddress(
   return undefined;
 }
 
+/** How many different ones there are. */
+export function addressCount({ addresses }: GroupNetwork): number {
+  const ranges = [...rangesOf(addresses)].sort(([a], [b]) => a - b);
+  let count = 0;
+  let next = 0;
+  for (const [from, to] of ranges) {
+    count += Math.max(0, to - Math.max(from, next) + 1);
+    next = Math.max(next, to + 1);
+  }
+  return count;
+}
+
+/** The first address that both would give out; undefined: none. */
+export function sharedAddress(one: GroupNetwork, other: GroupNetwork): string | undefined {
+  const others = rangesOf(other.addresses);
+  for (const [from, to] of rangesOf(one.addresses)) {
+    const met = others.find(([start, end]) => start <= to && from <= end);
+    if (met !== undefined) return toText(Math.max(from, met[0]));
+  }
+  return undefined;
+}
+
 /** A pair is a range; any other list is a list; a network is all of it but its first and last. */
 function rangesOf(addresses: readonly string[]): readonly (readonly [number, number])[] {
   const [first = '', second, ...more] = addresses;
