@@ -76,7 +76,7 @@ Commands:
   history [VMID]  what was done, from the JSON log, oldest first
   health-check    whether the daemon does its work, in named checks; exit code 1 if one failed
   backups [VMID]  the copies made before each change, newest first: when, of what, what for
-  rollback VMID   bring back the cores and memory of before the last change, or with --to of
+  rollback VMID   bring back the CPU and memory of before the last change, or with --to of
                   a time; the daemon then leaves the container alone for an hour
   rollback --all  the same for every container that has backups, each from its own newest one
   export [VMID]   the history of usage as CSV: time_s,container,cpu_cores,memory_mb
