@@ -68,7 +68,7 @@ Usage: lxc-autoscale [OPTIONS] COMMAND
 Commands:
   daemon          run until SIGTERM or SIGINT; SIGHUP reloads the configuration
   once            one cycle, then exit; its CPU usage is that since the last run, within an hour
-  check-config    print the problems of the configuration, or what each container gets
+  check-config    print the problems of the configuration, or what each container gets, and groups
   status          all containers: policy, usage, allocation, need, pressure, the last change, and
                   what holds each now
   explain VMID    how the last decision on a container came about, with every number and guard;

@@ -125,7 +125,7 @@ type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldRe
 
 const hold = (because: HoldReason): Unmeasured => ({ verdict: 'hold', because });
 
-/** Fewer cores than one whole, and less memory than this, are not taken for being surplus. */
+/** Less than a quantum of CPU, and less memory than this, is not taken for being surplus. */
 const LEAST_SURPLUS_MIB = 64;
 const MEMORY_QUANTUM_MIB = 16;
 

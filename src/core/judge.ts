@@ -49,8 +49,9 @@ export interface Times {
 export const GIVEN_BACK_MS = 3_600_000;
 
 /**
- * Which of several voices counts, the strongest first: a person's hand; a boost that is on; growth;
- * a host in need; the off-peak time and its end; the policy of the container's mode.
+ * Which of several voices counts, the strongest first: a person's hand; a boost that is on; growth,
+ * by the policy of the container's mode or to undo a shrink; a host in need; the off-peak time and
+ * its end; what else the policy says.
  */
 export function judge(one: Case, times: Times): Verdict {
   const { state, nowMs } = times;

@@ -8,7 +8,7 @@ import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
 import type { Paths } from './paths.ts';
-import { parseStartTime } from './vmlist-file.ts';
+import { ClusterStart } from './version-file.ts';
 
 /**
  * The configurations of all guests of the cluster, for groups: which ids and addresses are in use
@@ -36,11 +36,12 @@ class PveCluster implements Cluster {
   readonly #paths: Paths;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
   #known = new Map<Vmid, Known>();
-  #startTime: number | undefined;
+  readonly #start: ClusterStart;
   #node: string | undefined;
 
   constructor(paths: Paths) {
     this.#paths = paths;
+    this.#start = new ClusterStart(paths, this.#readFile);
   }
 
   read(): Reading<ClusterView> {
@@ -79,10 +80,7 @@ class PveCluster implements Cluster {
 
   /** Versions count from the beginning when the cluster file system was restarted. */
   #noticeRestart(): void {
-    const file = this.#readFile(this.#paths.pveVersion);
-    const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
-    if (startTime === this.#startTime) return;
-    this.#startTime = startTime;
+    if (!this.#start.isAnother()) return;
     this.#node = undefined;
     this.#known.clear();
   }

@@ -11,7 +11,8 @@ import { createFileReader } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { errorCode, missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
-import { parseStartTime, parseVmlist } from './vmlist-file.ts';
+import { ClusterStart } from './version-file.ts';
+import { parseVmlist } from './vmlist-file.ts';
 
 interface CachedConfig {
   readonly version: number;
@@ -30,11 +31,12 @@ class PveGuests implements Guests {
   readonly #paths: Paths;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
   readonly #cache = new Map<Vmid, CachedConfig>();
-  #startTime: number | undefined;
+  readonly #start: ClusterStart;
   #node: string | undefined;
 
   constructor(paths: Paths) {
     this.#paths = paths;
+    this.#start = new ClusterStart(paths, this.#readFile);
   }
 
   list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>> {
@@ -62,10 +64,7 @@ class PveGuests implements Guests {
 
   /** Drops what is known when the cluster file system was restarted, or came up only now. */
   #noticeRestart(): void {
-    const file = this.#readFile(this.#paths.pveVersion);
-    const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
-    if (startTime === this.#startTime) return;
-    this.#startTime = startTime;
+    if (!this.#start.isAnother()) return;
     this.#node = undefined;
     this.#cache.clear();
   }

@@ -6,7 +6,8 @@ import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES } from './guest-config-files.ts';
 import { missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
-import { parseStartTime, parseVmlist } from './vmlist-file.ts';
+import { ClusterStart } from './version-file.ts';
+import { parseVmlist } from './vmlist-file.ts';
 
 /** The virtual machines beside the containers: they too were promised memory of the host. */
 
@@ -41,11 +42,12 @@ class CachedVms implements RunningVms {
   readonly #paths: Paths;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
   #cache = new Map<Vmid, CachedMemory>();
-  #startTime: number | undefined;
+  readonly #start: ClusterStart;
   #node: string | undefined;
 
   constructor(paths: Paths) {
     this.#paths = paths;
+    this.#start = new ClusterStart(paths, this.#readFile);
   }
 
   memoryMib(): Reading<Mib> {
@@ -70,10 +72,7 @@ class CachedVms implements RunningVms {
 
   /** Versions count from the beginning when the cluster file system was restarted. */
   #noticeRestart(): void {
-    const file = this.#readFile(this.#paths.pveVersion);
-    const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
-    if (startTime === this.#startTime) return;
-    this.#startTime = startTime;
+    if (!this.#start.isAnother()) return;
     this.#node = undefined;
     this.#cache.clear();
   }

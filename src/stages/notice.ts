@@ -72,7 +72,7 @@ export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValu
 
 interface Difference {
   readonly resource: Resource;
-  /** `its cores were changed from 2 to 4`. */
+  /** `its number of cores was set from 2 cores to 4 cores`. */
   readonly words: string;
 }
 

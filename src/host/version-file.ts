@@ -1,0 +1,27 @@
+import type { ReadSmallFile } from './file-reader.ts';
+import type { Paths } from './paths.ts';
+import { parseStartTime } from './vmlist-file.ts';
+
+/**
+ * `/etc/pve/.version`, of which only counts when the cluster file system was started: versions of
+ * configurations begin anew with each start, so that what is known under them counts no longer.
+ */
+export class ClusterStart {
+  readonly #file: string;
+  readonly #read: ReadSmallFile;
+  #startTime: number | undefined;
+
+  constructor({ pveVersion }: Pick<Paths, 'pveVersion'>, read: ReadSmallFile) {
+    this.#file = pveVersion;
+    this.#read = read;
+  }
+
+  /** Whether it is another one than at the last look, or has come up only now. */
+  isAnother(): boolean {
+    const file = this.#read(this.#file);
+    const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
+    if (startTime === this.#startTime) return false;
+    this.#startTime = startTime;
+    return true;
+  }
+}
