@@ -2,7 +2,9 @@ import type { Forecast } from './decision.ts';
 import { type Learnt, type LearntOfAll, learn, newLearnt, peakOfDay } from './learnt.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
 import { changeKey, type Seen } from './pace.ts';
-import { forecastCores, forecastMemory, type Range } from './policies/adaptive.ts';
+import { forecastCores } from './policies/adaptive-cores.ts';
+import { forecastMemory } from './policies/adaptive-memory.ts';
+import type { Range } from './policies/learnt-verdict.ts';
 import { fillTails, TAIL_LEVELS } from './tails.ts';
 import type { Vmid } from './units.ts';
 

@@ -35,8 +35,9 @@ export interface Learnt {
 export type LearntOfAll = Map<string, Learnt>;
 
 export const SLOT_MS = 300_000;
+export const SLOTS_AN_HOUR = 12;
 const HOUR_MS = 3_600_000;
-const RECENT_SLOTS = 12;
+const RECENT_SLOTS = SLOTS_AN_HOUR;
 const HOURS_A_DAY = 24;
 const HOURS_KEPT = 2 * HOURS_A_DAY;
 const HOURS_A_WEEK = 168;

@@ -1,5 +1,6 @@
 import { type Learnt, learn, newLearnt, peakOfDay } from '../core/learnt.ts';
-import { forecastCores, forecastMemory } from '../core/policies/adaptive.ts';
+import { forecastCores } from '../core/policies/adaptive-cores.ts';
+import { forecastMemory } from '../core/policies/adaptive-memory.ts';
 import { fillTails, TAIL_LEVELS } from '../core/tails.ts';
 import { type Bounds, type Demand, MEMORY_STEP_MIB } from './demand.ts';
 

@@ -3,6 +3,16 @@ import { atLeast, atMost, roundUp } from '../guards.ts';
 import { isForGood } from './boost.ts';
 import type { Verdict } from './threshold.ts';
 
+/** What an allocation may be. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly quantum: number;
+}
+
+/** How a price follows `behaviour`: eight times for conservative, an eighth for aggressive. */
+export const priceFactor = (stepFactor: number): number => stepFactor ** -3;
+
 /** What a shortage is answered with: twice as much, since how much is missing cannot be seen. */
 const AFTER_SHORTAGE = 2;
 
