@@ -16,6 +16,7 @@ const BASELINES: readonly LabPolicy[] = [classic, vpa, unscaled, oracle];
 /** The daemon's own, with the value of `behaviour` that they stand for. */
 const OWN = {
   threshold: { scaling: 'threshold', stepFactor: undefined },
+  boost: { scaling: 'boost', stepFactor: undefined },
   adaptive: { scaling: 'adaptive', stepFactor: undefined },
   'adaptive-conservative': { scaling: 'adaptive', stepFactor: 0.5 },
   'adaptive-aggressive': { scaling: 'adaptive', stepFactor: 2 },

@@ -1,3 +1,4 @@
+import { begin } from '../core/between.ts';
 import { decide } from '../core/decide.ts';
 import type { Change, Decision } from '../core/decision.ts';
 import { learnCores, learnMemory } from '../core/learning.ts';
@@ -53,6 +54,7 @@ export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
         const nowMs = milliseconds((seen.index + 1) * demand.stepS * 1000);
         const step = stepOf(seen, has, demand.stepS, nowMs);
         remember(state, policy, step, hasMemory);
+        if (policy.scaling === 'boost') countSaturation(state, policy, step);
         for (const decision of decided(state, policy, step, has)) {
           if (decision.verdict === 'hold') continue;
           if (decision.resource === 'cores') has.cores = decision.after;
@@ -116,6 +118,24 @@ function remember(
   if (hasMemory) learnMemory(state.learnt, NOBODY, memory, workingSetMib, nowMs);
 }
 
+/** A step is longer than the samples in a row that a boost takes: it is full of them, or of none. */
+function countSaturation(
+  { between }: LoopState,
+  { boost }: ContainerPolicy,
+  { nowMs, cpu, memory }: Step,
+): void {
+  const samples = (used: number, allowed: number | undefined): number =>
+    allowed !== undefined && used >= allowed * boost.saturation ? boost.consecutiveSamples : 0;
+  const nothing = { cpu: unknown, memory: unknown, cpuPressure: unknown, memoryPressure: unknown };
+  between.set(NOBODY, {
+    ...begin({ atMs: nowMs, identity: 0, ...nothing }),
+    saturated: {
+      cores: samples(cpu.used, cpu.allowed),
+      memory: samples(memory.workingSetMib, memory.limitMib),
+    },
+  });
+}
+
 function decided(
   state: LoopState,
   policy: ContainerPolicy,
@@ -142,8 +162,13 @@ function decided(
 }
 
 /** What the stage `act` would note. */
-function noteChange(state: LoopState, { resource, verdict }: Change, nowMs: Milliseconds): void {
+function noteChange(state: LoopState, change: Change, nowMs: Milliseconds): void {
+  const { resource, verdict, rule, measured, after, boostMs } = change;
   const key = changeKey(NOBODY, resource);
   state.changedMs.set(key, nowMs);
   if (verdict === 'grow') state.grownMs.set(key, nowMs);
+  if (rule !== 'saturated') state.boosts.delete(key);
+  if (boostMs === undefined) return;
+  const endMs = milliseconds(nowMs + boostMs);
+  state.boosts.set(key, { before: measured.before, boosted: after, endMs });
 }

@@ -4,7 +4,7 @@ import { startOf, TRACE_BOUNDS } from '../../src/lab/demand.ts';
 import type { LabPolicy, StepSeen } from '../../src/lab/replay.ts';
 import { replay } from '../../src/lab/replay.ts';
 import { figuresOf } from '../../src/lab/score.ts';
-import { made } from './traces.ts';
+import { daemon, made } from './traces.ts';
 
 it('starts with twice the median, in whole cores and 16 MiB, within the bounds', () => {
   const start = (cpu: number[], memory?: number[]) => startOf(made('a', cpu, memory), TRACE_BOUNDS);
@@ -43,4 +43,12 @@ it('lets the oracle starve nobody, and classic only at first', () => {
   const { shortSteps } = replay(demand, classic, TRACE_BOUNDS).cpu;
   expect(shortSteps).toBeGreaterThan(0);
   expect(shortSteps).toBeLessThan(100);
+});
+
+it('boosts for a while, and gives what a container had before again', () => {
+  const cpu = [1, 1, 2, 2, 3, ...Array.from({ length: 12 }, () => 1)];
+  const had: number[] = [];
+  replay(made('a', cpu), daemon('boost'), TRACE_BOUNDS, (_index, { cores }) => had.push(cores));
+  expect(had.slice(0, 4)).toEqual([2, 2, 2, 3]);
+  expect(had.slice(-6)).toEqual([2, 2, 2, 2, 2, 2]);
 });
