@@ -1,5 +1,6 @@
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds } from '../core/units.ts';
+import type { UsageRecord } from '../core/usage-history.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
 import { readUsage, USAGE_DIRECTORY } from '../host/usage-files.ts';
 import type { Demand } from '../lab/demand.ts';
@@ -20,10 +21,13 @@ export type Demands =
   /** Sentences for a person. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** undefined: not known, or no limit. */
+/** What a container had at the end of the record; undefined: not known, or no limit. */
 export interface Had {
   readonly cores: number | undefined;
   readonly memoryMib: number | undefined;
+  /** The share of the time in which it had no more to use: it may have wanted more than is seen. */
+  readonly coresShort: number;
+  readonly memoryShort: number;
 }
 
 const MOST_CONTAINERS = 10_000;
@@ -31,7 +35,7 @@ const MOST_CONTAINERS = 10_000;
 export async function readDemands(given: Arguments, around: Surroundings): Promise<Demands> {
   const { traceFile, vmid } = given;
   const limit = given.containers ?? MOST_CONTAINERS;
-  const had = new Map<string, Had>();
+  const had = new LastHad();
   const read =
     traceFile === undefined
       ? await readHistory(around, limit, had)
@@ -39,7 +43,9 @@ export async function readDemands(given: Arguments, around: Surroundings): Promi
   if (!read.ok) return read;
   const all = read.trace.series.map(demandOf);
   const demands = vmid === undefined ? all : all.filter(({ name }) => name === String(vmid));
-  if (demands.length > 0) return { ok: true, demands, leftOut: read.trace.leftOut, had };
+  if (demands.length > 0) {
+    return { ok: true, demands, leftOut: read.trace.leftOut, had: had.all() };
+  }
   return { ok: false, problems: [`there is nothing on container ${vmid}`] };
 }
 
@@ -47,7 +53,7 @@ export async function readDemands(given: Arguments, around: Surroundings): Promi
 async function readHistory(
   { paths }: Surroundings,
   limit: number,
-  had: Map<string, Had>,
+  had: LastHad,
 ): Promise<TraceResult> {
   const parser = new TraceParser(limit);
   const problems: string[] = [];
@@ -62,8 +68,7 @@ async function readHistory(
     for (const line of lines) parser.push(`${line}\n`);
   };
   for await (const record of readUsage(paths, milliseconds(0), complain)) {
-    const { vmid, cpuAllowed: cores, memoryLimitMib: memoryMib } = record;
-    had.set(String(vmid), { cores, memoryMib });
+    had.take(record);
     put(steps.take(record));
   }
   put(steps.finish());
@@ -76,15 +81,48 @@ async function readHistory(
   };
 }
 
-const USUAL_STEP_S = 300;
+/** From this share of what is allowed on there was no more to be had. */
+const AT_LIMIT = 0.98;
+
+const isShort = (used: number | undefined, allowed: number | undefined): boolean =>
+  used !== undefined && allowed !== undefined && used >= allowed * AT_LIMIT;
+
+class LastHad {
+  readonly #sums = new Map<
+    string,
+    { last: UsageRecord; rows: number; cpu: number; memory: number }
+  >();
+
+  take(record: UsageRecord): void {
+    const { vmid, cpuCores, cpuAllowed, memoryPeakMib, memoryLimitMib } = record;
+    const sum = this.#sums.get(String(vmid)) ?? { last: record, rows: 0, cpu: 0, memory: 0 };
+    sum.last = record;
+    sum.rows += 1;
+    if (isShort(cpuCores, cpuAllowed)) sum.cpu += 1;
+    if (isShort(memoryPeakMib, memoryLimitMib)) sum.memory += 1;
+    this.#sums.set(String(vmid), sum);
+  }
+
+  all(): ReadonlyMap<string, Had> {
+    const entries = [...this.#sums].map(([name, { last, rows, cpu, memory }]): [string, Had] => {
+      const { cpuAllowed: cores, memoryLimitMib: memoryMib } = last;
+      return [name, { cores, memoryMib, coresShort: cpu / rows, memoryShort: memory / rows }];
+    });
+    return new Map(entries);
+  }
+}
 
 function demandOf({ name, timesS, cpuCores, memoryMib }: TraceSeries): Demand {
-  const [first = 0] = timesS;
-  const spanS = (timesS.at(-1) ?? first) - first;
   return {
-    name,
-    stepS: timesS.length > 1 ? spanS / (timesS.length - 1) : USUAL_STEP_S,
-    cpu: Float64Array.from(cpuCores),
+    ...{ name, stepS: usualStepS(timesS), cpu: Float64Array.from(cpuCores) },
     memory: memoryMib.length > 0 ? Float64Array.from(memoryMib) : undefined,
   };
+}
+
+const USUAL_STEP_S = 300;
+
+/** The middle one: a container that was off for a week has one long step, and not longer ones. */
+function usualStepS(timesS: readonly number[]): number {
+  const steps = timesS.slice(1).map((timeS, index) => timeS - (timesS[index] ?? 0));
+  return steps.sort((one, other) => one - other)[Math.floor(steps.length / 2)] ?? USUAL_STEP_S;
 }

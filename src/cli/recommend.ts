@@ -71,7 +71,25 @@ function asTable(rows: readonly Row[]): string {
   ]);
   const note =
     'Saves: what it had at the end of the record, less this; a minus sign says that it needs more.';
-  return `${[...lines, '', note].join('\n')}\n`;
+  return `${[...lines, '', note, ...rows.flatMap(shortWords)].join('\n')}\n`;
+}
+
+/** Less than this share of the time at a limit is what any peak has. */
+const OFTEN = 0.01;
+
+/** A record cannot show what a limit held back. */
+function shortWords({ advice: { name }, had }: Row): readonly string[] {
+  const said = [
+    ['cores', had?.coresShort ?? 0],
+    ['memory', had?.memoryShort ?? 0],
+  ] as const;
+  return said
+    .filter(([, share]) => share >= OFTEN)
+    .map(
+      ([what, share]) =>
+        `${name}: all of its ${what} was in use ${Math.round(share * 100)} % of the time; it may ` +
+        'want more than the record shows.',
+    );
 }
 
 const hoursWords = (hours: number): string =>
@@ -87,19 +105,20 @@ function savesWords(cores: number | undefined, mib: number | undefined): string 
 
 const round = (value: number): number => Number(value.toPrecision(6));
 
-function adviceJson(advice: Advice, had: number | undefined) {
+function adviceJson(advice: Advice, had: number | undefined, atLimit: number | undefined) {
   const { amount, peak, shortShare, slack } = advice;
   return {
     ...{ recommended: amount, peak: round(peak), short: round(shortShare), slack: round(slack) },
     ...{ had: had ?? null, saves: saved(had, advice) ?? null },
+    at_limit: atLimit === undefined ? null : round(atLimit),
   };
 }
 
 function asJson(rows: readonly Row[]): string {
   const containers = rows.map(({ advice: { name, hours, cores, memory, sure }, had, tier }) => ({
     ...{ container: name, hours: round(hours), sure, tier: tier.name },
-    cores: adviceJson(cores, had?.cores),
-    memory_mb: memory === undefined ? null : adviceJson(memory, had?.memoryMib),
+    cores: adviceJson(cores, had?.cores, had?.coresShort),
+    memory_mb: memory === undefined ? null : adviceJson(memory, had?.memoryMib, had?.memoryShort),
   }));
   return `${JSON.stringify({ containers }, null, 2)}\n`;
 }
