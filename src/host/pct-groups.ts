@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, bytesToMib, type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type {
@@ -13,6 +15,7 @@ import { asObject } from './json-object.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { commandEnvironment, outcomeOf } from './pct.ts';
+import { whyNotTrusted } from './trusted-file.ts';
 
 /** What groups ask of `pct` and `pvesh`. Found by PATH. */
 
@@ -103,7 +106,11 @@ export function createGroupTools({ paths, environment }: GroupToolsOptions): Gro
       const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
       return detached('pct', args, `pct ${args.slice(0, 2).join(' ')}`, limitMs, watch);
     },
-    hook([file = '', ...args], timeLimitMs) {
+    async hook([file = '', ...args], timeLimitMs) {
+      const wrong = whyNotTrusted(file);
+      if (wrong !== undefined) {
+        return { kind: 'not-started', message: plainText(`${file} is not run: it ${wrong}`) };
+      }
       return detached(file, args, file, timeLimitMs);
     },
     async isIdFree(vmid) {
@@ -202,7 +209,11 @@ function addressIn(answer: unknown): Reading<string> {
     const inet = one?.['inet'];
     const address =
       typeof inet === 'string' ? /^([0-9.]{7,15})(?:\/|$)/.exec(inet)?.[1] : undefined;
-    if (one?.['name'] !== 'lo' && address !== undefined) return present(address);
+    if (one?.['name'] !== 'lo' && isMembers(address)) return present(address);
   }
   return missing('absent', 'it has no IPv4 address yet');
 }
+
+/** The container itself says what it has, and must not have this node ask its own services. */
+const isMembers = (address: string | undefined): address is string =>
+  address !== undefined && isIPv4(address) && !/^(?:0|127)\./.test(address);
