@@ -23,7 +23,11 @@ const clock: Clock = {
   monotonicMs: () => milliseconds(Number(process.hrtime.bigint()) / 1e6),
 };
 
+/** Whatever it was started with: nothing that is made here may be written by others. */
+const KEPT_FROM_OTHERS = 0o022;
+
 async function main(argv: readonly string[]): Promise<ExitCode> {
+  process.umask(process.umask() | KEPT_FROM_OTHERS);
   const parsed = parseArguments(argv);
   const { stdout, stderr } = process;
   switch (parsed.kind) {
