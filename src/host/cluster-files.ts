@@ -182,7 +182,7 @@ function sectionsOf(text: string): readonly Section[] {
     const heading = /^\[(.+)\]$/.exec(line)?.[1];
     if (heading !== undefined) sections.push({ heading, lines: [], values: new Map() });
     const section = sections.at(-1);
-    const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/.exec(line) ?? [];
+    const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/s.exec(line) ?? [];
     if (line.startsWith('#')) section?.lines.push(decoded(line.slice(1)));
     else if (key !== undefined && value !== undefined) section?.values.set(key, value);
   }
