@@ -36,13 +36,8 @@ export type OldFileResult =
   | { readonly ok: true; readonly file: OldFile }
   | { readonly ok: false; readonly line: number | undefined; readonly message: string };
 
-/** That program's own sample has 10 KB. */
-const MAX_CHARS = 128 * 1024;
-const TOO_LARGE = 'is larger than 128 KiB, so it is no configuration of that program';
-
 /** Reads either form; which one it is shows in the first line that is no comment. */
 export function parseOldFile(text: string): OldFileResult {
-  if (text.length > MAX_CHARS) return { ok: false, line: undefined, message: TOO_LARGE };
   const lines = text.replace(/^\ufeff/, '').split(/\r\n|\r|\n/);
   const first = lines.find((line) => /^\s*[^\s#;]/.test(line)) ?? '';
   return /^\s*\[[^\]]*\]/.test(first) ? { ok: true, file: readIni(lines) } : readYaml(text, lines);

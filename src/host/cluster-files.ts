@@ -207,8 +207,11 @@ function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
   let mib = 0;
   for (const [key, value] of values) {
     if (key !== 'rootfs' && !/^mp[0-9]+$/.test(key)) continue;
-    const [, number, unit = 'M'] = /(?:^|,)size=([0-9.]+)([KMGT]?)/.exec(value) ?? [];
-    if (number !== undefined) mib += Number(number) * (UNIT_MIB[unit] ?? 1);
+    const size = /(?:^|,)size=([^,]*)/.exec(value)?.[1];
+    if (size === undefined) continue;
+    const [, number, unit = ''] = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT]?)$/.exec(size) ?? [];
+    if (number === undefined) return undefined;
+    mib += Number(number) * (UNIT_MIB[unit] ?? 1);
   }
   return { storage, mib: Math.ceil(mib) };
 }
