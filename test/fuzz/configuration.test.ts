@@ -109,8 +109,8 @@ const GRAMMAR = [
 ];
 
 describe('a configuration, whatever it holds, gives a result', () => {
-  fuzz('damaged', 1500, damagedText(SAMPLE, SMALL), checkConfig);
-  fuzz('of any structure', 1500, structure, checkConfig);
+  fuzz('damaged', 400, damagedText(SAMPLE, SMALL), checkConfig);
+  fuzz('of any structure', 400, structure, checkConfig);
   fuzz(
     'of the words of YAML in any order',
     1500,
@@ -154,7 +154,7 @@ TIER_A:
 `;
 
 describe('an old configuration, whatever it holds, gives a result', () => {
-  fuzz('damaged', 500, damagedText(INI, OLD_YAML), (text) => {
+  fuzz('damaged', 300, damagedText(INI, OLD_YAML), (text) => {
     const result = migrate(text, 'old.conf', {});
     if (!result.ok) {
       expect(result.message.length).toBeLessThan(LONGEST_MESSAGE);

@@ -171,7 +171,7 @@ describe('a cgroup of which files are damaged', () => {
     .constantFrom(...names)
     .chain((name) => fc.tuple(fc.constant(name), damaged(FILES[name] ?? '')));
 
-  fuzz('is read as amounts, or as missing, never as zero', 1500, anyDamage, ([name, bytes]) => {
+  fuzz('is read as amounts, or as missing, never as zero', 600, anyDamage, ([name, bytes]) => {
     const path = join(root(), CGROUP, name);
     writeFileSync(path, bytes);
     const sample = cgroups.sample(vmid(101));
@@ -207,7 +207,7 @@ describe('a host of which files are damaged', () => {
     .constantFrom(...paths)
     .chain((name) => fc.tuple(fc.constant(name), damaged(HOST[name] ?? '')));
 
-  fuzz('is read as amounts, or as missing', 1000, anyDamage, ([name, bytes]) => {
+  fuzz('is read as amounts, or as missing', 500, anyDamage, ([name, bytes]) => {
     const path = join(root(), name);
     writeFileSync(path, bytes);
     const host = createHostView(createPaths(root()), () => present(mib(0))).observe();

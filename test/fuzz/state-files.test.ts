@@ -90,7 +90,7 @@ function onePolicy(): ContainerPolicy {
 }
 
 describe('the saved state of the loop, whatever it holds', () => {
-  fuzz('brings about no change that could not be', 500, damagedJson(saved), async (content) => {
+  fuzz('brings about no change that could not be', 300, damagedJson(saved), async (content) => {
     const node = someNode();
     node.pass(400_000);
     const state = newLoopState();
