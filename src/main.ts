@@ -9,6 +9,7 @@ import { EXIT, type ExitCode } from './cli/exit-codes.ts';
 import { rollback } from './cli/rollback.ts';
 import { run } from './cli/run.ts';
 import type { Surroundings } from './cli/world.ts';
+import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
 import { programProblem } from './host/executable-files.ts';
 import { createGuests } from './host/guests.ts';
@@ -38,7 +39,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       stdout.write(`lxc-autoscale ${version}\n`);
       return EXIT.fine;
     case 'wrong':
-      stderr.write(`lxc-autoscale: ${parsed.message}\nSee lxc-autoscale --help.\n`);
+      stderr.write(`lxc-autoscale: ${plainText(parsed.message)}\nSee lxc-autoscale --help.\n`);
       return EXIT.usage;
     case 'run':
       return carryOut(parsed.arguments);
