@@ -126,7 +126,7 @@ describe('the listener for metrics', () => {
       right,
       `HEAD /healthz?x=1 HTTP/1.0\r\nAuthorization: bearer ${token}\r\n\r\n`,
       `POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello${right}`,
-      `GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
       `GET http://[::1]/%2e%2e/metrics HTTP/1.1\r\nHost: x\r\n\r\n`,
     ),
   );
