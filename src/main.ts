@@ -9,6 +9,7 @@ import { EXIT, type ExitCode } from './cli/exit-codes.ts';
 import { rollback } from './cli/rollback.ts';
 import { run } from './cli/run.ts';
 import type { Surroundings } from './cli/world.ts';
+import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
 import { programProblem } from './host/executable-files.ts';
 import { createGuests } from './host/guests.ts';
@@ -23,7 +24,11 @@ const clock: Clock = {
   monotonicMs: () => milliseconds(Number(process.hrtime.bigint()) / 1e6),
 };
 
+/** Whatever it was started with: nothing that is made here may be written by others. */
+const KEPT_FROM_OTHERS = 0o022;
+
 async function main(argv: readonly string[]): Promise<ExitCode> {
+  process.umask(process.umask() | KEPT_FROM_OTHERS);
   const parsed = parseArguments(argv);
   const { stdout, stderr } = process;
   switch (parsed.kind) {
@@ -34,7 +39,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       stdout.write(`lxc-autoscale ${version}\n`);
       return EXIT.fine;
     case 'wrong':
-      stderr.write(`lxc-autoscale: ${parsed.message}\nSee lxc-autoscale --help.\n`);
+      stderr.write(`lxc-autoscale: ${plainText(parsed.message)}\nSee lxc-autoscale --help.\n`);
       return EXIT.usage;
     case 'run':
       return carryOut(parsed.arguments);

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { type LoadResult, loadConfig } from '../config/load.ts';
+import { printable } from '../config/printable.ts';
 import { renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
+import { whyNotTrusted } from '../host/trusted-file.ts';
 import type { Arguments } from './arguments.ts';
 import type { Surroundings } from './world.ts';
 
@@ -12,7 +14,11 @@ export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: Arguments,
   { paths, env }: Pick<Surroundings, 'paths' | 'env'>,
 ): LoadResult {
-  const result = loadConfig(configurationFile(configFile, paths), configFile ?? USUAL_FILE, env);
+  const path = configurationFile(configFile, paths);
+  const shown = configFile ?? USUAL_FILE;
+  const untrusted = whyNotTrusted(path);
+  if (untrusted !== undefined) return refused(shown, `is not used: it ${untrusted}`);
+  const result = loadConfig(path, shown, env);
   if (!result.ok) return result;
   const config = applyOverrides(result.config, {
     pollIntervalSeconds,
@@ -21,6 +27,12 @@ export function readConfiguration(
   });
   return { ...result, config };
 }
+
+/** What it says would be done by root: who may write to it is root, all but in name. */
+const refused = (file: string, message: string): LoadResult => ({
+  ok: false,
+  problems: [{ file, line: undefined, key: undefined, message: printable(message, 4096) }],
+});
 
 /** A file that is named lies where it is named; only if there is none, under the sysroot. */
 export function configurationFile(named: string | undefined, paths: Surroundings['paths']): string {

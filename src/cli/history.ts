@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { printable } from '../config/printable.ts';
-import { plainText } from '../core/plain-text.ts';
+import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
 import { asObject, parseJsonObject } from '../host/json-object.ts';
 import { createTimestamp } from '../report/timestamp.ts';
@@ -63,7 +63,7 @@ async function tell(fd: number, { given, from, out, counts }: Telling): Promise<
     if (from !== undefined && event.time.slice(0, from.length) < from) continue;
     if (counts.shown === 0 && !given.json) await out.put(rowOf(HEAD));
     counts.shown += 1;
-    await out.put(given.json ? line : rowOf(cellsOf(event)));
+    await out.put(given.json ? plainJson(line) : rowOf(cellsOf(event)));
   }
 }
 

@@ -57,7 +57,7 @@ interface Heading {
 }
 
 /** A larger file is no configuration, and what becomes of it has to be loaded. */
-const MAX_CHARS = 256 * 1024;
+const MAX_CHARS = 128 * 1024;
 const MAX_KEYS = 4000;
 
 /**
@@ -68,7 +68,7 @@ const MAX_KEYS = 4000;
  */
 export function migrate(text: string, shownFile: string, env: Environment): Migrated {
   if (text.length > MAX_CHARS) {
-    const message = 'is larger than 256 KiB, so it is no configuration of that program';
+    const message = 'is larger than 128 KiB, so it is no configuration of that program';
     return { ok: false, line: undefined, message };
   }
   const old = parseOldFile(text);

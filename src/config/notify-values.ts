@@ -84,8 +84,8 @@ export function jsonFault(text: string): string | undefined {
   } catch {
     return 'is no JSON';
   }
-  const unknown = [...JSON.stringify(parsed).matchAll(/\{\{ *([^}]*?) *\}\}/g)]
-    .map(([, name = '']) => name)
+  const unknown = [...JSON.stringify(parsed).matchAll(/\{\{([^}]*)\}\}/g)]
+    .map(([, name = '']) => name.replace(/^ +/, '').trimEnd())
     .filter((name) => !PLACEHOLDERS.includes(name));
   return unknown.length > 0 ? 'has a word in {{ }} that is not known' : undefined;
 }

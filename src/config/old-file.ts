@@ -67,12 +67,12 @@ function readIni(lines: readonly string[]): OldFile {
 function readIniLine(whole: string, line: number, state: IniState): void {
   const text = whole.trim();
   if (text === '') return;
-  const comment = /^[#;]+(.*)$/.exec(text);
+  const comment = /^[#;]+(.*)$/s.exec(text);
   if (comment !== null) {
     state.comments.set(line, comment[1] ?? '');
     return;
   }
-  const section = /^\[([^\]]*)\]\s*(?:[#;](.*))?$/.exec(text);
+  const section = /^\[([^\]]*)\]\s*(?:[#;](.*))?$/s.exec(text);
   if (section !== null) {
     state.sections.push({ name: (section[1] ?? '').trim(), line, entries: [] });
     state.last = undefined;
@@ -80,7 +80,7 @@ function readIniLine(whole: string, line: number, state: IniState): void {
     return;
   }
   const indent = whole.length - whole.trimStart().length;
-  const pair = /^([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)$/.exec(text);
+  const pair = /^([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)$/s.exec(text);
   const goesOn = pair === null && state.last !== undefined && indent > state.last.indent;
   const { value, aside } = withoutAside(goesOn ? text : (pair?.[2] ?? ''));
   if (aside !== undefined) state.asides.set(line, aside);
@@ -110,10 +110,10 @@ const continued = (before: YamlNode, more: string): YamlNode => ({
 
 /** That program took ` # ...` behind a value for a part of it, and failed; nobody means that. */
 function withoutAside(text: string): { value: string; aside: string | undefined } {
-  const found = /^(.*?)(?:^|\s+)[#;](.*)$/.exec(text);
-  return found === null
-    ? { value: text, aside: undefined }
-    : { value: found[1] ?? '', aside: found[2] ?? '' };
+  const found = /(?:^|\s)[#;]/.exec(text);
+  if (found === null) return { value: text, aside: undefined };
+  const end = found.index + found[0].length;
+  return { value: text.slice(0, found.index).trimEnd(), aside: text.slice(end) };
 }
 
 function readYaml(text: string, lines: readonly string[]): OldFileResult {
@@ -136,15 +136,24 @@ function readYaml(text: string, lines: readonly string[]): OldFileResult {
   const comments = new Map<number, string>();
   const asides = new Map<number, string>();
   for (const [index, line] of lines.entries()) {
-    const comment = /^\s*#+(.*)$/.exec(line);
-    if (comment !== null) comments.set(index + 1, comment[1] ?? '');
+    const mark = line.indexOf('#');
+    if (mark < 0) continue;
+    const before = line.slice(0, mark);
+    const text = line.slice(mark).replace(/^#+/, '');
+    const item = /\s$/.test(before) ? itemIn(before) : undefined;
+    if (before.trim() === '') comments.set(index + 1, text);
+    else if (item !== undefined) asides.set(index + 1, ` ${item}:${text}`);
     // Only behind what is surely no text in quotes.
-    const aside = /^[^#'"]*\s#+(.*)$/.exec(line);
-    const item = /^\s*-\s+["']?([^#'"]*)["']?\s+#+(.*)$/.exec(line);
-    if (item !== null) asides.set(index + 1, ` ${item[1]}:${item[2]}`);
-    else if (comment === null && aside !== null) asides.set(index + 1, aside[1] ?? '');
+    else if (/^[^'"]*\s$/.test(before)) asides.set(index + 1, text);
   }
   return { ok: true, file: { form: 'YAML', sections, loose, unread: [], comments, asides } };
+}
+
+/** The one plain or quoted text of a list's item; undefined where the line is something else. */
+function itemIn(line: string): string | undefined {
+  const [, text = ''] = /^-\s+(\S.*)$/s.exec(line.trim()) ?? [];
+  const [, item] = /^["']?([^'"]+)["']?$/.exec(text) ?? [];
+  return item;
 }
 
 /** Labels can repeat a section in many others, and those in others again. */

@@ -175,10 +175,14 @@ function absolutePath(kind: 'file' | 'directory', does: string) {
   return described(value, { does, allowed });
 }
 
+const MAX_TEXT_CHARS = 4096;
+
 /** One line of text in the given form; an empty value is an empty text. */
 function text(form: RegExp, wrong: string, info: Info, allowed: string) {
   const read = z.transform((raw: unknown) => (raw === null ? '' : raw));
-  const value = z.string('is not a text').check(oneLine(), z.regex(form, wrong));
+  const value = z
+    .string('is not a text')
+    .check(z.maxLength(MAX_TEXT_CHARS, 'is too long'), oneLine(), z.regex(form, wrong));
   return described(z.pipe(read, value), { ...info, allowed });
 }
 

@@ -79,8 +79,8 @@ export function unknownSection(key: string, all: ConfigSchema): UnknownName {
 }
 
 function meantSection(key: string): string | undefined {
-  const parts = /^(.*?)_?([^_]*)$/.exec(key);
-  const [head, tail] = [parts?.[1] ?? '', parts?.[2] ?? ''];
+  const last = key.lastIndexOf('_');
+  const [head, tail] = [key.slice(0, Math.max(0, last)), key.slice(last + 1)];
   if (tail !== '' && closest(head, ['HORIZONTAL_SCALING_GROUP']) !== undefined) {
     return GROUP_PREFIX + tail;
   }

@@ -38,6 +38,21 @@ const mark = (leftOut: number): string => ` ... [${leftOut} more characters]`;
 export const visibleText = (text: string): string => text.replace(UNSAFE, visible);
 
 /**
+ * A line of JSON made fit for a terminal: to a parser it says the same. What JSON.stringify leaves
+ * as it is, and what others write between the values, could steer a terminal or end the line.
+ */
+export const plainJson = (json: string): string =>
+  json.replace(/[\t\r]/g, ' ').replace(UNSAFE, escapedUnits);
+
+function escapedUnits(character: string): string {
+  let units = '';
+  for (let index = 0; index < character.length; index += 1) {
+    units += `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`;
+  }
+  return units;
+}
+
+/**
  * Makes text of others (names, error messages, configuration values) fit to stand in one line of
  * a log or of a terminal: what has no glyph becomes visible (`\n`, `\x1b`, `\u202e`), and a text
  * longer than `maxLength` is cut with a mark that says how much is left out. The result never has

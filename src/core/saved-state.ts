@@ -12,7 +12,14 @@ import type {
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
 import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
-import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
+import {
+  isMoment,
+  type Mib,
+  type Milliseconds,
+  milliseconds,
+  parseVmid,
+  type Vmid,
+} from './units.ts';
 
 /**
  * What of the loop's state survives a restart, as a versioned plain object. Times are on the
@@ -233,8 +240,8 @@ const FIELDS: Readonly<Record<string, Check>> = {
   handHolds: ofResource((value) => isNumber(value)),
   lastChanges: ofVmid(
     (value) =>
-      hasNumbers('wallMs')(value, undefined) &&
       isObject(value) &&
+      isMoment(value['wallMs']) &&
       typeof value['text'] === 'string' &&
       typeof value['status'] === 'string',
   ),
@@ -244,7 +251,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
 const WHEN: readonly (readonly [string, Check])[] = [
   ['boot', (value) => typeof value === 'string'],
   ['savedMs', isNumber],
-  ['savedWallMs', isNumber],
+  ['savedWallMs', isMoment],
 ];
 
 function isMap(entries: unknown, check: Check): boolean {

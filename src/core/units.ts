@@ -37,6 +37,13 @@ export const kibToMib = (kib: number): Mib => mib(kib / 1024);
 export const percentToRatio = (percent: number): Ratio => ratio(percent / 100);
 export const secondsToMs = (seconds: number): Milliseconds => milliseconds(seconds * 1000);
 
+/** What a Date holds at most. Source: ECMAScript, 21.4.1.1. */
+const LATEST_MS = 8.64e15;
+
+/** Whether it is a time since 1970 that can be shown, in milliseconds. */
+export const isMoment = (value: unknown): value is number =>
+  typeof value === 'number' && value >= 0 && value <= LATEST_MS;
+
 const SMALLEST_VMID = 100;
 const LARGEST_VMID = 999_999_999;
 

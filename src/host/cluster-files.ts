@@ -182,7 +182,7 @@ function sectionsOf(text: string): readonly Section[] {
     const heading = /^\[(.+)\]$/.exec(line)?.[1];
     if (heading !== undefined) sections.push({ heading, lines: [], values: new Map() });
     const section = sections.at(-1);
-    const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/.exec(line) ?? [];
+    const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/s.exec(line) ?? [];
     if (line.startsWith('#')) section?.lines.push(decoded(line.slice(1)));
     else if (key !== undefined && value !== undefined) section?.values.set(key, value);
   }
@@ -207,8 +207,11 @@ function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
   let mib = 0;
   for (const [key, value] of values) {
     if (key !== 'rootfs' && !/^mp[0-9]+$/.test(key)) continue;
-    const [, number, unit = 'M'] = /(?:^|,)size=([0-9.]+)([KMGT]?)/.exec(value) ?? [];
-    if (number !== undefined) mib += Number(number) * (UNIT_MIB[unit] ?? 1);
+    const size = /(?:^|,)size=([^,]*)/.exec(value)?.[1];
+    if (size === undefined) continue;
+    const [, number, unit = ''] = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT]?)$/.exec(size) ?? [];
+    if (number === undefined) return undefined;
+    mib += Number(number) * (UNIT_MIB[unit] ?? 1);
   }
   return { storage, mib: Math.ceil(mib) };
 }

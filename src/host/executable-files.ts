@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path/posix';
+import { whyNotTrusted } from './trusted-file.ts';
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -17,7 +18,7 @@ export function findExecutable(
 
 /** What hinders the program at an absolute path from being run; undefined: nothing. */
 export function programProblem(path: string): string | undefined {
-  if (isExecutable(path)) return undefined;
+  if (isExecutable(path)) return whyNotTrusted(path);
   return existsSync(path) ? 'is no executable file' : 'is not there';
 }
 

@@ -97,8 +97,12 @@ function splitSections(content: Uint8Array): Sections {
   return sections;
 }
 
-/** `key: value`; the key is what Proxmox VE accepts as one. An empty value is let through. */
-const SETTING = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/;
+/**
+ * `key: value`; the key is what Proxmox VE accepts as one. An empty value is let through. Its dot
+ * takes every character (`s`): one that stopped at a carriage return would try each of the blanks
+ * before it anew, for minutes.
+ */
+const SETTING = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/s;
 
 function takeLiveLine(sections: Sections, line: string): void {
   const match = SETTING.exec(line);

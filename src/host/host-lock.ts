@@ -142,9 +142,10 @@ function refused(lockFile: string, error: unknown): LockOutcome {
 function openPlainFile(lockFile: string, flags: number): number {
   const { O_NOFOLLOW, O_NONBLOCK } = constants;
   const descriptor = openSync(lockFile, flags | O_NOFOLLOW | O_NONBLOCK, 0o644);
-  if (fstatSync(descriptor).isFile()) return descriptor;
+  const stat = fstatSync(descriptor);
+  if (stat.isFile() && stat.nlink <= 1) return descriptor;
   closeSync(descriptor);
-  throw new Error('it is not a plain file');
+  throw new Error(stat.isFile() ? 'it is a hard link' : 'it is not a plain file');
 }
 
 function writePid(lockFile: string, text: string): void {

@@ -1,10 +1,11 @@
-import { mkdirSync, renameSync, rmdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { Clock, LeaseAnswer, Leases } from '../ports.ts';
-import { makeDirectories } from './directories.ts';
-import { createFileReader } from './file-reader.ts';
+import { makeDirectories, refuseLink } from './directories.ts';
+import { temporaryName, writeDurably } from './durable-file.ts';
 import { describeError, errorCode } from './os-error.ts';
 import type { Paths } from './paths.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /**
  * Which daemon of the cluster works on a group: a directory under `/etc/pve/priv/lock`, where the
@@ -122,8 +123,11 @@ class ClusterLeases implements Leases {
     const before = this.#timeOf(group);
     const nowS = Math.floor(this.#clock.wallMs() / 1000);
     const timeS = before !== undefined && nowS <= before ? before + 1 : nowS;
-    makeDirectories(this.#paths.at(OWN), 0o700);
-    writeFileSync(join(this.#paths.at(OWN), group), `${before ?? 0} ${timeS}\n`, { mode: 0o600 });
+    const own = this.#paths.at(OWN);
+    makeDirectories(own, 0o700);
+    refuseLink(own);
+    rmSync(join(own, temporaryName(group)), { force: true });
+    writeDurably(own, group, Buffer.from(`${before ?? 0} ${timeS}\n`));
     utimesSync(this.#path(group), timeS, timeS);
     this.#own.set(group, timeS);
   }
@@ -131,7 +135,7 @@ class ClusterLeases implements Leases {
   #ownTimes(group: string): readonly number[] {
     const own = this.#own.get(group);
     if (own !== undefined) return [own];
-    const file = createFileReader(4096)(join(this.#paths.at(OWN), group));
+    const file = readRegularFile(join(this.#paths.at(OWN), group), 4096);
     if (!file.ok) return [];
     return file.value
       .toString('latin1')

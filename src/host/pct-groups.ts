@@ -1,18 +1,14 @@
+import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { bytes, bytesToMib, type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
-import type {
-  CommandOutcome,
-  CommandWatch,
-  GroupCommand,
-  GroupTools,
-  StorageRoom,
-} from '../ports.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
+import type { CommandOutcome, CommandWatch, GroupCommand, GroupTools } from '../ports.ts';
 import { type CommandResult, isGroupAlive, runCommand, runDetached } from './command.ts';
 import { makeDirectories } from './directories.ts';
-import { asObject } from './json-object.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { commandEnvironment, outcomeOf } from './pct.ts';
+import { addressIn, isId, parseAnswer, storageRoomIn } from './pvesh-values.ts';
+import { whyNotTrusted } from './trusted-file.ts';
 
 /** What groups ask of `pct` and `pvesh`. Found by PATH. */
 
@@ -103,13 +99,17 @@ export function createGroupTools({ paths, environment }: GroupToolsOptions): Gro
       const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
       return detached('pct', args, `pct ${args.slice(0, 2).join(' ')}`, limitMs, watch);
     },
-    hook([file = '', ...args], timeLimitMs) {
+    async hook([file = '', ...args], timeLimitMs) {
+      const wrong = whyNotTrusted(file);
+      if (wrong !== undefined) {
+        return { kind: 'not-started', message: plainText(`${file} is not run: it ${wrong}`) };
+      }
       return detached(file, args, file, timeLimitMs);
     },
     async isIdFree(vmid) {
       const args = ['get', '/cluster/nextid', '--vmid', `${vmid}`, '--output-format', 'json'];
       const answer = await query(args);
-      if (answer.ok) return present(Number(answer.value) === vmid);
+      if (answer.ok) return present(isId(answer.value, vmid));
       return /already exists/.test(answer.detail) ? present(false) : answer;
     },
     async storageRoom(storage, source) {
@@ -164,45 +164,5 @@ function answerOf(result: CommandResult, args: readonly string[]): Reading<unkno
     const stderr = 'stderr' in result ? ` ${result.stderr.replace(/\s+/g, ' ').slice(0, 300)}` : '';
     return missing('unreadable', `pvesh: ${outcome.message};${stderr}`);
   }
-  try {
-    return present(JSON.parse('stdout' in result ? result.stdout : ''));
-  } catch {
-    return missing('malformed', 'pvesh printed no JSON');
-  }
-}
-
-/** Storages on which space is taken only as it is written. */
-const THIN = new Set(['lvmthin', 'zfspool', 'btrfs', 'rbd']);
-
-/** Of `/cluster/resources`, in which pvestatd keeps the figures of each storage. */
-function storageRoomIn(
-  answer: unknown,
-  node: string,
-  storage: string,
-  source: Vmid,
-): Reading<StorageRoom> {
-  const all = Array.isArray(answer) ? answer.map(asObject) : [];
-  const entry = all.find((one) => one?.['id'] === `storage/${node}/${storage}`);
-  const { disk, maxdisk, plugintype } = entry ?? {};
-  if (typeof disk !== 'number' || typeof maxdisk !== 'number') {
-    return missing('absent', `the node ${node} has no figures of a storage ${storage}`);
-  }
-  const used = all.find((one) => one?.['id'] === `lxc/${source}`)?.['disk'];
-  const known = typeof used === 'number' && used > 0;
-  return present({
-    freeMib: bytesToMib(bytes(Math.max(0, maxdisk - disk))),
-    thin: THIN.has(String(plugintype)),
-    sourceUsedMib: known ? bytesToMib(bytes(used)) : undefined,
-  });
-}
-
-/** Of `/nodes/NODE/lxc/ID/interfaces`: the first address that is not the container's own loop. */
-function addressIn(answer: unknown): Reading<string> {
-  for (const one of Array.isArray(answer) ? answer.map(asObject) : []) {
-    const inet = one?.['inet'];
-    const address =
-      typeof inet === 'string' ? /^([0-9.]{7,15})(?:\/|$)/.exec(inet)?.[1] : undefined;
-    if (one?.['name'] !== 'lo' && address !== undefined) return present(address);
-  }
-  return missing('absent', 'it has no IPv4 address yet');
+  return parseAnswer('stdout' in result ? result.stdout : '');
 }

@@ -15,7 +15,8 @@ export function replaceFile(path: string, text: string): string | undefined {
     renameSync(temporary, path);
     return undefined;
   } catch (error) {
-    rmSync(temporary, { force: true });
+    // In a directory of another program anything may stand under that name.
+    removeFile(temporary);
     return `${path}: ${describeError(error)}`;
   }
 }

@@ -158,7 +158,9 @@ const FLAGS = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
 function appendTo(path: string, lines: string): number {
   const fd = openSync(path, FLAGS, 0o600);
   try {
-    if (!fstatSync(fd).isFile()) throw new Error(`${path} is no regular file`);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error(`${path} is no regular file`);
+    if (stat.nlink > 1) throw new Error(`${path} is a hard link, and is left as it is`);
     const size = withoutTornEnd(fd);
     const content = Buffer.from(size === 0 ? `${USAGE_HEADER}\n${lines}` : lines);
     const written = writeSync(fd, content);

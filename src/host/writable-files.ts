@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path/posix';
 import { makeDirectories } from './directories.ts';
 import { describeError, errorCode } from './os-error.ts';
@@ -17,8 +17,10 @@ export function whyNoFileIn(directory: string, mode = 0o755): string | undefined
   const probe = join(directory, PROBE);
   try {
     makeDirectories(directory, mode);
-    const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-    const descriptor = openSync(probe, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+    // Of a process that was killed just then, or a link that somebody has laid there.
+    rmSync(probe, { force: true });
+    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+    const descriptor = openSync(probe, O_WRONLY | O_CREAT | O_EXCL, 0o600);
     try {
       const content = Buffer.alloc(PROBE_BYTES, ' ');
       const written = writeSync(descriptor, content);
@@ -36,9 +38,12 @@ export function whyNoFileIn(directory: string, mode = 0o755): string | undefined
 export function whyNothingToAppend(path: string): string | undefined {
   const inDirectory = whyNoFileIn(dirname(path));
   if (inDirectory !== undefined) return inDirectory;
+  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOFOLLOW } = constants;
   try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK));
-    return undefined;
+    const descriptor = openSync(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOFOLLOW);
+    const stat = fstatSync(descriptor);
+    closeSync(descriptor);
+    return stat.isFile() && stat.nlink > 1 ? `${path}: it is a hard link` : undefined;
   } catch (error) {
     return errorCode(error) === 'ENOENT' ? undefined : `${path}: ${describeError(error)}`;
   }

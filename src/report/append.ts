@@ -26,17 +26,37 @@ export interface Rotation {
 const NEWLINE = 0x0a;
 const FILE_MODE = 0o640;
 
-/** Readable too, for the look at the last byte; not blocking, should a pipe stand there. */
-const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+const DIRECTORY_MODE = 0o755;
+
+const { O_RDWR, O_APPEND, O_CREAT, O_NONBLOCK, O_NOFOLLOW } = constants;
+/**
+ * Readable too, for the look at the last byte; not blocking, should a pipe stand there; and what a
+ * link laid in its place leads to is never written to.
+ */
+const FLAGS = O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOFOLLOW;
 
 function openForAppending(path: string): number {
+  let fd: number;
   try {
-    return openSync(path, FLAGS, FILE_MODE);
+    fd = openSync(path, FLAGS, FILE_MODE);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    mkdirSync(dirname(path), { recursive: true });
-    return openSync(path, FLAGS, FILE_MODE);
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ELOOP') throw new Error(`${path} is a symbolic link, which is not followed`);
+    if (code !== 'ENOENT') throw error;
+    mkdirSync(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
+    fd = openSync(path, FLAGS, FILE_MODE);
   }
+  const wrong = whyNotOurs(path, fd);
+  if (wrong === undefined) return fd;
+  close(fd);
+  throw new Error(wrong);
+}
+
+/** A hard link too may have been laid there, so that lines end up in a file of somebody else. */
+function whyNotOurs(path: string, fd: number): string | undefined {
+  const stat = fstatSync(fd);
+  if (stat.isFile() && stat.nlink > 1) return `${path} is a hard link, and is left as it is`;
+  return undefined;
 }
 
 /** A crash or a full disk may have left half a line; the next one must not be glued to it. */

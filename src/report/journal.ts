@@ -1,3 +1,4 @@
+import { plainJson } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
 import type { Clock, Journal, JournalEvent } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
@@ -97,30 +98,16 @@ function tryField(name: string, value: unknown, mask: Mask): string | undefined 
   }
 }
 
-/**
- * JSON.stringify escapes C0, quotes and lone surrogates. What else could steer a terminal that the
- * file is shown in, or be taken for a line's end, is escaped here; to a JSON parser it is the same.
- */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
 function field(name: string, value: unknown, mask: Mask = (text) => text): string {
   const shaped = JSON.stringify(value, (_name, one: unknown) =>
     bounded(typeof one === 'string' ? mask(one) : one),
   );
   const text = `${JSON.stringify(bounded(name))}:${shaped ?? 'null'}`;
-  return text.replace(UNSAFE, escaped);
+  return plainJson(text);
 }
 
 function bounded(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'string' || value.length <= MAX_STRING_LENGTH) return value;
   return `${value.slice(0, MAX_STRING_LENGTH)}...`;
-}
-
-function escaped(character: string): string {
-  let units = '';
-  for (let index = 0; index < character.length; index += 1) {
-    units += `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`;
-  }
-  return units;
 }

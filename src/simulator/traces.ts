@@ -31,6 +31,7 @@ export type TraceResult =
 export const MOST_TRACE_CONTAINERS = 300;
 const MOST_PROBLEMS = 10;
 const LONGEST_LINE = 1000;
+const TOO_LONG = `longer than ${LONGEST_LINE} characters: this is no trace`;
 const HEADER = 'time_s,container,cpu_cores,memory_mb';
 
 interface OpenSeries {
@@ -76,7 +77,7 @@ export class TraceParser {
     this.#rest = text.slice(from);
     if (this.#rest.length > LONGEST_LINE && !this.failed) {
       this.#line += 1;
-      this.#complain(`longer than ${LONGEST_LINE} characters: this is no trace`);
+      this.#complain(TOO_LONG);
       this.#rest = '';
     }
   }
@@ -102,6 +103,10 @@ export class TraceParser {
 
   #take(raw: string): void {
     this.#line += 1;
+    if (raw.length > LONGEST_LINE) {
+      this.#complain(TOO_LONG);
+      return;
+    }
     const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
     if (this.#line === 1) {
       const header = line.replace(/^\uFEFF/, '').trim();

@@ -290,7 +290,7 @@ describe('a file that is none of that program', () => {
     ['# only a comment\n', undefined, /holds no section/],
     ['- 1\n', 1, /holds a list/],
     ['A: [\n', 1, /never closed/],
-    ['x'.repeat(300_000), undefined, /larger than 256 KiB/],
+    ['x'.repeat(300_000), undefined, /larger than 128 KiB/],
     [`[A]\n${'a = 1\n'.repeat(4001)}`, undefined, /more than 4000 keys/],
   ])('%#: is refused', (text, line, message) => {
     const result = migrate(text, 'f', {});

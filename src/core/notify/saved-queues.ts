@@ -1,4 +1,5 @@
-import { type Milliseconds, milliseconds } from '../units.ts';
+import { plainText } from '../plain-text.ts';
+import { isMoment, type Milliseconds, milliseconds } from '../units.ts';
 import { EVENT_KINDS, type EventKind, SEVERITIES, type Severity } from './event.ts';
 import { MAX_LINES, type Message, type MessageLine } from './message.ts';
 import { EMPTY_QUEUE, MAX_WAITING, type Queue, type Sent, type Waiting } from './queue.ts';
@@ -58,9 +59,7 @@ const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
 const toTime = (value: unknown): Milliseconds | undefined =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0
-    ? milliseconds(value)
-    : undefined;
+  isMoment(value) ? milliseconds(value) : undefined;
 
 const toSeverity = (value: unknown): Severity | undefined =>
   SEVERITIES.find((severity) => severity === value);
@@ -76,7 +75,7 @@ function toLine(value: unknown): MessageLine | undefined {
   const { text, times } = value;
   const severity = toSeverity(value['severity']);
   if (severity === undefined || typeof text !== 'string' || !isCount(times)) return undefined;
-  return { severity, text: text.slice(0, MAX_TEXT_LENGTH), times };
+  return { severity, text: plainText(text, MAX_TEXT_LENGTH), times };
 }
 
 function toMessage(value: unknown): Message | undefined {

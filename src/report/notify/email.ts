@@ -51,6 +51,7 @@ async function deliver(
     );
     connection.on('error', (error: unknown) => resolve(failed(error)));
     connection.once('end', () => resolve(failed({ code: 'ECONNRESET' })));
+    boundAnswers(connection, () => resolve(TOO_MUCH));
   });
   stop.addEventListener('abort', giveUp, { once: true });
   if (stop.aborted) giveUp();
@@ -61,6 +62,27 @@ async function deliver(
     stop.removeEventListener('abort', giveUp);
     connection.close();
   }
+}
+
+/** All that a server says in one conversation has some kilobytes. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+const TOO_MUCH: Delivery = {
+  ok: false,
+  said: `it answers with more than ${MAX_ANSWER_BYTES} bytes, so it is something else`,
+  fault: 'settings',
+};
+
+/** The library itself gathers what comes, without end, until there is a line of it. */
+function boundAnswers(connection: SMTPConnection, onTooMuch: () => void): void {
+  const library = connection as unknown as { _onData(chunk: Buffer): void };
+  const take = library._onData.bind(connection);
+  let received = 0;
+  library._onData = (chunk) => {
+    received += chunk.length;
+    if (received <= MAX_ANSWER_BYTES) return take(chunk);
+    onTooMuch();
+    connection.close();
+  };
 }
 
 const late = (said: string): Delivery => ({ ok: false, said, fault: 'passing' });

@@ -53,7 +53,8 @@ export async function request(
     });
     const { status, statusText } = response;
     const text = await response.text();
-    const said = `${status} ${statusText} ${plainText(text.trim(), MAX_SHOWN)}`.trim();
+    const words = plainText(statusText, MAX_SHOWN);
+    const said = `${status} ${words} ${plainText(text.trim(), MAX_SHOWN)}`.trim();
     if (status >= 300 && status < 400) {
       const to = response.headers.get('location');
       return { ok: false, said: redirected(status, to), fault: 'settings' };

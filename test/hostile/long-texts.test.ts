@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
+import { expect, it } from 'vitest';
+import { temporaryDirectory } from '../host/world.ts';
+
+/** What takes too long with such a text takes minutes to days; all of them together, seconds. */
+const HANGS_AFTER_MS = 120_000;
+/** As much as the daemon allows itself, so that none of them fills the memory either. */
+const BOUNDS = ['--max-semi-space-size=1', '--max-old-space-size=48'];
+
+it('no text makes the program hang, or fills its memory', { timeout: 180_000 }, () => {
+  const outfile = join(temporaryDirectory(), 'long-texts.cjs');
+  buildSync({
+    entryPoints: [fileURLToPath(new URL('fixtures/long-texts.ts', import.meta.url))],
+    ...{ bundle: true, platform: 'node', target: 'node18.19', format: 'cjs' },
+    ...{ logLevel: 'warning', outfile },
+  });
+  const run = spawnSync(process.execPath, [...BOUNDS, outfile], {
+    ...{ encoding: 'utf8', timeout: HANGS_AFTER_MS, killSignal: 'SIGKILL' },
+  });
+  const got = run.stdout.trimEnd().split('\n');
+  expect({ signal: run.signal, status: run.status, last: got.at(-1), said: run.stderr }).toEqual({
+    ...{ signal: null, status: 0, last: 'a text of escapes', said: '' },
+  });
+});

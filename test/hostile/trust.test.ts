@@ -1,0 +1,139 @@
+import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { milliseconds } from '../../src/core/units.ts';
+import { programProblem } from '../../src/host/executable-files.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { createGroupTools } from '../../src/host/pct-groups.ts';
+import { whyNotTrusted } from '../../src/host/trusted-file.ts';
+import { calm, NodeUnderTest } from '../e2e/node-under-test.ts';
+import { temporaryDirectory } from '../host/world.ts';
+
+/** A configuration, or a program that it names, to which somebody else may write. */
+
+const isRoot = process.getuid?.() === 0;
+const NOT_ROOT = 'only root may give a file away';
+const NOBODY = 65_534;
+
+function file(mode: number, directoryMode = 0o755): string {
+  const directory = join(temporaryDirectory(), 'own');
+  mkdirSync(directory);
+  const path = join(directory, 'file');
+  writeFileSync(path, '#!/bin/sh\n');
+  chmodSync(path, mode);
+  chmodSync(directory, directoryMode);
+  return path;
+}
+
+describe('what is gone by', () => {
+  it.each([0o600, 0o640, 0o644, 0o755, 0o4755])('may have the mode %o', (mode) => {
+    expect(whyNotTrusted(file(mode))).toBeUndefined();
+  });
+
+  it.each([
+    [0o646, 0o755, /^can be written by everybody; run: chmod o-w .*file$/],
+    [0o602, 0o700, /^can be written by everybody/],
+    [0o644, 0o757, /^lies in .*own, which can be written by everybody; run: chmod o-w .*own$/],
+  ])('may not have the mode %o in a directory of %o', (mode, directoryMode, words) => {
+    expect(whyNotTrusted(file(mode, directoryMode))).toMatch(words);
+  });
+
+  it('may lie in a directory for all in which nobody can replace the file of another', () => {
+    expect(whyNotTrusted(file(0o644, 0o1777))).toBeUndefined();
+  });
+
+  it('may be written by the group of who runs this, and by no other one', () => {
+    const path = file(0o664);
+    const uids = [0, process.getuid?.() ?? 0];
+    expect(whyNotTrusted(path)).toBeUndefined();
+    expect(whyNotTrusted(path, { uids, gids: [4711] })).toMatch(
+      /^can be written by the group \d+; run: chmod g-w /,
+    );
+    expect(whyNotTrusted(path, { uids: [4711], gids: [0] })).toMatch(
+      /^belongs to the user \d+, who could change it; run: chown root /,
+    );
+  });
+
+  it('is what a link leads to, and the directory of the link as well', () => {
+    const [good, bad] = [file(0o644), file(0o666)];
+    const link = join(temporaryDirectory(), 'link');
+    symlinkSync(bad, link);
+    expect(whyNotTrusted(link)).toMatch(/^can be written by everybody/);
+    const open = join(temporaryDirectory(), 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    symlinkSync(good, join(open, 'link'));
+    expect(whyNotTrusted(join(open, 'link'))).toMatch(/^lies in .*open, which can be written/);
+  });
+
+  it('need not be there', () => {
+    expect(whyNotTrusted('/does/not/exist')).toBeUndefined();
+    expect(whyNotTrusted(join(file(0o644), 'below'))).toBeUndefined();
+  });
+});
+
+describe('a configuration to which others may write', () => {
+  const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+
+  it('is refused by every command that reads one, with what to do', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    const path = join(under.root, FILE);
+    chmodSync(path, 0o666);
+    for (const command of ['daemon', 'once', 'check-config', 'backups', 'history']) {
+      const { code, stdout, stderr } = await under.run([command]);
+      expect(code).toBe(78);
+      const text = `${stdout}${stderr}`;
+      expect(text).toMatch(/lxc_autoscale\.yaml: is not used: it can be written by everybody/);
+      expect(text).toContain(`run: chmod o-w ${path}`);
+    }
+    chmodSync(path, 0o644);
+    expect((await under.run(['once'])).code).toBe(0);
+    chmodSync(join(under.root, 'etc/lxc_autoscale'), 0o777);
+    const { stderr } = await under.run(['once']);
+    expect(stderr).toMatch(/it lies in .*etc\/lxc_autoscale, which can be written by everybody/);
+  }, 60_000);
+
+  it('is not taken in by a reload, and the daemon goes on with the one before', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    const daemon = under.start(['daemon']);
+    await daemon.saying('Next run in');
+    chmodSync(join(under.root, FILE), 0o666);
+    daemon.signal('SIGHUP');
+    await daemon.saying(/can be written by everybody(.*\n)*.*The configuration was NOT reloaded/);
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
+  }, 40_000);
+
+  it('or that belongs to somebody else is refused', async (context) => {
+    if (!isRoot) return context.skip(NOT_ROOT);
+    const under = await NodeUnderTest.create([calm(101)]);
+    chownSync(join(under.root, FILE), NOBODY, 0);
+    const { code, stderr } = await under.run(['once']);
+    expect(code).toBe(78);
+    expect(stderr).toMatch(/it belongs to the user 65534, .*; run: chown root /);
+  });
+});
+
+describe('a program of a group to which others may write', () => {
+  const hook = (mode: number) => {
+    const path = file(mode);
+    renameSync(path, `${path}.sh`);
+    return `${path}.sh`;
+  };
+
+  it('is not run, and check-config says why', async () => {
+    const tools = createGroupTools({
+      paths: createPaths(temporaryDirectory()),
+      environment: process.env,
+    });
+    const limit = milliseconds(5000);
+    expect(await tools.hook([hook(0o755)], limit)).toEqual({ kind: 'done' });
+    const bad = hook(0o757);
+    expect(await tools.hook([bad], limit)).toEqual({
+      kind: 'not-started',
+      message: `${bad} is not run: it can be written by everybody; run: chmod o-w ${bad}`,
+    });
+    expect(programProblem(hook(0o755))).toBeUndefined();
+    expect(programProblem(bad)).toMatch(/^can be written by everybody/);
+  });
+});
