@@ -69,6 +69,7 @@ function resolvedLines(
     `The memory limits of all guests come to at most ${amount(host.overcommitRatio)} x the rest; ` +
       `nothing grows from ${percent(host.emergency)} use of the host on.`,
     offPeakLine(config),
+    ...logLines(config),
     '',
     ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
     '',
@@ -93,6 +94,12 @@ function offPeakLine({
       ? `${offPeakStartHour}:00 to ${offPeakEndHour}:00`
       : `${offPeakCron.lastsMs / 60_000} minutes from each '${offPeakCron.expression}' on`;
   return `Off-peak time: ${when}, in the time zone ${timezone ?? 'of the host'}.`;
+}
+
+/** Only what differs from the ordinary. */
+function logLines({ logLevel, roomLogLevels }: Config): string[] {
+  const rooms = Object.entries(roomLogLevels).map(([room, level]) => `${level} in ${room}`);
+  return rooms.length === 0 ? [] : [`Log: ${logLevel}, but ${rooms.join(', ')}.`];
 }
 
 const unseen = (detail: string): string =>

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
+import { LOG_ROOMS } from '../core/log-line.ts';
 import { type CgroupFiles, createCgroups } from '../host/cgroup-files.ts';
 import { createReclaim } from '../host/cgroup-reclaim.ts';
 import { createBackups } from '../host/config-backups.ts';
@@ -108,10 +109,19 @@ const allSecrets = (config: Config): readonly string[] => [
   ...secretsOf(config),
 ];
 
+function roomLevels({ roomLogLevels }: Config): LogSettings['roomLevels'] {
+  const levels = LOG_ROOMS.flatMap((room) => {
+    const level = roomLogLevels[room];
+    return level === undefined ? [] : [[room, LEVELS[level]] as const];
+  });
+  return Object.fromEntries(levels);
+}
+
 function logSettings(config: Config, paths: Paths): LogSettings {
   return {
     file: paths.at(config.logFile),
     level: LEVELS[config.logLevel],
+    roomLevels: roomLevels(config),
     timezone: config.timezone,
     secrets: allSecrets(config),
     rotation: config.logRotation,

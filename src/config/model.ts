@@ -1,4 +1,5 @@
 import type { ListenAddress } from '../core/listen-address.ts';
+import type { LogRoom } from '../core/log-line.ts';
 import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Bytes, Milliseconds, Vmid } from '../core/units.ts';
@@ -17,6 +18,8 @@ export interface Config {
   /** The log file with `.json` in place of `.log`. */
   readonly jsonLogFile: string;
   readonly logLevel: LogLevel;
+  /** Rooms that have a level of their own. */
+  readonly roomLogLevels: Readonly<Partial<Record<LogRoom, LogLevel>>>;
   /** Of the console; the file has text. */
   readonly logFormat: (typeof LOG_FORMATS)[number];
   /** How large a log may grow, and how many older ones stay; undefined: without bound. */
