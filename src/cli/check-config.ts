@@ -8,6 +8,7 @@ import { hostPolicy, manage, remarksOn } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
+import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
 import { checkGroups, type ProgramProblem } from './check-groups.ts';
 import type { ExitCode } from './exit-codes.ts';
@@ -97,9 +98,11 @@ function offPeakLine({
 }
 
 /** Only what differs from the ordinary. */
-function logLines({ logLevel, roomLogLevels }: Config): string[] {
-  const rooms = Object.entries(roomLogLevels).map(([room, level]) => `${level} in ${room}`);
-  return rooms.length === 0 ? [] : [`Log: ${logLevel}, but ${rooms.join(', ')}.`];
+function logLines({ logLevel, roomLogLevels, logSyslog }: Config): string[] {
+  const syslog = logSyslog === undefined ? '' : `; also to ${showSyslogAddress(logSyslog)}`;
+  const rooms = Object.entries(roomLogLevels).map(([room, level]) => `in ${room} from ${level} on`);
+  if (rooms.length === 0 && logSyslog === undefined) return [];
+  return [`Log: ${[`from ${logLevel} on`, ...rooms].join(', ')}${syslog}.`];
 }
 
 const unseen = (detail: string): string =>

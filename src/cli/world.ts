@@ -18,6 +18,8 @@ import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
 import { newTally, noteEvent, type Tally } from '../report/tally.ts';
 
+import { logOutlets } from './log-outlets.ts';
+
 /** The real world behind the ports, put together from a configuration. */
 export interface OpenWorld {
   readonly world: World;
@@ -51,9 +53,13 @@ const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
 export function openWorld(config: Config, around: Surroundings): OpenWorld {
   const { paths, clock, stdout, stderr, env } = around;
   const node = paths.nodeName();
+  const toSystemd = isJournalStream(stdout, env);
+  const outlets = logOutlets({ paths, toSystemd, log: () => log });
+  const { insteadOfConsole, besides } = outlets;
   const log = createLog(logSettings(config, paths), {
-    ...{ clock, console: stdout, complaints: stderr, toSystemd: isJournalStream(stdout, env) },
+    ...{ clock, console: stdout, complaints: stderr, toSystemd, insteadOfConsole, besides },
   });
+  outlets.use(config);
   const journal = createJournal(journalSettings(config, paths, node), clock);
   const tally = newTally();
   let files = { log: paths.at(config.jsonLogFile), backups: paths.at(config.backupDir) };
@@ -90,6 +96,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     ...{ world, tally },
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));
+      outlets.use(next);
       journal.reconfigure(journalSettings(next, paths, node));
       backups = backupsOf(next);
       files = { log: paths.at(next.jsonLogFile), backups: paths.at(next.backupDir) };
@@ -99,6 +106,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     },
     async close() {
       cgroups.close();
+      await outlets.close();
       await log.flush();
     },
   };

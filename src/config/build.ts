@@ -204,6 +204,8 @@ export function buildConfig(
     jsonLogFile: jsonLogFileOf(values.log_file),
     ...logLevels(values.log_level),
     logFormat: values.log_format,
+    logSyslog: values.log_syslog,
+    logJournalFields: values.log_journal_fields,
     logRotation: logRotation(values),
     metrics: {
       listen: values.metrics_listen,

@@ -9,6 +9,7 @@ import {
   type MessageChannel,
   type Severity,
 } from '../core/notify/event.ts';
+import { parseSyslogAddress } from '../core/syslog-address.ts';
 import { cronFault } from './cron.ts';
 import {
   CHANNEL_NAMES,
@@ -308,6 +309,19 @@ function listenOrNothing(does: string) {
     return address;
   });
   const allowed = 'an address and a port such as 127.0.0.1:9732 or [::1]:9732, or nothing';
+  return described(read, { does, allowed });
+}
+
+function syslogOrNothing(does: string) {
+  const read = z.transform((raw: unknown, { issues }) => {
+    if (isBlank(raw)) return undefined;
+    const address = typeof raw === 'string' ? parseSyslogAddress(raw) : undefined;
+    if (address === undefined) {
+      issues.push({ code: 'custom', input: raw, message: 'is not the address of a syslog server' });
+    }
+    return address;
+  });
+  const allowed = 'an address such as udp://log.lan:514 or tcp://[fd00::5]:514, or nothing';
   return described(read, { does, allowed });
 }
 
@@ -706,6 +720,11 @@ const fileKeys = () => ({
       `${LOG_ROOMS.slice(0, -1).join(', ')} and ${LOG_ROOMS.at(-1)}`,
   ),
   log_format: oneOf(LOG_FORMATS, 'What the lines on the console look like; the log file has text'),
+  log_syslog: syslogOrNothing('The syslog server that lines are sent to as well; nothing: none'),
+  log_journal_fields: yesOrNo(
+    'Whether lines in the journal of systemd bear fields such as LXC_AUTOSCALE_VMID, which takes ' +
+      'one more process',
+  ),
   log_max_size_mb: wholeNumber(
     0,
     MAX_LOG_SIZE_MB,

@@ -87,6 +87,8 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
   const logger = createLogger({
     levels: LEVELS,
     level: 'DEBUG',
+    // Without one of ours winston would make JSON, with a package that is not in the bundle.
+    format: format((info) => info)(),
     transports: [
       transportTo(file.put, (line) => shape(line)),
       transportTo(screen.put, (line) =>

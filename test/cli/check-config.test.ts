@@ -63,7 +63,9 @@ describe('check-config', () => {
 
   it('says which parts of the program have a log level of their own', () => {
     const { lines } = run('DEFAULT: {log_level: {notify: error, act: debug}}\n', NONE);
-    expect(lines).toContain('Log: info, but debug in act, error in notify.');
+    expect(lines).toContain('Log: from info on, in act from debug on, in notify from error on.');
+    const remote = run('DEFAULT: {log_syslog: "udp://log.lan"}\n', NONE).lines;
+    expect(remote).toContain('Log: from info on; also to udp://log.lan:514.');
     expect(run('DEFAULT: {log_level: debug}\n', NONE).lines.join()).not.toContain('Log:');
   });
 

@@ -54,6 +54,8 @@ const EXPECTED_DEFAULTS: Config = {
   logLevel: 'info',
   roomLogLevels: {},
   logFormat: 'text',
+  logSyslog: undefined,
+  logJournalFields: false,
   logRotation: { maxBytes: 52_428_800, keep: 5 } as Config['logRotation'],
   metrics: { listen: undefined, token: '', textfile: undefined },
   lockFile: '/var/lock/lxc_autoscale.lock',
