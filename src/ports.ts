@@ -1,5 +1,6 @@
 import type { HealthCheck } from './core/groups/group-policy.ts';
 import type { ClusterView } from './core/groups/group-view.ts';
+import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
@@ -145,12 +146,15 @@ export interface Journal {
   problem?(): string | undefined;
 }
 
-/** Lines for people. Implementations neutralise control characters and mask secrets. */
+/**
+ * Lines for people. Implementations neutralise control characters and mask secrets. What a line is
+ * about goes with it, for those who filter and search.
+ */
 export interface Log {
-  debug(message: string): void;
-  info(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
+  debug(message: string, about?: LineFacts): void;
+  info(message: string, about?: LineFacts): void;
+  warn(message: string, about?: LineFacts): void;
+  error(message: string, about?: LineFacts): void;
 }
 
 /** Everything outside, as the loop is handed it. */

@@ -39,7 +39,7 @@ lay_out() {
   sed "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" install.sh >"$to/install.sh"
   chmod 0755 "$to/install.sh"
   echo "$version" >"$to/VERSION"
-  # The manual page, the completions and the JSON Schema.
+  # The manual page, the completions, the JSON Schema, the licences of others and the parts list.
   node "$DOCS" "$to"
   find "$to" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 }
@@ -74,7 +74,8 @@ debian_package() {
   gzip -n -9 <"$from/lxc-autoscale.1" >"$root/usr/share/man/man1/lxc-autoscale.1.gz"
   gzip -n -9 <"$from/CHANGELOG.md" >"$doc/changelog.gz"
   install -m 0644 "$from/README.md" "$doc"
-  install -m 0644 "$from/LICENSE" "$doc/copyright"
+  cat "$from/LICENSE" <(echo) "$from/NOTICE" >"$doc/copyright"
+  install -m 0644 "$from/lxc-autoscale.cdx.json" "$doc"
   install -m 0644 "$from/completions/lxc-autoscale.bash" \
     "$root/usr/share/bash-completion/completions/lxc-autoscale"
   install -m 0644 "$from/completions/_lxc-autoscale" "$root/usr/share/zsh/vendor-completions"

@@ -8,6 +8,7 @@ import { hostPolicy, manage, remarksOn } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
+import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
 import { checkGroups, type ProgramProblem } from './check-groups.ts';
 import type { ExitCode } from './exit-codes.ts';
@@ -69,6 +70,7 @@ function resolvedLines(
     `The memory limits of all guests come to at most ${amount(host.overcommitRatio)} x the rest; ` +
       `nothing grows from ${percent(host.emergency)} use of the host on.`,
     offPeakLine(config),
+    ...logLines(config),
     '',
     ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
     '',
@@ -93,6 +95,14 @@ function offPeakLine({
       ? `${offPeakStartHour}:00 to ${offPeakEndHour}:00`
       : `${offPeakCron.lastsMs / 60_000} minutes from each '${offPeakCron.expression}' on`;
   return `Off-peak time: ${when}, in the time zone ${timezone ?? 'of the host'}.`;
+}
+
+/** Only what differs from the ordinary. */
+function logLines({ logLevel, roomLogLevels, logSyslog }: Config): string[] {
+  const syslog = logSyslog === undefined ? '' : `; also to ${showSyslogAddress(logSyslog)}`;
+  const rooms = Object.entries(roomLogLevels).map(([room, level]) => `in ${room} from ${level} on`);
+  if (rooms.length === 0 && logSyslog === undefined) return [];
+  return [`Log: ${[`from ${logLevel} on`, ...rooms].join(', ')}${syslog}.`];
 }
 
 const unseen = (detail: string): string =>

@@ -7,6 +7,7 @@ import { type HttpAnswer, type HttpListener, openHttpListener } from '../host/ht
 import { removeFile, replaceFile } from '../host/textfile.ts';
 import { CONTENT_TYPE } from '../report/exposition.ts';
 import { metricsText, type OwnFigures } from '../report/metrics.ts';
+import { inRoom } from '../report/room-log.ts';
 import { inputOf, type Known } from './control-answer.ts';
 import type { FiguresParts } from './figures.ts';
 import { healthLines } from './health-lines.ts';
@@ -29,7 +30,7 @@ const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: und
 
 export function createFigureServer(parts: FigureServerParts): FigureServer {
   const { around, open } = parts;
-  const { log } = open.world;
+  const log = inRoom(open.world.log, 'metrics');
   const startSeconds = (around.clock.wallMs() - process.uptime() * 1000) / 1000;
   const node = around.paths.nodeName();
   const text = (): string =>

@@ -11,6 +11,7 @@ import { createLeases } from '../host/lease.ts';
 import { createGroupTools } from '../host/pct-groups.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { GroupWorld, World } from '../ports.ts';
+import { inRoom } from '../report/room-log.ts';
 import { Groups } from '../stages/groups.ts';
 import type { Surroundings } from './world.ts';
 
@@ -43,7 +44,8 @@ export function startGroups(
   const { paths, clock, env } = around;
   const file = createStateFile(paths, GROUPS_FILE);
   const boot = file.boot() ?? '';
-  const states = statesFrom(file.read(), boot, world);
+  const log = inRoom(world.log, 'groups');
+  const states = statesFrom(file.read(), boot, { log });
   const policiesOf = remembered();
   const save = (): string | undefined => {
     if (inForce().settings.dryRun) return undefined;
@@ -51,6 +53,7 @@ export function startGroups(
   };
   const groupWorld: GroupWorld = {
     ...world,
+    log,
     cluster: createCluster(paths),
     tools: createGroupTools({ paths, environment: env }),
     leases: createLeases({ paths, clock }),
@@ -86,9 +89,9 @@ export function startGroups(
         await new Promise((resolve) => setTimeout(resolve, WAKE_MS));
       }
       const problem = save();
-      if (problem !== undefined) world.log.warn(problem);
+      if (problem !== undefined) log.warn(problem);
       if (groups.busy > 0) {
-        world.log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
+        log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
       } else for (const { policy } of groups.standings) groupWorld.leases.release(policy.label);
     },
     get reports() {

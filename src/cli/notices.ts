@@ -6,6 +6,7 @@ import { masking } from '../core/secrets.ts';
 import { milliseconds } from '../core/units.ts';
 import type { CycleResult, CycleView } from '../cycle.ts';
 import type { MessengerCounts } from '../report/notify/messenger.ts';
+import { inRoom } from '../report/room-log.ts';
 import type { Messengers } from './notify.ts';
 import type { OpenWorld, Surroundings } from './world.ts';
 
@@ -39,7 +40,7 @@ export async function openNotices(
   around: Surroundings,
 ): Promise<Notices> {
   const { clock } = around;
-  const { log } = open.world;
+  const log = inRoom(open.world.log, 'notify');
   const said: Said = new Map();
   let parts: Messengers | undefined;
   let beganMs = clock.monotonicMs();

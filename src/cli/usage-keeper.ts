@@ -32,7 +32,7 @@ export function openUsageKeeper(
   const store = createUsageStore({
     directory: paths.at(USAGE_DIRECTORY),
     days,
-    complain: (message) => log.warn(message),
+    complain: (message) => log.warn(message, { room: 'metrics' }),
   });
   const recorded = new Map<Vmid, CgroupSample>();
   const peaks = new Map<Vmid, UsagePeaks>();

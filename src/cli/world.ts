@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
+import { LOG_ROOMS } from '../core/log-line.ts';
 import { type CgroupFiles, createCgroups } from '../host/cgroup-files.ts';
 import { createReclaim } from '../host/cgroup-reclaim.ts';
 import { createBackups } from '../host/config-backups.ts';
@@ -16,6 +17,8 @@ import type { Clock, JournalEvent, World } from '../ports.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
 import { newTally, noteEvent, type Tally } from '../report/tally.ts';
+
+import { logOutlets } from './log-outlets.ts';
 
 /** The real world behind the ports, put together from a configuration. */
 export interface OpenWorld {
@@ -50,9 +53,13 @@ const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
 export function openWorld(config: Config, around: Surroundings): OpenWorld {
   const { paths, clock, stdout, stderr, env } = around;
   const node = paths.nodeName();
+  const toSystemd = isJournalStream(stdout, env);
+  const outlets = logOutlets({ paths, toSystemd, log: () => log });
+  const { insteadOfConsole, besides } = outlets;
   const log = createLog(logSettings(config, paths), {
-    ...{ clock, console: stdout, complaints: stderr, toSystemd: isJournalStream(stdout, env) },
+    ...{ clock, console: stdout, complaints: stderr, toSystemd, insteadOfConsole, besides },
   });
+  outlets.use(config);
   const journal = createJournal(journalSettings(config, paths, node), clock);
   const tally = newTally();
   let files = { log: paths.at(config.jsonLogFile), backups: paths.at(config.backupDir) };
@@ -89,6 +96,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     ...{ world, tally },
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));
+      outlets.use(next);
       journal.reconfigure(journalSettings(next, paths, node));
       backups = backupsOf(next);
       files = { log: paths.at(next.jsonLogFile), backups: paths.at(next.backupDir) };
@@ -98,6 +106,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     },
     async close() {
       cgroups.close();
+      await outlets.close();
       await log.flush();
     },
   };
@@ -108,10 +117,19 @@ const allSecrets = (config: Config): readonly string[] => [
   ...secretsOf(config),
 ];
 
+function roomLevels({ roomLogLevels }: Config): LogSettings['roomLevels'] {
+  const levels = LOG_ROOMS.flatMap((room) => {
+    const level = roomLogLevels[room];
+    return level === undefined ? [] : [[room, LEVELS[level]] as const];
+  });
+  return Object.fromEntries(levels);
+}
+
 function logSettings(config: Config, paths: Paths): LogSettings {
   return {
     file: paths.at(config.logFile),
     level: LEVELS[config.logLevel],
+    roomLevels: roomLevels(config),
     timezone: config.timezone,
     secrets: allSecrets(config),
     rotation: config.logRotation,

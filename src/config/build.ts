@@ -1,3 +1,4 @@
+import { LOG_ROOMS } from '../core/log-line.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Milliseconds } from '../core/units.ts';
 import {
@@ -15,7 +16,7 @@ import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
-import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
+import type { DefaultValues, GroupValues, Levels, TierValues } from './schema.ts';
 import type { Section } from './sections.ts';
 import { groupLabel, groupTag, tierTag } from './tags.ts';
 
@@ -162,6 +163,15 @@ function offPeakCron({ off_peak_cron, off_peak_minutes }: InForce<DefaultValues>
   return { expression: off_peak_cron, lastsMs };
 }
 
+function logLevels(levels: Levels): Pick<Config, 'logLevel' | 'roomLogLevels'> {
+  if (typeof levels === 'string') return { logLevel: levels, roomLogLevels: {} };
+  const rooms = LOG_ROOMS.flatMap((room) => {
+    const level = levels.get(room);
+    return level === undefined ? [] : [[room, level] as const];
+  });
+  return { logLevel: levels.get('default') ?? 'info', roomLogLevels: Object.fromEntries(rooms) };
+}
+
 function logRotation({ log_max_size_mb, log_keep }: InForce<DefaultValues>) {
   if (log_max_size_mb === 0) return undefined;
   return { maxBytes: mibToBytes(mib(log_max_size_mb)), keep: log_keep };
@@ -192,8 +202,10 @@ export function buildConfig(
     maxConcurrentOperations: values.max_concurrent_operations,
     logFile: values.log_file,
     jsonLogFile: jsonLogFileOf(values.log_file),
-    logLevel: values.log_level,
+    ...logLevels(values.log_level),
     logFormat: values.log_format,
+    logSyslog: values.log_syslog,
+    logJournalFields: values.log_journal_fields,
     logRotation: logRotation(values),
     metrics: {
       listen: values.metrics_listen,

@@ -82,6 +82,8 @@ export const DEFAULTS: InForce<DefaultValues> = {
   log_file: '/var/log/lxc_autoscale.log',
   log_level: 'info',
   log_format: 'text',
+  log_syslog: undefined,
+  log_journal_fields: false,
   log_max_size_mb: 50,
   log_keep: 5,
   lock_file: '/var/lock/lxc_autoscale.lock',

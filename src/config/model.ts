@@ -1,6 +1,8 @@
 import type { ListenAddress } from '../core/listen-address.ts';
+import type { LogRoom } from '../core/log-line.ts';
 import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
+import type { SyslogAddress } from '../core/syslog-address.ts';
 import type { Bytes, Milliseconds, Vmid } from '../core/units.ts';
 import type { LOG_FORMATS, LOG_LEVELS } from './schema.ts';
 
@@ -17,8 +19,13 @@ export interface Config {
   /** The log file with `.json` in place of `.log`. */
   readonly jsonLogFile: string;
   readonly logLevel: LogLevel;
+  /** Rooms that have a level of their own. */
+  readonly roomLogLevels: Readonly<Partial<Record<LogRoom, LogLevel>>>;
   /** Of the console; the file has text. */
   readonly logFormat: (typeof LOG_FORMATS)[number];
+  /** Where lines go besides. */
+  readonly logSyslog: SyslogAddress | undefined;
+  readonly logJournalFields: boolean;
   /** How large a log may grow, and how many older ones stay; undefined: without bound. */
   readonly logRotation: { readonly maxBytes: Bytes; readonly keep: number } | undefined;
   /** Where the figures for Prometheus are served and written to. The token is a secret. */

@@ -187,6 +187,6 @@ export function applyOverrides(config: Config, overrides: Overrides): Config {
     pollIntervalMs,
     sampleIntervalMs: sampleInterval(config.sampleIntervalMs, pollIntervalMs),
     energyMode: energyMode ?? config.energyMode,
-    logLevel: debug === true ? ('debug' as const) : config.logLevel,
+    ...(debug === true && { logLevel: 'debug' as const, roomLogLevels: {} }),
   });
 }

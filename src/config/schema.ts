@@ -2,12 +2,14 @@
 // 0.4 MB of private memory where it is 3.4 MB.
 import * as z from 'zod/mini';
 import { parseListenAddress } from '../core/listen-address.ts';
+import { LOG_ROOMS, type LogRoom } from '../core/log-line.ts';
 import {
   type EventKind,
   MESSAGE_CHANNELS,
   type MessageChannel,
   type Severity,
 } from '../core/notify/event.ts';
+import { parseSyslogAddress } from '../core/syslog-address.ts';
 import { cronFault } from './cron.ts';
 import {
   CHANNEL_NAMES,
@@ -160,6 +162,32 @@ function oneOf<const W extends readonly [string, ...string[]]>(
   return described(z.pipe(read, value), { does, allowed: listed(words), words });
 }
 
+type Level = (typeof LOG_LEVELS)[number];
+
+/** One level for all rooms, or one for each that is named, and for the others at `default`. */
+export type Levels = Level | ReadonlyMap<LogRoom | 'default', Level>;
+
+const LEVEL_NAMES = { warn: 'warning' };
+
+function logLevels(does: string) {
+  const level = z.enum(LOG_LEVELS, 'is not known');
+  const rooms = ['default', ...LOG_ROOMS] as const;
+  const read = z.transform((raw: unknown, { issues }): Levels => {
+    const given = raw instanceof Map ? raw : new Map([['', raw]]);
+    const found = new Map<LogRoom | 'default', Level>();
+    for (const [key, value] of given) {
+      const result = level.safeParse(toWord(value, LEVEL_NAMES));
+      const room = rooms.find((name) => name === key) ?? 'default';
+      const path = key === '' ? [] : [key];
+      if (result.success) found.set(room, result.data);
+      else issues.push({ code: 'custom', input: raw, path, message: 'is not known' });
+    }
+    return raw instanceof Map ? found : (found.get('default') ?? 'info');
+  });
+  const allowed = `${listed(LOG_LEVELS)}, or one for each as in {default: info, groups: debug}`;
+  return described(read, { does, allowed, words: LOG_LEVELS, parts: rooms });
+}
+
 const FITS_ONE_LINE = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/;
 const oneLine = () => z.regex(FITS_ONE_LINE, 'holds a line break or another control character');
 
@@ -285,6 +313,19 @@ function listenOrNothing(does: string) {
     return address;
   });
   const allowed = 'an address and a port such as 127.0.0.1:9732 or [::1]:9732, or nothing';
+  return described(read, { does, allowed });
+}
+
+function syslogOrNothing(does: string) {
+  const read = z.transform((raw: unknown, { issues }) => {
+    if (isBlank(raw)) return undefined;
+    const address = typeof raw === 'string' ? parseSyslogAddress(raw) : undefined;
+    if (address === undefined) {
+      issues.push({ code: 'custom', input: raw, message: 'is not the address of a syslog server' });
+    }
+    return address;
+  });
+  const allowed = 'an address such as udp://log.lan:514 or tcp://[fd00::5]:514, or nothing';
   return described(read, { does, allowed });
 }
 
@@ -678,8 +719,16 @@ const fileKeys = () => ({
     'file',
     'The log for people; the JSON log has the same name with .json for .log',
   ),
-  log_level: oneOf(LOG_LEVELS, 'The least important lines that are logged', { warn: 'warning' }),
+  log_level: logLevels(
+    'The least important lines that are logged, of all of the program or of its parts ' +
+      `${LOG_ROOMS.slice(0, -1).join(', ')} and ${LOG_ROOMS.at(-1)}`,
+  ),
   log_format: oneOf(LOG_FORMATS, 'What the lines on the console look like; the log file has text'),
+  log_syslog: syslogOrNothing('The syslog server that lines are sent to as well; nothing: none'),
+  log_journal_fields: yesOrNo(
+    'Whether lines in the journal of systemd bear fields such as LXC_AUTOSCALE_VMID, which takes ' +
+      'one more process',
+  ),
   log_max_size_mb: wholeNumber(
     0,
     MAX_LOG_SIZE_MB,

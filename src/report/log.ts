@@ -1,13 +1,19 @@
 import { Writable } from 'node:stream';
 import { createLogger, format, transports } from 'winston';
+import {
+  type LineFacts,
+  type LineLevel,
+  type LogLine,
+  type LogRoom,
+  SYSLOG_PRIORITIES,
+} from '../core/log-line.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
-import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { Clock, Log } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 
-export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
+export type LogLevel = LineLevel;
 
 /** What a reload of the configuration may change. */
 export interface LogSettings {
@@ -15,6 +21,8 @@ export interface LogSettings {
   readonly file: string | undefined;
   /** Less important lines are left out. */
   readonly level: LogLevel;
+  /** The same for single rooms; the others go by `level`. */
+  readonly roomLevels?: Readonly<Partial<Record<LogRoom, LogLevel>>> | undefined;
   /** IANA name; undefined stands for the host's. */
   readonly timezone: string | undefined;
   /** Texts that must not appear, e.g. tokens. Shorter ones than four characters are no secrets. */
@@ -33,6 +41,10 @@ export interface LogOutputs {
   readonly toSystemd?: boolean;
   /** Where the log complains about its own file. */
   readonly complaints: Writable;
+  /** Takes a line in place of the console; false: it could not, and the console has it. */
+  readonly insteadOfConsole?: (line: LogLine) => boolean;
+  /** Takes each line besides, and returns at once. */
+  readonly besides?: (line: LogLine) => void;
 }
 
 export interface TextLog extends Log {
@@ -44,6 +56,8 @@ export interface TextLog extends Log {
 
 /** Smaller is more important, as winston has it. */
 const LEVELS: Readonly<Record<LogLevel, number>> = { ERROR: 0, WARNING: 1, INFO: 2, DEBUG: 3 };
+/** Where winston's transports look for the text of a line; its package triple-beam names it so. */
+const MESSAGE = Symbol.for('message');
 const MAX_MESSAGE_LENGTH = 8192;
 /** A console that nobody reads any more must not keep the program from ending. */
 const FLUSH_TIMEOUT_MS = 1000;
@@ -61,26 +75,43 @@ const MAX_CONSOLE_BACKLOG = 1024 * 1024;
 export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
   let shape = lineShape(settings);
   let onScreen = consoleShape(settings, outputs);
+  let clean = cleaner(settings);
+  let levelOf = levels(settings);
   const file = fileSink({
-    complain: (level, message) =>
-      outputs.complaints.write(`${onScreen(level, message, outputs.clock.wallMs())}\n`),
-    shape: (level, message) => shape(level, message, outputs.clock.wallMs()),
+    complain: (level, message) => outputs.complaints.write(`${onScreen(lineOf(level, message))}\n`),
+    shape: (level, message) => shape(lineOf(level, message)),
   });
   file.use(settings);
   const screen = consoleSink(outputs.console);
   outputs.complaints.on('error', () => {});
   const logger = createLogger({
     levels: LEVELS,
-    level: settings.level,
-    // Each output has a form of its own, and all have the same time.
-    format: format((info) => Object.assign(info, { atMs: outputs.clock.wallMs() }))(),
+    level: 'DEBUG',
+    // Without one of ours winston would make JSON, with a package that is not in the bundle.
+    format: format((info) => info)(),
     transports: [
-      transportTo(file.put, (...line) => shape(...line)),
-      transportTo(screen.put, (...line) => onScreen(...line)),
+      transportTo(file.put, (line) => shape(line)),
+      transportTo(screen.put, (line) =>
+        outputs.insteadOfConsole?.(line) === true ? undefined : onScreen(line),
+      ),
     ],
   });
-  const write = (level: LogLevel) => (message: string) => {
-    logger.log({ level, message });
+  const lineOf = (level: LogLevel, message: string, about: LineFacts = {}): LogLine => {
+    const { room = 'daemon', ...facts } = about;
+    const own = Object.fromEntries(
+      Object.entries(facts).map(([name, fact]) => [
+        name,
+        typeof fact === 'string' ? clean(fact) : fact,
+      ]),
+    );
+    return { atMs: outputs.clock.wallMs(), level, text: clean(message), facts: { room, ...own } };
+  };
+  const write = (level: LogLevel) => (message: string, about?: LineFacts) => {
+    if (LEVELS[level] > LEVELS[levelOf(about?.room ?? 'daemon')]) return;
+    // Each output has a form of its own, and all have the same time.
+    const line = lineOf(level, message, about);
+    logger.log({ level, message, line });
+    outputs.besides?.(line);
   };
   return {
     debug: write('DEBUG'),
@@ -90,19 +121,24 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
     reconfigure(next) {
       shape = lineShape(next);
       onScreen = consoleShape(next, outputs);
-      logger.level = next.level;
+      clean = cleaner(next);
+      levelOf = levels(next);
       file.use(next);
     },
     flush: screen.drained,
   };
 }
 
-type LineShape = (level: string, message: string, atMs: Milliseconds) => string;
+const levels =
+  ({ level, roomLevels }: LogSettings) =>
+  (room: LogRoom): LogLevel =>
+    roomLevels?.[room] ?? level;
+
+type LineShape = (line: LogLine) => string;
 
 function lineShape(settings: LogSettings): LineShape {
   const timestamp = createTimestamp(settings.timezone);
-  const clean = cleaner(settings);
-  return (level, message, atMs) => `${timestamp(atMs)} - ${level} - ${clean(message)}`;
+  return ({ atMs, level, text }) => `${timestamp(atMs)} - ${level} - ${text}`;
 }
 
 /** Takes secrets and control characters out of a message. */
@@ -111,29 +147,24 @@ function cleaner(settings: LogSettings): (message: string) => string {
   return (message) => plainText(mask(message), MAX_MESSAGE_LENGTH);
 }
 
-/** As syslog(3) numbers them; source: sd-daemon(3). */
-const PRIORITIES: Readonly<Record<string, number>> = { ERROR: 3, WARNING: 4, INFO: 6, DEBUG: 7 };
-
 function consoleShape(settings: LogSettings, { toSystemd }: LogOutputs): LineShape {
-  const prefix = (level: string): string =>
-    toSystemd === true ? `<${PRIORITIES[level] ?? PRIORITIES['INFO']}>` : '';
+  const prefix = (level: LineLevel): string =>
+    toSystemd === true ? `<${SYSLOG_PRIORITIES[level]}>` : '';
   if (settings.format === 'json') {
     const timestamp = createTimestamp(settings.timezone);
-    const clean = cleaner(settings);
-    return (level, message, atMs) => {
-      const fields = { timestamp: timestamp(atMs), level, message: clean(message) };
+    return ({ atMs, level, text, facts }) => {
+      const fields = { timestamp: timestamp(atMs), level, message: text, ...facts };
       return `${prefix(level)}${JSON.stringify(fields)}`;
     };
   }
   if (toSystemd !== true) return lineShape(settings);
-  const clean = cleaner(settings);
-  return (level, message) => `${prefix(level)}${level} - ${clean(message)}`;
+  return ({ level, text }) => `${prefix(level)}${level} - ${text}`;
 }
 
 /** Hands each line over within the call of the logger. */
 function transportTo(
   put: (line: string) => void,
-  shape: LineShape,
+  shape: (line: LogLine) => string | undefined,
 ): InstanceType<typeof transports.Stream> {
   const stream = new Writable({
     decodeStrings: false,
@@ -142,10 +173,12 @@ function transportTo(
       done();
     },
   });
-  const lines = format.printf(({ level, message, atMs }) =>
-    shape(level, String(message), milliseconds(Number(atMs))),
-  );
-  return new transports.Stream({ stream, eol: '', format: lines });
+  // A line without a shape is not for this output.
+  const lines = format((info) => {
+    const shaped = shape(info['line'] as LogLine);
+    return shaped === undefined ? false : Object.assign(info, { [MESSAGE]: shaped });
+  });
+  return new transports.Stream({ stream, eol: '', format: lines() });
 }
 
 interface FileSink {

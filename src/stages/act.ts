@@ -22,7 +22,7 @@ import type { World } from '../ports.ts';
 import { type ChangeResult, carryOut } from './change.ts';
 import { valuesOf } from './notice.ts';
 import type { Observed } from './observe.ts';
-import { changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
+import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
 
 export interface ActContext {
   readonly cycle: number;
@@ -66,6 +66,8 @@ export async function act(
   return counts;
 }
 
+const ABOUT = { room: 'act', event: 'unrecorded' } as const;
+
 /**
  * Whether a change could be backed up and recorded; one that could not is not made. It is held by
  * nothing of its own then, so it is said once for all of them, and no failure is counted.
@@ -75,11 +77,11 @@ function mayRecord({ journal, backups, log }: World, state: LoopState): boolean 
   const before = state.unrecorded;
   state.unrecorded = problem;
   if (problem === undefined) {
-    if (before !== undefined) log.info('Changes can be backed up and recorded again.');
+    if (before !== undefined) log.info('Changes can be backed up and recorded again.', ABOUT);
     return true;
   }
   const what = 'Nothing is changed, since it could not be backed up or recorded';
-  if (before === undefined) log.error(`${what}: ${problem}`);
+  if (before === undefined) log.error(`${what}: ${problem}`, ABOUT);
   return false;
 }
 
@@ -182,7 +184,8 @@ function tellResult(
 ): void {
   const { kind, backup, note } = result;
   if (kind === 'overtaken' || kind === 'unproven') {
-    world.log.warn(`Container ${planned.vmid} was not changed: ${note}`);
+    const about = { ...aboutChanges(changesOf(planned)), outcome: kind };
+    world.log.warn(`Container ${planned.vmid} was not changed: ${note}`, about);
     return;
   }
   const text = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);

@@ -27,6 +27,7 @@ export function confirmPending(world: World, state: LoopState, observed: Observe
       world.log.warn(
         `Container ${vmid}: ${withUnit('cores', pending.cores)} configured ${seconds} s ago ` +
           'are still not in its cpuset; is pvestatd running?',
+        { room: 'act', vmid, event: 'change', outcome: 'overdue' },
       );
     }
   }

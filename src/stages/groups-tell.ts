@@ -4,6 +4,8 @@ import type { GroupState } from '../core/groups/group-state.ts';
 import { hostnameOf } from '../core/groups/member-settings.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import { type Step, stepWords } from '../core/groups/step.ts';
+import type { LineFacts } from '../core/log-line.ts';
+import type { Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
 
 /** What groups say of themselves, in the log and in the JSON log. */
@@ -12,12 +14,19 @@ type Told = Pick<GroupWorld, 'log' | 'journal'>;
 
 const who = ({ label }: GroupPolicy): string => `Group ${label}`;
 
+const about = ({ label: group }: GroupPolicy, event: string, vmid?: Vmid): LineFacts => ({
+  ...{ room: 'groups', group, event },
+  ...(vmid !== undefined && { vmid }),
+});
+
 const reasonOf = (step: Step): string =>
   'reason' in step && step.reason !== '' ? step.reason : '';
 
 export function tellBegun({ log }: Told, policy: GroupPolicy, step: Step): void {
   const reason = reasonOf(step);
-  log.info(`${who(policy)}: ${stepWords(step)}${reason === '' ? '' : `, since ${reason}`}...`);
+  const since = reason === '' ? '' : `, since ${reason}`;
+  const facts = { ...about(policy, step.kind, step.vmid), outcome: 'begun' };
+  log.info(`${who(policy)}: ${stepWords(step)}${since}...`, facts);
 }
 
 export function tellProgress(
@@ -29,7 +38,8 @@ export function tellProgress(
 ): void {
   const says = line === '' ? '' : `; it says: ${line}`;
   const seconds = Math.round(sinceMs / 1000);
-  log.info(`${who(policy)}: ${stepWords(step)} goes on, for ${seconds} s now${says}`);
+  const facts = { ...about(policy, step.kind, step.vmid), outcome: 'goes-on' };
+  log.info(`${who(policy)}: ${stepWords(step)} goes on, for ${seconds} s now${says}`, facts);
 }
 
 /** Which event of the JSON log the end of a step is. */
@@ -54,13 +64,15 @@ export function tellEnded(
   outcome: StepOutcome,
 ): void {
   const words = `${who(policy)}: ${stepWords(step)}`;
+  const ended = { ...about(policy, step.kind, step.vmid), outcome: outcome.kind };
   if (outcome.kind === 'done') {
-    told.log.info(`${words}: done.`);
+    told.log.info(`${words}: done.`, ended);
     const action = eventOf(step, policy);
     if (action !== undefined) record(told, policy, state, step, action, 'confirmed', {});
     const { kind } = step;
     if (kind === 'mark' && step.marker.state === 'failed') {
-      told.log.error(`${who(policy)}: member ${step.vmid} is taken out, since ${step.reason}`);
+      const why = `member ${step.vmid} is taken out, since ${step.reason}`;
+      told.log.error(`${who(policy)}: ${why}`, { ...ended, outcome: 'failed' });
       const facts = { message: step.reason };
       if (!step.marker.served) {
         record(told, policy, state, step, 'Scale Out Failed', 'failed', facts);
@@ -69,14 +81,14 @@ export function tellEnded(
     return;
   }
   if (outcome.kind === 'taken') {
-    told.log.warn(`${words}: ${outcome.message}; another id is taken`);
+    told.log.warn(`${words}: ${outcome.message}; another id is taken`, ended);
     return;
   }
   if (outcome.kind === 'overtaken') {
-    told.log.info(`${words}: ${outcome.message}; it is looked at again`);
+    told.log.info(`${words}: ${outcome.message}; it is looked at again`, ended);
     return;
   }
-  told.log.error(`FAILED. ${words}: ${outcome.message}`);
+  told.log.error(`FAILED. ${words}: ${outcome.message}`, ended);
   const out = ['snapshot', 'clone', 'configure', 'start', 'admit'].includes(step.kind);
   const action = out ? 'Scale Out Failed' : 'Scale In Failed';
   const { message } = outcome;
@@ -86,7 +98,8 @@ export function tellEnded(
 export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {
   const reason = reasonOf(step);
   const since = reason === '' ? '' : `, since ${reason}`;
-  told.log.info(`${who(policy)}: dry run, left out: ${stepWords(step)}${since}`);
+  const facts = { ...about(policy, step.kind, step.vmid), outcome: 'dry-run' };
+  told.log.info(`${who(policy)}: dry run, left out: ${stepWords(step)}${since}`, facts);
   const out = step.kind === 'clone' || step.kind === 'snapshot';
   const leaving = step.kind === 'mark' && step.marker.state === 'leaving';
   if (!out && !leaving) return;
@@ -114,7 +127,8 @@ function record(
     ...facts,
   };
   if (journal.record({ vmid, action, change, details })) return;
-  log.error(`The JSON log could not be written for container ${vmid}`);
+  const unrecorded = about(policy, 'unrecorded', vmid);
+  log.error(`The JSON log could not be written for container ${vmid}`, unrecorded);
 }
 
 /** Each is said when it begins to hold, and again only after it did not. */
@@ -129,6 +143,6 @@ export function tellNotes(
   for (const { key, level, text } of notes) {
     if (said.has(key)) continue;
     said.add(key);
-    log[level](`${who(policy)}: ${text}`);
+    log[level](`${who(policy)}: ${text}`, about(policy, 'note'));
   }
 }

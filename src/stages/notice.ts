@@ -48,7 +48,8 @@ export function noticeOthers(
       if (manualHoldMs > 0) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
       const stays = manualHoldMs > 0 ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const who = `Container ${vmid} (${config.value.name})`;
-      world.log.info(`${who}: ${words}, not by this program${stays}`);
+      const about = { room: 'observe', vmid, event: 'by-hand' } as const;
+      world.log.info(`${who}: ${words}, not by this program${stays}`, about);
     }
   }
 }

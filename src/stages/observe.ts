@@ -82,6 +82,8 @@ export function observe(
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
 }
 
+const ABOUT = { room: 'observe' } as const;
+
 /** Asked until some container runs; the kernel does not change under us. */
 function learnOfKernel(
   { reclaim, log }: World,
@@ -97,18 +99,20 @@ function learnOfKernel(
     log.info(
       'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +
         'only as usage; `psi=1` on the kernel command line and a reboot enable it',
+      ABOUT,
     );
   }
   if (state.reclaimSupported !== false) return;
   log.info(
     'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
       'container could do without: memory is taken back in small steps only',
+    ABOUT,
   );
 }
 
 function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
   const found = holds.read();
-  for (const warning of found.warnings) log.warn(warning);
+  for (const warning of found.warnings) log.warn(warning, ABOUT);
   const nowMs = clock.wallMs();
   return new Map(
     [...found.holds].map(([vmid, { reason, untilMs }]) => [

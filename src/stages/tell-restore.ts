@@ -4,6 +4,7 @@ import { describeTarget } from '../core/rollback.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { RestoreResult } from './restore.ts';
+import { tellUnwritten } from './tell.ts';
 
 /** How a rollback by hand explains itself: one sentence for person and log, and the JSON log. */
 
@@ -80,8 +81,10 @@ export function tellRestore(world: World, result: RestoreResult, facts: RestoreF
   if (result.kind === 'absent') return;
   const line = describeRestore(result, facts);
   const backup = result.backup === undefined ? '' : ` Backup: ${result.backup}`;
-  if (!isWhole(result)) log.error(`${line}${backup}`);
-  else log.info(`${line}${backup}`);
+  const { kind } = result;
+  const about = { room: 'act', vmid: facts.vmid, event: 'rollback', outcome: kind } as const;
+  if (!isWhole(result)) log.error(`${line}${backup}`, about);
+  else log.info(`${line}${backup}`, about);
   if (!isDone(result) && result.kind !== 'failed') return;
   const { before, target } = result;
   if (target.cores !== undefined) {
@@ -124,5 +127,5 @@ function tellJournal(
       heldUntil: hold && new Date(hold.untilMs).toISOString(),
     },
   });
-  if (!written) log.error(`The JSON log could not be written for container ${vmid}`);
+  if (!written) tellUnwritten({ log }, vmid);
 }

@@ -1,6 +1,7 @@
 import type { Budget } from '../core/admission.ts';
 import type { Change, Hold, Measured, Resource, Skip } from '../core/decision.ts';
 import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
+import type { LineFacts } from '../core/log-line.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { Plan, PlannedChange } from '../core/plan.ts';
 import type { Missing } from '../core/reading.ts';
@@ -33,23 +34,28 @@ const stepOf = ({ resource, after, measured }: Change): string =>
 /** The first line of a cycle, or of decisions that cannot wait for one. */
 export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined): void {
   if (urgent === undefined) log.info('Starting resource allocation process...');
-  else log.info(`Deciding early on ${[...urgent].join(', ')}: saturated, or out of memory`);
+  else {
+    const whom = [...urgent].join(', ');
+    log.info(`Deciding early on ${whom}: saturated, or out of memory`, { room: 'decide' });
+  }
 }
 
 /** What the host can give, and whom the plan leaves alone and why. */
 export function tellPlan(
   world: World,
   state: LoopState,
-  available: Budget,
+  budget: Budget,
   skipped: readonly Skip[],
   { held, changes }: Plan,
 ): void {
-  const { coresCeiling, memoryMib } = available;
+  const { coresCeiling, memoryMib } = budget;
   const cores = coresCeiling.ok ? coresCeiling.value : 'unknown';
   const memory = memoryMib.ok ? memoryMib.value : 'unknown';
-  world.log.info(`Initial resources before adjustments: ${cores} cores, ${memory} MB memory`);
+  const room = 'decide';
+  const available = `${cores} cores, ${memory} MB memory`;
+  world.log.info(`Initial resources before adjustments: ${available}`, { room });
   for (const reading of [coresCeiling, memoryMib]) {
-    if (!reading.ok) world.log.warn(`Nothing can be given out: ${reading.detail}`);
+    if (!reading.ok) world.log.warn(`Nothing can be given out: ${reading.detail}`, { room });
   }
   forgetSaid(state, [...held, ...changes], changes.flatMap(changesOf));
   for (const skip of skipped) tellSkipped(world, state, skip);
@@ -58,7 +64,8 @@ export function tellPlan(
 
 /** The containers cannot be listed at all: a cycle without eyes does nothing. */
 export function tellBlind({ log }: World, reading: Missing): Missing {
-  log.error(`The containers cannot be seen, so nothing is scaled: ${reading.detail}`);
+  const about = { room: 'observe', event: 'blind', outcome: reading.why } as const;
+  log.error(`The containers cannot be seen, so nothing is scaled: ${reading.detail}`, about);
   return reading;
 }
 
@@ -73,9 +80,18 @@ export function tellIntent({ log }: World, planned: PlannedChange, dryRun: boole
     const [would, doing] =
       change.verdict === 'grow' ? ['increase', 'Increasing'] : ['decrease', 'Decreasing'];
     const what = `${change.resource} for container ${change.vmid} by ${stepOf(change)}`;
-    if (dryRun) log.info(`Would ${would} ${what}: ${describe(change)}`);
-    else log.info(`${doing} ${what}...`);
+    const about = { ...aboutChanges([change]), event: 'intent' };
+    if (dryRun) log.info(`Would ${would} ${what}: ${describe(change)}`, about);
+    else log.info(`${doing} ${what}...`, about);
   }
+}
+
+/** What lines on changes of one container are about. */
+export function aboutChanges(changes: readonly Change[]): LineFacts {
+  const verdicts = new Set(changes.map(({ verdict }) => verdict));
+  const vmid = changes[0]?.vmid;
+  const about = { room: 'act', event: 'change', verdict: [...verdicts].join(',') } as const;
+  return vmid === undefined ? about : { ...about, vmid };
 }
 
 /** The name of a container is its owner's text; the log makes control characters harmless. */
@@ -108,11 +124,12 @@ export function tellOutcome(
   const line = `${who(planned.vmid, planned.name)}: ${details.join('. And ')}.`;
   const note = facts.note === undefined ? '' : ` ${facts.note}`;
   const backup = facts.backup === undefined ? '' : ` Backup: ${facts.backup}`;
-  if (status === 'confirmed') log.info(`${line} Confirmed.${note}${backup}`);
-  if (status === 'pending') log.info(`${line} Configured.${note}${backup}`);
-  if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`);
-  if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`);
-  if (status === 'unproven') log.warn(`NOT PROVEN. ${line}${note}`);
+  const about = { ...aboutChanges(changesOf(planned)), outcome: status };
+  if (status === 'confirmed') log.info(`${line} Confirmed.${note}${backup}`, about);
+  if (status === 'pending') log.info(`${line} Configured.${note}${backup}`, about);
+  if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`, about);
+  if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`, about);
+  if (status === 'unproven') log.warn(`NOT PROVEN. ${line}${note}`, about);
   for (const change of changesOf(planned)) tellJournal(world, change, status, facts);
 }
 
@@ -155,14 +172,17 @@ function numbers(measured: Measured): Readonly<Record<string, unknown>> {
 
 /** Cores that were pending have reached the cpuset. */
 export function tellConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
-  world.log.info(`Container ${vmid}: ${withUnit('cores', cores)} confirmed, now in its cpuset`);
+  const about = { room: 'act', vmid, event: 'change', outcome: 'confirmed' } as const;
+  const what = `${withUnit('cores', cores)} confirmed, now in its cpuset`;
+  world.log.info(`Container ${vmid}: ${what}`, about);
   const details = { status: 'confirmed', after: cores, cycle };
   const event = { vmid, action: 'Confirm Cores', change: String(cores), details };
   if (!world.journal.record(event)) tellUnwritten(world, vmid);
 }
 
-function tellUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
-  log.error(`The JSON log could not be written for container ${vmid}`);
+export function tellUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
+  const about = { room: 'act', vmid, event: 'unrecorded' } as const;
+  log.error(`The JSON log could not be written for container ${vmid}`, about);
 }
 
 /** What is over is said again when it comes back: the lock of the next backup, say. */
@@ -178,10 +198,12 @@ function forgetSaid(
 function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const line = `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
   const isFault = skip.because.kind === 'unreadable';
-  once(state, `${skip.vmid}/`, skip.because.kind, (isNew) => {
-    if (!isNew) log.debug(line);
-    else if (isFault) log.warn(line);
-    else log.info(line);
+  const { vmid, because } = skip;
+  const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
+  once(state, `${vmid}/`, because.kind, (isNew) => {
+    if (!isNew) log.debug(line, about);
+    else if (isFault) log.warn(line, about);
+    else log.info(line, about);
   });
 }
 
@@ -203,9 +225,10 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
   }
   const line = `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
+  const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
   once(state, `${vmid}/${resource}`, because.kind, (isNew) => {
-    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line);
-    else log.debug(line);
+    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line, about);
+    else log.debug(line, about);
   });
 }
 
@@ -218,7 +241,9 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   const step = amount(resource, Math.abs(would - before));
   once(state, `${vmid}/${resource}`, `observe-only ${before} ${would}`, (isNew) => {
     if (!isNew) return;
-    log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`);
+    const verdict = would > before ? 'grow' : 'shrink';
+    const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
+    log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
     const status = 'observed';
     const details = { name, status, before, after: would, reason: explainHold(hold) };
     const more = { ...numbers(measured), cycle: state.cycle };

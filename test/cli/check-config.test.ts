@@ -61,6 +61,14 @@ describe('check-config', () => {
     expect(run('TEIR_1:\n', NONE).lines.at(-1)).toBe('The configuration has one problem.');
   });
 
+  it('says which parts of the program have a log level of their own', () => {
+    const { lines } = run('DEFAULT: {log_level: {notify: error, act: debug}}\n', NONE);
+    expect(lines).toContain('Log: from info on, in act from debug on, in notify from error on.');
+    const remote = run('DEFAULT: {log_syslog: "udp://log.lan"}\n', NONE).lines;
+    expect(remote).toContain('Log: from info on; also to udp://log.lan:514.');
+    expect(run('DEFAULT: {log_level: debug}\n', NONE).lines.join()).not.toContain('Log:');
+  });
+
   it('prints what each container gets, in the order of the ids', () => {
     const text = [
       'DEFAULT:',

@@ -52,7 +52,10 @@ const EXPECTED_DEFAULTS: Config = {
   logFile: '/var/log/lxc_autoscale.log',
   jsonLogFile: '/var/log/lxc_autoscale.json',
   logLevel: 'info',
+  roomLogLevels: {},
   logFormat: 'text',
+  logSyslog: undefined,
+  logJournalFields: false,
   logRotation: { maxBytes: 52_428_800, keep: 5 } as Config['logRotation'],
   metrics: { listen: undefined, token: '', textfile: undefined },
   lockFile: '/var/lock/lxc_autoscale.lock',
@@ -340,6 +343,18 @@ describe('values as people write them', () => {
     ['error', 'error'],
   ])('log_level: %s', (written, level) => {
     expect(read(withDefault(`log_level: ${written}`)).config.logLevel).toBe(level);
+  });
+
+  it.each([
+    ['{default: error, groups: debug}', 'error', { groups: 'debug' }],
+    ['{groups: WARN, act: info}', 'info', { act: 'info', groups: 'warning' }],
+    ['{default: debug}', 'debug', {}],
+    ['{}', 'info', {}],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is the notation, not a template.
+    ['\n    notify: ${HOW:-error}', 'info', { notify: 'error' }],
+  ])('log_level: %s', (written, level, rooms) => {
+    const { logLevel, roomLogLevels } = read(withDefault(`log_level: ${written}`)).config;
+    expect({ logLevel, roomLogLevels }).toEqual({ logLevel: level, roomLogLevels: rooms });
   });
 
   it.each([

@@ -279,6 +279,14 @@ describe('applyOverrides', () => {
     expect(Object.isFrozen(after)).toBe(true);
   });
 
+  it('puts --debug over the level of every room', () => {
+    const loaded = parseConfig('DEFAULT: {log_level: {groups: error}}\n', 'f', {});
+    if (!loaded.ok) throw new Error('it is right');
+    expect(loaded.config.roomLogLevels).toEqual({ groups: 'error' });
+    const after = applyOverrides(loaded.config, { debug: true });
+    expect([after.logLevel, after.roomLogLevels]).toEqual(['debug', {}]);
+  });
+
   it('changes nothing where nothing is given', () => {
     const before = config();
     expect(applyOverrides(before, {})).toEqual(before);

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,6 +61,11 @@ describe('a release', () => {
     const schema = JSON.parse(readFileSync(join(out, 'lxc_autoscale.schema.json'), 'utf8'));
     expect(Object.keys(schema.properties.DEFAULT.properties)).toContain('poll_interval');
     expect(readdirSync(join(out, 'examples'))).toEqual(readdirSync(join(CHECKOUT, 'examples')));
+    expect(readFileSync(join(out, 'NOTICE'), 'utf8')).toMatch(/^zod \d\S+ \(MIT\)$/m);
+    const parts = JSON.parse(readFileSync(join(out, 'lxc-autoscale.cdx.json'), 'utf8'));
+    const shipped = readFileSync(join(out, 'lxc-autoscale.cjs'));
+    const content = createHash('sha256').update(shipped).digest('hex');
+    expect(parts.metadata.component.hashes).toEqual([{ alg: 'SHA-256', content }]);
     // The daemon moves its logs aside itself.
     expect(readdirSync(out).filter((name) => name.includes('logrotate'))).toEqual([]);
     expect(statSync(join(out, 'lxc-autoscale')).mode & 0o777).toBe(0o755);
@@ -76,6 +82,22 @@ describe('a release', () => {
     );
     expect(said.stdout).toBe('check-config\n');
   });
+});
+
+it('the Debian package has the licences where Debian looks for them', (context) => {
+  if (spawnSync('dpkg-deb', ['--version']).error !== undefined) context.skip('no dpkg-deb');
+  const files = release('deb', '022');
+  const name = Object.keys(files).find((file) => file.endsWith('.deb')) ?? '';
+  const to = join(scratch, 'deb-root');
+  expect(spawnSync('dpkg-deb', ['--extract', join(scratch, 'deb', name), to]).status).toBe(0);
+  const doc = join(to, 'usr/share/doc/lxc-autoscale');
+  const copyright = readFileSync(join(doc, 'copyright'), 'utf8');
+  expect(copyright).toBe(
+    `${readFileSync(join(CHECKOUT, 'LICENSE'), 'utf8')}\n` +
+      readFileSync(join(CHECKOUT, 'NOTICE'), 'utf8'),
+  );
+  expect(statSync(join(doc, 'copyright')).mode & 0o777).toBe(0o644);
+  expect(readdirSync(doc)).toContain('lxc-autoscale.cdx.json');
 });
 
 describe('the scripts', () => {

@@ -309,6 +309,28 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     expect((await tree.must(verified)).replace(/^.*Command 'man .*$/m, '').trim()).toBe('');
   });
 
+  it('has fields in its journal where that is wanted, and no line twice', async (context) => {
+    const tree = stage.tree(context);
+    await tree.must(`cp -p ${CONFIG} ${CONFIG}.plain`);
+    const wanted = 's/^  (log_journal_fields): .*/  \\1: True/; s/^  (poll_interval): .*/  \\1: 1/';
+    await tree.must(`sed -E -i '${wanted}' ${CONFIG}`);
+    await tree.must('systemctl reload lxc_autoscale');
+    const find = 'journalctl --no-pager -u lxc_autoscale LXC_AUTOSCALE_ROOM=daemon';
+    await tree.until(`${find} -o cat | grep -q 'process completed'`);
+    const entries = (await tree.must(`${find} -o json`)).split('\n').map((one) => JSON.parse(one));
+    expect(entries[0]).toMatchObject({
+      ...{ PRIORITY: '6', SYSLOG_IDENTIFIER: 'lxc-autoscale', _SYSTEMD_UNIT: SERVICE },
+      ...{ SYSLOG_PID: await show(tree, 'MainPID'), _TRANSPORT: 'journal' },
+    });
+    const count = `grep -c 'process completed' || true`;
+    const inFile = 'grep -v "^  " /var/log/lxc_autoscale.log';
+    await tree.must(`mv ${CONFIG}.plain ${CONFIG}`);
+    await tree.must('systemctl reload lxc_autoscale');
+    await tree.until('! pgrep -x perl');
+    const journal = 'journalctl --no-pager -o cat -u lxc_autoscale';
+    await tree.until(`test "$(${journal} | ${count})" = "$(${inFile} | ${count})"`);
+  });
+
   it('reloads a good file, and refuses a broken one', async (context) => {
     const tree = stage.tree(context);
     const pid = await show(tree, 'MainPID');

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogLine } from '../../src/core/log-line.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createLog, type LogSettings, type TextLog } from '../../src/report/log.ts';
+import { inRoom } from '../../src/report/room-log.ts';
 import { bundleScript, runBash } from './run-child.ts';
 
 let directory: string;
@@ -73,6 +75,34 @@ describe('the form of a line', () => {
     const { log } = setUp({ level });
     allLevels(log);
     expect(content()).toBe(expected.map((line) => `2024-08-14 22:04:45 - ${line}\n`).join(''));
+  });
+
+  it('is left out by the level of its room, which a reload may change', () => {
+    const roomLevels = { groups: 'DEBUG', notify: 'ERROR' } as const;
+    const { log, settings } = setUp({ level: 'WARNING', roomLevels });
+    const say = () => {
+      for (const room of ['groups', 'notify', 'act', 'daemon'] as const) {
+        log.debug(`d ${room}`, { room });
+        inRoom(log, room).warn(`w ${room}`);
+      }
+      log.info('i');
+    };
+    say();
+    const said = () =>
+      content()
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.slice(22));
+    const first = [
+      'DEBUG - d groups',
+      'WARNING - w groups',
+      'WARNING - w act',
+      'WARNING - w daemon',
+    ];
+    expect(said()).toEqual(first);
+    log.reconfigure({ ...settings, level: 'ERROR', roomLevels: { daemon: 'INFO' } });
+    say();
+    expect(said()).toEqual([...first, 'WARNING - w daemon', 'INFO - i']);
   });
 
   it('is one line without terminal escapes, whatever the message', () => {
@@ -289,7 +319,7 @@ describe('the console', () => {
     const outputs = { clock, console: console.stream, complaints: recorder().stream, toSystemd };
     const log = createLog(settings, outputs);
     allLevels(log);
-    log.warn('a "quoted" secret: hush-hush\nnext');
+    log.warn('a "quoted" secret: hush-hush\nnext', { room: 'act', vmid: 101, event: 'hush-hush' });
     return console.text().trimEnd().split('\n');
   }
 
@@ -303,13 +333,13 @@ describe('the console', () => {
   it('has an object a line where that is wanted, and the file text as always', () => {
     const lines = onConsole({ format: 'json', secrets: ['hush-hush'] }, false);
     expect(lines.map((line) => JSON.parse(line))).toEqual([
-      { timestamp: '2024-08-14 22:04:45', level: 'DEBUG', message: 'd' },
-      { timestamp: '2024-08-14 22:04:45', level: 'INFO', message: 'i' },
-      { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w' },
-      { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e' },
+      { timestamp: '2024-08-14 22:04:45', level: 'DEBUG', message: 'd', room: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'INFO', message: 'i', room: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w', room: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e', room: 'daemon' },
       {
         ...{ timestamp: '2024-08-14 22:04:45', level: 'WARNING' },
-        message: 'a "quoted" secret: ***\\nnext',
+        ...{ message: 'a "quoted" secret: ***\\nnext', room: 'act', vmid: 101, event: '***' },
       },
     ]);
     expect(content()).toContain('2024-08-14 22:04:45 - WARNING - a "quoted" secret: ***');
@@ -324,6 +354,46 @@ describe('the console', () => {
     const outputs = { clock, console: console.stream, complaints: complaints.stream };
     createLog(settings, { ...outputs, toSystemd: true }).info('i');
     expect(complaints.text()).toMatch(/^<3>ERROR - The log file .* cannot be written/);
+  });
+});
+
+describe('what else takes lines', () => {
+  const settings = (): LogSettings => ({
+    ...{ file, level: 'INFO', timezone: 'UTC', secrets: ['hush-hush'] },
+  });
+  const outputs = () => ({ clock, console: recorder(), complaints: recorder().stream });
+
+  it('gets each line with what it is about, without secrets and control characters', () => {
+    const lines: LogLine[] = [];
+    const { console, ...others } = outputs();
+    const besides = (line: LogLine): void => void lines.push(line);
+    const log = createLog(settings(), { ...others, console: console.stream, besides });
+    log.debug('unseen');
+    log.warn('a\nb hush-hush', { room: 'act', vmid: 101, group: 'x\u001b hush-hush' });
+    expect(lines).toEqual([
+      {
+        ...{ atMs: clock.wallMs(), level: 'WARNING', text: 'a\\nb ***' },
+        facts: { room: 'act', vmid: 101, group: 'x\\x1b ***' },
+      },
+    ]);
+    expect(console.text()).toContain('WARNING - a\\nb ***');
+  });
+
+  it('may stand for the console, which has the line again where that cannot take it', () => {
+    let isThere = true;
+    const taken: string[] = [];
+    const { console, ...others } = outputs();
+    const insteadOfConsole = ({ text }: LogLine): boolean => {
+      if (isThere) taken.push(text);
+      return isThere;
+    };
+    const log = createLog(settings(), { ...others, console: console.stream, insteadOfConsole });
+    log.info('one');
+    isThere = false;
+    log.info('two');
+    expect(taken).toEqual(['one']);
+    expect(console.text()).toBe('2024-08-14 22:04:45 - INFO - two\n');
+    expect(content().match(/one|two/g)).toEqual(['one', 'two']);
   });
 });
 

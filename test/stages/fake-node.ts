@@ -1,3 +1,4 @@
+import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
   CgroupSample,
@@ -72,6 +73,8 @@ export class FakeNode {
   readonly events: JournalEvent[] = [];
   /** `INFO: text`. */
   readonly lines: string[] = [];
+  /** What each of the lines is about. */
+  readonly abouts: LineFacts[] = [];
   /** What was done, in its order: `backup 101`, `set 101`. */
   readonly done: string[] = [];
   nowMs = 1_000_000;
@@ -250,12 +253,17 @@ export class FakeNode {
       },
     },
     log: {
-      debug: (message) => void this.lines.push(`DEBUG: ${message}`),
-      info: (message) => void this.lines.push(`INFO: ${message}`),
-      warn: (message) => void this.lines.push(`WARN: ${message}`),
-      error: (message) => void this.lines.push(`ERROR: ${message}`),
+      debug: (message, about) => this.#say('DEBUG', message, about),
+      info: (message, about) => this.#say('INFO', message, about),
+      warn: (message, about) => this.#say('WARN', message, about),
+      error: (message, about) => this.#say('ERROR', message, about),
     },
   };
+
+  #say(level: string, message: string, about: LineFacts = {}): void {
+    this.lines.push(`${level}: ${message}`);
+    this.abouts.push(about);
+  }
 }
 
 const waiting = (someUs: number): Pressure => ({

@@ -265,3 +265,16 @@ it('the stories are rich: every rule is among the changes', async () => {
   ];
   expect([...rules].sort()).toEqual(expect.arrayContaining(expected));
 });
+
+it('every line on a container says so for those who search, and comes from a room', () =>
+  everyStory(({ world }) => {
+    const { lines, abouts } = world.node;
+    for (const [index, line] of lines.entries()) {
+      const about = abouts[index];
+      const named = /[Cc]ontainer (\d+)/.exec(line)?.[1];
+      if (named === undefined) continue;
+      expect([line, about?.vmid]).toEqual([line, Number(named)]);
+      expect(['observe', 'decide', 'act']).toContain(about?.room);
+      expect(about?.event).toMatch(/^[a-z-]+$/);
+    }
+  }));

@@ -19,6 +19,9 @@ describe('a change of the cpulimit', () => {
         details: { status: 'confirmed', before: 0.5, after: 0.75, unit: 'cpulimit' },
       },
     ]);
+    expect(node.abouts).toEqual([
+      { room: 'act', vmid: 101, event: 'change', verdict: 'grow', outcome: 'confirmed' },
+    ]);
     expect(node.linesOf('INFO')[0]).toMatch(/\(web\): cpulimit 0\.5 -> 0\.75 cores, since it uses/);
   });
 

@@ -251,6 +251,8 @@ describe('the JSON Schema', () => {
     [{ DEFAULT: { poll_interval: 5, cooldown_seconds: { up: 1, down: 5 } }, TIER_a: null }, true],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is the notation, not a template.
     [{ DEFAULT: { poll_interval: '${SECONDS:-5}', behaviour: '${HOW}' } }, true],
+    [{ DEFAULT: { log_level: { groups: 'debug', default: 'WARN' } } }, true],
+    [{ DEFAULT: { log_level: { kitchen: 'debug' } } }, false],
     [{ DEFAULT: { pol_interval: 5 } }, false],
     [{ DEFAULTS: {} }, false],
     [{ TIER_a: { poll_interval: 5 } }, false],

@@ -1,11 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { version } from '../../package.json';
+import ownPackage from '../../package.json';
+import { readBundle } from './bundle.ts';
 import { bashCompletion, zshCompletion } from './completions.ts';
 import { jsonSchema } from './json-schema.ts';
 import { manPage } from './man-page.ts';
+import { notice } from './notice.ts';
+import { sbom } from './sbom.ts';
 
-/** `npm run docs`: what is made of the help and of the schema, into dist/share. */
+/** `npm run docs`: what is made of the help, of the schema and of the bundle, into dist/share. */
 
 const target = process.argv[2] ?? 'dist/share';
 
@@ -13,9 +16,13 @@ const target = process.argv[2] ?? 'dist/share';
 const epoch = process.env['SOURCE_DATE_EPOCH'];
 const date = epoch === undefined ? '' : new Date(Number(epoch) * 1000).toISOString().slice(0, 10);
 
+const bundle = readBundle('.');
+
 const files: Readonly<Record<string, string>> = {
   'lxc_autoscale.schema.json': `${JSON.stringify(jsonSchema(), null, 2)}\n`,
-  'lxc-autoscale.1': manPage(version, date),
+  'lxc-autoscale.1': manPage(ownPackage.version, date),
+  NOTICE: notice(bundle),
+  'lxc-autoscale.cdx.json': `${JSON.stringify(sbom(bundle, ownPackage), null, 2)}\n`,
   'completions/lxc-autoscale.bash': bashCompletion(),
   'completions/_lxc-autoscale': zshCompletion(),
 };

@@ -1,0 +1,154 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What of other people's code is in the one file that is shipped, as esbuild itself reports it. */
+
+export interface BundledPackage {
+  readonly name: string;
+  readonly version: string;
+  /** As SPDX names it, e.g. `MIT`. */
+  readonly licence: string;
+  /** The text that has to go with every copy. */
+  readonly licenceText: string;
+  /** SHA-512 of the package as it was downloaded, in base64; undefined where no lock knows it. */
+  readonly sha512: string | undefined;
+  /** How much of the bundle is from it. */
+  readonly bytes: number;
+  /** The bundled packages that it imports, as `name@version`. */
+  readonly imports: readonly string[];
+}
+
+export interface Bundle {
+  /** In the order of their names. */
+  readonly packages: readonly BundledPackage[];
+  /** Those that the program itself imports. */
+  readonly imports: readonly string[];
+  readonly bytes: number;
+  /** Of the bundle, in hexadecimal. */
+  readonly sha256: string;
+}
+
+export const idOf = ({ name, version }: Pick<BundledPackage, 'name' | 'version'>): string =>
+  `${name}@${version}`;
+
+interface Metafile {
+  readonly inputs: Readonly<Record<string, { readonly imports: readonly { path: string }[] }>>;
+  readonly outputs: Readonly<
+    Record<
+      string,
+      {
+        readonly bytes: number;
+        readonly inputs: Readonly<Record<string, { bytesInOutput: number }>>;
+      }
+    >
+  >;
+}
+
+interface PackageJson {
+  readonly name: string;
+  readonly version: string;
+  readonly license?: string;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly integrity?: string }>>;
+}
+
+const readJson = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'));
+
+/** Builds the program as `npm run build` does, beside what is in `dist`. */
+export function readBundle(checkout: string): Bundle {
+  const scratch = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bundle-'));
+  try {
+    const { scripts } = readJson(join(checkout, 'package.json')) as {
+      scripts: { build: string };
+    };
+    const [outfile, metafile] = [join(scratch, 'bundle.cjs'), join(scratch, 'meta.json')];
+    const command = `${scripts.build} --outfile='${outfile}' --metafile='${metafile}'`;
+    const path = `${join(checkout, 'node_modules/.bin')}:${process.env['PATH']}`;
+    const built = spawnSync('sh', ['-c', command], {
+      ...{ cwd: checkout, env: { ...process.env, PATH: path }, encoding: 'utf8' },
+    });
+    if (built.status !== 0) throw new Error(`esbuild failed: ${built.stderr}`);
+    const sha256 = createHash('sha256').update(readFileSync(outfile)).digest('hex');
+    return { ...takenApart(checkout, readJson(metafile) as Metafile), sha256 };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The directory of the package that a file is in, also where `node_modules` is a link. */
+const directoryOf = (file: string): string | undefined =>
+  /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
+
+function takenApart(checkout: string, { inputs, outputs }: Metafile): Omit<Bundle, 'sha256'> {
+  const [output] = Object.values(outputs);
+  if (output === undefined) throw new Error('esbuild reports no output');
+  const lock = readJson(join(checkout, 'package-lock.json')) as Lock;
+  const found = new Map<string, BundledPackage>();
+  const imports = new Map<string, Set<string>>();
+  const idIn = (directory: string): string =>
+    idOf(readJson(join(checkout, directory, 'package.json')) as PackageJson);
+  const isBundled = (file: string): boolean => (output.inputs[file]?.bytesInOutput ?? 0) > 0;
+  for (const [file, { bytesInOutput }] of Object.entries(output.inputs)) {
+    if (bytesInOutput === 0) continue;
+    const directory = directoryOf(file);
+    const id = directory === undefined ? '' : idIn(directory);
+    const own = imports.get(id) ?? new Set();
+    imports.set(id, own);
+    for (const { path } of inputs[file]?.imports ?? []) {
+      const other = directoryOf(path);
+      if (other !== undefined && other !== directory && isBundled(path)) own.add(idIn(other));
+    }
+    if (directory === undefined) continue;
+    const before = found.get(id)?.bytes ?? 0;
+    found.set(id, { ...describe(checkout, directory, lock), bytes: before + bytesInOutput });
+  }
+  const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
+  const importsOf = (id: string): readonly string[] => [...(imports.get(id) ?? [])].sort();
+  return {
+    packages: sorted.map(([id, one]) => ({ ...one, imports: importsOf(id) })),
+    imports: importsOf(''),
+    bytes: output.bytes,
+  };
+}
+
+function describe(
+  checkout: string,
+  directory: string,
+  { packages }: Lock,
+): Omit<BundledPackage, 'bytes' | 'imports'> & { imports: readonly string[] } {
+  const place = join(checkout, directory);
+  const { name, version, license } = readJson(join(place, 'package.json')) as PackageJson;
+  if (license === undefined) throw new Error(`${name} names no licence`);
+  const locked = packages[directory.slice(directory.indexOf('node_modules/'))]?.integrity;
+  return {
+    ...{ name, version, licence: license, licenceText: licenceTextIn(place) },
+    sha512: /^sha512-(.*)$/.exec(locked ?? '')?.[1],
+    imports: [],
+  };
+}
+
+/** Of its files, or of the end of its README where it has it there. */
+function licenceTextIn(directory: string): string {
+  const names = readdirSync(directory).sort();
+  const files = names.filter((name) => /^(licen[cs]e|copying|notice)(\.|$)/i.test(name));
+  const texts = files.map((name) => readFileSync(join(directory, name), 'utf8'));
+  if (texts.length > 0) return tidied(texts.join('\n\n'));
+  const readme = names.find((name) => /^readme/i.test(name));
+  const text = readme === undefined ? '' : readFileSync(join(directory, readme), 'utf8');
+  const [, own] = /^(?:#+ *licen[cs]e|licen[cs]e\n-+)\n([\s\S]*)$/im.exec(text) ?? [];
+  if (own === undefined || !/copyright/i.test(own)) {
+    throw new Error(`${directory} brings no text of its licence`);
+  }
+  return tidied(own);
+}
+
+const tidied = (text: string): string =>
+  text
+    .replaceAll('\r\n', '\n')
+    .replace(/[ \t]+$/gm, '')
+    .replace(/^\n+|\n+$/g, '');
