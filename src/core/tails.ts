@@ -122,7 +122,7 @@ const logOdds = (sum: number, total: number, prior: number, priorTotal: number):
 /**
  * Coefficients of the regression, fitted on the traces that `backtest` is tested with: each row a
  * slot and a number of cores, weighed as its starve is priced, by one over the swing. Fitted on one
- * half of the containers they do as well on the other half (`test/lab/adaptive-figures.test.ts`).
+ * half of the containers they did as well on the other half.
  */
 const WEIGHTS = {
   above: [0.201, 0.054, 0.086],
