@@ -46,7 +46,8 @@ export function forecastCores(
   const price = priceOf(seen, stepFactor);
   let target = cheapest(learnt, seen, range, price);
   if (target < has) {
-    const calm = lately(learnt, Math.max(wanted, peakOfSlots(learnt, CALM_SLOTS)));
+    // The peak of the hour holds that of the last slots already.
+    const calm = { ...seen, now: Math.max(wanted, peakOfSlots(learnt, CALM_SLOTS)) };
     target = Math.max(target, Math.min(has, cheapest(learnt, calm, range, price)));
   }
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));

@@ -63,13 +63,12 @@ describe('the forecast of cores', () => {
   });
 
   it('protects a steady container at a risk that it lets a restless one run', () => {
-    const steady = [...calm(1.5, 200), 3.5, ...calm(1.5, 87)];
-    const restless = Array.from({ length: 288 }, (_, step) => (step % 2 ? 0.2 : 1.5));
-    const risk = (values: number[]): number => {
-      const forecast = coresForecast(afterCores(values), CT, cpu(1.5, 8), { ...range, has: 1 });
-      return forecast?.riskThen ?? 1;
-    };
-    expect(risk(steady)).toBeLessThan(risk(restless) / 2);
+    const restless = Array.from({ length: 288 }, (_, step) => (step % 2 ? 0.1 : 1.6));
+    const given = (values: number[], now: number) =>
+      coresForecast(afterCores(values), CT, cpu(now, 8), { ...range, has: 1 });
+    const steady = given(calm(1.9, 288), 1.9);
+    expect(steady?.target).toBe(3);
+    expect(steady?.riskThen).toBeLessThan((given(restless, 1.6)?.riskThen ?? 0) / 2);
   });
 
   it('keeps what it has until 40 minutes have suited less', () => {
