@@ -21,6 +21,11 @@ export interface Learnt {
   /** How far off two forecasts of an hour's peak were: the hour before it, and its rhythm. */
   plainError: number;
   rhythmError: number;
+  /** For CPU: sums over the slots, which fade out, of values, of their changes and of those of
+   * their logarithms; see `tails.ts`. */
+  values: number;
+  strides: number;
+  swings: number;
   /** The last hour, slot by slot, the newest first. */
   readonly recent: Float32Array;
   /** The peaks of the last two days' hours, under the hour's number modulo their count. */
@@ -63,6 +68,7 @@ export function newLearnt(atMs: number, levels: number): Learnt {
   return {
     ...{ atMs, openMs: 0, openSum: 0, openPeak: 0, slots: 0, jumps: 0, last: 0 },
     ...{ hour: hourOf(atMs), plainError: 0, rhythmError: 0 },
+    ...{ values: 0, strides: 0, swings: 0 },
     recent: new Float32Array(RECENT_SLOTS),
     hours: new Float32Array(HOURS_KEPT),
     week: new Float32Array(HOURS_A_WEEK),
@@ -83,6 +89,13 @@ function peakOf(values: Float32Array, least: number): number {
 
 /** The largest value of the last hour, the slot under way included. */
 export const peakOfHour = ({ recent, openPeak }: Learnt): number => peakOf(recent, openPeak);
+
+/** The largest value of the last so many slots, of twelve at most. */
+export function peakOfSlots({ recent, openPeak }: Learnt, slots: number): number {
+  let peak = openPeak;
+  for (let ago = 0; ago < slots; ago += 1) peak = Math.max(peak, recent[ago] ?? 0);
+  return peak;
+}
 
 /** The largest value of the last 24 hours. */
 export function peakOfDay({ hours, hour, openPeak }: Learnt): number {

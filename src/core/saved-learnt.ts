@@ -1,5 +1,5 @@
 import { type Learnt, type LearntOfAll, newLearnt } from './learnt.ts';
-import { TAIL_LEVELS } from './tails.ts';
+import { motionFromRecent, TAIL_LEVELS } from './tails.ts';
 
 /**
  * What was learnt, as plain data of a version of its own. It is on the wall clock, so it outlives a
@@ -14,12 +14,14 @@ export interface SavedLearnt {
 export const LEARNT_VERSION = 1;
 
 const SCALARS = [
-  ...['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'last', 'hour'],
-  ...['plainError', 'rhythmError'],
+  ...(['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'last', 'hour'] as const),
+  ...(['plainError', 'rhythmError'] as const),
 ] as const;
 const ARRAYS = ['recent', 'hours', 'week', 'tails'] as const;
 
-type Scalar = Exclude<keyof Learnt, (typeof ARRAYS)[number]>;
+/** Later additions: without them a state is whole, and they are taken from its last hour. */
+const MOTION = ['values', 'strides', 'swings'] as const;
+
 type SavedOne = Readonly<Record<string, number | readonly number[]>>;
 
 export function saveLearnt(all: LearntOfAll): SavedLearnt {
@@ -29,7 +31,8 @@ export function saveLearnt(all: LearntOfAll): SavedLearnt {
 
 function saveOne(learnt: Learnt): SavedOne {
   const saved: Record<string, number | readonly number[]> = {};
-  for (const name of SCALARS) saved[name] = learnt[name as Scalar];
+  for (const name of SCALARS) saved[name] = learnt[name];
+  for (const name of MOTION) saved[name] = learnt[name];
   for (const name of ARRAYS) saved[name] = shortened(learnt[name]);
   return saved;
 }
@@ -61,7 +64,7 @@ function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Lear
   for (const name of SCALARS) {
     const value = saved[name];
     if (!isAmount(value)) return undefined;
-    learnt[name as Scalar] = value;
+    learnt[name] = value;
   }
   for (const name of ARRAYS) {
     const values = saved[name];
@@ -69,7 +72,15 @@ function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Lear
     if (!values.every(isAmount)) return undefined;
     learnt[name].set(values);
   }
+  if (!readMotion(learnt, saved) && levels > 0) motionFromRecent(learnt);
   return learnt;
+}
+
+function readMotion(learnt: Learnt, saved: Readonly<Record<string, unknown>>): boolean {
+  const { values, strides, swings } = saved;
+  if (!isAmount(values) || !isAmount(strides) || !isAmount(swings)) return false;
+  Object.assign(learnt, { values, strides, swings });
+  return true;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

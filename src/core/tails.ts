@@ -6,10 +6,10 @@ import { type Learnt, peakOfDay, peakOfHour, rhythmPeak, type WholeSlot } from '
  *
  * For each of 96 levels from 1/32 of a core to 128 cores it is kept in how much of the time demand
  * was above it, as three sums that fade out with half-lives of ten minutes, 80 minutes and eight
- * hours, and how often demand rose above it. These, and the distance of the level from what was
- * wanted just now, in the last hour and in the last day, are weighed by a logistic regression. Its
- * coefficients were fitted on every second container of the traces that `backtest` is tested with;
- * all that is the container's own is in the sums.
+ * hours, and how often demand rose above it. These, the distance of the level from what was wanted
+ * just now and in the last hour, and how large that distance is beside the usual step of this
+ * container, are weighed by a logistic regression. All that is the container's own is in the sums;
+ * no coefficient depends on how large a container is.
  */
 
 const PER_DOUBLING = 8;
@@ -28,8 +28,10 @@ const EDGES = Float64Array.from(
   (_, index) => 2 ** (LOWEST_DOUBLING + index / PER_DOUBLING),
 );
 
-/** Takes a whole slot into the tails. */
-export function fillTails({ tails }: Learnt, { value, before, count }: WholeSlot): void {
+/** Takes a whole slot into the tails, and into the sums that say how restless a container is. */
+export function fillTails(learnt: Learnt, slot: WholeSlot): void {
+  const { tails } = learnt;
+  const { value, before, count } = slot;
   for (let index = 0; index < FADES.length; index += 1) {
     const fade = (FADES[index] ?? 1) ** count;
     // A slot that stands for a long time weighs as much as that many.
@@ -47,6 +49,60 @@ export function fillTails({ tails }: Learnt, { value, before, count }: WholeSlot
     const rose = low <= edge && value > edge ? 1 : 0;
     tails[RISES + level] = (tails[RISES + level] ?? 0) * fade + rose;
   }
+  fillMotion(learnt, slot, fade);
+}
+
+function fillMotion(learnt: Learnt, { value, before = value }: WholeSlot, fade: number): void {
+  const weight = (1 - fade) / (1 - RISES_FADE);
+  learnt.values = learnt.values * fade + value * weight;
+  learnt.strides = learnt.strides * fade + Math.abs(value - before);
+  learnt.swings = learnt.swings * fade + Math.abs(logRatio(value, before));
+}
+
+/** For a state that was saved without these sums: as if all of it had been like the last hour. */
+export function motionFromRecent(learnt: Learnt): void {
+  const total = timeOf(learnt);
+  const seen = Array.from(learnt.recent.subarray(0, Math.min(Math.round(learnt.slots), 12)));
+  const mean = (of: (value: number, before: number) => number): number =>
+    seen.reduce((sum, value, ago) => sum + of(value, seen[ago + 1] ?? value), 0) /
+    Math.max(1, seen.length);
+  learnt.values = total * mean((value) => value);
+  learnt.strides = total * mean((value, before) => Math.abs(value - before));
+  learnt.swings = total * mean((value, before) => Math.abs(logRatio(value, before)));
+}
+
+/** What the weights of all slots come to, of the sums with the longest half-life. */
+const timeOf = ({ slots }: Learnt): number =>
+  Math.max(1, (1 - RISES_FADE ** slots) / (1 - RISES_FADE));
+
+/** Below this many cores a difference is noise. */
+const LEAST_CORES = 0.02;
+const logRatio = (one: number, other: number): number =>
+  Math.log((one + LEAST_CORES) / (other + LEAST_CORES));
+
+/** What a container is taken for before it was looked at: as if for so many slots. */
+const PRIOR_SLOTS = 6;
+const PRIOR_STRIDE = 0.2;
+const PRIOR_SWING = 0.2;
+
+/** How a container moves from slot to slot, over some eight hours. */
+export interface Motion {
+  /** What it wants on average, in cores. */
+  readonly mean: number;
+  /** By how many cores that changes from a slot to the next, on average. */
+  readonly stride: number;
+  /** The same as a logarithm of a ratio: 0.1 is a tenth more or less. */
+  readonly swing: number;
+}
+
+export function motionOf(learnt: Learnt): Motion {
+  const { values, strides, swings } = learnt;
+  const total = timeOf(learnt);
+  return {
+    mean: values / total,
+    stride: (strides + PRIOR_STRIDE * PRIOR_SLOTS) / (total + PRIOR_SLOTS),
+    swing: (swings + PRIOR_SWING * PRIOR_SLOTS) / (total + PRIOR_SLOTS),
+  };
 }
 
 /** A sum at a level, on a straight line between the two levels beside it. */
@@ -63,23 +119,27 @@ const logOdds = (sum: number, total: number, prior: number, priorTotal: number):
   return Math.log(share / (1 - share));
 };
 
-/** Coefficients of the regression. `near` is that of a distance up to 15 %, and no further. */
+/**
+ * Coefficients of the regression, fitted on the traces that `backtest` is tested with: each row a
+ * slot and a number of cores, weighed as its starve is priced, by one over the swing. Fitted on one
+ * half of the containers they did as well on the other half.
+ */
 const WEIGHTS = {
-  above: [0.178, 0.127, -0.03],
-  rises: 0.564,
-  now: { far: -0.061, near: -6.184 },
-  hour: { far: -0.086, near: -0.208 },
-  day: { far: -1.003, near: 0.087 },
-  slots: -0.054,
-  level: -0.233,
-  constant: 1.13,
+  above: [0.201, 0.054, 0.086],
+  rises: 0.152,
+  now: -6.18,
+  hour: -7.68,
+  slots: 0.159,
+  swing: 0.437,
+  reach: -0.525,
+  constant: -0.046,
 } as const;
+/** The distance to what was wanted just now, and in the last hour, counts up to 15 %. */
 const NEAR = 0.15;
-const LEAST_CORES = 0.02;
 const MOST_LOG_SLOTS = 6;
 
 /** What the container wanted lately: the distance to it says how likely more is. */
-export interface Lately {
+export interface Lately extends Motion {
   readonly now: number;
   readonly hour: number;
   readonly day: number;
@@ -93,11 +153,15 @@ export interface Lately {
 export function lately(learnt: Learnt, now: number): Lately {
   const hour = Math.max(now, peakOfHour(learnt), rhythmPeak(learnt));
   const { slots } = learnt;
+  const motion = motionOf(learnt);
   return {
+    ...motion,
     ...{ now, hour, day: Math.max(hour, peakOfDay(learnt)) },
     totals: FADES.map((fade) => (1 - fade ** slots) / (1 - fade)),
     constant:
-      WEIGHTS.constant + WEIGHTS.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots))),
+      WEIGHTS.constant +
+      WEIGHTS.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots))) +
+      WEIGHTS.swing * Math.log(motion.swing),
   };
 }
 
@@ -116,19 +180,11 @@ export function riskAbove(learnt: Learnt, cores: number, seen: Lately): number {
     timeBelow = Math.max(0, total - above);
   }
   score += WEIGHTS.rises * logOdds(sumAt(tails, RISES, place), timeBelow, 0.05, 2);
-  score += weighed(WEIGHTS.now, cores, seen.now);
-  score += weighed(WEIGHTS.hour, cores, seen.hour);
-  score += weighed(WEIGHTS.day, cores, seen.day);
-  score += WEIGHTS.level * Math.log(Math.min(8, Math.max(1, cores)));
+  score += WEIGHTS.now * distance(cores, seen.now);
+  score += WEIGHTS.hour * distance(cores, seen.hour);
+  score += WEIGHTS.reach * Math.log(Math.max(LEAST_CORES, cores - seen.now) / seen.stride);
   return 1 / (1 + Math.exp(-score));
 }
 
-function weighed(
-  { far, near }: { readonly far: number; readonly near: number },
-  cores: number,
-  wanted: number,
-): number {
-  const ratio = (cores + LEAST_CORES) / (wanted + LEAST_CORES);
-  const distance = Math.min(3, Math.max(0, Math.log(ratio)));
-  return far * distance + near * Math.min(distance, NEAR);
-}
+const distance = (cores: number, wanted: number): number =>
+  Math.min(NEAR, Math.max(0, logRatio(cores, wanted)));

@@ -6,10 +6,11 @@ import {
   newLearnt,
   peakOfDay,
   peakOfHour,
+  peakOfSlots,
   rhythmPeak,
 } from '../../src/core/learnt.ts';
 import { saveLearnt, takeLearnt } from '../../src/core/saved-learnt.ts';
-import { fillTails, lately, riskAbove, TAIL_LEVELS } from '../../src/core/tails.ts';
+import { fillTails, lately, motionOf, riskAbove, TAIL_LEVELS } from '../../src/core/tails.ts';
 
 const SLOT = 300_000;
 const HOUR = 12;
@@ -31,6 +32,20 @@ describe('what is learnt', () => {
     expect(peakOfHour(learnt)).toBe(2);
     expect(peakOfDay(learnt)).toBe(7);
     expect(peakOfDay(taught([7, ...repeated(1, 25 * HOUR)]))).toBe(1);
+    const slots = taught([...repeated(1, 6), 4, 3, 2, 1]);
+    expect([1, 2, 3, 4, 12].map((each) => peakOfSlots(slots, each))).toEqual([1, 2, 3, 4, 4]);
+  });
+
+  it('knows how much a container wants on average, and by how much that changes', () => {
+    const swinging = Array.from({ length: 600 }, (_, step) => (step % 2 ? 3 : 1));
+    const { mean, stride, swing } = motionOf(taught(swinging));
+    expect(mean).toBeCloseTo(2, 1);
+    expect(stride).toBeGreaterThan(1.9);
+    expect(stride).toBeLessThan(2);
+    expect(swing).toBeCloseTo(Math.log(3.02 / 1.02) * 0.96, 1);
+    const steady = motionOf(taught(repeated(2, 600)));
+    expect(steady.mean).toBeCloseTo(2, 1);
+    expect(steady.swing).toBeLessThan(0.02);
   });
 
   it('does not depend on how often the loop looks', () => {
@@ -66,7 +81,7 @@ describe('what is learnt', () => {
 
   it('takes no more than 4 KB for both resources of a container', () => {
     const bytes = ({ recent, hours, week, tails }: Learnt): number =>
-      [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 10 * 8);
+      [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 13 * 8);
     expect(bytes(newLearnt(0, TAIL_LEVELS)) + bytes(newLearnt(0, 0))).toBeLessThanOrEqual(4096);
   });
 });
@@ -106,6 +121,20 @@ describe('what is saved of it', () => {
       return riskAbove(learnt, 2, lately(learnt, 1));
     });
     expect(risks[1]).toBeCloseTo(risks[0] ?? -1, 4);
+  });
+
+  it('is taken from the last hour where it was saved before the averages were known', () => {
+    const whole = new Map([['101/cores', taught(Array(300).fill([1, 1.5]).flat())]]);
+    const { version, of } = JSON.parse(JSON.stringify(saveLearnt(whole)));
+    for (const [, one] of of) for (const name of ['values', 'strides', 'swings']) delete one[name];
+    const back = new Map<string, Learnt>();
+    takeLearnt(back, { version, of });
+    const [before, after] = [whole, back].map((map) => {
+      return motionOf(map.get('101/cores') ?? newLearnt(0, TAIL_LEVELS));
+    });
+    expect(after?.mean).toBeCloseTo(before?.mean ?? -1, 1);
+    expect(after?.stride).toBeCloseTo(before?.stride ?? -1, 1);
+    expect(after?.swing).toBeCloseTo(before?.swing ?? -1, 1);
   });
 
   it.each([

@@ -1,22 +1,32 @@
 import type { Forecast } from '../decision.ts';
 import { roundUp } from '../guards.ts';
-import { type Learnt, SLOTS_AN_HOUR } from '../learnt.ts';
-import { lately, riskAbove } from '../tails.ts';
+import { type Learnt, peakOfSlots, SLOTS_AN_HOUR } from '../learnt.ts';
+import { type Lately, lately, riskAbove } from '../tails.ts';
 import { priceFactor, type Range } from './learnt-verdict.ts';
 
 /**
  * Mode `adaptive` for CPU: gives what costs least, where being wrong has a price. Pure; what it
- * rests on is in `Learnt`. What an allocation costs is weighed against the probability that it is
- * too small in the next five minutes, times the price of that: a core that is missing delays work.
+ * rests on is in `Learnt`. Each core costs the same; against that stands the probability that they
+ * are too few in the next five minutes, times the price of that.
  */
 
+/** A starve costs what so many cores do in five minutes, of a container with a swing of one. */
+const STARVE_PRICE = 38;
+/** The mean demand at which a container counts for nothing must not make its price nothing. */
+const LEAST_MEAN = 0.05;
+/** It is given less only if that suits what it wanted in so many slots: 40 minutes. */
+const CALM_SLOTS = 8;
+/** A change of less than this share is not worth it: tenths of a cpulimit would go to and fro. */
+const LEAST_CHANGE = 0.1;
+
 /**
- * A short starve costs this many times what the first core does. Cores cost as their square root:
- * the second one is a larger part of what a small container has than the ninth of a large one.
+ * What a starve of this container costs. One whose demand is steady is built upon, and protecting
+ * it costs little; one that leaps all day is used to a delay of minutes, and sparing it each of
+ * them would take a multiple of what it uses. So the price falls as the average leap grows, and it
+ * rises with the size of a container as its square root does.
  */
-const STARVE_PRICE = 15;
-/** A change for less than this is not worth it; 0.3 times what the second core costs. */
-const LEAST_SAVING = 0.3 * (Math.SQRT2 - 1);
+const priceOf = ({ swing, mean }: Lately, stepFactor: number): number =>
+  ((STARVE_PRICE * priceFactor(stepFactor)) / swing) * Math.sqrt(mean + LEAST_MEAN);
 
 /**
  * The number of cores, or cpulimit, with the lowest cost; what it has stays if that is nearly as
@@ -28,28 +38,21 @@ export function forecastCores(
   learnt: Learnt,
   has: number,
   wanted: number,
-  { min, max, quantum }: Range,
+  range: Range,
   stepFactor: number,
 ): Forecast {
+  const { min, max, quantum } = range;
   const seen = lately(learnt, wanted);
-  const price = STARVE_PRICE * priceFactor(stepFactor);
-  const costOf = (cores: number): number =>
-    Math.sqrt(cores) + (cores >= max ? 0 : price * riskAbove(learnt, cores, seen));
-  const least = Math.min(max, Math.max(min, quantum, roundUp(wanted, quantum)));
-  let target = least;
-  let cost = costOf(least);
-  for (let cores = next(least, quantum); cores < max && Math.sqrt(cores) < cost; ) {
-    const candidate = costOf(cores);
-    if (candidate < cost) {
-      target = cores;
-      cost = candidate;
-    }
-    cores = next(cores, quantum);
+  const price = priceOf(seen, stepFactor);
+  let target = cheapest(learnt, seen, range, price);
+  if (target < has) {
+    // The peak of the hour holds that of the last slots already.
+    const calm = { ...seen, now: Math.max(wanted, peakOfSlots(learnt, CALM_SLOTS)) };
+    target = Math.max(target, Math.min(has, cheapest(learnt, calm, range, price)));
   }
-  if (Math.sqrt(max) < cost) target = max;
-  const stays =
-    has >= least && has <= max && costOf(has) - cost < (has > target ? LEAST_SAVING : 0);
-  if (stays) target = has;
+  const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
+  const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
+  if (isNear && has >= least && has <= max) target = has;
   return {
     target,
     riskNow: riskAbove(learnt, has, seen),
@@ -59,6 +62,29 @@ export function forecastCores(
   };
 }
 
-/** By a tenth, so that a cpulimit on a large host does not take hundreds of tries. */
+function cheapest(
+  learnt: Learnt,
+  seen: Lately,
+  { min, max, quantum }: Range,
+  price: number,
+): number {
+  const costOf = (cores: number): number => cores + price * riskAbove(learnt, cores, seen);
+  let best = Math.max(min, quantum, roundUp(seen.now, quantum));
+  if (best >= max) return max;
+  let cost = costOf(best);
+  // What costs more by itself than the best one with its risk need not be tried.
+  for (let cores = next(best, quantum); cores < max && cores < cost; ) {
+    const candidate = costOf(cores);
+    if (candidate < cost) {
+      best = cores;
+      cost = candidate;
+    }
+    cores = next(cores, quantum);
+  }
+  // At its maximum there is no more to give, so that no risk is left to weigh.
+  return max < cost ? max : best;
+}
+
+/** By a twentieth, so that a cpulimit on a large host does not take hundreds of tries. */
 const next = (cores: number, quantum: number): number =>
   roundUp(cores + Math.max(quantum, cores * 0.05), quantum);

@@ -62,6 +62,47 @@ describe('the forecast of cores', () => {
     expect(target).toBeGreaterThanOrEqual(6);
   });
 
+  it('protects a steady container at a risk that it lets a restless one run', () => {
+    const restless = Array.from({ length: 288 }, (_, step) => (step % 2 ? 0.1 : 1.6));
+    const given = (values: number[], now: number) =>
+      coresForecast(afterCores(values), CT, cpu(now, 8), { ...range, has: 1 });
+    const steady = given(calm(1.9, 288), 1.9);
+    expect(steady?.target).toBe(3);
+    expect(steady?.riskThen).toBeLessThan((given(restless, 1.6)?.riskThen ?? 0) / 2);
+  });
+
+  it('keeps what it has until 40 minutes have suited less', () => {
+    const restless = (slots: number): number[] =>
+      Array.from({ length: slots }, (_, step) => (step % 2 ? 0.3 : 1.5));
+    const given = (slots: number): number => {
+      const all = afterCores([...restless(200), 5.5, ...restless(slots)]);
+      const ask = { ...range, has: 8, stepFactor: 2 };
+      return coresForecast(all, CT, cpu(1.5, 8), ask)?.target ?? 0;
+    };
+    expect(given(7)).toBeGreaterThanOrEqual(6);
+    expect(given(8)).toBeLessThan(6);
+  });
+
+  it('leaves a cpulimit where less than a tenth of it is to be changed', () => {
+    const all = afterCores(calm(2, 288));
+    const forecast = (has: number): number =>
+      coresForecast(all, CT, cpu(2, 8), { ...range, quantum: 0.1, has })?.target ?? 0;
+    const best = forecast(8);
+    expect(forecast(best + 0.1)).toBe(best + 0.1);
+    expect(forecast(best + 1)).toBeLessThan(best + 1);
+  });
+
+  it('follows behaviour: conservative gives more, aggressive less', () => {
+    const wild = Array.from({ length: 288 }, (_, step) => 1 + ((step * 7) % 5) * 0.6);
+    const all = afterCores(wild);
+    const targets = [0.5, 1, 2].map((stepFactor) => {
+      const ask = { ...range, quantum: 0.1, max: 32, has: 1, stepFactor };
+      return coresForecast(all, CT, cpu(1.5, 8), ask)?.target ?? 0;
+    });
+    expect([...targets].sort((a, b) => b - a)).toEqual(targets);
+    expect(targets[0]).toBeGreaterThan(targets[2] ?? 0);
+  });
+
   it('never gives less than is wanted now, nor leaves its bounds', () => {
     const demand = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), { minLength: 6 });
     fc.assert(
