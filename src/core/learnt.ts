@@ -14,6 +14,8 @@ export interface Learnt {
   slots: number;
   /** Times that it rose clearly above all of the day before; they fade out too. */
   jumps: number;
+  /** The largest rise clearly above the hour before it, in the value's unit; it fades out too. */
+  rise: number;
   /** The value of the last whole slot. */
   last: number;
   /** The hour that is under way, counted from 1970. */
@@ -66,7 +68,7 @@ export interface Observed {
 /** @param levels how many levels the tails have; 0 for memory */
 export function newLearnt(atMs: number, levels: number): Learnt {
   return {
-    ...{ atMs, openMs: 0, openSum: 0, openPeak: 0, slots: 0, jumps: 0, last: 0 },
+    ...{ atMs, openMs: 0, openSum: 0, openPeak: 0, slots: 0, jumps: 0, rise: 0, last: 0 },
     ...{ hour: hourOf(atMs), plainError: 0, rhythmError: 0 },
     ...{ values: 0, strides: 0, swings: 0 },
     recent: new Float32Array(RECENT_SLOTS),
@@ -173,6 +175,8 @@ function close(learnt: Learnt, value: number, count: number, overrun: boolean): 
   const fade = 0.5 ** (count / FADE_SLOTS);
   learnt.slots = learnt.slots * fade + 1;
   learnt.jumps *= fade;
+  const rise = learnt.slots > 1 ? riseOf(value, peakOf(recent, 0)) : 0;
+  learnt.rise = Math.max(learnt.rise * fade, rise);
   if (count > LONGEST_GAP_SLOTS) recent.fill(0);
   recent.copyWithin(1, 0);
   recent[0] = value;
@@ -181,6 +185,10 @@ function close(learnt: Learnt, value: number, count: number, overrun: boolean): 
   hours[place] = Math.max(hours[place] ?? 0, value);
   learnt.last = value;
 }
+
+/** A start from nearly nothing is no sign of what comes: at most as much again as before counts. */
+const riseOf = (value: number, before: number): number =>
+  value > JUMP * before ? Math.min(before, value - before) : 0;
 
 /** How much of a lower peak goes into what is usual for an hour of the week. */
 const WEEK_SHARE = 0.3;

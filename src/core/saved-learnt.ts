@@ -14,9 +14,11 @@ export interface SavedLearnt {
 export const LEARNT_VERSION = 1;
 
 const SCALARS = [
-  ...(['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'last', 'hour'] as const),
-  ...(['plainError', 'rhythmError'] as const),
+  ...(['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'rise', 'last'] as const),
+  ...(['hour', 'plainError', 'rhythmError'] as const),
 ] as const;
+/** What an earlier release of the same version does not have, and begins with nothing. */
+const LATER: ReadonlySet<string> = new Set(['rise']);
 const ARRAYS = ['recent', 'hours', 'week', 'tails'] as const;
 
 /** Later additions: without them a state is whole, and they are taken from its last hour. */
@@ -62,7 +64,7 @@ export function takeLearnt(all: LearntOfAll, saved: unknown): void {
 function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Learnt | undefined {
   const learnt = newLearnt(0, levels);
   for (const name of SCALARS) {
-    const value = saved[name];
+    const value = saved[name] ?? (LATER.has(name) ? 0 : undefined);
     if (!isAmount(value)) return undefined;
     learnt[name] = value;
   }

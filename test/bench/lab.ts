@@ -78,7 +78,7 @@ function forecasts(): readonly string[] {
 }
 
 const bytesOf = ({ recent, hours, week, tails }: Learnt): number =>
-  [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 13 * 8);
+  [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 14 * 8);
 
 const cpuAt = (used: number): CpuUsage => ({
   ...{ used: used as Cores, demand: used as Cores, allowed: 8 as Cores, pressure: undefined },

@@ -63,6 +63,13 @@ describe('what is learnt', () => {
     expect(learnt.jumps).toBeCloseTo(1, 2);
   });
 
+  it('keeps the largest rise above the hour before, at most as much again', () => {
+    expect(taught([100, 105, 104, 108]).rise).toBe(0);
+    expect(taught([100, 130, 100, 150, 100]).rise).toBeCloseTo(30, 1);
+    expect(taught([50, 2000, 2000]).rise).toBeCloseTo(50, 1);
+    expect(taught([100, 150, ...repeated(100, 7 * 24 * HOUR)]).rise).toBeCloseTo(25, 0);
+  });
+
   it('believes in a daily rhythm once it has been right', () => {
     const day = [...repeated(0.5, 9 * HOUR), ...repeated(6, HOUR), ...repeated(0.5, 14 * HOUR)];
     const before = taught([...day, ...day, ...day, ...day.slice(0, 9 * HOUR - 1)]);
@@ -81,7 +88,7 @@ describe('what is learnt', () => {
 
   it('takes no more than 4 KB for both resources of a container', () => {
     const bytes = ({ recent, hours, week, tails }: Learnt): number =>
-      [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 13 * 8);
+      [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 14 * 8);
     expect(bytes(newLearnt(0, TAIL_LEVELS)) + bytes(newLearnt(0, 0))).toBeLessThanOrEqual(4096);
   });
 });
@@ -135,6 +142,21 @@ describe('what is saved of it', () => {
     expect(after?.mean).toBeCloseTo(before?.mean ?? -1, 1);
     expect(after?.stride).toBeCloseTo(before?.stride ?? -1, 1);
     expect(after?.swing).toBeCloseTo(before?.swing ?? -1, 1);
+  });
+
+  it('comes back without what an earlier release did not keep', () => {
+    const { version, of } = saveLearnt(all);
+    const older = of.map(([key, { rise: _, ...rest }]) => [key, rest]);
+    const back = new Map<string, Learnt>();
+    takeLearnt(back, JSON.parse(JSON.stringify({ version, of: older })));
+    expect(back.get('101/cores')).toMatchObject({ rise: 0, jumps: all.get('101/cores')?.jumps });
+  });
+
+  it('brings back the rise', () => {
+    const back = new Map<string, Learnt>();
+    takeLearnt(back, saved);
+    expect(back.get('101/cores')?.rise).toBe(all.get('101/cores')?.rise);
+    expect(back.get('101/cores')?.rise).toBeGreaterThan(0);
   });
 
   it.each([

@@ -138,12 +138,61 @@ describe('the forecast of memory', () => {
     expect(targets.at(-1)).toBeGreaterThan(2020 * 1.06);
   });
 
+  it('has the margins that its table names', () => {
+    const margins = (mib: number): number[] =>
+      [6, 288, 2016].map((steps) => target(Array<number>(steps).fill(mib)) / mib);
+    for (const [mib, table] of [
+      [1024, [2.17, 1.63, 1.39]],
+      [8192, [1.77, 1.33, 1.13]],
+    ] as const) {
+      margins(mib).forEach((margin, index) => {
+        expect(Math.abs(margin - (table[index] ?? 0))).toBeLessThan(0.02);
+      });
+    }
+  });
+
   it('keeps more where it has jumped before, and relatively less of a large one', () => {
-    const jumpy = [...calm(1000, 100), 1500, ...calm(1000, 50), 2000, ...calm(1000, 138)];
-    const quiet = [...calm(1000, 150), ...calm(2000, 139)];
-    expect(target(jumpy)).toBeGreaterThan(target(quiet));
+    const jumpy = [...calm(1000, 50), 1500, ...calm(1000, 49), ...calm(2000, 189)];
+    const quiet = calm(2000, 289);
+    expect(target(jumpy)).toBeGreaterThan(target(quiet) * 1.1);
     const share = (mib: number): number => target(calm(mib, 288)) / mib;
     expect(share(800)).toBeGreaterThan(share(8000));
+  });
+
+  it('keeps the peak of the day, and room for one more such rise', () => {
+    const risen = [...calm(1000, 100), 1900, ...calm(1000, 187)];
+    expect(target(risen)).toBeGreaterThan(1900 + 0.5 * 880);
+    expect(target(risen)).toBeLessThan(1900 + 0.6 * 900);
+    // A day later the peak is forgotten, the rise not quite.
+    const forgotten = target([...risen, ...calm(1000, 120)]);
+    expect(forgotten).toBeLessThan(1900);
+    expect(forgotten).toBeGreaterThan(target(calm(1000, 408)));
+  });
+
+  it('leaves small changes, but keeps the day within its limit', () => {
+    const values = calm(2000, 288);
+    const best = target(values);
+    const from = (has: number): number =>
+      memoryForecast(afterMemory(values), CT, seen(2000), { ...ask, has })?.target ?? 0;
+    expect(from(best + 128)).toBe(best + 128);
+    expect(from(best - 128)).toBe(best - 128);
+    expect(from(best * 1.2)).toBe(best);
+    const peaked = [...calm(1000, 100), 3000, ...calm(1000, 100)];
+    const below = memoryForecast(afterMemory(peaked), CT, seen(1000), { ...ask, has: 2992 });
+    expect(below?.target).toBeGreaterThan(3000);
+  });
+
+  it('never leaves its bounds, and is never below what was wanted in the last day', () => {
+    const demand = fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 6, maxLength: 40 });
+    fc.assert(
+      fc.property(demand, fc.integer({ min: 512, max: 16_384 }), (values, has) => {
+        const wanted = seen(values.at(-1) ?? 0);
+        const given = memoryForecast(afterMemory(values), CT, wanted, { ...ask, has })?.target ?? 0;
+        expect(given >= ask.min && given <= ask.max).toBe(true);
+        expect(given).toBeGreaterThanOrEqual(Math.min(ask.max, Math.max(...values)));
+      }),
+      { numRuns: 200, seed: 7 },
+    );
   });
 
   it('follows behaviour: conservative keeps more, aggressive less', () => {

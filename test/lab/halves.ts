@@ -1,0 +1,31 @@
+import type { Demand } from '../../src/lab/demand.ts';
+
+/**
+ * Two halves of a trace's containers, drawn by a hash of a seed and the name (FNV-1a, 32 bits), so
+ * that whoever fits constants elsewhere draws the same ones.
+ */
+const SEED = 7;
+
+export interface Halves {
+  /** Names of those that the constants of memory were fitted on. */
+  readonly fitted: ReadonlySet<string>;
+  /** Names of those that they have never seen. */
+  readonly heldOut: ReadonlySet<string>;
+}
+
+export function halvesOf(demands: readonly Demand[]): Halves {
+  const drawn = demands
+    .map(({ name }) => ({ name, place: fnv1a(`${SEED} ${name}`) }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ name }) => name);
+  const middle = drawn.length >> 1;
+  return { heldOut: new Set(drawn.slice(0, middle)), fitted: new Set(drawn.slice(middle)) };
+}
+
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return hash;
+}
