@@ -35,7 +35,7 @@ export function storageRoomIn(
     return missing('absent', `the node ${node} has no figures of a storage ${storage}`);
   }
   const used = all.find((one) => one?.['id'] === `lxc/${source}`)?.['disk'];
-  const known = isAmount(used) && used > 0;
+  const known = isAmount(used) && used >= 1;
   return present({
     freeMib: bytesToMib(bytes(Math.max(0, maxdisk - disk))),
     thin: THIN.has(String(plugintype)),

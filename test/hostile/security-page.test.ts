@@ -16,7 +16,13 @@ it('each test that the page on security names is there', () => {
 it('all tests of hostile input are named', () => {
   for (const name of [
     ...['hostile/links', 'hostile/modes', 'hostile/names', 'hostile/strangers', 'hostile/trust'],
-    ...['hostile/long-texts', 'fuzz/commands', 'fuzz/configuration', 'fuzz/conversations'],
+    ...[
+      'hostile/long-texts',
+      'hostile/servers',
+      'fuzz/commands',
+      'fuzz/configuration',
+      'fuzz/conversations',
+    ],
     ...['fuzz/node-files', 'fuzz/state-files', 'fuzz/tables'],
   ]) {
     expect(named).toContain(`${name}.test.ts`);
