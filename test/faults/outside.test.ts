@@ -119,7 +119,7 @@ test('half a write is half a file, told as an error or as a short count', () => 
   expect(inDirectory('b')).toBe('1234cd');
 });
 
-test('what is read is cut, replaced or out of date, also through a descriptor that stays open', () => {
+test('what is read is cut, replaced or out of date, by an open descriptor too', () => {
   writeFileSync(join(directory, 'long'), 'x'.repeat(20_000));
   const { stdout } = run(
     `const fd = fs.openSync(dir + '/a', 'w+');
