@@ -26,7 +26,9 @@ export class Random {
     return least + Math.floor(this.next() * (most - least + 1));
   }
 
-  pick<T>(list: readonly [T, ...T[]]): T {
-    return list[Math.floor(this.next() * list.length)] ?? list[0];
+  pick<T>(list: readonly T[]): T {
+    const picked = list[Math.floor(this.next() * list.length)];
+    if (picked === undefined) throw new Error('there is nothing to pick from');
+    return picked;
   }
 }

@@ -5,8 +5,8 @@ import { Duplex } from 'node:stream';
 
 /** The bundled program in a process whose time and whose outside are in our hands. */
 
-const HERE = new URL('.', import.meta.url).pathname;
-const BUNDLE = new URL('../../dist/lxc-autoscale.cjs', import.meta.url).pathname;
+const HERE = join(process.cwd(), 'test/faults');
+const BUNDLE = join(process.cwd(), 'dist/lxc-autoscale.cjs');
 
 export interface Struck {
   readonly id: number;
