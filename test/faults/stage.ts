@@ -65,7 +65,7 @@ export function guestsOf(seed: string): GuestSpec[] {
   });
 }
 
-export const POLL_MS = 10_000;
+export const POLL_MS = 5000;
 
 /** A configuration of this seed, the `version`th that the administrator writes. */
 export function configurationOf(seed: string, version: number): string {
@@ -75,7 +75,7 @@ export function configurationOf(seed: string, version: number): string {
     'DEFAULT:',
     `  ignore_lxc: [${IGNORED}]`,
     `  poll_interval: ${POLL_MS / 1000}`,
-    `  sample_interval: ${random.pick([5, 10])}`,
+    `  sample_interval: ${random.pick([2, 5])}`,
     `  max_concurrent_operations: ${random.pick([1, 1, 3])}`,
     `  cooldown_seconds: {up: 0, down: ${random.pick([20, 60])}}`,
     '  evaluation_periods: {up: 1, down: 2}',

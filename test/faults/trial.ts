@@ -353,7 +353,7 @@ class Trial {
     const random = new Random(this.#seed, 'period', this.#period);
     this.#spell.periods -= 1;
     if (this.#spell.periods <= 0) {
-      this.#spell = { strength: random.pick([0, 0.4, 1, 2.5]), periods: random.whole(4, 25) };
+      this.#spell = { strength: random.pick([0, 0.7, 1.5, 3]), periods: random.whole(4, 25) };
     }
     const { strength } = this.#spell;
     this.#lasting = this.#lasting.filter(({ untilMs }) => untilMs > this.#nowMs);
@@ -448,7 +448,8 @@ class Trial {
       return;
     }
     if (code !== 1 && code !== 75 && code !== 78) complain(`it ended with ${code}: ${stderr}`);
-    this.#meet(`the daemon ended with ${code}`);
+    const lost = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8').includes('lock was lost');
+    this.#meet(`the daemon ${lost ? 'lost its lock' : `was not to start (${code})`}`);
     const calm =
       this.#allRules().length === 0 && configOf(this.#configurationNow() ?? '') !== undefined;
     this.#refusals = calm ? this.#refusals + 1 : 0;
