@@ -5,6 +5,8 @@ import { runTrial, type TrialResult } from './trial.ts';
 /** `npm run test:faults -- --seed N --cycles N`: the long form; ends with 1 if anything broke. */
 
 const CYCLES_A_TRIAL = 250;
+/** After so many there is enough to look into. */
+const MOST_BROKEN = 5;
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +27,8 @@ function add(to: Map<string, number>, counts: ReadonlyMap<string, number>): void
 
 const sum = (of: (result: TrialResult) => number): number =>
   results.reduce((all, result) => all + of(result), 0);
+
+const brokenOnes = (): number => results.filter(({ broken }) => broken.length > 0).length;
 
 function table(title: string, of: (result: TrialResult) => ReadonlyMap<string, number>): void {
   const counts = new Map<string, number>();
@@ -47,7 +51,7 @@ function report(result: TrialResult): void {
 async function worker(seeds: Iterator<string>): Promise<void> {
   for (let next = seeds.next(); next.done !== true; next = seeds.next()) {
     const left = most - sum(({ cycles }) => cycles);
-    if (values.seed === undefined && left <= 0) return;
+    if (values.seed === undefined && (left <= 0 || brokenOnes() >= MOST_BROKEN)) return;
     const cycles = values.seed === undefined ? CYCLES_A_TRIAL : most;
     const result = await runTrial({ seed: next.value, cycles });
     results.push(result);
@@ -64,7 +68,7 @@ await Promise.all(Array.from({ length: Number(values['at-once']) }, () => worker
 table('Faults that were met', ({ met }) => met);
 table('Let pass', ({ excused }) => excused);
 const seconds = Math.round((performance.now() - begunMs) / 1000);
-const broken = results.filter((result) => result.broken.length > 0).length;
+const broken = brokenOnes();
 const cycles = sum((result) => result.cycles);
 const faulty = sum((result) => result.faulty);
 console.log(`\n${cycles} cycles, ${faulty} of them faulty, in ${seconds} s: ${broken} broken`);

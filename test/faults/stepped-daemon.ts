@@ -25,6 +25,8 @@ export interface Ask {
   readonly pipes: number;
   /** Faults that it met since the last time. */
   readonly told?: readonly Struck[];
+  /** It ends, and waits for no answer. */
+  readonly bye?: true;
 }
 
 export interface Rule {
@@ -113,7 +115,8 @@ export class SteppedDaemon {
       if (!received.endsWith('\n')) return;
       const ask: Ask = JSON.parse(received);
       received = '';
-      line.write(`${JSON.stringify(answer(ask))}\n`);
+      const reply = answer(ask);
+      if (ask.bye !== true) line.write(`${JSON.stringify(reply)}\n`);
     });
   }
 }

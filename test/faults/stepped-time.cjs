@@ -223,4 +223,9 @@ function obey({ waitMs, advanceMs = 0, wallMs: setTo, tell, signal }) {
   return again();
 }
 
+/** What came last must not be lost; to this there is no answer. */
+process.on('exit', () => {
+  real.writeSync(LINE, `${JSON.stringify({ pids: [], pipes: 0, told: port.told(), bye: true })}\n`);
+});
+
 again();

@@ -198,6 +198,7 @@ class Trial {
     this.#note(ask.told ?? []);
     this.#hear();
     this.watch.look();
+    if (ask.bye === true) return { waitMs: 0 };
     if (this.#mustWait(ask)) {
       this.#waits += 1;
       if (this.#waits > MOST_WAITS) this.#giveUp(`it waits for ${ask.pids.join(', ')}`);
@@ -205,7 +206,7 @@ class Trial {
     }
     this.#waits = 0;
     if (this.watch.broken.length > 0) return this.#kill();
-    if (this.#cycles >= this.#most) this.#signals.push('SIGTERM');
+    if (this.#cycles >= this.#most && this.#ending === undefined) this.#signals.push('SIGTERM');
     const signal = this.#signals.shift();
     if (signal === 'SIGKILL') return this.#kill();
     if (signal === 'SIGTERM') this.#ending ??= signal;
@@ -442,6 +443,9 @@ class Trial {
     if (this.#ending !== 'SIGKILL' && left.length > 0) complain(`it left ${left.join(', ')}`);
     if (/internal error|\n\s+at /.test(stderr)) complain(`it broke down: ${stderr}`);
     if (this.#ending === 'SIGKILL') return;
+    // One that still waits for the lock listens to nothing yet, and holds nothing.
+    const isStarted = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8') !== '';
+    if (signal === 'SIGTERM' && !isStarted) return;
     if (signal !== null) complain(`it was ended by ${signal}`);
     if (this.#ending === 'SIGTERM') {
       if (code !== 0) complain(`asked to end it exited with ${code}: ${stderr}`);
