@@ -82,11 +82,13 @@ const DRAWS: readonly Draw[] = [
 
 export const drawCommandFault = (random: Random): Met => random.pick(DRAWS)(random);
 
+const LXC = '/etc/pve/nodes/pve1/lxc';
+
 /** A cluster without quorum: nothing under `/etc/pve` can be written. */
 export const noQuorum = (vmid: string): Met => ({
   name: 'no quorum',
   fault: {
     ...{ kind: 'fail', exit: 13 },
-    stderr: `unable to open file '/etc/pve/nodes/pve1/lxc/${vmid}.conf.tmp.4711' - Permission denied\n`,
+    stderr: `unable to open file '${LXC}/${vmid}.conf.tmp.4711' - Permission denied\n`,
   },
 });
