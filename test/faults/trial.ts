@@ -447,12 +447,12 @@ class Trial {
     const isStarted = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8') !== '';
     if (signal === 'SIGTERM' && !isStarted) return;
     if (signal !== null) complain(`it was ended by ${signal}`);
-    if (this.#ending === 'SIGTERM') {
+    const lost = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8').includes('lock was lost');
+    if (this.#ending === 'SIGTERM' && !lost) {
       if (code !== 0) complain(`asked to end it exited with ${code}: ${stderr}`);
       return;
     }
     if (code !== 1 && code !== 75 && code !== 78) complain(`it ended with ${code}: ${stderr}`);
-    const lost = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8').includes('lock was lost');
     this.#meet(`the daemon ${lost ? 'lost its lock' : `was not to start (${code})`}`);
     const calm =
       this.#allRules().length === 0 && configOf(this.#configurationNow() ?? '') !== undefined;
