@@ -165,6 +165,8 @@ class Trial {
 
   #start(): SteppedDaemon {
     this.#starts += 1;
+    // A command that outlived it for a moment may have done its work since.
+    if (this.#ending === 'SIGKILL') this.watch.wasKilled();
     this.#stdoutBytes = 0;
     this.#ending = undefined;
     this.#signals = [];
@@ -428,13 +430,13 @@ class Trial {
     this.#hear();
     if (this.#ending === 'SIGKILL') this.watch.wasKilled();
     else this.watch.cycleEnds();
+    const left = [...this.#calls.keys()].filter(isAlive);
+    // Of one that is killed the service manager ends the rest.
+    for (const pid of this.#ending === 'SIGKILL' ? left : []) endGroup(pid);
     for (const fate of this.#fates.values()) {
       fate.released = true;
       fate.release?.();
     }
-    const left = [...this.#calls.keys()].filter(isAlive);
-    // Of one that is killed the service manager ends the rest.
-    for (const pid of this.#ending === 'SIGKILL' ? left : []) endGroup(pid);
     this.#calls.clear();
     this.#fates.clear();
     const complain = (what: string): void => {
