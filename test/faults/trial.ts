@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import type { Call, Fault } from '../../src/simulator/faults.ts';
@@ -153,6 +154,8 @@ class Trial {
       const daemon = this.#start();
       const ending = await daemon.ended;
       this.#judgeEnd(ending);
+      // A command that was released just now does its work, or finds its caller gone.
+      await pause(50);
       this.#pass(RESTART_MS);
     }
     const { broken, excused } = this.watch;

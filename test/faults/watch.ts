@@ -193,6 +193,15 @@ export class Watch {
     return new Set(lying.map(({ path }) => path));
   }
 
+  /** What is told not to be there, such as the cgroup of a container, is taken to be stopped. */
+  #failedReads(pattern: RegExp, withinMs: number): boolean {
+    const sinceMs = this.#nowMs - withinMs;
+    return this.#strikes.some(
+      ({ atMs, name, path }) =>
+        atMs >= sinceMs && /^read: (ENOENT|ENODEV)$/.test(name) && pattern.test(path),
+    );
+  }
+
   #failedWrites(pattern: RegExp, sinceMs: number): boolean {
     return this.#strikes.some(
       ({ kind, atMs, path }) => kind !== 'command' && atMs >= sinceMs && pattern.test(path),
@@ -261,7 +270,8 @@ export class Watch {
     this.#cycle.givenMib += step;
     const { host } = this.#configs[0] ?? {};
     if (host === undefined) return;
-    if (this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
+    const unseen = this.#failedReads(/^(proc|sys\/fs\/cgroup|etc\/pve)\//, 20_000);
+    if (unseen || this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
       this.#excuse('a file lied about the host');
       return;
     }
