@@ -3,6 +3,7 @@ import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import type { LoopState } from '../core/loop-state.ts';
+import { plainText } from '../core/plain-text.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
@@ -104,7 +105,9 @@ async function once(
 const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
 const NOT_RELOADED =
   'The configuration was NOT reloaded: it has problems, so the old one stays in force';
-const LOCK_LOST = 'The lock was lost to another process, so this one ends.';
+/** Taken by another process, or not to be renewed, on a disk that has become read-only say. */
+const lockLost = (reason: string): string =>
+  `The lock was lost, so this process ends: ${plainText(reason, 300)}`;
 
 async function daemon(
   given: Arguments,
@@ -161,9 +164,10 @@ async function daemon(
         await beginParts(force, open, around, given);
       },
     },
-    withLostLock(signals, lock, () => {
-      world.log.error(LOCK_LOST);
-      force.notices?.tell({ kind: 'daemon', severity: 'error', text: LOCK_LOST });
+    withLostLock(signals, lock, (reason) => {
+      const text = lockLost(reason);
+      world.log.error(text);
+      force.notices?.tell({ kind: 'daemon', severity: 'error', text });
       code = EXIT.failure;
     }),
   );
@@ -338,13 +342,13 @@ function reload(
 }
 
 /** A lock that is lost ends the daemon as SIGTERM does, once the change in hand is finished. */
-function withLostLock(signals: Signals, lock: HeldLock, onLost: () => void): Signals {
+function withLostLock(signals: Signals, lock: HeldLock, onLost: (reason: string) => void): Signals {
   return {
     on(signal, listener) {
       signals.on(signal, listener);
       if (signal !== 'SIGTERM') return;
-      lock.onLost(() => {
-        onLost();
+      lock.onLost((reason) => {
+        onLost(reason);
         listener();
       });
     },

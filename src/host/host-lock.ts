@@ -5,6 +5,8 @@ import {
   ftruncateSync,
   openSync,
   readSync,
+  rmdirSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path/posix';
@@ -46,6 +48,8 @@ const RENEW_MS = 1_000;
 const RETRY_MS = 500;
 /** Together 12 s: what a holder killed without warning needs to become stale, and some more. */
 const MOST_ATTEMPTS = 24;
+/** 6 s in which a living holder would have renewed it, or given up itself. */
+const UNMOVED_ATTEMPTS = 12;
 
 /** Takes the lock, waiting for one whose holder is dead. Makes missing directories. */
 export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
@@ -54,6 +58,7 @@ export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
   } catch (error) {
     return refused(lockFile, error);
   }
+  const renewals = new Renewals(`${lockFile}.lock`);
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const lost = new LossNotice();
     try {
@@ -73,6 +78,7 @@ export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
     if (pid !== undefined && pid !== process.pid && isAlive(pid)) {
       return { ok: false, running: true, pid };
     }
+    if (renewals.unmoved() >= UNMOVED_ATTEMPTS) renewals.end();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
   return { ok: false, running: true, pid: readPid(lockFile) };
@@ -105,6 +111,37 @@ async function hold(
       await giveBack().catch(() => {});
     },
   };
+}
+
+/**
+ * Whether the lock is renewed, by looking and not by the clock: where that was set back after its
+ * holder was killed, the lock bears a time to come and would not become stale before then.
+ */
+class Renewals {
+  readonly #directory: string;
+  #timeMs: number | undefined;
+  #looks = 0;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** How many looks in a row have found the same time. */
+  unmoved(): number {
+    const timeMs = statSync(this.#directory, { throwIfNoEntry: false })?.mtimeMs;
+    this.#looks = timeMs !== undefined && timeMs === this.#timeMs ? this.#looks + 1 : 0;
+    this.#timeMs = timeMs;
+    return this.#looks;
+  }
+
+  /** Takes away what nobody holds any more. */
+  end(): void {
+    try {
+      rmdirSync(this.#directory);
+    } catch {
+      // The next attempt tells why it cannot be had.
+    }
+  }
 }
 
 class LossNotice {

@@ -11,6 +11,7 @@ export interface CommandRequest {
   readonly argv: readonly string[];
   /** The locale as the C library would pick it. */
   readonly locale: string;
+  readonly pid: number;
 }
 
 /** What the node tells the client to do, one line of JSON. */
@@ -66,7 +67,8 @@ socket.on('error', () => {
   process.stderr.write('ipcc_send_rec[1] failed: Connection refused\\n');
   process.exitCode = 111;
 });
-socket.write(JSON.stringify({ argv, locale: LC_ALL || LC_CTYPE || LANG || 'C' }) + '\\n');
+const locale = LC_ALL || LC_CTYPE || LANG || 'C';
+socket.write(JSON.stringify({ argv, locale, pid: process.pid }) + '\\n');
 `;
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

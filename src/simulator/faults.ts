@@ -23,7 +23,9 @@ export type Fault =
   /** It does its work, and what it says of it is made over: another exit code, garbage, nothing. */
   | { readonly kind: 'answer'; readonly make: (real: Answer) => Answer }
   /** It takes longer than the node's usual delay. */
-  | { readonly kind: 'slow'; readonly delayMs: number };
+  | { readonly kind: 'slow'; readonly delayMs: number }
+  /** It does its work once that has come, as one that waits for a lock; if it still runs then. */
+  | { readonly kind: 'held'; readonly until: Promise<void> };
 
 /** One command that arrived. */
 export interface Call {
@@ -31,6 +33,8 @@ export interface Call {
   readonly argv: readonly string[];
   /** On the node's clock. */
   readonly atMs: number;
+  /** The process that has called. */
+  readonly pid: number;
   /** Undefined while it runs, and for one that never answered. */
   exit: number | undefined;
   /** The process that a hanging command holds. */

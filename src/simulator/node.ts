@@ -69,6 +69,8 @@ export interface LimitsView {
     | undefined;
 }
 
+type Words = Pick<CommandRequest, 'argv' | 'locale'>;
+
 const MIB = 1024 * 1024;
 /** A unix socket's path must be shorter than this. */
 const LONGEST_SOCKET_PATH = 100;
@@ -293,7 +295,7 @@ export class SimulatedNode {
     if (elapsedMs > 0) this.machine.advance(elapsedMs);
   }
 
-  async #work(request: CommandRequest, gone: () => boolean, half?: HalfDone): Promise<Answer> {
+  async #work(request: Words, gone: () => boolean, half?: HalfDone): Promise<Answer> {
     const [tool, ...words] = request.argv;
     const context: CommandContext = {
       machine: this.machine,
@@ -309,12 +311,14 @@ export class SimulatedNode {
 
   async #answer({ request, gone }: Caller): Promise<CommandOrder> {
     const atMs = this.machine.plant.hostMs;
-    const call: Call = { argv: request.argv, atMs, exit: undefined, childPid: undefined };
+    const { argv, pid } = request;
+    const call: Call = { argv, atMs, pid, exit: undefined, childPid: undefined };
     this.calls.push(call);
     this.#callOf.set(request, call);
     const fault = this.#hook?.(call);
     const delayMs = fault?.kind === 'slow' ? fault.delayMs : (this.#options.commandDelayMs ?? 0);
     await pause(delayMs);
+    if (fault?.kind === 'held') await fault.until;
     const order = await this.#obey(request, gone, fault);
     this.machine.sync();
     if (order.hang === undefined && order.signal === undefined) call.exit = order.exit;

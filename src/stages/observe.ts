@@ -63,7 +63,11 @@ export function observe(
   state.hostCpu = hostCpu(state.hostCpu, host.cpuTimes, world.clock.monotonicMs());
   const containers: ContainerObservation[] = [];
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
-    if (urgent?.has(vmid) === false) continue;
+    if (urgent?.has(vmid) === false) {
+      // Not looked at now, but what it may have counts against the host's ceiling.
+      if (config.ok && state.running.has(vmid)) state.running.set(vmid, config.value);
+      continue;
+    }
     const seen = observeContainer(world, state, {
       vmid,
       config,

@@ -42,6 +42,15 @@ describe('the lock', () => {
     },
   );
 
+  it('is had although it bears a time to come, of a clock that was set back since', async () => {
+    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
+    const tomorrowS = Math.floor(Date.now() / 1000) + 86_400;
+    writeFileSync(lockFile, '4242424\n');
+    mkdirSync(`${lockFile}.lock`);
+    utimesSync(`${lockFile}.lock`, tomorrowS, tomorrowS);
+    await (await held(lockFile)).release();
+  });
+
   it('tells when it was taken away, at once to who listens late', async () => {
     const lockFile = join(temporaryDirectory(), 'autoscale.lock');
     const lock = await held(lockFile);

@@ -57,6 +57,18 @@ describe('observing', () => {
     expect(second.cpu).toMatchObject({ value: { used: 1.5, allowed: 2, overMs: 7321 } });
   });
 
+  it('knows the limits of those too that an early decision does not look at', () => {
+    const node = new FakeNode();
+    node.add(101);
+    node.add(102);
+    const state = newLoopState();
+    see(node, state);
+    node.write(102, { memoryMib: mib(4096) });
+    const early = observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
+    expect(early).toMatchObject({ value: { containers: [{ vmid: 101 }] } });
+    expect(state.running.get(vmid(102))?.memoryMib).toBe(4096);
+  });
+
   it('is missing as a whole where nothing can be listed, and forgets nothing then', () => {
     const node = new FakeNode();
     node.listMissing = gone('/etc/pve/lxc is not there');

@@ -1,0 +1,168 @@
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { Random } from './random.ts';
+import { BROKEN_CONFIGURATION, configurationOf, MANAGED, writeConfiguration } from './stage.ts';
+
+/** What happens on a node besides faults of single calls, by chance. */
+
+export interface Scene {
+  readonly node: SimulatedNode;
+  readonly seed: string;
+  readonly random: Random;
+  /** Does something so much later. */
+  later(ms: number, what: () => void): void;
+  /** Another text of the configuration is there from now on, right or wrong. */
+  configured(text: string): void;
+  /** To the daemon. */
+  signal(name: NodeJS.Signals): void;
+  jumpClock(ms: number): void;
+  setQuorum(has: boolean): void;
+  /** An administrator runs a command. */
+  admin(argv: readonly string[]): void;
+  /** The last configuration that was right. */
+  version: number;
+}
+
+export type Happening = readonly [name: string, happen: (scene: Scene) => void];
+
+const STATE = 'var/lib/lxc_autoscale/state.json';
+const HOUR_MS = 3_600_000;
+
+function write(scene: Scene, text: string): void {
+  writeConfiguration(scene.node.root, text);
+  scene.configured(text);
+  scene.signal('SIGHUP');
+}
+
+const current = ({ seed, version }: Scene): string => configurationOf(seed, version);
+
+const stopAndStart = (awayMs: readonly [number, number]) => (scene: Scene) => {
+  const { node, random } = scene;
+  const vmid = random.pick(MANAGED);
+  if (node.machine.running(vmid) === undefined) return;
+  node.stopContainer(vmid);
+  const ms = random.whole(...awayMs);
+  if (ms === 0) node.startContainer(vmid);
+  else scene.later(ms, () => node.startContainer(vmid));
+};
+
+/** What is damaged while the daemon is away; whatever it is, it must start. */
+function damage({ node, random }: Scene): void {
+  const path = join(node.root, STATE);
+  mkdirSync(dirname(path), { recursive: true });
+  random.pick([
+    () => writeFileSync(path, ''),
+    () => writeFileSync(path, '{"version":2,"grants":[[101,'),
+    () => writeFileSync(path, 'null\n'),
+    () => writeFileSync(path, `${'['.repeat(50_000)}`),
+    () => writeFileSync(path, '{"version":99}'),
+    () => writeFileSync(path, Buffer.alloc(4096, 0xff)),
+    () => rmSync(path, { force: true }),
+    () => writeFileSync(join(dirname(path), '.state.json.tmp'), '{"half'),
+  ])();
+}
+
+export const HAPPENINGS: readonly Happening[] = [
+  ['a container stops for a while', stopAndStart([3000, 90_000])],
+  ['a container is restarted', stopAndStart([0, 0])],
+  [
+    'a container is locked',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED);
+      node.setLock(vmid, 'backup');
+      later(random.whole(5000, 60_000), () => node.setLock(vmid, undefined));
+    },
+  ],
+  [
+    'an admin sets memory',
+    ({ random, admin }) => {
+      const mib = String(random.pick([3072, 4096, 5000]));
+      admin(['pct', 'set', String(random.pick(MANAGED)), '--memory', mib]);
+    },
+  ],
+  [
+    'an admin sets cores',
+    ({ random, admin }) => {
+      const cores = String(random.whole(1, 8));
+      admin(['pct', 'set', String(random.pick(MANAGED)), '--cores', cores]);
+    },
+  ],
+  [
+    'an admin edits a description',
+    ({ node, random }) => {
+      const note = random.pick(['#caf\u00e9', '#%0A../../x', '#\u001b[31m']);
+      node.editConfig(random.pick(MANAGED), (text) => `${note}\n${text}`);
+    },
+  ],
+  ['the clock jumps a day ahead', ({ jumpClock }) => jumpClock(24 * HOUR_MS)],
+  ['the clock jumps a day back', ({ jumpClock }) => jumpClock(-24 * HOUR_MS)],
+  [
+    'pvestatd pauses',
+    ({ node, later, random }) => {
+      node.setPvestatd(false);
+      later(random.whole(10_000, 90_000), () => node.setPvestatd(true));
+    },
+  ],
+  [
+    'the cluster loses its quorum',
+    ({ setQuorum, later, random }) => {
+      setQuorum(false);
+      later(random.whole(10_000, 120_000), () => setQuorum(true));
+    },
+  ],
+  [
+    'the configuration is broken for a while',
+    (scene) => {
+      write(scene, BROKEN_CONFIGURATION);
+      scene.later(scene.random.whole(5000, 40_000), () => write(scene, current(scene)));
+    },
+  ],
+  [
+    'the configuration is read while it is written',
+    (scene) => {
+      const text = current(scene);
+      write(scene, text.slice(0, scene.random.whole(0, text.length)));
+      scene.later(2000, () => write(scene, text));
+    },
+  ],
+  [
+    'the configuration is gone for a while',
+    (scene) => {
+      rmSync(join(scene.node.root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), { force: true });
+      scene.signal('SIGHUP');
+      scene.later(scene.random.whole(1000, 20_000), () => write(scene, current(scene)));
+    },
+  ],
+  [
+    'another configuration',
+    (scene) => {
+      scene.version += 1;
+      write(scene, current(scene));
+    },
+  ],
+  [
+    'a configuration file is held locked',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED);
+      if (node.holdConfigLock(vmid)) later(20_000, () => node.releaseConfigLock(vmid));
+    },
+  ],
+  [
+    'the logs are cut off or removed',
+    ({ node, random }) => {
+      const path = join(node.root, `var/log/lxc_autoscale.${random.pick(['log', 'json'])}`);
+      if (random.chance(0.5)) rmSync(path, { force: true });
+      else truncateSync(path, 0);
+    },
+  ],
+  ['the daemon is ended', ({ signal }) => signal('SIGTERM')],
+  ['the daemon is killed', ({ signal }) => signal('SIGKILL')],
+  [
+    'the daemon is killed, its state damaged',
+    (scene) => {
+      scene.signal('SIGKILL');
+      scene.later(1, () => damage(scene));
+    },
+  ],
+];

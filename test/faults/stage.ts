@@ -1,0 +1,113 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { guestText } from '../../src/simulator/guest-text.ts';
+import type { GuestSpec } from '../../src/simulator/machine.ts';
+import type { DemandAt, HostSpec } from '../../src/simulator/plant.ts';
+import { Random } from './random.ts';
+
+/** The node that a trial plays on: its containers with their demand, and the configuration. */
+
+export const HOST: HostSpec = {
+  ...{ cpus: 8, memoryMib: 16_384, swapMib: 2048, baseCores: 0.1, baseMemoryMib: 1024 },
+  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+};
+
+/** Older than `memory.reclaim`. */
+export const OLD_KERNEL = '5.15.158-2-pve';
+
+export const IGNORED = 108;
+export const TAGGED_IGNORE = 109;
+export const OBSERVED = 107;
+export const MANAGED: readonly number[] = [101, 102, 103, 104, 105, 106];
+export const ALL: readonly number[] = [...MANAGED, OBSERVED, IGNORED, TAGGED_IGNORE];
+
+const CPU = [0.05, 0.1, 0.5, 1, 2, 4] as const;
+const ANON = [60, 150, 300, 700, 1200, 2000] as const;
+const FILES = [0, 50, 300, 900] as const;
+const RAMP_MS = 20_000;
+
+/** Levels that change every so often, and a ramp from one to the next. */
+function demandOf(seed: string, vmid: number): DemandAt {
+  const levelMs = new Random(seed, vmid, 'rhythm').whole(40, 400) * 1000;
+  const level = (index: number) => {
+    const random = new Random(seed, vmid, 'level', index);
+    return { cpu: random.pick(CPU), anon: random.pick(ANON), files: random.pick(FILES) };
+  };
+  return (timeMs) => {
+    const index = Math.floor(timeMs / levelMs);
+    const share = Math.min(1, (timeMs - index * levelMs) / RAMP_MS);
+    const [from, to] = [level(index - 1), level(index)];
+    const between = (one: number, other: number): number => one + (other - one) * share;
+    return {
+      cpuCores: to.cpu,
+      anonMib: between(from.anon, to.anon),
+      fileSetMib: between(from.files, to.files),
+    };
+  };
+}
+
+const TAGS: Readonly<Record<number, string>> = {
+  [OBSERVED]: 'autoscale-observe',
+  [TAGGED_IGNORE]: 'autoscale-ignore',
+};
+
+export function guestsOf(seed: string): GuestSpec[] {
+  return ALL.map((vmid) => {
+    const random = new Random(seed, vmid, 'conf');
+    const tags = TAGS[vmid];
+    const conf = guestText({
+      ...{ vmid, name: `ct${vmid}`, cores: random.whole(1, 4) },
+      ...{ memoryMib: random.pick([768, 1024, 2048, 3072]), swapMib: random.pick([0, 512]) },
+      ...(vmid === 106 && { cpuLimit: random.pick([1, 1.5, 2]) }),
+      ...(tags !== undefined && { tags }),
+    });
+    return { vmid, conf, demand: demandOf(seed, vmid) };
+  });
+}
+
+export const POLL_MS = 5000;
+
+/** A configuration of this seed, the `version`th that the administrator writes. */
+export function configurationOf(seed: string, version: number): string {
+  const random = new Random(seed, 'configuration', version);
+  const mode = random.pick(['threshold', 'boost', 'adaptive']);
+  return [
+    'DEFAULT:',
+    `  ignore_lxc: [${IGNORED}]`,
+    `  poll_interval: ${POLL_MS / 1000}`,
+    `  sample_interval: ${random.pick([2, 5])}`,
+    `  max_concurrent_operations: ${random.pick([1, 1, 3])}`,
+    `  cooldown_seconds: {up: 0, down: ${random.pick([20, 60])}}`,
+    '  evaluation_periods: {up: 1, down: 2}',
+    '  start_grace_seconds: 20',
+    '  manual_hold_seconds: 60',
+    `  min_memory: ${random.pick([128, 256])}`,
+    `  max_memory: ${random.pick([2560, 4096])}`,
+    '  min_decrease_chunk: 64',
+    '  memory_min_increment: 128',
+    `  max_cores: ${random.pick([4, 6])}`,
+    '  reserve_memory_mb: 1024',
+    `  memory_overcommit_ratio: ${random.pick([1, 1.5])}`,
+    '  backups_keep: 20',
+    'TIER_OTHER:',
+    '  lxc_containers: [103, 104]',
+    `  scaling_mode: ${mode}`,
+    '  consecutive_samples: 2',
+    '  boost_duration: 60',
+    '  min_cores: 2',
+    'TIER_PARTS:',
+    '  lxc_containers: [106]',
+    '  cpu_unit: cpulimit',
+    '  min_cores: 0.5',
+    '  max_cores: 3',
+    '',
+  ].join('\n');
+}
+
+export const BROKEN_CONFIGURATION = 'DEFAULT:\n  poll_interval: never\n  min_cores: 99\n';
+
+export function writeConfiguration(root: string, text: string): void {
+  const directory = join(root, 'etc/lxc_autoscale');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'lxc_autoscale.yaml'), text);
+}

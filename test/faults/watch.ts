@@ -1,0 +1,402 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../../src/config/model.ts';
+import { manage } from '../../src/config/resolve.ts';
+import type { ContainerPolicy } from '../../src/core/policy.ts';
+import { parseVmid } from '../../src/core/units.ts';
+import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
+import type { Call } from '../../src/simulator/faults.ts';
+import type { LimitsView, SimulatedNode } from '../../src/simulator/node.ts';
+import { unreclaimableBytes } from '../../src/simulator/plant-memory.ts';
+import { hostMemoryFigures } from '../../src/simulator/proc-text.ts';
+import { LIES } from './file-faults.ts';
+import { ALL, IGNORED, OBSERVED, TAGGED_IGNORE } from './stage.ts';
+
+/** What must hold whatever happens: looked up in the plant and in the records. */
+
+const MIB = 1024 * 1024;
+
+/** One reading or writing that went wrong, as the daemon met it. */
+export interface Strike {
+  readonly atMs: number;
+  readonly name: string;
+  readonly kind: 'read' | 'write' | 'command';
+  /** Below the root. */
+  readonly path: string;
+}
+
+interface Arrived {
+  readonly atMs: number;
+  readonly vmid: number;
+  readonly options: ReadonlyMap<string, string>;
+  readonly text: string;
+  readonly limits: LimitsView | undefined;
+  /** What no reclaim takes away, and what lies in swap; undefined: it does not run. */
+  readonly heldMib: number | undefined;
+  readonly limitsMib: number;
+  readonly totalMib: number;
+  /** Whether a copy of the configuration with that digest was there. */
+  readonly hasBackup: boolean;
+}
+
+/** A change that has to be told. */
+interface Untold {
+  readonly vmid: number;
+  readonly atMs: number;
+  readonly detail: string;
+  inJournal: boolean;
+  inLog: boolean;
+}
+
+interface Entry {
+  readonly [name: string]: unknown;
+}
+
+export class Watch {
+  readonly broken: string[] = [];
+  /** What was let pass, since nobody could have known better, and why. */
+  readonly excused = new Map<string, number>();
+  readonly #node: SimulatedNode;
+  readonly #untouched = new Map<number, string>();
+  #arrived: Arrived[] = [];
+  #untold: Untold[] = [];
+  #strikes: Strike[] = [];
+  #configs: readonly Config[];
+  #journalBytes = 0;
+  #logBytes = 0;
+  #events = 0;
+  #halves = 0;
+  #torn = 0;
+  #cycle = { startMs: 0, freeMib: 0, givenMib: 0 };
+
+  constructor(node: SimulatedNode, config: Config) {
+    this.#node = node;
+    this.#configs = [config];
+    for (const vmid of [IGNORED, TAGGED_IGNORE, OBSERVED]) this.keepAsIs(vmid);
+  }
+
+  get #nowMs(): number {
+    return this.#node.machine.plant.hostMs;
+  }
+
+  /** From now on this is how it has to stay: an administrator has changed it. */
+  keepAsIs(vmid: number): void {
+    if (![IGNORED, TAGGED_IGNORE, OBSERVED].includes(vmid)) return;
+    this.#untouched.set(vmid, this.#node.machine.files.read(vmid) ?? '');
+  }
+
+  /** While a reload is under way either may be in force. */
+  configure(configs: readonly Config[]): void {
+    this.#configs = configs;
+  }
+
+  struck(strikes: readonly Strike[]): void {
+    this.#strikes.push(...strikes);
+    this.#halves += strikes.filter(({ name }) => name.startsWith('write: half')).length;
+    if (this.#strikes.length > 4000) this.#strikes = this.#strikes.slice(-2000);
+  }
+
+  /** What others have done is not to be told by the daemon. */
+  skipEvents(): void {
+    this.#events = this.#node.events.length;
+  }
+
+  cycleStarts(): void {
+    const figures = hostMemoryFigures(this.#node.machine.plant.memoryUse());
+    const freeMib = figures.availableBytes / MIB;
+    this.#cycle = { startMs: this.#nowMs, freeMib, givenMib: 0 };
+  }
+
+  arrives({ argv }: Call): void {
+    const [tool, verb, id, ...rest] = argv;
+    const vmid = Number(id);
+    if (tool !== 'pct' || verb !== 'set') {
+      this.broken.push(`it ran ${argv.join(' ')}, and there is nothing to run but pct set`);
+      return;
+    }
+    const options = new Map<string, string>();
+    for (let at = 0; at < rest.length; at += 2) options.set(rest[at] ?? '', rest[at + 1] ?? '');
+    const { machine } = this.#node;
+    const container = machine.running(vmid);
+    const { memory } = container ?? {};
+    this.#arrived.push({
+      ...{ atMs: this.#nowMs, vmid, options, text: machine.files.read(vmid) ?? '' },
+      limits: this.#node.limits(vmid),
+      heldMib: memory && (unreclaimableBytes(memory) + memory.swapBytes) / MIB,
+      limitsMib: this.#limitsOfRunning(),
+      totalMib: machine.plant.host.memoryMib,
+      hasBackup: this.#hasBackup(vmid, options.get('--digest') ?? ''),
+    });
+  }
+
+  #limitsOfRunning(): number {
+    let sum = 0;
+    for (const vmid of ALL) {
+      if (this.#node.machine.running(vmid) === undefined) continue;
+      sum += this.#node.limits(vmid)?.memoryMib ?? 0;
+    }
+    return sum;
+  }
+
+  #hasBackup(vmid: number, digest: string): boolean {
+    const directory = join(this.#node.root, 'var/lib/lxc_autoscale/backups', String(vmid));
+    if (!existsSync(directory)) return false;
+    return readdirSync(directory).some((name) => {
+      if (!name.endsWith('.conf') || name.startsWith('.')) return false;
+      return sha1(readFileSync(join(directory, name))) === digest;
+    });
+  }
+
+  /** To be called whenever the daemon waits, before any time passes. */
+  look(): void {
+    for (const one of this.#arrived.splice(0)) this.#judge(one);
+    this.#takeEvents();
+    this.#readJournal();
+    this.#readLog();
+    for (const [vmid, text] of this.#untouched) {
+      if (this.#node.machine.files.read(vmid) === text) continue;
+      this.#complain(`container ${vmid} is to be left alone, and its configuration was changed`);
+      this.keepAsIs(vmid);
+    }
+  }
+
+  /** All that a cycle has done must have been told by its end. */
+  cycleEnds(): void {
+    this.look();
+    for (const untold of this.#untold.splice(0)) this.#mustBeTold(untold);
+  }
+
+  /** What was under way is told by nobody. */
+  wasKilled(): void {
+    this.look();
+    for (const untold of this.#untold.splice(0)) {
+      if (!untold.inJournal) this.#excuse('a change that was cut off by kill -9 was not told');
+    }
+  }
+
+  #complain(what: string): void {
+    this.broken.push(`at ${Math.round(this.#nowMs / 1000)} s: ${what}`);
+  }
+
+  #excuse(why: string): void {
+    this.excused.set(why, (this.excused.get(why) ?? 0) + 1);
+  }
+
+  /** Files about which the daemon was told what looked right and was not. */
+  #lies(pattern: RegExp, withinMs: number): Set<string> {
+    const sinceMs = this.#nowMs - withinMs;
+    const lying = this.#strikes.filter(
+      ({ atMs, name, path, kind }) =>
+        kind === 'read' && atMs >= sinceMs && LIES.has(name.slice(6)) && pattern.test(path),
+    );
+    return new Set(lying.map(({ path }) => path));
+  }
+
+  /** What is told not to be there, such as the cgroup of a container, is taken to be stopped. */
+  #failedReads(pattern: RegExp, withinMs: number): boolean {
+    const sinceMs = this.#nowMs - withinMs;
+    return this.#strikes.some(
+      ({ atMs, name, path }) =>
+        atMs >= sinceMs && /^read: (ENOENT|ENODEV)$/.test(name) && pattern.test(path),
+    );
+  }
+
+  #failedWrites(pattern: RegExp, sinceMs: number): boolean {
+    return this.#strikes.some(
+      ({ kind, atMs, path }) => kind !== 'command' && atMs >= sinceMs && pattern.test(path),
+    );
+  }
+
+  #judge(one: Arrived): void {
+    const { vmid, options, text } = one;
+    const said = `pct set ${vmid} ${[...options].flat().join(' ')}`;
+    if (!one.hasBackup) this.#complain(`${said}: there is no backup with that digest`);
+    // Decided on another text than is there: pct refuses it.
+    if (options.get('--digest') !== sha1(text)) return;
+    const id = parseVmid(String(vmid));
+    const parsed = id && parseGuestConfig(id, Buffer.from(text));
+    if (parsed?.ok !== true) {
+      this.#complain(`${said}: its configuration cannot be read`);
+      return;
+    }
+    const policies: ContainerPolicy[] = [];
+    for (const config of this.#configs) {
+      const management = manage(config, parsed.value);
+      if (management.kind === 'managed' && management.mode !== 'observe') {
+        policies.push(management.policy);
+      }
+    }
+    if (policies.length === 0) this.#complain(`${said}: it is to be left alone`);
+    const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
+    if (policies.length > 0 && wrong.every((what) => what !== undefined)) {
+      this.#complain(`${said}: ${wrong[0]}`);
+    }
+    this.#judgeMemory(one, said);
+  }
+
+  #outOfBounds({ options, limits }: Arrived, { cpu, memory }: ContainerPolicy): string | undefined {
+    const hostCpus = this.#node.machine.plant.host.cpus;
+    const bounds = [
+      ['--cores', limits?.cores ?? hostCpus, cpu.min, cpu.max],
+      ['--cpulimit', limits?.cpuLimit ?? hostCpus, cpu.min, cpu.max],
+      ['--memory', limits?.memoryMib ?? 0, memory.minMib, memory.maxMib ?? Number.MAX_VALUE],
+    ] as const;
+    for (const [name, from, min, max] of bounds) {
+      const given = options.get(name);
+      if (given === undefined) continue;
+      const to = Number(given);
+      // A step that leads back towards the bounds is right.
+      const wrong = (to < min && to <= from) || (to > max && to >= from);
+      if (wrong && to !== from) return `${name} ${from} -> ${to} is outside ${min}..${max}`;
+    }
+    return undefined;
+  }
+
+  #judgeMemory({ vmid, options, limits, heldMib, ...one }: Arrived, said: string): void {
+    const memory = options.get('--memory');
+    if (memory === undefined || limits === undefined) return;
+    const step = Number(memory) - limits.memoryMib;
+    const files = new RegExp(`^sys/fs/cgroup/lxc/${vmid}/memory\\.`);
+    if (heldMib !== undefined && step < 0 && Number(memory) < heldMib) {
+      const live = limits.live?.memoryMib ?? 0;
+      // What is in force already takes nothing away.
+      if (live <= Number(memory)) return;
+      const what = `${said}: it holds ${heldMib.toFixed(1)} MiB`;
+      if (this.#lies(files, 20_000).size > 1) this.#excuse('several files lied about its memory');
+      else this.#complain(what);
+    }
+    if (step <= 0 || heldMib === undefined) return;
+    this.#cycle.givenMib += step;
+    const { host } = this.#configs[0] ?? {};
+    if (host === undefined) return;
+    const unseen = this.#failedReads(/^(proc|sys\/fs\/cgroup|etc\/pve)\//, 20_000);
+    if (unseen || this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
+      this.#excuse('a file lied about the host');
+      return;
+    }
+    const most = (one.totalMib - host.reserveMemoryMib) * host.overcommitRatio;
+    if (one.limitsMib + step > most) {
+      this.#complain(`${said}: the limits come to ${one.limitsMib + step} of ${most} MiB`);
+    }
+    const free = this.#cycle.freeMib - host.reserveMemoryMib;
+    if (this.#cycle.givenMib > free + 16) {
+      const { givenMib } = this.#cycle;
+      this.#complain(`${said}: ${givenMib} MiB given in a cycle, ${Math.round(free)} were free`);
+    }
+  }
+
+  #takeEvents(): void {
+    const { events } = this.#node;
+    for (const { what, vmid, atMs, detail } of events.slice(this.#events)) {
+      if (what !== 'set' || detail === '') continue;
+      this.#untold.push({ vmid, atMs, detail, inJournal: false, inLog: false });
+    }
+    this.#events = events.length;
+  }
+
+  #readJournal(): void {
+    const [text, bytes] = added(this.#path('var/log/lxc_autoscale.json'), this.#journalBytes);
+    this.#journalBytes = bytes;
+    for (const line of text.split('\n')) {
+      if (line === '') continue;
+      const entry = parsed(line);
+      if (entry === undefined) {
+        this.#torn += 1;
+        if (this.#torn > this.#halves) this.#complain(`a line of the JSON log is torn: ${line}`);
+        continue;
+      }
+      this.#judgeEntry(entry);
+    }
+  }
+
+  #judgeEntry(entry: Entry): void {
+    const vmid = Number(entry['container_id']);
+    const action = String(entry['action']);
+    this.#judgeClaim(entry, vmid);
+    if (/^(Would|Confirm) /.test(action)) return;
+    for (const untold of this.#untold) if (untold.vmid === vmid) untold.inJournal = true;
+    const { reason, before, after, usage, thresholds } = entry;
+    const whole = [before, after].every(Number.isFinite) && usage && thresholds;
+    if (typeof reason !== 'string' || reason === '' || !whole) {
+      this.#complain(`a line of the JSON log lacks reason or numbers: ${JSON.stringify(entry)}`);
+    }
+  }
+
+  /** What is claimed must be so, now that no time has passed since. */
+  #judgeClaim(entry: Entry, vmid: number): void {
+    const { action, status, after, before, note, unit } = entry;
+    const limits = this.#node.limits(vmid);
+    const what = String(action).split(' ')[1];
+    if (limits === undefined || String(action).startsWith('Would ')) return;
+    const has = what === 'Memory' ? limits.memoryMib : unit ? limits.cpuLimit : limits.cores;
+    const untrue = (): string | undefined => {
+      if (String(action).startsWith('Confirm')) {
+        const cpus = Math.min(Number(after), this.#node.machine.plant.host.cpus);
+        return limits.live?.cpus === cpus ? undefined : `${limits.live?.cpus} CPUs are in force`;
+      }
+      if (status === 'confirmed' || status === 'pending') {
+        if (has !== after) return `its configuration says ${has}`;
+        if (what !== 'Memory' || limits.live === undefined) return undefined;
+        return limits.live.memoryMib === after ? undefined : `live ${limits.live.memoryMib}`;
+      }
+      if (status === 'rolled-back' && has !== before && unit === undefined) return `it has ${has}`;
+      const nothing = status === 'failed' && String(note).startsWith('Nothing was changed');
+      return nothing && has === after && has !== before ? `it has ${has}` : undefined;
+    };
+    const wrong = untrue();
+    if (wrong === undefined) return;
+    if (this.#lies(new RegExp(`(^|/)${vmid}(/|\\.conf|$)|^etc/pve`), 60_000).size > 0) {
+      this.#excuse('a file lied about what came of a change');
+    } else this.#complain(`${JSON.stringify(entry)}: ${wrong}`);
+  }
+
+  #readLog(): void {
+    const [text, bytes] = added(this.#path('var/log/lxc_autoscale.log'), this.#logBytes);
+    this.#logBytes = bytes;
+    for (const untold of this.#untold) {
+      const outcome = new RegExp(`Container ${untold.vmid} \\(ct${untold.vmid}\\): `);
+      if (outcome.test(text)) untold.inLog = true;
+    }
+  }
+
+  #mustBeTold({ vmid, atMs, detail, inJournal, inLog }: Untold): void {
+    const journal = this.#failedWrites(/^var\/log(\/lxc_autoscale\.json|\/\.|$)/, atMs - 1000);
+    const log = this.#failedWrites(/^var\/log(\/lxc_autoscale\.log|\/\.|$)/, atMs - 1000);
+    const what = `container ${vmid} was changed (${detail}), and`;
+    if (!inJournal) {
+      if (journal) this.#excuse('the JSON log could not be written at that moment');
+      else this.#complain(`${what} the JSON log does not say so`);
+    }
+    if (!inLog) {
+      if (log) this.#excuse('the log could not be written at that moment');
+      else this.#complain(`${what} the log does not say so`);
+    }
+  }
+
+  #path(name: string): string {
+    return join(this.#node.root, name);
+  }
+}
+
+const sha1 = (text: string | Buffer): string => createHash('sha1').update(text).digest('hex');
+
+/** What a file has more than so many bytes; all of it where it has become shorter. */
+function added(path: string, bytes: number): [string, number] {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === bytes || size === 0) return ['', size];
+  return [
+    readFileSync(path)
+      .subarray(size < bytes ? 0 : bytes)
+      .toString(),
+    size,
+  ];
+}
+
+function parsed(line: string): Entry | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
