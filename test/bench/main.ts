@@ -1,3 +1,4 @@
+import { benchCost } from './cost.ts';
 import { benchCycle } from './cycle.ts';
 import { benchLab } from './lab.ts';
 import { benchMemory } from './memory.ts';
@@ -20,6 +21,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'notify', run: benchNotify },
   { name: 'metrics', run: benchMetrics },
   { name: 'memory', run: benchMemory },
+  { name: 'cost', run: benchCost },
   { name: 'usage', run: benchUsage },
 ];
 

@@ -2,13 +2,13 @@
 /**
  * Makes time run faster in a process, from outside: `node --require ./test/long/fast-time.cjs ...`.
  * Date, performance.now, process.hrtime, setTimeout, setInterval, timers/promises and
- * AbortSignal.timeout follow the made-up clock; setImmediate, nextTick and what Node times by itself
- * do not. Settings, all from the environment:
+ * AbortSignal.timeout follow the made-up clock; setImmediate, nextTick and what Node itself times do
+ * not. Settings, all from the environment:
  *
  *   FAST_TIME_FACTOR  so many times faster than real; default 1
  *   FAST_TIME_START   the wall clock at the origin, milliseconds since 1970; default: the real one
- *   FAST_TIME_ORIGIN  the real process.hrtime (nanoseconds) of the origin, so that several processes
- *                     share one clock; default: now
+ *   FAST_TIME_ORIGIN  the real process.hrtime (nanoseconds) of the origin, so that processes may
+ *                     share a clock; default: now
  *   FAST_TIME_SKIP    1: as well, whenever the process only waits for a timer, the clock jumps to
  *                     it. While it computes, reads or writes, or while a child process runs, time
  *                     runs by the factor. A timer that is unref'd is no reason to stop a jump.
