@@ -47,12 +47,12 @@ async function aMinute(root: string, node: SimulatedNode, sampleS: number) {
     await sleep(MINUTE_MS);
     const [after, cyclesAfter] = [measureProcess(daemon.pid), daemon.cycles()];
     const hourS = ((after.cpuMs - before.cpuMs) * 60) / 1000;
+    const percent = (hourS / 36).toFixed(3);
     const cycles = cyclesAfter - cyclesBefore;
     const bytes = (after.writtenBytes - before.writtenBytes) / cycles;
     return [
-      `100 containers, poll_interval 10, sample_interval ${sampleS}, one minute (${cycles} cycles):`,
-      `${hourS.toFixed(2).padStart(6)} s   CPU an hour: ${((hourS / 3600) * 100).toFixed(3)} % of ` +
-        'a core (goal: less than 0.1)',
+      `100 containers, a cycle every 10 s, a sample every ${sampleS}, one minute (${cycles}):`,
+      `${hourS.toFixed(2).padStart(6)} s   CPU an hour: ${percent} % of a core (goal: 0.1)`,
       `${String(after.wakeUps - before.wakeUps).padStart(6)}     wake-ups a minute, all threads`,
       `${bytes.toFixed(0).padStart(6)}     bytes written a cycle, to logs and standard output`,
       `${String(node.calls.length).padStart(6)}     processes started`,

@@ -16,7 +16,7 @@ const CYCLES = 100;
 const STARTS = 3;
 const SIZES = [
   { containers: 50, goalMb: 24, cycles: CYCLES, starts: STARTS },
-  { containers: 1000, goalMb: 40, cycles: 30, starts: 1 },
+  { containers: 1000, goalMb: 40, cycles: 20, starts: 1 },
 ] as const;
 
 export async function benchMemory(): Promise<readonly string[]> {

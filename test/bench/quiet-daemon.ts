@@ -23,8 +23,8 @@ export interface QuietRun {
 const POLL_S = 60;
 
 /**
- * The bundled daemon as the unit file starts it, on time that jumps from one timer to the next. What
- * the fast clock takes itself counts too: 0.3 MB, and 0.5 ms of a cycle.
+ * The bundled daemon as the unit file starts it, on time that jumps from one timer to the next.
+ * What the fast clock takes itself counts too.
  */
 export function quietDaemon(run: QuietRun): Promise<QuietCost> {
   const { containers, cycles, sampleS, execPath } = run;

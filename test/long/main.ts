@@ -9,7 +9,7 @@ import { verdict } from './verdict.ts';
  */
 
 const DEFAULTS = { days: 30, containers: 100, poll: 300, sample: 150 };
-const BOUNDS = { mbPerDay: 0.05, cycleDrift: 1.25 };
+const BOUNDS = { mbPerDay: 0.05, cycleDrift: 1.25, descriptors: 5 };
 
 function numberOf(name: keyof typeof DEFAULTS): number {
   const value = textOf(name);

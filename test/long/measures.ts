@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** What a process holds and has used, as the kernel tells it. */
 export interface ProcessMeasure {
   readonly residentMb: number;
-  /** What it has written itself. Not the pages of Node's own file, which others may share or not. */
+  /** What it has written itself: not the pages of Node's own file, which others may share. */
   readonly privateMb: number;
   readonly descriptors: number;
   /** Of the process itself, without its children. */
@@ -61,7 +61,7 @@ export interface Trend {
   readonly error: number;
 }
 
-/** Source: Draper and Smith, Applied Regression Analysis, 1.4; the residuals taken as independent. */
+/** Source: Draper and Smith, Applied Regression Analysis, 1.4; residuals taken as independent. */
 export function trend(points: ReadonlyArray<readonly [x: number, y: number]>): Trend {
   const count = points.length;
   const meanX = points.reduce((sum, [x]) => sum + x, 0) / count;

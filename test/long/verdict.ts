@@ -25,17 +25,19 @@ export interface Bounds {
   readonly mbPerDay: number;
   /** CPU of a cycle in the last part, as a multiple of that in the first part. */
   readonly cycleDrift: number;
+  /** What the fewest open descriptors may gain: those of containers just gone stay for an hour. */
+  readonly descriptors: number;
 }
 
 export function verdict(run: LongRun, bounds: Bounds): Verdict {
   const days = run.measured.at(-1)?.day ?? 0;
   const warm = run.measured.filter(({ day }) => day >= days * WARM_UP);
   const memory = trend(warm.map(({ day, privateMb }) => [day, privateMb]));
-  const descriptors = parts(warm).map((part) => Math.max(...part.map((each) => each.descriptors)));
+  const descriptors = parts(warm).map((part) => Math.min(...part.map((each) => each.descriptors)));
   const drift = cycleDrift(run.measured);
   const faults = [
     ...memoryFaults(memory, bounds),
-    ...descriptorFaults(descriptors),
+    ...descriptorFaults(descriptors, bounds.descriptors),
     ...(drift.ratio <= bounds.cycleDrift ? [] : [`a cycle costs ${fixed(drift.ratio, 2)} x`]),
     ...fileFaults(run),
     ...lifeFaults(run),
@@ -67,7 +69,7 @@ function toldLater(run: LongRun, descriptors: readonly number[], drift: Drift): 
   };
   const lib = 'var/lib/lxc_autoscale';
   return [
-    `descriptors: at most ${descriptors.join(', ')} in the quarters of the run`,
+    `descriptors: at least ${descriptors.join(', ')} in the quarters of the run`,
     `CPU of a cycle: ${fixed(drift.firstMs, 1)} ms in the first quarter, ` +
       `${fixed(drift.lastMs, 1)} in the last: ${fixed(drift.ratio, 2)} x`,
     `files: logs ${bytes('var/log')}, backups ${bytes(`${lib}/backups`)}, ` +
@@ -80,11 +82,10 @@ function memoryFaults({ slope, error }: Trend, { mbPerDay }: Bounds): readonly s
   return [`private memory grows by ${fixed(slope, 3)} MB a day`];
 }
 
-/** Which containers run changes with time; the most that are open must not. */
-function descriptorFaults(most: readonly number[]): readonly string[] {
-  const [first = 0] = most;
-  const last = most.at(-1) ?? 0;
-  return last <= first + 20 ? [] : [`descriptors go from ${first} to ${last}`];
+function descriptorFaults(fewest: readonly number[], most: number): readonly string[] {
+  const [first = 0] = fewest;
+  const last = fewest.at(-1) ?? 0;
+  return last <= first + most ? [] : [`descriptors go from ${first} to ${last}`];
 }
 
 interface Drift {
