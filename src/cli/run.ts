@@ -15,6 +15,7 @@ import { configurationFile, readConfiguration, renderProblems } from './configur
 import type { Known } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type Figures, openFigures } from './figures.ts';
+import { createCollector } from './garbage.ts';
 import type { RunningGroups } from './groups.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { type Notices, openNotices } from './notices.ts';
@@ -134,12 +135,13 @@ async function daemon(
   const supervisor = createSupervisor({ env: around.env, pid: process.pid, clock, log });
   const socket = await openSocket(force, keeper, open, around);
   await beginParts(force, open, around, given);
+  const collect = createCollector();
   await runDaemon(
     {
       clock: world.clock,
       supervisor,
       pollIntervalMs: () => force.config.pollIntervalMs,
-      sampling: samplingOf(force, keeper, open),
+      sampling: samplingOf(force, keeper, open, collect),
       cycle: async (stop) => {
         const inspect = (view: CycleView): void => {
           force.view = view;
@@ -153,6 +155,7 @@ async function daemon(
         if (result.ok) {
           supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
         } else supervisor.status(`Last cycle: blind, ${result.detail}`);
+        collect();
       },
       resting: (untilNextMs) => {
         const seconds = Math.round(untilNextMs / 1000);
@@ -276,7 +279,12 @@ async function beginGroups(
   });
 }
 
-function samplingOf(force: InForce, keeper: StateKeeper, { world }: OpenWorld): Sampling {
+function samplingOf(
+  force: InForce,
+  keeper: StateKeeper,
+  { world }: OpenWorld,
+  collect: () => void,
+): Sampling {
   const { state } = keeper;
   return {
     intervalMs: () => force.config.sampleIntervalMs,
@@ -284,6 +292,7 @@ function samplingOf(force: InForce, keeper: StateKeeper, { world }: OpenWorld): 
       const { settings, config } = force;
       const { urgentSamples } = config;
       const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
+      collect();
       if (urgent.size === 0) return suspicious;
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();

@@ -36,6 +36,8 @@ export interface MachineOptions {
   readonly foreign: readonly ForeignGuest[];
   readonly vms?: readonly VmSpec[];
   readonly demandSpeed: number;
+  /** Steps of the plant are at most this long, however much passes at once. Default 200. */
+  readonly stepMs?: number | undefined;
   readonly demandStartMs: number;
   /** How often pvestatd passes. */
   readonly pvestatdPeriodMs: number;
@@ -84,7 +86,6 @@ export interface StatusSample {
 /** Stands in for the kernel's reclaim: how much of what was asked for is tried for. */
 export type ReclaimHook = (vmid: number, bytes: number) => number | undefined;
 
-/** Steps of the plant are at most this long, however much time passes at once. */
 const STEP_MS = 200;
 const UPTIME_AT_START_MS = 7_200_000;
 
@@ -259,7 +260,7 @@ export class Machine {
     this.#reclaimFiles?.look();
     let leftMs = elapsedMs;
     while (leftMs > 0) {
-      const stepMs = Math.min(STEP_MS, leftMs);
+      const stepMs = Math.min(this.options.stepMs ?? STEP_MS, leftMs);
       leftMs -= stepMs;
       this.plant.step(stepMs);
       this.#keepLedgers(stepMs);

@@ -49,6 +49,8 @@ export interface NodeOptions {
   readonly lockTimeoutMs?: number;
   /** How often the tree is brought up to date after `start()`. Default 200. */
   readonly tickMs?: number;
+  /** The plant goes in steps of at most this. Default 200; longer ones for long times. */
+  readonly stepMs?: number;
   /** The node's wall clock at the beginning, seconds since 1970. */
   readonly wallStartS?: number;
   /** A clock that never goes back, in milliseconds. Default: the process's own. */
@@ -144,6 +146,7 @@ export class SimulatedNode {
       foreign: options.foreign ?? [],
       vms: options.vms ?? [],
       demandSpeed: options.demandSpeed ?? 1,
+      stepMs: options.stepMs,
       demandStartMs: options.demandStartMs ?? 0,
       pvestatdPeriodMs: options.pvestatdPeriodMs ?? 10_000,
       wallStartS: options.wallStartS ?? 1_795_300_000,

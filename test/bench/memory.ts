@@ -1,112 +1,65 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import { measureProcess } from '../long/measures.ts';
 import { NODE_VERSIONS, nodeBinary } from '../node-versions.ts';
+import { serviceStart } from '../service-flags.ts';
+import { quietDaemon } from './quiet-daemon.ts';
 
 /**
- * What the daemon holds in memory after 100 quiet cycles with 50 containers, on each Node that
- * users have, against a bare Node process with a timer beside it. Both run the same binary, so that
- * its code counts as shared and what is called private is their own.
+ * What the daemon holds in memory on each Node that users have, started as the unit file starts it,
+ * against a bare Node process with a timer. Private is what a process has written itself; it goes
+ * up and down with the garbage, so the median and the most of the last 50 of 100 cycles count, of
+ * the medians of several starts: where a start finds its memory is left to chance.
  */
 
-const CONTAINERS = 50;
 const CYCLES = 100;
-/** As the service is to start it. */
-const FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=48', '--optimize-for-size'];
-const ALLOCATOR = { MALLOC_TRIM_THRESHOLD_: '65536', MALLOC_MMAP_THRESHOLD_: '65536' };
-const BUNDLE = join(process.cwd(), 'dist/lxc-autoscale.cjs');
-
-interface Memory {
-  readonly residentMb: number;
-  readonly privateMb: number;
-}
+const STARTS = 3;
+const SIZES = [
+  { containers: 50, goalMb: 24, cycles: CYCLES, starts: STARTS },
+  { containers: 1000, goalMb: 40, cycles: 20, starts: 1 },
+] as const;
 
 export async function benchMemory(): Promise<readonly string[]> {
-  const lines: string[] = [`${CONTAINERS} containers, ${CYCLES} cycles, resident / private:`];
+  const lines: string[] = [];
   for (const version of NODE_VERSIONS) {
     const node = await nodeBinary(version);
     if (!node.ok) {
-      lines.push(`  Node ${version}: SKIPPED, ${node.reason}`);
+      lines.push(`Node ${version}: SKIPPED, ${node.reason}`);
       continue;
     }
-    const { daemon, bare } = await measure(node.path);
-    const ratio = (daemon.privateMb / bare.privateMb).toFixed(2);
-    lines.push(`  Node ${version}: ${show(daemon)} (goal: private at most 24 MB)`);
-    lines.push(`    a bare timer: ${show(bare)}; the daemon's private is ${ratio} x`);
+    const bare = await bareTimer(node.path);
+    lines.push(`Node ${version}: a bare timer holds ${show(bare.residentMb, bare.privateMb)}`);
+    for (const size of SIZES) lines.push(...(await measure(node.path, size)));
   }
   return lines;
 }
 
-const show = ({ residentMb, privateMb }: Memory): string =>
+async function measure(execPath: string, size: (typeof SIZES)[number]): Promise<string[]> {
+  const { containers, goalMb, cycles, starts } = size;
+  const lines: string[] = [];
+  for (let start = 0; start < starts; start += 1) {
+    const cost = await quietDaemon({ containers, cycles, sampleS: 10, execPath });
+    lines.push(
+      `  ${containers} containers: ${show(cost.residentMb, cost.privateMb)} resident / private, ` +
+        `at most ${cost.mostPrivateMb.toFixed(1)} (goal: at most ${goalMb})`,
+    );
+  }
+  return lines;
+}
+
+const show = (residentMb: number, privateMb: number): string =>
   `${residentMb.toFixed(1)} / ${privateMb.toFixed(1)} MB`;
 
-async function measure(node: string): Promise<{ daemon: Memory; bare: Memory }> {
-  const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
-  const root = join(directory, 'node');
-  const simulated = await SimulatedNode.create({ root, host: HOST, guests: guests() });
-  mkdirSync(join(root, 'etc/lxc_autoscale'), { recursive: true });
-  writeFileSync(
-    join(root, 'etc/lxc_autoscale/lxc_autoscale.yaml'),
-    'DEFAULT: {poll_interval: 1}\n',
-  );
-  simulated.start();
-  const args = [...FLAGS, BUNDLE, '--sysroot', root, 'daemon'];
-  const how: SpawnOptions = { stdio: 'ignore', env: { ...process.env, ...ALLOCATOR } };
-  const daemon = spawn(node, args, how);
-  const bare = spawn(node, [...FLAGS, '-e', 'setInterval(() => {}, 1000)'], how);
-  const log = join(root, 'var/log/lxc_autoscale.log');
+/** Started alike, as long as it takes to come to rest. */
+async function bareTimer(execPath: string) {
+  const { flags, allocator } = serviceStart(join(process.cwd(), 'systemd/lxc_autoscale.service'));
+  const child = spawn(execPath, [...flags, '-e', 'setInterval(() => {}, 1000)'], {
+    ...{ stdio: 'ignore', env: { ...process.env, ...allocator } },
+  });
   try {
-    while (cyclesIn(log) < CYCLES) await sleep(500, daemon);
-    return { daemon: memoryOf(daemon), bare: memoryOf(bare) };
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    return measureProcess(child.pid ?? 0);
   } finally {
-    await end(daemon);
-    await end(bare);
-    await simulated.close();
-    rmSync(directory, { recursive: true, force: true });
+    child.kill('SIGKILL');
   }
-}
-
-const HOST = {
-  ...{ cpus: 32, memoryMib: 131_072, swapMib: 8192, baseCores: 0.3, baseMemoryMib: 2048 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
-};
-
-const guests = () =>
-  Array.from({ length: CONTAINERS }, (_, index) => {
-    const vmid = 101 + index;
-    const conf = guestText({ vmid, name: `ct${vmid}`, cores: 2, memoryMib: 1024 });
-    return { vmid, conf, demand: () => ({ cpuCores: 0.5, anonMib: 500, fileSetMib: 100 }) };
-  });
-
-function cyclesIn(log: string): number {
-  try {
-    return readFileSync(log, 'utf8').split('Resource allocation process completed').length - 1;
-  } catch {
-    return 0;
-  }
-}
-
-/** Source: Linux, Documentation/filesystems/proc.rst, smaps_rollup. */
-function memoryOf({ pid }: ChildProcess): Memory {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const kib = (key: string): number => Number(new RegExp(`^${key}: +(\\d+)`, 'm').exec(text)?.[1]);
-  const privateKib = kib('Private_Clean') + kib('Private_Dirty');
-  return { residentMb: kib('Rss') / 1024, privateMb: privateKib / 1024 };
-}
-
-function sleep(ms: number, child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
-function end(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill('SIGTERM');
-  });
 }

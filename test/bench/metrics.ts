@@ -1,19 +1,17 @@
 import { performance } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
 import { metricsText } from '../../src/report/metrics.ts';
 import { everything } from '../report/everything.ts';
 
 /**
  * What a scrape costs with 300 containers, each with all of its figures: milliseconds of CPU, the
- * answer's size, and how that grows with the number of containers. Without the optimizing compiler,
- * as the daemon runs.
+ * answer's size, and how that grows with the number of containers. With the
+ * flags of the daemon.
  */
 
 const CONTAINERS = [100, 300, 1000];
 const ROUNDS = 30;
 
 export function benchMetrics(): readonly string[] {
-  setFlagsFromString('--no-opt');
   return CONTAINERS.map((count) => {
     const input = everything(Array.from({ length: count }, (_, index) => 101 + index));
     const times: number[] = [];

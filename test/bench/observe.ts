@@ -19,8 +19,8 @@ import type { Clock } from '../../src/ports.ts';
 /**
  * What it costs to observe a container, in microseconds, against loops that only read the same
  * files: with kept descriptors, and with open, read and close. The rounds take turns, so that
- * whatever else the machine does hits all of them alike; the median of the rounds counts. Run as
- * the daemon runs, without the optimizing compiler (`--no-opt`).
+ * whatever else the machine does hits all of them alike; the median of the rounds counts. Code is
+ * optimized as late as in the daemon.
  */
 
 const CONTAINERS = 200;

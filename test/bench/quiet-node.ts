@@ -16,11 +16,13 @@ export async function onQuietNode<T>(
     conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
     demand: () => ({ cpuCores: 1, anonMib: 500 }),
   }));
+  const cpus = Math.max(256, 2 * containers);
+  const memoryMib = Math.max(262_144, 1280 * containers);
   const host = {
-    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
+    ...{ cpus, memoryMib, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
     ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
   };
-  const node = await SimulatedNode.create({ root, host, guests });
+  const node = await SimulatedNode.create({ root, host, guests, stepMs: 5000 });
   node.advance(2000);
   try {
     return await run(root, node);
