@@ -122,8 +122,12 @@ class ClusterLeases implements Leases {
     const before = this.#timeOf(group);
     const nowS = Math.floor(this.#clock.wallMs() / 1000);
     const timeS = before !== undefined && nowS <= before ? before + 1 : nowS;
-    makeDirectories(this.#paths.at(OWN), 0o700);
-    writeFileSync(join(this.#paths.at(OWN), group), `${before ?? 0} ${timeS}\n`, { mode: 0o600 });
+    const directory = this.#paths.at(OWN);
+    makeDirectories(directory, 0o700);
+    // Whole or as before: without it the next life would wait for its own lease to become stale.
+    const temporary = join(directory, `.${group}.tmp`);
+    writeFileSync(temporary, `${before ?? 0} ${timeS}\n`, { mode: 0o600 });
+    renameSync(temporary, join(directory, group));
     utimesSync(this.#path(group), timeS, timeS);
     this.#own.set(group, timeS);
   }

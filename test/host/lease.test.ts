@@ -2,10 +2,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,6 +94,15 @@ describe('a lease', () => {
     nowS += 60;
     expect(node('a').hold('web').kind).toBe('held');
     expect(node('b').hold('web').kind).toBe('elsewhere');
+  });
+
+  it('is found again by a life that follows one which was ended while it wrote it down', () => {
+    node('a').hold('web');
+    nowS += 30;
+    const own = join(root, 'a/var/lib/lxc_autoscale/leases');
+    writeFileSync(join(own, '.web.tmp'), '17');
+    expect(node('a').hold('web').kind).toBe('held');
+    expect(readdirSync(own)).toEqual(['web']);
   });
 
   it('that was given back is there for anybody', () => {
