@@ -156,6 +156,7 @@ async function daemon(
         force.notices?.cycleEnds(result, result.ok ? force.view : undefined);
         force.figures?.cycled(result.ok ? force.view : undefined);
         if (result.ok && result.done + result.failed > 0) keeper.save();
+        else keeper.saveWhenDue();
         if (result.ok) {
           supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
         } else supervisor.status(`Last cycle: blind, ${result.detail}`);
