@@ -154,6 +154,7 @@ await crashes('a rollback by hand', {
   points: 30,
   // 1: where the first one was cut off with only the configuration written, which is told.
   codes: [0, 1],
+  byHand: true,
   memory: { 101: [1000, 4096] },
   create: async () => {
     const under = await node('DEFAULT: {poll_interval: 1}\n', hungry(101));
