@@ -33,7 +33,8 @@ function endNow() {
 
 module.exports = ({ root, list, at }) => {
   const met = new Map();
-  let isHere = false;
+  /** Others may begin before this one is over. */
+  let here;
 
   return {
     before(touch) {
@@ -45,8 +46,8 @@ module.exports = ({ root, list, at }) => {
       if (list !== undefined) {
         appendFileSync(list, `${JSON.stringify({ name, nth, kind, call, path, argv })}\n`);
       }
-      isHere = at !== undefined && at.name === name && at.nth === nth;
-      if (!isHere) return undefined;
+      if (at === undefined || at.name !== name || at.nth !== nth) return undefined;
+      here = touch;
       if (at.when === 'half') return { half: true, kill: 'SIGKILL' };
       if (at.when === 'before') endNow();
       // The file is there, and nothing is in it.
@@ -57,7 +58,7 @@ module.exports = ({ root, list, at }) => {
       return undefined;
     },
     after(touch) {
-      if (touch.kind !== 'read' && isHere && at.when === 'after') endNow();
+      if (touch === here && at.when === 'after') endNow();
       return undefined;
     },
   };
