@@ -120,7 +120,7 @@ function learntKeys(under: NodeUnderTest): readonly string[] {
 }
 
 await crashes('a cycle that learns', {
-  points: 40,
+  points: 30,
   own: /state\.json/,
   create: async () => {
     const yaml = 'DEFAULT: {poll_interval: 1, scaling_mode: adaptive}\n';
