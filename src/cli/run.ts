@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path/posix';
 import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
@@ -8,6 +9,7 @@ import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
+import { removeLeftovers } from '../host/leftovers.ts';
 import { createSupervisor } from '../host/systemd.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
@@ -48,6 +50,7 @@ export async function run(
     const message = running ? alreadyRunning(config, lock.pid) : lock.message;
     return refuse(around, `${message}\n`, running ? EXIT.alreadyRunning : EXIT.failure);
   }
+  if (!given.dryRun) clearUp(config, around);
   const open = openWorld(config, around);
   const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
@@ -58,6 +61,12 @@ export async function run(
     await open.close();
     await lock.release();
   }
+}
+
+function clearUp({ backupDir, logFile, jsonLogFile }: Config, around: Surroundings): void {
+  const { paths, clock } = around;
+  const logs = [logFile, jsonLogFile].map((file) => dirname(paths.at(file)));
+  removeLeftovers({ paths, nowMs: clock.wallMs(), backups: paths.at(backupDir), logs });
 }
 
 function refuse({ stderr }: Surroundings, message: string, code: ExitCode): ExitCode {
@@ -152,6 +161,7 @@ async function daemon(
         force.notices?.cycleEnds(result, result.ok ? force.view : undefined);
         force.figures?.cycled(result.ok ? force.view : undefined);
         if (result.ok && result.done + result.failed > 0) keeper.save();
+        else keeper.saveWhenDue();
         if (result.ok) {
           supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
         } else supervisor.status(`Last cycle: blind, ${result.detail}`);

@@ -9,7 +9,12 @@ export interface StateKeeper {
   readonly state: LoopState;
   /** After a cycle that changed something, and at the end. */
   save(): void;
+  /** After a cycle that changed nothing: saves what an hour of them has seen and learnt. */
+  saveWhenDue(): void;
 }
+
+/** So much of what was learnt a crash may take. */
+const LONGEST_UNSAVED_MS = 3_600_000;
 
 export function stateKeeper(
   { clock, log }: World,
@@ -25,13 +30,18 @@ export function stateKeeper(
   if (!taken.ok && taken.why !== 'absent') {
     log.warn(`The saved state is ignored, and a new one begins: ${taken.detail}`);
   }
+  let savedMs = clock.monotonicMs();
+  const save = (): void => {
+    // A dry run has changed nothing, so it has nothing to remember.
+    if (dryRun) return;
+    savedMs = clock.monotonicMs();
+    const failure = file.write(toSaved(state, boot, instant()));
+    if (failure !== undefined) log.warn(failure);
+  };
   return {
-    state,
-    save() {
-      // A dry run has changed nothing, so it has nothing to remember.
-      if (dryRun) return;
-      const failure = file.write(toSaved(state, boot, instant()));
-      if (failure !== undefined) log.warn(failure);
+    ...{ state, save },
+    saveWhenDue() {
+      if (clock.monotonicMs() - savedMs >= LONGEST_UNSAVED_MS) save();
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Between } from './between.ts';
+import type { Resource } from './decision.ts';
 import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
@@ -48,7 +49,7 @@ export interface LoopState {
   /** The values that the last cycle found or this program set: what differs was changed by hand. */
   readonly known: Map<Vmid, KnownValues>;
   /** What changes under way are to bring about: saved before them, so that a crash loses none. */
-  readonly intended: Map<Vmid, KnownValues>;
+  readonly intended: Map<Vmid, Intended>;
   /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
   readonly handHolds: Map<string, Milliseconds>;
   readonly lastChanges: Map<Vmid, LastChange>;
@@ -100,6 +101,15 @@ export interface KnownValues {
   readonly cores: number | null;
   readonly cpuLimit: number | null;
   readonly memoryMib: Mib;
+}
+
+/** What a change under way is to bring about, and what is to be known of it after a crash. */
+export interface Intended extends KnownValues {
+  readonly sinceMs?: Milliseconds;
+  /** Why each resource is changed, in words. */
+  readonly reasons?: Readonly<Partial<Record<Resource, string>>>;
+  /** Boosts that begin with it, under `changeKey`. */
+  readonly boosts?: readonly (readonly [string, Boost])[];
 }
 
 export interface LastChange {

@@ -1,6 +1,7 @@
 import type {
   Boost,
   Failure,
+  Intended,
   KnownValues,
   LastChange,
   LoopState,
@@ -46,7 +47,7 @@ export interface SavedState {
   readonly boosts: readonly (readonly [string, Boost])[];
   readonly offPeak: readonly (readonly [string, OffPeakTaking])[];
   readonly known: readonly (readonly [Vmid, KnownValues])[];
-  readonly intended: readonly (readonly [Vmid, KnownValues])[];
+  readonly intended: readonly (readonly [Vmid, Intended])[];
   readonly handHolds: readonly (readonly [string, Milliseconds])[];
   /** Has a version of its own. */
   readonly learnt: SavedLearnt;
@@ -219,6 +220,18 @@ const isValues: Check = (value) =>
   isOrNull(value['cpuLimit']) &&
   isNumber(value['memoryMib']);
 
+const isBoost = hasNumbers('before', 'boosted', 'endMs');
+
+const isIntended: Check = (value) =>
+  isValues(value, undefined) &&
+  isObject(value) &&
+  isMaybe(value['sinceMs']) &&
+  (value['boosts'] === undefined || isMap(value['boosts'], ofResource(isBoost))) &&
+  (value['reasons'] === undefined || areTexts(value['reasons']));
+
+const areTexts = (value: unknown): boolean =>
+  isObject(value) && Object.values(value).every((text) => typeof text === 'string');
+
 const FIELDS: Readonly<Record<string, Check>> = {
   grants: ofVmid((value) => isNumber(value)),
   samples: ofVmid(isSample),
@@ -231,12 +244,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   grownMs: ofResource((value) => isNumber(value)),
   shrunk: ofVmid(hasNumbers('fromMib', 'atMs')),
   oomFloors: ofVmid(hasNumbers('limitMib', 'atMs')),
-  boosts: ofResource(hasNumbers('before', 'boosted', 'endMs')),
+  boosts: ofResource(isBoost),
   offPeak: ofResource(
     (value) => isObject(value) && isNumber(value['before']) && isMaybe(value['givenBackMs']),
   ),
   known: ofVmid(isValues),
-  intended: ofVmid(isValues),
+  intended: ofVmid(isIntended),
   handHolds: ofResource((value) => isNumber(value)),
   lastChanges: ofVmid(
     (value) =>

@@ -111,10 +111,14 @@ function prune(
 ): void {
   try {
     const others = new Map<string, Milliseconds>();
-    for (const name of readdirSync(directory)) {
+    const names = new Set(readdirSync(directory));
+    for (const name of names) {
       const base = BACKUP_FILE.exec(name)?.[1] ?? '';
       const takenAtMs = parseBackupId(base)?.takenAtMs;
-      if (takenAtMs !== undefined && base !== current) others.set(base, takenAtMs);
+      if (takenAtMs === undefined || base === current) continue;
+      // Of a process that was killed between the two: it counts for nothing, and goes.
+      if (names.has(`${base}.conf`)) others.set(base, takenAtMs);
+      else if (Math.abs(nowMs - takenAtMs) > LONGEST_WRITE_MS) removeQuietly(directory, base);
     }
     const oldestAllowedMs = milliseconds(nowMs - keepMs);
     const newestFirst = [...others].sort(([a], [b]) => (a < b ? 1 : -1));

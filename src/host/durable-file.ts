@@ -14,18 +14,31 @@ import { join } from 'node:path/posix';
 /** The name under which a file is written before it is whole. */
 export const temporaryName = (name: string): string => `.${name}.tmp`;
 
+export interface DurableOptions {
+  /** In the place of `temporaryName(name)`. */
+  readonly temporary?: string;
+  /** Owner and permissions, while nobody sees the file yet. */
+  readonly prepare?: (descriptor: number) => void;
+}
+
 /**
  * Writes a file: temporary file in the same directory, fsync, rename. Throws what the system says,
  * and leaves no temporary file then; one that is in the way (EEXIST) stays. The name itself is
  * durable after `syncDirectory`.
  */
-export function writeDurably(directory: string, name: string, content: Uint8Array): void {
-  const temporary = join(directory, temporaryName(name));
+export function writeDurably(
+  directory: string,
+  name: string,
+  content: Uint8Array,
+  { temporary: hidden = temporaryName(name), prepare }: DurableOptions = {},
+): void {
+  const temporary = join(directory, hidden);
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   const descriptor = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     try {
       writeFileSync(descriptor, content);
+      prepare?.(descriptor);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

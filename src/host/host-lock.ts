@@ -202,7 +202,8 @@ function readPid(lockFile: string): number | undefined {
     try {
       const buffer = Buffer.alloc(32);
       const text = buffer.toString('latin1', 0, readSync(descriptor, buffer, 0, 32, 0));
-      return /^[1-9][0-9]{0,8}\n?$/.test(text) ? Number.parseInt(text, 10) : undefined;
+      // Without its newline it is not whole: the beginning of an id is that of somebody else.
+      return /^[1-9][0-9]{0,8}\n$/.test(text) ? Number.parseInt(text, 10) : undefined;
     } finally {
       closeSync(descriptor);
     }

@@ -21,6 +21,9 @@ const LOCKS = 'priv/lock';
 /** What this node has written last, so that a restart finds its own lease again at once. */
 const OWN = '/var/lib/lxc_autoscale/leases';
 
+/** Stands first where a lease is about to be made, in the place of the time it had before. */
+const CLAIM = 0;
+
 export interface LeaseOptions {
   readonly paths: Paths;
   readonly clock: Clock;
@@ -69,8 +72,11 @@ class ClusterLeases implements Leases {
   #hold(group: string): LeaseAnswer {
     const timeS = this.#timeOf(group);
     if (timeS === undefined) return this.#take(group);
-    const mine = this.#ownTimes(group).includes(timeS);
+    const noted = this.#own.has(group) ? undefined : this.#noted(group);
+    const mine = noted?.times.includes(timeS) ?? this.#own.get(group) === timeS;
     if (mine) {
+      // Somebody else may have made it in the same second: it has to prove itself first.
+      if (noted?.isClaim === true) this.#unproven.add(group);
       const proven = !this.#unproven.delete(group);
       const ageS = Math.floor(this.#clock.wallMs() / 1000) - timeS;
       if (!proven || ageS < 0 || ageS >= RENEW_S) this.#renew(group);
@@ -92,9 +98,13 @@ class ClusterLeases implements Leases {
 
   #take(group: string): LeaseAnswer {
     makeDirectories(join(this.#paths.pveDir, LOCKS), 0o700);
+    const nowS = Math.floor(this.#clock.wallMs() / 1000);
+    // It has the time of its making, which a crash must not make that of a stranger.
+    this.#note(group, [CLAIM, nowS, nowS + 1]);
     try {
       mkdirSync(this.#path(group), { mode: 0o700 });
     } catch (error) {
+      rmSync(join(this.#paths.at(OWN), group), { force: true });
       if (errorCode(error) === 'EEXIST') return { kind: 'elsewhere' };
       throw error;
     }
@@ -123,26 +133,25 @@ class ClusterLeases implements Leases {
     const before = this.#timeOf(group);
     const nowS = Math.floor(this.#clock.wallMs() / 1000);
     const timeS = before !== undefined && nowS <= before ? before + 1 : nowS;
-    const own = this.#paths.at(OWN);
-    makeDirectories(own, 0o700);
-    refuseLink(own);
-    rmSync(join(own, temporaryName(group)), { force: true });
-    writeDurably(own, group, Buffer.from(`${before ?? 0} ${timeS}\n`));
+    this.#note(group, before === undefined ? [timeS] : [before, timeS]);
     utimesSync(this.#path(group), timeS, timeS);
     this.#own.set(group, timeS);
   }
 
-  #ownTimes(group: string): readonly number[] {
-    const own = this.#own.get(group);
-    if (own !== undefined) return [own];
+  /** Whole or as before: without it the next life would wait for its own lease to become stale. */
+  #note(group: string, times: readonly number[]): void {
+    const own = this.#paths.at(OWN);
+    makeDirectories(own, 0o700);
+    refuseLink(own);
+    rmSync(join(own, temporaryName(group)), { force: true });
+    writeDurably(own, group, Buffer.from(`${times.join(' ')}\n`));
+  }
+
+  /** What the life before this one has written down. */
+  #noted(group: string): { readonly times: readonly number[]; readonly isClaim: boolean } {
     const file = readRegularFile(join(this.#paths.at(OWN), group), 4096);
-    if (!file.ok) return [];
-    return file.value
-      .toString('latin1')
-      .trim()
-      .split(' ')
-      .map(Number)
-      .filter((time) => time > 0);
+    const words = file.ok ? file.value.toString('latin1').trim().split(' ').map(Number) : [];
+    return { times: words.filter((time) => time > 0), isClaim: words[0] === CLAIM };
   }
 
   #path(group: string): string {

@@ -1,20 +1,22 @@
 import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  constants,
   existsSync,
-  fsyncSync,
-  openSync,
+  fchmodSync,
+  fchownSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
+  type Stats,
   statSync,
-  writeFileSync,
 } from 'node:fs';
-import { basename, dirname } from 'node:path/posix';
+import { basename, dirname, join } from 'node:path/posix';
 import { syncDirectory, writeDurably } from './durable-file.ts';
+import { errorCode } from './os-error.ts';
 
-/** The configuration of this program as a file: written whole, and never without a backup. */
+/**
+ * The configuration of this program as a file: written whole, and never without a backup. Nobody
+ * holds a lock while he writes it, so that each process has a temporary file of its own.
+ */
 
 export type Written =
   | {
@@ -43,36 +45,56 @@ export function writeConfiguration(path: string, text: string, stamp: string): W
     if (before !== undefined && !before.isFile()) {
       return { ok: false, message: `${path} is no regular file` };
     }
+    const [directory, name] = [dirname(target), basename(target)];
+    removeLeftovers(directory, name);
+    const put = (file: string, content: Uint8Array): void =>
+      writeDurably(directory, file, content, {
+        temporary: `.${name}.${process.pid}.tmp`,
+        prepare: (descriptor) => likeBefore(descriptor, before),
+      });
     if (before !== undefined) {
-      const mode = before.mode & LOOSEST_MODE;
-      backup = copyAside(target, stamp, mode);
-      chownSync(backup, before.uid, before.gid);
+      const copy = nameOfCopy(directory, name, stamp);
+      put(copy, readFileSync(target));
+      backup = join(directory, copy);
     }
-    writeDurably(dirname(target), basename(target), Buffer.from(text));
-    if (before !== undefined) chownSync(target, before.uid, before.gid);
-    chmodSync(target, before === undefined ? LOOSEST_MODE : before.mode & LOOSEST_MODE);
-    syncDirectory(dirname(target));
+    put(name, Buffer.from(text));
+    syncDirectory(directory);
     return { ok: true, backup };
   } catch (error) {
     return { ok: false, message: `${path} could not be written: ${whyNot(error)}` };
   }
 }
 
+/** With the permissions and the owner that it has from its first moment on. */
+function likeBefore(descriptor: number, before: Stats | undefined): void {
+  fchmodSync(descriptor, before === undefined ? LOOSEST_MODE : before.mode & LOOSEST_MODE);
+  if (before !== undefined) fchownSync(descriptor, before.uid, before.gid);
+}
+
 /** Several in one second get a number each: a backup is never overwritten. */
-function copyAside(target: string, stamp: string, mode: number): string {
-  const content = readFileSync(target);
+function nameOfCopy(directory: string, name: string, stamp: string): string {
   for (let count = 1; ; count++) {
-    const copy = `${target}.${stamp}${count === 1 ? '' : `-${count}`}.backup`;
-    if (existsSync(copy) && count < 1000) continue;
-    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-    const descriptor = openSync(copy, O_WRONLY | O_CREAT | O_EXCL, mode);
-    try {
-      writeFileSync(descriptor, content);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    return copy;
+    const copy = `${name}.${stamp}${count === 1 ? '' : `-${count}`}.backup`;
+    if (!existsSync(join(directory, copy))) return copy;
+  }
+}
+
+/** What a process left that was ended in the middle: its id is in the name. */
+function removeLeftovers(directory: string, name: string): void {
+  for (const file of readdirSync(directory)) {
+    if (!file.startsWith(`.${name}.`) || !file.endsWith('.tmp')) continue;
+    const pid = Number(file.slice(name.length + 2, -'.tmp'.length));
+    if (!Number.isSafeInteger(pid) || pid <= 0) continue;
+    if (pid === process.pid || !isAlive(pid)) rmSync(join(directory, file), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== 'ESRCH';
   }
 }
 
@@ -82,7 +104,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   EPERM: 'permission denied; run this as root',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space is left',
-  EEXIST: 'a temporary file is in the way (.NAME.tmp beside it); remove it',
+  EEXIST: 'a temporary file is in the way (.NAME.PID.tmp beside it); remove it',
 };
 
 function whyNot(error: unknown): string {

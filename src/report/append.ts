@@ -114,11 +114,13 @@ function isFull(path: string, fd: number, line: string, { maxBytes }: Rotation):
 /** A file that cannot be moved grows on: a line that is lost is worse than a file too large. */
 function moveAside(path: string, keep: number): void {
   try {
-    for (let age = keep; age > 0; age -= 1) {
-      const from = age === 1 ? path : `${path}.${age - 1}`;
-      if (statSync(from, { throwIfNoEntry: false }) === undefined) continue;
-      renameSync(from, `${path}.${age}`);
+    const nameOf = (age: number): string => (age === 0 ? path : `${path}.${age}`);
+    let free = 1;
+    // One that was cut off in the middle has left a place free: what is older stays then.
+    while (free < keep && statSync(nameOf(free), { throwIfNoEntry: false }) !== undefined) {
+      free += 1;
     }
+    for (let age = free; age > 0; age -= 1) renameSync(nameOf(age - 1), nameOf(age));
   } catch {
     // The next line tries again.
   }

@@ -1,8 +1,10 @@
-import type { Change } from '../core/decision.ts';
+import type { Change, Resource } from '../core/decision.ts';
+import { explainChange } from '../core/explain.ts';
 import {
   afterFailure,
   afterUndone,
   afterUnproven,
+  type Boost,
   type KnownValues,
   type LoopState,
 } from '../core/loop-state.ts';
@@ -57,8 +59,11 @@ export async function act(
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
       if (context.stop.aborted || !(context.dryRun || mayRecord(world, state))) return;
+      const former = state.intended.get(planned.vmid);
       const outcome = await actOn(world, state, planned, context);
-      state.intended.delete(planned.vmid);
+      // Where nothing was done, what a former life has begun may still come about.
+      if (outcome === undefined && former !== undefined) state.intended.set(planned.vmid, former);
+      else state.intended.delete(planned.vmid);
       if (outcome !== undefined) counts[outcome] += 1;
     }
   };
@@ -126,15 +131,20 @@ function intend(
   config: GuestConfig,
 ): void {
   const { vmid } = planned;
-  state.intended.set(vmid, { ...valuesOf(config), ...valuesAfter(planned) });
+  const sinceMs = clock.monotonicMs();
+  const reasons: Partial<Record<Resource, string>> = {};
+  const boosts: [string, Boost][] = [];
   for (const change of changesOf(planned)) {
     const { resource, rule, after, measured, boostMs } = change;
+    reasons[resource] = explainChange(change);
     if (rule === 'off-peak') take(state, change);
     if (rule !== 'saturated' || boostMs === undefined) continue;
-    const endMs = milliseconds(clock.monotonicMs() + boostMs);
-    const boost = { before: measured.before, boosted: after, endMs };
-    state.boosts.set(changeKey(vmid, resource), boost);
+    const endMs = milliseconds(sinceMs + boostMs);
+    boosts.push([changeKey(vmid, resource), { before: measured.before, boosted: after, endMs }]);
   }
+  for (const [key, boost] of boosts) state.boosts.set(key, boost);
+  const values = { ...valuesOf(config), ...valuesAfter(planned) };
+  state.intended.set(vmid, { ...values, sinceMs, reasons, boosts });
 }
 
 function valuesAfter({ cores, memory }: PlannedChange): Partial<KnownValues> {

@@ -5,9 +5,9 @@ import type { KnownValues, LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { Management } from '../core/policy.ts';
-import { type Milliseconds, mib, milliseconds, type Vmid } from '../core/units.ts';
-import { isSameCpuLimit } from '../core/verify.ts';
+import { milliseconds, type Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
+import { catchUp, isSame, mayStillCome } from './catch-up.ts';
 import type { Observed } from './observe.ts';
 
 /**
@@ -28,10 +28,14 @@ export function noticeOthers(
     const now = valuesOf(config.value);
     const intended = state.intended.get(vmid);
     state.known.set(vmid, now);
-    state.intended.delete(vmid);
     forgetOtherBoosts(state, vmid, now);
     if (before === undefined) continue;
-    if (intended !== undefined) catchUp(state, vmid, { before, now, intended }, atMs);
+    if (intended !== undefined) {
+      const cutOff = { vmid, name: config.value.name, before, now, intended };
+      if (mayStillCome(cutOff, atMs)) continue;
+      state.intended.delete(vmid);
+      catchUp(world, state, cutOff, atMs);
+    }
     const changes = differences(before, now, intended);
     if (changes.length === 0) continue;
     const management = manage(config.value);
@@ -95,44 +99,6 @@ function differences(
   compare('cpulimit', 'cores', 'cpuLimit');
   compare('memory', 'memory', 'memoryMib');
   return found;
-}
-
-/** `pct` rounds a cpulimit, so that what comes back may differ a little from what was asked for. */
-function isSame(of: keyof KnownValues, one: number | null, other: number | null | undefined) {
-  if (other === undefined) return false;
-  return of === 'cpuLimit' ? isSameCpuLimit(one, other) : one === other;
-}
-
-interface CutOff {
-  readonly before: KnownValues;
-  readonly now: KnownValues;
-  readonly intended: KnownValues;
-}
-
-/** A change that came about, and whose process did not live to remember it. */
-function catchUp(
-  { changedMs, grownMs, shrunk, grants }: LoopState,
-  vmid: Vmid,
-  { before, now, intended }: CutOff,
-  nowMs: Milliseconds,
-): void {
-  const cameAbout = (of: keyof KnownValues): boolean =>
-    !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]);
-  const grew = (of: keyof KnownValues): boolean =>
-    (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
-  const remember = (resource: Resource, of: keyof KnownValues): void => {
-    changedMs.set(changeKey(vmid, resource), nowMs);
-    if (grew(of)) grownMs.set(changeKey(vmid, resource), nowMs);
-  };
-  if (cameAbout('cores')) remember('cores', 'cores');
-  if (cameAbout('cpuLimit')) remember('cores', 'cpuLimit');
-  if (!cameAbout('memoryMib')) return;
-  remember('memory', 'memoryMib');
-  if (grew('memoryMib')) shrunk.delete(vmid);
-  else shrunk.set(vmid, { fromMib: before.memoryMib, atMs: nowMs });
-  const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
-  if (granted > 0) grants.set(vmid, mib(granted));
-  else grants.delete(vmid);
 }
 
 /** One that never came to be, or that somebody has overruled. */

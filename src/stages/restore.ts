@@ -9,7 +9,7 @@ import {
   refuseMemory,
   takesMemory,
 } from '../core/rollback.ts';
-import { type Mib, milliseconds, type Vmid } from '../core/units.ts';
+import { bytesToMib, type Mib, milliseconds, type Vmid } from '../core/units.ts';
 import { type Target, verify } from '../core/verify.ts';
 import type { CommandOutcome, GuestFile, World } from '../ports.ts';
 import { proveShrink } from './prove.ts';
@@ -84,7 +84,11 @@ export async function restore(
   if (context.dryRun) return { kind: kindOf(plan) ?? 'dry-run', name, ...plan };
   const proven = await prove(world, vmid, plan);
   const kind = kindOf(proven);
-  if (kind === 'already') return { kind, name, ...proven, ...hold(world, goal) };
+  if (kind === 'already') {
+    const note = whyNotInForce(world, now);
+    if (note !== undefined) return { kind: 'failed', name, ...proven, note };
+    return { kind, name, ...proven, ...hold(world, goal) };
+  }
   if (kind === 'refused') return { kind, name, ...proven };
   return { name, ...proven, ...(await change(world, goal, file.value, proven, context)) };
 }
@@ -93,6 +97,18 @@ export async function restore(
 function kindOf({ target, refused }: RestorePlan): 'already' | 'refused' | undefined {
   if (!isEmpty(target)) return undefined;
   return refused === undefined ? 'already' : 'refused';
+}
+
+/** Of a change that was cut off: its configuration is as it should be, and nothing else. */
+function whyNotInForce({ cgroups }: World, { vmid, memoryMib }: GuestConfig): string | undefined {
+  const sample = cgroups.sample(vmid);
+  const counters = sample.ok ? sample.value.memory : sample;
+  if (!counters.ok) return undefined;
+  const { limitBytes } = counters.value;
+  const live = limitBytes === undefined ? undefined : bytesToMib(limitBytes);
+  if (live === memoryMib) return undefined;
+  const found = live === undefined ? 'has no limit' : `goes by ${live} MB`;
+  return `Its configuration says ${memoryMib} MB already, and the kernel ${found}. Please look.`;
 }
 
 /** Leaves the memory out of a plan where it cannot be taken safely. */

@@ -165,6 +165,27 @@ describe('a backup', () => {
   });
 });
 
+describe('a description without its copy, of a killed process', () => {
+  it('takes no place of a copy, and goes', () => {
+    const directory = temporaryDirectory();
+    const old = ['20261121T214402.000Z-00000001', '20261121T204402.000Z-00000002'];
+    const half = '20261121T223302.123Z-00000003';
+    const young = '20261121T224402.000Z-00000004';
+    plant(directory, {
+      ...Object.fromEntries(
+        old.flatMap((id) => [`101/${id}.conf`, `101/${id}.json`].map((name) => [name, ''])),
+      ),
+      [`101/${half}.json`]: '',
+      [`101/${young}.json`]: '',
+    });
+    expect(backupsIn(directory, 3).backups.write(FILE, PURPOSE).ok).toBe(true);
+    const names = filesBelow(join(directory, '101'));
+    expect(names.filter((name) => old.some((id) => name.startsWith(id)))).toHaveLength(4);
+    expect(names.filter((name) => name.startsWith(half))).toEqual([]);
+    expect(names).toContain(`${young}.json`);
+  });
+});
+
 describe('a backup that can not be made', () => {
   it('is told when a file stands in the way of the directory', () => {
     const directory = join(temporaryDirectory(), 'backups');

@@ -108,6 +108,27 @@ describe('the lock', () => {
   });
 });
 
+describe('a process id that was cut short in the writing', () => {
+  /** The id of a process that lives, and a lock that becomes stale in a moment. */
+  function leave(text: string): string {
+    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
+    writeFileSync(lockFile, text);
+    mkdirSync(`${lockFile}.lock`);
+    const thenS = Date.now() / 1000 - 3;
+    utimesSync(`${lockFile}.lock`, thenS, thenS);
+    return lockFile;
+  }
+
+  it('is that of nobody: its lock is waited for, and had', async () => {
+    await (await held(leave(`${process.ppid}`))).release();
+  });
+
+  it('unless it is whole', async () => {
+    const pid = process.ppid;
+    expect(await acquireHostLock(leave(`${pid}\n`))).toEqual({ ok: false, running: true, pid });
+  });
+});
+
 describe('two processes', () => {
   it('do not both hold it; the second one is told who does, without waiting', async () => {
     const lockFile = join(temporaryDirectory(), 'autoscale.lock');

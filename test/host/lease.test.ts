@@ -2,10 +2,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,6 +94,55 @@ describe('a lease', () => {
     nowS += 60;
     expect(node('a').hold('web').kind).toBe('held');
     expect(node('b').hold('web').kind).toBe('elsewhere');
+  });
+
+  it('is found again by a life that follows one which was ended while it wrote it down', () => {
+    node('a').hold('web');
+    nowS += 30;
+    const own = join(root, 'a/var/lib/lxc_autoscale/leases');
+    writeFileSync(join(own, '.web.tmp'), '17');
+    expect(node('a').hold('web').kind).toBe('held');
+    expect(readdirSync(own)).toEqual(['web']);
+  });
+
+  it('that was made by a life which was ended in the same moment is its own, once proven', () => {
+    const own = join(root, 'a/var/lib/lxc_autoscale/leases');
+    node('a').hold('web');
+    writeFileSync(join(own, 'web'), `0 ${nowS} ${nowS + 1}\n`);
+    utimesSync(join(root, LOCK), nowS + 1, nowS + 1);
+    nowS += 7;
+    const [a, b] = [node('a'), node('b')];
+    expect(b.hold('web').kind).toBe('elsewhere');
+    expect(a.hold('web').kind).toBe('elsewhere');
+    nowS += 1;
+    expect(a.hold('web').kind).toBe('held');
+    expect(b.hold('web').kind).toBe('elsewhere');
+  });
+
+  it('that two made at the same moment has one holder in the end', () => {
+    const own = join(root, 'a/var/lib/lxc_autoscale/leases');
+    const b = node('b');
+    expect(b.hold('web').kind).toBe('held');
+    mkdirSync(own, { recursive: true });
+    const timeS = statSync(join(root, LOCK)).mtimeMs / 1000;
+    writeFileSync(join(own, 'web'), `0 ${timeS - 1} ${timeS}\n`);
+    const a = node('a');
+    nowS += 7;
+    const rounds = [0, 1, 2, 3].map(() => {
+      nowS += 1;
+      return [a.hold('web').kind, b.hold('web').kind];
+    });
+    for (const kinds of rounds)
+      expect(kinds.filter((kind) => kind === 'held').length).toBeLessThan(2);
+    expect(rounds.at(-1)).toEqual(['held', 'elsewhere']);
+  });
+
+  it('that another one has made first is not noted as its own', () => {
+    const [a, b] = [node('a'), node('b')];
+    mkdirSync(join(root, 'etc/pve/priv/lock'), { recursive: true });
+    expect(b.hold('web').kind).toBe('held');
+    expect(a.hold('web').kind).toBe('elsewhere');
+    expect(existsSync(join(root, 'a/var/lib/lxc_autoscale/leases/web'))).toBe(false);
   });
 
   it('that was given back is there for anybody', () => {

@@ -78,10 +78,14 @@ describe('writing a configuration', () => {
       '/d is no regular file',
       '/no/a.yaml could not be written: its directory does not exist',
     ]);
-    writeFileSync(at('.a.yaml.tmp'), '');
-    writeFileSync(at('a.yaml'), 'one');
-    const written = writeConfiguration(at('a.yaml'), 'two', STAMP);
-    expect(written).toMatchObject({ ok: false, message: expect.stringMatching(/in the way/) });
-    expect(textOf('a.yaml')).toBe('one');
+  });
+
+  it('removes what a process left that was ended in the middle, and nothing else', () => {
+    // No process has this id: it is above the largest that Linux gives.
+    const dead = 4_194_305;
+    const others = [`.a.yaml.${process.ppid}.tmp`, '.a.yaml.x.tmp', `.b.yaml.${dead}.tmp`];
+    for (const name of [`.a.yaml.${dead}.tmp`, ...others]) writeFileSync(at(name), 'hal');
+    expect(writeConfiguration(at('a.yaml'), 'two', STAMP).ok).toBe(true);
+    expect(readdirSync(directory).sort()).toEqual([...others, 'a.yaml'].sort());
   });
 });

@@ -130,6 +130,14 @@ describe('a file that has become too large', () => {
     ]);
   });
 
+  it('takes the place that one which was cut off has left free, and what is older stays', () => {
+    for (const line of ['0 234567', '1 234567']) appendLine(file, line, rotation);
+    writeFileSync(`${file}.2`, 'older');
+    writeFileSync(`${file}.3`, 'oldest');
+    appendLine(file, '2 234567', rotation);
+    expect([older(1).slice(0, 1), older(2), older(3)]).toEqual(['0', 'older', 'oldest']);
+  });
+
   it('is left as it is for a line that no file has room for', () => {
     appendLine(file, 'x'.repeat(100), rotation);
     expect(names()).toEqual(['file.log']);

@@ -364,7 +364,7 @@ describe('a boost', () => {
       return node.apply(request);
     };
     await run(node, [up], { state });
-    expect(saved).toEqual([boost, { cores: 3, cpuLimit: null, memoryMib: 1024 }]);
+    expect(saved).toMatchObject([boost, { cores: 3, cpuLimit: null, memoryMib: 1024 }]);
     expect([state.boosts.get('101/cores'), state.intended.size]).toEqual([boost, 0]);
   });
 

@@ -287,8 +287,95 @@ describe('a crash', () => {
     expect(life.state.intended.size).toBe(1);
     life.look();
     expect(life.state.boosts.size).toBe(0);
+    life.node.pass(60_001);
+    life.look();
     expect(life.state.intended.size).toBe(0);
     expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+  });
+
+  it('in the middle of it: a pct that goes on is still ours when it is done', async () => {
+    const life = seen();
+    life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
+    await life.do(boost(2, 3));
+    life.crash();
+    life.look();
+    life.node.pass(9000);
+    life.node.write(101, { cores: 3 });
+    life.look();
+    expect([life.state.handHolds.size, life.state.intended.size]).toEqual([0, 0]);
+    expect(life.state.boosts.get('101/cores')).toMatchObject({ before: 2, boosted: 3 });
+    expect(life.state.changedMs.get('101/cores')).toBe(life.node.nowMs);
+  });
+
+  it('in the middle of it: what comes after a minute is another hand’s', async () => {
+    const life = seen();
+    life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
+    await life.do(boost(2, 3));
+    life.crash();
+    life.look();
+    life.node.pass(60_001);
+    life.look();
+    life.node.write(101, { cores: 3 });
+    life.look();
+    expect(life.heldUntil('cores')).toBeDefined();
+  });
+
+  it('in the middle of it: a next change that is overtaken lets it come still', async () => {
+    const life = seen();
+    life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
+    await life.do(boost(2, 3));
+    life.crash();
+    life.node.pct = () => {
+      life.node.write(101, { cores: 3 });
+      return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
+    };
+    await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
+    expect(life.state.intended.get(ID)).toMatchObject({ cores: 3, memoryMib: 1024 });
+    life.look();
+    expect([life.state.handHolds.size, life.state.intended.size]).toEqual([0, 0]);
+  });
+
+  it('after it: the change is put on record, once', async () => {
+    const life = new Life();
+    life.node.write(101, { memoryMib: mib(2048) });
+    life.one.limitMib = 2048;
+    life.look();
+    await life.do(
+      planned({ cores: coresChange(101, 2, 4), memory: memoryChange(101, 2048, 1024) }),
+    );
+    life.crash();
+    life.one.cpuset = 2;
+    life.node.events.length = 0;
+    life.look();
+    life.look();
+    const [first, second, ...others] = life.node.events;
+    expect(others).toEqual([]);
+    expect(first).toMatchObject({
+      ...{ vmid: ID, action: 'Increase Cores', change: '2' },
+      details: { status: 'pending', before: 2, after: 4, note: expect.stringMatching(/cut off/) },
+    });
+    expect(first?.details['reason']).toMatch(/^it uses /);
+    expect(second).toMatchObject({ action: 'Decrease Memory', details: { status: 'confirmed' } });
+    expect(life.state.pendingCores.get(ID)?.cores).toBe(4);
+    expect(life.node.linesOf('INFO').filter((line) => line.includes('cut off'))).toHaveLength(2);
+  });
+
+  it('in the middle of it: what the kernel does not know is told as half done', async () => {
+    const life = seen();
+    await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
+    life.crash();
+    life.one.limitMib = 1024;
+    life.node.events.length = 0;
+    life.look();
+    expect(life.node.events).toMatchObject([
+      {
+        action: 'Increase Memory Failed',
+        details: { status: 'failed', before: 1024, after: 2048 },
+      },
+    ]);
+    expect(life.node.linesOf('ERROR').at(-1)).toMatch(
+      /half done \(.*live limit 1024 MB\)\. Please look/,
+    );
   });
 
   it('after it: the change is ours, and the boost ends in its time', async () => {

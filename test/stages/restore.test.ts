@@ -140,6 +140,14 @@ describe('a rollback', () => {
     );
   });
 
+  it('does not say that all is well where only the configuration has the values', async () => {
+    const node = nodeWithOne({ cores: 2, memoryMib: mib(1024) });
+    node.get(101).limitMib = 2048;
+    const result = await roll(node);
+    expect([isWhole(result), node.sets]).toEqual([false, []]);
+    expect(words(result)).toMatch(/says 1024 MB already, and the kernel goes by 2048 MB\. Please/);
+  });
+
   it('takes the cores line out again', async () => {
     const node = nodeWithOne();
     await roll(node, { saved: { cores: undefined, memoryMib: mib(2048) } });

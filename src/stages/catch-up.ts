@@ -1,0 +1,111 @@
+import type { Resource } from '../core/decision.ts';
+import { amount } from '../core/explain.ts';
+import type { Intended, KnownValues, LoopState } from '../core/loop-state.ts';
+import { changeKey } from '../core/pace.ts';
+import { type Milliseconds, mib, type Vmid } from '../core/units.ts';
+import { isSameCpuLimit, verify } from '../core/verify.ts';
+import type { World } from '../ports.ts';
+import { readBack } from './read-back.ts';
+
+/**
+ * What a former life of this program had in hand when it was cut off. A change that came about is
+ * put on record now, since nobody knows whether it was, and counts as one of ours.
+ */
+
+export interface CutOff {
+  readonly vmid: Vmid;
+  readonly name: string;
+  readonly before: KnownValues;
+  readonly now: KnownValues;
+  readonly intended: Intended;
+}
+
+type Value = keyof KnownValues;
+const VALUES: readonly Value[] = ['cores', 'cpuLimit', 'memoryMib'];
+const resourceOf = (of: Value): Resource => (of === 'memoryMib' ? 'memory' : 'cores');
+
+/** A `pct set` may outlive its caller: it waits for a lock for 10 s, and a busy node adds to it. */
+const LATEST_MS = 60_000;
+
+/** Whether nothing has come about so far, and something still may. */
+export function mayStillCome({ before, now, intended }: CutOff, nowMs: Milliseconds): boolean {
+  const { sinceMs } = intended;
+  if (sinceMs === undefined || nowMs < sinceMs || nowMs - sinceMs > LATEST_MS) return false;
+  return VALUES.every((of) => isSame(of, before[of], now[of]));
+}
+
+/** `pct` rounds a cpulimit, so that what comes back may differ a little from what was asked for. */
+export function isSame(of: Value, one: number | null, other: number | null | undefined): boolean {
+  if (other === undefined) return false;
+  return of === 'cpuLimit' ? isSameCpuLimit(one, other) : one === other;
+}
+
+/** Takes what came about for what it is: remembered, told, and recorded. */
+export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
+  const { vmid, before, now, intended } = cutOff;
+  const came = VALUES.filter(
+    (of) => !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]),
+  );
+  for (const of of came) {
+    const key = changeKey(vmid, resourceOf(of));
+    state.changedMs.set(key, nowMs);
+    if (hasGrown(cutOff, of)) state.grownMs.set(key, nowMs);
+    if (of === 'memoryMib') rememberMemory(state, cutOff, nowMs);
+    const boost = intended.boosts?.find(([boosted]) => boosted === key)?.[1];
+    if (boost !== undefined) state.boosts.set(key, boost);
+    tell(world, state, cutOff, of, nowMs);
+  }
+}
+
+/** No line at all is more than any number. */
+function hasGrown({ before, now }: CutOff, of: Value): boolean {
+  return (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
+}
+
+function rememberMemory({ shrunk, grants }: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
+  const { vmid, before, now } = cutOff;
+  if (hasGrown(cutOff, 'memoryMib')) shrunk.delete(vmid);
+  else shrunk.set(vmid, { fromMib: before.memoryMib, atMs: nowMs });
+  const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
+  if (granted > 0) grants.set(vmid, mib(granted));
+  else grants.delete(vmid);
+}
+
+const AFTERWARDS = 'The process that made it was cut off, so it is put on record now.';
+
+function tell(
+  world: World,
+  state: LoopState,
+  cutOff: CutOff,
+  of: Value,
+  nowMs: Milliseconds,
+): void {
+  const { vmid, name, before, now, intended } = cutOff;
+  const resource = resourceOf(of);
+  const sides = [{ [of]: before[of] }, { [of]: now[of] }] as const;
+  const found = verify(...sides, readBack(world, vmid), state.hostCpus ?? 0);
+  const isDone = found.kind === 'confirmed' || found.kind === 'pending';
+  const status = isDone ? found.kind : 'failed';
+  if (found.kind === 'pending' && now.cores !== null) {
+    state.pendingCores.set(vmid, { cores: now.cores, sinceMs: nowMs, warned: false });
+  }
+  const half = 'found' in found ? ` It is half done (${found.found}).` : '';
+  const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please look at the container.`;
+  const reason = intended.reasons?.[resource] ?? 'unknown';
+  const unit = of === 'cpuLimit' ? 'cpulimit' : undefined;
+  const [from, to] = [before[of], now[of]];
+  const text = `${unit ?? resource} ${from ?? 'none'} -> ${to ?? 'none'}, since ${reason}`;
+  state.lastChanges.set(vmid, { wallMs: world.clock.wallMs(), text, status });
+  const line = `Container ${vmid} (${name}): ${text}. ${note}`;
+  if (isDone) world.log.info(line);
+  else world.log.error(`FAILED. ${line}`);
+  const verb = hasGrown(cutOff, of) ? 'Increase' : 'Decrease';
+  const plain = `${verb} ${resource === 'memory' ? 'Memory' : 'Cores'}`;
+  const written = world.journal.record({
+    vmid,
+    action: isDone ? plain : `${plain} Failed`,
+    change: from === null || to === null ? 'unknown' : amount(resource, Math.abs(to - from)),
+    details: { name, status, before: from, after: to, unit, reason, note, cycle: state.cycle },
+  });
+  if (!written) world.log.error(`The JSON log could not be written for container ${vmid}`);
+}

@@ -1,0 +1,54 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { stateKeeper } from '../../src/cli/state-keeper.ts';
+import { mib, milliseconds } from '../../src/core/units.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { vmid } from '../core/builders.ts';
+import { FakeNode } from '../stages/fake-node.ts';
+
+let root = '';
+let nowMs = 1_000_000;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'state-keeper-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const STATE = 'var/lib/lxc_autoscale/state.json';
+const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
+const clock = { wallMs: () => milliseconds(nowMs), monotonicMs: () => milliseconds(nowMs) };
+
+function keeper(dryRun = false) {
+  const around = { paths: createPaths(root), clock, env: {}, stdout: stream, stderr: stream };
+  return stateKeeper({ ...new FakeNode().world, clock }, around, dryRun);
+}
+
+const grants = (): unknown => JSON.parse(readFileSync(join(root, STATE), 'utf8')).grants;
+
+it('an hour of quiet cycles is the most that a crash takes', () => {
+  const one = keeper();
+  one.state.grants.set(vmid(101), mib(512));
+  nowMs += 3_599_999;
+  one.saveWhenDue();
+  expect(existsSync(join(root, STATE))).toBe(false);
+  nowMs += 1;
+  one.saveWhenDue();
+  expect(grants()).toEqual([[101, 512]]);
+  one.state.grants.clear();
+  nowMs += 1_800_000;
+  one.save();
+  one.state.grants.set(vmid(102), mib(512));
+  nowMs += 1_800_000;
+  one.saveWhenDue();
+  expect(grants()).toEqual([]);
+});
+
+it('a dry run saves nothing, however long it runs', () => {
+  const one = keeper(true);
+  nowMs += 10_000_000;
+  one.saveWhenDue();
+  expect(existsSync(join(root, STATE))).toBe(false);
+});

@@ -1,0 +1,134 @@
+import { expect } from 'vitest';
+import type { Demand } from '../../src/simulator/plant.ts';
+import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
+import { changeState, letSamplesAge, savedState } from './saved.ts';
+import { crashes } from './scenario.ts';
+
+/** Cycles that change something, cut off at each of their writes and commands. */
+
+await crashes('the first cycle of all, in which memory grows', {
+  points: 80,
+  memory: { 101: [1000, 4096] },
+  create: async () => {
+    const under = await NodeUnderTest.create([
+      guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 1, anonMib: 900 }),
+    ]);
+    under.configure('DEFAULT: {poll_interval: 1, max_memory: 4096}\n');
+    return under;
+  },
+});
+
+/** A container that changes what it wants once it was seen for the first time. */
+async function seenOnce(before: Demand, after: Demand, yaml: string): Promise<NodeUnderTest> {
+  const now = { demand: before };
+  const spec = { ...guest(101, { cores: 2, memoryMib: 1024 }, before), demand: () => now.demand };
+  const under = await NodeUnderTest.create([spec]);
+  under.configure(yaml);
+  await under.run(['once']);
+  now.demand = after;
+  under.node.advance(1000);
+  return under;
+}
+
+const CALM: Demand = { cpuCores: 1, anonMib: 500 };
+const BUSY: Demand = { cpuCores: 4, anonMib: 900 };
+const YAML = 'DEFAULT: {poll_interval: 1, max_memory: 4096, max_cores: 4}\n';
+
+async function busy(): Promise<NodeUnderTest> {
+  const under = await seenOnce(CALM, BUSY, YAML);
+  letSamplesAge(under, { 101: 2 });
+  return under;
+}
+
+await crashes('a cycle in which cores and memory grow at once', {
+  points: 85,
+  own: /^pct|log\.json|state\.json|rmdir/,
+  memory: { 101: [1000, 4096] },
+  create: busy,
+});
+
+await crashes('a cycle in which a change is half done, and is put back', {
+  points: 100,
+  own: /^pct|log\.json/,
+  codes: [0, 1],
+  // Which of two tries is the half one depends on where the first was cut off.
+  otherEnd: true,
+  memory: { 101: [1000, 4096] },
+  create: busy,
+  prepare: (site) => {
+    site.fault = () =>
+      site.settings.length === 1 ? { kind: 'killed', done: 'first-option' } : undefined;
+  },
+});
+
+await crashes('a cycle in which only the configuration is written, and is put back', {
+  points: 100,
+  own: /^pct|backups\/101/,
+  codes: [0, 1],
+  otherEnd: true,
+  memory: { 101: [1000, 4096] },
+  create: () => seenOnce(CALM, { cpuCores: 1, anonMib: 900 }, YAML),
+  prepare: (site) => {
+    site.fault = () =>
+      site.settings.length === 1 ? { kind: 'killed', done: 'config-only' } : undefined;
+  },
+});
+
+await crashes('a cycle in which memory is proven to be free, and taken', {
+  points: 85,
+  own: /^pct|reclaim/,
+  // What is left of its cache is another amount in each run.
+  otherEnd: true,
+  memory: { 101: [450, 8192] },
+  create: async () => {
+    const under = await NodeUnderTest.create([
+      guest(101, { cores: 2, memoryMib: 8192 }, { cpuCores: 1, anonMib: 300, fileSetMib: 2000 }),
+    ]);
+    under.configure('DEFAULT: {poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1}\n');
+    return under;
+  },
+  expectEnd: ({ under }) => {
+    const { memoryMib = 0 } = under.node.limits(101) ?? {};
+    const refused = under.log().includes('NOT PROVEN');
+    if (!refused) expect(memoryMib).toBeLessThan(1000);
+  },
+});
+
+await crashes('a cycle in which a boost ends', {
+  points: 80,
+  own: /^pct|state\.json/,
+  create: async () => {
+    const demand = { cpuCores: 0.5, anonMib: 500 };
+    const yaml = 'DEFAULT: {poll_interval: 1, scaling_mode: boost}\n';
+    const under = await seenOnce(demand, demand, yaml);
+    changeState(under, (state) => {
+      state['boosts'] = [['101/cores', { before: 1, boosted: 2, endMs: 1 }]];
+    });
+    letSamplesAge(under, { 101: 0.5 });
+    return under;
+  },
+  expectEnd: ({ under }) => {
+    expect(under.node.limits(101)?.cores).toBe(1);
+    expect(savedState(under)['boosts']).toEqual([]);
+  },
+});
+
+/** Of which resources something is learnt. */
+function learntKeys(under: NodeUnderTest): readonly string[] {
+  const { of } = savedState(under)['learnt'] as { of: readonly (readonly [string, unknown])[] };
+  return of.map(([key]) => key);
+}
+
+await crashes('a cycle that learns', {
+  points: 30,
+  own: /state\.json/,
+  create: async () => {
+    const yaml = 'DEFAULT: {poll_interval: 1, scaling_mode: adaptive}\n';
+    const under = await seenOnce(CALM, CALM, yaml);
+    letSamplesAge(under, { 101: 1 });
+    return under;
+  },
+  // A crash takes nothing of what was learnt before.
+  expectCut: ({ under }) => expect(learntKeys(under)).toContain('101/memory'),
+  expectEnd: ({ under }) => expect(learntKeys(under)).toEqual(['101/memory', '101/cores']),
+});

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { NodeUnderTest } from '../e2e/node-under-test.ts';
+import { oneOfEach, type Point, pointsOf, sayPoint, type Touch } from './points.ts';
+import { expectKept, expectWhole, type Kept } from './promises.ts';
+import { type Death, Site } from './site.ts';
+
+/** Something that the program does, which is then cut off at each point. */
+export interface Scenario extends Kept {
+  readonly create: () => Promise<NodeUnderTest>;
+  /** What goes wrong with commands in each run, and what else the site needs. */
+  readonly prepare?: (site: Site) => void | Promise<void>;
+  /** The life that is cut off somewhere; else one cycle. Its list of touches is taken. */
+  readonly live?: (site: Site) => Promise<Death>;
+  /** The life that comes after it; else one cycle. */
+  readonly goOn?: (site: Site) => Promise<Death>;
+  /** So many points there are at least: an enumeration that misses most must not pass. */
+  readonly points: number;
+  /** Which of them a short run tries too; the others it tries in another scenario. */
+  readonly own?: RegExp;
+}
+
+/** What it comes to where nothing is cut off. */
+export interface Usual {
+  readonly touches: readonly Touch[];
+  readonly sets: number;
+  readonly confs: ReadonlyMap<number, string>;
+}
+
+const once = (site: Site): Promise<Death> => site.run(['once']);
+const EVERY = process.env['CRASH_POINTS'] === 'all';
+
+async function siteOf(scenario: Scenario): Promise<Site> {
+  const site = new Site(await scenario.create());
+  await scenario.prepare?.(site);
+  return site;
+}
+
+const confsOf = ({ under }: Site): ReadonlyMap<number, string> =>
+  new Map(under.node.machine.files.vmids().map((vmid) => [vmid, under.conf(vmid)]));
+
+async function uncut(scenario: Scenario): Promise<Usual> {
+  const { live = once, goOn = once } = scenario;
+  const site = await siteOf(scenario);
+  const before = site.settings.length;
+  expectFine(await live(site), scenario);
+  const touches = site.touches();
+  expectFine(await goOn(site), scenario);
+  const usual = { touches, sets: site.settings.length - before, confs: confsOf(site) };
+  await site.under.node.close();
+  return usual;
+}
+
+function expectFine({ code, stderr }: Death, { codes = [0] }: Scenario): void {
+  expect(codes, stderr).toContain(code);
+}
+
+async function cutOff(scenario: Scenario, point: Point, usual: Usual): Promise<void> {
+  const { live = once, goOn = once } = scenario;
+  const site = await siteOf(scenario);
+  const before = site.settings.length;
+  site.cutOffAt(point);
+  expect(await live(site)).toMatchObject({ signal: 'SIGKILL' });
+  const goesOnForLong = point.when === 'begun, and it goes on for long';
+  if (!goesOnForLong) await site.orphanEnded();
+  await expectWhole(site, scenario);
+  site.letLocksAge();
+  expectFine(await goOn(site), scenario);
+  if (goesOnForLong) {
+    await site.orphanEnded();
+    expectFine(await goOn(site), scenario);
+  }
+  await expectKept(site, scenario, { ...usual, setsBefore: before }, point.when);
+}
+
+/** A test for each point: all of them, or in a short run one of each kind. */
+export async function crashes(title: string, scenario: Scenario): Promise<void> {
+  const usual = await uncut(scenario);
+  const points = pointsOf(usual.touches);
+  const own = scenario.own ?? /./;
+  const tried = EVERY ? points : oneOfEach(points).filter(({ name }) => own.test(name));
+  describe(title, () => {
+    it(`has ${points.length} points, of which ${tried.length} are tried`, () => {
+      expect(points.length).toBeGreaterThanOrEqual(scenario.points);
+    });
+    it.each(tried.map((point) => [sayPoint(point), point] as const))('%s', (_what, point) =>
+      cutOff(scenario, point, usual),
+    );
+  });
+}
