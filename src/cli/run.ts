@@ -5,12 +5,12 @@ import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { plainText } from '../core/plain-text.ts';
-import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
+import { type CycleResult, type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
 import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
 import { removeLeftovers } from '../host/leftovers.ts';
-import { createSupervisor } from '../host/systemd.ts';
+import { createSupervisor, type Supervisor } from '../host/systemd.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
@@ -158,13 +158,7 @@ async function daemon(
         };
         force.notices?.cycleBegins();
         const result = await runCycle(world, { ...force.settings, save, inspect }, state, stop);
-        force.notices?.cycleEnds(result, result.ok ? force.view : undefined);
-        force.figures?.cycled(result.ok ? force.view : undefined);
-        if (result.ok && result.done + result.failed > 0) keeper.save();
-        else keeper.saveWhenDue();
-        if (result.ok) {
-          supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
-        } else supervisor.status(`Last cycle: blind, ${result.detail}`);
+        tellOfCycle(result, force, keeper, supervisor);
         collect();
       },
       resting: (untilNextMs) => {
@@ -189,6 +183,22 @@ async function daemon(
   keeper.save();
   world.log.info('Stopped.');
   return code;
+}
+
+function tellOfCycle(
+  result: CycleResult,
+  { notices, figures, view }: InForce,
+  keeper: StateKeeper,
+  supervisor: Supervisor,
+): void {
+  const seen = result.ok ? view : undefined;
+  notices?.cycleEnds(result, seen);
+  figures?.cycled(seen);
+  if (result.ok && result.done + result.failed > 0) keeper.save();
+  else keeper.saveWhenDue();
+  if (result.ok) {
+    supervisor.status(`Last cycle: ${result.done} changes done, ${result.failed} failed`);
+  } else supervisor.status(`Last cycle: blind, ${result.detail}`);
 }
 
 /** What the daemon goes by now, and what its last cycle knew. */

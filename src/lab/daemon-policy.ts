@@ -118,7 +118,7 @@ function remember(
   if (hasMemory) learnMemory(state.learnt, NOBODY, memory, workingSetMib, nowMs);
 }
 
-/** A step is longer than the samples in a row that a boost takes: it is full of them, or of none. */
+/** A step is longer than the samples that a boost takes: all of them are saturated, or none. */
 function countSaturation(
   { between }: LoopState,
   { boost }: ContainerPolicy,
