@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Demand } from '../../src/simulator/plant.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
 import { changeState, letSamplesAge, savedState } from './saved.ts';
-import { crashes } from './scenario.ts';
+import { crashes, onceLater } from './scenario.ts';
 
 /** Cycles that change something, cut off at each of their writes and commands. */
 
@@ -45,6 +45,7 @@ await crashes('a cycle in which cores and memory grow at once', {
   own: /^pct|log\.json|state\.json|rmdir/,
   memory: { 101: [1000, 4096] },
   create: busy,
+  goOn: onceLater,
 });
 
 await crashes('a cycle in which a change is half done, and is put back', {
@@ -96,6 +97,7 @@ await crashes('a cycle in which memory is proven to be free, and taken', {
 
 await crashes('a cycle in which a boost ends', {
   points: 80,
+  goOn: onceLater,
   own: /^pct|state\.json/,
   create: async () => {
     const demand = { cpuCores: 0.5, anonMib: 500 };

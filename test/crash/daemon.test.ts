@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { calm, guest, hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
 import { changeState, savedState } from './saved.ts';
-import { crashes } from './scenario.ts';
+import { crashes, onceLater } from './scenario.ts';
 import type { Death, Life, Site } from './site.ts';
 
 /** A daemon's life from its start to its end, cut off at each write and command. */
@@ -94,7 +94,7 @@ async function boostOver(site: Site): Promise<Death> {
   } catch {
     // Cut off before the first state was saved.
   }
-  return site.run(['once']);
+  return onceLater(site);
 }
 
 await crashes('a boost that has just begun', {

@@ -27,6 +27,13 @@ export interface Usual {
 }
 
 const once = (site: Site): Promise<Death> => site.run(['once']);
+/** A life that begins when rates can be measured again, and cores have come into force. */
+export async function onceLater(site: Site): Promise<Death> {
+  await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+  return once(site);
+}
+const LATER_MS = 1500;
+
 const EVERY = process.env['CRASH_POINTS'] === 'all';
 
 async function siteOf(scenario: Scenario): Promise<Site> {
