@@ -1,6 +1,5 @@
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { backups } from '../../src/cli/backups.ts';
@@ -9,19 +8,9 @@ import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import type { BackupPurpose } from '../../src/ports.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from '../host/world.ts';
+import { collecting } from './collecting.ts';
 
 const DIRECTORY = 'var/lib/lxc_autoscale/backups';
-
-function collecting(): { readonly stream: Writable; text(): string } {
-  const chunks: string[] = [];
-  const stream = new Writable({
-    write(chunk, _encoding, done) {
-      chunks.push(String(chunk));
-      done();
-    },
-  });
-  return { stream, text: () => chunks.join('') };
-}
 
 function world(yaml = 'DEFAULT: {timezone: Asia/Tokyo}\n') {
   const root = temporaryDirectory();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NodeUnderTest } from '../e2e/node-under-test.ts';
 import { oneOfEach, type Point, pointsOf, sayPoint, type Touch } from './points.ts';
 import { expectKept, expectWhole, type Kept } from './promises.ts';
-import { type Death, Site } from './site.ts';
+import { type Death, pause, Site } from './site.ts';
 
 /** Something that the program does, which is then cut off at each point. */
 export interface Scenario extends Kept {
@@ -29,7 +29,7 @@ export interface Usual {
 const once = (site: Site): Promise<Death> => site.run(['once']);
 /** A life that begins when rates can be measured again, and cores have come into force. */
 export async function onceLater(site: Site): Promise<Death> {
-  await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+  await pause(LATER_MS);
   return once(site);
 }
 const LATER_MS = 1500;

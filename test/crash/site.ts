@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import type { Answer } from '../../src/simulator/command-line.ts';
 import type { Call, Fault } from '../../src/simulator/faults.ts';
-import type { NodeUnderTest } from '../e2e/node-under-test.ts';
+import { hearing, type NodeUnderTest } from '../e2e/node-under-test.ts';
 import type { Point, Touch } from './points.ts';
 
 /** A simulated node on which lives of the program begin and are cut off. */
@@ -191,17 +191,10 @@ export const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, ms));
 
 function endOf(child: ChildProcess): Promise<Death> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr?.on('data', (chunk) => {
-    stderr += chunk;
-  });
+  const heard = hearing(child);
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      setImmediate(() => resolve({ code, signal, stdout, stderr }));
+      setImmediate(() => resolve({ code, signal, ...heard() }));
     });
   });
 }

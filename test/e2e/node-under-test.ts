@@ -187,6 +187,14 @@ export function isAlive(pid: number | undefined): boolean {
 }
 
 function endOf(child: ChildProcess): Promise<Ended> {
+  const heard = hearing(child);
+  return new Promise((resolve) => {
+    child.once('close', (code) => resolve({ code, ...heard() }));
+  });
+}
+
+/** What a process has written so far, whenever it is asked. */
+export function hearing(child: ChildProcess): () => { stdout: string; stderr: string } {
   let stdout = '';
   let stderr = '';
   child.stdout?.on('data', (chunk) => {
@@ -195,7 +203,5 @@ function endOf(child: ChildProcess): Promise<Ended> {
   child.stderr?.on('data', (chunk) => {
     stderr += chunk;
   });
-  return new Promise((resolve) => {
-    child.once('close', (code) => resolve({ code, stdout, stderr }));
-  });
+  return () => ({ stdout, stderr });
 }

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { parseArguments } from '../../src/cli/arguments.ts';
@@ -9,6 +8,7 @@ import { recommend } from '../../src/cli/recommend.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { traceNode } from '../../src/simulator/trace-guests.ts';
 import { TraceParser } from '../../src/simulator/traces.ts';
+import { collecting } from '../cli/collecting.ts';
 import { manualClock, plant } from '../host/world.ts';
 import { damaged, damagedText, fuzz, UNFIT_IN_LINES } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';
@@ -46,17 +46,6 @@ describe('a recorded trace, whatever it holds', () => {
     }
   });
 });
-
-function collecting(): { readonly stream: Writable; text(): string } {
-  const chunks: string[] = [];
-  const stream = new Writable({
-    write(chunk, _encoding, done) {
-      chunks.push(String(chunk));
-      done();
-    },
-  });
-  return { stream, text: () => chunks.join('') };
-}
 
 describe('a command that shows what it reads', () => {
   const root = keptDirectory();
