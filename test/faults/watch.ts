@@ -61,6 +61,8 @@ export class Watch {
   readonly #untouched = new Map<number, string>();
   #arrived: Arrived[] = [];
   #untold: Untold[] = [];
+  /** What the latest command on each container found there. */
+  readonly #found = new Map<number, ReadonlyMap<string, number>>();
   #strikes: Strike[] = [];
   #configs: readonly Config[];
   #journalBytes = 0;
@@ -229,13 +231,17 @@ export class Watch {
     }
     if (policies.length === 0) this.#complain(`${said}: it is to be left alone`);
     const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
+    this.#found.set(vmid, foundBy(one));
     if (policies.length > 0 && wrong.every((what) => what !== undefined)) {
       this.#complain(`${said}: ${wrong[0]}`);
     }
     this.#judgeMemory(one, said);
   }
 
-  #outOfBounds({ options, limits }: Arrived, { cpu, memory }: ContainerPolicy): string | undefined {
+  #outOfBounds(
+    { vmid, options, limits }: Arrived,
+    { cpu, memory }: ContainerPolicy,
+  ): string | undefined {
     const hostCpus = this.#node.machine.plant.host.cpus;
     const bounds = [
       ['--cores', limits?.cores ?? hostCpus, cpu.min, cpu.max],
@@ -248,7 +254,10 @@ export class Watch {
       const to = Number(given);
       // A step that leads back towards the bounds is right.
       const wrong = (to < min && to <= from) || (to > max && to >= from);
-      if (wrong && to !== from) return `${name} ${from} -> ${to} is outside ${min}..${max}`;
+      // And so is what puts back what a command that went wrong has found.
+      const found = this.#found.get(vmid)?.get(name);
+      if (wrong && to !== from && to !== found)
+        return `${name} ${from} -> ${to} is outside ${min}..${max}`;
     }
     return undefined;
   }
@@ -380,6 +389,13 @@ export class Watch {
     return join(this.#node.root, name);
   }
 }
+
+const foundBy = ({ limits }: Arrived): ReadonlyMap<string, number> =>
+  new Map([
+    ['--cores', limits?.cores ?? Number.NaN],
+    ['--cpulimit', limits?.cpuLimit ?? Number.NaN],
+    ['--memory', limits?.memoryMib ?? Number.NaN],
+  ]);
 
 const sha1 = (text: string | Buffer): string => createHash('sha1').update(text).digest('hex');
 
