@@ -32,24 +32,38 @@ const EDGES = Float64Array.from(
 export function fillTails(learnt: Learnt, slot: WholeSlot): void {
   const { tails } = learnt;
   const { value, before, count } = slot;
+  const reach = levelsBelow(value);
   for (let index = 0; index < FADES.length; index += 1) {
     const fade = (FADES[index] ?? 1) ** count;
     // A slot that stands for a long time weighs as much as that many.
     const weight = (1 - fade) / (1 - (FADES[index] ?? 1));
-    const from = index * LEVELS;
-    for (let level = 0; level < LEVELS; level += 1) {
-      const above = value > (EDGES[level] ?? 0) ? weight : 0;
-      tails[from + level] = (tails[from + level] ?? 0) * fade + above;
-    }
+    fadeAndAdd(tails, index * LEVELS, fade, 0, reach, weight);
   }
   const fade = RISES_FADE ** count;
-  const low = before ?? value;
-  for (let level = 0; level < LEVELS; level += 1) {
-    const edge = EDGES[level] ?? 0;
-    const rose = low <= edge && value > edge ? 1 : 0;
-    tails[RISES + level] = (tails[RISES + level] ?? 0) * fade + rose;
-  }
+  fadeAndAdd(tails, RISES, fade, levelsBelow(before ?? value), reach, 1);
   fillMotion(learnt, slot, fade);
+}
+
+/** How many levels lie below a value: demand was above the first so many. */
+function levelsBelow(value: number): number {
+  let count = 0;
+  while (count < LEVELS && value > (EDGES[count] ?? 0)) count += 1;
+  return count;
+}
+
+/** Lets the sums of all levels fade, and adds to those from one level up to another. */
+function fadeAndAdd(
+  tails: Float32Array,
+  from: number,
+  fade: number,
+  first: number,
+  end: number,
+  weight: number,
+): void {
+  for (let level = 0; level < LEVELS; level += 1) {
+    const added = level >= first && level < end ? weight : 0;
+    tails[from + level] = (tails[from + level] ?? 0) * fade + added;
+  }
 }
 
 function fillMotion(learnt: Learnt, { value, before = value }: WholeSlot, fade: number): void {
