@@ -3,7 +3,7 @@ import { getHeapStatistics } from 'node:v8';
 /**
  * The engine lets 8 MB of garbage gather before it looks at what has grown old, and on a quiet node
  * that is half of what the daemon holds. Where it is started with `--expose-gc`, as the unit file
- * does, garbage is collected earlier: 10 ms every few minutes (`npm run bench memory`).
+ * does, garbage is collected earlier, and only when nothing is in hand.
  */
 
 const LEAST_BYTES = 3 * 1024 * 1024;
