@@ -1,5 +1,4 @@
 import type { HoldReason } from './decision.ts';
-import { roundDown } from './guards.ts';
 import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
 import type { LoopState, Refused } from './loop-state.ts';
 import type { ContainerObservation, HostMemory, HostObservation } from './observation.ts';
@@ -36,6 +35,8 @@ export interface BudgetInput {
   readonly urgent: boolean;
 }
 
+const QUANTUM_MIB = 16;
+
 /**
  * Memory is handed out from what is really available, less the reserve, less what this program
  * granted before and is not in use yet: a limit raised a minute ago is a promise that the container
@@ -55,7 +56,8 @@ export function budget(input: BudgetInput): Budget {
   const least = Math.min(free.value, room.value);
   return {
     coresCeiling,
-    memoryMib: present(mib(Math.max(0, roundDown(least, 16)))),
+    // No tolerance for fractions here: what is handed out may not pass the ceiling by a byte.
+    memoryMib: present(mib(Math.max(0, Math.floor(least / QUANTUM_MIB) * QUANTUM_MIB))),
     memoryBound: room.value < free.value ? 'overcommit' : 'free',
     ...refused,
   };

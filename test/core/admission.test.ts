@@ -185,6 +185,12 @@ describe('the limits of all running guests together', () => {
     expect(roomAt(2, 0, [stopped]).memoryMib.ok).toBe(true);
   });
 
+  it('leave no room where a whole step is missing a fraction of a byte', () => {
+    const all = using(101, 10, 32_752);
+    expect(roomAt(4, 0, [all]).memoryMib).toEqual(present(16));
+    expect(roomAt(3.999999999998047, 0, [all]).memoryMib).toEqual(present(0));
+  });
+
   it('never pass the ceiling by what is handed out', () => {
     const limits = fc.array(fc.integer({ min: 16, max: 4096 }), { maxLength: 12 });
     const ratios = fc.double({ min: 1, max: 4, noNaN: true });
