@@ -151,7 +151,8 @@ export interface Journal {
  * about goes with it, for those who filter and search.
  */
 export interface Log {
-  debug(message: string, about?: LineFacts): void;
+  /** A line that is made for it alone may come as a function, called only where it is heard. */
+  debug(message: string | (() => string), about?: LineFacts): void;
   info(message: string, about?: LineFacts): void;
   warn(message: string, about?: LineFacts): void;
   error(message: string, about?: LineFacts): void;

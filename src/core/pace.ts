@@ -22,16 +22,20 @@ export function seenWith(before: readonly Seen[], now: Seen | undefined): readon
   return [...before.slice(-(MOST_SEEN - 1)), now];
 }
 
-/** The average of the last so many, and the most of their peaks. */
+/** The average of the last so many, and the most of their peaks. Makes no garbage: it runs often. */
 export function averaged(seen: readonly Seen[], periods: number): Seen {
-  const window = seen.slice(-periods);
-  const mean = (of: (one: Seen) => number): number =>
-    window.reduce((total, one) => total + of(one), 0) / Math.max(1, window.length);
-  return {
-    used: mean(({ used }) => used),
-    demand: mean(({ used, demand }) => demand ?? used),
-    peak: window.reduce((most, { peak }) => Math.max(most, peak), 0),
-  };
+  const first = Math.max(0, seen.length - periods);
+  let used = 0;
+  let demand = 0;
+  let peak = 0;
+  for (let index = first; index < seen.length; index++) {
+    const one = seen[index] as Seen;
+    used += one.used;
+    demand += one.demand ?? one.used;
+    peak = Math.max(peak, one.peak);
+  }
+  const count = Math.max(1, seen.length - first);
+  return { used: used / count, demand: demand / count, peak };
 }
 
 export interface PaceInput {

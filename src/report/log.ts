@@ -106,8 +106,9 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
     );
     return { atMs: outputs.clock.wallMs(), level, text: clean(message), facts: { room, ...own } };
   };
-  const write = (level: LogLevel) => (message: string, about?: LineFacts) => {
+  const write = (level: LogLevel) => (said: string | (() => string), about?: LineFacts) => {
     if (LEVELS[level] > LEVELS[levelOf(about?.room ?? 'daemon')]) return;
+    const message = typeof said === 'string' ? said : said();
     // Each output has a form of its own, and all have the same time.
     const line = lineOf(level, message, about);
     logger.log({ level, message, line });

@@ -298,12 +298,15 @@ function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
     ...[shrunk, oomFloors, refused],
   ];
   for (const map of [...maps, ...more]) {
-    for (const vmid of map.keys()) if (!here.has(vmid)) map.delete(vmid);
+    map.forEach((_, vmid) => {
+      if (!here.has(vmid)) map.delete(vmid);
+    });
   }
   const { said, changedMs, grownMs, boosts, offPeak, handHolds, learnt } = state;
   for (const map of [said, changedMs, grownMs, boosts, offPeak, handHolds, learnt]) {
-    for (const key of map.keys()) {
-      if (!here.has(Number(key.split('/')[0]) as Vmid)) map.delete(key);
-    }
+    map.forEach((_, key) => {
+      // Such a key begins with the id: `101/cores`.
+      if (!here.has(Number.parseInt(key, 10) as Vmid)) map.delete(key);
+    });
   }
 }

@@ -70,8 +70,10 @@ export function tellBlind({ log }: World, reading: Missing): Missing {
 }
 
 export function tellTimes({ log }: World, cycle: number, spent: ReadonlyMap<string, number>): void {
-  const stages = [...spent].map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`);
-  log.debug(`Cycle ${cycle}: ${stages.join(', ')}`);
+  log.debug(() => {
+    const stages = [...spent].map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`);
+    return `Cycle ${cycle}: ${stages.join(', ')}`;
+  });
 }
 
 /** The line before a change, in the form that the field's logs have. */
@@ -196,14 +198,14 @@ function forgetSaid(
 }
 
 function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
-  const line = `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
+  const line = () => `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
   const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
   once(state, `${vmid}/`, because.kind, (isNew) => {
     if (!isNew) log.debug(line, about);
-    else if (isFault) log.warn(line, about);
-    else log.info(line, about);
+    else if (isFault) log.warn(line(), about);
+    else log.info(line(), about);
   });
 }
 
@@ -223,11 +225,11 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
     tellObserved(world, state, hold, because.would);
     return;
   }
-  const line = `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
+  const line = () => `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
   once(state, `${vmid}/${resource}`, because.kind, (isNew) => {
-    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line, about);
+    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line(), about);
     else log.debug(line, about);
   });
 }

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -75,6 +83,17 @@ describe('the form of a line', () => {
     const { log } = setUp({ level });
     allLevels(log);
     expect(content()).toBe(expected.map((line) => `2024-08-14 22:04:45 - ${line}\n`).join(''));
+  });
+
+  it('is made only where it is heard, if it comes as a function', () => {
+    const { log, settings } = setUp();
+    let made = 0;
+    const line = (): string => `made ${++made}`;
+    log.debug(line);
+    expect([made, existsSync(file)]).toEqual([0, false]);
+    log.reconfigure({ ...settings, level: 'DEBUG' });
+    inRoom(log, 'decide').debug(line);
+    expect(content()).toBe('2024-08-14 22:04:45 - DEBUG - made 1\n');
   });
 
   it('is left out by the level of its room, which a reload may change', () => {

@@ -253,7 +253,7 @@ export class FakeNode {
       },
     },
     log: {
-      debug: (message, about) => this.#say('DEBUG', message, about),
+      debug: (said, about) => this.#say('DEBUG', typeof said === 'string' ? said : said(), about),
       info: (message, about) => this.#say('INFO', message, about),
       warn: (message, about) => this.#say('WARN', message, about),
       error: (message, about) => this.#say('ERROR', message, about),
