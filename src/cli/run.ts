@@ -59,7 +59,7 @@ export async function run(
     return await daemon(given, config, open, around, signals, lock, keeper);
   } finally {
     await open.close();
-    await lock.release();
+    lock.release();
   }
 }
 

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path/posix';
-import { lock } from 'proper-lockfile';
+import { lockSync } from 'proper-lockfile';
 import { makeDirectories } from './directories.ts';
 import { describeError, errorCode } from './os-error.ts';
 
@@ -34,7 +34,7 @@ export type LockOutcome =
 export interface HeldLock {
   readonly ok: true;
   /** Gives the lock back. Does nothing when it was lost or given back before. */
-  release(): Promise<void>;
+  release(): void;
   /**
    * Calls back, once, when the lock was taken from us: its directory was removed, or the process
    * stood still so long that another one took it. Also when that has happened already.
@@ -44,7 +44,7 @@ export interface HeldLock {
 
 /** After so long without renewal the holder is taken for dead. */
 const STALE_MS = 5_000;
-const RENEW_MS = 1_000;
+const RENEW_MS = 2_500;
 const RETRY_MS = 500;
 /** Together 12 s: what a holder killed without warning needs to become stale, and some more. */
 const MOST_ATTEMPTS = 24;
@@ -62,15 +62,15 @@ export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const lost = new LossNotice();
     try {
-      const giveBack = await lock(lockFile, {
+      // Synchronous, its renewals too: others wake four threads each time.
+      const giveBack = lockSync(lockFile, {
         // The plain file need not be there, and a link laid in its place is not followed.
         realpath: false,
         stale: STALE_MS,
         update: RENEW_MS,
-        retries: 0,
         onCompromised: (error) => lost.tell(error.message),
       });
-      return await hold(lockFile, giveBack, lost);
+      return hold(lockFile, giveBack, lost);
     } catch (error) {
       if (errorCode(error) !== 'ELOCKED') return refused(lockFile, error);
     }
@@ -84,22 +84,18 @@ export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
   return { ok: false, running: true, pid: readPid(lockFile) };
 }
 
-async function hold(
-  lockFile: string,
-  giveBack: () => Promise<void>,
-  lost: LossNotice,
-): Promise<LockOutcome> {
+function hold(lockFile: string, giveBack: () => void, lost: LossNotice): LockOutcome {
   try {
     writePid(lockFile, `${process.pid}\n`);
   } catch (error) {
-    await giveBack().catch(() => {});
+    quietly(giveBack);
     return refused(lockFile, error);
   }
   let released = false;
   return {
     ok: true,
     onLost: (callback) => lost.listen(callback),
-    async release() {
+    release() {
       if (released || lost.happened) return;
       released = true;
       try {
@@ -107,10 +103,17 @@ async function hold(
       } catch {
         // A process id that stays behind is that of a dead process, which hinders nobody.
       }
-      // It fails only when the lock is no longer ours, and then there is nothing to give back.
-      await giveBack().catch(() => {});
+      quietly(giveBack);
     },
   };
+}
+
+function quietly(giveBack: () => void): void {
+  try {
+    giveBack();
+  } catch {
+    // It fails only where the lock is no longer ours, and then there is nothing to give back.
+  }
 }
 
 /**

@@ -26,11 +26,11 @@ describe('the lock', () => {
     const lockFile = join(temporaryDirectory(), 'var/lock/autoscale.lock');
     const first = await held(lockFile);
     expect(readFileSync(lockFile, 'utf8')).toBe(`${process.pid}\n`);
-    await first.release();
-    await first.release();
+    first.release();
+    first.release();
     expect(existsSync(`${lockFile}.lock`)).toBe(false);
     expect(readFileSync(lockFile, 'utf8')).toBe('');
-    await (await held(lockFile)).release();
+    (await held(lockFile)).release();
   });
 
   it.each(['', '4242424\n', 'pid 7\n', '\0\xff'])(
@@ -38,7 +38,7 @@ describe('the lock', () => {
     async (text) => {
       const lockFile = join(temporaryDirectory(), 'autoscale.lock');
       writeFileSync(lockFile, text);
-      await (await held(lockFile)).release();
+      (await held(lockFile)).release();
     },
   );
 
@@ -48,7 +48,7 @@ describe('the lock', () => {
     writeFileSync(lockFile, '4242424\n');
     mkdirSync(`${lockFile}.lock`);
     utimesSync(`${lockFile}.lock`, tomorrowS, tomorrowS);
-    await (await held(lockFile)).release();
+    (await held(lockFile)).release();
   });
 
   it('tells when it was taken away, at once to who listens late', async () => {
@@ -59,7 +59,7 @@ describe('the lock', () => {
     expect(await reason).toContain('ENOENT');
     const again = await new Promise<string>((resolve) => lock.onLost(resolve));
     expect(again).toBe(await reason);
-    await lock.release();
+    lock.release();
   });
 
   it('does not follow a link laid in place of the lock file', async () => {
@@ -120,7 +120,7 @@ describe('a process id that was cut short in the writing', () => {
   }
 
   it('is that of nobody: its lock is waited for, and had', async () => {
-    await (await held(leave(`${process.ppid}`))).release();
+    (await held(leave(`${process.ppid}`))).release();
   });
 
   it('unless it is whole', async () => {
@@ -144,7 +144,7 @@ describe('two processes', () => {
     expect(performance.now() - before).toBeLessThan(4000);
     first.child.kill('SIGUSR2');
     expect(await first.nextLine()).toBe('released');
-    await (await held(lockFile)).release();
+    (await held(lockFile)).release();
   });
 
   it('follow each other after SIGTERM, when the first decides that it ends', async () => {
@@ -156,7 +156,7 @@ describe('two processes', () => {
     expect(existsSync(`${lockFile}.lock`)).toBe(true);
     expect(await first.ended).toBe(7);
     expect(existsSync(`${lockFile}.lock`)).toBe(false);
-    await (await held(lockFile)).release();
+    (await held(lockFile)).release();
   });
 
   it('follow each other after SIGTERM also when the first listens to no signal', async () => {
@@ -179,6 +179,6 @@ describe('two processes', () => {
     const lock = await held(lockFile);
     expect(performance.now() - before).toBeLessThan(15_000);
     expect(readFileSync(lockFile, 'utf8')).toBe(`${process.pid}\n`);
-    await lock.release();
+    lock.release();
   });
 });
