@@ -90,7 +90,7 @@ function startDaemon(root: string, node: SimulatedNode, sampleS: number) {
       const readyMs = (performance.now() - startMs).toFixed(0).padStart(6);
       resolve(
         `${readyMs} ms  from its start to the end of the first cycle (READY), the containers ` +
-          `seen after ${observedMs.toFixed(0)}; ${cpuMsOf(pid)} ms of CPU`,
+          `seen after ${observedMs.toFixed(0)}; ${cpuMsOf(pid).toFixed(0)} ms of CPU`,
       );
     });
   });

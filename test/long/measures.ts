@@ -18,29 +18,25 @@ export interface ProcessMeasure {
 export function measureProcess(pid: number): ProcessMeasure {
   const rollup = textOf(`/proc/${pid}/smaps_rollup`);
   const kib = (key: string): number => numberAfter(rollup, `${key}:`);
-  const threads = readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
   return {
     residentMb: kib('Rss') / 1024,
     privateMb: kib('Private_Dirty') / 1024,
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     cpuMs: cpuMsOf(pid),
-    wakeUps: sum(threads, (path) => numberAfter(textOf(`${path}/status`), SWITCHES)),
+    wakeUps: sum(threadsOf(pid), (path) => numberAfter(textOf(`${path}/status`), SWITCHES)),
     writtenBytes: numberAfter(textOf(`/proc/${pid}/io`), 'wchar:'),
   };
 }
 
 const SWITCHES = '\nvoluntary_ctxt_switches:';
 
-const TICKS_PER_S = 100;
-
-/** In steps of 10 ms. */
+/** Exact, where the ticks of `stat` are 10 ms. Source: Documentation/scheduler/sched-stats.rst. */
 export function cpuMsOf(pid: number): number {
-  // The 14th and 15th field; the first two, a name among them, are cut off.
-  const fields = textOf(`/proc/${pid}/stat`)
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_S;
+  return sum(threadsOf(pid), (path) => Number.parseInt(textOf(`${path}/schedstat`), 10)) / 1e6;
 }
+
+const threadsOf = (pid: number): readonly string[] =>
+  readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
 
 const textOf = (path: string): string => readFileSync(path, 'utf8');
 
