@@ -32,6 +32,8 @@ async function seenOnce(before: Demand, after: Demand, yaml: string): Promise<No
 
 const CALM: Demand = { cpuCores: 1, anonMib: 500 };
 const BUSY: Demand = { cpuCores: 4, anonMib: 900 };
+const IDLE: Demand = { cpuCores: 0.3, anonMib: 500 };
+const IN_BAND: Demand = { cpuCores: 1.4, anonMib: 900 };
 const YAML = 'DEFAULT: {poll_interval: 1, max_memory: 4096, max_cores: 4}\n';
 
 async function busy(): Promise<NodeUnderTest> {
@@ -112,6 +114,80 @@ await crashes('a cycle in which a boost ends', {
   expectEnd: ({ under }) => {
     expect(under.node.limits(101)?.cores).toBe(1);
     expect(savedState(under)['boosts']).toEqual([]);
+  },
+});
+
+await crashes('a cycle in which a cpulimit goes down', {
+  points: 80,
+  goOn: onceLater,
+  own: /^pct/,
+  // A tenth more or less is a matter of when exactly it was measured.
+  otherEnd: true,
+  create: async () => {
+    const quick = 'poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1';
+    const yaml = `DEFAULT: {${quick}, cpu_unit: cpulimit, min_cores: 0.5}\n`;
+    const settings = { cores: 2, cpuLimit: 2, memoryMib: 1024 };
+    const under = await NodeUnderTest.create([guest(101, settings, IDLE)]);
+    under.configure(yaml);
+    await under.run(['once']);
+    under.node.advance(1000);
+    letSamplesAge(under, { 101: IDLE.cpuCores });
+    return under;
+  },
+  expectEnd: ({ under }) => {
+    const { cores, cpuLimit } = under.node.limits(101) ?? {};
+    expect(cores).toBe(2);
+    expect([0.6, 0.7]).toContain(cpuLimit);
+  },
+});
+
+const AT_NIGHT =
+  'poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1, start_grace_seconds: 0';
+const offPeak = (isOn: boolean): string =>
+  `DEFAULT: {${AT_NIGHT}, energy_mode: ${isOn}, off_peak_cron: "* * * * *", off_peak_minutes: 60}\n`;
+
+/** In the middle of its band, so that only the off-peak time takes something. */
+const inBand = () => guest(101, { cores: 4, memoryMib: 2048 }, IN_BAND);
+
+async function taking(): Promise<NodeUnderTest> {
+  const under = await NodeUnderTest.create([inBand()]);
+  under.configure(offPeak(false));
+  await under.run(['once']);
+  under.configure(offPeak(true));
+  letSamplesAge(under, { 101: IN_BAND.cpuCores });
+  under.node.advance(1000);
+  return under;
+}
+
+await crashes('a cycle in which the off-peak time takes cores and memory', {
+  points: 90,
+  goOn: onceLater,
+  own: /^pct|state\.json/,
+  memory: { 101: [900, 2048] },
+  // What is left of its cache is another amount in each run.
+  otherEnd: true,
+  create: taking,
+  expectEnd: ({ under }) => {
+    expect(under.node.limits(101)?.cores).toBe(2);
+    expect(under.log()).not.toContain('not by this program');
+  },
+});
+
+await crashes('a cycle in which the off-peak time is over', {
+  points: 85,
+  goOn: onceLater,
+  own: /^pct|state\.json/,
+  memory: { 101: [900, 2048] },
+  create: async () => {
+    const under = await taking();
+    await under.run(['once']);
+    under.configure(offPeak(false));
+    letSamplesAge(under, { 101: IN_BAND.cpuCores });
+    return under;
+  },
+  expectEnd: ({ under }) => {
+    expect(under.node.limits(101)).toMatchObject({ cores: 4, memoryMib: 2048 });
+    expect(under.log()).not.toContain('not by this program');
   },
 });
 
