@@ -110,6 +110,8 @@ export interface Intended extends KnownValues {
   readonly reasons?: Readonly<Partial<Record<Resource, string>>>;
   /** Boosts that begin with it, under `changeKey`. */
   readonly boosts?: readonly (readonly [string, Boost])[];
+  /** It was cut off, and that nothing of it is in force has been said. */
+  readonly told?: boolean;
 }
 
 export interface LastChange {

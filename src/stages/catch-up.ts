@@ -6,6 +6,7 @@ import { type Milliseconds, mib, type Vmid } from '../core/units.ts';
 import { isSameCpuLimit, verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
 import { readBack } from './read-back.ts';
+import { tellUnwritten } from './tell.ts';
 
 /**
  * What a former life of this program had in hand when it was cut off. A change that came about is
@@ -49,7 +50,7 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
   for (const of of came) {
     const key = changeKey(vmid, resourceOf(of));
     state.changedMs.set(key, nowMs);
-    if (hasGrown(cutOff, of)) state.grownMs.set(key, nowMs);
+    if (grows(cutOff, of)) state.grownMs.set(key, nowMs);
     if (of === 'memoryMib') rememberMemory(state, cutOff, nowMs);
     const boost = intended.boosts?.find(([boosted]) => boosted === key)?.[1];
     if (boost !== undefined) state.boosts.set(key, boost);
@@ -58,17 +59,33 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
 }
 
 /** No line at all is more than any number. */
-function hasGrown({ before, now }: CutOff, of: Value): boolean {
+function grows({ before, now }: CutOff, of: Value): boolean {
   return (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
 }
 
 function rememberMemory({ shrunk, grants }: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
   const { vmid, before, now } = cutOff;
-  if (hasGrown(cutOff, 'memoryMib')) shrunk.delete(vmid);
+  if (grows(cutOff, 'memoryMib')) shrunk.delete(vmid);
   else shrunk.set(vmid, { fromMib: before.memoryMib, atMs: nowMs });
   const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
   if (granted > 0) grants.set(vmid, mib(granted));
   else grants.delete(vmid);
+}
+
+const NOT_IN_FORCE =
+  'The process that was to make it was cut off: it never came about, or was put back.';
+
+/** What was in hand and left everything as it was: whether it was ever in force nobody knows. */
+export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
+  const { vmid, before, now, intended } = cutOff;
+  for (const of of VALUES) {
+    const isUndone = isSame(of, before[of], now[of]) && !isSame(of, before[of], intended[of]);
+    if (!isUndone) continue;
+    const change = changeOf({ ...cutOff, now: intended }, of);
+    const about = { room: 'act', vmid, event: 'change', outcome: 'failed' } as const;
+    world.log.warn(`FAILED. ${change.line}. ${NOT_IN_FORCE}`, about);
+    record(world, state, change, 'failed', NOT_IN_FORCE);
+  }
 }
 
 const AFTERWARDS = 'The process that made it was cut off, so it is put on record now.';
@@ -80,8 +97,7 @@ function tell(
   of: Value,
   nowMs: Milliseconds,
 ): void {
-  const { vmid, name, before, now, intended } = cutOff;
-  const resource = resourceOf(of);
+  const { vmid, before, now } = cutOff;
   const sides = [{ [of]: before[of] }, { [of]: now[of] }] as const;
   const found = verify(...sides, readBack(world, vmid), state.hostCpus ?? 0);
   const isDone = found.kind === 'confirmed' || found.kind === 'pending';
@@ -91,21 +107,42 @@ function tell(
   }
   const half = 'found' in found ? ` It is half done (${found.found}).` : '';
   const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please look at the container.`;
+  const change = changeOf(cutOff, of);
+  state.lastChanges.set(vmid, { wallMs: world.clock.wallMs(), text: change.text, status });
+  const line = `${change.line}. ${note}`;
+  if (isDone) world.log.info(line);
+  else world.log.error(`FAILED. ${line}`);
+  record(world, state, change, status, note);
+}
+
+/** From `before` to `now`, in words. */
+function changeOf(cutOff: CutOff, of: Value) {
+  const { vmid, name, before, now, intended } = cutOff;
+  const resource = resourceOf(of);
   const reason = intended.reasons?.[resource] ?? 'unknown';
   const unit = of === 'cpuLimit' ? 'cpulimit' : undefined;
   const [from, to] = [before[of], now[of]];
   const text = `${unit ?? resource} ${from ?? 'none'} -> ${to ?? 'none'}, since ${reason}`;
-  state.lastChanges.set(vmid, { wallMs: world.clock.wallMs(), text, status });
-  const line = `Container ${vmid} (${name}): ${text}. ${note}`;
-  if (isDone) world.log.info(line);
-  else world.log.error(`FAILED. ${line}`);
-  const verb = hasGrown(cutOff, of) ? 'Increase' : 'Decrease';
+  const hasGrown = grows(cutOff, of);
+  const line = `Container ${vmid} (${name}): ${text}`;
+  return { vmid, name, resource, reason, unit, from, to, hasGrown, text, line };
+}
+
+function record(
+  { journal, log }: World,
+  { cycle }: LoopState,
+  change: ReturnType<typeof changeOf>,
+  status: string,
+  note: string,
+): void {
+  const { vmid, name, resource, reason, unit, from, to, hasGrown } = change;
+  const verb = hasGrown ? 'Increase' : 'Decrease';
   const plain = `${verb} ${resource === 'memory' ? 'Memory' : 'Cores'}`;
-  const written = world.journal.record({
+  const written = journal.record({
     vmid,
-    action: isDone ? plain : `${plain} Failed`,
+    action: status === 'failed' ? `${plain} Failed` : plain,
     change: from === null || to === null ? 'unknown' : amount(resource, Math.abs(to - from)),
-    details: { name, status, before: from, after: to, unit, reason, note, cycle: state.cycle },
+    details: { name, status, before: from, after: to, unit, reason, note, cycle },
   });
-  if (!written) world.log.error(`The JSON log could not be written for container ${vmid}`);
+  if (!written) tellUnwritten({ log }, vmid);
 }

@@ -7,7 +7,7 @@ import { changeKey } from '../core/pace.ts';
 import type { Management } from '../core/policy.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
-import { catchUp, isSame, mayStillCome } from './catch-up.ts';
+import { catchUp, isSame, mayStillCome, tellNotInForce } from './catch-up.ts';
 import type { Observed } from './observe.ts';
 
 /**
@@ -32,6 +32,8 @@ export function noticeOthers(
     if (before === undefined) continue;
     if (intended !== undefined) {
       const cutOff = { vmid, name: config.value.name, before, now, intended };
+      if (intended.told !== true) tellNotInForce(world, state, cutOff);
+      state.intended.set(vmid, { ...intended, told: true });
       if (mayStillCome(cutOff, atMs)) continue;
       state.intended.delete(vmid);
       catchUp(world, state, cutOff, atMs);

@@ -34,6 +34,7 @@ const CALM: Demand = { cpuCores: 1, anonMib: 500 };
 const BUSY: Demand = { cpuCores: 4, anonMib: 900 };
 const IDLE: Demand = { cpuCores: 0.3, anonMib: 500 };
 const IN_BAND: Demand = { cpuCores: 1.4, anonMib: 900 };
+const QUICK = 'poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1';
 const YAML = 'DEFAULT: {poll_interval: 1, max_memory: 4096, max_cores: 4}\n';
 
 async function busy(): Promise<NodeUnderTest> {
@@ -124,8 +125,7 @@ await crashes('a cycle in which a cpulimit goes down', {
   // A tenth more or less is a matter of when exactly it was measured.
   otherEnd: true,
   create: async () => {
-    const quick = 'poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1';
-    const yaml = `DEFAULT: {${quick}, cpu_unit: cpulimit, min_cores: 0.5}\n`;
+    const yaml = `DEFAULT: {${QUICK}, cpu_unit: cpulimit, min_cores: 0.5}\n`;
     const settings = { cores: 2, cpuLimit: 2, memoryMib: 1024 };
     const under = await NodeUnderTest.create([guest(101, settings, IDLE)]);
     under.configure(yaml);
@@ -141,10 +141,8 @@ await crashes('a cycle in which a cpulimit goes down', {
   },
 });
 
-const AT_NIGHT =
-  'poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1, start_grace_seconds: 0';
-const offPeak = (isOn: boolean): string =>
-  `DEFAULT: {${AT_NIGHT}, energy_mode: ${isOn}, off_peak_cron: "* * * * *", off_peak_minutes: 60}\n`;
+const NIGHTS = 'off_peak_cron: "* * * * *", off_peak_minutes: 60, start_grace_seconds: 0';
+const offPeak = (isOn: boolean): string => `DEFAULT: {${QUICK}, energy_mode: ${isOn}, ${NIGHTS}}\n`;
 
 /** In the middle of its band, so that only the off-peak time takes something. */
 const inBand = () => guest(101, { cores: 4, memoryMib: 2048 }, IN_BAND);

@@ -199,7 +199,10 @@ const CHANGE = /(memory|cores|cpulimit) (\S+) -> ([^\s,]+)/g;
 function isAbout(line: Record<string, unknown>, from: string, to: string): boolean {
   const [before, after] = [`${line['before']}`, `${line['after']}`];
   if (before === from && after === to) return true;
-  return line['status'] === 'rolled-back' && before === to && after === from;
+  // Of one that was cut off and is not in force nobody knows whether it was for a moment.
+  const isPutBack =
+    line['status'] === 'rolled-back' || `${line['note']}`.includes('or was put back');
+  return isPutBack && before === to && after === from;
 }
 
 const TEMPORARY = /^\.(.*\.tmp|.*\.probe|output.*)$/;

@@ -360,6 +360,27 @@ describe('a crash', () => {
     expect(life.node.linesOf('INFO').filter((line) => line.includes('cut off'))).toHaveLength(2);
   });
 
+  it('before it, or after it was put back: it is on record as not in force, once', async () => {
+    const life = seen();
+    await life.do(planned({ cores: coresChange(101, 2, 4) }));
+    life.crash();
+    life.node.write(101, { cores: 2 });
+    life.node.events.length = 0;
+    for (const passedMs of [0, 1000, 60_001]) {
+      life.node.pass(passedMs);
+      life.look();
+    }
+    expect(life.node.events).toMatchObject([
+      {
+        action: 'Increase Cores Failed',
+        details: { status: 'failed', before: 2, after: 4, note: expect.stringMatching(/cut off/) },
+      },
+    ]);
+    const [line, ...others] = life.node.linesOf('WARN');
+    expect(line).toMatch(/^WARN: FAILED\. .*cores 2 -> 4, since .*never came about, or was put back\.$/);
+    expect([others, life.state.intended.size]).toEqual([[], 0]);
+  });
+
   it('in the middle of it: what the kernel does not know is told as half done', async () => {
     const life = seen();
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
