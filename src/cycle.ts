@@ -28,6 +28,8 @@ export interface CycleSettings {
   readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
   /** Saves the state before a change, in case that this process does not survive it. */
   readonly save?: () => void;
+  /** What members of groups that are on their way will have. */
+  readonly comingMib?: () => number;
   /** Is handed what a whole cycle knew, at its end. */
   readonly inspect?: (view: CycleView) => void;
 }
@@ -57,6 +59,7 @@ export async function runCycle(
   stop: AbortSignal,
 ): Promise<CycleResult> {
   const { manage, hostPolicy, dryRun, atOnce, urgent, isOffPeak, save, inspect } = settings;
+  const comingMib = settings.comingMib?.() ?? 0;
   state.cycle += 1;
   const timed = stopwatch(world.clock);
   tellStart(world, urgent);
@@ -73,7 +76,7 @@ export async function runCycle(
   );
   const available = budget({
     ...{ host, policy: hostPolicy, containers, state, nowMs: atMs },
-    urgent: urgent !== undefined,
+    ...{ urgent: urgent !== undefined, comingMib },
   });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const planned = timed('plan', () => plan(due, available));

@@ -20,12 +20,14 @@ export interface RunningGroups {
   /** Begins nothing more; what does not end within a moment is left to finish by itself. */
   stop(): Promise<void>;
   readonly reports: readonly GroupReport[];
+  /** What members that are made, and not started yet, will have of the host's memory. */
+  readonly comingMib: number;
 }
 
 export interface GroupsInForce {
   readonly config: Config;
   readonly settings: CycleSettings;
-  /** What the host could give in the last cycle. */
+  /** What the host could give after the last cycle. */
   readonly budget: Budget | undefined;
 }
 
@@ -93,6 +95,9 @@ export function startGroups(
       if (groups.busy > 0) {
         log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
       } else for (const { policy } of groups.standings) groupWorld.leases.release(policy.label);
+    },
+    get comingMib() {
+      return groups.comingMib;
     },
     get reports() {
       const nowMs = clock.monotonicMs();

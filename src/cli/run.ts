@@ -5,6 +5,7 @@ import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { plainText } from '../core/plain-text.ts';
+import { leftOf } from '../core/plan.ts';
 import { type CycleResult, type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
@@ -157,7 +158,9 @@ async function daemon(
           force.usage?.take(view, state, force.config.pollIntervalMs);
         };
         force.notices?.cycleBegins();
-        const result = await runCycle(world, { ...force.settings, save, inspect }, state, stop);
+        const comingMib = (): number => force.groups?.comingMib ?? 0;
+        const cycle = { ...force.settings, save, inspect, comingMib };
+        const result = await runCycle(world, cycle, state, stop);
         tellOfCycle(result, force, keeper, supervisor);
         collect();
       },
@@ -295,7 +298,7 @@ async function beginGroups(
   const { startGroups } = await import('./groups.ts');
   force.groups = startGroups(world, around, () => {
     const { config, settings, view } = force;
-    return { config, settings, budget: view?.available };
+    return { config, settings, budget: view && leftOf(view.available, view.planned) };
   });
 }
 
@@ -316,7 +319,9 @@ function samplingOf(
       if (urgent.size === 0) return suspicious;
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();
-      const result = await runCycle(world, { ...settings, save, urgent }, state, stop);
+      const comingMib = (): number => force.groups?.comingMib ?? 0;
+      const early = { ...settings, save, urgent, comingMib };
+      const result = await runCycle(world, early, state, stop);
       force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();
       return false;

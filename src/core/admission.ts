@@ -3,7 +3,7 @@ import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-st
 import type { LoopState, Refused } from './loop-state.ts';
 import type { ContainerObservation, HostMemory, HostObservation } from './observation.ts';
 import type { HostPolicy } from './policy.ts';
-import { missing, present, type Reading } from './reading.ts';
+import { type Missing, missing, present, type Reading } from './reading.ts';
 import { type Cores, cores, type Mib, type Milliseconds, mib, type Vmid } from './units.ts';
 
 /** What the host can still give, with its reserves held back. */
@@ -12,6 +12,8 @@ export interface Budget {
   readonly coresCeiling: Reading<Cores>;
   /** Memory that may be handed out in this cycle. */
   readonly memoryMib: Reading<Mib>;
+  /** The same with what is kept for members of groups on their way, for whom it is. */
+  readonly wholeMib: Reading<Mib>;
   /** Why there is no more memory: little is free, or the limits together are at their ceiling. */
   readonly memoryBound: 'free' | 'overcommit';
   /** What others wait for, who are not asked now: it is not given to those who come after them. */
@@ -33,6 +35,8 @@ export interface BudgetInput {
   readonly nowMs: Milliseconds;
   /** Not all containers are asked. */
   readonly urgent: boolean;
+  /** What members of groups that are made, and not started yet, will have. */
+  readonly comingMib?: number;
 }
 
 const QUANTUM_MIB = 16;
@@ -50,18 +54,23 @@ export function budget(input: BudgetInput): Budget {
     : host.cpus;
   const refused = { ...refusals(host, policy, state), kept: keptFor(input) };
   const free = freeMib(input);
-  if (!free.ok) return { coresCeiling, memoryMib: free, memoryBound: 'free', ...refused };
+  const none = (memoryMib: Missing) => ({ memoryMib, wholeMib: memoryMib });
+  if (!free.ok) return { coresCeiling, ...none(free), memoryBound: 'free', ...refused };
   const room = overcommitRoomMib(host, policy, input.containers, state);
-  if (!room.ok) return { coresCeiling, memoryMib: room, memoryBound: 'overcommit', ...refused };
+  if (!room.ok) return { coresCeiling, ...none(room), memoryBound: 'overcommit', ...refused };
   const least = Math.min(free.value, room.value);
   return {
     coresCeiling,
-    // No tolerance for fractions here: what is handed out may not pass the ceiling by a byte.
-    memoryMib: present(mib(Math.max(0, Math.floor(least / QUANTUM_MIB) * QUANTUM_MIB))),
+    memoryMib: present(wholeSteps(least - (input.comingMib ?? 0))),
+    wholeMib: present(wholeSteps(least)),
     memoryBound: room.value < free.value ? 'overcommit' : 'free',
     ...refused,
   };
 }
+
+/** No tolerance for fractions here: what is handed out may not pass the ceiling by a byte. */
+const wholeSteps = (most: number): Mib =>
+  mib(Math.max(0, Math.floor(most / QUANTUM_MIB) * QUANTUM_MIB));
 
 function refusals(
   host: HostObservation,

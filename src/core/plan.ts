@@ -1,7 +1,8 @@
 import type { Budget } from './admission.ts';
 import type { Change, Decision, Hold, HoldReason } from './decision.ts';
 import { roundDown } from './guards.ts';
-import type { Vmid } from './units.ts';
+import { present, type Reading } from './reading.ts';
+import { type Mib, mib, type Vmid } from './units.ts';
 
 /** All that changes in one container: one `pct set`. */
 export interface PlannedChange {
@@ -147,4 +148,13 @@ function fallenBack(change: Change, most: number, because: HoldReason): Change |
 function refused(change: Change, because: HoldReason): Hold {
   const { vmid, name, resource, priority, measured } = change;
   return { vmid, name, resource, priority, verdict: 'hold', because, measured };
+}
+
+/** What is left of a budget once a plan is carried out. */
+export function leftOf(budget: Budget, { changes }: Plan): Budget {
+  const grown = changes.flatMap(growthOf).filter(({ resource }) => resource === 'memory');
+  const takenMib = grown.reduce((sum, { after, measured }) => sum + after - measured.before, 0);
+  const less = (room: Reading<Mib>): Reading<Mib> =>
+    room.ok ? present(mib(Math.max(0, room.value - takenMib))) : room;
+  return { ...budget, memoryMib: less(budget.memoryMib), wholeMib: less(budget.wholeMib) };
 }

@@ -5,7 +5,7 @@ import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, HostObservation } from '../core/observation.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { type Mib, mib, ratio, type Vmid } from '../core/units.ts';
+import { ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { GroupWorld } from '../ports.ts';
 
@@ -115,27 +115,42 @@ function limitsReached(
   };
 }
 
-/** What another container may have of the host's memory, those on their way counted. */
+/**
+ * What another container may have of the host's memory, those on their way counted: below zero, not
+ * even they fit.
+ */
 export function hostRoom(
-  cluster: ClusterView,
-  lives: GroupView['lives'],
+  comingMib: number,
   host: HostObservation,
   { budget, hostPolicy }: GroupSettings,
-): Reading<Mib> {
+): Reading<number> {
   const last = budget();
   if (last === undefined) return missing('first-sample', 'no cycle has looked at the host yet');
   const refused = last.memoryRefused ?? last.coresRefused;
   if (refused !== undefined) return missing('implausible', `the host is busy (${refused.kind})`);
-  if (!last.memoryMib.ok) return last.memoryMib;
   if (!host.memory.ok) return host.memory;
+  if (!last.wholeMib.ok) return last.wholeMib;
   const free = availableMib(host.memory.value) - hostPolicy.reserveMemoryMib;
+  return present(Math.min(free, last.wholeMib.value) - comingMib);
+}
+
+/** What those will have that are made and not started yet, and those that are about to be made. */
+export function comingMib(
+  { guests }: ClusterView,
+  lives: GroupView['lives'],
+  making: readonly { readonly vmid: Vmid; readonly source: Vmid }[],
+): number {
   let coming = 0;
-  for (const [vmid, reading] of cluster.guests) {
+  for (const { vmid, source } of making) {
+    const like = guests.get(source);
+    if (!guests.has(vmid) && like?.ok === true) coming += like.value.memoryMib;
+  }
+  for (const [vmid, reading] of guests) {
     const state = reading.ok ? reading.value.marker?.state : undefined;
     const onItsWay = state === 'cloning' || state === 'new';
     if (reading.ok && onItsWay && lives.get(vmid)?.running === false) {
       coming += reading.value.memoryMib;
     }
   }
-  return present(mib(Math.max(0, Math.min(free, last.memoryMib.value) - coming)));
+  return coming;
 }

@@ -10,7 +10,7 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
 import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
-import { type GroupSettings, hostRoom, Lives } from './groups-view.ts';
+import { comingMib, type GroupSettings, hostRoom, Lives } from './groups-view.ts';
 
 export interface GroupsParts {
   readonly world: GroupWorld;
@@ -59,6 +59,7 @@ export class Groups {
   #saved = '';
   #unrecordable = false;
   #stopped = false;
+  #comingMib = 0;
 
   constructor(parts: GroupsParts) {
     this.#parts = parts;
@@ -69,7 +70,10 @@ export class Groups {
     if (this.#stopped) return;
     const { world, settings } = this.#parts;
     const current = settings();
-    if (current.policies.length === 0) return;
+    if (current.policies.length === 0) {
+      this.#comingMib = 0;
+      return;
+    }
     const cluster = world.cluster.read();
     if (!cluster.ok) {
       for (const policy of current.policies) {
@@ -81,15 +85,32 @@ export class Groups {
     const owned = current.policies.filter((policy) =>
       this.#owns(policy, cluster.value, current.dryRun),
     );
-    if (owned.length === 0) return;
+    if (owned.length === 0) {
+      this.#comingMib = 0;
+      return;
+    }
     const host = world.host.observe();
     const lives = this.#lives.look(world, current, cluster.value, host);
-    const hostRoomMib = hostRoom(cluster.value, lives, host, current);
+    const coming = (): number => comingMib(cluster.value, lives, this.#making(owned));
+    const hostRoomMib = hostRoom(coming(), host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
       pid === undefined ? undefined : world.tools.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };
     for (const policy of owned) this.#lookAt(policy, view, current);
+    this.#comingMib = coming();
     this.#tellProgress();
+  }
+
+  /** What members on their way will have of the host's memory: it is given to nobody else. */
+  get comingMib(): number {
+    return this.#comingMib;
+  }
+
+  #making(policies: readonly GroupPolicy[]): readonly { vmid: Vmid; source: Vmid }[] {
+    return policies.flatMap(({ label, source }) => {
+      const reservation = this.#parts.states.get(label)?.reservation;
+      return reservation === undefined ? [] : [{ vmid: reservation.vmid, source }];
+    });
   }
 
   /** Begins nothing more. */

@@ -290,7 +290,13 @@ export function hold(id: number, because: HoldReason, own: Partial<Hold> = {}): 
 export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
   return {
     ...{ coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) },
-    ...{ memoryBound: 'free', coresRefused: undefined, memoryRefused: undefined, kept: [] },
+    ...{
+      wholeMib: present(mib(memoryMib)),
+      memoryBound: 'free',
+      coresRefused: undefined,
+      memoryRefused: undefined,
+      kept: [],
+    },
   };
 }
 

@@ -377,7 +377,9 @@ describe('a crash', () => {
       },
     ]);
     const [line, ...others] = life.node.linesOf('WARN');
-    expect(line).toMatch(/^WARN: FAILED\. .*cores 2 -> 4, since .*never came about, or was put back\.$/);
+    expect(line).toMatch(
+      /^WARN: FAILED\. .*cores 2 -> 4, since .*never came about, or was put back\.$/,
+    );
     expect([others, life.state.intended.size]).toEqual([[], 0]);
   });
 

@@ -79,9 +79,9 @@ function mendSnapshot(input: GroupInput, source: GroupGuest, draft: Draft): bool
   return true;
 }
 
-export function noRoom({ hostRoomMib }: GroupView, needMib: number): string {
+export function noRoom({ hostRoomMib }: Pick<GroupView, 'hostRoomMib'>, needMib: number): string {
   if (!hostRoomMib.ok) return `what the host can give is not known: ${hostRoomMib.detail}`;
-  const room = Math.floor(hostRoomMib.value);
+  const room = Math.max(0, Math.floor(hostRoomMib.value));
   return `it needs ${needMib} MB of memory, and the host can spare ${room} MB`;
 }
 

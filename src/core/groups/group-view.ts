@@ -68,7 +68,7 @@ export interface GroupView {
   readonly cluster: ClusterView;
   readonly lives: ReadonlyMap<Vmid, MemberLife>;
   /** Memory that the host can give to another container; missing where that is not known. */
-  readonly hostRoomMib: Reading<Mib>;
+  readonly hostRoomMib: Reading<number>;
   /** Whether the process that clones for a reservation still runs; undefined: not known. */
   readonly cloneRuns: (pid: number | undefined) => boolean | undefined;
 }

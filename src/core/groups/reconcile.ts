@@ -1,3 +1,4 @@
+import { present } from '../reading.ts';
 import { cloneSteps, noRoom, reasonForMore } from './clone-steps.ts';
 import { Draft, type GroupInput, type Note } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
@@ -211,7 +212,7 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
   }
   if (!member.ours || guest.lock !== undefined) return;
   if (role === 'new' && life.running === false) {
-    draft.step({ kind: 'start', vmid: guest.vmid });
+    if (fits(input, member, draft)) draft.step({ kind: 'start', vmid: guest.vmid });
   } else if (role === 'new') {
     const ready = policy.health.kind === 'none' || memory.passed >= policy.health.healthyCount;
     const marker = guest.marker && { ...guest.marker, state: 'serving' as const, served: true };
@@ -229,6 +230,16 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
   } else if (role === 'parked' && policy.scaleIn === 'destroy') {
     draft.step({ kind: 'destroy', vmid: guest.vmid, served: true, reason: memory.reason });
   } else if (role === 'failed') failedSteps(policy, member, draft);
+}
+
+/** What was free when it was made may be taken by now. Its own need is counted already. */
+function fits({ view }: GroupInput, { guest }: Member, draft: Draft): boolean {
+  const { hostRoomMib } = view;
+  if (hostRoomMib.ok && hostRoomMib.value >= 0) return true;
+  const room = hostRoomMib.ok ? present(hostRoomMib.value + guest.memoryMib) : hostRoomMib;
+  const why = noRoom({ hostRoomMib: room }, guest.memoryMib);
+  draft.note(`start/${guest.vmid}`, 'warn', `${guest.vmid} is not started yet: ${why}`);
+  return false;
 }
 
 function leave({ guest, memory }: Member, draft: Draft): void {

@@ -140,6 +140,7 @@ describe('the host', () => {
     const seen = { ...host(), cpus: broken('no CPUs'), memory: broken('no memory') };
     const available = {
       ...{ coresCeiling: broken('no CPUs'), memoryMib: broken('no memory') },
+      wholeMib: broken('no memory'),
       ...{ memoryBound: 'free' as const, kept: [] },
       ...{ coresRefused: HOLD_REASONS['host-busy'], memoryRefused: undefined },
     } as const;
