@@ -92,3 +92,16 @@ export const noQuorum = (vmid: string): Met => ({
     stderr: `unable to open file '${LXC}/${vmid}.conf.tmp.4711' - Permission denied\n`,
   },
 });
+
+/** These may take half an hour, which is longer than a trial. */
+const NEVER_HANG: ReadonlySet<string> = new Set(['snapshot', 'delsnapshot', 'destroy']);
+
+/** What a command of a group meets; a query is asked by `pvesh get`. */
+export function drawGroupFault(random: Random, verb: string): Met {
+  for (;;) {
+    const met = drawCommandFault(random);
+    const isNoSet = verb !== 'set' && met.fault.kind === 'killed';
+    if (isNoSet || (NEVER_HANG.has(verb) && met.fault.kind === 'hang')) continue;
+    return met;
+  }
+}

@@ -2,7 +2,13 @@ import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SimulatedNode } from '../../src/simulator/node.ts';
 import type { Random } from './random.ts';
-import { BROKEN_CONFIGURATION, configurationOf, MANAGED, writeConfiguration } from './stage.ts';
+import {
+  BROKEN_CONFIGURATION,
+  configurationOf,
+  GROUP,
+  MANAGED,
+  writeConfiguration,
+} from './stage.ts';
 
 /** What happens on a node besides faults of single calls, by chance. */
 
@@ -62,6 +68,32 @@ function damage({ node, random }: Scene): void {
     () => writeFileSync(join(dirname(path), '.state.json.tmp'), '{"half'),
   ])();
 }
+
+/** What else happens where there is a group. */
+export const GROUP_HAPPENINGS: readonly Happening[] = [
+  [
+    'an admin keeps a clone',
+    ({ node, random }) => {
+      const clones = node.machine.files.vmids().filter((vmid) => vmid >= GROUP.firstId);
+      if (clones.length === 0) return;
+      node.editConfig(random.pick(clones), (text) => text.replace(/^#lxc-autoscale.*\n/m, ''));
+    },
+  ],
+  [
+    'a clone is destroyed by hand',
+    ({ node, random }) => {
+      const clones = node.machine.files.vmids().filter((vmid) => vmid >= GROUP.firstId);
+      if (clones.length > 0) node.destroyContainer(random.pick(clones));
+    },
+  ],
+  [
+    'the source is locked for a while',
+    ({ node, later, random }) => {
+      node.setLock(GROUP.source, 'backup');
+      later(random.whole(5000, 60_000), () => node.setLock(GROUP.source, undefined));
+    },
+  ],
+];
 
 export const HAPPENINGS: readonly Happening[] = [
   ['a container stops for a while', stopAndStart([3000, 90_000])],

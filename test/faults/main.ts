@@ -60,7 +60,10 @@ async function worker(seeds: Iterator<string>): Promise<void> {
 }
 
 function* allSeeds(): Generator<string> {
-  for (let seed = Number(values.first); ; seed += 1) yield String(seed);
+  for (let seed = Number(values.first); ; seed += 1) {
+    // Every third one has a group.
+    yield seed % 3 === 0 ? `g${seed}` : String(seed);
+  }
 }
 
 const seeds = values.seed === undefined ? allSeeds() : [values.seed].values();

@@ -100,6 +100,7 @@ export function configurationOf(seed: string, version: number): string {
     '  cpu_unit: cpulimit',
     '  min_cores: 0.5',
     '  max_cores: 3',
+    ...(hasGroup(seed) ? [groupConfiguration(seed, version)] : []),
     '',
   ].join('\n');
 }
@@ -110,4 +111,42 @@ export function writeConfiguration(root: string, text: string): void {
   const directory = join(root, 'etc/lxc_autoscale');
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'lxc_autoscale.yaml'), text);
+}
+
+/** The group of the trials that have one: those whose seed begins with a `g`. */
+export const GROUP = { label: 'web', source: 110, firstId: 9000, most: 4 } as const;
+
+export const hasGroup = (seed: string): boolean => seed.startsWith('g');
+
+const GROUP_CORES = [0.1, 0.4, 1, 2.5, 5] as const;
+
+/** What the whole group is asked for, shared among those of its members that run. */
+export function groupDemand(seed: string, running: () => number): DemandAt {
+  const levelMs = new Random(seed, 'group', 'rhythm').whole(90, 300) * 1000;
+  return (timeMs) => {
+    const random = new Random(seed, 'group', 'level', Math.floor(timeMs / levelMs));
+    return { cpuCores: random.pick(GROUP_CORES) / Math.max(1, running()), anonMib: 150 };
+  };
+}
+
+export function sourceOf(demand: DemandAt): GuestSpec {
+  const text = guestText({
+    ...{ vmid: GROUP.source, name: 'web', cores: 2, memoryMib: 768, tags: 'prod' },
+  });
+  return { vmid: GROUP.source, conf: `#notes of mine\n${text}`, demand };
+}
+
+function groupConfiguration(seed: string, version: number): string {
+  const random = new Random(seed, 'group configuration', version);
+  const keys = {
+    ...{ source: GROUP.source, lxc_containers: [GROUP.source] },
+    ...{ min_instances: random.pick([1, 2]), max_instances: GROUP.most },
+    ...{ starting_clone_id: GROUP.firstId, clone_network_type: 'static' },
+    ...{ static_ip_range: ['10.9.0.10', '10.9.0.19'], gateway: '10.9.0.1' },
+    ...{ horiz_cpu_upper_threshold: 80, horiz_cpu_lower_threshold: 30 },
+    ...{ scale_in: random.pick(['destroy', 'destroy', 'stop']) },
+    ...{ scale_out_grace_period: 20, scale_in_grace_period: 20 },
+    ...{ warmup_seconds: 5, ready_timeout: 30, clone_timeout: 120 },
+  };
+  return `HORIZONTAL_SCALING_GROUP_${GROUP.label}: ${JSON.stringify(keys)}`;
 }

@@ -6,17 +6,22 @@ import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import type { Call, Fault } from '../../src/simulator/faults.ts';
 import { SimulatedNode } from '../../src/simulator/node.ts';
-import { drawCommandFault, type Met, noQuorum } from './command-faults.ts';
+import { drawCommandFault, drawGroupFault, type Met, noQuorum } from './command-faults.ts';
 import { drawFileFault } from './file-faults.ts';
-import { HAPPENINGS, type Scene } from './happenings.ts';
+import { GroupWatch, isOfGroup } from './group-watch.ts';
+import { GROUP_HAPPENINGS, HAPPENINGS, type Scene } from './happenings.ts';
 import { Random } from './random.ts';
 import {
   configurationOf,
+  GROUP,
+  groupDemand,
   guestsOf,
   HOST,
+  hasGroup,
   MANAGED,
   OLD_KERNEL,
   POLL_MS,
+  sourceOf,
   writeConfiguration,
 } from './stage.ts';
 import {
@@ -68,19 +73,30 @@ const RESTART_MS = 5000;
 /** So many refused starts in a row with nothing in their way. */
 const MOST_CALM_REFUSALS = 4;
 const LONGEST_STEP_MS = 5000;
+/** Where there is a group, this part of the trial at its end. */
+const CALM_SHARE = 0.25;
 /** Real time with programs under way that nobody holds: half a minute. */
 const MOST_WAITS = 7000;
 
 export async function runTrial(options: TrialOptions): Promise<TrialResult> {
   const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-faults-'));
-  const random = new Random(options.seed, 'node');
+  const { seed } = options;
+  const random = new Random(seed, 'node');
+  let runningMembers = (): number => 1;
+  const demand = groupDemand(seed, () => runningMembers());
   const node = await SimulatedNode.create({
     root: join(directory, 'node'),
     host: random.chance(0.15) ? { ...HOST, kernelRelease: OLD_KERNEL } : HOST,
-    guests: guestsOf(options.seed),
+    guests: [...guestsOf(seed), ...(hasGroup(seed) ? [sourceOf(demand)] : [])],
+    cloneDemand: () => demand,
     pvestatdPeriodMs: 10_000,
     lockTimeoutMs: 20,
   });
+  runningMembers = () => {
+    const { files } = node.machine;
+    const ids = files.vmids().filter((vmid) => vmid === GROUP.source || vmid >= GROUP.firstId);
+    return ids.filter((vmid) => node.machine.running(vmid) !== undefined).length;
+  };
   const trial = new Trial(options, directory, node);
   try {
     return await trial.run();
@@ -92,6 +108,8 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
 
 class Trial {
   readonly watch: Watch;
+  /** undefined: this trial has no group. */
+  readonly #group: GroupWatch | undefined;
   readonly #seed: string;
   readonly #most: number;
   readonly #directory: string;
@@ -135,6 +153,7 @@ class Trial {
     writeConfiguration(node.root, text);
     this.#config = must(configOf(text));
     this.watch = new Watch(node, this.#config);
+    this.#group = hasGroup(seed) ? new GroupWatch(node, this.watch) : undefined;
     this.#scene = this.#sceneOf();
     node.onCommand((call) => this.#onCommand(call));
     node.advance(60_000);
@@ -158,6 +177,7 @@ class Trial {
       await pause(50);
       this.#pass(RESTART_MS);
     }
+    if (this.watch.broken.length === 0) this.#group?.end();
     const { broken, excused } = this.watch;
     return {
       ...{ seed: this.#seed, cycles: this.#cycles, faulty: this.#faulty },
@@ -294,14 +314,16 @@ class Trial {
     this.#isFaulty = false;
     this.#refusals = 0;
     this.watch.cycleEnds();
+    this.#group?.cycleEnds();
   }
 
   #onCommand(call: Call): Fault | undefined {
     this.#hear();
-    this.watch.arrives(call);
+    const forGroup = this.#group !== undefined && isOfGroup(call);
+    if (forGroup) this.#group?.arrives(call);
+    else this.watch.arrives(call);
     this.#calls.set(call.pid, call);
-    const vmid = call.argv[2] ?? '';
-    const met = this.#drawFor(vmid);
+    const met = this.#drawFor(call, forGroup);
     if (met !== undefined) this.#meet(`pct ${met.name}`);
     if (met?.heldMs === undefined) {
       this.#fates.set(call.pid, { stands: met?.fault.kind === 'hang', released: false });
@@ -316,15 +338,14 @@ class Trial {
     return { kind: 'held', until };
   }
 
-  #drawFor(vmid: string): Met | undefined {
-    if (!this.#quorum) return noQuorum(vmid);
+  #drawFor({ argv: [tool = '', verb = '', vmid = ''] }: Call, forGroup: boolean): Met | undefined {
+    if (!this.#quorum && tool === 'pct') return noQuorum(vmid);
     const key = `${this.#period}/${vmid}`;
     const count = this.#callCounts.get(key) ?? 0;
     this.#callCounts.set(key, count + 1);
     const random = new Random(this.#seed, 'command', key, count);
-    return random.chance(0.25 * Math.min(2, this.#spell.strength))
-      ? drawCommandFault(random)
-      : undefined;
+    if (!random.chance(0.25 * Math.min(2, this.#spell.strength))) return undefined;
+    return forGroup ? drawGroupFault(random, verb) : drawCommandFault(random);
   }
 
   // Time ---------------------------------------------------------------------------------------
@@ -361,12 +382,13 @@ class Trial {
     if (this.#spell.periods <= 0) {
       this.#spell = { strength: random.pick([0, 0.7, 1.5, 3]), periods: random.whole(4, 25) };
     }
+    if (this.#isCalmAtLast()) this.#spell = { strength: 0, periods: 1 };
     const { strength } = this.#spell;
     this.#lasting = this.#lasting.filter(({ untilMs }) => untilMs > this.#nowMs);
     this.#rules = [];
     for (let count = strength; count > 0; count -= 1) {
       if (!random.chance(Math.min(1, count))) continue;
-      const { name, ...draft } = drawFileFault(random, MANAGED);
+      const { name, ...draft } = drawFileFault(random, this.#group?.members() ?? MANAGED);
       const rule = this.#ruleOf(name, draft);
       const lasts = draft.left === null && random.chance(0.2);
       if (lasts) this.#lasting.push({ rule, untilMs: this.#nowMs + random.whole(2, 8) * POLL_MS });
@@ -374,11 +396,17 @@ class Trial {
     }
     this.#changed = true;
     if (!random.chance(0.15 * Math.min(2, strength))) return;
-    const [name, happen] = random.pick(HAPPENINGS);
+    const more = this.#group === undefined ? [] : GROUP_HAPPENINGS;
+    const [name, happen] = random.pick([...HAPPENINGS, ...more]);
     this.#later(random.whole(0, POLL_MS - 1), () => {
       this.#meet(name);
       happen(this.#scene);
     });
+  }
+
+  /** A group gets the time to come to rest; what it had begun must be ended by then. */
+  #isCalmAtLast(): boolean {
+    return this.#group !== undefined && this.#cycles >= this.#most * (1 - CALM_SHARE);
   }
 
   #ruleOf(name: string, draft: Omit<Rule, 'id'>): Rule {
@@ -433,7 +461,9 @@ class Trial {
     this.#hear();
     if (this.#ending === 'SIGKILL') this.watch.wasKilled();
     else this.watch.cycleEnds();
-    const left = [...this.#calls.keys()].filter(isAlive);
+    // What a group has begun is left to finish, and found again.
+    const own = [...this.#calls.values()].filter((call) => !isOfGroup(call));
+    const left = own.map(({ pid }) => pid).filter(isAlive);
     // Of one that is killed the service manager ends the rest.
     for (const pid of this.#ending === 'SIGKILL' ? left : []) endGroup(pid);
     for (const fate of this.#fates.values()) {

@@ -11,7 +11,7 @@ import type { LimitsView, SimulatedNode } from '../../src/simulator/node.ts';
 import { unreclaimableBytes } from '../../src/simulator/plant-memory.ts';
 import { hostMemoryFigures } from '../../src/simulator/proc-text.ts';
 import { LIES } from './file-faults.ts';
-import { ALL, IGNORED, OBSERVED, TAGGED_IGNORE } from './stage.ts';
+import { IGNORED, OBSERVED, TAGGED_IGNORE } from './stage.ts';
 
 /** What must hold whatever happens: looked up in the plant and in the records. */
 
@@ -132,9 +132,24 @@ export class Watch {
     });
   }
 
+  /** A container that is stopped is to be started: its limit must fit as a growth must. */
+  judgeStart(vmid: number): void {
+    const { machine } = this.#node;
+    const [config] = this.#configs;
+    if (config === undefined || machine.running(vmid) !== undefined) return;
+    const { reserveMemoryMib, overcommitRatio } = config.host;
+    const most = (machine.plant.host.memoryMib - reserveMemoryMib) * overcommitRatio;
+    const sum = this.#limitsOfRunning() + (this.#node.limits(vmid)?.memoryMib ?? 0);
+    if (sum <= most) return;
+    const unseen = this.#failedReads(/^(proc|sys\/fs\/cgroup|etc\/pve)\//, 20_000);
+    if (unseen || this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
+      this.#excuse('a file lied about the host');
+    } else this.complain(`pct start ${vmid}: the limits come to ${sum} of ${most} MiB`);
+  }
+
   #limitsOfRunning(): number {
     let sum = 0;
-    for (const vmid of ALL) {
+    for (const vmid of this.#node.machine.files.vmids()) {
       if (this.#node.machine.running(vmid) === undefined) continue;
       sum += this.#node.limits(vmid)?.memoryMib ?? 0;
     }
@@ -158,7 +173,7 @@ export class Watch {
     this.#readLog();
     for (const [vmid, text] of this.#untouched) {
       if (this.#node.machine.files.read(vmid) === text) continue;
-      this.#complain(`container ${vmid} is to be left alone, and its configuration was changed`);
+      this.complain(`container ${vmid} is to be left alone, and its configuration was changed`);
       this.keepAsIs(vmid);
     }
   }
@@ -177,12 +192,17 @@ export class Watch {
     }
   }
 
-  #complain(what: string): void {
+  complain(what: string): void {
     this.broken.push(`at ${Math.round(this.#nowMs / 1000)} s: ${what}`);
   }
 
   #excuse(why: string): void {
     this.excused.set(why, (this.excused.get(why) ?? 0) + 1);
+  }
+
+  /** Whether it was told of late what looked right of the configurations of containers. */
+  get liedOfConfigurations(): boolean {
+    return this.#lies(/^etc\/pve/, 60_000).size > 0;
   }
 
   /** Files about which the daemon was told what looked right and was not. */
@@ -213,13 +233,13 @@ export class Watch {
   #judge(one: Arrived): void {
     const { vmid, options, text } = one;
     const said = `pct set ${vmid} ${[...options].flat().join(' ')}`;
-    if (!one.hasBackup) this.#complain(`${said}: there is no backup with that digest`);
+    if (!one.hasBackup) this.complain(`${said}: there is no backup with that digest`);
     // Decided on another text than is there: pct refuses it.
     if (options.get('--digest') !== sha1(text)) return;
     const id = parseVmid(String(vmid));
     const parsed = id && parseGuestConfig(id, Buffer.from(text));
     if (parsed?.ok !== true) {
-      this.#complain(`${said}: its configuration cannot be read`);
+      this.complain(`${said}: its configuration cannot be read`);
       return;
     }
     const policies: ContainerPolicy[] = [];
@@ -229,13 +249,14 @@ export class Watch {
         policies.push(management.policy);
       }
     }
-    if (policies.length === 0) this.#complain(`${said}: it is to be left alone`);
+    if (policies.length === 0) this.complain(`${said}: it is to be left alone`);
     const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
+    const isPutBack = Number(options.get('--memory')) === this.#found.get(vmid)?.get('--memory');
     this.#found.set(vmid, foundBy(one));
     if (policies.length > 0 && wrong.every((what) => what !== undefined)) {
-      this.#complain(`${said}: ${wrong[0]}`);
+      this.complain(`${said}: ${wrong[0]}`);
     }
-    this.#judgeMemory(one, said);
+    this.#judgeMemory(one, said, isPutBack);
   }
 
   #outOfBounds(
@@ -262,7 +283,11 @@ export class Watch {
     return undefined;
   }
 
-  #judgeMemory({ vmid, options, limits, heldMib, ...one }: Arrived, said: string): void {
+  #judgeMemory(
+    { vmid, options, limits, heldMib, ...one }: Arrived,
+    said: string,
+    isPutBack: boolean,
+  ): void {
     const memory = options.get('--memory');
     if (memory === undefined || limits === undefined) return;
     const step = Number(memory) - limits.memoryMib;
@@ -273,9 +298,10 @@ export class Watch {
       if (live <= Number(memory)) return;
       const what = `${said}: it holds ${heldMib.toFixed(1)} MiB`;
       if (this.#lies(files, 20_000).size > 1) this.#excuse('several files lied about its memory');
-      else this.#complain(what);
+      else this.complain(what);
     }
-    if (step <= 0 || heldMib === undefined) return;
+    // What a command that went wrong has found is put back, however full the host is.
+    if (step <= 0 || heldMib === undefined || isPutBack) return;
     this.#cycle.givenMib += step;
     const { host } = this.#configs[0] ?? {};
     if (host === undefined) return;
@@ -286,19 +312,20 @@ export class Watch {
     }
     const most = (one.totalMib - host.reserveMemoryMib) * host.overcommitRatio;
     if (one.limitsMib + step > most) {
-      this.#complain(`${said}: the limits come to ${one.limitsMib + step} of ${most} MiB`);
+      this.complain(`${said}: the limits come to ${one.limitsMib + step} of ${most} MiB`);
     }
     const free = this.#cycle.freeMib - host.reserveMemoryMib;
     if (this.#cycle.givenMib > free + 16) {
       const { givenMib } = this.#cycle;
-      this.#complain(`${said}: ${givenMib} MiB given in a cycle, ${Math.round(free)} were free`);
+      this.complain(`${said}: ${givenMib} MiB given in a cycle, ${Math.round(free)} were free`);
     }
   }
 
   #takeEvents(): void {
     const { events } = this.#node;
     for (const { what, vmid, atMs, detail } of events.slice(this.#events)) {
-      if (what !== 'set' || detail === '') continue;
+      // A clone is given all that it has at once.
+      if (what !== 'set' || !LIMITS.test(detail) || OF_A_CLONE.test(detail)) continue;
       this.#untold.push({ vmid, atMs, detail, inJournal: false, inLog: false });
     }
     this.#events = events.length;
@@ -312,10 +339,11 @@ export class Watch {
       const entry = parsed(line);
       if (entry === undefined) {
         this.#torn += 1;
-        if (this.#torn > this.#halves) this.#complain(`a line of the JSON log is torn: ${line}`);
+        if (this.#torn > this.#halves) this.complain(`a line of the JSON log is torn: ${line}`);
         continue;
       }
-      this.#judgeEntry(entry);
+      // What is said of a group is another kind of line.
+      if (entry['group'] === undefined) this.#judgeEntry(entry);
     }
   }
 
@@ -330,7 +358,7 @@ export class Watch {
     const isLate = String(entry['note']).includes('cut off') && /\d/.test(String(reason));
     const whole = [before, after].every(Number.isFinite) && (isLate || (usage && thresholds));
     if (typeof reason !== 'string' || reason === '' || !whole) {
-      this.#complain(`a line of the JSON log lacks reason or numbers: ${JSON.stringify(entry)}`);
+      this.complain(`a line of the JSON log lacks reason or numbers: ${JSON.stringify(entry)}`);
     }
   }
 
@@ -359,14 +387,14 @@ export class Watch {
     if (wrong === undefined) return;
     if (this.#lies(new RegExp(`(^|/)${vmid}(/|\\.conf|$)|^etc/pve`), 60_000).size > 0) {
       this.#excuse('a file lied about what came of a change');
-    } else this.#complain(`${JSON.stringify(entry)}: ${wrong}`);
+    } else this.complain(`${JSON.stringify(entry)}: ${wrong}`);
   }
 
   #readLog(): void {
     const [text, bytes] = added(this.#path('var/log/lxc_autoscale.log'), this.#logBytes);
     this.#logBytes = bytes;
     for (const untold of this.#untold) {
-      const outcome = new RegExp(`Container ${untold.vmid} \\(ct${untold.vmid}\\): `);
+      const outcome = new RegExp(`Container ${untold.vmid} \\([^)]*\\): `);
       if (outcome.test(text)) untold.inLog = true;
     }
   }
@@ -377,11 +405,11 @@ export class Watch {
     const what = `container ${vmid} was changed (${detail}), and`;
     if (!inJournal) {
       if (journal) this.#excuse('the JSON log could not be written at that moment');
-      else this.#complain(`${what} the JSON log does not say so`);
+      else this.complain(`${what} the JSON log does not say so`);
     }
     if (!inLog) {
       if (log) this.#excuse('the log could not be written at that moment');
-      else this.#complain(`${what} the log does not say so`);
+      else this.complain(`${what} the log does not say so`);
     }
   }
 
@@ -389,6 +417,9 @@ export class Watch {
     return join(this.#node.root, name);
   }
 }
+
+const LIMITS = /\b(memory|cores|cpulimit) /;
+const OF_A_CLONE = /\b(hostname|tags|net0) /;
 
 const foundBy = ({ limits }: Arrived): ReadonlyMap<string, number> =>
   new Map([
