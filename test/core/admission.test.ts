@@ -191,6 +191,15 @@ describe('the limits of all running guests together', () => {
     expect(roomAt(3.999999999998047, 0, [all]).memoryMib).toEqual(present(0));
   });
 
+  it('keep back what members of groups on their way will have', () => {
+    const state = { ...newLoopState(), running: new Map() };
+    const own = { containers: two, state, nowMs: milliseconds(0), urgent: false };
+    const policy = { ...hostPolicy, overcommitRatio: 1 };
+    const seen = (comingMib: number) => budget({ host: around, policy, ...own, comingMib });
+    expect([seen(1000).memoryMib, seen(1000).wholeMib]).toEqual([present(4112), present(5120)]);
+    expect([seen(9000).memoryMib, seen(9000).wholeMib]).toEqual([present(0), present(5120)]);
+  });
+
   it('never pass the ceiling by what is handed out', () => {
     const limits = fc.array(fc.integer({ min: 16, max: 4096 }), { maxLength: 12 });
     const ratios = fc.double({ min: 1, max: 4, noNaN: true });

@@ -5,7 +5,7 @@ import { decide } from '../../src/core/decide.ts';
 import type { Change, Decision } from '../../src/core/decision.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
-import { type Plan, plan } from '../../src/core/plan.ts';
+import { leftOf, type Plan, plan } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib, ratio, type Vmid } from '../../src/core/units.ts';
 import {
@@ -204,6 +204,21 @@ describe('what is refused to all', () => {
     const bound: Budget = { ...budgetOf(8, 10), memoryBound: 'overcommit' };
     const { held } = plan([memoryChange(101, 1024, 2048)], bound);
     expect(held).toMatchObject([{ because: { kind: 'overcommit', wanted: 1024, room: 10 } }]);
+  });
+});
+
+describe('what is left of a budget', () => {
+  it('is less by what a plan gives, and no more by what it takes', () => {
+    const before = { ...budgetOf(8, 1000), wholeMib: present(mib(1500)) };
+    const decisions = [
+      memoryChange(101, 1024, 1536),
+      memoryChange(102, 4096, 2048),
+      coresChange(103, 2, 4),
+    ];
+    const { memoryMib, wholeMib } = leftOf(before, plan(decisions, before));
+    expect([memoryMib, wholeMib]).toEqual([present(488), present(988)]);
+    const blind = { ...before, wholeMib: broken('meminfo'), memoryMib: broken('meminfo') };
+    expect(leftOf(blind, plan(decisions, before)).wholeMib).toEqual(broken('meminfo'));
   });
 });
 

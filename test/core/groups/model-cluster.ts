@@ -80,6 +80,8 @@ export class ModelCluster {
   #saved: string | undefined;
   nowMs = 1_000_000;
   boot = 'a';
+  /** What another may have of the memory of the host, those on their way counted. */
+  hostRoomMib = 99_999;
   load = 1;
   #pid = 100;
   #version = 0;
@@ -210,7 +212,7 @@ export class ModelCluster {
           usedAddresses: present(new Set(used)),
         },
         lives,
-        hostRoomMib: present(mib(99_999)),
+        hostRoomMib: present(this.hostRoomMib),
         cloneRuns: (pid) =>
           pid === undefined ? undefined : this.work.some((work) => work.pid === pid),
       },
