@@ -31,6 +31,9 @@ async function create(keys: GroupKeys): Promise<GroupUnderTest> {
   return group;
 }
 
+/** A clone whose process is not known is waited for a minute. */
+const LIMIT_MS = 80_000;
+
 /** Until the group has so many members, and nothing is under way. */
 const until =
   (members: number) =>
@@ -44,7 +47,7 @@ const until =
       group.members().length === members &&
       group.inService().length === members &&
       group.isClean();
-    await site.until(life, isThere, 25_000);
+    await site.until(life, isThere, LIMIT_MS);
     if (life.child.exitCode === null) life.child.kill('SIGTERM');
     return life.ended;
   };

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SimulatedNode } from '../../src/simulator/node.ts';
 import type { Random } from './random.ts';
@@ -185,7 +185,7 @@ export const HAPPENINGS: readonly Happening[] = [
     ({ node, random }) => {
       const path = join(node.root, `var/log/lxc_autoscale.${random.pick(['log', 'json'])}`);
       if (random.chance(0.5)) rmSync(path, { force: true });
-      else truncateSync(path, 0);
+      else if (existsSync(path)) truncateSync(path, 0);
     },
   ],
   ['the daemon is ended', ({ signal }) => signal('SIGTERM')],
