@@ -64,8 +64,10 @@ export function observe(
   const containers: ContainerObservation[] = [];
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
     if (urgent?.has(vmid) === false) {
-      // Not looked at now, but what it may have counts against the host's ceiling.
-      if (config.ok && state.running.has(vmid)) state.running.set(vmid, config.value);
+      // Not looked at now, but what it may have counts against the host's ceiling; also where it
+      // was started since the last cycle.
+      const runs = state.running.has(vmid) || world.cgroups.sample(vmid).ok;
+      if (config.ok && runs) state.running.set(vmid, config.value);
       continue;
     }
     const seen = observeContainer(world, state, {

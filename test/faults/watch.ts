@@ -354,8 +354,8 @@ export class Watch {
     if (/^(Would|Confirm) /.test(action)) return;
     for (const untold of this.#untold) if (untold.vmid === vmid) untold.inJournal = true;
     const { reason, before, after, usage, thresholds } = entry;
-    // Of a change that a crash cut off only the reason is left, which has the numbers in it.
-    const isLate = String(entry['note']).includes('cut off') && /\d/.test(String(reason));
+    // Of a change that a crash cut off only its values and its reason are left.
+    const isLate = String(entry['note']).includes('cut off');
     const whole = [before, after].every(Number.isFinite) && (isLate || (usage && thresholds));
     if (typeof reason !== 'string' || reason === '' || !whole) {
       this.complain(`a line of the JSON log lacks reason or numbers: ${JSON.stringify(entry)}`);

@@ -67,6 +67,10 @@ describe('observing', () => {
     const early = observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
     expect(early).toMatchObject({ value: { containers: [{ vmid: 101 }] } });
     expect(state.running.get(vmid(102))?.memoryMib).toBe(4096);
+    node.add(103);
+    node.add(104).running = false;
+    observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
+    expect([...state.running.keys()]).toEqual([101, 102, 103]);
   });
 
   it('is missing as a whole where nothing can be listed, and forgets nothing then', () => {
