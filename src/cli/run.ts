@@ -158,9 +158,8 @@ async function daemon(
           force.usage?.take(view, state, force.config.pollIntervalMs);
         };
         force.notices?.cycleBegins();
-        const comingMib = (): number => force.groups?.comingMib ?? 0;
-        const cycle = { ...force.settings, save, inspect, comingMib };
-        const result = await runCycle(world, cycle, state, stop);
+        const whole = { ...force.settings, save, inspect, comingMib: comingOf(force) };
+        const result = await runCycle(world, whole, state, stop);
         tellOfCycle(result, force, keeper, supervisor);
         collect();
       },
@@ -216,6 +215,9 @@ interface InForce {
   notices: Notices | undefined;
   figures: Figures | undefined;
 }
+
+/** Groups come and go with the configuration. */
+const comingOf = (force: InForce) => (): number => force.groups?.comingMib ?? 0;
 
 const NOTHING_YET = {
   ...{ view: undefined, groups: undefined, usage: undefined, notices: undefined },
@@ -319,8 +321,7 @@ function samplingOf(
       if (urgent.size === 0) return suspicious;
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();
-      const comingMib = (): number => force.groups?.comingMib ?? 0;
-      const early = { ...settings, save, urgent, comingMib };
+      const early = { ...settings, save, urgent, comingMib: comingOf(force) };
       const result = await runCycle(world, early, state, stop);
       force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();

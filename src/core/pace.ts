@@ -22,7 +22,7 @@ export function seenWith(before: readonly Seen[], now: Seen | undefined): readon
   return [...before.slice(-(MOST_SEEN - 1)), now];
 }
 
-/** The average of the last so many, and the most of their peaks. It runs often: no garbage. */
+/** The average of the last so many, and the most of their peaks. It runs often: no arrays. */
 export function averaged(seen: readonly Seen[], periods: number): Seen {
   const first = Math.max(0, seen.length - periods);
   let used = 0;

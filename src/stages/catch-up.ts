@@ -73,9 +73,10 @@ function rememberMemory({ shrunk, grants }: LoopState, cutOff: CutOff, nowMs: Mi
 }
 
 const NOT_IN_FORCE =
-  'The process that was to make it was cut off: it never came about, or was put back.';
+  'The process that was to make it was cut off, and it is not in force now. If a pct that it has ' +
+  'left behind still makes it, that is recorded too.';
 
-/** What was in hand and left everything as it was: whether it was ever in force nobody knows. */
+/** What was in hand and left all as it was: whether it was ever in force nobody knows. */
 export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
   const { vmid, before, now, intended } = cutOff;
   for (const of of VALUES) {

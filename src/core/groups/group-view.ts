@@ -67,7 +67,10 @@ export interface MemberLoad {
 export interface GroupView {
   readonly cluster: ClusterView;
   readonly lives: ReadonlyMap<Vmid, MemberLife>;
-  /** Memory that the host can give to another container; missing where that is not known. */
+  /**
+   * In MiB, what the host can give to another container, those on their way counted: below zero not
+   * even they fit. Missing where it is not known.
+   */
   readonly hostRoomMib: Reading<number>;
   /** Whether the process that clones for a reservation still runs; undefined: not known. */
   readonly cloneRuns: (pid: number | undefined) => boolean | undefined;
