@@ -6,6 +6,7 @@ import type { GuestConfig } from './core/observation.ts';
 import { type Plan, plan } from './core/plan.ts';
 import type { HostPolicy, Management } from './core/policy.ts';
 import type { Missing } from './core/reading.ts';
+import { type Room, roomAfter } from './core/room.ts';
 import type { Milliseconds, Vmid } from './core/units.ts';
 import type { World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
@@ -30,6 +31,8 @@ export interface CycleSettings {
   readonly save?: () => void;
   /** What members of groups that are on their way will have. */
   readonly comingMib?: () => number;
+  /** Is handed what the host can still give as soon as that is known, before anything is done. */
+  readonly left?: (room: Room) => void;
   /** Is handed what a whole cycle knew, at its end. */
   readonly inspect?: (view: CycleView) => void;
 }
@@ -80,6 +83,7 @@ export async function runCycle(
   });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const planned = timed('plan', () => plan(due, available));
+  settings.left?.(roomAfter(available, planned, state.running, host.vmMemoryMib));
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
   const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop, save };

@@ -3,7 +3,7 @@ import type { DecideInput } from '../src/core/decide.ts';
 import { type LoopState, newLoopState } from '../src/core/loop-state.ts';
 import { present } from '../src/core/reading.ts';
 import { mib } from '../src/core/units.ts';
-import { type CycleResult, runCycle } from '../src/cycle.ts';
+import { type CycleResult, type CycleSettings, runCycle } from '../src/cycle.ts';
 import { broken, gone, host, hostPolicy, policy, vmid } from './core/builders.ts';
 import { FakeNode } from './stages/fake-node.ts';
 
@@ -16,11 +16,14 @@ interface Around {
   readonly dryRun?: boolean;
   readonly manage?: DecideInput['manage'];
   readonly stop?: AbortSignal;
+  readonly urgent?: NonNullable<CycleSettings['urgent']>;
+  readonly left?: NonNullable<CycleSettings['left']>;
 }
 
 function cycle(node: FakeNode, state: LoopState, around: Around = {}): Promise<CycleResult> {
   const manage = around.manage ?? (() => managed());
-  const settings = { manage, hostPolicy: lavish, dryRun: around.dryRun ?? false, atOnce: 1 };
+  const { dryRun = false } = around;
+  const settings = { ...around, manage, hostPolicy: lavish, dryRun, atOnce: 1 };
   return runCycle(node.world, settings, state, around.stop ?? new AbortController().signal);
 }
 
@@ -243,6 +246,22 @@ describe('a dry run', () => {
     expect(dry.events.every(({ action }) => action.startsWith('Would '))).toBe(true);
     expect([dry.sets, dry.backups]).toEqual([[], []]);
     expect(dry.get(101).config).toEqual(ordinaryNode().get(101).config);
+  });
+});
+
+describe('what a cycle leaves of the host', () => {
+  it.each([undefined, new Set([vmid(105)])])('is handed on before it is given', async (urgent) => {
+    const node = ordinaryNode();
+    const state = await cycles(node, 1);
+    node.add(105, {}, { current: 950, anon: 900 });
+    const seen: unknown[] = [];
+    const left: Around['left'] = ({ limitsMib }) => {
+      seen.push([node.sets.length, limitsMib.get(vmid(105)), limitsMib.get(vmid(104))]);
+    };
+    node.sets.length = 0;
+    await cycle(node, state, { left, ...(urgent && { urgent }) });
+    expect(seen).toEqual([[0, 1536, 1024]]);
+    expect(node.sets).toContainEqual(expect.objectContaining({ vmid: 105, memoryMib: 1536 }));
   });
 });
 

@@ -1,9 +1,9 @@
 import { groupPolicies } from '../config/group-policies.ts';
 import type { Config } from '../config/model.ts';
-import type { Budget } from '../core/admission.ts';
 import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
 import type { GroupState } from '../core/groups/group-state.ts';
 import { fromSavedGroups, toSavedGroups } from '../core/groups/saved-groups.ts';
+import type { Room } from '../core/room.ts';
 import type { CycleSettings } from '../cycle.ts';
 import { createCluster } from '../host/cluster-files.ts';
 import { createHealthProbe } from '../host/health.ts';
@@ -27,8 +27,8 @@ export interface RunningGroups {
 export interface GroupsInForce {
   readonly config: Config;
   readonly settings: CycleSettings;
-  /** What the host could give after the last cycle. */
-  readonly budget: Budget | undefined;
+  /** What the last cycle has left of the host. */
+  readonly room: Room | undefined;
 }
 
 const GROUPS_FILE = '/var/lib/lxc_autoscale/groups.json';
@@ -66,9 +66,9 @@ export function startGroups(
   const groups = new Groups({
     ...{ world: groupWorld, states, save, boot },
     settings: () => {
-      const { config, settings, budget } = inForce();
+      const { config, settings, room } = inForce();
       const { manage, hostPolicy, dryRun } = settings;
-      return { policies: policiesOf(config), manage, hostPolicy, dryRun, budget: () => budget };
+      return { policies: policiesOf(config), manage, hostPolicy, dryRun, room: () => room };
     },
     wake: () => {
       if (!stopping) lookIn(WAKE_MS);

@@ -5,7 +5,7 @@ import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { plainText } from '../core/plain-text.ts';
-import { leftOf } from '../core/plan.ts';
+import type { Room } from '../core/room.ts';
 import { type CycleResult, type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
@@ -158,7 +158,7 @@ async function daemon(
           force.usage?.take(view, state, force.config.pollIntervalMs);
         };
         force.notices?.cycleBegins();
-        const whole = { ...force.settings, save, inspect, comingMib: comingOf(force) };
+        const whole = { ...force.settings, ...roomOf(force), save, inspect };
         const result = await runCycle(world, whole, state, stop);
         tellOfCycle(result, force, keeper, supervisor);
         collect();
@@ -208,6 +208,8 @@ interface InForce {
   config: Config;
   settings: CycleSettings;
   view: CycleView | undefined;
+  /** What the last cycle, whole or early, has left of the host. */
+  room: Room | undefined;
   /** undefined as long as no group was configured. */
   groups: RunningGroups | undefined;
   /** undefined where no history of usage is kept. */
@@ -216,12 +218,17 @@ interface InForce {
   figures: Figures | undefined;
 }
 
-/** Groups come and go with the configuration. */
-const comingOf = (force: InForce) => (): number => force.groups?.comingMib ?? 0;
+/** What cycles and groups tell each other of the host's memory, so that neither passes it twice. */
+const roomOf = (force: InForce): Pick<CycleSettings, 'comingMib' | 'left'> => ({
+  comingMib: () => force.groups?.comingMib ?? 0,
+  left: (room) => {
+    force.room = room;
+  },
+});
 
 const NOTHING_YET = {
   ...{ view: undefined, groups: undefined, usage: undefined, notices: undefined },
-  figures: undefined,
+  ...{ figures: undefined, room: undefined },
 };
 
 function figuresOf(
@@ -298,10 +305,7 @@ async function beginGroups(
 ): Promise<void> {
   if (force.groups !== undefined || force.config.groups.length === 0) return;
   const { startGroups } = await import('./groups.ts');
-  force.groups = startGroups(world, around, () => {
-    const { config, settings, view } = force;
-    return { config, settings, budget: view && leftOf(view.available, view.planned) };
-  });
+  force.groups = startGroups(world, around, () => force);
 }
 
 function samplingOf(
@@ -321,7 +325,7 @@ function samplingOf(
       if (urgent.size === 0) return suspicious;
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();
-      const early = { ...settings, save, urgent, comingMib: comingOf(force) };
+      const early = { ...settings, ...roomOf(force), save, urgent };
       const result = await runCycle(world, early, state, stop);
       force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();

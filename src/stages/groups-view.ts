@@ -1,11 +1,11 @@
-import type { Budget } from '../core/admission.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, HostObservation } from '../core/observation.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { ratio, type Vmid } from '../core/units.ts';
+import { type Room, uncountedMib } from '../core/room.ts';
+import { type Mib, ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { GroupWorld } from '../ports.ts';
 
@@ -16,8 +16,8 @@ export interface GroupSettings {
   readonly manage: (config: GroupGuest['config']) => Management;
   readonly hostPolicy: HostPolicy;
   readonly dryRun: boolean;
-  /** What the host could give in the last cycle; undefined before the first. */
-  readonly budget: () => Budget | undefined;
+  /** What the last cycle has left of the host; undefined before the first. */
+  readonly room: () => Room | undefined;
 }
 
 /** A load is a mean over so long, or a third of the grace period where that is shorter. */
@@ -118,21 +118,49 @@ function limitsReached(
 /**
  * What another container may have of the host's memory, those on their way counted: below zero, not
  * even they fit.
+ *
+ * @param limitsMib of all containers of this node that run
  */
 export function hostRoom(
   comingMib: number,
+  limitsMib: ReadonlyMap<Vmid, Mib>,
   host: HostObservation,
-  { budget, hostPolicy }: GroupSettings,
+  { room, hostPolicy }: GroupSettings,
 ): Reading<number> {
-  const last = budget();
+  const last = room();
   if (last === undefined) return missing('first-sample', 'no cycle has looked at the host yet');
   const refused = last.memoryRefused ?? last.coresRefused;
   if (refused !== undefined) return missing('implausible', `the host is busy (${refused.kind})`);
   if (!host.memory.ok) return host.memory;
   if (!last.wholeMib.ok) return last.wholeMib;
   const free = availableMib(host.memory.value) - hostPolicy.reserveMemoryMib;
-  return present(Math.min(free, last.wholeMib.value) - comingMib);
+  const { vmMemoryMib } = host;
+  const uncounted = uncountedMib(last, { limitsMib, vmMemoryMib });
+  if (!uncounted.ok) return uncounted;
+  return present(Math.min(free, last.wholeMib.value - uncounted.value) - comingMib);
 }
+
+/** The limits of the containers of this node that are not known to stand still. */
+export function runningLimits(
+  { guests, node }: ClusterView,
+  lives: GroupView['lives'],
+  { cgroups }: Pick<GroupWorld, 'cgroups'>,
+  room: Room | undefined,
+): ReadonlyMap<Vmid, Mib> {
+  const limitsMib = new Map<Vmid, Mib>();
+  for (const [vmid, reading] of guests) {
+    if (!reading.ok || reading.value.node !== node) continue;
+    const { memoryMib } = reading.value;
+    // Whether one runs whose limit is counted already makes no difference, so it is not looked at.
+    if ((room?.limitsMib.get(vmid) ?? 0) >= memoryMib) continue;
+    const life = lives.get(vmid);
+    const runs = life === undefined ? mayRun(cgroups.sample(vmid)) : life.running !== false;
+    if (runs) limitsMib.set(vmid, memoryMib);
+  }
+  return limitsMib;
+}
+
+const mayRun = (sample: Reading<unknown>): boolean => sample.ok || sample.why !== 'absent';
 
 /** What those will have that are made and not started yet, and those that are about to be made. */
 export function comingMib(

@@ -10,7 +10,7 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
 import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
-import { comingMib, type GroupSettings, hostRoom, Lives } from './groups-view.ts';
+import { comingMib, type GroupSettings, hostRoom, Lives, runningLimits } from './groups-view.ts';
 
 export interface GroupsParts {
   readonly world: GroupWorld;
@@ -92,7 +92,8 @@ export class Groups {
     const host = world.host.observe();
     const lives = this.#lives.look(world, current, cluster.value, host);
     const coming = (): number => comingMib(cluster.value, lives, this.#making(owned));
-    const hostRoomMib = hostRoom(coming(), host, current);
+    const limitsMib = runningLimits(cluster.value, lives, world, current.room());
+    const hostRoomMib = hostRoom(coming(), limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
       pid === undefined ? undefined : world.tools.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };

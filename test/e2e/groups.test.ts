@@ -10,7 +10,7 @@ import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
-import { hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
 
@@ -323,6 +323,58 @@ describe('health checks and hooks', () => {
     expect(group.members().filter(({ running }) => running)).toHaveLength(2);
     const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
     expect(verbs).not.toContain('shutdown');
+  });
+});
+
+describe('between two cycles, which are far apart', () => {
+  /** 4096 MiB to hand out, of which the source has 1024. */
+  const host = { ...HOST, memoryMib: 6144 };
+  const defaults = { poll_interval: 3600, sample_interval: 1, memory_overcommit_ratio: 1 };
+  const keys = { min_instances: 1, max_instances: 2 };
+
+  const expectNoClone = async (group: GroupUnderTest): Promise<void> => {
+    await group.until(() => /no clone is made: it needs 1024 MB of memory/.test(group.under.log()));
+    const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
+    expect(verbs).not.toContain('clone');
+    expect(verbs).not.toContain('start');
+  };
+
+  it('no clone is made with the memory that somebody else has started with', async () => {
+    const group = await GroupUnderTest.create(keys, { host }, defaults);
+    const { node } = group.under;
+    node.addContainer(calm(102));
+    node.addContainer({
+      ...guest(103, { memoryMib: 1536 }, { cpuCores: 0.1, anonMib: 300 }),
+      running: false,
+    });
+    const daemon = group.start();
+    await daemon.saying('Next run in 3600 seconds.');
+    node.startContainer(103);
+    group.ask(8);
+    await expectNoClone(group);
+    node.stopContainer(103);
+    await group.until(() => group.inService().length === 2 && group.isClean());
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+  });
+
+  it('no clone is made with the memory that an early decision has given', async () => {
+    const group = await GroupUnderTest.create(keys, { host }, defaults);
+    const { node } = group.under;
+    let mib = 900;
+    const conf = guest(102, { memoryMib: 2048 }, { cpuCores: 0.1, anonMib: 300 }).conf;
+    node.addContainer({ vmid: 102, conf, demand: () => ({ cpuCores: 0.5, anonMib: mib }) });
+    const TIER_big = { lxc_containers: [102], scaling_mode: 'threshold' };
+    const rest = JSON.parse(configuration(keys, defaults));
+    group.under.configure(JSON.stringify({ ...rest, TIER_big }));
+    const daemon = group.under.start(['daemon']);
+    await daemon.saying('Next run in 3600 seconds.');
+    mib = 2200;
+    await daemon.saying('Increasing memory for container 102');
+    group.ask(8);
+    await expectNoClone(group);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
   });
 });
 
