@@ -29,6 +29,8 @@ export interface SmtpServer {
   readonly mails: readonly Mail[];
   /** The verbs that came, of all connections. */
   readonly verbs: readonly string[];
+  /** Whether it came to the answer to this command, or to its `greeting` or a `message`. */
+  reached(step: string): boolean;
   close(): Promise<void>;
 }
 
@@ -40,17 +42,19 @@ afterEach(async () => {
 export async function smtpServer(options: SmtpOptions = {}): Promise<SmtpServer> {
   const mails: Mail[] = [];
   const verbs: string[] = [];
+  const reached = new Set<string>();
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     const atOnce = options.tls === 'from-the-start';
-    const session = new Session(options, mails, verbs);
+    const session = new Session(options, mails, verbs, reached);
     session.talk(atOnce ? secured(socket) : socket, atOnce, '220 test ESMTP');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const made: SmtpServer = {
     ...{ port: (server.address() as AddressInfo).port, mails, verbs },
+    reached: (step) => reached.has(step),
     close() {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => server.close(() => resolve()));
@@ -80,6 +84,7 @@ class Session {
     private readonly options: SmtpOptions,
     private readonly mails: Mail[],
     private readonly verbs: string[],
+    private readonly reached: Set<string>,
   ) {}
 
   talk(socket: Socket, encrypted: boolean, greeting?: string): void {
@@ -104,6 +109,7 @@ class Session {
   }
 
   #answer(verb: string, usual: string): void {
+    this.reached.add(verb);
     if (this.options.closesAt === verb) {
       this.#socket?.destroy();
       return;
