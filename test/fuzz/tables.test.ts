@@ -47,6 +47,8 @@ describe('a recorded trace, whatever it holds', () => {
   });
 });
 
+const NO_AMOUNT = /NaN|Infinity|undefined/;
+
 describe('a command that shows what it reads', () => {
   const root = keptDirectory();
   const given = (argv: readonly string[]) => {
@@ -68,7 +70,8 @@ describe('a command that shows what it reads', () => {
     await recommend(given(['recommend', '--trace', file]), all);
     const said = out.text() + err.text();
     expect(said).not.toMatch(UNFIT_IN_LINES);
-    expect(said).not.toMatch(/NaN|Infinity|undefined/);
+    // A container may be named so.
+    if (!NO_AMOUNT.test(`${bytes}`)) expect(said).not.toMatch(NO_AMOUNT);
     expect(said.length).toBeLessThan(10_000);
   });
 
