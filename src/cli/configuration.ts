@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { type LoadResult, loadConfig } from '../config/load.ts';
 import { printable } from '../config/printable.ts';
-import { renderProblem } from '../config/problem.ts';
+import { type Problem, renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
-import { whyNotTrusted } from '../host/trusted-file.ts';
+import { isReadByAll, whyNotTrusted } from '../host/trusted-file.ts';
 import type { Arguments } from './arguments.ts';
 import type { Surroundings } from './world.ts';
 
@@ -25,7 +25,17 @@ export function readConfiguration(
     energyMode: energyMode ? true : undefined,
     debug,
   });
-  return { ...result, config };
+  return { ...result, config, notes: [...remarkOnSecret(result, path, shown), ...result.notes] };
+}
+
+function remarkOnSecret(
+  { secretAt }: LoadResult & { ok: true },
+  path: string,
+  file: string,
+): readonly Problem[] {
+  if (secretAt === undefined || !isReadByAll(path)) return [];
+  const message = 'is a secret, and every user of this host may read it here';
+  return [{ file, ...secretAt, message: `${message}; run: chmod o-r ${printable(path, 4096)}` }];
 }
 
 /** What it says would be done by root: who may write to it is root, all but in name. */

@@ -26,9 +26,20 @@ import { parseYaml } from './yaml.ts';
 
 export type LoadResult =
   /** `notes`: what is accepted and has no effect yet. */
-  | { readonly ok: true; readonly config: Config; readonly notes: readonly Problem[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly notes: readonly Problem[];
+      /** A secret that stands in the file itself, and not in a variable. */
+      readonly secretAt: SecretPlace | undefined;
+    }
   /** All problems of the file, in the order of its lines; at least one. */
   | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export interface SecretPlace {
+  readonly line: number;
+  readonly key: string;
+}
 
 /** More than a person reads. A file of random text must not give a report of its own size. */
 const MAX_PROBLEMS = 200;
@@ -72,7 +83,18 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
   checkRelations(sections, reader);
   if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
   const config = buildConfig(sections.defaults.values, sections.tiers, sections.groups);
-  return { ok: true, config, notes: notesOn(config, sections, shownFile) };
+  const notes = notesOn(config, sections, shownFile);
+  return { ok: true, config, notes, secretAt: secretIn(sections.defaults) };
+}
+
+/** Where Gotify is, is no secret; all other addresses let whoever knows them in. */
+const NO_SECRET: ReadonlySet<string> = new Set(['gotify_url']);
+
+function secretIn({ given }: Section<DefaultValues>): SecretPlace | undefined {
+  for (const [key, { line, inClear }] of given) {
+    if (inClear && !NO_SECRET.has(key)) return { line, key };
+  }
+  return undefined;
 }
 
 function wholeFile(file: string, message: string, line?: number): LoadResult {

@@ -39,6 +39,8 @@ export interface Given {
   readonly shown: string;
   /** Its text came from a variable (or is secret), so no part of it may be printed. */
   readonly masked: boolean;
+  /** It is a secret, and stands in the file itself. */
+  readonly inClear: boolean;
   /** Of a list: its items. */
   readonly items: readonly Given[];
   /** Of a mapping in place of a value: what stands at its keys. */
@@ -195,7 +197,7 @@ interface ExpansionFault {
   readonly key?: string;
 }
 
-const NOTHING_WITHIN = { items: [], parts: new Map<string, never>() };
+const NOTHING_WITHIN = { inClear: false, items: [], parts: new Map<string, never>() };
 const MAPPING = 'a section of keys';
 
 function expandNode(node: YamlNode, line: number, secret: boolean, env: Environment): Expanded {
@@ -226,7 +228,9 @@ function expandNode(node: YamlNode, line: number, secret: boolean, env: Environm
     return { ...plain(null, shown), faults: [{ line, message }] };
   }
   const masked = secret || expanded.fromVariable;
-  return { raw: expanded.text, given: { ...NOTHING_WITHIN, line, masked, shown }, faults: [] };
+  const inClear = secret && !expanded.fromVariable && !isBlank(node.text);
+  const given = { ...NOTHING_WITHIN, line, masked, inClear, shown };
+  return { raw: expanded.text, given, faults: [] };
 }
 
 /** A mapping in place of a value, of which only the keys in `allowed` are taken. */

@@ -41,6 +41,14 @@ export function whyNotTrusted(path: string, trusted: Trusted = whoRuns()): strin
   }
 }
 
+const READABLE_BY_OTHERS = 0o004;
+
+/** Whether any user may read the file, as far as its own permissions go. */
+export function isReadByAll(path: string): boolean {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & READABLE_BY_OTHERS) !== 0;
+}
+
 const WRITABLE_BY_GROUP = 0o020;
 const WRITABLE_BY_OTHERS = 0o002;
 /** In such a directory, as `/tmp` is one, nobody can replace a file of somebody else. */

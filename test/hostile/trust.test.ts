@@ -114,6 +114,40 @@ describe('a configuration to which others may write', () => {
   });
 });
 
+describe('a secret in a configuration', () => {
+  const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+  const withToken = (token: string): string =>
+    `DEFAULT:\n  gotify_url: http://127.0.0.1:9\n  gotify_token: ${token}\n`;
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of variables.
+  const FROM_VARIABLE = '${GOTIFY_TOKEN}';
+
+  it.each([
+    ['hush-hush', 0o644, true],
+    ['hush-hush', 0o640, false],
+    [FROM_VARIABLE, 0o644, false],
+    ["''", 0o644, false],
+  ])('%s at the mode %o is remarked on: %s', async (token, mode, isSaid) => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    under.configure(withToken(token));
+    const path = join(under.root, FILE);
+    chmodSync(path, mode);
+    process.env['GOTIFY_TOKEN'] = 'from-a-variable';
+    const { code, stdout } = await under.run(['check-config']);
+    expect(code).toBe(token === "''" ? 78 : 0);
+    const remark = 'is a secret, and every user of this host may read it here; run: chmod o-r';
+    expect(stdout.includes(`yaml:3: gotify_token: ${remark} ${path}`)).toBe(isSaid);
+    expect(stdout).not.toContain('hush');
+  });
+
+  it('that everybody may read is remarked on in the log', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    under.configure(withToken('hush-hush'));
+    await under.run(['once']);
+    expect(under.log()).toMatch(/WARNING - .*yaml:3: gotify_token: is a secret, and every user/);
+    expect(under.log()).not.toContain('hush');
+  });
+});
+
 describe('a program of a group to which others may write', () => {
   const hook = (mode: number) => {
     const path = file(mode);
