@@ -44,7 +44,7 @@ export const sayPoint = ({ name, nth, when }: Point): string => `${when}: ${name
 
 /** Tools that the simulated node has, so that it can cut them off as well. */
 const NODE_TOOLS: ReadonlySet<string | undefined> = new Set(['pct', 'pvesh']);
-/** The lock is renewed every second, however often a run comes to that. */
+/** The lock is renewed on a timer, however often a run comes to that. */
 const RENEWAL = /^utimes var\/lock\//;
 
 /** All points of a run. */
