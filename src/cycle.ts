@@ -83,10 +83,13 @@ export async function runCycle(
   });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const planned = timed('plan', () => plan(due, available));
-  settings.left?.(roomAfter(available, planned, state.running, host.vmMemoryMib));
+  const room = roomAfter(available, planned, state.running, host.vmMemoryMib);
+  settings.left?.(room);
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
-  const context = { cycle: state.cycle, observed: observed.value, dryRun, atOnce, stop, save };
+  const context = {
+    ...{ cycle: state.cycle, observed: observed.value, room, dryRun, atOnce, stop, save },
+  };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };

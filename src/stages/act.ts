@@ -12,6 +12,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
+import type { Room } from '../core/room.ts';
 import {
   type Mib,
   type Milliseconds,
@@ -30,6 +31,8 @@ export interface ActContext {
   readonly cycle: number;
   /** What the decisions were made on. */
   readonly observed: Observed;
+  /** What they leave of the host. */
+  readonly room: Room;
   readonly dryRun: boolean;
   /** How many changes may be under way at a time; 1 if not given. */
   readonly atOnce?: number;
@@ -94,7 +97,7 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, dryRun, stop, save }: ActContext,
+  { cycle, observed, room, dryRun, stop, save }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
   tellIntent(world, planned, dryRun);
   if (dryRun) {
@@ -106,7 +109,7 @@ async function actOn(
   if (!config?.ok) return undefined;
   intend(world, state, planned, config.value);
   save?.();
-  const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, stop };
+  const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, room, stop };
   let carried = planned;
   let result = await carryOut(world, carried, config.value, changing);
   if (result.kind === 'unproven') {

@@ -2,11 +2,13 @@ import { explainUnproven } from '../core/explain.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
+import type { Room } from '../core/room.ts';
 import { bytesToMib, mib, type Vmid } from '../core/units.ts';
 import { type Target, type Verification, verify } from '../core/verify.ts';
 import type { BackupPurpose, CommandOutcome, SetRequest, World } from '../ports.ts';
 import { proveShrink } from './prove.ts';
 import { outcomeWords, readBack } from './read-back.ts';
+import { whyNoRoom } from './room.ts';
 import { changesOf, describe } from './tell.ts';
 
 /** How one change went; `note` says more for a person. */
@@ -22,6 +24,8 @@ export interface ChangeResult {
 
 export interface ChangeContext {
   readonly hostCpus: number;
+  /** What the host can still give with this change made. */
+  readonly room: Room;
   readonly stop: AbortSignal;
 }
 
@@ -41,7 +45,7 @@ export async function carryOut(
   if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
   const before = target(planned, 'before', decidedOn);
   const expected = target(planned, 'after', decidedOn);
-  const refused = await refuseShrink(world, planned);
+  const refused = refuseGrowth(world, planned, context) ?? (await refuseShrink(world, planned));
   if (refused !== undefined) return refused;
 
   const backup = world.backups.write(file.value, purpose(planned, before, expected));
@@ -50,8 +54,14 @@ export async function carryOut(
   }
   const request = { vmid: planned.vmid, ...expected, digest: decidedOn.digest };
   const outcome = await world.proxmox.set(request, context.stop);
-  const verdict = verify(before, expected, readBack(world, planned.vmid), context.hostCpus);
-  if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) return OVERTAKEN;
+  const look = (): Verification =>
+    verify(before, expected, readBack(world, planned.vmid), context.hostCpus);
+  let verdict = look();
+  if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) {
+    // It may have come about between the two looks: a pct that was ended had begun to write.
+    verdict = look();
+    if (verdict.kind === 'unchanged' && outcome.kind === 'failed') return OVERTAKEN;
+  }
   const result = await settle(world, planned, before, verdict, outcome, context);
   return { ...unlessStopped(world, planned, result), backup: backup.path };
 }
@@ -95,6 +105,17 @@ function purpose(planned: PlannedChange, before: Target, expected: Target): Back
       }),
     reason: changesOf(planned).map(describe).join('. '),
   };
+}
+
+/** A change may come a minute after it was planned, with slow ones before it. */
+function refuseGrowth(
+  world: World,
+  { memory }: PlannedChange,
+  { room }: ChangeContext,
+): ChangeResult | undefined {
+  if (memory?.verdict !== 'grow') return undefined;
+  const why = whyNoRoom(world, room);
+  return why === undefined ? undefined : { kind: 'overtaken', note: `${why}; deciding anew` };
 }
 
 /** Why memory is not taken; undefined where none is to be, and where it has been proven. */

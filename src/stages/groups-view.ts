@@ -8,6 +8,7 @@ import { type Room, uncountedMib } from '../core/room.ts';
 import { type Mib, ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { GroupWorld } from '../ports.ts';
+import { limitsNow, standsStill } from './room.ts';
 
 /** What is there, for the reconciliation: configurations, cgroups, and what the host can give. */
 
@@ -147,20 +148,14 @@ export function runningLimits(
   { cgroups }: Pick<GroupWorld, 'cgroups'>,
   room: Room | undefined,
 ): ReadonlyMap<Vmid, Mib> {
-  const limitsMib = new Map<Vmid, Mib>();
-  for (const [vmid, reading] of guests) {
-    if (!reading.ok || reading.value.node !== node) continue;
-    const { memoryMib } = reading.value;
-    // Whether one runs whose limit is counted already makes no difference, so it is not looked at.
-    if ((room?.limitsMib.get(vmid) ?? 0) >= memoryMib) continue;
+  const here = [...guests].flatMap(([vmid, reading]) =>
+    reading.ok && reading.value.node === node ? [[vmid, reading.value.memoryMib] as const] : [],
+  );
+  return limitsNow(here, room, (vmid) => {
     const life = lives.get(vmid);
-    const runs = life === undefined ? mayRun(cgroups.sample(vmid)) : life.running !== false;
-    if (runs) limitsMib.set(vmid, memoryMib);
-  }
-  return limitsMib;
+    return life === undefined ? standsStill(cgroups.sample(vmid)) : life.running === false;
+  });
 }
-
-const mayRun = (sample: Reading<unknown>): boolean => sample.ok || sample.why !== 'absent';
 
 /** What those will have that are made and not started yet, and those that are about to be made. */
 export function comingMib(

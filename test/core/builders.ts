@@ -18,6 +18,7 @@ import type {
 import type { Plan } from '../../src/core/plan.ts';
 import type { ContainerPolicy, HostPolicy, Management } from '../../src/core/policy.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
+import type { Room } from '../../src/core/room.ts';
 import {
   bytes,
   cores,
@@ -299,6 +300,12 @@ export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
     },
   };
 }
+
+/** Of which nobody can take all. */
+export const AMPLE_ROOM: Room = {
+  ...budgetOf(64, 1_000_000),
+  ...{ limitsMib: new Map(), vmMemoryMib: present(mib(0)) },
+};
 
 /** What the host can give to these, the running ones of which are all that run on it. */
 export function budgetWith(

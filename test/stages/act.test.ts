@@ -4,7 +4,7 @@ import type { PlannedChange } from '../../src/core/plan.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { coresChange, everyone, memoryChange, vmid } from '../core/builders.ts';
+import { AMPLE_ROOM, coresChange, everyone, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const MINUTE_MS = 60_000;
@@ -41,7 +41,13 @@ async function run(
   if (!observed.ok) throw new Error(observed.detail);
   const stop = (around.stop ?? new AbortController()).signal;
   const dryRun = around.dryRun ?? false;
-  return act(node.world, state, changes, { cycle: 7, observed: observed.value, dryRun, stop });
+  return act(node.world, state, changes, {
+    cycle: 7,
+    observed: observed.value,
+    room: AMPLE_ROOM,
+    dryRun,
+    stop,
+  });
 }
 
 describe('acting', () => {
@@ -236,7 +242,7 @@ describe('a failure', () => {
     if (!observed.ok) throw new Error(observed.detail);
     node.write(101, { cores: 6 });
     const stop = new AbortController().signal;
-    const context = { cycle: 7, observed: observed.value, dryRun: false, stop };
+    const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, dryRun: false, stop };
     const counts = await act(node.world, state, [growMemory(101)], context);
     expect(counts).toEqual({ done: 0, failed: 0 });
     expect(node.linesOf('WARN')).toEqual([

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import { cores, milliseconds } from '../../src/core/units.ts';
+import { present } from '../../src/core/reading.ts';
+import type { Room } from '../../src/core/room.ts';
+import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
 import { type ChangeResult, carryOut } from '../../src/stages/change.ts';
-import { broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';
+import { AMPLE_ROOM, broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -29,10 +31,11 @@ async function carry(
   node: FakeNode,
   planned: PlannedChange,
   meanwhile: () => void = () => {},
+  room: Room = AMPLE_ROOM,
 ): Promise<ChangeResult> {
   const decidedOn = node.get(101).config;
   meanwhile();
-  const context = { hostCpus: 16, stop: new AbortController().signal };
+  const context = { hostCpus: 16, room, stop: new AbortController().signal };
   return carryOut(node.world, planned, decidedOn, context);
 }
 
@@ -162,6 +165,43 @@ describe('nothing is done', () => {
     expect(result).toEqual({ kind: 'overtaken', note: '101.conf is not there' });
   });
 
+  describe('when the host was', () => {
+    /** 512 MB are left once 101 has its 2048. */
+    const room = {
+      ...AMPLE_ROOM,
+      ...{ wholeMib: present(mib(512)), limitsMib: new Map([[ID, mib(2048)]]) },
+    };
+
+    it.each([
+      [512, true, 'confirmed'],
+      [513, true, 'overtaken'],
+      [4096, false, 'confirmed'],
+    ])('given to another one with %d MB that runs: %s', async (memoryMib, running, kind) => {
+      const node = nodeWithOne();
+      const start = (): void => {
+        node.add(102, { memoryMib: mib(memoryMib) }).running = running;
+      };
+      const result = await carry(node, growMemory, start, room);
+      expect(result.kind).toBe(kind);
+      if (kind === 'confirmed') return;
+      expect(node.done).toEqual([]);
+      expect(result.note).toBe(
+        '513 MB were taken by others since the host was looked at; deciding anew',
+      );
+      expect((await carry(node, growCores, () => {}, room)).kind).toBe('pending');
+    });
+
+    it('not to be seen any more', async () => {
+      const node = nodeWithOne();
+      const lose = (): void => {
+        node.listMissing = gone('the list is not there');
+      };
+      const result = await carry(node, growMemory, lose, room);
+      expect(result).toEqual({ kind: 'overtaken', note: 'the list is not there; deciding anew' });
+      expect(node.done).toEqual([]);
+    });
+  });
+
   it('when the need has risen above what memory is to shrink to', async () => {
     const node = nodeWithOne();
     const result = await expectNothing(node, shrinkMemory, () => {
@@ -239,6 +279,42 @@ describe('a pct that does not do what it says', () => {
     expect(result).toMatchObject({ kind: 'failed', note: expect.stringMatching(/not known: 101/) });
     expect(node.sets.length).toBe(1);
   });
+
+  it('ended, and what it has done is seen only at the second look: it is in force', async () => {
+    const node = nodeWithOne();
+    const { guests } = node.world;
+    let looks = 0;
+    let asked: SetRequest | undefined;
+    node.pct = (request) => {
+      asked = request;
+      return { kind: 'timed-out', afterMs: milliseconds(40_000), message: 'too long' };
+    };
+    const read: typeof guests.read = (id) => {
+      looks += 1;
+      if (looks === 3 && asked !== undefined) node.apply(asked);
+      return guests.read(id);
+    };
+    const world = { ...node.world, guests: { ...guests, read } };
+    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+    const result = await carryOut(world, growMemory, node.get(101).config, context);
+    expect(result).toMatchObject({ kind: 'confirmed', note: 'It is in force, though too long.' });
+  });
+
+  it.each([
+    [{ kind: 'done' }, 'failed'],
+    [{ kind: 'killed', signal: 'SIGKILL', message: 'from outside' }, 'failed'],
+    [failure, 'overtaken'],
+  ] satisfies (readonly [CommandOutcome, string])[])(
+    '$kind, and somebody else has written another line',
+    async (outcome, kind) => {
+      const node = nodeWithOne();
+      node.pct = () => {
+        node.write(101, { name: 'renamed' });
+        return outcome;
+      };
+      expect((await carry(node, growBoth)).kind).toBe(kind);
+    },
+  );
 
   it('while somebody else sets another value: theirs is left', async () => {
     const node = nodeWithOne();

@@ -8,7 +8,7 @@ import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import { act } from '../../src/stages/act.ts';
 import { noticeOthers } from '../../src/stages/notice.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
-import { coresChange, everyone, memoryChange, policy, vmid } from '../core/builders.ts';
+import { AMPLE_ROOM, coresChange, everyone, memoryChange, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -47,7 +47,14 @@ class Life {
     const save = (): void => {
       this.saved = JSON.stringify(toSaved(this.state, 'boot', this.#instant()));
     };
-    await act(this.node.world, this.state, [change], { cycle: 1, observed, dryRun, stop, save });
+    await act(this.node.world, this.state, [change], {
+      cycle: 1,
+      observed,
+      room: AMPLE_ROOM,
+      dryRun,
+      stop,
+      save,
+    });
   }
 
   /** The next process, with what the last `save` has left: that comes before each change. */

@@ -5,7 +5,14 @@ import { mib } from '../../src/core/units.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { coresChange, everyone, type MemoryNumbers, memoryChange, vmid } from '../core/builders.ts';
+import {
+  AMPLE_ROOM,
+  coresChange,
+  everyone,
+  type MemoryNumbers,
+  memoryChange,
+  vmid,
+} from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -34,7 +41,7 @@ async function run(
   const observed = observe(node.world, newLoopState(), everyone());
   if (!observed.ok) throw new Error(observed.detail);
   const stop = new AbortController().signal;
-  const context = { cycle: 7, observed: observed.value, dryRun: false, stop };
+  const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, dryRun: false, stop };
   return act(node.world, state, [planned], context);
 }
 
@@ -283,7 +290,7 @@ describe('a half-done growth', () => {
       node.get(101).memory = { current: 9000, anon: 300, inactive: 8600 };
       return { kind: 'killed', signal: 'SIGKILL', message: 'pct was killed' };
     };
-    const context = { hostCpus: 16, stop: new AbortController().signal };
+    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(node.world, grow, node.get(101).config, context);
     return `${result.kind}: ${result.note}`;
   }
