@@ -16,11 +16,27 @@ const TOO_BIG =
 
 const NO_TEXT = 'is not a text file in UTF-8; check the path after --config, or save it as UTF-8';
 
+/** Who saves a file is done with it in a moment. */
+const MOST_TRIES = 3;
+
+const IN_HAND =
+  'changes while it is read, or comes out shorter than it is; try again when it has been saved';
+
 /**
  * Reads a regular file as UTF-8. It is opened without blocking, since opening a pipe for reading
- * would wait for a writer, and its size is looked at before anything is read.
+ * would wait for a writer, and its size is looked at before anything is read. A part of a file is
+ * never taken for the whole: half a configuration may be a valid one, with other limits.
  */
 export function readTextFile(path: string): FileText {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const file = readOnce(path);
+    if (file !== undefined) return file;
+  }
+  return { ok: false, message: IN_HAND };
+}
+
+/** undefined where it changed meanwhile, or something is missing of it. */
+function readOnce(path: string): FileText | undefined {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -36,7 +52,7 @@ export function readTextFile(path: string): FileText {
   }
 }
 
-function readOpened(fd: number): FileText {
+function readOpened(fd: number): FileText | undefined {
   const stat = fstatSync(fd);
   if (stat.isDirectory()) {
     return { ok: false, message: 'is a directory; give the path of the configuration file in it' };
@@ -56,6 +72,9 @@ function readOpened(fd: number): FileText {
     total += count;
   }
   if (total > MAX_FILE_BYTES) return { ok: false, message: TOO_BIG };
+  const after = fstatSync(fd);
+  if (after.mtimeMs !== stat.mtimeMs || after.size !== stat.size) return undefined;
+  if (stat.size > 0 && total !== stat.size) return undefined;
   const content = Buffer.concat(chunks, total);
   if (content.includes(0) || !isUtf8(content)) return { ok: false, message: NO_TEXT };
   return { ok: true, text: content.toString('utf8') };

@@ -1,8 +1,17 @@
-import { rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Fault } from '../../src/simulator/faults.ts';
-import { calm, guest, hungry, isAlive, NodeUnderTest } from './node-under-test.ts';
+import {
+  BUNDLE,
+  calm,
+  type Ended,
+  guest,
+  hungry,
+  isAlive,
+  NodeUnderTest,
+} from './node-under-test.ts';
 
 /** What goes wrong outside: `pct` in all its moods, files and cgroups that come and go. */
 
@@ -185,4 +194,35 @@ it('pvestatd that is stopped leaves a change pending, and more is not piled upon
   expect(under.journal().map(({ action, status }) => `${action} ${status}`)).toEqual([
     'Increase Cores pending',
   ]);
+});
+
+describe('half a configuration is never taken for a whole one', () => {
+  const OUTSIDE = new URL('../faults/outside.cjs', import.meta.url).pathname;
+  const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+
+  async function check(times?: number): Promise<Ended> {
+    const under = await NodeUnderTest.create([calm(101)]);
+    under.configure('DEFAULT:\n  poll_interval: 1\n  min_cores: 2\n');
+    const plan = join(under.root, '../plan.json');
+    const fault = { kind: 'read', path: FILE, truncate: 27, ...(times && { times }) };
+    writeFileSync(plan, JSON.stringify({ root: under.root, faults: [fault] }));
+    const argv = ['--require', OUTSIDE, BUNDLE, '--sysroot', under.root, 'check-config'];
+    const env = { ...process.env, OUTSIDE: plan };
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, encoding: 'utf8' });
+    return { code: status, stdout, stderr };
+  }
+
+  it('it is refused, though it reads well', async () => {
+    const { code, stdout, stderr } = await check();
+    expect(code).toBe(78);
+    expect(`${stdout}${stderr}`).toMatch(
+      /lxc_autoscale\.yaml: changes while it is read, or comes out shorter than it is; try again/,
+    );
+  });
+
+  it('it is read again, and whole the second time', async () => {
+    const { code, stdout } = await check(2);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^DEFAULT +threshold +2-8 /m);
+  });
 });

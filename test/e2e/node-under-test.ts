@@ -18,7 +18,7 @@ import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
 
 /** A simulated node with the real, bundled program on it. */
 
-const BUNDLE = new URL('../../dist/lxc-autoscale.cjs', import.meta.url).pathname;
+export const BUNDLE = new URL('../../dist/lxc-autoscale.cjs', import.meta.url).pathname;
 
 export const HOST: HostSpec = {
   cpus: 8,
