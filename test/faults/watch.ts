@@ -63,6 +63,8 @@ export class Watch {
   #untold: Untold[] = [];
   /** What the latest command on each container found there. */
   readonly #found = new Map<number, ReadonlyMap<string, number>>();
+  /** What its last command on each container asked for. */
+  readonly #asked = new Map<number, Arrived['options']>();
   #strikes: Strike[] = [];
   #configs: readonly Config[];
   #journalBytes = 0;
@@ -232,6 +234,7 @@ export class Watch {
 
   #judge(one: Arrived): void {
     const { vmid, options, text } = one;
+    this.#asked.set(vmid, options);
     const said = `pct set ${vmid} ${[...options].flat().join(' ')}`;
     if (!one.hasBackup) this.complain(`${said}: there is no backup with that digest`);
     // Decided on another text than is there: pct refuses it.
@@ -369,6 +372,10 @@ export class Watch {
     const what = String(action).split(' ')[1];
     if (limits === undefined || String(action).startsWith('Would ')) return;
     const has = what === 'Memory' ? limits.memoryMib : unit ? limits.cpuLimit : limits.cores;
+    const option = what === 'Memory' ? '--memory' : unit ? '--cpulimit' : '--cores';
+    const askedSince = Number(this.#asked.get(vmid)?.get(option));
+    // A later change of its own, of which the line is still to come.
+    if (askedSince !== after && askedSince === has) return;
     const untrue = (): string | undefined => {
       if (String(action).startsWith('Confirm')) {
         const cpus = Math.min(Number(after), this.#node.machine.plant.host.cpus);
