@@ -25,7 +25,7 @@ import type { YamlEntry } from './yaml.ts';
 import { parseYaml } from './yaml.ts';
 
 export type LoadResult =
-  /** `notes`: what is accepted and has no effect yet. */
+  /** `notes`: what is accepted, and worth a remark. */
   | {
       readonly ok: true;
       readonly config: Config;

@@ -11,7 +11,7 @@ export interface Room extends Budget {
   readonly vmMemoryMib: Reading<Mib>;
 }
 
-/** What may run by now, and with which limits. */
+/** What may run by now; containers whose limit was counted already may be left out. */
 export interface RunningNow {
   readonly limitsMib: ReadonlyMap<Vmid, Mib>;
   readonly vmMemoryMib: Reading<Mib>;

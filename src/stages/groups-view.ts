@@ -120,7 +120,8 @@ function limitsReached(
  * What another container may have of the host's memory, those on their way counted: below zero, not
  * even they fit.
  *
- * @param limitsMib of all containers of this node that run
+ * @param limitsMib of the containers of this node that may run, at least where they pass what the
+ *   last cycle has counted
  */
 export function hostRoom(
   comingMib: number,
@@ -141,7 +142,7 @@ export function hostRoom(
   return present(Math.min(free, last.wholeMib.value - uncounted.value) - comingMib);
 }
 
-/** The limits of the containers of this node that are not known to stand still. */
+/** The limits of this node's containers that may run, where they pass what was counted. */
 export function runningLimits(
   { guests, node }: ClusterView,
   lives: GroupView['lives'],

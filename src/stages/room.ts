@@ -6,8 +6,8 @@ import type { World } from '../ports.ts';
 /** What the host can still give, looked at again: others start guests and raise limits, too. */
 
 /**
- * The limits, in MiB, of those that are not known to stand still. Whether one runs whose limit is
- * counted already makes no difference, so it is not looked at.
+ * The limits, in MiB, of those that are not known to stand still, where they pass what was counted.
+ * Whether one runs whose limit is counted already makes no difference, so it is left out.
  */
 export function limitsNow(
   configured: Iterable<readonly [Vmid, Mib]>,
