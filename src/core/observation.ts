@@ -1,3 +1,4 @@
+import type { GuestIdentity } from './identity.ts';
 import type { Missing, Reading } from './reading.ts';
 import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from './units.ts';
 
@@ -24,6 +25,8 @@ export interface GuestConfig {
   readonly pendingKeys: readonly string[];
   /** SHA-1 of the file as read, in hex: what `pct set --digest` compares with. */
   readonly digest: string;
+  /** Which guest this is, apart from its id; undefined where that cannot be told. */
+  readonly identity: GuestIdentity | undefined;
 }
 
 /** A pressure line (PSI): how long tasks stood still, since the cgroup was made. */

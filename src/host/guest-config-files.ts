@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { guestIdentity } from '../core/identity.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
@@ -27,6 +28,8 @@ const MOST_NAMES = 128;
 interface Sections {
   /** Key -> value of the wanted keys of the live section; the last one of a key is in force. */
   readonly live: Map<string, string>;
+  /** The values of `netN:` lines of the live section, by key. */
+  readonly nets: Map<string, string>;
   readonly pendingKeys: Set<string>;
   /** Lines of the live section that are `key: value`, wanted or not. */
   liveLines: number;
@@ -41,6 +44,7 @@ const WANTED: ReadonlySet<string> = new Set([
   'tags',
   'lock',
   'template',
+  'rootfs',
 ]);
 
 /**
@@ -54,7 +58,7 @@ export function parseGuestConfig(vmid: Vmid, content: Uint8Array): Reading<Guest
     return missing('malformed', `${file}: larger than ${GUEST_CONFIG_LIMIT_BYTES} bytes`);
   }
   if (content.includes(0)) return missing('malformed', `${file}: holds NUL bytes, is no text`);
-  const { live, pendingKeys, liveLines } = splitSections(content);
+  const { live, nets, pendingKeys, liveLines } = splitSections(content);
   if (liveLines === 0) return missing('malformed', `${file}: holds no settings`);
 
   const problems: string[] = [];
@@ -76,13 +80,16 @@ export function parseGuestConfig(vmid: Vmid, content: Uint8Array): Reading<Guest
     template,
     pendingKeys: [...pendingKeys].slice(0, MOST_NAMES),
     digest: createHash('sha1').update(content).digest('hex'),
+    identity: guestIdentity(live.get('rootfs'), [...nets.values()]),
   });
 }
 
 function splitSections(content: Uint8Array): Sections {
   // A view, not a copy. Each line becomes a string of its own, so that none keeps the whole text.
   const buffer = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  const sections: Sections = { live: new Map(), pendingKeys: new Set(), liveLines: 0 };
+  const sections: Sections = {
+    ...{ live: new Map(), nets: new Map(), pendingKeys: new Set(), liveLines: 0 },
+  };
   let section = '';
   for (let start = 0; start < buffer.length; ) {
     const newline = buffer.indexOf(NEWLINE, start);
@@ -111,6 +118,7 @@ function takeLiveLine(sections: Sections, line: string): void {
   if (key === undefined || value === undefined) return;
   sections.liveLines++;
   if (WANTED.has(key)) sections.live.set(key, value);
+  else if (/^net[0-9]+$/.test(key)) sections.nets.set(key, value);
 }
 
 /** A pending `delete: a,!b` names settings too, where `!` asks to delete with force. */

@@ -148,6 +148,7 @@ function decided(
     cores: isLimit ? AMPLE_CPUS : has.cores,
     cpuLimit: isLimit ? cores(has.cores) : undefined,
     ...{ memoryMib: mib(has.memoryMib), swapMib: mib(0), pendingKeys: [], digest: '' },
+    identity: undefined,
   };
   const usage = {
     ...{ cpu: present(cpu), memory: present(memory), cpusetCpus: undefined },

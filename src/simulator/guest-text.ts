@@ -9,15 +9,21 @@ export interface GuestSettings {
   readonly tags?: string;
   readonly lock?: string;
   readonly rootfs?: string;
+  /** Another number for each guest that is given the id: Proxmox VE draws another address. */
+  readonly life?: number;
 }
+
+/** As Proxmox VE draws them, though not at random. The first guest of an id has life 0. */
+export const hardwareAddress = (vmid: number, life = 0): string =>
+  `BC:24:11:${[life & 255, (vmid >> 8) & 255, vmid & 255]
+    .map((byte) => byte.toString(16).toUpperCase().padStart(2, '0'))
+    .join(':')}`;
 
 /** The text of an ordinary Debian container's configuration file. */
 export function guestText(settings: GuestSettings): string {
   const { vmid } = settings;
   const address = `10.0.${Math.floor(vmid / 250) % 250}.${(vmid % 250) + 2}/16`;
-  const hardware = `BC:24:11:00:${[(vmid >> 8) & 255, vmid & 255]
-    .map((byte) => byte.toString(16).toUpperCase().padStart(2, '0'))
-    .join(':')}`;
+  const hardware = hardwareAddress(vmid, settings.life);
   const values: Array<readonly [string, string | number | undefined]> = [
     ['arch', 'amd64'],
     ['cores', settings.cores],

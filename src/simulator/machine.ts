@@ -118,6 +118,7 @@ export class Machine {
   /** undefined where the kernel is too old for it. */
   readonly #reclaimFiles: ReclaimFiles | undefined;
   readonly #demands = new Map<number, DemandAt>();
+  readonly #lives = new Map<number, number>();
   readonly #ledgers = new Map<number, Ledger>();
   readonly #samples = new Map<number, StatusSample>();
   readonly #runningVms = new Set<number>();
@@ -197,9 +198,15 @@ export class Machine {
 
   /** A new container, stopped. */
   add(vmid: number, content: string, demand: DemandAt): void {
+    this.#lives.set(vmid, this.livesOf(vmid) + 1);
     this.files.write(vmid, content);
     this.#demands.set(vmid, demand);
     this.note(vmid, 'create', '');
+  }
+
+  /** How many guests have been given this id since the node was made, beside the first ones. */
+  livesOf(vmid: number): number {
+    return this.#lives.get(vmid) ?? 0;
   }
 
   /** Starts a stopped container; pending changes of its configuration come into force. */

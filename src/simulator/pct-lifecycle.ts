@@ -6,6 +6,7 @@ import {
   type GuestConf,
   newSection,
 } from './guest-conf.ts';
+import { hardwareAddress } from './guest-text.ts';
 import {
   type CommandContext,
   lines,
@@ -122,20 +123,24 @@ total size is 194,812,522  speedup is 1.02
 `;
 
 /** A clone keeps tags, onboot, limits, description and the static address of its source. */
-function clonedConf(conf: GuestConf, newid: number, args: Arguments, utf8: boolean): GuestConf {
+function clonedConf(
+  { machine, utf8 }: CommandContext,
+  conf: GuestConf,
+  newid: number,
+  args: Arguments,
+): GuestConf {
   const from = conf.snapshots.get(args.options.get('snapname') ?? '') ?? conf.main;
   const main = copySection(from);
   for (const key of ['lock', 'parent', 'snaptime', 'template']) main.values.delete(key);
   main.values.set('hostname', args.options.get('hostname') ?? `CT${newid}`);
   const description = args.options.get('description');
   if (description !== undefined) main.description = descriptionLines(description, utf8);
-  const address = `BC:24:11:${[newid >> 16, (newid >> 8) & 255, newid & 255]
-    .map((part) => part.toString(16).toUpperCase().padStart(2, '0'))
-    .join(':')}`;
+  const life = machine.livesOf(newid) + 1;
   for (const [key, value] of main.values) {
-    if (/^net\d+$/.test(key)) {
-      main.values.set(key, value.replace(/hwaddr=[0-9A-F:]+/, `hwaddr=${address}`));
-    }
+    const device = /^net(\d+)$/.exec(key)?.[1];
+    if (device === undefined) continue;
+    const address = hardwareAddress(newid, life + 16 * Number(device));
+    main.values.set(key, value.replace(/hwaddr=[0-9A-F:]+/, `hwaddr=${address}`));
   }
   const size = /size=\w+/.exec(main.values.get('rootfs') ?? '')?.[0] ?? 'size=4G';
   main.values.set('rootfs', `local-lvm:vm-${newid}-disk-0,${size}`);
@@ -186,7 +191,7 @@ export async function clone(context: CommandContext, args: Arguments): Promise<A
     withConf(context, args.vmid, (conf) => {
       const refused = cloneRefusal(context, args, newid, conf);
       if (refused !== undefined) return refused;
-      const copy = clonedConf(conf, newid, args, context.utf8);
+      const copy = clonedConf(context, conf, newid, args);
       const progress = silent === true ? '' : copyProgress(volumeOf(conf), `vm-${newid}-disk-0`);
       const demand = machine.options.cloneDemand?.(newid) ?? idleDemand;
       if (durationMs > 0 || fails !== undefined) {

@@ -1,3 +1,4 @@
+import { guestIdentity } from '../core/identity.ts';
 import type {
   CgroupSample,
   CpuCounters,
@@ -143,6 +144,10 @@ export function guestConfigOf(vmid: Vmid, content: string): GuestConfig {
     template: main.values.get('template') === '1',
     pendingKeys,
     digest: digestOf(content),
+    identity: guestIdentity(
+      main.values.get('rootfs'),
+      [...main.values].filter(([key]) => /^net\d+$/.test(key)).map(([, value]) => value),
+    ),
   };
 }
 

@@ -24,6 +24,7 @@ function guest(vmid: Vmid, name: string, more: Partial<GuestConfig> = {}): Readi
     template: false,
     pendingKeys: [],
     digest: '',
+    identity: undefined,
     ...more,
   });
 }

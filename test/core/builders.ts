@@ -1,6 +1,7 @@
 import { type Budget, budget } from '../../src/core/admission.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
+import { type GuestIdentity, guestIdentity } from '../../src/core/identity.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type {
   CgroupSample,
@@ -90,11 +91,19 @@ export const hostPolicy: HostPolicy = {
   ...{ overcommitRatio: 2, emergency: ratio(0.98) },
 };
 
+/** Of the guest with this id; another `life` is another guest that was given the id later. */
+export function identity(id: number, life = 0): GuestIdentity {
+  const address = `hwaddr=BC:24:11:00:${life.toString(16).padStart(2, '0')}:01`;
+  const value = guestIdentity(`local-lvm:vm-${id}-disk-0`, [address]);
+  if (value === undefined) throw new Error(`${id} has no identity`);
+  return value;
+}
+
 export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
   return {
     ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: undefined },
     ...{ memoryMib: mib(1024), swapMib: mib(512), tags: [], lock: undefined, template: false },
-    ...{ pendingKeys: [], digest: '0'.repeat(40) },
+    ...{ pendingKeys: [], digest: '0'.repeat(40), identity: identity(id) },
     ...own,
   };
 }

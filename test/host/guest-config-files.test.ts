@@ -24,6 +24,9 @@ cpulimit: 1.5
 hostname: web1
 lock: backup
 memory: 1024
+net0: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:60:1F:90,ip=dhcp,type=veth
+net1: name=eth1,bridge=vmbr1,hwaddr=BC:24:11:60:1F:0A,type=veth
+rootfs: local-lvm:vm-101-disk-0,size=4G
 swap: 256
 tags: prod;web, blue
 foo: bar
@@ -37,6 +40,8 @@ delete: net0,!mp0
 [before-upgrade]
 cores: 9
 memory: 9999
+net2: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01
+rootfs: local-lvm:vm-101-disk-7,size=4G
 template: 1
 `;
 
@@ -54,6 +59,7 @@ describe('a container configuration', () => {
       template: false,
       pendingKeys: ['memory', 'tty', 'net0', 'mp0'],
       digest: createHash('sha1').update(WHOLE).digest('hex'),
+      identity: 'bc:24:11:60:1f:0a,bc:24:11:60:1f:90 local-lvm:vm-101-disk-0',
     });
   });
 
