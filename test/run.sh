@@ -27,10 +27,10 @@ if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
   step 'install packages' npm ci --no-audit --no-fund --loglevel=error
 fi
 
-# One test reads the JSON log with jq, and one looks at the report of a backtest in a browser.
-# Without them these tests are skipped, which the end then says.
-for package in jq chromium; do
-  command -v "$package" >/dev/null && continue
+# One test reads the JSON log with jq, one looks at the report of a backtest in a browser, and those
+# in test/kernel ask a real kernel. Without them these tests are skipped, which the end then says.
+for package in jq chromium user-mode-linux; do
+  command -v "${package/user-mode-linux/linux.uml}" >/dev/null && continue
   [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || continue
   echo "== install $package"
   export DEBIAN_FRONTEND=noninteractive

@@ -1,0 +1,253 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Runs under the kernel that is asked: makes cgroups as Proxmox VE lays them, starts processes in
+ * them, and writes what came of it, as JSON, into the file that it is given.
+ */
+
+const MIB = 1024 * 1024;
+const CGROUPS = '/sys/fs/cgroup';
+const LIMIT_MS = 90_000;
+
+type Numbers = Readonly<Record<string, number>>;
+
+const pathOf = (cgroup: string, file = ''): string => join(CGROUPS, cgroup, file);
+const read = (cgroup: string, file: string): string =>
+  readFileSync(pathOf(cgroup, file), 'utf8').trim();
+const mibIn = (cgroup: string, file = 'memory.current'): number => Number(read(cgroup, file)) / MIB;
+const fields = (cgroup: string, file: string): Numbers =>
+  Object.fromEntries(
+    read(cgroup, file)
+      .split('\n')
+      .map((line) => line.split(' '))
+      .map(([name = '', value]) => [name, Number(value)]),
+  );
+
+/** What a write says: the code of the error, or `done`. */
+function write(cgroup: string, file: string, text: string): string {
+  try {
+    writeFileSync(pathOf(cgroup, file), text);
+    return 'done';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
+/** A cgroup with all that is above it; memory is passed on to those below. */
+function make(cgroup: string, limits: Readonly<Record<string, string>> = {}): void {
+  const parts = cgroup.split('/');
+  for (const [depth] of parts.entries()) {
+    const above = parts.slice(0, depth).join('/');
+    if (above !== '') write(above, 'cgroup.subtree_control', '+cpu +memory +pids');
+    mkdirSync(pathOf(parts.slice(0, depth + 1).join('/')), { recursive: true });
+  }
+  for (const [file, text] of Object.entries(limits)) write(cgroup, file, text);
+}
+
+interface Load {
+  readonly child: ChildProcess;
+  /** `ready`, or how it ended. */
+  readonly settled: Promise<string>;
+  readonly ended: Promise<string>;
+}
+
+function load(cgroup: string, ...words: readonly (string | number)[]): Load {
+  const child = spawn('./load', [pathOf(cgroup), ...words.map(String)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.on('close', (code, signal) => resolve(signal ?? `exit ${code}`));
+  });
+  const ready = new Promise<string>((resolve) => {
+    child.stdout?.on('data', () => resolve('ready'));
+  });
+  return { child, ended, settled: Promise.race([ready, ended]) };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let waitedMs = 0; !holds(); waitedMs += 20) {
+    if (waitedMs > LIMIT_MS) throw new Error(`never: ${what}`);
+    await pause(20);
+  }
+}
+
+const eventsOf = (cgroup: string) => ({
+  all: fields(cgroup, 'memory.events'),
+  local: fields(cgroup, 'memory.events.local'),
+});
+
+/** A container with a nested cgroup of 16 MiB and one without a limit. */
+function container(ct: string, memory = '128M'): void {
+  make(ct, { 'memory.max': memory, 'memory.swap.max': '0' });
+  make(`${ct}/ns/docker`, { 'memory.max': '16M' });
+  make(`${ct}/ns/leaf`);
+}
+
+/** Each is asked with a container of its own. */
+const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
+  async nestedKill(ct) {
+    container(ct);
+    const how = await load(`${ct}/ns/docker`, 'hold', 40).ended;
+    return { how, ...eventsOf(ct), nested: eventsOf(`${ct}/ns/docker`) };
+  },
+
+  async ownKill(ct) {
+    container(ct);
+    const how = await load(`${ct}/ns/leaf`, 'hold', 200).ended;
+    return { how, ...eventsOf(ct), nested: eventsOf(`${ct}/ns/leaf`) };
+  },
+
+  async nestedLimit(ct) {
+    container(ct);
+    await load(`${ct}/ns/docker`, 'read', process.execPath).settled;
+    return { ...eventsOf(ct), nested: eventsOf(`${ct}/ns/docker`) };
+  },
+
+  async frozen(ct) {
+    container(ct);
+    const burner = load(`${ct}/ns/leaf`, 'burn');
+    await burner.settled;
+    const cpu = (): number => fields(ct, 'cpu.stat')['usage_usec'] ?? Number.NaN;
+    const running = fields(ct, 'cgroup.events');
+    write(ct, 'cgroup.freeze', '1');
+    await until('frozen', () => fields(ct, 'cgroup.events')['frozen'] === 1);
+    const [frozen, before] = [fields(ct, 'cgroup.events'), cpu()];
+    await pause(300);
+    const usedFrozenUs = cpu() - before;
+    write(ct, 'cgroup.freeze', '0');
+    await until('thawed', () => cpu() > before);
+    burner.child.kill('SIGKILL');
+    await burner.ended;
+    return { running, frozen, usedFrozenUs, left: fields(ct, 'cgroup.events') };
+  },
+
+  async reclaimAnonymous(ct) {
+    container(ct);
+    await load(`${ct}/ns/leaf`, 'hold', 64).settled;
+    const before = mibIn(ct);
+    const said = write(ct, 'memory.reclaim', '32M');
+    return { said, before, after: mibIn(ct), ...eventsOf(ct) };
+  },
+
+  async reclaimCache(ct) {
+    container(ct);
+    await load(`${ct}/ns/leaf`, 'read', process.execPath).settled;
+    const before = mibIn(ct);
+    const said = write(ct, 'memory.reclaim', '32M');
+    return { said, before, after: mibIn(ct) };
+  },
+
+  /** Names that were looked up, of a file system on a disk. */
+  async slab(ct) {
+    container(ct, '512M');
+    mkdirSync('disk');
+    execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-N', '50000', '/dev/ubda']);
+    execFileSync('mount', ['/dev/ubda', 'disk']);
+    make('outside');
+    await load('outside', 'make', 'disk', 40_000).settled;
+    write('outside', 'cgroup.kill', '1');
+    writeFileSync('/proc/sys/vm/drop_caches', '3');
+    await load(`${ct}/ns/leaf`, 'walk', 'disk').settled;
+    return reclaimedSlab(ct);
+  },
+
+  /** The same of a tmpfs, whose names are nowhere else. */
+  async slabOfTmpfs(ct) {
+    container(ct, '512M');
+    mkdirSync('tmpfs');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'nr_inodes=100k', 'tmpfs', 'tmpfs']);
+    await load(`${ct}/ns/leaf`, 'make', 'tmpfs', 40_000).settled;
+    return reclaimedSlab(ct);
+  },
+
+  /** What `memory.max` below what is in use does, if nothing is held back before. */
+  async loweredBelowUse(ct) {
+    container(ct, '512M');
+    const held = load(`${ct}/ns/leaf`, 'hold', 200);
+    await held.settled;
+    const said = write(ct, 'memory.max', '80M');
+    return { said, how: await held.ended, ...eventsOf(ct) };
+  },
+
+  /** A process that grows against a `memory.high` of 76 MiB. */
+  async heldByHigh(ct) {
+    container(ct, '512M');
+    write(ct, 'memory.high', `${76 * MIB}`);
+    const grower = load(`${ct}/ns/leaf`, 'grow', 200, 100);
+    await until('it pushes', () => mibIn(ct) > 70);
+    const seen: number[] = [];
+    for (let each = 0; each < 6; each++) {
+      await pause(500);
+      seen.push(mibIn(ct));
+    }
+    const events = eventsOf(ct);
+    write(ct, 'memory.high', 'max');
+    return { seen, how: await grower.settled, ...events };
+  },
+
+  /** What `memory.high` below what is in use takes, as soon as it is written. */
+  async highTakesCache(ct) {
+    container(ct, '512M');
+    await load(`${ct}/ns/leaf`, 'read', process.execPath).settled;
+    const before = mibIn(ct);
+    const said = write(ct, 'memory.high', `${32 * MIB}`);
+    return { said, before, after: mibIn(ct) };
+  },
+
+  async highBelowUse(ct) {
+    container(ct, '512M');
+    const held = load(`${ct}/ns/leaf`, 'hold', 64);
+    await held.settled;
+    const said = write(ct, 'memory.high', `${32 * MIB}`);
+    const alive = held.child.exitCode === null && held.child.signalCode === null;
+    return { said, alive, after: mibIn(ct), ...eventsOf(ct) };
+  },
+
+  async watched(ct) {
+    container(ct);
+    const heard = new Set<string>();
+    const files = ['cgroup.events', 'memory.events', 'memory.events.local'];
+    const watchers = files.map((file) => watch(pathOf(ct, file), () => heard.add(file)));
+    await load(`${ct}/ns/leaf`, 'hold', 200).ended;
+    await until('all have been heard', () => heard.size === files.length);
+    for (const watcher of watchers) watcher.close();
+    return [...heard].sort();
+  },
+};
+
+function reclaimedSlab(ct: string): unknown {
+  const look = (): unknown => ({
+    slabMib: (fields(ct, 'memory.stat')['slab_reclaimable'] ?? Number.NaN) / MIB,
+    currentMib: mibIn(ct),
+  });
+  const before = look();
+  return { before, said: write(ct, 'memory.reclaim', '16M'), after: look() };
+}
+
+async function ask(name: string, ct: string): Promise<unknown> {
+  const question = QUESTIONS[name];
+  try {
+    if (question === undefined) throw new Error('there is no such question');
+    return { value: await question(ct) };
+  } catch (error) {
+    return { error: String(error) };
+  } finally {
+    write(ct, 'cgroup.kill', '1');
+  }
+}
+
+async function main(): Promise<void> {
+  const [answer = '', ...names] = process.argv.slice(2);
+  const answers: Record<string, unknown> = {};
+  for (const [index, name] of names.entries()) {
+    answers[name] = await ask(name, `lxc/${101 + index}`);
+  }
+  writeFileSync(answer, JSON.stringify(answers));
+  process.exit(0);
+}
+
+void main();
