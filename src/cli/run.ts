@@ -9,7 +9,7 @@ import type { Room } from '../core/room.ts';
 import { type CycleResult, type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
-import { acquireHostLock, type HeldLock } from '../host/host-lock.ts';
+import { acquireHostLock, type HeldElsewhere } from '../host/host-lock.ts';
 import { removeLeftovers } from '../host/leftovers.ts';
 import { createSupervisor, type Supervisor } from '../host/systemd.ts';
 import { sample } from '../stages/sample.ts';
@@ -45,19 +45,19 @@ export async function run(
 
   // A reload that is asked for while the daemon still starts must not end it.
   signals.on('SIGHUP', () => {});
-  const lock = await acquireHostLock(around.paths.at(config.lockFile));
+  const lock = acquireHostLock(around.paths, around.paths.at(config.lockFile));
   if (!lock.ok) {
-    const running = lock.running;
-    const message = running ? alreadyRunning(config, lock.pid) : lock.message;
-    return refuse(around, `${message}\n`, running ? EXIT.alreadyRunning : EXIT.failure);
+    const message = lock.running ? alreadyRunning(lock) : lock.message;
+    return refuse(around, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
   }
   if (!given.dryRun) clearUp(config, around);
   const open = openWorld(config, around);
   const keeper = stateKeeper(open.world, around, given.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
+    if (lock.remark !== undefined) open.world.log.warn(plainText(lock.remark, 300));
     if (given.command === 'once') return await once(given, config, open, around, signals, keeper);
-    return await daemon(given, config, open, around, signals, lock, keeper);
+    return await daemon(given, config, open, around, signals, keeper);
   } finally {
     await open.close();
     lock.release();
@@ -75,9 +75,9 @@ function refuse({ stderr }: Surroundings, message: string, code: ExitCode): Exit
   return code;
 }
 
-const alreadyRunning = ({ lockFile }: Config, pid: number | undefined): string =>
+const alreadyRunning = ({ path, pid }: HeldElsewhere): string =>
   `lxc-autoscale is already running${pid === undefined ? '' : ` (process ${pid})`}: ` +
-  `it holds the lock ${lockFile}. Stop it first, or wait until it has ended.`;
+  `it holds the lock of this host, ${path}. Stop it first, or wait until it has ended.`;
 
 async function once(
   given: Arguments,
@@ -116,9 +116,6 @@ async function once(
 const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
 const NOT_RELOADED =
   'The configuration was NOT reloaded: it has problems, so the old one stays in force';
-/** Taken by another process, or not to be renewed, on a disk that has become read-only say. */
-const lockLost = (reason: string): string =>
-  `The lock was lost, so this process ends: ${plainText(reason, 300)}`;
 
 async function daemon(
   given: Arguments,
@@ -126,7 +123,6 @@ async function daemon(
   open: OpenWorld,
   around: Surroundings,
   signals: Signals,
-  lock: HeldLock,
   keeper: StateKeeper,
 ): Promise<ExitCode> {
   const { world } = open;
@@ -139,7 +135,6 @@ async function daemon(
   const settings = settingsOf(first, given);
   const force: InForce = { ...NOTHING_YET, config: first, settings };
   force.figures = figuresOf(force, keeper, open, around);
-  let code: ExitCode = EXIT.fine;
   world.log.info(`Started, one cycle every ${first.pollIntervalMs / 1000} seconds.`);
   const { clock, log } = world;
   const supervisor = createSupervisor({ env: around.env, pid: process.pid, clock, log });
@@ -173,18 +168,13 @@ async function daemon(
         await beginParts(force, open, around, given);
       },
     },
-    withLostLock(signals, lock, (reason) => {
-      const text = lockLost(reason);
-      world.log.error(text);
-      force.notices?.tell({ kind: 'daemon', severity: 'error', text });
-      code = EXIT.failure;
-    }),
+    signals,
   );
   await endParts(force);
   await socket.close();
   keeper.save();
   world.log.info('Stopped.');
-  return code;
+  return EXIT.fine;
 }
 
 function tellOfCycle(
@@ -378,21 +368,4 @@ function reload(
   figures?.reloaded(true);
   log.info('The configuration was reloaded.');
   return config;
-}
-
-/** A lock that is lost ends the daemon as SIGTERM does, once the change in hand is finished. */
-function withLostLock(signals: Signals, lock: HeldLock, onLost: (reason: string) => void): Signals {
-  return {
-    on(signal, listener) {
-      signals.on(signal, listener);
-      if (signal !== 'SIGTERM') return;
-      lock.onLost((reason) => {
-        onLost(reason);
-        listener();
-      });
-    },
-    off: (signal, listener) => {
-      signals.off(signal, listener);
-    },
-  };
 }

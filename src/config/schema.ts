@@ -736,7 +736,10 @@ const fileKeys = () => ({
     'From this size on a log file is moved aside and a new one begun; 0: never',
   ),
   log_keep: wholeNumber(1, 9, '', 'How many log files that were moved aside are kept of each log'),
-  lock_file: absolutePath('file', 'The lock that keeps a second daemon from starting'),
+  lock_file: absolutePath(
+    'file',
+    'Holds the process id while the daemon runs, for scripts that look at it',
+  ),
   backup_dir: absolutePath('directory', 'Where the configuration of a container is kept'),
   backups_keep: wholeNumber(
     1,

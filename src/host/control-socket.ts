@@ -4,7 +4,7 @@ import { dirname } from 'node:path/posix';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { askControlSocket } from './control-client.ts';
 import { CONTROL_SOCKET, MOST_PATH_BYTES } from './control-path.ts';
-import { makeDirectories, makeDirectory, refuseLink } from './directories.ts';
+import { makePrivateDirectory } from './directories.ts';
 import { parseJsonObject } from './json-object.ts';
 import { describeError, errorCode } from './os-error.ts';
 import type { Paths } from './paths.ts';
@@ -76,7 +76,8 @@ async function open(server: Server, path: string): Promise<string | undefined> {
     return `the path of its socket has ${length} bytes, and ${most}: ${path}`;
   }
   try {
-    prepareDirectory(dirname(path));
+    // Nobody else may enter it, so that the socket is safe also before its own mode is set.
+    makePrivateDirectory(dirname(path));
     const inTheWay = await clearPlace(path);
     if (inTheWay !== undefined) return inTheWay;
     await new Promise<void>((resolve, reject) => {
@@ -92,14 +93,6 @@ async function open(server: Server, path: string): Promise<string | undefined> {
     if (server.listening) server.close();
     return `${path}: ${describeError(error)}`;
   }
-}
-
-/** Nobody else may enter it, so that the socket is safe also before its own mode is set. */
-function prepareDirectory(directory: string): void {
-  makeDirectories(dirname(directory), 0o755);
-  makeDirectory(directory, 0o700);
-  refuseLink(directory);
-  chmodSync(directory, 0o700);
 }
 
 /** Removes the socket of a dead process. Returns what else stands there. */

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path/posix';
 import { errorCode } from './os-error.ts';
 
@@ -32,4 +32,12 @@ export function makeDirectory(path: string, mode: number): boolean {
 export function refuseLink(path: string): void {
   if (lstatSync(path).isDirectory()) return;
   throw new Error(`${path} is a symbolic link, which is not followed`);
+}
+
+/** Makes a directory that nobody else may enter, or makes one that is there so. */
+export function makePrivateDirectory(path: string): void {
+  makeDirectories(dirname(path), 0o755);
+  makeDirectory(path, 0o700);
+  refuseLink(path);
+  chmodSync(path, 0o700);
 }

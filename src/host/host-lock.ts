@@ -1,225 +1,181 @@
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
   fstatSync,
   ftruncateSync,
+  lstatSync,
   openSync,
-  readSync,
-  rmdirSync,
-  statSync,
+  rmSync,
+  type Stats,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path/posix';
-import { lockSync } from 'proper-lockfile';
-import { makeDirectories } from './directories.ts';
-import { describeError, errorCode } from './os-error.ts';
+import { makeDirectories, makePrivateDirectory } from './directories.ts';
+import { describeError } from './os-error.ts';
+import type { Paths } from './paths.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /**
- * One lock for the process, so that two daemons never scale the same containers. The lock itself
- * is the directory `<lock_file>.lock`, whose time is renewed while its holder lives; `lock_file` is
- * a plain file with the holder's process id, for people and for an answer without waiting.
+ * One lock for the host, so that two daemons never scale the same containers, whatever their
+ * configurations say. It is a flock(2) on a file in a directory that only root may enter. The
+ * kernel keeps it for as long as this process lives, also while it stands still, and frees it with
+ * the process, however that ends: there is nothing to renew, and nothing becomes stale.
  *
- * The library listens to SIGTERM and its like to remove the lock when a signal ends the process.
- * It leaves the process alone as soon as anybody else listens to that signal, so that the daemon's
- * own handlers decide when it ends; and the lock is removed on every orderly exit.
+ * Node has no flock(2). The lock belongs to the open file, and not to the process that asks for it:
+ * flock(1) takes it on the descriptor that it inherits, and ends. No other child inherits that
+ * descriptor, so a `pct` that outlives the daemon does not hold the lock.
  */
+const HOST_LOCK = '/run/lxc_autoscale/lock';
 
 export type LockOutcome =
   | HeldLock
-  /** Somebody else holds it. `pid` where it could be read. */
-  | { readonly ok: false; readonly running: true; readonly pid: number | undefined }
+  | HeldElsewhere
   /** It can't be had for another reason, which is told in a sentence. */
   | { readonly ok: false; readonly running: false; readonly message: string };
 
 export interface HeldLock {
   readonly ok: true;
-  /** Gives the lock back. Does nothing when it was lost or given back before. */
+  /** Why `lock_file` could not be written: a sentence, and no reason not to go on. */
+  readonly remark: string | undefined;
+  /** Gives the lock back, once. */
   release(): void;
-  /**
-   * Calls back, once, when the lock was taken from us: its directory was removed, or the process
-   * stood still so long that another one took it. Also when that has happened already.
-   */
-  onLost(callback: (reason: string) => void): void;
 }
 
-/** After so long without renewal the holder is taken for dead. */
-const STALE_MS = 5_000;
-const RENEW_MS = 2_500;
-const RETRY_MS = 500;
-/** Together 12 s: what a holder killed without warning needs to become stale, and some more. */
-const MOST_ATTEMPTS = 24;
-/** 6 s in which a living holder would have renewed it, or given up itself. */
-const UNMOVED_ATTEMPTS = 12;
-
-/** Takes the lock, waiting for one whose holder is dead. Makes missing directories. */
-export async function acquireHostLock(lockFile: string): Promise<LockOutcome> {
-  try {
-    makeDirectories(dirname(lockFile), 0o755);
-  } catch (error) {
-    return refused(lockFile, error);
-  }
-  const renewals = new Renewals(`${lockFile}.lock`);
-  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    const lost = new LossNotice();
-    try {
-      // Synchronous, its renewals too: others wake four threads each time.
-      const giveBack = lockSync(lockFile, {
-        // The plain file need not be there, and a link laid in its place is not followed.
-        realpath: false,
-        stale: STALE_MS,
-        update: RENEW_MS,
-        onCompromised: (error) => lost.tell(error.message),
-      });
-      return hold(lockFile, giveBack, lost);
-    } catch (error) {
-      if (errorCode(error) !== 'ELOCKED') return refused(lockFile, error);
-    }
-    const pid = readPid(lockFile);
-    if (pid !== undefined && pid !== process.pid && isAlive(pid)) {
-      return { ok: false, running: true, pid };
-    }
-    if (renewals.unmoved() >= UNMOVED_ATTEMPTS) renewals.end();
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
-  return { ok: false, running: true, pid: readPid(lockFile) };
+/** Another process holds the lock at `path`. */
+export interface HeldElsewhere {
+  readonly ok: false;
+  readonly running: true;
+  readonly path: string;
+  /** Where it could be read. */
+  readonly pid: number | undefined;
 }
 
-function hold(lockFile: string, giveBack: () => void, lost: LossNotice): LockOutcome {
+/** It asks the kernel one thing and ends; a machine under load may take its time to start it. */
+const FLOCK_LIMIT_MS = 10_000;
+const FLOCK_PATH = '/usr/local/bin:/usr/bin:/bin';
+/** What flock(1) ends with if another process holds the lock. */
+const CONFLICT = 1;
+/** A process id with its newline. */
+const MOST_BYTES = 32;
+
+/**
+ * Takes the lock of the host, or says at once that another process has it.
+ *
+ * @param lockFile gets the process id, for scripts that look at it; it decides nothing
+ */
+export function acquireHostLock(paths: Paths, lockFile: string): LockOutcome {
+  const path = paths.at(HOST_LOCK);
+  let descriptor: number | undefined;
   try {
-    writePid(lockFile, `${process.pid}\n`);
+    makePrivateDirectory(dirname(path));
+    const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+    descriptor = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    const { nlink } = fstatSync(descriptor);
+    if (nlink > 1) throw new Error('it is a hard link');
+    if (!flock(descriptor)) {
+      closeSync(descriptor);
+      return { ok: false, running: true, path, pid: readPid(path) };
+    }
+    return hold(descriptor, lockFile);
   } catch (error) {
-    quietly(giveBack);
-    return refused(lockFile, error);
+    if (descriptor !== undefined) closeSync(descriptor);
+    const message = `The lock ${path} can't be taken: ${describeError(error)}.`;
+    return { ok: false, running: false, message };
   }
+}
+
+/** Returns whether the lock on the open file is ours now. */
+function flock(descriptor: number): boolean {
+  const { error, status, stderr } = spawnSync('flock', ['--nonblock', '3'], {
+    env: { PATH: FLOCK_PATH },
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe', descriptor],
+    timeout: FLOCK_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  if (error !== undefined) throw new Error(`flock could not be run: ${describeError(error)}`);
+  if (status === 0) return true;
+  const said = stderr.toString('utf8').trim();
+  // It says nothing if the lock is held, and something if it cannot tell.
+  if (status === CONFLICT && said === '') return false;
+  throw new Error(`flock ended with ${status}: ${said}`);
+}
+
+function hold(descriptor: number, lockFile: string): HeldLock {
+  const own = `${process.pid}\n`;
+  try {
+    ftruncateSync(descriptor, 0);
+    writeSync(descriptor, own, 0);
+  } catch {
+    // On a full disk nobody learns the process id from here.
+  }
+  const remark = announce(lockFile, own, fstatSync(descriptor));
   let released = false;
   return {
     ok: true,
-    onLost: (callback) => lost.listen(callback),
+    remark,
     release() {
-      if (released || lost.happened) return;
+      if (released) return;
       released = true;
-      try {
-        writePid(lockFile, '');
-      } catch {
-        // A process id that stays behind is that of a dead process, which hinders nobody.
-      }
-      quietly(giveBack);
+      if (remark === undefined) withdraw(lockFile, own, fstatSync(descriptor));
+      closeSync(descriptor);
     },
   };
 }
 
-function quietly(giveBack: () => void): void {
-  try {
-    giveBack();
-  } catch {
-    // It fails only where the lock is no longer ours, and then there is nothing to give back.
-  }
-}
-
 /**
- * Whether the lock is renewed, by looking and not by the clock: where that was set back after its
- * holder was killed, the lock bears a time to come and would not become stale before then.
+ * Writes the process id to `lock_file`. Its directory is often writable for all, so that only what
+ * looks like such a file is replaced, by one made anew. Returns why it could not be written.
  */
-class Renewals {
-  readonly #directory: string;
-  #timeMs: number | undefined;
-  #looks = 0;
-
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  /** How many looks in a row have found the same time. */
-  unmoved(): number {
-    const timeMs = statSync(this.#directory, { throwIfNoEntry: false })?.mtimeMs;
-    this.#looks = timeMs !== undefined && timeMs === this.#timeMs ? this.#looks + 1 : 0;
-    this.#timeMs = timeMs;
-    return this.#looks;
-  }
-
-  /** Takes away what nobody holds any more. */
-  end(): void {
-    try {
-      rmdirSync(this.#directory);
-    } catch {
-      // The next attempt tells why it cannot be had.
+function announce(lockFile: string, own: string, lock: Stats): string | undefined {
+  try {
+    makeDirectories(dirname(lockFile), 0o755);
+    if (isSame(lockFile, lock)) return undefined;
+    const before = lstatSync(lockFile, { throwIfNoEntry: false });
+    if (before !== undefined) {
+      if (before.isSymbolicLink()) throw new Error('it is a symbolic link');
+      if (!PID_OR_NOTHING.test(textOf(lockFile))) throw new Error('what is there is left alone');
+      rmSync(lockFile);
     }
-  }
-}
-
-class LossNotice {
-  #reason: string | undefined;
-  #callback: ((reason: string) => void) | undefined;
-
-  get happened(): boolean {
-    return this.#reason !== undefined;
-  }
-
-  tell(reason: string): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = reason;
-    this.#callback?.(reason);
-  }
-
-  listen(callback: (reason: string) => void): void {
-    this.#callback = callback;
-    if (this.#reason !== undefined) callback(this.#reason);
-  }
-}
-
-function refused(lockFile: string, error: unknown): LockOutcome {
-  return {
-    ok: false,
-    running: false,
-    message: `The lock file ${lockFile} can't be used: ${describeError(error)}.`,
-  };
-}
-
-/**
- * Opens the plain file. Lock directories are often writable for all, so that a link or a pipe laid
- * there by another user must not be followed or waited for.
- */
-function openPlainFile(lockFile: string, flags: number): number {
-  const { O_NOFOLLOW, O_NONBLOCK } = constants;
-  const descriptor = openSync(lockFile, flags | O_NOFOLLOW | O_NONBLOCK, 0o644);
-  const stat = fstatSync(descriptor);
-  if (stat.isFile() && stat.nlink <= 1) return descriptor;
-  closeSync(descriptor);
-  throw new Error(stat.isFile() ? 'it is a hard link' : 'it is not a plain file');
-}
-
-function writePid(lockFile: string, text: string): void {
-  const descriptor = openPlainFile(lockFile, constants.O_WRONLY | constants.O_CREAT);
-  try {
-    ftruncateSync(descriptor, 0);
-    writeSync(descriptor, text, 0);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** The process id in the plain file; undefined where there is none that could be one. */
-function readPid(lockFile: string): number | undefined {
-  try {
-    const descriptor = openPlainFile(lockFile, constants.O_RDONLY);
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const descriptor = openSync(lockFile, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
     try {
-      const buffer = Buffer.alloc(32);
-      const text = buffer.toString('latin1', 0, readSync(descriptor, buffer, 0, 32, 0));
-      // Without its newline it is not whole: the beginning of an id is that of somebody else.
-      return /^[1-9][0-9]{0,8}\n$/.test(text) ? Number.parseInt(text, 10) : undefined;
+      writeSync(descriptor, own);
     } finally {
       closeSync(descriptor);
     }
-  } catch {
     return undefined;
+  } catch (error) {
+    const why = describeError(error);
+    return `lock_file ${lockFile} does not hold the process id of this daemon: ${why}`;
   }
 }
 
-function isAlive(pid: number): boolean {
+function withdraw(lockFile: string, own: string, lock: Stats): void {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) !== 'ESRCH';
+    if (!isSame(lockFile, lock) && textOf(lockFile) === own) rmSync(lockFile);
+  } catch {
+    // A process id that stays behind is that of a dead process.
   }
+}
+
+/** The lock itself must never be replaced: `lock_file` may name it, also by way of a link. */
+function isSame(lockFile: string, { dev, ino }: Stats): boolean {
+  const stat = lstatSync(lockFile, { throwIfNoEntry: false });
+  return stat !== undefined && stat.dev === dev && stat.ino === ino;
+}
+
+const PID_OR_NOTHING = /^([1-9][0-9]{0,8}\n?)?$/;
+
+/** Not empty where it is no plain file, or a larger one. */
+function textOf(file: string): string {
+  const text = readRegularFile(file, MOST_BYTES);
+  return text.ok ? text.value.toString('latin1') : text.detail;
+}
+
+/** The process id that the holder has written; undefined where there is none as a whole. */
+function readPid(path: string): number | undefined {
+  const text = textOf(path);
+  return /^[1-9][0-9]{0,8}\n$/.test(text) ? Number.parseInt(text, 10) : undefined;
 }

@@ -37,12 +37,10 @@ describe('a mail is sent by the next life, and at most one comes twice', () => {
     life.child.kill('SIGKILL');
     expect(await life.ended).toMatchObject({ signal: 'SIGKILL' });
     expect(tellingOf(silent)).toBe(came);
-    site.letLocksAge();
     const next = await smtpServer({ tls: 'none' });
     use(site, next);
     expect(await site.run(['once'])).toMatchObject({ code: 0 });
     expect(tellingOf(next)).toBe(1);
-    site.letLocksAge();
     expect(await site.run(['once'])).toMatchObject({ code: 0 });
     expect(tellingOf(next)).toBe(1);
     expect(site.settings).toHaveLength(1);

@@ -44,18 +44,15 @@ export const sayPoint = ({ name, nth, when }: Point): string => `${when}: ${name
 
 /** Tools that the simulated node has, so that it can cut them off as well. */
 const NODE_TOOLS: ReadonlySet<string | undefined> = new Set(['pct', 'pvesh']);
-/** The lock is renewed on a timer, however often a run comes to that. */
-const RENEWAL = /^utimes var\/lock\//;
 
 /** All points of a run. */
 export function pointsOf(touches: readonly Touch[]): readonly Point[] {
-  const counted = touches.filter(({ name, nth }) => !(RENEWAL.test(name) && nth > 1));
-  const points = counted.flatMap((touch, index) => {
+  const points = touches.flatMap((touch, index) => {
     const { name, nth } = touch;
-    const previous = counted[index - 1];
+    const previous = touches[index - 1];
     return whensOf(touch, previous).map((when): Point => ({ name, nth, when }));
   });
-  const last = counted.at(-1);
+  const last = touches.at(-1);
   if (last !== undefined) points.push({ name: last.name, nth: last.nth, when: 'after' });
   return points;
 }

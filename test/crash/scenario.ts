@@ -94,7 +94,6 @@ async function afterDeath(
   const goesOnForLong = point.when === 'begun, and it goes on for long';
   if (!goesOnForLong) await site.orphanEnded();
   await expectWhole(site, scenario);
-  site.letLocksAge();
   expectFine(await goOn(site), scenario);
   if (goesOnForLong) {
     await site.orphanEnded();

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import type { Answer } from '../../src/simulator/command-line.ts';
@@ -112,13 +112,6 @@ export class Site {
 
   async orphanEnded(): Promise<void> {
     while (this.hasOrphan) await pause(20);
-  }
-
-  /** As if the next life began ten seconds later: a lock that nobody renews is stale by then. */
-  letLocksAge(): void {
-    const lock = join(this.under.root, 'var/lock/lxc_autoscale.lock.lock');
-    const thenS = Date.now() / 1000 - 10;
-    if (existsSync(lock)) utimesSync(lock, thenS, thenS);
   }
 
   /** Resolves when it is so, or when the life is over. */

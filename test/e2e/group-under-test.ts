@@ -48,7 +48,6 @@ export interface Member {
 
 export class GroupUnderTest {
   readonly under: NodeUnderTest;
-  #lives = 0;
   #configured: readonly [GroupKeys, GroupKeys];
   readonly #load: { cores: number };
 
@@ -91,12 +90,9 @@ export class GroupUnderTest {
     this.#load.cores = cores;
   }
 
-  /** Each life has a lock of its own: that of one that was killed is waited for for seconds. */
   start(): Running {
-    this.#lives += 1;
     const [keys, defaults] = this.#configured;
-    const lock_file = `/var/lock/life-${this.#lives}.lock`;
-    this.under.configure(configuration(keys, { lock_file, ...defaults }));
+    this.under.configure(configuration(keys, defaults));
     return this.under.start(['daemon']);
   }
 

@@ -72,7 +72,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
     daemon.signal(name);
     expect((await daemon.ended).code).toBe(0);
     expect(under.log()).toMatch(/Stopped\.\n$/);
-    expect(existsSync(join(under.root, 'var/lock/lxc_autoscale.lock.lock'))).toBe(false);
+    expect(existsSync(join(under.root, 'var/lock/lxc_autoscale.lock'))).toBe(false);
   },
 );
 

@@ -478,17 +478,16 @@ class Trial {
     if (this.#ending !== 'SIGKILL' && left.length > 0) complain(`it left ${left.join(', ')}`);
     if (/internal error|\n\s+at /.test(stderr)) complain(`it broke down: ${stderr}`);
     if (this.#ending === 'SIGKILL') return;
-    // One that still waits for the lock listens to nothing yet, and holds nothing.
+    // One that has not taken the lock yet listens to nothing, and holds nothing.
     const isStarted = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8') !== '';
     if (signal === 'SIGTERM' && !isStarted) return;
     if (signal !== null) complain(`it was ended by ${signal}`);
-    const lost = readFileSync(this.#daemon?.stdoutFile ?? '', 'utf8').includes('lock was lost');
-    if (this.#ending === 'SIGTERM' && !lost) {
+    if (this.#ending === 'SIGTERM') {
       if (code !== 0) complain(`asked to end it exited with ${code}: ${stderr}`);
       return;
     }
     if (code !== 1 && code !== 75 && code !== 78) complain(`it ended with ${code}: ${stderr}`);
-    this.#meet(`the daemon ${lost ? 'lost its lock' : `was not to start (${code})`}`);
+    this.#meet(`the daemon was not to start (${code})`);
     const calm =
       this.#allRules().length === 0 && configOf(this.#configurationNow() ?? '') !== undefined;
     this.#refusals = calm ? this.#refusals + 1 : 0;

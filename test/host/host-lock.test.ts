@@ -1,184 +1,206 @@
 import {
   existsSync,
+  linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
-  rmdirSync,
-  rmSync,
+  readlinkSync,
+  statSync,
   symlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { HeldLock } from '../../src/host/host-lock.ts';
 import { acquireHostLock } from '../../src/host/host-lock.ts';
-import { bundleFixture, start } from './child.ts';
-import { temporaryDirectory } from './world.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { bundleFixture, type RunningChild, start } from './child.ts';
+import { plant, temporaryDirectory } from './world.ts';
 
-async function held(lockFile: string): Promise<HeldLock> {
-  const outcome = await acquireHostLock(lockFile);
+const LOCK = 'run/lxc_autoscale/lock';
+const lockFileOf = (root: string): string => join(root, 'var/lock/autoscale.lock');
+const acquire = (root: string, lockFile = lockFileOf(root)) =>
+  acquireHostLock(createPaths(root), lockFile);
+
+function held(root: string, lockFile = lockFileOf(root)): HeldLock {
+  const outcome = acquire(root, lockFile);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome));
   return outcome;
 }
 
-describe('the lock', () => {
-  it('makes its directory, names its holder, and can be given back and taken again', async () => {
-    const lockFile = join(temporaryDirectory(), 'var/lock/autoscale.lock');
-    const first = await held(lockFile);
-    expect(readFileSync(lockFile, 'utf8')).toBe(`${process.pid}\n`);
-    first.release();
-    first.release();
-    expect(existsSync(`${lockFile}.lock`)).toBe(false);
-    expect(readFileSync(lockFile, 'utf8')).toBe('');
-    (await held(lockFile)).release();
+const holder = (root: string, lockFile = lockFileOf(root)): RunningChild =>
+  start(process.execPath, [bundleFixture('hold-lock'), root, lockFile]);
+
+describe('the lock of the host', () => {
+  it('is held until it is given back, in a directory for nobody else', () => {
+    const root = temporaryDirectory();
+    const lock = held(root);
+    expect(statSync(join(root, 'run/lxc_autoscale')).mode & 0o777).toBe(0o700);
+    expect(acquire(root)).toEqual({
+      ...{ ok: false, running: true, path: join(root, LOCK), pid: process.pid },
+    });
+    lock.release();
+    lock.release();
+    held(root).release();
   });
 
-  it.each(['', '4242424\n', 'pid 7\n', '\0\xff'])(
-    'is had although an old lock file says %j',
-    async (text) => {
-      const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-      writeFileSync(lockFile, text);
-      (await held(lockFile)).release();
-    },
-  );
-
-  it('is had although it bears a time to come, of a clock that was set back since', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const tomorrowS = Math.floor(Date.now() / 1000) + 86_400;
-    writeFileSync(lockFile, '4242424\n');
-    mkdirSync(`${lockFile}.lock`);
-    utimesSync(`${lockFile}.lock`, tomorrowS, tomorrowS);
-    (await held(lockFile)).release();
-  });
-
-  it('tells when it was taken away, at once to who listens late', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const lock = await held(lockFile);
-    const reason = new Promise<string>((resolve) => lock.onLost(resolve));
-    rmdirSync(`${lockFile}.lock`);
-    expect(await reason).toContain('ENOENT');
-    const again = await new Promise<string>((resolve) => lock.onLost(resolve));
-    expect(again).toBe(await reason);
+  it('is one, whatever lock_file each of them has', () => {
+    const root = temporaryDirectory();
+    const lock = held(root, join(root, 'var/lock/one.lock'));
+    const other = join(root, 'var/lock/other.lock');
+    expect(acquire(root, other)).toMatchObject({ ok: false, running: true });
+    expect(existsSync(other)).toBe(false);
     lock.release();
   });
 
-  it('does not follow a link laid in place of the lock file', async () => {
-    const directory = temporaryDirectory();
-    writeFileSync(join(directory, 'victim'), 'precious');
-    symlinkSync('victim', join(directory, 'autoscale.lock'));
-    const outcome = await acquireHostLock(join(directory, 'autoscale.lock'));
-    expect(outcome).toMatchObject({
-      ok: false,
-      running: false,
-      message: expect.stringContaining('symbolic link (ELOOP)'),
-    });
-    expect(readFileSync(join(directory, 'victim'), 'utf8')).toBe('precious');
-    expect(existsSync(join(directory, 'autoscale.lock.lock'))).toBe(false);
+  it.each<[string, Record<string, string>]>([
+    ['nothing', {}],
+    ['a process id without its end', { [LOCK]: '123' }],
+    ['anything', { [LOCK]: 'x'.repeat(100) }],
+  ])('can be had where a dead process has left %s', (_, files) => {
+    const root = temporaryDirectory();
+    plant(root, files);
+    const lock = held(root);
+    expect(readFileSync(join(root, LOCK), 'utf8')).toBe(`${process.pid}\n`);
+    lock.release();
   });
 
-  it.each<[string, (lockFile: string) => void, string]>([
-    ['a directory stands in its place', (lockFile) => mkdirSync(lockFile), 'EISDIR'],
+  it.each<[string, (directory: string) => void, RegExp]>([
+    ['its directory is a file', (path) => writeFileSync(path, ''), /is not a directory/],
+    ['its directory is a link', (path) => symlinkSync('/tmp', path), /is a symbolic link/],
     [
-      'its directory is a file',
-      (lockFile) => {
-        rmSync(join(lockFile, '..'), { recursive: true });
-        writeFileSync(join(lockFile, '..'), '');
+      'a link stands in its place',
+      (path) => {
+        mkdirSync(path);
+        symlinkSync('/etc/passwd', join(path, 'lock'));
       },
-      'lock is not a directory',
+      /it is a symbolic link \(ELOOP\)/,
     ],
     [
-      'an old file stands in place of the inner directory',
-      (lockFile) => {
-        writeFileSync(`${lockFile}.lock`, '');
-        utimesSync(`${lockFile}.lock`, 1_000_000, 1_000_000);
-      },
-      'ENOTDIR',
+      'a directory stands in its place',
+      (path) => mkdirSync(join(path, 'lock'), { recursive: true }),
+      /it is a directory \(EISDIR\)/,
     ],
-  ])('is refused with a sentence when %s', async (_, prepare, words) => {
-    const lockFile = join(temporaryDirectory(), 'lock/autoscale.lock');
-    mkdirSync(join(lockFile, '..'));
-    prepare(lockFile);
-    expect(await acquireHostLock(lockFile)).toMatchObject({
-      ok: false,
-      running: false,
-      message: expect.stringMatching(
-        new RegExp(`^The lock file ${lockFile} can't be used: .*${words}\\)?\\.$`),
-      ),
+  ])('is refused with a sentence where %s', (_, prepare, words) => {
+    const root = temporaryDirectory();
+    mkdirSync(join(root, 'run'));
+    prepare(join(root, 'run/lxc_autoscale'));
+    const outcome = acquire(root);
+    expect(outcome).toMatchObject({ ok: false, running: false });
+    expect(outcome).toHaveProperty('message', expect.stringMatching(words));
+    expect(outcome).toHaveProperty('message', expect.stringContaining(join(root, LOCK)));
+  });
+
+  it('is refused with a sentence where /run is read-only', () => {
+    // Nothing can be made in /proc, by root neither.
+    expect(acquireHostLock(createPaths('/proc/self'), '/dev/null')).toMatchObject({
+      ...{ ok: false, running: false },
+      message: expect.stringMatching(/^The lock \/proc\/self\/run\/lxc_autoscale\/lock can't/),
     });
-  });
-});
-
-describe('a process id that was cut short in the writing', () => {
-  /** The id of a process that lives, and a lock that becomes stale in a moment. */
-  function leave(text: string): string {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    writeFileSync(lockFile, text);
-    mkdirSync(`${lockFile}.lock`);
-    const thenS = Date.now() / 1000 - 3;
-    utimesSync(`${lockFile}.lock`, thenS, thenS);
-    return lockFile;
-  }
-
-  it('is that of nobody: its lock is waited for, and had', async () => {
-    (await held(leave(`${process.ppid}`))).release();
-  });
-
-  it('unless it is whole', async () => {
-    const pid = process.ppid;
-    expect(await acquireHostLock(leave(`${pid}\n`))).toEqual({ ok: false, running: true, pid });
   });
 });
 
 describe('two processes', () => {
-  it('do not both hold it; the second one is told who does, without waiting', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const script = bundleFixture('hold-lock');
-    const first = start(process.execPath, [script, lockFile]);
+  it('do not both hold it, and one has it at once if the other is killed', async () => {
+    const root = temporaryDirectory();
+    const first = holder(root);
     expect(await first.nextLine()).toBe('held');
-    const before = performance.now();
-    expect(await acquireHostLock(lockFile)).toStrictEqual({
-      ok: false,
-      running: true,
-      pid: first.child.pid,
-    });
-    expect(performance.now() - before).toBeLessThan(4000);
-    first.child.kill('SIGUSR2');
-    expect(await first.nextLine()).toBe('released');
-    (await held(lockFile)).release();
-  });
-
-  it('follow each other after SIGTERM, when the first decides that it ends', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const first = start(process.execPath, [bundleFixture('hold-lock'), lockFile]);
-    expect(await first.nextLine()).toBe('held');
-    first.child.kill('SIGTERM');
-    expect(await first.nextLine()).toBe('asked to stop');
-    expect(existsSync(`${lockFile}.lock`)).toBe(true);
-    expect(await first.ended).toBe(7);
-    expect(existsSync(`${lockFile}.lock`)).toBe(false);
-    (await held(lockFile)).release();
-  });
-
-  it('follow each other after SIGTERM also when the first listens to no signal', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const first = start(process.execPath, [bundleFixture('hold-lock'), lockFile, 'plain']);
-    expect(await first.nextLine()).toBe('held');
-    first.child.kill('SIGTERM');
-    expect(await first.ended).toBe('SIGTERM');
-    expect(existsSync(`${lockFile}.lock`)).toBe(false);
-  });
-
-  it('follow each other after SIGKILL, once the lock has become stale', async () => {
-    const lockFile = join(temporaryDirectory(), 'autoscale.lock');
-    const first = start(process.execPath, [bundleFixture('hold-lock'), lockFile]);
-    expect(await first.nextLine()).toBe('held');
+    const { pid } = first.child;
+    expect(acquire(root)).toEqual({ ok: false, running: true, path: join(root, LOCK), pid });
     first.child.kill('SIGKILL');
     expect(await first.ended).toBe('SIGKILL');
-    expect(existsSync(`${lockFile}.lock`)).toBe(true);
-    const before = performance.now();
-    const lock = await held(lockFile);
-    expect(performance.now() - before).toBeLessThan(15_000);
-    expect(readFileSync(lockFile, 'utf8')).toBe(`${process.pid}\n`);
+    expect(readFileSync(lockFileOf(root), 'utf8')).toBe(`${pid}\n`);
+    const lock = held(root);
+    expect(readFileSync(lockFileOf(root), 'utf8')).toBe(`${process.pid}\n`);
     lock.release();
+  });
+
+  it('do not both hold it while one of them stands still', async () => {
+    const root = temporaryDirectory();
+    const first = holder(root);
+    expect(await first.nextLine()).toBe('held');
+    first.child.kill('SIGSTOP');
+    expect(acquire(root)).toMatchObject({ running: true, pid: first.child.pid });
+    first.child.kill('SIGCONT');
+    first.child.kill('SIGUSR2');
+    expect(await first.nextLine()).toBe('released');
+    held(root).release();
+  });
+
+  it('of many that start at once one holds it', { timeout: 60_000 }, async () => {
+    const root = temporaryDirectory();
+    for (let round = 0; round < 3; round += 1) {
+      const all = Array.from({ length: 8 }, (_, index) =>
+        holder(root, join(root, `var/lock/${index}.lock`)),
+      );
+      const lines = await Promise.all(all.map((one) => one.nextLine()));
+      expect(lines.filter((line) => line === 'held')).toHaveLength(1);
+      for (const one of all) one.child.kill('SIGKILL');
+      await Promise.all(all.map(({ ended }) => ended));
+    }
+  });
+
+  it('a program that outlives its holder does not hold it', async () => {
+    const root = temporaryDirectory();
+    const lock = held(root);
+    const child = start('/bin/sleep', ['60']);
+    const fds = `/proc/${child.child.pid}/fd`;
+    const open = readdirSync(fds).map((fd) => readlinkSync(join(fds, fd)));
+    expect(open).not.toContain(join(root, LOCK));
+    lock.release();
+  });
+});
+
+describe('lock_file', () => {
+  it('holds the process id while the lock is held, and is gone afterwards', () => {
+    const root = temporaryDirectory();
+    const lock = held(root);
+    expect(readFileSync(lockFileOf(root), 'utf8')).toBe(`${process.pid}\n`);
+    expect(statSync(lockFileOf(root)).mode & 0o777).toBe(0o644);
+    lock.release();
+    expect(existsSync(lockFileOf(root))).toBe(false);
+  });
+
+  it('is left to a process that has put its own id there', () => {
+    const root = temporaryDirectory();
+    const lock = held(root);
+    writeFileSync(lockFileOf(root), '4242\n');
+    lock.release();
+    expect(readFileSync(lockFileOf(root), 'utf8')).toBe('4242\n');
+  });
+
+  it.each<[string, (lockFile: string) => void]>([
+    ['a directory', (path) => mkdirSync(path)],
+    ['the directory of an earlier version', (path) => mkdirSync(`${path}.lock`)],
+    ['an empty file', (path) => writeFileSync(path, '')],
+    ['the id of a living process', (path) => writeFileSync(path, `${process.ppid}\n`)],
+    ['a text', (path) => writeFileSync(path, 'precious')],
+    ['a file without an end', (path) => symlinkSync('/dev/zero', path)],
+  ])('keeps nobody from starting, where others have put %s', (_, prepare) => {
+    const root = temporaryDirectory();
+    mkdirSync(join(root, 'var/lock'), { recursive: true });
+    prepare(lockFileOf(root));
+    held(root).release();
+  });
+
+  it('is not written through a link, nor in the place of what is no process id', () => {
+    for (const lay of [symlinkSync, linkSync]) {
+      const root = temporaryDirectory();
+      plant(root, { 'var/lock/victim': 'precious' });
+      lay(join(root, 'var/lock/victim'), lockFileOf(root));
+      const lock = held(root);
+      expect(lock.remark).toContain(`lock_file ${lockFileOf(root)} does not hold`);
+      lock.release();
+      expect(readFileSync(lockFileOf(root), 'utf8')).toBe('precious');
+    }
+  });
+
+  it('may be the lock itself, which it does not replace', () => {
+    const root = temporaryDirectory();
+    const lock = held(root, join(root, LOCK));
+    expect(lock.remark).toBeUndefined();
+    expect(acquire(root)).toMatchObject({ running: true });
+    lock.release();
+    expect(existsSync(join(root, LOCK))).toBe(true);
   });
 });

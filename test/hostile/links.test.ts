@@ -67,7 +67,8 @@ const PLACES: readonly (readonly [string, Then, RegExp])[] = [
   [`${STATE}/messages.json`, 'replaced', ANYTHING],
   [`${STATE}/.messages.json.tmp`, 'replaced', ANYTHING],
   [`${STATE}/backups/.lxc_autoscale.probe`, 'replaced', ANYTHING],
-  ['var/lock/lxc_autoscale.lock', 'not started', /can't be used: .*(symbolic|hard) link/],
+  ['var/lock/lxc_autoscale.lock', 'told', /lock_file .* does not hold the process id/],
+  ['run/lxc_autoscale/lock', 'not started', /can't be taken: .*(symbolic|hard) link/],
   ['var/lib/figures.prom', 'replaced', ANYTHING],
   ['var/lib/.figures.prom.tmp', 'replaced', ANYTHING],
 ];
@@ -109,16 +110,14 @@ describe('a link to a directory', () => {
     },
   );
 
-  it('in place of the directory of the control socket leaves that without a socket', async () => {
+  it('in place of the directory of the lock keeps the daemon from starting', async () => {
     const own = await victim();
     const elsewhere = join(own.under.root, 'etc/elsewhere');
     mkdirSync(elsewhere, { mode: 0o705 });
     mkdirSync(join(own.under.root, 'run'), { recursive: true });
     symlinkSync(elsewhere, join(own.under.root, 'run/lxc_autoscale'));
-    const daemon = own.under.start(['daemon']);
-    await daemon.saying(/cannot ask this daemon: .* symbolic link/);
-    daemon.signal('SIGTERM');
-    await daemon.ended;
+    const { code, stderr } = await own.under.run(['daemon']);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^The lock .* symbolic link.*\n$/)]);
     expect((statSync(elsewhere).mode & 0o7777).toString(8)).toBe('705');
   });
 
