@@ -1,5 +1,6 @@
 import type { Between } from './between.ts';
 import type { Resource } from './decision.ts';
+import type { GuestIdentity } from './identity.ts';
 import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
@@ -9,6 +10,8 @@ import type { Mib, Milliseconds, Ratio, Vmid } from './units.ts';
 export interface LoopState {
   /** Counts from 1. */
   cycle: number;
+  /** Which guest the rest is remembered of; see `isAnotherGuest`. */
+  readonly identities: Map<Vmid, GuestIdentity>;
   /** The sample of the cycle before: rates are differences to it. */
   readonly samples: Map<Vmid, CgroupSample>;
   /** Memory granted by this program; what of it is not yet in use is promised, not free. */
@@ -138,6 +141,7 @@ export interface PendingCores {
 export function newLoopState(): LoopState {
   return {
     cycle: 0,
+    identities: new Map(),
     samples: new Map(),
     grants: new Map(),
     failures: new Map(),

@@ -1,3 +1,4 @@
+import type { GuestIdentity } from './identity.ts';
 import { type Milliseconds, milliseconds } from './units.ts';
 
 /** A container that a person has taken in hand: until then the loop leaves it alone. */
@@ -6,6 +7,8 @@ export interface ManualHold {
   readonly untilMs: Milliseconds;
   /** For a person: who or what holds it. */
   readonly reason: string;
+  /** Which guest it is about; undefined in one of a release before 0.2. */
+  readonly guest?: GuestIdentity;
 }
 
 /** How long a value that was restored by hand is respected. */

@@ -1,3 +1,4 @@
+import { type GuestIdentity, parseGuestIdentity } from './identity.ts';
 import type {
   Boost,
   Failure,
@@ -33,6 +34,8 @@ export interface SavedState {
   readonly boot: string;
   readonly savedMs: number;
   readonly savedWallMs: number;
+  /** Which guests the rest is about. Left out by releases before 0.2. */
+  readonly identities?: readonly (readonly [Vmid, GuestIdentity])[];
   readonly grants: readonly (readonly [Vmid, Mib])[];
   readonly samples: readonly (readonly [Vmid, CgroupSample])[];
   readonly failures: readonly (readonly [Vmid, Failure])[];
@@ -72,6 +75,7 @@ export function toSaved(
 ): SavedState {
   return {
     ...{ version: SAVED_VERSION, boot: boot ?? '', savedMs: nowMs, savedWallMs: wallMs },
+    identities: [...state.identities],
     grants: [...state.grants],
     samples: [...state.samples],
     failures: [...state.failures],
@@ -110,11 +114,14 @@ export function takeOver(
   if (saved['version'] !== SAVED_VERSION) {
     return missing('malformed', `its version is ${String(saved['version'])}, not ${SAVED_VERSION}`);
   }
-  const wrong = Object.entries(FIELDS).find(([name, check]) => !isMap(saved[name], check));
+  const wrong = Object.entries(FIELDS).find(
+    ([name, check]) => !isMap(saved[name] ?? LATER_FIELDS[name], check),
+  );
   const field = wrong?.[0] ?? WHEN.find(([name, check]) => !check(saved[name], name))?.[0];
   if (field !== undefined) return missing('malformed', `its field ${field} is not as it should be`);
   const whole = saved as unknown as SavedState;
   const { nowMs } = instant;
+  fill(state.identities, whole.identities ?? []);
   fill(state.grants, whole.grants);
   fill(state.known, whole.known);
   fill(state.intended, whole.intended);
@@ -233,6 +240,7 @@ const areTexts = (value: unknown): boolean =>
   isObject(value) && Object.values(value).every((text) => typeof text === 'string');
 
 const FIELDS: Readonly<Record<string, Check>> = {
+  identities: ofVmid((value) => parseGuestIdentity(value) !== undefined),
   grants: ofVmid((value) => isNumber(value)),
   samples: ofVmid(isSample),
   failures: ofVmid(hasNumbers('count', 'retryAtMs')),
@@ -259,6 +267,9 @@ const FIELDS: Readonly<Record<string, Check>> = {
       typeof value['status'] === 'string',
   ),
 };
+
+/** What a state that an earlier release has saved lacks. */
+const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = { identities: [] };
 
 /** Of which boot and time it is. */
 const WHEN: readonly (readonly [string, Check])[] = [

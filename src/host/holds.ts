@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
+import { parseGuestIdentity } from '../core/identity.ts';
 import type { ManualHold } from '../core/manual-hold.ts';
 import { plainText } from '../core/plain-text.ts';
 import { type Milliseconds, milliseconds, parseVmid, type Vmid } from '../core/units.ts';
@@ -85,13 +86,19 @@ function parseHold(text: string): ManualHold | undefined {
     typeof until === 'string' && ISO_TIME.test(until) ? Date.parse(until) : Number.NaN;
   if (Number.isNaN(untilMs)) return undefined;
   const words = typeof reason === 'string' ? plainText(reason, LONGEST_REASON) : 'held by hand';
-  return { untilMs: milliseconds(untilMs), reason: words };
+  const guest = parseGuestIdentity(object?.['guest']);
+  if (guest === undefined && object?.['guest'] !== undefined) return undefined;
+  return { untilMs: milliseconds(untilMs), reason: words, ...(guest && { guest }) };
 }
 
 /** In place of an earlier hold of the container. */
-function writeHold(directory: string, vmid: Vmid, { untilMs, reason }: ManualHold): WriteOutcome {
+function writeHold(
+  directory: string,
+  vmid: Vmid,
+  { untilMs, reason, guest }: ManualHold,
+): WriteOutcome {
   const name = String(vmid);
-  const content = { until: new Date(untilMs).toISOString(), reason };
+  const content = { until: new Date(untilMs).toISOString(), reason, guest };
   try {
     makeDirectories(directory, 0o700);
     refuseLink(directory);

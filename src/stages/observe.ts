@@ -9,7 +9,9 @@ import {
   withSample,
 } from '../core/between.ts';
 import type { HandHold } from '../core/decide.ts';
+import { forgetGuests } from '../core/forget.ts';
 import { hostCpu } from '../core/host-state.ts';
+import { isSameGuest } from '../core/identity.ts';
 import { learnCores, learnMemory } from '../core/learning.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type {
@@ -29,6 +31,7 @@ import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { World } from '../ports.ts';
+import { isAnotherGuest } from './recognise.ts';
 
 /** What one cycle saw, in the order of the ids. */
 export interface Observed {
@@ -62,6 +65,7 @@ export function observe(
   state.hostCpus = host.cpus.ok ? host.cpus.value : undefined;
   state.hostCpu = hostCpu(state.hostCpu, host.cpuTimes, world.clock.monotonicMs());
   const containers: ContainerObservation[] = [];
+  const nowMs = world.clock.monotonicMs();
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
     if (urgent?.has(vmid) === false) {
       // Not looked at now, but what it may have counts against the host's ceiling; also where it
@@ -70,6 +74,7 @@ export function observe(
       if (config.ok && runs) state.running.set(vmid, config.value);
       continue;
     }
+    if (config.ok && isAnotherGuest(world, state, config.value)) endLife(state, vmid, nowMs);
     const seen = observeContainer(world, state, {
       vmid,
       config,
@@ -82,9 +87,9 @@ export function observe(
     // What cannot be read now still has the limit that it had.
     else if (config.ok) state.running.set(vmid, config.value);
   }
-  forget(state, new Set(guests.value.keys()));
+  forgetGuests(state, (vmid) => !guests.value.has(vmid));
   learnOfKernel(world, state, containers);
-  const holds = readHolds(world);
+  const holds = readHolds(world, state);
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
 }
 
@@ -116,15 +121,19 @@ function learnOfKernel(
   );
 }
 
-function readHolds({ holds, clock, log }: World): ReadonlyMap<Vmid, HandHold> {
+function readHolds(
+  { holds, clock, log }: World,
+  { identities }: LoopState,
+): ReadonlyMap<Vmid, HandHold> {
   const found = holds.read();
   for (const warning of found.warnings) log.warn(warning, ABOUT);
   const nowMs = clock.wallMs();
+  const own = [...found.holds].filter(
+    // One that names no guest is of an earlier release. It ends within the hour.
+    ([vmid, { guest }]) => guest === undefined || isSameGuest(guest, identities.get(vmid)),
+  );
   return new Map(
-    [...found.holds].map(([vmid, { reason, untilMs }]) => [
-      vmid,
-      { reason, leftMs: untilMs - nowMs },
-    ]),
+    own.map(([vmid, { reason, untilMs }]) => [vmid, { reason, leftMs: untilMs - nowMs }]),
   );
 }
 
@@ -288,27 +297,4 @@ function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
   state.shrinkRetry.delete(vmid);
   state.shrunk.delete(vmid);
   state.startedMs.set(vmid, nowMs);
-}
-
-function forget(state: LoopState, here: ReadonlySet<Vmid>): void {
-  const { samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills } = state;
-  const maps = [samples, grants, failures, shrinkRetry, pendingCores, startedMs, oomKills];
-  const { seenCores, seenMemory, between, running, known, intended, lastChanges } = state;
-  const { shrunk, oomFloors, refused } = state;
-  const more = [
-    ...[seenCores, seenMemory, between, running, known, intended, lastChanges],
-    ...[shrunk, oomFloors, refused],
-  ];
-  for (const map of [...maps, ...more]) {
-    map.forEach((_, vmid) => {
-      if (!here.has(vmid)) map.delete(vmid);
-    });
-  }
-  const { said, changedMs, grownMs, boosts, offPeak, handHolds, learnt } = state;
-  for (const map of [said, changedMs, grownMs, boosts, offPeak, handHolds, learnt]) {
-    map.forEach((_, key) => {
-      // Such a key begins with the id: `101/cores`.
-      if (!here.has(Number.parseInt(key, 10) as Vmid)) map.delete(key);
-    });
-  }
 }

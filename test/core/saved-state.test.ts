@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { SAVED_VERSION, takeOver, toSaved } from '../../src/core/saved-state.ts';
 import { type Milliseconds, mib, milliseconds } from '../../src/core/units.ts';
-import { sample, vmid } from './builders.ts';
+import { identity, sample, vmid } from './builders.ts';
 
 const ID = vmid(101);
 const BOOT = 'boot-a';
@@ -12,6 +12,7 @@ const NOW_MS = milliseconds(5_000_000);
 function lived(): LoopState {
   const state = newLoopState();
   const retryAtMs = milliseconds(5_060_000);
+  state.identities.set(ID, identity(101));
   state.grants.set(ID, mib(512));
   state.samples.set(ID, sample({ atMs: milliseconds(4_990_000) }));
   state.failures.set(ID, { count: 2, retryAtMs });
@@ -47,13 +48,14 @@ function taken(content: unknown, boot: string | undefined = BOOT, nowMs = NOW_MS
 }
 
 const SURVIVES = [
+  'identities' as const,
   ...(['grants', 'samples', 'failures', 'shrinkRetry'] as const),
   ...(['pendingCores', 'startedMs', 'oomKills', 'changedMs'] as const),
   ...(['boosts', 'offPeak', 'handHolds'] as const),
   ...(['known', 'intended', 'lastChanges'] as const),
 ];
 /** What another boot does not end. */
-const LASTS = new Set<string>(['grants', 'known', 'intended', 'lastChanges']);
+const LASTS = new Set<string>(['identities', 'grants', 'known', 'intended', 'lastChanges']);
 /** What it changes, but does not end. */
 const GOES_ON = new Set<string>(['boosts', 'offPeak', 'handHolds']);
 
@@ -89,6 +91,17 @@ describe('the state that is taken over', () => {
       ...['between', 'cycle', 'hostCpu', 'hostCpus', 'reclaimSupported', 'refused', 'running'],
       ...['said', 'seenCores', 'seenMemory', 'unrecorded'],
     ]);
+  });
+
+  it('is taken over from a release that named no guests', () => {
+    const { identities: _, ...old } = saved();
+    const { state, outcome } = taken(old);
+    expect(outcome.ok).toBe(true);
+    expect([state.identities.size, state.grants.size]).toEqual([0, 1]);
+  });
+
+  it('is none with a guest that is not named as it should be', () => {
+    expect(taken({ ...saved(), identities: [[101, 'x']] }).outcome.ok).toBe(false);
   });
 
   it('holds no sample older than an hour', () => {

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { createHolds } from '../../src/host/holds.ts';
+import { identity } from '../core/builders.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from './world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -35,6 +36,13 @@ describe('a hold', () => {
     clock.advance(1);
     expect(holds.read()).toEqual({ holds: new Map(), warnings: [] });
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('is written and read with the guest that it is about', () => {
+    const { holds, until } = world();
+    const hold = { untilMs: until(HOUR_MS), reason: 'by hand', guest: identity(101) };
+    holds.write(vmid(101), hold);
+    expect(holds.read()).toEqual({ holds: new Map([[101, hold]]), warnings: [] });
   });
 
   it('replaces an earlier one, also after a process was killed while writing', () => {

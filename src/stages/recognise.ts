@@ -1,0 +1,67 @@
+import { forgetGuests } from '../core/forget.ts';
+import { describeIdentity, isSameGuest } from '../core/identity.ts';
+import type { LoopState } from '../core/loop-state.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { changeKey } from '../core/pace.ts';
+import type { World } from '../ports.ts';
+import { valuesOf } from './notice.ts';
+
+/**
+ * Whether a guest is the one that was last seen under its id. What is remembered of another one is
+ * dropped, before anything is made of it.
+ *
+ * @returns whether another guest has this id now
+ */
+export function isAnotherGuest({ log }: World, state: LoopState, config: GuestConfig): boolean {
+  const { vmid, name, identity } = config;
+  const known = state.identities.get(vmid);
+  if (identity !== undefined && known === identity) return false;
+  if (identity !== undefined && (known === undefined || isSameGuest(known, identity))) {
+    const isAdopted = known !== undefined || isAsLastSeen(state, config);
+    if (!isAdopted) forgetGuests(state, (gone) => gone === vmid);
+    // The newest one counts: of several devices, one after the other may be replaced.
+    state.identities.set(vmid, identity);
+    return !isAdopted;
+  }
+  const debts = debtsOf(state, config);
+  forgetGuests(state, (gone) => gone === vmid);
+  if (identity !== undefined) state.identities.set(vmid, identity);
+  if (known !== undefined) {
+    const about = { room: 'observe', vmid, event: 'other-guest' } as const;
+    log.info(
+      `Container ${vmid} (${name}) is not the guest that had this id before: it has ` +
+        `${describeIdentity(identity)}; before: ${describeIdentity(known)}. ` +
+        `Nothing that was remembered of that guest applies to it${debts}.`,
+      about,
+    );
+  }
+  return true;
+}
+
+/**
+ * A state that an earlier release has saved names no guests. Its values belong to the guest that is
+ * there as long as this guest has them.
+ */
+function isAsLastSeen({ known }: LoopState, config: GuestConfig): boolean {
+  const before = known.get(config.vmid);
+  if (before === undefined) return true;
+  const { cores, cpuLimit, memoryMib } = valuesOf(config);
+  return before.cores === cores && before.cpuLimit === cpuLimit && before.memoryMib === memoryMib;
+}
+
+/** What was changed only for a while and is not undone now: an admin may want to know. */
+function debtsOf({ boosts, offPeak }: LoopState, { vmid }: GuestConfig): string {
+  const words: string[] = [];
+  for (const resource of ['cores', 'memory'] as const) {
+    const unit = resource === 'memory' ? ' MB' : ' cores';
+    const boost = boosts.get(changeKey(vmid, resource));
+    if (boost !== undefined) {
+      words.push(`a boost to ${boost.boosted}${unit} (${boost.before}${unit} before)`);
+    }
+    const taken = offPeak.get(changeKey(vmid, resource));
+    if (taken !== undefined && taken.givenBackMs === undefined) {
+      words.push(`what the off-peak time has taken (${taken.before}${unit} before)`);
+    }
+  }
+  return words.length === 0 ? '' : `, nor ${words.join(', nor ')}`;
+}
