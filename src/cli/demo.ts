@@ -9,6 +9,7 @@ import {
   IGNORED_VMID,
   SCENARIO_DAY_MS,
   SCENARIO_HOST,
+  SCENARIO_SEED,
   SCENARIO_START_MS,
   scenarioGuests,
 } from '../simulator/scenario.ts';
@@ -85,7 +86,7 @@ interface Stage {
   readonly configuration: string;
   readonly node: Pick<
     Parameters<typeof SimulatedNode.create>[0],
-    'host' | 'guests' | 'demandSpeed' | 'demandStartMs'
+    'host' | 'guests' | 'demandSpeed' | 'demandStartMs' | 'seed'
   >;
 }
 
@@ -107,6 +108,7 @@ async function setStage(given: Arguments): Promise<Stage | string> {
         guests: scenarioGuests(),
         demandSpeed,
         demandStartMs: SCENARIO_START_MS,
+        seed: SCENARIO_SEED,
       },
     };
   }

@@ -61,7 +61,7 @@ function splitArguments(shape: CommandShape, argv: readonly string[]): Split {
   const rest = [...argv];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === '--') break;
-    const [, name, inline] = /^--?([a-zA-Z][\w-]*)(?:=([\s\S]*))?$/.exec(word) ?? [];
+    const [, name, inline] = /^--?([a-zA-Z][\w.-]*)(?:=([\s\S]*))?$/.exec(word) ?? [];
     if (name === undefined) {
       values.push(word);
       continue;

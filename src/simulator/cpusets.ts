@@ -20,67 +20,103 @@ export function cpuListText(cpus: readonly number[]): string {
 
 export const allCpus = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-const coldest = (loads: readonly number[], among: readonly number[]): number | undefined =>
-  [...among].sort((a, b) => (loads[a] ?? 0) - (loads[b] ?? 0) || a - b)[0];
-
-const hottest = (loads: readonly number[], among: readonly number[]): number | undefined =>
-  [...among].sort((a, b) => (loads[b] ?? 0) - (loads[a] ?? 0) || b - a)[0];
-
-/** The CPUs of a container that is being started: the least used ones. */
-export function chooseCpus(others: Iterable<readonly number[]>, count: number, hostCpus: number) {
-  const loads = new Array<number>(hostCpus).fill(0);
-  for (const set of others) for (const cpu of set) loads[cpu] = (loads[cpu] ?? 0) + 1;
-  return resize([], Math.min(count, hostCpus), loads);
+/** Reads a list as the kernel takes it; undefined where it is none. */
+export function parseCpuList(text: string): number[] | undefined {
+  const cpus = new Set<number>();
+  for (const part of text.split(',')) {
+    const [, from, to = from] = /^\s*(\d{1,4})(?:-(\d{1,4}))?\s*$/.exec(part) ?? [];
+    if (from === undefined) return undefined;
+    for (let cpu = Number(from); cpu <= Number(to); cpu += 1) cpus.add(cpu);
+  }
+  return [...cpus].sort((a, b) => a - b);
 }
 
-function resize(set: readonly number[], count: number, loads: number[]): number[] {
-  const next = [...set];
-  while (next.length > count) {
-    const cpu = hottest(loads, next);
-    if (cpu === undefined) break;
-    next.splice(next.indexOf(cpu), 1);
-    loads[cpu] = (loads[cpu] ?? 0) - 1;
-  }
-  while (next.length < count) {
-    const free = allCpus(loads.length).filter((cpu) => !next.includes(cpu));
-    const cpu = coldest(loads, free);
-    if (cpu === undefined) break;
-    next.push(cpu);
-    loads[cpu] = (loads[cpu] ?? 0) + 1;
-  }
-  return next.sort((a, b) => a - b);
+/** Numbers from 0 to 1 that look random and are the same for the same seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * The CPUs of a container that is being started: Proxmox VE takes CPUs away at random until as many
+ * are left as `cores` says. What other containers have does not count.
+ */
+export function chooseCpus(count: number, hostCpus: number, random: () => number): number[] {
+  const cpus = allCpus(hostCpus);
+  while (cpus.length > Math.max(1, count)) cpus.splice(Math.floor(random() * cpus.length), 1);
+  return cpus;
 }
 
 export interface CpusetWish {
   readonly vmid: number;
   readonly cpus: readonly number[];
-  /** `cores:`, or all CPUs where there is no such line. */
-  readonly cores: number;
+  /** `cores:`; undefined where there is no such line: all CPUs. */
+  readonly cores: number | undefined;
+  /** A `cpuset.cpus` line of its own: pvestatd counts it and leaves it alone. */
+  readonly pinned: boolean;
+}
+
+/** Fewer CPUs are the lowest that it has; more are the lowest that it has not. */
+function resize(cpus: readonly number[], count: number, hostCpus: number): number[] {
+  if (count <= cpus.length) return cpus.slice(0, count);
+  const more = allCpus(hostCpus).filter((cpu) => !cpus.includes(cpu));
+  return [...cpus, ...more.slice(0, count - cpus.length)].sort((a, b) => a - b);
+}
+
+/** The CPU to be on instead: the first with the least containers, and at least two fewer. */
+function betterCpu(cpu: number, free: readonly number[], containers: readonly number[]): number {
+  let best = cpu;
+  for (const candidate of free) {
+    if ((containers[candidate] ?? 0) < (containers[best] ?? 0) - 1) best = candidate;
+  }
+  return best;
 }
 
 /**
- * One pass of pvestatd: brings every set to its number of CPUs, and moves at most one container
- * from a crowded CPU to a freer one. Returns only the sets that change.
+ * One pass of pvestatd, as `rebalance_lxc_containers` does it: brings every set to its number of
+ * CPUs, then moves containers to CPUs that have at least two containers fewer. It goes by how many
+ * containers a CPU has, never by how busy it is. Returns only the sets that change.
  */
 export function rebalance(wishes: readonly CpusetWish[], hostCpus: number): Map<number, number[]> {
-  const loads = new Array<number>(hostCpus).fill(0);
-  for (const { cpus } of wishes) for (const cpu of cpus) loads[cpu] = (loads[cpu] ?? 0) + 1;
-  const changed = new Map<number, number[]>();
+  const containers = new Array<number>(hostCpus).fill(0);
   const sets = new Map<number, readonly number[]>();
-  for (const { vmid, cpus, cores } of wishes) {
-    const count = Math.min(cores, hostCpus);
-    if (cpus.length !== count) changed.set(vmid, resize(cpus, count, loads));
-    sets.set(vmid, changed.get(vmid) ?? cpus);
+  const movable: number[] = [];
+  const changed = new Map<number, number[]>();
+  // Perl sorts the ids as text.
+  const inOrder = [...wishes].sort((a, b) => (String(a.vmid) < String(b.vmid) ? -1 : 1));
+  for (const { vmid, cpus, cores, pinned } of inOrder) {
+    const count = Math.min(cores ?? hostCpus, hostCpus);
+    const sized = pinned || cpus.length === count ? cpus : resize(cpus, count, hostCpus);
+    if (sized !== cpus) changed.set(vmid, [...sized]);
+    sets.set(vmid, sized);
+    if (!pinned && cores !== undefined && count !== hostCpus) movable.push(vmid);
+    for (const cpu of sized) containers[cpu] = (containers[cpu] ?? 0) + 1;
   }
-  for (const [vmid, set] of sets) {
-    const free = allCpus(hostCpus).filter((cpu) => !set.includes(cpu));
-    const from = hottest(loads, set);
-    const to = coldest(loads, free);
-    if (from === undefined || to === undefined) continue;
-    if ((loads[from] ?? 0) - (loads[to] ?? 0) < 2) continue;
-    const moved = [...set.filter((cpu) => cpu !== from), to].sort((a, b) => a - b);
-    changed.set(vmid, moved);
-    break;
+  let least = Math.min(...containers);
+  for (const vmid of movable) {
+    const set = sets.get(vmid) ?? [];
+    const next = [...set];
+    for (const [index, cpu] of set.entries()) {
+      if ((containers[cpu] ?? 0) < least + 2) continue;
+      const free = allCpus(hostCpus).filter((other) => !next.includes(other));
+      const best = betterCpu(cpu, free, containers);
+      if (best === cpu) continue;
+      containers[best] = (containers[best] ?? 0) + 1;
+      containers[cpu] = (containers[cpu] ?? 0) - 1;
+      least = Math.min(...containers);
+      next[index] = best;
+    }
+    if (next.some((cpu, index) => cpu !== set[index])) {
+      changed.set(
+        vmid,
+        next.sort((a, b) => a - b),
+      );
+    }
   }
   return changed;
 }

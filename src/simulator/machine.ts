@@ -1,13 +1,13 @@
-import { chooseCpus, cpuListText, rebalance } from './cpusets.ts';
+import { cpuListText, seededRandom } from './cpusets.ts';
 import {
   confText,
   effectiveLimits,
   type GuestConf,
-  numberIn,
   parseConf,
   type Section,
 } from './guest-conf.ts';
 import { KernelTree, outerCgroup } from './kernel-tree.ts';
+import { balance, balanceWarm, startCpus } from './placement.ts';
 import { type DemandAt, type HostSpec, type Limits, Plant, type PlantContainer } from './plant.ts';
 import { unreclaimableBytes } from './plant-memory.ts';
 import { type ForeignGuest, PveFiles } from './pve-files.ts';
@@ -44,6 +44,8 @@ export interface MachineOptions {
   /** What the wall clock of the node says at the beginning, seconds since 1970. */
   readonly wallStartS: number;
   readonly cloneDemand?: (vmid: number) => DemandAt;
+  /** Of the CPUs that containers get at their start. */
+  readonly seed?: number;
 }
 
 export type NodeEventKind =
@@ -127,10 +129,12 @@ export class Machine {
   reclaimHook: ReclaimHook | undefined;
   /** What is used of each storage. */
   storageUsedBytes = 1_326_841_856;
+  readonly #random: () => number;
   #sinceStatusMs = 0;
 
   constructor(options: MachineOptions) {
     this.options = options;
+    this.#random = seededRandom(options.seed ?? 1);
     const { demandSpeed, demandStartMs, root, nodeName: node, foreign } = options;
     this.plant = new Plant(options.host, { demandSpeed, demandStartMs });
     const bootTimeS = options.wallStartS - UPTIME_AT_START_MS / 1000;
@@ -154,6 +158,8 @@ export class Machine {
       this.#demands.set(guest.vmid, guest.demand);
       if (guest.running !== false) this.#boot(guest.vmid, true);
     }
+    balanceWarm(this.plant, (vmid) => this.conf(vmid));
+    for (const container of this.plant.containers()) this.#kernel.adoptInnerCpus(container);
     this.sync();
   }
 
@@ -283,23 +289,26 @@ export class Machine {
   pvestatdPass(): void {
     const elapsedMs = this.#sinceStatusMs;
     this.#sinceStatusMs = 0;
-    const wishes = [...this.plant.containers()].map((container) => {
-      const conf = this.conf(container.vmid);
-      const cores = (conf && numberIn(conf.main, 'cores')) ?? this.plant.host.cpus;
-      return { vmid: container.vmid, cpus: container.limits.cpus, cores };
-    });
-    for (const [vmid, cpus] of rebalance(wishes, this.plant.host.cpus)) {
-      this.plant.setLimits(vmid, { cpus });
+    for (const [vmid, cpus] of balance(this.plant, (id) => this.conf(id))) {
+      const container = this.running(vmid);
+      if (container !== undefined) this.#kernel.adoptInnerCpus(container);
       this.note(vmid, 'cpuset', cpuListText(cpus));
     }
     for (const container of this.plant.containers()) {
-      this.#kernel.adoptInnerCpus(container);
       const { usageUs } = container.cpu;
       const before = this.#samples.get(container.vmid)?.usageUs;
       const gained = before === undefined || elapsedMs <= 0 ? 0 : usageUs - before;
       const usedCores = gained === 0 ? 0 : gained / (elapsedMs * 1000);
       this.#samples.set(container.vmid, { usageUs, usedCores });
     }
+  }
+
+  /** A cpuset written to the cgroups by hand, the outer and the inner one. */
+  writeCpuset(vmid: number, cpus: readonly number[]): void {
+    this.plant.setLimits(vmid, { cpus });
+    const container = this.running(vmid);
+    if (container !== undefined) this.#kernel.adoptInnerCpus(container);
+    this.sync();
   }
 
   statusSample(vmid: number): StatusSample | undefined {
@@ -324,10 +333,7 @@ export class Machine {
     const conf = this.conf(vmid);
     const demand = this.#demands.get(vmid);
     if (conf === undefined || demand === undefined) return;
-    const { cpus: hostCpus } = this.plant.host;
-    const others = [...this.plant.containers()].map((container) => container.limits.cpus);
-    const cores = effectiveLimits(conf.main).cores ?? hostCpus;
-    const cpus = chooseCpus(others, cores, hostCpus);
+    const cpus = startCpus(conf.main, this.plant.host.cpus, this.#random);
     const container = this.plant.start(vmid, limitsFrom(conf.main, cpus), demand, warm);
     this.#kernel.create(container, warm ? cpuListText(cpus) : '');
     this.#reclaimFiles?.add(vmid, outerCgroup(vmid));

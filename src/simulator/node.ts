@@ -57,6 +57,8 @@ export interface NodeOptions {
   readonly monotonicMs?: () => number;
   /** What runs in a clone once it is started. Default: next to nothing. */
   readonly cloneDemand?: (vmid: number) => DemandAt;
+  /** Of the CPUs that containers get at their start. Default 1. */
+  readonly seed?: number;
 }
 
 export interface LimitsView {
@@ -151,6 +153,7 @@ export class SimulatedNode {
       pvestatdPeriodMs: options.pvestatdPeriodMs ?? 10_000,
       wallStartS: options.wallStartS ?? 1_795_300_000,
       ...(options.cloneDemand !== undefined && { cloneDemand: options.cloneDemand }),
+      ...(options.seed !== undefined && { seed: options.seed }),
     });
     const node = new SimulatedNode(options, machine);
     await node.#server.listen();
@@ -232,6 +235,11 @@ export class SimulatedNode {
     if (text === undefined) return;
     this.machine.files.write(vmid, change(text));
     this.machine.note(vmid, 'edit', '');
+  }
+
+  /** Writes a cpuset to the cgroups by hand. Of the right size it stays. */
+  writeCpuset(vmid: number, cpus: readonly number[]): void {
+    this.machine.writeCpuset(vmid, cpus);
   }
 
   /** Stops or starts pvestatd. While it is stopped `cores` never reaches a cpuset. */

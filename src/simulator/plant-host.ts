@@ -42,21 +42,22 @@ export class HostGauges {
     this.busyMs = new Array<number>(cpus).fill(0);
   }
 
-  advanceCpu(containers: readonly Busy[], baseCores: number, elapsedMs: number): void {
-    const perCpu = new Array<number>(this.cpus).fill(baseCores / this.cpus);
+  /** @param perCpu how busy each CPU is, 0 to 1 */
+  advanceCpu(
+    containers: readonly Busy[],
+    perCpu: readonly number[],
+    baseCores: number,
+    elapsedMs: number,
+  ): void {
     let waiting = 0;
     let runnable = baseCores;
     this.usedCores = baseCores;
     for (const { cpu, limits } of containers) {
-      for (const number of limits.cpus) {
-        perCpu[number] = (perCpu[number] ?? 0) + cpu.usedCores / limits.cpus.length;
-      }
       const unthrottled = Math.min(cpu.wantedCores, limits.cpuLimit ?? cpu.wantedCores);
       waiting += Math.max(0, unthrottled - cpu.usedCores);
       runnable += unthrottled;
       this.usedCores += cpu.usedCores;
     }
-    this.#spread(perCpu);
     for (const [number, cores] of perCpu.entries()) {
       this.busyMs[number] = (this.busyMs[number] ?? 0) + cores * elapsedMs;
     }
@@ -77,21 +78,5 @@ export class HostGauges {
     const some = Math.max(1 - calm, short);
     advancePressure(this.memoryPressure, { some, full: short }, elapsedMs);
     advancePressure(this.ioPressure, { some: some * 0.8, full: short }, elapsedMs);
-  }
-
-  /** No CPU is more than busy: what cpusets pile on one is done by those with time left. */
-  #spread(perCpu: number[]): void {
-    let excess = 0;
-    let room = 0;
-    for (const [number, cores] of perCpu.entries()) {
-      excess += Math.max(0, cores - 1);
-      room += Math.max(0, 1 - cores);
-      perCpu[number] = Math.min(1, cores);
-    }
-    if (excess <= 0 || room <= 0) return;
-    const share = Math.min(1, excess / room);
-    for (const [number, cores] of perCpu.entries()) {
-      perCpu[number] = cores + (1 - cores) * share;
-    }
   }
 }

@@ -4,7 +4,7 @@ import {
   type CpuState,
   cappedCores,
   newCpu,
-  shareCores,
+  placeCores,
 } from './plant-cpu.ts';
 import { HostGauges, type HostMemoryUse } from './plant-host.ts';
 import {
@@ -370,14 +370,15 @@ export class Plant {
     const claims = containers.map((container, index) => ({
       capCores: cappedCores(wanted[index] ?? 0, container.limits),
       weight: container.limits.cpuWeight,
+      cpus: container.limits.cpus,
     }));
-    const granted = shareCores(claims, Math.max(0, this.host.cpus - this.host.baseCores));
+    const { granted, perCpu } = placeCores(claims, this.host.cpus, this.host.baseCores);
     for (const [index, container] of containers.entries()) {
       const cores = granted[index] ?? 0;
       const { cpu, limits } = container;
       const stall = advanceCpu(cpu, limits, wanted[index] ?? 0, cores, elapsedMs);
       advancePressure(container.cpuPressure, stall, elapsedMs);
     }
-    this.gauges.advanceCpu(containers, this.host.baseCores, elapsedMs);
+    this.gauges.advanceCpu(containers, perCpu, this.host.baseCores, elapsedMs);
   }
 }

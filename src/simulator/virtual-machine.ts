@@ -1,15 +1,9 @@
 import { parseVmid, type Vmid } from '../core/units.ts';
-import { chooseCpus, rebalance } from './cpusets.ts';
-import {
-  confText,
-  effectiveLimits,
-  type GuestConf,
-  numberIn,
-  parseConf,
-  type Section,
-} from './guest-conf.ts';
+import { seededRandom } from './cpusets.ts';
+import { confText, type GuestConf, parseConf, type Section } from './guest-conf.ts';
 import { type GuestSpec, limitsFrom } from './machine.ts';
 import type { SettableMachine } from './pct-context.ts';
+import { balance, balanceWarm, startCpus } from './placement.ts';
 import type { DemandAt, Plant, PlantContainer } from './plant.ts';
 
 /** Configurations in memory and the plant below them: a `Machine` without any file. */
@@ -20,10 +14,14 @@ export class VirtualMachine implements SettableMachine {
   readonly #contents = new Map<Vmid, string>();
   readonly #demands = new Map<number, DemandAt>();
   readonly #lives = new Map<number, number>();
+  readonly #random: () => number;
 
-  constructor(plant: Plant, guests: readonly GuestSpec[]) {
+  /** @param seed of the CPUs that containers get at their start */
+  constructor(plant: Plant, guests: readonly GuestSpec[], seed = 1) {
     this.plant = plant;
+    this.#random = seededRandom(seed);
     for (const guest of guests) this.add(guest, true);
+    balanceWarm(plant, (vmid) => this.conf(vmid));
   }
 
   readonly files = {
@@ -88,21 +86,13 @@ export class VirtualMachine implements SettableMachine {
     const conf = this.conf(vmid);
     const demand = this.#demands.get(vmid);
     if (conf === undefined || demand === undefined || this.running(vmid) !== undefined) return;
-    const { cpus: hostCpus } = this.plant.host;
-    const others = [...this.plant.containers()].map(({ limits }) => limits.cpus);
-    const cpus = chooseCpus(others, effectiveLimits(conf.main).cores ?? hostCpus, hostCpus);
+    const cpus = startCpus(conf.main, this.plant.host.cpus, this.#random);
     this.#lives.set(vmid, this.lifeOf(vmid) + 1);
     this.plant.start(vmid, limitsFrom(conf.main, cpus), demand, warm);
   }
 
   /** One pass of pvestatd: the cpusets follow `cores:`. */
   pvestatdPass(): void {
-    if (!this.pvestatdRuns) return;
-    const { cpus: hostCpus } = this.plant.host;
-    const wishes = [...this.plant.containers()].map(({ vmid, limits }) => {
-      const conf = this.conf(vmid);
-      return { vmid, cpus: limits.cpus, cores: (conf && numberIn(conf.main, 'cores')) ?? hostCpus };
-    });
-    for (const [vmid, cpus] of rebalance(wishes, hostCpus)) this.plant.setLimits(vmid, { cpus });
+    if (this.pvestatdRuns) balance(this.plant, (vmid) => this.conf(vmid));
   }
 }

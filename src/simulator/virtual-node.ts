@@ -40,6 +40,8 @@ export interface VirtualOptions {
   readonly commandMs?: number;
   /** What the wall clock says at the beginning, milliseconds since 1970. */
   readonly wallStartMs?: number;
+  /** Of the CPUs that containers get at their start. Default 1. */
+  readonly seed?: number;
 }
 
 /** One `pct set`, as it was asked for and as it went. */
@@ -86,7 +88,7 @@ export class VirtualNode {
     this.#options = options;
     const { demandStartMs = 0 } = options;
     this.plant = new Plant(options.host, { demandSpeed: 1, demandStartMs });
-    this.machine = new VirtualMachine(this.plant, options.guests);
+    this.machine = new VirtualMachine(this.plant, options.guests, options.seed);
     this.#takeEvents();
     this.time = new VirtualTime((elapsedMs) => this.#pass(elapsedMs));
     const period = options.pvestatdPeriodMs ?? 10_000;

@@ -56,10 +56,11 @@ function run(plant: Plant, ms: number, stepMs = 200): void {
 
 describe('CPU', () => {
   it('uses what is wanted within cpuset and cpulimit, at true rates per second', () => {
-    const plant = plantOf();
+    const plant = plantOf({ cpus: 8 });
     const a = plant.start(101, limits(), steady({ cpuCores: 1.5, anonMib: 10 }));
-    const b = plant.start(102, limits(), steady({ cpuCores: 5, anonMib: 10 }));
-    const c = plant.start(103, limits({ cpuLimit: 0.5 }), steady({ cpuCores: 5, anonMib: 10 }));
+    const b = plant.start(102, limits({ cpus: [2, 3] }), steady({ cpuCores: 5, anonMib: 10 }));
+    const throttled = limits({ cpus: [4, 5], cpuLimit: 0.5 });
+    const c = plant.start(103, throttled, steady({ cpuCores: 5, anonMib: 10 }));
     run(plant, 10_000);
     expect(a.cpu.usageUs).toBeCloseTo(15_000_000, 0);
     expect(b.cpu.usageUs).toBeCloseTo(20_000_000, 0);
@@ -80,6 +81,27 @@ describe('CPU', () => {
     expect(heavy.cpu.usedCores).toBeCloseTo(3, 6);
     expect(light.cpuPressure.some.avg10).toBeGreaterThan(5);
     expect(light.cpuPressure.full.avg10).toBe(0);
+  });
+
+  it('two busy containers of one core on one CPU have half of it each, and both wait', () => {
+    const plant = plantOf({ cpus: 4, baseCores: 0.2 });
+    const busy = steady({ cpuCores: 1, anonMib: 10 });
+    const one = plant.start(101, limits({ cpus: [0] }), busy);
+    const other = plant.start(102, limits({ cpus: [0] }), busy);
+    const free = plant.start(103, limits({ cpus: [3] }), busy);
+    run(plant, 60_000);
+    for (const { cpu, cpuPressure } of [one, other]) {
+      expect(cpu.usedCores).toBeCloseTo(0.5, 6);
+      expect(cpuPressure.some.avg10).toBeGreaterThan(49);
+    }
+    expect(free.cpu.usedCores).toBeCloseTo(1, 6);
+    expect(free.cpuPressure.some.avg10).toBeLessThan(1);
+    expect(plant.gauges.usedCores).toBeCloseTo(2.2, 6);
+    // More CPUs help it out, and the other with it.
+    plant.setLimits(101, { cpus: [0, 1] });
+    run(plant, 60_000);
+    expect(one.cpu.usedCores + other.cpu.usedCores).toBeCloseTo(2, 2);
+    expect(other.cpuPressure.some.avg10).toBeLessThan(2);
   });
 
   it('runs the demand faster than the clock, never the rates', () => {

@@ -75,5 +75,9 @@ export async function recordedNode(
     { vmid: 103, conf: state.conf103 ?? fixtureConf(103), demand: quiet, running: false },
   ];
   const base = { root, host: RECORDED_HOST, guests, lockTimeoutMs: 20 };
-  return { node: await SimulatedNode.create({ ...base, ...options }), demand };
+  const node = await SimulatedNode.create({ ...base, ...options });
+  // Where the recorded node had put them.
+  node.writeCpuset(101, [0, 1]);
+  node.writeCpuset(102, [2]);
+  return { node, demand };
 }
