@@ -117,7 +117,7 @@ function limitWords(limit: Limit, resource: Resource, measured: Measured): strin
 
 const CANNOT_PROVE =
   'this kernel cannot show what it could do without, ' +
-  'and little is free beside the file cache that it uses, so it keeps its memory';
+  'and little is free beside the cache that it uses, so it keeps its memory';
 
 function holdWords(because: HoldReason, resource: Resource, measured?: Measured): string {
   switch (because.kind) {
@@ -258,7 +258,8 @@ export function explainUnproven(because: Unproven): string {
     }
     case 'beyond-cache': {
       const cache = Math.floor(because.cacheMib);
-      return `only ${cache} MB of it are file cache; ${inUse(because.numbers)}`;
+      const says = `only ${cache} MB of it can be reclaimed (file cache and slab)`;
+      return `${says}; ${inUse(because.numbers)}`;
     }
     case 'still-in-use':
       return `${given(because.numbers)}; ${inUse(because.numbers)}`;

@@ -43,10 +43,19 @@ export interface CgroupSample {
   readonly atMs: Milliseconds;
   /** Inode of the cgroup directory. A restarted container has another one. */
   readonly identity: number;
+  readonly life: Reading<CgroupLife>;
   readonly cpu: Reading<CpuCounters>;
   readonly memory: Reading<MemoryCounters>;
   readonly cpuPressure: Reading<Pressure>;
   readonly memoryPressure: Reading<Pressure>;
+}
+
+/** `cgroup.events`: a directory that is there says neither that something runs nor that it can. */
+export interface CgroupLife {
+  /** Whether a process is in it, or below it. */
+  readonly populated: boolean;
+  /** Whether all of it stands still, by `cgroup.freeze`. */
+  readonly frozen: boolean;
 }
 
 export interface CpuCounters {
@@ -54,8 +63,14 @@ export interface CpuCounters {
   readonly throttledUs: Microseconds;
   /** CPUs in the cpuset: what `cores:` has come to; undefined right after a start (still empty). */
   readonly cpusetCpus: number | undefined;
+  /**
+   * Those of them that it can really use: without CPUs that are offline, or that a cgroup above
+   * does not have. undefined where the kernel does not tell.
+   */
+  readonly effectiveCpus: number | undefined;
 }
 
+/** The files of a cgroup count what happens in all cgroups below it too; `own` does not. */
 export interface MemoryCounters {
   readonly currentBytes: Bytes;
   /** The live `memory.max`; undefined stands for `max`, no limit. */
@@ -67,11 +82,24 @@ export interface MemoryCounters {
   readonly inactiveFileBytes: Bytes;
   readonly unevictableBytes: Bytes;
   readonly slabUnreclaimableBytes: Bytes;
+  /** Directory entries and inodes that the kernel keeps for the next time; 0 if it does not say. */
+  readonly slabReclaimableBytes: Bytes;
   /** Pages that were evicted and needed again: the working set does not fit. */
   readonly refaults: number;
-  /** Times that usage met the limit, and kills by the OOM killer; since the cgroup was made. */
+  /** Times that usage met a limit, and kills by the OOM killer; since the cgroup was made. */
   readonly limitHits: number;
   readonly oomKills: number;
+  /** Times that a limit left nothing but the OOM killer; undefined where that is not said. */
+  readonly ooms: number | undefined;
+  /** The same of this cgroup's own limit; undefined on a kernel that does not tell (before 5.2). */
+  readonly own: OwnEvents | undefined;
+}
+
+/** `memory.events.local`. A kill is not among them: it counts where its victim was. */
+export interface OwnEvents {
+  readonly highHits: number;
+  readonly limitHits: number;
+  readonly ooms: number;
 }
 
 /** CPU used between two samples. */
@@ -89,27 +117,45 @@ export interface CpuUsage {
 }
 
 export interface MemoryUsage {
-  /** `memory.current` less the reclaimable file cache. Source: cgroup v2 documentation. */
+  /** `memory.current` less what can be reclaimed. Source: cgroup v2 documentation. */
   readonly workingSetMib: Mib;
   readonly currentMib: Mib;
   /** File cache that was used more than once. */
   readonly activeFileMib: Mib;
-  /** All of the file cache that can be reclaimed. */
+  /** All that can be reclaimed: file cache, and slab (directory entries, inodes). */
   readonly cacheMib: Mib;
+  /** The slab of it. */
+  readonly slabMib: Mib;
   readonly swapMib: Mib;
   /** What can neither be reclaimed nor swapped out. */
   readonly lockedMib: Mib;
   /** The live limit; undefined where there is none. */
   readonly limitMib: Mib | undefined;
-  /** Since the sample before; 0 in a container's first one. */
+  /** Kills for its own limit since the sample before; 0 in a container's first one. */
   readonly newOomKills: number;
+  /** Kills since the sample before that say nothing of its limit. */
+  readonly newOtherKills: OtherKills;
+  /** Times that it met its own limit since the sample before. */
   readonly newLimitHits: number;
+  /**
+   * Whether its own limit can be what holds it back: its usage is close to it, or has met it since
+   * the sample before. Pressure, refaults and swap of a container that is far below its limit come
+   * from a limit further down or from the host.
+   */
+  readonly nearLimit: boolean;
   /** Pages that were evicted and needed again, as a rate since the sample before; else 0. */
   readonly refaultMibPerS: number;
   /** By how much its swap has grown since the sample before; never negative. */
   readonly swapGrowthMib: Mib;
   /** Share of the time in which a task waited for memory; undefined where that is not known. */
   readonly pressure: Ratio | undefined;
+}
+
+export interface OtherKills {
+  /** For the limit of a cgroup inside of it, such as a Docker container's. */
+  readonly nested: number;
+  /** By the host's OOM killer: the host was out of memory. */
+  readonly byHost: number;
 }
 
 /** One container as one cycle saw it. */

@@ -2,19 +2,20 @@ import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
 import type { MemoryCounters, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import { type Bytes, bytes, bytesToMib, type Mib, mib, mibToBytes } from './units.ts';
+import { ownLimit, reclaimableBytes } from './usage.ts';
 
 /**
- * A limit below what is in use kills, and file cache that looks free may be what a database lives
+ * A limit below what is in use kills, and cache that looks free may be what a database lives
  * on. So before memory is taken the kernel is asked (`memory.reclaim`, since Linux 5.19) to give up
  * what the new limit would take; only what it has really given up is taken away.
  *
- * | current | file cache | new limit | wanted | is asked for                                   |
+ * | current | cache      | new limit | wanted | is asked for                                   |
  * | ------- | ---------- | --------- | ------ | ---------------------------------------------- |
  * | 400     | 100        | 512       | 496    | nothing: it lies below already                 |
  * | 3000    | 2700       | 1024      | 1003.5 | 2001.6: the way down, and a quarter of 20.5    |
  * | 1000    | 300        | 1024      | 1003.5 | nothing: it lies below already                 |
  * | 1000    | 300        | 512       | 496    | nothing: more than the cache would have to go  |
- * | 500     | 5          | 512       | 496    | 5: never more than the file cache in sight     |
+ * | 500     | 5          | 512       | 496    | 5: never more than the cache in sight          |
  */
 
 /** Room that is left below the new limit, so that the container lives on under it. */
@@ -62,17 +63,17 @@ export type Ask =
 
 /**
  * What the kernel has to be asked for, so that memory fits under a new limit. Never more than the
- * file cache in sight: for more it would swap out what processes hold.
+ * cache in sight, files and slab: for more it would swap out what processes hold.
  */
 export function askFor(now: MemoryCounters, limitMib: number): Ask {
   const wanted = provenBelow(limitMib);
   const over = now.currentBytes - wanted;
   if (over <= 0) return { kind: 'nothing' };
-  const cache = now.activeFileBytes + now.inactiveFileBytes;
+  const cache = reclaimableBytes(now);
   if (over > cache) {
     const numbers = numbersOf(now, now, wanted, bytes(0));
     const because: Unproven = {
-      ...{ kind: 'beyond-cache', cacheMib: bytesToMib(bytes(cache)), numbers },
+      ...{ kind: 'beyond-cache', cacheMib: bytesToMib(cache), numbers },
     };
     return { kind: 'beyond-cache', because };
   }
@@ -90,7 +91,7 @@ export function whyUnproven(
   const wanted = provenBelow(limitMib);
   const numbers = numbersOf(before, after, wanted, asked);
   const swapped = after.swapBytes - before.swapBytes;
-  if (after.oomKills > before.oomKills) return { kind: 'oom-kill', numbers };
+  if (ownLimit(before, after).kills > 0) return { kind: 'oom-kill', numbers };
   if (swapped > 0) return { kind: 'swapped', swappedMib: bytesToMib(bytes(swapped)), numbers };
   if (after.currentBytes > wanted) return { kind: 'still-in-use', numbers };
   return undefined;
@@ -121,10 +122,11 @@ export function leastUnasked(beforeMib: number): number {
 
 /**
  * What a container needs where nothing can be proven: cache that was used more than once counts as
- * needed too.
+ * needed too, and so does slab, of which nobody knows how much is in use.
  */
 export function unaskedNeed(usage: MemoryUsage): number {
-  return memoryNeed(usage.workingSetMib + usage.swapMib + usage.activeFileMib);
+  const { workingSetMib, swapMib, activeFileMib, slabMib } = usage;
+  return memoryNeed(workingSetMib + swapMib + activeFileMib + slabMib);
 }
 
 /** A shrink as the kernel's silence allows it: a small step, and never below the careful need. */

@@ -131,7 +131,10 @@ export function takeOver(
     fillFromOtherBoot(state, whole, instant);
     return present(true);
   }
-  const young = whole.samples.filter(([, { atMs }]) => nowMs - atMs <= OLDEST_SAMPLE_MS);
+  // An earlier version of this program did not say whether a container was frozen.
+  const isUseful = ({ atMs, life }: CgroupSample): boolean =>
+    nowMs - atMs <= OLDEST_SAMPLE_MS && isReading(life);
+  const young = whole.samples.filter(([, sample]) => isUseful(sample));
   fill(state.samples, young);
   fill(state.failures, whole.failures);
   fill(state.shrinkRetry, whole.shrinkRetry);

@@ -10,7 +10,7 @@ const SHORT_PRESSURE = 0.01;
 const SHORT_REFAULT_MIB_PER_S = 0.25;
 /** Less is the noise of a page here and there. */
 const SHORT_SWAP_GROWTH_MIB = 1;
-/** With so much of its limit in file cache that nobody misses, meeting the limit is no hardship. */
+/** With so much of its limit in cache that nobody misses, meeting the limit is no hardship. */
 const AMPLE_CACHE_SHARE = 0.1;
 
 /** A shrink is followed by this while the container takes up again what it really uses. */
@@ -23,7 +23,8 @@ const MISSED_REFAULT_MIB_PER_S = 1;
 /** Whether a shrink has turned out to be a mistake, though proven: what it took is missed. */
 export function isMissed(usage: MemoryUsage, sinceShrinkMs: number): boolean {
   if (sinceShrinkMs < SETTLING_MS || sinceShrinkMs > BLAME_MS) return false;
-  const { pressure, refaultMibPerS } = usage;
+  const { pressure, refaultMibPerS, nearLimit } = usage;
+  if (!nearLimit) return false;
   return (pressure ?? 0) >= SHORT_PRESSURE || refaultMibPerS >= MISSED_REFAULT_MIB_PER_S;
 }
 
@@ -40,7 +41,8 @@ export function oomFloorMib(floor: OomFloor | undefined, nowMs: number): number 
 
 /** Why memory is not to be taken from it now; undefined where nothing speaks against it. */
 export function whyShort(usage: MemoryUsage): HoldReason | undefined {
-  const { pressure, refaultMibPerS, swapGrowthMib } = usage;
+  const { pressure, refaultMibPerS, swapGrowthMib, nearLimit } = usage;
+  if (!nearLimit) return undefined;
   if (pressure !== undefined && pressure >= SHORT_PRESSURE) {
     return { kind: 'memory-pressure', share: pressure };
   }

@@ -5,10 +5,21 @@ import type {
   GuestConfig,
   MemoryCounters,
   MemoryUsage,
+  OtherKills,
+  OwnEvents,
   Pressure,
 } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
-import { bytes, bytesToMib, type Cores, cores, milliseconds, type Ratio, ratio } from './units.ts';
+import {
+  type Bytes,
+  bytes,
+  bytesToMib,
+  type Cores,
+  cores,
+  milliseconds,
+  type Ratio,
+  ratio,
+} from './units.ts';
 
 /** From counters to rates, and from memory statistics to the working set. */
 
@@ -140,7 +151,8 @@ function pressureShare(
 
 /**
  * Memory in use, in MiB. The working set is `memory.current` less the reclaimable file cache
- * (`active_file` + `inactive_file`); tmpfs and shared memory are not in those two and stay in.
+ * (`active_file` + `inactive_file`) and slab (`slab_reclaimable`); tmpfs and shared memory are not
+ * in those and stay in.
  * Source: Linux, Documentation/admin-guide/cgroup-v2.rst, memory.stat.
  */
 export function memoryUsage(
@@ -152,29 +164,101 @@ export function memoryUsage(
   const same = before?.identity === now.identity ? before : undefined;
   const earlier = same?.memory.ok ? same.memory.value : undefined;
   const elapsedMs = same === undefined ? 0 : now.atMs - same.atMs;
-  const cache = counters.activeFileBytes + counters.inactiveFileBytes;
+  const cache = reclaimableBytes(counters);
   if (cache > counters.currentBytes && !isRace(counters, cache)) {
     return missing(
       'implausible',
-      `file cache of ${cache} bytes in a memory.current of ${counters.currentBytes}`,
+      `cache of ${cache} bytes in a memory.current of ${counters.currentBytes}`,
     );
   }
   const workingSet = Math.max(counters.currentBytes - cache, unreclaimable(counters));
+  const limit = ownLimit(earlier, counters);
   return present({
     workingSetMib: bytesToMib(bytes(workingSet)),
     currentMib: bytesToMib(counters.currentBytes),
     activeFileMib: bytesToMib(counters.activeFileBytes),
     cacheMib: bytesToMib(bytes(cache)),
+    slabMib: bytesToMib(counters.slabReclaimableBytes),
     lockedMib: bytesToMib(bytes(lockedBytes(counters))),
     swapMib: bytesToMib(counters.swapBytes),
     limitMib: counters.limitBytes === undefined ? undefined : bytesToMib(counters.limitBytes),
-    newOomKills: risen(earlier?.oomKills, counters.oomKills),
-    newLimitHits: risen(earlier?.limitHits, counters.limitHits),
+    newOomKills: limit.kills,
+    newOtherKills: limit.others,
+    newLimitHits: limit.hits,
+    nearLimit: limit.near,
     refaultMibPerS: refaultRate(earlier?.refaults, counters.refaults, elapsedMs),
     swapGrowthMib: bytesToMib(bytes(risen(earlier?.swapBytes, counters.swapBytes))),
     pressure: pressureShare(same?.memoryPressure, now.memoryPressure, elapsedMs),
   });
 }
+
+/** From this share of its limit on a container is held back by it, or about to be. */
+const NEAR_SHARE = 0.9;
+const NO_OTHERS: OtherKills = { nested: 0, byHost: 0 };
+
+/** What the counters say of a container's own limit since the sample before. */
+export interface OwnLimit {
+  readonly near: boolean;
+  readonly hits: number;
+  readonly kills: number;
+  readonly others: OtherKills;
+}
+
+/**
+ * The counters hold what happens in all cgroups inside of the container. Of its own limit speak
+ * `memory.events.local` alone, and without that file only a usage that was close to the limit.
+ * A kill counts where its victim was, so that of a kill for the container's own limit its `oom` is
+ * all that is local. The host's OOM killer counts no `oom` anywhere.
+ *
+ * | kills | oom (all) | oom (own) | usage    | is a kill           |
+ * | ----- | --------- | --------- | -------- | ------------------- |
+ * | +1    | +1        | +1        | any      | for its own limit   |
+ * | +1    | +1        | 0         | any      | for a limit inside  |
+ * | +1    | 0         | 0         | any      | by the host         |
+ * | +1    | +1        | not known | at limit | for its own limit   |
+ * | +1    | +1        | not known | below    | for a limit inside  |
+ */
+export function ownLimit(before: MemoryCounters | undefined, now: MemoryCounters): OwnLimit {
+  const isClose = isCloseToLimit(now) || (before !== undefined && isCloseToLimit(before));
+  const own = ownEvents(before, now, isClose);
+  const near = isClose || own.highHits + own.limitHits + own.ooms > 0;
+  const kills = risen(before?.oomKills, now.oomKills);
+  const hits = own.limitHits;
+  if (kills === 0 || own.ooms > 0) return { near, hits, kills, others: NO_OTHERS };
+  const ooms = now.ooms === undefined ? kills : risen(before?.ooms, now.ooms);
+  const others = ooms > 0 ? { nested: kills, byHost: 0 } : { nested: 0, byHost: kills };
+  return { near, hits, kills: 0, others };
+}
+
+/** By how much the events of its own limit have risen. */
+function ownEvents(
+  before: MemoryCounters | undefined,
+  now: MemoryCounters,
+  isClose: boolean,
+): OwnEvents {
+  const { own } = now;
+  if (own !== undefined) {
+    return {
+      highHits: risen(before?.own?.highHits, own.highHits),
+      limitHits: risen(before?.own?.limitHits, own.limitHits),
+      ooms: risen(before?.own?.ooms, own.ooms),
+    };
+  }
+  if (!isClose) return { highHits: 0, limitHits: 0, ooms: 0 };
+  const ooms = now.ooms ?? now.oomKills;
+  return {
+    highHits: 0,
+    limitHits: risen(before?.limitHits, now.limitHits),
+    ooms: risen(before?.ooms ?? before?.oomKills, ooms),
+  };
+}
+
+const isCloseToLimit = ({ currentBytes, limitBytes }: MemoryCounters): boolean =>
+  limitBytes !== undefined && currentBytes >= limitBytes * NEAR_SHARE;
+
+/** What the kernel can take back without writing anything out, as far as the counters tell. */
+export const reclaimableBytes = (counters: MemoryCounters): Bytes =>
+  bytes(counters.activeFileBytes + counters.inactiveFileBytes + counters.slabReclaimableBytes);
 
 /**
  * A saturated container seems to use a little more than it may, since clock and counter are not

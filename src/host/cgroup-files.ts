@@ -1,6 +1,12 @@
 import type { Stats } from 'node:fs';
 import { statSync } from 'node:fs';
-import type { CgroupSample, CpuCounters, MemoryCounters, Pressure } from '../core/observation.ts';
+import type {
+  CgroupLife,
+  CgroupSample,
+  CpuCounters,
+  MemoryCounters,
+  Pressure,
+} from '../core/observation.ts';
 import type { Missing, Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Cores, Vmid } from '../core/units.ts';
@@ -15,10 +21,12 @@ import {
   UNREADABLE,
 } from './cgroup-descriptors.ts';
 import {
+  parseCgroupEvents,
   parseCpuMax,
   parseCpuStat,
   parseMemoryEvents,
   parseMemoryStat,
+  parseOwnEvents,
   parseSingleNumber,
   saysMax,
 } from './cgroup-values.ts';
@@ -28,33 +36,42 @@ import { missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { parsePressure } from './pressure-file.ts';
 
-/** The files of a sample, in the order in which they are read. */
+/**
+ * The files of a sample, in the order in which they are read. The kernel counts a container's own
+ * `oom` before the kill that follows from it: read in this order, a kill is not seen before it.
+ */
 const FILES = [
+  'cgroup.events',
   'cpu.stat',
   'cpuset.cpus',
+  'cpuset.cpus.effective',
   'cpu.pressure',
   'memory.current',
   'memory.max',
   'memory.stat',
   'memory.events',
+  'memory.events.local',
   'memory.swap.current',
   'memory.pressure',
 ] as const;
-const CPU_STAT = 0;
-const CPUSET_CPUS = 1;
-const CPU_PRESSURE = 2;
-const MEMORY_CURRENT = 3;
-const MEMORY_MAX = 4;
-const MEMORY_STAT = 5;
-const MEMORY_EVENTS = 6;
-const MEMORY_SWAP = 7;
-const MEMORY_PRESSURE = 8;
+const CGROUP_EVENTS = 0;
+const CPU_STAT = 1;
+const CPUSET_CPUS = 2;
+const CPUSET_EFFECTIVE = 3;
+const CPU_PRESSURE = 4;
+const MEMORY_CURRENT = 5;
+const MEMORY_MAX = 6;
+const MEMORY_STAT = 7;
+const MEMORY_EVENTS = 8;
+const MEMORY_EVENTS_LOCAL = 9;
+const MEMORY_SWAP = 10;
+const MEMORY_PRESSURE = 11;
 
 /** memory.stat has about 1.5 KB; a cpuset of every second CPU of 8192 has 20 KB. */
 const BUFFER_BYTES = 32 * 1024;
 const CPU_MAX_LIMIT_BYTES = 256;
 /** Enough for 455 containers. There is an end: an open kernel file holds a page of memory. */
-const MOST_DESCRIPTORS = 4096;
+const MOST_DESCRIPTORS = 455 * FILES.length;
 
 export interface CgroupFiles extends Cgroups {
   /** Descriptors that are held at the moment, for tests and self-observation. */
@@ -64,7 +81,7 @@ export interface CgroupFiles extends Cgroups {
 
 /**
  * Reads the live cgroups (v2) of running containers under `/sys/fs/cgroup/lxc`, the outer ones,
- * which carry the limits. A sample costs a stat and nine reads of files that stay open.
+ * which carry the limits. A sample costs a stat and twelve reads of files that stay open.
  */
 export function createCgroups(
   paths: Paths,
@@ -136,6 +153,7 @@ class KeptCgroups implements CgroupFiles {
     return {
       atMs,
       identity: opened.identity,
+      life: this.#readLife(opened),
       cpu: this.#readCpu(opened),
       memory: this.#readMemory(opened),
       cpuPressure: this.#readPressure(opened, CPU_PRESSURE),
@@ -157,13 +175,24 @@ class KeptCgroups implements CgroupFiles {
     const length = this.#read(opened, CPU_STAT);
     const stat = length < 0 ? undefined : parseCpuStat(this.#buffer, length);
     if (stat === undefined) return noValue(opened, CPU_STAT, length);
-    const cpusetLength = this.#read(opened, CPUSET_CPUS);
-    const cpus = cpusetLength < 0 ? 0 : countCpuList(this.#buffer, cpusetLength);
     return present({
       usageUs: microseconds(stat.usageUs),
       throttledUs: microseconds(stat.throttledUs),
-      cpusetCpus: cpus > 0 ? cpus : undefined,
+      cpusetCpus: this.#countCpus(opened, CPUSET_CPUS),
+      effectiveCpus: this.#countCpus(opened, CPUSET_EFFECTIVE),
     });
+  }
+
+  #countCpus(opened: OpenCgroup, file: number): number | undefined {
+    const length = this.#read(opened, file);
+    const cpus = length < 0 ? 0 : countCpuList(this.#buffer, length);
+    return cpus > 0 ? cpus : undefined;
+  }
+
+  #readLife(opened: OpenCgroup): Reading<CgroupLife> {
+    const length = this.#read(opened, CGROUP_EVENTS);
+    const life = length < 0 ? undefined : parseCgroupEvents(this.#buffer, length);
+    return life === undefined ? noValue(opened, CGROUP_EVENTS, length) : present(life);
   }
 
   #readMemory(opened: OpenCgroup): Reading<MemoryCounters> {
@@ -177,6 +206,12 @@ class KeptCgroups implements CgroupFiles {
     const eventsLength = this.#read(opened, MEMORY_EVENTS);
     const events = eventsLength < 0 ? undefined : parseMemoryEvents(this.#buffer, eventsLength);
     if (events === undefined) return noValue(opened, MEMORY_EVENTS, eventsLength);
+    const ownLength = this.#read(opened, MEMORY_EVENTS_LOCAL);
+    const own = ownLength < 0 ? undefined : parseOwnEvents(this.#buffer, ownLength);
+    // A kernel before 5.2 has no such file. One that is there and says nothing is another matter.
+    if (own === undefined && ownLength !== ABSENT) {
+      return noValue(opened, MEMORY_EVENTS_LOCAL, ownLength);
+    }
     const swap = this.#readNumber(opened, MEMORY_SWAP);
     // The kernel leaves this file out only where it keeps no account of swap. There is then no
     // number to be had, and nothing is decided on swap alone; all else must not be lost for it.
@@ -191,9 +226,12 @@ class KeptCgroups implements CgroupFiles {
       inactiveFileBytes: bytes(stat.inactiveFile),
       unevictableBytes: bytes(stat.unevictable),
       slabUnreclaimableBytes: bytes(stat.slabUnreclaimable),
+      slabReclaimableBytes: bytes(stat.slabReclaimable),
       refaults: stat.refaults,
       limitHits: events.limitHits,
       oomKills: events.oomKills,
+      ooms: events.ooms,
+      own,
     });
   }
 

@@ -1,3 +1,4 @@
+import type { CgroupLife, OwnEvents } from '../core/observation.ts';
 import { wholeNumber } from './byte-numbers.ts';
 import { KeyedFile } from './keyed-file.ts';
 
@@ -50,6 +51,7 @@ export interface MemoryStat {
   readonly activeFile: number;
   readonly unevictable: number;
   readonly slabUnreclaimable: number;
+  readonly slabReclaimable: number;
   readonly refaults: number;
 }
 
@@ -63,7 +65,8 @@ const MEMORY_STAT_KEYS = [
   'workingset_refault_anon',
   'workingset_refault_file',
 ];
-const memoryStat = new KeyedFile(MEMORY_STAT_KEYS);
+const SLAB_RECLAIMABLE = MEMORY_STAT_KEYS.length;
+const memoryStat = new KeyedFile([...MEMORY_STAT_KEYS, 'slab_reclaimable']);
 
 export function parseMemoryStat(bytes: Uint8Array, length: number): MemoryStat | undefined {
   if (!memoryStat.scan(bytes, length)) return undefined;
@@ -79,6 +82,8 @@ export function parseMemoryStat(bytes: Uint8Array, length: number): MemoryStat |
     activeFile: memoryStat.value(3),
     unevictable: memoryStat.value(4),
     slabUnreclaimable: memoryStat.value(5),
+    // What is not said to be reclaimable counts as in use.
+    slabReclaimable: Math.max(0, memoryStat.value(SLAB_RECLAIMABLE)),
     refaults,
   };
 }
@@ -86,13 +91,38 @@ export function parseMemoryStat(bytes: Uint8Array, length: number): MemoryStat |
 export interface MemoryEvents {
   readonly limitHits: number;
   readonly oomKills: number;
+  readonly ooms: number | undefined;
 }
 
-const memoryEvents = new KeyedFile(['max', 'oom_kill']);
+const memoryEvents = new KeyedFile(['max', 'oom', 'oom_kill']);
 
 export function parseMemoryEvents(bytes: Uint8Array, length: number): MemoryEvents | undefined {
   if (!memoryEvents.scan(bytes, length)) return undefined;
   const limitHits = memoryEvents.value(0);
-  const oomKills = memoryEvents.value(1);
-  return limitHits < 0 || oomKills < 0 ? undefined : { limitHits, oomKills };
+  const ooms = memoryEvents.value(1);
+  const oomKills = memoryEvents.value(2);
+  if (limitHits < 0 || oomKills < 0) return undefined;
+  return { limitHits, oomKills, ooms: ooms < 0 ? undefined : ooms };
+}
+
+const ownEvents = new KeyedFile(['high', 'max', 'oom']);
+
+/** `memory.events.local`. */
+export function parseOwnEvents(bytes: Uint8Array, length: number): OwnEvents | undefined {
+  if (!ownEvents.scan(bytes, length)) return undefined;
+  const highHits = ownEvents.value(0);
+  const limitHits = ownEvents.value(1);
+  const ooms = ownEvents.value(2);
+  return highHits < 0 || limitHits < 0 || ooms < 0 ? undefined : { highHits, limitHits, ooms };
+}
+
+const cgroupEvents = new KeyedFile(['populated', 'frozen']);
+
+/** `cgroup.events`. A kernel without the line `frozen` (before 5.2) freezes no cgroup. */
+export function parseCgroupEvents(bytes: Uint8Array, length: number): CgroupLife | undefined {
+  if (!cgroupEvents.scan(bytes, length)) return undefined;
+  const populated = cgroupEvents.value(0);
+  const frozen = cgroupEvents.value(1);
+  if (populated < 0 || populated > 1 || frozen > 1) return undefined;
+  return { populated: populated === 1, frozen: frozen === 1 };
 }

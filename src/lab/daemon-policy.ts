@@ -89,7 +89,8 @@ function stepOf(seen: StepSeen, has: Allocation, stepS: number, nowMs: Milliseco
       ...{ workingSetMib: inUse, currentMib: inUse, activeFileMib: none, cacheMib: none },
       ...{ swapMib: none, lockedMib: none, limitMib: mib(has.memoryMib) },
       ...{ newOomKills: seen.outOfMemory ? 1 : 0, newLimitHits: 0, refaultMibPerS: 0 },
-      ...{ swapGrowthMib: none, pressure: undefined },
+      ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: seen.outOfMemory },
+      ...{ slabMib: none, swapGrowthMib: none, pressure: undefined },
     },
   };
 }
@@ -128,7 +129,7 @@ function countSaturation(
     allowed !== undefined && used >= allowed * boost.saturation ? boost.consecutiveSamples : 0;
   const nothing = { cpu: unknown, memory: unknown, cpuPressure: unknown, memoryPressure: unknown };
   between.set(NOBODY, {
-    ...begin({ atMs: nowMs, identity: 0, ...nothing }),
+    ...begin({ atMs: nowMs, identity: 0, life: unknown, ...nothing }),
     saturated: {
       cores: samples(cpu.used, cpu.allowed),
       memory: samples(memory.workingSetMib, memory.limitMib),

@@ -277,10 +277,14 @@ const SIMPLE: ReadonlyArray<readonly [name: string, help: string, value: Value]>
   ['cpu_throttled_ratio', 'Share of the time it was throttled.', (row) => cpuOf(row)?.throttled],
   [
     'memory_used_bytes',
-    'Its working set: memory in use without the file cache that can be reclaimed.',
+    'Its working set: memory in use without the cache that can be reclaimed.',
     (row) => bytesOf(memoryOf(row)?.workingSetMib),
   ],
-  ['memory_cache_bytes', 'Reclaimable file cache.', (row) => bytesOf(memoryOf(row)?.cacheMib)],
+  [
+    'memory_cache_bytes',
+    'Reclaimable file cache and slab.',
+    (row) => bytesOf(memoryOf(row)?.cacheMib),
+  ],
   ['memory_swap_used_bytes', 'What it has swapped out.', (row) => bytesOf(memoryOf(row)?.swapMib)],
   [
     'memory_limit_bytes',

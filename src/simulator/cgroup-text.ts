@@ -36,6 +36,7 @@ export function cpuStatText(cpu: CpuNumbers): string {
 /** All keys in the kernel's order. `lessKernelBytes` is what the inner cgroup has less. */
 export function memoryStatText(memory: MemoryState, lessKernelBytes = 0): string {
   const kernel = Math.max(0, Math.floor(memory.kernelBytes - lessKernelBytes));
+  const slab = Math.floor(memory.slabBytes);
   const part = (share: number) => Math.floor(kernel * share);
   const anonLists = memory.anonBytes + memory.shmemBytes - memory.unevictableBytes;
   const activeAnon = Math.min(anonLists, 65_536);
@@ -43,7 +44,7 @@ export function memoryStatText(memory: MemoryState, lessKernelBytes = 0): string
   const pairs: Array<readonly [string, number]> = [
     ['anon', memory.anonBytes],
     ['file', fileBytes(memory) + memory.shmemBytes],
-    ['kernel', kernel],
+    ['kernel', kernel + slab],
     ['kernel_stack', part(0.03)],
     ['pagetables', part(0.15)],
     ['sec_pagetables', 0],
@@ -60,9 +61,9 @@ export function memoryStatText(memory: MemoryState, lessKernelBytes = 0): string
     ['inactive_file', memory.inactiveFileBytes],
     ['active_file', memory.activeFileBytes],
     ['unevictable', memory.unevictableBytes],
-    ['slab_reclaimable', part(0.5)],
+    ['slab_reclaimable', slab],
     ['slab_unreclaimable', part(0.2)],
-    ['slab', part(0.5) + part(0.2)],
+    ['slab', slab + part(0.2)],
     ['workingset_refault_anon', counts.refaultAnon],
     ['workingset_refault_file', counts.refaultFile],
     ['workingset_activate_anon', 0],
@@ -110,11 +111,35 @@ function reclaimText(memory: MemoryState): string {
 
 const limitText = (bytes: number): string => (Number.isFinite(bytes) ? `${bytes}\n` : 'max\n');
 
-function eventsText(memory: MemoryState): string {
-  const { events } = memory;
-  const high = Math.floor(events.high);
-  const kills = `oom ${events.oom}\noom_kill ${events.oomKill}\noom_group_kill 0\n`;
-  return `low 0\nhigh ${high}\nmax ${events.max}\n${kills}sock_throttled 0\n`;
+interface EventCounts {
+  readonly high: number;
+  readonly max: number;
+  readonly oom: number;
+  readonly oomKill: number;
+}
+
+function eventsText({ high, max, oom, oomKill }: EventCounts): string {
+  const hits = `low 0\nhigh ${Math.floor(high)}\nmax ${Math.floor(max)}\n`;
+  const kills = `oom ${Math.floor(oom)}\noom_kill ${Math.floor(oomKill)}\noom_group_kill 0\n`;
+  return `${hits}${kills}sock_throttled 0\n`;
+}
+
+/**
+ * `memory.events` counts all cgroups below as well, `memory.events.local` its own alone; a kill
+ * counts where its victim was, which is never the outermost cgroup.
+ */
+function eventFiles({ events, nestedEvents }: MemoryState, inner: boolean): Files {
+  const own = inner ? { high: 0, max: 0, oom: 0 } : events;
+  const all = {
+    high: own.high,
+    max: own.max + nestedEvents.max,
+    oom: own.oom + nestedEvents.oom,
+    oomKill: events.oomKill + nestedEvents.oomKill,
+  };
+  return [
+    ['memory.events', eventsText(all)],
+    ['memory.events.local', eventsText({ ...own, oomKill: 0 })],
+  ];
 }
 
 function ioStatText(memory: MemoryState): string {
@@ -135,7 +160,7 @@ export function liveFiles(container: PlantContainer, inner: boolean, pressure: b
     ['cpu.stat', cpuStatText(inner ? unthrottled : cpu)],
     ['io.stat', ioStatText(memory)],
     ['memory.current', `${Math.max(0, currentBytes(memory) - less)}\n`],
-    ['memory.events', eventsText(memory)],
+    ...eventFiles(memory, inner),
     ['memory.peak', `${Math.max(0, memory.peakBytes - less)}\n`],
     ['memory.stat', memoryStatText(memory, less)],
     ['memory.swap.current', `${memory.swapBytes}\n`],
@@ -238,7 +263,7 @@ export function quietFiles(memory: MemoryState, usageUs: number, pressure: boole
     ['cpu.stat', cpuStatText(cpu)],
     ['io.stat', ioStatText(memory)],
     ['memory.current', `${currentBytes(memory)}\n`],
-    ['memory.events', eventsText(memory)],
+    ...eventFiles(memory, false),
     ['memory.peak', `${memory.peakBytes}\n`],
     ['memory.stat', memoryStatText(memory)],
     ['memory.swap.current', `${memory.swapBytes}\n`],

@@ -52,6 +52,7 @@ const addMemory = (sum: MemoryState, memory: MemoryState): void => {
   sum.kernelBytes += memory.kernelBytes;
   sum.activeFileBytes += memory.activeFileBytes;
   sum.inactiveFileBytes += memory.inactiveFileBytes;
+  sum.slabBytes += memory.slabBytes;
   sum.peakBytes += memory.peakBytes;
   sum.counts.refaultFile += memory.counts.refaultFile;
   sum.counts.readBytes += memory.counts.readBytes;

@@ -19,6 +19,8 @@ export interface MemoryWant {
   readonly fileSetBytes: number;
   /** The part of anon that is locked in memory and cannot be swapped. */
   readonly unevictableBytes: number;
+  /** Directory entries and inodes that it comes by: they stay in memory for as long as they may. */
+  readonly slabBytes: number;
 }
 
 export interface MemoryState {
@@ -30,10 +32,15 @@ export interface MemoryState {
   kernelBytes: number;
   activeFileBytes: number;
   inactiveFileBytes: number;
+  /** Slab that can be reclaimed. */
+  slabBytes: number;
   /** File cache that was given up on request and that nobody has read again since. */
   givenUpBytes: number;
   peakBytes: number;
+  /** Of its own limit; a kill by the host counts as a kill alone. */
   readonly events: { high: number; max: number; oom: number; oomKill: number };
+  /** Of limits of cgroups inside of it. */
+  readonly nestedEvents: { max: number; oom: number; oomKill: number };
   /** Pages, but for readBytes; fractions are kept and cut off when printed. */
   readonly counts: {
     refaultFile: number;
@@ -58,9 +65,11 @@ export function newMemory(): MemoryState {
     kernelBytes: 0,
     activeFileBytes: 0,
     inactiveFileBytes: 0,
+    slabBytes: 0,
     givenUpBytes: 0,
     peakBytes: 0,
     events: { high: 0, max: 0, oom: 0, oomKill: 0 },
+    nestedEvents: { max: 0, oom: 0, oomKill: 0 },
     counts: {
       refaultFile: 0,
       activateFile: 0,
@@ -85,7 +94,7 @@ export const unreclaimableBytes = (memory: MemoryState): number =>
 
 /** `memory.current`. */
 export const currentBytes = (memory: MemoryState): number =>
-  unreclaimableBytes(memory) + fileBytes(memory);
+  unreclaimableBytes(memory) + fileBytes(memory) + memory.slabBytes;
 
 /** Slab, page tables and stacks that go with so much anonymous memory (measured: 6 % to 1.5 %). */
 export const kernelBytesFor = (anonBytes: number): number => 2 * MIB + 0.015 * anonBytes;
@@ -96,6 +105,8 @@ export const highForMax = (maxBytes: number): number =>
 
 const SWAP_IN_BYTES_PER_MS = (64 * MIB) / 1000;
 const CACHE_FILL_BYTES_PER_MS = (200 * MIB) / 1000;
+/** What a walk over all files comes by. */
+const SLAB_FILL_BYTES_PER_MS = (10 * MIB) / 1000;
 /** The part of the file set that is in use all the time; the rest is read now and then. */
 const HOT_SHARE = 0.1;
 const HOT_REFAULTS_PER_S = 0.1;
@@ -145,15 +156,25 @@ function layOut(memory: MemoryState, want: MemoryWant, fitting: Fit): void {
   memory.kernelBytes = wholePages(fitting.kernelBytes);
 }
 
-/** Takes back file cache, the least used first. Returns the bytes that it got. */
+/** Takes back cache, the least used first, and slab. Returns the bytes that it got. */
 export function dropCache(memory: MemoryState, bytes: number): number {
   const inactive = Math.min(memory.inactiveFileBytes, bytes);
-  const active = Math.min(memory.activeFileBytes, bytes - inactive);
+  const slab = Math.min(memory.slabBytes, bytes - inactive);
+  const active = Math.min(memory.activeFileBytes, bytes - inactive - slab);
   memory.inactiveFileBytes -= inactive;
+  memory.slabBytes -= slab;
   memory.activeFileBytes -= active;
   memory.counts.stolen += (inactive + active) / PAGE_BYTES;
   memory.counts.scanned += ((inactive + active) / PAGE_BYTES) * 1.5;
-  return inactive + active;
+  return inactive + slab + active;
+}
+
+/** Slab grows into what files leave free; entries that find no room push out older ones. */
+function settleSlab(memory: MemoryState, wanted: number, room: number, elapsedMs: number): void {
+  const free = Math.max(0, room - fileBytes(memory) - memory.slabBytes);
+  const more = Math.min(wanted - memory.slabBytes, SLAB_FILL_BYTES_PER_MS * elapsedMs);
+  memory.slabBytes += wholePages(Math.max(0, Math.min(more, free)));
+  if (more > free) memory.events.high += (RECLAIMS_PER_S * elapsedMs) / 1000;
 }
 
 /** What was given up comes back as it is read again: the hot part at once, the cold one slowly. */
@@ -214,7 +235,10 @@ export function settleMemory(
   layOut(memory, want, fitting);
   const high = Math.min(limits.highBytes, limits.maxBytes);
   const room = wholePages(Math.max(0, high - unreclaimableBytes(memory)));
-  const cacheStall = settleCache(memory, want.fileSetBytes, room, elapsedMs);
+  dropCache(memory, Math.max(0, fileBytes(memory) + memory.slabBytes - room));
+  const forFiles = Math.max(0, room - memory.slabBytes);
+  const cacheStall = settleCache(memory, want.fileSetBytes, forFiles, elapsedMs);
+  settleSlab(memory, want.slabBytes, room, elapsedMs);
   memory.peakBytes = Math.max(memory.peakBytes, currentBytes(memory));
   const over = unreclaimableBytes(memory) - high;
   const seconds = elapsedMs / 1000;
@@ -248,6 +272,7 @@ export function killAll(memory: MemoryState): void {
   memory.swapBytes = 0;
   memory.activeFileBytes = 0;
   memory.inactiveFileBytes = 0;
+  memory.slabBytes = 0;
   memory.givenUpBytes = 0;
   memory.kernelBytes = 2 * MIB;
 }

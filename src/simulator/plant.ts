@@ -23,12 +23,14 @@ import {
   unreclaimableBytes,
   wholePages,
 } from './plant-memory.ts';
+import { meetNestedLimits, type NestedDemand, nestedCpuStall, nestedUse } from './plant-nested.ts';
 import {
   advancePressure,
   newPressure,
   noStall,
   type PressureState,
   type StallShares,
+  worse,
 } from './pressure.ts';
 
 /**
@@ -62,6 +64,9 @@ export interface Demand {
   readonly fileSetMib?: number;
   /** The part of anon that is locked in memory. */
   readonly unevictableMib?: number;
+  /** Directory entries and inodes that it comes by, such as a backup that walks all files. */
+  readonly slabMib?: number;
+  readonly nested?: NestedDemand;
 }
 
 /**
@@ -219,8 +224,9 @@ export class Plant {
     if (container === undefined) return 0;
     const bytes = wholePages(asked);
     const { memory, limits } = container;
+    const files = fileBytes(memory);
     const cache = dropCache(memory, bytes);
-    memory.givenUpBytes += cache;
+    memory.givenUpBytes += files - fileBytes(memory);
     const swapRoom = Math.min(limits.swapMaxBytes - memory.swapBytes, this.#swapFreeBytes());
     const anon = memory.anonBytes - memory.unevictableBytes;
     const swapped = Math.max(0, Math.min(bytes - cache, swapRoom, anon));
@@ -256,7 +262,8 @@ export class Plant {
       use.anonBytes += memory.anonBytes;
       use.shmemBytes += memory.shmemBytes;
       use.kernelBytes += memory.kernelBytes;
-      use.fileBytes += fileBytes(memory);
+      // The host counts slab that can be reclaimed as available too.
+      use.fileBytes += fileBytes(memory) + memory.slabBytes;
       use.swapBytes += memory.swapBytes;
     }
     const totalBytes = this.host.memoryMib * MIB;
@@ -291,11 +298,13 @@ export class Plant {
     const demand = this.#demandOf(container);
     const anon = Math.max(0, demand.anonMib) * MIB;
     const vigour = this.#vigour(container);
+    const nested = nestedUse(demand.nested);
     return {
-      anonBytes: Math.max(Math.min(SYSTEM_ANON_BYTES, anon), anon * vigour),
+      anonBytes: Math.max(Math.min(SYSTEM_ANON_BYTES, anon), anon * vigour) + nested.anonMib * MIB,
       shmemBytes: (demand.shmemMib ?? 0) * MIB * (container.memory.shmemBytes > 0 ? 1 : vigour),
-      fileSetBytes: (demand.fileSetMib ?? 0) * MIB,
+      fileSetBytes: ((demand.fileSetMib ?? 0) + nested.fileMib) * MIB,
       unevictableBytes: Math.min(anon, (demand.unevictableMib ?? 0) * MIB) * vigour,
+      slabBytes: (demand.slabMib ?? 0) * MIB,
     };
   }
 
@@ -304,7 +313,9 @@ export class Plant {
     const limits = memoryLimits(container.limits);
     const swapFree = this.#swapFreeBytes();
     const stall = settleMemory(memory, this.#wantOf(container), limits, swapFree, elapsedMs);
-    if (stall !== undefined) return stall;
+    if (stall !== undefined) {
+      return worse(stall, meetNestedLimits(memory, this.#demandOf(container).nested, elapsedMs));
+    }
     this.#kill(container, 'container');
     const afterKill = settleMemory(memory, this.#wantOf(container), limits, swapFree, elapsedMs);
     if (afterKill === undefined) this.#die(container);
@@ -340,12 +351,12 @@ export class Plant {
     let cache = 0;
     for (const { memory } of this.#containers.values()) {
       over += currentBytes(memory);
-      cache += fileBytes(memory);
+      cache += fileBytes(memory) + memory.slabBytes;
     }
     if (over <= 0) return;
     const share = cache > 0 ? Math.min(1, over / cache) : 0;
     for (const { memory } of this.#containers.values()) {
-      over -= dropCache(memory, Math.ceil(fileBytes(memory) * share));
+      over -= dropCache(memory, Math.ceil((fileBytes(memory) + memory.slabBytes) * share));
     }
     while (over > 0) {
       const byAnon = [...this.#containers.values()].sort(
@@ -365,7 +376,8 @@ export class Plant {
     const wanted = containers.map((container) =>
       container.diesAtMs !== undefined || this.#hostMs < container.processFromMs
         ? 0
-        : Math.max(0, this.#demandOf(container).cpuCores),
+        : Math.max(0, this.#demandOf(container).cpuCores) +
+          nestedUse(this.#demandOf(container).nested).cpuCores,
     );
     const claims = containers.map((container, index) => ({
       capCores: cappedCores(wanted[index] ?? 0, container.limits),
@@ -377,7 +389,8 @@ export class Plant {
       const cores = granted[index] ?? 0;
       const { cpu, limits } = container;
       const stall = advanceCpu(cpu, limits, wanted[index] ?? 0, cores, elapsedMs);
-      advancePressure(container.cpuPressure, stall, elapsedMs);
+      const inside = nestedCpuStall(this.#demandOf(container).nested);
+      advancePressure(container.cpuPressure, worse(stall, inside), elapsedMs);
     }
     this.gauges.advanceCpu(containers, perCpu, this.host.baseCores, elapsedMs);
   }

@@ -21,6 +21,11 @@ export interface StallShares {
 
 export const noStall: StallShares = { some: 0, full: 0 };
 
+export const worse = (one: StallShares, other: StallShares): StallShares => ({
+  some: Math.max(one.some, other.some),
+  full: Math.max(one.full, other.full),
+});
+
 export function newPressure(): PressureState {
   return {
     some: { avg10: 0, avg60: 0, avg300: 0, totalUs: 0 },

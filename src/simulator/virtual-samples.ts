@@ -49,6 +49,7 @@ export function sampleOf(
   return {
     atMs: milliseconds(atMs),
     identity,
+    life: present({ populated: true, frozen: false }),
     cpu: present(cpuOf(container)),
     memory: present(memoryOf(container)),
     cpuPressure: pressureOf(container.cpuPressure, pressure),
@@ -62,6 +63,7 @@ function cpuOf({ cpu, limits }: PlantContainer): CpuCounters {
     usageUs: microseconds(Math.floor(cpu.usageUs)),
     throttledUs: microseconds(Math.floor(cpu.throttledUs)),
     cpusetCpus: count > 0 ? count : undefined,
+    effectiveCpus: count > 0 ? count : undefined,
   };
 }
 
@@ -77,9 +79,16 @@ function memoryOf({ memory, limits }: PlantContainer): MemoryCounters {
     inactiveFileBytes: bytes(Math.floor(memory.inactiveFileBytes)),
     unevictableBytes: bytes(Math.floor(memory.unevictableBytes)),
     slabUnreclaimableBytes: bytes(slabUnreclaimable(memory)),
+    slabReclaimableBytes: bytes(Math.floor(memory.slabBytes)),
     refaults: Math.floor(memory.counts.refaultAnon) + Math.floor(memory.counts.refaultFile),
-    limitHits: memory.events.max,
-    oomKills: memory.events.oomKill,
+    limitHits: Math.floor(memory.events.max + memory.nestedEvents.max),
+    oomKills: Math.floor(memory.events.oomKill + memory.nestedEvents.oomKill),
+    ooms: Math.floor(memory.events.oom + memory.nestedEvents.oom),
+    own: {
+      highHits: Math.floor(memory.events.high),
+      limitHits: memory.events.max,
+      ooms: memory.events.oom,
+    },
   };
 }
 

@@ -30,7 +30,7 @@ import { present } from '../core/reading.ts';
 import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
-import type { World } from '../ports.ts';
+import type { Log, World } from '../ports.ts';
 import { isAnotherGuest } from './recognise.ts';
 
 /** What one cycle saw, in the order of the ids. */
@@ -154,7 +154,7 @@ interface ToObserve {
 }
 
 function observeContainer(
-  { cgroups, clock }: World,
+  { cgroups, clock, log }: World,
   state: LoopState,
   { vmid, config, host, urgent, policy }: ToObserve,
 ): ContainerState {
@@ -194,7 +194,10 @@ function observeContainer(
     vmid,
     counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted }),
   );
-  if (memory.ok) noteStarvation(state, vmid, memory.value, clock.monotonicMs());
+  if (memory.ok) {
+    noteStarvation(state, vmid, memory.value, clock.monotonicMs());
+    tellKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
+  }
   return {
     kind: 'running',
     usage: {
@@ -207,14 +210,26 @@ function observeContainer(
   };
 }
 
+/** It is the host that has too little, and no larger limit of the container would help. */
+function tellKillsByHost(log: Log, vmid: Vmid, kills: number): void {
+  if (kills === 0) return;
+  const what = kills === 1 ? 'a process' : `${kills} processes`;
+  log.warn(
+    `Container ${vmid}: the host was out of memory and ended ${what} in it; ` +
+      'its own limit was not the cause, so it is not raised for that',
+    { room: 'observe', vmid, event: 'killed-by-host' },
+  );
+}
+
 function noteStarvation(
   state: LoopState,
   vmid: Vmid,
   memory: MemoryUsage,
   atMs: Milliseconds,
 ): void {
-  if (memory.newOomKills > 0 || isHeldBack(memory)) state.oomKills.set(vmid, atMs);
-  if (memory.newOomKills === 0 || memory.limitMib === undefined) return;
+  const { newOomKills, newOtherKills } = memory;
+  if (newOomKills + newOtherKills.byHost > 0 || isHeldBack(memory)) state.oomKills.set(vmid, atMs);
+  if (newOomKills === 0 || memory.limitMib === undefined) return;
   const floor = oomFloorMib(state.oomFloors.get(vmid), atMs);
   if (floor < memory.limitMib) state.oomFloors.set(vmid, { limitMib: memory.limitMib, atMs });
 }

@@ -90,6 +90,7 @@ const memoryAt = (used: number): MemoryUsage => {
   return {
     ...{ workingSetMib: used as Mib, currentMib: used as Mib, activeFileMib: none, cacheMib: none },
     ...{ swapMib: none, lockedMib: none, limitMib: 8192 as Mib, newOomKills: 0, newLimitHits: 0 },
+    ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: false, slabMib: none },
     ...{ refaultMibPerS: 0, swapGrowthMib: none, pressure: undefined },
   };
 };

@@ -28,15 +28,18 @@ const WARM_UP_ROUNDS = 20;
 const ROUNDS = 120;
 
 const FILES: Readonly<Record<string, string>> = {
+  'cgroup.events': 'populated 1\nfrozen 0\n',
   'cpu.stat':
     'usage_usec 23008700\nuser_usec 11504350\nsystem_usec 11504350\nnice_usec 0\nnr_periods 0\n' +
     'nr_throttled 0\nthrottled_usec 0\nnr_bursts 0\nburst_usec 0\n',
   'cpuset.cpus': '0,2\n',
+  'cpuset.cpus.effective': '0,2\n',
   'cpu.pressure': pressure(1_903_920, 472_413),
   'memory.current': '231772160\n',
   'memory.max': '536870912\n',
   'memory.stat': memoryStat(),
   'memory.events': 'low 0\nhigh 0\nmax 12\noom 0\noom_kill 0\noom_group_kill 0\n',
+  'memory.events.local': 'low 0\nhigh 0\nmax 12\noom 0\noom_kill 0\noom_group_kill 0\n',
   'memory.swap.current': '0\n',
   'memory.pressure': pressure(1911, 1911),
 };

@@ -114,7 +114,8 @@ const idle: Pressure = {
 };
 
 export function cpuCounters(own: Partial<CpuCounters> = {}): CpuCounters {
-  return { usageUs: microseconds(0), throttledUs: microseconds(0), cpusetCpus: 2, ...own };
+  const none = { usageUs: microseconds(0), throttledUs: microseconds(0) };
+  return { ...none, cpusetCpus: 2, effectiveCpus: undefined, ...own };
 }
 
 export interface MemoryNumbers {
@@ -128,8 +129,19 @@ export interface MemoryNumbers {
   readonly unevictable?: number;
   readonly slab?: number;
   readonly refaults?: number;
+  /** Slab that can be reclaimed. */
+  readonly entries?: number;
+  /** Of its own limit, so that the same is counted in all. */
   readonly limitHits?: number;
   readonly oomKills?: number;
+  readonly highHits?: number;
+  /** Of limits inside of it. */
+  readonly nestedHits?: number;
+  readonly nestedKills?: number;
+  /** By the host. */
+  readonly hostKills?: number;
+  /** The kernel does not tell which events are its own. */
+  readonly withoutOwn?: boolean;
 }
 
 /** In MiB: 400 in use without cache, under a limit of 1024, where nothing else is said. */
@@ -147,14 +159,26 @@ export function memoryCounters(own: MemoryNumbers = {}): MemoryCounters {
     inactiveFileBytes: of(own.inactive),
     unevictableBytes: of(own.unevictable),
     slabUnreclaimableBytes: of(own.slab),
+    slabReclaimableBytes: of(own.entries),
     refaults: own.refaults ?? 0,
-    ...{ limitHits: own.limitHits ?? 0, oomKills: own.oomKills ?? 0 },
+    ...eventsOf(own),
+  };
+}
+
+function eventsOf(numbers: MemoryNumbers) {
+  const { limitHits = 0, oomKills = 0, highHits = 0, nestedHits = 0, nestedKills = 0 } = numbers;
+  const own = { highHits, limitHits, ooms: oomKills };
+  return {
+    limitHits: limitHits + nestedHits,
+    oomKills: oomKills + nestedKills + (numbers.hostKills ?? 0),
+    ooms: oomKills + nestedKills,
+    own: numbers.withoutOwn === true ? undefined : own,
   };
 }
 
 export function sample(own: Partial<CgroupSample> = {}): CgroupSample {
   return {
-    ...{ atMs: milliseconds(0), identity: 1 },
+    ...{ atMs: milliseconds(0), identity: 1, life: present({ populated: true, frozen: false }) },
     ...{ cpu: present(cpuCounters()), memory: present(memoryCounters()) },
     ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
     ...own,
@@ -174,6 +198,8 @@ export function memoryUse(workingSet: number, own: Partial<MemoryUsage> = {}): M
     ...{ activeFileMib: mib(0), cacheMib: mib(0), swapMib: mib(0), lockedMib: mib(0) },
     ...{ refaultMibPerS: 0, swapGrowthMib: mib(0), pressure: ratio(0) },
     ...{ limitMib: mib(1024), newOomKills: 0, newLimitHits: 0 },
+    // What shows a want of memory is taken to be of its own limit, where a test says nothing else.
+    ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: true, slabMib: mib(0) },
     ...own,
   };
 }

@@ -42,6 +42,13 @@ describe('what the kernel is asked for', () => {
     else expect(ask.kind).toBe(wanted);
   });
 
+  it('holds the directory entries and inodes that can be reclaimed', () => {
+    const ask = askFor(memoryCounters({ current: 1987, inactive: 30, entries: 1640 }), 1024);
+    expect(ask).toMatchObject({ kind: 'reclaim' });
+    const tooFar = askFor(memoryCounters({ current: 1987, inactive: 30, entries: 1640 }), 320);
+    expect(tooFar).toMatchObject({ because: { cacheMib: 1670 } });
+  });
+
   it('leaves a margin below the new limit: 16 MB, or 2 %', () => {
     expect(provenBelow(512)).toBe(496 * MIB);
     expect(provenBelow(800)).toBe(784 * MIB);
@@ -214,7 +221,7 @@ describe('the sentences', () => {
     ],
     [
       { kind: 'beyond-cache', cacheMib: 300.9, numbers },
-      `only 300 MB of it are file cache; ${inUse}`,
+      `only 300 MB of it can be reclaimed (file cache and slab); ${inUse}`,
     ],
     [{ kind: 'still-in-use', numbers }, `${asked}; ${inUse}`],
     [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MemoryUsage } from '../../src/core/observation.ts';
-import { isHeldBack, whyShort } from '../../src/core/shortage.ts';
+import { isHeldBack, isMissed, whyShort } from '../../src/core/shortage.ts';
 import { mib, ratio } from '../../src/core/units.ts';
 import { memoryUse } from './builders.ts';
 
@@ -29,6 +29,20 @@ describe('a want of memory', () => {
   it('is told without PSI by the other two', () => {
     expect(short({ pressure: undefined, refaultMibPerS: 2 })?.kind).toBe('refaults');
     expect(short({ pressure: undefined, swapGrowthMib: mib(9) })?.kind).toBe('swap-growth');
+  });
+});
+
+describe('a container far below its limit', () => {
+  const signs = { pressure: ratio(0.4), refaultMibPerS: 30, swapGrowthMib: mib(20) };
+  it('is not short of memory, whatever a limit inside of it does', () => {
+    expect(short({ ...signs, nearLimit: false })).toBeUndefined();
+    expect(short({ ...signs, nearLimit: true })?.kind).toBe('memory-pressure');
+  });
+
+  it('does not miss what was taken from it', () => {
+    const missed = (nearLimit: boolean): boolean =>
+      isMissed(memoryUse(300, { ...signs, nearLimit }), 600_000);
+    expect([missed(false), missed(true)]).toEqual([false, true]);
   });
 });
 

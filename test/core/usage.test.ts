@@ -167,6 +167,12 @@ describe('memory in use', () => {
     expect(value(reading).workingSetMib).toBe(250);
   });
 
+  it('is without the directory entries and inodes that the kernel keeps', () => {
+    const reading = used({ current: 1987, anon: 300, inactive: 30, entries: 1640, slab: 5 });
+    expect(value(reading)).toMatchObject({ workingSetMib: 317, cacheMib: 1670, slabMib: 1640 });
+    expect(value(used({ current: 1987, anon: 1900, entries: 80 })).workingSetMib).toBe(1907);
+  });
+
   it('bears a cache a little larger than memory.current: they are read one after the other', () => {
     const reading = used({ current: 100, anon: 5, active: 50, inactive: 55 });
     expect(value(reading).workingSetMib).toBe(5);
@@ -209,6 +215,54 @@ describe('kills and limit hits', () => {
 
   it('need an earlier sample whose memory could be read', () => {
     expect(newEvents(sample({ memory: broken() }), withEvents(5, 11))).toEqual([0, 0]);
+  });
+});
+
+describe('whose limit it was', () => {
+  const at = (own: MemoryNumbers = {}): CgroupSample =>
+    sample({ memory: present(memoryCounters({ current: 100, limit: 1024, ...own })) });
+  const seen = (now: MemoryNumbers, before: MemoryNumbers = now.withoutOwn ? now : {}) => {
+    const earlier = { ...before, oomKills: 0, limitHits: 0, nestedKills: 0, nestedHits: 0 };
+    const usage = value(memoryUsage(at({ ...earlier, hostKills: 0, highHits: 0 }), at(now)));
+    const { newOomKills, newLimitHits, newOtherKills, nearLimit } = usage;
+    return [newOomKills, newLimitHits, newOtherKills.nested, newOtherKills.byHost, nearLimit];
+  };
+
+  it.each<[string, MemoryNumbers, (number | boolean)[]]>([
+    [
+      'its own, though it uses little again by now',
+      { oomKills: 1, limitHits: 31 },
+      [1, 31, 0, 0, true],
+    ],
+    ['one inside of it', { nestedKills: 1, nestedHits: 95 }, [0, 0, 1, 0, false]],
+    ['one inside that is only met', { nestedHits: 2846 }, [0, 0, 0, 0, false]],
+    [
+      'one inside, with the outer one close by',
+      { nestedKills: 1, current: 1000 },
+      [0, 0, 1, 0, true],
+    ],
+    ['none: the host was out of memory', { hostKills: 2 }, [0, 0, 0, 2, false]],
+    ['none: it was only slowed down', { highHits: 3 }, [0, 0, 0, 0, true]],
+  ])('is %s', (_what, now, expected) => expect(seen(now)).toEqual(expected));
+
+  const silent = { withoutOwn: true };
+  it.each<[string, MemoryNumbers, (number | boolean)[]]>([
+    ['far below it', { ...silent, oomKills: 1, limitHits: 9 }, [0, 0, 1, 0, false]],
+    ['close to it', { ...silent, oomKills: 1, limitHits: 9, current: 930 }, [1, 9, 0, 0, true]],
+    ['killed by the host', { ...silent, hostKills: 1, current: 930 }, [0, 0, 0, 1, true]],
+  ])('is told by its usage where the kernel does not say: %s', (_what, now, expected) =>
+    expect(seen(now)).toEqual(expected),
+  );
+
+  it('counts a usage that was close to it at the sample before', () => {
+    const before = at({ ...silent, current: 1000 });
+    const now = at({ ...silent, current: 90, oomKills: 1 });
+    expect(value(memoryUsage(before, now)).newOomKills).toBe(1);
+  });
+
+  it('takes a kernel that begins to tell for no event', () => {
+    const now = at({ oomKills: 5, limitHits: 70 });
+    expect(value(memoryUsage(at(silent), now))).toMatchObject({ newOomKills: 0, newLimitHits: 0 });
   });
 });
 

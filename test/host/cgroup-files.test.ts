@@ -24,18 +24,23 @@ import {
 
 const PRESSURE = 'some avg10=0.00 avg60=0.00 avg300=0.00 total=1\nfull avg10=0.00 total=2\n';
 const FILES = {
+  'cgroup.events': 'populated 1\nfrozen 0\n',
   'cpu.stat': 'usage_usec 1000\nthrottled_usec 5\n',
   'cpuset.cpus': '0-1,3\n',
+  'cpuset.cpus.effective': '0-1\n',
   'cpu.pressure': PRESSURE,
   'memory.current': '4096\n',
   'memory.max': 'max\n',
   'memory.stat':
     'anon 1\nshmem 2\ninactive_file 3\nactive_file 4\nunevictable 5\nslab_unreclaimable 6\n' +
-    'workingset_refault_anon 7\nworkingset_refault_file 8\n',
-  'memory.events': 'max 9\noom_kill 10\n',
+    'slab_reclaimable 9\nworkingset_refault_anon 7\nworkingset_refault_file 8\n',
+  'memory.events': 'max 9\noom 12\noom_kill 10\n',
+  'memory.events.local': 'low 0\nhigh 13\nmax 4\noom 3\noom_kill 0\n',
   'memory.swap.current': '11\n',
   'memory.pressure': PRESSURE,
 };
+
+const STAT_WITHOUT_SLAB = FILES['memory.stat'].replace('slab_reclaimable 9\n', '');
 
 /** A plain tree with the cgroup of container 101, and what reads it. */
 class FakeCgroups {
@@ -85,7 +90,11 @@ describe('a sample of a running container', () => {
   it('holds all counters in the units of the kernel', () => {
     expect(new FakeCgroups().sample()).toMatchObject({
       atMs: 1000,
-      cpu: { ok: true, value: { usageUs: 1000, throttledUs: 5, cpusetCpus: 3 } },
+      life: { ok: true, value: { populated: true, frozen: false } },
+      cpu: {
+        ok: true,
+        value: { usageUs: 1000, throttledUs: 5, cpusetCpus: 3, effectiveCpus: 2 },
+      },
       memory: {
         ok: true,
         value: {
@@ -98,9 +107,12 @@ describe('a sample of a running container', () => {
           activeFileBytes: 4,
           unevictableBytes: 5,
           slabUnreclaimableBytes: 6,
+          slabReclaimableBytes: 9,
           refaults: 15,
           limitHits: 9,
           oomKills: 10,
+          ooms: 12,
+          own: { highHits: 13, limitHits: 4, ooms: 3 },
         },
       },
       cpuPressure: { ok: true, value: { someTotalUs: 1, fullTotalUs: 2 } },
@@ -149,6 +161,18 @@ describe('a sample of a running container', () => {
     ['memory.max', undefined, { memory: { why: 'absent' } }],
     ['memory.stat', 'anon 1\n', { memory: { why: 'malformed' } }],
     ['memory.events', undefined, { memory: { why: 'absent' } }],
+    ['memory.events', 'max 9\noom_kill 10\n', { memory: { value: { ooms: undefined } } }],
+    ['memory.events.local', undefined, { memory: { ok: true, value: { own: undefined } } }],
+    ['memory.events.local', 'max 9\n', { memory: { why: 'malformed' } }],
+    ['memory.stat', STAT_WITHOUT_SLAB, { memory: { value: { slabReclaimableBytes: 0 } } }],
+    ['cpuset.cpus.effective', undefined, { cpu: { value: { effectiveCpus: undefined } } }],
+    ['cpuset.cpus.effective', '\n', { cpu: { value: { effectiveCpus: undefined } } }],
+    ['cgroup.events', 'populated 1\nfrozen 1\n', { life: { value: { frozen: true } } }],
+    ['cgroup.events', 'populated 0\nfrozen 0\n', { life: { value: { populated: false } } }],
+    ['cgroup.events', 'populated 1\n', { life: { value: { frozen: false } } }],
+    ['cgroup.events', 'frozen 0\n', { life: { why: 'malformed' }, cpu: { ok: true } }],
+    ['cgroup.events', 'populated 2\nfrozen 0\n', { life: { why: 'malformed' } }],
+    ['cgroup.events', undefined, { life: { why: 'absent' }, memory: { ok: true } }],
     ['memory.swap.current', undefined, { memory: { value: { swapBytes: 0 } } }],
     ['memory.swap.current', 'x\n', { memory: { why: 'malformed' } }],
     ['memory.stat', 'x'.repeat(40_000), { memory: { why: 'unreadable' } }],
@@ -175,8 +199,8 @@ describe('kept descriptors', () => {
     expect(node.usage()).toBe(1000);
     writeFileSync(node.path(101, 'cpu.stat'), 'usage_usec 2000\n');
     expect(node.usage()).toBe(2000);
-    expect(node.cgroups.keptDescriptors).toBe(9);
-    expect(openFilesBelow(node.root)).toBe(9);
+    expect(node.cgroups.keptDescriptors).toBe(12);
+    expect(openFilesBelow(node.root)).toBe(12);
   });
 
   it('see a file that was replaced by another', async () => {
@@ -186,7 +210,7 @@ describe('kept descriptors', () => {
     writeFileSync(node.path(101, 'new'), 'usage_usec 3000\n');
     renameSync(node.path(101, 'new'), node.path(101, 'cpu.stat'));
     expect(node.usage()).toBe(3000);
-    expect(openFilesBelow(node.root)).toBe(9);
+    expect(openFilesBelow(node.root)).toBe(12);
   });
 
   it('are opened anew as long as the directory may change without showing it in its time', () => {
@@ -225,7 +249,7 @@ describe('kept descriptors', () => {
     node.make(101, { ...FILES, 'cpu.stat': 'usage_usec 7\n' });
     expect(node.usage()).toBe(7);
     expect(node.sample().identity).not.toBe(before.identity);
-    expect(openFilesBelow(node.root)).toBe(9);
+    expect(openFilesBelow(node.root)).toBe(12);
   });
 
   it('have another identity also where the file system gives the same inode again', async () => {
@@ -263,11 +287,11 @@ describe('kept descriptors', () => {
   });
 
   it('are no more than the budget, and the rest is read all the same', () => {
-    const node = new FakeCgroups(20);
+    const node = new FakeCgroups(26);
     for (let id = 102; id < 110; id++) node.make(id);
     for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
     for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
-    expect(openFilesBelow(node.root)).toBe(18);
+    expect(openFilesBelow(node.root)).toBe(24);
   });
 
   it('of a container that nobody asks about any longer are given back', () => {
@@ -278,7 +302,7 @@ describe('kept descriptors', () => {
       node.usage(102);
       node.clock.advance(300_000);
     }
-    expect(openFilesBelow(node.root)).toBe(9);
+    expect(openFilesBelow(node.root)).toBe(12);
     node.cgroups.close();
     expect(openFilesBelow(node.root)).toBe(0);
   });

@@ -63,17 +63,19 @@ const wantedWords = ({ demand, used }: CpuUsage): string =>
 function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
   if (!memory.ok) return [unknown('memory', memory)];
   const seen = memory.value;
-  const { workingSetMib, limitMib, currentMib, cacheMib, activeFileMib, swapMib } = seen;
+  const { workingSetMib, limitMib, currentMib, cacheMib, slabMib, activeFileMib, swapMib } = seen;
   const limit = limitMib === undefined ? 'without a limit' : `of ${short(limitMib)} MB`;
   const share = limitMib === undefined ? '' : ` (${percent(workingSetMib / limitMib)})`;
-  const cache = `${Math.round(currentMib)} MB in all, ${Math.round(cacheMib)} MB of it file cache`;
+  const files = `${Math.round(cacheMib - slabMib)} MB of it file cache`;
+  const active = `${Math.round(activeFileMib)} MB used more than once`;
+  const slab = `${Math.round(slabMib)} MB slab that can be reclaimed`;
   return [
     fact('memory', `${Math.round(workingSetMib)} MB in use ${limit}${share}`, {
       ...{ usedMib: short(workingSetMib), limitMib: limitMib ?? null },
     }),
-    fact('memory.current', `${cache} (${Math.round(activeFileMib)} MB used more than once)`, {
+    fact('memory.current', `${Math.round(currentMib)} MB in all, ${files} (${active}), ${slab}`, {
       ...{ currentMib: short(currentMib), cacheMib: short(cacheMib) },
-      activeFileMib: short(activeFileMib),
+      ...{ activeFileMib: short(activeFileMib), slabMib: short(slabMib) },
     }),
     fact('swap', `${short(swapMib)} MB`, { swapMib: short(swapMib) }),
     ...distressFacts(seen),
@@ -83,12 +85,21 @@ function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
 /** What shows that memory is short, however little of it seems in use. */
 function distressFacts(seen: MemoryUsage): readonly Fact[] {
   const { lockedMib, newOomKills, newLimitHits, refaultMibPerS, swapGrowthMib, pressure } = seen;
-  const events = `${newOomKills} OOM kills and ${newLimitHits} limit hits since the look before`;
+  const { nested, byHost } = seen.newOtherKills;
+  const others = [
+    ...(nested > 0 ? [`${nested} kills for a limit inside of it`] : []),
+    ...(byHost > 0 ? [`${byHost} kills by the host, which was out of memory`] : []),
+  ];
+  const own = `${newOomKills} OOM kills and ${newLimitHits} limit hits`;
+  const events = [`${own} since the look before`, ...others].join('; ');
   return [
     fact('locked', `${short(lockedMib)} MB can be neither reclaimed nor swapped out`, {
       lockedMib: short(lockedMib),
     }),
-    fact('memory events', events, { oomKills: newOomKills, limitHits: newLimitHits }),
+    fact('memory events', events, {
+      ...{ oomKills: newOomKills, limitHits: newLimitHits },
+      ...{ nestedKills: nested, killsByHost: byHost },
+    }),
     fact('refaults', `${short(refaultMibPerS)} MB a second`, {
       refaultMibPerS: short(refaultMibPerS),
     }),

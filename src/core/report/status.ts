@@ -83,7 +83,7 @@ export interface CpuRow {
 }
 
 export interface MemoryRow {
-  /** The working set: without the file cache that can be reclaimed. */
+  /** The working set: without the cache that can be reclaimed. */
   readonly usedMib: number;
   /** Of the limit as it is now. */
   readonly percent: number;
