@@ -36,6 +36,8 @@ export interface ControlSocket {
 }
 
 const MOST_CONNECTIONS = 8;
+/** So many more are told to ask again; others are closed at once. Node 18 takes all that come. */
+const MOST_OPEN = 64;
 const MOST_REQUEST_BYTES = 4096;
 const REQUEST_LIMIT_MS = 2000;
 /** For the whole of a connection: who does not read its answer must not hold it for ever. */
@@ -48,6 +50,7 @@ export async function openControlSocket(settings: ControlSettings): Promise<Cont
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     serve(socket, connections, settings.answer);
   });
+  server.maxConnections = MOST_OPEN;
   const failure = await open(server, path);
   if (failure !== undefined) {
     settings.complain(`status and explain cannot ask this daemon: ${failure}`);

@@ -1,13 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isLoopback, type ListenAddress, showAddress } from '../core/listen-address.ts';
+import { HttpVisitors } from './http-visitors.ts';
 import { describeError, errorCode } from './os-error.ts';
 
 /**
@@ -35,19 +29,9 @@ export type HttpListener =
   | { readonly ok: true; close(): Promise<void> }
   | { readonly ok: false; readonly message: string };
 
-const MOST_CONNECTIONS = 16;
 const MOST_HEADER_BYTES = 8192;
-const REQUEST_LIMIT_MS = 5000;
-/** For the whole of a connection: who does not read its answer must not hold it for ever. */
-const CONNECTION_LIMIT_MS = 10_000;
-const CHECK_EVERY_MS = 1000;
-
-const LIMITS: ServerOptions & { readonly connectionsCheckingInterval: number } = {
-  maxHeaderSize: MOST_HEADER_BYTES,
-  headersTimeout: REQUEST_LIMIT_MS,
-  requestTimeout: REQUEST_LIMIT_MS,
-  connectionsCheckingInterval: CHECK_EVERY_MS,
-};
+/** How many wait in the kernel for us to take them. */
+const BACKLOG = 128;
 
 /** Never throws, never keeps the process alive. */
 export async function openHttpListener(settings: HttpListenerSettings): Promise<HttpListener> {
@@ -56,10 +40,12 @@ export async function openHttpListener(settings: HttpListenerSettings): Promise<
   if (token === '' && !isLoopback(address.host)) {
     return { ok: false, message: `${where} can be reached by others, so it needs a token` };
   }
-  const connections = new Set<Socket>();
-  const server = createServer(LIMITS, (request, response) => respond(settings, request, response));
-  server.maxConnections = MOST_CONNECTIONS;
-  server.on('connection', (socket) => bound(socket, connections));
+  const visitors = new HttpVisitors();
+  const server = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {
+    visitors.asked(request.socket);
+    respond(settings, request, response);
+  });
+  server.on('connection', (socket) => visitors.came(socket));
   try {
     await listen(server, address);
   } catch (error) {
@@ -70,7 +56,7 @@ export async function openHttpListener(settings: HttpListenerSettings): Promise<
   return {
     ok: true,
     async close() {
-      for (const socket of connections) socket.destroy();
+      visitors.endAll();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
       });
@@ -81,7 +67,7 @@ export async function openHttpListener(settings: HttpListenerSettings): Promise<
 function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });
@@ -96,17 +82,6 @@ const IN_WORDS: Readonly<Record<string, string>> = {
 function describeListenError(error: unknown): string {
   const words = IN_WORDS[errorCode(error) ?? ''];
   return words === undefined ? describeError(error) : `${words} (${errorCode(error)})`;
-}
-
-function bound(socket: Socket, connections: Set<Socket>): void {
-  connections.add(socket);
-  socket.unref();
-  const limit = setTimeout(() => socket.destroy(), CONNECTION_LIMIT_MS).unref();
-  socket.on('error', () => socket.destroy());
-  socket.on('close', () => {
-    clearTimeout(limit);
-    connections.delete(socket);
-  });
 }
 
 const plain = (status: number, body: string): HttpAnswer => ({
