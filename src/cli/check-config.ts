@@ -60,6 +60,7 @@ function resolvedLines(
   const remarks = [
     ...notes.map(renderProblem),
     ...(guests.ok ? containerRemarks(config, guests.value) : []),
+    ...(guests.ok ? nameRemarks(config, guests.value) : []),
     ...groups.remarks,
   ];
   return [
@@ -124,6 +125,19 @@ function containerRemarks(config: Config, guests: Guests): string[] {
     remarksOn(config, guest).map(
       (remark) => `container ${guest.vmid} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
     ),
+  );
+}
+
+/** Names without `*` or `?` that several containers of this node have. */
+function nameRemarks(config: Config, guests: Guests): string[] {
+  const seen = readable(guests);
+  return selectors(config).flatMap(([called, { names }]) =>
+    names.flatMap((wanted) => {
+      if (/[*?]/.test(wanted)) return [];
+      const ids = seen.filter(({ name }) => matchesGlob(wanted, name)).map(({ vmid }) => vmid);
+      if (ids.length < 2) return [];
+      return [`the name ${wanted} in ${called} means ${ids.length} containers: ${ids.join(', ')}`];
+    }),
   );
 }
 

@@ -43,9 +43,27 @@ const ORDER: readonly Verdict[] = [
   ...(['taken', 'renamed', 'converted', 'added', 'not supported', 'dropped'] as const),
 ];
 
+/** What was added to a section for the same reason, told together. */
+function oneForTheAdded(lines: readonly MigratedLine[]): MigratedLine[] {
+  const together = new Map<string, MigratedLine[]>();
+  for (const line of lines) {
+    if (line.verdict !== 'added') continue;
+    const reason = `${line.key.replace(/\..*/, '')} ${line.why}`;
+    together.set(reason, [...(together.get(reason) ?? []), line]);
+  }
+  const added = [...together.values()].flatMap((those): MigratedLine[] => {
+    const [first] = those;
+    if (first === undefined || those.length === 1) return those;
+    const values = those.map(({ key, value }) => `${key.replace(/^.*\./, '')} ${value ?? ''}`);
+    const why = `${values.join(', ')}: ${first.why}`;
+    return [{ ...first, key: first.key.replace(/\..*/, ''), why }];
+  });
+  return [...lines.filter(({ verdict }) => verdict !== 'added'), ...added];
+}
+
 /** One line for each key of the old file, then how many there are of which kind. */
 function reportOf(file: string, form: string, lines: readonly MigratedLine[]): string[] {
-  const said = lines.map(({ line, key, verdict, why }) =>
+  const said = oneForTheAdded(lines).map(({ line, key, verdict, why }) =>
     renderProblem({ file, line, key, message: why === '' ? verdict : `${verdict}: ${why}` }),
   );
   const counts = ORDER.flatMap((verdict) => {

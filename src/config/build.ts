@@ -225,6 +225,7 @@ export function buildConfig(
     offPeakCron: offPeakCron(values),
     notify: notifyConfig(values),
     onlyTagged: values.manage === 'tagged',
+    tagsFirst: values.tags_first,
     ignored: selector(values.ignore_lxc),
     host: hostPolicy(values),
     defaults: containerPolicy('DEFAULT', values),

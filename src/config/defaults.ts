@@ -46,6 +46,7 @@ export const DEFAULTS: InForce<DefaultValues> = {
   admission: 'normal',
   host_emergency_percent: 98,
   manage: 'all',
+  tags_first: false,
   ignore_lxc: { ids: [], names: [], tags: [] },
   max_concurrent_operations: 3,
   energy_mode: false,

@@ -22,7 +22,12 @@ export interface Carried {
   written: string | readonly string[] | undefined;
   /** What the comment shows as its value. */
   readonly shown: string;
+  /** It named containers that the new file does not name. */
+  lost: boolean;
 }
+
+/** What names the containers that are left alone, or treated in a way of their own. */
+export const CONTAINER_LISTS: ReadonlySet<string> = new Set(['ignore_lxc', 'lxc_containers']);
 
 /** What surrounds a key. */
 export interface Around {
@@ -54,15 +59,24 @@ export function carry(
   const keySchema = knows(key) ? schema.shape[key] : undefined;
   if (keySchema === undefined) return unknownToSection(entry, schema, kind, all);
   const converted = convertValue(keySchema, value, env);
-  if (!converted.ok) return [{ ...base(entry), key, ...whyRefused(value, converted) }];
+  if (!converted.ok) {
+    const refused = whyRefused(value, converted);
+    const lost = CONTAINER_LISTS.has(key) && refused.verdict === 'not supported';
+    return [{ ...base(entry), key, lost, ...refused }];
+  }
   const name = key === oldName ? [] : [`now ${key}`];
   const how = [...name, ...(converted.how === undefined ? [] : [converted.how])];
-  const leftOut = converted.leftOut.length > 0 ? [`left out: ${converted.leftOut.join('; ')}`] : [];
+  const whys = converted.leftOut.map(({ why }) => why);
+  const leftOut = whys.length > 0 ? [`left out: ${whys.join('; ')}`] : [];
+  const lost = CONTAINER_LISTS.has(key) && converted.leftOut.some(({ text }) => !isNumber(text));
   const changed = converted.how !== undefined || leftOut.length > 0;
   const verdict = changed ? 'converted' : key === oldName ? 'taken' : 'renamed';
   const { written } = converted;
-  return [{ ...base(entry), key, verdict, why: [...how, ...leftOut].join('; '), written }];
+  return [{ ...base(entry), key, verdict, why: [...how, ...leftOut].join('; '), written, lost }];
 }
+
+/** A number that is no container id has never been one. */
+const isNumber = (text: string): boolean => /^[0-9]+$/.test(text);
 
 function whyRefused(
   value: YamlNode,
@@ -75,7 +89,7 @@ function whyRefused(
 
 const base = ({ key, line, value }: YamlEntry): Carried => ({
   ...{ line, oldKey: key, key, verdict: 'not supported', why: '' },
-  ...{ written: undefined, shown: shownValue(key, value) },
+  ...{ written: undefined, shown: shownValue(key, value), lost: false },
 });
 
 /** What names a secret in files of any program. */

@@ -17,10 +17,17 @@ export type Converted =
       readonly written: string | readonly string[];
       /** What was done to it; undefined: it is as it was. */
       readonly how: string | undefined;
-      /** Parts of a list that could not be taken, each with the reason. */
-      readonly leftOut: readonly string[];
+      /** Parts of a list that could not be taken. */
+      readonly leftOut: readonly LeftOut[];
     }
   | { readonly ok: false; readonly why: string };
+
+export interface LeftOut {
+  /** As it stands in the old file. */
+  readonly text: string;
+  /** A sentence with its reason, never a secret. */
+  readonly why: string;
+}
 
 /** Brings one value to what the schema of its key takes, or says why that cannot be. */
 export function convertValue(schema: KeySchema, node: YamlNode, env: Environment): Converted {
@@ -150,7 +157,7 @@ const hasPrefix =
 /** Each part by itself, so that one that is wrong costs only that one. */
 function convertItems(schema: KeySchema, items: readonly Item[], info: KeyInfo): Converted {
   const kept: string[] = [];
-  const leftOut: string[] = [];
+  const leftOut: LeftOut[] = [];
   let how: string | undefined;
   for (const item of items) {
     const bare = hasPrefix(items)(item) ? item.text.replace(/\/.*/, '') : item.text;
@@ -159,12 +166,14 @@ function convertItems(schema: KeySchema, items: readonly Item[], info: KeyInfo):
       kept.push(bare);
       if (bare !== item.text) how = 'addresses are written without the length of their network';
     } else {
-      leftOut.push(`${item.shown} ${checked.faults[0]?.why ?? 'is not valid'}`);
+      const why = `${item.shown} ${checked.faults[0]?.why ?? 'is not valid'}`;
+      leftOut.push({ text: item.text, why });
     }
   }
   const whole = check(schema, kept);
   if (!whole.ok || kept.length === 0) {
-    const why = leftOut[0] ?? (whole.ok ? 'is empty' : (whole.faults[0]?.why ?? 'is not valid'));
+    const why =
+      leftOut[0]?.why ?? (whole.ok ? 'is empty' : (whole.faults[0]?.why ?? 'is not valid'));
     return { ok: false, why: `${why}; allowed: ${info.allowed}` };
   }
   return { ok: true, written: kept.map(yamlScalar), how, leftOut };

@@ -1,16 +1,16 @@
+import { whyEmpty, whyForeign } from './foreign-file.ts';
 import { parseConfig } from './load.ts';
 import type { Carried, Verdict } from './migrate-keys.ts';
-import { carry, unknownEntry } from './migrate-keys.ts';
+import { CONTAINER_LISTS, carry, unknownEntry } from './migrate-keys.ts';
 import { renderMigrated } from './migrated-text.ts';
 import type { OldFile, OldSection } from './old-file.ts';
 import { parseOldFile } from './old-file.ts';
-import { OLD_DEFAULTS, oldKey } from './old-keys.ts';
+import { isSharedKey, OLD_DEFAULTS } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import type { ConfigSchema } from './schema.ts';
 import { configSchema } from './schema.ts';
 import { sectionKind } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
-import { yamlScalar } from './yaml-text.ts';
 
 /**
  * The configuration of an earlier program, brought to today's form. Every key of the old file is
@@ -27,6 +27,8 @@ export interface MigratedLine {
   readonly verdict: Verdict;
   /** Why, or how; never a secret. Empty where there is no more to say. */
   readonly why: string;
+  /** What was written for a key that the old file leaves out. */
+  readonly value?: string;
 }
 
 export type Migrated =
@@ -78,14 +80,20 @@ export function migrate(text: string, shownFile: string, env: Environment): Migr
   if (keys > MAX_KEYS || file.loose.length + file.unread.length > MAX_KEYS) {
     return { ok: false, line: undefined, message: `holds more than ${MAX_KEYS} keys` };
   }
-  const blocks = blocksOf(file, env);
+  const schema = configSchema();
+  const foreign = whyForeign(file, (name) => sectionKind(newName(name)), schema);
+  if (foreign !== undefined) return { ok: false, ...foreign };
+  const blocks = blocksOf(file, schema, env);
   if (blocks.length === 0) {
     const message = 'holds no section, so it is no configuration of that program';
     return { ok: false, line: undefined, message };
   }
   lastTierCounts(blocks);
-  addOldDefaults(file, blocks);
+  groupsWithoutMembers(blocks);
+  if (isOfPythonTool(file, blocks, schema)) addOldDefaults(blocks);
   let rendered = loadable(shownFile, file, blocks, env);
+  const empty = whyEmpty(blocks);
+  if (empty !== undefined) return { ok: false, ...empty };
   if (onlyObserve(blocks)) rendered = loadable(shownFile, file, blocks, env);
   const lines = blocks.flatMap(linesOf).sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
   return { ok: true, form: file.form, text: rendered, lines };
@@ -99,7 +107,9 @@ function linesOf({ oldName, name, line, dead, carried, further }: Block): Migrat
   }));
   const lines: MigratedLine[] = carried.map((one) => {
     const key = `${section}${section === '' ? '' : '.'}${printableKey(one.oldKey)}`;
-    if (dead === undefined) return { line: one.line, key, verdict: one.verdict, why: one.why };
+    const value = one.verdict === 'added' ? { value: one.shown } : {};
+    if (dead === undefined)
+      return { line: one.line, key, verdict: one.verdict, why: one.why, ...value };
     return { line: one.line, key, verdict: 'not supported', why: 'as its section is not' };
   });
   if (line === undefined) return lines;
@@ -121,8 +131,7 @@ function newName(name: string): string {
   return name.replace(/[^\p{L}\p{N}_.\- ]/gu, '_').slice(0, 80);
 }
 
-function blocksOf(file: OldFile, env: Environment): Block[] {
-  const schema = configSchema();
+function blocksOf(file: OldFile, schema: ConfigSchema, env: Environment): Block[] {
   const blocks = file.sections.map((section) => blockOf(section, file, schema, env));
   // `DEFAULT` first, so that the new file reads from the general to the particular.
   const first = blocks.findIndex(({ name }) => name === 'DEFAULT');
@@ -134,6 +143,7 @@ function blocksOf(file: OldFile, env: Environment): Block[] {
     ...file.loose.flatMap((entry) => unknownEntry(entry, why)),
     ...file.unread.map(({ line, text }) => ({
       ...{ line, oldKey: 'line', key: 'line', written: undefined, shown: withoutValue(text) },
+      lost: false,
       verdict: 'not supported' as const,
       why: 'is neither a section nor a key with a value',
     })),
@@ -164,6 +174,7 @@ function blockOf(
   const carried = entries.flatMap((entry) =>
     kind === undefined ? unknownEntry(entry, '') : carry(entry, schema[kind], kind, all),
   );
+  if (dead !== undefined) for (const one of carried) one.lost = false;
   return { oldName, name, line, further: [], dead, carried };
 }
 
@@ -223,44 +234,96 @@ function lastTierCounts(blocks: readonly Block[]): void {
   }
 }
 
-/** In files of the Python daemon only; in one of this program left-out keys mean its defaults. */
-function addOldDefaults(file: OldFile, blocks: Block[]): void {
-  const isOld = blocks.some(
-    ({ oldName, carried }) =>
-      oldName === DEFAULTS_IN_THE_PLURAL ||
-      carried.some((one) => one.key !== one.oldKey || oldKey(one.oldKey, '') !== undefined),
-  );
-  const defaults = blocks.find(({ name, dead }) => name === 'DEFAULT' && dead === undefined);
-  if (file.form !== 'YAML' || !isOld || defaults === undefined) return;
-  for (const [key, value] of OLD_DEFAULTS) {
-    if (defaults.carried.some((one) => one.key === key)) continue;
-    const why = `${value}, which held in that program where the key was left out`;
-    defaults.carried.push({
-      ...{ line: undefined, oldKey: key, key, verdict: 'added', why, shown: value },
-      written: yamlScalar(value),
-    });
+/** A group that lost a member would make one in its place. */
+function groupsWithoutMembers(blocks: readonly Block[]): void {
+  for (const block of blocks) {
+    if (block.dead !== undefined || sectionKind(block.name) !== 'group') continue;
+    const lost = block.carried.find((one) => one.key === 'lxc_containers' && one.lost);
+    if (lost === undefined) continue;
+    block.dead = `its members in line ${lost.line} cannot be taken`;
+    lost.lost = false;
   }
 }
 
+/** In a file of this program a key that is left out means its own default. */
+function isOfPythonTool(
+  { form, comments }: OldFile,
+  blocks: readonly Block[],
+  { default: section, tier, group }: ConfigSchema,
+): boolean {
+  const isOurs = (key: string): boolean =>
+    [section, tier, group].some(({ shape }) => Object.hasOwn(shape, key)) && !isSharedKey(key);
+  if (form !== 'YAML' || [...comments.values()].some((text) => OUR_COMMENT.test(text)))
+    return false;
+  return !blocks.some(({ carried }) => carried.some((one) => isOurs(one.oldKey)));
+}
+
+/** What stands at the head of the files that this program writes, and of its samples. */
+const OUR_COMMENT = /Configuration of lxc-autoscale, |\$schema=\/usr\/local\/lib\/lxc_autoscale\//;
+
+const BY_PYTHON_TOOL = 'the default of the Python tool, whose file leaves this out';
+
 /**
- * Where it cannot be said which containers that program left alone, none is changed until somebody
- * has said so. Whether that is the case.
+ * Writes down what held in the Python tool without being written. Its smallest values can be above
+ * its defaults for the largest: those then follow, so that nothing gets more than it had.
+ */
+function addOldDefaults(blocks: Block[]): void {
+  const live = blocks.filter(({ name, dead }) => name !== '' && dead === undefined);
+  let defaults = live.find(({ name }) => name === 'DEFAULT');
+  if (defaults === undefined) {
+    defaults = { oldName: 'DEFAULT', name: 'DEFAULT', ...NEW_BLOCK, further: [], carried: [] };
+    blocks.unshift(defaults);
+  }
+  const tiers = live.filter(({ name }) => sectionKind(name) === 'tier');
+  for (const [least, most] of ORDERED) {
+    if (defaults.carried.some(({ key }) => key === most)) continue;
+    const top = Number(new Map(OLD_DEFAULTS).get(most));
+    for (const block of [defaults, ...tiers]) {
+      const floor = Number(valueIn(block, least));
+      const why = `as ${least}, which is above the Python tool's default of ${top} for this`;
+      if (floor > top) add(block, most, `${floor}`, why);
+    }
+  }
+  for (const [key, value] of OLD_DEFAULTS) add(defaults, key, value, BY_PYTHON_TOOL);
+}
+
+const ORDERED = [
+  ['min_cores', 'max_cores'],
+  ['core_min_increment', 'core_max_increment'],
+] as const;
+
+const NEW_BLOCK = { line: undefined, dead: undefined } as const;
+
+const valueIn = ({ carried }: Block, key: string): unknown =>
+  carried.find((one) => one.key === key && one.written !== undefined)?.written;
+
+function add(block: Block, key: string, value: string, why: string): void {
+  if (block.carried.some((one) => one.key === key)) return;
+  block.carried.push({
+    ...{ line: undefined, oldKey: key, key, verdict: 'added', lost: false, shown: value },
+    ...{ why, written: value },
+  });
+}
+
+/**
+ * Where it cannot be said which containers that program left alone or treated in a way of their
+ * own, none is changed until somebody has said so. Whether that is the case.
  */
 function onlyObserve(blocks: readonly Block[]): boolean {
   const live = blocks.filter(({ dead, name }) => dead === undefined && name !== '');
-  const defaults = live.find(({ name }) => name === 'DEFAULT');
-  const isLost = ({ key, written, verdict }: Carried): boolean =>
-    key === 'ignore_lxc' && written === undefined && verdict === 'not supported';
-  if (defaults?.carried.some(isLost) !== true) return false;
-  const why = 'observe, until ignore_lxc is mended: nothing is changed';
+  const lost = blocks.flatMap(({ carried }) => carried).find((one) => one.lost);
+  if (lost === undefined) return false;
+  const where = `${lost.key} in line ${lost.line}`;
+  const why = `observe, until ${where} is mended: nothing is changed`;
   for (const one of live.flatMap(({ carried }) => carried)) {
     if (one.key !== 'scaling_mode' || one.written === undefined) continue;
     Object.assign(one, { written: 'observe', verdict: 'converted', why });
   }
-  if (!defaults.carried.some(({ key, written }) => key === 'scaling_mode' && written)) {
+  const defaults = live.find(({ name }) => name === 'DEFAULT');
+  if (defaults !== undefined && valueIn(defaults, 'scaling_mode') === undefined) {
     defaults.carried.push({
       ...{ line: undefined, oldKey: 'scaling_mode', key: 'scaling_mode', verdict: 'added', why },
-      ...{ written: 'observe', shown: 'observe' },
+      ...{ written: 'observe', shown: 'observe', lost: false },
     });
   }
   return true;
@@ -303,9 +366,12 @@ function giveWay(
     one.written = undefined;
     one.verdict = one === added ? 'dropped' : 'not supported';
     one.why = message;
+    one.lost ||= CONTAINER_LISTS.has(one.key);
     return true;
   }
   if (place === undefined || place.block.dead !== undefined) return false;
   place.block.dead = message;
+  if (sectionKind(place.block.name) === 'group') return true;
+  for (const inner of place.block.carried) inner.lost ||= CONTAINER_LISTS.has(inner.key);
   return true;
 }

@@ -78,9 +78,9 @@ class Page {
     this.#reason = reason;
   }
 
-  /** Lines that the loader may complain about. */
-  put(lines: readonly string[], place: Place): void {
-    this.#reason = '';
+  /** Lines that the loader may complain about. A reason above them may hold for the next, too. */
+  put(lines: readonly string[], place: Place, isSharing = false): void {
+    if (!isSharing) this.#reason = '';
     for (const line of lines) {
       this.lines.push(line);
       this.places.set(this.lines.length, place);
@@ -142,12 +142,12 @@ function renderBlock(block: Block, page: Page): void {
 function renderKey(one: Carried, block: Block, page: Page): void {
   const { key, written, verdict, why } = one;
   if (written === undefined) return;
-  if (verdict === 'added' || /left out:/.test(why)) {
-    page.add(...commentLines(`${verdict === 'added' ? 'Added' : 'Note'}: ${why}`, '  '));
-  }
+  const isAdded = verdict === 'added';
+  if (isAdded) page.because(`Added: ${why}`, '  ');
+  else if (/left out:/.test(why)) page.add(...commentLines(`Note: ${why}`, '  '));
   const lines = yamlLines(key, written, '  ');
   const [first = '', ...more] = lines;
-  page.put([`${first}${page.aside(one.line)}`, ...more], { block, carried: one });
+  page.put([`${first}${page.aside(one.line)}`, ...more], { block, carried: one }, isAdded);
   page.within(one.line, '  ');
 }
 

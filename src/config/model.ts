@@ -53,6 +53,8 @@ export interface Config {
   readonly notify: NotifyConfig;
   /** Only containers that a tag of theirs opts in are managed. */
   readonly onlyTagged: boolean;
+  /** The tag `autoscale-tier-NAME` counts before the ids and names that tiers list. */
+  readonly tagsFirst: boolean;
   readonly ignored: Selector;
   readonly host: HostPolicy;
   /** For every container that is in no tier. */
@@ -119,7 +121,7 @@ export interface Members {
 /** Which containers are meant: those that any of these is true of. */
 export interface Selector {
   readonly ids: readonly Members[];
-  /** Patterns for `matchesGlob`. */
+  /** Names and patterns on names for `matchesGlob`, in lower case. */
   readonly names: readonly string[];
   /** In lower case, without `tag:`. */
   readonly tags: readonly string[];

@@ -1,13 +1,16 @@
-/** Patterns on the names of containers: `*` is any text, also none, and `?` any one character. */
+/**
+ * Names of containers, and patterns on them: `*` is any text, also none, and `?` any one character.
+ */
 
 /**
- * Whether the pattern describes the whole name; letter case counts. Only the last `*` is ever tried
- * anew, further to the right: what the ones before it took was the least they could take, and to
- * take more would leave less for the rest. So the steps are at most pattern times name (both are
- * 255 characters or less where they come from), whatever an owner calls a container, and there is
- * no recursion.
+ * Whether the pattern, in lower case, describes the whole name. Letter case does not count, as in
+ * host names. Only the last `*` is ever tried anew, further to the right: what the ones before it
+ * took was the least they could take, and to take more would leave less for the rest. So the steps
+ * are at most pattern times name (both are 255 characters or less where they come from), whatever
+ * an owner calls a container, and there is no recursion.
  */
-export function matchesGlob(pattern: string, name: string): boolean {
+export function matchesGlob(pattern: string, anyCase: string): boolean {
+  const name = anyCase.toLowerCase();
   let at = 0;
   let place = 0;
   /** Behind the last `*`, and where the name goes on if that one takes one character more. */

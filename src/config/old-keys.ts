@@ -55,7 +55,9 @@ const OLD_KEYS: Readonly<Record<string, OldKey>> = {
   ),
 };
 
-const isNo = (value: string): boolean => /^(?:false|no|off|n|0|none|null|~|)$/i.test(value.trim());
+/** The words that switch something off in that program's files. */
+export const isNo = (value: string): boolean =>
+  /^(?:false|no|off|n|0|none|null|~|)$/i.test(value.trim());
 
 /** What became of a key of that program; undefined for one that it did not have either. */
 export function oldKey(key: string, value: string): OldKey | undefined {
@@ -74,12 +76,42 @@ export function oldKey(key: string, value: string): OldKey | undefined {
 const REMOTE = unsupported(ON_THE_NODE);
 
 /**
- * What held in that program where a key was left out, and holds otherwise here. Its INI files had
- * the values of today.
+ * What the Python tool took where a key was left out, in its YAML files. Its INI files named every
+ * key. Source: the defaults that it publishes.
  */
 export const OLD_DEFAULTS: readonly (readonly [key: string, value: string])[] = [
-  ['max_cores', '4'],
+  ['poll_interval', '300'],
+  ['cpu_upper_threshold', '80'],
+  ['cpu_lower_threshold', '20'],
+  ['memory_upper_threshold', '80'],
+  ['memory_lower_threshold', '20'],
+  ['core_min_increment', '1'],
   ['core_max_increment', '2'],
   ['memory_min_increment', '256'],
   ['min_decrease_chunk', '128'],
+  ['min_cores', '1'],
+  ['max_cores', '4'],
+  ['min_memory', '512'],
+  ['reserve_cpu_percent', '10'],
+  ['reserve_memory_mb', '2048'],
+  ['behaviour', 'normal'],
+  ['energy_mode', 'False'],
+  ['off_peak_start', '22'],
+  ['off_peak_end', '6'],
 ];
+
+/** Keys besides that the Python tool had too. A file with any other key of ours is not its file. */
+const FURTHER_OLD_KEYS: ReadonlySet<string> = new Set([
+  ...['lxc_containers', 'ignore_lxc', 'log_file', 'lock_file', 'backup_dir', 'log_level'],
+  ...['timezone', 'gotify_url', 'gotify_token', 'smtp_server', 'smtp_port', 'smtp_username'],
+  ...['smtp_password', 'smtp_from', 'smtp_to', 'scaling_mode', 'boost_factor'],
+  ...['boost_fallback_factor', 'boost_duration', 'saturation_threshold', 'consecutive_samples'],
+  ...['base_snapshot_name', 'min_instances', 'max_instances', 'starting_clone_id'],
+  ...['clone_network_type', 'static_ip_range', 'horiz_cpu_upper_threshold'],
+  ...['horiz_memory_upper_threshold', 'horiz_cpu_lower_threshold', 'horiz_memory_lower_threshold'],
+  ...['scale_out_grace_period', 'scale_in_grace_period', 'group_tag'],
+]);
+
+/** Whether the Python tool's files had a key that this program has too. */
+export const isSharedKey = (key: string): boolean =>
+  FURTHER_OLD_KEYS.has(key) || OLD_DEFAULTS.some(([name]) => name === key);

@@ -69,7 +69,7 @@ export interface BadPart {
 /** What names containers, as it stands in the file. */
 export interface ReadMembers {
   readonly ids: readonly VmidRange[];
-  /** Patterns on names: `web-*`. */
+  /** Names, and patterns on names (`web-*`), in lower case. */
   readonly names: readonly string[];
   /** Without `tag:`, in lower case, as Proxmox VE keeps tags unless it is told otherwise. */
   readonly tags: readonly string[];
@@ -103,11 +103,11 @@ function partsOf(raw: unknown): Part[] {
 
 /**
  * Ids and ranges from a list, from one value, from `"100,101"`; none from an empty value. With
- * `patterns` also patterns on names, and tags.
+ * `withNames` also names, patterns on names, and tags.
  */
 export function readMembers(
   raw: unknown,
-  patterns: boolean,
+  withNames: boolean,
 ): { readonly members: ReadMembers; readonly bad: readonly BadPart[] } {
   const ids: VmidRange[] = [];
   const names = new Set<string>();
@@ -119,7 +119,7 @@ export function readMembers(
     const member = readMember(part);
     if (typeof member === 'string') bad.push({ item, part, why: member });
     else if ('from' in member) ids.push({ ...member, item });
-    else if (!patterns) bad.push({ item, part, why: 'is a tag or a pattern, only ids here' });
+    else if (!withNames) bad.push({ item, part, why: 'is a name or a tag, only ids here' });
     else if ('tag' in member) tags.add(member.tag);
     else names.add(member.name);
   }
@@ -133,6 +133,12 @@ type Member =
 
 /** The characters of a host name, and the two that stand for others. */
 const GLOB = /^[A-Za-z0-9.*?-]{1,255}$/;
+/** What a container may be called. Source: dns-name of Proxmox VE's JSONSchema. */
+const HOST_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$/;
+/** Numbers that were meant as ids, however they are written. */
+const NUMBERS = /^[0-9.-]+(?:e[0-9]+)?$/i;
+/** Words that say something about the list rather than name a container in it. */
+const NO_NAMES = /^(?:all|none|null|true|false|yes|no)$/i;
 
 /** One part of a list, or why it is none. */
 function readMember(part: unknown): Member | string {
@@ -149,9 +155,14 @@ function readMember(part: unknown): Member | string {
     const tag = trimmed(part.slice('tag:'.length));
     return isTag(tag) ? { tag: tag.toLowerCase() } : 'is not a tag';
   }
-  if (!/[*?]/.test(part)) return 'is not a container id';
+  if (!/[*?]/.test(part)) {
+    if (NUMBERS.test(part)) return 'is not a container id';
+    if (NO_NAMES.test(part)) return 'is no name of a container; for all of them write *';
+    return HOST_NAME.test(part) ? { name: part.toLowerCase() } : 'is neither an id nor a name';
+  }
   if (/^[0-9][0-9*?-]*$/.test(part)) return 'is a pattern on names; for ids write a range';
-  return GLOB.test(part) ? { name: part } : 'is a pattern that no host name can match';
+  if (!GLOB.test(part)) return 'is a pattern that no host name can match';
+  return { name: part.toLowerCase() };
 }
 
 /** One container id; undefined for all else. */

@@ -52,14 +52,24 @@ const byTag: Way = ({ tags }, identity) => {
   return tag === undefined ? undefined : `by tag:${tag}`;
 };
 
-/** The ways into a tier, the strongest first. Within one, the section that stands first wins. */
-const WAYS: readonly ((tier: Tier, identity: Identity) => string | undefined)[] = [
-  ({ ownTag }, { tags }) => (tags.includes(ownTag) ? `by its tag ${ownTag}` : undefined),
-  ...[byId, byName, byTag].map(
-    (way) =>
-      ({ containers }: Tier, identity: Identity) =>
-        way(containers, identity),
-  ),
+type WayIn = (tier: Tier, identity: Identity) => string | undefined;
+
+const asListed =
+  (way: Way): WayIn =>
+  ({ containers }, identity) =>
+    way(containers, identity);
+
+const byOwnTag: WayIn = ({ ownTag }, { tags }) =>
+  tags.includes(ownTag) ? `by its tag ${ownTag}` : undefined;
+
+/**
+ * The ways into a tier, the strongest first. Within one, the section that stands first wins. What
+ * the admin wrote down comes before what a container's owner can write, unless the admin says
+ * otherwise.
+ */
+const WAYS: readonly WayIn[] = [...[asListed(byId), asListed(byName), byOwnTag, asListed(byTag)]];
+const WAYS_TAGS_FIRST: readonly WayIn[] = [
+  ...[byOwnTag, asListed(byId), asListed(byName), asListed(byTag)],
 ];
 
 interface Claim {
@@ -71,9 +81,9 @@ interface Claim {
  * The tiers that a container is in by the strongest way that leads to any, in their order; no more
  * than `most` of them. It is asked for each container in each cycle.
  */
-function claimsOf({ tiers }: Config, identity: Identity, most: number): readonly Claim[] {
+function claimsOf({ tiers, tagsFirst }: Config, identity: Identity, most: number): Claim[] {
   const claims: Claim[] = [];
-  for (const way of WAYS) {
+  for (const way of tagsFirst ? WAYS_TAGS_FIRST : WAYS) {
     for (const tier of tiers) {
       const how = way(tier, identity);
       if (how !== undefined && claims.push({ tier, how }) === most) return claims;
@@ -105,11 +115,11 @@ const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[]
 
 /**
  * Whether and how a container is managed. In this order: `ignore_lxc` or the tag
- * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; its tag
- * `autoscale-tier-NAME`; a tier with its id or a range around it; one with a pattern on its name;
- * one with `tag:` and a tag of it; `DEFAULT`. Where two tiers have it in the same way, the first
- * in the file counts. The tag `autoscale-observe` goes with any policy, and so does
- * `scaling_mode: observe`.
+ * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; a tier with its id or a
+ * range around it; one with its name or a pattern on it; its tag `autoscale-tier-NAME`, which comes
+ * first of these where `tags_first` is set; one with `tag:` and a tag of it; `DEFAULT`. Where two
+ * tiers have it in the same way, the first in the file counts. The tag `autoscale-observe` goes
+ * with any policy, and so does `scaling_mode: observe`.
  */
 export function manage(config: Config, container: Identity): Management {
   const identity = inLowerCase(container);

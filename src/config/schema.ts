@@ -394,7 +394,7 @@ function addresses(does: string) {
 
 const SEVERAL = 'as a list or separated by commas';
 const CONTAINERS =
-  'container ids (100 to 999999999), ranges such as 120-139, names with * or ? such as web-*, ' +
+  'container ids (100 to 999999999), ranges such as 120-139, names such as web or web-*, ' +
   `tags such as tag:web, ${SEVERAL}`;
 const IDS_AND_RANGES = `container ids (100 to 999999999) and ranges such as 120-139, ${SEVERAL}`;
 
@@ -793,6 +793,10 @@ const defaultSection = () =>
       MANAGED,
       'Which containers are managed: all, or only those tagged autoscale, autoscale-tier-NAME ' +
         'or autoscale-observe',
+    ),
+    tags_first: yesOrNo(
+      'Whether the tag autoscale-tier-NAME of a container counts before the ids and names that ' +
+        'tiers list',
     ),
     ignore_lxc: containers('Containers that are left alone'),
     energy_mode: yesOrNo('Whether allocations go down to what is needed in the off-peak time'),

@@ -127,6 +127,29 @@ describe('check-config', () => {
     });
   });
 
+  it('says which names mean several containers, or none', () => {
+    const text = [
+      'DEFAULT:',
+      '  ignore_lxc: [Vault, mail]',
+      'TIER_web:',
+      '  lxc_containers: [web, "db-*"]',
+      '',
+    ].join('\n');
+    const of = (vmid: string, name: string) => [id(vmid), guest(id(vmid), name)] as const;
+    const names = ['web', 'WEB', 'vault', 'vault', 'db-1', 'db-2', 'x'];
+    const list: GuestList = present(
+      new Map(names.map((name, index) => of(`${101 + index}`, name))),
+    );
+    const { lines } = run(text, list);
+    expect(lines.slice(0, 2)).toEqual([
+      'Note: the name vault in ignore_lxc means 2 containers: 103, 104',
+      'Note: the name web in TIER_web means 2 containers: 101, 102',
+    ]);
+    expect(lines).toContain('No container matches: mail (ignore_lxc).');
+    expect(lines.filter((line) => /ignored .*by the name vault/.test(line))).toHaveLength(2);
+    expect(lines.filter((line) => /TIER_web +act +by the name web/.test(line))).toHaveLength(2);
+  });
+
   it('prints whether a container is changed, only observed or left alone, and why', () => {
     const text = [
       'DEFAULT:',

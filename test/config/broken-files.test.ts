@@ -7,7 +7,7 @@ const ENV = {
   BIG: '99999',
   TOKEN: 'hush hush',
   ID: '101',
-  BAD_ID: 'hush-hush',
+  BAD_ID: 'hush hush',
   WORD: 'agressive',
 };
 

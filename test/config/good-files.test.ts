@@ -78,6 +78,7 @@ const EXPECTED_DEFAULTS: Config = {
     },
   },
   onlyTagged: false,
+  tagsFirst: false,
   ignored: { ids: [], names: [], tags: [] },
   host: {
     ...{ reserveCpu: 0.1, reserveMemoryMib: 2048, overcommitRatio: 2, emergency: 0.98 },
@@ -430,11 +431,11 @@ describe('values as people write them', () => {
   it('backups, urgency, how many at once, who is managed', () => {
     const text = withDefault(
       ...['backups_keep: 1', 'backups_keep_days: 3650', 'urgent_samples: 60'],
-      ...['max_concurrent_operations: 16', 'manage: TAGGED'],
+      ...['max_concurrent_operations: 16', 'manage: TAGGED', 'tags_first: yes'],
     );
     expect(read(text).config).toMatchObject({
       ...{ backupsKeep: 1, backupsKeepMs: 3650 * 24 * 3600 * 1000, urgentSamples: 60 },
-      ...{ maxConcurrentOperations: 16, onlyTagged: true },
+      ...{ maxConcurrentOperations: 16, onlyTagged: true, tagsFirst: true },
     });
   });
 

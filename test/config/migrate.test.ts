@@ -28,8 +28,19 @@ const why = (result: Done, key: string) =>
   result.lines.find((line) => line.key === key)?.why ?? 'no such key';
 
 /** The lines that are no comments. */
-const effective = ({ text }: Done) =>
+const allEffective = ({ text }: Done) =>
   text.split('\n').filter((line) => line !== '' && !/^\s*#/.test(line));
+
+/** The same without the defaults of the Python tool that were added. */
+function effective(result: Done): string[] {
+  const added = result.lines.filter((one) => /default of the Python tool/.test(one.why));
+  const keys = new Set(added.map(({ key }) => key));
+  let section = '';
+  return allEffective(result).filter((line) => {
+    if (!line.startsWith(' ')) section = line.replace(/:.*/, '');
+    return !keys.has(`${section}.${line.trim().replace(/:.*/, '')}`);
+  });
+}
 
 /** As the first release of that program came with it, and as its users extended it. */
 const INI = `; made by hand
@@ -106,27 +117,51 @@ describe('an older YAML file', () => {
 
   it('with both has what DEFAULT says', () => {
     const both = done('DEFAULTS:\n  max_cores: 3\n  min_cores: 2\nDEFAULT:\n  max_cores: 6\n');
-    expect(effective(both)).toEqual(expect.arrayContaining(['  min_cores: 2', '  max_cores: 6']));
+    expect(allEffective(both)).toEqual(
+      expect.arrayContaining(['  min_cores: 2', '  max_cores: 6']),
+    );
     expect(both.text).not.toMatch(/^ {2}max_cores: 3/m);
   });
 
-  it('keeps what that program took where a key was left out', () => {
-    const result = done('DEFAULT:\n  backend: cli\n  core_max_increment: 3\n');
-    const added = result.lines.filter(({ verdict }) => verdict === 'added').map(({ key }) => key);
-    expect(added).toEqual([
-      'DEFAULT.max_cores',
-      'DEFAULT.memory_min_increment',
-      'DEFAULT.min_decrease_chunk',
+  it('has the defaults of that program written down where it leaves keys out', () => {
+    const result = done('DEFAULT:\n  poll_interval: 60\nTIER_a:\n  lxc_containers: [101]\n');
+    expect(allEffective(result)).toEqual([
+      ...['DEFAULT:', '  poll_interval: 60', '  cpu_upper_threshold: 80'],
+      ...['  cpu_lower_threshold: 20', '  memory_upper_threshold: 80'],
+      ...['  memory_lower_threshold: 20', '  core_min_increment: 1', '  core_max_increment: 2'],
+      ...['  memory_min_increment: 256', '  min_decrease_chunk: 128', '  min_cores: 1'],
+      ...['  max_cores: 4', '  min_memory: 512', '  reserve_cpu_percent: 10'],
+      ...['  reserve_memory_mb: 2048', '  behaviour: normal', '  energy_mode: False'],
+      ...['  off_peak_start: 22', '  off_peak_end: 6', 'TIER_a:', '  lxc_containers: [101]'],
     ]);
-    expect(effective(result)).toContain('  max_cores: 4');
-    // A file of this program means its own defaults.
-    expect(effective(done('DEFAULT:\n  poll_intervall: 5\n'))).toEqual(['DEFAULT:']);
+    // Said once, above the first of them.
+    expect(result.text.match(/# Added: the default of the Python tool/g)).toHaveLength(1);
+    expect(allEffective(done('TIER_a:\n  lxc_containers: 101\n'))).toContain('  max_cores: 4');
   });
 
-  it('adds nothing that contradicts what was given', () => {
-    const result = done('DEFAULT:\n  backend: cli\n  min_cores: 6\n');
-    expect(effective(result)).toContain('  min_cores: 6');
-    expect(effective(result).join('\n')).not.toContain('max_cores');
+  it.each([
+    ['by a key', 'DEFAULT:\n  poll_interval: 60\n  sample_interval: 5\n'],
+    ['by its head', '# Configuration of lxc-autoscale, carried over\nDEFAULT:\n  min_cores: 1\n'],
+  ])('of this program, shown %s, means the defaults of this program', (_, text) => {
+    expect(allEffective(done(text)).join('\n')).not.toContain('max_cores');
+  });
+
+  it('has nothing added that contradicts what was given, and no more than it had', () => {
+    const top = (text: string) =>
+      allEffective(done(text)).filter((line) => /max_cores|max_increment/.test(line));
+    expect(top('DEFAULT:\n  min_cores: 6\n').sort()).toEqual([
+      '  core_max_increment: 2',
+      '  max_cores: 6',
+    ]);
+    expect(top('DEFAULT:\n  core_min_increment: 3\n')).toEqual([
+      '  core_max_increment: 3',
+      '  max_cores: 4',
+    ]);
+    expect(top('TIER_a:\n  lxc_containers: 101\n  min_cores: 6\n')).toEqual([
+      ...['  core_max_increment: 2', '  max_cores: 4', '  max_cores: 6'],
+    ]);
+    const high = 'DEFAULT:\n  max_cores: 12\nTIER_a:\n  lxc_containers: 101\n  min_cores: 6\n';
+    expect(top(high)).toEqual(['  max_cores: 12', '  core_max_increment: 2']);
   });
 
   it('gives a container in two tiers to the last one, as it was', () => {
@@ -161,7 +196,7 @@ describe('an older YAML file', () => {
   uptime_kuma_webhook_url: 'http://kuma:3001/api/push/Xx?status=up&msg=OK&ping='
 `;
     const result = done(mail);
-    expect(effective(result).slice(1)).toHaveLength(7 + 4);
+    expect(effective(result).slice(1)).toHaveLength(7);
     expect(verdicts(result)).toContain('DEFAULT.uptime_kuma_webhook_url: renamed');
     expect(JSON.stringify(result.lines)).not.toMatch(/topsecret|api\/push/);
   });
@@ -169,8 +204,9 @@ describe('an older YAML file', () => {
 
 describe('a value', () => {
   const one = (line: string, env: Environment = {}) => {
-    const result = done(`DEFAULT:\n  ${line}\n`, env);
-    return effective(result).slice(1).join('\n').trim();
+    const result = done(`DEFAULT:\n  ${line}\n  log_level: info\n`, env);
+    const lines = effective(result).filter((one) => one !== '  log_level: info');
+    return lines.slice(1).join('\n').trim();
   };
 
   it.each([
@@ -183,7 +219,8 @@ describe('a value', () => {
     ['behaviour: AGGRESSIVE', 'behaviour: aggressive'],
     ['energy_mode: "yes"', 'energy_mode: yes'],
     ['ignore_lxc: "100, 101,"', 'ignore_lxc: [100, 101]'],
-    ['ignore_lxc: [100, web]', 'ignore_lxc: [100]'],
+    ['ignore_lxc: [100, Web]', 'ignore_lxc: [100, Web]'],
+    ['ignore_lxc: [100, 7]', 'ignore_lxc: [100]'],
     ['cooldown_seconds: {up: 5, down: 60}', 'cooldown_seconds: {up: 5, down: 60}'],
     ['max_memory:', 'max_memory:'],
     // These cannot be taken.
@@ -197,15 +234,17 @@ describe('a value', () => {
 
   it('from a variable stays one, and waits as a comment where there is none', () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is the notation, not a template.
-    const line = 'log_level: ${LEVEL}';
-    expect(one(line, { LEVEL: 'debug' })).toMatch(/^log_level: '\$\{LEVEL\}'$/);
+    const line = 'timezone: ${ZONE}';
+    expect(one(line, { ZONE: 'UTC' })).toMatch(/^timezone: '\$\{ZONE\}'$/);
     expect(one(line)).toBe('');
-    expect(why(done(`DEFAULT:\n  ${line}\n`), 'DEFAULT.log_level')).toMatch(/LEVEL is not set/);
+    const unset = done(`DEFAULT:\n  min_cores: 1\n  ${line}\n`);
+    expect(why(unset, 'DEFAULT.timezone')).toMatch(/ZONE is not set/);
   });
 
   it('that breaks a rule between keys gives way with the reason', () => {
     const result = done('DEFAULT:\n  min_cores: 9\n  max_cores: 8\n  min_memory: 600\n');
-    expect(effective(result)).toEqual(['DEFAULT:', '  max_cores: 8', '  min_memory: 600']);
+    expect(allEffective(result)).toContain('  max_cores: 8');
+    expect(allEffective(result).join('\n')).not.toContain('min_cores');
     expect(result.text).toMatch(
       /# Not supported: 9 must be at most max_cores[^\n]*\n {2}# min_cores: 9/,
     );
@@ -219,13 +258,12 @@ describe('what is not taken', () => {
     ['memory_exclude_cache: true', 'dropped', /never counts as used/],
     ['memory_exclude_cache: false', 'not supported', /never counts as used/],
     ['use_remote_proxmox: false', 'dropped', /on the node itself/],
-    ['use_remote_proxmox: true', 'not supported', /on the node itself/],
     ['backend: api', 'not supported', /on the node itself/],
     ['ssh_user: admin', 'not supported', /on the node itself/],
     ['colour: red', 'not supported', /^unknown key$/],
     ['pol_interval: 5', 'not supported', /did you mean poll_interval/],
   ])('%s: %s', (line, verdict, reason) => {
-    const result = done(`DEFAULT:\n  ${line}\n`);
+    const result = done(`DEFAULT:\n  ${line}\n  min_cores: 1\n`);
     const own = result.lines[1];
     expect(own).toMatchObject({ line: 2, verdict, why: expect.stringMatching(reason) });
     expect(result.text).toContain(`  # ${line}\n`);
@@ -233,7 +271,9 @@ describe('what is not taken', () => {
 
   it('is no secret that would be copied or told', () => {
     const secrets = `DEFAULT:
+  min_cores: 1
   ssh_password: hunter2
+  backend: cli
   proxmox_api:
     host: 10.0.0.1
     token_value: hunter2
@@ -245,9 +285,8 @@ junk_password: hunter2
     const result = done(secrets);
     expect(JSON.stringify(result)).not.toContain('hunter2');
     expect(verdicts(result)).toContain('DEFAULT.proxmox_api.token_value: not supported');
-    expect(JSON.stringify(done('[A]\npassword hunter2\n[B]\npassword = hunter2\n'))).not.toContain(
-      'hunter2',
-    );
+    const stray = done('[A]\npassword hunter2\n[B]\npassword = hunter2\n[DEFAULT]\nmin_cores=1\n');
+    expect(JSON.stringify(stray)).not.toContain('hunter2');
   });
 
   it.each([
@@ -263,7 +302,8 @@ junk_password: hunter2
     ['TIER_a:\n  min_cores: 1\nTIER_a:\n  min_cores: 2\n', 'TIER_a', /second time in line 3/],
     ['[DEFAULT]\nwords\n', 'line', /neither a section nor a key/],
   ])('%j: the place is told', (text, key, reason) => {
-    const result = done(text);
+    const ini = text.startsWith('[');
+    const result = done(`${text}${ini ? '[TIER_z]\nmin_cores=1' : 'TIER_z:\n  min_cores: 1'}\n`);
     const told = result.lines.find((line) => line.key === key);
     expect(told?.why).toMatch(reason);
     expect(['not supported', 'dropped']).toContain(told?.verdict);
@@ -323,6 +363,13 @@ const sections = fc.array(
   { minLength: 1, maxLength: 5 },
 );
 
+/** Whether nothing is written; then the reason is told. */
+function isRefused(text: string): boolean {
+  const result = migrate(text, 'f', {});
+  if (!result.ok) expect(result.message).not.toBe('');
+  return !result.ok;
+}
+
 describe('whatever an old file holds', () => {
   it('as INI: what comes of it loads, and each key is told', () => {
     fc.assert(
@@ -332,6 +379,7 @@ describe('whatever an old file holds', () => {
           ...keys.map(([key, text]) => `${key} = ${text}`),
         ]);
         const text = [...lines, junk].join('\n');
+        if (isRefused(text)) return;
         const { form, lines: told } = done(text);
         expect(form).toBe('INI');
         const numbers = new Set(told.map(({ line }) => line));
@@ -350,7 +398,7 @@ describe('whatever an old file holds', () => {
           ...keys.map(([key, text]) => `  ${key}: ${text.replace(/^["'].*/, '"1"')}`),
         ]);
         const text = lines.join('\n');
-        if (!migrate(text, 'f', {}).ok) return;
+        if (isRefused(text)) return;
         const numbers = new Set(done(text).lines.map(({ line }) => line));
         for (const [index] of lines.entries()) expect(numbers).toContain(index + 1);
       }),
@@ -365,6 +413,7 @@ describe('whatever an old file holds', () => {
           `[${name}]`,
           ...keys.map(([key, text]) => `${key} = ${text}`),
         ]);
+        if (isRefused(lines.join('\n'))) return;
         const once = done(lines.join('\n'));
         const twice = done(once.text);
         const load = (text: string) => {

@@ -14,14 +14,14 @@ import { parseVmid, type Vmid } from '../../src/core/units.ts';
 
 const TEXT = `
 DEFAULT:
-  ignore_lxc: [103, "200-209", "test-*", "tag:lab"]
+  ignore_lxc: [103, "200-209", "test-*", "Vault", "tag:lab"]
   reserve_cpu_percent: 25
   reserve_memory_mb: 4096
 TIER_a:
   lxc_containers: [101, 103, "120-139"]
   max_cores: 2
 TIER_b:
-  lxc_containers: [102, "web-?", "tag:Shop"]
+  lxc_containers: [102, "web-?", "HOME", "tag:Shop"]
 TIER_Web:
   lxc_containers: ["web-*", "*-db", "tag:shop"]
 TIER_tagged:
@@ -63,7 +63,9 @@ describe('manage', () => {
     [container(139), 'TIER_a, by the ids 120-139'],
     [container(140), 'DEFAULT, since it is in no tier'],
     [container(140, 'web-12'), 'TIER_Web, by the name web-*'],
-    [container(140, 'WEB-12'), 'DEFAULT, since it is in no tier'],
+    [container(140, 'WEB-12'), 'TIER_Web, by the name web-*'],
+    [container(140, 'Home'), 'TIER_b, by the name home'],
+    [container(140, 'home-1'), 'DEFAULT, since it is in no tier'],
     [container(140, 'my-db'), 'TIER_Web, by the name *-db'],
     [container(140, 'x', 'prod', 'SHOP'), 'TIER_b, by tag:shop'],
     [container(140, 'x', 'autoscale-tier-web'), 'TIER_Web, by its tag autoscale-tier-web'],
@@ -75,7 +77,10 @@ describe('manage', () => {
   });
 
   it.each([
-    ['its own tag before an id', container(101, 'web-12', 'autoscale-tier-b', 'shop'), 'TIER_b'],
+    ['an id before its own tag', container(101, 'web-12', 'autoscale-tier-b', 'shop'), 'TIER_a'],
+    ['a range before its own tag', container(125, 'x', 'autoscale-tier-b'), 'TIER_a'],
+    ['a name before its own tag', container(140, 'home', 'autoscale-tier-a'), 'TIER_b'],
+    ['its own tag before a tag', container(140, 'x', 'autoscale-tier-a', 'shop'), 'TIER_a'],
     ['an id before a name', container(101, 'web-12', 'shop'), 'TIER_a'],
     ['a range before a name', container(125, 'web-12', 'shop'), 'TIER_a'],
     ['a name before a tag', container(140, 'web-12', 'shop'), 'TIER_Web'],
@@ -95,12 +100,36 @@ describe('manage', () => {
     [container(103), 'it is in ignore_lxc'],
     [container(204), 'it is in ignore_lxc, by the ids 200-209'],
     [container(140, 'test-1'), 'it is in ignore_lxc, by the name test-*'],
+    [container(140, 'vault'), 'it is in ignore_lxc, by the name vault'],
+    [container(141, 'VAULT'), 'it is in ignore_lxc, by the name vault'],
     [container(140, 'x', 'LAB'), 'it is in ignore_lxc, by tag:lab'],
     [container(101, 'x', 'autoscale-ignore'), 'it has the tag autoscale-ignore'],
     [container(101, 'x', 'AutoScale-Ignore'), 'it has the tag autoscale-ignore'],
   ])('leaves alone before all else: %o, %s', (identity, because) => {
     const eager = [...identity.tags, 'autoscale-tier-web', 'autoscale-observe', 'autoscale'];
     expect(result({ ...identity, tags: eager })).toBe(`ignored: ${because}`);
+  });
+
+  it.each([
+    ['an id', container(101, 'x', 'autoscale-tier-b'), 'TIER_b'],
+    ['a range', container(125, 'x', 'autoscale-tier-b'), 'TIER_b'],
+    ['a name', container(140, 'home', 'autoscale-tier-a'), 'TIER_a'],
+    ['nothing of a container without it', container(101, 'home'), 'TIER_a'],
+  ])('with tags_first its own tag counts before %s', (_rule, identity, source) => {
+    const its = config(TEXT.replace('DEFAULT:', 'DEFAULT:\n  tags_first: True'));
+    const management = manage(its, identity);
+    expect(management.kind === 'managed' && management.policy.source).toBe(source);
+  });
+
+  it('no tag takes a container out of ignore_lxc or out of observation, tags first or not', () => {
+    const tags = ['autoscale', 'autoscale-tier-b', 'autoscale-tier-tagged', 'autoscale-observe'];
+    for (const first of ['False', 'True']) {
+      const its = config(TEXT.replace('DEFAULT:', `DEFAULT:\n  tags_first: ${first}`));
+      for (const [vmid, name] of [...([[103], [204], [140, 'test-1'], [140, 'vault']] as const)]) {
+        expect(manage(its, container(vmid, name, ...tags)).kind).toBe('ignored');
+      }
+      expect(result(container(101, 'x', ...tags), its)).toMatch(/^observe: /);
+    }
   });
 
   it('only observes what is tagged so, with the policy that it would have anyway', () => {

@@ -90,6 +90,23 @@ describe('migrate-config', () => {
     expect(existsSync(join(under.root, 'etc/new.yaml'))).toBe(false);
   });
 
+  it.each([
+    ["another tool's form", 'proxmox:\n  host: a\ncontainers:\n  - vmid: 101\n', /lxc-autoscaler/],
+    ['one for another host', 'DEFAULTS:\n  min_cores: 1\n  proxmox_api_host: pve2\n', /pve2/],
+    ['one of which nothing was taken', 'DEFAULT:\n  pol: 5\n', /nothing that this program/],
+  ])('refuses %s, and writes nothing', async (_what, text, message) => {
+    const under = await nodeWith(YAML, text);
+    const kept = join(under.root, YAML);
+    for (const out of [[], ['--out', '/etc/new.yaml'], ['--out', YAML]]) {
+      const ended = await under.run(['migrate-config', YAML, ...out]);
+      expect(ended).toMatchObject({ code: 78, stdout: '' });
+      expect(ended.stderr).toMatch(message);
+      expect(ended.stderr.trimEnd().split('\n')).toHaveLength(2);
+      expect(existsSync(join(under.root, 'etc/new.yaml'))).toBe(false);
+      expect(readFileSync(kept, 'utf8')).toBe(text);
+    }
+  });
+
   it('is what the refusal of an older file points to', async () => {
     const under = await nodeWith(YAML, OLD_YAML.replace('DEFAULTS', 'DEFAULT'));
     const { stdout } = await under.run(['check-config']);
