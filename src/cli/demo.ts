@@ -126,8 +126,12 @@ async function setStage(given: Arguments): Promise<Stage | string> {
   };
 }
 
-/** A day in a minute has no time for cooldowns of minutes. */
-const COMPRESSED = ['  cooldown_seconds: 0', '  evaluation_periods: {up: 1, down: 2}'];
+/** A day in a minute has no time for cooldowns of minutes, nor for an hour of observation. */
+const COMPRESSED = [
+  '  cooldown_seconds: 0',
+  '  evaluation_periods: {up: 1, down: 2}',
+  '  first_shrink_seconds: 0',
+];
 
 function configuration(own: { ignore: readonly number[]; maxMemoryMib?: number }): string {
   const lines = [

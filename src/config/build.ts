@@ -56,6 +56,7 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       cooldownDownMs: secondsToMs(values.cooldown_seconds.down),
       periodsUp: values.evaluation_periods.up,
       periodsDown: values.evaluation_periods.down,
+      firstShrinkMs: secondsToMs(values.first_shrink_seconds),
       startGraceMs: secondsToMs(values.start_grace_seconds),
       manualHoldMs: secondsToMs(values.manual_hold_seconds),
     },

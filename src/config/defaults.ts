@@ -32,6 +32,7 @@ export const DEFAULTS: InForce<DefaultValues> = {
   behaviour: 'normal',
   cooldown_seconds: { up: 0, down: 300 },
   evaluation_periods: { up: 1, down: 3 },
+  first_shrink_seconds: 3600,
   start_grace_seconds: 600,
   manual_hold_seconds: 3600,
   saturation_threshold: 0.95,

@@ -435,6 +435,12 @@ const timingKeys = () => ({
     '{up: 1, down: 3}',
     'How many observations a change rests on: their average decides',
   ),
+  first_shrink_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long a container is observed before memory is taken back from it for the first time',
+  ),
   start_grace_seconds: wholeNumber(
     0,
     MAX_SECONDS,

@@ -3,7 +3,9 @@ import { roundDown } from './guards.ts';
 import { type Emergency, emergencyOf } from './host-state.ts';
 import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
+import { peakOfWeek } from './learnt.ts';
 import type { LoopState } from './loop-state.ts';
+import { slowed } from './memory-pace.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
@@ -11,7 +13,7 @@ import type {
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import type { Step } from './pace.ts';
+import { changeKey, type Step } from './pace.ts';
 import { learntVerdict } from './policies/learnt-verdict.ts';
 import {
   type CpuAllocation,
@@ -210,6 +212,8 @@ function decideMemory(
   const { vmid } = guest;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);
+  const learnt = state.learnt.get(changeKey(vmid, 'memory'));
+  const askedMib = learnt === undefined ? 0 : peakOfWeek(learnt);
   const one: Case = {
     vmid,
     resource: 'memory',
@@ -221,7 +225,8 @@ function decideMemory(
     missedMib: missedMib(vmid, memory, state, nowMs),
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
-      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, floorMib);
+      const earlier = { floorMib, askedMib };
+      return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, earlier);
     },
     ...(policy.scaling === 'adaptive' && {
       learnt: (verdict: Verdict) => {
@@ -234,11 +239,23 @@ function decideMemory(
       },
     }),
   };
-  const verdict = judge(one, timesOf(input, 'memory'));
-  if (verdict.verdict !== 'shrink') return verdict;
-  const because = beyondNeed(verdict) ?? whyKeep(vmid, memory, policy, state, nowMs);
-  if (because !== undefined) return { verdict: 'hold', because, measured: verdict.measured };
+  const judged = judge(one, timesOf(input, 'memory'));
+  if (judged.verdict !== 'shrink') return judged;
+  const because = beyondNeed(judged) ?? whyKeep(vmid, memory, policy, state, nowMs);
+  if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
+  const freeSwapMib = freeSwap(guest, memory, host);
+  const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
   return state.reclaimSupported === false ? withoutProof(verdict, memory) : verdict;
+}
+
+/** What its swap can still take; nothing, where the host's is not known. */
+function freeSwap(
+  { swapMib }: GuestConfig,
+  usage: MemoryUsage,
+  { memory }: HostObservation,
+): number {
+  if (!memory.ok) return 0;
+  return Math.max(0, Math.min(swapMib - usage.swapMib, memory.value.swapFreeMib));
 }
 
 /** Memory of a boost that is in use by now is taken back later: less of it would kill. */

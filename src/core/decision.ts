@@ -32,7 +32,17 @@ export type Rule =
   | 'host-emergency';
 
 /** What made a step smaller than the rule asked for. */
-export type Limit = 'maximum' | 'minimum' | 'need' | 'opposite' | 'host' | 'unproven';
+export type Limit =
+  | 'maximum'
+  | 'minimum'
+  | 'need'
+  | 'opposite'
+  | 'host'
+  | 'unproven'
+  /** Memory: what was needed lately, and room for a rise. */
+  | 'kept'
+  /** Memory: no step takes more of it. */
+  | 'quarter';
 
 /** The numbers behind a decision: cores for `cores`, MiB for `memory`. */
 export interface Measured {
@@ -49,8 +59,20 @@ export interface Measured {
   readonly demand?: number;
   /** What it has swapped out may stay there, and is not in `need`. */
   readonly swapStays?: true;
+  /** Memory: what is not taken back, however idle it is. */
+  readonly kept?: Kept;
   /** Mode `adaptive`: what was weighed. */
   readonly forecast?: Forecast;
+}
+
+/** In MiB. */
+export interface Kept {
+  /** The most that it needed in the last day, and in a usual week. */
+  readonly peakMib: number;
+  /** For one rise over it. */
+  readonly roomMib: number;
+  /** Both, with headroom. */
+  readonly mib: number;
 }
 
 /** What is learnt of a container says of its next five minutes. */
@@ -109,6 +131,10 @@ export type HoldReason =
   /** Every step would land where the next reading asks for the opposite one. */
   | { readonly kind: 'opposite' }
   | { readonly kind: 'oom-lately' }
+  /** Of its memory too little was seen yet to take any. */
+  | { readonly kind: 'observed-briefly'; readonly leftMs: number }
+  /** What it needed lately, and room for a rise, leave nothing to take. */
+  | ({ readonly kind: 'kept' } & Kept)
   /** The kernel did not give up a while ago what a smaller limit would take. */
   | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
   /** The kernel cannot be asked, and what the container may need leaves nothing to take. */

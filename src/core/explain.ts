@@ -1,4 +1,13 @@
-import type { Change, Hold, HoldReason, Limit, Measured, Resource, Skip } from './decision.ts';
+import type {
+  Change,
+  Hold,
+  HoldReason,
+  Kept,
+  Limit,
+  Measured,
+  Resource,
+  Skip,
+} from './decision.ts';
 import type { ProofNumbers, Unproven } from './proof.ts';
 
 /** Turns the reason of a decision into the sentence that a person reads. */
@@ -112,7 +121,16 @@ function limitWords(limit: Limit, resource: Resource, measured: Measured): strin
       return 'the host cannot give more now';
     case 'unproven':
       return 'this kernel cannot show what it could do without, so steps are small';
+    case 'kept':
+      return measured.kept === undefined ? 'room for a rise is kept' : keptWords(measured.kept);
+    case 'quarter':
+      return 'one step takes at most a quarter';
   }
+}
+
+function keptWords({ peakMib, roomMib, mib }: Kept): string {
+  const needed = `it has needed up to ${Math.round(peakMib)} MB`;
+  return `${needed}, and with ${Math.round(roomMib)} MB of room for a rise it keeps ${mib} MB`;
 }
 
 const CANNOT_PROVE =
@@ -135,12 +153,16 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `only ${because.left} MB could be taken back, less than a step of ${because.least} MB`;
     case 'opposite':
       return 'any step would soon be reversed, so nothing changes';
+    case 'observed-briefly':
+    case 'kept':
     case 'oom-lately':
-      return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
     case 'unproven-lately':
-      return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':
-      return CANNOT_PROVE;
+    case 'started-lately':
+    case 'memory-pressure':
+    case 'refaults':
+    case 'swap-growth':
+      return keepWords(because);
     case 'too-few-observations':
       return `seen ${times(because.have)} so far; a step needs it ${times(because.want)} in a row`;
     case 'cooldown':
@@ -150,11 +172,6 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       );
     case 'observe-only':
       return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
-    case 'started-lately':
-      return (
-        'it needs less, but was started lately and may still be warming up, ' +
-        'so it keeps its memory'
-      );
     case 'cpulimit': {
       const limit = withUnit('cores', because.cpuLimit);
       return `its cpulimit of ${limit} holds it back, so more cores would not help`;
@@ -178,14 +195,46 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       const left = seconds(because.leftMs);
       return `the off-peak time has just given it back; it stays for ${left} more`;
     }
+    case 'next-cycle':
+      return 'this cycle has as many changes as it may make, so this one waits for the next';
+  }
+}
+
+type KeepReason = Extract<
+  HoldReason,
+  {
+    readonly kind:
+      | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
+      | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth');
+  }
+>;
+
+/** Why nothing is taken back. */
+function keepWords(because: KeepReason): string {
+  switch (because.kind) {
+    case 'observed-briefly': {
+      const left = Math.ceil(because.leftMs / 60_000);
+      return `it is observed for ${left} minutes more before memory is taken back from it`;
+    }
+    case 'kept':
+      return keptWords(because);
+    case 'oom-lately':
+      return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
+    case 'unproven-lately':
+      return unprovenLately(because.attempts, because.retryInMs);
+    case 'cannot-prove':
+      return CANNOT_PROVE;
+    case 'started-lately':
+      return (
+        'it needs less, but was started lately and may still be warming up, ' +
+        'so it keeps its memory'
+      );
     case 'memory-pressure':
       return `its tasks wait for memory (${percent(because.share)} of the time)`;
     case 'refaults':
       return `it reads again what it had to give up (${short(because.mibPerS)} MB a second)`;
     case 'swap-growth':
       return `its swap has grown by ${Math.ceil(because.mib)} MB`;
-    case 'next-cycle':
-      return 'this cycle has as many changes as it may make, so this one waits for the next';
   }
 }
 

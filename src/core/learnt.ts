@@ -44,12 +44,15 @@ export type LearntOfAll = Map<string, Learnt>;
 export const SLOT_MS = 300_000;
 export const SLOTS_AN_HOUR = 12;
 const HOUR_MS = 3_600_000;
+/** A little less, since a cycle may end before a whole slot. */
+export const DAY_MS = 24 * HOUR_MS * 0.99;
 const RECENT_SLOTS = SLOTS_AN_HOUR;
 const HOURS_A_DAY = 24;
 const HOURS_KEPT = 2 * HOURS_A_DAY;
 const HOURS_A_WEEK = 168;
 /** What lies this many slots back counts half: a week. */
 const FADE_SLOTS = 2016;
+const SLOT_FADE = 0.5 ** (1 / FADE_SLOTS);
 /** A slot above the day's maximum by this factor is a jump: it does not creep like that. */
 const JUMP = 1.08;
 /** A slot may end a little early, so that a cycle of five minutes always fills one. */
@@ -97,6 +100,18 @@ export function peakOfSlots({ recent, openPeak }: Learnt, slots: number): number
   let peak = openPeak;
   for (let ago = 0; ago < slots; ago += 1) peak = Math.max(peak, recent[ago] ?? 0);
   return peak;
+}
+
+/** How long it was observed for, in whole slots and the one under way; a gap is not observed. */
+export function observedMs({ slots, openMs }: Learnt): number {
+  // The sum of n fading slots, solved for n.
+  const left = Math.max(0, 1 - slots * (1 - SLOT_FADE));
+  return (Math.log(left) / Math.log(SLOT_FADE)) * SLOT_MS + openMs;
+}
+
+/** The largest value of the last day, and of what is usual in a week. */
+export function peakOfWeek(learnt: Learnt): number {
+  return peakOf(learnt.week, peakOfDay(learnt));
 }
 
 /** The largest value of the last 24 hours. */

@@ -64,6 +64,8 @@ export interface Timing {
   /** How many observations a growth rests on, their average taken; at least 1. */
   readonly periodsUp: number;
   readonly periodsDown: number;
+  /** No memory is taken back before a container was observed for so long. */
+  readonly firstShrinkMs: Milliseconds;
   /** No memory is taken back so soon after a start or an OOM kill. */
   readonly startGraceMs: Milliseconds;
   /** So long a value that was changed by hand is left as it is. */

@@ -114,8 +114,7 @@ function remember(
       state.oomFloors.set(NOBODY, { limitMib: memory.limitMib, atMs: nowMs });
     }
   }
-  if (policy.scaling !== 'adaptive') return;
-  learnCores(state.learnt, NOBODY, cpu, nowMs);
+  if (policy.scaling === 'adaptive') learnCores(state.learnt, NOBODY, cpu, nowMs);
   if (hasMemory) learnMemory(state.learnt, NOBODY, memory, workingSetMib, nowMs);
 }
 

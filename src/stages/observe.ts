@@ -177,7 +177,7 @@ function observeContainer(
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
   keepSeen(state, vmid, cpu, memory, urgent ? undefined : same);
-  if (policy?.scaling === 'adaptive') learnSeen(state, vmid, cpu, memory, clock.wallMs());
+  if (policy !== undefined) learnSeen(state, vmid, { cpu, memory, policy }, clock.wallMs());
   const share = shareOf(cpu);
   const counted = countSaturated({
     same,
@@ -284,15 +284,23 @@ function keepSeen(
   state.seenMemory.set(vmid, seenWith(state.seenMemory.get(vmid) ?? [], held));
 }
 
-/** Takes into what is learnt of a container what was just kept of it. */
+interface Lesson {
+  readonly cpu: Reading<CpuUsage>;
+  readonly memory: Reading<MemoryUsage>;
+  readonly policy: ContainerPolicy;
+}
+
+/**
+ * Takes into what is learnt of a container what was just kept of it: of memory in every mode, of
+ * CPU where something is decided by it.
+ */
 function learnSeen(
   { learnt, seenCores, seenMemory }: LoopState,
   vmid: Vmid,
-  cpu: Reading<CpuUsage>,
-  memory: Reading<MemoryUsage>,
+  { cpu, memory, policy }: Lesson,
   wallMs: Milliseconds,
 ): void {
-  const cores = seenCores.get(vmid)?.at(-1);
+  const cores = policy.scaling === 'adaptive' ? seenCores.get(vmid)?.at(-1) : undefined;
   if (cpu.ok && cores !== undefined) learnCores(learnt, vmid, cpu.value, wallMs);
   const mib = seenMemory.get(vmid)?.at(-1);
   if (memory.ok && mib !== undefined) learnMemory(learnt, vmid, memory.value, mib.peak, wallMs);

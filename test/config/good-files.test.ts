@@ -104,6 +104,7 @@ const EXPECTED_DEFAULTS: Config = {
       cooldownDownMs: 300_000,
       periodsUp: 1,
       periodsDown: 3,
+      firstShrinkMs: 3_600_000,
       startGraceMs: 600_000,
       manualHoldMs: 3_600_000,
     },
@@ -408,7 +409,7 @@ describe('values as people write them', () => {
     const { config } = read(withDefault(...base, 'priority: 1') + tiers.join('\n'));
     const inMs = (up: number, down: number, periodsUp: number, periodsDown: number) => ({
       ...{ cooldownUpMs: up, cooldownDownMs: down, periodsUp, periodsDown },
-      ...{ startGraceMs: 600_000, manualHoldMs: 3_600_000 },
+      ...{ firstShrinkMs: 3_600_000, startGraceMs: 600_000, manualHoldMs: 3_600_000 },
     });
     expect(config.defaults.timing).toEqual(inMs(30_000, 60_000, 1, 4));
     const [a, b, c] = config.tiers.map(({ policy }) => policy);

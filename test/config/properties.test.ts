@@ -44,7 +44,8 @@ function checkPolicy({ cpu, memory, timing, priority, boost }: ContainerPolicy):
   expect(memory.minMib).toBeGreaterThanOrEqual(16);
   expect(memory.minMib).toBeLessThanOrEqual(memory.maxMib ?? Number.POSITIVE_INFINITY);
   const { cooldownUpMs, cooldownDownMs, periodsUp, periodsDown, startGraceMs } = timing;
-  for (const ms of [cooldownUpMs, cooldownDownMs, startGraceMs]) expectBetween(ms, 0, 86_400_000);
+  const spans = [cooldownUpMs, cooldownDownMs, startGraceMs, timing.firstShrinkMs];
+  for (const ms of spans) expectBetween(ms, 0, 86_400_000);
   for (const periods of [periodsUp, periodsDown]) expectBetween(periods, 1, 60);
   expectBetween(priority, 1, 100);
   const whole = [memory.minMib, periodsUp, periodsDown, priority, boost.consecutiveSamples];
@@ -189,6 +190,7 @@ const lines = (c: Container): string[] => [
   `  behaviour: ${c.behaviour}`,
   `  cooldown_seconds: {down: ${c.cooldown.down}, up: ${c.cooldown.up}}`,
   `  evaluation_periods: ${c.periods}`,
+  `  first_shrink_seconds: ${c.cooldown.up}`,
   `  start_grace_seconds: ${c.cooldown.up}`,
   `  priority: ${c.periods}`,
   `  cpu_unit: ${c.unit}`,
@@ -226,7 +228,7 @@ const meant = (c: Container, source: string) => ({
   timing: {
     ...{ cooldownUpMs: c.cooldown.up * 1000, cooldownDownMs: c.cooldown.down * 1000 },
     ...{ periodsUp: c.periods, periodsDown: c.periods, startGraceMs: c.cooldown.up * 1000 },
-    manualHoldMs: c.cooldown.down * 1000,
+    ...{ firstShrinkMs: c.cooldown.up * 1000, manualHoldMs: c.cooldown.down * 1000 },
   },
   scaling: c.scaling,
   boost: {

@@ -75,6 +75,7 @@ export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
     timing: {
       ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(0) },
       ...{ periodsUp: 1, periodsDown: 1, startGraceMs: milliseconds(600_000) },
+      firstShrinkMs: milliseconds(0),
       manualHoldMs: milliseconds(3_600_000),
     },
     scaling: 'threshold',

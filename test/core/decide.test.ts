@@ -189,7 +189,9 @@ describe('memory', () => {
   const hostMissing = { host: { ...host(), memory: broken('/proc/meminfo') } };
 
   it('that is not used is taken back', () => {
-    expect(decisionOn('memory', idle())).toMatchObject({ verdict: 'shrink', after: 848 });
+    expect(decisionOn('memory', idle())).toMatchObject({
+      ...{ verdict: 'shrink', after: 6144, rule: 'below-lower', limits: ['kept', 'quarter'] },
+    });
   });
 
   it('is held while what is configured is not what the kernel gives', () => {
@@ -256,7 +258,7 @@ describe('memory', () => {
   it('above a configured maximum is lowered', () => {
     const manage = managed({ maxMib: 4096 });
     expect(decisionOn('memory', idle(), { manage })).toMatchObject({
-      ...{ verdict: 'shrink', after: 4096, rule: 'above-maximum' },
+      ...{ verdict: 'shrink', after: 6144, rule: 'above-maximum', limits: ['quarter'] },
     });
   });
 
@@ -438,7 +440,7 @@ describe('what shows that a container is short of memory', () => {
 describe('a host in need', () => {
   const quiet = container(guest(101, { cores: 4, memoryMib: mib(8192) }), {
     cpu: present(cpuUse(1.5, 4)),
-    memory: present(memoryUse(3000, { limitMib: mib(8192) })),
+    memory: present(memoryUse(2000, { limitMib: mib(8192) })),
     cpusetCpus: 4,
   });
   const busy = (share: number): LoopState => ({
@@ -456,7 +458,7 @@ describe('a host in need', () => {
     expect(decisionOn('memory', quiet, { state }).verdict).toBe('hold');
     const full = { host: host({ availableMib: 100 }) };
     expect(decisionOn('memory', quiet, full)).toMatchObject({
-      ...{ verdict: 'shrink', after: 3760, rule: 'host-emergency' },
+      ...{ verdict: 'shrink', after: 6608, rule: 'host-emergency', limits: ['kept'] },
     });
     expect(decisionOn('cores', quiet, full).verdict).toBe('hold');
   });
@@ -532,7 +534,7 @@ describe('mode boost', () => {
         ...{ memory, cpusetCpus: 3, cpu: present(cpuUse(1, 3)) },
       });
       expect(decisionOn('memory', struck, own())).toMatchObject({
-        ...{ verdict: 'grow', rule: 'oom-kill', after: 2048 },
+        ...{ verdict: 'grow', rule: 'oom-kill', after: 3072 },
       });
     });
 

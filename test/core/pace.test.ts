@@ -13,7 +13,7 @@ function timing(own: Partial<Timing> = {}): Timing {
   return {
     ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
     ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
-    manualHoldMs: milliseconds(0),
+    ...{ firstShrinkMs: milliseconds(0), manualHoldMs: milliseconds(0) },
     ...own,
   };
 }

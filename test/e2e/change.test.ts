@@ -93,9 +93,10 @@ it('takes cores and memory in one command', async () => {
 it('an idle container gives back, in small and safe steps', async () => {
   const idle = guest(101, { cores: 4, memoryMib: 8192 }, { cpuCores: 0.05, anonMib: 300 });
   const under = await NodeUnderTest.create([idle]);
+  under.configure('DEFAULT: {poll_interval: 1, first_shrink_seconds: 0}\n');
   const daemon = under.start(['daemon']);
   await daemon.saying('Decreasing cores for container 101 by 3...');
-  await daemon.saying('Decreasing memory for container 101');
+  await daemon.saying('Decreasing memory for container 101 by 2048MB');
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(under.node.oomKills(101)).toBe(0);

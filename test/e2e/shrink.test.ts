@@ -19,15 +19,20 @@ interface Changing {
   now: Demand;
 }
 
+/** A quarter less of it takes half a gigabyte of the cache. */
+const HAS_MIB = 2560;
+
 async function cachedNode(
   demand: Changing,
   options: Partial<NodeOptions> = {},
+  memoryMib = HAS_MIB,
 ): Promise<NodeUnderTest> {
-  const settings = { cores: 2, memoryMib: 8192 };
+  const settings = { cores: 2, memoryMib };
   const spec: GuestSpec = { ...guest(101, settings, CACHED), demand: () => demand.now };
   const under = await NodeUnderTest.create([spec], options);
   // Only what is proven, or not, is to hold a shrink back here.
-  under.configure('DEFAULT: {poll_interval: 1, cooldown_seconds: 0, evaluation_periods: 1}\n');
+  const now = 'cooldown_seconds: 0, evaluation_periods: 1, first_shrink_seconds: 0';
+  under.configure(`DEFAULT: {poll_interval: 1, ${now}}\n`);
   return under;
 }
 
@@ -52,8 +57,10 @@ function expectUnharmed(under: NodeUnderTest): void {
 function expectLeft(under: NodeUnderTest): void {
   expect(under.node.calls).toEqual([]);
   expect(under.backups(101)).toEqual([]);
-  expect(under.node.limits(101)).toMatchObject({ memoryMib: 8192, live: { memoryMib: 8192 } });
-  expect(under.log()).toMatch(/WARNING - NOT PROVEN\. Container 101 \(ct101\): memory 8192 -> /);
+  expect(under.node.limits(101)).toMatchObject({
+    ...{ memoryMib: HAS_MIB, live: { memoryMib: HAS_MIB } },
+  });
+  expect(under.log()).toMatch(/WARNING - NOT PROVEN\. Container 101 \(ct101\): memory 2560 -> /);
   expect(under.journal().map(({ action }) => action)).toEqual(['Decrease Memory Not Proven']);
 }
 
@@ -68,8 +75,7 @@ it('a page-cache heavy container shrinks after the cache was really given up', a
   });
   expect((await under.run(['once'])).code).toBe(0);
   const limit = under.node.limits(101)?.live?.memoryMib ?? 0;
-  expect(limit).toBeGreaterThan(500);
-  expect(limit).toBeLessThan(700);
+  expect(limit).toBe(HAS_MIB * 0.75);
   // When pct was called, what the new limit takes was free already, but for what was read since.
   expect(seen).toHaveLength(1);
   expect(seen[0]).toBeLessThan(limit + 100);
@@ -90,7 +96,7 @@ it('cache that the kernel does not give up is left, told, and not asked for agai
   expectLeft(under);
   expectUnharmed(under);
   expect(under.log()).toMatch(
-    /asked to give up \d{4} MB and gave up \d{3} MB; \d{4} MB are in use where at most \d{3} MB/,
+    /asked to give up \d{3} MB and gave up \d{2} MB; \d{4} MB are in use where at most \d{4} MB/,
   );
   const [event] = under.journal();
   expect(event).toMatchObject({ status: 'unproven', proof: { kind: 'still-in-use' } });
@@ -110,8 +116,8 @@ it('not proven is no failure: once exits with 0', async () => {
 });
 
 it.each([
-  ['processes that grow', { ...CACHED, anonMib: 2500 }],
-  ['a tmpfs that fills up', { ...CACHED, shmemMib: 2500 }],
+  ['processes that grow', { ...CACHED, anonMib: 1900 }],
+  ['a tmpfs that fills up', { ...CACHED, shmemMib: 1600 }],
 ])('%s between decision and change keep their memory', async (_what, grown) => {
   const demand: Changing = { now: CACHED };
   const under = await cachedNode(demand);
@@ -131,8 +137,8 @@ it.each([
 });
 
 it('a tmpfs-heavy container is never asked for its tmpfs, and loses none of it', async () => {
-  const demand = { cpuCores: 1, anonMib: 200, shmemMib: 1200, fileSetMib: 300 };
-  const under = await cachedNode({ now: demand });
+  const demand = { cpuCores: 1, anonMib: 200, shmemMib: 1200, fileSetMib: 5000 };
+  const under = await cachedNode({ now: demand }, {}, 8192);
   const daemon = under.start(['daemon']);
   await daemon.saying(/Resource allocation process completed([\s\S]*completed){2}/);
   daemon.signal('SIGTERM');
@@ -140,7 +146,8 @@ it('a tmpfs-heavy container is never asked for its tmpfs, and loses none of it',
   expectUnharmed(under);
   expect(memoryFile(under, 'memory.stat')).toMatch(new RegExp(`^shmem ${1200 * MIB}$`, 'm'));
   expect(under.node.limits(101)?.memoryMib).toBeGreaterThan(1400 + 140);
-  for (const [asked] of reclaims(under)) expect(asked).toBeLessThanOrEqual(300);
+  expect(reclaims(under).length).toBeGreaterThan(0);
+  for (const [asked] of reclaims(under)) expect(asked).toBeLessThanOrEqual(5000);
 });
 
 it('growth does not wait for what was not proven', async () => {
@@ -149,17 +156,17 @@ it('growth does not wait for what was not proven', async () => {
   under.node.onReclaim(() => 0);
   const daemon = under.start(['daemon']);
   await daemon.saying('NOT PROVEN');
-  demand.now = { ...CACHED, anonMib: 7400 };
+  demand.now = { ...CACHED, anonMib: 2300 };
   await daemon.saying('Increasing memory for container 101');
   await daemon.saying('Confirmed.');
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
-  expect(under.node.limits(101)?.memoryMib).toBeGreaterThan(8192);
+  expect(under.node.limits(101)?.memoryMib).toBeGreaterThan(HAS_MIB);
 });
 
 it('a kernel without memory.reclaim: small steps, which is said once', async () => {
   const host = { ...HOST, kernelRelease: '5.15.158-2-pve' };
-  const under = await cachedNode({ now: CACHED }, { host });
+  const under = await cachedNode({ now: CACHED }, { host }, 8192);
   const daemon = under.start(['daemon']);
   await daemon.saying(/(Decreasing memory[\s\S]*Confirmed[\s\S]*){3}/);
   daemon.signal('SIGTERM');

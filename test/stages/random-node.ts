@@ -66,10 +66,12 @@ const timing = fc
     periodsUp: fc.integer({ min: 1, max: 3 }),
     periodsDown: fc.integer({ min: 1, max: 4 }),
     grace: fc.constantFrom(0, 600),
+    first: fc.constantFrom(0, 0, 3600),
   })
-  .map(({ up, down, periodsUp, periodsDown, grace }) => ({
+  .map(({ up, down, periodsUp, periodsDown, grace, first }) => ({
     ...{ cooldownUpMs: milliseconds(up * 1000), cooldownDownMs: milliseconds(down * 1000) },
     ...{ periodsUp, periodsDown, startGraceMs: milliseconds(grace * 1000) },
+    firstShrinkMs: milliseconds(first * 1000),
     manualHoldMs: milliseconds(3_600_000),
   }));
 

@@ -63,6 +63,8 @@ function known() {
   };
   look();
   look();
+  const learnt = state.learnt.get('101/memory');
+  if (learnt !== undefined) learnt.rise = 9999;
   state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(9e9) });
   state.offPeak.set('101/memory', { before: 2048, givenBackMs: undefined });
   state.grants.set(ID, mib(512));
@@ -78,6 +80,7 @@ function known() {
 /** What the observation itself has just seen of it. */
 const SEEN_NOW = [
   ...['identities', 'samples', 'between', 'running', 'seenCores', 'seenMemory', 'startedMs'],
+  'learnt',
 ];
 const of101 = (state: LoopState): string[] =>
   [...idsIn(state)].filter((each) => each.endsWith(' 101')).map((each) => each.slice(0, -5));
@@ -98,6 +101,7 @@ describe('another guest under a known id', () => {
     node.write(101, { identity: other });
     look();
     expect(of101(state).sort()).toEqual([...SEEN_NOW].sort());
+    expect(state.learnt.get('101/memory')?.rise).toBe(0);
     expect(saidOfOthers(node)).toHaveLength(1);
     expect(saidOfOthers(node)[0]).toContain(
       'nor a boost to 3 cores (2 cores before), ' +

@@ -136,9 +136,25 @@ function wholeStep(
   return Math.max(quantum, roundUp(Math.round(wanted / quantum) * quantum, quantum));
 }
 
+/** What is known from earlier, in MiB. */
+export interface MemoryBefore {
+  /** No shrink leads below it: the OOM killer has struck there. */
+  readonly floorMib: number;
+  /** The most that it is known to have wanted. */
+  readonly askedMib: number;
+}
+
+const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, askedMib: 0 };
+
+/**
+ * What the container has times this, at the least, follows where it was not enough, whatever
+ * `behaviour` says: what it asked for is not known, and each step that is too small costs a kill.
+ */
+const AFTER_SHORTAGE = { 'oom-kill': 2, 'limit-hit': 1.5 } as const;
+
 /**
  * Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give, `peakMib`
- * the largest working set seen: no step leads below what that needs, nor below `floorMib`.
+ * the largest working set seen: no step leads below what that needs, nor below the floor.
  */
 export function thresholdMemory(
   hasMib: number,
@@ -146,7 +162,7 @@ export function thresholdMemory(
   usage: MemoryUsage,
   policy: ContainerPolicy,
   peakMib: number = usage.workingSetMib,
-  floorMib = 0,
+  { floorMib, askedMib }: MemoryBefore = NOTHING_BEFORE,
 ): Verdict {
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
@@ -160,8 +176,9 @@ export function thresholdMemory(
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
-    const step = memoryGrowthStep(hasMib, hasMib, band, minIncrementMib) * policy.stepFactor;
-    const after = Math.max(hasMib + roundUp(step, MEMORY_QUANTUM_MIB), minMib);
+    const asked = memoryNeed(Math.max(askedMib, inUse));
+    const least = Math.max(asked, hasMib * AFTER_SHORTAGE[starved], minMib);
+    const after = roundUp(least, MEMORY_QUANTUM_MIB);
     return clampedToMax({ after, limits: [] }, starved, measured);
   }
   const outside = outsideBounds(hasMib, measured, MEMORY_QUANTUM_MIB);

@@ -225,6 +225,6 @@ describe('defects of other tools', () => {
 
   it('an OOM kill grows the memory, whatever the usage looks like now', () => {
     const verdict = thresholdMemory(1024, 4096, memory(50, { newOomKills: 1 }), policy());
-    expect(verdict).toMatchObject({ verdict: 'grow', after: 1536, rule: 'oom-kill' });
+    expect(verdict).toMatchObject({ verdict: 'grow', after: 2048, rule: 'oom-kill' });
   });
 });
