@@ -3,22 +3,29 @@ import { type LoadResult, loadConfig } from '../config/load.ts';
 import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
+import { parseVariables } from '../config/variables-file.ts';
+import { readRegularFile } from '../host/regular-file.ts';
 import { isReadByAll, whyNotTrusted } from '../host/trusted-file.ts';
 import type { Arguments } from './arguments.ts';
 import type { Surroundings } from './world.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+const VARIABLES_FILE = '/etc/lxc_autoscale/environment';
+const MOST_VARIABLES_BYTES = 65_536;
 
 /** Reads the configuration that the command line names, with its flags put over it. */
 export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: Arguments,
-  { paths, env }: Pick<Surroundings, 'paths' | 'env'>,
+  around: Pick<Surroundings, 'paths' | 'env'>,
 ): LoadResult {
+  const { paths } = around;
   const path = configurationFile(configFile, paths);
   const shown = configFile ?? USUAL_FILE;
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return refused(shown, `is not used: it ${untrusted}`);
-  const result = loadConfig(path, shown, env);
+  const variables = readVariables(around);
+  if (!variables.ok) return variablesRefused(variables.message);
+  const result = loadConfig(path, shown, variables.env);
   if (!result.ok) return result;
   const config = applyOverrides(result.config, {
     pollIntervalSeconds,
@@ -26,6 +33,28 @@ export function readConfiguration(
     debug,
   });
   return { ...result, config, notes: [...remarkOnSecret(result, path, shown), ...result.notes] };
+}
+
+export type Variables =
+  | { readonly ok: true; readonly env: Surroundings['env'] }
+  /** A sentence that completes the name of the file. */
+  | { readonly ok: false; readonly message: string };
+
+/**
+ * What `${NAME}` stands for: the environment, and what that does not set, a file beside the
+ * configuration, so that secrets need not stand in that. No value of the file comes into the
+ * environment of this process or of one that it starts.
+ */
+export function readVariables({ paths, env }: Pick<Surroundings, 'paths' | 'env'>): Variables {
+  const path = paths.at(VARIABLES_FILE);
+  const untrusted = whyNotTrusted(path);
+  if (untrusted !== undefined) return { ok: false, message: `is not used: it ${untrusted}` };
+  const file = readRegularFile(path, MOST_VARIABLES_BYTES);
+  if (file.ok) return { ok: true, env: { ...parseVariables(file.value.toString('utf8')), ...env } };
+  // Who is not root may check a configuration without the secrets of root.
+  const isRoot = process.geteuid?.() === 0;
+  if (file.why === 'absent' || (file.why === 'unreadable' && !isRoot)) return { ok: true, env };
+  return { ok: false, message: `is not used: ${file.detail}` };
 }
 
 function remarkOnSecret(
@@ -38,8 +67,11 @@ function remarkOnSecret(
   return [{ file, ...secretAt, message: `${message}; run: chmod o-r ${printable(path, 4096)}` }];
 }
 
+export const variablesRefused = (message: string): LoadResult & { ok: false } =>
+  refused(VARIABLES_FILE, message);
+
 /** What it says would be done by root: who may write to it is root, all but in name. */
-const refused = (file: string, message: string): LoadResult => ({
+const refused = (file: string, message: string): LoadResult & { ok: false } => ({
   ok: false,
   problems: [{ file, line: undefined, key: undefined, message: printable(message, 4096) }],
 });

@@ -3,7 +3,12 @@ import type { Verdict } from '../config/migrate-keys.ts';
 import { renderProblem } from '../config/problem.ts';
 import { readTextFile } from '../config/read-file.ts';
 import type { Arguments } from './arguments.ts';
-import { configurationFile } from './configuration.ts';
+import {
+  configurationFile,
+  readVariables,
+  renderProblems,
+  variablesRefused,
+} from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Surroundings } from './world.ts';
 import { putConfiguration } from './write-configuration.ts';
@@ -13,7 +18,7 @@ import { putConfiguration } from './write-configuration.ts';
  * report of what became of each key. The old file stays as it is.
  */
 export function migrateConfig(given: Arguments, around: Surroundings): ExitCode {
-  const { stdout, stderr, paths, env } = around;
+  const { stdout, stderr, paths } = around;
   const { oldFile: file = '', outFile } = given;
   const old = readTextFile(configurationFile(file, paths));
   if (!old.ok) {
@@ -21,7 +26,12 @@ export function migrateConfig(given: Arguments, around: Surroundings): ExitCode 
     stderr.write(`${renderProblem({ file, line: undefined, key: undefined, message })}\n`);
     return EXIT.failure;
   }
-  const migrated = migrate(old.text, file, env);
+  const variables = readVariables(around);
+  if (!variables.ok) {
+    stderr.write(renderProblems(variablesRefused(variables.message)));
+    return EXIT.configuration;
+  }
+  const migrated = migrate(old.text, file, variables.env);
   if (!migrated.ok) {
     const { line, message } = migrated;
     stderr.write(`${renderProblem({ file, line, key: undefined, message })}\n`);

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
@@ -111,6 +121,72 @@ describe('a configuration to which others may write', () => {
     const { code, stderr } = await under.run(['once']);
     expect(code).toBe(78);
     expect(stderr).toMatch(/it belongs to the user 65534, .*; run: chown root /);
+  });
+});
+
+describe('the file of variables', () => {
+  const FILE = 'etc/lxc_autoscale/environment';
+
+  /** A node whose file of variables would run a program before ours, if it could. */
+  async function withVariables() {
+    const under = await NodeUnderTest.create([calm(101)]);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of variables.
+    under.configure('DEFAULT:\n  log_file: ${WHERE}\n');
+    const [path, evil] = [join(under.root, FILE), join(under.root, 'evil.cjs')];
+    const proof = join(under.root, 'proof');
+    writeFileSync(evil, `require('node:fs').writeFileSync(${JSON.stringify(proof)}, '')`);
+    const harmful = ['NODE_OPTIONS', 'LD_PRELOAD', 'BASH_ENV', 'PATH', 'LXC_AUTOSCALE_NODE_FLAGS'];
+    const lines = harmful.map((name) => `${name}=--require=${evil}`);
+    writeFileSync(path, `# Ours\nWHERE="/var/log/ours.log"\n${lines.join('\n')}\n`);
+    return { under, path, proof };
+  }
+
+  it('gives values to the configuration, and nothing to any program', async () => {
+    const { under, proof } = await withVariables();
+    const { code, stderr } = await under.run(['once']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(existsSync(join(under.root, 'var/log/ours.log'))).toBe(true);
+    expect(existsSync(proof)).toBe(false);
+  });
+
+  it.each<[string, (path: string) => void, RegExp]>([
+    ['everybody may write to it', (path) => chmodSync(path, 0o646), /written by everybody/],
+    [
+      'everybody may write to its directory',
+      (path) => chmodSync(join(path, '..'), 0o777),
+      /can be written by everybody/,
+    ],
+    [
+      'it is a link',
+      (path) => {
+        renameSync(path, `${path}.real`);
+        symlinkSync(`${path}.real`, path);
+      },
+      /environment: is not used: .*symbolic link/,
+    ],
+    [
+      'it is a directory',
+      (path) => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+      /environment: is not used: .*no regular file/,
+    ],
+  ])('is refused where %s', { timeout: 40_000 }, async (_, change, words) => {
+    const { under, path, proof } = await withVariables();
+    change(path);
+    for (const command of ['daemon', 'once', 'check-config']) {
+      const { code, stdout, stderr } = await under.run([command]);
+      expect([code, `${stdout}${stderr}`]).toEqual([78, expect.stringMatching(words)]);
+    }
+    expect(existsSync(proof)).toBe(false);
+  });
+
+  it('is read by nothing before the program', () => {
+    for (const name of ['lxc-autoscale', 'lxc_autoscale.service']) {
+      const text = readFileSync(new URL(`../../systemd/${name}`, import.meta.url), 'utf8');
+      expect(text).not.toMatch(/EnvironmentFile|lxc_autoscale\/environment|\beval\b|\bexport\b/);
+    }
   });
 });
 
