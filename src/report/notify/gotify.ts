@@ -1,4 +1,5 @@
 import { type Channel, type Letter, SEVERITY_STEP } from './channel.ts';
+import { fitting } from './fitting.ts';
 import { type HttpLimits, type HttpRequest, request } from './http.ts';
 
 export interface GotifySettings {
@@ -12,9 +13,14 @@ export interface GotifySettings {
 export function gotify(settings: GotifySettings, limits: HttpLimits): Channel {
   return {
     name: 'gotify',
-    send: (letter, stop) => request(gotifyRequest(settings, letter), limits, stop, notGotify),
+    // The server has no limit of its own; a proxy before it may have one.
+    send: fitting(Infinity, lengthOf, (letter, stop) =>
+      request(gotifyRequest(settings, letter), limits, stop, notGotify),
+    ),
   };
 }
+
+const lengthOf = ({ text }: Letter): number => text.length;
 
 function gotifyRequest({ url, token, priority }: GotifySettings, letter: Letter): HttpRequest {
   const { title, text, severity } = letter;

@@ -1,5 +1,6 @@
 import type { Severity } from '../../core/notify/event.ts';
 import type { Channel, Letter } from './channel.ts';
+import { fitting } from './fitting.ts';
 import { type HttpLimits, type HttpRequest, NO_ADDRESS, partsOf, request } from './http.ts';
 
 export interface NtfySettings {
@@ -13,17 +14,17 @@ const PRIORITY: Readonly<Record<Severity, number>> = { info: 3, warning: 4, erro
 const TAG: Readonly<Record<Severity, string>> = {
   ...{ info: 'information_source', warning: 'warning', error: 'rotating_light' },
 };
-/** A longer message would arrive as a file. */
+/** Of 4096 bytes; a longer message would arrive as a file. */
 const MAX_BYTES = 3800;
 
 /** Source: https://docs.ntfy.sh/publish/#publish-as-json */
 export function ntfy(settings: NtfySettings, limits: HttpLimits): Channel {
   return {
     name: 'ntfy',
-    async send(letter, stop) {
+    send: fitting(MAX_BYTES, bytesOf, async (letter, stop) => {
       const post = ntfyRequest(settings, letter);
       return post === undefined ? NO_ADDRESS : request(post, limits, stop, notNtfy);
-    },
+    }),
   };
 }
 
@@ -42,18 +43,13 @@ function ntfyRequest({ url, token }: NtfySettings, letter: Letter): HttpRequest 
       ...(token !== '' && { Authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({
-      ...{ topic: name, title, message: shortened(text) },
+      ...{ topic: name, title, message: text },
       ...{ priority: PRIORITY[severity], tags: [TAG[severity]] },
     }),
   };
 }
 
-function shortened(text: string): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= MAX_BYTES) return text;
-  // A character that is cut in two becomes a sign of replacement, which is taken off.
-  return `${bytes.toString('utf8', 0, MAX_BYTES - 4).replace(/\ufffd+$/, '')} ...`;
-}
+const bytesOf = ({ text }: Letter): number => Buffer.byteLength(text);
 
 const notNtfy = (answer: string): string | undefined =>
   /^\s*\{[\s\S]*"id"\s*:/.test(answer) ? undefined : 'this is no answer of an ntfy server';

@@ -1,5 +1,6 @@
 import type { Channel, Letter } from './channel.ts';
-import { type HttpLimits, type HttpRequest, request } from './http.ts';
+import { fitting } from './fitting.ts';
+import { type HttpLimits, type HttpRequest, partsOf, request } from './http.ts';
 
 export interface WebhookSettings {
   readonly url: string;
@@ -10,10 +11,39 @@ export interface WebhookSettings {
 }
 
 export function webhook(settings: WebhookSettings, limits: HttpLimits): Channel {
+  const longest = (letter: Letter): number => longestText(webhookBody(settings.body, letter));
   return {
     name: 'webhook',
-    send: (letter, stop) => request(webhookRequest(settings, letter), limits, stop),
+    send: fitting(knownLimit(settings.url), longest, (letter, stop) =>
+      request(webhookRequest(settings, letter), limits, stop),
+    ),
   };
+}
+
+/**
+ * The longest text that services take, in characters. Telegram counts UTF-16 units; where a service
+ * counts characters, there are never more of them than units. Sources:
+ * https://discord.com/developers/docs/resources/webhook#execute-webhook (`content`),
+ * https://core.telegram.org/bots/api#sendmessage (`text`)
+ */
+const SERVICES: readonly (readonly [host: RegExp, units: number])[] = [
+  [/(?:^|\.)discord(?:app)?\.com$/, 2000],
+  [/(?:^|\.)api\.telegram\.org$/, 4096],
+];
+
+export function knownLimit(url: string): number {
+  const host = partsOf(url)?.hostname ?? '';
+  return SERVICES.find(([pattern]) => pattern.test(host))?.[1] ?? Number.POSITIVE_INFINITY;
+}
+
+/** In UTF-16 units, of all texts in a JSON text. */
+export function longestText(json: string): number {
+  let longest = 0;
+  JSON.parse(json, (_name, value: unknown) => {
+    if (typeof value === 'string') longest = Math.max(longest, value.length);
+    return value;
+  });
+  return longest;
 }
 
 function webhookRequest({ url, token, body }: WebhookSettings, letter: Letter): HttpRequest {

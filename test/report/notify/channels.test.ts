@@ -12,7 +12,7 @@ import { webhook, webhookBody } from '../../../src/report/notify/webhook.ts';
 import { temporaryDirectory } from '../../host/world.ts';
 import { AUTHORITY_FILE } from './certificate.ts';
 import { type Behaviour, httpServer } from './http-server.ts';
-import { HASTY, LETTER, LIMITS, NEVER } from './letters.ts';
+import { HASTY, LETTER, LIMITS, many, NEVER } from './letters.ts';
 
 const TOKEN = 'hush-hush-token';
 
@@ -72,6 +72,11 @@ describe('ntfy', () => {
     const { message } = JSON.parse(got?.body ?? '');
     expect(Buffer.byteLength(message)).toBeLessThan(4096);
     expect(message).toMatch(/^ö{1800,} \.\.\.$/);
+    const lines = { ...LETTER, text: many(40).text };
+    await ntfy({ url: `${server.url}/t`, token: '' }, LIMITS).send(lines, NEVER);
+    const { message: cut } = JSON.parse(server.got[1]?.body ?? '');
+    expect(Buffer.byteLength(cut)).toBeLessThan(4096);
+    expect(cut).toMatch(/^Container 1[0-9]+ .*\n\.\.\. and [0-9]+ more lines; see the log$/m);
   });
 });
 

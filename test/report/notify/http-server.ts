@@ -17,6 +17,12 @@ export type Behaviour =
   | { readonly kind: 'answers'; readonly status?: number; readonly body?: string }
   | { readonly kind: 'redirects'; readonly to: string }
   | { readonly kind: 'wants-a-pause'; readonly seconds: number }
+  /** Answers 400, or another status, to what `isTooLong` is true of. */
+  | {
+      readonly kind: 'bounds';
+      readonly isTooLong: (body: string) => boolean;
+      readonly status?: number;
+    }
   /** Takes the request and says nothing. */
   | { readonly kind: 'hangs' }
   /** Sends a byte now and then, for ever. */
@@ -53,7 +59,7 @@ export async function httpServer(behaviour: Behaviour, tls = false): Promise<Tes
     request.on('end', () => {
       const { method = '', url = '', headers } = request;
       got.push({ method, url, headers, body });
-      respond(state.behaviour, response);
+      respond(state.behaviour, response, body);
     });
   };
   const server = tls ? createTlsServer(SERVER_TLS, take) : createServer(take);
@@ -88,12 +94,18 @@ export async function httpServer(behaviour: Behaviour, tls = false): Promise<Tes
   return made;
 }
 
-function respond(behaviour: Behaviour, response: ServerResponse): void {
+function respond(behaviour: Behaviour, response: ServerResponse, body: string): void {
   switch (behaviour.kind) {
     case 'answers':
       response.writeHead(behaviour.status ?? 200, { 'Content-Type': 'application/json' });
       response.end(behaviour.body ?? '{"id":1,"ok":true}');
       return;
+    case 'bounds': {
+      const status = behaviour.isTooLong(body) ? (behaviour.status ?? 400) : 200;
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(status === 200 ? '{"id":1,"ok":true}' : '{"content":["is too long"]}');
+      return;
+    }
     case 'redirects':
       response.writeHead(301, { Location: behaviour.to }).end();
       return;

@@ -14,3 +14,12 @@ export const NEVER = new AbortController().signal;
 
 export const LIMITS = { timeLimitMs: milliseconds(5000), caFile: undefined };
 export const HASTY = { timeLimitMs: milliseconds(200), caFile: undefined };
+
+/** A letter on so many changes, of containers with names as long as they can be. */
+export function many(count: number): Letter {
+  const lines = Array.from({ length: count }, (_, index) => {
+    const name = `${'a'.repeat(55)}-${1000 + index}`;
+    return `Container ${101 + index} (${name}): memory 1024 -> 1536 MB, since it uses 900 MB.`;
+  });
+  return { ...LETTER, text: [LETTER.time, ...lines].join('\n') };
+}
