@@ -3,8 +3,8 @@
 #
 #   /usr/local/lib/lxc_autoscale/current/uninstall.sh [OPTIONS]
 #
-#   --rollback   first give every container the cores and memory of before the first change of
-#                which there is still a copy
+#   --rollback   first give every container the cores, cpulimit and memory that an administrator
+#                has set last; what was set since the last change stays, ignored containers too
 #   --purge      remove the configuration, the logs, the state and the copies too
 #   --yes        ask nothing
 #   --help
@@ -69,7 +69,7 @@ confirm() {
 roll_back() {
   [[ -x $BIN ]] || fail "there is no $BIN that could roll back; nothing was removed"
   say 'Rolling back every container that was changed ...'
-  "$BIN" rollback --all --to 1970-01-01 ||
+  "$BIN" rollback --all --to own ||
     fail 'not every container could be rolled back. The service is stopped, nothing was removed;' \
       'see to what is said above and run this again, with or without --rollback'
 }

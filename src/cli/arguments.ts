@@ -34,6 +34,8 @@ export interface Arguments {
   /** The horizontal group that `explain` is about. */
   readonly group: string | undefined;
   readonly to: RestorePoint | undefined;
+  /** A guest may be given the values of another one that had its id before. */
+  readonly otherGuest: boolean;
   readonly since: Since | undefined;
   readonly json: boolean;
   /** undefined: standard output. */
@@ -110,7 +112,11 @@ Options of status, explain, history, backups, rollback and export:
   --out FILE          with export: to this file, which is replaced, and not to standard output
   --to TIME           with rollback: what was in force at TIME, the beginning of a day, minute or
                       second in local time (2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45),
-                      or the id of a backup; the copies that rollbacks make are taken only by id
+                      or the id of a backup; the copies that rollbacks make are taken only by id.
+                      --to first: what was there before the first change of this container.
+                      --to own: what an administrator has set last; what an administrator has set
+                      since the last change stays, and so do containers that are ignored
+  --other-guest       with rollback VMID: also if the backups are of another guest that had this id
   --format F          with health-check: text, or json as with --json
   --rollback          the same as rollback --all
 
@@ -148,6 +154,7 @@ export const OPTIONS = {
   duration: { type: 'string' },
   all: { type: 'boolean' },
   to: { type: 'string' },
+  'other-guest': { type: 'boolean' },
   since: { type: 'string' },
   out: { type: 'string' },
   policy: { type: 'string', multiple: true },
@@ -188,6 +195,7 @@ export const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   duration: ['demo'],
   all: ['rollback'],
   to: ['rollback'],
+  'other-guest': ['rollback'],
   since: ['history', 'export'],
   out: ['export', 'configure', 'migrate-config'],
   for: ['configure'],
@@ -236,7 +244,8 @@ export function parseArguments(argv: readonly string[]): Parsed {
   const duration = wholeNumber('duration', values.duration, 5, 86_400);
   const containers = wholeNumber('containers', values.containers, 1, 300);
   const measure = wholeNumber('for', values.for, 1, 3600);
-  const others = [wrongFormat(values.format), wrongSource(values)];
+  const one = wrongOther(values['other-guest'], subject.vmid);
+  const others = [wrongFormat(values.format), wrongSource(values), one];
   for (const number of [poll, duration, containers, measure, ...others]) {
     if (typeof number === 'string') return wrong(number);
   }
@@ -256,6 +265,7 @@ export function parseArguments(argv: readonly string[]): Parsed {
       vmid: subject.vmid,
       group: subject.group,
       to,
+      otherGuest: values['other-guest'] ?? false,
       since,
       json: values.json ?? values.format === 'json',
       outFile: values.out,
@@ -294,6 +304,11 @@ function wrongSource({
   if (trace === undefined || history !== true) return undefined;
   return '--history is what the daemon has recorded here, so it does not go with --trace';
 }
+
+const wrongOther = (given: boolean | undefined, vmid: Vmid | undefined): string | undefined =>
+  given === true && vmid === undefined
+    ? '--other-guest takes the id of one container; --all leaves other guests alone'
+    : undefined;
 
 /** The command and what follows it. The flag of existing installations stands for a command. */
 const commandLine = (

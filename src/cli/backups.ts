@@ -1,7 +1,11 @@
 import type { StoredBackup } from '../core/backup.ts';
 import type { GuestConfig } from '../core/observation.ts';
+import { backupsOfGuest } from '../core/own-values.ts';
 import { plainText } from '../core/plain-text.ts';
+import { firstOfEachGuest } from '../core/retention.ts';
 import { listBackups } from '../host/backup-list.ts';
+import { createGuests } from '../host/guests.ts';
+import type { Guests } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 import { readConfiguration, renderProblems } from './configuration.ts';
@@ -33,38 +37,70 @@ export function backups(given: Arguments, around: Surroundings): ExitCode {
   const { backups: found, problems } = listing.value;
   for (const { detail } of problems) stderr.write(`Left out: ${plainText(detail)}.\n`);
   const localTime = createTimestamp(timezone);
+  const marks = marksOf(found, createGuests(paths));
   if (given.json) {
-    const rows = found.map((backup) => asJson(backup, localTime));
+    const rows = found.map((backup) => ({ ...asJson(backup, localTime), ...marks(backup) }));
     stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   } else if (found.length === 0) {
     const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
     stdout.write(`There are no backups${whose} in ${directory}.\n`);
   } else {
-    stdout.write(table([HEAD, ...found.map((backup) => cells(backup, localTime))]));
+    stdout.write(table([HEAD, ...found.map((backup) => cells(backup, localTime, marks(backup)))]));
   }
   return problems.length > 0 ? EXIT.failure : EXIT.fine;
 }
 
 const HEAD = ['VMID', 'NAME', 'TIME', 'CORES', 'CPULIMIT', 'MEMORY MB', 'ID', 'MADE FOR'];
 
-function cells(backup: StoredBackup, localTime: LocalTime): string[] {
+function cells(backup: StoredBackup, localTime: LocalTime, marks: Marks): string[] {
   const { vmid, id, takenAtMs, config, madeFor } = backup;
   const values = config.ok ? valuesOf(config.value) : ['-', '-', '-'];
   const name = config.ok ? plainText(config.value.name, LONGEST_NAME) : '-';
   const time = localTime(takenAtMs);
-  return [`${vmid}`, name, time, ...values, id, purposeWords(backup, madeFor)];
+  return [`${vmid}`, name, time, ...values, id, purposeWords(backup, madeFor, marks)];
 }
 
 const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): string[] => [
   ...[`${cores ?? 'all'}`, `${cpuLimit ?? 'none'}`, `${memoryMib}`],
 ];
 
-function purposeWords({ config, id }: StoredBackup, madeFor: StoredBackup['madeFor']): string {
+interface Marks {
+  /** Of the guest that has the id now, or not; null: there is none, or it cannot be told. */
+  readonly sameGuest: boolean | null;
+  /** From before the first change of its guest: it is never removed. */
+  readonly first: boolean;
+}
+
+function marksOf(
+  found: readonly StoredBackup[],
+  guests: Pick<Guests, 'read'>,
+): (backup: StoredBackup) => Marks {
+  const marks = new Map<StoredBackup, Marks>();
+  for (const vmid of new Set(found.map((backup) => backup.vmid))) {
+    const all = found.filter((backup) => backup.vmid === vmid);
+    const now = guests.read(vmid);
+    const identity = now.ok ? now.value.config.identity : undefined;
+    const own = new Set(backupsOfGuest(identity, all));
+    const firsts = firstOfEachGuest(all);
+    for (const each of all) {
+      const isKnown = identity !== undefined && each.config.ok;
+      marks.set(each, { sameGuest: isKnown ? own.has(each) : null, first: firsts.has(each) });
+    }
+  }
+  return (backup) => marks.get(backup) ?? { sameGuest: null, first: false };
+}
+
+function purposeWords(
+  { config, id }: StoredBackup,
+  madeFor: StoredBackup['madeFor'],
+  { sameGuest, first }: Marks,
+): string {
+  const mark = `${sameGuest === false ? 'OTHER GUEST; ' : ''}${first ? 'FIRST; ' : ''}`;
   const purpose = madeFor.ok
     ? plainText(madeFor.value.reason, LONGEST_REASON)
     : `not known: ${madeFor.why === 'absent' ? `there is no ${id}.json` : `${id}.json is damaged`}`;
   return config.ok
-    ? purpose
+    ? `${mark}${purpose}`
     : `NOT USABLE (${plainText(config.detail, LONGEST_REASON)}); ${purpose}`;
 }
 

@@ -1,15 +1,21 @@
 import { Writable } from 'node:stream';
+import { manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
+import { describeIdentity } from '../core/identity.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { backupsOfGuest, ownValues } from '../core/own-values.ts';
 import { plainText } from '../core/plain-text.ts';
+import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
-import type { Vmid } from '../core/units.ts';
+import { cores, type Vmid } from '../core/units.ts';
 import type { Signals } from '../daemon.ts';
 import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import type { World } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
-import { type RestoreContext, restore } from '../stages/restore.ts';
+import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
 import {
+  asSentence,
   describeRestore,
   isWhole,
   notRolledBack,
@@ -31,6 +37,8 @@ interface Desk {
   readonly localTime: RestoreFacts['localTime'];
   /** With `--all`, what has been destroyed since is no failure. */
   readonly all: boolean;
+  readonly otherGuest: boolean;
+  readonly manage: (config: GuestConfig) => Management;
   readonly say: (line: string) => void;
   readonly complain: (line: string) => void;
 }
@@ -69,6 +77,8 @@ export async function rollback(
       point: given.to ?? { kind: 'newest' },
       localTime: createTimestamp(timezone),
       all: given.vmid === undefined,
+      otherGuest: given.otherGuest,
+      manage: (config) => manage(loaded.config, config),
       say: (line) => void stdout.write(`${plainText(line)}\n`),
       complain,
     };
@@ -121,10 +131,16 @@ async function rollBackOne(
   vmid: Vmid,
   backups: readonly StoredBackup[],
 ): Promise<boolean> {
-  const { world, context, point, localTime } = desk;
-  const chosen = chooseBackup(backups, point, localTime);
+  const { world, point, localTime } = desk;
+  const file = world.guests.read(vmid);
+  // What cannot be read is told by the rollback itself.
+  const now = file.ok ? file.value.config : undefined;
+  const own = now === undefined ? backups : ownBackups(desk, now, backups);
+  if (now !== undefined && isStranger(own, backups, point))
+    return leaveStranger(desk, now, backups);
+  const chosen = chooseBackup(own, point, localTime);
   if (chosen === undefined) {
-    const why = explainNoBackup(backups, point, localTime);
+    const why = explainNoBackup(own, point, localTime);
     desk.complain(notRolledBack(`container ${vmid}`, why));
     return false;
   }
@@ -134,11 +150,82 @@ async function rollBackOne(
     desk.complain(notRolledBack(`container ${vmid}`, `${why}; ${remedy}`));
     return false;
   }
-  const goal = { vmid, backupId: chosen.id, config: chosen.config.value };
+  const guest = now?.identity;
+  const goal = { vmid, backupId: chosen.id, config: chosen.config.value, guest };
+  if (point.kind !== 'own' || now === undefined) return bringBack(desk, goal, chosen);
+  const wanted = administratorsValues(desk, now, own);
+  return wanted === undefined || bringBack(desk, { ...goal, config: wanted }, chosen);
+}
+
+const ownBackups = (
+  { otherGuest }: Desk,
+  { identity }: GuestConfig,
+  backups: readonly StoredBackup[],
+): readonly StoredBackup[] => (otherGuest ? backups : backupsOfGuest(identity, backups));
+
+/** Whether there are backups, and those that are asked for are all of other guests. */
+function isStranger(
+  own: readonly StoredBackup[],
+  all: readonly StoredBackup[],
+  point: RestorePoint,
+): boolean {
+  const isAsked = ({ id }: StoredBackup): boolean => point.kind !== 'id' || id === point.id;
+  return all.some(isAsked) && !own.some(isAsked);
+}
+
+/**
+ * With `--all` a guest that was destroyed is no failure, and neither is one whose id was given
+ * away again. One that cannot be recognised may be the one that was changed.
+ */
+function leaveStranger(desk: Desk, now: GuestConfig, all: readonly StoredBackup[]): boolean {
+  const { vmid, name, identity } = now;
+  const who = `container ${vmid} (${plainText(name, LONGEST_NAME)})`;
+  const [newest] = all.filter(({ config }) => config.ok);
+  const then = newest?.config.ok === true ? describeIdentity(newest.config.value.identity) : '-';
+  const is = identity === undefined ? 'it cannot be told whether it is' : 'it is not';
+  const why =
+    `${is} the guest of which there are backups. ` +
+    `It has ${describeIdentity(identity)}; the newest backup: ${then}`;
+  const remedy = `To give it those values all the same: rollback ${vmid} --other-guest`;
+  if (!desk.all) desk.complain(notRolledBack(who, `${why}. ${remedy}`));
+  else if (identity === undefined) desk.complain(notRolledBack(who, why));
+  else desk.say(asSentence(`${who} is left alone: ${why}`));
+  return desk.all && identity !== undefined;
+}
+
+/** The configuration as an administrator wants it; undefined where nothing is to be done. */
+function administratorsValues(
+  desk: Desk,
+  now: GuestConfig,
+  own: readonly StoredBackup[],
+): GuestConfig | undefined {
+  const who = `container ${now.vmid} (${plainText(now.name, LONGEST_NAME)})`;
+  const management = desk.manage(now);
+  if (management.kind === 'ignored') {
+    desk.say(asSentence(`${who} is left as it is: ${management.because}`));
+    return undefined;
+  }
+  const { values, setSince } = ownValues(now, own);
+  for (const of of setSince) {
+    desk.say(asSentence(`${who}: ${NAMES[of]} was set by somebody else since, and stays`));
+  }
+  return {
+    ...now,
+    cores: values.cores ?? undefined,
+    cpuLimit: values.cpuLimit === null ? undefined : cores(values.cpuLimit),
+    memoryMib: values.memoryMib,
+  };
+}
+
+const LONGEST_NAME = 64;
+const NAMES = { cores: 'its number of cores', cpuLimit: 'its cpulimit', memoryMib: 'its memory' };
+
+async function bringBack(desk: Desk, goal: RestoreGoal, chosen: StoredBackup): Promise<boolean> {
+  const { world, context, localTime, point } = desk;
   const result = await restore(world, goal, context);
   const facts: RestoreFacts = {
-    ...{ vmid, backupId: chosen.id, takenAtMs: chosen.takenAtMs },
-    ...{ hostCpus: context.hostCpus, localTime },
+    ...{ vmid: goal.vmid, backupId: chosen.id, takenAtMs: chosen.takenAtMs },
+    ...{ hostCpus: context.hostCpus, localTime, isOwn: point.kind === 'own' },
   };
   if (!context.dryRun) tellRestore(world, result, facts);
   const isFine = isWhole(result) || (desk.all && result.kind === 'absent');

@@ -36,7 +36,7 @@ export interface Config {
   };
   readonly lockFile: string;
   readonly backupDir: string;
-  /** Backups of one container beyond this number go, and those older; never the newest 3. */
+  /** How many backups of one container stay, and how long; see `surplusBackups`. */
   readonly backupsKeep: number;
   readonly backupsKeepMs: Milliseconds;
   readonly usageHistory: boolean;

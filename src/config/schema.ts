@@ -751,13 +751,16 @@ const fileKeys = () => ({
     1,
     1000,
     '',
-    'How many backups of a container are kept; older ones go, but never the newest 3',
+    'How many backups of a container are kept, besides the one from before its first change, ' +
+      'which never goes: the newest 3, one of each day of the last week, one of each week ' +
+      'before, and then those of the last day',
   ),
   backups_keep_days: wholeNumber(
     1,
     3650,
     'days',
-    'How long backups are kept; older ones go, but never the newest 3 of a container',
+    'How long backups are kept; never removed are the newest 3 of a container and the one from ' +
+      'before its first change',
   ),
   usage_history: yesOrNo('Whether the usage of all containers is written down, for export'),
   usage_history_days: wholeNumber(

@@ -1,3 +1,4 @@
+import type { KnownValues } from './loop-state.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { type Milliseconds, milliseconds, type Vmid } from './units.ts';
@@ -22,6 +23,8 @@ export interface MadeFor {
   readonly cores?: { readonly from: number | null; readonly to: number | null };
   readonly cpuLimit?: { readonly from: number | null; readonly to: number | null };
   readonly memoryMib?: { readonly from: number; readonly to: number };
+  /** What an administrator had set, as far as it was known; left out by earlier releases. */
+  readonly own?: KnownValues;
 }
 
 /**

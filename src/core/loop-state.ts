@@ -106,6 +106,10 @@ export interface KnownValues {
   readonly memoryMib: Mib;
 }
 
+export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValues => ({
+  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib },
+});
+
 /** What a change under way is to bring about, and what is to be known of it after a crash. */
 export interface Intended extends KnownValues {
   readonly sinceMs?: Milliseconds;

@@ -1,6 +1,7 @@
 import { parseBackupId, type StoredBackup } from './backup.ts';
 import { memoryNeed } from './guards.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
+import { newestFirst } from './own-values.ts';
 import type { Reading } from './reading.ts';
 import { bytesToMib, type Mib, type Milliseconds } from './units.ts';
 import { memoryUsage } from './usage.ts';
@@ -11,14 +12,19 @@ import { isSameCpuLimit, type Target } from './verify.ts';
 export type RestorePoint =
   /** The state before the last change. */
   | { readonly kind: 'newest' }
+  /** What was there before the first change of this guest. */
+  | { readonly kind: 'first' }
+  /** What an administrator has set last, of what this program has changed since. */
+  | { readonly kind: 'own' }
   | { readonly kind: 'id'; readonly id: string }
   /** A day, a minute or a second in local time: `2026-11-21`, `2026-11-21 22:04:45`. */
   | { readonly kind: 'time'; readonly text: string };
 
 const TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2}))?)?$/;
 
-/** Reads what follows `--to`; undefined for what is neither a time nor the id of a backup. */
+/** Reads what follows `--to`; undefined for what is no word, time or id of a backup. */
 export function parseRestorePoint(text: string): RestorePoint | undefined {
+  if (text === 'first' || text === 'own') return { kind: text };
   if (parseBackupId(text) !== undefined) return { kind: 'id', id: text };
   const match = TIME.exec(text);
   if (match === null) return undefined;
@@ -45,8 +51,10 @@ export function chooseBackup(
   localTime: (wallMs: Milliseconds) => string,
 ): StoredBackup | undefined {
   if (point.kind === 'id') return backups.find(({ id }) => id === point.id);
-  const candidates = backups.filter(precedesChange).sort((a, b) => a.takenAtMs - b.takenAtMs);
-  if (point.kind === 'newest') return candidates.at(-1);
+  const oldestFirst = [...newestFirst(backups)].reverse();
+  if (point.kind === 'first') return oldestFirst.find(precedesAll);
+  const candidates = oldestFirst.filter(precedesChange);
+  if (point.kind === 'newest' || point.kind === 'own') return candidates.at(-1);
   const { text } = point;
   return candidates.find(({ takenAtMs }) => localTime(takenAtMs).slice(0, text.length) >= text);
 }
@@ -54,6 +62,10 @@ export function chooseBackup(
 /** A copy that nothing is known about may be the one from before the change that did harm. */
 const precedesChange = ({ madeFor }: StoredBackup): boolean =>
   !madeFor.ok || madeFor.value.kind === 'change';
+
+/** The first thing that is done to a guest may be a rollback, to the values of another one. */
+const precedesAll = ({ madeFor }: StoredBackup): boolean =>
+  !madeFor.ok || madeFor.value.kind !== 'half-done';
 
 /** Why there is nothing to go back to, as the end of a sentence that begins with the container. */
 export function explainNoBackup(
@@ -71,6 +83,8 @@ export function explainNoBackup(
       return `it was not changed since ${point.text}; its newest backup is of ${itsTime}`;
     }
     case 'newest':
+    case 'first':
+    case 'own':
       return 'its backups are all of rollbacks; name one of them with --to';
   }
 }

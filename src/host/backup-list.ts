@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { type MadeFor, parseBackupId, type StoredBackup } from '../core/backup.ts';
+import type { KnownValues } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
-import { parseVmid, type Vmid } from '../core/units.ts';
+import { mib, parseVmid, type Vmid } from '../core/units.ts';
 import { refuseLink } from './directories.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
@@ -95,12 +96,14 @@ function readDescription(path: string): Reading<MadeFor> {
   const cpuLimit = fromTo(about['cpuLimit']);
   const memory = fromTo(about['memoryMib']);
   const [from, to] = [memory?.from ?? undefined, memory?.to ?? undefined];
+  const own = knownValues(about['own']);
   return present({
     kind: kindOf(about),
     reason,
     ...(cores && { cores }),
     ...(cpuLimit && { cpuLimit }),
     ...(from !== undefined && to !== undefined && { memoryMib: { from, to } }),
+    ...(own && { own }),
   });
 }
 
@@ -121,6 +124,15 @@ function fromTo(value: unknown): FromTo | undefined {
   const from = object?.['from'];
   const to = object?.['to'];
   return isAmount(from) && isAmount(to) ? { from, to } : undefined;
+}
+
+function knownValues(value: unknown): KnownValues | undefined {
+  const object = asObject(value);
+  const cores = object?.['cores'];
+  const cpuLimit = object?.['cpuLimit'];
+  const memory = object?.['memoryMib'];
+  if (!isAmount(cores) || !isAmount(cpuLimit) || typeof memory !== 'number') return undefined;
+  return { cores, cpuLimit, memoryMib: mib(memory) };
 }
 
 const isAmount = (value: unknown): value is number | null =>

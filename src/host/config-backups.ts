@@ -1,8 +1,11 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import { backupId, parseBackupId } from '../core/backup.ts';
-import { type Milliseconds, milliseconds } from '../core/units.ts';
+import { backupId, parseBackupId, type StoredBackup } from '../core/backup.ts';
+import { backupsOfGuest, ownValues } from '../core/own-values.ts';
+import { surplusBackups } from '../core/retention.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type { BackupOutcome, BackupPurpose, Backups, Clock, GuestFile } from '../ports.ts';
+import { listBackups } from './backup-list.ts';
 import { makeDirectories, makeDirectory, refuseLink } from './directories.ts';
 import { syncDirectory, writeDurably } from './durable-file.ts';
 import { describeError } from './os-error.ts';
@@ -25,8 +28,6 @@ export interface BackupOptions {
 
 const KEEP = 20;
 const KEEP_MS = 30 * 86_400_000;
-/** So many of a container's newest copies stay, whatever number and age say. */
-const ALWAYS_KEPT = 3;
 /** Of the `.json`; to be raised when a field changes its meaning. */
 const FORMAT_VERSION = 1;
 const BACKUP_FILE = /^(.+)\.(conf|json)$/;
@@ -49,7 +50,11 @@ function writeBackup(
   const takenAt = new Date(nowMs).toISOString();
   const base = backupId(nowMs, digest);
   const path = join(directory, `${base}.conf`);
-  const about = { version: FORMAT_VERSION, vmid, node: options.node, takenAt, digest, ...purpose };
+  const own = backupsOfGuest(file.config.identity, storedOf(options.directory, vmid));
+  const about = {
+    ...{ version: FORMAT_VERSION, vmid, node: options.node, takenAt, digest, ...purpose },
+    own: ownValues(file.config, own).values,
+  };
   try {
     prepareDirectory(options.directory, directory);
     removeLeftovers(directory, base, nowMs);
@@ -63,7 +68,7 @@ function writeBackup(
     const what = `The backup of container ${vmid} could not be written to ${directory}`;
     return { ok: false, message: `${what}: ${describeError(error)}.` };
   }
-  prune(directory, base, nowMs, options);
+  prune(directory, base, nowMs, options, vmid);
   return { ok: true, path };
 }
 
@@ -100,35 +105,34 @@ function removeQuietly(directory: string, base: string): void {
 }
 
 /**
- * Removes the copies that are too many or too old. Never the one just made, also where the clock
- * has gone back, and never the newest few.
+ * Removes the copies that are too many or too old; see `surplusBackups`. Never the one just made,
+ * also where the clock has gone back.
  */
 function prune(
   directory: string,
   current: string,
   nowMs: Milliseconds,
-  { keep = KEEP, keepMs = KEEP_MS }: BackupOptions,
+  { directory: all, keep = KEEP, keepMs = KEEP_MS }: BackupOptions,
+  vmid: Vmid,
 ): void {
   try {
-    const others = new Map<string, Milliseconds>();
     const names = new Set(readdirSync(directory));
     for (const name of names) {
       const base = BACKUP_FILE.exec(name)?.[1] ?? '';
       const takenAtMs = parseBackupId(base)?.takenAtMs;
-      if (takenAtMs === undefined || base === current) continue;
+      if (takenAtMs === undefined || names.has(`${base}.conf`)) continue;
       // Of a process that was killed between the two: it counts for nothing, and goes.
-      if (names.has(`${base}.conf`)) others.set(base, takenAtMs);
-      else if (Math.abs(nowMs - takenAtMs) > LONGEST_WRITE_MS) removeQuietly(directory, base);
+      if (Math.abs(nowMs - takenAtMs) > LONGEST_WRITE_MS) removeQuietly(directory, base);
     }
-    const oldestAllowedMs = milliseconds(nowMs - keepMs);
-    const newestFirst = [...others].sort(([a], [b]) => (a < b ? 1 : -1));
-    // The one just made is the first of those that stay.
-    for (const [index, [base, takenAtMs]] of newestFirst.entries()) {
-      const place = index + 1;
-      if (place < ALWAYS_KEPT || (place < keep && takenAtMs >= oldestAllowedMs)) continue;
-      removeQuietly(directory, base);
-    }
+    const limits = { keep, keepMs: milliseconds(keepMs) };
+    const surplus = surplusBackups(storedOf(all, vmid), current, nowMs, limits);
+    for (const { id } of surplus) removeQuietly(directory, id);
   } catch {
     // The copy is safely there; too many old ones are no reason to hold a change back.
   }
+}
+
+function storedOf(directory: string, vmid: Vmid): readonly StoredBackup[] {
+  const listing = listBackups(directory, vmid);
+  return listing.ok ? listing.value.backups : [];
 }

@@ -7,6 +7,7 @@ import {
   type Boost,
   type KnownValues,
   type LoopState,
+  valuesOf,
 } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
@@ -23,7 +24,6 @@ import {
 } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { type ChangeResult, carryOut } from './change.ts';
-import { valuesOf } from './notice.ts';
 import type { Observed } from './observe.ts';
 import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
 

@@ -1,7 +1,7 @@
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
 import { GIVEN_BACK_MS } from '../core/judge.ts';
-import type { KnownValues, LoopState } from '../core/loop-state.ts';
+import { type KnownValues, type LoopState, valuesOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { Management } from '../core/policy.ts';
@@ -72,10 +72,6 @@ const isAsKnown = (
   before.memoryMib === memoryMib &&
   boosts.size === 0 &&
   !intended.has(vmid);
-
-export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValues => ({
-  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib },
-});
 
 interface Difference {
   readonly resource: Resource;

@@ -1,10 +1,9 @@
 import { forgetGuests } from '../core/forget.ts';
 import { describeIdentity, isSameGuest } from '../core/identity.ts';
-import type { LoopState } from '../core/loop-state.ts';
+import { type LoopState, valuesOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { World } from '../ports.ts';
-import { valuesOf } from './notice.ts';
 
 /**
  * Whether a guest is the one that was last seen under its id. What is remembered of another one is

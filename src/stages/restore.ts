@@ -1,4 +1,5 @@
 import { explainUnproven } from '../core/explain.ts';
+import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
 import { MANUAL_HOLD_MS, type ManualHold } from '../core/manual-hold.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import {
@@ -23,6 +24,8 @@ export interface RestoreGoal {
   readonly backupId: string;
   /** What that backup says. */
   readonly config: GuestConfig;
+  /** The guest that was found under this id when the backup was chosen. */
+  readonly guest: GuestIdentity | undefined;
 }
 
 export interface RestoreContext {
@@ -75,6 +78,10 @@ export async function restore(
     return { kind, name: goal.config.name, before: {}, target: {}, note: file.detail };
   }
   const now = file.value.config;
+  if (now.identity !== goal.guest && !isSameGuest(now.identity, goal.guest)) {
+    const note = 'another guest has been given its id meanwhile';
+    return { kind: 'failed', name: now.name, before: {}, target: {}, note };
+  }
   if (now.lock !== undefined) {
     const note = `it is locked (${now.lock}), since another operation is at work on it`;
     return { kind: 'failed', name: now.name, before: {}, target: {}, note };
@@ -176,10 +183,11 @@ function backUp(world: World, file: GuestFile, { before, target }: Sides, backup
 
 function hold(
   { clock, holds }: World,
-  { vmid, backupId }: RestoreGoal,
+  { vmid, backupId, guest }: RestoreGoal,
 ): Pick<RestoreResult, 'hold' | 'note'> {
   const untilMs = milliseconds(clock.wallMs() + MANUAL_HOLD_MS);
-  const made = { untilMs, reason: `it was rolled back by hand to ${backupId}` };
+  const reason = `it was rolled back by hand to ${backupId}`;
+  const made = { untilMs, reason, ...(guest && { guest }) };
   const written = holds.write(vmid, made);
   if (written.ok) return { hold: made };
   return { note: `${written.message}, so a running daemon may change it again at once.` };

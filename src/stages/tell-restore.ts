@@ -14,6 +14,8 @@ export interface RestoreFacts {
   readonly takenAtMs: Milliseconds;
   /** As in the result of the rollback's own look at the host. */
   readonly hostCpus: number | undefined;
+  /** Not all is as in the backup, but as an administrator has set it last. */
+  readonly isOwn?: boolean;
   /** Writes a time as `2026-11-21 22:04:45`. */
   readonly localTime: (wallMs: Milliseconds) => string;
 }
@@ -25,7 +27,7 @@ const LONGEST_NOTE = 1024;
 const who = (vmid: Vmid, name: string): string =>
   `container ${vmid} (${plainText(name, LONGEST_NAME)})`;
 
-const asSentence = (text: string): string =>
+export const asSentence = (text: string): string =>
   `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!]$/.test(text) ? '' : '.'}`;
 
 const isDone = ({ kind }: RestoreResult): boolean => kind === 'confirmed' || kind === 'pending';
@@ -51,10 +53,13 @@ export function describeRestore(result: RestoreResult, facts: RestoreFacts): str
 
 function outcomeWords(
   { kind, name, before, target }: RestoreResult,
-  { vmid, backupId, takenAtMs, localTime }: RestoreFacts,
+  { vmid, backupId, takenAtMs, localTime, isOwn = false }: RestoreFacts,
 ): string {
-  const source = `the backup of ${localTime(takenAtMs)} (${backupId})`;
-  const change = `${describeTarget(before, target)}, as in ${source}`;
+  const source = isOwn
+    ? 'what an administrator has set last'
+    : `the backup of ${localTime(takenAtMs)} (${backupId})`;
+  const as = isOwn ? 'as an administrator has set it last' : `as in ${source}`;
+  const change = `${describeTarget(before, target)}, ${as}`;
   switch (kind) {
     case 'confirmed':
     case 'pending':
@@ -62,7 +67,7 @@ function outcomeWords(
     case 'dry-run':
       return `would roll back ${who(vmid, name)}: ${change}`;
     case 'already':
-      return `nothing to restore for ${who(vmid, name)}: it is as in ${source}`;
+      return `nothing to restore for ${who(vmid, name)}: it is ${as}`;
     case 'absent':
       return notRolledBack(`container ${vmid}`, 'it is not on this node (destroyed or migrated)');
     case 'failed':

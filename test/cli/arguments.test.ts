@@ -11,6 +11,7 @@ const NOTHING: Omit<Arguments, 'command'> = {
   ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
   ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
   ...{ durationSeconds: 60, vmid: undefined, group: undefined, to: undefined, json: false },
+  otherGuest: false,
   since: undefined,
   ...{ outFile: undefined, channel: undefined },
   policies: [],
@@ -23,6 +24,18 @@ const ALL_COMMANDS = COMMANDS.join(', ');
 const time = (text: string) => ({ kind: 'time', text }) as const;
 
 describe('the command line', () => {
+  it('names the words that a rollback may go to', () => {
+    for (const kind of ['first', 'own']) {
+      const parsed = parseArguments(['rollback', '--all', '--to', kind]);
+      expect(parsed).toMatchObject({ kind: 'run', arguments: { to: { kind } } });
+    }
+    const other = parseArguments(['rollback', '101', '--other-guest']);
+    expect(other).toMatchObject({ kind: 'run', arguments: { vmid: 101, otherGuest: true } });
+    expect(parseArguments(['rollback', '--all', '--other-guest'])).toMatchObject({
+      message: '--other-guest takes the id of one container; --all leaves other guests alone',
+    });
+  });
+
   const notAlone: readonly string[] = ['rollback', 'explain', 'migrate-config'];
   const alone = COMMANDS.filter((command) => !notAlone.includes(command));
 

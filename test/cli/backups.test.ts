@@ -61,6 +61,24 @@ describe('the table of backups', () => {
     expect(run('101').stdout).not.toContain('1002');
   });
 
+  it('marks the first of each guest, and those of another guest than there is now', () => {
+    const { root, write, run } = world();
+    const device = (last: number) => `net0: name=eth0,hwaddr=BC:24:11:00:00:0${last}\n`;
+    const conf = (last: number) =>
+      `${SHOP}${device(last)}rootfs: local-lvm:vm-101-disk-0,size=4G\n`;
+    for (const last of [1, 1, 2, 2]) write(101, conf(last), growth);
+    plant(root, { 'etc/pve/lxc/101.conf': conf(2) });
+    const said = run().stdout.split('\n').slice(1, -1);
+    expect(said.map((line) => line.replace(/^.*-[0-9a-f]{8} {2}|512 -> .*$/g, ''))).toEqual([
+      ...['', 'FIRST; ', 'OTHER GUEST; ', 'OTHER GUEST; FIRST; '],
+    ]);
+    const rows: Array<{ sameGuest: unknown; first: unknown }> = JSON.parse(run('--json').stdout);
+    expect(rows.map((row) => row.sameGuest)).toEqual([true, true, false, false]);
+    expect(rows.map((row) => row.first)).toEqual([false, true, false, true]);
+    rmSync(join(root, 'etc/pve/lxc/101.conf'));
+    expect(run().stdout).not.toContain('OTHER GUEST');
+  });
+
   it('says where there are none', () => {
     const { run, root, write } = world();
     const directory = join(root, DIRECTORY);
@@ -117,7 +135,11 @@ it('as JSON has every field', () => {
       ...{ vmid: 101, id: path.replace(/.*\/|\.conf$/g, ''), path, name: 'web shop' },
       ...{ time: '2026-11-22 07:04:45', takenAt: '2026-11-21T22:04:45.007Z' },
       ...{ cores: 2, cpuLimit: null, memoryMib: 512 },
-      madeFor: { kind: 'change', ...growth },
+      madeFor: {
+        ...{ kind: 'change', ...growth },
+        own: { cores: 2, cpuLimit: null, memoryMib: 512 },
+      },
+      ...{ sameGuest: null, first: false },
     },
   ]);
   writeFileSync(path, '');

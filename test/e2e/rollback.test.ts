@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { guestText } from '../../src/simulator/guest-text.ts';
 import { guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** `backups` and `rollback` on a node where the daemon has changed something, or does so now. */
@@ -108,6 +109,7 @@ describe('a rollback', () => {
     expect(holdOf(under, 101)).toEqual({
       until: expect.stringMatching(/^\d{4}-.*Z$/),
       reason: `it was rolled back by hand to ${idsOf(under, 101)[0]}`,
+      guest: 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0',
     });
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
@@ -301,4 +303,136 @@ it.each([
   expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
   expect(stderr).toMatch(message);
   expect(under.sets()).toEqual([]);
+});
+
+describe('an id that was given to another guest', () => {
+  /** The case `reused-id`: 101 was changed and destroyed, and its id given away again. */
+  async function reused(conf = {}, anonMib = 500) {
+    const { under } = await grownNode(101);
+    under.node.destroyContainer(101);
+    const settings = { vmid: 101, name: 'newcomer', cores: 6, memoryMib: 8192, life: 1, ...conf };
+    under.node.addContainer({
+      ...{ vmid: 101, conf: guestText(settings) },
+      demand: () => ({ cpuCores: 1, anonMib }),
+    });
+    under.node.advance(20_000);
+    const before = under.conf(101);
+    const sets = under.sets().length;
+    const isUntouched = (): boolean => under.conf(101) === before && under.sets().length === sets;
+    return { under, before, isUntouched };
+  }
+
+  it.each([
+    ['on another storage', { rootfs: 'local-zfs:subvol-101-disk-1,size=8G' }],
+    ['on the same one, with a volume of the same name', {}],
+    [
+      'with the same address, on another storage',
+      { rootfs: 'local-zfs:subvol-101-disk-1', life: 0 },
+    ],
+  ])('is left alone by a rollback of all, %s', async (_, conf) => {
+    const { under, isUntouched } = await reused(conf);
+    for (const argv of [
+      ['rollback', '--all'],
+      ['--rollback'],
+      ['rollback', '--all', '--to', 'own'],
+    ]) {
+      const { code, stdout, stderr } = await under.run(argv);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(
+        /^Container 101 \(newcomer\) is left alone: it is not the guest of which there are/,
+      );
+      expect(stdout).toMatch(
+        / It has root volume .*, hwaddr bc:.*; the newest backup: root volume .*:00:65\.\n$/,
+      );
+      expect(isUntouched()).toBe(true);
+    }
+  });
+
+  it('is refused by its id, unless it is asked for twice', async () => {
+    const { under, isUntouched } = await reused();
+    const [id = ''] = idsOf(under, 101);
+    for (const to of [[], ['--to', id], ['--to', '2020-01-01'], ['--to', 'first']]) {
+      const { code, stdout, stderr } = await under.run(['rollback', '101', ...to]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(
+        /^Container 101 \(newcomer\) was NOT rolled back: it is not the guest/,
+      );
+      expect(stderr).toMatch(/ the same: rollback 101 --other-guest\.\n$/);
+      expect(stderr.split('\n')).toHaveLength(2);
+      expect(isUntouched()).toBe(true);
+    }
+    const { code } = await under.run(['rollback', '101', '--other-guest', '--dry-run']);
+    expect([code, isUntouched()]).toEqual([0, true]);
+    expect((await under.run(['rollback', '101', '--other-guest'])).code).toBe(0);
+    expect(under.node.limits(101)).toMatchObject({ cores: 2, memoryMib: 1024 });
+    // What it had itself is what it goes back to now.
+    expect((await under.run(['rollback', '101', '--to', 'first'])).code).toBe(0);
+    expect(under.node.limits(101)).toMatchObject({ cores: 6, memoryMib: 8192 });
+  });
+
+  it('goes back to its own values only, and marks the others in the list', async () => {
+    const { under } = await reused({ memoryMib: 4608 }, 4200);
+    expect((await under.run(['once'])).code).toBe(0);
+    const grown = under.node.limits(101)?.memoryMib ?? 0;
+    expect(grown).toBeGreaterThan(4608);
+    expect((await under.run(['backups', '101'])).stdout).toMatch(
+      / FIRST; .*\n.* OTHER GUEST; FIRST; /,
+    );
+    // Its memory is in use by now, so it stays; what counts is which backup was chosen.
+    const { stderr } = await under.run(['rollback', '101', '--to', '2020-01-01']);
+    expect(stderr).toContain(`(${idsOf(under, 101)[1]})`);
+  });
+
+  it('cannot be recognised without a root volume, so nothing is brought back to it', async () => {
+    const { under } = await grownNode(101);
+    const path = join(under.root, 'etc/pve/nodes/pve1/lxc/101.conf');
+    writeFileSync(path, under.conf(101).replace(/^rootfs: .*\n/m, ''));
+    for (const argv of [
+      ['rollback', '--all'],
+      ['rollback', '101'],
+    ]) {
+      const { code, stderr } = await under.run(argv);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/NOT rolled back: it cannot be told whether it is the guest of which/);
+    }
+    expect(under.sets()).toHaveLength(1);
+  });
+});
+
+describe("a rollback to an administrator's own values", () => {
+  it('goes back over many changes, to what was set last by hand', async () => {
+    const { under, before } = await grownNode(101, 102, 103);
+    under.configure('DEFAULT: {poll_interval: 1, ignore_lxc: [103]}\n');
+    const set = (vmid: number, memory: number) =>
+      under.node.run(['pct', 'set', String(vmid), '--memory', String(memory)]);
+    await set(102, 1600);
+    await set(103, 1700);
+    const { code, stdout, stderr } = await under.run(['rollback', '--all', '--to', 'own']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(
+        /^Rolled back .* 101 .*: memory 1536 -> 1024 MB, as an administrator has set it last\. /,
+      ),
+      'Container 102 (ct102): its memory was set by somebody else since, and stays.',
+      expect.stringMatching(/^Nothing to restore for container 102 .*: it is as an administrator/),
+      'Container 103 (ct103) is left as it is: it is in ignore_lxc.',
+      '',
+    ]);
+    expect(under.conf(101)).toBe(before.get(101));
+    expect([102, 103].map((vmid) => under.node.limits(vmid)?.memoryMib)).toEqual([1600, 1700]);
+  });
+
+  it('finds the first values after a burst of changes', async () => {
+    const { under, before } = await grownNode(101);
+    under.configure('DEFAULT: {poll_interval: 1, backups_keep: 1}\n');
+    for (let change = 0; change < 5; change++) {
+      await under.run(['rollback', '101', '--to', idsOf(under, 101).at(-1) ?? '']);
+    }
+    // The newest three, and the first.
+    expect(idsOf(under, 101)).toHaveLength(4);
+    expect(under.backups(101)[0]).toBe(before.get(101));
+    const other = await under.run(['rollback', '101', '--to', 'first']);
+    expect(other.code).toBe(0);
+    expect(under.conf(101)).toBe(before.get(101));
+  });
 });

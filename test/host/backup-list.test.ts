@@ -115,6 +115,18 @@ describe('a backup that is damaged', () => {
     expect(listed(directory, 101)[0]?.madeFor).toMatchObject({ ok: false, why: 'absent' });
   });
 
+  it('says nothing of what an administrator had set where that is no set of values', () => {
+    const { directory, paths } = threeBackups();
+    const values = { cores: null, cpuLimit: 0.5, memoryMib: 512 };
+    for (const own of [{}, 5, null, { ...values, memoryMib: null }, { ...values, cores: '2' }]) {
+      writeFileSync(paths[2].replace('.conf', '.json'), JSON.stringify({ reason: 'x', own }));
+      expect(listed(directory, 101)[0]?.madeFor).toMatchObject({ ok: true });
+      expect(listed(directory, 101)[0]?.madeFor).not.toHaveProperty('value.own');
+    }
+    writeFileSync(paths[2].replace('.conf', '.json'), JSON.stringify({ reason: 'x', own: values }));
+    expect(listed(directory, 101)[0]?.madeFor).toMatchObject({ value: { own: values } });
+  });
+
   it('keeps its reason where only its numbers are nonsense', () => {
     const { directory, paths } = threeBackups();
     const text = JSON.stringify({ reason: 'x', cores: { from: 'a', to: 2 }, memoryMib: [1] });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GuestIdentity } from '../../src/core/identity.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { cores, mib, milliseconds, type Vmid } from '../../src/core/units.ts';
@@ -10,7 +11,7 @@ import {
   type RestoreFacts,
   tellRestore,
 } from '../../src/stages/tell-restore.ts';
-import { broken, guest, vmid } from '../core/builders.ts';
+import { broken, guest, identity, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -43,6 +44,8 @@ interface Wish {
   readonly dryRun?: boolean;
   readonly holds?: Holds;
   readonly stop?: AbortSignal;
+  /** The guest for which the backup was chosen, where it is another one. */
+  readonly guest?: GuestIdentity;
   /** Is told with each pct set whether it may be stopped at once. */
   readonly onSet?: (aborted: boolean) => void;
 }
@@ -50,7 +53,7 @@ interface Wish {
 /** Back to 2 cores and 1024 MB, where nothing else is said. */
 function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
   const config = guest(101, { cores: 2, memoryMib: mib(1024), ...wish.saved });
-  const goal = { vmid: ID, backupId: BACKUP, config };
+  const goal = { vmid: ID, backupId: BACKUP, config, guest: wish.guest ?? identity(101) };
   const proxmox: Proxmox = {
     set: (request, stop) => {
       wish.onSet?.(stop.aborted);
@@ -100,7 +103,10 @@ describe('a rollback', () => {
     const { holds, written } = holdsOf(node);
     await roll(node, { holds });
     const reason = `it was rolled back by hand to ${BACKUP}`;
-    expect([...written]).toEqual([[101, { untilMs: node.nowMs + 3_600_000, reason }]]);
+    const guestHeld = identity(101);
+    expect([...written]).toEqual([
+      [101, { untilMs: node.nowMs + 3_600_000, reason, guest: guestHeld }],
+    ]);
   });
 
   it('goes on without a hold that cannot be written, and says so', async () => {
@@ -271,6 +277,13 @@ describe('a rollback that cannot be', () => {
   it('finds it locked', async () => {
     const node = nodeWithOne({ lock: 'backup' });
     expect(words(await roll(node))).toMatch(/It is locked \(backup\), since another operation/);
+    expect(node.done).toEqual([]);
+  });
+
+  it('finds that another guest was given the id since its backup was chosen', async () => {
+    const node = nodeWithOne();
+    const result = await roll(node, { guest: identity(101, 1) });
+    expect(result).toMatchObject({ kind: 'failed', note: expect.stringMatching(/another guest/) });
     expect(node.done).toEqual([]);
   });
 
