@@ -3,6 +3,7 @@ import { decide, type Verdicts } from './core/decide.ts';
 import type { Decision } from './core/decision.ts';
 import type { LoopState } from './core/loop-state.ts';
 import type { GuestConfig } from './core/observation.ts';
+import { holdAll, type Pause } from './core/pause.ts';
 import { type Plan, plan } from './core/plan.ts';
 import type { HostPolicy, Management } from './core/policy.ts';
 import type { Missing } from './core/reading.ts';
@@ -13,6 +14,7 @@ import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
 import { noticeOthers } from './stages/notice.ts';
 import { type Observed, observe } from './stages/observe.ts';
+import { noticePause } from './stages/pause.ts';
 import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
 import { tellBlind, tellPlan, tellStart, tellTimes } from './stages/tell.ts';
 
@@ -49,7 +51,9 @@ export interface CycleView {
   readonly spentMs: ReadonlyMap<string, number>;
 }
 
-export type CycleResult = (ActCounts & { readonly ok: true }) | Missing;
+export type CycleResult =
+  | (ActCounts & { readonly ok: true /** At its end. */; readonly pause: Pause | undefined })
+  | Missing;
 
 /**
  * THE LOOP: one cycle observes the containers, decides what each needs, plans what the host can
@@ -71,6 +75,7 @@ export async function runCycle(
   if (!observed.ok) return tellBlind(world, observed);
   const { host, containers, holds, atMs } = observed.value;
   timed('notice', () => noticeOthers(world, state, observed.value, manage));
+  const pause = timed('quorum', () => noticePause(world, state));
   timed('confirm', () => confirmPending(world, state, observed.value));
 
   const offPeak = isOffPeak?.(world.clock.wallMs()) ?? false;
@@ -82,7 +87,8 @@ export async function runCycle(
     ...{ urgent: urgent !== undefined, comingMib },
   });
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
-  const planned = timed('plan', () => plan(due, available));
+  const whole = timed('plan', () => plan(due, available));
+  const planned = pause === undefined ? whole : holdAll(whole, pause);
   const room = roomAfter(available, planned, state.running, host.vmMemoryMib);
   settings.left?.(room);
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
@@ -96,7 +102,7 @@ export async function runCycle(
   if (urgent !== undefined) settle(state, urgent, planned);
   else inspect?.({ ...known, ...viewed(world, state, timed) });
   tellTimes(world, state.cycle, timed.spentMs);
-  return { ok: true, ...counts };
+  return { ok: true, pause: state.pause, ...counts };
 }
 
 const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({

@@ -27,6 +27,8 @@ export interface Guests {
   list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>>;
   /** One configuration read from the file now, with its whole text. */
   read(vmid: Vmid): Reading<GuestFile>;
+  /** Whether configurations can be written; true also for a node that stands alone. */
+  quorum(): Reading<boolean>;
 }
 
 export interface GuestFile {
@@ -84,7 +86,13 @@ export interface SetRequest {
 
 export type CommandOutcome =
   | { readonly kind: 'done' }
-  | { readonly kind: 'failed'; readonly exitCode: number; readonly message: string }
+  | {
+      readonly kind: 'failed';
+      readonly exitCode: number;
+      readonly message: string;
+      /** `/etc/pve` takes no changes: it is none of this container. */
+      readonly unwritable?: true;
+    }
   | { readonly kind: 'timed-out'; readonly afterMs: Milliseconds; readonly message: string }
   | { readonly kind: 'killed'; readonly signal: string; readonly message: string }
   /** It could not even be started, e.g. no `pct` in PATH. */
@@ -175,6 +183,8 @@ export interface World {
 /** The configurations of the whole cluster. Reads files, starts nothing. */
 export interface Cluster {
   read(): Reading<ClusterView>;
+  /** As `Guests.quorum`. */
+  quorum(): Reading<boolean>;
 }
 
 /** What groups ask of `pct`, each one command. */

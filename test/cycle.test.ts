@@ -53,6 +53,32 @@ function ordinaryNode(): FakeNode {
 }
 
 describe('the loop', () => {
+  it('changes nothing without quorum, says why of each, and goes on by itself', async () => {
+    const node = ordinaryNode();
+    node.quorum = present(false);
+    const state = newLoopState();
+    const views: string[] = [];
+    for (let index = 0; index < 3; index++) {
+      const result = await cycle(node, state);
+      expect(result).toMatchObject({ ok: true, done: 0, failed: 0, pause: { kind: 'no-quorum' } });
+      views.push(...[...state.said].filter(([, kind]) => kind === 'paused').map(([key]) => key));
+      node.pass(POLL_MS);
+    }
+    expect(node.done).toEqual([]);
+    expect(new Set(views)).toEqual(new Set(['102/memory', '103/memory', '101/cores', '102/cores']));
+    expect(node.linesOf('ERROR')).toHaveLength(1);
+    node.quorum = present(true);
+    expect(await cycle(node, state)).toMatchObject({ ok: true, done: 3, pause: undefined });
+  });
+
+  it('changes nothing where the quorum is not known', async () => {
+    const node = ordinaryNode();
+    node.quorum = broken();
+    await cycles(node, 3);
+    expect(node.done).toEqual([]);
+    expect(node.linesOf('ERROR')).toHaveLength(1);
+  });
+
   it('scales no CPU in its first cycle, and memory where it must', async () => {
     const node = ordinaryNode();
     await cycles(node, 1);

@@ -90,7 +90,7 @@ const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>
 function answerTo(
   path: string,
   text: () => string,
-  { health, isAlive }: FigureServerParts,
+  { health, isAlive, known }: FigureServerParts,
 ): HttpAnswer | undefined {
   const plain = (isWell: boolean, body: string): HttpAnswer => ({
     ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },
@@ -100,7 +100,10 @@ function answerTo(
       return { status: 200, type: CONTENT_TYPE, body: text() };
     case '/healthz': {
       const isWell = isAlive();
-      return plain(isWell, isWell ? 'ok\n' : 'no cycle ended for a long time\n');
+      // Alive is what a restart would not mend.
+      const paused = known().state.pause;
+      const fine = paused === undefined ? 'ok\n' : `ok, but paused: ${paused.why}\n`;
+      return plain(isWell, isWell ? fine : 'no cycle ended for a long time\n');
     }
     case '/readyz': {
       const report = health();

@@ -13,7 +13,7 @@ import type { CycleView } from '../cycle.ts';
 import { type GoodCycle, noteCycle } from '../report/tally.ts';
 import type { Known } from './control-answer.ts';
 import type { FigureServer } from './figure-server.ts';
-import { changeRows } from './health-rows.ts';
+import { changeRows, quorumRow } from './health-rows.ts';
 import type { OpenWorld, Surroundings } from './world.ts';
 
 /** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
@@ -67,7 +67,9 @@ export function openFigures(parts: FiguresParts): Figures {
     const { pollIntervalMs } = config();
     const times = { nowMs, startedMs, lastGoodMs: tally.lastGood?.atMs, pollIntervalMs };
     const deliveries = watchDeliveries(failing, parts.messages(), nowMs);
-    return healthReport([cycleRow(times), ...tryOut(nowMs), deliveryRow(deliveries, nowMs)]);
+    const quorum = quorumRow(parts.known().state.pause);
+    const rows = [cycleRow(times), quorum, ...tryOut(nowMs)];
+    return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
   };
   const isAlive = (): boolean => {
     const sinceMs = clock.monotonicMs() - (tally.lastMs ?? startedMs);

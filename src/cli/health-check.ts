@@ -1,3 +1,4 @@
+import { pauseAfter } from '../core/pause.ts';
 import {
   HEALTH_FORMAT,
   type HealthReport,
@@ -12,7 +13,7 @@ import { nowhere } from './ask.ts';
 import { configurationFile, readConfiguration } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { healthLines } from './health-lines.ts';
-import { changeRows } from './health-rows.ts';
+import { changeRows, quorumRow } from './health-rows.ts';
 import { openWorld, type Surroundings } from './world.ts';
 
 /**
@@ -41,7 +42,9 @@ async function rowsOf(given: Arguments, around: Surroundings): Promise<readonly 
   if (!loaded.ok) return [configuration, daemon];
   const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
   try {
-    return [configuration, daemon, ...changeRows(open.world, around.env)];
+    const { guests, clock } = open.world;
+    const quorum = quorumRow(pauseAfter(undefined, guests.quorum(), clock.monotonicMs()));
+    return [configuration, daemon, quorum, ...changeRows(open.world, around.env)];
   } finally {
     await open.close();
   }

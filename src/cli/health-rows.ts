@@ -1,3 +1,4 @@
+import type { Pause } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { type HealthRow, row } from '../core/report/health.ts';
 import { findExecutable } from '../host/executable-files.ts';
@@ -17,3 +18,6 @@ export function changeRows(
   ];
   return rows.map((one) => ({ ...one, says: plainText(one.says) }));
 }
+
+export const quorumRow = (pause: Pause | undefined): HealthRow =>
+  row('quorum', pause === undefined ? undefined : plainText(pause.why), '/etc/pve takes changes');

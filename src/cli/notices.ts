@@ -44,7 +44,6 @@ export async function openNotices(
   const said: Said = new Map();
   let parts: Messengers | undefined;
   let beganMs = clock.monotonicMs();
-  let isBlind = false;
   let isUnwritten = false;
   let mask = masking([]);
   const tell = (event: NoticeEvent): void =>
@@ -59,14 +58,7 @@ export async function openNotices(
     isUnwritten = !isWritten;
   }
 
-  function tellBlind(result: CycleResult): void {
-    if (!result.ok && !isBlind) {
-      const text = `The containers cannot be seen, so nothing is scaled: ${result.detail}.`;
-      tell({ kind: 'failed', severity: 'error', text });
-    }
-    isBlind = !result.ok;
-  }
-
+  const tellStanding = standing(tell);
   const notices: Notices = {
     tell,
     cycleBegins() {
@@ -75,7 +67,7 @@ export async function openNotices(
     },
     cycleEnds(result, view) {
       if (parts === undefined) return;
-      tellBlind(result);
+      tellStanding(result);
       if (view !== undefined) {
         const conditions = conditionsIn(view.planned.held, view.available);
         for (const event of begun(said, conditions, clock.wallMs())) tell(event);
@@ -101,7 +93,30 @@ export async function openNotices(
   return notices;
 }
 
+/** Tells once that the loop stands still, and once that a pause is over. */
+function standing(tell: (event: NoticeEvent) => void): (result: CycleResult) => void {
+  let isBlind = false;
+  let isPaused = false;
+  return (result) => {
+    if (!result.ok && !isBlind) {
+      const text = `The containers cannot be seen, so nothing is scaled: ${result.detail}.`;
+      tell({ kind: 'failed', severity: 'error', text });
+    }
+    isBlind = !result.ok;
+    if (!result.ok || (result.pause !== undefined) === isPaused) return;
+    isPaused = result.pause !== undefined;
+    if (result.pause === undefined) {
+      const text = 'Configurations can be written again: scaling goes on.';
+      tell({ kind: 'failed', severity: 'info', text });
+    } else {
+      const text = `Nothing is changed on this node: ${result.pause.why}.`;
+      tell({ kind: 'failed', severity: 'error', text });
+    }
+  };
+}
+
 function healthOf(result: CycleResult): { readonly up: boolean; readonly message: string } {
   if (!result.ok) return { up: false, message: 'The containers cannot be seen' };
+  if (result.pause !== undefined) return { up: false, message: 'Nothing can be changed' };
   return { up: true, message: `${result.done} changes done, ${result.failed} failed` };
 }

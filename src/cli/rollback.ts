@@ -4,10 +4,11 @@ import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest, ownValues } from '../core/own-values.ts';
+import { pauseAfter } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
-import { cores, type Vmid } from '../core/units.ts';
+import { cores, milliseconds, type Vmid } from '../core/units.ts';
 import type { Signals } from '../daemon.ts';
 import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
@@ -102,8 +103,16 @@ function refuse(complain: (line: string) => void, message: string): ExitCode {
 function whyUnfit({ guests }: World, { paths }: Surroundings): string | undefined {
   const seen = guests.list();
   if (!seen.ok) return `The containers cannot be seen: ${seen.detail}`;
+  const paused = whyPaused(guests);
+  if (paused !== undefined) return paused;
   const version = cgroupVersion(paths);
   return version.ok ? undefined : version.message;
+}
+
+/** Without quorum `pct set` changes the live limit and then cannot write the configuration. */
+function whyPaused(guests: World['guests']): string | undefined {
+  const pause = pauseAfter(undefined, guests.quorum(), milliseconds(0));
+  return pause && `Nothing was changed: ${pause.why}`;
 }
 
 async function rollBackEach(
@@ -117,6 +126,11 @@ async function rollBackEach(
   for (const vmid of vmids.sort((a, b) => a - b)) {
     if (desk.context.stop.aborted) {
       desk.complain(`Stopped before container ${vmid}.`);
+      return EXIT.failure;
+    }
+    const paused = whyPaused(desk.world.guests);
+    if (paused !== undefined) {
+      desk.complain(`Stopped before container ${vmid}. ${paused}`);
       return EXIT.failure;
     }
     const own = backups.filter((backup) => backup.vmid === vmid);

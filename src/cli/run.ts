@@ -12,6 +12,7 @@ import { type ControlSocket, openControlSocket } from '../host/control-socket.ts
 import { acquireHostLock, type HeldElsewhere } from '../host/host-lock.ts';
 import { removeLeftovers } from '../host/leftovers.ts';
 import { createSupervisor, type Supervisor } from '../host/systemd.ts';
+import { noticePause } from '../stages/pause.ts';
 import { sample } from '../stages/sample.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
@@ -310,6 +311,7 @@ function samplingOf(
     sample: async (stop) => {
       const { settings, config } = force;
       const { urgentSamples } = config;
+      noticePause(world, state);
       const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
       collect();
       if (urgent.size === 0) return suspicious;

@@ -29,6 +29,7 @@ export function statusLines(report: StatusReport): readonly string[] {
   const lines = [
     `${when} ${hostWords(host)}`,
     budgetWords(host),
+    ...(host.paused === null ? [] : [`PAUSED, nothing is changed: ${host.paused}.`]),
     ...refusalLines(host),
     ...host.missing.map((why) => `Not known: ${why}`),
     '',

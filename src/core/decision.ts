@@ -141,8 +141,6 @@ export type HoldReason =
   | { readonly kind: 'cannot-prove' }
   /** A step rests on the average of several observations. */
   | { readonly kind: 'too-few-observations'; readonly have: number; readonly want: number }
-  /** Demand comes and goes: what was taken was needed again within an hour. */
-  | { readonly kind: 'flapping'; readonly flaps: number; readonly leftMs: number }
   | { readonly kind: 'cooldown'; readonly toward: 'grow' | 'shrink'; readonly leftMs: number }
   /** Decided and reported, and by the admin's wish not done. */
   | { readonly kind: 'observe-only'; readonly would: number }
@@ -171,7 +169,9 @@ export type HoldReason =
   | { readonly kind: 'memory-pressure'; readonly share: number }
   | { readonly kind: 'refaults'; readonly mibPerS: number }
   | { readonly kind: 'swap-growth'; readonly mib: number }
-  | { readonly kind: 'next-cycle' };
+  | { readonly kind: 'next-cycle' }
+  /** Configurations of this node cannot be written now. */
+  | { readonly kind: 'paused'; readonly why: string };
 
 /** A container that is left alone as a whole. */
 export interface Skip {

@@ -170,14 +170,10 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
         `it ${because.toward === 'grow' ? 'needs more' : 'needs less'}, but was changed lately; ` +
         `it may ${because.toward} in ${Math.ceil(because.leftMs / 1000)} s`
       );
-    case 'flapping':
-      return flapping(because.flaps, because.leftMs);
     case 'observe-only':
       return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
-    case 'cpulimit': {
-      const limit = withUnit('cores', because.cpuLimit);
-      return `its cpulimit of ${limit} holds it back, so more cores would not help`;
-    }
+    case 'cpulimit':
+      return cpuLimited(because.cpuLimit);
     case 'not-in-force':
       return notInForce(resource, because.configured, because.live);
     case 'host-memory':
@@ -199,6 +195,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     }
     case 'next-cycle':
       return 'this cycle has as many changes as it may make, so this one waits for the next';
+    case 'paused':
+      return `it should change, but nothing is changed now: ${because.why}`;
   }
 }
 
@@ -240,15 +238,12 @@ function keepWords(because: KeepReason): string {
   }
 }
 
+const cpuLimited = (cpuLimit: number): string =>
+  `its cpulimit of ${withUnit('cores', cpuLimit)} holds it back, so more cores would not help`;
+
 function boostedUntil(back: string, leftMs: number): string {
   if (leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;
   return `it is boosted, and goes back to ${back} in ${seconds(leftMs)}`;
-}
-
-function flapping(flaps: number, leftMs: number): string {
-  const again = 'what was taken back was needed again within an hour';
-  const often = flaps === 1 ? '' : `, ${flaps} times in a row`;
-  return `${again}${often}; nothing is taken back for ${Math.ceil(leftMs / 60_000)} minutes`;
 }
 
 function notSaturated(samples: number, of: number): string {

@@ -4,7 +4,7 @@ import type { GuestIdentity } from './identity.ts';
 import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
-import type { Taken } from './taken.ts';
+import type { Pause } from './pause.ts';
 import type { Mib, Milliseconds, Ratio, Vmid } from './units.ts';
 
 /** What the loop carries from one cycle to the next, per container. Plain data. */
@@ -40,8 +40,6 @@ export interface LoopState {
   readonly oomKills: Map<Vmid, Milliseconds>;
   /** When a resource last grew, under `changeKey`. */
   readonly grownMs: Map<string, Milliseconds>;
-  /** What was taken of a resource, and whether it was needed again, under `changeKey`. */
-  readonly taken: Map<string, Taken>;
   /** The last shrink of a container's memory, as long as it may have to be undone. */
   readonly shrunk: Map<Vmid, Shrunk>;
   /** A limit under which the OOM killer struck: for a day it counts as too little. */
@@ -66,6 +64,10 @@ export interface LoopState {
   readonly said: Map<string, string>;
   /** Why changes could be neither backed up nor recorded when one was last to be made. */
   unrecorded: string | undefined;
+  /** Why nothing of this node can be changed now: without quorum, say. */
+  pause: Pause | undefined;
+  /** How often Proxmox VE could not write although it has quorum, until it can again. */
+  refusedWrites: Failure | undefined;
 }
 
 export interface Failure {
@@ -164,7 +166,6 @@ export function newLoopState(): LoopState {
     startedMs: new Map(),
     oomKills: new Map(),
     grownMs: new Map(),
-    taken: new Map(),
     shrunk: new Map(),
     oomFloors: new Map(),
     refused: new Map(),
@@ -178,6 +179,8 @@ export function newLoopState(): LoopState {
     hostCpu: undefined,
     said: new Map(),
     unrecorded: undefined,
+    pause: undefined,
+    refusedWrites: undefined,
   };
 }
 

@@ -7,6 +7,7 @@ import type { Cluster } from '../ports.ts';
 import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
+import { readQuorum } from './members-file.ts';
 import type { Paths } from './paths.ts';
 import { ClusterStart } from './version-file.ts';
 
@@ -76,6 +77,10 @@ class PveCluster implements Cluster {
       takenIds: new Set(listed.map(({ vmid }) => vmid)),
       usedAddresses: unread === undefined ? present(addresses) : missing('unreadable', why),
     });
+  }
+
+  quorum(): Reading<boolean> {
+    return readQuorum(this.#paths, this.#readFile);
   }
 
   /** Versions count from the beginning when the cluster file system was restarted. */

@@ -9,6 +9,7 @@ import type { GuestFile, Guests } from '../ports.ts';
 import type { ReadSmallFile } from './file-reader.ts';
 import { createFileReader } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
+import { readQuorum } from './members-file.ts';
 import { errorCode, missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { ClusterStart } from './version-file.ts';
@@ -60,6 +61,10 @@ class PveGuests implements Guests {
       this.#cache.set(vmid, { version: cached.version, config: config.value });
     }
     return present({ config: config.value, content: new Uint8Array(file.value) });
+  }
+
+  quorum(): Reading<boolean> {
+    return readQuorum(this.#paths, this.#readFile);
   }
 
   /** Drops what is known when the cluster file system was restarted, or came up only now. */

@@ -112,6 +112,7 @@ export function outcomeOf(
         kind: 'failed',
         exitCode: result.exitCode,
         message: plainText(failureMessage(result.exitCode, result.stderr), LONGEST_MESSAGE),
+        ...(UNWRITABLE.some((kind) => kind.test(result.stderr)) && { unwritable: true as const }),
       };
     case 'timed-out':
       return {
@@ -138,12 +139,28 @@ function ending(left: boolean): string {
   return left ? 'could not be ended' : 'was ended';
 }
 
+/**
+ * `/etc/pve` takes no changes. Without quorum a file of it cannot be opened, made or moved, also by
+ * root, or the command sees that itself; with pve-cluster stopped there is nobody to ask.
+ */
+const UNWRITABLE: readonly RegExp[] = [
+  /\/etc\/pve\/[^\n]* - (?:Permission denied|Transport endpoint is not connected)/,
+  /cluster not ready - no quorum/,
+  /^ipcc_send_rec\S* failed:/m,
+  /Unable to load access control list/,
+];
+
 /** Known messages, and what they mean to somebody who has not read the source of `pct`. */
 const KNOWN: readonly (readonly [RegExp, string])[] = [
   [/^CT is locked/, 'another operation has locked the container'],
   [/got timeout$/, 'another operation holds the lock of its configuration'],
   [/^detected modified configuration/, 'the configuration was changed by someone else meanwhile'],
   [/^Configuration file .* does not exist/, 'the container is no longer on this node'],
+  [
+    /^unable to open file '\/etc\/pve\/.* - Permission denied/,
+    'no quorum, so it cannot be written',
+  ],
+  [/^ipcc_send_rec/, 'the cluster file system (pve-cluster) does not answer'],
   [/unable to hotplug/, 'the running container did not take the change'],
 ];
 

@@ -16,11 +16,14 @@ export class ClusterStart {
     this.#read = read;
   }
 
-  /** Whether it is another one than at the last look, or has come up only now. */
+  /**
+   * Whether it is another one than at the last look, or has come up only now. Where that cannot be
+   * known it counts as another one each time: an equal version would prove nothing.
+   */
   isAnother(): boolean {
     const file = this.#read(this.#file);
     const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
-    if (startTime === this.#startTime) return false;
+    if (startTime !== undefined && startTime === this.#startTime) return false;
     this.#startTime = startTime;
     return true;
   }

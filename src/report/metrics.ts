@@ -222,6 +222,12 @@ function addHost(out: Exposition, { host, hostPolicy, available, state, planned 
     '1 where changes could not be backed up or recorded, so that none is made.',
     state.unrecorded === undefined ? 0 : 1,
   );
+  one(
+    out,
+    'changes_paused',
+    '1 where /etc/pve takes no changes (no quorum of the cluster), so that none is made.',
+    state.pause === undefined ? 0 : 1,
+  );
 }
 
 /** A container with what all of its series need. */

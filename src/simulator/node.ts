@@ -237,6 +237,17 @@ export class SimulatedNode {
     this.machine.note(vmid, 'edit', '');
   }
 
+  /** Makes it one of a cluster of two, with or without quorum; undefined: it stands alone. */
+  setQuorum(quorate: boolean | undefined): void {
+    this.machine.files.setQuorum(quorate);
+  }
+
+  /** Stops pve-cluster, or starts it again: then all versions begin anew. */
+  setCluster(runs: boolean): void {
+    if (runs) this.machine.files.start(this.machine.wallS);
+    else this.machine.files.stop();
+  }
+
   /** Writes a cpuset to the cgroups by hand. Of the right size it stays. */
   writeCpuset(vmid: number, cpus: readonly number[]): void {
     this.machine.writeCpuset(vmid, cpus);

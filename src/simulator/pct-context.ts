@@ -36,7 +36,7 @@ export interface CommandContext {
 export type SettableMachine = Pick<
   Machine,
   'applyLimits' | 'conf' | 'note' | 'running' | 'save' | 'touchLockFile'
-> & { readonly files: Pick<PveFiles, 'read' | 'relativePath'> };
+> & { readonly files: Pick<PveFiles, 'canWrite' | 'read' | 'relativePath'> };
 
 export interface SetContext extends Omit<CommandContext, 'machine'> {
   readonly machine: SettableMachine;
@@ -53,6 +53,12 @@ export const noConfiguration = (context: SetContext, vmid: number, exit = 2): An
     exit,
     `Configuration file '${context.machine.files.relativePath(vmid)}' does not exist\n`,
   );
+
+/** What a command says that could not write a configuration: no quorum. */
+export const unwritable = (context: SetContext, vmid: number, exit: number): Answer => {
+  const file = `/etc/pve/${context.machine.files.relativePath(vmid)}.tmp.${process.pid}`;
+  return failure(exit, `unable to open file '${file}' - Permission denied\n`);
+};
 
 /** The refusal of a container with a `lock:` line, or undefined. */
 export function lockedAnswer(conf: GuestConf): Answer | undefined {

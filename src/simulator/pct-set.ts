@@ -6,7 +6,14 @@ import {
   verificationFailure,
 } from './command-line.ts';
 import { descriptionLines, digestOf, type GuestConf, settingRule } from './guest-conf.ts';
-import { lines, lockedAnswer, noConfiguration, type SetContext, withLock } from './pct-context.ts';
+import {
+  lines,
+  lockedAnswer,
+  noConfiguration,
+  type SetContext,
+  unwritable,
+  withLock,
+} from './pct-context.ts';
 
 /** `pct set`: a configuration is changed, and of a running container what can be changed live. */
 
@@ -135,6 +142,10 @@ function setLocked(context: SetContext, vmid: number, args: Arguments, usage: st
   const change = context.half === 'first-option' ? firstOptionOnly(whole) : whole;
   const running = machine.running(vmid) !== undefined;
   const problems = applyChange(vmid, conf, change, running, context);
+  if (!machine.files.canWrite) {
+    machine.applyLimits(vmid, conf.main);
+    return unwritable(context, vmid, 2);
+  }
   machine.save(vmid, conf);
   const after = machine.conf(vmid) ?? conf;
   machine.note(vmid, 'set', describe(before, after));

@@ -1,5 +1,5 @@
 import { type Answer, type Arguments, answer, failure, parseArguments } from './command-line.ts';
-import type { CommandContext } from './pct-context.ts';
+import { type CommandContext, unwritable } from './pct-context.ts';
 import { clone, destroy, reboot, start, stop, unlock } from './pct-lifecycle.ts';
 import { config, cpusets, df, exec, list, pending, status } from './pct-reads.ts';
 import { setConfig } from './pct-set.ts';
@@ -36,6 +36,37 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   unlock,
 };
 
+const UNREACHABLE = [1, 2, 3]
+  .map((attempt) => `ipcc_send_rec[${attempt}] failed: Connection refused\n`)
+  .join('');
+const NO_QUORUM = 'cluster not ready - no quorum?\n';
+
+/** What a command says that finds no quorum, or no pve-cluster; undefined: it goes its way. */
+function unwritableAnswer(
+  context: CommandContext,
+  command: string,
+  vmid: number,
+): Answer | undefined {
+  const { machine } = context;
+  if (!machine.files.runs) {
+    return failure(111, `${UNREACHABLE}Unable to load access control list: Connection refused\n`);
+  }
+  if (machine.files.canWrite) return undefined;
+  switch (command) {
+    case 'clone':
+    case 'destroy':
+      return failure(255, NO_QUORUM);
+    case 'start':
+      return machine.running(vmid) === undefined ? failure(255, NO_QUORUM) : undefined;
+    case 'delsnapshot':
+    case 'snapshot':
+    case 'unlock':
+      return unwritable(context, vmid, 255);
+    default:
+      return undefined;
+  }
+}
+
 /** Answers `pct WORDS...` as the recorded tool does. */
 export async function pct(context: CommandContext, words: readonly string[]): Promise<Answer> {
   const [command, ...rest] = words;
@@ -50,5 +81,6 @@ export async function pct(context: CommandContext, words: readonly string[]): Pr
   if (handler === undefined) {
     return failure(255, `the simulated node does not do 'pct ${command}'\n`);
   }
-  return handler(context, parsed.arguments, shape.usage);
+  const refused = unwritableAnswer(context, command, parsed.arguments.vmid);
+  return refused ?? handler(context, parsed.arguments, shape.usage);
 }

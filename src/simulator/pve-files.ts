@@ -1,11 +1,21 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type VmSpec, vmText } from './vms.ts';
 
 /**
- * `/etc/pve` of a node that stands alone: configurations, the links to them, and the small files in
- * which pmxcfs says what changed. A write raises the guest's version in `.vmlist`, also one that
- * changes nothing.
+ * `/etc/pve` of a node that stands alone or in a cluster: configurations, the links to them, and
+ * the small files in which pmxcfs says what changed. A write raises the guest's version in
+ * `.vmlist`, also one that changes nothing.
  */
 
 const STORAGE_CFG = `dir: local
@@ -41,9 +51,14 @@ export class PveFiles {
   /** One counter for all guests, as pmxcfs has it. */
   #lastVersion = 0;
   #listVersion = 1;
+  #startTimeS: number;
+  /** undefined: it stands alone. */
+  #quorate: boolean | undefined;
+  #runs = true;
 
   constructor(options: PveFilesOptions) {
     this.#options = options;
+    this.#startTimeS = options.startTimeS;
     this.#root = join(options.sysroot, 'etc/pve');
     const home = join(this.#root, 'nodes', options.node);
     mkdirSync(join(home, 'lxc'), { recursive: true });
@@ -53,10 +68,55 @@ export class PveFiles {
     symlinkSync(`nodes/${options.node}/qemu-server`, join(this.#root, 'qemu-server'));
     writeFileSync(join(this.#root, 'storage.cfg'), STORAGE_CFG);
     writeFileSync(join(this.#root, 'user.cfg'), 'user:root@pam:1:0::::::\n');
-    const members = `{\n"nodename": "${options.node}",\n"version": 0\n}\n`;
-    writeFileSync(join(this.#root, '.members'), members);
+    this.#writeMembers();
     for (const guest of options.foreign) this.#versions.set(guest.vmid, ++this.#lastVersion);
     this.#writeLists();
+  }
+
+  /** Whether pve-cluster runs. While it does not, `/etc/pve` is an empty directory. */
+  get runs(): boolean {
+    return this.#runs;
+  }
+
+  /** Without quorum everything can be read and nothing written, also by root. */
+  get canWrite(): boolean {
+    return this.#runs && this.#quorate !== false;
+  }
+
+  /** Makes the node one of a cluster of two, with or without quorum; undefined: it stands alone. */
+  setQuorum(quorate: boolean | undefined): void {
+    this.#quorate = quorate;
+    this.#writeMembers();
+    this.#setModes(this.#root);
+  }
+
+  /** pve-cluster is stopped: what it showed is gone. */
+  stop(): void {
+    if (!this.#runs) return;
+    renameSync(this.#root, this.#aside);
+    mkdirSync(this.#root);
+    this.#runs = false;
+  }
+
+  /** It comes up again: versions begin anew, in another order than they were made in. */
+  start(startTimeS: number): void {
+    if (!this.#runs) {
+      rmSync(this.#root, { recursive: true });
+      renameSync(this.#aside, this.#root);
+    }
+    this.#runs = true;
+    this.#startTimeS = startTimeS;
+    this.#lastVersion = 0;
+    this.#listVersion = 1;
+    for (const vmid of [...this.#versions.keys()].reverse()) {
+      this.#versions.delete(vmid);
+      this.#versions.set(vmid, ++this.#lastVersion);
+    }
+    this.#writeLists();
+  }
+
+  get #aside(): string {
+    return `${this.#root}.stopped`;
   }
 
   /** The path of a configuration as error messages give it, relative to `/etc/pve`. */
@@ -121,6 +181,26 @@ export class PveFiles {
     this.#writeLists();
   }
 
+  #writeMembers(): void {
+    const { node } = this.#options;
+    const quorate = this.#quorate === false ? 0 : 1;
+    const cluster = `"cluster": { "name": "lab", "version": 2, "nodes": 2, "quorate": ${quorate} }`;
+    const own = `"${node}": { "id": 1, "online": 1, "ip": "10.0.2.15"}`;
+    const other = `"${node}x": { "id": 2, "online": ${quorate}}`;
+    const clustered = `"version": 3,\n${cluster},\n"nodelist": {\n  ${own},\n  ${other}\n  }`;
+    const rest = this.#quorate === undefined ? '"version": 0' : clustered;
+    const text = `{\n"nodename": "${node}",\n${rest}\n}\n`;
+    writeFileSync(join(this.#root, '.members'), text);
+  }
+
+  #setModes(path: string): void {
+    const { mode } = lstatSync(path);
+    if (lstatSync(path).isSymbolicLink()) return;
+    chmodSync(path, this.#quorate === false ? mode & 0o555 : mode | 0o200);
+    if (!lstatSync(path).isDirectory()) return;
+    for (const name of readdirSync(path)) this.#setModes(join(path, name));
+  }
+
   #replace(path: string, text: string): void {
     const temporary = `${path}.tmp.1`;
     writeFileSync(temporary, text, { mode: 0o640 });
@@ -137,7 +217,7 @@ export class PveFiles {
     const ids = rows.length === 0 ? '\n' : `\n${rows.join(',\n')}`;
     const list = `{\n"version": ${this.#listVersion},\n"ids": {${ids}}\n\n}\n`;
     this.#replace(join(this.#root, '.vmlist'), list);
-    const start = `"starttime": ${this.#options.startTimeS}`;
+    const start = `"starttime": ${this.#startTimeS}`;
     const versions = `"vmlist": ${this.#listVersion},\n"storage.cfg": 1,\n"user.cfg": 1`;
     this.#replace(join(this.#root, '.version'), `{\n${start},\n"clinfo": 0,\n${versions}\n}\n`);
   }

@@ -24,10 +24,14 @@ export class VirtualMachine implements SettableMachine {
     balanceWarm(plant, (vmid) => this.conf(vmid));
   }
 
-  readonly files = {
-    read: (vmid: number): string | undefined => this.#contents.get(vmid as Vmid),
-    relativePath: (vmid: number): string => `nodes/pve1/lxc/${vmid}.conf`,
-  };
+  /** Whether `/etc/pve` takes changes. */
+  quorate = true;
+
+  readonly files: SettableMachine['files'] = filesOf(this);
+
+  contentOf(vmid: number): string | undefined {
+    return this.#contents.get(vmid as Vmid);
+  }
 
   vmids(): IterableIterator<Vmid> {
     return this.#contents.keys();
@@ -96,3 +100,11 @@ export class VirtualMachine implements SettableMachine {
     if (this.pvestatdRuns) balance(this.plant, (vmid) => this.conf(vmid));
   }
 }
+
+const filesOf = (machine: VirtualMachine): SettableMachine['files'] => ({
+  get canWrite() {
+    return machine.quorate;
+  },
+  read: (vmid) => machine.contentOf(vmid),
+  relativePath: (vmid) => `nodes/pve1/lxc/${vmid}.conf`,
+});

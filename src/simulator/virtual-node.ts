@@ -159,6 +159,7 @@ export class VirtualNode {
         const content = Buffer.from(this.machine.files.read(vmid) ?? '');
         return config.ok ? present({ config: config.value, content }) : config;
       },
+      quorum: () => present(this.machine.quorate),
     },
     cgroups: {
       sample: (vmid) => this.#sample(vmid),

@@ -14,7 +14,6 @@ import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
-import { rememberTaken } from '../core/taken.ts';
 import {
   type Mib,
   type Milliseconds,
@@ -26,6 +25,7 @@ import {
 import type { World } from '../ports.ts';
 import { type ChangeResult, carryOut } from './change.ts';
 import type { Observed } from './observe.ts';
+import { noticePause, noticeRefusal } from './pause.ts';
 import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
 
 export interface ActContext {
@@ -62,7 +62,7 @@ export async function act(
   const waiting = changes[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
-      if (context.stop.aborted || !(context.dryRun || mayRecord(world, state))) return;
+      if (context.stop.aborted || !(context.dryRun || mayChange(world, state))) return;
       const former = state.intended.get(planned.vmid);
       const outcome = await actOn(world, state, planned, context);
       // Where nothing was done, what a former life has begun may still come about.
@@ -74,6 +74,10 @@ export async function act(
   await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
   return counts;
 }
+
+/** Looked at before each change: one that takes long leaves the next ones in another world. */
+const mayChange = (world: World, state: LoopState): boolean =>
+  noticePause(world, state) === undefined && mayRecord(world, state);
 
 const ABOUT = { room: 'act', event: 'unrecorded' } as const;
 
@@ -123,6 +127,7 @@ async function actOn(
   }
   tellResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
+  if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
   if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
 }
@@ -222,22 +227,24 @@ function remember(
   const { vmid } = planned;
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   if (result.kind === 'failed' || result.kind === 'rolled-back') {
-    state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
+    // What cannot be written is nothing of this container: the node as a whole pauses.
+    if (result.unwritable === undefined) {
+      state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
+    }
     // Whatever is found next is what this has left, and nobody's hand; unless it was one.
     if (result.byOthers !== true) state.known.delete(vmid);
     return;
   }
   state.failures.delete(vmid);
+  state.refusedWrites = undefined;
   const nowMs = clock.monotonicMs();
   state.known.set(vmid, { ...valuesOf(decidedOn), ...valuesAfter(planned) });
   const config = state.running.get(vmid);
   if (config !== undefined) state.running.set(vmid, withValues(config, valuesAfter(planned)));
   for (const change of changesOf(planned)) {
     const { resource, after, measured } = change;
-    const key = changeKey(vmid, resource);
-    state.changedMs.set(key, nowMs);
-    if (change.verdict === 'grow') state.grownMs.set(key, nowMs);
-    rememberTaken(state, key, change, nowMs);
+    state.changedMs.set(changeKey(vmid, resource), nowMs);
+    if (change.verdict === 'grow') state.grownMs.set(changeKey(vmid, resource), nowMs);
     rememberRule(state, change, nowMs);
     if (resource === 'memory') {
       addGrant(state, vmid, mib(after - measured.before));

@@ -1,5 +1,6 @@
 import { explainUnproven } from '../core/explain.ts';
 import type { GuestConfig } from '../core/observation.ts';
+import { pauseAfter } from '../core/pause.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
@@ -18,6 +19,8 @@ export interface ChangeResult {
   readonly note?: string;
   /** It failed since somebody else has set another value. */
   readonly byOthers?: true;
+  /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */
+  readonly unwritable?: string;
   /** Why its memory stays as it is; nothing at all was changed then. */
   readonly unproven?: Unproven;
 }
@@ -48,6 +51,9 @@ export async function carryOut(
   const refused = refuseGrowth(world, planned, context) ?? (await refuseShrink(world, planned));
   if (refused !== undefined) return refused;
 
+  const pause = pauseAfter(undefined, world.guests.quorum(), world.clock.monotonicMs());
+  if (pause !== undefined) return { kind: 'overtaken', note: pause.why };
+
   const backup = world.backups.write(file.value, purpose(planned, before, expected));
   if (!backup.ok) {
     return { kind: 'failed', note: `Nothing was changed, since no backup: ${backup.message}` };
@@ -63,7 +69,10 @@ export async function carryOut(
     if (verdict.kind === 'unchanged' && outcome.kind === 'failed') return OVERTAKEN;
   }
   const result = await settle(world, planned, before, verdict, outcome, context);
-  return { ...unlessStopped(world, planned, result), backup: backup.path };
+  return {
+    ...{ ...unlessStopped(world, planned, result), backup: backup.path },
+    ...(outcome.kind === 'failed' && outcome.unwritable && { unwritable: outcome.message }),
+  };
 }
 
 const OVERTAKEN: ChangeResult = {
@@ -161,6 +170,10 @@ async function settle(
       return { kind: 'failed', byOthers: true, note: all };
     }
     case 'half-done':
+      if (outcome.kind === 'failed' && outcome.unwritable === true) {
+        const half = `${outcome.message} (${verdict.found}); kernel and configuration differ`;
+        return { kind: 'failed', note: `Half done, and cannot be put back now: ${half}` };
+      }
       return putBack(world, planned, before, `${said ?? 'half done'} (${verdict.found})`, context);
   }
 }

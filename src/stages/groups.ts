@@ -6,6 +6,7 @@ import type { Member } from '../core/groups/members.ts';
 import { applyOutcome, type StepOutcome } from '../core/groups/outcome.ts';
 import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
 import { type Step, stepKey, subjectsOf } from '../core/groups/step.ts';
+import { pauseAfter } from '../core/pause.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
@@ -79,6 +80,14 @@ export class Groups {
       for (const policy of current.policies) {
         const text = `the containers cannot be seen, so nothing is done: ${cluster.detail}`;
         this.#note(policy, [{ key: 'blind', level: 'warn', text }]);
+      }
+      return;
+    }
+    const pause = pauseAfter(undefined, world.cluster.quorum(), world.clock.monotonicMs());
+    if (pause !== undefined) {
+      const text = `nothing is done: ${pause.why}`;
+      for (const policy of current.policies) {
+        this.#note(policy, [{ key: 'paused', level: 'warn', text }]);
       }
       return;
     }

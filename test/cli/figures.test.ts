@@ -8,7 +8,9 @@ import { type Figures, type MessageCounts, openFigures } from '../../src/cli/fig
 import { settingsOf } from '../../src/cli/loop-settings.ts';
 import { type OpenWorld, openWorld, type Surroundings } from '../../src/cli/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { pauseAfter } from '../../src/core/pause.ts';
+import { present } from '../../src/core/reading.ts';
 import type { CheckName } from '../../src/core/report/health.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import type { CycleView } from '../../src/cycle.ts';
@@ -16,6 +18,7 @@ import { createPaths } from '../../src/host/paths.ts';
 import { reportInput } from '../core/report/report.ts';
 
 let directory: string;
+let state: LoopState;
 let nowMs: number;
 let open: OpenWorld;
 let figures: Figures;
@@ -44,9 +47,10 @@ beforeEach(() => {
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   open = openWorld(config, around);
+  state = newLoopState();
   const known: Known = {
     ...{ view: undefined, from: 'daemon', settings: settingsOf(config, { dryRun: true }) },
-    ...{ state: newLoopState(), timezone: undefined, nowMs: milliseconds(nowMs) },
+    ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
   };
   const parts = { open, around, config: () => config, known: () => known };
   figures = openFigures({ ...parts, messages: () => messages });
@@ -77,6 +81,15 @@ describe('the health of the daemon', () => {
     figures.cycled(view());
     expect(figures.health().healthy).toBe(true);
     expect(open.tally.cycles).toEqual({ good: 2, blind: 1 });
+  });
+
+  it('is not well while nothing can be changed', () => {
+    expect(check('quorum')).toMatchObject({ ok: true });
+    state.pause = pauseAfter(undefined, present(false), milliseconds(nowMs));
+    expect(check('quorum')).toMatchObject({ ok: false });
+    expect(check('quorum')?.says).toContain('the cluster has no quorum');
+    state.pause = undefined;
+    expect(check('quorum')).toMatchObject({ ok: true });
   });
 
   it('tries out what can be written, but not each time that a monitor asks', () => {

@@ -5,20 +5,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { prometheusTools } from '../prometheus.ts';
-import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, freePort, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 const MINUTES = 60_000;
 const TOKEN = 'a-token-of-this-test';
-
-/** A port that nobody listens on now. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-    });
-  });
-}
 
 const configuration = (...lines: readonly string[]): string =>
   ['DEFAULT:', '  poll_interval: 1', ...lines.map((line) => `  ${line}`), ''].join('\n');
@@ -160,6 +150,6 @@ describe('health', () => {
     const text = await ready.text();
     expect(text).toMatch(/^FAILED +backups +.*hostname.*\(ENOTDIR\)$/m);
     expect(text).toMatch(/^ok +cycle +the last good cycle ended \d+ s ago$/m);
-    expect(text).toMatch(/^1 of 5 checks failed\.$/m);
+    expect(text).toMatch(/^1 of 6 checks failed\.$/m);
   });
 });

@@ -75,6 +75,16 @@ describe('the list of containers', () => {
     expect(node.seen()).toStrictEqual({ 101: 5 });
   });
 
+  it('trusts no version where it is not known when the cluster file system was started', () => {
+    const node = new FakeNode();
+    node.write(101, 'cores: 1\n', 1);
+    rmSync(join(node.root, 'etc/pve/.version'));
+    node.seen();
+    // Restarted meanwhile, for all that anybody can say; the numbers are the same.
+    writeFileSync(node.conf(101), 'cores: 5\n');
+    expect(node.seen()).toStrictEqual({ 101: 5 });
+  });
+
   it('leaves out virtual machines and the containers of other nodes', () => {
     const node = new FakeNode();
     node.write(101, 'cores: 1\n', 1);

@@ -173,6 +173,28 @@ describe('what pct says', () => {
   });
 
   it.each([
+    [2, "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n"],
+    [255, "unable to create directory '/etc/pve/priv/lock' - Permission denied\n"],
+    [255, 'cluster not ready - no quorum?\n'],
+    [
+      111,
+      'ipcc_send_rec[1] failed: Connection refused\n' +
+        'Unable to load access control list: Connection refused\n',
+    ],
+  ])('exit code %i: %j is nothing of the container', (exitCode, stderr) => {
+    const result = { kind: 'exited', exitCode, stdout: '', stderr } as const;
+    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
+    expect(outcome).toMatchObject({ kind: 'failed', unwritable: true });
+  });
+
+  it('a refusal of another kind is not taken for that', () => {
+    const stderr = "unable to open '/sys/fs/cgroup/lxc/101/memory.max' - Permission denied\n";
+    const result = { kind: 'exited', exitCode: 2, stdout: '', stderr } as const;
+    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
+    expect(outcome).not.toHaveProperty('unwritable');
+  });
+
+  it.each([
     [{ kind: 'killed', signal: 'SIGKILL', stdout: '', stderr: '' }, 'ended by SIGKILL'],
     [{ kind: 'timed-out', left: true, stdout: '', stderr: '' }, 'could not be ended'],
   ] as const)('%j', (result, expected) => {

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { parseQuorum } from '../../src/host/members-file.ts';
 import type { SimulatedNode } from '../../src/simulator/node.ts';
 import { hasShared, jsonShape, Scratch, type Step, shape, steps } from './recorded.ts';
 import {
@@ -322,5 +323,59 @@ describe.skipIf(!hasShared)('the recorded commands (of ../shared)', () => {
       compared += 1;
     }
     expect(compared).toBe(8);
+  });
+
+  it('without quorum: what is refused, how, and what has changed all the same', async () => {
+    const conf = 'arch: amd64\ncores: 1\nmemory: 112\nrootfs: local-lvm:vm-1-disk-0\nswap: 0\n';
+    const guests = [101, 102, 120, 121].map((vmid) => ({
+      ...{ vmid, conf: vmid === 101 ? conf.replace('112', '170') : conf },
+      demand: () => ({ cpuCores: 0, anonMib: 5 }),
+    }));
+    const made = await recordedNode(scratch.directory(), {}, { guests });
+    node = made.node;
+    node.setQuorum(false);
+    const anonymous = (text: string) => text.replace(/tmp\.\d+/g, 'tmp.N').replace(/\nreal.*/s, '');
+    let compared = 0;
+    for (const step of steps('31-no-quorum')) {
+      if (step.argv === undefined) continue;
+      const [tool, , script = ''] = step.argv;
+      const limit = /^\/sys\/fs\/cgroup\/lxc\/(\d+)\/memory.max$/.exec(step.argv[1] ?? '')?.[1];
+      if (limit !== undefined) {
+        const path = `${node.root}/sys/fs/cgroup/lxc/${limit}/memory.max`;
+        expect(readFileSync(path, 'utf8'), step.note).toBe(step.stdout);
+        compared += 1;
+      }
+      if (tool === 'pvecm' && step.argv[1] === 'expected') node.setQuorum(true);
+      const words = tool === 'bash' ? script.replace(/^time /, '').split(' ') : step.argv;
+      const known = ['set', 'start', 'stop', 'snapshot', 'clone', 'exec'];
+      if (words[0] !== 'pct' || !known.includes(words[1] ?? '')) continue;
+      // That the same value touches nothing is another matter.
+      if (step.note === 'pct set to what the configuration says already') continue;
+      const got = await node.run(words, 'C');
+      expect({ words, exit: got.exit }).toEqual({ words, exit: step.exit });
+      expect(anonymous(got.stderr).trim(), words.join(' ')).toBe(anonymous(step.stderr).trim());
+      compared += 1;
+      if (step.note === 'expected votes put down by the admin') break;
+    }
+    expect(compared).toBeGreaterThanOrEqual(11);
+  });
+
+  it('.members with and without quorum, and modes without their w', async () => {
+    const made = await recordedNode(scratch.directory());
+    node = made.node;
+    const members = () => readFileSync(`${made.node.root}/etc/pve/.members`, 'utf8');
+    const mode = (path: string) => statSync(`${made.node.root}/etc/pve/${path}`).mode & 0o777;
+    expect(parseQuorum(members())).toBe(true);
+    node.setQuorum(false);
+    expect(parseQuorum(members())).toBe(false);
+    const recorded = steps('31-no-quorum')[1]?.stdout.split('\n\n')[0] ?? '';
+    expect(jsonShape(JSON.parse(members()))).toEqual(
+      JSON.parse(JSON.stringify(jsonShape(JSON.parse(recorded))).replaceAll('pve2', 'pve1x')),
+    );
+    expect(mode('nodes/pve1/lxc')).toBe(0o555);
+    expect(mode('nodes/pve1/lxc/101.conf')).toBe(0o440);
+    node.setQuorum(true);
+    expect(parseQuorum(members())).toBe(true);
+    expect(mode('nodes/pve1/lxc/101.conf') & 0o200).toBe(0o200);
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { afterFailure, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
+import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import type { CommandOutcome } from '../../src/ports.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
 import { AMPLE_ROOM, coresChange, everyone, memoryChange, vmid } from '../core/builders.ts';
@@ -55,6 +57,59 @@ describe('acting', () => {
     const node = nodeWith(101, 102);
     expect(await run(node, [growMemory(102), growMemory(101)])).toEqual({ done: 2, failed: 0 });
     expect(node.done).toEqual(['backup 102', 'set 102', 'backup 101', 'set 101']);
+  });
+
+  describe('without quorum', () => {
+    const unwritable = (message: string): CommandOutcome => ({
+      ...{ kind: 'failed', exitCode: 2, message, unwritable: true },
+    });
+
+    it('begins nothing, and says so once', async () => {
+      const node = nodeWith(101, 102);
+      const state = newLoopState();
+      node.quorum = present(false);
+      expect(await run(node, [growMemory(101)], { state })).toEqual({ done: 0, failed: 0 });
+      await run(node, [growMemory(102)], { state });
+      expect(node.done).toEqual([]);
+      expect(node.linesOf('ERROR')).toHaveLength(1);
+      expect(node.linesOf('ERROR')[0]).toContain('the cluster has no quorum');
+      node.quorum = present(true);
+      expect(await run(node, [growMemory(101)], { state })).toEqual({ done: 1, failed: 0 });
+      expect(node.linesOf('INFO').join()).toContain('Configurations can be written again');
+    });
+
+    it('stops between two changes when it is lost meanwhile', async () => {
+      const node = nodeWith(101, 102);
+      node.pct = (request) => {
+        node.quorum = present(false);
+        return node.apply(request);
+      };
+      expect(await run(node, [growMemory(101), growMemory(102)])).toEqual({ done: 1, failed: 0 });
+      expect(node.sets.map(({ vmid: id }) => id)).toEqual([101]);
+    });
+
+    it('takes a refused write for what it is: nothing more is tried, nobody blamed', async () => {
+      const node = nodeWith(101, 102);
+      const state = newLoopState();
+      const text =
+        "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied";
+      node.pct = ({ vmid: id, memoryMib }) => {
+        node.get(id).limitMib = memoryMib;
+        return unwritable(text);
+      };
+      const changes = [growMemory(101), growMemory(102)];
+      expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 1 });
+      expect(node.sets).toHaveLength(1);
+      expect(state.failures.size).toBe(0);
+      expect(state.pause?.kind).toBe('refused');
+      // It has quorum by its own word, and is left alone for a while nevertheless.
+      expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 0 });
+      node.pass(MINUTE_MS);
+      node.pct = (request) => node.apply(request);
+      node.get(101).limitMib = 1024;
+      expect(await run(node, [growMemory(102)], { state })).toEqual({ done: 1, failed: 0 });
+      expect(state.refusedWrites).toBeUndefined();
+    });
   });
 
   it('says what it does in the form that existing scripts read', async () => {

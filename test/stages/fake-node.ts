@@ -82,6 +82,7 @@ export class FakeNode {
   listMissing: Missing | undefined;
   backupFailure: string | undefined;
   journalWorks = true;
+  quorum: Reading<boolean> = present(true);
   readonly holds = new Map<Vmid, ManualHold>();
   /** Whether the kernel has `memory.reclaim`. */
   hasReclaim = true;
@@ -214,6 +215,7 @@ export class FakeNode {
         return present(new Map(all));
       },
       read: (id) => this.read(id),
+      quorum: () => this.quorum,
     },
     cgroups: {
       sample: (id) => this.sample(id),

@@ -17,6 +17,8 @@ export type CheckName =
   | 'backups'
   /** The JSON log could be written. */
   | 'logs'
+  /** `/etc/pve` takes changes. */
+  | 'quorum'
   /** The node's own tool is there. */
   | 'pct'
   /** Messages get through. */

@@ -45,6 +45,8 @@ export interface HostRow {
   readonly budget: { readonly cores: number | null; readonly memoryMib: number | null };
   /** Why nothing at all may grow now. */
   readonly refused: { readonly cores: string | null; readonly memory: string | null };
+  /** Why nothing of this node can be changed now; null: it can. */
+  readonly paused: string | null;
   /** Why something is not known. */
   readonly missing: readonly string[];
 }
@@ -145,6 +147,7 @@ function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
       cores: available.coresRefused?.kind ?? null,
       memory: available.memoryRefused?.kind ?? null,
     },
+    paused: state.pause === undefined ? null : plainText(state.pause.why),
     missing: [...new Set(unknown.map(({ detail }) => plainText(detail)))],
   };
 }

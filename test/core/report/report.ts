@@ -40,7 +40,6 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },
   'cannot-prove': { kind: 'cannot-prove' },
   'too-few-observations': { kind: 'too-few-observations', have: 1, want: 3 },
-  flapping: { kind: 'flapping', flaps: 3, leftMs: 7_200_000 },
   cooldown: { kind: 'cooldown', toward: 'shrink', leftMs: 120_000 },
   'observe-only': { kind: 'observe-only', would: 4 },
   'started-lately': { kind: 'started-lately' },
@@ -60,6 +59,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   refaults: { kind: 'refaults', mibPerS: 3 },
   'swap-growth': { kind: 'swap-growth', mib: 12 },
   'next-cycle': { kind: 'next-cycle' },
+  paused: { kind: 'paused', why: 'the cluster has no quorum' },
 };
 
 /** One of each reason for which a container is left alone as a whole. */

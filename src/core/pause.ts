@@ -1,0 +1,62 @@
+import type { Change, Hold } from './decision.ts';
+import { afterFailure, type Failure } from './loop-state.ts';
+import type { Plan } from './plan.ts';
+import type { Reading } from './reading.ts';
+import type { Milliseconds } from './units.ts';
+
+/** The node as a whole pauses while its configurations cannot be written. */
+
+export interface Pause {
+  readonly kind: 'no-quorum' | 'not-known' | 'refused';
+  /** A sentence without its full stop. */
+  readonly why: string;
+  readonly sinceMs: Milliseconds;
+  /** Where Proxmox VE refused to write although it has quorum: no change is tried before. */
+  readonly retry?: Failure;
+}
+
+const NO_QUORUM =
+  'the cluster has no quorum, so /etc/pve is read-only on this node; `pvecm status` shows why';
+
+/**
+ * What a look at the quorum makes of the pause before. undefined: changes can be made.
+ *
+ * @param quorum true also for a node that stands alone
+ */
+export function pauseAfter(
+  before: Pause | undefined,
+  quorum: Reading<boolean>,
+  nowMs: Milliseconds,
+): Pause | undefined {
+  const sinceMs = before?.sinceMs ?? nowMs;
+  if (!quorum.ok) {
+    const why = `whether this node may write to /etc/pve is not known: ${quorum.detail}`;
+    return { kind: 'not-known', why, sinceMs };
+  }
+  if (!quorum.value) return { kind: 'no-quorum', why: NO_QUORUM, sinceMs };
+  const waits = before?.retry !== undefined && before.retry.retryAtMs > nowMs;
+  return waits ? before : undefined;
+}
+
+/** Proxmox VE could not write a configuration, whatever it says of its quorum. */
+export function pauseRefused(
+  refused: Failure | undefined,
+  message: string,
+  nowMs: Milliseconds,
+): Pause {
+  const why = `Proxmox VE could not write to /etc/pve: ${message}`;
+  return { kind: 'refused', why, sinceMs: nowMs, retry: afterFailure(refused, nowMs) };
+}
+
+/** The same plan with nothing to do: each change waits until the pause is over. */
+export function holdAll({ changes, held }: Plan, { why }: Pause): Plan {
+  const waiting = changes.flatMap(({ cores, memory }) =>
+    [cores, memory].filter((change) => change !== undefined).map((change) => paused(change, why)),
+  );
+  return { changes: [], held: [...held, ...waiting] };
+}
+
+function paused({ vmid, name, resource, priority, measured }: Change, why: string): Hold {
+  const because = { kind: 'paused', why } as const;
+  return { vmid, name, resource, priority, verdict: 'hold', because, measured };
+}
