@@ -141,6 +141,8 @@ export type HoldReason =
   | { readonly kind: 'cannot-prove' }
   /** A step rests on the average of several observations. */
   | { readonly kind: 'too-few-observations'; readonly have: number; readonly want: number }
+  /** Demand comes and goes: what was taken was needed again within an hour. */
+  | { readonly kind: 'flapping'; readonly flaps: number; readonly leftMs: number }
   | { readonly kind: 'cooldown'; readonly toward: 'grow' | 'shrink'; readonly leftMs: number }
   /** Decided and reported, and by the admin's wish not done. */
   | { readonly kind: 'observe-only'; readonly would: number }

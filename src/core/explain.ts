@@ -170,6 +170,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
         `it ${because.toward === 'grow' ? 'needs more' : 'needs less'}, but was changed lately; ` +
         `it may ${because.toward} in ${Math.ceil(because.leftMs / 1000)} s`
       );
+    case 'flapping':
+      return flapping(because.flaps, because.leftMs);
     case 'observe-only':
       return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
     case 'cpulimit':
@@ -244,6 +246,12 @@ const cpuLimited = (cpuLimit: number): string =>
 function boostedUntil(back: string, leftMs: number): string {
   if (leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;
   return `it is boosted, and goes back to ${back} in ${seconds(leftMs)}`;
+}
+
+function flapping(flaps: number, leftMs: number): string {
+  const again = 'what was taken back was needed again within an hour';
+  const often = flaps === 1 ? '' : `, ${flaps} times in a row`;
+  return `${again}${often}; nothing is taken back for ${Math.ceil(leftMs / 60_000)} minutes`;
 }
 
 function notSaturated(samples: number, of: number): string {

@@ -14,6 +14,7 @@ import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { surplus } from './surplus.ts';
+import { waitForCalmMs } from './taken.ts';
 import type { Milliseconds, Vmid } from './units.ts';
 
 /** One resource of one container, as it is to be judged. */
@@ -54,6 +55,23 @@ export const GIVEN_BACK_MS = 3_600_000;
  * its end; what else the policy says.
  */
 export function judge(one: Case, times: Times): Verdict {
+  const verdict = loudest(one, times);
+  if (verdict.verdict !== 'shrink' || WAITS_FOR_NO_CALM.has(verdict.rule)) return verdict;
+  const known = times.state.taken.get(changeKey(one.vmid, one.resource));
+  const leftMs = waitForCalmMs(known, times.nowMs);
+  if (known === undefined || leftMs === 0) return verdict;
+  return held(verdict, { kind: 'flapping', flaps: known.flaps, leftMs });
+}
+
+/**
+ * The end of a boost is no shrink, a maximum holds, and a host in need cannot wait. Mode `adaptive`
+ * knows by itself how often what it takes is needed again.
+ */
+const WAITS_FOR_NO_CALM: ReadonlySet<Rule> = new Set([
+  ...(['boost-end', 'above-maximum', 'host-emergency', 'learnt'] as const),
+]);
+
+function loudest(one: Case, times: Times): Verdict {
   const { state, nowMs } = times;
   const key = changeKey(one.vmid, one.resource);
   const handLeftMs = (state.handHolds.get(key) ?? 0) - nowMs;

@@ -5,6 +5,7 @@ import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
 import type { Pause } from './pause.ts';
+import type { Taken } from './taken.ts';
 import type { Mib, Milliseconds, Ratio, Vmid } from './units.ts';
 
 /** What the loop carries from one cycle to the next, per container. Plain data. */
@@ -40,6 +41,8 @@ export interface LoopState {
   readonly oomKills: Map<Vmid, Milliseconds>;
   /** When a resource last grew, under `changeKey`. */
   readonly grownMs: Map<string, Milliseconds>;
+  /** What was taken of a resource, and whether it was needed again, under `changeKey`. */
+  readonly taken: Map<string, Taken>;
   /** The last shrink of a container's memory, as long as it may have to be undone. */
   readonly shrunk: Map<Vmid, Shrunk>;
   /** A limit under which the OOM killer struck: for a day it counts as too little. */
@@ -166,6 +169,7 @@ export function newLoopState(): LoopState {
     startedMs: new Map(),
     oomKills: new Map(),
     grownMs: new Map(),
+    taken: new Map(),
     shrunk: new Map(),
     oomFloors: new Map(),
     refused: new Map(),

@@ -14,6 +14,7 @@ import type {
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
 import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
+import type { Taken } from './taken.ts';
 import {
   isMoment,
   type Mib,
@@ -45,6 +46,8 @@ export interface SavedState {
   readonly oomKills: readonly (readonly [Vmid, Milliseconds])[];
   readonly changedMs: readonly (readonly [string, Milliseconds])[];
   readonly grownMs: readonly (readonly [string, Milliseconds])[];
+  /** An earlier release has none. */
+  readonly taken?: readonly (readonly [string, Taken])[];
   readonly shrunk: readonly (readonly [Vmid, Shrunk])[];
   readonly oomFloors: readonly (readonly [Vmid, OomFloor])[];
   readonly boosts: readonly (readonly [string, Boost])[];
@@ -85,6 +88,7 @@ export function toSaved(
     oomKills: [...state.oomKills],
     changedMs: [...state.changedMs],
     grownMs: [...state.grownMs],
+    taken: [...state.taken],
     shrunk: [...state.shrunk],
     oomFloors: [...state.oomFloors],
     boosts: [...state.boosts],
@@ -143,6 +147,7 @@ export function takeOver(
   fill(state.oomKills, whole.oomKills);
   fill(state.changedMs, whole.changedMs);
   fill(state.grownMs, whole.grownMs);
+  fill(state.taken, whole.taken ?? []);
   fill(state.shrunk, whole.shrunk);
   fill(state.oomFloors, whole.oomFloors);
   fill(state.boosts, whole.boosts);
@@ -154,11 +159,11 @@ export function takeOver(
 /**
  * What was given or taken for a while outlives the boot, though its times do not: a boost is over,
  * what the off-peak time took is still to be given back, and a hand's hold and the
- * memory of an OOM kill go on by the wall clock.
+ * memory of an OOM kill and of shrinks go on by the wall clock.
  */
 function fillFromOtherBoot(
   state: LoopState,
-  { boosts, offPeak, handHolds, oomFloors, savedMs, savedWallMs }: SavedState,
+  { boosts, offPeak, handHolds, oomFloors, taken = [], savedMs, savedWallMs }: SavedState,
   { nowMs, wallMs }: Instant,
 ): void {
   fill(
@@ -170,9 +175,13 @@ function fillFromOtherBoot(
     offPeak.filter(([, { givenBackMs }]) => givenBackMs === undefined),
   );
   const awayMs = Math.max(0, wallMs - savedWallMs);
+  const here = (atMs: number): Milliseconds => milliseconds(nowMs - (savedMs - atMs + awayMs));
   for (const [vmid, { limitMib, atMs }] of oomFloors) {
-    const agoMs = savedMs - atMs + awayMs;
-    state.oomFloors.set(vmid, { limitMib, atMs: milliseconds(nowMs - agoMs) });
+    state.oomFloors.set(vmid, { limitMib, atMs: here(atMs) });
+  }
+  for (const [key, one] of taken) {
+    const flapped = one.flappedMs === undefined ? {} : { flappedMs: here(one.flappedMs) };
+    state.taken.set(key, { ...one, shrunkMs: here(one.shrunkMs), ...flapped });
   }
   for (const [key, untilMs] of handHolds) {
     const leftMs = untilMs - savedMs - awayMs;
@@ -253,6 +262,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   oomKills: ofVmid((value) => isNumber(value)),
   changedMs: ofResource((value) => isNumber(value)),
   grownMs: ofResource((value) => isNumber(value)),
+  taken: ofResource(
+    (value, key) =>
+      hasNumbers('norm', 'shrunkMs', 'flaps')(value, key) &&
+      isObject(value) &&
+      isMaybe(value['flappedMs']),
+  ),
   shrunk: ofVmid(hasNumbers('fromMib', 'atMs')),
   oomFloors: ofVmid(hasNumbers('limitMib', 'atMs')),
   boosts: ofResource(isBoost),
@@ -272,7 +287,10 @@ const FIELDS: Readonly<Record<string, Check>> = {
 };
 
 /** What a state that an earlier release has saved lacks. */
-const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = { identities: [] };
+const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = {
+  identities: [],
+  taken: [],
+};
 
 /** Of which boot and time it is. */
 const WHEN: readonly (readonly [string, Check])[] = [

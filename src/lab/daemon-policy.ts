@@ -8,6 +8,7 @@ import { changeKey, seenWith } from '../core/pace.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { missing, present } from '../core/reading.ts';
 import { oomFloorMib } from '../core/shortage.ts';
+import { rememberTaken } from '../core/taken.ts';
 import { cores, type Milliseconds, mib, milliseconds, ratio, type Vmid } from '../core/units.ts';
 import { cpuDemand } from '../core/usage.ts';
 import type { Allocation, Demand } from './demand.ts';
@@ -168,6 +169,7 @@ function noteChange(state: LoopState, change: Change, nowMs: Milliseconds): void
   const key = changeKey(NOBODY, resource);
   state.changedMs.set(key, nowMs);
   if (verdict === 'grow') state.grownMs.set(key, nowMs);
+  rememberTaken(state, key, change, nowMs);
   if (rule !== 'saturated') state.boosts.delete(key);
   if (boostMs === undefined) return;
   const endMs = milliseconds(nowMs + boostMs);

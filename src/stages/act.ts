@@ -14,6 +14,7 @@ import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
+import { rememberTaken } from '../core/taken.ts';
 import {
   type Mib,
   type Milliseconds,
@@ -243,8 +244,10 @@ function remember(
   if (config !== undefined) state.running.set(vmid, withValues(config, valuesAfter(planned)));
   for (const change of changesOf(planned)) {
     const { resource, after, measured } = change;
-    state.changedMs.set(changeKey(vmid, resource), nowMs);
-    if (change.verdict === 'grow') state.grownMs.set(changeKey(vmid, resource), nowMs);
+    const key = changeKey(vmid, resource);
+    state.changedMs.set(key, nowMs);
+    if (change.verdict === 'grow') state.grownMs.set(key, nowMs);
+    rememberTaken(state, key, change, nowMs);
     rememberRule(state, change, nowMs);
     if (resource === 'memory') {
       addGrant(state, vmid, mib(after - measured.before));

@@ -2,6 +2,7 @@ import type { Resource } from '../core/decision.ts';
 import { amount } from '../core/explain.ts';
 import type { Intended, KnownValues, LoopState } from '../core/loop-state.ts';
 import { changeKey } from '../core/pace.ts';
+import { rememberTaken } from '../core/taken.ts';
 import { type Milliseconds, mib, type Vmid } from '../core/units.ts';
 import { isSameCpuLimit, verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
@@ -51,6 +52,7 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
     const key = changeKey(vmid, resourceOf(of));
     state.changedMs.set(key, nowMs);
     if (grows(cutOff, of)) state.grownMs.set(key, nowMs);
+    rememberStep(state, cutOff, of, nowMs);
     if (of === 'memoryMib') rememberMemory(state, cutOff, nowMs);
     const boost = intended.boosts?.find(([boosted]) => boosted === key)?.[1];
     if (boost !== undefined) state.boosts.set(key, boost);
@@ -61,6 +63,18 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
 /** No line at all is more than any number. */
 function grows({ before, now }: CutOff, of: Value): boolean {
   return (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
+}
+
+/** By which rule is not known any more, only whether it began a boost. */
+function rememberStep(state: LoopState, cutOff: CutOff, of: Value, nowMs: Milliseconds): void {
+  const key = changeKey(cutOff.vmid, resourceOf(of));
+  const before = cutOff.before[of] ?? state.hostCpus;
+  if (before === undefined) return;
+  const isBoost = cutOff.intended.boosts?.some(([boosted]) => boosted === key) === true;
+  const growth = { verdict: 'grow', rule: isBoost ? 'saturated' : 'above-upper' } as const;
+  const shrink = { verdict: 'shrink', rule: 'below-lower' } as const;
+  const step = grows(cutOff, of) ? growth : shrink;
+  rememberTaken(state, key, { ...step, measured: { before } }, nowMs);
 }
 
 function rememberMemory({ shrunk, grants }: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {

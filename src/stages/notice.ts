@@ -47,6 +47,7 @@ export function noticeOthers(
       const key = changeKey(vmid, resource);
       state.boosts.delete(key);
       state.offPeak.delete(key);
+      state.taken.delete(key);
       if (resource === 'memory') {
         state.shrinkRetry.delete(vmid);
         state.shrunk.delete(vmid);

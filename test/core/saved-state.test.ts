@@ -21,6 +21,10 @@ function lived(): LoopState {
   state.startedMs.set(ID, milliseconds(4_000_000));
   state.oomKills.set(ID, milliseconds(4_100_000));
   state.changedMs.set('101/cores', milliseconds(4_900_000));
+  state.taken.set('101/cores', {
+    ...{ norm: 4, shrunkMs: milliseconds(4_800_000) },
+    ...{ flaps: 2, flappedMs: milliseconds(4_900_000) },
+  });
   state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(5_100_000) });
   state.offPeak.set('101/memory', { before: 2048, givenBackMs: undefined });
   state.offPeak.set('101/cores', { before: 4, givenBackMs: milliseconds(4_990_000) });
@@ -51,13 +55,13 @@ const SURVIVES = [
   'identities' as const,
   ...(['grants', 'samples', 'failures', 'shrinkRetry'] as const),
   ...(['pendingCores', 'startedMs', 'oomKills', 'changedMs'] as const),
-  ...(['boosts', 'offPeak', 'handHolds'] as const),
+  ...(['boosts', 'offPeak', 'handHolds', 'taken'] as const),
   ...(['known', 'intended', 'lastChanges'] as const),
 ];
 /** What another boot does not end. */
 const LASTS = new Set<string>(['identities', 'grants', 'known', 'intended', 'lastChanges']);
 /** What it changes, but does not end. */
-const GOES_ON = new Set<string>(['boosts', 'offPeak', 'handHolds']);
+const GOES_ON = new Set<string>(['boosts', 'offPeak', 'handHolds', 'taken']);
 
 describe('the state that is taken over', () => {
   it('is what was saved, in the same boot', () => {
@@ -94,7 +98,7 @@ describe('the state that is taken over', () => {
   });
 
   it('is taken over from a release that named no guests', () => {
-    const { identities: _, ...old } = saved();
+    const { identities: _, taken: __, ...old } = saved();
     const { state, outcome } = taken(old);
     expect(outcome.ok).toBe(true);
     expect([state.identities.size, state.grants.size]).toEqual([0, 1]);
@@ -132,6 +136,13 @@ describe('what was given or taken for a while', () => {
     expect(rebooted(1000).boosts.get('101/cores')).toEqual({
       ...{ before: 2, boosted: 3, endMs: BOOTED_MS },
     });
+  });
+
+  it('how long nothing is taken goes on by the wall clock', () => {
+    const other = rebooted(600_000).taken.get('101/cores');
+    expect(other).toMatchObject({ norm: 4, flaps: 2 });
+    expect(other?.flappedMs).toBe(BOOTED_MS - 600_000 - 100_000);
+    expect(other?.shrunkMs).toBe(BOOTED_MS - 600_000 - 200_000);
   });
 
   it('the off-peak time still has to give back, and does not so twice', () => {

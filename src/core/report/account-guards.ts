@@ -5,6 +5,8 @@ import type { ContainerObservation, GuestConfig } from '../observation.ts';
 import { changeKey } from '../pace.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
+import { flapsAt, type Taken, waitForCalmMs } from '../taken.ts';
+import type { Milliseconds } from '../units.ts';
 import { coresGuards } from './account-guards-cores.ts';
 import { memoryGuards } from './account-guards-memory.ts';
 import { type Guard, guard, secondsOf, short } from './fact.ts';
@@ -108,7 +110,20 @@ function cooldownGuards(
       ...{ leftSeconds: Math.max(0, secondsOf(leftMs)), ofSeconds },
     });
   };
-  return [one('growth', timing.cooldownUpMs), one('shrinking', timing.cooldownDownMs)];
+  const up = one('growth', timing.cooldownUpMs);
+  const calm = calmGuard(state.taken.get(changeKey(vmid, resource)), nowMs);
+  return [up, one('shrinking', timing.cooldownDownMs), calm];
+}
+
+/** How long nothing is taken since what was taken was needed again. */
+function calmGuard(known: Taken | undefined, nowMs: Milliseconds): Guard {
+  const flaps = known === undefined ? 0 : flapsAt(known, nowMs);
+  const leftMs = waitForCalmMs(known, nowMs);
+  const often = flaps === 1 ? 'once' : `${flaps} times in a row`;
+  const again = `what was taken back was needed again within an hour ${often}`;
+  const says = flaps === 0 ? 'no' : `${again}; ${leftWords(leftMs)}`;
+  const leftSeconds = secondsOf(leftMs);
+  return guard('demand that comes and goes', leftMs > 0, says, { flaps, leftSeconds });
 }
 
 const leftWords = (ms: number): string => (ms > 0 ? `${secondsOf(ms)} s left` : 'over');

@@ -40,6 +40,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },
   'cannot-prove': { kind: 'cannot-prove' },
   'too-few-observations': { kind: 'too-few-observations', have: 1, want: 3 },
+  flapping: { kind: 'flapping', flaps: 3, leftMs: 7_200_000 },
   cooldown: { kind: 'cooldown', toward: 'shrink', leftMs: 120_000 },
   'observe-only': { kind: 'observe-only', would: 4 },
   'started-lately': { kind: 'started-lately' },
