@@ -1,11 +1,12 @@
 import { plainText } from '../core/plain-text.ts';
-import { milliseconds } from '../core/units.ts';
+import { milliseconds, type Vmid } from '../core/units.ts';
 import type { UsageRecord } from '../core/usage-history.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
-import { readUsage, USAGE_DIRECTORY } from '../host/usage-files.ts';
+import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import type { Demand } from '../lab/demand.ts';
 import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../simulator/traces.ts';
 import type { Arguments } from './arguments.ts';
+import { leftOutWords, readOwnUsage } from './own-usage.ts';
 import type { Surroundings } from './world.ts';
 
 /** Demand to replay, from a trace file or from the daemon's own history of usage. */
@@ -51,7 +52,7 @@ export async function readDemands(given: Arguments, around: Surroundings): Promi
 
 /** The history of usage, folded into the steps of a trace. */
 async function readHistory(
-  { paths }: Surroundings,
+  { paths, stderr }: Surroundings,
   limit: number,
   had: LastHad,
 ): Promise<TraceResult> {
@@ -60,6 +61,7 @@ async function readHistory(
   const complain = (problem: string): void => {
     problems.push(`the history of usage cannot be read as a whole: ${plainText(problem)}`);
   };
+  const leftOut = (vmids: readonly Vmid[]): void => void stderr.write(`${leftOutWords(vmids)}\n`);
   const steps = new TraceSteps();
   let rows = 0;
   const put = (lines: readonly string[]): void => {
@@ -67,7 +69,7 @@ async function readHistory(
     rows += lines.length;
     for (const line of lines) parser.push(`${line}\n`);
   };
-  for await (const record of readUsage(paths, milliseconds(0), complain)) {
+  for await (const record of readOwnUsage(paths, milliseconds(0), complain, leftOut)) {
     had.take(record);
     put(steps.take(record));
   }

@@ -3,14 +3,15 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { plainText } from '../core/plain-text.ts';
 import { sinceMs } from '../core/report/since.ts';
-import { milliseconds } from '../core/units.ts';
+import { milliseconds, type Vmid } from '../core/units.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
 import { describeError, errorCode } from '../host/os-error.ts';
-import { readUsage, USAGE_DIRECTORY } from '../host/usage-files.ts';
+import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 import { readConfiguration, renderProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { leftOutWords, readOwnUsage } from './own-usage.ts';
 import type { Surroundings } from './world.ts';
 
 /** `export [VMID]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
@@ -29,6 +30,10 @@ export async function exportUsage(given: Arguments, around: Surroundings): Promi
     told.problems += 1;
     stderr.write(`The history of usage cannot be read as a whole: ${plainText(problem)}.\n`);
   };
+  const leftOut = (vmids: readonly Vmid[]): void => {
+    if (given.vmid !== undefined && !vmids.includes(given.vmid)) return;
+    stderr.write(`${leftOutWords(given.vmid === undefined ? vmids : [given.vmid])}\n`);
+  };
   async function* csv(): AsyncGenerator<string> {
     const steps = new TraceSteps();
     const put = function* (rows: readonly string[]): Generator<string> {
@@ -37,7 +42,7 @@ export async function exportUsage(given: Arguments, around: Surroundings): Promi
       told.rows += rows.length;
       yield `${rows.join('\n')}\n`;
     };
-    for await (const record of readUsage(paths, fromMs, complain)) {
+    for await (const record of readOwnUsage(paths, fromMs, complain, leftOut)) {
       if (given.vmid !== undefined && record.vmid !== given.vmid) continue;
       yield* put(steps.take(record));
     }

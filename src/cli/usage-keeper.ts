@@ -1,7 +1,14 @@
+import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { CgroupSample } from '../core/observation.ts';
 import type { Vmid } from '../core/units.ts';
-import { encodeUsage, greater, type UsagePeaks, usageRecord } from '../core/usage-history.ts';
+import {
+  dayOf,
+  encodeUsage,
+  greater,
+  type UsagePeaks,
+  usageRecord,
+} from '../core/usage-history.ts';
 import type { CycleView } from '../cycle.ts';
 import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import { createUsageStore } from '../host/usage-store.ts';
@@ -36,6 +43,8 @@ export function openUsageKeeper(
   });
   const recorded = new Map<Vmid, CgroupSample>();
   const peaks = new Map<Vmid, UsagePeaks>();
+  /** Each file names a guest once, where it begins, so that older files may go. */
+  const named = new Map<Vmid, { readonly guest: GuestIdentity; readonly day: string }>();
   let lastMs = Number.NEGATIVE_INFINITY;
   return {
     take({ observed, wallMs }, state, idleMs) {
@@ -47,6 +56,11 @@ export function openUsageKeeper(
       for (const { vmid, config, state: seen } of observed.containers) {
         const now = state.samples.get(vmid);
         if (seen.kind !== 'running' || !config.ok || now === undefined) continue;
+        const { identity } = config.value;
+        // Of a guest that cannot be recognised nothing is remembered.
+        if (identity === undefined) continue;
+        const last = named.get(vmid);
+        if (!isSameGuest(last?.guest, identity)) peaks.delete(vmid);
         const peak = peaksOf(state, vmid, peaks.get(vmid));
         if (!isDue) {
           peaks.set(vmid, peak);
@@ -56,11 +70,16 @@ export function openUsageKeeper(
         recorded.set(vmid, now);
         const { usage } = seen;
         const what = { timeS, config: config.value, usage, before, now, peaks: peak, hostCpus };
-        lines.push(encodeUsage(usageRecord(what)));
+        const record = usageRecord(what);
+        const day = dayOf(timeS);
+        const isNamed = last?.guest === identity && last.day === day;
+        named.set(vmid, isNamed ? last : { guest: identity, day });
+        lines.push(encodeUsage(isNamed ? record : { ...record, guest: identity }));
       }
       if (!isDue) return;
       peaks.clear();
       forgetOthers(recorded, state);
+      forgetOthers(named, state);
       // Joined once: a text that grows line by line is kept in pieces, in ten times the memory.
       if (lines.length > 0) store.append(`${lines.join('\n')}\n`, timeS, idleMs / 1000);
     },
@@ -80,6 +99,6 @@ function peaksOf(
   };
 }
 
-function forgetOthers(recorded: Map<Vmid, CgroupSample>, { samples }: LoopState): void {
+function forgetOthers(recorded: Map<Vmid, unknown>, { samples }: LoopState): void {
   for (const vmid of recorded.keys()) if (!samples.has(vmid)) recorded.delete(vmid);
 }

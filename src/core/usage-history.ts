@@ -1,3 +1,4 @@
+import { type GuestIdentity, parseGuestIdentity } from './identity.ts';
 import type { CgroupSample, ContainerUsage, GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { parseVmid, type Vmid } from './units.ts';
@@ -28,11 +29,13 @@ export interface UsageRecord {
   /** Share of the time in which a task waited for a CPU, and for memory, in percent. */
   readonly cpuWaitPercent: number | undefined;
   readonly memoryWaitPercent: number | undefined;
+  /** Which guest this and the following lines of the id are about; see `readUsage`. */
+  readonly guest?: GuestIdentity;
 }
 
 export const USAGE_HEADER =
   'time_s,container,cpu_cores,memory_mb,cpu_demand,cpu_peak,cpu_allowed,' +
-  'memory_peak_mb,memory_limit_mb,cpu_wait_percent,memory_wait_percent';
+  'memory_peak_mb,memory_limit_mb,cpu_wait_percent,memory_wait_percent,guest';
 
 /** A number with at most so many thousandths or tenths, in as few characters as it takes. */
 const rounded = (value: number | undefined, parts: number): string =>
@@ -45,18 +48,26 @@ export function encodeUsage(one: UsageRecord): string {
     `${rounded(one.cpuDemand, 1000)},${rounded(one.cpuPeak, 1000)},` +
     `${rounded(one.cpuAllowed, 1000)},${rounded(one.memoryPeakMib, 1)},` +
     `${rounded(one.memoryLimitMib, 1)},${rounded(one.cpuWaitPercent, 10)},` +
-    rounded(one.memoryWaitPercent, 10)
+    rounded(one.memoryWaitPercent, 10) +
+    // One in a thousand lines has it. Its commas would be columns.
+    (one.guest === undefined ? '' : `,${one.guest.replaceAll(',', '+')}`)
   );
 }
 
 const NUMBER = /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,3})?$/;
 const WHOLE = /^[1-9][0-9]{0,11}$/;
 
+const COLUMNS_OF_NUMBERS = 9;
+
 /** undefined for what is no such line: a header, one that was cut short, or damaged. */
 export function parseUsage(line: string): UsageRecord | undefined {
   const [time = '', container = '', ...fields] = line.split(',');
   const vmid = parseVmid(container);
-  if (!WHOLE.test(time) || vmid === undefined || fields.length !== 9) return undefined;
+  if (!WHOLE.test(time) || vmid === undefined) return undefined;
+  const named = fields.splice(COLUMNS_OF_NUMBERS);
+  if (fields.length !== COLUMNS_OF_NUMBERS || named.length > 1) return undefined;
+  const guest = parseGuestIdentity(named[0]?.replaceAll('+', ','));
+  if (guest === undefined && named.length > 0) return undefined;
   if (fields.some((field) => field !== '' && !NUMBER.test(field))) return undefined;
   const [used, memory, demand, peak, allowed, memoryPeak, limit, wait, memoryWait] = fields.map(
     (field) => (field === '' ? undefined : Number(field)),
@@ -73,6 +84,7 @@ export function parseUsage(line: string): UsageRecord | undefined {
     memoryLimitMib: limit,
     cpuWaitPercent: wait,
     memoryWaitPercent: memoryWait,
+    ...(guest && { guest }),
   };
 }
 

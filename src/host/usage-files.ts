@@ -1,6 +1,7 @@
 import { constants, createReadStream, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { StringDecoder } from 'node:string_decoder';
+import type { GuestIdentity } from '../core/identity.ts';
 import { present, type Reading } from '../core/reading.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import {
@@ -41,6 +42,7 @@ export function listUsageFiles(directory: string): Reading<readonly UsageFile[]>
  * Reads the history from `sinceMs` (since 1970) on, as a stream: memory does not grow with it. The
  * times of a container rise from record to record: what is there twice is left out, since the clock
  * was set back or a crash has left a file both packed and not. So are lines that were cut short.
+ * A guest is named once a day and where another one begins; each record bears the last name.
  *
  * @param complain is told in a sentence of what is there and cannot be read
  */
@@ -58,22 +60,26 @@ export async function* readUsage(
   const sinceS = sinceMs / 1000;
   const firstDay = dayOf(Math.max(0, sinceS));
   const latest = new Map<Vmid, number>();
+  const guests = new Map<Vmid, GuestIdentity>();
   for (const file of files.value) {
     if (file.day < firstDay) continue;
     for await (const lines of linesOf(directory, file, complain)) {
       for (const line of lines) {
         const record = parseUsage(line);
-        if (record === undefined || record.timeS < sinceS) continue;
+        if (record === undefined) continue;
+        if (record.guest !== undefined) guests.set(record.vmid, record.guest);
+        if (record.timeS < sinceS) continue;
         if (record.timeS <= (latest.get(record.vmid) ?? -1)) continue;
         latest.set(record.vmid, record.timeS);
-        yield record;
+        const guest = guests.get(record.vmid);
+        yield guest === undefined ? record : { ...record, guest };
       }
     }
   }
 }
 
-/** A line of ours has at most some 120 characters. */
-const LONGEST_LINE = 1000;
+/** A line of ours has some 120 characters, and many more where it names a guest. */
+const LONGEST_LINE = 4000;
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Whole lines only, many at a time: the last one may still be in the writing. */

@@ -44,6 +44,52 @@ function world(files: Readonly<Record<string, string | Uint8Array>>, more = '') 
 
 const HEADER = 'time_s,container,cpu_cores,memory_mb';
 
+/** The same storage and id, so the same volume; only the address tells them apart. */
+const guestOf = (last: number): string => `bc:24:11:00:00:0${last} local-lvm:vm-101-disk-0`;
+const confOf = (last: number): string =>
+  `memory: 512\nnet0: name=eth0,hwaddr=BC:24:11:00:00:0${last}\n` +
+  'rootfs: local-lvm:vm-101-disk-0,size=4G\n';
+
+describe('the history of an id that was given to another guest', () => {
+  const history = {
+    [`${USAGE}/2026-11-22.001.csv`]: file(
+      `${line(1200, 101, 1)},${guestOf(1)}`,
+      line(900, 101, 1),
+      line(900, 102, 1),
+      `${line(600, 101, 2)},${guestOf(2)}`,
+      line(300, 101, 2),
+    ),
+  };
+  const LEFT_OUT = 'Left out: the usage of other containers that had the id 101 before.\n';
+
+  it.each([
+    ['the newcomer', { 'etc/pve/lxc/101.conf': confOf(2) }, ['0,101,2,400', '300,101,2,400']],
+    [
+      'the one before, where it is back',
+      { 'etc/pve/lxc/101.conf': confOf(1) },
+      [...['0,101,1,400', '300,101,1,400']],
+    ],
+    ['the last one, where there is none', {}, ['0,101,2,400', '300,101,2,400']],
+  ])('is that of %s', async (_, conf, rows) => {
+    const { code, stdout, stderr } = await world({ ...history, ...conf }).run(['101']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: LEFT_OUT });
+    expect(stdout.trimEnd().split('\n')).toEqual([HEADER, ...rows]);
+  });
+
+  it('is none of a third one, of which nothing is recorded yet', async () => {
+    const { code, stderr } = await world({ ...history, 'etc/pve/lxc/101.conf': confOf(3) }).run([
+      '101',
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Left out: .*\nThere is no history of usage of container 101 /);
+  });
+
+  it('is left out of no other container, and that is said only where it is missing', async () => {
+    const { stdout, stderr } = await world(history).run(['102']);
+    expect([stdout, stderr]).toEqual([`${HEADER}\n0,102,1,400\n`, '']);
+  });
+});
+
 describe('export', () => {
   it('gives a trace of all that there is', async () => {
     const { code, stdout, stderr } = await world(TWO_DAYS).run([]);

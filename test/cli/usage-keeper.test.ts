@@ -8,7 +8,7 @@ import { parseUsage, type UsageRecord } from '../../src/core/usage-history.ts';
 import { type CycleView, runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { USAGE_DIRECTORY } from '../../src/host/usage-files.ts';
-import { broken, hostPolicy, policy, vmid } from '../core/builders.ts';
+import { broken, hostPolicy, identity, policy, vmid } from '../core/builders.ts';
 import { temporaryDirectory } from '../host/world.ts';
 import { FakeNode } from '../stages/fake-node.ts';
 
@@ -57,6 +57,22 @@ describe('the history of usage', () => {
         [0.7, 400],
       ],
     ]);
+  });
+
+  it('names a guest once a day, and where another one has its id', async () => {
+    const { node, keeper, cycle, records } = world();
+    node.nowMs = Date.UTC(2026, 10, 22, 23, 50);
+    node.add(101);
+    for (let count = 0; count < 4; count += 1) await cycle(300_000);
+    node.write(101, { identity: identity(101, 1) });
+    await cycle(300_000);
+    node.write(101, { identity: undefined });
+    await cycle(300_000);
+    await keeper.close();
+    const [first, other] = [identity(101), identity(101, 1)];
+    const named = records(101).map(({ guest }) => guest);
+    // The file of the day before is packed.
+    expect(named).toEqual([first, undefined, other]);
   });
 
   it('has none of a container that could not be read, and half of half a reading', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseGuestIdentity } from '../../src/core/identity.ts';
 import type { CgroupSample, ContainerUsage } from '../../src/core/observation.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { microseconds, milliseconds } from '../../src/core/units.ts';
@@ -17,7 +18,7 @@ import {
   usageFileName,
   usageRecord,
 } from '../../src/core/usage-history.ts';
-import { cpuCounters, guest, sample, vmid } from './builders.ts';
+import { cpuCounters, guest, identity, sample, vmid } from './builders.ts';
 
 const LINE = '1795312800,101,0.523,412,0.6,0.71,2,430,1024,0.3,0';
 
@@ -50,7 +51,21 @@ describe('a line of the history', () => {
       ...{ memoryLimitMib: 1024, cpuWaitPercent: 0.3, memoryWaitPercent: 0 },
     });
     expect(USAGE_HEADER).toMatch(/^time_s,container,cpu_cores,memory_mb,/);
-    expect(USAGE_HEADER.split(',')).toHaveLength(LINE.split(',').length);
+    // The last one is in the lines that name a guest.
+    expect(USAGE_HEADER.split(',')).toHaveLength(LINE.split(',').length + 1);
+  });
+
+  it('may name the guest that it and the next ones are about', () => {
+    const guest = identity(101);
+    const one = { ...parseUsage(LINE), guest } as UsageRecord;
+    expect(encodeUsage(one)).toBe(`${LINE},bc:24:11:00:00:01 local-lvm:vm-101-disk-0`);
+    const text = 'bc:24:11:00:00:01,bc:24:11:00:00:02 local-lvm:vm-101-disk-0';
+    const two = { ...one, guest: parseGuestIdentity(text) } as UsageRecord;
+    expect(encodeUsage(two).split(',')).toHaveLength(12);
+    for (const each of [one, two]) expect(parseUsage(encodeUsage(each))).toEqual(each);
+    for (const wrong of ['', 'x', 'bc:24:11:00:00:01', ' ']) {
+      expect(parseUsage(`${LINE},${wrong}`)).toBeUndefined();
+    }
   });
 
   it('says the same after it was written and read', () => {
