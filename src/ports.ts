@@ -1,5 +1,6 @@
 import type { HealthCheck } from './core/groups/group-policy.ts';
 import type { ClusterView } from './core/groups/group-view.ts';
+import type { GroupLedger } from './core/groups/ledger.ts';
 import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
@@ -259,15 +260,25 @@ export interface Leases {
   release(group: string): void;
 }
 
+/** Who is a member of a group, kept where only root can write and all nodes can read. */
+export interface MemberLedgers {
+  /** Missing with `absent` where there is none yet, or none any more. */
+  read(group: string): Reading<GroupLedger>;
+  /** Writes it whole, and reads it back. Returns what went wrong, undefined if nothing did. */
+  write(group: string, ledger: GroupLedger): string | undefined;
+}
+
 export interface HealthProbe {
   /** undefined: it is healthy; else what is wrong. Takes some seconds at most. */
   check(address: string, check: HealthCheck): Promise<string | undefined>;
 }
 
 /** Everything outside, as groups are handed it. */
-export interface GroupWorld extends Pick<World, 'clock' | 'log' | 'journal' | 'cgroups' | 'host'> {
+export interface GroupWorld
+  extends Pick<World, 'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host'> {
   readonly cluster: Cluster;
   readonly tools: GroupTools;
   readonly leases: Leases;
+  readonly ledgers: MemberLedgers;
   readonly probe: HealthProbe;
 }

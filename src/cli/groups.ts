@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { groupPolicies } from '../config/group-policies.ts';
 import type { Config } from '../config/model.ts';
 import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
@@ -8,6 +9,7 @@ import type { CycleSettings } from '../cycle.ts';
 import { createCluster } from '../host/cluster-files.ts';
 import { createHealthProbe } from '../host/health.ts';
 import { createLeases } from '../host/lease.ts';
+import { createLedgers } from '../host/member-ledger.ts';
 import { createGroupTools } from '../host/pct-groups.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { GroupWorld, World } from '../ports.ts';
@@ -30,6 +32,8 @@ export interface GroupsInForce {
   /** What the last cycle has left of the host. */
   readonly room: Room | undefined;
 }
+
+const nonce = (): string => randomBytes(16).toString('hex');
 
 const GROUPS_FILE = '/var/lib/lxc_autoscale/groups.json';
 /** The lease has to be renewed well within its two minutes. */
@@ -59,12 +63,13 @@ export function startGroups(
     cluster: createCluster(paths),
     tools: createGroupTools({ paths, environment: env }),
     leases: createLeases({ paths, clock }),
+    ledgers: createLedgers(paths),
     probe: createHealthProbe(),
   };
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
-    ...{ world: groupWorld, states, save, boot },
+    ...{ world: groupWorld, states, save, boot, nonce },
     settings: () => {
       const { config, settings, room } = inForce();
       const { manage, hostPolicy, dryRun } = settings;

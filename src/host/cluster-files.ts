@@ -1,6 +1,5 @@
 import { join } from 'node:path/posix';
 import type { ClusterView, GroupGuest } from '../core/groups/group-view.ts';
-import { memberMarker, snapshotMarker } from '../core/groups/marker.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import type { Cluster } from '../ports.ts';
@@ -76,6 +75,7 @@ class PveCluster implements Cluster {
       nodeOf: new Map(listed.map(({ vmid, node }) => [vmid, node])),
       takenIds: new Set(listed.map(({ vmid }) => vmid)),
       usedAddresses: unread === undefined ? present(addresses) : missing('unreadable', why),
+      storageTypes: this.#storageTypes(),
     });
   }
 
@@ -88,6 +88,11 @@ class PveCluster implements Cluster {
     if (!this.#start.isAnother()) return;
     this.#node = undefined;
     this.#known.clear();
+  }
+
+  #storageTypes(): ReadonlyMap<string, string> {
+    const file = this.#readFile(join(this.#paths.pveDir, 'storage.cfg'));
+    return file.ok ? storageTypesIn(file.value.toString('utf8')) : new Map();
   }
 
   #guest({ vmid, node, type, version }: Listed): Reading<Known> {
@@ -122,18 +127,26 @@ function guestsIn(text: string): readonly Listed[] | undefined {
   return listed;
 }
 
+/** `dir: local` begins a section, and its settings are indented. */
+export function storageTypesIn(text: string): ReadonlyMap<string, string> {
+  const heads = text.matchAll(/^([a-z]+):[ \t]*([A-Za-z][A-Za-z0-9_.-]{0,99})[ \t]*$/gm);
+  return new Map([...heads].map(([, type = '', name = '']) => [name, type]));
+}
+
 /**
  * Every IPv4 address that a guest is configured with, in all sections, since a rollback brings an
- * old one back; gateways too, and what a clone of ours is going to have.
+ * old one back; gateways too. What a description says counts for nothing: anybody may write one.
  */
 function addressesIn(text: string): readonly string[] {
-  const found = text.matchAll(/[=, ](?:ip|gw)=([0-9]{1,3}(?:\.[0-9]{1,3}){3})/g);
+  const found = text
+    .replace(/^#.*$/gm, '')
+    .matchAll(/[=, ](?:ip|gw)=([0-9]{1,3}(?:\.[0-9]{1,3}){3})/g);
   return [...found].map(([, address = '']) => address);
 }
 
 /** Of which a member must not keep what its source has. */
 const SETTINGS = new Set([
-  ...['cores', 'cpulimit', 'cpuunits', 'memory', 'swap', 'onboot', 'startup', 'protection'],
+  ...['cores', 'cpulimit', 'cpuunits', 'memory', 'swap', 'onboot', 'startup'],
 ]);
 
 /** One configuration. What is wrong in it is as wrong here as it is for `parseGuestConfig`. */
@@ -152,23 +165,36 @@ function groupGuest(config: GroupGuest['config'], node: string, content: Uint8Ar
   const sections = sectionsOf(Buffer.from(content).toString('utf8'));
   const [live = EMPTY, ...others] = sections;
   const nets = [...live.values].filter(([key]) => /^net[0-9]+$/.test(key));
-  const snapshots = others.filter(({ heading }) => heading.toLowerCase() !== 'pve:pending');
-  const marked = snapshots.map(({ heading, lines, values }) => {
-    const marker = snapshotMarker(heading, lines);
-    return marker && { ...marker, unfinished: values.has('snapstate') };
-  });
+  const snapshots = others
+    .filter(({ heading }) => heading.toLowerCase() !== 'pve:pending')
+    .map(({ heading, values }) => {
+      const unfinished = values.has('snapstate');
+      return [heading, { snaptime: values.get('snaptime'), unfinished }] as const;
+    });
   return {
     ...{ vmid, config, node, lock, template, memoryMib, hostname: name },
     tags: tags.map((tag) => tag.toLowerCase()),
     digest: config.digest,
     description: live.lines,
-    marker: memberMarker(vmid, live.lines),
+    // Whatever it says: one that is not understood is no reason to remove a container.
+    protection: !/^(0|no|off|false)?$/i.test(live.values.get('protection') ?? ''),
     nets: new Map(nets),
-    snapshots: marked.filter((marker) => marker !== undefined),
-    snapshotNames: snapshots.map(({ heading }) => heading),
+    snapshots: new Map(snapshots),
     settings: new Map([...live.values].filter(([key]) => SETTINGS.has(key))),
     disk: diskOf(live.values),
+    storages: storagesOf(live.values),
   };
+}
+
+const isVolume = (key: string): boolean => key === 'rootfs' || /^mp[0-9]+$/.test(key);
+
+/** Of each volume its storage; of what is mounted from the host, its path. */
+function storagesOf(values: ReadonlyMap<string, string>): readonly string[] {
+  const volumes = [...values].filter(([key]) => isVolume(key));
+  return volumes.flatMap(([, value]) => {
+    const [source = ''] = value.replace(/^volume=/, '').split(',');
+    return source.startsWith('/') ? [source] : (/^([^:]+):/.exec(source)?.[1] ?? []);
+  });
 }
 
 interface Section {
@@ -211,7 +237,7 @@ function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
   if (storage === undefined) return undefined;
   let mib = 0;
   for (const [key, value] of values) {
-    if (key !== 'rootfs' && !/^mp[0-9]+$/.test(key)) continue;
+    if (!isVolume(key)) continue;
     const size = /(?:^|,)size=([^,]*)/.exec(value)?.[1];
     if (size === undefined) continue;
     const [, number, unit = ''] = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT]?)$/.exec(size) ?? [];

@@ -1,9 +1,10 @@
+import { bearsNonce } from '../core/groups/description.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { GroupGuest } from '../core/groups/group-view.ts';
-import { describedBy } from '../core/groups/marker.ts';
+import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { isOurs } from '../core/groups/members.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
-import type { CloneStep, Step } from '../core/groups/step.ts';
+import type { CloneStep, ConfigureStep, Step } from '../core/groups/step.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { CommandOutcome, CommandWatch, GroupCommand, GroupWorld } from '../ports.ts';
@@ -13,6 +14,8 @@ import type { CommandOutcome, CommandWatch, GroupCommand, GroupWorld } from '../
 export interface DoContext {
   readonly world: GroupWorld;
   readonly policy: GroupPolicy;
+  /** Of all groups. */
+  readonly sources: ReadonlySet<Vmid>;
   readonly watch: CommandWatch;
   /** Writes down that a clone is about to be begun; returns why that could not be done. */
   readonly beforeClone: () => string | undefined;
@@ -35,11 +38,13 @@ function isReached(context: DoContext, step: Step): boolean {
   const life = context.world.cgroups.sample(step.vmid);
   switch (step.kind) {
     case 'snapshot':
-      return guest.ok && guest.value.snapshotNames.includes(step.name);
+      return guest.ok && guest.value.snapshots.has(step.name);
     case 'delete-snapshot':
-      return guest.ok && !guest.value.snapshotNames.includes(step.name);
-    case 'clone':
-      return memberNow(context, step.vmid).ok;
+      return guest.ok && !guest.value.snapshots.has(step.name);
+    case 'clone': {
+      const entry = entryNow(context, step.vmid);
+      return guest.ok && entry.ok && bearsNonce(guest.value, entry.value.nonce);
+    }
     case 'start':
       return life.ok;
     case 'destroy':
@@ -53,23 +58,19 @@ function isReached(context: DoContext, step: Step): boolean {
 async function attempt(context: DoContext, step: Step): Promise<StepOutcome> {
   switch (step.kind) {
     case 'snapshot':
+      return change(context, step);
     case 'delete-snapshot':
-    case 'start':
-      return run(context, step);
+      return deleteSnapshot(context, step);
     case 'clone':
       return clone(context, step);
     case 'configure':
-      return run(context, { ...step, kind: 'set' });
-    case 'mark': {
-      const { vmid, digest } = step;
-      const set = new Map([
-        ['description', step.description],
-        ['onboot', step.onboot ? '1' : '0'],
-      ]);
-      return run(context, { kind: 'set', vmid, digest, set, remove: [] });
-    }
+      return configure(context, step);
+    case 'mark':
+      return { kind: 'done' };
+    case 'start':
+      return start(context, step.vmid);
     case 'admit':
-      return admit(context, step);
+      return admit(context, step.vmid);
     case 'take-out':
       return takeOut(context, step.vmid, step.drain);
     case 'destroy':
@@ -80,9 +81,23 @@ async function attempt(context: DoContext, step: Step): Promise<StepOutcome> {
       const source = guestNow(context, step.vmid);
       if (!source.ok) return failed(source.detail);
       if (source.value.lock !== step.lock) return { kind: 'done' };
-      return run(context, { kind: 'unlock', vmid: step.vmid });
+      return change(context, { kind: 'unlock', vmid: step.vmid });
     }
   }
+}
+
+/** Whatever changes a configuration, or ends it, comes after a copy that was read back. */
+async function change(context: DoContext, command: GroupCommand): Promise<StepOutcome> {
+  const { world, policy } = context;
+  const file = world.guests.read(command.vmid);
+  if (!file.ok) return failed(`no backup could be made: ${file.detail}`);
+  if (command.kind === 'set' && file.value.config.digest !== command.digest) {
+    const message = 'detected modified configuration: it has changed since it was looked at';
+    return { kind: 'overtaken', message };
+  }
+  const reason = `${command.kind} for the group ${policy.label}`;
+  const backup = world.backups.write(file.value, { reason });
+  return backup.ok ? run(context, command) : failed(backup.message);
 }
 
 async function run({ world, watch }: DoContext, command: GroupCommand): Promise<StepOutcome> {
@@ -136,25 +151,90 @@ function guestNow({ world }: DoContext, vmid: Vmid): Reading<GroupGuest> {
   return cluster.value.guests.get(vmid) ?? missing('absent', `container ${vmid} is gone`);
 }
 
-/** The same, where it is a member that this program made and nobody has taken from it. */
-function memberNow(context: DoContext, vmid: Vmid): Reading<GroupGuest> {
-  const guest = guestNow(context, vmid);
-  if (!guest.ok) return guest;
-  if (isOurs(context.policy, guest.value)) return present(guest.value);
-  return missing('absent', `container ${vmid} no longer bears the tag and the mark of the group`);
+/** What the ledger says of it now. */
+function entryNow({ world, policy }: DoContext, vmid: Vmid): Reading<LedgerMember> {
+  const ledger = world.ledgers.read(policy.label);
+  if (!ledger.ok) return ledger;
+  const entry = ledger.value.members.get(vmid);
+  return entry === undefined ? missing('absent', `${vmid} is not in the ledger`) : present(entry);
 }
 
-async function admit(context: DoContext, step: Step & { kind: 'admit' }): Promise<StepOutcome> {
+interface MemberNow {
+  readonly guest: GroupGuest;
+  readonly entry: LedgerMember;
+}
+
+/** A container and its entry, where this program made it and nobody has taken it in hand. */
+function memberNow(context: DoContext, vmid: Vmid): Reading<MemberNow> {
+  const guest = guestNow(context, vmid);
+  if (!guest.ok) return guest;
+  const entry = entryNow(context, vmid);
+  if (!entry.ok) return entry;
+  if (!isEntryOf(entry.value, guest.value)) {
+    return missing('malformed', `container ${vmid} is another one than the member of the ledger`);
+  }
+  if (!isOurs(context, guest.value, entry.value)) {
+    return missing('malformed', `container ${vmid} is kept: it no longer has the group's tag`);
+  }
+  return present({ guest: guest.value, entry: entry.value });
+}
+
+/** A container that runs is never configured, whatever it was made for: it has a life already. */
+async function configure(context: DoContext, step: ConfigureStep): Promise<StepOutcome> {
   const { vmid } = step;
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  const { state, identity } = member.value.entry;
+  if (state !== 'cloning' || identity === undefined) return failed(`${vmid} is no fresh clone`);
+  if (!isStopped(context, vmid)) return failed(`${vmid} runs, and is not configured as a clone`);
+  const outcome = await change(context, { ...step, kind: 'set' });
+  if (outcome.kind !== 'done') return outcome;
+  const after = guestNow(context, vmid);
+  if (!after.ok) return failed(after.detail);
+  const has = (key: string): string | undefined =>
+    key === 'hostname' ? after.value.hostname : after.value.nets.get(key);
+  const keys = [...step.set.keys()].filter((key) => key === 'hostname' || /^net[0-9]/.test(key));
+  const lacking = keys.filter((key) => !isSameSetting(has(key), step.set.get(key)));
+  const isTagged = after.value.tags.includes(context.policy.tag);
+  if (lacking.length === 0 && isTagged) return outcome;
+  return failed(`it was configured without an error, and lacks ${[...lacking, 'tags'].join(', ')}`);
+}
+
+/** The fields of an interface may come back in another order. */
+const isSameSetting = (seen = '', wanted = ''): boolean =>
+  seen.split(',').sort().join() === wanted.split(',').sort().join();
+
+const isStopped = ({ world }: DoContext, vmid: Vmid): boolean => {
+  const life = world.cgroups.sample(vmid);
+  return !life.ok && life.why === 'absent';
+};
+
+/** Has a member start with the host, or no longer; nothing where it is so. */
+async function setOnboot(
+  context: DoContext,
+  { vmid, digest, settings }: GroupGuest,
+  value: '0' | '1',
+): Promise<StepOutcome> {
+  if ((settings.get('onboot') ?? '0') === value) return { kind: 'done' };
+  return change(context, {
+    ...{ kind: 'set', vmid, digest, set: new Map([['onboot', value]]), remove: [] },
+  });
+}
+
+async function start(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  const boots = await setOnboot(context, member.value.guest, '1');
+  return boots.kind === 'done' ? run(context, { kind: 'start', vmid }) : boots;
+}
+
+async function admit(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
   const before = memberNow(context, vmid);
   if (!before.ok) return failed(before.detail);
   const hooked = await hook(context, 'on_ready', vmid);
   if (hooked.kind !== 'done') return hooked;
-  const guest = memberNow(context, vmid);
-  if (!guest.ok) return failed(guest.detail);
-  const { digest, description } = guest.value;
-  const set = new Map([['description', describedBy(step.marker, description)]]);
-  return run(context, { kind: 'set', vmid, digest, set, remove: [] });
+  const after = memberNow(context, vmid);
+  return after.ok ? { kind: 'done' } : failed(after.detail);
 }
 
 /** Where the hook does not succeed nothing is taken away: it may still be at work. */
@@ -165,33 +245,74 @@ async function takeOut(context: DoContext, vmid: Vmid, drain: boolean): Promise<
     const hooked = await hook(context, 'on_terminating', vmid);
     if (hooked.kind !== 'done') return hooked;
   }
-  const guest = memberNow(context, vmid);
-  if (!guest.ok) return failed(guest.detail);
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  const state = mayEnd(member.value);
+  if (state !== undefined) return failed(state);
+  const boots = await setOnboot(context, member.value.guest, '0');
+  if (boots.kind !== 'done') return boots;
   const outcome = await run(context, { kind: 'shutdown', vmid });
-  const life = context.world.cgroups.sample(vmid);
-  const stopped = outcome.kind === 'failed' && !life.ok && life.why === 'absent';
-  return stopped ? { kind: 'done' } : outcome;
+  return outcome.kind === 'failed' && isStopped(context, vmid) ? { kind: 'done' } : outcome;
 }
+
+/** Why a member is not to be ended; undefined where the ledger says that it is. */
+const mayEnd = ({ guest, entry }: MemberNow): string | undefined =>
+  entry.state === 'leaving' || entry.state === 'failed'
+    ? undefined
+    : `container ${guest.vmid} is not to be removed, as the ledger has it`;
 
 async function destroy(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const guest = memberNow(context, vmid);
-  if (!guest.ok) return failed(guest.detail);
-  const state = guest.value.marker?.state;
-  if (state !== 'leaving' && state !== 'failed') {
-    return failed(`container ${vmid} is not marked to be removed`);
-  }
-  return run(context, { kind: 'destroy', vmid });
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  const state = mayEnd(member.value);
+  if (state !== undefined) return failed(state);
+  if (member.value.guest.protection) return failed(`container ${vmid} is protected`);
+  if (!isStopped(context, vmid)) return failed(`container ${vmid} runs`);
+  return change(context, { kind: 'destroy', vmid });
 }
 
+/** Removes a clone that was cut off. It never ran, and all that it has came of its cloning. */
 async function discard(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const guest = memberNow(context, vmid);
-  if (!guest.ok) return guest.why === 'absent' ? { kind: 'done' } : failed(guest.detail);
-  if (guest.value.marker?.state !== 'cloning') return { kind: 'done' };
-  if (guest.value.lock === 'create') {
-    const unlocked = await run(context, { kind: 'unlock', vmid });
+  const there = guestNow(context, vmid);
+  if (!there.ok) return there.why === 'absent' ? { kind: 'done' } : failed(there.detail);
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  if (member.value.entry.state !== 'cloning') return { kind: 'done' };
+  if (!isStopped(context, vmid)) return failed(`container ${vmid} runs`);
+  if (member.value.guest.lock === 'create') {
+    const unlocked = await change(context, { kind: 'unlock', vmid });
     if (unlocked.kind !== 'done') return unlocked;
   }
-  return run(context, { kind: 'destroy', vmid });
+  const lifted = await liftCopied(context, vmid);
+  return lifted.kind === 'done' ? change(context, { kind: 'destroy', vmid }) : lifted;
+}
+
+/** Protection that the clone has of its source only. */
+async function liftCopied(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
+  const member = memberNow(context, vmid);
+  if (!member.ok) return failed(member.detail);
+  const { digest, protection } = member.value.guest;
+  if (!protection) return { kind: 'done' };
+  const source = guestNow(context, context.policy.source);
+  if (!source.ok || !source.value.protection) return failed(`container ${vmid} is protected`);
+  const remove = ['protection'];
+  return change(context, { kind: 'set', vmid, digest, set: new Map(), remove });
+}
+
+/** Only a snapshot that the ledger has, and that is still the one that was taken. */
+async function deleteSnapshot(
+  context: DoContext,
+  step: Step & { kind: 'delete-snapshot' },
+): Promise<StepOutcome> {
+  const { world, policy } = context;
+  const ledger = world.ledgers.read(policy.label);
+  if (!ledger.ok) return failed(ledger.detail);
+  const known = ledger.value.snapshots.get(step.name);
+  const source = guestNow(context, step.vmid);
+  if (!source.ok) return failed(source.detail);
+  const snaptime = source.value.snapshots.get(step.name)?.snaptime;
+  const isOwn = known?.source === step.vmid && (known.snaptime ?? snaptime) === snaptime;
+  return isOwn ? change(context, step) : failed(`the snapshot ${step.name} is not of this program`);
 }
 
 async function hook(

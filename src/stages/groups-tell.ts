@@ -70,11 +70,11 @@ export function tellEnded(
     const action = eventOf(step, policy);
     if (action !== undefined) record(told, policy, state, step, action, 'confirmed', {});
     const { kind } = step;
-    if (kind === 'mark' && step.marker.state === 'failed') {
+    if (kind === 'mark' && step.state === 'failed') {
       const why = `member ${step.vmid} is taken out, since ${step.reason}`;
       told.log.error(`${who(policy)}: ${why}`, { ...ended, outcome: 'failed' });
       const facts = { message: step.reason };
-      if (!step.marker.served) {
+      if (!step.served) {
         record(told, policy, state, step, 'Scale Out Failed', 'failed', facts);
       }
     }
@@ -101,7 +101,7 @@ export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, st
   const facts = { ...about(policy, step.kind, step.vmid), outcome: 'dry-run' };
   told.log.info(`${who(policy)}: dry run, left out: ${stepWords(step)}${since}`, facts);
   const out = step.kind === 'clone' || step.kind === 'snapshot';
-  const leaving = step.kind === 'mark' && step.marker.state === 'leaving';
+  const leaving = step.kind === 'mark' && step.state === 'leaving';
   if (!out && !leaving) return;
   const action = out ? 'Would Scale Out' : 'Would Scale In';
   record(told, policy, state, step, action, 'dry-run', {});
@@ -119,7 +119,7 @@ function record(
   const { vmid } = step;
   const change = action.includes('Out') ? '+1' : '-1';
   const reason = reasonOf(step) || state.members.get(vmid)?.reason;
-  const address = 'marker' in step ? step.marker.address : undefined;
+  const address = 'address' in step ? step.address : undefined;
   const details = {
     ...(vmid !== policy.source && { name: hostnameOf(policy, vmid) }),
     ...{ group: policy.label, status, step: step.kind, reason, wanted: state.desired },

@@ -1,5 +1,6 @@
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
+import type { GroupLedger } from '../core/groups/ledger.ts';
 import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, HostObservation } from '../core/observation.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
@@ -21,6 +22,9 @@ export interface GroupSettings {
   readonly room: () => Room | undefined;
 }
 
+/** Of the groups that are worked on here, by label. */
+export type Ledgers = ReadonlyMap<string, GroupLedger>;
+
 /** A load is a mean over so long, or a third of the grace period where that is shorter. */
 const LONGEST_WINDOW_MS = 60_000;
 const SHORTEST_WINDOW_MS = 1000;
@@ -34,12 +38,13 @@ export class Lives {
     { cgroups }: GroupWorld,
     settings: GroupSettings,
     cluster: ClusterView,
+    ledgers: Ledgers,
     host: HostObservation,
   ): ReadonlyMap<Vmid, MemberLife> {
     const lives = new Map<Vmid, MemberLife>();
     for (const [vmid, reading] of cluster.guests) {
       if (!reading.ok || reading.value.node !== cluster.node) continue;
-      const policy = settings.policies.find((one) => concerns(one, reading.value));
+      const policy = settings.policies.find((one) => concerns(one, vmid, ledgers));
       if (policy === undefined) continue;
       const sample = cgroups.sample(vmid);
       lives.set(vmid, this.#life(reading.value, sample, policy, settings, host));
@@ -73,9 +78,8 @@ export class Lives {
   }
 }
 
-function concerns(policy: GroupPolicy, { vmid, tags, marker }: GroupGuest): boolean {
-  if (vmid === policy.source || tags.includes(policy.tag)) return true;
-  if (marker?.group === policy.label) return true;
+function concerns(policy: GroupPolicy, vmid: Vmid, ledgers: Ledgers): boolean {
+  if (vmid === policy.source || ledgers.get(policy.label)?.members.has(vmid)) return true;
   return policy.listed.some(({ from, to }) => vmid >= from && vmid <= to);
 }
 
@@ -162,18 +166,16 @@ export function runningLimits(
 export function comingMib(
   { guests }: ClusterView,
   lives: GroupView['lives'],
-  making: readonly { readonly vmid: Vmid; readonly source: Vmid }[],
+  groups: readonly { readonly source: Vmid; readonly ledger: GroupLedger }[],
 ): number {
   let coming = 0;
-  for (const { vmid, source } of making) {
-    const like = guests.get(source);
-    if (!guests.has(vmid) && like?.ok === true) coming += like.value.memoryMib;
-  }
-  for (const [vmid, reading] of guests) {
-    const state = reading.ok ? reading.value.marker?.state : undefined;
-    const onItsWay = state === 'cloning' || state === 'new';
-    if (reading.ok && onItsWay && lives.get(vmid)?.running === false) {
-      coming += reading.value.memoryMib;
+  for (const { source, ledger } of groups) {
+    for (const { vmid, state } of ledger.members.values()) {
+      if (state !== 'cloning' && state !== 'new') continue;
+      if (lives.get(vmid)?.running === true) continue;
+      // What is not there yet will have what its source has.
+      const reading = guests.get(vmid) ?? guests.get(source);
+      if (reading?.ok === true) coming += reading.value.memoryMib;
     }
   }
   return coming;

@@ -2,8 +2,9 @@ import type { GroupInput, Note } from '../core/groups/draft.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import { type GroupState, newGroupState, noteHealth } from '../core/groups/group-state.ts';
 import type { ClusterView, GroupView, MemberLife } from '../core/groups/group-view.ts';
+import { type GroupLedger, ledgerText, newLedger } from '../core/groups/ledger.ts';
 import type { Member } from '../core/groups/members.ts';
-import { applyOutcome, type StepOutcome } from '../core/groups/outcome.ts';
+import { applyOutcome, entryAfter, type StepOutcome } from '../core/groups/outcome.ts';
 import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
 import { type Step, stepKey, subjectsOf } from '../core/groups/step.ts';
 import { pauseAfter } from '../core/pause.ts';
@@ -11,7 +12,14 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
 import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
-import { comingMib, type GroupSettings, hostRoom, Lives, runningLimits } from './groups-view.ts';
+import {
+  comingMib,
+  type GroupSettings,
+  hostRoom,
+  type Ledgers,
+  Lives,
+  runningLimits,
+} from './groups-view.ts';
 
 export interface GroupsParts {
   readonly world: GroupWorld;
@@ -21,6 +29,8 @@ export interface GroupsParts {
   /** Returns what went wrong; then nothing is begun that a crash could make forgotten. */
   readonly save: () => string | undefined;
   readonly boot: string;
+  /** 32 random hex digits. */
+  readonly nonce: () => string;
   /** A step has ended, or a check: it is time to look again. */
   readonly wake: () => void;
 }
@@ -41,6 +51,10 @@ interface Running {
   saidMs: Milliseconds;
   lastLine: () => string;
 }
+
+const LEDGER_REMEDY =
+  'to begin with an empty one, stop the service, remove that file and ' +
+  '/var/lib/lxc_autoscale/groups.json, and start it; clones made so far are then left alone';
 
 const PROGRESS_EVERY_MS = 60_000;
 
@@ -98,15 +112,25 @@ export class Groups {
       this.#comingMib = 0;
       return;
     }
+    const ledgers = this.#readLedgers(owned);
+    const seen = owned.filter(({ label }) => ledgers.has(label));
+    if (seen.length === 0) {
+      this.#comingMib = 0;
+      return;
+    }
     const host = world.host.observe();
-    const lives = this.#lives.look(world, current, cluster.value, host);
-    const coming = (): number => comingMib(cluster.value, lives, this.#making(owned));
+    const lives = this.#lives.look(world, current, cluster.value, ledgers, host);
+    const making = seen.flatMap(({ label, source }) => {
+      const ledger = ledgers.get(label);
+      return ledger === undefined ? [] : [{ source, ledger }];
+    });
+    const coming = (): number => comingMib(cluster.value, lives, making);
     const limitsMib = runningLimits(cluster.value, lives, world, current.room());
     const hostRoomMib = hostRoom(coming(), limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
       pid === undefined ? undefined : world.tools.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };
-    for (const policy of owned) this.#lookAt(policy, view, current);
+    for (const policy of seen) this.#lookAt(policy, view, current, ledgers);
     this.#comingMib = coming();
     this.#tellProgress();
   }
@@ -116,11 +140,22 @@ export class Groups {
     return this.#comingMib;
   }
 
-  #making(policies: readonly GroupPolicy[]): readonly { vmid: Vmid; source: Vmid }[] {
-    return policies.flatMap(({ label, source }) => {
-      const reservation = this.#parts.states.get(label)?.reservation;
-      return reservation === undefined ? [] : [{ vmid: reservation.vmid, source }];
-    });
+  /** Of those groups whose ledger can be read: without it nobody knows who is a member. */
+  #readLedgers(policies: readonly GroupPolicy[]): Map<string, GroupLedger> {
+    const { world, states } = this.#parts;
+    const ledgers = new Map<string, GroupLedger>();
+    for (const policy of policies) {
+      const { label } = policy;
+      const reading = world.ledgers.read(label);
+      const isNew = !reading.ok && reading.why === 'absent' && states.get(label)?.ledgered !== true;
+      if (reading.ok) ledgers.set(label, reading.value);
+      else if (isNew) ledgers.set(label, newLedger());
+      else {
+        const text = `its members are not known, so nothing is done: ${reading.detail}`;
+        this.#note(policy, [{ key: 'ledger', level: 'warn', text: `${text}; ${LEDGER_REMEDY}` }]);
+      }
+    }
+    return ledgers;
   }
 
   /** Begins nothing more. */
@@ -166,7 +201,7 @@ export class Groups {
     tellNotes(this.#parts.world, policy, notes, said);
   }
 
-  #lookAt(policy: GroupPolicy, view: GroupView, settings: GroupSettings): void {
+  #lookAt(policy: GroupPolicy, view: GroupView, settings: GroupSettings, ledgers: Ledgers): void {
     const { world, states, boot } = this.#parts;
     const { clock } = world;
     const kept = states.get(policy.label) ?? newGroupState();
@@ -174,9 +209,18 @@ export class Groups {
     const state = settings.dryRun ? structuredClone(kept) : kept;
     const busy = new Set([...this.#running].flatMap(({ step }) => subjectsOf(step)));
     const now = { ms: clock.monotonicMs(), wallS: Math.floor(clock.wallMs() / 1000), boot };
-    const reserved = this.#reservedByOthers(policy);
-    const plan = reconcile({ policy, view, state, now, busy, reserved });
-    this.#note(policy, plan.notes);
+    const reserved = this.#reservedByOthers(policy, ledgers);
+    const read = ledgers.get(policy.label) ?? newLedger();
+    const ledger = settings.dryRun ? structuredClone(read) : read;
+    const before = ledgerText(policy.label, ledger);
+    const sources = new Set(settings.policies.map(({ source }) => source));
+    const nonce = this.#parts.nonce();
+    const plan = reconcile({
+      ...{ policy, view, state, ledger, nonce, sources, now, busy, reserved },
+    });
+    const mayBegin = settings.dryRun || this.#isSaved(plan);
+    const unkept = mayBegin ? this.#keep(policy, state, ledger, before, settings.dryRun) : [];
+    this.#note(policy, [...plan.notes, ...unkept]);
     const under = [...this.#running].filter((one) => one.policy.label === policy.label);
     const steps = under.map(({ step }) => step);
     this.#standings.set(policy.label, { policy, plan, state, busy: steps });
@@ -185,17 +229,24 @@ export class Groups {
       return;
     }
     this.#checkHealth(policy, state, plan.members);
-    if (!this.#isSaved(plan) || !this.#isRecordable(plan)) return;
-    for (const step of plan.steps) this.#begin(policy, state, step);
+    if (!mayBegin || unkept.length > 0 || !this.#isRecordable(plan)) return;
+    for (const step of plan.steps) this.#begin(policy, state, step, sources);
   }
 
-  #reservedByOthers(policy: GroupPolicy): GroupInput['reserved'] {
+  #reservedByOthers(policy: GroupPolicy, ledgers: Ledgers): GroupInput['reserved'] {
     const ids = new Set<Vmid>();
     const addresses = new Set<string>();
     for (const [label, { reservation }] of this.#parts.states) {
       if (label === policy.label || reservation === undefined) continue;
       ids.add(reservation.vmid);
       if (reservation.address !== undefined) addresses.add(reservation.address);
+    }
+    for (const [label, { members }] of ledgers) {
+      if (label === policy.label) continue;
+      for (const { vmid, address } of members.values()) {
+        ids.add(vmid);
+        if (address !== undefined) addresses.add(address);
+      }
     }
     return { ids, addresses };
   }
@@ -221,7 +272,7 @@ export class Groups {
       [...states].map(([label, { reservation, ...state }]) => [
         ...[label, state.desired, state.changedMs, state.snapshot],
         ...[state.snapshotBoot, state.snapshotMs],
-        ...[reservation?.vmid, reservation?.pid, reservation?.ended],
+        ...[reservation?.nonce, reservation?.pid, reservation?.ended],
       ]),
     );
     if (now === this.#saved) return true;
@@ -232,6 +283,24 @@ export class Groups {
     }
     if (plan.steps.length > 0) world.log.error(`${problem}; so groups begin nothing`);
     return false;
+  }
+
+  /** Who is a member is written down, and read back, before anything is begun. */
+  #keep(
+    { label }: GroupPolicy,
+    state: GroupState,
+    ledger: GroupLedger,
+    before: string,
+    dryRun: boolean,
+  ): readonly Note[] {
+    if (dryRun || ledgerText(label, ledger) === before) return [];
+    let problem = this.#parts.world.ledgers.write(label, ledger);
+    if (problem === undefined && !state.ledgered) {
+      state.ledgered = true;
+      problem = this.#parts.save();
+    }
+    if (problem === undefined) return [];
+    return [{ key: 'unkept', level: 'warn', text: `${problem}; so nothing is begun` }];
   }
 
   /** A step that could not be recorded is not begun, which is said once. */
@@ -245,7 +314,7 @@ export class Groups {
     return problem === undefined;
   }
 
-  #begin(policy: GroupPolicy, state: GroupState, step: Step): void {
+  #begin(policy: GroupPolicy, state: GroupState, step: Step, sources: ReadonlySet<Vmid>): void {
     const { world } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     const running: Running = {
@@ -262,8 +331,9 @@ export class Groups {
     };
     const timeLimitMs = step.kind === 'clone' ? policy.cloneTimeoutMs : undefined;
     const watch = { onStart, ...(timeLimitMs !== undefined && { timeLimitMs }) };
-    const ended = (outcome: StepOutcome): void => {
+    const ended = (reported: StepOutcome): void => {
       this.#running.delete(running);
+      const outcome = this.#withEntry(policy, step, reported);
       applyOutcome(state, step, outcome, world.clock.monotonicMs());
       tellEnded(world, policy, state, step, outcome);
       this.#parts.wake();
@@ -272,10 +342,28 @@ export class Groups {
       if (state.reservation !== undefined) state.reservation.begun = true;
       return this.#parts.save();
     };
-    carryOutStep({ world, policy, watch, beforeClone }, step).then(ended, (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
-      ended({ kind: 'broken', message });
-    });
+    carryOutStep({ world, policy, sources, watch, beforeClone }, step).then(
+      ended,
+      (error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error);
+        ended({ kind: 'broken', message });
+      },
+    );
+  }
+
+  /** A step counts as done only when the ledger has what came of it. */
+  #withEntry({ label }: GroupPolicy, step: Step, outcome: StepOutcome): StepOutcome {
+    if (outcome.kind !== 'done') return outcome;
+    const { ledgers } = this.#parts.world;
+    const ledger = ledgers.read(label);
+    if (!ledger.ok) {
+      return ledger.why === 'absent' ? outcome : { kind: 'failed', message: ledger.detail };
+    }
+    const entry = entryAfter(ledger.value, step);
+    if (entry === undefined) return outcome;
+    ledger.value.members.set(step.vmid, entry);
+    const problem = ledgers.write(label, ledger.value);
+    return problem === undefined ? outcome : { kind: 'failed', message: problem };
   }
 
   /** Each member on its way into service or in it is asked once a look; nobody waits for it. */

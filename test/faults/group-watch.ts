@@ -1,9 +1,14 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Call } from '../../src/simulator/faults.ts';
 import type { SimulatedNode } from '../../src/simulator/node.ts';
 import { GROUP } from './stage.ts';
 import type { Watch } from './watch.ts';
 
 /** What must hold of a group whatever happens: whom its commands may touch, and who there is. */
+
+/** Where the members of the group are written down. */
+const LEDGER = `etc/pve/priv/lxc_autoscale/${GROUP.label}.json`;
 
 /** Locks that a command on the source which was cut off leaves. */
 const LOCKS_OF_COMMANDS: ReadonlySet<string> = new Set(['snapshot', 'snapshot-delete', 'disk']);
@@ -15,15 +20,9 @@ const ENDING: Readonly<Record<string, readonly string[]>> = {
   unlock: ['cloning'],
 };
 
-/** A limit alone is changed by a vertical decision; all else comes with the mark. */
+/** A limit alone is changed by a vertical decision. */
 export const isOfGroup = ({ argv: [tool, verb, , ...rest] }: Call): boolean =>
-  tool !== 'pct' || verb !== 'set' || rest.includes('--description');
-
-/** The state that the mark of a member names, where the mark is its own. */
-function stateOf(vmid: number, text: string): string | undefined {
-  const match = /lxc-autoscale(?::|%3A) group=web vmid=(\d+) state=(\w+)/.exec(text);
-  return Number(match?.[1]) === vmid ? match?.[2] : undefined;
-}
+  tool !== 'pct' || verb !== 'set' || rest.includes('--description') || rest.includes('--onboot');
 
 export class GroupWatch {
   readonly #node: SimulatedNode;
@@ -36,9 +35,18 @@ export class GroupWatch {
 
   /** Those of the group that there are, in whatever state. */
   members(): readonly number[] {
+    const states = this.#states();
     return this.#node.machine.files
       .vmids()
-      .filter((vmid) => vmid === GROUP.source || stateOf(vmid, this.#text(vmid)) !== undefined);
+      .filter((vmid) => vmid === GROUP.source || states.has(vmid));
+  }
+
+  /** As the ledger has them, read past all faults. */
+  #states(): ReadonlyMap<number, string> {
+    const path = join(this.#node.root, LEDGER);
+    if (!existsSync(path)) return new Map();
+    const { members } = JSON.parse(readFileSync(path, 'utf8'));
+    return new Map(members.map(({ vmid, state }: never) => [vmid, state]));
   }
 
   arrives({ argv }: Call): void {
@@ -65,8 +73,9 @@ export class GroupWatch {
       const isOwn = verb === 'unlock' && (lock === undefined || LOCKS_OF_COMMANDS.has(lock));
       return isOwn ? undefined : `the source is not to be touched (lock ${lock})`;
     }
-    const state = stateOf(vmid, text);
+    const state = this.#states().get(vmid);
     if (state === undefined) return 'it is no member that the program made';
+    if (verb === 'destroy' && /^protection: 1$/m.test(text)) return 'it is protected';
     if (verb === 'start') this.#watch.judgeStart(vmid);
     if (verb === 'set' || verb === 'start') return undefined;
     return ENDING[verb]?.includes(state) === true ? undefined : `it is marked as ${state}`;
@@ -74,8 +83,7 @@ export class GroupWatch {
 
   #wrongSnapshot(vmid: number, text: string, name: string): string | undefined {
     if (vmid !== GROUP.source) return 'it is not the source';
-    const section = text.split(`\n[${name}]\n`)[1]?.split('\n[')[0];
-    const isOwn = section === undefined || section.includes(`group=web snapshot=${name}`);
+    const isOwn = !text.includes(`\n[${name}]\n`) || name.startsWith('autoscale-web-');
     return isOwn ? undefined : 'the snapshot is somebody else\u2019s';
   }
 
@@ -102,8 +110,7 @@ export class GroupWatch {
   end(): void {
     const source = this.#text(GROUP.source);
     if (/^lock:|^\[/m.test(source)) this.#watch.complain(`the source was left as\n${source}`);
-    for (const vmid of this.members()) {
-      const state = stateOf(vmid, this.#text(vmid));
+    for (const [vmid, state] of this.#states()) {
       if (state !== 'cloning') continue;
       this.#watch.complain(`the clone ${vmid} was left as\n${this.#text(vmid)}`);
     }

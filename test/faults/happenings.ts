@@ -76,7 +76,7 @@ export const GROUP_HAPPENINGS: readonly Happening[] = [
     ({ node, random }) => {
       const clones = node.machine.files.vmids().filter((vmid) => vmid >= GROUP.firstId);
       if (clones.length === 0) return;
-      node.editConfig(random.pick(clones), (text) => text.replace(/^#lxc-autoscale.*\n/m, ''));
+      node.editConfig(random.pick(clones), (text) => text.replace(/^tags: .*\n/m, 'tags: kept\n'));
     },
   ],
   [

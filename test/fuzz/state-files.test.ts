@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { answerTo } from '../../src/cli/control-answer.ts';
+import { parseLedger } from '../../src/core/groups/ledger.ts';
 import { fromSavedGroups, toSavedGroups } from '../../src/core/groups/saved-groups.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -125,7 +126,7 @@ function livedGroups(): unknown {
   Object.assign(whole.groups.web, {
     ...{ desired: 3, wantedReason: 'they use 90 %', snapshot: 'autoscale-web-abc' },
     reservation: {
-      ...{ vmid: 202, address: '10.0.0.12', madeS: 1_795_000_000, startedMs: 1_000_000 },
+      ...{ vmid: 202, address: '10.0.0.12', nonce: '0c'.repeat(16), startedMs: 1_000_000 },
       ...{ reason: 'they use 90 %', boot: 'a', begun: true, pid: 4711 },
     },
     failures: [['clone', { count: 2, retryAtMs: 1_500_000, message: 'no space left' }]],
@@ -156,6 +157,32 @@ describe('the saved state of groups, whatever it holds', () => {
 
   it('was taken over often enough for that to mean something', () => {
     expect(restored).toBeGreaterThan(50);
+  });
+});
+
+/** The ledger of a group with members in it, one of them on its way. */
+function livedLedger(): string {
+  const lived = new ModelCluster();
+  lived.quiet(12);
+  return lived.ledgerFile;
+}
+
+describe('the ledger of a group, whatever it holds', () => {
+  fuzz('makes nobody a member who is not one', 300, damaged(livedLedger()), (bytes) => {
+    const ledger = parseLedger('web', bytes.toString('utf8'));
+    if (!ledger.ok) return;
+    const cluster = new ModelCluster();
+    cluster.quiet(12);
+    cluster.load = 0;
+    cluster.ledgerFile = bytes.toString('utf8');
+    const strangers = cluster.members().map(({ vmid: id }) => id);
+    for (const id of strangers)
+      cluster.box(id).net0 = `name=eth0,hwaddr=BC:24:11:FF:00:${id % 100}`;
+    const before = cluster.seen.length;
+    cluster.quiet(20);
+    const steps = cluster.seen.slice(before).filter((step) => strangers.includes(step.vmid));
+    expect(steps).toEqual([]);
+    expect(cluster.box(SOURCE).running).toBe(true);
   });
 });
 

@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { memberLine, snapshotLine } from '../../src/core/groups/marker.ts';
 import { createCluster } from '../../src/host/cluster-files.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { vmid } from '../core/builders.ts';
@@ -29,12 +28,6 @@ function list(guests: Record<number, readonly [node: string, type: string, versi
   put('.vmlist', JSON.stringify({ version: 1, ids: Object.fromEntries(rows) }));
 }
 
-const marker = {
-  ...{ group: 'web', vmid: vmid(200), state: 'serving' as const, served: true },
-  ...{ madeS: 7, address: '10.0.0.44' },
-};
-const encoded = (line: string): string => `#${line.replaceAll(':', '%3A')}\n`;
-
 const read = () => createCluster(createPaths(root)).read();
 
 describe('the view of the cluster', () => {
@@ -43,7 +36,7 @@ describe('the view of the cluster', () => {
     put('nodes/pve1/lxc/100.conf', 'memory: 512\nnet0: name=eth0,gw=10.0.0.1,ip=10.0.0.5/24\n');
     put(
       'nodes/pve2/lxc/101.conf',
-      `${encoded(memberLine({ ...marker, vmid: vmid(101) }))}memory: 512\n` +
+      '#taken%3A ip=10.0.0.44 says a description\nmemory: 512\n' +
         'net0: name=eth0,ip=dhcp\n\n[old]\nnet0: name=eth0,ip=10.0.0.9/24\n',
     );
     put('nodes/pve2/qemu-server/102.conf', 'ipconfig0: ip=10.0.0.7/24,gw=10.0.0.1\n');
@@ -51,23 +44,25 @@ describe('the view of the cluster', () => {
     if (!view.ok || !view.value.usedAddresses.ok) throw new Error('there is no view');
     expect([...view.value.takenIds]).toEqual([100, 101, 102]);
     expect([...view.value.guests.keys()]).toEqual([100, 101]);
-    expect([...view.value.usedAddresses.value].sort()).toEqual(
-      ['10.0.0.1', '10.0.0.44', '10.0.0.5', '10.0.0.7', '10.0.0.9'].sort(),
-    );
+    expect([...view.value.usedAddresses.value].sort()).toEqual([
+      '10.0.0.1',
+      '10.0.0.5',
+      '10.0.0.7',
+      '10.0.0.9',
+    ]);
   });
 
   it('has what a group needs to know of a container', () => {
     list({ 200: ['pve1', 'lxc', 1] });
-    const snapshot = { group: 'web', name: 'autoscale-web-1', madeS: 9 };
     put(
       'nodes/pve1/lxc/200.conf',
-      `#my n%C3%B6te\n${encoded(memberLine(marker))}hostname: web-200\nlock: backup\n` +
+      '#my n%C3%B6te\nhostname: web-200\nlock: backup\n' +
         'memory: 768\n' +
-        'mp0: local-lvm:vm-200-disk-1,mp=/data,size=512M\nnet0: name=eth0,ip=10.0.0.44/24\n' +
+        'mp0: local-lvm:vm-200-disk-1,mp=/data,size=512M\n' +
+        'net0: name=eth0,ip=10.0.0.44/24\nmp1: /srv/data,mp=/srv\n' +
         'protection: 1\nrootfs: local-lvm:vm-200-disk-0,size=4G\n' +
-        'tags: Web;autoscale-group-web\n\n' +
-        `[pve:pending]\ncores: 3\n\n[autoscale-web-1]\n${encoded(snapshotLine(snapshot))}` +
-        'snapstate: prepare\n' +
+        'tags: Web;autoscale-group-web\n\n[pve:pending]\ncores: 3\n\n' +
+        '[autoscale-web-1]\nsnapstate: prepare\nsnaptime: 17\n' +
         'memory: 512\n\n[byhand]\nmemory: 512\n',
     );
     const view = read();
@@ -76,13 +71,43 @@ describe('the view of the cluster', () => {
     expect(guest.value).toMatchObject({
       ...{ node: 'pve1', hostname: 'web-200', lock: 'backup', memoryMib: 768, template: false },
       tags: ['web', 'autoscale-group-web'],
-      description: ['my nöte', memberLine(marker)],
-      marker,
-      snapshots: [{ ...snapshot, unfinished: true }],
-      snapshotNames: ['autoscale-web-1', 'byhand'],
+      description: ['my nöte'],
+      protection: true,
       disk: { storage: 'local-lvm', mib: 4608 },
+      storages: ['local-lvm', '/srv/data', 'local-lvm'],
     });
-    expect(guest.value.settings.get('protection')).toBe('1');
+    expect([...guest.value.snapshots]).toEqual([
+      ['autoscale-web-1', { snaptime: '17', unfinished: true }],
+      ['byhand', { snaptime: undefined, unfinished: false }],
+    ]);
+  });
+
+  it.each([
+    ['protection: 1', true],
+    ['protection: yes', true],
+    ['protection: x', true],
+    ['protection: 0', false],
+    ['onboot: 1', false],
+  ])('with %s it is protected: %s', (line, expected) => {
+    list({ 200: ['pve1', 'lxc', 1] });
+    put('nodes/pve1/lxc/200.conf', `memory: 512\n${line}\n`);
+    const view = read();
+    const guest = view.ok ? view.value.guests.get(vmid(200)) : view;
+    expect(guest?.ok === true && guest.value.protection).toBe(expected);
+  });
+
+  it('knows the kinds of its storages', () => {
+    list({});
+    const types = () => {
+      const view = read();
+      return view.ok ? [...view.value.storageTypes] : view;
+    };
+    expect(types()).toEqual([]);
+    put('storage.cfg', 'dir: local\n\tpath /var/lib/vz\n\nzfspool: tank-1\n\tpool tank\n');
+    expect(types()).toEqual([
+      ['local', 'dir'],
+      ['tank-1', 'zfspool'],
+    ]);
   });
 
   it('reads a configuration anew only where its version has risen', () => {

@@ -19,6 +19,7 @@ it('all tests of hostile input are named', () => {
     ...[
       'hostile/long-texts',
       'hostile/servers',
+      'hostile/group-members',
       'fuzz/commands',
       'fuzz/configuration',
       'fuzz/conversations',

@@ -1,14 +1,15 @@
 import { present, type Reading } from '../reading.ts';
 import { parseVmid, type Vmid } from '../units.ts';
 import { freeAddress } from './addresses.ts';
+import { cloneDescription, snapshotDescription } from './description.ts';
 import type { Draft, GroupInput } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import { type GroupState, memoryOf } from './group-state.ts';
 import type { GroupGuest, GroupView } from './group-view.ts';
-import { describedBy, snapshotLine } from './marker.ts';
 import { hostnameOf } from './member-settings.ts';
 import type { Member } from './members.ts';
 import { OUT_KEY } from './step.ts';
+import { snapshotHindrance, WITHOUT_SNAPSHOTS } from './storages.ts';
 
 /** How another member is made: a snapshot where the source runs, a clone, no snapshot left. */
 
@@ -35,8 +36,8 @@ export function cloneSteps(
   }
   const cloning = members.some(({ role, guest }) => role === 'half-made' && guest.lock);
   if (cloning || state.reservation !== undefined || source.lock !== undefined) return;
-  for (const { group, name } of source.snapshots) {
-    if (group !== policy.label || name === state.snapshot) continue;
+  for (const name of input.ledger.snapshots.keys()) {
+    if (name === state.snapshot || !source.snapshots.has(name)) continue;
     dropSnapshot(input, source, name, false, draft);
   }
 }
@@ -64,15 +65,16 @@ const SNAPSHOT_LIMIT_MS = 2_000_000;
  * not been started anew, and for a while, the command may be at work still.
  */
 function mendSnapshot(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
-  const { policy, state, now } = input;
-  const cut = source.snapshots.find((one) => one.unfinished && one.group === policy.label);
+  const { state, now, ledger } = input;
+  const names = [...ledger.snapshots.keys()];
+  const cut = names.find((name) => source.snapshots.get(name)?.unfinished === true);
   if (cut === undefined) return false;
-  if (state.snapshot === cut.name) state.snapshot = undefined;
+  if (state.snapshot === cut) state.snapshot = undefined;
   const { lock, vmid } = source;
   const { snapshotBoot, snapshotMs } = state;
   const isOver = snapshotMs !== undefined && now.ms - snapshotMs > SNAPSHOT_LIMIT_MS;
   const isOld = snapshotBoot !== undefined && (isOver || snapshotBoot !== now.boot);
-  if (lock === undefined) dropSnapshot(input, source, cut.name, true, draft);
+  if (lock === undefined) dropSnapshot(input, source, cut, true, draft);
   else if (/^snapshot(-delete)?$/.test(lock) && isOld) {
     draft.step({ kind: 'unlock-source', vmid, lock });
   }
@@ -96,7 +98,8 @@ function isDue({ state, now }: GroupInput): boolean {
 }
 
 /** Whether the source can be cloned now. */
-function isUsable({ policy, view }: GroupInput, source: GroupGuest, draft: Draft): boolean {
+function isUsable(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
+  const { policy, view } = input;
   const refuse = (why: string): boolean => {
     draft.note('source', 'warn', `its source ${source.vmid} ${why}`);
     return false;
@@ -109,12 +112,19 @@ function isUsable({ policy, view }: GroupInput, source: GroupGuest, draft: Draft
     return refuse('is no template, as linked clones need one; set `clone_mode: full`');
   }
   const { sourceSnapshot } = policy;
-  if (sourceSnapshot !== undefined && !source.snapshotNames.includes(sourceSnapshot)) {
+  if (sourceSnapshot !== undefined && !source.snapshots.has(sourceSnapshot)) {
     return refuse(`has no snapshot ${sourceSnapshot}; take it, or remove source_snapshot`);
   }
   if (!source.template && view.lives.get(source.vmid)?.running === undefined) {
     return refuse('cannot be seen: whether it runs is not known');
   }
+  if (source.nets.size === 0) {
+    return refuse('has no network interface, by whose hardware address clones are told apart');
+  }
+  const hindrance = needsSnapshot(input, source)
+    ? snapshotHindrance(source.storages, view.cluster.storageTypes)
+    : undefined;
+  if (hindrance !== undefined) return refuse(`runs, and ${hindrance}; ${WITHOUT_SNAPSHOTS}`);
   return true;
 }
 
@@ -144,13 +154,16 @@ function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
   if (!needsSnapshot(input, source)) {
     state.snapshot = undefined;
   } else {
-    state.snapshot ??= snapshotName(policy, now.wallS);
+    state.snapshot ??= snapshotName(policy, input.nonce);
     const name = state.snapshot;
-    if (!source.snapshotNames.includes(name)) {
-      const description = snapshotLine({ group: policy.label, name, madeS: now.wallS });
+    if (!source.snapshots.has(name)) {
+      const description = snapshotDescription(policy);
       const reason = reasonForMore(input);
       const step = { kind: 'snapshot' as const, vmid: source.vmid, name, description, reason };
-      if (draft.step(step)) noteBegun(state, now);
+      if (!draft.step(step)) return true;
+      noteBegun(state, now);
+      const entry = { name, source: source.vmid, madeS: now.wallS, snaptime: undefined };
+      input.ledger.snapshots.set(name, entry);
       return true;
     }
   }
@@ -165,9 +178,8 @@ function reserve(
   address: string | undefined,
   draft: Draft,
 ): void {
-  const { policy, state, now } = input;
+  const { policy, state, now, nonce } = input;
   const reason = reasonForMore(input);
-  const madeS = now.wallS;
   const taken = draft.step({
     kind: 'clone',
     vmid,
@@ -175,9 +187,7 @@ function reserve(
     snapshot: policy.sourceSnapshot ?? state.snapshot,
     full: policy.cloneMode === 'full',
     hostname: hostnameOf(policy, vmid),
-    description: describedBy({
-      ...{ group: policy.label, vmid, state: 'cloning', served: false, madeS, address },
-    }),
+    description: cloneDescription(policy, nonce),
     address,
     disk: source.disk,
     reason,
@@ -185,12 +195,16 @@ function reserve(
   if (!taken) return;
   memoryOf(state, vmid).reason = reason;
   state.reservation = {
-    ...{ vmid, address, madeS, reason, startedMs: now.ms, boot: now.boot },
+    ...{ vmid, address, nonce, reason, startedMs: now.ms, boot: now.boot },
     begun: false,
     pid: undefined,
     ended: undefined,
     orphanedMs: undefined,
   };
+  input.ledger.members.set(vmid, {
+    ...{ vmid, node: source.node, nonce, address, madeS: now.wallS },
+    ...{ state: 'cloning', served: false, identity: undefined },
+  });
 }
 
 /** Why there is to be another member. */
@@ -201,14 +215,21 @@ export function reasonForMore({ policy, state }: Pick<GroupInput, 'policy' | 'st
   return `${desired} members are wanted${why}`;
 }
 
-const snapshotName = ({ label }: GroupPolicy, wallS: number): string =>
-  `autoscale-${label.slice(0, 16)}-${wallS.toString(36)}`;
+/** No longer than Proxmox VE takes (40), and known to nobody before. */
+const snapshotName = ({ label }: GroupPolicy, nonce: string): string =>
+  `autoscale-${label.slice(0, 16)}-${nonce.slice(0, 12)}`;
 
-function chosenAddress({ policy, view, reserved }: GroupInput): Reading<string | undefined> {
+function chosenAddress({
+  policy,
+  view,
+  reserved,
+  ledger,
+}: GroupInput): Reading<string | undefined> {
   if (policy.network.type === 'dhcp') return present(undefined);
   const used = view.cluster.usedAddresses;
   if (!used.ok) return used;
-  const all = new Set([...used.value, ...reserved.addresses]);
+  const own = [...ledger.members.values()].flatMap(({ address }) => address ?? []);
+  const all = new Set([...used.value, ...reserved.addresses, ...own]);
   const address = freeAddress(policy.network, all);
   if (address !== undefined) return present(address);
   const detail = 'all addresses of static_ip_range are in use; give it more of them';
@@ -216,11 +237,12 @@ function chosenAddress({ policy, view, reserved }: GroupInput): Reading<string |
 }
 
 /** The lowest that nobody has in the cluster, and that no other group is about to take. */
-function freeId({ policy, view, state, reserved }: GroupInput): Vmid | undefined {
+function freeId({ policy, view, state, reserved, ledger }: GroupInput): Vmid | undefined {
   for (let id: number = policy.firstId; ; id += 1) {
     const vmid = parseVmid(String(id));
     if (vmid === undefined) return undefined;
     if (view.cluster.takenIds.has(vmid) || reserved.ids.has(vmid)) continue;
+    if (ledger.members.has(vmid)) continue;
     if (!state.avoid.has(vmid)) return vmid;
   }
 }

@@ -72,7 +72,7 @@ export function groupReport(
   };
 }
 
-function memberReport({ guest, role, ours, life, memory }: Member): MemberReport {
+function memberReport({ guest, role, ours, life, memory, entry }: Member): MemberReport {
   const { load } = life;
   const percent = (share: number): number => Math.round(share * 100);
   const configured = /(?:^|,)ip=([0-9.]+)\//.exec(guest.nets.get('net0') ?? '')?.[1];
@@ -80,7 +80,7 @@ function memberReport({ guest, role, ours, life, memory }: Member): MemberReport
     vmid: guest.vmid,
     name: guest.hostname,
     ...{ role, ours },
-    address: configured ?? guest.marker?.address ?? null,
+    address: configured ?? entry?.address ?? null,
     cpuPercent: load.ok ? percent(load.value.cpu) : null,
     memoryPercent: load.ok ? percent(load.value.memory) : null,
     says: [memory.reason, memory.complaint].filter((text) => text !== '').join('; '),

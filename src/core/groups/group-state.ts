@@ -18,7 +18,7 @@ export interface GroupState {
   changedMs: Milliseconds | undefined;
   /** One at a time: a source is locked while it is cloned. */
   reservation: Reservation | undefined;
-  /** A snapshot of ours that is wanted. Any other that bears our mark is left over. */
+  /** A snapshot of ours that is wanted. Any other in the ledger is left over. */
   snapshot: string | undefined;
   /** The boot of the host in which a snapshot was last taken or removed. */
   snapshotBoot: string | undefined;
@@ -27,8 +27,21 @@ export interface GroupState {
   readonly members: Map<Vmid, MemberMemory>;
   /** By `stepKey`. */
   readonly failures: Map<string, StepFailure>;
+  /**
+   * Steps that ended without an error, by `effectKey`. One that is to be done again right away had
+   * no effect, whatever it said. Not kept over a restart.
+   */
+  readonly done: Map<string, DoneStep>;
+  /** Whether a ledger was ever written here. Where it is missing then, it has been lost. */
+  ledgered: boolean;
   /** Ids that others took while we were about to, and until when we leave them alone. */
   readonly avoid: Map<Vmid, Milliseconds>;
+}
+
+export interface DoneStep {
+  readonly atMs: Milliseconds;
+  /** Under which its failures are counted. */
+  readonly key: string;
 }
 
 /** A step that failed, how often in a row, and what was said last. */
@@ -38,7 +51,8 @@ export type StepFailure = Failure & { readonly message?: string };
 export interface Reservation {
   readonly vmid: Vmid;
   readonly address: string | undefined;
-  readonly madeS: number;
+  /** As in the ledger. */
+  readonly nonce: string;
   readonly startedMs: Milliseconds;
   /** Why there is to be another member. */
   readonly reason: string;
@@ -92,6 +106,8 @@ export const newGroupState = (): GroupState => ({
   snapshotMs: undefined,
   members: new Map(),
   failures: new Map(),
+  done: new Map(),
+  ledgered: false,
   avoid: new Map(),
 });
 

@@ -1,7 +1,6 @@
 import type { GuestConfig } from '../observation.ts';
 import type { Reading } from '../reading.ts';
 import type { Mib, Ratio, Vmid } from '../units.ts';
-import type { MemberMarker, SnapshotMarker } from './marker.ts';
 
 /** What is really there: the containers of the cluster by their configurations, and how they do. */
 
@@ -18,21 +17,24 @@ export interface GroupGuest {
   readonly digest: string;
   /** Decoded. */
   readonly description: readonly string[];
-  readonly marker: MemberMarker | undefined;
+  /** It must not be removed, as an administrator has decided, or its source had it. */
+  readonly protection: boolean;
   /** `net0` and so on, with their values. */
   readonly nets: ReadonlyMap<string, string>;
-  /** Those of this program only. */
-  readonly snapshots: readonly SnapshotSeen[];
-  /** The names of all snapshots. */
-  readonly snapshotNames: readonly string[];
+  /** By name. */
+  readonly snapshots: ReadonlyMap<string, SnapshotSeen>;
   /** Keys of which a member must not keep what its source has, and their values. */
   readonly settings: ReadonlyMap<string, string>;
   readonly memoryMib: Mib;
   /** Where its disks lie, and how large they are together. */
   readonly disk: { readonly storage: string; readonly mib: number } | undefined;
+  /** The storages of all its volumes, and the paths of the host that it mounts. */
+  readonly storages: readonly string[];
 }
 
-export interface SnapshotSeen extends SnapshotMarker {
+export interface SnapshotSeen {
+  /** `snaptime:`, as it stands there. */
+  readonly snaptime: string | undefined;
   /** It was cut off while it was taken or removed, and is of no use. */
   readonly unfinished: boolean;
 }
@@ -47,6 +49,8 @@ export interface ClusterView {
   readonly takenIds: ReadonlySet<Vmid>;
   /** IPv4 addresses that stand in any configuration; missing where one could not be read. */
   readonly usedAddresses: Reading<ReadonlySet<string>>;
+  /** `dir`, `lvmthin` and so on, by the name of the storage; empty where that is not known. */
+  readonly storageTypes: ReadonlyMap<string, string>;
 }
 
 /** How a member does. All of it is of this node; of others nothing is known. */

@@ -2,7 +2,8 @@ import type { Draft, GroupInput } from './draft.ts';
 import type { Reservation } from './group-state.ts';
 import { memoryOf } from './group-state.ts';
 import { configured } from './member-settings.ts';
-import { isOurs, type Member } from './members.ts';
+import type { Member } from './members.ts';
+import { dropReservation, isBare } from './recognise.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -35,9 +36,9 @@ function settle(
   draft: Draft,
 ): void {
   const { state, view, now, policy } = input;
-  const { vmid } = reservation;
+  const { vmid, nonce } = reservation;
   if (draft.isBusy(vmid)) return;
-  const member = members.find(({ guest }) => guest.vmid === vmid && isOurs(policy, guest));
+  const member = members.find(({ entry }) => entry?.nonce === nonce);
   if (member !== undefined) {
     if (member.role === 'half-made') return;
     state.reservation = undefined;
@@ -46,18 +47,27 @@ function settle(
   }
   const there = view.cluster.guests.get(vmid);
   if (there?.ok === false) return;
-  if (there === undefined && mayStillCome(input, reservation)) return;
+  const isThere = there !== undefined && !isBare(there.value);
+  if (!isThere && mayStillCome(input, reservation)) return;
   const source = view.cluster.guests.get(policy.source);
   const locked = source?.ok === true && source.value.lock === 'disk';
   const cutOff =
     reservation.ended === 'broken' ||
     reservation.boot !== now.boot ||
     (reservation.ended === undefined && reservation.pid !== undefined);
-  if (locked && cutOff && there === undefined) {
+  if (locked && cutOff && !isThere) {
     draft.step({ kind: 'unlock-source', vmid: policy.source, lock: 'disk' });
     return;
   }
-  state.reservation = undefined;
+  if (there !== undefined && !isThere) {
+    const text = `the id ${vmid} is held by a container that was only begun, by whom is not known`;
+    draft.note(
+      `bare/${vmid}`,
+      'warn',
+      `${text}; remove it: pct unlock ${vmid}, pct destroy ${vmid}`,
+    );
+  }
+  dropReservation(input, reservation);
 }
 
 /** Whether a clone that is not to be seen may still be on its way. */
@@ -69,19 +79,20 @@ function mayStillCome({ view, now, policy }: GroupInput, reservation: Reservatio
   return view.cloneRuns(reservation.pid) ?? sinceMs < BEGIN_MS;
 }
 
-function stepOf(input: GroupInput, { guest }: Member): Step | undefined {
+function stepOf(input: GroupInput, { guest, entry }: Member): Step | undefined {
   const { policy, view, state } = input;
-  const { vmid, marker, lock } = guest;
-  if (marker === undefined) return undefined;
+  const { vmid, lock } = guest;
+  if (entry === undefined) return undefined;
   if (lock === undefined) {
+    if (entry.identity === undefined) return undefined;
     const source = view.cluster.guests.get(policy.source);
     const from = source?.ok === true ? source.value : undefined;
-    return configured(policy, guest, from, { ...marker, state: 'new' });
+    return configured(policy, guest, from, entry.address);
   }
   if (lock !== 'create') return undefined;
   const { reservation } = state;
-  const its = reservation?.vmid === vmid && reservation.madeS === marker.madeS;
-  const why = its && reservation ? whyCutOff(input, reservation) : whyTooOld(input, marker.madeS);
+  const its = reservation?.nonce === entry.nonce;
+  const why = its && reservation ? whyCutOff(input, reservation) : whyTooOld(input, entry.madeS);
   return why === undefined ? undefined : { kind: 'discard', vmid, reason: why };
 }
 

@@ -1,6 +1,6 @@
+import { memberDescription } from './description.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import type { GroupGuest } from './group-view.ts';
-import { describedBy, type MemberMarker } from './marker.ts';
 import { memberNets } from './net-lines.ts';
 import type { ConfigureStep } from './step.ts';
 
@@ -13,26 +13,26 @@ export const hostnameOf = ({ label }: GroupPolicy, vmid: number): string => `${l
 
 /**
  * What makes a clone a member. `pct clone` copies tags, onboot, limits, description and the static
- * address; each is set here on purpose, in one `pct set`. `protection` is lifted, since it would
- * keep the member from ever being removed.
+ * address; each is set here on purpose, in one `pct set`. `protection` is lifted only where the
+ * clone has it of its source: any other was set by somebody who wants to keep the container.
  */
 export function configured(
   policy: GroupPolicy,
   clone: GroupGuest,
   source: GroupGuest | undefined,
-  marker: MemberMarker,
+  address: string | undefined,
 ): ConfigureStep {
   const set = new Map<string, string>([
     ['hostname', hostnameOf(policy, clone.vmid)],
-    ['description', describedBy(marker)],
+    ['description', memberDescription(policy)],
     ['tags', memberTags(policy, source ?? clone).join(';')],
     ['onboot', '1'],
   ]);
   const remove: string[] = [];
   if (policy.startOrder !== undefined) set.set('startup', `order=${policy.startOrder}`);
   else if (clone.settings.has('startup')) remove.push('startup');
-  if (clone.settings.has('protection')) remove.push('protection');
-  for (const [key, line] of memberNets(clone.nets, policy.network, marker.address)) {
+  if (clone.protection && source?.protection === true) remove.push('protection');
+  for (const [key, line] of memberNets(clone.nets, policy.network, address)) {
     set.set(key, line);
   }
   for (const key of LIMITS) {

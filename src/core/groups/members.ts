@@ -1,8 +1,10 @@
 import { missing } from '../reading.ts';
 import { type Milliseconds, ratio, type Vmid } from '../units.ts';
+import type { GroupInput } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import { type GroupState, type MemberMemory, memoryOf } from './group-state.ts';
-import type { GroupGuest, GroupView, MemberLife } from './group-view.ts';
+import type { GroupGuest, MemberLife } from './group-view.ts';
+import type { LedgerMember, MemberState } from './ledger.ts';
 
 /** Who belongs to a group, and what each is doing there. */
 
@@ -32,7 +34,9 @@ export interface Member {
   readonly life: MemberLife;
   readonly memory: MemberMemory;
   readonly role: Role;
-  /** Made by this program for this group, with its mark untouched, and on this node. */
+  /** Made by this program, as the ledger says; undefined: by others, and listed. */
+  readonly entry: LedgerMember | undefined;
+  /** Made by this program, kept by nobody, and on this node: it may be stopped and destroyed. */
   readonly ours: boolean;
 }
 
@@ -42,24 +46,31 @@ const NO_LIFE: MemberLife = {
   atLimit: { cpu: false, memory: false },
 };
 
-/** Members in the order of their ids. Remembers since when each is as it is. */
+/** Where a container is told to be a member, and whom no group may touch. */
+export type Claims = Pick<GroupInput, 'policy' | 'sources'>;
+
+/**
+ * Members in the order of their ids. Remembers since when each is as it is.
+ *
+ * @param proven as `recognise` has found them
+ */
 export function membersOf(
-  policy: GroupPolicy,
-  { cluster, lives }: GroupView,
-  state: GroupState,
-  nowMs: Milliseconds,
+  { policy, sources, view, state, now }: GroupInput,
+  proven: ReadonlyMap<Vmid, LedgerMember>,
 ): readonly Member[] {
+  const { cluster, lives } = view;
   const members: Member[] = [];
   for (const [vmid, reading] of [...cluster.guests].sort(([a], [b]) => a - b)) {
-    if (!reading.ok || !belongs(policy, reading.value)) continue;
+    const entry = proven.get(vmid);
+    if (!reading.ok || !belongs(policy, reading.value, entry)) continue;
     const guest = reading.value;
     const here = guest.node === cluster.node;
-    const ours = here && isOurs(policy, guest);
+    const ours = here && entry !== undefined && isOurs({ policy, sources }, guest, entry);
     const life = here ? (lives.get(vmid) ?? NO_LIFE) : NO_LIFE;
     const memory = memoryOf(state, vmid);
-    const role = here ? roleOf(guest, life, memory, ours) : 'elsewhere';
-    remember(memory, role, life.running, nowMs);
-    members.push({ guest, life, memory, role, ours });
+    const role = here ? roleOf(life, memory, ours ? entry.state : undefined) : 'elsewhere';
+    remember(memory, role, life.running, now.ms);
+    members.push({ guest, life, memory, role, entry, ours });
   }
   forgetOthers(state, members);
   return members;
@@ -68,30 +79,39 @@ export function membersOf(
 const isListed = ({ listed }: GroupPolicy, vmid: Vmid): boolean =>
   listed.some(({ from, to }) => vmid >= from && vmid <= to);
 
-/** A template never serves. What is half-made bears the tags of its source still. */
-function belongs(policy: GroupPolicy, guest: GroupGuest): boolean {
-  if (guest.template) return false;
-  if (isListed(policy, guest.vmid) || guest.tags.includes(policy.tag)) return true;
-  return guest.marker?.group === policy.label && guest.marker.state === 'cloning';
+/** Those that the configuration lists, and those of the ledger. A template never serves. */
+function belongs(
+  policy: GroupPolicy,
+  { vmid, template }: GroupGuest,
+  entry: LedgerMember | undefined,
+): boolean {
+  if (template) return false;
+  return isListed(policy, vmid) || (entry !== undefined && vmid !== policy.source);
 }
 
-export function isOurs(policy: GroupPolicy, { marker, tags, vmid }: GroupGuest): boolean {
-  if (marker?.group !== policy.label || vmid === policy.source) return false;
-  if (isListed(policy, vmid)) return false;
-  return marker.state === 'cloning' || tags.includes(policy.tag);
+/**
+ * Whether a container of the ledger may be stopped and destroyed. Not where the configuration lists
+ * it, where it is the source of some group, or where somebody has taken its tag away to keep it.
+ */
+export function isOurs(
+  { policy, sources }: Claims,
+  { vmid, tags, template }: GroupGuest,
+  { state }: LedgerMember,
+): boolean {
+  if (vmid === policy.source || sources.has(vmid) || isListed(policy, vmid)) return false;
+  return !template && (state === 'cloning' || tags.includes(policy.tag));
 }
 
+/** @param state of what is ours */
 function roleOf(
-  { marker }: GroupGuest,
   { running }: MemberLife,
   { unhealthy }: MemberMemory,
-  ours: boolean,
+  state: MemberState | undefined,
 ): Role {
-  if (ours && marker?.state === 'cloning') return 'half-made';
+  if (state === 'cloning') return 'half-made';
   if (running === undefined) return 'unknown';
-  if (ours && marker?.state === 'new') return 'new';
-  if (ours && marker?.state === 'failed') return 'failed';
-  if (ours && marker?.state === 'leaving') return running ? 'leaving' : 'parked';
+  if (state === 'new' || state === 'failed') return state;
+  if (state === 'leaving') return running ? 'leaving' : 'parked';
   if (!running) return 'stopped';
   return unhealthy ? 'unhealthy' : 'serving';
 }
@@ -114,10 +134,16 @@ function remember(
 }
 
 /** What is gone is forgotten, but for what is reserved and not there yet. */
-function forgetOthers({ members, reservation }: GroupState, seen: readonly Member[]): void {
-  const here = new Set(seen.map(({ guest }) => guest.vmid));
+function forgetOthers(state: GroupState, seen: readonly Member[]): void {
+  const { members, reservation } = state;
+  const here = new Set<number>(seen.map(({ guest }) => guest.vmid));
   for (const vmid of members.keys()) {
-    if (!here.has(vmid) && vmid !== reservation?.vmid) members.delete(vmid);
+    if (here.has(vmid) || vmid === reservation?.vmid) continue;
+    members.delete(vmid);
+    // Whoever has the id next has failed in nothing yet.
+    for (const key of state.failures.keys()) {
+      if (key.endsWith(`/${vmid}`)) state.failures.delete(key);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 import { afterFailure } from '../loop-state.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 import type { GroupState } from './group-state.ts';
-import { type Step, stepKey } from './step.ts';
+import type { GroupLedger, LedgerMember } from './ledger.ts';
+import { effectKey, OUT_KEY, type Step, stepKey } from './step.ts';
 
 /** What became of a step. */
 export type StepOutcome =
@@ -14,7 +15,15 @@ export type StepOutcome =
   /** The id has been taken by somebody else meanwhile. */
   | { readonly kind: 'taken'; readonly message: string };
 
+/** One change by others is soon over; many are not. */
+const OVERTAKEN_MS = 5000;
+
 const AVOID_MS = 600_000;
+/** If so many ids in a row are said to be taken, something else is wrong. */
+const MOST_TAKEN = 3;
+
+const endOf = ({ kind }: StepOutcome): 'done' | 'failed' | 'broken' =>
+  kind === 'done' || kind === 'broken' ? kind : 'failed';
 
 /** No boot of any host: whatever such a command has left, it is no longer at work on it. */
 const OVER = '-';
@@ -35,26 +44,44 @@ export function applyOutcome(
   const key = stepKey(step);
   const fail = (name: string, message: string): void => {
     const failure = afterFailure(state.failures.get(name), nowMs);
-    state.failures.set(name, { ...failure, message });
+    const isSoon = outcome.kind === 'overtaken' && failure.count === 1;
+    const retryAtMs = isSoon ? milliseconds(nowMs + OVERTAKEN_MS) : failure.retryAtMs;
+    state.failures.set(name, { ...failure, retryAtMs, message });
   };
-  if (outcome.kind === 'overtaken') return;
   if (step.kind === 'clone') {
     if (outcome.kind === 'taken') {
       state.avoid.set(step.vmid, milliseconds(nowMs + AVOID_MS));
-      state.reservation = undefined;
+      if (state.reservation !== undefined) state.reservation.ended = 'failed';
+      if (state.avoid.size > MOST_TAKEN) fail(OUT_KEY, outcome.message);
       return;
     }
-    if (state.reservation?.vmid === step.vmid) state.reservation.ended = outcome.kind;
+    if (state.reservation?.vmid === step.vmid) state.reservation.ended = endOf(outcome);
   }
   if (outcome.kind !== 'done') {
-    noteCutOff(state, step, outcome.message);
+    if (outcome.kind !== 'overtaken') noteCutOff(state, step, outcome.message);
     fail(key, outcome.message);
     return;
   }
   // A clone that can be made and is no use once it runs is a failure to make one all the same.
-  if (step.kind === 'admit') state.failures.delete('out');
-  if (key !== 'out') state.failures.delete(key);
-  if (step.kind === 'mark' && step.marker.state === 'failed' && !step.marker.served) {
-    fail('out', step.reason);
+  if (step.kind === 'admit') state.failures.delete(OUT_KEY);
+  state.done.set(effectKey(step), { atMs: nowMs, key });
+  if (step.kind === 'mark' && step.state === 'failed' && !step.served) {
+    fail(OUT_KEY, step.reason);
+  }
+}
+
+/** What a step that has succeeded makes of the entry of its member; undefined: nothing. */
+export function entryAfter({ members }: GroupLedger, step: Step): LedgerMember | undefined {
+  const entry = members.get(step.vmid);
+  if (entry === undefined) return undefined;
+  switch (step.kind) {
+    case 'configure':
+      return { ...entry, state: 'new' };
+    case 'admit':
+      return { ...entry, state: 'serving', served: true };
+    case 'mark':
+      return { ...entry, state: step.state, served: step.served };
+    default:
+      return undefined;
   }
 }

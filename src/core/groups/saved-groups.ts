@@ -10,7 +10,7 @@ export interface SavedGroups {
   readonly groups: Readonly<Record<string, SavedGroup>>;
 }
 
-type SavedGroup = Omit<GroupState, 'members' | 'failures' | 'avoid'> & {
+type SavedGroup = Omit<GroupState, 'members' | 'failures' | 'avoid' | 'done'> & {
   readonly members: readonly (readonly [Vmid, unknown])[];
   readonly failures: readonly (readonly [string, unknown])[];
   readonly avoid: readonly (readonly [Vmid, number])[];
@@ -25,7 +25,7 @@ export const toSavedGroups = (
   version: SAVED_GROUPS_VERSION,
   boot,
   groups: Object.fromEntries(
-    [...groups].map(([label, state]): [string, SavedGroup] => [
+    [...groups].map(([label, { done: _, ...state }]): [string, SavedGroup] => [
       label,
       {
         ...state,
@@ -57,7 +57,7 @@ export function fromSavedGroups(
 function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) {
   const state = newGroupState();
   const { desired, wantedReason, snapshot, snapshotBoot, reservation } = group;
-  const { members, failures, avoid } = group;
+  const { members, failures, avoid, ledgered } = group;
   if (!isMaybe(snapshotBoot, 'string') || !isMaybe(wantedReason, 'string')) return undefined;
   if (!isMaybe(desired, 'number') || !isMaybe(snapshot, 'string')) return undefined;
   if (reservation !== undefined && !isReservation(reservation)) return undefined;
@@ -66,6 +66,7 @@ function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) 
   state.snapshot = typeof snapshot === 'string' ? snapshot : undefined;
   state.snapshotBoot = typeof snapshotBoot === 'string' ? snapshotBoot : undefined;
   state.reservation = reservation;
+  state.ledgered = ledgered === true;
   if (!sameBoot) return state;
   for (const key of ['aboveSinceMs', 'belowSinceMs', 'changedMs', 'snapshotMs'] as const) {
     if (!isMaybe(group[key], 'number')) return undefined;
@@ -82,7 +83,7 @@ function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) 
     if (isVmid(vmid) && isObject(memory)) fill(state.members, vmid, memory);
   }
   for (const [key, failure] of whole.failures) {
-    if (isObject(failure)) fill(state.failures, key, failure);
+    if (typeof key === 'string' && isObject(failure)) fill(state.failures, key, failure);
   }
   for (const [vmid, untilMs] of whole.avoid) fill(state.avoid, vmid, untilMs);
   return state;
@@ -110,7 +111,7 @@ const isReservation = (value: unknown): value is Reservation =>
   isObject(value) &&
   isVmid(value['vmid']) &&
   isMaybe(value['address'], 'string') &&
-  typeof value['madeS'] === 'number' &&
+  typeof value['nonce'] === 'string' &&
   typeof value['startedMs'] === 'number' &&
   typeof value['reason'] === 'string' &&
   typeof value['boot'] === 'string';

@@ -1,5 +1,5 @@
 import type { Vmid } from '../units.ts';
-import type { MemberMarker } from './marker.ts';
+import type { MemberState } from './ledger.ts';
 
 /** One thing to be done for a group. Each may be cut off at any point, and is found again. */
 export type Step =
@@ -20,25 +20,28 @@ export type Step =
     }
   | CloneStep
   | ConfigureStep
+  /** From then on it also starts with the host. */
   | { readonly kind: 'start'; readonly vmid: Vmid }
-  /** Runs `on_ready`; then the mark says that it serves. */
+  /** Runs `on_ready`; then the ledger says that it serves. */
   | {
       readonly kind: 'admit';
       readonly vmid: Vmid;
-      readonly marker: MemberMarker;
+      readonly address: string | undefined;
       readonly reason: string;
     }
-  /** Writes the mark, and whether it starts with the host. */
+  /** Writes the state into the ledger; no command is run. */
   | {
       readonly kind: 'mark';
       readonly vmid: Vmid;
-      readonly marker: MemberMarker;
-      readonly description: string;
-      readonly onboot: boolean;
-      readonly digest: string;
+      readonly state: MemberState;
+      /** Whether it was ever in service. */
+      readonly served: boolean;
       readonly reason: string;
     }
-  /** Runs `on_terminating` where it was ever in service, then shuts it down. */
+  /**
+   * Runs `on_terminating` where it was ever in service, has it start with the host no longer, and
+   * shuts it down.
+   */
   | {
       readonly kind: 'take-out';
       readonly vmid: Vmid;
@@ -84,6 +87,10 @@ export interface ConfigureStep {
 /** What a step works on: no two steps at a time on one container. */
 export const subjectsOf = (step: Step): readonly Vmid[] =>
   step.kind === 'clone' ? [step.vmid, step.source] : [step.vmid];
+
+/** What it does, whatever name a snapshot has: to find it done again. */
+export const effectKey = (step: Step): string =>
+  [step.kind, step.vmid, ...(step.kind === 'mark' ? [step.state] : [])].join('/');
 
 /** Under which all that makes another member is counted. */
 export const OUT_KEY = 'out';
@@ -131,7 +138,7 @@ export function stepWords(step: Step): string {
     case 'admit':
       return `taking container ${step.vmid} into service`;
     case 'mark':
-      return `marking container ${step.vmid} as ${step.marker.state}`;
+      return `marking container ${step.vmid} as ${step.state}`;
     case 'take-out':
       return `taking container ${step.vmid} out of service`;
     case 'destroy':

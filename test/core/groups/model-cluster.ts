@@ -2,11 +2,17 @@ import type { GroupInput } from '../../../src/core/groups/draft.ts';
 import type { GroupPolicy } from '../../../src/core/groups/group-policy.ts';
 import { type GroupState, newGroupState } from '../../../src/core/groups/group-state.ts';
 import type { GroupGuest, MemberLife } from '../../../src/core/groups/group-view.ts';
-import { memberLine, memberMarker, snapshotMarker } from '../../../src/core/groups/marker.ts';
-import { applyOutcome, type StepOutcome } from '../../../src/core/groups/outcome.ts';
+import {
+  type GroupLedger,
+  ledgerText,
+  newLedger,
+  parseLedger,
+} from '../../../src/core/groups/ledger.ts';
+import { applyOutcome, entryAfter, type StepOutcome } from '../../../src/core/groups/outcome.ts';
 import { type GroupPlan, reconcile } from '../../../src/core/groups/reconcile.ts';
 import { fromSavedGroups, toSavedGroups } from '../../../src/core/groups/saved-groups.ts';
 import { type Step, subjectsOf } from '../../../src/core/groups/step.ts';
+import { guestIdentity } from '../../../src/core/identity.ts';
 import { present } from '../../../src/core/reading.ts';
 import { mib, milliseconds, ratio, type Vmid } from '../../../src/core/units.ts';
 import { guest as guestConfig, vmid } from '../builders.ts';
@@ -55,7 +61,12 @@ export interface Box {
   tags: readonly string[];
   description: readonly string[];
   net0: string;
-  snapshots: Map<string, readonly string[]>;
+  /** undefined while it is copied. */
+  rootfs: string | undefined;
+  protection: boolean;
+  onboot: boolean;
+  /** By name, and when each was taken. */
+  snapshots: Map<string, string>;
   /** Those that are being taken or removed. */
   unfinished: Set<string>;
   version: number;
@@ -77,6 +88,13 @@ export class ModelCluster {
   readonly work: Work[] = [];
   readonly seen: Step[] = [];
   state: GroupState = newGroupState();
+  /** As it lies in the file. */
+  ledgerFile = '';
+  readonly storageTypes = new Map([['local-lvm', 'lvmthin']]);
+  /** Commands that end without an error and do nothing. */
+  readonly idle = new Set<Step['kind']>();
+  readonly sources = new Set([vmid(SOURCE)]);
+  #nonce = 0;
   #saved: string | undefined;
   nowMs = 1_000_000;
   boot = 'a';
@@ -90,8 +108,12 @@ export class ModelCluster {
     this.policy = policy(own);
     this.boxes.set(vmid(SOURCE), {
       ...{ vmid: vmid(SOURCE), running: true, lock: undefined, tags: ['prod'], description: [] },
-      ...{ net0: 'name=eth0,bridge=vmbr0,ip=10.0.0.2/24', snapshots: new Map(), version: 0 },
-      unfinished: new Set(),
+      ...{
+        net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24',
+        snapshots: new Map(),
+      },
+      ...{ rootfs: 'local-lvm:vm-101-disk-0', protection: false, onboot: true },
+      ...{ version: 0, unfinished: new Set() },
     });
   }
 
@@ -101,13 +123,28 @@ export class ModelCluster {
     return found;
   }
 
+  /** All but the source, and what was cut off before anybody could say whose it is. */
   members(): Box[] {
-    return [...this.boxes.values()].filter(({ vmid: id }) => id !== SOURCE);
+    return [...this.boxes.values()].filter(
+      ({ vmid: id, net0, lock }) => id !== SOURCE && !(net0 === '' && lock === 'create'),
+    );
   }
 
   inService(): Box[] {
-    const serves = (box: Box) => memberMarker(box.vmid, box.description)?.state === 'serving';
+    const { members } = this.ledger();
+    const serves = (box: Box) => members.get(box.vmid)?.state === 'serving';
     return this.members().filter((box) => box.running && serves(box));
+  }
+
+  ledger(): GroupLedger {
+    if (this.ledgerFile === '') return newLedger();
+    const read = parseLedger('web', this.ledgerFile);
+    if (!read.ok) throw new Error(read.detail);
+    return read.value;
+  }
+
+  stateOf({ vmid: id }: Box): string | undefined {
+    return this.ledger().members.get(id)?.state;
   }
 
   /** One look: reconcile, save, begin. */
@@ -115,20 +152,22 @@ export class ModelCluster {
     for (const [id, memory] of this.state.members) {
       if (health[id] !== undefined) memory.unhealthy = !health[id];
     }
-    const plan = reconcile(this.#input());
+    const ledger = this.ledger();
+    const plan = reconcile({ ...this.#input(), ledger });
     this.#save();
+    this.ledgerFile = ledgerText('web', ledger);
     for (const step of plan.steps) this.#begin(step);
     return plan;
   }
 
   /** The next phase of one step under way. */
-  proceed(index: number, fails: 'no' | 'failed' | 'broken' = 'no'): void {
+  proceed(index: number, fails: 'no' | 'failed' | 'broken' | 'taken' | 'overtaken' = 'no'): void {
     const work = this.work[index % Math.max(1, this.work.length)];
     if (work === undefined) return;
     const drop = () => this.work.splice(this.work.indexOf(work), 1);
-    if (fails === 'broken') {
+    if (fails === 'broken' || fails === 'taken' || fails === 'overtaken') {
       drop();
-      this.#end(work, { kind: 'broken', message: 'killed' });
+      this.#end(work, { kind: fails, message: fails });
       return;
     }
     if (fails === 'failed') {
@@ -154,8 +193,7 @@ export class ModelCluster {
       this.boot += 'x';
       this.nowMs = 5_000;
       for (const box of this.boxes.values()) {
-        const serving = memberMarker(box.vmid, box.description)?.state === 'serving';
-        box.running = box.vmid === SOURCE || serving;
+        box.running = box.vmid === SOURCE || (box.onboot && this.stateOf(box) === 'serving');
       }
     }
     const saved = this.#saved === undefined ? undefined : JSON.parse(this.#saved);
@@ -178,6 +216,12 @@ export class ModelCluster {
 
   #end(work: Work, outcome: StepOutcome): void {
     if (!work.heard) return;
+    const ledger = this.ledger();
+    const entry = outcome.kind === 'done' ? entryAfter(ledger, work.step) : undefined;
+    if (entry !== undefined) {
+      ledger.members.set(entry.vmid, entry);
+      this.ledgerFile = ledgerText('web', ledger);
+    }
     applyOutcome(this.state, work.step, outcome, milliseconds(this.nowMs));
   }
 
@@ -210,6 +254,7 @@ export class ModelCluster {
           nodeOf: new Map(),
           takenIds: new Set([...this.boxes.keys(), ...this.foreignIds]),
           usedAddresses: present(new Set(used)),
+          storageTypes: this.storageTypes,
         },
         lives,
         hostRoomMib: present(this.hostRoomMib),
@@ -217,6 +262,9 @@ export class ModelCluster {
           pid === undefined ? undefined : this.work.some((work) => work.pid === pid),
       },
       state: this.state,
+      ledger: newLedger(),
+      nonce: this.#newNonce(),
+      sources: this.sources,
       now: {
         ms: milliseconds(this.nowMs),
         wallS: 1_795_000_000 + Math.floor(this.nowMs / 1000) + this.boot.length * 10_000_000,
@@ -225,6 +273,16 @@ export class ModelCluster {
       busy: new Set(this.work.filter(({ heard }) => heard).flatMap(({ step }) => subjectsOf(step))),
       reserved: { ids: new Set(), addresses: new Set() },
     };
+  }
+
+  #newNonce(): string {
+    this.#nonce += 1;
+    return this.#nonce.toString(16).padStart(4, '0').repeat(8);
+  }
+
+  #newAddress(): string {
+    const [first = '', second = ''] = this.#newNonce().match(/../g) ?? [];
+    return `BC:24:11:01:${first}:${second}`;
   }
 
   #begin(step: Step): void {
@@ -248,10 +306,11 @@ export class ModelCluster {
 
   #phases(step: Step): (() => void)[] {
     const { vmid: id } = step;
+    if (this.idle.has(step.kind)) return [() => {}];
     switch (step.kind) {
       case 'snapshot':
         return this.#cutable(id, step.name, 'snapshot', (box) =>
-          box.snapshots.set(step.name, [step.description]),
+          box.snapshots.set(step.name, box.snapshots.get(step.name) ?? `${this.nowMs}`),
         );
       case 'delete-snapshot': {
         const phases = this.#cutable(id, step.name, 'snapshot-delete', () => {});
@@ -267,23 +326,22 @@ export class ModelCluster {
               box.tags = (step.set.get('tags') ?? '').split(';');
               box.description = (step.set.get('description') ?? '').split('\n');
               box.net0 = step.set.get('net0') ?? '';
+              if (step.remove.includes('protection')) box.protection = false;
             }),
         ];
       case 'start':
-        return [() => this.#change(id, (box) => Object.assign(box, { running: true }))];
-      case 'admit': {
-        const text = () => this.#described(id, 'serving');
-        return [() => {}, text];
-      }
-      case 'mark':
         return [
-          () =>
-            this.#change(id, (box) =>
-              Object.assign(box, { description: step.description.split('\n') }),
-            ),
+          () => this.#change(id, (box) => Object.assign(box, { running: true, onboot: true })),
         ];
+      case 'admit':
+        return [() => {}, () => {}];
+      case 'mark':
+        return [() => {}];
       case 'take-out':
-        return [() => {}, () => this.#change(id, (box) => Object.assign(box, { running: false }))];
+        return [
+          () => this.#change(id, (box) => Object.assign(box, { onboot: false })),
+          () => this.#change(id, (box) => Object.assign(box, { running: false })),
+        ];
       case 'destroy':
         return [() => this.boxes.delete(id)];
       case 'discard':
@@ -311,53 +369,55 @@ export class ModelCluster {
   }
 
   #clonePhases(step: Step & { kind: 'clone' }): (() => void)[] {
-    const begin = (): void => {
-      const source = this.box(SOURCE);
+    const source = this.box(SOURCE);
+    const { protection } = source;
+    const bare = (): void => {
       source.lock = 'disk';
       this.boxes.set(step.vmid, {
-        ...{ vmid: step.vmid, running: false, lock: 'create', tags: source.tags },
-        description: step.description.split('\n'),
-        ...{ net0: source.net0, snapshots: new Map(), version: 0, unfinished: new Set() },
+        ...{ vmid: step.vmid, running: false, lock: 'create', tags: [], description: [] },
+        ...{ net0: '', rootfs: undefined, protection: false, onboot: false },
+        ...{ snapshots: new Map(), version: 0, unfinished: new Set() },
       });
     };
+    const begin = (): void =>
+      this.#change(step.vmid, (box) => {
+        box.tags = source.tags;
+        box.description = step.description.split('\n');
+        box.net0 = source.net0.replace(/hwaddr=[^,]*/, `hwaddr=${this.#newAddress()}`);
+        Object.assign(box, { protection, onboot: source.onboot });
+      });
     const end = (): void => {
-      this.#change(step.vmid, (box) => Object.assign(box, { lock: undefined }));
+      const rootfs = `local-lvm:vm-${step.vmid}-disk-0`;
+      this.#change(step.vmid, (box) => Object.assign(box, { lock: undefined, rootfs }));
       this.#unlockSource();
     };
-    return [begin, end];
-  }
-
-  #described(id: number, state: string): void {
-    const steps = this.seen.filter((step) => step.kind === 'admit' && step.vmid === id);
-    const step = steps.at(-1);
-    if (step?.kind !== 'admit' || step.marker.state !== state) return;
-    const line = memberLine(step.marker);
-    this.#change(id, (box) => Object.assign(box, { description: [line] }));
+    return [bare, begin, end];
   }
 }
 
 const addressesOf = (box: Box): string[] => {
-  const marker = memberMarker(box.vmid, box.description)?.address;
-  const own = /ip=([0-9.]+)/.exec(box.net0)?.[1];
-  return [marker, own].filter((one) => one !== undefined);
+  const own = addressOf(box);
+  return own === undefined ? [] : [own];
 };
 
 export const addressOf = (box: Box): string | undefined => /ip=([0-9.]+)/.exec(box.net0)?.[1];
 
 function guestOf(box: Box): GroupGuest {
-  const config = guestConfig(box.vmid, { lock: box.lock, tags: box.tags });
-  const marked = [...box.snapshots].map(([name, lines]) => snapshotMarker(name, lines));
+  const nets = box.net0 === '' ? [] : [box.net0];
+  const identity = guestIdentity(box.rootfs, nets);
+  const config = guestConfig(box.vmid, { lock: box.lock, tags: box.tags, identity });
+  const snapshots = [...box.snapshots].map(([name, snaptime]) => {
+    return [name, { snaptime, unfinished: box.unfinished.has(name) }] as const;
+  });
   return {
     ...{ vmid: box.vmid, config, node: 'pve1', hostname: config.name, tags: box.tags },
     ...{ lock: box.lock, template: false, digest: `${box.version}`, memoryMib: mib(512) },
     description: box.description,
-    marker: memberMarker(box.vmid, box.description),
-    nets: new Map([['net0', box.net0]]),
-    snapshots: marked
-      .filter((one) => one !== undefined)
-      .map((one) => ({ ...one, unfinished: box.unfinished.has(one.name) })),
-    snapshotNames: [...box.snapshots.keys()],
+    protection: box.protection,
+    nets: new Map(nets.map((net) => ['net0', net])),
+    snapshots: new Map(snapshots),
     settings: new Map([['memory', '512']]),
     disk: { storage: 'local-lvm', mib: 4096 },
+    storages: ['local-lvm'],
   };
 }

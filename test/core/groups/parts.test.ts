@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { freeAddress } from '../../../src/core/groups/addresses.ts';
 import type { GroupNetwork } from '../../../src/core/groups/group-policy.ts';
 import { newGroupState, newMemory } from '../../../src/core/groups/group-state.ts';
-import { memberLine, memberMarker } from '../../../src/core/groups/marker.ts';
 import { memberNets } from '../../../src/core/groups/net-lines.ts';
 import { fromSavedGroups, toSavedGroups } from '../../../src/core/groups/saved-groups.ts';
 import { milliseconds } from '../../../src/core/units.ts';
@@ -60,41 +58,18 @@ describe('memberNets', () => {
   });
 });
 
-describe('a mark', () => {
-  const marker = {
-    ...{ group: 'web', vmid: vmid(200), state: 'serving' as const, served: true },
-    ...{ madeS: 1_795_000_000, address: '10.0.0.10' },
-  };
-
-  it('is read as it was written, among the notes of a person', () => {
-    expect(memberMarker(vmid(200), ['notes', memberLine(marker), ''])).toEqual(marker);
-  });
-
-  it('does not count on another container, twice, or changed in any one character', () => {
-    const line = memberLine(marker);
-    expect(memberMarker(vmid(201), [line])).toBeUndefined();
-    expect(memberMarker(vmid(200), [line, line])).toBeUndefined();
-    fc.assert(
-      fc.property(fc.nat(line.length - 1), fc.constantFrom('x', '0', ' '), (at, by) => {
-        fc.pre(line[at] !== by);
-        const changed = line.slice(0, at) + by + line.slice(at + 1);
-        expect(memberMarker(vmid(200), [changed])).toBeUndefined();
-      }),
-    );
-  });
-});
-
 describe('the saved state of groups', () => {
   const state = () => {
     const made = newGroupState();
     made.desired = 3;
     made.wantedReason = 'the mean is high';
     made.snapshot = 'autoscale-web-1';
+    made.ledgered = true;
     made.snapshotBoot = 'a';
     made.snapshotMs = milliseconds(4);
     made.aboveSinceMs = milliseconds(5);
     made.reservation = {
-      ...{ vmid: vmid(200), address: '10.0.0.1', madeS: 7, startedMs: milliseconds(1) },
+      ...{ vmid: vmid(200), address: '10.0.0.1', nonce: 'n', startedMs: milliseconds(1) },
       ...{ reason: 'r', boot: 'a', begun: true, pid: 12, ended: undefined, orphanedMs: undefined },
     };
     made.members.set(vmid(201), { ...newMemory('why'), failed: 2 });
@@ -113,8 +88,8 @@ describe('the saved state of groups', () => {
   });
 
   it('keeps after a boot what bears no times: how many are wanted, and what is half-made', () => {
-    const { desired, wantedReason, snapshot, snapshotBoot, reservation } = state();
-    const kept = { desired, wantedReason, snapshot, snapshotBoot, reservation };
+    const { desired, wantedReason, snapshot, snapshotBoot, reservation, ledgered } = state();
+    const kept = { desired, wantedReason, snapshot, snapshotBoot, reservation, ledgered };
     expect(through('b')).toEqual({ ...newGroupState(), ...kept });
   });
 
