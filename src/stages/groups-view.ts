@@ -1,3 +1,4 @@
+import type { HoldReason } from '../core/decision.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
@@ -135,8 +136,8 @@ export function hostRoom(
 ): Reading<number> {
   const last = room();
   if (last === undefined) return missing('first-sample', 'no cycle has looked at the host yet');
-  const refused = last.memoryRefused ?? last.coresRefused;
-  if (refused !== undefined) return missing('implausible', `the host is busy (${refused.kind})`);
+  const busy = whyBusy(last);
+  if (busy !== undefined) return missing('implausible', busy);
   if (!host.memory.ok) return host.memory;
   if (!last.wholeMib.ok) return last.wholeMib;
   const free = availableMib(host.memory.value) - hostPolicy.reserveMemoryMib;
@@ -144,6 +145,18 @@ export function hostRoom(
   const uncounted = uncountedMib(last, { limitsMib, vmMemoryMib });
   if (!uncounted.ok) return uncounted;
   return present(Math.min(free, last.wholeMib.value - uncounted.value) - comingMib);
+}
+
+/** Another member would only take from those that are there. */
+function whyBusy({ memoryRefused, coresRefused }: Room): string | undefined {
+  const percentOf = (reason: HoldReason): string =>
+    'share' in reason ? `${Math.round(reason.share * 100)} %` : 'too';
+  if (memoryRefused?.kind === 'host-pressure') {
+    return `programs wait for the host's memory ${percentOf(memoryRefused)} of the time`;
+  }
+  if (memoryRefused !== undefined) return `the host's memory is ${percentOf(memoryRefused)} in use`;
+  if (coresRefused !== undefined) return `the host's CPUs are ${percentOf(coresRefused)} busy`;
+  return undefined;
 }
 
 /** The limits of this node's containers that may run, where they pass what was counted. */

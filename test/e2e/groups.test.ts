@@ -39,7 +39,8 @@ it('load doubles and doubles again, then falls: 2 -> 5 -> 2', { timeout: 60_000 
   expect(wrong.stderr).toBe('Not answered: there is no group mail; known are: web.\n');
   group.ask(4);
   await group.until(() => group.inService().length >= 3);
-  group.ask(8);
+  // Not all of the host's 8 CPUs: then another member would help nobody.
+  group.ask(7);
   await group.until(() => group.inService().length === 5 && group.isClean());
   group.expectClean();
   group.ask(0.2);

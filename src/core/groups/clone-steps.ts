@@ -82,7 +82,10 @@ function mendSnapshot(input: GroupInput, source: GroupGuest, draft: Draft): bool
 }
 
 export function noRoom({ hostRoomMib }: Pick<GroupView, 'hostRoomMib'>, needMib: number): string {
-  if (!hostRoomMib.ok) return `what the host can give is not known: ${hostRoomMib.detail}`;
+  if (!hostRoomMib.ok) {
+    const { why, detail } = hostRoomMib;
+    return why === 'implausible' ? detail : `what the host can give is not known: ${detail}`;
+  }
   const room = Math.max(0, Math.floor(hostRoomMib.value));
   return `it needs ${needMib} MB of memory, and the host can spare ${room} MB`;
 }

@@ -35,7 +35,8 @@ export function reconcile(input: GroupInput): GroupPlan {
   for (const member of members) stepsOf(input, member, draft);
   const counts = count(input, members);
   const weighed = wantMore(input, members, counts);
-  if (counts.present >= policy.maxInstances) noteFull(policy, weighed, draft);
+  const isFull = counts.present >= policy.maxInstances && counts.coming === 0;
+  if (isFull) noteFull(policy, weighed, draft);
   const missing = (state.desired ?? 0) - counts.present;
   if (missing > 0) scaleOut(input, members, missing, draft, counts);
   if (missing <= 0) takeOutOne(input, members, counts, weighed, draft);
