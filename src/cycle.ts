@@ -12,6 +12,7 @@ import type { Milliseconds, Vmid } from './core/units.ts';
 import type { World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
+import { letGoLeft } from './stages/hold-down.ts';
 import { noticeOthers } from './stages/notice.ts';
 import { type Observed, observe } from './stages/observe.ts';
 import { noticePause } from './stages/pause.ts';
@@ -70,6 +71,7 @@ export async function runCycle(
   state.cycle += 1;
   const timed = stopwatch(world.clock);
   tellStart(world, urgent);
+  if (urgent === undefined) await letGoLeft(world);
 
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));
   if (!observed.ok) return tellBlind(world, observed);

@@ -69,6 +69,33 @@ export interface Reclaim {
   ask(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer>;
 }
 
+export type HighAnswer =
+  | { readonly kind: 'held' }
+  /** It cannot be written here, or not now: nothing holds growth back. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+/**
+ * `memory.high` of the outer cgroup, held down while a limit is lowered. Above it the kernel
+ * throttles and reclaims, and kills nobody. What it was before is on record until it is back, so
+ * that it never stays low, whatever ends this process.
+ */
+export interface MemoryHigh {
+  /** Records what it is now, writes, reads back. Never raises it. */
+  hold(vmid: Vmid, at: Bytes): Promise<HighAnswer>;
+  /** Back to what it was, unless `pct` has written it anew since. A failure stays on record. */
+  release(vmid: Vmid): Promise<WriteOutcome>;
+  /** Puts back what processes that have ended held down, and says so of each. */
+  releaseLeft(): Promise<readonly HighLeft[]>;
+  /** How long to wait between two looks at a container that is held. */
+  pause(): Promise<void>;
+}
+
+export interface HighLeft {
+  readonly vmid: Vmid;
+  /** Why it could not be put back. */
+  readonly problem?: string;
+}
+
 export interface HostView {
   observe(): HostObservation;
 }
@@ -101,7 +128,11 @@ export type CommandOutcome =
 
 /** The node's own tools. The only port behind which a process is started. */
 export interface Proxmox {
-  set(request: SetRequest, stop: AbortSignal): Promise<CommandOutcome>;
+  /**
+   * `stop` lets a command in hand finish, for some seconds; `cancel` ends it at once, or keeps it
+   * from beginning.
+   */
+  set(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
 }
 
 /** What a backup was made for; it stands beside the copy of the configuration. */
@@ -173,6 +204,7 @@ export interface World {
   readonly guests: Guests;
   readonly cgroups: Cgroups;
   readonly reclaim: Reclaim;
+  readonly memoryHigh: MemoryHigh;
   readonly host: HostView;
   readonly proxmox: Proxmox;
   readonly backups: Backups;

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { manage } from '../config/resolve.ts';
+import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -14,6 +14,7 @@ import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import type { World } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
+import { letGoLeft } from '../stages/hold-down.ts';
 import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
 import {
   asSentence,
@@ -65,6 +66,7 @@ export async function rollback(
     if (unfit !== undefined) return refuse(complain, unfit);
     const listing = listBackups(directory, given.vmid);
     if (!listing.ok) return refuse(complain, `The backups cannot be read: ${listing.detail}`);
+    await letGoLeft(open.world);
     const stop = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, () => stop.abort());
     const cpus = open.world.host.observe().cpus;
@@ -72,6 +74,7 @@ export async function rollback(
       world: open.world,
       context: {
         hostCpus: cpus.ok ? cpus.value : undefined,
+        hostPolicy: hostPolicy(loaded.config),
         dryRun: given.dryRun,
         stop: stop.signal,
       },

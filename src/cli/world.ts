@@ -8,6 +8,7 @@ import { createBackups } from '../host/config-backups.ts';
 import { createGuests } from '../host/guests.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../host/holds.ts';
 import { isJournalStream } from '../host/journal-stream.ts';
+import { createMemoryHigh } from '../host/memory-high.ts';
 import type { Paths } from '../host/paths.ts';
 import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
@@ -83,6 +84,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     },
     cgroups,
     reclaim: createReclaim(paths, clock),
+    memoryHigh: createMemoryHigh(paths, clock),
     guests: createGuests(paths),
     host: createHostView(paths, () => vms.memoryMib()),
     proxmox: createProxmox({ environment: around.env }),

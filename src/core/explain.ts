@@ -325,7 +325,8 @@ export function explainUnproven(because: Unproven): string {
       return `${given(because.numbers)}; ${inUse(because.numbers)}`;
     case 'swapped': {
       const swapped = Math.ceil(because.swappedMib);
-      return `${given(because.numbers)}, and ${swapped} MB were swapped out meanwhile`;
+      const asked = because.numbers.askedMib > 0 ? `${given(because.numbers)}, and ` : '';
+      return `${asked}${swapped} MB were swapped out meanwhile`;
     }
     case 'oom-kill':
       return `${given(because.numbers)}, and it ended a process in it (out of memory)`;
@@ -333,6 +334,15 @@ export function explainUnproven(because: Unproven): string {
       return `the kernel could not be asked to give memory up: ${because.message}`;
     case 'cannot-ask':
       return `this kernel cannot show that ${because.limitMib} MB are enough`;
+    case 'cannot-hold': {
+      const why = `its growth cannot be held back meanwhile: ${because.message}`;
+      return `so large a step to ${because.limitMib} MB is not safe, since ${why}`;
+    }
+    case 'pushed': {
+      const { currentMib, wantedMib } = because.numbers;
+      const use = `${Math.round(currentMib)} MB where it was held at ${Math.round(wantedMib)} MB`;
+      return `it began to need more while its limit was to be lowered: ${use}`;
+    }
   }
 }
 

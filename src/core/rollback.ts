@@ -2,8 +2,9 @@ import { parseBackupId, type StoredBackup } from './backup.ts';
 import { memoryNeed } from './guards.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
 import { newestFirst } from './own-values.ts';
+import { takesMemory } from './proof.ts';
 import type { Reading } from './reading.ts';
-import { bytesToMib, type Mib, type Milliseconds } from './units.ts';
+import type { Mib, Milliseconds } from './units.ts';
 import { memoryUsage } from './usage.ts';
 import { isSameCpuLimit, type Target } from './verify.ts';
 
@@ -102,16 +103,19 @@ export interface RestorePlan {
 /**
  * Compares the configuration now with that of a backup. Cores, cpulimit and memory only: all else,
  * swap too, this program never sets.
+ *
+ * @param tooMuch why the host cannot give so much memory; undefined where it can
  */
 export function planRestore(
   now: GuestConfig,
   then: GuestConfig,
   sample: Reading<CgroupSample>,
+  tooMuch?: string,
 ): RestorePlan {
   const coresDiffer = now.cores !== then.cores;
   const cpuLimitDiffers = !isSameCpuLimit(now.cpuLimit ?? null, then.cpuLimit ?? null);
   const memoryDiffers = now.memoryMib !== then.memoryMib;
-  const refused = memoryDiffers ? refuseMemory(sample, then.memoryMib) : undefined;
+  const refused = memoryDiffers ? (tooMuch ?? refuseMemory(sample, then.memoryMib)) : undefined;
   const part = (of: GuestConfig): Target => ({
     ...(coresDiffer && { cores: of.cores ?? null }),
     ...(cpuLimitDiffers && { cpuLimit: of.cpuLimit ?? null }),
@@ -122,15 +126,6 @@ export function planRestore(
 
 export const isEmpty = ({ cores, cpuLimit, memoryMib }: Target): boolean =>
   cores === undefined && cpuLimit === undefined && memoryMib === undefined;
-
-/** Whether a memory limit is lower than the live one, as far as that can be known. */
-export function takesMemory(sample: Reading<CgroupSample>, limitMib: Mib): boolean {
-  // A container that does not run has nothing that could be taken.
-  if (!sample.ok) return sample.why !== 'absent';
-  const { memory } = sample.value;
-  const live = memory.ok ? memory.value.limitBytes : undefined;
-  return live === undefined || bytesToMib(live) > limitMib;
-}
 
 /**
  * Why a memory limit must not be set: lowering it below what is in use kills, and `pct` says

@@ -26,6 +26,8 @@ export interface CommandOptions {
   /** When it fires, the program gets `stopGraceMs` more and is then ended. */
   readonly stop: AbortSignal;
   readonly stopGraceMs: number;
+  /** When it fires, the program is ended at once. */
+  readonly cancel?: AbortSignal | undefined;
   /** Of stdout and of stderr each; what comes beyond is read and dropped. */
   readonly outputLimitBytes: number;
 }
@@ -40,9 +42,11 @@ export type CommandResult =
   | (CommandOutput & { readonly kind: 'exited'; readonly exitCode: number })
   /** Ended by a signal that was not ours. */
   | (CommandOutput & { readonly kind: 'killed'; readonly signal: string })
-  /** Ended by us at the time limit, or because the daemon stops. `left`: it resisted SIGKILL. */
-  | (CommandOutput & { readonly kind: 'timed-out' | 'stopped'; readonly left: boolean })
+  /** Ended by us, at the time limit, say. `left`: it resisted SIGKILL. */
+  | (CommandOutput & { readonly kind: EndedBy; readonly left: boolean })
   | { readonly kind: 'not-started'; readonly message: string };
+
+type EndedBy = 'timed-out' | 'stopped' | 'cancelled';
 
 /** Between SIGTERM and SIGKILL, and how long the end after SIGKILL is waited for. */
 const TERM_GRACE_MS = 1_000;
@@ -67,6 +71,9 @@ export async function runCommand(
   try {
     if (options.stop.aborted) {
       return { kind: 'not-started', message: `${file} was not started: the daemon is stopping` };
+    }
+    if (options.cancel?.aborted) {
+      return { kind: 'not-started', message: `${file} was not started: it is not wanted any more` };
     }
     return await runNow(file, args, options);
   } finally {
@@ -216,21 +223,27 @@ function exitOf(child: Pick<ChildProcess, 'once'>): Promise<Exit> {
 }
 
 interface Limit {
-  readonly reached: Promise<'timed-out' | 'stopped'>;
+  readonly reached: Promise<EndedBy>;
   cancel(): void;
 }
 
-function startLimit({ timeLimitMs, stop, stopGraceMs }: CommandOptions): Limit {
+function startLimit({ timeLimitMs, stop, stopGraceMs, cancel: unwanted }: CommandOptions): Limit {
   const timers: NodeJS.Timeout[] = [];
   let cancelStop = (): void => {};
-  const reached = new Promise<'timed-out' | 'stopped'>((resolve) => {
+  const reached = new Promise<EndedBy>((resolve) => {
     timers.push(setTimeout(() => resolve('timed-out'), timeLimitMs));
     const onStop = (): void => {
       timers.push(setTimeout(() => resolve('stopped'), stopGraceMs));
     };
+    const onCancel = (): void => resolve('cancelled');
     stop.addEventListener('abort', onStop, { once: true });
-    cancelStop = () => stop.removeEventListener('abort', onStop);
+    unwanted?.addEventListener('abort', onCancel, { once: true });
+    cancelStop = () => {
+      stop.removeEventListener('abort', onStop);
+      unwanted?.removeEventListener('abort', onCancel);
+    };
     if (stop.aborted) onStop();
+    if (unwanted?.aborted) onCancel();
   });
   const cancel = (): void => {
     cancelStop();

@@ -27,13 +27,13 @@ export function createProxmox(options: PctOptions): Proxmox {
   const timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
   const env = commandEnvironment(options.environment);
   return {
-    async set(request: SetRequest, stop: AbortSignal): Promise<CommandOutcome> {
+    async set(request, stop, cancel): Promise<CommandOutcome> {
       const wrong = whatIsWrongWith(request);
       if (wrong !== undefined) return { kind: 'not-started', message: wrong };
       const result = await runCommand('pct', setArguments(request), {
         timeLimitMs,
         env,
-        stop,
+        ...{ stop, cancel },
         stopGraceMs: options.stopGraceMs ?? STOP_GRACE_MS,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,
       });
@@ -125,6 +125,12 @@ export function outcomeOf(
         kind: 'killed',
         signal: 'SIGTERM',
         message: `${command} had not finished when the daemon stopped and ${ending(result.left)}`,
+      };
+    case 'cancelled':
+      return {
+        kind: 'killed',
+        signal: 'SIGTERM',
+        message: `${command} was not wanted any more and ${ending(result.left)}`,
       };
     case 'killed':
       return {

@@ -226,7 +226,7 @@ export function limitsOf(container: PlantContainer): SettledLimits {
     cpuWeight: limits.cpuWeight,
     cpus,
     effectiveCpus: cpus,
-    memoryHighBytes: highForMax(limits.memoryMaxBytes),
+    memoryHighBytes: limits.memoryHighBytes ?? highForMax(limits.memoryMaxBytes),
     memoryMaxBytes: limits.memoryMaxBytes,
     swapMaxBytes: limits.swapMaxBytes,
   };

@@ -16,7 +16,7 @@ export type Fault =
       readonly child?: boolean;
       readonly afterWork?: boolean;
     }
-  /** It is killed in the middle: only its first option is done, or only the configuration. */
+  /** It is killed in the middle: only its first option is done, or only what is live. */
   | { readonly kind: 'killed'; readonly done: HalfDone; readonly signal?: 'SIGKILL' | 'SIGTERM' }
   /** It says that all is well and has done nothing. */
   | { readonly kind: 'no-effect' }

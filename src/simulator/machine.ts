@@ -6,6 +6,7 @@ import {
   parseConf,
   type Section,
 } from './guest-conf.ts';
+import { HighFiles } from './high-files.ts';
 import { KernelTree, outerCgroup } from './kernel-tree.ts';
 import { balance, balanceWarm, startCpus } from './placement.ts';
 import { type DemandAt, type HostSpec, type Limits, Plant, type PlantContainer } from './plant.ts';
@@ -56,6 +57,7 @@ export type NodeEventKind =
   | 'died'
   | 'oom-kill'
   | 'reclaim'
+  | 'high'
   | 'create'
   | 'destroy'
   | 'edit';
@@ -110,6 +112,17 @@ export const limitsFrom = (section: Section, cpus: readonly number[]): Limits =>
   };
 };
 
+/** Of the settings that are changed. Memory and swap go together, and set `memory.high` anew. */
+export function liveChange(section: Section, changed: ReadonlySet<string>): Partial<Limits> {
+  const { memoryMaxBytes, swapMaxBytes, cpuLimit, cpuWeight } = limitsFrom(section, []);
+  const isMemory = changed.has('memory') || changed.has('swap');
+  return {
+    ...(isMemory && { memoryMaxBytes, swapMaxBytes, memoryHighBytes: undefined }),
+    ...(changed.has('cpulimit') && { cpuLimit }),
+    ...(changed.has('cpuunits') && { cpuWeight }),
+  };
+}
+
 export class Machine {
   readonly options: MachineOptions;
   readonly plant: Plant;
@@ -119,6 +132,7 @@ export class Machine {
   readonly #kernel: KernelTree;
   /** undefined where the kernel is too old for it. */
   readonly #reclaimFiles: ReclaimFiles | undefined;
+  readonly #highFiles: HighFiles;
   readonly #demands = new Map<number, DemandAt>();
   readonly #lives = new Map<number, number>();
   readonly #ledgers = new Map<number, Ledger>();
@@ -150,6 +164,7 @@ export class Machine {
     this.#reclaimFiles = kernelHasReclaim(options.host.kernelRelease)
       ? new ReclaimFiles(this.#tree, (vmid, bytes) => this.#reclaim(vmid, bytes))
       : undefined;
+    this.#highFiles = new HighFiles(this.#tree, (vmid, bytes) => this.#setHigh(vmid, bytes));
     for (const vm of options.vms ?? []) {
       this.files.writeVm(vm);
       if (vm.running !== false) this.setVmRunning(vm.vmid, true);
@@ -237,6 +252,7 @@ export class Machine {
     if (container === undefined) return;
     this.plant.stop(vmid);
     this.#reclaimFiles?.remove(vmid);
+    this.#highFiles.remove(vmid);
     this.#kernel.remove(vmid, container.cpu.usageUs);
     this.#samples.delete(vmid);
     this.note(vmid, 'stop', '');
@@ -259,11 +275,12 @@ export class Machine {
     this.#kernel.showVm(vmid, runs);
   }
 
-  /** What pct does to a running container at once: memory, swap, quota and weight. */
-  applyLimits(vmid: number, section: Section): void {
+  /** What pct does to a running container at once, of the settings that it changes. */
+  applyLimits(vmid: number, section: Section, changed: ReadonlySet<string>): void {
     const container = this.running(vmid);
     if (container === undefined) return;
-    this.plant.setLimits(vmid, limitsFrom(section, container.limits.cpus));
+    this.#highFiles.look();
+    this.plant.setLimits(vmid, liveChange(section, changed));
     this.#kernel.limitsChanged(vmid);
     this.#takeEvents();
   }
@@ -271,6 +288,7 @@ export class Machine {
   /** Lets time pass, and writes the tree once at the end. */
   advance(elapsedMs: number): void {
     this.#reclaimFiles?.look();
+    this.#highFiles.look();
     let leftMs = elapsedMs;
     while (leftMs > 0) {
       const stepMs = Math.min(this.options.stepMs ?? STEP_MS, leftMs);
@@ -326,6 +344,7 @@ export class Machine {
   /** Closes its files; the tree stays as it is. */
   close(): void {
     this.#reclaimFiles?.close();
+    this.#highFiles.close();
     this.#tree.close();
   }
 
@@ -337,6 +356,7 @@ export class Machine {
     const container = this.plant.start(vmid, limitsFrom(conf.main, cpus), demand, warm);
     this.#kernel.create(container, warm ? cpuListText(cpus) : '');
     this.#reclaimFiles?.add(vmid, outerCgroup(vmid));
+    this.#highFiles.add(vmid, outerCgroup(vmid));
     this.#takeEvents();
   }
 
@@ -349,11 +369,21 @@ export class Machine {
     if (container !== undefined) this.#kernel.syncContainer(container);
   }
 
+  /** Somebody wrote to a `memory.high`. */
+  #setHigh(vmid: number, bytes: number): void {
+    this.plant.setHigh(vmid, bytes);
+    this.note(vmid, 'high', Number.isFinite(bytes) ? `${bytes}` : 'max');
+    const container = this.running(vmid);
+    this.#kernel.limitsChanged(vmid);
+    if (container !== undefined) this.#kernel.syncContainer(container);
+  }
+
   #takeEvents(): void {
     for (const event of this.plant.takeEvents()) {
       if (event.kind === 'oom-kill') this.note(event.vmid, 'oom-kill', event.scope);
       else {
         this.#reclaimFiles?.remove(event.vmid);
+        this.#highFiles.remove(event.vmid);
         this.#kernel.remove(event.vmid, event.usageUs);
         this.#samples.delete(event.vmid);
         this.note(event.vmid, 'died', 'the out-of-memory killer ended its init');

@@ -6,8 +6,11 @@ import type { PveFiles } from './pve-files.ts';
 
 /** What every command works with, and the checks that most of them begin with. */
 
-/** How much of a `pct set` still happens when the process is killed in the middle of it. */
-export type HalfDone = 'first-option' | 'config-only';
+/**
+ * How much of a `pct set` still happens when the process is killed in the middle of it. It changes
+ * what is live first and writes the configuration last.
+ */
+export type HalfDone = 'first-option' | 'live-only';
 
 /** How `pct clone` goes. By default it takes no time. */
 export interface CloneBehaviour {

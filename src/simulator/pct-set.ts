@@ -35,6 +35,8 @@ const LIVE = new Set([
   'template',
 ]);
 const REQUIRED = new Set(['memory', 'rootfs']);
+/** More than this many bytes no kernel file takes. */
+const MOST_LIVE_MIB = 2 ** 64 / 2 ** 20;
 const NOT_SETTINGS = new Set(['delete', 'digest', 'force', 'revert']);
 
 const listed = (value: string | undefined): string[] =>
@@ -99,7 +101,11 @@ function applyChange(
   }
   for (const [key, value] of change.set) {
     conf.pending.values.delete(key);
-    if (running && key === 'cpulimit' && Number(value) === 0) {
+    if (running && key === 'memory' && Number(value) > MOST_LIVE_MIB) {
+      const file = `/sys/fs/cgroup/lxc/${vmid}/memory.high`;
+      const reason = `closing file '${file}' failed - Invalid argument\n`;
+      problems.set(key, `unable to hotplug memory: ${reason}`);
+    } else if (running && key === 'cpulimit' && Number(value) === 0) {
       const file = `/sys/fs/cgroup/lxc/${vmid}/cpu.max`;
       const reason = `closing file '${file}' failed - Invalid argument\n`;
       problems.set(key, `unable to hotplug cpulimit: ${reason}`);
@@ -109,13 +115,18 @@ function applyChange(
   return problems;
 }
 
-function describe(before: GuestConf, after: GuestConf): string {
+function changedKeys(before: GuestConf, after: GuestConf): ReadonlySet<string> {
   const keys = new Set([...before.main.values.keys(), ...after.main.values.keys()]);
-  const changed = [...keys].filter(
-    (key) => before.main.values.get(key) !== after.main.values.get(key),
-  );
+  const isOther = (key: string): boolean =>
+    before.main.values.get(key) !== after.main.values.get(key);
+  return new Set([...keys].filter(isOther));
+}
+
+function describe(before: GuestConf, after: GuestConf): string {
   const value = (conf: GuestConf, key: string) => conf.main.values.get(key) ?? 'none';
-  return changed.map((key) => `${key} ${value(before, key)} -> ${value(after, key)}`).join(', ');
+  return [...changedKeys(before, after)]
+    .map((key) => `${key} ${value(before, key)} -> ${value(after, key)}`)
+    .join(', ');
 }
 
 function setLocked(context: SetContext, vmid: number, args: Arguments, usage: string): Answer {
@@ -142,14 +153,13 @@ function setLocked(context: SetContext, vmid: number, args: Arguments, usage: st
   const change = context.half === 'first-option' ? firstOptionOnly(whole) : whole;
   const running = machine.running(vmid) !== undefined;
   const problems = applyChange(vmid, conf, change, running, context);
-  if (!machine.files.canWrite) {
-    machine.applyLimits(vmid, conf.main);
-    return unwritable(context, vmid, 2);
-  }
+  // What is live goes first, and a value that the configuration has already is left out of it.
+  machine.applyLimits(vmid, conf.main, changedKeys(before, conf));
+  if (!machine.files.canWrite) return unwritable(context, vmid, 2);
+  if (context.half === 'live-only') return answer('', warned);
   machine.save(vmid, conf);
   const after = machine.conf(vmid) ?? conf;
   machine.note(vmid, 'set', describe(before, after));
-  if (context.half !== 'config-only') machine.applyLimits(vmid, conf.main);
   const stderr = warned + lines(after.warnings);
   if (problems.size === 0) return answer('', stderr);
   const failed = verificationFailure(problems, usage, 22);

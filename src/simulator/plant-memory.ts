@@ -97,7 +97,8 @@ export const currentBytes = (memory: MemoryState): number =>
   unreclaimableBytes(memory) + fileBytes(memory) + memory.slabBytes;
 
 /** Slab, page tables and stacks that go with so much anonymous memory (measured: 6 % to 1.5 %). */
-export const kernelBytesFor = (anonBytes: number): number => 2 * MIB + 0.015 * anonBytes;
+const KERNEL_SHARE = 0.015;
+export const kernelBytesFor = (anonBytes: number): number => 2 * MIB + KERNEL_SHARE * anonBytes;
 
 /** `memory.high` as Proxmox VE sets it: 1/128 under the limit, at most 128 MiB (recorded). */
 export const highForMax = (maxBytes: number): number =>
@@ -119,6 +120,30 @@ interface Fit {
   readonly residentBytes: number;
   readonly swapBytes: number;
   readonly kernelBytes: number;
+}
+
+/** What throttled tasks grow by together, above `memory.high` (1 to 2 MB/s, measured). */
+const THROTTLED_BYTES_PER_MS = (1.5 * MIB) / 1000;
+
+/**
+ * What is wanted, as far as `memory.high` lets it come about. One that lies close to the limit, as
+ * Proxmox VE sets it, throttles next to nothing (measured); one that is held lower stops growth.
+ */
+function throttled(
+  memory: MemoryState,
+  want: MemoryWant,
+  limits: MemoryLimits,
+  elapsedMs: number,
+): MemoryWant {
+  if (limits.highBytes >= highForMax(limits.maxBytes)) return want;
+  const least = Math.max(limits.highBytes, unreclaimableBytes(memory));
+  const most = least + memory.swapBytes + THROTTLED_BYTES_PER_MS * elapsedMs;
+  const shmem = Math.min(want.shmemBytes, Math.max(memory.shmemBytes, most - memory.anonBytes));
+  const over = want.anonBytes + shmem + kernelBytesFor(want.anonBytes) - most;
+  if (over <= 0) return { ...want, shmemBytes: shmem };
+  const held = memory.anonBytes + memory.swapBytes;
+  const anonBytes = Math.max(held, want.anonBytes - over / (1 + KERNEL_SHARE));
+  return { ...want, shmemBytes: shmem, anonBytes };
 }
 
 /** How the unreclaimable part is laid out, or undefined when it does not fit: out of memory. */
@@ -230,9 +255,10 @@ export function settleMemory(
   hostSwapFreeBytes: number,
   elapsedMs: number,
 ): StallShares | undefined {
-  const fitting = fitUnreclaimable(memory, want, limits, hostSwapFreeBytes, elapsedMs);
+  const granted = throttled(memory, want, limits, elapsedMs);
+  const fitting = fitUnreclaimable(memory, granted, limits, hostSwapFreeBytes, elapsedMs);
   if (fitting === undefined) return undefined;
-  layOut(memory, want, fitting);
+  layOut(memory, granted, fitting);
   const high = Math.min(limits.highBytes, limits.maxBytes);
   const room = wholePages(Math.max(0, high - unreclaimableBytes(memory)));
   dropCache(memory, Math.max(0, fileBytes(memory) + memory.slabBytes - room));

@@ -77,6 +77,8 @@ export type DemandAt = (demandTimeMs: number, processAgeMs: number) => Demand;
 
 export interface Limits extends CpuLimits {
   readonly memoryMaxBytes: number;
+  /** `memory.high` where it is not as Proxmox VE sets it with the limit. */
+  readonly memoryHighBytes?: number | undefined;
   readonly swapMaxBytes: number;
 }
 
@@ -112,7 +114,7 @@ const WARM_UPTIME_MS = 3_600_000;
 
 const memoryLimits = (limits: Limits): MemoryLimits => ({
   maxBytes: limits.memoryMaxBytes,
-  highBytes: highForMax(limits.memoryMaxBytes),
+  highBytes: limits.memoryHighBytes ?? highForMax(limits.memoryMaxBytes),
   swapMaxBytes: limits.swapMaxBytes,
 });
 
@@ -213,6 +215,14 @@ export class Plant {
     const least = held - Math.min(swapRoom, held - locked);
     if (least > limits.memoryMaxBytes) this.#die(container);
     else this.#settle(container, 0);
+  }
+
+  /** What a write to `memory.high` does: more than that is reclaimed at once, and nobody killed. */
+  setHigh(vmid: number, memoryHighBytes: number | undefined): void {
+    const container = this.#containers.get(vmid);
+    if (container === undefined) return;
+    container.limits = { ...container.limits, memoryHighBytes };
+    if (container.diesAtMs === undefined) this.#settle(container, 0);
   }
 
   /**

@@ -64,11 +64,24 @@ export class Tree {
     } else if (file.text !== text) this.#rewrite(this.path(directory, name), file, text);
   }
 
+  /** What a file should say; undefined: there is none. */
+  text(directory: string, name: string): string | undefined {
+    return this.#directories.get(directory)?.get(name)?.text;
+  }
+
+  /** Brings a file back to its text, after somebody else has written to it. */
+  rewrite(directory: string, name: string): void {
+    const file = this.#directories.get(directory)?.get(name);
+    if (file !== undefined) this.#rewrite(this.path(directory, name), file, file.text);
+  }
+
   #rewrite(path: string, file: LiveFile, text: string): void {
     const descriptor = file.descriptor ?? this.#open(path);
     if (descriptor === undefined) return;
     writeSync(descriptor, text, 0, 'utf8');
-    if (text.length !== file.text.length) ftruncateSync(descriptor, Buffer.byteLength(text));
+    if (text.length !== file.text.length || text === file.text) {
+      ftruncateSync(descriptor, Buffer.byteLength(text));
+    }
     file.text = text;
     this.writes += 1;
     if (file.descriptor !== undefined) return;

@@ -1,7 +1,7 @@
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { seededRandom } from './cpusets.ts';
 import { confText, type GuestConf, parseConf, type Section } from './guest-conf.ts';
-import { type GuestSpec, limitsFrom } from './machine.ts';
+import { type GuestSpec, limitsFrom, liveChange } from './machine.ts';
 import type { SettableMachine } from './pct-context.ts';
 import { balance, balanceWarm, startCpus } from './placement.ts';
 import type { DemandAt, Plant, PlantContainer } from './plant.ts';
@@ -73,10 +73,8 @@ export class VirtualMachine implements SettableMachine {
     return this.plant.container(vmid);
   }
 
-  applyLimits(vmid: number, section: Section): void {
-    const container = this.running(vmid);
-    if (container === undefined) return;
-    this.plant.setLimits(vmid, limitsFrom(section, container.limits.cpus));
+  applyLimits(vmid: number, section: Section, changed: ReadonlySet<string>): void {
+    this.plant.setLimits(vmid, liveChange(section, changed));
   }
 
   /** Who wants to know what was set looks at the requests. */

@@ -62,6 +62,7 @@ export interface VirtualEvent extends JournalEvent {
 const UPTIME_AT_START_MS = 7_200_000;
 const WALL_START_MS = 1_795_300_000_000;
 const RECLAIM_MS = 50;
+const LOOK_MS = 100;
 
 export class VirtualNode {
   readonly time: VirtualTime;
@@ -124,7 +125,7 @@ export class VirtualNode {
       else conf.main.values.set(key, String(value));
     }
     this.machine.save(vmid, conf);
-    this.machine.applyLimits(vmid, conf.main);
+    this.machine.applyLimits(vmid, conf.main, new Set(Object.keys(values)));
     this.#takeEvents();
   }
 
@@ -176,8 +177,20 @@ export class VirtualNode {
           : kernelHasReclaim(this.plant.host.kernelRelease),
       ask: (vmid, wish) => this.#reclaim(vmid, wish),
     },
+    memoryHigh: {
+      hold: async (vmid, at) => {
+        this.plant.setHigh(vmid, at);
+        return { kind: 'held' };
+      },
+      release: async (vmid) => {
+        this.plant.setHigh(vmid, undefined);
+        return { ok: true };
+      },
+      releaseLeft: async () => [],
+      pause: () => this.time.sleep(LOOK_MS),
+    },
     host: { observe: () => hostOf(this.plant) },
-    proxmox: { set: (request) => this.#set(request) },
+    proxmox: { set: (request, _stop, cancel) => this.#set(request, cancel) },
     backups: {
       write: (file, purpose) => {
         this.backups.push({ file, purpose });
@@ -222,7 +235,7 @@ export class VirtualNode {
     return this.onSample?.(vmid, real) ?? present(real);
   }
 
-  async #set(request: SetRequest): Promise<CommandOutcome> {
+  async #set(request: SetRequest, cancel?: AbortSignal): Promise<CommandOutcome> {
     const before = this.config(request.vmid);
     const container = this.machine.running(request.vmid);
     if (before === undefined) {
@@ -234,7 +247,7 @@ export class VirtualNode {
     this.sets.push(set);
     const { commandMs = 600 } = this.#options;
     const parts = { machine: this.machine, sleep: (ms: number) => this.time.sleep(ms), commandMs };
-    set.outcome = await virtualSet(parts, request, this.onSet?.(request));
+    set.outcome = await virtualSet(parts, request, this.onSet?.(request), cancel);
     this.#takeEvents();
     const score = this.scores.of(request.vmid);
     if (set.outcome.kind === 'done') score.changes += 1;

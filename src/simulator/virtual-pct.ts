@@ -25,10 +25,14 @@ export async function virtualSet(
   parts: VirtualPctParts,
   request: SetRequest,
   fault: Fault | undefined,
+  cancel?: AbortSignal,
 ): Promise<CommandOutcome> {
   const { sleep, commandMs } = parts;
   const takesMs = fault?.kind === 'slow' ? fault.delayMs : commandMs;
   await sleep(takesMs * BEFORE_WORK);
+  if (cancel?.aborted) {
+    return { kind: 'killed', signal: 'SIGTERM', message: 'pct set was not wanted any more' };
+  }
   const outcome = await obey(parts, request, fault);
   await sleep(takesMs * (1 - BEFORE_WORK));
   return outcome;

@@ -24,7 +24,8 @@ import {
   type Vmid,
 } from '../core/units.ts';
 import type { World } from '../ports.ts';
-import { type ChangeResult, carryOut } from './change.ts';
+import type { ChangeResult } from './apply.ts';
+import { carryOut } from './change.ts';
 import type { Observed } from './observe.ts';
 import { noticePause, noticeRefusal } from './pause.ts';
 import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';

@@ -52,7 +52,7 @@ export async function proveShrink(world: World, lowering: Lowering): Promise<Pro
   return askKernel(world, lowering, before.value, ask.bytes);
 }
 
-function whyTooLittle(
+export function whyTooLittle(
   usage: MemoryUsage,
   { toMib: limitMib, swapStays }: Lowering,
 ): Unproven | undefined {
@@ -109,13 +109,25 @@ function unasked({ fromMib, toMib }: Lowering, usage: MemoryUsage): Proof {
   return unproven({ kind: 'cannot-ask', limitMib: toMib });
 }
 
-interface Look {
+/** Where growth cannot be held back, the same: a growth in the wrong moment meets a near limit. */
+export function unheld(
+  { fromMib, toMib: limitMib }: Lowering,
+  usage: MemoryUsage,
+  message: string,
+): Unproven | undefined {
+  const needMib = unaskedNeed(usage);
+  if (needMib > limitMib) return { kind: 'need-grew', needMib, limitMib };
+  const isSmall = fromMib !== undefined && limitMib >= leastUnasked(fromMib);
+  return isSmall ? undefined : { kind: 'cannot-hold', limitMib, message };
+}
+
+export interface Look {
   readonly identity: number;
   readonly usage: MemoryUsage;
   readonly counters: MemoryCounters;
 }
 
-function look({ cgroups }: World, vmid: Vmid): Reading<Look> {
+export function look({ cgroups }: World, vmid: Vmid): Reading<Look> {
   const sample: Reading<CgroupSample> = cgroups.sample(vmid);
   if (!sample.ok) return sample;
   const { memory, identity } = sample.value;

@@ -1,20 +1,15 @@
-import { explainUnproven } from '../core/explain.ts';
 import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
 import { MANUAL_HOLD_MS, type ManualHold } from '../core/manual-hold.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import {
-  describeTarget,
-  isEmpty,
-  planRestore,
-  type RestorePlan,
-  refuseMemory,
-  takesMemory,
-} from '../core/rollback.ts';
-import { bytesToMib, type Mib, milliseconds, type Vmid } from '../core/units.ts';
-import { type Target, verify } from '../core/verify.ts';
-import type { CommandOutcome, GuestFile, World } from '../ports.ts';
-import { proveShrink } from './prove.ts';
-import { outcomeWords, readBack } from './read-back.ts';
+import type { HostPolicy } from '../core/policy.ts';
+import { describeTarget, isEmpty, planRestore, type RestorePlan } from '../core/rollback.ts';
+import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
+import type { Target } from '../core/verify.ts';
+import type { World } from '../ports.ts';
+import { apply, type ChangeResult } from './apply.ts';
+import { agree } from './bring-back.ts';
+import { purposeOf } from './change.ts';
+import { whyNotGiven } from './room.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
 
@@ -33,6 +28,8 @@ export interface RestoreContext {
   readonly hostCpus: number | undefined;
   readonly dryRun: boolean;
   readonly stop: AbortSignal;
+  /** Memory is not given beyond it. */
+  readonly hostPolicy: HostPolicy;
 }
 
 export interface RestoreResult {
@@ -62,9 +59,8 @@ export interface RestoreResult {
 }
 
 /**
- * Brings cores, cpulimit and memory back to what a backup says, as every change is made: checked
- * against what is in use, after a backup, with the digest, read back. Then the loop is told to
- * leave the container alone for a while. What goes wrong is told in the result.
+ * Brings cores, cpulimit and memory back to what a backup says, as every change is made. Then the
+ * loop is told to leave the container alone for a while. What goes wrong is told in the result.
  */
 export async function restore(
   world: World,
@@ -78,26 +74,22 @@ export async function restore(
     return { kind, name: goal.config.name, before: {}, target: {}, note: file.detail };
   }
   const now = file.value.config;
+  const { name } = now;
   if (now.identity !== goal.guest && !isSameGuest(now.identity, goal.guest)) {
     const note = 'another guest has been given its id meanwhile';
-    return { kind: 'failed', name: now.name, before: {}, target: {}, note };
+    return { kind: 'failed', name, before: {}, target: {}, note };
   }
   if (now.lock !== undefined) {
     const note = `it is locked (${now.lock}), since another operation is at work on it`;
-    return { kind: 'failed', name: now.name, before: {}, target: {}, note };
+    return { kind: 'failed', name, before: {}, target: {}, note };
   }
-  const { name } = now;
-  const plan = planRestore(now, goal.config, world.cgroups.sample(vmid));
-  if (context.dryRun) return { kind: kindOf(plan) ?? 'dry-run', name, ...plan };
-  const proven = await prove(world, vmid, plan);
-  const kind = kindOf(proven);
-  if (kind === 'already') {
-    const note = whyNotInForce(world, now);
-    if (note !== undefined) return { kind: 'failed', name, ...proven, note };
-    return { kind, name, ...proven, ...hold(world, goal) };
-  }
-  if (kind === 'refused') return { kind, name, ...proven };
-  return { name, ...proven, ...(await change(world, goal, file.value, proven, context)) };
+  const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
+  const plan = planRestore(now, goal.config, world.cgroups.sample(vmid), tooMuch);
+  const kind = kindOf(plan);
+  if (context.dryRun) return { kind: kind ?? 'dry-run', name, ...plan };
+  if (kind === 'already') return { name, ...(await bringInForce(world, goal, now, context)) };
+  if (kind === 'refused') return { kind, name, ...plan };
+  return { name, ...(await change(world, goal, now, plan, context)) };
 }
 
 /** Where there is nothing to change: why. */
@@ -106,158 +98,97 @@ function kindOf({ target, refused }: RestorePlan): 'already' | 'refused' | undef
   return refused === undefined ? 'already' : 'refused';
 }
 
-/** Of a change that was cut off: its configuration is as it should be, and nothing else. */
-function whyNotInForce({ cgroups }: World, { vmid, memoryMib }: GuestConfig): string | undefined {
-  const sample = cgroups.sample(vmid);
-  const counters = sample.ok ? sample.value.memory : sample;
-  if (!counters.ok) return undefined;
-  const { limitBytes } = counters.value;
-  const live = limitBytes === undefined ? undefined : bytesToMib(limitBytes);
-  if (live === memoryMib) return undefined;
-  const found = live === undefined ? 'has no limit' : `goes by ${live} MB`;
-  return `Its configuration says ${memoryMib} MB already, and the kernel ${found}. Please look.`;
-}
+type Outcome = Omit<RestoreResult, 'name'>;
 
-/** Leaves the memory out of a plan where it cannot be taken safely. */
-async function prove(world: World, vmid: Vmid, plan: RestorePlan): Promise<RestorePlan> {
-  const { memoryMib, ...target } = plan.target;
-  if (memoryMib === undefined) return plan;
-  const refused = await refuseNow(world, vmid, memoryMib);
-  if (refused === undefined) return plan;
-  const { memoryMib: _, ...before } = plan.before;
-  return { before, target, refused };
-}
-
-/** Why a memory limit must not be set now. Has the kernel give up first what it would take. */
-async function refuseNow(world: World, vmid: Vmid, limitMib: Mib): Promise<string | undefined> {
+/** The configuration is as it should be; of a change that was cut off the kernel may not be. */
+async function bringInForce(
+  world: World,
+  goal: RestoreGoal,
+  { vmid, memoryMib }: GuestConfig,
+  context: RestoreContext,
+): Promise<Outcome> {
   const sample = world.cgroups.sample(vmid);
-  const refused = refuseMemory(sample, limitMib);
-  if (refused !== undefined || !takesMemory(sample, limitMib)) return refused;
-  const proof = await proveShrink(world, { vmid, toMib: limitMib });
-  if (proof.kind === 'proven') return undefined;
-  if (proof.kind === 'unproven') return explainUnproven(proof.because);
-  return `its use of memory could not be read: ${proof.detail}`;
+  const counters = sample.ok ? sample.value.memory : sample;
+  const limit = counters.ok ? counters.value.limitBytes : undefined;
+  const live = limit === undefined ? undefined : bytesToMib(limit);
+  if (!counters.ok || live === memoryMib) {
+    return { kind: 'already', before: {}, target: {}, ...hold(world, goal) };
+  }
+  const held = hold(world, goal);
+  const found = live === undefined ? 'has no limit' : `goes by ${live} MB`;
+  const why = `its configuration says ${memoryMib} MB already, and the kernel ${found}`;
+  const target = { memoryMib };
+  const agreed = await agree(world, { vmid, target, why }, applyContext(context));
+  const before = live === undefined ? {} : { memoryMib: mib(live) };
+  if (agreed.kind === 'agreed') return { kind: 'confirmed', before, target, ...held };
+  const end = agreed.kind === 'kept' ? agreed.because : agreed.note;
+  return { kind: 'failed', before, target, ...held, note: `${why}: ${end}. Please look` };
 }
 
-type Outcome = Pick<RestoreResult, 'kind' | 'note' | 'backup' | 'hold'>;
-type Sides = Pick<RestoreResult, 'before' | 'target'>;
+const applyContext = ({ hostCpus, stop }: RestoreContext) => ({
+  hostCpus: hostCpus ?? Number.POSITIVE_INFINITY,
+  stop,
+});
 
 async function change(
   world: World,
   goal: RestoreGoal,
-  file: GuestFile,
-  sides: Sides,
+  now: GuestConfig,
+  { before, target, refused }: RestorePlan,
   context: RestoreContext,
 ): Promise<Outcome> {
-  const { vmid } = goal;
-  const backup = backUp(world, file, sides, goal.backupId);
-  if (!backup.ok) {
-    return { kind: 'failed', note: `Nothing was changed, since no backup: ${backup.message}` };
+  const { vmid, backupId } = goal;
+  const reason = `Rollback to ${backupId}: ${describeTarget(before, target)}`;
+  let held: Held = {};
+  const result = await apply(
+    world,
+    {
+      ...{ vmid, decidedOn: now, before, target },
+      purpose: { ...purposeOf(before, target, reason), rollbackTo: backupId },
+      refuse: () =>
+        target.memoryMib === undefined
+          ? undefined
+          : whyNotGiven(world, context.hostPolicy, now, target.memoryMib),
+      // Before the change, so that the loop does not undo it in the moment after.
+      justBefore: () => {
+        held = hold(world, goal);
+      },
+    },
+    applyContext(context),
+  );
+  if (result.kind !== 'unproven') {
+    return { ...outcomeOf(result, held), before, target, ...(refused && { refused }) };
   }
-  const wasRunning = isRunning(world, vmid);
-  // Before the change, so that the loop does not undo it in the moment after.
-  const held = hold(world, goal);
-  const request = { vmid, ...sides.target, digest: file.config.digest };
-  const outcome = await world.proxmox.set(request, context.stop);
-  const result = await settle(world, vmid, sides, outcome, context);
-  const notes = [held.note, result.note];
-  if (wasRunning && !isRunning(world, vmid)) {
-    notes.push('The container stopped while it was changed; please look.');
-    result.kind = 'failed';
-  }
-  const note = notes.filter((text) => text !== undefined).join(' ');
-  return { ...held, kind: result.kind, backup: backup.path, ...(note !== '' && { note }) };
+  // What memory it may not lose must not keep it from the rest.
+  const why = result.note ?? 'it could not be shown that it can do with less';
+  const rest = { before: withoutMemory(before), target: withoutMemory(target), refused: why };
+  if (isEmpty(rest.target)) return { kind: 'refused', ...rest };
+  return change(world, goal, now, rest, context);
 }
 
-function backUp(world: World, file: GuestFile, { before, target }: Sides, backupId: string) {
-  const { cores, cpuLimit, memoryMib } = target;
-  return world.backups.write(file, {
-    ...(cores !== undefined && { cores: { from: before.cores ?? null, to: cores } }),
-    ...(cpuLimit !== undefined && { cpuLimit: { from: before.cpuLimit ?? null, to: cpuLimit } }),
-    ...(memoryMib !== undefined &&
-      before.memoryMib !== undefined && { memoryMib: { from: before.memoryMib, to: memoryMib } }),
-    reason: `Rollback to ${backupId}: ${describeTarget(before, target)}`,
-    rollbackTo: backupId,
-  });
+const withoutMemory = ({ memoryMib: _, ...rest }: Target): Target => rest;
+
+type Held = Pick<RestoreResult, 'hold' | 'note'>;
+
+function outcomeOf(
+  { kind, note, backup }: ChangeResult,
+  held: Held,
+): Pick<RestoreResult, 'kind' | 'note' | 'backup' | 'hold'> {
+  const isDone = kind === 'confirmed' || kind === 'pending';
+  const notes = [held.note, note].filter((text) => text !== undefined).join(' ');
+  return {
+    ...held,
+    kind: isDone ? kind : 'failed',
+    ...(backup !== undefined && { backup }),
+    ...(notes !== '' && { note: notes }),
+  };
 }
 
-function hold(
-  { clock, holds }: World,
-  { vmid, backupId, guest }: RestoreGoal,
-): Pick<RestoreResult, 'hold' | 'note'> {
+function hold({ clock, holds }: World, { vmid, backupId, guest }: RestoreGoal): Held {
   const untilMs = milliseconds(clock.wallMs() + MANUAL_HOLD_MS);
   const reason = `it was rolled back by hand to ${backupId}`;
   const made = { untilMs, reason, ...(guest && { guest }) };
   const written = holds.write(vmid, made);
   if (written.ok) return { hold: made };
   return { note: `${written.message}, so a running daemon may change it again at once.` };
-}
-
-const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => {
-  const sample = cgroups.sample(vmid);
-  return sample.ok || sample.why !== 'absent';
-};
-
-interface Settled {
-  kind: 'confirmed' | 'pending' | 'failed';
-  readonly note?: string;
-}
-
-/** What came of it, by what is read back: what `pct` says is only a hint. */
-async function settle(
-  world: World,
-  vmid: Vmid,
-  sides: Sides,
-  outcome: CommandOutcome,
-  context: RestoreContext,
-): Promise<Settled> {
-  const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome);
-  const verdict = verify(sides.before, sides.target, readBack(world, vmid), cpusOf(context));
-  switch (verdict.kind) {
-    case 'confirmed':
-    case 'pending':
-      if (said === undefined) return { kind: verdict.kind };
-      return { kind: verdict.kind, note: `It is in force, though ${said}.` };
-    case 'unchanged':
-      return failed(`Nothing was changed: ${said ?? 'pct reported success, and nothing changed'}`);
-    case 'unknown':
-      return failed(`What came of it is not known: ${verdict.detail}`);
-    case 'changed-by-others': {
-      const also = said === undefined ? '' : `; ${said}`;
-      return failed(`Somebody else changed it meanwhile (${verdict.found})${also}`);
-    }
-    case 'half-done': {
-      const why = `${said ?? 'pct reported success'}, and it was half done (${verdict.found})`;
-      return failed(`${why}; ${await putBack(world, vmid, sides, context)}`);
-    }
-  }
-}
-
-const failed = (note: string): Settled => ({ kind: 'failed', note });
-const cpusOf = ({ hostCpus }: RestoreContext): number => hostCpus ?? Number.POSITIVE_INFINITY;
-
-/** Takes back what was half done. Returns how that went, in words. */
-async function putBack(
-  world: World,
-  vmid: Vmid,
-  { before }: Sides,
-  context: RestoreContext,
-): Promise<string> {
-  const notDone = (why: string): string => `NOT put back (${why}), please look at the container`;
-  const file = world.guests.read(vmid);
-  if (!file.ok) return notDone(file.detail);
-  const { memoryMib } = before;
-  const unsafe = memoryMib === undefined ? undefined : await refuseNow(world, vmid, memoryMib);
-  if (unsafe !== undefined) return notDone(unsafe);
-  const backup = world.backups.write(file.value, { reason: 'Putting back a half-done rollback' });
-  if (!backup.ok) return notDone(backup.message);
-  const { digest } = file.value.config;
-  // Not to be stopped: a container would be left half changed.
-  const outcome = await world.proxmox.set(
-    { vmid, ...before, digest },
-    new AbortController().signal,
-  );
-  const { kind } = verify({}, before, readBack(world, vmid), cpusOf(context));
-  if (kind === 'confirmed' || kind === 'pending') return 'the values before are back in force';
-  return notDone(outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome));
 }

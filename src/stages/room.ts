@@ -1,4 +1,7 @@
-import type { Reading } from '../core/reading.ts';
+import { budget } from '../core/admission.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import type { HostPolicy } from '../core/policy.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
 import { type Room, uncountedMib } from '../core/room.ts';
 import type { Mib, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
@@ -41,4 +44,53 @@ export function whyNoRoom(
   if (!room.wholeMib.ok) return room.wholeMib.detail;
   if (uncounted.value <= room.wholeMib.value) return undefined;
   return `${uncounted.value} MB were taken by others since the host was looked at`;
+}
+
+/**
+ * Why a container must not be given so much memory by hand: the host has it not, or has promised it
+ * to others. One that does not run is given nothing now, and only has to fit into the host.
+ */
+export function whyNotGiven(
+  world: Pick<World, 'guests' | 'cgroups' | 'host' | 'clock'>,
+  policy: HostPolicy,
+  now: GuestConfig,
+  toMib: Mib,
+): string | undefined {
+  if (toMib <= now.memoryMib) return undefined;
+  const host = world.host.observe();
+  if (!host.memory.ok) return host.memory.detail;
+  const mostMib = host.memory.value.totalMib - policy.reserveMemoryMib;
+  if (toMib > mostMib) {
+    return `${toMib} MB are more than the ${mostMib} MB that the host has for its guests`;
+  }
+  if (standsStill(world.cgroups.sample(now.vmid))) return undefined;
+  const running = runningNow(world);
+  if (!running.ok) return running.detail;
+  const { wholeMib } = budget({
+    ...{ host, policy, containers: [], nowMs: world.clock.monotonicMs(), urgent: false },
+    state: {
+      ...{ grants: new Map(), running: running.value, hostCpu: undefined },
+      ...{ oomKills: new Map(), refused: new Map() },
+    },
+  });
+  if (!wholeMib.ok) return wholeMib.detail;
+  const more = toMib - now.memoryMib;
+  if (more <= wholeMib.value) return undefined;
+  return `${more} MB more are needed for it, and the host can still give ${wholeMib.value} MB`;
+}
+
+/** The configurations of what runs; missing where one of them cannot be read. */
+function runningNow({
+  guests,
+  cgroups,
+}: Pick<World, 'guests' | 'cgroups'>): Reading<Map<Vmid, GuestConfig>> {
+  const list = guests.list();
+  if (!list.ok) return list;
+  const running = new Map<Vmid, GuestConfig>();
+  for (const [vmid, config] of list.value) {
+    if (standsStill(cgroups.sample(vmid))) continue;
+    if (!config.ok) return missing(config.why, config.detail);
+    running.set(vmid, config.value);
+  }
+  return present(running);
 }

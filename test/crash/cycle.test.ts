@@ -76,7 +76,7 @@ await crashes('a cycle in which only the configuration is written, and is put ba
   create: () => seenOnce(CALM, { cpuCores: 1, anonMib: 900 }, YAML),
   prepare: (site) => {
     site.fault = () =>
-      site.settings.length === 1 ? { kind: 'killed', done: 'config-only' } : undefined;
+      site.settings.length === 1 ? { kind: 'killed', done: 'live-only' } : undefined;
   },
 });
 

@@ -156,7 +156,7 @@ export class Site {
         return { kind: 'killed', done: 'first-option' };
       case 'written, and it dies too':
         end();
-        return { kind: 'killed', done: 'config-only' };
+        return { kind: 'killed', done: 'live-only' };
       case 'begun, and it goes on':
       case 'begun, and it goes on for long': {
         end();

@@ -60,8 +60,8 @@ const rows: readonly Row[] = [
     ...{ status: 'confirmed', memoryMib: 1536 },
   },
   {
-    what: 'is killed when only the configuration is written',
-    fault: { kind: 'killed', done: 'config-only' },
+    what: 'is killed when only what is live is changed',
+    fault: { kind: 'killed', done: 'live-only' },
     says: /ROLLED BACK\..*The values before are back in force.*ended by SIGKILL/,
     ...{ status: 'rolled-back', memoryMib: 1024 },
   },

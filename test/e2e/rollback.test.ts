@@ -255,11 +255,11 @@ describe('a rollback that is refused', () => {
   it('is half done by a pct that is killed, and is taken back', async () => {
     const { under } = await grownNode(101);
     under.node.onCommand(() =>
-      under.node.calls.length === 2 ? { kind: 'killed', done: 'config-only' } : undefined,
+      under.node.calls.length === 2 ? { kind: 'killed', done: 'live-only' } : undefined,
     );
     const { code, stderr } = await under.run(['rollback', '101']);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/ended by SIGKILL.*and it was half done.*the values before are back/);
+    expect(stderr).toMatch(/The values before are back in force: pct set 101 was ended by SIGKILL/);
     expect(under.node.limits(101)).toMatchObject({ memoryMib: 1536, live: { memoryMib: 1536 } });
     expect(under.journal().at(-1)).toMatchObject({ action: 'Rollback Memory Failed' });
     // What was half done is no state to go back to: the same rollback once more goes further back.

@@ -194,3 +194,58 @@ it('a memory.reclaim that cannot be written: not proven, no shrink', async () =>
   expectUnharmed(under);
   expect(under.log()).toMatch(/could not be asked .*memory\.reclaim: permission denied \(EACCES\)/);
 });
+
+const highs = (under: NodeUnderTest): readonly string[] =>
+  under.node.events.filter(({ what }) => what === 'high').map(({ detail }) => detail);
+
+it.each([
+  ['without swap', 0, /NOT PROVEN.*it began to need more while its limit was to be lowered/],
+  ['with swap', 4096, /NOT PROVEN.*MB were swapped out meanwhile/],
+])(
+  'a container that begins to grow while pct waits keeps its memory: %s',
+  async (_w, swapMib, says) => {
+    const demand: Changing = { now: CACHED };
+    const under = await cachedNode(demand, { host: { ...HOST, swapMib } });
+    const before = memoryFile(under, 'memory.high');
+    under.node.onCommand(() => {
+      demand.now = { ...CACHED, anonMib: 2400 };
+      return { kind: 'slow', delayMs: 3000 };
+    });
+    expect((await under.run(['once'])).code).toBe(0);
+    expect(under.log()).toMatch(says);
+    expect(under.node.limits(101)).toMatchObject({ memoryMib: 2560, live: { memoryMib: 2560 } });
+    expect(highs(under)).toHaveLength(2);
+    expect(memoryFile(under, 'memory.high')).toBe(before);
+    // What it wants fits under the limit that it kept.
+    under.node.advance(10_000);
+    expectUnharmed(under);
+    expect(mibIn(under, 'memory.current')).toBeGreaterThan(2400);
+  },
+);
+
+it('memory.high of a shrink that came about is what pct has set', async () => {
+  const under = await cachedNode({ now: CACHED });
+  expect((await under.run(['once'])).code).toBe(0);
+  const limit = under.node.limits(101)?.live?.memoryMib ?? 0;
+  expect(limit).toBeLessThan(2000);
+  expect(highs(under)).toHaveLength(1);
+  expect(mibIn(under, 'memory.high')).toBeGreaterThan(limit * 0.99);
+});
+
+it('memory.high that a killed daemon left low is put back by the next one', async () => {
+  const under = await cachedNode({ now: CACHED });
+  const before = memoryFile(under, 'memory.high');
+  const life = under.start(['once']);
+  under.node.onCommand(() => {
+    life.signal('SIGKILL');
+    return { kind: 'fail', exit: 255 };
+  });
+  await life.ended;
+  expect(mibIn(under, 'memory.high')).toBeLessThan(2000);
+  under.node.onCommand(() => ({ kind: 'fail', exit: 255 }));
+  await under.run(['once']);
+  expect(memoryFile(under, 'memory.high')).toBe(before);
+  expect(under.log()).toMatch(
+    /Container 101: memory.high was held down by a process that has ended/,
+  );
+});

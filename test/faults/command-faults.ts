@@ -69,7 +69,7 @@ const DRAWS: readonly Draw[] = [
     name: 'is killed half-way',
     fault: {
       kind: 'killed',
-      done: random.pick(['first-option', 'config-only']),
+      done: random.pick(['first-option', 'live-only']),
       signal: random.pick(['SIGKILL', 'SIGTERM']),
     },
   }),

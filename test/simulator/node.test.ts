@@ -338,13 +338,13 @@ describe('faults', () => {
     expect((await call(node, ['pct', 'list'])).stdout).toEqual(bytes);
   });
 
-  it('is killed half-way: after the first option, or before the limits are live', async () => {
+  it('is killed half-way: after the first option, or before the configuration', async () => {
     const node = await withFault({ kind: 'killed', done: 'first-option' });
     expect(await call(node, SET)).toMatchObject({ exit: null, signal: 'SIGKILL' });
     expect(conf(node, 101)).toMatch(/cores: 4\n[\s\S]*memory: 512\n/);
-    node.onCommand(() => ({ kind: 'killed', done: 'config-only', signal: 'SIGTERM' }));
+    node.onCommand(() => ({ kind: 'killed', done: 'live-only', signal: 'SIGTERM' }));
     expect(await call(node, SET)).toMatchObject({ signal: 'SIGTERM' });
-    expect(node.limits(101)).toMatchObject({ memoryMib: 1024, live: { memoryMib: 512 } });
+    expect(node.limits(101)).toMatchObject({ memoryMib: 512, live: { memoryMib: 1024 } });
     expect(node.calls.map((one) => one.exit)).toEqual([undefined, undefined]);
   });
 

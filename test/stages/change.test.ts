@@ -4,7 +4,8 @@ import { present } from '../../src/core/reading.ts';
 import type { Room } from '../../src/core/room.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
-import { type ChangeResult, carryOut } from '../../src/stages/change.ts';
+import type { ChangeResult } from '../../src/stages/apply.ts';
+import { carryOut } from '../../src/stages/change.ts';
 import { AMPLE_ROOM, broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -121,7 +122,11 @@ describe('a change of the cpulimit', () => {
 
   it('that is not in force is half done, and is put back', async () => {
     const node = nodeWithOne();
-    node.get(101).liveCpuLimit = null;
+    node.pct = (request) => {
+      const outcome = node.apply(request);
+      node.get(101).liveCpuLimit = null;
+      return outcome;
+    };
     const result = await carry(node, toLimit(2, 1.5));
     expect(result.kind).toBe('rolled-back');
     expect(result.note).toMatch(/half done \(cores 2, cpulimit 1.5, live cpulimit none, memory/);
@@ -364,17 +369,16 @@ describe('a change that is half done', () => {
     expect(node.get(101).config.cores).toBeUndefined();
   });
 
-  it('is not lowered to what was before when more is in use by now, and says so', async () => {
+  it('is carried to its end when more is in use by now, and says so', async () => {
     const node = nodeWithOne();
     halfDone(node, () => {
       node.get(101).limitMib = 2048;
       node.get(101).memory = { current: 1500, anon: 1500 };
     });
     const result = await carry(node, growMemory);
-    expect(result.kind).toBe('failed');
-    expect(result.note).toMatch(/Half done and NOT put back \(it needs 1650 MB now.*look at/);
-    expect(node.sets.length).toBe(1);
-    expect(node.get(101).limitMib).toBe(2048);
+    expect(result.kind).toBe('confirmed');
+    expect(result.note).toMatch(/though pct .*as it is live, 2048 MB, since it needs 1650 MB now/);
+    expect(node.get(101)).toMatchObject({ limitMib: 2048, config: { memoryMib: 2048 } });
   });
 
   it('is not lowered to what was before when its memory cannot be read', async () => {
@@ -384,9 +388,8 @@ describe('a change that is half done', () => {
       node.get(101).memory = { current: 10, inactive: 500 };
     });
     const result = await carry(node, growMemory);
-    expect(result.note).toMatch(/NOT put back \(its memory could not be read: /);
-    expect(node.sets.length).toBe(1);
-    expect(node.get(101).limitMib).toBe(2048);
+    expect(result.note).toMatch(/as it is live, 2048 MB, since its memory could not be read: /);
+    expect(node.get(101)).toMatchObject({ limitMib: 2048, config: { memoryMib: 2048 } });
   });
 
   it('is put back where that takes nothing, however much is in use', async () => {
@@ -451,7 +454,7 @@ describe('a container that stops while it is changed', () => {
   it('is a failure, though its configuration shows the new values', async () => {
     const node = nodeWithOne();
     stopping(node, false);
-    const result = await carry(node, shrinkMemory);
+    const result = await carry(node, growBoth);
     expect(result.kind).toBe('failed');
     expect(result.note).toMatch(/^The container stopped while it was changed; please look/);
     expect(result.backup).toBe('/backups/101-1.conf');

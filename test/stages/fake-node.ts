@@ -16,6 +16,7 @@ import {
   cores as toCores,
   type Vmid,
 } from '../../src/core/units.ts';
+import { isSameCpuLimit } from '../../src/core/verify.ts';
 import type {
   BackupPurpose,
   CommandOutcome,
@@ -89,7 +90,13 @@ export class FakeNode {
   /** Stands in for the kernel; see `giveUp`. */
   kernel: (id: Vmid, wish: ReclaimWish) => ReclaimAnswer = (id, wish) => this.giveUp(id, wish);
   /** Stands in for `pct set`; see `apply`. */
-  pct: (request: SetRequest) => CommandOutcome = (request) => this.apply(request);
+  pct: (request: SetRequest, cancel?: AbortSignal) => CommandOutcome | Promise<CommandOutcome> = (
+    request,
+  ) => this.apply(request);
+  /** `memory.high` where it is held down, in MiB. */
+  readonly heldMib = new Map<Vmid, number>();
+  /** Why `memory.high` cannot be written. */
+  highRefused: string | undefined;
 
   add(id: number, own: Partial<GuestConfig> = {}, memory: MemoryNumbers = {}): FakeContainer {
     const config = guest(id, { digest: digestOf(0), ...own });
@@ -120,7 +127,12 @@ export class FakeNode {
     if (digest !== found.config.digest) {
       return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
     }
-    if (memoryMib !== undefined && found.running) found.limitMib = memoryMib;
+    // A value that the configuration has already is not brought to the kernel once more.
+    const isNew = memoryMib !== undefined && memoryMib !== found.config.memoryMib;
+    if (isNew && found.running) found.limitMib = memoryMib;
+    if (cpuLimit !== undefined && !isSameCpuLimit(cpuLimit, found.config.cpuLimit ?? null)) {
+      found.liveCpuLimit = undefined;
+    }
     this.write(id, {
       ...(cores !== undefined && { cores: cores ?? undefined }),
       ...(cpuLimit !== undefined && {
@@ -228,16 +240,33 @@ export class FakeNode {
         return this.hasReclaim ? this.kernel(id, wish) : { kind: 'unsupported' };
       },
     },
+    memoryHigh: {
+      hold: async (id, at) => {
+        this.done.push(`high ${id}`);
+        if (this.highRefused !== undefined) return { kind: 'refused', message: this.highRefused };
+        this.heldMib.set(id, at / MIB);
+        const { current = 400 } = this.get(id).memory;
+        const over = current - at / MIB;
+        if (over > 0) this.giveUp(id, { bytes: bytes(over * MIB), until: at });
+        return { kind: 'held' };
+      },
+      release: async (id) => {
+        if (this.heldMib.delete(id)) this.done.push(`high back ${id}`);
+        return { ok: true };
+      },
+      releaseLeft: async () => [],
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    },
     holds: {
       read: () => ({ holds: this.holds, warnings: [] }),
       write: () => ({ ok: true }),
     },
     host: { observe: () => this.seen },
     proxmox: {
-      set: async (request) => {
+      set: async (request, _stop, cancel) => {
         this.sets.push(request);
         this.done.push(`set ${request.vmid}`);
-        return this.pct(request);
+        return this.pct(request, cancel);
       },
     },
     backups: {

@@ -11,7 +11,7 @@ import {
   type RestoreFacts,
   tellRestore,
 } from '../../src/stages/tell-restore.ts';
-import { broken, guest, identity, vmid } from '../core/builders.ts';
+import { broken, guest, host, hostPolicy, identity, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -63,7 +63,7 @@ function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
   const world = { ...node.world, proxmox, holds: wish.holds ?? holdsOf(node).holds };
   return restore(world, goal, {
     hostCpus: 16,
-    dryRun: wish.dryRun ?? false,
+    ...{ hostPolicy, dryRun: wish.dryRun ?? false },
     stop: wish.stop ?? new AbortController().signal,
   });
 }
@@ -81,7 +81,8 @@ describe('a rollback', () => {
     const node = nodeWithOne();
     const { digest } = node.get(101).config;
     const result = await roll(node);
-    expect(node.done).toEqual(['backup 101', 'hold 101', 'set 101']);
+    const made = ['backup 101', 'hold 101', 'set 101'];
+    expect(node.done).toEqual(['high 101', ...made, 'high back 101']);
     expect(node.sets).toEqual([{ vmid: 101, cores: 2, memoryMib: 1024, digest }]);
     expect(node.get(101).config).toMatchObject({ cores: 2, memoryMib: 1024, swapMib: 512 });
     expect(result).toMatchObject({ kind: 'pending', backup: '/backups/101-1.conf' });
@@ -146,12 +147,54 @@ describe('a rollback', () => {
     );
   });
 
-  it('does not say that all is well where only the configuration has the values', async () => {
+  it('brings into force what only the configuration says, by way of the live value', async () => {
     const node = nodeWithOne({ cores: 2, memoryMib: mib(1024) });
     node.get(101).limitMib = 2048;
     const result = await roll(node);
-    expect([isWhole(result), node.sets]).toEqual([false, []]);
-    expect(words(result)).toMatch(/says 1024 MB already, and the kernel goes by 2048 MB\. Please/);
+    expect(node.sets).toMatchObject([{ memoryMib: 2048 }, { memoryMib: 1024 }]);
+    expect(node.get(101)).toMatchObject({ limitMib: 1024, config: { memoryMib: 1024 } });
+    expect(words(result)).toContain('memory 2048 -> 1024 MB');
+    expect(isWhole(result)).toBe(true);
+  });
+
+  it('has what is live configured where so much cannot be taken', async () => {
+    const node = nodeWithOne({ cores: 2, memoryMib: mib(1024) });
+    node.get(101).limitMib = 2048;
+    node.get(101).memory = { current: 1500, anon: 1500 };
+    const result = await roll(node);
+    expect(node.get(101)).toMatchObject({ limitMib: 2048, config: { memoryMib: 2048 } });
+    expect(words(result)).toMatch(/says 1024 MB already, .* by 2048 MB: it needs 1650 MB now/);
+    expect(isWhole(result)).toBe(false);
+  });
+
+  it('brings it into force where nothing at all is, by way of a value between', async () => {
+    const node = nodeWithOne({ cores: 2, memoryMib: mib(1024) });
+    node.get(101).limitMib = undefined;
+    expect(await roll(node)).toMatchObject({ kind: 'confirmed' });
+    expect(node.sets).toMatchObject([{ memoryMib: 1040 }, { memoryMib: 1024 }]);
+    expect(node.get(101)).toMatchObject({ limitMib: 1024, config: { memoryMib: 1024 } });
+  });
+
+  it('gives no memory that the host does not have', async () => {
+    const node = nodeWithOne();
+    const result = await roll(node, { saved: { memoryMib: mib(524_288) } });
+    expect(result).toMatchObject({ kind: 'pending', target: { cores: 2 } });
+    expect(node.sets).toHaveLength(1);
+    expect(node.sets[0]).not.toHaveProperty('memoryMib');
+    expect(words(result)).toMatch(/524288 MB are more than the [0-9]+ MB that the host has/);
+    node.get(101).running = false;
+    expect(await roll(node, { saved: { memoryMib: mib(524_288) } })).toMatchObject({
+      kind: 'refused',
+    });
+  });
+
+  it('gives no memory that the host has promised to others', async () => {
+    const node = nodeWithOne({ cores: 2 });
+    node.seen = host({ availableMib: 10_000 });
+    const result = await roll(node, { saved: { memoryMib: mib(32_768) } });
+    expect(result.kind).toBe('refused');
+    expect(words(result)).toMatch(/30720 MB more are needed for it, and the host can still give/);
+    expect(node.sets).toEqual([]);
   });
 
   it('takes the cores line out again', async () => {
@@ -184,10 +227,14 @@ describe('a rollback', () => {
 
   it('has a cpulimit that is not in force taken back', async () => {
     const node = nodeWithOne({ cpuLimit: cores(0.5) });
-    node.get(101).liveCpuLimit = 0.5;
+    node.pct = (request) => {
+      const outcome = node.apply(request);
+      node.get(101).liveCpuLimit = 0.5;
+      return outcome;
+    };
     const result = await roll(node, { saved: { cores: 4, memoryMib: mib(2048) } });
     expect(result.kind).toBe('failed');
-    expect(words(result)).toMatch(/half done .*live cpulimit 0.5.*are back in force/);
+    expect(words(result)).toMatch(/back in force: half done .*live cpulimit 0.5/);
     expect(node.get(101).config.cpuLimit).toBe(0.5);
   });
 
@@ -291,7 +338,8 @@ describe('a rollback that cannot be', () => {
     const node = nodeWithOne();
     node.backupFailure = 'no space left';
     expect(words(await roll(node))).toMatch(/Nothing was changed, since no backup: no space left/);
-    expect(node.done).toEqual([]);
+    expect(node.sets).toEqual([]);
+    expect(node.heldMib.size).toBe(0);
   });
 });
 
@@ -300,14 +348,14 @@ const failure: CommandOutcome = { kind: 'failed', exitCode: 255, message: 'CT is
 describe('a pct', () => {
   it.each<[string, (node: FakeNode, request: SetRequest) => CommandOutcome, RegExp]>([
     ['fails', () => failure, /Nothing was changed: pct exited with 255: CT is locked/],
-    ['does nothing', () => ({ kind: 'done' }), /pct reported success, and nothing changed/],
+    ['does nothing', () => ({ kind: 'done' }), /pct reported success, and nothing has changed/],
     [
       'finds that somebody else was faster',
       (node, request) => {
         node.write(101, { memoryMib: mib(4096) });
         return node.apply(request);
       },
-      /Somebody else changed it meanwhile .*detected modified configuration/,
+      /somebody else changed it meanwhile .*detected modified configuration/,
     ],
     [
       'leaves no trace to read',
@@ -358,12 +406,10 @@ describe('a pct', () => {
     const onSet = (is: boolean) => aborted.push(is);
     const result = await roll(node, { stop: stop.signal, onSet });
     expect(aborted).toEqual([false, false]);
-    expect(words(result)).toMatch(/ended by SIGKILL, and it was half done .*are back in force/);
+    expect(words(result)).toMatch(/are back in force: pct set was ended by SIGKILL \(/);
     expect(result.kind).toBe('failed');
     expect(node.get(101).config).toMatchObject({ cores: 4, memoryMib: 2048 });
-    expect(node.backups.map(({ purpose }) => purpose.reason)).toContain(
-      'Putting back a half-done rollback',
-    );
+    expect(node.backups.at(-1)?.purpose.reason).toMatch(/^Putting back: pct set was ended by SIG/);
   });
 
   it('that does half of its work twice leaves it to a person', async () => {
@@ -372,7 +418,7 @@ describe('a pct', () => {
       if (node.sets.length === 1) node.apply({ ...request, memoryMib: mib(2048) });
       return failure;
     };
-    expect(words(await roll(node))).toMatch(/NOT put back \(pct exited with 255.*please look/);
+    expect(words(await roll(node))).toMatch(/NOT put back \(pct exited with 255.*Please look/);
   });
 });
 

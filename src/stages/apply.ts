@@ -1,0 +1,207 @@
+import { explainUnproven } from '../core/explain.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { pauseAfter } from '../core/pause.ts';
+import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
+import type { Vmid } from '../core/units.ts';
+import { type Target, type Verification, verify } from '../core/verify.ts';
+import type { BackupPurpose, CommandOutcome, World } from '../ports.ts';
+import { bringBack } from './bring-back.ts';
+import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
+import type { Lowering } from './prove.ts';
+import { outcomeWords, readBack } from './read-back.ts';
+
+/** The one way to change a container: for the loop, a rollback by hand, and repairs. */
+
+/** What a container is to have. */
+export interface Wish {
+  readonly vmid: Vmid;
+  /** What it was decided on; somebody else's change since then wins. */
+  readonly decidedOn: GuestConfig;
+  readonly before: Target;
+  readonly target: Target;
+  readonly purpose: BackupPurpose;
+  /** If memory is taken: what else is known of that. */
+  readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;
+  /** Asked right before: why it must not be made any more. */
+  readonly refuse?: () => string | undefined;
+  /** Done when nothing can hinder the change any more. */
+  readonly justBefore?: () => void;
+}
+
+export interface ApplyContext {
+  /** Cores beyond that are capped by the kernel. */
+  readonly hostCpus: number;
+  readonly stop: AbortSignal;
+}
+
+/** How one change went; `note` says more for a person. */
+export interface ChangeResult {
+  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
+  readonly backup?: string;
+  readonly note?: string;
+  /** It failed since somebody else has set another value. */
+  readonly byOthers?: true;
+  /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */
+  readonly unwritable?: string;
+  /** Why its memory stays as it is; nothing at all was changed then. */
+  readonly unproven?: Unproven;
+}
+
+/**
+ * One change from end to end: look again, prove that memory can be taken and hold its growth back,
+ * back up, `pct set`, read back, and put back what was half done or has hurt. What `pct` says is
+ * only a hint: what counts is what is read back.
+ */
+export async function apply(
+  world: World,
+  wish: Wish,
+  context: ApplyContext,
+): Promise<ChangeResult> {
+  const { vmid, decidedOn, target } = wish;
+  const file = world.guests.read(vmid);
+  if (!file.ok) return { kind: 'overtaken', note: file.detail };
+  if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
+  const { memoryMib } = target;
+  const sample = world.cgroups.sample(vmid);
+  const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
+  const refused = wish.refuse?.();
+  if (refused !== undefined) return { kind: 'overtaken', note: refused };
+  const pause = pauseAfter(undefined, world.guests.quorum(), world.clock.monotonicMs());
+  if (pause !== undefined) return { kind: 'overtaken', note: pause.why };
+  if (!takes) return set(world, wish, context, undefined);
+
+  const down = await holdDown(world, { vmid, toMib: memoryMib, ...wish.lowering });
+  if (down.kind === 'unproven') {
+    return { kind: 'unproven', note: explainUnproven(down.because), unproven: down.because };
+  }
+  if (down.kind === 'unseen') {
+    const note = `its memory could not be read once more before shrinking: ${down.detail}`;
+    return { kind: 'overtaken', note };
+  }
+  try {
+    return await set(world, wish, context, down.held);
+  } finally {
+    await letGo(world, vmid);
+  }
+}
+
+const OVERTAKEN: ChangeResult = {
+  kind: 'overtaken',
+  note: 'its configuration was changed meanwhile; deciding anew',
+};
+
+async function set(
+  world: World,
+  wish: Wish,
+  context: ApplyContext,
+  held: HeldDown | undefined,
+): Promise<ChangeResult> {
+  const { vmid, decidedOn, before, target } = wish;
+  const file = world.guests.read(vmid);
+  if (!file.ok) return { kind: 'overtaken', note: file.detail };
+  const backup = world.backups.write(file.value, wish.purpose);
+  if (!backup.ok) {
+    return { kind: 'failed', note: `Nothing was changed, since no backup: ${backup.message}` };
+  }
+  wish.justBefore?.();
+  const wasRunning = isRunning(world, vmid);
+  const request = { vmid, ...target, digest: decidedOn.digest };
+  const { outcome, pushed } = await setWatched(world, request, context.stop, held);
+  const look = (): Verification => verify(before, target, readBack(world, vmid), context.hostCpus);
+  let verdict = look();
+  if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) {
+    // It may have come about between the two looks: a pct that was ended had begun to write.
+    verdict = look();
+    if (verdict.kind === 'unchanged' && outcome.kind === 'failed') return OVERTAKEN;
+  }
+  const done: Done = { outcome, pushed, verdict, held };
+  const result = await settle(world, wish, done, context);
+  return {
+    ...{ ...unlessStopped(world, vmid, wasRunning, result), backup: backup.path },
+    ...(isUnwritable(outcome) && { unwritable: outcome.message }),
+  };
+}
+
+interface Done {
+  readonly outcome: CommandOutcome;
+  readonly pushed: Unproven | undefined;
+  readonly verdict: Verification;
+  readonly held: HeldDown | undefined;
+}
+
+/** Whether somebody has written to a configuration since a decision was made on it. */
+function isChanged({ guests }: World, { vmid, digest }: GuestConfig): boolean {
+  const now = guests.read(vmid);
+  return now.ok && now.value.config.digest !== digest;
+}
+
+async function settle(
+  world: World,
+  wish: Wish,
+  { outcome, pushed, verdict, held }: Done,
+  context: ApplyContext,
+): Promise<ChangeResult> {
+  const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome);
+  const killed = held && whatWasKilled(world, held);
+  if (killed !== undefined && verdict.kind !== 'unchanged') {
+    return bringBack(world, wish, KILLED[killed], context);
+  }
+  if (pushed !== undefined) {
+    const why = explainUnproven(pushed);
+    if (verdict.kind === 'unchanged') return { kind: 'unproven', note: why, unproven: pushed };
+    // pct has set it anew, and what pushes must not come to the limit before that is back.
+    if (held !== undefined) await world.memoryHigh.hold(wish.vmid, provenBelow(held.toMib));
+    return bringBack(world, wish, why, context);
+  }
+  switch (verdict.kind) {
+    case 'confirmed':
+    case 'pending':
+      if (said === undefined) return { kind: verdict.kind };
+      return { kind: verdict.kind, note: `It is in force, though ${said}.` };
+    case 'unchanged': {
+      const note = said ?? 'pct reported success, and nothing has changed';
+      return { kind: 'failed', note: `Nothing was changed: ${note}` };
+    }
+    case 'unknown':
+      return { kind: 'failed', note: `What came of it is not known: ${verdict.detail}` };
+    case 'changed-by-others': {
+      const note = `Left as it is, since somebody else changed it meanwhile (${verdict.found})`;
+      const all = said === undefined ? note : `${note}; ${said}`;
+      return { kind: 'failed', byOthers: true, note: all };
+    }
+    case 'half-done':
+      if (isUnwritable(outcome)) {
+        const half = `${outcome.message} (${verdict.found}); kernel and configuration differ`;
+        return { kind: 'failed', note: `Half done, and cannot be put back now: ${half}` };
+      }
+      return bringBack(world, wish, `${said ?? 'half done'} (${verdict.found})`, context);
+  }
+}
+
+type Unwritable = Extract<CommandOutcome, { readonly kind: 'failed' }>;
+
+const isUnwritable = (outcome: CommandOutcome): outcome is Unwritable =>
+  outcome.kind === 'failed' && outcome.unwritable === true;
+
+const KILLED = {
+  kill: 'the kernel ended a process in it (out of memory) while its memory was lowered',
+  stopped: 'it stopped while its memory was lowered',
+} as const;
+
+const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => {
+  const sample = cgroups.sample(vmid);
+  return sample.ok || sample.why !== 'absent';
+};
+
+/** A container that no longer runs is a failure, whatever its configuration says. */
+function unlessStopped(
+  world: World,
+  vmid: Vmid,
+  wasRunning: boolean,
+  result: ChangeResult,
+): ChangeResult {
+  if (!wasRunning || isRunning(world, vmid)) return result;
+  const kind = result.kind === 'rolled-back' ? 'rolled-back' : 'failed';
+  const stopped = 'The container stopped while it was changed; please look.';
+  return { kind, note: result.note === undefined ? stopped : `${stopped} ${result.note}` };
+}

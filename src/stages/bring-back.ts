@@ -1,0 +1,164 @@
+import { explainUnproven } from '../core/explain.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { takesMemory } from '../core/proof.ts';
+import type { Reading } from '../core/reading.ts';
+import { type Mib, mib, type Vmid } from '../core/units.ts';
+import { isSameCpuLimit, type ReadBack, type Target, verify } from '../core/verify.ts';
+import type { CommandOutcome, World } from '../ports.ts';
+import type { ApplyContext, ChangeResult, Wish } from './apply.ts';
+import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
+import { outcomeWords, readBack } from './read-back.ts';
+
+/**
+ * Brings configuration and kernel back to the same values. `pct set` changes the live limit first
+ * and the configuration last, so one that fails in between leaves two values; and one that names
+ * the value of the configuration does nothing to the live limit. So where the configuration has the
+ * wanted value already, it is first given the live one, and then the wanted one by a real change:
+ * in between both say the same, and nothing was taken or given.
+ */
+
+/** Restores the values before a change that was half done, or that has hurt. */
+export async function bringBack(
+  world: World,
+  { vmid, before, target }: Wish,
+  why: string,
+  context: ApplyContext,
+): Promise<ChangeResult> {
+  const outcome = await agree(world, { vmid, target: before, why }, context);
+  switch (outcome.kind) {
+    case 'agreed':
+      return { kind: 'rolled-back', note: `The values before are back in force: ${why}` };
+    case 'kept': {
+      const note = `its memory is now configured as it is live, ${outcome.memoryMib} MB`;
+      const all = `${note}, since ${outcome.because}`;
+      const isWhole = Object.keys(target).every((key) => key === 'memoryMib');
+      if (isWhole && target.memoryMib === outcome.memoryMib) {
+        return { kind: 'confirmed', note: `It is in force, though ${why}: ${all}.` };
+      }
+      return {
+        kind: 'failed',
+        note: `Half done: ${why}; ${all}. Please look at container ${vmid}.`,
+      };
+    }
+    case 'failed': {
+      const note = `Half done and NOT put back (${outcome.note}): ${why}`;
+      return { kind: 'failed', note: `${note}. Please look at container ${vmid}.` };
+    }
+  }
+}
+
+export interface Agreement {
+  readonly vmid: Vmid;
+  readonly target: Target;
+  readonly why: string;
+}
+
+export type Agreed =
+  | { readonly kind: 'agreed' }
+  /** So much cannot be taken from it: its configuration follows what is live. */
+  | { readonly kind: 'kept'; readonly memoryMib: number; readonly because: string }
+  | { readonly kind: 'failed'; readonly note: string };
+
+export async function agree(world: World, wish: Agreement, context: ApplyContext): Promise<Agreed> {
+  const { vmid, target } = wish;
+  const file = world.guests.read(vmid);
+  if (!file.ok) return { kind: 'failed', note: file.detail };
+  const live = readBack(world, vmid);
+  const stale = staleParts(file.value.config, live, target);
+  const { memoryMib } = target;
+  const sample = world.cgroups.sample(vmid);
+  const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
+  if (!takes) return step(world, wish, [stale, target], context, undefined);
+  const down = await holdDown(world, { vmid, toMib: memoryMib });
+  if (down.kind !== 'held') {
+    const unseen = down.kind === 'unseen' ? `its memory could not be read: ${down.detail}` : '';
+    const because = down.kind === 'unproven' ? explainUnproven(down.because) : unseen;
+    return keepMemory(world, wish, { live, stale, because }, context);
+  }
+  try {
+    return await step(world, wish, [stale, target], context, down.held);
+  } finally {
+    await letGo(world, vmid);
+  }
+}
+
+interface Kept {
+  readonly live: ReadBack;
+  readonly stale: Target;
+  readonly because: string;
+}
+
+/** All but the memory, and of that the configuration alone: a restart must not take it either. */
+async function keepMemory(
+  world: World,
+  wish: Agreement,
+  { live, stale, because }: Kept,
+  context: ApplyContext,
+): Promise<Agreed> {
+  const now = live.liveMemoryMib.ok ? live.liveMemoryMib.value : undefined;
+  const memoryMib = wholeMib(now);
+  if (memoryMib === undefined) return { kind: 'failed', note: because };
+  const target = { ...wish.target, memoryMib };
+  const { memoryMib: _, ...staleCpu } = stale;
+  const outcome = await step(world, { ...wish, target }, [staleCpu, target], context, undefined);
+  return outcome.kind === 'agreed' ? { kind: 'kept', memoryMib, because } : outcome;
+}
+
+const LEAST_MIB = 16;
+
+/** A live limit as a configuration can say it; undefined: it cannot. */
+const wholeMib = (live: number | undefined): Mib | undefined =>
+  live !== undefined && Number.isInteger(live) && live >= LEAST_MIB ? mib(live) : undefined;
+
+/** What the configuration says as it is wanted while the kernel does not: the values to go by. */
+function staleParts(config: GuestConfig, live: ReadBack, target: Target): Target {
+  const { memoryMib, cpuLimit } = target;
+  const { liveMemoryMib, liveCpuLimit } = live;
+  const isOther = <T>(reading: Reading<T>, same: (value: T) => boolean): boolean =>
+    reading.ok && !same(reading.value);
+  const isMemory =
+    memoryMib !== undefined &&
+    config.memoryMib === memoryMib &&
+    isOther(liveMemoryMib, (value) => value === memoryMib);
+  const isCpu =
+    cpuLimit !== undefined &&
+    isSameCpuLimit(config.cpuLimit ?? null, cpuLimit) &&
+    isOther(liveCpuLimit, (value) => isSameCpuLimit(value ?? null, cpuLimit));
+  const found = liveMemoryMib.ok ? wholeMib(liveMemoryMib.value) : undefined;
+  return {
+    // A live limit that no configuration can say: any other value leads to a real change.
+    ...(isMemory && { memoryMib: found ?? mib(memoryMib + LEAST_MIB) }),
+    ...(isCpu && { cpuLimit: liveCpuLimit.ok ? (liveCpuLimit.value ?? null) : null }),
+  };
+}
+
+const isEmpty = (target: Target): boolean =>
+  Object.values(target).every((value) => value === undefined);
+
+/** Sets one after the other, each after a backup, and reads back what has come of them. */
+async function step(
+  world: World,
+  { vmid, target, why }: Agreement,
+  targets: readonly Target[],
+  context: ApplyContext,
+  held: HeldDown | undefined,
+): Promise<Agreed> {
+  let outcome: CommandOutcome = { kind: 'done' };
+  for (const each of targets.filter((one) => !isEmpty(one))) {
+    const file = world.guests.read(vmid);
+    if (!file.ok) return { kind: 'failed', note: file.detail };
+    const backup = world.backups.write(file.value, { reason: `Putting back: ${why}` });
+    if (!backup.ok) return { kind: 'failed', note: `no backup: ${backup.message}` };
+    const request = { vmid, ...each, digest: file.value.config.digest };
+    // Also when the program is about to end: a stop that has fired already would keep pct from
+    // starting, and a container would be left half changed.
+    const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
+    const set = await setWatched(world, request, stop, held);
+    if (set.pushed !== undefined) return { kind: 'failed', note: explainUnproven(set.pushed) };
+    outcome = set.outcome;
+  }
+  const verdict = verify({}, target, readBack(world, vmid), context.hostCpus);
+  if (verdict.kind === 'confirmed' || verdict.kind === 'pending') return { kind: 'agreed' };
+  const note = outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome);
+  return { kind: 'failed', note };
+}
