@@ -68,8 +68,9 @@ function resolvedLines(
     ...(remarks.length > 0 ? [''] : []),
     'The configuration is valid.',
     `A cycle ${every}, ${sampled}; the host keeps ${reserve}.`,
-    `The memory limits of all guests come to at most ${amount(host.overcommitRatio)} x the rest; ` +
-      `nothing grows from ${percent(host.emergency)} use of the host on.`,
+    'Together, guests may be promised at most ' +
+      `${amount(host.overcommitRatio)} x the memory left after the reserve. ` +
+      `Above ${percent(host.emergency)} use of the host's memory no container gets more.`,
     offPeakLine(config),
     ...logLines(config),
     '',

@@ -796,7 +796,7 @@ const defaultSection = () =>
     host_emergency_percent: percent(
       50,
       100,
-      "From this use of the host's CPU or memory on nothing grows and surplus is taken back",
+      "Above this use of the host's memory no container gets more, and idle memory is taken back",
     ),
     manage: oneOf(
       MANAGED,

@@ -77,20 +77,15 @@ function refusals(
   policy: HostPolicy,
   { hostCpu }: BudgetInput['state'],
 ): Pick<Budget, 'coresRefused' | 'memoryRefused'> {
-  const emergency = emergencyOf(host, policy, hostCpu);
-  const busy = cpuSaturation(hostCpu);
-  const stalled = memoryStall(host);
   const because = (
-    used: number | undefined,
-    kind: 'host-busy' | 'host-pressure',
+    kind: 'host-busy' | 'host-pressure' | 'host-emergency',
     share: number | undefined,
-  ): HoldReason | undefined => {
-    if (used !== undefined) return { kind: 'host-emergency', share: used };
-    return share === undefined ? undefined : { kind, share };
-  };
+  ): HoldReason | undefined => (share === undefined ? undefined : { kind, share });
   return {
-    coresRefused: because(emergency.cores, 'host-busy', busy),
-    memoryRefused: because(emergency.memory, 'host-pressure', stalled),
+    coresRefused: because('host-busy', cpuSaturation(hostCpu)),
+    memoryRefused:
+      because('host-emergency', emergencyOf(host, policy)) ??
+      because('host-pressure', memoryStall(host)),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
-import { type Emergency, emergencyOf } from './host-state.ts';
+import { emergencyOf } from './host-state.ts';
 import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
 import { peakOfWeek } from './learnt.ts';
@@ -56,12 +56,13 @@ const PENDING_THAT_MATTER: ReadonlySet<string> = new Set(['cores', 'cpulimit', '
 
 /** With what holds for all containers alike. */
 interface Deciding extends DecideInput {
-  readonly emergency: Emergency;
+  /** Whether the host's memory is used up. */
+  readonly emergency: boolean;
 }
 
 export function decide(given: DecideInput): Verdicts {
-  const { host, hostPolicy, state } = given;
-  const input = { ...given, emergency: emergencyOf(host, hostPolicy, state.hostCpu) };
+  const { host, hostPolicy } = given;
+  const input = { ...given, emergency: emergencyOf(host, hostPolicy) !== undefined };
   const decisions: Decision[] = [];
   const skipped: Skip[] = [];
   for (const container of input.containers) {
@@ -99,7 +100,7 @@ function decideContainer(
   }
   const { policy, mode } = management;
   const decisions = [
-    named(guest, policy, 'cores', decideCores(guest, state.usage, policy, input)),
+    withNorm(named(guest, policy, 'cores', decideCores(guest, state.usage, policy, input)), input),
     named(guest, policy, 'memory', decideMemory(guest, state.usage, policy, input)),
   ];
   return { decisions: mode === 'observe' ? decisions.map(onlyObserved) : decisions };
@@ -114,6 +115,13 @@ function named(
   if (verdict.verdict === 'hold') return { vmid, name, resource, ...verdict };
   const unit = resource === 'cores' && cpu.unit === 'cpulimit' ? { unit: cpu.unit } : undefined;
   return { vmid, name, resource, ...unit, priority, ...verdict };
+}
+
+/** No more than the host has: more would be of no use. */
+function withNorm(decision: Decision, { state, host }: Deciding): Decision {
+  const known = state.taken.get(changeKey(decision.vmid, 'cores'));
+  if (decision.verdict !== 'grow' || known === undefined || !host.cpus.ok) return decision;
+  return { ...decision, norm: Math.min(known.norm, host.cpus.value) };
 }
 
 function onlyObserved(decision: Decision): Decision {
@@ -185,7 +193,7 @@ function decideCores(
 }
 
 function timesOf({ state, nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
-  return { state, nowMs, offPeak, emergency: emergency[resource] !== undefined };
+  return { state, nowMs, offPeak, emergency: emergency && resource === 'memory' };
 }
 
 function decideMemory(

@@ -28,7 +28,7 @@ export type Rule =
   | 'peak-again'
   /** Mode `adaptive`: by what was learnt of it. */
   | 'learnt'
-  /** The host has nothing left: surplus is taken back at once. */
+  /** The host has next to no memory left: surplus is taken back at once. */
   | 'host-emergency';
 
 /** What made a step smaller than the rule asked for. */
@@ -98,6 +98,8 @@ export interface Change extends About {
   readonly after: number;
   /** What its CPU is scaled by; left out: whole cores. */
   readonly unit?: 'cpulimit';
+  /** Cores: what it had before any were taken; the host's reserve does not bar growth to it. */
+  readonly norm?: number;
   /** A boost: what it gets where `after` does not fit. No other part of it is granted. */
   readonly fallback?: number;
   /** A boost: for how long. */
@@ -154,7 +156,7 @@ export type HoldReason =
   | { readonly kind: 'not-in-force'; readonly configured: number; readonly live: number | null }
   | { readonly kind: 'host-memory'; readonly wanted: number; readonly budget: number }
   | { readonly kind: 'host-cores'; readonly ceiling: number }
-  /** The host's own CPUs are busy, or its memory is short: nothing grows. */
+  /** The host's CPUs are busy: no more cores. Its memory is short or used up: no more of it. */
   | { readonly kind: 'host-busy'; readonly share: number }
   | { readonly kind: 'host-pressure'; readonly share: number }
   | { readonly kind: 'host-emergency'; readonly share: number }

@@ -103,7 +103,7 @@ function ruleWords({ resource, measured, rule }: Change): string {
     case 'learnt':
       return learntWords(resource, measured);
     case 'host-emergency':
-      return `the host has nothing left, and ${usedWords(resource, measured)}`;
+      return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
   }
 }
 
@@ -272,11 +272,11 @@ function hostWords(because: HostReason): string {
       return `more, but the host's reserve allows a container at most ${most}`;
     }
     case 'host-busy':
-      return `more, but the host itself is busy (${percent(because.share)})`;
+      return `more, but the host's CPUs are ${percent(because.share)} busy`;
     case 'host-emergency':
-      return `more, but the host has nothing left (${percent(because.share)} in use)`;
+      return `more, but ${percent(because.share)} of the host's memory is in use`;
     case 'host-pressure':
-      return `more, but the host waits for memory (${percent(because.share)})`;
+      return `more, but the host's own tasks wait for memory ${percent(because.share)} of the time`;
     case 'overcommit': {
       const room = Math.max(0, Math.floor(because.room));
       const may = `the limits of all guests together may grow by no more than ${room} MB`;

@@ -26,7 +26,7 @@ export function hostCpu(
 }
 
 /** From here on more cores for one are fewer for another. */
-const BUSY_SHARE = 0.95;
+export const BUSY_SHARE = 0.95;
 
 /** The share, where the CPUs of the host are saturated; undefined where not, or not known. */
 export function cpuSaturation(cpu: HostCpu | undefined): Ratio | undefined {
@@ -58,21 +58,14 @@ export function memoryStall({ memory, memoryPressure }: HostObservation): Ratio 
   return short && fullAvg10 >= STALLED_SHARE ? fullAvg10 : undefined;
 }
 
-/** What of the host is used up, as its share; undefined where that is not so, or not known. */
-export interface Emergency {
-  readonly cores: Ratio | undefined;
-  readonly memory: Ratio | undefined;
-}
-
-/** The host has nothing left of a resource: surplus goes back at once, and nothing grows. */
+/**
+ * The share of the host's memory that is in use, where next to nothing is left: surplus goes back
+ * at once, and no memory is handed out. Busy CPUs are no emergency: each just gets less of them.
+ */
 export function emergencyOf(
   { memory }: HostObservation,
   { emergency }: HostPolicy,
-  cpu: HostCpu | undefined,
-): Emergency {
+): Ratio | undefined {
   const used = memory.ok ? usedShare(memory.value) : 0;
-  return {
-    cores: cpu?.busy !== undefined && cpu.busy >= emergency ? cpu.busy : undefined,
-    memory: used >= emergency ? ratio(used) : undefined,
-  };
+  return used >= emergency ? ratio(used) : undefined;
 }

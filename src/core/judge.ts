@@ -42,7 +42,7 @@ export interface Times {
   readonly nowMs: Milliseconds;
   /** Whether it is off-peak time, in energy mode. */
   readonly offPeak: boolean;
-  /** Whether the host has none of this resource left. */
+  /** Memory: whether the host has next to none left. */
   readonly emergency: boolean;
 }
 

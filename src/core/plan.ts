@@ -109,7 +109,8 @@ function admitCores(change: Change | undefined, budget: Budget): Change | Hold |
   if (!budget.coresCeiling.ok) {
     return refused(change, { kind: 'missing', reading: budget.coresCeiling });
   }
-  const ceiling = budget.coresCeiling.value;
+  // The reserve is not kept by what the container had all along: it gets that back.
+  const ceiling = Math.max(budget.coresCeiling.value, change.norm ?? 0);
   if (change.after <= ceiling) return change;
   const because: HoldReason = { kind: 'host-cores', ceiling };
   if (change.rule === 'saturated') return fallenBack(change, ceiling, because);

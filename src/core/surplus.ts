@@ -14,9 +14,9 @@ export interface Worth {
 }
 
 /**
- * What a container has beyond its need, though it is inside its band: in the off-peak time, and
- * when the host has nothing left. It never goes so far that the threshold policy would ask for it
- * back at the next reading, so that the two do not undo each other.
+ * What a container has beyond its need, though it is inside its band: in the off-peak time, and of
+ * memory when the host has next to none left. It never goes so far that the threshold policy would
+ * ask for it back at the next reading, so that the two do not undo each other.
  *
  * | resource | has  | in use | aim   | becomes                             |
  * | -------- | ---- | ------ | ----- | ----------------------------------- |

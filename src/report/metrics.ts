@@ -196,10 +196,9 @@ function addHost(out: Exposition, { host, hostPolicy, available, state, planned 
     if (cpuPressure.ok) add.sample({ resource: 'cpu' }, cpuPressure.value.someAvg10);
     if (memoryPressure.ok) add.sample({ resource: 'memory' }, memoryPressure.value.someAvg10);
   });
-  const emergency = emergencyOf(host, hostPolicy, state.hostCpu);
-  gauge(out, 'host_emergency', '1 where the host has nothing left of a resource.', (add) => {
-    add.sample({ resource: 'cpu' }, emergency.cores === undefined ? 0 : 1);
-    add.sample({ resource: 'memory' }, emergency.memory === undefined ? 0 : 1);
+  const emergency = emergencyOf(host, hostPolicy);
+  gauge(out, 'host_emergency', '1 where the host has next to none of a resource left.', (add) => {
+    add.sample({ resource: 'memory' }, emergency === undefined ? 0 : 1);
   });
   const { coresCeiling, memoryMib } = available;
   one(

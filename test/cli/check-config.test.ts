@@ -101,8 +101,8 @@ describe('check-config', () => {
         'The configuration is valid.',
         'A cycle every 300 seconds, the counters read every 10; ' +
           'the host keeps 10 % of its CPUs and 2048 MiB.',
-        'The memory limits of all guests come to at most 2 x the rest; ' +
-          'nothing grows from 98 % use of the host on.',
+        'Together, guests may be promised at most 2 x the memory left after the reserve. ' +
+          "Above 98 % use of the host's memory no container gets more.",
         'Off-peak time: none, since energy_mode is off.',
         '',
         'VMID  NAME               POLICY    MODE     WHY',
@@ -221,8 +221,8 @@ describe('check-config', () => {
   it('prints what the host promises', () => {
     const keys = 'admission: strict, memory_overcommit_ratio: 3, host_emergency_percent: 90.5';
     expect(run(`DEFAULT: {${keys}}\n`, NONE).lines[2]).toBe(
-      'The memory limits of all guests come to at most 1 x the rest; ' +
-        'nothing grows from 90.5 % use of the host on.',
+      'Together, guests may be promised at most 1 x the memory left after the reserve. ' +
+        "Above 90.5 % use of the host's memory no container gets more.",
     );
   });
 

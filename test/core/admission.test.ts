@@ -236,7 +236,7 @@ describe('while the host has too little of its own', () => {
     ['nothing is refused on an ordinary day', 0.5, 32_768, 0, [undefined, undefined]],
     ['nothing is refused where its CPU is not known', undefined, 32_768, 0, [undefined, undefined]],
     ['busy CPUs refuse cores', 0.96, 32_768, 0, ['host-busy', undefined]],
-    ['CPUs that are used up refuse cores', 0.99, 32_768, 0, ['host-emergency', undefined]],
+    ['CPUs that are used up refuse cores', 1, 32_768, 0, ['host-busy', undefined]],
     ['waiting for little memory refuses memory', 0.5, 6000, 0.1, [undefined, 'host-pressure']],
     ['waiting of one container refuses none', 0.5, 32_768, 0.9, [undefined, undefined]],
     ['memory that is used up refuses memory', 0.5, 1000, 0.1, [undefined, 'host-emergency']],

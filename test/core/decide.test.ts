@@ -450,12 +450,7 @@ describe('a host in need', () => {
     },
   });
 
-  it('takes of what it lacks, and of nothing else', () => {
-    const state = busy(0.99);
-    expect(decisionOn('cores', quiet, { state })).toMatchObject({
-      ...{ verdict: 'shrink', after: 2, rule: 'host-emergency' },
-    });
-    expect(decisionOn('memory', quiet, { state }).verdict).toBe('hold');
+  it('takes memory that is idle where it has none left, and nothing of the CPU', () => {
     const full = { host: host({ availableMib: 100 }) };
     expect(decisionOn('memory', quiet, full)).toMatchObject({
       ...{ verdict: 'shrink', after: 6608, rule: 'host-emergency', limits: ['kept'] },
@@ -463,8 +458,10 @@ describe('a host in need', () => {
     expect(decisionOn('cores', quiet, full).verdict).toBe('hold');
   });
 
-  it('that is only busy takes nothing', () => {
-    expect(decisionOn('cores', quiet, { state: busy(0.97) }).verdict).toBe('hold');
+  it.each([0.97, 0.99, 1])('takes nothing where only its CPUs are busy: %f', (share) => {
+    const state = busy(share);
+    expect(decisionOn('cores', quiet, { state }).verdict).toBe('hold');
+    expect(decisionOn('memory', quiet, { state }).verdict).toBe('hold');
   });
 });
 

@@ -51,3 +51,17 @@ describe('demand that alternates', () => {
     expect(played.state.taken.size).toBe(0);
   });
 });
+
+describe('a small host', () => {
+  it.each([2, 4])('of %i CPUs gives a container all of them again that had them', async (cpus) => {
+    const busyFrom = 4 * HOUR;
+    const demand = (at: number) => ({ cpuCores: at < busyFrom ? 0.1 : cpus, anonMib: 900 });
+    const guests = [container(101, demand, { cores: cpus })];
+    const host = { cpus, memoryMib: 8192, baseCores: 0.05 };
+    const idle = await play({ guests, host, forMs: busyFrom });
+    expect(idle.node.config(101)?.cores).toBe(1);
+    const played = await play({ guests, host, forMs: busyFrom + HOUR });
+    figures(`all ${cpus} CPUs of the host, idle for 4 h`, played);
+    expect(played.node.config(101)?.cores).toBe(cpus);
+  });
+});

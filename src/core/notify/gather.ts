@@ -58,6 +58,9 @@ function changeWords(
 /** What is wrong as long as it lasts, by a name for it. */
 export type Conditions = ReadonlyMap<string, NoticeEvent>;
 
+/** So many of those that wait are named. */
+const MOST_NAMED = 5;
+
 /** What a whole cycle saw that holds on until it is over. */
 export function conditionsIn(
   held: readonly Hold[],
@@ -67,14 +70,21 @@ export function conditionsIn(
   },
 ): Conditions {
   const found = new Map<string, NoticeEvent>();
-  const emergency = (resource: string, because: HoldReason | undefined): void => {
-    if (because?.kind !== 'host-emergency') return;
-    const share = Math.round(because.share * 1000) / 10;
-    const text = `Host emergency: ${share} % of its ${resource} is in use, so nothing grows.`;
-    found.set(`host/${resource}`, { kind: 'emergency', severity: 'error', text });
-  };
-  emergency('CPU', host.coresRefused);
-  emergency('memory', host.memoryRefused);
+  const share = (of: number): number => Math.round(of * 1000) / 10;
+  if (host.memoryRefused?.kind === 'host-emergency') {
+    const used = `${share(host.memoryRefused.share)} % of the host's memory is in use`;
+    const text = `Host emergency: ${used}, so no container gets more memory.`;
+    found.set('host/memory', { kind: 'emergency', severity: 'error', text });
+  }
+  const waiting = held.filter(({ because }) => because.kind === 'host-busy');
+  if (host.coresRefused?.kind === 'host-busy' && waiting.length > 0) {
+    const busy = `The host's CPUs are ${share(host.coresRefused.share)} % busy`;
+    const some = waiting.slice(0, MOST_NAMED).map(({ vmid, name }) => `${vmid} (${name})`);
+    const others = waiting.length - some.length;
+    const more = others > 0 ? `, and ${others} more` : '';
+    const text = `${busy}. These containers wait for more cores: ${some.join(', ')}${more}.`;
+    found.set('host/cpu', { kind: 'starving', severity: 'warning', text });
+  }
   for (const hold of held) {
     const { vmid, name, resource } = hold;
     if (hold.because.kind !== 'at-maximum') continue;

@@ -1,4 +1,5 @@
 import { withUnit } from '../explain.ts';
+import { BUSY_SHARE } from '../host-state.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
@@ -20,7 +21,7 @@ export function coresGuards(
   return [
     guard('cpulimit', binds, beside, { cpuLimit: limit === undefined ? null : short(limit) }),
     inForceGuard(container, input),
-    ceilingGuard(has, input),
+    ceilingGuard(has, decided?.verdict === 'grow' ? decided.norm : undefined, input),
     busyGuard(input),
   ];
 }
@@ -43,21 +44,24 @@ function inForceGuard(
   });
 }
 
-function ceilingGuard(has: number | undefined, { available }: ReportInput): Guard {
+function ceilingGuard(
+  has: number | undefined,
+  norm: number | undefined,
+  { available }: ReportInput,
+): Guard {
   const { coresCeiling } = available;
   if (!coresCeiling.ok) {
     return guard('host ceiling', true, `not known: ${plainText(coresCeiling.detail)}`);
   }
-  const most = coresCeiling.value;
+  const most = Math.max(coresCeiling.value, norm ?? 0);
   const says = `${withUnit('cores', most)} for one container, with the host's reserve kept`;
   return guard('host ceiling', has !== undefined && has >= most, says, { ceiling: most });
 }
 
-function busyGuard({ available, hostPolicy, state }: ReportInput): Guard {
+function busyGuard({ available, state }: ReportInput): Guard {
   const holds = available.coresRefused !== undefined;
   const busy = state.hostCpu?.busy;
   if (busy === undefined) return guard('host busy', holds, 'not known yet');
-  const from = percent(hostPolicy.emergency);
-  const says = `${percent(busy)} of its CPUs in use, an emergency from ${from} on`;
+  const says = `its CPUs are ${percent(busy)} busy; from ${percent(BUSY_SHARE)} on cores wait`;
   return guard('host busy', holds, says, { percent: percentOf(busy) });
 }

@@ -91,10 +91,36 @@ describe('what a cycle saw', () => {
         'host/memory',
         {
           ...{ kind: 'emergency', severity: 'error' },
-          text: 'Host emergency: 98.5 % of its memory is in use, so nothing grows.',
+          text:
+            "Host emergency: 98.5 % of the host's memory is in use, " +
+            'so no container gets more memory.',
         },
       ],
     ]);
+  });
+});
+
+describe('busy CPUs of the host', () => {
+  const busy = { kind: 'host-busy', share: ratio(0.973) } as const;
+  const refusal = { coresRefused: busy, memoryRefused: undefined };
+  const waits = { ...hold('at-maximum'), resource: 'cores', because: busy } as const;
+
+  it('are a warning that names those that wait, and no emergency', () => {
+    expect([...conditionsIn([waits], refusal)]).toEqual([
+      [
+        'host/cpu',
+        {
+          ...{ kind: 'starving', severity: 'warning' },
+          text: "The host's CPUs are 97.3 % busy. These containers wait for more cores: 101 (db).",
+        },
+      ],
+    ]);
+    const [event] = conditionsIn(Array(7).fill(waits), refusal).values();
+    expect(event?.text).toMatch(/, and 2 more\.$/);
+  });
+
+  it('are nothing where nobody waits: a backup makes them busy each night', () => {
+    expect(conditionsIn([], refusal).size).toBe(0);
   });
 });
 
