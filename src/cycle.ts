@@ -6,6 +6,7 @@ import type { GuestConfig } from './core/observation.ts';
 import { holdAll, type Pause } from './core/pause.ts';
 import { type Plan, plan } from './core/plan.ts';
 import type { HostPolicy, Management } from './core/policy.ts';
+import { givenTo, poolAfter, poolBefore } from './core/pool.ts';
 import type { Missing } from './core/reading.ts';
 import { type Room, roomAfter } from './core/room.ts';
 import type { Milliseconds, Vmid } from './core/units.ts';
@@ -17,7 +18,7 @@ import { noticeOthers } from './stages/notice.ts';
 import { type Observed, observe } from './stages/observe.ts';
 import { noticePause } from './stages/pause.ts';
 import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
-import { tellBlind, tellPlan, tellStart, tellTimes } from './stages/tell.ts';
+import { tellBlind, tellPlan, tellPool, tellStart, tellTimes } from './stages/tell.ts';
 
 /** What a cycle needs of the configuration and of the command line. */
 export interface CycleSettings {
@@ -93,12 +94,17 @@ export async function runCycle(
   const planned = pause === undefined ? whole : holdAll(whole, pause);
   const room = roomAfter(available, planned, state.running, host.vmMemoryMib);
   settings.left?.(room);
+  const hostCpus = host.cpus.ok ? host.cpus.value : 0;
+  const given = givenTo(state.running, hostCpus);
+  const pool = poolBefore(available);
+  tellPool(world, 'Initial', pool);
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
   const context = {
     ...{ cycle: state.cycle, observed: observed.value, room, dryRun, atOnce, stop, save },
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
+  tellPool(world, 'Final', poolAfter(pool, given, givenTo(state.running, hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
   if (urgent !== undefined) settle(state, urgent, planned);

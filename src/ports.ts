@@ -174,6 +174,7 @@ export interface Holds {
 /** One line of the JSON log. The five strings come first, as existing scripts expect. */
 export interface JournalEvent {
   readonly vmid: Vmid;
+  /** What happened, as a label (`Increase Cores Failed`); see `journalWords` for how it is said. */
   readonly action: string;
   readonly change: string;
   readonly details: Readonly<Record<string, unknown>>;

@@ -123,6 +123,31 @@ describe('the loop', () => {
     ]);
   });
 
+  it('ends its changes with what is left, as what was given back or out has it', async () => {
+    const node = ordinaryNode();
+    const state = await cycles(node, 1);
+    node.lines.length = 0;
+    const given = () => {
+      const configs = [101, 102, 103, 104].map((id) => node.get(id).config);
+      const sum = (of: 'cores' | 'memoryMib') =>
+        configs.reduce((all, one) => all + (one[of] ?? 0), 0);
+      return [sum('cores'), sum('memoryMib')] as const;
+    };
+    const [coresGiven, memoryGiven] = given();
+    await cycle(node, state);
+    const [coresNow, memoryNow] = given();
+    expect(coresNow).not.toBe(coresGiven);
+    const pool = (when: string): number[] => {
+      const line = node.linesOf('INFO').find((one) => one.includes(`${when} resources`)) ?? '';
+      return [...line.matchAll(/([0-9]+) (?:cores|MB)/g)].map(([, digits]) => Number(digits));
+    };
+    const [cores = 0, memory = 0] = pool('Initial');
+    expect(pool('Final')).toEqual([
+      cores + coresGiven - coresNow,
+      memory + memoryGiven - memoryNow,
+    ]);
+  });
+
   it('ends its log with the times of its stages, for who looks closely', async () => {
     const node = ordinaryNode();
     await cycle(node, newLoopState());
@@ -218,10 +243,11 @@ describe('containers that are left alone', () => {
     node.write(104, { lock: 'migrate', cores: 8 });
     await cycles(node, 4, { manage });
     expect([node.sets, node.backups]).toEqual([[], []]);
-    expect(node.linesOf('INFO').filter((line) => line.includes('left alone'))).toEqual([
+    const skipped = node.linesOf('INFO').filter((line) => /left alone|Skipping/.test(line));
+    expect(skipped).toEqual([
       'INFO: Container 101 (busy) is left alone: it is in ignore_lxc',
       'INFO: Container 102 (idle) is left alone: it is a template',
-      'INFO: Container 103 (full) is left alone: it is not running',
+      'INFO: Container 103 is not running. Skipping adjustments.',
       'INFO: Container 104 (quiet) is left alone: it is locked (migrate), ' +
         'since another operation is at work on it',
     ]);

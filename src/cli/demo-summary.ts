@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { withUnit } from '../core/explain.ts';
+import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { LimitsView, SimulatedNode } from '../simulator/node.ts';
@@ -62,7 +63,7 @@ function changeTable(
   const own = ids.map((vmid): Own => {
     const conf = node.machine.conf(vmid)?.main.values;
     const changes = events.filter(
-      ({ container_id: id, action }) => id === String(vmid) && action !== 'Confirm Cores',
+      ({ container_id: id, event }) => id === String(vmid) && event !== 'confirmed',
     );
     return { vmid, name: plainText(conf?.get('hostname') ?? '', 16), events: changes };
   });
@@ -85,7 +86,8 @@ function changeRows(node: SimulatedNode, { vmid, name, events }: Own): string[] 
   const rows = [`${vmid} ${name.padEnd(16)} ${countWords(events).padEnd(38)} ${now}`];
   const last = events.at(-1);
   if (last !== undefined) {
-    rows.push(`    last: ${plainText(`${last.action} by ${last.change}, ${last.reason}`, 180)}`);
+    const what = `${journalLabel({ ...last })} by ${last.by ?? last.change}`;
+    rows.push(`    last: ${plainText(`${what}, ${last.reason}`, 180)}`);
   }
   return rows;
 }

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { SimulatedNode } from '../simulator/node.ts';
 import { unreclaimableBytes } from '../simulator/plant-memory.ts';
@@ -31,7 +32,8 @@ export function clockTime(demandMs: number): string {
 }
 
 export function newsLine(demandMs: number, event: JournalLine): string {
-  const { action, container_id: id, before, after } = event;
+  const { container_id: id, before, after } = event;
+  const action = journalLabel({ ...event });
   const unit = action.includes('Memory') ? ' MB' : '';
   const step = before === undefined ? `${after}` : `${before} -> ${after}${unit}`;
   const who = `${id} ${event.name ?? ''}`.trim();
@@ -46,7 +48,7 @@ function lineView(node: SimulatedNode, out: Writable): View {
     show(news) {
       const { demandMs } = node.machine.plant;
       for (const event of news) {
-        if (event.action !== 'Confirm Cores') out.write(`${newsLine(demandMs, event)}\n`);
+        if (event.event !== 'confirmed') out.write(`${newsLine(demandMs, event)}\n`);
       }
       const hour = Math.floor(demandMs / HOUR_MS / 3);
       if (hour === lastHour) return;
@@ -85,7 +87,7 @@ function tableView(
     show(news) {
       const { demandMs } = node.machine.plant;
       for (const event of news) {
-        if (event.action !== 'Confirm Cores') recent.push(newsLine(demandMs, event));
+        if (event.event !== 'confirmed') recent.push(newsLine(demandMs, event));
       }
       recent.splice(0, recent.length - NEWS_LINES);
       const width = size.columns ?? 100;

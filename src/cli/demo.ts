@@ -72,10 +72,12 @@ export async function demo(
 const REFRESH_MS = 1000;
 const MOST_LEFT_ALONE = 10;
 
+const LEFT_ALONE =
+  /Container \d+ (?:\([^\n]*\) is left alone: .*|is not running\. Skipping adjustments\.)/g;
+
 function linesOnLeftAlone(log: string): string[] {
   if (!existsSync(log)) return [];
-  const lines =
-    readFileSync(log, 'utf8').match(/Container \d+ \([^\n]*\) is left alone: .*/g) ?? [];
+  const lines = readFileSync(log, 'utf8').match(LEFT_ALONE) ?? [];
   return [...new Set(lines)].slice(0, MOST_LEFT_ALONE);
 }
 

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { printable } from '../config/printable.ts';
+import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
 import { asObject, parseJsonObject } from '../host/json-object.ts';
@@ -93,8 +94,8 @@ function eventOf(line: string): LoggedEvent | undefined {
   const container = text('container_id');
   if (time === '' || container === '') return undefined;
   return {
-    ...{ time, container, name: text('name'), action: text('action') },
-    ...{ before: text('before'), after: text('after'), change: text('change') },
+    ...{ time, container, name: text('name'), action: journalLabel(event) },
+    ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
     status: text('status'),
     reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),
   };

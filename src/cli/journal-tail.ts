@@ -6,6 +6,10 @@ export interface JournalLine {
   readonly container_id: string;
   readonly action: string;
   readonly change: string;
+  readonly event?: string;
+  readonly resource?: string;
+  readonly direction?: string;
+  readonly by?: string;
   readonly name?: string;
   readonly status?: string;
   readonly before?: number;

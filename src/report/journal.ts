@@ -1,5 +1,7 @@
+import { journalWords } from '../core/journal-words.ts';
 import { plainJson } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
+import type { Milliseconds } from '../core/units.ts';
 import type { Clock, Journal, JournalEvent } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
@@ -25,12 +27,16 @@ export interface JsonJournal extends Journal {
 
 const MAX_LINE_LENGTH = 16 * 1024;
 const MAX_STRING_LENGTH = 1024;
-const LEADING = new Set(['timestamp', 'proxmox_host', 'container_id', 'action', 'change']);
+const LEADING = new Set([
+  ...['timestamp', 'proxmox_host', 'container_id', 'action', 'change'],
+  ...['time', 'event', 'resource', 'direction', 'by'],
+]);
 
 /**
  * The JSON log: one object a line, appended by the time that `record` returns. The strings
  * `timestamp`, `proxmox_host`, `container_id`, `action` and `change` come first, as existing `jq`
- * scripts expect them; the details follow in the order in which they are given.
+ * scripts expect them; then `time`, which is `timestamp` in UTC (ISO 8601), what kind of event it
+ * is and what of, and the details in the order in which they are given.
  * A line has at most 16 Ki characters: strings are cut at 1024, and details that find no room are
  * left out, which `"truncated": true` then says. A value that JSON does not know becomes null, and
  * one that cannot be written at all (a circle) counts as left out.
@@ -54,7 +60,7 @@ export function createJournal(
       ({ file, host, rotation } = next);
     },
     record(event) {
-      const line = journalLine(timestamp(clock.wallMs()), host, event, mask);
+      const line = journalLine(clock.wallMs(), timestamp, host, event, mask);
       const outcome = appendLine(file, line, rotation);
       lastError = outcome.ok ? undefined : outcome.message;
       return outcome.ok;
@@ -64,19 +70,32 @@ export function createJournal(
 
 type Mask = (text: string) => string;
 
-function journalLine(timestamp: string, host: string, event: JournalEvent, mask: Mask): string {
+function journalLine(
+  wallMs: Milliseconds,
+  timestamp: (wallMs: Milliseconds) => string,
+  host: string,
+  { vmid, action: label, change: amount, details }: JournalEvent,
+  mask: Mask,
+): string {
+  const words = journalWords(label, amount, details['before'], details['after']);
+  const { action, change, event, resource, direction, by } = words;
   const fields = [
-    field('timestamp', timestamp),
+    field('timestamp', timestamp(wallMs)),
     field('proxmox_host', host),
-    field('container_id', String(event.vmid)),
-    field('action', event.action),
-    field('change', event.change),
+    field('container_id', String(vmid)),
+    field('action', action),
+    field('change', change),
+    field('time', new Date(wallMs).toISOString()),
+    field('event', event),
+    ...(resource === undefined ? [] : [field('resource', resource)]),
+    ...(direction === undefined ? [] : [field('direction', direction)]),
+    ...(by === undefined ? [] : [field('by', by)]),
   ];
   const leftOut = field('truncated', true);
   let room = MAX_LINE_LENGTH - fields.join().length - leftOut.length - ',,{}'.length;
   let complete = true;
   // Put together by hand: in an object, a name such as "104" would be moved to the front.
-  for (const [name, value] of Object.entries(event.details)) {
+  for (const [name, value] of Object.entries(details)) {
     if (value === undefined || LEADING.has(name)) continue;
     const text = tryField(name, value, mask);
     if (text !== undefined && text.length < room) {

@@ -4,6 +4,7 @@ import { amount, explainChange, explainHold, explainSkip, withUnit } from '../co
 import type { LineFacts } from '../core/log-line.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { Plan, PlannedChange } from '../core/plan.ts';
+import type { Pool } from '../core/pool.ts';
 import type { Missing } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
@@ -40,22 +41,26 @@ export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined)
   }
 }
 
-/** What the host can give, and whom the plan leaves alone and why. */
+/** What the host has left, in the form that the field's logs have. */
+export function tellPool({ log }: World, when: 'Initial' | 'Final', pool: Pool): void {
+  const cores = pool.cores.ok ? pool.cores.value : 'unknown';
+  const memory = pool.memoryMib.ok ? pool.memoryMib.value : 'unknown';
+  const place = when === 'Initial' ? 'before' : 'after';
+  const left = `${cores} cores, ${memory} MB memory`;
+  log.info(`${when} resources ${place} adjustments: ${left}`, { room: 'decide' });
+}
+
+/** What cannot be given out, and whom the plan leaves alone and why. */
 export function tellPlan(
   world: World,
   state: LoopState,
-  budget: Budget,
+  { coresCeiling, memoryMib }: Budget,
   skipped: readonly Skip[],
   { held, changes }: Plan,
 ): void {
-  const { coresCeiling, memoryMib } = budget;
-  const cores = coresCeiling.ok ? coresCeiling.value : 'unknown';
-  const memory = memoryMib.ok ? memoryMib.value : 'unknown';
-  const room = 'decide';
-  const available = `${cores} cores, ${memory} MB memory`;
-  world.log.info(`Initial resources before adjustments: ${available}`, { room });
   for (const reading of [coresCeiling, memoryMib]) {
-    if (!reading.ok) world.log.warn(`Nothing can be given out: ${reading.detail}`, { room });
+    if (reading.ok) continue;
+    world.log.warn(`Nothing can be given out: ${reading.detail}`, { room: 'decide' });
   }
   forgetSaid(state, [...held, ...changes], changes.flatMap(changesOf));
   for (const skip of skipped) tellSkipped(world, state, skip);
@@ -197,8 +202,16 @@ function forgetSaid(
   for (const { vmid, resource } of changed) state.said.delete(`${vmid}/${resource}`);
 }
 
+/** Of a container that does not run in the form that the field's logs have. */
+function skippedLine(skip: Skip): string {
+  if (skip.because.kind === 'stopped') {
+    return `Container ${skip.vmid} is not running. Skipping adjustments.`;
+  }
+  return `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
+}
+
 function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
-  const line = () => `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
+  const line = () => skippedLine(skip);
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
   const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;

@@ -92,6 +92,25 @@ describe('history', () => {
     expect(Math.max(...shown.map((row) => row.length))).toBeLessThan(120);
   });
 
+  it('shows lines of both forms alike', async () => {
+    const both = (action: string, event: Record<string, string>, before?: number) => [
+      line('2026-11-22 08:00:00', 101, { action, before }),
+      line('2026-11-22 08:00:00', 101, { action: 'None', change: '0', before, ...event }),
+    ];
+    const cores = { resource: 'cores' };
+    const rows = [
+      ...both('Confirm Cores', { ...cores, event: 'confirmed', by: '4' }),
+      ...both('Would Decrease Cores', { ...cores, event: 'would', direction: 'down' }, 6),
+      ...both('Increase Cores Failed', { ...cores, event: 'failed', direction: 'up' }, 2),
+      ...both('Rollback Memory', { resource: 'memory', event: 'rollback', direction: 'up' }, 512),
+    ];
+    const { stdout } = await world({ [LOG]: `${rows.join('\n')}\n` }).run([]);
+    const [, ...shown] = stdout.trimEnd().split('\n');
+    expect(shown).toHaveLength(8);
+    for (let index = 0; index < 8; index += 2) expect(shown[index + 1]).toBe(shown[index]);
+    expect(shown[0]).toContain('Confirm Cores');
+  });
+
   it.each([
     [['--json'], [OLD, MORNING, NOON]],
     [

@@ -38,6 +38,10 @@ it('is told in the text log and in the JSON log, with the reason and the numbers
   );
   expect(log).toMatch(new RegExp(`\n${stamp}Increasing memory for container 101 by 512MB...\n`));
   expect(log).toMatch(/Container 101 \(ct101\): memory 1024 -> 1536 MB.*Confirmed\..*Backup: /);
+  const memory = (when: string) =>
+    Number(new RegExp(`${when} .* ([0-9]+) MB memory`).exec(log)?.[1]);
+  expect(log).toMatch(new RegExp(`\n${stamp}Final resources after adjustments: 7 cores, `));
+  expect(memory('Final')).toBe(memory('Initial') - 512);
   expect(log).toMatch(new RegExp(`\n${stamp}Resource allocation process completed.\n$`));
 
   const [event, ...more] = under.journal();
@@ -65,8 +69,8 @@ it('waits for a rate with CPU, is pending first, and confirmed when in force', a
     ...{ action: 'Increase Cores', change: '2', cycle: 2, status: 'pending' },
     ...{ before: 2, after: 4 },
   });
-  const confirmed = under.journal().find(({ action }) => action === 'Confirm Cores');
-  expect(confirmed).toMatchObject({ container_id: '101', change: '4' });
+  const confirmed = under.journal().find(({ event }) => event === 'confirmed');
+  expect(confirmed).toMatchObject({ container_id: '101', action: 'None', change: '0', by: '4' });
   // Between the two nothing further was asked for, though the container went on being saturated.
   const sets = under.sets().map((argv) => argv.slice(3, 5).join(' '));
   expect(sets[0]).toBe('--cores 4');
@@ -120,7 +124,7 @@ it('--dry-run does everything but the change, and says what would be done', asyn
   expect(under.backups(101)).toEqual([]);
   expect(under.log()).toMatch(/Would increase memory for container 101 by 512MB: 1024 -> 1536 MB/);
   expect(under.journal()).toMatchObject([
-    { action: 'Would Increase Memory', change: '512MB', status: 'dry-run' },
+    { action: 'None', change: '0MB', event: 'would', by: '512MB', status: 'dry-run' },
   ]);
 });
 
@@ -137,7 +141,7 @@ it('leaves ignored, locked and stopped containers and templates alone, and says 
   const log = under.log();
   expect(log).toMatch(/Container 101 \(ct101\) is left alone: .*ignore_lxc/);
   expect(log).toMatch(/Container 102 \(ct102\) is left alone: .*backup/);
-  expect(log).toMatch(/Container 103 \(ct103\) is left alone: .*not running/);
+  expect(log).toMatch(/Container 103 is not running\. Skipping adjustments\.\n/);
   expect(log).toMatch(/Container 104 \(ct104\) is left alone: .*template/);
 });
 

@@ -194,7 +194,7 @@ describe('history', () => {
       .map((line) => JSON.parse(line));
     expect(events).toMatchObject([
       { container_id: '101', action: 'Increase Memory', before: 1024, after: 1536 },
-      { container_id: '101', action: 'Rollback Memory', before: 1536, after: 1024 },
+      { container_id: '101', action: 'Decrease Memory', event: 'rollback', after: 1024 },
     ]);
     expect((await under.run(['history', '--since', '2096-02-29'])).stdout).toBe(
       'Nothing was logged since 2096-02-29.\n',

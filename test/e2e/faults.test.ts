@@ -86,7 +86,9 @@ describe('a pct that', () => {
     expect(under.log()).toMatch(
       /FAILED\..*pct could not be started: the program pct was not found/,
     );
-    expect(under.journal()).toMatchObject([{ action: 'Increase Memory Failed' }]);
+    expect(under.journal()).toMatchObject([
+      { action: 'None', event: 'failed', resource: 'memory' },
+    ]);
   });
 
   it('hangs past its time limit is ended with all that it started', {
@@ -172,10 +174,10 @@ it('a restarted container begins anew: no rate over the restart', async () => {
   const daemon = under.start(['--debug', 'daemon']);
   await daemon.saying(/(Resource allocation process completed[\s\S]*){2}/);
   under.node.stopContainer(101);
-  await daemon.saying('Container 101 (ct101) is left alone: ');
+  await daemon.saying('Container 101 is not running. Skipping adjustments.');
   under.node.startContainer(101);
   await daemon.saying(
-    /is left alone: [\s\S]*Container 101 \(ct101\), cores: [^\n]*no earlier sample/,
+    /Skipping adjustments[\s\S]*Container 101 \(ct101\), cores: [^\n]*no earlier sample/,
   );
   daemon.signal('SIGTERM');
   await daemon.ended;

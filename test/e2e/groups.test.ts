@@ -9,6 +9,7 @@ import {
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { journalLabel } from '../../src/core/journal-words.ts';
 import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
 import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
@@ -16,8 +17,7 @@ import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const actionsOf = (group: GroupUnderTest): unknown[] =>
-  group.under.journal().map(({ action }) => action);
+const actionsOf = (group: GroupUnderTest): unknown[] => group.under.journal().map(journalLabel);
 
 it('load doubles and doubles again, then falls: 2 -> 5 -> 2', { timeout: 60_000 }, async () => {
   const group = await GroupUnderTest.create({ scale_in: 'destroy', start_order: 7 });

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { journalLabel } from '../../src/core/journal-words.ts';
 import type { GuestSpec } from '../../src/simulator/machine.ts';
 import type { NodeOptions } from '../../src/simulator/node.ts';
 import type { Demand } from '../../src/simulator/plant.ts';
@@ -61,7 +62,7 @@ function expectLeft(under: NodeUnderTest): void {
     ...{ memoryMib: HAS_MIB, live: { memoryMib: HAS_MIB } },
   });
   expect(under.log()).toMatch(/WARNING - NOT PROVEN\. Container 101 \(ct101\): memory 2560 -> /);
-  expect(under.journal().map(({ action }) => action)).toEqual(['Decrease Memory Not Proven']);
+  expect(under.journal().map(journalLabel)).toEqual(['Decrease Memory Not Proven']);
 }
 
 it('a page-cache heavy container shrinks after the cache was really given up', async () => {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/model.ts';
 import { manage } from '../../src/config/resolve.ts';
+import { journalLabel } from '../../src/core/journal-words.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { parseVmid } from '../../src/core/units.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
@@ -352,7 +353,7 @@ export class Watch {
 
   #judgeEntry(entry: Entry): void {
     const vmid = Number(entry['container_id']);
-    const action = String(entry['action']);
+    const action = journalLabel(entry);
     this.#judgeClaim(entry, vmid);
     if (/^(Would|Confirm) /.test(action)) return;
     for (const untold of this.#untold) if (untold.vmid === vmid) untold.inJournal = true;
@@ -367,17 +368,18 @@ export class Watch {
 
   /** What is claimed must be so, now that no time has passed since. */
   #judgeClaim(entry: Entry, vmid: number): void {
-    const { action, status, after, before, note, unit } = entry;
+    const { status, after, before, note, unit } = entry;
+    const action = journalLabel(entry);
     const limits = this.#node.limits(vmid);
-    const what = String(action).split(' ')[1];
-    if (limits === undefined || String(action).startsWith('Would ')) return;
+    const what = action.split(' ')[1];
+    if (limits === undefined || action.startsWith('Would ')) return;
     const has = what === 'Memory' ? limits.memoryMib : unit ? limits.cpuLimit : limits.cores;
     const option = what === 'Memory' ? '--memory' : unit ? '--cpulimit' : '--cores';
     const askedSince = Number(this.#asked.get(vmid)?.get(option));
     // A later change of its own, of which the line is still to come.
     if (askedSince !== after && askedSince === has) return;
     const untrue = (): string | undefined => {
-      if (String(action).startsWith('Confirm')) {
+      if (action.startsWith('Confirm')) {
         const cpus = Math.min(Number(after), this.#node.machine.plant.host.cpus);
         return limits.live?.cpus === cpus ? undefined : `${limits.live?.cpus} CPUs are in force`;
       }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { journalLabel } from '../../src/core/journal-words.ts';
 import { milliseconds, parseVmid, type Vmid } from '../../src/core/units.ts';
 import type { JournalEvent } from '../../src/ports.ts';
 import { createJournal } from '../../src/report/journal.ts';
@@ -31,42 +32,77 @@ function event(changes: Partial<JournalEvent> = {}): JournalEvent {
 
 describe('a line', () => {
   it('has the five strings first, in their order, and the details after them', () => {
-    const details = { before: { cores: 2 }, after: { cores: 4 }, reason: 'busy', cycle: 12 };
+    const details = { before: 2, after: 4, reason: 'busy', cycle: 12 };
     expect(journal().record(event({ details }))).toBe(true);
     expect(content()).toBe(
       '{"timestamp":"2024-08-14 22:04:45","proxmox_host":"pve1","container_id":"104",' +
-        '"action":"Increase Cores","change":"2",' +
-        '"before":{"cores":2},"after":{"cores":4},"reason":"busy","cycle":12}\n',
+        '"action":"Increase Cores","change":"2","time":"2024-08-14T22:04:45.000Z",' +
+        '"event":"change","resource":"cores","direction":"up",' +
+        '"before":2,"after":4,"reason":"busy","cycle":12}\n',
     );
+  });
+
+  it('has its time with a zone beside that of the configured zone', () => {
+    const zoned = createJournal({ file, host: 'pve1', timezone: 'Asia/Kolkata' }, clock);
+    zoned.record(event());
+    expect(JSON.parse(content())).toMatchObject({
+      timestamp: '2024-08-15 03:34:45',
+      time: '2024-08-14T22:04:45.000Z',
+    });
+  });
+
+  it.each([
+    ['Confirm Cores', '4', 'confirmed'],
+    ['Would Increase Cores', '2', 'would'],
+    ['Increase Cores Failed', '2', 'failed'],
+    ['Decrease Memory Rolled Back', '512MB', 'rolled-back'],
+    ['Decrease Memory Not Proven', '512MB', 'not-proven'],
+    ['Rollback Cores Failed', '2', 'rollback-failed'],
+    ['Would Scale Out', '+1', 'would'],
+    ['Scale In Failed', '-1', 'failed'],
+  ])('of what is no change (%s) holds no word that scripts count', (label, change, word) => {
+    journal().record(event({ action: label, change }));
+    expect(content()).not.toMatch(/Cores|Memory|Increase|Decrease|Scale/);
+    const read = JSON.parse(content()) as Record<string, unknown>;
+    expect(read).toMatchObject({ action: 'None', event: word, by: change });
+    expect(read['change']).toMatch(/^0(MB)?$/);
+    expect(journalLabel(read)).toBe(label);
+  });
+
+  it.each([
+    ['Rollback Cores', 3, 1, 'Decrease Cores'],
+    ['Rollback Cores', 1, 'all', 'Increase Cores'],
+    ['Rollback Cores', 'max', 1.5, 'Decrease Cores'],
+    ['Rollback Memory', 512, 1024, 'Increase Memory'],
+    ['Rollback Cores', 'all', 'all', 'None'],
+  ])('of a rollback (%s, %s -> %s) says what it changed', (label, before, after, action) => {
+    journal().record(event({ action: label, details: { before, after } }));
+    const read = JSON.parse(content()) as Record<string, unknown>;
+    expect(read).toMatchObject({ action, event: 'rollback' });
+    expect(journalLabel(read)).toBe(label);
   });
 
   it('keeps that order and those values against details with the same or numeric names', () => {
     const details = { change: 'forged', timestamp: 1, '104': 'x', ['__proto__']: { a: 1 } };
     journal().record(event({ details }));
-    expect(content()).toMatch(/^\{"timestamp":"2024-08-14 22:04:45",.*"change":"2","104":"x"/);
+    expect(content()).toMatch(/^\{"timestamp":"2024-08-14 22:04:45",.*"change":"2",.*"104":"x"/);
     expect(content()).not.toContain('forged');
   });
 
   it('is one parsable line of printable characters, whatever the strings', () => {
     const text = fc.string({ unit: 'binary' });
     fc.assert(
-      fc.property(
-        text,
-        text,
-        text,
-        fc.dictionary(text, fc.jsonValue()),
-        (host, action, x, more) => {
-          rmSync(file, { force: true });
-          const details = { ...more, reason: x };
-          expect(journal(host).record(event({ action, change: x, details }))).toBe(true);
-          const line = content().slice(0, -1);
-          expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
-          const read = JSON.parse(line) as Record<string, unknown>;
-          expect(read['change']).toBe(x);
-          expect(read['reason']).toBe(x);
-          expect(read['proxmox_host']).toBe(host);
-        },
-      ),
+      fc.property(text, text, text, fc.dictionary(text, fc.jsonValue()), (host, label, x, more) => {
+        rmSync(file, { force: true });
+        const details = { ...more, reason: x };
+        expect(journal(host).record(event({ action: label, change: x, details }))).toBe(true);
+        const line = content().slice(0, -1);
+        expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+        const read = JSON.parse(line) as Record<string, unknown>;
+        expect(read['by']).toBe(x);
+        expect(read['reason']).toBe(x);
+        expect(read['proxmox_host']).toBe(host);
+      }),
     );
   });
 
@@ -84,7 +120,7 @@ describe('a line', () => {
     expect(content()).toContain(
       '\\u009b2J \\u007f \\u202e \\u2028 \\ufeff \\udb40\\udc41 \\ud800 ü',
     );
-    expect(JSON.parse(content())).toMatchObject({ action: name, [name]: name });
+    expect(JSON.parse(content())).toMatchObject({ event: name, [name]: name });
     expect(content().slice(0, -1)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
   });
 
@@ -94,7 +130,7 @@ describe('a line', () => {
     journal('h'.repeat(1_000_000)).record(huge);
     const read = JSON.parse(content()) as Record<string, unknown>;
     expect(content().length).toBeLessThanOrEqual(16 * 1024 + 1);
-    expect(read).toMatchObject({ change: '2', cycle: 3, truncated: true });
+    expect(read).toMatchObject({ by: '2', cycle: 3, truncated: true });
     expect(read).not.toHaveProperty('many');
     expect(String(read['long'])).toHaveLength(1027);
   });
