@@ -18,6 +18,7 @@ readonly UNIT=/etc/systemd/system/$SERVICE
 readonly ETC=/etc/lxc_autoscale
 readonly STATE=/var/lib/lxc_autoscale
 readonly LOG=/var/log/lxc_autoscale
+readonly LEDGERS=/etc/pve/priv/lxc_autoscale
 readonly LOCK=/run/lock/lxc_autoscale.lock
 readonly RUN=/run/lxc_autoscale
 readonly TURN=/run/lxc_autoscale.install.lock
@@ -89,6 +90,7 @@ remove_links() {
 }
 
 remove() {
+  clones=$("$BIN" members 2>/dev/null | sed -n '2,$s/^/    /p') || true
   added=
   if [[ -e $LIB/added-packages ]]; then added=$(tr '\n' ' ' <"$LIB/added-packages"); fi
   if [[ -e $UNIT ]] && grep -qF "$LIB/current/" "$UNIT"; then
@@ -113,6 +115,11 @@ tell_what_is_left() {
   for place in "$ETC" "$STATE" "$LOG.log" "$LOG.json"; do
     if [[ -e $place ]]; then say "  left: $place"; fi
   done
+  if [[ -n $clones ]]; then
+    say '  left: clones of groups, which stay as they are and are no longer managed:'
+    say "$clones"
+  fi
+  if [[ -e $LEDGERS ]]; then say "  left: $LEDGERS, which says whose clones they are"; fi
   if [[ -n $added ]]; then
     say "  left: packages that were installed for it: $added"
     say '  Where nothing else needs them: apt-get purge nodejs && apt-get autoremove'

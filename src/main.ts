@@ -11,6 +11,7 @@ import { run } from './cli/run.ts';
 import type { Surroundings } from './cli/world.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
+import { createCluster } from './host/cluster-files.ts';
 import { programProblem } from './host/executable-files.ts';
 import { createGuests } from './host/guests.ts';
 import { createPaths } from './host/paths.ts';
@@ -59,7 +60,8 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
       const loadResult = readConfiguration(given, around);
       const guests = createGuests(paths).list();
       const write = (text: string) => stdout.write(text);
-      return checkConfig({ loadResult, guests, programProblem, write });
+      const readCluster = () => createCluster(paths).read();
+      return checkConfig({ loadResult, guests, programProblem, readCluster, write });
     }
     case 'status': {
       const { status } = await import('./cli/status.ts');
@@ -81,6 +83,8 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
       const { healthCheck } = await import('./cli/health-check.ts');
       return healthCheck(given, around);
     }
+    case 'members':
+      return (await import('./cli/members.ts')).members(given, around);
     case 'backups':
       return backups(given, around);
     case 'export': {

@@ -10,7 +10,7 @@ export const COMMANDS = [
   ...['daemon', 'once', 'check-config', 'status', 'explain', 'history'],
   ...['backups', 'rollback', 'export', 'demo'],
   ...['backtest', 'recommend', 'configure', 'migrate-config', 'notify-test'],
-  'health-check',
+  ...['health-check', 'members'],
 ] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
@@ -76,6 +76,7 @@ Commands:
   explain VMID    how the last decision on a container came about, with every number and guard;
                   explain GROUP: where a horizontal group stands, and what it waits for
   history [VMID]  what was done, from the JSON log, oldest first
+  members         the clones that groups have made and that are there, from their ledgers
   health-check    whether the daemon does its work, in named checks; exit code 1 if one failed
   backups [VMID]  the copies made before each change, newest first: when, of what, what for
   rollback VMID   bring back the CPU and memory of before the last change, or with --to of
@@ -185,7 +186,7 @@ export const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   energy_mode: [...LOOPING, 'check-config'],
   debug: CONFIGURED,
   config: CONFIGURED,
-  sysroot: [...CONFIGURED, 'configure', 'migrate-config'],
+  sysroot: [...CONFIGURED, 'configure', 'migrate-config', 'members'],
   trace: ['demo', ...REPLAYING],
   containers: ['demo', ...REPLAYING],
   history: REPLAYING,
@@ -201,7 +202,7 @@ export const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   for: ['configure'],
   yes: ['configure'],
   format: ['health-check'],
-  json: [...ASKING, 'health-check', ...REPLAYING],
+  json: [...ASKING, 'health-check', 'members', ...REPLAYING],
 };
 
 /** An unset shell variable must not turn the directory of a test into the real node. */

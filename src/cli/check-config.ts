@@ -10,7 +10,7 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
-import { checkGroups, type ProgramProblem } from './check-groups.ts';
+import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { EXIT } from './exit-codes.ts';
 import { table } from './table.ts';
@@ -28,6 +28,7 @@ export interface CheckConfigInput {
   /** The node's containers, from the port `Guests`. */
   readonly guests: GuestList;
   readonly programProblem: ProgramProblem;
+  readonly readCluster: ReadCluster;
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
 }
@@ -50,13 +51,18 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(
   config: Config,
   notes: readonly Problem[],
-  { guests, programProblem }: CheckConfigInput,
+  { guests, programProblem, readCluster }: CheckConfigInput,
 ): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
   const every = `every ${config.pollIntervalMs / 1000} seconds`;
   const sampled = `the counters read every ${config.sampleIntervalMs / 1000}`;
-  const groups = checkGroups(config, guests.ok ? guests.value : undefined, programProblem);
+  const groups = checkGroups(
+    config,
+    guests.ok ? guests.value : undefined,
+    programProblem,
+    readCluster,
+  );
   const remarks = [
     ...notes.map(renderProblem),
     ...(guests.ok ? containerRemarks(config, guests.value) : []),

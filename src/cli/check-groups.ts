@@ -3,6 +3,9 @@ import type { Config } from '../config/model.ts';
 import { printable } from '../config/printable.ts';
 import { addressCount, sharedAddress } from '../core/groups/addresses.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
+import type { ClusterView } from '../core/groups/group-view.ts';
+import { snapshotHindrance, WITHOUT_SNAPSHOTS } from '../core/groups/storages.ts';
+import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import { table } from './table.ts';
 
@@ -10,6 +13,9 @@ import { table } from './table.ts';
 
 /** What hinders a program from being run, as `is not there`; undefined: nothing. */
 export type ProgramProblem = (path: string) => string | undefined;
+
+/** Asked only where there is a group. */
+export type ReadCluster = () => Reading<ClusterView>;
 
 export interface CheckedGroups {
   /** Each begins with the name of its group. */
@@ -25,18 +31,21 @@ export function checkGroups(
   config: Config,
   guests: { has(vmid: Vmid): boolean } | undefined,
   programProblem: ProgramProblem,
+  readCluster: ReadCluster,
 ): CheckedGroups {
   const groups = groupPolicies(config);
+  if (groups.length === 0) return { remarks: [], lines: [] };
+  const cluster = readCluster();
   const remarks = groups.flatMap((group, index) =>
     [
       ...sourceRemarks(group, guests),
+      ...(cluster.ok ? snapshotRemarks(group, cluster.value) : []),
       ...addressRemarks(group),
       ...scaleInRemarks(group),
       ...hookRemarks(group, programProblem),
       ...groups.slice(0, index).flatMap((other) => sharingRemarks(group, other)),
     ].map((remark) => `${printable(group.name)} ${remark}`),
   );
-  if (groups.length === 0) return { remarks, lines: [] };
   const head = ['GROUP', 'SOURCE', 'MEMBERS', 'MIN-MAX', 'SCALE IN', 'NETWORK'];
   const lines = ['', 'The groups:', '', ...table([head, ...groups.map(groupCells)])];
   return { remarks, lines };
@@ -61,6 +70,19 @@ function sourceRemarks(
 ): readonly string[] {
   if (guests === undefined || guests.has(source)) return [];
   return [`has the source ${source}, which is not on this node: no clones are made here`];
+}
+
+/** A running source is cloned from a snapshot, which not every storage has. */
+function snapshotRemarks(
+  { source, sourceSnapshot }: GroupPolicy,
+  { guests, storageTypes }: ClusterView,
+): readonly string[] {
+  const reading = guests.get(source);
+  if (reading?.ok !== true || reading.value.template || sourceSnapshot !== undefined) return [];
+  const hindrance = snapshotHindrance(reading.value.storages, storageTypes);
+  if (hindrance === undefined) return [];
+  const what = `has the source ${source}, of which no clone is made while it runs`;
+  return [`${what}: ${printable(hindrance, 200)}; ${WITHOUT_SNAPSHOTS}`];
 }
 
 /** The listed members have addresses of their own; only clones take some of the range. */

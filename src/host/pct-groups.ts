@@ -6,7 +6,7 @@ import { type CommandResult, isGroupAlive, runCommand, runDetached } from './com
 import { makeDirectories } from './directories.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
-import { commandEnvironment, outcomeOf } from './pct.ts';
+import { commandEnvironment, complaintIn, outcomeOf } from './pct.ts';
 import { addressIn, isId, parseAnswer, storageRoomIn } from './pvesh-values.ts';
 import { whyNotTrusted } from './trusted-file.ts';
 
@@ -91,7 +91,9 @@ export function createGroupTools({ paths, environment }: GroupToolsOptions): Gro
     // The unit ends first, and with it what waits for it.
     const waitMs = milliseconds(isService ? limitMs + BESIDE_GRACE_MS : limitMs);
     const options = { env, directory, timeLimitMs: waitMs, ...(onStart && { onStart }) };
-    return outcomeOf(await runDetached(command.file, command.args, options), words, limitMs);
+    const result = await runDetached(command.file, command.args, options);
+    const stderr = 'stderr' in result ? complaintIn(result.stderr) : '';
+    return outcomeOf('stderr' in result ? { ...result, stderr } : result, words, limitMs);
   };
   return {
     run(command, watch) {

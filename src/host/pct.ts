@@ -178,10 +178,25 @@ function failureMessage(exitCode: number, stderr: string): string {
 }
 
 /** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
-const NOISE =
-  /^(400 |USAGE|pct [a-z]+ |trying to acquire lock|vm [0-9]+ - unable to parse|perl: warning:|\s)/;
+const NOISE = new RegExp(
+  [
+    ...['^400 ', '^USAGE', '^pct [a-z]+ ', '^trying to acquire lock', '^\\s'],
+    ...['^vm [0-9]+ - unable to parse', '^perl: warning:'],
+    // Of Perl, while a container is stopping.
+    ...['^Use of uninitialized value', '^failed to read from command socket'],
+  ].join('|'),
+);
 
 function meaningfulLine(stderr: string): string | undefined {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return (lines.find((line) => !NOISE.test(line)) ?? lines[0])?.trim();
+}
+
+/**
+ * Of an output in which progress and complaints come as one, the part that says what went wrong:
+ * the last line that is no noise. Progress of a clone (rsync, mkfs, LVM) comes before it.
+ */
+export function complaintIn(output: string): string {
+  const lines = output.split('\n').filter((line) => line.trim() !== '');
+  return lines.filter((line) => !NOISE.test(line)).at(-1) ?? output;
 }

@@ -35,7 +35,13 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
   const write = (more: string) => {
     written += more;
   };
-  const exit = checkConfig({ loadResult, guests, programProblem: () => undefined, write });
+  const exit = checkConfig({
+    loadResult,
+    guests,
+    programProblem: () => undefined,
+    readCluster: () => missing('absent', 'there is none'),
+    write,
+  });
   expect(written.endsWith('\n')).toBe(true);
   return { exit, lines: written.slice(0, -1).split('\n') };
 }

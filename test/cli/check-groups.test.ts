@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkConfig } from '../../src/cli/check-config.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import type { ClusterView } from '../../src/core/groups/group-view.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
+import { createCluster } from '../../src/host/cluster-files.ts';
 import { programProblem } from '../../src/host/executable-files.ts';
+import { createPaths } from '../../src/host/paths.ts';
 import { plant, temporaryDirectory, vmid } from '../host/world.ts';
 
 const guest = (id: number): Reading<GuestConfig> =>
@@ -20,7 +23,11 @@ const GUESTS = present(new Map([101, 102].map((id) => [vmid(id), guest(id)])));
 /** A group for each list of lines; what is said of them: the Notes, and the rows of the table. */
 function check(
   groups: Readonly<Record<string, readonly string[]>>,
-  { guests = GUESTS as Parameters<typeof checkConfig>[0]['guests'], problem = programProblem } = {},
+  {
+    guests = GUESTS as Parameters<typeof checkConfig>[0]['guests'],
+    problem = programProblem,
+    readCluster = (): Reading<ClusterView> => missing('absent', 'there is none'),
+  } = {},
 ) {
   const sections = Object.entries(groups).map(([name, lines]) =>
     [`HORIZONTAL_SCALING_GROUP_${name}:`, ...lines.map((line) => `  ${line}`), ''].join('\n'),
@@ -30,7 +37,10 @@ function check(
   const write = (more: string) => {
     text += more;
   };
-  expect(checkConfig({ loadResult, guests, programProblem: problem, write }), text).toBe(0);
+  expect(
+    checkConfig({ loadResult, guests, programProblem: problem, readCluster, write }),
+    text,
+  ).toBe(0);
   const lines = text.trimEnd().split('\n');
   const heading = lines.indexOf('The groups:');
   const notes = lines.flatMap(
@@ -44,7 +54,34 @@ const range = (from: number, to: number, type = 'static'): readonly string[] => 
   `static_ip_range: ['10.0.0.${from}', '10.0.0.${to}']`,
 ];
 
+const readFrom = (root: string) => () => createCluster(createPaths(root)).read();
+
 describe('check-config on groups', () => {
+  it.each([
+    ['local:101/vm-101-disk-0.raw,size=4G', 'its storage local (dir) has no snapshots'],
+    ['local-lvm:vm-101-disk-0,size=4G', undefined],
+    ['local-lvm:vm-101-disk-0\nmp0: /srv/data,mp=/srv', "a mount of the host's /srv/data keeps"],
+    ['local:101/vm-101-disk-0.raw\ntemplate: 1', undefined],
+  ])('says of a source on %s what keeps it from snapshots: %s', (rootfs, words) => {
+    const root = temporaryDirectory();
+    plant(root, {
+      'etc/pve/.members': '{ "nodename": "pve1" }',
+      'etc/pve/.vmlist': '{"ids": {"101": {"node": "pve1", "type": "lxc", "version": 1}}}',
+      'etc/pve/storage.cfg': 'dir: local\n\tpath /var/lib/vz\n\nlvmthin: local-lvm\n',
+      'etc/pve/nodes/pve1/lxc/101.conf': `memory: 512\nrootfs: ${rootfs}\n`,
+    });
+    const { notes } = check({ web: ['source: 101'] }, { readCluster: readFrom(root) });
+    const what = 'web has the source 101, of which no clone is made while it runs';
+    expect(notes).toEqual(
+      words === undefined ? [] : [expect.stringContaining(`${what}: ${words}`)],
+    );
+    if (words !== undefined)
+      expect(notes[0]).toContain('what works there: a template as the source');
+    expect(
+      check({ web: ['source: 101', 'source_snapshot: s1'] }, { readCluster: readFrom(root) }),
+    ).toMatchObject({ notes: [] });
+  });
+
   it('prints a line for each, and nothing where there is none', () => {
     const groups = {
       web: ['source: 101', 'lxc_containers: [101, 105-107]', ...range(10, 15), 'bridge: vmbr1'],

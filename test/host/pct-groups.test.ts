@@ -16,6 +16,7 @@ import { milliseconds } from '../../src/core/units.ts';
 import { isGroupAlive, runDetached } from '../../src/host/command.ts';
 import { createHealthProbe } from '../../src/host/health.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { complaintIn } from '../../src/host/pct.ts';
 import { createGroupTools, groupArguments } from '../../src/host/pct-groups.ts';
 import { vmid } from '../core/builders.ts';
 
@@ -100,6 +101,35 @@ describe('runDetached', () => {
     expect(late).toMatchObject({ kind: 'timed-out', left: false });
     const absent = await runDetached('/no/such/program', [], options());
     expect(absent.kind).toBe('not-started');
+  });
+});
+
+describe('what a failed command says', () => {
+  const PROGRESS = `create full clone of mountpoint rootfs (local:109/vm-109-disk-0.raw)
+Formatting '/var/lib/vz/images/140/vm-140-disk-0.raw', fmt=raw size=1073741824 preallocation=off
+  WARNING: You have not turned on protection against thin pools running out of space.
+Creating filesystem with 262144 4k blocks and 65536 inodes
+Number of files: 290 (reg: 5, dir: 16, link: 269)
+total size is 2,756,178  speedup is 1.00
+`;
+
+  it.each([
+    [`${PROGRESS}clone failed: no space left`, 'clone failed: no space left'],
+    [
+      'Use of uninitialized value in subtraction (-) at /usr/share/perl5/PVE/LXC.pm line 310.\n' +
+        'unable to destroy CT 120 - container is running\n' +
+        'failed to read from command socket: Connection reset by peer',
+      'unable to destroy CT 120 - container is running',
+    ],
+    [
+      '400 Parameter verification failed.\nnewid: invalid format\n\npct clone <vmid> [OPTIONS]',
+      'newid: invalid format',
+    ],
+    ['CT is locked (backup)', 'CT is locked (backup)'],
+    ['400 not enough arguments', '400 not enough arguments'],
+    ['', ''],
+  ])('is the line that says why: %j', (output, expected) => {
+    expect(complaintIn(output)).toBe(expected);
   });
 });
 

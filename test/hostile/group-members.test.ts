@@ -234,3 +234,22 @@ it('a member that was given protection is never destroyed', { timeout: 60_000 },
   expect(group.under.conf(FIRST_ID)).toBe(before);
   expect(group.inService()).toEqual([SOURCE, FIRST_ID]);
 });
+
+it('the clones that there are can be listed without the daemon', async () => {
+  const group = await GroupUnderTest.create(KEYS);
+  const daemon = group.start();
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  group.under.node.addContainer(victim(tagged));
+  const listed = await group.under.run(['members']);
+  expect(listed.stdout).toMatch(/^GROUP +VMID +NAME +STATE +NODE +ADDRESS\nweb +99000 +web-99000 /);
+  expect(listed.stdout.split('\n')).toHaveLength(3);
+  const { stdout } = await group.under.run(['members', '--json']);
+  expect(JSON.parse(stdout)).toMatchObject([{ group: 'web', vmid: FIRST_ID, state: 'serving' }]);
+  group.under.node.destroyContainer(FIRST_ID);
+  expect((await group.under.run(['members'])).stdout).toBe('There are no clones of groups.\n');
+  writeFileSync(join(group.under.root, LEDGER), '{');
+  const damaged = await group.under.run(['members']);
+  expect(damaged).toMatchObject({ code: 1, stderr: expect.stringContaining('it is no JSON') });
+});
