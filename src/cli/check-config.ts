@@ -6,6 +6,7 @@ import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hostPolicy, manage, remarksOn } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
+import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
@@ -129,7 +130,7 @@ const readable = (guests: Guests): readonly GuestConfig[] =>
 
 function containerRemarks(config: Config, guests: Guests): string[] {
   return readable(guests).flatMap((guest) =>
-    remarksOn(config, guest).map(
+    [...remarksOn(config, guest), ...pinRemarks(config, guest)].map(
       (remark) => `container ${guest.vmid} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
     ),
   );
@@ -146,6 +147,15 @@ function nameRemarks(config: Config, guests: Guests): string[] {
       return [`the name ${wanted} in ${called} means ${ids.length} containers: ${ids.join(', ')}`];
     }),
   );
+}
+
+/** Raw lines that take a resource out of our hands. */
+function pinRemarks(config: Config, guest: GuestConfig): readonly string[] {
+  const management = manage(config, guest);
+  if (management.kind === 'ignored') return [];
+  const { unit } = management.policy.cpu;
+  const pins = [cpuPin(guest, unit), memoryPin(guest)];
+  return pins.flatMap((pin) => (pin === undefined ? [] : [pinRemark(pin, unit)]));
 }
 
 function containerLines(config: Config, guests: Guests): string[] {

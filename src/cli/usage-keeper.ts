@@ -55,6 +55,7 @@ export function openUsageKeeper(
       const lines: string[] = [];
       for (const { vmid, config, state: seen } of observed.containers) {
         const now = state.samples.get(vmid);
+        if (seen.kind === 'frozen') recorded.delete(vmid);
         if (seen.kind !== 'running' || !config.ok || now === undefined) continue;
         const { identity } = config.value;
         // Of a guest that cannot be recognised nothing is remembered.

@@ -153,9 +153,9 @@ function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
       continue;
     }
     if (state.kind === 'stopped') continue;
-    const memory = state.kind === 'running' ? state.usage.memory : state.reason;
+    const memory = state.kind === 'running' ? state.usage.memory : undefined;
     const unused =
-      memory.ok && memory.value.limitMib !== undefined
+      memory?.ok && memory.value.limitMib !== undefined
         ? Math.max(0, memory.value.limitMib - memory.value.workingSetMib)
         : granted;
     const promised = Math.min(granted, unused);

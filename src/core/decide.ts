@@ -14,6 +14,7 @@ import type {
   MemoryUsage,
 } from './observation.ts';
 import { changeKey, type Step } from './pace.ts';
+import { cpuPin, hasOwnCpuset, memoryPin } from './pins.ts';
 import { learntVerdict } from './policies/learnt-verdict.ts';
 import {
   type CpuAllocation,
@@ -26,6 +27,7 @@ import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
 import { withoutProof } from './proof.ts';
 import { isMissed, oomFloorMib, whyShort } from './shortage.ts';
 import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
+import { usableCpus } from './usage.ts';
 
 /** What is to become of each container, before it is asked what the host can give. Pure. */
 export interface Verdicts {
@@ -89,7 +91,7 @@ function decideContainer(
   if (held !== undefined) return skip({ kind: 'held-by-hand', ...held });
   if (guest.template) return skip({ kind: 'template' });
   if (guest.lock !== undefined) return skip({ kind: 'locked', lock: guest.lock });
-  if (state.kind === 'stopped') return skip({ kind: 'stopped' });
+  if (state.kind === 'stopped' || state.kind === 'frozen') return skip(state);
   if (state.kind === 'unknown') return skip({ kind: 'unreadable', reading: state.reason });
   const keys = guest.pendingKeys.filter((key) => PENDING_THAT_MATTER.has(key));
   if (keys.length > 0) return skip({ kind: 'pending-changes', keys });
@@ -99,9 +101,12 @@ function decideContainer(
     return skip({ kind: 'failed-lately', failures: failure.count, retryInMs });
   }
   const { policy, mode } = management;
+  const { usage } = state;
+  const cpu = evident(usage, decideCores(guest, usage, policy, input));
+  const memory = evident(usage, decideMemory(guest, usage, policy, input));
   const decisions = [
-    withNorm(named(guest, policy, 'cores', decideCores(guest, state.usage, policy, input)), input),
-    named(guest, policy, 'memory', decideMemory(guest, state.usage, policy, input)),
+    withNorm(named(guest, policy, 'cores', cpu), input),
+    named(guest, policy, 'memory', memory),
   ];
   return { decisions: mode === 'observe' ? decisions.map(onlyObserved) : decisions };
 }
@@ -135,6 +140,58 @@ type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldRe
 
 const hold = (because: HoldReason): Unmeasured => ({ verdict: 'hold', because });
 
+/** Nothing is taken from what may have stood still, for whatever reason. */
+function evident({ life, cpu }: ContainerUsage, verdict: Unmeasured): Unmeasured {
+  if (verdict.verdict !== 'shrink') return verdict;
+  const { measured } = verdict;
+  const frozen = !cpu.ok && cpu.why === 'frozen' ? cpu : undefined;
+  const reading = life.ok ? frozen : life;
+  if (reading === undefined) return verdict;
+  return { verdict: 'hold', because: { kind: 'missing', reading }, measured };
+}
+
+/** What keeps CPU from being scaled at all, however much of it is used. */
+function whyNoCpu(
+  guest: GuestConfig,
+  { cpu: { unit } }: ContainerPolicy,
+  { lacking }: LoopState,
+): HoldReason | undefined {
+  const pin = cpuPin(guest, unit);
+  if (pin !== undefined) return { kind: 'pinned', pin, unit };
+  const controller = unit === 'cores' ? 'cpuset' : 'cpu';
+  return lacking.has(controller) ? { kind: 'no-controller', controller } : undefined;
+}
+
+/** Cores that are configured and not in force yet. CPUs that went offline are another matter. */
+function notInForce(
+  guest: GuestConfig,
+  { cpusetCpus }: ContainerUsage,
+  hostCpus: number,
+): HoldReason | undefined {
+  const has = guest.cores ?? hostCpus;
+  const configured = Math.min(has, hostCpus);
+  if (cpusetCpus === undefined || hasOwnCpuset(guest)) return undefined;
+  if (cpusetCpus === configured || cpusetCpus === has) return undefined;
+  return { kind: 'not-in-force', configured, live: cpusetCpus };
+}
+
+/** More cores are no help to a container that cannot use all of those that it has. */
+function unlessNarrowed(
+  verdict: Verdict,
+  guest: GuestConfig,
+  usable: number,
+  hostCpus: number,
+): Verdict {
+  const has = guest.cores ?? hostCpus;
+  if (usable >= has || hasOwnCpuset(guest)) return verdict;
+  const isWanted =
+    verdict.verdict === 'grow' ||
+    (verdict.verdict === 'hold' && verdict.because.kind === 'at-maximum');
+  if (!isWanted) return verdict;
+  const because: HoldReason = { kind: 'narrowed', has, usable };
+  return { verdict: 'hold', because, measured: verdict.measured };
+}
+
 /** Less than a quantum of CPU, and less memory than this, is not taken for being surplus. */
 const LEAST_SURPLUS_MIB = 64;
 const MEMORY_QUANTUM_MIB = 16;
@@ -146,20 +203,19 @@ function decideCores(
   input: Deciding,
 ): Unmeasured {
   const { host, state } = input;
+  const impossible = whyNoCpu(guest, policy, state);
+  if (impossible !== undefined) return hold(impossible);
   if (!usage.cpu.ok) return hold({ kind: 'missing', reading: usage.cpu });
   if (!host.cpus.ok) return hold({ kind: 'missing', reading: host.cpus });
   const hostCpus = host.cpus.value;
-  const configured = Math.min(guest.cores ?? hostCpus, hostCpus);
-  if (usage.cpusetCpus !== undefined && usage.cpusetCpus !== configured) {
-    return hold({ kind: 'not-in-force', configured, live: usage.cpusetCpus });
-  }
+  const waits = notInForce(guest, usage, hostCpus);
+  if (waits !== undefined) return hold(waits);
+  const usable = usableCpus(usage, hostCpus);
   const { vmid, cpuLimit } = guest;
   const cpu = usage.cpu.value;
   const has = guest.cores ?? hostCpus;
   const allocation: CpuAllocation =
-    policy.cpu.unit === 'cores'
-      ? { has, cpuLimit }
-      : { has: cpuLimit ?? configured, most: configured };
+    policy.cpu.unit === 'cores' ? { has, cpuLimit } : cpuLimitOf(guest, usable);
   const quantum = cpuQuantum(policy);
   const samples = state.between.get(vmid)?.saturated.cores ?? 0;
   const one: Case = {
@@ -184,12 +240,18 @@ function decideCores(
       },
     }),
   };
-  const verdict = judge(one, timesOf(input, 'cores'));
+  const verdict = unlessNarrowed(judge(one, timesOf(input, 'cores')), guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
   const killedMs = state.oomKills.get(vmid) ?? Number.NEGATIVE_INFINITY;
   const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
   if (verdict.verdict !== 'shrink' || verdict.rule === 'boost-end' || !recovers) return verdict;
   return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
+}
+
+/** Without a cpulimit it has all CPUs that it can use, and no limit above them is of any use. */
+function cpuLimitOf(guest: GuestConfig, usable: number): CpuAllocation {
+  const most = hasOwnCpuset(guest) ? usable : Math.min(guest.cores ?? usable, usable);
+  return { has: guest.cpuLimit ?? most, most };
 }
 
 function timesOf({ state, nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
@@ -203,6 +265,9 @@ function decideMemory(
   input: Deciding,
 ): Unmeasured {
   const { host, hostPolicy, state, nowMs } = input;
+  if (state.lacking.has('memory')) return hold({ kind: 'no-controller', controller: 'memory' });
+  const pin = memoryPin(guest);
+  if (pin !== undefined) return hold({ kind: 'pinned', pin });
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
   const memory = usage.memory.value;
   if (memory.limitMib !== guest.memoryMib) {

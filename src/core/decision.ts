@@ -1,4 +1,5 @@
-import type { Band } from './policy.ts';
+import type { Controller, Pin } from './observation.ts';
+import type { Band, CpuUnit } from './policy.ts';
 import type { Missing } from './reading.ts';
 import type { Ratio, Vmid } from './units.ts';
 
@@ -152,6 +153,12 @@ export type HoldReason =
   | { readonly kind: 'started-lately' }
   /** More cores cannot help: the cpulimit binds before them. */
   | { readonly kind: 'cpulimit'; readonly cpuLimit: number }
+  /** Fewer CPUs than it has can be used, so that more of them are no help. */
+  | { readonly kind: 'narrowed'; readonly has: number; readonly usable: number }
+  /** A raw line of its configuration overrules what would be set. */
+  | { readonly kind: 'pinned'; readonly pin: Pin; readonly unit?: CpuUnit }
+  /** The kernel neither counts nor limits it for containers. */
+  | { readonly kind: 'no-controller'; readonly controller: Controller }
   /** The configuration says one thing and the kernel another; a change is under way or stuck. */
   | { readonly kind: 'not-in-force'; readonly configured: number; readonly live: number | null }
   | { readonly kind: 'host-memory'; readonly wanted: number; readonly budget: number }
@@ -190,7 +197,8 @@ export type SkipReason =
   /** A person has taken it in hand, e.g. by a rollback. */
   | { readonly kind: 'held-by-hand'; readonly reason: string; readonly leftMs: number }
   | { readonly kind: 'locked'; readonly lock: string }
-  | { readonly kind: 'stopped' }
+  | { readonly kind: 'stopped'; readonly leftBehind?: true }
+  | { readonly kind: 'frozen' }
   | { readonly kind: 'pending-changes'; readonly keys: readonly string[] }
   | { readonly kind: 'unreadable'; readonly reading: Missing }
   | { readonly kind: 'failed-lately'; readonly failures: number; readonly retryInMs: number };

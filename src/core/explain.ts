@@ -7,7 +7,10 @@ import type {
   Measured,
   Resource,
   Skip,
+  SkipReason,
 } from './decision.ts';
+import type { Controller } from './observation.ts';
+import { CPULIMIT_WORKS, quoted } from './pins.ts';
 import type { ProofNumbers, Unproven } from './proof.ts';
 
 /** Turns the reason of a decision into the sentence that a person reads. */
@@ -34,7 +37,8 @@ export function explainSkip({ because }: Skip): string {
     case 'locked':
       return `it is locked (${because.lock}), since another operation is at work on it`;
     case 'stopped':
-      return 'it is not running';
+    case 'frozen':
+      return stateWords(because);
     case 'pending-changes':
       return `changes of its configuration (${because.keys.join(', ')}) wait for its next start`;
     case 'unreadable':
@@ -45,6 +49,19 @@ export function explainSkip({ because }: Skip): string {
     }
   }
 }
+
+/** A sentence without its full stop, on one that does not run or cannot. */
+export function stateWords(
+  state: Extract<SkipReason, { readonly kind: 'stopped' | 'frozen' }>,
+): string {
+  if (state.kind === 'frozen') return FROZEN;
+  return state.leftBehind ? LEFT_BEHIND : 'it is not running';
+}
+
+const LEFT_BEHIND = 'it is not running; its cgroup was left behind, with no process in it';
+const FROZEN =
+  'it is frozen (by a snapshot, a replication or lxc-freeze, say), ' +
+  'so what it does says nothing of what it needs';
 
 /** An amount with its unit, in the form of the log: `2 cores`, `6656MB`. */
 export function amount(resource: Resource, value: number): string {
@@ -175,7 +192,10 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'observe-only':
       return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
     case 'cpulimit':
-      return cpuLimited(because.cpuLimit);
+    case 'narrowed':
+    case 'pinned':
+    case 'no-controller':
+      return noUse(because);
     case 'not-in-force':
       return notInForce(resource, because.configured, because.live);
     case 'host-memory':
@@ -240,8 +260,34 @@ function keepWords(because: KeepReason): string {
   }
 }
 
-const cpuLimited = (cpuLimit: number): string =>
-  `its cpulimit of ${withUnit('cores', cpuLimit)} holds it back, so more cores would not help`;
+/** Whatever is set would come to nothing. */
+function noUse(
+  because: Extract<
+    HoldReason,
+    { readonly kind: 'cpulimit' | 'narrowed' | 'pinned' | 'no-controller' }
+  >,
+): string {
+  if (because.kind === 'cpulimit') {
+    const limit = withUnit('cores', because.cpuLimit);
+    return `its cpulimit of ${limit} holds it back, so more cores would not help`;
+  }
+  if (because.kind === 'no-controller') return NO_CONTROLLER[because.controller];
+  if (because.kind === 'narrowed') {
+    const rest = 'the others are offline, or a cgroup above does not have them';
+    const can = `it can use only ${because.usable} of its ${because.has} CPUs (${rest})`;
+    return `it needs more, but ${can}; more cores would not help`;
+  }
+  const { pin, unit } = because;
+  const what = pin.what === 'memory' ? 'memory' : 'CPU';
+  const offer = pin.what === 'cpuset' && unit === 'cores' ? `; ${CPULIMIT_WORKS}` : '';
+  return `its configuration has the line ${quoted(pin.line)}, so its ${what} is left alone${offer}`;
+}
+
+const NO_CONTROLLER: Readonly<Record<Controller, string>> = {
+  memory: 'this kernel does not account memory for containers, so it cannot be scaled',
+  cpuset: 'this kernel has no cpusets for containers, so cores cannot come into force',
+  cpu: 'this kernel limits no CPU time of containers, so a cpulimit cannot come into force',
+};
 
 function boostedUntil(back: string, leftMs: number): string {
   if (leftMs <= 0) return `its boost is over, but it needs more than ${back} now`;

@@ -2,7 +2,7 @@ import type { Between } from './between.ts';
 import type { Resource } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
 import type { LearntOfAll } from './learnt.ts';
-import type { CgroupSample, CpuTimes, GuestConfig } from './observation.ts';
+import type { CgroupSample, Controller, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
 import type { Pause } from './pause.ts';
 import type { Taken } from './taken.ts';
@@ -33,6 +33,8 @@ export interface LoopState {
   readonly shrinkRetry: Map<Vmid, Failure>;
   /** Whether the kernel can be asked to give memory up; undefined until that is known. */
   reclaimSupported: boolean | undefined;
+  /** What this kernel neither counts nor limits for containers. */
+  lacking: ReadonlySet<Controller>;
   /** Cores that are configured and not yet in the cpuset. */
   readonly pendingCores: Map<Vmid, PendingCores>;
   /** When a container was last seen not running: its present life is younger than that. */
@@ -165,6 +167,7 @@ export function newLoopState(): LoopState {
     changedMs: new Map(),
     shrinkRetry: new Map(),
     reclaimSupported: undefined,
+    lacking: new Set(),
     pendingCores: new Map(),
     startedMs: new Map(),
     oomKills: new Map(),
@@ -186,6 +189,17 @@ export function newLoopState(): LoopState {
     pause: undefined,
     refusedWrites: undefined,
   };
+}
+
+/**
+ * A container that is frozen gives no evidence, neither now nor for the time since it was last
+ * seen: no peak, no average, no rate.
+ */
+export function noteFrozen(state: LoopState, vmid: Vmid, sample: CgroupSample): void {
+  state.samples.set(vmid, sample);
+  state.between.delete(vmid);
+  state.seenCores.delete(vmid);
+  state.seenMemory.delete(vmid);
 }
 
 const FIRST_RETRY_MS = 60_000;

@@ -25,8 +25,17 @@ export interface GuestConfig {
   readonly pendingKeys: readonly string[];
   /** SHA-1 of the file as read, in hex: what `pct set --digest` compares with. */
   readonly digest: string;
+  /** Raw lines that overrule what this program sets, in their order. */
+  readonly pins: readonly Pin[];
   /** Which guest this is, apart from its id; undefined where that cannot be told. */
   readonly identity: GuestIdentity | undefined;
+}
+
+/** A raw line such as `lxc.cgroup2.cpuset.cpus: 12-15`, and what it takes out of our hands. */
+export interface Pin {
+  readonly what: 'cpuset' | 'quota' | 'memory';
+  /** As it stands in the file. Untrusted text. */
+  readonly line: string;
 }
 
 /** A pressure line (PSI): how long tasks stood still, since the cgroup was made. */
@@ -167,7 +176,10 @@ export interface ContainerObservation {
 
 export type ContainerState =
   | { readonly kind: 'running'; readonly usage: ContainerUsage }
-  | { readonly kind: 'stopped' }
+  /** It stands still by `cgroup.freeze`, so what it does says nothing of what it needs. */
+  | { readonly kind: 'frozen' }
+  /** `leftBehind`: its cgroup is still there, with no process in it. */
+  | { readonly kind: 'stopped'; readonly leftBehind?: true }
   | { readonly kind: 'unknown'; readonly reason: Missing };
 
 export interface ContainerUsage {
@@ -175,12 +187,19 @@ export interface ContainerUsage {
   readonly memory: Reading<MemoryUsage>;
   /** CPUs in the live cpuset; undefined where it is empty or could not be read. */
   readonly cpusetCpus: number | undefined;
+  /** Those of them that it can really use; undefined where that is not known. */
+  readonly effectiveCpus: number | undefined;
+  /** Missing where it is not known whether it runs or is frozen. */
+  readonly life: Reading<CgroupLife>;
   readonly cpuPressure: Reading<Pressure>;
   readonly memoryPressure: Reading<Pressure>;
 }
 
+/** Without one of these a kernel neither counts nor limits what containers use of it. */
+export type Controller = 'cpu' | 'cpuset' | 'memory';
+
 export interface HostObservation {
-  /** CPUs online. */
+  /** CPUs online that containers may use. */
   readonly cpus: Reading<number>;
   readonly memory: Reading<HostMemory>;
   /** Load average over one minute. */

@@ -13,6 +13,8 @@ export type MissingWhy =
   | 'malformed'
   /** A rate needs two samples and this is the first of this container's life. */
   | 'first-sample'
+  /** It was frozen at some time between the two samples, so that it could do nothing. */
+  | 'frozen'
   /** A counter went back: the container was restarted, or the file lies. */
   | 'counter-reset'
   /** Two samples lie too close together, or the rate is more than the host could do. */

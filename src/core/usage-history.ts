@@ -114,6 +114,8 @@ export function usageRecord(seen: UsageSeen): UsageRecord {
   const { timeS, config, usage, before, now, peaks } = seen;
   const isWhole =
     before === undefined ||
+    // What it was frozen for is no time in which it used little.
+    (!usage.cpu.ok && usage.cpu.why === 'frozen') ||
     (usage.cpu.ok && Math.abs(usage.cpu.value.overMs - (now.atMs - before.atMs)) < 1);
   const cpu = isWhole ? usage.cpu : cpuUsage(before, now, config, seen.hostCpus);
   const memory = isWhole ? usage.memory : memoryUsage(before, now);

@@ -9,6 +9,7 @@ import type {
   OwnEvents,
   Pressure,
 } from './observation.ts';
+import { hasOwnCpuset } from './pins.ts';
 import { missing, present, type Reading } from './reading.ts';
 import {
   type Bytes,
@@ -23,29 +24,32 @@ import {
 
 /** From counters to rates, and from memory statistics to the working set. */
 
+const FROZEN_MEANWHILE = 'it was frozen since the last sample, so it could do nothing';
+
 /** Two samples closer than this say more about the clock than about the container. */
 const MIN_ELAPSED_MS = 200;
 /** Accounting may run ahead of the clock by a tick; more than this is no rate of this host. */
 const PLAUSIBLE_EXCESS = 1.1;
 
+/** The CPUs of a cpuset: those that it names, and those of them that can really be used. */
+export type Cpuset = Pick<CpuCounters, 'cpusetCpus' | 'effectiveCpus'>;
+
+/** The most CPUs that a container's cpuset lets it use; those of the host where it says nothing. */
+export const usableCpus = ({ cpusetCpus, effectiveCpus }: Cpuset, hostCpus: number): number =>
+  Math.min(effectiveCpus ?? cpusetCpus ?? hostCpus, hostCpus);
+
 /**
  * The most CPU that a container can use now: its cores, the CPUs that the kernel really gives it
- * while a change of cores is under way, its cpulimit, and the host.
+ * (fewer while a change of cores is under way, or where CPUs are offline), its cpulimit, and the
+ * host. Under a cpuset line of its own `cores` says nothing.
  */
-export function allowedCores(
-  config: GuestConfig,
-  cpusetCpus: number | undefined,
-  hostCpus: number,
-): Cores {
-  return cores(
-    Math.min(
-      config.cores ?? hostCpus,
-      config.cpuLimit ?? hostCpus,
-      cpusetCpus ?? hostCpus,
-      hostCpus,
-    ),
-  );
+export function allowedCores(config: GuestConfig, cpuset: Cpuset, hostCpus: number): Cores {
+  const configured = hasOwnCpuset(config) ? hostCpus : (config.cores ?? hostCpus);
+  const limit = config.cpuLimit ?? hostCpus;
+  return cores(Math.min(configured, limit, usableCpus(cpuset, hostCpus)));
 }
+
+export const isFrozen = ({ life }: CgroupSample): boolean => life.ok && life.value.frozen;
 
 /**
  * CPU used between two samples of the same life of a container, in cores.
@@ -68,6 +72,7 @@ export function cpuUsage(
   if (elapsedMs < MIN_ELAPSED_MS) {
     return missing('implausible', `only ${Math.round(elapsedMs)} ms since the last sample`);
   }
+  if (isFrozen(before) || isFrozen(now)) return missing('frozen', FROZEN_MEANWHILE);
   const pressure = pressureShare(before.cpuPressure, now.cpuPressure, elapsedMs);
   const counters = {
     before: { cpu: before.cpu.value },
@@ -100,7 +105,7 @@ function rate(
       `${measured.toFixed(2)} cores used on a host of ${hostCpus} CPUs`,
     );
   }
-  const allowed = allowedCores(config, now.cpu.cpusetCpus, hostCpus);
+  const allowed = allowedCores(config, now.cpu, hostCpus);
   const used = cores(withoutJitter(measured, allowed));
   const throttledCores = throttledUs / 1000 / elapsedMs;
   return present({
@@ -163,7 +168,9 @@ export function memoryUsage(
   const counters = now.memory.value;
   const same = before?.identity === now.identity ? before : undefined;
   const earlier = same?.memory.ok ? same.memory.value : undefined;
-  const elapsedMs = same === undefined ? 0 : now.atMs - same.atMs;
+  // Over a time in which it was frozen there are no rates.
+  const isRate = same !== undefined && !isFrozen(same) && !isFrozen(now);
+  const elapsedMs = isRate ? now.atMs - same.atMs : 0;
   const cache = reclaimableBytes(counters);
   if (cache > counters.currentBytes && !isRace(counters, cache)) {
     return missing(

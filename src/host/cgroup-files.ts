@@ -69,7 +69,7 @@ const MEMORY_PRESSURE = 11;
 
 /** memory.stat has about 1.5 KB; a cpuset of every second CPU of 8192 has 20 KB. */
 const BUFFER_BYTES = 32 * 1024;
-const CPU_MAX_LIMIT_BYTES = 256;
+const SMALL_FILE_BYTES = 256;
 /** Enough for 455 containers. There is an end: an open kernel file holds a page of memory. */
 const MOST_DESCRIPTORS = 455 * FILES.length;
 
@@ -117,7 +117,7 @@ class KeptCgroups implements CgroupFiles {
     const directory = this.#paths.cgroup(vmid);
     const path = `${directory}/cpu.max`;
     // Not among the kept ones: it is asked for only after a change.
-    const file = createFileReader(CPU_MAX_LIMIT_BYTES)(path);
+    const file = createFileReader(SMALL_FILE_BYTES)(path);
     if (file.ok) {
       const limit = parseCpuMax(file.value.toString('latin1'));
       if (limit < 0) return missing('malformed', `${path}: not in the form that the kernel writes`);
@@ -126,6 +126,17 @@ class KeptCgroups implements CgroupFiles {
     // `absent` says that the container does not run. One that does has this file on every node.
     if (file.why !== 'absent' || !statDirectory(directory).ok) return file;
     return missing('unreadable', `${path}: not there, though the container runs`);
+  }
+
+  controllers(vmid: Vmid): Reading<ReadonlySet<string>> {
+    const path = `${this.#paths.cgroup(vmid)}/cgroup.controllers`;
+    const file = createFileReader(SMALL_FILE_BYTES)(path);
+    if (!file.ok) return file;
+    const text = file.value.toString('latin1');
+    if (!/^[a-z_ ]*\n$/.test(text)) {
+      return missing('malformed', `${path}: not in the form that the kernel writes`);
+    }
+    return present(new Set(text.trim().split(' ')));
   }
 
   sample(vmid: Vmid): Reading<CgroupSample> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { guestIdentity } from '../core/identity.ts';
-import type { GuestConfig } from '../core/observation.ts';
+import type { GuestConfig, Pin } from '../core/observation.ts';
+import { pinnedBy } from '../core/pins.ts';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
@@ -30,6 +31,8 @@ interface Sections {
   readonly live: Map<string, string>;
   /** The values of `netN:` lines of the live section, by key. */
   readonly nets: Map<string, string>;
+  /** Lines for LXC that overrule what is set here, by their key. */
+  readonly pins: Map<string, readonly Pin[]>;
   readonly pendingKeys: Set<string>;
   /** Lines of the live section that are `key: value`, wanted or not. */
   liveLines: number;
@@ -58,7 +61,7 @@ export function parseGuestConfig(vmid: Vmid, content: Uint8Array): Reading<Guest
     return missing('malformed', `${file}: larger than ${GUEST_CONFIG_LIMIT_BYTES} bytes`);
   }
   if (content.includes(0)) return missing('malformed', `${file}: holds NUL bytes, is no text`);
-  const { live, nets, pendingKeys, liveLines } = splitSections(content);
+  const { live, nets, pins, pendingKeys, liveLines } = splitSections(content);
   if (liveLines === 0) return missing('malformed', `${file}: holds no settings`);
 
   const problems: string[] = [];
@@ -80,6 +83,7 @@ export function parseGuestConfig(vmid: Vmid, content: Uint8Array): Reading<Guest
     template,
     pendingKeys: [...pendingKeys].slice(0, MOST_NAMES),
     digest: createHash('sha1').update(content).digest('hex'),
+    pins: [...pins.values()].flat().slice(0, MOST_NAMES),
     identity: guestIdentity(live.get('rootfs'), [...nets.values()]),
   });
 }
@@ -88,7 +92,8 @@ function splitSections(content: Uint8Array): Sections {
   // A view, not a copy. Each line becomes a string of its own, so that none keeps the whole text.
   const buffer = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const sections: Sections = {
-    ...{ live: new Map(), nets: new Map(), pendingKeys: new Set(), liveLines: 0 },
+    ...{ live: new Map(), nets: new Map(), pins: new Map() },
+    ...{ pendingKeys: new Set(), liveLines: 0 },
   };
   let section = '';
   for (let start = 0; start < buffer.length; ) {
@@ -111,7 +116,26 @@ function splitSections(content: Uint8Array): Sections {
  */
 const SETTING = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/s;
 
+/** A line for LXC itself, which applies it at the start: `lxc.KEY: value`, or with ` = `. */
+const RAW = /^(lxc\.[a-z0-9_.-]+)\s*[:=]\s*(.*)$/s;
+
+/**
+ * An empty value takes back what LXC was told by earlier lines of that key. A cpuset line counts
+ * all the same: pvestatd goes by the key alone.
+ */
+function takeRawLine(pins: Sections['pins'], line: string): void {
+  const [, key = '', value] = RAW.exec(line) ?? [];
+  const what = pinnedBy(key);
+  if (what === undefined) return;
+  if (value === '' && what !== 'cpuset') pins.delete(key);
+  else pins.set(key, [...(pins.get(key) ?? []), { what, line: line.slice(0, LONGEST_TEXT) }]);
+}
+
 function takeLiveLine(sections: Sections, line: string): void {
+  if (line.startsWith('lxc.')) {
+    takeRawLine(sections.pins, line);
+    return;
+  }
   const match = SETTING.exec(line);
   const key = match?.[1];
   const value = match?.[2];

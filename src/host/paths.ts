@@ -21,6 +21,8 @@ export interface Paths {
   /** Figures of the ZFS cache (ARC); not there without ZFS. */
   readonly arcstats: string;
   readonly cpusOnline: string;
+  /** The CPUs that all containers together may use. */
+  readonly cpusOfGuests: string;
   procPressure(kind: 'cpu' | 'memory' | 'io'): string;
   /** The outer cgroup of a container: the one that carries its limits. */
   cgroup(vmid: Vmid): string;
@@ -63,6 +65,7 @@ export function createPaths(sysroot: string): Paths {
     procStat: at('/proc/stat'),
     arcstats: at('/proc/spl/kstat/zfs/arcstats'),
     cpusOnline: at('/sys/devices/system/cpu/online'),
+    cpusOfGuests: join(cgroupOfGuests, 'cpuset.cpus.effective'),
     procPressure: (kind: string) => at(`/proc/pressure/${kind}`),
     cgroup: (vmid: Vmid) => `${cgroupOfGuests}/${vmid}`,
     guestDirectory,

@@ -36,13 +36,21 @@ export function createHostView(paths: Paths, vmMemoryMib: () => Reading<Mib>): H
   };
 }
 
-/** CPUs online: `/sys/devices/system/cpu/online`, else the `cpuN` lines of `/proc/stat`. */
+/**
+ * CPUs online (`/sys/devices/system/cpu/online`, else the `cpuN` lines of `/proc/stat`), without
+ * those that the cgroup around all containers does not have: pvestatd deals out no others.
+ */
 function readCpus(read: ReadSmallFile, paths: Paths): Reading<number> {
-  const online = readValue(read, paths.cpusOnline, (bytes) => {
-    const count = countCpuList(bytes, bytes.length);
-    return count > 0 ? count : undefined;
-  });
-  return online.ok ? online : readValue(read, paths.procStat, countStatCpus);
+  const list = readValue(read, paths.cpusOnline, countCpus);
+  const online = list.ok ? list : readValue(read, paths.procStat, countStatCpus);
+  const ofGuests = readValue(read, paths.cpusOfGuests, countCpus);
+  if (!online.ok || !ofGuests.ok) return online;
+  return present(Math.min(online.value, ofGuests.value));
+}
+
+function countCpus(bytes: Buffer): number | undefined {
+  const count = countCpuList(bytes, bytes.length);
+  return count > 0 ? count : undefined;
 }
 
 function readMemory(read: ReadSmallFile, paths: Paths): Reading<HostMemory> {

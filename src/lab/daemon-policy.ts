@@ -39,6 +39,8 @@ const HOST: HostObservation = {
   ...{ cpuPressure: unknown, memoryPressure: unknown },
 };
 
+const RUNS = present({ populated: true, frozen: false });
+
 const HOST_POLICY: HostPolicy = {
   ...{ reserveCpu: ratio(0), reserveMemoryMib: mib(0), overcommitRatio: 10, emergency: ratio(1) },
 };
@@ -149,10 +151,12 @@ function decided(
     cores: isLimit ? AMPLE_CPUS : has.cores,
     cpuLimit: isLimit ? cores(has.cores) : undefined,
     ...{ memoryMib: mib(has.memoryMib), swapMib: mib(0), pendingKeys: [], digest: '' },
+    pins: [],
     identity: undefined,
   };
   const usage = {
-    ...{ cpu: present(cpu), memory: present(memory), cpusetCpus: undefined },
+    ...{ cpu: present(cpu), memory: present(memory) },
+    ...{ cpusetCpus: undefined, effectiveCpus: undefined, life: RUNS },
     ...{ cpuPressure: unknown, memoryPressure: unknown },
   };
   const { decisions } = decide({

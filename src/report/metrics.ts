@@ -274,7 +274,8 @@ const coresLimit: Value = ({ config, hostCpus }) => {
 
 /** Name without the prefix `container_`, what it says, and its value. */
 const SIMPLE: ReadonlyArray<readonly [name: string, help: string, value: Value]> = [
-  ['running', 'Whether the container runs.', isRunning],
+  ['running', 'Whether the container runs, be it frozen.', isRunning],
+  ['frozen', 'Whether the container is frozen.', isFrozen],
   ['cpu_used_cores', 'CPU in use since the cycle before.', (row) => cpuOf(row)?.used],
   ['cpu_limit_cores', 'CPU that it may use by its configuration.', coresLimit],
   ['cpu_min_cores', 'The minimum of its policy.', ({ policy }) => policy?.cpu.min],
@@ -308,8 +309,12 @@ const SIMPLE: ReadonlyArray<readonly [name: string, help: string, value: Value]>
   ],
 ];
 
+function isFrozen({ container: { state } }: Row): number | undefined {
+  return state.kind === 'unknown' ? undefined : Number(state.kind === 'frozen');
+}
+
 function isRunning({ container: { state } }: Row): number | undefined {
-  return state.kind === 'unknown' ? undefined : Number(state.kind === 'running');
+  return state.kind === 'unknown' ? undefined : Number(state.kind !== 'stopped');
 }
 
 function addContainers(out: Exposition, input: ReportInput, node: string): void {

@@ -109,6 +109,9 @@ function reclaimText(memory: MemoryState): string {
   ].join('\n');
 }
 
+export const cgroupEventsText = ({ populated = true, frozen = false }): string =>
+  `populated ${populated ? 1 : 0}\nfrozen ${frozen ? 1 : 0}\n`;
+
 const limitText = (bytes: number): string => (Number.isFinite(bytes) ? `${bytes}\n` : 'max\n');
 
 interface EventCounts {
@@ -205,9 +208,11 @@ export interface SettledLimits {
   readonly memoryHighBytes: number;
   readonly memoryMaxBytes: number;
   readonly swapMaxBytes: number;
+  readonly frozen: boolean;
 }
 
-export const noLimits = (effectiveCpus: string, cpus = ''): SettledLimits => ({
+export const noLimits = (effectiveCpus: string, cpus = '', frozen = false): SettledLimits => ({
+  frozen,
   cpuMax: 'max 100000',
   cpuWeight: 100,
   cpus,
@@ -217,7 +222,7 @@ export const noLimits = (effectiveCpus: string, cpus = ''): SettledLimits => ({
   swapMaxBytes: Number.POSITIVE_INFINITY,
 });
 
-export function limitsOf(container: PlantContainer): SettledLimits {
+export function limitsOf(container: PlantContainer, usableCpus: readonly number[]): SettledLimits {
   const { limits } = container;
   const quota = limits.cpuLimit;
   const cpus = cpuListText(limits.cpus);
@@ -225,10 +230,11 @@ export function limitsOf(container: PlantContainer): SettledLimits {
     cpuMax: quota === undefined ? 'max 100000' : `${Math.round(quota * 100_000)} 100000`,
     cpuWeight: limits.cpuWeight,
     cpus,
-    effectiveCpus: cpus,
+    effectiveCpus: cpuListText(usableCpus),
     memoryHighBytes: limits.memoryHighBytes ?? highForMax(limits.memoryMaxBytes),
     memoryMaxBytes: limits.memoryMaxBytes,
     swapMaxBytes: limits.swapMaxBytes,
+    frozen: container.frozen,
   };
 }
 
@@ -236,8 +242,8 @@ export function limitsOf(container: PlantContainer): SettledLimits {
 export function settledFiles(limits: SettledLimits, population: Population): Files {
   return [
     ['cgroup.controllers', CONTROLLERS],
-    ['cgroup.events', 'populated 1\nfrozen 0\n'],
-    ['cgroup.freeze', '0\n'],
+    ['cgroup.events', cgroupEventsText({ frozen: limits.frozen })],
+    ['cgroup.freeze', limits.frozen ? '1\n' : '0\n'],
     ['cgroup.procs', ''],
     ['cgroup.stat', cgroupStatText(population)],
     ['cgroup.type', 'domain\n'],

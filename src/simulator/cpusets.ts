@@ -62,9 +62,9 @@ export interface CpusetWish {
 }
 
 /** Fewer CPUs are the lowest that it has; more are the lowest that it has not. */
-function resize(cpus: readonly number[], count: number, hostCpus: number): number[] {
+function resize(cpus: readonly number[], count: number, allowed: readonly number[]): number[] {
   if (count <= cpus.length) return cpus.slice(0, count);
-  const more = allCpus(hostCpus).filter((cpu) => !cpus.includes(cpu));
+  const more = allowed.filter((cpu) => !cpus.includes(cpu));
   return [...cpus, ...more.slice(0, count - cpus.length)].sort((a, b) => a - b);
 }
 
@@ -78,11 +78,16 @@ function betterCpu(cpu: number, free: readonly number[], containers: readonly nu
 }
 
 /**
- * One pass of pvestatd, as `rebalance_lxc_containers` does it: brings every set to its number of
+ * One pass of pvestatd, as `rebalance_lxc_containers` does it, over the CPUs that containers may
+ * use (`cpuset.cpus.effective` around them): brings every set to its number of
  * CPUs, then moves containers to CPUs that have at least two containers fewer. It goes by how many
  * containers a CPU has, never by how busy it is. Returns only the sets that change.
  */
-export function rebalance(wishes: readonly CpusetWish[], hostCpus: number): Map<number, number[]> {
+export function rebalance(
+  wishes: readonly CpusetWish[],
+  hostCpus: number,
+  allowed: readonly number[] = allCpus(hostCpus),
+): Map<number, number[]> {
   const containers = new Array<number>(hostCpus).fill(0);
   const sets = new Map<number, readonly number[]>();
   const movable: number[] = [];
@@ -90,25 +95,26 @@ export function rebalance(wishes: readonly CpusetWish[], hostCpus: number): Map<
   // Perl sorts the ids as text.
   const inOrder = [...wishes].sort((a, b) => (String(a.vmid) < String(b.vmid) ? -1 : 1));
   for (const { vmid, cpus, cores, pinned } of inOrder) {
-    const count = Math.min(cores ?? hostCpus, hostCpus);
-    const sized = pinned || cpus.length === count ? cpus : resize(cpus, count, hostCpus);
+    const count = Math.min(cores ?? allowed.length, allowed.length);
+    const sized = pinned || cpus.length === count ? cpus : resize(cpus, count, allowed);
     if (sized !== cpus) changed.set(vmid, [...sized]);
     sets.set(vmid, sized);
-    if (!pinned && cores !== undefined && count !== hostCpus) movable.push(vmid);
+    if (!pinned && cores !== undefined && count !== allowed.length) movable.push(vmid);
     for (const cpu of sized) containers[cpu] = (containers[cpu] ?? 0) + 1;
   }
-  let least = Math.min(...containers);
+  const leastOf = (): number => Math.min(...allowed.map((cpu) => containers[cpu] ?? 0));
+  let least = leastOf();
   for (const vmid of movable) {
     const set = sets.get(vmid) ?? [];
     const next = [...set];
     for (const [index, cpu] of set.entries()) {
       if ((containers[cpu] ?? 0) < least + 2) continue;
-      const free = allCpus(hostCpus).filter((other) => !next.includes(other));
+      const free = allowed.filter((other) => !next.includes(other));
       const best = betterCpu(cpu, free, containers);
       if (best === cpu) continue;
       containers[best] = (containers[best] ?? 0) + 1;
       containers[cpu] = (containers[cpu] ?? 0) - 1;
-      least = Math.min(...containers);
+      least = leastOf();
       next[index] = best;
     }
     if (next.some((cpu, index) => cpu !== set[index])) {

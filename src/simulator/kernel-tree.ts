@@ -1,4 +1,5 @@
 import {
+  cgroupEventsText,
   cpuStatText,
   type Files,
   limitsOf,
@@ -84,14 +85,12 @@ export class KernelTree {
     this.#plant = plant;
     this.#options = options;
     const { host } = plant;
-    const cpus = `${cpuListText(allCpus(host.cpus))}\n`;
-    tree.write(CPU, 'online', cpus);
-    tree.write(CPU, 'present', cpus);
+    tree.write(CPU, 'present', `${cpuListText(allCpus(host.cpus))}\n`);
     tree.write('proc', 'version', versionText(host));
     tree.write('proc/sys/kernel/random', 'boot_id', `${bootId(options.bootTimeS)}\n`);
     tree.write(CGROUP, 'cgroup.controllers', CONTROLLERS);
     tree.write(CGROUP, 'cgroup.subtree_control', CONTROLLERS);
-    tree.write(CGROUP, 'cpuset.cpus.effective', cpus);
+    this.cpusChanged(new Set());
     tree.makeDirectory(`${CGROUP}/lxc.monitor`);
   }
 
@@ -106,6 +105,23 @@ export class KernelTree {
     this.#writeAll(monitor, quietFiles(monitorMemory(), 45_000, pressure));
     this.#stale.add(vmid);
     this.#writeContainer(container);
+  }
+
+  /** CPUs went off or came back: all cgroups are written anew with the next sync. */
+  cpusChanged(offline: ReadonlySet<number>): void {
+    const online = allCpus(this.#plant.host.cpus).filter((cpu) => !offline.has(cpu));
+    const text = `${cpuListText(online)}\n`;
+    this.#tree.write(CPU, 'online', text);
+    this.#tree.write(CGROUP, 'cpuset.cpus.effective', text);
+    for (const { vmid } of this.#plant.containers()) this.#stale.add(vmid);
+  }
+
+  /** The directory of a container that has stopped, with nothing in it. */
+  leaveBehind(vmid: number): void {
+    this.#innerCpus.delete(vmid);
+    for (const directory of [outerCgroup(vmid), `${outerCgroup(vmid)}/ns`]) {
+      this.#tree.write(directory, 'cgroup.events', cgroupEventsText({ populated: false }));
+    }
   }
 
   remove(vmid: number, usageUs: number): void {
@@ -154,10 +170,10 @@ export class KernelTree {
     const inner = `${outer}/ns`;
     const { pressure } = this.#plant.host;
     if (this.#stale.delete(container.vmid)) {
-      const limits = limitsOf(container);
+      const limits = limitsOf(container, this.#plant.usable(container.limits.cpus));
       const innerCpus = this.#innerCpus.get(container.vmid) ?? '';
       this.#writeAll(outer, settledFiles(limits, OUTER));
-      const noInnerLimits = noLimits(limits.effectiveCpus, innerCpus);
+      const noInnerLimits = noLimits(limits.effectiveCpus, innerCpus, container.frozen);
       this.#writeAll(inner, settledFiles(noInnerLimits, INNER));
     }
     this.#writeAll(outer, liveFiles(container, false, pressure));
@@ -174,7 +190,8 @@ export class KernelTree {
       count += 1;
     }
     const parent = `${CGROUP}/lxc`;
-    const limits = noLimits(cpuListText(allCpus(this.#plant.host.cpus)));
+    const usable = this.#plant.usable(allCpus(this.#plant.host.cpus));
+    const limits = noLimits(cpuListText(usable));
     const below = {
       descendants: count * (OUTER.descendants + 1),
       controlled: 1 + count * OUTER.controlled,

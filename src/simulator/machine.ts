@@ -258,6 +258,35 @@ export class Machine {
     this.note(vmid, 'stop', '');
   }
 
+  /** `lxc-freeze`, or what a snapshot does for a while. */
+  setFrozen(vmid: number, frozen: boolean): void {
+    const container = this.running(vmid);
+    if (container === undefined) return;
+    container.frozen = frozen;
+    this.#kernel.limitsChanged(vmid);
+    this.sync();
+  }
+
+  /** Stops a container whose cgroup stays, empty. */
+  leaveBehind(vmid: number): void {
+    if (this.running(vmid) === undefined) return;
+    this.plant.stop(vmid);
+    this.#reclaimFiles?.remove(vmid);
+    this.#kernel.leaveBehind(vmid);
+    this.#samples.delete(vmid);
+    this.note(vmid, 'stop', 'its cgroup stays');
+  }
+
+  /**
+   * Takes CPUs away from all containers: the host has them offline, or the cgroup around all
+   * containers does not have them.
+   */
+  setUnusableCpus(cpus: readonly number[], how: 'offline' | 'parent' = 'offline'): void {
+    this.plant.unusableCpus = new Set(cpus);
+    this.#kernel.cpusChanged(how === 'offline' ? this.plant.unusableCpus : new Set());
+    this.sync();
+  }
+
   destroy(vmid: number): void {
     this.stop(vmid);
     this.files.remove(vmid);

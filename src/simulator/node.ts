@@ -277,6 +277,22 @@ export class SimulatedNode {
     this.machine.sync();
   }
 
+  /** Freezes a running container, or lets it go on. */
+  setFrozen(vmid: number, frozen: boolean): void {
+    this.machine.setFrozen(vmid, frozen);
+  }
+
+  /** Stops a container and leaves its cgroup behind, with no process in it. */
+  leaveBehind(vmid: number): void {
+    this.machine.leaveBehind(vmid);
+    this.machine.sync();
+  }
+
+  /** CPUs that containers cannot use any more; none gives all back. */
+  setUnusableCpus(cpus: readonly number[], how: 'offline' | 'parent' = 'offline'): void {
+    this.machine.setUnusableCpus(cpus, how);
+  }
+
   /** Starts or stops one of the node's virtual machines. */
   setVmRunning(vmid: number, runs: boolean): void {
     this.machine.setVmRunning(vmid, runs);

@@ -1,4 +1,4 @@
-import { type CpusetWish, chooseCpus, parseCpuList, rebalance } from './cpusets.ts';
+import { allCpus, type CpusetWish, chooseCpus, parseCpuList, rebalance } from './cpusets.ts';
 import { type GuestConf, numberIn, type Section } from './guest-conf.ts';
 import type { Plant, PlantContainer } from './plant.ts';
 
@@ -31,7 +31,8 @@ export function balance(
   confOf: (vmid: number) => GuestConf | undefined,
 ): ReadonlyMap<number, readonly number[]> {
   const wishes = [...plant.containers()].map((each) => wishOf(each, confOf(each.vmid)));
-  const changed = rebalance(wishes, plant.host.cpus);
+  const allowed = plant.usable(allCpus(plant.host.cpus));
+  const changed = rebalance(wishes, plant.host.cpus, allowed);
   for (const [vmid, cpus] of changed) plant.setLimits(vmid, { cpus });
   return changed;
 }

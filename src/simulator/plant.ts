@@ -1,3 +1,4 @@
+import { allCpus } from './cpusets.ts';
 import {
   advanceCpu,
   type CpuLimits,
@@ -100,6 +101,8 @@ export interface PlantContainer {
   /** Its main process runs from this host time on; later than now after a kill. */
   processFromMs: number;
   processSinceDemandMs: number;
+  /** All of it stands still, by `cgroup.freeze`. */
+  frozen: boolean;
   /** Set once init was killed: the container is gone at that host time. */
   diesAtMs: number | undefined;
 }
@@ -127,6 +130,8 @@ export interface PlantOptions {
 export class Plant {
   readonly host: HostSpec;
   readonly gauges: HostGauges;
+  /** CPUs that nobody, or no container, can use though they are in cpusets: offline, say. */
+  unusableCpus: ReadonlySet<number> = new Set();
   /** What virtual machines hold of the host's memory. */
   vmBytes = 0;
   readonly #speed: number;
@@ -149,6 +154,13 @@ export class Plant {
 
   get demandMs(): number {
     return this.#demandMs;
+  }
+
+  /** `cpuset.cpus.effective` of a cpuset; one that is left with nothing may use what others may. */
+  usable(cpus: readonly number[]): readonly number[] {
+    if (this.unusableCpus.size === 0) return cpus;
+    const rest = cpus.filter((cpu) => !this.unusableCpus.has(cpu));
+    return rest.length > 0 ? rest : this.usable(allCpus(this.host.cpus));
   }
 
   container(vmid: number): PlantContainer | undefined {
@@ -183,6 +195,7 @@ export class Plant {
       ioPressure: newPressure(),
       processFromMs: this.#hostMs - (warm ? WARM_UPTIME_MS : 0),
       processSinceDemandMs: warm ? Number.NEGATIVE_INFINITY : this.#demandMs,
+      frozen: false,
       diesAtMs: undefined,
     };
     this.#containers.set(vmid, container);
@@ -252,6 +265,7 @@ export class Plant {
     const stalls = new Map<number, StallShares>();
     for (const container of [...this.#containers.values()]) {
       if (container.diesAtMs !== undefined) this.#bury(container);
+      else if (container.frozen) stalls.set(container.vmid, noStall);
       else stalls.set(container.vmid, this.#settle(container, elapsedMs));
     }
     this.#relieveHost();
@@ -384,22 +398,27 @@ export class Plant {
   #stepCpu(elapsedMs: number): void {
     const containers = [...this.#containers.values()];
     const wanted = containers.map((container) =>
-      container.diesAtMs !== undefined || this.#hostMs < container.processFromMs
+      container.diesAtMs !== undefined || container.frozen || this.#hostMs < container.processFromMs
         ? 0
         : Math.max(0, this.#demandOf(container).cpuCores) +
           nestedUse(this.#demandOf(container).nested).cpuCores,
     );
-    const claims = containers.map((container, index) => ({
-      capCores: cappedCores(wanted[index] ?? 0, container.limits),
-      weight: container.limits.cpuWeight,
-      cpus: container.limits.cpus,
+    const limitsOf = containers.map(({ limits }) => ({
+      ...limits,
+      cpus: this.usable(limits.cpus),
+    }));
+    const claims = limitsOf.map((limits, index) => ({
+      capCores: cappedCores(wanted[index] ?? 0, limits),
+      weight: limits.cpuWeight,
+      cpus: limits.cpus,
     }));
     const { granted, perCpu } = placeCores(claims, this.host.cpus, this.host.baseCores);
     for (const [index, container] of containers.entries()) {
       const cores = granted[index] ?? 0;
-      const { cpu, limits } = container;
+      const { cpu, frozen } = container;
+      const limits = limitsOf[index] ?? container.limits;
       const stall = advanceCpu(cpu, limits, wanted[index] ?? 0, cores, elapsedMs);
-      const inside = nestedCpuStall(this.#demandOf(container).nested);
+      const inside = frozen ? noStall : nestedCpuStall(this.#demandOf(container).nested);
       advancePressure(container.cpuPressure, worse(stall, inside), elapsedMs);
     }
     this.gauges.advanceCpu(containers, perCpu, this.host.baseCores, elapsedMs);

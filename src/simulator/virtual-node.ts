@@ -169,6 +169,7 @@ export class VirtualNode {
         if (limits === undefined) return missing('absent', `${vmid}: not running`);
         return present(limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit));
       },
+      controllers: () => present(new Set(['cpuset', 'cpu', 'io', 'memory', 'pids'])),
     },
     reclaim: {
       isSupported: (vmid) =>
@@ -231,7 +232,9 @@ export class VirtualNode {
     if (container === undefined) return missing('absent', `${vmid}: not running`);
     const identity = vmid * 1000 + this.machine.lifeOf(vmid);
     const { pressure } = this.plant.host;
-    const real = sampleOf(container, { atMs: this.monotonicMs, identity, pressure });
+    const usableCpus = this.plant.usable(container.limits.cpus).length;
+    const atMs = this.monotonicMs;
+    const real = sampleOf(container, { atMs, identity, pressure, usableCpus });
     return this.onSample?.(vmid, real) ?? present(real);
   }
 

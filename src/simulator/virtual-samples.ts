@@ -7,6 +7,7 @@ import type {
   MemoryCounters,
   Pressure,
 } from '../core/observation.ts';
+import { pinnedBy } from '../core/pins.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import {
   bytes,
@@ -40,30 +41,32 @@ export interface SampleContext {
   readonly identity: number;
   /** Whether the kernel has pressure files. */
   readonly pressure: boolean;
+  /** How many CPUs of its cpuset it can really use. */
+  readonly usableCpus: number;
 }
 
 export function sampleOf(
   container: PlantContainer,
-  { atMs, identity, pressure }: SampleContext,
+  { atMs, identity, pressure, usableCpus }: SampleContext,
 ): CgroupSample {
   return {
     atMs: milliseconds(atMs),
     identity,
-    life: present({ populated: true, frozen: false }),
-    cpu: present(cpuOf(container)),
+    life: present({ populated: true, frozen: container.frozen }),
+    cpu: present(cpuOf(container, usableCpus)),
     memory: present(memoryOf(container)),
     cpuPressure: pressureOf(container.cpuPressure, pressure),
     memoryPressure: pressureOf(container.memoryPressure, pressure),
   };
 }
 
-function cpuOf({ cpu, limits }: PlantContainer): CpuCounters {
+function cpuOf({ cpu, limits }: PlantContainer, effectiveCpus: number): CpuCounters {
   const count = limits.cpus.length;
   return {
     usageUs: microseconds(Math.floor(cpu.usageUs)),
     throttledUs: microseconds(Math.floor(cpu.throttledUs)),
     cpusetCpus: count > 0 ? count : undefined,
-    effectiveCpus: count > 0 ? count : undefined,
+    effectiveCpus,
   };
 }
 
@@ -116,7 +119,7 @@ export function hostOf(plant: Plant): HostObservation {
   const use = plant.memoryUse();
   const busyMs = gauges.busyMs.reduce((sum, ms) => sum + ms, 0);
   return {
-    cpus: present(host.cpus),
+    cpus: present(host.cpus - plant.unusableCpus.size),
     memory: present({
       totalMib: bytesToMib(bytes(use.totalBytes)),
       availableMib: bytesToMib(bytes(hostMemoryFigures(use).availableBytes)),
@@ -153,6 +156,10 @@ export function guestConfigOf(vmid: Vmid, content: string): GuestConfig {
     template: main.values.get('template') === '1',
     pendingKeys,
     digest: digestOf(content),
+    pins: main.raw.flatMap(([key, value]) => {
+      const what = pinnedBy(key);
+      return what === undefined ? [] : [{ what, line: `${key}: ${value}` }];
+    }),
     identity: guestIdentity(
       main.values.get('rootfs'),
       [...main.values].filter(([key]) => /^net\d+$/.test(key)).map(([, value]) => value),

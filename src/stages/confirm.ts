@@ -1,5 +1,6 @@
 import { withUnit } from '../core/explain.ts';
 import type { LoopState } from '../core/loop-state.ts';
+import { hasOwnCpuset } from '../core/pins.ts';
 import type { World } from '../ports.ts';
 import type { Observed } from './observe.ts';
 import { tellConfirmed } from './tell.ts';
@@ -15,8 +16,8 @@ export function confirmPending(world: World, state: LoopState, observed: Observe
     if (pending === undefined || seen.kind !== 'running') continue;
     // More cores than the host has are capped, so the cpuset never shows them all.
     const expected = cpus.ok ? Math.min(pending.cores, cpus.value) : pending.cores;
-    if (config.ok && config.value.cores !== pending.cores) {
-      // Somebody has asked for another number since; nobody waits for this one any more.
+    if (config.ok && (config.value.cores !== pending.cores || hasOwnCpuset(config.value))) {
+      // Somebody has asked for something else since; nobody waits for this any more.
       state.pendingCores.delete(vmid);
     } else if (seen.usage.cpusetCpus === expected) {
       state.pendingCores.delete(vmid);

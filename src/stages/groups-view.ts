@@ -4,6 +4,7 @@ import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/gro
 import type { GroupLedger } from '../core/groups/ledger.ts';
 import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, HostObservation } from '../core/observation.ts';
+import { cpuPin, memoryPin } from '../core/pins.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { type Room, uncountedMib } from '../core/room.ts';
@@ -68,6 +69,14 @@ export class Lives {
       return { running, load: sample, atLimit };
     }
     const now = sample.value;
+    if (now.life.ok && (now.life.value.frozen || !now.life.value.populated)) {
+      this.#samples.delete(vmid);
+      const { populated, frozen } = now.life.value;
+      const load = frozen
+        ? missing('frozen', 'it is frozen')
+        : missing('absent', 'its cgroup was left behind, with no process in it');
+      return { running: populated, ...(populated && frozen && { frozen }), load, atLimit };
+    }
     const wanted = Math.max(SHORTEST_WINDOW_MS, policy.outGraceMs / 3);
     const windowMs = Math.min(LONGEST_WINDOW_MS, wanted);
     const known =
@@ -112,12 +121,15 @@ function limitsReached(
     return { cpu: true, memory: true };
   }
   const { cpu, memory } = management.policy;
+  const pinned = { cpu: cpuPin(config, cpu.unit), memory: memoryPin(config) };
   const cpus = host.cpus.ok ? Math.floor(host.cpus.value * (1 - hostPolicy.reserveCpu)) : cpu.max;
   const most = Math.min(cpu.max, Math.max(1, cpus));
   const has = cpu.unit === 'cores' ? config.cores : config.cpuLimit;
   return {
-    cpu: has === undefined || has >= most,
-    memory: memory.maxMib !== undefined && config.memoryMib >= memory.maxMib,
+    cpu: pinned.cpu !== undefined || has === undefined || has >= most,
+    memory:
+      pinned.memory !== undefined ||
+      (memory.maxMib !== undefined && config.memoryMib >= memory.maxMib),
   };
 }
 

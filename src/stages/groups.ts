@@ -402,5 +402,7 @@ export class Groups {
   }
 }
 
-const isAsked = (role: Member['role'], { running }: MemberLife): boolean =>
-  running === true && (role === 'new' || role === 'serving' || role === 'unhealthy');
+const isAsked = (role: Member['role'], { running, frozen }: MemberLife): boolean =>
+  running === true &&
+  frozen !== true &&
+  (role === 'new' || role === 'serving' || role === 'unhealthy');

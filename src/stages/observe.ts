@@ -13,11 +13,12 @@ import { forgetGuests } from '../core/forget.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
 import { learnCores, learnMemory } from '../core/learning.ts';
-import type { LoopState } from '../core/loop-state.ts';
+import { type LoopState, noteFrozen } from '../core/loop-state.ts';
 import type {
   CgroupSample,
   ContainerObservation,
   ContainerState,
+  Controller,
   CpuUsage,
   GuestConfig,
   HostObservation,
@@ -29,7 +30,7 @@ import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
 import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
-import { cpuUsage, memoryUsage } from '../core/usage.ts';
+import { cpuUsage, isFrozen, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
 import { isAnotherGuest } from './recognise.ts';
 
@@ -95,15 +96,41 @@ export function observe(
 
 const ABOUT = { room: 'observe' } as const;
 
+const LACKING: Readonly<Record<Controller, string>> = {
+  memory:
+    'This kernel does not account memory for containers (no `memory` in cgroup.controllers), so ' +
+    'no memory is scaled, while CPU is. On small boards (Raspberry Pi) `cgroup_enable=memory` ' +
+    'on the kernel command line and a reboot enable it',
+  cpuset:
+    'This kernel has no cpusets for containers (no `cpuset` in cgroup.controllers), so `cores` ' +
+    'cannot come into force and is left alone; `cpu_unit: cpulimit` works without. ' +
+    '`cgroup_enable=cpuset` on the kernel command line and a reboot enable it',
+  cpu:
+    'This kernel limits no CPU time of containers (no `cpu` in cgroup.controllers), so a ' +
+    'cpulimit cannot come into force and is left alone; `cpu_unit: cores` works without',
+};
+
+/** What the kernel cannot do for containers is said once, and not for each of them. */
+function learnOfControllers({ cgroups, log }: World, state: LoopState, vmid: Vmid): void {
+  const has = cgroups.controllers(vmid);
+  if (!has.ok) return;
+  const all: readonly Controller[] = ['cpu', 'cpuset', 'memory'];
+  const lacking = all.filter((controller) => !has.value.has(controller));
+  state.lacking = new Set(lacking);
+  for (const controller of lacking) log.warn(LACKING[controller], ABOUT);
+}
+
 /** Asked until some container runs; the kernel does not change under us. */
 function learnOfKernel(
-  { reclaim, log }: World,
+  world: World,
   state: LoopState,
   containers: readonly ContainerObservation[],
 ): void {
   if (state.reclaimSupported !== undefined) return;
   const running = containers.find((container) => container.state.kind === 'running');
   if (running === undefined) return;
+  const { reclaim, log } = world;
+  learnOfControllers(world, state, running.vmid);
   state.reclaimSupported = reclaim.isSupported(running.vmid);
   const usage = running.state.kind === 'running' ? running.state.usage : undefined;
   if (usage?.cpuPressure.ok === false && usage.cpuPressure.why === 'absent') {
@@ -113,7 +140,7 @@ function learnOfKernel(
       ABOUT,
     );
   }
-  if (state.reclaimSupported !== false) return;
+  if (state.reclaimSupported !== false || state.lacking.has('memory')) return;
   log.info(
     'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
       'container could do without: memory is taken back in small steps only',
@@ -168,9 +195,17 @@ function observeContainer(
     return { kind: 'stopped' };
   }
   const now = sample.value;
+  if (now.life.ok && !now.life.value.populated) {
+    endLife(state, vmid, clock.monotonicMs());
+    return { kind: 'stopped', leftBehind: true };
+  }
   const appeared = before === undefined && state.cycle > 1 && !state.startedMs.has(vmid);
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
     endLife(state, vmid, clock.monotonicMs());
+  }
+  if (isFrozen(now)) {
+    noteFrozen(state, vmid, now);
+    return { kind: 'frozen' };
   }
   state.samples.set(vmid, now);
   const memory = memoryUsage(before, now);
@@ -203,7 +238,9 @@ function observeContainer(
     usage: {
       cpu,
       memory,
-      cpusetCpus: cpusetOf(now),
+      cpusetCpus: now.cpu.ok ? now.cpu.value.cpusetCpus : undefined,
+      effectiveCpus: now.cpu.ok ? now.cpu.value.effectiveCpus : undefined,
+      life: now.life,
       cpuPressure: now.cpuPressure,
       memoryPressure: now.memoryPressure,
     },
@@ -255,9 +292,6 @@ function countSaturated(one: ToCount): Saturated | undefined {
   }
   return withSample(same, one.now, config.value, host.cpus.value, saturatedAt).saturated;
 }
-
-const cpusetOf = (sample: CgroupSample): number | undefined =>
-  sample.cpu.ok ? sample.cpu.value.cpusetCpus : undefined;
 
 /** A reading that is missing ends the window: a step never rests on a series with a gap. */
 function keepSeen(

@@ -12,7 +12,7 @@ import {
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { type Bytes, bytes, type Vmid } from '../core/units.ts';
-import { memoryUsage } from '../core/usage.ts';
+import { isFrozen, memoryUsage } from '../core/usage.ts';
 import type { World } from '../ports.ts';
 
 export type Proof =
@@ -131,6 +131,7 @@ export function look({ cgroups }: World, vmid: Vmid): Reading<Look> {
   const sample: Reading<CgroupSample> = cgroups.sample(vmid);
   if (!sample.ok) return sample;
   const { memory, identity } = sample.value;
+  if (isFrozen(sample.value)) return missing('frozen', 'it was frozen meanwhile');
   const usage = memoryUsage(undefined, sample.value);
   if (!memory.ok) return memory;
   if (!usage.ok) return missing(usage.why, usage.detail);

@@ -1,9 +1,10 @@
 import { begin, isSuspicious, isUrgent, saturationOf, withSample } from '../core/between.ts';
-import type { LoopState } from '../core/loop-state.ts';
+import { type LoopState, noteFrozen } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
+import { isFrozen } from '../core/usage.ts';
 import type { World } from '../ports.ts';
 
 export interface Sampled {
@@ -38,6 +39,10 @@ export function sample(
   for (const [vmid, config] of state.running) {
     const now = cgroups.sample(vmid);
     const before = state.between.get(vmid);
+    if (now.ok && isFrozen(now.value)) {
+      noteFrozen(state, vmid, now.value);
+      continue;
+    }
     if (!now.ok || before === undefined || state.hostCpus === undefined) {
       // A gap: what was seen before it says nothing of what comes after.
       if (now.ok) state.between.set(vmid, begin(now.value));

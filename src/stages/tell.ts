@@ -228,6 +228,8 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
   'host-memory',
   'host-cores',
   'cpulimit',
+  'narrowed',
+  'pinned',
   'not-in-force',
 ]);
 

@@ -24,6 +24,7 @@ function guest(vmid: Vmid, name: string, more: Partial<GuestConfig> = {}): Readi
     template: false,
     pendingKeys: [],
     digest: '',
+    pins: [],
     identity: undefined,
     ...more,
   });
@@ -53,6 +54,25 @@ const TIMING_HEAD = 'COOLDOWN s  PERIODS  GRACE s  HOLD s  PRIORITY';
 const TIMING = '+0 -300     +1 -3    600      3600    50';
 
 describe('check-config', () => {
+  it('names raw lines that take a resource out of its hands', () => {
+    const cpuset = { what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 12-15' } as const;
+    const memory = { what: 'memory', line: 'lxc.cgroup2.memory.max: 1G' } as const;
+    const guests = present(
+      new Map([[id('101'), guest(id('101'), 'web', { pins: [cpuset, memory] })]]),
+    );
+    const notes = (yaml: string) => run(yaml, guests).lines.filter((line) => /lxc\./.test(line));
+    const ofMemory =
+      'Note: container 101 (web) has the line "lxc.cgroup2.memory.max: 1G", ' +
+      'so its memory is left alone';
+    expect(notes('DEFAULT: {}\n')).toEqual([
+      'Note: container 101 (web) has the line "lxc.cgroup2.cpuset.cpus: 12-15", so its CPU is ' +
+        'left alone; `cpu_unit: cpulimit` works beside such a line',
+      ofMemory,
+    ]);
+    expect(notes('DEFAULT: {cpu_unit: cpulimit}\n')).toEqual([ofMemory]);
+    expect(notes('DEFAULT: {ignore_lxc: 101}\n')).toEqual([]);
+  });
+
   it('prints every problem and ends with 78', () => {
     const text = 'DEFAULT:\n  max_cores: 0\n  pol_interval: 5\n';
     expect(run(text, NONE)).toEqual({

@@ -16,7 +16,7 @@ const guest = (id: number): Reading<GuestConfig> =>
   present({
     ...{ vmid: vmid(id), name: 'web', cores: 2, cpuLimit: undefined, memoryMib: mib(512) },
     ...{ swapMib: mib(0), tags: [], lock: undefined, template: false, pendingKeys: [], digest: '' },
-    identity: undefined,
+    ...{ pins: [], identity: undefined },
   });
 const GUESTS = present(new Map([101, 102].map((id) => [vmid(id), guest(id)])));
 

@@ -104,7 +104,7 @@ export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
   return {
     ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: undefined },
     ...{ memoryMib: mib(1024), swapMib: mib(512), tags: [], lock: undefined, template: false },
-    ...{ pendingKeys: [], digest: '0'.repeat(40), identity: identity(id) },
+    ...{ pendingKeys: [], digest: '0'.repeat(40), pins: [], identity: identity(id) },
     ...own,
   };
 }
@@ -208,6 +208,7 @@ export function memoryUse(workingSet: number, own: Partial<MemoryUsage> = {}): M
 export function usage(own: Partial<ContainerUsage> = {}): ContainerUsage {
   return {
     ...{ cpu: present(cpuUse(1, 2)), memory: present(memoryUse(512)), cpusetCpus: 2 },
+    ...{ effectiveCpus: undefined, life: present({ populated: true, frozen: false }) },
     ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
     ...own,
   };

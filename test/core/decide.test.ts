@@ -3,14 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { begin } from '../../src/core/between.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
+import { explainHold, explainSkip } from '../../src/core/explain.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
+  Controller,
   MemoryUsage,
 } from '../../src/core/observation.ts';
 import { plan } from '../../src/core/plan.ts';
-import { present, type Reading } from '../../src/core/reading.ts';
+import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import {
   broken,
@@ -567,5 +569,137 @@ describe('CPU in fractions of a core', () => {
     expect(at(undefined, 0.4)).toMatchObject({ verdict: 'shrink', measured: { before: 4 } });
     expect(at(undefined, 3.9)).toMatchObject({ because: { kind: 'at-maximum' } });
     expect(at(1.9, 1.9, { cores: 2 }).verdict).toBe('hold');
+  });
+});
+
+describe('what overrules this program', () => {
+  const pinnedBy = (what: 'cpuset' | 'quota' | 'memory', line: string) =>
+    guest(101, { cores: 4, pins: [{ what, line }] });
+  const cpuset = pinnedBy('cpuset', 'lxc.cgroup2.cpuset.cpus: 12-15');
+  const busy = { cpu: present(cpuUse(3.9, 4)), cpusetCpus: 4, effectiveCpus: 4 };
+  const byLimit = managed({});
+  const cpulimit: DecideInput['manage'] = (config) => {
+    const management = byLimit(config);
+    if (management.kind === 'ignored') return management;
+    const { policy: own } = management;
+    return { ...management, policy: { ...own, cpu: { ...own.cpu, unit: 'cpulimit' } } };
+  };
+
+  it('a cpuset line keeps its cores as they are, however busy or idle it is', () => {
+    const idle = { ...busy, cpu: present(cpuUse(0.01, 4)) };
+    for (const seen of [busy, idle]) {
+      const held = decisionOn('cores', container(cpuset, seen));
+      expect(becauseOf(held)).toEqual({ kind: 'pinned', pin: cpuset.pins[0], unit: 'cores' });
+      if (held.verdict !== 'hold') continue;
+      expect(explainHold(held)).toBe(
+        'its configuration has the line "lxc.cgroup2.cpuset.cpus: 12-15", so its CPU is left ' +
+          'alone; `cpu_unit: cpulimit` works beside such a line',
+      );
+    }
+  });
+
+  it('a cpulimit works beside a cpuset line, within the CPUs of that', () => {
+    const limited = { ...cpuset, cores: 1, cpuLimit: cores(2) };
+    const seen = { ...busy, cpu: present(cpuUse(1.9, 2)) };
+    const grown = decisionOn('cores', container(limited, seen), { manage: cpulimit });
+    expect(grown).toMatchObject({ verdict: 'grow', unit: 'cpulimit', after: 3.8 });
+    const most = decisionOn('cores', container({ ...limited, cpuLimit: cores(3.9) }, busy), {
+      manage: cpulimit,
+    });
+    expect(most).toMatchObject({ verdict: 'grow', after: 4 });
+  });
+
+  it('a quota line keeps CPU as it is in either unit', () => {
+    const quota = pinnedBy('quota', 'lxc.cgroup2.cpu.max: 200000 100000');
+    for (const manage of [byLimit, cpulimit]) {
+      expect(becauseOf(decisionOn('cores', container(quota, busy), { manage }))).toMatchObject({
+        kind: 'pinned',
+      });
+    }
+  });
+
+  it('a memory line keeps memory as it is, and CPU goes on', () => {
+    const pinned = pinnedBy('memory', 'lxc.cgroup2.memory.max: 1G');
+    const starving = { ...busy, memory: present(memoryUse(1000, { newOomKills: 1 })) };
+    const one = container(pinned, starving);
+    expect(becauseOf(decisionOn('memory', one))).toEqual({ kind: 'pinned', pin: pinned.pins[0] });
+    expect(decisionOn('cores', one).verdict).toBe('grow');
+  });
+});
+
+describe('a container that can use only some of its CPUs', () => {
+  const has = guest(101, { cores: 4 });
+  const seen = (used: number) => ({
+    ...{ cpu: present(cpuUse(used, 2)), cpusetCpus: 4, effectiveCpus: 2 },
+  });
+
+  it.each([
+    ['that are all busy', 16],
+    ['that are all that the host has online', 2],
+  ])('%s is starving, and more cores are no help', (_what, cpus) => {
+    const around = { host: host({ cpus: present(cpus) }) };
+    const held = decisionOn('cores', container(has, seen(2)), around);
+    expect(becauseOf(held)).toEqual({ kind: 'narrowed', has: 4, usable: 2 });
+    if (held.verdict !== 'hold') throw new Error('it is a change');
+    expect(explainHold(held)).toMatch(/can use only 2 of its 4 CPUs .*offline/);
+    expect(decisionOn('cores', container(has, seen(1)), around)).toMatchObject({
+      because: { kind: 'in-band' },
+    });
+    expect(decisionOn('cores', container(has, seen(0.1)), around).verdict).toBe('shrink');
+  });
+});
+
+describe('what may have stood still', () => {
+  const idle = { cpu: present(cpuUse(0.1, 4)), cpusetCpus: 4 };
+  const four = guest(101, { cores: 4, memoryMib: mib(4096) });
+  const small = { memory: present(memoryUse(100, { limitMib: mib(4096) })) };
+
+  it('is given more, and nothing is taken from it', () => {
+    const life = gone('cgroup.events: not there');
+    const one = container(four, { ...idle, ...small, life });
+    for (const resource of ['cores', 'memory'] as const) {
+      expect(becauseOf(decisionOn(resource, one))).toEqual({ kind: 'missing', reading: life });
+    }
+    const busy = { cpu: present(cpuUse(4, 4)), cpusetCpus: 4, life };
+    expect(decisionOn('cores', container(four, busy)).verdict).toBe('grow');
+  });
+
+  it('was frozen since the last look: nothing is taken of its memory either', () => {
+    const reading = missing('frozen', 'it was frozen');
+    const one = container(four, { ...small, cpu: reading, cpusetCpus: 4 });
+    expect(becauseOf(decisionOn('memory', one))).toEqual({ kind: 'missing', reading });
+  });
+
+  it.each([
+    [{ kind: 'frozen' }, /^it is frozen/],
+    [{ kind: 'stopped', leftBehind: true }, /its cgroup was left behind/],
+    [{ kind: 'stopped' }, /^it is not running$/],
+  ] as const)('is left alone: %j', (state, words) => {
+    const because = skipOf({ ...container(four), state });
+    expect(because).toEqual(state);
+    if (because === undefined) throw new Error('it is not left alone');
+    expect(explainSkip({ vmid: vmid(101), name: 'x', because })).toMatch(words);
+  });
+});
+
+describe('a kernel without a controller', () => {
+  const state = (...lacking: Controller[]) => ({
+    state: { ...newLoopState(), lacking: new Set(lacking) },
+  });
+  const busy = container(guest(101, { cores: 4 }), {
+    ...{ cpu: present(cpuUse(4, 4)), cpusetCpus: undefined, memory: gone('memory.current') },
+  });
+
+  it('of memory scales CPU alone', () => {
+    expect(becauseOf(decisionOn('memory', busy, state('memory')))).toEqual({
+      ...{ kind: 'no-controller', controller: 'memory' },
+    });
+    expect(decisionOn('cores', busy, state('memory')).verdict).toBe('grow');
+  });
+
+  it('of cpusets leaves cores alone', () => {
+    expect(becauseOf(decisionOn('cores', busy, state('cpuset')))).toEqual({
+      ...{ kind: 'no-controller', controller: 'cpuset' },
+    });
   });
 });

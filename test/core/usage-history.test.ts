@@ -116,6 +116,7 @@ const at = (seconds: number, usedS: number, identity = 1): CgroupSample => {
 const usageBetween = (before: CgroupSample | undefined, now: CgroupSample): ContainerUsage => ({
   cpu: cpuUsage(before, now, guest(101), present(8)),
   memory: memoryUsage(before, now),
+  ...{ effectiveCpus: 2, life: now.life },
   ...{ cpusetCpus: 2, cpuPressure: now.cpuPressure, memoryPressure: now.memoryPressure },
 });
 

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CgroupSample, CpuUsage, MemoryUsage, Pressure } from '../../src/core/observation.ts';
+import type {
+  CgroupSample,
+  CpuUsage,
+  MemoryUsage,
+  Pin,
+  Pressure,
+} from '../../src/core/observation.ts';
 import { present, type Reading } from '../../src/core/reading.ts';
 import { cores, microseconds, milliseconds, ratio } from '../../src/core/units.ts';
 import { allowedCores, cpuDemand, cpuUsage, memoryUsage } from '../../src/core/usage.ts';
@@ -119,6 +125,8 @@ describe('the rate of CPU', () => {
   });
 });
 
+const PIN: Pin = { what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 1-3' };
+
 describe('what a container may use', () => {
   it.each([
     { what: 'its cores', has: {}, cpuset: 2, most: 2 },
@@ -138,8 +146,11 @@ describe('what a container may use', () => {
     { what: 'its cpuset while a change is under way', has: { cores: 4 }, cpuset: 2, most: 2 },
     { what: 'its cores while the cpuset is empty', has: {}, cpuset: undefined, most: 2 },
     { what: 'the host where more cores are written', has: { cores: 99 }, cpuset: 4, most: 4 },
-  ])('is $what', ({ has, cpuset, most }) => {
-    expect(allowedCores(guest(101, has), cpuset, 4)).toBe(most);
+    { what: 'what of its cpuset is online', has: { cores: 4 }, cpuset: 4, usable: 2, most: 2 },
+    { what: 'its own cpuset, whatever its cores', has: { pins: [PIN] }, cpuset: 3, most: 3 },
+  ])('is $what', ({ has, cpuset, usable, most }) => {
+    const seen = { cpusetCpus: cpuset, effectiveCpus: usable };
+    expect(allowedCores(guest(101, has), seen, 4)).toBe(most);
   });
 });
 

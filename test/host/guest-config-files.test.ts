@@ -31,6 +31,7 @@ swap: 256
 tags: prod;web, blue
 foo: bar
 lxc.signal.halt: SIGUSR1
+lxc.cgroup2.cpuset.cpus: 12-15
 
 [pve:pending]
 memory: 4096
@@ -43,6 +44,7 @@ memory: 9999
 net2: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01
 rootfs: local-lvm:vm-101-disk-7,size=4G
 template: 1
+lxc.cgroup2.memory.max: 1G
 `;
 
 describe('a container configuration', () => {
@@ -59,6 +61,7 @@ describe('a container configuration', () => {
       template: false,
       pendingKeys: ['memory', 'tty', 'net0', 'mp0'],
       digest: createHash('sha1').update(WHOLE).digest('hex'),
+      pins: [{ what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 12-15' }],
       identity: 'bc:24:11:60:1f:0a,bc:24:11:60:1f:90 local-lvm:vm-101-disk-0',
     });
   });
@@ -67,6 +70,38 @@ describe('a container configuration', () => {
     const crlf = config(WHOLE.replaceAll('\n', '\r\n'));
     expect({ ...crlf, digest: '' }).toStrictEqual({ ...config(WHOLE), digest: '' });
     expect(crlf.digest).not.toBe(config(WHOLE).digest);
+  });
+
+  it.each<[string, readonly string[]]>([
+    ['lxc.cgroup2.cpuset.cpus: 12-15', ['cpuset']],
+    ['lxc.cgroup2.cpuset.cpus = 12-15', ['cpuset']],
+    ['lxc.cgroup2.cpuset.cpus=12-15', ['cpuset']],
+    ['lxc.cgroup.cpuset.cpus: 3', ['cpuset']],
+    ['lxc.cgroup2.cpu.max: 200000 100000', ['quota']],
+    ['lxc.cgroup.cpu.cfs_quota_us: 50000', ['quota']],
+    ['lxc.cgroup2.memory.max: 1G', ['memory']],
+    ['lxc.cgroup2.memory.high: 900M', ['memory']],
+    ['lxc.cgroup.memory.limit_in_bytes: 1073741824', ['memory']],
+    // An empty value takes back what was said before, and pvestatd goes by the key alone.
+    ['lxc.cgroup2.memory.max: 1G\nlxc.cgroup2.memory.max:', []],
+    ['lxc.cgroup2.memory.max:\nlxc.cgroup2.memory.max: 1G', ['memory']],
+    ['lxc.cgroup2.cpuset.cpus: 3\nlxc.cgroup2.cpuset.cpus:', ['cpuset', 'cpuset']],
+    ['#lxc.cgroup2.memory.max: 1G', []],
+    [' lxc.cgroup2.memory.max: 1G', []],
+    ['lxc.cgroup2.memory.swap.max: 1G', []],
+    ['lxc.cgroup2.memory.maximum: 1G', []],
+    ['lxc.cgroup2.devices.allow: c 226:0 rwm', []],
+    ['lxc.cgroup2.cpu.weight: 200', []],
+    ['[pve:pending]\nlxc.cgroup2.memory.max: 1G', []],
+    ['[before]\nlxc.cgroup2.cpuset.cpus: 3', []],
+  ])('with %j is pinned in %j', (lines, pinned) => {
+    const { pins } = config(`arch: amd64\ncores: 2\n${lines}\n`);
+    expect(pins.map(({ what }) => what)).toEqual(pinned);
+  });
+
+  it('names the line that pins it, cut where it is very long', () => {
+    const line = `lxc.cgroup2.cpuset.cpus: ${'1,'.repeat(500)}3`;
+    expect(config(`cores: 2\n${line}\n`).pins[0]?.line).toBe(line.slice(0, 255));
   });
 
   it('has the defaults of Proxmox VE where a line is missing', () => {

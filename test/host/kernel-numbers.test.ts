@@ -151,6 +151,7 @@ describe('memory.stat', () => {
       activeFile: 4,
       unevictable: 5,
       slabUnreclaimable: 6,
+      slabReclaimable: 99,
       refaults: 15,
     });
   });
@@ -173,7 +174,7 @@ describe('memory.stat', () => {
 
 describe('memory.events', () => {
   it.each([
-    ['low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\n', { limitHits: 2, oomKills: 4 }],
+    ['low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\n', { limitHits: 2, oomKills: 4, ooms: 3 }],
     ['low 0\nhigh 1\nmax 2\noom 3\n', undefined],
     ['max 2\noom_kill x\n', undefined],
     ['', undefined],

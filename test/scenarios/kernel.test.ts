@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { DemandAt } from '../../src/simulator/plant.ts';
+import type { VirtualNode } from '../../src/simulator/virtual-node.ts';
 import { type Played, play } from './drive.ts';
-import { container, HOUR, MINUTE, steady } from './habits.ts';
+import { container, HOUR, MINUTE, SECOND, steady } from './habits.ts';
 
 /** What the kernel counts that is none of a container's own limit, and what is no need. */
 
@@ -80,5 +82,108 @@ describe('directory entries and inodes', () => {
     expect(growths(played)).toEqual([]);
     expect(played.node.scores.total().oomKills).toBe(0);
     expect(played.broken).toEqual([]);
+  });
+});
+
+describe('a frozen container', () => {
+  const demand = steady({ cpuCores: 3, anonMib: 1200, fileSetMib: 30 });
+  const guests = [container(101, demand, { cores: 4 })];
+  const freeze = (fromMs: number, toMs: number) => (node: VirtualNode) => {
+    const set = (frozen: boolean) => () => {
+      const running = node.plant.container(101);
+      if (running !== undefined) running.frozen = frozen;
+    };
+    node.time.at(fromMs, set(true));
+    node.time.at(toMs, set(false));
+  };
+
+  it('for an hour keeps all that it has, and so it does afterwards', async () => {
+    const events = freeze(20 * MINUTE, 80 * MINUTE);
+    const played = await play({ guests, forMs: 3 * HOUR, events });
+    expect(played.node.sets).toEqual([]);
+    expect(played.node.lines.filter((line) => /left alone: it is frozen/.test(line))).toHaveLength(
+      1,
+    );
+  });
+
+  it('for half a minute again and again is not idle by that', async () => {
+    const events = (node: VirtualNode) => {
+      for (let at = 10 * MINUTE; at < 3 * HOUR; at += 90 * SECOND) {
+        freeze(at, at + 80 * SECOND)(node);
+      }
+    };
+    const yaml = 'DEFAULT: {poll_interval: 300, evaluation_periods: 1, cooldown_seconds: 0}\n';
+    const played = await play({ yaml, guests, forMs: 3 * HOUR, events });
+    expect(played.node.sets).toEqual([]);
+  });
+
+  it('gives a boost back when it goes on, not before', async () => {
+    const yaml =
+      'DEFAULT: {poll_interval: 60, scaling_mode: boost, boost_duration: 300, max_cores: 8}\n';
+    const busy =
+      (fromMs: number, toMs: number): DemandAt =>
+      (timeMs) => ({
+        ...{ cpuCores: timeMs >= fromMs && timeMs < toMs ? 4 : 1, anonMib: 800, fileSetMib: 30 },
+      });
+    const boosting = [container(101, busy(5 * MINUTE, 8 * MINUTE), { cores: 2 })];
+    const events = freeze(7 * MINUTE, 40 * MINUTE);
+    const { node } = await play({ yaml, guests: boosting, forMs: HOUR, events });
+    const [up, down, ...more] = node.sets.map(
+      ({ atMs, request }) => [atMs, request.cores] as const,
+    );
+    expect([up?.[1], down?.[1], more]).toEqual([3, 2, []]);
+    expect(down?.[0]).toBeGreaterThan(40 * MINUTE);
+    expect(down?.[0]).toBeLessThan(42 * MINUTE);
+  });
+});
+
+describe('CPUs that it cannot use', () => {
+  it('are said to be the cause where it starves, and no cores are written', async () => {
+    const demand = steady({ cpuCores: 4, anonMib: 1000, fileSetMib: 30 });
+    const guests = [container(101, demand, { cores: 4 })];
+    const host = { cpus: 8 };
+    const events = (node: VirtualNode) => {
+      node.machine.pvestatdRuns = false;
+      const cpus = node.plant.container(101)?.limits.cpus ?? [];
+      node.plant.unusableCpus = new Set(cpus.slice(2));
+    };
+    const { node } = await play({ guests, host, forMs: HOUR, events });
+    expect(node.sets).toEqual([]);
+    expect(node.lines).toContainEqual(expect.stringMatching(/can use only 2 of its 4 CPUs/));
+  });
+
+  it('are no longer dealt out by pvestatd, and that is told too', async () => {
+    const demand = steady({ cpuCores: 4, anonMib: 1000, fileSetMib: 30 });
+    const guests = [container(101, demand, { cores: 4 })];
+    const events = (node: VirtualNode) => {
+      node.plant.unusableCpus = new Set([2, 3, 4, 5, 6, 7]);
+    };
+    const { node } = await play({ guests, host: { cpus: 8 }, forMs: HOUR, events });
+    expect(node.sets).toEqual([]);
+    expect(node.lines).toContainEqual(expect.stringMatching(/can use only [12] of its 4 CPUs/));
+  });
+});
+
+describe('a cpuset line of its own', () => {
+  const LINE = 'lxc.cgroup2.cpuset.cpus: 12-15';
+  const demand = steady({ cpuCores: 3.9, anonMib: 1000, fileSetMib: 30 });
+  const pinned = (cores: number) => {
+    const { conf, ...rest } = container(101, demand, { cores });
+    return { ...rest, conf: `${conf}${LINE}\n` };
+  };
+
+  it('leaves cores alone, and names the line and the way out', async () => {
+    const { node } = await play({ guests: [pinned(4)], forMs: HOUR });
+    expect(node.sets).toEqual([]);
+    const said = node.lines.filter((line) => line.includes(LINE));
+    expect(said).toEqual([expect.stringMatching(/WARN: .*left alone; `cpu_unit: cpulimit` works/)]);
+  });
+
+  it('lets a cpulimit go up and down within its CPUs', async () => {
+    const yaml = 'DEFAULT: {poll_interval: 60, cpu_unit: cpulimit, max_cores: 8}\n';
+    const { conf, ...rest } = container(101, demand, { cores: 1, cpuLimit: 1 });
+    const guests = [{ ...rest, conf: `${conf}${LINE}\n` }];
+    const { node } = await play({ yaml, guests, forMs: HOUR });
+    expect(node.config(101)?.cpuLimit).toBe(4);
   });
 });

@@ -1,6 +1,7 @@
 import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
+  CgroupLife,
   CgroupSample,
   GuestConfig,
   HostObservation,
@@ -44,6 +45,11 @@ export interface FakeContainer {
   identity: number;
   /** CPUs in the live cpuset. */
   cpuset: number | undefined;
+  /** Those that it can really use, where that is fewer. */
+  usable?: number;
+  /** Default: it runs. */
+  life?: Partial<CgroupLife>;
+  lifeMissing?: Missing;
   limitMib: number | undefined;
   /** Of the kernel, where that is not what is configured; null: none. */
   liveCpuLimit?: number | null | undefined;
@@ -85,6 +91,7 @@ export class FakeNode {
   journalWorks = true;
   quorum: Reading<boolean> = present(true);
   readonly holds = new Map<Vmid, ManualHold>();
+  controllers: ReadonlySet<string> = new Set(['cpuset', 'cpu', 'io', 'memory', 'pids']);
   /** Whether the kernel has `memory.reclaim`. */
   hasReclaim = true;
   /** Stands in for the kernel; see `giveUp`. */
@@ -200,11 +207,16 @@ export class FakeNode {
     const found = this.containers.get(id);
     if (!found?.running) return missing('absent', `${id} has no cgroup`);
     if (found.sampleMissing !== undefined) return found.sampleMissing;
-    const cpu = cpuCounters({ usageUs: microseconds(found.cpuUs), cpusetCpus: found.cpuset });
+    const cpu = cpuCounters({
+      usageUs: microseconds(found.cpuUs),
+      cpusetCpus: found.cpuset,
+      effectiveCpus: found.usable ?? found.cpuset,
+    });
     const memory = memoryCounters({ ...found.memory, limit: found.limitMib });
     return present(
       sample({
         ...{ atMs: milliseconds(this.nowMs), identity: found.identity },
+        life: found.lifeMissing ?? present({ populated: true, frozen: false, ...found.life }),
         cpu: found.cpuMissing ?? present(cpu),
         memory: found.memoryMissing ?? present(memory),
         memoryPressure: present(waiting(found.memoryWaitedUs ?? 0)),
@@ -232,6 +244,7 @@ export class FakeNode {
     cgroups: {
       sample: (id) => this.sample(id),
       cpuLimit: (id) => this.cpuLimit(id),
+      controllers: () => present(this.controllers),
     },
     reclaim: {
       isSupported: (id) => (this.containers.get(id)?.running ? this.hasReclaim : undefined),

@@ -3,6 +3,7 @@ import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
+import { sample } from '../../src/stages/sample.ts';
 import { broken, everyone, gone, host, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -161,6 +162,118 @@ describe('observing', () => {
     expect(usageOf(only(see(node, state))).memory).toMatchObject({ value: { newOomKills: 1 } });
     expect(state.oomKills.get(vmid(101))).toBe(node.nowMs);
   });
+});
+
+describe('a container that stands still', () => {
+  function watched() {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    const cycle = () => {
+      node.pass(10_000);
+      return only(see(node, state));
+    };
+    const look = () => {
+      node.pass(2000);
+      return sample(node.world, state, { urgentSamples: 2, ...everyone() });
+    };
+    for (let times = 0; times < 3; times += 1) cycle();
+    return { node, one, state, cycle, look };
+  }
+
+  it('is frozen, not idle, and no rate reaches over that time', () => {
+    const { one, state, cycle } = watched();
+    expect(state.seenCores.get(vmid(101))).toHaveLength(2);
+    one.life = { frozen: true };
+    one.load = 0;
+    for (let times = 0; times < 5; times += 1) {
+      expect(cycle().state).toEqual({ kind: 'frozen' });
+    }
+    expect([state.seenCores.size, state.seenMemory.size, state.between.size]).toEqual([0, 0, 0]);
+    expect([...state.running.keys()]).toEqual([101]);
+    expect(state.startedMs.size).toBe(0);
+    one.life = {};
+    one.load = 1;
+    one.memory = { refaults: 100_000 };
+    const { cpu, memory } = usageOf(cycle());
+    expect(cpu).toMatchObject({ ok: false, why: 'frozen' });
+    expect(memory).toMatchObject({ ok: true, value: { refaultMibPerS: 0, pressure: undefined } });
+    expect(usageOf(cycle()).cpu).toMatchObject({ ok: true, value: { used: 1 } });
+  });
+
+  it('for a while between two cycles has no rate in the next one', () => {
+    const { one, cycle, look } = watched();
+    one.life = { frozen: true };
+    one.load = 0;
+    expect(look()).toEqual({ urgent: new Set(), suspicious: false });
+    one.life = {};
+    look();
+    expect(usageOf(cycle()).cpu).toMatchObject({ ok: false, why: 'frozen' });
+  });
+
+  it('is not urgent, though its boost is over: that waits', () => {
+    const { node, one, state, look } = watched();
+    state.boosts.set('101/cores', { before: 1, boosted: 2, endMs: milliseconds(node.nowMs) });
+    one.life = { frozen: true };
+    for (let times = 0; times < 3; times += 1) expect(look().urgent.size).toBe(0);
+    one.life = {};
+    look();
+    expect([...look().urgent]).toEqual([101]);
+  });
+
+  it('whose cgroup was left behind has stopped, and begins a new life afterwards', () => {
+    const { one, state, cycle } = watched();
+    one.life = { populated: false };
+    expect(cycle().state).toEqual({ kind: 'stopped', leftBehind: true });
+    expect([state.samples.size, state.running.size]).toEqual([0, 0]);
+    one.life = {};
+    expect(usageOf(cycle()).cpu).toMatchObject({ why: 'first-sample' });
+    expect(state.startedMs.size).toBe(1);
+  });
+});
+
+describe('a kernel that lacks a controller', () => {
+  it('is told of in one sentence, and CPU is seen as ever', () => {
+    const node = new FakeNode();
+    for (let id = 101; id < 131; id += 1) node.add(id).memoryMissing = gone('memory.current');
+    node.controllers = new Set(['cpuset', 'cpu', 'io', 'pids']);
+    const state = newLoopState();
+    for (let times = 0; times < 3; times += 1) see(node, state);
+    expect([...state.lacking]).toEqual(['memory']);
+    const [line, ...more] = node.linesOf('WARN');
+    expect([line, more]).toEqual([expect.stringContaining('`cgroup_enable=memory`'), []]);
+    expect(node.linesOf('INFO').filter((said) => /reclaim/.test(said))).toEqual([]);
+  });
+});
+
+it('a process that the host has ended is told of, and is no sign of a small limit', () => {
+  const node = new FakeNode();
+  const one = node.add(101);
+  const state = newLoopState();
+  see(node, state);
+  one.memory = { hostKills: 1 };
+  node.pass(1000);
+  see(node, state);
+  expect(node.linesOf('WARN')).toEqual([
+    'WARN: Container 101: the host was out of memory and ended a process in it; ' +
+      'its own limit was not the cause, so it is not raised for that',
+  ]);
+  expect([state.oomFloors.size, state.oomKills.size]).toEqual([0, 1]);
+});
+
+it('a limit under which it was killed is remembered, one inside of it is not', () => {
+  const node = new FakeNode();
+  const one = node.add(101);
+  const state = newLoopState();
+  see(node, state);
+  one.memory = { nestedKills: 3, nestedHits: 200 };
+  node.pass(1000);
+  see(node, state);
+  expect([state.oomFloors.size, state.oomKills.size]).toEqual([0, 0]);
+  one.memory = { nestedKills: 3, nestedHits: 200, oomKills: 1, limitHits: 30 };
+  node.pass(1000);
+  see(node, state);
+  expect(state.oomFloors.get(vmid(101))).toEqual({ limitMib: 1024, atMs: node.nowMs });
 });
 
 describe('a new life', () => {

@@ -57,6 +57,8 @@ export interface ClusterView {
 export interface MemberLife {
   /** undefined where that is not known. */
   readonly running: boolean | undefined;
+  /** It stands still: neither idle nor out of order. */
+  readonly frozen?: boolean;
   readonly load: Reading<MemberLoad>;
   /** Whether it has all that its policy allows, so that only another member helps. */
   readonly atLimit: { readonly cpu: boolean; readonly memory: boolean };

@@ -69,7 +69,7 @@ export function membersOf(
     const life = here ? (lives.get(vmid) ?? NO_LIFE) : NO_LIFE;
     const memory = memoryOf(state, vmid);
     const role = here ? roleOf(life, memory, ours ? entry.state : undefined) : 'elsewhere';
-    remember(memory, role, life.running, now.ms);
+    remember(memory, role, life, now.ms);
     members.push({ guest, life, memory, role, entry, ours });
   }
   forgetOthers(state, members);
@@ -104,7 +104,7 @@ export function isOurs(
 
 /** @param state of what is ours */
 function roleOf(
-  { running }: MemberLife,
+  { running, frozen }: MemberLife,
   { unhealthy }: MemberMemory,
   state: MemberState | undefined,
 ): Role {
@@ -113,18 +113,21 @@ function roleOf(
   if (state === 'new' || state === 'failed') return state;
   if (state === 'leaving') return running ? 'leaving' : 'parked';
   if (!running) return 'stopped';
-  return unhealthy ? 'unhealthy' : 'serving';
+  // One that stands still cannot pass a check, and goes on with its service afterwards.
+  return unhealthy && frozen !== true ? 'unhealthy' : 'serving';
 }
 
 function remember(
   memory: MemberMemory,
   role: Role,
-  running: boolean | undefined,
+  { running, frozen }: MemberLife,
   nowMs: Milliseconds,
 ): void {
   if (role === 'elsewhere' || running === undefined) return;
   const serves = role === 'serving' || role === 'unhealthy';
-  memory.startedMs = role === 'new' && running ? (memory.startedMs ?? nowMs) : undefined;
+  // The time to become ready does not run while it stands still.
+  const startedMs = frozen === true ? nowMs : (memory.startedMs ?? nowMs);
+  memory.startedMs = role === 'new' && running ? startedMs : undefined;
   memory.servingMs = serves ? (memory.servingMs ?? nowMs) : undefined;
   memory.stoppedMs = role === 'stopped' ? (memory.stoppedMs ?? nowMs) : undefined;
   if (running) return;

@@ -226,7 +226,7 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
     const remedy = `it is left alone until a person starts${member.ours ? ' or destroys' : ''} it`;
     draft.note(`stopped/${guest.vmid}`, 'warn', `${guest.vmid} ${who}; ${remedy}`);
   }
-  if (!member.ours || guest.lock !== undefined) return;
+  if (!member.ours || guest.lock !== undefined || life.frozen === true) return;
   if (role === 'new' && life.running === false) {
     if (fits(input, member, draft)) draft.step({ kind: 'start', vmid: guest.vmid });
   } else if (role === 'new') {

@@ -1,6 +1,7 @@
 import { withUnit } from '../explain.ts';
 import { BUSY_SHARE } from '../host-state.ts';
 import type { ContainerObservation } from '../observation.ts';
+import { cpuPin, hasOwnCpuset } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import { type Guard, guard, percent, percentOf, secondsOf, short } from './fact.ts';
@@ -18,7 +19,9 @@ export function coresGuards(
   const has = decided?.measured?.before;
   const binds = limit !== undefined && has !== undefined && limit < has;
   const beside = limit === undefined ? 'none beside the cores' : withUnit('cores', short(limit));
+  const pin = config.ok ? cpuPin(config.value, cpu.unit) : undefined;
   return [
+    guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
     guard('cpulimit', binds, beside, { cpuLimit: limit === undefined ? null : short(limit) }),
     inForceGuard(container, input),
     ceilingGuard(has, decided?.verdict === 'grow' ? decided.norm : undefined, input),
@@ -33,12 +36,15 @@ function inForceGuard(
 ): Guard {
   const live = seen.kind === 'running' ? seen.usage.cpusetCpus : undefined;
   const all = host.cpus.ok ? host.cpus.value : undefined;
-  const wanted = config.ok ? (config.value.cores ?? all) : undefined;
+  const isOwn = config.ok && hasOwnCpuset(config.value);
+  const wanted = config.ok && !isOwn ? (config.value.cores ?? all) : undefined;
   const configured = wanted === undefined ? undefined : Math.min(wanted, all ?? wanted);
-  const differs = live !== undefined && configured !== undefined && live !== configured;
+  const agrees = live === configured || live === wanted;
+  const differs = live !== undefined && configured !== undefined && !agrees;
   const pending = state.pendingCores.get(vmid);
   const since = pending === undefined ? '' : `, since ${secondsOf(nowMs - pending.sinceMs)} s`;
-  const words = `${configured ?? 'unknown'} configured, ${live ?? 'unknown'} in its cpuset`;
+  const says = isOwn ? 'none' : (configured ?? 'unknown');
+  const words = `${says} configured, ${live ?? 'unknown'} in its cpuset`;
   return guard('not in force', differs || pending !== undefined, `${words}${since}`, {
     ...{ configured: configured ?? null, live: live ?? null },
   });

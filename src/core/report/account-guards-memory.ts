@@ -1,4 +1,5 @@
 import type { ContainerObservation, MemoryUsage } from '../observation.ts';
+import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import { whyShort } from '../shortage.ts';
@@ -15,7 +16,9 @@ export function memoryGuards(
   const { state } = container;
   const seen =
     state.kind === 'running' && state.usage.memory.ok ? state.usage.memory.value : undefined;
+  const pin = container.config.ok ? memoryPin(container.config.value) : undefined;
   return [
+    guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
     ...graceGuards(container, policy, input),
     ...(seen === undefined ? [] : distressGuards(seen)),
     proofGuard(container, input),

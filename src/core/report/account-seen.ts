@@ -1,4 +1,4 @@
-import { withUnit } from '../explain.ts';
+import { stateWords, withUnit } from '../explain.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
@@ -16,7 +16,9 @@ import type { ReportInput } from './report-input.ts';
 export function seenFacts(container: ContainerObservation, input: ReportInput): readonly Fact[] {
   const { config, state } = container;
   const facts = config.ok ? configFacts(config.value) : [unknown('configuration', config)];
-  if (state.kind === 'stopped') return [...facts, fact('state', 'it is not running')];
+  if (state.kind === 'stopped' || state.kind === 'frozen') {
+    return [...facts, fact('state', stateWords(state))];
+  }
   if (state.kind === 'unknown') return [...facts, unknown('state', state.reason)];
   return [...facts, ...cpuFacts(state.usage), ...memoryFacts(state.usage), ...hostFacts(input)];
 }
@@ -24,7 +26,8 @@ export function seenFacts(container: ContainerObservation, input: ReportInput): 
 const unknown = (what: string, { why, detail }: Missing): Fact =>
   fact(what, `not known: ${plainText(detail)}`, { missing: why });
 
-function configFacts({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): readonly Fact[] {
+function configFacts(config: GuestConfig): readonly Fact[] {
+  const { cores, cpuLimit, memoryMib, swapMib, pins } = config;
   const has = cores === undefined ? 'all cores of the host' : withUnit('cores', cores);
   const limit = cpuLimit === undefined ? '' : `, a cpulimit of ${short(cpuLimit)}`;
   const says = `${has}${limit}, ${memoryMib} MB of memory, ${swapMib} MB of swap`;
@@ -32,12 +35,17 @@ function configFacts({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): read
     fact('configuration', says, {
       ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib, swapMib },
     }),
+    ...pins.map(({ line }) => fact('raw line', plainText(line), { line: plainText(line) })),
   ];
 }
 
-function cpuFacts({ cpu, cpusetCpus }: ContainerUsage): readonly Fact[] {
+function cpuFacts({ cpu, cpusetCpus, effectiveCpus }: ContainerUsage): readonly Fact[] {
   const inForce = cpusetCpus === undefined ? 'not known' : `${cpusetCpus}`;
-  const cpuset = fact('CPUs in force', inForce, { cpus: cpusetCpus ?? null });
+  const fewer = effectiveCpus !== undefined && effectiveCpus !== cpusetCpus;
+  const says = fewer ? `${inForce}, of which it can use ${effectiveCpus}` : inForce;
+  const cpuset = fact('CPUs in force', says, {
+    ...{ cpus: cpusetCpus ?? null, usableCpus: effectiveCpus ?? null },
+  });
   if (!cpu.ok) return [unknown('CPU', cpu), cpuset];
   const { used, allowed, overMs, demand, throttled, pressure } = cpu.value;
   const numbers: Numbers = {

@@ -1,8 +1,13 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
-import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
+import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../loop-state.ts';
-import type { ContainerObservation, ContainerUsage, GuestConfig } from '../observation.ts';
+import type {
+  ContainerObservation,
+  ContainerState,
+  ContainerUsage,
+  GuestConfig,
+} from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import type { CpuUnit, ScalingMode } from '../policy.ts';
 import type { Missing, Reading } from '../reading.ts';
@@ -61,7 +66,7 @@ export interface ContainerRow {
   readonly scaling: ScalingMode | null;
   readonly unit: CpuUnit | null;
   readonly priority: number | null;
-  readonly state: 'running' | 'stopped' | 'unknown';
+  readonly state: 'running' | 'frozen' | 'stopped' | typeof LEFT_BEHIND | 'unknown';
   readonly cpu: CpuRow | Absent;
   readonly memory: MemoryRow | Absent;
   /** As it is now; null where the configuration cannot be read. */
@@ -183,7 +188,7 @@ function containerRow(
   const now = config.ok ? configNow(config.value, input) : undefined;
   const last = input.state.lastChanges.get(vmid);
   return {
-    ...{ vmid, name, ...managementOf(container, input), state: state.kind },
+    ...{ vmid, name, ...managementOf(container, input), state: stateOf(state) },
     cpu: cpuRow(container, usage),
     memory: memoryRow(container, usage, now),
     allocation: now === undefined ? null : allocationOf(now),
@@ -193,6 +198,11 @@ function containerRow(
     now: nowOf(container, input, courseOf),
   };
 }
+
+const LEFT_BEHIND = 'stopped (cgroup left behind)';
+
+const stateOf = (state: ContainerState): ContainerRow['state'] =>
+  state.kind === 'stopped' && state.leftBehind ? LEFT_BEHIND : state.kind;
 
 type Managed = Pick<ContainerRow, 'policy' | 'why' | 'mode' | 'scaling' | 'unit' | 'priority'>;
 
@@ -238,7 +248,8 @@ function memoryRow(
 
 function absent({ state }: ContainerObservation): Absent {
   if (state.kind === 'unknown') return { missing: plainText(state.reason.detail) };
-  return { missing: 'it is not running' };
+  if (state.kind === 'running') return { missing: 'it was not looked at' };
+  return { missing: stateWords(state) };
 }
 
 const allocationOf = ({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): Allocation => ({
@@ -307,6 +318,7 @@ const briefSkip = ({ because }: Skip): string => briefly(because);
 /** The name of a reason as words, with the time that is left where it has an end. */
 function briefly(because: HoldReason | SkipReason): string {
   const words = because.kind.replaceAll('-', ' ');
+  if (because.kind === 'stopped') return because.leftBehind ? LEFT_BEHIND : words;
   if ('leftMs' in because) return `${words} ${span(because.leftMs)}`;
   if ('retryInMs' in because) return `${words} ${span(because.retryInMs)}`;
   if (because.kind === 'locked') return `${words} (${plainText(because.lock, 40)})`;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { newLoopState } from '../../../src/core/loop-state.ts';
 import { missing, present } from '../../../src/core/reading.ts';
+import { accountOf } from '../../../src/core/report/account.ts';
 import { statusReport } from '../../../src/core/report/status.ts';
 import { cores, mib, milliseconds, ratio } from '../../../src/core/units.ts';
 import { broken, container, cpuUse, guest, host, memoryUse, policy, vmid } from '../builders.ts';
@@ -45,6 +46,20 @@ describe('the row of a container', () => {
     expect(row.pressure).toEqual({ cpuPercent: null, memoryPercent: null });
     expect(row.need).toEqual({ cores: null, memoryMib: null });
     expect(row.now.brief).toBe('cpu missing, mem missing');
+  });
+
+  it.each([
+    [{ kind: 'frozen' }, 'frozen', 'frozen'],
+    [{ kind: 'stopped', leftBehind: true }, 'stopped (cgroup left behind)', 'left behind'],
+  ] as const)('names the state: %j', (state, named, missed) => {
+    const { vmid: id, config } = container(guest(101));
+    const containers = [{ vmid: id, config, state }];
+    const row = only(reportInput(containers));
+    expect(row).toMatchObject({ state: named, now: { brief: named } });
+    expect(row.cpu).toEqual({ missing: expect.stringContaining(missed) });
+    const account = accountOf(reportInput(containers), vmid(101));
+    expect(account?.leftAlone).toContain(missed);
+    expect(account?.seen.at(-1)).toMatchObject({ what: 'state' });
   });
 
   it('of a stopped one, and of one that cannot be read', () => {
