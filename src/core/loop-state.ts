@@ -57,6 +57,8 @@ export interface LoopState {
   readonly offPeak: Map<string, OffPeakTaking>;
   /** The values that the last cycle found or this program set: what differs was changed by hand. */
   readonly known: Map<Vmid, KnownValues>;
+  /** The operation that writes a container's values anew under its lock: a restore, say. */
+  readonly rewriters: Map<Vmid, string>;
   /** What changes under way are to bring about: saved before them, so that a crash loses none. */
   readonly intended: Map<Vmid, Intended>;
   /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
@@ -179,6 +181,7 @@ export function newLoopState(): LoopState {
     boosts: new Map(),
     offPeak: new Map(),
     known: new Map(),
+    rewriters: new Map(),
     intended: new Map(),
     handHolds: new Map(),
     lastChanges: new Map(),

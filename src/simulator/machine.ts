@@ -140,6 +140,8 @@ export class Machine {
   readonly #runningVms = new Set<number>();
   /** A pvestatd that is stopped never brings `cores` to a cpuset. */
   pvestatdRuns = true;
+  /** Containers that are just stopping. */
+  readonly stopping = new Set<number>();
   reclaimHook: ReclaimHook | undefined;
   /** What is used of each storage. */
   storageUsedBytes = 1_326_841_856;

@@ -305,6 +305,17 @@ export class SimulatedNode {
     if (guest.running !== false) this.startContainer(guest.vmid);
   }
 
+  /** `pct create` begins: at first its configuration is the lock and nothing else. */
+  beginCreate({ vmid, demand }: Pick<GuestSpec, 'vmid' | 'demand'>): void {
+    this.machine.add(vmid, 'lock: create\n', demand);
+  }
+
+  /** While it stops, Perl complains of it and `pct list` leaves it out. */
+  setStopping(vmid: number, stops: boolean): void {
+    if (stops) this.machine.stopping.add(vmid);
+    else this.machine.stopping.delete(vmid);
+  }
+
   destroyContainer(vmid: number): void {
     this.machine.destroy(vmid);
     this.machine.sync();

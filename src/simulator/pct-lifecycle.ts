@@ -28,8 +28,10 @@ export async function start(context: CommandContext, args: Arguments): Promise<A
   return withLock(context, vmid, () => {
     const conf = machine.conf(vmid);
     if (conf === undefined) return noConfiguration(context, vmid, 255);
-    const refused = lockedAnswer(conf);
+    const isMounted = conf.main.values.get('lock') === 'mounted';
+    const refused = isMounted ? undefined : lockedAnswer(conf);
     if (refused !== undefined) return refused;
+    if (isMounted) takeLockOff(context, vmid, 'mounted');
     if (conf.main.values.get('template') === '1') {
       return failure(255, `you can't start a CT if it's a template\n`);
     }
@@ -56,6 +58,25 @@ export async function reboot(context: CommandContext, args: Arguments): Promise<
   const stopped = await stop(context, args);
   if (stopped.exit === 0) context.machine.start(args.vmid);
   return stopped;
+}
+
+/** A mounted container is locked until it is unmounted, or started. */
+export async function mount(context: CommandContext, args: Arguments): Promise<Answer> {
+  const { vmid } = args;
+  return withLock(context, vmid, () =>
+    withConf(context, vmid, (conf) => {
+      const refused = lockedAnswer(conf);
+      if (refused !== undefined) return refused;
+      conf.main.values.set('lock', 'mounted');
+      context.machine.save(vmid, conf);
+      return answer(`mounted CT ${vmid} in '/var/lib/lxc/${vmid}/rootfs'\n`);
+    }),
+  );
+}
+
+export async function unmount(context: CommandContext, args: Arguments): Promise<Answer> {
+  takeLockOff(context, args.vmid, 'mounted');
+  return answer('');
 }
 
 export async function unlock(context: CommandContext, args: Arguments): Promise<Answer> {

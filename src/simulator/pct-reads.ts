@@ -19,6 +19,11 @@ function printable(section: Section): Map<string, string> {
   return values;
 }
 
+/** What Perl says of a container that is just stopping. */
+const STOPPING_NOISE =
+  'Use of uninitialized value in subtraction (-) at /usr/share/perl5/PVE/LXC.pm line 310.\n' +
+  'failed to read from command socket: Connection reset by peer\n';
+
 export function list(context: CommandContext): Answer {
   const row = (vmid: string, status: string, lock: string, name: string): string =>
     `${vmid.padEnd(10)} ${status.padEnd(10)} ${lock.padEnd(12)} ${name.padEnd(20)}\n`;
@@ -29,6 +34,11 @@ export function list(context: CommandContext): Answer {
   for (const vmid of vmids) {
     const conf = context.machine.conf(vmid);
     if (conf === undefined) continue;
+    if (context.machine.stopping.has(vmid)) {
+      // Its line is lost while it stops.
+      stderr += STOPPING_NOISE;
+      continue;
+    }
     const status = context.machine.running(vmid) === undefined ? 'stopped' : 'running';
     stdout += row(`${vmid}`, status, conf.main.values.get('lock') ?? '', nameOf(vmid, conf));
     stderr += lines(conf.warnings);

@@ -1,6 +1,6 @@
 import { type Answer, type Arguments, answer, failure, parseArguments } from './command-line.ts';
 import { type CommandContext, unwritable } from './pct-context.ts';
-import { clone, destroy, reboot, start, stop, unlock } from './pct-lifecycle.ts';
+import { clone, destroy, mount, reboot, start, stop, unlock, unmount } from './pct-lifecycle.ts';
 import { config, cpusets, df, exec, list, pending, status } from './pct-reads.ts';
 import { setConfig } from './pct-set.ts';
 import { PCT_USAGE, pctShape } from './pct-shapes.ts';
@@ -25,6 +25,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   help: () => answer(PCT_USAGE),
   list,
   listsnapshot,
+  mount,
   pending,
   reboot,
   set: (context, args, usage) => setConfig(context, args.vmid, args, usage),
@@ -34,6 +35,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   status,
   stop,
   unlock,
+  unmount,
 };
 
 const UNREACHABLE = [1, 2, 3]
@@ -59,6 +61,7 @@ function unwritableAnswer(
     case 'start':
       return machine.running(vmid) === undefined ? failure(255, NO_QUORUM) : undefined;
     case 'delsnapshot':
+    case 'mount':
     case 'snapshot':
     case 'unlock':
       return unwritable(context, vmid, 255);

@@ -4,6 +4,7 @@ import { GIVEN_BACK_MS } from '../core/judge.ts';
 import { type KnownValues, type LoopState, valuesOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
+import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
@@ -23,6 +24,12 @@ export function noticeOthers(
   forgetWhatIsOver(state, atMs);
   for (const { vmid, config } of containers) {
     if (!config.ok) continue;
+    if (config.value.lock !== undefined) {
+      noteLock(state, vmid, config.value.lock);
+      continue;
+    }
+    const rewriter = state.rewriters.get(vmid);
+    state.rewriters.delete(vmid);
     const before = state.known.get(vmid);
     if (before !== undefined && isAsKnown(state, vmid, before, config.value)) continue;
     const now = valuesOf(config.value);
@@ -52,13 +59,29 @@ export function noticeOthers(
         state.shrinkRetry.delete(vmid);
         state.shrunk.delete(vmid);
       }
-      if (manualHoldMs > 0) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
-      const stays = manualHoldMs > 0 ? `; it stays for ${manualHoldMs / 1000} s` : '';
+      const holds = manualHoldMs > 0 && rewriter === undefined;
+      if (holds) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
+      const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
+      const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
       const who = `Container ${vmid} (${config.value.name})`;
       const about = { room: 'observe', vmid, event: 'by-hand' } as const;
-      world.log.info(`${who}: ${words}, not by this program${stays}`, about);
+      world.log.info(`${who}: ${words}, ${by}${stays}`, about);
     }
   }
+}
+
+/** Under these Proxmox VE leaves the values as they are: what differs then, a person has edited. */
+const KEEPING: ReadonlySet<string> = new Set([
+  ...['backup', 'disk', 'fstrim', 'mounted', 'snapshot', 'snapshot-delete'],
+]);
+
+/**
+ * A configuration that is being made, restored or rolled back may have no values yet, or defaults,
+ * and `pct set` is refused under any lock. So what a locked one says is not what it has. If its
+ * lock is of an operation that writes the values, they are its own afterwards, and nobody's hand.
+ */
+function noteLock({ rewriters }: LoopState, vmid: Vmid, lock: string): void {
+  if (!KEEPING.has(lock)) rewriters.set(vmid, plainText(lock, 40));
 }
 
 /** As on most days: nothing has changed, and nothing is under way. */

@@ -93,7 +93,7 @@ describe('the state that is taken over', () => {
     const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
     expect(lost.sort()).toEqual([
       ...['between', 'cycle', 'hostCpu', 'hostCpus', 'lacking', 'pause', 'reclaimSupported'],
-      ...['refused', 'refusedWrites', 'running', 'said', 'seenCores', 'seenMemory'],
+      ...['refused', 'refusedWrites', 'rewriters', 'running', 'said', 'seenCores', 'seenMemory'],
       'unrecorded',
     ]);
   });

@@ -187,6 +187,16 @@ describe('what pct says', () => {
     expect(outcome).toMatchObject({ kind: 'failed', unwritable: true });
   });
 
+  it('tells what went wrong, and not what Perl says of a container that is stopping', () => {
+    const stderr =
+      'Use of uninitialized value in subtraction (-) at /usr/share/perl5/PVE/LXC.pm line 310.\n' +
+      'failed to read from command socket: Connection reset by peer\n' +
+      'CT 101 not running\n';
+    const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
+    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
+    expect(outcome).toMatchObject({ kind: 'failed', message: 'CT 101 not running' });
+  });
+
   it('a refusal of another kind is not taken for that', () => {
     const stderr = "unable to open '/sys/fs/cgroup/lxc/101/memory.max' - Permission denied\n";
     const result = { kind: 'exited', exitCode: 2, stdout: '', stderr } as const;

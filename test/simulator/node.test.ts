@@ -232,6 +232,30 @@ describe('containers come and go', () => {
     expect(cgroup(node, '101/ns/cpuset.cpus')).toBe(cgroup(node, '101/cpuset.cpus'));
   });
 
+  it('a mounted container is locked until it is unmounted or started', async () => {
+    const node = await nodeOf();
+    node.stopContainer(101);
+    const mounted = await call(node, ['pct', 'mount', '101']);
+    expect(mounted).toMatchObject({ exit: 0 });
+    expect(`${mounted.stdout}`).toBe("mounted CT 101 in '/var/lib/lxc/101/rootfs'\n");
+    const refused = await call(node, ['pct', 'set', '101', '--cores', '1']);
+    expect(refused).toMatchObject({ exit: 255, stderr: 'CT is locked (mounted)\n' });
+    expect((await call(node, ['pct', 'start', '101'])).exit).toBe(0);
+    expect((await call(node, ['pct', 'set', '101', '--cores', '1'])).exit).toBe(0);
+  });
+
+  it('one being made has a lock and nothing else, one that stops is noisy', async () => {
+    const node = await nodeOf();
+    node.beginCreate({ vmid: 150, demand: () => ({ cpuCores: 0, anonMib: 1 }) });
+    expect(conf(node, 150)).toBe('lock: create\n');
+    node.setStopping(101, true);
+    const listed = await call(node, ['pct', 'list']);
+    expect(`${listed.stdout}`).not.toMatch(/^101 /m);
+    expect(listed.stderr).toMatch(/^Use of uninitialized value/);
+    node.setStopping(101, false);
+    expect(`${(await call(node, ['pct', 'list'])).stdout}`).toMatch(/^101 /m);
+  });
+
   it('a container can be added and destroyed while the node runs', async () => {
     const node = await nodeOf({ foreign: [{ vmid: 300, node: 'pve2', type: 'qemu' }] });
     node.addContainer(guest(150));

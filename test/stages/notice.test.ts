@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GIVEN_BACK_MS } from '../../src/core/judge.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { GuestConfig } from '../../src/core/observation.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import type { ContainerPolicy, Management } from '../../src/core/policy.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
@@ -168,6 +169,53 @@ describe('a change by hand', () => {
     life.node.write(101, { cores: 6 });
     life.look();
     expect(life.state.boosts.size).toBe(0);
+  });
+
+  describe('under a lock', () => {
+    const write = (life: Life, lock: string | undefined, own: Partial<GuestConfig> = {}): void => {
+      life.node.write(101, { lock, ...own });
+      life.look();
+    };
+
+    it('is no change at all while a container is created: it has no values yet', () => {
+      const life = new Life();
+      life.node.write(101, { cores: undefined, memoryMib: mib(512) });
+      write(life, 'create');
+      write(life, 'create', { cores: 2, memoryMib: mib(4096) });
+      write(life, undefined);
+      expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+      write(life, undefined, { memoryMib: mib(8192) });
+      expect(life.heldUntil('memory')).toBeDefined();
+    });
+
+    it.each(['create', 'rollback', 'migrate', 'some-new-lock'])(
+      '%s is of the operation: the new norm, and no hold',
+      (lock) => {
+        const life = seen();
+        life.state.offPeak.set('101/memory', { before: 8192, givenBackMs: undefined });
+        write(life, lock);
+        write(life, lock, { memoryMib: mib(2048) });
+        write(life, undefined);
+        expect([life.state.handHolds.size, life.state.offPeak.size]).toEqual([0, 0]);
+        expect(life.node.lines.join()).toContain(
+          `its memory was set from 1024 MB to 2048 MB, under the lock ${lock}`,
+        );
+        write(life, undefined, { memoryMib: mib(4096) });
+        expect(life.heldUntil('memory')).toBeDefined();
+      },
+    );
+
+    it.each(['backup', 'snapshot', 'mounted', 'disk'])(
+      '%s is of a person with an editor, and counts when the lock ends',
+      (lock) => {
+        const life = seen();
+        write(life, lock);
+        write(life, lock, { memoryMib: mib(2048) });
+        expect(life.heldUntil('memory')).toBeUndefined();
+        write(life, undefined);
+        expect(life.heldUntil('memory')).toBeDefined();
+      },
+    );
   });
 
   it('while the container is stopped is respected too', () => {
