@@ -100,13 +100,15 @@ export async function setWatched(
     isOver = true;
   });
   let pushed: Unproven | undefined;
-  while (!isOver && pushed === undefined) {
+  while (pushed === undefined) {
     await Promise.race([outcome, memoryHigh.pause()]);
-    if (isOver) break;
     const seen = cgroups.sample(held.vmid);
     // What cannot be seen now says nothing new; the look before has shown that it fits.
-    if (!seen.ok || !seen.value.memory.ok) continue;
-    pushed = whyPushed(held.counters, seen.value.memory.value, held.toMib);
+    if (seen.ok && seen.value.memory.ok) {
+      pushed = whyPushed(held.counters, seen.value.memory.value, held.toMib);
+    }
+    // The last look is at what runs into the new limit next.
+    if (isOver) break;
     if (pushed !== undefined) cancel.abort();
   }
   return { outcome: await outcome, ...(pushed !== undefined && { pushed }) };

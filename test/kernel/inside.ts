@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { KernelNode } from './kernel-node.ts';
 
 /**
  * Runs under the kernel that is asked: makes cgroups as Proxmox VE lays them, starts processes in
@@ -10,6 +11,8 @@ import { join } from 'node:path';
 const MIB = 1024 * 1024;
 const CGROUPS = '/sys/fs/cgroup';
 const LIMIT_MS = 90_000;
+/** The bundle of the program. */
+const program = process.argv[2] ?? '';
 
 type Numbers = Readonly<Record<string, number>>;
 
@@ -219,6 +222,67 @@ const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
   },
 };
 
+/** The program lowers a limit, and a process grows before `pct set` has acted. */
+const PROGRAM_QUESTIONS: typeof QUESTIONS = {
+  /** From 500 MB and more to 128, with 40 in use; then 300 are wanted, at 100 a second. */
+  async growsWhileLowered(ct) {
+    const { node, vmid } = await grownNode(ct);
+    await load(`${ct}/ns/leaf`, 'hold', 40).settled;
+    await load(`${ct}/ns/leaf`, 'read', process.execPath).settled;
+    writeFileSync(join(node.root, 'pct.wait'), '');
+    const rollback = node.run('rollback', `${vmid}`);
+    const begun = join(node.root, 'pct.begun');
+    await until('pct has begun', () => existsSync(begun));
+    const grower = load(`${ct}/ns/leaf`, 'grow', 300, 1000);
+    // `pct` waits for a lock, say: for ten seconds it would act on what is no longer true.
+    const ended = await Promise.race([rollback, pause(30_000)]);
+    rmSync(join(node.root, 'pct.wait'));
+    await rollback;
+    const after = lookAt(node, ct, vmid);
+    write(ct, 'memory.max', '640M');
+    write(ct, 'memory.high', 'max');
+    return { ...ended, ...after, how: await grower.settled };
+  },
+
+  /** The same without anybody who grows. */
+  async lowered(ct) {
+    const { node, vmid } = await grownNode(ct);
+    await load(`${ct}/ns/leaf`, 'hold', 40).settled;
+    const ended = await node.run('rollback', `${vmid}`);
+    return { ...ended, ...lookAt(node, ct, vmid) };
+  },
+};
+
+/** A container that the program has just raised from 128 MB. */
+async function grownNode(ct: string): Promise<{ node: KernelNode; vmid: number }> {
+  const vmid = Number(ct.slice('lxc/'.length));
+  const node = new KernelNode(`node-${vmid}`, program);
+  make(ct, { 'memory.max': '128M', 'memory.swap.max': '0' });
+  make(`${ct}/ns/leaf`);
+  node.configure(vmid, 128, YAML);
+  const busy = load(`${ct}/ns/leaf`, 'hold', 115);
+  await busy.settled;
+  const { output } = await node.run('once');
+  if (node.memoryOf(vmid) < 384) throw new Error(`it did not grow:\n${output}`);
+  busy.child.kill('SIGKILL');
+  await busy.ended;
+  rmSync(join(node.root, 'pct.begun'));
+  return { node, vmid };
+}
+
+const YAML = `DEFAULT:
+  min_memory: 64
+  reserve_memory_mb: 64
+`;
+
+const lookAt = (node: KernelNode, ct: string, vmid: number) => ({
+  configured: node.memoryOf(vmid),
+  live: mibIn(ct, 'memory.max'),
+  high: Number(read(ct, 'memory.high')) / MIB,
+  inUse: mibIn(ct),
+  ...eventsOf(ct),
+});
+
 function reclaimedSlab(ct: string): unknown {
   const look = (): unknown => ({
     slabMib: (fields(ct, 'memory.stat')['slab_reclaimable'] ?? Number.NaN) / MIB,
@@ -229,7 +293,7 @@ function reclaimedSlab(ct: string): unknown {
 }
 
 async function ask(name: string, ct: string): Promise<unknown> {
-  const question = QUESTIONS[name];
+  const question = QUESTIONS[name] ?? PROGRAM_QUESTIONS[name];
   try {
     if (question === undefined) throw new Error('there is no such question');
     return { value: await question(ct) };
@@ -241,7 +305,7 @@ async function ask(name: string, ct: string): Promise<unknown> {
 }
 
 async function main(): Promise<void> {
-  const [answer = '', ...names] = process.argv.slice(2);
+  const [answer = '', ...names] = process.argv.slice(3);
   const answers: Record<string, unknown> = {};
   for (const [index, name] of names.entries()) {
     answers[name] = await ask(name, `lxc/${101 + index}`);

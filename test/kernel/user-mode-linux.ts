@@ -17,6 +17,7 @@ import { buildSync } from 'esbuild';
  */
 
 const KERNEL = '/usr/bin/linux.uml';
+export const PROGRAM = new URL('../../dist/lxc-autoscale.cjs', import.meta.url).pathname;
 const here = (name: string): string => new URL(name, import.meta.url).pathname;
 /** It boots in three seconds; a machine with a load of 20 may take a minute. */
 const BOOT_LIMIT_MS = 240_000;
@@ -48,7 +49,7 @@ export async function askKernel(names: readonly string[]): Promise<Answers> {
     truncateSync(join(directory, 'disk.image'), DISK_BYTES);
     const answers = join(directory, 'answers.json');
     const init = join(directory, 'init');
-    writeFileSync(init, initScript(directory, [answers, ...names]), { mode: 0o755 });
+    writeFileSync(init, initScript(directory, [PROGRAM, answers, ...names]), { mode: 0o755 });
     const said = await boot(directory, init);
     if (!existsSync(answers)) throw new Error(`the kernel gave no answer:\n${said}`);
     return JSON.parse(readFileSync(answers, 'utf8'));
@@ -64,8 +65,9 @@ function compile(directory: string): void {
   cc('-o', join(directory, 'load'), here('load.c'));
   cc('-shared', '-fPIC', '-o', join(directory, 'xstate.so'), here('xstate.c'));
   buildSync({
-    ...{ entryPoints: [here('inside.ts')], bundle: true, platform: 'node', target: 'node18.19' },
-    ...{ format: 'cjs', outfile: join(directory, 'inside.cjs'), logLevel: 'error' },
+    ...{ entryPoints: [here('inside.ts'), here('pct.ts')], bundle: true, platform: 'node' },
+    ...{ target: 'node18.19', format: 'cjs', outExtension: { '.js': '.cjs' } },
+    ...{ outdir: directory, logLevel: 'error' },
   });
 }
 
