@@ -10,6 +10,7 @@ import {
   provenBelow,
   type Unproven,
   unaskedNeed,
+  whyPushed,
   whyUnproven,
 } from '../../src/core/proof.ts';
 import { present } from '../../src/core/reading.ts';
@@ -113,6 +114,23 @@ describe('what counts as proof', () => {
       kind: 'still-in-use',
       numbers: { wantedMib: 464, askedMib: 520, gotMib: 400, currentMib: 600 },
     });
+  });
+});
+
+describe('what is held back pushes', () => {
+  const before = memoryCounters({ current: 50 });
+  // A limit of 128 MB, held at 112: what was throttled there under Linux 6.1 had 111.95.
+  it.each([
+    [60, {}, undefined],
+    [107, {}, undefined],
+    [108, {}, 'pushed'],
+    [111, {}, 'pushed'],
+    [112, { inactive: 60 }, undefined],
+    [121, { inactive: 60 }, 'pushed'],
+    [60, { swap: 1 }, 'swapped'],
+    [60, { oomKills: 1 }, 'oom-kill'],
+  ])('with %d MB of 128 in use and %o', (current, more, why) => {
+    expect(whyPushed(before, memoryCounters({ current, ...more }), 128)?.kind).toBe(why);
   });
 });
 
