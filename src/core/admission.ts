@@ -1,7 +1,13 @@
 import type { HoldReason } from './decision.ts';
 import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
 import type { LoopState, Refused } from './loop-state.ts';
-import type { ContainerObservation, HostMemory, HostObservation } from './observation.ts';
+import type {
+  ContainerObservation,
+  HostMemory,
+  HostObservation,
+  MemoryUsage,
+} from './observation.ts';
+import { changeKey } from './pace.ts';
 import type { HostPolicy } from './policy.ts';
 import { type Missing, missing, present, type Reading } from './reading.ts';
 import { type Cores, cores, type Mib, type Milliseconds, mib, type Vmid } from './units.ts';
@@ -136,6 +142,36 @@ const finite = (value: number): Reading<number> =>
 
 /** What the OOM killer has ended begins anew, and soon uses again what it had. */
 const RETURNS_MS = 600_000;
+
+/** A grant of which nothing was used for so long is not called in any more. */
+const PROMISED_MS = 3 * 3_600_000;
+
+/**
+ * Forgets a grant that was not used for hours: kept as promised, it would starve the neighbours of
+ * a container that asked for more once. Its limit stays as it is.
+ */
+export function keepPromise(
+  state: Pick<LoopState, 'grants' | 'grantUsedMs' | 'grownMs'>,
+  vmid: Vmid,
+  { workingSetMib, limitMib }: MemoryUsage,
+  nowMs: Milliseconds,
+): void {
+  const { grants, grantUsedMs, grownMs } = state;
+  const granted = grants.get(vmid);
+  const usedMs = grantUsedMs.get(vmid);
+  if (granted === undefined) {
+    grantUsedMs.delete(vmid);
+    return;
+  }
+  const isUsed = limitMib === undefined || workingSetMib > limitMib - granted;
+  if (isUsed || usedMs === undefined) {
+    grantUsedMs.set(vmid, nowMs);
+    return;
+  }
+  if (nowMs - Math.max(usedMs, grownMs.get(changeKey(vmid, 'memory')) ?? 0) < PROMISED_MS) return;
+  grants.delete(vmid);
+  grantUsedMs.delete(vmid);
+}
 
 /** The part of earlier grants that is not in use yet; all of one whose usage cannot be read. */
 function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {

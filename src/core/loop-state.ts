@@ -18,6 +18,8 @@ export interface LoopState {
   readonly samples: Map<Vmid, CgroupSample>;
   /** Memory granted by this program; what of it is not yet in use is promised, not free. */
   readonly grants: Map<Vmid, Mib>;
+  /** When some of a grant was last in use, or was first seen not to be; see `keepPromise`. */
+  readonly grantUsedMs: Map<Vmid, Milliseconds>;
   readonly failures: Map<Vmid, Failure>;
   /** What was seen since the last cycle, by the samples in between. */
   readonly between: Map<Vmid, Between>;
@@ -160,6 +162,7 @@ export function newLoopState(): LoopState {
     identities: new Map(),
     samples: new Map(),
     grants: new Map(),
+    grantUsedMs: new Map(),
     failures: new Map(),
     between: new Map(),
     running: new Map(),
@@ -203,6 +206,7 @@ export function noteFrozen(state: LoopState, vmid: Vmid, sample: CgroupSample): 
   state.between.delete(vmid);
   state.seenCores.delete(vmid);
   state.seenMemory.delete(vmid);
+  if (state.grantUsedMs.has(vmid)) state.grantUsedMs.set(vmid, sample.atMs);
 }
 
 const FIRST_RETRY_MS = 60_000;

@@ -1,3 +1,4 @@
+import { keepPromise } from '../core/admission.ts';
 import {
   type Between,
   begin,
@@ -231,6 +232,7 @@ function observeContainer(
   );
   if (memory.ok) {
     noteStarvation(state, vmid, memory.value, clock.monotonicMs());
+    keepPromise(state, vmid, memory.value, clock.monotonicMs());
     tellKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
   }
   return {
@@ -353,5 +355,6 @@ function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
   state.oomKills.delete(vmid);
   state.shrinkRetry.delete(vmid);
   state.shrunk.delete(vmid);
+  state.grantUsedMs.delete(vmid);
   state.startedMs.set(vmid, nowMs);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Budget, budget } from '../../src/core/admission.ts';
+import { type Budget, budget, keepPromise } from '../../src/core/admission.ts';
 import { type HostCpu, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
@@ -283,4 +283,34 @@ it('a budget never is more than what is available less the reserve and the unuse
     }),
     { numRuns: 500 },
   );
+});
+
+describe('a grant that is not used', () => {
+  const HOUR_MS = 3_600_000;
+  function granted() {
+    const state = newLoopState();
+    state.grants.set(vmid(101), mib(1024));
+    const look = (hours: number, usedMib: number): boolean => {
+      const usage = memoryUse(usedMib, { limitMib: mib(2048) });
+      keepPromise(state, vmid(101), usage, milliseconds(hours * HOUR_MS));
+      return state.grants.has(vmid(101));
+    };
+    return { state, look };
+  }
+
+  it('stops being promised after some hours', () => {
+    const { look } = granted();
+    expect([0, 1, 2, 2.9].map((hours) => look(hours, 600))).toEqual([true, true, true, true]);
+    expect(look(3, 600)).toBe(false);
+  });
+
+  it('is promised on where some of it was used, or more was granted meanwhile', () => {
+    const { state, look } = granted();
+    look(0, 600);
+    look(2, 1100);
+    expect(look(4, 600)).toBe(true);
+    state.grownMs.set('101/memory', milliseconds(4.5 * HOUR_MS));
+    expect(look(7, 600)).toBe(true);
+    expect(look(7.5, 600)).toBe(false);
+  });
 });

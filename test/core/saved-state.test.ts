@@ -92,8 +92,9 @@ describe('the state that is taken over', () => {
   it('has every field of the state that is meant to survive', () => {
     const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
     expect(lost.sort()).toEqual([
-      ...['between', 'cycle', 'hostCpu', 'hostCpus', 'lacking', 'pause', 'reclaimSupported'],
-      ...['refused', 'refusedWrites', 'rewriters', 'running', 'said', 'seenCores', 'seenMemory'],
+      ...['between', 'cycle', 'grantUsedMs', 'hostCpu', 'hostCpus', 'lacking', 'pause'],
+      ...['reclaimSupported', 'refused', 'refusedWrites', 'rewriters', 'running', 'said'],
+      ...['seenCores', 'seenMemory'],
       'unrecorded',
     ]);
   });
