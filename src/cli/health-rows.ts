@@ -1,7 +1,7 @@
 import type { Pause } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { type HealthRow, row } from '../core/report/health.ts';
-import { findExecutable } from '../host/executable-files.ts';
+import { findExecutable, searchPath } from '../host/executable-files.ts';
 import type { World } from '../ports.ts';
 
 /** What the daemon and `health-check` both look at: whether a change could be made now. */
@@ -10,7 +10,7 @@ export function changeRows(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly HealthRow[] {
   const pct = findExecutable('pct', env);
-  const notFound = `pct was not found in PATH (${env['PATH'] ?? 'which is not set'})`;
+  const notFound = `pct was not found in ${searchPath(env)}`;
   const rows = [
     row('backups', backups.problem?.(), 'a backup could be written'),
     row('logs', journal.problem?.(), 'the JSON log could be written'),

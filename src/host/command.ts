@@ -206,7 +206,7 @@ function whyNotStarted(file: string, cause: unknown, env: CommandOptions['env'])
     if (file.includes('/')) {
       return existsSync(file) ? `the interpreter of ${file} is not there` : `${file} is not there`;
     }
-    return `the program ${file} was not found in PATH (${env['PATH'] ?? 'which is not set'})`;
+    return `the program ${file} was not found in ${env['PATH'] ?? 'PATH, which is not set'}`;
   }
   return `the program ${file} could not be started: ${describeError(cause)}`;
 }

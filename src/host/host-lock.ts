@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path/posix';
 import { makeDirectories, makePrivateDirectory } from './directories.ts';
+import { searchPath } from './executable-files.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
 import { readRegularFile } from './regular-file.ts';
@@ -53,7 +54,6 @@ export interface HeldElsewhere {
 
 /** It asks the kernel one thing and ends; a machine under load may take its time to start it. */
 const FLOCK_LIMIT_MS = 10_000;
-const FLOCK_PATH = '/usr/local/bin:/usr/bin:/bin';
 /** What flock(1) ends with if another process holds the lock. */
 const CONFLICT = 1;
 /** A process id with its newline. */
@@ -88,7 +88,7 @@ export function acquireHostLock(paths: Paths, lockFile: string): LockOutcome {
 /** Returns whether the lock on the open file is ours now. */
 function flock(descriptor: number): boolean {
   const { error, status, stderr } = spawnSync('flock', ['--nonblock', '3'], {
-    env: { PATH: FLOCK_PATH },
+    env: { PATH: searchPath({}) },
     cwd: '/',
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
     timeout: FLOCK_LIMIT_MS,

@@ -4,6 +4,7 @@ import { milliseconds } from '../core/units.ts';
 import type { CommandOutcome, Proxmox, SetRequest } from '../ports.ts';
 import type { CommandResult } from './command.ts';
 import { runCommand } from './command.ts';
+import { searchPath } from './executable-files.ts';
 
 /** `pct`, the node's own tool for containers: what is asked of it, and what its answers mean. */
 
@@ -13,7 +14,6 @@ const TIME_LIMIT_MS = milliseconds(40_000);
 const STOP_GRACE_MS = milliseconds(3_000);
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 const LONGEST_MESSAGE = 300;
-const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface PctOptions {
   /** The environment of this process; only `PATH` and `HOME` of it are handed on. */
@@ -88,7 +88,7 @@ function whatIsWrongWith(request: SetRequest): string | undefined {
  */
 export function commandEnvironment(own: PctOptions['environment']): Record<string, string> {
   const env: Record<string, string> = {
-    PATH: own['PATH'] ?? USUAL_PATH,
+    PATH: searchPath(own),
     LC_ALL: 'C.UTF-8',
     LANG: 'C.UTF-8',
     PERL_BADLANG: '0',

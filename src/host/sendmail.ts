@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { searchPath } from './executable-files.ts';
 import { errorCode } from './os-error.ts';
 
 /** Mail from this node to itself, through the program that every mail system brings. */
@@ -7,8 +8,6 @@ export type HandedOver = { readonly ok: true } | { readonly ok: false; readonly 
 
 const TIME_LIMIT_MS = 20_000;
 const MAX_SAID = 1000;
-/** Where it lies on Debian: a service may have a PATH without it. */
-const DIRECTORIES = '/usr/sbin:/usr/local/sbin:/usr/lib';
 
 /**
  * Hands a mail over to `sendmail`, for the local root. It has a process group of its own, and takes
@@ -19,11 +18,10 @@ export function handToSendmail(
   env: Readonly<Record<string, string | undefined>>,
   stop: AbortSignal,
 ): Promise<HandedOver> {
-  const path = [env['PATH'], DIRECTORIES].filter((part) => part !== undefined).join(':');
   return new Promise((resolve) => {
     // -i: a line with only a dot in it does not end the mail.
     const child = spawn('sendmail', ['-i', 'root'], {
-      env: { PATH: path, LC_ALL: 'C.UTF-8' },
+      env: { PATH: searchPath(env), LC_ALL: 'C.UTF-8' },
       cwd: '/',
       detached: true,
       stdio: ['pipe', 'ignore', 'pipe'],

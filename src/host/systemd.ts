@@ -1,5 +1,6 @@
 import type { Clock, Log } from '../ports.ts';
 import { runCommand } from './command.ts';
+import { searchPath } from './executable-files.ts';
 
 /**
  * What the service manager hears of the daemon, see sd_notify(3). Node has no datagram sockets, so
@@ -36,13 +37,12 @@ const SIGNS_PER_LIMIT = 3;
 const TIME_LIMIT_MS = 10_000;
 const OUTPUT_LIMIT_BYTES = 4096;
 const LONGEST_STATUS = 200;
-const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The service manager that started this process, or one that nobody hears where there is none. */
 export function createSupervisor({ env, pid, clock, log }: SupervisorOptions): Supervisor {
   const socket = env['NOTIFY_SOCKET'];
   if (socket === undefined || socket === '') return UNSUPERVISED;
-  const send = sender({ NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? USUAL_PATH }, log);
+  const send = sender({ NOTIFY_SOCKET: socket, PATH: searchPath(env) }, log);
   const limitMs = watchdogLimitMs(env, pid);
   const beatIntervalMs = limitMs === undefined ? undefined : limitMs / SIGNS_PER_LIMIT;
   let started = false;

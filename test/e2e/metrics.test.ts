@@ -138,7 +138,9 @@ describe('health', () => {
     expect(JSON.parse(wrong.stdout).checks[0]).toMatchObject({ name: 'configuration', ok: false });
     test.configure(configuration());
     const noPct = await test.run(['health-check'], '/nowhere');
-    expect(noPct.stdout).toMatch(/^FAILED +pct +pct was not found in PATH \(\/nowhere\)$/m);
+    expect(noPct.stdout).toMatch(
+      /^FAILED +pct +pct was not found in \/nowhere:\/usr\/local\/sbin/m,
+    );
     expect((await test.run(['health-check', '--format', 'xml'])).code).toBe(64);
   });
 

@@ -103,7 +103,7 @@ describe('a command that can not be started', () => {
     });
     expect(result).toStrictEqual({
       kind: 'not-started',
-      message: 'the program no-such-program was not found in PATH (/nowhere:/bin)',
+      message: 'the program no-such-program was not found in /nowhere:/bin',
     });
   });
 

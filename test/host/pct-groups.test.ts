@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { isGroupAlive, runDetached } from '../../src/host/command.ts';
+import { searchPath } from '../../src/host/executable-files.ts';
 import { createHealthProbe } from '../../src/host/health.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { complaintIn } from '../../src/host/pct.ts';
@@ -183,7 +184,7 @@ exit 3
       ...['systemd-run', '--quiet', '--collect', '--wait', '--pipe'],
       ...['--property=RuntimeMaxSec=91', ...variables, '--', 'pct', 'destroy', '120', '--purge'],
     ]);
-    expect(variables).toContain(`--setenv=PATH=${bin}:/usr/bin:/bin`);
+    expect(variables).toContain(`--setenv=PATH=${searchPath({ PATH: `${bin}:/usr/bin:/bin` })}`);
     expect(variables.join(' ')).not.toMatch(/SECRET|BESIDE/);
     expect(outcome).toMatchObject({ kind: 'failed', exitCode: 3 });
   });

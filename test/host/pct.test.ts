@@ -64,7 +64,7 @@ describe('pct set', () => {
     const proxmox = createProxmox({ environment: { PATH: '/nowhere' } });
     expect(await proxmox.set(request, never)).toStrictEqual({
       kind: 'not-started',
-      message: 'the program pct was not found in PATH (/nowhere)',
+      message: expect.stringMatching(/^the program pct was not found in \/nowhere:.*\/usr\/sbin:/),
     });
   });
 
