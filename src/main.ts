@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { version } from '../package.json';
-import { type Arguments, HELP, parseArguments } from './cli/arguments.ts';
+import { type Arguments, type CommandName, HELP, parseArguments } from './cli/arguments.ts';
 import { backups } from './cli/backups.ts';
 import { checkConfig } from './cli/check-config.ts';
 import { readConfiguration } from './cli/configuration.ts';
 import { EXIT, type ExitCode } from './cli/exit-codes.ts';
 import { rollback } from './cli/rollback.ts';
 import { run } from './cli/run.ts';
+import { whyNotNow } from './cli/unfit.ts';
 import type { Surroundings } from './cli/world.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
+import { isAnyUnanswered } from './host/answering-files.ts';
 import { createCluster } from './host/cluster-files.ts';
 import { programProblem } from './host/executable-files.ts';
 import { createGuests } from './host/guests.ts';
@@ -47,10 +49,22 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
+/** Commands that look at `/etc/pve`, at logs or at backups. Others ask the daemon before. */
+const LOOKING: ReadonlySet<CommandName> = new Set<CommandName>([
+  ...(['check-config', 'history', 'notify-test', 'backups', 'rollback', 'recommend'] as const),
+  ...(['configure', 'export'] as const),
+]);
+
 async function carryOut(given: Arguments): Promise<ExitCode> {
   const { stdout, stderr } = process;
   const paths = createPaths(given.sysroot);
   const around: Surroundings = { paths, clock, env: process.env, stdout, stderr };
+  const asks = LOOKING.has(given.command);
+  const notNow = asks ? await whyNotNow(readConfiguration(given, around), around) : undefined;
+  if (notNow !== undefined) {
+    stderr.write(`${notNow}\n`);
+    return EXIT.failure;
+  }
   switch (given.command) {
     case 'daemon':
     case 'once':
@@ -133,6 +147,13 @@ async function end(code: ExitCode): Promise<never> {
     Promise.all([drained(process.stdout), drained(process.stderr)]),
     new Promise((resolve) => setTimeout(resolve, 1000)),
   ]);
+  // Node would wait for a thread that waits for a file system. This end waits for nobody, and is an
+  // orderly one for systemd.
+  if (isAnyUnanswered()) {
+    process.removeAllListeners('SIGTERM');
+    process.kill(process.pid, 'SIGTERM');
+    await new Promise(() => {});
+  }
   process.exit(code);
 }
 

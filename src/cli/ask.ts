@@ -11,7 +11,7 @@ import { type AboutCycle, answerTo } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { stateKeeper } from './state-keeper.ts';
-import { whyUnfit } from './unfit.ts';
+import { whyNotNow, whyUnfit } from './unfit.ts';
 import { openWorld, type Surroundings } from './world.ts';
 
 /** `status` and `explain` ask the daemon; where none answers they look and decide themselves. */
@@ -68,12 +68,12 @@ async function lookNow(
   around: Surroundings,
 ): Promise<Asked> {
   const { stderr } = around;
-  const unfit = whyUnfit(around);
-  if (unfit !== undefined) {
-    stderr.write(`${unfit}\n`);
+  const loaded = readConfiguration(given, around);
+  const refusal = (await whyNotNow(loaded, around)) ?? whyUnfit(around);
+  if (refusal !== undefined) {
+    stderr.write(`${refusal}\n`);
     return { ok: false, code: EXIT.failure };
   }
-  const loaded = readConfiguration(given, around);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return { ok: false, code: EXIT.configuration };

@@ -22,8 +22,8 @@ export interface FigureServer {
 
 export interface FigureServerParts extends FiguresParts {
   readonly health: () => HealthReport;
-  /** Whether a cycle of any kind ended lately. */
-  readonly isAlive: () => boolean;
+  /** Why the daemon does not do its work at all, in a line; undefined: cycles end. */
+  readonly whyIdle: () => string | undefined;
 }
 
 const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: undefined };
@@ -49,7 +49,7 @@ export function createFigureServer(parts: FigureServerParts): FigureServer {
     listener = undefined;
     if (address === undefined) return;
     const complain = (message: string): void => log.warn(message);
-    const answer = (path: string): HttpAnswer | undefined => answerTo(path, text, parts);
+    const answer = (path: string) => answerTo(path, text, parts);
     const opened = await openHttpListener({ address, token, answer, complain });
     if (opened.ok) {
       listener = opened;
@@ -87,11 +87,11 @@ const reportOf = (known: Known): ReportInput | undefined =>
 const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>
   a.token === b.token && a.listen?.host === b.listen?.host && a.listen?.port === b.listen?.port;
 
-function answerTo(
+async function answerTo(
   path: string,
   text: () => string,
-  { health, isAlive, known }: FigureServerParts,
-): HttpAnswer | undefined {
+  { open, health, whyIdle, known }: FigureServerParts,
+): Promise<HttpAnswer | undefined> {
   const plain = (isWell: boolean, body: string): HttpAnswer => ({
     ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },
   });
@@ -99,13 +99,15 @@ function answerTo(
     case '/metrics':
       return { status: 200, type: CONTENT_TYPE, body: text() };
     case '/healthz': {
-      const isWell = isAlive();
+      await open.ask();
+      const problem = whyIdle();
       // Alive is what a restart would not mend.
       const paused = known().state.pause;
-      const fine = paused === undefined ? 'ok\n' : `ok, but paused: ${paused.why}\n`;
-      return plain(isWell, isWell ? fine : 'no cycle ended for a long time\n');
+      const fine = paused === undefined ? 'ok' : `ok, but paused: ${paused.why}`;
+      return plain(problem === undefined, `${problem ?? fine}\n`);
     }
     case '/readyz': {
+      await open.ask();
       const report = health();
       return plain(report.healthy, `${healthLines(report).join('\n')}\n`);
     }

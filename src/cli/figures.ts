@@ -7,6 +7,7 @@ import {
   type HealthRow,
   healthReport,
   oldestCycleMs,
+  row,
 } from '../core/report/health.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../cycle.ts';
@@ -67,13 +68,16 @@ export function openFigures(parts: FiguresParts): Figures {
     const { pollIntervalMs } = config();
     const times = { nowMs, startedMs, lastGoodMs: tally.lastGood?.atMs, pollIntervalMs };
     const deliveries = watchDeliveries(failing, parts.messages(), nowMs);
+    const hanging = open.hanging();
+    const cycle = hanging === undefined ? cycleRow(times) : row('cycle', hanging, '');
     const quorum = quorumRow(parts.known().state.pause);
-    const rows = [cycleRow(times), quorum, ...tryOut(nowMs)];
+    const rows = [cycle, quorum, ...tryOut(nowMs)];
     return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
   };
-  const isAlive = (): boolean => {
+  const whyIdle = (): string | undefined => {
     const sinceMs = clock.monotonicMs() - (tally.lastMs ?? startedMs);
-    return sinceMs <= oldestCycleMs(config().pollIntervalMs);
+    const isLate = sinceMs > oldestCycleMs(config().pollIntervalMs);
+    return open.hanging() ?? (isLate ? 'no cycle ended for a long time' : undefined);
   };
 
   return {
@@ -90,7 +94,7 @@ export function openFigures(parts: FiguresParts): Figures {
       if (server === undefined) {
         if (metrics.listen === undefined && metrics.textfile === undefined) return;
         const { createFigureServer } = await import('./figure-server.ts');
-        server = createFigureServer({ ...parts, health, isAlive });
+        server = createFigureServer({ ...parts, health, whyIdle });
       }
       await server.use(metrics);
     },

@@ -15,7 +15,7 @@ import { createStateFile } from '../host/state-file.ts';
 import type { GroupWorld, World } from '../ports.ts';
 import { inRoom } from '../report/room-log.ts';
 import { Groups } from '../stages/groups.ts';
-import type { Surroundings } from './world.ts';
+import type { OpenWorld, Surroundings } from './world.ts';
 
 /** Groups beside the loop, on a timer of their own, so that neither waits for the other. */
 export interface RunningGroups {
@@ -43,11 +43,12 @@ const WAKE_MS = 100;
 const STOP_MS = 1000;
 
 export function startGroups(
-  world: World,
+  open: OpenWorld,
   around: Surroundings,
   inForce: () => GroupsInForce,
 ): RunningGroups {
-  const { paths, clock, env } = around;
+  const { world } = open;
+  const { paths, clock } = around;
   const file = createStateFile(paths, GROUPS_FILE);
   const boot = file.boot() ?? '';
   const log = inRoom(world.log, 'groups');
@@ -57,15 +58,7 @@ export function startGroups(
     if (inForce().settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const groupWorld: GroupWorld = {
-    ...world,
-    log,
-    cluster: createCluster(paths),
-    tools: createGroupTools({ paths, environment: env }),
-    leases: createLeases({ paths, clock }),
-    ledgers: createLedgers(paths),
-    probe: createHealthProbe(),
-  };
+  const groupWorld = groupWorldOf({ ...world, log }, around);
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
@@ -81,10 +74,14 @@ export function startGroups(
   });
   const lookIn = (ms: number): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      groups.look();
-      lookIn(Math.min(inForce().config.sampleIntervalMs, LONGEST_INTERVAL_MS));
-    }, ms);
+    timer = setTimeout(() => void look(), ms);
+  };
+  const look = async (): Promise<void> => {
+    await open.ask();
+    if (stopping) return;
+    // The cycle says that nothing can be read.
+    if (open.hanging() === undefined) groups.look();
+    lookIn(Math.min(inForce().config.sampleIntervalMs, LONGEST_INTERVAL_MS));
   };
   lookIn(0);
   return {
@@ -112,6 +109,15 @@ export function startGroups(
     },
   };
 }
+
+const groupWorldOf = (world: World, { paths, clock, env }: Surroundings): GroupWorld => ({
+  ...world,
+  cluster: createCluster(paths),
+  tools: createGroupTools({ paths, environment: env }),
+  leases: createLeases({ paths, clock }),
+  ledgers: createLedgers(paths),
+  probe: createHealthProbe(),
+});
 
 function statesFrom(
   read: ReturnType<ReturnType<typeof createStateFile>['read']>,

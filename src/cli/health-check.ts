@@ -6,6 +6,7 @@ import {
   healthReport,
   row,
 } from '../core/report/health.ts';
+import { whyHanging } from '../host/answering-files.ts';
 import { askControlSocket } from '../host/control-client.ts';
 import { CONTROL_SOCKET } from '../host/control-path.ts';
 import type { Arguments } from './arguments.ts';
@@ -14,7 +15,7 @@ import { configurationFile, readConfiguration } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { healthLines } from './health-lines.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
-import { openWorld, type Surroundings } from './world.ts';
+import { openWorld, placesIn, type Surroundings } from './world.ts';
 
 /**
  * `health-check`: whether the daemon does its work, in named checks; exit code 0 if all are well.
@@ -40,6 +41,8 @@ async function rowsOf(given: Arguments, around: Surroundings): Promise<readonly 
   }
   const daemon = row('daemon', asked.why, '');
   if (!loaded.ok) return [configuration, daemon];
+  const hanging = await whyHanging(placesIn(loaded.config, around.paths));
+  if (hanging !== undefined) return [configuration, daemon, row('cycle', hanging, '')];
   const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
   try {
     const { guests, clock } = open.world;

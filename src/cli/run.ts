@@ -24,7 +24,7 @@ import type { RunningGroups } from './groups.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { type Notices, openNotices } from './notices.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
-import { whyUnfit } from './unfit.ts';
+import { whyNotNow, whyUnfit } from './unfit.ts';
 import type { UsageKeeper } from './usage-keeper.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
 
@@ -34,19 +34,22 @@ export async function run(
   around: Surroundings,
   signals: Signals,
 ): Promise<ExitCode> {
+  const loaded = readConfiguration(given, around);
+  const { paths } = around;
+  const notNow = await whyNotNow(loaded, around);
+  if (notNow !== undefined) return refuse(around, `${notNow}\n`, EXIT.failure);
   const unfit = whyUnfit(around);
   // On a machine that is no node nobody has put a configuration either: that is not what is wrong.
-  if (unfit !== undefined && !existsSync(configurationFile(given.configFile, around.paths))) {
+  if (unfit !== undefined && !existsSync(configurationFile(given.configFile, paths))) {
     return refuse(around, `${unfit}\n`, EXIT.failure);
   }
-  const loaded = readConfiguration(given, around);
   if (!loaded.ok) return refuse(around, renderProblems(loaded), EXIT.configuration);
   const { config } = loaded;
   if (unfit !== undefined) return refuse(around, `${unfit}\n`, EXIT.failure);
 
   // A reload that is asked for while the daemon still starts must not end it.
   signals.on('SIGHUP', () => {});
-  const lock = acquireHostLock(around.paths, around.paths.at(config.lockFile));
+  const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
     const message = lock.running ? alreadyRunning(lock) : lock.message;
     return refuse(around, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
@@ -104,6 +107,7 @@ async function once(
   };
   const notices = await openNotices(config, open, around);
   notices.cycleBegins();
+  await open.ask();
   const result = await runCycle(world, { ...settings, save, inspect }, keeper.state, stop.signal);
   notices.cycleEnds(result, view);
   keeper.save();
@@ -155,6 +159,7 @@ async function daemon(
         };
         force.notices?.cycleBegins();
         const whole = { ...force.settings, ...roomOf(force), save, inspect };
+        await open.ask();
         const result = await runCycle(world, whole, state, stop);
         tellOfCycle(result, force, keeper, supervisor);
         collect();
@@ -289,22 +294,19 @@ async function beginUsage(
 }
 
 /** Where there is a group now and there was none before. Without groups nothing is even loaded. */
-async function beginGroups(
-  force: InForce,
-  { world }: OpenWorld,
-  around: Surroundings,
-): Promise<void> {
+async function beginGroups(force: InForce, open: OpenWorld, around: Surroundings): Promise<void> {
   if (force.groups !== undefined || force.config.groups.length === 0) return;
   const { startGroups } = await import('./groups.ts');
-  force.groups = startGroups(world, around, () => force);
+  force.groups = startGroups(open, around, () => force);
 }
 
 function samplingOf(
   force: InForce,
   keeper: StateKeeper,
-  { world }: OpenWorld,
+  open: OpenWorld,
   collect: () => void,
 ): Sampling {
+  const { world } = open;
   const { state } = keeper;
   return {
     intervalMs: () => force.config.sampleIntervalMs,
@@ -318,6 +320,7 @@ function samplingOf(
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();
       const early = { ...settings, ...roomOf(force), save, urgent };
+      await open.ask();
       const result = await runCycle(world, early, state, stop);
       force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();
@@ -330,14 +333,17 @@ function samplingOf(
 function openSocket(
   force: InForce,
   { state }: StateKeeper,
-  { world }: OpenWorld,
+  open: OpenWorld,
   around: Surroundings,
 ): Promise<ControlSocket> {
   return openControlSocket({
     paths: around.paths,
-    complain: (message) => world.log.warn(message),
+    complain: (message) => open.world.log.warn(message),
     answer: async (request) => {
-      if (request.command === 'health') return { health: force.figures?.health() };
+      if (request.command === 'health') {
+        await open.ask();
+        return { health: force.figures?.health() };
+      }
       const { answerTo } = await import('./control-answer.ts');
       return answerTo(request, knownOf(force, state, around));
     },

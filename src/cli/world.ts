@@ -1,7 +1,10 @@
+import { dirname } from 'node:path/posix';
 import type { Writable } from 'node:stream';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import { LOG_ROOMS } from '../core/log-line.ts';
+import { type Missing, missing } from '../core/reading.ts';
+import { AnsweringFiles, type Places } from '../host/answering-files.ts';
 import { type CgroupFiles, createCgroups } from '../host/cgroup-files.ts';
 import { createReclaim } from '../host/cgroup-reclaim.ts';
 import { createBackups } from '../host/config-backups.ts';
@@ -14,7 +17,8 @@ import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
-import type { Clock, JournalEvent, World } from '../ports.ts';
+import type { Clock, Guests, JournalEvent, World } from '../ports.ts';
+import { appendLine } from '../report/append.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
 import { newTally, noteEvent, type Tally } from '../report/tally.ts';
@@ -26,6 +30,10 @@ export interface OpenWorld {
   readonly world: World;
   /** What has gone through this world. */
   readonly tally: Tally;
+  /** Finds out what lies on other machines and does not answer; to be waited for before a look. */
+  ask(): Promise<void>;
+  /** Why nothing of `/etc/pve` can be read now; undefined: it has answered. */
+  hanging(): string | undefined;
   /** Takes what a new configuration says of logs and backups into force. */
   reconfigure(config: Config): void;
   /** Who hears of each line of the JSON log as well, and whether it could be written. */
@@ -55,15 +63,19 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
   const { paths, clock, stdout, stderr, env } = around;
   const node = paths.nodeName();
   const toSystemd = isJournalStream(stdout, env);
+  const answering = new AnsweringFiles();
+  const hanging = (): string | undefined => answering.problem(paths.pveDir);
+  const append = appendWhile(answering);
   const outlets = logOutlets({ paths, toSystemd, log: () => log });
   const { insteadOfConsole, besides } = outlets;
   const log = createLog(logSettings(config, paths), {
     ...{ clock, console: stdout, complaints: stderr, toSystemd, insteadOfConsole, besides },
+    append,
   });
   outlets.use(config);
-  const journal = createJournal(journalSettings(config, paths, node), clock);
+  const journal = createJournal(journalSettings(config, paths, node), clock, append);
   const tally = newTally();
-  let files = { log: paths.at(config.jsonLogFile), backups: paths.at(config.backupDir) };
+  let files = filesOf(config, paths);
   const cgroups: CgroupFiles = createCgroups(paths, clock);
   const vms = createRunningVms(paths);
   const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
@@ -80,28 +92,32 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
         listener?.(event, isWritten);
         return isWritten;
       },
-      problem: () => whyNothingToAppend(files.log),
+      problem: () => answering.problem(dirname(files.log)) ?? whyNothingToAppend(files.log),
     },
     cgroups,
     reclaim: createReclaim(paths, clock),
     memoryHigh: createMemoryHigh(paths, clock),
-    guests: createGuests(paths),
-    host: createHostView(paths, () => vms.memoryMib()),
+    guests: whileAnswering(createGuests(paths), hanging),
+    host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
     proxmox: createProxmox({ environment: around.env }),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     backups: {
-      write: (file, purpose) => backups.write(file, purpose),
-      problem: () => whyNoFileIn(files.backups, 0o700),
+      write(file, purpose) {
+        const message = answering.problem(files.backups);
+        return message === undefined ? backups.write(file, purpose) : { ok: false, message };
+      },
+      problem: () => answering.problem(files.backups) ?? whyNoFileIn(files.backups, 0o700),
     },
   };
   return {
-    ...{ world, tally },
+    ...{ world, tally, hanging },
+    ask: () => answering.ask(placesOf(files, paths)),
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));
       outlets.use(next);
       journal.reconfigure(journalSettings(next, paths, node));
       backups = backupsOf(next);
-      files = { log: paths.at(next.jsonLogFile), backups: paths.at(next.backupDir) };
+      files = filesOf(next, paths);
     },
     listen(next) {
       listener = next;
@@ -113,6 +129,44 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     },
   };
 }
+
+interface Files {
+  readonly text: string;
+  readonly log: string;
+  readonly backups: string;
+}
+
+const filesOf = (config: Config, paths: Paths): Files => ({
+  text: paths.at(config.logFile),
+  log: paths.at(config.jsonLogFile),
+  backups: paths.at(config.backupDir),
+});
+
+const placesOf = ({ text, log, backups }: Files, { pveDir }: Paths): Places => ({
+  ...{ cluster: pveDir, others: [dirname(text), dirname(log), backups] },
+});
+
+/** What a command touches that may hang, for `whyHanging`. */
+export const placesIn = (config: Config, paths: Paths): Places =>
+  placesOf(filesOf(config, paths), paths);
+
+const appendWhile =
+  (answering: AnsweringFiles): typeof appendLine =>
+  (file, line, rotation) => {
+    const message = answering.problem(dirname(file));
+    return message === undefined ? appendLine(file, line, rotation) : { ok: false, message };
+  };
+
+function missingWhile(hanging: () => string | undefined): Missing | undefined {
+  const problem = hanging();
+  return problem === undefined ? undefined : missing('unreadable', problem);
+}
+
+const whileAnswering = (guests: Guests, hanging: () => string | undefined): Guests => ({
+  list: () => missingWhile(hanging) ?? guests.list(),
+  read: (vmid) => missingWhile(hanging) ?? guests.read(vmid),
+  quorum: () => missingWhile(hanging) ?? guests.quorum(),
+});
 
 const allSecrets = (config: Config): readonly string[] => [
   config.metrics.token,

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { missingBecause } from './os-error.ts';
@@ -32,7 +32,8 @@ export function createFileReader(limitBytes: number): ReadSmallFile {
   return (path) => {
     let fd = -1;
     try {
-      fd = openSync(path, 'r');
+      // A pipe that somebody has laid in the place of a file is not waited for.
+      fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       const length = readAll(fd);
       if (length <= limitBytes) return present(scratch.subarray(0, length));
       return missing('malformed', `${path}: larger than ${limitBytes} bytes`);

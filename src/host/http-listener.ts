@@ -20,7 +20,7 @@ export interface HttpListenerSettings {
   /** Empty: everybody who can reach it is answered; then it must be a loopback address. */
   readonly token: string;
   /** undefined: there is no such page. */
-  readonly answer: (path: string) => HttpAnswer | undefined;
+  readonly answer: (path: string) => Promise<HttpAnswer | undefined>;
   /** Told of what went wrong later on, in a sentence. */
   readonly complain: (message: string) => void;
 }
@@ -43,7 +43,7 @@ export async function openHttpListener(settings: HttpListenerSettings): Promise<
   const visitors = new HttpVisitors();
   const server = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {
     visitors.asked(request.socket);
-    respond(settings, request, response);
+    void respond(settings, request, response);
   });
   server.on('connection', (socket) => visitors.came(socket));
   try {
@@ -88,12 +88,12 @@ const plain = (status: number, body: string): HttpAnswer => ({
   ...{ status, type: 'text/plain; charset=utf-8', body: `${body}\n` },
 });
 
-function respond(
+async function respond(
   settings: HttpListenerSettings,
   request: IncomingMessage,
   response: ServerResponse,
-): void {
-  const { status, type, body } = answerTo(settings, request);
+): Promise<void> {
+  const { status, type, body } = await answerTo(settings, request);
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -107,7 +107,10 @@ function respond(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function answerTo(settings: HttpListenerSettings, request: IncomingMessage): HttpAnswer {
+async function answerTo(
+  settings: HttpListenerSettings,
+  request: IncomingMessage,
+): Promise<HttpAnswer> {
   const { method, url = '/', headers } = request;
   if (!isAllowed(settings.token, headers.authorization)) {
     return plain(401, 'A token is needed: Authorization: Bearer TOKEN');
@@ -115,7 +118,7 @@ function answerTo(settings: HttpListenerSettings, request: IncomingMessage): Htt
   if (method !== 'GET' && method !== 'HEAD') return plain(405, 'Only GET and HEAD are answered');
   try {
     const path = url.split('?', 1)[0] ?? '/';
-    return settings.answer(path) ?? plain(404, 'There is /metrics, /healthz and /readyz');
+    return (await settings.answer(path)) ?? plain(404, 'There is /metrics, /healthz and /readyz');
   } catch (error) {
     settings.complain(`A request for figures could not be answered: ${describeError(error)}`);
     return plain(500, 'This could not be answered; the log says more');

@@ -45,6 +45,7 @@ const LEADING = new Set([
 export function createJournal(
   settings: JournalSettings,
   clock: Pick<Clock, 'wallMs'>,
+  append: typeof appendLine = appendLine,
 ): JsonJournal {
   let { file, host, rotation } = settings;
   let timestamp = createTimestamp(settings.timezone);
@@ -61,7 +62,7 @@ export function createJournal(
     },
     record(event) {
       const line = journalLine(clock.wallMs(), timestamp, host, event, mask);
-      const outcome = appendLine(file, line, rotation);
+      const outcome = append(file, line, rotation);
       lastError = outcome.ok ? undefined : outcome.message;
       return outcome.ok;
     },

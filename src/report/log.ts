@@ -39,6 +39,8 @@ export interface LogOutputs {
   readonly console: Writable | undefined;
   /** The console is the journal of systemd, which has its own times and wants priorities. */
   readonly toSystemd?: boolean;
+  /** In the place of `appendLine`. */
+  readonly append?: typeof appendLine;
   /** Where the log complains about its own file. */
   readonly complaints: Writable;
   /** Takes a line in place of the console; false: it could not, and the console has it. */
@@ -78,6 +80,7 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
   let clean = cleaner(settings);
   let levelOf = levels(settings);
   const file = fileSink({
+    append: outputs.append ?? appendLine,
     complain: (level, message) => outputs.complaints.write(`${onScreen(lineOf(level, message))}\n`),
     shape: (level, message) => shape(lineOf(level, message)),
   });
@@ -188,11 +191,12 @@ interface FileSink {
 }
 
 interface FileSinkParts {
+  readonly append: typeof appendLine;
   readonly shape: (level: LogLevel, message: string) => string;
   readonly complain: (level: LogLevel, message: string) => void;
 }
 
-function fileSink({ shape, complain }: FileSinkParts): FileSink {
+function fileSink({ append, shape, complain }: FileSinkParts): FileSink {
   let path: string | undefined;
   let rotation: Rotation | undefined;
   let lost = 0;
@@ -200,7 +204,7 @@ function fileSink({ shape, complain }: FileSinkParts): FileSink {
   function catchUp(file: string): boolean {
     if (lost === 0) return true;
     const note = `${lost} lines before this one could not be written to this file`;
-    if (!appendLine(file, shape('WARNING', note), rotation).ok) return false;
+    if (!append(file, shape('WARNING', note), rotation).ok) return false;
     lost = 0;
     return true;
   }
@@ -212,7 +216,7 @@ function fileSink({ shape, complain }: FileSinkParts): FileSink {
         lost += 1;
         return;
       }
-      const outcome = appendLine(path, line, rotation);
+      const outcome = append(path, line, rotation);
       if (outcome.ok) return;
       lost += 1;
       const what = `The log file ${path} cannot be written, going on without it: `;

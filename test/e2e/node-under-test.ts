@@ -120,11 +120,16 @@ export class NodeUnderTest {
     writeFileSync(join(directory, 'lxc_autoscale.yaml'), yaml);
   }
 
-  /** Starts the program on the node; the node's time runs from here on. */
-  start(args: readonly string[], path = this.path): Running {
+  /**
+   * Starts the program on the node; the node's time runs from here on.
+   *
+   * @param before a command that starts a command, with its arguments
+   */
+  start(args: readonly string[], path = this.path, before: readonly string[] = []): Running {
     this.node.start();
-    const argv = [BUNDLE, '--sysroot', this.root, ...args];
-    const child = spawn(process.execPath, argv, { env: { ...process.env, PATH: path } });
+    const command = [...before, process.execPath, BUNDLE, '--sysroot', this.root, ...args];
+    const [file = '', ...argv] = command;
+    const child = spawn(file, argv, { env: { ...process.env, PATH: path } });
     const ended = endOf(child);
     open.push(async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');

@@ -107,7 +107,7 @@ describe('the listener for metrics', () => {
   let port = 0;
   beforeAll(async () => {
     port = await freePort();
-    const answer = (path: string) =>
+    const answer = async (path: string) =>
       path === '/metrics' ? { status: 200, type: 'text/plain', body: 'figures 1\n' } : undefined;
     const complain = (message: string): void => {
       throw new Error(message);

@@ -34,7 +34,7 @@ async function serve(own: Partial<HttpListenerSettings> = {}): Promise<Served> {
   const listener = await openHttpListener({
     address: { host: '127.0.0.1', port },
     token: '',
-    answer: (path) =>
+    answer: async (path) =>
       path === '/x' ? { status: 200, type: 'text/plain', body: 'figures\n' } : undefined,
     complain: (message) => complaints.push(message),
     ...own,
@@ -113,7 +113,7 @@ describe('a listener', () => {
 
   it('goes on after an answer that could not be given', async () => {
     const { port, complaints } = await serve({
-      answer: (path) => {
+      answer: async (path) => {
         if (path === '/x') throw new Error('a broken figure');
         return { status: 200, type: 'text/plain', body: 'well\n' };
       },
@@ -208,7 +208,7 @@ describe('what strangers can cost', () => {
   }, async () => {
     const body = 'x'.repeat(20_000_000);
     let asked = 0;
-    const answer = () => {
+    const answer = async () => {
       asked += 1;
       return { status: 200, type: 'text/plain', body };
     };
