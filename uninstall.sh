@@ -66,7 +66,7 @@ confirm() {
   [[ ${answer,,} == y || ${answer,,} == yes ]] || fail 'nothing was removed'
 }
 
-# What was in force before the first change: that of any time before it.
+# What an administrator has set last; what was set since the last change stays.
 roll_back() {
   [[ -x $BIN ]] || fail "there is no $BIN that could roll back; nothing was removed"
   say 'Rolling back every container that was changed ...'

@@ -19,6 +19,7 @@ import { type Observed, observe } from './stages/observe.ts';
 import { noticePause } from './stages/pause.ts';
 import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
 import { tellBlind, tellPlan, tellPool, tellStart, tellTimes } from './stages/tell.ts';
+import { takeOverTemporary } from './stages/temporary.ts';
 
 /** What a cycle needs of the configuration and of the command line. */
 export interface CycleSettings {
@@ -77,7 +78,10 @@ export async function runCycle(
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));
   if (!observed.ok) return tellBlind(world, observed);
   const { host, containers, holds, atMs } = observed.value;
-  timed('notice', () => noticeOthers(world, state, observed.value, manage));
+  timed('notice', () => {
+    takeOverTemporary(world, state, containers, manage, dryRun);
+    noticeOthers(world, state, observed.value, manage);
+  });
   const pause = timed('quorum', () => noticePause(world, state));
   timed('confirm', () => confirmPending(world, state, observed.value));
 

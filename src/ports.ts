@@ -5,6 +5,7 @@ import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
+import type { TemporaryRecord } from './core/temporary.ts';
 import type { Bytes, Cores, Mib, Milliseconds, Vmid } from './core/units.ts';
 
 /**
@@ -173,6 +174,20 @@ export interface Holds {
   write(vmid: Vmid, hold: ManualHold): WriteOutcome;
 }
 
+/** What was changed of guests only for a while; it lies where all nodes of the cluster see it. */
+export interface TemporaryRecords {
+  /** The name of this node. */
+  readonly node: string;
+  /** Missing with `absent` where there is nothing to undo. */
+  read(vmid: Vmid): Reading<TemporaryRecord>;
+  /** In place of what was there; undefined removes it. */
+  write(vmid: Vmid, record: TemporaryRecord | undefined): WriteOutcome;
+  /** The ids of which there is a record. */
+  all(): readonly Vmid[];
+  /** The node that a guest is on now; undefined where there is none with this id. */
+  nodeOf(vmid: Vmid): Reading<string | undefined>;
+}
+
 /** One line of the JSON log. The five strings come first, as existing scripts expect. */
 export interface JournalEvent {
   readonly vmid: Vmid;
@@ -214,6 +229,8 @@ export interface World {
   readonly journal: Journal;
   readonly log: Log;
   readonly holds: Holds;
+  /** Left out where a guest never leaves its node, as in a replay. */
+  readonly temporary?: TemporaryRecords;
 }
 
 /** The configurations of the whole cluster. Reads files, starts nothing. */

@@ -15,6 +15,7 @@ import { createMemoryHigh } from '../host/memory-high.ts';
 import type { Paths } from '../host/paths.ts';
 import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
+import { createTemporaryRecords } from '../host/temporary-records.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
 import type { Clock, Guests, JournalEvent, World } from '../ports.ts';
@@ -101,6 +102,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
     proxmox: createProxmox({ environment: around.env }),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
+    temporary: createTemporaryRecords(paths, node),
     backups: {
       write(file, purpose) {
         const message = answering.problem(files.backups);

@@ -57,6 +57,8 @@ export interface LoopState {
   readonly boosts: Map<string, Boost>;
   /** What the off-peak time has taken, under `changeKey`, until it is given back for good. */
   readonly offPeak: Map<string, OffPeakTaking>;
+  /** What was last written of it for other nodes, '' for nothing; none: not looked for yet. */
+  readonly recorded: Map<Vmid, string>;
   /** The values that the last cycle found or this program set: what differs was changed by hand. */
   readonly known: Map<Vmid, KnownValues>;
   /** The operation that writes a container's values anew under its lock: a restore, say. */
@@ -183,6 +185,7 @@ export function newLoopState(): LoopState {
     refused: new Map(),
     boosts: new Map(),
     offPeak: new Map(),
+    recorded: new Map(),
     known: new Map(),
     rewriters: new Map(),
     intended: new Map(),

@@ -1,3 +1,4 @@
+import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import { parseVmid } from '../core/units.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
@@ -30,6 +31,18 @@ export function parseVmlist(
     if (type === wanted && itsNode === node) versions.set(vmid, version);
   }
   return versions;
+}
+
+/**
+ * The node that a guest is on, of any type; undefined where the cluster has none with this id.
+ * Missing where the text is malformed: it says nothing of any guest then.
+ */
+export function nodeOfGuest(text: string, vmid: Vmid): Reading<string | undefined> {
+  const ids = asObject(parseJsonObject(text)?.['ids']);
+  if (ids === undefined) return missing('malformed', '.vmlist lists no guests');
+  const node = asObject(ids[String(vmid)])?.['node'];
+  if (ids[String(vmid)] === undefined) return present(undefined);
+  return typeof node === 'string' ? present(node) : missing('malformed', `.vmlist: ${vmid}`);
 }
 
 /**

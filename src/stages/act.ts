@@ -29,6 +29,7 @@ import { carryOut } from './change.ts';
 import type { Observed } from './observe.ts';
 import { noticePause, noticeRefusal } from './pause.ts';
 import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
+import { keepAllTemporary, keepTemporary } from './temporary.ts';
 
 export interface ActContext {
   readonly cycle: number;
@@ -74,6 +75,7 @@ export async function act(
     }
   };
   await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
+  if (!context.dryRun) keepAllTemporary(world, state);
   return counts;
 }
 
@@ -115,6 +117,11 @@ async function actOn(
   const config = containers.find(({ vmid }) => vmid === planned.vmid)?.config;
   if (!config?.ok) return undefined;
   intend(world, state, planned, config.value);
+  const unkept = keepTemporary(world, state, planned.vmid);
+  if (unkept !== undefined && changesOf(planned).some(isForAWhile)) {
+    tellUnkept(world, planned, unkept);
+    return undefined;
+  }
   save?.();
   const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, room, stop };
   let carried = planned;
@@ -132,6 +139,19 @@ async function actOn(
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
   if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
+}
+
+const isForAWhile = ({ rule, boostMs }: Change): boolean =>
+  rule === 'off-peak' || (rule === 'saturated' && boostMs !== undefined);
+
+/** What is not on record would be the norm for good after a migration to another node. */
+function tellUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): void {
+  const about = { room: 'act', vmid, event: 'unrecorded' } as const;
+  log.warn(
+    `Container ${vmid} (${name}) was not changed, since a change for a while only could not be ` +
+      `recorded for the other nodes: ${why}`,
+    about,
+  );
 }
 
 /** What is to come is put on record first: after a crash it must not look like somebody else's. */

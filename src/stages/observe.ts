@@ -34,6 +34,7 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, isFrozen, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
 import { isAnotherGuest } from './recognise.ts';
+import { tellDeparted } from './temporary.ts';
 
 /** What one cycle saw, in the order of the ids. */
 export interface Observed {
@@ -89,6 +90,7 @@ export function observe(
     // What cannot be read now still has the limit that it had.
     else if (config.ok) state.running.set(vmid, config.value);
   }
+  tellDeparted(world, state, (vmid) => guests.value.has(vmid));
   forgetGuests(state, (vmid) => !guests.value.has(vmid));
   learnOfKernel(world, state, containers);
   const holds = readHolds(world, state);

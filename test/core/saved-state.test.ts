@@ -93,8 +93,8 @@ describe('the state that is taken over', () => {
     const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
     expect(lost.sort()).toEqual([
       ...['between', 'cycle', 'grantUsedMs', 'hostCpu', 'hostCpus', 'lacking', 'pause'],
-      ...['reclaimSupported', 'refused', 'refusedWrites', 'rewriters', 'running', 'said'],
-      ...['seenCores', 'seenMemory'],
+      ...['reclaimSupported', 'recorded', 'refused', 'refusedWrites', 'rewriters', 'running'],
+      ...['said', 'seenCores', 'seenMemory'],
       'unrecorded',
     ]);
   });

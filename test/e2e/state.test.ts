@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { guestText } from '../../src/simulator/guest-text.ts';
 import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** What survives the end of the program, orderly or not. */
@@ -60,4 +61,54 @@ it('a dry run leaves no state behind', async () => {
   const under = await NodeUnderTest.create([hungry(101)]);
   await under.run(['--dry-run', 'once']);
   expect(() => readFileSync(join(under.root, STATE))).toThrow('ENOENT');
+});
+
+const RECORDS = 'etc/pve/priv/lxc_autoscale/guests';
+
+it('a boost that a migration has brought here is ended here', async () => {
+  const under = await NodeUnderTest.create([calm(101)]);
+  const boost = { boosted: 2, endWallMs: Date.now() - 1000 };
+  const record = {
+    ...{ guest: 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0', node: 'pve9' },
+    changes: [{ resource: 'cores', before: 1, boost }],
+  };
+  mkdirSync(join(under.root, RECORDS), { recursive: true });
+  const path = join(under.root, RECORDS, '101.json');
+  writeFileSync(path, JSON.stringify(record));
+  const daemon = under.start(['daemon']);
+  await daemon.saying('has a boost to 2 cores (1 core before), given by node pve9');
+  await daemon.saying(/cores 2 -> 1[\s\S]*Next run in/);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  expect(under.node.limits(101)?.cores).toBe(1);
+  expect(existsSync(path)).toBe(false);
+});
+
+it('what was saved of a guest does not apply to another one that was given its id', async () => {
+  const under = await NodeUnderTest.create([calm(101)]);
+  expect((await under.run(['once'])).code).toBe(0);
+  const path = join(under.root, STATE);
+  const saved = JSON.parse(readFileSync(path, 'utf8'));
+  expect(saved.identities).toEqual([[101, 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0']]);
+  const endMs = saved.savedMs;
+  const owed = {
+    boosts: [['101/cores', { before: 1, boosted: 2, endMs }]],
+    offPeak: [['101/memory', { before: 4096 }]],
+    oomFloors: [[101, { limitMib: 9000, atMs: endMs }]],
+    failures: [[101, { count: 9, retryAtMs: endMs + 3_600_000 }]],
+  };
+  writeFileSync(path, JSON.stringify({ ...saved, ...owed }));
+  under.node.destroyContainer(101);
+  const conf = guestText({ vmid: 101, name: 'newcomer', cores: 2, memoryMib: 1024, life: 1 });
+  under.node.addContainer({ ...calm(101), conf });
+  under.node.advance(2000);
+  expect((await under.run(['once'])).code).toBe(0);
+  expect(under.sets()).toEqual([]);
+  expect(under.log()).toMatch(
+    /101 \(newcomer\) is not the guest that had this id before.*nor a boost to 2 cores/,
+  );
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
+    ...{ boosts: [], offPeak: [], oomFloors: [], failures: [] },
+    identities: [[101, 'bc:24:11:01:00:65 local-lvm:vm-101-disk-0']],
+  });
 });
