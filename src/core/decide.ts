@@ -1,4 +1,4 @@
-import type { Decision, HoldReason, Resource, Skip, SkipReason } from './decision.ts';
+import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { emergencyOf } from './host-state.ts';
 import { type Case, judge, type Times } from './judge.ts';
@@ -28,6 +28,7 @@ import { withoutProof } from './proof.ts';
 import { isMissed, oomFloorMib, whyShort } from './shortage.ts';
 import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
 import { usableCpus } from './usage.ts';
+import { withWaiting } from './waiting.ts';
 
 /** What is to become of each container, before it is asked what the host can give. Pure. */
 export interface Verdicts {
@@ -240,11 +241,18 @@ function decideCores(
       },
     }),
   };
-  const verdict = unlessNarrowed(judge(one, timesOf(input, 'cores')), guest, usable, hostCpus);
+  const judged = judge(one, timesOf(input, 'cores'));
+  const waiting = isForWaiting(policy, cpuLimit, has)
+    ? withWaiting(judged, {
+        ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
+        ...{ step: policy.cpu.minIncrement, waited: state.waited.get(changeKey(vmid, 'cores')) },
+      })
+    : judged;
+  const verdict = unlessNarrowed(waiting, guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
   const killedMs = state.oomKills.get(vmid) ?? Number.NEGATIVE_INFINITY;
   const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
-  if (verdict.verdict !== 'shrink' || verdict.rule === 'boost-end' || !recovers) return verdict;
+  if (verdict.verdict !== 'shrink' || ENDS.has(verdict.rule) || !recovers) return verdict;
   return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
 }
 
@@ -253,6 +261,16 @@ function cpuLimitOf(guest: GuestConfig, usable: number): CpuAllocation {
   const most = hasOwnCpuset(guest) ? usable : Math.min(guest.cores ?? usable, usable);
   return { has: guest.cpuLimit ?? most, most };
 }
+
+/** What was given for a while, or to no avail, is taken back at any time. */
+const ENDS: ReadonlySet<Rule> = new Set(['boost-end', 'waiting-undone']);
+
+/** A cpulimit says nothing of which CPUs there are; and in mode boost what it has is its norm. */
+const isForWaiting = (
+  { cpu, scaling }: ContainerPolicy,
+  cpuLimit: number | undefined,
+  has: number,
+): boolean => cpu.unit === 'cores' && scaling !== 'boost' && (cpuLimit ?? has) >= has;
 
 function timesOf({ state, nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
   return { state, nowMs, offPeak, emergency: emergency && resource === 'memory' };

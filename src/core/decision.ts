@@ -19,6 +19,10 @@ export type Rule =
   | 'limit-hit'
   /** Since its last shrink it is short of memory: it gets back what it had. */
   | 'shrink-undone'
+  /** Its tasks wait for a CPU though the host has idle ones: see `waiting.ts`. */
+  | 'waiting'
+  /** More cores have not made the waiting less. */
+  | 'waiting-undone'
   /** Mode `boost`: saturated, so that it gets more for a while. */
   | 'saturated'
   /** What a boost gave is taken back. */
@@ -60,6 +64,8 @@ export interface Measured {
   readonly demand?: number;
   /** What it has swapped out may stay there, and is not in `need`. */
   readonly swapStays?: true;
+  /** Cores: in which share of the time its tasks wait for a CPU, where that was weighed. */
+  readonly waits?: Ratio;
   /** Memory: what is not taken back, however idle it is. */
   readonly kept?: Kept;
   /** Mode `adaptive`: what was weighed. */
@@ -101,7 +107,7 @@ export interface Change extends About {
   readonly unit?: 'cpulimit';
   /** Cores: what it had before any were taken; the host's reserve does not bar growth to it. */
   readonly norm?: number;
-  /** A boost: what it gets where `after` does not fit. No other part of it is granted. */
+  /** Mode `boost`: saturated, so that does not fit. No other part of it is granted. */
   readonly fallback?: number;
   /** A boost: for how long. */
   readonly boostMs?: number;

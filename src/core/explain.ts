@@ -109,6 +109,12 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `it met its limit of ${has} and had to wait for memory`;
     case 'shrink-undone':
       return 'what was taken back is missed: it reads again what it had to give up, or waits';
+    case 'waiting': {
+      const waits = waitsWords(measured);
+      return `${usedWords(resource, measured)}, and ${waits} while CPUs of the host are idle`;
+    }
+    case 'waiting-undone':
+      return `more cores did not help: ${waitsWords(measured)} all the same`;
     case 'saturated':
       return `${usedWords(resource, measured)}, so it gets more for a while`;
     case 'boost-end':
@@ -123,6 +129,9 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
   }
 }
+
+const waitsWords = ({ waits }: Measured): string =>
+  `its tasks wait for a CPU ${percent(waits ?? 0)} of the time`;
 
 function limitWords(limit: Limit, resource: Resource, measured: Measured): string {
   switch (limit) {

@@ -45,6 +45,8 @@ export interface LoopState {
   readonly oomKills: Map<Vmid, Milliseconds>;
   /** When a resource last grew, under `changeKey`. */
   readonly grownMs: Map<string, Milliseconds>;
+  /** Cores that were given since tasks waited for a CPU, under `changeKey`; see `waiting.ts`. */
+  readonly waited: Map<string, Waited>;
   /** What was taken of a resource, and whether it was needed again, under `changeKey`. */
   readonly taken: Map<string, Taken>;
   /** The last shrink of a container's memory, as long as it may have to be undone. */
@@ -84,6 +86,17 @@ export interface LoopState {
 export interface Failure {
   readonly count: number;
   readonly retryAtMs: Milliseconds;
+}
+
+export interface Waited {
+  readonly before: number;
+  readonly after: number;
+  /** In which share of the time its tasks waited, before. */
+  readonly share: number;
+  readonly atMs: Milliseconds;
+  /** How often in a row it was no help, and until when it is not tried again. */
+  readonly count: number;
+  readonly retryAtMs?: Milliseconds;
 }
 
 export interface Shrunk {
@@ -179,6 +192,7 @@ export function newLoopState(): LoopState {
     startedMs: new Map(),
     oomKills: new Map(),
     grownMs: new Map(),
+    waited: new Map(),
     taken: new Map(),
     shrunk: new Map(),
     oomFloors: new Map(),

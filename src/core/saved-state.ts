@@ -10,6 +10,7 @@ import type {
   OomFloor,
   PendingCores,
   Shrunk,
+  Waited,
 } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
 import { missing, present, type Reading } from './reading.ts';
@@ -46,7 +47,8 @@ export interface SavedState {
   readonly oomKills: readonly (readonly [Vmid, Milliseconds])[];
   readonly changedMs: readonly (readonly [string, Milliseconds])[];
   readonly grownMs: readonly (readonly [string, Milliseconds])[];
-  /** An earlier release has none. */
+  /** An earlier release has none of these two. */
+  readonly waited?: readonly (readonly [string, Waited])[];
   readonly taken?: readonly (readonly [string, Taken])[];
   readonly shrunk: readonly (readonly [Vmid, Shrunk])[];
   readonly oomFloors: readonly (readonly [Vmid, OomFloor])[];
@@ -88,6 +90,7 @@ export function toSaved(
     oomKills: [...state.oomKills],
     changedMs: [...state.changedMs],
     grownMs: [...state.grownMs],
+    waited: [...state.waited],
     taken: [...state.taken],
     shrunk: [...state.shrunk],
     oomFloors: [...state.oomFloors],
@@ -147,6 +150,7 @@ export function takeOver(
   fill(state.oomKills, whole.oomKills);
   fill(state.changedMs, whole.changedMs);
   fill(state.grownMs, whole.grownMs);
+  fill(state.waited, whole.waited ?? []);
   fill(state.taken, whole.taken ?? []);
   fill(state.shrunk, whole.shrunk);
   fill(state.oomFloors, whole.oomFloors);
@@ -262,6 +266,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   oomKills: ofVmid((value) => isNumber(value)),
   changedMs: ofResource((value) => isNumber(value)),
   grownMs: ofResource((value) => isNumber(value)),
+  waited: ofResource(
+    (value, key) =>
+      hasNumbers('before', 'after', 'share', 'atMs', 'count')(value, key) &&
+      isObject(value) &&
+      isMaybe(value['retryAtMs']),
+  ),
   taken: ofResource(
     (value, key) =>
       hasNumbers('norm', 'shrunkMs', 'flaps')(value, key) &&
@@ -289,6 +299,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
 /** What a state that an earlier release has saved lacks. */
 const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = {
   identities: [],
+  waited: [],
   taken: [],
 };
 

@@ -27,7 +27,9 @@ const DAY_MS = 24 * HOUR_MS;
 const MOST_FLAPS = 6;
 
 /** What is given for a while, or given back by plan, says nothing of the shrink before it. */
-const NO_FLAP: ReadonlySet<Rule> = new Set(['saturated', 'peak-again', 'below-minimum']);
+const NO_FLAP: ReadonlySet<Rule> = new Set([
+  ...(['saturated', 'peak-again', 'below-minimum', 'waiting'] as const),
+]);
 
 type Step = Pick<Change, 'verdict' | 'rule'> & { readonly measured: { readonly before: number } };
 
@@ -37,7 +39,7 @@ export function takenAfter(
   { verdict, rule, measured }: Step,
   nowMs: Milliseconds,
 ): Taken | undefined {
-  if (rule === 'boost-end') return known;
+  if (rule === 'boost-end' || rule === 'waiting-undone') return known;
   if (verdict === 'shrink') {
     const norm = Math.max(known?.norm ?? 0, measured.before);
     return { flaps: 0, ...known, norm, shrunkMs: nowMs };

@@ -295,6 +295,7 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   const { vmid, resource, rule, after, measured } = change;
   const key = changeKey(vmid, resource);
   if (rule !== 'saturated') boosts.delete(key);
+  rememberWaiting(state, key, change, nowMs);
   if (rule === 'boost-end') countAnew(state, change);
   if (rule === 'off-peak') take(state, change);
   const taken = rule === 'off-peak' ? undefined : offPeak.get(key);
@@ -304,6 +305,25 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
   // What it had again of its own accord is not given once more.
   else if (Math.max(measured.before, after) >= whole) offPeak.delete(key);
+}
+
+/** Whether more cores help is seen later; where they did not, it is longer until the next try. */
+function rememberWaiting(
+  { waited }: LoopState,
+  key: string,
+  { rule, after, measured }: Change,
+  nowMs: Milliseconds,
+): void {
+  const known = waited.get(key);
+  if (rule === 'waiting') {
+    const { before, waits = 0 } = measured;
+    // What was kept did help, so the tries before it do not count any more.
+    const count = known === undefined || known.after === before ? 0 : known.count;
+    waited.set(key, { before, after, share: waits, atMs: nowMs, count });
+  } else if (rule === 'waiting-undone' && known !== undefined) {
+    const failures = { count: known.count, retryAtMs: nowMs };
+    waited.set(key, { ...known, ...afterUndone(failures, nowMs) });
+  }
 }
 
 /** A further boost takes as many saturated samples as the first one did. */

@@ -55,6 +55,7 @@ export function noticeOthers(
       state.boosts.delete(key);
       state.offPeak.delete(key);
       state.taken.delete(key);
+      state.waited.delete(key);
       if (resource === 'memory') {
         state.shrinkRetry.delete(vmid);
         state.shrunk.delete(vmid);

@@ -21,6 +21,8 @@ function lived(): LoopState {
   state.startedMs.set(ID, milliseconds(4_000_000));
   state.oomKills.set(ID, milliseconds(4_100_000));
   state.changedMs.set('101/cores', milliseconds(4_900_000));
+  const waited = { before: 1, after: 2, share: 0.5, atMs: milliseconds(4_900_000), count: 0 };
+  state.waited.set('101/cores', waited);
   state.taken.set('101/cores', {
     ...{ norm: 4, shrunkMs: milliseconds(4_800_000) },
     ...{ flaps: 2, flappedMs: milliseconds(4_900_000) },
@@ -54,7 +56,7 @@ function taken(content: unknown, boot: string | undefined = BOOT, nowMs = NOW_MS
 const SURVIVES = [
   'identities' as const,
   ...(['grants', 'samples', 'failures', 'shrinkRetry'] as const),
-  ...(['pendingCores', 'startedMs', 'oomKills', 'changedMs'] as const),
+  ...(['pendingCores', 'startedMs', 'oomKills', 'changedMs', 'waited'] as const),
   ...(['boosts', 'offPeak', 'handHolds', 'taken'] as const),
   ...(['known', 'intended', 'lastChanges'] as const),
 ];
@@ -100,7 +102,7 @@ describe('the state that is taken over', () => {
   });
 
   it('is taken over from a release that named no guests', () => {
-    const { identities: _, taken: __, ...old } = saved();
+    const { identities: _, taken: __, waited: ___, ...old } = saved();
     const { state, outcome } = taken(old);
     expect(outcome.ok).toBe(true);
     expect([state.identities.size, state.grants.size]).toEqual([0, 1]);
