@@ -1,5 +1,7 @@
 import type { Config } from '../config/model.ts';
+import { overdueCores } from '../core/loop-state.ts';
 import {
+  coresRow,
   cycleRow,
   type Delivery,
   deliveryRow,
@@ -70,8 +72,9 @@ export function openFigures(parts: FiguresParts): Figures {
     const deliveries = watchDeliveries(failing, parts.messages(), nowMs);
     const hanging = open.hanging();
     const cycle = hanging === undefined ? cycleRow(times) : row('cycle', hanging, '');
-    const quorum = quorumRow(parts.known().state.pause);
-    const rows = [cycle, quorum, ...tryOut(nowMs)];
+    const { state } = parts.known();
+    const node = [quorumRow(state.pause), coresRow(overdueCores(state))];
+    const rows = [cycle, ...node, ...tryOut(nowMs)];
     return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
   };
   const whyIdle = (): string | undefined => {

@@ -30,6 +30,7 @@ export function statusLines(report: StatusReport): readonly string[] {
     `${when} ${hostWords(host)}`,
     budgetWords(host),
     ...(host.paused === null ? [] : [`PAUSED, nothing is changed: ${host.paused}.`]),
+    ...(host.overdue === null ? [] : [`NOT ACTIVE: ${host.overdue}.`]),
     ...refusalLines(host),
     ...host.missing.map((why) => `Not known: ${why}`),
     '',

@@ -226,6 +226,10 @@ export function noteFrozen(state: LoopState, vmid: Vmid, sample: CgroupSample): 
   if (state.grantUsedMs.has(vmid)) state.grantUsedMs.set(vmid, sample.atMs);
 }
 
+/** Containers whose cores pvestatd should have applied long ago. */
+export const overdueCores = ({ pendingCores }: LoopState): readonly Vmid[] =>
+  [...pendingCores].filter(([, { warned }]) => warned).map(([vmid]) => vmid);
+
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 3_600_000;
 

@@ -5,8 +5,8 @@ import type { World } from '../ports.ts';
 import type { Observed } from './observe.ts';
 import { tellConfirmed } from './tell.ts';
 
-/** pvestatd runs every 10 s; after a minute something is wrong with it. */
-const OVERDUE_MS = 60_000;
+/** pvestatd runs every 10 s; after two minutes something is wrong with it. */
+const OVERDUE_MS = 120_000;
 
 /** Confirms the cores that earlier cycles configured and that have reached the cpuset by now. */
 export function confirmPending(world: World, state: LoopState, observed: Observed): void {
@@ -26,8 +26,8 @@ export function confirmPending(world: World, state: LoopState, observed: Observe
       state.pendingCores.set(vmid, { ...pending, warned: true });
       const seconds = Math.round((observed.atMs - pending.sinceMs) / 1000);
       world.log.warn(
-        `Container ${vmid}: ${withUnit('cores', pending.cores)} configured ${seconds} s ago ` +
-          'are still not in its cpuset; is pvestatd running?',
+        `Container ${vmid}: ${withUnit('cores', pending.cores)} were set ${seconds} s ago and ` +
+          'are not active: pvestatd is not applying them; see `systemctl status pvestatd`',
         { room: 'act', vmid, event: 'change', outcome: 'overdue' },
       );
     }

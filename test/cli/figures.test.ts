@@ -15,6 +15,7 @@ import type { CheckName } from '../../src/core/report/health.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import type { CycleView } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { vmid } from '../core/builders.ts';
 import { reportInput } from '../core/report/report.ts';
 
 let directory: string;
@@ -90,6 +91,19 @@ describe('the health of the daemon', () => {
     expect(check('quorum')?.says).toContain('the cluster has no quorum');
     state.pause = undefined;
     expect(check('quorum')).toMatchObject({ ok: true });
+  });
+
+  it('is not well where pvestatd does not apply cores that were set long ago', () => {
+    const pending = { cores: 4, sinceMs: milliseconds(nowMs), warned: false };
+    state.pendingCores.set(vmid(101), pending);
+    expect(check('pvestatd')).toMatchObject({ ok: true });
+    state.pendingCores.set(vmid(101), { ...pending, warned: true });
+    expect(check('pvestatd')).toMatchObject({
+      ok: false,
+      says:
+        'the cores of 101 are set but not active: pvestatd is not applying them; ' +
+        'see `systemctl status pvestatd`',
+    });
   });
 
   it('tries out what can be written, but not each time that a monitor asks', () => {

@@ -152,6 +152,6 @@ describe('health', () => {
     const text = await ready.text();
     expect(text).toMatch(/^FAILED +backups +.*hostname.*\(ENOTDIR\)$/m);
     expect(text).toMatch(/^ok +cycle +the last good cycle ended \d+ s ago$/m);
-    expect(text).toMatch(/^1 of 6 checks failed\.$/m);
+    expect(text).toMatch(/^1 of 7 checks failed\.$/m);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, overdueCores } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { confirmPending } from '../../src/stages/confirm.ts';
@@ -48,22 +48,25 @@ describe('pending cores', () => {
     expect(state.pendingCores.size).toBe(0);
   });
 
-  it('that do not come within a minute are said once, with the likely cause', () => {
+  it('that do not come within two minutes are said once, with the likely cause', () => {
     const { node, state } = waiting();
-    node.pass(60_000);
+    node.pass(120_000);
     confirm(node, state);
     expect(node.lines).toEqual([]);
+    expect(overdueCores(state)).toEqual([]);
     node.pass(15_000);
     confirm(node, state);
     node.pass(60_000);
     confirm(node, state);
     expect(node.lines).toEqual([
-      'WARN: Container 101: 4 cores configured 75 s ago are still not in its cpuset; ' +
-        'is pvestatd running?',
+      'WARN: Container 101: 4 cores were set 135 s ago and are not active: pvestatd is not ' +
+        'applying them; see `systemctl status pvestatd`',
     ]);
+    expect(overdueCores(state)).toEqual([101]);
     node.rebalance();
     confirm(node, state);
     expect(node.linesOf('INFO').length).toBe(1);
+    expect(overdueCores(state)).toEqual([]);
   });
 
   it('are awaited no more when somebody has configured another number since', () => {

@@ -1,4 +1,4 @@
-import type { Milliseconds } from '../units.ts';
+import type { Milliseconds, Vmid } from '../units.ts';
 import { secondsOf } from './fact.ts';
 
 /** Whether the daemon does its work, as named checks that a monitor can ask for. */
@@ -19,6 +19,8 @@ export type CheckName =
   | 'logs'
   /** `/etc/pve` takes changes. */
   | 'quorum'
+  /** Cores that were set take effect. */
+  | 'pvestatd'
   /** The node's own tool is there. */
   | 'pct'
   /** Messages get through. */
@@ -74,6 +76,16 @@ export function cycleRow({ nowMs, startedMs, lastGoodMs, pollIntervalMs }: Cycle
   const isLate = ageMs > oldestCycleMs(pollIntervalMs);
   return { name: 'cycle', ok: !isLate, says: isLate ? `${says}; at most ${most} are right` : says };
 }
+
+/** @param overdue containers whose cores were set long enough ago to be active */
+export function coresRow(overdue: readonly Vmid[]): HealthRow {
+  const problem = overdue.length === 0 ? undefined : coresNotActive(overdue);
+  return row('pvestatd', problem, 'cores that were set are active');
+}
+
+export const coresNotActive = (overdue: readonly Vmid[]): string =>
+  `the cores of ${overdue.join(', ')} are set but not active: pvestatd is not applying them; ` +
+  'see `systemctl status pvestatd`';
 
 /** So long messages may fail before somebody should look: a server may be restarted. */
 const STUCK_MS = 30 * 60_000;

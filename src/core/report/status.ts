@@ -1,7 +1,7 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
-import type { LastChange } from '../loop-state.ts';
+import { type LastChange, overdueCores } from '../loop-state.ts';
 import type {
   ContainerObservation,
   ContainerState,
@@ -13,6 +13,7 @@ import type { CpuUnit, ScalingMode } from '../policy.ts';
 import type { Missing, Reading } from '../reading.ts';
 import type { Vmid } from '../units.ts';
 import { percentOf, secondsOf, short } from './fact.ts';
+import { coresNotActive } from './health.ts';
 import {
   aged,
   type CourseOf,
@@ -52,6 +53,8 @@ export interface HostRow {
   readonly refused: { readonly cores: string | null; readonly memory: string | null };
   /** Why nothing of this node can be changed now; null: it can. */
   readonly paused: string | null;
+  /** Which cores were set long ago and are not active yet; null: none. */
+  readonly overdue: string | null;
   /** Why something is not known. */
   readonly missing: readonly string[];
 }
@@ -138,6 +141,7 @@ function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
   const { coresCeiling, memoryMib } = available;
   const unknown = [cpus, load1, memory, coresCeiling, memoryMib].filter(isMissing);
   const busy = state.hostCpu?.busy;
+  const overdue = overdueCores(state);
   return {
     ...{ cpus: orNull(cpus), busyPercent: busy === undefined ? null : percentOf(busy) },
     load1: orNull(load1),
@@ -153,6 +157,7 @@ function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
       memory: available.memoryRefused?.kind ?? null,
     },
     paused: state.pause === undefined ? null : plainText(state.pause.why),
+    overdue: overdue.length === 0 ? null : coresNotActive(overdue),
     missing: [...new Set(unknown.map(({ detail }) => plainText(detail)))],
   };
 }
