@@ -19,6 +19,8 @@ export interface CloneBehaviour {
   readonly failure?: { readonly exit: number; readonly stderr: string };
   /** Prints nothing, as on ZFS. */
   readonly silent?: boolean;
+  /** The thin pool has been promised more than it has, which LVM says among the progress. */
+  readonly thinWarnings?: boolean;
   /** Ends with the process that called it, and leaves everything as it is then. */
   readonly diesWithCaller?: boolean;
 }

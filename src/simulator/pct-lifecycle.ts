@@ -8,6 +8,7 @@ import {
 } from './guest-conf.ts';
 import { hardwareAddress } from './guest-text.ts';
 import {
+  type CloneBehaviour,
   type CommandContext,
   lines,
   lockedAnswer,
@@ -116,11 +117,32 @@ export async function destroy(context: CommandContext, args: Arguments): Promise
   );
 }
 
-/** What a full copy of a root file system prints, by LVM, mkfs and rsync. */
-const copyProgress = (source: string, target: string): string => `create full clone of mountpoint \
+const THIN_PROTECTION = `\
+  WARNING: You have not turned on protection against thin pools running out of space.
+  WARNING: Set activation/thin_pool_autoextend_threshold below 100 to trigger automatic extension \
+of thin pools before they get full.
+`;
+const THIN_SUM = `\
+  WARNING: Sum of all thin volume sizes (15.00 GiB) exceeds the size of thin pool pve/data and the \
+size of whole volume group (<8.00 GiB).
+`;
+
+const isInDirectory = (volume: string): boolean => volume.startsWith('local:');
+
+/** What the storage prints while it makes the volume. */
+function allocated(newid: number, target: string, thinWarnings: boolean): string {
+  if (isInDirectory(target)) {
+    const path = `/var/lib/vz/images/${newid}/vm-${newid}-disk-0.raw`;
+    return `Formatting '${path}', fmt=raw size=1073741824 preallocation=off\n`;
+  }
+  const created = `  Logical volume "vm-${newid}-disk-0" created.\n`;
+  return thinWarnings ? THIN_PROTECTION + created + THIN_SUM : created;
+}
+
+/** What a full copy of a root file system prints, by the storage, mkfs and rsync. */
+const copyProgress = (source: string, made: string): string => `create full clone of mountpoint \
 rootfs (${source})
-  Logical volume "${target}" created.
-Creating filesystem with 1048576 4k blocks and 262144 inodes
+${made}Creating filesystem with 1048576 4k blocks and 262144 inodes
 Filesystem UUID: 00000000-0000-0000-0000-000000000000
 Superblock backups stored on blocks: 
 \t32768, 98304, 163840, 229376, 294912, 819200, 884736
@@ -164,7 +186,10 @@ function clonedConf(
     main.values.set(key, value.replace(/hwaddr=[0-9A-F:]+/, `hwaddr=${address}`));
   }
   const size = /size=\w+/.exec(main.values.get('rootfs') ?? '')?.[0] ?? 'size=4G';
-  main.values.set('rootfs', `local-lvm:vm-${newid}-disk-0,${size}`);
+  const target = isInDirectory(volumeOf(conf))
+    ? `local:${newid}/vm-${newid}-disk-0.raw`
+    : `local-lvm:vm-${newid}-disk-0`;
+  main.values.set('rootfs', `${target},${size}`);
   return { main, pending: newSection(), snapshots: new Map(), warnings: [] };
 }
 
@@ -193,6 +218,9 @@ function cloneRefusal(
   if (full && snapname === undefined && machine.running(args.vmid) !== undefined) {
     return failure(2, 'Cannot do full clones on a running container without snapshots\n');
   }
+  if (!full && isInDirectory(volumeOf(conf))) {
+    return failure(2, `Linked clone feature for '${volumeOf(conf)}' is not available\n`);
+  }
   return undefined;
 }
 
@@ -200,46 +228,75 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const POLL_MS = 20;
 
 /**
- * While it copies, the clone is there with `lock: create`, and the source has `lock: disk`. Both
- * locks go at the end; with a failure the clone goes too.
+ * While it copies, the source has `lock: disk`. Of the clone there is at first only its
+ * `lock: create`, then all but its root volume, and at last that too. Both locks go at the end;
+ * with a failure the clone goes too.
  */
 export async function clone(context: CommandContext, args: Arguments): Promise<Answer> {
   const { machine, cloneBehaviour } = context;
   const newid = Number(args.values[1]);
   const behaviour = cloneBehaviour?.(newid) ?? {};
-  const { durationMs = 0, failure: fails, silent, diesWithCaller } = behaviour;
+  const { durationMs = 0, failure: fails, silent, thinWarnings = false } = behaviour;
+  let copy: GuestConf | undefined;
   const begun = await withLock(context, args.vmid, () =>
     withConf(context, args.vmid, (conf) => {
       const refused = cloneRefusal(context, args, newid, conf);
       if (refused !== undefined) return refused;
-      const copy = clonedConf(context, conf, newid, args);
-      const progress = silent === true ? '' : copyProgress(volumeOf(conf), `vm-${newid}-disk-0`);
+      copy = clonedConf(context, conf, newid, args);
+      const made = allocated(newid, volumeOf(copy), thinWarnings);
+      const progress = silent === true ? '' : copyProgress(volumeOf(conf), made);
       const demand = machine.options.cloneDemand?.(newid) ?? idleDemand;
-      if (durationMs > 0 || fails !== undefined) {
-        copy.main.values.set('lock', 'create');
+      const takesTime = durationMs > 0 || fails !== undefined;
+      if (takesTime) {
         conf.main.values.set('lock', 'disk');
         machine.save(args.vmid, conf);
       }
-      machine.add(newid, confText(copy), demand);
-      const made = lines(machine.conf(newid)?.warnings ?? []);
-      return answer(progress + made + made + lines(conf.warnings));
+      machine.add(newid, takesTime ? 'lock: create\n' : confText(copy), demand);
+      const warned = lines(machine.conf(newid)?.warnings ?? []);
+      return answer(progress + warned + warned + lines(conf.warnings));
     }),
   );
-  if (begun.exit !== 0 || (durationMs === 0 && fails === undefined)) return begun;
-  machine.sync();
-  const endMs = performance.now() + durationMs;
-  while (performance.now() < endMs) {
-    if (diesWithCaller === true && context.aborted()) return failure(255, 'interrupted\n');
-    await pause(Math.min(POLL_MS, durationMs));
-  }
+  if (copy === undefined || (durationMs === 0 && fails === undefined)) return begun;
+  const isDone = await copied(context, newid, copy, behaviour);
+  if (!isDone) return failure(255, 'interrupted\n');
   takeLockOff(context, args.vmid, 'disk');
+  if (!isLocked(context, newid)) return failure(255, "Lost 'create' config lock, aborting.\n");
   if (fails === undefined) {
     takeLockOff(context, newid, 'create');
     return begun;
   }
-  if (machine.conf(newid)?.main.values.get('lock') === 'create') machine.destroy(newid);
-  return failure(fails.exit, fails.stderr);
+  machine.destroy(newid);
+  return { ...failure(fails.exit, fails.stderr), stdout: begun.stdout };
 }
+
+/** Returns whether it came to its end. */
+async function copied(
+  context: CommandContext,
+  newid: number,
+  copy: GuestConf,
+  { durationMs = 0, diesWithCaller }: CloneBehaviour,
+): Promise<boolean> {
+  const { machine } = context;
+  const rootfs = copy.main.values.get('rootfs') ?? '';
+  copy.main.values.set('lock', 'create');
+  machine.sync();
+  await pause(Math.min(POLL_MS, durationMs));
+  copy.main.values.delete('rootfs');
+  if (isLocked(context, newid)) machine.save(newid, copy);
+  machine.sync();
+  const endMs = performance.now() + durationMs;
+  while (performance.now() < endMs) {
+    if (diesWithCaller === true && context.aborted()) return false;
+    await pause(Math.min(POLL_MS, durationMs));
+  }
+  copy.main.values.set('rootfs', rootfs);
+  if (isLocked(context, newid)) machine.save(newid, copy);
+  return true;
+}
+
+/** Whether it is still there, and nobody has taken it in hand. */
+const isLocked = ({ machine }: CommandContext, newid: number): boolean =>
+  machine.conf(newid)?.main.values.get('lock') === 'create';
 
 function takeLockOff({ machine }: CommandContext, vmid: number, lock: string): void {
   const conf = machine.conf(vmid);

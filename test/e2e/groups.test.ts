@@ -402,3 +402,60 @@ it('without groups nothing of them is there', async () => {
   expect(existsSync(join(under.root, 'etc/pve/priv'))).toBe(false);
   expect(existsSync(join(under.root, 'var/lib/lxc_autoscale/groups.json'))).toBe(false);
 });
+
+it('a slow `pct set` makes no group at rest go out and in', { timeout: 90_000 }, async () => {
+  const group = await GroupUnderTest.create({ scale_in: 'destroy', min_instances: 1 });
+  // Slower than it is from one look to the next.
+  group.under.node.onCommand(({ argv }) =>
+    argv[1] === 'set' ? { kind: 'slow', delayMs: 2500 } : undefined,
+  );
+  const daemon = group.start();
+  group.ask(5);
+  await group.until(() => group.inService().length >= 3 && group.isClean(), 60_000);
+  group.ask(0.1);
+  const before = group.under.node.calls.length;
+  await group.until(() => group.members().length === 1 && group.isClean(), 60_000);
+  await pause(3000);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const verbs = group.under.node.calls.slice(before).map(({ argv }) => argv[1]);
+  expect(verbs).not.toContain('clone');
+  expect(group.inService()).toEqual([SOURCE]);
+});
+
+it('a snapshot that has no effect is not taken again and again', { timeout: 60_000 }, async () => {
+  const group = await GroupUnderTest.create();
+  group.under.node.onCommand(({ argv }) =>
+    argv[1] === 'snapshot' ? { kind: 'no-effect' } : undefined,
+  );
+  const daemon = group.start();
+  await daemon.saying(/ended without an error, and had no effect; it is tried again later/);
+  await pause(8000);
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
+  expect(verbs.filter((verb) => verb === 'snapshot')).toHaveLength(1);
+});
+
+it('a running source on a directory storage is said, and not tried', async () => {
+  const group = await GroupUnderTest.create();
+  group.under.node.editConfig(SOURCE, (text) =>
+    text.replace(/^rootfs: .*$/m, 'rootfs: local:101/vm-101-disk-0.raw,size=8G'),
+  );
+  group.configure({});
+  const checked = await group.under.run(['check-config']);
+  expect(checked.stdout).toMatch(
+    /Note: .*its storage local \(dir\) has no snapshots of containers/,
+  );
+  const daemon = group.start();
+  await daemon.saying(/its source 101 runs, and its storage local \(dir\) has no snapshots/);
+  await pause(2000);
+  expect(group.under.node.calls).toEqual([]);
+  group.under.node.stopContainer(SOURCE);
+  await group.until(() => group.inService().length >= 1 && group.isClean());
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(group.under.conf(FIRST_ID)).toMatch(
+    /^rootfs: local:99000\/vm-99000-disk-0\.raw,size=8G$/m,
+  );
+});
