@@ -84,6 +84,7 @@ describe('a command that ends without an error and does nothing', () => {
     expect([...said].some((key) => key.startsWith(`no-effect/${kind}/`))).toBe(true);
     cluster.idle.delete(kind);
     cluster.quiet(200);
+    expect([...cluster.state.failures]).toEqual([]);
     expect(cluster.inService()).toHaveLength(2);
     expect(cluster.members()).toHaveLength(2);
     expect([...cluster.box(SOURCE).snapshots.keys()]).toEqual([]);

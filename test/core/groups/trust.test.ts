@@ -102,6 +102,8 @@ it.each(['leaving', 'failed', 'cloning'] as const)(
     cluster.box(SOURCE).tags = ['autoscale-group-web'];
     enter(cluster, SOURCE, { state });
     const before = cluster.seen.length;
+    const { members } = cluster.look();
+    expect(members.map(({ guest }) => Number(guest.vmid))).not.toContain(SOURCE);
     settled(cluster);
     const steps = cluster.seen.slice(before).filter((step) => step.vmid === SOURCE);
     const kinds = new Set(steps.map(({ kind }) => kind));
@@ -142,6 +144,19 @@ describe('a fresh clone', () => {
     cluster.box(200).running = false;
     settled(cluster);
     expect(cluster.seen.filter((step) => step.vmid === 200 && step.kind !== 'clone')).toEqual([]);
+  });
+
+  it('that was seen whole, and runs before it is configured, is never configured', () => {
+    const cluster = cloned();
+    while (cluster.work.length > 0) cluster.proceed(0);
+    cluster.look();
+    expect(cluster.ledger().members.get(vmid(200))?.identity).toBeDefined();
+    cluster.crash('power');
+    const before = cluster.seen.length;
+    cluster.box(200).running = true;
+    expect(cluster.look().notes.map(({ key }) => key)).toContain('started/200');
+    settled(cluster);
+    expect(cluster.seen.slice(before).filter((step) => step.vmid === 200)).toEqual([]);
   });
 
   it('is not taken for one where it lacks what the very command has written', () => {
