@@ -204,7 +204,7 @@ function forgetSaid(
 
 /** Of a container that does not run in the form that the field's logs have. */
 function skippedLine(skip: Skip): string {
-  if (skip.because.kind === 'stopped') {
+  if (skip.because.kind === 'stopped' && skip.because.leftBehind !== true) {
     return `Container ${skip.vmid} is not running. Skipping adjustments.`;
   }
   return `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;

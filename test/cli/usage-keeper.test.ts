@@ -75,6 +75,23 @@ describe('the history of usage', () => {
     expect(named).toEqual([first, undefined, other]);
   });
 
+  it('has none of the time in which a container was frozen', async () => {
+    const { node, keeper, cycle, records } = world();
+    const one = node.add(101);
+    one.load = 1;
+    await cycle(300_000);
+    await cycle(300_000);
+    one.load = 0;
+    one.life = { frozen: true };
+    await cycle(300_000);
+    one.load = 1;
+    one.life = {};
+    for (let count = 0; count < 3; count += 1) await cycle(300_000);
+    await keeper.close();
+    const used = records(101).map(({ cpuCores }) => cpuCores);
+    expect(used).toEqual([undefined, 1, undefined, 1, 1]);
+  });
+
   it('has none of a container that could not be read, and half of half a reading', async () => {
     const { node, keeper, cycle, records } = world();
     node.add(101).sampleMissing = broken();

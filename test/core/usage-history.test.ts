@@ -141,6 +141,13 @@ describe('what is remembered of a container', () => {
     expect(one.cpuCores).toBeCloseTo(1.4);
   });
 
+  it('is not little where it was frozen in between: it is not known', () => {
+    const [before, middle, now] = [at(0, 0), at(200, 100), at(300, 110)];
+    const life = present({ populated: true, frozen: true });
+    const usage = usageBetween({ ...middle, life }, now);
+    expect(usageRecord(seen({ before, now, usage })).cpuCores).toBeUndefined();
+  });
+
   it('has the peaks of the samples in between', () => {
     const [before, now] = [at(0, 0), at(300, 150)];
     const usage = usageBetween(before, now);

@@ -13,7 +13,7 @@ import { type GroupPlan, reconcile } from '../../../src/core/groups/reconcile.ts
 import { fromSavedGroups, toSavedGroups } from '../../../src/core/groups/saved-groups.ts';
 import { type Step, subjectsOf } from '../../../src/core/groups/step.ts';
 import { guestIdentity } from '../../../src/core/identity.ts';
-import { present } from '../../../src/core/reading.ts';
+import { missing, present } from '../../../src/core/reading.ts';
 import { mib, milliseconds, ratio, type Vmid } from '../../../src/core/units.ts';
 import { guest as guestConfig, vmid } from '../builders.ts';
 
@@ -91,6 +91,8 @@ export class ModelCluster {
   /** As it lies in the file. */
   ledgerFile = '';
   readonly storageTypes = new Map([['local-lvm', 'lvmthin']]);
+  /** Containers that stand still. */
+  readonly frozen = new Set<Vmid>();
   /** Commands that end without an error and do nothing. */
   readonly idle = new Set<Step['kind']>();
   readonly sources = new Set([vmid(SOURCE)]);
@@ -240,7 +242,9 @@ export class ModelCluster {
       const share = ratio(this.load / Math.max(1, running - 1));
       lives.set(box.vmid, {
         running: box.running,
-        load: present({ cpu: share, memory: ratio(0.5) }),
+        ...(this.frozen.has(box.vmid)
+          ? { frozen: true, load: missing('frozen', 'it is frozen') }
+          : { load: present({ cpu: share, memory: ratio(0.5) }) }),
         atLimit: { cpu: true, memory: true },
       });
     }

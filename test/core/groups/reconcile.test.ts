@@ -214,6 +214,31 @@ describe('a group', () => {
     expect(taken).toBeGreaterThan(admitted);
   });
 
+  it('leaves one that is frozen as it is, and takes nobody away meanwhile', () => {
+    const cluster = new ModelCluster();
+    cluster.load = 2.4;
+    settled(cluster);
+    const before = idsOf(cluster.members());
+    expect(before.length).toBeGreaterThan(2);
+    cluster.frozen.add(vmid(200));
+    cluster.load = 0.01;
+    for (let round = 0; round < 60; round += 1) {
+      cluster.nowMs += 5000;
+      // Its check cannot be passed while it stands still.
+      cluster.look({ 200: false });
+      while (cluster.work.length > 0) cluster.proceed(0);
+    }
+    expect(idsOf(cluster.members())).toEqual(before);
+    cluster.frozen.clear();
+    cluster.look({ 200: true });
+    for (let round = 0; round < 30; round += 1) {
+      cluster.nowMs += 5000;
+      cluster.look();
+      while (cluster.work.length > 0) cluster.proceed(0);
+    }
+    expect(cluster.members().length).toBeLessThan(before.length);
+  });
+
   it('replaces nobody where no member at all passes its check', () => {
     const cluster = settled(new ModelCluster({ maxInstances: 2 }));
     for (let round = 0; round < 60; round += 1) {
