@@ -12,6 +12,7 @@ import { createHolds, HOLDS_DIRECTORY } from '../../src/host/holds.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { createStateFile } from '../../src/host/state-file.ts';
 import { readUsage } from '../../src/host/usage-files.ts';
+import { filesBelow } from '../files-below.ts';
 import type { When } from './points.ts';
 import type { Site } from './site.ts';
 
@@ -215,7 +216,7 @@ const HOUR_S = 3600;
 function leftovers(root: string): readonly string[] {
   return ['var', 'etc/lxc_autoscale', 'run', 'etc/pve/priv'].flatMap((top) =>
     existsSync(join(root, top))
-      ? readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+      ? filesBelow(join(root, top))
           .filter((name) => TEMPORARY.test(name.split('/').at(-1) ?? ''))
           .map((name) => join(top, name))
       : [],

@@ -1,9 +1,7 @@
 import {
   existsSync,
-  lstatSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -15,6 +13,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { removeLeftovers } from '../../src/host/leftovers.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { filesBelow } from '../files-below.ts';
 
 let root = '';
 const NOW_S = 1_795_300_000;
@@ -37,10 +36,7 @@ const clear = (): void =>
     ...{ backups: join(root, 'backups'), logs: [join(root, 'var/log')] },
   });
 
-const files = (): readonly string[] =>
-  readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((name) => lstatSync(join(root, name)).isFile())
-    .sort();
+const files = (): readonly string[] => filesBelow(root);
 
 it('temporary files that nobody writes any more go', () => {
   for (const name of [

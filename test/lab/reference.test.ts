@@ -5,7 +5,7 @@ import type { LabPolicy } from '../../src/lab/replay.ts';
 import type { Figures } from '../../src/lab/score.ts';
 import { trial } from '../../src/lab/trial.ts';
 import { vpa } from '../../src/lab/vpa.ts';
-import { hasTraces, recorded } from './traces.ts';
+import { hasTraces, PART, recorded } from './traces.ts';
 
 /**
  * The figures that the scoring rules of the traces give for the reference policies, in percent and
@@ -19,6 +19,12 @@ interface Reference {
 }
 
 const REFERENCES: Readonly<Record<string, readonly Reference[]>> = {
+  // Every twelfth container of the next one, by the same code.
+  [PART]: [
+    { policy: classic, cpu: [50.6, 0.06, 0.01], memory: [53.2, 0.02], resizes: [1.1, 1.3] },
+    { policy: vpa, cpu: [51.6, 0.0, 0.0], memory: [51.4, 0.02], resizes: [0.0, 0.2] },
+    { policy: oracle, cpu: [18.1, 0.0, 0.0], memory: [0.6, 0.0], resizes: [25.8, 97.4] },
+  ],
   'google-2011': [
     { policy: classic, cpu: [54.5, 0.06, 0.02], memory: [49.5, 0.021], resizes: [1.7, 0.5] },
     { policy: vpa, cpu: [55.1, 0.09, 0.04], memory: [48.3, 0.038], resizes: [0.0, 0.2] },
@@ -49,10 +55,11 @@ function compare(figures: Figures, [slack, starved, unmet]: readonly number[]): 
   near(figures.unmet * 100, unmet ?? 0, POINTS);
 }
 
-describe.skipIf(!hasTraces)('the reference policies on the recorded traces (of ../shared)', () => {
+describe('the reference policies on the recorded traces (all but a part is in ../shared)', () => {
   for (const [file, references] of Object.entries(REFERENCES)) {
     for (const { policy, cpu, memory, resizes } of references) {
-      it(`${policy.name} has its figures on ${file}`, async () => {
+      const has = it.skipIf(file !== PART && !hasTraces);
+      has(`${policy.name} has its figures on ${file}`, async () => {
         const result = trial(await recorded(file), policy, TRACE_BOUNDS);
         compare(result.cpu, cpu);
         near(result.cpu.resizesPerDay, resizes[0], 0.3);
@@ -65,7 +72,7 @@ describe.skipIf(!hasTraces)('the reference policies on the recorded traces (of .
     }
   }
 
-  it('static starves nobody that a host could feed', async () => {
+  it.skipIf(!hasTraces)('static starves nobody that a host could feed', async () => {
     const { cpu, memory } = trial(await recorded('google-2011'), unscaled, TRACE_BOUNDS);
     expect(cpu.short).toBe(0);
     near((memory?.short ?? 1) * 100, 0.01, OOM_POINTS);

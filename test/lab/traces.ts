@@ -5,13 +5,17 @@ import type { Demand } from '../../src/lab/demand.ts';
 import type { LabPolicy } from '../../src/lab/replay.ts';
 import { readTrace } from '../../src/simulator/traces.ts';
 
-/** Demand for the lab's tests: recorded where that is at hand, else made up. */
+/** Demand for tests of the lab: a part of a recording, all of it where it is at hand, or made up. */
 
 const SHARED = new URL('../../../shared/traces/', import.meta.url).pathname;
 export const hasTraces = existsSync(SHARED);
 
+/** The part of a recording that is in the repository. */
+export const PART = 'google-2011-part';
+
 export async function recorded(name: string): Promise<readonly Demand[]> {
-  const read = await readTrace(`${SHARED}${name}.csv`);
+  const here = new URL(`../fixtures/${name}.csv`, import.meta.url).pathname;
+  const read = await readTrace(name === PART ? here : `${SHARED}${name}.csv`);
   if (!read.ok) throw new Error(read.problems.join('\n'));
   return read.trace.series.map(({ name: container, cpuCores, memoryMib }) =>
     made(container, cpuCores, memoryMib.length > 0 ? memoryMib : undefined),

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { filesBelow } from '../files-below.ts';
 
 /** A file that the daemon has left on the node. */
 export interface Found {
@@ -12,15 +13,9 @@ export interface Found {
 /** Every file below `var` and `run`, or the one file. */
 export function filesOf(root: string, only?: string): readonly Found[] {
   if (only !== undefined) return existsSync(join(root, only)) ? [found(root, only)] : [];
-  return ['var', 'run'].flatMap((directory) => below(root, directory));
-}
-
-function below(root: string, directory: string): readonly Found[] {
-  return readdirSync(join(root, directory), { withFileTypes: true }).flatMap((entry) => {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) return below(root, path);
-    return entry.isFile() ? [found(root, path)] : [];
-  });
+  return ['var', 'run'].flatMap((directory) =>
+    filesBelow(join(root, directory)).map((name) => found(root, join(directory, name))),
+  );
 }
 
 const found = (root: string, path: string): Found => ({

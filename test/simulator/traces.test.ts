@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { demandOf, startAllocation, traceNode } from '../../src/simulator/trace-guests.ts';
 import { readTrace, TraceParser, type TraceResult } from '../../src/simulator/traces.ts';
@@ -120,6 +121,18 @@ describe('a node made of a trace', () => {
     expect(traceNode(result.trace).guests).toHaveLength(3);
   });
 });
+
+it('the part of a recording in the repository is read in less than a second', async () => {
+  const before = performance.now();
+  const result = await readTrace(fileURLToPath(new URL(PART, import.meta.url)));
+  expect(performance.now() - before).toBeLessThan(1000);
+  if (!result.ok) throw new Error(result.problems.join('\n'));
+  expect(result.trace.series).toHaveLength(17);
+  expect(result.trace.spanS).toBe(86_100);
+  expect(traceNode(result.trace).guests).toHaveLength(17);
+});
+
+const PART = '../fixtures/google-2011-part.csv';
 
 describe.skipIf(!hasShared)('the recorded traces (of ../shared)', () => {
   const files = [
