@@ -83,7 +83,7 @@ describe('the loop', () => {
     const node = ordinaryNode();
     await cycles(node, 1);
     expect(node.sets.map(({ vmid, cores, memoryMib }) => [vmid, cores, memoryMib])).toEqual([
-      [102, undefined, 800],
+      [102, undefined, 6144],
       [103, undefined, 1536],
     ]);
   });

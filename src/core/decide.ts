@@ -1,6 +1,7 @@
 import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { emergencyOf } from './host-state.ts';
+import { bringInForce } from './in-force.ts';
 import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
 import { peakOfWeek } from './learnt.ts';
@@ -288,10 +289,6 @@ function decideMemory(
   if (pin !== undefined) return hold({ kind: 'pinned', pin });
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
   const memory = usage.memory.value;
-  if (memory.limitMib !== guest.memoryMib) {
-    const live = memory.limitMib ?? null;
-    return hold({ kind: 'not-in-force', configured: guest.memoryMib, live });
-  }
   if (policy.memory.maxMib === undefined && !host.memory.ok) {
     return hold({ kind: 'missing', reading: host.memory });
   }
@@ -300,6 +297,9 @@ function decideMemory(
     : 0;
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
   const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
+  if (memory.limitMib !== guest.memoryMib) {
+    return bringInForce(guest, memory, policy, maxMib, state, nowMs);
+  }
   const { vmid } = guest;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);

@@ -34,7 +34,9 @@ export type Rule =
   /** Mode `adaptive`: by what was learnt of it. */
   | 'learnt'
   /** The host has next to no memory left: surplus is taken back at once. */
-  | 'host-emergency';
+  | 'host-emergency'
+  /** The live limit is not what the configuration says, and stays so. */
+  | 'in-force';
 
 /** What made a step smaller than the rule asked for. */
 export type Limit =

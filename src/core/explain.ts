@@ -125,6 +125,10 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return 'the off-peak time is over, and this is what it had before';
     case 'learnt':
       return learntWords(resource, measured);
+    case 'in-force': {
+      const { before } = measured;
+      return `its configuration says so, and the kernel goes by ${withUnit(resource, before)}`;
+    }
     case 'host-emergency':
       return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
   }
@@ -419,5 +423,7 @@ function notInForce(resource: Resource, configured: number, live: number | null)
   const inForce = live === null ? 'no limit' : withUnit(resource, live);
   const verb = live === null || inForce === '1 core' ? 'is' : 'are';
   const says = `its configuration says ${withUnit(resource, configured)}`;
-  return `${says}, but ${inForce} ${verb} in force; waiting until they agree`;
+  const next =
+    resource === 'memory' ? 'it is put right if it stays so' : 'waiting until they agree';
+  return `${says}, but ${inForce} ${verb} in force; ${next}`;
 }

@@ -1,6 +1,7 @@
 import type { Between } from './between.ts';
 import type { Resource } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
+import type { Differing } from './in-force.ts';
 import type { LearntOfAll } from './learnt.ts';
 import type { CgroupSample, Controller, CpuTimes, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
@@ -69,6 +70,8 @@ export interface LoopState {
   readonly intended: Map<Vmid, Intended>;
   /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
   readonly handHolds: Map<string, Milliseconds>;
+  /** Memory limits that are not what the configuration says. */
+  readonly differing: Map<Vmid, Differing>;
   readonly lastChanges: Map<Vmid, LastChange>;
   /** Mode `adaptive`: what was learnt of each resource of a container, under `changeKey`. */
   readonly learnt: LearntOfAll;
@@ -204,6 +207,7 @@ export function newLoopState(): LoopState {
     rewriters: new Map(),
     intended: new Map(),
     handHolds: new Map(),
+    differing: new Map(),
     lastChanges: new Map(),
     learnt: new Map(),
     hostCpu: undefined,

@@ -133,7 +133,8 @@ function admitMemory(
     budget.memoryBound === 'free'
       ? { kind: 'host-memory', wanted: step, budget: leftMib }
       : { kind: 'overcommit', wanted: step, room: leftMib };
-  if (change.rule === 'saturated') return fallenBack(change, before + leftMib, because);
+  const isWhole = change.rule === 'saturated' || change.rule === 'in-force';
+  if (isWhole) return fallenBack(change, before + leftMib, because);
   const part = roundDown(leftMib, LEAST_GRANT_MIB);
   if (part < LEAST_GRANT_MIB) return refused(change, because);
   return { ...change, after: before + part, limits: [...change.limits, 'host'] };

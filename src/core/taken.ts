@@ -28,7 +28,7 @@ const MOST_FLAPS = 6;
 
 /** What is given for a while, or given back by plan, says nothing of the shrink before it. */
 const NO_FLAP: ReadonlySet<Rule> = new Set([
-  ...(['saturated', 'peak-again', 'below-minimum', 'waiting'] as const),
+  ...(['saturated', 'peak-again', 'below-minimum', 'waiting', 'in-force'] as const),
 ]);
 
 type Step = Pick<Change, 'verdict' | 'rule'> & { readonly measured: { readonly before: number } };

@@ -58,16 +58,13 @@ export async function apply(
   context: ApplyContext,
 ): Promise<ChangeResult> {
   const { vmid, decidedOn, target } = wish;
-  const file = world.guests.read(vmid);
-  if (!file.ok) return { kind: 'overtaken', note: file.detail };
-  if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
+  const overtaken = whyOvertaken(world, decidedOn);
+  if (overtaken !== undefined) return { kind: 'overtaken', note: overtaken };
   const { memoryMib } = target;
   const sample = world.cgroups.sample(vmid);
   const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
   const refused = wish.refuse?.();
   if (refused !== undefined) return { kind: 'overtaken', note: refused };
-  const pause = pauseAfter(undefined, world.guests.quorum(), world.clock.monotonicMs());
-  if (pause !== undefined) return { kind: 'overtaken', note: pause.why };
   if (!takes) return set(world, wish, context, undefined);
 
   const down = await holdDown(world, { vmid, toMib: memoryMib, ...wish.lowering });
@@ -85,10 +82,15 @@ export async function apply(
   }
 }
 
-const OVERTAKEN: ChangeResult = {
-  kind: 'overtaken',
-  note: 'its configuration was changed meanwhile; deciding anew',
-};
+const OVERTAKEN = 'its configuration was changed meanwhile; deciding anew';
+
+/** Why nothing that was decided on this configuration is to be done any more. */
+export function whyOvertaken({ guests, clock }: World, decidedOn: GuestConfig): string | undefined {
+  const file = guests.read(decidedOn.vmid);
+  if (!file.ok) return file.detail;
+  if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
+  return pauseAfter(undefined, guests.quorum(), clock.monotonicMs())?.why;
+}
 
 async function set(
   world: World,
@@ -112,7 +114,9 @@ async function set(
   if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) {
     // It may have come about between the two looks: a pct that was ended had begun to write.
     verdict = look();
-    if (verdict.kind === 'unchanged' && outcome.kind === 'failed') return OVERTAKEN;
+    if (verdict.kind === 'unchanged' && outcome.kind === 'failed') {
+      return { kind: 'overtaken', note: OVERTAKEN };
+    }
   }
   const done: Done = { outcome, pushed, verdict, held };
   const result = await settle(world, wish, done, context);

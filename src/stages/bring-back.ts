@@ -24,7 +24,11 @@ export async function bringBack(
   why: string,
   context: ApplyContext,
 ): Promise<ChangeResult> {
-  const outcome = await agree(world, { vmid, target: before, why }, context);
+  const outcome = await agree(
+    world,
+    { vmid, target: before, reason: `Putting back: ${why}` },
+    context,
+  );
   switch (outcome.kind) {
     case 'agreed':
       return { kind: 'rolled-back', note: `The values before are back in force: ${why}` };
@@ -50,7 +54,8 @@ export async function bringBack(
 export interface Agreement {
   readonly vmid: Vmid;
   readonly target: Target;
-  readonly why: string;
+  /** What the backups are made for. */
+  readonly reason: string;
 }
 
 export type Agreed =
@@ -138,7 +143,7 @@ const isEmpty = (target: Target): boolean =>
 /** Sets one after the other, each after a backup, and reads back what has come of them. */
 async function step(
   world: World,
-  { vmid, target, why }: Agreement,
+  { vmid, target, reason }: Agreement,
   targets: readonly Target[],
   context: ApplyContext,
   held: HeldDown | undefined,
@@ -147,7 +152,7 @@ async function step(
   for (const each of targets.filter((one) => !isEmpty(one))) {
     const file = world.guests.read(vmid);
     if (!file.ok) return { kind: 'failed', note: file.detail };
-    const backup = world.backups.write(file.value, { reason: `Putting back: ${why}` });
+    const backup = world.backups.write(file.value, { reason });
     if (!backup.ok) return { kind: 'failed', note: `no backup: ${backup.message}` };
     const request = { vmid, ...each, digest: file.value.config.digest };
     // Also when the program is about to end: a stop that has fired already would keep pct from

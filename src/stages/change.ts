@@ -4,7 +4,8 @@ import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
 import type { Target } from '../core/verify.ts';
 import type { BackupPurpose, World } from '../ports.ts';
-import { type ApplyContext, apply, type ChangeResult } from './apply.ts';
+import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
+import { agree } from './bring-back.ts';
 import { whyNoRoom } from './room.ts';
 import { changesOf, describe } from './tell.ts';
 
@@ -23,6 +24,9 @@ export async function carryOut(
   const { vmid, memory } = planned;
   const before = sideOf(planned, 'before', decidedOn);
   const target = sideOf(planned, 'after', decidedOn);
+  if (memory?.rule === 'in-force') {
+    return bringInForce(world, { vmid, decidedOn, before, target }, planned, context);
+  }
   const purpose = purposeOf(before, target, changesOf(planned).map(describe).join('. '));
   const wish = {
     ...{ vmid, decidedOn, before, target, purpose },
@@ -38,6 +42,24 @@ export async function carryOut(
   if (result.kind !== 'pending') return result;
   const notes = [result.note, CORES_FOLLOW].filter((text) => text !== undefined);
   return { ...result, note: notes.join(' ') };
+}
+
+/** A live limit that is not the configured one: they come to agree, by real changes. */
+async function bringInForce(
+  world: World,
+  wish: Pick<Wish, 'vmid' | 'decidedOn' | 'before' | 'target'>,
+  planned: PlannedChange,
+  context: ChangeContext,
+): Promise<ChangeResult> {
+  const why = whyOvertaken(world, wish.decidedOn) ?? whyNotNow(world, planned, context);
+  if (why !== undefined) return { kind: 'overtaken', note: why };
+  const reason = changesOf(planned).map(describe).join('. ');
+  const { vmid, target } = wish;
+  const outcome = await agree(world, { vmid, target, reason }, context);
+  if (outcome.kind === 'agreed') return { kind: 'confirmed' };
+  if (outcome.kind === 'failed') return { kind: 'failed', note: `NOT done: ${outcome.note}` };
+  const now = `its configuration says ${outcome.memoryMib} MB now, as the kernel does`;
+  return { kind: 'failed', note: `So little is not enough, so ${now}: ${outcome.because}.` };
 }
 
 const CORES_FOLLOW = 'Its cores come into force when pvestatd next rebalances, in about 10 s.';

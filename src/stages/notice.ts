@@ -1,5 +1,6 @@
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
+import { noteDiffering } from '../core/in-force.ts';
 import { GIVEN_BACK_MS } from '../core/judge.ts';
 import { type KnownValues, type LoopState, valuesOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -22,7 +23,7 @@ export function noticeOthers(
   manage: (config: GuestConfig) => Management,
 ): void {
   forgetWhatIsOver(state, atMs);
-  for (const { vmid, config } of containers) {
+  for (const { vmid, config, state: seen } of containers) {
     if (!config.ok) continue;
     if (config.value.lock !== undefined) {
       noteLock(state, vmid, config.value.lock);
@@ -30,6 +31,9 @@ export function noticeOthers(
     }
     const rewriter = state.rewriters.get(vmid);
     state.rewriters.delete(vmid);
+    const memory = seen.kind === 'running' ? seen.usage.memory : undefined;
+    if (memory?.ok) noteDiffering(state, vmid, config.value, memory.value, atMs);
+    else state.differing.delete(vmid);
     const before = state.known.get(vmid);
     if (before !== undefined && isAsKnown(state, vmid, before, config.value)) continue;
     const now = valuesOf(config.value);

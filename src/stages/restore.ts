@@ -118,7 +118,7 @@ async function bringInForce(
   const found = live === undefined ? 'has no limit' : `goes by ${live} MB`;
   const why = `its configuration says ${memoryMib} MB already, and the kernel ${found}`;
   const target = { memoryMib };
-  const agreed = await agree(world, { vmid, target, why }, applyContext(context));
+  const agreed = await agree(world, { vmid, target, reason: why }, applyContext(context));
   const before = live === undefined ? {} : { memoryMib: mib(live) };
   if (agreed.kind === 'agreed') return { kind: 'confirmed', before, target, ...held };
   const end = agreed.kind === 'kept' ? agreed.because : agreed.note;

@@ -177,10 +177,10 @@ describe('a hold', () => {
     const said = (live: number | null): string =>
       explainHold(hold(101, { kind: 'not-in-force', configured: 512, live }));
     expect(said(300.5)).toBe(
-      'its configuration says 512 MB, but 300.5 MB are in force; waiting until they agree',
+      'its configuration says 512 MB, but 300.5 MB are in force; it is put right if it stays so',
     );
     expect(said(null)).toBe(
-      'its configuration says 512 MB, but no limit is in force; waiting until they agree',
+      'its configuration says 512 MB, but no limit is in force; it is put right if it stays so',
     );
   });
 });

@@ -94,7 +94,16 @@ describe('the state that is taken over', () => {
   it('has every field of the state that is meant to survive', () => {
     const lost = Object.keys(newLoopState()).filter((field) => !(field in saved()));
     expect(lost.sort()).toEqual([
-      ...['between', 'cycle', 'grantUsedMs', 'hostCpu', 'hostCpus', 'lacking', 'pause'],
+      ...[
+        'between',
+        'cycle',
+        'differing',
+        'grantUsedMs',
+        'hostCpu',
+        'hostCpus',
+        'lacking',
+        'pause',
+      ],
       ...['reclaimSupported', 'recorded', 'refused', 'refusedWrites', 'rewriters', 'running'],
       ...['said', 'seenCores', 'seenMemory'],
       'unrecorded',

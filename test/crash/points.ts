@@ -25,8 +25,8 @@ export type When =
   | 'begun, and it dies too'
   /** ... has done the first of several things. */
   | 'half done, and it dies too'
-  /** ... has written the configuration, and the kernel does not know. */
-  | 'written, and it dies too'
+  /** ... has changed what is live, and the configuration does not say so. */
+  | 'live, and it dies too'
   /** A command of the node that ends by itself, before the next life begins. */
   | 'begun, and it goes on'
   /** ... when the next life has begun to look. */
@@ -72,7 +72,7 @@ function whensOfCommand(argv: readonly string[]): readonly When[] {
   if (argv[1] === 'set') {
     const options = argv.filter((word) => word.startsWith('--') && word !== '--digest');
     if (options.length > 1) whens.push('half done, and it dies too');
-    whens.push('written, and it dies too');
+    whens.push('live, and it dies too');
   }
   whens.push('begun, and it goes on', 'begun, and it goes on for long', 'done, and not heard');
   return whens;

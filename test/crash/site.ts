@@ -154,7 +154,7 @@ export class Site {
       case 'half done, and it dies too':
         end();
         return { kind: 'killed', done: 'first-option' };
-      case 'written, and it dies too':
+      case 'live, and it dies too':
         end();
         return { kind: 'killed', done: 'live-only' };
       case 'begun, and it goes on':

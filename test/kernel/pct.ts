@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 /**
  * `pct set` for a node under a real kernel: takes its time, changes the live limit first and the
- * configuration last, as Proxmox VE does. `NODE/pct.begun` tells that it has begun, and it waits for
+ * configuration last, as Proxmox VE does. `NODE/pct.begun` tells that it has begun; it waits for
  * `NODE/pct.go` if there is `NODE/pct.wait`.
  */
 
