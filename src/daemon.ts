@@ -28,6 +28,11 @@ export interface Sampling {
   readonly intervalMs: () => number;
   /** May decide early on who cannot wait. Returns whether the next look should come soon. */
   readonly sample: (stop: AbortSignal) => Promise<boolean>;
+  /**
+   * Looks only, while changes are under way: what it sees is kept, and nothing is decided on it.
+   * Returns whether a decision cannot wait; then `sample` follows as soon as the changes are over.
+   */
+  readonly look?: () => boolean;
 }
 
 /** How much sooner the next sample comes when something may have begun. */
@@ -89,12 +94,14 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
         continue;
       }
       if (sampleMs < nextMs) {
-        const soon = await parts.sampling?.sample(stop.signal);
-        sampleIn(soon === true ? SOON : 1);
+        const looks = lookMeanwhile(parts.sampling);
+        const soon = await parts.sampling?.sample(stop.signal).finally(looks.end);
+        sampleIn(looks.cannotWait ? 0 : soon === true ? SOON : 1);
         continue;
       }
-      await parts.cycle(stop.signal);
-      sampleIn(1);
+      const looks = lookMeanwhile(parts.sampling);
+      await parts.cycle(stop.signal).finally(looks.end);
+      sampleIn(looks.cannotWait ? 0 : 1);
       nextMs = nextStart(nextMs, parts.pollIntervalMs(), parts.clock.monotonicMs());
       if (!stop.signal.aborted) parts.resting(nextMs - parts.clock.monotonicMs());
       if (!isReady) await supervisor?.ready();
@@ -106,6 +113,31 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
     signals.off('SIGINT', onStop);
     signals.off('SIGHUP', onReload);
   }
+}
+
+interface Looks {
+  /** Somebody was seen whose decision cannot wait. */
+  readonly cannotWait: boolean;
+  readonly end: () => void;
+}
+
+/** Changes may take half a minute and more, and containers are looked at all the same. */
+function lookMeanwhile(sampling: Sampling | undefined): Looks {
+  let cannotWait = false;
+  const look = (): void => {
+    cannotWait = sampling?.look?.() === true;
+  };
+  const intervalMs = sampling?.look === undefined ? undefined : sampling.intervalMs();
+  const timer =
+    intervalMs === undefined
+      ? undefined
+      : setInterval(look, Math.min(intervalMs, LONGEST_SLEEP_MS));
+  return {
+    get cannotWait() {
+      return cannotWait;
+    },
+    end: () => clearInterval(timer),
+  };
 }
 
 /** The first start of the fixed rhythm that still lies ahead. */

@@ -296,3 +296,67 @@ describe('the service manager', () => {
     expect(Math.max(...run.beats)).toBe(10);
   });
 });
+
+describe('while changes are under way', () => {
+  /** When it looked and when it sampled, with cycles that take their time. */
+  function watched(cycleMs: number, cannotWait: (second: number) => boolean) {
+    const startMs = performance.now();
+    const seconds = (): number => Math.round((performance.now() - startMs) / 1000);
+    const seen: string[] = [];
+    const signals = new FakeSignals();
+    const ended = runDaemon(
+      {
+        clock: {
+          wallMs: () => milliseconds(0),
+          monotonicMs: () => milliseconds(performance.now()),
+        },
+        cycle: async () => {
+          seen.push(`${seconds()} cycle`);
+          await new Promise((resolve) => setTimeout(resolve, cycleMs));
+        },
+        sampling: {
+          intervalMs: () => 10_000,
+          sample: async () => {
+            seen.push(`${seconds()} sample`);
+            return false;
+          },
+          look: () => {
+            seen.push(`${seconds()} look`);
+            return cannotWait(seconds());
+          },
+        },
+        resting: () => {},
+        pollIntervalMs: () => 300_000,
+        reload: async () => {},
+      },
+      signals,
+    );
+    const stop = async (): Promise<void> => {
+      signals.send('SIGTERM');
+      await vi.advanceTimersByTimeAsync(cycleMs);
+      await ended;
+    };
+    return { seen, stop };
+  }
+
+  it('containers are looked at in the rhythm of the samples', async () => {
+    const { seen, stop } = watched(26_000, () => false);
+    await vi.advanceTimersByTimeAsync(47_000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '10 look', '20 look', '36 sample', '46 sample']);
+  });
+
+  it('what cannot wait is decided as soon as they are over', async () => {
+    const { seen, stop } = watched(26_000, (second) => second === 20);
+    await vi.advanceTimersByTimeAsync(37_000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '10 look', '20 look', '26 sample', '36 sample']);
+  });
+
+  it('what is over by the last look waits for the next sample', async () => {
+    const { seen, stop } = watched(26_000, (second) => second === 10);
+    await vi.advanceTimersByTimeAsync(37_000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '10 look', '20 look', '36 sample']);
+  });
+});

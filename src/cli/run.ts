@@ -310,9 +310,15 @@ function samplingOf(
   const { state } = keeper;
   return {
     intervalMs: () => force.config.sampleIntervalMs,
+    look: () => {
+      const { urgentSamples } = force.config;
+      const seen = sample(world, state, { ...force.settings, urgentSamples, meanwhile: true });
+      return seen.urgent.size > 0;
+    },
     sample: async (stop) => {
       const { settings, config } = force;
       const { urgentSamples } = config;
+      await open.ask();
       noticePause(world, state);
       const { urgent, suspicious } = sample(world, state, { ...settings, urgentSamples });
       collect();
@@ -320,7 +326,6 @@ function samplingOf(
       const save = (): void => keeper.save();
       force.notices?.cycleBegins();
       const early = { ...settings, ...roomOf(force), save, urgent };
-      await open.ask();
       const result = await runCycle(world, early, state, stop);
       force.notices?.cycleEnds(result, undefined);
       if (result.ok && result.done + result.failed > 0) keeper.save();

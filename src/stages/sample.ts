@@ -16,6 +16,8 @@ export interface Sampled {
 
 export interface SampleSettings {
   readonly urgentSamples: number;
+  /** Changes are under way: a container in the middle of one is passed over. */
+  readonly meanwhile?: boolean;
   readonly manage: (config: GuestConfig) => Management;
 }
 
@@ -32,11 +34,13 @@ function policyToHelp(config: GuestConfig, management: Management): ContainerPol
 export function sample(
   { cgroups, clock }: World,
   state: LoopState,
-  { urgentSamples, manage }: SampleSettings,
+  { urgentSamples, manage, meanwhile = false }: SampleSettings,
 ): Sampled {
   const urgent = new Set<Vmid>();
   let suspicious = false;
   for (const [vmid, config] of state.running) {
+    // Its limits are in between, and the proof that it can do without presses on it.
+    if (meanwhile && state.intended.has(vmid)) continue;
     const now = cgroups.sample(vmid);
     const before = state.between.get(vmid);
     if (now.ok && isFrozen(now.value)) {

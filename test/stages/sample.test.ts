@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { Management } from '../../src/core/policy.ts';
-import { milliseconds, ratio } from '../../src/core/units.ts';
+import { mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { observe } from '../../src/stages/observe.ts';
 import { sample } from '../../src/stages/sample.ts';
 import { broken, everyone, policy, vmid } from '../core/builders.ts';
@@ -41,6 +41,24 @@ describe('between two cycles', () => {
     one.load = 2;
     expect(look()).toMatchObject({ suspicious: true });
     expect(urgentIn(look(2500))).toEqual([101]);
+  });
+
+  it('while changes are under way passes over the container that is in the middle of one', () => {
+    const { node, state, one } = started();
+    node.add(102, { cores: 2 }).load = 2;
+    one.load = 2;
+    observe(node.world, state, everyone());
+    state.intended.set(vmid(101), { cores: 4, cpuLimit: null, memoryMib: mib(1024) });
+    const look = () => {
+      node.pass(10_000);
+      const settings = { urgentSamples: 2, manage: () => MANAGED, meanwhile: true };
+      return sample(node.world, state, settings);
+    };
+    const before = state.between.get(vmid(101));
+    look();
+    expect(urgentIn(look())).toEqual([102]);
+    // It is no gap: the next sample goes on from the last one.
+    expect(state.between.get(vmid(101))).toBe(before);
   });
 
   it.each([
