@@ -111,6 +111,7 @@ describe('the view of the cluster', () => {
   });
 
   it('reads a configuration anew only where its version has risen', () => {
+    put('.version', '{"starttime": 1795000000}');
     const cluster = createCluster(createPaths(root));
     const memory = () => {
       const view = cluster.read();
