@@ -103,12 +103,13 @@ function eventOf(line: string): LoggedEvent | undefined {
 
 const HEAD = ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'];
 /** Lines are printed as they are read, so the columns cannot wait for the widest cell. */
-const WIDTHS = [19, 24, 22, 14, 9, 0];
+const WIDTHS = [19, 24, 22, 16, 9, 0];
 const LONGEST_REASON = 400;
 
 function cellsOf({ time, container, name, action, ...event }: LoggedEvent): readonly string[] {
   const { before, after, change, status, reason } = event;
-  const step = before === '' ? after || change : `${before} -> ${after}`;
+  const unit = action.includes('Memory') ? ' MB' : '';
+  const step = before === '' ? after || change : `${before} -> ${after}${unit}`;
   return [
     ...[plainText(time, 40), printable(`${container} ${name}`.trim(), 21)],
     ...[plainText(action, 60), plainText(step, 60), plainText(status, 40)],

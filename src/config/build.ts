@@ -11,7 +11,7 @@ import {
   secondsToMs,
 } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
-import { GROUP_DEFAULTS, inForce, over } from './defaults.ts';
+import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import { notifyConfig } from './notify.ts';
@@ -27,7 +27,14 @@ const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
 /** The keys of `DEFAULT` that a tier may set too. */
 type ContainerValues = Omit<InForce<TierValues>, 'lxc_containers'>;
 
-function containerPolicy(source: string, values: ContainerValues): ContainerPolicy {
+/** The minima that an admin has set; one that is as it is by default raises nobody. */
+type OwnMinima = Readonly<Record<'cores' | 'memory', boolean>>;
+
+function containerPolicy(
+  source: string,
+  values: ContainerValues,
+  raises: OwnMinima,
+): ContainerPolicy {
   const band = (lower: number, upper: number) => ({
     lower: percentToRatio(lower),
     upper: percentToRatio(upper),
@@ -39,14 +46,14 @@ function containerPolicy(source: string, values: ContainerValues): ContainerPoli
       band: band(values.cpu_lower_threshold, values.cpu_upper_threshold),
       minIncrement: cores(values.core_min_increment),
       maxIncrement: cores(values.core_max_increment),
-      min: cores(values.min_cores),
+      ...{ min: cores(values.min_cores), raises: raises.cores },
       max: cores(values.max_cores),
     },
     memory: {
       band: band(values.memory_lower_threshold, values.memory_upper_threshold),
       minIncrementMib: mib(values.memory_min_increment),
       minDecreaseMib: mib(values.min_decrease_chunk),
-      minMib: mib(values.min_memory),
+      ...{ minMib: mib(values.min_memory), raises: raises.memory },
       maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
       mayUseSwap: values.shrink_into_swap,
     },
@@ -82,14 +89,24 @@ const selector = (members: ReadMembers): Selector => ({
 
 const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
 
+/** The sample file names every default, which is no wish to have small containers raised. */
+const minimaOf = ({ min_cores, min_memory }: InForce<DefaultValues>): OwnMinima => ({
+  cores: min_cores !== DEFAULTS.min_cores,
+  memory: min_memory !== DEFAULTS.min_memory,
+});
+
 function tier({ name, values }: Section<TierValues>, defaults: Partial<DefaultValues>): Tier {
   const { lxc_containers: members = NOBODY, ...own } = values;
   const below = inForce(defaults, own.cpu_unit);
+  const differs = minimaOf(below);
   return {
     name,
     ownTag: tierTag(name),
     containers: selector(members),
-    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(below, own)),
+    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(below, own), {
+      cores: own.min_cores !== undefined || differs.cores,
+      memory: own.min_memory !== undefined || differs.memory,
+    }),
   };
 }
 
@@ -229,7 +246,7 @@ export function buildConfig(
     tagsFirst: values.tags_first,
     ignored: selector(values.ignore_lxc),
     host: hostPolicy(values),
-    defaults: containerPolicy('DEFAULT', values),
+    defaults: containerPolicy('DEFAULT', values, minimaOf(values)),
     tiers: tiers.map((section) => tier(section, own)),
     groups: groups.map(group).filter((one) => one !== undefined),
   });

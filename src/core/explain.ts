@@ -100,7 +100,7 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `${usedWords(resource, measured)}, below the lower threshold of ${lower}`;
     }
     case 'below-minimum':
-      return `it has ${has}, less than its minimum of ${withUnit(resource, measured.min)}`;
+      return `it has ${has}, less than its ${minimumOf(resource, measured)}`;
     case 'above-maximum':
       return `it has ${has}, more than its maximum of ${withUnit(resource, measured.max)}`;
     case 'oom-kill':
@@ -133,6 +133,9 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
   }
 }
+
+const minimumOf = (resource: Resource, { min }: Measured): string =>
+  `${resource === 'memory' ? 'min_memory' : 'min_cores'} of ${withUnit(resource, min)}`;
 
 const waitsWords = ({ waits }: Measured): string =>
   `its tasks wait for a CPU ${percent(waits ?? 0)} of the time`;

@@ -34,6 +34,8 @@ export interface ContainerPolicy {
     readonly minIncrement: Cores;
     readonly maxIncrement: Cores;
     readonly min: Cores;
+    /** Whether one that has less is raised to it: the admin has set it, and not the program. */
+    readonly raises: boolean;
     readonly max: Cores;
   };
   readonly memory: {
@@ -41,6 +43,8 @@ export interface ContainerPolicy {
     readonly minIncrementMib: Mib;
     readonly minDecreaseMib: Mib;
     readonly minMib: Mib;
+    /** As for CPU. */
+    readonly raises: boolean;
     /** undefined: no more than the host can give. */
     readonly maxMib: Mib | undefined;
     /** Whether what its free swap could hold counts as memory that it can do without. */

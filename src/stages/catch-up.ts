@@ -1,5 +1,5 @@
 import type { Resource } from '../core/decision.ts';
-import { amount } from '../core/explain.ts';
+import { amount, withUnit } from '../core/explain.ts';
 import type { Intended, KnownValues, LoopState } from '../core/loop-state.ts';
 import { changeKey } from '../core/pace.ts';
 import { rememberTaken } from '../core/taken.ts';
@@ -137,7 +137,8 @@ function changeOf(cutOff: CutOff, of: Value) {
   const reason = intended.reasons?.[resource] ?? 'unknown';
   const unit = of === 'cpuLimit' ? 'cpulimit' : undefined;
   const [from, to] = [before[of], now[of]];
-  const text = `${unit ?? resource} ${from ?? 'none'} -> ${to ?? 'none'}, since ${reason}`;
+  const after = to === null ? 'none' : withUnit(resource, to);
+  const text = `${unit ?? resource} ${from ?? 'none'} -> ${after}, since ${reason}`;
   const hasGrown = grows(cutOff, of);
   const line = `Container ${vmid} (${name}): ${text}`;
   return { vmid, name, resource, reason, unit, from, to, hasGrown, text, line };

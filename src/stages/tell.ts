@@ -233,6 +233,11 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
   'not-in-force',
 ]);
 
+/** Growth that the host cannot give now: an admin may want to know, once, and when it is over. */
+const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
+  ...(['host-busy', 'host-pressure', 'host-emergency', 'overcommit'] as const),
+]);
+
 function tellHeld(world: World, state: LoopState, hold: Hold): void {
   const { log } = world;
   const { vmid, name, resource, because } = hold;
@@ -243,8 +248,10 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
   const line = () => `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
-  once(state, `${vmid}/${resource}`, because.kind, (isNew) => {
+  once(state, `${vmid}/${resource}`, because.kind, (isNew, before = '') => {
     if (isNew && (fault || LOUD.has(because.kind))) log.warn(line(), about);
+    else if (isNew && REFUSED.has(because.kind)) log.info(line(), about);
+    else if (isNew && REFUSED.has(before)) log.info(`${line()}. It does not wait any more`, about);
     else log.debug(line, about);
   });
 }
@@ -270,7 +277,14 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   });
 }
 
-function once(state: LoopState, key: string, what: string, say: (isNew: boolean) => void): void {
-  say(state.said.get(key) !== what);
-  state.said.set(key, what);
+/** @param say is told whether it is news, and what was said before */
+function once(
+  { said }: LoopState,
+  key: string,
+  what: string,
+  say: (isNew: boolean, before: string | undefined) => void,
+): void {
+  const before = said.get(key);
+  say(before !== what, before);
+  said.set(key, what);
 }

@@ -57,7 +57,7 @@ describe('history', () => {
     expect(stdout.split('\n').map((row) => row.split(/ {2,}/))).toEqual([
       ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'],
       [
-        ...['2026-11-20 08:00:00', '101 shop', 'Increase Memory', '1024 -> 1536', 'confirmed'],
+        ...['2026-11-20 08:00:00', '101 shop', 'Increase Memory', '1024 -> 1536 MB', 'confirmed'],
         'it needs more',
       ],
       [
@@ -65,13 +65,13 @@ describe('history', () => {
         'it needs more',
       ],
       [
-        ...['2026-11-22 11:30:00', '101 shop', 'Increase Memory', '1024 -> 1536', 'failed'],
+        ...['2026-11-22 11:30:00', '101 shop', 'Increase Memory', '1024 -> 1536 MB', 'failed'],
         'it needs more; and a note',
       ],
       [''],
     ]);
     expect(new Set(stdout.split('\n').map((row) => row.search(/confirmed|failed|STATUS/)))).toEqual(
-      new Set([87, -1]),
+      new Set([89, -1]),
     );
   });
 
@@ -85,10 +85,10 @@ describe('history', () => {
     ];
     const { stdout } = await world({ [LOG]: `${rows.join('\n')}\n` }).run([]);
     const shown = stdout.trimEnd().split('\n');
-    expect(shown.map((row) => row.slice(71, 87).trim())).toEqual(
-      ['CHANGE', '+1', '1024 -> 1536', '1536', ''], // By column, since the last one is empty.
+    expect(shown.map((row) => row.slice(71, 89).trim())).toEqual(
+      ['CHANGE', '+1', '1024 -> 1536 MB', '1536', ''], // By column, since the last one is empty.
     );
-    expect(shown[1]).toMatch(/^.{47}Scale Out Failed {8}\+1 {14}confirmed {2}it needs more$/);
+    expect(shown[1]).toMatch(/^.{47}Scale Out Failed {8}\+1 {16}confirmed {2}it needs more$/);
     expect(Math.max(...shown.map((row) => row.length))).toBeLessThan(120);
   });
 

@@ -88,13 +88,14 @@ const EXPECTED_DEFAULTS: Config = {
     cpu: {
       unit: 'cores',
       band: { lower: 0.2, upper: 0.8 },
-      ...{ minIncrement: 1, maxIncrement: 4, min: 1, max: 8 },
+      ...{ minIncrement: 1, maxIncrement: 4, min: 1, max: 8, raises: false },
     },
     memory: {
       band: { lower: 0.2, upper: 0.8 },
       minIncrementMib: 512,
       minDecreaseMib: 512,
       minMib: 512,
+      raises: false,
       maxMib: undefined,
       mayUseSwap: false,
     },
@@ -216,9 +217,9 @@ describe('a file as existing installations have it', () => {
       cpu: {
         unit: 'cores',
         band: { lower: 0.1, upper: 0.9 },
-        ...{ minIncrement: 1, maxIncrement: 4, min: 2, max: 12 },
+        ...{ minIncrement: 1, maxIncrement: 4, min: 2, max: 12, raises: true },
       },
-      memory: { ...config.defaults.memory, minMib: 1024 },
+      memory: { ...config.defaults.memory, minMib: 1024, raises: true },
       stepFactor: 1,
       timing: config.defaults.timing,
       scaling: 'threshold',

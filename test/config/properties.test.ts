@@ -215,6 +215,7 @@ const meant = (c: Container, source: string) => ({
     maxIncrement: inUnit(c, c.increment.high),
     min: inUnit(c, c.cores.low),
     max: inUnit(c, c.cores.high),
+    raises: source !== 'DEFAULT' || inUnit(c, c.cores.low) !== 1,
   },
   memory: {
     band: { lower: c.memory.low / 100, upper: c.memory.high / 100 },
@@ -223,6 +224,7 @@ const meant = (c: Container, source: string) => ({
     minMib: c.memoryMib.low,
     maxMib: c.memoryMib.high,
     mayUseSwap: c.swap,
+    raises: source !== 'DEFAULT' || c.memoryMib.low !== 512,
   },
   stepFactor: FACTORS[c.behaviour.toLowerCase()],
   timing: {

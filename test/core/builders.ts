@@ -65,11 +65,12 @@ export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
     cpu: {
       unit: 'cores',
       ...{ band: own, min: cores(minCores), max: cores(maxCores) },
-      ...{ minIncrement: cores(1), maxIncrement: cores(4) },
+      ...{ minIncrement: cores(1), maxIncrement: cores(4), raises: true },
     },
     memory: {
       ...{ band: own, minMib: mib(minMib), maxMib: maxMib === undefined ? undefined : mib(maxMib) },
       ...{ minIncrementMib: mib(512), minDecreaseMib: mib(512), mayUseSwap: false },
+      raises: true,
     },
     stepFactor: numbers.stepFactor ?? 1,
     timing: {

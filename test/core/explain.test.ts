@@ -33,7 +33,7 @@ describe('a change of cores', () => {
     [
       'is raised to its minimum',
       coresChange(101, 1, 2, { rule: 'below-minimum' }, { min: 2 }),
-      'it has 1 core, less than its minimum of 2 cores',
+      'it has 1 core, less than its min_cores of 2 cores',
     ],
     [
       'is lowered to its maximum',

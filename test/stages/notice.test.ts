@@ -433,7 +433,7 @@ describe('a crash', () => {
     ]);
     const [line, ...others] = life.node.linesOf('WARN');
     expect(line).toMatch(
-      /^WARN: FAILED\. .*cores 2 -> 4, since .*and it is not in force now\. If a pct /,
+      /^WARN: FAILED\. .*cores 2 -> 4 cores, since .*and it is not in force now\. If a pct /,
     );
     expect([others, life.state.intended.size]).toEqual([[], 0]);
   });

@@ -51,3 +51,27 @@ describe('a decision that is only observed', () => {
     expect(said).toHaveLength(2);
   });
 });
+
+describe('growth that the host cannot give now', () => {
+  it.each(['host-busy', 'host-pressure', 'host-emergency'] as const)(
+    'is said once, and when it is over: %s',
+    (kind) => {
+      const node = new FakeNode();
+      const state = newLoopState();
+      const cycle = (because: Hold['because']): void => {
+        const held = [hold(101, because, { resource: 'cores', measured: measured() })];
+        tellPlan(node.world, state, budgetOf(7, 1024), [], { held, changes: [] });
+      };
+      const said = (): readonly string[] =>
+        node.linesOf('INFO').filter((line) => line.includes('Container 101'));
+      for (const share of [0.97, 0.98, 0.99]) cycle({ kind, share });
+      expect(said()).toHaveLength(1);
+      expect(said()[0]).toContain('it should get more, but ');
+      for (let count = 0; count < 3; count += 1) cycle({ kind: 'in-band' });
+      expect(said()).toHaveLength(2);
+      expect(said()[1]).toMatch(/It does not wait any more$/);
+      cycle({ kind, share: 0.99 });
+      expect(said()).toHaveLength(3);
+    },
+  );
+});

@@ -89,7 +89,8 @@ export function thresholdCores(
   policy: ContainerPolicy,
   peak: number = usage.used,
 ): Verdict {
-  const { band, min, maxIncrement, minIncrement } = policy.cpu;
+  const { band, raises, maxIncrement, minIncrement } = policy.cpu;
+  const min = raises ? policy.cpu.min : Math.min(policy.cpu.min, has);
   const { used, allowed } = usage;
   const quantum = cpuQuantum(policy);
   const max = Math.max(min, Math.min(policy.cpu.max, most ?? policy.cpu.max));
@@ -170,7 +171,8 @@ export function thresholdMemory(
   const { mayUseSwap } = policy.memory;
   const inUse = Math.max(used, peakMib) + (mayUseSwap ? 0 : usage.swapMib);
   const need = Math.max(memoryNeed(inUse), floorMib);
-  const [min, max] = [minMib, maxMib];
+  const min = policy.memory.raises ? minMib : Math.min(minMib, hasMib);
+  const max = maxMib;
   const plain = { before: hasMib, used, share: ratio(share), band, min, max, need };
   const measured: Measured = mayUseSwap ? { ...plain, swapStays: true } : plain;
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
@@ -214,7 +216,10 @@ function memoryShrink(measured: Measured, leastMib: number, factor: number): Ver
 const lowestMemory = (measured: Measured): number =>
   smallestWithoutGrowth(measured.used, measured.band.upper, MEMORY_QUANTUM_MIB);
 
-/** An allocation below the minimum is raised to it, one above the maximum lowered towards it. */
+/**
+ * An allocation below a minimum that the admin has set is raised to it, one above the maximum
+ * lowered towards it.
+ */
 function outsideBounds(has: number, measured: Measured, quantum: number): Verdict | undefined {
   const { min, max, used, band, share } = measured;
   if (has < min) {

@@ -77,6 +77,7 @@ const arbitraryPolicy = fc
     moreMib: fc.integer({ min: 0, max: 65_536 }),
     leastUp: fc.integer({ min: 16, max: 4096 }),
     leastDown: fc.integer({ min: 16, max: 4096 }),
+    raises: fc.boolean(),
     factor: fc.constantFrom(0.5, 1, 2),
   })
   .map((p): ContainerPolicy => {
@@ -88,10 +89,10 @@ const arbitraryPolicy = fc
         minIncrement: cores(p.minIncrement),
         maxIncrement: cores(p.minIncrement + p.moreIncrement),
         min: cores(p.minCores),
-        max: cores(p.minCores + p.moreCores),
+        ...{ max: cores(p.minCores + p.moreCores), raises: p.raises },
       },
       memory: {
-        ...{ band, mayUseSwap: false },
+        ...{ band, mayUseSwap: false, raises: p.raises },
         minIncrementMib: mib(p.leastUp),
         minDecreaseMib: mib(p.leastDown),
         minMib: mib(p.minMib),
@@ -194,6 +195,34 @@ describe('memory, for any policy and usage', () => {
       }),
       RUNS,
     );
+  });
+});
+
+describe('a minimum that nobody has set', () => {
+  const plain = (): ContainerPolicy => {
+    const { cpu: ofCpu, memory: ofMemory, ...rest } = policy();
+    return { ...rest, cpu: { ...ofCpu, raises: false }, memory: { ...ofMemory, raises: false } };
+  };
+
+  it.each([64, 128, 256, 500])('raises no container of %i MB that gets along', (has) => {
+    const verdict = thresholdMemory(has, HOST_MAX_MIB, memory(has / 2), plain());
+    expect(verdict).toMatchObject({ verdict: 'hold', because: { kind: 'in-band' } });
+    expect(thresholdMemory(has, HOST_MAX_MIB, memory(has / 2), policy())).toMatchObject({
+      ...{ verdict: 'grow', after: 512, rule: 'below-minimum' },
+    });
+  });
+
+  it('takes nothing from one below it, and gives it what it needs', () => {
+    expect(becomes(256, thresholdMemory(256, HOST_MAX_MIB, memory(10), plain()))).toBe(256);
+    const full = thresholdMemory(256, HOST_MAX_MIB, memory(240), plain());
+    expect(full).toMatchObject({ verdict: 'grow', after: 768, rule: 'above-upper' });
+    const killed = thresholdMemory(128, HOST_MAX_MIB, memory(90, { newOomKills: 1 }), plain());
+    expect(killed).toMatchObject({ verdict: 'grow', after: 512, rule: 'oom-kill' });
+  });
+
+  it('leaves a cpulimit of half a core', () => {
+    const tenths = { ...plain(), cpu: { ...plain().cpu, unit: 'cpulimit' as const } };
+    expect(becomes(0.5, thresholdCores({ has: 0.5 }, cpu(0.2, 0.5), tenths))).toBe(0.5);
   });
 });
 
