@@ -296,6 +296,8 @@ export interface GroupTools {
   storageRoom(storage: string, source: Vmid): Promise<Reading<StorageRoom>>;
   /** The IPv4 address that a running container has got by DHCP. */
   addressOf(vmid: Vmid): Promise<Reading<string>>;
+  /** IPv4 addresses of this node, with the broadcast addresses of its networks. */
+  ownAddresses(): ReadonlySet<string>;
   isAlive(pid: number): boolean;
 }
 

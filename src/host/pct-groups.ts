@@ -1,3 +1,5 @@
+import { networkInterfaces } from 'node:os';
+import { broadcastOf } from '../core/groups/addresses.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
@@ -121,10 +123,18 @@ export function createGroupTools({ paths, environment }: GroupToolsOptions): Gro
     async addressOf(vmid) {
       const path = `/nodes/${paths.nodeName()}/lxc/${vmid}/interfaces`;
       const answer = await query(['get', path, '--output-format', 'json']);
-      return answer.ok ? addressIn(answer.value) : answer;
+      return answer.ok ? addressIn(answer.value, ownAddresses()) : answer;
     },
+    ownAddresses,
     isAlive: isGroupAlive,
   };
+}
+
+/** IPv4 addresses of this node, and those by which it reaches all of its networks. */
+function ownAddresses(): ReadonlySet<string> {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const own = all.filter(({ family }) => family === 'IPv4');
+  return new Set(own.flatMap(({ address, netmask }) => [address, broadcastOf(address, netmask)]));
 }
 
 /** The arguments of `pct`, one array element each. */

@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { memberAddress } from '../core/groups/addresses.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, bytesToMib, type Vmid } from '../core/units.ts';
 import type { StorageRoom } from '../ports.ts';
@@ -47,17 +47,12 @@ export function storageRoomIn(
 const isAmount = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 
-/** Of `/nodes/NODE/lxc/ID/interfaces`: the first address that is not the container's own loop. */
-export function addressIn(answer: unknown): Reading<string> {
+/** Of `/nodes/NODE/lxc/ID/interfaces`: the first address that can be a member's. */
+export function addressIn(answer: unknown, own: ReadonlySet<string>): Reading<string> {
   for (const one of Array.isArray(answer) ? answer.map(asObject) : []) {
     const inet = one?.['inet'];
-    const address =
-      typeof inet === 'string' ? /^([0-9.]{7,15})(?:\/|$)/.exec(inet)?.[1] : undefined;
-    if (one?.['name'] !== 'lo' && isMembers(address)) return present(address);
+    const address = typeof inet === 'string' ? memberAddress(inet, own) : undefined;
+    if (one?.['name'] !== 'lo' && address !== undefined) return present(address);
   }
   return missing('absent', 'it has no IPv4 address yet');
 }
-
-/** The container itself says what it has, and must not have this node ask its own services. */
-const isMembers = (address: string | undefined): address is string =>
-  address !== undefined && isIPv4(address) && !/^(?:0|127)\./.test(address);

@@ -108,7 +108,7 @@ function interfacesOf({ main }: GuestConf): readonly object[] {
   const last = Number.parseInt(hwaddr.slice(-2), 16) || 2;
   return [
     { hwaddr: '00:00:00:00:00:00', inet: '127.0.0.1/8', name: 'lo' },
-    { hwaddr: hwaddr.toLowerCase(), inet: configured ?? `127.0.7.${last}/8`, name: 'eth0' },
+    { hwaddr: hwaddr.toLowerCase(), inet: configured ?? `198.18.7.${last}/24`, name: 'eth0' },
   ];
 }
 

@@ -1,8 +1,10 @@
+import { memberAddress } from '../core/groups/addresses.ts';
 import { bearsNonce } from '../core/groups/description.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { GroupGuest } from '../core/groups/group-view.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { isOurs } from '../core/groups/members.ts';
+import { netFields } from '../core/groups/net-lines.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import type { CloneStep, ConfigureStep, Step } from '../core/groups/step.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -345,8 +347,12 @@ export async function addressOf(
   const cluster = context.world.cluster.read();
   const guest = cluster.ok ? cluster.value.guests.get(vmid) : cluster;
   if (guest?.ok === true) {
-    const configured = /(?:^|,)ip=([0-9.]+)\//.exec(guest.value.nets.get('net0') ?? '')?.[1];
-    if (configured !== undefined) return present(configured);
+    const configured = netFields(guest.value.nets.get('net0') ?? '').get('ip');
+    if (configured !== undefined && /^[0-9]/.test(configured)) {
+      const address = memberAddress(configured, context.world.tools.ownAddresses());
+      if (address !== undefined) return present(address);
+      return missing('malformed', `${configured} is no address of a container's own`);
+    }
   }
   return context.world.tools.addressOf(vmid);
 }

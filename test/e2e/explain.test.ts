@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
@@ -101,13 +101,14 @@ describe('while the daemon runs', () => {
   it('a reload is seen, and a socket that cannot be opened hinders no cycle', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     under.configure('DEFAULT: {poll_interval: 300}\n');
-    writeFileSync(join(under.root, 'run/lxc_autoscale'), '');
+    const socket = join(under.root, 'run/lxc_autoscale/control.sock');
+    mkdirSync(socket, { recursive: true });
     const daemon = under.start(['daemon']);
     await daemon.saying(/WARNING - status and explain cannot ask this daemon: /);
     await daemon.saying('Next run in 300 seconds.');
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
-    rmSync(join(under.root, 'run/lxc_autoscale'));
+    rmdirSync(socket);
     const second = under.start(['daemon']);
     await second.saying(/(Next run in 300 seconds\.[\s\S]*){2}/);
     under.configure('DEFAULT: {poll_interval: 300, ignore_lxc: 101}\n');

@@ -23,8 +23,8 @@ const KEYS: GroupKeys = {
   max_instances: 5,
   starting_clone_id: FIRST_ID,
   clone_network_type: 'static',
-  static_ip_range: ['127.0.9.10', '127.0.9.19'],
-  gateway: '127.0.9.1',
+  static_ip_range: ['198.18.9.10', '198.18.9.19'],
+  gateway: '198.18.9.1',
   horiz_cpu_upper_threshold: 80,
   horiz_cpu_lower_threshold: 30,
   scale_out_grace_period: 1,
@@ -95,10 +95,11 @@ export class GroupUnderTest {
     this.#load.cores = cores;
   }
 
-  start(): Running {
+  /** @param before as with `NodeUnderTest` */
+  start(before: readonly string[] = []): Running {
     const [keys, defaults] = this.#configured;
     this.under.configure(configuration(keys, defaults));
-    return this.under.start(['daemon']);
+    return this.under.start(['daemon'], this.under.path, before);
   }
 
   /** All containers of the node but those that have nothing to do with the group. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -6,11 +7,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
+import { MemberNetwork, whyNoMemberNetwork } from './member-network.ts';
 import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
@@ -28,11 +30,11 @@ it('load doubles and doubles again, then falls: 2 -> 5 -> 2', { timeout: 60_000 
   expect(clone).toMatch(/^tags: autoscale-group-web$/m);
   expect(clone).toMatch(/^hostname: web-99000$/m);
   expect(clone).toMatch(/^startup: order=7$/m);
-  expect(clone).toMatch(/^net0: .*ip=127\.0\.9\.10\/16/m);
+  expect(clone).toMatch(/^net0: .*ip=198\.18\.9\.10\/16/m);
   expect(clone).not.toContain('notes');
   const explained = await group.under.run(['explain', 'web']);
   expect(explained.stdout).toMatch(/^Group web, 2 to 5 members, made of 101:\n2 in service/);
-  expect(explained.stdout).toMatch(/99000 +web-99000 +serving +this program +127\.0\.9\.10/);
+  expect(explained.stdout).toMatch(/99000 +web-99000 +serving +this program +198\.18\.9\.10/);
   const asked = await group.under.run(['status']);
   expect(asked.stdout).toMatch(/\nweb +101 +2 +2 +2-5 +destroy/);
   const wrong = await group.under.run(['explain', 'mail']);
@@ -54,7 +56,7 @@ it('load doubles and doubles again, then falls: 2 -> 5 -> 2', { timeout: 60_000 
   expect(actions.filter((one) => one === 'Scale Out')).toHaveLength(4);
   expect(actions.filter((one) => one === 'Scale In')).toHaveLength(3);
   const [first] = group.under.journal();
-  expect(first).toMatchObject({ container_id: '99000', group: 'web', address: '127.0.9.10' });
+  expect(first).toMatchObject({ container_id: '99000', group: 'web', address: '198.18.9.10' });
 });
 
 it('stopped members are used again', { timeout: 60_000 }, async () => {
@@ -77,7 +79,7 @@ it('stopped members are used again', { timeout: 60_000 }, async () => {
 
 it('an address range that is used up, and an id that a VM has', async () => {
   const vms = [{ vmid: FIRST_ID, memoryMib: 512, running: false }];
-  const range = ['127.0.9.10', '127.0.9.11'];
+  const range = ['198.18.9.10', '198.18.9.11'];
   const group = await GroupUnderTest.create({ min_instances: 5, static_ip_range: range }, { vms });
   const daemon = group.start();
   await daemon.saying('no clone is made: all addresses of static_ip_range are in use');
@@ -257,18 +259,6 @@ it('a long clone delays no vertical decision', { timeout: 60_000 }, async () => 
 });
 
 describe('health checks and hooks', () => {
-  const servers: Server[] = [];
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.close();
-  });
-
-  /** A page on an address that a member is going to have. */
-  function serve(address: string, port: number): Promise<Server> {
-    const server = createServer((_request, response) => response.end('ok'));
-    servers.push(server);
-    return new Promise((resolve) => server.listen(port, address, () => resolve(server)));
-  }
-
   it('what never answers comes not into service, and is removed', { timeout: 60_000 }, async () => {
     const keys = { health_check: 'http', health_port: 18_080, ready_timeout: 2 };
     const group = await GroupUnderTest.create({ ...keys, lxc_containers: [], min_instances: 1 });
@@ -281,13 +271,34 @@ describe('health checks and hooks', () => {
     expect(actionsOf(group)).toEqual(['Scale Out Failed']);
   });
 
-  it('an unhealthy member is replaced, after its hook; the hooks know whom', async () => {
+  it('the node asks none of its own services, though a member names one', {
+    timeout: 60_000,
+  }, async () => {
+    let asked = 0;
+    const own = createServer(() => (asked += 1)).listen(0, '127.0.0.1');
+    await once(own, 'listening');
+    const { port } = own.address() as AddressInfo;
+    const keys = { health_check: 'tcp', health_port: port, ready_timeout: 2, min_instances: 1 };
+    const range = { static_ip_range: ['127.0.0.1', '127.0.0.2'], gateway: '127.0.0.1' };
+    const group = await GroupUnderTest.create({ ...keys, ...range, lxc_containers: [] });
+    const daemon = group.start();
+    await daemon.saying(/127\.0\.0\.1\/\d+ is no address of a container's own/);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    own.close();
+    expect(asked).toBe(0);
+  });
+
+  it('an unhealthy member is replaced, after its hook; the hooks know whom', async (context) => {
+    const cannot = whyNoMemberNetwork();
+    if (cannot !== undefined) return context.skip(cannot);
     const keys = {
       ...{ health_check: 'tcp', health_port: 18_081, scale_in: 'destroy', lxc_containers: [] },
       ...{ healthy_count: 1, unhealthy_count: 2, min_instances: 1, horiz_cpu_lower_threshold: 0 },
     };
-    const sick = await serve('127.0.9.10', 18_081);
-    await serve('127.0.9.11', 18_081);
+    const network = await MemberNetwork.create();
+    const makeSick = await network.serve('198.18.9.10', 18_081);
+    await network.serve('198.18.9.11', 18_081);
     const group = await GroupUnderTest.create(keys);
     const told = join(group.under.root, 'told');
     const hook = join(group.under.root, 'hook');
@@ -298,14 +309,14 @@ describe('health checks and hooks', () => {
       on_ready: [hook, 'ready', '{vmid}', '{ip}'],
       on_terminating: [hook, 'terminating', '{vmid}', '{ip}'],
     });
-    const daemon = group.start();
+    const daemon = group.start(network.inside);
     await group.until(() => group.inService().includes(FIRST_ID));
-    sick.close();
+    await makeSick();
     await group.until(() => group.members().every(({ vmid }) => vmid !== FIRST_ID));
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(readFileSync(told, 'utf8')).toBe(
-      'ready 99000 127.0.9.10\nready 99001 127.0.9.11\nterminating 99000 127.0.9.10\n',
+      'ready 99000 198.18.9.10\nready 99001 198.18.9.11\nterminating 99000 198.18.9.10\n',
     );
     group.expectClean();
   });

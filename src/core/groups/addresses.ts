@@ -57,6 +57,44 @@ function rangesOf(addresses: readonly string[]): readonly (readonly [number, num
   return addresses.map((address) => [toNumber(address), toNumber(address)] as const);
 }
 
+const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
+const LENGTH = '(?:/([0-9]|[12][0-9]|3[0-2]))?';
+const ADDRESS = new RegExp(`^(${OCTET}(?:\\.${OCTET}){3})${LENGTH}(?![\\s\\S])`);
+
+/** Not of a single other host: this network, the loop, link-local, multicast and above. */
+const NOBODYS = [
+  ...[['0.0.0.0', 8] as const, ['127.0.0.0', 8] as const, ['169.254.0.0', 16] as const],
+  ['224.0.0.0', 3] as const,
+].map(([base, prefix]) => networkOf(base, prefix));
+
+function networkOf(address: string, prefix: number): readonly [first: number, last: number] {
+  const size = 2 ** (32 - prefix);
+  const first = Math.floor(toNumber(address) / size) * size;
+  return [first, first + size - 1];
+}
+
+/**
+ * The address of a member, to which this node may turn; undefined for what is none. A container
+ * says itself what it has, and must not have the node ask its own services, or many at once.
+ *
+ * @param text `10.0.0.5`, or with the length of its network, whose ends are then refused too
+ * @param own addresses of this node, with those by which it reaches all of a network
+ */
+export function memberAddress(text: string, own: ReadonlySet<string>): string | undefined {
+  const [, address, length] = ADDRESS.exec(text) ?? [];
+  if (address === undefined || own.has(address)) return undefined;
+  const number = toNumber(address);
+  if (NOBODYS.some(([first, last]) => number >= first && number <= last)) return undefined;
+  const isOneOfMany = length !== undefined && Number(length) <= 30;
+  return isOneOfMany && networkOf(address, Number(length)).includes(number) ? undefined : address;
+}
+
+/** Of an address of this node with its mask: by which it reaches all of that network. */
+export function broadcastOf(address: string, netmask: string): string {
+  const host = 2 ** 32 - 1 - toNumber(netmask);
+  return toText(Math.floor(toNumber(address) / (host + 1)) * (host + 1) + host);
+}
+
 /** How long the network part of the members' addresses is, where the configuration says so. */
 export const prefixOf = ({ addresses }: GroupNetwork): string | undefined =>
   addresses[0]?.split('/')[1];
