@@ -83,8 +83,12 @@ export async function configureWith(
   if (!memory.ok) return refuse(`The host's memory cannot be read: ${memory.detail}.`);
   const guests = manageable([...listed.value.values()]);
   const seconds = given.measureSeconds;
-  stdout.write(`Measuring ${some(guests.length, 'container')} for ${some(seconds, 'second')}...\n`);
-  const measured = await measure(guests, cpus, seconds, around);
+  const measured = await measure(guests, cpus, seconds, around, (running) => {
+    const rest = guests.length - running;
+    const others = rest === 0 ? '' : ` (${rest} more ${rest === 1 ? 'does' : 'do'} not run)`;
+    const what = some(running, 'running container');
+    stdout.write(`Measuring ${what} for ${some(seconds, 'second')}${others}...\n`);
+  });
   const host = { cpus: cpus.value, memoryMib: memory.value.totalMib };
   const proposal = propose(host, measured);
   stdout.write(overview(proposal, measured.length));

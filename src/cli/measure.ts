@@ -25,12 +25,15 @@ const MOST_STEP_SECONDS = 5;
 /**
  * Measures the containers for so many seconds: the mean between the first sample and the last, and
  * the highest of the intervals between, of some seconds each. Those that do not run are left out.
+ *
+ * @param begun is told how many of them run
  */
 export async function measure(
   guests: readonly GuestConfig[],
   hostCpus: Reading<number>,
   seconds: number,
   { paths, clock }: Pick<Surroundings, 'paths' | 'clock'>,
+  begun: (running: number) => void = () => {},
 ): Promise<Measured[]> {
   const cgroups = createCgroups(paths, clock);
   const steps = Math.max(1, Math.ceil(seconds / MOST_STEP_SECONDS), Math.min(12, seconds));
@@ -50,6 +53,7 @@ export async function measure(
         const from = same ?? begin(config, sample.value);
         seen.set(config.vmid, next(from, sample.value, hostCpus));
       }
+      if (step === 0) begun(seen.size);
     }
   } finally {
     cgroups.close();
