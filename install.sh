@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs lxc-autoscale on a Proxmox VE node, or updates it.
 #
-#   curl -sSL URL/install.sh | bash
-#   curl -sSL URL/install.sh | bash -s -- --yes
+#   curl --proto-redir =https -sSL URL/install.sh | bash
+#   curl --proto-redir =https -sSL URL/install.sh | bash -s -- --yes
 #   ./install.sh                     in a checkout (after npm run release) or in an unpacked release
 #
 # Options:
@@ -212,18 +212,41 @@ ensure_node() {
 
 # --- What is to be installed ----------------------------------------------------------------------
 
+# What is asked for by https comes by https to the end: redirects lead to nothing else.
 download() {
   local address=$1 file=$2 attempt
   for attempt in 1 2 3; do
     if command -v curl >/dev/null; then
-      curl --fail --silent --show-error --location --connect-timeout 10 --max-time 300 \
-        --output "$file" "$address" && return
+      curl_to "$file" "$address" && return
     else
-      wget --quiet --timeout=10 --tries=1 --output-document="$file" "$address" && return
+      wget_to "$file" "$address" && return
     fi
     ((attempt == 3)) || sleep "$attempt"
   done
   fail "$address could not be downloaded"
+}
+
+curl_to() {
+  local only='=http,https'
+  if [[ $2 == https://* ]]; then only='=https'; fi
+  curl --fail --silent --show-error --location --proto "$only" --proto-redir "$only" \
+    --connect-timeout 10 --max-time 300 --output "$1" "$2"
+}
+
+# wget would follow any redirect: they are followed one by one here.
+wget_to() {
+  local file=$1 address=$2 said hop
+  for hop in 1 2 3 4 5; do
+    said=$(LC_ALL=C wget --no-verbose --server-response --max-redirect=0 --timeout=10 --tries=1 \
+      --output-document="$file" "$address" 2>&1) && return
+    said=$(awk 'tolower($1) == "location:" { print $2; exit }' <<<"$said")
+    if [[ $said == /* ]]; then said=$(grep -oE '^https?://[^/]+' <<<"$address")$said; fi
+    case $address,$said in
+      https://*,https://* | http://*,http://* | http://*,https://*) address=$said ;;
+      *) return 1 ;;
+    esac
+  done
+  return 1
 }
 
 # The first word of FILE.sha256 is what sha256sum has to say of FILE.
