@@ -6,6 +6,7 @@ import type { Draft, GroupInput } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import { type GroupState, memoryOf } from './group-state.ts';
 import type { GroupGuest, GroupView } from './group-view.ts';
+import { SNAPSHOT_LIMIT_MS } from './ledger.ts';
 import { hostnameOf } from './member-settings.ts';
 import type { Member } from './members.ts';
 import { OUT_KEY } from './step.ts';
@@ -56,9 +57,6 @@ function noteBegun(state: GroupState, now: GroupInput['now']): void {
   state.snapshotBoot = now.boot;
   state.snapshotMs = now.ms;
 }
-
-/** Longer than any command on a snapshot may take. */
-const SNAPSHOT_LIMIT_MS = 2_000_000;
 
 /**
  * A snapshot of ours that power loss has cut off leaves its source locked. As long as the host has

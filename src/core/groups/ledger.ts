@@ -49,6 +49,9 @@ export interface LedgerSnapshot {
   readonly snaptime: string | undefined;
 }
 
+/** Longer than any command on a snapshot may take. */
+export const SNAPSHOT_LIMIT_MS = 2_000_000;
+
 export const newLedger = (): GroupLedger => ({ members: new Map(), snapshots: new Map() });
 
 export const LEDGER_VERSION = 1;

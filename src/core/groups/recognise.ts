@@ -2,7 +2,7 @@ import type { Vmid } from '../units.ts';
 import type { Draft, GroupInput } from './draft.ts';
 import type { Reservation } from './group-state.ts';
 import type { GroupGuest } from './group-view.ts';
-import { isEntryOf, type LedgerMember } from './ledger.ts';
+import { isEntryOf, type LedgerMember, SNAPSHOT_LIMIT_MS } from './ledger.ts';
 
 /**
  * Which containers are those of the ledger. Takes in what is seen of a clone for the first time,
@@ -95,7 +95,7 @@ function isOld({ policy, now }: GroupInput, { madeS }: LedgerMember): boolean {
 }
 
 /** A snapshot is ours only as it was first seen: another one of its name is not. */
-function noteSnapshots({ ledger, view, busy, state, policy }: GroupInput): void {
+function noteSnapshots({ ledger, view, busy, state, policy, now }: GroupInput): void {
   const reading = view.cluster.guests.get(policy.source);
   for (const [name, known] of [...ledger.snapshots]) {
     const isElsewhere = known.source !== policy.source;
@@ -106,8 +106,11 @@ function noteSnapshots({ ledger, view, busy, state, policy }: GroupInput): void 
     if (!reading.ok) continue;
     const seen = reading.value.snapshots.get(name);
     if (seen === undefined) {
-      // It is wanted still, or about to be taken.
-      if (name !== state.snapshot && !busy.has(policy.source)) ledger.snapshots.delete(name);
+      // A `pct snapshot` that outlives the daemon that began it may still bring it about.
+      const mayCome =
+        known.snaptime === undefined && (now.wallS - known.madeS) * 1000 <= SNAPSHOT_LIMIT_MS;
+      const isWanted = name === state.snapshot || busy.has(policy.source);
+      if (!mayCome && !isWanted) ledger.snapshots.delete(name);
       continue;
     }
     const { snaptime } = seen;

@@ -324,6 +324,20 @@ it('a snapshot that power loss has cut off is removed, and its lock too', () => 
   expectClean(cluster);
 });
 
+it('a snapshot that a former daemon has begun is removed, however late it comes about', () => {
+  const cluster = new ModelCluster();
+  cluster.look();
+  cluster.crash('daemon');
+  cluster.look();
+  cluster.proceed(1, 'broken');
+  cluster.look();
+  cluster.proceed(0);
+  cluster.proceed(0);
+  expect(cluster.box(SOURCE).snapshots.size).toBe(1);
+  settled(cluster);
+  expectClean(cluster);
+});
+
 describe('whatever happens', () => {
   type Event =
     | { readonly kind: 'look' }
