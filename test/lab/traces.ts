@@ -5,7 +5,7 @@ import type { Demand } from '../../src/lab/demand.ts';
 import type { LabPolicy } from '../../src/lab/replay.ts';
 import { readTrace } from '../../src/simulator/traces.ts';
 
-/** Demand for tests of the lab: a part of a recording, all of it where it is at hand, or made up. */
+/** Demand for tests of the lab: part of a recording, all of it if it is at hand, or made up. */
 
 const SHARED = new URL('../../../shared/traces/', import.meta.url).pathname;
 export const hasTraces = existsSync(SHARED);
