@@ -59,7 +59,7 @@ function convertText(schema: KeySchema, text: string, env: Environment, info: Ke
     return asWritten(isBlank(text) && text.trim() !== '' ? '' : yamlScalar(text));
   }
   if (!expanded.fromVariable) {
-    for (const other of otherForms(text, info)) {
+    for (const other of otherForms(text)) {
       if (check(schema, other).ok) return asWritten(yamlScalar(other), `written ${other}`);
     }
   }
@@ -68,27 +68,10 @@ function convertText(schema: KeySchema, text: string, env: Environment, info: Ke
   return { ok: false, why: `${shown} ${why}; allowed: ${info.allowed}` };
 }
 
-const MIB_PER: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
-const SECONDS_PER: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-/** What a value may stand for that is not taken as it is: units, and numbers oddly written. */
-function otherForms(text: string, { allowed }: KeyInfo): string[] {
+/** What a value may stand for that is not taken as it is: numbers with zeros before them. */
+function otherForms(text: string): string[] {
   const plain = text.trim();
-  const found = /^([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([A-Za-z%]*)$/.exec(plain);
-  if (found?.[1] === undefined) return [];
-  const number = Number(found[1]);
-  const unit = (found[2] ?? '').toLowerCase();
-  const written = (value: number): string => String(Number(value.toFixed(6)));
-  if (unit === '') return [written(number)];
-  if (unit === '%') return /percent/.test(allowed) ? [written(number)] : [];
-  if (/MiB/.test(allowed) && /^[kmgt](?:i?b)?$/.test(unit)) {
-    return [written(number * (MIB_PER[unit.slice(0, 1)] ?? 1))];
-  }
-  const isTime = /^(?:s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)$/.test(unit);
-  if (!isTime) return [];
-  const seconds = number * (SECONDS_PER[unit.slice(0, 1)] ?? 1);
-  if (/in seconds/.test(allowed)) return [written(seconds)];
-  return /in minutes/.test(allowed) ? [written(seconds / 60)] : [];
+  return /^[0-9]{1,9}(?:\.[0-9]{1,6})?$/.test(plain) ? [String(Number(plain))] : [];
 }
 
 function convertMap(

@@ -26,6 +26,67 @@ export function toNumber(raw: unknown): unknown {
   return NUMBER.test(text) ? Number(text.replaceAll('_', '')) : raw;
 }
 
+/** What numbers of a key are counted in; behind a number another unit of the kind may stand. */
+export type Unit = '' | 'MiB' | 'seconds' | 'minutes' | 'days' | 'hours' | 'percent';
+
+const [SECOND, MINUTE, HOUR, DAY] = [1, 60, 3600, 86_400];
+const TIMES: Readonly<Record<string, number>> = {
+  ...{ s: SECOND, sec: SECOND, secs: SECOND, second: SECOND, seconds: SECOND },
+  ...{ m: MINUTE, min: MINUTE, mins: MINUTE, minute: MINUTE, minutes: MINUTE },
+  ...{ h: HOUR, hour: HOUR, hours: HOUR, d: DAY, day: DAY, days: DAY, w: 7 * DAY },
+};
+const SIZES: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
+const OF_UNIT: Readonly<Partial<Record<Unit, number>>> = {
+  ...{ seconds: SECOND, minutes: MINUTE, days: DAY },
+};
+
+/** The units that a number of that kind may have, for a message; undefined where it has none. */
+export function unitsOf(unit: Unit): string | undefined {
+  if (unit === 'MiB') return 'K, M, G or T';
+  if (unit === 'percent') return '%';
+  if (unit === 'hours') return ':00';
+  return OF_UNIT[unit] === undefined ? undefined : 's, m, h or d';
+}
+
+/** A number as `toNumber` reads it, or one with a unit: `4G`, `5m`, `1h30m`, `80%`, `22:00`. */
+export function toAmount(raw: unknown, unit: Unit): unknown {
+  const plain = toNumber(raw);
+  if (typeof plain !== 'string' || unit === '') return plain;
+  const text = trimmed(plain).toLowerCase();
+  const amount = text.length > MAX_AMOUNT_CHARS ? undefined : amountIn(text, unit);
+  return amount === undefined ? raw : Number(amount.toFixed(6));
+}
+
+const MAX_AMOUNT_CHARS = 40;
+const PART = /([0-9]{1,9}(?:\.[0-9]{1,6})?) *([a-z]+) */y;
+
+function amountIn(text: string, unit: Unit): number | undefined {
+  if (unit === 'percent') return numberBefore(text, /^([0-9.]+) *%$/);
+  if (unit === 'hours') return numberBefore(text, /^([0-9]{1,2}) *(?::00|h)$/, true);
+  if (unit === 'MiB') {
+    const [, number = '', letter = ''] = /^([0-9.]+) *([kmgt])(?:i?b)?$/.exec(text) ?? [];
+    const value = toNumber(number);
+    return typeof value === 'number' ? value * (SIZES[letter] ?? Number.NaN) : undefined;
+  }
+  if (text === '') return undefined;
+  let seconds = 0;
+  PART.lastIndex = 0;
+  while (PART.lastIndex < text.length) {
+    const [, number, word = ''] = PART.exec(text) ?? [];
+    const each = Object.hasOwn(TIMES, word) ? TIMES[word] : undefined;
+    if (number === undefined || each === undefined) return undefined;
+    seconds += Number(number) * each;
+  }
+  return seconds / (OF_UNIT[unit] ?? Number.NaN);
+}
+
+function numberBefore(text: string, form: RegExp, zeros = false): number | undefined {
+  const [, number] = form.exec(text) ?? [];
+  if (number === undefined) return undefined;
+  const value = zeros ? Number(number) : toNumber(number);
+  return typeof value === 'number' ? value : undefined;
+}
+
 const TRUE = new Set(['true', 'yes', 'on', 'y', '1']);
 const FALSE = new Set(['false', 'no', 'off', 'n', '0']);
 

@@ -30,9 +30,11 @@ import {
   readAddresses,
   readMembers,
   readVmid,
+  toAmount,
   toBoolean,
-  toNumber,
   toWord,
+  type Unit,
+  unitsOf,
 } from './read-values.ts';
 
 /**
@@ -49,6 +51,8 @@ export interface KeyInfo {
   readonly words?: readonly string[];
   /** The keys that a mapping may have which stands in place of a single value. */
   readonly parts?: readonly string[];
+  /** The units that may stand behind the number in place of its own. */
+  readonly units?: string | undefined;
   /** The value must never be shown. */
   readonly secret?: true;
 }
@@ -65,7 +69,7 @@ function described<S extends z.ZodMiniType>(schema: S, info: KeyInfo): S {
 /** What the schema of a key says about it. */
 export const infoOf = (schema: z.ZodMiniType): KeyInfo | undefined => infos.get(schema);
 
-const readNumber = () => z.transform(toNumber);
+const readNumber = (unit: Unit = '') => z.transform((raw: unknown) => toAmount(raw, unit));
 
 const wholeBetween = (min: number, max: number) =>
   z
@@ -79,9 +83,10 @@ const wholeBetween = (min: number, max: number) =>
 const numbersFrom = (min: number, max: number, unit: string): string =>
   `a whole number from ${min} to ${max}${unit === '' ? '' : `, in ${unit}`}`;
 
-function wholeNumber(min: number, max: number, unit: string, does: string) {
+function wholeNumber(min: number, max: number, unit: Unit, does: string) {
   const allowed = numbersFrom(min, max, unit);
-  return described(z.pipe(readNumber(), wholeBetween(min, max)), { does, allowed });
+  const units = unitsOf(unit);
+  return described(z.pipe(readNumber(unit), wholeBetween(min, max)), { does, allowed, units });
 }
 
 /** A number for growing and one for shrinking; undefined: left out, so what lies below holds. */
@@ -93,13 +98,13 @@ export interface UpAndDown<T = number | undefined> {
 const UP_AND_DOWN = ['up', 'down'] as const;
 
 /** One number for both, or a mapping with a number for each, which arrives as a Map. */
-function upAndDown(min: number, max: number, unit: string, example: string, does: string) {
+function upAndDown(min: number, max: number, unit: Unit, example: string, does: string) {
   const number = wholeBetween(min, max);
   const read = z.transform((raw: unknown, { issues }): UpAndDown => {
     const given = raw instanceof Map ? raw : new Map([['', raw]]);
     const found = new Map<unknown, number>();
     for (const [key, value] of given) {
-      const result = number.safeParse(toNumber(value));
+      const result = number.safeParse(toAmount(value, unit));
       if (result.success) found.set(key, result.data);
       else {
         const message = result.error.issues[0]?.message ?? 'is not a whole number';
@@ -113,7 +118,7 @@ function upAndDown(min: number, max: number, unit: string, example: string, does
     return { up: found.get('up') ?? both, down: found.get('down') ?? both };
   });
   const allowed = `${numbersFrom(min, max, unit)}, or one for each as in ${example}`;
-  return described(read, { does, allowed, parts: UP_AND_DOWN });
+  return described(read, { does, allowed, parts: UP_AND_DOWN, units: unitsOf(unit) });
 }
 
 const numberBetween = (min: number, max: number) =>
@@ -121,7 +126,9 @@ const numberBetween = (min: number, max: number) =>
 
 function percent(min: number, max: number, does: string) {
   const allowed = `a number from ${min} to ${max}, in percent`;
-  return described(z.pipe(readNumber(), numberBetween(min, max)), { does, allowed });
+  const read = readNumber('percent');
+  const units = unitsOf('percent');
+  return described(z.pipe(read, numberBetween(min, max)), { does, allowed, units });
 }
 
 /** Whether no digit of the number stands beyond so many after the point. */
@@ -137,11 +144,13 @@ function factor(max: number, does: string) {
 /** A share, which may be written in percent: a number above 1 is. */
 function share(does: string) {
   const read = z.transform((raw: unknown) => {
-    const value = toNumber(raw);
-    return typeof value === 'number' && value > 1 ? value / 100 : value;
+    const value = toAmount(raw, 'percent');
+    const isPercent = typeof raw === 'string' && raw.includes('%');
+    return typeof value === 'number' && (isPercent || value > 1) ? value / 100 : value;
   });
   const allowed = 'a share from 0.5 to 1, or a number from 50 to 100 for percent';
-  return described(z.pipe(read, numberBetween(0.5, 1)), { does, allowed });
+  const units = unitsOf('percent');
+  return described(z.pipe(read, numberBetween(0.5, 1)), { does, allowed, units });
 }
 
 function yesOrNo(does: string) {
@@ -343,10 +352,11 @@ function textfileOrNothing(does: string) {
 }
 
 /** A number that may be left empty, which gives undefined. */
-function numberOrNothing(min: number, max: number, unit: string, does: string) {
-  const read = z.transform((raw: unknown) => (isBlank(raw) ? undefined : toNumber(raw)));
+function numberOrNothing(min: number, max: number, unit: Unit, does: string) {
+  const read = z.transform((raw: unknown) => (isBlank(raw) ? undefined : toAmount(raw, unit)));
   const allowed = `${numbersFrom(min, max, unit)}, or nothing`;
-  return described(z.pipe(read, z.optional(wholeBetween(min, max))), { does, allowed });
+  const value = z.pipe(read, z.optional(wholeBetween(min, max)));
+  return described(value, { does, allowed, units: unitsOf(unit) });
 }
 
 /** Offsets as `+02:00` are refused: Node 18 does not know them, and they miss clock changes. */
@@ -809,8 +819,8 @@ const defaultSection = () =>
     ),
     ignore_lxc: containers('Containers that are left alone'),
     energy_mode: yesOrNo('Whether allocations go down to what is needed in the off-peak time'),
-    off_peak_start: wholeNumber(0, 23, '', 'The hour at which the off-peak time begins'),
-    off_peak_end: wholeNumber(0, 23, '', 'The hour at which the off-peak time ends'),
+    off_peak_start: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time begins'),
+    off_peak_end: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time ends'),
     off_peak_cron: cronOrNothing(
       'When the off-peak time begins, in place of the two hours; nothing: the hours count',
     ),

@@ -303,6 +303,10 @@ function hintFor(text: string, why: string, info: KeyInfo): string {
   const meant = info.words === undefined ? undefined : closest(text.trim(), info.words);
   if (meant !== undefined) return `; did you mean ${meant}?`;
   if (!/number$/.test(why)) return '';
-  if (/^[0-9][0-9.]* *[A-Za-z%]+$/.test(text)) return '; write the number alone, without its unit';
+  if (/^[0-9][0-9.]* *[A-Za-z%:]/.test(text)) {
+    return info.units === undefined
+      ? '; write the number alone, without a unit'
+      : `; units are ${info.units}`;
+  }
   return /^0[0-9]/.test(text) ? '; write it without the leading 0' : '';
 }

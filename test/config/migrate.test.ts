@@ -84,7 +84,7 @@ describe('an INI file of the first version', () => {
       '  cpu_upper_threshold: 90',
       'TIER_2:',
       '  lxc_containers: [103, 104]',
-      '  min_memory: 1024',
+      '  min_memory: 1GB',
     ]);
   });
 
@@ -97,7 +97,7 @@ describe('an INI file of the first version', () => {
       ...['DEFAULT.ignore_lxc: converted', 'DEFAULT.energy_mode: taken'],
       ...['DEFAULT.gotify_url: taken', 'TIER_1: taken', 'TIER_1.nodes: converted'],
       ...['TIER_1.cpu_upper_threshold: taken', 'TIER_2: taken'],
-      ...['TIER_2.lxc_containers: converted', 'TIER_2.min_memory: converted'],
+      ...['TIER_2.lxc_containers: converted', 'TIER_2.min_memory: taken'],
     ]);
   });
 
@@ -210,12 +210,12 @@ describe('a value', () => {
   };
 
   it.each([
-    ['poll_interval: 5m', 'poll_interval: 300'],
+    ['poll_interval: 5m', 'poll_interval: 5m'],
     ['poll_interval: 300.0', 'poll_interval: 300.0'],
     ['poll_interval: 030', 'poll_interval: 30'],
-    ['min_memory: 2GB', 'min_memory: 2048'],
-    ['min_memory: 524288k', 'min_memory: 512'],
-    ['cpu_upper_threshold: 75%', 'cpu_upper_threshold: 75'],
+    ['min_memory: 2GB', 'min_memory: 2GB'],
+    ['min_memory: 524288k', 'min_memory: 524288k'],
+    ['cpu_upper_threshold: 75%', "cpu_upper_threshold: '75%'"],
     ['behaviour: AGGRESSIVE', 'behaviour: aggressive'],
     ['energy_mode: "yes"', 'energy_mode: yes'],
     ['ignore_lxc: "100, 101,"', 'ignore_lxc: [100, 101]'],

@@ -191,6 +191,7 @@ const scalars = fc.oneof(
   fc.constant(null),
   fc.constantFrom('yes', 'Off', 'NORMAL', 'boost', ' 80 ', '1_000', '', '~', 'none', 'cpulimit'),
   fc.constantFrom('100,101', '120-139', 'web-*', 'tag:web', '/a/b', 'http://h', 'warn', 'vmbr0'),
+  fc.constantFrom('4G', '512 MiB', '5m', '1h30m', '2d', '80%', '22:00', '7h', '5 minutes'),
   fc.constantFrom('10.0.0.1', '0 22 * * 1-5', 'Europe/Rome', 'strict', 'tagged', '22-7', 'failed'),
 );
 const asRead = (value: unknown): unknown => {

@@ -39,24 +39,26 @@ function namedWords(schema: Key, known: readonly string[]): JsonSchema[] {
 
 const TRUTH = ['true', 'yes', 'on', 'y', '1', 'false', 'no', 'off', 'n', '0'];
 
-/** A number as such, or as the text of one. */
+/** A number as such, or as the text of one, also with a unit. */
 function numbers(
   least: number | undefined,
   most: number | undefined,
   whole: boolean,
+  hasUnits: boolean,
 ): JsonSchema[] {
+  const text = '[+-]?[0-9][0-9_]*(?:\\.[0-9]+)?';
   return [
     {
       type: whole ? 'integer' : 'number',
       ...(least === undefined ? {} : { minimum: least }),
       ...(most === undefined ? {} : { maximum: most }),
     },
-    { type: 'string', pattern: '^\\s*[+-]?[0-9][0-9_]*(?:\\.[0-9]+)?\\s*$' },
+    { type: 'string', pattern: `^\\s*${text}${hasUnits ? '[0-9. A-Za-z%:]*' : ''}\\s*$` },
   ];
 }
 
 /** What may stand for a value, by the words in which the schema says it. */
-function formsOf(schema: Key, { allowed, words: known }: KeyInfo): JsonSchema[] | undefined {
+function formsOf(schema: Key, { allowed, words: known, units }: KeyInfo): JsonSchema[] | undefined {
   const scalar = allowed.split(/, or one for each|, or one per/)[0] ?? allowed;
   if (known !== undefined) return namedWords(schema, known);
   if (scalar === 'true or false') {
@@ -66,13 +68,13 @@ function formsOf(schema: Key, { allowed, words: known }: KeyInfo): JsonSchema[] 
   if (range !== null) {
     const fractions = /or in tenths from ([0-9.]+)/.exec(scalar)?.[1];
     const whole = range[1] !== undefined && fractions === undefined;
-    return numbers(Number(fractions ?? range[2]), Number(range[3]), whole);
+    return numbers(Number(fractions ?? range[2]), Number(range[3]), whole, units !== undefined);
   }
   const above = /^a number above ([0-9.]+), up to ([0-9.]+)/.exec(scalar);
-  if (above !== null) return numbers(Number(above[1]), Number(above[2]), false);
-  if (/^a share from/.test(scalar)) return numbers(0.5, 100, false);
+  if (above !== null) return numbers(Number(above[1]), Number(above[2]), false, false);
+  if (/^a share from/.test(scalar)) return numbers(0.5, 100, false, true);
   if (/as a list or separated by commas/.test(scalar)) return LIST;
-  if (/^one container id/.test(scalar)) return numbers(100, 999_999_999, true);
+  if (/^one container id/.test(scalar)) return numbers(100, 999_999_999, true, false);
   return undefined;
 }
 
