@@ -104,9 +104,7 @@ await crashes('a cycle in which memory is proven to be free, and taken', {
     return under;
   },
   expectEnd: ({ under }) => {
-    const { memoryMib = 0 } = under.node.limits(101) ?? {};
-    const refused = under.log().includes('NOT PROVEN');
-    if (!refused) expect(memoryMib).toBeLessThan(2560);
+    // What was reclaimed is read again, so that the next life may leave it what it has.
     expectHighFree(under);
   },
 });
