@@ -303,8 +303,8 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   const whole = Math.min(taken.before, measured.max);
   // A part that the host could spare leaves the rest to be given back.
   if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
-  // What it had again of its own accord is not given once more.
-  else if (Math.max(measured.before, after) >= whole) offPeak.delete(key);
+  // What it had again of its own accord is not given once more; a limit that was put right is none.
+  else if (Math.max(rule === 'in-force' ? 0 : measured.before, after) >= whole) offPeak.delete(key);
 }
 
 /** Whether more cores help is seen later; where they did not, it is longer until the next try. */

@@ -184,9 +184,9 @@ describe('history', () => {
     expect(rows[0]).toMatch(/^TIME +CONTAINER +ACTION +CHANGE +STATUS +REASON$/);
     const told = rows.slice(1).map((row) => row.slice('2026-11-22 08:00:00  '.length));
     expect(told.sort()).toEqual([
-      expect.stringMatching(/^101 ct101 +Increase Memory +1024 -> 1536 +confirmed +it uses 9/),
-      expect.stringMatching(/^101 ct101 +Rollback Memory +1536 -> 1024 /),
-      expect.stringMatching(/^102 ct102 +Increase Memory +1024 -> 1536 +confirmed +it uses 9/),
+      expect.stringMatching(/^101 ct101 +Increase Memory +1024 -> 1536 MB +confirmed +it uses 9/),
+      expect.stringMatching(/^101 ct101 +Rollback Memory +1536 -> 1024 MB /),
+      expect.stringMatching(/^102 ct102 +Increase Memory +1024 -> 1536 MB +confirmed +it uses 9/),
     ]);
     const lines = (await under.run(['history', '101', '--json', '--since', '1h'])).stdout;
     const events = lines

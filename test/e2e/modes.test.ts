@@ -83,23 +83,23 @@ it('a cpulimit changes in tenths, at once, and a rollback takes it out again', a
 }, 30_000);
 
 it('the off-peak time takes what is beyond the need, and its end gives it back', async () => {
-  const inBand = guest(101, { cores: 4, memoryMib: 2048 }, { cpuCores: 1.4, anonMib: 900 });
+  const inBand = guest(101, { cores: 4, memoryMib: 4096 }, { cpuCores: 1.4, anonMib: 900 });
   const under = await NodeUnderTest.create([inBand]);
-  const nights = 'off_peak_cron: "* * * * *", off_peak_minutes: 60, start_grace_seconds: 0';
+  const nights = 'off_peak_cron: "* * * * *", off_peak_minutes: 60, first_shrink_seconds: 0';
   under.configure(`DEFAULT: {${QUICK}, energy_mode: true, ${nights}}\n`);
   const daemon = under.start(['daemon']);
   await daemon.saying('2 cores confirmed, now in its cpuset');
-  await daemon.saying(/memory 2048 -> \d+ MB, since .*off-peak/);
+  await daemon.saying(/memory 4096 -> 3072 MB, since .*off-peak/);
   // Neither does the band ask for it back, nor is there more to take.
   await pause(3000);
   expect(under.sets().length).toBeLessThanOrEqual(2);
   under.configure(`DEFAULT: {${QUICK}, energy_mode: false, ${nights}}\n`);
   daemon.signal('SIGHUP');
   await daemon.saying('4 cores confirmed, now in its cpuset');
-  await daemon.saying(/memory \d+ -> 2048 MB, since the off-peak time is over/);
+  await daemon.saying(/memory 3072 -> 4096 MB, since the off-peak time is over/);
   daemon.signal('SIGTERM');
   await daemon.ended;
-  expect(under.node.limits(101)).toMatchObject({ cores: 4, memoryMib: 2048 });
+  expect(under.node.limits(101)).toMatchObject({ cores: 4, memoryMib: 4096 });
 }, 40_000);
 
 it('a value that was set by hand stays, also when that was while no daemon ran', async () => {

@@ -79,6 +79,7 @@ export function configurationOf(seed: string, version: number): string {
     `  max_concurrent_operations: ${random.pick([1, 1, 3])}`,
     `  cooldown_seconds: {up: 0, down: ${random.pick([20, 60])}}`,
     '  evaluation_periods: {up: 1, down: 2}',
+    '  first_shrink_seconds: 20',
     '  start_grace_seconds: 20',
     '  manual_hold_seconds: 60',
     `  min_memory: ${random.pick([128, 256])}`,
