@@ -30,7 +30,7 @@ export async function notifyTest(given: Arguments, around: Surroundings): Promis
   const { uptimeKuma } = config.notify;
   if (uptimeKuma !== undefined) {
     const heartbeat = { up: true, message: 'Test of lxc-autoscale', pingMs: 0 };
-    const limits = limitsOf(config.notify, around);
+    const limits = await limitsOf(config.notify, around);
     tries.push(['uptime_kuma', (stop) => beat(uptimeKuma.url, heartbeat, limits, stop)]);
   }
   const chosen = tries.filter(([name]) => given.channel === undefined || name === given.channel);

@@ -1,7 +1,9 @@
 import type { Config, NotifyConfig } from '../config/model.ts';
 import { quietHours } from '../config/off-peak.ts';
 import type { MessageChannel } from '../core/notify/event.ts';
+import { proxyFor } from '../core/notify/proxy-for.ts';
 import type { ChannelRules } from '../core/notify/queue.ts';
+import { nodeProxy } from '../host/datacenter-file.ts';
 import { handToSendmail } from '../host/sendmail.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { Log } from '../ports.ts';
@@ -19,10 +21,15 @@ import type { Surroundings } from './world.ts';
 
 export const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
 
-export function limitsOf({ caFile }: NotifyConfig, { paths }: Surroundings): HttpLimits {
+export async function limitsOf(
+  { caFile }: NotifyConfig,
+  { paths, env }: Surroundings,
+): Promise<HttpLimits> {
+  const ofNode = await nodeProxy(paths);
   return {
     timeLimitMs: SEND_LIMIT_MS,
     caFile: caFile === undefined ? undefined : paths.at(caFile),
+    proxyFor: (url) => proxyFor(url, env, ofNode),
   };
 }
 
@@ -30,7 +37,7 @@ export async function channelsOf(
   notify: NotifyConfig,
   around: Surroundings,
 ): Promise<readonly Channel[]> {
-  const limits = limitsOf(notify, around);
+  const limits = await limitsOf(notify, around);
   const channels: Channel[] = [];
   if (notify.gotify !== undefined) channels.push(gotify(notify.gotify, limits));
   if (notify.email !== undefined) {
@@ -83,6 +90,6 @@ export async function messengersOf(
   const heartbeats =
     uptimeKuma === undefined
       ? undefined
-      : new Heartbeats(uptimeKuma.url, limitsOf(notify, around), log);
+      : new Heartbeats(uptimeKuma.url, await limitsOf(notify, around), log);
   return { messenger, heartbeats };
 }

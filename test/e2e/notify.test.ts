@@ -1,12 +1,17 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AUTHORITY_FILE } from '../report/notify/certificate.ts';
 import { httpServer, type TestServer } from '../report/notify/http-server.ts';
+import { proxyServer } from '../report/notify/proxy-server.ts';
 import { smtpServer } from '../report/notify/smtp-server.ts';
 import { calm, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** The bundled program and servers on loopback that take its messages, or do not. */
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 const TOKEN = 'hush-hush-token';
 const QUEUE = 'var/lib/lxc_autoscale/messages.json';
@@ -185,6 +190,29 @@ describe('notify-test', () => {
     expect(posted(good)[0]?.title).toBe('lxc-autoscale on pve1: test');
     const one = await under.run(['notify-test', 'gotify']);
     expect([one.code, one.stdout.split('\n').length]).toEqual([0, 2]);
+  });
+
+  it.each(['datacenter.cfg', 'http_proxy'])('goes through the proxy of %s', async (where) => {
+    for (const name of [
+      'http_proxy',
+      'HTTP_PROXY',
+      'all_proxy',
+      'ALL_PROXY',
+      'no_proxy',
+      'NO_PROXY',
+    ]) {
+      vi.stubEnv(name, undefined);
+    }
+    const proxy = await proxyServer('refuses');
+    const address = `http://me:hush-hush@127.0.0.1:${proxy.port}`;
+    const under = await NodeUnderTest.create([calm(101)]);
+    under.configure(yaml('gotify_url: http://gotify.example', `gotify_token: ${TOKEN}`));
+    if (where === 'http_proxy') vi.stubEnv(where, address);
+    else writeFileSync(join(under.root, 'etc/pve/datacenter.cfg'), `http_proxy: ${address}\n`);
+    const { code, stdout, stderr } = await under.run(['notify-test']);
+    expect([code, stderr]).toEqual([1, '']);
+    expect(stdout).toBe('gotify: FAILED: 407 Proxy Authentication Required\n');
+    expect(proxy.asked).toEqual(['POST http://gotify.example/message']);
   });
 
   it('says what to set up where there is nothing', async () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import fetch from 'node-fetch';
@@ -6,6 +7,7 @@ import { plainText } from '../../core/plain-text.ts';
 import { type Milliseconds, milliseconds, secondsToMs } from '../../core/units.ts';
 import type { Delivery } from './channel.ts';
 import { describeNetworkError, isForSettings } from './network-error.ts';
+import type { ProxyAgent } from './proxy-agent.ts';
 
 /** One request to a server that takes messages. Node's own fetch would take 15 MB of memory. */
 
@@ -20,6 +22,8 @@ export interface HttpLimits {
   readonly timeLimitMs: Milliseconds;
   /** A file with certificates in PEM form that are trusted besides the usual ones. */
   readonly caFile: string | undefined;
+  /** The address of the proxy that a request goes through; may hold a login. */
+  readonly proxyFor?: ((url: URL) => string | undefined) | undefined;
 }
 
 /** Of an answer nothing but its meaning is of interest. */
@@ -33,7 +37,7 @@ const MAX_SHOWN = 300;
  */
 export async function request(
   { method, url, headers = {}, body }: HttpRequest,
-  { timeLimitMs, caFile }: HttpLimits,
+  { timeLimitMs, caFile, proxyFor }: HttpLimits,
   stop: AbortSignal,
   wrong: (answer: string) => string | undefined = () => undefined,
 ): Promise<Delivery> {
@@ -42,14 +46,17 @@ export async function request(
   const timer = setTimeout(abort, timeLimitMs);
   stop.addEventListener('abort', abort, { once: true });
   if (stop.aborted) abort();
+  const target = partsOf(url);
+  const proxy = target && proxyFor?.(target);
+  let way: Way | undefined;
   try {
-    const agent = agentFor(url, caFile);
-    if (typeof agent === 'string') return { ok: false, said: agent, fault: 'settings' };
+    way = await wayTo(target, proxy, caFile, controller.signal);
+    if (typeof way === 'string') return { ok: false, said: way, fault: 'settings' };
     const response = await fetch(url, {
       ...{ method, redirect: 'manual', size: MAX_ANSWER_BYTES, signal: controller.signal },
       headers: { 'User-Agent': 'lxc-autoscale', Connection: 'close', ...headers },
       ...(body !== undefined && { body }),
-      ...(agent !== undefined && { agent }),
+      ...(way !== undefined && { agent: way.agent }),
     });
     const { status, statusText } = response;
     const text = await response.text();
@@ -65,7 +72,11 @@ export async function request(
     if (fault !== undefined) return { ok: false, said: `${fault}: ${said}`, fault: 'settings' };
     return { ok: true, said };
   } catch (error) {
-    return failure(error, controller.signal.aborted, stop.aborted, timeLimitMs);
+    const failed =
+      refusedBy(way, proxy) ?? failure(error, controller.signal.aborted, stop.aborted, timeLimitMs);
+    return proxy === undefined
+      ? failed
+      : { ...failed, said: `${throughIt(proxy)}: ${failed.said}` };
   } finally {
     clearTimeout(timer);
     stop.removeEventListener('abort', abort);
@@ -85,12 +96,46 @@ export const NO_ADDRESS: Delivery = {
   ...{ ok: false, said: 'its address in the configuration is none', fault: 'settings' },
 };
 
-/** undefined: the usual one; or what is wrong with the file. */
-function agentFor(url: string, caFile: string | undefined): Agent | string | undefined {
-  if (caFile === undefined || !url.startsWith('https:')) return undefined;
-  const ca = readCertificates(caFile);
-  return ca.ok ? new Agent({ ca: [...ca.value], keepAlive: false }) : ca.message;
+interface Agents {
+  readonly agent: HttpAgent;
+  readonly refusal?: ProxyAgent['refusal'];
 }
+
+/** undefined: the usual one; or what is wrong with the settings. */
+type Way = Agents | string | undefined;
+
+async function wayTo(
+  target: URL | undefined,
+  proxy: string | undefined,
+  caFile: string | undefined,
+  stop: AbortSignal,
+): Promise<Way> {
+  const isTls = target?.protocol === 'https:';
+  const ca = caFile === undefined || !isTls ? undefined : readCertificates(caFile);
+  if (ca?.ok === false) return ca.message;
+  if (target !== undefined && proxy !== undefined) {
+    // Few nodes have a proxy, so it is loaded only there.
+    const { proxyAgent } = await import('./proxy-agent.ts');
+    return proxyAgent(proxy, target, ca?.value, stop) ?? NO_PROXY_ADDRESS;
+  }
+  return ca === undefined
+    ? undefined
+    : { agent: new Agent({ ca: [...ca.value], keepAlive: false }) };
+}
+
+const NO_PROXY_ADDRESS =
+  'the address of the proxy (in a variable such as HTTPS_PROXY, or http_proxy of datacenter.cfg) ' +
+  'is none that begins with http:// or https://';
+
+function refusedBy(way: Way, proxy: string | undefined): (Delivery & { ok: false }) | undefined {
+  const refusal = typeof way === 'object' ? way.refusal?.() : undefined;
+  if (refusal === undefined || proxy === undefined) return undefined;
+  const said = `it makes no connection: ${refusal.status} ${plainText(refusal.words, MAX_SHOWN)}`;
+  return { ok: false, said, fault: refusal.status >= 500 ? 'passing' : 'settings' };
+}
+
+/** Without its login. */
+const throughIt = (proxy: string): string => `by the proxy ${partsOf(proxy)?.host ?? ''}`;
 
 export type Certificates =
   | { readonly ok: true; readonly value: readonly string[] }
@@ -131,7 +176,7 @@ function failure(
   aborted: boolean,
   stopping: boolean,
   timeLimitMs: Milliseconds,
-): Delivery {
+): Delivery & { ok: false } {
   if (stopping) return { ok: false, said: 'given up, since the daemon stops', fault: 'passing' };
   if (aborted) {
     const said = `no answer within ${timeLimitMs / 1000} s`;
