@@ -184,7 +184,7 @@ await crashes('a cycle in which the off-peak time takes cores and memory', {
 
 await crashes('a cycle in which the off-peak time is over', {
   points: 85,
-  // Where what is live was to be put right, that is one cycle's work, and giving back the next one's.
+  // Where what is live was to be put right, that is one cycle's work, and giving back the next's.
   goOn: async (site) => {
     await onceLater(site);
     return onceLater(site);
