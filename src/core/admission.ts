@@ -160,7 +160,7 @@ export function keepPromise(
   const granted = grants.get(vmid);
   const usedMs = grantUsedMs.get(vmid);
   if (granted === undefined) {
-    grantUsedMs.delete(vmid);
+    if (usedMs !== undefined) grantUsedMs.delete(vmid);
     return;
   }
   const isUsed = limitMib === undefined || workingSetMib > limitMib - granted;

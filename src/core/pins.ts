@@ -25,15 +25,17 @@ export const pinnedBy = (key: string): Pin['what'] | undefined =>
  * works as ever, while pvestatd takes such a container out of its hands, so that `cores` never
  * comes into force. A quota of its own holds it back whatever else is set.
  */
-export const cpuPin = ({ pins }: GuestConfig, unit: CpuUnit): Pin | undefined =>
-  pins.find(({ what }) => what === 'quota' || (what === 'cpuset' && unit === 'cores'));
+export const cpuPin = (guest: GuestConfig, unit: CpuUnit): Pin | undefined =>
+  first(guest, 'quota') ?? (unit === 'cores' ? first(guest, 'cpuset') : undefined);
 
-export const memoryPin = ({ pins }: GuestConfig): Pin | undefined =>
-  pins.find(({ what }) => what === 'memory');
+export const memoryPin = (guest: GuestConfig): Pin | undefined => first(guest, 'memory');
 
 /** Whether which CPUs it has is none of Proxmox VE's business, and so not what `cores` says. */
-export const hasOwnCpuset = ({ pins }: GuestConfig): boolean =>
-  pins.some(({ what }) => what === 'cpuset');
+export const hasOwnCpuset = (guest: GuestConfig): boolean => first(guest, 'cpuset') !== undefined;
+
+/** Asked for every container in every cycle, of which hardly any has such a line. */
+const first = ({ pins }: GuestConfig, what: Pin['what']): Pin | undefined =>
+  pins.length === 0 ? undefined : pins.find((pin) => pin.what === what);
 
 /** A sentence without its full stop, for a container of which nothing else is known. */
 export function pinRemark(pin: Pin, unit: CpuUnit): string {

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Clock } from '../ports.ts';
+import { CgroupMemo } from './cgroup-memo.ts';
 import { errorCode } from './os-error.ts';
 
 /**
@@ -24,6 +25,7 @@ export interface OpenCgroup {
   /** False where the directory had just changed, so that its time can't show another change. */
   readonly settled: boolean;
   readonly complete: boolean;
+  readonly memo: CgroupMemo;
   lastUsedMs: number;
 }
 
@@ -80,6 +82,7 @@ export class CgroupDescriptors {
       openedAtMs: nowMs,
       settled: stats.mtimeMs < this.#clock.wallMs() - MTIME_GRAIN_MS,
       complete: descriptors.every((descriptor) => descriptor >= 0),
+      memo: new CgroupMemo(),
       lastUsedMs: nowMs,
     };
     const worthKeeping = descriptors.some((descriptor) => descriptor >= 0);

@@ -7,7 +7,7 @@ import type {
   MemoryCounters,
   Pressure,
 } from '../core/observation.ts';
-import type { Missing, Reading } from '../core/reading.ts';
+import type { Missing, Present, Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Cores, Vmid } from '../core/units.ts';
 import { bytes, cores, microseconds } from '../core/units.ts';
@@ -20,7 +20,9 @@ import {
   readFromStart,
   UNREADABLE,
 } from './cgroup-descriptors.ts';
+import type { EventsRead } from './cgroup-memo.ts';
 import {
+  type MemoryEvents,
   parseCgroupEvents,
   parseCpuMax,
   parseCpuStat,
@@ -37,8 +39,9 @@ import type { Paths } from './paths.ts';
 import { parsePressure } from './pressure-file.ts';
 
 /**
- * The files of a sample, in the order in which they are read. The kernel counts a container's own
- * `oom` before the kill that follows from it: read in this order, a kill is not seen before it.
+ * The files of a sample, in the order in which they are read, as far as they are. The kernel counts
+ * a container's own `oom` before the kill that follows from it, and `memory.events.local` before
+ * `memory.events`: read in this order, no kill is seen without its cause.
  */
 const FILES = [
   'cgroup.events',
@@ -81,7 +84,8 @@ export interface CgroupFiles extends Cgroups {
 
 /**
  * Reads the live cgroups (v2) of running containers under `/sys/fs/cgroup/lxc`, the outer ones,
- * which carry the limits. A sample costs a stat and twelve reads of files that stay open.
+ * which carry the limits. A sample costs a stat and ten reads of files that stay open; two more
+ * are read where they can have changed.
  */
 export function createCgroups(
   paths: Paths,
@@ -91,7 +95,19 @@ export function createCgroups(
   return new KeptCgroups(paths, clock, mostDescriptors);
 }
 
+const NEVER = Number.NEGATIVE_INFINITY;
+/** The kernel makes it of `cpuset.cpus` and of what is around it; read again all the same. */
+const EFFECTIVE_FOR_MS = 30_000;
+/** The containers of one cycle are looked at within less. */
+const AROUND_FOR_MS = 500;
+/** `cgroup.events` of nearly all containers nearly all the time. */
+const RUNS = present({ populated: true, frozen: false });
+const RUNS_TEXT = Buffer.from('populated 1\nfrozen 0\n');
+
 class KeptCgroups implements CgroupFiles {
+  readonly #readSmall = createFileReader(BUFFER_BYTES);
+  #around = '';
+  #aroundAtMs = NEVER;
   readonly #paths: Paths;
   readonly #clock: Clock;
   readonly #files: CgroupDescriptors;
@@ -186,22 +202,64 @@ class KeptCgroups implements CgroupFiles {
     const length = this.#read(opened, CPU_STAT);
     const stat = length < 0 ? undefined : parseCpuStat(this.#buffer, length);
     if (stat === undefined) return noValue(opened, CPU_STAT, length);
+    const cpuset = this.#readCpuset(opened);
     return present({
       usageUs: microseconds(stat.usageUs),
       throttledUs: microseconds(stat.throttledUs),
-      cpusetCpus: this.#countCpus(opened, CPUSET_CPUS),
-      effectiveCpus: this.#countCpus(opened, CPUSET_EFFECTIVE),
+      cpusetCpus: cpuset.cpusetCpus,
+      effectiveCpus: cpuset.effectiveCpus,
     });
   }
 
-  #countCpus(opened: OpenCgroup, file: number): number | undefined {
-    const length = this.#read(opened, file);
-    const cpus = length < 0 ? 0 : countCpuList(this.#buffer, length);
-    return cpus > 0 ? cpus : undefined;
+  #readCpuset(opened: OpenCgroup): Pick<CpuCounters, 'cpusetCpus' | 'effectiveCpus'> {
+    const { memo } = opened;
+    const nowMs = this.#clock.monotonicMs();
+    const around = this.#cpusAround(nowMs);
+    const length = this.#read(opened, CPUSET_CPUS);
+    const isSame = memo.cpusetText.isSame(this.#buffer, length);
+    const isKnown = around === memo.around && nowMs - memo.effectiveAtMs < EFFECTIVE_FOR_MS;
+    if (isSame && isKnown) return memo;
+    memo.cpusetCpus = countOrNone(this.#buffer, length);
+    memo.effectiveCpus = countOrNone(this.#buffer, this.#read(opened, CPUSET_EFFECTIVE));
+    memo.around = around;
+    memo.effectiveAtMs = nowMs;
+    return memo;
+  }
+
+  /** What the cgroup around all containers has of the CPUs, read once a cycle. */
+  #cpusAround(nowMs: number): string {
+    if (nowMs - this.#aroundAtMs < AROUND_FOR_MS) return this.#around;
+    const file = this.#readSmall(this.#paths.cpusOfGuests);
+    this.#around = file.ok ? file.value.toString('latin1') : '';
+    this.#aroundAtMs = nowMs;
+    return this.#around;
+  }
+
+  /** `memory.events` with the own ones, which a kernel before 5.2 does not tell. */
+  #readEvents(opened: OpenCgroup): Reading<EventsRead> {
+    const { memo } = opened;
+    const length = this.#read(opened, MEMORY_EVENTS);
+    const isSame = memo.eventsText.isSame(this.#buffer, length);
+    if (isSame && memo.events?.ok && !memo.eventsAgain) return memo.events;
+    const events = length < 0 ? undefined : parseMemoryEvents(this.#buffer, length);
+    memo.events = events ? this.#withOwn(opened, events) : noValue(opened, MEMORY_EVENTS, length);
+    memo.eventsAgain = !isSame;
+    return memo.events;
+  }
+
+  #withOwn(opened: OpenCgroup, events: MemoryEvents): Present<EventsRead> | Missing {
+    const length = this.#read(opened, MEMORY_EVENTS_LOCAL);
+    const own = length < 0 ? undefined : parseOwnEvents(this.#buffer, length);
+    // One that is there and says nothing is another matter.
+    if (own === undefined && length !== ABSENT) return noValue(opened, MEMORY_EVENTS_LOCAL, length);
+    return { ok: true, value: { ...events, own } };
   }
 
   #readLife(opened: OpenCgroup): Reading<CgroupLife> {
     const length = this.#read(opened, CGROUP_EVENTS);
+    const isUsual =
+      length === RUNS_TEXT.length && this.#buffer.compare(RUNS_TEXT, 0, length, 0, length) === 0;
+    if (isUsual) return RUNS;
     const life = length < 0 ? undefined : parseCgroupEvents(this.#buffer, length);
     return life === undefined ? noValue(opened, CGROUP_EVENTS, length) : present(life);
   }
@@ -214,15 +272,8 @@ class KeptCgroups implements CgroupFiles {
     const statLength = this.#read(opened, MEMORY_STAT);
     const stat = statLength < 0 ? undefined : parseMemoryStat(this.#buffer, statLength);
     if (stat === undefined) return noValue(opened, MEMORY_STAT, statLength);
-    const eventsLength = this.#read(opened, MEMORY_EVENTS);
-    const events = eventsLength < 0 ? undefined : parseMemoryEvents(this.#buffer, eventsLength);
-    if (events === undefined) return noValue(opened, MEMORY_EVENTS, eventsLength);
-    const ownLength = this.#read(opened, MEMORY_EVENTS_LOCAL);
-    const own = ownLength < 0 ? undefined : parseOwnEvents(this.#buffer, ownLength);
-    // A kernel before 5.2 has no such file. One that is there and says nothing is another matter.
-    if (own === undefined && ownLength !== ABSENT) {
-      return noValue(opened, MEMORY_EVENTS_LOCAL, ownLength);
-    }
+    const events = this.#readEvents(opened);
+    if (!events.ok) return events;
     const swap = this.#readNumber(opened, MEMORY_SWAP);
     // The kernel leaves this file out only where it keeps no account of swap. There is then no
     // number to be had, and nothing is decided on swap alone; all else must not be lost for it.
@@ -239,10 +290,10 @@ class KeptCgroups implements CgroupFiles {
       slabUnreclaimableBytes: bytes(stat.slabUnreclaimable),
       slabReclaimableBytes: bytes(stat.slabReclaimable),
       refaults: stat.refaults,
-      limitHits: events.limitHits,
-      oomKills: events.oomKills,
-      ooms: events.ooms,
-      own,
+      limitHits: events.value.limitHits,
+      oomKills: events.value.oomKills,
+      ooms: events.value.ooms,
+      own: events.value.own,
     });
   }
 
@@ -265,6 +316,11 @@ class KeptCgroups implements CgroupFiles {
     const pressure = length < 0 ? undefined : parsePressure(this.#buffer, length);
     return pressure === undefined ? noValue(opened, file, length) : present(pressure);
   }
+}
+
+function countOrNone(buffer: Buffer, length: number): number | undefined {
+  const cpus = length < 0 ? 0 : countCpuList(buffer, length);
+  return cpus > 0 ? cpus : undefined;
 }
 
 function noValue(opened: OpenCgroup, file: number, length: number): Missing {

@@ -140,8 +140,8 @@ function eventFiles({ events, nestedEvents }: MemoryState, inner: boolean): File
     oomKill: events.oomKill + nestedEvents.oomKill,
   };
   return [
-    ['memory.events', eventsText(all)],
     ['memory.events.local', eventsText({ ...own, oomKill: 0 })],
+    ['memory.events', eventsText(all)],
   ];
 }
 

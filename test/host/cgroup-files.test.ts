@@ -193,6 +193,51 @@ describe('a sample of a running container', () => {
   });
 });
 
+describe('what is not read each time', () => {
+  const LOCAL = 'memory.events.local';
+  const events = (own: boolean, text: string) => [own ? LOCAL : 'memory.events', text] as const;
+  const write = (node: FakeCgroups, [name, text]: readonly [string, string]) =>
+    writeFileSync(node.path(101, name), text);
+  const own = (node: FakeCgroups) => {
+    const { memory } = node.sample();
+    return memory.ok ? memory.value.own?.ooms : memory.why;
+  };
+
+  it('its own events are, where any have changed, and once more', () => {
+    const node = new FakeCgroups();
+    node.sample();
+    node.sample();
+    expect(own(node)).toBe(3);
+    const all = events(false, 'high 1\nmax 9\noom 13\noom_kill 11\n');
+    write(node, all);
+    expect(own(node)).toBe(3);
+    write(node, events(true, 'high 13\nmax 4\noom 4\noom_kill 0\n'));
+    expect(own(node)).toBe(4);
+  });
+
+  it('the CPUs that it can use are, where its cpuset or what is around it has changed', () => {
+    const node = new FakeCgroups();
+    const around = (text: string) =>
+      plant(join(node.root, 'sys/fs/cgroup/lxc'), { 'cpuset.cpus.effective': text });
+    around('0-3\n');
+    const usable = (afterMs = 1000) => {
+      node.clock.advance(afterMs);
+      const { cpu } = node.sample();
+      return cpu.ok ? cpu.value.effectiveCpus : cpu.why;
+    };
+    const effective = (text: string) => write(node, ['cpuset.cpus.effective', text]);
+    expect(usable()).toBe(2);
+    effective('0\n');
+    around('0\n');
+    expect(usable()).toBe(1);
+    effective('0-2\n');
+    write(node, ['cpuset.cpus', '0-2\n']);
+    expect(usable()).toBe(3);
+    effective('0-1\n');
+    expect(usable(30_000)).toBe(2);
+  });
+});
+
 describe('kept descriptors', () => {
   it('see what the kernel writes into the same files', () => {
     const node = new FakeCgroups();

@@ -215,6 +215,8 @@ describe('a container configuration', () => {
         lock: undefined,
         template: false,
         pendingKeys: ['tty'],
+        pins: [],
+        identity: 'bc:24:11:60:1f:90 local-lvm:vm-101-disk-0',
         digest: createHash('sha1').update(content).digest('hex'),
       },
     });
