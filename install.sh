@@ -235,8 +235,8 @@ curl_to() {
 
 # wget would follow any redirect: they are followed one by one here.
 wget_to() {
-  local file=$1 address=$2 said hop
-  for hop in 1 2 3 4 5; do
+  local file=$1 address=$2 said
+  for _ in 1 2 3 4 5; do
     said=$(LC_ALL=C wget --no-verbose --server-response --max-redirect=0 --timeout=10 --tries=1 \
       --output-document="$file" "$address" 2>&1) && return
     said=$(awk 'tolower($1) == "location:" { print $2; exit }' <<<"$said")
