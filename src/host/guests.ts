@@ -15,6 +15,15 @@ import type { Paths } from './paths.ts';
 import { ClusterStart } from './version-file.ts';
 import { parseVmlist } from './vmlist-file.ts';
 
+/** So many that run fit into the memory that the unit file allows. */
+const MOST_GUESTS = 10_000;
+
+function tooMany(count: number): Reading<never> | undefined {
+  if (count <= MOST_GUESTS) return undefined;
+  const most = `this program is made for at most ${MOST_GUESTS}`;
+  return missing('implausible', `this node has ${count} containers, and ${most}`);
+}
+
 interface CachedConfig {
   readonly version: number;
   readonly config: GuestConfig;
@@ -45,7 +54,8 @@ class PveGuests implements Guests {
     this.#node ??= this.#paths.nodeName();
     const vmlist = this.#readFile(this.#paths.vmlist);
     const versions = vmlist.ok ? parseVmlist(vmlist.value.toString('utf8'), this.#node) : undefined;
-    return versions === undefined ? this.#listDirectory() : present(this.#listChanged(versions));
+    if (versions === undefined) return this.#listDirectory();
+    return tooMany(versions.size) ?? present(this.#listChanged(versions));
   }
 
   read(vmid: Vmid): Reading<GuestFile> {
@@ -105,6 +115,8 @@ class PveGuests implements Guests {
       .map((name) => (name.endsWith('.conf') ? parseVmid(name.slice(0, -5)) : undefined))
       .filter((vmid): vmid is Vmid => vmid !== undefined)
       .sort((one, other) => one - other);
+    const refused = tooMany(vmids.length);
+    if (refused !== undefined) return refused;
     return present(new Map(vmids.map((vmid) => [vmid, this.#readConfig(vmid, directory)])));
   }
 
