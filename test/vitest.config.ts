@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { TEST_LIMIT_MS } from './patience.ts';
 import { PlainReporter } from './plain-reporter.ts';
 
 export default defineConfig({
@@ -6,8 +7,8 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
     reporters: ['default', new PlainReporter()],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: TEST_LIMIT_MS,
+    hookTimeout: TEST_LIMIT_MS,
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2 } },
   },

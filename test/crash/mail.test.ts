@@ -28,7 +28,7 @@ describe('a mail is sent by the next life, and at most one comes twice', () => {
     ['DATA', 0],
     // It has come, and nobody heard so.
     ['message', 1],
-  ])('cut off where the server is to answer: %s', { timeout: 60_000 }, async (step, came) => {
+  ])('cut off where the server is to answer: %s', async (step, came) => {
     const site = new Site(await NodeUnderTest.create([hungry(101)]));
     const silent = await smtpServer({ tls: 'none', instead: { [step]: '' } });
     use(site, silent);

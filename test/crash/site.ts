@@ -5,6 +5,7 @@ import { afterEach } from 'vitest';
 import type { Answer } from '../../src/simulator/command-line.ts';
 import type { Call, Fault } from '../../src/simulator/faults.ts';
 import { hearing, type NodeUnderTest } from '../e2e/node-under-test.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import type { Point, Touch } from './points.ts';
 
 /** A simulated node on which lives of the program begin and are cut off. */
@@ -115,7 +116,7 @@ export class Site {
   }
 
   /** Resolves when it is so, or when the life is over. */
-  async until(life: Life, isSo: () => boolean, limitMs = 20_000): Promise<void> {
+  async until(life: Life, isSo: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
     const endMs = performance.now() + limitMs;
     while (!isSo() && life.child.exitCode === null && life.child.signalCode === null) {
       if (performance.now() > endMs) {

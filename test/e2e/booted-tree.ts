@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** A fresh Debian as a directory, booted with a systemd of its own. Needs root. */
 
@@ -179,7 +180,7 @@ export class BootedTree {
   }
 
   /** Until a script succeeds. */
-  async until(script: string, limitMs = 30_000): Promise<void> {
+  async until(script: string, limitMs = PATIENCE_MS): Promise<void> {
     const untilMs = performance.now() + limitMs;
     let last = await this.sh(script);
     while (last.code !== 0) {

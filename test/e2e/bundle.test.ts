@@ -87,7 +87,7 @@ describe.each(NODE_VERSIONS)('the bundle on Node %s, without node_modules', (ver
       cwd: directory,
       env: { PATH: process.env['PATH'] },
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 240_000,
     });
     return { status, stdout, stderr };
   }

@@ -156,7 +156,7 @@ it('a name with control characters cannot break a line or reach the terminal', a
 });
 
 it('help comes within 20 s of saturation with the default intervals', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async () => {
   const startMs = performance.now();
   let saturatedMs = Number.POSITIVE_INFINITY;
@@ -168,7 +168,7 @@ it('help comes within 20 s of saturation with the default intervals', {
   const daemon = under.start(['daemon']);
   await daemon.saying('Next run in 300 seconds.');
   saturatedMs = performance.now() + 3000;
-  await daemon.saying('Increasing cores for container 101 by 2...', 40_000);
+  await daemon.saying('Increasing cores for container 101 by 2...');
   const tookMs = performance.now() - saturatedMs;
   process.stderr.write(`from saturation to pct set: ${(tookMs / 1000).toFixed(1)} s\n`);
   expect(tookMs).toBeLessThan(20_000);

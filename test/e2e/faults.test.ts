@@ -92,7 +92,7 @@ describe('a pct that', () => {
   });
 
   it('hangs past its time limit is ended with all that it started', {
-    timeout: 90_000,
+    timeout: 240_000,
   }, async () => {
     const under = await NodeUnderTest.create([hungry(101)]);
     under.node.onCommand(() => ({ kind: 'hang', ignoreSigterm: true, child: true }));

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { PATIENCE_MS } from '../patience.ts';
 import { hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** A real file system that is small, and one that becomes read-only, under a running daemon. */
@@ -42,7 +43,7 @@ function makeRoom(place: string): void {
 const times = (text: string, what: RegExp): number => [...text.matchAll(what)].length;
 const NOTHING = /ERROR - Nothing is changed, since it could not be backed up or recorded: /g;
 
-async function until(what: () => boolean, limitMs = 10_000): Promise<void> {
+async function until(what: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
   const endMs = performance.now() + limitMs;
   while (!what()) {
     if (performance.now() > endMs) throw new Error('it did not come about');
@@ -63,7 +64,7 @@ function startOn(test: NodeUnderTest) {
 
 describe('a daemon whose disk', () => {
   it('is full under its logs changes nothing, says so once, and goes on', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (context) => {
     const test = await NodeUnderTest.create([hungry(102)]);
     const place = join(test.root, 'var/log');
@@ -91,7 +92,7 @@ describe('a daemon whose disk', () => {
   });
 
   it('has become read-only under its backups does the same', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (context) => {
     const test = await NodeUnderTest.create([hungry(102)]);
     const place = join(test.root, 'var/lib/lxc_autoscale');

@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { guestText } from '../../src/simulator/guest-text.ts';
 import type { NodeOptions } from '../../src/simulator/node.ts';
 import type { Demand } from '../../src/simulator/plant.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { NodeUnderTest, type Running } from './node-under-test.ts';
 
 /** A simulated node with a group on it, whose members share a load among them. */
@@ -123,7 +124,7 @@ export class GroupUnderTest {
   }
 
   /** Resolves when it is so; says what there is where it does not come to be. */
-  async until(what: () => boolean, limitMs = 20_000): Promise<void> {
+  async until(what: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
     const endMs = performance.now() + limitMs;
     while (performance.now() < endMs) {
       if (what()) return;

@@ -91,7 +91,7 @@ const end = async (daemon: Running): Promise<void> => {
 };
 
 describe('a daemon that is killed on its way out', () => {
-  it.each(WHEN)('%s each of its commands', { timeout: 120_000 }, async (when) => {
+  it.each(WHEN)('%s each of its commands', async (when) => {
     for (const point of OUT) {
       const group = await GroupUnderTest.create({ scale_out_grace_period: 300 });
       const done = () => group.inService().length === 2 && group.isClean();
@@ -106,7 +106,7 @@ describe('a daemon that is killed on its way out', () => {
 });
 
 describe('a daemon that is killed on its way in', () => {
-  it.each(WHEN)('%s each of its commands', { timeout: 120_000 }, async (when) => {
+  it.each(WHEN)('%s each of its commands', async (when) => {
     const group = await GroupUnderTest.create({ scale_in: 'destroy', min_instances: 1 });
     let daemon = group.start();
     for (const point of IN) {

@@ -355,7 +355,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       await tree.must(`kill -KILL ${pid}`);
       const back = `p=$(systemctl show -p MainPID --value ${SERVICE}); [ "$p" != 0 ] &&
       [ "$p" != ${pid} ] && systemctl is-active --quiet ${SERVICE}`;
-      await tree.until(back, 60_000);
+      await tree.until(back);
     },
     2 * MINUTES,
   );
@@ -378,7 +378,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       await tree.must(`kill -STOP ${pid}`);
       const back = `p=$(systemctl show -p MainPID --value ${SERVICE}); [ "$p" != 0 ] &&
       [ "$p" != ${pid} ] && systemctl is-active --quiet ${SERVICE}`;
-      await tree.until(back, 60_000);
+      await tree.until(back);
       expect(await tree.must('journalctl --no-pager -o cat -u lxc_autoscale')).toContain(
         'Watchdog timeout',
       );

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach } from 'vitest';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** Takes datagrams as journald does, and prints each in hexadecimal. Node has no such sockets. */
 const RECEIVER = `
@@ -14,7 +15,7 @@ print "bound\\n";
 while (defined(recv($journal, my $entry, 65536, 0))) { print unpack('H*', $entry) . "\\n"; }
 `;
 
-const LIMIT_MS = 25_000;
+const LIMIT_MS = PATIENCE_MS;
 
 export interface JournalSocket {
   entries(): readonly string[];

@@ -32,7 +32,7 @@ describe('the logs of a daemon', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('are moved aside when they have become too large', { timeout: 30_000 }, async () => {
+  it('are moved aside when they have become too large', async () => {
     const test = await NodeUnderTest.create([calm(101)]);
     test.configure(
       'DEFAULT: {poll_interval: 1, log_level: debug, log_max_size_mb: 1, log_keep: 1}\n',

@@ -25,7 +25,7 @@ async function boosted(under: NodeUnderTest) {
 it('a boost lasts as long as it should, and goes back to what was before', async () => {
   const under = await NodeUnderTest.create([saturated(101)]);
   const daemon = await boosted(under);
-  await daemon.saying('its boost is over', 20_000);
+  await daemon.saying('its boost is over');
   await daemon.saying('2 cores confirmed, now in its cpuset');
   daemon.signal('SIGTERM');
   await daemon.ended;
@@ -33,7 +33,7 @@ it('a boost lasts as long as it should, and goes back to what was before', async
   const [up, down] = under.journal().filter(({ action }) => /crease Cores/.test(String(action)));
   expect(up).toMatchObject({ rule: 'saturated', before: 2, after: 3 });
   expect(down).toMatchObject({ rule: 'boost-end', before: 3, after: 2 });
-}, 40_000);
+});
 
 it('a boost outlives neither a kill -9 nor the time in which no daemon ran', async () => {
   const under = await NodeUnderTest.create([saturated(101)]);
@@ -49,7 +49,7 @@ it('a boost outlives neither a kill -9 nor the time in which no daemon ran', asy
   await second.ended;
   expect(coresSet(under).slice(0, 2)).toEqual(['--cores 3', '--cores 2']);
   expect(under.log()).not.toContain('not by this program');
-}, 50_000);
+});
 
 it('a boost steps aside for what an admin has set meanwhile', async () => {
   const under = await NodeUnderTest.create([saturated(101)]);
@@ -61,7 +61,7 @@ it('a boost steps aside for what an admin has set meanwhile', async () => {
   await daemon.ended;
   expect(coresSet(under)).toEqual(['--cores 3']);
   expect(under.node.limits(101)?.cores).toBe(5);
-}, 40_000);
+});
 
 it('a cpulimit changes in tenths, at once, and a rollback takes it out again', async () => {
   const idle = guest(101, { cores: 4, memoryMib: 1024 }, { cpuCores: 0.3, anonMib: 500 });
@@ -80,7 +80,7 @@ it('a cpulimit changes in tenths, at once, and a rollback takes it out again', a
   const back = await under.run(['rollback', '101']);
   expect(back.code).toBe(0);
   expect(under.conf(101)).not.toMatch(/^cpulimit/m);
-}, 30_000);
+});
 
 it('the off-peak time takes what is beyond the need, and its end gives it back', async () => {
   const inBand = guest(101, { cores: 4, memoryMib: 4096 }, { cpuCores: 1.4, anonMib: 900 });
@@ -100,7 +100,7 @@ it('the off-peak time takes what is beyond the need, and its end gives it back',
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(under.node.limits(101)).toMatchObject({ cores: 4, memoryMib: 4096 });
-}, 40_000);
+});
 
 it('a value that was set by hand stays, also when that was while no daemon ran', async () => {
   const under = await NodeUnderTest.create([
@@ -113,4 +113,4 @@ it('a value that was set by hand stays, also when that was while no daemon ran',
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.log()).toContain('its memory was set from 1536 MB to 1040 MB, not by this program');
   expect(under.sets()).toHaveLength(1);
-}, 30_000);
+});

@@ -16,6 +16,7 @@ import { guestText } from '../../src/simulator/guest-text.ts';
 import type { GuestSpec } from '../../src/simulator/machine.ts';
 import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
 import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** A simulated node with the real, bundled program on it. */
 
@@ -138,7 +139,7 @@ export class NodeUnderTest {
     return {
       child,
       ended,
-      saying: (text, limitMs = 15_000) => this.#saying(text, limitMs),
+      saying: (text, limitMs = PATIENCE_MS) => this.#saying(text, limitMs),
       signal: (name) => {
         child.kill(name);
       },

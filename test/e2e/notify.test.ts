@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PATIENCE_MS } from '../patience.ts';
 import { AUTHORITY_FILE } from '../report/notify/certificate.ts';
 import { httpServer, type TestServer } from '../report/notify/http-server.ts';
 import { proxyServer } from '../report/notify/proxy-server.ts';
@@ -31,7 +32,7 @@ interface Posted {
 
 const posted = ({ got }: TestServer): Posted[] => got.map(({ body }) => JSON.parse(body));
 
-async function until(holds: () => boolean, what: string, limitMs = 15_000): Promise<void> {
+async function until(holds: () => boolean, what: string, limitMs = PATIENCE_MS): Promise<void> {
   const endMs = performance.now() + limitMs;
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(`it never came to it: ${what}`);

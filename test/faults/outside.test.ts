@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** What `test/faults/outside.cjs` does to a program. */
 
@@ -33,7 +34,7 @@ function run(program: string, faults: readonly object[] = []) {
   writeFileSync(plan, JSON.stringify({ root: directory, log, reads: true, faults }));
   writeFileSync(log, '');
   const child = spawnSync(process.execPath, ['--require', OUTSIDE, '-e', PRELUDE + program], {
-    ...{ encoding: 'utf8', timeout: 20_000 },
+    ...{ encoding: 'utf8', timeout: PATIENCE_MS },
     env: { ...process.env, OUTSIDE: plan, DIR: directory },
   });
   const lines = readFileSync(log, 'utf8').split('\n').slice(0, -1);

@@ -82,7 +82,7 @@ describe('what pvesh prints', () => {
 
   const root = keptDirectory();
   it('is bounded and fit to be shown, when a real process prints it', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const program = join(root(), 'pvesh');
     const out = join(root(), 'out');

@@ -48,7 +48,7 @@ async function throughLife(group: GroupUnderTest): Promise<void> {
   group.ask(5);
   await group.until(() => group.inService().length === 3 && group.isClean());
   group.ask(0.2);
-  await group.until(() => group.inService().length === 2 && group.isClean(), 30_000);
+  await group.until(() => group.inService().length === 2 && group.isClean());
   daemon.signal('SIGTERM');
   await daemon.ended;
 }
@@ -62,7 +62,7 @@ function expectUntouched(group: GroupUnderTest, vmid: number, before: string): v
 const KEYS = { scale_in: 'destroy', max_instances: 3 };
 
 describe('a container of others', () => {
-  it.each(FORGED)('is never touched for %s', { timeout: 90_000 }, async (_what, forge) => {
+  it.each(FORGED)('is never touched for %s', async (_what, forge) => {
     const group = await GroupUnderTest.create(KEYS);
     group.under.node.addContainer(victim(forge));
     const before = group.under.conf(VICTIM);
@@ -78,7 +78,7 @@ describe('a container of others', () => {
       (text: string, member: string) => `${(member.match(/^#.*\n/gm) ?? []).join('')}${text}`,
     ],
     ['all of the configuration', (_text: string, member: string) => member],
-  ])('is never touched for %s of a member', { timeout: 90_000 }, async (_what, forge) => {
+  ])('is never touched for %s of a member', async (_what, forge) => {
     const group = await GroupUnderTest.create(KEYS);
     const first = group.start();
     await group.until(() => group.inService().length === 2 && group.isClean());
@@ -94,7 +94,7 @@ describe('a container of others', () => {
     expect(group.under.node.machine.running(VICTIM)).toBeDefined();
   });
 
-  it('is never touched for the id of a member that is gone', { timeout: 90_000 }, async () => {
+  it('is never touched for the id of a member that is gone', async () => {
     const group = await GroupUnderTest.create(KEYS);
     const first = group.start();
     await group.until(() => group.inService().length === 2 && group.isClean());
@@ -193,7 +193,7 @@ describe('the ledger of members', () => {
   });
 });
 
-it('what is changed or destroyed has a backup first', { timeout: 60_000 }, async () => {
+it('what is changed or destroyed has a backup first', async () => {
   const group = await GroupUnderTest.create({ ...KEYS, min_instances: 1 });
   const backups = join(group.under.root, 'var/lib/lxc_autoscale/backups');
   const without: string[] = [];
@@ -220,7 +220,7 @@ it('what is changed or destroyed has a backup first', { timeout: 60_000 }, async
   expect(without).toEqual([]);
 });
 
-it('a member that was given protection is never destroyed', { timeout: 60_000 }, async () => {
+it('a member that was given protection is never destroyed', async () => {
   const group = await GroupUnderTest.create({ ...KEYS, min_instances: 1 });
   const daemon = group.start();
   group.ask(1.9);

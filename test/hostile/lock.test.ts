@@ -14,7 +14,7 @@ describe('a directory that every user may write to', () => {
     ['a directory', (path) => mkdirSync(path)],
     ['the process id of somebody', (path) => writeFileSync(path, `${process.pid}\n`)],
     ['a text', (path) => writeFileSync(path, 'x'.repeat(10_000))],
-  ])('keeps no daemon from starting by %s in it', { timeout: 40_000 }, async (_, lay) => {
+  ])('keeps no daemon from starting by %s in it', async (_, lay) => {
     const under = await NodeUnderTest.create([calm(101)]);
     const directory = join(under.root, DIRECTORY);
     mkdirSync(directory, { recursive: true });
@@ -29,7 +29,7 @@ describe('two daemons', () => {
   const configured = (lockFile: string): string =>
     `DEFAULT:\n  poll_interval: 1\n  lock_file: ${lockFile}\n`;
 
-  it('with two lock_files do not both run', { timeout: 40_000 }, async () => {
+  it('with two lock_files do not both run', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     const first = under.start(['daemon']);
     await first.saying('Next run in');
@@ -41,7 +41,7 @@ describe('two daemons', () => {
     expect(second.stderr).toContain('run/lxc_autoscale/lock');
   });
 
-  it('of which one stands still do not both run', { timeout: 60_000 }, async () => {
+  it('of which one stands still do not both run', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     const first = under.start(['daemon']);
     await first.saying('Next run in');

@@ -74,7 +74,7 @@ async function runUnder(
   clearInterval(timer);
 }
 
-it.each(['000', '022', '077'])('under the umask %s', { timeout: 60_000 }, async (umask) => {
+it.each(['000', '022', '077'])('under the umask %s', async (umask) => {
   const under = await NodeUnderTest.create([hungry(102)]);
   const messages = await httpServer({ kind: 'answers', status: 503 });
   under.configure(

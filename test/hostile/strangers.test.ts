@@ -97,7 +97,7 @@ const STRANGER = `
     .on('connect', () => end('open'));`;
 
 describe('the control socket', () => {
-  it('has nothing for another user, by whatever way', { timeout: 40_000 }, async (context) => {
+  it('has nothing for another user, by whatever way', async (context) => {
     if (process.getuid?.() !== 0) return context.skip('only root may become somebody else');
     const { under, path } = await doors();
     const places = [
@@ -119,7 +119,7 @@ describe('the control socket', () => {
     expect(await conversation({ path }, STATUS)).toMatch(/^\{"report":/);
   });
 
-  it('bears ten thousand who come, and answers the next', { timeout: 90_000 }, async () => {
+  it('bears ten thousand who come, and answers the next', async () => {
     const { daemon, path } = await doors();
     const [quiet, before] = [descriptorsOf(daemon), residentMib(daemon)];
     let most = 0;
@@ -133,7 +133,7 @@ describe('the control socket', () => {
     expect(daemon.child.exitCode).toBeNull();
   });
 
-  it('reads no request without an end, and waits for nobody', { timeout: 40_000 }, async () => {
+  it('reads no request without an end, and waits for nobody', async () => {
     const { daemon, path } = await doors();
     const before = residentMib(daemon);
     const answers = await Promise.all([
@@ -149,7 +149,7 @@ describe('the control socket', () => {
 });
 
 describe('the listener for metrics', () => {
-  it('bears ten thousand who come, and answers the next', { timeout: 90_000 }, async () => {
+  it('bears ten thousand who come, and answers the next', async () => {
     const { daemon, port } = await doors();
     const [quiet, before] = [descriptorsOf(daemon), residentMib(daemon)];
     let most = 0;
@@ -164,7 +164,7 @@ describe('the listener for metrics', () => {
   });
 
   it('answers its owner while a stranger holds forty half requests', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const { port } = await doors();
     let over = false;
@@ -184,7 +184,7 @@ describe('the listener for metrics', () => {
     expect(answers.filter((text) => text.startsWith('HTTP/1.1 200'))).toHaveLength(25);
   });
 
-  it('has nothing without the token, and no patience', { timeout: 40_000 }, async () => {
+  it('has nothing without the token, and no patience', async () => {
     const { daemon, port } = await doors();
     const before = residentMib(daemon);
     const head = 'GET /metrics HTTP/1.1\r\nHost: x\r\n';

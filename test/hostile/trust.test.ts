@@ -101,7 +101,7 @@ describe('a configuration to which others may write', () => {
     chmodSync(join(under.root, 'etc/lxc_autoscale'), 0o777);
     const { stderr } = await under.run(['once']);
     expect(stderr).toMatch(/it lies in .*etc\/lxc_autoscale, which can be written by everybody/);
-  }, 60_000);
+  });
 
   it('is not taken in by a reload, and the daemon goes on with the one before', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
@@ -112,7 +112,7 @@ describe('a configuration to which others may write', () => {
     await daemon.saying(/can be written by everybody(.*\n)*.*The configuration was NOT reloaded/);
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
-  }, 40_000);
+  });
 
   it('or that belongs to somebody else is refused', async (context) => {
     if (!isRoot) return context.skip(NOT_ROOT);
@@ -172,7 +172,7 @@ describe('the file of variables', () => {
       },
       /environment: is not used: .*no regular file/,
     ],
-  ])('is refused where %s', { timeout: 40_000 }, async (_, change, words) => {
+  ])('is refused where %s', async (_, change, words) => {
     const { under, path, proof } = await withVariables();
     change(path);
     for (const command of ['daemon', 'once', 'check-config']) {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** Bundles a few lines of TypeScript that may import from `src/`, into one file in `directory`. */
 export function bundleScript(directory: string, source: string): string {
@@ -22,5 +23,5 @@ export function runBash(command: string): {
   stdout: string;
   stderr: string;
 } {
-  return spawnSync('bash', ['-c', command], { encoding: 'utf8', timeout: 20_000 });
+  return spawnSync('bash', ['-c', command], { encoding: 'utf8', timeout: PATIENCE_MS });
 }

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { PATIENCE_MS } from '../patience.ts';
 
 /** A message as a receiver takes it apart. Source: RFC 5424, section 6. */
 export interface Received {
@@ -45,7 +46,7 @@ export interface SyslogServer {
   close(): Promise<void>;
 }
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = PATIENCE_MS;
 
 async function until(isSo: () => boolean, what: () => string): Promise<void> {
   for (let waitedMs = 0; !isSo(); waitedMs += 20) {

@@ -6,6 +6,7 @@ import { guestText } from '../../src/simulator/guest-text.ts';
 import { SimulatedNode } from '../../src/simulator/node.ts';
 import { type Demand, type HostSpec, type Limits, Plant } from '../../src/simulator/plant.ts';
 import { currentBytes } from '../../src/simulator/plant-memory.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { Scratch } from './recorded.ts';
 
 const MIB = 1024 * 1024;
@@ -78,7 +79,7 @@ const read = (node: SimulatedNode, name: string): string =>
   readFileSync(pathOf(node, name), 'utf8');
 
 async function until(condition: () => boolean): Promise<void> {
-  const untilMs = performance.now() + 10_000;
+  const untilMs = performance.now() + PATIENCE_MS;
   while (!condition() && performance.now() < untilMs) await pause(5);
   expect(condition()).toBe(true);
 }

@@ -7,6 +7,7 @@ import { guestText } from '../../src/simulator/guest-text.ts';
 import { SimulatedNode } from '../../src/simulator/node.ts';
 import { type Demand, type HostSpec, type Limits, Plant } from '../../src/simulator/plant.ts';
 import { currentBytes, fileBytes } from '../../src/simulator/plant-memory.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { Scratch } from './recorded.ts';
 
 const MIB = 1024 * 1024;
@@ -42,7 +43,7 @@ const reclaims = (node: SimulatedNode): string[] =>
   node.events.filter(({ what }) => what === 'reclaim').map(({ detail }) => detail);
 
 async function until(condition: () => boolean): Promise<void> {
-  const untilMs = performance.now() + 3000;
+  const untilMs = performance.now() + PATIENCE_MS;
   while (!condition() && performance.now() < untilMs) await pause(5);
   expect(condition()).toBe(true);
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach } from 'vitest';
+import { PATIENCE_MS } from '../../patience.ts';
 import { SERVER_TLS } from './certificate.ts';
 
 /** A server on loopback that takes messages, with the bad habits that servers have. */
@@ -79,7 +80,7 @@ export async function httpServer(behaviour: Behaviour, tls = false): Promise<Tes
       state.behaviour = next;
     },
     async after(count) {
-      const untilMs = performance.now() + 10_000;
+      const untilMs = performance.now() + PATIENCE_MS;
       while (got.length < count) {
         if (performance.now() > untilMs) throw new Error(`${got.length} requests of ${count}`);
         await new Promise((resolve) => setTimeout(resolve, 10));
