@@ -62,6 +62,16 @@ describe('the host', () => {
     expect(cpus).toStrictEqual({ ok: true, value: 2 });
   });
 
+  it.each([
+    ['0-1\n', 2],
+    ['0-7\n', 4],
+    ['\n', 4],
+    ['x', 4],
+  ])('has no more CPUs than the cgroup around its containers, %j', (around, value) => {
+    const { cpus } = observe({ ...FILES, 'sys/fs/cgroup/lxc/cpuset.cpus.effective': around });
+    expect(cpus).toStrictEqual({ ok: true, value });
+  });
+
   it('has a typed reason for each value that is missing, and keeps the others', () => {
     expect(observe({})).toMatchObject({
       cpus: { ok: false, why: 'absent' },
