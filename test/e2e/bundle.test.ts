@@ -9,8 +9,11 @@ import { NODE_VERSIONS, type NodeBinary, nodeBinary } from '../node-versions.ts'
 
 const checkout = new URL('../..', import.meta.url).pathname;
 const bundle = join(checkout, 'dist', 'lxc-autoscale.cjs');
-/** Was 750 KiB before groups, messages, metrics, cron and the lab; what is not used is not run. */
-const MAX_BUNDLE_BYTES = 1024 * 1024;
+/**
+ * Was 750 KiB before groups, messages, metrics, cron and the lab, and 1,024 before what a real node
+ * has shown was mended; what is not used is not run.
+ */
+const MAX_BUNDLE_BYTES = 1100 * 1024;
 const MINUTES = 60_000;
 
 /** A directory with the bundle in it and nothing else, as on a host. */
