@@ -83,9 +83,9 @@ describe('demand that comes and goes', () => {
     const played = await play({ guests, host: { cpus: 32 }, forMs: 24 * HOUR, stepMs: 2500 });
     const found = figures('a day of twelve containers', played);
     expect(found.oomKills).toBe(0);
-    // Some CPUs are shared by two that are busy at once, and waiting inside of the band is not yet
-    // a need: hardly anything of it is left on CPUs of their own.
-    expect(found.starvedCpuS).toBeLessThanOrEqual(5000);
+    // Some CPUs are shared by two that are busy at once until one of them is given another: 2,700 s
+    // of a day of twelve. On CPUs of their own it was below 60.
+    expect(found.starvedCpuS).toBeLessThanOrEqual(3000);
     expect(found.changes).toBeLessThanOrEqual(105);
     expect(found.coresUsed).toBeGreaterThanOrEqual(35);
     expect(found.memoryUsed).toBeGreaterThanOrEqual(38);
