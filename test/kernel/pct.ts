@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 
 /**
  * `pct set` for a node under a real kernel: takes its time, changes the live limit first and the
- * configuration last, as Proxmox VE does. `NODE/pct.begun` tells that it has begun; it waits for
- * `NODE/pct.go` if there is `NODE/pct.wait`.
+ * configuration last, as Proxmox VE does. The file `NODE/pct.begun` says that it has begun. It
+ * waits for as long as there is a file `NODE/pct.wait`.
  */
 
 const MIB = 1024 * 1024;
