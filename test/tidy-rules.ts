@@ -107,7 +107,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'host/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'report/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'lab/': { may: ['core/'], builtins: false, packages: false },
-  'simulator/': { may: ['core/', 'ports.ts'], builtins: true, packages: false },
+  'sim/': { may: ['core/', 'ports.ts'], builtins: true, packages: false },
   'version.ts': { may: ['package.json'], builtins: false, packages: false },
   'cli/': { may: [''], builtins: true, packages: true },
   'main.ts': { may: [''], builtins: true, packages: true },
@@ -257,7 +257,7 @@ const isNow = (node: ts.Node): boolean =>
     ? node.expression.getText() === 'Date' && (node.arguments ?? []).length === 0
     : false);
 
-const WITH_A_CLOCK = ['main.ts', 'cli/', 'simulator/'];
+const WITH_A_CLOCK = ['main.ts', 'cli/', 'sim/'];
 
 const RESTRICTED: readonly Restricted[] = [
   { what: 'asks for the time', only: WITH_A_CLOCK, matches: isNow },

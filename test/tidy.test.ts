@@ -119,8 +119,8 @@ describe('directions', () => {
     ['src/cycle.ts', "import { setTimeout } from 'node:timers';"],
     ['src/stages/a.ts', "import { b } from '../report/b.ts';"],
     ['src/daemon.ts', "import { b } from './host/b.ts';"],
-    ['src/simulator/a.ts', "import { b } from '../host/b.ts';"],
-    ['src/simulator/a.ts', "import { execa } from 'execa';"],
+    ['src/sim/a.ts', "import { b } from '../host/b.ts';"],
+    ['src/sim/a.ts', "import { execa } from 'execa';"],
     ['src/elsewhere/a.ts', ''],
     ['src/elsewhere.ts', ''],
   ])('refuses in %s: %s', (path, text) => {
@@ -133,7 +133,7 @@ describe('directions', () => {
     ['src/report/a.ts', "import { b } from './notify/b.ts'; import fs from 'node:fs';"],
     ['src/cycle.ts', "import { b } from './core/b.ts'; import type { C } from './ports.ts';"],
     ['src/cli/a.ts', "import { b } from '../host/b.ts'; import d from '../../package.json';"],
-    ['src/main.ts', "import { b } from './simulator/b.ts';"],
+    ['src/main.ts', "import { b } from './sim/b.ts';"],
   ])('allows in %s: %s', (path, text) => {
     expect(directions(written({ [path]: text }))).toEqual([]);
   });

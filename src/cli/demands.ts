@@ -4,7 +4,7 @@ import type { UsageRecord } from '../core/usage-history.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
 import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import type { Demand } from '../lab/demand.ts';
-import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../simulator/traces.ts';
+import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../sim/traces.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
 import type { Surroundings } from './world.ts';

@@ -3,7 +3,7 @@ import { withUnit } from '../core/explain.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { LimitsView, SimulatedNode } from '../simulator/node.ts';
+import type { LimitsView, SimulatedNode } from '../sim/node.ts';
 import type { JournalLine } from './journal-tail.ts';
 
 /** What the demo ends with: what was changed and why, what it saved, where the logs lie. */

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
-import type { SimulatedNode } from '../simulator/node.ts';
-import { unreclaimableBytes } from '../simulator/plant-memory.ts';
+import type { SimulatedNode } from '../sim/node.ts';
+import { unreclaimableBytes } from '../sim/plant-memory.ts';
 import type { JournalLine } from './journal-tail.ts';
 
 /** What a spectator of the demo sees: a live table on a terminal, plain lines elsewhere. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { milliseconds } from '../core/units.ts';
 import type { Signals } from '../daemon.ts';
-import { SimulatedNode } from '../simulator/node.ts';
+import { SimulatedNode } from '../sim/node.ts';
 import {
   IGNORED_VMID,
   SCENARIO_DAY_MS,
@@ -12,9 +12,9 @@ import {
   SCENARIO_SEED,
   SCENARIO_START_MS,
   scenarioGuests,
-} from '../simulator/scenario.ts';
-import { traceNode } from '../simulator/trace-guests.ts';
-import { readTrace } from '../simulator/traces.ts';
+} from '../sim/scenario.ts';
+import { traceNode } from '../sim/trace-guests.ts';
+import { readTrace } from '../sim/traces.ts';
 import type { Arguments } from './arguments.ts';
 import { summary } from './demo-summary.ts';
 import { createView } from './demo-view.ts';

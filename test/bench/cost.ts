@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { cpuMsOf, measureProcess } from '../long/measures.ts';
 import { serviceStart } from '../service-flags.ts';
 import { quietDaemon } from './quiet-daemon.ts';

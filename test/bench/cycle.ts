@@ -8,7 +8,7 @@ import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import type { Clock, World } from '../../src/ports.ts';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { onQuietNode } from './quiet-node.ts';
 
 /**

@@ -9,7 +9,7 @@ import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { type CycleView, runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { onQuietNode } from './quiet-node.ts';
 
 /**

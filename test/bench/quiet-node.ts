@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
 
 /** So many containers that are in the middle of their bands: there is nothing to change. */
 export async function onQuietNode<T>(

@@ -14,8 +14,8 @@ import { type CycleView, runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { createUsageStore } from '../../src/host/usage-store.ts';
 import type { Clock } from '../../src/ports.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
 
 /**
  * What the history of usage costs: its share of a quiet cycle, the writes included, and what two

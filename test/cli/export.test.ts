@@ -7,7 +7,7 @@ import { parseArguments } from '../../src/cli/arguments.ts';
 import { exportUsage } from '../../src/cli/export.ts';
 import { USAGE_HEADER } from '../../src/core/usage-history.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import { readTrace } from '../../src/simulator/traces.ts';
+import { readTrace } from '../../src/sim/traces.ts';
 import { manualClock, plant, temporaryDirectory } from '../host/world.ts';
 
 const USAGE = 'var/lib/lxc_autoscale/usage';

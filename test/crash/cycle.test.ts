@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Demand } from '../../src/simulator/plant.ts';
+import type { Demand } from '../../src/sim/plant.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
 import { changeState, letSamplesAge, savedState } from './saved.ts';
 import { crashes, onceLater } from './scenario.ts';

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { NodeOptions } from '../../src/simulator/node.ts';
-import type { Demand } from '../../src/simulator/plant.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { NodeOptions } from '../../src/sim/node.ts';
+import type { Demand } from '../../src/sim/plant.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { NodeUnderTest, type Running } from './node-under-test.ts';
 

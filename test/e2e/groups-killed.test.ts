@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Call, Fault } from '../../src/simulator/faults.ts';
+import type { Call, Fault } from '../../src/sim/faults.ts';
 import { GroupUnderTest, SOURCE } from './group-under-test.ts';
 import type { Running } from './node-under-test.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { BootedTree, prepareTools, type Suite } from './booted-tree.ts';
 import { configuration } from './group-under-test.ts';
 import { layNode, setsOf } from './node-in-tree.ts';

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { Demand } from '../../src/simulator/plant.ts';
+import type { Demand } from '../../src/sim/plant.ts';
 import { guest, NodeUnderTest } from './node-under-test.ts';
 
 /** What the kernel says that is not what it seems, read by the real daemon from real files. */

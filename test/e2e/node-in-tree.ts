@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
 import type { BootedTree } from './booted-tree.ts';
 import { HOST } from './node-under-test.ts';
 

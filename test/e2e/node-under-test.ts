@@ -12,10 +12,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
-import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
+import type { Demand, HostSpec } from '../../src/sim/plant.ts';
 import { PATIENCE_MS } from '../patience.ts';
 
 /** A simulated node with the real, bundled program on it. */

@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
 import { guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** `backups` and `rollback` on a node where the daemon has changed something, or does so now. */

@@ -2,9 +2,9 @@ import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import type { NodeOptions } from '../../src/simulator/node.ts';
-import type { Demand } from '../../src/simulator/plant.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import type { NodeOptions } from '../../src/sim/node.ts';
+import type { Demand } from '../../src/sim/plant.ts';
 import { guest, HOST, NodeUnderTest } from './node-under-test.ts';
 
 /** Memory that is to be taken back: the kernel is asked first, and its answer decides. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
 import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** What survives the end of the program, orderly or not. */

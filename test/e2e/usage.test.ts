@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseUsage } from '../../src/core/usage-history.ts';
-import { readTrace } from '../../src/simulator/traces.ts';
+import { readTrace } from '../../src/sim/traces.ts';
 import { calm, guest, NodeUnderTest } from './node-under-test.ts';
 
 /** The history of usage, from the daemon's first cycle to the trace that a person exports. */

@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/simulator/faults.ts';
+import type { Fault } from '../../src/sim/faults.ts';
 import type { Random } from './random.ts';
 
 /** What a `pct set` meets, by chance. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Call } from '../../src/simulator/faults.ts';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { Call } from '../../src/sim/faults.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { GROUP } from './stage.ts';
 import type { Watch } from './watch.ts';
 

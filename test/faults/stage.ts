@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import type { DemandAt, HostSpec } from '../../src/simulator/plant.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import type { DemandAt, HostSpec } from '../../src/sim/plant.ts';
 import { Random } from './random.ts';
 
 /** The node that a trial plays on: its containers with their demand, and the configuration. */

@@ -7,10 +7,10 @@ import { journalLabel } from '../../src/core/journal-words.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { parseVmid } from '../../src/core/units.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import type { Call } from '../../src/simulator/faults.ts';
-import type { LimitsView, SimulatedNode } from '../../src/simulator/node.ts';
-import { unreclaimableBytes } from '../../src/simulator/plant-memory.ts';
-import { hostMemoryFigures } from '../../src/simulator/proc-text.ts';
+import type { Call } from '../../src/sim/faults.ts';
+import type { LimitsView, SimulatedNode } from '../../src/sim/node.ts';
+import { unreclaimableBytes } from '../../src/sim/plant-memory.ts';
+import { hostMemoryFigures } from '../../src/sim/proc-text.ts';
 import { LIES } from './file-faults.ts';
 import { IGNORED, OBSERVED, TAGGED_IGNORE } from './stage.ts';
 

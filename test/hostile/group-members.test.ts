@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
 import { FIRST_ID, GroupUnderTest, LEDGER, SOURCE } from '../e2e/group-under-test.ts';
 
 /** Somebody who may edit containers wants the daemon to end one that is not its own. */

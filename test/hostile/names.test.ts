@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
 import { type Ended, NodeUnderTest } from '../e2e/node-under-test.ts';
 import { UNFIT, UNFIT_IN_LINES } from '../fuzz/fuzz.ts';
 import { httpServer } from '../report/notify/http-server.ts';

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { PveFiles } from '../../src/simulator/pve-files.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { PveFiles } from '../../src/sim/pve-files.ts';
 
 /** A node whose `/etc/pve` is made, and whose cgroups and `/proc` are those of the real kernel. */
 

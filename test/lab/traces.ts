@@ -3,7 +3,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import { daemonPolicy, type PolicyOf } from '../../src/lab/daemon-policy.ts';
 import type { Demand } from '../../src/lab/demand.ts';
 import type { LabPolicy } from '../../src/lab/replay.ts';
-import { readTrace } from '../../src/simulator/traces.ts';
+import { readTrace } from '../../src/sim/traces.ts';
 
 /** Demand for tests of the lab: part of a recording, all of it if it is at hand, or made up. */
 

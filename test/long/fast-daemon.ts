@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { serviceStart } from '../service-flags.ts';
 
 /** The bundled daemon on a simulated node, where time jumps from one timer to the next. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import { missing } from '../../src/core/reading.ts';
 import { parseVmid } from '../../src/core/units.ts';
-import type { VirtualNode } from '../../src/simulator/virtual-node.ts';
+import type { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { type Played, play } from './drive.ts';
 import { container, HOUR, MINUTE, steady } from './habits.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, expect } from 'vitest';
-import type { ContainerScore } from '../../src/simulator/virtual-score.ts';
+import type { ContainerScore } from '../../src/sim/virtual-score.ts';
 import type { Played } from './drive.ts';
 
 /** What a scenario came to, as numbers that a person can read. */

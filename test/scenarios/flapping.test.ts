@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { VirtualSet } from '../../src/simulator/virtual-node.ts';
+import type { VirtualSet } from '../../src/sim/virtual-node.ts';
 import { type Played, play } from './drive.ts';
 import { figures, printFigures } from './figures.ts';
 import { container, HOUR, MINUTE, squareWave } from './habits.ts';

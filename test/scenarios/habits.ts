@@ -1,6 +1,6 @@
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import type { Demand, DemandAt, HostSpec } from '../../src/simulator/plant.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import type { Demand, DemandAt, HostSpec } from '../../src/sim/plant.ts';
 
 /** What containers want over time, and the hosts that they live on. */
 

@@ -2,7 +2,7 @@ import type { Config } from '../../src/config/model.ts';
 import { manage } from '../../src/config/resolve.ts';
 import type { HostObservation } from '../../src/core/observation.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
-import type { VirtualNode, VirtualSet } from '../../src/simulator/virtual-node.ts';
+import type { VirtualNode, VirtualSet } from '../../src/sim/virtual-node.ts';
 
 /** What must hold after every cycle, whatever the scenario. */
 

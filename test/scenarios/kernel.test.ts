@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { DemandAt } from '../../src/simulator/plant.ts';
-import type { VirtualNode } from '../../src/simulator/virtual-node.ts';
+import type { DemandAt } from '../../src/sim/plant.ts';
+import type { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { type Played, play } from './drive.ts';
 import { container, HOUR, MINUTE, SECOND, steady } from './habits.ts';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
-import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
+import type { Demand, HostSpec } from '../../src/sim/plant.ts';
 import { FIXTURE } from './recorded.ts';
 
 /** The node that was recorded, built again: 4 CPUs, 8 GiB, containers 101 to 103. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { demandOf, startAllocation, traceNode } from '../../src/simulator/trace-guests.ts';
-import { readTrace, TraceParser, type TraceResult } from '../../src/simulator/traces.ts';
+import { demandOf, startAllocation, traceNode } from '../../src/sim/trace-guests.ts';
+import { readTrace, TraceParser, type TraceResult } from '../../src/sim/traces.ts';
 import { hasShared, Scratch, SHARED } from './recorded.ts';
 
 const scratch = new Scratch();

@@ -6,7 +6,7 @@ import {
   parseCpuList,
   rebalance,
   seededRandom,
-} from '../../src/simulator/cpusets.ts';
+} from '../../src/sim/cpusets.ts';
 
 it('writes CPU lists as the kernel does', () => {
   expect(cpuListText([])).toBe('');

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { Tree } from '../../src/simulator/tree.ts';
+import { Tree } from '../../src/sim/tree.ts';
 import { Scratch } from './recorded.ts';
 
 const scratch = new Scratch();

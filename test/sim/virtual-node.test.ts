@@ -4,12 +4,12 @@ import { parseCpuStat, parseMemoryEvents, parseMemoryStat } from '../../src/host
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
 import { parsePressure } from '../../src/host/pressure-file.ts';
 import { parseMeminfo } from '../../src/host/proc-files.ts';
-import { liveFiles } from '../../src/simulator/cgroup-text.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { Demand } from '../../src/simulator/plant.ts';
-import { meminfoText } from '../../src/simulator/proc-text.ts';
-import { SCENARIO_HOST } from '../../src/simulator/scenario.ts';
-import { VirtualNode } from '../../src/simulator/virtual-node.ts';
+import { liveFiles } from '../../src/sim/cgroup-text.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { Demand } from '../../src/sim/plant.ts';
+import { meminfoText } from '../../src/sim/proc-text.ts';
+import { SCENARIO_HOST } from '../../src/sim/scenario.ts';
+import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { vmid } from '../core/builders.ts';
 
 const MIB = 1024 * 1024;

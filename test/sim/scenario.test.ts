@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { effectiveLimits, parseConf } from '../../src/simulator/guest-conf.ts';
-import { Plant } from '../../src/simulator/plant.ts';
-import { kernelBytesFor } from '../../src/simulator/plant-memory.ts';
+import { effectiveLimits, parseConf } from '../../src/sim/guest-conf.ts';
+import { Plant } from '../../src/sim/plant.ts';
+import { kernelBytesFor } from '../../src/sim/plant-memory.ts';
 import {
   IGNORED_VMID,
   LOCKED_VMID,
@@ -9,7 +9,7 @@ import {
   SCENARIO_HOST,
   SCENARIO_START_MS,
   scenarioGuests,
-} from '../../src/simulator/scenario.ts';
+} from '../../src/sim/scenario.ts';
 
 const MIB = 1024 * 1024;
 const MINUTE_MS = 60_000;

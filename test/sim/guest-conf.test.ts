@@ -6,7 +6,7 @@ import {
   effectiveLimits,
   encodeText,
   parseConf,
-} from '../../src/simulator/guest-conf.ts';
+} from '../../src/sim/guest-conf.ts';
 
 const FULL = `#Shop front
 #owner%3A ops

@@ -7,8 +7,8 @@ import {
   type Limits,
   Plant,
   type PlantContainer,
-} from '../../src/simulator/plant.ts';
-import { currentBytes, fileBytes, unreclaimableBytes } from '../../src/simulator/plant-memory.ts';
+} from '../../src/sim/plant.ts';
+import { currentBytes, fileBytes, unreclaimableBytes } from '../../src/sim/plant-memory.ts';
 
 const MIB = 1024 * 1024;
 const HOST: HostSpec = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { VirtualTime } from '../../src/simulator/virtual-time.ts';
+import { VirtualTime } from '../../src/sim/virtual-time.ts';
 
 describe('virtual time', () => {
   it('wakes who sleeps in the order of their times', async () => {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
 import { HOST } from '../e2e/node-under-test.ts';
 
 let directory: string;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { placeCores, shareCores } from '../../src/simulator/plant-cpu.ts';
+import { placeCores, shareCores } from '../../src/sim/plant-cpu.ts';
 
 const claims = fc.array(
   fc.record({

@@ -3,11 +3,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { Fault } from '../../src/simulator/faults.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import type { GuestSpec } from '../../src/simulator/machine.ts';
-import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
-import type { Demand, HostSpec } from '../../src/simulator/plant.ts';
+import type { Fault } from '../../src/sim/faults.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
+import type { Demand, HostSpec } from '../../src/sim/plant.ts';
 import { Scratch } from './recorded.ts';
 
 const HOST: HostSpec = {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { SimulatedNode } from '../../src/simulator/node.ts';
-import { type Demand, type HostSpec, type Limits, Plant } from '../../src/simulator/plant.ts';
-import { currentBytes, fileBytes } from '../../src/simulator/plant-memory.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
+import { type Demand, type HostSpec, type Limits, Plant } from '../../src/sim/plant.ts';
+import { currentBytes, fileBytes } from '../../src/sim/plant-memory.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { Scratch } from './recorded.ts';
 

@@ -5,9 +5,9 @@ import type { HostObservation } from '../../src/core/observation.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { createHostView } from '../../src/host/proc-files.ts';
 import { createRunningVms } from '../../src/host/vms.ts';
-import { guestText } from '../../src/simulator/guest-text.ts';
-import { type NodeOptions, SimulatedNode } from '../../src/simulator/node.ts';
-import type { HostSpec } from '../../src/simulator/plant.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
+import type { HostSpec } from '../../src/sim/plant.ts';
 import { Scratch } from './recorded.ts';
 
 /** What else than containers holds memory of the simulated host: by the eyes of the program. */

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { parseQuorum } from '../../src/host/members-file.ts';
-import type { SimulatedNode } from '../../src/simulator/node.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { hasShared, jsonShape, Scratch, type Step, shape, steps } from './recorded.ts';
 import {
   type ChangingDemand,
