@@ -1,3 +1,4 @@
+import { endsOf, nobodysIn } from '../core/groups/addresses.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { isTag } from './tags.ts';
 
@@ -251,17 +252,38 @@ export function readAddresses(raw: unknown): ReadAddresses {
   const addresses: string[] = [];
   const bad: BadPart[] = [];
   for (const { item, part } of parts) {
-    const text = typeof part === 'string' ? part : '';
-    if (NETWORK.test(text) && parts.length > 1) {
-      bad.push({ item, part, why: 'is a network, which stands alone' });
-    } else if (ADDRESS.test(text) || NETWORK.test(text)) addresses.push(text);
-    else bad.push({ item, part, why: 'is not an IPv4 address' });
+    const why = whyNotMembers(part, parts.length > 1);
+    if (why !== undefined) bad.push({ item, part, why });
+    else if (typeof part === 'string') addresses.push(part);
   }
   const [first, second] = addresses;
   if (bad.length === 0 && parts.length === 2 && first !== undefined && second !== undefined) {
-    if (addressNumber(first) > addressNumber(second)) {
-      bad.push({ item: parts[1]?.item, part: second, why: 'comes before the first address' });
-    }
+    const { item } = parts[1] ?? { item: undefined };
+    const why = whyNoRange(first, second);
+    if (why !== undefined) bad.push({ item, part: second, why });
   }
   return { addresses, bad };
 }
+
+const TAKE_OTHERS = "which no clone can have; take free addresses of the clones' network";
+
+/** Why a part of such a list has no addresses for members. */
+function whyNotMembers(part: unknown, isOneOfMany: boolean): string | undefined {
+  const text = typeof part === 'string' ? part : '';
+  const isNetwork = NETWORK.test(text);
+  if (isNetwork && isOneOfMany) return 'is a network, which stands alone';
+  if (!isNetwork && !ADDRESS.test(text)) return 'is not an IPv4 address';
+  const met = isNetwork ? nobodysIn(...endsOf(text)) : nobodysIn(text);
+  const where = isNetwork ? 'holds addresses of' : 'is in';
+  return met && `${where} ${met.network} (${met.name}), ${TAKE_OTHERS}`;
+}
+
+function whyNoRange(first: string, last: string): string | undefined {
+  if (addressNumber(first) > addressNumber(last)) return 'comes before the first address';
+  const met = nobodysIn(first, last);
+  return met && `ends a range through ${met.network} (${met.name}), ${TAKE_OTHERS}`;
+}
+
+/** Link-local addresses are gateways of some hosting networks. */
+export const canBeGateway = (address: string): boolean =>
+  [undefined, 'link-local'].includes(nobodysIn(address)?.name);

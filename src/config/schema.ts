@@ -26,6 +26,7 @@ import {
 import type { BadPart } from './read-values.ts';
 import {
   ADDRESS_OR_NOTHING,
+  canBeGateway,
   isBlank,
   readAddresses,
   readMembers,
@@ -400,6 +401,15 @@ function addresses(does: string) {
   const allowed =
     'a pair of IPv4 addresses (from, to), a list of them, or one network such as 192.168.1.0/24';
   return described(read, { does, allowed });
+}
+
+function gateway(does: string) {
+  const read = z.transform((raw: unknown) => (raw === null ? '' : raw));
+  const value = z
+    .string('is not a text')
+    .check(z.regex(ADDRESS_OR_NOTHING, 'is not an IPv4 address'))
+    .check(z.refine((text) => text === '' || canBeGateway(text), 'is no address of a router'));
+  return described(z.pipe(read, value), { does, allowed: 'an IPv4 address, or nothing' });
 }
 
 const SEVERAL = 'as a list or separated by commas';
@@ -888,12 +898,7 @@ const memberNetworkKeys = () => ({
     { does: 'The bridge of the clones; nothing: as the source has it' },
     'a name such as vmbr0, or nothing',
   ),
-  gateway: text(
-    ADDRESS_OR_NOTHING,
-    'is not an IPv4 address',
-    { does: 'The gateway of the clones; nothing: as the source has it' },
-    'an IPv4 address, or nothing',
-  ),
+  gateway: gateway('The gateway of the clones; nothing: as the source has it'),
 });
 
 const groupSection = () =>

@@ -279,8 +279,12 @@ describe('health checks and hooks', () => {
     await once(own, 'listening');
     const { port } = own.address() as AddressInfo;
     const keys = { health_check: 'tcp', health_port: port, ready_timeout: 2, min_instances: 1 };
-    const range = { static_ip_range: ['127.0.0.1', '127.0.0.2'], gateway: '127.0.0.1' };
-    const group = await GroupUnderTest.create({ ...keys, ...range, lxc_containers: [] });
+    const group = await GroupUnderTest.create({ ...keys, lxc_containers: [] });
+    group.under.node.onCommand(({ argv: [, verb, id = ''] }) => {
+      const toOwn = (text: string) => text.replace(/ip=[0-9.]+/, 'ip=127.0.0.1');
+      if (verb === 'start') group.under.node.editConfig(Number(id), toOwn);
+      return undefined;
+    });
     const daemon = group.start();
     await daemon.saying(/127\.0\.0\.1\/\d+ is no address of a container's own/);
     daemon.signal('SIGTERM');

@@ -61,11 +61,28 @@ const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
 const LENGTH = '(?:/([0-9]|[12][0-9]|3[0-2]))?';
 const ADDRESS = new RegExp(`^(${OCTET}(?:\\.${OCTET}){3})${LENGTH}(?![\\s\\S])`);
 
-/** Not of a single other host: this network, the loop, link-local, multicast and above. */
-const NOBODYS = [
-  ...[['0.0.0.0', 8] as const, ['127.0.0.0', 8] as const, ['169.254.0.0', 16] as const],
-  ['224.0.0.0', 3] as const,
-].map(([base, prefix]) => networkOf(base, prefix));
+/** Addresses that are not of a single other host. */
+export interface Nobodys {
+  readonly network: string;
+  readonly name: 'this network' | 'loopback' | 'link-local' | 'multicast and broadcast';
+}
+
+const NOBODYS: readonly Nobodys[] = [
+  { network: '0.0.0.0/8', name: 'this network' },
+  { network: '127.0.0.0/8', name: 'loopback' },
+  { network: '169.254.0.0/16', name: 'link-local' },
+  { network: '224.0.0.0/3', name: 'multicast and broadcast' },
+];
+
+/** Which of those a range from one address to another meets; undefined: none. */
+export function nobodysIn(first: string, last: string = first): Nobodys | undefined {
+  const [from, to] = [toNumber(first), toNumber(last)];
+  return NOBODYS.find(({ network }) => {
+    const [base = '', prefix] = network.split('/');
+    const [start, end] = networkOf(base, Number(prefix));
+    return start <= to && from <= end;
+  });
+}
 
 function networkOf(address: string, prefix: number): readonly [first: number, last: number] {
   const size = 2 ** (32 - prefix);
@@ -83,16 +100,23 @@ function networkOf(address: string, prefix: number): readonly [first: number, la
 export function memberAddress(text: string, own: ReadonlySet<string>): string | undefined {
   const [, address, length] = ADDRESS.exec(text) ?? [];
   if (address === undefined || own.has(address)) return undefined;
-  const number = toNumber(address);
-  if (NOBODYS.some(([first, last]) => number >= first && number <= last)) return undefined;
+  if (nobodysIn(address) !== undefined) return undefined;
   const isOneOfMany = length !== undefined && Number(length) <= 30;
-  return isOneOfMany && networkOf(address, Number(length)).includes(number) ? undefined : address;
+  const isEnd = isOneOfMany && networkOf(address, Number(length)).includes(toNumber(address));
+  return isEnd ? undefined : address;
 }
 
 /** Of an address of this node with its mask: by which it reaches all of that network. */
 export function broadcastOf(address: string, netmask: string): string {
   const host = 2 ** 32 - 1 - toNumber(netmask);
   return toText(Math.floor(toNumber(address) / (host + 1)) * (host + 1) + host);
+}
+
+/** The first and the last address of a network such as `10.0.0.0/24`. */
+export function endsOf(network: string): readonly [first: string, last: string] {
+  const [base = '', prefix] = network.split('/');
+  const [first, last] = networkOf(base, Number(prefix));
+  return [toText(first), toText(last)];
 }
 
 /** How long the network part of the members' addresses is, where the configuration says so. */
