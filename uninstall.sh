@@ -75,6 +75,14 @@ roll_back() {
       'see to what is said above and run this again, with or without --rollback'
 }
 
+# What a service that was killed in the middle of a change has left low, and nobody would raise then.
+release() {
+  compgen -G "$STATE/memory-high/*" >/dev/null || return 0
+  "$BIN" release ||
+    say '  memory.high of containers named above, or in' "$STATE/memory-high," \
+      'may be low still; a restart of the container puts it right'
+}
+
 # Links are ours where they lead to our directory.
 remove_links() {
   local place
@@ -141,6 +149,7 @@ main() {
     roll_back
   fi
   systemctl disable --quiet --now "$SERVICE" 2>/dev/null || true
+  release
   remove
   tell_what_is_left
 }

@@ -81,24 +81,18 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
       const { status } = await import('./cli/status.ts');
       return status(given, around);
     }
-    case 'explain': {
-      const { explain } = await import('./cli/explain.ts');
-      return explain(given, around);
-    }
-    case 'history': {
-      const { history } = await import('./cli/history.ts');
-      return history(given, around);
-    }
-    case 'notify-test': {
-      const { notifyTest } = await import('./cli/notify-test.ts');
-      return notifyTest(given, around);
-    }
-    case 'health-check': {
-      const { healthCheck } = await import('./cli/health-check.ts');
-      return healthCheck(given, around);
-    }
+    case 'explain':
+      return (await import('./cli/explain.ts')).explain(given, around);
+    case 'history':
+      return (await import('./cli/history.ts')).history(given, around);
+    case 'notify-test':
+      return (await import('./cli/notify-test.ts')).notifyTest(given, around);
+    case 'health-check':
+      return (await import('./cli/health-check.ts')).healthCheck(given, around);
     case 'members':
       return (await import('./cli/members.ts')).members(given, around);
+    case 'release':
+      return (await import('./cli/release.ts')).release(around);
     case 'backups':
       return backups(given, around);
     case 'export': {

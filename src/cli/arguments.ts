@@ -10,7 +10,7 @@ export const COMMANDS = [
   ...['daemon', 'once', 'check-config', 'status', 'explain', 'history'],
   ...['backups', 'rollback', 'export', 'demo'],
   ...['backtest', 'recommend', 'configure', 'migrate-config', 'notify-test'],
-  ...['health-check', 'members'],
+  ...['health-check', 'members', 'release'],
 ] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
@@ -82,6 +82,8 @@ Commands:
   rollback VMID   bring back the CPU and memory of before the last change, or with --to of
                   a time; the daemon then leaves the container alone for an hour
   rollback --all  the same for every container that has backups, each from its own newest one
+  release         put memory.high back where a process that was ended in the middle of a change has
+                  left it low. The daemon does that by itself, and uninstall.sh by this
   export [VMID]   the history of usage as CSV: time_s,container,cpu_cores,memory_mb
   notify-test [CHANNEL]
                   send a test message through each channel, or one of them, and print what the
@@ -186,7 +188,7 @@ export const ONLY_FOR: Readonly<Record<string, readonly CommandName[]>> = {
   energy_mode: [...LOOPING, 'check-config'],
   debug: CONFIGURED,
   config: CONFIGURED,
-  sysroot: [...CONFIGURED, 'configure', 'migrate-config', 'members'],
+  sysroot: [...CONFIGURED, 'configure', 'migrate-config', 'members', 'release'],
   trace: ['demo', ...REPLAYING],
   containers: ['demo', ...REPLAYING],
   history: REPLAYING,

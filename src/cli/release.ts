@@ -1,0 +1,23 @@
+import { plainText } from '../core/plain-text.ts';
+import { createMemoryHigh } from '../host/memory-high.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Surroundings } from './world.ts';
+
+/**
+ * `release`: what a process that was killed in mid-change has held down is put back. For the
+ * uninstaller, after which nobody would do it: needs neither configuration nor `/etc/pve`.
+ */
+export async function release(around: Surroundings): Promise<ExitCode> {
+  const { paths, clock, stdout, stderr } = around;
+  let code: ExitCode = EXIT.fine;
+  for (const { vmid, problem } of await createMemoryHigh(paths, clock).releaseLeft()) {
+    const what = `Container ${vmid}: memory.high`;
+    if (problem === undefined) stdout.write(`${what} was held down, and is put back.\n`);
+    else {
+      const remedy = 'It stays low until the container is restarted';
+      stderr.write(`${what} could not be put back: ${plainText(problem)}. ${remedy}.\n`);
+      code = EXIT.failure;
+    }
+  }
+  return code;
+}
