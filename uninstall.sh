@@ -75,7 +75,7 @@ roll_back() {
       'see to what is said above and run this again, with or without --rollback'
 }
 
-# What a service that was killed in the middle of a change has left low, and nobody would raise then.
+# What a service that was killed in mid-change has left low: nobody would raise it any more.
 release() {
   compgen -G "$STATE/memory-high/*" >/dev/null || return 0
   "$BIN" release ||

@@ -56,13 +56,11 @@ describe.skipIf(process.getuid?.() !== 0)('uninstall.sh after a daemon that was 
     const before = await killedInMidChange(under);
     const outcome = await run('bash', ['-c', `${installed(under, ours(under))} ${options}`]);
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
-    expect(outcome.stdout).toContain(
-      'Container 101: memory.high was held down, and is put back.\n',
-    );
+    expect(outcome.stdout).toContain('101: memory.high was held down, and is put back.\n');
     expect(readFileSync(highOf(under), 'utf8')).toBe(before);
   });
 
-  it('also without a configuration that is right, and without the cluster file system', async () => {
+  it('also with a wrong configuration, and without the cluster file system', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     const before = await killedInMidChange(under);
     under.configure('DEFAULT: nonsense\n');
