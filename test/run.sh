@@ -51,7 +51,7 @@ run_tests() {
   local line=
   rm -f "$scratch/last-line"
   PLAIN_REPORT_FILE="$scratch/last-line" \
-    node node_modules/vitest/vitest.mjs run --config test/vitest.config.ts "$@" 2>&1 || status=$?
+    node node_modules/vitest/vitest.mjs run "$@" 2>&1 || status=$?
   # Without a line it did not get as far as its own report.
   [[ ! -s $scratch/last-line ]] || line=$(<"$scratch/last-line")
   if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then

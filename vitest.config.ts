@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+import { TEST_LIMIT_MS } from './test/patience.ts';
+import { PlainReporter } from './test/plain-reporter.ts';
+
+/**
+ * What `npm run test:unit` runs: tests that need no root, no network, no package of the system and
+ * no bundle, and that are over in a minute. A folder that is not named here is left to `npm test`.
+ */
+const UNIT_TESTS = [
+  'test/*.test.ts',
+  'test/cli/**/*.test.ts',
+  'test/config/**/*.test.ts',
+  'test/core/**/*.test.ts',
+  'test/report/**/*.test.ts',
+  'test/simulator/**/*.test.ts',
+  'test/stages/**/*.test.ts',
+];
+
+/** `vitest --mode unit` runs the tests above; without a mode all of them may run. */
+export default defineConfig(({ mode }) => ({
+  test: {
+    include: mode === 'unit' ? UNIT_TESTS : ['test/**/*.test.ts'],
+    reporters: ['default', new PlainReporter()],
+    testTimeout: TEST_LIMIT_MS,
+    hookTimeout: TEST_LIMIT_MS,
+    pool: 'forks',
+    poolOptions: { forks: { maxForks: 2 } },
+  },
+}));
