@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { guestText } from '../../src/sim/guest-text.ts';
@@ -24,10 +24,16 @@ export async function onQuietNode<T>(
   };
   const node = await SimulatedNode.create({ root, host, guests, stepMs: 5000 });
   node.advance(2000);
+  letSettle(join(root, 'sys/fs/cgroup/lxc'), node.machine.wallS);
   try {
     return await run(root, node);
   } finally {
     await node.close();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** The cgroups of a node are older than a look at them, so that their files are kept open. */
+function letSettle(cgroups: string, wallS: number): void {
+  for (const name of readdirSync(cgroups)) utimesSync(join(cgroups, name), wallS - 60, wallS - 60);
 }
