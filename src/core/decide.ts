@@ -304,7 +304,8 @@ function decideMemory(
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);
   const learnt = state.learnt.get(changeKey(vmid, 'memory'));
-  const askedMib = learnt === undefined ? 0 : peakOfWeek(learnt);
+  const askedMib = (): number => (learnt === undefined ? 0 : peakOfWeek(learnt));
+  const earlier = { floorMib, askedMib };
   const one: Case = {
     vmid,
     resource: 'memory',
@@ -316,7 +317,6 @@ function decideMemory(
     missedMib: missedMib(vmid, memory, state, nowMs),
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
-      const earlier = { floorMib, askedMib };
       return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, earlier);
     },
     ...(policy.scaling === 'adaptive' && {

@@ -28,8 +28,8 @@ export interface LoopState {
   readonly running: Map<Vmid, GuestConfig>;
   hostCpus: number | undefined;
   /** What the last cycles saw, newest last; bounded. See `pace.ts`. */
-  readonly seenCores: Map<Vmid, readonly Seen[]>;
-  readonly seenMemory: Map<Vmid, readonly Seen[]>;
+  readonly seenCores: Map<Vmid, Seen[]>;
+  readonly seenMemory: Map<Vmid, Seen[]>;
   /** When a resource of a container was last changed, under `changeKey`. */
   readonly changedMs: Map<string, Milliseconds>;
   /** Memory that the kernel would not give up; see `afterUnproven`. Growth does not wait for it. */

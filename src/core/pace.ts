@@ -16,10 +16,14 @@ export interface Seen {
 /** As many as `evaluation_periods` can ask for. */
 export const MOST_SEEN = 60;
 
-/** The window with one more observation, newest last. A missing one ends the window. */
-export function seenWith(before: readonly Seen[], now: Seen | undefined): readonly Seen[] {
-  if (now === undefined) return [];
-  return [...before.slice(-(MOST_SEEN - 1)), now];
+/**
+ * Adds one observation to a container's window, newest last. A missing one ends the window. It is
+ * changed in place: copies of all windows were a tenth of what a cycle allocates.
+ */
+export function addSeen(windows: Map<Vmid, Seen[]>, vmid: Vmid, now: Seen | undefined): void {
+  const window = windows.get(vmid);
+  if (now === undefined || window === undefined) windows.set(vmid, now === undefined ? [] : [now]);
+  else if (window.push(now) > MOST_SEEN) window.shift();
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */

@@ -47,19 +47,20 @@ export function withWaiting(verdict: Verdict, given: Waiting): Verdict {
   const { cpu, waited, nowMs } = given;
   const { pressure } = cpu;
   if (verdict.verdict !== 'hold' || pressure === undefined) return verdict;
-  const measured = { ...verdict.measured, waits: pressure };
-  const { before, need, max } = measured;
+  const { before, need, max } = verdict.measured;
   const sinceMs = nowMs - (waited?.atMs ?? Number.NEGATIVE_INFINITY);
   const isTrial = waited !== undefined && waited.after === before && sinceMs <= TRIED_MS;
   if (isTrial && sinceMs >= SETTLED_MS && pressure > waited.share * HELPED_SHARE) {
     const after = Math.max(waited.before, need);
     if (after >= before) return verdict;
+    const measured = { ...verdict.measured, waits: pressure };
     return { verdict: 'shrink', after, rule: 'waiting-undone', limits: [], measured };
   }
   if (!IN_BAND.has(verdict.because.kind) || !isWaiting(given)) return verdict;
   if (isTrial && sinceMs < SETTLED_MS) return verdict;
   if (waited?.retryAtMs !== undefined && waited.retryAtMs > nowMs) return verdict;
   const after = Math.min(max, before + given.step);
+  const measured = { ...verdict.measured, waits: pressure };
   if (after <= before) return { verdict: 'hold', because: { kind: 'at-maximum' }, measured };
   return { verdict: 'grow', after, rule: 'waiting', limits: [], measured };
 }

@@ -4,7 +4,7 @@ import type { Change, Decision } from '../core/decision.ts';
 import { learnCores, learnMemory } from '../core/learning.ts';
 import { type LoopState, newLoopState } from '../core/loop-state.ts';
 import type { CpuUsage, GuestConfig, HostObservation, MemoryUsage } from '../core/observation.ts';
-import { changeKey, seenWith } from '../core/pace.ts';
+import { addSeen, changeKey } from '../core/pace.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { missing, present } from '../core/reading.ts';
 import { oomFloorMib } from '../core/shortage.ts';
@@ -109,8 +109,8 @@ function remember(
   const { workingSetMib } = memory;
   const seenCores = { used, peak: used, demand };
   const seenMemory = { used: workingSetMib, peak: workingSetMib };
-  state.seenCores.set(NOBODY, seenWith(state.seenCores.get(NOBODY) ?? [], seenCores));
-  state.seenMemory.set(NOBODY, seenWith(state.seenMemory.get(NOBODY) ?? [], seenMemory));
+  addSeen(state.seenCores, NOBODY, seenCores);
+  addSeen(state.seenMemory, NOBODY, seenMemory);
   if (memory.newOomKills > 0 && memory.limitMib !== undefined) {
     state.oomKills.set(NOBODY, nowMs);
     if (oomFloorMib(state.oomFloors.get(NOBODY), nowMs) < memory.limitMib) {

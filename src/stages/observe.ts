@@ -25,7 +25,7 @@ import type {
   HostObservation,
   MemoryUsage,
 } from '../core/observation.ts';
-import { seenWith } from '../core/pace.ts';
+import { addSeen } from '../core/pace.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
@@ -313,13 +313,13 @@ function keepSeen(
         demand: cpu.value.demand,
       }
     : undefined;
-  state.seenCores.set(vmid, seenWith(state.seenCores.get(vmid) ?? [], cores));
+  addSeen(state.seenCores, vmid, cores);
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
   const held =
     mib === undefined
       ? undefined
       : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak) };
-  state.seenMemory.set(vmid, seenWith(state.seenMemory.get(vmid) ?? [], held));
+  addSeen(state.seenMemory, vmid, held);
 }
 
 interface Lesson {

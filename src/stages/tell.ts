@@ -215,11 +215,9 @@ function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
   const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
-  once(state, `${vmid}/`, because.kind, (isNew) => {
-    if (!isNew) log.debug(line, about);
-    else if (isFault) log.warn(line(), about);
-    else log.info(line(), about);
-  });
+  if (said(state, `${vmid}/`, because.kind) === because.kind) log.debug(line, about);
+  else if (isFault) log.warn(line(), about);
+  else log.info(line(), about);
 }
 
 /** Held for a reason that somebody should know: said loudly once, then only at debug level. */
@@ -246,14 +244,15 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
     return;
   }
   const line = () => `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
-  const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
-  once(state, `${vmid}/${resource}`, because.kind, (isNew, before = '') => {
-    if (isNew && (fault || LOUD.has(because.kind))) log.warn(line(), about);
-    else if (isNew && REFUSED.has(because.kind)) log.info(line(), about);
-    else if (isNew && REFUSED.has(before)) log.info(`${line()}. It does not wait any more`, about);
-    else log.debug(line, about);
-  });
+  const before = said(state, `${vmid}/${resource}`, because.kind);
+  const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
+  if (before === because.kind) log.debug(line, about);
+  else if (fault || LOUD.has(because.kind)) log.warn(line(), about);
+  else if (REFUSED.has(because.kind)) log.info(line(), about);
+  else if (before !== undefined && REFUSED.has(before)) {
+    log.info(`${line()}. It does not wait any more`, about);
+  } else log.debug(line, about);
 }
 
 /** What is only observed is told as in a dry run, whenever it comes to something else. */
@@ -263,28 +262,22 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   const { before } = measured;
   const verb = would > before ? 'Increase' : 'Decrease';
   const step = amount(resource, Math.abs(would - before));
-  once(state, `${vmid}/${resource}`, `observe-only ${before} ${would}`, (isNew) => {
-    if (!isNew) return;
-    const verdict = would > before ? 'grow' : 'shrink';
-    const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
-    log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
-    const status = 'observed';
-    const details = { name, status, before, after: would, reason: explainHold(hold) };
-    const more = { ...numbers(measured), cycle: state.cycle };
-    const action = `Would ${verb} ${KIND[resource]}`;
-    const event = { vmid, action, change: step, details: { ...details, ...more } };
-    if (!journal.record(event)) tellUnwritten({ log }, vmid);
-  });
+  const what = `observe-only ${before} ${would}`;
+  if (said(state, `${vmid}/${resource}`, what) === what) return;
+  const verdict = would > before ? 'grow' : 'shrink';
+  const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
+  log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
+  const status = 'observed';
+  const details = { name, status, before, after: would, reason: explainHold(hold) };
+  const more = { ...numbers(measured), cycle: state.cycle };
+  const action = `Would ${verb} ${KIND[resource]}`;
+  const event = { vmid, action, change: step, details: { ...details, ...more } };
+  if (!journal.record(event)) tellUnwritten({ log }, vmid);
 }
 
-/** @param say is told whether it is news, and what was said before */
-function once(
-  { said }: LoopState,
-  key: string,
-  what: string,
-  say: (isNew: boolean, before: string | undefined) => void,
-): void {
-  const before = said.get(key);
-  say(before !== what, before);
-  said.set(key, what);
+/** Remembers what is said now under a key. Returns what was said there before. */
+function said(state: LoopState, key: string, what: string): string | undefined {
+  const before = state.said.get(key);
+  if (before !== what) state.said.set(key, what);
+  return before;
 }

@@ -166,7 +166,8 @@ AbortSignal.timeout = (ms) => {
 const WORK = /^(FSReq|ProcessWrap|GetAddrInfo|GetNameInfo|Shutdown|Write|TCPSocket|TLS|.*Connect)/;
 /** So many turns of the event loop without anything to do, and there is nothing to do. */
 const QUIET_TURNS = 2;
-const LOOK_AGAIN_MS = 2;
+/** To ask at each turn would cost the process more than what it waits for. */
+const LOOK_AGAIN_MS = 1;
 let quietTurns = 0;
 
 function look() {
@@ -174,8 +175,7 @@ function look() {
   const work = process.getActiveResourcesInfo().filter((name) => WORK.test(name));
   if (work.length > 0) {
     quietTurns = 0;
-    // A file takes a moment, a child or a connection longer: no need to ask all the time.
-    return work.every((name) => name.startsWith('FSReq')) ? lookNextTurn() : lookLater();
+    return lookLater();
   }
   const nextMs = nextDueMs();
   if (nextMs === undefined) return lookLater();
@@ -220,7 +220,8 @@ function announce(toMs) {
 
 function fireDue() {
   const nowMs = elapsedMs();
-  const due = [...waiting.entries()].filter(([, { dueMs }]) => dueMs <= nowMs);
+  const due = [];
+  for (const entry of waiting) if (entry[1].dueMs <= nowMs) due.push(entry);
   due.sort(([, one], [, other]) => one.dueMs - other.dueMs);
   for (const [handle, { run }] of due) if (waiting.has(handle)) run();
 }

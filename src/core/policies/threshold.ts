@@ -141,11 +141,11 @@ function wholeStep(
 export interface MemoryBefore {
   /** No shrink leads below it: the OOM killer has struck there. */
   readonly floorMib: number;
-  /** The most that it is known to have wanted. */
-  readonly askedMib: number;
+  /** The most that it is known to have wanted; asked for only where it is needed. */
+  readonly askedMib: () => number;
 }
 
-const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, askedMib: 0 };
+const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, askedMib: () => 0 };
 
 /**
  * What the container has times this, at the least, follows where it was not enough, whatever
@@ -178,7 +178,7 @@ export function thresholdMemory(
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
-    const asked = memoryNeed(Math.max(askedMib, inUse));
+    const asked = memoryNeed(Math.max(askedMib(), inUse));
     const least = Math.max(asked, hasMib * AFTER_SHORTAGE[starved], minMib);
     const after = roundUp(least, MEMORY_QUANTUM_MIB);
     return clampedToMax({ after, limits: [] }, starved, measured);
