@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { toAmount, unitsOf } from '../config/read-values.ts';
 import { MESSAGE_CHANNELS } from '../core/notify/event.ts';
 import { parseSince, type Since } from '../core/report/since.ts';
 import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
@@ -102,7 +103,7 @@ Options:
   --config FILE       the configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml)
   --sysroot DIR       take every path under DIR instead of /
   --dry-run           with daemon, once and rollback: everything but the change
-  --poll_interval N   seconds between two cycles, instead of what the configuration says
+  --poll_interval N   seconds between two cycles (or 5m, 1h), instead of what the configuration says
   --energy_mode       as energy_mode: True in the configuration
   --debug             log at level debug
   --help, --version
@@ -111,7 +112,7 @@ Options of status, explain, history, backups, rollback and export:
   --json              for scripts; all but rollback and export. With history: the lines as they were
                       logged
   --since TIME        with history and export: from then on; a time as with --to, or so long ago:
-                      90s, 30m, 2h, 7d, 4w
+                      90s, 30m, 1h30m, 7d, 4w
   --out FILE          with export: to this file, which is replaced, and not to standard output
   --to TIME           with rollback: what was in force at TIME, the beginning of a day, minute or
                       second in local time (2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45),
@@ -124,7 +125,7 @@ Options of status, explain, history, backups, rollback and export:
   --rollback          the same as rollback --all
 
 Options of demo:
-  --duration N        seconds to run (default ${DEFAULT_DEMO_SECONDS}): in them a day passes
+  --duration N        seconds to run, or 5m (default ${DEFAULT_DEMO_SECONDS}): in them a day passes
   --trace FILE.csv    take the demand from a usage trace: time_s,container,cpu_cores,memory_mb
   --containers N      with --trace: its first N containers (default 50, at most 300)
 
@@ -139,7 +140,7 @@ Options of backtest and recommend:
 Options of configure and migrate-config:
   --out FILE          write it there, with a backup of what was there. Without it configure writes
                       the usual configuration, and migrate-config to standard output
-  --for SECONDS       with configure: how long to measure (default ${DEFAULT_MEASURE_SECONDS})
+  --for N             with configure: seconds to measure, or 5m (default ${DEFAULT_MEASURE_SECONDS})
   --yes               with configure: take every proposal without asking
 
 Exit codes: 0 fine, 1 failure, 64 wrong usage, 75 already running, 78 wrong configuration.
@@ -243,10 +244,10 @@ export function parseArguments(argv: readonly string[]): Parsed {
   if (typeof to === 'string') return wrong(to);
   const since = values.since === undefined ? undefined : parseSince(values.since);
   if (values.since !== undefined && since === undefined) return wrong(noSince(values.since));
-  const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400);
-  const duration = wholeNumber('duration', values.duration, 5, 86_400);
-  const containers = wholeNumber('containers', values.containers, 1, 300);
-  const measure = wholeNumber('for', values.for, 1, 3600);
+  const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400, 'seconds');
+  const duration = wholeNumber('duration', values.duration, 5, 86_400, 'seconds');
+  const containers = wholeNumber('containers', values.containers, 1, 300, '');
+  const measure = wholeNumber('for', values.for, 1, 3600, 'seconds');
   const one = wrongOther(values['other-guest'], subject.vmid);
   const others = [wrongFormat(values.format), wrongSource(values), one];
   for (const number of [poll, duration, containers, measure, ...others]) {
@@ -439,15 +440,22 @@ const wrongFormat = (text: string | undefined): string | undefined =>
     ? undefined
     : `--format takes text or json, not '${text}'`;
 
-/** The number, undefined where none is given, or a sentence on what is wrong with it. */
+/**
+ * The number, read as in the configuration; undefined where none is given; or a sentence on what is
+ * wrong with it.
+ */
 function wholeNumber(
   option: string,
   text: string | undefined,
   least: number,
   most: number,
+  unit: '' | 'seconds',
 ): number | string | undefined {
   if (text === undefined) return undefined;
-  const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  return `--${option} takes a whole number from ${least} to ${most}, not '${text}'`;
+  const value = toAmount(text, unit);
+  if (Number.isInteger(value) && Number(value) >= least && Number(value) <= most) {
+    return Number(value);
+  }
+  const units = unit === '' ? '' : `, in ${unit} or with a unit (${unitsOf(unit)})`;
+  return `--${option} takes a whole number from ${least} to ${most}${units}, not '${text}'`;
 }

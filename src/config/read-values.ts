@@ -1,4 +1,5 @@
 import { endsOf, nobodysIn } from '../core/groups/addresses.ts';
+import { spanSeconds } from '../core/span.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { isTag } from './tags.ts';
 
@@ -30,15 +31,9 @@ export function toNumber(raw: unknown): unknown {
 /** What numbers of a key are counted in; behind a number another unit of the kind may stand. */
 export type Unit = '' | 'MiB' | 'seconds' | 'minutes' | 'days' | 'hours' | 'percent';
 
-const [SECOND, MINUTE, HOUR, DAY] = [1, 60, 3600, 86_400];
-const TIMES: Readonly<Record<string, number>> = {
-  ...{ s: SECOND, sec: SECOND, secs: SECOND, second: SECOND, seconds: SECOND },
-  ...{ m: MINUTE, min: MINUTE, mins: MINUTE, minute: MINUTE, minutes: MINUTE },
-  ...{ h: HOUR, hour: HOUR, hours: HOUR, d: DAY, day: DAY, days: DAY, w: 7 * DAY },
-};
 const SIZES: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
 const OF_UNIT: Readonly<Partial<Record<Unit, number>>> = {
-  ...{ seconds: SECOND, minutes: MINUTE, days: DAY },
+  ...{ seconds: 1, minutes: 60, days: 86_400 },
 };
 
 /** The units that a number of that kind may have, for a message; undefined where it has none. */
@@ -59,7 +54,6 @@ export function toAmount(raw: unknown, unit: Unit): unknown {
 }
 
 const MAX_AMOUNT_CHARS = 40;
-const PART = /([0-9]{1,9}(?:\.[0-9]{1,6})?) *([a-z]+) */y;
 
 function amountIn(text: string, unit: Unit): number | undefined {
   if (unit === 'percent') return numberBefore(text, /^([0-9.]+) *%$/);
@@ -69,16 +63,8 @@ function amountIn(text: string, unit: Unit): number | undefined {
     const value = toNumber(number);
     return typeof value === 'number' ? value * (SIZES[letter] ?? Number.NaN) : undefined;
   }
-  if (text === '') return undefined;
-  let seconds = 0;
-  PART.lastIndex = 0;
-  while (PART.lastIndex < text.length) {
-    const [, number, word = ''] = PART.exec(text) ?? [];
-    const each = Object.hasOwn(TIMES, word) ? TIMES[word] : undefined;
-    if (number === undefined || each === undefined) return undefined;
-    seconds += Number(number) * each;
-  }
-  return seconds / (OF_UNIT[unit] ?? Number.NaN);
+  const seconds = spanSeconds(text);
+  return seconds && seconds / (OF_UNIT[unit] ?? Number.NaN);
 }
 
 function numberBefore(text: string, form: RegExp, zeros = false): number | undefined {

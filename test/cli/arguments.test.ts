@@ -21,6 +21,8 @@ const NOTHING: Omit<Arguments, 'command'> = {
 
 const ALL_COMMANDS = COMMANDS.join(', ');
 
+const IN_SECONDS = ', in seconds or with a unit (s, m, h or d)';
+
 const time = (text: string) => ({ kind: 'time', text }) as const;
 
 describe('the command line', () => {
@@ -34,6 +36,15 @@ describe('the command line', () => {
     expect(parseArguments(['rollback', '--all', '--other-guest'])).toMatchObject({
       message: '--other-guest takes the id of one container; --all leaves other guests alone',
     });
+  });
+
+  it.each([
+    ...[['90', 90] as const, ['90s', 90] as const, ['5m', 300] as const, ['1h', 3600] as const],
+    ...[['0.5h', 1800] as const, ['10 min', 600] as const, ['1_800', 1800] as const],
+  ])('reads %s as the configuration does', (text, seconds) => {
+    expect(run('daemon', '--poll_interval', text)).toMatchObject({ pollIntervalSeconds: seconds });
+    expect(run('demo', '--duration', text)).toMatchObject({ durationSeconds: seconds });
+    expect(run('configure', '--for', text)).toMatchObject({ measureSeconds: seconds });
   });
 
   const notAlone: readonly string[] = ['rollback', 'explain', 'migrate-config'];
@@ -262,19 +273,33 @@ describe('a wrong use', () => {
     expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });
   });
 
-  it.each(['0', '-1', '1.5', '1e3', '0x10', '', ' 5', '86401', '1000000000', 'fast', '٣'])(
-    'a poll interval of %j',
-    (text) => {
-      expect(parseArguments(['daemon', `--poll_interval=${text}`])).toEqual({
-        kind: 'wrong',
-        message: `--poll_interval takes a whole number from 1 to 86400, not '${text}'`,
-      });
-    },
-  );
+  it.each([
+    '0',
+    '-1',
+    '1.5',
+    '1e3',
+    '0x10',
+    '',
+    '86401',
+    '1000000000',
+    'fast',
+    '5x',
+    '2d',
+    '4G',
+    '٣',
+  ])('a poll interval of %j', (text) => {
+    expect(parseArguments(['daemon', `--poll_interval=${text}`])).toEqual({
+      kind: 'wrong',
+      message:
+        '--poll_interval takes a whole number from 1 to 86400, in seconds or with a unit ' +
+        `(s, m, h or d), not '${text}'`,
+    });
+  });
 
   it.each([
-    ['duration', '4', 'from 5 to 86400'],
-    ['duration', '86401', 'from 5 to 86400'],
+    ['duration', '4', `from 5 to 86400${IN_SECONDS}`],
+    ['duration', '25h', `from 5 to 86400${IN_SECONDS}`],
+    ['containers', '5m', 'from 1 to 300'],
     ['containers', '0', 'from 1 to 300'],
     ['containers', '301', 'from 1 to 300'],
   ])('a --%s of %s', (option, text, bounds) => {
@@ -348,7 +373,10 @@ describe('the commands that make a configuration', () => {
     [['migrate-config', 'a', 'b'], "migrate-config takes one file, 'b' is too much"],
     [['migrate-config', 'a', '--config', 'b'], '--config does not go with migrate-config'],
     [['migrate-config', 'a', '--out='], '--out needs a path, and it is empty'],
-    [['configure', '--for', '0'], "--for takes a whole number from 1 to 3600, not '0'"],
+    [
+      ['configure', '--for', '0'],
+      `--for takes a whole number from 1 to 3600${IN_SECONDS}, not '0'`,
+    ],
     [['status', '--yes'], '--yes does not go with status'],
   ])('refuse %j', (argv, message) => {
     expect(parseArguments(argv)).toEqual({ kind: 'wrong', message });

@@ -1,4 +1,5 @@
 import { parseRestorePoint } from '../rollback.ts';
+import { spanSeconds } from '../span.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 
 /** From when on the history is told: a time, or a span up to now. */
@@ -7,23 +8,15 @@ export type Since =
   | { readonly kind: 'time'; readonly text: string }
   | { readonly kind: 'span'; readonly ms: Milliseconds };
 
-const SPAN = /^([1-9][0-9]{0,8})([smhdw])(?![\s\S])/;
-const UNIT_MS: Readonly<Record<string, number>> = {
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
 /** A hundred years: more is no span that a log could hold. */
 const LONGEST_SPAN_MS = 100 * 365 * 86_400_000;
 
-/** Reads `2h`, `7d`, `2026-11-21` or `2026-11-21 22:04`; undefined for all else. */
+/** Reads `2h`, `1h30m`, `7d`, `2026-11-21` or `2026-11-21 22:04`; undefined for all else. */
 export function parseSince(text: string): Since | undefined {
-  const [, count, unit = ''] = SPAN.exec(text) ?? [];
-  if (count !== undefined) {
-    const ms = Number(count) * (UNIT_MS[unit] ?? Number.NaN);
-    return ms <= LONGEST_SPAN_MS ? { kind: 'span', ms: milliseconds(ms) } : undefined;
+  const seconds = spanSeconds(text);
+  if (seconds !== undefined) {
+    const ms = seconds * 1000;
+    return ms > 0 && ms <= LONGEST_SPAN_MS ? { kind: 'span', ms: milliseconds(ms) } : undefined;
   }
   const point = parseRestorePoint(text);
   return point?.kind === 'time' ? { kind: 'time', text: point.text } : undefined;
