@@ -8,7 +8,7 @@ import { readConfiguration } from './cli/configuration.ts';
 import { EXIT, type ExitCode } from './cli/exit-codes.ts';
 import { rollback } from './cli/rollback.ts';
 import { run } from './cli/run.ts';
-import { whyNotNow } from './cli/unfit.ts';
+import { whyNoConfiguration, whyNotNow } from './cli/unfit.ts';
 import type { Surroundings } from './cli/world.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
@@ -55,14 +55,25 @@ const LOOKING: ReadonlySet<CommandName> = new Set<CommandName>([
   ...(['configure', 'export'] as const),
 ]);
 
+/** Commands on what the daemon keeps, which a configuration alone does not help. */
+const OF_A_NODE: ReadonlySet<CommandName> = new Set<CommandName>([
+  ...(['history', 'backups', 'export', 'rollback'] as const),
+]);
+
+async function whyNot(given: Arguments, around: Surroundings): Promise<string | undefined> {
+  const { command } = given;
+  const looks = LOOKING.has(command);
+  const notNow = looks ? await whyNotNow(readConfiguration(given, around), around) : undefined;
+  return notNow ?? (OF_A_NODE.has(command) ? whyNoConfiguration(given, around) : undefined);
+}
+
 async function carryOut(given: Arguments): Promise<ExitCode> {
   const { stdout, stderr } = process;
   const paths = createPaths(given.sysroot);
   const around: Surroundings = { paths, clock, env: process.env, stdout, stderr };
-  const asks = LOOKING.has(given.command);
-  const notNow = asks ? await whyNotNow(readConfiguration(given, around), around) : undefined;
-  if (notNow !== undefined) {
-    stderr.write(`${notNow}\n`);
+  const refusal = await whyNot(given, around);
+  if (refusal !== undefined) {
+    stderr.write(`${refusal}\n`);
     return EXIT.failure;
   }
   switch (given.command) {

@@ -15,6 +15,7 @@ import { configurationFile, readConfiguration } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { healthLines } from './health-lines.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
+import { whyNoConfiguration } from './unfit.ts';
 import { openWorld, placesIn, type Surroundings } from './world.ts';
 
 /**
@@ -33,7 +34,9 @@ async function rowsOf(given: Arguments, around: Surroundings): Promise<readonly 
   const loaded = readConfiguration(given, around);
   const file = configurationFile(given.configFile, around.paths);
   const count = loaded.ok ? 0 : loaded.problems.length;
-  const problems = `${file} has ${count} problem${count === 1 ? '' : 's'}; see check-config`;
+  const problems =
+    whyNoConfiguration(given, around) ??
+    `${file} has ${count} problem${count === 1 ? '' : 's'}; see check-config`;
   const configuration = row('configuration', loaded.ok ? undefined : problems, `${file} is valid`);
   const asked = await askDaemon(around);
   if (asked.report !== undefined) {

@@ -26,7 +26,7 @@ export function members({ json }: Arguments, { paths, stdout, stderr }: Surround
   const groups = listLedgers(paths);
   if (!cluster.ok || !groups.ok) {
     const detail = cluster.ok ? groups : cluster;
-    stderr.write(`The members cannot be read: ${detail.ok ? '' : detail.detail}.\n`);
+    stderr.write(`The members cannot be read: ${detail.ok ? '' : plainText(detail.detail)}\n`);
     return EXIT.failure;
   }
   const ledgers = createLedgers(paths);

@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import type { LoadResult } from '../config/load.ts';
 import { whyHanging } from '../host/answering-files.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
+import { noNode, type Paths } from '../host/paths.ts';
+import type { Arguments } from './arguments.ts';
+import { configurationFile } from './configuration.ts';
 import { placesIn, type Surroundings } from './world.ts';
 
 /**
@@ -21,12 +24,23 @@ export async function whyNotNow(
 
 /** Why this is no host to run on; undefined on a Proxmox VE node. */
 export function whyUnfit({ paths }: Pick<Surroundings, 'paths'>): string | undefined {
-  if (!existsSync(paths.pveDir) || !existsSync(paths.guestDirectory())) {
-    return (
-      `This is not a Proxmox VE node, or its cluster file system is not running: there is no ` +
-      `${paths.guestDirectory()}. On a node, look at: systemctl status pve-cluster`
-    );
-  }
+  const elsewhere = whyNoNode(paths);
+  if (elsewhere !== undefined) return elsewhere;
   const version = cgroupVersion(paths);
   return version.ok ? undefined : version.message;
+}
+
+/** A sentence; undefined on a Proxmox VE node. */
+export function whyNoNode(paths: Paths): string | undefined {
+  if (existsSync(paths.pveDir) && existsSync(paths.guestDirectory())) return undefined;
+  const why = noNode(paths.guestDirectory());
+  return `${why.charAt(0).toUpperCase()}${why.slice(1)}`;
+}
+
+/** The same, if that is why there is no configuration: a machine that is no node has none. */
+export function whyNoConfiguration(
+  { configFile }: Pick<Arguments, 'configFile'>,
+  { paths }: Pick<Surroundings, 'paths'>,
+): string | undefined {
+  return existsSync(configurationFile(configFile, paths)) ? undefined : whyNoNode(paths);
 }

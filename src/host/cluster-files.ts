@@ -7,7 +7,7 @@ import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
 import { readQuorum } from './members-file.ts';
-import type { Paths } from './paths.ts';
+import { noNode, type Paths } from './paths.ts';
 import { ClusterStart } from './version-file.ts';
 
 /**
@@ -48,7 +48,8 @@ class PveCluster implements Cluster {
     this.#noticeRestart();
     this.#node ??= this.#paths.nodeName();
     const file = this.#readFile(this.#paths.vmlist);
-    if (!file.ok) return file;
+    if (!file.ok)
+      return file.why === 'absent' ? missing('absent', noNode(this.#paths.vmlist)) : file;
     const listed = guestsIn(file.value.toString('utf8'));
     if (listed === undefined) return missing('malformed', `${this.#paths.vmlist}: not understood`);
     const fresh = new Map<Vmid, Known>();

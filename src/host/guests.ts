@@ -11,7 +11,7 @@ import { createFileReader } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { readQuorum } from './members-file.ts';
 import { errorCode, missingBecause } from './os-error.ts';
-import type { Paths } from './paths.ts';
+import { noNode, type Paths } from './paths.ts';
 import { ClusterStart } from './version-file.ts';
 import { parseVmlist } from './vmlist-file.ts';
 
@@ -146,10 +146,6 @@ function listNames(directory: string): Reading<readonly string[]> {
     return present(readdirSync(directory));
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') return missingBecause(error, directory);
-    return missing(
-      'absent',
-      `${directory} is not there: this is not a Proxmox VE node, or its cluster file system ` +
-        '(pve-cluster.service) is not running',
-    );
+    return missing('absent', noNode(directory));
   }
 }

@@ -1,7 +1,7 @@
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { ReadSmallFile } from './file-reader.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
-import type { Paths } from './paths.ts';
+import { noNode, type Paths } from './paths.ts';
 
 /**
  * Whether `/etc/pve` takes changes, of `/etc/pve/.members`. Without quorum of its cluster a node
@@ -15,7 +15,7 @@ export function readQuorum(
   read: ReadSmallFile,
 ): Reading<boolean> {
   const file = read(members);
-  if (!file.ok) return file;
+  if (!file.ok) return file.why === 'absent' ? missing('absent', noNode(members)) : file;
   const quorum = parseQuorum(file.value.toString('utf8'));
   return quorum === undefined
     ? missing('malformed', `${members}: not understood`)

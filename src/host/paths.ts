@@ -105,3 +105,8 @@ function firstLabel(name: string): string | undefined {
   const label = name.trim().split('.', 1)[0] ?? '';
   return /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label) ? label : undefined;
 }
+
+/** What it means that a file or directory of `/etc/pve` is not there, and what to do. */
+export const noNode = (path: string): string =>
+  'this is not a Proxmox VE node, or its cluster file system is not running: ' +
+  `there is no ${path}. On a node, look at: systemctl status pve-cluster`;

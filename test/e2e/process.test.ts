@@ -138,14 +138,39 @@ it('a host without /etc/pve is no Proxmox VE node', async () => {
   expect(stderr.trimEnd().split('\n')).toHaveLength(1);
 });
 
-it('says so first where there is no configuration either', async () => {
+const NO_NODE =
+  /this is not a Proxmox VE node, .*: there is no \S+\. On a node, look at: systemctl status pve-/i;
+const NEED_A_NODE = [
+  'daemon',
+  'once',
+  'status',
+  'explain 101',
+  'configure --yes',
+  'members',
+].concat(...['members --json', 'rollback 101', 'rollback --all', 'health-check']);
+
+it('is told so by each command that needs one, and what to do', async () => {
+  const under = await NodeUnderTest.create([calm(101)]);
+  rmSync(join(under.root, 'etc/pve'), { recursive: true });
+  for (const command of NEED_A_NODE) {
+    const { code, stdout, stderr } = await under.run(command.split(' '));
+    expect({ command, code, said: stdout + stderr }).toEqual({
+      ...{ command, code: 1, said: expect.stringMatching(NO_NODE) },
+    });
+  }
+});
+
+it('is told so first where there is no configuration either', async () => {
   const under = await NodeUnderTest.create([]);
   for (const part of ['etc/pve', 'etc/lxc_autoscale']) {
     rmSync(join(under.root, part), { recursive: true });
   }
-  const { code, stderr } = await under.run(['once']);
-  expect(code).toBe(1);
-  expect(stderr).toContain('This is not a Proxmox VE node');
+  for (const command of [...NEED_A_NODE, 'history', 'backups', 'export']) {
+    const { code, stdout, stderr } = await under.run(command.split(' '));
+    expect({ command, code, said: stdout + stderr }).toEqual({
+      ...{ command, code: 1, said: expect.stringMatching(NO_NODE) },
+    });
+  }
 });
 
 it('a host with cgroup v1 gets a clear sentence', async () => {
