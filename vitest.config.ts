@@ -12,7 +12,7 @@ const UNIT_TESTS = [
   'test/config/**/*.test.ts',
   'test/core/**/*.test.ts',
   'test/report/**/*.test.ts',
-  'test/simulator/**/*.test.ts',
+  'test/sim/**/*.test.ts',
   'test/stages/**/*.test.ts',
 ];
 

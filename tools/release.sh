@@ -31,10 +31,11 @@ package_field() {
 # The files of the release, with their permissions.
 lay_out() {
   local to=$1
-  mkdir -p "$to/examples"
+  mkdir -p "$to/examples" "$to/docs"
   install -m 0644 "$BUNDLE" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
-    CHANGELOG.md LICENSE "$to"
+    CHANGELOG.md SECURITY.md LICENSE "$to"
   install -m 0644 examples/*.yaml "$to/examples"
+  install -m 0644 docs/*.md "$to/docs"
   install -m 0755 systemd/lxc-autoscale uninstall.sh "$to"
   sed "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" install.sh >"$to/install.sh"
   chmod 0755 "$to/install.sh"
@@ -58,7 +59,8 @@ debian_package() {
   # Where install.sh puts things, and where they are in the package.
   local places='s|/usr/local/lib/lxc_autoscale/current|/usr/lib/lxc_autoscale|'
   mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
-    "$doc/examples" "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
+    "$doc"/{examples,docs} \
+    "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
   install -m 0644 "$from/lxc-autoscale.cjs" "$from/lxc_autoscale.schema.json" "$from/VERSION" "$lib"
   install -m 0755 "$from/lxc-autoscale" "$lib"
   ln -s ../lib/lxc_autoscale/lxc-autoscale "$root/usr/bin/lxc-autoscale"
@@ -73,7 +75,8 @@ debian_package() {
   done
   gzip -n -9 <"$from/lxc-autoscale.1" >"$root/usr/share/man/man1/lxc-autoscale.1.gz"
   gzip -n -9 <"$from/CHANGELOG.md" >"$doc/changelog.gz"
-  install -m 0644 "$from/README.md" "$doc"
+  install -m 0644 "$from/README.md" "$from/SECURITY.md" "$doc"
+  install -m 0644 "$from/docs"/*.md "$doc/docs"
   cat "$from/LICENSE" <(echo) "$from/NOTICE" >"$doc/copyright"
   install -m 0644 "$from/lxc-autoscale.cdx.json" "$doc"
   install -m 0644 "$from/completions/lxc-autoscale.bash" \

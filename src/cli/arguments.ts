@@ -133,7 +133,7 @@ Options of backtest and recommend:
   --trace FILE.csv    the demand: time_s,container,cpu_cores,memory_mb
   --history           what the daemon has recorded here; so it is where no trace is named
   --config FILE       within the limits of this configuration, and by its policies
-  --policy NAME ...   with backtest: only these; see README for their names
+  --policy NAME ...   with backtest: only these; docs/commands.md has their names
   --html FILE         with backtest: a report with plots, as one file
   --json, --yaml      for scripts; --yaml with recommend: to paste into a configuration
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import ownPackage from '../../package.json';
 import { readBundle } from './bundle.ts';
@@ -6,9 +6,13 @@ import { bashCompletion, zshCompletion } from './completions.ts';
 import { jsonSchema } from './json-schema.ts';
 import { manPage } from './man-page.ts';
 import { notice } from './notice.ts';
+import { PAGES, withTables } from './pages.ts';
 import { sbom } from './sbom.ts';
 
-/** `npm run docs`: what is made of the help, of the schema and of the bundle, into dist/share. */
+/**
+ * `npm run docs`: what is made of the help, of the schema and of the bundle, into dist/share.
+ * `npm run docs:write` puts those of them in place that are in the repository as well.
+ */
 
 const target = process.argv[2] ?? 'dist/share';
 
@@ -25,6 +29,9 @@ const files: Readonly<Record<string, string>> = {
   'lxc-autoscale.cdx.json': `${JSON.stringify(sbom(bundle, ownPackage), null, 2)}\n`,
   'completions/lxc-autoscale.bash': bashCompletion(),
   'completions/_lxc-autoscale': zshCompletion(),
+  ...Object.fromEntries(
+    PAGES.map((page) => [`docs/${page}`, withTables(readFileSync(`docs/${page}`, 'utf8'))]),
+  ),
 };
 
 for (const [name, text] of Object.entries(files)) {

@@ -1,0 +1,155 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { COMMANDS } from '../src/cli/arguments.ts';
+import { POLICY_NAMES } from '../src/cli/lab-policies.ts';
+import { DEFAULTS, GROUP_DEFAULTS } from '../src/config/defaults.ts';
+import { configSchema } from '../src/config/schema.ts';
+import { PAGES, withTables } from '../tools/docs/pages.ts';
+
+/** What README and docs/ say of the program is held against the program. */
+
+const CHECKOUT = new URL('..', import.meta.url).pathname;
+const read = (path: string): string => readFileSync(posix.join(CHECKOUT, path), 'utf8');
+const namesIn = (directory: string, ending: string): readonly string[] =>
+  readdirSync(posix.join(CHECKOUT, directory)).filter((name) => name.endsWith(ending));
+
+const docs = namesIn('docs', '.md').map((name) => `docs/${name}`);
+const top = namesIn('.', '.md').filter((name) => name !== 'CHANGELOG.md');
+const workflows = namesIn('.github/workflows', '.yml').map((name) => `.github/workflows/${name}`);
+const pages = [...top, ...docs].map((path) => ({ path, text: read(path) }));
+const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+
+describe.each(PAGES)('docs/%s', (page) => {
+  it('is current; otherwise: npm run docs:write', () => {
+    const text = read(`docs/${page}`);
+    expect(withTables(text)).toBe(text);
+  });
+});
+
+/** The part of a page below a heading. */
+const below = (text: string, heading: string): string =>
+  text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+
+/** Key to default, as a table has it; a key that a tier may set has a mark. */
+function keysIn(part: string) {
+  const rows = [...part.matchAll(/^\| `(\w+)`( †)? \| (.*?) \| /gm)];
+  return new Map(
+    rows.map(([, key = '', mark, value]) => [key, { forTiers: mark !== undefined, value }]),
+  );
+}
+
+describe('docs/configuration.md', () => {
+  const page = read('docs/configuration.md');
+  const schema = configSchema();
+  const ofDefault = keysIn(below(page, 'Keys of `DEFAULT`'));
+  const ofGroup = keysIn(below(page, 'Keys of `HORIZONTAL_SCALING_GROUP_NAME`'));
+
+  it('has every key and no other, in the order of the schema', () => {
+    expect([...ofDefault.keys()]).toEqual(Object.keys(schema.default.shape));
+    expect([...ofGroup.keys()]).toEqual(Object.keys(schema.group.shape));
+    expect([...keysIn(below(page, 'Keys of `TIER_NAME`')).keys()]).toEqual(['lxc_containers']);
+  });
+
+  it('marks what a tier may set', () => {
+    const marked = [...ofDefault].filter(([, { forTiers }]) => forTiers).map(([key]) => key);
+    const tierKeys = Object.keys(schema.tier.shape).filter((key) => key !== 'lxc_containers');
+    expect(marked.sort()).toEqual(tierKeys.sort());
+  });
+
+  it.each([
+    ['DEFAULT', DEFAULTS, ofDefault] as const,
+    ['a group', GROUP_DEFAULTS, ofGroup] as const,
+  ])('has the defaults of %s', (_name, defaults, rows) => {
+    for (const [key, value] of Object.entries(defaults)) {
+      const said = rows.get(key)?.value?.toLowerCase();
+      if (typeof value === 'number') expect([key, said]).toEqual([key, String(value)]);
+      if (typeof value === 'boolean') expect([key, said]).toEqual([key, String(value)]);
+      if (typeof value === 'string' && value !== '') {
+        expect([key, said]).toEqual([key, value.toLowerCase()]);
+      }
+    }
+  });
+});
+
+describe('docs/commands.md', () => {
+  const page = read('docs/commands.md');
+
+  it('has every command', () => {
+    for (const command of COMMANDS) expect(page).toMatch(new RegExp(`^\\| \`${command}\\b`, 'm'));
+  });
+
+  it('has every policy of backtest', () => {
+    const paragraph = /Policies for\s+`--policy`:[\s\S]*?\n\n/.exec(page)?.[0] ?? '';
+    const named = [...paragraph.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name);
+    expect(named.filter((name) => name !== '--policy').sort()).toEqual([...POLICY_NAMES].sort());
+  });
+});
+
+describe('README', () => {
+  const readme = read('README.md');
+
+  it('is short, and links every page of docs', () => {
+    expect(readme.split('\n').length).toBeLessThan(130);
+    for (const path of docs) expect(readme).toContain(`](${path})`);
+  });
+
+  it('begins with two commands that are scripts of the package', () => {
+    const first = readme.split('\n').filter((line) => line.startsWith('    '));
+    expect(first[0]).toMatch(/^ {4}npm ci && npm run demo\b/);
+    expect(first[1]).toMatch(/^ {4}npm ci && npm test\b/);
+    expect(scripts).toMatchObject({ demo: expect.any(String), test: expect.any(String) });
+  });
+});
+
+/** The heading of a page as a link names it. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+
+const anchorsOf = (text: string): readonly string[] =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading));
+
+describe.each(pages)('$path', ({ path, text }) => {
+  it('links to what there is', () => {
+    for (const [, link = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https?:/.test(link)) continue;
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? path : posix.join(posix.dirname(path), file);
+      expect([link, existsSync(posix.join(CHECKOUT, target))]).toEqual([link, true]);
+      if (anchor !== undefined) expect(anchorsOf(read(target))).toContain(anchor);
+    }
+  });
+
+  it('names files and directories that there are', () => {
+    const named = text.matchAll(/`((?:src|test|tools|docs|examples|grafana|systemd)\/[\w./-]*)`/g);
+    for (const [, name = ''] of named) {
+      expect([name, existsSync(posix.join(CHECKOUT, name))]).toEqual([name, true]);
+    }
+  });
+
+  it('names commands of the program that there are', () => {
+    for (const [, command = ''] of text.matchAll(/(?:^ {4}|`)lxc-autoscale ([a-z][a-z-]*)/gm)) {
+      expect(COMMANDS).toContain(command);
+    }
+  });
+});
+
+it.each([...pages.map(({ path }) => path), ...workflows])(
+  '%s names scripts that there are',
+  (path) => {
+    for (const [, script = ''] of read(path).matchAll(/npm run (?:--silent )?([a-z][a-z:]*)/g)) {
+      expect(Object.keys(scripts)).toContain(script);
+    }
+  },
+);
+
+it('every folder of the unit tests in vitest.config.ts has tests', () => {
+  const folders = [...read('vitest.config.ts').matchAll(/'(test\/[a-z/]*)\/\*\*/g)];
+  expect(folders.length).toBeGreaterThan(3);
+  for (const [, folder = ''] of folders) {
+    expect([folder, existsSync(posix.join(CHECKOUT, folder))]).toEqual([folder, true]);
+  }
+});
