@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { version } from '../package.json';
+import { readConfiguration } from './app/configuration.ts';
+import { EXIT, type ExitCode } from './app/exit-codes.ts';
+import { run } from './app/run.ts';
+import { whyNoConfiguration, whyNotNow } from './app/unfit.ts';
+import type { Surroundings } from './app/world.ts';
 import { type Arguments, type CommandName, HELP, parseArguments } from './cli/arguments.ts';
 import { backups } from './cli/backups.ts';
 import { checkConfig } from './cli/check-config.ts';
-import { readConfiguration } from './cli/configuration.ts';
-import { EXIT, type ExitCode } from './cli/exit-codes.ts';
 import { rollback } from './cli/rollback.ts';
-import { run } from './cli/run.ts';
-import { whyNoConfiguration, whyNotNow } from './cli/unfit.ts';
-import type { Surroundings } from './cli/world.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
 import { isAnyUnanswered } from './host/answering-files.ts';

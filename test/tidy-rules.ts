@@ -97,15 +97,21 @@ interface Room {
   readonly packages: boolean;
 }
 
+/** Whatever the daemon is put together from; commands know the daemon, it knows no command. */
+const APP_MAY = [
+  ...['core/', 'ports.ts', 'cycle.ts', 'stages/', 'config/', 'host/', 'report/'],
+  'package.json',
+];
+
 const ROOMS: Readonly<Record<string, Room>> = {
   'core/': { may: [], builtins: false, packages: false },
   'ports.ts': { may: ['core/'], builtins: false, packages: false },
   'cycle.ts': { may: ['core/', 'ports.ts', 'stages/'], builtins: false, packages: false },
   'stages/': { may: ['core/', 'ports.ts'], builtins: false, packages: false },
-  'daemon.ts': { may: ['core/', 'ports.ts', 'cycle.ts'], builtins: true, packages: false },
   'config/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'host/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
   'report/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'app/': { may: APP_MAY, builtins: true, packages: false },
   'lab/': { may: ['core/'], builtins: false, packages: false },
   'sim/': { may: ['core/', 'ports.ts'], builtins: true, packages: false },
   'version.ts': { may: ['package.json'], builtins: false, packages: false },
@@ -257,7 +263,7 @@ const isNow = (node: ts.Node): boolean =>
     ? node.expression.getText() === 'Date' && (node.arguments ?? []).length === 0
     : false);
 
-const WITH_A_CLOCK = ['main.ts', 'cli/', 'sim/'];
+const WITH_A_CLOCK = ['main.ts', 'app/', 'cli/', 'sim/'];
 
 const RESTRICTED: readonly Restricted[] = [
   { what: 'asks for the time', only: WITH_A_CLOCK, matches: isNow },
@@ -271,7 +277,7 @@ const RESTRICTED: readonly Restricted[] = [
   { what: 'rolls dice', only: [], matches: isMember('Math.random') },
   {
     what: 'touches the world',
-    only: WITH_A_CLOCK.concat('daemon.ts', 'config/', 'host/', 'report/'),
+    only: WITH_A_CLOCK.concat('config/', 'host/', 'report/'),
     matches: isGlobal('process', 'globalThis', 'setTimeout', 'setInterval', 'fetch', 'performance'),
   },
 ];

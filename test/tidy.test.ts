@@ -118,7 +118,9 @@ describe('directions', () => {
     ['src/cycle.ts', "import { b } from './host/b.ts';"],
     ['src/cycle.ts', "import { setTimeout } from 'node:timers';"],
     ['src/stages/a.ts', "import { b } from '../report/b.ts';"],
-    ['src/daemon.ts', "import { b } from './host/b.ts';"],
+    ['src/app/a.ts', "import { b } from '../cli/b.ts';"],
+    ['src/app/a.ts', "import { b } from '../sim/b.ts';"],
+    ['src/app/a.ts', "import { execa } from 'execa';"],
     ['src/sim/a.ts', "import { b } from '../host/b.ts';"],
     ['src/sim/a.ts', "import { execa } from 'execa';"],
     ['src/elsewhere/a.ts', ''],
@@ -133,6 +135,7 @@ describe('directions', () => {
     ['src/report/a.ts', "import { b } from './notify/b.ts'; import fs from 'node:fs';"],
     ['src/cycle.ts', "import { b } from './core/b.ts'; import type { C } from './ports.ts';"],
     ['src/cli/a.ts', "import { b } from '../host/b.ts'; import d from '../../package.json';"],
+    ['src/app/a.ts', "import { b } from '../host/b.ts'; import d from '../../package.json';"],
     ['src/main.ts', "import { b } from './sim/b.ts';"],
   ])('allows in %s: %s', (path, text) => {
     expect(directions(written({ [path]: text }))).toEqual([]);

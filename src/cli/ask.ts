@@ -1,4 +1,11 @@
 import { Writable } from 'node:stream';
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { type AboutCycle, answerTo } from '../app/control-answer.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { onFirstSight, settingsOf } from '../app/loop-settings.ts';
+import { stateKeeper } from '../app/state-keeper.ts';
+import { whyNotNow, whyUnfit } from '../app/unfit.ts';
+import { openWorld, type Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../cycle.ts';
@@ -6,13 +13,6 @@ import { askControlSocket } from '../host/control-client.ts';
 import { CONTROL_SOCKET } from '../host/control-path.ts';
 import type { Log, World } from '../ports.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { type AboutCycle, answerTo } from './control-answer.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import { onFirstSight, settingsOf } from './loop-settings.ts';
-import { stateKeeper } from './state-keeper.ts';
-import { whyNotNow, whyUnfit } from './unfit.ts';
-import { openWorld, type Surroundings } from './world.ts';
 
 /** `status` and `explain` ask the daemon; where none answers they look and decide themselves. */
 

@@ -1,18 +1,18 @@
 import { writeFileSync } from 'node:fs';
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
 import { describeError } from '../host/os-error.ts';
 import type { Bounds, Demand } from '../lab/demand.ts';
 import { reportPage } from '../lab/report-page.ts';
 import type { Figures } from '../lab/score.ts';
 import { type Trial, trial } from '../lab/trial.ts';
+import { table } from '../report/table.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
 import { readDemands } from './demands.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { contestOf, POLICY_NAMES } from './lab-policies.ts';
 import { createProgress } from './progress.ts';
-import { table } from './table.ts';
-import type { Surroundings } from './world.ts';
 
 /** `backtest`: what policies would have done with a recorded demand. Changes nothing. */
 export async function backtest(given: Arguments, around: Surroundings): Promise<ExitCode> {

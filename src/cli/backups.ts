@@ -1,3 +1,6 @@
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest } from '../core/own-values.ts';
@@ -8,9 +11,6 @@ import { createGuests } from '../host/guests.ts';
 import type { Guests } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import type { Surroundings } from './world.ts';
 
 /** `backups [VMID]`: the copies made before each change, the newest first. Only reads. */
 

@@ -1,3 +1,5 @@
+import type { ExitCode } from '../app/exit-codes.ts';
+import { EXIT } from '../app/exit-codes.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
@@ -11,10 +13,8 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
+import { table } from '../report/table.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
-import type { ExitCode } from './exit-codes.ts';
-import { EXIT } from './exit-codes.ts';
-import { table } from './table.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
 

@@ -1,4 +1,7 @@
 import { createInterface } from 'node:readline/promises';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { whyUnfit } from '../app/unfit.ts';
+import type { Surroundings } from '../app/world.ts';
 import { parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { type Answers, type Proposal, proposalText, propose } from '../config/proposal.ts';
@@ -9,10 +12,7 @@ import { parseVmid, type Vmid } from '../core/units.ts';
 import { createGuests } from '../host/guests.ts';
 import { createHostView } from '../host/proc-files.ts';
 import type { Arguments } from './arguments.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { measure } from './measure.ts';
-import { whyUnfit } from './unfit.ts';
-import type { Surroundings } from './world.ts';
 import { putConfiguration } from './write-configuration.ts';
 
 /** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */

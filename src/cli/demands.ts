@@ -1,3 +1,4 @@
+import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import type { UsageRecord } from '../core/usage-history.ts';
@@ -7,7 +8,6 @@ import type { Demand } from '../lab/demand.ts';
 import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../sim/traces.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
-import type { Surroundings } from './world.ts';
 
 /** Demand to replay, from a trace file or from the daemon's own history of usage. */
 

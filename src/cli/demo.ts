@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Signals } from '../app/scheduler.ts';
+import type { Surroundings } from '../app/world.ts';
 import { milliseconds } from '../core/units.ts';
-import type { Signals } from '../daemon.ts';
 import { SimulatedNode } from '../sim/node.ts';
 import {
   IGNORED_VMID,
@@ -18,9 +20,7 @@ import { readTrace } from '../sim/traces.ts';
 import type { Arguments } from './arguments.ts';
 import { summary } from './demo-summary.ts';
 import { createView } from './demo-view.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { JournalTail } from './journal-tail.ts';
-import type { Surroundings } from './world.ts';
 
 /**
  * `demo`: builds a simulated node in a temporary directory, runs the real daemon on it as a process

@@ -1,13 +1,13 @@
+import type { ExitCode } from '../app/exit-codes.ts';
+import { EXIT } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import type { GroupReport } from '../core/groups/group-report.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
 import type { Fact, Guard } from '../core/report/fact.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
-import type { ExitCode } from './exit-codes.ts';
-import { EXIT } from './exit-codes.ts';
 import { groupLines } from './group-lines.ts';
-import type { Surroundings } from './world.ts';
 
 /** `explain VMID`: the last decision on a container, step by step. Changes nothing. */
 export async function explain(given: Arguments, around: Surroundings): Promise<ExitCode> {

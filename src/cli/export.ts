@@ -1,6 +1,9 @@
 import { createWriteStream } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { sinceMs } from '../core/report/since.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
@@ -9,10 +12,7 @@ import { describeError, errorCode } from '../host/os-error.ts';
 import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
-import type { Surroundings } from './world.ts';
 
 /** `export [VMID]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
 export async function exportUsage(given: Arguments, around: Surroundings): Promise<ExitCode> {

@@ -1,3 +1,9 @@
+import { configurationFile, readConfiguration } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { healthLines } from '../app/health-lines.ts';
+import { changeRows, quorumRow } from '../app/health-rows.ts';
+import { whyNoConfiguration } from '../app/unfit.ts';
+import { openWorld, placesIn, type Surroundings } from '../app/world.ts';
 import { pauseAfter } from '../core/pause.ts';
 import {
   HEALTH_FORMAT,
@@ -11,12 +17,6 @@ import { askControlSocket } from '../host/control-client.ts';
 import { CONTROL_SOCKET } from '../host/control-path.ts';
 import type { Arguments } from './arguments.ts';
 import { nowhere } from './ask.ts';
-import { configurationFile, readConfiguration } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import { healthLines } from './health-lines.ts';
-import { changeRows, quorumRow } from './health-rows.ts';
-import { whyNoConfiguration } from './unfit.ts';
-import { openWorld, placesIn, type Surroundings } from './world.ts';
 
 /**
  * `health-check`: whether the daemon does its work, in named checks; exit code 0 if all are well.

@@ -1,4 +1,7 @@
 import type { Writable } from 'node:stream';
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import { printable } from '../config/printable.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
@@ -6,10 +9,7 @@ import { sinceText } from '../core/report/since.ts';
 import { asObject, parseJsonObject } from '../host/json-object.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { linesOf, openJournalFiles } from './journal-files.ts';
-import type { Surroundings } from './world.ts';
 
 /** `history [VMID]`: what the JSON log says was done, the oldest first. Only reads. */
 export async function history(given: Arguments, around: Surroundings): Promise<ExitCode> {

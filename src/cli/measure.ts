@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Surroundings } from '../app/world.ts';
 import type { Measured } from '../config/proposal.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { cores, mib } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import { createCgroups } from '../host/cgroup-files.ts';
-import type { Surroundings } from './world.ts';
 
 /** What running containers use, by the readers of the daemon. Reads files only. */
 

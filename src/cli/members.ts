@@ -1,11 +1,11 @@
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { plainText } from '../core/plain-text.ts';
 import { createCluster } from '../host/cluster-files.ts';
 import { createLedgers, listLedgers } from '../host/member-ledger.ts';
+import { table } from '../report/table.ts';
 import type { Arguments } from './arguments.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import { table } from './table.ts';
-import type { Surroundings } from './world.ts';
 
 /**
  * `members`: the clones of all groups that are there, from the ledgers, so also without the daemon

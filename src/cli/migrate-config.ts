@@ -1,16 +1,16 @@
-import { type MigratedLine, migrate } from '../config/migrate.ts';
-import type { Verdict } from '../config/migrate-keys.ts';
-import { renderProblem } from '../config/problem.ts';
-import { readTextFile } from '../config/read-file.ts';
-import type { Arguments } from './arguments.ts';
 import {
   configurationFile,
   readVariables,
   renderProblems,
   variablesRefused,
-} from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import type { Surroundings } from './world.ts';
+} from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
+import { type MigratedLine, migrate } from '../config/migrate.ts';
+import type { Verdict } from '../config/migrate-keys.ts';
+import { renderProblem } from '../config/problem.ts';
+import { readTextFile } from '../config/read-file.ts';
+import type { Arguments } from './arguments.ts';
 import { putConfiguration } from './write-configuration.ts';
 
 /**

@@ -1,3 +1,7 @@
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { channelsOf, limitsOf } from '../app/messengers.ts';
+import type { Surroundings } from '../app/world.ts';
 import { secretsOf } from '../config/notify.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
@@ -5,10 +9,6 @@ import type { Delivery } from '../report/notify/channel.ts';
 import { testLetter } from '../report/notify/messenger.ts';
 import { beat } from '../report/notify/uptime-kuma.ts';
 import type { Arguments, TESTED_CHANNELS } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import { channelsOf, limitsOf } from './notify.ts';
-import type { Surroundings } from './world.ts';
 
 type Try = readonly [name: string, send: (stop: AbortSignal) => Promise<Delivery>];
 

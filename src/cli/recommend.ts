@@ -1,13 +1,13 @@
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
 import { parseVmid } from '../core/units.ts';
 import { type Advice, type Recommendation, recommendationOf } from '../lab/recommend.ts';
+import { table } from '../report/table.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationOf } from './backtest.ts';
 import { type Had, readDemands } from './demands.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { contestOf } from './lab-policies.ts';
-import { table } from './table.ts';
-import type { Surroundings } from './world.ts';
 
 /** `recommend [VMID]`: what each container should have, by its recorded demand. Changes nothing. */
 export async function recommend(given: Arguments, around: Surroundings): Promise<ExitCode> {

@@ -1,7 +1,7 @@
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { createMemoryHigh } from '../host/memory-high.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import type { Surroundings } from './world.ts';
 
 /**
  * `release`: what a process that was killed in mid-change has held down is put back. For the

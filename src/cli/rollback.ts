@@ -1,4 +1,8 @@
 import { Writable } from 'node:stream';
+import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Signals } from '../app/scheduler.ts';
+import { openWorld, type Surroundings } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
@@ -9,7 +13,6 @@ import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
 import { cores, milliseconds, type Vmid } from '../core/units.ts';
-import type { Signals } from '../daemon.ts';
 import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import type { World } from '../ports.ts';
@@ -25,9 +28,6 @@ import {
   tellRestore,
 } from '../stages/tell-restore.ts';
 import type { Arguments } from './arguments.ts';
-import { readConfiguration, renderProblems } from './configuration.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
-import { openWorld, type Surroundings } from './world.ts';
 
 /** `rollback VMID`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
 

@@ -1,11 +1,11 @@
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
+import { table } from '../report/table.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import { groupSummary } from './group-lines.ts';
-import { table } from './table.ts';
-import type { Surroundings } from './world.ts';
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
 export async function status(given: Arguments, around: Surroundings): Promise<ExitCode> {

@@ -1,6 +1,6 @@
+import type { Surroundings } from '../app/world.ts';
 import { writeConfiguration } from '../host/own-config.ts';
 import { createTimestamp } from '../report/timestamp.ts';
-import type { Surroundings } from './world.ts';
 
 /** Writes a configuration with a backup of the one before, and says so; false where it failed. */
 export function putConfiguration(

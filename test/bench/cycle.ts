@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
-import { settingsOf } from '../../src/cli/loop-settings.ts';
-import { openWorld, type Surroundings } from '../../src/cli/world.ts';
+import { settingsOf } from '../../src/app/loop-settings.ts';
+import { openWorld, type Surroundings } from '../../src/app/world.ts';
 import { type LoadResult, parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';

@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
-import { settingsOf } from '../../src/cli/loop-settings.ts';
-import { type Notices, openNotices } from '../../src/cli/notices.ts';
-import { openWorld, type Surroundings } from '../../src/cli/world.ts';
+import { settingsOf } from '../../src/app/loop-settings.ts';
+import { type Notices, openNotices } from '../../src/app/notifications.ts';
+import { openWorld, type Surroundings } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';

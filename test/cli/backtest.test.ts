@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Surroundings } from '../../src/app/world.ts';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { backtest } from '../../src/cli/backtest.ts';
 import { createProgress } from '../../src/cli/progress.ts';
 import { recommend } from '../../src/cli/recommend.ts';
-import type { Surroundings } from '../../src/cli/world.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/host/paths.ts';
 

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { answerTo } from '../../src/cli/control-answer.ts';
+import { answerTo } from '../../src/app/control-answer.ts';
 import { parseLedger } from '../../src/core/groups/ledger.ts';
 import { fromSavedGroups, toSavedGroups } from '../../src/core/groups/saved-groups.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';

@@ -1,3 +1,4 @@
+import { nextStart } from '../../src/app/scheduler.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import { offPeakAt } from '../../src/config/off-peak.ts';
@@ -6,7 +7,6 @@ import { hostPolicy, manage } from '../../src/config/resolve.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
 import { type CycleSettings, runCycle } from '../../src/cycle.ts';
-import { nextStart } from '../../src/daemon.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
@@ -90,7 +90,7 @@ class Run {
     events?.(this.node);
   }
 
-  /** As `daemon.ts` does: a cycle at each start of a fixed rhythm, samples in between. */
+  /** As `app/scheduler.ts` does: a cycle at each start of a fixed rhythm, samples in between. */
   async until(endMs: number): Promise<void> {
     const { time } = this.node;
     while (time.nowMs < endMs) {

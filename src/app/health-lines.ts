@@ -1,6 +1,6 @@
 import { plainText } from '../core/plain-text.ts';
 import type { HealthReport } from '../core/report/health.ts';
-import { table } from './table.ts';
+import { table } from '../report/table.ts';
 
 /** The checks in a table, and what they come to. */
 export function healthLines({ checks }: HealthReport): readonly string[] {

@@ -9,8 +9,8 @@ import { CONTENT_TYPE } from '../report/exposition.ts';
 import { metricsText, type OwnFigures } from '../report/metrics.ts';
 import { inRoom } from '../report/room-log.ts';
 import { inputOf, type Known } from './control-answer.ts';
-import type { FiguresParts } from './figures.ts';
 import { healthLines } from './health-lines.ts';
+import type { FiguresParts } from './metrics.ts';
 
 /** Hands the figures out: over HTTP, and in a file for node_exporter. */
 export interface FigureServer {

@@ -7,30 +7,40 @@ import type { LoopState } from '../core/loop-state.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Room } from '../core/room.ts';
 import { type CycleResult, type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
-import { runDaemon, type Sampling, type Signals } from '../daemon.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
 import { acquireHostLock, type HeldElsewhere } from '../host/host-lock.ts';
 import { removeLeftovers } from '../host/leftovers.ts';
 import { createSupervisor, type Supervisor } from '../host/systemd.ts';
 import { noticePause } from '../stages/pause.ts';
 import { sample } from '../stages/sample.ts';
-import type { Arguments } from './arguments.ts';
-import { configurationFile, readConfiguration, renderProblems } from './configuration.ts';
+import {
+  type ConfigurationChoice,
+  configurationFile,
+  readConfiguration,
+  renderProblems,
+} from './configuration.ts';
 import type { Known } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { type Figures, openFigures } from './figures.ts';
 import { createCollector } from './garbage.ts';
 import type { RunningGroups } from './groups.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
-import { type Notices, openNotices } from './notices.ts';
+import { type Figures, openFigures } from './metrics.ts';
+import { type Notices, openNotices } from './notifications.ts';
+import { runDaemon, type Sampling, type Signals } from './scheduler.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { whyNotNow, whyUnfit } from './unfit.ts';
 import type { UsageKeeper } from './usage-keeper.ts';
 import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
 
+/** What the command line says of the run. */
+export interface Launch extends ConfigurationChoice {
+  readonly command: string;
+  readonly dryRun: boolean;
+}
+
 /** `daemon` and `once`: the loop on the real world, behind the one lock. */
 export async function run(
-  given: Arguments,
+  given: Launch,
   around: Surroundings,
   signals: Signals,
 ): Promise<ExitCode> {
@@ -84,7 +94,7 @@ const alreadyRunning = ({ path, pid }: HeldElsewhere): string =>
   `it holds the lock of this host, ${path}. Stop it first, or wait until it has ended.`;
 
 async function once(
-  given: Arguments,
+  given: Launch,
   config: Config,
   open: OpenWorld,
   around: Surroundings,
@@ -123,7 +133,7 @@ const NOT_RELOADED =
   'The configuration was NOT reloaded: it has problems, so the old one stays in force';
 
 async function daemon(
-  given: Arguments,
+  given: Launch,
   first: Config,
   open: OpenWorld,
   around: Surroundings,
@@ -252,7 +262,7 @@ async function beginParts(
   force: InForce,
   open: OpenWorld,
   around: Surroundings,
-  given: Arguments,
+  given: Launch,
 ): Promise<void> {
   await beginGroups(force, open, around);
   await beginUsage(force, open, around, given);
@@ -282,7 +292,7 @@ async function beginUsage(
   force: Pick<InForce, 'config' | 'usage'>,
   { world }: OpenWorld,
   around: Surroundings,
-  { dryRun }: Arguments,
+  { dryRun }: Launch,
 ): Promise<void> {
   if (force.config.usageHistory && !dryRun) {
     const { openUsageKeeper } = await import('./usage-keeper.ts');
@@ -357,7 +367,7 @@ function openSocket(
 
 /** The configuration to go on with: the new one, or the old one where the new one is wrong. */
 function reload(
-  given: Arguments,
+  given: Launch,
   { config: old, notices, figures }: Pick<InForce, 'config' | 'notices' | 'figures'>,
   open: OpenWorld,
   around: Surroundings,

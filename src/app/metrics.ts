@@ -15,8 +15,8 @@ import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../cycle.ts';
 import { type GoodCycle, noteCycle } from '../report/tally.ts';
 import type { Known } from './control-answer.ts';
-import type { FigureServer } from './figure-server.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
+import type { FigureServer } from './metrics-server.ts';
 import type { OpenWorld, Surroundings } from './world.ts';
 
 /** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
@@ -96,7 +96,7 @@ export function openFigures(parts: FiguresParts): Figures {
     async use({ metrics }) {
       if (server === undefined) {
         if (metrics.listen === undefined && metrics.textfile === undefined) return;
-        const { createFigureServer } = await import('./figure-server.ts');
+        const { createFigureServer } = await import('./metrics-server.ts');
         server = createFigureServer({ ...parts, health, whyIdle });
       }
       await server.use(metrics);

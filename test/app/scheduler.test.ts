@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { milliseconds } from '../src/core/units.ts';
-import { type DaemonParts, nextStart, runDaemon, type Signals } from '../src/daemon.ts';
+import { type DaemonParts, nextStart, runDaemon, type Signals } from '../../src/app/scheduler.ts';
+import { milliseconds } from '../../src/core/units.ts';
 
 type Signal = Parameters<Signals['on']>[0];
 

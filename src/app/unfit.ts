@@ -3,8 +3,7 @@ import type { LoadResult } from '../config/load.ts';
 import { whyHanging } from '../host/answering-files.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import { noNode, type Paths } from '../host/paths.ts';
-import type { Arguments } from './arguments.ts';
-import { configurationFile } from './configuration.ts';
+import { type ConfigurationChoice, configurationFile } from './configuration.ts';
 import { placesIn, type Surroundings } from './world.ts';
 
 /**
@@ -39,7 +38,7 @@ export function whyNoNode(paths: Paths): string | undefined {
 
 /** The same, if that is why there is no configuration: a machine that is no node has none. */
 export function whyNoConfiguration(
-  { configFile }: Pick<Arguments, 'configFile'>,
+  { configFile }: Pick<ConfigurationChoice, 'configFile'>,
   { paths }: Pick<Surroundings, 'paths'>,
 ): string | undefined {
   return existsSync(configurationFile(configFile, paths)) ? undefined : whyNoNode(paths);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createCollector } from '../../src/cli/garbage.ts';
+import { createCollector } from '../../src/app/garbage.ts';
 
 const MIB = 1024 * 1024;
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { stateKeeper } from '../../src/cli/state-keeper.ts';
+import { stateKeeper } from '../../src/app/state-keeper.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { vmid } from '../core/builders.ts';

@@ -4,12 +4,11 @@ import { hostPolicy, manage } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Management } from '../core/policy.ts';
 import type { CycleSettings } from '../cycle.ts';
-import type { Arguments } from './arguments.ts';
 
 /** What a cycle takes from the configuration and from the command line; made once of each. */
 export const settingsOf = (
   config: Config,
-  { dryRun }: Pick<Arguments, 'dryRun'>,
+  { dryRun }: { readonly dryRun: boolean },
 ): CycleSettings => ({
   manage: remembering((guest) => manage(config, guest)),
   hostPolicy: hostPolicy(config),

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { openUsageKeeper } from '../../src/cli/usage-keeper.ts';
+import { openUsageKeeper } from '../../src/app/usage-keeper.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { parseUsage, type UsageRecord } from '../../src/core/usage-history.ts';
 import { type CycleView, runCycle } from '../../src/cycle.ts';

@@ -6,16 +6,23 @@ import { applyOverrides } from '../config/resolve.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { readRegularFile } from '../host/regular-file.ts';
 import { isReadByAll, whyNotTrusted } from '../host/trusted-file.ts';
-import type { Arguments } from './arguments.ts';
 import type { Surroundings } from './world.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
 const VARIABLES_FILE = '/etc/lxc_autoscale/environment';
 const MOST_VARIABLES_BYTES = 65_536;
 
+/** What the command line says of the configuration. */
+export interface ConfigurationChoice {
+  readonly configFile: string | undefined;
+  readonly pollIntervalSeconds: number | undefined;
+  readonly energyMode: boolean;
+  readonly debug: boolean;
+}
+
 /** Reads the configuration that the command line names, with its flags put over it. */
 export function readConfiguration(
-  { configFile, pollIntervalSeconds, energyMode, debug }: Arguments,
+  { configFile, pollIntervalSeconds, energyMode, debug }: ConfigurationChoice,
   around: Pick<Surroundings, 'paths' | 'env'>,
 ): LoadResult {
   const { paths } = around;

@@ -7,7 +7,7 @@ import { milliseconds } from '../core/units.ts';
 import type { CycleResult, CycleView } from '../cycle.ts';
 import type { MessengerCounts } from '../report/notify/messenger.ts';
 import { inRoom } from '../report/room-log.ts';
-import type { Messengers } from './notify.ts';
+import type { Messengers } from './messengers.ts';
 import type { OpenWorld, Surroundings } from './world.ts';
 
 /**
@@ -78,7 +78,7 @@ export async function openNotices(
     },
     async apply(next) {
       if (parts === undefined && !isWanted(next)) return;
-      const { messengersOf } = await import('./notify.ts');
+      const { messengersOf } = await import('./messengers.ts');
       parts = await messengersOf(next, around, log, parts);
       mask = masking(secretsOf(next));
       open.listen(hear);
