@@ -9,6 +9,7 @@ import type { Surroundings } from './app/world.ts';
 import { type Arguments, type CommandName, HELP, parseArguments } from './cli/arguments.ts';
 import { backups } from './cli/backups.ts';
 import { checkConfig } from './cli/check-config.ts';
+import { isLabCommand, runLabCommand } from './cli/lab.ts';
 import { rollback } from './cli/rollback.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
@@ -76,7 +77,9 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
     stderr.write(`${refusal}\n`);
     return EXIT.failure;
   }
-  switch (given.command) {
+  const { command } = given;
+  if (isLabCommand(command)) return runLabCommand(command, given, around, process);
+  switch (command) {
     case 'daemon':
     case 'once':
       optimizeLate();
@@ -110,23 +113,11 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
       const { exportUsage } = await import('./cli/export.ts');
       return exportUsage(given, around);
     }
-    case 'backtest':
-      return (await import('./cli/backtest.ts')).backtest(given, around);
-    case 'recommend':
-      return (await import('./cli/recommend.ts')).recommend(given, around);
     case 'rollback':
       return rollback(given, around, process);
     case 'configure': {
       const { configure } = await import('./cli/configure.ts');
       return configure(given, around, process.stdin);
-    }
-    case 'migrate-config': {
-      const { migrateConfig } = await import('./cli/migrate-config.ts');
-      return migrateConfig(given, around);
-    }
-    case 'demo': {
-      const { demo } = await import('./cli/demo.ts');
-      return demo(given, around, process);
     }
   }
 }

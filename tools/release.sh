@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 022
 export LC_ALL=C.UTF-8 TZ=UTC
 
-readonly BUNDLE=dist/lxc-autoscale.cjs
+readonly BUNDLES=(dist/lxc-autoscale.cjs dist/lxc-autoscale-lab.cjs)
 readonly DOCS=dist/docs.mjs
 out=dist/release
 url=
@@ -32,7 +32,7 @@ package_field() {
 lay_out() {
   local to=$1
   mkdir -p "$to/examples" "$to/docs"
-  install -m 0644 "$BUNDLE" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
+  install -m 0644 "${BUNDLES[@]}" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
     CHANGELOG.md SECURITY.md LICENSE "$to"
   install -m 0644 examples/*.yaml "$to/examples"
   install -m 0644 docs/*.md "$to/docs"
@@ -61,7 +61,8 @@ debian_package() {
   mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
     "$doc"/{examples,docs} \
     "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
-  install -m 0644 "$from/lxc-autoscale.cjs" "$from/lxc_autoscale.schema.json" "$from/VERSION" "$lib"
+  install -m 0644 "$from"/lxc-autoscale{,-lab}.cjs "$from/lxc_autoscale.schema.json" \
+    "$from/VERSION" "$lib"
   install -m 0755 "$from/lxc-autoscale" "$lib"
   ln -s ../lib/lxc_autoscale/lxc-autoscale "$root/usr/bin/lxc-autoscale"
   sed "$places" "$from/lxc_autoscale.service" >"$root/usr/lib/systemd/system/lxc_autoscale.service"
@@ -123,8 +124,11 @@ read_arguments() {
 }
 
 main() {
+  local file
   read_arguments "$@"
-  [[ -e $BUNDLE && -e $DOCS ]] || fail 'it is not built yet; run: npm ci && npm run release'
+  for file in "${BUNDLES[@]}" "$DOCS"; do
+    [[ -e $file ]] || fail 'it is not built yet; run: npm ci && npm run release'
+  done
   version=$(package_field version)
   description=$(package_field description)
   if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then

@@ -1,30 +1,36 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
 import { NODE_VERSIONS, type NodeBinary, nodeBinary } from '../node-versions.ts';
 
 const checkout = new URL('../..', import.meta.url).pathname;
-const bundle = join(checkout, 'dist', 'lxc-autoscale.cjs');
-/**
- * Was 750 KiB before groups, messages, metrics, cron and the lab, and 1,024 before what a real node
- * has shown was mended; what is not used is not run.
- */
-const MAX_BUNDLE_BYTES = 1100 * 1024;
+const dist = (name: string): string => join(checkout, 'dist', name);
+const MAX_BYTES = { [MAIN_FILE]: 960 * 1024, [LAB_FILE]: 500 * 1024 };
 const MINUTES = 60_000;
 
-/** A directory with the bundle in it and nothing else, as on a host. */
+/** A directory with the two files in it and nothing else, as on a host. */
 let directory: string;
 let copy: string;
 
 beforeAll(() => {
-  if (!existsSync(bundle)) throw new Error('there is no bundle to test: npm run build');
+  if (!existsSync(dist(MAIN_FILE))) throw new Error('there is no bundle to test: npm run build');
   directory = mkdtempSync(join(tmpdir(), 'bundle-'));
-  copy = join(directory, 'lxc-autoscale.cjs');
-  copyFileSync(bundle, copy);
+  for (const name of [MAIN_FILE, LAB_FILE]) copyFileSync(dist(name), join(directory, name));
+  copy = join(directory, MAIN_FILE);
 });
 
 afterAll(() => {
@@ -52,19 +58,22 @@ const isRequest = (callee: ts.Expression): boolean =>
   callee.getText() === 'module.require';
 
 describe('the bundle', () => {
-  it('is small', () => {
-    expect(statSync(bundle).size).toBeLessThanOrEqual(MAX_BUNDLE_BYTES);
+  it.each(Object.entries(MAX_BYTES))('%s has at most %i bytes', (name, bytes) => {
+    expect(statSync(dist(name)).size).toBeLessThanOrEqual(bytes);
   });
 
-  it('asks for nothing but what Node brings', () => {
-    const requested = requestedModules(readFileSync(bundle, 'utf8'));
+  it.each([
+    { name: MAIN_FILE, beside: [`./${LAB_FILE}`] },
+    { name: LAB_FILE, beside: [] },
+  ])('$name asks for nothing but what Node brings, and $beside', ({ name, beside }) => {
+    const requested = requestedModules(readFileSync(dist(name), 'utf8'));
     expect(requested).toContain('node:fs');
-    expect(requested.filter((name) => !isBuiltin(name))).toEqual([]);
+    expect(requested.filter((one) => !isBuiltin(one))).toEqual(beside);
   });
 
   it('keeps the names of functions, so that a stack trace can be read', () => {
     // A line may end in the middle of a text.
-    const text = readFileSync(bundle, 'utf8').replaceAll('\\\n', '');
+    const text = readFileSync(dist(MAIN_FILE), 'utf8').replaceAll('\\\n', '');
     // Shortened where they stand, and given back by a call beside them.
     for (const name of ['plainText', 'parseVmid', 'createLog', 'createJournal', 'appendLine']) {
       expect(text).toMatch(new RegExp(`function ${name}\\d*\\(|,"${name}"\\)`));
@@ -75,6 +84,61 @@ describe('the bundle', () => {
     const text =
       "const a = require('left-pad'); import('b'); c.require('d'); require(e + '.node');";
     expect(requestedModules(text)).toEqual(['left-pad', 'b', "require(e + '.node')"]);
+  });
+});
+
+describe('the second file', () => {
+  const lab = (): string => join(directory, LAB_FILE);
+  const migrate = () => {
+    const old = join(directory, 'old.conf');
+    writeFileSync(old, '[DEFAULT]\npoll_interval = 60\n');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [copy, 'migrate-config', old], {
+      ...{ cwd: '/', encoding: 'utf8', timeout: 60_000 },
+    });
+    return { status, stdout, stderr };
+  };
+  afterEach(() => copyFileSync(dist(LAB_FILE), lab()));
+
+  it('has the commands that a node seldom runs', () => {
+    const { status, stdout } = migrate();
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringContaining('poll_interval: 60\n'),
+    });
+  });
+
+  it('is found beside the first one when that is a link', () => {
+    const link = join(directory, 'link.cjs');
+    symlinkSync(copy, link);
+    const args = [link, 'backtest', '--policy', 'nothing-like-it'];
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: '/', encoding: 'utf8' });
+    expect(status).toBe(64);
+    expect(stderr).toContain("There is no policy 'nothing-like-it'");
+  });
+
+  it('is named in one sentence when it is missing', () => {
+    rmSync(lab());
+    expect(migrate()).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        `lxc-autoscale: migrate-config needs the file ${lab()}, which is missing; ` +
+        'copy it there from the same release, or install that release again\n',
+    });
+  });
+
+  it('is refused if it is of another release, or not whole', () => {
+    const text = readFileSync(dist(LAB_FILE), 'utf8');
+    const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'));
+    writeFileSync(lab(), text.replaceAll(`"${version}"`, '"9.9.9"'));
+    const other = migrate();
+    expect(other.status).toBe(1);
+    expect(other.stderr).toContain(`is of version 9.9.9, and this program of ${version}; copy it`);
+    writeFileSync(lab(), text.slice(0, text.length / 2));
+    const half = migrate();
+    expect(half.status).toBe(1);
+    expect(half.stderr).toMatch(/lxc-autoscale-lab\.cjs cannot be loaded: .*; copy it there/);
+    expect(half.stderr.split('\n')).toHaveLength(2);
   });
 });
 

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { FILES } from '../../tools/build/bundles.ts';
 
 /** What `npm run release` makes, and the scripts that it is made of. */
 
@@ -63,9 +64,13 @@ describe('a release', () => {
     expect(readdirSync(join(out, 'examples'))).toEqual(readdirSync(join(CHECKOUT, 'examples')));
     expect(readFileSync(join(out, 'NOTICE'), 'utf8')).toMatch(/^zod \d\S+ \(MIT\)$/m);
     const parts = JSON.parse(readFileSync(join(out, 'lxc-autoscale.cdx.json'), 'utf8'));
-    const shipped = readFileSync(join(out, 'lxc-autoscale.cjs'));
-    const content = createHash('sha256').update(shipped).digest('hex');
-    expect(parts.metadata.component.hashes).toEqual([{ alg: 'SHA-256', content }]);
+    const files = FILES.map((name) => {
+      const content = createHash('sha256')
+        .update(readFileSync(join(out, name)))
+        .digest('hex');
+      return { name, hashes: [{ alg: 'SHA-256', content }] };
+    });
+    expect(parts.metadata.component.components).toMatchObject(files);
     // The daemon moves its logs aside itself.
     expect(readdirSync(out).filter((name) => name.includes('logrotate'))).toEqual([]);
     expect(statSync(join(out, 'lxc-autoscale')).mode & 0o777).toBe(0o755);

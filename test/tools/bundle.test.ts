@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
 import { idOf, readBundle } from '../../tools/docs/bundle.ts';
 import { notice } from '../../tools/docs/notice.ts';
 import { type OwnPackage, sbom } from '../../tools/docs/sbom.ts';
@@ -12,7 +13,7 @@ const own = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as 
 };
 const read = (path: string): string => readFileSync(join(CHECKOUT, path), 'utf8');
 
-const bundle = readBundle(CHECKOUT);
+const bundle = await readBundle(CHECKOUT);
 const direct = Object.entries(own.dependencies).map(([name, version]) => idOf({ name, version }));
 
 /** Those that ask for nothing but their text. */
@@ -77,7 +78,7 @@ describe('the parts list', () => {
       ...{ version: zod?.version, scope: 'required', purl: `pkg:npm/zod@${zod?.version}` },
       hashes: [{ alg: 'SHA-512', content: expect.stringMatching(/^[0-9a-f]{128}$/) }],
       licenses: [{ license: { id: 'MIT' } }],
-      properties: [{ name: 'lxc-autoscale:bytesInBundle', value: `${zod?.bytes}` }],
+      properties: [{ name: 'lxc-autoscale:bytesInFiles', value: `${zod?.bytes}` }],
     });
   });
 
@@ -98,12 +99,17 @@ describe('the parts list', () => {
     expect(text).not.toContain(CHECKOUT.slice(0, -1));
   });
 
-  it.runIf(existsSync(join(CHECKOUT, 'dist/lxc-autoscale.cjs')))(
-    'has the checksum of the file that is shipped',
+  it.runIf(existsSync(join(CHECKOUT, 'dist', MAIN_FILE)))(
+    'has the checksums of the files that are shipped',
     () => {
-      const bytes = readFileSync(join(CHECKOUT, 'dist/lxc-autoscale.cjs'));
-      const sha256 = createHash('sha256').update(bytes).digest('hex');
-      expect(list.metadata.component.hashes).toEqual([{ alg: 'SHA-256', content: sha256 }]);
+      const { component } = list.metadata;
+      for (const [place, name] of [MAIN_FILE, LAB_FILE].entries()) {
+        const content = createHash('sha256')
+          .update(readFileSync(join(CHECKOUT, 'dist', name)))
+          .digest('hex');
+        expect(component.components[place]).toMatchObject({ type: 'file', name });
+        expect(component.components[place].hashes).toEqual([{ alg: 'SHA-256', content }]);
+      }
     },
   );
 });

@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Metafile } from 'esbuild';
+import { buildBundles, FILES } from '../build/bundles.ts';
 
-/** What of other people's code is in the one file that is shipped, as esbuild itself reports it. */
+/** What of other people's code is in the files that are shipped, as esbuild itself reports it. */
 
 export interface BundledPackage {
   readonly name: string;
@@ -15,7 +16,7 @@ export interface BundledPackage {
   readonly licenceText: string;
   /** SHA-512 of the package as it was downloaded, in base64; undefined where no lock knows it. */
   readonly sha512: string | undefined;
-  /** How much of the bundle is from it. */
+  /** How much of the files is from it, of all together. */
   readonly bytes: number;
   /** The bundled packages that it imports, as `name@version`. */
   readonly imports: readonly string[];
@@ -26,26 +27,18 @@ export interface Bundle {
   readonly packages: readonly BundledPackage[];
   /** Those that the program itself imports. */
   readonly imports: readonly string[];
-  readonly bytes: number;
-  /** Of the bundle, in hexadecimal. */
+  /** The main file first. */
+  readonly files: readonly BundleFile[];
+}
+
+export interface BundleFile {
+  readonly name: string;
+  /** In hexadecimal. */
   readonly sha256: string;
 }
 
 export const idOf = ({ name, version }: Pick<BundledPackage, 'name' | 'version'>): string =>
   `${name}@${version}`;
-
-interface Metafile {
-  readonly inputs: Readonly<Record<string, { readonly imports: readonly { path: string }[] }>>;
-  readonly outputs: Readonly<
-    Record<
-      string,
-      {
-        readonly bytes: number;
-        readonly inputs: Readonly<Record<string, { bytesInOutput: number }>>;
-      }
-    >
-  >;
-}
 
 interface PackageJson {
   readonly name: string;
@@ -60,21 +53,15 @@ interface Lock {
 const readJson = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'));
 
 /** Builds the program as `npm run build` does, beside what is in `dist`. */
-export function readBundle(checkout: string): Bundle {
+export async function readBundle(checkout: string): Promise<Bundle> {
   const scratch = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bundle-'));
   try {
-    const { scripts } = readJson(join(checkout, 'package.json')) as {
-      scripts: { build: string };
-    };
-    const [outfile, metafile] = [join(scratch, 'bundle.cjs'), join(scratch, 'meta.json')];
-    const command = `${scripts.build} --outfile='${outfile}' --metafile='${metafile}'`;
-    const path = `${join(checkout, 'node_modules/.bin')}:${process.env['PATH']}`;
-    const built = spawnSync('sh', ['-c', command], {
-      ...{ cwd: checkout, env: { ...process.env, PATH: path }, encoding: 'utf8' },
+    const metafile = await buildBundles(checkout, scratch);
+    const files = FILES.map((name) => {
+      const content = readFileSync(join(scratch, name));
+      return { name, sha256: createHash('sha256').update(content).digest('hex') };
     });
-    if (built.status !== 0) throw new Error(`esbuild failed: ${built.stderr}`);
-    const sha256 = createHash('sha256').update(readFileSync(outfile)).digest('hex');
-    return { ...takenApart(checkout, readJson(metafile) as Metafile), sha256 };
+    return { ...takenApart(checkout, metafile), files };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -84,17 +71,21 @@ export function readBundle(checkout: string): Bundle {
 const directoryOf = (file: string): string | undefined =>
   /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
 
-function takenApart(checkout: string, { inputs, outputs }: Metafile): Omit<Bundle, 'sha256'> {
-  const [output] = Object.values(outputs);
-  if (output === undefined) throw new Error('esbuild reports no output');
+function takenApart(checkout: string, { inputs, outputs }: Metafile): Omit<Bundle, 'files'> {
+  const bytesOf = new Map<string, number>();
+  for (const output of Object.values(outputs)) {
+    for (const [file, { bytesInOutput }] of Object.entries(output.inputs)) {
+      bytesOf.set(file, (bytesOf.get(file) ?? 0) + bytesInOutput);
+    }
+  }
   const lock = readJson(join(checkout, 'package-lock.json')) as Lock;
   const found = new Map<string, BundledPackage>();
   const imports = new Map<string, Set<string>>();
   const idIn = (directory: string): string =>
     idOf(readJson(join(checkout, directory, 'package.json')) as PackageJson);
-  const isBundled = (file: string): boolean => (output.inputs[file]?.bytesInOutput ?? 0) > 0;
-  for (const [file, { bytesInOutput }] of Object.entries(output.inputs)) {
-    if (bytesInOutput === 0) continue;
+  const isBundled = (file: string): boolean => (bytesOf.get(file) ?? 0) > 0;
+  for (const [file, bytes] of bytesOf) {
+    if (bytes === 0) continue;
     const directory = directoryOf(file);
     const id = directory === undefined ? '' : idIn(directory);
     const own = imports.get(id) ?? new Set();
@@ -105,14 +96,13 @@ function takenApart(checkout: string, { inputs, outputs }: Metafile): Omit<Bundl
     }
     if (directory === undefined) continue;
     const before = found.get(id)?.bytes ?? 0;
-    found.set(id, { ...describe(checkout, directory, lock), bytes: before + bytesInOutput });
+    found.set(id, { ...describe(checkout, directory, lock), bytes: before + bytes });
   }
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
   const importsOf = (id: string): readonly string[] => [...(imports.get(id) ?? [])].sort();
   return {
     packages: sorted.map(([id, one]) => ({ ...one, imports: importsOf(id) })),
     imports: importsOf(''),
-    bytes: output.bytes,
   };
 }
 

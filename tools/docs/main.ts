@@ -20,7 +20,7 @@ const target = process.argv[2] ?? 'dist/share';
 const epoch = process.env['SOURCE_DATE_EPOCH'];
 const date = epoch === undefined ? '' : new Date(Number(epoch) * 1000).toISOString().slice(0, 10);
 
-const bundle = readBundle('.');
+const bundle = await readBundle(process.cwd());
 
 const files: Readonly<Record<string, string>> = {
   'lxc_autoscale.schema.json': `${JSON.stringify(jsonSchema(), null, 2)}\n`,

@@ -1,7 +1,7 @@
 import { type Bundle, type BundledPackage, idOf } from './bundle.ts';
 
 /**
- * The parts list of the bundle for programs that look for known weaknesses in it: CycloneDX 1.5
+ * The parts list of the shipped files, for programs that look for known weaknesses: CycloneDX 1.5
  * (ECMA-424). The same sources give the same bytes, so it bears no time and no serial number.
  */
 
@@ -31,11 +31,11 @@ function component({ name, version, licence, sha512, bytes }: BundledPackage) {
     ...(content === undefined ? {} : { hashes: [{ alg: 'SHA-512', content }] }),
     licenses: licences(licence),
     purl: id,
-    properties: [{ name: 'lxc-autoscale:bytesInBundle', value: `${bytes}` }],
+    properties: [{ name: 'lxc-autoscale:bytesInFiles', value: `${bytes}` }],
   };
 }
 
-export function sbom({ packages, imports, sha256 }: Bundle, own: OwnPackage): object {
+export function sbom({ packages, imports, files }: Bundle, own: OwnPackage): object {
   const { name, version, description, license, devDependencies } = own;
   const self = `${name}@${version}`;
   const esbuild = { type: 'application', name: 'esbuild', version: devDependencies['esbuild'] };
@@ -51,8 +51,11 @@ export function sbom({ packages, imports, sha256 }: Bundle, own: OwnPackage): ob
         type: 'application',
         'bom-ref': self,
         ...{ name, version, description },
-        hashes: [{ alg: 'SHA-256', content: sha256 }],
         licenses: licences(license),
+        components: files.map(({ name: file, sha256 }) => ({
+          ...{ type: 'file', 'bom-ref': file, name: file, version },
+          hashes: [{ alg: 'SHA-256', content: sha256 }],
+        })),
       },
     },
     components: packages.map(component),

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { version } from '../../package.json';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Signals } from '../app/scheduler.ts';
+import type { Surroundings } from '../app/world.ts';
+import { describeError } from '../host/os-error.ts';
+import type { Arguments, CommandName } from './arguments.ts';
+import type { LabCommandName } from './lab-commands.ts';
+
+/** Commands that are in a second file, beside the one that runs: the daemon never loads it. */
+
+const LAB_FILE = 'lxc-autoscale-lab.cjs';
+
+const NAMES: Readonly<Record<LabCommandName, true>> = {
+  ...{ backtest: true, demo: true, recommend: true, 'migrate-config': true },
+};
+
+export const isLabCommand = (name: CommandName): name is LabCommandName => name in NAMES;
+
+export async function runLabCommand(
+  name: LabCommandName,
+  given: Arguments,
+  around: Surroundings,
+  signals: Signals,
+): Promise<ExitCode> {
+  const lab = await loadLab(name);
+  if (typeof lab !== 'string') return lab.LAB_COMMANDS[name](given, around, signals);
+  around.stderr.write(`lxc-autoscale: ${lab}\n`);
+  return EXIT.failure;
+}
+
+type Lab = Pick<typeof import('./lab-commands.ts'), 'LAB_COMMANDS' | 'version'>;
+
+/** The second file; a sentence on what is wrong with it. */
+async function loadLab(name: LabCommandName): Promise<Lab | string> {
+  const file = join(__dirname, LAB_FILE);
+  const remedy = 'copy it there from the same release, or install that release again';
+  try {
+    const lab: Lab = await import('./lab-commands.ts');
+    if (lab.version === version) return lab;
+    return `${file} is of version ${lab.version}, and this program of ${version}; ${remedy}`;
+  } catch (error) {
+    if (!existsSync(file)) return `${name} needs the file ${file}, which is missing; ${remedy}`;
+    return `${file} cannot be loaded: ${describeError(error)}; ${remedy}`;
+  }
+}
