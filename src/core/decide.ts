@@ -1,7 +1,7 @@
 import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { emergencyOf } from './host-state.ts';
-import { bringInForce } from './in-force.ts';
+import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
 import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
 import { peakOfWeek } from './learnt.ts';
@@ -218,6 +218,8 @@ function decideCores(
   const has = guest.cores ?? hostCpus;
   const allocation: CpuAllocation =
     policy.cpu.unit === 'cores' ? { has, cpuLimit } : cpuLimitOf(guest, usable);
+  const differing = bringCpuLimitInForce(guest, cpu, policy, allocation, state, input.nowMs);
+  if (differing !== undefined) return differing;
   const quantum = cpuQuantum(policy);
   const samples = state.between.get(vmid)?.saturated.cores ?? 0;
   const one: Case = {

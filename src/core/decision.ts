@@ -167,8 +167,7 @@ export type HoldReason =
   | { readonly kind: 'pinned'; readonly pin: Pin; readonly unit?: CpuUnit }
   /** The kernel neither counts nor limits it for containers. */
   | { readonly kind: 'no-controller'; readonly controller: Controller }
-  /** The configuration says one thing and the kernel another; a change is under way or stuck. */
-  | { readonly kind: 'not-in-force'; readonly configured: number; readonly live: number | null }
+  | NotInForce
   | { readonly kind: 'host-memory'; readonly wanted: number; readonly budget: number }
   | { readonly kind: 'host-cores'; readonly ceiling: number }
   /** The host's CPUs are busy: no more cores. Its memory is short or used up: no more of it. */
@@ -191,6 +190,16 @@ export type HoldReason =
   | { readonly kind: 'next-cycle' }
   /** Configurations of this node cannot be written now. */
   | { readonly kind: 'paused'; readonly why: string };
+
+/** The configuration says one thing and the kernel another; a change is under way or stuck. */
+export interface NotInForce {
+  readonly kind: 'not-in-force';
+  /** null: no limit. */
+  readonly configured: number | null;
+  readonly live: number | null;
+  /** It is the cpulimit, of a container whose CPU is scaled by this. */
+  readonly quota?: CpuUnit;
+}
 
 /** A container that is left alone as a whole. */
 export interface Skip {

@@ -5,6 +5,7 @@ import type {
   Kept,
   Limit,
   Measured,
+  NotInForce,
   Resource,
   Skip,
   SkipReason,
@@ -213,7 +214,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'no-controller':
       return noUse(because);
     case 'not-in-force':
-      return notInForce(resource, because.configured, because.live);
+      return notInForce(resource, because);
     case 'host-memory':
     case 'host-cores':
     case 'host-busy':
@@ -232,7 +233,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `the off-peak time has just given it back; it stays for ${left} more`;
     }
     case 'next-cycle':
-      return 'this cycle has as many changes as it may make, so this one waits for the next';
+      return 'other changes come first in this cycle, so this one waits for the next';
     case 'paused':
       return `it should change, but nothing is changed now: ${because.why}`;
   }
@@ -422,11 +423,17 @@ function thresholds(measured: Measured | undefined): string {
   return `between the thresholds of ${percent(lower)} and ${percent(upper)}`;
 }
 
-function notInForce(resource: Resource, configured: number, live: number | null): string {
-  const inForce = live === null ? 'no limit' : withUnit(resource, live);
-  const verb = live === null || inForce === '1 core' ? 'is' : 'are';
-  const says = `its configuration says ${withUnit(resource, configured)}`;
-  const next =
-    resource === 'memory' ? 'it is put right if it stays so' : 'waiting until they agree';
-  return `${says}, but ${inForce} ${verb} in force; ${next}`;
+function notInForce(resource: Resource, { configured, live, quota }: NotInForce): string {
+  const shown = (value: number | null): string =>
+    value === null ? 'no limit' : withUnit(resource, value);
+  const verb = live === null || shown(live) === '1 core' ? 'is' : 'are';
+  const of = quota === undefined ? '' : ' as its cpulimit';
+  const says = `its configuration says ${shown(configured)}${of}`;
+  const differ = `${says}, but ${shown(live)} ${verb} in force`;
+  if (quota === 'cores') {
+    const remedy = 'set another cpulimit and then the wanted one, or restart it, to put it right';
+    return `${differ}; ${remedy}`;
+  }
+  const isPutRight = resource === 'memory' || quota !== undefined;
+  return `${differ}; ${isPutRight ? 'it is put right if it stays so' : 'waiting until they agree'}`;
 }

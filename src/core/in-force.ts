@@ -1,54 +1,93 @@
 import type { HoldReason } from './decision.ts';
 import type { LoopState } from './loop-state.ts';
-import type { GuestConfig, MemoryUsage } from './observation.ts';
+import type { CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
 import { changeKey } from './pace.ts';
-import { thresholdMemory, type Verdict } from './policies/threshold.ts';
+import {
+  type CpuAllocation,
+  thresholdCores,
+  thresholdMemory,
+  type Verdict,
+} from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
-import { type Milliseconds, milliseconds, type Vmid } from './units.ts';
+import { type Milliseconds, milliseconds } from './units.ts';
+import { isSameCpuLimit } from './verify.ts';
 
 /**
- * A memory limit that is not what the configuration says. Nothing brings the two together by
- * itself: `pvestatd` deals with cores only, and the next start goes by the configuration, whatever
- * is in use by then. `pct set` changes the live limit first and the configuration last, so a
- * difference is left alone until no `pct` can still be under way.
+ * A memory limit or a cpulimit that is not what the configuration says. Nothing brings the two
+ * together by itself: `pvestatd` deals with cores only, and the next start goes by the
+ * configuration, whatever is in use by then. `pct set` changes the live limit first and the
+ * configuration last, so a difference is left alone until no `pct` can still be under way.
  *
  * | live       | configured | brought about                                               |
  * | ---------- | ---------- | ----------------------------------------------------------- |
- * | lower      | higher     | the configuration, as growth: where the host has the memory |
- * | higher     | lower      | the configuration, where it is proven to be enough; else    |
- * | no limit   | any        | the configuration is raised to what is live                 |
+ * | lower      | higher     | the configuration, as growth: where the host has it to give |
+ * | higher     | lower      | the configuration; of memory where it is proven to be       |
+ * | no limit   | any        | enough, else that is raised to what is live                 |
+ *
+ * A cpulimit beside `cores` that are scaled is not this program's to set; it is named where it
+ * binds.
  */
 
 /** Longer than a `pct set` lasts: it waits 10 s for a lock, and is ended after 40 s. */
 const STAYS_MS = 60_000;
 
+/** null: no limit. In MiB, or in cores of a cpulimit. */
 export interface Differing {
-  /** null: no limit. */
   readonly live: number | null;
-  readonly configured: number;
+  readonly configured: number | null;
   readonly sinceMs: Milliseconds;
 }
 
 /** Keeps in mind since when a container's limit and its configuration differ as they do now. */
 export function noteDiffering(
   { differing, intended }: LoopState,
-  vmid: Vmid,
-  { memoryMib: configured }: GuestConfig,
+  { vmid, memoryMib: configured }: GuestConfig,
   { limitMib }: MemoryUsage,
   nowMs: Milliseconds,
 ): void {
+  const key = changeKey(vmid, 'memory');
   const live = limitMib ?? null;
   if (live === configured) {
-    differing.delete(vmid);
+    differing.delete(key);
     return;
   }
-  const known = differing.get(vmid);
+  const isOurs = intended.get(vmid)?.memoryMib === live;
+  keep(differing, key, { live, configured }, isOurs, nowMs);
+}
+
+/** The same of its cpulimit. */
+export function noteCpuDiffering(
+  { differing, intended }: LoopState,
+  { vmid, cpuLimit }: GuestConfig,
+  live: number | null,
+  nowMs: Milliseconds,
+): void {
+  const key = changeKey(vmid, 'cores');
+  const configured = cpuLimit ?? null;
+  if (isSameCpuLimit(live, configured)) {
+    differing.delete(key);
+    return;
+  }
+  const ours = intended.get(vmid)?.cpuLimit;
+  const isOurs = ours !== undefined && isSameCpuLimit(ours, live);
+  keep(differing, key, { live, configured }, isOurs, nowMs);
+}
+
+function keep(
+  differing: LoopState['differing'],
+  key: string,
+  { live, configured }: Omit<Differing, 'sinceMs'>,
+  isOurs: boolean,
+  nowMs: Milliseconds,
+): void {
+  const known = differing.get(key);
   if (known?.live === live && known.configured === configured) return;
   // What this program has begun and was cut off from is known, and needs no wait.
-  const isOurs = intended.get(vmid)?.memoryMib === live;
   const sinceMs = milliseconds(isOurs ? nowMs - STAYS_MS : nowMs);
-  differing.set(vmid, { live, configured, sinceMs });
+  differing.set(key, { live, configured, sinceMs });
 }
+
+type InForce = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
 
 /** What is to become of a memory limit that is not the configured one. */
 export function bringInForce(
@@ -56,20 +95,58 @@ export function bringInForce(
   memory: MemoryUsage,
   policy: ContainerPolicy,
   maxMib: number,
-  { differing, handHolds }: LoopState,
+  state: LoopState,
   nowMs: Milliseconds,
-): Verdict | { readonly verdict: 'hold'; readonly because: HoldReason } {
+): InForce {
   const { vmid, memoryMib: configured } = guest;
   const live = memory.limitMib ?? null;
-  const since = differing.get(vmid)?.sinceMs ?? nowMs;
-  const leftMs = (handHolds.get(changeKey(vmid, 'memory')) ?? 0) - nowMs;
-  if (leftMs > 0) return { verdict: 'hold', because: { kind: 'changed-by-hand', leftMs } };
-  if (nowMs - since < STAYS_MS) {
-    return { verdict: 'hold', because: { kind: 'not-in-force', configured, live } };
-  }
+  const key = changeKey(vmid, 'memory');
+  const waits = whyWait(state, key, { kind: 'not-in-force', configured, live }, nowMs);
+  if (waits !== undefined) return { verdict: 'hold', because: waits };
   // One without a limit may use all that the host has.
   const before = live ?? Math.max(maxMib, configured + 1);
   const { measured } = thresholdMemory(before, maxMib, memory, policy);
   const verdict = before < configured ? 'grow' : 'shrink';
   return { verdict, after: configured, rule: 'in-force', limits: [], measured };
+}
+
+/** The same of a cpulimit; undefined where it is the configured one, or does not matter. */
+export function bringCpuLimitInForce(
+  { vmid }: GuestConfig,
+  cpu: CpuUsage,
+  policy: ContainerPolicy,
+  allocation: CpuAllocation,
+  state: LoopState,
+  nowMs: Milliseconds,
+): InForce | undefined {
+  const key = changeKey(vmid, 'cores');
+  const found = state.differing.get(key);
+  if (found === undefined) return undefined;
+  // Without a limit, or with one above them, it has all CPUs that it can use.
+  const most = allocation.most ?? allocation.has;
+  const { live, configured } = found;
+  const before = Math.min(live ?? most, most);
+  const after = Math.min(configured ?? most, most);
+  const { unit } = policy.cpu;
+  const because: HoldReason = { kind: 'not-in-force', configured, live, quota: unit };
+  if (before === after) return undefined;
+  if (unit === 'cores') return { verdict: 'hold', because };
+  const waits = whyWait(state, key, because, nowMs);
+  if (waits !== undefined) return { verdict: 'hold', because: waits };
+  const { measured } = thresholdCores({ ...allocation, has: before }, cpu, policy);
+  const verdict = before < after ? 'grow' : 'shrink';
+  return { verdict, after, rule: 'in-force', limits: [], measured };
+}
+
+/** A hand is respected, and a `pct set` may still be under way. */
+function whyWait(
+  { differing, handHolds }: LoopState,
+  key: string,
+  because: HoldReason,
+  nowMs: Milliseconds,
+): HoldReason | undefined {
+  const leftMs = (handHolds.get(key) ?? 0) - nowMs;
+  if (leftMs > 0) return { kind: 'changed-by-hand', leftMs };
+  const since = differing.get(key)?.sinceMs ?? nowMs;
+  return nowMs - since < STAYS_MS ? because : undefined;
 }

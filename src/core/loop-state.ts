@@ -70,8 +70,8 @@ export interface LoopState {
   readonly intended: Map<Vmid, Intended>;
   /** Until when a value that was changed by hand is left as it is, under `changeKey`. */
   readonly handHolds: Map<string, Milliseconds>;
-  /** Memory limits that are not what the configuration says. */
-  readonly differing: Map<Vmid, Differing>;
+  /** Limits that are not the configured ones, under `changeKey`; of `cores` the cpulimit. */
+  readonly differing: Map<string, Differing>;
   readonly lastChanges: Map<Vmid, LastChange>;
   /** Mode `adaptive`: what was learnt of each resource of a container, under `changeKey`. */
   readonly learnt: LearntOfAll;

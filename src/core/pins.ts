@@ -33,6 +33,9 @@ export const memoryPin = (guest: GuestConfig): Pin | undefined => first(guest, '
 /** Whether which CPUs it has is none of Proxmox VE's business, and so not what `cores` says. */
 export const hasOwnCpuset = (guest: GuestConfig): boolean => first(guest, 'cpuset') !== undefined;
 
+/** Whether its cpulimit is not what the kernel goes by. */
+export const hasOwnQuota = (guest: GuestConfig): boolean => first(guest, 'quota') !== undefined;
+
 /** Asked for every container in every cycle, of which hardly any has such a line. */
 const first = ({ pins }: GuestConfig, what: Pin['what']): Pin | undefined =>
   pins.length === 0 ? undefined : pins.find((pin) => pin.what === what);

@@ -51,6 +51,11 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
     else if (cores !== undefined) admitted.cores = cores;
     if (memory?.verdict === 'hold') held.push(memory);
     else if (memory !== undefined) admitted.memory = memory;
+    if (admitted.cores?.rule === 'in-force' && admitted.memory !== undefined) {
+      // Other commands put a cpulimit right than make a change; memory may be urgent.
+      held.push(refused(admitted.cores, { kind: 'next-cycle' }));
+      delete admitted.cores;
+    }
     if (admitted.cores === undefined && admitted.memory === undefined) continue;
     if (changes.length >= MAX_CHANGES_PER_CYCLE) {
       for (const late of [admitted.cores, admitted.memory]) {
@@ -109,6 +114,8 @@ function admitCores(change: Change | undefined, budget: Budget): Change | Hold |
   if (!budget.coresCeiling.ok) {
     return refused(change, { kind: 'missing', reading: budget.coresCeiling });
   }
+  // What its configuration says it has been given long ago.
+  if (change.rule === 'in-force') return change;
   // The reserve is not kept by what the container had all along: it gets that back.
   const ceiling = Math.max(budget.coresCeiling.value, change.norm ?? 0);
   if (change.after <= ceiling) return change;

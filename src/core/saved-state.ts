@@ -1,4 +1,5 @@
 import { type GuestIdentity, parseGuestIdentity } from './identity.ts';
+import type { Differing } from './in-force.ts';
 import type {
   Boost,
   Failure,
@@ -57,6 +58,8 @@ export interface SavedState {
   readonly known: readonly (readonly [Vmid, KnownValues])[];
   readonly intended: readonly (readonly [Vmid, Intended])[];
   readonly handHolds: readonly (readonly [string, Milliseconds])[];
+  /** So that `once` knows how long a difference has stayed. An earlier release has none. */
+  readonly differing?: readonly (readonly [string, Differing])[];
   /** Has a version of its own. */
   readonly learnt: SavedLearnt;
   readonly lastChanges: readonly (readonly [Vmid, LastChange])[];
@@ -99,6 +102,7 @@ export function toSaved(
     known: [...state.known],
     intended: [...state.intended],
     handHolds: [...state.handHolds],
+    differing: [...state.differing],
     learnt: saveLearnt(state.learnt),
     lastChanges: [...state.lastChanges],
   };
@@ -157,6 +161,7 @@ export function takeOver(
   fill(state.boosts, whole.boosts);
   fill(state.offPeak, whole.offPeak);
   fill(state.handHolds, whole.handHolds);
+  fill(state.differing, whole.differing ?? []);
   return present(true);
 }
 
@@ -287,6 +292,13 @@ const FIELDS: Readonly<Record<string, Check>> = {
   known: ofVmid(isValues),
   intended: ofVmid(isIntended),
   handHolds: ofResource((value) => isNumber(value)),
+  differing: ofResource(
+    (value) =>
+      isObject(value) &&
+      isOrNull(value['live']) &&
+      isOrNull(value['configured']) &&
+      isNumber(value['sinceMs']),
+  ),
   lastChanges: ofVmid(
     (value) =>
       isObject(value) &&
@@ -301,6 +313,7 @@ const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = {
   identities: [],
   waited: [],
   taken: [],
+  differing: [],
 };
 
 /** Of which boot and time it is. */

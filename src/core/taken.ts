@@ -31,6 +31,11 @@ const NO_FLAP: ReadonlySet<Rule> = new Set([
   ...(['saturated', 'peak-again', 'below-minimum', 'waiting', 'in-force'] as const),
 ]);
 
+/** The end of something, or a limit that is put right, takes nothing that it had for good. */
+const TAKES_NOTHING: ReadonlySet<Rule> = new Set([
+  ...(['boost-end', 'waiting-undone', 'in-force'] as const),
+]);
+
 type Step = Pick<Change, 'verdict' | 'rule'> & { readonly measured: { readonly before: number } };
 
 /** What is known after a step; undefined: nothing was ever taken. */
@@ -39,7 +44,7 @@ export function takenAfter(
   { verdict, rule, measured }: Step,
   nowMs: Milliseconds,
 ): Taken | undefined {
-  if (rule === 'boost-end' || rule === 'waiting-undone') return known;
+  if (TAKES_NOTHING.has(rule)) return known;
   if (verdict === 'shrink') {
     const norm = Math.max(known?.norm ?? 0, measured.before);
     return { flaps: 0, ...known, norm, shrunkMs: nowMs };

@@ -106,6 +106,7 @@ const RUNS_TEXT = Buffer.from('populated 1\nfrozen 0\n');
 
 class KeptCgroups implements CgroupFiles {
   readonly #readSmall = createFileReader(BUFFER_BYTES);
+  readonly #readQuota = createFileReader(SMALL_FILE_BYTES);
   #around = '';
   #aroundAtMs = NEVER;
   readonly #paths: Paths;
@@ -132,8 +133,8 @@ class KeptCgroups implements CgroupFiles {
   cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
     const directory = this.#paths.cgroup(vmid);
     const path = `${directory}/cpu.max`;
-    // Not among the kept ones: it is asked for only after a change.
-    const file = createFileReader(SMALL_FILE_BYTES)(path);
+    // Not among the kept ones: it is asked for in whole cycles and after a change only.
+    const file = this.#readQuota(path);
     if (file.ok) {
       const limit = parseCpuMax(file.value.toString('latin1'));
       if (limit < 0) return missing('malformed', `${path}: not in the form that the kernel writes`);

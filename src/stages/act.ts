@@ -178,10 +178,16 @@ function intend(
   state.intended.set(vmid, { ...values, sinceMs, reasons, boosts });
 }
 
+/** A limit that is put right is configured already. */
+function setValueOf(change: Change | undefined): 'cores' | 'cpuLimit' | undefined {
+  if (change === undefined || change.rule === 'in-force') return undefined;
+  return change.unit === 'cpulimit' ? 'cpuLimit' : 'cores';
+}
+
 function valuesAfter({ cores, memory }: PlannedChange): Partial<KnownValues> {
-  const cpu = cores && (cores.unit === 'cpulimit' ? 'cpuLimit' : 'cores');
+  const cpu = setValueOf(cores);
   return {
-    ...(cpu && { [cpu]: cores.after }),
+    ...(cpu && cores && { [cpu]: cores.after }),
     ...(memory && { memoryMib: mib(memory.after) }),
   };
 }
@@ -294,7 +300,7 @@ function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): vo
   const { boosts, offPeak } = state;
   const { vmid, resource, rule, after, measured } = change;
   const key = changeKey(vmid, resource);
-  if (rule !== 'saturated') boosts.delete(key);
+  if (rule !== 'saturated' && rule !== 'in-force') boosts.delete(key);
   rememberWaiting(state, key, change, nowMs);
   if (rule === 'boost-end') countAnew(state, change);
   if (rule === 'off-peak') take(state, change);

@@ -133,8 +133,19 @@ function staleParts(config: GuestConfig, live: ReadBack, target: Target): Target
   return {
     // A live limit that no configuration can say: any other value leads to a real change.
     ...(isMemory && { memoryMib: found ?? mib(memoryMib + LEAST_MIB) }),
-    ...(isCpu && { cpuLimit: liveCpuLimit.ok ? (liveCpuLimit.value ?? null) : null }),
+    ...(isCpu && { cpuLimit: sayable(liveCpuLimit.ok ? liveCpuLimit.value : undefined, cpuLimit) }),
   };
+}
+
+/** The least and the most that `pct set` takes, in cores. */
+const [LEAST_QUOTA, MOST_QUOTA] = [0.01, 8192];
+
+/** A live cpulimit as `pct` can be told it; where it cannot, some other one than is wanted. */
+function sayable(live: number | undefined, wanted: number | null): number | null {
+  const rounded = live === undefined ? null : Math.round(live * 100) / 100;
+  const isTaken = rounded === null || (rounded >= LEAST_QUOTA && rounded <= MOST_QUOTA);
+  if (isTaken && !isSameCpuLimit(rounded, wanted)) return rounded;
+  return wanted === null ? LEAST_QUOTA : null;
 }
 
 const isEmpty = (target: Target): boolean =>

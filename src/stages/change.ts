@@ -21,10 +21,10 @@ export async function carryOut(
   decidedOn: GuestConfig,
   context: ChangeContext,
 ): Promise<ChangeResult> {
-  const { vmid, memory } = planned;
+  const { vmid, cores, memory } = planned;
   const before = sideOf(planned, 'before', decidedOn);
   const target = sideOf(planned, 'after', decidedOn);
-  if (memory?.rule === 'in-force') {
+  if (cores?.rule === 'in-force' || memory?.rule === 'in-force') {
     return bringInForce(world, { vmid, decidedOn, before, target }, planned, context);
   }
   const purpose = purposeOf(before, target, changesOf(planned).map(describe).join('. '));
@@ -83,11 +83,13 @@ function whyNotNow(
 function sideOf(planned: PlannedChange, side: 'before' | 'after', config: GuestConfig): Target {
   const { cores, memory } = planned;
   const before = side === 'before';
+  // None at all may be what is to be put right.
+  const isConfigured = before || cores?.rule === 'in-force';
   return {
     ...(cores?.unit === undefined &&
       cores && { cores: before ? (config.cores ?? null) : cores.after }),
     ...(cores?.unit === 'cpulimit' && {
-      cpuLimit: before ? (config.cpuLimit ?? null) : cores.after,
+      cpuLimit: isConfigured ? (config.cpuLimit ?? null) : cores.after,
     }),
     ...(memory && { memoryMib: before ? config.memoryMib : mib(memory.after) }),
   };

@@ -1,13 +1,14 @@
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
-import { noteDiffering } from '../core/in-force.ts';
+import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
 import { GIVEN_BACK_MS } from '../core/judge.ts';
 import { type KnownValues, type LoopState, valuesOf } from '../core/loop-state.ts';
-import type { GuestConfig } from '../core/observation.ts';
+import type { ContainerState, GuestConfig } from '../core/observation.ts';
 import { changeKey } from '../core/pace.ts';
+import { hasOwnQuota } from '../core/pins.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
-import { milliseconds, type Vmid } from '../core/units.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { catchUp, isSame, mayStillCome, tellNotInForce } from './catch-up.ts';
 import type { Observed } from './observe.ts';
@@ -31,9 +32,7 @@ export function noticeOthers(
     }
     const rewriter = state.rewriters.get(vmid);
     state.rewriters.delete(vmid);
-    const memory = seen.kind === 'running' ? seen.usage.memory : undefined;
-    if (memory?.ok) noteDiffering(state, vmid, config.value, memory.value, atMs);
-    else state.differing.delete(vmid);
+    noteLimits(world, state, config.value, seen, atMs);
     const before = state.known.get(vmid);
     if (before !== undefined && isAsKnown(state, vmid, before, config.value)) continue;
     const now = valuesOf(config.value);
@@ -73,6 +72,24 @@ export function noticeOthers(
       world.log.info(`${who}: ${words}, ${by}${stays}`, about);
     }
   }
+}
+
+/** What cannot be seen says nothing of a difference, nor of how long there is one. */
+function noteLimits(
+  { cgroups }: World,
+  state: LoopState,
+  guest: GuestConfig,
+  seen: ContainerState,
+  atMs: Milliseconds,
+): void {
+  const { vmid } = guest;
+  const memory = seen.kind === 'running' ? seen.usage.memory : undefined;
+  if (memory?.ok) noteDiffering(state, guest, memory.value, atMs);
+  else state.differing.delete(changeKey(vmid, 'memory'));
+  const isOurs = seen.kind === 'running' && !state.lacking.has('cpu') && !hasOwnQuota(guest);
+  const quota = isOurs ? cgroups.cpuLimit(vmid) : undefined;
+  if (quota?.ok) noteCpuDiffering(state, guest, quota.value ?? null, atMs);
+  else state.differing.delete(changeKey(vmid, 'cores'));
 }
 
 /** Under these Proxmox VE leaves the values as they are: what differs then, a person has edited. */

@@ -160,7 +160,7 @@ describe('a hold', () => {
     ],
     [
       { kind: 'next-cycle' },
-      'this cycle has as many changes as it may make, so this one waits for the next',
+      'other changes come first in this cycle, so this one waits for the next',
     ],
   ];
 
