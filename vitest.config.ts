@@ -8,6 +8,7 @@ import { PlainReporter } from './test/plain-reporter.ts';
  */
 const UNIT_TESTS = [
   'test/*.test.ts',
+  'test/app/**/*.test.ts',
   'test/cli/**/*.test.ts',
   'test/config/**/*.test.ts',
   'test/core/**/*.test.ts',

@@ -6,6 +6,7 @@ import { POLICY_NAMES } from '../src/cli/lab-policies.ts';
 import { DEFAULTS, GROUP_DEFAULTS } from '../src/config/defaults.ts';
 import { configSchema } from '../src/config/schema.ts';
 import { PAGES, withTables } from '../tools/docs/pages.ts';
+import { ROOMS } from './tidy-rules.ts';
 
 /** What README and docs/ say of the program is held against the program. */
 
@@ -86,6 +87,40 @@ describe('docs/commands.md', () => {
   });
 });
 
+describe('docs/architecture.md', () => {
+  const page = read('docs/architecture.md');
+  const rowsOf = (part: string): readonly (readonly string[])[] =>
+    [...part.matchAll(/^\| (.*) \|$/gm)].map(([, row = '']) => row.split(' | '));
+
+  it('has every room of test/tidy-rules.ts with what it may import', () => {
+    const rooms = rowsOf(below(page, 'Rooms and directions'))
+      .slice(1)
+      .map(([room, , may]) => [room, may]);
+    const words = (may: readonly string[]): string => {
+      if (may.includes('')) return 'everything';
+      const ours = may.filter((place) => place !== 'package.json').map((place) => `\`${place}\``);
+      return ours.length === 0 ? 'only itself' : ours.join(' ');
+    };
+    const expected = Object.entries(ROOMS)
+      .filter(([room]) => existsSync(posix.join(CHECKOUT, 'src', room)))
+      .map(([room, { may }]) => [`\`${room}\``, words(may)]);
+    expect([...rooms].sort()).toEqual([...expected].sort());
+  });
+
+  it('walks by functions that are where it says', () => {
+    const steps = rowsOf(page.split(/^## /m).find((part) => part.startsWith('A walk')) ?? '');
+    expect(steps.length).toBeGreaterThan(10);
+    for (const [, file = '', name = ''] of steps.slice(1)) {
+      const text = read(file.replaceAll('`', ''));
+      expect([
+        file,
+        name,
+        new RegExp(`function ${name.replaceAll('`', '')}\\b`).test(text),
+      ]).toEqual([...[file, name, true]]);
+    }
+  });
+});
+
 describe('README', () => {
   const readme = read('README.md');
 
@@ -140,16 +175,17 @@ describe.each(pages)('$path', ({ path, text }) => {
 it.each([...pages.map(({ path }) => path), ...workflows])(
   '%s names scripts that there are',
   (path) => {
-    for (const [, script = ''] of read(path).matchAll(/npm run (?:--silent )?([a-z][a-z:]*)/g)) {
+    for (const [, script = ''] of read(path).matchAll(/npm run (?:--silent )?([a-z][a-z0-9:]*)/g)) {
       expect(Object.keys(scripts)).toContain(script);
     }
   },
 );
 
-it('every folder of the unit tests in vitest.config.ts has tests', () => {
-  const folders = [...read('vitest.config.ts').matchAll(/'(test\/[a-z/]*)\/\*\*/g)];
-  expect(folders.length).toBeGreaterThan(3);
-  for (const [, folder = ''] of folders) {
-    expect([folder, existsSync(posix.join(CHECKOUT, folder))]).toEqual([folder, true]);
-  }
+it('vitest.config.ts names the rooms whose tests are unit tests', () => {
+  const folders = [...read('vitest.config.ts').matchAll(/'test\/([a-z]+)\/\*\*/g)];
+  const rooms = namesIn('src', '').filter((name) => existsSync(posix.join(CHECKOUT, 'test', name)));
+  const tooLong = ['host', 'lab'];
+  expect(folders.map(([, folder]) => folder).sort()).toEqual(
+    rooms.filter((room) => !room.includes('.') && !tooLong.includes(room)).sort(),
+  );
 });

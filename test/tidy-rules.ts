@@ -103,7 +103,7 @@ const APP_MAY = [
   'package.json',
 ];
 
-const ROOMS: Readonly<Record<string, Room>> = {
+export const ROOMS: Readonly<Record<string, Room>> = {
   'core/': { may: [], builtins: false, packages: false },
   'ports.ts': { may: ['core/'], builtins: false, packages: false },
   'cycle.ts': { may: ['core/', 'ports.ts', 'stages/'], builtins: false, packages: false },
