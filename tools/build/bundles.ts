@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 /** The program as it is shipped: two files without `node_modules`. */
@@ -10,7 +11,7 @@ export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE];
 
 const NOT_BUNDLED = './src/report/not-bundled.cjs';
 
-/** Parts of packages that this program does not use, or that Node has itself. */
+/** Packages of packages that this program does not use, or that Node has itself. */
 const IN_PLACE_OF: Readonly<Record<string, string>> = {
   'readable-stream': 'node:stream',
   'readable-stream/lib/_stream_writable.js': './src/report/node-writable.cjs',
@@ -21,6 +22,33 @@ const IN_PLACE_OF: Readonly<Record<string, string>> = {
   fecha: NOT_BUNDLED,
   'safe-stable-stringify': NOT_BUNDLED,
   'web-streams-polyfill/dist/ponyfill.es2018.js': NOT_BUNDLED,
+  // Its form for `import` is one file, of which nothing can be left out.
+  'js-yaml': './node_modules/js-yaml/index.js',
+};
+
+/** Files of packages that nothing leads to in what this program asks of them. */
+const LEFT_OUT: readonly RegExp[] = [
+  // Programs are waited for, and said nothing about on the screen.
+  /^execa\/lib\/(methods\/main-sync|verbose\/default)\.js$/,
+  // YAML is read, never written, and by the schema that takes every value for text.
+  /^js-yaml\/lib\/(dumper|schema\/(json|core|default)|type\/(?!str|seq|map)\w+)(\.js)?$/,
+  // A log goes to streams of ours.
+  /^winston\/lib\/winston\/(transports\/(console|file|http)|profiler|tail-file)(\.js)?$/,
+  // Answers are texts; messages have no attachments.
+  /^node-fetch\/src\/utils\/multipart-parser\.js$/,
+  /^nodemailer\/lib\/fetch$/,
+];
+
+const partsLeftOut: Plugin = {
+  name: 'parts-left-out',
+  setup({ onResolve, initialOptions }) {
+    const stub = join(initialOptions.absWorkingDir ?? '.', NOT_BUNDLED);
+    onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+      const [, file] = /.*\/node_modules\/(.*)$/.exec(join(resolveDir, path)) ?? [];
+      const isLeftOut = file !== undefined && LEFT_OUT.some((pattern) => pattern.test(file));
+      return isLeftOut ? { path: stub } : undefined;
+    });
+  },
 };
 
 /** `import('./cli/lab-commands.ts')` loads the second file. */
@@ -46,7 +74,7 @@ const OPTIONS = {
   lineLimit: 160,
   define: { 'process.env.NODE_ENV': '"production"' },
   alias: { ...IN_PLACE_OF },
-  plugins: [labApart],
+  plugins: [labApart, partsLeftOut],
   logLevel: 'warning',
   metafile: true,
 } as const satisfies BuildOptions;
