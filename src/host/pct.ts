@@ -177,13 +177,21 @@ function failureMessage(exitCode: number, stderr: string): string {
   return meaning === undefined ? line : `${meaning}: ${line}`;
 }
 
+/** How warnings of Perl begin. They end in file and line, as its errors do, which are none. */
+const PERL_WARNINGS = [
+  ...['Use of uninitialized value', "Argument .* isn't numeric", 'Odd number of elements in'],
+  ...['Wide character in', 'Useless use of', 'Deep recursion on', 'substr outside of string'],
+  ...['Subroutine \\S+ redefined', '\\w+\\(\\) on (?:closed|unopened) filehandle'],
+];
+
 /** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
 const NOISE = new RegExp(
   [
     ...['^400 ', '^USAGE', '^pct [a-z]+ ', '^trying to acquire lock', '^\\s'],
     ...['^vm [0-9]+ - unable to parse', '^perl: warning:'],
-    // Of Perl, while a container is stopping.
-    ...['^Use of uninitialized value', '^failed to read from command socket'],
+    // While a container is stopping.
+    ...PERL_WARNINGS.map((warning) => `^${warning}.* at \\S+ line \\d+`),
+    '^failed to read from command socket',
   ].join('|'),
 );
 

@@ -20,7 +20,7 @@ function printable(section: Section): Map<string, string> {
 }
 
 /** What Perl says of a container that is just stopping. */
-const STOPPING_NOISE =
+export const STOPPING_NOISE =
   'Use of uninitialized value in subtraction (-) at /usr/share/perl5/PVE/LXC.pm line 310.\n' +
   'failed to read from command socket: Connection reset by peer\n';
 

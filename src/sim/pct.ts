@@ -1,7 +1,7 @@
 import { type Answer, type Arguments, answer, failure, parseArguments } from './command-line.ts';
 import { type CommandContext, unwritable } from './pct-context.ts';
 import { clone, destroy, mount, reboot, start, stop, unlock, unmount } from './pct-lifecycle.ts';
-import { config, cpusets, df, exec, list, pending, status } from './pct-reads.ts';
+import { config, cpusets, df, exec, list, pending, STOPPING_NOISE, status } from './pct-reads.ts';
 import { setConfig } from './pct-set.ts';
 import { PCT_USAGE, pctShape } from './pct-shapes.ts';
 import { delsnapshot, listsnapshot, snapshot } from './pct-snapshots.ts';
@@ -84,6 +84,12 @@ export async function pct(context: CommandContext, words: readonly string[]): Pr
   if (handler === undefined) {
     return failure(255, `the simulated node does not do 'pct ${command}'\n`);
   }
-  const refused = unwritableAnswer(context, command, parsed.arguments.vmid);
-  return refused ?? handler(context, parsed.arguments, shape.usage);
+  const { vmid } = parsed.arguments;
+  const noise = context.machine.stopping.has(vmid) && !READS_FILES.has(command);
+  const refused = unwritableAnswer(context, command, vmid);
+  const result = refused ?? (await handler(context, parsed.arguments, shape.usage));
+  return noise ? { ...result, stderr: STOPPING_NOISE + result.stderr } : result;
 }
+
+/** These ask nothing of a container itself, and so do not complain of one that is stopping. */
+const READS_FILES: ReadonlySet<string> = new Set(['config', 'listsnapshot', 'pending']);

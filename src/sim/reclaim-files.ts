@@ -12,7 +12,9 @@ import type { Tree } from './tree.ts';
 
 /**
  * `memory.reclaim` of the containers: plain files that are watched, since here no kernel takes a
- * write. What is written is acted on within milliseconds; the write itself always succeeds.
+ * write. What is written is acted on within milliseconds; the write itself always succeeds. The
+ * EAGAIN of a kernel that has less to give comes from who stands between program and files
+ * (`test/faults/outside.cjs`), or from `VirtualNode`.
  */
 
 /** Who writes to it appends, so that a request that comes while another is read is not lost. */

@@ -16,6 +16,7 @@ import type { Fault } from './faults.ts';
 import { confText, parseConf } from './guest-conf.ts';
 import type { GuestSpec, ReclaimHook } from './machine.ts';
 import { type HostSpec, Plant } from './plant.ts';
+import { wholePages } from './plant-memory.ts';
 import { kernelHasReclaim } from './reclaim-files.ts';
 import { VirtualMachine } from './virtual-machine.ts';
 import { virtualSet } from './virtual-pct.ts';
@@ -62,6 +63,8 @@ export interface VirtualEvent extends JournalEvent {
 const UPTIME_AT_START_MS = 7_200_000;
 const WALL_START_MS = 1_795_300_000_000;
 const RECLAIM_MS = 50;
+/** The program asks in parts of this size. */
+const RECLAIM_PART_BYTES = 64 * 1024 * 1024;
 const LOOK_MS = 100;
 
 export class VirtualNode {
@@ -260,10 +263,19 @@ export class VirtualNode {
 
   async #reclaim(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer> {
     if (!kernelHasReclaim(this.plant.host.kernelRelease)) return { kind: 'unsupported' };
-    const asked = this.onReclaim?.(vmid, wish.bytes) ?? wish.bytes;
-    this.plant.reclaim(vmid, asked);
+    let leftBytes = this.onReclaim?.(vmid, wish.bytes) ?? wish.bytes;
+    let askedBytes = 0;
+    let isShort = false;
+    // A part that falls short is EAGAIN, though some of it was given up, and the last one.
+    while (askedBytes < wish.bytes && !isShort) {
+      const part = Math.min(RECLAIM_PART_BYTES, wish.bytes - askedBytes);
+      const tried = Math.min(part, leftBytes);
+      isShort = this.plant.reclaim(vmid, tried) < wholePages(part);
+      leftBytes -= tried;
+      askedBytes += part;
+    }
     await this.time.sleep(RECLAIM_MS);
-    return { kind: 'asked', bytes: bytes(wish.bytes) };
+    return { kind: 'asked', bytes: bytes(askedBytes) };
   }
 
   #pass(elapsedMs: number): void {

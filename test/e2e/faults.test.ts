@@ -198,6 +198,28 @@ it('pvestatd that is stopped leaves a change pending, and more is not piled upon
   ]);
 });
 
+describe('what Perl says of a container that is stopping', () => {
+  it('is no failure of a change that came about', async () => {
+    const under = await NodeUnderTest.create([hungry(102)]);
+    under.node.setStopping(102, true);
+    expect((await under.run(['once'])).code).toBe(0);
+    expect(under.node.calls[0]).toMatchObject({ exit: 0 });
+    expect(under.journal()).toMatchObject([{ action: 'Increase Memory', status: 'confirmed' }]);
+    expect(under.log()).not.toMatch(/uninitialized|command socket|FAILED/);
+  });
+
+  it('hides no failure', async () => {
+    const under = await NodeUnderTest.create([hungry(102)]);
+    const stderr =
+      'Argument "" isn\'t numeric in addition (+) at /usr/share/perl5/PVE/LXC.pm line 312.\n' +
+      'failed to read from command socket: Connection reset by peer\nCT is locked (backup)\n';
+    under.node.onCommand(() => ({ kind: 'fail', exit: 255, stderr }));
+    expect((await under.run(['once'])).code).toBe(1);
+    expect(under.log()).toMatch(/FAILED.* pct exited with 255: another operation has locked the/);
+    expect(under.log()).not.toMatch(/isn't numeric|command socket/);
+  });
+});
+
 describe('half a configuration is never taken for a whole one', () => {
   const OUTSIDE = new URL('../faults/outside.cjs', import.meta.url).pathname;
   const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
@@ -85,6 +85,25 @@ it('a page-cache heavy container shrinks after the cache was really given up', a
   expect(asked).toBeLessThanOrEqual(2000);
   expect(under.journal()).toMatchObject([{ action: 'Decrease Memory', status: 'confirmed' }]);
   expectUnharmed(under);
+});
+
+it('EAGAIN proves nothing, and what was given up before it is counted', async () => {
+  const under = await cachedNode({ now: CACHED });
+  under.node.onReclaim((_vmid, bytes) => bytes / 4);
+  const plan = join(under.root, '../plan.json');
+  const write = { call: 'handle.write', path: '/memory.reclaim' };
+  const fault = { ...write, when: 'after', error: 'EAGAIN' };
+  writeFileSync(plan, JSON.stringify({ root: under.root, faults: [fault] }));
+  const outside = new URL('../faults/outside.cjs', import.meta.url).pathname;
+  const before = ['/usr/bin/env', `NODE_OPTIONS=--require ${outside}`, `OUTSIDE=${plan}`];
+  expect((await under.start(['once'], under.path, before).ended).code).toBe(0);
+  expectLeft(under);
+  expectUnharmed(under);
+  // The first part was the last one, and a quarter of it came.
+  expect(reclaims(under)).toEqual([[64, 16]]);
+  const proof = under.journal()[0]?.['proof'] as Record<string, number>;
+  expect(proof).toMatchObject({ kind: 'still-in-use', asked: 64 });
+  expect(proof['got']).toBeLessThanOrEqual(16);
 });
 
 it('cache that the kernel does not give up is left, told, and not asked for again', async () => {

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mib, milliseconds } from '../../src/core/units.ts';
-import { createProxmox, outcomeOf, setArguments } from '../../src/host/pct.ts';
+import { complaintIn, createProxmox, outcomeOf, setArguments } from '../../src/host/pct.ts';
 import type { SetRequest } from '../../src/ports.ts';
 import { plant, RECORDED_COMMANDS, temporaryDirectory, vmid } from './world.ts';
 
@@ -195,6 +195,26 @@ describe('what pct says', () => {
     const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
     const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
     expect(outcome).toMatchObject({ kind: 'failed', message: 'CT 101 not running' });
+  });
+
+  it.each([
+    'Argument "" isn\'t numeric in addition (+) at /usr/share/perl5/PVE/LXC.pm line 312.',
+    'Use of uninitialized value $pid in numeric eq (==) at /usr/share/perl5/PVE/LXC.pm line 9.',
+    'readline() on closed filehandle $fh at /usr/share/perl5/PVE/Tools.pm line 211, <$fh> line 3.',
+    'Wide character in print at /usr/share/perl5/PVE/CLIHandler.pm line 80.',
+  ])('%j is a warning, before and after what went wrong, and alone it is told', (warning) => {
+    const told = (stderr: string) => {
+      const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
+      return outcomeOf(result, 'pct set 101', milliseconds(1000));
+    };
+    const failed = { kind: 'failed', exitCode: 255 };
+    const died =
+      'Can\'t call method "x" on an undefined value at /usr/share/perl5/PVE/LXC.pm line 9.';
+    for (const failure of ['CT 101 not running', died]) {
+      expect(told(`${warning}\n${failure}\n`)).toEqual({ ...failed, message: failure });
+      expect(complaintIn(`progress\n${failure}\n${warning}\n`)).toBe(failure);
+    }
+    expect(told(`${warning}\n`)).toEqual({ ...failed, message: warning });
   });
 
   it('a refusal of another kind is not taken for that', () => {

@@ -252,6 +252,15 @@ describe('containers come and go', () => {
     const listed = await call(node, ['pct', 'list']);
     expect(`${listed.stdout}`).not.toMatch(/^101 /m);
     expect(listed.stderr).toMatch(/^Use of uninitialized value/);
+    const noise = /^Use of uninitialized value.*\nfailed to read from command socket: .*\n/;
+    const status = await call(node, ['pct', 'status', '101']);
+    expect(status).toMatchObject({ exit: 0, stderr: expect.stringMatching(noise) });
+    expect((await call(node, ['pct', 'set', '101', '--cores', '1'])).stderr).toMatch(noise);
+    const refused = await call(node, ['pct', 'set', '101', '--digest', 'x', '--cores', '1']);
+    expect(refused).toMatchObject({ exit: 255, stderr: expect.stringMatching(noise) });
+    expect(refused.stderr).toMatch(/\ndetected modified configuration[^\n]*\n$/);
+    expect((await call(node, ['pct', 'config', '101'])).stderr).toBe('');
+    expect((await call(node, ['pct', 'status', '102'])).stderr).toBe('');
     node.setStopping(101, false);
     expect(`${(await call(node, ['pct', 'list'])).stdout}`).toMatch(/^101 /m);
   });

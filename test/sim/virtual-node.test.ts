@@ -7,6 +7,7 @@ import { parseMeminfo } from '../../src/host/proc-files.ts';
 import { liveFiles } from '../../src/sim/cgroup-text.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { Demand } from '../../src/sim/plant.ts';
+import { currentBytes } from '../../src/sim/plant-memory.ts';
 import { meminfoText } from '../../src/sim/proc-text.ts';
 import { SCENARIO_HOST } from '../../src/sim/scenario.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
@@ -132,6 +133,27 @@ describe('a virtual node', () => {
     // A little of it is read again meanwhile.
     expect(before - cacheMib()).toBeGreaterThan(80);
     expect(before - cacheMib()).toBeLessThanOrEqual(100);
+  });
+
+  it('gives up what it has, and says by EAGAIN that it was less', async () => {
+    const node = nodeWith({ ...busy, anonMib: 300 });
+    const asked = async (mebibytes: number): Promise<number> => {
+      const wish = { bytes: bytes(mebibytes * MIB), until: bytes(0) };
+      const answer = await node.time.during(node.world.reclaim.ask(vmid(101), wish));
+      return answer.kind === 'asked' ? answer.bytes / MIB : Number.NaN;
+    };
+    const current = (): number => {
+      const memory = node.plant.container(101)?.memory;
+      return memory === undefined ? Number.NaN : currentBytes(memory) / MIB;
+    };
+    node.onReclaim = (_vmid, wish) => wish / 4;
+    const before = current();
+    // 100 of 400 MB: all of the first part and some of the second one, which is the last.
+    expect(await asked(400)).toBe(128);
+    expect(before - current()).toBeGreaterThan(80);
+    expect(before - current()).toBeLessThanOrEqual(100);
+    node.onReclaim = undefined;
+    expect(await asked(96.001)).toBe(96.001);
   });
 
   it('counts who starves, who is killed, and what it cost', async () => {
