@@ -2,7 +2,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { version } from '../package.json';
 import { readConfiguration } from './app/configuration.ts';
+import { daemon } from './app/daemon.ts';
 import { EXIT, type ExitCode } from './app/exit-codes.ts';
+import { once } from './app/once.ts';
 import { run } from './app/run.ts';
 import { whyNoConfiguration, whyNotNow } from './app/unfit.ts';
 import type { Surroundings } from './app/world.ts';
@@ -83,7 +85,7 @@ async function carryOut(given: Arguments): Promise<ExitCode> {
     case 'daemon':
     case 'once':
       optimizeLate();
-      return run(given, around, process);
+      return run(given.command === 'once' ? once : daemon, given, around, process);
     case 'check-config': {
       const loadResult = readConfiguration(given, around);
       const guests = createGuests(paths).list();

@@ -1,143 +1,30 @@
-import { randomBytes } from 'node:crypto';
-import { groupPolicies } from '../config/group-policies.ts';
-import type { Config } from '../config/model.ts';
-import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
-import type { GroupState } from '../core/groups/group-state.ts';
-import { fromSavedGroups, toSavedGroups } from '../core/groups/saved-groups.ts';
-import type { Room } from '../core/room.ts';
-import type { CycleSettings } from '../cycle.ts';
-import { createCluster } from '../host/cluster-files.ts';
-import { createHealthProbe } from '../host/health.ts';
-import { createLeases } from '../host/lease.ts';
-import { createLedgers } from '../host/member-ledger.ts';
-import { createGroupTools } from '../host/pct-groups.ts';
-import { createStateFile } from '../host/state-file.ts';
-import type { GroupWorld, World } from '../ports.ts';
-import { inRoom } from '../report/room-log.ts';
-import { Groups } from '../stages/groups.ts';
-import type { OpenWorld, Surroundings } from './world.ts';
+import type { GroupReport } from '../core/groups/group-report.ts';
+import type { NodeLoop } from './node-loop.ts';
+import type { Part } from './part.ts';
+import type { RunningGroups } from './running-groups.ts';
+import type { Surroundings } from './world.ts';
 
-/** Groups beside the loop, on a timer of their own, so that neither waits for the other. */
-export interface RunningGroups {
-  /** Begins nothing more; what does not end within a moment is left to finish by itself. */
-  stop(): Promise<void>;
+export interface GroupsPart extends Part {
   readonly reports: readonly GroupReport[];
   /** What members that are made, and not started yet, will have of the host's memory. */
   readonly comingMib: number;
 }
 
-export interface GroupsInForce {
-  readonly config: Config;
-  readonly settings: CycleSettings;
-  /** What the last cycle has left of the host. */
-  readonly room: Room | undefined;
-}
-
-const nonce = (): string => randomBytes(16).toString('hex');
-
-const GROUPS_FILE = '/var/lib/lxc_autoscale/groups.json';
-/** The lease has to be renewed well within its two minutes. */
-const LONGEST_INTERVAL_MS = 30_000;
-/** Many steps may end at once. */
-const WAKE_MS = 100;
-const STOP_MS = 1000;
-
-export function startGroups(
-  open: OpenWorld,
-  around: Surroundings,
-  inForce: () => GroupsInForce,
-): RunningGroups {
-  const { world } = open;
-  const { paths, clock } = around;
-  const file = createStateFile(paths, GROUPS_FILE);
-  const boot = file.boot() ?? '';
-  const log = inRoom(world.log, 'groups');
-  const states = statesFrom(file.read(), boot, { log });
-  const policiesOf = remembered();
-  const save = (): string | undefined => {
-    if (inForce().settings.dryRun) return undefined;
-    return file.write(toSavedGroups(states, boot));
-  };
-  const groupWorld = groupWorldOf({ ...world, log }, around);
-  let timer: NodeJS.Timeout | undefined;
-  let stopping = false;
-  const groups = new Groups({
-    ...{ world: groupWorld, states, save, boot, nonce },
-    settings: () => {
-      const { config, settings, room } = inForce();
-      const { manage, hostPolicy, dryRun } = settings;
-      return { policies: policiesOf(config), manage, hostPolicy, dryRun, room: () => room };
-    },
-    wake: () => {
-      if (!stopping) lookIn(WAKE_MS);
-    },
-  });
-  const lookIn = (ms: number): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => void look(), ms);
-  };
-  const look = async (): Promise<void> => {
-    await open.ask();
-    if (stopping) return;
-    // The cycle says that nothing can be read.
-    if (open.hanging() === undefined) groups.look();
-    lookIn(Math.min(inForce().config.sampleIntervalMs, LONGEST_INTERVAL_MS));
-  };
-  lookIn(0);
+/** Horizontal groups, from the first configuration on that has one. */
+export function groupsPart(node: NodeLoop, around: Surroundings): GroupsPart {
+  let running: RunningGroups | undefined;
   return {
-    async stop() {
-      stopping = true;
-      clearTimeout(timer);
-      groups.stop();
-      for (let waitedMs = 0; groups.busy > 0 && waitedMs < STOP_MS; waitedMs += WAKE_MS) {
-        await new Promise((resolve) => setTimeout(resolve, WAKE_MS));
-      }
-      const problem = save();
-      if (problem !== undefined) log.warn(problem);
-      if (groups.busy > 0) {
-        log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
-      } else for (const { policy } of groups.standings) groupWorld.leases.release(policy.label);
+    async apply({ groups }) {
+      if (running !== undefined || groups.length === 0) return;
+      const { startGroups } = await import('./running-groups.ts');
+      running = startGroups(node, around);
+    },
+    stop: async () => running?.stop(),
+    get reports() {
+      return running?.reports ?? [];
     },
     get comingMib() {
-      return groups.comingMib;
+      return running?.comingMib ?? 0;
     },
-    get reports() {
-      const nowMs = clock.monotonicMs();
-      return groups.standings.map(({ policy, plan, state, busy }) =>
-        groupReport(policy, plan, state, busy, nowMs),
-      );
-    },
-  };
-}
-
-const groupWorldOf = (world: World, { paths, clock, env }: Surroundings): GroupWorld => ({
-  ...world,
-  cluster: createCluster(paths),
-  tools: createGroupTools({ paths, environment: env }),
-  leases: createLeases({ paths, clock }),
-  ledgers: createLedgers(paths),
-  probe: createHealthProbe(),
-});
-
-function statesFrom(
-  read: ReturnType<ReturnType<typeof createStateFile>['read']>,
-  boot: string,
-  { log }: Pick<World, 'log'>,
-): Map<string, GroupState> {
-  const taken = read.ok ? fromSavedGroups(read.value, boot) : read;
-  if (taken.ok) return new Map(taken.value);
-  if (taken.why !== 'absent') {
-    log.warn(`The saved state of groups is ignored, and a new one begins: ${taken.detail}`);
-  }
-  return new Map();
-}
-
-/** Made anew only where the configuration is another one. */
-function remembered(): (config: Config) => ReturnType<typeof groupPolicies> {
-  const known = new WeakMap<Config, ReturnType<typeof groupPolicies>>();
-  return (config) => {
-    const policies = known.get(config) ?? groupPolicies(config);
-    known.set(config, policies);
-    return policies;
   };
 }

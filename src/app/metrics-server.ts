@@ -10,17 +10,17 @@ import { metricsText, type OwnFigures } from '../report/metrics.ts';
 import { inRoom } from '../report/room-log.ts';
 import { inputOf, type Known } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
-import type { FiguresParts } from './metrics.ts';
+import type { MetricsOptions } from './metrics.ts';
 
 /** Hands the figures out: over HTTP, and in a file for node_exporter. */
-export interface FigureServer {
+export interface MetricsServer {
   /** Opens and closes what is wanted now and was not, or the other way round. */
-  use(metrics: Config['metrics']): Promise<void>;
+  apply(metrics: Config['metrics']): Promise<void>;
   /** After a cycle. */
   write(): void;
 }
 
-export interface FigureServerParts extends FiguresParts {
+export interface MetricsServerOptions extends MetricsOptions {
   readonly health: () => HealthReport;
   /** Why the daemon does not do its work at all, in a line; undefined: cycles end. */
   readonly whyIdle: () => string | undefined;
@@ -28,17 +28,17 @@ export interface FigureServerParts extends FiguresParts {
 
 const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: undefined };
 
-export function createFigureServer(parts: FigureServerParts): FigureServer {
-  const { around, open } = parts;
+export function createMetricsServer(options: MetricsServerOptions): MetricsServer {
+  const { around, open } = options;
   const log = inRoom(open.world.log, 'metrics');
   const startSeconds = (around.clock.wallMs() - process.uptime() * 1000) / 1000;
   const node = around.paths.nodeName();
   const text = (): string =>
     metricsText({
       ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
-      pollIntervalMs: parts.config().pollIntervalMs,
-      report: reportOf(parts.known()),
-      notifications: [...parts.messages()].map(([channel, counts]) => ({ channel, ...counts })),
+      pollIntervalMs: options.config().pollIntervalMs,
+      report: reportOf(options.known()),
+      notifications: [...options.messages()].map(([channel, counts]) => ({ channel, ...counts })),
     });
   let inForce = NOTHING;
   let listener: (HttpListener & { ok: true }) | undefined;
@@ -49,7 +49,7 @@ export function createFigureServer(parts: FigureServerParts): FigureServer {
     listener = undefined;
     if (address === undefined) return;
     const complain = (message: string): void => log.warn(message);
-    const answer = (path: string) => answerTo(path, text, parts);
+    const answer = (path: string) => answerTo(path, text, options);
     const opened = await openHttpListener({ address, token, answer, complain });
     if (opened.ok) {
       listener = opened;
@@ -66,7 +66,7 @@ export function createFigureServer(parts: FigureServerParts): FigureServer {
   };
 
   return {
-    async use(metrics) {
+    async apply(metrics) {
       const { textfile } = inForce;
       const isSame = sameListener(inForce, metrics) && listener !== undefined;
       inForce = metrics;
@@ -90,7 +90,7 @@ const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>
 async function answerTo(
   path: string,
   text: () => string,
-  { open, health, whyIdle, known }: FigureServerParts,
+  { open, health, whyIdle, known }: MetricsServerOptions,
 ): Promise<HttpAnswer | undefined> {
   const plain = (isWell: boolean, body: string): HttpAnswer => ({
     ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },

@@ -16,21 +16,18 @@ import type { CycleView } from '../cycle.ts';
 import { type GoodCycle, noteCycle } from '../report/tally.ts';
 import type { Known } from './control-answer.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
-import type { FigureServer } from './metrics-server.ts';
+import type { MetricsServer } from './metrics-server.ts';
+import type { EndedCycle, Part } from './part.ts';
 import type { OpenWorld, Surroundings } from './world.ts';
 
 /** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
-export interface Figures {
-  /** A whole cycle is over; undefined: it was blind. */
-  cycled(view: CycleView | undefined): void;
+export interface Metrics extends Part {
+  cycleEnded(cycle: EndedCycle): void;
   reloaded(isDone: boolean): void;
-  /** Serves and writes what the configuration wants from now on. */
-  use(config: Config): Promise<void>;
   health(): HealthReport;
-  close(): Promise<void>;
 }
 
-export interface FiguresParts {
+export interface MetricsOptions {
   readonly open: OpenWorld;
   readonly around: Surroundings;
   readonly config: () => Config;
@@ -50,13 +47,13 @@ export interface MessageCounts {
 const TRIED_OUT_FOR_MS = 15_000;
 
 /** Counts from here on. What serves and writes the figures is loaded only where that is wanted. */
-export function openFigures(parts: FiguresParts): Figures {
-  const { open, around, config } = parts;
+export function openMetrics(options: MetricsOptions): Metrics {
+  const { open, around, config } = options;
   const { world, tally } = open;
   const { clock } = around;
   const startedMs = clock.monotonicMs();
   const failing = new Map<string, Failing>();
-  let server: FigureServer | undefined;
+  let server: MetricsServer | undefined;
   let tried: { readonly atMs: Milliseconds; readonly rows: readonly HealthRow[] } | undefined;
 
   const tryOut = (nowMs: Milliseconds): readonly HealthRow[] => {
@@ -69,10 +66,10 @@ export function openFigures(parts: FiguresParts): Figures {
     const nowMs = clock.monotonicMs();
     const { pollIntervalMs } = config();
     const times = { nowMs, startedMs, lastGoodMs: tally.lastGood?.atMs, pollIntervalMs };
-    const deliveries = watchDeliveries(failing, parts.messages(), nowMs);
+    const deliveries = watchDeliveries(failing, options.messages(), nowMs);
     const hanging = open.hanging();
     const cycle = hanging === undefined ? cycleRow(times) : row('cycle', hanging, '');
-    const { state } = parts.known();
+    const { state } = options.known();
     const node = [quorumRow(state.pause), coresRow(overdueCores(state))];
     const rows = [cycle, ...node, ...tryOut(nowMs)];
     return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
@@ -84,27 +81,28 @@ export function openFigures(parts: FiguresParts): Figures {
   };
 
   return {
-    cycled(view) {
+    async apply({ metrics }) {
+      if (server === undefined) {
+        if (metrics.listen === undefined && metrics.textfile === undefined) return;
+        const { createMetricsServer } = await import('./metrics-server.ts');
+        server = createMetricsServer({ ...options, health, whyIdle });
+      }
+      await server.apply(metrics);
+    },
+    cycleEnded({ kind, view }) {
+      if (kind === 'early') return;
       const now = { wallMs: clock.wallMs(), atMs: clock.monotonicMs() };
       noteCycle(tally, now, view === undefined ? undefined : goodCycle(view));
-      watchDeliveries(failing, parts.messages(), now.atMs);
+      watchDeliveries(failing, options.messages(), now.atMs);
       server?.write();
+    },
+    async stop() {
+      await server?.apply({ listen: undefined, token: '', textfile: undefined });
     },
     reloaded(isDone) {
       tally.reloads[isDone ? 'done' : 'refused'] += 1;
     },
-    async use({ metrics }) {
-      if (server === undefined) {
-        if (metrics.listen === undefined && metrics.textfile === undefined) return;
-        const { createFigureServer } = await import('./metrics-server.ts');
-        server = createFigureServer({ ...parts, health, whyIdle });
-      }
-      await server.use(metrics);
-    },
     health,
-    async close() {
-      await server?.use({ listen: undefined, token: '', textfile: undefined });
-    },
   };
 }
 

@@ -1,29 +1,32 @@
+import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import type { NoticeEvent } from '../core/notify/event.ts';
 import { begun, conditionsIn, eventOf, type Said } from '../core/notify/gather.ts';
 import { masking } from '../core/secrets.ts';
 import { milliseconds } from '../core/units.ts';
-import type { CycleResult, CycleView } from '../cycle.ts';
+import type { CycleResult } from '../cycle.ts';
 import type { MessengerCounts } from '../report/notify/messenger.ts';
 import { inRoom } from '../report/room-log.ts';
 import type { Messengers } from './messengers.ts';
-import type { OpenWorld, Surroundings } from './world.ts';
+import type { Part } from './part.ts';
+import type { JournalListener, OpenWorld, Surroundings } from './world.ts';
 
 /**
  * What the daemon has to say to an admin, told where it happens and sent by others later. Where no
  * channel is set up nothing of all that is loaded, and all of this does nothing.
  */
-export interface Notices {
+export interface Notifications extends Required<Part> {
   tell(event: NoticeEvent): void;
-  cycleBegins(): void;
-  /** @param view what a whole cycle knew; undefined for one that cannot wait for others */
-  cycleEnds(result: CycleResult, view: CycleView | undefined): void;
-  /** Takes a new configuration into force. */
-  apply(config: Config): Promise<void>;
   /** How the channels fare, by their names. */
   counts(): ReadonlyMap<string, MessengerCounts>;
-  close(limitMs?: number): Promise<void>;
+  /** @param limitMs how long a message that is under way is waited for */
+  stop(limitMs?: number): Promise<void>;
+}
+
+export interface NotificationsOptions {
+  /** Tells that the program has started and that it stops. */
+  readonly announces?: boolean;
 }
 
 const isWanted = ({ notify }: Config): boolean =>
@@ -34,22 +37,23 @@ const isWanted = ({ notify }: Config): boolean =>
 
 const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 
-export async function openNotices(
-  config: Config,
+export function openNotifications(
   open: OpenWorld,
   around: Surroundings,
-): Promise<Notices> {
+  { announces = false }: NotificationsOptions = {},
+): Notifications {
   const { clock } = around;
   const log = inRoom(open.world.log, 'notify');
   const said: Said = new Map();
-  let parts: Messengers | undefined;
+  let messengers: Messengers | undefined;
   let beganMs = clock.monotonicMs();
   let isUnwritten = false;
+  let isAnnounced = !announces;
   let mask = masking([]);
   const tell = (event: NoticeEvent): void =>
-    parts?.messenger.tell({ ...event, text: mask(event.text) });
+    messengers?.messenger.tell({ ...event, text: mask(event.text) });
 
-  function hear(...[event, isWritten]: Parameters<NonNullable<Parameters<typeof open.listen>[0]>>) {
+  function hear(...[event, isWritten]: Parameters<JournalListener>) {
     const found = eventOf(event);
     if (found !== undefined) tell(found);
     if (!isWritten && !isUnwritten) {
@@ -59,38 +63,45 @@ export async function openNotices(
   }
 
   const tellStanding = standing(tell);
-  const notices: Notices = {
+  return {
     tell,
+    async apply(config) {
+      if (messengers !== undefined || isWanted(config)) {
+        const { messengersOf } = await import('./messengers.ts');
+        messengers = await messengersOf(config, around, log, messengers);
+        mask = masking(secretsOf(config));
+        open.listen(hear);
+      }
+      if (!isAnnounced) tell(started(config));
+      isAnnounced = true;
+    },
     cycleBegins() {
       beganMs = clock.monotonicMs();
-      parts?.messenger.cycleBegins();
+      messengers?.messenger.cycleBegins();
     },
-    cycleEnds(result, view) {
-      if (parts === undefined) return;
+    cycleEnded({ result, view }) {
+      if (messengers === undefined) return;
       tellStanding(result);
       if (view !== undefined) {
         const conditions = conditionsIn(view.planned.held, view.available);
         for (const event of begun(said, conditions, clock.wallMs())) tell(event);
         const pingMs = clock.monotonicMs() - beganMs;
-        parts.heartbeats?.beat({ ...healthOf(result), pingMs });
-      } else if (!result.ok) parts.heartbeats?.beat({ ...healthOf(result), pingMs: 0 });
-      parts.messenger.cycleEnds();
+        messengers.heartbeats?.beat({ ...healthOf(result), pingMs });
+      } else if (!result.ok) messengers.heartbeats?.beat({ ...healthOf(result), pingMs: 0 });
+      messengers.messenger.cycleEnds();
     },
-    async apply(next) {
-      if (parts === undefined && !isWanted(next)) return;
-      const { messengersOf } = await import('./messengers.ts');
-      parts = await messengersOf(next, around, log, parts);
-      mask = masking(secretsOf(next));
-      open.listen(hear);
-    },
-    counts: () => parts?.messenger.counts() ?? NOTHING_SENT,
-    async close(limitMs = 3000) {
-      parts?.heartbeats?.stop();
-      await parts?.messenger.close(milliseconds(limitMs));
+    counts: () => messengers?.messenger.counts() ?? NOTHING_SENT,
+    async stop(limitMs = 3000) {
+      if (announces) tell({ kind: 'daemon', severity: 'info', text: 'Stopped.' });
+      messengers?.heartbeats?.stop();
+      await messengers?.messenger.close(milliseconds(limitMs));
     },
   };
-  await notices.apply(config);
-  return notices;
+}
+
+function started({ pollIntervalMs }: Config): NoticeEvent {
+  const every = `one cycle every ${pollIntervalMs / 1000} seconds`;
+  return { kind: 'daemon', severity: 'info', text: `Started, version ${version}, ${every}.` };
 }
 
 /** Tells once that the loop stands still, and once that a pause is over. */

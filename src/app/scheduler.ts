@@ -1,7 +1,7 @@
 import type { Clock } from '../ports.ts';
 
 /** When a cycle runs: timer, signals and reload. What a cycle does is not known here. */
-export interface DaemonParts {
+export interface Schedule {
   readonly clock: Clock;
   /** Runs one cycle. `stop` fires when the program is to end. */
   readonly cycle: (stop: AbortSignal) => Promise<void>;
@@ -44,17 +44,17 @@ export interface Signals {
   off(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', listener: () => void): void;
 }
 
-/** setTimeout takes no more than this, and a longer sleep is slept in parts. */
+/** setTimeout takes no more than this, and a longer sleep is slept in schedule. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 /**
  * Runs a cycle every `pollIntervalMs`, from one start to the next, until SIGTERM or SIGINT. A late
  * cycle drops the starts it has missed; it neither piles them up nor shifts those that follow.
  */
-export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<void> {
+export async function runOnSchedule(schedule: Schedule, signals: Signals): Promise<void> {
   const stop = new AbortController();
   const alarm = new Alarm();
-  const { supervisor } = parts;
+  const { supervisor } = schedule;
   const longestSleepMs = supervisor?.beatIntervalMs ?? Number.POSITIVE_INFINITY;
   let reloadAsked = false;
   let isReady = false;
@@ -70,40 +70,40 @@ export async function runDaemon(parts: DaemonParts, signals: Signals): Promise<v
   signals.on('SIGINT', onStop);
   signals.on('SIGHUP', onReload);
   try {
-    let nextMs = parts.clock.monotonicMs() as number;
+    let nextMs = schedule.clock.monotonicMs() as number;
     let sampleMs = Number.POSITIVE_INFINITY;
     const sampleIn = (share: number): void => {
-      const intervalMs = parts.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;
-      sampleMs = parts.clock.monotonicMs() + intervalMs * share;
+      const intervalMs = schedule.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;
+      sampleMs = schedule.clock.monotonicMs() + intervalMs * share;
     };
     while (!stop.signal.aborted) {
       supervisor?.beat();
       if (reloadAsked) {
         reloadAsked = false;
-        const intervalBefore = parts.pollIntervalMs();
+        const intervalBefore = schedule.pollIntervalMs();
         await supervisor?.reloading();
-        await parts.reload();
+        await schedule.reload();
         await supervisor?.ready();
         // A changed interval counts from the last start on.
-        nextMs += parts.pollIntervalMs() - intervalBefore;
+        nextMs += schedule.pollIntervalMs() - intervalBefore;
         continue;
       }
-      const waitMs = Math.min(nextMs, sampleMs) - parts.clock.monotonicMs();
+      const waitMs = Math.min(nextMs, sampleMs) - schedule.clock.monotonicMs();
       if (waitMs > 0) {
         await alarm.sleep(Math.min(waitMs, longestSleepMs));
         continue;
       }
       if (sampleMs < nextMs) {
-        const looks = lookMeanwhile(parts.sampling);
-        const soon = await parts.sampling?.sample(stop.signal).finally(looks.end);
+        const looks = lookMeanwhile(schedule.sampling);
+        const soon = await schedule.sampling?.sample(stop.signal).finally(looks.end);
         sampleIn(looks.cannotWait ? 0 : soon === true ? SOON : 1);
         continue;
       }
-      const looks = lookMeanwhile(parts.sampling);
-      await parts.cycle(stop.signal).finally(looks.end);
+      const looks = lookMeanwhile(schedule.sampling);
+      await schedule.cycle(stop.signal).finally(looks.end);
       sampleIn(looks.cannotWait ? 0 : 1);
-      nextMs = nextStart(nextMs, parts.pollIntervalMs(), parts.clock.monotonicMs());
-      if (!stop.signal.aborted) parts.resting(nextMs - parts.clock.monotonicMs());
+      nextMs = nextStart(nextMs, schedule.pollIntervalMs(), schedule.clock.monotonicMs());
+      if (!stop.signal.aborted) schedule.resting(nextMs - schedule.clock.monotonicMs());
       if (!isReady) await supervisor?.ready();
       isReady = true;
     }

@@ -5,12 +5,12 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Known } from '../../src/app/control-answer.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
-import { type Figures, type MessageCounts, openFigures } from '../../src/app/metrics.ts';
+import { type MessageCounts, type Metrics, openMetrics } from '../../src/app/metrics.ts';
 import { type OpenWorld, openWorld, type Surroundings } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { pauseAfter } from '../../src/core/pause.ts';
-import { present } from '../../src/core/reading.ts';
+import { missing, present } from '../../src/core/reading.ts';
 import type { CheckName } from '../../src/core/report/health.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import type { CycleView } from '../../src/cycle.ts';
@@ -22,7 +22,7 @@ let directory: string;
 let state: LoopState;
 let nowMs: number;
 let open: OpenWorld;
-let figures: Figures;
+let metrics: Metrics;
 let messages: Map<string, MessageCounts>;
 
 const view = (): CycleView => {
@@ -54,33 +54,37 @@ beforeEach(() => {
     ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
   };
   const parts = { open, around, config: () => config, known: () => known };
-  figures = openFigures({ ...parts, messages: () => messages });
+  metrics = openMetrics({ ...parts, messages: () => messages });
   writeFileSync(join(directory, 'pct'), '', { mode: 0o755 });
 });
 
 afterEach(async () => {
-  await figures.close();
+  await metrics.stop();
   await open.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
-const check = (name: CheckName) => figures.health().checks.find((one) => one.name === name);
+const check = (name: CheckName) => metrics.health().checks.find((one) => one.name === name);
+const cycled = (seen: CycleView | undefined): void => {
+  const result = missing('unreadable', 'not of interest here');
+  metrics.cycleEnded({ kind: 'whole', result, view: seen });
+};
 const later = (seconds: number): void => {
   nowMs += seconds * 1000;
 };
 
 describe('the health of the daemon', () => {
   it('rests on cycles that saw the containers; blind ones count for nothing', () => {
-    expect(figures.health().healthy).toBe(true);
-    figures.cycled(view());
+    expect(metrics.health().healthy).toBe(true);
+    cycled(view());
     later(600);
-    figures.cycled(undefined);
+    cycled(undefined);
     expect(check('cycle')).toMatchObject({ ok: true, says: expect.stringContaining('600 s ago') });
     later(61);
     expect(check('cycle')?.ok).toBe(false);
-    expect(figures.health().healthy).toBe(false);
-    figures.cycled(view());
-    expect(figures.health().healthy).toBe(true);
+    expect(metrics.health().healthy).toBe(false);
+    cycled(view());
+    expect(metrics.health().healthy).toBe(true);
     expect(open.tally.cycles).toEqual({ good: 2, blind: 1 });
   });
 
@@ -113,18 +117,18 @@ describe('the health of the daemon', () => {
     writeFileSync(join(directory, 'var'), '');
     rmSync(join(directory, 'pct'));
     later(15);
-    expect(figures.health().healthy).toBe(true);
+    expect(metrics.health().healthy).toBe(true);
     later(1);
-    const ill = figures.health().checks.filter(({ ok }) => !ok);
+    const ill = metrics.health().checks.filter(({ ok }) => !ok);
     expect(ill.map(({ name }) => name)).toEqual(['backups', 'logs', 'pct']);
   });
 
   it('is ill where messages have failed for half an hour, and not where they only wait', () => {
     const isWellAfter = (seconds: number, sent: number, failed: number, waiting: number) => {
       later(seconds);
-      figures.cycled(view());
+      cycled(view());
       messages.set('gotify', { sent, failed, waiting });
-      figures.cycled(view());
+      cycled(view());
       return check('notifications')?.ok;
     };
     expect(isWellAfter(0, 1, 4, 9)).toBe(true);
@@ -139,9 +143,9 @@ describe('the health of the daemon', () => {
   });
 
   it('counts reloads', () => {
-    figures.reloaded(true);
-    figures.reloaded(false);
-    figures.reloaded(false);
+    metrics.reloaded(true);
+    metrics.reloaded(false);
+    metrics.reloaded(false);
     expect(open.tally.reloads).toEqual({ done: 1, refused: 2 });
   });
 });

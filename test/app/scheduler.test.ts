@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type DaemonParts, nextStart, runDaemon, type Signals } from '../../src/app/scheduler.ts';
+import { nextStart, runOnSchedule, type Schedule, type Signals } from '../../src/app/scheduler.ts';
 import { milliseconds } from '../../src/core/units.ts';
 
 type Signal = Parameters<Signals['on']>[0];
@@ -52,7 +52,7 @@ class Run {
     const tell = async (what: string): Promise<void> => {
       this.told.push(`${this.seconds()} ${what}`);
     };
-    const parts: DaemonParts = {
+    const parts: Schedule = {
       clock,
       supervisor: {
         beatIntervalMs: this.beatIntervalMs,
@@ -73,7 +73,7 @@ class Run {
         await this.onReload();
       },
     };
-    runDaemon(parts, this.signals).then(
+    runOnSchedule(parts, this.signals).then(
       () => {
         this.ended = 'ended';
       },
@@ -304,7 +304,7 @@ describe('while changes are under way', () => {
     const seconds = (): number => Math.round((performance.now() - startMs) / 1000);
     const seen: string[] = [];
     const signals = new FakeSignals();
-    const ended = runDaemon(
+    const ended = runOnSchedule(
       {
         clock: {
           wallMs: () => milliseconds(0),

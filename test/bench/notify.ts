@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
 import { settingsOf } from '../../src/app/loop-settings.ts';
-import { type Notices, openNotices } from '../../src/app/notifications.ts';
+import { type Notifications, openNotifications } from '../../src/app/notifications.ts';
 import { openWorld, type Surroundings } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
@@ -59,7 +59,7 @@ async function hangingServer(): Promise<{ readonly port: number; close(): void }
 interface Side {
   /** Runs one cycle as the daemon does; in milliseconds. */
   cycle(): Promise<number>;
-  readonly notices: Notices;
+  readonly notifications: Notifications;
   close(): Promise<void>;
 }
 
@@ -74,24 +74,25 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
   };
   const open = openWorld(config, around);
   const settings = settingsOf(config, { dryRun: true });
-  const notices = await openNotices(config, open, around);
+  const notifications = openNotifications(open, around);
+  await notifications.apply(config);
   const state = newLoopState();
   const stop = new AbortController().signal;
   return {
-    notices,
+    notifications,
     async cycle() {
       const startMs = performance.now();
       let view: CycleView | undefined;
       const inspect = (seen: CycleView): void => {
         view = seen;
       };
-      notices.cycleBegins();
+      notifications.cycleBegins();
       const result = await runCycle(open.world, { ...settings, inspect }, state, stop);
-      notices.cycleEnds(result, view);
+      notifications.cycleEnded({ kind: 'whole', result, view });
       return performance.now() - startMs;
     },
     async close() {
-      await notices.close(0);
+      await notifications.stop(0);
       await open.close();
     },
   };
@@ -138,13 +139,13 @@ async function measure(
 const TURNED = ['hanging', 'without'] as const;
 
 /** Gives every channel something that waits. */
-async function tellSome({ notices, cycle }: Side): Promise<number> {
+async function tellSome({ notifications, cycle }: Side): Promise<number> {
   await cycle();
   await cycle();
   const times: number[] = [];
   for (let round = 0; round < 20; round++) {
     for (let index = 0; index < EVENTS; index++) {
-      notices.tell({ kind: 'changed', severity: 'info', text: `event ${round}, ${index}` });
+      notifications.tell({ kind: 'changed', severity: 'info', text: `event ${round}, ${index}` });
     }
     nowMs += 1000;
     const withMs = await cycle();

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { NodeLoop } from '../../src/app/node-loop.ts';
+import { type Part, together } from '../../src/app/part.ts';
+import type { OpenWorld } from '../../src/app/world.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { newLoopState } from '../../src/core/loop-state.ts';
+import { newTally } from '../../src/report/tally.ts';
+import { hostPolicy, policy, vmid } from '../core/builders.ts';
+import { FakeNode } from '../stages/fake-node.ts';
+
+const config = (pollInterval: number) => {
+  const loaded = parseConfig(`DEFAULT:\n  poll_interval: ${pollInterval}\n`, 'f.yaml', {});
+  if (!loaded.ok) throw new Error('the configuration is wrong');
+  return loaded.config;
+};
+
+const stop = new AbortController().signal;
+
+/** The loop of a node with one container, and what it did besides its cycles. */
+function loopWith(id: number) {
+  const node = new FakeNode();
+  node.add(id).load = 0.2;
+  const did: string[] = [];
+  const open: OpenWorld = {
+    ...{ world: node.world, tally: newTally(), hanging: () => undefined, listen: () => {} },
+    ask: async () => void did.push('ask'),
+    reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
+    close: async () => {},
+  };
+  const keeper = {
+    state: newLoopState(),
+    save: () => void did.push('save'),
+    saveWhenDue: () => void did.push('save when due'),
+  };
+  const manage = () =>
+    ({ kind: 'managed', policy: policy(), mode: 'observe', because: 'DEFAULT' }) as const;
+  const settingsOf = () => ({ manage, hostPolicy, dryRun: true, atOnce: 1 });
+  const loop = new NodeLoop({ open, keeper, config: config(300), settingsOf });
+  return { node, loop, did };
+}
+
+const seenBy = ({ loop }: ReturnType<typeof loopWith>): readonly number[] | undefined =>
+  loop.view?.observed.containers.map((container) => container.vmid);
+
+describe('the loop of a node', () => {
+  it('stands beside that of another node: neither sees what the other does', async () => {
+    const one = loopWith(101);
+    const other = loopWith(202);
+    await one.loop.cycle(stop);
+    expect([seenBy(one), seenBy(other)]).toEqual([[101], undefined]);
+    await other.loop.cycle(stop);
+    await other.loop.cycle(stop);
+    expect([seenBy(one), seenBy(other)]).toEqual([[101], [202]]);
+    expect([one.loop.state.cycle, other.loop.state.cycle]).toEqual([1, 2]);
+  });
+
+  it('hands a whole cycle what it knew, and keeps it over an early one', async () => {
+    const { node, loop } = loopWith(101);
+    const whole = await loop.cycle(stop);
+    expect(whole).toMatchObject({ kind: 'whole', result: { ok: true }, view: { cycle: 1 } });
+    expect(loop.room).toBeDefined();
+    node.pass(1000);
+    const early = await loop.earlyCycle(new Set([vmid(101)]), stop);
+    expect(early).toMatchObject({ kind: 'early', view: undefined });
+    expect(loop.view?.cycle).toBe(1);
+  });
+
+  it('goes by a new configuration from then on, and so does its world', () => {
+    const { loop, did } = loopWith(101);
+    loop.apply(config(60));
+    expect(loop.config.pollIntervalMs).toBe(60_000);
+    expect(did).toEqual(['reconfigure 60000']);
+  });
+
+  it('saves at once after a change, and else only what a whole cycle has learnt, when due', () => {
+    const { loop, did } = loopWith(101);
+    const result = { ok: true, done: 0, failed: 0, pause: undefined } as const;
+    loop.saveAfter({ kind: 'early', result, view: undefined });
+    expect(did).toEqual([]);
+    loop.saveAfter({ kind: 'whole', result, view: undefined });
+    loop.saveAfter({ kind: 'early', result: { ...result, done: 1 }, view: undefined });
+    loop.saveAfter({ kind: 'whole', result: { ...result, failed: 1 }, view: undefined });
+    expect(did).toEqual(['save when due', 'save', 'save']);
+  });
+});
+
+describe('parts together', () => {
+  it('go through each step in their order, and leave out what they have not', async () => {
+    const did: string[] = [];
+    const part = (name: string): Part => ({
+      apply: async ({ pollIntervalMs }) => void did.push(`${name} applies ${pollIntervalMs}`),
+      stop: async () => void did.push(`${name} stops`),
+    });
+    const hearing: Part = {
+      ...part('b'),
+      cycleBegins: () => void did.push('b begins'),
+      cycleEnded: ({ kind }) => void did.push(`b heard of a ${kind} cycle`),
+    };
+    const parts = together([part('a'), hearing]);
+    await parts.apply(config(300));
+    parts.cycleBegins();
+    const { loop } = loopWith(101);
+    parts.cycleEnded(await loop.cycle(stop));
+    await parts.stop();
+    expect(did).toEqual([
+      ...['a applies 300000', 'b applies 300000', 'b begins', 'b heard of a whole cycle'],
+      ...['a stops', 'b stops'],
+    ]);
+  });
+});
