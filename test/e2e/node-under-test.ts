@@ -75,6 +75,8 @@ export interface Running {
   readonly ended: Promise<Ended>;
   /** Resolves when the text log says so; rejects after the time limit. */
   saying(text: string | RegExp, limitMs?: number): Promise<void>;
+  /** Resolves when the daemon has ended so many more cycles, however long one takes. */
+  cycles(count: number): Promise<void>;
   signal(name: NodeJS.Signals): void;
 }
 
@@ -140,6 +142,11 @@ export class NodeUnderTest {
       child,
       ended,
       saying: (text, limitMs = PATIENCE_MS) => this.#saying(text, limitMs),
+      cycles: (count) => {
+        const ended = this.#cycles();
+        const so = `${count} more cycles than ${ended}`;
+        return this.#until(so, () => this.#cycles() >= ended + count, PATIENCE_MS);
+      },
       signal: (name) => {
         child.kill(name);
       },
@@ -150,14 +157,23 @@ export class NodeUnderTest {
     return this.start(args, path).ended;
   }
 
-  async #saying(text: string | RegExp, limitMs: number): Promise<void> {
+  #saying(text: string | RegExp, limitMs: number): Promise<void> {
+    const isSo = (log: string): boolean =>
+      typeof text === 'string' ? log.includes(text) : text.test(log);
+    return this.#until(`${text}`, () => isSo(this.log()), limitMs);
+  }
+
+  async #until(what: string, isSo: () => boolean, limitMs: number): Promise<void> {
     const untilMs = performance.now() + limitMs;
     while (performance.now() < untilMs) {
-      const log = this.log();
-      if (typeof text === 'string' ? log.includes(text) : text.test(log)) return;
+      if (isSo()) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`the log never said ${text}; it says:\n${this.log()}`);
+    throw new Error(`the log never said ${what}; it says:\n${this.log()}`);
+  }
+
+  #cycles(): number {
+    return this.log().split('Next run in').length - 1;
   }
 
   log(): string {
