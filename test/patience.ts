@@ -4,5 +4,14 @@
  */
 export const PATIENCE_MS = 90_000;
 
+/** Waits until it is so, and fails where it does not come to be. */
+export async function until(isSo: () => boolean, what: () => string = () => ''): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!isSo()) {
+    if (performance.now() > endMs) throw new Error(`it never came to be: ${isSo}\n${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** How long one test may take that waits for several such things. */
 export const TEST_LIMIT_MS = 4 * PATIENCE_MS;

@@ -17,8 +17,6 @@ import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 const actionsOf = (group: GroupUnderTest): unknown[] => group.under.journal().map(journalLabel);
 
 it('load doubles and doubles again, then falls: 2 -> 5 -> 2', async () => {
@@ -84,7 +82,7 @@ it('an address range that is used up, and an id that a VM has', async () => {
   const daemon = group.start();
   await daemon.saying('no clone is made: all addresses of static_ip_range are in use');
   await group.until(() => group.inService().length === 3 && group.isClean());
-  await pause(1500);
+  await daemon.cycles(2);
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(group.inService()).toEqual([SOURCE, FIRST_ID + 1, FIRST_ID + 2]);
@@ -118,7 +116,7 @@ describe('a clone that fails', () => {
     const daemon = group.start();
     await daemon.saying(/FAILED\. Group web: cloning.*rsync error/);
     await group.until(() => group.members().length === 1 && group.isClean());
-    await pause(2500);
+    await daemon.cycles(3);
     daemon.signal('SIGTERM');
     await daemon.ended;
     group.expectClean();
@@ -176,7 +174,7 @@ it('a member that is stopped by hand is reported and left alone', async () => {
   group.under.node.stopContainer(FIRST_ID);
   await daemon.saying(`${FIRST_ID} was stopped, and not by this program; it is left alone`);
   await group.until(() => group.inService().length === 2);
-  await pause(1500);
+  await daemon.cycles(2);
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(group.under.conf(FIRST_ID)).toBe(before);
@@ -202,7 +200,9 @@ it('two daemons on one group: exactly one acts', async () => {
   };
   await group.until(() => log().includes('another daemon of the cluster works on it'));
   await group.until(() => group.inService().length === 2 && group.isClean());
-  await pause(1500);
+  const cycles = () => log().split('Next run in').length;
+  const goal = cycles() + 2;
+  await group.until(() => cycles() >= goal);
   expect(log()).not.toMatch(/Group web: (taking|cloning|starting)/);
   const clones = group.under.node.calls.filter(({ argv }) => argv[1] === 'clone');
   expect(clones).toHaveLength(1);
@@ -333,7 +333,7 @@ describe('health checks and hooks', () => {
     await group.until(() => group.inService().length === 2);
     group.ask(0.1);
     await daemon.saying(/FAILED\. Group web: taking container 99000 out.*on_terminating did not/);
-    await pause(1500);
+    await daemon.cycles(2);
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(group.members().filter(({ running }) => running)).toHaveLength(2);
@@ -399,7 +399,7 @@ it('a dry run says what it would do, and does none of it', async () => {
   group.configure({});
   const daemon = group.under.start(['--dry-run', 'daemon']);
   await daemon.saying('Group web: dry run, left out: taking the snapshot');
-  await pause(1500);
+  await daemon.cycles(2);
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(group.under.node.calls).toEqual([]);
@@ -430,7 +430,7 @@ it('a slow `pct set` makes no group at rest go out and in', async () => {
   group.ask(0.1);
   const before = group.under.node.calls.length;
   await group.until(() => group.members().length === 1 && group.isClean());
-  await pause(3000);
+  await daemon.cycles(3);
   daemon.signal('SIGTERM');
   await daemon.ended;
   const verbs = group.under.node.calls.slice(before).map(({ argv }) => argv[1]);
@@ -445,7 +445,7 @@ it('a snapshot that has no effect is not taken again and again', async () => {
   );
   const daemon = group.start();
   await daemon.saying(/ended without an error, and had no effect; it is tried again later/);
-  await pause(8000);
+  await daemon.cycles(8);
   daemon.signal('SIGTERM');
   await daemon.ended;
   const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
@@ -464,7 +464,7 @@ it('a running source on a directory storage is said, and not tried', async () =>
   );
   const daemon = group.start();
   await daemon.saying(/its source 101 runs, and its storage local \(dir\) has no snapshots/);
-  await pause(2000);
+  await daemon.cycles(2);
   expect(group.under.node.calls).toEqual([]);
   group.under.node.stopContainer(SOURCE);
   await group.until(() => group.inService().length >= 1 && group.isClean());

@@ -371,8 +371,10 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
           `systemctl daemon-reload; systemctl restart ${SERVICE}`,
       );
       const pid = await show(tree, 'MainPID');
-      // It lives for longer than the watchdog allows for silence, so it does not fall silent.
-      await new Promise((resolve) => setTimeout(resolve, 5000));
+      // Signs of life over a longer time than the watchdog allows for silence.
+      const signed = Number(await show(tree, 'WatchdogTimestampMonotonic'));
+      const last = `systemctl show -p WatchdogTimestampMonotonic --value ${SERVICE}`;
+      await tree.until(`[ "$(${last})" -gt ${signed + 4_000_000} ]`);
       expect(await show(tree, 'MainPID')).toBe(pid);
       expect(await show(tree, 'NRestarts')).toBe('0');
       await tree.must(`kill -STOP ${pid}`);

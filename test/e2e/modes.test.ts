@@ -13,8 +13,6 @@ const saturated = (vmid: number) =>
 const coresSet = (under: NodeUnderTest): string[] =>
   under.sets().map((argv) => argv.slice(3, 5).join(' '));
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 async function boosted(under: NodeUnderTest) {
   under.configure(`DEFAULT: {${BOOST}}\n`);
   const daemon = under.start(['daemon']);
@@ -40,7 +38,7 @@ it('a boost outlives neither a kill -9 nor the time in which no daemon ran', asy
   const first = await boosted(under);
   first.signal('SIGKILL');
   await first.ended;
-  await pause(11_000);
+  await under.passed(11_000);
   expect(under.node.limits(101)?.cores).toBe(3);
   const second = under.start(['daemon']);
   await second.saying('its boost is over');
@@ -56,7 +54,7 @@ it('a boost steps aside for what an admin has set meanwhile', async () => {
   const daemon = await boosted(under);
   under.node.editConfig(101, (conf) => conf.replace(/^cores: 3$/m, 'cores: 5'));
   await daemon.saying(/its number of cores was set from 3 cores to 5 cores, not by this program/);
-  await pause(11_000);
+  await daemon.cycles(11);
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(coresSet(under)).toEqual(['--cores 3']);
@@ -91,7 +89,7 @@ it('the off-peak time takes what is beyond the need, and its end gives it back',
   await daemon.saying('2 cores confirmed, now in its cpuset');
   await daemon.saying(/memory 4096 -> 3072 MB, since .*off-peak/);
   // Neither does the band ask for it back, nor is there more to take.
-  await pause(3000);
+  await daemon.cycles(3);
   expect(under.sets().length).toBeLessThanOrEqual(2);
   under.configure(`DEFAULT: {${QUICK}, energy_mode: false, ${nights}}\n`);
   daemon.signal('SIGHUP');
@@ -109,7 +107,7 @@ it('a value that was set by hand stays, also when that was while no daemon ran',
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.node.limits(101)?.memoryMib).toBe(1536);
   under.node.editConfig(101, (conf) => conf.replace(/^memory: 1536$/m, 'memory: 1040'));
-  await pause(1200);
+  await under.passed(1200);
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.log()).toContain('its memory was set from 1536 MB to 1040 MB, not by this program');
   expect(under.sets()).toHaveLength(1);

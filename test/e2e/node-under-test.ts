@@ -16,7 +16,7 @@ import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
 import type { Demand, HostSpec } from '../../src/sim/plant.ts';
-import { PATIENCE_MS } from '../patience.ts';
+import { PATIENCE_MS, until } from '../patience.ts';
 
 /** A simulated node with the real, bundled program on it. */
 
@@ -143,9 +143,11 @@ export class NodeUnderTest {
       ended,
       saying: (text, limitMs = PATIENCE_MS) => this.#saying(text, limitMs),
       cycles: (count) => {
-        const ended = this.#cycles();
-        const so = `${count} more cycles than ${ended}`;
-        return this.#until(so, () => this.#cycles() >= ended + count, PATIENCE_MS);
+        const goal = this.#cycles() + count;
+        return until(
+          () => this.#cycles() >= goal,
+          () => this.log(),
+        );
       },
       signal: (name) => {
         child.kill(name);
@@ -157,19 +159,21 @@ export class NodeUnderTest {
     return this.start(args, path).ended;
   }
 
-  #saying(text: string | RegExp, limitMs: number): Promise<void> {
-    const isSo = (log: string): boolean =>
-      typeof text === 'string' ? log.includes(text) : text.test(log);
-    return this.#until(`${text}`, () => isSo(this.log()), limitMs);
+  /** Waits until so many milliseconds have passed on the node, whose time this machine may slow. */
+  passed(ms: number): Promise<void> {
+    const { plant } = this.node.machine;
+    const goal = plant.hostMs + ms;
+    return until(() => plant.hostMs >= goal);
   }
 
-  async #until(what: string, isSo: () => boolean, limitMs: number): Promise<void> {
+  async #saying(text: string | RegExp, limitMs: number): Promise<void> {
     const untilMs = performance.now() + limitMs;
     while (performance.now() < untilMs) {
-      if (isSo()) return;
+      const log = this.log();
+      if (typeof text === 'string' ? log.includes(text) : text.test(log)) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`the log never said ${what}; it says:\n${this.log()}`);
+    throw new Error(`the log never said ${text}; it says:\n${this.log()}`);
   }
 
   #cycles(): number {

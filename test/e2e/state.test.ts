@@ -2,19 +2,19 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { guestText } from '../../src/sim/guest-text.ts';
+import { until } from '../patience.ts';
 import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** What survives the end of the program, orderly or not. */
 
 const STATE = 'var/lib/lxc_autoscale/state.json';
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 it('once from cron scales CPU from its second run on', async () => {
   const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 4, anonMib: 500 });
   const under = await NodeUnderTest.create([busy]);
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.sets()).toEqual([]);
-  await pause(1500);
+  await under.passed(1500);
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.sets().map((argv) => argv.slice(3, 5))).toEqual([['--cores', '4']]);
 });
@@ -39,7 +39,7 @@ it('cores that were pending are confirmed by the next process', async () => {
   await first.saying('Configured.');
   first.signal('SIGTERM');
   expect((await first.ended).code).toBe(0);
-  await pause(4500);
+  await until(() => under.node.limits(101)?.live?.cpus === 4);
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.log()).toContain('4 cores confirmed, now in its cpuset');
 });

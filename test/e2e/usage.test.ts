@@ -21,7 +21,7 @@ const busy = guest(102, { cores: 4, memoryMib: 2048 }, { cpuCores: 2, anonMib: 1
 it('the daemon writes what it saw when it stops, and export gives it as a trace', async () => {
   const under = await NodeUnderTest.create([calm(101), busy]);
   await under.run(['once']);
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await under.passed(1500);
   const daemon = under.start(['daemon']);
   await daemon.saying('Next run in');
   daemon.signal('SIGTERM');

@@ -59,7 +59,7 @@ describe('the kernel', () => {
     expect(readFileSync(file, 'utf8')).toBe('67108864\n67108864\n23068672\n1048576\n');
   });
 
-  it('is waited for until memory has come down, and not longer', async () => {
+  it('is waited for until memory has come down, and not longer', { retry: 5 }, async () => {
     const { reclaim, current } = cgroupOf({ 'memory.current': '900\n', 'memory.reclaim': '' });
     const began = performance.now();
     setTimeout(() => writeFileSync(current, '100\n'), 150);

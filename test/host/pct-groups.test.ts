@@ -20,6 +20,7 @@ import { createPaths } from '../../src/host/paths.ts';
 import { complaintIn } from '../../src/host/pct.ts';
 import { createGroupTools, groupArguments } from '../../src/host/pct-groups.ts';
 import { vmid } from '../core/builders.ts';
+import { until } from '../patience.ts';
 
 let root: string;
 beforeEach(() => {
@@ -81,19 +82,20 @@ describe('runDetached', () => {
 
   it('shows the last line while it runs, and knows whether it runs', async () => {
     let pid = 0;
-    let said = '';
-    const done = runDetached('sh', ['-c', 'echo 42 percent; exec sleep 0.5'], {
+    let said = (): string => '';
+    const end = join(root, 'end');
+    const script = 'echo 42 percent; until [ -e "$0" ]; do sleep 0.05; done';
+    const done = runDetached('sh', ['-c', script, end], {
       ...options(),
       onStart: (id, lastLine) => {
         pid = id;
-        setTimeout(() => {
-          said = lastLine();
-          expect(isGroupAlive(pid)).toBe(true);
-        }, 250);
+        said = lastLine;
       },
     });
+    await until(() => said() === '42 percent');
+    expect(isGroupAlive(pid)).toBe(true);
+    writeFileSync(end, '');
     expect((await done).kind).toBe('exited');
-    expect(said).toBe('42 percent');
     expect(isGroupAlive(pid)).toBe(false);
   });
 

@@ -111,7 +111,7 @@ describe('a container of others', () => {
     await group.until(() => group.inService().includes(FIRST_ID + 1) && group.isClean());
     expect(group.under.log()).toContain(`${FIRST_ID} is another container now`);
     group.ask(0.1);
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await second.cycles(4);
     second.signal('SIGTERM');
     await second.ended;
     expect(group.under.conf(FIRST_ID)).toBe(before);
@@ -172,7 +172,7 @@ describe('the ledger of members', () => {
     group.ask(0.1);
     const daemon = group.start();
     await daemon.saying('its members are not known, so nothing is done');
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await daemon.cycles(3);
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(group.under.node.calls.slice(calls)).toEqual([]);
@@ -186,7 +186,7 @@ describe('the ledger of members', () => {
     writeFileSync(join(group.under.root, 'etc/pve/priv/lxc_autoscale'), '');
     const daemon = group.start();
     await daemon.saying('The members of the group could not be written to');
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await daemon.cycles(2);
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(group.under.node.calls).toEqual([]);

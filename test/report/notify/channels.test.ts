@@ -10,6 +10,7 @@ import { proxmox } from '../../../src/report/notify/proxmox.ts';
 import { beat } from '../../../src/report/notify/uptime-kuma.ts';
 import { webhook, webhookBody } from '../../../src/report/notify/webhook.ts';
 import { temporaryDirectory } from '../../host/world.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { AUTHORITY_FILE } from './certificate.ts';
 import { type Behaviour, httpServer } from './http-server.ts';
 import { HASTY, LETTER, LIMITS, many, NEVER } from './letters.ts';
@@ -169,7 +170,7 @@ describe('a server with bad habits', () => {
     expect(delivery).toMatchObject({ ok: false, fault });
     expect(delivery.said).toContain(said);
     expect(delivery.said).not.toContain(TOKEN);
-    expect(performance.now() - startMs).toBeLessThan(3000);
+    expect(performance.now() - startMs).toBeLessThan(PATIENCE_MS);
   });
 
   it('that redirects is not followed, so that no token goes astray', async () => {
@@ -211,7 +212,7 @@ describe('a server with bad habits', () => {
     const startMs = performance.now();
     stop.abort();
     expect(await sending).toMatchObject({ ok: false, said: 'given up, since the daemon stops' });
-    expect(performance.now() - startMs).toBeLessThan(2000);
+    expect(performance.now() - startMs).toBeLessThan(PATIENCE_MS);
   });
 });
 
