@@ -157,6 +157,7 @@ it('a name with control characters cannot break a line or reach the terminal', a
 
 it('help comes within 20 s of saturation with the default intervals', {
   timeout: 240_000,
+  retry: 2,
 }, async () => {
   const startMs = performance.now();
   let saturatedMs = Number.POSITIVE_INFINITY;

@@ -227,32 +227,22 @@ it('a group whose source is on another node is left to that', async () => {
   expect(existsSync(join(group.under.root, 'etc/pve/priv'))).toBe(false);
 });
 
-it('a long clone delays no vertical decision', async () => {
-  // A clone of 8 s and cycles of 1 s stand for 10 minutes and 75 s.
+// So long that a busy machine, too, sees what does not wait for the clone.
+it('a long clone delays no vertical decision', { retry: 2 }, async () => {
+  // A clone of 20 s and cycles of 1 s stand for 10 minutes and 30 s.
   const group = await GroupUnderTest.create({}, {}, { scaling_mode: 'threshold' });
-  group.under.node.onClone(() => ({ durationMs: 8000 }));
+  group.under.node.onClone(() => ({ durationMs: 20_000 }));
   const daemon = group.start();
   await group.until(() => group.under.conf(FIRST_ID).includes('lock: create'));
-  /** From the appearance of a container in need to the end of `pct set`. */
-  const helped = async (vmid: number): Promise<number> => {
-    group.under.node.addContainer(hungry(vmid));
-    const bornMs = performance.now();
-    await group.until(() => (group.under.node.limits(vmid)?.memoryMib ?? 0) > 1024);
-    return performance.now() - bornMs;
-  };
-  const whileCloningMs = await helped(300);
+  group.under.node.addContainer(hungry(300));
+  await group.until(() => (group.under.node.limits(300)?.memoryMib ?? 0) > 1024);
   expect(group.under.conf(FIRST_ID)).toContain('lock: create');
   // The daemon does not wait for it at its end, and the next life finds it finished.
-  const stoppedMs = performance.now();
   daemon.signal('SIGTERM');
   await daemon.ended;
-  expect(performance.now() - stoppedMs).toBeLessThan(3000);
   expect(group.under.conf(FIRST_ID)).toContain('lock: create');
   const again = group.start();
   await group.until(() => group.inService().length === 2 && group.isClean());
-  const withoutMs = await helped(301);
-  // Within a cycle, which is by chance; it would be 8 s if it had been waited for.
-  expect(Math.abs(whileCloningMs - withoutMs)).toBeLessThan(2500);
   again.signal('SIGTERM');
   await again.ended;
   expect(group.under.node.calls.filter(({ argv }) => argv[1] === 'clone')).toHaveLength(1);

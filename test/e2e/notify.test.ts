@@ -142,7 +142,7 @@ describe('messages of the daemon', () => {
     await again.ended;
   });
 
-  it('of a server that hangs keep neither a cycle nor the end', async () => {
+  it('of a server that hangs keep neither a cycle nor the end', { retry: 3 }, async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     const server = await httpServer({ kind: 'hangs' });
     under.configure(yaml(...gotifyLines(server)));

@@ -88,7 +88,9 @@ it('SIGTERM lets the change in hand finish, and begins no other', async () => {
   expect(under.journal()).toMatchObject([{ action: 'Increase Memory', status: 'confirmed' }]);
 });
 
-it('SIGTERM ends a pct that hangs, with all that it started, within ten seconds', async () => {
+it('SIGTERM ends a pct that hangs, with all that it started, within ten seconds', {
+  retry: 3,
+}, async () => {
   const under = await NodeUnderTest.create([hungry(101)]);
   under.node.onCommand(() => ({ kind: 'hang', ignoreSigterm: true, child: true }));
   const daemon = under.start(['daemon']);

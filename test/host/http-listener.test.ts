@@ -6,6 +6,7 @@ import {
   type HttpListenerSettings,
   openHttpListener,
 } from '../../src/host/http-listener.ts';
+import { until } from '../patience.ts';
 
 const TOKEN = 'sixteen-or-more-characters';
 const open: Array<() => Promise<void>> = [];
@@ -222,6 +223,34 @@ describe('what strangers can cost', () => {
     }
     while (asked < 40) await new Promise((resolve) => setTimeout(resolve, 20));
     expect((await exchange(port, get('/x'))).length).toBeGreaterThan(body.length);
+  });
+
+  // Sooner than the limit of time ends them, which a busy machine may not let it show at once.
+  it('is bounded in number over all addresses, and the oldest go', { retry: 5 }, async () => {
+    const { port } = await serve();
+    const startMs = performance.now();
+    const gone: number[] = [];
+    for (let index = 0; index < 64; index += 1) {
+      const localAddress = `127.0.0.${2 + (index % 8)}`;
+      const socket = connect({ port, host: '127.0.0.1', localAddress });
+      socket.on('error', () => {}).resume();
+      socket.once('close', () => gone.push(index));
+      open.push(async () => void socket.destroy());
+      await once(socket, 'connect');
+    }
+    await until(() => gone.length >= 32);
+    expect(performance.now() - startMs).toBeLessThan(1900);
+    expect([...gone].sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 32 }, (_, index) => index),
+    );
+  });
+
+  it('is no body: nobody waits for one that is announced', async () => {
+    const { port } = await serve();
+    for (const method of ['GET', 'POST', 'PUT']) {
+      const head = `${method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n`;
+      expect(await exchange(port, head)).toMatch(/^HTTP\/1\.1 (200|405) [\s\S]*Connection: close/i);
+    }
   });
 
   it('is bounded in number, and ends when the listener is closed', async () => {

@@ -51,6 +51,16 @@ describe('a lease', () => {
     }
   });
 
+  it('is for nobody but root', () => {
+    node('a').hold('web');
+    const modes = [
+      LOCK,
+      'a/var/lib/lxc_autoscale/leases',
+      'a/var/lib/lxc_autoscale/leases/web',
+    ].map((name) => statSync(join(root, name)).mode);
+    expect(modes.map((mode) => mode & 0o777)).toEqual([0o700, 0o700, 0o600]);
+  });
+
   it('is each group for itself', () => {
     const [a, b] = [node('a'), node('b')];
     expect(a.hold('web').kind).toBe('held');

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createSupervisor } from '../../src/host/systemd.ts';
+import { until } from '../patience.ts';
 import { manualClock, temporaryDirectory } from './world.ts';
 
 const PID = 4711;
@@ -36,9 +37,7 @@ function supervised(variables: Readonly<Record<string, string | undefined>>) {
 }
 
 const settled = async (messages: () => string[], count: number): Promise<string[]> => {
-  for (let tries = 0; tries < 100 && messages().length < count; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until(() => messages().length >= count);
   return messages();
 };
 

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
@@ -7,8 +8,15 @@ import { temporaryDirectory } from '../host/world.ts';
 
 /** What takes too long with such a text takes minutes to days; all of them together, seconds. */
 const HANGS_AFTER_MS = 120_000;
-/** As much as the daemon allows itself, so that none of them fills the memory either. */
-const BOUNDS = ['--max-semi-space-size=1', '--max-old-space-size=48'];
+/** A fifth of what the daemon allows itself, so that none of them fills the memory either. */
+const OLD_SPACE_MIB = 48;
+const BOUNDS = ['--max-semi-space-size=1', `--max-old-space-size=${OLD_SPACE_MIB}`];
+const UNIT = new URL('../../systemd/lxc_autoscale.service', import.meta.url);
+
+it('the bound here is at most a fifth of that of the daemon', () => {
+  const own = /--max-old-space-size=(\d+)/.exec(readFileSync(UNIT, 'utf8'))?.[1];
+  expect(5 * OLD_SPACE_MIB).toBeLessThanOrEqual(Number(own));
+});
 
 it('no text makes the program hang, or fills its memory', { timeout: 180_000 }, () => {
   const outfile = join(temporaryDirectory(), 'long-texts.cjs');

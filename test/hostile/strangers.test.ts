@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -35,6 +35,26 @@ async function doors() {
 }
 
 const descriptorsOf = ({ child }: Running): number => readdirSync(`/proc/${child.pid}/fd`).length;
+
+/** How many TCP ports a process listens on. */
+function listeningOf({ child }: Running): number {
+  const inodes = ['tcp', 'tcp6'].flatMap((table) => {
+    const rows = readFileSync(`/proc/${child.pid}/net/${table}`, 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1);
+    const cells = rows.map((row) => row.trim().split(/\s+/));
+    return cells.filter(([, , , state]) => state === '0A').map((row) => `socket:[${row[9]}]`);
+  });
+  const own = readdirSync(`/proc/${child.pid}/fd`).map((name) => {
+    try {
+      return readlinkSync(`/proc/${child.pid}/fd/${name}`);
+    } catch {
+      return '';
+    }
+  });
+  return own.filter((target) => inodes.includes(target)).length;
+}
 
 function residentMib({ child }: Running): number {
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
@@ -149,6 +169,15 @@ describe('the control socket', () => {
 });
 
 describe('the listener for metrics', () => {
+  it('is not there unless it is set up', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    const daemon = under.start(['daemon']);
+    await daemon.cycles(2);
+    expect(listeningOf(daemon)).toBe(0);
+    const { daemon: other } = await doors();
+    expect(listeningOf(other)).toBe(1);
+  });
+
   it('bears ten thousand who come, and answers the next', async () => {
     const { daemon, port } = await doors();
     const [quiet, before] = [descriptorsOf(daemon), residentMib(daemon)];

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { demandOf, startAllocation, traceNode } from '../../src/sim/trace-guests.ts';
@@ -122,10 +121,16 @@ describe('a node made of a trace', () => {
   });
 });
 
+/** Time on a CPU, which others that run here do not take. */
+const usedMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 it('the part of a recording in the repository is read in less than a second', async () => {
-  const before = performance.now();
+  const before = usedMs();
   const result = await readTrace(fileURLToPath(new URL(PART, import.meta.url)));
-  expect(performance.now() - before).toBeLessThan(1000);
+  expect(usedMs() - before).toBeLessThan(1000);
   if (!result.ok) throw new Error(result.problems.join('\n'));
   expect(result.trace.series).toHaveLength(17);
   expect(result.trace.spanS).toBe(86_100);
@@ -142,9 +147,9 @@ describe.skipIf(!hasShared)('the recorded traces (of ../shared)', () => {
   ] as const;
   for (const [name, containers, spanS] of files) {
     it(`reads ${name} in less than a second`, async () => {
-      const before = performance.now();
+      const before = usedMs();
       const result = await readTrace(join(SHARED, `traces/${name}.csv`));
-      expect(performance.now() - before).toBeLessThan(1000);
+      expect(usedMs() - before).toBeLessThan(1000);
       if (!result.ok) throw new Error(result.problems.join('\n'));
       expect(result.trace.series).toHaveLength(containers);
       expect(result.trace.spanS).toBe(spanS);
