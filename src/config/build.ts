@@ -12,11 +12,12 @@ import {
 } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
+import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
-import type { DefaultValues, GroupValues, Levels, TierValues } from './schema.ts';
+import type { Levels } from './schema.ts';
 import type { Section } from './sections.ts';
 import { groupLabel, groupTag, tierTag } from './tags.ts';
 

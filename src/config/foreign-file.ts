@@ -1,9 +1,9 @@
+import type { AllKeys, SectionKeys } from './keys.ts';
 import type { Block } from './migrate.ts';
 import type { OldFile } from './old-file.ts';
 import { isNo, NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import { isBlank } from './read-values.ts';
-import type { ConfigSchema, SectionSchema } from './schema.ts';
 import type { SectionKind } from './unknown-keys.ts';
 import type { YamlEntry, YamlNode } from './yaml.ts';
 
@@ -23,15 +23,11 @@ export interface Refusal {
 type KindOf = (name: string) => SectionKind | undefined;
 
 /** Why the file is refused before anything is made of it; undefined where it is not. Pure. */
-export function whyForeign(
-  file: OldFile,
-  kindOf: KindOf,
-  schema: ConfigSchema,
-): Refusal | undefined {
+export function whyForeign(file: OldFile, kindOf: KindOf, keys: AllKeys): Refusal | undefined {
   return (
     ofAnotherTool(file, kindOf) ??
     actsElsewhere(file, kindOf) ??
-    namesWhatIsNotTaken(file, kindOf, schema)
+    namesWhatIsNotTaken(file, kindOf, keys)
   );
 }
 
@@ -156,13 +152,13 @@ function textAt(entries: readonly YamlEntry[], key: string) {
 function namesWhatIsNotTaken(
   { sections, loose }: OldFile,
   kindOf: KindOf,
-  schema: ConfigSchema,
+  keys: AllKeys,
 ): Refusal | undefined {
   const untaken: YamlEntry[] = loose.filter(({ key }) => oldKey(key, '') === undefined);
   for (const { name, line, entries } of sections) {
     const kind = kindOf(name);
     if (kind !== undefined) {
-      untaken.push(...entries.filter(({ key }) => !isAnswered(key, schema[kind])));
+      untaken.push(...entries.filter(({ key }) => !isAnswered(key, keys[kind])));
     } else if (oldKey(name, '') === undefined) {
       untaken.push({ key: name, line, value: { kind: 'map', line, entries } });
     }
@@ -181,9 +177,9 @@ function namesWhatIsNotTaken(
 }
 
 /** Whether a key is taken, under its name or a new one, or known to have nothing to answer it. */
-function isAnswered(key: string, { shape }: SectionSchema): boolean {
+function isAnswered(key: string, keys: SectionKeys): boolean {
   const renamed = Object.hasOwn(NEW_NAMES, key) ? NEW_NAMES[key] : undefined;
-  const knows = (name: string): boolean => Object.hasOwn(shape, name);
+  const knows = (name: string): boolean => Object.hasOwn(keys, name);
   return knows(key) || knows(renamed ?? '') || oldKey(key, '') !== undefined;
 }
 

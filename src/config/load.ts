@@ -1,5 +1,6 @@
 import { buildConfig, jsonLogFileOf } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
+import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
 import type { Config } from './model.ts';
 import { idleKeys } from './notify.ts';
 import type { Problem } from './problem.ts';
@@ -14,8 +15,6 @@ import {
   checkProgram,
   GROUP_ORDERS,
 } from './relations.ts';
-import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
-import { configSchema } from './schema.ts';
 import type { Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
 import { isTag, tierTag } from './tags.ts';
@@ -73,7 +72,7 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
   const reader: Reader = {
     file: shownFile,
     env,
-    schema: configSchema(),
+    keys: KEYS,
     problems: [],
     furtherProblems: 0,
     mergedKeys: 0,
@@ -108,17 +107,17 @@ interface Sections {
 }
 
 function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
-  const { schema } = reader;
+  const { keys } = reader;
   let defaults: Section<DefaultValues> | undefined;
   const tiers: Section<TierValues>[] = [];
   const groups: Section<GroupValues>[] = [];
   for (const entry of entries) {
     const kind = sectionKind(entry.key);
-    if (kind === 'default') defaults = readSection(schema.default, entry, reader);
-    else if (kind === 'tier') tiers.push(readSection(schema.tier, entry, reader));
-    else if (kind === 'group') groups.push(readSection(schema.group, entry, reader));
+    if (kind === 'default') defaults = readSection(keys.default, entry, reader);
+    else if (kind === 'tier') tiers.push(readSection(keys.tier, entry, reader));
+    else if (kind === 'group') groups.push(readSection(keys.group, entry, reader));
     else {
-      const { name, message } = unknownSection(entry.key, schema);
+      const { name, message } = unknownSection(entry.key, keys);
       report(reader, entry.line, name, message);
     }
   }

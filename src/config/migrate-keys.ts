@@ -1,7 +1,7 @@
+import type { AllKeys, SectionKeys } from './keys.ts';
 import type { Converted } from './migrate-values.ts';
 import { convertValue } from './migrate-values.ts';
 import { NEW_NAMES, oldKey } from './old-keys.ts';
-import type { ConfigSchema, SectionSchema } from './schema.ts';
 import type { SectionKind } from './unknown-keys.ts';
 import { unknownKey } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
@@ -31,7 +31,7 @@ export const CONTAINER_LISTS: ReadonlySet<string> = new Set(['ignore_lxc', 'lxc_
 
 /** What surrounds a key. */
 export interface Around {
-  readonly all: ConfigSchema;
+  readonly all: AllKeys;
   readonly env: Environment;
   /** The whole section. */
   readonly entries: readonly YamlEntry[];
@@ -40,7 +40,7 @@ export interface Around {
 /** What becomes of one key of a section of that kind. */
 export function carry(
   entry: YamlEntry,
-  schema: SectionSchema,
+  keys: SectionKeys,
   kind: SectionKind,
   { all, env, entries }: Around,
 ): Carried[] {
@@ -51,14 +51,14 @@ export function carry(
     return [{ ...base(entry), verdict: 'dropped', why }];
   }
   const renamed = Object.hasOwn(NEW_NAMES, oldName) ? NEW_NAMES[oldName] : undefined;
-  const knows = (name: string) => Object.hasOwn(schema.shape, name);
+  const knows = (name: string) => Object.hasOwn(keys, name);
   const key = renamed !== undefined && knows(renamed) ? renamed : oldName;
   if (key !== oldName && entries.some((other) => other.key === key)) {
     return [{ ...base(entry), verdict: 'dropped', why: `${key} stands here too and counts` }];
   }
-  const keySchema = knows(key) ? schema.shape[key] : undefined;
-  if (keySchema === undefined) return unknownToSection(entry, schema, kind, all);
-  const converted = convertValue(keySchema, value, env);
+  const known = knows(key) ? keys[key] : undefined;
+  if (known === undefined) return unknownToSection(entry, keys, kind, all);
+  const converted = convertValue(known, value, env);
   if (!converted.ok) {
     const refused = whyRefused(value, converted);
     const lost = CONTAINER_LISTS.has(key) && refused.verdict === 'not supported';
@@ -110,17 +110,17 @@ function shownNode(node: YamlNode, depth: number): string {
 
 function unknownToSection(
   entry: YamlEntry,
-  schema: SectionSchema,
+  keys: SectionKeys,
   kind: SectionKind,
-  all: ConfigSchema,
+  all: AllKeys,
 ): Carried[] {
   const { key, value } = entry;
   const known = oldKey(key, value.kind === 'text' ? value.text : '');
   if (known === undefined) {
-    const ofHost = kind === 'tier' && Object.hasOwn(all.default.shape, key);
+    const ofHost = kind === 'tier' && Object.hasOwn(all.default, key);
     const why = ofHost
       ? 'counts for the whole program and stands in DEFAULT only'
-      : unknownKey(key, schema, all).message.replace(/; remove the line.*/, '');
+      : unknownKey(key, keys, all).message.replace(/; remove the line.*/, '');
     return unknownEntry(entry, why);
   }
   return flattened(entry).map((one) => ({ ...base(one), verdict: known.verdict, why: known.why }));

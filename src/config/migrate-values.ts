@@ -1,14 +1,12 @@
 import { printable } from './printable.ts';
 import { isBlank } from './read-values.ts';
-import { check, infoOf, type KeyInfo } from './schema.ts';
+import { check, type Entry, type KeyInfo } from './schema.ts';
 import type { Environment } from './variables.ts';
 import { expandVariables } from './variables.ts';
 import type { YamlNode } from './yaml.ts';
 import { yamlScalar } from './yaml-text.ts';
 
 /** Values of an earlier program's file, brought to what the schema takes. */
-
-type KeySchema = Parameters<typeof infoOf>[0];
 
 export type Converted =
   | {
@@ -30,16 +28,16 @@ export interface LeftOut {
 }
 
 /** Brings one value to what the schema of its key takes, or says why that cannot be. */
-export function convertValue(schema: KeySchema, node: YamlNode, env: Environment): Converted {
-  const info = infoOf(schema);
+export function convertValue(key: Entry, node: YamlNode, env: Environment): Converted {
+  const { info } = key;
   if (info === undefined) return { ok: false, why: 'is not known' };
-  if (node.kind === 'map') return convertMap(schema, node, env, info);
-  if (node.kind === 'list' || isListed(info)) return convertList(schema, node, env, info);
+  if (node.kind === 'map') return convertMap(key, node, env, info);
+  if (node.kind === 'list' || isListed(info)) return convertList(key, node, env, info);
   if (node.kind === 'null') {
-    if (check(schema, null).ok) return { ok: true, written: '', how: undefined, leftOut: [] };
+    if (check(key, null).ok) return { ok: true, written: '', how: undefined, leftOut: [] };
     return { ok: false, why: `has no value; allowed: ${info.allowed}` };
   }
-  return convertText(schema, node.text, env, info);
+  return convertText(key, node.text, env, info);
 }
 
 const isListed = ({ allowed }: KeyInfo): boolean =>
@@ -49,10 +47,10 @@ const asWritten = (written: string | readonly string[], how?: string): Converted
   ...{ ok: true, written, how, leftOut: [] },
 });
 
-function convertText(schema: KeySchema, text: string, env: Environment, info: KeyInfo): Converted {
+function convertText(key: Entry, text: string, env: Environment, info: KeyInfo): Converted {
   const expanded = expandVariables(text, env);
   if (!expanded.ok) return { ok: false, why: expanded.message };
-  const checked = check(schema, expanded.text);
+  const checked = check(key, expanded.text);
   if (checked.ok) {
     const word = info.words?.find((one) => one === text.trim().toLowerCase());
     if (word !== undefined && word !== text) return asWritten(word, `written ${word}`);
@@ -60,7 +58,7 @@ function convertText(schema: KeySchema, text: string, env: Environment, info: Ke
   }
   if (!expanded.fromVariable) {
     for (const other of otherForms(text)) {
-      if (check(schema, other).ok) return asWritten(yamlScalar(other), `written ${other}`);
+      if (check(key, other).ok) return asWritten(yamlScalar(other), `written ${other}`);
     }
   }
   const shown = info.secret || expanded.fromVariable ? 'the value' : `'${printable(text)}'`;
@@ -75,7 +73,7 @@ function otherForms(text: string): string[] {
 }
 
 function convertMap(
-  schema: KeySchema,
+  key: Entry,
   node: YamlNode & { kind: 'map' },
   env: Environment,
   info: KeyInfo,
@@ -91,7 +89,7 @@ function convertMap(
     raw.set(key, expanded.text);
     parts.push(`${key}: ${yamlScalar(value.text)}`);
   }
-  if (info.parts === undefined || !check(schema, raw).ok) {
+  if (info.parts === undefined || !check(key, raw).ok) {
     return { ok: false, why: `is a section of keys; allowed: ${info.allowed}` };
   }
   return asWritten(`{${parts.join(', ')}}`);
@@ -101,12 +99,7 @@ function convertMap(
 const MAX_ITEMS = 2000;
 
 /** A list, or a text of several. */
-function convertList(
-  schema: KeySchema,
-  node: YamlNode,
-  env: Environment,
-  info: KeyInfo,
-): Converted {
+function convertList(key: Entry, node: YamlNode, env: Environment, info: KeyInfo): Converted {
   const texts = textsOf(node, isListed(info) || node.kind !== 'list');
   if (texts === undefined) return { ok: false, why: `is no plain list; allowed: ${info.allowed}` };
   const items: Item[] = [];
@@ -118,10 +111,10 @@ function convertList(
   }
   const how = node.kind === 'text' && items.length > 1 ? 'written as a list' : undefined;
   const stands = items.map(({ expanded }) => expanded);
-  if (!items.some(hasPrefix(items)) && check(schema, stands).ok) {
+  if (!items.some(hasPrefix(items)) && check(key, stands).ok) {
     return asWritten(texts.map(yamlScalar), how);
   }
-  return convertItems(schema, items, info);
+  return convertItems(key, items, info);
 }
 
 interface Item {
@@ -138,13 +131,13 @@ const hasPrefix =
     /^[0-9.]{7,15}\/[0-9]{1,2}$/.test(text) && (items.length > 1 || !text.includes('.0/'));
 
 /** Each part by itself, so that one that is wrong costs only that one. */
-function convertItems(schema: KeySchema, items: readonly Item[], info: KeyInfo): Converted {
+function convertItems(key: Entry, items: readonly Item[], info: KeyInfo): Converted {
   const kept: string[] = [];
   const leftOut: LeftOut[] = [];
   let how: string | undefined;
   for (const item of items) {
     const bare = hasPrefix(items)(item) ? item.text.replace(/\/.*/, '') : item.text;
-    const checked = check(schema, [bare === item.text ? item.expanded : bare]);
+    const checked = check(key, [bare === item.text ? item.expanded : bare]);
     if (checked.ok) {
       kept.push(bare);
       if (bare !== item.text) how = 'addresses are written without the length of their network';
@@ -153,7 +146,7 @@ function convertItems(schema: KeySchema, items: readonly Item[], info: KeyInfo):
       leftOut.push({ text: item.text, why });
     }
   }
-  const whole = check(schema, kept);
+  const whole = check(key, kept);
   if (!whole.ok || kept.length === 0) {
     const why =
       leftOut[0]?.why ?? (whole.ok ? 'is empty' : (whole.faults[0]?.why ?? 'is not valid'));

@@ -1,4 +1,5 @@
 import { whyEmpty, whyForeign } from './foreign-file.ts';
+import { type AllKeys, KEYS } from './keys.ts';
 import { parseConfig } from './load.ts';
 import type { Carried, Verdict } from './migrate-keys.ts';
 import { CONTAINER_LISTS, carry, unknownEntry } from './migrate-keys.ts';
@@ -7,8 +8,6 @@ import type { OldFile, OldSection } from './old-file.ts';
 import { parseOldFile } from './old-file.ts';
 import { isSharedKey, OLD_DEFAULTS } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
-import type { ConfigSchema } from './schema.ts';
-import { configSchema } from './schema.ts';
 import { sectionKind } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
 
@@ -80,17 +79,16 @@ export function migrate(text: string, shownFile: string, env: Environment): Migr
   if (keys > MAX_KEYS || file.loose.length + file.unread.length > MAX_KEYS) {
     return { ok: false, line: undefined, message: `holds more than ${MAX_KEYS} keys` };
   }
-  const schema = configSchema();
-  const foreign = whyForeign(file, (name) => sectionKind(newName(name)), schema);
+  const foreign = whyForeign(file, (name) => sectionKind(newName(name)), KEYS);
   if (foreign !== undefined) return { ok: false, ...foreign };
-  const blocks = blocksOf(file, schema, env);
+  const blocks = blocksOf(file, KEYS, env);
   if (blocks.length === 0) {
     const message = 'holds no section, so it is no configuration of that program';
     return { ok: false, line: undefined, message };
   }
   lastTierCounts(blocks);
   groupsWithoutMembers(blocks);
-  if (isOfPythonTool(file, blocks, schema)) addOldDefaults(blocks);
+  if (isOfPythonTool(file, blocks, KEYS)) addOldDefaults(blocks);
   let rendered = loadable(shownFile, file, blocks, env);
   const empty = whyEmpty(blocks);
   if (empty !== undefined) return { ok: false, ...empty };
@@ -131,8 +129,8 @@ function newName(name: string): string {
   return name.replace(/[^\p{L}\p{N}_.\- ]/gu, '_').slice(0, 80);
 }
 
-function blocksOf(file: OldFile, schema: ConfigSchema, env: Environment): Block[] {
-  const blocks = file.sections.map((section) => blockOf(section, file, schema, env));
+function blocksOf(file: OldFile, keys: AllKeys, env: Environment): Block[] {
+  const blocks = file.sections.map((section) => blockOf(section, file, keys, env));
   // `DEFAULT` first, so that the new file reads from the general to the particular.
   const first = blocks.findIndex(({ name }) => name === 'DEFAULT');
   const [defaults] = first > 0 ? blocks.splice(first, 1) : [];
@@ -160,19 +158,14 @@ function blocksOf(file: OldFile, schema: ConfigSchema, env: Environment): Block[
 /** Nobody knows what stands in such a line, so only its beginning is shown. */
 const withoutValue = (text: string): string => printable(text.split(/[\s:=]/)[0] ?? '', 40);
 
-function blockOf(
-  section: OldSection,
-  file: OldFile,
-  schema: ConfigSchema,
-  env: Environment,
-): Block {
+function blockOf(section: OldSection, file: OldFile, keys: AllKeys, env: Environment): Block {
   const { name: oldName, line, entries } = section;
   const name = newName(oldName);
   const kind = sectionKind(name);
   const dead = kind === undefined ? 'is no section of this program' : whyOverruled(section, file);
-  const all = { all: schema, env, entries };
+  const all = { all: keys, env, entries };
   const carried = entries.flatMap((entry) =>
-    kind === undefined ? unknownEntry(entry, '') : carry(entry, schema[kind], kind, all),
+    kind === undefined ? unknownEntry(entry, '') : carry(entry, keys[kind], kind, all),
   );
   if (dead !== undefined) for (const one of carried) one.lost = false;
   return { oldName, name, line, further: [], dead, carried };
@@ -249,10 +242,10 @@ function groupsWithoutMembers(blocks: readonly Block[]): void {
 function isOfPythonTool(
   { form, comments }: OldFile,
   blocks: readonly Block[],
-  { default: section, tier, group }: ConfigSchema,
+  { default: section, tier, group }: AllKeys,
 ): boolean {
   const isOurs = (key: string): boolean =>
-    [section, tier, group].some(({ shape }) => Object.hasOwn(shape, key)) && !isSharedKey(key);
+    [section, tier, group].some((keys) => Object.hasOwn(keys, key)) && !isSharedKey(key);
   if (form !== 'YAML' || [...comments.values()].some((text) => OUR_COMMENT.test(text)))
     return false;
   return !blocks.some(({ carried }) => carried.some((one) => isOurs(one.oldKey)));

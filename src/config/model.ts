@@ -4,7 +4,8 @@ import type { EventKind, MessageChannel, Severity } from '../core/notify/event.t
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { SyslogAddress } from '../core/syslog-address.ts';
 import type { Bytes, Milliseconds, Vmid } from '../core/units.ts';
-import type { LOG_FORMATS, LOG_LEVELS } from './schema.ts';
+import type { LOG_FORMATS } from './keys.ts';
+import type { LOG_LEVELS } from './schema.ts';
 
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
 export interface Config {

@@ -1,8 +1,8 @@
 import { EVENT_KINDS, MESSAGE_CHANNELS } from '../core/notify/event.ts';
 import type { InForce } from './defaults.ts';
+import type { DefaultValues } from './keys.ts';
 import type { Config, MessageRules, NotifyConfig } from './model.ts';
 import { forChannel } from './notify-values.ts';
-import type { DefaultValues } from './schema.ts';
 import type { Reader, Section } from './sections.ts';
 import { report } from './sections.ts';
 

@@ -1,9 +1,8 @@
 import { isLoopback } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
-
+import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
 import { checkNotify } from './notify.ts';
 import type { VmidRange } from './read-values.ts';
-import type { DefaultValues, GroupValues, TierValues } from './schema.ts';
 import type { Given, Reader, Section } from './sections.ts';
 import { report } from './sections.ts';
 import { groupLabel, groupTag } from './tags.ts';

@@ -1,8 +1,8 @@
+import type { AllKeys, SectionKeys } from './keys.ts';
 import { printable, printableKey } from './printable.ts';
 import type { Problem } from './problem.ts';
 import { isBlank } from './read-values.ts';
-import type { ConfigSchema, Fault, KeyInfo, SectionSchema } from './schema.ts';
-import { check, infoOf } from './schema.ts';
+import { check, type Fault, type KeyInfo } from './schema.ts';
 import { closest } from './suggest.ts';
 import { plainlyUnknown, unknownKey } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
@@ -14,7 +14,7 @@ import type { YamlEntry, YamlMap, YamlNode } from './yaml.ts';
 export interface Reader {
   readonly file: string;
   readonly env: Environment;
-  readonly schema: ConfigSchema;
+  readonly keys: AllKeys;
   readonly problems: Problem[];
   furtherProblems: number;
   /** What merge keys have added so far, in the whole file. */
@@ -73,11 +73,7 @@ const MAX_WEIGHT = 150_000;
 /**
  * Reads the keys of one section. An empty section (null) is one without keys.
  */
-export function readSection<V>(
-  schema: SectionSchema,
-  entry: YamlEntry,
-  reader: Reader,
-): Section<V> {
+export function readSection<V>(keys: SectionKeys, entry: YamlEntry, reader: Reader): Section<V> {
   const values: Record<string, unknown> = {};
   const given = new Map<string, Given>();
   const section = { name: entry.key, line: entry.line, values: values as Partial<V>, given };
@@ -90,12 +86,12 @@ export function readSection<V>(
     return section;
   }
   for (const { key, line, value: node } of entriesOf(value, reader)) {
-    const keySchema = Object.hasOwn(schema.shape, key) ? schema.shape[key] : undefined;
-    if (keySchema === undefined) {
+    const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
+    if (known === undefined) {
       const uncompared = reader.problems.length >= MAX_KEPT_PROBLEMS;
       const { name, message } = uncompared
         ? plainlyUnknown(key)
-        : unknownKey(key, schema, reader.schema);
+        : unknownKey(key, keys, reader.keys);
       report(reader, line, name, message);
       continue;
     }
@@ -104,7 +100,7 @@ export function readSection<V>(
       report(reader, line, key, `adds too much: all values may have ${MAX_WEIGHT} characters`);
       continue;
     }
-    const info = infoOf(keySchema) ?? { does: '', allowed: '' };
+    const { info } = known;
     const expanded =
       node.kind === 'map' && info.parts !== undefined
         ? expandParts(node, { line, key }, info.parts, reader)
@@ -115,7 +111,7 @@ export function readSection<V>(
     }
     const isPartlyThere = expanded.raw instanceof Map && expanded.raw.size > 0;
     if (expanded.faults.length > 0 && !isPartlyThere) continue;
-    const checked = check(keySchema, expanded.raw);
+    const checked = check(known, expanded.raw);
     if (checked.ok) {
       values[key] = checked.value;
       continue;

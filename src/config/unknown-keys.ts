@@ -1,6 +1,6 @@
+import type { AllKeys, SectionKeys } from './keys.ts';
 import { NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
-import type { ConfigSchema, SectionSchema } from './schema.ts';
 import { closest } from './suggest.ts';
 
 /** What to say about keys and sections that are not known: where they belong, what was meant. */
@@ -34,19 +34,19 @@ export const plainlyUnknown = (key: string): UnknownName => ({
 });
 
 /** About a key that the section does not know. */
-export function unknownKey(key: string, schema: SectionSchema, all: ConfigSchema): UnknownName {
+export function unknownKey(key: string, keys: SectionKeys, all: AllKeys): UnknownName {
   const name = printableKey(key);
   const say = (message: string): UnknownName => ({ name, message });
   const owners = [
-    ...(Object.hasOwn(all.default.shape, key) ? ['DEFAULT'] : []),
-    ...(Object.hasOwn(all.tier.shape, key) ? [`${TIER_PREFIX}* sections`] : []),
-    ...(Object.hasOwn(all.group.shape, key) ? [`${GROUP_PREFIX}* sections`] : []),
+    ...(Object.hasOwn(all.default, key) ? ['DEFAULT'] : []),
+    ...(Object.hasOwn(all.tier, key) ? [`${TIER_PREFIX}* sections`] : []),
+    ...(Object.hasOwn(all.group, key) ? [`${GROUP_PREFIX}* sections`] : []),
   ];
   if (owners.length > 0) {
     const places = owners.join(' and ');
     return say(`belongs in ${places}, not in this section; move it or remove it`);
   }
-  const known = Object.keys(schema.shape);
+  const known = Object.keys(keys);
   const renamed = Object.hasOwn(NEW_NAMES, key) ? NEW_NAMES[key] : undefined;
   const isRenamed = renamed !== undefined && known.includes(renamed);
   // `ssh_password` is near to `smtp_password`, and nobody means that.
@@ -61,10 +61,10 @@ export function unknownKey(key: string, schema: SectionSchema, all: ConfigSchema
 }
 
 /** About a name at the left margin that is no section. */
-export function unknownSection(key: string, all: ConfigSchema): UnknownName {
+export function unknownSection(key: string, all: AllKeys): UnknownName {
   const name = printableKey(key);
   const say = (message: string): UnknownName => ({ name, message });
-  if (Object.hasOwn(all.default.shape, key)) {
+  if (Object.hasOwn(all.default, key)) {
     return say('is a key, not a section; put it below `DEFAULT:` and indent it');
   }
   for (const prefix of [TIER_PREFIX, GROUP_PREFIX]) {

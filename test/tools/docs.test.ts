@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS, HELP, OPTIONS } from '../../src/cli/arguments.ts';
 import { DEFAULTS } from '../../src/config/defaults.ts';
+import { KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import { check, configSchema, infoOf } from '../../src/config/schema.ts';
+import { check } from '../../src/config/schema.ts';
 import { bashCompletion, zshCompletion } from '../../tools/docs/completions.ts';
 import { readHelp } from '../../tools/docs/help.ts';
 import { jsonSchema } from '../../tools/docs/json-schema.ts';
@@ -58,8 +59,8 @@ describe('the manual page', () => {
     const plain = page.replaceAll('\\-', '-').replace(/\\f[BIR]/g, '');
     for (const command of COMMANDS) expect(plain).toMatch(new RegExp(`^${command}\\b`, 'm'));
     for (const option of Object.keys(OPTIONS)) expect(plain).toContain(`--${option}`);
-    for (const { shape } of Object.values(configSchema())) {
-      for (const key of Object.keys(shape)) expect(plain).toContain(key);
+    for (const section of Object.values(KEYS)) {
+      for (const key of Object.keys(section)) expect(plain).toContain(key);
     }
   });
 
@@ -201,19 +202,18 @@ const asRead = (value: unknown): unknown => {
 
 describe('the JSON Schema', () => {
   const schema = jsonSchema() as Node;
-  const sections = configSchema();
   const places = [
-    ['DEFAULT', sections.default, schema.properties?.['DEFAULT']],
-    ['TIER_a', sections.tier, schema.patternProperties?.['^TIER_.']],
-    ['GROUP', sections.group, schema.patternProperties?.['^HORIZONTAL_SCALING_GROUP_.']],
+    ['DEFAULT', KEYS.default, schema.properties?.['DEFAULT']],
+    ['TIER_a', KEYS.tier, schema.patternProperties?.['^TIER_.']],
+    ['GROUP', KEYS.group, schema.patternProperties?.['^HORIZONTAL_SCALING_GROUP_.']],
   ] as const;
 
   it.each(places)('%s: has every key with what it does', (_name, section, node) => {
     const keys = Object.keys(node?.properties ?? {}).filter((key) => key !== '<<');
-    expect(keys).toEqual(Object.keys(section.shape));
-    for (const [key, own] of Object.entries(section.shape)) {
+    expect(keys).toEqual(Object.keys(section));
+    for (const [key, own] of Object.entries(section)) {
       const said = JSON.stringify(node?.properties?.[key]);
-      expect(said).toContain(JSON.stringify(infoOf(own)?.does).slice(1, -1));
+      expect(said).toContain(JSON.stringify(own.info.does).slice(1, -1));
     }
   });
 
@@ -222,7 +222,7 @@ describe('the JSON Schema', () => {
     fc.assert(
       fc.property(value, (given) => {
         for (const [, section, node] of places) {
-          for (const [key, own] of Object.entries(section.shape)) {
+          for (const [key, own] of Object.entries(section)) {
             const rule = node?.properties?.[key];
             if (rule === undefined || !check(own, asRead(given)).ok) continue;
             expect([key, given, fits(rule, given)]).toEqual([key, given, true]);

@@ -1,12 +1,10 @@
-import { DEFAULTS, GROUP_DEFAULTS } from '../../src/config/defaults.ts';
-import { check, configSchema, infoOf, type KeyInfo } from '../../src/config/schema.ts';
+import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
+import { check, type Entry } from '../../src/config/schema.ts';
 
 /**
  * The JSON Schema for editors, made of the one schema. It never refuses what the program takes;
  * what it cannot express it lets pass, since `check-config` says the rest.
  */
-
-type Key = Parameters<typeof infoOf>[0];
 
 export interface JsonSchema {
   readonly [key: string]: unknown;
@@ -30,9 +28,9 @@ function words(list: readonly string[]): JsonSchema[] {
 /** Further names of words: the schema takes them, and the editor does not offer them. */
 const SECOND_NAMES = ['warn', 'no', 'yes', 'off', 'on', 'false', 'true', 'none'];
 
-function namedWords(schema: Key, known: readonly string[]): JsonSchema[] {
-  const further = SECOND_NAMES.filter((name) => !known.includes(name) && check(schema, name).ok);
-  const truths = [true, false].filter((truth) => check(schema, String(truth)).ok);
+function namedWords(entry: Entry, known: readonly string[]): JsonSchema[] {
+  const further = SECOND_NAMES.filter((name) => !known.includes(name) && check(entry, name).ok);
+  const truths = [true, false].filter((truth) => check(entry, String(truth)).ok);
   const second = further.length === 0 ? [] : words(further).slice(1);
   return [...words(known), ...second, ...(truths.length === 0 ? [] : [{ enum: truths }])];
 }
@@ -57,10 +55,11 @@ function numbers(
   ];
 }
 
-/** What may stand for a value, by the words in which the schema says it. */
-function formsOf(schema: Key, { allowed, words: known, units }: KeyInfo): JsonSchema[] | undefined {
+/** What may stand for a value, by the words in which its entry says it. */
+function formsOf(entry: Entry): JsonSchema[] | undefined {
+  const { allowed, words: known, units } = entry.info;
   const scalar = allowed.split(/, or one for each|, or one per/)[0] ?? allowed;
-  if (known !== undefined) return namedWords(schema, known);
+  if (known !== undefined) return namedWords(entry, known);
   if (scalar === 'true or false') {
     return [{ type: 'boolean' }, { enum: [0, 1] }, ...words(TRUTH)];
   }
@@ -85,30 +84,23 @@ const LIST: JsonSchema[] = [
   { type: 'array', items: { type: ['integer', 'string', 'null'] } },
 ];
 
-function keySchema(schema: Key, info: KeyInfo, usual: unknown): JsonSchema {
+/** A tier has what it leaves out from DEFAULT. */
+function keySchema(entry: Entry, isOfTier: boolean): JsonSchema {
+  const { usual, info } = entry;
   const { does, allowed, parts } = info;
-  const forms = formsOf(schema, info);
+  const forms = formsOf(entry);
   const described = { description: `${does}. Allowed: ${allowed}.` };
   const isPlain = ['number', 'boolean', 'string'].includes(typeof usual) && info.secret !== true;
-  const standard = isPlain ? { default: usual } : {};
+  const standard = isPlain && !isOfTier ? { default: usual } : {};
   if (forms === undefined) return { ...described, ...standard };
   const empty = /or nothing$/.test(allowed) ? [NOTHING] : [];
   const each = parts === undefined ? [] : [{ type: 'object', propertyNames: { enum: parts } }];
   return { ...described, ...standard, anyOf: [...forms, ...empty, ...each, VARIABLE] };
 }
 
-function sectionSchema(
-  shape: Readonly<Record<string, Key>>,
-  defaults: object,
-  description: string,
-): JsonSchema {
-  const usual = new Map<string, unknown>(Object.entries(defaults));
+function sectionSchema(keys: SectionKeys, description: string, isOfTier = false): JsonSchema {
   const properties = Object.fromEntries(
-    Object.entries(shape).map(([key, schema]) => {
-      const info = infoOf(schema);
-      if (info === undefined) throw new Error(`the schema says nothing of ${key}`);
-      return [key, keySchema(schema, info, usual.get(key))];
-    }),
+    Object.entries(keys).map(([key, entry]) => [key, keySchema(entry, isOfTier)]),
   );
   return {
     description,
@@ -119,19 +111,17 @@ function sectionSchema(
 }
 
 export function jsonSchema(): JsonSchema {
-  const { default: defaults, tier, group } = configSchema();
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Configuration of lxc-autoscale',
     type: 'object',
     properties: {
-      DEFAULT: sectionSchema(defaults.shape, DEFAULTS, 'What holds for every container.'),
+      DEFAULT: sectionSchema(KEYS.default, 'What holds for every container.'),
     },
     patternProperties: {
-      '^TIER_.': sectionSchema(tier.shape, {}, 'Containers with values of their own.'),
+      '^TIER_.': sectionSchema(KEYS.tier, 'Containers with values of their own.', true),
       '^HORIZONTAL_SCALING_GROUP_.': sectionSchema(
-        group.shape,
-        GROUP_DEFAULTS,
+        KEYS.group,
         'Containers to which clones are added under load.',
       ),
     },

@@ -1,6 +1,5 @@
 import { HELP } from '../../src/cli/arguments.ts';
-import { DEFAULTS } from '../../src/config/defaults.ts';
-import { configSchema, infoOf } from '../../src/config/schema.ts';
+import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
 import { type HelpItem, readHelp } from './help.ts';
 
 /** The manual page, made of the help and of the schema of the configuration. */
@@ -34,20 +33,14 @@ const item = ({ head: title, text }: HelpItem): string[] => [
   ...(text === '' ? ['\\&'] : [escaped(text)]),
 ];
 
-function keys(
-  shape: Readonly<Record<string, Parameters<typeof infoOf>[0]>>,
-  own: object,
-): string[] {
-  return Object.entries(shape).flatMap(([key, schema]) => {
-    const info = infoOf(schema);
-    if (info === undefined) return [];
-    const value: unknown = Object.entries(own).find(([name]) => name === key)?.[1];
-    const simple = ['number', 'boolean'].includes(typeof value);
-    const isWord = typeof value === 'string' && value !== '';
-    const usual = simple || isWord ? ` Default: ${value}.` : '';
-    return ['.TP', `\\fB${escaped(key)}\\fR`, escaped(`${info.does}; ${info.allowed}.${usual}`)];
+const keys = (section: SectionKeys): string[] =>
+  Object.entries(section).flatMap(([key, { info, usual }]) => {
+    const simple = ['number', 'boolean'].includes(typeof usual);
+    const isWord = typeof usual === 'string' && usual !== '';
+    const standard = simple || isWord ? ` Default: ${usual}.` : '';
+    const text = `${info.does}; ${info.allowed}.${standard}`;
+    return ['.TP', `\\fB${escaped(key)}\\fR`, escaped(text)];
   });
-}
 
 const FILES: readonly (readonly [path: string, what: string])[] = [
   ['/etc/lxc_autoscale/lxc_autoscale.yaml', 'the configuration'],
@@ -61,8 +54,8 @@ const FILES: readonly (readonly [path: string, what: string])[] = [
 export function manPage(version: string, date: string): string {
   const { intro, usage, sections, exitCodes } = readHelp(HELP);
   const [, does = ''] = /^lxc-autoscale (.*?)\.$/s.exec(intro) ?? [];
-  const { default: defaults, tier, group } = configSchema();
-  const tierKeys = Object.keys(tier.shape).filter((key) => key in defaults.shape);
+  const { default: ofDefault, tier, group } = KEYS;
+  const tierKeys = Object.keys(tier).filter((key) => key in ofDefault);
   return [
     '.\\" Made of the help and of the schema of the configuration.',
     `.TH LXC\\-AUTOSCALE 1 "${date}" "lxc\\-autoscale ${version}" "User Commands"`,
@@ -76,14 +69,14 @@ export function manPage(version: string, date: string): string {
     ...sections.flatMap(({ title, items }) => [section(title), ...items.flatMap(item)]),
     section('Configuration'),
     'The section DEFAULT has these keys:',
-    ...keys(defaults.shape, DEFAULTS),
+    ...keys(ofDefault),
     '.PP',
     'A section TIER_\\fINAME\\fR names its containers and may set of these:',
     escaped(`${tierKeys.join(', ')}.`),
-    ...keys({ lxc_containers: tier.shape.lxc_containers }, {}),
+    ...keys({ lxc_containers: tier.lxc_containers }),
     '.PP',
     'A section HORIZONTAL_SCALING_GROUP_\\fINAME\\fR has these keys:',
-    ...keys(group.shape, {}),
+    ...keys(group),
     section('Files'),
     ...FILES.flatMap(([path, what]) => ['.TP', `\\fI${escaped(path)}\\fR`, escaped(what)]),
     section('Exit status'),

@@ -1,6 +1,5 @@
 import { HELP } from '../../src/cli/arguments.ts';
-import { DEFAULTS, GROUP_DEFAULTS } from '../../src/config/defaults.ts';
-import { configSchema, infoOf } from '../../src/config/schema.ts';
+import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
 import { commands, options } from './command-line.ts';
 import { readHelp } from './help.ts';
 
@@ -34,15 +33,10 @@ const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 const row = (...cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
 
-type Shape = Readonly<Record<string, Parameters<typeof infoOf>[0]>>;
-
-function keyTable(shape: Shape, defaults: object, inTiers: ReadonlySet<string>): string {
-  const usual = new Map<string, unknown>(Object.entries(defaults));
-  const rows = Object.entries(shape).map(([key, schema]) => {
-    const info = infoOf(schema);
-    if (info === undefined) throw new Error(`the schema says nothing of ${key}`);
-    const name = `\`${key}\`${inTiers.has(key) ? ' †' : ''}`;
-    return row(name, written(key, usual.get(key)), `${info.does}; ${info.allowed}`);
+function keyTable(keys: SectionKeys, inTiers: object = {}): string {
+  const rows = Object.entries(keys).map(([key, { info, usual }]) => {
+    const name = `\`${key}\`${Object.hasOwn(inTiers, key) ? ' †' : ''}`;
+    return row(name, written(key, usual), `${info.does}; ${info.allowed}`);
   });
   return ['| key | default | what it does; what is allowed |', '|---|---|---|', ...rows].join('\n');
 }
@@ -75,13 +69,11 @@ function optionTables(): string {
 }
 
 function tables(): Readonly<Record<string, string>> {
-  const { default: defaults, tier, group } = configSchema();
-  const inTiers = new Set(Object.keys(tier.shape));
-  const onlyInTiers = { lxc_containers: tier.shape.lxc_containers };
+  const { default: ofDefault, tier, group } = KEYS;
   return {
-    DEFAULT: keyTable(defaults.shape, DEFAULTS, inTiers),
-    TIER: keyTable(onlyInTiers, { lxc_containers: [] }, new Set()),
-    GROUP: keyTable(group.shape, GROUP_DEFAULTS, new Set()),
+    DEFAULT: keyTable(ofDefault, tier),
+    TIER: keyTable({ lxc_containers: tier.lxc_containers }),
+    GROUP: keyTable(group),
     commands: commandTable(),
     options: optionTables(),
     'exit codes': ['| code | meaning |', '|---|---|']

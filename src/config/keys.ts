@@ -1,0 +1,622 @@
+import { LOG_ROOMS } from '../core/log-line.ts';
+import { EVENT_KINDS, type EventKind, type Severity } from '../core/notify/event.ts';
+import type { Vmid } from '../core/units.ts';
+import {
+  type HoursOfDay,
+  MAIL_ADDRESS,
+  readEvents,
+  readHours,
+  readSeverity,
+} from './notify-values.ts';
+import type { ReadMembers } from './read-values.ts';
+import {
+  absolutePath,
+  addresses,
+  command,
+  containerIds,
+  containers,
+  cores,
+  cronOrNothing,
+  type Entry,
+  factor,
+  gateway,
+  jsonTemplate,
+  listenOrNothing,
+  logLevels,
+  mailAddresses,
+  numberOrNothing,
+  oneOf,
+  overcommitRatio,
+  perChannel,
+  percent,
+  share,
+  syslogOrNothing,
+  text,
+  textfileOrNothing,
+  timezone,
+  token,
+  upAndDown,
+  vmid,
+  webAddress,
+  wholeNumber,
+  yesOrNo,
+} from './schema.ts';
+
+/**
+ * The keys of the configuration, by section. An entry is all that is said of a key: kind and range
+ * of its values, unit, sentence, default. Checks, messages, the manual page, the JSON Schema and
+ * the tables of docs/configuration.md are made of it.
+ */
+
+/** Larger than any host has, so that a slip of the finger is caught and no machine is. */
+const MAX_MEMORY_MIB = 16_777_216;
+/** What `pct set --memory` takes at least. */
+const MIN_MEMORY_MIB = 16;
+const MAX_SECONDS = 86_400;
+const MAX_HOLD_SECONDS = 30 * 86_400;
+const MAX_OFF_PEAK_MINUTES = 7 * 24 * 60;
+const MAX_LOG_SIZE_MB = 10_240;
+
+/** Ids of clones begin here by default, above those that people give by hand. */
+const FIRST_CLONE = 99_000 as Vmid;
+const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
+
+const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
+export const LOG_FORMATS = ['text', 'json'] as const;
+const MANAGED = ['all', 'tagged'] as const;
+const SCALING_MODES = ['threshold', 'boost', 'adaptive', 'observe'] as const;
+const CPU_UNITS = ['cores', 'cpulimit'] as const;
+const ADMISSIONS = ['normal', 'strict'] as const;
+const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
+/** The help that `scaling_mode: boost` gives a container whose CPU is saturated. */
+const boostKeys = {
+  saturation_threshold: share(
+    'From this share of the CPU that it may use on a container is saturated',
+  ).usually(0.95),
+  consecutive_samples: wholeNumber(
+    1,
+    60,
+    '',
+    'After so many saturated samples in a row a container gets a boost',
+  ).usually(3),
+  boost_factor: factor(10, 'What a boost multiplies the cores by').usually(1.5),
+  boost_fallback_factor: factor(
+    10,
+    'What it multiplies them by where boost_factor does not fit',
+  ).usually(1.25),
+  boost_duration: wholeNumber(
+    10,
+    MAX_SECONDS,
+    'seconds',
+    'How long a boost lasts; then the container has what it had before',
+  ).usually(120),
+};
+
+/** When a container may be changed. */
+const timingKeys = {
+  cooldown_seconds: upAndDown(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    '{up: 0, down: 300}',
+    'The least time from one change to the next that goes up, and to the next that goes down',
+  ).usually({ up: 0, down: 300 }),
+  evaluation_periods: upAndDown(
+    1,
+    60,
+    '',
+    '{up: 1, down: 3}',
+    'How many observations a change rests on: their average decides',
+  ).usually({ up: 1, down: 3 }),
+  first_shrink_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long a container is observed before memory is taken back from it for the first time',
+  ).usually(3600),
+  start_grace_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long after a start or an OOM kill no memory is taken back',
+  ).usually(600),
+  manual_hold_seconds: wholeNumber(
+    0,
+    MAX_HOLD_SECONDS,
+    'seconds',
+    'How long a value that somebody changed by hand is left as it is',
+  ).usually(3600),
+};
+
+/** What a `TIER_*` section may set for its containers, and `DEFAULT` for all others. */
+const containerKeys = {
+  scaling_mode: oneOf(
+    SCALING_MODES,
+    'How a container is scaled: threshold by the thresholds, boost by them and with a boost ' +
+      'where its CPU is saturated, adaptive by what is learnt of its demand, observe not at all, ' +
+      'only reported',
+  ).usually('threshold'),
+  cpu_upper_threshold: percent(0, 100, 'Above this CPU usage a container gets more cores').usually(
+    80,
+  ),
+  cpu_lower_threshold: percent(0, 100, 'Below this CPU usage a container gives cores back').usually(
+    20,
+  ),
+  memory_upper_threshold: percent(
+    0,
+    100,
+    'Above this memory usage a container gets more memory',
+  ).usually(80),
+  memory_lower_threshold: percent(
+    0,
+    100,
+    'Below this memory usage a container gives memory back',
+  ).usually(20),
+  cpu_unit: oneOf(
+    CPU_UNITS,
+    'What the CPU is scaled by: whole cores, or cpulimit, which takes fractions and acts at once',
+  ).usually('cores'),
+  core_min_increment: cores(
+    'The smallest step by which cores change; 0.1 by default where cpu_unit is cpulimit',
+  ).usually(1),
+  core_max_increment: cores('The largest step by which cores change').usually(4),
+  memory_min_increment: wholeNumber(
+    1,
+    MAX_MEMORY_MIB,
+    'MiB',
+    'The smallest step by which memory grows',
+  ).usually(512),
+  min_decrease_chunk: wholeNumber(
+    1,
+    MAX_MEMORY_MIB,
+    'MiB',
+    'The smallest step by which memory shrinks',
+  ).usually(512),
+  min_cores: cores('No container gets fewer cores than this').usually(1),
+  max_cores: cores('No container gets more cores than this').usually(8),
+  min_memory: wholeNumber(
+    MIN_MEMORY_MIB,
+    MAX_MEMORY_MIB,
+    'MiB',
+    'No container gets less memory than this',
+  ).usually(512),
+  max_memory: numberOrNothing(
+    MIN_MEMORY_MIB,
+    MAX_MEMORY_MIB,
+    'MiB',
+    'No container gets more memory than this; nothing: no more than the host can give',
+  ),
+  shrink_into_swap: yesOrNo(
+    'Whether memory is taken back that a container can only give up by swapping out',
+  ).usually(false),
+  behaviour: oneOf(
+    BEHAVIOURS,
+    'How large the steps are: conservative halves them, aggressive doubles them',
+  ).usually('normal'),
+  ...timingKeys,
+  ...boostKeys,
+  priority: wholeNumber(
+    1,
+    100,
+    '',
+    'Where memory is scarce, the higher one is served first',
+  ).usually(50),
+};
+
+/** When something is done, and how much at a time. */
+const rhythmKeys = {
+  poll_interval: wholeNumber(
+    POLL_INTERVAL_SECONDS.min,
+    POLL_INTERVAL_SECONDS.max,
+    'seconds',
+    'The time from one cycle to the next',
+  ).usually(300),
+  sample_interval: wholeNumber(
+    1,
+    3600,
+    'seconds',
+    'How often the counters are read between two cycles; never more seldom than a cycle runs',
+  ).usually(10),
+  urgent_samples: wholeNumber(
+    1,
+    60,
+    '',
+    'After so many samples in need a container is decided upon without waiting for the cycle',
+  ).usually(2),
+  max_concurrent_operations: wholeNumber(
+    1,
+    16,
+    '',
+    'How many containers are changed at the same time',
+  ).usually(3),
+};
+
+/** Figures for Prometheus. */
+const metricsKeys = {
+  metrics_listen: listenOrNothing(
+    'Where metrics and health are served: /metrics, /healthz and /readyz; nothing: nowhere',
+  ),
+  metrics_token: text(
+    /^(?:[!-~]{16,256})?$/,
+    'has blanks or less than 16 characters',
+    { does: 'What a request must bear as `Authorization: Bearer TOKEN`', secret: true },
+    'the token, 16 to 256 characters without blanks, or nothing',
+  ).usually(''),
+  metrics_textfile: textfileOrNothing(
+    'The file that the same figures are written to after each cycle, for node_exporter; ' +
+      'nothing: none',
+  ),
+};
+
+/** Who takes messages. */
+const channelKeys = {
+  gotify_url: webAddress('The Gotify server to send messages to; nothing: none').usually(''),
+  gotify_token: token('The token of the application on the Gotify server').usually(''),
+  gotify_priority: wholeNumber(
+    0,
+    10,
+    '',
+    'The priority of messages that can wait; warnings have 2 more, errors 3',
+  ).usually(5),
+  smtp_server: text(
+    /^[A-Za-z0-9.:_-]*$/,
+    'is not the name of a server',
+    { does: 'The mail server to send messages through; nothing: none' },
+    'a name or an address such as mail.example.org, or nothing',
+  ).usually(''),
+  smtp_port: wholeNumber(1, 65_535, '', 'Its port').usually(587),
+  smtp_security: oneOf(
+    ['starttls', 'tls', 'none'],
+    'How the connection to it is encrypted: by STARTTLS, from its beginning (tls, mostly on port ' +
+      '465), or not at all',
+  ).usually('starttls'),
+  smtp_username: text(
+    /^[^\s]*$/,
+    'holds a blank',
+    { does: 'The name to log in there with; nothing: no login' },
+    'a name without blanks, or nothing',
+  ).usually(''),
+  smtp_password: text(
+    /^/,
+    'is not a password',
+    { does: 'The password to it', secret: true },
+    'the password on one line',
+  ).usually(''),
+  smtp_from: text(
+    new RegExp(`^(?:${MAIL_ADDRESS.source.slice(1, -1)})?$`),
+    'is not a mail address',
+    { does: 'The sender of the mails' },
+    'a mail address such as pve@example.org, or nothing',
+  ).usually(''),
+  smtp_to: mailAddresses('Who gets the mails').usually([]),
+  ntfy_url: text(
+    /^(?:https?:\/\/[^\s/?#]+(?:\/[^\s?#]*)?\/[^\s/?#]+\/?)?$/,
+    'is not the address of a topic',
+    { does: 'The ntfy topic to send messages to; nothing: none', secret: true },
+    'an address such as https://ntfy.sh/topic, or nothing',
+  ).usually(''),
+  ntfy_token: token('The access token there; nothing: none is needed').usually(''),
+  webhook_url: webAddress('The address that messages are posted to as JSON; nothing: none').usually(
+    '',
+  ),
+  webhook_token: token('Sent to it as a bearer token; nothing: none').usually(''),
+  webhook_body: jsonTemplate(
+    'What is posted; nothing: an object with host, title, message, severity and time',
+  ).usually(''),
+  uptime_kuma_url: webAddress(
+    'The push address of an Uptime Kuma monitor, which is called after each cycle; nothing: none',
+  ).usually(''),
+  notify_proxmox: yesOrNo(
+    "Whether messages go to the node's own notification system, as mail to root",
+  ).usually(false),
+};
+
+/** What they take, and when. */
+const messageKeys = {
+  notify_events: perChannel<readonly EventKind[]>(
+    readEvents,
+    'all, none, or some of changed, failed, starving, emergency, group, daemon, configuration',
+    '{email: failed, ntfy: [failed, emergency]}',
+    'Which events messages are sent on',
+  ).usually(new Map([['', EVENT_KINDS]])),
+  notify_min_severity: perChannel<Severity>(
+    readSeverity,
+    'info, warning or error',
+    '{email: error}',
+    'The least important events that messages are sent on',
+  ).usually(new Map([['', 'info']])),
+  notify_quiet_hours: perChannel<HoursOfDay | null>(
+    readHours,
+    'two hours of the day such as 22-7, or nothing',
+    '{ntfy: 22-7}',
+    'When only errors are sent; the rest comes in one message when they are over',
+  ).usually(new Map([['', null]])),
+  notify_per_hour: wholeNumber(
+    1,
+    1000,
+    '',
+    'How many messages an hour a channel takes; what is more comes in one message',
+  ).usually(60),
+  notify_ca_file: text(
+    /^(?:\/+[^/]\S*)?$/,
+    'is not an absolute path',
+    {
+      does: 'Certificates (PEM) that servers are trusted by besides the usual ones; nothing: none',
+    },
+    'the absolute path of a file, or nothing',
+  ).usually(''),
+};
+
+/** What is written, and for how long it is kept. */
+const fileKeys = {
+  log_file: absolutePath(
+    'file',
+    'The log for people; the JSON log has the same name with .json for .log',
+  ).usually('/var/log/lxc_autoscale.log'),
+  log_level: logLevels(
+    'The least important lines that are logged, of all of the program or of its parts ' +
+      `${LOG_ROOMS.slice(0, -1).join(', ')} and ${LOG_ROOMS.at(-1)}`,
+  ).usually('info'),
+  log_format: oneOf(
+    LOG_FORMATS,
+    'What the lines on the console look like; the log file has text',
+  ).usually('text'),
+  log_syslog: syslogOrNothing('The syslog server that lines are sent to as well; nothing: none'),
+  log_journal_fields: yesOrNo(
+    'Whether lines in the journal of systemd bear fields such as LXC_AUTOSCALE_VMID, which takes ' +
+      'one more process',
+  ).usually(false),
+  log_max_size_mb: wholeNumber(
+    0,
+    MAX_LOG_SIZE_MB,
+    'MiB',
+    'From this size on a log file is moved aside and a new one begun; 0: never',
+  ).usually(50),
+  log_keep: wholeNumber(
+    1,
+    9,
+    '',
+    'How many log files that were moved aside are kept of each log',
+  ).usually(5),
+  lock_file: absolutePath(
+    'file',
+    'Holds the process id while the daemon runs, for scripts that look at it',
+  ).usually('/var/lock/lxc_autoscale.lock'),
+  backup_dir: absolutePath('directory', 'Where the configuration of a container is kept').usually(
+    '/var/lib/lxc_autoscale/backups',
+  ),
+  backups_keep: wholeNumber(
+    1,
+    1000,
+    '',
+    'How many backups of a container are kept, besides the one from before its first change, ' +
+      'which never goes: the newest 3, one of each day of the last week, one of each week ' +
+      'before, and then those of the last day',
+  ).usually(20),
+  backups_keep_days: wholeNumber(
+    1,
+    3650,
+    'days',
+    'How long backups are kept; never removed are the newest 3 of a container and the one from ' +
+      'before its first change',
+  ).usually(30),
+  usage_history: yesOrNo('Whether the usage of all containers is written down, for export').usually(
+    true,
+  ),
+  usage_history_days: wholeNumber(
+    1,
+    3650,
+    'days',
+    'How many days of usage are kept, in at most 50 MB; older ones go',
+  ).usually(14),
+};
+
+const defaultSection = {
+  ...rhythmKeys,
+  ...containerKeys,
+  reserve_cpu_percent: percent(
+    0,
+    90,
+    'The share of the CPUs that the host keeps for itself',
+  ).usually(10),
+  reserve_memory_mb: wholeNumber(
+    0,
+    MAX_MEMORY_MIB,
+    'MiB',
+    'The memory the host keeps for itself',
+  ).usually(2048),
+  memory_overcommit_ratio: overcommitRatio(
+    0.5,
+    10,
+    'The memory limits of all running guests together, over the memory of the host less its ' +
+      'reserve: no memory is handed out beyond it',
+  ).usually(2),
+  admission: oneOf(
+    ADMISSIONS,
+    'Whether more memory may be promised than there is; strict forbids it, whatever ' +
+      'memory_overcommit_ratio says',
+  ).usually('normal'),
+  host_emergency_percent: percent(
+    50,
+    100,
+    "Above this use of the host's memory no container gets more, and idle memory is taken back",
+  ).usually(98),
+  manage: oneOf(
+    MANAGED,
+    'Which containers are managed: all, or only those tagged autoscale, autoscale-tier-NAME ' +
+      'or autoscale-observe',
+  ).usually('all'),
+  tags_first: yesOrNo(
+    'Whether the tag autoscale-tier-NAME of a container counts before the ids and names that ' +
+      'tiers list',
+  ).usually(false),
+  ignore_lxc: containers('Containers that are left alone').usually(NOBODY),
+  energy_mode: yesOrNo(
+    'Whether allocations go down to what is needed in the off-peak time',
+  ).usually(false),
+  off_peak_start: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time begins').usually(
+    22,
+  ),
+  off_peak_end: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time ends').usually(6),
+  off_peak_cron: cronOrNothing(
+    'When the off-peak time begins, in place of the two hours; nothing: the hours count',
+  ),
+  off_peak_minutes: numberOrNothing(
+    1,
+    MAX_OFF_PEAK_MINUTES,
+    'minutes',
+    'How long the off-peak time lasts that off_peak_cron begins',
+  ),
+  timezone: timezone("The time zone of these times; nothing: the host's"),
+  ...channelKeys,
+  ...messageKeys,
+  ...metricsKeys,
+  ...fileKeys,
+};
+
+const tierSection = {
+  lxc_containers: containers('The containers of this tier').usually(NOBODY),
+  ...containerKeys,
+};
+
+/** How a member is looked after from its making to its end. */
+const memberCareKeys = {
+  health_check: oneOf(
+    ['none', 'tcp', 'http'],
+    'How a member is asked whether it does its service: not at all, whether a TCP port answers, ' +
+      'or whether a page is served',
+  ).usually('none'),
+  health_port: wholeNumber(1, 65_535, '', 'The port that is asked'),
+  health_path: text(
+    /^\/[!-~]*$/,
+    'is not a path',
+    { does: 'The page that is asked for' },
+    'a path that begins with / and has no blanks',
+  ).usually('/'),
+  healthy_count: wholeNumber(
+    1,
+    100,
+    '',
+    'After so many good answers in a row a member is healthy',
+  ).usually(2),
+  unhealthy_count: wholeNumber(
+    1,
+    100,
+    '',
+    'After so many bad answers in a row a member is unhealthy and is replaced',
+  ).usually(3),
+  ready_timeout: wholeNumber(
+    1,
+    MAX_SECONDS,
+    'seconds',
+    'How long a new member may take until it is healthy',
+  ).usually(300),
+  clone_timeout: wholeNumber(
+    1,
+    MAX_SECONDS,
+    'seconds',
+    'How long a clone may take to be made',
+  ).usually(3600),
+  hook_timeout: wholeNumber(
+    1,
+    MAX_SECONDS,
+    'seconds',
+    'How long on_ready and on_terminating may take',
+  ).usually(60),
+};
+
+const memberNetworkKeys = {
+  clone_network_type: oneOf(['dhcp', 'static'], 'How a clone gets its address').usually('dhcp'),
+  static_ip_range: addresses('The addresses for clones').usually([]),
+  bridge: text(
+    /^(?:[A-Za-z][A-Za-z0-9_.-]{0,14})?$/,
+    'is not the name of a bridge',
+    { does: 'The bridge of the clones; nothing: as the source has it' },
+    'a name such as vmbr0, or nothing',
+  ).usually(''),
+  gateway: gateway('The gateway of the clones; nothing: as the source has it').usually(''),
+};
+
+const groupSection = {
+  lxc_containers: containerIds('The containers that the group begins with').usually(NOBODY),
+  source: vmid('The container that is cloned'),
+  base_snapshot_name: vmid('The name of `source` in existing files: an id, in spite of its name'),
+  source_snapshot: text(
+    /^(?:[A-Za-z][A-Za-z0-9_-]{1,39})?$/,
+    'is not the name of a snapshot',
+    { does: 'The snapshot of the source to clone from; nothing: a new one is made' },
+    'a letter, then letters, digits, - and _, up to 40 in all, or nothing',
+  ).usually(''),
+  min_instances: wholeNumber(1, 1000, '', 'The group never has fewer members').usually(2),
+  max_instances: wholeNumber(1, 1000, '', 'The group never has more members').usually(5),
+  starting_clone_id: vmid('Clones get free ids from this one upwards').usually(FIRST_CLONE),
+  clone_mode: oneOf(['full', 'linked'], 'Whether a clone has a disk of its own').usually('full'),
+  ...memberNetworkKeys,
+  start_order: wholeNumber(0, 10_000, '', 'The place of the clones in the start order of the host'),
+  horiz_cpu_upper_threshold: percent(0, 100, 'Above this mean CPU usage a member is added').usually(
+    95,
+  ),
+  horiz_memory_upper_threshold: percent(
+    0,
+    100,
+    'Above this mean memory usage a member is added',
+  ).usually(95),
+  horiz_cpu_lower_threshold: percent(0, 100, 'Below this mean CPU usage a member is taken away'),
+  horiz_memory_lower_threshold: percent(
+    0,
+    100,
+    'Below this mean memory usage a member is taken away',
+  ),
+  scale_in: oneOf(['off', 'stop', 'destroy'], 'What becomes of a member that is not needed', {
+    no: 'off',
+    false: 'off',
+  }).usually('off'),
+  scale_out_grace_period: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'The least time between two members added',
+  ).usually(300),
+  scale_in_grace_period: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'The least time between two members taken away',
+  ).usually(600),
+  warmup_seconds: wholeNumber(
+    0,
+    MAX_SECONDS,
+    'seconds',
+    'How long a new member is not counted',
+  ).usually(60),
+  ...memberCareKeys,
+  group_tag: text(
+    /^(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})?$/,
+    'is not a tag',
+    { does: 'The tag that marks the members of the group; nothing: made of its name' },
+    'letters, digits, _ - + and ., or nothing',
+  ).usually(''),
+  on_ready: command('What is run when a member is ready').usually([]),
+  on_terminating: command('What is run before a member goes').usually([]),
+};
+
+/** The keys of each kind of section. */
+export const KEYS = { default: defaultSection, tier: tierSection, group: groupSection } as const;
+
+export type SectionKeys = Readonly<Record<string, Entry>>;
+export type AllKeys = Readonly<Record<keyof typeof KEYS, SectionKeys>>;
+
+type Values<S> = { -readonly [K in keyof S]: S[K] extends Entry<infer T> ? T : never };
+export type DefaultValues = Values<typeof defaultSection>;
+export type TierValues = Values<typeof tierSection>;
+export type GroupValues = Values<typeof groupSection>;
+
+/** What the keys of a section are where they are left out. */
+type UsualValues<S> = {
+  readonly [K in keyof S]: S[K] extends Entry<unknown, infer D> ? D : never;
+};
+
+export const usualValues = <S extends SectionKeys>(keys: S): UsualValues<S> =>
+  Object.fromEntries(
+    Object.entries(keys).map(([key, { usual }]) => [key, usual]),
+  ) as UsualValues<S>;
