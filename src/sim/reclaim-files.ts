@@ -61,10 +61,10 @@ export class ReclaimFiles {
     this.#tree.write(directory, NAME, '');
     const path = this.#tree.path(directory, NAME);
     const descriptor = openSync(path, 'r+');
+    const watcher = this.#watch(vmid, path);
+    // After it was opened and watched, which only root may do with a file that is not readable.
     chmodSync(path, 0o200);
-    this.#files.set(vmid, {
-      ...{ descriptor, watcher: this.#watch(vmid, path), done: 0, busy: false },
-    });
+    this.#files.set(vmid, { descriptor, watcher, done: 0, busy: false });
   }
 
   remove(vmid: number): void {

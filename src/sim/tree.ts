@@ -1,11 +1,11 @@
 import {
   closeSync,
+  constants,
   ftruncateSync,
   mkdirSync,
   openSync,
   renameSync,
   rmSync,
-  truncateSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -131,7 +131,8 @@ export class Tree {
       return;
     }
     try {
-      truncateSync(path, 0);
+      // For writing only: who is not root may not read all of them.
+      closeSync(openSync(path, constants.O_WRONLY | constants.O_TRUNC));
     } catch (error) {
       if (!isGone(error)) throw error;
     }
