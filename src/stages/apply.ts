@@ -5,10 +5,10 @@ import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { type Target, type Verification, verify } from '../core/verify.ts';
 import type { BackupPurpose, CommandOutcome, World } from '../ports.ts';
-import { bringBack } from './bring-back.ts';
+import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
 import type { Lowering } from './prove.ts';
-import { outcomeWords, readBack } from './read-back.ts';
+import { isUnwritable, outcomeWords, readBack, type Unwritable } from './read-back.ts';
 
 /** The one way to change a container: for the loop, a rollback by hand, and repairs. */
 
@@ -174,18 +174,24 @@ async function settle(
       return { kind: 'failed', byOthers: true, note: all };
     }
     case 'half-done':
-      if (isUnwritable(outcome)) {
-        const half = `${outcome.message} (${verdict.found}); kernel and configuration differ`;
-        return { kind: 'failed', note: `Half done, and cannot be put back now: ${half}` };
-      }
+      if (isUnwritable(outcome)) return halfUnwritten(world, wish, outcome, verdict, context);
       return bringBack(world, wish, `${said ?? 'half done'} (${verdict.found})`, context);
   }
 }
 
-type Unwritable = Extract<CommandOutcome, { readonly kind: 'failed' }>;
-
-const isUnwritable = (outcome: CommandOutcome): outcome is Unwritable =>
-  outcome.kind === 'failed' && outcome.unwritable === true;
+async function halfUnwritten(
+  world: World,
+  { vmid, before }: Wish,
+  { message }: Unwritable,
+  { found }: Extract<Verification, { readonly kind: 'half-done' }>,
+  context: ApplyContext,
+): Promise<ChangeResult> {
+  const reason = `Half done without being written: ${message}`;
+  const lifted = await liftLive(world, { vmid, target: before, reason }, context);
+  const half = `${message} (${found}); kernel and configuration differ`;
+  const note = `Half done, and cannot be put back now: ${half}`;
+  return { kind: 'failed', note: lifted === undefined ? note : `${note}; ${lifted}` };
+}
 
 const KILLED = {
   kill: 'the kernel ended a process in it (out of memory) while its memory was lowered',

@@ -7,7 +7,7 @@ import { isSameCpuLimit, type ReadBack, type Target, verify } from '../core/veri
 import type { CommandOutcome, World } from '../ports.ts';
 import type { ApplyContext, ChangeResult, Wish } from './apply.ts';
 import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
-import { outcomeWords, readBack } from './read-back.ts';
+import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
 
 /**
  * Brings configuration and kernel back to the same values. `pct set` changes the live limit first
@@ -176,5 +176,59 @@ async function step(
   const verdict = verify({}, target, readBack(world, vmid), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') return { kind: 'agreed' };
   const note = outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome);
-  return { kind: 'failed', note };
+  const lifted = isUnwritable(outcome)
+    ? await liftLive(world, { vmid, target, reason }, context)
+    : '';
+  return { kind: 'failed', note: lifted ? `${note}; ${lifted}` : note };
+}
+
+/**
+ * Where `/etc/pve` takes no changes, half of a lowering is in force: the configuration has kept the
+ * value before, and to name that does nothing to the kernel. One just below it does: `pct` changes
+ * what is live before it fails. So a container does not stay short until there is quorum again; the
+ * little that is left of the difference is put right then. It had so much a moment ago, so the host
+ * has it. It is by `pct` too: this program writes no limit of a cgroup itself.
+ *
+ * @returns what is live again, in words; undefined: nothing
+ */
+export async function liftLive(
+  world: World,
+  { vmid, target: before, reason }: Agreement,
+  context: ApplyContext,
+): Promise<string | undefined> {
+  const nearly = nearlyAsBefore(readBack(world, vmid), before, context.hostCpus);
+  const file = world.guests.read(vmid);
+  if (!file.ok || isEmpty(nearly)) return undefined;
+  const backup = world.backups.write(file.value, { reason });
+  if (!backup.ok) return undefined;
+  const request = { vmid, ...nearly, digest: file.value.config.digest };
+  const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
+  await setWatched(world, request, stop, undefined);
+  if (!isEmpty(nearlyAsBefore(readBack(world, vmid), nearly, context.hostCpus))) return undefined;
+  const { memoryMib, cpuLimit } = nearly;
+  const words = [
+    ...(memoryMib === undefined ? [] : [`memory limit ${memoryMib} MB`]),
+    ...(cpuLimit === undefined ? [] : [`cpulimit ${cpuLimit}`]),
+  ];
+  return `what is live is nearly as before again (${words.join(', ')})`;
+}
+
+/** Values just below those before, of limits that are live with less. */
+function nearlyAsBefore(
+  { liveMemoryMib, liveCpuLimit }: ReadBack,
+  { memoryMib, cpuLimit }: Target,
+  hostCpus: number,
+): Target {
+  const liveMib = liveMemoryMib.ok ? liveMemoryMib.value : undefined;
+  const isLow = memoryMib !== undefined && liveMib !== undefined && liveMib < memoryMib - 1;
+  // Without a cpulimit it had all CPUs.
+  const cores = cpuLimit === null ? hostCpus : cpuLimit;
+  const live = liveCpuLimit.ok ? liveCpuLimit.value : undefined;
+  const isSlow = cores !== undefined && live !== undefined && live < cores - 2 * LEAST_QUOTA;
+  const less = Math.round(((cores ?? 0) - LEAST_QUOTA) * 100) / 100;
+  const nearCores = cpuLimit === null ? hostCpus : less;
+  return {
+    ...(isLow && { memoryMib: mib(memoryMib - 1) }),
+    ...(isSlow && { cpuLimit: nearCores }),
+  };
 }

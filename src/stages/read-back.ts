@@ -31,3 +31,9 @@ export function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>)
       return `pct could not be started: ${outcome.message}`;
   }
 }
+
+export type Unwritable = Extract<CommandOutcome, { readonly kind: 'failed' }>;
+
+/** `/etc/pve` takes no changes: another `pct set` could not be written either. */
+export const isUnwritable = (outcome: CommandOutcome): outcome is Unwritable =>
+  outcome.kind === 'failed' && outcome.unwritable === true;

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { freePort, hungry, NodeUnderTest } from './node-under-test.ts';
+import { freePort, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** A node that loses the quorum of its cluster, and one whose cluster file system is stopped. */
 
@@ -51,6 +53,29 @@ describe('a node without quorum', () => {
     await daemon.saying(cycles(4), WAIT_MS);
     expect(test.sets()).toHaveLength(1);
     expect(test.log()).toContain('kernel and configuration differ');
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+  });
+
+  it('lost while memory is taken: the container keeps nearly all of it', {
+    timeout: 4 * WAIT_MS,
+  }, async () => {
+    const cached = guest(101, { cores: 2, memoryMib: 2048 }, { cpuCores: 1, anonMib: 300 });
+    const test = await NodeUnderTest.create([cached]);
+    const now = 'cooldown_seconds: 0, evaluation_periods: 1, first_shrink_seconds: 0';
+    test.configure(`DEFAULT: {poll_interval: 1, ${now}}\n`);
+    test.node.onCommand(() => {
+      if (test.node.calls.length === 1) test.node.setQuorum(false);
+      return undefined;
+    });
+    const daemon = test.start(['daemon']);
+    await daemon.saying(cycles(3), WAIT_MS);
+    expect(test.node.limits(101)).toMatchObject({ memoryMib: 2048, live: { memoryMib: 2047 } });
+    const memory = test.sets().map((argv) => argv[argv.indexOf('--memory') + 1]);
+    expect(memory).toEqual(['1536', '2047']);
+    expect(test.log()).toMatch(/what is live is nearly as before again \(memory limit 2047 MB\)/);
+    const high = readFileSync(join(test.root, 'sys/fs/cgroup/lxc/101/memory.high'), 'utf8');
+    expect(Number(high)).toBeGreaterThan(2000 * 2 ** 20);
     daemon.signal('SIGTERM');
     await daemon.ended;
   });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
+import { cores as toCores } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
-import type { ChangeResult } from '../../src/stages/apply.ts';
+import { apply, type ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { letGoLeft } from '../../src/stages/hold-down.ts';
 import { AMPLE_ROOM, memoryChange, vmid } from '../core/builders.ts';
@@ -26,11 +27,11 @@ function carry(node: FakeNode, planned = shrinkTo(512)): Promise<ChangeResult> {
   return carryOut(node.world, planned, node.get(101).config, context);
 }
 
-/** Nothing holds it back any more, and kernel and configuration say the same. */
-function expectFree(node: FakeNode, memoryMib: number): void {
+/** Nothing holds it back any more; kernel and configuration say the same, or what is said. */
+function expectFree(node: FakeNode, memoryMib: number, liveMib = memoryMib): void {
   expect(node.heldMib.size).toBe(0);
   expect(node.get(101).config.memoryMib).toBe(memoryMib);
-  if (node.get(101).running) expect(node.get(101).limitMib).toBe(memoryMib);
+  if (node.get(101).running) expect(node.get(101).limitMib).toBe(liveMib);
 }
 
 const grow = (node: FakeNode, current: number): void => {
@@ -278,5 +279,77 @@ describe('a change of which only the kernel knows', () => {
     expect(result.kind).toBe('rolled-back');
     expect(node.sets).toMatchObject([{ memoryMib: 512 }, { memoryMib: 512 }, { memoryMib: 1024 }]);
     expectFree(node, 1024);
+  });
+});
+
+describe('quorum that is lost while a limit is lowered', () => {
+  const NO_QUORUM = "unable to open file '/etc/pve/lxc/101.conf.tmp.1' - Permission denied";
+
+  /** What is live follows, the configuration does not; a value that it has is a no-op. */
+  function unwritten(node: FakeNode): FakeNode['pct'] {
+    return async ({ vmid: id, memoryMib, cpuLimit }) => {
+      const one = node.get(id);
+      if (memoryMib !== undefined && memoryMib !== one.config.memoryMib) one.limitMib = memoryMib;
+      if (cpuLimit !== undefined && cpuLimit !== (one.config.cpuLimit ?? null)) {
+        one.liveCpuLimit = cpuLimit;
+      }
+      return { kind: 'failed', exitCode: 2, message: NO_QUORUM, unwritable: true };
+    };
+  }
+
+  it('leaves a container nearly what it had, by pct alone', async () => {
+    const node = nodeWithOne();
+    node.pct = unwritten(node);
+    const result = await carry(node);
+    expect(result).toMatchObject({ kind: 'failed', unwritable: NO_QUORUM });
+    expect(result.note).toMatch(/kernel and configuration differ; .* \(memory limit 1023 MB\)$/);
+    expect(node.sets.map(({ memoryMib }) => memoryMib)).toEqual([512, 1023]);
+    expect(node.backups).toHaveLength(2);
+    expectFree(node, 1024, 1023);
+  });
+
+  it('leaves it so where it pushes, too', async () => {
+    const node = nodeWithOne();
+    const set = unwritten(node);
+    node.pct = (request) => {
+      if (node.sets.length === 1) grow(node, 490);
+      return set(request);
+    };
+    const result = await carry(node);
+    expect(result).toMatchObject({ kind: 'failed', unwritable: NO_QUORUM });
+    expect(result.note).toContain('(memory limit 1023 MB)');
+    expectFree(node, 1024, 1023);
+  });
+
+  it.each([
+    [4, 3.99],
+    [null, 16],
+  ])('the same of a cpulimit of %j', async (before, lifted) => {
+    const node = nodeWithOne();
+    const cpuLimit = before === null ? undefined : toCores(before);
+    node.write(101, { cpuLimit });
+    node.get(101).liveCpuLimit = before;
+    node.pct = unwritten(node);
+    const target = { cpuLimit: 2 };
+    const { config } = node.get(101);
+    const wish = { vmid: ID, decidedOn: config, before: { cpuLimit: before }, target };
+    const context = { hostCpus: 16, stop: new AbortController().signal };
+    const result = await apply(node.world, { ...wish, purpose: { reason: 'x' } }, context);
+    expect(result.kind).toBe('failed');
+    expect(node.sets.map((set) => set.cpuLimit)).toEqual([2, lifted]);
+    expect(node.get(101).liveCpuLimit).toBe(lifted);
+  });
+
+  it('takes nothing back of what has grown, and says so where nothing helps', async () => {
+    const grown = nodeWithOne();
+    grown.pct = unwritten(grown);
+    await carry(grown, { ...shrinkTo(0), memory: memoryChange(101, 1024, 2048) });
+    expect(grown.sets).toHaveLength(1);
+    const dead = nodeWithOne();
+    const set = unwritten(dead);
+    const refused = { kind: 'failed', exitCode: 111, message: 'ipcc', unwritable: true } as const;
+    dead.pct = async (request) => (dead.sets.length === 1 ? set(request) : refused);
+    const { note } = await carry(dead);
+    expect(note).toMatch(/kernel and configuration differ$/);
   });
 });
