@@ -6,6 +6,7 @@ import { POLICY_NAMES } from '../src/cli/lab-policies.ts';
 import { DEFAULTS, GROUP_DEFAULTS } from '../src/config/defaults.ts';
 import { KEYS } from '../src/config/keys.ts';
 import { PAGES, withTables } from '../tools/docs/pages.ts';
+import { withNewKeys } from '../tools/docs/sample.ts';
 import { ROOMS } from './tidy-rules.ts';
 
 /** What README and docs/ say of the program is held against the program. */
@@ -25,6 +26,22 @@ describe.each(PAGES)('docs/%s', (page) => {
   it('is current; otherwise: npm run docs:write', () => {
     const text = read(`docs/${page}`);
     expect(withTables(text)).toBe(text);
+  });
+});
+
+describe('lxc_autoscale.yaml', () => {
+  const sample = read('lxc_autoscale.yaml');
+
+  it('has every key; otherwise: npm run docs:write', () => {
+    expect(withNewKeys(sample)).toBe(sample);
+  });
+
+  it('gets a new key after the one before it, with what its entry says and its default', () => {
+    const without = sample.replace(/^ {2}# The least number of seconds[\s\S]*?cooldown_.*\n/m, '');
+    expect(without).not.toContain('\n  cooldown_seconds:');
+    const made = withNewKeys(without);
+    expect(made).toMatch(/\n {2}# The least time .*\n( {2}#.*\n)* {2}cooldown_seconds: .*\n/);
+    expect(made).toContain('\n  cooldown_seconds: {up: 0, down: 300}\n');
   });
 });
 

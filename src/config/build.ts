@@ -1,15 +1,5 @@
-import { LOG_ROOMS } from '../core/log-line.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
-import type { Milliseconds } from '../core/units.ts';
-import {
-  cores,
-  mib,
-  mibToBytes,
-  milliseconds,
-  percentToRatio,
-  ratio,
-  secondsToMs,
-} from '../core/units.ts';
+import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
@@ -17,8 +7,8 @@ import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
-import type { Levels } from './schema.ts';
 import type { Section } from './sections.ts';
+import { settingsOf } from './settings.ts';
 import { groupLabel, groupTag, tierTag } from './tags.ts';
 
 /** Checked values, as they stand in the file, into the words and units of the program. */
@@ -161,40 +151,8 @@ function group(section: Section<GroupValues>): Group | undefined {
   };
 }
 
-/** The JSON log beside `/var/log/a.log` is `/var/log/a.json`; beside `/var/log/a` it is too. */
-export const jsonLogFileOf = (logFile: string): string =>
-  `${logFile.endsWith('.log') ? logFile.slice(0, -'.log'.length) : logFile}.json`;
-
-const SECONDS_PER_DAY = 86_400;
-
-/** The counters are read at least as often as a cycle runs. */
-export const sampleInterval = (wanted: Milliseconds, poll: Milliseconds): Milliseconds =>
-  milliseconds(Math.min(wanted, poll));
-
 /** Allotting no more memory than there is. */
 const STRICT_RATIO = 1;
-
-const SECONDS_PER_MINUTE = 60;
-
-function offPeakCron({ off_peak_cron, off_peak_minutes }: InForce<DefaultValues>) {
-  if (off_peak_cron === undefined || off_peak_minutes === undefined) return undefined;
-  const lastsMs = secondsToMs(off_peak_minutes * SECONDS_PER_MINUTE);
-  return { expression: off_peak_cron, lastsMs };
-}
-
-function logLevels(levels: Levels): Pick<Config, 'logLevel' | 'roomLogLevels'> {
-  if (typeof levels === 'string') return { logLevel: levels, roomLogLevels: {} };
-  const rooms = LOG_ROOMS.flatMap((room) => {
-    const level = levels.get(room);
-    return level === undefined ? [] : [[room, level] as const];
-  });
-  return { logLevel: levels.get('default') ?? 'info', roomLogLevels: Object.fromEntries(rooms) };
-}
-
-function logRotation({ log_max_size_mb, log_keep }: InForce<DefaultValues>) {
-  if (log_max_size_mb === 0) return undefined;
-  return { maxBytes: mibToBytes(mib(log_max_size_mb)), keep: log_keep };
-}
 
 function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
   const wanted = values.memory_overcommit_ratio;
@@ -213,38 +171,9 @@ export function buildConfig(
   groups: readonly Section<GroupValues>[],
 ): Config {
   const values = inForce(own);
-  const pollIntervalMs = secondsToMs(values.poll_interval);
   return deepFreeze<Config>({
-    pollIntervalMs,
-    sampleIntervalMs: sampleInterval(secondsToMs(values.sample_interval), pollIntervalMs),
-    urgentSamples: values.urgent_samples,
-    maxConcurrentOperations: values.max_concurrent_operations,
-    logFile: values.log_file,
-    jsonLogFile: jsonLogFileOf(values.log_file),
-    ...logLevels(values.log_level),
-    logFormat: values.log_format,
-    logSyslog: values.log_syslog,
-    logJournalFields: values.log_journal_fields,
-    logRotation: logRotation(values),
-    metrics: {
-      listen: values.metrics_listen,
-      token: values.metrics_token,
-      textfile: values.metrics_textfile,
-    },
-    lockFile: values.lock_file,
-    backupDir: values.backup_dir,
-    backupsKeep: values.backups_keep,
-    backupsKeepMs: secondsToMs(values.backups_keep_days * SECONDS_PER_DAY),
-    usageHistory: values.usage_history,
-    usageHistoryDays: values.usage_history_days,
-    timezone: values.timezone,
-    energyMode: values.energy_mode,
-    offPeakStartHour: values.off_peak_start,
-    offPeakEndHour: values.off_peak_end,
-    offPeakCron: offPeakCron(values),
+    ...settingsOf(values),
     notify: notifyConfig(values),
-    onlyTagged: values.manage === 'tagged',
-    tagsFirst: values.tags_first,
     ignored: selector(values.ignore_lxc),
     host: hostPolicy(values),
     defaults: containerPolicy('DEFAULT', values, minimaOf(values)),

@@ -1,4 +1,4 @@
-import { buildConfig, jsonLogFileOf } from './build.ts';
+import { buildConfig } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
 import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
 import type { Config } from './model.ts';
@@ -17,6 +17,7 @@ import {
 } from './relations.ts';
 import type { Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
+import { jsonLogFileOf } from './settings.ts';
 import { isTag, tierTag } from './tags.ts';
 import { sectionKind, unknownSection } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';

@@ -1,61 +1,11 @@
-import type { ListenAddress } from '../core/listen-address.ts';
-import type { LogRoom } from '../core/log-line.ts';
 import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
-import type { SyslogAddress } from '../core/syslog-address.ts';
-import type { Bytes, Milliseconds, Vmid } from '../core/units.ts';
-import type { LOG_FORMATS } from './keys.ts';
-import type { LOG_LEVELS } from './schema.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { Settings } from './settings.ts';
 
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
-export interface Config {
-  readonly pollIntervalMs: Milliseconds;
-  /** How often the counters are read between two cycles; never longer than the poll interval. */
-  readonly sampleIntervalMs: Milliseconds;
-  /** After so many samples in need a container is decided upon without waiting for the cycle. */
-  readonly urgentSamples: number;
-  /** How many containers are changed at the same time. */
-  readonly maxConcurrentOperations: number;
-  readonly logFile: string;
-  /** The log file with `.json` in place of `.log`. */
-  readonly jsonLogFile: string;
-  readonly logLevel: LogLevel;
-  /** Rooms that have a level of their own. */
-  readonly roomLogLevels: Readonly<Partial<Record<LogRoom, LogLevel>>>;
-  /** Of the console; the file has text. */
-  readonly logFormat: (typeof LOG_FORMATS)[number];
-  /** Where lines go besides. */
-  readonly logSyslog: SyslogAddress | undefined;
-  readonly logJournalFields: boolean;
-  /** How large a log may grow, and how many older ones stay; undefined: without bound. */
-  readonly logRotation: { readonly maxBytes: Bytes; readonly keep: number } | undefined;
-  /** Where the figures for Prometheus are served and written to. The token is a secret. */
-  readonly metrics: {
-    readonly listen: ListenAddress | undefined;
-    readonly token: string;
-    readonly textfile: string | undefined;
-  };
-  readonly lockFile: string;
-  readonly backupDir: string;
-  /** How many backups of one container stay, and how long; see `surplusBackups`. */
-  readonly backupsKeep: number;
-  readonly backupsKeepMs: Milliseconds;
-  readonly usageHistory: boolean;
-  /** So many days of it are kept. */
-  readonly usageHistoryDays: number;
-  /** IANA name; undefined: the host's. */
-  readonly timezone: string | undefined;
-  readonly energyMode: boolean;
-  /** 0 to 23. What they, the cron expression and the time zone mean is for off-peak.ts to say. */
-  readonly offPeakStartHour: number;
-  readonly offPeakEndHour: number;
-  /** In place of the hours: when the off-peak time begins, and how long it lasts. */
-  readonly offPeakCron: OffPeakCron | undefined;
+export interface Config extends Settings {
   readonly notify: NotifyConfig;
-  /** Only containers that a tag of theirs opts in are managed. */
-  readonly onlyTagged: boolean;
-  /** The tag `autoscale-tier-NAME` counts before the ids and names that tiers list. */
-  readonly tagsFirst: boolean;
   readonly ignored: Selector;
   readonly host: HostPolicy;
   /** For every container that is in no tier. */
@@ -104,14 +54,6 @@ export interface MessageRules {
   /** 0 to 23, on the clock of the configured time zone. */
   readonly quiet: { readonly from: number; readonly to: number } | undefined;
 }
-
-export interface OffPeakCron {
-  /** Five fields. */
-  readonly expression: string;
-  readonly lastsMs: Milliseconds;
-}
-
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The ids from the one to the other, both included. */
 export interface Members {

@@ -1,6 +1,7 @@
 import type { Milliseconds } from '../core/units.ts';
 import { cronTimes } from './cron.ts';
-import type { Config, OffPeakCron } from './model.ts';
+import type { Config } from './model.ts';
+import type { OffPeakCron } from './settings.ts';
 
 /** Whether it is off-peak time, by two hours of the day or by a cron expression and a length. */
 

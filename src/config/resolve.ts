@@ -1,9 +1,9 @@
 import type { ContainerPolicy, HostPolicy, Management } from '../core/policy.ts';
 import { secondsToMs, type Vmid } from '../core/units.ts';
-import { sampleInterval } from './build.ts';
 import type { Config, Selector, Tier } from './model.ts';
 import { matchesGlob } from './name-glob.ts';
 import { printable } from './printable.ts';
+import { sampleInterval } from './settings.ts';
 import { closest } from './suggest.ts';
 import {
   afterPrefix,
