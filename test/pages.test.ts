@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS } from '../src/cli/arguments.ts';
+import { COMMANDS } from '../src/cli/commands.ts';
 import { POLICY_NAMES } from '../src/cli/lab-policies.ts';
 import { DEFAULTS, GROUP_DEFAULTS } from '../src/config/defaults.ts';
 import { KEYS } from '../src/config/keys.ts';
@@ -93,7 +93,7 @@ describe('docs/commands.md', () => {
   const page = read('docs/commands.md');
 
   it('has every command', () => {
-    for (const command of COMMANDS) expect(page).toMatch(new RegExp(`^\\| \`${command}\\b`, 'm'));
+    for (const { name } of COMMANDS) expect(page).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
   });
 
   it('has every policy of backtest', () => {
@@ -183,7 +183,7 @@ describe.each(pages)('$path', ({ path, text }) => {
 
   it('names commands of the program that there are', () => {
     for (const [, command = ''] of text.matchAll(/(?:^ {4}|`)lxc-autoscale ([a-z][a-z-]*)/gm)) {
-      expect(COMMANDS).toContain(command);
+      expect(COMMANDS.map(({ name }) => name)).toContain(command);
     }
   });
 });

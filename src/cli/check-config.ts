@@ -1,5 +1,6 @@
-import type { ExitCode } from '../app/exit-codes.ts';
-import { EXIT } from '../app/exit-codes.ts';
+import { readConfiguration } from '../app/configuration.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import type { Surroundings } from '../app/world.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
@@ -13,7 +14,11 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
+import { createCluster } from '../host/cluster-files.ts';
+import { programProblem } from '../host/executable-files.ts';
+import { createGuests } from '../host/guests.ts';
 import { table } from '../report/table.ts';
+import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
@@ -32,6 +37,18 @@ export interface CheckConfigInput {
   readonly readCluster: ReadCluster;
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
+}
+
+/** The same on this node. */
+export function checkNode(given: Arguments, around: Surroundings): ExitCode {
+  const { paths, stdout } = around;
+  return checkConfig({
+    loadResult: readConfiguration(given, around),
+    guests: createGuests(paths).list(),
+    programProblem,
+    readCluster: () => createCluster(paths).read(),
+    write: (text) => stdout.write(text),
+  });
 }
 
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */

@@ -5,18 +5,12 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
 import type { Surroundings } from '../app/world.ts';
 import { describeError } from '../host/os-error.ts';
-import type { Arguments, CommandName } from './arguments.ts';
+import type { Arguments } from './arguments.ts';
 import type { LabCommandName } from './lab-commands.ts';
 
 /** Commands that are in a second file, beside the one that runs: the daemon never loads it. */
 
 const LAB_FILE = 'lxc-autoscale-lab.cjs';
-
-const NAMES: Readonly<Record<LabCommandName, true>> = {
-  ...{ backtest: true, demo: true, recommend: true, 'migrate-config': true },
-};
-
-export const isLabCommand = (name: CommandName): name is LabCommandName => name in NAMES;
 
 export async function runLabCommand(
   name: LabCommandName,

@@ -8,7 +8,8 @@ import { masking } from '../core/secrets.ts';
 import type { Delivery } from '../report/notify/channel.ts';
 import { testLetter } from '../report/notify/messenger.ts';
 import { beat } from '../report/notify/uptime-kuma.ts';
-import type { Arguments, TESTED_CHANNELS } from './arguments.ts';
+import type { Arguments } from './arguments.ts';
+import type { TestedChannel } from './subject.ts';
 
 type Try = readonly [name: string, send: (stop: AbortSignal) => Promise<Delivery>];
 
@@ -49,7 +50,7 @@ export async function notifyTest(given: Arguments, around: Surroundings): Promis
   return allSent ? EXIT.fine : EXIT.failure;
 }
 
-const KEYS: Readonly<Record<(typeof TESTED_CHANNELS)[number], string>> = {
+const KEYS: Readonly<Record<TestedChannel, string>> = {
   gotify: 'gotify_url and gotify_token',
   email: 'smtp_server, smtp_from and smtp_to',
   ntfy: 'ntfy_url',

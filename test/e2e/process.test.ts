@@ -10,7 +10,7 @@ it('ends with 64 and one sentence for a wrong command line', async () => {
   const { code, stderr, stdout } = await under.run(['onse']);
   expect(code).toBe(64);
   expect(stdout).toBe('');
-  expect(stderr).toContain("unknown command 'onse', known are daemon, once, check-config, ");
+  expect(stderr).toContain("unknown command 'onse'. Did you mean 'once'?\n");
 });
 
 it('ends with 78 and all problems for a wrong configuration', async () => {

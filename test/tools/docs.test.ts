@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { COMMANDS, HELP, OPTIONS } from '../../src/cli/arguments.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { OPTIONS } from '../../src/cli/options.ts';
 import { DEFAULTS } from '../../src/config/defaults.ts';
 import { KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { check } from '../../src/config/schema.ts';
 import { bashCompletion, zshCompletion } from '../../tools/docs/completions.ts';
-import { readHelp } from '../../tools/docs/help.ts';
 import { jsonSchema } from '../../tools/docs/json-schema.ts';
 import { manPage } from '../../tools/docs/man-page.ts';
 
@@ -33,31 +33,12 @@ function fileOf(name: string, text: string): string {
   return path;
 }
 
-describe('the help', () => {
-  it('has every command and every option', () => {
-    const { sections } = readHelp(HELP);
-    const heads = sections.flatMap(({ items }) => items.map(({ head }) => head));
-    const words = new Set(heads.flatMap((head) => head.split(/[ ,]+/)));
-    for (const command of COMMANDS) expect(words).toContain(command);
-    for (const option of Object.keys(OPTIONS)) {
-      if (option !== 'all') expect(words).toContain(`--${option}`);
-    }
-    expect(heads).toContain('rollback --all');
-  });
-
-  it('that has another form is told', () => {
-    expect(() => readHelp('a\n\nUsage: b\n\nC:\nno indentation\n\nExit codes: 0 fine.\n')).toThrow(
-      'no line of the help',
-    );
-  });
-});
-
 describe('the manual page', () => {
   const page = manPage('1.2.3', '2026-11-22');
 
   it('has every command, every option and every key', () => {
     const plain = page.replaceAll('\\-', '-').replace(/\\f[BIR]/g, '');
-    for (const command of COMMANDS) expect(plain).toMatch(new RegExp(`^${command}\\b`, 'm'));
+    for (const { name } of COMMANDS) expect(plain).toMatch(new RegExp(`^${name}\\b`, 'm'));
     for (const option of Object.keys(OPTIONS)) expect(plain).toContain(`--${option}`);
     for (const section of Object.values(KEYS)) {
       for (const key of Object.keys(section)) expect(plain).toContain(key);
@@ -86,7 +67,7 @@ function offered(...words: readonly string[]): string[] {
 
 describe('the completion for bash', () => {
   it('offers every command, and of a command its options', () => {
-    expect(offered('')).toEqual([...COMMANDS]);
+    expect(offered('')).toEqual(COMMANDS.map(({ name }) => name));
     expect(offered('mig')).toEqual(['migrate-config']);
     expect(offered('demo', '--d')).toEqual(['--duration']);
     expect(offered('configure', '--')).toEqual(expect.arrayContaining(['--for', '--yes', '--out']));
@@ -119,7 +100,7 @@ describe('the completion for bash', () => {
 describe('the completion for zsh', () => {
   it('has every command and every option', () => {
     const text = zshCompletion();
-    for (const command of COMMANDS) expect(text).toContain(`    (${command})\n`);
+    for (const { name } of COMMANDS) expect(text).toContain(`    (${name})\n`);
     for (const option of Object.keys(OPTIONS)) expect(text).toContain(`'--${option}[`);
   });
 

@@ -1,18 +1,21 @@
-import { COMMANDS, HELP, ONLY_FOR, OPTIONS } from '../../src/cli/arguments.ts';
-import { readHelp, textOfCommand, textOfOption, valueNames } from './help.ts';
+import type { Command as OwnCommand } from '../../src/cli/command.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import {
+  GENERAL_OPTIONS,
+  OPTIONS,
+  type Option as OptionForm,
+  type OptionName,
+} from '../../src/cli/options.ts';
 
 /** The commands and options of the program, as the completions need them. */
 
 export type ValueKind = 'file' | 'directory' | 'other';
 
 export interface Option {
-  readonly name: string;
+  readonly name: OptionName;
   readonly short: string | undefined;
   /** undefined: it takes no value. */
   readonly value: ValueKind | undefined;
-  /** The commands that it goes with. */
-  readonly commands: readonly string[];
-  readonly says: string;
 }
 
 export interface Command {
@@ -20,30 +23,41 @@ export interface Command {
   readonly says: string;
   /** What may follow it. */
   readonly subject: 'container' | 'file' | undefined;
+  /** What each of its options does. */
+  readonly options: ReadonlyMap<OptionName, string>;
 }
-
-const help = readHelp(HELP);
 
 const KINDS: Readonly<Record<string, ValueKind>> = { FILE: 'file', DIR: 'directory' };
 
-export const options: readonly Option[] = Object.entries(OPTIONS).map(([name, option]) => ({
-  name,
-  short: 'short' in option ? option.short : undefined,
-  value:
-    option.type === 'boolean' ? undefined : (KINDS[valueNames(help).get(name) ?? ''] ?? 'other'),
-  commands: ONLY_FOR[name] ?? COMMANDS,
-  says: textOfOption(help, name),
-}));
+const nameOf = (text: string): OptionName => text as OptionName;
 
-const subjectOf = (name: string): Command['subject'] => {
-  const heads = help.sections.flatMap(({ items }) => items.map(({ head }) => head));
-  const words = heads.filter((head) => head.split(' ')[0] === name).join(' ');
-  if (/\bVMID\b/.test(words)) return 'container';
-  return /\bFILE\b/.test(words) ? 'file' : undefined;
+export const options: readonly Option[] = Object.keys(OPTIONS).map((key) => {
+  const name = nameOf(key);
+  const { short, value }: OptionForm = OPTIONS[name];
+  return { name, short, value: value === undefined ? undefined : (KINDS[value] ?? 'other') };
+});
+
+const subjectOf = ({ subject }: OwnCommand): Command['subject'] => {
+  if (subject.startsWith('container')) return 'container';
+  return subject === 'file' ? 'file' : undefined;
 };
 
-export const commands: readonly Command[] = COMMANDS.map((name) => ({
-  name,
-  says: textOfCommand(help, name),
-  subject: subjectOf(name),
+const { help, version } = GENERAL_OPTIONS;
+
+export const commands: readonly Command[] = COMMANDS.map((command) => ({
+  name: command.name,
+  says: command.summary,
+  subject: subjectOf(command),
+  options: new Map(
+    Object.entries({ ...command.options, help, version }).map(([name, text]) => [
+      nameOf(name),
+      text,
+    ]),
+  ),
 }));
+
+/** What an option does where no command is named yet: what the first that has it says. */
+export const saysOf = (name: OptionName): string =>
+  Object.entries(GENERAL_OPTIONS).find(([general]) => general === name)?.[1] ??
+  commands.find((command) => command.options.has(name))?.options.get(name) ??
+  '';

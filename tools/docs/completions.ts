@@ -1,4 +1,4 @@
-import { commands, type Option, options } from './command-line.ts';
+import { type Command, commands, type Option, options, saysOf } from './command-line.ts';
 
 /** Completions for bash and zsh, made of the commands and options of the program. */
 
@@ -13,11 +13,10 @@ const takingValues = (kind: Option['value']): string =>
     .map(({ name }) => `--${name}`)
     .join(' | ');
 
-const wordsFor = (command: string): string =>
-  options
-    .filter((option) => option.commands.includes(command))
-    .flatMap(flags)
-    .join(' ');
+const optionsOf = (command: Command): readonly Option[] =>
+  options.filter(({ name }) => command.options.has(name));
+
+const wordsFor = (command: Command): string => optionsOf(command).flatMap(flags).join(' ');
 
 const withSubject = (subject: 'container' | 'file'): string =>
   commands
@@ -65,7 +64,7 @@ _lxc_autoscale() {
     esac
   fi
   case $command in
-${commands.map(({ name }) => `    ${name}) words='${wordsFor(name)}' ;;`).join('\n')}
+${commands.map((each) => `    ${each.name}) words='${wordsFor(each)}' ;;`).join('\n')}
     *) words='${options.flatMap(flags).join(' ')}' ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -73,19 +72,20 @@ ${commands.map(({ name }) => `    ${name}) words='${wordsFor(name)}' ;;`).join('
 complete -o filenames -F _lxc_autoscale lxc-autoscale
 `;
 
-/** Fit for a description in single quotes, in brackets and before a colon. */
+/** Fit for a description in single quotes, in brackets and before a colon: one sentence of it. */
 const said = (text: string): string =>
-  text
+  (text.split(/[.;:](?: |$)/)[0] ?? '')
+    .slice(0, 90)
     .replace(/[[\]:\\'"`$]/g, ' ')
     .replace(/ +/g, ' ')
     .trim();
 
 const ACTIONS = { file: ':file:_files', directory: ':directory:_files -/', other: ':value: ' };
 
-const zshOption = (option: Option): string[] =>
+const zshOption = (option: Option, says: string): string[] =>
   flags(option).map((flag) => {
     const action = option.value === undefined ? '' : ACTIONS[option.value];
-    return `'${flag}[${said(option.says) || option.name}]${action}'`;
+    return `'${flag}[${said(says)}]${action}'`;
   });
 
 const zshSubject = (subject: 'container' | 'file' | undefined): string[] => {
@@ -93,10 +93,10 @@ const zshSubject = (subject: 'container' | 'file' | undefined): string[] => {
   return subject === 'file' ? ["'*:file:_files'"] : [];
 };
 
-const zshArguments = (command: string, subject: 'container' | 'file' | undefined): string =>
+const zshArguments = (command: Command): string =>
   [
-    ...options.filter((option) => option.commands.includes(command)).flatMap(zshOption),
-    ...zshSubject(subject),
+    ...optionsOf(command).flatMap((each) => zshOption(each, command.options.get(each.name) ?? '')),
+    ...zshSubject(command.subject),
   ].join(' \\\n        ');
 
 export const zshCompletion = (): string => `\
@@ -125,14 +125,11 @@ ${commands.map(({ name, says }) => `    '${name}:${said(says)}'`).join('\n')}
   done
   case $command in
 ${commands
-  .map(
-    ({ name, subject }) =>
-      `    (${name})\n      _arguments \\\n        ${zshArguments(name, subject)} ;;`,
-  )
+  .map((each) => `    (${each.name})\n      _arguments \\\n        ${zshArguments(each)} ;;`)
   .join('\n')}
     (*)
       _arguments \\
-        ${options.flatMap(zshOption).join(' \\\n        ')}
+        ${options.flatMap((each) => zshOption(each, saysOf(each.name))).join(' \\\n        ')}
       _describe command commands ;;
   esac
 }

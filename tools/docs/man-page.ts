@@ -1,8 +1,10 @@
-import { HELP } from '../../src/cli/arguments.ts';
+import type { Command } from '../../src/cli/command.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { EXIT_CODES, formsOf, headOf, INTRODUCTION } from '../../src/cli/help.ts';
+import { CONFIGURED, GENERAL_OPTIONS, type OptionTexts } from '../../src/cli/options.ts';
 import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
-import { type HelpItem, readHelp } from './help.ts';
 
-/** The manual page, made of the help and of the schema of the configuration. */
+/** The manual page, made of the table of commands and of the schema of the configuration. */
 
 /** Text that troff shows as it stands. */
 const escaped = (text: string): string =>
@@ -27,11 +29,26 @@ const head = (text: string): string =>
     })
     .join('');
 
-const item = ({ head: title, text }: HelpItem): string[] => [
-  '.TP',
-  head(title),
-  ...(text === '' ? ['\\&'] : [escaped(text)]),
-];
+const item = (title: string, text: string): string[] => ['.TP', head(title), escaped(text)];
+
+const optionItems = (texts: OptionTexts): string[] =>
+  Object.entries(texts).flatMap(([name, text]) =>
+    item(headOf(name as keyof OptionTexts), `${text}.`),
+  );
+
+const COMMON: OptionTexts = { ...CONFIGURED, ...GENERAL_OPTIONS };
+
+/** What a command does, and below it the options that not most of them have. */
+function commandItem(command: Command): string[] {
+  const [first = '', ...others] = formsOf(command);
+  const more = others.flatMap((form) => ['.TQ', head(form)]);
+  const own = Object.entries(command.options).filter(
+    ([name, text]) => COMMON[name as keyof OptionTexts] !== text,
+  );
+  const options = own.length === 0 ? [] : ['.RS', ...optionItems(Object.fromEntries(own)), '.RE'];
+  const help = command.help === undefined ? '' : ` ${command.help}`;
+  return ['.TP', head(first), ...more, escaped(`${command.summary}.${help}`), ...options];
+}
 
 const keys = (section: SectionKeys): string[] =>
   Object.entries(section).flatMap(([key, { info, usual }]) => {
@@ -52,21 +69,18 @@ const FILES: readonly (readonly [path: string, what: string])[] = [
 
 /** @param date YYYY-MM-DD, or empty */
 export function manPage(version: string, date: string): string {
-  const { intro, usage, sections, exitCodes } = readHelp(HELP);
-  const [, does = ''] = /^lxc-autoscale (.*?)\.$/s.exec(intro) ?? [];
+  const [, does = ''] = /^lxc-autoscale (.*?)\.$/s.exec(INTRODUCTION) ?? [];
   const { default: ofDefault, tier, group } = KEYS;
   const tierKeys = Object.keys(tier).filter((key) => key in ofDefault);
   return [
-    '.\\" Made of the help and of the schema of the configuration.',
+    '.\\" Made of the table of commands and of the schema of the configuration.',
     `.TH LXC\\-AUTOSCALE 1 "${date}" "lxc\\-autoscale ${version}" "User Commands"`,
     section('Name'),
     `lxc\\-autoscale \\- ${escaped(does)}`,
-    ...[
-      section('Synopsis'),
-      `\\fBlxc\\-autoscale\\fR ${escaped(usage.replace('lxc-autoscale ', ''))}`,
-    ],
-    ...[section('Description'), escaped(intro)],
-    ...sections.flatMap(({ title, items }) => [section(title), ...items.flatMap(item)]),
+    ...[section('Synopsis'), '\\fBlxc\\-autoscale\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]'],
+    ...[section('Description'), escaped(INTRODUCTION)],
+    ...[section('Commands'), ...COMMANDS.flatMap(commandItem)],
+    ...[section('Options'), 'Most commands have these:', ...optionItems(COMMON)],
     section('Configuration'),
     'The section DEFAULT has these keys:',
     ...keys(ofDefault),
@@ -80,10 +94,9 @@ export function manPage(version: string, date: string): string {
     section('Files'),
     ...FILES.flatMap(([path, what]) => ['.TP', `\\fI${escaped(path)}\\fR`, escaped(what)]),
     section('Exit status'),
-    ...exitCodes.flatMap((code) => {
-      const [number = '', ...words] = code.split(' ');
-      return ['.TP', `\\fB${number}\\fR`, escaped(words.join(' '))];
-    }),
+    ...Object.entries(EXIT_CODES).flatMap(([code, meaning]) => [
+      ...['.TP', `\\fB${code}\\fR`, escaped(meaning)],
+    ]),
     '',
   ].join('\n');
 }

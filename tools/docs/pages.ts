@@ -1,7 +1,8 @@
-import { HELP } from '../../src/cli/arguments.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { EXIT_CODES, formsOf, headOf } from '../../src/cli/help.ts';
+import { CONFIGURED, GENERAL_OPTIONS } from '../../src/cli/options.ts';
 import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
-import { commands, options } from './command-line.ts';
-import { readHelp } from './help.ts';
+import { options } from './command-line.ts';
 
 /** Pages of docs/ with tables in them that are made of the program. */
 
@@ -42,31 +43,37 @@ function keyTable(keys: SectionKeys, inTiers: object = {}): string {
 }
 
 function commandTable(): string {
-  const items = readHelp(HELP).sections.find(({ title }) => title === 'Commands')?.items ?? [];
-  const rows = items.map(({ head, text }) => {
-    const command = commands.find(({ name }) => name === head.split(' ')[0]);
-    const own = options.filter(
-      ({ commands: goesWith }) =>
-        goesWith.length < commands.length && goesWith.some((name) => name === command?.name),
-    );
-    return row(`\`${head}\``, text, own.map(({ name }) => `\`--${name}\``).join(' '));
+  const rows = COMMANDS.map((command) => {
+    const own = Object.entries(command.options).filter(([, text]) => !isCommon(text));
+    const heads = formsOf(command).map((form) => `\`${form}\``);
+    return row(heads.join(', '), command.summary, own.map(([name]) => `\`--${name}\``).join(' '));
   });
   return ['| command | what it does | its options |', '|---|---|---|', ...rows].join('\n');
 }
 
-function optionTables(): string {
-  const sections = readHelp(HELP).sections.filter(({ title }) => title !== 'Commands');
-  return sections
-    .map(({ title, items }) =>
-      [
-        `### ${title === 'Options' ? 'General options' : title}\n`,
-        '| option | what it does |',
-        '|---|---|',
-        ...items.map(({ head, text }) => row(`\`${head}\``, text)),
-      ].join('\n'),
-    )
-    .join('\n\n');
+const isCommon = (text: string): boolean => Object.values<string>(CONFIGURED).includes(text);
+
+/** A row for each text on an option, with the commands that have it. */
+function optionTable(): string {
+  const rows = options.flatMap(({ name }) => {
+    const byText = new Map<string, string[]>();
+    for (const command of COMMANDS) {
+      const text = command.options[name];
+      if (text !== undefined) byText.set(text, [...(byText.get(text) ?? []), command.name]);
+    }
+    const head = `\`${headOf(name)}\``;
+    const general = Object.entries(GENERAL_OPTIONS).find(([option]) => option === name)?.[1];
+    if (general !== undefined) return [row(head, general, '')];
+    return [...byText].map(([text, names]) => {
+      const most =
+        names.length > MOST_NAMED ? 'most' : names.map((each) => `\`${each}\``).join(' ');
+      return row(head, text, most);
+    });
+  });
+  return ['| option | what it does | commands |', '|---|---|---|', ...rows].join('\n');
 }
+
+const MOST_NAMED = 8;
 
 function tables(): Readonly<Record<string, string>> {
   const { default: ofDefault, tier, group } = KEYS;
@@ -75,14 +82,9 @@ function tables(): Readonly<Record<string, string>> {
     TIER: keyTable({ lxc_containers: tier.lxc_containers }),
     GROUP: keyTable(group),
     commands: commandTable(),
-    options: optionTables(),
+    options: optionTable(),
     'exit codes': ['| code | meaning |', '|---|---|']
-      .concat(
-        readHelp(HELP).exitCodes.map((code) => {
-          const [number = '', ...words] = code.split(' ');
-          return row(number, words.join(' '));
-        }),
-      )
+      .concat(Object.entries(EXIT_CODES).map(([code, meaning]) => row(code, meaning)))
       .join('\n'),
   };
 }

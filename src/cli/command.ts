@@ -1,0 +1,39 @@
+import type { ExitCode } from '../app/exit-codes.ts';
+import type { Signals } from '../app/scheduler.ts';
+import type { Surroundings } from '../app/world.ts';
+import type { Arguments } from './arguments.ts';
+import type { OptionTexts } from './options.ts';
+
+/** What follows the name of a command, and how the help shows it, a form a line. */
+export const SUBJECTS = {
+  none: [''],
+  'container or group': ['VMID', 'GROUP'],
+  'container or none': ['[VMID]'],
+  'container or all': ['VMID', '--all'],
+  'channel or none': ['[CHANNEL]'],
+  file: ['FILE'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type Subject = keyof typeof SUBJECTS;
+
+export interface CommandContext extends Surroundings {
+  readonly signals: Signals;
+  readonly stdin: NodeJS.ReadStream;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly subject: Subject;
+  /** A line for the list of commands. */
+  readonly summary: string;
+  /** What else its own help says: sentences. */
+  readonly help?: string;
+  readonly options: OptionTexts;
+  /**
+   * What is looked at before it runs: whether the file systems answer that it reads, and whether
+   * this is a node with a configuration. Others ask the daemon first, or look for themselves.
+   */
+  readonly requires?: 'answers' | 'answers and a configuration';
+  /** What it needs is loaded when it runs, so that the daemon does not hold it. */
+  run(given: Arguments, context: CommandContext): ExitCode | Promise<ExitCode>;
+}

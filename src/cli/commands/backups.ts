@@ -1,0 +1,11 @@
+import type { Command } from '../command.ts';
+import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
+
+export const backups: Command = {
+  name: 'backups',
+  subject: 'container or none',
+  summary: 'List the copies that are made before each change, newest first',
+  options: { ...CONFIGURED, ...JSON_OUTPUT },
+  requires: 'answers and a configuration',
+  run: async (given, context) => (await import('../backups.ts')).backups(given, context),
+};

@@ -1,0 +1,20 @@
+import type { Command } from '../command.ts';
+import { DEFAULT_MEASURE_SECONDS, SYSROOT } from '../options.ts';
+
+export const configure: Command = {
+  name: 'configure',
+  subject: 'none',
+  summary: 'Measure the running containers, propose a configuration, and write it',
+  help:
+    'It asks a few questions on a terminal. An existing configuration is backed up. The proposed ' +
+    'one only observes at first.',
+  options: {
+    ...SYSROOT,
+    out: 'Write it to this file instead of the usual configuration; an existing one is backed up',
+    for: `Seconds to measure, or 5m (default ${DEFAULT_MEASURE_SECONDS})`,
+    yes: 'Take every proposal without asking',
+  },
+  requires: 'answers',
+  run: async (given, context) =>
+    (await import('../configure.ts')).configure(given, context, context.stdin),
+};

@@ -1,0 +1,15 @@
+import type { Command } from '../command.ts';
+import { CONFIGURED } from '../options.ts';
+
+export const exportUsage: Command = {
+  name: 'export',
+  subject: 'container or none',
+  summary: 'Write the usage history as CSV: time_s,container,cpu_cores,memory_mb',
+  options: {
+    ...CONFIGURED,
+    since: "Only from then on: 2026-11-21, '2026-11-21 22:04', or 90s, 30m, 1h30m, 7d, 4w ago",
+    out: 'Write to this file, which is replaced, instead of standard output',
+  },
+  requires: 'answers and a configuration',
+  run: async (given, context) => (await import('../export.ts')).exportUsage(given, context),
+};

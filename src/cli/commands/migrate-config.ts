@@ -1,0 +1,17 @@
+import type { Command } from '../command.ts';
+import { runLabCommand } from '../lab.ts';
+import { SYSROOT } from '../options.ts';
+
+export const migrateConfig: Command = {
+  name: 'migrate-config',
+  subject: 'file',
+  summary: 'Convert the configuration of an earlier program (INI, or older YAML)',
+  help:
+    'The report has a line for every key. The old file stays. The result goes to standard ' +
+    'output, or with --out to a file.',
+  options: {
+    ...SYSROOT,
+    out: 'Write it to this file; an existing one is backed up',
+  },
+  run: (given, context) => runLabCommand('migrate-config', given, context, context.signals),
+};

@@ -1,0 +1,13 @@
+import type { Command } from '../command.ts';
+import { CONFIGURED } from '../options.ts';
+import { TESTED_CHANNELS } from '../subject.ts';
+
+export const notifyTest: Command = {
+  name: 'notify-test',
+  subject: 'channel or none',
+  summary: 'Send a test message through each channel, or one, and print the answer',
+  help: `Channels: ${TESTED_CHANNELS.join(', ')}.`,
+  options: CONFIGURED,
+  requires: 'answers',
+  run: async (given, context) => (await import('../notify-test.ts')).notifyTest(given, context),
+};

@@ -1,0 +1,13 @@
+import type { Command } from '../command.ts';
+import { runLabCommand } from '../lab.ts';
+import { REPLAYED } from '../options.ts';
+
+export const recommend: Command = {
+  name: 'recommend',
+  subject: 'container or none',
+  summary: 'Show what each container should have, by its recorded demand',
+  help: 'Nothing is changed.',
+  options: { ...REPLAYED, yaml: 'Print YAML, to paste into a configuration' },
+  requires: 'answers',
+  run: (given, context) => runLabCommand('recommend', given, context, context.signals),
+};

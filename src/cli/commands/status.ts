@@ -1,0 +1,13 @@
+import type { Command } from '../command.ts';
+import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
+
+export const status: Command = {
+  name: 'status',
+  subject: 'none',
+  summary: 'Show all containers: policy, usage, allocation, need, last change',
+  help:
+    'It shows the last cycle of the daemon. If no daemon answers, it evaluates once, and changes ' +
+    'nothing.',
+  options: { ...CONFIGURED, ...JSON_OUTPUT },
+  run: async (given, context) => (await import('../status.ts')).status(given, context),
+};

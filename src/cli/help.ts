@@ -1,0 +1,86 @@
+import { type Command, SUBJECTS } from './command.ts';
+import { COMMAND_GROUPS } from './commands.ts';
+import { CONFIGURED, GENERAL_OPTIONS, OPTIONS, type Option, type OptionName } from './options.ts';
+
+/** The help, made of the table of commands. */
+
+export const INTRODUCTION =
+  'lxc-autoscale gives each LXC container of a Proxmox VE node the CPU and memory it needs.';
+
+export const EXIT_CODES: Readonly<Record<string, string>> = {
+  0: 'fine',
+  1: 'failure',
+  64: 'wrong usage',
+  75: 'already running',
+  78: 'wrong configuration',
+};
+
+/** Of terminals that are not wide. */
+const COLUMNS = 80;
+
+export const formsOf = ({ name, subject }: Command): readonly string[] =>
+  SUBJECTS[subject].map((form) => `${name} ${form}`.trimEnd());
+
+/** `-h, --help`, `--config FILE`. */
+export function headOf(option: OptionName): string {
+  const { short, value }: Option = OPTIONS[option];
+  const dash = short === undefined ? '' : `-${short}, `;
+  return `${dash}--${option}${value === undefined ? '' : ` ${value}`}`;
+}
+
+/** `text` in lines below each other that begin at a column. */
+function wrapped(text: string, indent: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1) ?? ''} ${word}`;
+    if (lines.length > 0 && longer.length + indent <= COLUMNS) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.join(`\n${' '.repeat(indent)}`);
+}
+
+function rows(entries: readonly (readonly [head: string, text: string])[]): string {
+  const width = Math.max(...entries.map(([head]) => head.length));
+  return entries
+    .map(([head, text]) => `  ${head.padEnd(width)}  ${wrapped(text, width + 4)}\n`)
+    .join('');
+}
+
+const optionRows = (texts: Command['options']): string =>
+  rows(
+    (Object.keys(texts) as OptionName[]).map((name) => [headOf(name), texts[name] ?? ''] as const),
+  );
+
+export function programHelp(): string {
+  const groups = Object.entries(COMMAND_GROUPS).map(([title, commands]) => {
+    const entries = commands.map(({ name, subject, summary }) => {
+      const head = `${name} ${SUBJECTS[subject].join('|')}`.trimEnd();
+      return [head, summary] as const;
+    });
+    return [title, entries] as const;
+  });
+  const width = Math.max(...groups.flatMap(([, entries]) => entries.map(([head]) => head.length)));
+  const listed = groups.map(([title, entries]) => {
+    const lines = rows(entries.map(([head, text]) => [head.padEnd(width), text] as const));
+    return `${title}:\n${lines}`;
+  });
+  const codes = Object.entries(EXIT_CODES).map((code) => code.join(' '));
+  return [
+    `${INTRODUCTION}\n`,
+    'Usage: lxc-autoscale COMMAND [OPTIONS]\n',
+    ...listed,
+    `Options of most commands:\n${optionRows({ ...CONFIGURED, ...GENERAL_OPTIONS })}`,
+    'Options of a command: lxc-autoscale COMMAND --help\n',
+    `${wrapped(`Exit codes: ${codes.join(', ')}.`, 0)}\n`,
+  ].join('\n');
+}
+
+export function commandHelp(command: Command): string {
+  const usage = formsOf(command).map((form) => `lxc-autoscale ${form} [OPTIONS]`);
+  return [
+    `Usage: ${usage.join('\n       ')}\n`,
+    `${wrapped(`${command.summary}.`, 0)}\n`,
+    ...(command.help === undefined ? [] : [`${wrapped(command.help, 0)}\n`]),
+    `Options:\n${optionRows({ ...command.options, help: 'Print this help' })}`,
+  ].join('\n');
+}

@@ -1,0 +1,90 @@
+import { MESSAGE_CHANNELS } from '../core/notify/event.ts';
+import { parseVmid, type Vmid } from '../core/units.ts';
+import type { Command } from './command.ts';
+
+/** What a command is about: the words that follow its name. */
+
+export const TESTED_CHANNELS = [...MESSAGE_CHANNELS, 'uptime_kuma'] as const;
+export type TestedChannel = (typeof TESTED_CHANNELS)[number];
+
+export interface SubjectRead {
+  /** undefined: all containers, or the command is about none. */
+  readonly vmid?: Vmid;
+  readonly group?: string;
+  readonly file?: string;
+  readonly channel?: TestedChannel;
+}
+
+/** A sentence on what is wrong. */
+interface Wrong {
+  readonly message: string;
+}
+
+/** What a group may be called, which no id is: it has a letter. */
+const GROUP = /^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$/;
+
+/** @param all `--all` is given */
+export function readSubject(
+  command: Command,
+  words: readonly string[],
+  all: boolean,
+): SubjectRead | Wrong {
+  switch (command.subject) {
+    case 'none':
+      return readNothing(command, words);
+    case 'file':
+      return readFile(command, words);
+    case 'channel or none':
+      return readChannel(words);
+    default:
+      return readContainer(command, words, all);
+  }
+}
+
+function readNothing({ name }: Command, [word]: readonly string[]): SubjectRead | Wrong {
+  if (word === undefined) return {};
+  const isContainer = name === 'status' && parseVmid(word) !== undefined;
+  const hint = isContainer ? `. For one container: lxc-autoscale explain ${word}` : '';
+  return { message: `${name} stands alone, '${word}' is too much${hint}` };
+}
+
+function readContainer(
+  { name, subject, options }: Command,
+  [word, more]: readonly string[],
+  all: boolean,
+): SubjectRead | Wrong {
+  if (word === undefined) {
+    if (subject === 'container or none' || all) return {};
+    if (subject === 'container or group') {
+      return { message: `${name} needs the id of a container, or the name of a group` };
+    }
+    return { message: `${name} needs the id of a container, or --all` };
+  }
+  if (more !== undefined) {
+    const isTimed = options.since !== undefined || options.to !== undefined;
+    const hint = isTimed ? '; a time that contains a blank needs quotes' : '';
+    return { message: `${name} takes one container, '${more}' is too much${hint}` };
+  }
+  const vmid = parseVmid(word);
+  if (vmid === undefined) {
+    if (subject === 'container or group' && GROUP.test(word)) return { group: word };
+    return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
+  }
+  if (all) return { message: `--all is every container, so '${word}' does not go with it` };
+  return { vmid };
+}
+
+function readFile({ name }: Command, [file, more]: readonly string[]): SubjectRead | Wrong {
+  if (file === undefined || file === '') return { message: `${name} needs the path of a file` };
+  if (more !== undefined) return { message: `${name} takes one file, '${more}' is too much` };
+  return { file };
+}
+
+function readChannel([word, more]: readonly string[]): SubjectRead | Wrong {
+  if (word === undefined) return {};
+  if (more !== undefined) return { message: `one channel at a time, '${more}' is too much` };
+  const name = word.toLowerCase().replaceAll('-', '_');
+  const channel = TESTED_CHANNELS.find((known) => known === name);
+  if (channel !== undefined) return { channel };
+  return { message: `unknown channel '${word}', known are ${TESTED_CHANNELS.join(', ')}` };
+}
