@@ -1,7 +1,7 @@
 import { type Budget, budget } from './core/admission.ts';
 import { decide, type Verdicts } from './core/decide.ts';
 import type { Decision } from './core/decision.ts';
-import type { LoopState } from './core/loop-state.ts';
+import { type LoopState, recordOf, runningGuests } from './core/loop-state.ts';
 import type { GuestConfig } from './core/observation.ts';
 import { holdAll, type Pause } from './core/pause.ts';
 import { type Plan, plan } from './core/plan.ts';
@@ -96,10 +96,10 @@ export async function runCycle(
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const whole = timed('plan', () => plan(due, available));
   const planned = pause === undefined ? whole : holdAll(whole, pause);
-  const room = roomAfter(available, planned, state.running, host.vmMemoryMib);
+  const room = roomAfter(available, planned, runningGuests(state), host.vmMemoryMib);
   settings.left?.(room);
   const hostCpus = host.cpus.ok ? host.cpus.value : 0;
-  const given = givenTo(state.running, hostCpus);
+  const given = givenTo(runningGuests(state), hostCpus);
   const pool = poolBefore(available);
   tellPool(world, 'Initial', pool);
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
@@ -108,7 +108,7 @@ export async function runCycle(
     ...{ cycle: state.cycle, observed: observed.value, room, dryRun, atOnce, stop, save },
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
-  tellPool(world, 'Final', poolAfter(pool, given, givenTo(state.running, hostCpus)));
+  tellPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
   if (urgent !== undefined) settle(state, urgent, planned);
@@ -126,11 +126,11 @@ const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>
   decisions.filter((each) => each.verdict !== 'shrink' || each.rule === 'boost-end');
 
 /** What the host could not give now is kept for them until the next whole cycle. */
-function rememberRefused({ refused }: LoopState, { held }: Plan): void {
-  refused.clear();
+function rememberRefused(state: LoopState, { held }: Plan): void {
+  for (const record of state.guests.values()) record.refused = undefined;
   for (const { vmid, because, priority } of held) {
     if (because.kind !== 'host-memory' && because.kind !== 'overcommit') continue;
-    refused.set(vmid, { mib: because.wanted, priority: priority ?? 0 });
+    recordOf(state, vmid).refused = { mib: because.wanted, priority: priority ?? 0 };
   }
 }
 
@@ -138,9 +138,8 @@ function rememberRefused({ refused }: LoopState, { held }: Plan): void {
 function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {
   const helped = new Set(changes.map(({ vmid }) => vmid));
   for (const vmid of urgent) {
-    const between = state.between.get(vmid);
-    if (between !== undefined && !helped.has(vmid)) {
-      state.between.set(vmid, { ...between, settled: true });
-    }
+    const life = state.guests.get(vmid)?.life;
+    if (life?.between === undefined || helped.has(vmid)) continue;
+    life.between = { ...life.between, settled: true };
   }
 }

@@ -45,6 +45,8 @@ export interface Cgroups {
   sample(vmid: Vmid): Reading<CgroupSample>;
   /** `cpu.max` of the outer cgroup, where `cpulimit` is in force; undefined: no limit. */
   cpuLimit(vmid: Vmid): Reading<Cores | undefined>;
+  /** The same of the life of the container that was sampled last: it costs a third. */
+  sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined>;
   /** `cgroup.controllers` of the outer cgroup: what the kernel counts and limits of containers. */
   controllers(vmid: Vmid): Reading<ReadonlySet<string>>;
 }

@@ -4,7 +4,7 @@ import { type LoopState, newLoopState } from '../src/core/loop-state.ts';
 import { present } from '../src/core/reading.ts';
 import { mib } from '../src/core/units.ts';
 import { type CycleResult, type CycleSettings, runCycle } from '../src/cycle.ts';
-import { broken, gone, host, hostPolicy, policy, vmid } from './core/builders.ts';
+import { broken, gone, host, hostPolicy, policy, remembered, vmid } from './core/builders.ts';
 import { FakeNode } from './stages/fake-node.ts';
 
 const POLL_MS = 300_000;
@@ -61,7 +61,11 @@ describe('the loop', () => {
     for (let index = 0; index < 3; index++) {
       const result = await cycle(node, state);
       expect(result).toMatchObject({ ok: true, done: 0, failed: 0, pause: { kind: 'no-quorum' } });
-      views.push(...[...state.said].filter(([, kind]) => kind === 'paused').map(([key]) => key));
+      views.push(
+        ...[...remembered(state, 'said')]
+          .filter(([, kind]) => kind === 'paused')
+          .map(([key]) => key),
+      );
       node.pass(POLL_MS);
     }
     expect(node.done).toEqual([]);

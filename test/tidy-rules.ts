@@ -171,12 +171,15 @@ export function hostFilesApart(modules: readonly Module[]): readonly Complaint[]
     );
 }
 
-/** Each package has one file that knows it. */
+/** A schema stands beside what it describes, so this one is known in several places. */
+const KNOWN_IN_MANY: ReadonlySet<string> = new Set(['zod']);
+
+/** Each other package has one file that knows it. */
 export function onePackageOneFile(modules: readonly Module[]): readonly Complaint[] {
   const firstUser = new Map<string, string>();
   return modules.flatMap((module) =>
     module.imports.flatMap(({ packageName, line }) => {
-      if (packageName === undefined) return [];
+      if (packageName === undefined || KNOWN_IN_MANY.has(packageName)) return [];
       const first = firstUser.get(packageName) ?? module.path;
       firstUser.set(packageName, first);
       if (first === module.path) return [];

@@ -1,5 +1,6 @@
 import { type LoopState, newLoopState } from '../core/loop-state.ts';
 import { type Instant, takeOver, toSaved } from '../core/saved-state.ts';
+import { parseSavedState } from '../host/saved-state-schema.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { World } from '../ports.ts';
 import type { Surroundings } from './world.ts';
@@ -26,9 +27,10 @@ export function stateKeeper(
   const state = newLoopState();
   const instant = (): Instant => ({ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() });
   const read = file.read();
-  const taken = read.ok ? takeOver(state, read.value, boot, instant()) : read;
-  if (!taken.ok && taken.why !== 'absent') {
-    log.warn(`The saved state is ignored, and a new one begins: ${taken.detail}`);
+  const saved = read.ok ? parseSavedState(read.value) : read;
+  if (saved.ok) takeOver(state, saved.value, boot, instant());
+  else if (saved.why !== 'absent') {
+    log.warn(`The saved state is ignored, and a new one begins: ${saved.detail}`);
   }
   let savedMs = clock.monotonicMs();
   const save = (): void => {

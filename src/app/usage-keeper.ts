@@ -54,7 +54,7 @@ export function openUsageKeeper(
       const hostCpus = observed.host.cpus;
       const lines: string[] = [];
       for (const { vmid, config, state: seen } of observed.containers) {
-        const now = state.samples.get(vmid);
+        const now = state.guests.get(vmid)?.life.sample;
         if (seen.kind === 'frozen') recorded.delete(vmid);
         if (seen.kind !== 'running' || !config.ok || now === undefined) continue;
         const { identity } = config.value;
@@ -89,17 +89,16 @@ export function openUsageKeeper(
 }
 
 /** With those of the last cycle, in which the samples between the cycles are contained. */
-function peaksOf(
-  { seenCores, seenMemory }: LoopState,
-  vmid: Vmid,
-  before: UsagePeaks = NOTHING,
-): UsagePeaks {
+function peaksOf({ guests }: LoopState, vmid: Vmid, before: UsagePeaks = NOTHING): UsagePeaks {
+  const seen = guests.get(vmid)?.life.seen;
   return {
-    cores: greater(before.cores, seenCores.get(vmid)?.at(-1)?.peak),
-    mib: greater(before.mib, seenMemory.get(vmid)?.at(-1)?.peak),
+    cores: greater(before.cores, seen?.cores.at(-1)?.peak),
+    mib: greater(before.mib, seen?.memory.at(-1)?.peak),
   };
 }
 
-function forgetOthers(recorded: Map<Vmid, unknown>, { samples }: LoopState): void {
-  for (const vmid of recorded.keys()) if (!samples.has(vmid)) recorded.delete(vmid);
+function forgetOthers(recorded: Map<Vmid, unknown>, { guests }: LoopState): void {
+  for (const vmid of recorded.keys()) {
+    if (guests.get(vmid)?.life.sample === undefined) recorded.delete(vmid);
+  }
 }

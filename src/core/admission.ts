@@ -1,13 +1,13 @@
 import type { HoldReason } from './decision.ts';
+import type { GuestRecord, Refused } from './guest-record.ts';
 import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
-import type { LoopState, Refused } from './loop-state.ts';
+import type { LoopState } from './loop-state.ts';
 import type {
   ContainerObservation,
   HostMemory,
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import { changeKey } from './pace.ts';
 import type { HostPolicy } from './policy.ts';
 import { type Missing, missing, present, type Reading } from './reading.ts';
 import { type Cores, cores, type Mib, type Milliseconds, mib, type Vmid } from './units.ts';
@@ -37,7 +37,7 @@ export interface BudgetInput {
   readonly host: HostObservation;
   readonly policy: HostPolicy;
   readonly containers: readonly ContainerObservation[];
-  readonly state: Pick<LoopState, 'grants' | 'running' | 'hostCpu' | 'oomKills' | 'refused'>;
+  readonly state: Pick<LoopState, 'guests' | 'hostCpu'>;
   readonly nowMs: Milliseconds;
   /** Not all containers are asked. */
   readonly urgent: boolean;
@@ -95,8 +95,14 @@ function refusals(
   };
 }
 
-const keptFor = ({ urgent, state }: BudgetInput): readonly Kept[] =>
-  urgent ? [...state.refused].map(([vmid, refused]) => ({ vmid, ...refused })) : [];
+function keptFor({ urgent, state }: BudgetInput): readonly Kept[] {
+  const kept: Kept[] = [];
+  if (!urgent) return kept;
+  for (const [vmid, { refused }] of state.guests) {
+    if (refused !== undefined) kept.push({ vmid, ...refused });
+  }
+  return kept;
+}
 
 function freeMib(input: BudgetInput): Reading<number> {
   const { policy } = input;
@@ -111,14 +117,16 @@ function overcommitRoomMib(
   { memory, vmMemoryMib }: HostObservation,
   policy: HostPolicy,
   containers: readonly ContainerObservation[],
-  { running }: BudgetInput['state'],
+  { guests }: BudgetInput['state'],
 ): Reading<number> {
   if (!memory.ok) return memory;
   if (!vmMemoryMib.ok) return vmMemoryMib;
   let limits: number = vmMemoryMib.value;
-  for (const { memoryMib } of running.values()) limits += memoryMib;
+  for (const { running } of guests.values()) limits += running?.memoryMib ?? 0;
   for (const container of containers) {
-    if (container.state.kind === 'stopped' || running.has(container.vmid)) continue;
+    if (container.state.kind === 'stopped' || guests.get(container.vmid)?.running !== undefined) {
+      continue;
+    }
     const limit = limitOf(container);
     if (!limit.ok) return limit;
     limits += limit.value;
@@ -151,38 +159,36 @@ const PROMISED_MS = 3 * 3_600_000;
  * a container that asked for more once. Its limit stays as it is.
  */
 export function keepPromise(
-  state: Pick<LoopState, 'grants' | 'grantUsedMs' | 'grownMs'>,
-  vmid: Vmid,
+  record: GuestRecord,
   { workingSetMib, limitMib }: MemoryUsage,
   nowMs: Milliseconds,
 ): void {
-  const { grants, grantUsedMs, grownMs } = state;
-  const granted = grants.get(vmid);
-  const usedMs = grantUsedMs.get(vmid);
+  const { life, grantMib: granted } = record;
+  const usedMs = life.grantUsedMs;
   if (granted === undefined) {
-    if (usedMs !== undefined) grantUsedMs.delete(vmid);
+    life.grantUsedMs = undefined;
     return;
   }
   const isUsed = limitMib === undefined || workingSetMib > limitMib - granted;
   if (isUsed || usedMs === undefined) {
-    grantUsedMs.set(vmid, nowMs);
+    life.grantUsedMs = nowMs;
     return;
   }
-  if (nowMs - Math.max(usedMs, grownMs.get(changeKey(vmid, 'memory')) ?? 0) < PROMISED_MS) return;
-  grants.delete(vmid);
-  grantUsedMs.delete(vmid);
+  if (nowMs - Math.max(usedMs, record.memory.grownMs ?? 0) < PROMISED_MS) return;
+  record.grantMib = undefined;
+  life.grantUsedMs = undefined;
 }
 
 /** The part of earlier grants that is not in use yet; all of one whose usage cannot be read. */
 function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
   let sum = 0;
   const states = new Map(containers.map(({ vmid, state }) => [vmid, state]));
-  const grants = new Map<Vmid, number>(loop.grants);
-  for (const [vmid, killedMs] of loop.oomKills) {
-    if (nowMs - killedMs <= RETURNS_MS && states.has(vmid)) grants.set(vmid, Infinity);
-  }
-  for (const [vmid, granted] of grants) {
+  for (const [vmid, { grantMib, life }] of loop.guests) {
     const state = states.get(vmid);
+    const sinceKillMs = nowMs - (life.oomKillMs ?? Number.NEGATIVE_INFINITY);
+    const returns = sinceKillMs <= RETURNS_MS && state !== undefined;
+    const granted = returns ? Infinity : grantMib;
+    if (granted === undefined) continue;
     if (state === undefined) {
       // Not looked at in a decision that was brought forward: it may not be in use yet.
       sum += granted;

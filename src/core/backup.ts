@@ -1,4 +1,4 @@
-import type { KnownValues } from './loop-state.ts';
+import type { KnownValues } from './guest-record.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { type Milliseconds, milliseconds, type Vmid } from './units.ts';

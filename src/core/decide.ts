@@ -1,5 +1,6 @@
 import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
+import { type GuestRecord, newGuestRecord } from './guest-record.ts';
 import { emergencyOf } from './host-state.ts';
 import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
 import { type Case, judge, type Times } from './judge.ts';
@@ -14,7 +15,7 @@ import type {
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import { changeKey, type Step } from './pace.ts';
+import type { Step } from './pace.ts';
 import { cpuPin, hasOwnCpuset, memoryPin } from './pins.ts';
 import { learntVerdict } from './policies/learnt-verdict.ts';
 import {
@@ -97,17 +98,19 @@ function decideContainer(
   if (state.kind === 'unknown') return skip({ kind: 'unreadable', reading: state.reason });
   const keys = guest.pendingKeys.filter((key) => PENDING_THAT_MATTER.has(key));
   if (keys.length > 0) return skip({ kind: 'pending-changes', keys });
-  const failure = input.state.failures.get(vmid);
+  const record = input.state.guests.get(vmid) ?? UNKNOWN;
+  const { failure } = record;
   if (failure !== undefined && failure.retryAtMs > input.nowMs) {
     const retryInMs = failure.retryAtMs - input.nowMs;
     return skip({ kind: 'failed-lately', failures: failure.count, retryInMs });
   }
   const { policy, mode } = management;
   const { usage } = state;
-  const cpu = evident(usage, decideCores(guest, usage, policy, input));
-  const memory = evident(usage, decideMemory(guest, usage, policy, input));
+  const one = { guest, usage, policy, record };
+  const cpu = evident(usage, decideCores(one, input));
+  const memory = evident(usage, decideMemory(one, input));
   const decisions = [
-    withNorm(named(guest, policy, 'cores', cpu), input),
+    withNorm(named(guest, policy, 'cores', cpu), record, input),
     named(guest, policy, 'memory', memory),
   ];
   return { decisions: mode === 'observe' ? decisions.map(onlyObserved) : decisions };
@@ -125,8 +128,8 @@ function named(
 }
 
 /** No more than the host has: more would be of no use. */
-function withNorm(decision: Decision, { state, host }: Deciding): Decision {
-  const known = state.taken.get(changeKey(decision.vmid, 'cores'));
+function withNorm(decision: Decision, record: Known, { host }: Deciding): Decision {
+  const known = record.cores.taken;
   if (decision.verdict !== 'grow' || known === undefined || !host.cpus.ok) return decision;
   return { ...decision, norm: Math.min(known.norm, host.cpus.value) };
 }
@@ -136,6 +139,18 @@ function onlyObserved(decision: Decision): Decision {
   const { vmid, name, resource, measured, after } = decision;
   const because: HoldReason = { kind: 'observe-only', would: after };
   return { vmid, name, resource, verdict: 'hold', because, measured };
+}
+
+/** What is remembered of a container. Nothing here changes it. */
+type Known = Readonly<GuestRecord>;
+const UNKNOWN: Known = newGuestRecord();
+
+/** A container that runs and is managed. */
+interface One {
+  readonly guest: GuestConfig;
+  readonly usage: ContainerUsage;
+  readonly policy: ContainerPolicy;
+  readonly record: Known;
 }
 
 type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
@@ -198,12 +213,7 @@ function unlessNarrowed(
 const LEAST_SURPLUS_MIB = 64;
 const MEMORY_QUANTUM_MIB = 16;
 
-function decideCores(
-  guest: GuestConfig,
-  usage: ContainerUsage,
-  policy: ContainerPolicy,
-  input: Deciding,
-): Unmeasured {
+function decideCores({ guest, usage, policy, record }: One, input: Deciding): Unmeasured {
   const { host, state } = input;
   const impossible = whyNoCpu(guest, policy, state);
   if (impossible !== undefined) return hold(impossible);
@@ -213,22 +223,24 @@ function decideCores(
   const waits = notInForce(guest, usage, hostCpus);
   if (waits !== undefined) return hold(waits);
   const usable = usableCpus(usage, hostCpus);
-  const { vmid, cpuLimit } = guest;
+  const { cpuLimit } = guest;
+  const { life } = record;
   const cpu = usage.cpu.value;
   const has = guest.cores ?? hostCpus;
   const allocation: CpuAllocation =
     policy.cpu.unit === 'cores' ? { has, cpuLimit } : cpuLimitOf(guest, usable);
-  const differing = bringCpuLimitInForce(guest, cpu, policy, allocation, state, input.nowMs);
+  const differing = bringCpuLimitInForce(cpu, policy, allocation, record, input.nowMs);
   if (differing !== undefined) return differing;
   const quantum = cpuQuantum(policy);
-  const samples = state.between.get(vmid)?.saturated.cores ?? 0;
+  const samples = life.between?.saturated.cores ?? 0;
+  const now = { used: cpu.used, peak: cpu.used, demand: cpu.demand };
   const one: Case = {
-    vmid,
     resource: 'cores',
+    record: record.cores,
     policy,
     quantum,
     leastSurplus: quantum,
-    seen: state.seenCores.get(vmid) ?? [{ used: cpu.used, peak: cpu.used, demand: cpu.demand }],
+    seen: life.seen.cores.length === 0 ? [now] : life.seen.cores,
     // More cores are no help where the cpulimit binds before them.
     saturated: (cpuLimit ?? has) < has && policy.cpu.unit === 'cores' ? 0 : samples,
     threshold: ({ used, peak, demand = used }) => {
@@ -239,7 +251,7 @@ function decideCores(
       learnt: (now: Verdict) => {
         const { before, min, max } = now.measured;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
-        const forecast = coresForecast(state.learnt, vmid, cpu, ask);
+        const forecast = coresForecast(record.cores, cpu, ask);
         return forecast && learntVerdict(now, forecast, cpu.used, quantum);
       },
     }),
@@ -248,12 +260,12 @@ function decideCores(
   const waiting = isForWaiting(policy, cpuLimit, has)
     ? withWaiting(judged, {
         ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
-        ...{ step: policy.cpu.minIncrement, waited: state.waited.get(changeKey(vmid, 'cores')) },
+        ...{ step: policy.cpu.minIncrement, waited: record.cores.waited },
       })
     : judged;
   const verdict = unlessNarrowed(waiting, guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
-  const killedMs = state.oomKills.get(vmid) ?? Number.NEGATIVE_INFINITY;
+  const killedMs = life.oomKillMs ?? Number.NEGATIVE_INFINITY;
   const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
   if (verdict.verdict !== 'shrink' || ENDS.has(verdict.rule) || !recovers) return verdict;
   return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
@@ -275,16 +287,11 @@ const isForWaiting = (
   has: number,
 ): boolean => cpu.unit === 'cores' && scaling !== 'boost' && (cpuLimit ?? has) >= has;
 
-function timesOf({ state, nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
-  return { state, nowMs, offPeak, emergency: emergency && resource === 'memory' };
+function timesOf({ nowMs, offPeak, emergency }: Deciding, resource: Resource): Times {
+  return { nowMs, offPeak, emergency: emergency && resource === 'memory' };
 }
 
-function decideMemory(
-  guest: GuestConfig,
-  usage: ContainerUsage,
-  policy: ContainerPolicy,
-  input: Deciding,
-): Unmeasured {
+function decideMemory({ guest, usage, policy, record }: One, input: Deciding): Unmeasured {
   const { host, hostPolicy, state, nowMs } = input;
   if (state.lacking.has('memory')) return hold({ kind: 'no-controller', controller: 'memory' });
   const pin = memoryPin(guest);
@@ -300,23 +307,23 @@ function decideMemory(
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
   const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
   if (memory.limitMib !== guest.memoryMib) {
-    return bringInForce(guest, memory, policy, maxMib, state, nowMs);
+    return bringInForce(guest, memory, policy, maxMib, record, nowMs);
   }
-  const { vmid } = guest;
+  const { life } = record;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
-  const floorMib = oomFloorMib(state.oomFloors.get(vmid), nowMs);
-  const learnt = state.learnt.get(changeKey(vmid, 'memory'));
+  const floorMib = oomFloorMib(record.oomFloor, nowMs);
+  const { learnt } = record.memory;
   const askedMib = (): number => (learnt === undefined ? 0 : peakOfWeek(learnt));
   const earlier = { floorMib, askedMib };
   const one: Case = {
-    vmid,
     resource: 'memory',
+    record: record.memory,
     policy,
     quantum: MEMORY_QUANTUM_MIB,
     leastSurplus: LEAST_SURPLUS_MIB,
-    seen: state.seenMemory.get(vmid) ?? [now],
-    saturated: state.between.get(vmid)?.saturated.memory ?? 0,
-    missedMib: missedMib(vmid, memory, state, nowMs),
+    seen: life.seen.memory.length === 0 ? [now] : life.seen.memory,
+    saturated: life.between?.saturated.memory ?? 0,
+    missedMib: missedMib(memory, record, nowMs),
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
       return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, earlier);
@@ -326,15 +333,15 @@ function decideMemory(
         const { before, min, max, need } = verdict.measured;
         const quantum = MEMORY_QUANTUM_MIB;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
-        const seen = state.seenMemory.get(vmid)?.at(-1) ?? now;
-        const forecast = memoryForecast(state.learnt, vmid, seen, ask);
+        const seen = life.seen.memory.at(-1) ?? now;
+        const forecast = memoryForecast(record.memory, seen, ask);
         return forecast && learntVerdict(verdict, forecast, need, quantum);
       },
     }),
   };
   const judged = judge(one, timesOf(input, 'memory'));
   if (judged.verdict !== 'shrink') return judged;
-  const because = beyondNeed(judged) ?? whyKeep(vmid, memory, policy, state, nowMs);
+  const because = beyondNeed(judged) ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const freeSwapMib = freeSwap(guest, memory, host);
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
@@ -358,31 +365,25 @@ function beyondNeed({ after, measured, rule }: Step): HoldReason | undefined {
 }
 
 /** What it had before its last shrink, where that is missed since. */
-function missedMib(
-  vmid: Vmid,
-  memory: MemoryUsage,
-  { shrunk }: LoopState,
-  nowMs: Milliseconds,
-): number | undefined {
-  const last = shrunk.get(vmid);
+function missedMib(memory: MemoryUsage, { life }: Known, nowMs: Milliseconds): number | undefined {
+  const last = life.shrunk;
   return last !== undefined && isMissed(memory, nowMs - last.atMs) ? last.fromMib : undefined;
 }
 
 /** What keeps memory from being taken back, however little of it is in use. */
 function whyKeep(
-  vmid: Vmid,
   memory: MemoryUsage,
   { timing }: ContainerPolicy,
-  state: LoopState,
+  { life }: Known,
   nowMs: Milliseconds,
 ): HoldReason | undefined {
   const { startGraceMs } = timing;
   const sinceMs = (atMs: number | undefined): number => nowMs - (atMs ?? Number.NEGATIVE_INFINITY);
-  if (sinceMs(state.oomKills.get(vmid)) < startGraceMs) return { kind: 'oom-lately' };
-  if (sinceMs(state.startedMs.get(vmid)) < startGraceMs) return { kind: 'started-lately' };
+  if (sinceMs(life.oomKillMs) < startGraceMs) return { kind: 'oom-lately' };
+  if (sinceMs(life.startedMs) < startGraceMs) return { kind: 'started-lately' };
   const short = whyShort(memory);
   if (short !== undefined) return short;
-  const unproven = state.shrinkRetry.get(vmid);
+  const unproven = life.shrinkRetry;
   if (unproven === undefined || unproven.retryAtMs <= nowMs) return undefined;
   const retryInMs = unproven.retryAtMs - nowMs;
   return { kind: 'unproven-lately', attempts: unproven.count, retryInMs };

@@ -1,7 +1,6 @@
 import type { HoldReason } from './decision.ts';
-import type { LoopState } from './loop-state.ts';
+import type { GuestRecord, ResourceRecord } from './guest-record.ts';
 import type { CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
-import { changeKey } from './pace.ts';
 import {
   type CpuAllocation,
   thresholdCores,
@@ -40,53 +39,50 @@ export interface Differing {
 
 /** Keeps in mind since when a container's limit and its configuration differ as they do now. */
 export function noteDiffering(
-  { differing, intended }: LoopState,
-  { vmid, memoryMib: configured }: GuestConfig,
+  { memory, intended }: GuestRecord,
+  { memoryMib: configured }: GuestConfig,
   { limitMib }: MemoryUsage,
   nowMs: Milliseconds,
 ): void {
-  const key = changeKey(vmid, 'memory');
   const live = limitMib ?? null;
   if (live === configured) {
-    differing.delete(key);
+    memory.differing = undefined;
     return;
   }
-  const isOurs = intended.get(vmid)?.memoryMib === live;
-  keep(differing, key, { live, configured }, isOurs, nowMs);
+  keep(memory, { live, configured }, intended?.memoryMib === live, nowMs);
 }
 
 /** The same of its cpulimit. */
 export function noteCpuDiffering(
-  { differing, intended }: LoopState,
-  { vmid, cpuLimit }: GuestConfig,
+  { cores, intended }: GuestRecord,
+  { cpuLimit }: GuestConfig,
   live: number | null,
   nowMs: Milliseconds,
 ): void {
-  const key = changeKey(vmid, 'cores');
   const configured = cpuLimit ?? null;
   if (isSameCpuLimit(live, configured)) {
-    differing.delete(key);
+    cores.differing = undefined;
     return;
   }
-  const ours = intended.get(vmid)?.cpuLimit;
+  const ours = intended?.cpuLimit;
   const isOurs = ours !== undefined && isSameCpuLimit(ours, live);
-  keep(differing, key, { live, configured }, isOurs, nowMs);
+  keep(cores, { live, configured }, isOurs, nowMs);
 }
 
 function keep(
-  differing: LoopState['differing'],
-  key: string,
+  record: ResourceRecord,
   { live, configured }: Omit<Differing, 'sinceMs'>,
   isOurs: boolean,
   nowMs: Milliseconds,
 ): void {
-  const known = differing.get(key);
+  const known = record.differing;
   if (known?.live === live && known.configured === configured) return;
   // What this program has begun and was cut off from is known, and needs no wait.
   const sinceMs = milliseconds(isOurs ? nowMs - STAYS_MS : nowMs);
-  differing.set(key, { live, configured, sinceMs });
+  record.differing = { live, configured, sinceMs };
 }
 
+type Known = Readonly<GuestRecord>;
 type InForce = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
 
 /** What is to become of a memory limit that is not the configured one. */
@@ -95,13 +91,12 @@ export function bringInForce(
   memory: MemoryUsage,
   policy: ContainerPolicy,
   maxMib: number,
-  state: LoopState,
+  { memory: record }: Known,
   nowMs: Milliseconds,
 ): InForce {
-  const { vmid, memoryMib: configured } = guest;
+  const { memoryMib: configured } = guest;
   const live = memory.limitMib ?? null;
-  const key = changeKey(vmid, 'memory');
-  const waits = whyWait(state, key, { kind: 'not-in-force', configured, live }, nowMs);
+  const waits = whyWait(record, { kind: 'not-in-force', configured, live }, nowMs);
   if (waits !== undefined) return { verdict: 'hold', because: waits };
   // One without a limit may use all that the host has.
   const before = live ?? Math.max(maxMib, configured + 1);
@@ -112,15 +107,13 @@ export function bringInForce(
 
 /** The same of a cpulimit; undefined where it is the configured one, or does not matter. */
 export function bringCpuLimitInForce(
-  { vmid }: GuestConfig,
   cpu: CpuUsage,
   policy: ContainerPolicy,
   allocation: CpuAllocation,
-  state: LoopState,
+  { cores: record }: Known,
   nowMs: Milliseconds,
 ): InForce | undefined {
-  const key = changeKey(vmid, 'cores');
-  const found = state.differing.get(key);
+  const found = record.differing;
   if (found === undefined) return undefined;
   // Without a limit, or with one above them, it has all CPUs that it can use.
   const most = allocation.most ?? allocation.has;
@@ -131,7 +124,7 @@ export function bringCpuLimitInForce(
   const because: HoldReason = { kind: 'not-in-force', configured, live, quota: unit };
   if (before === after) return undefined;
   if (unit === 'cores') return { verdict: 'hold', because };
-  const waits = whyWait(state, key, because, nowMs);
+  const waits = whyWait(record, because, nowMs);
   if (waits !== undefined) return { verdict: 'hold', because: waits };
   const { measured } = thresholdCores({ ...allocation, has: before }, cpu, policy);
   const verdict = before < after ? 'grow' : 'shrink';
@@ -140,13 +133,12 @@ export function bringCpuLimitInForce(
 
 /** A hand is respected, and a `pct set` may still be under way. */
 function whyWait(
-  { differing, handHolds }: LoopState,
-  key: string,
+  { differing, handHoldMs }: Readonly<ResourceRecord>,
   because: HoldReason,
   nowMs: Milliseconds,
 ): HoldReason | undefined {
-  const leftMs = (handHolds.get(key) ?? 0) - nowMs;
+  const leftMs = (handHoldMs ?? 0) - nowMs;
   if (leftMs > 0) return { kind: 'changed-by-hand', leftMs };
-  const since = differing.get(key)?.sinceMs ?? nowMs;
+  const since = differing?.sinceMs ?? nowMs;
   return nowMs - since < STAYS_MS ? because : undefined;
 }

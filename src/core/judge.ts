@@ -1,26 +1,19 @@
 import type { HoldReason, Measured, Resource, Rule } from './decision.ts';
 import { smallestWithoutGrowth } from './guards.ts';
-import type { LoopState, OffPeakTaking } from './loop-state.ts';
-import {
-  averaged,
-  changeKey,
-  type PaceInput,
-  paced,
-  type Seen,
-  type Step,
-  whenDue,
-} from './pace.ts';
+import type { OffPeakTaking, ResourceRecord } from './guest-record.ts';
+import { averaged, type PaceInput, paced, type Seen, type Step, whenDue } from './pace.ts';
 import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { surplus } from './surplus.ts';
 import { waitForCalmMs } from './taken.ts';
-import type { Milliseconds, Vmid } from './units.ts';
+import type { Milliseconds } from './units.ts';
 
 /** One resource of one container, as it is to be judged. */
 export interface Case {
-  readonly vmid: Vmid;
   readonly resource: Resource;
+  /** What is remembered of it. */
+  readonly record: ResourceRecord;
   readonly policy: ContainerPolicy;
   /** Steps are multiples of it. */
   readonly quantum: number;
@@ -38,7 +31,6 @@ export interface Case {
 }
 
 export interface Times {
-  readonly state: LoopState;
   readonly nowMs: Milliseconds;
   /** Whether it is off-peak time, in energy mode. */
   readonly offPeak: boolean;
@@ -57,7 +49,7 @@ export const GIVEN_BACK_MS = 3_600_000;
 export function judge(one: Case, times: Times): Verdict {
   const verdict = loudest(one, times);
   if (verdict.verdict !== 'shrink' || WAITS_FOR_NO_CALM.has(verdict.rule)) return verdict;
-  const known = times.state.taken.get(changeKey(one.vmid, one.resource));
+  const known = one.record.taken;
   const leftMs = waitForCalmMs(known, times.nowMs);
   if (known === undefined || leftMs === 0) return verdict;
   return held(verdict, { kind: 'flapping', flaps: known.flaps, leftMs });
@@ -72,15 +64,13 @@ const WAITS_FOR_NO_CALM: ReadonlySet<Rule> = new Set([
 ]);
 
 function loudest(one: Case, times: Times): Verdict {
-  const { state, nowMs } = times;
-  const key = changeKey(one.vmid, one.resource);
-  const handLeftMs = (state.handHolds.get(key) ?? 0) - nowMs;
-  const boost = state.boosts.get(key);
+  const { nowMs } = times;
+  const { handHoldMs, boost, changedMs, offPeak, grownMs } = one.record;
+  const handLeftMs = (handHoldMs ?? 0) - nowMs;
   if (handLeftMs > 0) return held(atPresent(one), { kind: 'changed-by-hand', leftMs: handLeftMs });
   const during = boost && whileBoosted(atPresent(one), boost, nowMs);
   if (during !== undefined) return during;
 
-  const changedMs = state.changedMs.get(key);
   const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
   const byThreshold = notOpposed(one, paced(pace, one.threshold));
   const boosts = one.policy.scaling === 'boost';
@@ -94,9 +84,8 @@ function loudest(one: Case, times: Times): Verdict {
   }
   // In mode boost what it has is its norm, and what is taken from that would never come back.
   if (times.emergency && !boosts) return surplusOf(one, 'host-emergency') ?? verdict;
-  const taken = state.offPeak.get(key);
-  if (!times.offPeak || boosts) return afterOffPeak(verdict, taken, nowMs);
-  const calmMs = nowMs - (state.grownMs.get(key) ?? Number.NEGATIVE_INFINITY);
+  if (!times.offPeak || boosts) return afterOffPeak(verdict, offPeak, nowMs);
+  const calmMs = nowMs - (grownMs ?? Number.NEGATIVE_INFINITY);
   if (verdict.verdict !== 'hold' || calmMs < OFF_PEAK_CALM_MS) return verdict;
   const step = surplusOf(one, 'off-peak');
   return step === undefined ? verdict : whenDue(pace, step, one.policy.timing.periodsDown);

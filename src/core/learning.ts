@@ -1,12 +1,11 @@
 import type { Forecast } from './decision.ts';
-import { type Learnt, type LearntOfAll, learn, newLearnt, peakOfDay } from './learnt.ts';
+import { type Learnt, learn, newLearnt, peakOfDay } from './learnt.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
-import { changeKey, type Seen } from './pace.ts';
+import type { Seen } from './pace.ts';
 import { forecastCores } from './policies/adaptive-cores.ts';
 import { forecastMemory } from './policies/adaptive-memory.ts';
 import type { Range } from './policies/learnt-verdict.ts';
 import { fillTails, TAIL_LEVELS } from './tails.ts';
-import type { Vmid } from './units.ts';
 
 /** What the loop's readings teach, and what is made of it: between `Learnt` and the loop. */
 
@@ -22,9 +21,15 @@ const isSaturated = ({ used, allowed }: CpuUsage): boolean => used >= allowed * 
 /** Six slots, half an hour, of which a little has faded: on less nothing is decided. */
 const LEAST_SLOTS = 5.9;
 
+/** What is learnt of one resource of a guest, in its record. */
+export interface Learning {
+  learnt: Learnt | undefined;
+}
+
 /** Takes in what one cycle saw of a container's CPU. */
-export function learnCores(all: LearntOfAll, vmid: Vmid, cpu: CpuUsage, wallMs: number): void {
-  const learnt = of(all, changeKey(vmid, 'cores'), wallMs, TAIL_LEVELS);
+export function learnCores(record: Learning, cpu: CpuUsage, wallMs: number): void {
+  record.learnt ??= newLearnt(wallMs, TAIL_LEVELS);
+  const { learnt } = record;
   const overrun = isSaturated(cpu);
   const value = Math.max(cpu.used, cpu.demand, overrun ? cpu.allowed * HIDDEN_CORES : 0);
   const slot = learn(learnt, { value, overrun }, wallMs, false);
@@ -33,24 +38,15 @@ export function learnCores(all: LearntOfAll, vmid: Vmid, cpu: CpuUsage, wallMs: 
 
 /** Takes in what one cycle saw of a container's memory. `peakMib`: since the cycle before. */
 export function learnMemory(
-  all: LearntOfAll,
-  vmid: Vmid,
+  record: Learning,
   memory: MemoryUsage,
   peakMib: number,
   wallMs: number,
 ): void {
-  const learnt = of(all, changeKey(vmid, 'memory'), wallMs, 0);
+  record.learnt ??= newLearnt(wallMs, 0);
   const overrun = memory.newOomKills > 0;
   const value = Math.max(peakMib, overrun ? (memory.limitMib ?? peakMib) * HIDDEN_MEMORY : 0);
-  learn(learnt, { value, overrun }, wallMs, true);
-}
-
-function of(all: LearntOfAll, key: string, wallMs: number, levels: number): Learnt {
-  const known = all.get(key);
-  if (known !== undefined) return known;
-  const made = newLearnt(wallMs, levels);
-  all.set(key, made);
-  return made;
+  learn(record.learnt, { value, overrun }, wallMs, true);
 }
 
 /** What a container may be given, and how careful to be. */
@@ -60,26 +56,16 @@ export interface Ask extends Range {
 }
 
 /** undefined: too little is known. A saturated container wants its day's peak, or twice as much. */
-export function coresForecast(
-  all: LearntOfAll,
-  vmid: Vmid,
-  cpu: CpuUsage,
-  ask: Ask,
-): Forecast | undefined {
-  const learnt = known(all.get(changeKey(vmid, 'cores')));
+export function coresForecast(record: Learning, cpu: CpuUsage, ask: Ask): Forecast | undefined {
+  const learnt = known(record.learnt);
   if (learnt === undefined) return undefined;
   const wanted = Math.max(cpu.used, cpu.demand);
   const least = isSaturated(cpu) ? Math.max(cpu.allowed * 2, peakOfDay(learnt)) : wanted;
   return forecastCores(learnt, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
 }
 
-export function memoryForecast(
-  all: LearntOfAll,
-  vmid: Vmid,
-  { peak }: Seen,
-  ask: Ask,
-): Forecast | undefined {
-  const learnt = known(all.get(changeKey(vmid, 'memory')));
+export function memoryForecast(record: Learning, { peak }: Seen, ask: Ask): Forecast | undefined {
+  const learnt = known(record.learnt);
   return learnt && forecastMemory(learnt, ask.has, peak, ask, ask.stepFactor);
 }
 

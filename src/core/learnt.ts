@@ -38,9 +38,6 @@ export interface Learnt {
   readonly tails: Float32Array;
 }
 
-/** Of all containers, under `changeKey`. Changed in place. */
-export type LearntOfAll = Map<string, Learnt>;
-
 export const SLOT_MS = 300_000;
 export const SLOTS_AN_HOUR = 12;
 const HOUR_MS = 3_600_000;

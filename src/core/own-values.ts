@@ -1,6 +1,6 @@
 import type { StoredBackup } from './backup.ts';
+import { type KnownValues, valuesOf } from './guest-record.ts';
 import { type GuestIdentity, isSameGuest } from './identity.ts';
-import { type KnownValues, valuesOf } from './loop-state.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { isSameCpuLimit } from './verify.ts';

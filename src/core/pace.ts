@@ -1,7 +1,7 @@
-import type { HoldReason, Resource, Rule } from './decision.ts';
+import type { HoldReason, Rule } from './decision.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { Timing } from './policy.ts';
-import type { Milliseconds, Vmid } from './units.ts';
+import type { Milliseconds } from './units.ts';
 
 /** When a step may be taken: growing is urgent, shrinking never. */
 
@@ -17,12 +17,11 @@ export interface Seen {
 export const MOST_SEEN = 60;
 
 /**
- * Adds one observation to a container's window, newest last. A missing one ends the window. It is
- * changed in place: copies of all windows were a tenth of what a cycle allocates.
+ * Adds one observation to a window, newest last. A missing one ends the window. It is changed in
+ * place: copies of all windows were a tenth of what a cycle allocates.
  */
-export function addSeen(windows: Map<Vmid, Seen[]>, vmid: Vmid, now: Seen | undefined): void {
-  const window = windows.get(vmid);
-  if (now === undefined || window === undefined) windows.set(vmid, now === undefined ? [] : [now]);
+export function addSeen(window: Seen[], now: Seen | undefined): void {
+  if (now === undefined) window.length = 0;
   else if (window.push(now) > MOST_SEEN) window.shift();
 }
 
@@ -88,6 +87,3 @@ export function whenDue(input: PaceInput, step: Step, periods: number): Verdict 
   if (leftMs > 0) return holding(step, { kind: 'cooldown', toward: step.verdict, leftMs });
   return step;
 }
-
-/** The key of `LoopState.changedMs`. */
-export const changeKey = (vmid: Vmid, resource: Resource): string => `${vmid}/${resource}`;

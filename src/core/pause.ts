@@ -1,5 +1,5 @@
 import type { Change, Hold } from './decision.ts';
-import { afterFailure, type Failure } from './loop-state.ts';
+import { afterFailure, type Failure } from './guest-record.ts';
 import type { Plan } from './plan.ts';
 import type { Reading } from './reading.ts';
 import type { Milliseconds } from './units.ts';

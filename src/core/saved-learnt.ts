@@ -1,4 +1,4 @@
-import { type Learnt, type LearntOfAll, newLearnt } from './learnt.ts';
+import { type Learnt, newLearnt } from './learnt.ts';
 import { motionFromRecent, TAIL_LEVELS } from './tails.ts';
 
 /**
@@ -26,8 +26,11 @@ const MOTION = ['values', 'strides', 'swings'] as const;
 
 type SavedOne = Readonly<Record<string, number | readonly number[]>>;
 
+/** Under the id of a guest and the resource: `101/cores`. */
+export type LearntOfAll = Iterable<readonly [string, Learnt]>;
+
 export function saveLearnt(all: LearntOfAll): SavedLearnt {
-  const of = [...all].map(([key, learnt]) => [key, saveOne(learnt)] as const);
+  const of = Array.from(all, ([key, learnt]) => [key, saveOne(learnt)] as const);
   return { version: LEARNT_VERSION, of };
 }
 
@@ -46,11 +49,12 @@ function shortened(values: Float32Array): readonly number[] {
   return Array.from(values.subarray(0, length), (value) => Number(value.toPrecision(5)));
 }
 
-/** Takes over what is whole of what was saved; says nothing of the rest. */
-export function takeLearnt(all: LearntOfAll, saved: unknown): void {
-  if (!isObject(saved) || saved['version'] !== LEARNT_VERSION) return;
+/** What is whole of what was saved, under the same keys; it says nothing of the rest. */
+export function takeLearnt(saved: unknown): ReadonlyMap<string, Learnt> {
+  const all = new Map<string, Learnt>();
+  if (!isObject(saved) || saved['version'] !== LEARNT_VERSION) return all;
   const entries = saved['of'];
-  if (!Array.isArray(entries)) return;
+  if (!Array.isArray(entries)) return all;
   for (const entry of entries as unknown[]) {
     if (!Array.isArray(entry)) continue;
     const [key, one] = entry as unknown[];
@@ -59,6 +63,7 @@ export function takeLearnt(all: LearntOfAll, saved: unknown): void {
     const learnt = readOne(one, resource === 'cores' ? TAIL_LEVELS : 0);
     if (learnt !== undefined) all.set(String(key), learnt);
   }
+  return all;
 }
 
 function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Learnt | undefined {

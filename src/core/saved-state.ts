@@ -1,30 +1,25 @@
-import { type GuestIdentity, parseGuestIdentity } from './identity.ts';
-import type { Differing } from './in-force.ts';
+import type { Resource } from './decision.ts';
 import type {
   Boost,
   Failure,
+  GuestRecord,
   Intended,
   KnownValues,
   LastChange,
-  LoopState,
   OffPeakTaking,
   OomFloor,
   PendingCores,
   Shrunk,
   Waited,
-} from './loop-state.ts';
+} from './guest-record.ts';
+import type { GuestIdentity } from './identity.ts';
+import type { Differing } from './in-force.ts';
+import type { Learnt } from './learnt.ts';
+import { type LoopState, recordOf } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
-import { missing, present, type Reading } from './reading.ts';
 import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
 import type { Taken } from './taken.ts';
-import {
-  isMoment,
-  type Mib,
-  type Milliseconds,
-  milliseconds,
-  parseVmid,
-  type Vmid,
-} from './units.ts';
+import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
 
 /**
  * What of the loop's state survives a restart, as a versioned plain object. Times are on the
@@ -37,32 +32,46 @@ export interface SavedState {
   readonly boot: string;
   readonly savedMs: number;
   readonly savedWallMs: number;
-  /** Which guests the rest is about. Left out by releases before 0.2. */
-  readonly identities?: readonly (readonly [Vmid, GuestIdentity])[];
-  readonly grants: readonly (readonly [Vmid, Mib])[];
-  readonly samples: readonly (readonly [Vmid, CgroupSample])[];
-  readonly failures: readonly (readonly [Vmid, Failure])[];
-  readonly shrinkRetry: readonly (readonly [Vmid, Failure])[];
-  readonly pendingCores: readonly (readonly [Vmid, PendingCores])[];
-  readonly startedMs: readonly (readonly [Vmid, Milliseconds])[];
-  readonly oomKills: readonly (readonly [Vmid, Milliseconds])[];
-  readonly changedMs: readonly (readonly [string, Milliseconds])[];
-  readonly grownMs: readonly (readonly [string, Milliseconds])[];
-  /** An earlier release has none of these two. */
-  readonly waited?: readonly (readonly [string, Waited])[];
-  readonly taken?: readonly (readonly [string, Taken])[];
-  readonly shrunk: readonly (readonly [Vmid, Shrunk])[];
-  readonly oomFloors: readonly (readonly [Vmid, OomFloor])[];
-  readonly boosts: readonly (readonly [string, Boost])[];
-  readonly offPeak: readonly (readonly [string, OffPeakTaking])[];
-  readonly known: readonly (readonly [Vmid, KnownValues])[];
-  readonly intended: readonly (readonly [Vmid, Intended])[];
-  readonly handHolds: readonly (readonly [string, Milliseconds])[];
-  /** So that `once` knows how long a difference has stayed. An earlier release has none. */
-  readonly differing?: readonly (readonly [string, Differing])[];
+  readonly guests: readonly (readonly [Vmid, SavedGuest])[];
   /** Has a version of its own. */
-  readonly learnt: SavedLearnt;
-  readonly lastChanges: readonly (readonly [Vmid, LastChange])[];
+  readonly learnt?: unknown;
+}
+
+type Maybe<T> = T | undefined;
+
+/** Of one guest. A field that is left out is not known: an earlier release had none of it. */
+export interface SavedGuest {
+  readonly identity?: Maybe<GuestIdentity>;
+  readonly grantMib?: Maybe<Mib>;
+  readonly failure?: Maybe<Failure>;
+  readonly oomFloor?: Maybe<OomFloor>;
+  readonly known?: Maybe<KnownValues>;
+  readonly intended?: Maybe<Intended>;
+  readonly lastChange?: Maybe<LastChange>;
+  readonly life?: Maybe<SavedLife>;
+  readonly cores?: Maybe<SavedResource>;
+  readonly memory?: Maybe<SavedResource>;
+}
+
+export interface SavedLife {
+  readonly sample?: Maybe<CgroupSample>;
+  readonly pendingCores?: Maybe<PendingCores>;
+  readonly startedMs?: Maybe<Milliseconds>;
+  readonly oomKillMs?: Maybe<Milliseconds>;
+  readonly shrinkRetry?: Maybe<Failure>;
+  readonly shrunk?: Maybe<Shrunk>;
+}
+
+export interface SavedResource {
+  readonly changedMs?: Maybe<Milliseconds>;
+  readonly grownMs?: Maybe<Milliseconds>;
+  readonly waited?: Maybe<Waited>;
+  readonly taken?: Maybe<Taken>;
+  readonly boost?: Maybe<Boost>;
+  readonly offPeak?: Maybe<OffPeakTaking>;
+  readonly handHoldMs?: Maybe<Milliseconds>;
+  /** So that `once` knows how long a difference has stayed. */
+  readonly differing?: Maybe<Differing>;
 }
 
 /** One moment on both clocks. */
@@ -72,97 +81,83 @@ export interface Instant {
 }
 
 /** To be raised when a field changes its meaning. */
-export const SAVED_VERSION = 2;
+export const SAVED_VERSION = 3;
 /** A rate over a longer time than this says nothing of now. */
 const OLDEST_SAMPLE_MS = 3_600_000;
+
+const RESOURCES = ['cores', 'memory'] as const;
 
 export function toSaved(
   state: LoopState,
   boot: string | undefined,
   { nowMs, wallMs }: Instant,
-): SavedState {
+): SavedState & { readonly learnt: SavedLearnt } {
   return {
     ...{ version: SAVED_VERSION, boot: boot ?? '', savedMs: nowMs, savedWallMs: wallMs },
-    identities: [...state.identities],
-    grants: [...state.grants],
-    samples: [...state.samples],
-    failures: [...state.failures],
-    shrinkRetry: [...state.shrinkRetry],
-    pendingCores: [...state.pendingCores],
-    startedMs: [...state.startedMs],
-    oomKills: [...state.oomKills],
-    changedMs: [...state.changedMs],
-    grownMs: [...state.grownMs],
-    waited: [...state.waited],
-    taken: [...state.taken],
-    shrunk: [...state.shrunk],
-    oomFloors: [...state.oomFloors],
-    boosts: [...state.boosts],
-    offPeak: [...state.offPeak],
-    known: [...state.known],
-    intended: [...state.intended],
-    handHolds: [...state.handHolds],
-    differing: [...state.differing],
-    learnt: saveLearnt(state.learnt),
-    lastChanges: [...state.lastChanges],
+    guests: Array.from(state.guests, ([vmid, record]) => [vmid, savedGuest(record)] as const),
+    learnt: saveLearnt(learntOf(state)),
   };
 }
 
+function savedGuest(record: GuestRecord): SavedGuest {
+  const { identity, grantMib, failure, oomFloor, known, intended, lastChange } = record;
+  const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
+  return {
+    ...{ identity, grantMib, failure, oomFloor, known, intended, lastChange },
+    life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
+    cores: savedResource(record.cores),
+    memory: savedResource(record.memory),
+  };
+}
+
+const savedResource = ({ learnt: _, said: __, ...kept }: GuestRecord[Resource]): SavedResource =>
+  kept;
+
+function* learntOf({ guests }: LoopState): Generator<readonly [string, Learnt]> {
+  for (const [vmid, record] of guests) {
+    for (const resource of RESOURCES) {
+      const { learnt } = record[resource];
+      if (learnt !== undefined) yield [`${vmid}/${resource}`, learnt];
+    }
+  }
+}
+
 /**
- * Takes over what a former process left. Missing where that is not of this version or not whole;
- * then nothing was taken over.
+ * Takes over what a former process left.
  *
  * @param boot the boot of now, undefined where it is not known; of another one only what was
  *   granted counts
  */
 export function takeOver(
   state: LoopState,
-  saved: unknown,
+  saved: SavedState,
   boot: string | undefined,
   instant: Instant,
-): Reading<true> {
-  if (!isObject(saved)) return missing('malformed', 'it is no JSON object');
-  if (saved['version'] !== SAVED_VERSION) {
-    return missing('malformed', `its version is ${String(saved['version'])}, not ${SAVED_VERSION}`);
+): void {
+  const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
+  for (const [vmid, guest] of saved.guests) {
+    const record = recordOf(state, vmid);
+    const { identity, grantMib, known, intended, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, intended, lastChange });
+    if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
+    else takeFromThisBoot(record, guest, instant);
   }
-  const wrong = Object.entries(FIELDS).find(
-    ([name, check]) => !isMap(saved[name] ?? LATER_FIELDS[name], check),
-  );
-  const field = wrong?.[0] ?? WHEN.find(([name, check]) => !check(saved[name], name))?.[0];
-  if (field !== undefined) return missing('malformed', `its field ${field} is not as it should be`);
-  const whole = saved as unknown as SavedState;
-  const { nowMs } = instant;
-  fill(state.identities, whole.identities ?? []);
-  fill(state.grants, whole.grants);
-  fill(state.known, whole.known);
-  fill(state.intended, whole.intended);
-  fill(state.lastChanges, whole.lastChanges);
-  takeLearnt(state.learnt, saved['learnt']);
-  if (whole.boot !== boot || whole.savedMs > nowMs) {
-    fillFromOtherBoot(state, whole, instant);
-    return present(true);
+  for (const [key, learnt] of takeLearnt(saved.learnt)) {
+    const [id = '', resource] = key.split('/');
+    const vmid = parseVmid(id);
+    if (vmid !== undefined) recordOf(state, vmid)[resource as Resource].learnt = learnt;
   }
+}
+
+function takeFromThisBoot(record: GuestRecord, guest: SavedGuest, { nowMs }: Instant): void {
+  const { failure, oomFloor, life = {} } = guest;
+  Object.assign(record, { failure, oomFloor });
+  Object.assign(record.life, life);
+  const { sample } = life;
   // An earlier version of this program did not say whether a container was frozen.
-  const isUseful = ({ atMs, life }: CgroupSample): boolean =>
-    nowMs - atMs <= OLDEST_SAMPLE_MS && isReading(life);
-  const young = whole.samples.filter(([, sample]) => isUseful(sample));
-  fill(state.samples, young);
-  fill(state.failures, whole.failures);
-  fill(state.shrinkRetry, whole.shrinkRetry);
-  fill(state.pendingCores, whole.pendingCores);
-  fill(state.startedMs, whole.startedMs);
-  fill(state.oomKills, whole.oomKills);
-  fill(state.changedMs, whole.changedMs);
-  fill(state.grownMs, whole.grownMs);
-  fill(state.waited, whole.waited ?? []);
-  fill(state.taken, whole.taken ?? []);
-  fill(state.shrunk, whole.shrunk);
-  fill(state.oomFloors, whole.oomFloors);
-  fill(state.boosts, whole.boosts);
-  fill(state.offPeak, whole.offPeak);
-  fill(state.handHolds, whole.handHolds);
-  fill(state.differing, whole.differing ?? []);
-  return present(true);
+  const isUseful = sample?.life !== undefined && nowMs - sample.atMs <= OLDEST_SAMPLE_MS;
+  if (!isUseful) record.life.sample = undefined;
+  for (const resource of RESOURCES) Object.assign(record[resource], guest[resource]);
 }
 
 /**
@@ -170,164 +165,26 @@ export function takeOver(
  * what the off-peak time took is still to be given back, and a hand's hold and the
  * memory of an OOM kill and of shrinks go on by the wall clock.
  */
-function fillFromOtherBoot(
-  state: LoopState,
-  { boosts, offPeak, handHolds, oomFloors, taken = [], savedMs, savedWallMs }: SavedState,
+function takeFromOtherBoot(
+  record: GuestRecord,
+  guest: SavedGuest,
+  { savedMs, savedWallMs }: SavedState,
   { nowMs, wallMs }: Instant,
 ): void {
-  fill(
-    state.boosts,
-    boosts.map(([key, boost]) => [key, { ...boost, endMs: nowMs }] as const),
-  );
-  fill(
-    state.offPeak,
-    offPeak.filter(([, { givenBackMs }]) => givenBackMs === undefined),
-  );
   const awayMs = Math.max(0, wallMs - savedWallMs);
   const here = (atMs: number): Milliseconds => milliseconds(nowMs - (savedMs - atMs + awayMs));
-  for (const [vmid, { limitMib, atMs }] of oomFloors) {
-    state.oomFloors.set(vmid, { limitMib, atMs: here(atMs) });
+  const { oomFloor } = guest;
+  if (oomFloor !== undefined) record.oomFloor = { ...oomFloor, atMs: here(oomFloor.atMs) };
+  for (const resource of RESOURCES) {
+    const { boost, offPeak, taken, handHoldMs } = guest[resource] ?? {};
+    const known = record[resource];
+    if (boost !== undefined) known.boost = { ...boost, endMs: nowMs };
+    if (offPeak !== undefined && offPeak.givenBackMs === undefined) known.offPeak = offPeak;
+    if (taken !== undefined) {
+      const flapped = taken.flappedMs === undefined ? {} : { flappedMs: here(taken.flappedMs) };
+      known.taken = { ...taken, shrunkMs: here(taken.shrunkMs), ...flapped };
+    }
+    const leftMs = (handHoldMs ?? 0) - savedMs - awayMs;
+    if (leftMs > 0) known.handHoldMs = milliseconds(nowMs + leftMs);
   }
-  for (const [key, one] of taken) {
-    const flapped = one.flappedMs === undefined ? {} : { flappedMs: here(one.flappedMs) };
-    state.taken.set(key, { ...one, shrunkMs: here(one.shrunkMs), ...flapped });
-  }
-  for (const [key, untilMs] of handHolds) {
-    const leftMs = untilMs - savedMs - awayMs;
-    if (leftMs > 0) state.handHolds.set(key, milliseconds(nowMs + leftMs));
-  }
-}
-
-function fill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
-  for (const [key, value] of entries) map.set(key, value);
-}
-
-type Check = (value: unknown, key: unknown) => boolean;
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const isNumber = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value);
-
-const hasNumbers =
-  (...names: readonly string[]): Check =>
-  (value) =>
-    isObject(value) && names.every((name) => isNumber(value[name]));
-
-const isVmid = (key: unknown): boolean =>
-  typeof key === 'number' && parseVmid(String(key)) !== undefined;
-
-const ofVmid =
-  (check: Check): Check =>
-  (value, key) =>
-    isVmid(key) && check(value, key);
-
-/** A reading: the named numbers, or that it was missing. */
-const isReading = (value: unknown, ...names: readonly string[]): boolean =>
-  isObject(value) && (value['ok'] === false || hasNumbers(...names)(value['value'], undefined));
-
-const isSample: Check = (value) =>
-  hasNumbers('atMs', 'identity')(value, undefined) &&
-  isObject(value) &&
-  isReading(value['cpu'], 'usageUs', 'throttledUs') &&
-  isReading(value['memory'], 'currentBytes', 'swapBytes', 'oomKills', 'limitHits', 'refaults') &&
-  isReading(value['cpuPressure'], 'someTotalUs') &&
-  isReading(value['memoryPressure'], 'someTotalUs');
-
-const ofResource =
-  (check: Check): Check =>
-  (value, key) =>
-    /^[1-9][0-9]{2,8}\/(cores|memory)$/.test(String(key)) && check(value, key);
-
-const isMaybe = (value: unknown): boolean => value === undefined || isNumber(value);
-const isOrNull = (value: unknown): boolean => value === null || isNumber(value);
-
-const isValues: Check = (value) =>
-  isObject(value) &&
-  isOrNull(value['cores']) &&
-  isOrNull(value['cpuLimit']) &&
-  isNumber(value['memoryMib']);
-
-const isBoost = hasNumbers('before', 'boosted', 'endMs');
-
-const isIntended: Check = (value) =>
-  isValues(value, undefined) &&
-  isObject(value) &&
-  isMaybe(value['sinceMs']) &&
-  (value['boosts'] === undefined || isMap(value['boosts'], ofResource(isBoost))) &&
-  (value['reasons'] === undefined || areTexts(value['reasons']));
-
-const areTexts = (value: unknown): boolean =>
-  isObject(value) && Object.values(value).every((text) => typeof text === 'string');
-
-const FIELDS: Readonly<Record<string, Check>> = {
-  identities: ofVmid((value) => parseGuestIdentity(value) !== undefined),
-  grants: ofVmid((value) => isNumber(value)),
-  samples: ofVmid(isSample),
-  failures: ofVmid(hasNumbers('count', 'retryAtMs')),
-  shrinkRetry: ofVmid(hasNumbers('count', 'retryAtMs')),
-  pendingCores: ofVmid(hasNumbers('cores', 'sinceMs')),
-  startedMs: ofVmid((value) => isNumber(value)),
-  oomKills: ofVmid((value) => isNumber(value)),
-  changedMs: ofResource((value) => isNumber(value)),
-  grownMs: ofResource((value) => isNumber(value)),
-  waited: ofResource(
-    (value, key) =>
-      hasNumbers('before', 'after', 'share', 'atMs', 'count')(value, key) &&
-      isObject(value) &&
-      isMaybe(value['retryAtMs']),
-  ),
-  taken: ofResource(
-    (value, key) =>
-      hasNumbers('norm', 'shrunkMs', 'flaps')(value, key) &&
-      isObject(value) &&
-      isMaybe(value['flappedMs']),
-  ),
-  shrunk: ofVmid(hasNumbers('fromMib', 'atMs')),
-  oomFloors: ofVmid(hasNumbers('limitMib', 'atMs')),
-  boosts: ofResource(isBoost),
-  offPeak: ofResource(
-    (value) => isObject(value) && isNumber(value['before']) && isMaybe(value['givenBackMs']),
-  ),
-  known: ofVmid(isValues),
-  intended: ofVmid(isIntended),
-  handHolds: ofResource((value) => isNumber(value)),
-  differing: ofResource(
-    (value) =>
-      isObject(value) &&
-      isOrNull(value['live']) &&
-      isOrNull(value['configured']) &&
-      isNumber(value['sinceMs']),
-  ),
-  lastChanges: ofVmid(
-    (value) =>
-      isObject(value) &&
-      isMoment(value['wallMs']) &&
-      typeof value['text'] === 'string' &&
-      typeof value['status'] === 'string',
-  ),
-};
-
-/** What a state that an earlier release has saved lacks. */
-const LATER_FIELDS: Readonly<Record<string, readonly never[]>> = {
-  identities: [],
-  waited: [],
-  taken: [],
-  differing: [],
-};
-
-/** Of which boot and time it is. */
-const WHEN: readonly (readonly [string, Check])[] = [
-  ['boot', (value) => typeof value === 'string'],
-  ['savedMs', isNumber],
-  ['savedWallMs', isMoment],
-];
-
-function isMap(entries: unknown, check: Check): boolean {
-  return (
-    Array.isArray(entries) &&
-    entries.every(
-      (entry) => Array.isArray(entry) && entry.length === 2 && check(entry[1], entry[0]),
-    )
-  );
 }

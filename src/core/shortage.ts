@@ -1,5 +1,5 @@
 import type { HoldReason } from './decision.ts';
-import type { OomFloor } from './loop-state.ts';
+import type { OomFloor } from './guest-record.ts';
 import type { MemoryUsage } from './observation.ts';
 
 /** What shows that a container is short of memory, however little of it seems to be in use. */

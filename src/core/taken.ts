@@ -56,17 +56,6 @@ export function takenAfter(
   return { ...known, flaps, flappedMs: nowMs };
 }
 
-/** Takes a step into the state. */
-export function rememberTaken(
-  { taken }: { readonly taken: Map<string, Taken> },
-  key: string,
-  step: Step,
-  nowMs: Milliseconds,
-): void {
-  const after = takenAfter(taken.get(key), step, nowMs);
-  if (after !== undefined) taken.set(key, after);
-}
-
 /** How many there are in a row at a time: a calm day after the wait takes one of them away. */
 export function flapsAt(known: Taken, nowMs: Milliseconds): number {
   const calmMs = nowMs - calmFrom(known);

@@ -1,9 +1,8 @@
 import { withUnit } from './explain.ts';
+import type { GuestRecord } from './guest-record.ts';
 import { type GuestIdentity, parseGuestIdentity } from './identity.ts';
-import type { LoopState } from './loop-state.ts';
-import { changeKey } from './pace.ts';
 import type { Instant } from './saved-state.ts';
-import { milliseconds, type Vmid } from './units.ts';
+import { milliseconds } from './units.ts';
 
 /**
  * What was changed of a guest only for a while, and what it goes back to. It travels with the
@@ -33,17 +32,14 @@ const RESOURCES = ['cores', 'memory'] as const;
 
 /** What is to be on record of a guest; undefined where nothing is to be undone. */
 export function temporaryOf(
-  { boosts, offPeak, identities }: LoopState,
-  vmid: Vmid,
+  record: GuestRecord,
   node: string,
   { nowMs, wallMs }: Instant,
 ): TemporaryRecord | undefined {
-  const guest = identities.get(vmid);
+  const guest = record.identity;
   const changes: TemporaryChange[] = [];
   for (const resource of RESOURCES) {
-    const key = changeKey(vmid, resource);
-    const boost = boosts.get(key);
-    const taken = offPeak.get(key);
+    const { boost, offPeak: taken } = record[resource];
     if (boost !== undefined) {
       const { before, boosted, endMs } = boost;
       // To the second: two clocks that are read one after the other differ each time.
@@ -59,17 +55,16 @@ export function temporaryOf(
 
 /** Remembers what another node, or an earlier life of this one, is to undo. */
 export function takeTemporary(
-  { boosts, offPeak }: LoopState,
-  vmid: Vmid,
+  record: GuestRecord,
   { changes }: TemporaryRecord,
   { nowMs, wallMs }: Instant,
 ): void {
   for (const { resource, before, boost } of changes) {
-    const key = changeKey(vmid, resource);
-    if (boost === undefined) offPeak.set(key, { before, givenBackMs: undefined });
+    const known = record[resource];
+    if (boost === undefined) known.offPeak = { before, givenBackMs: undefined };
     else {
       const endMs = milliseconds(nowMs + boost.endWallMs - wallMs);
-      boosts.set(key, { before, boosted: boost.boosted, endMs });
+      known.boost = { before, boosted: boost.boosted, endMs };
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { HoldReason } from './decision.ts';
-import type { Waited } from './loop-state.ts';
+import type { Waited } from './guest-record.ts';
 import type { CpuUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import { type Milliseconds, type Ratio, ratio } from './units.ts';

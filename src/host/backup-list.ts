@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { type MadeFor, parseBackupId, type StoredBackup } from '../core/backup.ts';
-import type { KnownValues } from '../core/loop-state.ts';
+import type { KnownValues } from '../core/guest-record.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';

@@ -92,6 +92,11 @@ export class CgroupDescriptors {
     return opened;
   }
 
+  /** The files that stay open between samples; undefined if there are none. */
+  kept(key: number): OpenCgroup | undefined {
+    return this.#kept.get(key);
+  }
+
   /** To be called after every sample: closes what is not kept. */
   done(key: number, opened: OpenCgroup): void {
     if (this.#kept.get(key) !== opened) closeAll(opened.descriptors);

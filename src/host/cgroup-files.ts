@@ -56,6 +56,7 @@ const FILES = [
   'memory.events.local',
   'memory.swap.current',
   'memory.pressure',
+  'cpu.max',
 ] as const;
 const CGROUP_EVENTS = 0;
 const CPU_STAT = 1;
@@ -69,6 +70,7 @@ const MEMORY_EVENTS = 8;
 const MEMORY_EVENTS_LOCAL = 9;
 const MEMORY_SWAP = 10;
 const MEMORY_PRESSURE = 11;
+const CPU_MAX = 12;
 
 /** memory.stat has about 1.5 KB; a cpuset of every second CPU of 8192 has 20 KB. */
 const BUFFER_BYTES = 32 * 1024;
@@ -143,6 +145,14 @@ class KeptCgroups implements CgroupFiles {
     // `absent` says that the container does not run. One that does has this file on every node.
     if (file.why !== 'absent' || !statDirectory(directory).ok) return file;
     return missing('unreadable', `${path}: not there, though the container runs`);
+  }
+
+  sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined> {
+    const descriptor = this.#files.kept(vmid)?.descriptors[CPU_MAX] ?? ABSENT;
+    const length = readFromStart(descriptor, this.#buffer);
+    const limit = length < 0 ? -1 : parseCpuMax(this.#buffer.toString('latin1', 0, length));
+    if (limit < 0) return this.cpuLimit(vmid);
+    return present(Number.isFinite(limit) ? cores(limit) : undefined);
   }
 
   controllers(vmid: Vmid): Reading<ReadonlySet<string>> {

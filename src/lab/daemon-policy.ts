@@ -1,14 +1,13 @@
+import { afterChange, boostOf } from '../core/after-change.ts';
+import { afterObservation } from '../core/after-observation.ts';
 import { begin } from '../core/between.ts';
 import { decide } from '../core/decide.ts';
-import type { Change, Decision } from '../core/decision.ts';
-import { learnCores, learnMemory } from '../core/learning.ts';
-import { type LoopState, newLoopState } from '../core/loop-state.ts';
+import type { Decision } from '../core/decision.ts';
+import type { GuestRecord } from '../core/guest-record.ts';
+import { type LoopState, newLoopState, recordOf } from '../core/loop-state.ts';
 import type { CpuUsage, GuestConfig, HostObservation, MemoryUsage } from '../core/observation.ts';
-import { addSeen, changeKey } from '../core/pace.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { missing, present } from '../core/reading.ts';
-import { oomFloorMib } from '../core/shortage.ts';
-import { rememberTaken } from '../core/taken.ts';
 import { cores, type Milliseconds, mib, milliseconds, ratio, type Vmid } from '../core/units.ts';
 import { cpuDemand } from '../core/usage.ts';
 import type { Allocation, Demand } from './demand.ts';
@@ -56,14 +55,19 @@ export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
       return (seen, has) => {
         const nowMs = milliseconds((seen.index + 1) * demand.stepS * 1000);
         const step = stepOf(seen, has, demand.stepS, nowMs);
-        remember(state, policy, step, hasMemory);
-        if (policy.scaling === 'boost') countSaturation(state, policy, step);
+        const record = recordOf(state, NOBODY);
+        afterObservation(record, {
+          ...{ cpu: present(step.cpu), memory: hasMemory ? present(step.memory) : unknown },
+          ...{ between: undefined, policy, nowMs, wallMs: nowMs },
+        });
+        if (policy.scaling === 'boost') countSaturation(record, policy, step);
         for (const decision of decided(state, policy, step, has)) {
           if (decision.verdict === 'hold') continue;
           if (decision.resource === 'cores') has.cores = decision.after;
           else if (hasMemory) has.memoryMib = decision.after;
           else continue;
-          noteChange(state, decision, nowMs);
+          afterChange(record, decision, nowMs);
+          record[decision.resource].boost = boostOf(decision, nowMs);
         }
       };
     },
@@ -98,45 +102,22 @@ function stepOf(seen: StepSeen, has: Allocation, stepS: number, nowMs: Milliseco
   };
 }
 
-/** What the stage `observe` would note. */
-function remember(
-  state: LoopState,
-  policy: ContainerPolicy,
-  { nowMs, cpu, memory }: Step,
-  hasMemory: boolean,
-): void {
-  const { used, demand } = cpu;
-  const { workingSetMib } = memory;
-  const seenCores = { used, peak: used, demand };
-  const seenMemory = { used: workingSetMib, peak: workingSetMib };
-  addSeen(state.seenCores, NOBODY, seenCores);
-  addSeen(state.seenMemory, NOBODY, seenMemory);
-  if (memory.newOomKills > 0 && memory.limitMib !== undefined) {
-    state.oomKills.set(NOBODY, nowMs);
-    if (oomFloorMib(state.oomFloors.get(NOBODY), nowMs) < memory.limitMib) {
-      state.oomFloors.set(NOBODY, { limitMib: memory.limitMib, atMs: nowMs });
-    }
-  }
-  if (policy.scaling === 'adaptive') learnCores(state.learnt, NOBODY, cpu, nowMs);
-  if (hasMemory) learnMemory(state.learnt, NOBODY, memory, workingSetMib, nowMs);
-}
-
 /** A step is longer than the samples that a boost takes: all of them are saturated, or none. */
 function countSaturation(
-  { between }: LoopState,
+  { life }: GuestRecord,
   { boost }: ContainerPolicy,
   { nowMs, cpu, memory }: Step,
 ): void {
   const samples = (used: number, allowed: number | undefined): number =>
     allowed !== undefined && used >= allowed * boost.saturation ? boost.consecutiveSamples : 0;
   const nothing = { cpu: unknown, memory: unknown, cpuPressure: unknown, memoryPressure: unknown };
-  between.set(NOBODY, {
+  life.between = {
     ...begin({ atMs: nowMs, identity: 0, life: unknown, ...nothing }),
     saturated: {
       cores: samples(cpu.used, cpu.allowed),
       memory: samples(memory.workingSetMib, memory.limitMib),
     },
-  });
+  };
 }
 
 function decided(
@@ -165,17 +146,4 @@ function decided(
     ...{ host: HOST, hostPolicy: HOST_POLICY, state, nowMs, offPeak: false, holds: NO_HOLDS },
   });
   return decisions;
-}
-
-/** What the stage `act` would note. */
-function noteChange(state: LoopState, change: Change, nowMs: Milliseconds): void {
-  const { resource, verdict, rule, measured, after, boostMs } = change;
-  const key = changeKey(NOBODY, resource);
-  state.changedMs.set(key, nowMs);
-  if (verdict === 'grow') state.grownMs.set(key, nowMs);
-  rememberTaken(state, key, change, nowMs);
-  if (rule !== 'saturated') state.boosts.delete(key);
-  if (boostMs === undefined) return;
-  const endMs = milliseconds(nowMs + boostMs);
-  state.boosts.set(key, { before: measured.before, boosted: after, endMs });
 }

@@ -1,7 +1,6 @@
 import type { Resource } from '../core/decision.ts';
 import { emergencyOf } from '../core/host-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
-import { changeKey } from '../core/pace.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerPolicy, Mode } from '../core/policy.ts';
 import { coursesOf, type ReportInput } from '../core/report/report-input.ts';
@@ -345,12 +344,12 @@ function addContainers(out: Exposition, input: ReportInput, node: string): void 
     'last_change_timestamp_seconds',
     'When it was last changed by this program.',
     (row) => {
-      const last = input.state.lastChanges.get(row.container.vmid);
+      const last = input.state.guests.get(row.container.vmid)?.lastChange;
       return last === undefined ? undefined : last.wallMs / 1000;
     },
   );
   perContainer('boosted', 'Whether a boost of its CPU is on.', ({ container: { vmid } }) =>
-    input.state.boosts.has(changeKey(vmid, 'cores')) ? 1 : 0,
+    input.state.guests.get(vmid)?.cores.boost !== undefined ? 1 : 0,
   );
   addHolds(out, rows, input);
 }

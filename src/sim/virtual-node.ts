@@ -1,7 +1,7 @@
 import type { ManualHold } from '../core/manual-hold.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { bytes, cores, milliseconds, type Vmid } from '../core/units.ts';
+import { bytes, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
 import type {
   BackupPurpose,
   CommandOutcome,
@@ -167,11 +167,8 @@ export class VirtualNode {
     },
     cgroups: {
       sample: (vmid) => this.#sample(vmid),
-      cpuLimit: (vmid) => {
-        const limits = this.machine.running(vmid)?.limits;
-        if (limits === undefined) return missing('absent', `${vmid}: not running`);
-        return present(limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit));
-      },
+      cpuLimit: (vmid) => this.#cpuLimit(vmid),
+      sampledCpuLimit: (vmid) => this.#cpuLimit(vmid),
       controllers: () => present(new Set(['cpuset', 'cpu', 'io', 'memory', 'pids'])),
     },
     reclaim: {
@@ -228,6 +225,12 @@ export class VirtualNode {
   #guest(vmid: Vmid): Reading<GuestConfig> {
     const config = this.config(vmid);
     return config === undefined ? missing('absent', `${vmid}.conf: not there`) : present(config);
+  }
+
+  #cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
+    const limits = this.machine.running(vmid)?.limits;
+    if (limits === undefined) return missing('absent', `${vmid}: not running`);
+    return present(limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit));
   }
 
   #sample(vmid: Vmid): Reading<CgroupSample> {

@@ -1,28 +1,19 @@
-import type { Change, Resource } from '../core/decision.ts';
+import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
+import type { Change, Resource, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import {
   afterFailure,
-  afterUndone,
   afterUnproven,
   type Boost,
   type KnownValues,
-  type LoopState,
   valuesOf,
-} from '../core/loop-state.ts';
+} from '../core/guest-record.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import { changeKey } from '../core/pace.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
-import { rememberTaken } from '../core/taken.ts';
-import {
-  type Mib,
-  type Milliseconds,
-  mib,
-  milliseconds,
-  cores as toCores,
-  type Vmid,
-} from '../core/units.ts';
+import { mib, cores as toCores } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { ChangeResult } from './apply.ts';
 import { carryOut } from './change.ts';
@@ -66,11 +57,11 @@ export async function act(
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
       if (context.stop.aborted || !(context.dryRun || mayChange(world, state))) return;
-      const former = state.intended.get(planned.vmid);
+      const former = state.guests.get(planned.vmid)?.intended;
       const outcome = await actOn(world, state, planned, context);
       // Where nothing was done, what a former life has begun may still come about.
-      if (outcome === undefined && former !== undefined) state.intended.set(planned.vmid, former);
-      else state.intended.delete(planned.vmid);
+      const record = state.guests.get(planned.vmid);
+      if (record !== undefined) record.intended = outcome === undefined ? former : undefined;
       if (outcome !== undefined) counts[outcome] += 1;
     }
   };
@@ -164,18 +155,21 @@ function intend(
   const { vmid } = planned;
   const sinceMs = clock.monotonicMs();
   const reasons: Partial<Record<Resource, string>> = {};
-  const boosts: [string, Boost][] = [];
+  const rules: Partial<Record<Resource, Rule>> = {};
+  const boosts: Partial<Record<Resource, Boost>> = {};
+  const record = recordOf(state, vmid);
   for (const change of changesOf(planned)) {
-    const { resource, rule, after, measured, boostMs } = change;
+    const { resource, rule, measured } = change;
     reasons[resource] = explainChange(change);
-    if (rule === 'off-peak') take(state, change);
-    if (rule !== 'saturated' || boostMs === undefined) continue;
-    const endMs = milliseconds(sinceMs + boostMs);
-    boosts.push([changeKey(vmid, resource), { before: measured.before, boosted: after, endMs }]);
+    rules[resource] = rule;
+    if (rule === 'off-peak') takeOffPeak(record[resource], measured.before);
+    const boost = boostOf(change, sinceMs);
+    if (boost === undefined) continue;
+    boosts[resource] = boost;
+    record[resource].boost = boost;
   }
-  for (const [key, boost] of boosts) state.boosts.set(key, boost);
   const values = { ...valuesOf(config), ...valuesAfter(planned) };
-  state.intended.set(vmid, { ...values, sinceMs, reasons, boosts });
+  record.intended = { ...values, sinceMs, reasons, rules, boosts };
 }
 
 /** A limit that is put right is configured already. */
@@ -202,8 +196,9 @@ function putOff(
 ): void {
   if (memory === undefined || unproven === undefined) return;
   const nowMs = world.clock.monotonicMs();
-  const retry = afterUnproven(state.shrinkRetry.get(vmid), nowMs);
-  state.shrinkRetry.set(vmid, retry);
+  const { life } = recordOf(state, vmid);
+  const retry = afterUnproven(life.shrinkRetry, nowMs);
+  life.shrinkRetry = retry;
   const seconds = Math.ceil((retry.retryAtMs - nowMs) / 1000);
   tellOutcome(world, { vmid, name, memory }, 'unproven', {
     ...{ cycle, note: `The limit stays: ${note}. Next try in ${seconds} s.` },
@@ -237,7 +232,7 @@ function tellResult(
   }
   const text = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
   const last = { wallMs: world.clock.wallMs(), text: text.join('. And '), status: kind };
-  state.lastChanges.set(planned.vmid, last);
+  recordOf(state, planned.vmid).lastChange = last;
   tellOutcome(world, planned, kind, {
     cycle,
     ...(backup === undefined ? {} : { backup }),
@@ -252,36 +247,28 @@ function remember(
   result: ChangeResult,
   decidedOn: GuestConfig,
 ): void {
-  const { vmid } = planned;
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
+  const record = recordOf(state, planned.vmid);
   if (result.kind === 'failed' || result.kind === 'rolled-back') {
     // What cannot be written is nothing of this container: the node as a whole pauses.
     if (result.unwritable === undefined) {
-      state.failures.set(vmid, afterFailure(state.failures.get(vmid), clock.monotonicMs()));
+      record.failure = afterFailure(record.failure, clock.monotonicMs());
     }
     // Whatever is found next is what this has left, and nobody's hand; unless it was one.
-    if (result.byOthers !== true) state.known.delete(vmid);
+    if (result.byOthers !== true) record.known = undefined;
     return;
   }
-  state.failures.delete(vmid);
+  record.failure = undefined;
   state.refusedWrites = undefined;
   const nowMs = clock.monotonicMs();
-  state.known.set(vmid, { ...valuesOf(decidedOn), ...valuesAfter(planned) });
-  const config = state.running.get(vmid);
-  if (config !== undefined) state.running.set(vmid, withValues(config, valuesAfter(planned)));
+  record.known = { ...valuesOf(decidedOn), ...valuesAfter(planned) };
+  if (record.running !== undefined) {
+    record.running = withValues(record.running, valuesAfter(planned));
+  }
   for (const change of changesOf(planned)) {
-    const { resource, after, measured } = change;
-    const key = changeKey(vmid, resource);
-    state.changedMs.set(key, nowMs);
-    if (change.verdict === 'grow') state.grownMs.set(key, nowMs);
-    rememberTaken(state, key, change, nowMs);
-    rememberRule(state, change, nowMs);
-    if (resource === 'memory') {
-      addGrant(state, vmid, mib(after - measured.before));
-      rememberShrink(state, change, nowMs);
-    } else if (result.kind === 'pending') {
-      state.pendingCores.set(vmid, { cores: after, sinceMs: nowMs, warned: false });
-    }
+    afterChange(record, change, nowMs);
+    if (change.resource === 'memory' || result.kind !== 'pending') continue;
+    record.life.pendingCores = { cores: change.after, sinceMs: nowMs, warned: false };
   }
 }
 
@@ -294,78 +281,3 @@ const withValues = (
   ...(typeof cpuLimit === 'number' && { cpuLimit: toCores(cpuLimit) }),
   ...(memoryMib !== undefined && { memoryMib }),
 });
-
-/** What some rules have taken or given only for a while. */
-function rememberRule(state: LoopState, change: Change, nowMs: Milliseconds): void {
-  const { boosts, offPeak } = state;
-  const { vmid, resource, rule, after, measured } = change;
-  const key = changeKey(vmid, resource);
-  if (rule !== 'saturated' && rule !== 'in-force') boosts.delete(key);
-  rememberWaiting(state, key, change, nowMs);
-  if (rule === 'boost-end') countAnew(state, change);
-  if (rule === 'off-peak') take(state, change);
-  const taken = rule === 'off-peak' ? undefined : offPeak.get(key);
-  if (taken === undefined || taken.givenBackMs !== undefined) return;
-  const whole = Math.min(taken.before, measured.max);
-  // A part that the host could spare leaves the rest to be given back.
-  if (rule === 'peak-again' && after >= whole) offPeak.set(key, { ...taken, givenBackMs: nowMs });
-  // What it had again of its own accord is not given once more; a limit that was put right is none.
-  else if (Math.max(rule === 'in-force' ? 0 : measured.before, after) >= whole) offPeak.delete(key);
-}
-
-/** Whether more cores help is seen later; where they did not, it is longer until the next try. */
-function rememberWaiting(
-  { waited }: LoopState,
-  key: string,
-  { rule, after, measured }: Change,
-  nowMs: Milliseconds,
-): void {
-  const known = waited.get(key);
-  if (rule === 'waiting') {
-    const { before, waits = 0 } = measured;
-    // What was kept did help, so the tries before it do not count any more.
-    const count = known === undefined || known.after === before ? 0 : known.count;
-    waited.set(key, { before, after, share: waits, atMs: nowMs, count });
-  } else if (rule === 'waiting-undone' && known !== undefined) {
-    const failures = { count: known.count, retryAtMs: nowMs };
-    waited.set(key, { ...known, ...afterUndone(failures, nowMs) });
-  }
-}
-
-/** A further boost takes as many saturated samples as the first one did. */
-function countAnew({ between }: LoopState, { vmid, resource }: Change): void {
-  const seen = between.get(vmid);
-  if (seen === undefined) return;
-  between.set(vmid, { ...seen, saturated: { ...seen.saturated, [resource]: 0 } });
-}
-
-/** A shrink may turn out to be a mistake; one that did is not repeated soon. */
-function rememberShrink(
-  { shrunk, shrinkRetry }: LoopState,
-  { vmid, verdict, rule, measured }: Change,
-  nowMs: Milliseconds,
-): void {
-  if (verdict === 'shrink') {
-    shrunk.set(vmid, { fromMib: measured.before, atMs: nowMs });
-    return;
-  }
-  shrunk.delete(vmid);
-  const before = shrinkRetry.get(vmid);
-  if (rule === 'shrink-undone') shrinkRetry.set(vmid, afterUndone(before, nowMs));
-  else shrinkRetry.delete(vmid);
-}
-
-/** All that the off-peak time takes is given back, what it grew by in between included. */
-function take({ offPeak }: LoopState, { vmid, resource, measured }: Change): void {
-  const key = changeKey(vmid, resource);
-  const taken = offPeak.get(key);
-  const earlier = taken?.givenBackMs === undefined ? taken?.before : undefined;
-  const before = Math.max(earlier ?? measured.before, measured.before);
-  offPeak.set(key, { before, givenBackMs: undefined });
-}
-
-function addGrant(state: LoopState, vmid: Vmid, step: Mib): void {
-  const granted = (state.grants.get(vmid) ?? 0) + step;
-  if (granted > 0) state.grants.set(vmid, mib(granted));
-  else state.grants.delete(vmid);
-}

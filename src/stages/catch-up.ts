@@ -1,9 +1,9 @@
+import { afterChange } from '../core/after-change.ts';
 import type { Resource } from '../core/decision.ts';
 import { amount, withUnit } from '../core/explain.ts';
-import type { Intended, KnownValues, LoopState } from '../core/loop-state.ts';
-import { changeKey } from '../core/pace.ts';
-import { rememberTaken } from '../core/taken.ts';
-import { type Milliseconds, mib, type Vmid } from '../core/units.ts';
+import type { Intended, KnownValues } from '../core/guest-record.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
 import { isSameCpuLimit, verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
 import { readBack } from './read-back.ts';
@@ -49,13 +49,19 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
     (of) => !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]),
   );
   for (const of of came) {
-    const key = changeKey(vmid, resourceOf(of));
-    state.changedMs.set(key, nowMs);
-    if (grows(cutOff, of)) state.grownMs.set(key, nowMs);
-    rememberStep(state, cutOff, of, nowMs);
-    if (of === 'memoryMib') rememberMemory(state, cutOff, nowMs);
-    const boost = intended.boosts?.find(([boosted]) => boosted === key)?.[1];
-    if (boost !== undefined) state.boosts.set(key, boost);
+    const resource = resourceOf(of);
+    const record = recordOf(state, vmid);
+    const boost = intended.boosts?.[resource];
+    const [from, to] = [before[of] ?? state.hostCpus, now[of] ?? state.hostCpus];
+    if (from === undefined || to === undefined) record[resource].changedMs = nowMs;
+    else {
+      const verdict = grows(cutOff, of) ? 'grow' : 'shrink';
+      const plain = verdict === 'grow' ? 'above-upper' : 'below-lower';
+      const rule = intended.rules?.[resource] ?? (boost === undefined ? plain : 'saturated');
+      const step = { resource, verdict, rule, after: to, measured: { before: from } } as const;
+      afterChange(record, step, nowMs);
+    }
+    if (boost !== undefined) record[resource].boost = boost;
     tell(world, state, cutOff, of, nowMs);
   }
 }
@@ -63,27 +69,6 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
 /** No line at all is more than any number. */
 function grows({ before, now }: CutOff, of: Value): boolean {
   return (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
-}
-
-/** By which rule is not known any more, only whether it began a boost. */
-function rememberStep(state: LoopState, cutOff: CutOff, of: Value, nowMs: Milliseconds): void {
-  const key = changeKey(cutOff.vmid, resourceOf(of));
-  const before = cutOff.before[of] ?? state.hostCpus;
-  if (before === undefined) return;
-  const isBoost = cutOff.intended.boosts?.some(([boosted]) => boosted === key) === true;
-  const growth = { verdict: 'grow', rule: isBoost ? 'saturated' : 'above-upper' } as const;
-  const shrink = { verdict: 'shrink', rule: 'below-lower' } as const;
-  const step = grows(cutOff, of) ? growth : shrink;
-  rememberTaken(state, key, { ...step, measured: { before } }, nowMs);
-}
-
-function rememberMemory({ shrunk, grants }: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
-  const { vmid, before, now } = cutOff;
-  if (grows(cutOff, 'memoryMib')) shrunk.delete(vmid);
-  else shrunk.set(vmid, { fromMib: before.memoryMib, atMs: nowMs });
-  const granted = (grants.get(vmid) ?? 0) + now.memoryMib - before.memoryMib;
-  if (granted > 0) grants.set(vmid, mib(granted));
-  else grants.delete(vmid);
 }
 
 const NOT_IN_FORCE =
@@ -118,12 +103,14 @@ function tell(
   const isDone = found.kind === 'confirmed' || found.kind === 'pending';
   const status = isDone ? found.kind : 'failed';
   if (found.kind === 'pending' && now.cores !== null) {
-    state.pendingCores.set(vmid, { cores: now.cores, sinceMs: nowMs, warned: false });
+    const pending = { cores: now.cores, sinceMs: nowMs, warned: false };
+    recordOf(state, vmid).life.pendingCores = pending;
   }
   const half = 'found' in found ? ` It is half done (${found.found}).` : '';
   const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please look at the container.`;
   const change = changeOf(cutOff, of);
-  state.lastChanges.set(vmid, { wallMs: world.clock.wallMs(), text: change.text, status });
+  const last = { wallMs: world.clock.wallMs(), text: change.text, status };
+  recordOf(state, vmid).lastChange = last;
   const line = `${change.line}. ${note}`;
   if (isDone) world.log.info(line);
   else world.log.error(`FAILED. ${line}`);

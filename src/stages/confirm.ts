@@ -12,18 +12,19 @@ const OVERDUE_MS = 120_000;
 export function confirmPending(world: World, state: LoopState, observed: Observed): void {
   const { cpus } = observed.host;
   for (const { vmid, config, state: seen } of observed.containers) {
-    const pending = state.pendingCores.get(vmid);
-    if (pending === undefined || seen.kind !== 'running') continue;
+    const life = state.guests.get(vmid)?.life;
+    const pending = life?.pendingCores;
+    if (life === undefined || pending === undefined || seen.kind !== 'running') continue;
     // More cores than the host has are capped, so the cpuset never shows them all.
     const expected = cpus.ok ? Math.min(pending.cores, cpus.value) : pending.cores;
     if (config.ok && (config.value.cores !== pending.cores || hasOwnCpuset(config.value))) {
       // Somebody has asked for something else since; nobody waits for this any more.
-      state.pendingCores.delete(vmid);
+      life.pendingCores = undefined;
     } else if (seen.usage.cpusetCpus === expected) {
-      state.pendingCores.delete(vmid);
+      life.pendingCores = undefined;
       tellConfirmed(world, vmid, pending.cores, state.cycle);
     } else if (!pending.warned && observed.atMs - pending.sinceMs > OVERDUE_MS) {
-      state.pendingCores.set(vmid, { ...pending, warned: true });
+      life.pendingCores = { ...pending, warned: true };
       const seconds = Math.round((observed.atMs - pending.sinceMs) / 1000);
       world.log.warn(
         `Container ${vmid}: ${withUnit('cores', pending.cores)} were set ${seconds} s ago and ` +

@@ -1,14 +1,19 @@
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
+import {
+  type GuestRecord,
+  type KnownValues,
+  type ResourceRecord,
+  valuesOf,
+} from '../core/guest-record.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
 import { GIVEN_BACK_MS } from '../core/judge.ts';
-import { type KnownValues, type LoopState, valuesOf } from '../core/loop-state.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerState, GuestConfig } from '../core/observation.ts';
-import { changeKey } from '../core/pace.ts';
 import { hasOwnQuota } from '../core/pins.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
-import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { catchUp, isSame, mayStillCome, tellNotInForce } from './catch-up.ts';
 import type { Observed } from './observe.ts';
@@ -24,28 +29,28 @@ export function noticeOthers(
   manage: (config: GuestConfig) => Management,
 ): void {
   forgetWhatIsOver(state, atMs);
+  const lacksCpu = state.lacking.has('cpu');
   for (const { vmid, config, state: seen } of containers) {
     if (!config.ok) continue;
+    const record = recordOf(state, vmid);
     if (config.value.lock !== undefined) {
-      noteLock(state, vmid, config.value.lock);
+      noteLock(record, config.value.lock);
       continue;
     }
-    const rewriter = state.rewriters.get(vmid);
-    state.rewriters.delete(vmid);
-    noteLimits(world, state, config.value, seen, atMs);
-    const before = state.known.get(vmid);
-    if (before !== undefined && isAsKnown(state, vmid, before, config.value)) continue;
+    const { rewriter, known: before, intended } = record;
+    record.rewriter = undefined;
+    noteLimits(world, record, config.value, seen, atMs, lacksCpu);
+    if (before !== undefined && isAsKnown(record, before, config.value)) continue;
     const now = valuesOf(config.value);
-    const intended = state.intended.get(vmid);
-    state.known.set(vmid, now);
-    forgetOtherBoosts(state, vmid, now);
+    record.known = now;
+    forgetOtherBoosts(record, now);
     if (before === undefined) continue;
     if (intended !== undefined) {
       const cutOff = { vmid, name: config.value.name, before, now, intended };
       if (intended.told !== true) tellNotInForce(world, state, cutOff);
-      state.intended.set(vmid, { ...intended, told: true });
+      record.intended = { ...intended, told: true };
       if (mayStillCome(cutOff, atMs)) continue;
-      state.intended.delete(vmid);
+      record.intended = undefined;
       catchUp(world, state, cutOff, atMs);
     }
     const changes = differences(before, now, intended);
@@ -54,17 +59,9 @@ export function noticeOthers(
     if (management.kind === 'ignored') continue;
     const { manualHoldMs } = management.policy.timing;
     for (const { resource, words } of changes) {
-      const key = changeKey(vmid, resource);
-      state.boosts.delete(key);
-      state.offPeak.delete(key);
-      state.taken.delete(key);
-      state.waited.delete(key);
-      if (resource === 'memory') {
-        state.shrinkRetry.delete(vmid);
-        state.shrunk.delete(vmid);
-      }
+      afterHand(record, resource);
       const holds = manualHoldMs > 0 && rewriter === undefined;
-      if (holds) state.handHolds.set(key, milliseconds(atMs + manualHoldMs));
+      if (holds) record[resource].handHoldMs = milliseconds(atMs + manualHoldMs);
       const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
       const who = `Container ${vmid} (${config.value.name})`;
@@ -77,20 +74,33 @@ export function noticeOthers(
 /** What cannot be seen says nothing of a difference, nor of how long there is one. */
 function noteLimits(
   { cgroups }: World,
-  state: LoopState,
+  record: GuestRecord,
   guest: GuestConfig,
   seen: ContainerState,
   atMs: Milliseconds,
+  lacksCpu: boolean,
 ): void {
-  const { vmid } = guest;
   const memory = seen.kind === 'running' ? seen.usage.memory : undefined;
-  if (memory?.ok) noteDiffering(state, guest, memory.value, atMs);
-  else state.differing.delete(changeKey(vmid, 'memory'));
-  const isOurs = seen.kind === 'running' && !state.lacking.has('cpu') && !hasOwnQuota(guest);
-  const quota = isOurs ? cgroups.cpuLimit(vmid) : undefined;
-  if (quota?.ok) noteCpuDiffering(state, guest, quota.value ?? null, atMs);
-  else state.differing.delete(changeKey(vmid, 'cores'));
+  if (memory?.ok) noteDiffering(record, guest, memory.value, atMs);
+  else record.memory.differing = undefined;
+  const isOurs = seen.kind === 'running' && !lacksCpu && !hasOwnQuota(guest);
+  const quota = isOurs ? cgroups.sampledCpuLimit(guest.vmid) : undefined;
+  if (quota?.ok) noteCpuDiffering(record, guest, quota.value ?? null, atMs);
+  else record.cores.differing = undefined;
 }
+
+/** What was to be undone, or was learnt of our own steps, says nothing of a value by hand. */
+function afterHand(record: GuestRecord, resource: Resource): void {
+  const { life } = record;
+  Object.assign(record[resource], NOTHING_OF_OURS);
+  if (resource !== 'memory') return;
+  life.shrinkRetry = undefined;
+  life.shrunk = undefined;
+}
+
+const NOTHING_OF_OURS: Partial<ResourceRecord> = {
+  ...{ boost: undefined, offPeak: undefined, taken: undefined, waited: undefined },
+};
 
 /** Under these Proxmox VE leaves the values as they are: what differs then, a person has edited. */
 const KEEPING: ReadonlySet<string> = new Set([
@@ -102,22 +112,22 @@ const KEEPING: ReadonlySet<string> = new Set([
  * and `pct set` is refused under any lock. So what a locked one says is not what it has. If its
  * lock is of an operation that writes the values, they are its own afterwards, and nobody's hand.
  */
-function noteLock({ rewriters }: LoopState, vmid: Vmid, lock: string): void {
-  if (!KEEPING.has(lock)) rewriters.set(vmid, plainText(lock, 40));
+function noteLock(record: GuestRecord, lock: string): void {
+  if (!KEEPING.has(lock)) record.rewriter = plainText(lock, 40);
 }
 
 /** As on most days: nothing has changed, and nothing is under way. */
 const isAsKnown = (
-  { intended, boosts }: LoopState,
-  vmid: Vmid,
+  record: GuestRecord,
   before: KnownValues,
   { cores, cpuLimit, memoryMib }: GuestConfig,
 ): boolean =>
   before.cores === (cores ?? null) &&
   before.cpuLimit === (cpuLimit ?? null) &&
   before.memoryMib === memoryMib &&
-  boosts.size === 0 &&
-  !intended.has(vmid);
+  record.cores.boost === undefined &&
+  record.memory.boost === undefined &&
+  record.intended === undefined;
 
 interface Difference {
   readonly resource: Resource;
@@ -146,26 +156,32 @@ function differences(
 }
 
 /** One that never came to be, or that somebody has overruled. */
-function forgetOtherBoosts({ boosts }: LoopState, vmid: Vmid, now: KnownValues): void {
-  const cores = boosts.get(changeKey(vmid, 'cores'));
-  if (cores !== undefined && ![now.cores, now.cpuLimit].includes(cores.boosted)) {
-    boosts.delete(changeKey(vmid, 'cores'));
+function forgetOtherBoosts({ cores, memory }: GuestRecord, now: KnownValues): void {
+  const { boost } = cores;
+  if (boost !== undefined && ![now.cores, now.cpuLimit].includes(boost.boosted)) {
+    cores.boost = undefined;
   }
-  const memory = boosts.get(changeKey(vmid, 'memory'));
-  if (memory !== undefined && memory.boosted !== now.memoryMib) {
-    boosts.delete(changeKey(vmid, 'memory'));
+  if (memory.boost !== undefined && memory.boost.boosted !== now.memoryMib) {
+    memory.boost = undefined;
   }
 }
 
 /** So long after its wait is over a refused shrink still counts with the next one. */
 const RETRY_REMEMBERED_MS = 24 * 3_600_000;
 
-function forgetWhatIsOver({ handHolds, offPeak, shrinkRetry }: LoopState, nowMs: number): void {
-  for (const [vmid, { retryAtMs }] of shrinkRetry) {
-    if (nowMs - retryAtMs > RETRY_REMEMBERED_MS) shrinkRetry.delete(vmid);
+function forgetWhatIsOver({ guests }: LoopState, nowMs: number): void {
+  for (const { life, cores, memory } of guests.values()) {
+    const { shrinkRetry } = life;
+    if (shrinkRetry !== undefined && nowMs - shrinkRetry.retryAtMs > RETRY_REMEMBERED_MS) {
+      life.shrinkRetry = undefined;
+    }
+    forgetOfResource(cores, nowMs);
+    forgetOfResource(memory, nowMs);
   }
-  for (const [key, untilMs] of handHolds) if (untilMs <= nowMs) handHolds.delete(key);
-  for (const [key, { givenBackMs }] of offPeak) {
-    if (givenBackMs !== undefined && nowMs - givenBackMs > GIVEN_BACK_MS) offPeak.delete(key);
-  }
+}
+
+function forgetOfResource(record: ResourceRecord, nowMs: number): void {
+  if (record.handHoldMs !== undefined && record.handHoldMs <= nowMs) record.handHoldMs = undefined;
+  const givenBackMs = record.offPeak?.givenBackMs;
+  if (givenBackMs !== undefined && nowMs - givenBackMs > GIVEN_BACK_MS) record.offPeak = undefined;
 }

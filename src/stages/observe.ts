@@ -1,4 +1,4 @@
-import { keepPromise } from '../core/admission.ts';
+import { afterObservation } from '../core/after-observation.ts';
 import {
   type Between,
   begin,
@@ -10,11 +10,10 @@ import {
   withSample,
 } from '../core/between.ts';
 import type { HandHold } from '../core/decide.ts';
-import { forgetGuests } from '../core/forget.ts';
+import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
-import { learnCores, learnMemory } from '../core/learning.ts';
-import { type LoopState, noteFrozen } from '../core/loop-state.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type {
   CgroupSample,
   ContainerObservation,
@@ -25,11 +24,9 @@ import type {
   HostObservation,
   MemoryUsage,
 } from '../core/observation.ts';
-import { addSeen } from '../core/pace.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
-import { isHeldBack, oomFloorMib } from '../core/shortage.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, isFrozen, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
@@ -73,25 +70,26 @@ export function observe(
     if (urgent?.has(vmid) === false) {
       // Not looked at now, but what it may have counts against the host's ceiling; also where it
       // was started since the last cycle.
-      const runs = state.running.has(vmid) || world.cgroups.sample(vmid).ok;
-      if (config.ok && runs) state.running.set(vmid, config.value);
+      const record = recordOf(state, vmid);
+      const runs = record.running !== undefined || world.cgroups.sample(vmid).ok;
+      if (config.ok && runs) record.running = config.value;
       continue;
     }
-    if (config.ok && isAnotherGuest(world, state, config.value)) endLife(state, vmid, nowMs);
+    const isOther = config.ok && isAnotherGuest(world, state, config.value);
+    const record = recordOf(state, vmid);
+    if (isOther) endLife(record, nowMs);
     const seen = observeContainer(world, state, {
-      vmid,
-      config,
-      host,
+      ...{ vmid, record, config, host },
       urgent: urgent !== undefined,
       policy: policyFor(config, manage),
     });
     containers.push({ vmid, config, state: seen });
-    if (seen.kind === 'stopped') state.running.delete(vmid);
+    if (seen.kind === 'stopped') record.running = undefined;
     // What cannot be read now still has the limit that it had.
-    else if (config.ok) state.running.set(vmid, config.value);
+    else if (config.ok) record.running = config.value;
   }
   tellDeparted(world, state, (vmid) => guests.value.has(vmid));
-  forgetGuests(state, (vmid) => !guests.value.has(vmid));
+  for (const vmid of state.guests.keys()) if (!guests.value.has(vmid)) state.guests.delete(vmid);
   learnOfKernel(world, state, containers);
   const holds = readHolds(world, state);
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
@@ -153,14 +151,14 @@ function learnOfKernel(
 
 function readHolds(
   { holds, clock, log }: World,
-  { identities }: LoopState,
+  { guests }: LoopState,
 ): ReadonlyMap<Vmid, HandHold> {
   const found = holds.read();
   for (const warning of found.warnings) log.warn(warning, ABOUT);
   const nowMs = clock.wallMs();
   const own = [...found.holds].filter(
     // One that names no guest is of an earlier release. It ends within the hour.
-    ([vmid, { guest }]) => guest === undefined || isSameGuest(guest, identities.get(vmid)),
+    ([vmid, { guest }]) => guest === undefined || isSameGuest(guest, guests.get(vmid)?.identity),
   );
   return new Map(
     own.map(([vmid, { reason, untilMs }]) => [vmid, { reason, leftMs: untilMs - nowMs }]),
@@ -177,6 +175,7 @@ function policyFor(
 
 interface ToObserve {
   readonly vmid: Vmid;
+  readonly record: GuestRecord;
   readonly config: Reading<GuestConfig>;
   readonly host: HostObservation;
   readonly urgent: boolean;
@@ -186,36 +185,38 @@ interface ToObserve {
 function observeContainer(
   { cgroups, clock, log }: World,
   state: LoopState,
-  { vmid, config, host, urgent, policy }: ToObserve,
+  { vmid, record, config, host, urgent, policy }: ToObserve,
 ): ContainerState {
   const saturatedAt = policy && saturationOf(policy, 0).at;
-  const between = state.between.get(vmid);
-  const before = (urgent ? between?.previous : undefined) ?? state.samples.get(vmid);
+  const { between } = record.life;
+  const before = (urgent ? between?.previous : undefined) ?? record.life.sample;
   const sample = cgroups.sample(vmid);
   if (!sample.ok) {
     if (sample.why !== 'absent') return { kind: 'unknown', reason: sample };
-    endLife(state, vmid, clock.monotonicMs());
+    endLife(record, clock.monotonicMs());
     return { kind: 'stopped' };
   }
   const now = sample.value;
   if (now.life.ok && !now.life.value.populated) {
-    endLife(state, vmid, clock.monotonicMs());
+    endLife(record, clock.monotonicMs());
     return { kind: 'stopped', leftBehind: true };
   }
-  const appeared = before === undefined && state.cycle > 1 && !state.startedMs.has(vmid);
+  const appeared = before === undefined && state.cycle > 1 && record.life.startedMs === undefined;
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
-    endLife(state, vmid, clock.monotonicMs());
+    endLife(record, clock.monotonicMs());
   }
   if (isFrozen(now)) {
-    noteFrozen(state, vmid, now);
+    noteFrozen(record, now);
     return { kind: 'frozen' };
   }
-  state.samples.set(vmid, now);
+  record.life.sample = now;
   const memory = memoryUsage(before, now);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
-  keepSeen(state, vmid, cpu, memory, urgent ? undefined : same);
-  if (policy !== undefined) learnSeen(state, vmid, { cpu, memory, policy }, clock.wallMs());
+  afterObservation(record, {
+    ...{ cpu, memory, policy, between: urgent ? undefined : same },
+    ...{ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() },
+  });
   const share = shareOf(cpu);
   const counted = countSaturated({
     same,
@@ -228,15 +229,9 @@ function observeContainer(
     urgent,
     saturatedAt,
   });
-  state.between.set(
-    vmid,
-    counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted }),
-  );
-  if (memory.ok) {
-    noteStarvation(state, vmid, memory.value, clock.monotonicMs());
-    keepPromise(state, vmid, memory.value, clock.monotonicMs());
-    tellKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
-  }
+  record.life.between =
+    counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted });
+  if (memory.ok) tellKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
   return {
     kind: 'running',
     usage: {
@@ -262,19 +257,6 @@ function tellKillsByHost(log: Log, vmid: Vmid, kills: number): void {
   );
 }
 
-function noteStarvation(
-  state: LoopState,
-  vmid: Vmid,
-  memory: MemoryUsage,
-  atMs: Milliseconds,
-): void {
-  const { newOomKills, newOtherKills } = memory;
-  if (newOomKills + newOtherKills.byHost > 0 || isHeldBack(memory)) state.oomKills.set(vmid, atMs);
-  if (newOomKills === 0 || memory.limitMib === undefined) return;
-  const floor = oomFloorMib(state.oomFloors.get(vmid), atMs);
-  if (floor < memory.limitMib) state.oomFloors.set(vmid, { limitMib: memory.limitMib, atMs });
-}
-
 interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent'> {
   readonly saturatedAt: number | undefined;
   /** The interval that ends, where it is one of the same life. */
@@ -295,68 +277,4 @@ function countSaturated(one: ToCount): Saturated | undefined {
     return countedOn(same.saturated, one.cpu, one.memory, config.value, saturatedAt);
   }
   return withSample(same, one.now, config.value, host.cpus.value, saturatedAt).saturated;
-}
-
-/** A reading that is missing ends the window: a step never rests on a series with a gap. */
-function keepSeen(
-  state: LoopState,
-  vmid: Vmid,
-  cpu: Reading<CpuUsage>,
-  memory: Reading<MemoryUsage>,
-  between: Between | undefined,
-): void {
-  const { cpuPeak = 0, memorySum = 0, memoryCount = 0, memoryPeak = 0 } = between ?? {};
-  const cores = cpu.ok
-    ? {
-        used: cpu.value.used,
-        peak: Math.max(cpu.value.used, cpuPeak),
-        demand: cpu.value.demand,
-      }
-    : undefined;
-  addSeen(state.seenCores, vmid, cores);
-  const mib = memory.ok ? memory.value.workingSetMib : undefined;
-  const held =
-    mib === undefined
-      ? undefined
-      : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak) };
-  addSeen(state.seenMemory, vmid, held);
-}
-
-interface Lesson {
-  readonly cpu: Reading<CpuUsage>;
-  readonly memory: Reading<MemoryUsage>;
-  readonly policy: ContainerPolicy;
-}
-
-/**
- * Takes into what is learnt of a container what was just kept of it: of memory in every mode, of
- * CPU where something is decided by it.
- */
-function learnSeen(
-  { learnt, seenCores, seenMemory }: LoopState,
-  vmid: Vmid,
-  { cpu, memory, policy }: Lesson,
-  wallMs: Milliseconds,
-): void {
-  const cores = policy.scaling === 'adaptive' ? seenCores.get(vmid)?.at(-1) : undefined;
-  if (cpu.ok && cores !== undefined) learnCores(learnt, vmid, cpu.value, wallMs);
-  const mib = seenMemory.get(vmid)?.at(-1);
-  if (memory.ok && mib !== undefined) learnMemory(learnt, vmid, memory.value, mib.peak, wallMs);
-}
-
-/**
- * A container that stopped or was restarted begins a new life: what was seen of the old one does
- * not count. What was granted does: the raised limit is still its own, to be called in again.
- */
-function endLife(state: LoopState, vmid: Vmid, nowMs: Milliseconds): void {
-  state.samples.delete(vmid);
-  state.between.delete(vmid);
-  state.seenCores.delete(vmid);
-  state.seenMemory.delete(vmid);
-  state.pendingCores.delete(vmid);
-  state.oomKills.delete(vmid);
-  state.shrinkRetry.delete(vmid);
-  state.shrunk.delete(vmid);
-  state.grantUsedMs.delete(vmid);
-  state.startedMs.set(vmid, nowMs);
 }

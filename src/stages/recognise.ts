@@ -1,8 +1,7 @@
-import { forgetGuests } from '../core/forget.ts';
+import { type GuestRecord, valuesOf } from '../core/guest-record.ts';
 import { describeIdentity, isSameGuest } from '../core/identity.ts';
-import { type LoopState, valuesOf } from '../core/loop-state.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import { changeKey } from '../core/pace.ts';
 import type { World } from '../ports.ts';
 
 /**
@@ -13,18 +12,19 @@ import type { World } from '../ports.ts';
  */
 export function isAnotherGuest({ log }: World, state: LoopState, config: GuestConfig): boolean {
   const { vmid, name, identity } = config;
-  const known = state.identities.get(vmid);
+  const record = state.guests.get(vmid);
+  const known = record?.identity;
   if (identity !== undefined && known === identity) return false;
   if (identity !== undefined && (known === undefined || isSameGuest(known, identity))) {
-    const isAdopted = known !== undefined || isAsLastSeen(state, config);
-    if (!isAdopted) forgetGuests(state, (gone) => gone === vmid);
+    const isAdopted = known !== undefined || isAsLastSeen(record, config);
+    if (!isAdopted) state.guests.delete(vmid);
     // The newest one counts: of several devices, one after the other may be replaced.
-    state.identities.set(vmid, identity);
+    recordOf(state, vmid).identity = identity;
     return !isAdopted;
   }
-  const debts = debtsOf(state, config);
-  forgetGuests(state, (gone) => gone === vmid);
-  if (identity !== undefined) state.identities.set(vmid, identity);
+  const debts = record === undefined ? '' : debtsOf(record);
+  state.guests.delete(vmid);
+  if (identity !== undefined) recordOf(state, vmid).identity = identity;
   if (known !== undefined) {
     const about = { room: 'observe', vmid, event: 'other-guest' } as const;
     log.info(
@@ -41,23 +41,22 @@ export function isAnotherGuest({ log }: World, state: LoopState, config: GuestCo
  * A state that an earlier release has saved names no guests. Its values belong to the guest that is
  * there as long as this guest has them.
  */
-function isAsLastSeen({ known }: LoopState, config: GuestConfig): boolean {
-  const before = known.get(config.vmid);
+function isAsLastSeen(record: GuestRecord | undefined, config: GuestConfig): boolean {
+  const before = record?.known;
   if (before === undefined) return true;
   const { cores, cpuLimit, memoryMib } = valuesOf(config);
   return before.cores === cores && before.cpuLimit === cpuLimit && before.memoryMib === memoryMib;
 }
 
 /** What was changed only for a while and is not undone now: an admin may want to know. */
-function debtsOf({ boosts, offPeak }: LoopState, { vmid }: GuestConfig): string {
+function debtsOf(record: GuestRecord): string {
   const words: string[] = [];
   for (const resource of ['cores', 'memory'] as const) {
     const unit = resource === 'memory' ? ' MB' : ' cores';
-    const boost = boosts.get(changeKey(vmid, resource));
+    const { boost, offPeak: taken } = record[resource];
     if (boost !== undefined) {
       words.push(`a boost to ${boost.boosted}${unit} (${boost.before}${unit} before)`);
     }
-    const taken = offPeak.get(changeKey(vmid, resource));
     if (taken !== undefined && taken.givenBackMs === undefined) {
       words.push(`what the off-peak time has taken (${taken.before}${unit} before)`);
     }

@@ -1,4 +1,5 @@
 import { budget } from '../core/admission.ts';
+import { type GuestRecord, newGuestRecord } from '../core/guest-record.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -68,16 +69,17 @@ export function whyNotGiven(
   if (!running.ok) return running.detail;
   const { wholeMib } = budget({
     ...{ host, policy, containers: [], nowMs: world.clock.monotonicMs(), urgent: false },
-    state: {
-      ...{ grants: new Map(), running: running.value, hostCpu: undefined },
-      ...{ oomKills: new Map(), refused: new Map() },
-    },
+    state: { guests: recordsOf(running.value), hostCpu: undefined },
   });
   if (!wholeMib.ok) return wholeMib.detail;
   const more = toMib - now.memoryMib;
   if (more <= wholeMib.value) return undefined;
   return `${more} MB more are needed for it, and the host can still give ${wholeMib.value} MB`;
 }
+
+/** Nothing else is known of them here. */
+const recordsOf = (running: ReadonlyMap<Vmid, GuestConfig>): Map<Vmid, GuestRecord> =>
+  new Map(Array.from(running, ([vmid, one]) => [vmid, { ...newGuestRecord(), running: one }]));
 
 /** The configurations of what runs; missing where one of them cannot be read. */
 function runningNow({

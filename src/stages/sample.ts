@@ -1,7 +1,7 @@
 import { begin, isSuspicious, isUrgent, saturationOf, withSample } from '../core/between.ts';
-import { type LoopState, noteFrozen } from '../core/loop-state.ts';
+import { type GuestRecord, noteFrozen } from '../core/guest-record.ts';
+import type { LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import { changeKey } from '../core/pace.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import { isFrozen } from '../core/usage.ts';
@@ -38,29 +38,30 @@ export function sample(
 ): Sampled {
   const urgent = new Set<Vmid>();
   let suspicious = false;
-  for (const [vmid, config] of state.running) {
+  for (const [vmid, record] of state.guests) {
+    const { running: config, life } = record;
+    if (config === undefined) continue;
     // Its limits are in between, and the proof that it can do without presses on it.
-    if (meanwhile && state.intended.has(vmid)) continue;
+    if (meanwhile && record.intended !== undefined) continue;
     const now = cgroups.sample(vmid);
-    const before = state.between.get(vmid);
+    const before = life.between;
     if (now.ok && isFrozen(now.value)) {
-      noteFrozen(state, vmid, now.value);
+      noteFrozen(record, now.value);
       continue;
     }
     if (!now.ok || before === undefined || state.hostCpus === undefined) {
       // A gap: what was seen before it says nothing of what comes after.
-      if (now.ok) state.between.set(vmid, begin(now.value));
-      else state.between.delete(vmid);
+      life.between = now.ok ? begin(now.value) : undefined;
       continue;
     }
     const management = manage(config);
     const policy = policyToHelp(config, management);
     const saturation = policy && saturationOf(policy, urgentSamples);
     const after = withSample(before, now.value, config, state.hostCpus, saturation?.at);
-    state.between.set(vmid, after);
+    life.between = after;
     if (saturation === undefined) continue;
-    const ends = !after.settled && boostIsOver(state, vmid, clock.monotonicMs());
-    const boosted = isBoosted(state, vmid);
+    const ends = !after.settled && boostIsOver(record, clock.monotonicMs());
+    const boosted = isBoosted(record);
     if (ends || isUrgent(after, boosted ? Infinity : saturation.samples)) urgent.add(vmid);
     else if (!boosted && isSuspicious(before, after)) suspicious = true;
   }
@@ -68,12 +69,9 @@ export function sample(
 }
 
 /** It has what it could be given; how saturated it is shows again when that is over. */
-const isBoosted = ({ boosts }: LoopState, vmid: Vmid): boolean =>
-  boosts.has(changeKey(vmid, 'cores')) || boosts.has(changeKey(vmid, 'memory'));
+const isBoosted = ({ cores, memory }: GuestRecord): boolean =>
+  cores.boost !== undefined || memory.boost !== undefined;
 
 /** A boost ends when it is due and not when the next cycle happens to come. */
-const boostIsOver = ({ boosts }: LoopState, vmid: Vmid, nowMs: number): boolean =>
-  (['cores', 'memory'] as const).some((resource) => {
-    const boost = boosts.get(changeKey(vmid, resource));
-    return boost !== undefined && boost.endMs <= nowMs;
-  });
+const boostIsOver = ({ cores, memory }: GuestRecord, nowMs: number): boolean =>
+  [cores.boost, memory.boost].some((boost) => boost !== undefined && boost.endMs <= nowMs);

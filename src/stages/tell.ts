@@ -2,7 +2,7 @@ import type { Budget } from '../core/admission.ts';
 import type { Change, Hold, Measured, Resource, Skip } from '../core/decision.ts';
 import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
 import type { LineFacts } from '../core/log-line.ts';
-import type { LoopState } from '../core/loop-state.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Plan, PlannedChange } from '../core/plan.ts';
 import type { Pool } from '../core/pool.ts';
 import type { Missing } from '../core/reading.ts';
@@ -198,8 +198,8 @@ function forgetSaid(
   managed: readonly { readonly vmid: Vmid }[],
   changed: readonly Change[],
 ): void {
-  for (const { vmid } of managed) state.said.delete(`${vmid}/`);
-  for (const { vmid, resource } of changed) state.said.delete(`${vmid}/${resource}`);
+  for (const { vmid } of managed) recordOf(state, vmid).saidSkipped = undefined;
+  for (const { vmid, resource } of changed) recordOf(state, vmid)[resource].said = undefined;
 }
 
 /** Of a container that does not run in the form that the field's logs have. */
@@ -215,7 +215,10 @@ function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
   const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
-  if (said(state, `${vmid}/`, because.kind) === because.kind) log.debug(line, about);
+  const record = recordOf(state, vmid);
+  const before = record.saidSkipped;
+  record.saidSkipped = because.kind;
+  if (before === because.kind) log.debug(line, about);
   else if (isFault) log.warn(line(), about);
   else log.info(line(), about);
 }
@@ -245,7 +248,7 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
   }
   const line = () => `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
-  const before = said(state, `${vmid}/${resource}`, because.kind);
+  const before = said(state, vmid, resource, because.kind);
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
   if (before === because.kind) log.debug(line, about);
   else if (fault || LOUD.has(because.kind)) log.warn(line(), about);
@@ -263,7 +266,7 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   const verb = would > before ? 'Increase' : 'Decrease';
   const step = amount(resource, Math.abs(would - before));
   const what = `observe-only ${before} ${would}`;
-  if (said(state, `${vmid}/${resource}`, what) === what) return;
+  if (said(state, vmid, resource, what) === what) return;
   const verdict = would > before ? 'grow' : 'shrink';
   const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
   log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
@@ -275,9 +278,10 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   if (!journal.record(event)) tellUnwritten({ log }, vmid);
 }
 
-/** Remembers what is said now under a key. Returns what was said there before. */
-function said(state: LoopState, key: string, what: string): string | undefined {
-  const before = state.said.get(key);
-  if (before !== what) state.said.set(key, what);
+/** Remembers what is said now of a resource. Returns what was said of it before. */
+function said(state: LoopState, vmid: Vmid, resource: Resource, what: string): string | undefined {
+  const record = recordOf(state, vmid)[resource];
+  const before = record.said;
+  record.said = what;
   return before;
 }

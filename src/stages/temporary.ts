@@ -1,5 +1,6 @@
+import type { GuestRecord } from '../core/guest-record.ts';
 import { isSameGuest } from '../core/identity.ts';
-import type { LoopState } from '../core/loop-state.ts';
+import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
@@ -28,8 +29,9 @@ export function takeOverTemporary(
   const { temporary } = world;
   if (temporary === undefined) return;
   for (const { vmid, config } of containers) {
-    if (!config.ok || state.recorded.has(vmid)) continue;
-    state.recorded.set(vmid, takeOver(world, temporary, state, config.value, manage, dryRun));
+    if (!config.ok) continue;
+    const record = recordOf(state, vmid);
+    record.recorded ??= takeOver(world, temporary, record, config.value, manage, dryRun);
   }
   if (state.cycle === 1 && !dryRun) removeOfDestroyed(temporary);
 }
@@ -38,7 +40,7 @@ export function takeOverTemporary(
 function takeOver(
   world: World,
   temporary: TemporaryRecords,
-  state: LoopState,
+  guest: GuestRecord,
   config: GuestConfig,
   manage: (config: GuestConfig) => Management,
   dryRun: boolean,
@@ -59,10 +61,10 @@ function takeOver(
     return dryRun || temporary.write(vmid, undefined).ok ? '' : DAMAGED;
   }
   // What this node has given itself it remembers, with all that has come of it since.
-  if (record.node === temporary.node && temporaryOf(state, vmid, '', instantOf(world))) {
+  if (record.node === temporary.node && temporaryOf(guest, '', instantOf(world))) {
     return JSON.stringify(record);
   }
-  takeTemporary(state, vmid, record, instantOf(world));
+  takeTemporary(guest, record, instantOf(world));
   const management = manage(config);
   const isLeft = management.kind === 'ignored' || management.mode === 'observe';
   const end = isLeft
@@ -86,12 +88,12 @@ function removeOfDestroyed(temporary: TemporaryRecords): void {
 /** Tells of guests that leave this node with something that is to be undone. */
 export function tellDeparted(
   { temporary, log }: World,
-  { recorded }: LoopState,
+  { guests }: LoopState,
   isHere: (vmid: Vmid) => boolean,
 ): void {
   if (temporary === undefined) return;
-  for (const [vmid, text] of recorded) {
-    if (text === '' || isHere(vmid)) continue;
+  for (const [vmid, { recorded = '' }] of guests) {
+    if (recorded === '' || isHere(vmid)) continue;
     const node = temporary.nodeOf(vmid);
     const record = temporary.read(vmid);
     // That of a destroyed one is removed at the next start, or where its id is given away again.
@@ -113,12 +115,13 @@ export function tellDeparted(
 export function keepTemporary(world: World, state: LoopState, vmid: Vmid): string | undefined {
   const { temporary } = world;
   if (temporary === undefined) return undefined;
-  const record = temporaryOf(state, vmid, temporary.node, instantOf(world));
+  const guest = recordOf(state, vmid);
+  const record = temporaryOf(guest, temporary.node, instantOf(world));
   const text = record === undefined ? '' : JSON.stringify(record);
-  if (isAsRecorded(state.recorded.get(vmid) ?? '', text)) return undefined;
+  if (isAsRecorded(guest.recorded ?? '', text)) return undefined;
   const written = temporary.write(vmid, record);
   if (!written.ok) return written.message;
-  state.recorded.set(vmid, text);
+  guest.recorded = text;
   return undefined;
 }
 
@@ -135,5 +138,7 @@ function isAsRecorded(before: string, now: string): boolean {
 
 /** After a cycle: what is undone, or was overruled by a hand, is taken off the record. */
 export function keepAllTemporary(world: World, state: LoopState): void {
-  for (const [vmid, text] of state.recorded) if (text !== '') keepTemporary(world, state, vmid);
+  for (const [vmid, { recorded = '' }] of state.guests) {
+    if (recorded !== '') keepTemporary(world, state, vmid);
+  }
 }

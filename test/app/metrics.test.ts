@@ -8,7 +8,7 @@ import { settingsOf } from '../../src/app/loop-settings.ts';
 import { type MessageCounts, type Metrics, openMetrics } from '../../src/app/metrics.ts';
 import { type OpenWorld, openWorld, type Surroundings } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { pauseAfter } from '../../src/core/pause.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import type { CheckName } from '../../src/core/report/health.ts';
@@ -99,9 +99,9 @@ describe('the health of the daemon', () => {
 
   it('is not well where pvestatd does not apply cores that were set long ago', () => {
     const pending = { cores: 4, sinceMs: milliseconds(nowMs), warned: false };
-    state.pendingCores.set(vmid(101), pending);
+    recordOf(state, vmid(101)).life.pendingCores = pending;
     expect(check('pvestatd')).toMatchObject({ ok: true });
-    state.pendingCores.set(vmid(101), { ...pending, warned: true });
+    recordOf(state, vmid(101)).life.pendingCores = { ...pending, warned: true };
     expect(check('pvestatd')).toMatchObject({
       ok: false,
       says:

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { stateKeeper } from '../../src/app/state-keeper.ts';
+import { recordOf } from '../../src/core/loop-state.ts';
+
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { vmid } from '../core/builders.ts';
@@ -26,21 +28,25 @@ function keeper(dryRun = false) {
   return stateKeeper({ ...new FakeNode().world, clock }, around, dryRun);
 }
 
-const grants = (): unknown => JSON.parse(readFileSync(join(root, STATE), 'utf8')).grants;
+const grants = (): unknown =>
+  JSON.parse(readFileSync(join(root, STATE), 'utf8')).guests.flatMap(
+    ([id, { grantMib }]: [number, { grantMib?: number }]) =>
+      grantMib === undefined ? [] : [[id, grantMib]],
+  );
 
 it('an hour of quiet cycles is the most that a crash takes', () => {
   const one = keeper();
-  one.state.grants.set(vmid(101), mib(512));
+  recordOf(one.state, vmid(101)).grantMib = mib(512);
   nowMs += 3_599_999;
   one.saveWhenDue();
   expect(existsSync(join(root, STATE))).toBe(false);
   nowMs += 1;
   one.saveWhenDue();
   expect(grants()).toEqual([[101, 512]]);
-  one.state.grants.clear();
+  for (const each of one.state.guests.values()) each.grantMib = undefined;
   nowMs += 1_800_000;
   one.save();
-  one.state.grants.set(vmid(102), mib(512));
+  recordOf(one.state, vmid(102)).grantMib = mib(512);
   nowMs += 1_800_000;
   one.saveWhenDue();
   expect(grants()).toEqual([]);

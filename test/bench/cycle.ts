@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { openWorld, type Surroundings } from '../../src/app/world.ts';
 import { type LoadResult, parseConfig } from '../../src/config/load.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
+import { newLoopState, runningGuests } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
@@ -51,7 +51,7 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
     node.advance(1000);
     nowMs += 1000;
     const cycle = await timed(() => runCycle(world, settings, state, stop));
-    const sample = await timed(async () => sampleAll(world, state.running.keys()));
+    const sample = await timed(async () => sampleAll(world, runningGuests(state).keys()));
     if (round < 0) continue;
     cycles.push(cycle);
     samples.push(sample);

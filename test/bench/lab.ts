@@ -1,8 +1,14 @@
 import { parseConfig } from '../../src/config/load.ts';
-import { coresForecast, learnCores, learnMemory, memoryForecast } from '../../src/core/learning.ts';
-import type { Learnt, LearntOfAll } from '../../src/core/learnt.ts';
+import {
+  coresForecast,
+  type Learning,
+  learnCores,
+  learnMemory,
+  memoryForecast,
+} from '../../src/core/learning.ts';
+import type { Learnt } from '../../src/core/learnt.ts';
 import type { CpuUsage, MemoryUsage } from '../../src/core/observation.ts';
-import { type Cores, type Mib, milliseconds, ratio, type Vmid } from '../../src/core/units.ts';
+import { type Cores, type Mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { classic } from '../../src/lab/baselines.ts';
 import { daemonPolicy } from '../../src/lab/daemon-policy.ts';
 import { type Demand, TRACE_BOUNDS } from '../../src/lab/demand.ts';
@@ -53,27 +59,28 @@ function daemon(mode: string): LabPolicy {
 }
 
 const ROUNDS = 20_000;
-const VMID = 100 as Vmid;
+const learning = (): Learning => ({ learnt: undefined });
 
 /** Learning and forecasting alone (goal: under 20 us and 4 KB a container). */
 function forecasts(): readonly string[] {
-  const all: LearntOfAll = new Map();
+  const all = { cores: learning(), memory: learning() };
   const { cpu, memory } = demandOf(3);
   const whole = microsecondsOf(() => {
     for (let round = 0; round < ROUNDS; round += 1) {
       const wallMs = (round + 1) * 300_000;
       const used = cpuAt(cpu[round % STEPS] ?? 0);
       const mib = memoryAt(memory?.[round % STEPS] ?? 0);
-      learnCores(all, VMID, used, wallMs);
-      learnMemory(all, VMID, mib, mib.workingSetMib, wallMs);
+      learnCores(all.cores, used, wallMs);
+      learnMemory(all.memory, mib, mib.workingSetMib, wallMs);
       const ask = { has: 8, min: 1, max: 8, quantum: 1, stepFactor: 1 };
-      coresForecast(all, VMID, used, ask);
+      coresForecast(all.cores, used, ask);
       const range = { has: 8192, min: 512, max: 16_384, quantum: 16, stepFactor: 1 };
-      memoryForecast(all, VMID, { used: mib.workingSetMib, peak: mib.workingSetMib }, range);
+      memoryForecast(all.memory, { used: mib.workingSetMib, peak: mib.workingSetMib }, range);
     }
   });
   const each = whole / ROUNDS;
-  const bytes = [...all.values()].reduce((sum, learnt) => sum + bytesOf(learnt), 0);
+  const held = [all.cores, all.memory].flatMap(({ learnt }) => learnt ?? []);
+  const bytes = held.reduce((sum, learnt) => sum + bytesOf(learnt), 0);
   return [`learning and forecast, both resources: ${each.toFixed(1)} us, ${bytes} bytes held`];
 }
 

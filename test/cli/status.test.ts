@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { accountLines } from '../../src/cli/explain.ts';
 import { statusLines } from '../../src/cli/status.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
+import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
 import { accountOf } from '../../src/core/report/account.ts';
 import { statusReport } from '../../src/core/report/status.ts';
@@ -19,13 +19,13 @@ it('is a table of all containers, with the host above it', () => {
   const input = reportInput(containers, {}, { state });
   const text = 'memory 1024 -> 1536 MB, since it needs more';
   const wallMs = milliseconds(input.wallMs - 3_600_000);
-  state.lastChanges.set(vmid(101), { wallMs, text, status: 'rolled-back' });
+  recordOf(state, vmid(101)).lastChange = { wallMs, text, status: 'rolled-back' };
   const dayBefore = milliseconds(input.wallMs - 86_400_000);
-  state.lastChanges.set(vmid(102), {
+  recordOf(state, vmid(102)).lastChange = {
     wallMs: dayBefore,
     text: 'cores 2 -> 1 core',
     status: 'pending',
-  });
+  };
   const [head, budget, blank, ...rows] = statusLines(statusReport(input));
   expect([head, budget, blank]).toEqual([
     'Cycle 7 at 2026-11-21 22:04:45. Host: 16 CPUs; 32768 of 65536 MB free.',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Budget, budget, keepPromise } from '../../src/core/admission.ts';
-import { type HostCpu, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type HostCpu, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
@@ -26,7 +26,7 @@ import {
   vmid,
 } from './builders.ts';
 
-const noGrants: LoopState['grants'] = new Map();
+const noGrants: ReadonlyMap<Vmid, Mib> = new Map();
 
 const grantsOf = (...pairs: readonly (readonly [number, number])[]): Map<Vmid, Mib> =>
   new Map(pairs.map(([id, granted]) => [vmid(id), mib(granted)]));
@@ -39,7 +39,7 @@ function using(id: number, usedMib: number, limitMib: number | undefined): Conta
 }
 
 /** Of a host with 10240 MiB available and 2048 in reserve: 8192 where nothing is promised. */
-function free(containers: readonly ContainerObservation[], grants: LoopState['grants']): number {
+function free(containers: readonly ContainerObservation[], grants: ReadonlyMap<Vmid, Mib>): number {
   const around = host({ availableMib: 10_240 });
   const { memoryMib } = budgetWith(around, hostPolicy, containers, grants);
   return memoryMib.ok ? memoryMib.value : Number.NaN;
@@ -158,10 +158,10 @@ describe('the limits of all running guests together', () => {
   });
 
   it('count those that this cycle did not look at', () => {
-    const running = new Map(
-      [101, 102].map((id) => [vmid(id), guest(id, { memoryMib: mib(2048) })] as const),
-    );
-    const state = { ...newLoopState(), running };
+    const state = newLoopState();
+    for (const id of [101, 102]) {
+      recordOf(state, vmid(id)).running = guest(id, { memoryMib: mib(2048) });
+    }
     const policy = { ...hostPolicy, overcommitRatio: 1 };
     const seen = budget({
       ...{ host: around, policy, containers: two.slice(0, 1), state },
@@ -289,11 +289,11 @@ describe('a grant that is not used', () => {
   const HOUR_MS = 3_600_000;
   function granted() {
     const state = newLoopState();
-    state.grants.set(vmid(101), mib(1024));
+    recordOf(state, vmid(101)).grantMib = mib(1024);
     const look = (hours: number, usedMib: number): boolean => {
       const usage = memoryUse(usedMib, { limitMib: mib(2048) });
-      keepPromise(state, vmid(101), usage, milliseconds(hours * HOUR_MS));
-      return state.grants.has(vmid(101));
+      keepPromise(recordOf(state, vmid(101)), usage, milliseconds(hours * HOUR_MS));
+      return state.guests.get(vmid(101))?.grantMib !== undefined;
     };
     return { state, look };
   }
@@ -309,7 +309,7 @@ describe('a grant that is not used', () => {
     look(0, 600);
     look(2, 1100);
     expect(look(4, 600)).toBe(true);
-    state.grownMs.set('101/memory', milliseconds(4.5 * HOUR_MS));
+    recordOf(state, vmid(101)).memory.grownMs = milliseconds(4.5 * HOUR_MS);
     expect(look(7, 600)).toBe(true);
     expect(look(7.5, 600)).toBe(false);
   });

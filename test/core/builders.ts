@@ -1,8 +1,9 @@
 import { type Budget, budget } from '../../src/core/admission.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
+import type { GuestLife, GuestRecord, ResourceRecord } from '../../src/core/guest-record.ts';
 import { type GuestIdentity, guestIdentity } from '../../src/core/identity.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type {
   CgroupSample,
   ContainerObservation,
@@ -23,6 +24,7 @@ import type { Room } from '../../src/core/room.ts';
 import {
   bytes,
   cores,
+  type Mib,
   mib,
   mibToBytes,
   microseconds,
@@ -350,13 +352,13 @@ export function budgetWith(
   around: HostObservation,
   own: HostPolicy,
   containers: readonly ContainerObservation[],
-  grants: LoopState['grants'],
+  grants: ReadonlyMap<Vmid, Mib>,
 ): Budget {
-  const running = new Map<Vmid, GuestConfig>();
-  for (const { vmid: id, config, state } of containers) {
-    if (config.ok && state.kind === 'running') running.set(id, config.value);
+  const state = newLoopState();
+  for (const [id, grant] of grants) recordOf(state, id).grantMib = grant;
+  for (const { vmid: id, config, state: now } of containers) {
+    if (config.ok && now.kind === 'running') recordOf(state, id).running = config.value;
   }
-  const state = { ...newLoopState(), grants, running };
   const when = { nowMs: milliseconds(10_000_000), urgent: false };
   return budget({ host: around, policy: own, containers, state, ...when });
 }
@@ -366,4 +368,40 @@ export function grantedMib({ changes }: Plan): number {
     memory?.verdict === 'grow' ? memory.after - memory.measured.before : 0,
   );
   return growths.reduce((sum, growth) => sum + growth, 0);
+}
+
+type OfGuest = Exclude<keyof GuestRecord, 'life' | 'cores' | 'memory'>;
+type OfLife = Exclude<keyof GuestLife, 'seen'>;
+type Field = OfGuest | OfLife | keyof ResourceRecord;
+type Value<F extends Field> = NonNullable<
+  F extends OfGuest
+    ? GuestRecord[F]
+    : F extends OfLife
+      ? GuestLife[F]
+      : F extends keyof ResourceRecord
+        ? ResourceRecord[F]
+        : never
+>;
+type Key<F extends Field> = F extends keyof ResourceRecord ? string : Vmid;
+
+/**
+ * What is remembered in one field of all records, where it is: under the id of the guest, or under
+ * `101/cores` for a field of a resource.
+ */
+export function remembered<F extends Field>(
+  { guests }: Pick<LoopState, 'guests'>,
+  field: F,
+): Map<Key<F>, Value<F>> {
+  const found = new Map<unknown, unknown>();
+  const put = (key: unknown, holder: object): void => {
+    const value = (holder as Record<string, unknown>)[field as string];
+    if (value !== undefined) found.set(key, value);
+  };
+  for (const [id, record] of guests) {
+    put(id, record);
+    put(id, record.life);
+    put(`${id}/cores`, record.cores);
+    put(`${id}/memory`, record.memory);
+  }
+  return found as Map<Key<F>, Value<F>>;
 }

@@ -4,7 +4,7 @@ import { begin } from '../../src/core/between.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
 import { explainHold, explainSkip } from '../../src/core/explain.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
@@ -108,7 +108,7 @@ describe('a container is left alone', () => {
 
   it('when a change of it failed lately, and until then', () => {
     const state = newLoopState();
-    state.failures.set(vmid(101), { count: 2, retryAtMs: milliseconds(1000) });
+    recordOf(state, vmid(101)).failure = { count: 2, retryAtMs: milliseconds(1000) };
     const early = { state, nowMs: milliseconds(400) };
     expect(skipOf(container(ordinary), early)).toEqual({
       ...{ kind: 'failed-lately', failures: 2, retryInMs: 600 },
@@ -222,7 +222,7 @@ describe('memory', () => {
 
   it('is not taken back for ten minutes after an OOM kill', () => {
     const state = newLoopState();
-    state.oomKills.set(vmid(101), milliseconds(0));
+    recordOf(state, vmid(101)).life.oomKillMs = milliseconds(0);
     const at = (nowMs: number) =>
       decisionOn('memory', idle(), { state, nowMs: milliseconds(nowMs) });
     expect(at(599_999)).toMatchObject({ because: { kind: 'oom-lately' }, measured: { used: 420 } });
@@ -231,7 +231,7 @@ describe('memory', () => {
 
   it('is not taken back for ten minutes after a start', () => {
     const state = newLoopState();
-    state.startedMs.set(vmid(101), milliseconds(1000));
+    recordOf(state, vmid(101)).life.startedMs = milliseconds(1000);
     const at = (nowMs: number) =>
       decisionOn('memory', idle(), { state, nowMs: milliseconds(nowMs) });
     expect(at(600_999)).toMatchObject({ because: { kind: 'started-lately' } });
@@ -240,7 +240,7 @@ describe('memory', () => {
 
   it('may still grow after an OOM kill', () => {
     const state = newLoopState();
-    state.oomKills.set(vmid(101), milliseconds(0));
+    recordOf(state, vmid(101)).life.oomKillMs = milliseconds(0);
     const full = present(memoryUse(1000));
     const busy = container(guest(101), { memory: full });
     const decision = decisionOn('memory', busy, { state, nowMs: milliseconds(1) });
@@ -475,7 +475,7 @@ describe('mode boost', () => {
   const saturated = (samples: number): LoopState => {
     const state = newLoopState();
     const counted = { cores: samples, memory: samples };
-    state.between.set(vmid(101), begin(sample(), { share: 1, saturated: counted }));
+    recordOf(state, vmid(101)).life.between = begin(sample(), { share: 1, saturated: counted });
     return state;
   };
   const full = { cpu: present(cpuUse(2, 2)), memory: present(memoryUse(1020)) };
@@ -503,8 +503,8 @@ describe('mode boost', () => {
     const over = (): LoopState => {
       const state = newLoopState();
       const endMs = milliseconds(0);
-      state.boosts.set('101/memory', { before: 1024, boosted: 1536, endMs });
-      state.boosts.set('101/cores', { before: 2, boosted: 3, endMs });
+      recordOf(state, vmid(101)).memory.boost = { before: 1024, boosted: 1536, endMs };
+      recordOf(state, vmid(101)).cores.boost = { before: 2, boosted: 3, endMs };
       return state;
     };
     const boosted = (usedMib: number) =>

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Case, GIVEN_BACK_MS, judge, type Times } from '../../src/core/judge.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type Case, GIVEN_BACK_MS, judge as judged, type Times } from '../../src/core/judge.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { averaged, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores, thresholdMemory } from '../../src/core/policies/threshold.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -9,17 +9,16 @@ import { cores, milliseconds } from '../../src/core/units.ts';
 import { cpuUse, memoryUse, policy, vmid } from './builders.ts';
 
 const ID = vmid(101);
-const KEY = '101/cores';
 const NOW_MS = milliseconds(50_000_000);
 const IN_BOOST: Partial<ContainerPolicy> = { scaling: 'boost' };
 
 const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, peak: each }));
 
 /** So many cores, of which so much was in use in the last cycles. */
-function ofCores(has: number, used: readonly number[], own: Partial<ContainerPolicy> = {}): Case {
+function ofCores(has: number, used: readonly number[], own: Partial<ContainerPolicy> = {}): Asked {
   const its: ContainerPolicy = { ...policy(), ...own };
   return {
-    ...{ vmid: ID, resource: 'cores', policy: its, quantum: 1, leastSurplus: 1 },
+    ...{ resource: 'cores', policy: its, quantum: 1, leastSurplus: 1 },
     ...{ seen: steady(...used), saturated: 0 },
     threshold: ({ used: now, peak, demand = now }) => {
       const usage = { ...cpuUse(now, has), demand: cores(demand) };
@@ -32,9 +31,15 @@ const timing = (own: Partial<ContainerPolicy['timing']>) => ({
   timing: { ...policy().timing, ...own },
 });
 
-function at(own: Partial<Times> = {}, remembered: (state: LoopState) => void = () => {}): Times {
+type Asked = Omit<Case, 'record'>;
+type Moment = Times & { readonly state: LoopState };
+
+const judge = (one: Asked, { state, ...times }: Moment) =>
+  judged({ ...one, record: recordOf(state, ID)[one.resource] }, times);
+
+function at(own: Partial<Times> = {}, recall: (state: LoopState) => void = () => {}): Moment {
   const state = newLoopState();
-  remembered(state);
+  recall(state);
   return { state, nowMs: NOW_MS, offPeak: false, emergency: false, ...own };
 }
 
@@ -42,9 +47,9 @@ const later = (ms: number) => milliseconds(NOW_MS + ms);
 
 /** All voices at once: a hand, a boost, a wish for more, a host in need, and the night. */
 describe('of several voices the strongest counts', () => {
-  const hand = (state: LoopState) => state.handHolds.set(KEY, later(1000));
+  const hand = (state: LoopState) => (recordOf(state, vmid(101)).cores.handHoldMs = later(1000));
   const on = (state: LoopState) =>
-    state.boosts.set(KEY, { before: 2, boosted: 4, endMs: later(5000) });
+    (recordOf(state, vmid(101)).cores.boost = { before: 2, boosted: 4, endMs: later(5000) });
   const ALL = { offPeak: true, emergency: true };
   const saturated = { ...ofCores(4, [4], IN_BOOST), saturated: 9 };
 
@@ -61,12 +66,12 @@ describe('of several voices the strongest counts', () => {
   it('a hand before growth, too', () => {
     const hungry = ofCores(4, [4]);
     expect(judge(hungry, at({}, hand))).toMatchObject({ because: { kind: 'changed-by-hand' } });
-    const over = at({}, (state) => state.handHolds.set(KEY, NOW_MS));
+    const over = at({}, (state) => (recordOf(state, vmid(101)).cores.handHoldMs = NOW_MS));
     expect(judge(hungry, over)).toMatchObject({ verdict: 'grow' });
   });
 
   it('the hand on the memory is none on the cores', () => {
-    const memory = at({}, (state) => state.handHolds.set('101/memory', later(1000)));
+    const memory = at({}, (state) => (recordOf(state, vmid(101)).memory.handHoldMs = later(1000)));
     expect(judge(ofCores(4, [4]), memory)).toMatchObject({ verdict: 'grow' });
   });
 
@@ -79,7 +84,11 @@ describe('of several voices the strongest counts', () => {
   });
 
   it('a boost ends in its time though the mode is another one by now', () => {
-    const over = at({}, (state) => state.boosts.set(KEY, { before: 2, boosted: 4, endMs: NOW_MS }));
+    const over = at(
+      {},
+      (state) =>
+        (recordOf(state, vmid(101)).cores.boost = { before: 2, boosted: 4, endMs: NOW_MS }),
+    );
     expect(judge(ofCores(4, [2]), over)).toMatchObject({ after: 2, rule: 'boost-end' });
   });
 
@@ -93,8 +102,9 @@ describe('of several voices the strongest counts', () => {
   it('a host in need before the night, and before the end of it', () => {
     const quiet = ofCores(4, [1.5]);
     expect(judge(quiet, at(ALL))).toMatchObject({ after: 2, rule: 'host-emergency' });
-    const taken = at({ emergency: true }, (state) =>
-      state.offPeak.set(KEY, { before: 8, givenBackMs: undefined }),
+    const taken = at(
+      { emergency: true },
+      (state) => (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: undefined }),
     );
     expect(judge(quiet, taken)).toMatchObject({ after: 2, rule: 'host-emergency' });
   });
@@ -115,7 +125,7 @@ describe('of several voices the strongest counts', () => {
 
 describe('mode boost', () => {
   const timesOf = (changedMs: number) =>
-    at({}, (state) => state.changedMs.set(KEY, milliseconds(changedMs)));
+    at({}, (state) => (recordOf(state, vmid(101)).cores.changedMs = milliseconds(changedMs)));
 
   it('takes nothing back that is idle, and gives nothing for being busy', () => {
     expect(judge(ofCores(4, [0.1], IN_BOOST), at()).verdict).toBe('hold');
@@ -147,7 +157,10 @@ describe('a host in need', () => {
   const patient = timing({ cooldownDownMs: milliseconds(300_000), periodsDown: 3 });
 
   it('takes at once, whatever the cooldown and however little was seen', () => {
-    const changed = at({ emergency: true }, (state) => state.changedMs.set(KEY, NOW_MS));
+    const changed = at(
+      { emergency: true },
+      (state) => (recordOf(state, vmid(101)).cores.changedMs = NOW_MS),
+    );
     const quiet = ofCores(8, [0.5], patient);
     expect(judge(quiet, changed)).toMatchObject({ after: 1, rule: 'host-emergency' });
   });
@@ -176,21 +189,27 @@ describe('the off-peak time', () => {
     });
     const quiet = ofCores(4, [1.5, 1.5, 1.5], patient);
     const changed = (agoMs: number) =>
-      at(night, (state) => state.changedMs.set(KEY, later(-agoMs)));
+      at(night, (state) => (recordOf(state, vmid(101)).cores.changedMs = later(-agoMs)));
     expect(judge(quiet, changed(299_999))).toMatchObject({ because: { kind: 'cooldown' } });
     expect(judge(quiet, changed(300_000))).toMatchObject({ rule: 'off-peak', after: 2 });
   });
 
   it('takes nothing from who waits for more', () => {
     const cooling = { ...timing({ cooldownUpMs: milliseconds(60_000) }) };
-    const changed = at(night, (state) => state.changedMs.set(KEY, later(-30_000)));
+    const changed = at(
+      night,
+      (state) => (recordOf(state, vmid(101)).cores.changedMs = later(-30_000)),
+    );
     expect(judge(ofCores(4, [0.5, 0.5, 3.9], cooling), changed)).toMatchObject({
       because: { kind: 'cooldown', toward: 'grow' },
     });
   });
 
   it('gives back what it took at its end, as a whole', () => {
-    const taken = at({}, (state) => state.offPeak.set(KEY, { before: 8, givenBackMs: undefined }));
+    const taken = at(
+      {},
+      (state) => (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: undefined }),
+    );
     expect(judge(ofCores(2, [0.5]), taken)).toMatchObject({
       ...{ verdict: 'grow', after: 8, rule: 'peak-again' },
     });
@@ -201,14 +220,18 @@ describe('the off-peak time', () => {
   });
 
   it('gives back no more than the maximum of now', () => {
-    const taken = at({}, (state) => state.offPeak.set(KEY, { before: 8, givenBackMs: undefined }));
+    const taken = at(
+      {},
+      (state) => (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: undefined }),
+    );
     const bounded = { ...policy({ maxCores: 3 }) };
     expect(judge(ofCores(2, [1], bounded), taken)).toMatchObject({ after: 3 });
   });
 
   it('gives back to who is in mode boost by now', () => {
-    const taken = at(night, (state) =>
-      state.offPeak.set(KEY, { before: 8, givenBackMs: undefined }),
+    const taken = at(
+      night,
+      (state) => (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: undefined }),
     );
     expect(judge(ofCores(2, [0.5], IN_BOOST), taken)).toMatchObject({ rule: 'peak-again' });
   });
@@ -216,7 +239,11 @@ describe('the off-peak time', () => {
   it('what it has given back stays for an hour, though it is idle', () => {
     const idle = ofCores(8, [0.4]);
     const given = (agoMs: number) =>
-      at({}, (state) => state.offPeak.set(KEY, { before: 8, givenBackMs: later(-agoMs) }));
+      at(
+        {},
+        (state) =>
+          (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: later(-agoMs) }),
+      );
     expect(GIVEN_BACK_MS).toBe(3_600_000);
     expect(judge(idle, given(GIVEN_BACK_MS - 1))).toMatchObject({
       because: { kind: 'given-back', leftMs: 1 },
@@ -237,8 +264,8 @@ describe('no step down, of the night or of the thresholds', () => {
   const occasions = fc.constantFrom({}, { offPeak: true }, { emergency: true });
 
   /** Memory in MiB, and the case with another limit. */
-  const ofMemory = (has: number, seen: readonly Seen[], its: ContainerPolicy): Case => ({
-    ...{ vmid: ID, resource: 'memory', policy: its, quantum: 16, leastSurplus: 64 },
+  const ofMemory = (has: number, seen: readonly Seen[], its: ContainerPolicy): Asked => ({
+    ...{ resource: 'memory', policy: its, quantum: 16, leastSurplus: 64 },
     ...{ seen, saturated: 0 },
     threshold: ({ used, peak }) => thresholdMemory(has, 1_000_000, memoryUse(used), its, peak),
   });
@@ -252,7 +279,10 @@ describe('no step down, of the night or of the thresholds', () => {
         const its = { ...policy(), ...timed };
         const has = 8192;
         const seen = steady(...shares.map((share) => share * has));
-        const times = at(when, (state) => state.changedMs.set('101/memory', later(-30_000)));
+        const times = at(
+          when,
+          (state) => (recordOf(state, vmid(101)).memory.changedMs = later(-30_000)),
+        );
         const step = judge(ofMemory(has, seen, its), times);
         if (step.verdict !== 'shrink') return;
         const next = ofMemory(step.after, seen, its);

@@ -121,8 +121,7 @@ describe('what is saved of it', () => {
   const saved: unknown = JSON.parse(JSON.stringify(saveLearnt(all)));
 
   it('comes back and says the same', () => {
-    const back = new Map<string, Learnt>();
-    takeLearnt(back, saved);
+    const back = takeLearnt(saved);
     const risks = [all, back].map((map) => {
       const learnt = map.get('101/cores') ?? newLearnt(0, TAIL_LEVELS);
       return riskAbove(learnt, 2, lately(learnt, 1));
@@ -134,8 +133,7 @@ describe('what is saved of it', () => {
     const whole = new Map([['101/cores', taught(Array(300).fill([1, 1.5]).flat())]]);
     const { version, of } = JSON.parse(JSON.stringify(saveLearnt(whole)));
     for (const [, one] of of) for (const name of ['values', 'strides', 'swings']) delete one[name];
-    const back = new Map<string, Learnt>();
-    takeLearnt(back, { version, of });
+    const back = takeLearnt({ version, of });
     const [before, after] = [whole, back].map((map) => {
       return motionOf(map.get('101/cores') ?? newLearnt(0, TAIL_LEVELS));
     });
@@ -147,14 +145,12 @@ describe('what is saved of it', () => {
   it('comes back without what an earlier release did not keep', () => {
     const { version, of } = saveLearnt(all);
     const older = of.map(([key, { rise: _, ...rest }]) => [key, rest]);
-    const back = new Map<string, Learnt>();
-    takeLearnt(back, JSON.parse(JSON.stringify({ version, of: older })));
+    const back = takeLearnt(JSON.parse(JSON.stringify({ version, of: older })));
     expect(back.get('101/cores')).toMatchObject({ rise: 0, jumps: all.get('101/cores')?.jumps });
   });
 
   it('brings back the rise', () => {
-    const back = new Map<string, Learnt>();
-    takeLearnt(back, saved);
+    const back = takeLearnt(saved);
     expect(back.get('101/cores')?.rise).toBe(all.get('101/cores')?.rise);
     expect(back.get('101/cores')?.rise).toBeGreaterThan(0);
   });
@@ -166,8 +162,7 @@ describe('what is saved of it', () => {
     { version: 1, of: [['101/cores', {}], 7, ['x/cores', null]] },
     { version: 1, of: [['101/cores', { ...Object(saved), recent: repeated(1, 99) }]] },
   ])('is left alone where it is not whole: %j', (broken) => {
-    const back = new Map<string, Learnt>();
-    takeLearnt(back, broken);
+    const back = takeLearnt(broken);
     expect(back.size).toBe(0);
   });
 });

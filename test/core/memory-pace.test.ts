@@ -2,25 +2,24 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryNeed } from '../../src/core/guards.ts';
-import { learnMemory } from '../../src/core/learning.ts';
-import type { Learnt, LearntOfAll } from '../../src/core/learnt.ts';
+import { type Learning, learnMemory } from '../../src/core/learning.ts';
+import type { Learnt } from '../../src/core/learnt.ts';
 import { keptMemory, slowed } from '../../src/core/memory-pace.ts';
 import type { Step } from '../../src/core/pace.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
-import { measured, memoryUse, policy, vmid } from './builders.ts';
+import { measured, memoryUse, policy } from './builders.ts';
 
-const CT = vmid(101);
 const SLOT = 300_000;
 const AN_HOUR = 12;
 const A_DAY = 288;
 
 function seen(values: readonly number[]): Learnt {
-  const all: LearntOfAll = new Map();
+  const record: Learning = { learnt: undefined };
   values.forEach((used, index) => {
-    learnMemory(all, CT, memoryUse(used), used, (index + 1) * SLOT);
+    learnMemory(record, memoryUse(used), used, (index + 1) * SLOT);
   });
-  const learnt = all.get('101/memory');
+  const { learnt } = record;
   if (learnt === undefined) throw new Error('nothing was seen');
   return learnt;
 }

@@ -4,8 +4,8 @@ import type { Change } from '../../src/core/decision.ts';
 import { addSeen, MOST_SEEN, paced, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
-import { milliseconds, type Vmid } from '../../src/core/units.ts';
-import { cpuUse, policy, vmid } from './builders.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import { cpuUse, policy } from './builders.ts';
 
 const NOW_MS = 1_000_000;
 
@@ -109,11 +109,11 @@ describe('for any usage', () => {
 
 describe('the window', () => {
   it('is bounded, newest last, and ends with a reading that is missing', () => {
-    const [id, windows] = [vmid(101), new Map<Vmid, Seen[]>()];
-    for (let used = 0; used < 100; used += 1) addSeen(windows, id, { used, peak: used });
-    expect(windows.get(id)).toHaveLength(MOST_SEEN);
-    expect(windows.get(id)?.at(-1)?.used).toBe(99);
-    addSeen(windows, id, undefined);
-    expect(windows.get(id)).toEqual([]);
+    const window: Seen[] = [];
+    for (let used = 0; used < 100; used += 1) addSeen(window, { used, peak: used });
+    expect(window).toHaveLength(MOST_SEEN);
+    expect(window.at(-1)?.used).toBe(99);
+    addSeen(window, undefined);
+    expect(window).toEqual([]);
   });
 });

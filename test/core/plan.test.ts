@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import type { Budget } from '../../src/core/admission.ts';
 import { decide } from '../../src/core/decide.ts';
 import type { Change, Decision } from '../../src/core/decision.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
+import { addGrant } from '../../src/core/guest-record.ts';
+import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import { leftOf, type Plan, plan } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
-import { mib, ratio, type Vmid } from '../../src/core/units.ts';
+import { mib, ratio } from '../../src/core/units.ts';
 import {
   broken,
   budgetOf,
@@ -24,6 +25,7 @@ import {
   memoryChange,
   memoryUse,
   policy,
+  remembered,
 } from './builders.ts';
 
 const order = (planned: Plan): readonly number[] => planned.changes.map(({ vmid }) => vmid);
@@ -357,12 +359,15 @@ describe('twenty containers of 4 GB on a host of 32 GB', () => {
       const because = 'DEFAULT';
       const manage = () => ({ kind: 'managed', policy: hungry, mode: 'act', because }) as const;
       const { decisions } = decide(decideInput(containers, { manage, host: around }));
-      const planned = plan(decisions, budgetWith(around, lavish, containers, state.grants));
+      const planned = plan(
+        decisions,
+        budgetWith(around, lavish, containers, remembered(state, 'grantMib')),
+      );
       grown.push(grantedMib(planned));
       for (const { vmid, memory } of planned.changes) {
         if (memory === undefined) continue;
         has.set(vmid, memory.after);
-        grant(state.grants, vmid, memory.after - memory.measured.before);
+        addGrant(recordOf(state, vmid), memory.after - memory.measured.before);
       }
     }
     const canGive = 32_768 - 20 * USED_MIB - 2048;
@@ -371,10 +376,6 @@ describe('twenty containers of 4 GB on a host of 32 GB', () => {
     expect(grown.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(canGive);
     expect(grown.slice(1)).toEqual([0, 0, 0, 0]);
   });
-
-  function grant(grants: Map<Vmid, ReturnType<typeof mib>>, vmid: Vmid, step: number): void {
-    grants.set(vmid, mib((grants.get(vmid) ?? 0) + step));
-  }
 });
 
 describe('priority', () => {

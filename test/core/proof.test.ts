@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/core/decide.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import { explainHold, explainUnproven } from '../../src/core/explain.ts';
-import { afterUnproven, type Failure, newLoopState } from '../../src/core/loop-state.ts';
+import { afterUnproven, type Failure } from '../../src/core/guest-record.ts';
+import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import {
   askFor,
   leastUnasked,
@@ -154,7 +155,7 @@ describe('after an attempt that proved nothing', () => {
   const nowMs = decideInput([]).nowMs;
   const putOff = (untilMs: number) => {
     const state = newLoopState();
-    state.shrinkRetry.set(vmid(101), { count: 2, retryAtMs: milliseconds(untilMs) });
+    recordOf(state, vmid(101)).life.shrinkRetry = { count: 2, retryAtMs: milliseconds(untilMs) };
     return state;
   };
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Waited } from '../../src/core/loop-state.ts';
+import type { Waited } from '../../src/core/guest-record.ts';
 import type { CpuUsage } from '../../src/core/observation.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import { milliseconds, ratio } from '../../src/core/units.ts';

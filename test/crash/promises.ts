@@ -3,13 +3,12 @@ import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'nod
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { fromSavedGroups } from '../../src/core/groups/saved-groups.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
 import { fromSavedQueues } from '../../src/core/notify/saved-queues.ts';
-import { takeOver } from '../../src/core/saved-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { listBackups } from '../../src/host/backup-list.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../../src/host/holds.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { parseSavedState } from '../../src/host/saved-state-schema.ts';
 import { createStateFile } from '../../src/host/state-file.ts';
 import { readUsage } from '../../src/host/usage-files.ts';
 import { filesBelow } from '../files-below.ts';
@@ -48,9 +47,8 @@ export async function expectWhole(site: Site, cut?: Kept): Promise<void> {
   const { root } = site.under;
   const paths = createPaths(root);
   const wall = { wallMs: () => milliseconds(Date.now()), monotonicMs: () => milliseconds(0) };
-  const instant = { nowMs: milliseconds(1e12), wallMs: milliseconds(Date.now()) };
   const saved: Readonly<Record<string, (content: unknown) => boolean>> = {
-    [`${LIB}/state.json`]: (content) => takeOver(newLoopState(), content, 'boot', instant).ok,
+    [`${LIB}/state.json`]: (content) => parseSavedState(content).ok,
     [`${LIB}/messages.json`]: (content) => fromSavedQueues(content) !== undefined,
     [`${LIB}/groups.json`]: (content) => fromSavedGroups(content, '').ok,
   };

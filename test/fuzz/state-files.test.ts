@@ -16,6 +16,7 @@ import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
 import { createHolds } from '../../src/host/holds.ts';
 import { createLeases } from '../../src/host/lease.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { parseSavedState } from '../../src/host/saved-state-schema.ts';
 import { createStateFile } from '../../src/host/state-file.ts';
 import { readUsage, USAGE_DIRECTORY } from '../../src/host/usage-files.ts';
 import { everyone, hostPolicy } from '../core/builders.ts';
@@ -95,8 +96,8 @@ describe('the saved state of the loop, whatever it holds', () => {
     const node = someNode();
     node.pass(400_000);
     const state = newLoopState();
-    const taken = takeOver(state, content, BOOT, instant(node));
-    if (!taken.ok) expect(state).toEqual(newLoopState());
+    const taken = parseSavedState(content);
+    if (taken.ok) takeOver(state, taken.value, BOOT, instant(node));
     const view = await cycles(node, state, 3);
     const { cpu, memory } = onePolicy();
     for (const { vmid: id, cores, memoryMib } of node.sets) {

@@ -1,5 +1,4 @@
-import { newLoopState } from '../../src/core/loop-state.ts';
-import { changeKey } from '../../src/core/pace.ts';
+import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib, milliseconds, ratio } from '../../src/core/units.ts';
 import type { MetricsInput } from '../../src/report/metrics.ts';
@@ -21,9 +20,13 @@ export function everything(ids: readonly number[] = [101, 102]): MetricsInput {
   record('Decrease Cores Failed', 'failed');
   record('Scale Out', 'confirmed', { group: 'web' });
   const state = newLoopState();
-  const key = changeKey(vmid(101), 'cores');
-  state.boosts.set(key, { before: 2, boosted: 3, endMs: milliseconds(9000) });
-  state.lastChanges.set(vmid(101), { wallMs: now.wallMs, text: 'cores 2 -> 3', status: 'pending' });
+  const { cores } = recordOf(state, vmid(101));
+  cores.boost = { before: 2, boosted: 3, endMs: milliseconds(9000) };
+  recordOf(state, vmid(101)).lastChange = {
+    wallMs: now.wallMs,
+    text: 'cores 2 -> 3',
+    status: 'pending',
+  };
   state.hostCpu = { atMs: now.atMs, times: { busyTicks: 1, totalTicks: 4 }, busy: ratio(0.25) };
   const containers = ids.map((id) =>
     container(guest(id, { name: `ct${id}` }), {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Vmid } from '../../src/core/units.ts';
 import { type Played, play, type Scenario } from './drive.ts';
 import { type Figures, figures, printFigures } from './figures.ts';
 import { container, dayRhythm, HOUR, leak, ramp, squareWave } from './habits.ts';
@@ -67,6 +68,6 @@ describe('mode adaptive on the simulated node', () => {
       restarts: [{ atMs: 6 * HOUR, downMs: HOUR / 60 }],
     });
     expect(adaptive.oomKills).toBe(0);
-    expect(played.state.learnt.get('101/memory')?.slots).toBeGreaterThan(120);
+    expect(played.state.guests.get(101 as Vmid)?.memory.learnt?.slots).toBeGreaterThan(120);
   });
 });

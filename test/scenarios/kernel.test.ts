@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DemandAt } from '../../src/sim/plant.ts';
 import type { VirtualNode } from '../../src/sim/virtual-node.ts';
+import { remembered } from '../core/builders.ts';
 import { type Played, play } from './drive.ts';
 import { container, HOUR, MINUTE, SECOND, steady } from './habits.ts';
 
@@ -29,7 +30,10 @@ describe('a limit inside of a container', () => {
     });
     expect(played.node.plant.container(101)?.memory.nestedEvents.oomKill).toBeGreaterThan(1000);
     expect([growths(played), memoryOf(played)]).toEqual([[], 1024]);
-    expect([played.state.oomFloors.size, played.state.oomKills.size]).toEqual([0, 0]);
+    expect([
+      remembered(played.state, 'oomFloor').size,
+      remembered(played.state, 'oomKillMs').size,
+    ]).toEqual([0, 0]);
     expect(played.broken).toEqual([]);
   });
 
@@ -51,7 +55,7 @@ describe('the limit of a container itself', () => {
     const guests = [container(101, demand, SMALL)];
     const played = await play({ yaml: YAML, guests, forMs: 20 * MINUTE });
     expect(memoryOf(played)).toBeGreaterThanOrEqual(1600);
-    expect(played.state.oomFloors.get(101 as never)?.limitMib).toBeGreaterThanOrEqual(1024);
+    expect(played.state.guests.get(101 as never)?.oomFloor?.limitMib).toBeGreaterThanOrEqual(1024);
   });
 });
 

@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { afterFailure, type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { afterFailure } from '../../src/core/guest-record.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome } from '../../src/ports.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { AMPLE_ROOM, coresChange, everyone, memoryChange, vmid } from '../core/builders.ts';
+import {
+  AMPLE_ROOM,
+  coresChange,
+  everyone,
+  memoryChange,
+  remembered,
+  vmid,
+} from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const MINUTE_MS = 60_000;
@@ -100,7 +108,7 @@ describe('acting', () => {
       const changes = [growMemory(101), growMemory(102)];
       expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 1 });
       expect(node.sets).toHaveLength(1);
-      expect(state.failures.size).toBe(0);
+      expect(remembered(state, 'failure').size).toBe(0);
       expect(state.pause?.kind).toBe('refused');
       // It has quorum by its own word, and is left alone for a while nevertheless.
       expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 0 });
@@ -253,7 +261,7 @@ describe('a failure', () => {
     const waits: number[] = [];
     for (let count = 1; count <= 8; count++) {
       await run(node, [growMemory(101)], { state });
-      const failure = state.failures.get(vmid(101));
+      const failure = state.guests.get(vmid(101))?.failure;
       expect(failure?.count).toBe(count);
       waits.push(((failure?.retryAtMs ?? 0) - node.nowMs) / MINUTE_MS);
     }
@@ -268,7 +276,7 @@ describe('a failure', () => {
     await run(node, [growMemory(101)], { state });
     node.pct = (request) => node.apply(request);
     await run(node, [growMemory(101)], { state });
-    expect(state.failures.size).toBe(0);
+    expect(remembered(state, 'failure').size).toBe(0);
   });
 
   it('that is put back is said loudly, counts as one and has its own action', async () => {
@@ -286,8 +294,8 @@ describe('a failure', () => {
       'Increase Cores Rolled Back',
       'Increase Memory Rolled Back',
     ]);
-    expect(state.failures.get(vmid(101))?.count).toBe(1);
-    expect(state.grants.size).toBe(0);
+    expect(state.guests.get(vmid(101))?.failure?.count).toBe(1);
+    expect(remembered(state, 'grantMib').size).toBe(0);
   });
 
   it('is not what being overtaken by an admin is', async () => {
@@ -304,7 +312,7 @@ describe('a failure', () => {
       'WARN: Container 101 was not changed: its configuration was changed meanwhile; deciding anew',
     ]);
     expect(node.events).toEqual([]);
-    expect([state.failures.size, state.grants.size]).toEqual([0, 0]);
+    expect([remembered(state, 'failure').size, remembered(state, 'grantMib').size]).toEqual([0, 0]);
   });
 });
 
@@ -313,23 +321,23 @@ describe('what is remembered', () => {
     const node = nodeWith(101);
     const state = newLoopState();
     await run(node, [growMemory(101)], { state });
-    expect(state.grants.get(vmid(101))).toBe(1024);
+    expect(state.guests.get(vmid(101))?.grantMib).toBe(1024);
     const more = { ...growMemory(101), memory: memoryChange(101, 2048, 2560) };
     await run(node, [more], { state });
-    expect(state.grants.get(vmid(101))).toBe(1536);
+    expect(state.guests.get(vmid(101))?.grantMib).toBe(1536);
     const less = { ...growMemory(101), memory: memoryChange(101, 2560, 2048) };
     await run(node, [less], { state });
-    expect(state.grants.get(vmid(101))).toBe(1024);
+    expect(state.guests.get(vmid(101))?.grantMib).toBe(1024);
     const much = { ...growMemory(101), memory: memoryChange(101, 2048, 512) };
     await run(node, [much], { state });
-    expect(state.grants.size).toBe(0);
+    expect(remembered(state, 'grantMib').size).toBe(0);
   });
 
   it('cores that are not in the cpuset yet are pending', async () => {
     const node = nodeWith(101);
     const state = newLoopState();
     await run(node, [growCores(101)], { state });
-    expect(state.pendingCores.get(vmid(101))).toEqual({
+    expect(state.guests.get(vmid(101))?.life.pendingCores).toEqual({
       ...{ cores: 4, sinceMs: node.nowMs, warned: false },
     });
     expect(node.lines.join('\n')).toMatch(/Configured\. Its cores come into force when pvestatd/);
@@ -357,7 +365,7 @@ describe('what the off-peak time takes', () => {
     return state;
   }
   const owed = async (...steps: readonly PlannedChange[]): Promise<number | undefined> => {
-    const taken = (await stateAfter(...steps)).offPeak.get(KEY);
+    const taken = remembered(await stateAfter(...steps), 'offPeak').get(KEY);
     return taken?.givenBackMs === undefined ? taken?.before : undefined;
   };
 
@@ -375,9 +383,9 @@ describe('what the off-peak time takes', () => {
   it('is owed with growth of which a crash has left no record', async () => {
     const node = nodeWith(101);
     const state = newLoopState();
-    state.offPeak.set(KEY, { before: 4, givenBackMs: undefined });
+    recordOf(state, vmid(101)).cores.offPeak = { before: 4, givenBackMs: undefined };
     await run(node, [step(6, 2, 'off-peak')], { state });
-    expect(state.offPeak.get(KEY)?.before).toBe(6);
+    expect(remembered(state, 'offPeak').get(KEY)?.before).toBe(6);
   });
 
   it('is still owed where the thresholds took more on top of it', async () => {
@@ -388,9 +396,9 @@ describe('what the off-peak time takes', () => {
     const part = [step(8, 2, 'off-peak'), step(2, 5, 'peak-again')];
     expect(await owed(...part)).toBe(8);
     const state = await stateAfter(...part, step(5, 8, 'peak-again'));
-    expect(state.offPeak.get(KEY)).toEqual({ before: 8, givenBackMs: 1_000_000 });
+    expect(remembered(state, 'offPeak').get(KEY)).toEqual({ before: 8, givenBackMs: 1_000_000 });
     const bounded = await stateAfter(step(8, 2, 'off-peak'), step(2, 5, 'peak-again', 5));
-    expect(bounded.offPeak.get(KEY)?.givenBackMs).toBe(1_000_000);
+    expect(remembered(bounded, 'offPeak').get(KEY)?.givenBackMs).toBe(1_000_000);
   });
 
   it('is not owed a second time the next night', async () => {
@@ -405,7 +413,7 @@ describe('what the off-peak time takes', () => {
     await run(node, [step(4, 2, 'off-peak')], { state });
     node.pct = (request) => node.apply(request);
     await run(node, [step(4, 2, 'below-lower')], { state });
-    expect(state.offPeak.size).toBe(0);
+    expect(remembered(state, 'offPeak').size).toBe(0);
   });
 });
 
@@ -421,12 +429,15 @@ describe('a boost', () => {
     const boost = { before: 2, boosted: 3, endMs: node.nowMs + 120_000 };
     let saved: unknown;
     node.pct = (request) => {
-      saved = [state.boosts.get('101/cores'), state.intended.get(vmid(101))];
+      saved = [state.guests.get(vmid(101))?.cores.boost, state.guests.get(vmid(101))?.intended];
       return node.apply(request);
     };
     await run(node, [up], { state });
     expect(saved).toMatchObject([boost, { cores: 3, cpuLimit: null, memoryMib: 1024 }]);
-    expect([state.boosts.get('101/cores'), state.intended.size]).toEqual([boost, 0]);
+    expect([state.guests.get(vmid(101))?.cores.boost, remembered(state, 'intended').size]).toEqual([
+      boost,
+      0,
+    ]);
   });
 
   it.each(['boost-end', 'oom-kill', 'above-maximum'] as const)(
@@ -437,7 +448,7 @@ describe('a boost', () => {
       await run(node, [up], { state });
       const next = { ...up, cores: coresChange(101, 3, 2, { rule }) };
       await run(node, [next], { state });
-      expect(state.boosts.size).toBe(0);
+      expect(remembered(state, 'boost').size).toBe(0);
     },
   );
 
@@ -446,7 +457,7 @@ describe('a boost', () => {
     const state = newLoopState();
     await run(node, [up], { state });
     await run(node, [growMemory(101)], { state });
-    expect(state.boosts.size).toBe(1);
+    expect(remembered(state, 'boost').size).toBe(1);
   });
 });
 
@@ -455,9 +466,9 @@ it('a cpulimit is remembered where it stands, and is in force at once', async ()
   const state = newLoopState();
   const half = coresChange(101, 2, 0.5, { unit: 'cpulimit' });
   await run(node, [{ vmid: vmid(101), name: 'name-101', cores: half }], { state });
-  expect(state.known.get(vmid(101))).toMatchObject({ cores: 2, cpuLimit: 0.5 });
+  expect(state.guests.get(vmid(101))?.known).toMatchObject({ cores: 2, cpuLimit: 0.5 });
   expect(node.sets).toMatchObject([{ cpuLimit: 0.5 }]);
-  expect(state.pendingCores.size).toBe(0);
+  expect(remembered(state, 'pendingCores').size).toBe(0);
 });
 
 describe('where a change could be neither backed up nor recorded', () => {
@@ -480,7 +491,7 @@ describe('where a change could be neither backed up nor recorded', () => {
       expect(await run(node, changes, { state })).toEqual({ done: 0, failed: 0 });
       expect(node.done).toEqual([]);
       expect(node.lines).toEqual([`${NOTHING}the disk is full`]);
-      expect(state.failures.size).toBe(0);
+      expect(remembered(state, 'failure').size).toBe(0);
       trouble.now = undefined;
       expect(await run(node, changes, { state })).toEqual({ done: 2, failed: 0 });
       expect(node.linesOf('INFO')[0]).toContain('can be backed up and recorded again');

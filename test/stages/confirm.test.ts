@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type LoopState, newLoopState, overdueCores } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, overdueCores, recordOf } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { confirmPending } from '../../src/stages/confirm.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { broken, everyone, host, vmid } from '../core/builders.ts';
+import { broken, everyone, host, remembered, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -17,7 +17,7 @@ function waiting(): { readonly node: FakeNode; readonly state: LoopState } {
   const state = newLoopState();
   observe(node.world, state, everyone());
   const sinceMs = milliseconds(node.nowMs);
-  state.pendingCores.set(ID, { cores: 4, sinceMs, warned: false });
+  recordOf(state, ID).life.pendingCores = { cores: 4, sinceMs, warned: false };
   return { node, state };
 }
 
@@ -45,7 +45,7 @@ describe('pending cores', () => {
     ]);
     confirm(node, state);
     expect(node.lines.length).toBe(1);
-    expect(state.pendingCores.size).toBe(0);
+    expect(remembered(state, 'pendingCores').size).toBe(0);
   });
 
   it('that do not come within two minutes are said once, with the likely cause', () => {
@@ -75,7 +75,7 @@ describe('pending cores', () => {
     node.pass(120_000);
     confirm(node, state);
     expect(node.lines).toEqual([]);
-    expect(state.pendingCores.size).toBe(0);
+    expect(remembered(state, 'pendingCores').size).toBe(0);
   });
 
   it('of which the host has fewer are confirmed by all that it has', () => {
@@ -96,7 +96,7 @@ describe('pending cores', () => {
     node.get(101).sampleMissing = broken();
     confirm(node, state);
     expect(node.lines).toEqual([]);
-    expect(state.pendingCores.size).toBe(1);
+    expect(remembered(state, 'pendingCores').size).toBe(1);
   });
 
   it('of a container that has stopped are nobody’s business any more', () => {
@@ -105,7 +105,7 @@ describe('pending cores', () => {
     node.pass(120_000);
     confirm(node, state);
     expect(node.lines).toEqual([]);
-    expect(state.pendingCores.size).toBe(0);
+    expect(remembered(state, 'pendingCores').size).toBe(0);
   });
 
   it('say when the journal cannot be written', () => {

@@ -244,6 +244,7 @@ export class FakeNode {
     cgroups: {
       sample: (id) => this.sample(id),
       cpuLimit: (id) => this.cpuLimit(id),
+      sampledCpuLimit: (id) => this.cpuLimit(id),
       controllers: () => present(this.controllers),
     },
     reclaim: {

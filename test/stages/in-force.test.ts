@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { CpuUnit } from '../../src/core/policy.ts';
 import { missing } from '../../src/core/reading.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
 import { mib, milliseconds, cores as toCores } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
+import { parseSavedState } from '../../src/host/saved-state-schema.ts';
 import { host, hostPolicy, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -84,8 +85,12 @@ describe('a live limit that is not the configured one', () => {
     const node = differing(512);
     const state = newLoopState();
     const values = { cores: 2, cpuLimit: null, memoryMib: mib(1024) };
-    state.known.set(ID, values);
-    state.intended.set(ID, { ...values, memoryMib: mib(512), sinceMs: milliseconds(node.nowMs) });
+    recordOf(state, ID).known = values;
+    recordOf(state, ID).intended = {
+      ...values,
+      memoryMib: mib(512),
+      sinceMs: milliseconds(node.nowMs),
+    };
     await cycle(node, state);
     expect(node.get(101)).toMatchObject({ limitMib: 1024, config: { memoryMib: 1024 } });
   });
@@ -185,8 +190,8 @@ describe('a live cpulimit that is not the configured one', () => {
     const node = differingCpu(1, 2);
     const state = newLoopState();
     const values = { cores: 4, cpuLimit: 2, memoryMib: mib(1024) };
-    state.known.set(ID, values);
-    state.intended.set(ID, { ...values, cpuLimit: 1, sinceMs: milliseconds(node.nowMs) });
+    recordOf(state, ID).known = values;
+    recordOf(state, ID).intended = { ...values, cpuLimit: 1, sinceMs: milliseconds(node.nowMs) };
     await cpuCycle(node, state);
     node.pass(5000);
     await cpuCycle(node, state);
@@ -218,7 +223,7 @@ describe('a live cpulimit that is not the configured one', () => {
     const node = differingCpu(1, 2);
     node.get(101).memory = { current: 950, anon: 950 };
     const state = newLoopState();
-    state.differing.set('101/cores', { live: 1, configured: 2, sinceMs: milliseconds(0) });
+    recordOf(state, ID).cores.differing = { live: 1, configured: 2, sinceMs: milliseconds(0) };
     node.pass(POLL_MS);
     await cpuCycle(node, state);
     node.pass(POLL_MS);
@@ -230,13 +235,17 @@ describe('a live cpulimit that is not the configured one', () => {
   it('does not end a boost, and takes nothing that would count as its norm', async () => {
     const node = differingCpu(null, 2);
     const state = newLoopState();
-    state.boosts.set('101/cores', { before: 1, boosted: 2, endMs: milliseconds(10 * POLL_MS) });
+    recordOf(state, vmid(101)).cores.boost = {
+      before: 1,
+      boosted: 2,
+      endMs: milliseconds(10 * POLL_MS),
+    };
     await cpuCycle(node, state);
     node.pass(POLL_MS);
     await cpuCycle(node, state);
     expect(liveOf(node)).toBe(2);
-    expect(state.boosts.size).toBe(1);
-    expect(state.taken.size).toBe(0);
+    const { boost, taken } = recordOf(state, ID).cores;
+    expect([boost?.boosted, taken]).toEqual([2, undefined]);
   });
 
   it('cannot be read: nothing is known of how long it differs', async () => {
@@ -262,7 +271,9 @@ describe('runs of `once` from cron', () => {
     const run = async (): Promise<void> => {
       const state = newLoopState();
       const instant = { nowMs: milliseconds(node.nowMs), wallMs: milliseconds(node.nowMs) };
-      if (saved !== undefined) expect(takeOver(state, saved, 'boot', instant).ok).toBe(true);
+      const read = saved === undefined ? undefined : parseSavedState(saved);
+      expect(read?.ok).not.toBe(false);
+      if (read?.ok) takeOver(state, read.value, 'boot', instant);
       await cpuCycle(node, state);
       const then = { nowMs: milliseconds(node.nowMs), wallMs: milliseconds(node.nowMs) };
       saved = JSON.parse(JSON.stringify(toSaved(state, 'boot', then)));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GIVEN_BACK_MS } from '../../src/core/judge.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import type { ContainerPolicy, Management } from '../../src/core/policy.ts';
@@ -9,7 +9,15 @@ import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import { act } from '../../src/stages/act.ts';
 import { noticeOthers } from '../../src/stages/notice.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
-import { AMPLE_ROOM, coresChange, everyone, memoryChange, policy, vmid } from '../core/builders.ts';
+import {
+  AMPLE_ROOM,
+  coresChange,
+  everyone,
+  memoryChange,
+  policy,
+  remembered,
+  vmid,
+} from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -70,7 +78,7 @@ class Life {
   }
 
   heldUntil(resource: 'cores' | 'memory'): number | undefined {
-    return this.state.handHolds.get(`101/${resource}`);
+    return remembered(this.state, 'handHoldMs').get(`101/${resource}`);
   }
 
   said(): readonly string[] {
@@ -139,36 +147,39 @@ describe('a change by hand', () => {
     const life = seen();
     life.node.write(101, { tags: ['new'], swapMib: mib(2048), name: 'other' });
     life.look();
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
   });
 
   it('ends what was to be undone: a boost, what the night took, and a proof that failed', () => {
     const life = seen();
-    const { boosts, offPeak, shrinkRetry, shrunk } = life.state;
-    shrunk.set(ID, { fromMib: 4096, atMs: milliseconds(0) });
-    for (const key of ['101/cores', '101/memory']) {
-      boosts.set(key, {
-        before: 1,
-        boosted: key === '101/cores' ? 2 : 1024,
-        endMs: milliseconds(9e9),
-      });
-      offPeak.set(key, { before: 8, givenBackMs: undefined });
+    const record = recordOf(life.state, ID);
+    record.life.shrunk = { fromMib: 4096, atMs: milliseconds(0) };
+    for (const resource of ['cores', 'memory'] as const) {
+      const boosted = resource === 'cores' ? 2 : 1024;
+      record[resource].boost = { before: 1, boosted, endMs: milliseconds(9e9) };
+      record[resource].offPeak = { before: 8, givenBackMs: undefined };
     }
-    shrinkRetry.set(ID, { count: 3, retryAtMs: milliseconds(9e9) });
+    record.life.shrinkRetry = { count: 3, retryAtMs: milliseconds(9e9) };
     life.node.write(101, { memoryMib: mib(2048) });
     life.look();
-    expect([...boosts.keys(), ...offPeak.keys()]).toEqual(['101/cores', '101/cores']);
-    expect([shrinkRetry.size, shrunk.size]).toEqual([0, 0]);
+    const { cores, memory } = record;
+    expect([cores.boost, cores.offPeak]).not.toContain(undefined);
+    expect([memory.boost, memory.offPeak]).toEqual([undefined, undefined]);
+    expect(record.life).toMatchObject({ shrinkRetry: undefined, shrunk: undefined });
   });
 
   it('ends a boost though another value happens to be the boosted one', () => {
     const life = new Life();
     life.node.write(101, { cores: 3, cpuLimit: cores(3) });
     life.look();
-    life.state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(9e9) });
+    recordOf(life.state, vmid(101)).cores.boost = {
+      before: 2,
+      boosted: 3,
+      endMs: milliseconds(9e9),
+    };
     life.node.write(101, { cores: 6 });
     life.look();
-    expect(life.state.boosts.size).toBe(0);
+    expect(remembered(life.state, 'boost').size).toBe(0);
   });
 
   describe('under a lock', () => {
@@ -183,7 +194,7 @@ describe('a change by hand', () => {
       write(life, 'create');
       write(life, 'create', { cores: 2, memoryMib: mib(4096) });
       write(life, undefined);
-      expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+      expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
       write(life, undefined, { memoryMib: mib(8192) });
       expect(life.heldUntil('memory')).toBeDefined();
     });
@@ -192,11 +203,14 @@ describe('a change by hand', () => {
       '%s is of the operation: the new norm, and no hold',
       (lock) => {
         const life = seen();
-        life.state.offPeak.set('101/memory', { before: 8192, givenBackMs: undefined });
+        recordOf(life.state, vmid(101)).memory.offPeak = { before: 8192, givenBackMs: undefined };
         write(life, lock);
         write(life, lock, { memoryMib: mib(2048) });
         write(life, undefined);
-        expect([life.state.handHolds.size, life.state.offPeak.size]).toEqual([0, 0]);
+        expect([
+          remembered(life.state, 'handHoldMs').size,
+          remembered(life.state, 'offPeak').size,
+        ]).toEqual([0, 0]);
         expect(life.node.lines.join()).toContain(
           `its memory was set from 1024 MB to 2048 MB, under the lock ${lock}`,
         );
@@ -239,11 +253,15 @@ describe('a change by hand', () => {
     const life = seen();
     const own = policy();
     life.management = managed({ ...own, timing: { ...own.timing, manualHoldMs: milliseconds(0) } });
-    life.state.boosts.set('101/cores', { before: 1, boosted: 2, endMs: milliseconds(9e9) });
+    recordOf(life.state, vmid(101)).cores.boost = {
+      before: 1,
+      boosted: 2,
+      endMs: milliseconds(9e9),
+    };
     life.node.write(101, { cores: 6 });
     life.look();
-    expect(life.state.handHolds.size).toBe(0);
-    expect(life.state.boosts.size).toBe(0);
+    expect(remembered(life.state, 'handHoldMs').size).toBe(0);
+    expect(remembered(life.state, 'boost').size).toBe(0);
     expect(life.said()).toEqual([expect.stringMatching(/not by this program$/)]);
   });
 
@@ -254,13 +272,13 @@ describe('a change by hand', () => {
     life.look();
     life.management = managed();
     life.look();
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
   });
 });
 
 describe('what is nobody’s hand', () => {
   it('the values that are found first', () => {
-    expect(seen().state.handHolds.size).toBe(0);
+    expect(remembered(seen().state, 'handHoldMs').size).toBe(0);
   });
 
   it('a change by this program', async () => {
@@ -269,8 +287,8 @@ describe('what is nobody’s hand', () => {
       planned({ cores: coresChange(101, 2, 4), memory: memoryChange(101, 1024, 2048) }),
     );
     life.look();
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
-    expect(life.state.known.get(ID)).toMatchObject({ cores: 4, memoryMib: 2048 });
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
+    expect(life.state.guests.get(ID)?.known).toMatchObject({ cores: 4, memoryMib: 2048 });
   });
 
   it('a cpulimit that pct has rounded', async () => {
@@ -293,7 +311,7 @@ describe('what is nobody’s hand', () => {
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     life.look();
-    expect(life.state.handHolds.size).toBe(0);
+    expect(remembered(life.state, 'handHoldMs').size).toBe(0);
   });
 
   it('unless a change failed for a value that is neither the old nor the new one', async () => {
@@ -304,17 +322,17 @@ describe('what is nobody’s hand', () => {
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     life.look();
-    expect(life.state.handHolds.size).toBe(1);
+    expect(remembered(life.state, 'handHoldMs').size).toBe(1);
   });
 
   it('a container that was gone, and came back with other values', () => {
     const life = seen();
     life.node.containers.delete(ID);
     life.look();
-    expect(life.state.known.size).toBe(0);
+    expect(remembered(life.state, 'known').size).toBe(0);
     life.node.add(101, { cores: 8, memoryMib: mib(8192) });
     life.look();
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
   });
 
   it('a configuration that cannot be read for a while', () => {
@@ -323,7 +341,7 @@ describe('what is nobody’s hand', () => {
     life.look();
     life.one.configMissing = undefined;
     life.look();
-    expect(life.state.handHolds.size).toBe(0);
+    expect(remembered(life.state, 'handHoldMs').size).toBe(0);
     life.one.configMissing = { ok: false, why: 'unreadable', detail: 'EIO' };
     life.look();
     life.node.write(101, { cores: 3 });
@@ -339,13 +357,13 @@ describe('a crash', () => {
     life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
     await life.do(boost(2, 3));
     life.crash();
-    expect(life.state.intended.size).toBe(1);
+    expect(remembered(life.state, 'intended').size).toBe(1);
     life.look();
-    expect(life.state.boosts.size).toBe(0);
+    expect(remembered(life.state, 'boost').size).toBe(0);
     life.node.pass(60_001);
     life.look();
-    expect(life.state.intended.size).toBe(0);
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
+    expect(remembered(life.state, 'intended').size).toBe(0);
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
   });
 
   it('in the middle of it: a pct that goes on is still ours when it is done', async () => {
@@ -357,9 +375,12 @@ describe('a crash', () => {
     life.node.pass(9000);
     life.node.write(101, { cores: 3 });
     life.look();
-    expect([life.state.handHolds.size, life.state.intended.size]).toEqual([0, 0]);
-    expect(life.state.boosts.get('101/cores')).toMatchObject({ before: 2, boosted: 3 });
-    expect(life.state.changedMs.get('101/cores')).toBe(life.node.nowMs);
+    expect([
+      remembered(life.state, 'handHoldMs').size,
+      remembered(life.state, 'intended').size,
+    ]).toEqual([0, 0]);
+    expect(life.state.guests.get(vmid(101))?.cores.boost).toMatchObject({ before: 2, boosted: 3 });
+    expect(life.state.guests.get(vmid(101))?.cores.changedMs).toBe(life.node.nowMs);
   });
 
   it('in the middle of it: what comes after a minute is another hand’s', async () => {
@@ -385,9 +406,12 @@ describe('a crash', () => {
       return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
-    expect(life.state.intended.get(ID)).toMatchObject({ cores: 3, memoryMib: 1024 });
+    expect(life.state.guests.get(ID)?.intended).toMatchObject({ cores: 3, memoryMib: 1024 });
     life.look();
-    expect([life.state.handHolds.size, life.state.intended.size]).toEqual([0, 0]);
+    expect([
+      remembered(life.state, 'handHoldMs').size,
+      remembered(life.state, 'intended').size,
+    ]).toEqual([0, 0]);
   });
 
   it('after it: the change is put on record, once', async () => {
@@ -411,7 +435,7 @@ describe('a crash', () => {
     });
     expect(first?.details['reason']).toMatch(/^it uses /);
     expect(second).toMatchObject({ action: 'Decrease Memory', details: { status: 'confirmed' } });
-    expect(life.state.pendingCores.get(ID)?.cores).toBe(4);
+    expect(life.state.guests.get(ID)?.life.pendingCores?.cores).toBe(4);
     expect(life.node.linesOf('INFO').filter((line) => line.includes('cut off'))).toHaveLength(2);
   });
 
@@ -435,7 +459,7 @@ describe('a crash', () => {
     expect(line).toMatch(
       /^WARN: FAILED\. .*cores 2 -> 4 cores, since .*and it is not in force now\. If a pct /,
     );
-    expect([others, life.state.intended.size]).toEqual([[], 0]);
+    expect([others, remembered(life.state, 'intended').size]).toEqual([[], 0]);
   });
 
   it('in the middle of it: what the kernel does not know is told as half done', async () => {
@@ -461,8 +485,8 @@ describe('a crash', () => {
     await life.do(boost(2, 3));
     life.crash();
     life.look();
-    expect([life.state.handHolds.size, life.said().length]).toEqual([0, 0]);
-    expect(life.state.boosts.get('101/cores')).toEqual({
+    expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
+    expect(life.state.guests.get(vmid(101))?.cores.boost).toEqual({
       ...{ before: 2, boosted: 3, endMs: life.node.nowMs + 120_000 },
     });
   });
@@ -473,19 +497,22 @@ describe('a crash', () => {
       planned({ cores: coresChange(101, 2, 4), memory: memoryChange(101, 1024, 2048) }),
     );
     life.crash();
-    expect([life.state.grants.size, life.state.changedMs.size]).toEqual([0, 0]);
+    expect([
+      remembered(life.state, 'grantMib').size,
+      remembered(life.state, 'changedMs').size,
+    ]).toEqual([0, 0]);
     life.node.pass(5000);
     life.look();
-    expect(life.state.grants.get(ID)).toBe(1024);
+    expect(life.state.guests.get(ID)?.grantMib).toBe(1024);
     const { nowMs } = life.node;
-    for (const times of [life.state.changedMs, life.state.grownMs]) {
+    for (const times of [remembered(life.state, 'changedMs'), remembered(life.state, 'grownMs')]) {
       expect([...times]).toEqual([
         ['101/cores', nowMs],
         ['101/memory', nowMs],
       ]);
     }
     life.look();
-    expect(life.state.grants.get(ID)).toBe(1024);
+    expect(life.state.guests.get(ID)?.grantMib).toBe(1024);
   });
 
   it('after a shrink gives back no more than was granted', async () => {
@@ -494,15 +521,18 @@ describe('a crash', () => {
     life.one.limitMib = 4096;
     life.state = newLoopState();
     life.look();
-    life.state.grants.set(ID, mib(512));
+    recordOf(life.state, ID).grantMib = mib(512);
     await life.do(planned({ memory: memoryChange(101, 4096, 2048) }));
     life.crash();
-    expect(life.state.grants.get(ID)).toBe(512);
+    expect(life.state.guests.get(ID)?.grantMib).toBe(512);
     life.look();
-    expect(life.state.grants.size).toBe(0);
+    expect(remembered(life.state, 'grantMib').size).toBe(0);
     const { nowMs } = life.node;
-    expect([...life.state.shrunk]).toEqual([[ID, { fromMib: 4096, atMs: nowMs }]]);
-    expect([...life.state.changedMs.keys(), ...life.state.grownMs.keys()]).toEqual(['101/memory']);
+    expect([...remembered(life.state, 'shrunk')]).toEqual([[ID, { fromMib: 4096, atMs: nowMs }]]);
+    expect([
+      ...remembered(life.state, 'changedMs').keys(),
+      ...remembered(life.state, 'grownMs').keys(),
+    ]).toEqual(['101/memory']);
   });
 
   it('after the night has taken: it is still to be given back', async () => {
@@ -510,7 +540,7 @@ describe('a crash', () => {
     await life.do(planned({ cores: coresChange(101, 2, 1, { rule: 'off-peak' }) }));
     life.crash();
     life.look();
-    expect(life.state.offPeak.get('101/cores')).toMatchObject({ before: 2 });
+    expect(life.state.guests.get(vmid(101))?.cores.offPeak).toMatchObject({ before: 2 });
     expect(life.said()).toEqual([]);
   });
 
@@ -521,7 +551,7 @@ describe('a crash', () => {
     life.node.write(101, { cores: 7 });
     life.look();
     expect(life.heldUntil('cores')).toBeDefined();
-    expect(life.state.boosts.size).toBe(0);
+    expect(remembered(life.state, 'boost').size).toBe(0);
   });
 });
 
@@ -529,7 +559,11 @@ describe('a dry run', () => {
   it('intends nothing, so that nothing looks like being done', async () => {
     const life = seen();
     await life.do(boost(2, 3), true);
-    expect([life.state.intended.size, life.state.boosts.size, life.saved]).toEqual([0, 0, '']);
+    expect([
+      remembered(life.state, 'intended').size,
+      remembered(life.state, 'boost').size,
+      life.saved,
+    ]).toEqual([0, 0, '']);
   });
 });
 
@@ -537,13 +571,13 @@ describe('what is over', () => {
   it('is forgotten: what was given back, after its hour', () => {
     const life = seen();
     const givenBackMs = milliseconds(life.node.nowMs);
-    life.state.offPeak.set('101/cores', { before: 4, givenBackMs });
-    life.state.offPeak.set('101/memory', { before: 4096, givenBackMs: undefined });
+    recordOf(life.state, vmid(101)).cores.offPeak = { before: 4, givenBackMs };
+    recordOf(life.state, vmid(101)).memory.offPeak = { before: 4096, givenBackMs: undefined };
     life.node.pass(GIVEN_BACK_MS);
     life.look();
-    expect(life.state.offPeak.size).toBe(2);
+    expect(remembered(life.state, 'offPeak').size).toBe(2);
     life.node.pass(1);
     life.look();
-    expect([...life.state.offPeak.keys()]).toEqual(['101/memory']);
+    expect([...remembered(life.state, 'offPeak').keys()]).toEqual(['101/memory']);
   });
 });

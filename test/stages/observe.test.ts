@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
 import { sample } from '../../src/stages/sample.ts';
-import { broken, everyone, gone, host, vmid } from '../core/builders.ts';
+import { broken, everyone, gone, host, remembered, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 function see(node: FakeNode, state: LoopState): Observed {
@@ -28,12 +28,12 @@ function usageOf({ state }: ContainerObservation): ContainerUsage {
 function fullState(): LoopState {
   const state = newLoopState();
   const id = vmid(101);
-  state.grants.set(id, mib(512));
-  state.failures.set(id, { count: 1, retryAtMs: milliseconds(9e9) });
-  state.pendingCores.set(id, { cores: 4, sinceMs: milliseconds(0), warned: false });
-  state.oomKills.set(id, milliseconds(0));
-  state.said.set('101/', 'locked');
-  state.said.set('101/cores', 'at-maximum');
+  recordOf(state, id).grantMib = mib(512);
+  recordOf(state, id).failure = { count: 1, retryAtMs: milliseconds(9e9) };
+  recordOf(state, id).life.pendingCores = { cores: 4, sinceMs: milliseconds(0), warned: false };
+  recordOf(state, id).life.oomKillMs = milliseconds(0);
+  recordOf(state, id).saidSkipped = 'locked';
+  recordOf(state, vmid(101)).cores.said = 'at-maximum';
   return state;
 }
 
@@ -67,11 +67,11 @@ describe('observing', () => {
     node.write(102, { memoryMib: mib(4096) });
     const early = observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
     expect(early).toMatchObject({ value: { containers: [{ vmid: 101 }] } });
-    expect(state.running.get(vmid(102))?.memoryMib).toBe(4096);
+    expect(state.guests.get(vmid(102))?.running?.memoryMib).toBe(4096);
     node.add(103);
     node.add(104).running = false;
     observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
-    expect([...state.running.keys()]).toEqual([101, 102, 103]);
+    expect([...remembered(state, 'running').keys()]).toEqual([101, 102, 103]);
   });
 
   it('is missing as a whole where nothing can be listed, and forgets nothing then', () => {
@@ -136,19 +136,19 @@ describe('observing', () => {
     const state = newLoopState();
     state.cycle = 1;
     see(node, state);
-    expect(state.startedMs.size).toBe(0);
+    expect(remembered(state, 'startedMs').size).toBe(0);
     state.cycle = 2;
     one.running = false;
     node.get(102).identity = 9102;
     node.add(103);
     node.pass(1000);
     see(node, state);
-    expect([...state.startedMs.keys()]).toEqual([101, 102, 103]);
+    expect([...remembered(state, 'startedMs').keys()]).toEqual([101, 102, 103]);
     const lastSeenStopped = node.nowMs;
     one.running = true;
     node.pass(1000);
     see(node, state);
-    expect(state.startedMs.get(vmid(101))).toBe(lastSeenStopped);
+    expect(state.guests.get(vmid(101))?.life.startedMs).toBe(lastSeenStopped);
   });
 
   it('remembers when an OOM kill was seen', () => {
@@ -156,11 +156,11 @@ describe('observing', () => {
     const one = node.add(101);
     const state = newLoopState();
     see(node, state);
-    expect(state.oomKills.size).toBe(0);
+    expect(remembered(state, 'oomKillMs').size).toBe(0);
     node.pass(1000);
     one.memory = { oomKills: 1 };
     expect(usageOf(only(see(node, state))).memory).toMatchObject({ value: { newOomKills: 1 } });
-    expect(state.oomKills.get(vmid(101))).toBe(node.nowMs);
+    expect(state.guests.get(vmid(101))?.life.oomKillMs).toBe(node.nowMs);
   });
 });
 
@@ -183,15 +183,18 @@ describe('a container that stands still', () => {
 
   it('is frozen, not idle, and no rate reaches over that time', () => {
     const { one, state, cycle } = watched();
-    expect(state.seenCores.get(vmid(101))).toHaveLength(2);
+    expect(state.guests.get(vmid(101))?.life.seen.cores).toHaveLength(2);
     one.life = { frozen: true };
     one.load = 0;
     for (let times = 0; times < 5; times += 1) {
       expect(cycle().state).toEqual({ kind: 'frozen' });
     }
-    expect([state.seenCores.size, state.seenMemory.size, state.between.size]).toEqual([0, 0, 0]);
-    expect([...state.running.keys()]).toEqual([101]);
-    expect(state.startedMs.size).toBe(0);
+    expect([state.guests.get(vmid(101))?.life.seen, remembered(state, 'between').size]).toEqual([
+      { cores: [], memory: [] },
+      0,
+    ]);
+    expect([...remembered(state, 'running').keys()]).toEqual([101]);
+    expect(remembered(state, 'startedMs').size).toBe(0);
     one.life = {};
     one.load = 1;
     one.memory = { refaults: 100_000 };
@@ -213,7 +216,11 @@ describe('a container that stands still', () => {
 
   it('is not urgent, though its boost is over: that waits', () => {
     const { node, one, state, look } = watched();
-    state.boosts.set('101/cores', { before: 1, boosted: 2, endMs: milliseconds(node.nowMs) });
+    recordOf(state, vmid(101)).cores.boost = {
+      before: 1,
+      boosted: 2,
+      endMs: milliseconds(node.nowMs),
+    };
     one.life = { frozen: true };
     for (let times = 0; times < 3; times += 1) expect(look().urgent.size).toBe(0);
     one.life = {};
@@ -225,10 +232,10 @@ describe('a container that stands still', () => {
     const { one, state, cycle } = watched();
     one.life = { populated: false };
     expect(cycle().state).toEqual({ kind: 'stopped', leftBehind: true });
-    expect([state.samples.size, state.running.size]).toEqual([0, 0]);
+    expect([remembered(state, 'sample').size, remembered(state, 'running').size]).toEqual([0, 0]);
     one.life = {};
     expect(usageOf(cycle()).cpu).toMatchObject({ why: 'first-sample' });
-    expect(state.startedMs.size).toBe(1);
+    expect(remembered(state, 'startedMs').size).toBe(1);
   });
 });
 
@@ -258,7 +265,7 @@ it('a process that the host has ended is told of, and is no sign of a small limi
     'WARN: Container 101: the host was out of memory and ended a process in it; ' +
       'its own limit was not the cause, so it is not raised for that',
   ]);
-  expect([state.oomFloors.size, state.oomKills.size]).toEqual([0, 1]);
+  expect([remembered(state, 'oomFloor').size, remembered(state, 'oomKillMs').size]).toEqual([0, 1]);
 });
 
 it('a limit under which it was killed is remembered, one inside of it is not', () => {
@@ -269,11 +276,11 @@ it('a limit under which it was killed is remembered, one inside of it is not', (
   one.memory = { nestedKills: 3, nestedHits: 200 };
   node.pass(1000);
   see(node, state);
-  expect([state.oomFloors.size, state.oomKills.size]).toEqual([0, 0]);
+  expect([remembered(state, 'oomFloor').size, remembered(state, 'oomKillMs').size]).toEqual([0, 0]);
   one.memory = { nestedKills: 3, nestedHits: 200, oomKills: 1, limitHits: 30 };
   node.pass(1000);
   see(node, state);
-  expect(state.oomFloors.get(vmid(101))).toEqual({ limitMib: 1024, atMs: node.nowMs });
+  expect(state.guests.get(vmid(101))?.oomFloor).toEqual({ limitMib: 1024, atMs: node.nowMs });
 });
 
 describe('a new life', () => {
@@ -288,7 +295,9 @@ describe('a new life', () => {
     const { cpu, memory } = usageOf(only(see(node, state)));
     expect(cpu).toMatchObject({ why: 'first-sample' });
     expect(memory).toMatchObject({ value: { newOomKills: 0 } });
-    expect([state.pendingCores.size, state.oomKills.size]).toEqual([0, 0]);
+    expect([remembered(state, 'pendingCores').size, remembered(state, 'oomKillMs').size]).toEqual([
+      0, 0,
+    ]);
   });
 
   it('keeps the memory that was granted: the raised limit is still its own', () => {
@@ -301,8 +310,8 @@ describe('a new life', () => {
     one.running = true;
     one.identity = 7;
     see(node, state);
-    expect(state.grants.get(vmid(101))).toBe(512);
-    expect(state.failures.size).toBe(1);
+    expect(state.guests.get(vmid(101))?.grantMib).toBe(512);
+    expect(remembered(state, 'failure').size).toBe(1);
   });
 
   it('of a stopped container has no earlier sample', () => {
@@ -312,7 +321,7 @@ describe('a new life', () => {
     see(node, state);
     one.running = false;
     see(node, state);
-    expect(state.samples.size).toBe(0);
+    expect(remembered(state, 'sample').size).toBe(0);
     one.running = true;
     node.pass(1000);
     expect(usageOf(only(see(node, state))).cpu).toMatchObject({ why: 'first-sample' });
@@ -325,15 +334,14 @@ describe('a container that is gone from this node', () => {
     node.add(101);
     node.add(1010);
     const state = fullState();
-    state.grants.set(vmid(1010), mib(16));
-    state.said.set('1010/', 'locked');
+    recordOf(state, vmid(1010)).grantMib = mib(16);
+    recordOf(state, vmid(1010)).saidSkipped = 'locked';
     see(node, state);
     node.containers.delete(vmid(101));
     see(node, state);
-    const { samples, grants, failures, pendingCores, oomKills, said } = state;
-    expect([failures.size, pendingCores.size, oomKills.size]).toEqual([0, 0, 0]);
-    expect([...samples.keys(), ...grants.keys()]).toEqual([1010, 1010]);
-    expect([...said.keys()]).toEqual(['1010/']);
+    expect([...state.guests.keys()]).toEqual([1010]);
+    const { life, grantMib, saidSkipped } = recordOf(state, vmid(1010));
+    expect([life.sample !== undefined, grantMib, saidSkipped]).toEqual([true, 16, 'locked']);
   });
 });
 
@@ -347,18 +355,18 @@ describe('a container that cannot be read for a while', () => {
     see(node, state);
     one.configMissing = broken('101.conf');
     see(node, state);
-    expect(state.running.get(vmid(101))?.memoryMib).toBe(1024);
+    expect(state.guests.get(vmid(101))?.running?.memoryMib).toBe(1024);
     one.sampleMissing = undefined;
     one.running = false;
     see(node, state);
-    expect(state.running.size).toBe(0);
+    expect(remembered(state, 'running').size).toBe(0);
   });
 });
 
 it('what was intended for a container that is gone is forgotten with it', () => {
   const node = new FakeNode();
   const state = newLoopState();
-  state.intended.set(vmid(101), { cores: 2, cpuLimit: null, memoryMib: mib(512) });
+  recordOf(state, vmid(101)).intended = { cores: 2, cpuLimit: null, memoryMib: mib(512) };
   see(node, state);
-  expect(state.intended.size).toBe(0);
+  expect(remembered(state, 'intended').size).toBe(0);
 });

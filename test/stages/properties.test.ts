@@ -5,6 +5,7 @@ import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { runCycle } from '../../src/cycle.ts';
 import type { JournalEvent } from '../../src/ports.ts';
 import { sample } from '../../src/stages/sample.ts';
+import { remembered } from '../core/builders.ts';
 import { type HostMoment, type Moment, RandomNode, type Story, story } from './random-node.ts';
 
 /** What must hold of every change, whatever the usage, the configuration and the host. */
@@ -209,7 +210,7 @@ describe('of a series of changes', () => {
 
   it('nobody’s hand is seen where nobody else was', () =>
     everyStory(({ world, state }) => {
-      expect(state.handHolds.size).toBe(0);
+      expect(remembered(state, 'handHoldMs').size).toBe(0);
       expect(world.node.lines.filter((line) => line.includes('not by this program'))).toEqual([]);
     }));
 });

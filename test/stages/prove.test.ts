@@ -11,6 +11,7 @@ import {
   everyone,
   type MemoryNumbers,
   memoryChange,
+  remembered,
   vmid,
 } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
@@ -51,8 +52,11 @@ function expectLeft(node: FakeNode, counts: ActCounts, state: LoopState): void {
   expect(node.backups).toEqual([]);
   expect(node.get(101).limitMib).toBe(8192);
   expect(counts).toEqual({ done: 0, failed: 0 });
-  expect(state.failures.size).toBe(0);
-  expect(state.shrinkRetry.get(ID)).toEqual({ count: 1, retryAtMs: node.nowMs + 5 * MINUTE_MS });
+  expect(remembered(state, 'failure').size).toBe(0);
+  expect(state.guests.get(ID)?.life.shrinkRetry).toEqual({
+    count: 1,
+    retryAtMs: node.nowMs + 5 * MINUTE_MS,
+  });
   expect(node.linesOf('WARN').join('\n')).toMatch(/^WARN: NOT PROVEN\. Container 101 \(web\)/);
   expect(node.events.map(({ action }) => action)).toEqual(['Decrease Memory Not Proven']);
 }
@@ -68,7 +72,7 @@ describe('memory full of file cache', () => {
     expect(node.done).toEqual(['reclaim 101', ...HELD_AND_SET]);
     expect(node.get(101).memory.current).toBeLessThanOrEqual(960);
     expect(node.get(101).limitMib).toBe(1024);
-    expect(state.shrinkRetry.size).toBe(0);
+    expect(remembered(state, 'shrinkRetry').size).toBe(0);
   });
 
   it('is asked for again where the container reads on meanwhile', async () => {
@@ -226,7 +230,9 @@ describe('memory that turns out to be needed stays', () => {
     expect(node.events.map(({ action }) => action)).toEqual([
       ...['Decrease Memory Not Proven', 'Increase Cores'],
     ]);
-    expect([state.shrinkRetry.size, state.grants.size]).toEqual([1, 0]);
+    expect([remembered(state, 'shrinkRetry').size, remembered(state, 'grantMib').size]).toEqual([
+      1, 0,
+    ]);
   });
 });
 
@@ -237,16 +243,17 @@ describe('an attempt', () => {
     const state = newLoopState();
     await run(node, shrink, state);
     await run(node, shrink, state);
-    const minutes = ((state.shrinkRetry.get(ID)?.retryAtMs ?? 0) - node.nowMs) / MINUTE_MS;
+    const minutes =
+      ((state.guests.get(ID)?.life.shrinkRetry?.retryAtMs ?? 0) - node.nowMs) / MINUTE_MS;
     expect(minutes).toBe(10);
     node.kernel = (id, wish) => node.giveUp(id, wish);
     await run(node, shrink, state);
     // What was taken may still be missed.
-    expect(state.shrinkRetry.get(ID)?.count).toBe(2);
+    expect(state.guests.get(ID)?.life.shrinkRetry?.count).toBe(2);
     const { memoryMib } = node.get(101).config;
     const more = memoryChange(101, memoryMib, memoryMib + 512);
     await run(node, { vmid: ID, name, memory: more }, state);
-    expect(state.shrinkRetry.size).toBe(0);
+    expect(remembered(state, 'shrinkRetry').size).toBe(0);
   });
 
   it('counts only for the life of the container that it was made on', async () => {
@@ -257,7 +264,7 @@ describe('an attempt', () => {
     await run(node, shrink, state);
     node.get(101).identity = 7;
     observe(node.world, state, everyone());
-    expect(state.shrinkRetry.size).toBe(0);
+    expect(remembered(state, 'shrinkRetry').size).toBe(0);
   });
 
   it.each([
@@ -273,7 +280,7 @@ describe('an attempt', () => {
     };
     const state = newLoopState();
     expect(await run(node, shrink, state)).toEqual({ done: 0, failed: 0 });
-    expect([node.sets, state.shrinkRetry.size]).toEqual([[], 0]);
+    expect([node.sets, remembered(state, 'shrinkRetry').size]).toEqual([[], 0]);
     expect(node.linesOf('WARN')[0]).toMatch(/was not changed: its memory could not be read/);
   });
 });

@@ -1,52 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { forgetGuests } from '../../src/core/forget.ts';
 import { guestIdentity } from '../../src/core/identity.ts';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { everyone, identity, vmid } from '../core/builders.ts';
+import { everyone, identity, remembered, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
 
-/** Every map of the state with entries of 101 and of 102, under both kinds of keys. */
-function filled(): LoopState {
-  const state = newLoopState();
-  for (const map of Object.values(state)) {
-    if (!(map instanceof Map)) continue;
-    for (const id of [101, 102]) {
-      for (const key of [id, `${id}/`, `${id}/cores`, `${id}/memory`])
-        map.set(key as never, {} as never);
-    }
-  }
-  return state;
-}
-
-const idsIn = (state: LoopState): ReadonlySet<string> =>
-  new Set(
-    Object.entries(state).flatMap(([name, map]) =>
-      map instanceof Map
-        ? [...map.keys()].map((key) => `${name}: ${Number.parseInt(`${key}`, 10)}`)
-        : [],
-    ),
-  );
-
 describe('what is remembered of a guest', () => {
-  it('is kept in maps under its id, and nowhere else', () => {
-    const others = Object.entries(newLoopState()).filter(([, value]) => !(value instanceof Map));
-    // What is no map must be about the host or the loop: forgetGuests does not reach into it.
-    expect(others.map(([name]) => name)).toEqual([
-      ...['cycle', 'hostCpus', 'reclaimSupported', 'lacking', 'hostCpu', 'unrecorded'],
-      ...['pause', 'refusedWrites'],
+  it('is in one record, and what else the state holds is of the host or of the loop', () => {
+    const others = Object.keys(newLoopState()).filter((name) => name !== 'guests');
+    expect(others.sort()).toEqual([
+      ...['cycle', 'hostCpu', 'hostCpus', 'lacking', 'pause', 'reclaimSupported'],
+      ...['refusedWrites', 'unrecorded'],
     ]);
-  });
-
-  it('is dropped as a whole, and that of no other guest', () => {
-    const state = filled();
-    const before = [...idsIn(state)];
-    expect(before.filter((each) => each.endsWith(' 101')).length).toBeGreaterThan(20);
-    forgetGuests(state, (id) => id === ID);
-    expect([...idsIn(state)]).toEqual(before.filter((each) => each.endsWith(' 102')));
   });
 });
 
@@ -64,27 +32,36 @@ function known() {
   };
   look();
   look();
-  const learnt = state.learnt.get('101/memory');
+  const learnt = state.guests.get(vmid(101))?.memory.learnt;
   if (learnt !== undefined) learnt.rise = 9999;
-  state.boosts.set('101/cores', { before: 2, boosted: 3, endMs: milliseconds(9e9) });
-  state.offPeak.set('101/memory', { before: 2048, givenBackMs: undefined });
-  state.grants.set(ID, mib(512));
-  state.oomFloors.set(ID, { limitMib: 1024, atMs: milliseconds(0) });
-  state.failures.set(ID, { count: 3, retryAtMs: milliseconds(9e9) });
-  state.shrinkRetry.set(ID, { count: 3, retryAtMs: milliseconds(9e9) });
-  state.handHolds.set('101/cores', milliseconds(9e9));
-  state.known.set(ID, { cores: 2, cpuLimit: null, memoryMib: mib(1024) });
-  state.intended.set(ID, { cores: 8, cpuLimit: null, memoryMib: mib(1024) });
+  recordOf(state, vmid(101)).cores.boost = { before: 2, boosted: 3, endMs: milliseconds(9e9) };
+  recordOf(state, vmid(101)).memory.offPeak = { before: 2048, givenBackMs: undefined };
+  recordOf(state, ID).grantMib = mib(512);
+  recordOf(state, ID).oomFloor = { limitMib: 1024, atMs: milliseconds(0) };
+  recordOf(state, ID).failure = { count: 3, retryAtMs: milliseconds(9e9) };
+  recordOf(state, ID).life.shrinkRetry = { count: 3, retryAtMs: milliseconds(9e9) };
+  recordOf(state, vmid(101)).cores.handHoldMs = milliseconds(9e9);
+  recordOf(state, ID).known = { cores: 2, cpuLimit: null, memoryMib: mib(1024) };
+  recordOf(state, ID).intended = { cores: 8, cpuLimit: null, memoryMib: mib(1024) };
   return { node, state, look };
 }
 
+/** The names of the fields in which something is known of 101. */
+function known101({ guests }: LoopState): string[] {
+  const names: string[] = [];
+  const collect = (holder: object): void => {
+    for (const [name, value] of Object.entries(holder)) {
+      const isRecord = ['life', 'cores', 'memory', 'seen'].includes(name) && !Array.isArray(value);
+      if (isRecord) collect(value);
+      else if (Array.isArray(value) ? value.length > 0 : value !== undefined) names.push(name);
+    }
+  };
+  collect(guests.get(ID) ?? {});
+  return names.sort();
+}
+
 /** What the observation itself has just seen of it. */
-const SEEN_NOW = [
-  ...['identities', 'samples', 'between', 'running', 'seenCores', 'seenMemory', 'startedMs'],
-  'learnt',
-];
-const of101 = (state: LoopState): string[] =>
-  [...idsIn(state)].filter((each) => each.endsWith(' 101')).map((each) => each.slice(0, -5));
+const SEEN_NOW = [...['between', 'identity', 'learnt', 'memory', 'running', 'sample', 'startedMs']];
 
 const AGAIN = { identity: identity(101, 1) };
 const saidOfOthers = ({ lines }: FakeNode): string[] =>
@@ -101,8 +78,8 @@ describe('another guest under a known id', () => {
     const { node, state, look } = known();
     node.write(101, { identity: other });
     look();
-    expect(of101(state).sort()).toEqual([...SEEN_NOW].sort());
-    expect(state.learnt.get('101/memory')?.rise).toBe(0);
+    expect(known101(state)).toEqual(SEEN_NOW);
+    expect(state.guests.get(vmid(101))?.memory.learnt?.rise).toBe(0);
     expect(saidOfOthers(node)).toHaveLength(1);
     expect(saidOfOthers(node)[0]).toContain(
       'nor a boost to 3 cores (2 cores before), ' +
@@ -116,7 +93,7 @@ describe('another guest under a known id', () => {
     const { node, state, look } = known();
     node.write(101, AGAIN);
     look();
-    expect(state.startedMs.get(ID)).toBe(node.nowMs);
+    expect(state.guests.get(ID)?.life.startedMs).toBe(node.nowMs);
   });
 
   it('that cannot be recognised has nothing remembered, again and again', () => {
@@ -124,9 +101,13 @@ describe('another guest under a known id', () => {
     node.write(101, { identity: undefined });
     for (let cycle = 0; cycle < 3; cycle++) {
       look();
-      expect(state.samples.has(ID)).toBe(true);
-      expect(state.boosts.size + state.grants.size + state.identities.size).toBe(0);
-      state.grants.set(ID, mib(1));
+      expect(state.guests.get(ID)?.life.sample !== undefined).toBe(true);
+      expect(
+        remembered(state, 'boost').size +
+          remembered(state, 'grantMib').size +
+          remembered(state, 'identity').size,
+      ).toBe(0);
+      recordOf(state, ID).grantMib = mib(1);
     }
     expect(saidOfOthers(node)).toHaveLength(1);
     expect(saidOfOthers(node)[0]).toContain('no readable rootfs line');
@@ -136,11 +117,11 @@ describe('another guest under a known id', () => {
     const { node, state, look } = known();
     node.write(101, { identity: undefined });
     look();
-    state.known.set(ID, { cores: 7, cpuLimit: null, memoryMib: mib(1024) });
-    state.grants.set(ID, mib(1));
+    recordOf(state, ID).known = { cores: 7, cpuLimit: null, memoryMib: mib(1024) };
+    recordOf(state, ID).grantMib = mib(1);
     node.write(101, AGAIN);
     look();
-    expect(state.grants.has(ID)).toBe(false);
+    expect(state.guests.get(ID)?.grantMib !== undefined).toBe(false);
   });
 
   it('is not made of one device replaced after the other', () => {
@@ -156,7 +137,7 @@ describe('another guest under a known id', () => {
     look();
     node.write(101, { identity: nets(3) });
     look();
-    expect(state.boosts.has('101/cores')).toBe(true);
+    expect(state.guests.get(vmid(101))?.cores.boost !== undefined).toBe(true);
     expect(saidOfOthers(node)).toEqual([]);
   });
 });
@@ -164,7 +145,7 @@ describe('another guest under a known id', () => {
 describe('a state that names no guests', () => {
   const old = (memoryMib: number) => {
     const { node, state, look } = known();
-    state.identities.clear();
+    for (const each of state.guests.values()) each.identity = undefined;
     node.write(101, { memoryMib: mib(memoryMib), ...AGAIN });
     look();
     return { state, node };
@@ -172,12 +153,12 @@ describe('a state that names no guests', () => {
 
   it('belongs to the guest that has the values in it', () => {
     const { state } = old(1024);
-    expect(state.boosts.has('101/cores')).toBe(true);
-    expect(state.identities.get(ID)).toBe(AGAIN.identity);
+    expect(state.guests.get(vmid(101))?.cores.boost !== undefined).toBe(true);
+    expect(state.guests.get(ID)?.identity).toBe(AGAIN.identity);
   });
 
   it('does not belong to one that has other values', () => {
-    expect(of101(old(8192).state)).not.toContain('boosts');
+    expect(known101(old(8192).state)).not.toContain('boost');
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { Management } from '../../src/core/policy.ts';
 import { mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { observe } from '../../src/stages/observe.ts';
@@ -48,17 +48,17 @@ describe('between two cycles', () => {
     node.add(102, { cores: 2 }).load = 2;
     one.load = 2;
     observe(node.world, state, everyone());
-    state.intended.set(vmid(101), { cores: 4, cpuLimit: null, memoryMib: mib(1024) });
+    recordOf(state, vmid(101)).intended = { cores: 4, cpuLimit: null, memoryMib: mib(1024) };
     const look = () => {
       node.pass(10_000);
       const settings = { urgentSamples: 2, manage: () => MANAGED, meanwhile: true };
       return sample(node.world, state, settings);
     };
-    const before = state.between.get(vmid(101));
+    const before = state.guests.get(vmid(101))?.life.between;
     look();
     expect(urgentIn(look())).toEqual([102]);
     // It is no gap: the next sample goes on from the last one.
-    expect(state.between.get(vmid(101))).toBe(before);
+    expect(state.guests.get(vmid(101))?.life.between).toBe(before);
   });
 
   it.each([
@@ -78,12 +78,12 @@ describe('between two cycles', () => {
   it('a boost that is over is urgent, so that it ends when it is due', () => {
     const { look, state, node } = started();
     const endMs = milliseconds(node.nowMs + 20_000);
-    state.boosts.set('101/cores', { before: 1, boosted: 2, endMs });
+    recordOf(state, vmid(101)).cores.boost = { before: 1, boosted: 2, endMs };
     expect(urgentIn(look())).toEqual([]);
     expect(urgentIn(look())).toEqual([101]);
-    const between = state.between.get(vmid(101));
+    const between = state.guests.get(vmid(101))?.life.between;
     if (between === undefined) throw new Error('it is looked at');
-    state.between.set(vmid(101), { ...between, settled: true });
+    recordOf(state, vmid(101)).life.between = { ...between, settled: true };
     expect(urgentIn(look())).toEqual([]);
   });
 
@@ -130,7 +130,7 @@ describe('between two cycles', () => {
     look();
     node.pass(10_000);
     observe(node.world, state as LoopState, everyone());
-    const [seen] = state.seenCores.get(vmid(101))?.slice(-1) ?? [];
+    const [seen] = state.guests.get(vmid(101))?.life.seen.cores?.slice(-1) ?? [];
     expect(seen?.peak).toBeCloseTo(1.8);
     expect(seen?.used).toBeCloseTo((1.8 + 0.2 + 0.2) / 3);
   });

@@ -8,7 +8,15 @@ import { runCycle } from '../../src/cycle.ts';
 import type { TemporaryRecords, World } from '../../src/ports.ts';
 import { act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
-import { AMPLE_ROOM, coresChange, everyone, hostPolicy, identity, vmid } from '../core/builders.ts';
+import {
+  AMPLE_ROOM,
+  coresChange,
+  everyone,
+  hostPolicy,
+  identity,
+  remembered,
+  vmid,
+} from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
@@ -152,7 +160,7 @@ describe('a boost', () => {
     two.loses();
     one.has(2);
     await one.cycle();
-    expect(one.state.boosts.size).toBe(0);
+    expect(remembered(one.state, 'boost').size).toBe(0);
     expect(one.cores).toBe(2);
     expect(cluster.records.size).toBe(0);
   });
@@ -230,7 +238,7 @@ describe('the record', () => {
     const { writes } = cluster;
     for (let count = 0; count < 4; count++) await two.cycle(60_000, true);
     expect(cluster.writes).toBe(writes);
-    expect(two.state.boosts.size).toBe(1);
+    expect(remembered(two.state, 'boost').size).toBe(1);
   });
 
   it('goes where an administrator has overruled the boost', async () => {

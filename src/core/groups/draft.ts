@@ -1,4 +1,4 @@
-import { afterFailure } from '../loop-state.ts';
+import { afterFailure } from '../guest-record.ts';
 import type { Milliseconds, Vmid } from '../units.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import type { GroupState } from './group-state.ts';

@@ -1,4 +1,4 @@
-import type { Failure } from '../loop-state.ts';
+import type { Failure } from '../guest-record.ts';
 import type { Milliseconds, Vmid } from '../units.ts';
 import type { HealthCheck } from './group-policy.ts';
 

@@ -1,4 +1,4 @@
-import { afterFailure } from '../loop-state.ts';
+import { afterFailure } from '../guest-record.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 import type { GroupState } from './group-state.ts';
 import type { GroupLedger, LedgerMember } from './ledger.ts';

@@ -1,6 +1,6 @@
 import type { HoldReason, Rule } from '../decision.ts';
 import { roundUp } from '../guards.ts';
-import type { Boost } from '../loop-state.ts';
+import type { Boost } from '../guest-record.ts';
 import type { BoostPolicy } from '../policy.ts';
 import type { Milliseconds } from '../units.ts';
 import type { Verdict } from './threshold.ts';

@@ -41,7 +41,7 @@ function inForceGuard(
   const configured = wanted === undefined ? undefined : Math.min(wanted, all ?? wanted);
   const agrees = live === configured || live === wanted;
   const differs = live !== undefined && configured !== undefined && !agrees;
-  const pending = state.pendingCores.get(vmid);
+  const pending = state.guests.get(vmid)?.life.pendingCores;
   const since = pending === undefined ? '' : `, since ${secondsOf(nowMs - pending.sinceMs)} s`;
   const says = isOwn ? 'none' : (configured ?? 'unknown');
   const words = `${says} configured, ${live ?? 'unknown'} in its cpuset`;

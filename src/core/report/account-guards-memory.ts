@@ -40,7 +40,10 @@ function graceGuards(
     const left = leftMs > 0 ? `; no shrinking for ${secondsOf(leftMs)} s` : '';
     return guard(what, leftMs > 0, `${agoSeconds} s ago${left}`, { agoSeconds, ofSeconds });
   };
-  return [one('start', state.startedMs.get(vmid)), one('OOM kill', state.oomKills.get(vmid))];
+  return [
+    one('start', state.guests.get(vmid)?.life.startedMs),
+    one('OOM kill', state.guests.get(vmid)?.life.oomKillMs),
+  ];
 }
 
 /** Signs that memory is short, however little of it seems in use; these bar shrinking only. */
@@ -68,7 +71,7 @@ function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInpu
     const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
     return guard('proof', false, says, { supported: false });
   }
-  const retry = state.shrinkRetry.get(vmid);
+  const retry = state.guests.get(vmid)?.life.shrinkRetry;
   if (retry === undefined) return guard('proof', false, 'no try has failed', { attempts: 0 });
   const leftMs = retry.retryAtMs - nowMs;
   const next = leftMs > 0 ? `next try in ${secondsOf(leftMs)} s` : 'it may be tried again';

@@ -2,7 +2,6 @@ import type { Resource } from '../decision.ts';
 import { withUnit } from '../explain.ts';
 import type { LoopState } from '../loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../observation.ts';
-import { changeKey } from '../pace.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import { flapsAt, type Taken, waitForCalmMs } from '../taken.ts';
@@ -48,7 +47,7 @@ function configGuards({ lock, template, pendingKeys }: GuestConfig): readonly Gu
 }
 
 function failureGuard({ state, nowMs }: ReportInput, vmid: GuestConfig['vmid']): Guard {
-  const failure = state.failures.get(vmid);
+  const failure = state.guests.get(vmid)?.failure;
   if (failure === undefined) return guard('failed lately', false, 'no', { failures: 0 });
   const leftMs = failure.retryAtMs - nowMs;
   const count = failure.count === 1 ? 'once' : `${failure.count} times in a row`;
@@ -83,9 +82,9 @@ function periodGuards(
   vmid: VmidOf,
   resource: Resource,
   { timing }: ContainerPolicy,
-  { seenCores, seenMemory }: LoopState,
+  { guests }: LoopState,
 ): readonly Guard[] {
-  const have = (resource === 'cores' ? seenCores : seenMemory).get(vmid)?.length ?? 0;
+  const have = guests.get(vmid)?.life.seen[resource].length ?? 0;
   const one = (toward: string, want: number): Guard =>
     guard(`observations for ${toward}`, have < want, `${Math.min(have, want)} of ${want}`, {
       ...{ have, want },
@@ -99,7 +98,7 @@ function cooldownGuards(
   { timing }: ContainerPolicy,
   { state, nowMs }: ReportInput,
 ): readonly Guard[] {
-  const changedMs = state.changedMs.get(changeKey(vmid, resource));
+  const changedMs = state.guests.get(vmid)?.[resource].changedMs;
   const one = (toward: string, cooldownMs: number): Guard => {
     const leftMs = changedMs === undefined ? 0 : changedMs + cooldownMs - nowMs;
     const ofSeconds = cooldownMs / 1000;
@@ -111,7 +110,7 @@ function cooldownGuards(
     });
   };
   const up = one('growth', timing.cooldownUpMs);
-  const calm = calmGuard(state.taken.get(changeKey(vmid, resource)), nowMs);
+  const calm = calmGuard(state.guests.get(vmid)?.[resource].taken, nowMs);
   return [up, one('shrinking', timing.cooldownDownMs), calm];
 }
 
@@ -147,15 +146,16 @@ function ownerGuards(
   { scaling, boost, timing }: ContainerPolicy,
   { state, nowMs }: ReportInput,
 ): readonly Guard[] {
-  const key = changeKey(vmid, resource);
-  const handMs = (state.handHolds.get(key) ?? nowMs) - nowMs;
+  const record = state.guests.get(vmid);
+  const known = record?.[resource];
+  const handMs = (known?.handHoldMs ?? nowMs) - nowMs;
   const handNumbers = {
     leftSeconds: Math.max(0, secondsOf(handMs)),
     ofSeconds: timing.manualHoldMs / 1000,
   };
   const hand = handMs > 0 ? leftWords(handMs) : 'no';
   const guards = [guard('changed by hand', handMs > 0, hand, handNumbers)];
-  const on = state.boosts.get(key);
+  const on = known?.boost;
   if (on !== undefined) {
     const leftMs = on.endMs - nowMs;
     const back = `back to ${withUnit(resource, on.before)}`;
@@ -164,12 +164,12 @@ function ownerGuards(
     const leftSeconds = Math.max(0, secondsOf(leftMs));
     guards.push(guard('boost', leftMs > 0, says, { before, boosted, leftSeconds }));
   } else if (scaling === 'boost') {
-    const samples = state.between.get(vmid)?.saturated[resource] ?? 0;
+    const samples = record?.life.between?.saturated[resource] ?? 0;
     const of = boost.consecutiveSamples;
     const says = `off; saturated in ${samples} samples in a row, ${of} begin one`;
     guards.push(guard('boost', false, says, { samples, of }));
   }
-  const taken = state.offPeak.get(key);
+  const taken = known?.offPeak;
   if (taken !== undefined) {
     const given = taken.givenBackMs !== undefined;
     const holds = planned?.verdict === 'hold' && planned.because.kind === 'given-back';

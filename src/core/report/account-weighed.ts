@@ -14,8 +14,7 @@ export function weighedFacts(
   { timing }: ContainerPolicy,
   input: ReportInput,
 ): readonly Fact[] {
-  const windows = resource === 'cores' ? input.state.seenCores : input.state.seenMemory;
-  const seen = windows.get(vmid) ?? [];
+  const seen = input.state.guests.get(vmid)?.life.seen[resource] ?? [];
   const measured = course.decided?.measured;
   const swapMib =
     state.kind === 'running' && state.usage.memory.ok ? state.usage.memory.value.swapMib : 0;

@@ -1,7 +1,6 @@
 import type { Decision, Limit, Resource, Rule } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
 import type { ContainerObservation } from '../observation.ts';
-import { changeKey } from '../pace.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import type { Vmid } from '../units.ts';
@@ -166,13 +165,13 @@ function outcomeFacts(
 ): readonly Fact[] {
   const { state, nowMs } = input;
   const facts: Fact[] = [];
-  const last = state.lastChanges.get(vmid);
+  const last = state.guests.get(vmid)?.lastChange;
   if (last === undefined) facts.push(fact('last change', 'none is known'));
   else {
     const row = changeRow(last, input);
     facts.push(fact('last change', `${row.time}, ${row.status}: ${row.what}`, { ...row }));
   }
-  const pending = state.pendingCores.get(vmid);
+  const pending = state.guests.get(vmid)?.life.pendingCores;
   if (pending !== undefined) {
     const { cores } = pending;
     const sinceSeconds = secondsOf(nowMs - pending.sinceMs);
@@ -181,7 +180,7 @@ function outcomeFacts(
     facts.push(fact('pending', says, { cores, sinceSeconds }));
   }
   for (const resource of resources) {
-    const changedMs = state.changedMs.get(changeKey(vmid, resource));
+    const changedMs = state.guests.get(vmid)?.[resource].changedMs;
     const { planned } = courseOf(vmid, resource);
     if (planned === undefined || planned.verdict === 'hold') continue;
     const done = changedMs !== undefined && changedMs >= input.atMs;

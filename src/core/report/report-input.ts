@@ -3,7 +3,6 @@ import type { HandHold, Verdicts } from '../decide.ts';
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
 import type { LoopState } from '../loop-state.ts';
 import type { ContainerObservation, GuestConfig, HostObservation } from '../observation.ts';
-import { changeKey } from '../pace.ts';
 import type { Plan } from '../plan.ts';
 import type { HostPolicy, Management } from '../policy.ts';
 import type { Milliseconds, Vmid } from '../units.ts';
@@ -55,14 +54,16 @@ export function coursesOf({ verdicts, planned }: Pick<ReportInput, 'verdicts' | 
   );
   const outcome = byKey([...planned.held, ...admitted]);
   const courseOf: CourseOf = (vmid, resource) => {
-    const key = changeKey(vmid, resource);
+    const key = keyOf(vmid, resource);
     return { decided: decided.get(key), planned: outcome.get(key) };
   };
   return courseOf;
 }
 
+const keyOf = (vmid: Vmid, resource: Resource): string => `${vmid}/${resource}`;
+
 const byKey = (decisions: readonly Decision[]): ReadonlyMap<string, Decision> =>
-  new Map(decisions.map((one) => [changeKey(one.vmid, one.resource), one]));
+  new Map(decisions.map((one) => [keyOf(one.vmid, one.resource), one]));
 
 /** Why the container as a whole is left alone; a failure since the cycle counts too. */
 export function skipOf(input: ReportInput, vmid: Vmid, name: string): Skip | undefined {
@@ -70,7 +71,7 @@ export function skipOf(input: ReportInput, vmid: Vmid, name: string): Skip | und
   if (skipped !== undefined) {
     return { ...skipped, because: aged(skipped.because, input.nowMs - input.atMs) };
   }
-  const failure = input.state.failures.get(vmid);
+  const failure = input.state.guests.get(vmid)?.failure;
   if (failure === undefined || failure.retryAtMs <= input.nowMs) return undefined;
   const retryInMs = failure.retryAtMs - input.nowMs;
   return { vmid, name, because: { kind: 'failed-lately', failures: failure.count, retryInMs } };

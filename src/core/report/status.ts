@@ -1,7 +1,8 @@
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
-import { type LastChange, overdueCores } from '../loop-state.ts';
+import type { LastChange } from '../guest-record.ts';
+import { overdueCores } from '../loop-state.ts';
 import type {
   ContainerObservation,
   ContainerState,
@@ -168,7 +169,7 @@ const orNull = (reading: Reading<number>): number | null =>
 
 /** The configuration as it is now: what this program has changed since the cycle is in it. */
 export const configNow = (seen: GuestConfig, { state }: ReportInput): GuestConfig => {
-  const running = state.running.get(seen.vmid);
+  const running = state.guests.get(seen.vmid)?.running;
   if (running === undefined) return seen;
   const { cores, cpuLimit, memoryMib } = running;
   return { ...seen, cores, cpuLimit, memoryMib };
@@ -191,7 +192,7 @@ function containerRow(
     return need === undefined ? null : short(need);
   };
   const now = config.ok ? configNow(config.value, input) : undefined;
-  const last = input.state.lastChanges.get(vmid);
+  const last = input.state.guests.get(vmid)?.lastChange;
   return {
     ...{ vmid, name, ...managementOf(container, input), state: stateOf(state) },
     cpu: cpuRow(container, usage),
@@ -302,7 +303,8 @@ function nowOfResource(planned: Decision, input: ReportInput): Now {
   if (planned.verdict !== 'hold') {
     const { measured, after } = planned;
     const step = `${short(measured.before)} -> ${withUnit(resource, after)}`;
-    const pending = resource === 'cores' && input.state.pendingCores.has(vmid);
+    const pending =
+      resource === 'cores' && input.state.guests.get(vmid)?.life.pendingCores !== undefined;
     const says = `${SPOKEN[resource]}: ${step}, since ${explainChange(planned)}.`;
     const grew = planned.verdict === 'grow' ? 'more' : 'less';
     return {

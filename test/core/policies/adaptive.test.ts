@@ -4,11 +4,11 @@ import type { Forecast, Measured } from '../../../src/core/decision.ts';
 import { explainHold } from '../../../src/core/explain.ts';
 import {
   coresForecast,
+  type Learning,
   learnCores,
   learnMemory,
   memoryForecast,
 } from '../../../src/core/learning.ts';
-import type { LearntOfAll } from '../../../src/core/learnt.ts';
 import { learntVerdict } from '../../../src/core/policies/learnt-verdict.ts';
 import type { Verdict } from '../../../src/core/policies/threshold.ts';
 import { ratio } from '../../../src/core/units.ts';
@@ -20,18 +20,18 @@ const range = { min: 1, max: 8, quantum: 1, stepFactor: 1 };
 
 const cpu = (used: number, allowed: number) => cpuUse(used, allowed);
 
-function afterCores(values: readonly number[], allowed = 8): LearntOfAll {
-  const all: LearntOfAll = new Map();
+function afterCores(values: readonly number[], allowed = 8): Learning {
+  const all: Learning = { learnt: undefined };
   values.forEach((used, index) => {
-    learnCores(all, CT, cpu(used, allowed), (index + 1) * SLOT);
+    learnCores(all, cpu(used, allowed), (index + 1) * SLOT);
   });
   return all;
 }
 
-function afterMemory(values: readonly number[]): LearntOfAll {
-  const all: LearntOfAll = new Map();
+function afterMemory(values: readonly number[]): Learning {
+  const all: Learning = { learnt: undefined };
   values.forEach((mib, index) => {
-    learnMemory(all, CT, memoryUse(mib), mib, (index + 1) * SLOT);
+    learnMemory(all, memoryUse(mib), mib, (index + 1) * SLOT);
   });
   return all;
 }
@@ -42,15 +42,15 @@ const calm = (value: number, steps: number): number[] =>
 describe('the forecast of cores', () => {
   it('says nothing before half an hour was seen', () => {
     const ask = { ...range, has: 4 };
-    expect(coresForecast(afterCores(calm(1, 5)), CT, cpu(1, 4), ask)).toBeUndefined();
-    expect(coresForecast(afterCores(calm(1, 6)), CT, cpu(1, 4), ask)).toBeDefined();
+    expect(coresForecast(afterCores(calm(1, 5)), cpu(1, 4), ask)).toBeUndefined();
+    expect(coresForecast(afterCores(calm(1, 6)), cpu(1, 4), ask)).toBeDefined();
   });
 
   it('takes what a calm container does not need, and leaves a restless one more', () => {
     const ask = { ...range, has: 8 };
     const wild = Array.from({ length: 288 }, (_, step) => (step % 7 ? 1.5 : 4.5));
     const target = (values: number[]): number =>
-      coresForecast(afterCores(values), CT, cpu(1.5, 8), ask)?.target ?? 0;
+      coresForecast(afterCores(values), cpu(1.5, 8), ask)?.target ?? 0;
     expect(target(calm(1.5, 288))).toBe(2);
     expect(target(wild)).toBeGreaterThanOrEqual(5);
   });
@@ -58,14 +58,14 @@ describe('the forecast of cores', () => {
   it('goes to the peak of the day at once where a container is saturated', () => {
     const values = [...calm(1, 100), 6, ...calm(1, 100)];
     const ask = { ...range, has: 2 };
-    const target = coresForecast(afterCores(values), CT, cpu(2, 2), ask)?.target;
+    const target = coresForecast(afterCores(values), cpu(2, 2), ask)?.target;
     expect(target).toBeGreaterThanOrEqual(6);
   });
 
   it('protects a steady container at a risk that it lets a restless one run', () => {
     const restless = Array.from({ length: 288 }, (_, step) => (step % 2 ? 0.1 : 1.6));
     const given = (values: number[], now: number) =>
-      coresForecast(afterCores(values), CT, cpu(now, 8), { ...range, has: 1 });
+      coresForecast(afterCores(values), cpu(now, 8), { ...range, has: 1 });
     const steady = given(calm(1.9, 288), 1.9);
     expect(steady?.target).toBe(3);
     expect(steady?.riskThen).toBeLessThan((given(restless, 1.6)?.riskThen ?? 0) / 2);
@@ -77,7 +77,7 @@ describe('the forecast of cores', () => {
     const given = (slots: number): number => {
       const all = afterCores([...restless(200), 5.5, ...restless(slots)]);
       const ask = { ...range, has: 8, stepFactor: 2 };
-      return coresForecast(all, CT, cpu(1.5, 8), ask)?.target ?? 0;
+      return coresForecast(all, cpu(1.5, 8), ask)?.target ?? 0;
     };
     expect(given(7)).toBeGreaterThanOrEqual(6);
     expect(given(8)).toBeLessThan(6);
@@ -86,7 +86,7 @@ describe('the forecast of cores', () => {
   it('leaves a cpulimit where less than a tenth of it is to be changed', () => {
     const all = afterCores(calm(2, 288));
     const forecast = (has: number): number =>
-      coresForecast(all, CT, cpu(2, 8), { ...range, quantum: 0.1, has })?.target ?? 0;
+      coresForecast(all, cpu(2, 8), { ...range, quantum: 0.1, has })?.target ?? 0;
     const best = forecast(8);
     expect(forecast(best + 0.1)).toBe(best + 0.1);
     expect(forecast(best + 1)).toBeLessThan(best + 1);
@@ -97,7 +97,7 @@ describe('the forecast of cores', () => {
     const all = afterCores(wild);
     const targets = [0.5, 1, 2].map((stepFactor) => {
       const ask = { ...range, quantum: 0.1, max: 32, has: 1, stepFactor };
-      return coresForecast(all, CT, cpu(1.5, 8), ask)?.target ?? 0;
+      return coresForecast(all, cpu(1.5, 8), ask)?.target ?? 0;
     });
     expect([...targets].sort((a, b) => b - a)).toEqual(targets);
     expect(targets[0]).toBeGreaterThan(targets[2] ?? 0);
@@ -109,7 +109,7 @@ describe('the forecast of cores', () => {
       fc.property(demand, fc.integer({ min: 1, max: 8 }), (values, has) => {
         const used = Math.min(has, values.at(-1) ?? 0);
         const all = afterCores(values);
-        const target = coresForecast(all, CT, cpu(used, has), { ...range, has })?.target ?? 0;
+        const target = coresForecast(all, cpu(used, has), { ...range, has })?.target ?? 0;
         expect(target).toBeGreaterThanOrEqual(Math.min(8, used));
         expect(target >= 1 && target <= 8).toBe(true);
       }),
@@ -119,7 +119,7 @@ describe('the forecast of cores', () => {
 
   it('knows tenths where a cpulimit is scaled', () => {
     const ask = { ...range, min: 0.1, quantum: 0.1, has: 4 };
-    const target = coresForecast(afterCores(calm(0.42, 288)), CT, cpu(0.42, 4), ask)?.target ?? 0;
+    const target = coresForecast(afterCores(calm(0.42, 288)), cpu(0.42, 4), ask)?.target ?? 0;
     expect(target).toBeGreaterThanOrEqual(0.5);
     expect(target).toBeLessThan(1.5);
   });
@@ -129,8 +129,8 @@ describe('the forecast of memory', () => {
   const ask = { min: 512, max: 16_384, quantum: 16, stepFactor: 1, has: 16_384 };
   const seen = (peak: number) => ({ used: peak, peak });
   const target = (values: readonly number[], stepFactor = 1): number =>
-    memoryForecast(afterMemory(values), CT, seen(values.at(-1) ?? 0), { ...ask, stepFactor })
-      ?.target ?? 0;
+    memoryForecast(afterMemory(values), seen(values.at(-1) ?? 0), { ...ask, stepFactor })?.target ??
+    0;
 
   it('keeps the less above the peak the longer a container has been calm', () => {
     const targets = [12, 72, 288, 2016].map((steps) => target(calm(2000, steps)));
@@ -173,12 +173,12 @@ describe('the forecast of memory', () => {
     const values = calm(2000, 288);
     const best = target(values);
     const from = (has: number): number =>
-      memoryForecast(afterMemory(values), CT, seen(2000), { ...ask, has })?.target ?? 0;
+      memoryForecast(afterMemory(values), seen(2000), { ...ask, has })?.target ?? 0;
     expect(from(best + 128)).toBe(best + 128);
     expect(from(best - 128)).toBe(best - 128);
     expect(from(best * 1.2)).toBe(best);
     const peaked = [...calm(1000, 100), 3000, ...calm(1000, 100)];
-    const below = memoryForecast(afterMemory(peaked), CT, seen(1000), { ...ask, has: 2992 });
+    const below = memoryForecast(afterMemory(peaked), seen(1000), { ...ask, has: 2992 });
     expect(below?.target).toBeGreaterThan(3000);
   });
 
@@ -187,7 +187,7 @@ describe('the forecast of memory', () => {
     fc.assert(
       fc.property(demand, fc.integer({ min: 512, max: 16_384 }), (values, has) => {
         const wanted = seen(values.at(-1) ?? 0);
-        const given = memoryForecast(afterMemory(values), CT, wanted, { ...ask, has })?.target ?? 0;
+        const given = memoryForecast(afterMemory(values), wanted, { ...ask, has })?.target ?? 0;
         expect(given >= ask.min && given <= ask.max).toBe(true);
         expect(given).toBeGreaterThanOrEqual(Math.min(ask.max, Math.max(...values)));
       }),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Change, Hold, Rule } from '../../../src/core/decision.ts';
-import type { Boost } from '../../../src/core/loop-state.ts';
+import type { Boost } from '../../../src/core/guest-record.ts';
 import { plan } from '../../../src/core/plan.ts';
 import { boosted, isForGood, whileBoosted } from '../../../src/core/policies/boost.ts';
 import type { Verdict } from '../../../src/core/policies/threshold.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { newLoopState } from '../../../src/core/loop-state.ts';
-import { changeKey } from '../../../src/core/pace.ts';
+import { newLoopState, recordOf } from '../../../src/core/loop-state.ts';
 import { missing, present } from '../../../src/core/reading.ts';
 import { type Account, accountOf } from '../../../src/core/report/account.ts';
 import type { ReportInput } from '../../../src/core/report/report-input.ts';
@@ -88,9 +87,9 @@ describe('an account', () => {
     const state = newLoopState();
     const input = reportInput([starving], { dryRun: true }, { state });
     const text = 'memory 512 -> 1024 MB, since';
-    state.lastChanges.set(ID, { wallMs: input.wallMs, text, status: 'failed' });
+    recordOf(state, ID).lastChange = { wallMs: input.wallMs, text, status: 'failed' };
     const sinceMs = milliseconds(input.nowMs - 7000);
-    state.pendingCores.set(ID, { cores: 4, sinceMs, warned: false });
+    recordOf(state, ID).life.pendingCores = { cores: 4, sinceMs, warned: false };
     expect(account(input).outcome.map(({ says }) => says)).toEqual([
       `2026-11-21 22:04:45, failed: ${text}`,
       '4 cores configured 7 s ago, not in its cpuset yet',
@@ -147,18 +146,18 @@ describe('the guards', () => {
     const input = reportInput([container(guest(101))], { manage }, { manage, state });
     const at = (ms: number) => milliseconds(input.nowMs + ms);
     for (const resource of ['cores', 'memory'] as const) {
-      state.changedMs.set(changeKey(ID, resource), at(-100_000));
-      state.handHolds.set(changeKey(ID, resource), at(40_000));
+      recordOf(state, ID)[resource].changedMs = at(-100_000);
+      recordOf(state, ID)[resource].handHoldMs = at(40_000);
     }
-    state.startedMs.set(ID, at(-60_000));
-    state.oomKills.set(ID, at(-900_000));
-    state.shrinkRetry.set(ID, { count: 3, retryAtMs: at(5000) });
-    state.boosts.set(changeKey(ID, 'cores'), { before: 2, boosted: 3, endMs: at(9000) });
-    state.offPeak.set(changeKey(ID, 'memory'), { before: 4096, givenBackMs: undefined });
-    state.seenCores.set(ID, [
+    recordOf(state, ID).life.startedMs = at(-60_000);
+    recordOf(state, ID).life.oomKillMs = at(-900_000);
+    recordOf(state, ID).life.shrinkRetry = { count: 3, retryAtMs: at(5000) };
+    recordOf(state, ID).cores.boost = { before: 2, boosted: 3, endMs: at(9000) };
+    recordOf(state, ID).memory.offPeak = { before: 4096, givenBackMs: undefined };
+    recordOf(state, ID).life.seen.cores = [
       { used: 1, peak: 1 },
       { used: 1, peak: 1.5 },
-    ]);
+    ];
     const found = account(input);
     const cases = [
       ['cores', 'cooldown for growth', false, 'none'],
@@ -188,7 +187,7 @@ describe('the guards', () => {
     });
     const state = newLoopState();
     const input = reportInput([one], {}, { state });
-    state.failures.set(ID, { count: 2, retryAtMs: milliseconds(input.nowMs + 1000) });
+    recordOf(state, ID).failure = { count: 2, retryAtMs: milliseconds(input.nowMs + 1000) };
     const found = account(input);
     expect(found.guards.filter(({ holds }) => holds).map(({ what }) => what)).toEqual([
       ...['locked', 'template', 'changes that wait for its next start', 'failed lately'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { newLoopState } from '../../../src/core/loop-state.ts';
+import { newLoopState, recordOf } from '../../../src/core/loop-state.ts';
 import { missing, present } from '../../../src/core/reading.ts';
 import { accountOf } from '../../../src/core/report/account.ts';
 import { statusReport } from '../../../src/core/report/status.ts';
@@ -82,9 +82,13 @@ describe('the row of a container', () => {
   it('shows what has changed since the cycle', () => {
     const state = newLoopState();
     const input = reportInput([container(guest(101))], {}, { state });
-    state.running.set(vmid(101), guest(101, { cores: 4, memoryMib: mib(2048) }));
+    recordOf(state, vmid(101)).running = guest(101, { cores: 4, memoryMib: mib(2048) });
     const wallMs = milliseconds(input.wallMs + 30_000);
-    state.lastChanges.set(vmid(101), { wallMs, text: 'cores 2 -> 4 cores', status: 'confirmed' });
+    recordOf(state, vmid(101)).lastChange = {
+      wallMs,
+      text: 'cores 2 -> 4 cores',
+      status: 'confirmed',
+    };
     expect(only(input)).toMatchObject({
       allocation: { cores: 4, memoryMib: 2048 },
       memory: { usedMib: 512, percent: 25 },
@@ -95,7 +99,10 @@ describe('the row of a container', () => {
   it('says that the last change failed, also where that was after the decision', () => {
     const state = newLoopState();
     const input = reportInput([container(guest(101))], {}, { state });
-    state.failures.set(vmid(101), { count: 1, retryAtMs: milliseconds(input.nowMs + 45_000) });
+    recordOf(state, vmid(101)).failure = {
+      count: 1,
+      retryAtMs: milliseconds(input.nowMs + 45_000),
+    };
     expect(only(input).now).toEqual({
       brief: 'failed lately 45 s',
       says: 'the last change failed; next try in 45 s.',

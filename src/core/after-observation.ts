@@ -1,0 +1,74 @@
+import { keepPromise } from './admission.ts';
+import type { Between } from './between.ts';
+import type { GuestRecord } from './guest-record.ts';
+import { learnCores, learnMemory } from './learning.ts';
+import type { CpuUsage, MemoryUsage } from './observation.ts';
+import { addSeen } from './pace.ts';
+import type { ContainerPolicy } from './policy.ts';
+import type { Reading } from './reading.ts';
+import { isHeldBack, oomFloorMib } from './shortage.ts';
+import type { Milliseconds } from './units.ts';
+
+/** What a cycle has seen of a guest, for its record. The loop and the backtest go through here. */
+export interface Observation {
+  /** Since the cycle before. */
+  readonly cpu: Reading<CpuUsage>;
+  readonly memory: Reading<MemoryUsage>;
+  /** What the samples in between saw. */
+  readonly between: Between | undefined;
+  /** undefined: it is not managed, and nothing is learnt of it. */
+  readonly policy: ContainerPolicy | undefined;
+  readonly nowMs: Milliseconds;
+  readonly wallMs: Milliseconds;
+}
+
+/** Takes in what a cycle has seen of a guest that runs. */
+export function afterObservation(record: GuestRecord, seen: Observation): void {
+  keepSeen(record, seen);
+  if (seen.policy !== undefined) learnSeen(record, seen, seen.policy);
+  if (!seen.memory.ok) return;
+  noteStarvation(record, seen.memory.value, seen.nowMs);
+  keepPromise(record, seen.memory.value, seen.nowMs);
+}
+
+/** A reading that is missing ends the window: a step never rests on a series with a gap. */
+function keepSeen({ life }: GuestRecord, { cpu, memory, between }: Observation): void {
+  const { cpuPeak = 0, memorySum = 0, memoryCount = 0, memoryPeak = 0 } = between ?? {};
+  const cores = cpu.ok
+    ? {
+        used: cpu.value.used,
+        peak: Math.max(cpu.value.used, cpuPeak),
+        demand: cpu.value.demand,
+      }
+    : undefined;
+  addSeen(life.seen.cores, cores);
+  const mib = memory.ok ? memory.value.workingSetMib : undefined;
+  const held =
+    mib === undefined
+      ? undefined
+      : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak) };
+  addSeen(life.seen.memory, held);
+}
+
+/**
+ * Takes into what is learnt of a container what was just kept of it: of memory in every mode, of
+ * CPU where something is decided by it.
+ */
+function learnSeen(
+  { life, cores, memory }: GuestRecord,
+  seen: Observation,
+  { scaling }: ContainerPolicy,
+): void {
+  if (scaling === 'adaptive' && seen.cpu.ok) learnCores(cores, seen.cpu.value, seen.wallMs);
+  const mib = life.seen.memory.at(-1);
+  if (!seen.memory.ok || mib === undefined) return;
+  learnMemory(memory, seen.memory.value, mib.peak, seen.wallMs);
+}
+
+function noteStarvation(record: GuestRecord, memory: MemoryUsage, atMs: Milliseconds): void {
+  const { newOomKills, newOtherKills, limitMib } = memory;
+  const isShort = newOomKills + newOtherKills.byHost > 0 || isHeldBack(memory);
+  if (isShort) record.life.oomKillMs = atMs;
+  if (newOomKills === 0 || limitMib === undefined) return;
+  if (oomFloorMib(record.oomFloor, atMs) < limitMib) record.oomFloor = { limitMib, atMs };
+}
