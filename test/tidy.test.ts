@@ -157,13 +157,14 @@ describe('files and names', () => {
   it('finds the second file that imports a package, also by another door of it', () => {
     const complaints = onePackageOneFile(
       written({
-        'src/config/a.ts': "import * as z from 'zod';\nimport type { B } from 'zod/mini';",
-        'src/cli/b.ts': "import fs from 'node:fs';\nimport type { B } from 'zod/mini';",
+        'src/config/a.ts': "import * as y from 'js-yaml';\nimport type { B } from 'js-yaml/mini';",
+        'src/cli/b.ts': "import * as z from 'zod';\nimport type { B } from 'js-yaml/mini';",
+        'src/cli/e.ts': "import * as z from 'zod/mini';",
         'src/cli/c.ts': "import { d } from '@scope/package';",
         'src/cli/d.ts': "import { d } from '@scope/other';",
       }),
     );
-    expect(complaints).toEqual(['src/cli/b.ts:2: zod is already imported by src/config/a.ts']);
+    expect(complaints).toEqual(['src/cli/b.ts:2: js-yaml is already imported by src/config/a.ts']);
   });
 
   it.each([

@@ -38,6 +38,7 @@ const FILES = {
   'memory.events.local': 'low 0\nhigh 13\nmax 4\noom 3\noom_kill 0\n',
   'memory.swap.current': '11\n',
   'memory.pressure': PRESSURE,
+  'cpu.max': 'max 100000\n',
 };
 
 const STAT_WITHOUT_SLAB = FILES['memory.stat'].replace('slab_reclaimable 9\n', '');
@@ -336,7 +337,7 @@ describe('kept descriptors', () => {
     for (let id = 102; id < 110; id++) node.make(id);
     for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
     for (let id = 101; id < 110; id++) expect(node.usage(id)).toBe(1000);
-    expect(openFilesBelow(node.root)).toBe(24);
+    expect(openFilesBelow(node.root)).toBe(26);
   });
 
   it('of a container that nobody asks about any longer are given back', () => {
@@ -383,8 +384,27 @@ describe('the live cpulimit', () => {
 
   it('is absent only where the container does not run', () => {
     const fake = new FakeCgroups();
+    rmSync(fake.path(101, 'cpu.max'));
     expect(limitOf(fake)).toMatchObject({ ok: false, why: 'unreadable' });
     expect(fake.cgroups.cpuLimit(vmid(102))).toMatchObject({ ok: false, why: 'absent' });
+  });
+
+  it('of the life that was sampled last is read from the file that stayed open', () => {
+    const fake = new FakeCgroups();
+    const sampled = () => fake.cgroups.sampledCpuLimit(vmid(101));
+    fake.sample();
+    writeFileSync(fake.path(101, 'cpu.max'), '150000 100000\n');
+    const open = openFilesBelow(fake.root);
+    expect(sampled()).toStrictEqual({ ok: true, value: 1.5 });
+    writeFileSync(fake.path(101, 'cpu.max'), 'max 100000\n');
+    expect(sampled()).toStrictEqual({ ok: true, value: undefined });
+    writeFileSync(fake.path(101, 'cpu.max'), '');
+    expect(sampled()).toMatchObject({ ok: false, why: 'malformed' });
+    expect(openFilesBelow(fake.root)).toBe(open);
+    // Nothing is kept of it: it is opened once.
+    fake.cgroups.close();
+    writeFileSync(fake.path(101, 'cpu.max'), '50000 100000\n');
+    expect(sampled()).toStrictEqual({ ok: true, value: 0.5 });
   });
 
   it.skipIf(!existsSync(RECORDED_SYSROOT))('is the recorded one', () => {
