@@ -6,7 +6,7 @@ import { applyOverrides } from '../config/resolve.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { readRegularFile } from '../host/regular-file.ts';
 import { isReadByAll, whyNotTrusted } from '../host/trusted-file.ts';
-import type { Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
 const VARIABLES_FILE = '/etc/lxc_autoscale/environment';
@@ -23,14 +23,14 @@ export interface ConfigurationChoice {
 /** Reads the configuration that the command line names, with its flags put over it. */
 export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: ConfigurationChoice,
-  around: Pick<Surroundings, 'paths' | 'env'>,
+  context: Pick<ProcessContext, 'paths' | 'env'>,
 ): LoadResult {
-  const { paths } = around;
+  const { paths } = context;
   const path = configurationFile(configFile, paths);
   const shown = configFile ?? USUAL_FILE;
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return refused(shown, `is not used: it ${untrusted}`);
-  const variables = readVariables(around);
+  const variables = readVariables(context);
   if (!variables.ok) return variablesRefused(variables.message);
   const result = loadConfig(path, shown, variables.env);
   if (!result.ok) return result;
@@ -43,7 +43,7 @@ export function readConfiguration(
 }
 
 export type Variables =
-  | { readonly ok: true; readonly env: Surroundings['env'] }
+  | { readonly ok: true; readonly env: ProcessContext['env'] }
   /** A sentence that completes the name of the file. */
   | { readonly ok: false; readonly message: string };
 
@@ -52,7 +52,7 @@ export type Variables =
  * configuration, so that secrets need not stand in that. No value of the file comes into the
  * environment of this process or of one that it starts.
  */
-export function readVariables({ paths, env }: Pick<Surroundings, 'paths' | 'env'>): Variables {
+export function readVariables({ paths, env }: Pick<ProcessContext, 'paths' | 'env'>): Variables {
   const path = paths.at(VARIABLES_FILE);
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return { ok: false, message: `is not used: it ${untrusted}` };
@@ -84,7 +84,10 @@ const refused = (file: string, message: string): LoadResult & { ok: false } => (
 });
 
 /** A file that is named lies where it is named; only if there is none, under the sysroot. */
-export function configurationFile(named: string | undefined, paths: Surroundings['paths']): string {
+export function configurationFile(
+  named: string | undefined,
+  paths: ProcessContext['paths'],
+): string {
   if (named === undefined) return paths.at(USUAL_FILE);
   return existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
 }

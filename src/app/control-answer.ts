@@ -10,7 +10,7 @@ import { createTimestamp } from '../report/timestamp.ts';
 
 /** What `status` and `explain` are answered with, by the daemon and where there is none. */
 
-export interface Known {
+export interface DaemonState {
   /** undefined: no cycle is over yet. */
   readonly view: CycleView | undefined;
   readonly from: ReportInput['from'];
@@ -28,7 +28,7 @@ export type AboutCycle = Exclude<ControlRequest, { command: 'health' }>;
 const STARTING = 'the daemon has only just started, and its first cycle is not over; ask again';
 
 /** `report`, `account`, or a sentence on why there is neither in `error`. */
-export function answerTo(request: AboutCycle, known: Known): object {
+export function answerTo(request: AboutCycle, known: DaemonState): object {
   const { view, groups = [] } = known;
   if (request.command === 'explain-group') return groupAnswer(request.group, known);
   if (view === undefined) return { error: STARTING };
@@ -39,7 +39,7 @@ export function answerTo(request: AboutCycle, known: Known): object {
   return { error: `there was no container ${request.vmid} on this node in the last cycle` };
 }
 
-function groupAnswer(wanted: string, { from, groups = [] }: Known): object {
+function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object {
   if (from !== 'daemon') return { error: 'only the daemon knows where a group stands' };
   const group = groups.find(({ label }) => label === wanted.toLowerCase());
   if (group !== undefined) return { group: { ...group, format: REPORT_FORMAT } };
@@ -49,7 +49,7 @@ function groupAnswer(wanted: string, { from, groups = [] }: Known): object {
 
 export function inputOf(
   { cycle, wallMs, observed, verdicts, planned, available }: CycleView,
-  { from, settings, state, timezone, nowMs }: Known,
+  { from, settings, state, timezone, nowMs }: DaemonState,
 ): ReportInput {
   const { host, containers, holds, atMs } = observed;
   const { manage, hostPolicy, dryRun } = settings;

@@ -1,24 +1,25 @@
 import type { HealthReport } from '../core/report/health.ts';
 import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
-import type { Known } from './control-answer.ts';
-import type { OpenWorld, Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
+import type { DaemonState } from './control-answer.ts';
+import type { OpenWorld } from './world.ts';
 
 export interface ControlOptions {
   readonly open: OpenWorld;
-  readonly around: Surroundings;
-  readonly known: () => Known;
+  readonly context: ProcessContext;
+  readonly known: () => DaemonState;
   readonly health: () => HealthReport;
 }
 
 /** Where `status` and `explain` ask. What answers them is loaded when somebody first does. */
 export const openControl = ({
   open,
-  around,
+  context,
   known,
   health,
 }: ControlOptions): Promise<ControlSocket> =>
   openControlSocket({
-    paths: around.paths,
+    paths: context.paths,
     complain: (message) => open.world.log.warn(message),
     answer: async (request) => {
       if (request.command === 'health') {

@@ -3,7 +3,7 @@ import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../host/systemd.ts';
 import { readConfiguration } from './configuration.ts';
 import { openControl } from './control.ts';
-import type { Known } from './control-answer.ts';
+import type { DaemonState } from './control-answer.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
@@ -38,33 +38,33 @@ class Daemon {
   readonly #collect = createCollector();
 
   constructor(launched: Launched) {
-    const { launch, config, open, keeper, around } = launched;
+    const { launch, config, open, keeper, context } = launched;
     const { clock, log } = open.world;
     this.#launched = launched;
-    this.#supervisor = createSupervisor({ env: around.env, pid: process.pid, clock, log });
+    this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
     this.#node = new NodeLoop({
       ...{ open, keeper, config },
       settingsOf: (each) => settingsOf(each, launch),
       comingMib: () => this.#groups.comingMib,
       onSaved: () => this.#supervisor.beat(),
     });
-    const usage = usageHistory(this.#node, around, () => this.#node.config.pollIntervalMs);
-    this.#groups = groupsPart(this.#node, around);
-    this.#notifications = openNotifications(open, around, { announces: true });
+    const usage = usageHistory(this.#node, context, () => this.#node.config.pollIntervalMs);
+    this.#groups = groupsPart(this.#node, context);
+    this.#notifications = openNotifications(open, context, { announces: true });
     this.#metrics = openMetrics({
-      ...{ open, around, config: () => this.#node.config, known: () => this.#known() },
+      ...{ open, context, config: () => this.#node.config, known: () => this.#known() },
       messages: () => this.#notifications.counts(),
     });
     this.#parts = together([this.#groups, usage, this.#notifications, this.#metrics]);
   }
 
   async run(): Promise<ExitCode> {
-    const { config, around, signals } = this.#launched;
+    const { config, context, signals } = this.#launched;
     const { clock, log } = this.#node.world;
     signals.on('SIGUSR1', () => log.info(NOTHING_TO_REOPEN));
     log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
     const control = await openControl({
-      ...{ open: this.#node.open, around, known: () => this.#known() },
+      ...{ open: this.#node.open, context, known: () => this.#known() },
       health: () => this.#metrics.health(),
     });
     await this.#parts.apply(config);
@@ -123,8 +123,8 @@ class Daemon {
 
   /** SIGHUP: a configuration with problems is told, and the old one stays in force. */
   async #reload(): Promise<void> {
-    const { launch, around } = this.#launched;
-    const loaded = readConfiguration(launch, around);
+    const { launch, context } = this.#launched;
+    const loaded = readConfiguration(launch, context);
     if (loaded.ok) this.#takeOver(loaded);
     else this.#refuse(loaded);
     this.#metrics.reloaded(loaded.ok);
@@ -151,7 +151,7 @@ class Daemon {
     this.#notifications.tell({ kind: 'configuration', severity: 'error', text });
   }
 
-  #known(): Known {
+  #known(): DaemonState {
     const { view, settings, state, config } = this.#node;
     const nowMs = this.#node.world.clock.monotonicMs();
     const { timezone } = config;

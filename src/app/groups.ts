@@ -1,8 +1,8 @@
 import type { GroupReport } from '../core/groups/group-report.ts';
+import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { Part } from './part.ts';
 import type { RunningGroups } from './running-groups.ts';
-import type { Surroundings } from './world.ts';
 
 export interface GroupsPart extends Part {
   readonly reports: readonly GroupReport[];
@@ -11,13 +11,13 @@ export interface GroupsPart extends Part {
 }
 
 /** Horizontal groups, from the first configuration on that has one. */
-export function groupsPart(node: NodeLoop, around: Surroundings): GroupsPart {
+export function groupsPart(node: NodeLoop, context: ProcessContext): GroupsPart {
   let running: RunningGroups | undefined;
   return {
     async apply({ groups }) {
       if (running !== undefined || groups.length === 0) return;
       const { startGroups } = await import('./running-groups.ts');
-      running = startGroups(node, around);
+      running = startGroups(node, context);
     },
     stop: async () => running?.stop(),
     get reports() {

@@ -15,7 +15,7 @@ import { ntfy } from '../report/notify/ntfy.ts';
 import { proxmox } from '../report/notify/proxmox.ts';
 import { Heartbeats } from '../report/notify/uptime-kuma.ts';
 import { webhook } from '../report/notify/webhook.ts';
-import type { Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
 
 /** The channels that a configuration sets up, put together. Loaded only where there is one. */
 
@@ -23,7 +23,7 @@ export const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
 
 export async function limitsOf(
   { caFile }: NotifyConfig,
-  { paths, env }: Surroundings,
+  { paths, env }: ProcessContext,
 ): Promise<HttpLimits> {
   const ofNode = await nodeProxy(paths);
   return {
@@ -35,9 +35,9 @@ export async function limitsOf(
 
 export async function channelsOf(
   notify: NotifyConfig,
-  around: Surroundings,
+  context: ProcessContext,
 ): Promise<readonly Channel[]> {
-  const limits = await limitsOf(notify, around);
+  const limits = await limitsOf(notify, context);
   const channels: Channel[] = [];
   if (notify.gotify !== undefined) channels.push(gotify(notify.gotify, limits));
   if (notify.email !== undefined) {
@@ -48,7 +48,7 @@ export async function channelsOf(
   if (notify.ntfy !== undefined) channels.push(ntfy(notify.ntfy, limits));
   if (notify.webhook !== undefined) channels.push(webhook(notify.webhook, limits));
   if (notify.proxmox) {
-    channels.push(proxmox((mail, stop) => handToSendmail(mail, around.env, stop)));
+    channels.push(proxmox((mail, stop) => handToSendmail(mail, context.env, stop)));
   }
   return channels;
 }
@@ -71,13 +71,13 @@ export interface Messengers {
 /** @param before what there is already, which is taken over with what waits in it */
 export async function messengersOf(
   config: Config,
-  around: Surroundings,
+  context: ProcessContext,
   log: Log,
   before: Messengers | undefined,
 ): Promise<Messengers> {
   const { notify, timezone } = config;
-  const channels = await channelsOf(notify, around);
-  const { paths, clock } = around;
+  const channels = await channelsOf(notify, context);
+  const { paths, clock } = context;
   const store = createStateFile(paths, QUEUE_FILE);
   const host = paths.nodeName();
   const messenger = before?.messenger ?? new Messenger({ clock, log, store, host, timezone });
@@ -90,6 +90,6 @@ export async function messengersOf(
   const heartbeats =
     uptimeKuma === undefined
       ? undefined
-      : new Heartbeats(uptimeKuma.url, await limitsOf(notify, around), log);
+      : new Heartbeats(uptimeKuma.url, await limitsOf(notify, context), log);
   return { messenger, heartbeats };
 }

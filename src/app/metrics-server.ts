@@ -8,7 +8,7 @@ import { removeFile, replaceFile } from '../host/textfile.ts';
 import { CONTENT_TYPE } from '../report/exposition.ts';
 import { metricsText, type OwnFigures } from '../report/metrics.ts';
 import { inRoom } from '../report/room-log.ts';
-import { inputOf, type Known } from './control-answer.ts';
+import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
 import type { MetricsOptions } from './metrics.ts';
 
@@ -29,10 +29,10 @@ export interface MetricsServerOptions extends MetricsOptions {
 const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: undefined };
 
 export function createMetricsServer(options: MetricsServerOptions): MetricsServer {
-  const { around, open } = options;
+  const { context, open } = options;
   const log = inRoom(open.world.log, 'metrics');
-  const startSeconds = (around.clock.wallMs() - process.uptime() * 1000) / 1000;
-  const node = around.paths.nodeName();
+  const startSeconds = (context.clock.wallMs() - process.uptime() * 1000) / 1000;
+  const node = context.paths.nodeName();
   const text = (): string =>
     metricsText({
       ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
@@ -59,7 +59,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   const write = (): void => {
     const { textfile } = inForce;
     if (textfile === undefined) return;
-    const failed = replaceFile(around.paths.at(textfile), text());
+    const failed = replaceFile(context.paths.at(textfile), text());
     if (failed !== undefined && failed !== complaint) log.warn(`No metrics are written: ${failed}`);
     if (failed === undefined && complaint !== undefined) log.info('Metrics are written again.');
     complaint = failed;
@@ -72,7 +72,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       inForce = metrics;
       // What nobody keeps up to date any more would be read for ever.
       if (textfile !== undefined && textfile !== metrics.textfile) {
-        removeFile(around.paths.at(textfile));
+        removeFile(context.paths.at(textfile));
       }
       if (!isSame) await listen(metrics);
     },
@@ -81,7 +81,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
 }
 
 /** Times are for machines here, so no time zone is asked for. */
-const reportOf = (known: Known): ReportInput | undefined =>
+const reportOf = (known: DaemonState): ReportInput | undefined =>
   known.view && inputOf(known.view, { ...known, timezone: undefined });
 
 const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>

@@ -14,11 +14,12 @@ import {
 import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../cycle.ts';
 import { type GoodCycle, noteCycle } from '../report/tally.ts';
-import type { Known } from './control-answer.ts';
+import type { ProcessContext } from './context.ts';
+import type { DaemonState } from './control-answer.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
 import type { MetricsServer } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';
-import type { OpenWorld, Surroundings } from './world.ts';
+import type { OpenWorld } from './world.ts';
 
 /** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
 export interface Metrics extends Part {
@@ -29,10 +30,10 @@ export interface Metrics extends Part {
 
 export interface MetricsOptions {
   readonly open: OpenWorld;
-  readonly around: Surroundings;
+  readonly context: ProcessContext;
   readonly config: () => Config;
   /** What the last cycle knew, and what has become of it. */
-  readonly known: () => Known;
+  readonly known: () => DaemonState;
   /** Messages by channel, since the start; none where none are sent. */
   readonly messages: () => ReadonlyMap<string, MessageCounts>;
 }
@@ -48,9 +49,9 @@ const TRIED_OUT_FOR_MS = 15_000;
 
 /** Counts from here on. What serves and writes the figures is loaded only where that is wanted. */
 export function openMetrics(options: MetricsOptions): Metrics {
-  const { open, around, config } = options;
+  const { open, context, config } = options;
   const { world, tally } = open;
-  const { clock } = around;
+  const { clock } = context;
   const startedMs = clock.monotonicMs();
   const failing = new Map<string, Failing>();
   let server: MetricsServer | undefined;
@@ -58,7 +59,7 @@ export function openMetrics(options: MetricsOptions): Metrics {
 
   const tryOut = (nowMs: Milliseconds): readonly HealthRow[] => {
     if (tried === undefined || nowMs - tried.atMs > TRIED_OUT_FOR_MS) {
-      tried = { atMs: nowMs, rows: changeRows(world, around.env) };
+      tried = { atMs: nowMs, rows: changeRows(world, context.env) };
     }
     return tried.rows;
   };

@@ -8,9 +8,10 @@ import { milliseconds } from '../core/units.ts';
 import type { CycleResult } from '../cycle.ts';
 import type { MessengerCounts } from '../report/notify/messenger.ts';
 import { inRoom } from '../report/room-log.ts';
+import type { ProcessContext } from './context.ts';
 import type { Messengers } from './messengers.ts';
 import type { Part } from './part.ts';
-import type { JournalListener, OpenWorld, Surroundings } from './world.ts';
+import type { JournalListener, OpenWorld } from './world.ts';
 
 /**
  * What the daemon has to say to an admin, told where it happens and sent by others later. Where no
@@ -39,10 +40,10 @@ const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 
 export function openNotifications(
   open: OpenWorld,
-  around: Surroundings,
+  context: ProcessContext,
   { announces = false }: NotificationsOptions = {},
 ): Notifications {
-  const { clock } = around;
+  const { clock } = context;
   const log = inRoom(open.world.log, 'notify');
   const said: Said = new Map();
   let messengers: Messengers | undefined;
@@ -68,7 +69,7 @@ export function openNotifications(
     async apply(config) {
       if (messengers !== undefined || isWanted(config)) {
         const { messengersOf } = await import('./messengers.ts');
-        messengers = await messengersOf(config, around, log, messengers);
+        messengers = await messengersOf(config, context, log, messengers);
         mask = masking(secretsOf(config));
         open.listen(hear);
       }

@@ -8,7 +8,7 @@ import { usageHistory } from './usage-history.ts';
 
 /** `once`: one cycle. No other follows soon, so what it records is written at its end. */
 export async function once(launched: Launched): Promise<ExitCode> {
-  const { launch, config, open, keeper, around, signals } = launched;
+  const { launch, config, open, keeper, context, signals } = launched;
   const stop = new AbortController();
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
@@ -17,8 +17,8 @@ export async function once(launched: Launched): Promise<ExitCode> {
     ...{ open, keeper, config },
     settingsOf: (each) => onFirstSight(settingsOf(each, launch)),
   });
-  const usage = usageHistory(node, around, () => Number.POSITIVE_INFINITY);
-  const parts = together([usage, openNotifications(open, around)]);
+  const usage = usageHistory(node, context, () => Number.POSITIVE_INFINITY);
+  const parts = together([usage, openNotifications(open, context)]);
   await parts.apply(config);
   parts.cycleBegins();
   const ended = await node.cycle(stop.signal);

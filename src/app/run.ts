@@ -12,11 +12,12 @@ import {
   readConfiguration,
   renderProblems,
 } from './configuration.ts';
+import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { whyNotNow, whyUnfit } from './unfit.ts';
-import { type OpenWorld, openWorld, type Surroundings } from './world.ts';
+import { type OpenWorld, openWorld } from './world.ts';
 
 /** What the command line says of a run. */
 export interface Launch extends ConfigurationChoice {
@@ -29,7 +30,7 @@ export interface Launched {
   readonly config: Config;
   readonly open: OpenWorld;
   readonly keeper: StateKeeper;
-  readonly around: Surroundings;
+  readonly context: ProcessContext;
   readonly signals: Signals;
 }
 
@@ -37,37 +38,37 @@ export interface Launched {
 export async function run(
   mode: (launched: Launched) => Promise<ExitCode>,
   launch: Launch,
-  around: Surroundings,
+  context: ProcessContext,
   signals: Signals,
 ): Promise<ExitCode> {
   optimizeLate();
-  const loaded = readConfiguration(launch, around);
-  const { paths } = around;
-  const notNow = await whyNotNow(loaded, around);
-  if (notNow !== undefined) return refuse(around, `${notNow}\n`, EXIT.failure);
-  const unfit = whyUnfit(around);
+  const loaded = readConfiguration(launch, context);
+  const { paths } = context;
+  const notNow = await whyNotNow(loaded, context);
+  if (notNow !== undefined) return refuse(context, `${notNow}\n`, EXIT.failure);
+  const unfit = whyUnfit(context);
   // On a machine that is no node nobody has put a configuration either: that is not what is wrong.
   if (unfit !== undefined && !existsSync(configurationFile(launch.configFile, paths))) {
-    return refuse(around, `${unfit}\n`, EXIT.failure);
+    return refuse(context, `${unfit}\n`, EXIT.failure);
   }
-  if (!loaded.ok) return refuse(around, renderProblems(loaded), EXIT.configuration);
+  if (!loaded.ok) return refuse(context, renderProblems(loaded), EXIT.configuration);
   const { config } = loaded;
-  if (unfit !== undefined) return refuse(around, `${unfit}\n`, EXIT.failure);
+  if (unfit !== undefined) return refuse(context, `${unfit}\n`, EXIT.failure);
 
   // A reload that is asked for while the daemon still starts must not end it.
   signals.on('SIGHUP', () => {});
   const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
     const message = lock.running ? alreadyRunning(lock) : lock.message;
-    return refuse(around, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
+    return refuse(context, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
   }
-  if (!launch.dryRun) clearUp(config, around);
-  const open = openWorld(config, around);
-  const keeper = stateKeeper(open.world, around, launch.dryRun);
+  if (!launch.dryRun) clearUp(config, context);
+  const open = openWorld(config, context);
+  const keeper = stateKeeper(open.world, context, launch.dryRun);
   try {
     for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
     if (lock.remark !== undefined) open.world.log.warn(plainText(lock.remark, 300));
-    return await mode({ launch, config, open, keeper, around, signals });
+    return await mode({ launch, config, open, keeper, context, signals });
   } finally {
     await open.close();
     lock.release();
@@ -83,13 +84,13 @@ function optimizeLate(): void {
   setFlagsFromString('--interrupt-budget=2000000');
 }
 
-function clearUp({ backupDir, logFile, jsonLogFile }: Config, around: Surroundings): void {
-  const { paths, clock } = around;
+function clearUp({ backupDir, logFile, jsonLogFile }: Config, context: ProcessContext): void {
+  const { paths, clock } = context;
   const logs = [logFile, jsonLogFile].map((file) => dirname(paths.at(file)));
   removeLeftovers({ paths, nowMs: clock.wallMs(), backups: paths.at(backupDir), logs });
 }
 
-function refuse({ stderr }: Surroundings, message: string, code: ExitCode): ExitCode {
+function refuse({ stderr }: ProcessContext, message: string, code: ExitCode): ExitCode {
   stderr.write(message);
   return code;
 }

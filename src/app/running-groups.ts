@@ -13,8 +13,8 @@ import { createStateFile } from '../host/state-file.ts';
 import type { GroupWorld, World } from '../ports.ts';
 import { inRoom } from '../report/room-log.ts';
 import { Groups } from '../stages/groups.ts';
+import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
-import type { Surroundings } from './world.ts';
 
 /** Groups beside the loop, on a timer of their own, so that neither waits for the other. */
 export interface RunningGroups {
@@ -34,9 +34,9 @@ const LONGEST_INTERVAL_MS = 30_000;
 const WAKE_MS = 100;
 const STOP_MS = 1000;
 
-export function startGroups(node: NodeLoop, around: Surroundings): RunningGroups {
+export function startGroups(node: NodeLoop, context: ProcessContext): RunningGroups {
   const { open, world } = node;
-  const { paths, clock } = around;
+  const { paths, clock } = context;
   const file = createStateFile(paths, GROUPS_FILE);
   const boot = file.boot() ?? '';
   const log = inRoom(world.log, 'groups');
@@ -46,7 +46,7 @@ export function startGroups(node: NodeLoop, around: Surroundings): RunningGroups
     if (node.settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const groupWorld = groupWorldOf({ ...world, log }, around);
+  const groupWorld = groupWorldOf({ ...world, log }, context);
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
@@ -98,7 +98,7 @@ export function startGroups(node: NodeLoop, around: Surroundings): RunningGroups
   };
 }
 
-const groupWorldOf = (world: World, { paths, clock, env }: Surroundings): GroupWorld => ({
+const groupWorldOf = (world: World, { paths, clock, env }: ProcessContext): GroupWorld => ({
   ...world,
   cluster: createCluster(paths),
   tools: createGroupTools({ paths, environment: env }),

@@ -3,7 +3,7 @@ import { type Instant, takeOver, toSaved } from '../core/saved-state.ts';
 import { parseSavedState } from '../host/saved-state-schema.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { World } from '../ports.ts';
-import type { Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
 
 /** The loop's state over the lives of processes: taken over at the start, saved when it matters. */
 export interface StateKeeper {
@@ -19,7 +19,7 @@ const LONGEST_UNSAVED_MS = 3_600_000;
 
 export function stateKeeper(
   { clock, log }: World,
-  { paths }: Surroundings,
+  { paths }: ProcessContext,
   dryRun: boolean,
 ): StateKeeper {
   const file = createStateFile(paths);

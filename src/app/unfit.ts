@@ -4,7 +4,8 @@ import { whyHanging } from '../host/answering-files.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import { noNode, type Paths } from '../host/paths.ts';
 import { type ConfigurationChoice, configurationFile } from './configuration.ts';
-import { placesIn, type Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
+import { placesIn } from './world.ts';
 
 /**
  * Why nothing can be looked at now: a file system does not answer. A sentence; undefined where
@@ -12,7 +13,7 @@ import { placesIn, type Surroundings } from './world.ts';
  */
 export async function whyNotNow(
   loaded: LoadResult,
-  { paths }: Pick<Surroundings, 'paths'>,
+  { paths }: Pick<ProcessContext, 'paths'>,
 ): Promise<string | undefined> {
   const cluster = { cluster: paths.pveDir, others: [] };
   const hanging = await whyHanging(loaded.ok ? placesIn(loaded.config, paths) : cluster);
@@ -22,7 +23,7 @@ export async function whyNotNow(
 }
 
 /** Why this is no host to run on; undefined on a Proxmox VE node. */
-export function whyUnfit({ paths }: Pick<Surroundings, 'paths'>): string | undefined {
+export function whyUnfit({ paths }: Pick<ProcessContext, 'paths'>): string | undefined {
   const elsewhere = whyNoNode(paths);
   if (elsewhere !== undefined) return elsewhere;
   const version = cgroupVersion(paths);
@@ -39,7 +40,7 @@ export function whyNoNode(paths: Paths): string | undefined {
 /** The same, if that is why there is no configuration: a machine that is no node has none. */
 export function whyNoConfiguration(
   { configFile }: Pick<ConfigurationChoice, 'configFile'>,
-  { paths }: Pick<Surroundings, 'paths'>,
+  { paths }: Pick<ProcessContext, 'paths'>,
 ): string | undefined {
   return existsSync(configurationFile(configFile, paths)) ? undefined : whyNoNode(paths);
 }

@@ -1,13 +1,13 @@
+import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { Part } from './part.ts';
 import type { UsageKeeper } from './usage-keeper.ts';
-import type { Surroundings } from './world.ts';
 
 /**
  * The history of usage, recorded as long as the configuration wants it. A dry run records nothing.
  * @param idleMs the time until the next cycle
  */
-export function usageHistory(node: NodeLoop, around: Surroundings, idleMs: () => number): Part {
+export function usageHistory(node: NodeLoop, context: ProcessContext, idleMs: () => number): Part {
   let keeper: UsageKeeper | undefined;
   const stop = async (): Promise<void> => {
     await keeper?.close();
@@ -17,7 +17,7 @@ export function usageHistory(node: NodeLoop, around: Surroundings, idleMs: () =>
     async apply({ usageHistory: isWanted }) {
       if (!isWanted || node.settings.dryRun) return stop();
       const { openUsageKeeper } = await import('./usage-keeper.ts');
-      keeper ??= openUsageKeeper(node.world, around, () => node.config.usageHistoryDays);
+      keeper ??= openUsageKeeper(node.world, context, () => node.config.usageHistoryDays);
     },
     cycleEnded({ view }) {
       if (view !== undefined) keeper?.take(view, node.state, idleMs());

@@ -13,7 +13,7 @@ import type { CycleView } from '../cycle.ts';
 import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import { createUsageStore } from '../host/usage-store.ts';
 import type { World } from '../ports.ts';
-import type { Surroundings } from './world.ts';
+import type { ProcessContext } from './context.ts';
 
 /** What each cycle saw, for the history of usage. */
 export interface UsageKeeper {
@@ -33,7 +33,7 @@ const NOTHING: UsagePeaks = { cores: undefined, mib: undefined };
 
 export function openUsageKeeper(
   { log }: World,
-  { paths }: Surroundings,
+  { paths }: ProcessContext,
   days: () => number,
 ): UsageKeeper {
   const store = createUsageStore({

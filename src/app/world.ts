@@ -1,5 +1,4 @@
 import { dirname } from 'node:path/posix';
-import type { Writable } from 'node:stream';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import { LOG_ROOMS } from '../core/log-line.ts';
@@ -18,12 +17,13 @@ import { createHostView } from '../host/proc-files.ts';
 import { createTemporaryRecords } from '../host/temporary-records.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
-import type { Clock, Guests, JournalEvent, World } from '../ports.ts';
+import type { Guests, JournalEvent, World } from '../ports.ts';
 import { appendLine } from '../report/append.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
 import { newTally, noteEvent, type Tally } from '../report/tally.ts';
 
+import type { ProcessContext } from './context.ts';
 import { logOutlets } from './log-outlets.ts';
 
 /** The real world behind the ports, put together from a configuration. */
@@ -45,14 +45,6 @@ export interface OpenWorld {
 
 export type JournalListener = (event: JournalEvent, isWritten: boolean) => void;
 
-export interface Surroundings {
-  readonly paths: Paths;
-  readonly clock: Clock;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-}
-
 const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
   debug: 'DEBUG',
   info: 'INFO',
@@ -60,8 +52,8 @@ const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
   error: 'ERROR',
 };
 
-export function openWorld(config: Config, around: Surroundings): OpenWorld {
-  const { paths, clock, stdout, stderr, env } = around;
+export function openWorld(config: Config, context: ProcessContext): OpenWorld {
+  const { paths, clock, stdout, stderr, env } = context;
   const node = paths.nodeName();
   const toSystemd = isJournalStream(stdout, env);
   const answering = new AnsweringFiles();
@@ -99,7 +91,7 @@ export function openWorld(config: Config, around: Surroundings): OpenWorld {
     ...{ reclaim: createReclaim(paths, clock), memoryHigh: createMemoryHigh(paths, clock) },
     guests: whileAnswering(createGuests(paths), hanging),
     host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
-    proxmox: createProxmox({ environment: around.env }),
+    proxmox: createProxmox({ environment: context.env }),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     temporary: createTemporaryRecords(paths, node),
     backups: {

@@ -1,11 +1,12 @@
 import { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { type AboutCycle, answerTo } from '../app/control-answer.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { onFirstSight, settingsOf } from '../app/loop-settings.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
-import { openWorld, type Surroundings } from '../app/world.ts';
+import { openWorld } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../cycle.ts';
@@ -26,13 +27,13 @@ export async function ask<Content extends { readonly format: number }>(
   request: AboutCycle,
   field: string,
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
 ): Promise<Content | ExitCode> {
-  const asked = await answered(request, given, around);
+  const asked = await answered(request, given, context);
   if (!asked.ok) return asked.code;
   const { error } = asked.content;
   const complain = (message: string): ExitCode => {
-    around.stderr.write(`${plainText(message)}\n`);
+    context.stderr.write(`${plainText(message)}\n`);
     return EXIT.failure;
   };
   if (typeof error === 'string') return complain(`Not answered: ${error}.`);
@@ -44,9 +45,9 @@ export async function ask<Content extends { readonly format: number }>(
 async function answered(
   request: AboutCycle,
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
 ): Promise<Asked> {
-  const { paths, stderr } = around;
+  const { paths, stderr } = context;
   const path = paths.at(CONTROL_SOCKET);
   const answer = await askControlSocket(path, request);
   if (answer.kind === 'answered') return { ok: true, content: answer.content };
@@ -54,7 +55,7 @@ async function answered(
     stderr.write(`Only root may ask the daemon (${path}: ${answer.why}).\n`);
     return { ok: false, code: EXIT.failure };
   }
-  const looked = await lookNow(request, given, around);
+  const looked = await lookNow(request, given, context);
   if (looked.ok) {
     stderr.write(`The daemon does not answer: ${answer.why}. This is decided on one look now.\n`);
   }
@@ -65,11 +66,11 @@ async function answered(
 async function lookNow(
   request: AboutCycle,
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
 ): Promise<Asked> {
-  const { stderr } = around;
-  const loaded = readConfiguration(given, around);
-  const refusal = (await whyNotNow(loaded, around)) ?? whyUnfit(around);
+  const { stderr } = context;
+  const loaded = readConfiguration(given, context);
+  const refusal = (await whyNotNow(loaded, context)) ?? whyUnfit(context);
   if (refusal !== undefined) {
     stderr.write(`${refusal}\n`);
     return { ok: false, code: EXIT.failure };
@@ -78,13 +79,13 @@ async function lookNow(
     stderr.write(renderProblems(loaded));
     return { ok: false, code: EXIT.configuration };
   }
-  const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
+  const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
   try {
     const complaining: Log = {
       ...SILENT,
       warn: (line) => void stderr.write(`${plainText(line)}\n`),
     };
-    const { state } = stateKeeper({ ...open.world, log: complaining }, around, true);
+    const { state } = stateKeeper({ ...open.world, log: complaining }, context, true);
     const views: CycleView[] = [];
     const settings = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
@@ -94,7 +95,7 @@ async function lookNow(
       return { ok: false, code: EXIT.failure };
     }
     const { timezone } = loaded.config;
-    const nowMs = around.clock.monotonicMs();
+    const nowMs = context.clock.monotonicMs();
     const known = { view: views[0], from: 'now', settings, state, timezone, nowMs } as const;
     return { ok: true, content: { ...answerTo(request, known) } };
   } finally {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
 import { describeError } from '../host/os-error.ts';
 import type { Bounds, Demand } from '../lab/demand.ts';
@@ -15,16 +15,16 @@ import { contestOf, POLICY_NAMES } from './lab-policies.ts';
 import { createProgress } from './progress.ts';
 
 /** `backtest`: what policies would have done with a recorded demand. Changes nothing. */
-export async function backtest(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { stdout, stderr } = around;
+export async function backtest(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const { stdout, stderr } = context;
   const unknown = given.policies.find((name) => !POLICY_NAMES.includes(name));
   if (unknown !== undefined) {
     stderr.write(`There is no policy '${unknown}'; known are ${POLICY_NAMES.join(', ')}.\n`);
     return EXIT.usage;
   }
-  const config = configurationOf(given, around);
+  const config = configurationOf(given, context);
   if (config === 'broken') return EXIT.configuration;
-  const read = await readDemands(given, around);
+  const read = await readDemands(given, context);
   if (!read.ok) {
     for (const problem of read.problems) stderr.write(`${problem}\n`);
     return EXIT.failure;
@@ -32,7 +32,7 @@ export async function backtest(given: Arguments, around: Surroundings): Promise<
   const { demands, leftOut } = read;
   const { policies, bounds } = contestOf(config, given.policies);
   const steps = demands.reduce((total, { cpu }) => total + cpu.length, 0);
-  const progress = createProgress(stderr, steps * policies.length, around.clock);
+  const progress = createProgress(stderr, steps * policies.length, context.clock);
   const trials = policies.map((policy) =>
     trial(demands, policy, bounds, (done) => progress.advance(done, policy.name)),
   );
@@ -51,12 +51,12 @@ export async function backtest(given: Arguments, around: Surroundings): Promise<
 /** Only a configuration that is named counts: a trace is of some other place. */
 export function configurationOf(
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
 ): Config | undefined | 'broken' {
   if (given.configFile === undefined && given.traceFile !== undefined) return undefined;
-  const loaded = readConfiguration(given, around);
+  const loaded = readConfiguration(given, context);
   if (loaded.ok) return loaded.config;
-  around.stderr.write(renderProblems(loaded));
+  context.stderr.write(renderProblems(loaded));
   return 'broken';
 }
 

@@ -1,6 +1,6 @@
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest } from '../core/own-values.ts';
@@ -20,9 +20,9 @@ const LONGEST_REASON_IN_JSON = 4096;
 
 type LocalTime = (wallMs: StoredBackup['takenAtMs']) => string;
 
-export function backups(given: Arguments, around: Surroundings): ExitCode {
-  const { paths, stdout, stderr } = around;
-  const loaded = readConfiguration(given, around);
+export function backups(given: Arguments, context: ProcessContext): ExitCode {
+  const { paths, stdout, stderr } = context;
+  const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;

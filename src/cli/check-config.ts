@@ -1,6 +1,6 @@
 import { readConfiguration } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
@@ -40,10 +40,10 @@ export interface CheckConfigInput {
 }
 
 /** The same on this node. */
-export function checkNode(given: Arguments, around: Surroundings): ExitCode {
-  const { paths, stdout } = around;
+export function checkNode(given: Arguments, context: ProcessContext): ExitCode {
+  const { paths, stdout } = context;
   return checkConfig({
-    loadResult: readConfiguration(given, around),
+    loadResult: readConfiguration(given, context),
     guests: createGuests(paths).list(),
     programProblem,
     readCluster: () => createCluster(paths).read(),

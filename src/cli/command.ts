@@ -1,6 +1,6 @@
+import type { ProcessContext } from '../app/context.ts';
 import type { ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { Arguments } from './arguments.ts';
 import type { OptionTexts } from './options.ts';
 
@@ -16,7 +16,7 @@ export const SUBJECTS = {
 
 export type Subject = keyof typeof SUBJECTS;
 
-export interface CommandContext extends Surroundings {
+export interface CommandContext extends ProcessContext {
   readonly signals: Signals;
   readonly stdin: NodeJS.ReadStream;
 }

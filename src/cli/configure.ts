@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { whyUnfit } from '../app/unfit.ts';
-import type { Surroundings } from '../app/world.ts';
 import { parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { type Answers, type Proposal, proposalText, propose } from '../config/proposal.ts';
@@ -28,17 +28,17 @@ const NO_TERMINAL =
 
 export async function configure(
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
   stdin: NodeJS.ReadStream,
 ): Promise<ExitCode> {
-  if (given.yes) return configureWith(given, around, undefined);
+  if (given.yes) return configureWith(given, context, undefined);
   if (!stdin.isTTY) {
-    around.stderr.write(NO_TERMINAL);
+    context.stderr.write(NO_TERMINAL);
     return EXIT.usage;
   }
-  const terminal = onTerminal(stdin, around.stdout);
+  const terminal = onTerminal(stdin, context.stdout);
   try {
-    return await configureWith(given, around, terminal.ask);
+    return await configureWith(given, context, terminal.ask);
   } finally {
     terminal.close();
   }
@@ -66,15 +66,15 @@ function onTerminal(input: NodeJS.ReadStream, output: NodeJS.WritableStream) {
 /** The same with whoever answers; undefined: every proposal is taken. */
 export async function configureWith(
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
   ask: Ask | undefined,
 ): Promise<ExitCode> {
-  const { stdout, stderr, paths } = around;
+  const { stdout, stderr, paths } = context;
   const refuse = (message: string): ExitCode => {
     stderr.write(`${message}\n`);
     return EXIT.failure;
   };
-  const unfit = whyUnfit(around);
+  const unfit = whyUnfit(context);
   if (unfit !== undefined) return refuse(unfit);
   const listed = createGuests(paths).list();
   if (!listed.ok) return refuse(`The containers cannot be seen: ${listed.detail}.`);
@@ -83,7 +83,7 @@ export async function configureWith(
   if (!memory.ok) return refuse(`The host's memory cannot be read: ${memory.detail}.`);
   const guests = manageable([...listed.value.values()]);
   const seconds = given.measureSeconds;
-  const measured = await measure(guests, cpus, seconds, around, (running) => {
+  const measured = await measure(guests, cpus, seconds, context, (running) => {
     const rest = guests.length - running;
     const others = rest === 0 ? '' : ` (${rest} more ${rest === 1 ? 'does' : 'do'} not run)`;
     const what = some(running, 'running container');
@@ -100,7 +100,7 @@ export async function configureWith(
   const target = given.outFile ?? USUAL_FILE;
   stdout.write(`\n${text}\n`);
   if (!(await agrees(ask, `Write this to ${target}?`))) return refuse('Nothing was written.');
-  if (!putConfiguration(target, text, around)) return EXIT.failure;
+  if (!putConfiguration(target, text, context)) return EXIT.failure;
   stdout.write(
     'Next: lxc-autoscale check-config, then systemctl reload-or-restart lxc_autoscale\n',
   );

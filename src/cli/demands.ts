@@ -1,4 +1,4 @@
-import type { Surroundings } from '../app/world.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import type { UsageRecord } from '../core/usage-history.ts';
@@ -33,13 +33,13 @@ export interface Had {
 
 const MOST_CONTAINERS = 10_000;
 
-export async function readDemands(given: Arguments, around: Surroundings): Promise<Demands> {
+export async function readDemands(given: Arguments, context: ProcessContext): Promise<Demands> {
   const { traceFile, vmid } = given;
   const limit = given.containers ?? MOST_CONTAINERS;
   const had = new LastHad();
   const read =
     traceFile === undefined
-      ? await readHistory(around, limit, had)
+      ? await readHistory(context, limit, had)
       : await readTrace(traceFile, limit);
   if (!read.ok) return read;
   const all = read.trace.series.map(demandOf);
@@ -52,7 +52,7 @@ export async function readDemands(given: Arguments, around: Surroundings): Promi
 
 /** The history of usage, folded into the steps of a trace. */
 async function readHistory(
-  { paths, stderr }: Surroundings,
+  { paths, stderr }: ProcessContext,
   limit: number,
   had: LastHad,
 ): Promise<TraceResult> {

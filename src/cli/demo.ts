@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import type { Surroundings } from '../app/world.ts';
 import { milliseconds } from '../core/units.ts';
 import { SimulatedNode } from '../sim/node.ts';
 import {
@@ -28,12 +28,12 @@ import { JournalTail } from './journal-tail.ts';
  */
 export async function demo(
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
   signals: Signals,
 ): Promise<ExitCode> {
   const stage = await setStage(given);
   if (typeof stage === 'string') {
-    around.stderr.write(stage);
+    context.stderr.write(stage);
     return EXIT.failure;
   }
   const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-demo-'));
@@ -42,18 +42,18 @@ export async function demo(
   const configFile = '/etc/lxc_autoscale/lxc_autoscale.yaml';
   mkdirSync(join(root, '/etc/lxc_autoscale'), { recursive: true });
   writeFileSync(join(root, configFile), stage.configuration);
-  around.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
+  context.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
 
   const journal = new JournalTail(join(root, '/var/log/lxc_autoscale.json'));
-  const view = createView(node, around.stdout, stage.startMs);
+  const view = createView(node, context.stdout, stage.startMs);
   const first = new Map(stage.node.guests.map(({ vmid }) => [vmid, node.limits(vmid)]));
-  const started = around.clock.monotonicMs();
+  const started = context.clock.monotonicMs();
   const stop = stopRequest(signals);
   node.start();
-  const daemon = startDaemon(root, node.binDirectory, around);
+  const daemon = startDaemon(root, node.binDirectory, context);
   const untilMs = started + given.durationSeconds * 1000;
-  while (around.clock.monotonicMs() < untilMs && !stop.asked && daemon.running) {
-    const leftMs = untilMs - around.clock.monotonicMs();
+  while (context.clock.monotonicMs() < untilMs && !stop.asked && daemon.running) {
+    const leftMs = untilMs - context.clock.monotonicMs();
     await stop.sleep(Math.max(0, Math.min(REFRESH_MS, leftMs)));
     view.show(journal.news());
   }
@@ -61,11 +61,11 @@ export async function demo(
   view.show(journal.news());
   view.finish();
   await node.close();
-  const ran = milliseconds(around.clock.monotonicMs() - started);
+  const ran = milliseconds(context.clock.monotonicMs() - started);
   const leftAlone = linesOnLeftAlone(join(root, '/var/log/lxc_autoscale.log'));
-  around.stdout.write(summary({ node, first, events: journal.all, leftAlone, directory, ran }));
+  context.stdout.write(summary({ node, first, events: journal.all, leftAlone, directory, ran }));
   if (failure === undefined) return EXIT.fine;
-  around.stderr.write(`The daemon failed: ${failure}\n`);
+  context.stderr.write(`The daemon failed: ${failure}\n`);
   return EXIT.failure;
 }
 
@@ -177,7 +177,7 @@ interface RunningDaemon {
   end(): Promise<string | undefined>;
 }
 
-function startDaemon(root: string, bin: string, { env }: Surroundings): RunningDaemon {
+function startDaemon(root: string, bin: string, { env }: ProcessContext): RunningDaemon {
   const program = process.argv[1] ?? '';
   const path = `${bin}:${env['PATH'] ?? ''}`;
   // A group of its own, so that Ctrl-C reaches the demo alone, which then ends it in order.

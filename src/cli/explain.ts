@@ -1,6 +1,6 @@
+import type { ProcessContext } from '../app/context.ts';
 import type { ExitCode } from '../app/exit-codes.ts';
 import { EXIT } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { GroupReport } from '../core/groups/group-report.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
@@ -10,14 +10,14 @@ import { ask } from './ask.ts';
 import { groupLines } from './group-lines.ts';
 
 /** `explain VMID`: the last decision on a container, step by step. Changes nothing. */
-export async function explain(given: Arguments, around: Surroundings): Promise<ExitCode> {
+export async function explain(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { vmid, group } = given;
-  if (group !== undefined) return explainGroup(group, given, around);
+  if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
-  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, around);
+  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
   if (typeof account === 'number') return account;
   const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');
-  around.stdout.write(`${text}\n`);
+  context.stdout.write(`${text}\n`);
   return EXIT.fine;
 }
 
@@ -25,13 +25,13 @@ export async function explain(given: Arguments, around: Surroundings): Promise<E
 async function explainGroup(
   group: string,
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
 ): Promise<ExitCode> {
   type Answer = GroupReport & { readonly format: number };
-  const report = await ask<Answer>({ command: 'explain-group', group }, 'group', given, around);
+  const report = await ask<Answer>({ command: 'explain-group', group }, 'group', given, context);
   if (typeof report === 'number') return report;
   const text = given.json ? JSON.stringify(report, null, 2) : groupLines(report).join('\n');
-  around.stdout.write(`${text}\n`);
+  context.stdout.write(`${text}\n`);
   return EXIT.fine;
 }
 

@@ -2,8 +2,8 @@ import { createWriteStream } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { sinceMs } from '../core/report/since.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
@@ -15,9 +15,9 @@ import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
 
 /** `export [VMID]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
-export async function exportUsage(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { paths, clock, stderr } = around;
-  const loaded = readConfiguration(given, around);
+export async function exportUsage(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const { paths, clock, stderr } = context;
+  const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
@@ -48,7 +48,7 @@ export async function exportUsage(given: Arguments, around: Surroundings): Promi
     }
     yield* put(steps.finish());
   }
-  const failure = await written(csv(), given.outFile, around.stdout);
+  const failure = await written(csv(), given.outFile, context.stdout);
   if (failure !== undefined) {
     stderr.write(`${failure}\n`);
     return EXIT.failure;

@@ -1,9 +1,10 @@
 import { configurationFile, readConfiguration } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { healthLines } from '../app/health-lines.ts';
 import { changeRows, quorumRow } from '../app/health-rows.ts';
 import { whyNoConfiguration } from '../app/unfit.ts';
-import { openWorld, placesIn, type Surroundings } from '../app/world.ts';
+import { openWorld, placesIn } from '../app/world.ts';
 import { pauseAfter } from '../core/pause.ts';
 import {
   HEALTH_FORMAT,
@@ -23,34 +24,34 @@ import { nowhere } from './ask.ts';
  * The daemon itself is asked, since it may see other files than who asks; where none answers, what
  * it would need is looked at from here.
  */
-export async function healthCheck(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const report = healthReport(await rowsOf(given, around));
+export async function healthCheck(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const report = healthReport(await rowsOf(given, context));
   const text = given.json ? JSON.stringify(report, null, 2) : healthLines(report).join('\n');
-  around.stdout.write(`${text}\n`);
+  context.stdout.write(`${text}\n`);
   return report.healthy ? EXIT.fine : EXIT.failure;
 }
 
-async function rowsOf(given: Arguments, around: Surroundings): Promise<readonly HealthRow[]> {
-  const loaded = readConfiguration(given, around);
-  const file = configurationFile(given.configFile, around.paths);
+async function rowsOf(given: Arguments, context: ProcessContext): Promise<readonly HealthRow[]> {
+  const loaded = readConfiguration(given, context);
+  const file = configurationFile(given.configFile, context.paths);
   const count = loaded.ok ? 0 : loaded.problems.length;
   const problems =
-    whyNoConfiguration(given, around) ??
+    whyNoConfiguration(given, context) ??
     `${file} has ${count} problem${count === 1 ? '' : 's'}; see check-config`;
   const configuration = row('configuration', loaded.ok ? undefined : problems, `${file} is valid`);
-  const asked = await askDaemon(around);
+  const asked = await askDaemon(context);
   if (asked.report !== undefined) {
     return [configuration, row('daemon', undefined, 'it runs and answers'), ...asked.report.checks];
   }
   const daemon = row('daemon', asked.why, '');
   if (!loaded.ok) return [configuration, daemon];
-  const hanging = await whyHanging(placesIn(loaded.config, around.paths));
+  const hanging = await whyHanging(placesIn(loaded.config, context.paths));
   if (hanging !== undefined) return [configuration, daemon, row('cycle', hanging, '')];
-  const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
+  const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
   try {
     const { guests, clock } = open.world;
     const quorum = quorumRow(pauseAfter(undefined, guests.quorum(), clock.monotonicMs()));
-    return [configuration, daemon, quorum, ...changeRows(open.world, around.env)];
+    return [configuration, daemon, quorum, ...changeRows(open.world, context.env)];
   } finally {
     await open.close();
   }
@@ -60,7 +61,7 @@ type Asked =
   | { readonly report: HealthReport }
   | { readonly report: undefined; readonly why: string };
 
-async function askDaemon({ paths }: Surroundings): Promise<Asked> {
+async function askDaemon({ paths }: ProcessContext): Promise<Asked> {
   const path = paths.at(CONTROL_SOCKET);
   const answer = await askControlSocket(path, { command: 'health' });
   if (answer.kind === 'forbidden') {

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { printable } from '../config/printable.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
@@ -12,9 +12,9 @@ import type { Arguments } from './arguments.ts';
 import { linesOf, openJournalFiles } from './journal-files.ts';
 
 /** `history [VMID]`: what the JSON log says was done, the oldest first. Only reads. */
-export async function history(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { paths, clock, stderr } = around;
-  const loaded = readConfiguration(given, around);
+export async function history(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const { paths, clock, stderr } = context;
+  const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
@@ -25,11 +25,11 @@ export async function history(given: Arguments, around: Surroundings): Promise<E
   for (const problem of problems) stderr.write(`Cannot be read: ${plainText(problem)}\n`);
   if (open.length === 0) {
     if (problems.length > 0) return EXIT.failure;
-    (given.json ? stderr : around.stdout).write(`Nothing has been logged yet in ${file}.\n`);
+    (given.json ? stderr : context.stdout).write(`Nothing has been logged yet in ${file}.\n`);
     return EXIT.fine;
   }
   const from = given.since && sinceText(given.since, clock.wallMs(), createTimestamp(timezone));
-  const out = outputTo(around.stdout);
+  const out = outputTo(context.stdout);
   const counts = { shown: 0, broken: 0 };
   for (const fd of open) await tell(fd, { given, from, out, counts });
   if (counts.broken > 0) {
@@ -39,7 +39,7 @@ export async function history(given: Arguments, around: Surroundings): Promise<E
   if (counts.shown === 0) {
     const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
     const since = from === undefined ? '' : ` since ${from}`;
-    (given.json ? stderr : around.stdout).write(`Nothing was logged${whose}${since}.\n`);
+    (given.json ? stderr : context.stdout).write(`Nothing was logged${whose}${since}.\n`);
   }
   return problems.length > 0 ? EXIT.failure : EXIT.fine;
 }

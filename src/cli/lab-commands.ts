@@ -1,7 +1,7 @@
 import { version } from '../../package.json';
+import type { ProcessContext } from '../app/context.ts';
 import type { ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { Arguments } from './arguments.ts';
 import { backtest } from './backtest.ts';
 import { demo } from './demo.ts';
@@ -18,7 +18,7 @@ export const LAB_COMMANDS = {
 } as const satisfies Readonly<
   Record<
     string,
-    (given: Arguments, around: Surroundings, signals: Signals) => ExitCode | Promise<ExitCode>
+    (given: Arguments, context: ProcessContext, signals: Signals) => ExitCode | Promise<ExitCode>
   >
 >;
 

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { version } from '../../package.json';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import type { Surroundings } from '../app/world.ts';
 import { describeError } from '../host/os-error.ts';
 import type { Arguments } from './arguments.ts';
 import type { LabCommandName } from './lab-commands.ts';
@@ -15,12 +15,12 @@ const LAB_FILE = 'lxc-autoscale-lab.cjs';
 export async function runLabCommand(
   name: LabCommandName,
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
   signals: Signals,
 ): Promise<ExitCode> {
   const lab = await loadLab(name);
-  if (typeof lab !== 'string') return lab.LAB_COMMANDS[name](given, around, signals);
-  around.stderr.write(`lxc-autoscale: ${lab}\n`);
+  if (typeof lab !== 'string') return lab.LAB_COMMANDS[name](given, context, signals);
+  context.stderr.write(`lxc-autoscale: ${lab}\n`);
   return EXIT.failure;
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Surroundings } from '../app/world.ts';
+import type { ProcessContext } from '../app/context.ts';
 import type { Measured } from '../config/proposal.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
@@ -32,7 +32,7 @@ export async function measure(
   guests: readonly GuestConfig[],
   hostCpus: Reading<number>,
   seconds: number,
-  { paths, clock }: Pick<Surroundings, 'paths' | 'clock'>,
+  { paths, clock }: Pick<ProcessContext, 'paths' | 'clock'>,
   begun: (running: number) => void = () => {},
 ): Promise<Measured[]> {
   const cgroups = createCgroups(paths, clock);

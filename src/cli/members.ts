@@ -1,5 +1,5 @@
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { plainText } from '../core/plain-text.ts';
 import { createCluster } from '../host/cluster-files.ts';
@@ -21,7 +21,7 @@ interface Row extends Pick<LedgerMember, 'vmid' | 'state' | 'node' | 'madeS'> {
   readonly address: string | null;
 }
 
-export function members({ json }: Arguments, { paths, stdout, stderr }: Surroundings): ExitCode {
+export function members({ json }: Arguments, { paths, stdout, stderr }: ProcessContext): ExitCode {
   const cluster = createCluster(paths).read();
   const groups = listLedgers(paths);
   if (!cluster.ok || !groups.ok) {

@@ -4,8 +4,8 @@ import {
   renderProblems,
   variablesRefused,
 } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { type MigratedLine, migrate } from '../config/migrate.ts';
 import type { Verdict } from '../config/migrate-keys.ts';
 import { renderProblem } from '../config/problem.ts';
@@ -17,8 +17,8 @@ import { putConfiguration } from './write-configuration.ts';
  * `migrate-config FILE [--out FILE]`: an earlier program's configuration in today's form, and a
  * report of what became of each key. The old file stays as it is.
  */
-export function migrateConfig(given: Arguments, around: Surroundings): ExitCode {
-  const { stdout, stderr, paths } = around;
+export function migrateConfig(given: Arguments, context: ProcessContext): ExitCode {
+  const { stdout, stderr, paths } = context;
   const { oldFile: file = '', outFile } = given;
   const old = readTextFile(configurationFile(file, paths));
   if (!old.ok) {
@@ -26,7 +26,7 @@ export function migrateConfig(given: Arguments, around: Surroundings): ExitCode 
     stderr.write(`${renderProblem({ file, line: undefined, key: undefined, message })}\n`);
     return EXIT.failure;
   }
-  const variables = readVariables(around);
+  const variables = readVariables(context);
   if (!variables.ok) {
     stderr.write(renderProblems(variablesRefused(variables.message)));
     return EXIT.configuration;
@@ -46,7 +46,7 @@ export function migrateConfig(given: Arguments, around: Surroundings): ExitCode 
     return EXIT.fine;
   }
   stdout.write(report);
-  return putConfiguration(outFile, text, around) ? EXIT.fine : EXIT.failure;
+  return putConfiguration(outFile, text, context) ? EXIT.fine : EXIT.failure;
 }
 
 const ORDER: readonly Verdict[] = [

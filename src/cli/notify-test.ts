@@ -1,7 +1,7 @@
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { channelsOf, limitsOf } from '../app/messengers.ts';
-import type { Surroundings } from '../app/world.ts';
 import { secretsOf } from '../config/notify.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
@@ -14,16 +14,16 @@ import type { TestedChannel } from './subject.ts';
 type Try = readonly [name: string, send: (stop: AbortSignal) => Promise<Delivery>];
 
 /** `notify-test [CHANNEL]`: one message, past all queues and rules, and what the server said. */
-export async function notifyTest(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { stdout, stderr } = around;
-  const loaded = readConfiguration(given, around);
+export async function notifyTest(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const { stdout, stderr } = context;
+  const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
   }
   const { config } = loaded;
-  const letter = testLetter(around.paths.nodeName(), around.clock.wallMs());
-  const channels = await channelsOf(config.notify, around);
+  const letter = testLetter(context.paths.nodeName(), context.clock.wallMs());
+  const channels = await channelsOf(config.notify, context);
   const tries: Try[] = channels.map((channel) => [
     channel.name,
     (stop) => channel.send(letter, stop),
@@ -31,7 +31,7 @@ export async function notifyTest(given: Arguments, around: Surroundings): Promis
   const { uptimeKuma } = config.notify;
   if (uptimeKuma !== undefined) {
     const heartbeat = { up: true, message: 'Test of lxc-autoscale', pingMs: 0 };
-    const limits = await limitsOf(config.notify, around);
+    const limits = await limitsOf(config.notify, context);
     tries.push(['uptime_kuma', (stop) => beat(uptimeKuma.url, heartbeat, limits, stop)]);
   }
   const chosen = tries.filter(([name]) => given.channel === undefined || name === given.channel);

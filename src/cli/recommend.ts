@@ -1,5 +1,5 @@
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
 import { parseVmid } from '../core/units.ts';
 import { type Advice, type Recommendation, recommendationOf } from '../lab/recommend.ts';
@@ -10,11 +10,11 @@ import { type Had, readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
 
 /** `recommend [VMID]`: what each container should have, by its recorded demand. Changes nothing. */
-export async function recommend(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const { stdout, stderr } = around;
-  const config = configurationOf(given, around);
+export async function recommend(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const { stdout, stderr } = context;
+  const config = configurationOf(given, context);
   if (config === 'broken') return EXIT.configuration;
-  const read = await readDemands(given, around);
+  const read = await readDemands(given, context);
   if (!read.ok) {
     for (const problem of read.problems) stderr.write(`${problem}\n`);
     return EXIT.failure;

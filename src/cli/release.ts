@@ -1,5 +1,5 @@
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { createMemoryHigh } from '../host/memory-high.ts';
 
@@ -7,8 +7,8 @@ import { createMemoryHigh } from '../host/memory-high.ts';
  * `release`: what a process that was killed in mid-change has held down is put back. For the
  * uninstaller, after which nobody would do it: needs neither configuration nor `/etc/pve`.
  */
-export async function release(around: Surroundings): Promise<ExitCode> {
-  const { paths, clock, stdout, stderr } = around;
+export async function release(context: ProcessContext): Promise<ExitCode> {
+  const { paths, clock, stdout, stderr } = context;
   let code: ExitCode = EXIT.fine;
   for (const { vmid, problem } of await createMemoryHigh(paths, clock).releaseLeft()) {
     const what = `Container ${vmid}: memory.high`;

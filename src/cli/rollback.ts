@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import { openWorld, type Surroundings } from '../app/world.ts';
+import { openWorld } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
@@ -47,12 +48,12 @@ interface Desk {
 
 export async function rollback(
   given: Arguments,
-  around: Surroundings,
+  context: ProcessContext,
   signals: Signals,
 ): Promise<ExitCode> {
-  const { paths, stdout, stderr } = around;
+  const { paths, stdout, stderr } = context;
   const complain = (line: string): void => void stderr.write(`${plainText(line)}\n`);
-  const loaded = readConfiguration(given, around);
+  const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
@@ -60,9 +61,9 @@ export async function rollback(
   const { backupDir, timezone } = loaded.config;
   const directory = paths.at(backupDir);
   // The console is for what the command prints; the log's own lines go to its file.
-  const open = openWorld(loaded.config, { ...around, stdout: nowhere() });
+  const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
   try {
-    const unfit = whyUnfit(open.world, around);
+    const unfit = whyUnfit(open.world, context);
     if (unfit !== undefined) return refuse(complain, unfit);
     const listing = listBackups(directory, given.vmid);
     if (!listing.ok) return refuse(complain, `The backups cannot be read: ${listing.detail}`);
@@ -103,7 +104,7 @@ function refuse(complain: (line: string) => void, message: string): ExitCode {
 }
 
 /** Without sight of containers and their memory use nothing is restored. */
-function whyUnfit({ guests }: World, { paths }: Surroundings): string | undefined {
+function whyUnfit({ guests }: World, { paths }: ProcessContext): string | undefined {
   const seen = guests.list();
   if (!seen.ok) return `The containers cannot be seen: ${seen.detail}`;
   const paused = whyPaused(guests);

@@ -1,5 +1,5 @@
+import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Surroundings } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
 import { table } from '../report/table.ts';
@@ -8,11 +8,11 @@ import { ask } from './ask.ts';
 import { groupSummary } from './group-lines.ts';
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
-export async function status(given: Arguments, around: Surroundings): Promise<ExitCode> {
-  const report = await ask<StatusReport>({ command: 'status' }, 'report', given, around);
+export async function status(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+  const report = await ask<StatusReport>({ command: 'status' }, 'report', given, context);
   if (typeof report === 'number') return report;
   const text = given.json ? JSON.stringify(report, null, 2) : statusLines(report).join('\n');
-  around.stdout.write(`${text}\n`);
+  context.stdout.write(`${text}\n`);
   return EXIT.fine;
 }
 

@@ -1,4 +1,4 @@
-import type { Surroundings } from '../app/world.ts';
+import type { ProcessContext } from '../app/context.ts';
 import { writeConfiguration } from '../host/own-config.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 
@@ -6,7 +6,7 @@ import { createTimestamp } from '../report/timestamp.ts';
 export function putConfiguration(
   named: string,
   text: string,
-  { paths, clock, stdout, stderr }: Surroundings,
+  { paths, clock, stdout, stderr }: ProcessContext,
 ): boolean {
   // A path that is relative is one of the admin's, not of the tree under --sysroot.
   const path = named.startsWith('/') ? paths.at(named) : named;

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Known } from '../../src/app/control-answer.ts';
+import type { ProcessContext } from '../../src/app/context.ts';
+import type { DaemonState } from '../../src/app/control-answer.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { type MessageCounts, type Metrics, openMetrics } from '../../src/app/metrics.ts';
-import { type OpenWorld, openWorld, type Surroundings } from '../../src/app/world.ts';
+import { type OpenWorld, openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { pauseAfter } from '../../src/core/pause.ts';
@@ -43,17 +44,17 @@ beforeEach(() => {
     wallMs: () => milliseconds(1e12 + nowMs),
     monotonicMs: () => milliseconds(nowMs),
   };
-  const around: Surroundings = {
+  const context: ProcessContext = {
     ...{ paths: createPaths(directory), clock, env: { PATH: directory } },
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
-  open = openWorld(config, around);
+  open = openWorld(config, context);
   state = newLoopState();
-  const known: Known = {
+  const known: DaemonState = {
     ...{ view: undefined, from: 'daemon', settings: settingsOf(config, { dryRun: true }) },
     ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
   };
-  const parts = { open, around, config: () => config, known: () => known };
+  const parts = { open, context, config: () => config, known: () => known };
   metrics = openMetrics({ ...parts, messages: () => messages });
   writeFileSync(join(directory, 'pct'), '', { mode: 0o755 });
 });

@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
+import type { ProcessContext } from '../../src/app/context.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
-import { openWorld, type Surroundings } from '../../src/app/world.ts';
+import { openWorld } from '../../src/app/world.ts';
 import { type LoadResult, parseConfig } from '../../src/config/load.ts';
 import { newLoopState, runningGuests } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
@@ -37,11 +38,11 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
   const loaded: LoadResult = parseConfig('DEFAULT:\n  poll_interval: 10\n', 'bench.yaml', {});
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const { config } = loaded;
-  const around: Surroundings = {
+  const context: ProcessContext = {
     ...{ paths: createPaths(root), clock, env: process.env },
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
-  const { world, close } = openWorld(config, around);
+  const { world, close } = openWorld(config, context);
   const settings = settingsOf(config, { dryRun: true });
   const state = newLoopState();
   const stop = new AbortController().signal;

@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
+import type { ProcessContext } from '../../src/app/context.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { type Notifications, openNotifications } from '../../src/app/notifications.ts';
-import { openWorld, type Surroundings } from '../../src/app/world.ts';
+import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
@@ -68,13 +69,13 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
   const loaded = parseConfig(yaml, 'bench.yaml', {});
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const { config } = loaded;
-  const around: Surroundings = {
+  const context: ProcessContext = {
     ...{ paths: createPaths(root), clock, env: process.env },
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
-  const open = openWorld(config, around);
+  const open = openWorld(config, context);
   const settings = settingsOf(config, { dryRun: true });
-  const notifications = openNotifications(open, around);
+  const notifications = openNotifications(open, context);
   await notifications.apply(config);
   const state = newLoopState();
   const stop = new AbortController().signal;

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
+import type { ProcessContext } from '../../src/app/context.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { openUsageKeeper } from '../../src/app/usage-keeper.ts';
-import { openWorld, type Surroundings } from '../../src/app/world.ts';
+import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds, type Vmid } from '../../src/core/units.ts';
@@ -60,12 +61,12 @@ async function shareOfCycle(root: string): Promise<string[]> {
   const node = await SimulatedNode.create({ root, host, guests, tickMs: 10_000 });
   const loaded = parseConfig('DEFAULT: {}\n', 'bench.yaml', {});
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
-  const around: Surroundings = {
+  const context: ProcessContext = {
     ...{ paths: createPaths(root), clock, env: process.env },
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
-  const { world, close } = openWorld(loaded.config, around);
-  const keeper = openUsageKeeper(world, around, () => DAYS);
+  const { world, close } = openWorld(loaded.config, context);
+  const keeper = openUsageKeeper(world, context, () => DAYS);
   const settings = settingsOf(loaded.config, { dryRun: true });
   const state = newLoopState();
   const spent = { cycleMs: 0, historyMs: 0 };

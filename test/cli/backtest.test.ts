@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Surroundings } from '../../src/app/world.ts';
+import type { ProcessContext } from '../../src/app/context.ts';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { backtest } from '../../src/cli/backtest.ts';
 import { createProgress } from '../../src/cli/progress.ts';
@@ -40,12 +40,12 @@ async function run(...argv: readonly string[]) {
   const out = new Heard();
   const err = new Heard();
   const clock = { wallMs: () => milliseconds(0), monotonicMs: () => milliseconds(0) };
-  const around: Surroundings = {
+  const context: ProcessContext = {
     ...{ paths: createPaths(join(directory, 'root')), clock, env: {} },
     ...{ stdout: out, stderr: err },
   };
   const command = argv[0] === 'recommend' ? recommend : backtest;
-  const code = await command(parsed.arguments, around);
+  const code = await command(parsed.arguments, context);
   return { code, out: out.text, err: err.text };
 }
 

@@ -1,0 +1,12 @@
+import type { Writable } from 'node:stream';
+import type { Paths } from '../host/paths.ts';
+import type { Clock } from '../ports.ts';
+
+/** What this process was given by the one that started it. */
+export interface ProcessContext {
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
