@@ -111,11 +111,16 @@ export function countedOn(
 ): Saturated {
   const share = shareOf(cpu);
   const full = memory.ok ? memory.value.workingSetMib / config.memoryMib : undefined;
-  const one = (count: number, seen: number | undefined): number => {
-    if (seen === undefined) return count;
-    return seen >= saturatedAt ? count + 1 : 0;
+  return {
+    cores: countOf(before.cores, share, saturatedAt),
+    memory: countOf(before.memory, full, saturatedAt),
   };
-  return { cores: one(before.cores, share), memory: one(before.memory, full) };
+}
+
+/** Not a closure of the function above: one would be made and named for each sample. */
+function countOf(before: number, seen: number | undefined, saturatedAt: number): number {
+  if (seen === undefined) return before;
+  return seen >= saturatedAt ? before + 1 : 0;
 }
 
 const most = ({ cores, memory }: Saturated): number => Math.max(cores, memory);

@@ -5,7 +5,6 @@ import { emergencyOf } from './host-state.ts';
 import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
 import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
-import { peakOfWeek } from './learnt.ts';
 import type { LoopState } from './loop-state.ts';
 import { slowed } from './memory-pace.ts';
 import type {
@@ -313,8 +312,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(record.oomFloor, nowMs);
   const { learnt } = record.memory;
-  const askedMib = (): number => (learnt === undefined ? 0 : peakOfWeek(learnt));
-  const earlier = { floorMib, askedMib };
+  const earlier = { floorMib, learnt };
   const one: Case = {
     resource: 'memory',
     record: record.memory,

@@ -18,11 +18,11 @@ export const MOST_SEEN = 60;
 
 /**
  * Adds one observation to a window, newest last. A missing one ends the window. It is changed in
- * place: copies of all windows were a tenth of what a cycle allocates.
+ * place, and the oldest are dropped many at a time: it holds at most twice `MOST_SEEN`.
  */
 export function addSeen(window: Seen[], now: Seen | undefined): void {
   if (now === undefined) window.length = 0;
-  else if (window.push(now) > MOST_SEEN) window.shift();
+  else if (window.push(now) >= 2 * MOST_SEEN) window.splice(0, MOST_SEEN);
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */

@@ -239,19 +239,25 @@ const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
   ...(['host-busy', 'host-pressure', 'host-emergency', 'overcommit'] as const),
 ]);
 
+const heldLine = (hold: Hold): string =>
+  `${who(hold.vmid, hold.name)}, ${hold.resource}: ${explainHold(hold)}`;
+
 function tellHeld(world: World, state: LoopState, hold: Hold): void {
   const { log } = world;
-  const { vmid, name, resource, because } = hold;
+  const { vmid, resource, because } = hold;
   if (because.kind === 'observe-only') {
     tellObserved(world, state, hold, because.would);
     return;
   }
-  const line = () => `${who(vmid, name)}, ${resource}: ${explainHold(hold)}`;
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
   const before = said(state, vmid, resource, because.kind);
+  if (before === because.kind) {
+    log.debug(() => heldLine(hold), about);
+    return;
+  }
+  const line = () => heldLine(hold);
   const fault = because.kind === 'missing' && because.reading.why !== 'first-sample';
-  if (before === because.kind) log.debug(line, about);
-  else if (fault || LOUD.has(because.kind)) log.warn(line(), about);
+  if (fault || LOUD.has(because.kind)) log.warn(line(), about);
   else if (REFUSED.has(because.kind)) log.info(line(), about);
   else if (before !== undefined && REFUSED.has(before)) {
     log.info(`${line()}. It does not wait any more`, about);

@@ -10,6 +10,7 @@ import {
   roundUp,
   smallestWithoutGrowth,
 } from '../guards.ts';
+import { type Learnt, peakOfWeek } from '../learnt.ts';
 import type { CpuUsage, MemoryUsage } from '../observation.ts';
 import type { Band, ContainerPolicy } from '../policy.ts';
 import { isHeldBack } from '../shortage.ts';
@@ -141,11 +142,11 @@ function wholeStep(
 export interface MemoryBefore {
   /** No shrink leads below it: the OOM killer has struck there. */
   readonly floorMib: number;
-  /** The most that it is known to have wanted; asked for only where it is needed. */
-  readonly askedMib: () => number;
+  /** What was learnt of its demand. */
+  readonly learnt: Learnt | undefined;
 }
 
-const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, askedMib: () => 0 };
+const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, learnt: undefined };
 
 /**
  * What the container has times this, at the least, follows where it was not enough, whatever
@@ -163,7 +164,7 @@ export function thresholdMemory(
   usage: MemoryUsage,
   policy: ContainerPolicy,
   peakMib: number = usage.workingSetMib,
-  { floorMib, askedMib }: MemoryBefore = NOTHING_BEFORE,
+  { floorMib, learnt }: MemoryBefore = NOTHING_BEFORE,
 ): Verdict {
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
@@ -178,7 +179,8 @@ export function thresholdMemory(
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
-    const asked = memoryNeed(Math.max(askedMib(), inUse));
+    const askedMib = learnt === undefined ? 0 : peakOfWeek(learnt);
+    const asked = memoryNeed(Math.max(askedMib, inUse));
     const least = Math.max(asked, hasMib * AFTER_SHORTAGE[starved], minMib);
     const after = roundUp(least, MEMORY_QUANTUM_MIB);
     return clampedToMax({ after, limits: [] }, starved, measured);
