@@ -1,3 +1,4 @@
+import { unknownWord } from '../config/suggest.ts';
 import type { GroupReport } from '../core/groups/group-report.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
@@ -25,7 +26,7 @@ export interface DaemonState {
 /** What is answered from the last cycle. */
 export type AboutCycle = Exclude<ControlRequest, { command: 'health' }>;
 
-const STARTING = 'the daemon has only just started, and its first cycle is not over; ask again';
+const STARTING = 'the first cycle of the daemon is not over yet; ask again in a moment';
 
 /** `report`, `account`, or a sentence on why there is neither in `error`. */
 export function answerTo(request: AboutCycle, known: DaemonState): object {
@@ -36,15 +37,15 @@ export function answerTo(request: AboutCycle, known: DaemonState): object {
   if (request.command === 'status') return { report: { ...statusReport(input), groups } };
   const account = accountOf(input, request.vmid);
   if (account !== undefined) return { account };
-  return { error: `there was no container ${request.vmid} on this node in the last cycle` };
+  return { error: `container ${request.vmid} was not on this node in the last cycle` };
 }
 
 function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object {
-  if (from !== 'daemon') return { error: 'only the daemon knows where a group stands' };
+  if (from !== 'daemon') return { error: 'only a running daemon knows the state of a group' };
   const group = groups.find(({ label }) => label === wanted.toLowerCase());
   if (group !== undefined) return { group: { ...group, format: REPORT_FORMAT } };
-  const known = groups.map(({ label }) => label).join(', ') || 'none so far';
-  return { error: `there is no group ${wanted}; known are: ${known}` };
+  const labels = groups.map(({ label }) => label);
+  return { error: unknownWord('group', wanted, labels, '; no group is configured') };
 }
 
 export function inputOf(

@@ -36,11 +36,14 @@ export async function ask<Content extends { readonly format: number }>(
     context.stderr.write(`${plainText(message)}\n`);
     return EXIT.failure;
   };
-  if (typeof error === 'string') return complain(`Not answered: ${error}.`);
+  if (typeof error === 'string') return complain(sentence(error));
   const content = asked.content[field] as Content | undefined;
   if (content?.format === REPORT_FORMAT) return content;
   return complain('The daemon that runs is of another version than this command; restart it.');
 }
+
+const sentence = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('?') ? '' : '.'}`;
 
 async function answered(
   request: AboutCycle,
@@ -57,7 +60,7 @@ async function answered(
   }
   const looked = await lookNow(request, given, context);
   if (looked.ok) {
-    stderr.write(`The daemon does not answer: ${answer.why}. This is decided on one look now.\n`);
+    stderr.write(`The daemon does not answer: ${answer.why}. This is a one-time evaluation.\n`);
   }
   return looked;
 }

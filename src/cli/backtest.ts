@@ -3,6 +3,7 @@ import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
+import { unknownWord } from '../config/suggest.ts';
 import { describeError } from '../host/os-error.ts';
 import type { Bounds, Demand } from '../lab/demand.ts';
 import { reportPage } from '../lab/report-page.ts';
@@ -19,7 +20,7 @@ export async function backtest(given: Arguments, context: ProcessContext): Promi
   const { stdout, stderr } = context;
   const unknown = given.policies.find((name) => !POLICY_NAMES.includes(name));
   if (unknown !== undefined) {
-    stderr.write(`There is no policy '${unknown}'; known are ${POLICY_NAMES.join(', ')}.\n`);
+    stderr.write(`backtest: ${unknownWord('policy', unknown, POLICY_NAMES)}\n`);
     return EXIT.usage;
   }
   const config = configurationOf(given, context);

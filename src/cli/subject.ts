@@ -1,3 +1,4 @@
+import { unknownWord } from '../config/suggest.ts';
 import { MESSAGE_CHANNELS } from '../core/notify/event.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import type { Command } from './command.ts';
@@ -86,5 +87,5 @@ function readChannel([word, more]: readonly string[]): SubjectRead | Wrong {
   const name = word.toLowerCase().replaceAll('-', '_');
   const channel = TESTED_CHANNELS.find((known) => known === name);
   if (channel !== undefined) return { channel };
-  return { message: `unknown channel '${word}', known are ${TESTED_CHANNELS.join(', ')}` };
+  return { message: unknownWord('channel', word, TESTED_CHANNELS) };
 }

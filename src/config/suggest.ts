@@ -39,3 +39,16 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   }
   return best;
 }
+
+/** What is said of a word that is none of a few: what was likely meant, or all that there are. */
+export function unknownWord(
+  what: string,
+  word: string,
+  known: readonly string[],
+  ifNone = '',
+): string {
+  const near = closest(word, known);
+  if (near !== undefined) return `unknown ${what} '${word}'. Did you mean '${near}'?`;
+  const names = known.length === 0 ? ifNone : `, known are ${known.join(', ')}`;
+  return `unknown ${what} '${word}'${names}`;
+}

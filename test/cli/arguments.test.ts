@@ -350,6 +350,7 @@ describe('a wrong use', () => {
 describe('a channel to test', () => {
   it.each([
     [['telegram'], /^unknown channel 'telegram', known are gotify, email, ntfy, webhook, proxmox/],
+    [['Gotfy'], /^unknown channel 'Gotfy'\. Did you mean 'gotify'\?$/],
     [['gotify', 'email'], /^one channel at a time, 'email' is too much$/],
     [['gotify', '--json'], /^--json does not go with notify-test$/],
   ])('is refused: %j', (words, message) => {

@@ -90,7 +90,7 @@ describe('backtest', () => {
     const unknown = await run('backtest', '--trace', trace, '--policy', 'clasic');
     expect([unknown.code, unknown.err]).toEqual([
       64,
-      expect.stringMatching(/^There is no policy 'clasic'; known are classic, .*adaptive/),
+      expect.stringMatching(/^backtest: unknown policy 'clasic'\. Did you mean 'classic'\?$/m),
     ]);
     const absent = await run('backtest', '--trace', join(directory, 'none.csv'));
     expect([absent.code, absent.err]).toEqual([

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { closest, editDistance } from '../../src/config/suggest.ts';
+import { closest, editDistance, unknownWord } from '../../src/config/suggest.ts';
 
 describe('editDistance', () => {
   it.each([
@@ -40,5 +40,20 @@ describe('closest', () => {
     ['x'.repeat(100_000), undefined],
   ])('%.20s', (word, meant) => {
     expect(closest(word, words)).toBe(meant);
+  });
+});
+
+describe('an unknown word', () => {
+  it('is answered with what was likely meant, or with all that there are', () => {
+    const names = ['gotify', 'email'];
+    expect(unknownWord('channel', 'gotfy', names)).toBe(
+      "unknown channel 'gotfy'. Did you mean 'gotify'?",
+    );
+    expect(unknownWord('channel', 'irc', names)).toBe(
+      "unknown channel 'irc', known are gotify, email",
+    );
+    expect(unknownWord('group', 'web', [], '; there is none')).toBe(
+      "unknown group 'web'; there is none",
+    );
   });
 });

@@ -94,7 +94,7 @@ describe('while the daemon runs', () => {
     const { under } = await running();
     expect(await under.run(['explain', '999'])).toEqual({
       ...{ code: 1, stdout: '' },
-      stderr: 'Not answered: there was no container 999 on this node in the last cycle.\n',
+      stderr: 'Container 999 was not on this node in the last cycle.\n',
     });
   });
 
@@ -129,7 +129,7 @@ describe('without the daemon', () => {
     expect(code).toBe(0);
     expect(stderr).toBe(
       'The daemon does not answer: it is not running, and has not ended in order. ' +
-        'This is decided on one look now.\n',
+        'This is a one-time evaluation.\n',
     );
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ from: 'now', dryRun: true });
