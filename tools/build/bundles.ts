@@ -22,8 +22,11 @@ const IN_PLACE_OF: Readonly<Record<string, string>> = {
   fecha: NOT_BUNDLED,
   'safe-stable-stringify': NOT_BUNDLED,
   'web-streams-polyfill/dist/ponyfill.es2018.js': NOT_BUNDLED,
-  // Its form for `import` is one file, of which nothing can be left out.
+  // Packages of one file, of which nothing can be left out, that have a form in parts besides.
   'js-yaml': './node_modules/js-yaml/index.js',
+  luxon: './node_modules/luxon/src/luxon.js',
+  // Durations are said by execa only where it says something on the screen.
+  'pretty-ms': NOT_BUNDLED,
 };
 
 /** Files of packages that nothing leads to in what this program asks of them. */
@@ -34,6 +37,10 @@ const LEFT_OUT: readonly RegExp[] = [
   /^js-yaml\/lib\/(dumper|schema\/(json|core|default)|type\/(?!str|seq|map)\w+)(\.js)?$/,
   // A log goes to streams of ours.
   /^winston\/lib\/winston\/(transports\/(console|file|http)|profiler|tail-file)(\.js)?$/,
+  /^logform\/(?!index|format|levels|colorize|package)[\w-]+(\.js)?$/,
+  // cron-parser reckons with times, and neither reads nor writes them.
+  /^luxon\/src\/(info|interval)\.js$/,
+  /^luxon\/src\/impl\/(diff|english|formats|formatter|regexParser|tokenParser)\.js$/,
   // Answers are texts; messages have no attachments.
   /^node-fetch\/src\/utils\/multipart-parser\.js$/,
   /^nodemailer\/lib\/fetch$/,
@@ -83,4 +90,14 @@ const OPTIONS = {
 export async function buildBundles(checkout: string, outdir: string): Promise<Metafile> {
   const built = await build({ ...OPTIONS, absWorkingDir: checkout, outdir });
   return built.metafile;
+}
+
+/** One file of `src` as it is in the bundles, with what it exports. */
+export async function buildAlone(
+  checkout: string,
+  entryPoint: string,
+  outfile: string,
+): Promise<void> {
+  const options = { ...OPTIONS, entryPoints: [entryPoint], outExtension: {} };
+  await build({ ...options, absWorkingDir: checkout, outfile });
 }
