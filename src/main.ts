@@ -9,7 +9,7 @@ import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
 import { isAnyUnanswered } from './host/answering-files.ts';
 import { createPaths } from './host/paths.ts';
-import type { Clock } from './ports.ts';
+import type { Clock } from './node/port.ts';
 
 /** From the command line to a command. The only place that ends the process. */
 

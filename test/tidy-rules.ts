@@ -99,21 +99,22 @@ interface Room {
 
 /** Whatever the daemon is put together from; commands know the daemon, it knows no command. */
 const APP_MAY = [
-  ...['core/', 'ports.ts', 'cycle.ts', 'stages/', 'config/', 'host/', 'report/'],
+  ...['core/', 'node/', 'ports.ts', 'cycle.ts', 'stages/', 'config/', 'host/', 'report/'],
   'package.json',
 ];
 
 export const ROOMS: Readonly<Record<string, Room>> = {
   'core/': { may: [], builtins: false, packages: false },
-  'ports.ts': { may: ['core/'], builtins: false, packages: false },
-  'cycle.ts': { may: ['core/', 'ports.ts', 'stages/'], builtins: false, packages: false },
-  'stages/': { may: ['core/', 'ports.ts'], builtins: false, packages: false },
-  'config/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
-  'host/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
-  'report/': { may: ['core/', 'ports.ts'], builtins: true, packages: true },
+  'node/': { may: ['core/'], builtins: false, packages: false },
+  'ports.ts': { may: ['core/', 'node/'], builtins: false, packages: false },
+  'cycle.ts': { may: ['core/', 'node/', 'ports.ts', 'stages/'], builtins: false, packages: false },
+  'stages/': { may: ['core/', 'node/', 'ports.ts'], builtins: false, packages: false },
+  'config/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
+  'host/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
+  'report/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
   'app/': { may: APP_MAY, builtins: true, packages: false },
   'lab/': { may: ['core/'], builtins: false, packages: false },
-  'sim/': { may: ['core/', 'ports.ts'], builtins: true, packages: false },
+  'sim/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: false },
   'version.ts': { may: ['package.json'], builtins: false, packages: false },
   'cli/': { may: [''], builtins: true, packages: true },
   'main.ts': { may: [''], builtins: true, packages: true },

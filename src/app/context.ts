@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Paths } from '../host/paths.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
 
 /** What this process was given by the one that started it. */
 export interface ProcessContext {

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
 
 /** When a cycle runs: timer, signals and reload. What a cycle does is not known here. */
 export interface Schedule {

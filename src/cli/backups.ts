@@ -8,7 +8,7 @@ import { plainText } from '../core/plain-text.ts';
 import { firstOfEachGuest } from '../core/retention.ts';
 import { listBackups } from '../host/backup-list.ts';
 import { createGuests } from '../host/guests.ts';
-import type { Guests } from '../ports.ts';
+import type { Guests } from '../node/port.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
 
 /** A bar on a terminal; nothing where the output goes elsewhere. */
 export interface Progress {

@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
 import { CgroupMemo } from './cgroup-memo.ts';
 import { errorCode } from './os-error.ts';
 

@@ -11,7 +11,7 @@ import type { Missing, Present, Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Cores, Vmid } from '../core/units.ts';
 import { bytes, cores, microseconds } from '../core/units.ts';
-import type { Cgroups, Clock } from '../ports.ts';
+import type { Cgroups, Clock } from '../node/port.ts';
 import type { OpenCgroup } from './cgroup-descriptors.ts';
 import {
   ABSENT,

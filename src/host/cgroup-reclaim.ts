@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { bytes } from '../core/units.ts';
-import type { Clock, Reclaim, ReclaimAnswer, ReclaimWish } from '../ports.ts';
+import type { Clock, Reclaim, ReclaimAnswer, ReclaimWish } from '../node/port.ts';
 import { parseSingleNumber } from './cgroup-values.ts';
 import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { describeError, errorCode } from './os-error.ts';

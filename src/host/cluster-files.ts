@@ -2,7 +2,7 @@ import { join } from 'node:path/posix';
 import type { ClusterView, GroupGuest } from '../core/groups/group-view.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
-import type { Cluster } from '../ports.ts';
+import type { Cluster } from '../node/port.ts';
 import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
 import { asObject, parseJsonObject } from './json-object.ts';

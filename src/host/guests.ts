@@ -5,7 +5,7 @@ import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import { parseVmid } from '../core/units.ts';
-import type { GuestFile, Guests } from '../ports.ts';
+import type { GuestFile, Guests } from '../node/port.ts';
 import type { ReadSmallFile } from './file-reader.ts';
 import { createFileReader } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';

@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import type { Clock, LeaseAnswer, Leases } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
+import type { LeaseAnswer, Leases } from '../ports.ts';
 import { makeDirectories, refuseLink } from './directories.ts';
 import { temporaryName, writeDurably } from './durable-file.ts';
 import { describeError, errorCode } from './os-error.ts';

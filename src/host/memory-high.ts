@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { type Bytes, milliseconds, parseVmid, type Vmid } from '../core/units.ts';
-import type { Clock, HighAnswer, HighLeft, MemoryHigh, WriteOutcome } from '../ports.ts';
+import type { Clock, HighAnswer, HighLeft, MemoryHigh, WriteOutcome } from '../node/port.ts';
 import { parseSingleNumber, saysMax } from './cgroup-values.ts';
 import { makeDirectories, refuseLink } from './directories.ts';
 import { syncDirectory, temporaryName, writeDurably } from './durable-file.ts';

@@ -3,7 +3,7 @@ import { broadcastOf } from '../core/groups/addresses.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
-import type { CommandOutcome, CommandWatch, GroupCommand, GroupTools } from '../ports.ts';
+import type { CommandOutcome, CommandWatch, GroupCommand, GroupTools } from '../node/port.ts';
 import { type CommandResult, isGroupAlive, runCommand, runDetached } from './command.ts';
 import { makeDirectories } from './directories.ts';
 import { describeError } from './os-error.ts';

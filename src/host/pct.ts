@@ -1,7 +1,7 @@
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
 import { milliseconds } from '../core/units.ts';
-import type { CommandOutcome, Proxmox, SetRequest } from '../ports.ts';
+import type { CommandOutcome, Proxmox, SetRequest } from '../node/port.ts';
 import type { CommandResult } from './command.ts';
 import { runCommand } from './command.ts';
 import { searchPath } from './executable-files.ts';

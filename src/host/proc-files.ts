@@ -2,7 +2,7 @@ import type { CpuTimes, HostMemory, HostObservation, Pressure } from '../core/ob
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { bytesToMib, kibToMib, type Mib, mib, bytes as toBytes } from '../core/units.ts';
-import type { HostView } from '../ports.ts';
+import type { HostView } from '../node/port.ts';
 import { countCpuList } from './cpu-list.ts';
 import type { ReadSmallFile } from './file-reader.ts';
 import { createFileReader, readHead } from './file-reader.ts';

@@ -1,7 +1,7 @@
 import { memberAddress } from '../core/groups/addresses.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, bytesToMib, type Vmid } from '../core/units.ts';
-import type { StorageRoom } from '../ports.ts';
+import type { StorageRoom } from '../node/port.ts';
 import { asObject } from './json-object.ts';
 
 /** What `pvesh ... --output-format json` prints, as values. Whatever it is, it is checked first. */

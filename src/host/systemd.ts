@@ -1,4 +1,5 @@
-import type { Clock, Log } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
+import type { Log } from '../ports.ts';
 import { runCommand } from './command.ts';
 import { searchPath } from './executable-files.ts';
 

@@ -2,7 +2,8 @@ import { journalWords } from '../core/journal-words.ts';
 import { plainJson } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { Clock, Journal, JournalEvent } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
+import type { Journal, JournalEvent } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 

@@ -9,7 +9,8 @@ import {
 } from '../core/log-line.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
-import type { Clock, Log } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
+import type { Log } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 

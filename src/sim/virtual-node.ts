@@ -3,15 +3,13 @@ import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
 import type {
-  BackupPurpose,
   CommandOutcome,
   GuestFile,
-  JournalEvent,
   ReclaimAnswer,
   ReclaimWish,
   SetRequest,
-  World,
-} from '../ports.ts';
+} from '../node/port.ts';
+import type { BackupPurpose, JournalEvent, World } from '../ports.ts';
 import type { Fault } from './faults.ts';
 import { confText, parseConf } from './guest-conf.ts';
 import type { GuestSpec, ReclaimHook } from './machine.ts';

@@ -1,5 +1,5 @@
 import { milliseconds } from '../core/units.ts';
-import type { CommandOutcome, SetRequest } from '../ports.ts';
+import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { Answer } from './command-line.ts';
 import { ConfigLocks } from './config-locks.ts';
 import type { Fault } from './faults.ts';

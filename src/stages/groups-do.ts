@@ -9,7 +9,8 @@ import type { StepOutcome } from '../core/groups/outcome.ts';
 import type { CloneStep, ConfigureStep, Step } from '../core/groups/step.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
-import type { CommandOutcome, CommandWatch, GroupCommand, GroupWorld } from '../ports.ts';
+import type { CommandOutcome, CommandWatch, GroupCommand } from '../node/port.ts';
+import type { GroupWorld } from '../ports.ts';
 
 /** How a step is carried out. What may have changed since it was planned is looked at again. */
 

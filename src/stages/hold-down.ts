@@ -2,7 +2,8 @@ import type { MemoryCounters } from '../core/observation.ts';
 import { provenBelow, type Unproven, whyPushed } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { ownLimit } from '../core/usage.ts';
-import type { CommandOutcome, SetRequest, World } from '../ports.ts';
+import type { CommandOutcome, SetRequest } from '../node/port.ts';
+import type { World } from '../ports.ts';
 import { type Lowering, look, proveShrink, unheld, whyTooLittle } from './prove.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { bytesToMib, type Vmid } from '../core/units.ts';
 import type { ReadBack } from '../core/verify.ts';
-import type { CommandOutcome, World } from '../ports.ts';
+import type { CommandOutcome } from '../node/port.ts';
+import type { World } from '../ports.ts';
 
 /** What came of a command: what `pct` says of it, and what is really there. */
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../node/port.ts';
 
 /** Runs a stage and notes how long it took, in milliseconds, under its name. */
 export interface Stopwatch {

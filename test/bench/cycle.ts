@@ -8,7 +8,8 @@ import { newLoopState, runningGuests } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { Clock, World } from '../../src/ports.ts';
+import type { Clock } from '../../src/node/port.ts';
+import type { World } from '../../src/ports.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import { onQuietNode } from './quiet-node.ts';
 

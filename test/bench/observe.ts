@@ -14,7 +14,7 @@ import type { Vmid } from '../../src/core/units.ts';
 import { milliseconds, parseVmid } from '../../src/core/units.ts';
 import { createCgroups } from '../../src/host/cgroup-files.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { Clock } from '../../src/ports.ts';
+import type { Clock } from '../../src/node/port.ts';
 
 /**
  * What it costs to observe a container, in microseconds, against loops that only read the same

@@ -14,7 +14,7 @@ import { encodeUsage } from '../../src/core/usage-history.ts';
 import { type CycleView, runCycle } from '../../src/cycle.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { createUsageStore } from '../../src/host/usage-store.ts';
-import type { Clock } from '../../src/ports.ts';
+import type { Clock } from '../../src/node/port.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 

@@ -7,7 +7,7 @@ import { type Ask, configureWith } from '../../src/cli/configure.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { Clock } from '../../src/ports.ts';
+import type { Clock } from '../../src/node/port.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
 
 /** The guided start on a simulated node, with answers in place of a person. */

@@ -6,7 +6,8 @@ import type { StoredBackup } from '../../src/core/backup.ts';
 import { listBackups } from '../../src/host/backup-list.ts';
 import { createBackups } from '../../src/host/config-backups.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import type { BackupPurpose, GuestFile } from '../../src/ports.ts';
+import type { GuestFile } from '../../src/node/port.ts';
+import type { BackupPurpose } from '../../src/ports.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from './world.ts';
 
 function guestFile(id: number, text: string): GuestFile {

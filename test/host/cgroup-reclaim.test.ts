@@ -16,7 +16,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { bytes, milliseconds } from '../../src/core/units.ts';
 import { createReclaim } from '../../src/host/cgroup-reclaim.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { Clock, ReclaimWish } from '../../src/ports.ts';
+import type { Clock, ReclaimWish } from '../../src/node/port.ts';
 import { temporaryDirectory, vmid } from './world.ts';
 
 const MIB = 1024 * 1024;

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createBackups } from '../../src/host/config-backups.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import type { GuestFile } from '../../src/ports.ts';
+import type { GuestFile } from '../../src/node/port.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from './world.ts';
 
 function guestFile(text: string): GuestFile {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createGuests } from '../../src/host/guests.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import type { Guests } from '../../src/ports.ts';
+import type { Guests } from '../../src/node/port.ts';
 import { copyRecordedSysroot, plant, RECORDED_SYSROOT, temporaryDirectory, vmid } from './world.ts';
 
 /** A node of its own for each test, and the hand that changes it. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { complaintIn, createProxmox, outcomeOf, setArguments } from '../../src/host/pct.ts';
-import type { SetRequest } from '../../src/ports.ts';
+import type { SetRequest } from '../../src/node/port.ts';
 import { plant, RECORDED_COMMANDS, temporaryDirectory, vmid } from './world.ts';
 
 const DIGEST = 'da39a3ee5e6b4b0d3255bfef95601890afd80709';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { Vmid } from '../../src/core/units.ts';
 import { milliseconds, parseVmid } from '../../src/core/units.ts';
-import type { Clock } from '../../src/ports.ts';
+import type { Clock } from '../../src/node/port.ts';
 
 /** Temporary trees that stand in for a node, and a clock that stands still until it is moved. */
 

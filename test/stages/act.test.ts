@@ -4,7 +4,7 @@ import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-stat
 import type { PlannedChange } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import type { CommandOutcome } from '../../src/ports.ts';
+import type { CommandOutcome } from '../../src/node/port.ts';
 import { type ActCounts, act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import { cores as toCores } from '../../src/core/units.ts';
-import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
+import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
 import { apply, type ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { letGoLeft } from '../../src/stages/hold-down.ts';

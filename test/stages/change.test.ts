@@ -3,7 +3,7 @@ import type { PlannedChange } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import type { Room } from '../../src/core/room.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
-import type { CommandOutcome, SetRequest } from '../../src/ports.ts';
+import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
 import type { ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { AMPLE_ROOM, broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';

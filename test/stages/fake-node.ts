@@ -19,15 +19,13 @@ import {
 } from '../../src/core/units.ts';
 import { isSameCpuLimit } from '../../src/core/verify.ts';
 import type {
-  BackupPurpose,
   CommandOutcome,
   GuestFile,
-  JournalEvent,
   ReclaimAnswer,
   ReclaimWish,
   SetRequest,
-  World,
-} from '../../src/ports.ts';
+} from '../../src/node/port.ts';
+import type { BackupPurpose, JournalEvent, World } from '../../src/ports.ts';
 import {
   cpuCounters,
   guest,

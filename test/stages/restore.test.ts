@@ -3,7 +3,8 @@ import type { GuestIdentity } from '../../src/core/identity.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { cores, mib, milliseconds, type Vmid } from '../../src/core/units.ts';
-import type { CommandOutcome, Holds, Proxmox, SetRequest } from '../../src/ports.ts';
+import type { CommandOutcome, Proxmox, SetRequest } from '../../src/node/port.ts';
+import type { Holds } from '../../src/ports.ts';
 import { type RestoreResult, restore } from '../../src/stages/restore.ts';
 import {
   describeRestore,

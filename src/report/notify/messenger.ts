@@ -22,7 +22,8 @@ import {
 import { fromSavedQueues, toSavedQueues } from '../../core/notify/saved-queues.ts';
 import type { Reading } from '../../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../../core/units.ts';
-import type { Clock, Log } from '../../ports.ts';
+import type { Clock } from '../../node/port.ts';
+import type { Log } from '../../ports.ts';
 import { createTimestamp } from '../timestamp.ts';
 import type { Channel, Delivery, Letter } from './channel.ts';
 

@@ -1,0 +1,207 @@
+import type { ClusterView } from '../core/groups/group-view.ts';
+import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
+import type { Reading } from '../core/reading.ts';
+import type { Bytes, Cores, Mib, Milliseconds, Vmid } from '../core/units.ts';
+
+/**
+ * The seam to a node: what can be seen of it, and what can be done to it. A backend implements
+ * this; besides the ports of `ports.ts` it is the only place where a test may stand in for the
+ * world.
+ */
+
+export interface Clock {
+  /** For people: milliseconds since 1970, may jump. */
+  wallMs(): Milliseconds;
+  /** For rates and timers: never goes back. */
+  monotonicMs(): Milliseconds;
+}
+
+/** The configurations of the node's own containers. Reads files, starts nothing. */
+export interface Guests {
+  /**
+   * Every container of this node, its configuration read anew only where it has changed.
+   * Missing as a whole when `/etc/pve` cannot be read.
+   */
+  list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>>;
+  /** One configuration read from the file now, with its whole text. */
+  read(vmid: Vmid): Reading<GuestFile>;
+  /** Whether configurations can be written; true also for a node that stands alone. */
+  quorum(): Reading<boolean>;
+}
+
+export interface GuestFile {
+  readonly config: GuestConfig;
+  /** The file byte for byte, as the digest was made of it. */
+  readonly content: Uint8Array;
+}
+
+/** The live cgroups of running containers. Reads files, starts nothing. */
+export interface Cgroups {
+  /** Missing with `absent` when the container is not running. */
+  sample(vmid: Vmid): Reading<CgroupSample>;
+  /** `cpu.max` of the outer cgroup, where `cpulimit` is in force; undefined: no limit. */
+  cpuLimit(vmid: Vmid): Reading<Cores | undefined>;
+  /** The same of the life of the container that was sampled last: it costs a third. */
+  sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined>;
+  /** `cgroup.controllers` of the outer cgroup: what the kernel counts and limits of containers. */
+  controllers(vmid: Vmid): Reading<ReadonlySet<string>>;
+}
+
+/** What the kernel is asked to give up of a container's memory. */
+export interface ReclaimWish {
+  readonly bytes: Bytes;
+  /** `memory.current` is waited for to come down to this, for a moment. */
+  readonly until: Bytes;
+}
+
+export type ReclaimAnswer =
+  /** It was asked for so much and gave what it could; `memory.current` shows what came of it. */
+  | { readonly kind: 'asked'; readonly bytes: Bytes }
+  /** This kernel cannot be asked: it is older than 5.19. */
+  | { readonly kind: 'unsupported' }
+  /** It can be asked, but not by us or not now. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+/** Memory given up on request, by `memory.reclaim` of the outer cgroup. Sets nothing. */
+export interface Reclaim {
+  /** Whether the kernel can be asked at all; undefined where the container does not run. */
+  isSupported(vmid: Vmid): boolean | undefined;
+  /** May take some seconds. Never fails for an answer that a live container gives. */
+  ask(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer>;
+}
+
+export type HighAnswer =
+  | { readonly kind: 'held' }
+  /** It cannot be written here, or not now: nothing holds growth back. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+/**
+ * `memory.high` of the outer cgroup, held down while a limit is lowered. Above it the kernel
+ * throttles and reclaims, and kills nobody. What it was before is on record until it is back, so
+ * that it never stays low, whatever ends this process.
+ */
+export interface MemoryHigh {
+  /** Records what it is now, writes, reads back. Never raises it. */
+  hold(vmid: Vmid, at: Bytes): Promise<HighAnswer>;
+  /** Back to what it was, unless `pct` has written it anew since. A failure stays on record. */
+  release(vmid: Vmid): Promise<WriteOutcome>;
+  /** Puts back what processes that have ended held down, and says so of each. */
+  releaseLeft(): Promise<readonly HighLeft[]>;
+  /** How long to wait between two looks at a container that is held. */
+  pause(): Promise<void>;
+}
+
+export interface HighLeft {
+  readonly vmid: Vmid;
+  /** Why it could not be put back. */
+  readonly problem?: string;
+}
+
+export interface HostView {
+  observe(): HostObservation;
+}
+
+/** What `pct set` is asked to bring about. Only what is named is changed. */
+export interface SetRequest {
+  readonly vmid: Vmid;
+  /** null takes the `cores:` line out again: all CPUs of the host. */
+  readonly cores?: number | null;
+  /** null takes the `cpulimit:` line out again: no limit. */
+  readonly cpuLimit?: number | null;
+  readonly memoryMib?: Mib;
+  /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
+  readonly digest: string;
+}
+
+export type CommandOutcome =
+  | { readonly kind: 'done' }
+  | {
+      readonly kind: 'failed';
+      readonly exitCode: number;
+      readonly message: string;
+      /** `/etc/pve` takes no changes: it is none of this container. */
+      readonly unwritable?: true;
+    }
+  | { readonly kind: 'timed-out'; readonly afterMs: Milliseconds; readonly message: string }
+  | { readonly kind: 'killed'; readonly signal: string; readonly message: string }
+  /** It could not even be started, e.g. no `pct` in PATH. */
+  | { readonly kind: 'not-started'; readonly message: string };
+
+/** The node's own tools. The only port behind which a process is started. */
+export interface Proxmox {
+  /**
+   * `stop` lets a command in hand finish, for some seconds; `cancel` ends it at once, or keeps it
+   * from beginning.
+   */
+  set(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
+}
+
+export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
+
+/** The configurations of the whole cluster. Reads files, starts nothing. */
+export interface Cluster {
+  read(): Reading<ClusterView>;
+  /** As `Guests.quorum`. */
+  quorum(): Reading<boolean>;
+}
+
+/** What groups ask of `pct`, each one command. */
+export type GroupCommand =
+  | {
+      readonly kind: 'snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      readonly description: string;
+    }
+  | {
+      readonly kind: 'delete-snapshot';
+      readonly vmid: Vmid;
+      readonly name: string;
+      readonly force: boolean;
+    }
+  | {
+      readonly kind: 'clone';
+      readonly vmid: Vmid;
+      readonly source: Vmid;
+      readonly snapshot: string | undefined;
+      readonly full: boolean;
+      readonly hostname: string;
+      readonly description: string;
+    }
+  | {
+      readonly kind: 'set';
+      readonly vmid: Vmid;
+      readonly digest: string;
+      readonly set: ReadonlyMap<string, string>;
+      readonly remove: readonly string[];
+    }
+  | { readonly kind: 'start' | 'shutdown' | 'destroy' | 'unlock'; readonly vmid: Vmid };
+
+export interface CommandWatch {
+  readonly timeLimitMs?: Milliseconds;
+  /** Called once it runs; `lastLine` is what it printed last, then and later. */
+  readonly onStart?: (pid: number, lastLine: () => string) => void;
+}
+
+export interface StorageRoom {
+  readonly freeMib: Mib;
+  /** Whether space is taken only as it is written. */
+  readonly thin: boolean;
+  /** What the source has written so far; undefined where that is not known. */
+  readonly sourceUsedMib: Mib | undefined;
+}
+
+/** Commands for groups. They outlive this process: what has begun is left to finish. */
+export interface GroupTools {
+  run(command: GroupCommand, watch?: CommandWatch): Promise<CommandOutcome>;
+  /** An administrator's own command: an absolute path and its arguments. */
+  hook(argv: readonly string[], timeLimitMs: Milliseconds): Promise<CommandOutcome>;
+  /** Whether nobody in the cluster has the id. */
+  isIdFree(vmid: Vmid): Promise<Reading<boolean>>;
+  storageRoom(storage: string, source: Vmid): Promise<Reading<StorageRoom>>;
+  /** The IPv4 address that a running container has got by DHCP. */
+  addressOf(vmid: Vmid): Promise<Reading<string>>;
+  /** IPv4 addresses of this node, with the broadcast addresses of its networks. */
+  ownAddresses(): ReadonlySet<string>;
+  isAlive(pid: number): boolean;
+}
