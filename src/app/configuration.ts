@@ -20,7 +20,7 @@ export interface ConfigurationChoice {
   readonly debug: boolean;
 }
 
-/** Reads the configuration that the command line names, with its flags put over it. */
+/** Reads the configuration that the command line names, and applies the flags. */
 export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: ConfigurationChoice,
   context: Pick<ProcessContext, 'paths' | 'env'>,
@@ -48,9 +48,9 @@ export type Variables =
   | { readonly ok: false; readonly message: string };
 
 /**
- * What `${NAME}` stands for: the environment, and what that does not set, a file beside the
- * configuration, so that secrets need not stand in that. No value of the file comes into the
- * environment of this process or of one that it starts.
+ * The values of `${NAME}`: from the environment, else from a file beside the configuration, so that
+ * the configuration need not contain secrets. No value of that file enters the environment of this
+ * process or of its children.
  */
 export function readVariables({ paths, env }: Pick<ProcessContext, 'paths' | 'env'>): Variables {
   const path = paths.at(VARIABLES_FILE);
@@ -58,7 +58,7 @@ export function readVariables({ paths, env }: Pick<ProcessContext, 'paths' | 'en
   if (untrusted !== undefined) return { ok: false, message: `is not used: it ${untrusted}` };
   const file = readRegularFile(path, MOST_VARIABLES_BYTES);
   if (file.ok) return { ok: true, env: { ...parseVariables(file.value.toString('utf8')), ...env } };
-  // Who is not root may check a configuration without the secrets of root.
+  // Another user than root may check a configuration without the secrets of root.
   const isRoot = process.geteuid?.() === 0;
   if (file.why === 'absent' || (file.why === 'unreadable' && !isRoot)) return { ok: true, env };
   return { ok: false, message: `is not used: ${file.detail}` };
@@ -77,13 +77,13 @@ function remarkOnSecret(
 export const variablesRefused = (message: string): LoadResult & { ok: false } =>
   refused(VARIABLES_FILE, message);
 
-/** What it says would be done by root: who may write to it is root, all but in name. */
+/** Root does what the file says, so whoever can write to it is root in all but name. */
 const refused = (file: string, message: string): LoadResult & { ok: false } => ({
   ok: false,
   problems: [{ file, line: undefined, key: undefined, message: printable(message, 4096) }],
 });
 
-/** A file that is named lies where it is named; only if there is none, under the sysroot. */
+/** A named file is looked up as it is named, and below the sysroot only if it is not there. */
 export function configurationFile(
   named: string | undefined,
   paths: ProcessContext['paths'],

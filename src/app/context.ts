@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { Paths } from '../host/paths.ts';
 import type { Clock } from '../node/port.ts';
 
-/** What this process was given by the one that started it. */
+/** What the process got when it was started. */
 export interface ProcessContext {
   readonly paths: Paths;
   readonly clock: Clock;

@@ -9,7 +9,7 @@ import type { CycleSettings, CycleView } from '../cycle.ts';
 import type { ControlRequest } from '../host/control-socket.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 
-/** What `status` and `explain` are answered with, by the daemon and where there is none. */
+/** The answers to `status` and `explain`, from the daemon or from a one-time evaluation. */
 
 export interface DaemonState {
   /** undefined: no cycle is over yet. */
@@ -19,16 +19,16 @@ export interface DaemonState {
   readonly state: LoopState;
   readonly timezone: string | undefined;
   readonly nowMs: Milliseconds;
-  /** Left out where there is no daemon: groups are not looked at then. */
+  /** Absent without a daemon: a one-time evaluation does not look at groups. */
   readonly groups?: readonly GroupReport[];
 }
 
-/** What is answered from the last cycle. */
+/** Requests that are answered from the last cycle. */
 export type AboutCycle = Exclude<ControlRequest, { command: 'health' }>;
 
 const STARTING = 'the first cycle of the daemon is not over yet; ask again in a moment';
 
-/** `report`, `account`, or a sentence on why there is neither in `error`. */
+/** `report`, `account` or `group`; or `error`, the reason why there is none. */
 export function answerTo(request: AboutCycle, known: DaemonState): object {
   const { view, groups = [] } = known;
   if (request.command === 'explain-group') return groupAnswer(request.group, known);

@@ -11,7 +11,7 @@ export interface ControlOptions {
   readonly health: () => HealthReport;
 }
 
-/** Where `status` and `explain` ask. What answers them is loaded when somebody first does. */
+/** The socket that `status` and `explain` ask. The code of the answers is loaded with the first. */
 export const openControl = ({
   open,
   context,

@@ -16,7 +16,7 @@ import type { Launched } from './run.ts';
 import { runOnSchedule, type Sampling } from './scheduler.ts';
 import { usageHistory } from './usage-history.ts';
 
-/** `daemon`: cycles and samples of the node as they are due, until the program is to end. */
+/** `daemon`: runs cycles and samples of the node when they are due, until a signal ends it. */
 export async function daemon(launched: Launched): Promise<ExitCode> {
   return new Daemon(launched).run();
 }
@@ -34,7 +34,7 @@ class Daemon {
   readonly #notifications: Notifications;
   readonly #metrics: Metrics;
   readonly #parts: Required<Part>;
-  /** To be called when nothing is in hand. */
+  /** Called when no work is in progress. */
   readonly #collect = createCollector();
 
   constructor(launched: Launched) {
@@ -112,7 +112,7 @@ class Daemon {
     };
   }
 
-  /** A cycle of which every part hears. */
+  /** Runs a cycle, and tells every part of its beginning and its end. */
   async #watched(cycle: () => Promise<EndedCycle>): Promise<EndedCycle> {
     this.#parts.cycleBegins();
     const ended = await cycle();
@@ -121,7 +121,7 @@ class Daemon {
     return ended;
   }
 
-  /** SIGHUP: a configuration with problems is told, and the old one stays in force. */
+  /** SIGHUP. A configuration with problems is refused, and the old one stays active. */
   async #reload(): Promise<void> {
     const { launch, context } = this.#launched;
     const loaded = readConfiguration(launch, context);

@@ -1,16 +1,16 @@
 import { getHeapStatistics } from 'node:v8';
 
 /**
- * The engine lets 8 MB of garbage gather before it looks at what has grown old, and on a quiet node
- * that is half of what the daemon holds. Where it is started with `--expose-gc`, as the unit file
- * does, garbage is collected earlier, and only when nothing is in hand.
+ * V8 lets 8 MB of garbage gather before it collects the old generation. On a quiet node that is
+ * half of what the daemon holds. If Node is started with `--expose-gc`, as the unit file does,
+ * garbage is collected earlier, and only when no work is in progress.
  */
 
 const LEAST_BYTES = 3 * 1024 * 1024;
-/** Of what is in use: a larger heap takes longer to look through. */
+/** Share of the memory in use: collecting a larger heap takes longer. */
 const LEAST_SHARE = 0.3;
 
-/** To be called when nothing is in hand. Without `--expose-gc` it does nothing. */
+/** The result is called when no work is in progress. Without `--expose-gc` it does nothing. */
 export function createCollector(
   collect: (() => void) | undefined = globalThis.gc,
   usedBytes: () => number = () => getHeapStatistics().used_heap_size,

@@ -6,11 +6,11 @@ import type { RunningGroups } from './running-groups.ts';
 
 export interface GroupsPart extends Part {
   readonly reports: readonly GroupReport[];
-  /** What members that are made, and not started yet, will have of the host's memory. */
+  /** Memory of the host for members that are being made and have not started yet. */
   readonly comingMib: number;
 }
 
-/** Horizontal groups, from the first configuration on that has one. */
+/** Horizontal groups. They start with the first configuration that has a group. */
 export function groupsPart(node: NodeLoop, context: ProcessContext): GroupsPart {
   let running: RunningGroups | undefined;
   return {

@@ -2,7 +2,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { HealthReport } from '../core/report/health.ts';
 import { table } from '../report/table.ts';
 
-/** The checks in a table, and what they come to. */
+/** The checks as a table, and a summary. */
 export function healthLines({ checks }: HealthReport): readonly string[] {
   const failed = checks.filter(({ ok }) => !ok).length;
   const all = checks.length;

@@ -4,7 +4,7 @@ import { type HealthRow, row } from '../core/report/health.ts';
 import { findExecutable, searchPath } from '../host/executable-files.ts';
 import type { World } from '../ports.ts';
 
-/** What the daemon and `health-check` both look at: whether a change could be made now. */
+/** Checks shared by the daemon and `health-check`: could a change be made now? */
 export function changeRows(
   { backups, journal }: Pick<World, 'backups' | 'journal'>,
   env: Readonly<Record<string, string | undefined>>,

@@ -6,7 +6,7 @@ import type { Paths } from '../host/paths.ts';
 import type { Log } from '../ports.ts';
 import { createSyslog, type Syslog } from '../report/syslog.ts';
 
-/** Where lines of the log go besides its file and the console, as the configuration wants it. */
+/** Further destinations of log lines, as configured: the journal of systemd and syslog. */
 export interface LogOutlets {
   readonly insteadOfConsole: (line: LogLine) => boolean;
   readonly besides: (line: LogLine) => void;

@@ -5,7 +5,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { Management } from '../core/policy.ts';
 import type { CycleSettings } from '../cycle.ts';
 
-/** What a cycle takes from the configuration and from the command line; made once of each. */
+/** The settings of a cycle, made once from a configuration and the command line. */
 export const settingsOf = (
   config: Config,
   { dryRun }: { readonly dryRun: boolean },
@@ -17,7 +17,7 @@ export const settingsOf = (
   dryRun,
 });
 
-/** It is asked several times a cycle, and a configuration that was read once is the same object. */
+/** Remembers the answer per guest configuration: a cycle asks several times for the same object. */
 function remembering(ask: CycleSettings['manage']): CycleSettings['manage'] {
   const answers = new WeakMap<GuestConfig, Management>();
   return (guest) => {
@@ -29,7 +29,7 @@ function remembering(ask: CycleSettings['manage']): CycleSettings['manage'] {
   };
 }
 
-/** One cycle sees everything once, so it cannot wait for a series of observations. */
+/** A single cycle observes only once, so it cannot wait for a series of observations. */
 export function onFirstSight(settings: CycleSettings): CycleSettings {
   return {
     ...settings,

@@ -17,7 +17,7 @@ import { Heartbeats } from '../report/notify/uptime-kuma.ts';
 import { webhook } from '../report/notify/webhook.ts';
 import type { ProcessContext } from './context.ts';
 
-/** The channels that a configuration sets up, put together. Loaded only where there is one. */
+/** Creates the channels of a configuration. Loaded only if a channel is configured. */
 
 export const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
 
@@ -41,7 +41,7 @@ export async function channelsOf(
   const channels: Channel[] = [];
   if (notify.gotify !== undefined) channels.push(gotify(notify.gotify, limits));
   if (notify.email !== undefined) {
-    // What speaks SMTP is loaded only by those who use it.
+    // The SMTP client is loaded only if it is used.
     const { email } = await import('../report/notify/email.ts');
     channels.push(email(notify.email, limits));
   }
@@ -68,7 +68,7 @@ export interface Messengers {
   readonly heartbeats: Heartbeats | undefined;
 }
 
-/** @param before what there is already, which is taken over with what waits in it */
+/** @param before the messengers of the previous configuration; their queues are kept */
 export async function messengersOf(
   config: Config,
   context: ProcessContext,

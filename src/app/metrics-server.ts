@@ -12,9 +12,9 @@ import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
 import type { MetricsOptions } from './metrics.ts';
 
-/** Hands the figures out: over HTTP, and in a file for node_exporter. */
+/** Serves the metrics over HTTP, and writes them to a file for node_exporter. */
 export interface MetricsServer {
-  /** Opens and closes what is wanted now and was not, or the other way round. */
+  /** Starts and stops serving, as the configuration says. */
   apply(metrics: Config['metrics']): Promise<void>;
   /** After a cycle. */
   write(): void;
@@ -22,7 +22,7 @@ export interface MetricsServer {
 
 export interface MetricsServerOptions extends MetricsOptions {
   readonly health: () => HealthReport;
-  /** Why the daemon does not do its work at all, in a line; undefined: cycles end. */
+  /** One line on why the daemon does no work; undefined: cycles run. */
   readonly whyIdle: () => string | undefined;
 }
 
@@ -70,7 +70,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       const { textfile } = inForce;
       const isSame = sameListener(inForce, metrics) && listener !== undefined;
       inForce = metrics;
-      // What nobody keeps up to date any more would be read for ever.
+      // A file that is no longer updated would still be read.
       if (textfile !== undefined && textfile !== metrics.textfile) {
         removeFile(context.paths.at(textfile));
       }
@@ -80,7 +80,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   };
 }
 
-/** Times are for machines here, so no time zone is asked for. */
+/** Machines read these times, so no time zone is needed. */
 const reportOf = (known: DaemonState): ReportInput | undefined =>
   known.view && inputOf(known.view, { ...known, timezone: undefined });
 
@@ -101,7 +101,7 @@ async function answerTo(
     case '/healthz': {
       await open.ask();
       const problem = whyIdle();
-      // Alive is what a restart would not mend.
+      // /healthz fails only if a restart may help.
       const paused = known().state.pause;
       const fine = paused === undefined ? 'ok' : `ok, but paused: ${paused.why}`;
       return plain(problem === undefined, `${problem ?? fine}\n`);

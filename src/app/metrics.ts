@@ -21,7 +21,7 @@ import type { MetricsServer } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';
 import type { OpenWorld } from './world.ts';
 
-/** What the daemon tells monitors of itself: figures for Prometheus, and whether it is well. */
+/** What monitors learn of the daemon: metrics for Prometheus, and its health. */
 export interface Metrics extends Part {
   cycleEnded(cycle: EndedCycle): void;
   reloaded(isDone: boolean): void;
@@ -32,9 +32,9 @@ export interface MetricsOptions {
   readonly open: OpenWorld;
   readonly context: ProcessContext;
   readonly config: () => Config;
-  /** What the last cycle knew, and what has become of it. */
+  /** What the last cycle knew, and the state now. */
   readonly known: () => DaemonState;
-  /** Messages by channel, since the start; none where none are sent. */
+  /** Messages by channel since the start; empty if no channel is configured. */
   readonly messages: () => ReadonlyMap<string, MessageCounts>;
 }
 
@@ -44,10 +44,10 @@ export interface MessageCounts {
   readonly waiting: number;
 }
 
-/** Trying out whether files can be written writes some; a monitor may ask every second. */
+/** The checks write files, and a monitor may ask every second: results are kept for a while. */
 const TRIED_OUT_FOR_MS = 15_000;
 
-/** Counts from here on. What serves and writes the figures is loaded only where that is wanted. */
+/** Counts from here on. The server is loaded only if it is configured. */
 export function openMetrics(options: MetricsOptions): Metrics {
   const { open, context, config } = options;
   const { world, tally } = open;
@@ -118,7 +118,7 @@ interface Failing {
   readonly sinceMs: Milliseconds | undefined;
 }
 
-/** Since when the messages of a channel have failed, as far as it was looked at. */
+/** Since when the messages of each channel have failed, as far as the checks have seen. */
 function watchDeliveries(
   failing: Map<string, Failing>,
   counts: ReadonlyMap<string, MessageCounts>,

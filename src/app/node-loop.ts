@@ -15,15 +15,15 @@ export interface NodeLoopOptions {
   readonly keeper: StateKeeper;
   readonly config: Config;
   readonly settingsOf: (config: Config) => CycleSettings;
-  /** What members of groups that are on their way will have of the host's memory. */
+  /** Memory of the host for members of groups that have not started yet. */
   readonly comingMib?: () => number;
-  /** The state was saved in the middle of a cycle: the loop gets on. */
+  /** Called when the state is saved within a cycle: the loop makes progress. */
   readonly onSaved?: () => void;
 }
 
 /**
- * The loop of one node: its world and its state, the settings in force, its cycles and the samples
- * between them, and what the last cycle knew. When it runs, the scheduler says.
+ * The loop of one node: its world, its state, the active settings, its cycles, the samples between
+ * them, and what the last cycle knew. The scheduler decides when it runs.
  */
 export class NodeLoop {
   readonly open: OpenWorld;
@@ -52,16 +52,16 @@ export class NodeLoop {
   get settings(): CycleSettings {
     return this.#settings;
   }
-  /** What the last whole cycle knew; undefined: none is over yet. */
+  /** What the last whole cycle knew; undefined: no cycle is over yet. */
   get view(): CycleView | undefined {
     return this.#view;
   }
-  /** What the last cycle, whole or early, has left of the host. */
+  /** Headroom of the host after the last cycle, whole or early. */
   get room(): Room | undefined {
     return this.#room;
   }
 
-  /** Takes a new configuration into force. */
+  /** Makes a new configuration active. */
   apply(config: Config): void {
     this.open.reconfigure(config);
     this.#config = config;
@@ -79,25 +79,25 @@ export class NodeLoop {
     return { kind: 'whole', result, view };
   }
 
-  /** Only what these need more, whose decision cannot wait for the next whole cycle. */
+  /** Serves only these containers, whose decision cannot wait for the next whole cycle. */
   async earlyCycle(urgent: ReadonlySet<Vmid>, stop: AbortSignal): Promise<EndedCycle> {
     const result = await runCycle(this.world, { ...this.#forCycle(), urgent }, this.state, stop);
     return { kind: 'early', result, view: undefined };
   }
 
-  /** Looks at the containers between two cycles. */
+  /** Samples the containers between two cycles. */
   async sample(): Promise<ReturnType<typeof sample>> {
     await this.open.ask();
     noticePause(this.world, this.state);
     return this.#look(false);
   }
 
-  /** Looks only, while changes are under way. Returns whether a decision cannot wait. */
+  /** Samples only, while changes are in progress. Returns whether a decision cannot wait. */
   sampleMeanwhile(): boolean {
     return this.#look(true).urgent.size > 0;
   }
 
-  /** What a cycle has changed must survive a crash at once; what it has learnt may wait. */
+  /** A change must survive a crash, so it is saved at once. What was learnt may wait. */
   saveAfter({ kind, result }: EndedCycle): void {
     if (result.ok && result.done + result.failed > 0) this.save();
     else if (kind === 'whole') this.#options.keeper.saveWhenDue();
@@ -112,7 +112,7 @@ export class NodeLoop {
     return sample(this.world, this.state, { ...this.#settings, urgentSamples, meanwhile });
   }
 
-  /** With what cycles and groups tell each other of the host's memory, so that it is spent once. */
+  /** Cycles and groups tell each other what they take of the host, so that it is given once. */
   #forCycle(): CycleSettings {
     const { keeper, comingMib, onSaved } = this.#options;
     return {

@@ -14,19 +14,19 @@ import type { Part } from './part.ts';
 import type { JournalListener, OpenWorld } from './world.ts';
 
 /**
- * What the daemon has to say to an admin, told where it happens and sent by others later. Where no
- * channel is set up nothing of all that is loaded, and all of this does nothing.
+ * Messages for an admin. They are recorded where the event happens, and sent later. Without a
+ * configured channel nothing is loaded, and this does nothing.
  */
 export interface Notifications extends Required<Part> {
   tell(event: NoticeEvent): void;
-  /** How the channels fare, by their names. */
+  /** Messages sent, failed and waiting, by channel. */
   counts(): ReadonlyMap<string, MessengerCounts>;
-  /** @param limitMs how long a message that is under way is waited for */
+  /** @param limitMs how long to wait for a message that is being sent */
   stop(limitMs?: number): Promise<void>;
 }
 
 export interface NotificationsOptions {
-  /** Tells that the program has started and that it stops. */
+  /** Sends a message at the start and at the end of the program. */
   readonly announces?: boolean;
 }
 
@@ -105,7 +105,7 @@ function started({ pollIntervalMs }: Config): NoticeEvent {
   return { kind: 'daemon', severity: 'info', text: `Started, version ${version}, ${every}.` };
 }
 
-/** Tells once that the loop stands still, and once that a pause is over. */
+/** Records once that the loop is blind or paused, and once that a pause is over. */
 function standing(tell: (event: NoticeEvent) => void): (result: CycleResult) => void {
   let isBlind = false;
   let isPaused = false;

@@ -6,7 +6,7 @@ import { together } from './part.ts';
 import type { Launched } from './run.ts';
 import { usageHistory } from './usage-history.ts';
 
-/** `once`: one cycle. No other follows soon, so what it records is written at its end. */
+/** `once`: one cycle. No other follows soon, so its records are written at its end. */
 export async function once(launched: Launched): Promise<ExitCode> {
   const { launch, config, open, keeper, context, signals } = launched;
   const stop = new AbortController();

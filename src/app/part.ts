@@ -3,7 +3,7 @@ import type { CycleResult, CycleView } from '../cycle.ts';
 
 /** A cycle that is over. */
 export interface EndedCycle {
-  /** An early one is only about containers whose decision cannot wait. */
+  /** An early cycle serves only containers whose decision cannot wait. */
   readonly kind: 'whole' | 'early';
   readonly result: CycleResult;
   /** What it knew; undefined: it was early, or the containers could not be seen. */
@@ -11,18 +11,18 @@ export interface EndedCycle {
 }
 
 /**
- * What the program does besides its loop: groups, the history of usage, notifications, metrics.
- * All have the same life. A part loads what it needs when a configuration first asks for it.
+ * What the program does besides its loop: groups, usage history, notifications, metrics. All have
+ * the same life cycle. A part loads its code when a configuration first needs it.
  */
 export interface Part {
-  /** Takes a configuration into force: at the start, and again at each reload. */
+  /** Makes a configuration active: at the start, and again at each reload. */
   apply(config: Config): Promise<void>;
   cycleBegins?(): void;
   cycleEnded?(cycle: EndedCycle): void;
   stop(): Promise<void>;
 }
 
-/** Several parts as one: each step goes through them in their order. */
+/** Several parts as one. Each step calls them in their order. */
 export const together = (parts: readonly Part[]): Required<Part> => ({
   async apply(config) {
     for (const part of parts) await part.apply(config);

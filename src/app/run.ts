@@ -24,7 +24,7 @@ export interface Launch extends ConfigurationChoice {
   readonly dryRun: boolean;
 }
 
-/** All that the loop of a node needs, opened behind the one lock of the host. */
+/** All that the loop of a node needs, opened while the lock of the host is held. */
 export interface Launched {
   readonly launch: Launch;
   readonly config: Config;
@@ -47,7 +47,7 @@ export async function run(
   const notNow = await whyNotNow(loaded, context);
   if (notNow !== undefined) return refuse(context, `${notNow}\n`, EXIT.failure);
   const unfit = whyUnfit(context);
-  // On a machine that is no node nobody has put a configuration either: that is not what is wrong.
+  // If this is not a Proxmox node, the configuration is missing too: report the real problem.
   if (unfit !== undefined && !existsSync(configurationFile(launch.configFile, paths))) {
     return refuse(context, `${unfit}\n`, EXIT.failure);
   }
@@ -55,7 +55,7 @@ export async function run(
   const { config } = loaded;
   if (unfit !== undefined) return refuse(context, `${unfit}\n`, EXIT.failure);
 
-  // A reload that is asked for while the daemon still starts must not end it.
+  // SIGHUP while the daemon still starts must not end it.
   signals.on('SIGHUP', () => {});
   const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
@@ -76,9 +76,9 @@ export async function run(
 }
 
 /**
- * Only what runs again and again for hours is worth the optimizing compiler, which takes memory for
- * each function: it is asked fifteen times later than by default. Left out as a whole it would save
- * 1 MB and make observing take three times as long (`npm run bench observe`).
+ * The optimizing compiler takes memory for each function, so it starts fifteen times later than by
+ * default: only functions that run for hours are worth it. Without it the program would save 1 MB,
+ * and observing would take three times as long (`npm run bench observe`).
  */
 function optimizeLate(): void {
   setFlagsFromString('--interrupt-budget=2000000');

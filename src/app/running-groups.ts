@@ -16,12 +16,12 @@ import { Groups } from '../stages/groups.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 
-/** Groups beside the loop, on a timer of their own, so that neither waits for the other. */
+/** Groups have their own timer beside the loop, so that neither waits for the other. */
 export interface RunningGroups {
-  /** Begins nothing more; what does not end within a moment is left to finish by itself. */
+  /** Starts no further step. A step that does not end within a moment finishes by itself. */
   stop(): Promise<void>;
   readonly reports: readonly GroupReport[];
-  /** What members that are made, and not started yet, will have of the host's memory. */
+  /** Memory of the host for members that are being made and have not started yet. */
   readonly comingMib: number;
 }
 
@@ -67,7 +67,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
   const look = async (): Promise<void> => {
     await open.ask();
     if (stopping) return;
-    // The cycle says that nothing can be read.
+    // If /etc/pve does not answer, the cycle logs it.
     if (open.hanging() === undefined) groups.look();
     lookIn(Math.min(node.config.sampleIntervalMs, LONGEST_INTERVAL_MS));
   };
@@ -120,7 +120,7 @@ function statesFrom(
   return new Map();
 }
 
-/** Made anew only where the configuration is another one. */
+/** Computed again only for another configuration. */
 function remembered(): (config: Config) => ReturnType<typeof groupPolicies> {
   const known = new WeakMap<Config, ReturnType<typeof groupPolicies>>();
   return (config) => {

@@ -1,6 +1,6 @@
 import type { Clock } from '../node/port.ts';
 
-/** When a cycle runs: timer, signals and reload. What a cycle does is not known here. */
+/** Decides when a cycle runs: timer, signals and reload. It does not know what a cycle does. */
 export interface Schedule {
   readonly clock: Clock;
   /** Runs one cycle. `stop` fires when the program is to end. */
@@ -8,14 +8,14 @@ export interface Schedule {
   /** After each cycle, with the time until the next one. */
   readonly resting: (untilNextMs: number) => void;
   readonly pollIntervalMs: () => number;
-  /** Looks at the containers between two cycles. */
+  /** Samples the containers between two cycles. */
   readonly sampling?: Sampling;
-  /** Takes a new configuration in, or refuses it; never throws for a wrong one. */
+  /** Makes a new configuration active, or refuses it. It never throws for a wrong one. */
   readonly reload: () => Promise<void>;
   readonly supervisor?: Supervision;
 }
 
-/** The service manager, which is told how it goes; see host/systemd.ts. */
+/** The service manager that watches the daemon; see host/systemd.ts. */
 export interface Supervision {
   readonly beatIntervalMs: number | undefined;
   ready(): Promise<void>;
@@ -26,11 +26,11 @@ export interface Supervision {
 
 export interface Sampling {
   readonly intervalMs: () => number;
-  /** May decide early on who cannot wait. Returns whether the next look should come soon. */
+  /** May run an early cycle. Returns whether the next sample should come soon. */
   readonly sample: (stop: AbortSignal) => Promise<boolean>;
   /**
-   * Looks only, while changes are under way: what it sees is kept, and nothing is decided on it.
-   * Returns whether a decision cannot wait; then `sample` follows as soon as the changes are over.
+   * Samples only, while changes are in progress; nothing is decided. Returns whether a decision
+   * cannot wait; then `sample` follows as soon as the changes are over.
    */
   readonly look?: () => boolean;
 }
@@ -38,13 +38,13 @@ export interface Sampling {
 /** How much sooner the next sample comes when something may have begun. */
 const SOON = 0.25;
 
-/** What reaches the daemon from outside: `process` in the program. */
+/** The source of signals: `process` in the program. */
 export interface Signals {
   on(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', listener: () => void): void;
   off(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1', listener: () => void): void;
 }
 
-/** setTimeout takes no more than this, and a longer sleep is slept in schedule. */
+/** The most that setTimeout takes. A longer sleep is divided into several. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 /**
@@ -84,7 +84,7 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
         await supervisor?.reloading();
         await schedule.reload();
         await supervisor?.ready();
-        // A changed interval counts from the last start on.
+        // A changed interval counts from the last start.
         nextMs += schedule.pollIntervalMs() - intervalBefore;
         continue;
       }
@@ -116,12 +116,12 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
 }
 
 interface Looks {
-  /** Somebody was seen whose decision cannot wait. */
+  /** A container was seen whose decision cannot wait. */
   readonly cannotWait: boolean;
   readonly end: () => void;
 }
 
-/** Changes may take half a minute and more, and containers are looked at all the same. */
+/** Changes may take half a minute and more. Containers are sampled meanwhile. */
 function lookMeanwhile(sampling: Sampling | undefined): Looks {
   let cannotWait = false;
   const look = (): void => {
@@ -140,7 +140,7 @@ function lookMeanwhile(sampling: Sampling | undefined): Looks {
   };
 }
 
-/** The first start of the fixed rhythm that still lies ahead. */
+/** The next start in the fixed rhythm. */
 export function nextStart(lastMs: number, intervalMs: number, nowMs: number): number {
   const missed = Math.max(0, Math.floor((nowMs - lastMs) / intervalMs));
   return lastMs + (missed + 1) * intervalMs;

@@ -5,16 +5,16 @@ import { createStateFile } from '../host/state-file.ts';
 import type { World } from '../ports.ts';
 import type { ProcessContext } from './context.ts';
 
-/** The loop's state over the lives of processes: taken over at the start, saved when it matters. */
+/** Keeps the state of the loop across restarts: read at the start, saved when it matters. */
 export interface StateKeeper {
   readonly state: LoopState;
   /** After a cycle that changed something, and at the end. */
   save(): void;
-  /** After a cycle that changed nothing: saves what an hour of them has seen and learnt. */
+  /** After a cycle that changed nothing: saves once an hour what was seen and learnt. */
   saveWhenDue(): void;
 }
 
-/** So much of what was learnt a crash may take. */
+/** The most that a crash may lose of what was learnt. */
 const LONGEST_UNSAVED_MS = 3_600_000;
 
 export function stateKeeper(

@@ -8,8 +8,8 @@ import type { ProcessContext } from './context.ts';
 import { placesIn } from './world.ts';
 
 /**
- * Why nothing can be looked at now: a file system does not answer. A sentence; undefined where
- * those that matter do: of the configuration where it could be read, else `/etc/pve` alone.
+ * A sentence if a file system does not answer that the program needs: those of the configuration,
+ * or `/etc/pve` alone if the configuration could not be read.
  */
 export async function whyNotNow(
   loaded: LoadResult,
@@ -22,7 +22,7 @@ export async function whyNotNow(
   return `Nothing can be done now: ${hanging}. ${where}`;
 }
 
-/** Why this is no host to run on; undefined on a Proxmox VE node. */
+/** Why the program cannot run on this host; undefined on a Proxmox VE node. */
 export function whyUnfit({ paths }: Pick<ProcessContext, 'paths'>): string | undefined {
   const elsewhere = whyNoNode(paths);
   if (elsewhere !== undefined) return elsewhere;
@@ -37,7 +37,7 @@ export function whyNoNode(paths: Paths): string | undefined {
   return `${why.charAt(0).toUpperCase()}${why.slice(1)}`;
 }
 
-/** The same, if that is why there is no configuration: a machine that is no node has none. */
+/** The same, but only if there is no configuration either. */
 export function whyNoConfiguration(
   { configFile }: Pick<ConfigurationChoice, 'configFile'>,
   { paths }: Pick<ProcessContext, 'paths'>,

@@ -15,7 +15,7 @@ import { createUsageStore } from '../host/usage-store.ts';
 import type { World } from '../ports.ts';
 import type { ProcessContext } from './context.ts';
 
-/** What each cycle saw, for the history of usage. */
+/** Writes what each cycle saw to the usage history. */
 export interface UsageKeeper {
   /** @param idleMs the time until the next cycle */
   take(view: CycleView, state: LoopState, idleMs: number): void;
@@ -24,8 +24,8 @@ export interface UsageKeeper {
 }
 
 /**
- * Cycles that follow closer than a minute make one line together, so that two weeks of a hundred
- * containers fit whatever the poll interval is. A cycle may come a little early.
+ * Cycles within a minute share one line, so that two weeks of a hundred containers fit at any poll
+ * interval. A cycle may come a little early.
  */
 const LEAST_MS = 54_000;
 
@@ -43,7 +43,7 @@ export function openUsageKeeper(
   });
   const recorded = new Map<Vmid, CgroupSample>();
   const peaks = new Map<Vmid, UsagePeaks>();
-  /** Each file names a guest once, where it begins, so that older files may go. */
+  /** Each file names a guest once, at its first line, so that older files can be deleted. */
   const named = new Map<Vmid, { readonly guest: GuestIdentity; readonly day: string }>();
   let lastMs = Number.NEGATIVE_INFINITY;
   return {
@@ -58,7 +58,7 @@ export function openUsageKeeper(
         if (seen.kind === 'frozen') recorded.delete(vmid);
         if (seen.kind !== 'running' || !config.ok || now === undefined) continue;
         const { identity } = config.value;
-        // Of a guest that cannot be recognised nothing is remembered.
+        // A guest without an identity could be confused with its successor: not recorded.
         if (identity === undefined) continue;
         const last = named.get(vmid);
         if (!isSameGuest(last?.guest, identity)) peaks.delete(vmid);
@@ -81,14 +81,14 @@ export function openUsageKeeper(
       peaks.clear();
       forgetOthers(recorded, state);
       forgetOthers(named, state);
-      // Joined once: a text that grows line by line is kept in pieces, in ten times the memory.
+      // Joined once: V8 keeps a text that grows line by line in pieces, in ten times the memory.
       if (lines.length > 0) store.append(`${lines.join('\n')}\n`, timeS, idleMs / 1000);
     },
     close: () => store.close(),
   };
 }
 
-/** With those of the last cycle, in which the samples between the cycles are contained. */
+/** Includes the peaks of the last cycle, which contain the samples between the cycles. */
 function peaksOf({ guests }: LoopState, vmid: Vmid, before: UsagePeaks = NOTHING): UsagePeaks {
   const seen = guests.get(vmid)?.life.seen;
   return {

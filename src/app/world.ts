@@ -27,20 +27,20 @@ import { newTally, noteEvent, type Tally } from '../report/tally.ts';
 import type { ProcessContext } from './context.ts';
 import { logOutlets } from './log-outlets.ts';
 
-/** The real world behind the ports, put together from a configuration. */
+/** The ports of the loop on a real node, put together from a configuration. */
 export interface OpenWorld {
   readonly world: World;
-  /** What has gone through this world. */
+  /** Counts of what has gone through these ports. */
   readonly tally: Tally;
-  /** Finds out what lies on other machines and does not answer; to be waited for before a look. */
+  /** Finds file systems that do not answer. Wait for it before reading. */
   ask(): Promise<void>;
-  /** Why nothing of `/etc/pve` can be read now; undefined: it has answered. */
+  /** Why `/etc/pve` cannot be read now; undefined: it has answered. */
   hanging(): string | undefined;
-  /** Takes what a new configuration says of logs and backups into force. */
+  /** Makes the logs and backups of a new configuration active. */
   reconfigure(config: Config): void;
-  /** Who hears of each line of the JSON log as well, and whether it could be written. */
+  /** The listener gets each line of the JSON log, and whether it could be written. */
   listen(listener: JournalListener | undefined): void;
-  /** Resolves when every line is where it belongs. */
+  /** Resolves when every log line is written. */
   close(): Promise<void>;
 }
 
@@ -140,7 +140,7 @@ const placesOf = ({ text, log, backups }: Files, { pveDir }: Paths): Places => (
   ...{ cluster: pveDir, others: [dirname(text), dirname(log), backups] },
 });
 
-/** What a command touches that may hang, for `whyHanging`. */
+/** The paths of a command that may hang, for `whyHanging`. */
 export const placesIn = (config: Config, paths: Paths): Places =>
   placesOf(filesOf(config, paths), paths);
 

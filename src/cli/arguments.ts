@@ -76,6 +76,7 @@ export function parseArguments(argv: readonly string[]): Parsed {
   if (values.help === true) return { kind: 'help', command: commandIn(positionals) };
   if (values.version === true) return { kind: 'version' };
   const [name, ...words] = commandLine(values, positionals);
+  if (name === 'help') return { kind: 'help', command: commandIn(words) };
   if (name === undefined) return wrong('a command is missing', undefined);
   const command = commandOf(name);
   if (command === undefined) return wrong(`unknown command ${meant(name, '')}`, undefined);

@@ -98,6 +98,8 @@ describe('the command line', () => {
     [['--help', 'rollback', '--all'], 'rollback'],
     [['--help', 'nonsense'], undefined],
     [['--help', '--version'], undefined],
+    [['help'], undefined],
+    [['help', 'status'], 'status'],
   ])('shows help for %j', (argv, command) => {
     const parsed = parseArguments(argv);
     expect(parsed.kind).toBe('help');

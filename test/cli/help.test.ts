@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/app/exit-codes.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
-import { commandHelp, programHelp } from '../../src/cli/help.ts';
+import { commandHelp, EXIT_CODES, programHelp } from '../../src/cli/help.ts';
 import { OPTIONS } from '../../src/cli/options.ts';
 
 describe('the help of the program', () => {
@@ -11,6 +12,7 @@ describe('the help of the program', () => {
       expect(help).toMatch(new RegExp(`^ {2}${name}[ |]`, 'm'));
       expect(help.replace(/\s+/g, ' ')).toContain(summary);
     }
+    expect(Object.keys(EXIT_CODES).map(Number)).toEqual(Object.values(EXIT));
     const codes = '0 fine, 1 failure, 64 wrong usage, 75 already running, 78 wrong configuration.';
     expect(help.replace(/\s+/g, ' ')).toContain(codes);
   });
@@ -48,7 +50,7 @@ describe('the table of commands', () => {
     for (const { summary, help, options } of COMMANDS) {
       for (const text of [summary, ...Object.values(options)]) expect(text).not.toMatch(/\.$/);
       expect(summary).toMatch(/^[A-Z]/);
-      if (help !== undefined) expect(help).toMatch(/^[A-Z].*\.$|^uninstall/);
+      if (help !== undefined) expect(help).toMatch(/^[A-Z].*\.$/);
     }
   });
 });
