@@ -107,6 +107,12 @@ describe('the second file', () => {
     });
   });
 
+  it('asks no file system in a thread, since the first one ends the process', () => {
+    const asking = 'does not answer';
+    expect(readFileSync(dist(MAIN_FILE), 'utf8').replaceAll('\\\n', '')).toContain(asking);
+    expect(readFileSync(dist(LAB_FILE), 'utf8').replaceAll('\\\n', '')).not.toContain(asking);
+  });
+
   it('is found beside the first one when that is a link', () => {
     const link = join(directory, 'link.cjs');
     symlinkSync(copy, link);

@@ -9,12 +9,12 @@ export const MAIN_FILE = 'lxc-autoscale.cjs';
 export const LAB_FILE = 'lxc-autoscale-lab.cjs';
 export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE];
 
-const NOT_BUNDLED = './src/report/not-bundled.cjs';
+const NOT_BUNDLED = './tools/build/not-bundled.cjs';
 
 /** Packages of packages that this program does not use, or that Node has itself. */
 const IN_PLACE_OF: Readonly<Record<string, string>> = {
   'readable-stream': 'node:stream',
-  'readable-stream/lib/_stream_writable.js': './src/report/node-writable.cjs',
+  'readable-stream/lib/_stream_writable.js': './tools/build/node-writable.cjs',
   '@colors/colors': NOT_BUNDLED,
   '@colors/colors/safe': NOT_BUNDLED,
   'async/forEach': NOT_BUNDLED,
