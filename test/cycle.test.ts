@@ -228,7 +228,7 @@ describe('containers that are left alone', () => {
     node.write(104, { lock: 'backup' });
     const state = await cycles(node, 3);
     expect(locked()).toEqual([
-      'INFO: Container 104 (quiet) is left alone: it is locked (backup), ' +
+      'INFO: Container 104 (quiet) is skipped: it is locked (backup), ' +
         'since another operation is at work on it',
     ]);
     node.write(104, { lock: undefined });
@@ -247,12 +247,12 @@ describe('containers that are left alone', () => {
     node.write(104, { lock: 'migrate', cores: 8 });
     await cycles(node, 4, { manage });
     expect([node.sets, node.backups]).toEqual([[], []]);
-    const skipped = node.linesOf('INFO').filter((line) => /left alone|Skipping/.test(line));
+    const skipped = node.linesOf('INFO').filter((line) => /is skipped|Skipping/.test(line));
     expect(skipped).toEqual([
-      'INFO: Container 101 (busy) is left alone: it is in ignore_lxc',
-      'INFO: Container 102 (idle) is left alone: it is a template',
+      'INFO: Container 101 (busy) is skipped: it is in ignore_lxc',
+      'INFO: Container 102 (idle) is skipped: it is a template',
       'INFO: Container 103 is not running. Skipping adjustments.',
-      'INFO: Container 104 (quiet) is left alone: it is locked (migrate), ' +
+      'INFO: Container 104 (quiet) is skipped: it is locked (migrate), ' +
         'since another operation is at work on it',
     ]);
   });

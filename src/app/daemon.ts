@@ -24,7 +24,7 @@ export async function daemon(launched: Launched): Promise<ExitCode> {
 /** Without a listener the signal would open Node's debugger. */
 const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
 const NOT_RELOADED =
-  'The configuration was NOT reloaded: it has problems, so the old one stays in force';
+  'The configuration was NOT reloaded: it has problems, so the old one stays active';
 
 class Daemon {
   readonly #launched: Launched;

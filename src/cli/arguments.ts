@@ -184,7 +184,7 @@ function wrongSource({
 
 const wrongOther = (given: boolean | undefined, vmid: Vmid | undefined): string | undefined =>
   given === true && vmid === undefined
-    ? '--other-guest takes the id of one container; --all leaves other guests alone'
+    ? '--other-guest takes the id of one container; --all skips other guests'
     : undefined;
 
 /** The command and what follows it. The flag of existing installations stands for a command. */

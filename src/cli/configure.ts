@@ -168,7 +168,7 @@ async function choice(
 }
 
 async function idsFrom(ask: Ask): Promise<Vmid[] | undefined> {
-  let question = 'Ids of containers to leave alone, with commas? [none] ';
+  let question = 'Ids of containers to ignore, with commas? [none] ';
   for (;;) {
     const answer = await ask(question);
     if (answer === undefined) return undefined;

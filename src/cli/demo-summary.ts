@@ -13,7 +13,7 @@ export interface SummaryInput {
   /** What each container had at the beginning. */
   readonly first: ReadonlyMap<number, LimitsView | undefined>;
   readonly events: readonly JournalLine[];
-  /** Lines of the text log on containers that were left alone, without their time. */
+  /** Lines of the text log on containers that were skipped, without their time. */
   readonly leftAlone: readonly string[];
   readonly directory: string;
   readonly ran: Milliseconds;

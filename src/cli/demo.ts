@@ -73,7 +73,7 @@ const REFRESH_MS = 1000;
 const MOST_LEFT_ALONE = 10;
 
 const LEFT_ALONE =
-  /Container \d+ (?:\([^\n]*\) is left alone: .*|is not running\. Skipping adjustments\.)/g;
+  /Container \d+ (?:\([^\n]*\) is skipped: .*|is not running\. Skipping adjustments\.)/g;
 
 function linesOnLeftAlone(log: string): string[] {
   if (!existsSync(log)) return [];

@@ -42,11 +42,11 @@ export function accountLines(account: Account): readonly string[] {
   const dry = account.dryRun ? ', a dry run' : '';
   const when = account.from === 'daemon' ? `cycle ${cycle} at ${time}${dry}` : `as of ${time}`;
   const lines = [
-    `Container ${vmid} (${name}), ${when}. A * marks a guard that is in force.`,
+    `Container ${vmid} (${name}), ${when}. A * marks an active guard.`,
     ...section('Policy', policy.map(factCells)),
     ...section('Seen', seen.map(factCells)),
     ...section('The container as a whole', guards.map(guardCells)),
-    ...(leftAlone === null ? [] : ['', `It is left alone: ${leftAlone}.`]),
+    ...(leftAlone === null ? [] : ['', `It is skipped: ${leftAlone}.`]),
     ...resources.flatMap(resourceLines),
     ...section('What came of it', account.outcome.map(factCells)),
   ];

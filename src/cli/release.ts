@@ -12,7 +12,7 @@ export async function release(context: ProcessContext): Promise<ExitCode> {
   let code: ExitCode = EXIT.fine;
   for (const { vmid, problem } of await createMemoryHigh(paths, clock).releaseLeft()) {
     const what = `Container ${vmid}: memory.high`;
-    if (problem === undefined) stdout.write(`${what} was held down, and is put back.\n`);
+    if (problem === undefined) stdout.write(`${what} was too low, and is restored.\n`);
     else {
       const remedy = 'It stays low until the container is restarted';
       stderr.write(`${what} could not be put back: ${plainText(problem)}. ${remedy}.\n`);

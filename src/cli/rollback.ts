@@ -207,7 +207,7 @@ function leaveStranger(desk: Desk, now: GuestConfig, all: readonly StoredBackup[
   const remedy = `To give it those values all the same: rollback ${vmid} --other-guest`;
   if (!desk.all) desk.complain(notRolledBack(who, `${why}. ${remedy}`));
   else if (identity === undefined) desk.complain(notRolledBack(who, why));
-  else desk.say(asSentence(`${who} is left alone: ${why}`));
+  else desk.say(asSentence(`${who} is skipped: ${why}`));
   return desk.all && identity !== undefined;
 }
 

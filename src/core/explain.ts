@@ -32,7 +32,7 @@ export function explainSkip({ because }: Skip): string {
     case 'ignored':
       return because.because;
     case 'held-by-hand':
-      return `${because.reason}; left alone for ${Math.ceil(because.leftMs / 60_000)} minutes more`;
+      return `${because.reason}; on hold for ${Math.ceil(because.leftMs / 60_000)} minutes more`;
     case 'template':
       return 'it is a template';
     case 'locked':
@@ -109,7 +109,7 @@ function ruleWords({ resource, measured, rule }: Change): string {
     case 'limit-hit':
       return `it met its limit of ${has} and had to wait for memory`;
     case 'shrink-undone':
-      return 'what was taken back is missed: it reads again what it had to give up, or waits';
+      return 'the last shrink was too deep: it is re-reading evicted pages or waiting for memory';
     case 'waiting': {
       const waits = waitsWords(measured);
       return `${usedWords(resource, measured)}, and ${waits} while CPUs of the host are idle`;
@@ -128,7 +128,7 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return learntWords(resource, measured);
     case 'in-force': {
       const { before } = measured;
-      return `its configuration says so, and the kernel goes by ${withUnit(resource, before)}`;
+      return `its configuration says so, but the active value is ${withUnit(resource, before)}`;
     }
     case 'host-emergency':
       return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
@@ -297,13 +297,13 @@ function noUse(
   const { pin, unit } = because;
   const what = pin.what === 'memory' ? 'memory' : 'CPU';
   const offer = pin.what === 'cpuset' && unit === 'cores' ? `; ${CPULIMIT_WORKS}` : '';
-  return `its configuration has the line ${quoted(pin.line)}, so its ${what} is left alone${offer}`;
+  return `its configuration has the line ${quoted(pin.line)}, so its ${what} is not scaled${offer}`;
 }
 
 const NO_CONTROLLER: Readonly<Record<Controller, string>> = {
   memory: 'this kernel does not account memory for containers, so it cannot be scaled',
-  cpuset: 'this kernel has no cpusets for containers, so cores cannot come into force',
-  cpu: 'this kernel limits no CPU time of containers, so a cpulimit cannot come into force',
+  cpuset: 'this kernel has no cpusets for containers, so cores cannot take effect',
+  cpu: 'this kernel limits no CPU time of containers, so a cpulimit cannot take effect',
 };
 
 function boostedUntil(back: string, leftMs: number): string {
@@ -398,7 +398,7 @@ export function explainUnproven(because: Unproven): string {
     case 'cannot-ask':
       return `this kernel cannot show that ${because.limitMib} MB are enough`;
     case 'cannot-hold': {
-      const why = `its growth cannot be held back meanwhile: ${because.message}`;
+      const why = `its growth cannot be limited meanwhile: ${because.message}`;
       return `so large a step to ${because.limitMib} MB is not safe, since ${why}`;
     }
     case 'pushed': {
@@ -429,7 +429,7 @@ function notInForce(resource: Resource, { configured, live, quota }: NotInForce)
   const verb = live === null || shown(live) === '1 core' ? 'is' : 'are';
   const of = quota === undefined ? '' : ' as its cpulimit';
   const says = `its configuration says ${shown(configured)}${of}`;
-  const differ = `${says}, but ${shown(live)} ${verb} in force`;
+  const differ = `${says}, but ${shown(live)} ${verb} active`;
   if (quota === 'cores') {
     const remedy = 'set another cpulimit and then the wanted one, or restart it, to put it right';
     return `${differ}; ${remedy}`;

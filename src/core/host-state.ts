@@ -9,7 +9,7 @@ import { type Milliseconds, type Ratio, ratio } from './units.ts';
 /** Two looks closer than this give no share worth the name; the earlier one counts on. */
 const MIN_ELAPSED_MS = 1000;
 
-/** How busy all CPUs together were since the look before. */
+/** How busy all CPUs together were since the previous sample. */
 export function hostCpu(
   before: HostCpu | undefined,
   times: Reading<CpuTimes>,

@@ -22,7 +22,7 @@ export interface LoopState {
   refusedWrites: Failure | undefined;
 }
 
-/** The host's CPUs at the last look, and how busy they were until then. */
+/** The host's CPUs at the last sample, and how busy they were until then. */
 export interface HostCpu {
   readonly atMs: Milliseconds;
   readonly times: CpuTimes;

@@ -44,7 +44,7 @@ const first = ({ pins }: GuestConfig, what: Pin['what']): Pin | undefined =>
 export function pinRemark(pin: Pin, unit: CpuUnit): string {
   const what = pin.what === 'memory' ? 'memory' : 'CPU';
   const offer = pin.what === 'cpuset' && unit === 'cores' ? `; ${CPULIMIT_WORKS}` : '';
-  return `has the line ${quoted(pin.line)}, so its ${what} is left alone${offer}`;
+  return `has the line ${quoted(pin.line)}, so its ${what} is not scaled${offer}`;
 }
 
 export const CPULIMIT_WORKS = '`cpu_unit: cpulimit` works beside such a line';

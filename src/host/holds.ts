@@ -86,7 +86,7 @@ function parseHold(text: string): ManualHold | undefined {
   const untilMs =
     typeof until === 'string' && ISO_TIME.test(until) ? Date.parse(until) : Number.NaN;
   if (Number.isNaN(untilMs)) return undefined;
-  const words = typeof reason === 'string' ? plainText(reason, LONGEST_REASON) : 'held by hand';
+  const words = typeof reason === 'string' ? plainText(reason, LONGEST_REASON) : 'paused by hand';
   const guest = parseGuestIdentity(object?.['guest']);
   if (guest === undefined && object?.['guest'] !== undefined) return undefined;
   return { untilMs: milliseconds(untilMs), reason: words, ...(guest && { guest }) };

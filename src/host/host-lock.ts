@@ -135,7 +135,7 @@ function announce(lockFile: string, own: string, lock: Stats): string | undefine
     const before = lstatSync(lockFile, { throwIfNoEntry: false });
     if (before !== undefined) {
       if (before.isSymbolicLink()) throw new Error('it is a symbolic link');
-      if (!PID_OR_NOTHING.test(textOf(lockFile))) throw new Error('what is there is left alone');
+      if (!PID_OR_NOTHING.test(textOf(lockFile))) throw new Error('the existing file is kept');
       rmSync(lockFile);
     }
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;

@@ -17,8 +17,8 @@ export class ClusterStart {
   }
 
   /**
-   * Whether it is another one than at the last look, or has come up only now. Where that cannot be
-   * known it counts as another one each time: an equal version would prove nothing.
+   * Whether it differs from the last time, or has come up only now. If that cannot be known, it
+   * counts as different each time: an equal version would prove nothing.
    */
   isAnother(): boolean {
     const file = this.#read(this.#file);

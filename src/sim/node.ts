@@ -67,7 +67,7 @@ export interface LimitsView {
   readonly memoryMib: number;
   readonly swapMib: number;
   readonly cpuLimit: number | undefined;
-  /** What the kernel has in force; undefined while it is stopped. */
+  /** The active values of the kernel; undefined while it is stopped. */
   readonly live:
     | { readonly cpus: number; readonly memoryMib: number; readonly swapMib: number }
     | undefined;

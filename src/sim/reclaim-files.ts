@@ -23,7 +23,7 @@ interface WatchedFile {
   readonly watcher: FSWatcher | undefined;
   /** Bytes of it that were acted on. */
   done: number;
-  /** Something came since the last look at all files. */
+  /** Something came since the last sample at all files. */
   busy: boolean;
 }
 

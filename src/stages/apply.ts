@@ -162,7 +162,7 @@ async function settle(
     case 'confirmed':
     case 'pending':
       if (said === undefined) return { kind: verdict.kind };
-      return { kind: verdict.kind, note: `It is in force, though ${said}.` };
+      return { kind: verdict.kind, note: `It is active, though ${said}.` };
     case 'unchanged': {
       const note = said ?? 'pct reported success, and nothing has changed';
       return { kind: 'failed', note: `Nothing was changed: ${note}` };
@@ -213,6 +213,6 @@ function unlessStopped(
 ): ChangeResult {
   if (!wasRunning || isRunning(world, vmid)) return result;
   const kind = result.kind === 'rolled-back' ? 'rolled-back' : 'failed';
-  const stopped = 'The container stopped while it was changed; please look.';
+  const stopped = 'The container stopped while it was changed; please check it.';
   return { kind, note: result.note === undefined ? stopped : `${stopped} ${result.note}` };
 }

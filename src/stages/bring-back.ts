@@ -32,22 +32,22 @@ export async function bringBack(
   );
   switch (outcome.kind) {
     case 'agreed':
-      return { kind: 'rolled-back', note: `The values before are back in force: ${why}` };
+      return { kind: 'rolled-back', note: `The previous values are active again: ${why}` };
     case 'kept': {
       const note = `its memory is now configured as it is live, ${outcome.memoryMib} MB`;
       const all = `${note}, since ${outcome.because}`;
       const isWhole = Object.keys(target).every((key) => key === 'memoryMib');
       if (isWhole && target.memoryMib === outcome.memoryMib) {
-        return { kind: 'confirmed', note: `It is in force, though ${why}: ${all}.` };
+        return { kind: 'confirmed', note: `It is active, though ${why}: ${all}.` };
       }
       return {
         kind: 'failed',
-        note: `Half done: ${why}; ${all}. Please look at container ${vmid}.`,
+        note: `Half done: ${why}; ${all}. Please check container ${vmid}.`,
       };
     }
     case 'failed': {
       const note = `Half done and NOT put back (${outcome.note}): ${why}`;
-      return { kind: 'failed', note: `${note}. Please look at container ${vmid}.` };
+      return { kind: 'failed', note: `${note}. Please check container ${vmid}.` };
     }
   }
 }

@@ -72,8 +72,8 @@ function grows({ before, now }: CutOff, of: Value): boolean {
 }
 
 const NOT_IN_FORCE =
-  'The process that was to make it was cut off, and it is not in force now. If a pct that it has ' +
-  'left behind still makes it, that is recorded too.';
+  'The process that was making it was interrupted, and it is not active now. If a pct that it ' +
+  'left running still makes it, that is recorded too.';
 
 /** What was in hand and left all as it was: whether it was ever in force nobody knows. */
 export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
@@ -88,7 +88,7 @@ export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): 
   }
 }
 
-const AFTERWARDS = 'The process that made it was cut off, so it is put on record now.';
+const AFTERWARDS = 'The process that made it was interrupted, so it is recorded only now.';
 
 function tell(
   world: World,
@@ -107,7 +107,7 @@ function tell(
     recordOf(state, vmid).life.pendingCores = pending;
   }
   const half = 'found' in found ? ` It is half done (${found.found}).` : '';
-  const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please look at the container.`;
+  const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please check the container.`;
   const change = changeOf(cutOff, of);
   const last = { wallMs: world.clock.wallMs(), text: change.text, status };
   recordOf(state, vmid).lastChange = last;

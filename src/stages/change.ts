@@ -62,7 +62,7 @@ async function bringInForce(
   return { kind: 'failed', note: `So little is not enough, so ${now}: ${outcome.because}.` };
 }
 
-const CORES_FOLLOW = 'Its cores come into force when pvestatd next rebalances, in about 10 s.';
+const CORES_FOLLOW = 'Its cores take effect when pvestatd next rebalances, in about 10 s.';
 
 /** A change may come a minute after it was planned, with slow ones before it. */
 function whyNotNow(

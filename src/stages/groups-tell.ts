@@ -85,7 +85,7 @@ export function tellEnded(
     return;
   }
   if (outcome.kind === 'overtaken') {
-    told.log.info(`${words}: ${outcome.message}; it is looked at again`, ended);
+    told.log.info(`${words}: ${outcome.message}; it is checked again`, ended);
     return;
   }
   told.log.error(`FAILED. ${words}: ${outcome.message}`, ended);

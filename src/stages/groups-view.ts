@@ -147,7 +147,7 @@ export function hostRoom(
   { room, hostPolicy }: GroupSettings,
 ): Reading<number> {
   const last = room();
-  if (last === undefined) return missing('first-sample', 'no cycle has looked at the host yet');
+  if (last === undefined) return missing('first-sample', 'no cycle has sampled the host yet');
   const busy = whyBusy(last);
   if (busy !== undefined) return missing('implausible', busy);
   if (!host.memory.ok) return host.memory;

@@ -54,7 +54,7 @@ interface Running {
 
 const LEDGER_REMEDY =
   'to begin with an empty one, stop the service, remove that file and ' +
-  '/var/lib/lxc_autoscale/groups.json, and start it; clones made so far are then left alone';
+  '/var/lib/lxc_autoscale/groups.json, and start it; clones made so far are then ignored';
 
 const PROGRESS_EVERY_MS = 60_000;
 

@@ -74,7 +74,7 @@ export async function letGo({ memoryHigh, log }: World, vmid: Vmid): Promise<voi
 export async function letGoLeft({ memoryHigh, log }: World): Promise<void> {
   for (const { vmid, problem } of await memoryHigh.releaseLeft()) {
     const who = `Container ${vmid}: memory.high`;
-    const left = 'was held down by a process that has ended';
+    const left = 'was lowered by a process that has ended';
     const about = { room: 'act', vmid, event: 'memory-high' } as const;
     if (problem === undefined) log.warn(`${who} ${left}, and is put back`, about);
     else log.error(`${who} ${left}, and could not be put back: ${problem}`, about);

@@ -104,11 +104,11 @@ const LACKING: Readonly<Record<Controller, string>> = {
     'on the kernel command line and a reboot enable it',
   cpuset:
     'This kernel has no cpusets for containers (no `cpuset` in cgroup.controllers), so `cores` ' +
-    'cannot come into force and is left alone; `cpu_unit: cpulimit` works without. ' +
+    'cannot take effect and is not scaled; `cpu_unit: cpulimit` works without. ' +
     '`cgroup_enable=cpuset` on the kernel command line and a reboot enable it',
   cpu:
     'This kernel limits no CPU time of containers (no `cpu` in cgroup.controllers), so a ' +
-    'cpulimit cannot come into force and is left alone; `cpu_unit: cores` works without',
+    'cpulimit cannot take effect and is not scaled; `cpu_unit: cores` works without',
 };
 
 /** What the kernel cannot do for containers is said once, and not for each of them. */

@@ -122,7 +122,7 @@ async function bringInForce(
   const before = live === undefined ? {} : { memoryMib: mib(live) };
   if (agreed.kind === 'agreed') return { kind: 'confirmed', before, target, ...held };
   const end = agreed.kind === 'kept' ? agreed.because : agreed.note;
-  return { kind: 'failed', before, target, ...held, note: `${why}: ${end}. Please look` };
+  return { kind: 'failed', before, target, ...held, note: `${why}: ${end}. Please check it` };
 }
 
 const applyContext = ({ hostCpus, stop }: RestoreContext) => ({

@@ -44,7 +44,7 @@ export function whyNoRoom(
   if (!uncounted.ok) return uncounted.detail;
   if (!room.wholeMib.ok) return room.wholeMib.detail;
   if (uncounted.value <= room.wholeMib.value) return undefined;
-  return `${uncounted.value} MB were taken by others since the host was looked at`;
+  return `${uncounted.value} MB were taken by others since the host was sampled`;
 }
 
 /**

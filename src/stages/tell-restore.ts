@@ -42,11 +42,11 @@ export function describeRestore(result: RestoreResult, facts: RestoreFacts): str
   const parts = [outcomeWords(result, facts)];
   if (refused !== undefined) parts.push(`its memory is left as it is: ${refused}`);
   if (result.kind === 'pending') {
-    parts.push('the cores come into force when pvestatd next rebalances, in about 10 s');
+    parts.push('the cores take effect when pvestatd next rebalances, in about 10 s');
   }
   if (note !== undefined && result.kind !== 'absent') parts.push(plainText(note, LONGEST_NOTE));
   if (hold !== undefined) {
-    parts.push(`the daemon leaves it alone until ${facts.localTime(hold.untilMs)}`);
+    parts.push(`the daemon skips it until ${facts.localTime(hold.untilMs)}`);
   }
   return parts.map(asSentence).join(' ');
 }

@@ -37,7 +37,7 @@ export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined)
   if (urgent === undefined) log.info('Starting resource allocation process...');
   else {
     const whom = [...urgent].join(', ');
-    log.info(`Deciding early on ${whom}: saturated, or out of memory`, { room: 'decide' });
+    log.info(`Early evaluation of ${whom}: saturated, or out of memory`, { room: 'decide' });
   }
 }
 
@@ -207,7 +207,7 @@ function skippedLine(skip: Skip): string {
   if (skip.because.kind === 'stopped' && skip.because.leftBehind !== true) {
     return `Container ${skip.vmid} is not running. Skipping adjustments.`;
   }
-  return `${who(skip.vmid, skip.name)} is left alone: ${explainSkip(skip)}`;
+  return `${who(skip.vmid, skip.name)} is skipped: ${explainSkip(skip)}`;
 }
 
 function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {

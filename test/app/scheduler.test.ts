@@ -353,7 +353,7 @@ describe('while changes are under way', () => {
     expect(seen).toEqual(['0 cycle', '10 look', '20 look', '26 sample', '36 sample']);
   });
 
-  it('what is over by the last look waits for the next sample', async () => {
+  it('what is over by the last sample waits for the next sample', async () => {
     const { seen, stop } = watched(26_000, (second) => second === 10);
     await vi.advanceTimersByTimeAsync(37_000);
     await stop();

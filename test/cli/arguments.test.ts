@@ -39,7 +39,7 @@ describe('the command line', () => {
     const other = parseArguments(['rollback', '101', '--other-guest']);
     expect(other).toMatchObject({ kind: 'run', arguments: { vmid: 101, otherGuest: true } });
     expect(parseArguments(['rollback', '--all', '--other-guest'])).toMatchObject({
-      message: '--other-guest takes the id of one container; --all leaves other guests alone',
+      message: '--other-guest takes the id of one container; --all skips other guests',
     });
   });
 

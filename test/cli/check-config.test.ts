@@ -63,10 +63,10 @@ describe('check-config', () => {
     const notes = (yaml: string) => run(yaml, guests).lines.filter((line) => /lxc\./.test(line));
     const ofMemory =
       'Note: container 101 (web) has the line "lxc.cgroup2.memory.max: 1G", ' +
-      'so its memory is left alone';
+      'so its memory is not scaled';
     expect(notes('DEFAULT: {}\n')).toEqual([
       'Note: container 101 (web) has the line "lxc.cgroup2.cpuset.cpus: 12-15", so its CPU is ' +
-        'left alone; `cpu_unit: cpulimit` works beside such a line',
+        'not scaled; `cpu_unit: cpulimit` works beside such a line',
       ofMemory,
     ]);
     expect(notes('DEFAULT: {cpu_unit: cpulimit}\n')).toEqual([ofMemory]);

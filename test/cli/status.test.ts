@@ -80,8 +80,7 @@ it('an account has its chapters in order, and marks the guards that are in force
   if (account === undefined) throw new Error('no account');
   const lines = accountLines(account);
   expect(lines.filter((line) => /^[A-Z]/.test(line))).toEqual([
-    'Container 101 (guest-101), cycle 7 at 2026-11-21 22:04:45. ' +
-      'A * marks a guard that is in force.',
+    'Container 101 (guest-101), cycle 7 at 2026-11-21 22:04:45. ' + 'A * marks an active guard.',
     ...['Policy', 'Seen', 'The container as a whole', 'CPU', 'Memory', 'What came of it'],
   ]);
   expect(lines).toContainEqual(

@@ -592,8 +592,8 @@ describe('what overrules this program', () => {
       expect(becauseOf(held)).toEqual({ kind: 'pinned', pin: cpuset.pins[0], unit: 'cores' });
       if (held.verdict !== 'hold') continue;
       expect(explainHold(held)).toBe(
-        'its configuration has the line "lxc.cgroup2.cpuset.cpus: 12-15", so its CPU is left ' +
-          'alone; `cpu_unit: cpulimit` works beside such a line',
+        'its configuration has the line "lxc.cgroup2.cpuset.cpus: 12-15", so its CPU is not ' +
+          'scaled; `cpu_unit: cpulimit` works beside such a line',
       );
     }
   });
@@ -664,7 +664,7 @@ describe('what may have stood still', () => {
     expect(decisionOn('cores', container(four, busy)).verdict).toBe('grow');
   });
 
-  it('was frozen since the last look: nothing is taken of its memory either', () => {
+  it('was frozen since the last sample: nothing is taken of its memory either', () => {
     const reading = missing('frozen', 'it was frozen');
     const one = container(four, { ...small, cpu: reading, cpusetCpus: 4 });
     expect(becauseOf(decisionOn('memory', one))).toEqual({ kind: 'missing', reading });

@@ -122,7 +122,7 @@ describe('a hold', () => {
     ],
     [
       { kind: 'not-in-force', configured: 4, live: 1 },
-      'its configuration says 4 cores, but 1 core is in force; waiting until they agree',
+      'its configuration says 4 cores, but 1 core is active; waiting until they agree',
     ],
     [
       { kind: 'host-memory', wanted: 512, budget: 0 },
@@ -177,10 +177,10 @@ describe('a hold', () => {
     const said = (live: number | null): string =>
       explainHold(hold(101, { kind: 'not-in-force', configured: 512, live }));
     expect(said(300.5)).toBe(
-      'its configuration says 512 MB, but 300.5 MB are in force; it is put right if it stays so',
+      'its configuration says 512 MB, but 300.5 MB are active; it is put right if it stays so',
     );
     expect(said(null)).toBe(
-      'its configuration says 512 MB, but no limit is in force; it is put right if it stays so',
+      'its configuration says 512 MB, but no limit is active; it is put right if it stays so',
     );
   });
 });

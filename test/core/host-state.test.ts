@@ -25,7 +25,7 @@ const cpuAt = (busy: number | undefined): HostCpu => ({
 });
 
 describe('how busy the CPUs of the host are', () => {
-  it('is the share of the ticks since the look before', () => {
+  it('is the share of the ticks since the previous sample', () => {
     expect(busyAfter(1300, 4400)).toBe(0.75);
   });
 

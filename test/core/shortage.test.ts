@@ -63,7 +63,7 @@ describe('a container at its limit of 1024 MiB', () => {
     ['shows nothing, since there is no PSI', { pressure: undefined }],
   ])('that %s is', (_what, own) => expect(atLimit(own)).toBe(true));
 
-  it('that has not met it since the last look is not, whatever else it shows', () => {
+  it('that has not met it since the last sample is not, whatever else it shows', () => {
     const other = { newLimitHits: 0, cacheMib: mib(0), pressure: ratio(0.9) };
     expect(atLimit(other)).toBe(false);
   });

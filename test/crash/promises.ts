@@ -194,7 +194,7 @@ const CHANGE = /(memory|cores|cpulimit) (\S+) -> ([^\s,]+)/g;
 
 /** What a cut off life may have begun; it stands beside what the next life does for good. */
 const isNotInForce = (line: Record<string, unknown>): boolean =>
-  `${line['note']}`.includes('it is not in force now');
+  `${line['note']}`.includes('it is not active now');
 
 /** A change that was put back is one record of two steps. */
 function isAbout(line: Record<string, unknown>, from: string, to: string): boolean {

@@ -139,10 +139,10 @@ it('leaves ignored, locked and stopped containers and templates alone, and says 
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.node.calls).toEqual([]);
   const log = under.log();
-  expect(log).toMatch(/Container 101 \(ct101\) is left alone: .*ignore_lxc/);
-  expect(log).toMatch(/Container 102 \(ct102\) is left alone: .*backup/);
+  expect(log).toMatch(/Container 101 \(ct101\) is skipped: .*ignore_lxc/);
+  expect(log).toMatch(/Container 102 \(ct102\) is skipped: .*backup/);
   expect(log).toMatch(/Container 103 is not running\. Skipping adjustments\.\n/);
-  expect(log).toMatch(/Container 104 \(ct104\) is left alone: .*template/);
+  expect(log).toMatch(/Container 104 \(ct104\) is skipped: .*template/);
 });
 
 it('a name with control characters cannot break a line or reach the terminal', async () => {
@@ -173,7 +173,7 @@ it('help comes within 20 s of saturation with the default intervals', {
   const tookMs = performance.now() - saturatedMs;
   process.stderr.write(`from saturation to pct set: ${(tookMs / 1000).toFixed(1)} s\n`);
   expect(tookMs).toBeLessThan(20_000);
-  expect(under.log()).toContain('Deciding early on 101');
+  expect(under.log()).toContain('Early evaluation of 101');
   expect(performance.now() - startMs).toBeLessThan(80_000);
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);

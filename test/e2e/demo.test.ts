@@ -98,8 +98,8 @@ describe('the demo as it is', () => {
   it('does not touch the ignored and the locked one', () => {
     expect(of(107)).toEqual([]);
     expect(of(108)).toEqual([]);
-    expect(demo.out).toMatch(/Container 107 .*is left alone: .*ignore_lxc/);
-    expect(demo.out).toMatch(/Container 108 .*is left alone: .*locked \(backup\)/);
+    expect(demo.out).toMatch(/Container 107 .*is skipped: .*ignore_lxc/);
+    expect(demo.out).toMatch(/Container 108 .*is skipped: .*locked \(backup\)/);
   });
 
   it('writes a JSON log that jq reads', (context) => {

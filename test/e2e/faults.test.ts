@@ -47,7 +47,7 @@ const rows: readonly Row[] = [
   {
     what: 'does its work and says that it failed',
     fault: { kind: 'answer', make: () => ({ exit: 1, stdout: '', stderr: 'oh no\n' }) },
-    says: /Confirmed\. It is in force, though pct exited with 1: oh no/,
+    says: /Confirmed\. It is active, though pct exited with 1: oh no/,
     ...{ status: 'confirmed', memoryMib: 1536 },
   },
   {
@@ -62,7 +62,7 @@ const rows: readonly Row[] = [
   {
     what: 'is killed when only what is live is changed',
     fault: { kind: 'killed', done: 'live-only' },
-    says: /ROLLED BACK\..*The values before are back in force.*ended by SIGKILL/,
+    says: /ROLLED BACK\..*The previous values are active again.*ended by SIGKILL/,
     ...{ status: 'rolled-back', memoryMib: 1024 },
   },
 ];
@@ -110,7 +110,7 @@ describe('a pct that', () => {
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(under.node.calls).toHaveLength(1);
-    expect(under.log()).toMatch(/Container 101 \(ct101\) is left alone: .*failed/);
+    expect(under.log()).toMatch(/Container 101 \(ct101\) is skipped: .*failed/);
   });
 });
 
@@ -147,7 +147,7 @@ it('a configuration that cannot be read means no scaling of that container only'
   const under = await NodeUnderTest.create([hungry(101), hungry(102)]);
   under.node.editConfig(101, (text) => text.replace('memory: 1024', 'memory: lots'));
   expect((await under.run(['once'])).code).toBe(0);
-  expect(under.log()).toMatch(/Container 101 .* is left alone: .*memory/);
+  expect(under.log()).toMatch(/Container 101 .* is skipped: .*memory/);
   expect(under.sets().map(([, , vmid]) => vmid)).toEqual(['102']);
 });
 

@@ -172,7 +172,7 @@ it('a member that is stopped by hand is reported and left alone', async () => {
   await group.until(() => group.inService().length === 2 && group.isClean());
   const before = group.under.conf(FIRST_ID);
   group.under.node.stopContainer(FIRST_ID);
-  await daemon.saying(`${FIRST_ID} was stopped, and not by this program; it is left alone`);
+  await daemon.saying(`${FIRST_ID} was stopped, and not by this program; it is skipped`);
   await group.until(() => group.inService().length === 2);
   await daemon.cycles(2);
   daemon.signal('SIGTERM');

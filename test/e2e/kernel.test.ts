@@ -83,7 +83,7 @@ it('a frozen container is named, and left as it is', async () => {
   const daemon = under.start(['daemon']);
   await cycles(under, 3);
   under.node.setFrozen(101, true);
-  await daemon.saying('is left alone: it is frozen');
+  await daemon.saying('is skipped: it is frozen');
   await cycles(under, 5);
   expect(await rowOf(under)).toMatchObject({ state: 'frozen', now: { brief: 'frozen' } });
   expect((await under.run(['explain', '101'])).stdout).toContain('it is frozen');
@@ -120,7 +120,7 @@ it('a raw cpuset line is named by the log, explain and check-config', async () =
   const settings = { cores: 2, memoryMib: 2048 };
   const under = await daemonOn(settings, { cpuCores: 3.9, anonMib: 1200 }, `${line}\n`);
   const daemon = under.start(['daemon']);
-  await daemon.saying(`has the line "${line}", so its CPU is left alone; \`cpu_unit: cpulimit\``);
+  await daemon.saying(`has the line "${line}", so its CPU is not scaled; \`cpu_unit: cpulimit\``);
   await cycles(under, 3);
   expect(setsOf(under)).toEqual([]);
   expect((await under.run(['explain', '101'])).stdout).toContain(line);

@@ -98,7 +98,7 @@ describe('a rollback', () => {
     await daemon.saying('Confirmed.');
     const { code, stdout } = await under.run(['rollback', '101']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/ The daemon leaves it alone until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\n$/);
+    expect(stdout).toMatch(/ The daemon skips it until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\n$/);
     await daemon.saying(
       /Rolled back .*\n[\s\S]*Container 101 .*rolled back by hand.*\n([\s\S]*?completed){3}/,
     );
@@ -259,7 +259,9 @@ describe('a rollback that is refused', () => {
     );
     const { code, stderr } = await under.run(['rollback', '101']);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/The values before are back in force: pct set 101 was ended by SIGKILL/);
+    expect(stderr).toMatch(
+      /The previous values are active again: pct set 101 was ended by SIGKILL/,
+    );
     expect(under.node.limits(101)).toMatchObject({ memoryMib: 1536, live: { memoryMib: 1536 } });
     expect(under.journal().at(-1)).toMatchObject({ action: 'None', event: 'rollback-failed' });
     // What was half done is no state to go back to: the same rollback once more goes further back.
@@ -339,7 +341,7 @@ describe('an id that was given to another guest', () => {
       const { code, stdout, stderr } = await under.run(argv);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toMatch(
-        /^Container 101 \(newcomer\) is left alone: it is not the guest of which there are/,
+        /^Container 101 \(newcomer\) is skipped: it is not the guest of which there are/,
       );
       expect(stdout).toMatch(
         / It has root volume .*, hwaddr bc:.*; the newest backup: root volume .*:00:65\.\n$/,

@@ -265,7 +265,5 @@ it('memory.high that a killed daemon left low is put back by the next one', asyn
   under.node.onCommand(() => ({ kind: 'fail', exit: 255 }));
   await under.run(['once']);
   expect(memoryFile(under, 'memory.high')).toBe(before);
-  expect(under.log()).toMatch(
-    /Container 101: memory.high was held down by a process that has ended/,
-  );
+  expect(under.log()).toMatch(/Container 101: memory.high was lowered by a process that has ended/);
 });

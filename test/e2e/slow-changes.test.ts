@@ -27,15 +27,16 @@ it('who begins to starve while others are changed is helped right after', {
   });
   const daemon = test.start(['daemon']);
   await daemon.saying(/Container 101 .*memory 1024 -> \d+ MB/, WAIT_MS);
-  await daemon.saying('Deciding early on 102', WAIT_MS);
+  await daemon.saying('Early evaluation of 102', WAIT_MS);
   await daemon.saying(/Container 102 .*memory 1024 -> \d+ MB/, WAIT_MS);
-  const times = test.log().match(/^\S+ (\S+) .*(?:memory 1024 -> |Deciding early on 102)/gm) ?? [];
+  const times =
+    test.log().match(/^\S+ (\S+) .*(?:memory 1024 -> |Early evaluation of 102)/gm) ?? [];
   const second = (line = ''): number => {
     const [, h = 0, m = 0, s = 0] = /(\d+):(\d+):(\d+)/.exec(line) ?? [];
     return (Number(h) * 60 + Number(m)) * 60 + Number(s);
   };
   const changed = times.findIndex((line) => line.includes('Container 101'));
-  const early = times.findIndex((line) => line.includes('Deciding early on 102'));
+  const early = times.findIndex((line) => line.includes('Early evaluation of 102'));
   expect(early).toBe(changed + 1);
   // A sample would have to come first, after eight seconds, if nobody had looked meanwhile.
   expect(second(times[early]) - second(times[changed])).toBeLessThan(6);

@@ -29,7 +29,7 @@ it('a failed change is not repeated at once by the next process after a kill -9'
   await daemon.ended;
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.sets()).toHaveLength(1);
-  expect(under.log()).toMatch(/Container 101 \(ct101\) is left alone: .*failed/);
+  expect(under.log()).toMatch(/Container 101 \(ct101\) is skipped: .*failed/);
 });
 
 it('cores that were pending are confirmed by the next process', async () => {

@@ -56,7 +56,7 @@ describe.skipIf(process.getuid?.() !== 0)('uninstall.sh after a daemon that was 
     const before = await killedInMidChange(under);
     const outcome = await run('bash', ['-c', `${installed(under, ours(under))} ${options}`]);
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
-    expect(outcome.stdout).toContain('101: memory.high was held down, and is put back.\n');
+    expect(outcome.stdout).toContain('101: memory.high was too low, and is restored.\n');
     expect(readFileSync(highOf(under), 'utf8')).toBe(before);
   });
 

@@ -300,7 +300,7 @@ class Trial {
   }
 
   #hearLine(line: string): void {
-    if (line.includes(' - Starting resource allocation') || line.includes(' - Deciding early')) {
+    if (line.includes(' - Starting resource allocation') || line.includes(' - Early evaluation')) {
       this.watch.cycleStarts();
     }
     if (line.includes('The configuration was reloaded.') && this.#next !== undefined) {

@@ -359,7 +359,7 @@ export class Watch {
     for (const untold of this.#untold) if (untold.vmid === vmid) untold.inJournal = true;
     const { reason, before, after, usage, thresholds } = entry;
     // Of a change that a crash cut off only its values and its reason are left.
-    const isLate = String(entry['note']).includes('cut off');
+    const isLate = String(entry['note']).includes('interrupted');
     const whole = [before, after].every(Number.isFinite) && (isLate || (usage && thresholds));
     if (typeof reason !== 'string' || reason === '' || !whole) {
       this.complain(`a line of the JSON log lacks reason or numbers: ${JSON.stringify(entry)}`);

@@ -80,7 +80,10 @@ describe('a hold', () => {
     });
     const { holds: found, warnings } = holds.read();
     expect(warnings).toEqual([]);
-    expect(found.get(vmid(101))).toEqual({ untilMs: Date.UTC(2099, 0, 1), reason: 'held by hand' });
+    expect(found.get(vmid(101))).toEqual({
+      untilMs: Date.UTC(2099, 0, 1),
+      reason: 'paused by hand',
+    });
     expect(found.get(vmid(102))?.reason).toBe('a\\x1b[2J\\nb');
   });
 });

@@ -105,7 +105,7 @@ describe('a frozen container', () => {
     const events = freeze(20 * MINUTE, 80 * MINUTE);
     const played = await play({ guests, forMs: 3 * HOUR, events });
     expect(played.node.sets).toEqual([]);
-    expect(played.node.lines.filter((line) => /left alone: it is frozen/.test(line))).toHaveLength(
+    expect(played.node.lines.filter((line) => /is skipped: it is frozen/.test(line))).toHaveLength(
       1,
     );
   });
@@ -180,7 +180,7 @@ describe('a cpuset line of its own', () => {
     const { node } = await play({ guests: [pinned(4)], forMs: HOUR });
     expect(node.sets).toEqual([]);
     const said = node.lines.filter((line) => line.includes(LINE));
-    expect(said).toEqual([expect.stringMatching(/WARN: .*left alone; `cpu_unit: cpulimit` works/)]);
+    expect(said).toEqual([expect.stringMatching(/WARN: .*not scaled; `cpu_unit: cpulimit` works/)]);
   });
 
   it('lets a cpulimit go up and down within its CPUs', async () => {

@@ -340,7 +340,7 @@ describe('what is remembered', () => {
     expect(state.guests.get(vmid(101))?.life.pendingCores).toEqual({
       ...{ cores: 4, sinceMs: node.nowMs, warned: false },
     });
-    expect(node.lines.join('\n')).toMatch(/Configured\. Its cores come into force when pvestatd/);
+    expect(node.lines.join('\n')).toMatch(/Configured\. Its cores take effect when pvestatd/);
     expect(node.events).toMatchObject([{ action: 'Increase Cores' }]);
   });
 });

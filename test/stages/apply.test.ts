@@ -166,7 +166,7 @@ describe('a kill while memory is taken', () => {
     };
     const result = await carry(node);
     expect(result.kind).toBe('rolled-back');
-    expect(result.note).toMatch(/^The container stopped while it was changed; please look/);
+    expect(result.note).toMatch(/^The container stopped while it was changed; please check it/);
     expect(node.sets).toMatchObject([{ memoryMib: 512 }, { memoryMib: 1024 }]);
     expectFree(node, 1024);
   });
@@ -260,9 +260,7 @@ describe('a node where memory.high cannot be written', () => {
     const node = refusing();
     const result = await carry(node, shrinkTo(912));
     expect(result).toMatchObject({ kind: 'unproven', unproven: { kind: 'cannot-hold' } });
-    expect(result.note).toMatch(
-      /912 MB is not safe, .* held back meanwhile: read-only file system/,
-    );
+    expect(result.note).toMatch(/912 MB is not safe, .* limited meanwhile: read-only file system/);
     expectFree(node, 1024);
   });
 });

@@ -93,7 +93,7 @@ describe('a change that works', () => {
     };
     const result = await carry(node, growMemory);
     expect(result.kind).toBe('confirmed');
-    expect(result.note).toMatch(/in force, though pct exited with 255: CT is locked/);
+    expect(result.note).toMatch(/active, though pct exited with 255: CT is locked/);
   });
 });
 
@@ -191,7 +191,7 @@ describe('nothing is done', () => {
       if (kind === 'confirmed') return;
       expect(node.done).toEqual([]);
       expect(result.note).toBe(
-        '513 MB were taken by others since the host was looked at; deciding anew',
+        '513 MB were taken by others since the host was sampled; deciding anew',
       );
       expect((await carry(node, growCores, () => {}, room)).kind).toBe('pending');
     });
@@ -302,7 +302,7 @@ describe('a pct that does not do what it says', () => {
     const world = { ...node.world, guests: { ...guests, read } };
     const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(world, growMemory, node.get(101).config, context);
-    expect(result).toMatchObject({ kind: 'confirmed', note: 'It is in force, though too long.' });
+    expect(result).toMatchObject({ kind: 'confirmed', note: 'It is active, though too long.' });
   });
 
   it.each([
@@ -350,7 +350,7 @@ describe('a change that is half done', () => {
     halfDone(node, () => node.write(101, { cores: 4 }));
     const result = await carry(node, growBoth);
     expect(result.kind).toBe('rolled-back');
-    expect(result.note).toMatch(/back in force: pct exited with 255/);
+    expect(result.note).toMatch(/active again: pct exited with 255/);
     expect(node.done).toEqual(['backup 101', 'set 101', 'backup 101', 'set 101']);
     expect(node.sets[1]).toMatchObject({ cores: 2, memoryMib: 1024 });
     expect(node.sets[1]?.digest).not.toBe(node.sets[0]?.digest);
@@ -456,7 +456,7 @@ describe('a container that stops while it is changed', () => {
     stopping(node, false);
     const result = await carry(node, growBoth);
     expect(result.kind).toBe('failed');
-    expect(result.note).toMatch(/^The container stopped while it was changed; please look/);
+    expect(result.note).toMatch(/^The container stopped while it was changed; please check it/);
     expect(result.backup).toBe('/backups/101-1.conf');
   });
 
@@ -466,7 +466,7 @@ describe('a container that stops while it is changed', () => {
     stopping(node, true);
     const result = await carry(node, growBoth);
     expect(result.kind).toBe('rolled-back');
-    expect(result.note).toMatch(/^The container stopped.*back in force/);
+    expect(result.note).toMatch(/^The container stopped.*active again/);
     expect(node.get(101).config).toMatchObject({ cores: 2, memoryMib: 1024 });
   });
 });

@@ -74,7 +74,7 @@ describe('a live limit that is not the configured one', () => {
     node.pass(30_000);
     await cycle(node, state);
     expect(node.sets).toEqual([]);
-    expect(node.linesOf('WARN')[0]).toMatch(/512 MB are in force; it is put right if it stays so/);
+    expect(node.linesOf('WARN')[0]).toMatch(/512 MB are active; it is put right if it stays so/);
     node.get(101).limitMib = 768;
     node.pass(40_000);
     await cycle(node, state);
@@ -147,9 +147,7 @@ describe('a live cpulimit that is not the configured one', () => {
     node.pass(30_000);
     await cpuCycle(node, state);
     expect(node.sets).toEqual([]);
-    expect(node.linesOf('WARN').join()).toMatch(
-      /as its cpulimit, but .* in force; it is put right/,
-    );
+    expect(node.linesOf('WARN').join()).toMatch(/as its cpulimit, but .* active; it is put right/);
     node.pass(31_000);
     await cpuCycle(node, state);
     expect(node.sets.map(({ cpuLimit }) => cpuLimit)).toEqual(sets);
@@ -202,7 +200,7 @@ describe('a live cpulimit that is not the configured one', () => {
     [
       'cores are what is scaled',
       { unit: 'cores' },
-      /2 cores as its cpulimit, but 1 core is in force; set another cpulimit and then the wanted/,
+      /2 cores as its cpulimit, but 1 core is active; set another cpulimit and then the wanted/,
     ],
     ['it is only observed', { mode: 'observe' }, /it would get 2 cores, but it is only observed/],
   ] as const)('is named and not set where %s', async (_what, how, said) => {

@@ -431,12 +431,19 @@ describe('a crash', () => {
     expect(others).toEqual([]);
     expect(first).toMatchObject({
       ...{ vmid: ID, action: 'Increase Cores', change: '2' },
-      details: { status: 'pending', before: 2, after: 4, note: expect.stringMatching(/cut off/) },
+      details: {
+        status: 'pending',
+        before: 2,
+        after: 4,
+        note: expect.stringMatching(/interrupted/),
+      },
     });
     expect(first?.details['reason']).toMatch(/^it uses /);
     expect(second).toMatchObject({ action: 'Decrease Memory', details: { status: 'confirmed' } });
     expect(life.state.guests.get(ID)?.life.pendingCores?.cores).toBe(4);
-    expect(life.node.linesOf('INFO').filter((line) => line.includes('cut off'))).toHaveLength(2);
+    expect(life.node.linesOf('INFO').filter((line) => line.includes('interrupted'))).toHaveLength(
+      2,
+    );
   });
 
   it('before it, or after it was put back: it is on record as not in force, once', async () => {
@@ -452,12 +459,17 @@ describe('a crash', () => {
     expect(life.node.events).toMatchObject([
       {
         action: 'Increase Cores Failed',
-        details: { status: 'failed', before: 2, after: 4, note: expect.stringMatching(/cut off/) },
+        details: {
+          status: 'failed',
+          before: 2,
+          after: 4,
+          note: expect.stringMatching(/interrupted/),
+        },
       },
     ]);
     const [line, ...others] = life.node.linesOf('WARN');
     expect(line).toMatch(
-      /^WARN: FAILED\. .*cores 2 -> 4 cores, since .*and it is not in force now\. If a pct /,
+      /^WARN: FAILED\. .*cores 2 -> 4 cores, since .*and it is not active now\. If a pct /,
     );
     expect([others, remembered(life.state, 'intended').size]).toEqual([[], 0]);
   });
@@ -476,7 +488,7 @@ describe('a crash', () => {
       },
     ]);
     expect(life.node.linesOf('ERROR').at(-1)).toMatch(
-      /half done \(.*live limit 1024 MB\)\. Please look/,
+      /half done \(.*live limit 1024 MB\)\. Please check/,
     );
   });
 

@@ -124,7 +124,7 @@ describe('a rollback', () => {
     const memory = await roll(nodeWithOne(), { saved: { cores: 4 } });
     expect(words(memory)).toBe(
       `Rolled back container 101 (guest-101): memory 2048 -> 1024 MB${AS_IN}. ` +
-        'The daemon leaves it alone until 1970-01-01 01:16:40.',
+        'The daemon skips it until 1970-01-01 01:16:40.',
     );
     const node = nodeWithOne();
     node.pct = (request) => {
@@ -133,7 +133,7 @@ describe('a rollback', () => {
       return outcome;
     };
     expect(await roll(node)).toMatchObject({ kind: 'confirmed' });
-    expect(words(await roll(nodeWithOne()))).toMatch(/cores come into force when pvestatd next/);
+    expect(words(await roll(nodeWithOne()))).toMatch(/cores take effect when pvestatd next/);
   });
 
   it('does nothing where the values are there already, and holds them', async () => {
@@ -235,7 +235,7 @@ describe('a rollback', () => {
     };
     const result = await roll(node, { saved: { cores: 4, memoryMib: mib(2048) } });
     expect(result.kind).toBe('failed');
-    expect(words(result)).toMatch(/back in force: half done .*live cpulimit 0.5/);
+    expect(words(result)).toMatch(/active again: half done .*live cpulimit 0.5/);
     expect(node.get(101).config.cpuLimit).toBe(0.5);
   });
 
@@ -373,7 +373,7 @@ describe('a pct', () => {
         node.get(101).running = false;
         return outcome;
       },
-      /The container stopped while it was changed; please look\./,
+      /The container stopped while it was changed; please check it\./,
     ],
   ])('that %s is told', async (_, pct, expected) => {
     const node = nodeWithOne();
@@ -391,7 +391,7 @@ describe('a pct', () => {
     };
     const result = await roll(node, { saved: { cores: 4 } });
     expect(result.kind).toBe('confirmed');
-    expect(words(result)).toMatch(/It is in force, though pct exited with 255/);
+    expect(words(result)).toMatch(/It is active, though pct exited with 255/);
   });
 
   it('that does half of its work has it taken back, also when the program is to end', async () => {
@@ -407,7 +407,7 @@ describe('a pct', () => {
     const onSet = (is: boolean) => aborted.push(is);
     const result = await roll(node, { stop: stop.signal, onSet });
     expect(aborted).toEqual([false, false]);
-    expect(words(result)).toMatch(/are back in force: pct set was ended by SIGKILL \(/);
+    expect(words(result)).toMatch(/are active again: pct set was ended by SIGKILL \(/);
     expect(result.kind).toBe('failed');
     expect(node.get(101).config).toMatchObject({ cores: 4, memoryMib: 2048 });
     expect(node.backups.at(-1)?.purpose.reason).toMatch(/^Putting back: pct set was ended by SIG/);
@@ -419,7 +419,7 @@ describe('a pct', () => {
       if (node.sets.length === 1) node.apply({ ...request, memoryMib: mib(2048) });
       return failure;
     };
-    expect(words(await roll(node))).toMatch(/NOT put back \(pct exited with 255.*Please look/);
+    expect(words(await roll(node))).toMatch(/NOT put back \(pct exited with 255.*Please check/);
   });
 });
 

@@ -223,7 +223,7 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
   const { guest, role, memory, life } = member;
   if (role === 'stopped') {
     const who = member.ours ? 'was stopped, and not by this program' : 'does not run';
-    const remedy = `it is left alone until a person starts${member.ours ? ' or destroys' : ''} it`;
+    const remedy = `it is skipped until somebody starts${member.ours ? ' or destroys' : ''} it`;
     draft.note(`stopped/${guest.vmid}`, 'warn', `${guest.vmid} ${who}; ${remedy}`);
   }
   if (!member.ours || guest.lock !== undefined || life.frozen === true) return;
@@ -290,7 +290,7 @@ function failedSteps({ scaleIn }: GroupPolicy, member: Member, draft: Draft): vo
     return;
   }
   const kept = `${guest.vmid} was taken out of service since its health check failed`;
-  draft.note(`kept/${guest.vmid}`, 'warn', `${kept}; it is kept, stopped, for a person to look at`);
+  draft.note(`kept/${guest.vmid}`, 'warn', `${kept}; it is kept, stopped, for you to check`);
 }
 
 /** Returns whether the step was taken up. */

@@ -45,7 +45,7 @@ function inForceGuard(
   const since = pending === undefined ? '' : `, since ${secondsOf(nowMs - pending.sinceMs)} s`;
   const says = isOwn ? 'none' : (configured ?? 'unknown');
   const words = `${says} configured, ${live ?? 'unknown'} in its cpuset`;
-  return guard('not in force', differs || pending !== undefined, `${words}${since}`, {
+  return guard('not active yet', differs || pending !== undefined, `${words}${since}`, {
     ...{ configured: configured ?? null, live: live ?? null },
   });
 }

@@ -69,14 +69,14 @@ function distressGuards(seen: MemoryUsage): readonly Guard[] {
 function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInput): Guard {
   if (state.reclaimSupported === false) {
     const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
-    return guard('proof', false, says, { supported: false });
+    return guard('test shrink', false, says, { supported: false });
   }
   const retry = state.guests.get(vmid)?.life.shrinkRetry;
-  if (retry === undefined) return guard('proof', false, 'no try has failed', { attempts: 0 });
+  if (retry === undefined) return guard('test shrink', false, 'no try has failed', { attempts: 0 });
   const leftMs = retry.retryAtMs - nowMs;
   const next = leftMs > 0 ? `next try in ${secondsOf(leftMs)} s` : 'it may be tried again';
   const tries = retry.count === 1 ? 'one try has failed' : `${retry.count} tries have failed`;
-  return guard('proof', leftMs > 0, `${tries}; ${next}`, {
+  return guard('test shrink', leftMs > 0, `${tries}; ${next}`, {
     ...{ attempts: retry.count, leftSeconds: Math.max(0, secondsOf(leftMs)) },
   });
 }

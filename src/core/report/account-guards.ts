@@ -23,7 +23,7 @@ export function standingGuards(
   const held = input.holds.get(vmid);
   const leftMs = held === undefined ? 0 : held.leftMs - (input.nowMs - input.atMs);
   const byHand = guard(
-    'held by hand',
+    'on hold',
     leftMs > 0,
     held === undefined ? 'no' : `${plainText(held.reason)}; ${leftWords(leftMs)}`,
     { leftSeconds: Math.max(0, secondsOf(leftMs)) },

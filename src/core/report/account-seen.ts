@@ -43,7 +43,7 @@ function cpuFacts({ cpu, cpusetCpus, effectiveCpus }: ContainerUsage): readonly 
   const inForce = cpusetCpus === undefined ? 'not known' : `${cpusetCpus}`;
   const fewer = effectiveCpus !== undefined && effectiveCpus !== cpusetCpus;
   const says = fewer ? `${inForce}, of which it can use ${effectiveCpus}` : inForce;
-  const cpuset = fact('CPUs in force', says, {
+  const cpuset = fact('active CPUs', says, {
     ...{ cpus: cpusetCpus ?? null, usableCpus: effectiveCpus ?? null },
   });
   if (!cpu.ok) return [unknown('CPU', cpu), cpuset];
@@ -99,7 +99,7 @@ function distressFacts(seen: MemoryUsage): readonly Fact[] {
     ...(byHost > 0 ? [`${byHost} kills by the host, which was out of memory`] : []),
   ];
   const own = `${newOomKills} OOM kills and ${newLimitHits} limit hits`;
-  const events = [`${own} since the look before`, ...others].join('; ');
+  const events = [`${own} since the previous sample`, ...others].join('; ');
   return [
     fact('locked', `${short(lockedMib)} MB can be neither reclaimed nor swapped out`, {
       lockedMib: short(lockedMib),
@@ -119,7 +119,7 @@ function distressFacts(seen: MemoryUsage): readonly Fact[] {
 function pressureFact(what: string, waits: string, share: number | undefined): Fact {
   if (share === undefined) {
     const why =
-      'not known: this is its first look, or the kernel keeps no pressure account (psi=1)';
+      'not known: this is its first sample, or the kernel keeps no pressure account (psi=1)';
     return fact(what, why, { percent: null });
   }
   const says = `tasks waited for ${waits} in ${percent(share)} of the time`;

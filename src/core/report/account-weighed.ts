@@ -41,7 +41,7 @@ function averageFact(
   const have = Math.min(seen.length, periods);
   if (have === 0) return fact(what, 'nothing was seen yet', { have, want: periods });
   const { used, peak, demand } = averaged(seen, periods);
-  const looks = have === 1 ? 'the last look' : `the last ${have} looks`;
+  const looks = have === 1 ? 'the last sample' : `the last ${have} samples`;
   const wanted =
     demand !== undefined && demand > used ? `, ${amountOf(resource, demand)} wanted` : '';
   const most = `at most ${amountOf(resource, peak)}`;

@@ -33,7 +33,7 @@ export interface Account {
   readonly seen: readonly Fact[];
   /** What concerns the container as a whole. */
   readonly guards: readonly Guard[];
-  /** Why nothing was decided on it; null where something was. */
+  /** Why it was not evaluated; null where something was. */
   readonly leftAlone: string | null;
   /** Cores first, then memory; none where it is left alone. */
   readonly resources: readonly ResourceAccount[];
@@ -105,7 +105,7 @@ function policyFacts({ config }: ContainerObservation, { manage }: ReportInput):
   const { policy, mode } = management;
   const { scaling, priority, cpu } = policy;
   const source = plainText(policy.source, 64);
-  const acts = mode === 'act' ? 'changes are made' : 'decided and reported, never changed';
+  const acts = mode === 'act' ? 'changes are made' : 'evaluated and reported, never changed';
   return [
     fact('policy', why, { source }),
     fact('mode', acts, { mode }),
@@ -131,7 +131,7 @@ function resourceAccount(
 }
 
 function decisionAccount(decision: Decision | undefined, input: ReportInput): DecisionAccount {
-  if (decision === undefined) return { verdict: 'none', says: 'nothing was decided on it' };
+  if (decision === undefined) return { verdict: 'none', says: 'it was not evaluated' };
   if (decision.verdict === 'hold') {
     const because = aged(decision.because, input.nowMs - input.atMs);
     const says = plainText(explainHold({ ...decision, because }));

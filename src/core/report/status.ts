@@ -254,7 +254,7 @@ function memoryRow(
 
 function absent({ state }: ContainerObservation): Absent {
   if (state.kind === 'unknown') return { missing: plainText(state.reason.detail) };
-  if (state.kind === 'running') return { missing: 'it was not looked at' };
+  if (state.kind === 'running') return { missing: 'it was not sampled' };
   return { missing: stateWords(state) };
 }
 
@@ -308,8 +308,8 @@ function nowOfResource(planned: Decision, input: ReportInput): Now {
     const says = `${SPOKEN[resource]}: ${step}, since ${explainChange(planned)}.`;
     const grew = planned.verdict === 'grow' ? 'more' : 'less';
     return {
-      brief: `${BRIEF[resource]} ${pending ? 'not yet in force' : grew}`,
-      says: pending ? `${says} It is not yet in force.` : says,
+      brief: `${BRIEF[resource]} ${pending ? 'not active yet' : grew}`,
+      says: pending ? `${says} It is not active yet.` : says,
     };
   }
   const because = aged(planned.because, input.nowMs - input.atMs);
@@ -329,7 +329,7 @@ function briefly(because: HoldReason | SkipReason): string {
   if ('leftMs' in because) return `${words} ${span(because.leftMs)}`;
   if ('retryInMs' in because) return `${words} ${span(because.retryInMs)}`;
   if (because.kind === 'locked') return `${words} (${plainText(because.lock, 40)})`;
-  if (because.kind === 'too-few-observations') return `${because.have} of ${because.want} looks`;
+  if (because.kind === 'too-few-observations') return `${because.have} of ${because.want} samples`;
   return words;
 }
 

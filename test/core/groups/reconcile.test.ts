@@ -162,7 +162,7 @@ describe('a group', () => {
     const cluster = settled(new ModelCluster());
     cluster.box(200).running = false;
     const plan = cluster.look();
-    const remedy = 'it is left alone until a person starts or destroys it';
+    const remedy = 'it is skipped until somebody starts or destroys it';
     expect(plan.notes.map(({ text }) => text)).toContainEqual(
       `200 was stopped, and not by this program; ${remedy}`,
     );

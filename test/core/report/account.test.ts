@@ -169,7 +169,7 @@ describe('the guards', () => {
       ['memory', 'boost', false, 'off; saturated in 0 samples in a row, 3 begin one'],
       ['memory', 'start', true, '60 s ago; no shrinking for 540 s'],
       ['memory', 'OOM kill', false, '900 s ago'],
-      ['memory', 'proof', true, '3 tries have failed; next try in 5 s'],
+      ['memory', 'test shrink', true, '3 tries have failed; next try in 5 s'],
       ['memory', 'off-peak', false, 'had 4096 MB before the off-peak time'],
     ] as const;
     for (const [resource, what, holds, says] of cases) {
@@ -197,7 +197,7 @@ describe('the guards', () => {
     expect(guardOf(open, 'memory', 'memory pressure')).toMatchObject({ holds: true });
     expect(guardOf(open, 'memory', 'refaults')).toMatchObject({ holds: false });
     const late = container(guest(101), { cpusetCpus: 1 });
-    expect(guardOf(account(reportInput([late])), 'cores', 'not in force')).toMatchObject({
+    expect(guardOf(account(reportInput([late])), 'cores', 'not active yet')).toMatchObject({
       ...{ holds: true, says: '2 configured, 1 in its cpuset' },
     });
   });
