@@ -1,3 +1,4 @@
+import type { AllocationDiff } from './core/allocation.ts';
 import type { HealthCheck } from './core/groups/group-policy.ts';
 import type { GroupLedger } from './core/groups/ledger.ts';
 import type { LineFacts } from './core/log-line.ts';
@@ -25,10 +26,7 @@ import type {
  */
 
 /** What a backup was made for; it stands beside the copy of the configuration. */
-export interface BackupPurpose {
-  readonly cores?: { readonly from: number | null; readonly to: number | null };
-  readonly cpuLimit?: { readonly from: number | null; readonly to: number | null };
-  readonly memoryMib?: { readonly from: number; readonly to: number };
+export interface BackupPurpose extends AllocationDiff {
   readonly reason: string;
   /** The id of the backup that a rollback by hand goes to. */
   readonly rollbackTo?: string;

@@ -263,7 +263,7 @@ describe('containers that are left alone', () => {
     const starving = (): number =>
       node.linesOf('WARN').filter((line) => line.includes('may have at most 8 cores')).length;
     const state = await cycles(node, 4);
-    const withLoad = async (load: number): Promise<number | undefined> => {
+    const withLoad = async (load: number): Promise<number | null> => {
       node.get(101).load = load;
       node.pass(POLL_MS);
       await cycle(node, state);

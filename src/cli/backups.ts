@@ -113,8 +113,8 @@ function asJson(backup: StoredBackup, localTime: LocalTime): Readonly<Record<str
     ...(config.ok
       ? {
           name: plainText(config.value.name),
-          cores: config.value.cores ?? null,
-          cpuLimit: config.value.cpuLimit ?? null,
+          cores: config.value.cores,
+          cpuLimit: config.value.cpuLimit,
           memoryMib: config.value.memoryMib,
         }
       : { ...UNREADABLE, problem: plainText(config.detail) }),

@@ -89,5 +89,5 @@ function measuredOf(seen: Seen, hostCpus: Reading<number>): Measured {
     : undefined;
   const memory =
     memoryCount === 0 ? undefined : { mean: mib(memorySum / memoryCount), peak: mib(memoryPeak) };
-  return { vmid, name, cores: config.cores, memoryMib, cpu, memory };
+  return { vmid, name, cores: config.cores ?? undefined, memoryMib, cpu, memory };
 }

@@ -13,7 +13,7 @@ import { pauseAfter } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
-import { cores, milliseconds, type Vmid } from '../core/units.ts';
+import { milliseconds, type Vmid } from '../core/units.ts';
 import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
 import type { World } from '../ports.ts';
@@ -227,12 +227,7 @@ function administratorsValues(
   for (const of of setSince) {
     desk.say(asSentence(`${who}: ${NAMES[of]} was set by somebody else since, and stays`));
   }
-  return {
-    ...now,
-    cores: values.cores ?? undefined,
-    cpuLimit: values.cpuLimit === null ? undefined : cores(values.cpuLimit),
-    memoryMib: values.memoryMib,
-  };
+  return { ...now, ...values };
 }
 
 const LONGEST_NAME = 64;

@@ -1,4 +1,4 @@
-import type { KnownValues } from './guest-record.ts';
+import type { Allocation, AllocationDiff } from './allocation.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
 import { type Milliseconds, milliseconds, type Vmid } from './units.ts';
@@ -17,14 +17,11 @@ export interface StoredBackup {
   readonly madeFor: Reading<MadeFor>;
 }
 
-export interface MadeFor {
+export interface MadeFor extends AllocationDiff {
   readonly kind: BackupKind;
   readonly reason: string;
-  readonly cores?: { readonly from: number | null; readonly to: number | null };
-  readonly cpuLimit?: { readonly from: number | null; readonly to: number | null };
-  readonly memoryMib?: { readonly from: number; readonly to: number };
   /** What an administrator had set, as far as it was known; left out by earlier releases. */
-  readonly own?: KnownValues;
+  readonly own?: Allocation;
 }
 
 /**

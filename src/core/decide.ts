@@ -18,7 +18,7 @@ import type { Step } from './pace.ts';
 import { cpuPin, hasOwnCpuset, memoryPin } from './pins.ts';
 import { learntVerdict } from './policies/learnt-verdict.ts';
 import {
-  type CpuAllocation,
+  type CpuLever,
   cpuQuantum,
   thresholdCores,
   thresholdMemory,
@@ -226,9 +226,9 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const { life } = record;
   const cpu = usage.cpu.value;
   const has = guest.cores ?? hostCpus;
-  const allocation: CpuAllocation =
+  const lever: CpuLever =
     policy.cpu.unit === 'cores' ? { has, cpuLimit } : cpuLimitOf(guest, usable);
-  const differing = bringCpuLimitInForce(cpu, policy, allocation, record, input.nowMs);
+  const differing = bringCpuLimitInForce(cpu, policy, lever, record, input.nowMs);
   if (differing !== undefined) return differing;
   const quantum = cpuQuantum(policy);
   const samples = life.between?.saturated.cores ?? 0;
@@ -244,7 +244,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
     saturated: (cpuLimit ?? has) < has && policy.cpu.unit === 'cores' ? 0 : samples,
     threshold: ({ used, peak, demand = used }) => {
       const average = { ...cpu, used: cores(used), demand: cores(demand) };
-      return thresholdCores(allocation, average, policy, peak);
+      return thresholdCores(lever, average, policy, peak);
     },
     ...(policy.scaling === 'adaptive' && {
       learnt: (now: Verdict) => {
@@ -271,7 +271,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
 }
 
 /** Without a cpulimit it has all CPUs that it can use, and no limit above them is of any use. */
-function cpuLimitOf(guest: GuestConfig, usable: number): CpuAllocation {
+function cpuLimitOf(guest: GuestConfig, usable: number): CpuLever {
   const most = hasOwnCpuset(guest) ? usable : Math.min(guest.cores ?? usable, usable);
   return { has: guest.cpuLimit ?? most, most };
 }
@@ -282,7 +282,7 @@ const ENDS: ReadonlySet<Rule> = new Set(['boost-end', 'waiting-undone']);
 /** A cpulimit says nothing of which CPUs there are; and in mode boost what it has is its norm. */
 const isForWaiting = (
   { cpu, scaling }: ContainerPolicy,
-  cpuLimit: number | undefined,
+  cpuLimit: number | null,
   has: number,
 ): boolean => cpu.unit === 'cores' && scaling !== 'boost' && (cpuLimit ?? has) >= has;
 

@@ -1,3 +1,4 @@
+import type { Allocation } from './allocation.ts';
 import type { Between } from './between.ts';
 import type { Resource, Rule } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
@@ -31,7 +32,7 @@ export interface GuestRecord {
   /** What was last written of it for other nodes, '' for nothing; undefined: not looked for yet. */
   recorded: string | undefined;
   /** The values that the last cycle found or this program set: other ones were set by hand. */
-  known: KnownValues | undefined;
+  known: Allocation | undefined;
   /** The operation that writes its values anew under a lock: a restore, for example. */
   rewriter: string | undefined;
   /** What a change under way is to bring about: saved before it, so that a crash loses nothing. */
@@ -130,19 +131,8 @@ export interface OffPeakTaking {
   readonly givenBackMs?: Milliseconds | undefined;
 }
 
-/** null: there is no such line. */
-export interface KnownValues {
-  readonly cores: number | null;
-  readonly cpuLimit: number | null;
-  readonly memoryMib: Mib;
-}
-
-export const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): KnownValues => ({
-  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib },
-});
-
 /** What a change under way is to bring about, and what is to be known of it after a crash. */
-export interface Intended extends KnownValues {
+export interface Intended extends Allocation {
   readonly sinceMs?: Milliseconds | undefined;
   /** Why each resource is changed, in words. */
   readonly reasons?: Readonly<Partial<Record<Resource, string | undefined>>> | undefined;

@@ -1,15 +1,15 @@
+import { isSameCpuLimit } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
 import type { GuestRecord, ResourceRecord } from './guest-record.ts';
 import type { CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
 import {
-  type CpuAllocation,
+  type CpuLever,
   thresholdCores,
   thresholdMemory,
   type Verdict,
 } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { type Milliseconds, milliseconds } from './units.ts';
-import { isSameCpuLimit } from './verify.ts';
 
 /**
  * A memory limit or a cpulimit that is not what the configuration says. Nothing brings the two
@@ -55,11 +55,10 @@ export function noteDiffering(
 /** The same of its cpulimit. */
 export function noteCpuDiffering(
   { cores, intended }: GuestRecord,
-  { cpuLimit }: GuestConfig,
+  { cpuLimit: configured }: GuestConfig,
   live: number | null,
   nowMs: Milliseconds,
 ): void {
-  const configured = cpuLimit ?? null;
   if (isSameCpuLimit(live, configured)) {
     cores.differing = undefined;
     return;
@@ -109,14 +108,14 @@ export function bringInForce(
 export function bringCpuLimitInForce(
   cpu: CpuUsage,
   policy: ContainerPolicy,
-  allocation: CpuAllocation,
+  lever: CpuLever,
   { cores: record }: Known,
   nowMs: Milliseconds,
 ): InForce | undefined {
   const found = record.differing;
   if (found === undefined) return undefined;
   // Without a limit, or with one above them, it has all CPUs that it can use.
-  const most = allocation.most ?? allocation.has;
+  const most = lever.most ?? lever.has;
   const { live, configured } = found;
   const before = Math.min(live ?? most, most);
   const after = Math.min(configured ?? most, most);
@@ -126,7 +125,7 @@ export function bringCpuLimitInForce(
   if (unit === 'cores') return { verdict: 'hold', because };
   const waits = whyWait(record, because, nowMs);
   if (waits !== undefined) return { verdict: 'hold', because: waits };
-  const { measured } = thresholdCores({ ...allocation, has: before }, cpu, policy);
+  const { measured } = thresholdCores({ ...lever, has: before }, cpu, policy);
   const verdict = before < after ? 'grow' : 'shrink';
   return { verdict, after, rule: 'in-force', limits: [], measured };
 }

@@ -1,3 +1,4 @@
+import type { Allocation } from './allocation.ts';
 import type { GuestIdentity } from './identity.ts';
 import type { Missing, Reading } from './reading.ts';
 import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from './units.ts';
@@ -5,16 +6,10 @@ import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from 
 /** What one cycle saw of the containers and of the host, before anything is made of it. */
 
 /** The live section of `/etc/pve/lxc/VMID.conf`, as far as this program is concerned. */
-export interface GuestConfig {
+export interface GuestConfig extends Allocation {
   readonly vmid: Vmid;
   /** `hostname:`, or `CT<vmid>` where there is none. Untrusted text. */
   readonly name: string;
-  /** `cores:`; undefined means that there is no such line: all CPUs of the host. */
-  readonly cores: number | undefined;
-  /** `cpulimit:`; undefined where it is absent or 0, both mean no limit. */
-  readonly cpuLimit: Cores | undefined;
-  /** `memory:`, 512 where there is no such line. */
-  readonly memoryMib: Mib;
   /** `swap:`, 512 where there is no such line. */
   readonly swapMib: Mib;
   readonly tags: readonly string[];

@@ -1,9 +1,16 @@
+import {
+  type Allocation,
+  allocationOf,
+  isSameValue,
+  LEVERS,
+  type Lever,
+  pick,
+  withDiff,
+} from './allocation.ts';
 import type { StoredBackup } from './backup.ts';
-import { type KnownValues, valuesOf } from './guest-record.ts';
 import { type GuestIdentity, isSameGuest } from './identity.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
-import { isSameCpuLimit } from './verify.ts';
 
 /** Whose backups a guest may go back to, and which values an administrator has given it. Pure. */
 
@@ -34,12 +41,10 @@ export const newestFirst = (backups: readonly StoredBackup[]): readonly StoredBa
 
 export interface OwnValues {
   /** As an administrator has set them last. */
-  readonly values: KnownValues;
+  readonly values: Allocation;
   /** What this program had changed, and somebody else has set since. */
-  readonly setSince: readonly (keyof KnownValues)[];
+  readonly setSince: readonly Lever[];
 }
-
-const VALUES = ['cores', 'cpuLimit', 'memoryMib'] as const;
 
 /**
  * Tells the values of an administrator from those of this program, by the backups of the guest. A
@@ -50,25 +55,21 @@ const VALUES = ['cores', 'cpuLimit', 'memoryMib'] as const;
  * @param own the backups of this guest
  */
 export function ownValues(now: GuestConfig, own: readonly StoredBackup[]): OwnValues {
-  const values = valuesOf(now);
+  const values = allocationOf(now);
   const [last, ...older] = newestFirst(own).filter(isLink);
   if (last === undefined) return { values, setSince: [] };
-  const before = valuesOf(last.config.value);
+  const before = allocationOf(last.config.value);
   const { madeFor } = last;
   const made = madeFor.ok ? madeFor.value : undefined;
   const known = made?.own ?? ownValues(last.config.value, older).values;
-  const after: KnownValues = {
-    ...before,
-    ...(made?.cores && { cores: made.cores.to }),
-    ...(made?.cpuLimit && { cpuLimit: made.cpuLimit.to }),
-    ...(made?.memoryMib && { memoryMib: made.memoryMib.to as KnownValues['memoryMib'] }),
-  };
-  const isOurs = (of: keyof KnownValues): boolean =>
-    isSame(of, values[of], after[of]) || isSame(of, values[of], before[of]);
-  const others = VALUES.filter((of) => !isOurs(of));
+  const after = withDiff(before, made ?? {});
+  const isOurs = (lever: Lever): boolean =>
+    isSameValue(lever, values[lever], after[lever]) ||
+    isSameValue(lever, values[lever], before[lever]);
+  const others = LEVERS.filter((lever) => !isOurs(lever));
   return {
     values: { ...known, ...pick(values, others) },
-    setSince: others.filter((of) => !isSame(of, known[of], after[of])),
+    setSince: others.filter((lever) => !isSameValue(lever, known[lever], after[lever])),
   };
 }
 
@@ -77,9 +78,3 @@ const isLink = (
   backup: StoredBackup,
 ): backup is StoredBackup & { readonly config: Extract<Reading<GuestConfig>, { ok: true }> } =>
   backup.config.ok && !(backup.madeFor.ok && backup.madeFor.value.kind === 'half-done');
-
-const isSame = (of: keyof KnownValues, one: number | null, other: number | null): boolean =>
-  of === 'cpuLimit' ? isSameCpuLimit(one, other) : one === other;
-
-const pick = (values: KnownValues, keys: readonly (keyof KnownValues)[]): Partial<KnownValues> =>
-  Object.fromEntries(keys.map((key) => [key, values[key]]));

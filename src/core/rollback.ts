@@ -1,3 +1,4 @@
+import { type Allocation, differing, pick } from './allocation.ts';
 import { parseBackupId, type StoredBackup } from './backup.ts';
 import { memoryNeed } from './guards.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
@@ -6,7 +7,6 @@ import { takesMemory } from './proof.ts';
 import type { Reading } from './reading.ts';
 import type { Mib, Milliseconds } from './units.ts';
 import { memoryUsage } from './usage.ts';
-import { isSameCpuLimit, type Target } from './verify.ts';
 
 /** Which backup a rollback goes to, what it restores of it, and whether that is safe. Pure. */
 
@@ -93,9 +93,9 @@ export function explainNoBackup(
 /** What a rollback changes of a container, and what it must leave as it is. */
 export interface RestorePlan {
   /** What is there now, of what `target` names. */
-  readonly before: Target;
+  readonly before: Partial<Allocation>;
   /** Only what differs. Empty: nothing is to be changed. */
-  readonly target: Target;
+  readonly target: Partial<Allocation>;
   /** Why the memory must not be restored. */
   readonly refused?: string;
 }
@@ -112,20 +112,14 @@ export function planRestore(
   sample: Reading<CgroupSample>,
   tooMuch?: string,
 ): RestorePlan {
-  const coresDiffer = now.cores !== then.cores;
-  const cpuLimitDiffers = !isSameCpuLimit(now.cpuLimit ?? null, then.cpuLimit ?? null);
-  const memoryDiffers = now.memoryMib !== then.memoryMib;
-  const refused = memoryDiffers ? (tooMuch ?? refuseMemory(sample, then.memoryMib)) : undefined;
-  const part = (of: GuestConfig): Target => ({
-    ...(coresDiffer && { cores: of.cores ?? null }),
-    ...(cpuLimitDiffers && { cpuLimit: of.cpuLimit ?? null }),
-    ...(memoryDiffers && refused === undefined && { memoryMib: of.memoryMib }),
-  });
-  return { before: part(now), target: part(then), ...(refused !== undefined && { refused }) };
+  const all = differing(now, then);
+  const refused = all.includes('memoryMib')
+    ? (tooMuch ?? refuseMemory(sample, then.memoryMib))
+    : undefined;
+  const levers = all.filter((lever) => lever !== 'memoryMib' || refused === undefined);
+  const [before, target] = [pick(now, levers), pick(then, levers)];
+  return { before, target, ...(refused !== undefined && { refused }) };
 }
-
-export const isEmpty = ({ cores, cpuLimit, memoryMib }: Target): boolean =>
-  cores === undefined && cpuLimit === undefined && memoryMib === undefined;
 
 /**
  * Why a memory limit must not be set: lowering it below what is in use kills, and `pct` says
@@ -138,19 +132,4 @@ export function refuseMemory(sample: Reading<CgroupSample>, limitMib: Mib): stri
   const needMib = Math.ceil(memoryNeed(usage.value.workingSetMib + usage.value.swapMib));
   if (needMib <= limitMib) return undefined;
   return `it needs ${needMib} MB now, so ${limitMib} MB would be too little`;
-}
-
-/** `cores 4 -> 2, cpulimit none -> 0.5, memory 2048 -> 1024 MB`. */
-export function describeTarget(before: Target, target: Target): string {
-  const words: string[] = [];
-  if (target.cores !== undefined) {
-    words.push(`cores ${before.cores ?? 'all'} -> ${target.cores ?? 'all'}`);
-  }
-  if (target.cpuLimit !== undefined) {
-    words.push(`cpulimit ${before.cpuLimit ?? 'none'} -> ${target.cpuLimit ?? 'none'}`);
-  }
-  if (target.memoryMib !== undefined) {
-    words.push(`memory ${before.memoryMib} -> ${target.memoryMib} MB`);
-  }
-  return words.join(', ');
 }

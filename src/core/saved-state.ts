@@ -1,10 +1,10 @@
+import type { Allocation } from './allocation.ts';
 import type { Resource } from './decision.ts';
 import type {
   Boost,
   Failure,
   GuestRecord,
   Intended,
-  KnownValues,
   LastChange,
   OffPeakTaking,
   OomFloor,
@@ -45,7 +45,7 @@ export interface SavedGuest {
   readonly grantMib?: Maybe<Mib>;
   readonly failure?: Maybe<Failure>;
   readonly oomFloor?: Maybe<OomFloor>;
-  readonly known?: Maybe<KnownValues>;
+  readonly known?: Maybe<Allocation>;
   readonly intended?: Maybe<Intended>;
   readonly lastChange?: Maybe<LastChange>;
   readonly life?: Maybe<SavedLife>;

@@ -1,21 +1,10 @@
+import { type Allocation, isSameCpuLimit } from './allocation.ts';
 import type { Reading } from './reading.ts';
 import type { Cores, Mib } from './units.ts';
 
-/** What the configuration and the kernel say after a change, beside what was asked for. */
-export interface Target {
-  /** null: no `cores:` line, all CPUs of the host. undefined: not part of the change. */
-  readonly cores?: number | null;
-  /** In cores. null: no `cpulimit:` line, no limit. undefined: not part of the change. */
-  readonly cpuLimit?: number | null;
-  readonly memoryMib?: Mib;
-}
-
+/** What the configuration and the kernel say after a change. */
 export interface ReadBack {
-  readonly config: Reading<{
-    readonly cores: number | undefined;
-    readonly cpuLimit: Cores | undefined;
-    readonly memoryMib: Mib;
-  }>;
+  readonly config: Reading<Allocation>;
   /** The live CPU quota, undefined: none; `absent` when the container no longer runs. */
   readonly liveCpuLimit: Reading<Cores | undefined>;
   /** The live memory limit; missing with `absent` when the container no longer runs. */
@@ -45,13 +34,13 @@ export type Verification =
  * @param hostCpus CPUs online: more cores than that are capped by the kernel
  */
 export function verify(
-  before: Target,
-  expected: Target,
+  before: Partial<Allocation>,
+  expected: Partial<Allocation>,
   read: ReadBack,
   hostCpus: number,
 ): Verification {
   if (!read.config.ok) return { kind: 'unknown', detail: read.config.detail };
-  const { cores = null, cpuLimit = null, memoryMib } = read.config.value;
+  const { cores, cpuLimit, memoryMib } = read.config.value;
   const live = liveMemory(read, memoryMib);
   const quota = liveCpuLimit(read, cpuLimit);
   if (live === 'unreadable' && expected.memoryMib !== undefined) {
@@ -104,16 +93,6 @@ function compareCpuLimit(
   const isOld = before !== undefined && isSameCpuLimit(found, before);
   if (isSameCpuLimit(found, expected)) return isOld ? 'same' : 'new';
   return isOld ? 'old' : 'other';
-}
-
-/** Half of the step that `pct set` is given; a limit with more decimals comes back rounded. */
-const CPU_LIMIT_TOLERANCE = 0.005;
-
-/** Whether two cpulimits, null being none, are the same as far as this program sets them. */
-export function isSameCpuLimit(one: number | null, other: number | null): boolean {
-  if (one === null || other === null) return one === other;
-  // 0.13 - 0.125 comes out a little above 0.005.
-  return Math.abs(one - other) <= CPU_LIMIT_TOLERANCE + 1e-9;
 }
 
 function liveCpuLimit(read: ReadBack, configured: number | null): number | null | 'unreadable' {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path/posix';
+import type { Allocation } from '../core/allocation.ts';
 import { type MadeFor, parseBackupId, type StoredBackup } from '../core/backup.ts';
-import type { KnownValues } from '../core/guest-record.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';
@@ -102,7 +102,7 @@ function readDescription(path: string): Reading<MadeFor> {
     reason,
     ...(cores && { cores }),
     ...(cpuLimit && { cpuLimit }),
-    ...(from !== undefined && to !== undefined && { memoryMib: { from, to } }),
+    ...(from !== undefined && to !== undefined && { memoryMib: { from: mib(from), to: mib(to) } }),
     ...(own && { own }),
   });
 }
@@ -126,7 +126,7 @@ function fromTo(value: unknown): FromTo | undefined {
   return isAmount(from) && isAmount(to) ? { from, to } : undefined;
 }
 
-function knownValues(value: unknown): KnownValues | undefined {
+function knownValues(value: unknown): Allocation | undefined {
   const object = asObject(value);
   const cores = object?.['cores'];
   const cpuLimit = object?.['cpuLimit'];

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import { LEAST_MEMORY_MIB, MOST_CORES } from '../core/allocation.ts';
 import { guestIdentity } from '../core/identity.ts';
 import type { GuestConfig, Pin } from '../core/observation.ts';
 import { pinnedBy } from '../core/pins.ts';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
-import { cores, mib } from '../core/units.ts';
+import { mib } from '../core/units.ts';
 
 /**
  * `/etc/pve/lxc/VMID.conf`, bytes to core types. Three kinds of sections stand in such a file: the
@@ -18,11 +19,8 @@ export const GUEST_CONFIG_LIMIT_BYTES = 1024 * 1024;
 
 const NEWLINE = 0x0a;
 const DEFAULT_MEMORY_MIB = 512;
-const SMALLEST_MEMORY_MIB = 16;
 /** 2^53 bytes, beyond which bytes are no longer exact. */
 const LARGEST_MEMORY_MIB = 2 ** 33;
-/** The bounds that `pct set` has for `--cores` and `--cpulimit`. */
-const MOST_CORES = 8192;
 const LONGEST_TEXT = 255;
 const MOST_NAMES = 128;
 
@@ -67,15 +65,15 @@ export function parseGuestConfig(vmid: Vmid, content: Uint8Array): Reading<Guest
   const problems: string[] = [];
   const coreCount = wholeSetting(live, problems, 'cores', 1, MOST_CORES);
   const cpuLimit = cpuLimitSetting(live, problems);
-  const memory = wholeSetting(live, problems, 'memory', SMALLEST_MEMORY_MIB, LARGEST_MEMORY_MIB);
+  const memory = wholeSetting(live, problems, 'memory', LEAST_MEMORY_MIB, LARGEST_MEMORY_MIB);
   const swap = wholeSetting(live, problems, 'swap', 0, LARGEST_MEMORY_MIB);
   const template = booleanSetting(live, problems, 'template');
   if (problems.length > 0) return missing('malformed', `${file}: ${problems.join('; ')}`);
   return present({
     vmid,
     name: shortened(live.get('hostname')) ?? `CT${vmid}`,
-    cores: coreCount,
-    cpuLimit: cpuLimit === undefined ? undefined : cores(cpuLimit),
+    cores: coreCount ?? null,
+    cpuLimit: cpuLimit ?? null,
     memoryMib: mib(memory ?? DEFAULT_MEMORY_MIB),
     swapMib: mib(swap ?? DEFAULT_MEMORY_MIB),
     tags: namesIn(live.get('tags') ?? '').map((tag) => tag.slice(0, LONGEST_TEXT)),

@@ -1,3 +1,4 @@
+import { isEmpty, LEAST_MEMORY_MIB, MOST_CORES, roundCpuLimit } from '../core/allocation.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
 import { milliseconds } from '../core/units.ts';
@@ -54,29 +55,30 @@ export function setArguments(request: SetRequest): string[] {
   const deleted = lines.filter((line) => line !== '');
   if (deleted.length > 0) args.push('--delete', deleted.join(','));
   if (typeof cores === 'number') args.push('--cores', String(cores));
-  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(hundredths(cpuLimit)));
+  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(roundCpuLimit(cpuLimit)));
   if (memoryMib !== undefined) args.push('--memory', String(memoryMib));
   args.push('--digest', digest);
   return args;
 }
 
-/** As fine as it is set: a hundredth of a core is 1 ms of the kernel's period of 100 ms. */
-const hundredths = (cpuLimit: number): number => Math.round(cpuLimit * 100) / 100;
-
 /** What `pct` would refuse anyway, or would take for something else. */
 function whatIsWrongWith(request: SetRequest): string | undefined {
   const { cores, cpuLimit, memoryMib, digest } = request;
-  if (cores === undefined && cpuLimit === undefined && memoryMib === undefined) {
-    return 'nothing is to be changed';
+  if (isEmpty(request)) return 'nothing is to be changed';
+  if (
+    typeof cores === 'number' &&
+    !(Number.isInteger(cores) && cores >= 1 && cores <= MOST_CORES)
+  ) {
+    return `cores must be a whole number from 1 to ${MOST_CORES}, not ${cores}`;
   }
-  if (typeof cores === 'number' && !(Number.isInteger(cores) && cores >= 1 && cores <= 8192)) {
-    return `cores must be a whole number from 1 to 8192, not ${cores}`;
+  if (typeof cpuLimit === 'number' && !(roundCpuLimit(cpuLimit) > 0 && cpuLimit <= MOST_CORES)) {
+    return `cpulimit must be a number of cores from 0.01 to ${MOST_CORES}, not ${cpuLimit}`;
   }
-  if (typeof cpuLimit === 'number' && !(hundredths(cpuLimit) > 0 && cpuLimit <= 8192)) {
-    return `cpulimit must be a number of cores from 0.01 to 8192, not ${cpuLimit}`;
-  }
-  if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && memoryMib >= 16)) {
-    return `memory must be a whole number of MiB from 16, not ${memoryMib}`;
+  if (
+    memoryMib !== undefined &&
+    !(Number.isSafeInteger(memoryMib) && memoryMib >= LEAST_MEMORY_MIB)
+  ) {
+    return `memory must be a whole number of MiB from ${LEAST_MEMORY_MIB}, not ${memoryMib}`;
   }
   if (!/^[0-9a-f]{40}$/.test(digest)) return 'the digest of the configuration is not a SHA-1';
   return undefined;

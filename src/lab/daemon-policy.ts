@@ -10,7 +10,7 @@ import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { missing, present } from '../core/reading.ts';
 import { cores, type Milliseconds, mib, milliseconds, ratio, type Vmid } from '../core/units.ts';
 import { cpuDemand } from '../core/usage.ts';
-import type { Allocation, Demand } from './demand.ts';
+import type { Demand, Supply } from './demand.ts';
 import type { LabPolicy, StepSeen } from './replay.ts';
 
 /**
@@ -80,7 +80,7 @@ interface Step {
   readonly memory: MemoryUsage;
 }
 
-function stepOf(seen: StepSeen, has: Allocation, stepS: number, nowMs: Milliseconds): Step {
+function stepOf(seen: StepSeen, has: Supply, stepS: number, nowMs: Milliseconds): Step {
   const used = cores(seen.cpuUsed);
   const allowed = cores(has.cores);
   const signs = { used, allowed, throttledCores: 0, pressure: 0 };
@@ -124,13 +124,13 @@ function decided(
   state: LoopState,
   policy: ContainerPolicy,
   { nowMs, cpu, memory }: Step,
-  has: Allocation,
+  has: Supply,
 ): readonly Decision[] {
   const isLimit = policy.cpu.unit === 'cpulimit';
   const guest: GuestConfig = {
     ...{ vmid: NOBODY, name: 'trace', tags: [], lock: undefined, template: false },
     cores: isLimit ? AMPLE_CPUS : has.cores,
-    cpuLimit: isLimit ? cores(has.cores) : undefined,
+    cpuLimit: isLimit ? cores(has.cores) : null,
     ...{ memoryMib: mib(has.memoryMib), swapMib: mib(0), pendingKeys: [], digest: '' },
     pins: [],
     identity: undefined,

@@ -1,7 +1,7 @@
 /** What a trace says of one container, and the rules by which policies are compared on it. */
 
-/** What a container has: whole cores, and memory in MB of the trace, which are taken as MiB. */
-export interface Allocation {
+/** What a policy gives a container: whole cores, and the trace's MB of memory, taken as MiB. */
+export interface Supply {
   cores: number;
   memoryMib: number;
 }
@@ -39,7 +39,7 @@ export const memoryFor = (wantedMib: number, { minMib, maxMib }: Bounds): number
   clamp(Math.ceil(wantedMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB, minMib, maxMib);
 
 /** Twice the median demand: what a container has in the first step. */
-export function startOf({ cpu, memory }: Demand, bounds: Bounds): Allocation {
+export function startOf({ cpu, memory }: Demand, bounds: Bounds): Supply {
   return {
     cores: coresFor(2 * median(cpu), bounds),
     memoryMib: memoryFor(memory === undefined ? 0 : 2 * median(memory), bounds),

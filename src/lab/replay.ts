@@ -1,4 +1,4 @@
-import { type Allocation, type Bounds, type Demand, startOf } from './demand.ts';
+import { type Bounds, type Demand, type Supply, startOf } from './demand.ts';
 import { count, newTally, type Tally } from './score.ts';
 
 /** What a daemon would see of a step that is over. */
@@ -13,7 +13,7 @@ export interface StepSeen {
 }
 
 /** Sets in `has` what the next step is to have. */
-export type Player = (seen: StepSeen, has: Allocation) => void;
+export type Player = (seen: StepSeen, has: Supply) => void;
 
 /** A way of deciding, in the lab. */
 export interface LabPolicy {
@@ -30,7 +30,7 @@ export interface Played {
 }
 
 /** Is handed every step, with what was there in it. */
-export type Watcher = (index: number, has: Readonly<Allocation>) => void;
+export type Watcher = (index: number, has: Readonly<Supply>) => void;
 
 const DAY_S = 86_400;
 

@@ -1,3 +1,4 @@
+import type { Allocation } from '../core/allocation.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
@@ -102,13 +103,8 @@ export interface HostView {
 }
 
 /** What `pct set` is asked to bring about. Only what is named is changed. */
-export interface SetRequest {
+export interface SetRequest extends Partial<Allocation> {
   readonly vmid: Vmid;
-  /** null takes the `cores:` line out again: all CPUs of the host. */
-  readonly cores?: number | null;
-  /** null takes the `cpulimit:` line out again: no limit. */
-  readonly cpuLimit?: number | null;
-  readonly memoryMib?: Mib;
   /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
   readonly digest: string;
 }

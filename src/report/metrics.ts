@@ -268,7 +268,11 @@ const memoryOf = (row: Row) => {
 const coresLimit: Value = ({ config, hostCpus }) => {
   if (config === undefined) return undefined;
   const cores = config.cores ?? hostCpus;
-  return cores === undefined ? config.cpuLimit : Math.min(cores, config.cpuLimit ?? cores);
+  const most = Math.min(
+    cores ?? Number.POSITIVE_INFINITY,
+    config.cpuLimit ?? Number.POSITIVE_INFINITY,
+  );
+  return Number.isFinite(most) ? most : undefined;
 };
 
 /** Name without the prefix `container_`, what it says, and its value. */

@@ -12,7 +12,6 @@ import { missing, present, type Reading } from '../core/reading.ts';
 import {
   bytes,
   bytesToMib,
-  cores,
   mib,
   microseconds,
   milliseconds,
@@ -147,8 +146,8 @@ export function guestConfigOf(vmid: Vmid, content: string): GuestConfig {
   return {
     vmid,
     name: main.values.get('hostname') ?? `CT${vmid}`,
-    cores: limits.cores,
-    cpuLimit: limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit),
+    cores: limits.cores ?? null,
+    cpuLimit: limits.cpuLimit ?? null,
     memoryMib: mib(limits.memoryMib),
     swapMib: mib(limits.swapMib),
     tags: namesIn(main.values.get('tags') ?? ''),

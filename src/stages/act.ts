@@ -1,19 +1,14 @@
 import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
+import { type Allocation, allocationOf } from '../core/allocation.ts';
 import type { Change, Resource, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
-import {
-  afterFailure,
-  afterUnproven,
-  type Boost,
-  type KnownValues,
-  valuesOf,
-} from '../core/guest-record.ts';
+import { afterFailure, afterUnproven, type Boost } from '../core/guest-record.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
-import { mib, cores as toCores } from '../core/units.ts';
+import { mib } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { ChangeResult } from './apply.ts';
 import { carryOut } from './change.ts';
@@ -168,7 +163,7 @@ function intend(
     boosts[resource] = boost;
     record[resource].boost = boost;
   }
-  const values = { ...valuesOf(config), ...valuesAfter(planned) };
+  const values = { ...allocationOf(config), ...valuesAfter(planned) };
   record.intended = { ...values, sinceMs, reasons, rules, boosts };
 }
 
@@ -178,7 +173,7 @@ function setValueOf(change: Change | undefined): 'cores' | 'cpuLimit' | undefine
   return change.unit === 'cpulimit' ? 'cpuLimit' : 'cores';
 }
 
-function valuesAfter({ cores, memory }: PlannedChange): Partial<KnownValues> {
+function valuesAfter({ cores, memory }: PlannedChange): Partial<Allocation> {
   const cpu = setValueOf(cores);
   return {
     ...(cpu && cores && { [cpu]: cores.after }),
@@ -261,9 +256,9 @@ function remember(
   record.failure = undefined;
   state.refusedWrites = undefined;
   const nowMs = clock.monotonicMs();
-  record.known = { ...valuesOf(decidedOn), ...valuesAfter(planned) };
+  record.known = { ...allocationOf(decidedOn), ...valuesAfter(planned) };
   if (record.running !== undefined) {
-    record.running = withValues(record.running, valuesAfter(planned));
+    record.running = { ...record.running, ...valuesAfter(planned) };
   }
   for (const change of changesOf(planned)) {
     afterChange(record, change, nowMs);
@@ -271,13 +266,3 @@ function remember(
     record.life.pendingCores = { cores: change.after, sinceMs: nowMs, warned: false };
   }
 }
-
-const withValues = (
-  config: GuestConfig,
-  { cores, cpuLimit, memoryMib }: Partial<KnownValues>,
-): GuestConfig => ({
-  ...config,
-  ...(typeof cores === 'number' && { cores }),
-  ...(typeof cpuLimit === 'number' && { cpuLimit: toCores(cpuLimit) }),
-  ...(memoryMib !== undefined && { memoryMib }),
-});

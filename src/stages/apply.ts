@@ -1,9 +1,10 @@
+import type { Allocation } from '../core/allocation.ts';
 import { explainUnproven } from '../core/explain.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { pauseAfter } from '../core/pause.ts';
 import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
-import { type Target, type Verification, verify } from '../core/verify.ts';
+import { type Verification, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { BackupPurpose, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
@@ -18,8 +19,8 @@ export interface Wish {
   readonly vmid: Vmid;
   /** What it was decided on; somebody else's change since then wins. */
   readonly decidedOn: GuestConfig;
-  readonly before: Target;
-  readonly target: Target;
+  readonly before: Partial<Allocation>;
+  readonly target: Partial<Allocation>;
   readonly purpose: BackupPurpose;
   /** If memory is taken: what else is known of that. */
   readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;

@@ -1,9 +1,18 @@
+import {
+  type Allocation,
+  isEmpty,
+  isSameCpuLimit,
+  LEAST_CPU_LIMIT,
+  LEAST_MEMORY_MIB,
+  MOST_CORES,
+  roundCpuLimit,
+} from '../core/allocation.ts';
 import { explainUnproven } from '../core/explain.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { takesMemory } from '../core/proof.ts';
 import type { Reading } from '../core/reading.ts';
 import { type Mib, mib, type Vmid } from '../core/units.ts';
-import { isSameCpuLimit, type ReadBack, type Target, verify } from '../core/verify.ts';
+import { type ReadBack, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { World } from '../ports.ts';
 import type { ApplyContext, ChangeResult, Wish } from './apply.ts';
@@ -54,7 +63,7 @@ export async function bringBack(
 
 export interface Agreement {
   readonly vmid: Vmid;
-  readonly target: Target;
+  readonly target: Partial<Allocation>;
   /** What the backups are made for. */
   readonly reason: string;
 }
@@ -90,7 +99,7 @@ export async function agree(world: World, wish: Agreement, context: ApplyContext
 
 interface Kept {
   readonly live: ReadBack;
-  readonly stale: Target;
+  readonly stale: Partial<Allocation>;
   readonly because: string;
 }
 
@@ -110,14 +119,16 @@ async function keepMemory(
   return outcome.kind === 'agreed' ? { kind: 'kept', memoryMib, because } : outcome;
 }
 
-const LEAST_MIB = 16;
-
 /** A live limit as a configuration can say it; undefined: it cannot. */
 const wholeMib = (live: number | undefined): Mib | undefined =>
-  live !== undefined && Number.isInteger(live) && live >= LEAST_MIB ? mib(live) : undefined;
+  live !== undefined && Number.isInteger(live) && live >= LEAST_MEMORY_MIB ? mib(live) : undefined;
 
 /** What the configuration says as it is wanted while the kernel does not: the values to go by. */
-function staleParts(config: GuestConfig, live: ReadBack, target: Target): Target {
+function staleParts(
+  config: GuestConfig,
+  live: ReadBack,
+  target: Partial<Allocation>,
+): Partial<Allocation> {
   const { memoryMib, cpuLimit } = target;
   const { liveMemoryMib, liveCpuLimit } = live;
   const isOther = <T>(reading: Reading<T>, same: (value: T) => boolean): boolean =>
@@ -128,35 +139,29 @@ function staleParts(config: GuestConfig, live: ReadBack, target: Target): Target
     isOther(liveMemoryMib, (value) => value === memoryMib);
   const isCpu =
     cpuLimit !== undefined &&
-    isSameCpuLimit(config.cpuLimit ?? null, cpuLimit) &&
+    isSameCpuLimit(config.cpuLimit, cpuLimit) &&
     isOther(liveCpuLimit, (value) => isSameCpuLimit(value ?? null, cpuLimit));
   const found = liveMemoryMib.ok ? wholeMib(liveMemoryMib.value) : undefined;
   return {
     // A live limit that no configuration can say: any other value leads to a real change.
-    ...(isMemory && { memoryMib: found ?? mib(memoryMib + LEAST_MIB) }),
+    ...(isMemory && { memoryMib: found ?? mib(memoryMib + LEAST_MEMORY_MIB) }),
     ...(isCpu && { cpuLimit: sayable(liveCpuLimit.ok ? liveCpuLimit.value : undefined, cpuLimit) }),
   };
 }
 
-/** The least and the most that `pct set` takes, in cores. */
-const [LEAST_QUOTA, MOST_QUOTA] = [0.01, 8192];
-
 /** A live cpulimit as `pct` can be told it; where it cannot, some other one than is wanted. */
 function sayable(live: number | undefined, wanted: number | null): number | null {
-  const rounded = live === undefined ? null : Math.round(live * 100) / 100;
-  const isTaken = rounded === null || (rounded >= LEAST_QUOTA && rounded <= MOST_QUOTA);
+  const rounded = live === undefined ? null : roundCpuLimit(live);
+  const isTaken = rounded === null || (rounded >= LEAST_CPU_LIMIT && rounded <= MOST_CORES);
   if (isTaken && !isSameCpuLimit(rounded, wanted)) return rounded;
-  return wanted === null ? LEAST_QUOTA : null;
+  return wanted === null ? LEAST_CPU_LIMIT : null;
 }
-
-const isEmpty = (target: Target): boolean =>
-  Object.values(target).every((value) => value === undefined);
 
 /** Sets one after the other, each after a backup, and reads back what has come of them. */
 async function step(
   world: World,
   { vmid, target, reason }: Agreement,
-  targets: readonly Target[],
+  targets: readonly Partial<Allocation>[],
   context: ApplyContext,
   held: HeldDown | undefined,
 ): Promise<Agreed> {
@@ -217,16 +222,16 @@ export async function liftLive(
 /** Values just below those before, of limits that are live with less. */
 function nearlyAsBefore(
   { liveMemoryMib, liveCpuLimit }: ReadBack,
-  { memoryMib, cpuLimit }: Target,
+  { memoryMib, cpuLimit }: Partial<Allocation>,
   hostCpus: number,
-): Target {
+): Partial<Allocation> {
   const liveMib = liveMemoryMib.ok ? liveMemoryMib.value : undefined;
   const isLow = memoryMib !== undefined && liveMib !== undefined && liveMib < memoryMib - 1;
   // Without a cpulimit it had all CPUs.
   const cores = cpuLimit === null ? hostCpus : cpuLimit;
   const live = liveCpuLimit.ok ? liveCpuLimit.value : undefined;
-  const isSlow = cores !== undefined && live !== undefined && live < cores - 2 * LEAST_QUOTA;
-  const less = Math.round(((cores ?? 0) - LEAST_QUOTA) * 100) / 100;
+  const isSlow = cores !== undefined && live !== undefined && live < cores - 2 * LEAST_CPU_LIMIT;
+  const less = Math.round(((cores ?? 0) - LEAST_CPU_LIMIT) * 100) / 100;
   const nearCores = cpuLimit === null ? hostCpus : less;
   return {
     ...(isLow && { memoryMib: mib(memoryMib - 1) }),

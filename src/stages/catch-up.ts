@@ -1,10 +1,18 @@
 import { afterChange } from '../core/after-change.ts';
-import type { Resource } from '../core/decision.ts';
+import {
+  type Allocation,
+  differing,
+  isMore,
+  isSameValue,
+  LEVERS,
+  type Lever,
+  resourceOf,
+} from '../core/allocation.ts';
 import { amount, withUnit } from '../core/explain.ts';
-import type { Intended, KnownValues } from '../core/guest-record.ts';
+import type { Intended } from '../core/guest-record.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
-import { isSameCpuLimit, verify } from '../core/verify.ts';
+import { verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
 import { readBack } from './read-back.ts';
 import { tellUnwritten } from './tell.ts';
@@ -17,14 +25,10 @@ import { tellUnwritten } from './tell.ts';
 export interface CutOff {
   readonly vmid: Vmid;
   readonly name: string;
-  readonly before: KnownValues;
-  readonly now: KnownValues;
+  readonly before: Allocation;
+  readonly now: Allocation;
   readonly intended: Intended;
 }
-
-type Value = keyof KnownValues;
-const VALUES: readonly Value[] = ['cores', 'cpuLimit', 'memoryMib'];
-const resourceOf = (of: Value): Resource => (of === 'memoryMib' ? 'memory' : 'cores');
 
 /** A `pct set` may outlive its caller: it waits for a lock for 10 s, and a busy node adds to it. */
 const LATEST_MS = 60_000;
@@ -33,29 +37,21 @@ const LATEST_MS = 60_000;
 export function mayStillCome({ before, now, intended }: CutOff, nowMs: Milliseconds): boolean {
   const { sinceMs } = intended;
   if (sinceMs === undefined || nowMs < sinceMs || nowMs - sinceMs > LATEST_MS) return false;
-  return VALUES.every((of) => isSame(of, before[of], now[of]));
-}
-
-/** `pct` rounds a cpulimit, so that what comes back may differ a little from what was asked for. */
-export function isSame(of: Value, one: number | null, other: number | null | undefined): boolean {
-  if (other === undefined) return false;
-  return of === 'cpuLimit' ? isSameCpuLimit(one, other) : one === other;
+  return differing(before, now).length === 0;
 }
 
 /** Takes what came about for what it is: remembered, told, and recorded. */
 export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
   const { vmid, before, now, intended } = cutOff;
-  const came = VALUES.filter(
-    (of) => !isSame(of, before[of], now[of]) && isSame(of, now[of], intended[of]),
-  );
-  for (const of of came) {
+  for (const of of differing(before, now)) {
+    if (!isSameValue(of, now[of], intended[of])) continue;
     const resource = resourceOf(of);
     const record = recordOf(state, vmid);
     const boost = intended.boosts?.[resource];
     const [from, to] = [before[of] ?? state.hostCpus, now[of] ?? state.hostCpus];
     if (from === undefined || to === undefined) record[resource].changedMs = nowMs;
     else {
-      const verdict = grows(cutOff, of) ? 'grow' : 'shrink';
+      const verdict = isMore(now[of], before[of]) ? 'grow' : 'shrink';
       const plain = verdict === 'grow' ? 'above-upper' : 'below-lower';
       const rule = intended.rules?.[resource] ?? (boost === undefined ? plain : 'saturated');
       const step = { resource, verdict, rule, after: to, measured: { before: from } } as const;
@@ -66,11 +62,6 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
   }
 }
 
-/** No line at all is more than any number. */
-function grows({ before, now }: CutOff, of: Value): boolean {
-  return (now[of] ?? Number.POSITIVE_INFINITY) > (before[of] ?? Number.POSITIVE_INFINITY);
-}
-
 const NOT_IN_FORCE =
   'The process that was making it was interrupted, and it is not active now. If a pct that it ' +
   'left running still makes it, that is recorded too.';
@@ -78,8 +69,9 @@ const NOT_IN_FORCE =
 /** What was in hand and left all as it was: whether it was ever in force nobody knows. */
 export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
   const { vmid, before, now, intended } = cutOff;
-  for (const of of VALUES) {
-    const isUndone = isSame(of, before[of], now[of]) && !isSame(of, before[of], intended[of]);
+  for (const of of LEVERS) {
+    const isUndone =
+      isSameValue(of, before[of], now[of]) && !isSameValue(of, before[of], intended[of]);
     if (!isUndone) continue;
     const change = changeOf({ ...cutOff, now: intended }, of);
     const about = { room: 'act', vmid, event: 'change', outcome: 'failed' } as const;
@@ -94,7 +86,7 @@ function tell(
   world: World,
   state: LoopState,
   cutOff: CutOff,
-  of: Value,
+  of: Lever,
   nowMs: Milliseconds,
 ): void {
   const { vmid, before, now } = cutOff;
@@ -118,7 +110,7 @@ function tell(
 }
 
 /** From `before` to `now`, in words. */
-function changeOf(cutOff: CutOff, of: Value) {
+function changeOf(cutOff: CutOff, of: Lever) {
   const { vmid, name, before, now, intended } = cutOff;
   const resource = resourceOf(of);
   const reason = intended.reasons?.[resource] ?? 'unknown';
@@ -126,7 +118,7 @@ function changeOf(cutOff: CutOff, of: Value) {
   const [from, to] = [before[of], now[of]];
   const after = to === null ? 'none' : withUnit(resource, to);
   const text = `${unit ?? resource} ${from ?? 'none'} -> ${after}, since ${reason}`;
-  const hasGrown = grows(cutOff, of);
+  const hasGrown = isMore(now[of], before[of]);
   const line = `Container ${vmid} (${name}): ${text}`;
   return { vmid, name, resource, reason, unit, from, to, hasGrown, text, line };
 }

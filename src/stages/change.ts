@@ -1,9 +1,9 @@
+import { type Allocation, diffOf } from '../core/allocation.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
-import type { Target } from '../core/verify.ts';
-import type { BackupPurpose, World } from '../ports.ts';
+import type { World } from '../ports.ts';
 import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNoRoom } from './room.ts';
@@ -27,7 +27,8 @@ export async function carryOut(
   if (cores?.rule === 'in-force' || memory?.rule === 'in-force') {
     return bringInForce(world, { vmid, decidedOn, before, target }, planned, context);
   }
-  const purpose = purposeOf(before, target, changesOf(planned).map(describe).join('. '));
+  const reason = changesOf(planned).map(describe).join('. ');
+  const purpose = { ...diffOf(before, target), reason };
   const wish = {
     ...{ vmid, decidedOn, before, target, purpose },
     ...(memory && {
@@ -80,29 +81,20 @@ function whyNotNow(
 }
 
 /** The values of one side of a change. A line that was not there does not come back either. */
-function sideOf(planned: PlannedChange, side: 'before' | 'after', config: GuestConfig): Target {
+function sideOf(
+  planned: PlannedChange,
+  side: 'before' | 'after',
+  config: GuestConfig,
+): Partial<Allocation> {
   const { cores, memory } = planned;
   const before = side === 'before';
   // None at all may be what is to be put right.
   const isConfigured = before || cores?.rule === 'in-force';
   return {
-    ...(cores?.unit === undefined &&
-      cores && { cores: before ? (config.cores ?? null) : cores.after }),
+    ...(cores?.unit === undefined && cores && { cores: before ? config.cores : cores.after }),
     ...(cores?.unit === 'cpulimit' && {
-      cpuLimit: isConfigured ? (config.cpuLimit ?? null) : cores.after,
+      cpuLimit: isConfigured ? config.cpuLimit : cores.after,
     }),
     ...(memory && { memoryMib: before ? config.memoryMib : mib(memory.after) }),
-  };
-}
-
-/** What a backup is made for; `reason` is for people. */
-export function purposeOf(before: Target, target: Target, reason: string): BackupPurpose {
-  const { cores, cpuLimit, memoryMib } = target;
-  return {
-    ...(cores !== undefined && { cores: { from: before.cores ?? null, to: cores } }),
-    ...(cpuLimit !== undefined && { cpuLimit: { from: before.cpuLimit ?? null, to: cpuLimit } }),
-    ...(memoryMib !== undefined &&
-      before.memoryMib !== undefined && { memoryMib: { from: before.memoryMib, to: memoryMib } }),
-    reason,
   };
 }

@@ -126,7 +126,7 @@ function limitsReached(
   const most = Math.min(cpu.max, Math.max(1, cpus));
   const has = cpu.unit === 'cores' ? config.cores : config.cpuLimit;
   return {
-    cpu: pinned.cpu !== undefined || has === undefined || has >= most,
+    cpu: pinned.cpu !== undefined || has === null || has >= most,
     memory:
       pinned.memory !== undefined ||
       (memory.maxMib !== undefined && config.memoryMib >= memory.maxMib),

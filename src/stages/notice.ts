@@ -1,11 +1,13 @@
+import {
+  type Allocation,
+  allocationOf,
+  isExactly,
+  isSameValue,
+  type Lever,
+} from '../core/allocation.ts';
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
-import {
-  type GuestRecord,
-  type KnownValues,
-  type ResourceRecord,
-  valuesOf,
-} from '../core/guest-record.ts';
+import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
 import { GIVEN_BACK_MS } from '../core/judge.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
@@ -15,7 +17,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { World } from '../ports.ts';
-import { catchUp, isSame, mayStillCome, tellNotInForce } from './catch-up.ts';
+import { catchUp, mayStillCome, tellNotInForce } from './catch-up.ts';
 import type { Observed } from './observe.ts';
 
 /**
@@ -41,7 +43,7 @@ export function noticeOthers(
     record.rewriter = undefined;
     noteLimits(world, record, config.value, seen, atMs, lacksCpu);
     if (before !== undefined && isAsKnown(record, before, config.value)) continue;
-    const now = valuesOf(config.value);
+    const now = allocationOf(config.value);
     record.known = now;
     forgetOtherBoosts(record, now);
     if (before === undefined) continue;
@@ -117,14 +119,8 @@ function noteLock(record: GuestRecord, lock: string): void {
 }
 
 /** As on most days: nothing has changed, and nothing is under way. */
-const isAsKnown = (
-  record: GuestRecord,
-  before: KnownValues,
-  { cores, cpuLimit, memoryMib }: GuestConfig,
-): boolean =>
-  before.cores === (cores ?? null) &&
-  before.cpuLimit === (cpuLimit ?? null) &&
-  before.memoryMib === memoryMib &&
+const isAsKnown = (record: GuestRecord, before: Allocation, config: GuestConfig): boolean =>
+  isExactly(before, config) &&
   record.cores.boost === undefined &&
   record.memory.boost === undefined &&
   record.intended === undefined;
@@ -137,14 +133,14 @@ interface Difference {
 
 /** A change that a crash has cut off may have come about; then it was ours. */
 function differences(
-  before: KnownValues,
-  now: KnownValues,
-  intended: KnownValues | undefined,
+  before: Allocation,
+  now: Allocation,
+  intended: Allocation | undefined,
 ): readonly Difference[] {
   const found: Difference[] = [];
-  const compare = (name: string, resource: Resource, of: keyof KnownValues): void => {
+  const compare = (name: string, resource: Resource, of: Lever): void => {
     const [from, to] = [before[of], now[of]];
-    if (isSame(of, from, to) || isSame(of, to, intended?.[of])) return;
+    if (isSameValue(of, from, to) || isSameValue(of, to, intended?.[of])) return;
     const shown = (value: number | null): string =>
       value === null ? 'none' : withUnit(resource, value);
     found.push({ resource, words: `its ${name} was set from ${shown(from)} to ${shown(to)}` });
@@ -156,7 +152,7 @@ function differences(
 }
 
 /** One that never came to be, or that somebody has overruled. */
-function forgetOtherBoosts({ cores, memory }: GuestRecord, now: KnownValues): void {
+function forgetOtherBoosts({ cores, memory }: GuestRecord, now: Allocation): void {
   const { boost } = cores;
   if (boost !== undefined && ![now.cores, now.cpuLimit].includes(boost.boosted)) {
     cores.boost = undefined;

@@ -1,4 +1,5 @@
-import { type GuestRecord, valuesOf } from '../core/guest-record.ts';
+import { isExactly } from '../core/allocation.ts';
+import type { GuestRecord } from '../core/guest-record.ts';
 import { describeIdentity, isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -43,9 +44,7 @@ export function isAnotherGuest({ log }: World, state: LoopState, config: GuestCo
  */
 function isAsLastSeen(record: GuestRecord | undefined, config: GuestConfig): boolean {
   const before = record?.known;
-  if (before === undefined) return true;
-  const { cores, cpuLimit, memoryMib } = valuesOf(config);
-  return before.cores === cores && before.cpuLimit === cpuLimit && before.memoryMib === memoryMib;
+  return before === undefined || isExactly(before, config);
 }
 
 /** What was changed only for a while and is not undone now: an admin may want to know. */

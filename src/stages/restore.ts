@@ -1,14 +1,13 @@
+import { type Allocation, describeDiff, diffOf, isEmpty } from '../core/allocation.ts';
 import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
 import { MANUAL_HOLD_MS, type ManualHold } from '../core/manual-hold.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
-import { describeTarget, isEmpty, planRestore, type RestorePlan } from '../core/rollback.ts';
+import { planRestore, type RestorePlan } from '../core/rollback.ts';
 import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
-import type { Target } from '../core/verify.ts';
 import type { World } from '../ports.ts';
 import { apply, type ChangeResult } from './apply.ts';
 import { agree } from './bring-back.ts';
-import { purposeOf } from './change.ts';
 import { whyNotGiven } from './room.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
@@ -48,8 +47,8 @@ export interface RestoreResult {
     | 'absent';
   readonly name: string;
   /** Empty where it never came to that. */
-  readonly before: Target;
-  readonly target: Target;
+  readonly before: Partial<Allocation>;
+  readonly target: Partial<Allocation>;
   /** Why the memory is not restored, while the rest is. */
   readonly refused?: string;
   readonly note?: string;
@@ -138,13 +137,13 @@ async function change(
   context: RestoreContext,
 ): Promise<Outcome> {
   const { vmid, backupId } = goal;
-  const reason = `Rollback to ${backupId}: ${describeTarget(before, target)}`;
+  const reason = `Rollback to ${backupId}: ${describeDiff(before, target)}`;
   let held: Held = {};
   const result = await apply(
     world,
     {
       ...{ vmid, decidedOn: now, before, target },
-      purpose: { ...purposeOf(before, target, reason), rollbackTo: backupId },
+      purpose: { ...diffOf(before, target), reason, rollbackTo: backupId },
       refuse: () =>
         target.memoryMib === undefined
           ? undefined
@@ -166,7 +165,7 @@ async function change(
   return change(world, goal, now, rest, context);
 }
 
-const withoutMemory = ({ memoryMib: _, ...rest }: Target): Target => rest;
+const withoutMemory = ({ memoryMib: _, ...rest }: Partial<Allocation>) => rest;
 
 type Held = Pick<RestoreResult, 'hold' | 'note'>;
 

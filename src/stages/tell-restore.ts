@@ -1,6 +1,6 @@
+import { describeDiff } from '../core/allocation.ts';
 import { amount } from '../core/explain.ts';
 import { plainText } from '../core/plain-text.ts';
-import { describeTarget } from '../core/rollback.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { RestoreResult } from './restore.ts';
@@ -59,7 +59,7 @@ function outcomeWords(
     ? 'what an administrator has set last'
     : `the backup of ${localTime(takenAtMs)} (${backupId})`;
   const as = isOwn ? 'as an administrator has set it last' : `as in ${source}`;
-  const change = `${describeTarget(before, target)}, ${as}`;
+  const change = `${describeDiff(before, target)}, ${as}`;
   switch (kind) {
     case 'confirmed':
     case 'pending':

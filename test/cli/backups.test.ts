@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { backups } from '../../src/cli/backups.ts';
+import { mib } from '../../src/core/units.ts';
 import { createBackups } from '../../src/host/config-backups.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
 import { createPaths } from '../../src/host/paths.ts';
@@ -38,7 +39,7 @@ function world(yaml = 'DEFAULT: {timezone: Asia/Tokyo}\n') {
 }
 
 const MORE = '512 -> 1024 MB, since it needs more';
-const growth: BackupPurpose = { memoryMib: { from: 512, to: 1024 }, reason: MORE };
+const growth: BackupPurpose = { memoryMib: { from: mib(512), to: mib(1024) }, reason: MORE };
 const ID = 'ID'.padEnd(29);
 const SHOP = 'hostname: web shop\ncores: 2\nmemory: 512\n';
 

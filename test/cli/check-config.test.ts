@@ -16,7 +16,7 @@ function guest(vmid: Vmid, name: string, more: Partial<GuestConfig> = {}): Readi
     vmid,
     name,
     cores: 2,
-    cpuLimit: undefined,
+    cpuLimit: null,
     memoryMib: mib(512),
     swapMib: mib(512),
     tags: [],

@@ -14,7 +14,7 @@ import { plant, temporaryDirectory, vmid } from '../host/world.ts';
 
 const guest = (id: number): Reading<GuestConfig> =>
   present({
-    ...{ vmid: vmid(id), name: 'web', cores: 2, cpuLimit: undefined, memoryMib: mib(512) },
+    ...{ vmid: vmid(id), name: 'web', cores: 2, cpuLimit: null, memoryMib: mib(512) },
     ...{ swapMib: mib(0), tags: [], lock: undefined, template: false, pendingKeys: [], digest: '' },
     ...{ pins: [], identity: undefined },
   });

@@ -105,7 +105,7 @@ export function identity(id: number, life = 0): GuestIdentity {
 
 export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
   return {
-    ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: undefined },
+    ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: null },
     ...{ memoryMib: mib(1024), swapMib: mib(512), tags: [], lock: undefined, template: false },
     ...{ pendingKeys: [], digest: '0'.repeat(40), pins: [], identity: identity(id) },
     ...own,
@@ -226,7 +226,7 @@ export function container(
   const all = usage({
     cpu: present(cpuUse((config.cores ?? 1) / 2, config.cores ?? 1)),
     memory: present(memoryUse(config.memoryMib / 2, inForce)),
-    cpusetCpus: config.cores,
+    cpusetCpus: config.cores ?? undefined,
     ...own,
   });
   return {

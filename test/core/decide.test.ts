@@ -143,7 +143,7 @@ describe('cores', () => {
   });
 
   it('are all of the host where there is no cores line', () => {
-    const idle = container(guest(101, { cores: undefined }), {
+    const idle = container(guest(101, { cores: null }), {
       cpu: present(cpuUse(1, 16)),
       cpusetCpus: 16,
     });
@@ -553,9 +553,8 @@ describe('CPU in fractions of a core', () => {
     const cpu = { ...own.cpu, unit: 'cpulimit' as const, minIncrement: cores(0.1) };
     return () => ({ kind: 'managed', policy: { ...own, cpu }, mode: 'act', because: 'DEFAULT' });
   };
-  const at = (cpuLimit: number | undefined, used: number, own = {}) => {
-    const limit = cpuLimit === undefined ? undefined : cores(cpuLimit);
-    const config = guest(101, { cores: 4, cpuLimit: limit, ...own });
+  const at = (cpuLimit: number | null, used: number, own = {}) => {
+    const config = guest(101, { cores: 4, cpuLimit, ...own });
     const cpu = present(cpuUse(used, cpuLimit ?? 4));
     const seen = container(config, { cpu, cpusetCpus: 4 });
     return decisionOn('cores', seen, { manage: inTenths() });
@@ -566,8 +565,8 @@ describe('CPU in fractions of a core', () => {
   });
 
   it('is all cores where there is no cpulimit, and none is of use beyond them', () => {
-    expect(at(undefined, 0.4)).toMatchObject({ verdict: 'shrink', measured: { before: 4 } });
-    expect(at(undefined, 3.9)).toMatchObject({ because: { kind: 'at-maximum' } });
+    expect(at(null, 0.4)).toMatchObject({ verdict: 'shrink', measured: { before: 4 } });
+    expect(at(null, 3.9)).toMatchObject({ because: { kind: 'at-maximum' } });
     expect(at(1.9, 1.9, { cores: 2 }).verdict).toBe('hold');
   });
 });

@@ -20,7 +20,7 @@ const has = (memory: number, cores = 2): Partial<GuestConfig> => ({
   memoryMib: mib(memory),
 });
 const to = (from: number, memory: number): Partial<MadeFor> => ({
-  memoryMib: { from, to: memory },
+  memoryMib: { from: mib(from), to: mib(memory) },
 });
 
 /** Values and what was set since, of a guest that has this now. */

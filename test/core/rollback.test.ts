@@ -1,13 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { describeDiff, isEmpty } from '../../src/core/allocation.ts';
 import { type BackupKind, backupId, type StoredBackup } from '../../src/core/backup.ts';
 import type { CgroupSample } from '../../src/core/observation.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import {
   chooseBackup,
-  describeTarget,
   explainNoBackup,
-  isEmpty,
   parseRestorePoint,
   planRestore,
   type RestorePoint,
@@ -164,10 +163,10 @@ describe('what is restored', () => {
   });
 
   it('takes the cores line out again where there was none', () => {
-    const plan = planRestore(now, guest(101, { ...now, cores: undefined }), stopped);
+    const plan = planRestore(now, guest(101, { ...now, cores: null }), stopped);
     expect(plan).toEqual({ before: { cores: 4 }, target: { cores: null } });
-    expect(describeTarget(plan.before, plan.target)).toBe('cores 4 -> all');
-    expect(planRestore(guest(101, { ...now, cores: undefined }), now, stopped)).toEqual({
+    expect(describeDiff(plan.before, plan.target)).toBe('cores 4 -> all');
+    expect(planRestore(guest(101, { ...now, cores: null }), now, stopped)).toEqual({
       ...{ before: { cores: null }, target: { cores: 4 } },
     });
   });
@@ -177,7 +176,7 @@ describe('what is restored', () => {
     const lifted = planRestore(limited, now, stopped);
     expect(lifted).toEqual({ before: { cpuLimit: 0.5 }, target: { cpuLimit: null } });
     expect(isEmpty(lifted.target)).toBe(false);
-    expect(describeTarget(lifted.before, lifted.target)).toBe('cpulimit 0.5 -> none');
+    expect(describeDiff(lifted.before, lifted.target)).toBe('cpulimit 0.5 -> none');
     const set = planRestore(now, limited, stopped);
     expect(set).toEqual({ before: { cpuLimit: null }, target: { cpuLimit: 0.5 } });
     const rounded = guest(101, { ...now, cpuLimit: toCores(0.503) });
@@ -231,8 +230,8 @@ describe('a memory limit', () => {
 });
 
 it('a change in words', () => {
-  expect(
-    describeTarget({ cores: 4, memoryMib: mib(2048) }, { cores: 2, memoryMib: mib(1024) }),
-  ).toBe('cores 4 -> 2, memory 2048 -> 1024 MB');
-  expect(describeTarget({}, {})).toBe('');
+  expect(describeDiff({ cores: 4, memoryMib: mib(2048) }, { cores: 2, memoryMib: mib(1024) })).toBe(
+    'cores 4 -> 2, memory 2048 -> 1024 MB',
+  );
+  expect(describeDiff({}, {})).toBe('');
 });

@@ -130,7 +130,7 @@ const PIN: Pin = { what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 1-3' };
 describe('what a container may use', () => {
   it.each([
     { what: 'its cores', has: {}, cpuset: 2, most: 2 },
-    { what: 'all of the host without a cores line', has: { cores: undefined }, cpuset: 4, most: 4 },
+    { what: 'all of the host without a cores line', has: { cores: null }, cpuset: 4, most: 4 },
     {
       what: 'its cpulimit where that is less',
       has: { cpuLimit: cores(1.5) },
@@ -399,8 +399,8 @@ describe('whatever the counters say', () => {
     const cpulimit = fc.option(fc.double({ min: 0.01, max: 128, noNaN: true }), { nil: undefined });
     fc.assert(
       fc.property(counts, counts, cpuset, cpulimit, (one, other, cpus, limit) => {
-        const cpuLimit = limit === undefined ? undefined : cores(limit);
-        const config = guest(101, { cores: cpus, cpuLimit });
+        const cpuLimit = limit ?? null;
+        const config = guest(101, { cores: cpus ?? null, cpuLimit });
         const now = counted({ ...other, cpuset: cpus });
         const reading: Reading<CpuUsage> = cpuUsage(counted(one), now, config, hostCpus);
         if (!reading.ok) return;

@@ -61,8 +61,8 @@ describe('the configuration of a guest, whatever it holds, gives values that can
       return;
     }
     const { cores, cpuLimit, memoryMib, swapMib, name, tags, pendingKeys, digest } = config.value;
-    expect(cores === undefined || isWhole(cores, 1, 8192)).toBe(true);
-    expect(cpuLimit === undefined || (cpuLimit > 0 && cpuLimit <= 8192)).toBe(true);
+    expect(cores === null || isWhole(cores, 1, 8192)).toBe(true);
+    expect(cpuLimit === null || (cpuLimit > 0 && cpuLimit <= 8192)).toBe(true);
     expect(isWhole(memoryMib, 16, 2 ** 33) && isWhole(swapMib, 0, 2 ** 33)).toBe(true);
     expect(name.length).toBeLessThanOrEqual(255);
     expect(tags.length + pendingKeys.length).toBeLessThanOrEqual(256);

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { StoredBackup } from '../../src/core/backup.ts';
+import { mib } from '../../src/core/units.ts';
 import { listBackups } from '../../src/host/backup-list.ts';
 import { createBackups } from '../../src/host/config-backups.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
@@ -17,7 +18,10 @@ function guestFile(id: number, text: string): GuestFile {
   return { config: config.value, content };
 }
 
-const PURPOSE: BackupPurpose = { memoryMib: { from: 512, to: 1024 }, reason: 'it needs more' };
+const PURPOSE: BackupPurpose = {
+  memoryMib: { from: mib(512), to: mib(1024) },
+  reason: 'it needs more',
+};
 
 /** Two backups of 101 and, in between, one of 102. */
 function threeBackups() {

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { mib } from '../../src/core/units.ts';
 import { createBackups } from '../../src/host/config-backups.ts';
 import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
 import type { GuestFile } from '../../src/node/port.ts';
@@ -29,7 +30,7 @@ function guestFile(text: string): GuestFile {
 const FILE = guestFile('#caf\u00e9\ncores: 2\r\nmemory: 512\n\n[s1]\ncores: 1\n');
 const PURPOSE = {
   cores: { from: null, to: 3 },
-  memoryMib: { from: 512, to: 768 },
+  memoryMib: { from: mib(512), to: mib(768) },
   reason: 'CPU 91 % above 80 %',
 };
 
@@ -81,7 +82,7 @@ describe('a backup', () => {
       takenAt: '2026-11-21T22:44:02.123Z',
       digest: FILE.config.digest,
       cores: { from: null, to: 3 },
-      memoryMib: { from: 512, to: 768 },
+      memoryMib: { from: mib(512), to: mib(768) },
       reason: 'CPU 91 % above 80 %',
       own: { cores: 2, cpuLimit: null, memoryMib: 512 },
     });

@@ -107,8 +107,8 @@ describe('a container configuration', () => {
   it('has the defaults of Proxmox VE where a line is missing', () => {
     expect(config('arch: amd64\n')).toMatchObject({
       name: 'CT101',
-      cores: undefined,
-      cpuLimit: undefined,
+      cores: null,
+      cpuLimit: null,
       memoryMib: 512,
       swapMib: 512,
       tags: [],
@@ -121,17 +121,17 @@ describe('a container configuration', () => {
   it.each<[string, Partial<GuestConfig>]>([
     ['template: 1', { template: true }],
     ['template: 0', { template: false }],
-    ['cpulimit: 0', { cpuLimit: undefined }],
+    ['cpulimit: 0', { cpuLimit: null }],
     ['swap: 0', { swapMib: 0 as never }],
     ['memory: 99999999', { memoryMib: 99_999_999 as never }],
     ['cores: 8192', { cores: 8192 }],
     ['cores: 1\ncores: 3', { cores: 3 }],
     ['cores:3', { cores: 3 }],
     ['tags: ;;a;', { tags: ['a'] }],
-    ['x: y\n cores: 3', { cores: undefined }],
+    ['x: y\n cores: 3', { cores: null }],
     ['lock:', { lock: undefined }],
     [`hostname: ${'h'.repeat(5000)}`, { name: 'h'.repeat(255) }],
-    ['x: y\n[s]\ncores: 3', { cores: undefined }],
+    ['x: y\n[s]\ncores: 3', { cores: null }],
     ['cores: 2', { cores: 2 }],
   ])('%j is understood', (text, expected) => {
     expect(config(text)).toMatchObject(expected);
@@ -208,7 +208,7 @@ describe('a container configuration', () => {
         vmid: 101,
         name: 'web1',
         cores: 2,
-        cpuLimit: undefined,
+        cpuLimit: null,
         memoryMib: 512,
         swapMib: 512,
         tags: ['prod', 'web'],

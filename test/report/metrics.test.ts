@@ -71,7 +71,7 @@ describe('the figures of a container', () => {
     const limited = { cores: 4, cpuLimit: 1.5 as ReturnType<typeof guest>['cpuLimit'] };
     expect(of(limited)).toEqual({ 'id=lxc/101': 1.5 });
     const { cpus } = host();
-    expect(of({ cores: undefined })).toEqual({ 'id=lxc/101': cpus.ok ? cpus.value : -1 });
+    expect(of({ cores: null })).toEqual({ 'id=lxc/101': cpus.ok ? cpus.value : -1 });
   });
 
   it('say what holds it, and nothing where nothing does', () => {

@@ -103,7 +103,7 @@ describe('a virtual node', () => {
     expect(limits()?.cpus).toHaveLength(2);
     await node.time.passTo(10_000);
     expect(limits()?.cpus).toHaveLength(4);
-    expect(configOf(node)).toMatchObject({ cores: 4, memoryMib: 2048, cpuLimit: undefined });
+    expect(configOf(node)).toMatchObject({ cores: 4, memoryMib: 2048, cpuLimit: null });
   });
 
   it('refuses what pct refuses: another digest, a lock', async () => {

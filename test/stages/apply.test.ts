@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import { cores as toCores } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
 import { apply, type ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
@@ -288,7 +287,7 @@ describe('quorum that is lost while a limit is lowered', () => {
     return async ({ vmid: id, memoryMib, cpuLimit }) => {
       const one = node.get(id);
       if (memoryMib !== undefined && memoryMib !== one.config.memoryMib) one.limitMib = memoryMib;
-      if (cpuLimit !== undefined && cpuLimit !== (one.config.cpuLimit ?? null)) {
+      if (cpuLimit !== undefined && cpuLimit !== one.config.cpuLimit) {
         one.liveCpuLimit = cpuLimit;
       }
       return { kind: 'failed', exitCode: 2, message: NO_QUORUM, unwritable: true };
@@ -324,8 +323,7 @@ describe('quorum that is lost while a limit is lowered', () => {
     [null, 16],
   ])('the same of a cpulimit of %j', async (before, lifted) => {
     const node = nodeWithOne();
-    const cpuLimit = before === null ? undefined : toCores(before);
-    node.write(101, { cpuLimit });
+    node.write(101, { cpuLimit: before });
     node.get(101).liveCpuLimit = before;
     node.pct = unwritten(node);
     const target = { cpuLimit: 2 };

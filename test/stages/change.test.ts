@@ -131,7 +131,7 @@ describe('a change of the cpulimit', () => {
     expect(result.kind).toBe('rolled-back');
     expect(result.note).toMatch(/half done \(cores 2, cpulimit 1.5, live cpulimit none, memory/);
     expect(node.sets).toMatchObject([{ cpuLimit: 1.5 }, { cpuLimit: null }]);
-    expect(node.get(101).config.cpuLimit).toBeUndefined();
+    expect(node.get(101).config.cpuLimit).toBeNull();
   });
 
   it('whose outcome cannot be read is not known', async () => {
@@ -360,13 +360,13 @@ describe('a change that is half done', () => {
 
   it('takes the cores line out again where there was none', async () => {
     const node = nodeWithOne();
-    node.write(101, { cores: undefined });
+    node.write(101, { cores: null });
     node.get(101).cpuset = 16;
     halfDone(node, () => node.write(101, { cores: 4 }));
     const fromAll = { ...growBoth, cores: coresChange(101, 16, 4) };
     expect((await carry(node, fromAll)).kind).toBe('rolled-back');
     expect(node.sets[1]?.cores).toBeNull();
-    expect(node.get(101).config.cores).toBeUndefined();
+    expect(node.get(101).config.cores).toBeNull();
   });
 
   it('is carried to its end when more is in use by now, and says so', async () => {

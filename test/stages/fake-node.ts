@@ -1,3 +1,4 @@
+import { isSameCpuLimit } from '../../src/core/allocation.ts';
 import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
@@ -17,7 +18,6 @@ import {
   cores as toCores,
   type Vmid,
 } from '../../src/core/units.ts';
-import { isSameCpuLimit } from '../../src/core/verify.ts';
 import type {
   CommandOutcome,
   GuestFile,
@@ -106,7 +106,13 @@ export class FakeNode {
   add(id: number, own: Partial<GuestConfig> = {}, memory: MemoryNumbers = {}): FakeContainer {
     const config = guest(id, { digest: digestOf(0), ...own });
     const added: FakeContainer = {
-      ...{ config, running: true, identity: id, cpuset: config.cores, limitMib: config.memoryMib },
+      ...{
+        config,
+        running: true,
+        identity: id,
+        cpuset: config.cores ?? undefined,
+        limitMib: config.memoryMib,
+      },
       ...{ load: (config.cores ?? 1) / 2, cpuUs: 0, memory },
     };
     this.containers.set(vmid(id), added);
@@ -135,14 +141,12 @@ export class FakeNode {
     // A value that the configuration has already is not brought to the kernel once more.
     const isNew = memoryMib !== undefined && memoryMib !== found.config.memoryMib;
     if (isNew && found.running) found.limitMib = memoryMib;
-    if (cpuLimit !== undefined && !isSameCpuLimit(cpuLimit, found.config.cpuLimit ?? null)) {
+    if (cpuLimit !== undefined && !isSameCpuLimit(cpuLimit, found.config.cpuLimit)) {
       found.liveCpuLimit = undefined;
     }
     this.write(id, {
-      ...(cores !== undefined && { cores: cores ?? undefined }),
-      ...(cpuLimit !== undefined && {
-        cpuLimit: cpuLimit === null ? undefined : toCores(cpuLimit),
-      }),
+      ...(cores !== undefined && { cores }),
+      ...(cpuLimit !== undefined && { cpuLimit }),
       ...(memoryMib !== undefined && { memoryMib }),
     });
     return { kind: 'done' };
@@ -197,8 +201,8 @@ export class FakeNode {
     if (!found?.running) return missing('absent', `${id} has no cgroup`);
     if (found.cpuLimitMissing !== undefined) return found.cpuLimitMissing;
     const { liveCpuLimit: live } = found;
-    if (live === undefined) return present(found.config.cpuLimit);
-    return present(live === null ? undefined : toCores(live));
+    const limit = live === undefined ? found.config.cpuLimit : live;
+    return present(limit === null ? undefined : toCores(limit));
   }
 
   private sample(id: Vmid): Reading<CgroupSample> {

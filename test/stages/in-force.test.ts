@@ -121,8 +121,7 @@ function cpuCycle(
 /** 4 cores on a host of 8 CPUs; null: no cpulimit. Half of what is configured is used. */
 function differingCpu(live: number | null, configured: number | null): FakeNode {
   const node = new FakeNode();
-  const cpuLimit = configured === null ? undefined : toCores(configured);
-  node.add(101, { cores: 4, cpuLimit }, { current: 500, anon: 500 });
+  node.add(101, { cores: 4, cpuLimit: configured }, { current: 500, anon: 500 });
   Object.assign(node.get(101), { liveCpuLimit: live, load: (configured ?? 4) / 2 });
   return node;
 }
@@ -152,7 +151,7 @@ describe('a live cpulimit that is not the configured one', () => {
     await cpuCycle(node, state);
     expect(node.sets.map(({ cpuLimit }) => cpuLimit)).toEqual(sets);
     expect(liveOf(node)).toBe(configured);
-    expect(node.get(101).config.cpuLimit).toBe(configured ?? undefined);
+    expect(node.get(101).config.cpuLimit).toBe(configured);
     expect(node.events).toMatchObject([{ details: { status: 'confirmed', rule: 'in-force' } }]);
     expect(node.backups).toHaveLength(2);
     node.pass(POLL_MS);

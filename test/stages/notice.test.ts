@@ -119,11 +119,7 @@ describe('a change by hand', () => {
   });
 
   it.each([
-    [
-      'cores that are taken out',
-      { cores: undefined },
-      /number of cores was set from 2 cores to none/,
-    ],
+    ['cores that are taken out', { cores: null }, /number of cores was set from 2 cores to none/],
     ['a cpulimit', { cpuLimit: cores(1.5) }, /cpulimit was set from none to 1.5 cores/],
   ])('of %s counts for the cores', (_what, values, words) => {
     const life = seen();
@@ -137,7 +133,7 @@ describe('a change by hand', () => {
     const life = new Life();
     life.node.write(101, { cpuLimit: cores(1.5) });
     life.look();
-    life.node.write(101, { cpuLimit: undefined });
+    life.node.write(101, { cpuLimit: null });
     life.look();
     expect(life.heldUntil('cores')).toBeDefined();
     expect(life.said()).toEqual([expect.stringContaining('from 1.5 cores to none')]);
@@ -190,7 +186,7 @@ describe('a change by hand', () => {
 
     it('is no change at all while a container is created: it has no values yet', () => {
       const life = new Life();
-      life.node.write(101, { cores: undefined, memoryMib: mib(512) });
+      life.node.write(101, { cores: null, memoryMib: mib(512) });
       write(life, 'create');
       write(life, 'create', { cores: 2, memoryMib: mib(4096) });
       write(life, undefined);

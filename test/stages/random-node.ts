@@ -19,8 +19,8 @@ export interface Moment {
 }
 
 export interface OneGuest {
-  readonly cores: number | undefined;
-  readonly cpuLimit: number | undefined;
+  readonly cores: number | null;
+  readonly cpuLimit: number | null;
   readonly memoryMib: number;
   readonly policy: ContainerPolicy;
   readonly moments: readonly Moment[];
@@ -109,8 +109,8 @@ const anyPolicy: fc.Arbitrary<ContainerPolicy> = fc
 const STEPS = 8;
 
 const oneGuest: fc.Arbitrary<OneGuest> = fc.record({
-  cores: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constant(undefined)),
-  cpuLimit: seldom<number | undefined>(undefined, 0.5, 1.5, 3),
+  cores: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constant(null)),
+  cpuLimit: seldom<number | null>(null, 0.5, 1.5, 3),
   memoryMib: fc.integer({ min: 16, max: 600 }).map((count) => count * 16),
   policy: anyPolicy,
   moments: fc.array(moment, { minLength: STEPS, maxLength: STEPS }),
@@ -148,8 +148,7 @@ export class RandomNode {
   constructor(own: Story) {
     this.story = own;
     own.guests.forEach(({ cores: count, cpuLimit, memoryMib }, index) => {
-      const limit = cpuLimit === undefined ? undefined : cores(cpuLimit);
-      this.node.add(101 + index, { cores: count, cpuLimit: limit, memoryMib: mib(memoryMib) });
+      this.node.add(101 + index, { cores: count, cpuLimit, memoryMib: mib(memoryMib) });
     });
     this.#host({ availableMib: own.totalMib / 2, busy: 0.1, missing: 'nothing' });
     this.node.rebalance();
@@ -190,8 +189,9 @@ export class RandomNode {
       ...{ anon, inactive, current: anon + inactive, refaults: refaults + own.refaults },
       ...{ oomKills: oomKills + own.kills, limitHits: limitHits + own.kills },
     };
-    const { cpuLimit, cores: configured = this.story.cpus } = guest.config;
-    guest.load = Math.min(own.wants, guest.cpuset ?? configured, cpuLimit ?? this.story.cpus);
+    const { cpuLimit, cores: configured } = guest.config;
+    const { cpus } = this.story;
+    guest.load = Math.min(own.wants, guest.cpuset ?? configured ?? cpus, cpuLimit ?? cpus);
     // In the first cycle all is there: of what was never seen no early decision knows.
     const missing = index === 0 ? 'nothing' : own.missing;
     const is = (what: Moment['missing']) => (missing === what ? broken(what) : undefined);

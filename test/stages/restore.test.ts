@@ -200,10 +200,10 @@ describe('a rollback', () => {
 
   it('takes the cores line out again', async () => {
     const node = nodeWithOne();
-    await roll(node, { saved: { cores: undefined, memoryMib: mib(2048) } });
+    await roll(node, { saved: { cores: null, memoryMib: mib(2048) } });
     expect(node.sets[0]).toMatchObject({ cores: null });
     expect(node.sets[0]).not.toHaveProperty('memoryMib');
-    expect(node.get(101).config.cores).toBeUndefined();
+    expect(node.get(101).config.cores).toBeNull();
   });
 
   it('brings a cpulimit back, or takes it out again', async () => {
@@ -222,7 +222,7 @@ describe('a rollback', () => {
 
   it('of cores and of a cpulimit takes both out at once', async () => {
     const node = nodeWithOne({ cpuLimit: cores(0.5) });
-    await roll(node, { saved: { cores: undefined, memoryMib: mib(2048) } });
+    await roll(node, { saved: { cores: null, memoryMib: mib(2048) } });
     expect(node.sets).toMatchObject([{ cores: null, cpuLimit: null }]);
   });
 
@@ -449,7 +449,7 @@ describe('what a rollback leaves on record', () => {
 
   it('counts all cores of the host as so many', async () => {
     const node = nodeWithOne();
-    const result = await roll(node, { saved: { cores: undefined, memoryMib: mib(2048) } });
+    const result = await roll(node, { saved: { cores: null, memoryMib: mib(2048) } });
     tellRestore(node.world, result, facts);
     tellRestore(node.world, result, { ...facts, hostCpus: undefined });
     expect(node.events.map(({ change }) => change)).toEqual(['12', 'unknown']);
@@ -460,7 +460,7 @@ describe('what a rollback leaves on record', () => {
     const node = nodeWithOne({ cpuLimit: cores(0.5) });
     const saved = { memoryMib: mib(2048), cpuLimit: cores(2) };
     tellRestore(node.world, await roll(node, { saved }), facts);
-    tellRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: undefined } }), facts);
+    tellRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: null } }), facts);
     expect(node.events.map(({ action, change }) => [action, change])).toEqual([
       ...[['Rollback Cores', '2']],
       ...[['Rollback Cores', '1.5']],

@@ -94,7 +94,7 @@ class Daemon {
     return (await act(this.world, this.state, [planned], context)).done;
   }
 
-  get cores(): number | undefined {
+  get cores(): number | null {
     return this.node.get(101).config.cores;
   }
 

@@ -67,13 +67,13 @@ const isBelow = (share: number, band: Band): boolean => share < band.lower - TOL
 const middle = (band: Band): number => (band.lower + band.upper) / 2;
 
 /** What a container has of CPU, and what bounds that besides its policy. */
-export interface CpuAllocation {
+export interface CpuLever {
   /** Its cores, or its cpulimit where that is what is scaled. */
   readonly has: number;
   /** No more than this is of any use, whatever the policy allows. */
   readonly most?: number;
   /** A cpulimit that stands beside the cores that are scaled. */
-  readonly cpuLimit?: number | undefined;
+  readonly cpuLimit?: number | null;
 }
 
 /** `pct` takes fractions of a core as a cpulimit; a tenth is as fine as a decision gets. */
@@ -85,7 +85,7 @@ export const cpuQuantum = ({ cpu }: ContainerPolicy): number => (cpu.unit === 'c
  * as need too, since a limit hides it.
  */
 export function thresholdCores(
-  { has, most, cpuLimit }: CpuAllocation,
+  { has, most, cpuLimit }: CpuLever,
   usage: CpuUsage,
   policy: ContainerPolicy,
   peak: number = usage.used,
@@ -113,7 +113,7 @@ export function thresholdCores(
     wholeStep(distance, minIncrement, maxIncrement, policy.stepFactor, quantum);
   if (above) {
     if (has >= max) return hold(measured, { kind: 'at-maximum' });
-    if (cpuLimit !== undefined && cpuLimit < has) {
+    if (cpuLimit !== undefined && cpuLimit !== null && cpuLimit < has) {
       return hold(measured, { kind: 'cpulimit', cpuLimit });
     }
     const after = tidy(has + step(wanted - has));

@@ -15,14 +15,14 @@ export function coresGuards(
   input: ReportInput,
 ): readonly Guard[] {
   const { config } = container;
-  const limit = config.ok && cpu.unit === 'cores' ? config.value.cpuLimit : undefined;
+  const limit = config.ok && cpu.unit === 'cores' ? config.value.cpuLimit : null;
   const has = decided?.measured?.before;
-  const binds = limit !== undefined && has !== undefined && limit < has;
-  const beside = limit === undefined ? 'none beside the cores' : withUnit('cores', short(limit));
+  const binds = limit !== null && has !== undefined && limit < has;
+  const beside = limit === null ? 'none beside the cores' : withUnit('cores', short(limit));
   const pin = config.ok ? cpuPin(config.value, cpu.unit) : undefined;
   return [
     guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
-    guard('cpulimit', binds, beside, { cpuLimit: limit === undefined ? null : short(limit) }),
+    guard('cpulimit', binds, beside, { cpuLimit: limit === null ? null : short(limit) }),
     inForceGuard(container, input),
     ceilingGuard(has, decided?.verdict === 'grow' ? decided.norm : undefined, input),
     busyGuard(input),

@@ -28,13 +28,11 @@ const unknown = (what: string, { why, detail }: Missing): Fact =>
 
 function configFacts(config: GuestConfig): readonly Fact[] {
   const { cores, cpuLimit, memoryMib, swapMib, pins } = config;
-  const has = cores === undefined ? 'all cores of the host' : withUnit('cores', cores);
-  const limit = cpuLimit === undefined ? '' : `, a cpulimit of ${short(cpuLimit)}`;
+  const has = cores === null ? 'all cores of the host' : withUnit('cores', cores);
+  const limit = cpuLimit === null ? '' : `, a cpulimit of ${short(cpuLimit)}`;
   const says = `${has}${limit}, ${memoryMib} MB of memory, ${swapMib} MB of swap`;
   return [
-    fact('configuration', says, {
-      ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib, swapMib },
-    }),
+    fact('configuration', says, { cores, cpuLimit, memoryMib, swapMib }),
     ...pins.map(({ line }) => fact('raw line', plainText(line), { line: plainText(line) })),
   ];
 }

@@ -1,3 +1,4 @@
+import { type Allocation, allocationOf } from '../allocation.ts';
 import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
@@ -74,7 +75,7 @@ export interface ContainerRow {
   readonly cpu: CpuRow | Absent;
   readonly memory: MemoryRow | Absent;
   /** As it is now; null where the configuration cannot be read. */
-  readonly allocation: Allocation | null;
+  readonly allocation: AllocationRow | null;
   readonly need: { readonly cores: number | null; readonly memoryMib: number | null };
   /** Share of the time in which a task had to wait. */
   readonly pressure: { readonly cpuPercent: number | null; readonly memoryPercent: number | null };
@@ -102,12 +103,7 @@ export interface MemoryRow {
   readonly swapMib: number;
 }
 
-export interface Allocation {
-  /** null: all CPUs of the host. */
-  readonly cores: number | null;
-  /** null: no limit. */
-  readonly cpuLimit: number | null;
-  readonly memoryMib: number;
+export interface AllocationRow extends Allocation {
   readonly swapMib: number;
 }
 
@@ -197,7 +193,7 @@ function containerRow(
     ...{ vmid, name, ...managementOf(container, input), state: stateOf(state) },
     cpu: cpuRow(container, usage),
     memory: memoryRow(container, usage, now),
-    allocation: now === undefined ? null : allocationOf(now),
+    allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },
     need: { cores: needOf('cores'), memoryMib: needOf('memory') },
     pressure: pressureOf(usage),
     lastChange: last === undefined ? null : changeRow(last, input),
@@ -257,10 +253,6 @@ function absent({ state }: ContainerObservation): Absent {
   if (state.kind === 'running') return { missing: 'it was not sampled' };
   return { missing: stateWords(state) };
 }
-
-const allocationOf = ({ cores, cpuLimit, memoryMib, swapMib }: GuestConfig): Allocation => ({
-  ...{ cores: cores ?? null, cpuLimit: cpuLimit ?? null, memoryMib, swapMib },
-});
 
 function pressureOf(usage: ContainerUsage | undefined): ContainerRow['pressure'] {
   const share = (value: number | undefined): number | null =>
