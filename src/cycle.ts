@@ -10,7 +10,7 @@ import { givenTo, poolAfter, poolBefore } from './core/pool.ts';
 import type { Missing } from './core/reading.ts';
 import { type Room, roomAfter } from './core/room.ts';
 import type { Milliseconds, Vmid } from './core/units.ts';
-import type { World } from './ports.ts';
+import type { CycleWorld, World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
 import { letGoLeft } from './stages/hold-down.ts';
@@ -63,7 +63,7 @@ export type CycleResult =
  * give, acts through `pct`, and reports. What goes wrong with one container stops no other.
  */
 export async function runCycle(
-  world: World,
+  world: CycleWorld,
   settings: CycleSettings,
   state: LoopState,
   stop: AbortSignal,
@@ -105,7 +105,8 @@ export async function runCycle(
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
   const context = {
-    ...{ cycle: state.cycle, observed: observed.value, room, dryRun, atOnce, stop, save },
+    ...{ cycle: state.cycle, observed: observed.value, room, atOnce, stop, save },
+    hands: dryRun ? undefined : world.hands,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   tellPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));

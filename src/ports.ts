@@ -7,16 +7,12 @@ import type { Reading } from './core/reading.ts';
 import type { TemporaryRecord } from './core/temporary.ts';
 import type { Vmid } from './core/units.ts';
 import type {
-  Cgroups,
-  Clock,
   Cluster,
-  GroupTools,
+  GroupEyes,
+  GroupHands,
   GuestFile,
-  Guests,
-  HostView,
-  MemoryHigh,
-  Proxmox,
-  Reclaim,
+  NodeEyes,
+  NodeHands,
   WriteOutcome,
 } from './node/port.ts';
 
@@ -98,21 +94,24 @@ export interface Log {
   error(message: string, about?: LineFacts): void;
 }
 
-/** Everything outside, as the loop is handed it. */
-export interface World {
-  readonly clock: Clock;
-  readonly guests: Guests;
-  readonly cgroups: Cgroups;
-  readonly reclaim: Reclaim;
-  readonly memoryHigh: MemoryHigh;
-  readonly host: HostView;
-  readonly proxmox: Proxmox;
+/** The node as it is seen, and what is on record: enough to observe, to decide and to report. */
+export interface World extends NodeEyes {
   readonly backups: Backups;
   readonly journal: Journal;
   readonly log: Log;
   readonly holds: Holds;
   /** Left out where a guest never leaves its node, as in a replay. */
   readonly temporary?: TemporaryRecords;
+}
+
+/** The world of what carries changes out. */
+export interface ActingWorld extends World {
+  readonly hands: NodeHands;
+}
+
+/** The world as a cycle is handed it: without hands it is a dry run. */
+export interface CycleWorld extends World {
+  readonly hands?: NodeHands;
 }
 
 export type LeaseAnswer =
@@ -145,8 +144,13 @@ export interface HealthProbe {
 export interface GroupWorld
   extends Pick<World, 'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host'> {
   readonly cluster: Cluster;
-  readonly tools: GroupTools;
+  readonly eyes: GroupEyes;
   readonly leases: Leases;
   readonly ledgers: MemberLedgers;
   readonly probe: HealthProbe;
+}
+
+/** The same for what carries steps of groups out. */
+export interface ActingGroupWorld extends GroupWorld {
+  readonly hands: GroupHands;
 }

@@ -40,6 +40,7 @@ export class NodeLoop {
     this.#settings = options.settingsOf(options.config);
   }
 
+  /** For those who only look. */
   get world(): World {
     return this.open.world;
   }
@@ -75,13 +76,15 @@ export class NodeLoop {
       this.#view = seen;
     };
     await this.open.ask();
-    const result = await runCycle(this.world, { ...this.#forCycle(), inspect }, this.state, stop);
+    const { world } = this.open;
+    const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
     return { kind: 'whole', result, view };
   }
 
   /** Serves only these containers, whose decision cannot wait for the next whole cycle. */
   async earlyCycle(urgent: ReadonlySet<Vmid>, stop: AbortSignal): Promise<EndedCycle> {
-    const result = await runCycle(this.world, { ...this.#forCycle(), urgent }, this.state, stop);
+    const { world } = this.open;
+    const result = await runCycle(world, { ...this.#forCycle(), urgent }, this.state, stop);
     return { kind: 'early', result, view: undefined };
   }
 

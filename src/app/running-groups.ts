@@ -10,7 +10,7 @@ import { createLeases } from '../host/lease.ts';
 import { createLedgers } from '../host/member-ledger.ts';
 import { createGroupTools } from '../host/pct-groups.ts';
 import { createStateFile } from '../host/state-file.ts';
-import type { GroupWorld, World } from '../ports.ts';
+import type { ActingGroupWorld, World } from '../ports.ts';
 import { inRoom } from '../report/room-log.ts';
 import { Groups } from '../stages/groups.ts';
 import type { ProcessContext } from './context.ts';
@@ -98,14 +98,18 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
   };
 }
 
-const groupWorldOf = (world: World, { paths, clock, env }: ProcessContext): GroupWorld => ({
-  ...world,
-  cluster: createCluster(paths),
-  tools: createGroupTools({ paths, environment: env }),
-  leases: createLeases({ paths, clock }),
-  ledgers: createLedgers(paths),
-  probe: createHealthProbe(),
-});
+const groupWorldOf = (world: World, { paths, clock, env }: ProcessContext): ActingGroupWorld => {
+  const tools = createGroupTools({ paths, environment: env });
+  return {
+    ...world,
+    cluster: createCluster(paths),
+    eyes: tools,
+    hands: tools,
+    leases: createLeases({ paths, clock }),
+    ledgers: createLedgers(paths),
+    probe: createHealthProbe(),
+  };
+};
 
 function statesFrom(
   read: ReturnType<ReturnType<typeof createStateFile>['read']>,

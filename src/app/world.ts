@@ -17,8 +17,8 @@ import { createHostView } from '../host/proc-files.ts';
 import { createTemporaryRecords } from '../host/temporary-records.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
-import type { Guests } from '../node/port.ts';
-import type { JournalEvent, World } from '../ports.ts';
+import type { Guests, NodeHands } from '../node/port.ts';
+import type { ActingWorld, JournalEvent, World } from '../ports.ts';
 import { appendLine } from '../report/append.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
@@ -29,7 +29,7 @@ import { logOutlets } from './log-outlets.ts';
 
 /** The ports of the loop on a real node, put together from a configuration. */
 export interface OpenWorld {
-  readonly world: World;
+  readonly world: ActingWorld;
   /** Counts of what has gone through these ports. */
   readonly tally: Tally;
   /** Finds file systems that do not answer. Wait for it before reading. */
@@ -52,6 +52,15 @@ const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
   warning: 'WARNING',
   error: 'ERROR',
 };
+
+const handsOf = ({ paths, clock, env }: ProcessContext): NodeHands => ({
+  proxmox: createProxmox({ environment: env }),
+  reclaim: createReclaim(paths, clock),
+  memoryHigh: createMemoryHigh(paths, clock),
+});
+
+/** The world for those who only look: what would change the node is not in it. */
+export const withoutHands = ({ hands: _, ...world }: ActingWorld): World => world;
 
 export function openWorld(config: Config, context: ProcessContext): OpenWorld {
   const { paths, clock, stdout, stderr, env } = context;
@@ -76,7 +85,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
     createBackups({ directory: paths.at(backupDir), node, clock, keep, keepMs });
   let backups = backupsOf(config);
   let listener: JournalListener | undefined;
-  const world: World = {
+  const world: ActingWorld = {
     clock,
     log,
     journal: {
@@ -89,10 +98,9 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
       problem: () => answering.problem(dirname(files.log)) ?? whyNothingToAppend(files.log),
     },
     cgroups,
-    ...{ reclaim: createReclaim(paths, clock), memoryHigh: createMemoryHigh(paths, clock) },
     guests: whileAnswering(createGuests(paths), hanging),
     host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
-    proxmox: createProxmox({ environment: context.env }),
+    hands: handsOf(context),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     temporary: createTemporaryRecords(paths, node),
     backups: {

@@ -6,7 +6,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { onFirstSight, settingsOf } from '../app/loop-settings.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
-import { openWorld } from '../app/world.ts';
+import { openWorld, withoutHands } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../cycle.ts';
@@ -92,7 +92,7 @@ async function lookNow(
     const views: CycleView[] = [];
     const settings = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
-    const result = await runCycle(watching(open.world), looking, state, NEVER);
+    const result = await runCycle(watching(withoutHands(open.world)), looking, state, NEVER);
     if (!result.ok) {
       stderr.write(`The containers cannot be seen: ${plainText(result.detail)}\n`);
       return { ok: false, code: EXIT.failure };
@@ -122,12 +122,7 @@ function watching(world: World): World {
     ...world,
     log: SILENT,
     journal: { record: () => true },
-    proxmox: { set: async () => ({ kind: 'not-started', message: NOT_HERE }) },
     backups: { write: () => ({ ok: false, message: NOT_HERE }) },
     holds: { read: () => world.holds.read(), write: () => ({ ok: false, message: NOT_HERE }) },
-    reclaim: {
-      isSupported: (vmid) => world.reclaim.isSupported(vmid),
-      ask: async () => ({ kind: 'refused', message: NOT_HERE }),
-    },
   };
 }

@@ -3,7 +3,7 @@ import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import { openWorld } from '../app/world.ts';
+import { openWorld, withoutHands } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
@@ -16,7 +16,7 @@ import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollba
 import { milliseconds, type Vmid } from '../core/units.ts';
 import { type BackupListing, listBackups } from '../host/backup-list.ts';
 import { cgroupVersion } from '../host/cgroup-version.ts';
-import type { World } from '../ports.ts';
+import type { CycleWorld, World } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import { letGoLeft } from '../stages/hold-down.ts';
 import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
@@ -34,7 +34,8 @@ import type { Arguments } from './arguments.ts';
 
 /** What the rollback of one container needs besides its backups. */
 interface Desk {
-  readonly world: World;
+  /** Without hands in a dry run. */
+  readonly world: CycleWorld;
   readonly context: RestoreContext;
   readonly point: RestorePoint;
   readonly localTime: RestoreFacts['localTime'];
@@ -72,11 +73,10 @@ export async function rollback(
     for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, () => stop.abort());
     const cpus = open.world.host.observe().cpus;
     const desk: Desk = {
-      world: open.world,
+      world: given.dryRun ? withoutHands(open.world) : open.world,
       context: {
         hostCpus: cpus.ok ? cpus.value : undefined,
         hostPolicy: hostPolicy(loaded.config),
-        dryRun: given.dryRun,
         stop: stop.signal,
       },
       point: given.to ?? { kind: 'newest' },
@@ -240,7 +240,7 @@ async function bringBack(desk: Desk, goal: RestoreGoal, chosen: StoredBackup): P
     ...{ vmid: goal.vmid, backupId: chosen.id, takenAtMs: chosen.takenAtMs },
     ...{ hostCpus: context.hostCpus, localTime, isOwn: point.kind === 'own' },
   };
-  if (!context.dryRun) tellRestore(world, result, facts);
+  if (world.hands !== undefined) tellRestore(world, result, facts);
   const isFine = isWhole(result) || (desk.all && result.kind === 'absent');
   const tell = isFine ? desk.say : desk.complain;
   tell(describeRestore(result, facts));

@@ -1,3 +1,4 @@
+import { lacksLimit, lacksProof } from './capabilities.ts';
 import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
@@ -170,12 +171,12 @@ function evident({ life, cpu }: ContainerUsage, verdict: Unmeasured): Unmeasured
 function whyNoCpu(
   guest: GuestConfig,
   { cpu: { unit } }: ContainerPolicy,
-  { lacking }: LoopState,
+  state: LoopState,
 ): HoldReason | undefined {
   const pin = cpuPin(guest, unit);
   if (pin !== undefined) return { kind: 'pinned', pin, unit };
   const controller = unit === 'cores' ? 'cpuset' : 'cpu';
-  return lacking.has(controller) ? { kind: 'no-controller', controller } : undefined;
+  return lacksLimit(state, controller) ? { kind: 'no-controller', controller } : undefined;
 }
 
 /** Cores that are configured and not in force yet. CPUs that went offline are another matter. */
@@ -292,7 +293,7 @@ function timesOf({ nowMs, offPeak, emergency }: Deciding, resource: Resource): T
 
 function decideMemory({ guest, usage, policy, record }: One, input: Deciding): Unmeasured {
   const { host, hostPolicy, state, nowMs } = input;
-  if (state.lacking.has('memory')) return hold({ kind: 'no-controller', controller: 'memory' });
+  if (lacksLimit(state, 'memory')) return hold({ kind: 'no-controller', controller: 'memory' });
   const pin = memoryPin(guest);
   if (pin !== undefined) return hold({ kind: 'pinned', pin });
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
@@ -343,7 +344,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const freeSwapMib = freeSwap(guest, memory, host);
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
-  return state.reclaimSupported === false ? withoutProof(verdict, memory) : verdict;
+  return lacksProof(state) ? withoutProof(verdict, memory) : verdict;
 }
 
 /** What its swap can still take; nothing, where the host's is not known. */

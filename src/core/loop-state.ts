@@ -1,5 +1,6 @@
+import type { Capabilities } from './capabilities.ts';
 import { type Failure, type GuestRecord, newGuestRecord } from './guest-record.ts';
-import type { Controller, CpuTimes, GuestConfig } from './observation.ts';
+import type { CpuTimes, GuestConfig } from './observation.ts';
 import type { Pause } from './pause.ts';
 import type { Milliseconds, Ratio, Vmid } from './units.ts';
 
@@ -10,10 +11,8 @@ export interface LoopState {
   readonly guests: Map<Vmid, GuestRecord>;
   hostCpus: number | undefined;
   hostCpu: HostCpu | undefined;
-  /** Whether the kernel can be asked to give memory up; undefined until that is known. */
-  reclaimSupported: boolean | undefined;
-  /** What this kernel neither counts nor limits for containers. */
-  lacking: ReadonlySet<Controller>;
+  /** What the node can do for guests; undefined until one has run. */
+  capabilities: Capabilities | undefined;
   /** Why changes could be neither backed up nor recorded when one was last to be made. */
   unrecorded: string | undefined;
   /** Why nothing of this node can be changed now: without quorum, say. */
@@ -35,8 +34,7 @@ export function newLoopState(): LoopState {
     guests: new Map(),
     hostCpus: undefined,
     hostCpu: undefined,
-    reclaimSupported: undefined,
-    lacking: new Set(),
+    capabilities: undefined,
     unrecorded: undefined,
     pause: undefined,
     refusedWrites: undefined,

@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type {
   CgroupLife,
   CgroupSample,
@@ -155,15 +156,24 @@ class KeptCgroups implements CgroupFiles {
     return present(Number.isFinite(limit) ? cores(limit) : undefined);
   }
 
-  controllers(vmid: Vmid): Reading<ReadonlySet<string>> {
-    const path = `${this.#paths.cgroup(vmid)}/cgroup.controllers`;
-    const file = createFileReader(SMALL_FILE_BYTES)(path);
-    if (!file.ok) return file;
-    const text = file.value.toString('latin1');
-    if (!/^[a-z_ ]*\n$/.test(text)) {
-      return missing('malformed', `${path}: not in the form that the kernel writes`);
-    }
-    return present(new Set(text.trim().split(' ')));
+  capabilities(vmid: Vmid): Capabilities | undefined {
+    const sample = this.sample(vmid);
+    if (!sample.ok) return undefined;
+    const { cpuPressure } = sample.value;
+    return {
+      proof: existsSync(`${this.#paths.cgroup(vmid)}/memory.reclaim`),
+      pressure: cpuPressure.ok || cpuPressure.why !== 'absent',
+      liveLimits: this.#liveLimits(vmid),
+    };
+  }
+
+  /** By `cgroup.controllers`. A kernel whose file cannot be read is taken to have them all. */
+  #liveLimits(vmid: Vmid): Capabilities['liveLimits'] {
+    const file = this.#readQuota(`${this.#paths.cgroup(vmid)}/cgroup.controllers`);
+    const text = file.ok ? file.value.toString('latin1') : '';
+    if (!/^[a-z_ ]*\n$/.test(text)) return new Set(CONTROLLERS);
+    const words = text.trim().split(' ');
+    return new Set(CONTROLLERS.filter((controller) => words.includes(controller)));
   }
 
   sample(vmid: Vmid): Reading<CgroupSample> {

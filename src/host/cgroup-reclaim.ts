@@ -27,11 +27,6 @@ const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
 export function createReclaim(paths: Paths, clock: Clock): Reclaim {
   const read = createFileReader(FILE_LIMIT_BYTES);
   return {
-    isSupported(vmid) {
-      const directory = paths.cgroup(vmid);
-      if (isThere(`${directory}/memory.reclaim`)) return true;
-      return isThere(directory) ? false : undefined;
-    },
     async ask(vmid, wish) {
       const directory = paths.cgroup(vmid);
       let file: FileHandle;

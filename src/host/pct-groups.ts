@@ -3,7 +3,13 @@ import { broadcastOf } from '../core/groups/addresses.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
-import type { CommandOutcome, CommandWatch, GroupCommand, GroupTools } from '../node/port.ts';
+import type {
+  CommandOutcome,
+  CommandWatch,
+  GroupCommand,
+  GroupEyes,
+  GroupHands,
+} from '../node/port.ts';
 import { type CommandResult, isGroupAlive, runCommand, runDetached } from './command.ts';
 import { makeDirectories } from './directories.ts';
 import { describeError } from './os-error.ts';
@@ -63,7 +69,10 @@ function besideService(
   return { file: 'systemd-run', args: [...how, '--', file, ...args] };
 }
 
-export function createGroupTools({ paths, environment }: GroupToolsOptions): GroupTools {
+export function createGroupTools({
+  paths,
+  environment,
+}: GroupToolsOptions): GroupEyes & GroupHands {
   const isService = environment[BESIDE_VARIABLE] === '1';
   const env = commandEnvironment(environment);
   const directory = paths.at(OUTPUT_DIRECTORY);

@@ -1,4 +1,5 @@
 import type { Allocation } from '../core/allocation.ts';
+import type { Capabilities } from '../core/capabilities.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
@@ -44,8 +45,8 @@ export interface Cgroups {
   cpuLimit(vmid: Vmid): Reading<Cores | undefined>;
   /** The same of the life of the container that was sampled last: it costs a third. */
   sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined>;
-  /** `cgroup.controllers` of the outer cgroup: what the kernel counts and limits of containers. */
-  controllers(vmid: Vmid): Reading<ReadonlySet<string>>;
+  /** What this node can do for guests, as one that runs shows it; undefined: this one does not. */
+  capabilities(vmid: Vmid): Capabilities | undefined;
 }
 
 /** What the kernel is asked to give up of a container's memory. */
@@ -65,8 +66,6 @@ export type ReclaimAnswer =
 
 /** Memory given up on request, by `memory.reclaim` of the outer cgroup. Sets nothing. */
 export interface Reclaim {
-  /** Whether the kernel can be asked at all; undefined where the container does not run. */
-  isSupported(vmid: Vmid): boolean | undefined;
   /** May take some seconds. Never fails for an answer that a live container gives. */
   ask(vmid: Vmid, wish: ReclaimWish): Promise<ReclaimAnswer>;
 }
@@ -134,6 +133,21 @@ export interface Proxmox {
 
 export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
+/** What can be seen of a node. Nothing of it changes anything, so everybody may have it. */
+export interface NodeEyes {
+  readonly clock: Clock;
+  readonly guests: Guests;
+  readonly cgroups: Cgroups;
+  readonly host: HostView;
+}
+
+/** What changes a node. Only what carries changes out is handed it; a dry run has none. */
+export interface NodeHands {
+  readonly proxmox: Proxmox;
+  readonly reclaim: Reclaim;
+  readonly memoryHigh: MemoryHigh;
+}
+
 /** The configurations of the whole cluster. Reads files, starts nothing. */
 export interface Cluster {
   read(): Reading<ClusterView>;
@@ -188,10 +202,14 @@ export interface StorageRoom {
 }
 
 /** Commands for groups. They outlive this process: what has begun is left to finish. */
-export interface GroupTools {
+export interface GroupHands {
   run(command: GroupCommand, watch?: CommandWatch): Promise<CommandOutcome>;
   /** An administrator's own command: an absolute path and its arguments. */
   hook(argv: readonly string[], timeLimitMs: Milliseconds): Promise<CommandOutcome>;
+}
+
+/** What groups ask of Proxmox VE and of this host, and changes nothing. */
+export interface GroupEyes {
   /** Whether nobody in the cluster has the id. */
   isIdFree(vmid: Vmid): Promise<Reading<boolean>>;
   storageRoom(storage: string, source: Vmid): Promise<Reading<StorageRoom>>;

@@ -1,3 +1,4 @@
+import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { ManualHold } from '../core/manual-hold.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -9,7 +10,7 @@ import type {
   ReclaimWish,
   SetRequest,
 } from '../node/port.ts';
-import type { BackupPurpose, JournalEvent, World } from '../ports.ts';
+import type { ActingWorld, BackupPurpose, JournalEvent } from '../ports.ts';
 import type { Fault } from './faults.ts';
 import { confText, parseConf } from './guest-conf.ts';
 import type { GuestSpec, ReclaimHook } from './machine.ts';
@@ -146,7 +147,7 @@ export class VirtualNode {
     this.#takeEvents();
   }
 
-  readonly world: World = {
+  readonly world: ActingWorld = {
     clock: {
       wallMs: () => milliseconds(this.wallMs),
       monotonicMs: () => milliseconds(this.monotonicMs),
@@ -167,29 +168,27 @@ export class VirtualNode {
       sample: (vmid) => this.#sample(vmid),
       cpuLimit: (vmid) => this.#cpuLimit(vmid),
       sampledCpuLimit: (vmid) => this.#cpuLimit(vmid),
-      controllers: () => present(new Set(['cpuset', 'cpu', 'io', 'memory', 'pids'])),
+      capabilities: (vmid) => this.#capabilities(vmid),
     },
-    reclaim: {
-      isSupported: (vmid) =>
-        this.machine.running(vmid) === undefined
-          ? undefined
-          : kernelHasReclaim(this.plant.host.kernelRelease),
-      ask: (vmid, wish) => this.#reclaim(vmid, wish),
-    },
-    memoryHigh: {
-      hold: async (vmid, at) => {
-        this.plant.setHigh(vmid, at);
-        return { kind: 'held' };
+    hands: {
+      proxmox: { set: (request, _stop, cancel) => this.#set(request, cancel) },
+      reclaim: {
+        ask: (vmid, wish) => this.#reclaim(vmid, wish),
       },
-      release: async (vmid) => {
-        this.plant.setHigh(vmid, undefined);
-        return { ok: true };
+      memoryHigh: {
+        hold: async (vmid, at) => {
+          this.plant.setHigh(vmid, at);
+          return { kind: 'held' };
+        },
+        release: async (vmid) => {
+          this.plant.setHigh(vmid, undefined);
+          return { ok: true };
+        },
+        releaseLeft: async () => [],
+        pause: () => this.time.sleep(LOOK_MS),
       },
-      releaseLeft: async () => [],
-      pause: () => this.time.sleep(LOOK_MS),
     },
     host: { observe: () => hostOf(this.plant) },
-    proxmox: { set: (request, _stop, cancel) => this.#set(request, cancel) },
     backups: {
       write: (file, purpose) => {
         this.backups.push({ file, purpose });
@@ -223,6 +222,13 @@ export class VirtualNode {
   #guest(vmid: Vmid): Reading<GuestConfig> {
     const config = this.config(vmid);
     return config === undefined ? missing('absent', `${vmid}.conf: not there`) : present(config);
+  }
+
+  #capabilities(vmid: Vmid): Capabilities | undefined {
+    if (this.machine.running(vmid) === undefined) return undefined;
+    const { kernelRelease, pressure } = this.plant.host;
+    const proof = kernelHasReclaim(kernelRelease);
+    return { proof, pressure, liveLimits: new Set(CONTROLLERS) };
   }
 
   #cpuLimit(vmid: Vmid): Reading<Cores | undefined> {

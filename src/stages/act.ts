@@ -9,6 +9,7 @@ import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
+import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
 import type { ChangeResult } from './apply.ts';
 import { carryOut } from './change.ts';
@@ -23,7 +24,8 @@ export interface ActContext {
   readonly observed: Observed;
   /** What they leave of the host. */
   readonly room: Room;
-  readonly dryRun: boolean;
+  /** What carries the changes out; none in a dry run. */
+  readonly hands: NodeHands | undefined;
   /** How many changes may be under way at a time; 1 if not given. */
   readonly atOnce?: number;
   /** Fires when the program is to end: the change in hand is finished, no further one begun. */
@@ -51,7 +53,7 @@ export async function act(
   const waiting = changes[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
-      if (context.stop.aborted || !(context.dryRun || mayChange(world, state))) return;
+      if (context.stop.aborted || !(context.hands === undefined || mayChange(world, state))) return;
       const former = state.guests.get(planned.vmid)?.intended;
       const outcome = await actOn(world, state, planned, context);
       // Where nothing was done, what a former life has begun may still come about.
@@ -61,7 +63,7 @@ export async function act(
     }
   };
   await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
-  if (!context.dryRun) keepAllTemporary(world, state);
+  if (context.hands !== undefined) keepAllTemporary(world, state);
   return counts;
 }
 
@@ -92,10 +94,10 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, room, dryRun, stop, save }: ActContext,
+  { cycle, observed, room, hands, stop, save }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
-  tellIntent(world, planned, dryRun);
-  if (dryRun) {
+  tellIntent(world, planned, hands === undefined);
+  if (hands === undefined) {
     tellOutcome(world, planned, 'dry-run', { cycle });
     return undefined;
   }
@@ -110,15 +112,16 @@ async function actOn(
   }
   save?.();
   const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, room, stop };
+  const acting = { ...world, hands };
   let carried = planned;
-  let result = await carryOut(world, carried, config.value, changing);
+  let result = await carryOut(acting, carried, config.value, changing);
   if (result.kind === 'unproven') {
     putOff(world, state, planned, result, cycle);
     const { vmid, name, cores } = planned;
     if (cores === undefined) return undefined;
     // What it may not lose must not keep it from what it needs.
     carried = { vmid, name, cores };
-    result = await carryOut(world, carried, config.value, changing);
+    result = await carryOut(acting, carried, config.value, changing);
   }
   tellResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);

@@ -6,7 +6,7 @@ import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { type Verification, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
-import type { BackupPurpose, World } from '../ports.ts';
+import type { ActingWorld, BackupPurpose, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
 import type { Lowering } from './prove.ts';
@@ -55,7 +55,7 @@ export interface ChangeResult {
  * only a hint: what counts is what is read back.
  */
 export async function apply(
-  world: World,
+  world: ActingWorld,
   wish: Wish,
   context: ApplyContext,
 ): Promise<ChangeResult> {
@@ -95,7 +95,7 @@ export function whyOvertaken({ guests, clock }: World, decidedOn: GuestConfig): 
 }
 
 async function set(
-  world: World,
+  world: ActingWorld,
   wish: Wish,
   context: ApplyContext,
   held: HeldDown | undefined,
@@ -142,7 +142,7 @@ function isChanged({ guests }: World, { vmid, digest }: GuestConfig): boolean {
 }
 
 async function settle(
-  world: World,
+  world: ActingWorld,
   wish: Wish,
   { outcome, pushed, verdict, held }: Done,
   context: ApplyContext,
@@ -156,7 +156,7 @@ async function settle(
     const why = explainUnproven(pushed);
     if (verdict.kind === 'unchanged') return { kind: 'unproven', note: why, unproven: pushed };
     // pct has set it anew, and what pushes must not come to the limit before that is back.
-    if (held !== undefined) await world.memoryHigh.hold(wish.vmid, provenBelow(held.toMib));
+    if (held !== undefined) await world.hands.memoryHigh.hold(wish.vmid, provenBelow(held.toMib));
     return bringBack(world, wish, why, context);
   }
   switch (verdict.kind) {
@@ -182,7 +182,7 @@ async function settle(
 }
 
 async function halfUnwritten(
-  world: World,
+  world: ActingWorld,
   { vmid, before }: Wish,
   { message }: Unwritable,
   { found }: Extract<Verification, { readonly kind: 'half-done' }>,

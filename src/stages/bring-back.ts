@@ -14,7 +14,7 @@ import type { Reading } from '../core/reading.ts';
 import { type Mib, mib, type Vmid } from '../core/units.ts';
 import { type ReadBack, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
-import type { World } from '../ports.ts';
+import type { ActingWorld } from '../ports.ts';
 import type { ApplyContext, ChangeResult, Wish } from './apply.ts';
 import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
 import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
@@ -29,7 +29,7 @@ import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
 
 /** Restores the values before a change that was half done, or that has hurt. */
 export async function bringBack(
-  world: World,
+  world: ActingWorld,
   { vmid, before, target }: Wish,
   why: string,
   context: ApplyContext,
@@ -74,7 +74,11 @@ export type Agreed =
   | { readonly kind: 'kept'; readonly memoryMib: number; readonly because: string }
   | { readonly kind: 'failed'; readonly note: string };
 
-export async function agree(world: World, wish: Agreement, context: ApplyContext): Promise<Agreed> {
+export async function agree(
+  world: ActingWorld,
+  wish: Agreement,
+  context: ApplyContext,
+): Promise<Agreed> {
   const { vmid, target } = wish;
   const file = world.guests.read(vmid);
   if (!file.ok) return { kind: 'failed', note: file.detail };
@@ -105,7 +109,7 @@ interface Kept {
 
 /** All but the memory, and of that the configuration alone: a restart must not take it either. */
 async function keepMemory(
-  world: World,
+  world: ActingWorld,
   wish: Agreement,
   { live, stale, because }: Kept,
   context: ApplyContext,
@@ -159,7 +163,7 @@ function sayable(live: number | undefined, wanted: number | null): number | null
 
 /** Sets one after the other, each after a backup, and reads back what has come of them. */
 async function step(
-  world: World,
+  world: ActingWorld,
   { vmid, target, reason }: Agreement,
   targets: readonly Partial<Allocation>[],
   context: ApplyContext,
@@ -198,7 +202,7 @@ async function step(
  * @returns what is live again, in words; undefined: nothing
  */
 export async function liftLive(
-  world: World,
+  world: ActingWorld,
   { vmid, target: before, reason }: Agreement,
   context: ApplyContext,
 ): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
-import type { World } from '../ports.ts';
+import type { ActingWorld, World } from '../ports.ts';
 import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNoRoom } from './room.ts';
@@ -16,7 +16,7 @@ export interface ChangeContext extends ApplyContext {
 
 /** Carries out what the loop has planned for one container. */
 export async function carryOut(
-  world: World,
+  world: ActingWorld,
   planned: PlannedChange,
   decidedOn: GuestConfig,
   context: ChangeContext,
@@ -47,7 +47,7 @@ export async function carryOut(
 
 /** A live limit that is not the configured one: they come to agree, by real changes. */
 async function bringInForce(
-  world: World,
+  world: ActingWorld,
   wish: Pick<Wish, 'vmid' | 'decidedOn' | 'before' | 'target'>,
   planned: PlannedChange,
   context: ChangeContext,

@@ -10,12 +10,12 @@ import type { CloneStep, ConfigureStep, Step } from '../core/groups/step.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { CommandOutcome, CommandWatch, GroupCommand } from '../node/port.ts';
-import type { GroupWorld } from '../ports.ts';
+import type { ActingGroupWorld, GroupWorld } from '../ports.ts';
 
 /** How a step is carried out. What may have changed since it was planned is looked at again. */
 
 export interface DoContext {
-  readonly world: GroupWorld;
+  readonly world: ActingGroupWorld;
   readonly policy: GroupPolicy;
   /** Of all groups. */
   readonly sources: ReadonlySet<Vmid>;
@@ -104,7 +104,7 @@ async function change(context: DoContext, command: GroupCommand): Promise<StepOu
 }
 
 async function run({ world, watch }: DoContext, command: GroupCommand): Promise<StepOutcome> {
-  return outcomeOf(await world.tools.run(command, watch));
+  return outcomeOf(await world.hands.run(command, watch));
 }
 
 function outcomeOf(outcome: CommandOutcome): StepOutcome {
@@ -125,13 +125,13 @@ function outcomeOf(outcome: CommandOutcome): StepOutcome {
 
 /** The last checks before a clone: the cluster says that the id is free, and there is room. */
 async function clone(context: DoContext, step: CloneStep): Promise<StepOutcome> {
-  const { tools } = context.world;
-  const free = await tools.isIdFree(step.vmid);
+  const { eyes } = context.world;
+  const free = await eyes.isIdFree(step.vmid);
   if (!free.ok) return failed(`it is not known whether the id is free: ${free.detail}`);
   if (!free.value) return { kind: 'taken', message: `the id ${step.vmid} is taken` };
   if (step.full && step.disk !== undefined) {
     const { storage, mib } = step.disk;
-    const room = await tools.storageRoom(storage, step.source);
+    const room = await eyes.storageRoom(storage, step.source);
     if (!room.ok) return failed(`the room on ${storage} is not known: ${room.detail}`);
     const { freeMib, thin, sourceUsedMib } = room.value;
     const needMib = thin ? Math.min(mib, sourceUsedMib ?? mib) : mib;
@@ -335,14 +335,14 @@ async function hook(
   const words = argv.map((word) =>
     word.replaceAll('{vmid}', `${vmid}`).replaceAll('{ip}', address),
   );
-  const outcome = outcomeOf(await world.tools.hook(words, policy.hookTimeoutMs));
+  const outcome = outcomeOf(await world.hands.hook(words, policy.hookTimeoutMs));
   if (outcome.kind === 'done') return outcome;
   return failed(`${name} did not succeed: ${'message' in outcome ? outcome.message : ''}`);
 }
 
 /** From its mark, from its configuration, or as the running container has it. */
 export async function addressOf(
-  context: Pick<DoContext, 'world'> & Partial<DoContext>,
+  context: { readonly world: GroupWorld } & Partial<DoContext>,
   vmid: Vmid,
 ): Promise<Reading<string>> {
   const cluster = context.world.cluster.read();
@@ -350,10 +350,10 @@ export async function addressOf(
   if (guest?.ok === true) {
     const configured = netFields(guest.value.nets.get('net0') ?? '').get('ip');
     if (configured !== undefined && /^[0-9]/.test(configured)) {
-      const address = memberAddress(configured, context.world.tools.ownAddresses());
+      const address = memberAddress(configured, context.world.eyes.ownAddresses());
       if (address !== undefined) return present(address);
       return missing('malformed', `${configured} is no address of a container's own`);
     }
   }
-  return context.world.tools.addressOf(vmid);
+  return context.world.eyes.addressOf(vmid);
 }

@@ -9,7 +9,7 @@ import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
 import { type Step, stepKey, subjectsOf } from '../core/groups/step.ts';
 import { pauseAfter } from '../core/pause.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
-import type { GroupWorld } from '../ports.ts';
+import type { ActingGroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
 import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
 import {
@@ -22,7 +22,7 @@ import {
 } from './groups-view.ts';
 
 export interface GroupsParts {
-  readonly world: GroupWorld;
+  readonly world: ActingGroupWorld;
   readonly settings: () => GroupSettings;
   /** Filled from what a former process left. */
   readonly states: Map<string, GroupState>;
@@ -128,7 +128,7 @@ export class Groups {
     const limitsMib = runningLimits(cluster.value, lives, world, current.room());
     const hostRoomMib = hostRoom(coming(), limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
-      pid === undefined ? undefined : world.tools.isAlive(pid);
+      pid === undefined ? undefined : world.eyes.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };
     for (const policy of seen) this.#lookAt(policy, view, current, ledgers);
     this.#comingMib = coming();

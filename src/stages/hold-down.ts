@@ -3,7 +3,7 @@ import { provenBelow, type Unproven, whyPushed } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { ownLimit } from '../core/usage.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
-import type { World } from '../ports.ts';
+import type { ActingWorld, CycleWorld, World } from '../ports.ts';
 import { type Lowering, look, proveShrink, unheld, whyTooLittle } from './prove.ts';
 
 /**
@@ -27,15 +27,15 @@ export interface HeldDown {
 }
 
 /** Proves that the limit may be lowered, and holds growth back; `letGo` has to follow. */
-export async function holdDown(world: World, lowering: Lowering): Promise<HoldDown> {
+export async function holdDown(world: ActingWorld, lowering: Lowering): Promise<HoldDown> {
   const { vmid, toMib } = lowering;
   const proof = await proveShrink(world, lowering);
   if (proof.kind !== 'proven') return proof;
-  const answer = await world.memoryHigh.hold(vmid, provenBelow(toMib));
+  const answer = await world.hands.memoryHigh.hold(vmid, provenBelow(toMib));
   const refused = answer.kind === 'held' ? undefined : answer.message;
   let result = judgeHeld(world, lowering, refused);
   for (let looks = 1; looks < MOST_LOOKS && isPushed(result); looks++) {
-    await world.memoryHigh.pause();
+    await world.hands.memoryHigh.pause();
     result = judgeHeld(world, lowering, refused);
   }
   if (result.kind !== 'held') await letGo(world, vmid);
@@ -62,8 +62,8 @@ function judgeHeld(world: World, lowering: Lowering, refused: string | undefined
 }
 
 /** Puts `memory.high` back, unless `pct` has set it anew with the limit. */
-export async function letGo({ memoryHigh, log }: World, vmid: Vmid): Promise<void> {
-  const outcome = await memoryHigh.release(vmid);
+export async function letGo({ hands, log }: ActingWorld, vmid: Vmid): Promise<void> {
+  const outcome = await hands.memoryHigh.release(vmid);
   if (outcome.ok) return;
   const what = `Container ${vmid}: memory.high could not be put back and is low`;
   const about = { room: 'act', vmid, event: 'memory-high', outcome: 'failed' } as const;
@@ -71,8 +71,8 @@ export async function letGo({ memoryHigh, log }: World, vmid: Vmid): Promise<voi
 }
 
 /** Puts back what processes that were killed in the middle of a change have left. */
-export async function letGoLeft({ memoryHigh, log }: World): Promise<void> {
-  for (const { vmid, problem } of await memoryHigh.releaseLeft()) {
+export async function letGoLeft({ hands, log }: CycleWorld): Promise<void> {
+  for (const { vmid, problem } of (await hands?.memoryHigh.releaseLeft()) ?? []) {
     const who = `Container ${vmid}: memory.high`;
     const left = 'was lowered by a process that has ended';
     const about = { room: 'act', vmid, event: 'memory-high' } as const;
@@ -89,7 +89,7 @@ export interface Watched {
 
 /** `pct set`, which is ended at once where what is held down pushes. */
 export async function setWatched(
-  { proxmox, memoryHigh, cgroups }: World,
+  { hands: { proxmox, memoryHigh }, cgroups }: ActingWorld,
   request: SetRequest,
   stop: AbortSignal,
   held: HeldDown | undefined,

@@ -5,6 +5,7 @@ import {
   isSameValue,
   type Lever,
 } from '../core/allocation.ts';
+import { lacksLimit } from '../core/capabilities.ts';
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
 import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
@@ -31,7 +32,7 @@ export function noticeOthers(
   manage: (config: GuestConfig) => Management,
 ): void {
   forgetWhatIsOver(state, atMs);
-  const lacksCpu = state.lacking.has('cpu');
+  const lacksCpu = lacksLimit(state, 'cpu');
   for (const { vmid, config, state: seen } of containers) {
     if (!config.ok) continue;
     const record = recordOf(state, vmid);

@@ -9,6 +9,7 @@ import {
   shareOf,
   withSample,
 } from '../core/between.ts';
+import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { HandHold } from '../core/decide.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { hostCpu } from '../core/host-state.ts';
@@ -111,43 +112,35 @@ const LACKING: Readonly<Record<Controller, string>> = {
     'cpulimit cannot take effect and is not scaled; `cpu_unit: cores` works without',
 };
 
-/** What the kernel cannot do for containers is said once, and not for each of them. */
-function learnOfControllers({ cgroups, log }: World, state: LoopState, vmid: Vmid): void {
-  const has = cgroups.controllers(vmid);
-  if (!has.ok) return;
-  const all: readonly Controller[] = ['cpu', 'cpuset', 'memory'];
-  const lacking = all.filter((controller) => !has.value.has(controller));
-  state.lacking = new Set(lacking);
-  for (const controller of lacking) log.warn(LACKING[controller], ABOUT);
-}
-
 /** Asked until some container runs; the kernel does not change under us. */
 function learnOfKernel(
-  world: World,
+  { cgroups, log }: World,
   state: LoopState,
   containers: readonly ContainerObservation[],
 ): void {
-  if (state.reclaimSupported !== undefined) return;
+  if (state.capabilities !== undefined) return;
   const running = containers.find((container) => container.state.kind === 'running');
   if (running === undefined) return;
-  const { reclaim, log } = world;
-  learnOfControllers(world, state, running.vmid);
-  state.reclaimSupported = reclaim.isSupported(running.vmid);
-  const usage = running.state.kind === 'running' ? running.state.usage : undefined;
-  if (usage?.cpuPressure.ok === false && usage.cpuPressure.why === 'absent') {
-    log.info(
-      'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +
-        'only as usage; `psi=1` on the kernel command line and a reboot enable it',
-      ABOUT,
-    );
-  }
-  if (state.reclaimSupported !== false || state.lacking.has('memory')) return;
-  log.info(
-    'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
-      'container could do without: memory is taken back in small steps only',
-    ABOUT,
-  );
+  state.capabilities = cgroups.capabilities(running.vmid);
+  if (state.capabilities !== undefined) tellLacking(log, state.capabilities);
 }
+
+/** What the kernel cannot do for containers is said once, and not for each of them. */
+function tellLacking(log: Log, { proof, pressure, liveLimits }: Capabilities): void {
+  for (const controller of CONTROLLERS) {
+    if (!liveLimits.has(controller)) log.warn(LACKING[controller], ABOUT);
+  }
+  if (!pressure) log.info(NO_PRESSURE, ABOUT);
+  if (!proof && liveLimits.has('memory')) log.info(NO_PROOF, ABOUT);
+}
+
+const NO_PRESSURE =
+  'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +
+  'only as usage; `psi=1` on the kernel command line and a reboot enable it';
+
+const NO_PROOF =
+  'This kernel has no memory.reclaim (Linux before 5.19), so it cannot be shown what a ' +
+  'container could do without: memory is taken back in small steps only';
 
 function readHolds(
   { holds, clock, log }: World,

@@ -13,7 +13,7 @@ import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { type Bytes, bytes, type Vmid } from '../core/units.ts';
 import { isFrozen, memoryUsage } from '../core/usage.ts';
-import type { World } from '../ports.ts';
+import type { ActingWorld, World } from '../ports.ts';
 
 export type Proof =
   | { readonly kind: 'proven' }
@@ -39,7 +39,7 @@ const unproven = (because: Unproven): Proof => ({ kind: 'unproven', because });
  * use once more, since the cycle may be a minute old, and has the kernel give up what the new limit
  * would take. `pct` itself lowers a limit below what is in use without a word, and that kills.
  */
-export async function proveShrink(world: World, lowering: Lowering): Promise<Proof> {
+export async function proveShrink(world: ActingWorld, lowering: Lowering): Promise<Proof> {
   const { vmid, toMib } = lowering;
   const before = look(world, vmid);
   if (!before.ok) return { kind: 'unseen', detail: before.detail };
@@ -64,7 +64,7 @@ export function whyTooLittle(
 const MOST_ROUNDS = 3;
 
 async function askKernel(
-  world: World,
+  world: ActingWorld,
   lowering: Lowering,
   first: Look,
   firstWish: Bytes,
@@ -75,7 +75,7 @@ async function askKernel(
   let wish = firstWish;
   let before = first.counters;
   for (let round = 1; ; round++) {
-    const answer = await world.reclaim.ask(vmid, { bytes: wish, until });
+    const answer = await world.hands.reclaim.ask(vmid, { bytes: wish, until });
     if (answer.kind === 'unsupported') return unasked(lowering, first.usage);
     const seen = look(world, vmid);
     if (!seen.ok) return { kind: 'unseen', detail: seen.detail };

@@ -5,7 +5,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
 import { planRestore, type RestorePlan } from '../core/rollback.ts';
 import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
-import type { World } from '../ports.ts';
+import type { ActingWorld, CycleWorld, World } from '../ports.ts';
 import { apply, type ChangeResult } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNotGiven } from './room.ts';
@@ -25,7 +25,6 @@ export interface RestoreGoal {
 export interface RestoreContext {
   /** CPUs online; undefined where they could not be counted. */
   readonly hostCpus: number | undefined;
-  readonly dryRun: boolean;
   readonly stop: AbortSignal;
   /** Memory is not given beyond it. */
   readonly hostPolicy: HostPolicy;
@@ -60,9 +59,10 @@ export interface RestoreResult {
 /**
  * Brings cores, cpulimit and memory back to what a backup says, as every change is made. Then the
  * loop is told to leave the container alone for a while. What goes wrong is told in the result.
+ * Without hands it only says what it would do.
  */
 export async function restore(
-  world: World,
+  world: CycleWorld,
   goal: RestoreGoal,
   context: RestoreContext,
 ): Promise<RestoreResult> {
@@ -85,10 +85,12 @@ export async function restore(
   const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
   const plan = planRestore(now, goal.config, world.cgroups.sample(vmid), tooMuch);
   const kind = kindOf(plan);
-  if (context.dryRun) return { kind: kind ?? 'dry-run', name, ...plan };
-  if (kind === 'already') return { name, ...(await bringInForce(world, goal, now, context)) };
+  const { hands } = world;
+  if (hands === undefined) return { kind: kind ?? 'dry-run', name, ...plan };
+  const acting = { ...world, hands };
+  if (kind === 'already') return { name, ...(await bringInForce(acting, goal, now, context)) };
   if (kind === 'refused') return { kind, name, ...plan };
-  return { name, ...(await change(world, goal, now, plan, context)) };
+  return { name, ...(await change(acting, goal, now, plan, context)) };
 }
 
 /** Where there is nothing to change: why. */
@@ -101,7 +103,7 @@ type Outcome = Omit<RestoreResult, 'name'>;
 
 /** The configuration is as it should be; of a change that was cut off the kernel may not be. */
 async function bringInForce(
-  world: World,
+  world: ActingWorld,
   goal: RestoreGoal,
   { vmid, memoryMib }: GuestConfig,
   context: RestoreContext,
@@ -130,7 +132,7 @@ const applyContext = ({ hostCpus, stop }: RestoreContext) => ({
 });
 
 async function change(
-  world: World,
+  world: ActingWorld,
   goal: RestoreGoal,
   now: GuestConfig,
   { before, target, refused }: RestorePlan,

@@ -1,4 +1,5 @@
 import { type Budget, budget } from '../../src/core/admission.ts';
+import { type Capabilities, CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
 import type { GuestLife, GuestRecord, ResourceRecord } from '../../src/core/guest-record.ts';
@@ -405,3 +406,8 @@ export function remembered<F extends Field>(
   }
   return found as Map<Key<F>, Value<F>>;
 }
+
+/** A node that can do all that a node can, but for what is said. */
+export const able = (own: Partial<Capabilities> = {}): Capabilities => ({
+  ...{ proof: true, pressure: true, liveLimits: new Set(CONTROLLERS), ...own },
+});

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { begin } from '../../src/core/between.ts';
+import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
 import { explainHold, explainSkip } from '../../src/core/explain.ts';
@@ -15,6 +16,7 @@ import { plan } from '../../src/core/plan.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import {
+  able,
   broken,
   budgetWith,
   container,
@@ -682,8 +684,10 @@ describe('what may have stood still', () => {
 });
 
 describe('a kernel without a controller', () => {
+  const without = (lacking: readonly Controller[]) =>
+    new Set(CONTROLLERS.filter((one) => !lacking.includes(one)));
   const state = (...lacking: Controller[]) => ({
-    state: { ...newLoopState(), lacking: new Set(lacking) },
+    state: { ...newLoopState(), capabilities: able({ liveLimits: without(lacking) }) },
   });
   const busy = container(guest(101, { cores: 4 }), {
     ...{ cpu: present(cpuUse(4, 4)), cpusetCpus: undefined, memory: gone('memory.current') },

@@ -17,6 +17,7 @@ import {
 import { present } from '../../src/core/reading.ts';
 import { bytes, mib, milliseconds } from '../../src/core/units.ts';
 import {
+  able,
   container,
   cpuUse,
   decideInput,
@@ -198,7 +199,7 @@ describe('after an attempt that proved nothing', () => {
 });
 
 describe('where the kernel cannot be asked', () => {
-  const silent = () => ({ ...newLoopState(), reclaimSupported: false });
+  const silent = () => ({ ...newLoopState(), capabilities: able({ proof: false }) });
 
   it('a step is at most a tenth', () => {
     expect(onMemory(newLoopState())).toMatchObject({ verdict: 'shrink', after: 6144 });

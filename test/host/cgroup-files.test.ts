@@ -412,3 +412,33 @@ describe('the live cpulimit', () => {
     expect(cgroups.cpuLimit(vmid(101))).toStrictEqual({ ok: true, value: undefined });
   });
 });
+
+describe('what a node can do for guests', () => {
+  const controllers = { 'cgroup.controllers': 'cpuset cpu io memory pids\n' };
+
+  it('is seen of a container that runs', () => {
+    const node = new FakeCgroups();
+    expect(node.cgroups.capabilities(vmid(102))).toBeUndefined();
+    node.make(102, { ...FILES, ...controllers, 'memory.reclaim': '' });
+    expect(node.cgroups.capabilities(vmid(102))).toEqual({
+      ...{ proof: true, pressure: true, liveLimits: new Set(['cpu', 'cpuset', 'memory']) },
+    });
+  });
+
+  it('lacks what the kernel lacks', () => {
+    const node = new FakeCgroups();
+    const { 'cpu.pressure': _, ...files } = FILES;
+    node.make(102, { ...files, 'cgroup.controllers': 'cpu io pids\n' });
+    expect(node.cgroups.capabilities(vmid(102))).toEqual({
+      ...{ proof: false, pressure: false, liveLimits: new Set(['cpu']) },
+    });
+  });
+
+  it.each(['', 'memory\0\n', 'memory'])('has all limits where %j is no list of them', (text) => {
+    const node = new FakeCgroups();
+    node.make(102, { ...FILES, 'cgroup.controllers': text });
+    expect(node.cgroups.capabilities(vmid(102))?.liveLimits).toEqual(
+      new Set(['cpu', 'cpuset', 'memory']),
+    );
+  });
+});

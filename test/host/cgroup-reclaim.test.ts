@@ -108,12 +108,9 @@ describe('the kernel', () => {
 describe('a kernel that cannot be asked', () => {
   it('is known by the missing file of a cgroup that is there', async () => {
     const { reclaim, file, directory } = cgroupOf(LOW);
-    expect(reclaim.isSupported(ID)).toBe(true);
     unlinkSync(file);
-    expect(reclaim.isSupported(ID)).toBe(false);
     expect(await reclaim.ask(ID, wish(1))).toEqual({ kind: 'unsupported' });
     rmSync(directory, { recursive: true });
-    expect(reclaim.isSupported(ID)).toBeUndefined();
     expect(await reclaim.ask(ID, wish(1))).toMatchObject({
       ...{ kind: 'refused', message: expect.stringMatching(/ENOENT/) },
     });
@@ -129,7 +126,6 @@ describe('a file that cannot be written', () => {
   ])('that %s is told, and never thrown', async (_what, target, message) => {
     const { reclaim, file } = cgroupOf({ 'memory.current': '900\n' });
     symlinkSync(target(), file);
-    expect(reclaim.isSupported(ID)).toBe(true);
     expect(await reclaim.ask(ID, wish(1))).toEqual({
       ...{ kind: 'refused', message: expect.stringMatching(message) },
     });

@@ -91,7 +91,7 @@ describe('a virtual node', () => {
   it('changes memory at once, and cores with the next pass of pvestatd', async () => {
     const node = nodeWith();
     const { digest } = configOf(node);
-    const work = node.world.proxmox.set(
+    const work = node.world.hands.proxmox.set(
       { vmid: vmid(101), cores: 4, memoryMib: mib(2048), cpuLimit: null, digest },
       NO_STOP,
     );
@@ -109,11 +109,11 @@ describe('a virtual node', () => {
   it('refuses what pct refuses: another digest, a lock', async () => {
     const other = nodeWith();
     const stale = { vmid: vmid(101), cores: 4, digest: '0'.repeat(40) };
-    const outcome = await other.time.during(other.world.proxmox.set(stale, NO_STOP));
+    const outcome = await other.time.during(other.world.hands.proxmox.set(stale, NO_STOP));
     expect(outcome).toMatchObject({ kind: 'failed', exitCode: 255 });
     const locked = nodeWith(busy, { lock: 'backup' });
     const request = { vmid: vmid(101), cores: 4, digest: configOf(locked).digest };
-    expect(await locked.time.during(locked.world.proxmox.set(request, NO_STOP))).toEqual({
+    expect(await locked.time.during(locked.world.hands.proxmox.set(request, NO_STOP))).toEqual({
       ...{ kind: 'failed', exitCode: 255, message: 'CT is locked (backup)' },
     });
     expect(configOf(locked).cores).toBe(2);
@@ -129,7 +129,7 @@ describe('a virtual node', () => {
     };
     const before = cacheMib();
     const wish = { bytes: bytes(100 * MIB), until: bytes(0) };
-    await node.time.during(node.world.reclaim.ask(vmid(101), wish));
+    await node.time.during(node.world.hands.reclaim.ask(vmid(101), wish));
     // A little of it is read again meanwhile.
     expect(before - cacheMib()).toBeGreaterThan(80);
     expect(before - cacheMib()).toBeLessThanOrEqual(100);
@@ -139,7 +139,7 @@ describe('a virtual node', () => {
     const node = nodeWith({ ...busy, anonMib: 300 });
     const asked = async (mebibytes: number): Promise<number> => {
       const wish = { bytes: bytes(mebibytes * MIB), until: bytes(0) };
-      const answer = await node.time.during(node.world.reclaim.ask(vmid(101), wish));
+      const answer = await node.time.during(node.world.hands.reclaim.ask(vmid(101), wish));
       return answer.kind === 'asked' ? answer.bytes / MIB : Number.NaN;
     };
     const current = (): number => {

@@ -50,12 +50,12 @@ async function run(
   const observed = observe(node.world, newLoopState(), everyone());
   if (!observed.ok) throw new Error(observed.detail);
   const stop = (around.stop ?? new AbortController()).signal;
-  const dryRun = around.dryRun ?? false;
+  const hands = around.dryRun === true ? undefined : node.world.hands;
   return act(node.world, state, changes, {
     cycle: 7,
     observed: observed.value,
     room: AMPLE_ROOM,
-    dryRun,
+    hands,
     stop,
   });
 }
@@ -305,7 +305,8 @@ describe('a failure', () => {
     if (!observed.ok) throw new Error(observed.detail);
     node.write(101, { cores: 6 });
     const stop = new AbortController().signal;
-    const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, dryRun: false, stop };
+    const { hands } = node.world;
+    const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, hands, stop };
     const counts = await act(node.world, state, [growMemory(101)], context);
     expect(counts).toEqual({ done: 0, failed: 0 });
     expect(node.linesOf('WARN')).toEqual([

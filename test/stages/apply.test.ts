@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
+import type { CommandOutcome, MemoryHigh, SetRequest } from '../../src/node/port.ts';
 import { apply, type ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { letGoLeft } from '../../src/stages/hold-down.ts';
@@ -20,6 +20,11 @@ function nodeWithOne(): FakeNode {
   node.add(101, {}, { current: 200, anon: 200 });
   return node;
 }
+
+/** The world with another hold on `memory.high`. */
+const withHigh = ({ world }: FakeNode, memoryHigh: MemoryHigh) => ({
+  ...{ ...world, hands: { ...world.hands, memoryHigh } },
+});
 
 function carry(node: FakeNode, planned = shrinkTo(512)): Promise<ChangeResult> {
   const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
@@ -72,12 +77,12 @@ describe('memory that is to be taken', () => {
 
   it('stays where usage has come up by the time that it is held', async () => {
     const node = nodeWithOne();
-    const { memoryHigh } = node.world;
+    const { memoryHigh } = node.world.hands;
     const hold: typeof memoryHigh.hold = (id, at) => {
       grow(node, 500);
       return memoryHigh.hold(id, at);
     };
-    const world = { ...node.world, memoryHigh: { ...memoryHigh, hold } };
+    const world = withHigh(node, { ...memoryHigh, hold });
     const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(world, shrinkTo(512), node.get(101).config, context);
     expect(result).toMatchObject({ kind: 'unproven', unproven: { kind: 'need-grew' } });
@@ -220,9 +225,9 @@ describe('memory.high never stays low', () => {
 
   it('and one that cannot be put back is told', async () => {
     const node = nodeWithOne();
-    const { memoryHigh } = node.world;
+    const { memoryHigh } = node.world.hands;
     const release = async () => ({ ok: false, message: 'read-only' }) as const;
-    const world = { ...node.world, memoryHigh: { ...memoryHigh, release } };
+    const world = withHigh(node, { ...memoryHigh, release });
     const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
     await carryOut(world, shrinkTo(512), node.get(101).config, context);
     expect(node.linesOf('ERROR')).toEqual([
@@ -233,8 +238,8 @@ describe('memory.high never stays low', () => {
   it('where a process was killed that had held it: the next one says what it did', async () => {
     const node = nodeWithOne();
     const left = [{ vmid: ID }, { vmid: vmid(102), problem: 'no' }];
-    const memoryHigh = { ...node.world.memoryHigh, releaseLeft: async () => left };
-    await letGoLeft({ ...node.world, memoryHigh });
+    const memoryHigh = { ...node.world.hands.memoryHigh, releaseLeft: async () => left };
+    await letGoLeft(withHigh(node, memoryHigh));
     expect(node.lines).toEqual([
       expect.stringMatching(/^WARN: Container 101: .* ended, and is put back/),
       expect.stringMatching(/^ERROR: Container 102: .* could not be put back: no/),

@@ -1,9 +1,11 @@
 import { isSameCpuLimit } from '../../src/core/allocation.ts';
+import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
   CgroupLife,
   CgroupSample,
+  Controller,
   GuestConfig,
   HostObservation,
   Pressure,
@@ -25,7 +27,7 @@ import type {
   ReclaimWish,
   SetRequest,
 } from '../../src/node/port.ts';
-import type { BackupPurpose, JournalEvent, World } from '../../src/ports.ts';
+import type { ActingWorld, BackupPurpose, JournalEvent } from '../../src/ports.ts';
 import {
   cpuCounters,
   guest,
@@ -89,7 +91,7 @@ export class FakeNode {
   journalWorks = true;
   quorum: Reading<boolean> = present(true);
   readonly holds = new Map<Vmid, ManualHold>();
-  controllers: ReadonlySet<string> = new Set(['cpuset', 'cpu', 'io', 'memory', 'pids']);
+  liveLimits: ReadonlySet<Controller> = new Set(CONTROLLERS);
   /** Whether the kernel has `memory.reclaim`. */
   hasReclaim = true;
   /** Stands in for the kernel; see `giveUp`. */
@@ -226,7 +228,7 @@ export class FakeNode {
     );
   }
 
-  readonly world: World = {
+  readonly world: ActingWorld = {
     clock: {
       wallMs: () => milliseconds(this.nowMs),
       monotonicMs: () => milliseconds(this.nowMs),
@@ -247,44 +249,48 @@ export class FakeNode {
       sample: (id) => this.sample(id),
       cpuLimit: (id) => this.cpuLimit(id),
       sampledCpuLimit: (id) => this.cpuLimit(id),
-      controllers: () => present(this.controllers),
+      capabilities: (id) =>
+        this.containers.get(id)?.running
+          ? { proof: this.hasReclaim, pressure: true, liveLimits: this.liveLimits }
+          : undefined,
     },
-    reclaim: {
-      isSupported: (id) => (this.containers.get(id)?.running ? this.hasReclaim : undefined),
-      ask: async (id, wish) => {
-        this.done.push(`reclaim ${id}`);
-        return this.hasReclaim ? this.kernel(id, wish) : { kind: 'unsupported' };
+    hands: {
+      proxmox: {
+        set: async (request, _stop, cancel) => {
+          this.sets.push(request);
+          this.done.push(`set ${request.vmid}`);
+          return this.pct(request, cancel);
+        },
       },
-    },
-    memoryHigh: {
-      hold: async (id, at) => {
-        this.done.push(`high ${id}`);
-        if (this.highRefused !== undefined) return { kind: 'refused', message: this.highRefused };
-        this.heldMib.set(id, at / MIB);
-        const { current = 400 } = this.get(id).memory;
-        const over = current - at / MIB;
-        if (over > 0) this.giveUp(id, { bytes: bytes(over * MIB), until: at });
-        return { kind: 'held' };
+      reclaim: {
+        ask: async (id, wish) => {
+          this.done.push(`reclaim ${id}`);
+          return this.hasReclaim ? this.kernel(id, wish) : { kind: 'unsupported' };
+        },
       },
-      release: async (id) => {
-        if (this.heldMib.delete(id)) this.done.push(`high back ${id}`);
-        return { ok: true };
+      memoryHigh: {
+        hold: async (id, at) => {
+          this.done.push(`high ${id}`);
+          if (this.highRefused !== undefined) return { kind: 'refused', message: this.highRefused };
+          this.heldMib.set(id, at / MIB);
+          const { current = 400 } = this.get(id).memory;
+          const over = current - at / MIB;
+          if (over > 0) this.giveUp(id, { bytes: bytes(over * MIB), until: at });
+          return { kind: 'held' };
+        },
+        release: async (id) => {
+          if (this.heldMib.delete(id)) this.done.push(`high back ${id}`);
+          return { ok: true };
+        },
+        releaseLeft: async () => [],
+        pause: () => new Promise((resolve) => setImmediate(resolve)),
       },
-      releaseLeft: async () => [],
-      pause: () => new Promise((resolve) => setImmediate(resolve)),
     },
     holds: {
       read: () => ({ holds: this.holds, warnings: [] }),
       write: () => ({ ok: true }),
     },
     host: { observe: () => this.seen },
-    proxmox: {
-      set: async (request, _stop, cancel) => {
-        this.sets.push(request);
-        this.done.push(`set ${request.vmid}`);
-        return this.pct(request, cancel);
-      },
-    },
     backups: {
       write: (file, purpose) => {
         if (this.backupFailure !== undefined) return { ok: false, message: this.backupFailure };

@@ -60,7 +60,7 @@ class Life {
       cycle: 1,
       observed,
       room: AMPLE_ROOM,
-      dryRun,
+      hands: dryRun ? undefined : this.node.world.hands,
       stop,
       save,
     });

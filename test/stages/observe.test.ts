@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { lacksLimit } from '../../src/core/capabilities.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { ContainerObservation, ContainerUsage } from '../../src/core/observation.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
@@ -243,10 +244,10 @@ describe('a kernel that lacks a controller', () => {
   it('is told of in one sentence, and CPU is seen as ever', () => {
     const node = new FakeNode();
     for (let id = 101; id < 131; id += 1) node.add(id).memoryMissing = gone('memory.current');
-    node.controllers = new Set(['cpuset', 'cpu', 'io', 'pids']);
+    node.liveLimits = new Set(['cpuset', 'cpu']);
     const state = newLoopState();
     for (let times = 0; times < 3; times += 1) see(node, state);
-    expect([...state.lacking]).toEqual(['memory']);
+    expect(lacksLimit(state, 'memory')).toBe(true);
     const [line, ...more] = node.linesOf('WARN');
     expect([line, more]).toEqual([expect.stringContaining('`cgroup_enable=memory`'), []]);
     expect(node.linesOf('INFO').filter((said) => /reclaim/.test(said))).toEqual([]);

@@ -42,7 +42,8 @@ async function run(
   const observed = observe(node.world, newLoopState(), everyone());
   if (!observed.ok) throw new Error(observed.detail);
   const stop = new AbortController().signal;
-  const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, dryRun: false, stop };
+  const { hands } = node.world;
+  const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, hands, stop };
   return act(node.world, state, [planned], context);
 }
 
@@ -338,13 +339,13 @@ describe('a kernel without memory.reclaim', () => {
     const state = newLoopState();
     observe(node.world, state, everyone());
     observe(node.world, state, everyone());
-    expect(state.reclaimSupported).toBe(false);
+    expect(state.capabilities?.proof).toBe(false);
     expect(node.linesOf('INFO')).toEqual([
       expect.stringMatching(/no memory\.reclaim .* small steps only/),
     ]);
     const able = newLoopState();
     observe(nodeWith().world, able, everyone());
-    expect(able.reclaimSupported).toBe(true);
+    expect(able.capabilities?.proof).toBe(true);
   });
 
   it('is not judged while nothing runs', () => {
@@ -352,7 +353,7 @@ describe('a kernel without memory.reclaim', () => {
     node.get(101).running = false;
     const state = newLoopState();
     observe(node.world, state, everyone());
-    expect(state.reclaimSupported).toBeUndefined();
+    expect(state.capabilities).toBeUndefined();
     expect(node.lines).toEqual([]);
   });
 

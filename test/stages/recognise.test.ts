@@ -12,7 +12,7 @@ describe('what is remembered of a guest', () => {
   it('is in one record, and what else the state holds is of the host or of the loop', () => {
     const others = Object.keys(newLoopState()).filter((name) => name !== 'guests');
     expect(others.sort()).toEqual([
-      ...['cycle', 'hostCpu', 'hostCpus', 'lacking', 'pause', 'reclaimSupported'],
+      ...['capabilities', 'cycle', 'hostCpu', 'hostCpus', 'pause'],
       ...['refusedWrites', 'unrecorded'],
     ]);
   });

@@ -58,13 +58,14 @@ function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
   const proxmox: Proxmox = {
     set: (request, stop) => {
       wish.onSet?.(stop.aborted);
-      return node.world.proxmox.set(request, stop);
+      return node.world.hands.proxmox.set(request, stop);
     },
   };
-  const world = { ...node.world, proxmox, holds: wish.holds ?? holdsOf(node).holds };
-  return restore(world, goal, {
+  const { hands, ...eyes } = { ...node.world, holds: wish.holds ?? holdsOf(node).holds };
+  const acting = { ...eyes, hands: { ...hands, proxmox } };
+  return restore(wish.dryRun === true ? eyes : acting, goal, {
     hostCpus: 16,
-    ...{ hostPolicy, dryRun: wish.dryRun ?? false },
+    hostPolicy,
     stop: wish.stop ?? new AbortController().signal,
   });
 }

@@ -5,7 +5,7 @@ import { missing, present } from '../../src/core/reading.ts';
 import type { TemporaryRecord } from '../../src/core/temporary.ts';
 import { mib, type Vmid } from '../../src/core/units.ts';
 import { runCycle } from '../../src/cycle.ts';
-import type { TemporaryRecords, World } from '../../src/ports.ts';
+import type { ActingWorld, TemporaryRecords } from '../../src/ports.ts';
 import { act } from '../../src/stages/act.ts';
 import { observe } from '../../src/stages/observe.ts';
 import {
@@ -52,7 +52,7 @@ class Cluster {
 class Daemon {
   readonly node = new FakeNode();
   state: LoopState = newLoopState();
-  readonly world: World;
+  readonly world: ActingWorld;
   readonly #name: string;
   readonly #cluster: Cluster;
 
@@ -90,7 +90,8 @@ class Daemon {
     const observed = observe(this.world, this.state, everyone());
     if (!observed.ok) throw new Error(observed.detail);
     const stop = new AbortController().signal;
-    const context = { cycle: 1, observed: observed.value, room: AMPLE_ROOM, dryRun: false, stop };
+    const { hands } = this.world;
+    const context = { cycle: 1, observed: observed.value, room: AMPLE_ROOM, hands, stop };
     return (await act(this.world, this.state, [planned], context)).done;
   }
 
