@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Demand } from '../../src/sim/plant.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { changeState, letSamplesAge, savedState } from './saved.ts';
+import { beginBoost, letSamplesAge, savedBoosts, savedState } from './saved.ts';
 import { crashes, onceLater } from './scenario.ts';
 
 /** Cycles that change something, cut off at each of their writes and commands. */
@@ -117,15 +117,13 @@ await crashes('a cycle in which a boost ends', {
     const demand = { cpuCores: 0.5, anonMib: 500 };
     const yaml = 'DEFAULT: {poll_interval: 1, scaling_mode: boost}\n';
     const under = await seenOnce(demand, demand, yaml);
-    changeState(under, (state) => {
-      state['boosts'] = [['101/cores', { before: 1, boosted: 2, endMs: 1 }]];
-    });
+    beginBoost(under, 101, { before: 1, boosted: 2, endMs: 1 });
     letSamplesAge(under, { 101: 0.5 });
     return under;
   },
   expectEnd: ({ under }) => {
     expect(under.node.limits(101)?.cores).toBe(1);
-    expect(savedState(under)['boosts']).toEqual([]);
+    expect(savedBoosts(under)).toBe(0);
   },
 });
 

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { calm, guest, hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { changeState, savedState } from './saved.ts';
+import { endBoosts, savedBoosts } from './saved.ts';
 import { crashes, onceLater } from './scenario.ts';
 import type { Death, Life, Site } from './site.ts';
 
@@ -84,13 +84,7 @@ async function boosted(site: Site): Promise<Death> {
 /** As if the time of a boost were over: it ends with the next cycle, wherever it is noted. */
 async function boostOver(site: Site): Promise<Death> {
   try {
-    changeState(site.under, (state) => {
-      const over = ([key, boost]: [string, object]) => [key, { ...boost, endMs: 1 }];
-      state['boosts'] = (state['boosts'] as [string, object][]).map(over);
-      for (const [, intended] of state['intended'] as [number, { boosts?: unknown }][]) {
-        intended.boosts = (intended.boosts as [string, object][]).map(over);
-      }
-    });
+    endBoosts(site.under);
   } catch {
     // Cut off before the first state was saved.
   }
@@ -112,6 +106,6 @@ await crashes('a boost that has just begun', {
   moreSets: 2,
   expectEnd: ({ under }) => {
     expect(under.node.limits(101)?.cores).toBe(2);
-    expect(savedState(under)['boosts']).toEqual([]);
+    expect(savedBoosts(under)).toBe(0);
   },
 });

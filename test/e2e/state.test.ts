@@ -53,7 +53,7 @@ it.each(['', '{"version":1', 'null', '\u0000\u0001', '{"version":99}'])(
     writeFileSync(file, content);
     expect((await under.run(['once'])).code).toBe(0);
     expect(under.log()).toContain('WARNING - The saved state is ignored, and a new one begins');
-    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ version: 2 });
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ version: 3 });
   },
 );
 
@@ -89,15 +89,14 @@ it('what was saved of a guest does not apply to another one that was given its i
   expect((await under.run(['once'])).code).toBe(0);
   const path = join(under.root, STATE);
   const saved = JSON.parse(readFileSync(path, 'utf8'));
-  expect(saved.identities).toEqual([[101, 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0']]);
+  const [[, record]] = saved.guests;
+  expect(record.identity).toBe('bc:24:11:00:00:65 local-lvm:vm-101-disk-0');
   const endMs = saved.savedMs;
-  const owed = {
-    boosts: [['101/cores', { before: 1, boosted: 2, endMs }]],
-    offPeak: [['101/memory', { before: 4096 }]],
-    oomFloors: [[101, { limitMib: 9000, atMs: endMs }]],
-    failures: [[101, { count: 9, retryAtMs: endMs + 3_600_000 }]],
-  };
-  writeFileSync(path, JSON.stringify({ ...saved, ...owed }));
+  record.cores.boost = { before: 1, boosted: 2, endMs };
+  record.memory.offPeak = { before: 4096 };
+  record.oomFloor = { limitMib: 9000, atMs: endMs };
+  record.failure = { count: 9, retryAtMs: endMs + 3_600_000 };
+  writeFileSync(path, JSON.stringify(saved));
   under.node.destroyContainer(101);
   const conf = guestText({ vmid: 101, name: 'newcomer', cores: 2, memoryMib: 1024, life: 1 });
   under.node.addContainer({ ...calm(101), conf });
@@ -107,8 +106,8 @@ it('what was saved of a guest does not apply to another one that was given its i
   expect(under.log()).toMatch(
     /101 \(newcomer\) is not the guest that had this id before.*nor a boost to 2 cores/,
   );
-  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
-    ...{ boosts: [], offPeak: [], oomFloors: [], failures: [] },
-    identities: [[101, 'bc:24:11:01:00:65 local-lvm:vm-101-disk-0']],
-  });
+  const [[, newcomer]] = JSON.parse(readFileSync(path, 'utf8')).guests;
+  expect(newcomer.identity).toBe('bc:24:11:01:00:65 local-lvm:vm-101-disk-0');
+  const { oomFloor, failure, cores, memory } = newcomer;
+  expect([oomFloor, failure, cores.boost, memory.offPeak]).toEqual(Array(4).fill(undefined));
 });

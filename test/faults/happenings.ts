@@ -59,7 +59,7 @@ function damage({ node, random }: Scene): void {
   mkdirSync(dirname(path), { recursive: true });
   random.pick([
     () => writeFileSync(path, ''),
-    () => writeFileSync(path, '{"version":2,"grants":[[101,'),
+    () => writeFileSync(path, '{"version":3,"guests":[[101,'),
     () => writeFileSync(path, 'null\n'),
     () => writeFileSync(path, `${'['.repeat(50_000)}`),
     () => writeFileSync(path, '{"version":99}'),

@@ -215,7 +215,12 @@ class Life {
     const state = filesOf(this.#node.root, 'var/lib/lxc_autoscale/state.json')[0]?.text() ?? '';
     return this.gone
       .slice(0, -1)
-      .filter((vmid) => this.#lastScrape.includes(`"${vmid}"`) || state.includes(`"${vmid}`));
+      .filter(
+        (vmid) =>
+          this.#lastScrape.includes(`"${vmid}"`) ||
+          state.includes(`[${vmid},`) ||
+          state.includes(`"${vmid}/`),
+      );
   }
 }
 
