@@ -321,7 +321,8 @@ fetch() {
   mkdir "$new_files/files"
   if [[ -z $from ]]; then from=$(own_directory); fi
   if [[ -z $from ]]; then from=$RELEASE_URL; fi
-  [[ -n $from ]] || fail 'this copy does not know where releases lie; say it with --from'
+  [[ -n $from ]] || fail 'This install.sh has no download address built in. Use the one from a' \
+    'release page, or: --from ./lxc-autoscale-VERSION.tar.gz (or a URL)'
   case $from in
     http://* | https://*) fetch_url "$from" ;;
     *)
@@ -623,8 +624,8 @@ tell_the_end() {
     say "lxc-autoscale $version is installed and running."
   fi
   if grep -qE '^  scaling_mode:[[:space:]]*observe' "$CONFIG"; then
-    say 'It only observes. What it would do is said by: lxc-autoscale status, lxc-autoscale explain'
-    say "When you agree, take the line scaling_mode: observe out of $CONFIG, and then:" \
+    say 'Observe mode: nothing is changed yet. See what it would do: lxc-autoscale status'
+    say "To switch on: remove the line scaling_mode: observe from $CONFIG, then run:" \
       'systemctl reload lxc_autoscale'
   fi
   say "  lxc-autoscale check-config    what each container gets"

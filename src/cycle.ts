@@ -122,11 +122,11 @@ const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) 
   ...{ cycle, wallMs: clock.wallMs(), spentMs },
 });
 
-/** What was brought forward is help, or ends in time; whatever else is taken back can wait. */
+/** An early decision may only grow a container or end its boost. Other shrinks wait. */
 const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>
   decisions.filter((each) => each.verdict !== 'shrink' || each.rule === 'boost-end');
 
-/** What the host could not give now is kept for them until the next whole cycle. */
+/** Memory that the host could not give now is reserved for them until the next whole cycle. */
 function rememberRefused(state: LoopState, { held }: Plan): void {
   for (const record of state.guests.values()) record.refused = undefined;
   for (const { vmid, because, priority } of held) {
@@ -135,7 +135,7 @@ function rememberRefused(state: LoopState, { held }: Plan): void {
   }
 }
 
-/** Who could not be helped is not looked at again before the next cycle. */
+/** Containers we could not help are not evaluated again until the next cycle. */
 function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {
   const helped = new Set(changes.map(({ vmid }) => vmid));
   for (const vmid of urgent) {

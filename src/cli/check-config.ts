@@ -100,7 +100,7 @@ function resolvedLines(
     '',
     ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
     '',
-    'What the sections come to (+ where it goes up, - where it goes down):',
+    'Settings of each policy (+ growing, - shrinking):',
     '',
     ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
     ...boostLines(config),

@@ -59,7 +59,7 @@ async function readHistory(
   const parser = new TraceParser(limit);
   const problems: string[] = [];
   const complain = (problem: string): void => {
-    problems.push(`the history of usage cannot be read as a whole: ${plainText(problem)}`);
+    problems.push(`the usage history cannot be read as a whole: ${plainText(problem)}`);
   };
   const leftOut = (vmids: readonly Vmid[]): void => void stderr.write(`${leftOutWords(vmids)}\n`);
   const steps = new TraceSteps();
@@ -79,7 +79,10 @@ async function readHistory(
   const where = paths.at(USAGE_DIRECTORY);
   return {
     ok: false,
-    problems: [`there is no history of usage in ${where}; --trace FILE.csv takes a recorded one`],
+    problems: [
+      `not enough usage is recorded yet in ${where}: the daemon writes it every quarter of an ` +
+        'hour; for a recorded trace: --trace FILE.csv',
+    ],
   };
 }
 

@@ -62,8 +62,8 @@ function resourceLines({ resource, weighed, guards, decision, plan }: ResourceAc
   ]);
 }
 
-const decisionWords = ({ verdict, says }: DecisionAccount): string =>
-  verdict === 'none' ? says : `${verdict}: ${says}`;
+const decisionWords = ({ verdict, says, because }: DecisionAccount): string =>
+  verdict === 'none' || because === 'observe-only' ? says : `${verdict}: ${says}`;
 
 type Cells = readonly [mark: string, what: string, says: string];
 

@@ -28,7 +28,7 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
   const told = { rows: 0, problems: 0 };
   const complain = (problem: string): void => {
     told.problems += 1;
-    stderr.write(`The history of usage cannot be read as a whole: ${plainText(problem)}.\n`);
+    stderr.write(`The usage history cannot be read as a whole: ${plainText(problem)}.\n`);
   };
   const leftOut = (vmids: readonly Vmid[]): void => {
     if (given.vmid !== undefined && !vmids.includes(given.vmid)) return;
@@ -58,7 +58,7 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
     const since = given.since === undefined ? '' : ' in that time';
     const why = usageHistory ? 'The daemon writes it every quarter of an hour' : SWITCHED_OFF;
     const where = paths.at(USAGE_DIRECTORY);
-    stderr.write(`There is no history of usage${whose}${since} in ${where}. ${why}.\n`);
+    stderr.write(`There is no usage history${whose}${since} in ${where}. ${why}.\n`);
   }
   return told.rows === 0 || told.problems > 0 ? EXIT.failure : EXIT.fine;
 }

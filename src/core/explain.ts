@@ -13,6 +13,7 @@ import type {
 import type { Controller } from './observation.ts';
 import { CPULIMIT_WORKS, quoted } from './pins.ts';
 import type { ProofNumbers, Unproven } from './proof.ts';
+import type { Missing } from './reading.ts';
 
 /** Turns the reason of a decision into the sentence that a person reads. */
 
@@ -131,7 +132,7 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `its configuration says so, but the active value is ${withUnit(resource, before)}`;
     }
     case 'host-emergency':
-      return `the host has next to no memory left, and ${usedWords(resource, measured)}`;
+      return `the host is almost out of memory, and ${usedWords(resource, measured)}`;
   }
 }
 
@@ -178,7 +179,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'learnt':
       return `${learntWords(resource, measured)}, so nothing changes`;
     case 'missing':
-      return `a reading is missing, so nothing changes: ${because.reading.detail}`;
+      return missingWords(because.reading);
     case 'at-maximum':
       return `it needs more, but may have at most ${withUnit(resource, measured?.max ?? 0)}`;
     case 'at-minimum':
@@ -207,7 +208,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'flapping':
       return flapping(because.flaps, because.leftMs);
     case 'observe-only':
-      return `it would get ${withUnit(resource, because.would)}, but it is only observed`;
+      return wouldWords(resource, because.would, measured);
     case 'cpulimit':
     case 'narrowed':
     case 'pinned':
@@ -237,6 +238,17 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'paused':
       return `it should change, but nothing is changed now: ${because.why}`;
   }
+}
+
+/** A rate needs two samples: the first one is no fault. */
+const missingWords = ({ why, detail }: Missing): string =>
+  why === 'first-sample'
+    ? `measuring: ${detail}; the first figure comes with the next cycle`
+    : `a reading is missing, so nothing changes: ${detail}`;
+
+function wouldWords(resource: Resource, would: number, measured: Measured | undefined): string {
+  const from = measured === undefined ? '' : ` from ${short(measured.before)}`;
+  return `it would go${from} to ${withUnit(resource, would)} (observe mode: not done)`;
 }
 
 type KeepReason = Extract<

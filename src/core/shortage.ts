@@ -39,7 +39,7 @@ export function oomFloorMib(floor: OomFloor | undefined, nowMs: number): number 
   return floor.limitMib * OOM_MARGIN;
 }
 
-/** Why memory is not to be taken from it now; undefined where nothing speaks against it. */
+/** Reason not to shrink memory now; undefined if there is none. */
 export function whyShort(usage: MemoryUsage): HoldReason | undefined {
   const { pressure, refaultMibPerS, swapGrowthMib, nearLimit } = usage;
   if (!nearLimit) return undefined;

@@ -85,7 +85,7 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
       const bytes = appendTo(join(directory, usageFileName(current)), waiting);
       current = { ...current, bytes };
       waiting = '';
-      if (failing) options.complain(`The history of usage is written again to ${directory}`);
+      if (failing) options.complain(`The usage history is written again to ${directory}`);
       failing = false;
     } catch (error) {
       if (!failing) options.complain(`${NOT_WRITTEN} ${directory}: ${describeError(error)}`);
@@ -112,7 +112,7 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
   };
 }
 
-const NOT_WRITTEN = 'The history of usage cannot be written to';
+const NOT_WRITTEN = 'The usage history cannot be written to';
 
 function prepare(directory: string): void {
   makeDirectories(directory, 0o700);
@@ -216,7 +216,7 @@ async function packFinished(
     } catch (error) {
       // It was the oldest and had to go meanwhile.
       if (errorCode(error) === 'ENOENT') continue;
-      return `${path} of the history of usage could not be packed: ${describeError(error)}`;
+      return `${path} of the usage history could not be packed: ${describeError(error)}`;
     }
   }
   return undefined;

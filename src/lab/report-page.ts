@@ -26,7 +26,7 @@ export function reportPage(input: PageInput): string {
     '<h2>All policies</h2>',
     totals(trials, 'cpu', 'CPU', 'starved'),
     hasMemory ? totals(trials, 'memory', 'Memory', 'out of memory') : '',
-    '<h2>What is given up for what</h2><p>Down and to the left is better; both at once costs.</p>',
+    '<h2>Trade-off: waste (x) against shortage (y)</h2><p>Lower left is better.</p>',
     `<div class="plots">${tradeOff('CPU', pointsOf(trials, 'cpu'))}
      ${hasMemory ? tradeOff('Memory', pointsOf(trials, 'memory')) : ''}</div>`,
     '<h2>Usage and allocation over time</h2>',

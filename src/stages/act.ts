@@ -56,7 +56,7 @@ export async function act(
       if (context.stop.aborted || !(context.hands === undefined || mayChange(world, state))) return;
       const former = state.guests.get(planned.vmid)?.intended;
       const outcome = await actOn(world, state, planned, context);
-      // Where nothing was done, what a former life has begun may still come about.
+      // If we did nothing, a change that the previous process started may still land.
       const record = state.guests.get(planned.vmid);
       if (record !== undefined) record.intended = outcome === undefined ? former : undefined;
       if (outcome !== undefined) counts[outcome] += 1;

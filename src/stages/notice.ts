@@ -163,7 +163,7 @@ function forgetOtherBoosts({ cores, memory }: GuestRecord, now: Allocation): voi
   }
 }
 
-/** So long after its wait is over a refused shrink still counts with the next one. */
+/** How long an expired shrink back-off still lengthens the next one. */
 const RETRY_REMEMBERED_MS = 24 * 3_600_000;
 
 function forgetWhatIsOver({ guests }: LoopState, nowMs: number): void {

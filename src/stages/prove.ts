@@ -60,7 +60,7 @@ export function whyTooLittle(
   return needMib > limitMib ? { kind: 'need-grew', needMib, limitMib } : undefined;
 }
 
-/** A container that reads on while it gives up is asked for the rest, so often at most. */
+/** Maximum reclaim rounds for a container that keeps filling its cache meanwhile. */
 const MOST_ROUNDS = 3;
 
 async function askKernel(

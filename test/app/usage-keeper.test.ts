@@ -154,7 +154,7 @@ describe('the history of usage', () => {
     node.add(101);
     for (let count = 0; count < 8; count += 1) await cycle(300_000);
     await keeper.close();
-    const said = node.linesOf('WARN').filter((line) => line.includes('history of usage'));
+    const said = node.linesOf('WARN').filter((line) => line.includes('usage history'));
     expect(said).toHaveLength(1);
   });
 });

@@ -142,7 +142,9 @@ describe('recommend', () => {
     writeFileSync(file, 'DEFAULT:\n');
     const { code, err } = await run('recommend', '--config', file);
     expect(code).toBe(1);
-    expect(err).toMatch(/^there is no history of usage in .*; --trace FILE.csv takes/);
+    expect(err).toMatch(
+      /^not enough usage is recorded yet in .*; for a recorded trace: --trace FILE.csv/,
+    );
     const other = await run('recommend', '999', '--trace', trace);
     expect(other.err).toBe('there is nothing on container 999\n');
   });

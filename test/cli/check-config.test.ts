@@ -49,7 +49,7 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
 
 const NONE: GuestList = present(new Map());
 
-const SECTIONS = ['What the sections come to (+ where it goes up, - where it goes down):', ''];
+const SECTIONS = ['Settings of each policy (+ growing, - shrinking):', ''];
 const TIMING_HEAD = 'COOLDOWN s  PERIODS  GRACE s  HOLD s  PRIORITY';
 const TIMING = '+0 -300     +1 -3    600      3600    50';
 

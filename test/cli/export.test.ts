@@ -81,7 +81,7 @@ describe('the history of an id that was given to another guest', () => {
       '101',
     ]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^Left out: .*\nThere is no history of usage of container 101 /);
+    expect(stderr).toMatch(/^Left out: .*\nThere is no usage history of container 101 /);
   });
 
   it('is left out of no other container, and that is said only where it is missing', async () => {
@@ -138,10 +138,10 @@ describe('export', () => {
   });
 
   it.each([
-    [{}, [], '', /^There is no history of usage in .*usage. The daemon writes it every quarter/],
+    [{}, [], '', /^There is no usage history in .*usage. The daemon writes it every quarter/],
     [{}, [], ', usage_history: False', /usage_history is False, so none is kept/],
-    [TWO_DAYS, ['999'], '', /^There is no history of usage of container 999 in /],
-    [TWO_DAYS, ['102', '--since', '1m'], '', /usage of container 102 in that time in /],
+    [TWO_DAYS, ['999'], '', /^There is no usage history of container 999 in /],
+    [TWO_DAYS, ['102', '--since', '1m'], '', /usage history of container 102 in that time in /],
   ])('says why there is nothing: %j %j %j', async (files, argv, more, why) => {
     const { code, stdout, stderr } = await world(files, more).run(argv);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -153,7 +153,7 @@ describe('export', () => {
     const { code, stdout, stderr } = await world({ ...TWO_DAYS, [name]: 'x' }).run(['102']);
     expect(code).toBe(1);
     expect(stdout.split('\n')).toHaveLength(4);
-    expect(stderr).toMatch(/^The history of usage cannot be read as a whole: .* it is damaged;/);
+    expect(stderr).toMatch(/^The usage history cannot be read as a whole: .* it is damaged;/);
   });
 
   it('refuses a configuration that is wrong', async () => {

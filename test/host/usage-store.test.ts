@@ -244,14 +244,12 @@ describe('where it cannot be written', () => {
       store.append(line(NOON_S + passedS), NOON_S + passedS, 900);
     }
     expect(complaints).toHaveLength(1);
-    expect(complaints[0]).toMatch(
-      /^The history of usage cannot be written to .*usage: .*directory/,
-    );
+    expect(complaints[0]).toMatch(/^The usage history cannot be written to .*usage: .*directory/);
     rmSync(parent);
     store.append(line(NOON_S + 2700), NOON_S + 2700, 900);
     await store.close();
     expect(complaints.slice(1)).toEqual([
-      expect.stringMatching(/^The history of usage is written again to /),
+      expect.stringMatching(/^The usage history is written again to /),
     ]);
     expect((await read()).found).toHaveLength(4);
   });

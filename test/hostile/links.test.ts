@@ -127,7 +127,7 @@ describe('a link to a directory', () => {
     for (const kind of ['symbolic', 'hard'] as const) {
       lay(kind, own, `${STATE}/usage/${day}.001.csv`);
       const { stdout } = await own.under.run(['once']);
-      expect(stdout).toMatch(/history of usage cannot be written .*(symbolic|hard) link/);
+      expect(stdout).toMatch(/usage history cannot be written .*(symbolic|hard) link/);
       own.check();
     }
   });

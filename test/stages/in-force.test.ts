@@ -201,7 +201,11 @@ describe('a live cpulimit that is not the configured one', () => {
       { unit: 'cores' },
       /2 cores as its cpulimit, but 1 core is active; set another cpulimit and then the wanted/,
     ],
-    ['it is only observed', { mode: 'observe' }, /it would get 2 cores, but it is only observed/],
+    [
+      'it is only observed',
+      { mode: 'observe' },
+      /it would go from 1 to 2 cores \(observe mode: not done\)/,
+    ],
   ] as const)('is named and not set where %s', async (_what, how, said) => {
     const node = differingCpu(1, 2);
     const state = newLoopState();

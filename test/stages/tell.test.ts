@@ -47,7 +47,7 @@ describe('a decision that is only observed', () => {
       { action: 'Would Increase Cores', change: '2', details: { status: 'observed', after: 4 } },
       { action: 'Would Increase Cores', change: '4', details: { status: 'observed', after: 6 } },
     ]);
-    const said = node.linesOf('INFO').filter((line) => line.includes('only observed'));
+    const said = node.linesOf('INFO').filter((line) => line.includes('observe mode'));
     expect(said).toHaveLength(2);
   });
 });

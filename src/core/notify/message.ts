@@ -29,7 +29,7 @@ export interface Message {
 export interface MessageLine {
   readonly severity: Severity;
   readonly text: string;
-  /** How often just this was to be said. */
+  /** Number of identical events merged into this message. */
   readonly times: number;
 }
 

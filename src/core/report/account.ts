@@ -146,7 +146,7 @@ function decisionAccount(decision: Decision | undefined, input: ReportInput): De
 /** What the plan made of a decision: all of it, a part, or nothing. */
 function planAccount({ decided, planned }: Course, input: ReportInput): DecisionAccount {
   if (decided === undefined || decided.verdict === 'hold') {
-    return { verdict: 'none', says: 'there was nothing to plan' };
+    return { verdict: 'none', says: 'nothing to plan' };
   }
   if (planned === undefined) return { verdict: 'none', says: 'it was not planned' };
   const account = decisionAccount(planned, input);
@@ -184,7 +184,7 @@ function outcomeFacts(
     const { planned } = courseOf(vmid, resource);
     if (planned === undefined || planned.verdict === 'hold') continue;
     const done = changedMs !== undefined && changedMs >= input.atMs;
-    const would = input.dryRun ? 'not done: this is a dry run' : 'it came to nothing';
+    const would = input.dryRun ? 'not done: this is a dry run' : 'it was not changed';
     facts.push(fact(resource, done ? 'it was changed' : would, { changed: done }));
   }
   return facts;

@@ -106,5 +106,9 @@ export function deliveryRow(deliveries: readonly Delivery[], nowMs: Milliseconds
     ({ channel, waiting, failingSinceMs = nowMs }) =>
       `${channel}: ${waiting} wait, and none was sent for ${secondsOf(nowMs - failingSinceMs)} s`,
   );
-  return row('notifications', words.length === 0 ? undefined : words.join('; '), 'none is stuck');
+  return row(
+    'notifications',
+    words.length === 0 ? undefined : words.join('; '),
+    'no message is overdue',
+  );
 }

@@ -283,14 +283,21 @@ function nowOf(container: ContainerObservation, input: ReportInput, courseOf: Co
     const { planned } = courseOf(container.vmid, resource);
     return planned === undefined ? [] : [nowOfResource(planned, input)];
   });
-  const notable = parts.map(({ brief }) => brief).filter((brief) => brief !== '');
+  const briefs = parts.flatMap(({ brief }) => (brief === '' ? [] : [brief]));
+  const would = parts.flatMap((part) => part.would ?? []);
+  if (would.length > 0) briefs.push(`would: ${would.join(', ')} (observe mode)`);
   return {
-    brief: notable.length > 0 ? notable.join(', ') : 'in band',
+    brief: briefs.length > 0 ? briefs.join(', ') : 'in band',
     says: parts.map(({ says }) => says).join(' '),
   };
 }
 
-function nowOfResource(planned: Decision, input: ReportInput): Now {
+interface NowOfResource extends Now {
+  /** The change that observe mode leaves out: `cpu 6>1`. */
+  readonly would?: string;
+}
+
+function nowOfResource(planned: Decision, input: ReportInput): NowOfResource {
   const { resource, vmid } = planned;
   if (planned.verdict !== 'hold') {
     const { measured, after } = planned;
@@ -306,18 +313,27 @@ function nowOfResource(planned: Decision, input: ReportInput): Now {
   }
   const because = aged(planned.because, input.nowMs - input.atMs);
   const says = `${SPOKEN[resource]}: ${plainText(explainHold({ ...planned, because }))}.`;
-  return { brief: because.kind === 'in-band' ? '' : briefHold(resource, because), says };
+  if (because.kind === 'in-band') return { brief: '', says };
+  if (because.kind !== 'observe-only') {
+    return { brief: `${BRIEF[resource]} ${briefly(because)}`, says };
+  }
+  const before = planned.measured === undefined ? '' : short(planned.measured.before);
+  return { brief: '', says, would: `${BRIEF[resource]} ${before}>${short(because.would)}` };
 }
-
-const briefHold = (resource: Resource, because: HoldReason): string =>
-  `${BRIEF[resource]} ${briefly(because)}`;
 
 const briefSkip = ({ because }: Skip): string => briefly(because);
 
-/** The name of a reason as words, with the time that is left where it has an end. */
+/** Kinds are part of the JSON form. What people read of these has other words. */
+const KINDS_IN_WORDS: Readonly<Record<string, string>> = {
+  'held-by-hand': 'on hold',
+  'not-in-force': 'not active yet',
+};
+
+/** The name of a reason as words, with the time left if it has an end. */
 function briefly(because: HoldReason | SkipReason): string {
-  const words = because.kind.replaceAll('-', ' ');
+  const words = KINDS_IN_WORDS[because.kind] ?? because.kind.replaceAll('-', ' ');
   if (because.kind === 'stopped') return because.leftBehind ? LEFT_BEHIND : words;
+  if (because.kind === 'missing' && because.reading.why === 'first-sample') return 'measuring';
   if ('leftMs' in because) return `${words} ${span(because.leftMs)}`;
   if ('retryInMs' in because) return `${words} ${span(because.retryInMs)}`;
   if (because.kind === 'locked') return `${words} (${plainText(because.lock, 40)})`;

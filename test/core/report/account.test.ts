@@ -51,7 +51,7 @@ describe('an account', () => {
     expect(memory?.plan).toMatchObject({ verdict: 'grow', says: 'granted in full' });
     expect(found.resources[0]?.decision).toMatchObject({ verdict: 'hold', because: 'in-band' });
     expect(found.resources[0]?.plan).toEqual({
-      ...{ verdict: 'none', says: 'there was nothing to plan' },
+      ...{ verdict: 'none', says: 'nothing to plan' },
     });
   });
 

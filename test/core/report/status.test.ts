@@ -45,7 +45,7 @@ describe('the row of a container', () => {
     expect(row.memory).toEqual({ missing: 'a bad line' });
     expect(row.pressure).toEqual({ cpuPercent: null, memoryPercent: null });
     expect(row.need).toEqual({ cores: null, memoryMib: null });
-    expect(row.now.brief).toBe('cpu missing, mem missing');
+    expect(row.now.brief).toBe('cpu measuring, mem missing');
   });
 
   it.each([
@@ -127,19 +127,24 @@ describe('the row of a container', () => {
     expect(JSON.stringify(statusReport(input))).not.toMatch(/(?<!\\)\\(u001b|n)|\u202e/);
   });
 
-  it.each(Object.entries(HOLD_REASONS))('has words for what is held: %s', (kind, because) => {
+  it.each(Object.entries(HOLD_REASONS))('has words for a value that stays: %s', (kind, because) => {
     const { now } = only(heldFor(because, { containers: [container(guest(101))] }));
     expect(now.says).toMatch(/^CPU: .{20,}\. Memory: .{20,}\.$/);
     expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
-    expect(now.brief).toMatch(kind === 'in-band' ? /^in band$/ : /^cpu [a-z0-9 ]{4,30}$/);
+    const usual = kind === 'in-band' ? /^in band$/ : /^cpu [a-z0-9 ]{4,30}$/;
+    const observed = /^would: cpu \d+>\d+ \(observe mode\)$/;
+    expect(now.brief).toMatch(kind === 'observe-only' ? observed : usual);
   });
 
-  it.each(Object.entries(SKIP_REASONS))('has words for who is left alone: %s', (_, because) => {
-    const { now } = only(skippedFor(because, { containers: [container(guest(101))] }));
-    expect(now.says).toMatch(/^.{10,}\.$/);
-    expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
-    expect(now.brief).toMatch(/^[a-z0-9 ()]{4,30}$/);
-  });
+  it.each(Object.entries(SKIP_REASONS))(
+    'has words for a container that is skipped: %s',
+    (_, because) => {
+      const { now } = only(skippedFor(because, { containers: [container(guest(101))] }));
+      expect(now.says).toMatch(/^.{10,}\.$/);
+      expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
+      expect(now.brief).toMatch(/^[a-z0-9 ()]{4,30}$/);
+    },
+  );
 });
 
 describe('the host', () => {
