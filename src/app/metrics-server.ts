@@ -8,9 +8,10 @@ import { removeFile, replaceFile } from '../host/textfile.ts';
 import { CONTENT_TYPE } from '../report/exposition.ts';
 import { metricsText, type OwnFigures } from '../report/metrics.ts';
 import { inRoom } from '../report/room-log.ts';
+import type { ProcessContext } from './context.ts';
 import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
-import type { MetricsOptions } from './metrics.ts';
+import type { OpenWorld } from './world.ts';
 
 /** Serves the metrics over HTTP, and writes them to a file for node_exporter. */
 export interface MetricsServer {
@@ -18,6 +19,22 @@ export interface MetricsServer {
   apply(metrics: Config['metrics']): Promise<void>;
   /** After a cycle. */
   write(): void;
+}
+
+export interface MetricsOptions {
+  readonly open: OpenWorld;
+  readonly context: ProcessContext;
+  readonly config: () => Config;
+  /** What the last cycle knew, and the state now. */
+  readonly known: () => DaemonState;
+  /** Messages by channel since the start; empty if no channel is configured. */
+  readonly messages: () => ReadonlyMap<string, MessageCounts>;
+}
+
+export interface MessageCounts {
+  readonly sent: number;
+  readonly failed: number;
+  readonly waiting: number;
 }
 
 export interface MetricsServerOptions extends MetricsOptions {

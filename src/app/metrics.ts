@@ -1,4 +1,3 @@
-import type { Config } from '../config/model.ts';
 import { overdueCores } from '../core/loop-state.ts';
 import {
   coresRow,
@@ -14,34 +13,15 @@ import {
 import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../cycle.ts';
 import { type GoodCycle, noteCycle } from '../report/tally.ts';
-import type { ProcessContext } from './context.ts';
-import type { DaemonState } from './control-answer.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
-import type { MetricsServer } from './metrics-server.ts';
+import type { MessageCounts, MetricsOptions, MetricsServer } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';
-import type { OpenWorld } from './world.ts';
 
 /** What monitors learn of the daemon: metrics for Prometheus, and its health. */
 export interface Metrics extends Part {
   cycleEnded(cycle: EndedCycle): void;
   reloaded(isDone: boolean): void;
   health(): HealthReport;
-}
-
-export interface MetricsOptions {
-  readonly open: OpenWorld;
-  readonly context: ProcessContext;
-  readonly config: () => Config;
-  /** What the last cycle knew, and the state now. */
-  readonly known: () => DaemonState;
-  /** Messages by channel since the start; empty if no channel is configured. */
-  readonly messages: () => ReadonlyMap<string, MessageCounts>;
-}
-
-export interface MessageCounts {
-  readonly sent: number;
-  readonly failed: number;
-  readonly waiting: number;
 }
 
 /** The checks write files, and a monitor may ask every second: results are kept for a while. */

@@ -9,7 +9,7 @@ import type { Delivery } from '../report/notify/channel.ts';
 import { testLetter } from '../report/notify/messenger.ts';
 import { beat } from '../report/notify/uptime-kuma.ts';
 import type { Arguments } from './arguments.ts';
-import type { TestedChannel } from './subject.ts';
+import type { TestedChannel } from './channels.ts';
 
 type Try = readonly [name: string, send: (stop: AbortSignal) => Promise<Delivery>];
 

@@ -1,12 +1,9 @@
 import { unknownWord } from '../config/suggest.ts';
-import { MESSAGE_CHANNELS } from '../core/notify/event.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
+import { TESTED_CHANNELS, type TestedChannel } from './channels.ts';
 import type { Command } from './command.ts';
 
 /** What a command is about: the words that follow its name. */
-
-export const TESTED_CHANNELS = [...MESSAGE_CHANNELS, 'uptime_kuma'] as const;
-export type TestedChannel = (typeof TESTED_CHANNELS)[number];
 
 export interface SubjectRead {
   /** undefined: all containers, or the command is about none. */

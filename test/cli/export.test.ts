@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { parseArguments } from '../../src/cli/arguments.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
 import { exportUsage } from '../../src/cli/export.ts';
 import { USAGE_HEADER } from '../../src/core/usage-history.ts';
 import { createPaths } from '../../src/host/paths.ts';

@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { parseArguments } from '../../src/cli/arguments.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
 import { history } from '../../src/cli/history.ts';
 import { createPaths } from '../../src/host/paths.ts';
 import { manualClock, plant, temporaryDirectory } from '../host/world.ts';

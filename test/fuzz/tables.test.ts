@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
-import { parseArguments } from '../../src/cli/arguments.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
 import { history } from '../../src/cli/history.ts';
 import { recommend } from '../../src/cli/recommend.ts';
 import { createPaths } from '../../src/host/paths.ts';

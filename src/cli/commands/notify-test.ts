@@ -1,6 +1,6 @@
+import { TESTED_CHANNELS } from '../channels.ts';
 import type { Command } from '../command.ts';
 import { CONFIGURED } from '../options.ts';
-import { TESTED_CHANNELS } from '../subject.ts';
 
 export const notifyTest: Command = {
   name: 'notify-test',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Arguments, parseArguments } from '../../src/cli/arguments.ts';
+import type { Arguments } from '../../src/cli/arguments.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 
 interface Run extends Arguments {

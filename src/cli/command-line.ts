@@ -1,0 +1,233 @@
+import { parseArgs } from 'node:util';
+import { toAmount, unitsOf } from '../config/read-values.ts';
+import { closest } from '../config/suggest.ts';
+import { parseSince } from '../core/report/since.ts';
+import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
+import type { Vmid } from '../core/units.ts';
+import type { Arguments } from './arguments.ts';
+import type { Command } from './command.ts';
+import { COMMANDS, commandOf } from './commands.ts';
+import {
+  DEFAULT_DEMO_SECONDS,
+  DEFAULT_MEASURE_SECONDS,
+  GENERAL_OPTIONS,
+  OPTIONS,
+} from './options.ts';
+import { readSubject } from './subject.ts';
+
+/** The command line, parsed: a command with its options, or a sentence on what is wrong with it. */
+
+export type Parsed =
+  | { readonly kind: 'run'; readonly command: Command; readonly arguments: Arguments }
+  /** undefined: the help of the program. */
+  | { readonly kind: 'help'; readonly command: Command | undefined }
+  | { readonly kind: 'version' }
+  | {
+      readonly kind: 'wrong';
+      readonly message: string;
+      /** undefined: not even the command is known. */
+      readonly command: Command | undefined;
+    };
+
+type Values = Exclude<ReturnType<typeof tokenize>, string>['values'];
+
+/** An unset shell variable must not turn the directory of a test into the real node. */
+const PATHS = ['config', 'sysroot', 'trace', 'out', 'html'] as const;
+
+/** @param argv what follows the program's name */
+export function parseArguments(argv: readonly string[]): Parsed {
+  const given = tokenize(argv);
+  if (typeof given === 'string') return wrong(given, commandIn(argv));
+  const { values, positionals } = given;
+  if (values.help === true) return { kind: 'help', command: commandIn(positionals) };
+  if (values.version === true) return { kind: 'version' };
+  const [name, ...words] = commandLine(values, positionals);
+  if (name === 'help') return { kind: 'help', command: commandIn(words) };
+  if (name === undefined) return wrong('a command is missing', undefined);
+  const command = commandOf(name);
+  if (command === undefined) return wrong(`unknown command ${meant(name, '')}`, undefined);
+  if (values.rollback === true && positionals.length > 0) {
+    return wrong('--rollback stands without a command: it is the same as rollback --all', command);
+  }
+  const read = argumentsOf(command, values, words);
+  if (typeof read === 'string') return wrong(read, command);
+  return { kind: 'run', command, arguments: read };
+}
+
+/** A sentence if they are wrong. */
+function argumentsOf(
+  command: Command,
+  values: Values,
+  words: readonly string[],
+): Arguments | string {
+  const { named, rest } = policyWords(command, values.policy, words);
+  const subject = readSubject(command, rest, values.all ?? values.rollback ?? false);
+  if ('message' in subject) return subject.message;
+  const stray = Object.keys(values).find((option) => !takes(command, option));
+  if (stray !== undefined) return `--${stray} does not go with ${command.name}`;
+  const empty = PATHS.find((option) => values[option] === '');
+  if (empty !== undefined) return `--${empty} needs a path, and it is empty`;
+  const to = restorePoint(values.to, subject.vmid);
+  if (typeof to === 'string') return to;
+  const since = values.since === undefined ? undefined : parseSince(values.since);
+  if (values.since !== undefined && since === undefined) return noSince(values.since);
+  const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400, 'seconds');
+  const duration = wholeNumber('duration', values.duration, 5, 86_400, 'seconds');
+  const containers = wholeNumber('containers', values.containers, 1, 300, '');
+  const measure = wholeNumber('for', values.for, 1, 3600, 'seconds');
+  const one = wrongOther(values['other-guest'], subject.vmid);
+  const others = [wrongFormat(values.format), wrongSource(values), one];
+  for (const number of [poll, duration, containers, measure, ...others]) {
+    if (typeof number === 'string') return number;
+  }
+  return {
+    configFile: values.config,
+    sysroot: values.sysroot ?? '/',
+    dryRun: values['dry-run'] ?? false,
+    pollIntervalSeconds: numeric(poll),
+    energyMode: values.energy_mode ?? false,
+    debug: values.debug ?? false,
+    traceFile: values.trace,
+    containers: numeric(containers),
+    durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
+    vmid: subject.vmid,
+    group: subject.group,
+    to,
+    otherGuest: values['other-guest'] ?? false,
+    since,
+    json: values.json ?? values.format === 'json',
+    outFile: values.out,
+    channel: subject.channel,
+    policies: named,
+    htmlFile: values.html,
+    yaml: values.yaml ?? false,
+    oldFile: subject.file,
+    measureSeconds: numeric(measure) ?? DEFAULT_MEASURE_SECONDS,
+    yes: values.yes ?? false,
+  };
+}
+
+const takes = ({ options }: Command, option: string): boolean =>
+  Object.hasOwn(options, option) || Object.hasOwn(GENERAL_OPTIONS, option);
+
+const commandIn = (words: readonly string[]): Command | undefined =>
+  words.map(commandOf).find((command) => command !== undefined);
+
+/** The misspelt word, and what most likely was meant. */
+function meant(word: string, dashes: '' | '--', command?: Command): string {
+  const known = command?.options ?? OPTIONS;
+  const options = [...Object.keys(known), ...Object.keys(GENERAL_OPTIONS)];
+  const names = dashes === '' ? COMMANDS.map(({ name }) => name) : options;
+  const near = closest(word.slice(dashes.length), names);
+  return near === undefined ? `'${word}'` : `'${word}'. Did you mean '${dashes}${near}'?`;
+}
+
+/** `--policy one two` and `--policy one,two` name two, as `--policy one --policy two` does. */
+function policyWords(
+  { name }: Command,
+  given: readonly string[] | undefined,
+  words: readonly string[],
+): { readonly named: readonly string[]; readonly rest: readonly string[] } {
+  const more = name === 'backtest' && given !== undefined ? words : [];
+  const named = [...(given ?? []), ...more].flatMap((text) => text.split(','));
+  return { named, rest: words.slice(more.length) };
+}
+
+/** What is wrong with where demand is to come from: a trace, or the daemon's own record. */
+function wrongSource({
+  trace,
+  history,
+  containers,
+}: {
+  readonly trace?: string | undefined;
+  readonly history?: boolean | undefined;
+  readonly containers?: string | undefined;
+}): string | undefined {
+  if (containers !== undefined && trace === undefined) return '--containers goes with --trace';
+  if (trace === undefined || history !== true) return undefined;
+  return '--history is what the daemon has recorded here, so it does not go with --trace';
+}
+
+const wrongOther = (given: boolean | undefined, vmid: Vmid | undefined): string | undefined =>
+  given === true && vmid === undefined
+    ? '--other-guest takes the id of one container; --all skips other guests'
+    : undefined;
+
+/** The command and what follows it. The flag of existing installations stands for a command. */
+const commandLine = (
+  { rollback }: { readonly rollback?: boolean | undefined },
+  positionals: readonly string[],
+): readonly string[] =>
+  rollback === true && positionals.length === 0 ? ['rollback'] : positionals;
+
+const noSince = (text: string): string =>
+  "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h or " +
+  `7d, not '${text}'`;
+
+/** Where a rollback goes to, or a sentence on what is wrong with it. */
+function restorePoint(
+  text: string | undefined,
+  vmid: Vmid | undefined,
+): RestorePoint | string | undefined {
+  if (text === undefined) return undefined;
+  const point = parseRestorePoint(text);
+  if (point === undefined) {
+    const forms = "2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or the id of a backup";
+    return `--to takes a time such as ${forms}, not '${text}'`;
+  }
+  if (point.kind === 'id' && vmid === undefined) {
+    return 'an id names one backup of one container, so it does not go with --all';
+  }
+  return point;
+}
+
+const wrong = (message: string, command: Command | undefined): Parsed => ({
+  kind: 'wrong',
+  message,
+  command,
+});
+const numeric = (value: number | string | undefined): number | undefined =>
+  typeof value === 'number' ? value : undefined;
+
+/** A sentence where an option is wrong. */
+function tokenize(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const unknown = /^Unknown option '(--?.*?)'(?:\. |$)/s.exec(message)?.[1];
+    if (unknown?.startsWith('--')) {
+      return `unknown option ${meant(unknown, '--', commandIn(argv))}`;
+    }
+    if (unknown !== undefined) return `unknown option '${unknown}'`;
+    const option = /^Option '(--?[a-z_-]+).*' argument (missing|is ambiguous)/.exec(message)?.[1];
+    if (option !== undefined) return `${option} needs a value`;
+    // Node's own sentence names the option; what follows its first stop is advice on quoting.
+    return message.split(/\.\s/)[0] ?? message;
+  }
+}
+
+const wrongFormat = (text: string | undefined): string | undefined =>
+  text === undefined || ['text', 'json'].includes(text)
+    ? undefined
+    : `--format takes text or json, not '${text}'`;
+
+/**
+ * The number, read as in the configuration; undefined where none is given; or a sentence on what is
+ * wrong with it.
+ */
+function wholeNumber(
+  option: string,
+  text: string | undefined,
+  least: number,
+  most: number,
+  unit: '' | 'seconds',
+): number | string | undefined {
+  if (text === undefined) return undefined;
+  const value = toAmount(text, unit);
+  if (Number.isInteger(value) && Number(value) >= least && Number(value) <= most) {
+    return Number(value);
+  }
+  const units = unit === '' ? '' : `, in ${unit} or with a unit (${unitsOf(unit)})`;
+  return `--${option} takes a whole number from ${least} to ${most}${units}, not '${text}'`;
+}
