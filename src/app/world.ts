@@ -23,7 +23,6 @@ import { appendLine } from '../report/append.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';
 import { newTally, noteEvent, type Tally } from '../report/tally.ts';
-
 import type { ProcessContext } from './context.ts';
 import { logOutlets } from './log-outlets.ts';
 
