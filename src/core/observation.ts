@@ -169,13 +169,18 @@ export interface ContainerObservation {
   readonly state: ContainerState;
 }
 
-export type ContainerState =
-  | { readonly kind: 'running'; readonly usage: ContainerUsage }
+/** Whether a guest runs. What cannot be seen is unknown, and unknown is never stopped. */
+export type GuestState =
+  | { readonly kind: 'running' }
   /** It stands still by `cgroup.freeze`, so what it does says nothing of what it needs. */
   | { readonly kind: 'frozen' }
   /** `leftBehind`: its cgroup is still there, with no process in it. */
   | { readonly kind: 'stopped'; readonly leftBehind?: true }
   | { readonly kind: 'unknown'; readonly reason: Missing };
+
+export type ContainerState =
+  | { readonly kind: 'running'; readonly usage: ContainerUsage }
+  | Exclude<GuestState, { readonly kind: 'running' }>;
 
 export interface ContainerUsage {
   readonly cpu: Reading<CpuUsage>;

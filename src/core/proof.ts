@@ -1,4 +1,5 @@
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
+import { isStopped } from './guest-state.ts';
 import type { CgroupSample, MemoryCounters, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { Reading } from './reading.ts';
@@ -53,7 +54,8 @@ function marginMib(limitMib: number): number {
 /** Whether a memory limit is lower than the live one, as far as that can be known. */
 export function takesMemory(sample: Reading<CgroupSample>, limitMib: Mib): boolean {
   // A container that does not run has nothing that could be taken.
-  if (!sample.ok) return sample.why !== 'absent';
+  if (isStopped(sample)) return false;
+  if (!sample.ok) return true;
   const { memory } = sample.value;
   const live = memory.ok ? memory.value.limitBytes : undefined;
   return live === undefined || bytesToMib(live) > limitMib;

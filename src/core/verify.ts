@@ -1,15 +1,18 @@
 import { type Allocation, isSameCpuLimit } from './allocation.ts';
+import type { GuestState } from './observation.ts';
 import type { Reading } from './reading.ts';
 import type { Cores, Mib } from './units.ts';
 
 /** What the configuration and the kernel say after a change. */
 export interface ReadBack {
+  /** Of one that has stopped nothing is live: its configuration is all there is. */
+  readonly state: GuestState;
   readonly config: Reading<Allocation>;
-  /** The live CPU quota, undefined: none; `absent` when the container no longer runs. */
+  /** The live CPU quota, undefined: none. */
   readonly liveCpuLimit: Reading<Cores | undefined>;
-  /** The live memory limit; missing with `absent` when the container no longer runs. */
+  /** The live memory limit, undefined: none. */
   readonly liveMemoryMib: Reading<Mib | undefined>;
-  /** CPUs in the live cpuset; missing when the container no longer runs. */
+  /** CPUs in the live cpuset. */
   readonly liveCpus: Reading<number | undefined>;
 }
 
@@ -69,7 +72,7 @@ export function verify(
   if (parts.every((part) => part !== 'old' && part !== 'other')) {
     return expected.cores === undefined
       ? { kind: 'confirmed' }
-      : cpusetVerdict(read.liveCpus, expected.cores, hostCpus);
+      : cpusetVerdict(read, expected.cores, hostCpus);
   }
   if (parts.every((part) => part !== 'new' && part !== 'other')) return { kind: 'unchanged' };
   // A value that is neither was set by somebody else, and theirs is not ours to put back.
@@ -96,22 +99,22 @@ function compareCpuLimit(
 }
 
 function liveCpuLimit(read: ReadBack, configured: number | null): number | null | 'unreadable' {
-  if (read.liveCpuLimit.ok) return read.liveCpuLimit.value ?? null;
-  return read.liveCpuLimit.why === 'absent' ? configured : 'unreadable';
+  if (read.state.kind === 'stopped') return configured;
+  return read.liveCpuLimit.ok ? (read.liveCpuLimit.value ?? null) : 'unreadable';
 }
 
-/** A container that has stopped has no live limit; then its configuration is all there is. */
 function liveMemory(read: ReadBack, configured: Mib): Mib | 'none' | 'unreadable' {
-  if (read.liveMemoryMib.ok) return read.liveMemoryMib.value ?? 'none';
-  return read.liveMemoryMib.why === 'absent' ? configured : 'unreadable';
+  if (read.state.kind === 'stopped') return configured;
+  return read.liveMemoryMib.ok ? (read.liveMemoryMib.value ?? 'none') : 'unreadable';
 }
 
 function cpusetVerdict(
-  live: Reading<number | undefined>,
+  { state, liveCpus: live }: ReadBack,
   expected: number | null,
   hostCpus: number,
 ): Verification {
-  if (!live.ok) return live.why === 'absent' ? { kind: 'confirmed' } : pending(undefined);
+  if (state.kind === 'stopped') return { kind: 'confirmed' };
+  if (!live.ok) return pending(undefined);
   const cpus = Math.min(expected ?? hostCpus, hostCpus);
   return live.value === cpus ? { kind: 'confirmed' } : pending(live.value);
 }

@@ -1,5 +1,6 @@
 import type { Allocation } from '../core/allocation.ts';
 import { explainUnproven } from '../core/explain.ts';
+import { isStopped } from '../core/guest-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { pauseAfter } from '../core/pause.ts';
 import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
@@ -200,10 +201,7 @@ const KILLED = {
   stopped: 'it stopped while its memory was lowered',
 } as const;
 
-const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => {
-  const sample = cgroups.sample(vmid);
-  return sample.ok || sample.why !== 'absent';
-};
+const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => !isStopped(cgroups.sample(vmid));
 
 /** A container that no longer runs is a failure, whatever its configuration says. */
 function unlessStopped(

@@ -1,4 +1,5 @@
 import { type Allocation, diffOf } from '../core/allocation.ts';
+import { isStopped } from '../core/guest-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Room } from '../core/room.ts';
@@ -76,8 +77,8 @@ function whyNotNow(
     return why === undefined ? undefined : `${why}; deciding anew`;
   }
   const sample = world.cgroups.sample(vmid);
-  if (memory === undefined || sample.ok || sample.why !== 'absent') return undefined;
-  return `its memory could not be read once more before shrinking: ${sample.detail}`;
+  if (memory === undefined || !isStopped(sample)) return undefined;
+  return 'its memory could not be read once more before shrinking: it is not running';
 }
 
 /** The values of one side of a change. A line that was not there does not come back either. */

@@ -7,6 +7,7 @@ import { isOurs } from '../core/groups/members.ts';
 import { netFields } from '../core/groups/net-lines.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import type { CloneStep, ConfigureStep, Step } from '../core/groups/step.ts';
+import { guestState, isStopped } from '../core/guest-state.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { CommandOutcome, CommandWatch, GroupCommand } from '../node/port.ts';
@@ -38,7 +39,7 @@ export async function carryOutStep(context: DoContext, step: Step): Promise<Step
 
 function isReached(context: DoContext, step: Step): boolean {
   const guest = guestNow(context, step.vmid);
-  const life = context.world.cgroups.sample(step.vmid);
+  const { kind: state } = guestState(context.world.cgroups.sample(step.vmid));
   switch (step.kind) {
     case 'snapshot':
       return guest.ok && guest.value.snapshots.has(step.name);
@@ -49,7 +50,7 @@ function isReached(context: DoContext, step: Step): boolean {
       return guest.ok && entry.ok && bearsNonce(guest.value, entry.value.nonce);
     }
     case 'start':
-      return life.ok;
+      return state === 'running' || state === 'frozen';
     case 'destroy':
     case 'discard':
       return !guest.ok && guest.why === 'absent';
@@ -189,7 +190,7 @@ async function configure(context: DoContext, step: ConfigureStep): Promise<StepO
   if (!member.ok) return failed(member.detail);
   const { state, identity } = member.value.entry;
   if (state !== 'cloning' || identity === undefined) return failed(`${vmid} is no fresh clone`);
-  if (!isStopped(context, vmid)) return failed(`${vmid} runs, and is not configured as a clone`);
+  if (!isDown(context, vmid)) return failed(`${vmid} runs, and is not configured as a clone`);
   const outcome = await change(context, { ...step, kind: 'set' });
   if (outcome.kind !== 'done') return outcome;
   const after = guestNow(context, vmid);
@@ -207,10 +208,7 @@ async function configure(context: DoContext, step: ConfigureStep): Promise<StepO
 const isSameSetting = (seen = '', wanted = ''): boolean =>
   seen.split(',').sort().join() === wanted.split(',').sort().join();
 
-const isStopped = ({ world }: DoContext, vmid: Vmid): boolean => {
-  const life = world.cgroups.sample(vmid);
-  return !life.ok && life.why === 'absent';
-};
+const isDown = ({ world }: DoContext, vmid: Vmid): boolean => isStopped(world.cgroups.sample(vmid));
 
 /** Has a member start with the host, or no longer; nothing where it is so. */
 async function setOnboot(
@@ -255,7 +253,7 @@ async function takeOut(context: DoContext, vmid: Vmid, drain: boolean): Promise<
   const boots = await setOnboot(context, member.value.guest, '0');
   if (boots.kind !== 'done') return boots;
   const outcome = await run(context, { kind: 'shutdown', vmid });
-  return outcome.kind === 'failed' && isStopped(context, vmid) ? { kind: 'done' } : outcome;
+  return outcome.kind === 'failed' && isDown(context, vmid) ? { kind: 'done' } : outcome;
 }
 
 /** Why a member is not to be ended; undefined where the ledger says that it is. */
@@ -270,7 +268,7 @@ async function destroy(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
   const state = mayEnd(member.value);
   if (state !== undefined) return failed(state);
   if (member.value.guest.protection) return failed(`container ${vmid} is protected`);
-  if (!isStopped(context, vmid)) return failed(`container ${vmid} runs`);
+  if (!isDown(context, vmid)) return failed(`container ${vmid} runs`);
   return change(context, { kind: 'destroy', vmid });
 }
 
@@ -281,7 +279,7 @@ async function discard(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
   const member = memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   if (member.value.entry.state !== 'cloning') return { kind: 'done' };
-  if (!isStopped(context, vmid)) return failed(`container ${vmid} runs`);
+  if (!isDown(context, vmid)) return failed(`container ${vmid} runs`);
   if (member.value.guest.lock === 'create') {
     const unlocked = await change(context, { kind: 'unlock', vmid });
     if (unlocked.kind !== 'done') return unlocked;

@@ -2,16 +2,17 @@ import type { HoldReason } from '../core/decision.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
+import { guestState, isStopped } from '../core/guest-state.ts';
 import { availableMib } from '../core/host-state.ts';
-import type { CgroupSample, HostObservation } from '../core/observation.ts';
+import type { CgroupSample, GuestState, HostObservation } from '../core/observation.ts';
 import { cpuPin, memoryPin } from '../core/pins.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
-import { missing, present, type Reading } from '../core/reading.ts';
+import { type Missing, missing, present, type Reading } from '../core/reading.ts';
 import { type Room, uncountedMib } from '../core/room.ts';
 import { type Mib, ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { GroupWorld } from '../ports.ts';
-import { limitsNow, standsStill } from './room.ts';
+import { limitsNow } from './room.ts';
 
 /** What is there, for the reconciliation: configurations, cgroups, and what the host can give. */
 
@@ -63,20 +64,12 @@ export class Lives {
     host: HostObservation,
   ): MemberLife {
     const atLimit = limitsReached(config, settings, host);
-    if (!sample.ok) {
+    const state = guestState(sample);
+    if (!sample.ok || state.kind !== 'running') {
       this.#samples.delete(vmid);
-      const running = sample.why === 'absent' ? false : undefined;
-      return { running, load: sample, atLimit };
+      return { ...standing(state), load: sample.ok ? whyNoLoad(state) : sample, atLimit };
     }
     const now = sample.value;
-    if (now.life.ok && (now.life.value.frozen || !now.life.value.populated)) {
-      this.#samples.delete(vmid);
-      const { populated, frozen } = now.life.value;
-      const load = frozen
-        ? missing('frozen', 'it is frozen')
-        : missing('absent', 'its cgroup was left behind, with no process in it');
-      return { running: populated, ...(populated && frozen && { frozen }), load, atLimit };
-    }
     const wanted = Math.max(SHORTEST_WINDOW_MS, policy.outGraceMs / 3);
     const windowMs = Math.min(LONGEST_WINDOW_MS, wanted);
     const known =
@@ -87,6 +80,16 @@ export class Lives {
     return { running: true, load: loadOf(kept[0], now, config, host), atLimit };
   }
 }
+
+const standing = ({ kind }: GuestState): Pick<MemberLife, 'running' | 'frozen'> => ({
+  running: kind === 'unknown' ? undefined : kind !== 'stopped',
+  ...(kind === 'frozen' && { frozen: true }),
+});
+
+const whyNoLoad = ({ kind }: GuestState): Missing =>
+  kind === 'frozen'
+    ? missing('frozen', 'it is frozen')
+    : missing('absent', 'its cgroup was left behind, with no process in it');
 
 function concerns(policy: GroupPolicy, vmid: Vmid, ledgers: Ledgers): boolean {
   if (vmid === policy.source || ledgers.get(policy.label)?.members.has(vmid)) return true;
@@ -183,7 +186,7 @@ export function runningLimits(
   );
   return limitsNow(here, room, (vmid) => {
     const life = lives.get(vmid);
-    return life === undefined ? standsStill(cgroups.sample(vmid)) : life.running === false;
+    return life === undefined ? isStopped(cgroups.sample(vmid)) : life.running === false;
   });
 }
 

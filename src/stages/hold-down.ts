@@ -1,3 +1,4 @@
+import { isStopped } from '../core/guest-state.ts';
 import type { MemoryCounters } from '../core/observation.ts';
 import { provenBelow, type Unproven, whyPushed } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
@@ -118,7 +119,8 @@ export async function setWatched(
 /** What has happened to a container while its limit went down; undefined: it lives on. */
 export function whatWasKilled({ cgroups }: World, held: HeldDown): 'stopped' | 'kill' | undefined {
   const seen = cgroups.sample(held.vmid);
-  if (!seen.ok) return seen.why === 'absent' ? 'stopped' : undefined;
+  if (isStopped(seen)) return 'stopped';
+  if (!seen.ok) return undefined;
   if (seen.value.identity !== held.identity) return 'stopped';
   const { memory } = seen.value;
   if (!memory.ok) return undefined;

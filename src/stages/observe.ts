@@ -12,6 +12,7 @@ import {
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { HandHold } from '../core/decide.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
+import { guestState, isStopped } from '../core/guest-state.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
@@ -29,7 +30,7 @@ import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
-import { cpuUsage, isFrozen, memoryUsage } from '../core/usage.ts';
+import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
 import { isAnotherGuest } from './recognise.ts';
 import { tellDeparted } from './temporary.ts';
@@ -72,7 +73,7 @@ export function observe(
       // Not looked at now, but what it may have counts against the host's ceiling; also where it
       // was started since the last cycle.
       const record = recordOf(state, vmid);
-      const runs = record.running !== undefined || world.cgroups.sample(vmid).ok;
+      const runs = record.running !== undefined || !isStopped(world.cgroups.sample(vmid));
       if (config.ok && runs) record.running = config.value;
       continue;
     }
@@ -184,23 +185,18 @@ function observeContainer(
   const { between } = record.life;
   const before = (urgent ? between?.previous : undefined) ?? record.life.sample;
   const sample = cgroups.sample(vmid);
-  if (!sample.ok) {
-    if (sample.why !== 'absent') return { kind: 'unknown', reason: sample };
-    endLife(record, clock.monotonicMs());
-    return { kind: 'stopped' };
-  }
+  const seen = guestState(sample);
+  if (seen.kind === 'stopped') endLife(record, clock.monotonicMs());
+  if (seen.kind === 'stopped' || seen.kind === 'unknown') return seen;
+  if (!sample.ok) return { kind: 'unknown', reason: sample };
   const now = sample.value;
-  if (now.life.ok && !now.life.value.populated) {
-    endLife(record, clock.monotonicMs());
-    return { kind: 'stopped', leftBehind: true };
-  }
   const appeared = before === undefined && state.cycle > 1 && record.life.startedMs === undefined;
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
     endLife(record, clock.monotonicMs());
   }
-  if (isFrozen(now)) {
+  if (seen.kind === 'frozen') {
     noteFrozen(record, now);
-    return { kind: 'frozen' };
+    return seen;
   }
   record.life.sample = now;
   const memory = memoryUsage(before, now);

@@ -1,3 +1,4 @@
+import { guestState } from '../core/guest-state.ts';
 import { bytesToMib, type Vmid } from '../core/units.ts';
 import type { ReadBack } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
@@ -12,6 +13,7 @@ export function readBack({ guests, cgroups }: World, vmid: Vmid): ReadBack {
   const cpu = sample.ok ? sample.value.cpu : sample;
   const limit = counters.ok ? counters.value.limitBytes : undefined;
   return {
+    state: guestState(sample),
     config: file.ok ? { ok: true, value: file.value.config } : file,
     liveCpuLimit: cgroups.cpuLimit(vmid),
     liveMemoryMib: counters.ok

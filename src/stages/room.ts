@@ -1,5 +1,6 @@
 import { budget } from '../core/admission.ts';
 import { type GuestRecord, newGuestRecord } from '../core/guest-record.ts';
+import { isStopped } from '../core/guest-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -26,9 +27,6 @@ export function limitsNow(
   return limitsMib;
 }
 
-export const standsStill = (sample: Reading<unknown>): boolean =>
-  !sample.ok && sample.why === 'absent';
-
 /** Why no memory may be given any more, though it was planned; undefined where it may. */
 export function whyNoRoom(
   { guests, cgroups, host }: Pick<World, 'guests' | 'cgroups' | 'host'>,
@@ -39,7 +37,7 @@ export function whyNoRoom(
   const configured = [...list.value].flatMap(([vmid, config]) =>
     config.ok ? [[vmid, config.value.memoryMib] as const] : [],
   );
-  const limitsMib = limitsNow(configured, room, (vmid) => standsStill(cgroups.sample(vmid)));
+  const limitsMib = limitsNow(configured, room, (vmid) => isStopped(cgroups.sample(vmid)));
   const uncounted = uncountedMib(room, { limitsMib, vmMemoryMib: host.observe().vmMemoryMib });
   if (!uncounted.ok) return uncounted.detail;
   if (!room.wholeMib.ok) return room.wholeMib.detail;
@@ -64,7 +62,7 @@ export function whyNotGiven(
   if (toMib > mostMib) {
     return `${toMib} MB are more than the ${mostMib} MB that the host has for its guests`;
   }
-  if (standsStill(world.cgroups.sample(now.vmid))) return undefined;
+  if (isStopped(world.cgroups.sample(now.vmid))) return undefined;
   const running = runningNow(world);
   if (!running.ok) return running.detail;
   const { wholeMib } = budget({
@@ -90,7 +88,7 @@ function runningNow({
   if (!list.ok) return list;
   const running = new Map<Vmid, GuestConfig>();
   for (const [vmid, config] of list.value) {
-    if (standsStill(cgroups.sample(vmid))) continue;
+    if (isStopped(cgroups.sample(vmid))) continue;
     if (!config.ok) return missing(config.why, config.detail);
     running.set(vmid, config.value);
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Allocation } from '../../src/core/allocation.ts';
+import type { GuestState } from '../../src/core/observation.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { type Mib, mib, cores as toCores } from '../../src/core/units.ts';
 import { type ReadBack, verify } from '../../src/core/verify.ts';
@@ -15,6 +16,7 @@ const before: Partial<Allocation> = { cores: COUNTS.old, memoryMib: mib(MIBS.old
 const expected: Partial<Allocation> = { cores: COUNTS.new, memoryMib: mib(MIBS.new) };
 
 interface Found {
+  readonly state?: GuestState;
   readonly cores?: number | null;
   readonly cpuLimit?: number | undefined;
   readonly quota?: ReadBack['liveCpuLimit'];
@@ -23,12 +25,18 @@ interface Found {
   readonly cpuset?: ReadBack['liveCpus'];
 }
 
+const RUNNING: GuestState = { kind: 'running' };
+const STOPPED: GuestState = { kind: 'stopped' };
+/** Its cgroup is there without a process, whatever its files still say. */
+const LEFT: GuestState = { kind: 'stopped', leftBehind: true };
+
 const limit = (value: number | undefined) => (value === undefined ? undefined : toCores(value));
 
 /** All as expected, but for what is said. */
 function readBack(found: Found): ReadBack {
   const cores = 'cores' in found ? found.cores : COUNTS.new;
   return {
+    state: found.state ?? RUNNING,
     config: present({
       cores,
       cpuLimit: found.cpuLimit ?? null,
@@ -94,7 +102,7 @@ describe('a change of cores and memory, by what is read back', () => {
 
 describe('the live limit', () => {
   it('of a stopped container is not there, so that the configuration decides', () => {
-    const stopped = { live: gone(), cpuset: gone() };
+    const stopped = { state: STOPPED, live: gone(), cpuset: gone() };
     expect(verify(before, expected, readBack(stopped), HOST_CPUS).kind).toBe('confirmed');
     const half = readBack({ ...stopped, cores: COUNTS.old });
     expect(verify(before, expected, half, HOST_CPUS).kind).toBe('half-done');
@@ -102,8 +110,13 @@ describe('the live limit', () => {
     expect(verify(before, expected, none, HOST_CPUS).kind).toBe('unchanged');
   });
 
-  it('that cannot be read leaves the change of memory unknown', () => {
-    const read = readBack({ live: broken() });
+  it('of a cgroup that was left behind counts no more than one that is not there', () => {
+    const left = { state: LEFT, live: present(mib(MIBS.old)), cpuset: present(COUNTS.old) };
+    expect(verify(before, expected, readBack(left), HOST_CPUS).kind).toBe('confirmed');
+  });
+
+  it.each([broken(), gone()])('that cannot be read leaves the change of memory unknown', (live) => {
+    const read = readBack({ live });
     expect(verify(before, expected, read, HOST_CPUS).kind).toBe('unknown');
   });
 
@@ -136,9 +149,13 @@ describe('the cpuset', () => {
     ['still empty', present(undefined), 'pending'],
     ['not readable', broken(), 'pending'],
     ['the new one', present(4), 'confirmed'],
-    ['gone with the container', gone(), 'confirmed'],
+    ['not there, though it runs', gone(), 'pending'],
   ])('%s: %s', (_what, cpuset, kind) => {
     expect(onlyCores(4, { cpuset })).toBe(kind);
+  });
+
+  it('that is gone with the container is waited for by nobody', () => {
+    expect(onlyCores(4, { state: STOPPED, cpuset: gone() })).toBe('confirmed');
   });
 
   it('says what is there while it is pending', () => {
@@ -215,8 +232,9 @@ describe('a cpulimit', () => {
   });
 
   it('of a stopped container is not live, so that the configuration decides', () => {
-    expect(verdict(0.5, 1.5, { cpuLimit: 1.5, quota: gone() }).kind).toBe('confirmed');
-    expect(verdict(0.5, 1.5, { cpuLimit: 0.5, quota: gone() }).kind).toBe('unchanged');
+    const stopped = { state: STOPPED, quota: gone() };
+    expect(verdict(0.5, 1.5, { ...stopped, cpuLimit: 1.5 }).kind).toBe('confirmed');
+    expect(verdict(0.5, 1.5, { ...stopped, cpuLimit: 0.5 }).kind).toBe('unchanged');
   });
 
   it('that cannot be read leaves its change unknown, and is no matter to others', () => {
@@ -250,6 +268,7 @@ describe('for anything that may be read back', () => {
   const some = fc.record(all, { requiredKeys: [] });
   const why = fc.constantFrom(gone(), broken(), missing('unreadable', 'EIO'));
   const read: fc.Arbitrary<ReadBack> = fc.record({
+    state: fc.oneof({ weight: 9, arbitrary: fc.constant(RUNNING) }, fc.constant(STOPPED)),
     config: fc.oneof(
       { weight: 9, arbitrary: fc.record(all).map(inFile) },
       { weight: 1, arbitrary: why },
@@ -281,24 +300,21 @@ describe('for anything that may be read back', () => {
         confirmed += 1;
         if (!found.config.ok) throw new Error('confirmed without a configuration');
         const { config, liveMemoryMib, liveCpus } = found;
-        const running = liveMemoryMib.ok || liveMemoryMib.why !== 'absent';
+        const running = found.state.kind === 'running';
         if (wanted.memoryMib !== undefined) {
           expect(config.value.memoryMib).toBe(wanted.memoryMib);
           if (running) expect(liveMemoryMib).toEqual(present(wanted.memoryMib));
         }
         if (wanted.cpuLimit !== undefined) {
           expect(config.value.cpuLimit).toBe(wanted.cpuLimit);
-          const { liveCpuLimit: live } = found;
-          expect(live.ok ? (live.value ?? null) : live.why).toBe(
-            live.ok ? wanted.cpuLimit : 'absent',
-          );
+          const live = wanted.cpuLimit ?? undefined;
+          if (running) expect(found.liveCpuLimit).toEqual(present(live));
         }
         if (wanted.cores === undefined) return;
         expect(config.value.cores ?? null).toBe(wanted.cores);
-        if (kind === 'pending') return;
+        if (kind === 'pending' || !running) return;
         const cpus = Math.min(wanted.cores ?? HOST_CPUS, HOST_CPUS);
-        if (liveCpus.ok) expect(liveCpus.value).toBe(cpus);
-        else expect(liveCpus.why).toBe('absent');
+        expect(liveCpus).toEqual(present(cpus));
       }),
       { numRuns: 10_000 },
     );
