@@ -1,8 +1,10 @@
 import { networkInterfaces } from 'node:os';
+import type { FailureWhy } from '../core/failure-why.ts';
 import { broadcastOf } from '../core/groups/addresses.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
+import { complaintIn } from '../node/pct-words.ts';
 import type {
   CommandOutcome,
   CommandWatch,
@@ -14,7 +16,7 @@ import { type CommandResult, isGroupAlive, runCommand, runDetached } from './com
 import { makeDirectories } from './directories.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
-import { commandEnvironment, complaintIn, outcomeOf } from './pct.ts';
+import { commandEnvironment, outcomeOf } from './pct.ts';
 import { addressIn, isId, parseAnswer, storageRoomIn } from './pvesh-values.ts';
 import { whyNotTrusted } from './trusted-file.ts';
 
@@ -76,13 +78,13 @@ export function createGroupTools({
   const isService = environment[BESIDE_VARIABLE] === '1';
   const env = commandEnvironment(environment);
   const directory = paths.at(OUTPUT_DIRECTORY);
-  const query = async (args: readonly string[]): Promise<Reading<unknown>> => {
+  const query = async (args: readonly string[]): Promise<QueryResult> => {
     const options = { timeLimitMs: QUERY_LIMIT_MS, stopGraceMs: 0, env };
     const { signal: stop } = new AbortController();
     const result = await runCommand('pvesh', args, {
       ...{ ...options, stop, outputLimitBytes: OUTPUT_LIMIT_BYTES },
     });
-    return answerOf(result, args);
+    return queryResult(result, args);
   };
   const detached = async (
     file: string,
@@ -121,17 +123,17 @@ export function createGroupTools({
     },
     async isIdFree(vmid) {
       const args = ['get', '/cluster/nextid', '--vmid', `${vmid}`, '--output-format', 'json'];
-      const answer = await query(args);
+      const { answer, why } = await query(args);
       if (answer.ok) return present(isId(answer.value, vmid));
-      return /already exists/.test(answer.detail) ? present(false) : answer;
+      return why === 'exists' ? present(false) : answer;
     },
     async storageRoom(storage, source) {
-      const answer = await query(['get', '/cluster/resources', '--output-format', 'json']);
+      const { answer } = await query(['get', '/cluster/resources', '--output-format', 'json']);
       return answer.ok ? storageRoomIn(answer.value, paths.nodeName(), storage, source) : answer;
     },
     async addressOf(vmid) {
       const path = `/nodes/${paths.nodeName()}/lxc/${vmid}/interfaces`;
-      const answer = await query(['get', path, '--output-format', 'json']);
+      const { answer } = await query(['get', path, '--output-format', 'json']);
       return answer.ok ? addressIn(answer.value, ownAddresses()) : answer;
     },
     ownAddresses,
@@ -177,13 +179,19 @@ export function groupArguments(command: GroupCommand): readonly string[] {
   }
 }
 
-/** What `pvesh ... --output-format json` printed, or why there is nothing. */
-function answerOf(result: CommandResult, args: readonly string[]): Reading<unknown> {
+interface QueryResult {
+  /** What `pvesh ... --output-format json` printed, or why there is nothing. */
+  readonly answer: Reading<unknown>;
+  readonly why?: FailureWhy;
+}
+
+function queryResult(result: CommandResult, args: readonly string[]): QueryResult {
   const limitMs = QUERY_LIMIT_MS;
   const outcome = outcomeOf(result, `pvesh ${args.slice(0, 2).join(' ')}`, limitMs);
   if (outcome.kind !== 'done') {
     const stderr = 'stderr' in result ? ` ${result.stderr.replace(/\s+/g, ' ').slice(0, 300)}` : '';
-    return missing('unreadable', `pvesh: ${outcome.message};${stderr}`);
+    const answer = missing('unreadable', `pvesh: ${outcome.message};${stderr}`);
+    return outcome.kind === 'failed' ? { answer, why: outcome.why } : { answer };
   }
-  return parseAnswer('stdout' in result ? result.stdout : '');
+  return { answer: parseAnswer('stdout' in result ? result.stdout : '') };
 }

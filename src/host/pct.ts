@@ -2,12 +2,13 @@ import { isEmpty, LEAST_MEMORY_MIB, MOST_CORES, roundCpuLimit } from '../core/al
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
 import { milliseconds } from '../core/units.ts';
+import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, Proxmox, SetRequest } from '../node/port.ts';
 import type { CommandResult } from './command.ts';
 import { runCommand } from './command.ts';
 import { searchPath } from './executable-files.ts';
 
-/** `pct`, the node's own tool for containers: what is asked of it, and what its answers mean. */
+/** `pct`, the node's own tool for containers: what is asked of it, and what became of it. */
 
 /** `pct set` waits 10 s for a container's lock, and an overloaded node adds to that. */
 const TIME_LIMIT_MS = milliseconds(40_000);
@@ -110,12 +111,7 @@ export function outcomeOf(
       return { kind: 'not-started', message: plainText(result.message, LONGEST_MESSAGE) };
     case 'exited':
       if (result.exitCode === 0) return { kind: 'done' };
-      return {
-        kind: 'failed',
-        exitCode: result.exitCode,
-        message: plainText(failureMessage(result.exitCode, result.stderr), LONGEST_MESSAGE),
-        ...(UNWRITABLE.some((kind) => kind.test(result.stderr)) && { unwritable: true as const }),
-      };
+      return failure(result.exitCode, result.stderr);
     case 'timed-out':
       return {
         kind: 'timed-out',
@@ -143,70 +139,11 @@ export function outcomeOf(
   }
 }
 
+function failure(exitCode: number, stderr: string): CommandOutcome {
+  const { why, message } = failureWords(exitCode, stderr);
+  return { kind: 'failed', why, exitCode, message: plainText(message, LONGEST_MESSAGE) };
+}
+
 function ending(left: boolean): string {
   return left ? 'could not be ended' : 'was ended';
-}
-
-/**
- * `/etc/pve` takes no changes. Without quorum a file of it cannot be opened, made or moved, also by
- * root, or the command sees that itself; with pve-cluster stopped there is nobody to ask.
- */
-const UNWRITABLE: readonly RegExp[] = [
-  /\/etc\/pve\/[^\n]* - (?:Permission denied|Transport endpoint is not connected)/,
-  /cluster not ready - no quorum/,
-  /^ipcc_send_rec\S* failed:/m,
-  /Unable to load access control list/,
-];
-
-/** Known messages, and what they mean to somebody who has not read the source of `pct`. */
-const KNOWN: readonly (readonly [RegExp, string])[] = [
-  [/^CT is locked/, 'another operation has locked the container'],
-  [/got timeout$/, 'another operation holds the lock of its configuration'],
-  [/^detected modified configuration/, 'the configuration was changed by someone else meanwhile'],
-  [/^Configuration file .* does not exist/, 'the container is no longer on this node'],
-  [
-    /^unable to open file '\/etc\/pve\/.* - Permission denied/,
-    'no quorum, so it cannot be written',
-  ],
-  [/^ipcc_send_rec/, 'the cluster file system (pve-cluster) does not answer'],
-  [/unable to hotplug/, 'the running container did not take the change'],
-];
-
-function failureMessage(exitCode: number, stderr: string): string {
-  const line = meaningfulLine(stderr);
-  if (line === undefined) return `pct gave no reason (exit code ${exitCode})`;
-  const meaning = KNOWN.find(([pattern]) => pattern.test(line))?.[1];
-  return meaning === undefined ? line : `${meaning}: ${line}`;
-}
-
-/** How warnings of Perl begin. They end in file and line, as its errors do, which are none. */
-const PERL_WARNINGS = [
-  ...['Use of uninitialized value', "Argument .* isn't numeric", 'Odd number of elements in'],
-  ...['Wide character in', 'Useless use of', 'Deep recursion on', 'substr outside of string'],
-  ...['Subroutine \\S+ redefined', '\\w+\\(\\) on (?:closed|unopened) filehandle'],
-];
-
-/** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
-const NOISE = new RegExp(
-  [
-    ...['^400 ', '^USAGE', '^pct [a-z]+ ', '^trying to acquire lock', '^\\s'],
-    ...['^vm [0-9]+ - unable to parse', '^perl: warning:'],
-    // While a container is stopping.
-    ...PERL_WARNINGS.map((warning) => `^${warning}.* at \\S+ line \\d+`),
-    '^failed to read from command socket',
-  ].join('|'),
-);
-
-function meaningfulLine(stderr: string): string | undefined {
-  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
-  return (lines.find((line) => !NOISE.test(line)) ?? lines[0])?.trim();
-}
-
-/**
- * Of an output in which progress and complaints come as one, the part that says what went wrong:
- * the last line that is no noise. Progress of a clone (rsync, mkfs, LVM) comes before it.
- */
-export function complaintIn(output: string): string {
-  const lines = output.split('\n').filter((line) => line.trim() !== '');
-  return lines.filter((line) => !NOISE.test(line)).at(-1) ?? output;
 }

@@ -1,5 +1,6 @@
 import type { Allocation } from '../core/allocation.ts';
 import type { Capabilities } from '../core/capabilities.ts';
+import type { FailureWhy } from '../core/failure-why.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
@@ -112,10 +113,10 @@ export type CommandOutcome =
   | { readonly kind: 'done' }
   | {
       readonly kind: 'failed';
+      readonly why: FailureWhy;
       readonly exitCode: number;
+      /** For people. */
       readonly message: string;
-      /** `/etc/pve` takes no changes: it is none of this container. */
-      readonly unwritable?: true;
     }
   | { readonly kind: 'timed-out'; readonly afterMs: Milliseconds; readonly message: string }
   | { readonly kind: 'killed'; readonly signal: string; readonly message: string }

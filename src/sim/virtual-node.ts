@@ -252,7 +252,12 @@ export class VirtualNode {
     const before = this.config(request.vmid);
     const container = this.machine.running(request.vmid);
     if (before === undefined) {
-      return { kind: 'failed', exitCode: 2, message: 'its configuration does not exist' };
+      return {
+        kind: 'failed',
+        why: 'gone',
+        exitCode: 2,
+        message: 'its configuration does not exist',
+      };
     }
     const heldMib = container === undefined ? 0 : floorMib(container);
     const atMs = this.time.nowMs;

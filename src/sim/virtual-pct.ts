@@ -1,4 +1,5 @@
 import { milliseconds } from '../core/units.ts';
+import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { Answer } from './command-line.ts';
 import { ConfigLocks } from './config-locks.ts';
@@ -45,7 +46,7 @@ async function obey(
 ): Promise<CommandOutcome> {
   switch (fault?.kind) {
     case 'fail':
-      return { kind: 'failed', exitCode: fault.exit, message: firstLine(fault.stderr ?? '') };
+      return failure(fault.exit, fault.stderr ?? '');
     case 'no-effect':
       return { kind: 'done' };
     case 'answer':
@@ -98,6 +99,8 @@ function optionsOf({ cores, cpuLimit, memoryMib, digest }: SetRequest): Map<stri
 }
 
 const outcomeOf = ({ exit, stderr }: Answer): CommandOutcome =>
-  exit === 0 ? { kind: 'done' } : { kind: 'failed', exitCode: exit, message: firstLine(stderr) };
+  exit === 0 ? { kind: 'done' } : failure(exit, stderr);
 
-const firstLine = (text: string): string => text.split('\n')[0] ?? '';
+const failure = (exitCode: number, stderr: string): CommandOutcome => ({
+  ...{ kind: 'failed', exitCode, ...failureWords(exitCode, stderr) },
+});

@@ -113,8 +113,8 @@ function outcomeOf(outcome: CommandOutcome): StepOutcome {
     case 'done':
       return { kind: 'done' };
     case 'failed': {
-      const overtaken = /detected modified configuration/.test(outcome.message);
-      return { kind: overtaken ? 'overtaken' : 'failed', message: outcome.message };
+      const { why, message } = outcome;
+      return why === 'modified' ? { kind: 'overtaken', message } : { kind: 'failed', why, message };
     }
     case 'not-started':
       return failed(outcome.message);
@@ -144,7 +144,7 @@ async function clone(context: DoContext, step: CloneStep): Promise<StepOutcome> 
   const problem = context.beforeClone();
   if (problem !== undefined) return failed(problem);
   const outcome = await run(context, step);
-  const taken = outcome.kind === 'failed' && /already exists/.test(outcome.message);
+  const taken = outcome.kind === 'failed' && outcome.why === 'exists';
   return taken ? { kind: 'taken', message: outcome.message } : outcome;
 }
 

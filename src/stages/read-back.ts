@@ -39,4 +39,4 @@ export type Unwritable = Extract<CommandOutcome, { readonly kind: 'failed' }>;
 
 /** `/etc/pve` takes no changes: another `pct set` could not be written either. */
 export const isUnwritable = (outcome: CommandOutcome): outcome is Unwritable =>
-  outcome.kind === 'failed' && outcome.unwritable === true;
+  outcome.kind === 'failed' && (outcome.why === 'no-quorum' || outcome.why === 'unreachable');

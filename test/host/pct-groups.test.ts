@@ -17,8 +17,8 @@ import { isGroupAlive, runDetached } from '../../src/host/command.ts';
 import { searchPath } from '../../src/host/executable-files.ts';
 import { createHealthProbe } from '../../src/host/health.ts';
 import { createPaths } from '../../src/host/paths.ts';
-import { complaintIn } from '../../src/host/pct.ts';
 import { createGroupTools, groupArguments } from '../../src/host/pct-groups.ts';
+import { complaintIn } from '../../src/node/pct-words.ts';
 import { vmid } from '../core/builders.ts';
 import { until } from '../patience.ts';
 

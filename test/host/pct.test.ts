@@ -2,9 +2,9 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mib, milliseconds } from '../../src/core/units.ts';
-import { complaintIn, createProxmox, outcomeOf, setArguments } from '../../src/host/pct.ts';
+import { createProxmox, outcomeOf, setArguments } from '../../src/host/pct.ts';
 import type { SetRequest } from '../../src/node/port.ts';
-import { plant, RECORDED_COMMANDS, temporaryDirectory, vmid } from './world.ts';
+import { plant, temporaryDirectory, vmid } from './world.ts';
 
 const DIGEST = 'da39a3ee5e6b4b0d3255bfef95601890afd80709';
 const request: SetRequest = { vmid: vmid(101), cores: 3, memoryMib: mib(768), digest: DIGEST };
@@ -118,110 +118,14 @@ describe('pct set', () => {
   });
 });
 
-describe('what pct says', () => {
-  it.each([
-    [255, 'CT is locked (backup)\n', 'locked the container: CT is locked (backup)'],
-    [
-      4,
-      'trying to acquire lock...\n' +
-        "can't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout\n",
-      "holds the lock of its configuration: can't lock file",
-    ],
-    [
-      255,
-      'detected modified configuration - file changed by other user? Try again.\n',
-      'changed by someone else meanwhile: detected modified configuration',
-    ],
-    [2, "Configuration file 'nodes/pve1/lxc/999.conf' does not exist\n", 'no longer on this node'],
-    [
-      22,
-      '400 Parameter verification failed.\ncpulimit: unable to hotplug cpulimit: closing file\n\n' +
-        'pct set <vmid> [OPTIONS]\n',
-      'did not take the change: cpulimit: unable to hotplug',
-    ],
-    [
-      255,
-      '400 Parameter verification failed.\ncores: value must have a minimum value of 1\n' +
-        'pct set <vmid> [OPTIONS]\n',
-      'cores: value must have a minimum value of 1',
-    ],
-    [255, 'vm 103 - unable to parse config: x\nCT is locked (x)\n', 'CT is locked (x)'],
-    [255, '400 not enough arguments\npct set <vmid>\n', '400 not enough arguments'],
-    [9, ' \n', 'pct gave no reason (exit code 9)'],
-  ])('with exit code %d and %j is told as one line', (exitCode, stderr, expected) => {
-    const result = { kind: 'exited', exitCode, stdout: '', stderr } as const;
-    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
-    expect(outcome).toMatchObject({ kind: 'failed', exitCode });
-    expect(outcome.kind === 'failed' ? outcome.message : '').toContain(expected);
-  });
-
-  it.skipIf(!existsSync(RECORDED_COMMANDS))('is told in every recorded failure', () => {
-    const names = ['20-set', '21-set-cores', '30-locked', '90-memory-below-usage'];
-    const recorded = names
-      .flatMap((name) => readFileSync(join(RECORDED_COMMANDS, `${name}.jsonl`), 'utf8').split('\n'))
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { argv: string[]; exit: number; stderr: string })
-      .filter(({ argv, exit }) => argv[0] === 'pct' && argv[1] === 'set' && exit !== 0);
-    expect(recorded.length).toBeGreaterThan(15);
-    for (const { exit, stderr } of recorded) {
-      const result = { kind: 'exited', exitCode: exit, stdout: '', stderr } as const;
-      const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
-      const message = outcome.kind === 'failed' ? outcome.message : '';
-      expect(message).not.toMatch(/^400|<vmid>|trying to acquire|gave no reason/);
-      expect(message.length).toBeGreaterThan(10);
-    }
-  });
-
-  it.each([
-    [2, "unable to open file '/etc/pve/nodes/pve1/lxc/101.conf.tmp.1' - Permission denied\n"],
-    [255, "unable to create directory '/etc/pve/priv/lock' - Permission denied\n"],
-    [255, 'cluster not ready - no quorum?\n'],
-    [
-      111,
-      'ipcc_send_rec[1] failed: Connection refused\n' +
-        'Unable to load access control list: Connection refused\n',
-    ],
-  ])('exit code %i: %j is nothing of the container', (exitCode, stderr) => {
-    const result = { kind: 'exited', exitCode, stdout: '', stderr } as const;
-    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
-    expect(outcome).toMatchObject({ kind: 'failed', unwritable: true });
-  });
-
-  it('tells what went wrong, and not what Perl says of a container that is stopping', () => {
-    const stderr =
-      'Use of uninitialized value in subtraction (-) at /usr/share/perl5/PVE/LXC.pm line 310.\n' +
-      'failed to read from command socket: Connection reset by peer\n' +
-      'CT 101 not running\n';
+describe('what became of a command', () => {
+  it('that failed is said by a kind, and by a line for people', () => {
+    const stderr = 'CT is locked (backup)\n';
     const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
-    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
-    expect(outcome).toMatchObject({ kind: 'failed', message: 'CT 101 not running' });
-  });
-
-  it.each([
-    'Argument "" isn\'t numeric in addition (+) at /usr/share/perl5/PVE/LXC.pm line 312.',
-    'Use of uninitialized value $pid in numeric eq (==) at /usr/share/perl5/PVE/LXC.pm line 9.',
-    'readline() on closed filehandle $fh at /usr/share/perl5/PVE/Tools.pm line 211, <$fh> line 3.',
-    'Wide character in print at /usr/share/perl5/PVE/CLIHandler.pm line 80.',
-  ])('%j is a warning, before and after what went wrong, and alone it is told', (warning) => {
-    const told = (stderr: string) => {
-      const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
-      return outcomeOf(result, 'pct set 101', milliseconds(1000));
-    };
-    const failed = { kind: 'failed', exitCode: 255 };
-    const died =
-      'Can\'t call method "x" on an undefined value at /usr/share/perl5/PVE/LXC.pm line 9.';
-    for (const failure of ['CT 101 not running', died]) {
-      expect(told(`${warning}\n${failure}\n`)).toEqual({ ...failed, message: failure });
-      expect(complaintIn(`progress\n${failure}\n${warning}\n`)).toBe(failure);
-    }
-    expect(told(`${warning}\n`)).toEqual({ ...failed, message: warning });
-  });
-
-  it('a refusal of another kind is not taken for that', () => {
-    const stderr = "unable to open '/sys/fs/cgroup/lxc/101/memory.max' - Permission denied\n";
-    const result = { kind: 'exited', exitCode: 2, stdout: '', stderr } as const;
-    const outcome = outcomeOf(result, 'pct set 101', milliseconds(1000));
-    expect(outcome).not.toHaveProperty('unwritable');
+    expect(outcomeOf(result, 'pct set 101', milliseconds(1000))).toEqual({
+      ...{ kind: 'failed', why: 'locked', exitCode: 255 },
+      message: 'another operation has locked the container: CT is locked (backup)',
+    });
   });
 
   it.each([

@@ -114,7 +114,8 @@ describe('a virtual node', () => {
     const locked = nodeWith(busy, { lock: 'backup' });
     const request = { vmid: vmid(101), cores: 4, digest: configOf(locked).digest };
     expect(await locked.time.during(locked.world.hands.proxmox.set(request, NO_STOP))).toEqual({
-      ...{ kind: 'failed', exitCode: 255, message: 'CT is locked (backup)' },
+      ...{ kind: 'failed', why: 'locked', exitCode: 255 },
+      message: 'another operation has locked the container: CT is locked (backup)',
     });
     expect(configOf(locked).cores).toBe(2);
     expect(locked.scores.of(101)).toMatchObject({ changes: 0, refused: 1 });

@@ -69,7 +69,7 @@ describe('acting', () => {
 
   describe('without quorum', () => {
     const unwritable = (message: string): CommandOutcome => ({
-      ...{ kind: 'failed', exitCode: 2, message, unwritable: true },
+      ...{ kind: 'failed', why: 'no-quorum', exitCode: 2, message },
     });
 
     it('begins nothing, and says so once', async () => {
@@ -234,7 +234,7 @@ describe('a failure', () => {
     const node = nodeWith(101, 102);
     node.pct = (request) =>
       request.vmid === 101
-        ? { kind: 'failed', exitCode: 255, message: 'CT is locked' }
+        ? { kind: 'failed', why: 'locked', exitCode: 255, message: 'CT is locked' }
         : node.apply(request);
     return node;
   }
@@ -410,7 +410,7 @@ describe('what the off-peak time takes', () => {
   it('is not owed where the change did not come about', async () => {
     const node = nodeWith(101);
     const state = newLoopState();
-    node.pct = () => ({ kind: 'failed', exitCode: 255, message: 'no' });
+    node.pct = () => ({ kind: 'failed', why: 'other', exitCode: 255, message: 'no' });
     await run(node, [step(4, 2, 'off-peak')], { state });
     node.pct = (request) => node.apply(request);
     await run(node, [step(4, 2, 'below-lower')], { state });

@@ -194,7 +194,7 @@ describe('a kill while memory is taken', () => {
 
 describe('memory.high never stays low', () => {
   it.each<[string, CommandOutcome]>([
-    ['fails', { kind: 'failed', exitCode: 4, message: 'got timeout' }],
+    ['fails', { kind: 'failed', why: 'busy', exitCode: 4, message: 'got timeout' }],
     ['is killed', { kind: 'killed', signal: 'SIGKILL', message: 'killed' }],
     ['takes too long', { kind: 'timed-out', afterMs: 40_000 as never, message: 'too long' }],
     ['cannot be started', { kind: 'not-started', message: 'no pct' }],
@@ -275,7 +275,7 @@ describe('a change of which only the kernel knows', () => {
     node.pct = (request) => {
       if (node.sets.length > 1) return node.apply(request);
       node.get(101).limitMib = 512;
-      return { kind: 'failed', exitCode: 2, message: 'unable to open file' };
+      return { kind: 'failed', why: 'other', exitCode: 2, message: 'unable to open file' };
     };
     const result = await carry(node);
     expect(result.kind).toBe('rolled-back');
@@ -295,7 +295,7 @@ describe('quorum that is lost while a limit is lowered', () => {
       if (cpuLimit !== undefined && cpuLimit !== one.config.cpuLimit) {
         one.liveCpuLimit = cpuLimit;
       }
-      return { kind: 'failed', exitCode: 2, message: NO_QUORUM, unwritable: true };
+      return { kind: 'failed', why: 'no-quorum', exitCode: 2, message: NO_QUORUM };
     };
   }
 
@@ -348,7 +348,7 @@ describe('quorum that is lost while a limit is lowered', () => {
     expect(grown.sets).toHaveLength(1);
     const dead = nodeWithOne();
     const set = unwritten(dead);
-    const refused = { kind: 'failed', exitCode: 111, message: 'ipcc', unwritable: true } as const;
+    const refused = { kind: 'failed', why: 'unreachable', exitCode: 111, message: 'ipcc' } as const;
     dead.pct = async (request) => (dead.sets.length === 1 ? set(request) : refused);
     const { note } = await carry(dead);
     expect(note).toMatch(/kernel and configuration differ$/);

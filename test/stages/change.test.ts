@@ -40,7 +40,12 @@ async function carry(
   return carryOut(node.world, planned, decidedOn, context);
 }
 
-const failure: CommandOutcome = { kind: 'failed', exitCode: 255, message: 'CT is locked (backup)' };
+const failure: CommandOutcome = {
+  kind: 'failed',
+  why: 'locked',
+  exitCode: 255,
+  message: 'CT is locked (backup)',
+};
 
 describe('a change that works', () => {
   it('is one backup, then one pct set for both, with the digest of the decision', async () => {

@@ -138,7 +138,12 @@ export class FakeNode {
   apply({ vmid: id, cores, cpuLimit, memoryMib, digest }: SetRequest): CommandOutcome {
     const found = this.get(id);
     if (digest !== found.config.digest) {
-      return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
+      return {
+        kind: 'failed',
+        why: 'modified',
+        exitCode: 255,
+        message: 'detected modified configuration',
+      };
     }
     // A value that the configuration has already is not brought to the kernel once more.
     const isNew = memoryMib !== undefined && memoryMib !== found.config.memoryMib;

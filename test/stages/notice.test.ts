@@ -303,7 +303,7 @@ describe('what is nobody’s hand', () => {
     const life = seen();
     life.node.pct = () => {
       life.node.write(101, { memoryMib: mib(2048) });
-      return { kind: 'failed', exitCode: 255, message: 'half of it' };
+      return { kind: 'failed', why: 'other', exitCode: 255, message: 'half of it' };
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     life.look();
@@ -314,7 +314,7 @@ describe('what is nobody’s hand', () => {
     const life = seen();
     life.node.pct = () => {
       life.node.write(101, { memoryMib: mib(1999) });
-      return { kind: 'failed', exitCode: 255, message: 'somebody was faster' };
+      return { kind: 'failed', why: 'modified', exitCode: 255, message: 'somebody was faster' };
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     life.look();
@@ -399,7 +399,12 @@ describe('a crash', () => {
     life.crash();
     life.node.pct = () => {
       life.node.write(101, { cores: 3 });
-      return { kind: 'failed', exitCode: 255, message: 'detected modified configuration' };
+      return {
+        kind: 'failed',
+        why: 'modified',
+        exitCode: 255,
+        message: 'detected modified configuration',
+      };
     };
     await life.do(planned({ memory: memoryChange(101, 1024, 2048) }));
     expect(life.state.guests.get(ID)?.intended).toMatchObject({ cores: 3, memoryMib: 1024 });

@@ -345,7 +345,12 @@ describe('a rollback that cannot be', () => {
   });
 });
 
-const failure: CommandOutcome = { kind: 'failed', exitCode: 255, message: 'CT is locked (backup)' };
+const failure: CommandOutcome = {
+  kind: 'failed',
+  why: 'locked',
+  exitCode: 255,
+  message: 'CT is locked (backup)',
+};
 
 describe('a pct', () => {
   it.each<[string, (node: FakeNode, request: SetRequest) => CommandOutcome, RegExp]>([

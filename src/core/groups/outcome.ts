@@ -1,3 +1,4 @@
+import type { FailureWhy } from '../failure-why.ts';
 import { afterFailure } from '../guest-record.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 import type { GroupState } from './group-state.ts';
@@ -7,7 +8,7 @@ import { effectKey, OUT_KEY, type Step, stepKey } from './step.ts';
 /** What became of a step. */
 export type StepOutcome =
   | { readonly kind: 'done'; readonly note?: string }
-  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string; readonly why?: FailureWhy }
   /** Ended by force, so that it did not tidy up after itself. */
   | { readonly kind: 'broken'; readonly message: string }
   /** The configuration was changed by somebody else since it was looked at. */
@@ -29,9 +30,9 @@ const endOf = ({ kind }: StepOutcome): 'done' | 'failed' | 'broken' =>
 const OVER = '-';
 
 /** A command on a snapshot whose end was seen; one that met a lock has not even begun. */
-function noteCutOff(state: GroupState, step: Step, message: string): void {
+function noteCutOff(state: GroupState, step: Step, outcome: StepOutcome): void {
   if (step.kind !== 'snapshot' && step.kind !== 'delete-snapshot') return;
-  if (!/locked/.test(message)) state.snapshotBoot = OVER;
+  if (outcome.kind !== 'failed' || outcome.why !== 'locked') state.snapshotBoot = OVER;
 }
 
 /** Takes in how a step ended. What failed waits before it is tried again, longer each time. */
@@ -58,7 +59,7 @@ export function applyOutcome(
     if (state.reservation?.vmid === step.vmid) state.reservation.ended = endOf(outcome);
   }
   if (outcome.kind !== 'done') {
-    if (outcome.kind !== 'overtaken') noteCutOff(state, step, outcome.message);
+    if (outcome.kind !== 'overtaken') noteCutOff(state, step, outcome);
     fail(key, outcome.message);
     return;
   }
