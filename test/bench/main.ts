@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { benchBeside } from './beside.ts';
 import { benchCost } from './cost.ts';
 import { benchCycle } from './cycle.ts';
 import { benchLab } from './lab.ts';
@@ -24,6 +25,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'memory', run: benchMemory },
   { name: 'cost', run: benchCost },
   { name: 'usage', run: benchUsage },
+  { name: 'beside', run: benchBeside },
 ];
 
 /** As the daemon runs: code is optimized late. */

@@ -18,6 +18,8 @@ export interface QuietRun {
   /** Between two samples; more seldom than a cycle stands for none between the cycles. */
   readonly sampleS: number;
   readonly execPath?: string;
+  /** Of another build; else that of this one. */
+  readonly bundle?: string;
 }
 
 const POLL_S = 60;
@@ -27,13 +29,14 @@ const POLL_S = 60;
  * What the fast clock takes itself counts too.
  */
 export function quietDaemon(run: QuietRun): Promise<QuietCost> {
-  const { containers, cycles, sampleS, execPath } = run;
+  const { containers, cycles, sampleS, execPath, bundle } = run;
   const yaml = `DEFAULT:\n  poll_interval: ${POLL_S}\n  sample_interval: ${sampleS}\n`;
   return onQuietNode(containers, async (_root, node) => {
     const half: Array<ReturnType<typeof measureProcess> & { readonly cycles: number }> = [];
     const daemon = startFastDaemon({
       ...{ node, yaml, home: process.cwd(), startMs: node.machine.wallS * 1000 },
       ...(execPath !== undefined && { execPath }),
+      ...(bundle !== undefined && { bundle }),
       onTime: () => {
         const done = daemon.cycles;
         if (done >= cycles / 2) half.push({ ...measureProcess(daemon.pid), cycles: done });

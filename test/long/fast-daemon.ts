@@ -14,6 +14,8 @@ export interface FastDaemonOptions {
   readonly startMs: number;
   readonly yaml: string;
   readonly execPath?: string;
+  /** The program; else the one that is built in `home`. */
+  readonly bundle?: string;
   /** The node has come to this time, and the daemon is about to. It stands still meanwhile. */
   readonly onTime: (elapsedMs: number) => void;
 }
@@ -32,7 +34,7 @@ export function startFastDaemon(options: FastDaemonOptions): FastDaemon {
   mkdirSync(join(node.root, 'etc/lxc_autoscale'), { recursive: true });
   writeFileSync(join(node.root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), yaml);
   const fastTime = ['--require', join(home, 'test/long/fast-time.cjs')];
-  const bundle = join(home, 'dist/lxc-autoscale.cjs');
+  const bundle = options.bundle ?? join(home, 'dist/lxc-autoscale.cjs');
   const args = [...flags, ...fastTime, bundle, '--sysroot', node.root, 'daemon'];
   const time = { FAST_TIME_SKIP: '1', FAST_TIME_FD: '3', FAST_TIME_START: String(startMs) };
   const PATH = `${node.binDirectory}:${process.env['PATH']}`;
