@@ -1,6 +1,7 @@
 import { type Budget, budget } from './core/admission.ts';
 import { decide, type Verdicts } from './core/decide.ts';
 import type { Decision } from './core/decision.ts';
+import { type Headroom, headroomAfter } from './core/headroom.ts';
 import { type LoopState, recordOf, runningGuests } from './core/loop-state.ts';
 import type { GuestConfig } from './core/observation.ts';
 import { holdAll, type Pause } from './core/pause.ts';
@@ -8,7 +9,6 @@ import { type Plan, plan } from './core/plan.ts';
 import type { HostPolicy, Management } from './core/policy.ts';
 import { givenTo, poolAfter, poolBefore } from './core/pool.ts';
 import type { Missing } from './core/reading.ts';
-import { type Room, roomAfter } from './core/room.ts';
 import type { Milliseconds, Vmid } from './core/units.ts';
 import type { CycleWorld, World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
@@ -37,7 +37,7 @@ export interface CycleSettings {
   /** What members of groups that are on their way will have. */
   readonly comingMib?: () => number;
   /** Is handed what the host can still give as soon as that is known, before anything is done. */
-  readonly left?: (room: Room) => void;
+  readonly onHeadroom?: (headroom: Headroom) => void;
   /** Is handed what a whole cycle knew, at its end. */
   readonly inspect?: (view: CycleView) => void;
 }
@@ -96,8 +96,8 @@ export async function runCycle(
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const whole = timed('plan', () => plan(due, available));
   const planned = pause === undefined ? whole : holdAll(whole, pause);
-  const room = roomAfter(available, planned, runningGuests(state), host.vmMemoryMib);
-  settings.left?.(room);
+  const headroom = headroomAfter(available, planned, runningGuests(state), host.vmMemoryMib);
+  settings.onHeadroom?.(headroom);
   const hostCpus = host.cpus.ok ? host.cpus.value : 0;
   const given = givenTo(runningGuests(state), hostCpus);
   const pool = poolBefore(available);
@@ -105,7 +105,7 @@ export async function runCycle(
   timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
 
   const context = {
-    ...{ cycle: state.cycle, observed: observed.value, room, atOnce, stop, save },
+    ...{ cycle: state.cycle, observed: observed.value, headroom, atOnce, stop, save },
     hands: dryRun ? undefined : world.hands,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));

@@ -17,7 +17,7 @@ interface Around {
   readonly manage?: DecideInput['manage'];
   readonly stop?: AbortSignal;
   readonly urgent?: NonNullable<CycleSettings['urgent']>;
-  readonly left?: NonNullable<CycleSettings['left']>;
+  readonly onHeadroom?: NonNullable<CycleSettings['onHeadroom']>;
 }
 
 function cycle(node: FakeNode, state: LoopState, around: Around = {}): Promise<CycleResult> {
@@ -311,11 +311,11 @@ describe('what a cycle leaves of the host', () => {
     const state = await cycles(node, 1);
     node.add(105, {}, { current: 950, anon: 900 });
     const seen: unknown[] = [];
-    const left: Around['left'] = ({ limitsMib }) => {
+    const onHeadroom: Around['onHeadroom'] = ({ limitsMib }) => {
       seen.push([node.sets.length, limitsMib.get(vmid(105)), limitsMib.get(vmid(104))]);
     };
     node.sets.length = 0;
-    await cycle(node, state, { left, ...(urgent && { urgent }) });
+    await cycle(node, state, { onHeadroom, ...(urgent && { urgent }) });
     expect(seen).toEqual([[0, 1536, 1024]]);
     expect(node.sets).toContainEqual(expect.objectContaining({ vmid: 105, memoryMib: 1536 }));
   });

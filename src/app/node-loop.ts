@@ -1,6 +1,6 @@
 import type { Config } from '../config/model.ts';
+import type { Headroom } from '../core/headroom.ts';
 import type { LoopState } from '../core/loop-state.ts';
-import type { Room } from '../core/room.ts';
 import type { Vmid } from '../core/units.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../cycle.ts';
 import type { World } from '../ports.ts';
@@ -31,7 +31,7 @@ export class NodeLoop {
   #config: Config;
   #settings: CycleSettings;
   #view: CycleView | undefined;
-  #room: Room | undefined;
+  #headroom: Headroom | undefined;
 
   constructor(options: NodeLoopOptions) {
     this.open = options.open;
@@ -58,8 +58,8 @@ export class NodeLoop {
     return this.#view;
   }
   /** Headroom of the host after the last cycle, whole or early. */
-  get room(): Room | undefined {
-    return this.#room;
+  get headroom(): Headroom | undefined {
+    return this.#headroom;
   }
 
   /** Makes a new configuration active. */
@@ -121,8 +121,8 @@ export class NodeLoop {
     return {
       ...this.#settings,
       comingMib: () => comingMib?.() ?? 0,
-      left: (room) => {
-        this.#room = room;
+      onHeadroom: (headroom) => {
+        this.#headroom = headroom;
       },
       save: () => {
         keeper.save();

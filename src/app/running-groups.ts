@@ -52,9 +52,9 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
   const groups = new Groups({
     ...{ world: groupWorld, states, save, boot, nonce },
     settings: () => {
-      const { config, settings, room } = node;
+      const { config, settings, headroom } = node;
       const { manage, hostPolicy, dryRun } = settings;
-      return { policies: policiesOf(config), manage, hostPolicy, dryRun, room: () => room };
+      return { policies: policiesOf(config), manage, hostPolicy, dryRun, headroom: () => headroom };
     },
     wake: () => {
       if (!stopping) lookIn(WAKE_MS);

@@ -62,7 +62,7 @@ export function budget(input: BudgetInput): Budget {
   const free = freeMib(input);
   const none = (memoryMib: Missing) => ({ memoryMib, wholeMib: memoryMib });
   if (!free.ok) return { coresCeiling, ...none(free), memoryBound: 'free', ...refused };
-  const room = overcommitRoomMib(host, policy, input.containers, state);
+  const room = overcommitHeadroomMib(host, policy, input.containers, state);
   if (!room.ok) return { coresCeiling, ...none(room), memoryBound: 'overcommit', ...refused };
   const least = Math.min(free.value, room.value);
   return {
@@ -113,7 +113,7 @@ function freeMib(input: BudgetInput): Reading<number> {
 }
 
 /** By how much the limits of all running guests, VMs too, may grow together. */
-function overcommitRoomMib(
+function overcommitHeadroomMib(
   { memory, vmMemoryMib }: HostObservation,
   policy: HostPolicy,
   containers: readonly ContainerObservation[],

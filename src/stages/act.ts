@@ -3,11 +3,11 @@ import { type Allocation, allocationOf } from '../core/allocation.ts';
 import type { Change, Resource, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost } from '../core/guest-record.ts';
+import type { Headroom } from '../core/headroom.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
-import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
 import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
@@ -23,7 +23,7 @@ export interface ActContext {
   /** What the decisions were made on. */
   readonly observed: Observed;
   /** What they leave of the host. */
-  readonly room: Room;
+  readonly headroom: Headroom;
   /** What carries the changes out; none in a dry run. */
   readonly hands: NodeHands | undefined;
   /** How many changes may be under way at a time; 1 if not given. */
@@ -94,7 +94,7 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, room, hands, stop, save }: ActContext,
+  { cycle, observed, headroom, hands, stop, save }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
   tellIntent(world, planned, hands === undefined);
   if (hands === undefined) {
@@ -111,7 +111,7 @@ async function actOn(
     return undefined;
   }
   save?.();
-  const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, room, stop };
+  const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, headroom, stop };
   const acting = { ...world, hands };
   let carried = planned;
   let result = await carryOut(acting, carried, config.value, changing);

@@ -1,18 +1,18 @@
 import { type Allocation, diffOf } from '../core/allocation.ts';
 import { isStopped } from '../core/guest-state.ts';
+import type { Headroom } from '../core/headroom.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
-import type { Room } from '../core/room.ts';
 import { mib } from '../core/units.ts';
 import type { ActingWorld, World } from '../ports.ts';
 import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
 import { agree } from './bring-back.ts';
-import { whyNoRoom } from './room.ts';
+import { whyNoHeadroom } from './headroom.ts';
 import { changesOf, describe } from './tell.ts';
 
 export interface ChangeContext extends ApplyContext {
   /** What the host can still give with this change made. */
-  readonly room: Room;
+  readonly headroom: Headroom;
 }
 
 /** Carries out what the loop has planned for one container. */
@@ -70,10 +70,10 @@ const CORES_FOLLOW = 'Its cores take effect when pvestatd next rebalances, in ab
 function whyNotNow(
   world: World,
   { vmid, memory }: PlannedChange,
-  { room }: ChangeContext,
+  { headroom }: ChangeContext,
 ): string | undefined {
   if (memory?.verdict === 'grow') {
-    const why = whyNoRoom(world, room);
+    const why = whyNoHeadroom(world, headroom);
     return why === undefined ? undefined : `${why}; deciding anew`;
   }
   const sample = world.cgroups.sample(vmid);

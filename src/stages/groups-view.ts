@@ -3,16 +3,16 @@ import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
+import { type Headroom, uncountedMib } from '../core/headroom.ts';
 import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, GuestState, HostObservation } from '../core/observation.ts';
 import { cpuPin, memoryPin } from '../core/pins.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
-import { type Room, uncountedMib } from '../core/room.ts';
 import { type Mib, ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { GroupWorld } from '../ports.ts';
-import { limitsNow } from './room.ts';
+import { limitsNow } from './headroom.ts';
 
 /** What is there, for the reconciliation: configurations, cgroups, and what the host can give. */
 
@@ -22,7 +22,7 @@ export interface GroupSettings {
   readonly hostPolicy: HostPolicy;
   readonly dryRun: boolean;
   /** What the last cycle has left of the host; undefined before the first. */
-  readonly room: () => Room | undefined;
+  readonly headroom: () => Headroom | undefined;
 }
 
 /** Of the groups that are worked on here, by label. */
@@ -147,9 +147,9 @@ export function hostRoom(
   comingMib: number,
   limitsMib: ReadonlyMap<Vmid, Mib>,
   host: HostObservation,
-  { room, hostPolicy }: GroupSettings,
+  { headroom, hostPolicy }: GroupSettings,
 ): Reading<number> {
-  const last = room();
+  const last = headroom();
   if (last === undefined) return missing('first-sample', 'no cycle has sampled the host yet');
   const busy = whyBusy(last);
   if (busy !== undefined) return missing('implausible', busy);
@@ -163,7 +163,7 @@ export function hostRoom(
 }
 
 /** Another member would only take from those that are there. */
-function whyBusy({ memoryRefused, coresRefused }: Room): string | undefined {
+function whyBusy({ memoryRefused, coresRefused }: Headroom): string | undefined {
   const percentOf = (reason: HoldReason): string =>
     'share' in reason ? `${Math.round(reason.share * 100)} %` : 'too';
   if (memoryRefused?.kind === 'host-pressure') {
@@ -179,12 +179,12 @@ export function runningLimits(
   { guests, node }: ClusterView,
   lives: GroupView['lives'],
   { cgroups }: Pick<GroupWorld, 'cgroups'>,
-  room: Room | undefined,
+  headroom: Headroom | undefined,
 ): ReadonlyMap<Vmid, Mib> {
   const here = [...guests].flatMap(([vmid, reading]) =>
     reading.ok && reading.value.node === node ? [[vmid, reading.value.memoryMib] as const] : [],
   );
-  return limitsNow(here, room, (vmid) => {
+  return limitsNow(here, headroom, (vmid) => {
     const life = lives.get(vmid);
     return life === undefined ? isStopped(cgroups.sample(vmid)) : life.running === false;
   });

@@ -125,11 +125,11 @@ export class Groups {
       return ledger === undefined ? [] : [{ source, ledger }];
     });
     const coming = (): number => comingMib(cluster.value, lives, making);
-    const limitsMib = runningLimits(cluster.value, lives, world, current.room());
-    const hostRoomMib = hostRoom(coming(), limitsMib, host, current);
+    const limitsMib = runningLimits(cluster.value, lives, world, current.headroom());
+    const hostHeadroomMib = hostRoom(coming(), limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
       pid === undefined ? undefined : world.eyes.isAlive(pid);
-    const view: GroupView = { cluster: cluster.value, lives, hostRoomMib, cloneRuns };
+    const view: GroupView = { cluster: cluster.value, lives, hostHeadroomMib, cloneRuns };
     for (const policy of seen) this.#lookAt(policy, view, current, ledgers);
     this.#comingMib = coming();
     this.#tellProgress();

@@ -8,7 +8,7 @@ import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
 import type { ActingWorld, CycleWorld, World } from '../ports.ts';
 import { apply, type ChangeResult } from './apply.ts';
 import { agree } from './bring-back.ts';
-import { whyNotGiven } from './room.ts';
+import { whyNotGiven } from './headroom.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
 

@@ -58,7 +58,7 @@ describe('the loop of a node', () => {
     const { node, loop } = loopWith(101);
     const whole = await loop.cycle(stop);
     expect(whole).toMatchObject({ kind: 'whole', result: { ok: true }, view: { cycle: 1 } });
-    expect(loop.room).toBeDefined();
+    expect(loop.headroom).toBeDefined();
     node.pass(1000);
     const early = await loop.earlyCycle(new Set([vmid(101)]), stop);
     expect(early).toMatchObject({ kind: 'early', view: undefined });

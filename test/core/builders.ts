@@ -3,6 +3,7 @@ import { type Capabilities, CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
 import type { GuestLife, GuestRecord, ResourceRecord } from '../../src/core/guest-record.ts';
+import type { Headroom } from '../../src/core/headroom.ts';
 import { type GuestIdentity, guestIdentity } from '../../src/core/identity.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type {
@@ -21,7 +22,6 @@ import type {
 import type { Plan } from '../../src/core/plan.ts';
 import type { ContainerPolicy, HostPolicy, Management } from '../../src/core/policy.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
-import type { Room } from '../../src/core/room.ts';
 import {
   bytes,
   cores,
@@ -343,7 +343,7 @@ export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
 }
 
 /** Of which nobody can take all. */
-export const AMPLE_ROOM: Room = {
+export const AMPLE_ROOM: Headroom = {
   ...budgetOf(64, 1_000_000),
   ...{ limitsMib: new Map(), vmMemoryMib: present(mib(0)) },
 };

@@ -54,7 +54,7 @@ async function run(
   return act(node.world, state, changes, {
     cycle: 7,
     observed: observed.value,
-    room: AMPLE_ROOM,
+    headroom: AMPLE_ROOM,
     hands,
     stop,
   });
@@ -306,7 +306,7 @@ describe('a failure', () => {
     node.write(101, { cores: 6 });
     const stop = new AbortController().signal;
     const { hands } = node.world;
-    const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, hands, stop };
+    const context = { cycle: 7, observed: observed.value, headroom: AMPLE_ROOM, hands, stop };
     const counts = await act(node.world, state, [growMemory(101)], context);
     expect(counts).toEqual({ done: 0, failed: 0 });
     expect(node.linesOf('WARN')).toEqual([

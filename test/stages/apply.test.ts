@@ -27,7 +27,7 @@ const withHigh = ({ world }: FakeNode, memoryHigh: MemoryHigh) => ({
 });
 
 function carry(node: FakeNode, planned = shrinkTo(512)): Promise<ChangeResult> {
-  const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+  const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
   return carryOut(node.world, planned, node.get(101).config, context);
 }
 
@@ -83,7 +83,7 @@ describe('memory that is to be taken', () => {
       return memoryHigh.hold(id, at);
     };
     const world = withHigh(node, { ...memoryHigh, hold });
-    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+    const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(world, shrinkTo(512), node.get(101).config, context);
     expect(result).toMatchObject({ kind: 'unproven', unproven: { kind: 'need-grew' } });
     expect(node.sets).toEqual([]);
@@ -228,7 +228,7 @@ describe('memory.high never stays low', () => {
     const { memoryHigh } = node.world.hands;
     const release = async () => ({ ok: false, message: 'read-only' }) as const;
     const world = withHigh(node, { ...memoryHigh, release });
-    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+    const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
     await carryOut(world, shrinkTo(512), node.get(101).config, context);
     expect(node.linesOf('ERROR')).toEqual([
       expect.stringMatching(/101: memory.high could not be put back and is low: read-only/),

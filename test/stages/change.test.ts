@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Headroom } from '../../src/core/headroom.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
-import type { Room } from '../../src/core/room.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
 import type { ChangeResult } from '../../src/stages/apply.ts';
@@ -32,11 +32,11 @@ async function carry(
   node: FakeNode,
   planned: PlannedChange,
   meanwhile: () => void = () => {},
-  room: Room = AMPLE_ROOM,
+  headroom: Headroom = AMPLE_ROOM,
 ): Promise<ChangeResult> {
   const decidedOn = node.get(101).config;
   meanwhile();
-  const context = { hostCpus: 16, room, stop: new AbortController().signal };
+  const context = { hostCpus: 16, headroom, stop: new AbortController().signal };
   return carryOut(node.world, planned, decidedOn, context);
 }
 
@@ -305,7 +305,7 @@ describe('a pct that does not do what it says', () => {
       return guests.read(id);
     };
     const world = { ...node.world, guests: { ...guests, read } };
-    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+    const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(world, growMemory, node.get(101).config, context);
     expect(result).toMatchObject({ kind: 'confirmed', note: 'It is active, though too long.' });
   });

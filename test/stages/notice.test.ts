@@ -59,7 +59,7 @@ class Life {
     await act(this.node.world, this.state, [change], {
       cycle: 1,
       observed,
-      room: AMPLE_ROOM,
+      headroom: AMPLE_ROOM,
       hands: dryRun ? undefined : this.node.world.hands,
       stop,
       save,

@@ -43,7 +43,7 @@ async function run(
   if (!observed.ok) throw new Error(observed.detail);
   const stop = new AbortController().signal;
   const { hands } = node.world;
-  const context = { cycle: 7, observed: observed.value, room: AMPLE_ROOM, hands, stop };
+  const context = { cycle: 7, observed: observed.value, headroom: AMPLE_ROOM, hands, stop };
   return act(node.world, state, [planned], context);
 }
 
@@ -301,7 +301,7 @@ describe('a half-done growth', () => {
       node.get(101).memory = { current: 9000, anon: 300, inactive: 8600 };
       return { kind: 'killed', signal: 'SIGKILL', message: 'pct was killed' };
     };
-    const context = { hostCpus: 16, room: AMPLE_ROOM, stop: new AbortController().signal };
+    const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
     const result = await carryOut(node.world, grow, node.get(101).config, context);
     return `${result.kind}: ${result.note}`;
   }

@@ -91,7 +91,7 @@ class Daemon {
     if (!observed.ok) throw new Error(observed.detail);
     const stop = new AbortController().signal;
     const { hands } = this.world;
-    const context = { cycle: 1, observed: observed.value, room: AMPLE_ROOM, hands, stop };
+    const context = { cycle: 1, observed: observed.value, headroom: AMPLE_ROOM, hands, stop };
     return (await act(this.world, this.state, [planned], context)).done;
   }
 

@@ -79,12 +79,15 @@ function mendSnapshot(input: GroupInput, source: GroupGuest, draft: Draft): bool
   return true;
 }
 
-export function noRoom({ hostRoomMib }: Pick<GroupView, 'hostRoomMib'>, needMib: number): string {
-  if (!hostRoomMib.ok) {
-    const { why, detail } = hostRoomMib;
+export function noHeadroom(
+  { hostHeadroomMib }: Pick<GroupView, 'hostHeadroomMib'>,
+  needMib: number,
+): string {
+  if (!hostHeadroomMib.ok) {
+    const { why, detail } = hostHeadroomMib;
     return why === 'implausible' ? detail : `what the host can give is not known: ${detail}`;
   }
-  const room = Math.max(0, Math.floor(hostRoomMib.value));
+  const room = Math.max(0, Math.floor(hostHeadroomMib.value));
   return `it needs ${needMib} MB of memory, and the host can spare ${room} MB`;
 }
 
@@ -138,8 +141,8 @@ const needsSnapshot = ({ policy, view }: GroupInput, source: GroupGuest): boolea
 /** Returns whether there is another member to be made now, and so a use for the snapshot. */
 function begin(input: GroupInput, source: GroupGuest, draft: Draft): boolean {
   const { policy, state, now, view } = input;
-  if (source.memoryMib > (view.hostRoomMib.ok ? view.hostRoomMib.value : 0)) {
-    draft.note('room', 'warn', `no clone is made: ${noRoom(view, source.memoryMib)}`);
+  if (source.memoryMib > (view.hostHeadroomMib.ok ? view.hostHeadroomMib.value : 0)) {
+    draft.note('room', 'warn', `no clone is made: ${noHeadroom(view, source.memoryMib)}`);
     return false;
   }
   const address = chosenAddress(input);

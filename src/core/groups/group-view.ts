@@ -77,7 +77,7 @@ export interface GroupView {
    * In MiB, what the host can give to another container, those on their way counted: below zero not
    * even they fit. Missing where it is not known; `implausible`: the host is busy.
    */
-  readonly hostRoomMib: Reading<number>;
+  readonly hostHeadroomMib: Reading<number>;
   /** Whether the process that clones for a reservation still runs; undefined: not known. */
   readonly cloneRuns: (pid: number | undefined) => boolean | undefined;
 }

@@ -1,5 +1,5 @@
 import { present } from '../reading.ts';
-import { cloneSteps, noRoom, reasonForMore } from './clone-steps.ts';
+import { cloneSteps, noHeadroom, reasonForMore } from './clone-steps.ts';
 import { claimOf } from './description.ts';
 import { Draft, type GroupInput, type Note } from './draft.ts';
 import type { GroupPolicy } from './group-policy.ts';
@@ -148,11 +148,15 @@ function scaleOut(
   counts: Counts,
 ): void {
   const { policy, state, view } = input;
-  let roomMib: number = view.hostRoomMib.ok ? view.hostRoomMib.value : 0;
+  let roomMib: number = view.hostHeadroomMib.ok ? view.hostHeadroomMib.value : 0;
   for (const member of reusable(input, members).slice(0, missing)) {
     const needMib = member.guest.memoryMib;
     if (needMib > roomMib) {
-      draft.note('room', 'warn', `${member.guest.vmid} is not started: ${noRoom(view, needMib)}`);
+      draft.note(
+        'room',
+        'warn',
+        `${member.guest.vmid} is not started: ${noHeadroom(view, needMib)}`,
+      );
       break;
     }
     roomMib -= needMib;
@@ -250,10 +254,12 @@ function stepsOf(input: GroupInput, member: Member, draft: Draft): void {
 
 /** What was free when it was made may be taken by now. Its own need is counted already. */
 function fits({ view }: GroupInput, { guest }: Member, draft: Draft): boolean {
-  const { hostRoomMib } = view;
-  if (hostRoomMib.ok && hostRoomMib.value >= 0) return true;
-  const room = hostRoomMib.ok ? present(hostRoomMib.value + guest.memoryMib) : hostRoomMib;
-  const why = noRoom({ hostRoomMib: room }, guest.memoryMib);
+  const { hostHeadroomMib } = view;
+  if (hostHeadroomMib.ok && hostHeadroomMib.value >= 0) return true;
+  const room = hostHeadroomMib.ok
+    ? present(hostHeadroomMib.value + guest.memoryMib)
+    : hostHeadroomMib;
+  const why = noHeadroom({ hostHeadroomMib: room }, guest.memoryMib);
   draft.note(`start/${guest.vmid}`, 'warn', `${guest.vmid} is not started yet: ${why}`);
   return false;
 }

@@ -101,7 +101,7 @@ export class ModelCluster {
   nowMs = 1_000_000;
   boot = 'a';
   /** What another may have of the memory of the host, those on their way counted. */
-  hostRoomMib = 99_999;
+  hostHeadroomMib = 99_999;
   load = 1;
   #pid = 100;
   #version = 0;
@@ -261,7 +261,7 @@ export class ModelCluster {
           storageTypes: this.storageTypes,
         },
         lives,
-        hostRoomMib: present(this.hostRoomMib),
+        hostHeadroomMib: present(this.hostHeadroomMib),
         cloneRuns: (pid) =>
           pid === undefined ? undefined : this.work.some((work) => work.pid === pid),
       },

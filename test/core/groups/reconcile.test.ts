@@ -59,12 +59,12 @@ describe('a group', () => {
     const cluster = new ModelCluster();
     const isMade = ({ kind }: { readonly kind: string }): boolean => kind === 'configure';
     while (!cluster.seen.some(isMade)) cluster.quiet(1);
-    cluster.hostRoomMib = -1;
+    cluster.hostHeadroomMib = -1;
     cluster.quiet(20);
     expect(cluster.seen.some(({ kind }) => kind === 'start')).toBe(false);
     const notes = cluster.look().notes.map(({ text }) => text);
     expect(notes).toContainEqual(expect.stringMatching(/^200 is not started yet: it needs \d+ MB/));
-    cluster.hostRoomMib = 0;
+    cluster.hostHeadroomMib = 0;
     cluster.quiet(3);
     expect(idsOf(cluster.inService())).toEqual([200]);
   });

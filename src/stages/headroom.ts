@@ -1,10 +1,10 @@
 import { budget } from '../core/admission.ts';
 import { type GuestRecord, newGuestRecord } from '../core/guest-record.ts';
 import { isStopped } from '../core/guest-state.ts';
+import { type Headroom, uncountedMib } from '../core/headroom.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { type Room, uncountedMib } from '../core/room.ts';
 import type { Mib, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 
@@ -16,32 +16,32 @@ import type { World } from '../ports.ts';
  */
 export function limitsNow(
   configured: Iterable<readonly [Vmid, Mib]>,
-  room: Room | undefined,
+  headroom: Headroom | undefined,
   isStill: (vmid: Vmid) => boolean,
 ): ReadonlyMap<Vmid, Mib> {
   const limitsMib = new Map<Vmid, Mib>();
   for (const [vmid, memoryMib] of configured) {
-    if ((room?.limitsMib.get(vmid) ?? 0) >= memoryMib || isStill(vmid)) continue;
+    if ((headroom?.limitsMib.get(vmid) ?? 0) >= memoryMib || isStill(vmid)) continue;
     limitsMib.set(vmid, memoryMib);
   }
   return limitsMib;
 }
 
 /** Why no memory may be given any more, though it was planned; undefined where it may. */
-export function whyNoRoom(
+export function whyNoHeadroom(
   { guests, cgroups, host }: Pick<World, 'guests' | 'cgroups' | 'host'>,
-  room: Room,
+  headroom: Headroom,
 ): string | undefined {
   const list = guests.list();
   if (!list.ok) return list.detail;
   const configured = [...list.value].flatMap(([vmid, config]) =>
     config.ok ? [[vmid, config.value.memoryMib] as const] : [],
   );
-  const limitsMib = limitsNow(configured, room, (vmid) => isStopped(cgroups.sample(vmid)));
-  const uncounted = uncountedMib(room, { limitsMib, vmMemoryMib: host.observe().vmMemoryMib });
+  const limitsMib = limitsNow(configured, headroom, (vmid) => isStopped(cgroups.sample(vmid)));
+  const uncounted = uncountedMib(headroom, { limitsMib, vmMemoryMib: host.observe().vmMemoryMib });
   if (!uncounted.ok) return uncounted.detail;
-  if (!room.wholeMib.ok) return room.wholeMib.detail;
-  if (uncounted.value <= room.wholeMib.value) return undefined;
+  if (!headroom.wholeMib.ok) return headroom.wholeMib.detail;
+  if (uncounted.value <= headroom.wholeMib.value) return undefined;
   return `${uncounted.value} MB were taken by others since the host was sampled`;
 }
 

@@ -5,7 +5,7 @@ import { present, type Reading } from './reading.ts';
 import { type Mib, mib, type Vmid } from './units.ts';
 
 /** What the host can still give once a plan is carried out, and what was counted for that. */
-export interface Room extends Budget {
+export interface Headroom extends Budget {
   /** The limits of the containers that ran, as they are with the plan carried out. */
   readonly limitsMib: ReadonlyMap<Vmid, Mib>;
   readonly vmMemoryMib: Reading<Mib>;
@@ -17,12 +17,12 @@ export interface RunningNow {
   readonly vmMemoryMib: Reading<Mib>;
 }
 
-export function roomAfter(
+export function headroomAfter(
   available: Budget,
   planned: Plan,
   running: ReadonlyMap<Vmid, GuestConfig>,
   vmMemoryMib: Reading<Mib>,
-): Room {
+): Headroom {
   const limitsMib = new Map<Vmid, Mib>();
   for (const [vmid, { memoryMib }] of running) limitsMib.set(vmid, memoryMib);
   for (const { vmid, memory } of planned.changes) {
@@ -36,13 +36,13 @@ export function roomAfter(
  * By how much, in MiB, the limits of what runs now pass those that were counted: guests that were
  * started since, by whomever, and limits that an admin has raised.
  */
-export function uncountedMib(room: Room, now: RunningNow): Reading<number> {
+export function uncountedMib(headroom: Headroom, now: RunningNow): Reading<number> {
   const { vmMemoryMib } = now;
-  if (!room.vmMemoryMib.ok) return room.vmMemoryMib;
+  if (!headroom.vmMemoryMib.ok) return headroom.vmMemoryMib;
   if (!vmMemoryMib.ok) return vmMemoryMib;
   let sum = 0;
   for (const [vmid, limit] of now.limitsMib) {
-    sum += Math.max(0, limit - (room.limitsMib.get(vmid) ?? 0));
+    sum += Math.max(0, limit - (headroom.limitsMib.get(vmid) ?? 0));
   }
-  return present(sum + Math.max(0, vmMemoryMib.value - room.vmMemoryMib.value));
+  return present(sum + Math.max(0, vmMemoryMib.value - headroom.vmMemoryMib.value));
 }

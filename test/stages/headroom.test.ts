@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { missing, present } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
-import { whyNoRoom } from '../../src/stages/room.ts';
+import { whyNoHeadroom } from '../../src/stages/headroom.ts';
 import { AMPLE_ROOM } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -10,7 +10,7 @@ function withAnother() {
   const node = new FakeNode();
   const one = node.add(102, { memoryMib: mib(4096) });
   const room = { ...AMPLE_ROOM, wholeMib: present(mib(100)), limitsMib: new Map() };
-  return { one, why: () => whyNoRoom(node.world, room) };
+  return { one, why: () => whyNoHeadroom(node.world, room) };
 }
 
 it('what was started since counts against what the host could give', () => {
