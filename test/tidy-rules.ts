@@ -149,11 +149,13 @@ function whyNotAllowed(name: string, room: Room, one: Import): string | undefine
 }
 
 /**
- * What in `host/` is there for the others of the room: paths, commands, primitives of reading, and
- * parsers, which are named after the file or the form that they read.
+ * What in `host/` is there for the others of the room: paths, commands, primitives of reading, the
+ * inventory of guests, and parsers, which are named after the file or the form that they read.
  */
-const SHARED_IN_HOST =
-  /^(command|paths|directories|os-error|file-reader|json-object|.*-(files?|values|numbers|list))$/;
+const SHARED_IN_HOST = [
+  /^(command|paths|directories|os-error|file-reader|json-object|pve-inventory)$/,
+  /-(files?|values|numbers|list)$/,
+];
 
 const baseName = (path: string): string => posix.basename(path, '.ts');
 /** `cgroup-files` and `cgroup-descriptors` are one thing outside in two files. */
@@ -166,7 +168,8 @@ export function hostFilesApart(modules: readonly Module[]): readonly Complaint[]
     .flatMap((module) =>
       module.imports.flatMap(({ file, line, specifier }) => {
         if (file === undefined || !file.startsWith('src/host/')) return [];
-        if (SHARED_IN_HOST.test(baseName(file)) || family(file) === family(module.path)) return [];
+        const isShared = SHARED_IN_HOST.some((names) => names.test(baseName(file)));
+        if (isShared || family(file) === family(module.path)) return [];
         return [`${module.path}:${line}: a file of host/ may not import ${specifier}`];
       }),
     );

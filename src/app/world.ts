@@ -14,6 +14,7 @@ import { createMemoryHigh } from '../host/memory-high.ts';
 import type { Paths } from '../host/paths.ts';
 import { createProxmox } from '../host/pct.ts';
 import { createHostView } from '../host/proc-files.ts';
+import { PveInventory } from '../host/pve-inventory.ts';
 import { createTemporaryRecords } from '../host/temporary-records.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
@@ -79,7 +80,8 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
   const tally = newTally();
   let files = filesOf(config, paths);
   const cgroups: CgroupFiles = createCgroups(paths, clock);
-  const vms = createRunningVms(paths);
+  const inventory = new PveInventory(paths);
+  const vms = createRunningVms(paths, inventory);
   const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
     createBackups({ directory: paths.at(backupDir), node, clock, keep, keepMs });
   let backups = backupsOf(config);
@@ -97,11 +99,11 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
       problem: () => answering.problem(dirname(files.log)) ?? whyNothingToAppend(files.log),
     },
     cgroups,
-    guests: whileAnswering(createGuests(paths), hanging),
+    guests: whileAnswering(createGuests(paths, inventory), hanging),
     host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
     hands: handsOf(context),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
-    temporary: createTemporaryRecords(paths, node),
+    temporary: createTemporaryRecords(paths, node, inventory),
     backups: {
       write(file, purpose) {
         const message = answering.problem(files.backups);

@@ -1,94 +1,71 @@
 import { join } from 'node:path/posix';
 import type { ClusterView, GroupGuest } from '../core/groups/group-view.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { parseVmid, type Vmid } from '../core/units.ts';
+import type { Vmid } from '../core/units.ts';
 import type { Cluster } from '../node/port.ts';
 import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
-import { asObject, parseJsonObject } from './json-object.ts';
-import { readQuorum } from './members-file.ts';
-import { noNode, type Paths } from './paths.ts';
-import { ClusterStart } from './version-file.ts';
+import type { Paths } from './paths.ts';
+import { ByVersion, PveInventory } from './pve-inventory.ts';
+import type { ListedGuest } from './vmlist-file.ts';
 
 /**
  * The configurations of all guests of the cluster, for groups: which ids and addresses are in use
- * anywhere, and which containers are members. Read anew only where `.vmlist` says so.
+ * anywhere, and which containers are members. Read anew only where the inventory says so.
  */
-export function createCluster(paths: Paths): Cluster {
-  return new PveCluster(paths);
+export function createCluster(paths: Paths, inventory = new PveInventory(paths)): Cluster {
+  return new PveCluster(paths, inventory);
 }
 
 interface Known {
-  /** Node, type and version, as `.vmlist` has them. */
-  readonly as: string;
   readonly guest: Reading<GroupGuest> | undefined;
   readonly addresses: readonly string[];
 }
 
-interface Listed {
-  readonly vmid: Vmid;
-  readonly node: string;
-  readonly type: 'lxc' | 'qemu';
-  readonly version: number;
-}
-
 class PveCluster implements Cluster {
   readonly #paths: Paths;
+  readonly #inventory: PveInventory;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
-  #known = new Map<Vmid, Known>();
-  readonly #start: ClusterStart;
-  #node: string | undefined;
+  readonly #known = new ByVersion<Known>();
 
-  constructor(paths: Paths) {
+  constructor(paths: Paths, inventory: PveInventory) {
     this.#paths = paths;
-    this.#start = new ClusterStart(paths, this.#readFile);
+    this.#inventory = inventory;
   }
 
   read(): Reading<ClusterView> {
-    this.#noticeRestart();
-    this.#node ??= this.#paths.nodeName();
-    const file = this.#readFile(this.#paths.vmlist);
-    if (!file.ok)
-      return file.why === 'absent' ? missing('absent', noNode(this.#paths.vmlist)) : file;
-    const listed = guestsIn(file.value.toString('utf8'));
-    if (listed === undefined) return missing('malformed', `${this.#paths.vmlist}: not understood`);
-    const fresh = new Map<Vmid, Known>();
+    const { epoch, node, guests: listed } = this.#inventory.look();
+    this.#known.begin(epoch);
+    if (!listed.ok) return listed;
     const guests = new Map<Vmid, Reading<GroupGuest>>();
     const addresses = new Set<string>();
     let unread: string | undefined;
-    for (const one of listed) {
+    for (const one of listed.value.values()) {
       const known = this.#guest(one);
       if (!known.ok) {
         // Just gone, or on its way to another node: neither is a reason to hold everything up.
         if (known.why !== 'absent') unread = known.detail;
-        if (one.type === 'lxc') guests.set(one.vmid, known);
+        if (one.type !== 'qemu') guests.set(one.vmid, known);
         continue;
       }
-      fresh.set(one.vmid, known.value);
+      this.#known.set(one, known.value);
       if (known.value.guest !== undefined) guests.set(one.vmid, known.value.guest);
       for (const address of known.value.addresses) addresses.add(address);
     }
-    this.#known = fresh;
+    this.#known.keepOnly((vmid) => listed.value.has(vmid));
     const why = `not all addresses in use are known: ${unread}`;
     return present({
-      node: this.#node,
+      node,
       guests,
-      nodeOf: new Map(listed.map(({ vmid, node }) => [vmid, node])),
-      takenIds: new Set(listed.map(({ vmid }) => vmid)),
+      nodeOf: new Map([...listed.value].map(([vmid, one]) => [vmid, one.node])),
+      takenIds: new Set(listed.value.keys()),
       usedAddresses: unread === undefined ? present(addresses) : missing('unreadable', why),
       storageTypes: this.#storageTypes(),
     });
   }
 
   quorum(): Reading<boolean> {
-    return readQuorum(this.#paths, this.#readFile);
-  }
-
-  /** Versions count from the beginning when the cluster file system was restarted. */
-  #noticeRestart(): void {
-    if (!this.#start.isAnother()) return;
-    this.#node = undefined;
-    this.#known.clear();
+    return this.#inventory.quorum();
   }
 
   #storageTypes(): ReadonlyMap<string, string> {
@@ -96,36 +73,18 @@ class PveCluster implements Cluster {
     return file.ok ? storageTypesIn(file.value.toString('utf8')) : new Map();
   }
 
-  #guest({ vmid, node, type, version }: Listed): Reading<Known> {
-    const as = `${node}/${type}/${version}`;
-    const known = this.#known.get(vmid);
-    if (known?.as === as) return present(known);
-    const directory = type === 'lxc' ? 'lxc' : 'qemu-server';
+  #guest(listed: ListedGuest): Reading<Known> {
+    const known = this.#known.get(listed);
+    if (known !== undefined) return present(known);
+    const { vmid, node, type } = listed;
+    const directory = type === 'qemu' ? 'qemu-server' : 'lxc';
     const path = join(this.#paths.pveDir, 'nodes', node, directory, `${vmid}.conf`);
     const file = this.#readFile(path);
     if (!file.ok) return file;
     const text = file.value.toString('utf8');
-    const guest = type === 'lxc' ? parseGroupGuest(vmid, node, file.value) : undefined;
-    return present({ as, guest, addresses: addressesIn(text) });
+    const guest = type === 'qemu' ? undefined : parseGroupGuest(vmid, node, file.value);
+    return present({ guest, addresses: addressesIn(text) });
   }
-}
-
-function guestsIn(text: string): readonly Listed[] | undefined {
-  const ids = asObject(parseJsonObject(text)?.['ids']);
-  if (ids === undefined) return undefined;
-  const listed: Listed[] = [];
-  for (const [id, value] of Object.entries(ids)) {
-    const vmid = parseVmid(id);
-    const entry = asObject(value);
-    const { node, type, version } = entry ?? {};
-    if (vmid === undefined || typeof node !== 'string' || typeof version !== 'number') {
-      return undefined;
-    }
-    // It becomes part of a path.
-    if (!/^[A-Za-z0-9-]{1,63}$/.test(node)) return undefined;
-    listed.push({ vmid, node, type: type === 'qemu' ? 'qemu' : 'lxc', version });
-  }
-  return listed;
 }
 
 /** `dir: local` begins a section, and its settings are indented. */

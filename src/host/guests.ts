@@ -9,11 +9,10 @@ import type { GuestFile, Guests } from '../node/port.ts';
 import type { ReadSmallFile } from './file-reader.ts';
 import { createFileReader } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from './guest-config-files.ts';
-import { readQuorum } from './members-file.ts';
 import { errorCode, missingBecause } from './os-error.ts';
 import { noNode, type Paths } from './paths.ts';
-import { ClusterStart } from './version-file.ts';
-import { parseVmlist } from './vmlist-file.ts';
+import { ByVersion, PveInventory } from './pve-inventory.ts';
+import type { ListedGuest } from './vmlist-file.ts';
 
 /** So many that run fit into the memory that the unit file allows. */
 const MOST_GUESTS = 10_000;
@@ -24,38 +23,36 @@ function tooMany(count: number): Reading<never> | undefined {
   return missing('implausible', `this node has ${count} containers, and ${most}`);
 }
 
-interface CachedConfig {
-  readonly version: number;
-  readonly config: GuestConfig;
+/**
+ * The containers of this node from `/etc/pve`. On a quiet node a cycle takes one look at the
+ * inventory, and reads no configuration at all.
+ */
+export function createGuests(paths: Paths, inventory = new PveInventory(paths)): Guests {
+  return new PveGuests(paths, inventory);
 }
 
-/**
- * The containers of this node from `/etc/pve`, where every read costs many times that of a plain
- * file. On a quiet node a cycle reads `.version` and `.vmlist`, and no configuration at all.
- */
-export function createGuests(paths: Paths): Guests {
-  return new PveGuests(paths);
-}
+type Configs = ReadonlyMap<Vmid, Reading<GuestConfig>>;
 
 class PveGuests implements Guests {
   readonly #paths: Paths;
+  readonly #inventory: PveInventory;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
-  readonly #cache = new Map<Vmid, CachedConfig>();
-  readonly #start: ClusterStart;
-  #node: string | undefined;
+  readonly #known = new ByVersion<GuestConfig>();
+  /** What was listed last, of which inventory; undefined where some of it is to be read again. */
+  #listed: { readonly of: unknown; readonly configs: Reading<Configs> } | undefined;
 
-  constructor(paths: Paths) {
+  constructor(paths: Paths, inventory: PveInventory) {
     this.#paths = paths;
-    this.#start = new ClusterStart(paths, this.#readFile);
+    this.#inventory = inventory;
   }
 
-  list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>> {
-    this.#noticeRestart();
-    this.#node ??= this.#paths.nodeName();
-    const vmlist = this.#readFile(this.#paths.vmlist);
-    const versions = vmlist.ok ? parseVmlist(vmlist.value.toString('utf8'), this.#node) : undefined;
-    if (versions === undefined) return this.#listDirectory();
-    return tooMany(versions.size) ?? present(this.#listChanged(versions));
+  list(): Reading<Configs> {
+    const { epoch, node, guests } = this.#inventory.look();
+    if (this.#known.begin(epoch)) this.#listed = undefined;
+    if (!guests.ok) return this.#listDirectory();
+    if (this.#listed?.of === guests.value) return this.#listed.configs;
+    const own = [...guests.value.values()].filter((one) => one.type === 'lxc' && one.node === node);
+    return tooMany(own.length) ?? this.#listChanged(guests.value, own);
   }
 
   read(vmid: Vmid): Reading<GuestFile> {
@@ -66,48 +63,39 @@ class PveGuests implements Guests {
     if (!config.ok) return config;
     // Where a file was changed past the cluster file system (a restored or simulated tree), its
     // version did not rise. Seeing it here once keeps `list` from telling the old values for ever.
-    const cached = this.#cache.get(vmid);
-    if (cached !== undefined && cached.config.digest !== config.value.digest) {
-      this.#cache.set(vmid, { version: cached.version, config: config.value });
-    }
+    this.#known.replace(vmid, (before) => {
+      if (before.digest === config.value.digest) return before;
+      this.#listed = undefined;
+      return config.value;
+    });
     return present({ config: config.value, content: new Uint8Array(file.value) });
   }
 
   quorum(): Reading<boolean> {
-    return readQuorum(this.#paths, this.#readFile);
+    return this.#inventory.quorum();
   }
 
-  /** Drops what is known when the cluster file system was restarted, or came up only now. */
-  #noticeRestart(): void {
-    if (!this.#start.isAnother()) return;
-    this.#node = undefined;
-    this.#cache.clear();
-  }
-
-  #listChanged(versions: ReadonlyMap<Vmid, number>): Map<Vmid, Reading<GuestConfig>> {
-    for (const vmid of [...this.#cache.keys()]) {
-      if (!versions.has(vmid)) this.#cache.delete(vmid);
-    }
+  #listChanged(of: unknown, own: readonly ListedGuest[]): Reading<Configs> {
     const directory = new LazyDirectory(this.#paths);
-    const guests = new Map<Vmid, Reading<GuestConfig>>();
-    for (const [vmid, version] of versions) {
-      const cached = this.#cache.get(vmid);
-      if (cached?.version === version) {
-        guests.set(vmid, present(cached.config));
-        continue;
-      }
-      const config = this.#readConfig(vmid, directory.path);
-      if (config.ok) this.#cache.set(vmid, { version, config: config.value });
-      else this.#cache.delete(vmid);
-      guests.set(vmid, config);
+    const configs = new Map<Vmid, Reading<GuestConfig>>();
+    let isWhole = true;
+    for (const guest of own) {
+      const known = this.#known.get(guest);
+      const config = known ? present(known) : this.#readConfig(guest.vmid, directory.path);
+      if (config.ok) this.#known.set(guest, config.value);
+      else isWhole = false;
+      configs.set(guest.vmid, config);
     }
-    return guests;
+    this.#known.keepOnly((vmid) => configs.get(vmid)?.ok === true);
+    const all = present(configs);
+    this.#listed = isWhole ? { of, configs: all } : undefined;
+    return all;
   }
 
   /** Without a usable `.vmlist`: every configuration of the directory, each read anew. */
-  #listDirectory(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>> {
-    this.#cache.clear();
-    this.#node = undefined;
+  #listDirectory(): Reading<Configs> {
+    this.#known.keepOnly(() => false);
+    this.#listed = undefined;
     const directory = this.#paths.guestDirectory();
     const names = listNames(directory);
     if (!names.ok) return names;

@@ -9,8 +9,8 @@ import { temporaryName, writeDurably } from './durable-file.ts';
 import { parseJsonObject } from './json-object.ts';
 import { describeError } from './os-error.ts';
 import type { Paths } from './paths.ts';
+import { PveInventory } from './pve-inventory.ts';
 import { readRegularFile } from './regular-file.ts';
-import { nodeOfGuest } from './vmlist-file.ts';
 
 /**
  * What was changed of guests only for a while: a small file each below `/etc/pve/priv`, which root
@@ -20,9 +20,12 @@ import { nodeOfGuest } from './vmlist-file.ts';
 
 export const RECORDS = 'priv/lxc_autoscale/guests';
 const LIMIT_BYTES = 64 * 1024;
-const VMLIST_LIMIT_BYTES = 1024 * 1024;
 
-export function createTemporaryRecords(paths: Paths, node: string): TemporaryRecords {
+export function createTemporaryRecords(
+  paths: Paths,
+  node: string,
+  inventory = new PveInventory(paths),
+): TemporaryRecords {
   const directory = join(paths.pveDir, RECORDS);
   return {
     node,
@@ -51,9 +54,8 @@ export function createTemporaryRecords(paths: Paths, node: string): TemporaryRec
     },
     all: () => vmidsIn(directory),
     nodeOf(vmid) {
-      const vmlist = readRegularFile(paths.vmlist, VMLIST_LIMIT_BYTES);
-      if (!vmlist.ok) return vmlist;
-      return nodeOfGuest(vmlist.value.toString('utf8'), vmid);
+      const { guests } = inventory.look();
+      return guests.ok ? present(guests.value.get(vmid)?.node) : guests;
     },
   };
 }

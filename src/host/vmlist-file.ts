@@ -1,48 +1,42 @@
-import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import { parseVmid } from '../core/units.ts';
 import { asObject, parseJsonObject } from './json-object.ts';
 
-/** Containers, and virtual machines. */
-export type GuestType = 'lxc' | 'qemu';
+/** One guest of the cluster, as `.vmlist` has it. */
+export interface ListedGuest {
+  readonly vmid: Vmid;
+  readonly node: string;
+  /** `lxc`, `qemu`, or what a later Proxmox VE may have besides. */
+  readonly type: string;
+  /** It rises with every write of the configuration. */
+  readonly version: number;
+}
+
+/** It becomes part of a path. */
+const NODE_NAME = /^[A-Za-z0-9-]{1,63}$/;
 
 /**
- * Reads `/etc/pve/.vmlist`, all guests of the cluster, and returns those of one node and type with
- * their versions. A version rises with every write of the guest's configuration. Returns undefined
- * where the text is malformed in any part, since a guest left out would look destroyed.
+ * Reads `/etc/pve/.vmlist`, all guests of the cluster. Returns undefined where the text is
+ * malformed in any part, since a guest left out would look destroyed.
  *
  *     { "version": 8, "ids": { "101": { "node": "pve1", "type": "lxc", "version": 10 } } }
  */
-export function parseVmlist(
-  text: string,
-  node: string,
-  wanted: GuestType = 'lxc',
-): ReadonlyMap<Vmid, number> | undefined {
+export function parseVmlist(text: string): ReadonlyMap<Vmid, ListedGuest> | undefined {
   const ids = asObject(parseJsonObject(text)?.['ids']);
   if (ids === undefined) return undefined;
-  const versions = new Map<Vmid, number>();
+  const guests = new Map<Vmid, ListedGuest>();
   for (const [id, value] of Object.entries(ids)) {
     const vmid = parseVmid(id);
     const entry = asObject(value);
     if (vmid === undefined || entry === undefined) return undefined;
-    const { node: itsNode, type, version } = entry;
-    if (typeof itsNode !== 'string' || typeof type !== 'string') return undefined;
+    const { node, type, version } = entry;
+    if (typeof node !== 'string' || !NODE_NAME.test(node) || typeof type !== 'string') {
+      return undefined;
+    }
     if (typeof version !== 'number' || !Number.isSafeInteger(version)) return undefined;
-    if (type === wanted && itsNode === node) versions.set(vmid, version);
+    guests.set(vmid, { vmid, node, type, version });
   }
-  return versions;
-}
-
-/**
- * The node that a guest is on, of any type; undefined where the cluster has none with this id.
- * Missing where the text is malformed: it says nothing of any guest then.
- */
-export function nodeOfGuest(text: string, vmid: Vmid): Reading<string | undefined> {
-  const ids = asObject(parseJsonObject(text)?.['ids']);
-  if (ids === undefined) return missing('malformed', '.vmlist lists no guests');
-  const node = asObject(ids[String(vmid)])?.['node'];
-  if (ids[String(vmid)] === undefined) return present(undefined);
-  return typeof node === 'string' ? present(node) : missing('malformed', `.vmlist: ${vmid}`);
+  return guests;
 }
 
 /**

@@ -6,8 +6,8 @@ import { createFileReader, type ReadSmallFile } from './file-reader.ts';
 import { GUEST_CONFIG_LIMIT_BYTES } from './guest-config-files.ts';
 import { missingBecause } from './os-error.ts';
 import type { Paths } from './paths.ts';
-import { ClusterStart } from './version-file.ts';
-import { parseVmlist } from './vmlist-file.ts';
+import { ByVersion, PveInventory } from './pve-inventory.ts';
+import type { ListedGuest } from './vmlist-file.ts';
 
 /** The virtual machines beside the containers: they too were promised memory of the host. */
 
@@ -25,77 +25,50 @@ const SMALLEST_MEMORY_MIB = 16;
 /** 2^53 bytes, beyond which bytes are no longer exact. */
 const LARGEST_MEMORY_MIB = 2 ** 33;
 
-interface CachedMemory {
-  readonly version: number;
-  readonly memoryMib: number;
-}
-
 /**
  * A VM runs while its scope is below `qemu.slice`. Where none does, nothing of `/etc/pve` is read;
- * otherwise `.version` and `.vmlist`, and of the configurations those that have changed.
+ * otherwise the inventory, and of the configurations those that have changed.
  */
-export function createRunningVms(paths: Paths): RunningVms {
-  return new CachedVms(paths);
+export function createRunningVms(paths: Paths, inventory = new PveInventory(paths)): RunningVms {
+  return new CachedVms(paths, inventory);
 }
 
 class CachedVms implements RunningVms {
   readonly #paths: Paths;
+  readonly #inventory: PveInventory;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
-  #cache = new Map<Vmid, CachedMemory>();
-  readonly #start: ClusterStart;
-  #node: string | undefined;
+  readonly #known = new ByVersion<number>();
 
-  constructor(paths: Paths) {
+  constructor(paths: Paths, inventory: PveInventory) {
     this.#paths = paths;
-    this.#start = new ClusterStart(paths, this.#readFile);
+    this.#inventory = inventory;
   }
 
   memoryMib(): Reading<Mib> {
     const vmids = runningVmids(this.#paths.qemuSlice);
     if (!vmids.ok) return vmids;
     if (vmids.value.length === 0) {
-      this.#cache.clear();
+      this.#known.keepOnly(() => false);
       return present(mib(0));
     }
-    this.#noticeRestart();
-    const versions = this.#versions();
-    const fresh = new Map<Vmid, CachedMemory>();
+    const { epoch, node, guests } = this.#inventory.look();
+    this.#known.begin(epoch);
     let sum = 0;
     for (const vmid of vmids.value) {
-      const memory = this.#memoryOf(vmid, versions, fresh);
+      const listed = guests.ok ? guests.value.get(vmid) : undefined;
+      const isOurs = listed?.type === 'qemu' && listed.node === node;
+      const memory = this.#memoryOf(vmid, isOurs ? listed : undefined);
       if (!memory.ok) return memory;
       sum += memory.value;
     }
-    this.#cache = fresh;
+    this.#known.keepOnly((vmid) => vmids.value.includes(vmid));
     return present(mib(sum));
   }
 
-  /** Versions count from the beginning when the cluster file system was restarted. */
-  #noticeRestart(): void {
-    if (!this.#start.isAnother()) return;
-    this.#node = undefined;
-    this.#cache.clear();
-  }
-
-  /** undefined where `.vmlist` cannot be used: then each configuration is read anew. */
-  #versions(): ReadonlyMap<Vmid, number> | undefined {
-    this.#node ??= this.#paths.nodeName();
-    const vmlist = this.#readFile(this.#paths.vmlist);
-    if (!vmlist.ok) return undefined;
-    return parseVmlist(vmlist.value.toString('utf8'), this.#node, 'qemu');
-  }
-
-  #memoryOf(
-    vmid: Vmid,
-    versions: ReadonlyMap<Vmid, number> | undefined,
-    fresh: Map<Vmid, CachedMemory>,
-  ): Reading<number> {
-    const version = versions?.get(vmid);
-    const cached = this.#cache.get(vmid);
-    if (cached !== undefined && cached.version === version) {
-      fresh.set(vmid, cached);
-      return present(cached.memoryMib);
-    }
+  /** @param listed undefined where it is not listed: then its configuration is read anew */
+  #memoryOf(vmid: Vmid, listed: ListedGuest | undefined): Reading<number> {
+    const known = listed && this.#known.get(listed);
+    if (known !== undefined) return present(known);
     // One that migrates in runs here while its configuration is still another node's: not found.
     const path = join(this.#paths.vmDirectory(), `${vmid}.conf`);
     const file = this.#readFile(path);
@@ -104,7 +77,7 @@ class CachedVms implements RunningVms {
     if (memoryMib === undefined) {
       return missing('malformed', `${path}: the memory of a virtual machine is not to be found`);
     }
-    if (version !== undefined) fresh.set(vmid, { version, memoryMib });
+    if (listed !== undefined) this.#known.set(listed, memoryMib);
     return present(memoryMib);
   }
 }

@@ -60,12 +60,15 @@ describe('the record of what was changed for a while', () => {
   it('knows on which node of the cluster a guest is', () => {
     const { root, records } = world();
     expect(records.nodeOf(ID).ok).toBe(false);
-    const ids = { 101: { node: 'pve2', type: 'lxc', version: 1 }, 102: 5 };
+    const ids = { 101: { node: 'pve2', type: 'lxc', version: 1 } };
     plant(root, { 'etc/pve/.vmlist': JSON.stringify({ version: 1, ids }) });
     expect(records.nodeOf(ID)).toEqual({ ok: true, value: 'pve2' });
     expect(records.nodeOf(vmid(103))).toEqual({ ok: true, value: undefined });
-    expect(records.nodeOf(vmid(102)).ok).toBe(false);
-    plant(root, { 'etc/pve/.vmlist': '{' });
-    expect(records.nodeOf(vmid(103)).ok).toBe(false);
+    const damaged = { ...ids, 102: 5 };
+    for (const text of [JSON.stringify({ version: 1, ids: damaged }), '{']) {
+      plant(root, { 'etc/pve/.vmlist': text });
+      expect(records.nodeOf(ID).ok).toBe(false);
+      expect(records.nodeOf(vmid(103)).ok).toBe(false);
+    }
   });
 });
