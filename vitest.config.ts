@@ -12,6 +12,7 @@ const UNIT_TESTS = [
   'test/cli/**/*.test.ts',
   'test/config/**/*.test.ts',
   'test/core/**/*.test.ts',
+  'test/node/**/*.test.ts',
   'test/report/**/*.test.ts',
   'test/sim/**/*.test.ts',
   'test/stages/**/*.test.ts',

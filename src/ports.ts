@@ -1,6 +1,7 @@
 import type { AllocationDiff } from './core/allocation.ts';
 import type { HealthCheck } from './core/groups/group-policy.ts';
 import type { GroupLedger } from './core/groups/ledger.ts';
+import type { JournalEvent } from './core/journal-event.ts';
 import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { Reading } from './core/reading.ts';
@@ -64,15 +65,6 @@ export interface TemporaryRecords {
   all(): readonly Vmid[];
   /** The node that a guest is on now; undefined where there is none with this id. */
   nodeOf(vmid: Vmid): Reading<string | undefined>;
-}
-
-/** One line of the JSON log. The five strings come first, as existing scripts expect. */
-export interface JournalEvent {
-  readonly vmid: Vmid;
-  /** What happened, as a label (`Increase Cores Failed`); see `journalWords` for how it is said. */
-  readonly action: string;
-  readonly change: string;
-  readonly details: Readonly<Record<string, unknown>>;
 }
 
 export interface Journal {

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
+import type { JournalEvent } from '../core/journal-event.ts';
 import { LOG_ROOMS } from '../core/log-line.ts';
 import { type Missing, missing } from '../core/reading.ts';
 import { AnsweringFiles, type Places } from '../host/answering-files.ts';
@@ -19,7 +20,7 @@ import { createTemporaryRecords } from '../host/temporary-records.ts';
 import { createRunningVms } from '../host/vms.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../host/writable-files.ts';
 import type { Guests, NodeHands } from '../node/port.ts';
-import type { ActingWorld, JournalEvent, World } from '../ports.ts';
+import type { ActingWorld, World } from '../ports.ts';
 import { appendLine } from '../report/append.ts';
 import { createJournal, type JournalSettings } from '../report/journal.ts';
 import { createLog, type LogLevel, type LogSettings } from '../report/log.ts';

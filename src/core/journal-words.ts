@@ -1,18 +1,19 @@
+import { amount } from './explain.ts';
+import type { ChangeStatus, GroupDetails, JournalEvent, RollbackValue } from './journal-event.ts';
+
 /**
  * How the JSON log says what happened. `action` is for changes that took place, in the words that
  * scripts search for; what is no change of an allocation or of a group has a field of its own, so
  * that no script counts it as one.
  */
 
-/** The label of a line (`Increase Cores Failed`) in its parts. */
 export interface JournalWords {
   /** `Increase Cores`, `Scale Out` ...; `None` where nothing was changed. */
   readonly action: string;
   /** By how much; `0` where nothing was changed. */
   readonly change: string;
-  /** What kind of event it is; of a label that is not known the label itself. */
-  readonly event: JournalWord | (string & {});
-  readonly resource: 'cores' | 'memory' | 'members' | undefined;
+  readonly event: JournalWord;
+  readonly resource: 'cores' | 'memory' | 'members';
   /** Which way; undefined where it cannot be told. */
   readonly direction: 'up' | 'down' | undefined;
   /** By how much it would have been, where it was not. */
@@ -33,60 +34,64 @@ export type JournalWord =
 
 export const NO_ACTION = 'None';
 
-const VERBS = 'Increase|Decrease|Confirm|Rollback|Scale';
-const LABEL = new RegExp(
-  `^(Would )?(${VERBS}) (Cores|Memory|Out|In)( Failed| Rolled Back| Not Proven)?$`,
-);
-
-const RESOURCES = { Cores: 'cores', Memory: 'memory', Out: 'members', In: 'members' } as const;
-const DIRECTIONS = { Increase: 'up', Decrease: 'down', Out: 'up', In: 'down' } as const;
-const ENDINGS: Readonly<Record<string, JournalWord>> = {
-  ...{ ' Failed': 'failed', ' Rolled Back': 'rolled-back', ' Not Proven': 'not-proven' },
+const WORDS: Readonly<Record<ChangeStatus | GroupDetails['status'], JournalWord>> = {
+  confirmed: 'change',
+  pending: 'change',
+  'dry-run': 'would',
+  observed: 'would',
+  failed: 'failed',
+  'rolled-back': 'rolled-back',
+  unproven: 'not-proven',
 };
 
-/**
- * The parts of a label, with the amount that it is about. A label that is not known is no change.
- *
- * @param before what was there, to tell which way a rollback went
- */
-export function journalWords(
-  label: string,
-  amount: string,
-  before: unknown,
-  after: unknown,
-): JournalWords {
-  const [, would, verb = '', what = '', ending] = LABEL.exec(label) ?? [];
-  const resource = at(RESOURCES, what);
-  const event = resource === undefined ? label : eventOf(would, verb, at(ENDINGS, ending ?? ''));
-  const direction =
-    event === 'rollback' ? wayOf(before, after) : (at(DIRECTIONS, verb) ?? at(DIRECTIONS, what));
-  if (event === 'change') {
-    return { action: label, change: amount, event, resource, direction, by: undefined };
-  }
-  if (event === 'rollback' && direction !== undefined) {
+type Parts = Pick<JournalWords, 'event' | 'resource' | 'direction'>;
+
+/** How the JSON log words an event. */
+export function journalWords(event: JournalEvent): JournalWords {
+  const parts = partsOf(event);
+  const { resource, direction } = parts;
+  const amountOfIt = amountOf(event);
+  const isChange = parts.event === 'change' || parts.event === 'rollback';
+  if (isChange && direction !== undefined) {
     const action = actionOf(resource, direction);
-    return { action, change: amount, event, resource, direction, by: undefined };
+    return { ...parts, action, change: amountOfIt, by: undefined };
   }
   const change = resource === 'memory' ? '0MB' : '0';
-  return { action: NO_ACTION, change, event, resource, direction, by: amount };
+  return { ...parts, action: NO_ACTION, change, by: amountOfIt };
 }
 
-const at = <V>(table: Readonly<Record<string, V>>, key: string): V | undefined =>
-  Object.hasOwn(table, key) ? table[key] : undefined;
+function partsOf(one: JournalEvent): Parts {
+  switch (one.kind) {
+    case 'change': {
+      const { resource, direction } = one;
+      return { event: WORDS[one.details.status], resource, direction };
+    }
+    case 'confirm':
+      return { event: 'confirmed', resource: 'cores', direction: undefined };
+    case 'rollback': {
+      const { resource, details } = one;
+      if (details.status === 'failed') {
+        return { event: 'rollback-failed', resource, direction: undefined };
+      }
+      return { event: 'rollback', resource, direction: wayOf(details.before, details.after) };
+    }
+    case 'group': {
+      const direction = one.direction === 'out' ? 'up' : 'down';
+      return { event: WORDS[one.details.status], resource: 'members', direction };
+    }
+  }
+}
 
-function eventOf(
-  would: string | undefined,
-  verb: string,
-  ending: JournalWord | undefined,
-): JournalWord {
-  if (would !== undefined) return 'would';
-  if (verb === 'Rollback') return ending === undefined ? 'rollback' : 'rollback-failed';
-  if (ending !== undefined) return ending;
-  return verb === 'Confirm' ? 'confirmed' : 'change';
+function amountOf(event: JournalEvent): string {
+  if (event.kind === 'confirm') return String(event.details.after);
+  if (event.kind === 'group') return event.direction === 'out' ? '+1' : '-1';
+  const { before, after } = event.details;
+  if (typeof before !== 'number' || typeof after !== 'number') return 'unknown';
+  return amount(event.resource, Math.abs(after - before));
 }
 
 /** `all` cores and no limit (`max`) are more than any number. */
-function wayOf(before: unknown, after: unknown): JournalWords['direction'] {
+function wayOf(before: RollbackValue, after: RollbackValue): JournalWords['direction'] {
   const [from, to] = [before, after].map((side) =>
     typeof side === 'number' ? side : Number.POSITIVE_INFINITY,
   );

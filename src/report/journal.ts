@@ -1,9 +1,10 @@
+import type { JournalEvent } from '../core/journal-event.ts';
 import { journalWords } from '../core/journal-words.ts';
 import { plainJson } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { Clock } from '../node/port.ts';
-import type { Journal, JournalEvent } from '../ports.ts';
+import type { Journal } from '../ports.ts';
 import { appendLine, type Rotation } from './append.ts';
 import { createTimestamp } from './timestamp.ts';
 
@@ -76,20 +77,19 @@ function journalLine(
   wallMs: Milliseconds,
   timestamp: (wallMs: Milliseconds) => string,
   host: string,
-  { vmid, action: label, change: amount, details }: JournalEvent,
+  one: JournalEvent,
   mask: Mask,
 ): string {
-  const words = journalWords(label, amount, details['before'], details['after']);
-  const { action, change, event, resource, direction, by } = words;
+  const { action, change, event, resource, direction, by } = journalWords(one);
   const fields = [
     field('timestamp', timestamp(wallMs)),
     field('proxmox_host', host),
-    field('container_id', String(vmid)),
+    field('container_id', String(one.vmid)),
     field('action', action),
     field('change', change),
     field('time', new Date(wallMs).toISOString()),
     field('event', event),
-    ...(resource === undefined ? [] : [field('resource', resource)]),
+    field('resource', resource),
     ...(direction === undefined ? [] : [field('direction', direction)]),
     ...(by === undefined ? [] : [field('by', by)]),
   ];
@@ -97,7 +97,7 @@ function journalLine(
   let room = MAX_LINE_LENGTH - fields.join().length - leftOut.length - ',,{}'.length;
   let complete = true;
   // Put together by hand: in an object, a name such as "104" would be moved to the front.
-  for (const [name, value] of Object.entries(details)) {
+  for (const [name, value] of Object.entries(one.details)) {
     if (value === undefined || LEADING.has(name)) continue;
     const text = tryField(name, value, mask);
     if (text !== undefined && text.length < room) {

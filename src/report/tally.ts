@@ -1,6 +1,6 @@
 import type { Decision } from '../core/decision.ts';
+import type { JournalEvent } from '../core/journal-event.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { JournalEvent } from '../ports.ts';
 
 /**
  * What has happened since this process began, as counters. Kept whether or not anybody asks, since
@@ -50,23 +50,16 @@ function add(counts: Map<string, number>, key: string, by = 1): void {
   counts.set(key, (before ?? 0) + by);
 }
 
-const CHANGE = /^(?:Would )?(Increase|Decrease) (Cores|Memory)\b/;
-const GROUP_CHANGE = /^(?:Would )?Scale (Out|In)\b/;
-
 /** A line of the JSON log, written or not. */
 export function noteEvent(tally: Tally, event: JournalEvent, isWritten: boolean): void {
-  const { action, details } = event;
   if (!isWritten) tally.unwrittenLines += 1;
-  const result = String(details['status'] ?? 'unknown');
-  const [, direction, resource] = CHANGE.exec(action) ?? [];
-  if (direction !== undefined) {
-    const key = [resource === 'Cores' ? 'cpu' : 'memory', direction === 'Increase' ? 'up' : 'down'];
-    add(tally.changes, keyOf(...key, result));
-    return;
+  if (event.kind === 'change') {
+    const { resource, direction, details } = event;
+    add(tally.changes, keyOf(resource === 'cores' ? 'cpu' : 'memory', direction, details.status));
+  } else if (event.kind === 'group') {
+    const { direction, details } = event;
+    add(tally.groupChanges, keyOf(details.group, direction, details.status));
   }
-  const [, step] = GROUP_CHANGE.exec(action) ?? [];
-  if (step === undefined) return;
-  add(tally.groupChanges, keyOf(String(details['group']), step.toLowerCase(), result));
 }
 
 /** Reasons of the host, which a container itself has no part in. */

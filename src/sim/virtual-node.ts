@@ -1,4 +1,5 @@
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
+import type { JournalEvent } from '../core/journal-event.ts';
 import type { ManualHold } from '../core/manual-hold.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -10,7 +11,7 @@ import type {
   ReclaimWish,
   SetRequest,
 } from '../node/port.ts';
-import type { ActingWorld, BackupPurpose, JournalEvent } from '../ports.ts';
+import type { ActingWorld, BackupPurpose } from '../ports.ts';
 import type { Fault } from './faults.ts';
 import { confText, parseConf } from './guest-conf.ts';
 import type { GuestSpec, ReclaimHook } from './machine.ts';
@@ -55,9 +56,7 @@ export interface VirtualSet {
   outcome: CommandOutcome | undefined;
 }
 
-export interface VirtualEvent extends JournalEvent {
-  readonly atMs: number;
-}
+export type VirtualEvent = JournalEvent & { readonly atMs: number };
 
 const UPTIME_AT_START_MS = 7_200_000;
 const WALL_START_MS = 1_795_300_000_000;

@@ -8,8 +8,9 @@ import {
   type Lever,
   resourceOf,
 } from '../core/allocation.ts';
-import { amount, withUnit } from '../core/explain.ts';
+import { withUnit } from '../core/explain.ts';
 import type { Intended } from '../core/guest-record.ts';
+import type { ChangeStatus } from '../core/journal-event.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { verify } from '../core/verify.ts';
@@ -114,7 +115,7 @@ function changeOf(cutOff: CutOff, of: Lever) {
   const { vmid, name, before, now, intended } = cutOff;
   const resource = resourceOf(of);
   const reason = intended.reasons?.[resource] ?? 'unknown';
-  const unit = of === 'cpuLimit' ? 'cpulimit' : undefined;
+  const unit = of === 'cpuLimit' ? ('cpulimit' as const) : undefined;
   const [from, to] = [before[of], now[of]];
   const after = to === null ? 'none' : withUnit(resource, to);
   const text = `${unit ?? resource} ${from ?? 'none'} -> ${after}, since ${reason}`;
@@ -127,16 +128,12 @@ function record(
   { journal, log }: World,
   { cycle }: LoopState,
   change: ReturnType<typeof changeOf>,
-  status: string,
+  status: ChangeStatus,
   note: string,
 ): void {
   const { vmid, name, resource, reason, unit, from, to, hasGrown } = change;
-  const verb = hasGrown ? 'Increase' : 'Decrease';
-  const plain = `${verb} ${resource === 'memory' ? 'Memory' : 'Cores'}`;
   const written = journal.record({
-    vmid,
-    action: status === 'failed' ? `${plain} Failed` : plain,
-    change: from === null || to === null ? 'unknown' : amount(resource, Math.abs(to - from)),
+    ...{ kind: 'change', vmid, resource, direction: hasGrown ? 'up' : 'down' },
     details: { name, status, before: from, after: to, unit, reason, note, cycle },
   });
   if (!written) tellUnwritten({ log }, vmid);

@@ -4,6 +4,7 @@ import type { GroupState } from '../core/groups/group-state.ts';
 import { hostnameOf } from '../core/groups/member-settings.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import { type Step, stepWords } from '../core/groups/step.ts';
+import type { GroupDetails, GroupEvent } from '../core/journal-event.ts';
 import type { LineFacts } from '../core/log-line.ts';
 import type { Vmid } from '../core/units.ts';
 import type { GroupWorld } from '../ports.ts';
@@ -42,15 +43,17 @@ export function tellProgress(
   log.info(`${who(policy)}: ${stepWords(step)} goes on, for ${seconds} s now${says}`, facts);
 }
 
-/** Which event of the JSON log the end of a step is. */
-function eventOf(step: Step, { scaleIn }: GroupPolicy): 'Scale Out' | 'Scale In' | undefined {
+type Direction = GroupEvent['direction'];
+
+/** Which way the end of a step leads the group; undefined: it is no event of the JSON log. */
+function directionOf(step: Step, { scaleIn }: GroupPolicy): Direction | undefined {
   switch (step.kind) {
     case 'admit':
-      return 'Scale Out';
+      return 'out';
     case 'take-out':
-      return step.drain && scaleIn === 'stop' ? 'Scale In' : undefined;
+      return step.drain && scaleIn === 'stop' ? 'in' : undefined;
     case 'destroy':
-      return step.served ? 'Scale In' : undefined;
+      return step.served ? 'in' : undefined;
     default:
       return undefined;
   }
@@ -67,15 +70,15 @@ export function tellEnded(
   const ended = { ...about(policy, step.kind, step.vmid), outcome: outcome.kind };
   if (outcome.kind === 'done') {
     told.log.info(`${words}: done.`, ended);
-    const action = eventOf(step, policy);
-    if (action !== undefined) record(told, policy, state, step, action, 'confirmed', {});
+    const direction = directionOf(step, policy);
+    if (direction !== undefined) record(told, policy, state, step, direction, 'confirmed', {});
     const { kind } = step;
     if (kind === 'mark' && step.state === 'failed') {
       const why = `member ${step.vmid} is taken out, since ${step.reason}`;
       told.log.error(`${who(policy)}: ${why}`, { ...ended, outcome: 'failed' });
       const facts = { message: step.reason };
       if (!step.served) {
-        record(told, policy, state, step, 'Scale Out Failed', 'failed', facts);
+        record(told, policy, state, step, 'out', 'failed', facts);
       }
     }
     return;
@@ -90,9 +93,8 @@ export function tellEnded(
   }
   told.log.error(`FAILED. ${words}: ${outcome.message}`, ended);
   const out = ['snapshot', 'clone', 'configure', 'start', 'admit'].includes(step.kind);
-  const action = out ? 'Scale Out Failed' : 'Scale In Failed';
   const { message } = outcome;
-  record(told, policy, state, step, action, 'failed', { message, note: message });
+  record(told, policy, state, step, out ? 'out' : 'in', 'failed', { message, note: message });
 }
 
 export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {
@@ -103,8 +105,7 @@ export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, st
   const out = step.kind === 'clone' || step.kind === 'snapshot';
   const leaving = step.kind === 'mark' && step.state === 'leaving';
   if (!out && !leaving) return;
-  const action = out ? 'Would Scale Out' : 'Would Scale In';
-  record(told, policy, state, step, action, 'dry-run', {});
+  record(told, policy, state, step, out ? 'out' : 'in', 'dry-run', {});
 }
 
 function record(
@@ -112,12 +113,11 @@ function record(
   policy: GroupPolicy,
   state: GroupState,
   step: Step,
-  action: string,
-  status: string,
+  direction: Direction,
+  status: GroupDetails['status'],
   facts: Readonly<Record<string, unknown>>,
 ): void {
   const { vmid } = step;
-  const change = action.includes('Out') ? '+1' : '-1';
   const reason = reasonOf(step) || state.members.get(vmid)?.reason;
   const address = 'address' in step ? step.address : undefined;
   const details = {
@@ -126,7 +126,7 @@ function record(
     ...(address !== undefined && { address }),
     ...facts,
   };
-  if (journal.record({ vmid, action, change, details })) return;
+  if (journal.record({ kind: 'group', vmid, direction, details })) return;
   const unrecorded = about(policy, 'unrecorded', vmid);
   log.error(`The JSON log could not be written for container ${vmid}`, unrecorded);
 }

@@ -1,5 +1,5 @@
 import { describeDiff } from '../core/allocation.ts';
-import { amount } from '../core/explain.ts';
+import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
@@ -31,6 +31,10 @@ export const asSentence = (text: string): string =>
   `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!]$/.test(text) ? '' : '.'}`;
 
 const isDone = ({ kind }: RestoreResult): boolean => kind === 'confirmed' || kind === 'pending';
+
+type Recorded = RestoreResult & { readonly kind: RollbackDetails['status'] };
+const isRecorded = (result: RestoreResult): result is Recorded =>
+  isDone(result) || result.kind === 'failed';
 
 /** Whether all that was asked for is now as it was asked for, or would be. */
 export const isWhole = ({ kind, refused }: RestoreResult): boolean =>
@@ -90,7 +94,7 @@ export function tellRestore(world: World, result: RestoreResult, facts: RestoreF
   const about = { room: 'act', vmid: facts.vmid, event: 'rollback', outcome: kind } as const;
   if (!isWhole(result)) log.error(`${line}${backup}`, about);
   else log.info(`${line}${backup}`, about);
-  if (!isDone(result) && result.kind !== 'failed') return;
+  if (!isRecorded(result)) return;
   const { before, target } = result;
   if (target.cores !== undefined) {
     const all = facts.hostCpus ?? 'all';
@@ -105,25 +109,18 @@ export function tellRestore(world: World, result: RestoreResult, facts: RestoreF
   }
 }
 
-/** `all` cores of a host whose number is not known; `max`: no cpulimit, as `cpu.max` says it. */
-type Value = number | 'all' | 'max';
-
 function tellJournal(
   { journal, log }: World,
-  result: RestoreResult,
+  result: Recorded,
   { vmid, backupId }: RestoreFacts,
   what: 'cores' | 'cpulimit' | 'memory',
-  before: Value,
-  after: Value,
+  before: RollbackValue,
+  after: RollbackValue,
 ): void {
   const { kind, name, note, backup, hold } = result;
   const resource = what === 'memory' ? 'memory' : 'cores';
-  const plain = resource === 'cores' ? 'Rollback Cores' : 'Rollback Memory';
-  const isAmount = typeof before === 'number' && typeof after === 'number';
   const written = journal.record({
-    vmid,
-    action: kind === 'failed' ? `${plain} Failed` : plain,
-    change: isAmount ? amount(resource, Math.abs(after - before)) : 'unknown',
+    ...{ kind: 'rollback', vmid, resource },
     details: {
       ...{ name, status: kind, before, after },
       ...(what === 'cpulimit' && { unit: what }),

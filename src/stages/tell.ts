@@ -1,6 +1,7 @@
 import type { Budget } from '../core/admission.ts';
 import type { Change, Hold, Measured, Resource, Skip } from '../core/decision.ts';
 import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
+import type { ChangeStatus } from '../core/journal-event.ts';
 import type { LineFacts } from '../core/log-line.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Plan, PlannedChange } from '../core/plan.ts';
@@ -10,21 +11,6 @@ import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 
 /** How the loop explains itself: the lines of the text log and of the JSON log. */
-
-/** How a change went, as the JSON log says it. */
-export type Status = 'confirmed' | 'pending' | 'dry-run' | 'failed' | 'rolled-back' | 'unproven';
-
-/** Appended to the action, so that a script which counts changes counts only real ones. */
-const ACTION_FORM: Record<Status, (action: string) => string> = {
-  confirmed: (action) => action,
-  pending: (action) => action,
-  'dry-run': (action) => `Would ${action}`,
-  failed: (action) => `${action} Failed`,
-  'rolled-back': (action) => `${action} Rolled Back`,
-  unproven: (action) => `${action} Not Proven`,
-};
-
-const KIND: Record<Resource, string> = { cores: 'Cores', memory: 'Memory' };
 
 export const changesOf = (planned: PlannedChange): readonly Change[] =>
   [planned.cores, planned.memory].filter((change) => change !== undefined);
@@ -121,7 +107,7 @@ interface Facts {
 export function tellOutcome(
   world: World,
   planned: PlannedChange,
-  status: Status,
+  status: ChangeStatus,
   facts: Facts,
 ): void {
   const { log } = world;
@@ -140,13 +126,15 @@ export function tellOutcome(
   for (const change of changesOf(planned)) tellJournal(world, change, status, facts);
 }
 
-function tellJournal({ journal, log }: World, change: Change, status: Status, facts: Facts): void {
+function tellJournal(
+  { journal, log }: World,
+  change: Change,
+  status: ChangeStatus,
+  facts: Facts,
+): void {
   const { vmid, resource, verdict, rule, limits, measured, after } = change;
-  const plain = `${verdict === 'grow' ? 'Increase' : 'Decrease'} ${KIND[resource]}`;
   const written = journal.record({
-    vmid,
-    action: ACTION_FORM[status](plain),
-    change: stepOf(change),
+    ...{ kind: 'change', vmid, resource, direction: verdict === 'grow' ? 'up' : 'down' },
     details: {
       name: change.name,
       status,
@@ -182,9 +170,8 @@ export function tellConfirmed(world: World, vmid: Vmid, cores: number, cycle: nu
   const about = { room: 'act', vmid, event: 'change', outcome: 'confirmed' } as const;
   const what = `${withUnit('cores', cores)} confirmed, now in its cpuset`;
   world.log.info(`Container ${vmid}: ${what}`, about);
-  const details = { status: 'confirmed', after: cores, cycle };
-  const event = { vmid, action: 'Confirm Cores', change: String(cores), details };
-  if (!world.journal.record(event)) tellUnwritten(world, vmid);
+  const details = { status: 'confirmed', after: cores, cycle } as const;
+  if (!world.journal.record({ kind: 'confirm', vmid, details })) tellUnwritten(world, vmid);
 }
 
 export function tellUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
@@ -269,19 +256,17 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   const { vmid, name, resource, measured } = hold;
   if (measured === undefined) return;
   const { before } = measured;
-  const verb = would > before ? 'Increase' : 'Decrease';
-  const step = amount(resource, Math.abs(would - before));
   const what = `observe-only ${before} ${would}`;
   if (said(state, vmid, resource, what) === what) return;
   const verdict = would > before ? 'grow' : 'shrink';
   const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
   log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
   const status = 'observed';
-  const details = { name, status, before, after: would, reason: explainHold(hold) };
+  const details = { name, status, before, after: would, reason: explainHold(hold) } as const;
   const more = { ...numbers(measured), cycle: state.cycle };
-  const action = `Would ${verb} ${KIND[resource]}`;
-  const event = { vmid, action, change: step, details: { ...details, ...more } };
-  if (!journal.record(event)) tellUnwritten({ log }, vmid);
+  const direction = would > before ? 'up' : 'down';
+  const event = { kind: 'change', vmid, resource, direction } as const;
+  if (!journal.record({ ...event, details: { ...details, ...more } })) tellUnwritten({ log }, vmid);
 }
 
 /** Remembers what is said now of a resource. Returns what was said of it before. */

@@ -4,6 +4,7 @@ import { mib, milliseconds, ratio } from '../../src/core/units.ts';
 import type { MetricsInput } from '../../src/report/metrics.ts';
 import { newTally, noteCycle, noteEvent } from '../../src/report/tally.ts';
 import { container, cpuUse, guest, hold, host, memoryUse, policy, vmid } from '../core/builders.ts';
+import { eventFrom } from '../core/journal-events.ts';
 import { reportInput } from '../core/report/report.ts';
 
 const now = { wallMs: milliseconds(1_800_000_000_000), atMs: milliseconds(5000) };
@@ -14,11 +15,9 @@ export function everything(ids: readonly number[] = [101, 102]): MetricsInput {
   const held = [hold(101, { kind: 'host-memory', wanted: 512, budget: 0 })];
   noteCycle(tally, now, { spentMs: new Map([['observe', 12.5]]), held });
   noteCycle(tally, now, undefined);
-  const record = (action: string, status: string, own: object = {}) =>
-    noteEvent(tally, { vmid: vmid(101), action, change: '1', details: { status, ...own } }, true);
-  record('Increase Memory', 'confirmed');
-  record('Decrease Cores Failed', 'failed');
-  record('Scale Out', 'confirmed', { group: 'web' });
+  noteEvent(tally, eventFrom('Increase Memory'), true);
+  noteEvent(tally, eventFrom('Decrease Cores Failed'), true);
+  noteEvent(tally, eventFrom('Scale Out', { group: 'web' }), true);
   const state = newLoopState();
   const { cores } = recordOf(state, vmid(101));
   cores.boost = { before: 2, boosted: 3, endMs: milliseconds(9000) };

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { JournalEvent } from '../../src/core/journal-event.ts';
 import { journalLabel } from '../../src/core/journal-words.ts';
-import { milliseconds, parseVmid, type Vmid } from '../../src/core/units.ts';
-import type { JournalEvent } from '../../src/ports.ts';
+import { milliseconds } from '../../src/core/units.ts';
 import { createJournal } from '../../src/report/journal.ts';
+import { eventFrom } from '../core/journal-events.ts';
 import { runBash } from './run-child.ts';
 
 let directory: string;
@@ -25,20 +26,21 @@ const clock = { wallMs: () => milliseconds(Date.UTC(2024, 7, 14, 22, 4, 45)) };
 const journal = (host = 'pve1') => createJournal({ file, host, timezone: 'UTC' }, clock);
 const content = () => readFileSync(file, 'utf8');
 
-function event(changes: Partial<JournalEvent> = {}): JournalEvent {
-  const vmid = parseVmid('104') as Vmid;
-  return { vmid, action: 'Increase Cores', change: '2', details: {}, ...changes };
+/** As the label says it; by 2 cores, or 512 MB. */
+function event(details: object = {}, label = 'Increase Cores'): JournalEvent {
+  const sides = label.includes('Memory') ? { before: 1024, after: 512 } : { before: 2, after: 4 };
+  return eventFrom(label, { ...sides, ...details });
 }
 
 describe('a line', () => {
   it('has the five strings first, in their order, and the details after them', () => {
     const details = { before: 2, after: 4, reason: 'busy', cycle: 12 };
-    expect(journal().record(event({ details }))).toBe(true);
+    expect(journal().record(event(details))).toBe(true);
     expect(content()).toBe(
       '{"timestamp":"2024-08-14 22:04:45","proxmox_host":"pve1","container_id":"104",' +
         '"action":"Increase Cores","change":"2","time":"2024-08-14T22:04:45.000Z",' +
         '"event":"change","resource":"cores","direction":"up",' +
-        '"before":2,"after":4,"reason":"busy","cycle":12}\n',
+        '"status":"confirmed","before":2,"after":4,"reason":"busy","cycle":12}\n',
     );
   });
 
@@ -61,7 +63,7 @@ describe('a line', () => {
     ['Would Scale Out', '+1', 'would'],
     ['Scale In Failed', '-1', 'failed'],
   ])('of what is no change (%s) holds no word that scripts count', (label, change, word) => {
-    journal().record(event({ action: label, change }));
+    journal().record(event({}, label));
     expect(content()).not.toMatch(/Cores|Memory|Increase|Decrease|Scale/);
     const read = JSON.parse(content()) as Record<string, unknown>;
     expect(read).toMatchObject({ action: 'None', event: word, by: change });
@@ -76,7 +78,7 @@ describe('a line', () => {
     ['Rollback Memory', 512, 1024, 'Increase Memory'],
     ['Rollback Cores', 'all', 'all', 'None'],
   ])('of a rollback (%s, %s -> %s) says what it changed', (label, before, after, action) => {
-    journal().record(event({ action: label, details: { before, after } }));
+    journal().record(event({ before, after }, label));
     const read = JSON.parse(content()) as Record<string, unknown>;
     expect(read).toMatchObject({ action, event: 'rollback' });
     expect(journalLabel(read)).toBe(label);
@@ -84,7 +86,7 @@ describe('a line', () => {
 
   it('keeps that order and those values against details with the same or numeric names', () => {
     const details = { change: 'forged', timestamp: 1, '104': 'x', ['__proto__']: { a: 1 } };
-    journal().record(event({ details }));
+    journal().record(event(details));
     expect(content()).toMatch(/^\{"timestamp":"2024-08-14 22:04:45",.*"change":"2",.*"104":"x"/);
     expect(content()).not.toContain('forged');
   });
@@ -92,14 +94,14 @@ describe('a line', () => {
   it('is one parsable line of printable characters, whatever the strings', () => {
     const text = fc.string({ unit: 'binary' });
     fc.assert(
-      fc.property(text, text, text, fc.dictionary(text, fc.jsonValue()), (host, label, x, more) => {
+      fc.property(text, text, fc.dictionary(text, fc.jsonValue()), (host, x, more) => {
         rmSync(file, { force: true });
-        const details = { ...more, reason: x };
-        expect(journal(host).record(event({ action: label, change: x, details }))).toBe(true);
+        const { before: _b, after: _a, status: _s, ...rest } = more;
+        expect(journal(host).record(event({ ...rest, reason: x }))).toBe(true);
         const line = content().slice(0, -1);
         expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
         const read = JSON.parse(line) as Record<string, unknown>;
-        expect(read['by']).toBe(x);
+        expect(read['change']).toBe('2');
         expect(read['reason']).toBe(x);
         expect(read['proxmox_host']).toBe(host);
       }),
@@ -110,27 +112,27 @@ describe('a line', () => {
     const circle: Record<string, unknown> = {};
     circle['self'] = circle;
     const details = { no: undefined, nan: Number.NaN, big: 12n, call: () => 1, circle, last: 1 };
-    expect(journal().record(event({ details }))).toBe(true);
+    expect(journal().record(event(details))).toBe(true);
     expect(content()).toMatch(/"nan":null,"big":"12","call":null,"last":1,"truncated":true\}\n$/);
   });
 
   it('shows nothing to a terminal that it would obey, and the same to a parser', () => {
     const name = '\x9b2J \x7f \u202e \u2028 \ufeff \u{e0041} \ud800 ü';
-    journal().record(event({ action: name, details: { [name]: name } }));
+    journal().record(event({ [name]: name }));
     expect(content()).toContain(
       '\\u009b2J \\u007f \\u202e \\u2028 \\ufeff \\udb40\\udc41 \\ud800 ü',
     );
-    expect(JSON.parse(content())).toMatchObject({ event: name, [name]: name });
+    expect(JSON.parse(content())).toMatchObject({ [name]: name });
     expect(content().slice(0, -1)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
   });
 
   it('is bounded, and says what was left out', () => {
     const details = { long: 'x'.repeat(1_000_000), many: new Array(9_000).fill(7), cycle: 3 };
-    const huge = event({ action: 'a'.repeat(1_000_000), details });
+    const huge = event(details);
     journal('h'.repeat(1_000_000)).record(huge);
     const read = JSON.parse(content()) as Record<string, unknown>;
     expect(content().length).toBeLessThanOrEqual(16 * 1024 + 1);
-    expect(read).toMatchObject({ by: '2', cycle: 3, truncated: true });
+    expect(read).toMatchObject({ change: '2', cycle: 3, truncated: true });
     expect(read).not.toHaveProperty('many');
     expect(String(read['long'])).toHaveLength(1027);
   });
@@ -138,7 +140,7 @@ describe('a line', () => {
   it('is bounded when many details fill it up', () => {
     const names = Array.from({ length: 400 }, (_, index) => `detail ${index}`);
     const details = Object.fromEntries(names.map((name) => [name, 'x'.repeat(200)]));
-    journal().record(event({ details }));
+    journal().record(event(details));
     expect(content().length).toBeLessThanOrEqual(16 * 1024 + 1);
     expect(content().length).toBeGreaterThan(15 * 1024);
     expect(JSON.parse(content())).toMatchObject({
@@ -193,8 +195,8 @@ describe('the file', () => {
   it('is read by jq as existing scripts do', (context) => {
     if (runBash('command -v jq').status !== 0) context.skip('jq is not installed');
     const { record } = journal();
-    record(event({ details: { reason: 'a\u009b\u2028"\\' } }));
-    record(event({ action: 'Decrease Memory', change: '6656MB' }));
+    record(event({ reason: 'a\u009b\u2028"\\' }));
+    record(event({ before: 7168, after: 512 }, 'Decrease Memory'));
     const query = '[.timestamp, .proxmox_host, .container_id, .action, .change] | join("|")';
     const run = runBash(`jq -r '${query}' ${file}`);
     expect(run.stdout).toBe(
@@ -213,7 +215,7 @@ describe('secrets', () => {
       'hush-hush': 1,
       deep: [{ a: 'xhush-hushx' }],
     };
-    masked.record(event({ details }));
+    masked.record(event(details));
     expect(JSON.parse(content())).toMatchObject({
       ...{ note: 'it said ***, abc', 'hush-hush': 1, deep: [{ a: 'x***x' }] },
     });

@@ -4,6 +4,7 @@ import { milliseconds, ratio } from '../../src/core/units.ts';
 import { type MetricsInput, metricsText } from '../../src/report/metrics.ts';
 import { newTally, noteCycle, noteEvent } from '../../src/report/tally.ts';
 import { broken, container, gone, guest, hold, host, vmid } from '../core/builders.ts';
+import { eventFrom } from '../core/journal-events.ts';
 import { reportInput, skippedFor } from '../core/report/report.ts';
 import { everything } from './everything.ts';
 import { parseExposition } from './parse-exposition.ts';
@@ -114,18 +115,14 @@ describe('the figures of the loop', () => {
 
   it('count what went through the journal, by how it went', () => {
     const input = fresh();
-    const record = (action: string, status: string, isWritten = true, own: object = {}) =>
-      noteEvent(
-        input.tally,
-        { vmid: vmid(101), action, change: '', details: { status, ...own } },
-        isWritten,
-      );
-    record('Increase Memory', 'confirmed');
-    record('Increase Memory', 'confirmed', false);
-    record('Decrease Cores Rolled Back', 'rolled-back');
-    record('Would Increase Cores', 'dry-run');
-    record('Confirm Cores', 'confirmed');
-    record('Scale In Failed', 'failed', true, { group: 'web' });
+    const record = (label: string, isWritten = true, own: object = {}) =>
+      noteEvent(input.tally, eventFrom(label, own), isWritten);
+    record('Increase Memory');
+    record('Increase Memory', false);
+    record('Decrease Cores Rolled Back');
+    record('Would Increase Cores');
+    record('Confirm Cores');
+    record('Scale In Failed', true, { group: 'web' });
     const changes = Object.entries(valuesOf(input, 'changes_total')).filter(([, n]) => n > 0);
     expect(Object.fromEntries(changes)).toEqual({
       'resource=memory,direction=up,result=confirmed': 2,
@@ -160,7 +157,7 @@ describe('the figures of the loop', () => {
     const { tally } = fresh();
     for (let n = 0; n < 5000; n += 1) {
       const details = { status: `s${n}`, group: `g${n}` };
-      noteEvent(tally, { vmid: vmid(101), action: 'Scale Out', change: '', details }, true);
+      noteEvent(tally, eventFrom('Scale Out', details), true);
     }
     expect(tally.groupChanges.size).toBeLessThanOrEqual(1000);
   });

@@ -3,6 +3,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import { missing } from '../../src/core/reading.ts';
 import { parseVmid } from '../../src/core/units.ts';
 import type { VirtualNode } from '../../src/sim/virtual-node.ts';
+import { labelled } from '../core/journal-events.ts';
 import { type Played, play } from './drive.ts';
 import { container, HOUR, MINUTE, steady } from './habits.ts';
 
@@ -147,10 +148,10 @@ describe('the defects of others', () => {
         it.onSet = () => fault;
       },
     });
-    const words = node.events.map(({ action }) => action);
-    expect(words).toContain('Increase Cores Failed');
-    expect(words).not.toContain('Increase Cores');
-    expect(node.events.map(({ details }) => details['status'])).not.toContain('confirmed');
+    const labels = node.events.map((event) => labelled(event).action);
+    expect(labels).toContain('Increase Cores Failed');
+    expect(labels).not.toContain('Increase Cores');
+    expect(node.events.map(({ details }) => details.status)).not.toContain('confirmed');
     expect(node.config(101)?.cores).toBe(2);
   });
 

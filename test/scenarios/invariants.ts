@@ -105,13 +105,15 @@ function upThenDown(
 }
 
 function ruleOf(node: VirtualNode, set: VirtualSet, kind: Kind): unknown {
-  const word = kind === 'memoryMib' ? 'Memory' : 'Cores';
+  const resource = kind === 'memoryMib' ? 'memory' : 'cores';
   const event = node.events.find(
-    ({ vmid, atMs, action }) =>
-      vmid === set.request.vmid &&
-      atMs >= set.atMs &&
-      /^(In|De)crease /.test(action) &&
-      action.includes(word),
+    (one) =>
+      one.kind === 'change' &&
+      one.vmid === set.request.vmid &&
+      one.atMs >= set.atMs &&
+      one.resource === resource &&
+      one.details.status !== 'dry-run' &&
+      one.details.status !== 'observed',
   );
   return event?.details['rule'];
 }

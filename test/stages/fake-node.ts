@@ -27,7 +27,7 @@ import type {
   ReclaimWish,
   SetRequest,
 } from '../../src/node/port.ts';
-import type { ActingWorld, BackupPurpose, JournalEvent } from '../../src/ports.ts';
+import type { ActingWorld, BackupPurpose } from '../../src/ports.ts';
 import {
   cpuCounters,
   guest,
@@ -37,6 +37,7 @@ import {
   sample,
   vmid,
 } from '../core/builders.ts';
+import { type LabelledEvent, labelled } from '../core/journal-events.ts';
 
 /** A container of the fake node. What a test wants otherwise it sets. */
 export interface FakeContainer {
@@ -77,7 +78,7 @@ export class FakeNode {
   readonly containers = new Map<Vmid, FakeContainer>();
   readonly sets: SetRequest[] = [];
   readonly backups: Backup[] = [];
-  readonly events: JournalEvent[] = [];
+  readonly events: LabelledEvent[] = [];
   /** `INFO: text`. */
   readonly lines: string[] = [];
   /** What each of the lines is about. */
@@ -306,7 +307,7 @@ export class FakeNode {
     },
     journal: {
       record: (event) => {
-        if (this.journalWorks) this.events.push(event);
+        if (this.journalWorks) this.events.push(labelled(event));
         return this.journalWorks;
       },
     },

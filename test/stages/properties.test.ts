@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { runCycle } from '../../src/cycle.ts';
-import type { JournalEvent } from '../../src/ports.ts';
 import { sample } from '../../src/stages/sample.ts';
 import { remembered } from '../core/builders.ts';
+import type { LabelledEvent } from '../core/journal-events.ts';
 import { type HostMoment, type Moment, RandomNode, type Story, story } from './random-node.ts';
 
 /** What must hold of every change, whatever the usage, the configuration and the host. */
@@ -44,9 +44,9 @@ interface Details {
   readonly thresholds: { readonly min: number; readonly max: number; readonly need: number };
 }
 
-const detailsOf = ({ details }: JournalEvent): Details => details as unknown as Details;
-const isDone = (event: JournalEvent): boolean =>
-  ['confirmed', 'pending'].includes(detailsOf(event).status) && event.action !== 'Confirm Cores';
+const detailsOf = ({ details }: LabelledEvent): Details => details as unknown as Details;
+const isDone = (event: LabelledEvent): boolean =>
+  ['confirmed', 'pending'].includes(detailsOf(event).status) && event.kind !== 'confirm';
 
 const cycleOf = (world: RandomNode, state: LoopState, now: HostMoment, dryRun = false) =>
   runCycle(
@@ -216,7 +216,7 @@ describe('of a series of changes', () => {
 });
 
 describe('a dry run', () => {
-  const wishes = (events: readonly JournalEvent[]): readonly string[] =>
+  const wishes = (events: readonly LabelledEvent[]): readonly string[] =>
     events
       .filter(({ action }) => action !== 'Confirm Cores')
       .map(({ vmid, action, change, details }) => {

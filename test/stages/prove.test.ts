@@ -99,7 +99,7 @@ describe('memory full of file cache', () => {
     };
     expect(await run(node)).toEqual({ done: 0, failed: 0 });
     expect(node.done).toEqual(['reclaim 101', 'reclaim 101', 'reclaim 101']);
-    const { proof } = node.events[0]?.details ?? {};
+    const proof = node.events[0]?.details['proof'];
     expect(proof).toMatchObject({ kind: 'still-in-use', got: 2272.6 });
   });
 

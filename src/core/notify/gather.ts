@@ -1,56 +1,59 @@
-import type { Hold, HoldReason } from '../decision.ts';
+import type { Hold, HoldReason, Resource } from '../decision.ts';
 import { explainHold, withUnit } from '../explain.ts';
+import type { ChangeDetails, ChangeEvent, GroupEvent, JournalEvent } from '../journal-event.ts';
 import type { Milliseconds } from '../units.ts';
 import type { NoticeEvent } from './event.ts';
 
 /** Which events there are in what a cycle does and sees. */
 
-/** A line of the JSON log, as far as a message needs it. */
-export interface Recorded {
-  readonly vmid: number;
-  readonly action: string;
-  readonly details: Readonly<Record<string, unknown>>;
+/** The message that an event stands for; undefined if it is for the log only. */
+export function eventOf(event: JournalEvent): NoticeEvent | undefined {
+  if (event.kind === 'change') return ofChange(event);
+  return event.kind === 'group' ? ofGroup(event) : undefined;
 }
 
-const CHANGE = /^(?:Increase|Decrease) (Cores|Memory)( Failed| Rolled Back)?$/;
-const GROUP = /^Scale (Out|In)( Failed)?$/;
-
-/** The event that a line of the JSON log stands for; undefined where it is for the log only. */
-export function eventOf({ vmid, action, details }: Recorded): NoticeEvent | undefined {
-  const change = CHANGE.exec(action);
-  if (change !== null) {
-    const what = changeWords(change[1] === 'Cores' ? 'cores' : 'memory', details);
-    const who = `Container ${vmid}${named(details['name'])}`;
-    const why = sentence(details['reason'], ', since ');
-    if (change[2] === undefined) {
-      return { kind: 'changed', severity: 'info', text: `${who}: ${what}${why}.` };
+function ofChange({ vmid, resource, details }: ChangeEvent): NoticeEvent | undefined {
+  const who = `Container ${vmid}${named(details.name)}`;
+  const what = `${who}: ${changeWords(resource, details)}${sentence(details.reason, ', since ')}`;
+  switch (details.status) {
+    case 'confirmed':
+    case 'pending':
+      return { kind: 'changed', severity: 'info', text: `${what}.` };
+    case 'failed':
+    case 'rolled-back': {
+      const how = details.status === 'failed' ? 'FAILED' : 'ROLLED BACK';
+      const text = `${how}. ${what}${sentence(details.note, '. ')}`;
+      return { kind: 'failed', severity: 'error', text };
     }
-    const how = change[2] === ' Failed' ? 'FAILED' : 'ROLLED BACK';
-    const note = sentence(details['note'], '. ');
-    return { kind: 'failed', severity: 'error', text: `${how}. ${who}: ${what}${why}${note}` };
+    default:
+      return undefined;
   }
-  const group = GROUP.exec(action);
-  if (group === null) return undefined;
-  const who = `Group${sentence(details['group'], ' ')}`;
-  if (group[2] !== undefined) {
-    const failed = `${who}: FAILED to scale ${group[1] === 'Out' ? 'out' : 'in'}`;
-    const why = sentence(details['message'], ': ');
-    return { kind: 'failed', severity: 'error', text: `${failed} (container ${vmid})${why}` };
+}
+
+function ofGroup({ vmid, direction, details }: GroupEvent): NoticeEvent | undefined {
+  const who = `Group${sentence(details.group, ' ')}`;
+  switch (details.status) {
+    case 'failed': {
+      const failed = `${who}: FAILED to scale ${direction} (container ${vmid})`;
+      const text = `${failed}${sentence(details.message, ': ')}`;
+      return { kind: 'failed', severity: 'error', text };
+    }
+    case 'confirmed': {
+      const how = direction === 'out' ? 'has come to it' : 'is taken out of it';
+      const why = sentence(details.reason, ', since ');
+      return { kind: 'group', severity: 'info', text: `${who}: container ${vmid} ${how}${why}.` };
+    }
+    default:
+      return undefined;
   }
-  const how = group[1] === 'Out' ? 'has come to it' : 'is taken out of it';
-  const why = sentence(details['reason'], ', since ');
-  return { kind: 'group', severity: 'info', text: `${who}: container ${vmid} ${how}${why}.` };
 }
 
 const named = (name: unknown): string => (typeof name === 'string' ? ` (${name})` : '');
 const sentence = (text: unknown, before: string): string =>
   typeof text === 'string' && text !== '' ? `${before}${text}` : '';
 
-function changeWords(
-  resource: 'cores' | 'memory',
-  { before, after, unit }: Recorded['details'],
-): string {
-  const what = typeof unit === 'string' ? unit : resource;
+function changeWords(resource: Resource, { before, after, unit }: ChangeDetails): string {
+  const what = unit ?? resource;
   if (typeof before !== 'number' || typeof after !== 'number') return what;
   return `${what} ${Math.round(before * 100) / 100} -> ${withUnit(resource, after)}`;
 }

@@ -9,14 +9,15 @@ import {
 } from '../../../src/core/notify/gather.ts';
 import { ratio } from '../../../src/core/units.ts';
 import { vmid } from '../builders.ts';
+import { eventFrom } from '../journal-events.ts';
 import { at, event, minutes } from './events.ts';
 
 const details = {
-  ...{ name: 'web', status: 'confirmed', before: 1024, after: 2048 },
+  ...{ name: 'web', before: 1024, after: 2048 },
   reason: 'it uses 900 of its 1024 MB',
 };
 const record = (action: string, rest: Readonly<Record<string, unknown>> = {}) =>
-  eventOf({ vmid: 104, action, details: { ...details, ...rest } });
+  eventOf(eventFrom(action, { ...details, ...rest }));
 
 describe('the lines of the JSON log', () => {
   it.each(['Increase Memory', 'Decrease Memory'])('make a change known: %s', (action) => {
@@ -55,15 +56,13 @@ describe('the lines of the JSON log', () => {
 
   it.each([
     ...['Would Increase Cores', 'Decrease Memory Not Proven', 'Confirm Cores'],
-    ...['Rollback Memory', 'Would Scale Out', 'Increase Coresx', ''],
+    ...['Rollback Memory', 'Would Scale Out'],
   ])('are for the log only: %s', (action) => {
     expect(record(action)).toBeUndefined();
   });
 
   it('do without what they do not have', () => {
-    expect(eventOf({ vmid: 104, action: 'Increase Cores', details: {} })?.text).toBe(
-      'Container 104: cores.',
-    );
+    expect(eventOf(eventFrom('Increase Cores'))?.text).toBe('Container 104: cores.');
   });
 });
 

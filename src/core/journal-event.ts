@@ -1,0 +1,85 @@
+import type { Resource } from './decision.ts';
+import type { Vmid } from './units.ts';
+
+/**
+ * What is put on record: each of these is one line of the JSON log, and what metrics and
+ * notifications count. `journal-words.ts` says how the log words it.
+ */
+export type JournalEvent = ChangeEvent | ConfirmEvent | RollbackEvent | GroupEvent;
+
+/** All else that is known, in the order in which the line has it; undefined is left out. */
+interface Details {
+  readonly [name: string]: unknown;
+}
+
+/** One resource of a guest: changed, not changed after all, or only thought of. */
+export interface ChangeEvent {
+  readonly kind: 'change';
+  readonly vmid: Vmid;
+  readonly resource: Resource;
+  readonly direction: 'up' | 'down';
+  readonly details: ChangeDetails;
+}
+
+export type ChangeStatus =
+  | 'confirmed'
+  /** Configured; pvestatd brings it into the cpuset. */
+  | 'pending'
+  | 'dry-run'
+  /** Decided for a guest that is only observed. */
+  | 'observed'
+  | 'failed'
+  | 'rolled-back'
+  | 'unproven';
+
+export interface ChangeDetails extends Details {
+  readonly name: string;
+  readonly status: ChangeStatus;
+  /** null: there is no such line in the configuration. */
+  readonly before: number | null;
+  readonly after: number | null;
+  /** Left out: what the resource is counted in. */
+  readonly unit?: 'cpulimit' | undefined;
+  readonly reason: string;
+  readonly note?: string | undefined;
+}
+
+/** Cores that were configured before have reached the cpuset. */
+export interface ConfirmEvent {
+  readonly kind: 'confirm';
+  readonly vmid: Vmid;
+  readonly details: Details & { readonly status: 'confirmed'; readonly after: number };
+}
+
+/** One resource of a rollback by hand. */
+export interface RollbackEvent {
+  readonly kind: 'rollback';
+  readonly vmid: Vmid;
+  readonly resource: Resource;
+  readonly details: RollbackDetails;
+}
+
+export interface RollbackDetails extends Details {
+  readonly status: 'confirmed' | 'pending' | 'failed';
+  readonly before: RollbackValue;
+  readonly after: RollbackValue;
+}
+
+/** `all` cores of a host whose number is not known; `max`: no cpulimit, as `cpu.max` says it. */
+export type RollbackValue = number | 'all' | 'max';
+
+/** A member more or fewer. */
+export interface GroupEvent {
+  readonly kind: 'group';
+  readonly vmid: Vmid;
+  readonly direction: 'out' | 'in';
+  readonly details: GroupDetails;
+}
+
+export interface GroupDetails extends Details {
+  readonly group: string;
+  readonly status: 'confirmed' | 'dry-run' | 'failed';
+  readonly reason?: string | undefined;
+  /** Why it failed. */
+  readonly message?: string | undefined;
+}
