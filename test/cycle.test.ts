@@ -241,7 +241,7 @@ describe('containers that are left alone', () => {
   it('are never touched', async () => {
     const node = ordinaryNode();
     const manage: DecideInput['manage'] = ({ vmid: id }) =>
-      id === 101 ? { kind: 'ignored', because: 'it is in ignore_lxc' } : managed();
+      id === 101 ? { kind: 'ignored', because: 'listed in ignore_lxc' } : managed();
     node.write(102, { template: true });
     node.get(103).running = false;
     node.write(104, { lock: 'migrate', cores: 8 });
@@ -249,7 +249,7 @@ describe('containers that are left alone', () => {
     expect([node.sets, node.backups]).toEqual([[], []]);
     const skipped = node.linesOf('INFO').filter((line) => /is skipped|Skipping/.test(line));
     expect(skipped).toEqual([
-      'INFO: Container 101 (busy) is skipped: it is in ignore_lxc',
+      'INFO: Container 101 (busy) is skipped: listed in ignore_lxc',
       'INFO: Container 102 (idle) is skipped: it is a template',
       'INFO: Container 103 is not running. Skipping adjustments.',
       'INFO: Container 104 (quiet) is skipped: it is locked (migrate), ' +

@@ -40,7 +40,7 @@ describe('lxc_autoscale.yaml', () => {
     const without = sample.replace(/^ {2}# The least number of seconds[\s\S]*?cooldown_.*\n/m, '');
     expect(without).not.toContain('\n  cooldown_seconds:');
     const made = withNewKeys(without);
-    expect(made).toMatch(/\n {2}# The least time .*\n( {2}#.*\n)* {2}cooldown_seconds: .*\n/);
+    expect(made).toMatch(/\n {2}# Minimum time .*\n( {2}#.*\n)* {2}cooldown_seconds: .*\n/);
     expect(made).toContain('\n  cooldown_seconds: {up: 0, down: 300}\n');
   });
 });

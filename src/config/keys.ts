@@ -71,24 +71,24 @@ const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
 /** The help that `scaling_mode: boost` gives a container whose CPU is saturated. */
 const boostKeys = {
   saturation_threshold: share(
-    'From this share of the CPU that it may use on a container is saturated',
+    'A container that uses this share of its CPU, or more, is saturated',
   ).usually(0.95),
   consecutive_samples: wholeNumber(
     1,
     60,
     '',
-    'After so many saturated samples in a row a container gets a boost',
+    'A container gets a boost after this many saturated samples in a row',
   ).usually(3),
-  boost_factor: factor(10, 'What a boost multiplies the cores by').usually(1.5),
+  boost_factor: factor(10, 'A boost multiplies the cores by this').usually(1.5),
   boost_fallback_factor: factor(
     10,
-    'What it multiplies them by where boost_factor does not fit',
+    'A boost multiplies the cores by this if boost_factor does not fit',
   ).usually(1.25),
   boost_duration: wholeNumber(
     10,
     MAX_SECONDS,
     'seconds',
-    'How long a boost lasts; then the container has what it had before',
+    'How long a boost lasts; then the container gets its previous cores back',
   ).usually(120),
 };
 
@@ -99,32 +99,32 @@ const timingKeys = {
     MAX_SECONDS,
     'seconds',
     '{up: 0, down: 300}',
-    'The least time from one change to the next that goes up, and to the next that goes down',
+    'Minimum time from a change to the next one that goes up, and to the next one that goes down',
   ).usually({ up: 0, down: 300 }),
   evaluation_periods: upAndDown(
     1,
     60,
     '',
     '{up: 1, down: 3}',
-    'How many observations a change rests on: their average decides',
+    'Number of cycles a change is based on: their average decides',
   ).usually({ up: 1, down: 3 }),
   first_shrink_seconds: wholeNumber(
     0,
     MAX_SECONDS,
     'seconds',
-    'How long a container is observed before memory is taken back from it for the first time',
+    'How long a container is observed before its memory shrinks for the first time',
   ).usually(3600),
   start_grace_seconds: wholeNumber(
     0,
     MAX_SECONDS,
     'seconds',
-    'How long after a start or an OOM kill no memory is taken back',
+    'Do not shrink memory for this long after a start or an OOM kill',
   ).usually(600),
   manual_hold_seconds: wholeNumber(
     0,
     MAX_HOLD_SECONDS,
     'seconds',
-    'How long a value that somebody changed by hand is left as it is',
+    'How long a value that somebody changed by hand stays',
   ).usually(3600),
 };
 
@@ -132,9 +132,8 @@ const timingKeys = {
 const containerKeys = {
   scaling_mode: oneOf(
     SCALING_MODES,
-    'How a container is scaled: threshold by the thresholds, boost by them and with a boost ' +
-      'where its CPU is saturated, adaptive by what is learnt of its demand, observe not at all, ' +
-      'only reported',
+    'How a container is scaled: threshold uses the thresholds; boost also gives a boost if its ' +
+      'CPU is saturated; adaptive uses a forecast of its demand; observe only reports',
   ).usually('threshold'),
   cpu_upper_threshold: percent(0, 100, 'Above this CPU usage a container gets more cores').usually(
     80,
@@ -154,23 +153,23 @@ const containerKeys = {
   ).usually(20),
   cpu_unit: oneOf(
     CPU_UNITS,
-    'What the CPU is scaled by: whole cores, or cpulimit, which takes fractions and acts at once',
+    'How CPU is scaled: in whole cores, or by cpulimit, which takes fractions and acts at once',
   ).usually('cores'),
   core_min_increment: cores(
-    'The smallest step by which cores change; 0.1 by default where cpu_unit is cpulimit',
+    'Smallest step of cores; 0.1 by default if cpu_unit is cpulimit',
   ).usually(1),
-  core_max_increment: cores('The largest step by which cores change').usually(4),
+  core_max_increment: cores('Largest step of cores').usually(4),
   memory_min_increment: wholeNumber(
     1,
     MAX_MEMORY_MIB,
     'MiB',
-    'The smallest step by which memory grows',
+    'Smallest step by which memory grows',
   ).usually(512),
   min_decrease_chunk: wholeNumber(
     1,
     MAX_MEMORY_MIB,
     'MiB',
-    'The smallest step by which memory shrinks',
+    'Smallest step by which memory shrinks',
   ).usually(512),
   min_cores: cores('No container gets fewer cores than this').usually(1),
   max_cores: cores('No container gets more cores than this').usually(8),
@@ -184,10 +183,10 @@ const containerKeys = {
     MIN_MEMORY_MIB,
     MAX_MEMORY_MIB,
     'MiB',
-    'No container gets more memory than this; nothing: no more than the host can give',
+    'No container gets more memory than this; empty: as much as the host can give',
   ),
   shrink_into_swap: yesOrNo(
-    'Whether memory is taken back that a container can only give up by swapping out',
+    'Whether memory may shrink so far that a container has to swap out',
   ).usually(false),
   behaviour: oneOf(
     BEHAVIOURS,
@@ -199,7 +198,7 @@ const containerKeys = {
     1,
     100,
     '',
-    'Where memory is scarce, the higher one is served first',
+    'If memory is scarce, containers with a higher number are served first',
   ).usually(50),
 };
 
@@ -215,13 +214,13 @@ const rhythmKeys = {
     1,
     3600,
     'seconds',
-    'How often the counters are read between two cycles; never more seldom than a cycle runs',
+    'How often counters are read between cycles; at most poll_interval',
   ).usually(10),
   urgent_samples: wholeNumber(
     1,
     60,
     '',
-    'After so many samples in need a container is decided upon without waiting for the cycle',
+    'Act after this many consecutive starved samples, instead of waiting for the next cycle',
   ).usually(2),
   max_concurrent_operations: wholeNumber(
     1,
@@ -231,117 +230,114 @@ const rhythmKeys = {
   ).usually(3),
 };
 
-/** Figures for Prometheus. */
+/** Metrics for Prometheus. */
 const metricsKeys = {
   metrics_listen: listenOrNothing(
-    'Where metrics and health are served: /metrics, /healthz and /readyz; nothing: nowhere',
+    'Address that serves metrics and health: /metrics, /healthz and /readyz; empty: none',
   ),
   metrics_token: text(
     /^(?:[!-~]{16,256})?$/,
     'has blanks or less than 16 characters',
-    { does: 'What a request must bear as `Authorization: Bearer TOKEN`', secret: true },
+    { does: 'Token that a request must have, as `Authorization: Bearer TOKEN`', secret: true },
     'the token, 16 to 256 characters without blanks, or nothing',
   ).usually(''),
   metrics_textfile: textfileOrNothing(
-    'The file that the same figures are written to after each cycle, for node_exporter; ' +
-      'nothing: none',
+    'File that the same metrics are written to after each cycle, for node_exporter; empty: none',
   ),
 };
 
-/** Who takes messages. */
+/** The channels that take messages. */
 const channelKeys = {
-  gotify_url: webAddress('The Gotify server to send messages to; nothing: none').usually(''),
+  gotify_url: webAddress('Gotify server to send messages to; empty: none').usually(''),
   gotify_token: token('The token of the application on the Gotify server').usually(''),
   gotify_priority: wholeNumber(
     0,
     10,
     '',
-    'The priority of messages that can wait; warnings have 2 more, errors 3',
+    'Priority of messages that can wait; warnings get 2 more, errors 3',
   ).usually(5),
   smtp_server: text(
     /^[A-Za-z0-9.:_-]*$/,
     'is not the name of a server',
-    { does: 'The mail server to send messages through; nothing: none' },
+    { does: 'Mail server to send messages through; empty: none' },
     'a name or an address such as mail.example.org, or nothing',
   ).usually(''),
-  smtp_port: wholeNumber(1, 65_535, '', 'Its port').usually(587),
+  smtp_port: wholeNumber(1, 65_535, '', 'Port of the mail server').usually(587),
   smtp_security: oneOf(
     ['starttls', 'tls', 'none'],
-    'How the connection to it is encrypted: by STARTTLS, from its beginning (tls, mostly on port ' +
-      '465), or not at all',
+    'Encryption of the connection to the mail server: STARTTLS, TLS from the beginning (mostly ' +
+      'port 465), or none',
   ).usually('starttls'),
   smtp_username: text(
     /^[^\s]*$/,
     'holds a blank',
-    { does: 'The name to log in there with; nothing: no login' },
+    { does: 'User name for the mail server; empty: no login' },
     'a name without blanks, or nothing',
   ).usually(''),
   smtp_password: text(
     /^/,
     'is not a password',
-    { does: 'The password to it', secret: true },
+    { does: 'Password for the mail server', secret: true },
     'the password on one line',
   ).usually(''),
   smtp_from: text(
     new RegExp(`^(?:${MAIL_ADDRESS.source.slice(1, -1)})?$`),
     'is not a mail address',
-    { does: 'The sender of the mails' },
+    { does: 'Sender of the mails' },
     'a mail address such as pve@example.org, or nothing',
   ).usually(''),
-  smtp_to: mailAddresses('Who gets the mails').usually([]),
+  smtp_to: mailAddresses('Recipients of the mails').usually([]),
   ntfy_url: text(
     /^(?:https?:\/\/[^\s/?#]+(?:\/[^\s?#]*)?\/[^\s/?#]+\/?)?$/,
     'is not the address of a topic',
-    { does: 'The ntfy topic to send messages to; nothing: none', secret: true },
+    { does: 'Topic of ntfy to send messages to; empty: none', secret: true },
     'an address such as https://ntfy.sh/topic, or nothing',
   ).usually(''),
-  ntfy_token: token('The access token there; nothing: none is needed').usually(''),
-  webhook_url: webAddress('The address that messages are posted to as JSON; nothing: none').usually(
-    '',
-  ),
-  webhook_token: token('Sent to it as a bearer token; nothing: none').usually(''),
+  ntfy_token: token('Access token for ntfy; empty: none is needed').usually(''),
+  webhook_url: webAddress('URL that messages are posted to as JSON; empty: none').usually(''),
+  webhook_token: token('Bearer token for the webhook; empty: none').usually(''),
   webhook_body: jsonTemplate(
-    'What is posted; nothing: an object with host, title, message, severity and time',
+    'JSON that is posted; empty: an object with host, title, message, severity and time',
   ).usually(''),
   uptime_kuma_url: webAddress(
-    'The push address of an Uptime Kuma monitor, which is called after each cycle; nothing: none',
+    'Push URL of an Uptime Kuma monitor, called after each cycle; empty: none',
   ).usually(''),
   notify_proxmox: yesOrNo(
     "Whether messages go to the node's own notification system, as mail to root",
   ).usually(false),
 };
 
-/** What they take, and when. */
+/** Which messages are sent, and when. */
 const messageKeys = {
   notify_events: perChannel<readonly EventKind[]>(
     readEvents,
     'all, none, or some of changed, failed, starving, emergency, group, daemon, configuration',
     '{email: failed, ntfy: [failed, emergency]}',
-    'Which events messages are sent on',
+    'Events that messages are sent on',
   ).usually(new Map([['', EVENT_KINDS]])),
   notify_min_severity: perChannel<Severity>(
     readSeverity,
     'info, warning or error',
     '{email: error}',
-    'The least important events that messages are sent on',
+    'Least severity that messages are sent on',
   ).usually(new Map([['', 'info']])),
   notify_quiet_hours: perChannel<HoursOfDay | null>(
     readHours,
     'two hours of the day such as 22-7, or nothing',
     '{ntfy: 22-7}',
-    'When only errors are sent; the rest comes in one message when they are over',
+    'Hours in which only errors are sent; the rest follows in one message afterwards',
   ).usually(new Map([['', null]])),
   notify_per_hour: wholeNumber(
     1,
     1000,
     '',
-    'How many messages an hour a channel takes; what is more comes in one message',
+    'Maximum messages an hour for a channel; the rest comes in one message',
   ).usually(60),
   notify_ca_file: text(
     /^(?:\/+[^/]\S*)?$/,
     'is not an absolute path',
     {
-      does: 'Certificates (PEM) that servers are trusted by besides the usual ones; nothing: none',
+      does: 'Certificates (PEM) to trust besides those of the system; empty: none',
     },
     'the absolute path of a file, or nothing',
   ).usually(''),
@@ -354,53 +350,48 @@ const fileKeys = {
     'The log for people; the JSON log has the same name with .json for .log',
   ).usually('/var/log/lxc_autoscale.log'),
   log_level: logLevels(
-    'The least important lines that are logged, of all of the program or of its parts ' +
+    'Least severity that is logged, for the whole program or for its parts ' +
       `${LOG_ROOMS.slice(0, -1).join(', ')} and ${LOG_ROOMS.at(-1)}`,
   ).usually('info'),
   log_format: oneOf(
     LOG_FORMATS,
-    'What the lines on the console look like; the log file has text',
+    'Format of the lines on the console; the log file has text',
   ).usually('text'),
-  log_syslog: syslogOrNothing('The syslog server that lines are sent to as well; nothing: none'),
+  log_syslog: syslogOrNothing('Syslog server that also gets the lines; empty: none'),
   log_journal_fields: yesOrNo(
-    'Whether lines in the journal of systemd bear fields such as LXC_AUTOSCALE_VMID, which takes ' +
+    'Whether lines in the journal of systemd have fields such as LXC_AUTOSCALE_VMID; this takes ' +
       'one more process',
   ).usually(false),
   log_max_size_mb: wholeNumber(
     0,
     MAX_LOG_SIZE_MB,
     'MiB',
-    'From this size on a log file is moved aside and a new one begun; 0: never',
+    'A log file of this size is rotated; 0: never',
   ).usually(50),
-  log_keep: wholeNumber(
-    1,
-    9,
-    '',
-    'How many log files that were moved aside are kept of each log',
-  ).usually(5),
+  log_keep: wholeNumber(1, 9, '', 'Number of rotated files that are kept of each log').usually(5),
   lock_file: absolutePath(
     'file',
-    'Holds the process id while the daemon runs, for scripts that look at it',
+    'File with the process id while the daemon runs, for scripts that read it',
   ).usually('/var/lock/lxc_autoscale.lock'),
-  backup_dir: absolutePath('directory', 'Where the configuration of a container is kept').usually(
+  backup_dir: absolutePath('directory', 'Directory for the backups of configurations').usually(
     '/var/lib/lxc_autoscale/backups',
   ),
   backups_keep: wholeNumber(
     1,
     1000,
     '',
-    'How many backups of a container are kept, besides the one from before its first change, ' +
-      'which never goes: the newest 3, one of each day of the last week, one of each week ' +
-      'before, and then those of the last day',
+    'Number of backups that are kept of a container: the newest 3, one of each day of the last ' +
+      'week, one of each week before, and then those of the last day; the one from before its ' +
+      'first change always stays, and is not counted',
   ).usually(20),
   backups_keep_days: wholeNumber(
     1,
     3650,
     'days',
-    'How long backups are kept; never removed are the newest 3 of a container and the one from ' +
-      'before its first change',
+    'How long backups are kept; the newest 3 of a container, and the one from before its first ' +
+      'change, always stay',
   ).usually(30),
-  usage_history: yesOrNo('Whether the usage of all containers is written down, for export').usually(
+  usage_history: yesOrNo('Whether the usage of all containers is recorded, for export').usually(
     true,
   ),
   usage_history_days: wholeNumber(
@@ -428,12 +419,12 @@ const defaultSection = {
   memory_overcommit_ratio: overcommitRatio(
     0.5,
     10,
-    'The memory limits of all running guests together, over the memory of the host less its ' +
-      'reserve: no memory is handed out beyond it',
+    'Maximum of the memory limits of all running guests together, as a multiple of the memory ' +
+      'of the host less its reserve',
   ).usually(2),
   admission: oneOf(
     ADMISSIONS,
-    'Whether more memory may be promised than there is; strict forbids it, whatever ' +
+    'Whether more memory may be promised than the host has; strict forbids it, whatever ' +
       'memory_overcommit_ratio says',
   ).usually('normal'),
   host_emergency_percent: percent(
@@ -450,24 +441,24 @@ const defaultSection = {
     'Whether the tag autoscale-tier-NAME of a container counts before the ids and names that ' +
       'tiers list',
   ).usually(false),
-  ignore_lxc: containers('Containers that are left alone').usually(NOBODY),
-  energy_mode: yesOrNo(
-    'Whether allocations go down to what is needed in the off-peak time',
-  ).usually(false),
+  ignore_lxc: containers('Containers that are ignored').usually(NOBODY),
+  energy_mode: yesOrNo('Whether allocations shrink to the need in the off-peak time').usually(
+    false,
+  ),
   off_peak_start: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time begins').usually(
     22,
   ),
   off_peak_end: wholeNumber(0, 23, 'hours', 'The hour at which the off-peak time ends').usually(6),
   off_peak_cron: cronOrNothing(
-    'When the off-peak time begins, in place of the two hours; nothing: the hours count',
+    'When the off-peak time begins, instead of the two hours; empty: the hours count',
   ),
   off_peak_minutes: numberOrNothing(
     1,
     MAX_OFF_PEAK_MINUTES,
     'minutes',
-    'How long the off-peak time lasts that off_peak_cron begins',
+    'Length of the off-peak time that off_peak_cron begins',
   ),
-  timezone: timezone("The time zone of these times; nothing: the host's"),
+  timezone: timezone("Time zone of these times; empty: the host's"),
   ...channelKeys,
   ...messageKeys,
   ...metricsKeys,
@@ -483,27 +474,26 @@ const tierSection = {
 const memberCareKeys = {
   health_check: oneOf(
     ['none', 'tcp', 'http'],
-    'How a member is asked whether it does its service: not at all, whether a TCP port answers, ' +
-      'or whether a page is served',
+    'Health check of a member: none, a TCP port that answers, or a page that is served',
   ).usually('none'),
-  health_port: wholeNumber(1, 65_535, '', 'The port that is asked'),
+  health_port: wholeNumber(1, 65_535, '', 'Port of the health check'),
   health_path: text(
     /^\/[!-~]*$/,
     'is not a path',
-    { does: 'The page that is asked for' },
+    { does: 'Page of the health check' },
     'a path that begins with / and has no blanks',
   ).usually('/'),
   healthy_count: wholeNumber(
     1,
     100,
     '',
-    'After so many good answers in a row a member is healthy',
+    'A member is healthy after this many good answers in a row',
   ).usually(2),
   unhealthy_count: wholeNumber(
     1,
     100,
     '',
-    'After so many bad answers in a row a member is unhealthy and is replaced',
+    'A member is unhealthy, and replaced, after this many bad answers in a row',
   ).usually(3),
   ready_timeout: wholeNumber(
     1,
@@ -511,12 +501,7 @@ const memberCareKeys = {
     'seconds',
     'How long a new member may take until it is healthy',
   ).usually(300),
-  clone_timeout: wholeNumber(
-    1,
-    MAX_SECONDS,
-    'seconds',
-    'How long a clone may take to be made',
-  ).usually(3600),
+  clone_timeout: wholeNumber(1, MAX_SECONDS, 'seconds', 'How long cloning may take').usually(3600),
   hook_timeout: wholeNumber(
     1,
     MAX_SECONDS,
@@ -531,20 +516,20 @@ const memberNetworkKeys = {
   bridge: text(
     /^(?:[A-Za-z][A-Za-z0-9_.-]{0,14})?$/,
     'is not the name of a bridge',
-    { does: 'The bridge of the clones; nothing: as the source has it' },
+    { does: 'Bridge of the clones; empty: that of the source' },
     'a name such as vmbr0, or nothing',
   ).usually(''),
-  gateway: gateway('The gateway of the clones; nothing: as the source has it').usually(''),
+  gateway: gateway('Gateway of the clones; empty: that of the source').usually(''),
 };
 
 const groupSection = {
   lxc_containers: containerIds('The containers that the group begins with').usually(NOBODY),
   source: vmid('The container that is cloned'),
-  base_snapshot_name: vmid('The name of `source` in existing files: an id, in spite of its name'),
+  base_snapshot_name: vmid('Name of `source` in existing files: an id, in spite of its name'),
   source_snapshot: text(
     /^(?:[A-Za-z][A-Za-z0-9_-]{1,39})?$/,
     'is not the name of a snapshot',
-    { does: 'The snapshot of the source to clone from; nothing: a new one is made' },
+    { does: 'Snapshot of the source to clone from; empty: a new one is made' },
     'a letter, then letters, digits, - and _, up to 40 in all, or nothing',
   ).usually(''),
   min_instances: wholeNumber(1, 1000, '', 'The group never has fewer members').usually(2),
@@ -552,7 +537,7 @@ const groupSection = {
   starting_clone_id: vmid('Clones get free ids from this one upwards').usually(FIRST_CLONE),
   clone_mode: oneOf(['full', 'linked'], 'Whether a clone has a disk of its own').usually('full'),
   ...memberNetworkKeys,
-  start_order: wholeNumber(0, 10_000, '', 'The place of the clones in the start order of the host'),
+  start_order: wholeNumber(0, 10_000, '', 'Position of the clones in the start order of the host'),
   horiz_cpu_upper_threshold: percent(0, 100, 'Above this mean CPU usage a member is added').usually(
     95,
   ),
@@ -567,7 +552,7 @@ const groupSection = {
     100,
     'Below this mean memory usage a member is taken away',
   ),
-  scale_in: oneOf(['off', 'stop', 'destroy'], 'What becomes of a member that is not needed', {
+  scale_in: oneOf(['off', 'stop', 'destroy'], 'What happens to a member that is not needed', {
     no: 'off',
     false: 'off',
   }).usually('off'),
@@ -575,13 +560,13 @@ const groupSection = {
     0,
     MAX_SECONDS,
     'seconds',
-    'The least time between two members added',
+    'Minimum time between two members added',
   ).usually(300),
   scale_in_grace_period: wholeNumber(
     0,
     MAX_SECONDS,
     'seconds',
-    'The least time between two members taken away',
+    'Minimum time between two members taken away',
   ).usually(600),
   warmup_seconds: wholeNumber(
     0,
@@ -593,11 +578,11 @@ const groupSection = {
   group_tag: text(
     /^(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})?$/,
     'is not a tag',
-    { does: 'The tag that marks the members of the group; nothing: made of its name' },
+    { does: 'Tag that marks the members of the group; empty: made of its name' },
     'letters, digits, _ - + and ., or nothing',
   ).usually(''),
-  on_ready: command('What is run when a member is ready').usually([]),
-  on_terminating: command('What is run before a member goes').usually([]),
+  on_ready: command('Program to run when a member is ready').usually([]),
+  on_terminating: command('Program to run before a member is stopped or destroyed').usually([]),
 };
 
 /** The keys of each kind of section. */

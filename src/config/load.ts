@@ -87,7 +87,7 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
   return { ok: true, config, notes, secretAt: secretIn(sections.defaults) };
 }
 
-/** Where Gotify is, is no secret; all other addresses let whoever knows them in. */
+/** The Gotify URL is not secret. Any other URL grants access to whoever has it. */
 const NO_SECRET: ReadonlySet<string> = new Set(['gotify_url']);
 
 function secretIn({ given }: Section<DefaultValues>): SecretPlace | undefined {

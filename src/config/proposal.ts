@@ -200,7 +200,7 @@ export function proposalText(
 }
 
 const COMMENTS: Readonly<Record<string, string>> & { readonly ignore_lxc: string } = {
-  ignore_lxc: 'Containers that are left alone: ids, ranges, names with * and ?, tags.',
+  ignore_lxc: 'Containers that are ignored: ids, ranges, names with * and ?, tags.',
   reserve_memory_mb: 'The memory, in MiB, that the host keeps for itself.',
   min_memory: 'No container gets less memory than this, in MiB.',
   max_memory: 'No container gets more memory than this, in MiB.',
@@ -214,7 +214,7 @@ const COMMENTS: Readonly<Record<string, string>> & { readonly ignore_lxc: string
 function modeLines(observe: boolean): string[] {
   const said = observe
     ? 'Decides and reports, and changes nothing. To be taken out when you have seen enough.'
-    : 'threshold: containers are changed. observe: decided upon and reported only.';
+    : 'threshold: containers are changed. observe: evaluated and reported only.';
   const mode = observe ? 'observe' : 'threshold';
   return [...commentLines(said, '  '), ...yamlLines('scaling_mode', mode, '  ')];
 }

@@ -96,8 +96,8 @@ function claimsOf({ tiers, tagsFirst }: Config, identity: Identity, most: number
 function whyIgnored({ ignored, onlyTagged }: Config, identity: Identity): string | undefined {
   const { tags } = identity;
   const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
-  if (listed === 'by its id') return 'it is in ignore_lxc';
-  if (listed !== undefined) return `it is in ignore_lxc, ${listed}`;
+  if (listed === 'by its id') return 'listed in ignore_lxc';
+  if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
   if (tags.includes(IGNORE_TAG)) return `it has the tag ${IGNORE_TAG}`;
   if (!onlyTagged || tags.some(optsIn)) return undefined;
   return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;

@@ -33,7 +33,7 @@ export function settingsOf(values: Values) {
   return {
     pollIntervalMs,
     sampleIntervalMs: sampleInterval(secondsToMs(values.sample_interval), pollIntervalMs),
-    /** After so many samples in need a container is decided upon without waiting for the cycle. */
+    /** Act after this many consecutive starved samples, not only in the next cycle. */
     urgentSamples: values.urgent_samples,
     /** How many containers are changed at the same time. */
     maxConcurrentOperations: values.max_concurrent_operations,
@@ -42,7 +42,7 @@ export function settingsOf(values: Values) {
     ...logLevels(values.log_level),
     /** Of the console; the file has text. */
     logFormat: values.log_format,
-    /** Where lines go besides. */
+    /** The server that also gets the lines. */
     logSyslog: values.log_syslog,
     logJournalFields: values.log_journal_fields,
     logRotation: logRotation(values),
@@ -53,7 +53,7 @@ export function settingsOf(values: Values) {
     backupsKeep: values.backups_keep,
     backupsKeepMs: secondsToMs(values.backups_keep_days * SECONDS_PER_DAY),
     usageHistory: values.usage_history,
-    /** So many days of it are kept. */
+    /** How many days of it are kept. */
     usageHistoryDays: values.usage_history_days,
     /** IANA name; undefined: the host's. */
     timezone: values.timezone,

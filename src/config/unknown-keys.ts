@@ -46,6 +46,10 @@ export function unknownKey(key: string, keys: SectionKeys, all: AllKeys): Unknow
     const places = owners.join(' and ');
     return say(`belongs in ${places}, not in this section; move it or remove it`);
   }
+  const isSection = [TIER_PREFIX, GROUP_PREFIX].some(
+    (prefix) => key.startsWith(prefix) && key !== prefix,
+  );
+  if (isSection) return say('is a section: write it in the first column, not below another one');
   const known = Object.keys(keys);
   const renamed = Object.hasOwn(NEW_NAMES, key) ? NEW_NAMES[key] : undefined;
   const isRenamed = renamed !== undefined && known.includes(renamed);

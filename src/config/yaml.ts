@@ -114,10 +114,18 @@ export function parseYaml(text: string): YamlResult {
     if (!(error instanceof YAMLException)) {
       return { ok: false, line: undefined, message: plainSentence('') };
     }
+    if (INI_FILE.test(text)) return { ok: false, line: undefined, message: AN_INI_FILE };
     return syntaxError(error, open.at(-1)?.line);
   }
   return oneDocument(top.children);
 }
+
+/** Its first line that is neither blank nor a comment is `[a section]`, and a key follows. */
+const BLANKS = '(?:[ \\t]*(?:[#;].*)?\\r?\\n)*';
+const INI_FILE = new RegExp(`^${BLANKS}\\[\\w[\\w .-]*\\][ \\t]*\\r?\\n${BLANKS}\\w+[ \\t]*=`);
+const AN_INI_FILE =
+  'this looks like the INI file of the Python daemon; convert it: ' +
+  'lxc-autoscale migrate-config FILE --out NEW_FILE';
 
 function oneDocument(documents: readonly Frame[]): YamlResult {
   const filled = documents.filter((frame) => frame.node?.kind !== 'null');

@@ -133,7 +133,7 @@ describe('check-config', () => {
         '',
         'VMID  NAME               POLICY    MODE     WHY',
         '101   database           DEFAULT   act      since it is in no tier (waits: lock backup)',
-        '103   old                -         ignored  it is in ignore_lxc',
+        '103   old                -         ignored  listed in ignore_lxc',
         '104   base               -         ignored  it is a template',
         '105   -                  -         ignored  its configuration cannot be read (line 3 ' +
           'of 105.conf\\x1b)',
@@ -217,8 +217,8 @@ describe('check-config', () => {
       '102   web-2   TIER_web       observe  ' +
         'by the name web-*; only observed, by its tag autoscale-observe',
       '103   mail    TIER_own name  act      by tag:web',
-      '104   test-9  -              ignored  it is in ignore_lxc, by the name test-*',
-      '105   x       -              ignored  it is in ignore_lxc, by tag:lab',
+      '104   test-9  -              ignored  listed in ignore_lxc, by the name test-*',
+      '105   x       -              ignored  listed in ignore_lxc, by tag:lab',
       '106   x       -              ignored  it has the tag autoscale-ignore',
       '107   x       DEFAULT        act      ' +
         'since it is in no tier; no tier answers to autoscale-tier-wbe',

@@ -97,12 +97,12 @@ describe('manage', () => {
   });
 
   it.each([
-    [container(103), 'it is in ignore_lxc'],
-    [container(204), 'it is in ignore_lxc, by the ids 200-209'],
-    [container(140, 'test-1'), 'it is in ignore_lxc, by the name test-*'],
-    [container(140, 'vault'), 'it is in ignore_lxc, by the name vault'],
-    [container(141, 'VAULT'), 'it is in ignore_lxc, by the name vault'],
-    [container(140, 'x', 'LAB'), 'it is in ignore_lxc, by tag:lab'],
+    [container(103), 'listed in ignore_lxc'],
+    [container(204), 'listed in ignore_lxc, by the ids 200-209'],
+    [container(140, 'test-1'), 'listed in ignore_lxc, by the name test-*'],
+    [container(140, 'vault'), 'listed in ignore_lxc, by the name vault'],
+    [container(141, 'VAULT'), 'listed in ignore_lxc, by the name vault'],
+    [container(140, 'x', 'LAB'), 'listed in ignore_lxc, by tag:lab'],
     [container(101, 'x', 'autoscale-ignore'), 'it has the tag autoscale-ignore'],
     [container(101, 'x', 'AutoScale-Ignore'), 'it has the tag autoscale-ignore'],
   ])('leaves alone before all else: %o, %s', (identity, because) => {
@@ -182,7 +182,7 @@ describe('manage', () => {
       expect(result(container(101, 'x', tag), tagged)).toMatch(/^TIER_a, /);
     }
     expect(result(container(101, 'x', 'autoscale-observe'), tagged)).toMatch(/^observe: TIER_a, /);
-    expect(result(container(103, 'x', 'autoscale'), tagged)).toBe('ignored: it is in ignore_lxc');
+    expect(result(container(103, 'x', 'autoscale'), tagged)).toBe('ignored: listed in ignore_lxc');
   });
 
   it('gives every container one answer, which only ignoring puts outside the tiers', () => {

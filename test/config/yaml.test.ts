@@ -210,6 +210,14 @@ describe('parseYaml', () => {
     expect(first).toMatch(/^line [0-9]+: this |^\.~ in 1/);
   });
 
+  it.each([
+    '[DEFAULT]\npoll_interval = 300\n',
+    '# by hand\r\n\r\n[A]\r\n; of all\r\nmin_cores=1\r\n',
+  ])('knows an INI file, and says how to convert it: %j', (text) => {
+    const [first] = parsed(text);
+    expect(first).toMatch(/this looks like the INI file .*migrate-config FILE --out/);
+  });
+
   it('is total', () => {
     const piece = fc.constantFrom(
       ...['a', 'b', ': ', ':', '\n', '\n  ', '\n    ', '- ', '-', '[', ']', '{', '}', ', ', '&x '],

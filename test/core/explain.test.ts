@@ -187,7 +187,7 @@ describe('a hold', () => {
 
 describe('a container that is left alone', () => {
   const table: readonly (readonly [SkipReason, string])[] = [
-    [{ kind: 'ignored', because: 'it is in ignore_lxc' }, 'it is in ignore_lxc'],
+    [{ kind: 'ignored', because: 'listed in ignore_lxc' }, 'listed in ignore_lxc'],
     [{ kind: 'template' }, 'it is a template'],
     [
       { kind: 'locked', lock: 'backup' },

@@ -417,7 +417,7 @@ describe("a rollback to an administrator's own values", () => {
       ),
       'Container 102 (ct102): its memory was set by somebody else since, and stays.',
       expect.stringMatching(/^Nothing to restore for container 102 .*: it is as an administrator/),
-      'Container 103 (ct103) is left as it is: it is in ignore_lxc.',
+      'Container 103 (ct103) is left as it is: listed in ignore_lxc.',
       '',
     ]);
     expect(under.conf(101)).toBe(before.get(101));

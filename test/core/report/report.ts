@@ -71,7 +71,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
 
 /** One of each reason for which a container is left alone as a whole. */
 export const SKIP_REASONS: { readonly [K in SkipReason['kind']]: SkipReason & { kind: K } } = {
-  ignored: { kind: 'ignored', because: 'it is in ignore_lxc' },
+  ignored: { kind: 'ignored', because: 'listed in ignore_lxc' },
   template: { kind: 'template' },
   'held-by-hand': { kind: 'held-by-hand', reason: 'it was rolled back by hand', leftMs: 600_000 },
   locked: { kind: 'locked', lock: 'backup' },
