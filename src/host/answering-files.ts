@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readdir, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { errorCode } from './os-error.ts';
 
 /**
  * Whether file systems answer that may stop doing so: that of the cluster in `/etc/pve`, and the
@@ -64,9 +66,7 @@ export class AnsweringFiles {
   #begin(path: string, isCluster: boolean): Question {
     unanswered += 1;
     // What the kernel keeps of a file may be told without the other side. These two are asked for.
-    const asked = isCluster
-      ? readdir(path)
-      : statfs(path).then(({ type }) => this.#note(path, type));
+    const asked = isCluster ? readdir(path) : typeOf(path).then((type) => this.#note(path, type));
     // An error is an answer too; what it means is found out by who reads there.
     const answered = asked.then(nothing, nothing).then(() => {
       unanswered -= 1;
@@ -87,6 +87,17 @@ export class AnsweringFiles {
 }
 
 const nothing = (): void => {};
+
+/** The type of a file system. What is not there yet is made in that of the directory above it. */
+async function typeOf(path: string): Promise<number> {
+  try {
+    return (await statfs(path)).type;
+  } catch (error) {
+    const above = dirname(path);
+    if (errorCode(error) !== 'ENOENT' || above === path) throw error;
+    return typeOf(above);
+  }
+}
 
 /** On a disk of this host: ext4, XFS, Btrfs, ZFS, tmpfs, overlayfs; see statfs(2). */
 const LOCAL_TYPES: ReadonlySet<number> = new Set([

@@ -149,11 +149,14 @@ class KeptCgroups implements CgroupFiles {
   }
 
   sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined> {
-    const descriptor = this.#files.kept(vmid)?.descriptors[CPU_MAX] ?? ABSENT;
-    const length = readFromStart(descriptor, this.#buffer);
+    const kept = this.#files.kept(vmid);
+    if (kept === undefined) return this.cpuLimit(vmid);
+    const length = readFromStart(kept.descriptors[CPU_MAX] ?? ABSENT, this.#buffer);
+    const { memo } = kept;
+    if (memo.quotaText.isSame(this.#buffer, length) && memo.quota !== undefined) return memo.quota;
     const limit = length < 0 ? -1 : parseCpuMax(this.#buffer.toString('latin1', 0, length));
-    if (limit < 0) return this.cpuLimit(vmid);
-    return present(Number.isFinite(limit) ? cores(limit) : undefined);
+    memo.quota = limit < 0 ? undefined : present(Number.isFinite(limit) ? cores(limit) : undefined);
+    return memo.quota ?? this.cpuLimit(vmid);
   }
 
   capabilities(vmid: Vmid): Capabilities | undefined {
@@ -278,9 +281,7 @@ class KeptCgroups implements CgroupFiles {
 
   #readLife(opened: OpenCgroup): Reading<CgroupLife> {
     const length = this.#read(opened, CGROUP_EVENTS);
-    const isUsual =
-      length === RUNS_TEXT.length && this.#buffer.compare(RUNS_TEXT, 0, length, 0, length) === 0;
-    if (isUsual) return RUNS;
+    if (length === RUNS_TEXT.length && startsWith(this.#buffer, RUNS_TEXT)) return RUNS;
     const life = length < 0 ? undefined : parseCgroupEvents(this.#buffer, length);
     return life === undefined ? noValue(opened, CGROUP_EVENTS, length) : present(life);
   }
@@ -337,6 +338,12 @@ class KeptCgroups implements CgroupFiles {
     const pressure = length < 0 ? undefined : parsePressure(this.#buffer, length);
     return pressure === undefined ? noValue(opened, file, length) : present(pressure);
   }
+}
+
+function startsWith(buffer: Buffer, text: Buffer): boolean {
+  let index = 0;
+  while (index < text.length && buffer[index] === text[index]) index += 1;
+  return index === text.length;
 }
 
 function countOrNone(buffer: Buffer, length: number): number | undefined {

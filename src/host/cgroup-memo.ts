@@ -1,5 +1,6 @@
 import type { OwnEvents } from '../core/observation.ts';
 import type { Missing, Present } from '../core/reading.ts';
+import type { Cores } from '../core/units.ts';
 import type { MemoryEvents } from './cgroup-values.ts';
 
 /** A longer text is taken for another one each time. */
@@ -14,8 +15,11 @@ class LastText {
   isSame(text: Buffer, length: number): boolean {
     const known = this.#bytes;
     const isLong = length < 0 || length > LONGEST_TEXT;
-    if (length === this.#length && !isLong && text.compare(known, 0, length, 0, length) === 0) {
-      return true;
+    if (length === this.#length && !isLong) {
+      // Some dozens of bytes: a loop takes less than the call of `Buffer.compare`.
+      let index = 0;
+      while (index < length && text[index] === known[index]) index += 1;
+      if (index === length) return true;
     }
     this.#length = isLong ? -1 : text.copy(known, 0, 0, length);
     return false;
@@ -43,4 +47,7 @@ export class CgroupMemo {
   /** What was around it then, and when that was. */
   around = '';
   effectiveAtMs = Number.NEGATIVE_INFINITY;
+
+  readonly quotaText = new LastText();
+  quota: Present<Cores | undefined> | undefined;
 }
