@@ -3,6 +3,7 @@ import { bearsNonce } from '../core/groups/description.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { GroupGuest } from '../core/groups/group-view.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
+import { lackingLimits } from '../core/groups/member-settings.ts';
 import { isOurs } from '../core/groups/members.ts';
 import { netFields } from '../core/groups/net-lines.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
@@ -198,10 +199,14 @@ async function configure(context: DoContext, step: ConfigureStep): Promise<StepO
   const has = (key: string): string | undefined =>
     key === 'hostname' ? after.value.hostname : after.value.nets.get(key);
   const keys = [...step.set.keys()].filter((key) => key === 'hostname' || /^net[0-9]/.test(key));
-  const lacking = keys.filter((key) => !isSameSetting(has(key), step.set.get(key)));
-  const isTagged = after.value.tags.includes(context.policy.tag);
-  if (lacking.length === 0 && isTagged) return outcome;
-  return failed(`it was configured without an error, and lacks ${[...lacking, 'tags'].join(', ')}`);
+  const { tags, config } = after.value;
+  const lacking = [
+    ...keys.filter((key) => !isSameSetting(has(key), step.set.get(key))),
+    ...lackingLimits(step, config),
+    ...(tags.includes(context.policy.tag) ? [] : ['tags']),
+  ];
+  if (lacking.length === 0) return outcome;
+  return failed(`it was configured without an error, and lacks ${lacking.join(', ')}`);
 }
 
 /** The fields of an interface may come back in another order. */

@@ -1,3 +1,4 @@
+import { type Allocation, isSameValue, LEVERS, type Lever } from '../allocation.ts';
 import { memberDescription } from './description.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import type { GroupGuest } from './group-view.ts';
@@ -41,6 +42,25 @@ export function configured(
     else if (source !== undefined && key !== 'memory' && clone.settings.has(key)) remove.push(key);
   }
   return { kind: 'configure', vmid: clone.vmid, digest: clone.digest, set, remove };
+}
+
+const KEYS: Readonly<Record<Lever, (typeof LIMITS)[number]>> = {
+  ...{ cores: 'cores', cpuLimit: 'cpulimit', memoryMib: 'memory' },
+};
+
+/** The keys of those limits, of what this program scales, that a member was to get and lacks. */
+export function lackingLimits(
+  { set, remove }: Pick<ConfigureStep, 'set' | 'remove'>,
+  has: Allocation,
+): readonly string[] {
+  const isLacking = (lever: Lever): boolean => {
+    const text = set.get(KEYS[lever]);
+    if (text === undefined) return remove.includes(KEYS[lever]) && has[lever] !== null;
+    // `cpulimit: 0` is none.
+    const value = lever === 'cpuLimit' && Number(text) === 0 ? null : Number(text);
+    return !isSameValue(lever, has[lever], value);
+  };
+  return LEVERS.filter(isLacking).map((lever) => KEYS[lever]);
 }
 
 function memberTags(policy: GroupPolicy, { tags }: GroupGuest): readonly string[] {
