@@ -1,5 +1,6 @@
 import { isSameCpuLimit } from '../../src/core/allocation.ts';
 import { CONTROLLERS } from '../../src/core/capabilities.ts';
+import type { FailureWhy } from '../../src/core/failure-why.ts';
 import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
@@ -137,15 +138,13 @@ export class FakeNode {
 
   /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
   apply({ vmid: id, cores, cpuLimit, memoryMib, digest }: SetRequest): CommandOutcome {
-    const found = this.get(id);
+    const found = this.containers.get(id);
+    if (found === undefined) return refusal('gone', 'the container is no longer on this node');
+    if (found.config.lock !== undefined) return refusal('locked', 'CT is locked');
     if (digest !== found.config.digest) {
-      return {
-        kind: 'failed',
-        why: 'modified',
-        exitCode: 255,
-        message: 'detected modified configuration',
-      };
+      return refusal('modified', 'detected modified configuration');
     }
+    if (this.quorum.ok && !this.quorum.value) return refusal('no-quorum', 'no quorum');
     // A value that the configuration has already is not brought to the kernel once more.
     const isNew = memoryMib !== undefined && memoryMib !== found.config.memoryMib;
     if (isNew && found.running) found.limitMib = memoryMib;
@@ -324,6 +323,10 @@ export class FakeNode {
     this.abouts.push(about);
   }
 }
+
+const refusal = (why: FailureWhy, message: string): CommandOutcome => ({
+  ...{ kind: 'failed', why, exitCode: 255, message },
+});
 
 const waiting = (someUs: number): Pressure => ({
   ...{ someAvg10: ratio(0), someTotalUs: microseconds(someUs) },

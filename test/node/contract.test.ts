@@ -1,0 +1,131 @@
+import { present } from '../../src/core/reading.ts';
+import { mib, milliseconds } from '../../src/core/units.ts';
+import { createCgroups } from '../../src/host/cgroup-files.ts';
+import { createReclaim } from '../../src/host/cgroup-reclaim.ts';
+import { createGuests } from '../../src/host/guests.ts';
+import { createMemoryHigh } from '../../src/host/memory-high.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { createProxmox } from '../../src/host/pct.ts';
+import { createHostView } from '../../src/host/proc-files.ts';
+import { guestText } from '../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../src/sim/machine.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
+import type { HostSpec } from '../../src/sim/plant.ts';
+import { VirtualNode } from '../../src/sim/virtual-node.ts';
+import { vmid } from '../core/builders.ts';
+import { temporaryDirectory } from '../host/world.ts';
+import { FakeNode } from '../stages/fake-node.ts';
+import { type NodeUnderContract, nodeContract } from './contract.ts';
+
+const host: HostSpec = {
+  ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
+  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+};
+
+const guests: readonly GuestSpec[] = [101, 102].map((id) => ({
+  vmid: id,
+  conf: guestText({ vmid: id, name: `ct${id}`, cores: 2, memoryMib: 1024 }),
+  demand: () => ({ cpuCores: 1, anonMib: 100 }),
+}));
+
+/** The daemon's own readers and commands, on the files and executables of a node in miniature. */
+async function local(): Promise<NodeUnderContract> {
+  const node = await SimulatedNode.create({ root: temporaryDirectory(), host, guests });
+  const paths = createPaths(node.root);
+  const clock = {
+    wallMs: () => milliseconds(Date.now()),
+    monotonicMs: () => milliseconds(performance.now()),
+  };
+  const cgroups = createCgroups(paths, clock);
+  const environment = { PATH: `${node.binDirectory}:/usr/bin:/bin` };
+  return {
+    eyes: {
+      ...{ clock, cgroups, guests: createGuests(paths) },
+      host: createHostView(paths, () => present(mib(0))),
+    },
+    hands: {
+      proxmox: createProxmox({ environment }),
+      reclaim: createReclaim(paths, clock),
+      memoryHigh: createMemoryHigh(paths, clock),
+    },
+    world: {
+      start: (id) => node.startContainer(id),
+      stop: (id) => node.stopContainer(id),
+      freeze: (id) => node.setFrozen(id, true),
+      leaveBehind: (id) => node.leaveBehind(id),
+      destroy: (id) => node.destroyContainer(id),
+      lock: (id) => node.setLock(id, 'backup'),
+      setQuorum: (quorate) => node.setQuorum(quorate),
+      rebalance: () => node.advance(10_000),
+    },
+    during: (work) => work,
+    async close() {
+      cgroups.close();
+      await node.close();
+    },
+  };
+}
+
+async function virtual(): Promise<NodeUnderContract> {
+  const node = new VirtualNode({ host, guests });
+  const freeze = (id: number): void => {
+    const container = node.plant.container(id);
+    if (container !== undefined) container.frozen = true;
+  };
+  return {
+    ...{ eyes: node.world, hands: node.world.hands },
+    world: {
+      start: (id) => node.start(id),
+      stop: (id) => node.stop(id),
+      freeze,
+      leaveBehind: (id) => {
+        const life = present({ populated: false, frozen: false });
+        node.onSample = (sampled, real) => present(sampled === id ? { ...real, life } : real);
+      },
+      destroy: (id) => node.machine.remove(id),
+      lock: (id) => node.edit(id, { lock: 'backup' }),
+      setQuorum: (quorate) => {
+        node.machine.quorate = quorate;
+      },
+      rebalance: () => node.machine.pvestatdPass(),
+    },
+    during: (work) => node.time.during(work),
+    close: async () => {},
+  };
+}
+
+async function fake(): Promise<NodeUnderContract> {
+  const node = new FakeNode();
+  for (const id of [101, 102]) node.add(id);
+  return {
+    ...{ eyes: node.world, hands: node.world.hands },
+    world: {
+      start: (id) => {
+        const one = node.get(id);
+        one.running = true;
+        one.identity += 1000;
+      },
+      stop: (id) => {
+        node.get(id).running = false;
+      },
+      freeze: (id) => {
+        node.get(id).life = { frozen: true };
+      },
+      leaveBehind: (id) => {
+        node.get(id).life = { populated: false };
+      },
+      destroy: (id) => void node.containers.delete(vmid(id)),
+      lock: (id) => node.write(id, { lock: 'backup' }),
+      setQuorum: (quorate) => {
+        node.quorum = present(quorate);
+      },
+      rebalance: () => node.rebalance(),
+    },
+    during: (work) => work,
+    close: async () => {},
+  };
+}
+
+nodeContract('this host', local);
+nodeContract('of the simulator, without files', virtual);
+nodeContract('the double of the tests', fake);

@@ -1,0 +1,302 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { guestState } from '../../src/core/guest-state.ts';
+import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
+import { bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
+import type { CommandOutcome, NodeEyes, NodeHands, SetRequest } from '../../src/node/port.ts';
+import { vmid } from '../core/builders.ts';
+
+/**
+ * What every node behind the seam keeps to, whatever it is made of. A new backend is one that
+ * passes these; a double that does not proves nothing of what it stands in for.
+ */
+
+/** A node with 101 and 102: each has 2 cores and 1024 MB, runs, and nothing else is at work. */
+export interface NodeUnderContract {
+  readonly eyes: NodeEyes;
+  readonly hands: NodeHands;
+  /** What an administrator, the kernel or the cluster does meanwhile. */
+  readonly world: {
+    start(id: number): void;
+    stop(id: number): void;
+    freeze(id: number): void;
+    /** It stops, and its cgroup stays without a process. */
+    leaveBehind(id: number): void;
+    destroy(id: number): void;
+    lock(id: number): void;
+    setQuorum(quorate: boolean): void;
+    /** pvestatd takes the configured cores to the cpusets. */
+    rebalance(): void;
+  };
+  /** Lets the time pass that something takes. */
+  during<T>(work: Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+const ID = vmid(101);
+const OTHER = vmid(102);
+const NOBODY = vmid(999);
+const GUESTS = [ID, OTHER] as const;
+const NEVER = new AbortController().signal;
+
+export function nodeContract(name: string, create: () => Promise<NodeUnderContract>): void {
+  describe(`a node (${name})`, () => {
+    const open: NodeUnderContract[] = [];
+    afterEach(async () => {
+      for (const node of open.splice(0)) await node.close();
+    });
+    const node = async (): Promise<Observer> => {
+      const made = await create();
+      open.push(made);
+      return new Observer(made);
+    };
+    describe('lists', () => listing(node));
+    describe('tells whether a guest runs', () => states(node));
+    describe('tells what a guest is', () => identity(node));
+    describe('says that something is missing', () => absence(node));
+    describe('sets, and reads back', () => setting(node));
+    describe('refuses', () => refusals(node));
+  });
+}
+
+/** Looks at a node and acts on it as the loop does. */
+class Observer {
+  readonly node: NodeUnderContract;
+
+  constructor(node: NodeUnderContract) {
+    this.node = node;
+  }
+
+  config(id: Vmid = ID): GuestConfig {
+    const file = this.node.eyes.guests.read(id);
+    if (!file.ok) throw new Error(file.detail);
+    return file.value.config;
+  }
+
+  sample(id: Vmid = ID): CgroupSample {
+    const sample = this.node.eyes.cgroups.sample(id);
+    if (!sample.ok) throw new Error(sample.detail);
+    return sample.value;
+  }
+
+  state(id: Vmid = ID) {
+    return guestState(this.node.eyes.cgroups.sample(id));
+  }
+
+  listed(): readonly Vmid[] {
+    const list = this.node.eyes.guests.list();
+    if (!list.ok) throw new Error(list.detail);
+    return [...list.value.keys()].sort((one, other) => one - other);
+  }
+
+  /** As it was decided on now, but for what is said. */
+  set(request: Partial<SetRequest>): Promise<CommandOutcome> {
+    const digest = request.digest ?? this.config().digest;
+    const { proxmox } = this.node.hands;
+    return this.node.during(proxmox.set({ ...request, vmid: ID, digest }, NEVER));
+  }
+
+  /** All that a change may touch, as it is now. */
+  all() {
+    const { memory, cpu } = this.sample();
+    return {
+      config: this.config(),
+      live: [memory.ok && memory.value.limitBytes, cpu.ok && cpu.value.cpusetCpus],
+    };
+  }
+}
+
+type Make = () => Promise<Observer>;
+
+function listing(make: Make): void {
+  it('its guests with their configurations', async () => {
+    const one = await make();
+    const list = one.node.eyes.guests.list();
+    if (!list.ok) throw new Error(list.detail);
+    expect(one.listed()).toEqual(GUESTS);
+    for (const vmid of GUESTS) {
+      expect(list.value.get(vmid)).toMatchObject({
+        value: { vmid, cores: 2, memoryMib: 1024, lock: undefined, template: false },
+      });
+    }
+  });
+
+  it('what a single look says as well, with the text and its digest', async () => {
+    const one = await make();
+    const list = one.node.eyes.guests.list();
+    if (!list.ok) throw new Error(list.detail);
+    expect(list.value.get(ID)).toEqual({ ok: true, value: one.config() });
+    const file = one.node.eyes.guests.read(ID);
+    expect(file.ok && file.value.content.length).toBeGreaterThan(0);
+    expect(one.config().digest).toMatch(/^[0-9a-f]{40}$/);
+  });
+
+  it('a guest whether it runs or not, until it is destroyed', async () => {
+    const one = await make();
+    one.node.world.stop(101);
+    expect(one.listed()).toEqual([ID, OTHER]);
+    one.node.world.destroy(101);
+    expect(one.listed()).toEqual([OTHER]);
+  });
+
+  it('what the host has', async () => {
+    const { eyes } = (await make()).node;
+    const { cpus, memory } = eyes.host.observe();
+    expect([cpus.ok && cpus.value > 0, memory.ok && memory.value.totalMib > 0]).toEqual([
+      true,
+      true,
+    ]);
+    expect(eyes.guests.quorum()).toEqual({ ok: true, value: true });
+    expect(eyes.clock.monotonicMs()).toBeGreaterThanOrEqual(0);
+  });
+}
+
+function states(make: Make): void {
+  it.each<[string, (one: Observer) => void, object]>([
+    ['running', () => {}, { kind: 'running' }],
+    ['frozen', ({ node }) => node.world.freeze(101), { kind: 'frozen' }],
+    ['stopped', ({ node }) => node.world.stop(101), { kind: 'stopped' }],
+    [
+      'left behind',
+      ({ node }) => node.world.leaveBehind(101),
+      { kind: 'stopped', leftBehind: true },
+    ],
+    ['destroyed', ({ node }) => node.world.destroy(101), { kind: 'stopped' }],
+  ])('%s', async (_state, happen, expected) => {
+    const one = await make();
+    happen(one);
+    expect(one.state()).toEqual(expected);
+    expect(one.state(OTHER)).toEqual({ kind: 'running' });
+  });
+}
+
+function identity(make: Make): void {
+  it('by what no two guests share', async () => {
+    const one = await make();
+    const [own, other] = GUESTS.map((id) => one.config(id).identity);
+    expect(own).toBeDefined();
+    expect(own).not.toBe(other);
+    expect(one.config().identity).toBe(own);
+  });
+
+  it('and which life of it this is', async () => {
+    const one = await make();
+    const guest = one.config().identity;
+    const first = one.sample().identity;
+    expect(one.sample().identity).toBe(first);
+    one.node.world.stop(101);
+    one.node.world.start(101);
+    expect(one.sample().identity).not.toBe(first);
+    expect(one.config().identity).toBe(guest);
+  });
+}
+
+function absence(make: Make): void {
+  it('of a guest that has stopped, and never that it is zero', async () => {
+    const one = await make();
+    one.node.world.stop(101);
+    const { cgroups } = one.node.eyes;
+    expect(cgroups.sample(ID)).toMatchObject({ ok: false, why: 'absent' });
+    expect(cgroups.cpuLimit(ID)).toMatchObject({ ok: false, why: 'absent' });
+    expect(cgroups.sampledCpuLimit(ID)).toMatchObject({ ok: false, why: 'absent' });
+    expect(cgroups.capabilities(ID)).toBeUndefined();
+  });
+
+  it('of a guest that is not there, with a reason for people', async () => {
+    const { eyes } = (await make()).node;
+    for (const reading of [eyes.guests.read(NOBODY), eyes.cgroups.sample(NOBODY)]) {
+      expect(reading).toMatchObject({ ok: false, why: 'absent' });
+      expect(reading.ok ? '' : reading.detail).toContain('999');
+    }
+  });
+
+  it('and of one that runs has the numbers, and what the node can do', async () => {
+    const one = await make();
+    const { cpu, memory, life } = one.sample();
+    expect([cpu.ok, memory.ok, life.ok]).toEqual([true, true, true]);
+    expect(memory.ok && memory.value.currentBytes).toBeGreaterThan(0);
+    expect(one.node.eyes.cgroups.capabilities(ID)).toEqual({
+      ...{ proof: true, pressure: true, liveLimits: new Set(['cpu', 'cpuset', 'memory']) },
+    });
+  });
+}
+
+function setting(make: Make): void {
+  const limitMib = ({ memory }: CgroupSample): number | undefined =>
+    memory.ok && memory.value.limitBytes !== undefined
+      ? bytesToMib(memory.value.limitBytes)
+      : undefined;
+
+  it('memory, which is live at once', async () => {
+    const one = await make();
+    const before = one.config();
+    expect(await one.set({ memoryMib: mib(2048) })).toEqual({ kind: 'done' });
+    expect(one.config()).toMatchObject({ memoryMib: 2048, cores: 2 });
+    expect(one.config().digest).not.toBe(before.digest);
+    expect(limitMib(one.sample())).toBe(2048);
+  });
+
+  it('cores, which are live when the node has rebalanced', async () => {
+    const one = await make();
+    expect(await one.set({ cores: 3 })).toEqual({ kind: 'done' });
+    expect(one.config()).toMatchObject({ cores: 3, memoryMib: 1024 });
+    one.node.world.rebalance();
+    expect(one.sample().cpu).toMatchObject({ value: { cpusetCpus: 3 } });
+  });
+
+  it('a cpulimit, and takes it away again', async () => {
+    const one = await make();
+    const { cgroups } = one.node.eyes;
+    expect(cgroups.cpuLimit(ID)).toEqual({ ok: true, value: undefined });
+    expect(await one.set({ cpuLimit: 1.5 })).toEqual({ kind: 'done' });
+    expect(one.config().cpuLimit).toBe(1.5);
+    expect(cgroups.cpuLimit(ID)).toEqual({ ok: true, value: 1.5 });
+    expect(await one.set({ cpuLimit: null })).toEqual({ kind: 'done' });
+    expect(one.config().cpuLimit).toBeNull();
+    expect(cgroups.cpuLimit(ID)).toEqual({ ok: true, value: undefined });
+  });
+
+  it('a guest that has stopped, without starting it', async () => {
+    const one = await make();
+    one.node.world.stop(101);
+    expect(await one.set({ memoryMib: mib(512) })).toEqual({ kind: 'done' });
+    expect(one.config().memoryMib).toBe(512);
+    expect(one.state()).toEqual({ kind: 'stopped' });
+  });
+}
+
+function refusals(make: Make): void {
+  const change = { cores: 3 };
+
+  it.each<[string, (one: Observer) => void, string]>([
+    ['a guest that is locked', ({ node }) => node.world.lock(101), 'locked'],
+    ['a write without quorum', ({ node }) => node.world.setQuorum(false), 'no-quorum'],
+  ])('%s, and changes nothing', async (_what, happen, why) => {
+    const one = await make();
+    happen(one);
+    const before = one.all();
+    expect(await one.set(change)).toMatchObject({
+      ...{ kind: 'failed', why, message: expect.stringMatching(/./) },
+    });
+    expect(one.all()).toEqual(before);
+    expect(one.node.eyes.guests.quorum()).toEqual({ ok: true, value: why !== 'no-quorum' });
+  });
+
+  it('what was decided on another configuration, and changes nothing', async () => {
+    const one = await make();
+    const { digest } = one.config();
+    expect(await one.set({ memoryMib: mib(2048) })).toEqual({ kind: 'done' });
+    const before = one.all();
+    expect(await one.set({ ...change, digest })).toMatchObject({
+      ...{ kind: 'failed', why: 'modified' },
+    });
+    expect(one.all()).toEqual(before);
+  });
+
+  it('a guest that is gone', async () => {
+    const one = await make();
+    const { digest } = one.config();
+    one.node.world.destroy(101);
+    expect(await one.set({ ...change, digest })).toMatchObject({ kind: 'failed', why: 'gone' });
+    expect(one.listed()).toEqual([OTHER]);
+  });
+}
