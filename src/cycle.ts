@@ -13,8 +13,8 @@ import type { Milliseconds, Vmid } from './core/units.ts';
 import type { CycleWorld, World } from './ports.ts';
 import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
+import { recordDrift } from './stages/drift.ts';
 import { letGoLeft } from './stages/hold-down.ts';
-import { noticeOthers } from './stages/notice.ts';
 import { type Observed, observe } from './stages/observe.ts';
 import { noticePause } from './stages/pause.ts';
 import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
@@ -80,7 +80,7 @@ export async function runCycle(
   const { host, containers, holds, atMs } = observed.value;
   timed('notice', () => {
     takeOverTemporary(world, state, containers, manage, dryRun);
-    noticeOthers(world, state, observed.value, manage);
+    recordDrift(world, state, observed.value, manage);
   });
   const pause = timed('quorum', () => noticePause(world, state));
   timed('confirm', () => confirmPending(world, state, observed.value));

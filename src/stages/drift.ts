@@ -22,10 +22,10 @@ import { catchUp, mayStillCome, tellNotInForce } from './catch-up.ts';
 import type { Observed } from './observe.ts';
 
 /**
- * Notices what others have done to a container since it was last seen. A value that somebody else
- * has set is the new norm: it stays for a while, and nothing that was to be undone is undone on it.
+ * Records what others have changed on a container since the last cycle. A value that somebody else
+ * has set is the new norm: it stays for a while, and nothing is restored over it.
  */
-export function noticeOthers(
+export function recordDrift(
   world: World,
   state: LoopState,
   { containers, atMs }: Observed,

@@ -7,7 +7,7 @@ import type { ContainerPolicy, Management } from '../../src/core/policy.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import { act } from '../../src/stages/act.ts';
-import { noticeOthers } from '../../src/stages/notice.ts';
+import { recordDrift } from '../../src/stages/drift.ts';
 import { type Observed, observe } from '../../src/stages/observe.ts';
 import {
   AMPLE_ROOM,
@@ -46,7 +46,7 @@ class Life {
     this.state.cycle += 1;
     const seen = observe(this.node.world, this.state, everyone());
     if (!seen.ok) throw new Error(seen.detail);
-    noticeOthers(this.node.world, this.state, seen.value, () => this.management);
+    recordDrift(this.node.world, this.state, seen.value, () => this.management);
     return seen.value;
   }
 
