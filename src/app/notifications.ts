@@ -1,7 +1,7 @@
 import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
-import type { NoticeEvent } from '../core/notify/event.ts';
+import type { NotificationEvent } from '../core/notify/event.ts';
 import { begun, conditionsIn, eventOf, type Said } from '../core/notify/gather.ts';
 import { masking } from '../core/secrets.ts';
 import { milliseconds } from '../core/units.ts';
@@ -18,7 +18,7 @@ import type { JournalListener, OpenWorld } from './world.ts';
  * configured channel nothing is loaded, and this does nothing.
  */
 export interface Notifications extends Required<Part> {
-  tell(event: NoticeEvent): void;
+  tell(event: NotificationEvent): void;
   /** Messages sent, failed and waiting, by channel. */
   counts(): ReadonlyMap<string, MessengerCounts>;
   /** @param limitMs how long to wait for a message that is being sent */
@@ -51,7 +51,7 @@ export function openNotifications(
   let isUnwritten = false;
   let isAnnounced = !announces;
   let mask = masking([]);
-  const tell = (event: NoticeEvent): void =>
+  const tell = (event: NotificationEvent): void =>
     messengers?.messenger.tell({ ...event, text: mask(event.text) });
 
   function hear(...[event, isWritten]: Parameters<JournalListener>) {
@@ -100,13 +100,13 @@ export function openNotifications(
   };
 }
 
-function started({ pollIntervalMs }: Config): NoticeEvent {
+function started({ pollIntervalMs }: Config): NotificationEvent {
   const every = `one cycle every ${pollIntervalMs / 1000} seconds`;
   return { kind: 'daemon', severity: 'info', text: `Started, version ${version}, ${every}.` };
 }
 
 /** Records once that the loop is blind or paused, and once that a pause is over. */
-function standing(tell: (event: NoticeEvent) => void): (result: CycleResult) => void {
+function standing(tell: (event: NotificationEvent) => void): (result: CycleResult) => void {
   let isBlind = false;
   let isPaused = false;
   return (result) => {

@@ -23,7 +23,7 @@ export type EventKind =
   /** A new configuration was refused. */
   | 'configuration';
 
-export interface NoticeEvent {
+export interface NotificationEvent {
   readonly kind: EventKind;
   readonly severity: Severity;
   /** One sentence. May hold text of others, such as names of containers. */

@@ -2,17 +2,17 @@ import type { Hold, HoldReason, Resource } from '../decision.ts';
 import { explainHold, withUnit } from '../explain.ts';
 import type { ChangeDetails, ChangeEvent, GroupEvent, JournalEvent } from '../journal-event.ts';
 import type { Milliseconds } from '../units.ts';
-import type { NoticeEvent } from './event.ts';
+import type { NotificationEvent } from './event.ts';
 
 /** Which events there are in what a cycle does and sees. */
 
 /** The message that an event stands for; undefined if it is for the log only. */
-export function eventOf(event: JournalEvent): NoticeEvent | undefined {
+export function eventOf(event: JournalEvent): NotificationEvent | undefined {
   if (event.kind === 'change') return ofChange(event);
   return event.kind === 'group' ? ofGroup(event) : undefined;
 }
 
-function ofChange({ vmid, resource, details }: ChangeEvent): NoticeEvent | undefined {
+function ofChange({ vmid, resource, details }: ChangeEvent): NotificationEvent | undefined {
   const who = `Container ${vmid}${named(details.name)}`;
   const what = `${who}: ${changeWords(resource, details)}${sentence(details.reason, ', since ')}`;
   switch (details.status) {
@@ -30,7 +30,7 @@ function ofChange({ vmid, resource, details }: ChangeEvent): NoticeEvent | undef
   }
 }
 
-function ofGroup({ vmid, direction, details }: GroupEvent): NoticeEvent | undefined {
+function ofGroup({ vmid, direction, details }: GroupEvent): NotificationEvent | undefined {
   const who = `Group${sentence(details.group, ' ')}`;
   switch (details.status) {
     case 'failed': {
@@ -59,7 +59,7 @@ function changeWords(resource: Resource, { before, after, unit }: ChangeDetails)
 }
 
 /** What is wrong as long as it lasts, by a name for it. */
-export type Conditions = ReadonlyMap<string, NoticeEvent>;
+export type Conditions = ReadonlyMap<string, NotificationEvent>;
 
 /** So many of those that wait are named. */
 const MOST_NAMED = 5;
@@ -72,7 +72,7 @@ export function conditionsIn(
     readonly memoryRefused: HoldReason | undefined;
   },
 ): Conditions {
-  const found = new Map<string, NoticeEvent>();
+  const found = new Map<string, NotificationEvent>();
   const share = (of: number): number => Math.round(of * 1000) / 10;
   if (host.memoryRefused?.kind === 'host-emergency') {
     const used = `${share(host.memoryRefused.share)} % of the host's memory is in use`;
@@ -106,8 +106,12 @@ const MAX_SAID = 10_000;
 export type Said = Map<string, Milliseconds>;
 
 /** The conditions that have begun, or begun again after a while. Remembers them as said. */
-export function begun(said: Said, now: Conditions, nowMs: Milliseconds): readonly NoticeEvent[] {
-  const events: NoticeEvent[] = [];
+export function begun(
+  said: Said,
+  now: Conditions,
+  nowMs: Milliseconds,
+): readonly NotificationEvent[] {
+  const events: NotificationEvent[] = [];
   for (const [name, lastMs] of said) if (nowMs - lastMs >= SAID_FOR_MS) said.delete(name);
   for (const [name, event] of now) {
     if (!said.has(name)) events.push(event);

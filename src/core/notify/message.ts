@@ -4,7 +4,7 @@ import {
   EVENT_KINDS,
   type EventKind,
   isAtLeast,
-  type NoticeEvent,
+  type NotificationEvent,
   rankOf,
   type Severity,
 } from './event.ts';
@@ -36,7 +36,7 @@ export interface MessageLine {
 export const MAX_LINES = 20;
 const MAX_LINE_LENGTH = 300;
 
-export function messageOf(event: NoticeEvent, atMs: Milliseconds): Message {
+export function messageOf(event: NotificationEvent, atMs: Milliseconds): Message {
   const { severity, kind } = event;
   return {
     firstMs: atMs,

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { MessageChannel, NoticeEvent } from '../../core/notify/event.ts';
+import type { MessageChannel, NotificationEvent } from '../../core/notify/event.ts';
 import {
   bodyOf,
   eventsIn,
@@ -115,7 +115,7 @@ export class Messenger {
   }
 
   /** To be told; the message is made at the end of the cycle, or soon where none runs. */
-  tell(event: NoticeEvent): void {
+  tell(event: NotificationEvent): void {
     const nowMs = this.#parts.clock.wallMs();
     for (const line of this.#lines.values()) {
       if (!wants(line.route.rules, event)) continue;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {
   EVENT_KINDS,
   type EventKind,
-  type NoticeEvent,
+  type NotificationEvent,
   SEVERITIES,
 } from '../../../src/core/notify/event.ts';
 import { type Message, merged, messageOf } from '../../../src/core/notify/message.ts';
@@ -14,12 +14,12 @@ import { milliseconds } from '../../../src/core/units.ts';
 export const at = (ms: number) => milliseconds(1_700_000_000_000 + ms);
 export const minutes = (count: number): number => count * 60_000;
 
-export const event = (text: string, rest: Partial<NoticeEvent> = {}): NoticeEvent => ({
+export const event = (text: string, rest: Partial<NotificationEvent> = {}): NotificationEvent => ({
   ...{ kind: 'changed', severity: 'info', text },
   ...rest,
 });
 
-export const message = (text: string, rest: Partial<NoticeEvent> = {}, ms = 0): Message =>
+export const message = (text: string, rest: Partial<NotificationEvent> = {}, ms = 0): Message =>
   messageOf(event(text, rest), at(ms));
 
 export const error = (text: string): Message =>

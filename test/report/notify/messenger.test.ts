@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { NoticeEvent } from '../../../src/core/notify/event.ts';
+import type { NotificationEvent } from '../../../src/core/notify/event.ts';
 import type { ChannelRules } from '../../../src/core/notify/queue.ts';
 import { missing, present, type Reading } from '../../../src/core/reading.ts';
 import { milliseconds } from '../../../src/core/units.ts';
@@ -60,7 +60,8 @@ const route = (channel: Channel, rest: Partial<ChannelRules> = {}): Route => ({
   ...{ channel, rules: rules(rest) },
 });
 
-const failure = (text: string): NoticeEvent => event(text, { kind: 'failed', severity: 'error' });
+const failure = (text: string): NotificationEvent =>
+  event(text, { kind: 'failed', severity: 'error' });
 
 beforeEach(() => {
   vi.useFakeTimers({ now: Date.UTC(2026, 10, 22, 4, 0, 0) });
