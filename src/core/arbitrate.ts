@@ -9,22 +9,22 @@ import { surplus } from './surplus.ts';
 import { waitForCalmMs } from './taken.ts';
 import type { Milliseconds } from './units.ts';
 
-/** One resource of one container, as it is to be judged. */
-export interface Case {
+/** One resource of one container, with all that its verdict depends on. */
+export interface ScalingCase {
   readonly resource: Resource;
-  /** What is remembered of it. */
+  /** What the daemon remembers of it. */
   readonly record: ResourceRecord;
   readonly policy: ContainerPolicy;
   /** Steps are multiples of it. */
   readonly quantum: number;
-  /** Less is not worth a change where only surplus is taken. */
+  /** If only surplus is taken, less than this is not worth a change. */
   readonly leastSurplus: number;
   readonly seen: readonly Seen[];
   /** The threshold policy on these readings. */
   readonly threshold: (seen: Seen) => Verdict;
   /** Samples in a row in which it was saturated. */
   readonly saturated: number;
-  /** Mode `adaptive`: what was learnt makes of a verdict; nothing, where too little is known. */
+  /** Mode `adaptive`: the verdict of the forecast; undefined if too little is known. */
   readonly learnt?: (now: Verdict) => Verdict | undefined;
   /** What it had before a shrink that has turned out to be a mistake. */
   readonly missedMib?: number | undefined;
@@ -38,15 +38,15 @@ export interface Times {
   readonly emergency: boolean;
 }
 
-/** So long what the off-peak time has given back is not taken for being unused. */
+/** How long a value that the off-peak time has restored is kept though it is unused. */
 export const GIVEN_BACK_MS = 3_600_000;
 
 /**
- * Which of several voices counts, the strongest first: a person's hand; a boost that is on; growth,
- * by the policy of the container's mode or to undo a shrink; a host in need; the off-peak time and
- * its end; what else the policy says.
+ * Decides which of several rules counts, the strongest first: a change by hand; an active boost;
+ * growth, by the policy of the container's mode or to undo a shrink; a host short of memory; the
+ * off-peak time and its end; the rest of the policy.
  */
-export function judge(one: Case, times: Times): Verdict {
+export function arbitrate(one: ScalingCase, times: Times): Verdict {
   const verdict = loudest(one, times);
   if (verdict.verdict !== 'shrink' || WAITS_FOR_NO_CALM.has(verdict.rule)) return verdict;
   const known = one.record.taken;
@@ -63,7 +63,7 @@ const WAITS_FOR_NO_CALM: ReadonlySet<Rule> = new Set([
   ...(['boost-end', 'above-maximum', 'host-emergency', 'learnt'] as const),
 ]);
 
-function loudest(one: Case, times: Times): Verdict {
+function loudest(one: ScalingCase, times: Times): Verdict {
   const { nowMs } = times;
   const { handHoldMs, boost, changedMs, offPeak, grownMs } = one.record;
   const handLeftMs = (handHoldMs ?? 0) - nowMs;
@@ -91,7 +91,7 @@ function loudest(one: Case, times: Times): Verdict {
   return step === undefined ? verdict : whenDue(pace, step, one.policy.timing.periodsDown);
 }
 
-const atPresent = ({ threshold, seen }: Case): Verdict => threshold(averaged(seen, 1));
+const atPresent = ({ threshold, seen }: ScalingCase): Verdict => threshold(averaged(seen, 1));
 
 const grown = (rule: Rule, after: number, measured: Measured): Verdict => ({
   ...{ verdict: 'grow', after, rule, limits: [], measured },
@@ -102,7 +102,7 @@ const OFF_PEAK_CALM_MS = 3_600_000;
 /** Off-peak memory stays so far below the upper threshold: what fits exactly does not for long. */
 const OFF_PEAK_MEMORY_MARGIN = 0.1;
 
-function surplusOf(one: Case, rule: 'off-peak' | 'host-emergency'): Step | undefined {
+function surplusOf(one: ScalingCase, rule: 'off-peak' | 'host-emergency'): Step | undefined {
   const { quantum, leastSurplus: least, policy, resource } = one;
   const { measured } = one.threshold(averaged(one.seen, policy.timing.periodsDown));
   const { lower, upper } = measured.band;
@@ -112,13 +112,13 @@ function surplusOf(one: Case, rule: 'off-peak' | 'host-emergency'): Step | undef
 }
 
 /** A step down must suit all that the next reading is judged by: the latest, and both averages. */
-function mostWanted({ seen, policy: { timing } }: Case): number {
+function mostWanted({ seen, policy: { timing } }: ScalingCase): number {
   const windows = [1, timing.periodsUp, timing.periodsDown].map((last) => averaged(seen, last));
   return Math.max(...windows.map(({ used, demand = used }) => Math.max(used, demand)));
 }
 
 /** What the longer average would take, the latest reading may ask for again at once. */
-function notOpposed(one: Case, verdict: Verdict): Verdict {
+function notOpposed(one: ScalingCase, verdict: Verdict): Verdict {
   if (verdict.verdict !== 'shrink') return verdict;
   const { measured, rule, limits } = verdict;
   const after = smallestWithoutGrowth(mostWanted(one), measured.band.upper, one.quantum);
@@ -130,14 +130,14 @@ function notOpposed(one: Case, verdict: Verdict): Verdict {
 }
 
 /** Of the past only the cooldown counts here: the rest is in what was learnt. */
-function learntWhenDue(one: Case, pace: PaceInput): Verdict | undefined {
+function learntWhenDue(one: ScalingCase, pace: PaceInput): Verdict | undefined {
   const verdict = one.learnt?.(atPresent(one));
   if (verdict === undefined || verdict.verdict === 'hold') return verdict;
   return whenDue(pace, verdict, 1);
 }
 
 /** A boost answers the moment: of the past only the cooldown counts. */
-function boostWhenDue(one: Case, pace: PaceInput): Verdict {
+function boostWhenDue(one: ScalingCase, pace: PaceInput): Verdict {
   const { saturated: samples, quantum, policy } = one;
   const verdict = boosted(atPresent(one), { samples, quantum }, policy.boost);
   return verdict.verdict === 'hold' ? verdict : whenDue(pace, verdict, 1);

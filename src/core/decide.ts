@@ -1,10 +1,10 @@
+import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
 import { lacksLimit, lacksProof } from './capabilities.ts';
 import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
 import { emergencyOf } from './host-state.ts';
 import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
-import { type Case, judge, type Times } from './judge.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
 import type { LoopState } from './loop-state.ts';
 import { slowed } from './memory-pace.ts';
@@ -234,7 +234,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const quantum = cpuQuantum(policy);
   const samples = life.between?.saturated.cores ?? 0;
   const now = { used: cpu.used, peak: cpu.used, demand: cpu.demand };
-  const one: Case = {
+  const one: ScalingCase = {
     resource: 'cores',
     record: record.cores,
     policy,
@@ -256,7 +256,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
       },
     }),
   };
-  const judged = judge(one, timesOf(input, 'cores'));
+  const judged = arbitrate(one, timesOf(input, 'cores'));
   const waiting = isForWaiting(policy, cpuLimit, has)
     ? withWaiting(judged, {
         ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
@@ -314,7 +314,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   const floorMib = oomFloorMib(record.oomFloor, nowMs);
   const { learnt } = record.memory;
   const earlier = { floorMib, learnt };
-  const one: Case = {
+  const one: ScalingCase = {
     resource: 'memory',
     record: record.memory,
     policy,
@@ -338,7 +338,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
       },
     }),
   };
-  const judged = judge(one, timesOf(input, 'memory'));
+  const judged = arbitrate(one, timesOf(input, 'memory'));
   if (judged.verdict !== 'shrink') return judged;
   const because = beyondNeed(judged) ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };

@@ -5,12 +5,12 @@ import {
   isSameValue,
   type Lever,
 } from '../core/allocation.ts';
+import { GIVEN_BACK_MS } from '../core/arbitrate.ts';
 import { lacksLimit } from '../core/capabilities.ts';
 import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
 import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
-import { GIVEN_BACK_MS } from '../core/judge.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerState, GuestConfig } from '../core/observation.ts';
 import { hasOwnQuota } from '../core/pins.ts';

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Case, GIVEN_BACK_MS, judge as judged, type Times } from '../../src/core/judge.ts';
+import {
+  GIVEN_BACK_MS,
+  arbitrate as judged,
+  type ScalingCase,
+  type Times,
+} from '../../src/core/arbitrate.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { averaged, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores, thresholdMemory } from '../../src/core/policies/threshold.ts';
@@ -31,7 +36,7 @@ const timing = (own: Partial<ContainerPolicy['timing']>) => ({
   timing: { ...policy().timing, ...own },
 });
 
-type Asked = Omit<Case, 'record'>;
+type Asked = Omit<ScalingCase, 'record'>;
 type Moment = Times & { readonly state: LoopState };
 
 const judge = (one: Asked, { state, ...times }: Moment) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GIVEN_BACK_MS } from '../../src/core/judge.ts';
+import { GIVEN_BACK_MS } from '../../src/core/arbitrate.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
