@@ -15,6 +15,7 @@ import { inRoom } from '../report/room-log.ts';
 import { Groups } from '../stages/groups.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
+import type { OpenWorld } from './world.ts';
 
 /** Groups have their own timer beside the loop, so that neither waits for the other. */
 export interface RunningGroups {
@@ -46,7 +47,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
     if (node.settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const groupWorld = groupWorldOf({ ...world, log }, context);
+  const groupWorld = groupWorldOf({ ...world, log }, open.inventory, context);
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
@@ -98,11 +99,15 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
   };
 }
 
-const groupWorldOf = (world: World, { paths, clock, env }: ProcessContext): ActingGroupWorld => {
+const groupWorldOf = (
+  world: World,
+  inventory: OpenWorld['inventory'],
+  { paths, clock, env }: ProcessContext,
+): ActingGroupWorld => {
   const tools = createGroupTools({ paths, environment: env });
   return {
     ...world,
-    cluster: createCluster(paths),
+    cluster: createCluster(paths, inventory),
     eyes: tools,
     hands: tools,
     leases: createLeases({ paths, clock }),

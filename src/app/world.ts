@@ -31,6 +31,8 @@ import { logOutlets } from './log-outlets.ts';
 /** The ports of the loop on a real node, put together from a configuration. */
 export interface OpenWorld {
   readonly world: ActingWorld;
+  /** Which guests the cluster has: one for all that ask. */
+  readonly inventory: PveInventory;
   /** Counts of what has gone through these ports. */
   readonly tally: Tally;
   /** Finds file systems that do not answer. Wait for it before reading. */
@@ -114,7 +116,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
     },
   };
   return {
-    ...{ world, tally, hanging },
+    ...{ world, inventory, tally, hanging },
     ask: () => answering.ask(placesOf(files, paths)),
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));

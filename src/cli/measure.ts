@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import type { Measured } from '../config/proposal.ts';
+import { isStopped } from '../core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { cores, mib } from '../core/units.ts';
@@ -43,7 +44,7 @@ export async function measure(
       if (step > 0) await sleep((seconds * 1000) / steps);
       for (const config of guests) {
         const sample = cgroups.sample(config.vmid);
-        if (!sample.ok) {
+        if (!sample.ok || isStopped(sample)) {
           seen.delete(config.vmid);
           continue;
         }

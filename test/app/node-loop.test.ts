@@ -4,6 +4,8 @@ import { type Part, together } from '../../src/app/part.ts';
 import type { OpenWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
+import { createPaths } from '../../src/host/paths.ts';
+import { PveInventory } from '../../src/host/pve-inventory.ts';
 import { newTally } from '../../src/report/tally.ts';
 import { hostPolicy, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from '../stages/fake-node.ts';
@@ -22,6 +24,7 @@ function loopWith(id: number) {
   node.add(id).load = 0.2;
   const did: string[] = [];
   const open: OpenWorld = {
+    inventory: new PveInventory(createPaths('/nonexistent')),
     ...{ world: node.world, tally: newTally(), hanging: () => undefined, listen: () => {} },
     ask: async () => void did.push('ask'),
     reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
