@@ -15,10 +15,10 @@ import { type ActCounts, act } from './stages/act.ts';
 import { confirmPending } from './stages/confirm.ts';
 import { recordDrift } from './stages/drift.ts';
 import { letGoLeft } from './stages/hold-down.ts';
+import { logBlind, logPlan, logPool, logStart, logTimes } from './stages/log-cycle.ts';
 import { type Observed, observe } from './stages/observe.ts';
 import { noticePause } from './stages/pause.ts';
 import { type Stopwatch, stopwatch } from './stages/stopwatch.ts';
-import { tellBlind, tellPlan, tellPool, tellStart, tellTimes } from './stages/tell.ts';
 import { takeOverTemporary } from './stages/temporary.ts';
 
 /** What a cycle needs of the configuration and of the command line. */
@@ -72,11 +72,11 @@ export async function runCycle(
   const comingMib = settings.comingMib?.() ?? 0;
   state.cycle += 1;
   const timed = stopwatch(world.clock);
-  tellStart(world, urgent);
+  logStart(world, urgent);
   if (urgent === undefined) await letGoLeft(world);
 
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));
-  if (!observed.ok) return tellBlind(world, observed);
+  if (!observed.ok) return logBlind(world, observed);
   const { host, containers, holds, atMs } = observed.value;
   timed('notice', () => {
     takeOverTemporary(world, state, containers, manage, dryRun);
@@ -101,20 +101,20 @@ export async function runCycle(
   const hostCpus = host.cpus.ok ? host.cpus.value : 0;
   const given = givenTo(runningGuests(state), hostCpus);
   const pool = poolBefore(available);
-  tellPool(world, 'Initial', pool);
-  timed('explain', () => tellPlan(world, state, available, verdicts.skipped, planned));
+  logPool(world, 'Initial', pool);
+  timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
 
   const context = {
     ...{ cycle: state.cycle, observed: observed.value, headroom, atOnce, stop, save },
     hands: dryRun ? undefined : world.hands,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
-  tellPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
+  logPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
   if (urgent !== undefined) settle(state, urgent, planned);
   else inspect?.({ ...known, ...viewed(world, state, timed) });
-  tellTimes(world, state.cycle, timed.spentMs);
+  logTimes(world, state.cycle, timed.spentMs);
   return { ok: true, pause: state.pause, ...counts };
 }
 

@@ -19,15 +19,15 @@ import { cgroupVersion } from '../host/cgroup-version.ts';
 import type { CycleWorld, World } from '../ports.ts';
 import { createTimestamp } from '../report/timestamp.ts';
 import { letGoLeft } from '../stages/hold-down.ts';
-import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
 import {
   asSentence,
   describeRestore,
   isWhole,
+  logRestore,
   notRolledBack,
   type RestoreFacts,
-  tellRestore,
-} from '../stages/tell-restore.ts';
+} from '../stages/log-restore.ts';
+import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
 import type { Arguments } from './arguments.ts';
 
 /** `rollback VMID`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
@@ -240,7 +240,7 @@ async function bringBack(desk: Desk, goal: RestoreGoal, chosen: StoredBackup): P
     ...{ vmid: goal.vmid, backupId: chosen.id, takenAtMs: chosen.takenAtMs },
     ...{ hostCpus: context.hostCpus, localTime, isOwn: point.kind === 'own' },
   };
-  if (world.hands !== undefined) tellRestore(world, result, facts);
+  if (world.hands !== undefined) logRestore(world, result, facts);
   const isFine = isWhole(result) || (desk.all && result.kind === 'absent');
   const tell = isFine ? desk.say : desk.complain;
   tell(describeRestore(result, facts));

@@ -13,9 +13,9 @@ import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
 import type { ChangeResult } from './apply.ts';
 import { carryOut } from './change.ts';
+import { aboutChanges, changesOf, describe, logIntent, logOutcome } from './log-cycle.ts';
 import type { Observed } from './observe.ts';
 import { noticePause, noticeRefusal } from './pause.ts';
-import { aboutChanges, changesOf, describe, tellIntent, tellOutcome } from './tell.ts';
 import { keepAllTemporary, keepTemporary } from './temporary.ts';
 
 export interface ActContext {
@@ -96,9 +96,9 @@ async function actOn(
   planned: PlannedChange,
   { cycle, observed, headroom, hands, stop, save }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
-  tellIntent(world, planned, hands === undefined);
+  logIntent(world, planned, hands === undefined);
   if (hands === undefined) {
-    tellOutcome(world, planned, 'dry-run', { cycle });
+    logOutcome(world, planned, 'dry-run', { cycle });
     return undefined;
   }
   const { containers, host } = observed;
@@ -107,7 +107,7 @@ async function actOn(
   intend(world, state, planned, config.value);
   const unkept = keepTemporary(world, state, planned.vmid);
   if (unkept !== undefined && changesOf(planned).some(isForAWhile)) {
-    tellUnkept(world, planned, unkept);
+    logUnkept(world, planned, unkept);
     return undefined;
   }
   save?.();
@@ -123,7 +123,7 @@ async function actOn(
     carried = { vmid, name, cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
-  tellResult(world, state, carried, result, cycle);
+  logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
   if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
@@ -134,7 +134,7 @@ const isForAWhile = ({ rule, boostMs }: Change): boolean =>
   rule === 'off-peak' || (rule === 'saturated' && boostMs !== undefined);
 
 /** What is not on record would be the norm for good after a migration to another node. */
-function tellUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): void {
+function logUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): void {
   const about = { room: 'act', vmid, event: 'unrecorded' } as const;
   log.warn(
     `Container ${vmid} (${name}) was not changed, since a change for a while only could not be ` +
@@ -198,7 +198,7 @@ function putOff(
   const retry = afterUnproven(life.shrinkRetry, nowMs);
   life.shrinkRetry = retry;
   const seconds = Math.ceil((retry.retryAtMs - nowMs) / 1000);
-  tellOutcome(world, { vmid, name, memory }, 'unproven', {
+  logOutcome(world, { vmid, name, memory }, 'unproven', {
     ...{ cycle, note: `The limit stays: ${note}. Next try in ${seconds} s.` },
     proof: proofFacts(unproven),
   });
@@ -215,7 +215,7 @@ function proofFacts(because: Unproven): Readonly<Record<string, unknown>> {
   };
 }
 
-function tellResult(
+function logResult(
   world: World,
   state: LoopState,
   planned: PlannedChange,
@@ -231,7 +231,7 @@ function tellResult(
   const text = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
   const last = { wallMs: world.clock.wallMs(), text: text.join('. And '), status: kind };
   recordOf(state, planned.vmid).lastChange = last;
-  tellOutcome(world, planned, kind, {
+  logOutcome(world, planned, kind, {
     cycle,
     ...(backup === undefined ? {} : { backup }),
     ...(note === undefined ? {} : { note }),

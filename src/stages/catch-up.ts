@@ -15,8 +15,8 @@ import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
+import { logUnwritten } from './log-cycle.ts';
 import { readBack } from './read-back.ts';
-import { tellUnwritten } from './tell.ts';
 
 /**
  * What a former life of this program had in hand when it was cut off. A change that came about is
@@ -68,7 +68,7 @@ const NOT_IN_FORCE =
   'left running still makes it, that is recorded too.';
 
 /** What was in hand and left all as it was: whether it was ever in force nobody knows. */
-export function tellNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
+export function logNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
   const { vmid, before, now, intended } = cutOff;
   for (const of of LEVERS) {
     const isUndone =
@@ -136,5 +136,5 @@ function record(
     ...{ kind: 'change', vmid, resource, direction: hasGrown ? 'up' : 'down' },
     details: { name, status, before: from, after: to, unit, reason, note, cycle },
   });
-  if (!written) tellUnwritten({ log }, vmid);
+  if (!written) logUnwritten({ log }, vmid);
 }

@@ -8,7 +8,7 @@ import type { ActingWorld, World } from '../ports.ts';
 import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNoHeadroom } from './headroom.ts';
-import { changesOf, describe } from './tell.ts';
+import { changesOf, describe } from './log-cycle.ts';
 
 export interface ChangeContext extends ApplyContext {
   /** What the host can still give with this change made. */

@@ -2,8 +2,8 @@ import { withUnit } from '../core/explain.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { hasOwnCpuset } from '../core/pins.ts';
 import type { World } from '../ports.ts';
+import { logConfirmed } from './log-cycle.ts';
 import type { Observed } from './observe.ts';
-import { tellConfirmed } from './tell.ts';
 
 /** pvestatd runs every 10 s; after two minutes something is wrong with it. */
 const OVERDUE_MS = 120_000;
@@ -22,7 +22,7 @@ export function confirmPending(world: World, state: LoopState, observed: Observe
       life.pendingCores = undefined;
     } else if (seen.usage.cpusetCpus === expected) {
       life.pendingCores = undefined;
-      tellConfirmed(world, vmid, pending.cores, state.cycle);
+      logConfirmed(world, vmid, pending.cores, state.cycle);
     } else if (!pending.warned && observed.atMs - pending.sinceMs > OVERDUE_MS) {
       life.pendingCores = { ...pending, warned: true };
       const seconds = Math.round((observed.atMs - pending.sinceMs) / 1000);

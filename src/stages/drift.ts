@@ -18,7 +18,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { World } from '../ports.ts';
-import { catchUp, mayStillCome, tellNotInForce } from './catch-up.ts';
+import { catchUp, logNotInForce, mayStillCome } from './catch-up.ts';
 import type { Observed } from './observe.ts';
 
 /**
@@ -50,7 +50,7 @@ export function recordDrift(
     if (before === undefined) continue;
     if (intended !== undefined) {
       const cutOff = { vmid, name: config.value.name, before, now, intended };
-      if (intended.told !== true) tellNotInForce(world, state, cutOff);
+      if (intended.told !== true) logNotInForce(world, state, cutOff);
       record.intended = { ...intended, told: true };
       if (mayStillCome(cutOff, atMs)) continue;
       record.intended = undefined;

@@ -11,7 +11,7 @@ import { pauseAfter } from '../core/pause.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { ActingGroupWorld } from '../ports.ts';
 import { addressOf, carryOutStep } from './groups-do.ts';
-import { tellBegun, tellEnded, tellNotes, tellProgress, tellWould } from './groups-tell.ts';
+import { logBegun, logEnded, logNotes, logProgress, logWould } from './groups-log.ts';
 import {
   comingMib,
   type GroupSettings,
@@ -132,7 +132,7 @@ export class Groups {
     const view: GroupView = { cluster: cluster.value, lives, hostHeadroomMib, cloneRuns };
     for (const policy of seen) this.#lookAt(policy, view, current, ledgers);
     this.#comingMib = coming();
-    this.#tellProgress();
+    this.#logProgress();
   }
 
   /** What members on their way will have of the host's memory: it is given to nobody else. */
@@ -198,7 +198,7 @@ export class Groups {
   #note(policy: GroupPolicy, notes: readonly Note[]): void {
     const said = this.#said.get(policy.label) ?? new Set();
     this.#said.set(policy.label, said);
-    tellNotes(this.#parts.world, policy, notes, said);
+    logNotes(this.#parts.world, policy, notes, said);
   }
 
   #lookAt(policy: GroupPolicy, view: GroupView, settings: GroupSettings, ledgers: Ledgers): void {
@@ -261,7 +261,7 @@ export class Groups {
       const key = `${policy.label}/${stepKey(step)}`;
       if (this.#would.has(key)) continue;
       this.#would.add(key);
-      tellWould(this.#parts.world, policy, state, step);
+      logWould(this.#parts.world, policy, state, step);
     }
   }
 
@@ -322,7 +322,7 @@ export class Groups {
       lastLine: () => '',
     };
     this.#running.add(running);
-    tellBegun(world, policy, step);
+    logBegun(world, policy, step);
     const onStart = (pid: number, lastLine: () => string): void => {
       running.lastLine = lastLine;
       if (step.kind !== 'clone' || state.reservation?.vmid !== step.vmid) return;
@@ -335,7 +335,7 @@ export class Groups {
       this.#running.delete(running);
       const outcome = this.#withEntry(policy, step, reported);
       applyOutcome(state, step, outcome, world.clock.monotonicMs());
-      tellEnded(world, policy, state, step, outcome);
+      logEnded(world, policy, state, step, outcome);
       this.#parts.wake();
     };
     const beforeClone = (): string | undefined => {
@@ -390,14 +390,14 @@ export class Groups {
     }
   }
 
-  #tellProgress(): void {
+  #logProgress(): void {
     const { world } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     for (const running of this.#running) {
       if (nowMs - running.saidMs < PROGRESS_EVERY_MS) continue;
       running.saidMs = nowMs;
       const { policy, step, sinceMs, lastLine } = running;
-      tellProgress(world, policy, step, nowMs - sinceMs, lastLine());
+      logProgress(world, policy, step, nowMs - sinceMs, lastLine());
     }
   }
 }

@@ -33,7 +33,7 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
 import { isAnotherGuest } from './recognise.ts';
-import { tellDeparted } from './temporary.ts';
+import { logDeparted } from './temporary.ts';
 
 /** What one cycle saw, in the order of the ids. */
 export interface Observed {
@@ -90,7 +90,7 @@ export function observe(
     // What cannot be read now still has the limit that it had.
     else if (config.ok) record.running = config.value;
   }
-  tellDeparted(world, state, (vmid) => guests.value.has(vmid));
+  logDeparted(world, state, (vmid) => guests.value.has(vmid));
   for (const vmid of state.guests.keys()) if (!guests.value.has(vmid)) state.guests.delete(vmid);
   learnOfKernel(world, state, containers);
   const holds = readHolds(world, state);
@@ -123,11 +123,11 @@ function learnOfKernel(
   const running = containers.find((container) => container.state.kind === 'running');
   if (running === undefined) return;
   state.capabilities = cgroups.capabilities(running.vmid);
-  if (state.capabilities !== undefined) tellLacking(log, state.capabilities);
+  if (state.capabilities !== undefined) logLacking(log, state.capabilities);
 }
 
 /** What the kernel cannot do for containers is said once, and not for each of them. */
-function tellLacking(log: Log, { proof, pressure, liveLimits }: Capabilities): void {
+function logLacking(log: Log, { proof, pressure, liveLimits }: Capabilities): void {
   for (const controller of CONTROLLERS) {
     if (!liveLimits.has(controller)) log.warn(LACKING[controller], ABOUT);
   }
@@ -220,7 +220,7 @@ function observeContainer(
   });
   record.life.between =
     counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted });
-  if (memory.ok) tellKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
+  if (memory.ok) logKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
   return {
     kind: 'running',
     usage: {
@@ -236,7 +236,7 @@ function observeContainer(
 }
 
 /** It is the host that has too little, and no larger limit of the container would help. */
-function tellKillsByHost(log: Log, vmid: Vmid, kills: number): void {
+function logKillsByHost(log: Log, vmid: Vmid, kills: number): void {
   if (kills === 0) return;
   const what = kills === 1 ? 'a process' : `${kills} processes`;
   log.warn(

@@ -86,7 +86,7 @@ function removeOfDestroyed(temporary: TemporaryRecords): void {
 }
 
 /** Tells of guests that leave this node with something that is to be undone. */
-export function tellDeparted(
+export function logDeparted(
   { temporary, log }: World,
   { guests }: LoopState,
   isHere: (vmid: Vmid) => boolean,

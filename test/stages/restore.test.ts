@@ -5,13 +5,13 @@ import type { GuestConfig } from '../../src/core/observation.ts';
 import { cores, mib, milliseconds, type Vmid } from '../../src/core/units.ts';
 import type { CommandOutcome, Proxmox, SetRequest } from '../../src/node/port.ts';
 import type { Holds } from '../../src/ports.ts';
-import { type RestoreResult, restore } from '../../src/stages/restore.ts';
 import {
   describeRestore,
   isWhole,
+  logRestore,
   type RestoreFacts,
-  tellRestore,
-} from '../../src/stages/tell-restore.ts';
+} from '../../src/stages/log-restore.ts';
+import { type RestoreResult, restore } from '../../src/stages/restore.ts';
 import { broken, guest, host, hostPolicy, identity, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -433,7 +433,7 @@ describe('what a rollback leaves on record', () => {
   it('is a line in the log, and one in the JSON log for each resource', async () => {
     const node = nodeWithOne();
     const result = await roll(node);
-    tellRestore(node.world, result, facts);
+    logRestore(node.world, result, facts);
     expect(node.lines).toEqual([`INFO: ${words(result)} Backup: /backups/101-1.conf`]);
     const more = {
       ...{ name: 'guest-101', status: 'pending', backup: '/backups/101-1.conf' },
@@ -456,8 +456,8 @@ describe('what a rollback leaves on record', () => {
   it('counts all cores of the host as so many', async () => {
     const node = nodeWithOne();
     const result = await roll(node, { saved: { cores: null, memoryMib: mib(2048) } });
-    tellRestore(node.world, result, facts);
-    tellRestore(node.world, result, { ...facts, hostCpus: undefined });
+    logRestore(node.world, result, facts);
+    logRestore(node.world, result, { ...facts, hostCpus: undefined });
     expect(node.events.map(({ change }) => change)).toEqual(['12', 'unknown']);
     expect(node.events[0]?.details).toMatchObject({ before: 4, after: 16 });
   });
@@ -465,8 +465,8 @@ describe('what a rollback leaves on record', () => {
   it('tells a cpulimit from cores by its unit, and none as max', async () => {
     const node = nodeWithOne({ cpuLimit: cores(0.5) });
     const saved = { memoryMib: mib(2048), cpuLimit: cores(2) };
-    tellRestore(node.world, await roll(node, { saved }), facts);
-    tellRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: null } }), facts);
+    logRestore(node.world, await roll(node, { saved }), facts);
+    logRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: null } }), facts);
     expect(node.events.map(({ action, change }) => [action, change])).toEqual([
       ...[['Rollback Cores', '2']],
       ...[['Rollback Cores', '1.5']],
@@ -480,7 +480,7 @@ describe('what a rollback leaves on record', () => {
   it('of a failure names it as one', async () => {
     const node = nodeWithOne();
     node.pct = () => failure;
-    tellRestore(node.world, await roll(node), facts);
+    logRestore(node.world, await roll(node), facts);
     expect(node.lines[0]).toMatch(/^ERROR: Container 101 .* was NOT rolled back/);
     expect(node.events.map(({ action }) => action)).toEqual([
       ...['Rollback Cores Failed', 'Rollback Memory Failed'],
@@ -489,7 +489,7 @@ describe('what a rollback leaves on record', () => {
 
   it('is nothing in the JSON log where nothing was tried', async () => {
     const node = nodeWithOne({ lock: 'backup' });
-    tellRestore(node.world, await roll(node), facts);
+    logRestore(node.world, await roll(node), facts);
     expect(node.lines).toHaveLength(1);
     expect(node.events).toEqual([]);
   });
@@ -497,7 +497,7 @@ describe('what a rollback leaves on record', () => {
   it('says when the JSON log cannot be written', async () => {
     const node = nodeWithOne();
     node.journalWorks = false;
-    tellRestore(node.world, await roll(node, { saved: { cores: 4 } }), facts);
+    logRestore(node.world, await roll(node, { saved: { cores: 4 } }), facts);
     expect(node.linesOf('ERROR')).toEqual([
       'ERROR: The JSON log could not be written for container 101',
     ]);

@@ -19,7 +19,7 @@ const stepOf = ({ resource, after, measured }: Change): string =>
   amount(resource, Math.abs(after - measured.before));
 
 /** The first line of a cycle, or of decisions that cannot wait for one. */
-export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined): void {
+export function logStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined): void {
   if (urgent === undefined) log.info('Starting resource allocation process...');
   else {
     const whom = [...urgent].join(', ');
@@ -28,7 +28,7 @@ export function tellStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined)
 }
 
 /** What the host has left, in the form that the field's logs have. */
-export function tellPool({ log }: World, when: 'Initial' | 'Final', pool: Pool): void {
+export function logPool({ log }: World, when: 'Initial' | 'Final', pool: Pool): void {
   const cores = pool.cores.ok ? pool.cores.value : 'unknown';
   const memory = pool.memoryMib.ok ? pool.memoryMib.value : 'unknown';
   const place = when === 'Initial' ? 'before' : 'after';
@@ -37,7 +37,7 @@ export function tellPool({ log }: World, when: 'Initial' | 'Final', pool: Pool):
 }
 
 /** What cannot be given out, and whom the plan leaves alone and why. */
-export function tellPlan(
+export function logPlan(
   world: World,
   state: LoopState,
   { coresCeiling, memoryMib }: Budget,
@@ -49,18 +49,18 @@ export function tellPlan(
     world.log.warn(`Nothing can be given out: ${reading.detail}`, { room: 'decide' });
   }
   forgetSaid(state, [...held, ...changes], changes.flatMap(changesOf));
-  for (const skip of skipped) tellSkipped(world, state, skip);
-  for (const hold of held) tellHeld(world, state, hold);
+  for (const skip of skipped) logSkipped(world, state, skip);
+  for (const hold of held) logHeld(world, state, hold);
 }
 
 /** The containers cannot be listed at all: a cycle without eyes does nothing. */
-export function tellBlind({ log }: World, reading: Missing): Missing {
+export function logBlind({ log }: World, reading: Missing): Missing {
   const about = { room: 'observe', event: 'blind', outcome: reading.why } as const;
   log.error(`The containers cannot be seen, so nothing is scaled: ${reading.detail}`, about);
   return reading;
 }
 
-export function tellTimes({ log }: World, cycle: number, spent: ReadonlyMap<string, number>): void {
+export function logTimes({ log }: World, cycle: number, spent: ReadonlyMap<string, number>): void {
   log.debug(() => {
     const stages = [...spent].map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`);
     return `Cycle ${cycle}: ${stages.join(', ')}`;
@@ -68,7 +68,7 @@ export function tellTimes({ log }: World, cycle: number, spent: ReadonlyMap<stri
 }
 
 /** The line before a change, in the form that the field's logs have. */
-export function tellIntent({ log }: World, planned: PlannedChange, dryRun: boolean): void {
+export function logIntent({ log }: World, planned: PlannedChange, dryRun: boolean): void {
   for (const change of changesOf(planned)) {
     const [would, doing] =
       change.verdict === 'grow' ? ['increase', 'Increasing'] : ['decrease', 'Decreasing'];
@@ -104,7 +104,7 @@ interface Facts {
 }
 
 /** The line after a change, with the outcome and the numbers, and one JSON line a resource. */
-export function tellOutcome(
+export function logOutcome(
   world: World,
   planned: PlannedChange,
   status: ChangeStatus,
@@ -123,10 +123,10 @@ export function tellOutcome(
   if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`, about);
   if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`, about);
   if (status === 'unproven') log.warn(`NOT PROVEN. ${line}${note}`, about);
-  for (const change of changesOf(planned)) tellJournal(world, change, status, facts);
+  for (const change of changesOf(planned)) logJournal(world, change, status, facts);
 }
 
-function tellJournal(
+function logJournal(
   { journal, log }: World,
   change: Change,
   status: ChangeStatus,
@@ -148,7 +148,7 @@ function tellJournal(
       ...facts,
     },
   });
-  if (!written) tellUnwritten({ log }, vmid);
+  if (!written) logUnwritten({ log }, vmid);
 }
 
 function numbers(measured: Measured): Readonly<Record<string, unknown>> {
@@ -166,15 +166,15 @@ function numbers(measured: Measured): Readonly<Record<string, unknown>> {
 }
 
 /** Cores that were pending have reached the cpuset. */
-export function tellConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
+export function logConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
   const about = { room: 'act', vmid, event: 'change', outcome: 'confirmed' } as const;
   const what = `${withUnit('cores', cores)} confirmed, now in its cpuset`;
   world.log.info(`Container ${vmid}: ${what}`, about);
   const details = { status: 'confirmed', after: cores, cycle } as const;
-  if (!world.journal.record({ kind: 'confirm', vmid, details })) tellUnwritten(world, vmid);
+  if (!world.journal.record({ kind: 'confirm', vmid, details })) logUnwritten(world, vmid);
 }
 
-export function tellUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
+export function logUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
   const about = { room: 'act', vmid, event: 'unrecorded' } as const;
   log.error(`The JSON log could not be written for container ${vmid}`, about);
 }
@@ -197,7 +197,7 @@ function skippedLine(skip: Skip): string {
   return `${who(skip.vmid, skip.name)} is skipped: ${explainSkip(skip)}`;
 }
 
-function tellSkipped({ log }: World, state: LoopState, skip: Skip): void {
+function logSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const line = () => skippedLine(skip);
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
@@ -229,11 +229,11 @@ const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
 const heldLine = (hold: Hold): string =>
   `${who(hold.vmid, hold.name)}, ${hold.resource}: ${explainHold(hold)}`;
 
-function tellHeld(world: World, state: LoopState, hold: Hold): void {
+function logHeld(world: World, state: LoopState, hold: Hold): void {
   const { log } = world;
   const { vmid, resource, because } = hold;
   if (because.kind === 'observe-only') {
-    tellObserved(world, state, hold, because.would);
+    logObserved(world, state, hold, because.would);
     return;
   }
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
@@ -252,7 +252,7 @@ function tellHeld(world: World, state: LoopState, hold: Hold): void {
 }
 
 /** What is only observed is told as in a dry run, whenever it comes to something else. */
-function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, would: number): void {
+function logObserved({ log, journal }: World, state: LoopState, hold: Hold, would: number): void {
   const { vmid, name, resource, measured } = hold;
   if (measured === undefined) return;
   const { before } = measured;
@@ -266,7 +266,7 @@ function tellObserved({ log, journal }: World, state: LoopState, hold: Hold, wou
   const more = { ...numbers(measured), cycle: state.cycle };
   const direction = would > before ? 'up' : 'down';
   const event = { kind: 'change', vmid, resource, direction } as const;
-  if (!journal.record({ ...event, details: { ...details, ...more } })) tellUnwritten({ log }, vmid);
+  if (!journal.record({ ...event, details: { ...details, ...more } })) logUnwritten({ log }, vmid);
 }
 
 /** Remembers what is said now of a resource. Returns what was said of it before. */

@@ -3,8 +3,8 @@ import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
+import { logUnwritten } from './log-cycle.ts';
 import type { RestoreResult } from './restore.ts';
-import { tellUnwritten } from './tell.ts';
 
 /** How a rollback by hand explains itself: one sentence for person and log, and the JSON log. */
 
@@ -85,7 +85,7 @@ export const notRolledBack = (whom: string, why: string): string =>
   asSentence(`${whom} was NOT rolled back: ${why}`);
 
 /** Puts it on record: a line in the text log, and one in the JSON log for each resource. */
-export function tellRestore(world: World, result: RestoreResult, facts: RestoreFacts): void {
+export function logRestore(world: World, result: RestoreResult, facts: RestoreFacts): void {
   const { log } = world;
   if (result.kind === 'absent') return;
   const line = describeRestore(result, facts);
@@ -98,18 +98,18 @@ export function tellRestore(world: World, result: RestoreResult, facts: RestoreF
   const { before, target } = result;
   if (target.cores !== undefined) {
     const all = facts.hostCpus ?? 'all';
-    tellJournal(world, result, facts, 'cores', before.cores ?? all, target.cores ?? all);
+    logJournal(world, result, facts, 'cores', before.cores ?? all, target.cores ?? all);
   }
   if (target.cpuLimit !== undefined) {
     const sides = [before.cpuLimit ?? 'max', target.cpuLimit ?? 'max'] as const;
-    tellJournal(world, result, facts, 'cpulimit', ...sides);
+    logJournal(world, result, facts, 'cpulimit', ...sides);
   }
   if (target.memoryMib !== undefined && before.memoryMib !== undefined) {
-    tellJournal(world, result, facts, 'memory', before.memoryMib, target.memoryMib);
+    logJournal(world, result, facts, 'memory', before.memoryMib, target.memoryMib);
   }
 }
 
-function tellJournal(
+function logJournal(
   { journal, log }: World,
   result: Recorded,
   { vmid, backupId }: RestoreFacts,
@@ -129,5 +129,5 @@ function tellJournal(
       heldUntil: hold && new Date(hold.untilMs).toISOString(),
     },
   });
-  if (!written) tellUnwritten({ log }, vmid);
+  if (!written) logUnwritten({ log }, vmid);
 }

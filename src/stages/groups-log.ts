@@ -23,14 +23,14 @@ const about = ({ label: group }: GroupPolicy, event: string, vmid?: Vmid): LineF
 const reasonOf = (step: Step): string =>
   'reason' in step && step.reason !== '' ? step.reason : '';
 
-export function tellBegun({ log }: Told, policy: GroupPolicy, step: Step): void {
+export function logBegun({ log }: Told, policy: GroupPolicy, step: Step): void {
   const reason = reasonOf(step);
   const since = reason === '' ? '' : `, since ${reason}`;
   const facts = { ...about(policy, step.kind, step.vmid), outcome: 'begun' };
   log.info(`${who(policy)}: ${stepWords(step)}${since}...`, facts);
 }
 
-export function tellProgress(
+export function logProgress(
   { log }: Told,
   policy: GroupPolicy,
   step: Step,
@@ -59,7 +59,7 @@ function directionOf(step: Step, { scaleIn }: GroupPolicy): Direction | undefine
   }
 }
 
-export function tellEnded(
+export function logEnded(
   told: Told,
   policy: GroupPolicy,
   state: GroupState,
@@ -97,7 +97,7 @@ export function tellEnded(
   record(told, policy, state, step, out ? 'out' : 'in', 'failed', { message, note: message });
 }
 
-export function tellWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {
+export function logWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {
   const reason = reasonOf(step);
   const since = reason === '' ? '' : `, since ${reason}`;
   const facts = { ...about(policy, step.kind, step.vmid), outcome: 'dry-run' };
@@ -132,7 +132,7 @@ function record(
 }
 
 /** Each is said when it begins to hold, and again only after it did not. */
-export function tellNotes(
+export function logNotes(
   { log }: Pick<GroupWorld, 'log'>,
   policy: GroupPolicy,
   notes: readonly Note[],

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Hold } from '../../src/core/decision.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
-import { tellOutcome, tellPlan } from '../../src/stages/tell.ts';
+import { logOutcome, logPlan } from '../../src/stages/log-cycle.ts';
 import { budgetOf, coresChange, hold, measured, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -12,7 +12,7 @@ describe('a change of the cpulimit', () => {
 
   it('is one of cores in the journal, with its unit among the details', () => {
     const node = new FakeNode();
-    tellOutcome(node.world, planned, 'confirmed', { cycle: 7 });
+    logOutcome(node.world, planned, 'confirmed', { cycle: 7 });
     expect(node.events).toMatchObject([
       {
         ...{ vmid: 101, action: 'Increase Cores', change: '0.25' },
@@ -28,7 +28,7 @@ describe('a change of the cpulimit', () => {
   it('is told from one of whole cores', () => {
     const node = new FakeNode();
     const whole = { ...planned, cores: coresChange(101, 2, 4) };
-    tellOutcome(node.world, whole, 'confirmed', { cycle: 7 });
+    logOutcome(node.world, whole, 'confirmed', { cycle: 7 });
     expect(node.events[0]?.details).not.toHaveProperty('unit');
     expect(node.linesOf('INFO')[0]).toContain('(web): cores 2 -> 4 cores, since');
   });
@@ -41,7 +41,7 @@ describe('a decision that is only observed', () => {
     const observed = (would: number): Hold =>
       hold(101, { kind: 'observe-only', would }, { resource: 'cores', measured: measured() });
     for (const would of [4, 4, 6]) {
-      tellPlan(node.world, state, budgetOf(7, 1024), [], { held: [observed(would)], changes: [] });
+      logPlan(node.world, state, budgetOf(7, 1024), [], { held: [observed(would)], changes: [] });
     }
     expect(node.events).toMatchObject([
       { action: 'Would Increase Cores', change: '2', details: { status: 'observed', after: 4 } },
@@ -60,7 +60,7 @@ describe('growth that the host cannot give now', () => {
       const state = newLoopState();
       const cycle = (because: Hold['because']): void => {
         const held = [hold(101, because, { resource: 'cores', measured: measured() })];
-        tellPlan(node.world, state, budgetOf(7, 1024), [], { held, changes: [] });
+        logPlan(node.world, state, budgetOf(7, 1024), [], { held, changes: [] });
       };
       const said = (): readonly string[] =>
         node.linesOf('INFO').filter((line) => line.includes('Container 101'));
