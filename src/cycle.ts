@@ -33,7 +33,7 @@ export interface CycleSettings {
   /** Whether a time is off-peak; never, if it is left out. */
   readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
   /** Saves the state before a change, in case that this process does not survive it. */
-  readonly save?: () => void;
+  readonly save?: () => string | undefined;
   /** What members of groups that are on their way will have. */
   readonly comingMib?: () => number;
   /** Is handed what the host can still give as soon as that is known, before anything is done. */

@@ -125,8 +125,9 @@ export class NodeLoop {
         this.#headroom = headroom;
       },
       save: () => {
-        keeper.save();
+        const failure = keeper.save();
         onSaved?.();
+        return failure;
       },
     };
   }

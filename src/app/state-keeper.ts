@@ -8,8 +8,8 @@ import type { ProcessContext } from './context.ts';
 /** Keeps the state of the loop across restarts: read at the start, saved when it matters. */
 export interface StateKeeper {
   readonly state: LoopState;
-  /** After a cycle that changed something, and at the end. */
-  save(): void;
+  /** Before each change, after a cycle that changed something, and at the end. Says why it failed. */
+  save(): string | undefined;
   /** After a cycle that changed nothing: saves once an hour what was seen and learnt. */
   saveWhenDue(): void;
 }
@@ -33,12 +33,13 @@ export function stateKeeper(
     log.warn(`The saved state is ignored, and a new one begins: ${saved.detail}`);
   }
   let savedMs = clock.monotonicMs();
-  const save = (): void => {
+  const save = (): string | undefined => {
     // A dry run has changed nothing, so it has nothing to remember.
-    if (dryRun) return;
+    if (dryRun) return undefined;
     savedMs = clock.monotonicMs();
     const failure = file.write(toSaved(state, boot, instant()));
     if (failure !== undefined) log.warn(failure);
+    return failure;
   };
   return {
     ...{ state, save },

@@ -2,7 +2,7 @@ import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
 import { type Allocation, allocationOf } from '../core/allocation.ts';
 import type { Change, Resource, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
-import { afterFailure, afterUnproven, type Boost } from '../core/guest-record.ts';
+import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
 import type { Headroom } from '../core/headroom.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -31,7 +31,7 @@ export interface ActContext {
   /** Fires when the program is to end: the change in hand is finished, no further one begun. */
   readonly stop: AbortSignal;
   /** Saves the state, before a change and for the case that this process does not survive it. */
-  readonly save?: (() => void) | undefined;
+  readonly save?: (() => string | undefined) | undefined;
 }
 
 export interface ActCounts {
@@ -53,7 +53,11 @@ export async function act(
   const waiting = changes[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
-      if (context.stop.aborted || !(context.hands === undefined || mayChange(world, state))) return;
+      if (
+        context.stop.aborted ||
+        !(context.hands === undefined || mayChange(world, state, context.save))
+      )
+        return;
       const former = state.guests.get(planned.vmid)?.intended;
       const outcome = await actOn(world, state, planned, context);
       // If we did nothing, a change that the previous process started may still land.
@@ -68,8 +72,8 @@ export async function act(
 }
 
 /** Looked at before each change: one that takes long leaves the next ones in another world. */
-const mayChange = (world: World, state: LoopState): boolean =>
-  noticePause(world, state) === undefined && mayRecord(world, state);
+const mayChange = (world: World, state: LoopState, save: ActContext['save']): boolean =>
+  noticePause(world, state) === undefined && mayRecord(world, state, save);
 
 const ABOUT = { room: 'act', event: 'unrecorded' } as const;
 
@@ -77,17 +81,24 @@ const ABOUT = { room: 'act', event: 'unrecorded' } as const;
  * Whether a change could be backed up and recorded; one that could not is not made. It is held by
  * nothing of its own then, so it is said once for all of them, and no failure is counted.
  */
-function mayRecord({ journal, backups, log }: World, state: LoopState): boolean {
-  const problem = backups.problem?.() ?? journal.problem?.();
+function mayRecord(world: World, state: LoopState, save: ActContext['save']): boolean {
+  const { backups, journal } = world;
+  const isDoubtful = state.unrecorded !== undefined;
+  const unsaved = (): string | undefined => (isDoubtful ? save?.() : undefined);
+  const problem = backups.problem?.() ?? journal.problem?.() ?? unsaved();
+  noteUnrecorded(world, state, problem);
+  return problem === undefined;
+}
+
+function noteUnrecorded({ log }: World, state: LoopState, problem: string | undefined): void {
   const before = state.unrecorded;
   state.unrecorded = problem;
-  if (problem === undefined) {
-    if (before !== undefined) log.info('Changes can be backed up and recorded again.', ABOUT);
-    return true;
-  }
   const what = 'Nothing is changed, since it could not be backed up or recorded';
-  if (before === undefined) log.error(`${what}: ${problem}`, ABOUT);
-  return false;
+  if (problem === undefined && before !== undefined) {
+    log.info('Changes can be backed up and recorded again.', ABOUT);
+  } else if (problem !== undefined && before === undefined) {
+    log.error(`${what}: ${problem}`, ABOUT);
+  }
 }
 
 async function actOn(
@@ -104,13 +115,19 @@ async function actOn(
   const { containers, host } = observed;
   const config = containers.find(({ vmid }) => vmid === planned.vmid)?.config;
   if (!config?.ok) return undefined;
-  intend(world, state, planned, config.value);
+  const forget = intend(world, state, planned, config.value);
   const unkept = keepTemporary(world, state, planned.vmid);
   if (unkept !== undefined && changesOf(planned).some(isForAWhile)) {
+    forget();
     logUnkept(world, planned, unkept);
     return undefined;
   }
-  save?.();
+  const unsaved = save?.();
+  if (unsaved !== undefined) {
+    forget();
+    noteUnrecorded(world, state, unsaved);
+    return undefined;
+  }
   const changing = { hostCpus: host.cpus.ok ? host.cpus.value : 0, headroom, stop };
   const acting = { ...world, hands };
   let carried = planned;
@@ -143,19 +160,23 @@ function logUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): 
   );
 }
 
-/** What is to come is put on record first: after a crash it must not look like somebody else's. */
+/**
+ * What is to come is put on record first: after a crash it must not look like somebody else's.
+ * Returns what takes that back.
+ */
 function intend(
   { clock }: World,
   state: LoopState,
   planned: PlannedChange,
   config: GuestConfig,
-): void {
+): () => void {
   const { vmid } = planned;
   const sinceMs = clock.monotonicMs();
   const reasons: Partial<Record<Resource, string>> = {};
   const rules: Partial<Record<Resource, Rule>> = {};
   const boosts: Partial<Record<Resource, Boost>> = {};
   const record = recordOf(state, vmid);
+  const forget = remembering(record);
   for (const change of changesOf(planned)) {
     const { resource, rule, measured } = change;
     reasons[resource] = explainChange(change);
@@ -168,6 +189,13 @@ function intend(
   }
   const values = { ...allocationOf(config), ...valuesAfter(planned) };
   record.intended = { ...values, sinceMs, reasons, rules, boosts };
+  return forget;
+}
+
+/** Puts back what a change that is not made after all would have been remembered for. */
+function remembering({ cores, memory }: GuestRecord): () => void {
+  const before = [cores, memory].map(({ boost, offPeak }) => ({ boost, offPeak }));
+  return () => [cores, memory].forEach((record, index) => Object.assign(record, before[index]));
 }
 
 /** A limit that is put right is configured already. */

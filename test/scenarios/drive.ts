@@ -119,7 +119,7 @@ class Run {
     this.#sampleMs = Number.POSITIVE_INFINITY;
   }
 
-  #save(): void {
+  #save(): undefined {
     this.#saved = JSON.stringify(toSaved(this.state, BOOT, this.#instant()));
   }
 

@@ -36,6 +36,7 @@ const shrinkMemory = (id: number): PlannedChange => ({
 });
 
 interface Around {
+  readonly save?: () => string | undefined;
   readonly state?: LoopState;
   readonly dryRun?: boolean;
   readonly stop?: AbortController;
@@ -57,6 +58,7 @@ async function run(
     headroom: AMPLE_ROOM,
     hands,
     stop,
+    save: around.save,
   });
 }
 
@@ -424,6 +426,28 @@ describe('a boost', () => {
     ...{ vmid: vmid(101), name: 'name-101' },
     cores: coresChange(101, 2, 3, { rule: 'saturated', boostMs: 120_000 }),
   };
+
+  it('is not made where its state cannot be saved, and leaves nothing behind', async () => {
+    const node = nodeWith(101, 102);
+    const state = newLoopState();
+    recordOf(state, vmid(101)).cores.offPeak = { before: 8 };
+    const before = JSON.stringify(state.guests.get(vmid(101)));
+    let problem: string | undefined = 'state.json: the disk quota is used up (EDQUOT)';
+    const save = () => problem;
+    const night = { vmid: vmid(101), name: 'name-101' };
+    const down = coresChange(101, 2, 1, { rule: 'off-peak' });
+    for (const change of [up, { ...night, cores: down }]) {
+      expect(await run(node, [change, growMemory(102)], { state, save })).toEqual({
+        ...{ done: 0, failed: 0 },
+      });
+    }
+    expect(node.sets).toEqual([]);
+    expect(JSON.stringify(state.guests.get(vmid(101)))).toBe(before);
+    expect(node.linesOf('ERROR')).toEqual([expect.stringContaining('(EDQUOT)')]);
+    problem = undefined;
+    expect(await run(node, [up, growMemory(102)], { state, save })).toMatchObject({ done: 2 });
+    expect(node.linesOf('INFO').join()).toContain('Changes can be backed up and recorded again.');
+  });
 
   it('is on record, with its change, before pct is started', async () => {
     const node = nodeWith(101);

@@ -53,7 +53,7 @@ class Life {
   async do(change: PlannedChange, dryRun = false): Promise<void> {
     const observed = this.look();
     const stop = new AbortController().signal;
-    const save = (): void => {
+    const save = (): undefined => {
       this.saved = JSON.stringify(toSaved(this.state, 'boot', this.#instant()));
     };
     await act(this.node.world, this.state, [change], {
