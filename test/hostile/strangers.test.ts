@@ -182,12 +182,13 @@ describe('the listener for metrics', () => {
     const { daemon, port } = await doors();
     const [quiet, before] = [descriptorsOf(daemon), residentMib(daemon)];
     let most = 0;
-    await crowd(10_000, { port }, () => {
+    await crowd(10_000, { port, host: '127.0.0.1' }, () => {
       most = Math.max(most, descriptorsOf(daemon));
     });
     expect(most - quiet).toBeLessThan(MOST_OF_LISTENER + 20);
     let answer = '';
-    while (!answer.startsWith('HTTP/1.1 200')) answer = await conversation({ port }, GET);
+    while (!answer.startsWith('HTTP/1.1 200'))
+      answer = await conversation({ port, host: '127.0.0.1' }, GET);
     expect(answer).toContain('lxc_autoscale_');
     expect(residentMib(daemon) - before).toBeLessThan(64);
   });
@@ -200,7 +201,9 @@ describe('the listener for metrics', () => {
     let made = 0;
     const hold = (): void => {
       made += 1;
-      const socket = connect({ port }, () => socket.write('GET /metrics HTTP/1.1\r\nX: '));
+      const socket = connect({ port, host: '127.0.0.1' }, () =>
+        socket.write('GET /metrics HTTP/1.1\r\nX: '),
+      );
       socket.on('error', () => {}).on('close', () => over || hold());
       socket.resume();
     };
@@ -208,7 +211,8 @@ describe('the listener for metrics', () => {
     // Each of them has been ended once, and has come again.
     while (made < 80) await new Promise((resolve) => setTimeout(resolve, 20));
     const answers: string[] = [];
-    for (let scrape = 0; scrape < 25; scrape += 1) answers.push(await conversation({ port }, GET));
+    for (let scrape = 0; scrape < 25; scrape += 1)
+      answers.push(await conversation({ port, host: '127.0.0.1' }, GET));
     over = true;
     expect(answers.filter((text) => text.startsWith('HTTP/1.1 200'))).toHaveLength(25);
   });
@@ -218,12 +222,18 @@ describe('the listener for metrics', () => {
     const before = residentMib(daemon);
     const head = 'GET /metrics HTTP/1.1\r\nHost: x\r\n';
     const answers = await Promise.all([
-      conversation({ port }, `${head}\r\n`),
-      conversation({ port }, `${head}Authorization: Bearer ${TOKEN.slice(1)}\r\n\r\n`),
-      conversation({ port }, `${head}Authorization: Bearer ${TOKEN.slice(0, -1)}\r\n\r\n`),
-      conversation({ port }, `${head}X: ${'x'.repeat(20_000_000)}`),
-      conversation({ port }, head),
-      conversation({ port }, ''),
+      conversation({ port, host: '127.0.0.1' }, `${head}\r\n`),
+      conversation(
+        { port, host: '127.0.0.1' },
+        `${head}Authorization: Bearer ${TOKEN.slice(1)}\r\n\r\n`,
+      ),
+      conversation(
+        { port, host: '127.0.0.1' },
+        `${head}Authorization: Bearer ${TOKEN.slice(0, -1)}\r\n\r\n`,
+      ),
+      conversation({ port, host: '127.0.0.1' }, `${head}X: ${'x'.repeat(20_000_000)}`),
+      conversation({ port, host: '127.0.0.1' }, head),
+      conversation({ port, host: '127.0.0.1' }, ''),
       conversation(
         { port },
         `POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n`,
@@ -231,6 +241,6 @@ describe('the listener for metrics', () => {
     ]);
     for (const answer of answers) expect(answer).not.toContain('lxc_autoscale_');
     expect(residentMib(daemon) - before).toBeLessThan(64);
-    expect(await conversation({ port }, GET)).toContain('lxc_autoscale_');
+    expect(await conversation({ port, host: '127.0.0.1' }, GET)).toContain('lxc_autoscale_');
   });
 });
