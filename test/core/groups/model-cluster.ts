@@ -81,6 +81,9 @@ interface Work {
   readonly pid: number;
 }
 
+/** See `#clonePhases`. */
+const CLONE_PHASES = 3;
+
 export class ModelCluster {
   readonly boxes = new Map<Vmid, Box>();
   readonly foreignIds = new Set<Vmid>();
@@ -174,7 +177,8 @@ export class ModelCluster {
     }
     if (fails === 'failed') {
       drop();
-      if (work.step.kind === 'clone' && work.phases.length === 1) {
+      // A pct clone that fails takes back what it has begun.
+      if (work.step.kind === 'clone' && work.phases.length < CLONE_PHASES) {
         this.boxes.delete(work.step.vmid);
         this.#unlockSource();
       }

@@ -374,6 +374,12 @@ describe('whatever happens', () => {
     },
   ) as fc.Arbitrary<Event>;
 
+  const proceeds: Event = { kind: 'proceed', index: 0, fails: 'no' };
+  const CLONE_FAILS_EARLY: Event[] = [
+    ...[{ kind: 'look' } as const, proceeds, proceeds, { kind: 'look' } as const, proceeds],
+    { kind: 'proceed', index: 0, fails: 'failed' },
+  ];
+
   function happen(cluster: ModelCluster, one: Event): void {
     if (one.kind === 'look') cluster.look();
     else if (one.kind === 'crash') cluster.crash('daemon');
@@ -400,7 +406,7 @@ describe('whatever happens', () => {
           expectClean(cluster);
           expectSourceSpared(cluster);
         }),
-        { numRuns: 150 },
+        { numRuns: 150, examples: [[CLONE_FAILS_EARLY]] },
       );
     },
   );
