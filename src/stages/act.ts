@@ -195,7 +195,9 @@ function intend(
 /** Puts back what a change that is not made after all would have been remembered for. */
 function remembering({ cores, memory }: GuestRecord): () => void {
   const before = [cores, memory].map(({ boost, offPeak }) => ({ boost, offPeak }));
-  return () => [cores, memory].forEach((record, index) => Object.assign(record, before[index]));
+  return () => {
+    for (const [index, record] of [cores, memory].entries()) Object.assign(record, before[index]);
+  };
 }
 
 /** A limit that is put right is configured already. */
