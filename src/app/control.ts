@@ -23,7 +23,7 @@ export const openControl = ({
     complain: (message) => open.world.log.warn(message),
     answer: async (request) => {
       if (request.command === 'health') {
-        await open.ask();
+        await open.world.observe();
         return { health: health() };
       }
       const { answerTo } = await import('./control-answer.ts');

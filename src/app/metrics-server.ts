@@ -116,7 +116,7 @@ async function answerTo(
     case '/metrics':
       return { status: 200, type: CONTENT_TYPE, body: text() };
     case '/healthz': {
-      await open.ask();
+      await open.world.observe();
       const problem = whyIdle();
       // /healthz fails only if a restart may help.
       const paused = known().state.pause;
@@ -124,7 +124,7 @@ async function answerTo(
       return plain(problem === undefined, `${problem ?? fine}\n`);
     }
     case '/readyz': {
-      await open.ask();
+      await open.world.observe();
       const report = health();
       return plain(report.healthy, `${healthLines(report).join('\n')}\n`);
     }

@@ -75,7 +75,7 @@ export class NodeLoop {
       view = seen;
       this.#view = seen;
     };
-    await this.open.ask();
+    await this.world.observe();
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
     return { kind: 'whole', result, view };
@@ -90,7 +90,7 @@ export class NodeLoop {
 
   /** Samples the containers between two cycles. */
   async sample(): Promise<ReturnType<typeof sample>> {
-    await this.open.ask();
+    await this.world.observe();
     noticePause(this.world, this.state);
     return this.#look(false);
   }

@@ -66,7 +66,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
     timer = setTimeout(() => void look(), ms);
   };
   const look = async (): Promise<void> => {
-    await open.ask();
+    await world.observe();
     if (stopping) return;
     // If /etc/pve does not answer, the cycle logs it.
     if (open.hanging() === undefined) groups.look();

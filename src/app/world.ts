@@ -35,8 +35,6 @@ export interface OpenWorld {
   readonly inventory: PveInventory;
   /** Counts of what has gone through these ports. */
   readonly tally: Tally;
-  /** Finds file systems that do not answer. Wait for it before reading. */
-  ask(): Promise<void>;
   /** Why `/etc/pve` cannot be read now; undefined: it has answered. */
   hanging(): string | undefined;
   /** Makes the logs and backups of a new configuration active. */
@@ -104,6 +102,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
     cgroups,
     guests: whileAnswering(createGuests(paths, inventory), hanging),
     host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
+    observe: () => answering.ask(placesOf(files, paths)),
     hands: handsOf(context),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
     temporary: createTemporaryRecords(paths, node, inventory),
@@ -117,7 +116,6 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
   };
   return {
     ...{ world, inventory, tally, hanging },
-    ask: () => answering.ask(placesOf(files, paths)),
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));
       outlets.use(next);

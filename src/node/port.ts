@@ -137,6 +137,11 @@ export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonl
 /** What can be seen of a node. Nothing of it changes anything, so everybody may have it. */
 export interface NodeEyes {
   readonly clock: Clock;
+  /**
+   * One look at the node, the only thing to be waited for: all that is read afterwards is read at
+   * once, as of this look or later. Never fails: what does not answer is missing where it is read.
+   */
+  observe(): Promise<void>;
   readonly guests: Guests;
   readonly cgroups: Cgroups;
   readonly host: HostView;

@@ -151,6 +151,7 @@ export class VirtualNode {
       wallMs: () => milliseconds(this.wallMs),
       monotonicMs: () => milliseconds(this.monotonicMs),
     },
+    observe: async () => {},
     guests: {
       list: () => {
         const all = [...this.machine.vmids()].map((vmid) => [vmid, this.#guest(vmid)] as const);

@@ -25,8 +25,8 @@ function loopWith(id: number) {
   const did: string[] = [];
   const open: OpenWorld = {
     inventory: new PveInventory(createPaths('/nonexistent')),
-    ...{ world: node.world, tally: newTally(), hanging: () => undefined, listen: () => {} },
-    ask: async () => void did.push('ask'),
+    world: { ...node.world, observe: async () => void did.push('look') },
+    ...{ tally: newTally(), hanging: () => undefined, listen: () => {} },
     reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
     close: async () => {},
   };
@@ -66,6 +66,15 @@ describe('the loop of a node', () => {
     const early = await loop.earlyCycle(new Set([vmid(101)]), stop);
     expect(early).toMatchObject({ kind: 'early', view: undefined });
     expect(loop.view?.cycle).toBe(1);
+  });
+
+  it('waits for one look at the node per whole cycle, and per sample', async () => {
+    const { loop, did } = loopWith(101);
+    await loop.cycle(stop);
+    expect(did).toEqual(['look']);
+    await loop.sample();
+    await loop.earlyCycle(new Set([vmid(101)]), stop);
+    expect(did).toEqual(['look', 'look']);
   });
 
   it('goes by a new configuration from then on, and so does its world', () => {

@@ -40,7 +40,7 @@ async function local(): Promise<NodeUnderContract> {
   const environment = { PATH: `${node.binDirectory}:/usr/bin:/bin` };
   return {
     eyes: {
-      ...{ clock, cgroups, guests: createGuests(paths) },
+      ...{ clock, cgroups, guests: createGuests(paths), observe: async () => {} },
       host: createHostView(paths, () => present(mib(0))),
     },
     hands: {

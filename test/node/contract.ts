@@ -47,6 +47,7 @@ export function nodeContract(name: string, create: () => Promise<NodeUnderContra
     const node = async (): Promise<Observer> => {
       const made = await create();
       open.push(made);
+      await made.during(made.eyes.observe());
       return new Observer(made);
     };
     describe('lists', () => listing(node));
@@ -88,11 +89,19 @@ class Observer {
     return [...list.value.keys()].sort((one, other) => one - other);
   }
 
+  /** What has happened shows with the next look. */
+  async sees(happen: (node: NodeUnderContract) => void): Promise<void> {
+    happen(this.node);
+    await this.node.during(this.node.eyes.observe());
+  }
+
   /** As it was decided on now, but for what is said. */
-  set(request: Partial<SetRequest>): Promise<CommandOutcome> {
+  async set(request: Partial<SetRequest>): Promise<CommandOutcome> {
     const digest = request.digest ?? this.config().digest;
     const { proxmox } = this.node.hands;
-    return this.node.during(proxmox.set({ ...request, vmid: ID, digest }, NEVER));
+    const outcome = await this.node.during(proxmox.set({ ...request, vmid: ID, digest }, NEVER));
+    await this.node.during(this.node.eyes.observe());
+    return outcome;
   }
 
   /** All that a change may touch, as it is now. */
@@ -132,9 +141,9 @@ function listing(make: Make): void {
 
   it('a guest whether it runs or not, until it is destroyed', async () => {
     const one = await make();
-    one.node.world.stop(101);
+    await one.sees(({ world }) => world.stop(101));
     expect(one.listed()).toEqual([ID, OTHER]);
-    one.node.world.destroy(101);
+    await one.sees(({ world }) => world.destroy(101));
     expect(one.listed()).toEqual([OTHER]);
   });
 
@@ -151,19 +160,15 @@ function listing(make: Make): void {
 }
 
 function states(make: Make): void {
-  it.each<[string, (one: Observer) => void, object]>([
+  it.each<[string, (node: NodeUnderContract) => void, object]>([
     ['running', () => {}, { kind: 'running' }],
-    ['frozen', ({ node }) => node.world.freeze(101), { kind: 'frozen' }],
-    ['stopped', ({ node }) => node.world.stop(101), { kind: 'stopped' }],
-    [
-      'left behind',
-      ({ node }) => node.world.leaveBehind(101),
-      { kind: 'stopped', leftBehind: true },
-    ],
-    ['destroyed', ({ node }) => node.world.destroy(101), { kind: 'stopped' }],
+    ['frozen', ({ world }) => world.freeze(101), { kind: 'frozen' }],
+    ['stopped', ({ world }) => world.stop(101), { kind: 'stopped' }],
+    ['left behind', ({ world }) => world.leaveBehind(101), { kind: 'stopped', leftBehind: true }],
+    ['destroyed', ({ world }) => world.destroy(101), { kind: 'stopped' }],
   ])('%s', async (_state, happen, expected) => {
     const one = await make();
-    happen(one);
+    await one.sees(happen);
     expect(one.state()).toEqual(expected);
     expect(one.state(OTHER)).toEqual({ kind: 'running' });
   });
@@ -183,8 +188,8 @@ function identity(make: Make): void {
     const guest = one.config().identity;
     const first = one.sample().identity;
     expect(one.sample().identity).toBe(first);
-    one.node.world.stop(101);
-    one.node.world.start(101);
+    await one.sees(({ world }) => world.stop(101));
+    await one.sees(({ world }) => world.start(101));
     expect(one.sample().identity).not.toBe(first);
     expect(one.config().identity).toBe(guest);
   });
@@ -193,7 +198,7 @@ function identity(make: Make): void {
 function absence(make: Make): void {
   it('of a guest that has stopped, and never that it is zero', async () => {
     const one = await make();
-    one.node.world.stop(101);
+    await one.sees(({ world }) => world.stop(101));
     const { cgroups } = one.node.eyes;
     expect(cgroups.sample(ID)).toMatchObject({ ok: false, why: 'absent' });
     expect(cgroups.cpuLimit(ID)).toMatchObject({ ok: false, why: 'absent' });
@@ -239,7 +244,7 @@ function setting(make: Make): void {
     const one = await make();
     expect(await one.set({ cores: 3 })).toEqual({ kind: 'done' });
     expect(one.config()).toMatchObject({ cores: 3, memoryMib: 1024 });
-    one.node.world.rebalance();
+    await one.sees(({ world }) => world.rebalance());
     expect(one.sample().cpu).toMatchObject({ value: { cpusetCpus: 3 } });
   });
 
@@ -257,7 +262,7 @@ function setting(make: Make): void {
 
   it('a guest that has stopped, without starting it', async () => {
     const one = await make();
-    one.node.world.stop(101);
+    await one.sees(({ world }) => world.stop(101));
     expect(await one.set({ memoryMib: mib(512) })).toEqual({ kind: 'done' });
     expect(one.config().memoryMib).toBe(512);
     expect(one.state()).toEqual({ kind: 'stopped' });
@@ -267,12 +272,12 @@ function setting(make: Make): void {
 function refusals(make: Make): void {
   const change = { cores: 3 };
 
-  it.each<[string, (one: Observer) => void, string]>([
-    ['a guest that is locked', ({ node }) => node.world.lock(101), 'locked'],
-    ['a write without quorum', ({ node }) => node.world.setQuorum(false), 'no-quorum'],
+  it.each<[string, (node: NodeUnderContract) => void, string]>([
+    ['a guest that is locked', ({ world }) => world.lock(101), 'locked'],
+    ['a write without quorum', ({ world }) => world.setQuorum(false), 'no-quorum'],
   ])('%s, and changes nothing', async (_what, happen, why) => {
     const one = await make();
-    happen(one);
+    await one.sees(happen);
     const before = one.all();
     expect(await one.set(change)).toMatchObject({
       ...{ kind: 'failed', why, message: expect.stringMatching(/./) },
@@ -295,7 +300,7 @@ function refusals(make: Make): void {
   it('a guest that is gone', async () => {
     const one = await make();
     const { digest } = one.config();
-    one.node.world.destroy(101);
+    await one.sees(({ world }) => world.destroy(101));
     expect(await one.set({ ...change, digest })).toMatchObject({ kind: 'failed', why: 'gone' });
     expect(one.listed()).toEqual([OTHER]);
   });

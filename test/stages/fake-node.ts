@@ -238,6 +238,7 @@ export class FakeNode {
       wallMs: () => milliseconds(this.nowMs),
       monotonicMs: () => milliseconds(this.nowMs),
     },
+    observe: async () => {},
     guests: {
       list: () => {
         if (this.listMissing !== undefined) return this.listMissing;
