@@ -62,7 +62,10 @@ function residentMib({ child }: Running): number {
 }
 
 /** Resolves with all that comes, once the other side has ended or gone. */
-function conversation(to: { path: string } | { port: number }, words: string): Promise<string> {
+function conversation(
+  to: { path: string } | { port: number; host: string },
+  words: string,
+): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(to);
     let text = '';
@@ -79,7 +82,7 @@ function conversation(to: { path: string } | { port: number }, words: string): P
 /** So many at a time until there were so many; nobody is waited for that says nothing. */
 async function crowd(
   count: number,
-  to: { path: string } | { port: number },
+  to: { path: string } | { port: number; host: string },
   watch: () => void,
 ): Promise<void> {
   const open = new Set<Socket>();
@@ -235,7 +238,7 @@ describe('the listener for metrics', () => {
       conversation({ port, host: '127.0.0.1' }, head),
       conversation({ port, host: '127.0.0.1' }, ''),
       conversation(
-        { port },
+        { port, host: '127.0.0.1' },
         `POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n`,
       ),
     ]);
