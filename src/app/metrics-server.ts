@@ -5,9 +5,9 @@ import type { HealthReport } from '../core/report/health.ts';
 import type { ReportInput } from '../core/report/report-input.ts';
 import { type HttpAnswer, type HttpListener, openHttpListener } from '../host/http-listener.ts';
 import { removeFile, replaceFile } from '../host/textfile.ts';
+import { ofComponent } from '../report/component-log.ts';
 import { CONTENT_TYPE } from '../report/exposition.ts';
 import { metricsText, type OwnFigures } from '../report/metrics.ts';
-import { inRoom } from '../report/room-log.ts';
 import type { ProcessContext } from './context.ts';
 import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
@@ -47,7 +47,7 @@ const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: und
 
 export function createMetricsServer(options: MetricsServerOptions): MetricsServer {
   const { context, open } = options;
-  const log = inRoom(open.world.log, 'metrics');
+  const log = ofComponent(open.world.log, 'metrics');
   const startSeconds = (context.clock.wallMs() - process.uptime() * 1000) / 1000;
   const node = context.paths.nodeName();
   const text = (): string =>

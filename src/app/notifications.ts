@@ -6,8 +6,8 @@ import { begun, conditionsIn, eventOf, type Said } from '../core/notify/gather.t
 import { masking } from '../core/secrets.ts';
 import { milliseconds } from '../core/units.ts';
 import type { CycleResult } from '../cycle.ts';
+import { ofComponent } from '../report/component-log.ts';
 import type { MessengerCounts } from '../report/notify/messenger.ts';
-import { inRoom } from '../report/room-log.ts';
 import type { ProcessContext } from './context.ts';
 import type { Messengers } from './messengers.ts';
 import type { Part } from './part.ts';
@@ -44,7 +44,7 @@ export function openNotifications(
   { announces = false }: NotificationsOptions = {},
 ): Notifications {
   const { clock } = context;
-  const log = inRoom(open.world.log, 'notify');
+  const log = ofComponent(open.world.log, 'notify');
   const said: Said = new Map();
   let messengers: Messengers | undefined;
   let beganMs = clock.monotonicMs();

@@ -11,7 +11,7 @@ import { createLedgers } from '../host/member-ledger.ts';
 import { createGroupTools } from '../host/pct-groups.ts';
 import { createStateFile } from '../host/state-file.ts';
 import type { ActingGroupWorld, World } from '../ports.ts';
-import { inRoom } from '../report/room-log.ts';
+import { ofComponent } from '../report/component-log.ts';
 import { Groups } from '../stages/groups.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
@@ -40,7 +40,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
   const { paths, clock } = context;
   const file = createStateFile(paths, GROUPS_FILE);
   const boot = file.boot() ?? '';
-  const log = inRoom(world.log, 'groups');
+  const log = ofComponent(world.log, 'groups');
   const states = statesFrom(file.read(), boot, { log });
   const policiesOf = remembered();
   const save = (): string | undefined => {

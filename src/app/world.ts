@@ -2,7 +2,7 @@ import { dirname } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import type { JournalEvent } from '../core/journal-event.ts';
-import { LOG_ROOMS } from '../core/log-line.ts';
+import { LOG_COMPONENTS } from '../core/log-line.ts';
 import { type Missing, missing } from '../core/reading.ts';
 import { AnsweringFiles, type Places } from '../host/answering-files.ts';
 import { type CgroupFiles, createCgroups } from '../host/cgroup-files.ts';
@@ -177,9 +177,9 @@ const allSecrets = (config: Config): readonly string[] => [
   ...secretsOf(config),
 ];
 
-function roomLevels({ roomLogLevels }: Config): LogSettings['roomLevels'] {
-  const levels = LOG_ROOMS.flatMap((room) => {
-    const level = roomLogLevels[room];
+function componentLevels({ componentLogLevels }: Config): LogSettings['componentLevels'] {
+  const levels = LOG_COMPONENTS.flatMap((room) => {
+    const level = componentLogLevels[room];
     return level === undefined ? [] : [[room, LEVELS[level]] as const];
   });
   return Object.fromEntries(levels);
@@ -189,7 +189,7 @@ function logSettings(config: Config, paths: Paths): LogSettings {
   return {
     file: paths.at(config.logFile),
     level: LEVELS[config.logLevel],
-    roomLevels: roomLevels(config),
+    componentLevels: componentLevels(config),
     timezone: config.timezone,
     secrets: allSecrets(config),
     rotation: config.logRotation,

@@ -124,11 +124,13 @@ function offPeakLine({
 }
 
 /** Only what differs from the ordinary. */
-function logLines({ logLevel, roomLogLevels, logSyslog }: Config): string[] {
+function logLines({ logLevel, componentLogLevels, logSyslog }: Config): string[] {
   const syslog = logSyslog === undefined ? '' : `; also to ${showSyslogAddress(logSyslog)}`;
-  const rooms = Object.entries(roomLogLevels).map(([room, level]) => `in ${room} from ${level} on`);
-  if (rooms.length === 0 && logSyslog === undefined) return [];
-  return [`Log: ${[`from ${logLevel} on`, ...rooms].join(', ')}${syslog}.`];
+  const components = Object.entries(componentLogLevels).map(
+    ([component, level]) => `in ${component} from ${level} on`,
+  );
+  if (components.length === 0 && logSyslog === undefined) return [];
+  return [`Log: ${[`from ${logLevel} on`, ...components].join(', ')}${syslog}.`];
 }
 
 const unseen = (detail: string): string =>

@@ -1,4 +1,4 @@
-import { LOG_ROOMS } from '../core/log-line.ts';
+import { LOG_COMPONENTS } from '../core/log-line.ts';
 import { EVENT_KINDS, type EventKind, type Severity } from '../core/notify/event.ts';
 import type { Vmid } from '../core/units.ts';
 import {
@@ -351,7 +351,7 @@ const fileKeys = {
   ).usually('/var/log/lxc_autoscale.log'),
   log_level: logLevels(
     'Least severity that is logged, for the whole program or for its parts ' +
-      `${LOG_ROOMS.slice(0, -1).join(', ')} and ${LOG_ROOMS.at(-1)}`,
+      `${LOG_COMPONENTS.slice(0, -1).join(', ')} and ${LOG_COMPONENTS.at(-1)}`,
   ).usually('info'),
   log_format: oneOf(
     LOG_FORMATS,

@@ -197,6 +197,6 @@ export function applyOverrides(config: Config, overrides: Overrides): Config {
     pollIntervalMs,
     sampleIntervalMs: sampleInterval(config.sampleIntervalMs, pollIntervalMs),
     energyMode: energyMode ?? config.energyMode,
-    ...(debug === true && { logLevel: 'debug' as const, roomLogLevels: {} }),
+    ...(debug === true && { logLevel: 'debug' as const, componentLogLevels: {} }),
   });
 }

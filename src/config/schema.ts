@@ -2,7 +2,7 @@
 // 0.4 MB of private memory where it is 3.4 MB.
 import * as z from 'zod/mini';
 import { parseListenAddress } from '../core/listen-address.ts';
-import { LOG_ROOMS, type LogRoom } from '../core/log-line.ts';
+import { LOG_COMPONENTS, type LogComponent } from '../core/log-line.ts';
 import { MESSAGE_CHANNELS, type MessageChannel } from '../core/notify/event.ts';
 import { parseSyslogAddress } from '../core/syslog-address.ts';
 import { cronFault } from './cron.ts';
@@ -182,29 +182,29 @@ export function oneOf<const W extends readonly [string, ...string[]]>(
 
 type Level = (typeof LOG_LEVELS)[number];
 
-/** One level for all rooms, or one for each that is named, and for the others at `default`. */
-export type Levels = Level | ReadonlyMap<LogRoom | 'default', Level>;
+/** One level for all components, or one for each that is named, and for the others at `default`. */
+export type Levels = Level | ReadonlyMap<LogComponent | 'default', Level>;
 
 const LEVEL_NAMES = { warn: 'warning' };
 
 export function logLevels(does: string) {
   const level = () => z.enum(LOG_LEVELS, 'is not known');
-  const rooms = ['default', ...LOG_ROOMS] as const;
+  const components = ['default', ...LOG_COMPONENTS] as const;
   const read = () =>
     z.transform((raw: unknown, { issues }): Levels => {
       const given = raw instanceof Map ? raw : new Map([['', raw]]);
-      const found = new Map<LogRoom | 'default', Level>();
+      const found = new Map<LogComponent | 'default', Level>();
       for (const [key, value] of given) {
         const result = level().safeParse(toWord(value, LEVEL_NAMES));
-        const room = rooms.find((name) => name === key) ?? 'default';
+        const component = components.find((name) => name === key) ?? 'default';
         const path = key === '' ? [] : [key];
-        if (result.success) found.set(room, result.data);
+        if (result.success) found.set(component, result.data);
         else issues.push({ code: 'custom', input: raw, path, message: 'is not known' });
       }
       return raw instanceof Map ? found : (found.get('default') ?? 'info');
     });
   const allowed = `${listed(LOG_LEVELS)}, or one for each as in {default: info, groups: debug}`;
-  return described(read, { does, allowed, words: LOG_LEVELS, parts: rooms });
+  return described(read, { does, allowed, words: LOG_LEVELS, parts: components });
 }
 
 const FITS_ONE_LINE = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/;

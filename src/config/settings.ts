@@ -1,4 +1,4 @@
-import { LOG_ROOMS, type LogRoom } from '../core/log-line.ts';
+import { LOG_COMPONENTS, type LogComponent } from '../core/log-line.ts';
 import {
   type Bytes,
   type Milliseconds,
@@ -77,17 +77,20 @@ export const sampleInterval = (wanted: Milliseconds, poll: Milliseconds): Millis
 export const jsonLogFileOf = (logFile: string): string =>
   `${logFile.endsWith('.log') ? logFile.slice(0, -'.log'.length) : logFile}.json`;
 
-/** The level of all, and those of rooms that have one of their own. */
+/** The level of all, and those of components that have one of their own. */
 function logLevels(levels: Levels): {
   readonly logLevel: LogLevel;
-  readonly roomLogLevels: Readonly<Partial<Record<LogRoom, LogLevel>>>;
+  readonly componentLogLevels: Readonly<Partial<Record<LogComponent, LogLevel>>>;
 } {
-  if (typeof levels === 'string') return { logLevel: levels, roomLogLevels: {} };
-  const rooms = LOG_ROOMS.flatMap((room) => {
-    const level = levels.get(room);
-    return level === undefined ? [] : [[room, level] as const];
+  if (typeof levels === 'string') return { logLevel: levels, componentLogLevels: {} };
+  const components = LOG_COMPONENTS.flatMap((component) => {
+    const level = levels.get(component);
+    return level === undefined ? [] : [[component, level] as const];
   });
-  return { logLevel: levels.get('default') ?? 'info', roomLogLevels: Object.fromEntries(rooms) };
+  return {
+    logLevel: levels.get('default') ?? 'info',
+    componentLogLevels: Object.fromEntries(components),
+  };
 }
 
 /** How large a log may grow, and how many older ones stay; undefined: without bound. */

@@ -1,23 +1,23 @@
 import type { Milliseconds } from './units.ts';
 
-/** The rooms of the program that a line of the log comes from, as an admin tells them apart. */
-export const LOG_ROOMS = [
+/** The components of the program that write lines. The field of a line is called `room`. */
+export const LOG_COMPONENTS = [
   /** Start, stop, reload, the frame of each cycle, what is saved. */
   'daemon',
-  /** What could be seen, and what others have changed. */
+  /** What could be read, and what others have changed. */
   'observe',
-  /** Who is held or left alone, and why. */
+  /** Which containers are on hold or skipped, and why. */
   'decide',
   /** Changes and rollbacks. */
   'act',
   'groups',
   /** Messages to people. */
   'notify',
-  /** Figures for Prometheus, and the history of usage. */
+  /** Metrics for Prometheus, and the usage history. */
   'metrics',
 ] as const;
 
-export type LogRoom = (typeof LOG_ROOMS)[number];
+export type LogComponent = (typeof LOG_COMPONENTS)[number];
 
 export type LineLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
 
@@ -26,10 +26,10 @@ export const SYSLOG_PRIORITIES: Readonly<Record<LineLevel, number>> = {
   ...{ ERROR: 3, WARNING: 4, INFO: 6, DEBUG: 7 },
 };
 
-/** What a line is about, for those who search by it and not by its words. */
+/** What a line is about, for searches by facts instead of words. */
 export interface LineFacts {
-  /** `daemon` where nothing is said. */
-  readonly room?: LogRoom;
+  /** The component; `daemon` if it is left out. */
+  readonly room?: LogComponent;
   readonly vmid?: number;
   /** The label of a group. */
   readonly group?: string;
@@ -37,7 +37,7 @@ export interface LineFacts {
   readonly event?: string;
   /** Which way a decision went: `grow`, `shrink`. */
   readonly verdict?: string;
-  /** How it ended (`confirmed`, `failed`), or what held it (`host-memory`). */
+  /** How it ended (`confirmed`, `failed`), or why nothing changed (`host-memory`). */
   readonly outcome?: string;
 }
 
@@ -46,5 +46,5 @@ export interface LogLine {
   readonly atMs: Milliseconds;
   readonly level: LineLevel;
   readonly text: string;
-  readonly facts: LineFacts & { readonly room: LogRoom };
+  readonly facts: LineFacts & { readonly room: LogComponent };
 }

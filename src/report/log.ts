@@ -3,8 +3,8 @@ import { createLogger, format, transports } from 'winston';
 import {
   type LineFacts,
   type LineLevel,
+  type LogComponent,
   type LogLine,
-  type LogRoom,
   SYSLOG_PRIORITIES,
 } from '../core/log-line.ts';
 import { plainText } from '../core/plain-text.ts';
@@ -23,7 +23,7 @@ export interface LogSettings {
   /** Less important lines are left out. */
   readonly level: LogLevel;
   /** The same for single rooms; the others go by `level`. */
-  readonly roomLevels?: Readonly<Partial<Record<LogRoom, LogLevel>>> | undefined;
+  readonly componentLevels?: Readonly<Partial<Record<LogComponent, LogLevel>>> | undefined;
   /** IANA name; undefined stands for the host's. */
   readonly timezone: string | undefined;
   /** Texts that must not appear, e.g. tokens. Shorter ones than four characters are no secrets. */
@@ -135,9 +135,9 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
 }
 
 const levels =
-  ({ level, roomLevels }: LogSettings) =>
-  (room: LogRoom): LogLevel =>
-    roomLevels?.[room] ?? level;
+  ({ level, componentLevels }: LogSettings) =>
+  (room: LogComponent): LogLevel =>
+    componentLevels?.[room] ?? level;
 
 type LineShape = (line: LogLine) => string;
 

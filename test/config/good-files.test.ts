@@ -50,7 +50,7 @@ const EXPECTED_DEFAULTS: Config = {
   logFile: '/var/log/lxc_autoscale.log',
   jsonLogFile: '/var/log/lxc_autoscale.json',
   logLevel: 'info',
-  roomLogLevels: {},
+  componentLogLevels: {},
   logFormat: 'text',
   logSyslog: undefined,
   logJournalFields: false,
@@ -354,8 +354,11 @@ describe('values as people write them', () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is the notation, not a template.
     ['\n    notify: ${HOW:-error}', 'info', { notify: 'error' }],
   ])('log_level: %s', (written, level, rooms) => {
-    const { logLevel, roomLogLevels } = read(withDefault(`log_level: ${written}`)).config;
-    expect({ logLevel, roomLogLevels }).toEqual({ logLevel: level, roomLogLevels: rooms });
+    const { logLevel, componentLogLevels } = read(withDefault(`log_level: ${written}`)).config;
+    expect({ logLevel, componentLogLevels }).toEqual({
+      logLevel: level,
+      componentLogLevels: rooms,
+    });
   });
 
   it.each([

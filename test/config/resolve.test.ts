@@ -311,9 +311,9 @@ describe('applyOverrides', () => {
   it('puts --debug over the level of every room', () => {
     const loaded = parseConfig('DEFAULT: {log_level: {groups: error}}\n', 'f', {});
     if (!loaded.ok) throw new Error('it is right');
-    expect(loaded.config.roomLogLevels).toEqual({ groups: 'error' });
+    expect(loaded.config.componentLogLevels).toEqual({ groups: 'error' });
     const after = applyOverrides(loaded.config, { debug: true });
-    expect([after.logLevel, after.roomLogLevels]).toEqual(['debug', {}]);
+    expect([after.logLevel, after.componentLogLevels]).toEqual(['debug', {}]);
   });
 
   it('changes nothing where nothing is given', () => {

@@ -14,8 +14,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogLine } from '../../src/core/log-line.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { ofComponent } from '../../src/report/component-log.ts';
 import { createLog, type LogSettings, type TextLog } from '../../src/report/log.ts';
-import { inRoom } from '../../src/report/room-log.ts';
 import { bundleScript, runBash } from './run-child.ts';
 
 let directory: string;
@@ -92,17 +92,17 @@ describe('the form of a line', () => {
     log.debug(line);
     expect([made, existsSync(file)]).toEqual([0, false]);
     log.reconfigure({ ...settings, level: 'DEBUG' });
-    inRoom(log, 'decide').debug(line);
+    ofComponent(log, 'decide').debug(line);
     expect(content()).toBe('2024-08-14 22:04:45 - DEBUG - made 1\n');
   });
 
   it('is left out by the level of its room, which a reload may change', () => {
-    const roomLevels = { groups: 'DEBUG', notify: 'ERROR' } as const;
-    const { log, settings } = setUp({ level: 'WARNING', roomLevels });
+    const componentLevels = { groups: 'DEBUG', notify: 'ERROR' } as const;
+    const { log, settings } = setUp({ level: 'WARNING', componentLevels });
     const say = () => {
       for (const room of ['groups', 'notify', 'act', 'daemon'] as const) {
         log.debug(`d ${room}`, { room });
-        inRoom(log, room).warn(`w ${room}`);
+        ofComponent(log, room).warn(`w ${room}`);
       }
       log.info('i');
     };
@@ -119,7 +119,7 @@ describe('the form of a line', () => {
       'WARNING - w daemon',
     ];
     expect(said()).toEqual(first);
-    log.reconfigure({ ...settings, level: 'ERROR', roomLevels: { daemon: 'INFO' } });
+    log.reconfigure({ ...settings, level: 'ERROR', componentLevels: { daemon: 'INFO' } });
     say();
     expect(said()).toEqual([...first, 'WARNING - w daemon', 'INFO - i']);
   });

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { LOG_ROOMS, type LogLine } from '../../src/core/log-line.ts';
+import { LOG_COMPONENTS, type LogLine } from '../../src/core/log-line.ts';
 import type { SyslogAddress } from '../../src/core/syslog-address.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createSyslog, type Syslog } from '../../src/report/syslog.ts';
@@ -39,7 +39,7 @@ describe('a message', () => {
   it('is read back as it was written, whatever stands in it', () => {
     const texts = fc.string({ unit: 'grapheme' });
     fc.assert(
-      fc.property(texts, texts, fc.constantFrom(...LOG_ROOMS), (text, group, room) => {
+      fc.property(texts, texts, fc.constantFrom(...LOG_COMPONENTS), (text, group, room) => {
         const message = syslogMessage(line(text, { group, room }), sender).toString();
         const read = parseMessage(message);
         expect(read).toMatchObject({ text, id: room, host: 'pve1', app: 'lxc-autoscale' });

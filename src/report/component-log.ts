@@ -1,8 +1,8 @@
-import type { LogRoom } from '../core/log-line.ts';
+import type { LogComponent } from '../core/log-line.ts';
 import type { Log } from '../ports.ts';
 
-/** The same log for a part of the program all of whose lines come from one room. */
-export const inRoom = (log: Log, room: LogRoom): Log => ({
+/** The same log, for a part of the program whose lines all have one component. */
+export const ofComponent = (log: Log, room: LogComponent): Log => ({
   debug: (message, about) => log.debug(message, { ...about, room }),
   info: (message, about) => log.info(message, { ...about, room }),
   warn: (message, about) => log.warn(message, { ...about, room }),
