@@ -8,7 +8,7 @@ import type { ProcessContext } from './context.ts';
 /** Keeps the state of the loop across restarts: read at the start, saved when it matters. */
 export interface StateKeeper {
   readonly state: LoopState;
-  /** Before each change, after a cycle that changed something, and at the end. Says why it failed. */
+  /** Before each change, after a cycle with changes, and at the end. Says why it failed. */
   save(): string | undefined;
   /** After a cycle that changed nothing: saves once an hour what was seen and learnt. */
   saveWhenDue(): void;
