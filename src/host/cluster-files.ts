@@ -11,7 +11,7 @@ import type { ListedGuest } from './vmlist-file.ts';
 
 /**
  * The configurations of all guests of the cluster, for groups: which ids and addresses are in use
- * anywhere, and which containers are members. Read anew only where the inventory says so.
+ * anywhere, and which containers are members. Read again if the version is another, and in turn.
  */
 export function createCluster(paths: Paths, inventory = new PveInventory(paths)): Cluster {
   return new PveCluster(paths, inventory);
@@ -48,7 +48,6 @@ class PveCluster implements Cluster {
         if (one.type !== 'qemu') guests.set(one.vmid, known);
         continue;
       }
-      this.#known.set(one, known.value);
       if (known.value.guest !== undefined) guests.set(one.vmid, known.value.guest);
       for (const address of known.value.addresses) addresses.add(address);
     }
@@ -83,7 +82,9 @@ class PveCluster implements Cluster {
     if (!file.ok) return file;
     const text = file.value.toString('utf8');
     const guest = type === 'qemu' ? undefined : parseGroupGuest(vmid, node, file.value);
-    return present({ guest, addresses: addressesIn(text) });
+    const value = { guest, addresses: addressesIn(text) };
+    this.#known.set(listed, value);
+    return present(value);
   }
 }
 

@@ -25,7 +25,7 @@ function tooMany(count: number): Reading<never> | undefined {
 
 /**
  * The containers of this node from `/etc/pve`. On a quiet node a cycle takes one look at the
- * inventory, and reads no configuration at all.
+ * inventory, and reads a few configurations again, those that were read longest ago.
  */
 export function createGuests(paths: Paths, inventory = new PveInventory(paths)): Guests {
   return new PveGuests(paths, inventory);
@@ -82,8 +82,8 @@ class PveGuests implements Guests {
     for (const guest of own) {
       const known = this.#known.get(guest);
       const config = known ? present(known) : this.#readConfig(guest.vmid, directory.path);
-      if (config.ok) this.#known.set(guest, config.value);
-      else isWhole = false;
+      if (!config.ok) isWhole = false;
+      else if (known === undefined) this.#known.set(guest, config.value);
       configs.set(guest.vmid, config);
     }
     this.#known.keepOnly((vmid) => configs.get(vmid)?.ok === true);

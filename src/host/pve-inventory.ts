@@ -8,6 +8,12 @@ import { type ListedGuest, parseStartTime, parseVmlist } from './vmlist-file.ts'
 /** As large as `/etc/pve` takes a file. */
 const LIMIT_BYTES = 1024 * 1024;
 
+/**
+ * After so many looks everything known has been read again, also if its version is the same. One
+ * wrong reading would otherwise stand until the next change, which may never come.
+ */
+export const LOOKS_A_ROUND = 30;
+
 /** Which guests the cluster has, at one look. */
 export interface Inventory {
   /** Another one with each start of the cluster file system: versions count anew from then on. */
@@ -29,6 +35,7 @@ export class PveInventory {
   #startTime: number | undefined;
   #epoch = 0;
   #node: string | undefined;
+  #looks = 0;
   #text = Buffer.alloc(0);
   #guests: Reading<ReadonlyMap<Vmid, ListedGuest>> | undefined;
 
@@ -38,6 +45,8 @@ export class PveInventory {
 
   look(): Inventory {
     this.#noticeRestart();
+    this.#looks += 1;
+    if (this.#looks % LOOKS_A_ROUND === 0) this.#node = undefined;
     this.#node ??= this.#paths.nodeName();
     const { guests, node } = { guests: this.#list(), node: this.#node };
     // Where nothing is listed the cluster file system may only come up, and the name with it.
@@ -73,17 +82,31 @@ export class PveInventory {
   }
 }
 
-/** What was made of configurations, each for as long as its version stays. */
+/** What was made of configurations, each for as long as its version stays, and for one round. */
 export class ByVersion<T> {
   #epoch = 0;
-  #known = new Map<Vmid, { readonly guest: ListedGuest; readonly value: T }>();
+  /** The longest known first. */
+  readonly #known = new Map<Vmid, { readonly guest: ListedGuest; readonly value: T }>();
+  #due = 0;
 
-  /** Drops what is known of another epoch. Returns whether it was one. */
+  /**
+   * To be called once a look. Drops what is known of another epoch, and of the rest what is to be
+   * read again at this look. Returns whether it dropped anything.
+   */
   begin(epoch: number): boolean {
-    if (epoch === this.#epoch) return false;
+    if (epoch === this.#epoch) return this.#dropDue();
     this.#epoch = epoch;
     this.#known.clear();
     return true;
+  }
+
+  /** A few at each look, so that no look has to read all of them. */
+  #dropDue(): boolean {
+    this.#due += this.#known.size / LOOKS_A_ROUND;
+    const count = Math.floor(this.#due);
+    this.#due -= count;
+    for (const vmid of [...this.#known.keys()].slice(0, count)) this.#known.delete(vmid);
+    return count > 0;
   }
 
   get(guest: ListedGuest): T | undefined {
@@ -91,7 +114,9 @@ export class ByVersion<T> {
     return known !== undefined && isSame(known.guest, guest) ? known.value : undefined;
   }
 
+  /** Of a configuration that was read just now. */
   set(guest: ListedGuest, value: T): void {
+    this.#known.delete(guest.vmid);
     this.#known.set(guest.vmid, { guest, value });
   }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createCluster } from '../../src/host/cluster-files.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { LOOKS_A_ROUND } from '../../src/host/pve-inventory.ts';
 import { vmid } from '../core/builders.ts';
 
 let root: string;
@@ -125,6 +126,27 @@ describe('the view of the cluster', () => {
     expect(memory()).toBe(512);
     list({ 200: ['pve1', 'lxc', 2] });
     expect(memory()).toBe(1024);
+  });
+
+  it('keeps what one reading got wrong for one round of looks at most', () => {
+    put('.version', '{"starttime": 1795000000}');
+    const cluster = createCluster(createPaths(root));
+    list({ 200: ['pve1', 'lxc', 1], 201: ['pve1', 'lxc', 1], 202: ['pve1', 'lxc', 1] });
+    for (const id of [200, 201, 202]) put(`nodes/pve1/lxc/${id}.conf`, 'memory: 512\n');
+    const snapshots = () => {
+      const view = cluster.read();
+      if (!view.ok) return view;
+      return [...view.value.guests.values()].map(
+        (one) => one.ok && [...one.value.snapshots.keys()],
+      );
+    };
+    expect(snapshots()).toEqual([[], [], []]);
+    // The versions are as before: the reading was wrong, and nothing has changed since.
+    for (const id of [200, 201, 202]) {
+      put(`nodes/pve1/lxc/${id}.conf`, 'memory: 512\n\n[autoscale-web-1]\nmemory: 512\n');
+    }
+    for (let look = 0; look < LOOKS_A_ROUND; look += 1) snapshots();
+    expect(snapshots()).toEqual(Array(3).fill(['autoscale-web-1']));
   });
 
   it('gives out no address where one configuration cannot be read', () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createGuests } from '../../src/host/guests.ts';
 import { createPaths } from '../../src/host/paths.ts';
+import { LOOKS_A_ROUND } from '../../src/host/pve-inventory.ts';
 import type { Guests } from '../../src/node/port.ts';
 import { copyRecordedSysroot, plant, RECORDED_SYSROOT, temporaryDirectory, vmid } from './world.ts';
 
@@ -64,6 +65,15 @@ describe('the list of containers', () => {
     writeFileSync(node.conf(102), 'cores: 5\n');
     node.write(102, 'cores: 2\n', 2);
     expect(node.seen()).toStrictEqual({ 101: 1, 102: 2 });
+  });
+
+  it('keeps what one reading got wrong for one round of looks at most', () => {
+    const node = new FakeNode();
+    for (const id of [101, 102, 103]) node.write(id, 'cores: 1\n', 1);
+    expect(node.seen()).toStrictEqual({ 101: 1, 102: 1, 103: 1 });
+    for (const id of [101, 102, 103]) writeFileSync(node.conf(id), 'cores: 5\n');
+    for (let look = 0; look < LOOKS_A_ROUND; look += 1) node.seen();
+    expect(node.seen()).toStrictEqual({ 101: 5, 102: 5, 103: 5 });
   });
 
   it('reads all again after the cluster file system was restarted', () => {

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createPaths } from '../../src/host/paths.ts';
-import { ByVersion, PveInventory } from '../../src/host/pve-inventory.ts';
+import { ByVersion, LOOKS_A_ROUND, PveInventory } from '../../src/host/pve-inventory.ts';
 import { plant, temporaryDirectory, vmid } from './world.ts';
 
 const entry = (version: number, node = 'n1', type = 'lxc') => ({ node, type, version });
@@ -51,6 +51,15 @@ describe('the inventory of a cluster', () => {
     cluster.lists({ 101: entry(2) });
     expect(cluster.guests()).not.toBe(first);
     expect(cluster.guests().get(vmid(101))).toMatchObject({ version: 2 });
+  });
+
+  it('keeps a name that was read wrong for one round of looks at most', () => {
+    const cluster = new FakeCluster();
+    plant(cluster.root, { 'etc/pve/.members': '{"nodename": "n0"}' });
+    expect(cluster.inventory.look().node).toBe('n0');
+    plant(cluster.root, { 'etc/pve/.members': '{"nodename": "n1"}' });
+    for (let look = 1; look < LOOKS_A_ROUND; look += 1) cluster.inventory.look();
+    expect(cluster.inventory.look().node).toBe('n1');
   });
 
   it('begins another epoch with each start of the cluster file system', () => {
@@ -103,5 +112,21 @@ describe('what was made of a configuration', () => {
     expect(known.get(guest)).toBe('made');
     expect(known.begin(8)).toBe(true);
     expect(known.get(guest)).toBeUndefined();
+  });
+
+  it('is read again in one round of looks, and a few at each of them', () => {
+    const known = new ByVersion<string>();
+    const guests = Array.from({ length: 2 * LOOKS_A_ROUND }, (_, at) => ({
+      ...{ vmid: vmid(101 + at), ...entry(1) },
+    }));
+    known.begin(7);
+    for (const guest of guests) known.set(guest, 'first');
+    for (let look = 0; look < LOOKS_A_ROUND; look += 1) {
+      expect(known.begin(7)).toBe(true);
+      const dropped = guests.filter((guest) => known.get(guest) === undefined);
+      expect(dropped).toEqual(guests.slice(2 * look, 2 * look + 2));
+      for (const guest of dropped) known.set(guest, 'again');
+    }
+    expect(guests.every((guest) => known.get(guest) === 'again')).toBe(true);
   });
 });
