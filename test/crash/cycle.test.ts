@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Demand } from '../../src/sim/plant.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
+import { HALF } from './promises.ts';
 import { beginBoost, letSamplesAge, savedBoosts, savedState } from './saved.ts';
 import { crashes, onceLater } from './scenario.ts';
 
@@ -143,10 +144,11 @@ await crashes('a cycle in which a cpulimit goes down', {
     letSamplesAge(under, { 101: IDLE.cpuCores });
     return under;
   },
-  expectEnd: ({ under }) => {
+  expectEnd: ({ under }, when) => {
     const { cores, cpuLimit } = under.node.limits(101) ?? {};
     expect(cores).toBe(2);
-    expect([0.6, 0.7]).toContain(cpuLimit);
+    // A live limit that is not the configured one is put right first, and lowered by a later cycle.
+    expect(when === HALF ? [2] : [0.6, 0.7]).toContain(cpuLimit);
   },
 });
 
@@ -219,5 +221,5 @@ await crashes('a cycle that learns', {
   },
   // A crash takes nothing of what was learnt before.
   expectCut: ({ under }) => expect(learntKeys(under)).toContain('101/memory'),
-  expectEnd: ({ under }) => expect(learntKeys(under)).toEqual(['101/memory', '101/cores']),
+  expectEnd: ({ under }) => expect(learntKeys(under)).toEqual(['101/cores', '101/memory']),
 });

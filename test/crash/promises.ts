@@ -29,7 +29,7 @@ export interface Kept {
   /** Changes that the daemon may tell as somebody else's: those of a command beside it. */
   readonly byHand?: boolean;
   /** What else is to be so. */
-  readonly expectEnd?: (site: Site) => void | Promise<void>;
+  readonly expectEnd?: (site: Site, when: When) => void | Promise<void>;
   /** What else is to be so right after the end of the first life. */
   readonly expectCut?: (site: Site) => void;
 }
@@ -140,10 +140,10 @@ export async function expectKept(
     const confs = under.node.machine.files.vmids().map((vmid) => [vmid, under.conf(vmid)] as const);
     expect(new Map(confs)).toEqual(usual.confs);
   }
-  await kept.expectEnd?.(site);
+  await kept.expectEnd?.(site, when);
 }
 
-const HALF: When = 'live, and it dies too';
+export const HALF: When = 'live, and it dies too';
 
 /** Whether what the configuration says is what the kernel goes by. */
 const isInForce = ({ under }: Site): boolean =>
