@@ -55,7 +55,8 @@ process.hrtime = Object.assign(
   },
   { bigint: nanoseconds },
 );
-performance.now = () => nowMs - begin.monotonicMs;
+// Node 18.20 lets nobody assign it.
+Object.defineProperty(performance, 'now', { value: () => nowMs - begin.monotonicMs });
 process.uptime = () => (nowMs - begin.monotonicMs) / 1000;
 
 // Timers ---------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -130,7 +130,11 @@ describe('the control socket', () => {
     // The tree lies in a directory of root's own, which is opened so that only its modes count.
     for (const one of [join(under.root, '..'), under.root]) chmodSync(one, 0o755);
     const argv = ['-e', STRANGER, ...places];
-    const stranger = spawn(process.execPath, argv, {
+    // Another user may not reach the Node that runs this, in a home directory for example.
+    const node = join(under.root, 'node-for-all');
+    copyFileSync(process.execPath, node);
+    chmodSync(node, 0o755);
+    const stranger = spawn(node, argv, {
       ...{ uid: NOBODY, gid: NOBODY, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] },
     });
     let text = '';
