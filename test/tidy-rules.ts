@@ -161,6 +161,24 @@ const baseName = (path: string): string => posix.basename(path, '.ts');
 /** `cgroup-files` and `cgroup-descriptors` are one thing outside in two files. */
 const family = (path: string): string => baseName(path).replace(/-.*/, '');
 
+/** No file leads back to itself by its imports, those of types included. */
+export function noCircles(modules: readonly Module[]): readonly Complaint[] {
+  const imported = new Map(
+    modules.map(({ path, imports }) => [path, imports.flatMap(({ file }) => file ?? [])]),
+  );
+  const done = new Set<string>();
+  const found: Complaint[] = [];
+  const follow = (path: string, way: readonly string[]): void => {
+    const at = way.indexOf(path);
+    if (at >= 0) found.push([...way.slice(at), path].join(' -> '));
+    if (at >= 0 || done.has(path)) return;
+    for (const next of imported.get(path) ?? []) follow(next, [...way, path]);
+    done.add(path);
+  };
+  for (const path of imported.keys()) follow(path, []);
+  return found;
+}
+
 /** A thing outside the process has a file of its own, that the file of no other thing leans on. */
 export function hostFilesApart(modules: readonly Module[]): readonly Complaint[] {
   return modules

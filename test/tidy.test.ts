@@ -7,6 +7,7 @@ import {
   hostFilesApart,
   type Module,
   noBarrels,
+  noCircles,
   noDefaultExports,
   noMachinePaths,
   noRegistries,
@@ -73,6 +74,7 @@ describe('the house', () => {
 
   it.each([
     ['rooms import only what they may', () => directions(sources)],
+    ['no file leads back to itself', () => noCircles(sources)],
     ['files of host stand for themselves', () => hostFilesApart(sources)],
     ['each package is imported by one file', () => onePackageOneFile(sources)],
     ['no file only re-exports', () => noBarrels(sources)],
@@ -152,6 +154,17 @@ describe('files and names', () => {
       }),
     );
     expect(complaints).toEqual(['src/host/guests.ts:2: a file of host/ may not import ./pct.ts']);
+  });
+
+  it('finds the way on which a file leads back to itself, by a type too', () => {
+    const files = {
+      'src/core/a.ts': "import { b } from './b.ts';",
+      'src/core/b.ts': "import type { C } from './c.ts';",
+      'src/core/c.ts': "import { b } from './b.ts';",
+      'src/core/d.ts': "import { a } from './a.ts';",
+    };
+    const way = 'src/core/b.ts -> src/core/c.ts -> src/core/b.ts';
+    expect(noCircles(written(files))).toEqual([way]);
   });
 
   it('finds the second file that imports a package, also by another door of it', () => {

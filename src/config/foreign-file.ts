@@ -1,5 +1,5 @@
 import type { AllKeys, SectionKeys } from './keys.ts';
-import type { Block } from './migrate.ts';
+import type { Block } from './migrated-block.ts';
 import type { OldFile } from './old-file.ts';
 import { isNo, NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';

@@ -3,6 +3,7 @@ import { type AllKeys, KEYS } from './keys.ts';
 import { parseConfig } from './load.ts';
 import type { Carried, Verdict } from './migrate-keys.ts';
 import { CONTAINER_LISTS, carry, unknownEntry } from './migrate-keys.ts';
+import type { Block } from './migrated-block.ts';
 import { renderMigrated } from './migrated-text.ts';
 import type { OldFile, OldSection } from './old-file.ts';
 import { parseOldFile } from './old-file.ts';
@@ -40,22 +41,6 @@ export type Migrated =
       readonly lines: readonly MigratedLine[];
     }
   | { readonly ok: false; readonly line: number | undefined; readonly message: string };
-
-export interface Block {
-  readonly oldName: string;
-  readonly name: string;
-  readonly line: number | undefined;
-  /** Where it stands in further places of the old file, which are one here. */
-  readonly further: Heading[];
-  /** Why the section as a whole is only a comment. */
-  dead: string | undefined;
-  readonly carried: Carried[];
-}
-
-interface Heading {
-  readonly line: number;
-  readonly name: string;
-}
 
 /** A larger file is no configuration, and what becomes of it has to be loaded. */
 const MAX_CHARS = 128 * 1024;

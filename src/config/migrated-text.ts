@@ -1,5 +1,5 @@
-import type { Block } from './migrate.ts';
 import type { Carried } from './migrate-keys.ts';
+import type { Block } from './migrated-block.ts';
 import type { OldFile } from './old-file.ts';
 import { printable, printableKey } from './printable.ts';
 import { commentLines, keptComment, yamlLines, yamlScalar } from './yaml-text.ts';

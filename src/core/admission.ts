@@ -1,7 +1,12 @@
 import type { HoldReason } from './decision.ts';
 import type { GuestRecord, Refused } from './guest-record.ts';
-import { availableMib, cpuSaturation, emergencyOf, memoryStall } from './host-state.ts';
-import type { LoopState } from './loop-state.ts';
+import {
+  availableMib,
+  cpuSaturation,
+  emergencyOf,
+  type HostCpu,
+  memoryStall,
+} from './host-state.ts';
 import type {
   ContainerObservation,
   HostMemory,
@@ -37,7 +42,10 @@ export interface BudgetInput {
   readonly host: HostObservation;
   readonly policy: HostPolicy;
   readonly containers: readonly ContainerObservation[];
-  readonly state: Pick<LoopState, 'guests' | 'hostCpu'>;
+  readonly state: {
+    readonly guests: ReadonlyMap<Vmid, GuestRecord>;
+    readonly hostCpu: HostCpu | undefined;
+  };
   readonly nowMs: Milliseconds;
   /** Not all containers are asked. */
   readonly urgent: boolean;

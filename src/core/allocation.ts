@@ -1,5 +1,6 @@
-import type { Resource } from './decision.ts';
 import type { Mib } from './units.ts';
+
+export type Resource = 'cores' | 'memory';
 
 /**
  * What a guest has, or shall have, of all that this program sets. `null` says that there is no such

@@ -1,4 +1,5 @@
-import type { HoldReason, Measured, Resource, Rule } from './decision.ts';
+import type { Resource } from './allocation.ts';
+import type { HoldReason, Measured, Rule } from './decision.ts';
 import { smallestWithoutGrowth } from './guards.ts';
 import type { OffPeakTaking, ResourceRecord } from './guest-record.ts';
 import { averaged, type PaceInput, paced, type Seen, type Step, whenDue } from './pace.ts';

@@ -1,6 +1,7 @@
+import type { Resource } from './allocation.ts';
 import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
 import { lacksLimit, lacksProof } from './capabilities.ts';
-import type { Decision, HoldReason, Resource, Rule, Skip, SkipReason } from './decision.ts';
+import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
 import { emergencyOf } from './host-state.ts';

@@ -1,11 +1,10 @@
+import type { Resource } from './allocation.ts';
 import type { Controller, Pin } from './observation.ts';
 import type { Band, CpuUnit } from './policy.ts';
 import type { Missing } from './reading.ts';
 import type { Ratio, Vmid } from './units.ts';
 
 /** A decision carries its reason as data; `explain.ts` turns it into words. */
-
-export type Resource = 'cores' | 'memory';
 
 /** Why a resource is to change. */
 export type Rule =

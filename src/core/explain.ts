@@ -1,3 +1,4 @@
+import type { Resource } from './allocation.ts';
 import type {
   Change,
   Hold,
@@ -6,7 +7,6 @@ import type {
   Limit,
   Measured,
   NotInForce,
-  Resource,
   Skip,
   SkipReason,
 } from './decision.ts';

@@ -1,11 +1,11 @@
-import type { Allocation } from './allocation.ts';
+import type { Allocation, Resource } from './allocation.ts';
 import type { Between } from './between.ts';
-import type { Resource, Rule } from './decision.ts';
+import type { Rule } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
-import type { Differing } from './in-force.ts';
 import type { Learnt } from './learnt.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
 import type { Seen } from './pace.ts';
+import type { OomFloor } from './shortage.ts';
 import type { Taken } from './taken.ts';
 import type { Mib, Milliseconds } from './units.ts';
 
@@ -86,6 +86,12 @@ export interface ResourceRecord {
   said: string | undefined;
 }
 
+export interface Differing {
+  readonly live: number | null;
+  readonly configured: number | null;
+  readonly sinceMs: Milliseconds;
+}
+
 export interface Failure {
   readonly count: number;
   readonly retryAtMs: Milliseconds;
@@ -104,11 +110,6 @@ export interface Waited {
 
 export interface Shrunk {
   readonly fromMib: number;
-  readonly atMs: Milliseconds;
-}
-
-export interface OomFloor {
-  readonly limitMib: number;
   readonly atMs: Milliseconds;
 }
 

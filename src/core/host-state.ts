@@ -1,4 +1,3 @@
-import type { HostCpu } from './loop-state.ts';
 import type { CpuTimes, HostMemory, HostObservation } from './observation.ts';
 import type { HostPolicy } from './policy.ts';
 import type { Reading } from './reading.ts';
@@ -8,6 +7,13 @@ import { type Milliseconds, type Ratio, ratio } from './units.ts';
 
 /** Two looks closer than this give no share worth the name; the earlier one counts on. */
 const MIN_ELAPSED_MS = 1000;
+
+/** The host's CPUs at the last sample, and how busy they were until then. */
+export interface HostCpu {
+  readonly atMs: Milliseconds;
+  readonly times: CpuTimes;
+  readonly busy: Ratio | undefined;
+}
 
 /** How busy all CPUs together were since the previous sample. */
 export function hostCpu(

@@ -1,6 +1,6 @@
 import { isSameCpuLimit } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
-import type { GuestRecord, ResourceRecord } from './guest-record.ts';
+import type { Differing, GuestRecord, ResourceRecord } from './guest-record.ts';
 import type { CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
 import {
   type CpuLever,
@@ -31,12 +31,6 @@ import { type Milliseconds, milliseconds } from './units.ts';
 const STAYS_MS = 60_000;
 
 /** null: no limit. In MiB, or in cores of a cpulimit. */
-export interface Differing {
-  readonly live: number | null;
-  readonly configured: number | null;
-  readonly sinceMs: Milliseconds;
-}
-
 /** Keeps in mind since when a container's limit and its configuration differ as they do now. */
 export function noteDiffering(
   { memory, intended }: GuestRecord,

@@ -1,4 +1,4 @@
-import type { Resource } from './decision.ts';
+import type { Resource } from './allocation.ts';
 import type { Vmid } from './units.ts';
 
 /**

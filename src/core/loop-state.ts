@@ -1,8 +1,9 @@
 import type { Capabilities } from './capabilities.ts';
 import { type Failure, type GuestRecord, newGuestRecord } from './guest-record.ts';
-import type { CpuTimes, GuestConfig } from './observation.ts';
+import type { HostCpu } from './host-state.ts';
+import type { GuestConfig } from './observation.ts';
 import type { Pause } from './pause.ts';
-import type { Milliseconds, Ratio, Vmid } from './units.ts';
+import type { Vmid } from './units.ts';
 
 /** What the loop carries from one cycle to the next. Plain data. */
 export interface LoopState {
@@ -19,13 +20,6 @@ export interface LoopState {
   pause: Pause | undefined;
   /** How often Proxmox VE could not write although it has quorum, until it can again. */
   refusedWrites: Failure | undefined;
-}
-
-/** The host's CPUs at the last sample, and how busy they were until then. */
-export interface HostCpu {
-  readonly atMs: Milliseconds;
-  readonly times: CpuTimes;
-  readonly busy: Ratio | undefined;
 }
 
 export function newLoopState(): LoopState {

@@ -1,23 +1,22 @@
-import type { Allocation } from './allocation.ts';
-import type { Resource } from './decision.ts';
+import type { Allocation, Resource } from './allocation.ts';
 import type {
   Boost,
+  Differing,
   Failure,
   GuestRecord,
   Intended,
   LastChange,
   OffPeakTaking,
-  OomFloor,
   PendingCores,
   Shrunk,
   Waited,
 } from './guest-record.ts';
 import type { GuestIdentity } from './identity.ts';
-import type { Differing } from './in-force.ts';
 import type { Learnt } from './learnt.ts';
 import { type LoopState, recordOf } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
 import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
+import type { OomFloor } from './shortage.ts';
 import type { Taken } from './taken.ts';
 import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
 

@@ -1,6 +1,6 @@
 import type { HoldReason } from './decision.ts';
-import type { OomFloor } from './guest-record.ts';
 import type { MemoryUsage } from './observation.ts';
+import type { Milliseconds } from './units.ts';
 
 /** What shows that a container is short of memory, however little of it seems to be in use. */
 
@@ -26,6 +26,11 @@ export function isMissed(usage: MemoryUsage, sinceShrinkMs: number): boolean {
   const { pressure, refaultMibPerS, nearLimit } = usage;
   if (!nearLimit) return false;
   return (pressure ?? 0) >= SHORT_PRESSURE || refaultMibPerS >= MISSED_REFAULT_MIB_PER_S;
+}
+
+export interface OomFloor {
+  readonly limitMib: number;
+  readonly atMs: Milliseconds;
 }
 
 /** So long a limit under which the OOM killer struck counts as too little. */

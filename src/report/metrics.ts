@@ -1,4 +1,4 @@
-import type { Resource } from '../core/decision.ts';
+import type { Resource } from '../core/allocation.ts';
 import { emergencyOf } from '../core/host-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
 import { plainText } from '../core/plain-text.ts';

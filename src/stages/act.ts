@@ -1,6 +1,7 @@
 import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
+import type { Resource } from '../core/allocation.ts';
 import { type Allocation, allocationOf } from '../core/allocation.ts';
-import type { Change, Resource, Rule } from '../core/decision.ts';
+import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
 import type { Headroom } from '../core/headroom.ts';
@@ -11,12 +12,12 @@ import type { Unproven } from '../core/proof.ts';
 import { mib } from '../core/units.ts';
 import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
-import type { ChangeResult } from './apply.ts';
 import { carryOut } from './change.ts';
 import { aboutChanges, changesOf, describe, logIntent, logOutcome } from './log-cycle.ts';
 import type { Observed } from './observe.ts';
 import { noticePause, noticeRefusal } from './pause.ts';
 import { keepAllTemporary, keepTemporary } from './temporary.ts';
+import type { ChangeResult } from './wish.ts';
 
 export interface ActContext {
   readonly cycle: number;

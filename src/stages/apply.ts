@@ -1,4 +1,3 @@
-import type { Allocation } from '../core/allocation.ts';
 import { explainUnproven } from '../core/explain.ts';
 import { isStopped } from '../core/guest-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -7,48 +6,13 @@ import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { type Verification, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
-import type { ActingWorld, BackupPurpose, World } from '../ports.ts';
+import type { ActingWorld, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
-import type { Lowering } from './prove.ts';
 import { isUnwritable, outcomeWords, readBack, type Unwritable } from './read-back.ts';
+import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
 
 /** The one way to change a container: for the loop, a rollback by hand, and repairs. */
-
-/** What a container is to have. */
-export interface Wish {
-  readonly vmid: Vmid;
-  /** What it was decided on; somebody else's change since then wins. */
-  readonly decidedOn: GuestConfig;
-  readonly before: Partial<Allocation>;
-  readonly target: Partial<Allocation>;
-  readonly purpose: BackupPurpose;
-  /** If memory is taken: what else is known of that. */
-  readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;
-  /** Asked right before: why it must not be made any more. */
-  readonly refuse?: () => string | undefined;
-  /** Done when nothing can hinder the change any more. */
-  readonly justBefore?: () => void;
-}
-
-export interface ApplyContext {
-  /** Cores beyond that are capped by the kernel. */
-  readonly hostCpus: number;
-  readonly stop: AbortSignal;
-}
-
-/** How one change went; `note` says more for a person. */
-export interface ChangeResult {
-  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
-  readonly backup?: string;
-  readonly note?: string;
-  /** It failed since somebody else has set another value. */
-  readonly byOthers?: true;
-  /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */
-  readonly unwritable?: string;
-  /** Why its memory stays as it is; nothing at all was changed then. */
-  readonly unproven?: Unproven;
-}
 
 /**
  * One change from end to end: look again, prove that memory can be taken and hold its growth back,

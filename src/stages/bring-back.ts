@@ -15,9 +15,9 @@ import { type Mib, mib, type Vmid } from '../core/units.ts';
 import { type ReadBack, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld } from '../ports.ts';
-import type { ApplyContext, ChangeResult, Wish } from './apply.ts';
 import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
 import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
+import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
 
 /**
  * Brings configuration and kernel back to the same values. `pct set` changes the live limit first

@@ -5,10 +5,11 @@ import type { GuestConfig } from '../core/observation.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import { mib } from '../core/units.ts';
 import type { ActingWorld, World } from '../ports.ts';
-import { type ApplyContext, apply, type ChangeResult, type Wish, whyOvertaken } from './apply.ts';
+import { apply, whyOvertaken } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNoHeadroom } from './headroom.ts';
 import { changesOf, describe } from './log-cycle.ts';
+import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
 
 export interface ChangeContext extends ApplyContext {
   /** What the host can still give with this change made. */

@@ -1,3 +1,4 @@
+import type { Resource } from '../core/allocation.ts';
 import {
   type Allocation,
   allocationOf,
@@ -7,7 +8,6 @@ import {
 } from '../core/allocation.ts';
 import { GIVEN_BACK_MS } from '../core/arbitrate.ts';
 import { lacksLimit } from '../core/capabilities.ts';
-import type { Resource } from '../core/decision.ts';
 import { withUnit } from '../core/explain.ts';
 import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';

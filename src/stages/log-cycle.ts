@@ -1,5 +1,6 @@
 import type { Budget } from '../core/admission.ts';
-import type { Change, Hold, Measured, Resource, Skip } from '../core/decision.ts';
+import type { Resource } from '../core/allocation.ts';
+import type { Change, Hold, Measured, Skip } from '../core/decision.ts';
 import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
 import type { ChangeStatus } from '../core/journal-event.ts';
 import type { LineFacts } from '../core/log-line.ts';

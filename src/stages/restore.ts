@@ -6,9 +6,10 @@ import type { HostPolicy } from '../core/policy.ts';
 import { planRestore, type RestorePlan } from '../core/rollback.ts';
 import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
 import type { ActingWorld, CycleWorld, World } from '../ports.ts';
-import { apply, type ChangeResult } from './apply.ts';
+import { apply } from './apply.ts';
 import { agree } from './bring-back.ts';
 import { whyNotGiven } from './headroom.ts';
+import type { ChangeResult } from './wish.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Budget, budget, keepPromise } from '../../src/core/admission.ts';
-import { type HostCpu, newLoopState, recordOf } from '../../src/core/loop-state.ts';
+import type { HostCpu } from '../../src/core/host-state.ts';
+import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { ContainerObservation } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Resource } from '../../src/core/allocation.ts';
 import { begin } from '../../src/core/between.ts';
 import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
-import type { Change, Decision, Hold, Resource, SkipReason } from '../../src/core/decision.ts';
+import type { Change, Decision, Hold, SkipReason } from '../../src/core/decision.ts';
 import { explainHold, explainSkip } from '../../src/core/explain.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { HostCpu } from '../../src/core/host-state.ts';
 import {
   availableMib,
   cpuSaturation,
@@ -6,7 +7,6 @@ import {
   hostCpu,
   memoryStall,
 } from '../../src/core/host-state.ts';
-import type { HostCpu } from '../../src/core/loop-state.ts';
 import type { HostObservation, Pressure } from '../../src/core/observation.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib, microseconds, milliseconds, ratio } from '../../src/core/units.ts';

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import type { CommandOutcome, MemoryHigh, SetRequest } from '../../src/node/port.ts';
-import { apply, type ChangeResult } from '../../src/stages/apply.ts';
+import { apply } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
 import { letGoLeft } from '../../src/stages/hold-down.ts';
+import type { ChangeResult } from '../../src/stages/wish.ts';
 import { AMPLE_ROOM, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 

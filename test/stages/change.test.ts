@@ -4,8 +4,8 @@ import type { PlannedChange } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import type { CommandOutcome, SetRequest } from '../../src/node/port.ts';
-import type { ChangeResult } from '../../src/stages/apply.ts';
 import { carryOut } from '../../src/stages/change.ts';
+import type { ChangeResult } from '../../src/stages/wish.ts';
 import { AMPLE_ROOM, broken, coresChange, gone, memoryChange, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 

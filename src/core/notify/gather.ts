@@ -1,4 +1,5 @@
-import type { Hold, HoldReason, Resource } from '../decision.ts';
+import type { Resource } from '../allocation.ts';
+import type { Hold, HoldReason } from '../decision.ts';
 import { explainHold, withUnit } from '../explain.ts';
 import type { ChangeDetails, ChangeEvent, GroupEvent, JournalEvent } from '../journal-event.ts';
 import type { Milliseconds } from '../units.ts';

@@ -1,4 +1,4 @@
-import type { Resource } from '../decision.ts';
+import type { Resource } from '../allocation.ts';
 import { withUnit } from '../explain.ts';
 import type { LoopState } from '../loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../observation.ts';

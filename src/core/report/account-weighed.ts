@@ -1,4 +1,5 @@
-import type { Measured, Resource } from '../decision.ts';
+import type { Resource } from '../allocation.ts';
+import type { Measured } from '../decision.ts';
 import { withUnit } from '../explain.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { averaged, type Seen } from '../pace.ts';

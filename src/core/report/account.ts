@@ -1,4 +1,5 @@
-import type { Decision, Limit, Resource, Rule } from '../decision.ts';
+import type { Resource } from '../allocation.ts';
+import type { Decision, Limit, Rule } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';

@@ -1,6 +1,7 @@
 import type { Budget } from '../admission.ts';
+import type { Resource } from '../allocation.ts';
 import type { HandHold, Verdicts } from '../decide.ts';
-import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
+import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
 import type { LoopState } from '../loop-state.ts';
 import type { ContainerObservation, GuestConfig, HostObservation } from '../observation.ts';
 import type { Plan } from '../plan.ts';

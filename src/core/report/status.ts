@@ -1,5 +1,6 @@
+import type { Resource } from '../allocation.ts';
 import { type Allocation, allocationOf } from '../allocation.ts';
-import type { Decision, HoldReason, Resource, Skip, SkipReason } from '../decision.ts';
+import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../guest-record.ts';

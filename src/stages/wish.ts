@@ -1,0 +1,43 @@
+import type { Allocation } from '../core/allocation.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import type { Unproven } from '../core/proof.ts';
+import type { Vmid } from '../core/units.ts';
+import type { BackupPurpose } from '../ports.ts';
+import type { Lowering } from './prove.ts';
+
+/** What the executor is asked for, and how it went. */
+
+/** What a container is to have. */
+export interface Wish {
+  readonly vmid: Vmid;
+  /** What it was decided on; somebody else's change since then wins. */
+  readonly decidedOn: GuestConfig;
+  readonly before: Partial<Allocation>;
+  readonly target: Partial<Allocation>;
+  readonly purpose: BackupPurpose;
+  /** If memory is taken: what else is known of that. */
+  readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;
+  /** Asked right before: why it must not be made any more. */
+  readonly refuse?: () => string | undefined;
+  /** Done when nothing can hinder the change any more. */
+  readonly justBefore?: () => void;
+}
+
+export interface ApplyContext {
+  /** Cores beyond that are capped by the kernel. */
+  readonly hostCpus: number;
+  readonly stop: AbortSignal;
+}
+
+/** How one change went; `note` says more for a person. */
+export interface ChangeResult {
+  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
+  readonly backup?: string;
+  readonly note?: string;
+  /** It failed since somebody else has set another value. */
+  readonly byOthers?: true;
+  /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */
+  readonly unwritable?: string;
+  /** Why its memory stays as it is; nothing at all was changed then. */
+  readonly unproven?: Unproven;
+}
