@@ -63,7 +63,7 @@ export interface TemporaryRecords {
   write(vmid: Vmid, record: TemporaryRecord | undefined): WriteOutcome;
   /** The ids of which there is a record. */
   all(): readonly Vmid[];
-  /** The node that a guest is on now; undefined where there is none with this id. */
+  /** The node that a guest is on now; undefined if there is none with this id. */
   nodeOf(vmid: Vmid): Reading<string | undefined>;
 }
 
@@ -121,7 +121,7 @@ export interface Leases {
 
 /** Who is a member of a group, kept where only root can write and all nodes can read. */
 export interface MemberLedgers {
-  /** Missing with `absent` where there is none yet, or none any more. */
+  /** Missing with `absent` if there is none yet, or none any more. */
   read(group: string): Reading<GroupLedger>;
   /** Writes it whole, and reads it back. Returns what went wrong, undefined if nothing did. */
   write(group: string, ledger: GroupLedger): string | undefined;

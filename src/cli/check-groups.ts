@@ -20,13 +20,13 @@ export type ReadCluster = () => Reading<ClusterView>;
 export interface CheckedGroups {
   /** Each begins with the name of its group. */
   readonly remarks: readonly string[];
-  /** One for each group below a heading; none where there is no group. */
+  /** One for each group below a heading; none if there is no group. */
   readonly lines: readonly string[];
 }
 
 const MAX_CHARS = 32;
 
-/** @param guests those of this node; undefined where they could not be seen */
+/** @param guests those of this node; undefined if they could not be seen */
 export function checkGroups(
   config: Config,
   guests: { has(vmid: Vmid): boolean } | undefined,

@@ -213,7 +213,7 @@ const wrongFormat = (text: string | undefined): string | undefined =>
     : `--format takes text or json, not '${text}'`;
 
 /**
- * The number, read as in the configuration; undefined where none is given; or a sentence on what is
+ * The number, read as in the configuration; undefined if none is given; or a sentence on what is
  * wrong with it.
  */
 function wholeNumber(

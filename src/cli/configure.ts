@@ -19,7 +19,7 @@ import { putConfiguration } from './write-configuration.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
 
-/** Asks a person one thing; undefined where there is nobody any more (Ctrl-D). */
+/** Asks a person one thing; undefined if there is nobody any more (Ctrl-D). */
 export type Ask = (question: string) => Promise<string | undefined>;
 
 const NO_TERMINAL =

@@ -7,7 +7,7 @@ import { table } from '../report/table.ts';
 /** The last column, so it need not be narrow: a remedy cut off helps nobody. */
 const LONGEST_NOW = 140;
 
-/** One line for each group; none where there is none. */
+/** One line for each group; none if there is none. */
 export function groupSummary(groups: readonly GroupReport[]): readonly string[] {
   if (groups.length === 0) return [];
   const head = ['GROUP', 'SOURCE', 'IN SERVICE', 'WANTED', 'MIN-MAX', 'SCALE IN', 'NOW'];

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../node/port.ts';
 
-/** A bar on a terminal; nothing where the output goes elsewhere. */
+/** A bar on a terminal; nothing if the output goes elsewhere. */
 export interface Progress {
   advance(by: number, doing: string): void;
   finish(): void;

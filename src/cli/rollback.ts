@@ -211,7 +211,7 @@ function leaveStranger(desk: Desk, now: GuestConfig, all: readonly StoredBackup[
   return desk.all && identity !== undefined;
 }
 
-/** The configuration as an administrator wants it; undefined where nothing is to be done. */
+/** The configuration as an administrator wants it; undefined if nothing is to be done. */
 function administratorsValues(
   desk: Desk,
   now: GuestConfig,

@@ -13,7 +13,7 @@ import type { YamlEntry, YamlNode } from './yaml.ts';
  */
 
 export interface Refusal {
-  /** 1-based; undefined where it concerns the whole file. */
+  /** 1-based; undefined if it concerns the whole file. */
   readonly line: number | undefined;
   /** Completes "FILE ...": what the file seems to be, and what to do. */
   readonly message: string;
@@ -22,7 +22,7 @@ export interface Refusal {
 /** The kind of section that each name of the old file stands for. */
 type KindOf = (name: string) => SectionKind | undefined;
 
-/** Why the file is refused before anything is made of it; undefined where it is not. Pure. */
+/** Why the file is refused before anything is made of it; undefined if it is not. Pure. */
 export function whyForeign(file: OldFile, kindOf: KindOf, keys: AllKeys): Refusal | undefined {
   return (
     ofAnotherTool(file, kindOf) ??
@@ -31,7 +31,7 @@ export function whyForeign(file: OldFile, kindOf: KindOf, keys: AllKeys): Refusa
   );
 }
 
-/** Why a file of which nothing was taken is no success; undefined where something was. */
+/** Why a file of which nothing was taken is no success; undefined if something was. */
 export function whyEmpty(blocks: readonly Block[]): Refusal | undefined {
   const carried = blocks.flatMap((block) =>
     block.dead === undefined ? block.carried : block.carried.map(withoutValue),

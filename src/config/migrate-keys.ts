@@ -126,7 +126,7 @@ function unknownToSection(
   return flattened(entry).map((one) => ({ ...base(one), verdict: known.verdict, why: known.why }));
 }
 
-/** A key that nothing is made of, as one or, where it is a section, as several. */
+/** A key that nothing is made of, as one or, if it is a section, as several. */
 export const unknownEntry = (entry: YamlEntry, why: string): Carried[] =>
   flattened(entry).map((one) => ({ ...base(one), why }));
 

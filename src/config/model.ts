@@ -14,7 +14,7 @@ export interface Config extends Settings {
   readonly groups: readonly Group[];
 }
 
-/** Who gets messages, and on what. Each is undefined where it is not set up. */
+/** Who gets messages, and on what. Each is undefined if it is not set up. */
 export interface NotifyConfig {
   readonly gotify: GotifyConfig | undefined;
   readonly email: EmailConfig | undefined;
@@ -102,7 +102,7 @@ export interface Group {
     readonly gateway: string;
   };
   readonly startOrder: number | undefined;
-  /** In percent, as they stand in the file; undefined where none is set. */
+  /** In percent, as they stand in the file; undefined if none is set. */
   readonly upperPercent: { readonly cpu: number; readonly memory: number };
   readonly lowerPercent: {
     readonly cpu: number | undefined;
@@ -114,7 +114,7 @@ export interface Group {
   readonly warmupMs: Milliseconds;
   readonly health: {
     readonly check: 'none' | 'tcp' | 'http';
-    /** undefined where nothing is asked. */
+    /** undefined if nothing is asked. */
     readonly port: number | undefined;
     readonly path: string;
     readonly healthyCount: number;

@@ -15,7 +15,7 @@ export type PerChannel<T> = ReadonlyMap<MessageChannel | '', T>;
 
 export interface PartRead<T> {
   readonly value: T | undefined;
-  /** What is wrong with it, where there is no value. */
+  /** What is wrong with it, if there is no value. */
   readonly why: string;
 }
 
@@ -75,7 +75,7 @@ export function readMailAddresses(raw: unknown): PartRead<readonly string[]> {
 /** ASCII, since not every server takes more. */
 export const MAIL_ADDRESS = /^[!#-'*+\-/-9=?A-Z^-~.]{1,64}@[A-Za-z0-9.[\]:-]{1,255}$/;
 
-/** What is wrong with the JSON of a webhook's body; undefined where nothing is. */
+/** What is wrong with the JSON of a webhook's body; undefined if nothing is. */
 export function jsonFault(text: string): string | undefined {
   if (text === '') return undefined;
   let parsed: unknown;

@@ -149,7 +149,7 @@ function readYaml(text: string, lines: readonly string[]): OldFileResult {
   return { ok: true, file: { form: 'YAML', sections, loose, unread: [], comments, asides } };
 }
 
-/** The one plain or quoted text of a list's item; undefined where the line is something else. */
+/** The one plain or quoted text of a list's item; undefined if the line is something else. */
 function itemIn(line: string): string | undefined {
   const [, text = ''] = /^-\s+(\S.*)$/s.exec(line.trim()) ?? [];
   const [, item] = /^["']?([^'"]+)["']?$/.exec(text) ?? [];

@@ -4,9 +4,9 @@ import { printable } from './printable.ts';
 export interface Problem {
   /** The file as the admin knows it. */
   readonly file: string;
-  /** 1-based; undefined where it concerns the whole file. */
+  /** 1-based; undefined if it concerns the whole file. */
   readonly line: number | undefined;
-  /** The key or section; undefined where it concerns the whole file or a line as such. */
+  /** The key or section; undefined if it concerns the whole file or a line as such. */
   readonly key: string | undefined;
   /** What is wrong and what is allowed. Never a secret, nor a value that came from a variable. */
   readonly message: string;

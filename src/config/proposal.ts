@@ -12,9 +12,9 @@ export interface Measured {
   /** `cores:`; undefined: all of the host. */
   readonly cores: number | undefined;
   readonly memoryMib: Mib;
-  /** undefined where no two samples could be compared. */
+  /** undefined if no two samples could be compared. */
   readonly cpu: { readonly mean: Cores; readonly peak: Cores; readonly allowed: Cores } | undefined;
-  /** Its working set; undefined where it could not be read. */
+  /** Its working set; undefined if it could not be read. */
   readonly memory: { readonly mean: Mib; readonly peak: Mib } | undefined;
 }
 

@@ -35,7 +35,7 @@ export function readTextFile(path: string): FileText {
   return { ok: false, message: IN_HAND };
 }
 
-/** undefined where it changed meanwhile, or something is missing of it. */
+/** undefined if it changed meanwhile, or something is missing of it. */
 function readOnce(path: string): FileText | undefined {
   let fd: number;
   try {

@@ -36,7 +36,7 @@ const OF_UNIT: Readonly<Partial<Record<Unit, number>>> = {
   ...{ seconds: 1, minutes: 60, days: 86_400 },
 };
 
-/** The units that a number of that kind may have, for a message; undefined where it has none. */
+/** The units that a number of that kind may have, for a message; undefined if it has none. */
 export function unitsOf(unit: Unit): string | undefined {
   if (unit === 'MiB') return 'K, M, G or T';
   if (unit === 'percent') return '%';
@@ -102,7 +102,7 @@ export function isBlank(raw: unknown): boolean {
 export interface VmidRange {
   readonly from: Vmid;
   readonly to: Vmid;
-  /** Its place in the list; undefined where the value is no list. */
+  /** Its place in the list; undefined if the value is no list. */
   readonly item: number | undefined;
 }
 

@@ -79,7 +79,7 @@ class Sides {
     private readonly builtIn: object,
   ) {}
 
-  /** undefined where there is no number to compare: none set, or one that is not valid. */
+  /** undefined if there is no number to compare: none set, or one that is not valid. */
   of(key: string): Side | undefined {
     for (const section of [this.own, this.below]) {
       const given = section?.given.get(key);

@@ -30,7 +30,7 @@ const inLowerCase = (identity: Identity): Identity =>
     ? identity
     : { ...identity, tags: identity.tags.map((tag) => tag.toLowerCase()) };
 
-/** How the container is named, as the end of a sentence; undefined where it is not. */
+/** How the container is named, as the end of a sentence; undefined if it is not. */
 type Way = (containers: Selector, identity: Identity) => string | undefined;
 
 /** A plain loop: a callback for each of hundreds of ids costs several times as much. */
@@ -103,7 +103,7 @@ function whyIgnored({ ignored, onlyTagged }: Config, identity: Identity): string
   return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
 }
 
-/** What keeps a container from being changed; undefined where nothing does. */
+/** What keeps a container from being changed; undefined if nothing does. */
 function whyOnlyObserved({ scaling }: ContainerPolicy, { tags }: Identity): string | undefined {
   if (tags.includes(OBSERVE_TAG)) return `its tag ${OBSERVE_TAG}`;
   return scaling === 'observe' ? '`scaling_mode: observe`' : undefined;

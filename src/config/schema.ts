@@ -508,7 +508,7 @@ export type Checked =
 export interface Fault {
   /** The place in a list or the key of a mapping; undefined: it concerns the value as a whole. */
   readonly item: number | string | undefined;
-  /** The part of the value that is at fault, where it is not all of it. */
+  /** The part of the value that is at fault, if it is not all of it. */
   readonly part: string | undefined;
   /** Completes "`value` ...". */
   readonly why: string;

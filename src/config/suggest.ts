@@ -27,7 +27,7 @@ export function editDistance(a: string, b: string): number {
 
 const allowedEdits = (word: string): number => (word.length <= 4 ? 1 : word.length <= 9 ? 2 : 3);
 
-/** The candidate nearest to the word, or undefined where none is near enough to be meant. */
+/** The candidate nearest to the word, or undefined if none is near enough to be meant. */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > MAX_WORD_CHARS) return undefined;
   const plain = (text: string) => text.toLowerCase().replaceAll('-', '_');

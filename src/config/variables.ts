@@ -13,7 +13,7 @@ const REFERENCE = /\$\$\{|\$\{([^}]*)\}|\$\{/g;
 const NAME_AND_DEFAULT = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
 
 /**
- * Replaces the references in one value. As in a shell, `:-` gives the default also where the
+ * Replaces the references in one value. As in a shell, `:-` gives the default even if the
  * variable is set and empty; `$${` stands for a literal `${`. It works on values that YAML has
  * already been parsed to, so a variable can never add a key or a line.
  */

@@ -148,7 +148,7 @@ function culprit(frame: Frame): Frame {
   return inner === undefined ? frame : culprit(inner);
 }
 
-/** undefined where the frames do not account for the value: an exotic form. */
+/** undefined if the frames do not account for the value: an exotic form. */
 function toNode(frame: Frame, known: ReadonlyMap<object, YamlNode>): YamlNode | undefined {
   const { line, result, children } = frame;
   if (typeof result === 'string') return { kind: 'text', line, text: result };

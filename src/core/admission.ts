@@ -29,7 +29,7 @@ export interface Budget {
   readonly memoryBound: 'free' | 'overcommit';
   /** What others wait for, who are not asked now: it is not given to those who come after them. */
   readonly kept: readonly Kept[];
-  /** Why nothing at all grows; undefined where it may. */
+  /** Why nothing at all grows; undefined if it may. */
   readonly coresRefused: HoldReason | undefined;
   readonly memoryRefused: HoldReason | undefined;
 }

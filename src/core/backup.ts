@@ -13,7 +13,7 @@ export interface StoredBackup {
   readonly path: string;
   /** What the copy says: the configuration before the change. */
   readonly config: Reading<GuestConfig>;
-  /** Missing where the description beside the copy is not there or is damaged. */
+  /** Missing if the description beside the copy is not there or is damaged. */
   readonly madeFor: Reading<MadeFor>;
 }
 

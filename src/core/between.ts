@@ -43,7 +43,7 @@ const SUSPICIOUS_SHARE = 0.5;
 
 /** What is carried over from the interval before. */
 export interface Carried {
-  /** Of what is allowed; 1 where it is not known, so that no rise is seen where none may be. */
+  /** Of what is allowed; 1 if it is not known, so that no rise is seen where none may be. */
   readonly share: number;
   readonly saturated: Saturated;
 }

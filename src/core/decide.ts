@@ -348,7 +348,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   return lacksProof(state) ? withoutProof(verdict, memory) : verdict;
 }
 
-/** What its swap can still take; nothing, where the host's is not known. */
+/** What its swap can still take; nothing, if the host's is not known. */
 function freeSwap(
   { swapMib }: GuestConfig,
   usage: MemoryUsage,
@@ -364,7 +364,7 @@ function beyondNeed({ after, measured, rule }: Step): HoldReason | undefined {
   return { kind: 'boosted', until: after, leftMs: 0 };
 }
 
-/** What it had before its last shrink, where that is missed since. */
+/** What it had before its last shrink, if that is missed since. */
 function missedMib(memory: MemoryUsage, { life }: Known, nowMs: Milliseconds): number | undefined {
   const last = life.shrunk;
   return last !== undefined && isMissed(memory, nowMs - last.atMs) ? last.fromMib : undefined;

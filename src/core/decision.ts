@@ -61,11 +61,11 @@ export interface Measured {
   readonly max: number;
   /** In use plus headroom: no limit goes below it. */
   readonly need: number;
-  /** What it would use if nothing held it back, where that is more than it uses. */
+  /** What it would use if nothing held it back, if that is more than it uses. */
   readonly demand?: number;
   /** What it has swapped out may stay there, and is not in `need`. */
   readonly swapStays?: true;
-  /** Cores: in which share of the time its tasks wait for a CPU, where that was weighed. */
+  /** Cores: in which share of the time its tasks wait for a CPU, if that was weighed. */
   readonly waits?: Ratio;
   /** Memory: what is not taken back, however idle it is. */
   readonly kept?: Kept;

@@ -34,7 +34,7 @@ export function hostCpu(
 /** From here on more cores for one are fewer for another. */
 export const BUSY_SHARE = 0.95;
 
-/** The share, where the CPUs of the host are saturated; undefined where not, or not known. */
+/** The share, where the CPUs of the host are saturated; undefined if not, or not known. */
 export function cpuSaturation(cpu: HostCpu | undefined): Ratio | undefined {
   return cpu?.busy !== undefined && cpu.busy >= BUSY_SHARE ? cpu.busy : undefined;
 }
@@ -53,7 +53,7 @@ const STALLED_SHARE = 0.05;
 const LITTLE_LEFT_SHARE = 0.1;
 
 /**
- * The share of time in which the host waits for memory, where it is really short of it. A container
+ * The share of time in which the host waits for memory, if it is really short of it. A container
  * that thrashes at its own limit raises the pressure of the host too, and must not be refused help
  * for that.
  */

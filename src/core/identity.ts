@@ -28,7 +28,7 @@ function fieldOf(line: string, key: string, isFirst: boolean): string | undefine
 /**
  * @param rootfs the value of the `rootfs:` line
  * @param nets the values of the `netN:` lines
- * @returns undefined where the volume or, beside devices, every address is missing or in another
+ * @returns undefined if the volume or, beside devices, every address is missing or in another
  *   form than Proxmox VE writes it: then it is not known which guest this is
  */
 export function guestIdentity(

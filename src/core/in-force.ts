@@ -98,7 +98,7 @@ export function bringInForce(
   return { verdict, after: configured, rule: 'in-force', limits: [], measured };
 }
 
-/** The same of a cpulimit; undefined where it is the configured one, or does not matter. */
+/** The same of a cpulimit; undefined if it is the configured one, or does not matter. */
 export function bringCpuLimitInForce(
   cpu: CpuUsage,
   policy: ContainerPolicy,

@@ -14,9 +14,9 @@ export interface JournalWords {
   readonly change: string;
   readonly event: JournalWord;
   readonly resource: 'cores' | 'memory' | 'members';
-  /** Which way; undefined where it cannot be told. */
+  /** Which way; undefined if it cannot be told. */
   readonly direction: 'up' | 'down' | undefined;
-  /** By how much it would have been, where it was not. */
+  /** By how much it would have been changed, if it was not. */
   readonly by: string | undefined;
 }
 

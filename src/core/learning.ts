@@ -13,7 +13,7 @@ import { fillTails, TAIL_LEVELS } from './tails.ts';
 const SATURATED_SHARE = 0.98;
 /** What is then taken to have been wanted, over what was allowed. */
 const HIDDEN_CORES = 1.3;
-/** The same of memory, where it was not enough. */
+/** The same of memory, if it was not enough. */
 const HIDDEN_MEMORY = 1.25;
 
 const isSaturated = ({ used, allowed }: CpuUsage): boolean => used >= allowed * SATURATED_SHARE;

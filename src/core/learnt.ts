@@ -129,14 +129,14 @@ const BELIEVED = 0.8;
 /** So far ahead it is asked: a change is to be there before the demand. */
 const AHEAD_MS = 600_000;
 
-/** What the rhythm of days and weeks says of the next minutes; 0 where it is not to be believed. */
+/** What the rhythm of days and weeks says of the next minutes; 0 if it is not to be believed. */
 export function rhythmPeak(learnt: Learnt): number {
   const { plainError, rhythmError, atMs } = learnt;
   if (plainError <= 0 || rhythmError >= plainError * BELIEVED) return 0;
   return Math.max(usualPeak(learnt, hourOf(atMs)), usualPeak(learnt, hourOf(atMs + AHEAD_MS)));
 }
 
-/** Of this hour a week ago, else of this hour yesterday; 0 where it is not known. */
+/** Of this hour a week ago, else of this hour yesterday; 0 if it is not known. */
 function usualPeak({ week, hours }: Learnt, hour: number): number {
   const ofWeek = week[hour % HOURS_A_WEEK] ?? 0;
   return ofWeek > 0 ? ofWeek : peakAt(hours, hour - HOURS_A_DAY);

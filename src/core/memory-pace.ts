@@ -25,7 +25,7 @@ import type { ContainerPolicy } from './policy.ts';
 const QUANTUM_MIB = 16;
 /** A step takes at most this share of what the container has. */
 const LARGEST_STEP = 0.25;
-/** Where the thresholds do not name a least step, less than this is not worth a change. */
+/** If the thresholds do not name a least step, less than this is not worth a change. */
 const LEAST_STEP_MIB = 64;
 
 /** The room for a rise as a multiple of the use: 3, 2, 1 for half, whole and double steps. */

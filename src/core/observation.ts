@@ -8,7 +8,7 @@ import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from 
 /** The live section of `/etc/pve/lxc/VMID.conf`, as far as this program is concerned. */
 export interface GuestConfig extends Allocation {
   readonly vmid: Vmid;
-  /** `hostname:`, or `CT<vmid>` where there is none. Untrusted text. */
+  /** `hostname:`, or `CT<vmid>` if there is none. Untrusted text. */
   readonly name: string;
   /** `swap:`, 512 where there is no such line. */
   readonly swapMib: Mib;
@@ -22,7 +22,7 @@ export interface GuestConfig extends Allocation {
   readonly digest: string;
   /** Raw lines that overrule what this program sets, in their order. */
   readonly pins: readonly Pin[];
-  /** Which guest this is, apart from its id; undefined where that cannot be told. */
+  /** Which guest this is, apart from its id; undefined if that cannot be told. */
   readonly identity: GuestIdentity | undefined;
 }
 
@@ -69,7 +69,7 @@ export interface CpuCounters {
   readonly cpusetCpus: number | undefined;
   /**
    * Those of them that it can really use: without CPUs that are offline, or that a cgroup above
-   * does not have. undefined where the kernel does not tell.
+   * does not have. undefined if the kernel does not tell.
    */
   readonly effectiveCpus: number | undefined;
 }
@@ -93,7 +93,7 @@ export interface MemoryCounters {
   /** Times that usage met a limit, and kills by the OOM killer; since the cgroup was made. */
   readonly limitHits: number;
   readonly oomKills: number;
-  /** Times that a limit left nothing but the OOM killer; undefined where that is not said. */
+  /** Times that a limit left nothing but the OOM killer; undefined if that is not said. */
   readonly ooms: number | undefined;
   /** The same of this cgroup's own limit; undefined on a kernel that does not tell (before 5.2). */
   readonly own: OwnEvents | undefined;
@@ -114,7 +114,7 @@ export interface CpuUsage {
   readonly overMs: Milliseconds;
   /** Share of the elapsed time in which the cgroup was throttled. */
   readonly throttled: Ratio;
-  /** Share of the time in which a task waited for a CPU; undefined where there is no PSI. */
+  /** Share of the time in which a task waited for a CPU; undefined if there is no PSI. */
   readonly pressure: Ratio | undefined;
   /** What it would use if nothing held it back, as far as throttling and pressure tell. */
   readonly demand: Cores;
@@ -133,7 +133,7 @@ export interface MemoryUsage {
   readonly swapMib: Mib;
   /** What can neither be reclaimed nor swapped out. */
   readonly lockedMib: Mib;
-  /** The live limit; undefined where there is none. */
+  /** The live limit; undefined if there is none. */
   readonly limitMib: Mib | undefined;
   /** Kills for its own limit since the sample before; 0 in a container's first one. */
   readonly newOomKills: number;
@@ -151,7 +151,7 @@ export interface MemoryUsage {
   readonly refaultMibPerS: number;
   /** By how much its swap has grown since the sample before; never negative. */
   readonly swapGrowthMib: Mib;
-  /** Share of the time in which a task waited for memory; undefined where that is not known. */
+  /** Share of the time in which a task waited for memory; undefined if that is not known. */
   readonly pressure: Ratio | undefined;
 }
 
@@ -185,11 +185,11 @@ export type ContainerState =
 export interface ContainerUsage {
   readonly cpu: Reading<CpuUsage>;
   readonly memory: Reading<MemoryUsage>;
-  /** CPUs in the live cpuset; undefined where it is empty or could not be read. */
+  /** CPUs in the live cpuset; undefined if it is empty or could not be read. */
   readonly cpusetCpus: number | undefined;
-  /** Those of them that it can really use; undefined where that is not known. */
+  /** Those of them that it can really use; undefined if that is not known. */
   readonly effectiveCpus: number | undefined;
-  /** Missing where it is not known whether it runs or is frozen. */
+  /** Missing if it is not known whether it runs or is frozen. */
   readonly life: Reading<CgroupLife>;
   readonly cpuPressure: Reading<Pressure>;
   readonly memoryPressure: Reading<Pressure>;

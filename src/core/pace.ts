@@ -9,7 +9,7 @@ import type { Milliseconds } from './units.ts';
 export interface Seen {
   readonly used: number;
   readonly peak: number;
-  /** What would have been used if nothing had held it back, where that is known. */
+  /** What would have been used if nothing had held it back, if that is known. */
   readonly demand?: number;
 }
 

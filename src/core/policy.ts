@@ -17,7 +17,7 @@ export type ScalingMode = 'threshold' | 'boost' | 'adaptive' | 'observe';
 export interface BoostPolicy {
   /** Of what it may use; from here on it is saturated. */
   readonly saturation: Ratio;
-  /** So many samples in a row. */
+  /** Consecutive samples. */
   readonly consecutiveSamples: number;
   readonly factor: number;
   /** Where the first does not fit. */
@@ -72,7 +72,7 @@ export interface Timing {
   readonly firstShrinkMs: Milliseconds;
   /** No memory is taken back so soon after a start or an OOM kill. */
   readonly startGraceMs: Milliseconds;
-  /** So long a value that was changed by hand is left as it is. */
+  /** How long a value that was changed by hand is left as it is. */
   readonly manualHoldMs: Milliseconds;
 }
 

@@ -20,7 +20,7 @@ export interface Given {
   readonly memoryMib: number;
 }
 
-/** @param hostCpus what a container without a limit may use; 0 where it is not known */
+/** @param hostCpus what a container without a limit may use; 0 if it is not known */
 export function givenTo(running: ReadonlyMap<Vmid, GuestConfig>, hostCpus: number): Given {
   let [sum, memory] = [0, 0];
   for (const { cores, cpuLimit, memoryMib } of running.values()) {

@@ -165,7 +165,7 @@ export function numbersOf(
   };
 }
 
-/** Where the kernel cannot be asked: a step is at most this share of the allocation. */
+/** If the kernel cannot be asked: a step is at most this share of the allocation. */
 const UNASKED_STEP = 0.1;
 const QUANTUM_MIB = 16;
 

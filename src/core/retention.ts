@@ -14,7 +14,7 @@ export interface RetentionLimits {
   readonly keepMs: Milliseconds;
 }
 
-/** So many of the newest ones stay, whatever number and age say. */
+/** This many of the newest ones stay, whatever number and age say. */
 const ALWAYS_KEPT = 3;
 /** An id that is given away again and again, by a CI system say, must not fill the disk. */
 const MOST_GUESTS = 100;
@@ -28,7 +28,7 @@ export function surplusBackups(
   nowMs: Milliseconds,
   { keep, keepMs }: RetentionLimits,
 ): readonly StoredBackup[] {
-  // The one just made counts as the newest, also where the clock has gone back.
+  // The one just made counts as the newest, even if the clock has gone back.
   const others = newestFirst(backups.filter(({ id }) => id !== current));
   const firsts = firstOfEachGuest(backups);
   const newest = others.slice(0, ALWAYS_KEPT - 1);

@@ -104,7 +104,7 @@ export interface RestorePlan {
  * Compares the configuration now with that of a backup. Cores, cpulimit and memory only: all else,
  * swap too, this program never sets.
  *
- * @param tooMuch why the host cannot give so much memory; undefined where it can
+ * @param tooMuch why the host cannot give so much memory; undefined if it can
  */
 export function planRestore(
   now: GuestConfig,

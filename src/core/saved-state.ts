@@ -124,7 +124,7 @@ function* learntOf({ guests }: LoopState): Generator<readonly [string, Learnt]> 
 /**
  * Takes over what a former process left.
  *
- * @param boot the boot of now, undefined where it is not known; of another one only what was
+ * @param boot the boot of now, undefined if it is not known; of another one only what was
  *   granted counts
  */
 export function takeOver(

@@ -33,7 +33,7 @@ export interface OomFloor {
   readonly atMs: Milliseconds;
 }
 
-/** So long a limit under which the OOM killer struck counts as too little. */
+/** How long a limit under which the OOM killer struck counts as too little. */
 const OOM_REMEMBERED_MS = 24 * 3_600_000;
 /** It was too little, and nobody knows by how much. */
 const OOM_MARGIN = 1.1;

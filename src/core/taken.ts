@@ -67,7 +67,7 @@ const calmFrom = ({ flaps, flappedMs }: Taken): Milliseconds => {
   return milliseconds(flappedMs + Math.min(DAY_MS, HOUR_MS * 2 ** (flaps - 1)));
 };
 
-/** How long nothing is to be taken yet; 0 where it may be. */
+/** How long nothing is to be taken yet; 0 if it may be. */
 export function waitForCalmMs(known: Taken | undefined, nowMs: Milliseconds): number {
   return known === undefined ? 0 : Math.max(0, calmFrom(known) - nowMs);
 }

@@ -30,7 +30,7 @@ export interface TemporaryChange {
 
 const RESOURCES = ['cores', 'memory'] as const;
 
-/** What is to be on record of a guest; undefined where nothing is to be undone. */
+/** What is to be on record of a guest; undefined if nothing is to be undone. */
 export function temporaryOf(
   record: GuestRecord,
   node: string,

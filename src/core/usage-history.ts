@@ -24,7 +24,7 @@ export interface UsageRecord {
   readonly cpuPeak: number | undefined;
   readonly memoryPeakMib: number | undefined;
   readonly cpuAllowed: number | undefined;
-  /** undefined also where there is no limit. */
+  /** undefined even if there is no limit. */
   readonly memoryLimitMib: number | undefined;
   /** Share of the time in which a task waited for a CPU, and for memory, in percent. */
   readonly cpuWaitPercent: number | undefined;
@@ -107,7 +107,7 @@ export interface UsageSeen {
 }
 
 /**
- * What is to be remembered of a container. Rates count from the line before, also where the cycle
+ * What is to be remembered of a container. Rates count from the line before, even if the cycle
  * measured from a later sample, since a decision was brought forward in between.
  */
 export function usageRecord(seen: UsageSeen): UsageRecord {

@@ -143,7 +143,7 @@ export function cpuDemand({ used, allowed, throttledCores, pressure }: CpuSigns)
   return cores(Math.min(used + waiting, Math.max(used, allowed * MOST_DEMAND)));
 }
 
-/** Share of the elapsed time in which some task stood still; undefined where it is not known. */
+/** Share of the elapsed time in which some task stood still; undefined if it is not known. */
 function pressureShare(
   before: Reading<Pressure> | undefined,
   now: Reading<Pressure>,

@@ -36,7 +36,7 @@ export interface Waiting {
   readonly cpu: CpuUsage;
   /** One step up. */
   readonly step: number;
-  /** How busy the host's CPUs are; undefined where that is not known. */
+  /** How busy the host's CPUs are; undefined if that is not known. */
   readonly hostBusy: Ratio | undefined;
   readonly waited: Waited | undefined;
   readonly nowMs: Milliseconds;

@@ -4,13 +4,13 @@ import { KeyedFile } from './keyed-file.ts';
 
 /**
  * The bytes of cgroup v2 files as numbers, all in the kernel's own units. A file that does not say
- * what it should gives undefined (or -1 where a single number is asked for), never a zero.
+ * what it should gives undefined (or -1 if a single number is asked for), never a zero.
  * Source of the formats: the kernel's admin-guide/cgroup-v2.rst.
  */
 
 const NEWLINE = 0x0a;
 
-/** A file that holds one number and a newline. -1 where it is anything else, or cut off. */
+/** A file that holds one number and a newline. -1 if it is anything else, or cut off. */
 export function parseSingleNumber(bytes: Uint8Array, length: number): number {
   return bytes[length - 1] === NEWLINE ? wholeNumber(bytes, 0, length - 1) : -1;
 }

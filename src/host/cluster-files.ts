@@ -192,7 +192,7 @@ function decoded(line: string): string {
 
 const UNIT_MIB: Readonly<Record<string, number>> = { K: 1 / 1024, M: 1, G: 1024, T: 1024 * 1024 };
 
-/** The storage of the root disk, and the size of all disks; undefined where that does not stand. */
+/** The storage of the root disk, and the size of all disks; undefined if that does not stand. */
 function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
   const storage = /^([A-Za-z][A-Za-z0-9_.-]*):/.exec(values.get('rootfs') ?? '')?.[1];
   if (storage === undefined) return undefined;

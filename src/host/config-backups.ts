@@ -107,7 +107,7 @@ function removeQuietly(directory: string, base: string): void {
 
 /**
  * Removes the copies that are too many or too old; see `surplusBackups`. Never the one just made,
- * also where the clock has gone back.
+ * even if the clock has gone back.
  */
 function prune(
   directory: string,

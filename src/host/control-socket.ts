@@ -71,7 +71,7 @@ export async function openControlSocket(settings: ControlSettings): Promise<Cont
   };
 }
 
-/** Returns why it could not be opened; undefined where it could. */
+/** Returns why it could not be opened; undefined if it could. */
 async function open(server: Server, path: string): Promise<string | undefined> {
   const length = Buffer.byteLength(path);
   if (length > MOST_PATH_BYTES) {
@@ -148,7 +148,7 @@ function serve(socket: Socket, connections: Set<Socket>, answer: ControlSettings
   });
 }
 
-/** Calls back once: with the first line, or undefined where there is none in time and in size. */
+/** Calls back once: with the first line, or undefined if there is none in time and in size. */
 function readLine(socket: Socket, done: (line: string | undefined) => void): void {
   const chunks: Buffer[] = [];
   let length = 0;

@@ -163,7 +163,7 @@ function shortened(text: string | undefined): string | undefined {
   return text === undefined || text === '' ? undefined : text.slice(0, LONGEST_TEXT);
 }
 
-/** A whole number within bounds; undefined where the key is not there, or with a problem. */
+/** A whole number within bounds; undefined if the key is not there, or with a problem. */
 function wholeSetting(
   live: ReadonlyMap<string, string>,
   problems: string[],

@@ -38,7 +38,7 @@ class PveGuests implements Guests {
   readonly #inventory: PveInventory;
   readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
   readonly #known = new ByVersion<GuestConfig>();
-  /** What was listed last, of which inventory; undefined where some of it is to be read again. */
+  /** What was listed last, of which inventory; undefined if some of it is to be read again. */
   #listed: { readonly of: unknown; readonly configs: Reading<Configs> } | undefined;
 
   constructor(paths: Paths, inventory: PveInventory) {

@@ -168,13 +168,13 @@ function isSame(lockFile: string, { dev, ino }: Stats): boolean {
 
 const PID_OR_NOTHING = /^([1-9][0-9]{0,8}\n?)?$/;
 
-/** Not empty where it is no plain file, or a larger one. */
+/** Not empty if it is no plain file, or a larger one. */
 function textOf(file: string): string {
   const text = readRegularFile(file, MOST_BYTES);
   return text.ok ? text.value.toString('latin1') : text.detail;
 }
 
-/** The process id that the holder has written; undefined where there is none as a whole. */
+/** The process id that the holder has written; undefined if there is none as a whole. */
 function readPid(path: string): number | undefined {
   const text = textOf(path);
   return /^[1-9][0-9]{0,8}\n$/.test(text) ? Number.parseInt(text, 10) : undefined;

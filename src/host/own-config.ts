@@ -21,7 +21,7 @@ import { errorCode } from './os-error.ts';
 export type Written =
   | {
       readonly ok: true;
-      /** The copy of what was there; undefined where there was nothing. */
+      /** The copy of what was there; undefined if there was nothing. */
       readonly backup: string | undefined;
     }
   /** A plain sentence without its full stop. */

@@ -9,7 +9,7 @@ const FULL = Buffer.from('full avg10=');
 const TOTAL = Buffer.from(' total=');
 
 /**
- * Reads a pressure file (PSI), of a cgroup or of the host; undefined where it is malformed.
+ * Reads a pressure file (PSI), of a cgroup or of the host; undefined if it is malformed.
  *
  *     some avg10=0.70 avg60=0.40 avg300=0.26 total=7168823
  *     full avg10=0.00 avg60=0.00 avg300=0.00 total=0

@@ -80,7 +80,7 @@ function readValue<T>(
   return missing('malformed', `${path}: not in the form that the kernel writes`);
 }
 
-/** The CPUs that `/proc/stat` lists; undefined where it lists none. */
+/** The CPUs that `/proc/stat` lists; undefined if it lists none. */
 export function countStatCpus(bytes: Buffer): number | undefined {
   const count = bytes.toString('latin1').match(/^cpu[0-9]+ /gm)?.length ?? 0;
   return count > 0 ? count : undefined;
@@ -106,7 +106,7 @@ export function parseCpuTimes(bytes: Buffer): CpuTimes | undefined {
 
 /**
  * What the ZFS cache (ARC) could give back: what it holds beyond its minimum, which the kernel
- * counts as used. 0 where the file cannot be understood: then nothing is handed out on its account.
+ * counts as used. 0 if the file cannot be understood: then nothing is handed out on its account.
  */
 export function parseArcstats(bytes: Buffer): Mib {
   const text = bytes.toString('latin1');

@@ -120,7 +120,7 @@ export class ByVersion<T> {
     this.#known.set(guest.vmid, { guest, value });
   }
 
-  /** Another value of the same version; nothing where there is none. */
+  /** Another value of the same version; nothing if there is none. */
   replace(vmid: Vmid, change: (value: T) => T): void {
     const known = this.#known.get(vmid);
     if (known !== undefined) this.#known.set(vmid, { ...known, value: change(known.value) });

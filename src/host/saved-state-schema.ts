@@ -101,7 +101,7 @@ const state = z.object({
   learnt: z.unknown(),
 });
 
-/** Missing where the content is not of a version that is known, or not whole. */
+/** Missing if the content is not of a version that is known, or not whole. */
 export function parseSavedState(content: unknown): Reading<SavedState> {
   if (!isObject(content)) return missing('malformed', 'it is no JSON object');
   const { version } = content;

@@ -15,11 +15,11 @@ const LIMIT_BYTES = 8 * 1024 * 1024;
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 export interface StateFile {
-  /** What is in it, as JSON has it; missing with `absent` where there is none. */
+  /** What is in it, as JSON has it; missing with `absent` if there is none. */
   read(): Reading<unknown>;
   /** Replaces it as a whole. Returns what went wrong, undefined if nothing did. */
   write(content: unknown): string | undefined;
-  /** Which boot of the host this is; undefined where the kernel does not say. */
+  /** Which boot of the host this is; undefined if the kernel does not say. */
   boot(): string | undefined;
 }
 

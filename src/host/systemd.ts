@@ -39,7 +39,7 @@ const TIME_LIMIT_MS = 10_000;
 const OUTPUT_LIMIT_BYTES = 4096;
 const LONGEST_STATUS = 200;
 
-/** The service manager that started this process, or one that nobody hears where there is none. */
+/** The service manager that started this process, or one that nobody hears if there is none. */
 export function createSupervisor({ env, pid, clock, log }: SupervisorOptions): Supervisor {
   const socket = env['NOTIFY_SOCKET'];
   if (socket === undefined || socket === '') return UNSUPERVISED;
@@ -92,7 +92,7 @@ const UNSUPERVISED: Supervisor = Object.freeze({
   stopping: () => Promise.resolve(),
 });
 
-/** After so long a silence the manager ends the process; undefined where it does not watch it. */
+/** After so long a silence the manager ends the process; undefined if it does not watch it. */
 function watchdogLimitMs(env: SupervisorOptions['env'], pid: number): number | undefined {
   const watched = env['WATCHDOG_PID'];
   if (watched !== undefined && watched !== String(pid)) return undefined;

@@ -18,7 +18,7 @@ const whoRuns = (): Trusted => ({
 /**
  * Why the file at `path`, a configuration or a program, must not be gone by: somebody else may
  * write to it, or could put another one in its place. A sentence that completes "`path` ..." and
- * names the remedy; undefined where nothing is wrong, or where there is no such file. A link is
+ * names the remedy; undefined if nothing is wrong, or where there is no such file. A link is
  * followed, and its own directory looked at too.
  */
 export function whyNotTrusted(path: string, trusted: Trusted = whoRuns()): string | undefined {

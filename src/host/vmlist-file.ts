@@ -16,7 +16,7 @@ export interface ListedGuest {
 const NODE_NAME = /^[A-Za-z0-9-]{1,63}$/;
 
 /**
- * Reads `/etc/pve/.vmlist`, all guests of the cluster. Returns undefined where the text is
+ * Reads `/etc/pve/.vmlist`, all guests of the cluster. Returns undefined if the text is
  * malformed in any part, since a guest left out would look destroyed.
  *
  *     { "version": 8, "ids": { "101": { "node": "pve1", "type": "lxc", "version": 10 } } }

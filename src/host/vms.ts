@@ -65,7 +65,7 @@ class CachedVms implements RunningVms {
     return present(mib(sum));
   }
 
-  /** @param listed undefined where it is not listed: then its configuration is read anew */
+  /** @param listed undefined if it is not listed: then its configuration is read anew */
   #memoryOf(vmid: Vmid, listed: ListedGuest | undefined): Reading<number> {
     const known = listed && this.#known.get(listed);
     if (known !== undefined) return present(known);
@@ -101,7 +101,7 @@ function runningVmids(slice: string): Reading<readonly Vmid[]> {
 
 /**
  * `memory:` of the live section of a VM's configuration, in MiB: `2048` or `current=2048`, and 512
- * where there is no such line. undefined where it says something else, or the text says nothing.
+ * where there is no such line. undefined if it says something else, or the text says nothing.
  * Source of the form: qm.conf(5).
  */
 export function parseVmMemory(text: string): number | undefined {

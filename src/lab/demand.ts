@@ -12,7 +12,7 @@ export interface Demand {
   readonly stepS: number;
   /** Cores wanted, per step. */
   readonly cpu: Float64Array;
-  /** MiB wanted, per step; undefined where the trace has none. */
+  /** MiB wanted, per step; undefined if the trace has none. */
   readonly memory: Float64Array | undefined;
 }
 

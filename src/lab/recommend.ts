@@ -9,7 +9,7 @@ export interface Recommendation {
   readonly name: string;
   readonly hours: number;
   readonly cores: Advice;
-  /** undefined where the record has no memory. */
+  /** undefined if the record has no memory. */
   readonly memory: Advice | undefined;
   readonly sure: Sureness;
 }

@@ -6,7 +6,7 @@ export interface StepSeen {
   /** Counts from 0. */
   readonly index: number;
   readonly cpuUsed: number;
-  /** 0 where the trace has no memory. */
+  /** 0 if the trace has no memory. */
   readonly memoryUsedMib: number;
   /** More memory was wanted than was there. */
   readonly outOfMemory: boolean;
@@ -25,7 +25,7 @@ export interface LabPolicy {
 export interface Played {
   readonly name: string;
   readonly cpu: Tally;
-  /** undefined where the trace has no memory for this container. */
+  /** undefined if the trace has no memory for this container. */
   readonly memory: Tally | undefined;
 }
 

@@ -6,7 +6,7 @@ import { add, type Figures, figuresOf, newTally } from './score.ts';
 export interface Trial {
   readonly policy: string;
   readonly cpu: Figures;
-  /** undefined where the trace has no memory. */
+  /** undefined if the trace has no memory. */
   readonly memory: Figures | undefined;
   readonly containers: readonly Played[];
 }

@@ -139,7 +139,7 @@ export interface NodeEyes {
   readonly clock: Clock;
   /**
    * One look at the node, the only thing to be waited for: all that is read afterwards is read at
-   * once, as of this look or later. Never fails: what does not answer is missing where it is read.
+   * once, as of this look or later. Never fails: what does not answer is missing if it is read.
    */
   observe(): Promise<void>;
   readonly guests: Guests;
@@ -203,7 +203,7 @@ export interface StorageRoom {
   readonly freeMib: Mib;
   /** Whether space is taken only as it is written. */
   readonly thin: boolean;
-  /** What the source has written so far; undefined where that is not known. */
+  /** What the source has written so far; undefined if that is not known. */
   readonly sourceUsedMib: Mib | undefined;
 }
 

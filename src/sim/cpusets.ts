@@ -20,7 +20,7 @@ export function cpuListText(cpus: readonly number[]): string {
 
 export const allCpus = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** Reads a list as the kernel takes it; undefined where it is none. */
+/** Reads a list as the kernel takes it; undefined if it is none. */
 export function parseCpuList(text: string): number[] | undefined {
   const cpus = new Set<number>();
   for (const part of text.split(',')) {
@@ -55,7 +55,7 @@ export function chooseCpus(count: number, hostCpus: number, random: () => number
 export interface CpusetWish {
   readonly vmid: number;
   readonly cpus: readonly number[];
-  /** `cores:`; undefined where there is no such line: all CPUs. */
+  /** `cores:`; undefined if there is no such line: all CPUs. */
   readonly cores: number | undefined;
   /** A `cpuset.cpus` line of its own: pvestatd counts it and leaves it alone. */
   readonly pinned: boolean;

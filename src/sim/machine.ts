@@ -130,7 +130,7 @@ export class Machine {
   readonly events: NodeEvent[] = [];
   readonly #tree: Tree;
   readonly #kernel: KernelTree;
-  /** undefined where the kernel is too old for it. */
+  /** undefined if the kernel is too old for it. */
   readonly #reclaimFiles: ReclaimFiles | undefined;
   readonly #highFiles: HighFiles;
   readonly #demands = new Map<number, DemandAt>();

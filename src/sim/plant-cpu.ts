@@ -5,7 +5,7 @@ import type { StallShares } from './pressure.ts';
 export interface CpuLimits {
   /** The CPUs of the cpuset, by number. */
   readonly cpus: readonly number[];
-  /** `cpulimit` in cores; undefined where there is none. */
+  /** `cpulimit` in cores; undefined if there is none. */
   readonly cpuLimit: number | undefined;
   /** `cpu.weight`, 1 to 10,000. */
   readonly cpuWeight: number;

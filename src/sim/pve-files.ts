@@ -138,7 +138,7 @@ export class PveFiles {
     return new Set(this.#versions.keys());
   }
 
-  /** What stands in the file now, or undefined where there is none. */
+  /** What stands in the file now, or undefined if there is none. */
   read(vmid: number): string | undefined {
     try {
       return readFileSync(this.path(vmid), 'utf8');

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 
 /**
  * Recorded usage traces: `time_s,container,cpu_cores,memory_mb`, one row per container and step,
- * `memory_mb` empty where the source has none.
+ * `memory_mb` empty if the source has none.
  */
 
 export interface TraceSeries {
@@ -10,7 +10,7 @@ export interface TraceSeries {
   /** Rising, seconds from the start of the trace. */
   readonly timesS: readonly number[];
   readonly cpuCores: readonly number[];
-  /** As long as the times, or empty where the trace has no memory for this container. */
+  /** As long as the times, or empty if the trace has no memory for this container. */
   readonly memoryMib: readonly number[];
 }
 

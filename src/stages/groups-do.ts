@@ -215,7 +215,7 @@ const isSameSetting = (seen = '', wanted = ''): boolean =>
 
 const isDown = ({ world }: DoContext, vmid: Vmid): boolean => isStopped(world.cgroups.sample(vmid));
 
-/** Has a member start with the host, or no longer; nothing where it is so. */
+/** Has a member start with the host, or no longer; nothing if it is so. */
 async function setOnboot(
   context: DoContext,
   { vmid, digest, settings }: GroupGuest,
@@ -261,7 +261,7 @@ async function takeOut(context: DoContext, vmid: Vmid, drain: boolean): Promise<
   return outcome.kind === 'failed' && isDown(context, vmid) ? { kind: 'done' } : outcome;
 }
 
-/** Why a member is not to be ended; undefined where the ledger says that it is. */
+/** Why a member is not to be ended; undefined if the ledger says that it is. */
 const mayEnd = ({ guest, entry }: MemberNow): string | undefined =>
   entry.state === 'leaving' || entry.state === 'failed'
     ? undefined

@@ -265,7 +265,7 @@ export class Groups {
     }
   }
 
-  /** Written down before it is begun, where it has changed: what a crash must not lose. */
+  /** Written down before it is begun, if it has changed: what a crash must not lose. */
   #isSaved(plan: GroupPlan): boolean {
     const { states, save, world } = this.#parts;
     const now = JSON.stringify(

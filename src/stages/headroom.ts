@@ -27,7 +27,7 @@ export function limitsNow(
   return limitsMib;
 }
 
-/** Why no memory may be given any more, though it was planned; undefined where it may. */
+/** Why no memory may be given any more, though it was planned; undefined if it may. */
 export function whyNoHeadroom(
   { guests, cgroups, host }: Pick<World, 'guests' | 'cgroups' | 'host'>,
   headroom: Headroom,
@@ -79,7 +79,7 @@ export function whyNotGiven(
 const recordsOf = (running: ReadonlyMap<Vmid, GuestConfig>): Map<Vmid, GuestRecord> =>
   new Map(Array.from(running, ([vmid, one]) => [vmid, { ...newGuestRecord(), running: one }]));
 
-/** The configurations of what runs; missing where one of them cannot be read. */
+/** The configurations of what runs; missing if one of them cannot be read. */
 function runningNow({
   guests,
   cgroups,

@@ -70,7 +70,7 @@ export function observe(
   const nowMs = world.clock.monotonicMs();
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
     if (urgent?.has(vmid) === false) {
-      // Not looked at now, but what it may have counts against the host's ceiling; also where it
+      // Not looked at now, but what it may have counts against the host's ceiling; even if it
       // was started since the last cycle.
       const record = recordOf(state, vmid);
       const runs = record.running !== undefined || !isStopped(world.cgroups.sample(vmid));
@@ -248,7 +248,7 @@ function logKillsByHost(log: Log, vmid: Vmid, kills: number): void {
 
 interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent'> {
   readonly saturatedAt: number | undefined;
-  /** The interval that ends, where it is one of the same life. */
+  /** The interval that ends, if it is one of the same life. */
   readonly same: Between | undefined;
   readonly before: CgroupSample | undefined;
   readonly now: CgroupSample;

@@ -25,7 +25,7 @@ export type Proof =
 export interface Lowering {
   readonly vmid: Vmid;
   readonly toMib: number;
-  /** Where the kernel cannot be asked: what the step is measured by; undefined for any step. */
+  /** If the kernel cannot be asked: what the step is measured by; undefined for any step. */
   readonly fromMib?: number;
   /** What it has swapped out may stay there. */
   readonly swapStays?: boolean;

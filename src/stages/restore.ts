@@ -24,7 +24,7 @@ export interface RestoreGoal {
 }
 
 export interface RestoreContext {
-  /** CPUs online; undefined where they could not be counted. */
+  /** CPUs online; undefined if they could not be counted. */
   readonly hostCpus: number | undefined;
   readonly stop: AbortSignal;
   /** Memory is not given beyond it. */

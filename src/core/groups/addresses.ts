@@ -8,7 +8,7 @@ const toNumber = (address: string): number =>
 const toText = (number: number): string =>
   [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
 
-/** The first address that nobody uses; undefined where the range is used up. */
+/** The first address that nobody uses; undefined if the range is used up. */
 export function freeAddress(
   { addresses }: GroupNetwork,
   used: ReadonlySet<string>,

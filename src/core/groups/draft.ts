@@ -43,7 +43,7 @@ export interface Note {
   readonly text: string;
 }
 
-/** So long the effect of a command that has ended may take to be seen. */
+/** How long the effect of a command that has ended may take to be seen. */
 const EFFECT_MS = 3000;
 
 /** Collects what is to be done, and leaves out what is busy or has failed lately. */
@@ -52,7 +52,7 @@ export class Draft {
   readonly notes: Note[] = [];
   readonly #input: GroupInput;
   readonly #subjects: Set<Vmid>;
-  /** What would be done, also where it is not due yet. */
+  /** What would be done, even if it is not due yet. */
   readonly #wanted = new Set<string>();
 
   constructor(input: GroupInput) {

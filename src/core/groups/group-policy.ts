@@ -46,7 +46,7 @@ export interface HealthCheck {
   readonly kind: 'none' | 'tcp' | 'http';
   readonly port: number;
   readonly path: string;
-  /** So many in a row make a member healthy, and unhealthy. */
+  /** This many in a row make a member healthy, and unhealthy. */
   readonly healthyCount: number;
   readonly unhealthyCount: number;
 }

@@ -26,7 +26,7 @@ export interface GroupReport {
     readonly what: string;
     readonly count: number;
     readonly retryInS: number;
-    /** What was said last; empty where that is not known. */
+    /** What was said last; empty if that is not known. */
     readonly message: string;
   }[];
 }
@@ -37,7 +37,7 @@ export interface MemberReport {
   readonly role: Role;
   readonly ours: boolean;
   readonly address: string | null;
-  /** In percent of what it may use; null where it is not known. */
+  /** In percent of what it may use; null if it is not known. */
   readonly cpuPercent: number | null;
   readonly memoryPercent: number | null;
   /** Why it was made, or goes; what its health check complains of. */

@@ -62,7 +62,7 @@ export interface Reservation {
   begun: boolean;
   /** The process that clones; undefined before it was started. */
   pid: number | undefined;
-  /** How it ended, where that was seen. `broken`: by force, so that it did not tidy up. */
+  /** How it ended, if that was seen. `broken`: by force, so that it did not tidy up. */
   ended: 'done' | 'failed' | 'broken' | undefined;
   /** Since when its process is known to be gone while the clone is still locked. */
   orphanedMs: Milliseconds | undefined;

@@ -47,15 +47,15 @@ export interface ClusterView {
   readonly nodeOf: ReadonlyMap<Vmid, string>;
   /** Of containers and virtual machines, cluster-wide. */
   readonly takenIds: ReadonlySet<Vmid>;
-  /** IPv4 addresses that stand in any configuration; missing where one could not be read. */
+  /** IPv4 addresses that stand in any configuration; missing if one could not be read. */
   readonly usedAddresses: Reading<ReadonlySet<string>>;
-  /** `dir`, `lvmthin` and so on, by the name of the storage; empty where that is not known. */
+  /** `dir`, `lvmthin` and so on, by the name of the storage; empty if that is not known. */
   readonly storageTypes: ReadonlyMap<string, string>;
 }
 
 /** How a member does. All of it is of this node; of others nothing is known. */
 export interface MemberLife {
-  /** undefined where that is not known. */
+  /** undefined if that is not known. */
   readonly running: boolean | undefined;
   /** It stands still: neither idle nor out of order. */
   readonly frozen?: boolean;
@@ -65,7 +65,7 @@ export interface MemberLife {
 }
 
 export interface MemberLoad {
-  /** Of what it may use; more than 1 where it waits for more. */
+  /** Of what it may use; more than 1 if it waits for more. */
   readonly cpu: Ratio;
   readonly memory: Ratio;
 }
@@ -75,7 +75,7 @@ export interface GroupView {
   readonly lives: ReadonlyMap<Vmid, MemberLife>;
   /**
    * In MiB, what the host can give to another container, those on their way counted: below zero not
-   * even they fit. Missing where it is not known; `implausible`: the host is busy.
+   * even they fit. Missing if it is not known; `implausible`: the host is busy.
    */
   readonly hostHeadroomMib: Reading<number>;
   /** Whether the process that clones for a reservation still runs; undefined: not known. */

@@ -91,7 +91,7 @@ function belongs(
 
 /**
  * Whether a container of the ledger may be stopped and destroyed. Not where the configuration lists
- * it, where it is the source of some group, or where somebody has taken its tag away to keep it.
+ * it, if it is the source of some group, or if somebody has taken its tag away to keep it.
  */
 export function isOurs(
   { policy, sources }: Claims,

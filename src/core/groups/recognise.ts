@@ -9,7 +9,7 @@ import { isEntryOf, type LedgerMember, SNAPSHOT_LIMIT_MS } from './ledger.ts';
  * and drops entries whose container is gone or another one now: an id says nothing by itself.
  */
 
-/** So long an entry without a container is kept, where nothing else is known of its clone. */
+/** How long an entry without a container is kept, where nothing else is known of its clone. */
 const FORGET_AFTER_MS = 120_000;
 
 /** @returns the entries whose containers are there, and are the ones that they were made for */

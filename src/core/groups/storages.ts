@@ -12,7 +12,7 @@ const WITHOUT = new Set([
   'iscsidirect',
 ]);
 
-/** What helps where there are none. */
+/** What helps if there are none. */
 export const WITHOUT_SNAPSHOTS =
   'what works there: a template as the source, a source that is stopped, ' +
   'or all its volumes on ZFS, LVM-thin, RBD or Btrfs';

@@ -62,7 +62,7 @@ function changeWords(resource: Resource, { before, after, unit }: ChangeDetails)
 /** What is wrong as long as it lasts, by a name for it. */
 export type Conditions = ReadonlyMap<string, NotificationEvent>;
 
-/** So many of those that wait are named. */
+/** How many of those that wait are named. */
 const MOST_NAMED = 5;
 
 /** What a whole cycle saw that holds on until it is over. */

@@ -6,7 +6,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
  * The address of the proxy for a request; undefined: none. As curl does it: small letters before
  * capitals, an empty variable means no proxy, and nothing goes to this host by a proxy.
  *
- * @param ofNode `http_proxy` of the node's `datacenter.cfg`, where no variable says otherwise
+ * @param ofNode `http_proxy` of the node's `datacenter.cfg`, if no variable says otherwise
  */
 export function proxyFor(
   { protocol, hostname, port }: Pick<URL, 'protocol' | 'hostname' | 'port'>,

@@ -141,7 +141,7 @@ export type NextStep =
   | { readonly kind: 'wait'; readonly ms: Milliseconds }
   | { readonly kind: 'idle' };
 
-/** What to do now, where nothing is being sent; the queue is the one to go on with. */
+/** What to do now, if nothing is being sent; the queue is the one to go on with. */
 export function nextStep(
   queue: Queue,
   rules: ChannelRules,

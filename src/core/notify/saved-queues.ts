@@ -19,7 +19,7 @@ export function toSavedQueues(queues: ReadonlyMap<string, Queue>): unknown {
 }
 
 /**
- * What was saved, undefined where it is none of ours. A part of it that makes no sense is left out:
+ * What was saved, undefined if it is none of ours. A part of it that makes no sense is left out:
  * it has only messages in it. What had failed is tried again at once.
  */
 export function fromSavedQueues(saved: unknown): ReadonlyMap<string, Queue> | undefined {

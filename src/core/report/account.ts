@@ -34,9 +34,9 @@ export interface Account {
   readonly seen: readonly Fact[];
   /** What concerns the container as a whole. */
   readonly guards: readonly Guard[];
-  /** Why it was not evaluated; null where something was. */
+  /** Why it was not evaluated; null if something was. */
   readonly leftAlone: string | null;
-  /** Cores first, then memory; none where it is left alone. */
+  /** Cores first, then memory; none if it is left alone. */
   readonly resources: readonly ResourceAccount[];
   readonly outcome: readonly Fact[];
 }

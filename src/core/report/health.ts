@@ -87,7 +87,7 @@ export const coresNotActive = (overdue: readonly Vmid[]): string =>
   `the cores of ${overdue.join(', ')} are set but not active: pvestatd is not applying them; ` +
   'see `systemctl status pvestatd`';
 
-/** So long messages may fail before somebody should look: a server may be restarted. */
+/** How long messages may fail before somebody should look: a server may be restarted. */
 const STUCK_MS = 30 * 60_000;
 
 export interface Delivery {

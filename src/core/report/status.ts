@@ -75,7 +75,7 @@ export interface ContainerRow {
   readonly state: 'running' | 'frozen' | 'stopped' | typeof LEFT_BEHIND | 'unknown';
   readonly cpu: CpuRow | Absent;
   readonly memory: MemoryRow | Absent;
-  /** As it is now; null where the configuration cannot be read. */
+  /** As it is now; null if the configuration cannot be read. */
   readonly allocation: AllocationRow | null;
   readonly need: { readonly cores: number | null; readonly memoryMib: number | null };
   /** Share of the time in which a task had to wait. */

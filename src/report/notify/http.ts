@@ -33,7 +33,7 @@ const MAX_SHOWN = 300;
 /**
  * Sends it and says what came back, in the server's own words. Follows no redirect: that would send
  * a token to where nobody has put it. Never rejects.
- * @param wrong what is wrong with a good answer; undefined where nothing is
+ * @param wrong what is wrong with a good answer; undefined if nothing is
  */
 export async function request(
   { method, url, headers = {}, body }: HttpRequest,
@@ -83,7 +83,7 @@ export async function request(
   }
 }
 
-/** An address in its parts; undefined where it only looks like one (`http://[`). */
+/** An address in its parts; undefined if it only looks like one (`http://[`). */
 export function partsOf(address: string): URL | undefined {
   try {
     return new URL(address);

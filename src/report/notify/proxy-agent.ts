@@ -23,7 +23,7 @@ export interface ProxyAgent {
 
 /**
  * @param stop ends what goes on with the proxy
- * @returns undefined where the proxy's address is none that can be used
+ * @returns undefined if the proxy's address is none that can be used
  */
 export function proxyAgent(
   address: string,
