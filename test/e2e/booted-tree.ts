@@ -30,6 +30,8 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export async function prepareTools(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'only root can boot a Debian tree';
   if (!existsSync('/usr/bin/apt-get')) return 'there is no apt-get to install debootstrap with';
+  const barred = await mountedWithout();
+  if (barred !== undefined) return barred;
   if (existsSync('/usr/sbin/debootstrap') && existsSync('/usr/bin/systemd-nspawn')) {
     return mirror() === undefined ? 'the package lists name no mirror of Debian' : undefined;
   }
@@ -39,6 +41,14 @@ export async function prepareTools(): Promise<string | undefined> {
   const { code, stderr } = await run('bash', ['-c', script]);
   if (code !== 0) return `debootstrap and systemd-container could not be installed: ${stderr}`;
   return mirror() === undefined ? 'the package lists name no mirror of Debian' : undefined;
+}
+
+/** A container may have a directory for temporary files that no Debian can be installed into. */
+async function mountedWithout(): Promise<string | undefined> {
+  const args = ['--noheadings', '--output', 'OPTIONS', '--target', tmpdir()];
+  const options = (await run('findmnt', args)).stdout.trim().split(',');
+  const found = ['nodev', 'noexec'].find((option) => options.includes(option));
+  return found && `${tmpdir()} is mounted ${found}; TMPDIR may name another directory`;
 }
 
 /** The one that this machine's own apt takes its packages from. */
