@@ -110,7 +110,8 @@ function hold(descriptor: number, lockFile: string): HeldLock {
   } catch {
     // On a full disk nobody learns the process id from here.
   }
-  const remark = announce(lockFile, own, fstatSync(descriptor));
+  const lock = fstatSync(descriptor);
+  const remark = announce(lockFile, own, lock);
   let released = false;
   return {
     ok: true,
@@ -118,8 +119,12 @@ function hold(descriptor: number, lockFile: string): HeldLock {
     release() {
       if (released) return;
       released = true;
-      if (remark === undefined) withdraw(lockFile, own, fstatSync(descriptor));
-      closeSync(descriptor);
+      if (remark === undefined) withdraw(lockFile, own, lock);
+      try {
+        closeSync(descriptor);
+      } catch {
+        // The kernel lets go of it when this process ends, and what was done is done.
+      }
     },
   };
 }

@@ -1,4 +1,5 @@
 import {
+  closeSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -41,6 +42,18 @@ describe('the lock of the host', () => {
     });
     lock.release();
     lock.release();
+    held(root).release();
+  });
+
+  it('is given back without an error, whatever has become of its file', () => {
+    const root = temporaryDirectory();
+    const lock = held(root);
+    for (const name of readdirSync('/proc/self/fd')) {
+      const link = join('/proc/self/fd', name);
+      if (existsSync(link) && readlinkSync(link) === join(root, LOCK)) closeSync(Number(name));
+    }
+    expect(() => lock.release()).not.toThrow();
+    expect(existsSync(lockFileOf(root))).toBe(false);
     held(root).release();
   });
 
