@@ -96,10 +96,11 @@ export async function runCycle(
   const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
   const whole = timed('plan', () => plan(due, available));
   const planned = pause === undefined ? whole : holdAll(whole, pause);
-  const headroom = headroomAfter(available, planned, runningGuests(state), host.vmMemoryMib);
+  const running = runningGuests(state);
+  const headroom = headroomAfter(available, planned, running, host.vmMemoryMib);
   settings.onHeadroom?.(headroom);
   const hostCpus = host.cpus.ok ? host.cpus.value : 0;
-  const given = givenTo(runningGuests(state), hostCpus);
+  const given = givenTo(running, hostCpus);
   const pool = poolBefore(available);
   logPool(world, 'Initial', pool);
   timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));

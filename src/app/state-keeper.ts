@@ -33,12 +33,15 @@ export function stateKeeper(
     log.warn(`The saved state is ignored, and a new one begins: ${saved.detail}`);
   }
   let savedMs = clock.monotonicMs();
+  let said: string | undefined;
   const save = (): string | undefined => {
     // A dry run has changed nothing, so it has nothing to remember.
     if (dryRun) return undefined;
     savedMs = clock.monotonicMs();
     const failure = file.write(toSaved(state, boot, instant()));
-    if (failure !== undefined) log.warn(failure);
+    // It is tried before each change, and one line says enough until it can be saved again.
+    if (failure !== undefined && failure !== said) log.warn(failure);
+    said = failure;
     return failure;
   };
   return {

@@ -210,13 +210,17 @@ export function logLevels(does: string) {
 const FITS_ONE_LINE = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/;
 const oneLine = () => z.regex(FITS_ONE_LINE, 'holds a line break or another control character');
 
+const plainPath = () =>
+  z.string('is not a path').check(
+    oneLine(),
+    z.regex(/^\/+[^/]/, 'is not an absolute path'),
+    z.maxLength(1024, 'is too long'),
+    z.refine((path: string) => !/(?:^|\/)\.\.?(?:\/|$)/.test(path), 'leads through . or ..'),
+  );
+
 export function absolutePath(kind: 'file' | 'directory', does: string) {
   const value = () =>
-    z.string('is not a path').check(
-      oneLine(),
-      z.regex(/^\/+[^/]/, 'is not an absolute path'),
-      z.maxLength(1024, 'is too long'),
-      z.refine((path) => !/(?:^|\/)\.\.?(?:\/|$)/.test(path), 'leads through . or ..'),
+    plainPath().check(
       z.refine((path) => kind === 'directory' || !path.endsWith('/'), 'is a directory'),
     );
   const allowed = `the absolute path of a ${kind}`;
@@ -351,13 +355,7 @@ export function syslogOrNothing(does: string) {
 export function textfileOrNothing(does: string) {
   const read = () => z.transform((raw: unknown) => (isBlank(raw) ? undefined : raw));
   const value = () =>
-    z.string('is not a path').check(
-      oneLine(),
-      z.regex(/^\/+[^/]/, 'is not an absolute path'),
-      z.maxLength(1024, 'is too long'),
-      z.refine((path) => !/(?:^|\/)\.\.?(?:\/|$)/.test(path), 'leads through . or ..'),
-      z.refine((path) => /[^/]\.prom$/.test(path), 'does not end in .prom'),
-    );
+    plainPath().check(z.refine((path) => /[^/]\.prom$/.test(path), 'does not end in .prom'));
   const allowed = 'the absolute path of a file that ends in .prom, or nothing';
   return described(() => z.pipe(read(), z.optional(value())), { does, allowed });
 }

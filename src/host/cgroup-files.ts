@@ -87,8 +87,8 @@ export interface CgroupFiles extends Cgroups {
 
 /**
  * Reads the live cgroups (v2) of running containers under `/sys/fs/cgroup/lxc`, the outer ones,
- * which carry the limits. A sample costs a stat and ten reads of files that stay open; two more
- * are read where they can have changed.
+ * which carry the limits. A sample costs a stat and ten reads of files that stay open. Two more
+ * are read if they can have changed, and `cpu.max` once a cycle.
  */
 export function createCgroups(
   paths: Paths,
@@ -109,7 +109,7 @@ const RUNS_TEXT = Buffer.from('populated 1\nfrozen 0\n');
 
 class KeptCgroups implements CgroupFiles {
   readonly #readSmall = createFileReader(BUFFER_BYTES);
-  readonly #readQuota = createFileReader(SMALL_FILE_BYTES);
+  readonly #readOneLine = createFileReader(SMALL_FILE_BYTES);
   #around = '';
   #aroundAtMs = NEVER;
   readonly #paths: Paths;
@@ -136,12 +136,11 @@ class KeptCgroups implements CgroupFiles {
   cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
     const directory = this.#paths.cgroup(vmid);
     const path = `${directory}/cpu.max`;
-    // Not among the kept ones: it is asked for in whole cycles and after a change only.
-    const file = this.#readQuota(path);
+    // Opened anew: after a change the container may be another life than the one sampled last.
+    const file = this.#readOneLine(path);
     if (file.ok) {
-      const limit = parseCpuMax(file.value.toString('latin1'));
-      if (limit < 0) return missing('malformed', `${path}: not in the form that the kernel writes`);
-      return present(Number.isFinite(limit) ? cores(limit) : undefined);
+      const limit = quotaOf(file.value.toString('latin1'));
+      return limit ?? missing('malformed', `${path}: not in the form that the kernel writes`);
     }
     // `absent` says that the container does not run. One that does has this file on every node.
     if (file.why !== 'absent' || !statDirectory(directory).ok) return file;
@@ -154,8 +153,7 @@ class KeptCgroups implements CgroupFiles {
     const length = readFromStart(kept.descriptors[CPU_MAX] ?? ABSENT, this.#buffer);
     const { memo } = kept;
     if (memo.quotaText.isSame(this.#buffer, length) && memo.quota !== undefined) return memo.quota;
-    const limit = length < 0 ? -1 : parseCpuMax(this.#buffer.toString('latin1', 0, length));
-    memo.quota = limit < 0 ? undefined : present(Number.isFinite(limit) ? cores(limit) : undefined);
+    memo.quota = length < 0 ? undefined : quotaOf(this.#buffer.toString('latin1', 0, length));
     return memo.quota ?? this.cpuLimit(vmid);
   }
 
@@ -172,7 +170,7 @@ class KeptCgroups implements CgroupFiles {
 
   /** By `cgroup.controllers`. A kernel whose file cannot be read is taken to have them all. */
   #liveLimits(vmid: Vmid): Capabilities['liveLimits'] {
-    const file = this.#readQuota(`${this.#paths.cgroup(vmid)}/cgroup.controllers`);
+    const file = this.#readOneLine(`${this.#paths.cgroup(vmid)}/cgroup.controllers`);
     const text = file.ok ? file.value.toString('latin1') : '';
     if (!/^[a-z_ ]*\n$/.test(text)) return new Set(CONTROLLERS);
     const words = text.trim().split(' ');
@@ -338,6 +336,13 @@ class KeptCgroups implements CgroupFiles {
     const pressure = length < 0 ? undefined : parsePressure(this.#buffer, length);
     return pressure === undefined ? noValue(opened, file, length) : present(pressure);
   }
+}
+
+/** What `cpu.max` says; undefined if it is not in the form that the kernel writes. */
+function quotaOf(text: string): Present<Cores | undefined> | undefined {
+  const limit = parseCpuMax(text);
+  if (limit < 0) return undefined;
+  return { ok: true, value: Number.isFinite(limit) ? cores(limit) : undefined };
 }
 
 function startsWith(buffer: Buffer, text: Buffer): boolean {

@@ -108,12 +108,14 @@ export function parseSavedState(content: unknown): Reading<SavedState> {
   if (version === 2) {
     const field = wrongListOf2(content);
     if (field !== undefined) return missing('malformed', `its field ${field} is no list`);
+    return parseState(fromVersion2(content));
   }
-  const whole = version === 2 ? fromVersion2(content) : content;
-  if (whole['version'] !== SAVED_VERSION) {
-    return missing('malformed', `its version is ${String(version)}, not ${SAVED_VERSION}`);
-  }
-  const parsed = z.safeParse(state, whole);
+  if (version === SAVED_VERSION) return parseState(content);
+  return missing('malformed', `its version is ${String(version)}, not ${SAVED_VERSION}`);
+}
+
+function parseState(content: unknown): Reading<SavedState> {
+  const parsed = z.safeParse(state, content);
   // What is branded there are plain numbers and texts here.
   if (parsed.success) return present(parsed.data as unknown as SavedState);
   const path = parsed.error.issues[0]?.path.join('.') ?? '';
@@ -156,7 +158,7 @@ const wrongListOf2 = (content: Readonly<Record<string, unknown>>): string | unde
     (field) => content[field] !== undefined && !Array.isArray(content[field]),
   );
 
-/** What is not as it should be comes out as what is not, too. */
+/** Moves each value to its place in version 3. It checks nothing; the schema does. */
 function fromVersion2(content: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const guests = new Map<unknown, Record<string, unknown>>();
   const put = (id: unknown, [first, second]: readonly [string, string?], value: unknown): void => {

@@ -1,6 +1,5 @@
 import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
-import type { Resource } from '../core/allocation.ts';
-import { type Allocation, allocationOf } from '../core/allocation.ts';
+import { type Allocation, allocationOf, type Resource } from '../core/allocation.ts';
 import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
@@ -31,7 +30,7 @@ export interface ActContext {
   readonly atOnce?: number;
   /** Fires when the program is to end: the change in hand is finished, no further one begun. */
   readonly stop: AbortSignal;
-  /** Saves the state, before a change and for the case that this process does not survive it. */
+  /** Saves the state, so that a crash loses no change. Returns why it could not be saved. */
   readonly save?: (() => string | undefined) | undefined;
 }
 
@@ -54,11 +53,7 @@ export async function act(
   const waiting = changes[Symbol.iterator]();
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
-      if (
-        context.stop.aborted ||
-        !(context.hands === undefined || mayChange(world, state, context.save))
-      )
-        return;
+      if (context.stop.aborted || !mayChange(world, state, context)) return;
       const former = state.guests.get(planned.vmid)?.intended;
       const outcome = await actOn(world, state, planned, context);
       // If we did nothing, a change that the previous process started may still land.
@@ -72,15 +67,16 @@ export async function act(
   return counts;
 }
 
-/** Looked at before each change: one that takes long leaves the next ones in another world. */
-const mayChange = (world: World, state: LoopState, save: ActContext['save']): boolean =>
-  noticePause(world, state) === undefined && mayRecord(world, state, save);
+/** Asked before each change, since a long one may have outlasted what was true. */
+const mayChange = (world: World, state: LoopState, { hands, save }: ActContext): boolean =>
+  hands === undefined || (noticePause(world, state) === undefined && mayRecord(world, state, save));
 
 const ABOUT = { room: 'act', event: 'unrecorded' } as const;
 
 /**
- * Whether a change could be backed up and recorded; one that could not is not made. It is held by
- * nothing of its own then, so it is said once for all of them, and no failure is counted.
+ * Whether a change could be backed up and recorded; one that could not is not made. Nothing of the
+ * container is the cause, so the log says it once for all, and no failure counts. A state that
+ * could not be saved is tried again here.
  */
 function mayRecord(world: World, state: LoopState, save: ActContext['save']): boolean {
   const { backups, journal } = world;
@@ -162,8 +158,8 @@ function logUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): 
 }
 
 /**
- * What is to come is put on record first: after a crash it must not look like somebody else's.
- * Returns what takes that back.
+ * Records a change before it is made: after a crash it must not look like somebody else's. Returns
+ * how to take the record back.
  */
 function intend(
   { clock }: World,
@@ -193,7 +189,7 @@ function intend(
   return forget;
 }
 
-/** Puts back what a change that is not made after all would have been remembered for. */
+/** Returns how to put the record back if the change is not made after all. */
 function remembering({ cores, memory }: GuestRecord): () => void {
   const before = [cores, memory].map(({ boost, offPeak }) => ({ boost, offPeak }));
   return () => {

@@ -1,10 +1,10 @@
-import type { Resource } from '../core/allocation.ts';
 import {
   type Allocation,
   allocationOf,
   isExactly,
   isSameValue,
   type Lever,
+  type Resource,
 } from '../core/allocation.ts';
 import { GIVEN_BACK_MS } from '../core/arbitrate.ts';
 import { lacksLimit } from '../core/capabilities.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { HostCpu } from '../../src/core/host-state.ts';
 import {
   availableMib,
   cpuSaturation,
   emergencyOf,
+  type HostCpu,
   hostCpu,
   memoryStall,
 } from '../../src/core/host-state.ts';

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PATIENCE_MS } from '../patience.ts';
@@ -113,5 +113,22 @@ describe('a daemon whose disk', () => {
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
     rmSync(join(place, 'nothing'), { force: true });
+  });
+
+  it('takes backups and logs, but not the state, does the same', async () => {
+    const test = await NodeUnderTest.create([hungry(102)]);
+    // In the place of the file that becomes the state; only that cannot be written.
+    const barrier = join(test.root, 'var/lib/lxc_autoscale/.state.json.tmp');
+    mkdirSync(barrier, { recursive: true });
+    const { daemon, heard, cycles } = startOn(test);
+    await until(() => cycles() >= 3);
+    expect(test.sets()).toEqual([]);
+    expect(times(heard.text, NOTHING)).toBe(1);
+    expect(times(heard.text, /WARNING - The state could not be saved to /g)).toBe(1);
+    rmdirSync(barrier);
+    await until(() => heard.text.includes('Changes can be backed up and recorded again.'));
+    await until(() => test.sets().length > 0);
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
   });
 });

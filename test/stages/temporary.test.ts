@@ -111,6 +111,16 @@ function twoNodes() {
   return { cluster, one, two };
 }
 
+/** The first node has boosted 101 and lost it. */
+async function boostedAndGone() {
+  const nodes = twoNodes();
+  nodes.one.has(2);
+  await nodes.one.cycle();
+  await nodes.one.give();
+  nodes.one.loses();
+  return nodes;
+}
+
 const boostOf = (record: TemporaryRecord | undefined) => record?.changes[0]?.boost?.boosted;
 
 describe('a boost', () => {
@@ -150,11 +160,7 @@ describe('a boost', () => {
   });
 
   it('is not begun anew by the node that the guest comes back to', async () => {
-    const { cluster, one, two } = twoNodes();
-    one.has(2);
-    await one.cycle();
-    await one.give();
-    one.loses();
+    const { cluster, one, two } = await boostedAndGone();
     two.has(3);
     await one.cycle();
     for (let count = 0; count < 5; count++) await two.cycle();
@@ -204,11 +210,7 @@ describe('what the off-peak time has taken', () => {
 
 describe('the record', () => {
   it('of a guest that was destroyed is of no use to one that is given its id', async () => {
-    const { cluster, one, two } = twoNodes();
-    one.has(2);
-    await one.cycle();
-    await one.give();
-    one.loses();
+    const { cluster, two } = await boostedAndGone();
     two.has(3, 1);
     for (let count = 0; count < 5; count++) await two.cycle();
     expect(two.cores).toBe(3);
@@ -217,11 +219,7 @@ describe('the record', () => {
   });
 
   it('of a guest that is nowhere is removed at a start', async () => {
-    const { cluster, one, two } = twoNodes();
-    one.has(2);
-    await one.cycle();
-    await one.give();
-    one.loses();
+    const { cluster, two } = await boostedAndGone();
     await two.cycle(60_000, true);
     expect(cluster.records.size).toBe(1);
     two.state = newLoopState();
@@ -230,11 +228,7 @@ describe('the record', () => {
   });
 
   it('is taken over by a dry run without a write', async () => {
-    const { cluster, one, two } = twoNodes();
-    one.has(2);
-    await one.cycle();
-    await one.give();
-    one.loses();
+    const { cluster, two } = await boostedAndGone();
     two.has(3);
     const { writes } = cluster;
     for (let count = 0; count < 4; count++) await two.cycle(60_000, true);

@@ -1,5 +1,4 @@
-import type { Resource } from '../allocation.ts';
-import { type Allocation, allocationOf } from '../allocation.ts';
+import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
 import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
