@@ -9,7 +9,7 @@ import { type ListedGuest, parseStartTime, parseVmlist } from './vmlist-file.ts'
 const LIMIT_BYTES = 1024 * 1024;
 
 /**
- * After so many looks everything known has been read again, also if its version is the same. One
+ * Every configuration is read again within this many looks, even if its version is the same. One
  * wrong reading would otherwise stand until the next change, which may never come.
  */
 export const LOOKS_A_ROUND = 30;
@@ -27,7 +27,7 @@ export interface Inventory {
 /**
  * `.version`, `.vmlist` and `.members` of `/etc/pve`: which guests there are, where, and which of
  * their configurations have changed. Every read there costs many times that of a plain file, so a
- * look is two of them, and what they say is parsed only where it is new.
+ * look is two of them, and what they say is parsed only if it is new.
  */
 export class PveInventory {
   readonly #paths: Paths;
@@ -47,10 +47,10 @@ export class PveInventory {
     this.#noticeRestart();
     this.#looks += 1;
     if (this.#looks % LOOKS_A_ROUND === 0) this.#node = undefined;
-    this.#node ??= this.#paths.nodeName();
-    const { guests, node } = { guests: this.#list(), node: this.#node };
-    // Where nothing is listed the cluster file system may only come up, and the name with it.
-    if (!guests.ok) this.#node = undefined;
+    const guests = this.#list();
+    const node = this.#node ?? this.#paths.nodeName();
+    // If nothing is listed, the cluster file system may only come up, and the name with it.
+    this.#node = guests.ok ? node : undefined;
     return { epoch: this.#epoch, node, guests };
   }
 
@@ -59,7 +59,7 @@ export class PveInventory {
     return readQuorum(this.#paths, this.#read);
   }
 
-  /** One that is not known counts as another one: an equal version would prove nothing. */
+  /** A start time that is not known counts as a new one: an equal version would prove nothing. */
   #noticeRestart(): void {
     const file = this.#read(this.#paths.pveVersion);
     const startTime = file.ok ? parseStartTime(file.value.toString('utf8')) : undefined;
