@@ -12,10 +12,11 @@ const UNIT_TESTS = [
   'test/cli/**/*.test.ts',
   'test/config/**/*.test.ts',
   'test/core/**/*.test.ts',
-  'test/node/**/*.test.ts',
-  'test/report/**/*.test.ts',
+  'test/loop/**/*.test.ts',
+  'test/node/*.test.ts',
+  'test/notify/**/*.test.ts',
+  'test/output/**/*.test.ts',
   'test/sim/**/*.test.ts',
-  'test/stages/**/*.test.ts',
 ];
 
 /** `vitest --mode unit` runs the tests above; without a mode all of them may run. */

@@ -8,9 +8,9 @@ import type { Command, CommandContext } from './cli/command.ts';
 import { parseArguments } from './cli/command-line.ts';
 import { plainText } from './core/plain-text.ts';
 import { milliseconds } from './core/units.ts';
-import { isAnyUnanswered } from './host/answering-files.ts';
-import { createPaths } from './host/paths.ts';
+import { createPaths } from './node/local/paths.ts';
 import type { Clock } from './node/port.ts';
+import { isAnyUnanswered } from './os/answering-files.ts';
 
 /** From the command line to a command. The only place that ends the process. */
 

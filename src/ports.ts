@@ -18,8 +18,9 @@ import type {
 } from './node/port.ts';
 
 /**
- * What the loop needs of the outside world. The shell in `host/` and `report/` implements these;
- * with `node/port.ts` they are the only place where a test may stand in for the world.
+ * What the loop needs of the outside world. `node/local/`, `os/`, `store/` and
+ * `output/` implement these; with `node/port.ts` they are the only place where a test may stand in
+ * for the world.
  */
 
 /** What a backup was made for; it stands beside the copy of the configuration. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { metricsText } from '../src/report/metrics.ts';
+import { metricsText } from '../src/output/metrics.ts';
 import { alertQueries, dashboard, dashboardQueries, type Query } from './grafana.ts';
-import { everything } from './report/everything.ts';
-import { parseExposition } from './report/parse-exposition.ts';
+import { everything } from './output/everything.ts';
+import { parseExposition } from './output/parse-exposition.ts';
 
 /** What stands in grafana/ is held against what the program really exposes. */
 

@@ -74,8 +74,8 @@ if (($# == 0)); then
   if [[ -x ${other[0]}/node ]]; then
     echo "== run the tests of files, processes and sockets on Node $version"
     export PATH="$PWD/${other[0]}:$PATH"
-    run_tests test/host test/e2e/process.test.ts test/hostile/{links,modes,strangers}.test.ts \
-      test/crash/files.test.ts
+    run_tests test/os test/store test/node/local test/e2e/process.test.ts \
+      test/hostile/{links,modes,strangers}.test.ts test/crash/files.test.ts
   else
     echo "SKIPPED: the tests of files, processes and sockets on Node $version, which is not there"
     ((totals[2] += 1))

@@ -97,21 +97,33 @@ interface Room {
   readonly packages: boolean;
 }
 
+/** What is known of the world by its shape alone. */
+const PORTS = ['core/', 'node/port.ts', 'ports.ts'];
+
+/** A backend: behind the seam, beside what all kinds of it share. */
+const BACKEND_MAY = [...PORTS, 'node/pct-words.ts', 'node/guests/', 'os/'];
+
 /** Whatever the daemon is put together from; commands know the daemon, it knows no command. */
 const APP_MAY = [
-  ...['core/', 'node/', 'ports.ts', 'cycle.ts', 'stages/', 'config/', 'host/', 'report/'],
-  'package.json',
+  ...['core/', 'node/', 'ports.ts', 'loop/', 'groups/', 'config/', 'os/', 'store/', 'output/'],
+  ...['notify/', 'package.json'],
 ];
 
 export const ROOMS: Readonly<Record<string, Room>> = {
   'core/': { may: [], builtins: false, packages: false },
   'node/': { may: ['core/'], builtins: false, packages: false },
-  'ports.ts': { may: ['core/', 'node/'], builtins: false, packages: false },
-  'cycle.ts': { may: ['core/', 'node/', 'ports.ts', 'stages/'], builtins: false, packages: false },
-  'stages/': { may: ['core/', 'node/', 'ports.ts'], builtins: false, packages: false },
-  'config/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
-  'host/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
-  'report/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: true },
+  'node/guests/': { may: ['core/', 'node/port.ts'], builtins: true, packages: false },
+  'node/local/': { may: BACKEND_MAY, builtins: true, packages: false },
+  'node/api/': { may: BACKEND_MAY, builtins: true, packages: true },
+  'node/ssh/': { may: BACKEND_MAY, builtins: true, packages: false },
+  'ports.ts': { may: ['core/', 'node/port.ts'], builtins: false, packages: false },
+  'loop/': { may: PORTS, builtins: false, packages: false },
+  'groups/': { may: [...PORTS, 'loop/'], builtins: false, packages: false },
+  'config/': { may: PORTS, builtins: true, packages: true },
+  'os/': { may: PORTS, builtins: true, packages: true },
+  'store/': { may: [...PORTS, 'node/guests/', 'os/'], builtins: true, packages: true },
+  'output/': { may: [...PORTS, 'os/'], builtins: true, packages: true },
+  'notify/': { may: [...PORTS, 'os/'], builtins: true, packages: true },
   'app/': { may: APP_MAY, builtins: true, packages: false },
   'lab/': { may: ['core/'], builtins: false, packages: false },
   'sim/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: false },
@@ -120,10 +132,13 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'main.ts': { may: [''], builtins: true, packages: true },
 };
 
-const roomOf = (path: string): string => {
-  const [, first = '', rest] = path.split('/');
-  return rest === undefined ? first : `${first}/`;
-};
+/** The narrowest room that a file is in; its place itself if that is no room. */
+function roomOf(path: string): string {
+  const place = path.replace(/^src\//, '');
+  const rooms = Object.keys(ROOMS).filter((room) => place.startsWith(room));
+  const narrowest = rooms.sort((a, b) => b.length - a.length)[0];
+  return narrowest ?? place.replace(/\/.*/, '/');
+}
 
 /** Only what a room may see is imported by it, and only by a path that names the file. */
 export function directions(modules: readonly Module[]): readonly Complaint[] {
@@ -144,18 +159,15 @@ function whyNotAllowed(name: string, room: Room, one: Import): string | undefine
   if (one.file === undefined) return room.builtins ? undefined : refused;
   if (!/\.(ts|json)$/.test(one.specifier)) return `${one.specifier} lacks its extension`;
   const target = one.file.replace(/^src\//, '');
-  const allowed = [name, ...room.may].some((place) => target.startsWith(place));
+  const allowed = roomOf(one.file) === name || room.may.some((place) => target.startsWith(place));
   return allowed ? undefined : refused;
 }
 
 /**
- * What in `host/` is there for the others of the room: paths, commands, primitives of reading, the
- * inventory of guests, and parsers, which are named after the file or the form that they read.
+ * What in `node/local/` is there for the others of the room: paths, the inventory of guests, and
+ * parsers, which are named after the file or the form that they read.
  */
-const SHARED_IN_HOST = [
-  /^(command|paths|directories|os-error|file-reader|json-object|pve-inventory)$/,
-  /-(files?|values|numbers|list)$/,
-];
+const SHARED_IN_LOCAL = [/^(paths|pve-inventory)$/, /-(files?|values|numbers|list)$/];
 
 const baseName = (path: string): string => posix.basename(path, '.ts');
 /** `cgroup-files` and `cgroup-descriptors` are one thing outside in two files. */
@@ -180,15 +192,15 @@ export function noCircles(modules: readonly Module[]): readonly Complaint[] {
 }
 
 /** A thing outside the process has a file of its own, that the file of no other thing leans on. */
-export function hostFilesApart(modules: readonly Module[]): readonly Complaint[] {
+export function localFilesApart(modules: readonly Module[]): readonly Complaint[] {
   return modules
-    .filter((module) => module.path.startsWith('src/host/'))
+    .filter((module) => module.path.startsWith('src/node/local/'))
     .flatMap((module) =>
       module.imports.flatMap(({ file, line, specifier }) => {
-        if (file === undefined || !file.startsWith('src/host/')) return [];
-        const isShared = SHARED_IN_HOST.some((names) => names.test(baseName(file)));
+        if (file === undefined || !file.startsWith('src/node/local/')) return [];
+        const isShared = SHARED_IN_LOCAL.some((names) => names.test(baseName(file)));
         if (isShared || family(file) === family(module.path)) return [];
-        return [`${module.path}:${line}: a file of host/ may not import ${specifier}`];
+        return [`${module.path}:${line}: a file of node/local/ may not import ${specifier}`];
       }),
     );
 }
@@ -302,7 +314,7 @@ const RESTRICTED: readonly Restricted[] = [
   { what: 'rolls dice', only: [], matches: isMember('Math.random') },
   {
     what: 'touches the world',
-    only: WITH_A_CLOCK.concat('config/', 'host/', 'report/'),
+    only: WITH_A_CLOCK.concat('config/', 'node/local/', 'os/', 'store/', 'output/', 'notify/'),
     matches: isGlobal('process', 'globalThis', 'setTimeout', 'setInterval', 'fetch', 'performance'),
   },
 ];

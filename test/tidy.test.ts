@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   directions,
-  hostFilesApart,
+  localFilesApart,
   type Module,
   noBarrels,
   noCircles,
@@ -75,7 +75,7 @@ describe('the house', () => {
   it.each([
     ['rooms import only what they may', () => directions(sources)],
     ['no file leads back to itself', () => noCircles(sources)],
-    ['files of host stand for themselves', () => hostFilesApart(sources)],
+    ['files of a local node stand for themselves', () => localFilesApart(sources)],
     ['each package is imported by one file', () => onePackageOneFile(sources)],
     ['no file only re-exports', () => noBarrels(sources)],
     ['no export is a default one', () => noDefaultExports(sources)],
@@ -107,23 +107,25 @@ describe('directions', () => {
     ['src/core/a.ts', "import * as z from 'zod';"],
     ['src/core/a.ts', "import type { Clock } from '../ports.ts';"],
     ['src/core/policies/a.ts', "import type { Clock } from '../../ports.ts';"],
-    ['src/core/a.ts', "export { b } from '../host/b.ts';"],
-    ['src/core/a.ts', "const b = await import('../host/b.ts');"],
-    ['src/core/a.ts', "type B = import('../host/b.ts').B;"],
+    ['src/core/a.ts', "export { b } from '../os/b.ts';"],
+    ['src/core/a.ts', "const b = await import('../os/b.ts');"],
+    ['src/core/a.ts', "type B = import('../os/b.ts').B;"],
     ['src/core/a.ts', "const fs = require('node:fs');"],
     ['src/core/a.ts', "import { b } from './b';"],
-    ['src/config/a.ts', "import { b } from '../host/b.ts';"],
-    ['src/config/a.ts', "import { b } from '../report/b.ts';"],
-    ['src/host/a.ts', "import { b } from '../config/b.ts';"],
-    ['src/report/a.ts', "import type { B } from '../host/b.ts';"],
-    ['src/ports.ts', "import { b } from './host/b.ts';"],
-    ['src/cycle.ts', "import { b } from './host/b.ts';"],
-    ['src/cycle.ts', "import { setTimeout } from 'node:timers';"],
-    ['src/stages/a.ts', "import { b } from '../report/b.ts';"],
+    ['src/config/a.ts', "import { b } from '../os/b.ts';"],
+    ['src/config/a.ts', "import { b } from '../output/b.ts';"],
+    ['src/os/a.ts', "import { b } from '../config/b.ts';"],
+    ['src/os/a.ts', "import { b } from '../node/local/b.ts';"],
+    ['src/node/port.ts', "import { b } from './local/b.ts';"],
+    ['src/output/a.ts', "import type { B } from '../store/b.ts';"],
+    ['src/ports.ts', "import { b } from './os/b.ts';"],
+    ['src/loop/cycle.ts', "import { b } from '../node/local/b.ts';"],
+    ['src/loop/cycle.ts', "import { setTimeout } from 'node:timers';"],
+    ['src/loop/a.ts', "import { b } from '../output/b.ts';"],
     ['src/app/a.ts', "import { b } from '../cli/b.ts';"],
     ['src/app/a.ts', "import { b } from '../sim/b.ts';"],
     ['src/app/a.ts', "import { execa } from 'execa';"],
-    ['src/sim/a.ts', "import { b } from '../host/b.ts';"],
+    ['src/sim/a.ts', "import { b } from '../os/b.ts';"],
     ['src/sim/a.ts', "import { execa } from 'execa';"],
     ['src/elsewhere/a.ts', ''],
     ['src/elsewhere.ts', ''],
@@ -133,11 +135,12 @@ describe('directions', () => {
 
   it.each<Case>([
     ['src/core/policies/a.ts', "import { b } from '../b.ts';"],
-    ['src/host/a.ts', "import { b } from '../core/b.ts'; import { execa } from 'execa';"],
-    ['src/report/a.ts', "import { b } from './notify/b.ts'; import fs from 'node:fs';"],
-    ['src/cycle.ts', "import { b } from './core/b.ts'; import type { C } from './ports.ts';"],
-    ['src/cli/a.ts', "import { b } from '../host/b.ts'; import d from '../../package.json';"],
-    ['src/app/a.ts', "import { b } from '../host/b.ts'; import d from '../../package.json';"],
+    ['src/os/a.ts', "import { b } from '../core/b.ts'; import { execa } from 'execa';"],
+    ['src/node/local/pve/a.ts', "import { b } from '../../../os/b.ts'; import fs from 'node:fs';"],
+    ['src/notify/a.ts', "import { b } from './b.ts'; import fs from 'node:fs';"],
+    ['src/loop/cycle.ts', "import { b } from './core/b.ts'; import type { C } from './ports.ts';"],
+    ['src/cli/a.ts', "import { b } from '../os/b.ts'; import d from '../../package.json';"],
+    ['src/app/a.ts', "import { b } from '../os/b.ts'; import d from '../../package.json';"],
     ['src/main.ts', "import { b } from './sim/b.ts';"],
   ])('allows in %s: %s', (path, text) => {
     expect(directions(written({ [path]: text }))).toEqual([]);
@@ -145,15 +148,18 @@ describe('directions', () => {
 });
 
 describe('files and names', () => {
-  it('keeps the files of host apart, except from what is there for all of them', () => {
-    const complaints = hostFilesApart(
+  it('keeps the files of a local node apart, except from what is there for all of them', () => {
+    const complaints = localFilesApart(
       written({
-        'src/host/pct.ts':
-          "import { a } from './command.ts';\nimport { b } from './pressure-file.ts';",
-        'src/host/guests.ts': "import { a } from './paths.ts';\nimport { b } from './pct.ts';",
+        'src/node/local/pve/pct.ts':
+          "import { a } from '../../../os/command.ts';\nimport { b } from '../paths.ts';",
+        'src/node/local/pve/guests.ts':
+          "import { a } from './paths.ts';\nimport { b } from './pct.ts';",
       }),
     );
-    expect(complaints).toEqual(['src/host/guests.ts:2: a file of host/ may not import ./pct.ts']);
+    expect(complaints).toEqual([
+      'src/node/local/pve/guests.ts:2: a file of node/local/ may not import ./pct.ts',
+    ]);
   });
 
   it('finds the way on which a file leads back to itself, by a type too', () => {
@@ -236,27 +242,27 @@ describe('sizes', () => {
 
 describe('touches of the world', () => {
   it.each<Case>([
-    ['src/report/a.ts', 'const a = Date.now();'],
-    ['src/report/a.ts', 'const now = Date.now;'],
-    ['src/report/a.ts', 'const a = new Date();'],
-    ['src/report/a.ts', 'const a = new Date;'],
-    ['src/report/a.ts', 'const a = Date();'],
+    ['src/output/a.ts', 'const a = Date.now();'],
+    ['src/output/a.ts', 'const now = Date.now;'],
+    ['src/output/a.ts', 'const a = new Date();'],
+    ['src/output/a.ts', 'const a = new Date;'],
+    ['src/output/a.ts', 'const a = Date();'],
     ['src/cli/a.ts', 'process.exit(1);'],
     ['src/main.ts', "console.log('a');"],
     ['src/main.ts', 'const { log } = console;'],
     ['src/main.ts', 'Math.random();'],
-    ['src/host/a.ts', 'process.hrtime.bigint();'],
+    ['src/os/a.ts', 'process.hrtime.bigint();'],
     ['src/core/a.ts', 'const home = process.env;'],
     ['src/core/a.ts', 'setTimeout(f, 1);'],
-    ['src/cycle.ts', "fetch('a');"],
+    ['src/loop/cycle.ts', "fetch('a');"],
   ])('are refused in %s: %s', (path, text) => {
     expect(restrictedTouches(written({ [path]: text }))).toHaveLength(1);
   });
 
   it.each<Case>([
     ['src/main.ts', 'const a = Date.now(); process.exit(1);'],
-    ['src/report/a.ts', 'const a = new Date(0); const b = new Date(a);'],
-    ['src/report/a.ts', 'a.console.write({ console: 1 }); interface A { console: number }'],
+    ['src/output/a.ts', 'const a = new Date(0); const b = new Date(a);'],
+    ['src/output/a.ts', 'a.console.write({ console: 1 }); interface A { console: number }'],
     ['src/core/a.ts', "// Date.now() and process.exit()\nconst a = 'Math.random()';"],
   ])('are allowed in %s: %s', (path, text) => {
     expect(restrictedTouches(written({ [path]: text }))).toEqual([]);

@@ -4,8 +4,8 @@ import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
 import { parseVariables } from '../config/variables-file.ts';
-import { readRegularFile } from '../host/regular-file.ts';
-import { isReadByAll, whyNotTrusted } from '../host/trusted-file.ts';
+import { readRegularFile } from '../os/regular-file.ts';
+import { isReadByAll, whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { Paths } from '../host/paths.ts';
+import type { Paths } from '../node/local/paths.ts';
 import type { Clock } from '../node/port.ts';
 
 /** What the process got when it was started. */

@@ -5,9 +5,9 @@ import { accountOf } from '../core/report/account.ts';
 import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
 import { statusReport } from '../core/report/status.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { CycleSettings, CycleView } from '../cycle.ts';
-import type { ControlRequest } from '../host/control-socket.ts';
-import { createTimestamp } from '../report/timestamp.ts';
+import type { CycleSettings, CycleView } from '../loop/cycle.ts';
+import type { ControlRequest } from '../os/control-socket.ts';
+import { createTimestamp } from '../os/timestamp.ts';
 
 /** The answers to `status` and `explain`, from the daemon or from a one-time evaluation. */
 

@@ -1,5 +1,5 @@
 import type { HealthReport } from '../core/report/health.ts';
-import { type ControlSocket, openControlSocket } from '../host/control-socket.ts';
+import { type ControlSocket, openControlSocket } from '../os/control-socket.ts';
 import type { ProcessContext } from './context.ts';
 import type { DaemonState } from './control-answer.ts';
 import type { OpenWorld } from './world.ts';

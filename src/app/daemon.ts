@@ -1,6 +1,6 @@
 import type { LoadResult } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
-import { createSupervisor, type Supervisor } from '../host/systemd.ts';
+import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { readConfiguration } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';

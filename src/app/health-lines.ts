@@ -1,6 +1,6 @@
 import { plainText } from '../core/plain-text.ts';
 import type { HealthReport } from '../core/report/health.ts';
-import { table } from '../report/table.ts';
+import { table } from '../output/table.ts';
 
 /** The checks as a table, and a summary. */
 export function healthLines({ checks }: HealthReport): readonly string[] {

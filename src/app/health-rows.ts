@@ -1,7 +1,7 @@
 import type { Pause } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { type HealthRow, row } from '../core/report/health.ts';
-import { findExecutable, searchPath } from '../host/executable-files.ts';
+import { findExecutable, searchPath } from '../os/executable-files.ts';
 import type { World } from '../ports.ts';
 
 /** Checks shared by the daemon and `health-check`: could a change be made now? */

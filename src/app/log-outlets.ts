@@ -1,10 +1,10 @@
 import type { Config } from '../config/model.ts';
 import type { LogLine } from '../core/log-line.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
-import { createJournalFields, JOURNAL_SOCKET, type JournalFields } from '../host/journal-fields.ts';
-import type { Paths } from '../host/paths.ts';
+import type { Paths } from '../node/local/paths.ts';
+import { createJournalFields, JOURNAL_SOCKET, type JournalFields } from '../os/journal-fields.ts';
+import { createSyslog, type Syslog } from '../output/syslog.ts';
 import type { Log } from '../ports.ts';
-import { createSyslog, type Syslog } from '../report/syslog.ts';
 
 /** Further destinations of log lines, as configured: the journal of systemd and syslog. */
 export interface LogOutlets {

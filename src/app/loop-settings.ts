@@ -3,7 +3,7 @@ import { offPeakAt } from '../config/off-peak.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Management } from '../core/policy.ts';
-import type { CycleSettings } from '../cycle.ts';
+import type { CycleSettings } from '../loop/cycle.ts';
 
 /** The settings of a cycle, made once from a configuration and the command line. */
 export const settingsOf = (

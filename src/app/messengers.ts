@@ -3,18 +3,18 @@ import { quietHours } from '../config/off-peak.ts';
 import type { MessageChannel } from '../core/notify/event.ts';
 import { proxyFor } from '../core/notify/proxy-for.ts';
 import type { ChannelRules } from '../core/notify/queue.ts';
-import { nodeProxy } from '../host/datacenter-file.ts';
-import { handToSendmail } from '../host/sendmail.ts';
-import { createStateFile } from '../host/state-file.ts';
+import { nodeProxy } from '../node/local/pve/datacenter-file.ts';
+import type { Channel } from '../notify/channel.ts';
+import { gotify } from '../notify/gotify.ts';
+import { type HttpLimits, SEND_LIMIT_MS } from '../notify/http.ts';
+import { Messenger, type Route } from '../notify/messenger.ts';
+import { ntfy } from '../notify/ntfy.ts';
+import { proxmox } from '../notify/proxmox.ts';
+import { Heartbeats } from '../notify/uptime-kuma.ts';
+import { webhook } from '../notify/webhook.ts';
+import { handToSendmail } from '../os/sendmail.ts';
 import type { Log } from '../ports.ts';
-import type { Channel } from '../report/notify/channel.ts';
-import { gotify } from '../report/notify/gotify.ts';
-import { type HttpLimits, SEND_LIMIT_MS } from '../report/notify/http.ts';
-import { Messenger, type Route } from '../report/notify/messenger.ts';
-import { ntfy } from '../report/notify/ntfy.ts';
-import { proxmox } from '../report/notify/proxmox.ts';
-import { Heartbeats } from '../report/notify/uptime-kuma.ts';
-import { webhook } from '../report/notify/webhook.ts';
+import { createStateFile } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 
 /** Creates the channels of a configuration. Loaded only if a channel is configured. */
@@ -42,7 +42,7 @@ export async function channelsOf(
   if (notify.gotify !== undefined) channels.push(gotify(notify.gotify, limits));
   if (notify.email !== undefined) {
     // The SMTP client is loaded only if it is used.
-    const { email } = await import('../report/notify/email.ts');
+    const { email } = await import('../notify/email.ts');
     channels.push(email(notify.email, limits));
   }
   if (notify.ntfy !== undefined) channels.push(ntfy(notify.ntfy, limits));

@@ -11,8 +11,8 @@ import {
   row,
 } from '../core/report/health.ts';
 import type { Milliseconds } from '../core/units.ts';
-import type { CycleView } from '../cycle.ts';
-import { type GoodCycle, noteCycle } from '../report/tally.ts';
+import type { CycleView } from '../loop/cycle.ts';
+import { type GoodCycle, noteCycle } from '../output/tally.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
 import type { MessageCounts, MetricsOptions, MetricsServer } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';

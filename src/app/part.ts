@@ -1,5 +1,5 @@
 import type { Config } from '../config/model.ts';
-import type { CycleResult, CycleView } from '../cycle.ts';
+import type { CycleResult, CycleView } from '../loop/cycle.ts';
 
 /** A cycle that is over. */
 export interface EndedCycle {

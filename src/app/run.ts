@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import { plainText } from '../core/plain-text.ts';
-import { acquireHostLock, type HeldElsewhere } from '../host/host-lock.ts';
-import { removeLeftovers } from '../host/leftovers.ts';
+import { acquireHostLock, type HeldElsewhere } from '../os/host-lock.ts';
+import { removeLeftovers } from '../store/leftovers.ts';
 import {
   type ConfigurationChoice,
   configurationFile,

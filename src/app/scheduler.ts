@@ -15,7 +15,7 @@ export interface Schedule {
   readonly supervisor?: Supervision;
 }
 
-/** The service manager that watches the daemon; see host/systemd.ts. */
+/** The service manager that watches the daemon; see os/systemd.ts. */
 export interface Supervision {
   readonly beatIntervalMs: number | undefined;
   ready(): Promise<void>;

@@ -1,8 +1,8 @@
 import { type LoopState, newLoopState } from '../core/loop-state.ts';
 import { type Instant, takeOver, toSaved } from '../core/saved-state.ts';
-import { parseSavedState } from '../host/saved-state-schema.ts';
-import { createStateFile } from '../host/state-file.ts';
 import type { World } from '../ports.ts';
+import { parseSavedState } from '../store/saved-state-schema.ts';
+import { createStateFile } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 
 /** Keeps the state of the loop across restarts: read at the start, saved when it matters. */

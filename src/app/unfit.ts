@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { LoadResult } from '../config/load.ts';
-import { whyHanging } from '../host/answering-files.ts';
-import { cgroupVersion } from '../host/cgroup-version.ts';
-import { noNode, type Paths } from '../host/paths.ts';
+import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
+import { noNode, type Paths } from '../node/local/paths.ts';
+import { whyHanging } from '../os/answering-files.ts';
 import { type ConfigurationChoice, configurationFile } from './configuration.ts';
 import type { ProcessContext } from './context.ts';
 import { placesIn } from './world.ts';

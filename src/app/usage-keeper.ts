@@ -9,10 +9,10 @@ import {
   type UsagePeaks,
   usageRecord,
 } from '../core/usage-history.ts';
-import type { CycleView } from '../cycle.ts';
-import { USAGE_DIRECTORY } from '../host/usage-files.ts';
-import { createUsageStore } from '../host/usage-store.ts';
+import type { CycleView } from '../loop/cycle.ts';
 import type { World } from '../ports.ts';
+import { USAGE_DIRECTORY } from '../store/usage-files.ts';
+import { createUsageStore } from '../store/usage-store.ts';
 import type { ProcessContext } from './context.ts';
 
 /** Writes what each cycle saw to the usage history. */

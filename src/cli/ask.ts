@@ -9,9 +9,9 @@ import { whyNotNow, whyUnfit } from '../app/unfit.ts';
 import { openWorld, withoutHands } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
-import { type CycleView, runCycle } from '../cycle.ts';
-import { askControlSocket } from '../host/control-client.ts';
-import { CONTROL_SOCKET } from '../host/control-path.ts';
+import { type CycleView, runCycle } from '../loop/cycle.ts';
+import { askControlSocket } from '../os/control-client.ts';
+import { CONTROL_SOCKET } from '../os/control-path.ts';
 import type { Log, World } from '../ports.ts';
 import type { Arguments } from './arguments.ts';
 

@@ -6,10 +6,10 @@ import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest } from '../core/own-values.ts';
 import { plainText } from '../core/plain-text.ts';
 import { firstOfEachGuest } from '../core/retention.ts';
-import { listBackups } from '../host/backup-list.ts';
-import { createGuests } from '../host/guests.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
 import type { Guests } from '../node/port.ts';
-import { createTimestamp } from '../report/timestamp.ts';
+import { createTimestamp } from '../os/timestamp.ts';
+import { listBackups } from '../store/backup-list.ts';
 import type { Arguments } from './arguments.ts';
 
 /** `backups [VMID]`: the copies made before each change, the newest first. Only reads. */

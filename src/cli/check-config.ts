@@ -14,10 +14,10 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
-import { createCluster } from '../host/cluster-files.ts';
-import { programProblem } from '../host/executable-files.ts';
-import { createGuests } from '../host/guests.ts';
-import { table } from '../report/table.ts';
+import { createCluster } from '../node/local/pve/cluster-files.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
+import { programProblem } from '../os/executable-files.ts';
+import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
 

@@ -7,7 +7,7 @@ import type { ClusterView } from '../core/groups/group-view.ts';
 import { snapshotHindrance, WITHOUT_SNAPSHOTS } from '../core/groups/storages.ts';
 import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
-import { table } from '../report/table.ts';
+import { table } from '../output/table.ts';
 
 /** What `check-config` says of the horizontal groups. */
 

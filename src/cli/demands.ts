@@ -3,9 +3,9 @@ import { plainText } from '../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import type { UsageRecord } from '../core/usage-history.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
-import { USAGE_DIRECTORY } from '../host/usage-files.ts';
 import type { Demand } from '../lab/demand.ts';
 import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../sim/traces.ts';
+import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
 

@@ -8,9 +8,9 @@ import { plainText } from '../core/plain-text.ts';
 import { sinceMs } from '../core/report/since.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
-import { describeError, errorCode } from '../host/os-error.ts';
-import { USAGE_DIRECTORY } from '../host/usage-files.ts';
-import { createTimestamp } from '../report/timestamp.ts';
+import { describeError, errorCode } from '../os/os-error.ts';
+import { createTimestamp } from '../os/timestamp.ts';
+import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
 

@@ -1,6 +1,6 @@
 import type { GroupReport, MemberReport } from '../core/groups/group-report.ts';
 import { plainText } from '../core/plain-text.ts';
-import { table } from '../report/table.ts';
+import { table } from '../output/table.ts';
 
 /** Groups as `status` and `explain` show them. */
 

@@ -13,9 +13,9 @@ import {
   healthReport,
   row,
 } from '../core/report/health.ts';
-import { whyHanging } from '../host/answering-files.ts';
-import { askControlSocket } from '../host/control-client.ts';
-import { CONTROL_SOCKET } from '../host/control-path.ts';
+import { whyHanging } from '../os/answering-files.ts';
+import { askControlSocket } from '../os/control-client.ts';
+import { CONTROL_SOCKET } from '../os/control-path.ts';
 import type { Arguments } from './arguments.ts';
 import { nowhere } from './ask.ts';
 

@@ -6,8 +6,8 @@ import { printable } from '../config/printable.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
-import { asObject, parseJsonObject } from '../host/json-object.ts';
-import { createTimestamp } from '../report/timestamp.ts';
+import { asObject, parseJsonObject } from '../os/json-object.ts';
+import { createTimestamp } from '../os/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 import { linesOf, openJournalFiles } from './journal-files.ts';
 

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { describeError, errorCode } from '../host/os-error.ts';
+import { describeError, errorCode } from '../os/os-error.ts';
 
 /** The JSON log and its rotated predecessors, read from the oldest line to the newest. */
 

@@ -4,7 +4,7 @@ import { version } from '../../package.json';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
-import { describeError } from '../host/os-error.ts';
+import { describeError } from '../os/os-error.ts';
 import type { Arguments } from './arguments.ts';
 import type { LabCommandName } from './lab-commands.ts';
 

@@ -6,7 +6,7 @@ import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { cores, mib } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
-import { createCgroups } from '../host/cgroup-files.ts';
+import { createCgroups } from '../node/local/kernel/cgroup-files.ts';
 
 /** What running containers use, by the readers of the daemon. Reads files only. */
 

@@ -2,9 +2,9 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { plainText } from '../core/plain-text.ts';
-import { createCluster } from '../host/cluster-files.ts';
-import { createLedgers, listLedgers } from '../host/member-ledger.ts';
-import { table } from '../report/table.ts';
+import { createCluster } from '../node/local/pve/cluster-files.ts';
+import { createLedgers, listLedgers } from '../node/local/pve/member-ledger.ts';
+import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 
 /**

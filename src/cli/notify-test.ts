@@ -5,9 +5,9 @@ import { channelsOf, limitsOf } from '../app/messengers.ts';
 import { secretsOf } from '../config/notify.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
-import type { Delivery } from '../report/notify/channel.ts';
-import { testLetter } from '../report/notify/messenger.ts';
-import { beat } from '../report/notify/uptime-kuma.ts';
+import type { Delivery } from '../notify/channel.ts';
+import { testLetter } from '../notify/messenger.ts';
+import { beat } from '../notify/uptime-kuma.ts';
 import type { Arguments } from './arguments.ts';
 import type { TestedChannel } from './channels.ts';
 

@@ -3,9 +3,9 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import { milliseconds } from '../core/units.ts';
 import { UsageGuests } from '../core/usage-guests.ts';
 import type { UsageRecord } from '../core/usage-history.ts';
-import { createGuests } from '../host/guests.ts';
-import type { Paths } from '../host/paths.ts';
-import { readUsage } from '../host/usage-files.ts';
+import type { Paths } from '../node/local/paths.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
+import { readUsage } from '../store/usage-files.ts';
 
 /**
  * The history of usage without what other guests have used that had an id before. It is read

@@ -3,7 +3,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
 import { parseVmid } from '../core/units.ts';
 import { type Advice, type Recommendation, recommendationOf } from '../lab/recommend.ts';
-import { table } from '../report/table.ts';
+import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationOf } from './backtest.ts';
 import { type Had, readDemands } from './demands.ts';

@@ -1,7 +1,7 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
-import { createMemoryHigh } from '../host/memory-high.ts';
+import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 
 /**
  * `release`: what a process that was killed in mid-change has held down is put back. For the

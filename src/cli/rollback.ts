@@ -14,11 +14,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
-import { type BackupListing, listBackups } from '../host/backup-list.ts';
-import { cgroupVersion } from '../host/cgroup-version.ts';
-import type { CycleWorld, World } from '../ports.ts';
-import { createTimestamp } from '../report/timestamp.ts';
-import { letGoLeft } from '../stages/hold-down.ts';
+import { letGoLeft } from '../loop/hold-down.ts';
 import {
   asSentence,
   describeRestore,
@@ -26,8 +22,12 @@ import {
   logRestore,
   notRolledBack,
   type RestoreFacts,
-} from '../stages/log-restore.ts';
-import { type RestoreContext, type RestoreGoal, restore } from '../stages/restore.ts';
+} from '../loop/log-restore.ts';
+import { type RestoreContext, type RestoreGoal, restore } from '../loop/restore.ts';
+import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
+import { createTimestamp } from '../os/timestamp.ts';
+import type { CycleWorld, World } from '../ports.ts';
+import { type BackupListing, listBackups } from '../store/backup-list.ts';
 import type { Arguments } from './arguments.ts';
 
 /** `rollback VMID`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */

@@ -2,7 +2,7 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
-import { table } from '../report/table.ts';
+import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import { groupSummary } from './group-lines.ts';

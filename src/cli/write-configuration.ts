@@ -1,6 +1,6 @@
 import type { ProcessContext } from '../app/context.ts';
-import { writeConfiguration } from '../host/own-config.ts';
-import { createTimestamp } from '../report/timestamp.ts';
+import { createTimestamp } from '../os/timestamp.ts';
+import { writeConfiguration } from '../store/own-config.ts';
 
 /** Writes a configuration with a backup of the one before, and says so; false where it failed. */
 export function putConfiguration(

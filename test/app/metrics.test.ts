@@ -15,8 +15,8 @@ import { pauseAfter } from '../../src/core/pause.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import type { CheckName } from '../../src/core/report/health.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import type { CycleView } from '../../src/cycle.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import type { CycleView } from '../../src/loop/cycle.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import { vmid } from '../core/builders.ts';
 import { reportInput } from '../core/report/report.ts';
 

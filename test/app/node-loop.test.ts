@@ -4,11 +4,11 @@ import { type Part, together } from '../../src/app/part.ts';
 import type { OpenWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { PveInventory } from '../../src/host/pve-inventory.ts';
-import { newTally } from '../../src/report/tally.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { PveInventory } from '../../src/node/local/pve/pve-inventory.ts';
+import { newTally } from '../../src/output/tally.ts';
 import { hostPolicy, policy, vmid } from '../core/builders.ts';
-import { FakeNode } from '../stages/fake-node.ts';
+import { FakeNode } from '../loop/fake-node.ts';
 
 const config = (pollInterval: number) => {
   const loaded = parseConfig(`DEFAULT:\n  poll_interval: ${pollInterval}\n`, 'f.yaml', {});

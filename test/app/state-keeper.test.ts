@@ -7,9 +7,9 @@ import { stateKeeper } from '../../src/app/state-keeper.ts';
 import { recordOf } from '../../src/core/loop-state.ts';
 
 import { mib, milliseconds } from '../../src/core/units.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import { vmid } from '../core/builders.ts';
-import { FakeNode } from '../stages/fake-node.ts';
+import { FakeNode } from '../loop/fake-node.ts';
 
 let root = '';
 let nowMs = 1_000_000;

@@ -5,12 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { openUsageKeeper } from '../../src/app/usage-keeper.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { parseUsage, type UsageRecord } from '../../src/core/usage-history.ts';
-import { type CycleView, runCycle } from '../../src/cycle.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { USAGE_DIRECTORY } from '../../src/host/usage-files.ts';
+import { type CycleView, runCycle } from '../../src/loop/cycle.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { USAGE_DIRECTORY } from '../../src/store/usage-files.ts';
 import { broken, hostPolicy, identity, policy, vmid } from '../core/builders.ts';
-import { temporaryDirectory } from '../host/world.ts';
-import { FakeNode } from '../stages/fake-node.ts';
+import { FakeNode } from '../loop/fake-node.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
 
 function world() {
   const root = temporaryDirectory();

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import { metricsText } from '../../src/report/metrics.ts';
-import { everything } from '../report/everything.ts';
+import { metricsText } from '../../src/output/metrics.ts';
+import { everything } from '../output/everything.ts';
 
 /**
  * What a scrape costs with 300 containers, each with all of its figures: milliseconds of CPU, the

@@ -8,8 +8,8 @@ import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import { type CycleView, runCycle } from '../../src/cycle.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { type CycleView, runCycle } from '../../src/loop/cycle.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import { onQuietNode } from './quiet-node.ts';
 

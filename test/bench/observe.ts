@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Vmid } from '../../src/core/units.ts';
 import { milliseconds, parseVmid } from '../../src/core/units.ts';
-import { createCgroups } from '../../src/host/cgroup-files.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import type { Clock } from '../../src/node/port.ts';
 
 /**

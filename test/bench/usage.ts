@@ -11,12 +11,12 @@ import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds, type Vmid } from '../../src/core/units.ts';
 import { encodeUsage } from '../../src/core/usage-history.ts';
-import { type CycleView, runCycle } from '../../src/cycle.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { createUsageStore } from '../../src/host/usage-store.ts';
+import { type CycleView, runCycle } from '../../src/loop/cycle.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import type { Clock } from '../../src/node/port.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
+import { createUsageStore } from '../../src/store/usage-store.ts';
 
 /**
  * What the history of usage costs: its share of a quiet cycle, the writes included, and what two

@@ -9,7 +9,7 @@ import { parseArguments } from '../../src/cli/command-line.ts';
 import { createProgress } from '../../src/cli/progress.ts';
 import { recommend } from '../../src/cli/recommend.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 
 let directory = '';
 let trace = '';

@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { backups } from '../../src/cli/backups.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { mib } from '../../src/core/units.ts';
-import { createBackups } from '../../src/host/config-backups.ts';
-import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import type { BackupPurpose } from '../../src/ports.ts';
-import { manualClock, plant, temporaryDirectory, vmid } from '../host/world.ts';
+import { createBackups } from '../../src/store/config-backups.ts';
+import { manualClock, plant, temporaryDirectory, vmid } from '../node/local/world.ts';
 import { collecting } from './collecting.ts';
 
 const DIRECTORY = 'var/lib/lxc_autoscale/backups';

@@ -7,10 +7,10 @@ import type { ClusterView } from '../../src/core/groups/group-view.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
-import { createCluster } from '../../src/host/cluster-files.ts';
-import { programProblem } from '../../src/host/executable-files.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { plant, temporaryDirectory, vmid } from '../host/world.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { createCluster } from '../../src/node/local/pve/cluster-files.ts';
+import { programProblem } from '../../src/os/executable-files.ts';
+import { plant, temporaryDirectory, vmid } from '../node/local/world.ts';
 
 const guest = (id: number): Reading<GuestConfig> =>
   present({

@@ -7,7 +7,7 @@ import { parseArguments } from '../../src/cli/command-line.ts';
 import { type Ask, configureWith } from '../../src/cli/configure.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { milliseconds } from '../../src/core/units.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import type { Clock } from '../../src/node/port.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
 

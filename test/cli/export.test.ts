@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { exportUsage } from '../../src/cli/export.ts';
 import { USAGE_HEADER } from '../../src/core/usage-history.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import { readTrace } from '../../src/sim/traces.ts';
-import { manualClock, plant, temporaryDirectory } from '../host/world.ts';
+import { manualClock, plant, temporaryDirectory } from '../node/local/world.ts';
 
 const USAGE = 'var/lib/lxc_autoscale/usage';
 const NOON_MS = Date.UTC(2026, 10, 22, 12);

@@ -4,8 +4,8 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { history } from '../../src/cli/history.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { manualClock, plant, temporaryDirectory } from '../host/world.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { manualClock, plant, temporaryDirectory } from '../node/local/world.ts';
 
 const LOG = 'var/log/lxc_autoscale.json';
 

@@ -10,7 +10,7 @@ import {
   toSaved,
 } from '../../src/core/saved-state.ts';
 import { type Milliseconds, mib, milliseconds } from '../../src/core/units.ts';
-import { parseSavedState } from '../../src/host/saved-state-schema.ts';
+import { parseSavedState } from '../../src/store/saved-state-schema.ts';
 import { identity, remembered, sample, vmid } from './builders.ts';
 
 const ID = vmid(101);

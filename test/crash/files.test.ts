@@ -6,11 +6,11 @@ import { parseConfig } from '../../src/config/load.ts';
 import { backupId } from '../../src/core/backup.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { encodeUsage, USAGE_HEADER, type UsageRecord } from '../../src/core/usage-history.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { readUsage } from '../../src/host/usage-files.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { readUsage } from '../../src/store/usage-files.ts';
 import { vmid } from '../core/builders.ts';
 import { calm, type guest, hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { httpServer, type TestServer } from '../report/notify/http-server.ts';
+import { httpServer, type TestServer } from '../notify/http-server.ts';
 import { crashes } from './scenario.ts';
 import type { Site } from './site.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { type SmtpServer, smtpServer } from '../report/notify/smtp-server.ts';
+import { type SmtpServer, smtpServer } from '../notify/smtp-server.ts';
 import { Site } from './site.ts';
 
 /** A mail under way, cut off at each word of the conversation with the server. */

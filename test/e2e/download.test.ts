@@ -4,8 +4,8 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { temporaryDirectory } from '../host/world.ts';
-import { AUTHORITY_FILE, SERVER_TLS } from '../report/notify/certificate.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
+import { AUTHORITY_FILE, SERVER_TLS } from '../notify/certificate.ts';
 import { run } from './booted-tree.ts';
 
 /** How the installer downloads: the functions of the script itself, against real servers. */

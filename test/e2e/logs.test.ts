@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseMessage, tcpServer, udpServer } from '../report/syslog-server.ts';
+import { parseMessage, tcpServer, udpServer } from '../output/syslog-server.ts';
 import { childrenOf, journalAt } from './journal-socket.ts';
 import { calm, guest, hungry, isAlive, NodeUnderTest } from './node-under-test.ts';
 

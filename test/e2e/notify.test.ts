@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { AUTHORITY_FILE } from '../notify/certificate.ts';
+import { httpServer, type TestServer } from '../notify/http-server.ts';
+import { proxyServer } from '../notify/proxy-server.ts';
+import { smtpServer } from '../notify/smtp-server.ts';
 import { PATIENCE_MS } from '../patience.ts';
-import { AUTHORITY_FILE } from '../report/notify/certificate.ts';
-import { httpServer, type TestServer } from '../report/notify/http-server.ts';
-import { proxyServer } from '../report/notify/proxy-server.ts';
-import { smtpServer } from '../report/notify/smtp-server.ts';
 import { calm, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** The bundled program and servers on loopback that take its messages, or do not. */

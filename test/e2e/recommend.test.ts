@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { encodeUsage, type UsageRecord } from '../../src/core/usage-history.ts';
-import { createUsageStore } from '../../src/host/usage-store.ts';
-import { vmid } from '../host/world.ts';
+import { createUsageStore } from '../../src/store/usage-store.ts';
+import { vmid } from '../node/local/world.ts';
 import { calm, NodeUnderTest } from './node-under-test.ts';
 
 /** What is made of ten days of recorded usage by the commands that judge by it. */

@@ -6,7 +6,7 @@ import { manage } from '../../src/config/resolve.ts';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { parseVmid } from '../../src/core/units.ts';
-import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
+import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
 import type { Call } from '../../src/sim/faults.ts';
 import type { LimitsView, SimulatedNode } from '../../src/sim/node.ts';
 import { unreclaimableBytes } from '../../src/sim/plant-memory.ts';

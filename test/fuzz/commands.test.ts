@@ -3,12 +3,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
-import type { CommandResult } from '../../src/host/command.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { outcomeOf } from '../../src/host/pct.ts';
-import { createGroupTools } from '../../src/host/pct-groups.ts';
-import { addressIn, isId, parseAnswer, storageRoomIn } from '../../src/host/pvesh-values.ts';
-import { vmid } from '../host/world.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { outcomeOf } from '../../src/node/local/pve/pct.ts';
+import { createGroupTools } from '../../src/node/local/pve/pct-groups.ts';
+import {
+  addressIn,
+  isId,
+  parseAnswer,
+  storageRoomIn,
+} from '../../src/node/local/pve/pvesh-values.ts';
+import type { CommandResult } from '../../src/os/command.ts';
+import { vmid } from '../node/local/world.ts';
 import { damaged, damagedJson, damagedText, fuzz, UNFIT } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';
 

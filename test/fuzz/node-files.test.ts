@@ -5,23 +5,23 @@ import { beforeAll, describe, expect } from 'vitest';
 import type { Reading } from '../../src/core/reading.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
-import { type CgroupFiles, createCgroups } from '../../src/host/cgroup-files.ts';
+import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
+import { type CgroupFiles, createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
 import {
   parseCpuMax,
   parseCpuStat,
   parseMemoryEvents,
   parseMemoryStat,
   parseSingleNumber,
-} from '../../src/host/cgroup-values.ts';
-import { parseGroupGuest } from '../../src/host/cluster-files.ts';
-import { countCpuList } from '../../src/host/cpu-list.ts';
-import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { parsePressure } from '../../src/host/pressure-file.ts';
-import { createHostView } from '../../src/host/proc-files.ts';
-import { parseStartTime, parseVmlist } from '../../src/host/vmlist-file.ts';
-import { parseVmMemory } from '../../src/host/vms.ts';
-import { manualClock, plant, vmid } from '../host/world.ts';
+} from '../../src/node/local/kernel/cgroup-values.ts';
+import { countCpuList } from '../../src/node/local/kernel/cpu-list.ts';
+import { parsePressure } from '../../src/node/local/kernel/pressure-file.ts';
+import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { parseGroupGuest } from '../../src/node/local/pve/cluster-files.ts';
+import { parseStartTime, parseVmlist } from '../../src/node/local/pve/vmlist-file.ts';
+import { parseVmMemory } from '../../src/node/local/pve/vms.ts';
+import { manualClock, plant, vmid } from '../node/local/world.ts';
 import { damaged, fuzz } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';
 

@@ -5,11 +5,11 @@ import { describe, expect } from 'vitest';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { history } from '../../src/cli/history.ts';
 import { recommend } from '../../src/cli/recommend.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
 import { traceNode } from '../../src/sim/trace-guests.ts';
 import { TraceParser } from '../../src/sim/traces.ts';
 import { collecting } from '../cli/collecting.ts';
-import { manualClock, plant } from '../host/world.ts';
+import { manualClock, plant } from '../node/local/world.ts';
 import { damaged, damagedText, fuzz, UNFIT_IN_LINES } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';
 

@@ -11,7 +11,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { httpServer } from '../report/notify/http-server.ts';
+import { httpServer } from '../notify/http-server.ts';
 
 /** Links that somebody has laid where the real program writes, to a file that is none of its. */
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { expect, it } from 'vitest';
-import { temporaryDirectory } from '../host/world.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
 
 /** What takes too long with such a text takes minutes to days; all of them together, seconds. */
 const HANGS_AFTER_MS = 120_000;

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { hungry, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { httpServer } from '../report/notify/http-server.ts';
+import { httpServer } from '../notify/http-server.ts';
 
 /** Every file and directory that the real program makes, with who may do what with it. */
 

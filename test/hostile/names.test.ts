@@ -5,9 +5,9 @@ import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { type Ended, NodeUnderTest } from '../e2e/node-under-test.ts';
 import { UNFIT, UNFIT_IN_LINES } from '../fuzz/fuzz.ts';
-import { httpServer } from '../report/notify/http-server.ts';
-import { smtpServer } from '../report/notify/smtp-server.ts';
-import { parseExposition } from '../report/parse-exposition.ts';
+import { httpServer } from '../notify/http-server.ts';
+import { smtpServer } from '../notify/smtp-server.ts';
+import { parseExposition } from '../output/parse-exposition.ts';
 
 /** The real program among containers whose owners have called them names. */
 

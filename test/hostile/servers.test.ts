@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
-import { email } from '../../src/report/notify/email.ts';
-import { gotify } from '../../src/report/notify/gotify.ts';
-import { LETTER, NEVER } from '../report/notify/letters.ts';
+import { email } from '../../src/notify/email.ts';
+import { gotify } from '../../src/notify/gotify.ts';
+import { LETTER, NEVER } from '../notify/letters.ts';
 
 /** Servers that never come to an end, and say so in large pieces. */
 

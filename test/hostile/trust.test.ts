@@ -12,12 +12,12 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
-import { programProblem } from '../../src/host/executable-files.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { createGroupTools } from '../../src/host/pct-groups.ts';
-import { whyNotTrusted } from '../../src/host/trusted-file.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { createGroupTools } from '../../src/node/local/pve/pct-groups.ts';
+import { programProblem } from '../../src/os/executable-files.ts';
+import { whyNotTrusted } from '../../src/os/trusted-file.ts';
 import { calm, NodeUnderTest } from '../e2e/node-under-test.ts';
-import { temporaryDirectory } from '../host/world.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
 
 /** A configuration, or a program that it names, to which somebody else may write. */
 

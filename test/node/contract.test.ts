@@ -1,21 +1,21 @@
 import { present } from '../../src/core/reading.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
-import { createCgroups } from '../../src/host/cgroup-files.ts';
-import { createReclaim } from '../../src/host/cgroup-reclaim.ts';
-import { createGuests } from '../../src/host/guests.ts';
-import { createMemoryHigh } from '../../src/host/memory-high.ts';
-import { createPaths } from '../../src/host/paths.ts';
-import { createProxmox } from '../../src/host/pct.ts';
-import { createHostView } from '../../src/host/proc-files.ts';
+import { createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
+import { createReclaim } from '../../src/node/local/kernel/cgroup-reclaim.ts';
+import { createMemoryHigh } from '../../src/node/local/kernel/memory-high.ts';
+import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { createGuests } from '../../src/node/local/pve/guests.ts';
+import { createProxmox } from '../../src/node/local/pve/pct.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { vmid } from '../core/builders.ts';
-import { temporaryDirectory } from '../host/world.ts';
-import { FakeNode } from '../stages/fake-node.ts';
+import { FakeNode } from '../loop/fake-node.ts';
 import { type NodeUnderContract, nodeContract } from './contract.ts';
+import { temporaryDirectory } from './local/world.ts';
 
 const host: HostSpec = {
   ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },

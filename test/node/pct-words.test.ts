@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FailureWhy } from '../../src/core/failure-why.ts';
 import { complaintIn, failureWords } from '../../src/node/pct-words.ts';
-import { RECORDED_COMMANDS } from '../host/world.ts';
+import { RECORDED_COMMANDS } from './local/world.ts';
 
 /** As recorded from a node of Proxmox VE 8.4; the last ones are read from its source. */
 const SAID: readonly (readonly [FailureWhy, string, string])[] = [

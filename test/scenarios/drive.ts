@@ -6,11 +6,11 @@ import { renderProblem } from '../../src/config/problem.ts';
 import { hostPolicy, manage } from '../../src/config/resolve.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
-import { type CycleSettings, runCycle } from '../../src/cycle.ts';
+import { type CycleSettings, runCycle } from '../../src/loop/cycle.ts';
+import { sample } from '../../src/loop/sample.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
-import { sample } from '../../src/stages/sample.ts';
 import { LARGE_HOST } from './habits.ts';
 import { type Broken, brokenBy } from './invariants.ts';
 

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
-import { createGuests } from '../../src/host/guests.ts';
-import { createPaths } from '../../src/host/paths.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { createGuests } from '../../src/node/local/pve/guests.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 import { vmid } from '../core/builders.ts';

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { parseQuorum } from '../../src/host/members-file.ts';
+import { parseQuorum } from '../../src/node/local/pve/members-file.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import { hasShared, jsonShape, Scratch, type Step, shape, steps } from './recorded.ts';
 import {

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { bytes, mib } from '../../src/core/units.ts';
-import { parseCpuStat, parseMemoryEvents, parseMemoryStat } from '../../src/host/cgroup-values.ts';
-import { parseGuestConfig } from '../../src/host/guest-config-files.ts';
-import { parsePressure } from '../../src/host/pressure-file.ts';
-import { parseMeminfo } from '../../src/host/proc-files.ts';
+import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
+import {
+  parseCpuStat,
+  parseMemoryEvents,
+  parseMemoryStat,
+} from '../../src/node/local/kernel/cgroup-values.ts';
+import { parsePressure } from '../../src/node/local/kernel/pressure-file.ts';
+import { parseMeminfo } from '../../src/node/local/kernel/proc-files.ts';
 import { liveFiles } from '../../src/sim/cgroup-text.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { Demand } from '../../src/sim/plant.ts';

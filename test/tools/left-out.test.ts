@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as whole from '../../src/config/cron.ts';
 import { buildAlone } from '../../tools/build/bundles.ts';
-import { temporaryDirectory } from '../host/world.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
 
 /** What is bundled of luxon reckons as all of it does. */
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseSince, sinceMs, sinceText } from '../../../src/core/report/since.ts';
 import { milliseconds } from '../../../src/core/units.ts';
-import { createTimestamp } from '../../../src/report/timestamp.ts';
+import { createTimestamp } from '../../../src/os/timestamp.ts';
 
 it.each([
   ['90s', 90_000],

@@ -1,0 +1,147 @@
+import { type Budget, budget } from '../core/admission.ts';
+import { decide, type Verdicts } from '../core/decide.ts';
+import type { Decision } from '../core/decision.ts';
+import { type Headroom, headroomAfter } from '../core/headroom.ts';
+import { type LoopState, recordOf, runningGuests } from '../core/loop-state.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { holdAll, type Pause } from '../core/pause.ts';
+import { type Plan, plan } from '../core/plan.ts';
+import type { HostPolicy, Management } from '../core/policy.ts';
+import { givenTo, poolAfter, poolBefore } from '../core/pool.ts';
+import type { Missing } from '../core/reading.ts';
+import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { CycleWorld, World } from '../ports.ts';
+import { type ActCounts, act } from './act.ts';
+import { confirmPending } from './confirm.ts';
+import { recordDrift } from './drift.ts';
+import { letGoLeft } from './hold-down.ts';
+import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
+import { type Observed, observe } from './observe.ts';
+import { noticePause } from './pause.ts';
+import { type Stopwatch, stopwatch } from './stopwatch.ts';
+import { takeOverTemporary } from './temporary.ts';
+
+/** What a cycle needs of the configuration and of the command line. */
+export interface CycleSettings {
+  readonly manage: (config: GuestConfig) => Management;
+  readonly hostPolicy: HostPolicy;
+  readonly dryRun: boolean;
+  /** How many changes may be under way at a time. */
+  readonly atOnce: number;
+  /** Only these, whose decision cannot wait, and only what they need more. */
+  readonly urgent?: ReadonlySet<Vmid>;
+  /** Whether a time is off-peak; never, if it is left out. */
+  readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
+  /** Saves the state before a change, in case that this process does not survive it. */
+  readonly save?: () => string | undefined;
+  /** What members of groups that are on their way will have. */
+  readonly comingMib?: () => number;
+  /** Is handed what the host can still give as soon as that is known, before anything is done. */
+  readonly onHeadroom?: (headroom: Headroom) => void;
+  /** Is handed what a whole cycle knew, at its end. */
+  readonly inspect?: (view: CycleView) => void;
+}
+
+/** All that one cycle knew and decided. */
+export interface CycleView {
+  readonly cycle: number;
+  readonly wallMs: Milliseconds;
+  readonly observed: Observed;
+  readonly verdicts: Verdicts;
+  readonly planned: Plan;
+  readonly available: Budget;
+  /** How long each stage took, in milliseconds. */
+  readonly spentMs: ReadonlyMap<string, number>;
+}
+
+export type CycleResult =
+  | (ActCounts & { readonly ok: true /** At its end. */; readonly pause: Pause | undefined })
+  | Missing;
+
+/**
+ * THE LOOP: one cycle observes the containers, decides what each needs, plans what the host can
+ * give, acts through `pct`, and reports. What goes wrong with one container stops no other.
+ */
+export async function runCycle(
+  world: CycleWorld,
+  settings: CycleSettings,
+  state: LoopState,
+  stop: AbortSignal,
+): Promise<CycleResult> {
+  const { manage, hostPolicy, dryRun, atOnce, urgent, isOffPeak, save, inspect } = settings;
+  const comingMib = settings.comingMib?.() ?? 0;
+  state.cycle += 1;
+  const timed = stopwatch(world.clock);
+  logStart(world, urgent);
+  if (urgent === undefined) await letGoLeft(world);
+
+  const observed = timed('observe', () => observe(world, state, { manage, urgent }));
+  if (!observed.ok) return logBlind(world, observed);
+  const { host, containers, holds, atMs } = observed.value;
+  timed('notice', () => {
+    takeOverTemporary(world, state, containers, manage, dryRun);
+    recordDrift(world, state, observed.value, manage);
+  });
+  const pause = timed('quorum', () => noticePause(world, state));
+  timed('confirm', () => confirmPending(world, state, observed.value));
+
+  const offPeak = isOffPeak?.(world.clock.wallMs()) ?? false;
+  const verdicts = timed('decide', () =>
+    decide({ containers, host, holds, manage, hostPolicy, state, offPeak, nowMs: atMs }),
+  );
+  const available = budget({
+    ...{ host, policy: hostPolicy, containers, state, nowMs: atMs },
+    ...{ urgent: urgent !== undefined, comingMib },
+  });
+  const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
+  const whole = timed('plan', () => plan(due, available));
+  const planned = pause === undefined ? whole : holdAll(whole, pause);
+  const running = runningGuests(state);
+  const headroom = headroomAfter(available, planned, running, host.vmMemoryMib);
+  settings.onHeadroom?.(headroom);
+  const hostCpus = host.cpus.ok ? host.cpus.value : 0;
+  const given = givenTo(running, hostCpus);
+  const pool = poolBefore(available);
+  logPool(world, 'Initial', pool);
+  timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
+
+  const context = {
+    ...{ cycle: state.cycle, observed: observed.value, headroom, atOnce, stop, save },
+    hands: dryRun ? undefined : world.hands,
+  };
+  const counts = await timed('act', () => act(world, state, planned.changes, context));
+  logPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
+  if (urgent === undefined) rememberRefused(state, planned);
+  const known = { observed: observed.value, verdicts, planned, available };
+  if (urgent !== undefined) settle(state, urgent, planned);
+  else inspect?.({ ...known, ...viewed(world, state, timed) });
+  logTimes(world, state.cycle, timed.spentMs);
+  return { ok: true, pause: state.pause, ...counts };
+}
+
+const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({
+  ...{ cycle, wallMs: clock.wallMs(), spentMs },
+});
+
+/** An early decision may only grow a container or end its boost. Other shrinks wait. */
+const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>
+  decisions.filter((each) => each.verdict !== 'shrink' || each.rule === 'boost-end');
+
+/** Memory that the host could not give now is reserved for them until the next whole cycle. */
+function rememberRefused(state: LoopState, { held }: Plan): void {
+  for (const record of state.guests.values()) record.refused = undefined;
+  for (const { vmid, because, priority } of held) {
+    if (because.kind !== 'host-memory' && because.kind !== 'overcommit') continue;
+    recordOf(state, vmid).refused = { mib: because.wanted, priority: priority ?? 0 };
+  }
+}
+
+/** Containers we could not help are not evaluated again until the next cycle. */
+function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {
+  const helped = new Set(changes.map(({ vmid }) => vmid));
+  for (const vmid of urgent) {
+    const life = state.guests.get(vmid)?.life;
+    if (life?.between === undefined || helped.has(vmid)) continue;
+    life.between = { ...life.between, settled: true };
+  }
+}

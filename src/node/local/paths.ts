@@ -1,0 +1,110 @@
+import { statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path/posix';
+import type { Vmid } from '../../core/units.ts';
+import { createFileReader } from '../../os/file-reader.ts';
+import { parseJsonObject } from '../../os/json-object.ts';
+import type { Sysroot } from '../../os/sysroot.ts';
+
+/** Every path that the program touches, under one prefix (`/`, or what `--sysroot` names). */
+export interface Paths extends Sysroot {
+  readonly pveDir: string;
+  readonly vmlist: string;
+  readonly pveVersion: string;
+  readonly members: string;
+  readonly cgroupRoot: string;
+  /** Holds `ID.scope` for each virtual machine that runs. */
+  readonly qemuSlice: string;
+  readonly procMeminfo: string;
+  readonly procLoadavg: string;
+  readonly procStat: string;
+  /** Figures of the ZFS cache (ARC); not there without ZFS. */
+  readonly arcstats: string;
+  readonly cpusOnline: string;
+  /** The CPUs that all containers together may use. */
+  readonly cpusOfGuests: string;
+  procPressure(kind: 'cpu' | 'memory' | 'io'): string;
+  /** The outer cgroup of a container: the one that carries its limits. */
+  cgroup(vmid: Vmid): string;
+  /** Where the configurations of this node's containers lie. Looks at the file system. */
+  guestDirectory(): string;
+  guestConfig(vmid: Vmid): string;
+  /** Where the configurations of this node's virtual machines lie. Looks at the file system. */
+  vmDirectory(): string;
+  /** The node's name in the cluster. Looks at the file system, so ask once and keep it. */
+  nodeName(): string;
+}
+
+export function createPaths(sysroot: string): Paths {
+  const prefix = resolve(sysroot);
+  // Joining to '/' first drops every leading '..', so that the result stays below the prefix.
+  const at = (absolutePath: string): string => join(prefix, join('/', absolutePath));
+  const pveDir = at('/etc/pve');
+  const members = join(pveDir, '.members');
+  const cgroupRoot = at('/sys/fs/cgroup');
+  const cgroupOfGuests = join(cgroupRoot, 'lxc');
+  const nodeName = (): string => findNodeName(members, at('/etc/hostname'));
+  const directoryOf = (kind: 'lxc' | 'qemu-server'): string => {
+    // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
+    const usual = join(pveDir, kind);
+    return isDirectory(usual) ? usual : join(pveDir, 'nodes', nodeName(), kind);
+  };
+  const guestDirectory = (): string => directoryOf('lxc');
+  return Object.freeze({
+    sysroot: prefix,
+    pveDir,
+    vmlist: join(pveDir, '.vmlist'),
+    pveVersion: join(pveDir, '.version'),
+    members,
+    cgroupRoot,
+    qemuSlice: join(cgroupRoot, 'qemu.slice'),
+    procMeminfo: at('/proc/meminfo'),
+    procLoadavg: at('/proc/loadavg'),
+    procStat: at('/proc/stat'),
+    arcstats: at('/proc/spl/kstat/zfs/arcstats'),
+    cpusOnline: at('/sys/devices/system/cpu/online'),
+    cpusOfGuests: join(cgroupOfGuests, 'cpuset.cpus.effective'),
+    procPressure: (kind: string) => at(`/proc/pressure/${kind}`),
+    cgroup: (vmid: Vmid) => `${cgroupOfGuests}/${vmid}`,
+    guestDirectory,
+    guestConfig: (vmid: Vmid) => join(guestDirectory(), `${vmid}.conf`),
+    vmDirectory: () => directoryOf('qemu-server'),
+    nodeName,
+    at,
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch {
+    return false;
+  }
+}
+
+const NAME_FILE_LIMIT_BYTES = 1024 * 1024;
+
+/** `/etc/pve/.members` knows best; before the cluster file system is up, `/etc/hostname`. */
+function findNodeName(members: string, hostnameFile: string): string {
+  const read = createFileReader(NAME_FILE_LIMIT_BYTES);
+  const inCluster = read(members);
+  if (inCluster.ok) {
+    const name = parseJsonObject(inCluster.value.toString('utf8'))?.['nodename'];
+    const label = typeof name === 'string' ? firstLabel(name) : undefined;
+    if (label !== undefined) return label;
+  }
+  const inFile = read(hostnameFile);
+  const label = inFile.ok ? firstLabel(inFile.value.toString('utf8')) : undefined;
+  return label ?? firstLabel(hostname()) ?? 'localhost';
+}
+
+/** The part before the first dot, if it is a host name at all: it becomes part of a path. */
+function firstLabel(name: string): string | undefined {
+  const label = name.trim().split('.', 1)[0] ?? '';
+  return /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label) ? label : undefined;
+}
+
+/** What it means that a file or directory of `/etc/pve` is not there, and what to do. */
+export const noNode = (path: string): string =>
+  'this is not a Proxmox VE node, or its cluster file system is not running: ' +
+  `there is no ${path}. On a node, look at: systemctl status pve-cluster`;

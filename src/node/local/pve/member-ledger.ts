@@ -1,0 +1,62 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path/posix';
+import { ledgerText, parseLedger } from '../../../core/groups/ledger.ts';
+import { missing, type Reading } from '../../../core/reading.ts';
+import { makeDirectories, refuseLink } from '../../../os/directories.ts';
+import { temporaryName, writeDurably } from '../../../os/durable-file.ts';
+import { describeError, missingBecause } from '../../../os/os-error.ts';
+import { readRegularFile } from '../../../os/regular-file.ts';
+import type { MemberLedgers } from '../../../ports.ts';
+import type { Paths } from '../paths.ts';
+
+/**
+ * The ledgers of groups, one file each below `/etc/pve/priv`: the cluster file system lets root
+ * alone in there, and has it on every node. Its files are of 1 MiB at most; renaming is atomic.
+ */
+
+export const LEDGERS = 'priv/lxc_autoscale';
+const LIMIT_BYTES = 1024 * 1024;
+
+export function createLedgers(paths: Paths): MemberLedgers {
+  const directory = join(paths.pveDir, LEDGERS);
+  const read = (group: string) => {
+    const path = join(directory, `${group}.json`);
+    const file = readRegularFile(path, LIMIT_BYTES);
+    if (!file.ok) return file;
+    const ledger = parseLedger(group, file.value.toString('utf8'));
+    return ledger.ok ? ledger : missing(ledger.why, `${path}: ${ledger.detail}`);
+  };
+  return {
+    read,
+    write(group, ledger) {
+      const name = `${group}.json`;
+      const content = Buffer.from(ledgerText(group, ledger));
+      try {
+        if (content.length > LIMIT_BYTES) throw new Error('it would be larger than 1 MiB');
+        makeDirectories(directory, 0o700);
+        refuseLink(directory);
+        // Of a process that was killed while it wrote; the lease keeps all others out.
+        rmSync(join(directory, temporaryName(name)), { force: true });
+        writeDurably(directory, name, content);
+        const back = readRegularFile(join(directory, name), LIMIT_BYTES);
+        if (!back.ok || !back.value.equals(content)) throw new Error('it reads back differently');
+        return undefined;
+      } catch (error) {
+        const path = join(directory, name);
+        return `The members of the group could not be written to ${path}: ${describeError(error)}`;
+      }
+    },
+  };
+}
+
+/** The groups that there are ledgers of, also of those that are configured no longer. */
+export function listLedgers(paths: Paths): Reading<readonly string[]> {
+  const directory = join(paths.pveDir, LEDGERS);
+  try {
+    const names = readdirSync(directory).filter((name) => /^[a-z0-9][a-z0-9-]*\.json$/.test(name));
+    return { ok: true, value: names.map((name) => name.slice(0, -'.json'.length)).sort() };
+  } catch (error) {
+    const why = missingBecause(error, directory);
+    return why.why === 'absent' ? { ok: true, value: [] } : why;
+  }
+}

@@ -1,0 +1,197 @@
+import { networkInterfaces } from 'node:os';
+import type { FailureWhy } from '../../../core/failure-why.ts';
+import { broadcastOf } from '../../../core/groups/addresses.ts';
+import { plainText } from '../../../core/plain-text.ts';
+import { missing, present, type Reading } from '../../../core/reading.ts';
+import { type Milliseconds, milliseconds } from '../../../core/units.ts';
+import { type CommandResult, isGroupAlive, runCommand, runDetached } from '../../../os/command.ts';
+import { makeDirectories } from '../../../os/directories.ts';
+import { describeError } from '../../../os/os-error.ts';
+import { whyNotTrusted } from '../../../os/trusted-file.ts';
+import { complaintIn } from '../../pct-words.ts';
+import type {
+  CommandOutcome,
+  CommandWatch,
+  GroupCommand,
+  GroupEyes,
+  GroupHands,
+} from '../../port.ts';
+import type { Paths } from '../paths.ts';
+import { commandEnvironment, outcomeOf } from './pct.ts';
+import { addressIn, isId, parseAnswer, storageRoomIn } from './pvesh-values.ts';
+
+/** What groups ask of `pct` and `pvesh`. Found by PATH. */
+
+export interface GroupToolsOptions {
+  readonly paths: Paths;
+  /** The environment of this process; only `PATH` and `HOME` of it are handed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const OUTPUT_DIRECTORY = '/run/lxc_autoscale';
+const QUERY_LIMIT_MS = milliseconds(30_000);
+const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
+/** A container gets so long to shut down before it is ended. */
+const SHUTDOWN_S = 60;
+
+/** Time limits: a full clone copies all of a disk, and some storages take long to remove one. */
+const LIMITS_MS: Readonly<Record<GroupCommand['kind'], number>> = {
+  snapshot: 600_000,
+  'delete-snapshot': 1_800_000,
+  clone: 3_600_000,
+  set: 60_000,
+  start: 180_000,
+  shutdown: SHUTDOWN_S * 1000 + 60_000,
+  destroy: 1_800_000,
+  unlock: 60_000,
+};
+
+/**
+ * Set by the service, whose sandbox keeps mounts and disks from what it starts: such commands run
+ * beside it, in a transient unit of their own, which ends whole when its time is over.
+ * `systemd-run` waits for that unit, and lives on when the service is stopped.
+ */
+const BESIDE_VARIABLE = 'LXC_AUTOSCALE_BESIDE';
+
+const BESIDE_GRACE_MS = 10_000;
+
+interface CommandLine {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+function besideService(
+  { file, args }: CommandLine,
+  env: Readonly<Record<string, string>>,
+  limitMs: number,
+): CommandLine {
+  const variables = Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`);
+  const limit = `--property=RuntimeMaxSec=${Math.ceil(limitMs / 1000)}`;
+  const how = ['--quiet', '--collect', '--wait', '--pipe', limit, ...variables];
+  return { file: 'systemd-run', args: [...how, '--', file, ...args] };
+}
+
+export function createGroupTools({
+  paths,
+  environment,
+}: GroupToolsOptions): GroupEyes & GroupHands {
+  const isService = environment[BESIDE_VARIABLE] === '1';
+  const env = commandEnvironment(environment);
+  const directory = paths.at(OUTPUT_DIRECTORY);
+  const query = async (args: readonly string[]): Promise<QueryResult> => {
+    const options = { timeLimitMs: QUERY_LIMIT_MS, stopGraceMs: 0, env };
+    const { signal: stop } = new AbortController();
+    const result = await runCommand('pvesh', args, {
+      ...{ ...options, stop, outputLimitBytes: OUTPUT_LIMIT_BYTES },
+    });
+    return queryResult(result, args);
+  };
+  const detached = async (
+    file: string,
+    args: readonly string[],
+    words: string,
+    limitMs: Milliseconds,
+    watch: CommandWatch = {},
+  ): Promise<CommandOutcome> => {
+    try {
+      makeDirectories(directory, 0o700);
+    } catch (error) {
+      return { kind: 'not-started', message: `${directory}: ${describeError(error)}` };
+    }
+    const { onStart } = watch;
+    const plain = { file, args };
+    const command = isService ? besideService(plain, env, limitMs) : plain;
+    // The unit ends first, and with it what waits for it.
+    const waitMs = milliseconds(isService ? limitMs + BESIDE_GRACE_MS : limitMs);
+    const options = { env, directory, timeLimitMs: waitMs, ...(onStart && { onStart }) };
+    const result = await runDetached(command.file, command.args, options);
+    const stderr = 'stderr' in result ? complaintIn(result.stderr) : '';
+    return outcomeOf('stderr' in result ? { ...result, stderr } : result, words, limitMs);
+  };
+  return {
+    run(command, watch) {
+      const args = groupArguments(command);
+      const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
+      return detached('pct', args, `pct ${args.slice(0, 2).join(' ')}`, limitMs, watch);
+    },
+    async hook([file = '', ...args], timeLimitMs) {
+      const wrong = whyNotTrusted(file);
+      if (wrong !== undefined) {
+        return { kind: 'not-started', message: plainText(`${file} is not run: it ${wrong}`) };
+      }
+      return detached(file, args, file, timeLimitMs);
+    },
+    async isIdFree(vmid) {
+      const args = ['get', '/cluster/nextid', '--vmid', `${vmid}`, '--output-format', 'json'];
+      const { answer, why } = await query(args);
+      if (answer.ok) return present(isId(answer.value, vmid));
+      return why === 'exists' ? present(false) : answer;
+    },
+    async storageRoom(storage, source) {
+      const { answer } = await query(['get', '/cluster/resources', '--output-format', 'json']);
+      return answer.ok ? storageRoomIn(answer.value, paths.nodeName(), storage, source) : answer;
+    },
+    async addressOf(vmid) {
+      const path = `/nodes/${paths.nodeName()}/lxc/${vmid}/interfaces`;
+      const { answer } = await query(['get', path, '--output-format', 'json']);
+      return answer.ok ? addressIn(answer.value, ownAddresses()) : answer;
+    },
+    ownAddresses,
+    isAlive: isGroupAlive,
+  };
+}
+
+/** IPv4 addresses of this node, and those by which it reaches all of its networks. */
+function ownAddresses(): ReadonlySet<string> {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const own = all.filter(({ family }) => family === 'IPv4');
+  return new Set(own.flatMap(({ address, netmask }) => [address, broadcastOf(address, netmask)]));
+}
+
+/** The arguments of `pct`, one array element each. */
+export function groupArguments(command: GroupCommand): readonly string[] {
+  const id = `${command.vmid}`;
+  switch (command.kind) {
+    case 'snapshot':
+      return ['snapshot', id, command.name, '--description', command.description];
+    case 'delete-snapshot':
+      return ['delsnapshot', id, command.name, ...(command.force ? ['--force'] : [])];
+    case 'clone': {
+      const { source, hostname, description, snapshot, full } = command;
+      const args = ['clone', `${source}`, id, '--hostname', hostname, '--description', description];
+      if (snapshot !== undefined) args.push('--snapname', snapshot);
+      if (full) args.push('--full');
+      return args;
+    }
+    case 'set': {
+      const args = ['set', id];
+      if (command.remove.length > 0) args.push('--delete', command.remove.join(','));
+      for (const [key, value] of command.set) args.push(`--${key}`, value);
+      return [...args, '--digest', command.digest];
+    }
+    case 'shutdown':
+      return ['shutdown', id, '--forceStop', '1', '--timeout', `${SHUTDOWN_S}`];
+    case 'destroy':
+      return ['destroy', id, '--purge'];
+    case 'start':
+    case 'unlock':
+      return [command.kind, id];
+  }
+}
+
+interface QueryResult {
+  /** What `pvesh ... --output-format json` printed, or why there is nothing. */
+  readonly answer: Reading<unknown>;
+  readonly why?: FailureWhy;
+}
+
+function queryResult(result: CommandResult, args: readonly string[]): QueryResult {
+  const limitMs = QUERY_LIMIT_MS;
+  const outcome = outcomeOf(result, `pvesh ${args.slice(0, 2).join(' ')}`, limitMs);
+  if (outcome.kind !== 'done') {
+    const stderr = 'stderr' in result ? ` ${result.stderr.replace(/\s+/g, ' ').slice(0, 300)}` : '';
+    const answer = missing('unreadable', `pvesh: ${outcome.message};${stderr}`);
+    return outcome.kind === 'failed' ? { answer, why: outcome.why } : { answer };
+  }
+  return { answer: parseAnswer('stdout' in result ? result.stdout : '') };
+}

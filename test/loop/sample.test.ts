@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
+import type { Management } from '../../src/core/policy.ts';
+import { mib, milliseconds, ratio } from '../../src/core/units.ts';
+import { observe } from '../../src/loop/observe.ts';
+import { sample } from '../../src/loop/sample.ts';
+import { broken, everyone, policy, vmid } from '../core/builders.ts';
+import { FakeNode } from './fake-node.ts';
+
+const MANAGED: Management = {
+  ...{ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' },
+};
+
+function started(management: Management = MANAGED, own = {}) {
+  const node = new FakeNode();
+  const one = node.add(101, own);
+  const state = newLoopState();
+  state.cycle = 1;
+  observe(node.world, state, everyone());
+  const look = (afterMs = 10_000) => {
+    node.pass(afterMs);
+    return sample(node.world, state, { urgentSamples: 2, manage: () => management });
+  };
+  return { node, one, state, look };
+}
+
+const urgentIn = ({ urgent }: { urgent: ReadonlySet<number> }) => [...urgent];
+
+describe('between two cycles', () => {
+  it('a calm container is only looked at', () => {
+    const { look, node } = started();
+    for (let times = 0; times < 5; times += 1) {
+      expect(look()).toEqual({ urgent: new Set(), suspicious: false });
+    }
+    expect(node.sets).toEqual([]);
+    expect(node.lines).toEqual([]);
+  });
+
+  it('one that is saturated twice in a row is urgent, and once is suspicious', () => {
+    const { look, one } = started();
+    one.load = 2;
+    expect(look()).toMatchObject({ suspicious: true });
+    expect(urgentIn(look(2500))).toEqual([101]);
+  });
+
+  it('while changes are under way passes over the container that is in the middle of one', () => {
+    const { node, state, one } = started();
+    node.add(102, { cores: 2 }).load = 2;
+    one.load = 2;
+    observe(node.world, state, everyone());
+    recordOf(state, vmid(101)).intended = { cores: 4, cpuLimit: null, memoryMib: mib(1024) };
+    const look = () => {
+      node.pass(10_000);
+      const settings = { urgentSamples: 2, manage: () => MANAGED, meanwhile: true };
+      return sample(node.world, state, settings);
+    };
+    const before = state.guests.get(vmid(101))?.life.between;
+    look();
+    expect(urgentIn(look())).toEqual([102]);
+    // It is no gap: the next sample goes on from the last one.
+    expect(state.guests.get(vmid(101))?.life.between).toBe(before);
+  });
+
+  it.each([
+    ['ignored', { kind: 'ignored', because: 'its tag' }, {}],
+    ['only observed', { ...MANAGED, mode: 'observe' }, {}],
+    ['locked', MANAGED, { lock: 'backup' }],
+    ['a template', MANAGED, { template: true }],
+  ] satisfies (readonly [string, Management, object])[])(
+    'one that is %s is not',
+    (_what, m, own) => {
+      const { look, one } = started(m, own);
+      one.load = 2;
+      for (let times = 0; times < 4; times += 1) expect(urgentIn(look())).toEqual([]);
+    },
+  );
+
+  it('a boost that is over is urgent, so that it ends when it is due', () => {
+    const { look, state, node } = started();
+    const endMs = milliseconds(node.nowMs + 20_000);
+    recordOf(state, vmid(101)).cores.boost = { before: 1, boosted: 2, endMs };
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([101]);
+    const between = state.guests.get(vmid(101))?.life.between;
+    if (between === undefined) throw new Error('it is looked at');
+    recordOf(state, vmid(101)).life.between = { ...between, settled: true };
+    expect(urgentIn(look())).toEqual([]);
+  });
+
+  it('in mode boost its own share and number of samples count', () => {
+    const own = policy();
+    const boost = { ...own.boost, saturation: ratio(0.8), consecutiveSamples: 3 };
+    const inBoost: Management = { ...MANAGED, policy: { ...own, scaling: 'boost', boost } };
+    const { look, one } = started(inBoost);
+    one.load = 1.7;
+    expect([urgentIn(look()), urgentIn(look()), urgentIn(look())]).toEqual([[], [], [101]]);
+  });
+
+  it('a stream of file cache at the limit is no want of memory; what is missed there is', () => {
+    const { look, one } = started();
+    let limitHits = 0;
+    const stream = (): void => {
+      limitHits += 50;
+      one.memory = { ...one.memory, current: 1020, inactive: 620, limitHits };
+    };
+    stream();
+    expect(urgentIn(look())).toEqual([]);
+    stream();
+    one.memoryWaitedUs = 5_000_000;
+    expect(urgentIn(look())).toEqual([101]);
+  });
+
+  it('a gap in the samples begins the series anew', () => {
+    const { look, one } = started();
+    one.load = 2;
+    look();
+    one.sampleMissing = broken();
+    look();
+    one.sampleMissing = undefined;
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([]);
+    expect(urgentIn(look())).toEqual([101]);
+  });
+
+  it('what is seen counts in the next decision: the peaks, and the average', () => {
+    const { look, one, node, state } = started();
+    one.load = 1.8;
+    look();
+    one.load = 0.2;
+    look();
+    node.pass(10_000);
+    observe(node.world, state as LoopState, everyone());
+    const [seen] = state.guests.get(vmid(101))?.life.seen.cores?.slice(-1) ?? [];
+    expect(seen?.peak).toBeCloseTo(1.8);
+    expect(seen?.used).toBeCloseTo((1.8 + 0.2 + 0.2) / 3);
+  });
+});

@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createPaths } from '../../../src/node/local/paths.ts';
+import { copyRecordedSysroot, plant, RECORDED_SYSROOT, temporaryDirectory, vmid } from './world.ts';
+
+describe('paths under a sysroot', () => {
+  it.each([
+    ['/', '/var/log/a.log', '/var/log/a.log'],
+    ['/tmp/node', '/var/log/a.log', '/tmp/node/var/log/a.log'],
+    ['/tmp/node/', '//var//log/./a.log', '/tmp/node/var/log/a.log'],
+    ['/tmp/node', '/../../etc/passwd', '/tmp/node/etc/passwd'],
+    ['/tmp/node', '/var/../../../x', '/tmp/node/x'],
+    ['/tmp/node', 'var/a', '/tmp/node/var/a'],
+  ])('%s: %s is %s', (sysroot, path, expected) => {
+    expect(createPaths(sysroot).at(path)).toBe(expected);
+  });
+
+  it('never leads out of the sysroot', () => {
+    const part = fc.constantFrom('..', '.', '', 'a', 'b c', '...');
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
+        const path = createPaths('/tmp/node').at(`/${parts.join('/')}`);
+        expect(`${path}/`.startsWith('/tmp/node/')).toBe(true);
+        expect(path.split('/')).not.toContain('..');
+      }),
+    );
+  });
+
+  it('names the kernel files', () => {
+    const paths = createPaths('/tmp/node');
+    expect(paths.cgroup(vmid(101))).toBe('/tmp/node/sys/fs/cgroup/lxc/101');
+    expect(paths.procPressure('memory')).toBe('/tmp/node/proc/pressure/memory');
+    expect(paths.vmlist).toBe('/tmp/node/etc/pve/.vmlist');
+  });
+});
+
+describe('the name of the node', () => {
+  it.each([
+    ['of the cluster first', { 'etc/pve/.members': '{"nodename":"n1"}', 'etc/hostname': 'h\n' }],
+    ['of /etc/hostname without the cluster', { 'etc/hostname': 'n1\n' }],
+    ['without its domain', { 'etc/hostname': 'n1.example.org\n' }],
+    ['of /etc/hostname, .members broken', { 'etc/pve/.members': '{"no', 'etc/hostname': 'n1' }],
+    [
+      'of /etc/hostname, that of .members no name',
+      { 'etc/pve/.members': '{"nodename":"../../x"}', 'etc/hostname': 'n1' },
+    ],
+  ])('is taken %s', (_, files) => {
+    const root = temporaryDirectory();
+    plant(root, files);
+    expect(createPaths(root).nodeName()).toBe('n1');
+  });
+
+  it('is that of the running system where no file tells it', () => {
+    const name = createPaths(temporaryDirectory()).nodeName();
+    expect([hostname().split('.')[0], 'localhost']).toContain(name);
+  });
+});
+
+describe('the directory of the configurations', () => {
+  it('is /etc/pve/lxc where that is a link to a directory', () => {
+    const root = temporaryDirectory();
+    mkdirSync(join(root, 'etc/pve/nodes/n1/lxc'), { recursive: true });
+    symlinkSync('nodes/n1/lxc', join(root, 'etc/pve/lxc'));
+    expect(createPaths(root).guestDirectory()).toBe(join(root, 'etc/pve/lxc'));
+  });
+
+  it.skipIf(!existsSync(RECORDED_SYSROOT))(
+    'is found in a tree where the link became a file',
+    () => {
+      const root = copyRecordedSysroot();
+      const path = createPaths(root).guestConfig(vmid(101));
+      expect(path).toBe(join(root, 'etc/pve/nodes/pve1/lxc/101.conf'));
+      expect(existsSync(path)).toBe(true);
+    },
+  );
+});

@@ -1,0 +1,179 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createHostView } from '../../../../src/node/local/kernel/proc-files.ts';
+import { createPaths } from '../../../../src/node/local/paths.ts';
+import { createRunningVms, parseVmMemory } from '../../../../src/node/local/pve/vms.ts';
+import { plant, temporaryDirectory } from '../world.ts';
+
+const SLICE = 'sys/fs/cgroup/qemu.slice';
+const HOME = 'etc/pve/qemu-server';
+
+interface Vm {
+  readonly conf?: string;
+  readonly version?: number;
+  readonly node?: string;
+}
+
+/** A node with these VMs, those named running; versions are 1 where nothing is said. */
+function world(vms: Readonly<Record<number, Vm>>, running: readonly number[]) {
+  const root = temporaryDirectory();
+  const run = (id: number): void => {
+    mkdirSync(join(root, SLICE, `${id}.scope`), { recursive: true });
+  };
+  const list = (own: Readonly<Record<number, Vm>>): void => {
+    const ids = Object.entries(own).map(([id, { version = 1, node = 'pve1' }]) => [
+      ...[id, { node, type: 'qemu', version }],
+    ]);
+    const others = { '100': { node: 'pve1', type: 'lxc', version: 9 } };
+    plant(root, {
+      'etc/pve/.vmlist': JSON.stringify({ ids: { ...others, ...Object.fromEntries(ids) } }),
+    });
+  };
+  const configure = (id: number, conf: string): void =>
+    plant(root, { [`${HOME}/${id}.conf`]: conf });
+  plant(root, {
+    'etc/pve/.members': '{"nodename": "pve1"}',
+    'etc/pve/.version': '{"starttime": 1}',
+  });
+  mkdirSync(join(root, HOME), { recursive: true });
+  for (const [id, { conf }] of Object.entries(vms)) {
+    if (conf !== undefined) configure(Number(id), conf);
+  }
+  list(vms);
+  running.forEach(run);
+  const seen = createRunningVms(createPaths(root));
+  return { root, list, run, configure, memory: () => seen.memoryMib() };
+}
+
+describe('the memory of virtual machines', () => {
+  it('is that of all that run on this node', () => {
+    const vms = { 200: { conf: 'memory: 2048\n' }, 201: { conf: 'memory: 1000\n' }, 202: {} };
+    expect(world(vms, [200, 201]).memory()).toStrictEqual({ ok: true, value: 3048 });
+  });
+
+  it('is part of what is seen of the host', () => {
+    const { root } = world({ 200: { conf: 'memory: 2048\n' } }, [200]);
+    const vms = createRunningVms(createPaths(root));
+    const view = createHostView(createPaths(root), () => vms.memoryMib());
+    expect(view.observe().vmMemoryMib).toStrictEqual({ ok: true, value: 2048 });
+  });
+
+  it.each(['no slice', 'an empty slice'])('is 0 with %s, whatever /etc/pve is like', (what) => {
+    const { root, memory } = world({}, []);
+    rmSync(join(root, 'etc'), { recursive: true });
+    if (what !== 'no slice') mkdirSync(join(root, SLICE), { recursive: true });
+    plant(root, { [what === 'no slice' ? 'other' : `${SLICE}/cgroup.procs`]: '' });
+    expect(memory()).toStrictEqual({ ok: true, value: 0 });
+  });
+
+  it('counts nothing but scopes of VMs', () => {
+    const { root, memory } = world({ 200: { conf: 'memory: 2048\n' } }, [200]);
+    plant(root, { [`${SLICE}/cgroup.procs`]: '', [`${SLICE}/0201.scope/x`]: '' });
+    plant(root, { [`${SLICE}/other.scope/x`]: '', [`${SLICE}/203.service/x`]: '' });
+    expect(memory()).toStrictEqual({ ok: true, value: 2048 });
+  });
+
+  it('follows the VMs that start and stop', () => {
+    const { root, run, memory } = world({ 200: { conf: 'memory: 2048\n' } }, []);
+    expect(memory()).toStrictEqual({ ok: true, value: 0 });
+    run(200);
+    expect(memory()).toStrictEqual({ ok: true, value: 2048 });
+    rmSync(join(root, SLICE, '200.scope'), { recursive: true });
+    expect(memory()).toStrictEqual({ ok: true, value: 0 });
+  });
+});
+
+describe('a configuration', () => {
+  it('is read again only with another version, or another start of the cluster files', () => {
+    const { root, configure, list, memory } = world({ 200: { conf: 'memory: 2048\n' } }, [200]);
+    memory();
+    configure(200, 'memory: 4096\n');
+    expect(memory()).toStrictEqual({ ok: true, value: 2048 });
+    list({ 200: { version: 2 } });
+    expect(memory()).toStrictEqual({ ok: true, value: 4096 });
+    configure(200, 'memory: 8192\n');
+    plant(root, { 'etc/pve/.version': '{"starttime": 2}' });
+    expect(memory()).toStrictEqual({ ok: true, value: 8192 });
+  });
+
+  it('is read each time where the list cannot be used', () => {
+    const { root, configure, memory } = world({ 200: { conf: 'memory: 2048\n' } }, [200]);
+    writeFileSync(join(root, 'etc/pve/.vmlist'), '{');
+    expect(memory()).toStrictEqual({ ok: true, value: 2048 });
+    configure(200, 'memory: 4096\n');
+    expect(memory()).toStrictEqual({ ok: true, value: 4096 });
+  });
+
+  it.each([
+    ['is not there', undefined, 'absent'],
+    ['is empty', '', 'malformed'],
+    ['says nonsense', 'memory: lots\n', 'malformed'],
+  ])('that %s leaves the whole sum unknown, until it is mended', (_, conf, why) => {
+    const bad = conf === undefined ? {} : { conf };
+    const vms = { 200: { conf: 'memory: 2048\n' }, 201: bad };
+    const { configure, memory } = world(vms, [200, 201]);
+    expect(memory()).toMatchObject({ ok: false, why, detail: expect.stringContaining('201.conf') });
+    configure(201, 'memory: 64\n');
+    expect(memory()).toStrictEqual({ ok: true, value: 2112 });
+  });
+
+  it('of a VM that migrates in is another node’s still: the sum is not known', () => {
+    const { memory } = world({ 200: { node: 'pve2' } }, [200]);
+    expect(memory()).toMatchObject({ ok: false, why: 'absent' });
+  });
+
+  it('lies below the node where the usual link has become a file', () => {
+    const { root, memory } = world({ 200: {} }, [200]);
+    rmSync(join(root, HOME), { recursive: true });
+    plant(root, { [HOME]: '', 'etc/pve/nodes/pve1/qemu-server/200.conf': 'memory: 128\n' });
+    expect(memory()).toStrictEqual({ ok: true, value: 128 });
+  });
+});
+
+describe('the memory line', () => {
+  it.each([
+    ['memory: 2048\n', 2048],
+    ['cores: 2\nmemory: current=2048\nname: x\n', 2048],
+    ['memory: 16', 16],
+    ['cores: 2\n', 512],
+    ['memory: 512\nmemory: 1024\n', 1024],
+    ['#memory: 9\ncores: 1\n', 512],
+    ['memory: 2048\n\n[PENDING]\nmemory: 4096\n', 2048],
+    ['cores: 2\n[before-update]\nmemory: 4096\n', 512],
+    ['memory: 2048 \r\n', 2048],
+  ])('of %j says %d', (text, expected) => {
+    expect(parseVmMemory(text)).toBe(expected);
+  });
+
+  it.each([
+    '',
+    '\n\n',
+    '# a description only\n',
+    '[snap]\nmemory: 2048\n',
+    'memory:\n',
+    'memory: 0\n',
+    'memory: 15\n',
+    'memory: 2e3\n',
+    'memory: max=2048\n',
+    `memory: ${'9'.repeat(20)}\n`,
+  ])('of %j says nothing', (text) => {
+    expect(parseVmMemory(text)).toBeUndefined();
+  });
+
+  it('never throws, and is a size or none', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((text) => `memory:${text}`),
+        ),
+        (text) => {
+          const memoryMib = parseVmMemory(text);
+          if (memoryMib !== undefined) expect(memoryMib).toBeGreaterThanOrEqual(16);
+        },
+      ),
+    );
+  });
+});
