@@ -33,6 +33,9 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       stdout.write(parsed.command === undefined ? programHelp() : commandHelp(parsed.command));
       return EXIT.fine;
     }
+    case 'bare':
+      stderr.write((await import('./cli/help.ts')).programHelp());
+      return EXIT.usage;
     case 'version':
       stdout.write(`lxc-autoscale ${version}\n`);
       return EXIT.fine;
@@ -52,9 +55,20 @@ async function carryOut(command: Command, given: Arguments): Promise<ExitCode> {
   const paths = createPaths(given.sysroot);
   const context: CommandContext = { paths, clock, env, stdin, stdout, stderr, signals: process };
   const refusal = await whyNot(command, given, context);
-  if (refusal === undefined) return command.run(given, context);
-  stderr.write(`${refusal}\n`);
+  const ready = refusal ?? (await withId(given, command, context));
+  if (typeof ready !== 'string') return command.run(ready, context);
+  stderr.write(`${plainText(ready)}\n`);
   return EXIT.failure;
+}
+
+/** The arguments with the id of a guest that was named, or a sentence on why there is none. */
+async function withId(
+  given: Arguments,
+  command: Command,
+  context: CommandContext,
+): Promise<Arguments | string> {
+  if (given.guestName === undefined) return given;
+  return (await import('./cli/guest-name.ts')).withGuest(given, command, context);
 }
 
 async function whyNot(

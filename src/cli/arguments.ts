@@ -17,6 +17,8 @@ export interface Arguments {
   readonly durationSeconds: number;
   /** The container that the command is about; undefined: all of them. */
   readonly vmid: Vmid | undefined;
+  /** The same by its name; before the command runs it is turned into an id or a group. */
+  readonly guestName: string | undefined;
   /** The horizontal group that `explain` is about. */
   readonly group: string | undefined;
   readonly to: RestorePoint | undefined;

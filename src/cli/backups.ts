@@ -12,7 +12,7 @@ import { createTimestamp } from '../os/timestamp.ts';
 import { listBackups } from '../store/backup-list.ts';
 import type { Arguments } from './arguments.ts';
 
-/** `backups [VMID]`: the copies made before each change, the newest first. Only reads. */
+/** `backups [GUEST]`: the copies made before each change, the newest first. Only reads. */
 
 const LONGEST_NAME = 32;
 const LONGEST_REASON = 160;

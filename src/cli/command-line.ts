@@ -3,7 +3,7 @@ import { toAmount, unitsOf } from '../config/read-values.ts';
 import { closest } from '../config/suggest.ts';
 import { parseSince } from '../core/report/since.ts';
 import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
-import type { Vmid } from '../core/units.ts';
+import { parseVmid } from '../core/units.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { COMMANDS, commandOf } from './commands.ts';
@@ -22,6 +22,8 @@ export type Parsed =
   /** undefined: the help of the program. */
   | { readonly kind: 'help'; readonly command: Command | undefined }
   | { readonly kind: 'version' }
+  /** Nothing was said at all. */
+  | { readonly kind: 'bare' }
   | {
       readonly kind: 'wrong';
       readonly message: string;
@@ -43,9 +45,12 @@ export function parseArguments(argv: readonly string[]): Parsed {
   if (values.version === true) return { kind: 'version' };
   const [name, ...words] = commandLine(values, positionals);
   if (name === 'help') return { kind: 'help', command: commandIn(words) };
-  if (name === undefined) return wrong('a command is missing', undefined);
+  if (name === 'version') return { kind: 'version' };
+  if (name === undefined) {
+    return argv.length === 0 ? { kind: 'bare' } : wrong('a command is missing', undefined);
+  }
   const command = commandOf(name);
-  if (command === undefined) return wrong(`unknown command ${meant(name, '')}`, undefined);
+  if (command === undefined) return wrong(unknownCommand(name), undefined);
   if (values.rollback === true && positionals.length > 0) {
     return wrong('--rollback stands without a command: it is the same as rollback --all', command);
   }
@@ -63,11 +68,12 @@ function argumentsOf(
   const { named, rest } = policyWords(command, values.policy, words);
   const subject = readSubject(command, rest, values.all ?? values.rollback ?? false);
   if ('message' in subject) return subject.message;
+  const isOne = subject.vmid !== undefined || subject.guestName !== undefined;
   const stray = Object.keys(values).find((option) => !takes(command, option));
   if (stray !== undefined) return `--${stray} does not go with ${command.name}`;
   const empty = PATHS.find((option) => values[option] === '');
   if (empty !== undefined) return `--${empty} needs a path, and it is empty`;
-  const to = restorePoint(values.to, subject.vmid);
+  const to = restorePoint(values.to, isOne);
   if (typeof to === 'string') return to;
   const since = values.since === undefined ? undefined : parseSince(values.since);
   if (values.since !== undefined && since === undefined) return noSince(values.since);
@@ -75,7 +81,7 @@ function argumentsOf(
   const duration = wholeNumber('duration', values.duration, 5, 86_400, 'seconds');
   const containers = wholeNumber('containers', values.containers, 1, 300, '');
   const measure = wholeNumber('for', values.for, 1, 3600, 'seconds');
-  const one = wrongOther(values['other-guest'], subject.vmid);
+  const one = wrongOther(values['other-guest'], isOne);
   const others = [wrongFormat(values.format), wrongSource(values), one];
   for (const number of [poll, duration, containers, measure, ...others]) {
     if (typeof number === 'string') return number;
@@ -91,7 +97,8 @@ function argumentsOf(
     containers: numeric(containers),
     durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
     vmid: subject.vmid,
-    group: subject.group,
+    guestName: subject.guestName,
+    group: undefined,
     to,
     otherGuest: values['other-guest'] ?? false,
     since,
@@ -112,6 +119,11 @@ const takes = ({ options }: Command, option: string): boolean =>
 
 const commandIn = (words: readonly string[]): Command | undefined =>
   words.map(commandOf).find((command) => command !== undefined);
+
+const unknownCommand = (word: string): string =>
+  parseVmid(word) === undefined
+    ? `unknown command ${meant(word, '')}`
+    : `a command is missing before '${word}'. For one container: lxc-autoscale status ${word}`;
 
 /** The misspelt word, and what most likely was meant. */
 function meant(word: string, dashes: '' | '--', command?: Command): string {
@@ -148,9 +160,9 @@ function wrongSource({
   return '--history is what the daemon has recorded here, so it does not go with --trace';
 }
 
-const wrongOther = (given: boolean | undefined, vmid: Vmid | undefined): string | undefined =>
-  given === true && vmid === undefined
-    ? '--other-guest takes the id of one container; --all skips other guests'
+const wrongOther = (given: boolean | undefined, isOne: boolean): string | undefined =>
+  given === true && !isOne
+    ? '--other-guest takes one container; --all skips other guests'
     : undefined;
 
 /** The command and what follows it. The flag of existing installations stands for a command. */
@@ -165,17 +177,14 @@ const noSince = (text: string): string =>
   `7d, not '${text}'`;
 
 /** Where a rollback goes to, or a sentence on what is wrong with it. */
-function restorePoint(
-  text: string | undefined,
-  vmid: Vmid | undefined,
-): RestorePoint | string | undefined {
+function restorePoint(text: string | undefined, isOne: boolean): RestorePoint | string | undefined {
   if (text === undefined) return undefined;
   const point = parseRestorePoint(text);
   if (point === undefined) {
     const forms = "2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or the id of a backup";
     return `--to takes a time such as ${forms}, not '${text}'`;
   }
-  if (point.kind === 'id' && vmid === undefined) {
+  if (point.kind === 'id' && !isOne) {
     return 'an id names one backup of one container, so it does not go with --all';
   }
   return point;
@@ -189,10 +198,24 @@ const wrong = (message: string, command: Command | undefined): Parsed => ({
 const numeric = (value: number | string | undefined): number | undefined =>
   typeof value === 'number' ? value : undefined;
 
+/** `--poll-interval` as well as `--poll_interval`: no two options differ by that alone. */
+function withOptionNames(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, place) => {
+    const [, name, rest = ''] = /^--([a-z_-]+)(=.*)?$/s.exec(word) ?? [];
+    if (name === undefined || (end >= 0 && place > end)) return word;
+    const known = Object.keys(OPTIONS).find((one) => sameDashes(one) === sameDashes(name));
+    return known === undefined ? word : `--${known}${rest}`;
+  });
+}
+
+const sameDashes = (name: string): string => name.replaceAll('_', '-');
+
 /** A sentence where an option is wrong. */
 function tokenize(argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true, strict: true });
+    const args = withOptionNames(argv);
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const unknown = /^Unknown option '(--?.*?)'(?:\. |$)/s.exec(message)?.[1];

@@ -7,14 +7,16 @@ import type { OptionTexts } from './options.ts';
 /** What follows the name of a command, and how the help shows it, a form a line. */
 export const SUBJECTS = {
   none: [''],
-  'container or group': ['VMID', 'GROUP'],
-  'container or none': ['[VMID]'],
-  'container or all': ['VMID', '--all'],
+  'container or group': ['GUEST', 'GROUP'],
+  'container or none': ['[GUEST]'],
+  'container or all': ['GUEST', '--all'],
   'channel or none': ['[CHANNEL]'],
   file: ['FILE'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type Subject = keyof typeof SUBJECTS;
+
+export type Examples = Readonly<Record<string, string>>;
 
 export interface CommandContext extends ProcessContext {
   readonly signals: Signals;
@@ -28,6 +30,8 @@ export interface Command {
   readonly summary: string;
   /** What else its own help says: sentences. */
   readonly help?: string;
+  /** What is typed after the name of the program, and what comes of it; at least one. */
+  readonly examples: Examples;
   readonly options: OptionTexts;
   /**
    * What is looked at before it runs: whether the file systems answer that it reads, and whether

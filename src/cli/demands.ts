@@ -34,7 +34,7 @@ export interface Had {
 const MOST_CONTAINERS = 10_000;
 
 export async function readDemands(given: Arguments, context: ProcessContext): Promise<Demands> {
-  const { traceFile, vmid } = given;
+  const { traceFile, vmid, guestName } = given;
   const limit = given.containers ?? MOST_CONTAINERS;
   const had = new LastHad();
   const read =
@@ -43,11 +43,12 @@ export async function readDemands(given: Arguments, context: ProcessContext): Pr
       : await readTrace(traceFile, limit);
   if (!read.ok) return read;
   const all = read.trace.series.map(demandOf);
-  const demands = vmid === undefined ? all : all.filter(({ name }) => name === String(vmid));
+  const wanted = vmid === undefined ? guestName : String(vmid);
+  const demands = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
   if (demands.length > 0) {
     return { ok: true, demands, leftOut: read.trace.leftOut, had: had.all() };
   }
-  return { ok: false, problems: [`there is nothing on container ${vmid}`] };
+  return { ok: false, problems: [`there is nothing on container ${wanted}`] };
 }
 
 /** The history of usage, folded into the steps of a trace. */

@@ -9,7 +9,7 @@ import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import { groupLines } from './group-lines.ts';
 
-/** `explain VMID`: the last decision on a container, step by step. Changes nothing. */
+/** `explain GUEST`: the last decision on a container, step by step. Changes nothing. */
 export async function explain(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { vmid, group } = given;
   if (group !== undefined) return explainGroup(group, given, context);

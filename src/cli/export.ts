@@ -14,7 +14,7 @@ import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
 
-/** `export [VMID]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
+/** `export [GUEST]`: the history of usage as a trace, as `demo --trace` reads it. Only reads. */
 export async function exportUsage(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { paths, clock, stderr } = context;
   const loaded = readConfiguration(given, context);

@@ -1,4 +1,4 @@
-import { type Command, SUBJECTS } from './command.ts';
+import { type Command, type Examples, SUBJECTS } from './command.ts';
 import { COMMAND_GROUPS } from './commands.ts';
 import { CONFIGURED, GENERAL_OPTIONS, OPTIONS, type Option, type OptionName } from './options.ts';
 
@@ -6,6 +6,9 @@ import { CONFIGURED, GENERAL_OPTIONS, OPTIONS, type Option, type OptionName } fr
 
 export const INTRODUCTION =
   'lxc-autoscale gives each LXC container of a Proxmox VE node the CPU and memory it needs.';
+
+export const GUEST_WORDS =
+  'GUEST is the id or the name of a container: 104, or nextcloud, in any case.';
 
 export const EXIT_CODES: Readonly<Record<string, string>> = {
   0: 'fine',
@@ -51,6 +54,17 @@ const optionRows = (texts: Command['options']): string =>
     (Object.keys(texts) as OptionName[]).map((name) => [headOf(name), texts[name] ?? ''] as const),
   );
 
+/** A line that can be typed, and what it does below it where both do not fit into one. */
+function exampleLines(examples: Examples): string {
+  const typed = Object.entries(examples).map(([line, says]) => [`lxc-autoscale ${line}`, says]);
+  const width = Math.max(...typed.map(([line = '']) => line.length));
+  const lines = typed.map(([line = '', says = '']) => {
+    const beside = `  ${line.padEnd(width)}  # ${says}`;
+    return beside.length <= COLUMNS ? beside : `  # ${says}\n  ${line}`;
+  });
+  return `${lines.join('\n')}\n`;
+}
+
 export function programHelp(): string {
   const groups = Object.entries(COMMAND_GROUPS).map(([title, commands]) => {
     const entries = commands.map(({ name, subject, summary }) => {
@@ -70,7 +84,8 @@ export function programHelp(): string {
     'Usage: lxc-autoscale COMMAND [OPTIONS]\n',
     ...listed,
     `Options of most commands:\n${optionRows({ ...CONFIGURED, ...GENERAL_OPTIONS })}`,
-    'Options of a command: lxc-autoscale COMMAND --help\n',
+    `${wrapped(GUEST_WORDS, 0)}\n`,
+    'Options and examples of a command: lxc-autoscale COMMAND --help\n',
     `${wrapped(`Exit codes: ${codes.join(', ')}.`, 0)}\n`,
   ].join('\n');
 }
@@ -82,5 +97,6 @@ export function commandHelp(command: Command): string {
     `${wrapped(`${command.summary}.`, 0)}\n`,
     ...(command.help === undefined ? [] : [`${wrapped(command.help, 0)}\n`]),
     `Options:\n${optionRows({ ...command.options, help: 'Print this help' })}`,
+    `Examples:\n${exampleLines(command.examples)}`,
   ].join('\n');
 }

@@ -11,7 +11,7 @@ import { createTimestamp } from '../os/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 import { linesOf, openJournalFiles } from './journal-files.ts';
 
-/** `history [VMID]`: what the JSON log says was done, the oldest first. Only reads. */
+/** `history [GUEST]`: what the JSON log says was done, the oldest first. Only reads. */
 export async function history(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { paths, clock, stderr } = context;
   const loaded = readConfiguration(given, context);

@@ -9,7 +9,7 @@ import { configurationOf } from './backtest.ts';
 import { type Had, readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
 
-/** `recommend [VMID]`: what each container should have, by its recorded demand. Changes nothing. */
+/** `recommend [GUEST]`: what each container should have, by recorded demand. Changes nothing. */
 export async function recommend(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { stdout, stderr } = context;
   const config = configurationOf(given, context);

@@ -30,7 +30,7 @@ import type { CycleWorld, World } from '../ports.ts';
 import { type BackupListing, listBackups } from '../store/backup-list.ts';
 import type { Arguments } from './arguments.ts';
 
-/** `rollback VMID`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
+/** `rollback GUEST`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
 
 /** What the rollback of one container needs besides its backups. */
 interface Desk {

@@ -2,6 +2,7 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
+import type { Vmid } from '../core/units.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
@@ -11,9 +12,24 @@ import { groupSummary } from './group-lines.ts';
 export async function status(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const report = await ask<StatusReport>({ command: 'status' }, 'report', given, context);
   if (typeof report === 'number') return report;
-  const text = given.json ? JSON.stringify(report, null, 2) : statusLines(report).join('\n');
+  const one = oneOf(report, given.vmid);
+  if (one === undefined) {
+    const remedy = 'List them: lxc-autoscale status';
+    context.stderr.write(`Container ${given.vmid} is not on this node. ${remedy}\n`);
+    return EXIT.failure;
+  }
+  const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);
+  const lines = [...statusLines(one), ...reasons.map((says) => `\n${plainText(says)}`)];
+  const text = given.json ? JSON.stringify(one, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;
+}
+
+/** The report on one container alone; undefined if it is not there. */
+function oneOf(report: StatusReport, vmid: Vmid | undefined): StatusReport | undefined {
+  if (vmid === undefined) return report;
+  const containers = report.containers.filter((row) => row.vmid === vmid);
+  return containers.length === 0 ? undefined : { ...report, containers, groups: [] };
 }
 
 /** What a terminal shows in one line. */

@@ -8,7 +8,7 @@ import type { Command } from './command.ts';
 export interface SubjectRead {
   /** undefined: all containers, or the command is about none. */
   readonly vmid?: Vmid;
-  readonly group?: string;
+  readonly guestName?: string;
   readonly file?: string;
   readonly channel?: TestedChannel;
 }
@@ -18,8 +18,8 @@ interface Wrong {
   readonly message: string;
 }
 
-/** What a group may be called, which no id is: it has a letter. */
-const GROUP = /^(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}$/;
+/** What a guest or a group may be called, which no id is: it has a letter. */
+const NAME = /^(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,255}$/;
 
 /** @param all `--all` is given */
 export function readSubject(
@@ -41,9 +41,7 @@ export function readSubject(
 
 function readNothing({ name }: Command, [word]: readonly string[]): SubjectRead | Wrong {
   if (word === undefined) return {};
-  const isContainer = name === 'status' && parseVmid(word) !== undefined;
-  const hint = isContainer ? `. For one container: lxc-autoscale explain ${word}` : '';
-  return { message: `${name} stands alone, '${word}' is too much${hint}` };
+  return { message: `${name} stands alone, '${word}' is too much` };
 }
 
 function readContainer(
@@ -54,9 +52,9 @@ function readContainer(
   if (word === undefined) {
     if (subject === 'container or none' || all) return {};
     if (subject === 'container or group') {
-      return { message: `${name} needs the id of a container, or the name of a group` };
+      return { message: `${name} needs the id or the name of a container, or the name of a group` };
     }
-    return { message: `${name} needs the id of a container, or --all` };
+    return { message: `${name} needs the id or the name of a container, or --all` };
   }
   if (more !== undefined) {
     const isTimed = options.since !== undefined || options.to !== undefined;
@@ -64,12 +62,11 @@ function readContainer(
     return { message: `${name} takes one container, '${more}' is too much${hint}` };
   }
   const vmid = parseVmid(word);
-  if (vmid === undefined) {
-    if (subject === 'container or group' && GROUP.test(word)) return { group: word };
+  if (vmid === undefined && !NAME.test(word)) {
     return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
   }
   if (all) return { message: `--all is every container, so '${word}' does not go with it` };
-  return { vmid };
+  return vmid === undefined ? { guestName: word } : { vmid };
 }
 
 function readFile({ name }: Command, [file, more]: readonly string[]): SubjectRead | Wrong {

@@ -18,7 +18,8 @@ const NAMES = COMMANDS.map(({ name }) => name);
 const NOTHING: Arguments = {
   ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
   ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
-  ...{ durationSeconds: 60, vmid: undefined, group: undefined, to: undefined, json: false },
+  ...{ durationSeconds: 60, vmid: undefined, guestName: undefined, group: undefined },
+  ...{ to: undefined, json: false },
   otherGuest: false,
   since: undefined,
   ...{ outFile: undefined, channel: undefined },
@@ -40,7 +41,7 @@ describe('the command line', () => {
     const other = parseArguments(['rollback', '101', '--other-guest']);
     expect(other).toMatchObject({ kind: 'run', arguments: { vmid: 101, otherGuest: true } });
     expect(parseArguments(['rollback', '--all', '--other-guest'])).toMatchObject({
-      message: '--other-guest takes the id of one container; --all skips other guests',
+      message: '--other-guest takes one container; --all skips other guests',
     });
   });
 
@@ -107,8 +108,31 @@ describe('the command line', () => {
     if (parsed.kind === 'help') expect(parsed.command?.name).toBe(command);
   });
 
-  it('shows the version', () => {
-    expect(parseArguments(['--version'])).toEqual({ kind: 'version' });
+  it.each(['--version', '-V', 'version'])('shows the version for %s', (word) => {
+    expect(parseArguments([word])).toEqual({ kind: 'version' });
+  });
+
+  it('says all that there is if nothing was said', () => {
+    expect(parseArguments([])).toEqual({ kind: 'bare' });
+  });
+
+  it.each([
+    [['daemon', '--poll-interval', '3'], { pollIntervalSeconds: 3 }],
+    [
+      ['daemon', '--poll-interval=3', '--energy-mode'],
+      { pollIntervalSeconds: 3, energyMode: true },
+    ],
+    [['once', '--dry_run'], { dryRun: true }],
+    [['rollback', '101', '--other_guest'], { otherGuest: true }],
+  ] satisfies (readonly [readonly string[], Partial<Arguments>])[])(
+    'takes %j, whichever dashes are typed',
+    (argv, expected) => {
+      expect(run(...argv)).toMatchObject(expected);
+    },
+  );
+
+  it('leaves what follows -- as it was typed', () => {
+    expect(run('status', '--', 'dry_run')).toMatchObject({ guestName: 'dry_run' });
   });
 });
 
@@ -141,8 +165,11 @@ describe('backups and rollback', () => {
   });
 
   it.each([
-    [['rollback'], 'rollback needs the id of a container, or --all'],
-    [['rollback', '--to', '2026-11-21'], 'rollback needs the id of a container, or --all'],
+    [['rollback'], 'rollback needs the id or the name of a container, or --all'],
+    [
+      ['rollback', '--to', '2026-11-21'],
+      'rollback needs the id or the name of a container, or --all',
+    ],
     [['rollback', '--all', '101'], "--all is every container, so '101' does not go with it"],
     [
       ['rollback', '101', '--to', '2026-11-21', '22:04'],
@@ -173,7 +200,13 @@ describe('backups and rollback', () => {
     expect(parseArguments(argv)).toMatchObject({ kind: 'wrong', message });
   });
 
-  it.each(['99', '0101', '1e3', 'web', '', '-5', '101\n', '1000000000'])(
+  it.each(['nextcloud', 'Web-1', 'db.example.org', '1e3', 'CT-5'])('%j is a name', (guestName) => {
+    for (const command of ['backups', 'rollback', 'history', 'status', 'explain', 'export']) {
+      expect(run(command, guestName)).toMatchObject({ command, guestName, vmid: undefined });
+    }
+  });
+
+  it.each(['99', '0101', '', '-5', '101\n', '1000000000', 'a b', '../etc'])(
     '%j is no container',
     (word) => {
       for (const command of ['backups', 'rollback']) {
@@ -202,7 +235,9 @@ describe('status, explain and history', () => {
   it.each([
     [['status', '--json'], { command: 'status', json: true }],
     [['explain', '101'], { command: 'explain', vmid: 101 }],
-    [['explain', 'web'], { command: 'explain', group: 'web' }],
+    [['explain', 'web'], { command: 'explain', guestName: 'web' }],
+    [['status', '101'], { command: 'status', vmid: 101 }],
+    [['status', 'web'], { command: 'status', guestName: 'web' }],
     [['explain', '--json', '101'], { command: 'explain', vmid: 101, json: true }],
     [['history', '101', '--json'], { command: 'history', vmid: 101, json: true }],
     [
@@ -220,13 +255,11 @@ describe('status, explain and history', () => {
   });
 
   it.each([
-    [['explain'], 'explain needs the id of a container, or the name of a group'],
+    [['explain'], 'explain needs the id or the name of a container, or the name of a group'],
     [['explain', '101', '102'], "explain takes one container, '102' is too much"],
     [['explain', '99'], "'99' is no container id, a whole number from 100 to 999999999"],
-    [
-      ['status', '101'],
-      "status stands alone, '101' is too much. For one container: lxc-autoscale explain 101",
-    ],
+    [['status', '101', '102'], "status takes one container, '102' is too much"],
+    [['members', '101'], "members stands alone, '101' is too much"],
     [
       ['history', '101', '22:04'],
       "history takes one container, '22:04' is too much; a time that contains a blank needs quotes",
@@ -253,8 +286,8 @@ describe('status, explain and history', () => {
 
 describe('a wrong use', () => {
   it.each([
-    [[], 'a command is missing'],
     [['--debug'], 'a command is missing'],
+    [['104'], "a command is missing before '104'. For one container: lxc-autoscale status 104"],
     [['start'], "unknown command 'start'"],
     [['statsu'], "unknown command 'statsu'. Did you mean 'status'?"],
     [['check_config'], "unknown command 'check_config'. Did you mean 'check-config'?"],
@@ -265,10 +298,10 @@ describe('a wrong use', () => {
     [['daemon', '--frobnicate'], "unknown option '--frobnicate'"],
     [['daemon', '-x'], "unknown option '-x'"],
     [
-      ['daemon', '--poll-interval', '3'],
-      "unknown option '--poll-interval'. Did you mean '--poll_interval'?",
+      ['daemon', '--pol-interval', '3'],
+      "unknown option '--pol-interval'. Did you mean '--poll_interval'?",
     ],
-    [['rollback', '--dry_run'], "unknown option '--dry_run'. Did you mean '--dry-run'?"],
+    [['rollback', '--dryrun'], "unknown option '--dryrun'. Did you mean '--dry-run'?"],
     [['--halp'], "unknown option '--halp'. Did you mean '--help'?"],
     [['daemon', '--no-debug'], "unknown option '--no-debug'"],
     [['daemon', '--__proto__'], "unknown option '--__proto__'"],

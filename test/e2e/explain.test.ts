@@ -204,7 +204,7 @@ describe('history', () => {
 });
 
 it.each([
-  [['explain'], /explain needs the id of a container/],
+  [['explain'], /explain needs the id or the name of a container/],
   [['explain', 'we b'], /'we b' is no container id/],
   [['history', '--since', 'yesterday'], /--since takes a time such as .*not 'yesterday'/],
   [['status', '--dry-run'], /--dry-run does not go with status/],
@@ -215,10 +215,29 @@ it.each([
   expect(stderr).toMatch(message);
 });
 
-it('a word that is no id is taken for a group, which only the daemon knows', async () => {
+it('a word that names nobody is refused, with or without a daemon', async () => {
   const under = await NodeUnderTest.create([]);
   const { code, stdout, stderr } = await under.run(['explain', 'web']);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toMatch(/The daemon does not answer/);
-  expect(stderr).not.toMatch(/ {4}at /);
+  const list = 'List them: lxc-autoscale status';
+  expect(stderr).toBe(`No container or group is called 'web'. ${list}\n`);
+});
+
+it('takes a name for an id, and says which one is meant if it is misspelt', async () => {
+  const named = (vmid: number, name: string) =>
+    guest(vmid, { name, cores: 2, memoryMib: 1024 }, { cpuCores: 1, anonMib: 500 });
+  const under = await NodeUnderTest.create([named(101, 'intranet'), named(102, 'shop')]);
+  const daemon = under.start(['daemon']);
+  await daemon.cycles(1);
+  expect((await json(under, 'explain', 'INTRANET')).vmid).toBe(101);
+  const { containers } = await json(under, 'status', 'shop');
+  expect(containers.map(({ vmid }: Row) => vmid)).toEqual([102]);
+  const one = await under.run(['status', '102']);
+  expect(one.stdout).not.toContain('intranet');
+  expect(one.stdout).toMatch(/\n\nCPU: .*\. Memory: .*\.\n$/);
+  const wrong = await under.run(['history', 'intranett']);
+  expect(wrong).toMatchObject({
+    ...{ code: 1, stdout: '' },
+    stderr: "No container is called 'intranett'. Did you mean 'intranet' (101)?\n",
+  });
 });

@@ -1,5 +1,6 @@
 import type { Command as OwnCommand } from '../../src/cli/command.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
+import { POLICY_NAMES } from '../../src/cli/lab-policies.ts';
 import {
   GENERAL_OPTIONS,
   OPTIONS,
@@ -9,7 +10,14 @@ import {
 
 /** The commands and options of the program, as the completions need them. */
 
-export type ValueKind = 'file' | 'directory' | 'other';
+export type ValueKind = 'file' | 'directory' | 'words' | 'other';
+export type Subject = 'container' | 'channel' | 'file';
+
+/** What an option takes that takes one of a few words. */
+export const WORDS: Readonly<Partial<Record<OptionName, readonly string[]>>> = {
+  policy: POLICY_NAMES,
+  format: ['text', 'json'],
+};
 
 export interface Option {
   readonly name: OptionName;
@@ -22,7 +30,7 @@ export interface Command {
   readonly name: string;
   readonly says: string;
   /** What may follow it. */
-  readonly subject: 'container' | 'file' | undefined;
+  readonly subject: Subject | undefined;
   /** What each of its options does. */
   readonly options: ReadonlyMap<OptionName, string>;
 }
@@ -34,11 +42,13 @@ const nameOf = (text: string): OptionName => text as OptionName;
 export const options: readonly Option[] = Object.keys(OPTIONS).map((key) => {
   const name = nameOf(key);
   const { short, value }: OptionForm = OPTIONS[name];
+  if (WORDS[name] !== undefined) return { name, short, value: 'words' };
   return { name, short, value: value === undefined ? undefined : (KINDS[value] ?? 'other') };
 });
 
 const subjectOf = ({ subject }: OwnCommand): Command['subject'] => {
   if (subject.startsWith('container')) return 'container';
+  if (subject.startsWith('channel')) return 'channel';
   return subject === 'file' ? 'file' : undefined;
 };
 

@@ -1,4 +1,13 @@
-import { type Command, commands, type Option, options, saysOf } from './command-line.ts';
+import { TESTED_CHANNELS } from '../../src/cli/channels.ts';
+import {
+  type Command,
+  commands,
+  type Option,
+  options,
+  type Subject,
+  saysOf,
+  WORDS,
+} from './command-line.ts';
 
 /** Completions for bash and zsh, made of the commands and options of the program. */
 
@@ -18,11 +27,20 @@ const optionsOf = (command: Command): readonly Option[] =>
 
 const wordsFor = (command: Command): string => optionsOf(command).flatMap(flags).join(' ');
 
-const withSubject = (subject: 'container' | 'file'): string =>
+const withSubject = (subject: Subject): string =>
   commands
     .filter((command) => command.subject === subject)
     .map(({ name }) => name)
     .join(' | ');
+
+/** The options that take one of a few words. */
+const wordCases = (): string =>
+  Object.entries(WORDS)
+    .map(([name, words]) => {
+      const list = `mapfile -t COMPREPLY < <(compgen -W "${words.join(' ')}" -- "$word")`;
+      return `    --${name})\n      ${list}\n      return ;;\n`;
+    })
+    .join('');
 
 /** Without `_init_completion`, so that it works where the package bash-completion is not there. */
 export const bashCompletion = (): string => `\
@@ -38,7 +56,7 @@ _lxc_autoscale() {
     ${takingValues('directory')})
       mapfile -t COMPREPLY < <(compgen -d -- "$word")
       return ;;
-    ${takingValues('other')})
+${wordCases()}    ${takingValues('other')})
       return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -55,8 +73,12 @@ _lxc_autoscale() {
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
       ${withSubject('container')})
-        words=$(cd /etc/pve/lxc 2>/dev/null && printf '%s\\n' *.conf | sed -n 's/\\.conf$//p')
+        words=$(cd /etc/pve/lxc 2>/dev/null && printf '%s\\n' *.conf | sed -n 's/\\.conf$//p'
+          sed -n 's/^hostname: //p' /etc/pve/lxc/*.conf 2>/dev/null)
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+        return ;;
+      ${withSubject('channel')})
+        mapfile -t COMPREPLY < <(compgen -W "${TESTED_CHANNELS.join(' ')}" -- "$word")
         return ;;
       ${withSubject('file')})
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
@@ -80,15 +102,23 @@ const said = (text: string): string =>
     .replace(/ +/g, ' ')
     .trim();
 
-const ACTIONS = { file: ':file:_files', directory: ':directory:_files -/', other: ':value: ' };
+const ACTIONS = {
+  words: '',
+  file: ':file:_files',
+  directory: ':directory:_files -/',
+  other: ':value: ',
+};
 
 const zshOption = (option: Option, says: string): string[] =>
   flags(option).map((flag) => {
+    const words = WORDS[option.name];
+    if (words !== undefined) return `'${flag}[${said(says)}]:value:(${words.join(' ')})'`;
     const action = option.value === undefined ? '' : ACTIONS[option.value];
     return `'${flag}[${said(says)}]${action}'`;
   });
 
-const zshSubject = (subject: 'container' | 'file' | undefined): string[] => {
+const zshSubject = (subject: Subject | undefined): string[] => {
+  if (subject === 'channel') return [`'*:channel:(${TESTED_CHANNELS.join(' ')})'`];
   if (subject === 'container') return ["'*:container:_lxc_autoscale_containers'"];
   return subject === 'file' ? ["'*:file:_files'"] : [];
 };
@@ -106,6 +136,7 @@ export const zshCompletion = (): string => `\
 _lxc_autoscale_containers() {
   local -a ids
   ids=(/etc/pve/lxc/*.conf(N:t:r))
+  ids+=(\${(f)"$(sed -n 's/^hostname: //p' /etc/pve/lxc/*.conf(N) </dev/null 2>/dev/null)"})
   compadd -- $ids
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from '../../src/cli/command.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
-import { EXIT_CODES, formsOf, headOf, INTRODUCTION } from '../../src/cli/help.ts';
+import { EXIT_CODES, formsOf, GUEST_WORDS, headOf, INTRODUCTION } from '../../src/cli/help.ts';
 import { CONFIGURED, GENERAL_OPTIONS, type OptionTexts } from '../../src/cli/options.ts';
 import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
 
@@ -79,7 +79,7 @@ export function manPage(version: string, date: string): string {
     `lxc\\-autoscale \\- ${escaped(does)}`,
     ...[section('Synopsis'), '\\fBlxc\\-autoscale\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]'],
     ...[section('Description'), escaped(INTRODUCTION)],
-    ...[section('Commands'), ...COMMANDS.flatMap(commandItem)],
+    ...[section('Commands'), escaped(GUEST_WORDS), ...COMMANDS.flatMap(commandItem)],
     ...[section('Options'), 'Most commands have these:', ...optionItems(COMMON)],
     section('Configuration'),
     'The section DEFAULT has these keys:',
@@ -93,6 +93,12 @@ export function manPage(version: string, date: string): string {
     ...keys(group),
     section('Files'),
     ...FILES.flatMap(([path, what]) => ['.TP', `\\fI${escaped(path)}\\fR`, escaped(what)]),
+    section('Examples'),
+    ...COMMANDS.flatMap(({ examples }) =>
+      Object.entries(examples).flatMap(([line, says]) => [
+        ...['.TP', `\\fBlxc\\-autoscale ${escaped(line)}\\fR`, escaped(`${says}.`)],
+      ]),
+    ),
     section('Exit status'),
     ...Object.entries(EXIT_CODES).flatMap(([code, meaning]) => [
       ...['.TP', `\\fB${code}\\fR`, escaped(meaning)],

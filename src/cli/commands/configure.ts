@@ -8,6 +8,10 @@ export const configure: Command = {
   help:
     'It asks a few questions on a terminal. An existing configuration is backed up. The proposed ' +
     'one only observes at first.',
+  examples: {
+    configure: 'measure for a minute, then ask',
+    'configure --for 5m --yes --out new.yaml': 'longer, without questions, into a file of its own',
+  },
   options: {
     ...SYSROOT,
     out: 'Write it to this file instead of the usual configuration; an existing one is backed up',

@@ -10,6 +10,10 @@ export const daemon: Command = {
   help:
     'SIGHUP reloads the configuration. The change in hand is finished before the daemon stops. ' +
     'Only one instance runs on a node.',
+  examples: {
+    'daemon --dry-run --debug': 'decide and log, change nothing',
+    'daemon --poll-interval 1m': 'a cycle each minute',
+  },
   options: { ...CONFIGURED, ...DRY_RUN, ...OVERRIDES },
   run: (given, context) => run(mode, given, context, context.signals),
 };

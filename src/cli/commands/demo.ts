@@ -7,6 +7,10 @@ export const demo: Command = {
   subject: 'none',
   summary: 'Run the daemon on a simulated node: a day of eight containers in a minute',
   help: 'Everything is in a temporary directory. Nothing of this machine is changed.',
+  examples: {
+    demo: 'a day in a minute',
+    'demo --duration 5m': 'the same at leisure',
+  },
   options: {
     duration: `Seconds to run, or 5m (default ${DEFAULT_DEMO_SECONDS}): a day passes in them`,
     trace: 'Take the demand from a CSV file: time_s,container,cpu_cores,memory_mb',

@@ -8,6 +8,11 @@ export const explain: Command = {
   help:
     'For a container: every number, every guard, and what the plan made of it; also why nothing ' +
     'was done. For a horizontal group: its members, and what it waits for.',
+  examples: {
+    'explain 104': 'by its id',
+    'explain nextcloud': 'by its name',
+    'explain web': 'a group',
+  },
   options: { ...CONFIGURED, ...JSON_OUTPUT },
   run: async (given, context) => (await import('../explain.ts')).explain(given, context),
 };

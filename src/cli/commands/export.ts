@@ -5,6 +5,10 @@ export const exportUsage: Command = {
   name: 'export',
   subject: 'container or none',
   summary: 'Write the usage history as CSV: time_s,container,cpu_cores,memory_mb',
+  examples: {
+    'export --since 7d --out usage.csv': 'the last week',
+    'export nextcloud': 'one container, to standard output',
+  },
   options: {
     ...CONFIGURED,
     since: "Only from then on: 2026-11-21, '2026-11-21 22:04', or 90s, 30m, 1h30m, 7d, 4w ago",

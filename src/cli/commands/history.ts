@@ -6,6 +6,10 @@ export const history: Command = {
   subject: 'container or none',
   summary: 'List what was done, from the JSON log, oldest first',
   help: 'Rotated logs are read as well (.1 to .9).',
+  examples: {
+    'history --since 7d': 'the last week',
+    "history nextcloud --since '2026-11-21 22:04'": 'one container, from a time on',
+  },
   options: {
     ...CONFIGURED,
     since: "Only from then on: 2026-11-21, '2026-11-21 22:04', or 90s, 30m, 1h30m, 7d, 4w ago",

@@ -9,6 +9,9 @@ export const migrateConfig: Command = {
   help:
     'The report has a line for every key. The old file stays. The result goes to standard ' +
     'output, or with --out to a file.',
+  examples: {
+    'migrate-config lxc_autoscale.conf --out new.yaml': 'the INI file of the Python daemon',
+  },
   options: {
     ...SYSROOT,
     out: 'Write it to this file; an existing one is backed up',

@@ -7,6 +7,10 @@ export const notifyTest: Command = {
   subject: 'channel or none',
   summary: 'Send a test message through each channel, or one, and print the answer',
   help: `Channels: ${TESTED_CHANNELS.join(', ')}.`,
+  examples: {
+    'notify-test': 'every channel that is set up',
+    'notify-test gotify': 'one',
+  },
   options: CONFIGURED,
   requires: 'answers',
   run: async (given, context) => (await import('../notify-test.ts')).notifyTest(given, context),

@@ -10,6 +10,9 @@ export const once: Command = {
   help:
     'CPU usage is measured since the last run. The first run, and a run more than an hour after ' +
     'the last one, scale memory only.',
+  examples: {
+    'once --dry-run': 'one cycle that changes nothing',
+  },
   options: { ...CONFIGURED, ...DRY_RUN, ...OVERRIDES },
   run: (given, context) => run(mode, given, context, context.signals),
 };

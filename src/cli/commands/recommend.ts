@@ -7,6 +7,10 @@ export const recommend: Command = {
   subject: 'container or none',
   summary: 'Show what each container should have, by its recorded demand',
   help: 'Nothing is changed.',
+  examples: {
+    recommend: 'all containers, by the usage that was recorded here',
+    'recommend nextcloud --yaml': 'one, as lines for the configuration',
+  },
   options: { ...REPLAYED, yaml: 'Print YAML, to paste into a configuration' },
   requires: 'answers',
   run: (given, context) => runLabCommand('recommend', given, context, context.signals),

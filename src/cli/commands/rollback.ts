@@ -6,6 +6,11 @@ export const rollback: Command = {
   subject: 'container or all',
   summary: 'Restore the CPU and memory of before the last change, or of a time',
   help: 'Afterwards the daemon does not touch the container for an hour.',
+  examples: {
+    'rollback nextcloud': 'to before the last change',
+    "rollback 104 --to '2026-11-21 22:04'": 'to what was active then',
+    'rollback --all --to first --dry-run': 'what would be done to undo everything',
+  },
   options: {
     ...CONFIGURED,
     ...DRY_RUN,
@@ -16,7 +21,7 @@ export const rollback: Command = {
       'its id. --to first: what was there before the first change of the container. --to own: ' +
       'what an administrator set last; what an administrator has set since the last change ' +
       'stays, and so do containers that are ignored',
-    'other-guest': 'With VMID: also if the backups are of another guest that had this id',
+    'other-guest': 'With GUEST: also if the backups are of another guest that had this id',
   },
   requires: 'answers and a configuration',
   run: async (given, context) =>

@@ -3,11 +3,16 @@ import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
 
 export const status: Command = {
   name: 'status',
-  subject: 'none',
-  summary: 'Show all containers: policy, usage, allocation, need, last change',
+  subject: 'container or none',
+  summary: 'Show all containers, or one: policy, usage, allocation, need, last change',
   help:
     'It shows the last cycle of the daemon. If no daemon answers, it evaluates once, and changes ' +
     'nothing.',
+  examples: {
+    status: 'all containers',
+    'status nextcloud': 'one, with the reason for its state',
+    'status --json': 'for scripts',
+  },
   options: { ...CONFIGURED, ...JSON_OUTPUT },
   run: async (given, context) => (await import('../status.ts')).status(given, context),
 };
