@@ -1,5 +1,6 @@
 import type { HoldReason } from './decision.ts';
 import type { GuestRecord, Refused } from './guest-record.ts';
+import { hasNoCgroup } from './guest-state.ts';
 import {
   availableMib,
   cpuSaturation,
@@ -132,7 +133,7 @@ function overcommitHeadroomMib(
   let limits: number = vmMemoryMib.value;
   for (const { running } of guests.values()) limits += running?.memoryMib ?? 0;
   for (const container of containers) {
-    if (container.state.kind === 'stopped' || guests.get(container.vmid)?.running !== undefined) {
+    if (hasNoCgroup(container.state) || guests.get(container.vmid)?.running !== undefined) {
       continue;
     }
     const limit = limitOf(container);

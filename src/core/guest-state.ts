@@ -16,5 +16,12 @@ export function guestState(sample: Reading<CgroupSample>): GuestState {
   return life.value.frozen ? FROZEN : RUNNING;
 }
 
+/**
+ * Whether its limit is of no concern to the host. A cgroup without a process may be that of a guest
+ * that is just starting: its limit is set before its first process is there.
+ */
+export const hasNoCgroup = (state: GuestState): boolean =>
+  state.kind === 'stopped' && state.leftBehind !== true;
+
 export const isStopped = (sample: Reading<CgroupSample>): boolean =>
   guestState(sample).kind === 'stopped';

@@ -125,7 +125,7 @@ export class Groups {
       return ledger === undefined ? [] : [{ source, ledger }];
     });
     const coming = (): number => comingMib(cluster.value, lives, making);
-    const limitsMib = runningLimits(cluster.value, lives, world, current.headroom());
+    const limitsMib = runningLimits(cluster.value, world, current.headroom());
     const hostHeadroomMib = hostRoom(coming(), limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) =>
       pid === undefined ? undefined : world.eyes.isAlive(pid);

@@ -2,7 +2,7 @@ import type { HoldReason } from '../core/decision.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { ClusterView, GroupGuest, GroupView, MemberLife } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
-import { guestState, isStopped } from '../core/guest-state.ts';
+import { guestState } from '../core/guest-state.ts';
 import { type Headroom, uncountedMib } from '../core/headroom.ts';
 import { availableMib } from '../core/host-state.ts';
 import type { CgroupSample, GuestState, HostObservation } from '../core/observation.ts';
@@ -11,7 +11,7 @@ import type { HostPolicy, Management } from '../core/policy.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
 import { type Mib, ratio, type Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
-import { limitsNow } from '../loop/headroom.ts';
+import { isStill, limitsNow } from '../loop/headroom.ts';
 import type { GroupWorld } from '../ports.ts';
 
 /** What is there, for the reconciliation: configurations, cgroups, and what the host can give. */
@@ -177,17 +177,13 @@ function whyBusy({ memoryRefused, coresRefused }: Headroom): string | undefined 
 /** The limits of this node's containers that may run, where they pass what was counted. */
 export function runningLimits(
   { guests, node }: ClusterView,
-  lives: GroupView['lives'],
   { cgroups }: Pick<GroupWorld, 'cgroups'>,
   headroom: Headroom | undefined,
 ): ReadonlyMap<Vmid, Mib> {
   const here = [...guests].flatMap(([vmid, reading]) =>
     reading.ok && reading.value.node === node ? [[vmid, reading.value.memoryMib] as const] : [],
   );
-  return limitsNow(here, headroom, (vmid) => {
-    const life = lives.get(vmid);
-    return life === undefined ? isStopped(cgroups.sample(vmid)) : life.running === false;
-  });
+  return limitsNow(here, headroom, (vmid) => isStill(cgroups, vmid));
 }
 
 /** What those will have that are made and not started yet, and those that are about to be made. */

@@ -1,11 +1,12 @@
 import { budget } from '../core/admission.ts';
 import { type GuestRecord, newGuestRecord } from '../core/guest-record.ts';
-import { isStopped } from '../core/guest-state.ts';
+import { guestState, hasNoCgroup } from '../core/guest-state.ts';
 import { type Headroom, uncountedMib } from '../core/headroom.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { HostPolicy } from '../core/policy.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import type { Mib, Vmid } from '../core/units.ts';
+import type { Cgroups } from '../node/port.ts';
 import type { World } from '../ports.ts';
 
 /** What the host can still give, looked at again: others start guests and raise limits, too. */
@@ -37,7 +38,7 @@ export function whyNoHeadroom(
   const configured = [...list.value].flatMap(([vmid, config]) =>
     config.ok ? [[vmid, config.value.memoryMib] as const] : [],
   );
-  const limitsMib = limitsNow(configured, headroom, (vmid) => isStopped(cgroups.sample(vmid)));
+  const limitsMib = limitsNow(configured, headroom, (vmid) => isStill(cgroups, vmid));
   const uncounted = uncountedMib(headroom, { limitsMib, vmMemoryMib: host.observe().vmMemoryMib });
   if (!uncounted.ok) return uncounted.detail;
   if (!headroom.wholeMib.ok) return headroom.wholeMib.detail;
@@ -62,7 +63,7 @@ export function whyNotGiven(
   if (toMib > mostMib) {
     return `${toMib} MB are more than the ${mostMib} MB that the host has for its guests`;
   }
-  if (isStopped(world.cgroups.sample(now.vmid))) return undefined;
+  if (isStill(world.cgroups, now.vmid)) return undefined;
   const running = runningNow(world);
   if (!running.ok) return running.detail;
   const { wholeMib } = budget({
@@ -74,6 +75,10 @@ export function whyNotGiven(
   if (more <= wholeMib.value) return undefined;
   return `${more} MB more are needed for it, and the host can still give ${wholeMib.value} MB`;
 }
+
+/** Whether its limit is of no concern to the host. */
+export const isStill = (cgroups: Cgroups, vmid: Vmid): boolean =>
+  hasNoCgroup(guestState(cgroups.sample(vmid)));
 
 /** Nothing else is known of them here. */
 const recordsOf = (running: ReadonlyMap<Vmid, GuestConfig>): Map<Vmid, GuestRecord> =>
@@ -88,7 +93,7 @@ function runningNow({
   if (!list.ok) return list;
   const running = new Map<Vmid, GuestConfig>();
   for (const [vmid, config] of list.value) {
-    if (isStopped(cgroups.sample(vmid))) continue;
+    if (isStill(cgroups, vmid)) continue;
     if (!config.ok) return missing(config.why, config.detail);
     running.set(vmid, config.value);
   }

@@ -184,6 +184,8 @@ describe('the limits of all running guests together', () => {
     expect(roomAt(1, 0, [neither]).memoryMib).toMatchObject({ ok: false });
     const stopped = { ...noConfig, state: { kind: 'stopped' } } as const;
     expect(roomAt(2, 0, [stopped]).memoryMib.ok).toBe(true);
+    const leftBehind = { ...noConfig, state: { kind: 'stopped', leftBehind: true } } as const;
+    expect(roomAt(2, 0, [leftBehind]).memoryMib.ok).toBe(false);
   });
 
   it('leave no room where a whole step is missing a fraction of a byte', () => {

@@ -108,12 +108,20 @@ export class GroupWatch {
 
   /** After a while in which nothing went wrong. */
   end(): void {
+    for (const what of this.#leftovers()) this.#watch.complain(what);
+  }
+
+  isTidy(): boolean {
+    return this.#leftovers().length === 0;
+  }
+
+  #leftovers(): readonly string[] {
     const source = this.#text(GROUP.source);
-    if (/^lock:|^\[/m.test(source)) this.#watch.complain(`the source was left as\n${source}`);
-    for (const [vmid, state] of this.#states()) {
-      if (state !== 'cloning') continue;
-      this.#watch.complain(`the clone ${vmid} was left as\n${this.#text(vmid)}`);
-    }
+    const ofSource = /^lock:|^\[/m.test(source) ? [`the source was left as\n${source}`] : [];
+    const clones = [...this.#states()].flatMap(([vmid, state]) =>
+      state === 'cloning' ? [`the clone ${vmid} was left as\n${this.#text(vmid)}`] : [],
+    );
+    return [...ofSource, ...clones];
   }
 
   #text(vmid: number): string {

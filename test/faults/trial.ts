@@ -72,6 +72,8 @@ interface Due {
 const RESTART_MS = 5000;
 /** So many refused starts in a row with nothing in their way. */
 const MOST_CALM_REFUSALS = 4;
+/** No step that failed waits longer before it is tried again. */
+const LONGEST_RETRY_MS = 3_600_000;
 const LONGEST_STEP_MS = 5000;
 /** Where there is a group, this part of the trial at its end. */
 const CALM_SHARE = 0.25;
@@ -142,6 +144,8 @@ class Trial {
   #next: Config | undefined;
   #daemon: SteppedDaemon | undefined;
   #ending: NodeJS.Signals | undefined;
+  /** When it had its cycles. */
+  #overMs: number | undefined;
   #callCounts = new Map<string, number>();
 
   constructor({ seed, cycles }: TrialOptions, directory: string, node: SimulatedNode) {
@@ -169,7 +173,7 @@ class Trial {
   }
 
   async run(): Promise<TrialResult> {
-    while (this.#cycles < this.#most && this.watch.broken.length === 0) {
+    while (!this.#isOver() && this.watch.broken.length === 0) {
       const daemon = this.#start();
       const ending = await daemon.ended;
       this.#judgeEnd(ending);
@@ -208,6 +212,13 @@ class Trial {
     return this.#daemon;
   }
 
+  /** After its cycles; a group that waits before it tries again has the time for that. */
+  #isOver(): boolean {
+    if (this.#cycles < this.#most) return false;
+    this.#overMs ??= this.#nowMs;
+    return this.#group?.isTidy() !== false || this.#nowMs - this.#overMs > LONGEST_RETRY_MS;
+  }
+
   #configurationNow(): string | undefined {
     try {
       const path = join(this.#node.root, 'etc/lxc_autoscale/lxc_autoscale.yaml');
@@ -231,7 +242,7 @@ class Trial {
     }
     this.#waits = 0;
     if (this.watch.broken.length > 0) return this.#kill();
-    if (this.#cycles >= this.#most && this.#ending === undefined) this.#signals.push('SIGTERM');
+    if (this.#ending === undefined && this.#isOver()) this.#signals.push('SIGTERM');
     const signal = this.#signals.shift();
     if (signal === 'SIGKILL') return this.#kill();
     if (signal === 'SIGTERM') this.#ending ??= signal;
