@@ -1,11 +1,15 @@
 import type { Allocation } from './allocation.ts';
 import type { GuestIdentity } from './identity.ts';
+import type { Reaches } from './reach.ts';
 import type { Missing, Reading } from './reading.ts';
 import type { Bytes, Cores, Mib, Microseconds, Milliseconds, Ratio, Vmid } from './units.ts';
 
 /** What one cycle saw of the containers and of the host, before anything is made of it. */
 
-/** The live section of `/etc/pve/lxc/VMID.conf`, as far as this program is concerned. */
+/**
+ * The live section of `/etc/pve/lxc/VMID.conf` or `/etc/pve/qemu-server/VMID.conf`, as far as this
+ * program is concerned. `cores` of a virtual machine are its vCPUs.
+ */
 export interface GuestConfig extends Allocation {
   readonly vmid: Vmid;
   /** `hostname:`, or `CT<vmid>` if there is none. Untrusted text. */
@@ -24,6 +28,12 @@ export interface GuestConfig extends Allocation {
   readonly pins: readonly Pin[];
   /** Which guest this is, apart from its id; undefined if that cannot be told. */
   readonly identity: GuestIdentity | undefined;
+  /** Left out for a container. What people are told goes by it. */
+  readonly kind?: 'qemu';
+  /** How far its levers can be moved while it runs; left out: all of them, both ways. */
+  readonly reaches?: Reaches;
+  /** `memory:` of a virtual machine; its balloon may leave it less, which is `memoryMib`. */
+  readonly assignedMib?: Mib;
 }
 
 /** A raw line such as `lxc.cgroup2.cpuset.cpus: 12-15`, and what it takes out of our hands. */

@@ -1,0 +1,85 @@
+import type { MemoryCounters } from './observation.ts';
+import { missing, present, type Reading } from './reading.ts';
+import { type Bytes, bytes, type Mib, type Milliseconds, mibToBytes } from './units.ts';
+
+/**
+ * What a virtual machine says of its own memory. Its cgroup is no help: that holds what QEMU has
+ * touched, which is soon all of it, whatever the guest needs.
+ */
+
+/** The answer of the balloon device, as QMP gives it. */
+export interface BalloonAnswer {
+  /** When it was given, on the monotonic clock. */
+  readonly atMs: Milliseconds;
+  /** What the balloon leaves the guest now. */
+  readonly actualBytes: Bytes;
+  /** CPUs that are plugged in; undefined if that was not told. */
+  readonly vcpus: number | undefined;
+  readonly stats: Reading<GuestStats>;
+}
+
+/** What the guest's balloon driver tells; undefined what this driver does not know. */
+export interface GuestStats {
+  readonly totalBytes: Bytes;
+  readonly freeBytes: Bytes;
+  /** What can be had without swapping, as the guest's kernel sees it. */
+  readonly availableBytes: Bytes | undefined;
+  readonly cacheBytes: Bytes | undefined;
+  /** Since it was booted. */
+  readonly swappedInBytes: Bytes | undefined;
+  readonly oomKills: number | undefined;
+}
+
+const PAGE_BYTES = 4096;
+
+/**
+ * Counters as of a container: its limit is what the balloon leaves it, and what is in use is all
+ * that it could not give up. Part of the limit never reaches the guest's kernel, and counts as used.
+ *
+ * | limit | total | free | available | current | of that cache | working set |
+ * | ----- | ----- | ---- | --------- | ------- | ------------- | ----------- |
+ * | 4096  | 3950  | 150  | 3000      | 3946    | 2850          | 1096        |
+ * | 4096  | 3950  | 3000 | 3100      | 1096    | 100           | 996         |
+ * | 2048  | 3950  | 150  | 3000      | 3800    | 2850          | 950         |
+ *
+ * In the last line the balloon has just taken 2048, and the figures are of before: what is in use
+ * then counts, and never less.
+ */
+export function machineMemory({ actualBytes, stats }: BalloonAnswer): Reading<MemoryCounters> {
+  if (!stats.ok) return stats;
+  const { totalBytes, freeBytes, availableBytes, oomKills } = stats.value;
+  if (availableBytes === undefined) return NO_AVAILABLE;
+  if (freeBytes > totalBytes || availableBytes > totalBytes) return IMPOSSIBLE;
+  const whole = Math.max(actualBytes, totalBytes);
+  const cache = Math.max(0, availableBytes - freeBytes);
+  return present({
+    currentBytes: bytes(whole - freeBytes),
+    limitBytes: actualBytes,
+    swapBytes: bytes(0),
+    anonBytes: bytes(whole - Math.max(availableBytes, freeBytes)),
+    shmemBytes: bytes(0),
+    activeFileBytes: bytes(0),
+    inactiveFileBytes: bytes(cache),
+    unevictableBytes: bytes(0),
+    slabUnreclaimableBytes: bytes(0),
+    slabReclaimableBytes: bytes(0),
+    refaults: Math.floor((stats.value.swappedInBytes ?? 0) / PAGE_BYTES),
+    limitHits: 0,
+    oomKills: oomKills ?? 0,
+    ooms: oomKills ?? 0,
+    own: { highHits: 0, limitHits: 0, ooms: oomKills ?? 0 },
+  });
+}
+
+const NO_AVAILABLE = missing(
+  'absent',
+  'its balloon driver does not tell how much memory is available: a newer driver does',
+);
+const IMPOSSIBLE = missing('implausible', 'its balloon driver tells of more memory than it has');
+
+/** A driver that stops a page or two short of its target has reached it. */
+const NEARLY_MIB = 8;
+
+/** Whether the guest has followed the target of its balloon. */
+export const hasFollowed = (actualBytes: Bytes, targetMib: Mib): boolean =>
+  Math.abs(actualBytes - mibToBytes(targetMib)) <= NEARLY_MIB * PAGE_BYTES * 256;

@@ -1,0 +1,50 @@
+import type { Lever } from './allocation.ts';
+
+/**
+ * How far each lever of a guest can be moved while it runs. A container has no such limits: `pct`
+ * sets all of its levers live, both ways.
+ */
+export type Reaches = Readonly<Record<Lever, Reach>>;
+
+export type Reach =
+  | {
+      readonly kind: 'live';
+      readonly min: number;
+      readonly max: number;
+      /** Whether it can be taken back while the guest runs. */
+      readonly sinks: boolean;
+      /** From this on it is plugged in as modules; undefined: never. */
+      readonly pluggedFrom?: number | undefined;
+    }
+  /** It would only take effect at the next start, or not at all. */
+  | { readonly kind: 'fixed'; readonly why: string; readonly remedy: string };
+
+/** The memory that a virtual machine with memory hotplug has before any module is plugged in. */
+export const STATIC_MIB = 1024;
+const FIRST_MODULE_MIB = 512;
+const MODULES_OF_A_SIZE = 32;
+const SIZES = 8;
+
+/**
+ * The least memory that modules can make up and that is not less than what is wanted; undefined if
+ * there is none. Source: `foreach_dimm` of qemu-server.
+ *
+ * | wanted | becomes | made of                            |
+ * | ------ | ------- | ---------------------------------- |
+ * | 1000   | 1024    | what is there from the start       |
+ * | 1025   | 1536    | one module of 512                  |
+ * | 17408  | 17408   | 32 modules of 512                  |
+ * | 17409  | 18432   | 32 of 512, one of 1024             |
+ */
+export function pluggableMib(wantedMib: number): number | undefined {
+  let sum = STATIC_MIB;
+  let module = FIRST_MODULE_MIB;
+  for (let size = 0; size < SIZES; size += 1) {
+    if (wantedMib <= sum) return sum;
+    const modules = Math.ceil((wantedMib - sum) / module);
+    if (modules <= MODULES_OF_A_SIZE) return sum + modules * module;
+    sum += MODULES_OF_A_SIZE * module;
+    module *= 2;
+  }
+  return wantedMib <= sum ? sum : undefined;
+}

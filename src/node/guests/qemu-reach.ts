@@ -1,0 +1,107 @@
+import { LEAST_CPU_LIMIT, LEAST_MEMORY_MIB } from '../../core/allocation.ts';
+import { pluggableMib, type Reach, type Reaches, STATIC_MIB } from '../../core/reach.ts';
+import type { Vmid } from '../../core/units.ts';
+
+/** What of a virtual machine can be changed while it runs, by its configuration. */
+
+export interface MachineSettings {
+  /** Sockets times cores. */
+  readonly mostCpus: number;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  /** undefined: no such line, which stands for a balloon whose target is `memory`. */
+  readonly balloonMib: number | undefined;
+  readonly shares: number;
+  readonly hotplug: ReadonlySet<string>;
+  readonly numa: boolean;
+  /** The first key `numaN`, `virtiofsN` or `hostpciN` that it has. */
+  readonly numaNode: string | undefined;
+  readonly virtiofs: string | undefined;
+  readonly passedThrough: string | undefined;
+  readonly hugepages: string | undefined;
+}
+
+/** Modules make up no more than this: 1024 MiB and 32 modules of each of 8 sizes. */
+const MOST_PLUGGED_MIB = STATIC_MIB + 32 * 512 * (2 ** 8 - 1);
+
+/**
+ * | lever    | is live                                                                        |
+ * | -------- | ------------------------------------------------------------------------------ |
+ * | cpulimit | always; more than its vCPUs is no use                                          |
+ * | vcpus    | with `cpu` in `hotplug`, up to sockets x cores                                 |
+ * | balloon  | with `shares: 0` and a device: both ways, up to `memory`                       |
+ * | memory   | upwards, with `memory` in `hotplug`, `numa: 1`, no `numaN`, no virtio-fs        |
+ *
+ * Memory is fixed where devices are passed through, since QEMU then holds all of it, and with huge
+ * pages, which are of the host and not of the guest.
+ */
+export function reachesOf(vmid: Vmid, machine: MachineSettings): Reaches {
+  return {
+    cores: coresReach(vmid, machine),
+    cpuLimit: { kind: 'live', min: LEAST_CPU_LIMIT, max: machine.vcpus, sinks: true },
+    memoryMib: memoryReach(vmid, machine),
+  };
+}
+
+function coresReach(vmid: Vmid, { hotplug, mostCpus: max }: MachineSettings): Reach {
+  if (hotplug.has('cpu')) return { kind: 'live', min: 1, max, sinks: true };
+  const features = [...hotplug, 'cpu'].join(',');
+  return {
+    kind: 'fixed',
+    why: 'its vcpus only change at the next start: `hotplug` does not have `cpu`',
+    remedy: `\`qm set ${vmid} --hotplug ${features}\`, then stop and start it; or use \`cpu_unit: cpulimit\``,
+  };
+}
+
+function memoryReach(vmid: Vmid, machine: MachineSettings): Reach {
+  const { passedThrough, hugepages, memoryMib } = machine;
+  if (passedThrough !== undefined) {
+    const why = `a device of the host is passed through (${passedThrough}), which pins its memory`;
+    return { kind: 'fixed', why, remedy: 'its CPU can still be scaled' };
+  }
+  if (hugepages !== undefined) {
+    const why = `it uses huge pages of the host (hugepages: ${hugepages.slice(0, 8)})`;
+    return { kind: 'fixed', why, remedy: 'its CPU can still be scaled' };
+  }
+  const blocked = whyNoBalloon(vmid, machine);
+  const canPlug = whyNoPlug(machine) === undefined && pluggableMib(memoryMib) === memoryMib;
+  if (blocked !== undefined && !canPlug) return blocked;
+  const pluggedFrom = canPlug ? memoryMib : undefined;
+  return {
+    kind: 'live',
+    min: blocked === undefined ? LEAST_MEMORY_MIB : memoryMib,
+    max: canPlug ? MOST_PLUGGED_MIB : memoryMib,
+    sinks: blocked === undefined,
+    ...(pluggedFrom !== undefined && { pluggedFrom }),
+  };
+}
+
+/** What keeps its balloon from following a target; undefined if nothing does. */
+function whyNoBalloon(
+  vmid: Vmid,
+  { balloonMib, shares, memoryMib }: MachineSettings,
+): Extract<Reach, { kind: 'fixed' }> | undefined {
+  if (balloonMib === 0) {
+    return {
+      kind: 'fixed',
+      why: 'it has no balloon device (balloon: 0)',
+      remedy: `\`qm set ${vmid} --delete balloon --shares 0\`, then stop and start it`,
+    };
+  }
+  if (shares === 0) return undefined;
+  const isAutomatic = balloonMib !== undefined && balloonMib < memoryMib;
+  return {
+    kind: 'fixed',
+    why: isAutomatic
+      ? `pvestatd balloons it between ${balloonMib} and ${memoryMib} MB (shares: ${shares})`
+      : `its balloon does not follow a target (shares: ${shares})`,
+    remedy: `\`qm set ${vmid} --shares 0\` hands its balloon to this program`,
+  };
+}
+
+/** What keeps memory from being plugged in; undefined if nothing does. */
+function whyNoPlug({ hotplug, numa, numaNode, virtiofs }: MachineSettings): string | undefined {
+  if (!hotplug.has('memory')) return '`hotplug` does not have `memory`';
+  if (!numa) return 'it does not have `numa: 1`';
+  return numaNode ?? virtiofs;
+}

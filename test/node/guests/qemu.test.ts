@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest';
+import type { Vmid } from '../../../src/core/units.ts';
+import { type MachineConfig, parseMachineConfig } from '../../../src/node/guests/qemu.ts';
+import { FORMS, type Form } from './machine-forms.ts';
+
+const VMID = 200 as Vmid;
+const DIGEST = 'b521a922f1aed3b40f29e7884ec7d7cd5e91bd01';
+
+function parsed(text: string): MachineConfig {
+  const config = parseMachineConfig(VMID, text, DIGEST);
+  if (!config.ok) throw new Error(config.detail);
+  return config.value;
+}
+
+const problemOf = (text: string): string => {
+  const config = parseMachineConfig(VMID, text, DIGEST);
+  return config.ok ? 'understood' : `${config.why}: ${config.detail}`;
+};
+
+/** name, vCPUs, cpulimit, memory of the guest of that assigned, pending keys. */
+const SEEN: Readonly<Record<Form, readonly unknown[]>> = {
+  plain: ['plain', 2, null, 2048, 2048, ''],
+  'as recorded, of qm create': ['vm1', 1, null, 256, 256, ''],
+  'nothing but a disk': ['VM200', 1, null, 512, 512, ''],
+  'EFI and TPM': ['win11', 8, null, 8192, 8192, ''],
+  'cloud-init': ['cloud', 2, null, 1024, 1024, ''],
+  'a description with a heading in it': ['described', 2, null, 4096, 4096, ''],
+  'snapshots with other values': ['snap', 2, null, 2048, 2048, ''],
+  'pending values': ['vm1', 1, null, 384, 384, 'affinity cpulimit net0 memory sockets vcpus'],
+  'smp of old': ['old', 6, null, 1024, 1024, ''],
+  'memory by its long form': ['long', 2, null, 3072, 3072, ''],
+  hugepages: ['huge', 4, null, 16384, 16384, ''],
+  'numa nodes by hand': ['numa', 4, null, 8192, 8192, ''],
+  'hotplug of all': ['hot', 4, null, 2048, 4096, ''],
+  'hotplug 1': ['one', 2, null, 2048, 2048, ''],
+  'hotplug 0': ['zero', 2, null, 2048, 2048, ''],
+  'virtio-fs': ['shared', 2, null, 2048, 2048, ''],
+  passthrough: ['gpu', 6, null, 16384, 16384, ''],
+  'auto-ballooning': ['auto', 2, null, 8192, 8192, ''],
+  'a template': ['golden', 1, null, 1024, 1024, ''],
+  'locked by a backup': ['locked', 1, null, 1024, 1024, ''],
+  'suspended to disk': ['asleep', 1, null, 1024, 1024, ''],
+  'a limit in fractions': ['limited', 4, 2.5, 2048, 2048, ''],
+  'more vcpus than there are': ['many', 2, null, 2048, 2048, ''],
+  'carriage returns, and no newline at the end': ['dos', 2, null, 2048, 2048, ''],
+};
+
+/** vcpus, memory: `live MIN..MAX`, `+` if it can be taken back, `^N` if plugged in from N on. */
+const REACHED: Partial<Readonly<Record<Form, readonly [string, string]>>> = {
+  plain: ['fixed', 'its balloon does not follow a target (shares: 1000)'],
+  hugepages: ['fixed', 'it uses huge pages of the host (hugepages: 1024)'],
+  'numa nodes by hand': ['live 1..4 +', 'its balloon does not follow a target (shares: 1000)'],
+  'hotplug of all': ['live 1..16 +', 'live 16..4178944 + ^4096'],
+  'hotplug 0': ['fixed', 'its balloon does not follow a target (shares: 1000)'],
+  'virtio-fs': ['live 1..2 +', 'its balloon does not follow a target (shares: 1000)'],
+  passthrough: [
+    'fixed',
+    'a device of the host is passed through (hostpci0), which pins its memory',
+  ],
+  'auto-ballooning': ['fixed', 'pvestatd balloons it between 1024 and 8192 MB (shares: 2000)'],
+};
+
+describe('a configuration of a virtual machine', () => {
+  it.each(Object.keys(FORMS) as Form[])('%s', (form) => {
+    const { name, cores, cpuLimit, memoryMib, assignedMib, pendingKeys } = parsed(FORMS[form]);
+    const seen = [name, cores, cpuLimit, memoryMib, assignedMib, pendingKeys.join(' ')];
+    expect(seen).toEqual(SEEN[form]);
+  });
+
+  it.each(Object.entries(REACHED))('%s: what can be moved while it runs', (form, expected) => {
+    const { cores, memoryMib, cpuLimit } = parsed(FORMS[form as Form]).reaches;
+    const words = (reach: typeof cores): string => {
+      if (reach.kind === 'fixed') return reach.why;
+      const { min, max, sinks, pluggedFrom } = reach;
+      const from = pluggedFrom === undefined ? '' : ` ^${pluggedFrom}`;
+      return `live ${min}..${max}${sinks ? ' +' : ''}${from}`;
+    };
+    const vcpus = cores.kind === 'fixed' ? 'fixed' : words(cores);
+    expect([vcpus, words(memoryMib)]).toEqual(expected);
+    expect(cpuLimit).toMatchObject({ kind: 'live', min: 0.01, sinks: true });
+  });
+
+  it('says what is left in the hands of an administrator', () => {
+    const { reaches } = parsed(FORMS.plain);
+    expect(reaches.cores).toMatchObject({
+      remedy: expect.stringContaining('`qm set 200 --hotplug network,disk,usb,cpu`'),
+    });
+    expect(reaches.memoryMib).toMatchObject({
+      remedy: expect.stringContaining('`qm set 200 --shares 0`'),
+    });
+    const none = parsed('memory: 1024\nballoon: 0\n').reaches.memoryMib;
+    expect(none).toMatchObject({ why: 'it has no balloon device (balloon: 0)' });
+  });
+
+  it('knows lock, template and tags', () => {
+    expect(parsed(FORMS['a template'])).toMatchObject({ template: true, tags: ['prod', 'web'] });
+    expect(parsed(FORMS['locked by a backup'])).toMatchObject({ lock: 'backup', template: false });
+    expect(parsed(FORMS['suspended to disk']).lock).toBe('suspended');
+  });
+
+  it('has a memory that only grows where only modules can be plugged in', () => {
+    const text = 'balloon: 0\ncores: 2\nhotplug: memory\nmemory: 2048\nnuma: 1\n';
+    const reach = parsed(text).reaches.memoryMib;
+    expect(reach).toMatchObject({ kind: 'live', min: 2048, sinks: false, pluggedFrom: 2048 });
+    // What no modules make up was not the memory of one that was started with hotplug.
+    expect(parsed(text.replace('2048', '2000')).reaches.memoryMib.kind).toBe('fixed');
+  });
+});
+
+describe('which machine it is', () => {
+  it('is told by its SMBIOS id, which a rollback keeps', () => {
+    const { identity } = parsed(FORMS.plain);
+    expect(identity).toBe('bc:24:11:00:00:c8 smbios:0a91b24c-1cff-4467-a1f4-d460dd5304fd');
+    const rolledBack = FORMS.plain.replace('19c02ab2', 'ffffffff');
+    expect(parsed(rolledBack).identity).toBe(identity);
+  });
+
+  it('else by what else it has', () => {
+    expect(parsed(FORMS['smp of old']).identity).toBe(
+      '00:11:22:33:44:55 local:200/vm-200-disk-0.raw',
+    );
+    const generation = 'vmgenid: 19c02ab2-a615-41c3-a7c7-7fe8be12c4c0\nmemory: 512\n';
+    expect(parsed(generation).identity).toBe(' vmgenid:19c02ab2-a615-41c3-a7c7-7fe8be12c4c0');
+    expect(parsed('memory: 512\n').identity).toBeUndefined();
+  });
+});
+
+describe('what is not in the form of Proxmox VE', () => {
+  it.each([
+    ['', 'malformed: 200.conf: holds no settings'],
+    ['[PENDING]\nmemory: 512\n', 'malformed: 200.conf: holds no settings'],
+    ['memory: 1\0', 'malformed: 200.conf: holds NUL bytes, is no text'],
+    ['memory: much\n', 'malformed: 200.conf: memory: "much" is not a whole number from 16'],
+    ['cores: 0\n', 'malformed: 200.conf: cores: "0" is not a number from 1 to 8192'],
+    ['cpulimit: -1\n', 'malformed: 200.conf: cpulimit: "-1" is not a number from 0 to 8192'],
+    [
+      'shares: x\nnuma: 7\n',
+      'malformed: 200.conf: shares: "x" is not a number from 0 to 50000; numa: "7" is not 0 or 1',
+    ],
+  ])('%j', (text, expected) => {
+    expect(problemOf(text)).toBe(expected);
+  });
+});
