@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * The executables `pct` and `pvesh` of a simulated node: small scripts that hand their arguments to
+ * The executables `pct`, `qm` and `pvesh` of a simulated node: small scripts that hand their arguments to
  * the node over its socket and do what it answers. Plain text, so that they need nothing but Node.
  */
 
@@ -78,7 +78,7 @@ export function installClients(binDirectory: string, socketPath: string): void {
   mkdirSync(binDirectory, { recursive: true });
   const client = join(binDirectory, '.client.cjs');
   writeFileSync(client, CLIENT);
-  for (const tool of ['pct', 'pvesh']) {
+  for (const tool of ['pct', 'qm', 'pvesh']) {
     const words = [process.execPath, client, socketPath, tool].map(quoted).join(' ');
     const path = join(binDirectory, tool);
     writeFileSync(path, `#!/bin/sh\nexec ${words} "$@"\n`);

@@ -10,7 +10,7 @@ import {
   settledFiles,
 } from './cgroup-text.ts';
 import { allCpus, cpuListText } from './cpusets.ts';
-import type { Plant, PlantContainer } from './plant.ts';
+import type { Plant, PlantContainer, PlantVm } from './plant.ts';
 import { type MemoryState, newMemory } from './plant-memory.ts';
 import { pressureText } from './pressure.ts';
 import {
@@ -131,11 +131,22 @@ export class KernelTree {
     this.#tree.remove(`${CGROUP}/lxc.monitor/${vmid}`);
   }
 
-  /** The scope of a virtual machine; all that anyone looks for is that it is there. */
+  /** The scope of a virtual machine. Where nothing goes on in it, all there is is the scope. */
   showVm(vmid: number, runs: boolean): void {
     const scope = `${CGROUP}/qemu.slice/${vmid}.scope`;
+    this.#stale.add(vmid);
     if (runs) this.#tree.write(scope, 'cgroup.procs', '');
     else this.#tree.remove(scope);
+  }
+
+  #writeVm(vm: PlantVm): void {
+    const scope = `${CGROUP}/qemu.slice/${vm.vmid}.scope`;
+    if (this.#stale.delete(vm.vmid)) {
+      // The slice does not hand the controller of CPUs on, and QEMU's memory has no limit.
+      const files = settledFiles(limitsOf(vm, []), ALONE).filter(([name]) => !/^cpuset/.test(name));
+      this.#writeAll(scope, files);
+    }
+    this.#writeAll(scope, liveFiles(vm, false, this.#plant.host.pressure));
   }
 
   /** Someone set a limit: its file is written with the next sync. */
@@ -152,6 +163,7 @@ export class KernelTree {
   /** Brings every file to the state of the plant; files whose text stays are not touched. */
   sync(): void {
     for (const container of this.#plant.containers()) this.#writeContainer(container);
+    for (const vm of this.#plant.vms.values()) this.#writeVm(vm);
     this.#writeParent();
     this.#writeHost();
   }

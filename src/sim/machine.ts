@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { cpuListText, seededRandom } from './cpusets.ts';
 import {
   confText,
@@ -14,7 +15,8 @@ import { unreclaimableBytes } from './plant-memory.ts';
 import { type ForeignGuest, PveFiles } from './pve-files.ts';
 import { kernelHasReclaim, ReclaimFiles } from './reclaim-files.ts';
 import { Tree } from './tree.ts';
-import type { VmSpec } from './vms.ts';
+import { VmMachine } from './vm-machine.ts';
+import { type VmSpec, vmText } from './vms.ts';
 
 /** The node without its commands: plant, configurations, kernel files, and pvestatd's passes. */
 
@@ -127,6 +129,7 @@ export class Machine {
   readonly options: MachineOptions;
   readonly plant: Plant;
   readonly files: PveFiles;
+  readonly vms: VmMachine;
   readonly events: NodeEvent[] = [];
   readonly #tree: Tree;
   readonly #kernel: KernelTree;
@@ -137,7 +140,6 @@ export class Machine {
   readonly #lives = new Map<number, number>();
   readonly #ledgers = new Map<number, Ledger>();
   readonly #samples = new Map<number, StatusSample>();
-  readonly #runningVms = new Set<number>();
   /** A pvestatd that is stopped never brings `cores` to a cpuset. */
   pvestatdRuns = true;
   /** Containers that are just stopping. */
@@ -145,6 +147,7 @@ export class Machine {
   reclaimHook: ReclaimHook | undefined;
   /** What is used of each storage. */
   storageUsedBytes = 1_326_841_856;
+  readonly #heldVmLocks = new Set<number>();
   readonly #random: () => number;
   #sinceStatusMs = 0;
 
@@ -167,9 +170,13 @@ export class Machine {
       ? new ReclaimFiles(this.#tree, (vmid, bytes) => this.#reclaim(vmid, bytes))
       : undefined;
     this.#highFiles = new HighFiles(this.#tree, (vmid, bytes) => this.#setHigh(vmid, bytes));
+    this.vms = new VmMachine(options.vms ?? [], {
+      ...{ plant: this.plant, files: this.files, kernel: this.#kernel },
+      note: (vmid, what, detail) => this.note(vmid, what, detail),
+    });
     for (const vm of options.vms ?? []) {
-      this.files.writeVm(vm);
-      if (vm.running !== false) this.setVmRunning(vm.vmid, true);
+      this.files.writeVmText(vm.vmid, vmText(vm));
+      if (vm.running !== false) this.vms.start(vm.vmid, true);
     }
     for (const guest of options.guests) {
       this.#demands.set(guest.vmid, guest.demand);
@@ -296,14 +303,16 @@ export class Machine {
     this.note(vmid, 'destroy', '');
   }
 
-  /** Starts or stops a virtual machine; its memory is the host's loss. */
-  setVmRunning(vmid: number, runs: boolean): void {
-    const vm = this.options.vms?.find((each) => each.vmid === vmid);
-    if (vm === undefined || this.#runningVms.has(vmid) === runs) return;
-    if (runs) this.#runningVms.add(vmid);
-    else this.#runningVms.delete(vmid);
-    this.plant.vmBytes += (runs ? 1 : -1) * (vm.usedMib ?? vm.memoryMib) * MIB;
-    this.#kernel.showVm(vmid, runs);
+  /** The lock of a machine's configuration, and who holds it, as `/proc/locks` tells. */
+  showVmLock(vmid: number, isHeld: boolean): void {
+    this.#tree.write('run/lock/qemu-server', `lock-${vmid}.conf`, '');
+    if (isHeld) this.#heldVmLocks.add(vmid);
+    else this.#heldVmLocks.delete(vmid);
+    const lines = [...this.#heldVmLocks].map((id, index) => {
+      const { ino } = statSync(this.#tree.path('run/lock/qemu-server', `lock-${id}.conf`));
+      return `${index + 1}: FLOCK  ADVISORY  WRITE 4711 00:1a:${ino} 0 EOF\n`;
+    });
+    this.#tree.write('proc', 'locks', lines.join(''));
   }
 
   /** What pct does to a running container at once, of the settings that it changes. */
@@ -343,6 +352,7 @@ export class Machine {
       if (container !== undefined) this.#kernel.adoptInnerCpus(container);
       this.note(vmid, 'cpuset', cpuListText(cpus));
     }
+    this.vms.pvestatdPass();
     for (const container of this.plant.containers()) {
       const { usageUs } = container.cpu;
       const before = this.#samples.get(container.vmid)?.usageUs;

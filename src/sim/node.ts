@@ -20,11 +20,13 @@ import type { CloneBehaviour, CommandContext, HalfDone } from './pct-context.ts'
 import type { DemandAt, HostSpec } from './plant.ts';
 import type { ForeignGuest } from './pve-files.ts';
 import { pvesh } from './pvesh.ts';
+import { qm } from './qm.ts';
+import { type QmpFault, QmpServers } from './qmp-server.ts';
 import type { VmSpec } from './vms.ts';
 
 /**
  * A Proxmox VE node in miniature: a tree of files to be laid under `--sysroot`, kept in step with
- * the plant, and executables `pct` and `pvesh` for the front of a PATH.
+ * the plant, and executables `pct`, `qm` and `pvesh` for the front of a PATH.
  */
 
 export interface NodeOptions {
@@ -110,6 +112,7 @@ export class SimulatedNode {
   readonly #options: NodeOptions;
   readonly #locks = new ConfigLocks();
   readonly #server: CommandServer;
+  readonly #qmp: QmpServers;
   readonly #callOf = new Map<CommandRequest, Call>();
   readonly #temporary: string | undefined;
   readonly #monotonicMs: () => number;
@@ -128,6 +131,11 @@ export class SimulatedNode {
     this.#temporary = temporary;
     mkdirSync(dirname(path), { recursive: true });
     installClients(this.binDirectory, path);
+    this.#qmp = new QmpServers({
+      root: options.root,
+      running: (vmid) => machine.vms.running(vmid),
+      wallS: () => machine.wallS,
+    });
     this.#server = new CommandServer({
       path,
       answer: (caller) => this.#answer(caller),
@@ -157,6 +165,7 @@ export class SimulatedNode {
     });
     const node = new SimulatedNode(options, machine);
     await node.#server.listen();
+    await node.#syncVms();
     return node;
   }
 
@@ -176,6 +185,7 @@ export class SimulatedNode {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#qmp.closeAll();
     await this.#server.close();
     this.machine.close();
     if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
@@ -294,9 +304,32 @@ export class SimulatedNode {
   }
 
   /** Starts or stops one of the node's virtual machines. */
-  setVmRunning(vmid: number, runs: boolean): void {
-    this.machine.setVmRunning(vmid, runs);
+  async setVmRunning(vmid: number, runs: boolean): Promise<void> {
+    if (runs) this.machine.vms.start(vmid);
+    else this.machine.vms.stop(vmid);
     this.machine.sync();
+    await this.#syncVms();
+  }
+
+  /** A monitor that does not do as it should; undefined: it does again. */
+  async setQmpFault(vmid: number, fault: QmpFault | undefined): Promise<void> {
+    this.#qmp.setFault(vmid, fault);
+    await this.#syncVms();
+  }
+
+  /** How often the monitor of a machine was spoken to. */
+  qmpConversations(vmid: number): number {
+    return this.#qmp.conversations.get(vmid) ?? 0;
+  }
+
+  /** Changes the configuration of a machine as an administrator with an editor would. */
+  editVm(vmid: number, change: (text: string) => string): void {
+    const text = this.machine.files.readVm(vmid);
+    if (text !== undefined) this.machine.files.writeVmText(vmid, change(text));
+  }
+
+  async #syncVms(): Promise<void> {
+    await this.#qmp.sync(this.machine.plant.vms.keys());
   }
 
   /** Adds a container while the node runs. */
@@ -323,10 +356,13 @@ export class SimulatedNode {
 
   /** Holds a configuration's lock file, as another operation at work does. */
   holdConfigLock(vmid: number): boolean {
-    return this.#locks.tryHold(vmid);
+    const held = this.#locks.tryHold(vmid);
+    if (held && this.machine.vms.specs.has(vmid)) this.machine.showVmLock(vmid, true);
+    return held;
   }
 
   releaseConfigLock(vmid: number): void {
+    if (this.machine.vms.specs.has(vmid)) this.machine.showVmLock(vmid, false);
     this.#locks.release(vmid);
   }
 
@@ -355,7 +391,17 @@ export class SimulatedNode {
       ...(half === undefined ? {} : { half }),
       ...(this.#cloneBehaviour !== undefined && { cloneBehaviour: this.#cloneBehaviour }),
     };
-    return tool === 'pvesh' ? pvesh(context, words) : pct(context, words);
+    switch (tool) {
+      case 'pvesh':
+        return pvesh(context, words);
+      case 'qm': {
+        const result = await qm(context, words);
+        await this.#syncVms();
+        return result;
+      }
+      default:
+        return pct(context, words);
+    }
   }
 
   async #answer({ request, gone }: Caller): Promise<CommandOrder> {

@@ -33,6 +33,7 @@ import {
   type StallShares,
   worse,
 } from './pressure.ts';
+import type { VmGuest } from './vm-guest.ts';
 
 /**
  * A host and its containers as physics: demand meets limits, and usage, throttling, pressure, page
@@ -107,6 +108,11 @@ export interface PlantContainer {
   diesAtMs: number | undefined;
 }
 
+/** A running virtual machine: the cgroup of QEMU, and the guest in it. */
+export interface PlantVm extends PlantContainer {
+  readonly guest: VmGuest;
+}
+
 const RESTART_DELAY_MS = 3000;
 const RAMP_MS = 5000;
 const DYING_MS = 1500;
@@ -121,6 +127,12 @@ const memoryLimits = (limits: Limits): MemoryLimits => ({
   swapMaxBytes: limits.swapMaxBytes,
 });
 
+const isVm = (one: PlantContainer | PlantVm): one is PlantVm => 'guest' in one;
+
+/** The guest sees as many CPUs as are plugged in, and QEMU has no other threads to speak of. */
+const coresOf = ({ guest, frozen }: PlantVm): number =>
+  frozen ? 0 : Math.min(guest.wantedCores, guest.vcpus);
+
 export interface PlantOptions {
   /** How much faster than the host's clock the demand's clock runs. */
   readonly demandSpeed: number;
@@ -132,8 +144,10 @@ export class Plant {
   readonly gauges: HostGauges;
   /** CPUs that nobody, or no container, can use though they are in cpusets: offline, say. */
   unusableCpus: ReadonlySet<number> = new Set();
-  /** What virtual machines hold of the host's memory. */
+  /** What virtual machines hold of the host's memory in which nothing goes on. */
   vmBytes = 0;
+  /** The others, by id. */
+  readonly vms = new Map<number, PlantVm>();
   readonly #speed: number;
   readonly #containers = new Map<number, PlantContainer>();
   #events: PlantEvent[] = [];
@@ -211,6 +225,21 @@ export class Plant {
     this.#containers.delete(vmid);
   }
 
+  /** Starts a virtual machine: QEMU's cgroup has a quota, and no limit of its memory. */
+  startVm(vmid: number, limits: Pick<Limits, 'cpuLimit' | 'cpuWeight'>, guest: VmGuest): PlantVm {
+    const unlimited = { memoryMaxBytes: Number.POSITIVE_INFINITY, swapMaxBytes: Infinity };
+    const vm: PlantVm = {
+      ...{ vmid, guest, demand: guest.spec.demand, startedAtMs: this.#hostMs },
+      limits: { ...limits, ...unlimited, cpus: allCpus(this.host.cpus) },
+      ...{ cpu: newCpu(), memory: newMemory(), cpuPressure: newPressure() },
+      ...{ memoryPressure: newPressure(), ioPressure: newPressure() },
+      ...{ processFromMs: this.#hostMs, processSinceDemandMs: this.#demandMs },
+      ...{ frozen: false, diesAtMs: undefined },
+    };
+    this.vms.set(vmid, vm);
+    return vm;
+  }
+
   /**
    * Changes limits at once, as a write to the cgroup does. A memory limit below what neither
    * reclaim nor swap can free kills every process, and with its init the container stops
@@ -268,6 +297,7 @@ export class Plant {
       else if (container.frozen) stalls.set(container.vmid, noStall);
       else stalls.set(container.vmid, this.#settle(container, elapsedMs));
     }
+    for (const vm of this.vms.values()) this.#stepVm(vm, elapsedMs);
     this.#relieveHost();
     this.#stepCpu(elapsedMs);
     for (const container of this.#containers.values()) {
@@ -293,13 +323,27 @@ export class Plant {
     const totalBytes = this.host.memoryMib * MIB;
     const swapTotalBytes = this.host.swapMib * MIB;
     const baseBytes = this.host.baseMemoryMib * MIB;
-    const { vmBytes } = this;
+    const vmBytes = this.#heldByVms();
     const guests = use.anonBytes + use.shmemBytes + use.kernelBytes + use.fileBytes + vmBytes;
     const { sizeMib = 0, minMib = 0 } = this.host.arc ?? {};
     const arcMinBytes = minMib * MIB;
     const room = totalBytes - baseBytes - guests;
     const arcBytes = Math.max(arcMinBytes, Math.min(sizeMib * MIB, room));
     return { ...use, totalBytes, swapTotalBytes, baseBytes, vmBytes, arcBytes, arcMinBytes };
+  }
+
+  #stepVm({ vmid, guest, memory, frozen }: PlantVm, elapsedMs: number): void {
+    if (!frozen && guest.step(elapsedMs, this.#demandMs)) {
+      this.#events.push({ kind: 'oom-kill', vmid, scope: 'container' });
+    }
+    memory.anonBytes = Math.floor(guest.heldMib) * MIB;
+    memory.peakBytes = Math.max(memory.peakBytes, memory.anonBytes);
+  }
+
+  #heldByVms(): number {
+    let sum = this.vmBytes;
+    for (const { guest } of this.vms.values()) sum += guest.heldMib * MIB;
+    return sum;
   }
 
   #swapFreeBytes(): number {
@@ -370,7 +414,7 @@ export class Plant {
   /** When the host itself runs out: cache of all containers, then the largest process. */
   #relieveHost(): void {
     const { memoryMib, baseMemoryMib, arc } = this.host;
-    const room = (memoryMib - baseMemoryMib - (arc?.minMib ?? 0)) * MIB - this.vmBytes;
+    const room = (memoryMib - baseMemoryMib - (arc?.minMib ?? 0)) * MIB - this.#heldByVms();
     let over = -room;
     let cache = 0;
     for (const { memory } of this.#containers.values()) {
@@ -396,12 +440,16 @@ export class Plant {
   }
 
   #stepCpu(elapsedMs: number): void {
-    const containers = [...this.#containers.values()];
+    const containers = [...this.#containers.values(), ...this.vms.values()];
     const wanted = containers.map((container) =>
-      container.diesAtMs !== undefined || container.frozen || this.#hostMs < container.processFromMs
-        ? 0
-        : Math.max(0, this.#demandOf(container).cpuCores) +
-          nestedUse(this.#demandOf(container).nested).cpuCores,
+      isVm(container)
+        ? coresOf(container)
+        : container.diesAtMs !== undefined ||
+            container.frozen ||
+            this.#hostMs < container.processFromMs
+          ? 0
+          : Math.max(0, this.#demandOf(container).cpuCores) +
+            nestedUse(this.#demandOf(container).nested).cpuCores,
     );
     const limitsOf = containers.map(({ limits }) => ({
       ...limits,

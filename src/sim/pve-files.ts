@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type VmSpec, vmText } from './vms.ts';
 
 /**
  * `/etc/pve` of a node that stands alone or in a cluster: configurations, the links to them, and
@@ -164,12 +163,24 @@ export class PveFiles {
     this.#writeLists();
   }
 
-  /** The configuration of a virtual machine, new or changed. */
-  writeVm(vm: VmSpec): void {
-    const home = join(this.#root, 'nodes', this.#options.node, 'qemu-server');
-    this.#replace(join(home, `${vm.vmid}.conf`), vmText(vm));
-    this.#vms.add(vm.vmid);
-    this.#versions.set(vm.vmid, ++this.#lastVersion);
+  relativeVmPath(vmid: number): string {
+    return `nodes/${this.#options.node}/qemu-server/${vmid}.conf`;
+  }
+
+  /** The configuration of a virtual machine; undefined: there is none. */
+  readVm(vmid: number): string | undefined {
+    try {
+      return readFileSync(join(this.#root, this.relativeVmPath(vmid)), 'utf8');
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** New or changed. */
+  writeVmText(vmid: number, text: string): void {
+    this.#replace(join(this.#root, this.relativeVmPath(vmid)), text);
+    this.#vms.add(vmid);
+    this.#versions.set(vmid, ++this.#lastVersion);
     this.#listVersion += 1;
     this.#writeLists();
   }

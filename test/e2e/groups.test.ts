@@ -94,7 +94,7 @@ it('an id that a VM takes at the last moment', async () => {
   const group = await GroupUnderTest.create();
   group.under.node.onCommand(({ argv }) => {
     if (argv[2] !== '/cluster/nextid' || argv[4] !== `${FIRST_ID}`) return undefined;
-    group.under.node.machine.files.writeVm({ vmid: FIRST_ID, memoryMib: 512 });
+    group.under.node.machine.files.writeVmText(FIRST_ID, 'memory: 512\n');
     return undefined;
   });
   const daemon = group.start();

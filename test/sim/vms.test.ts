@@ -52,10 +52,10 @@ describe('a virtual machine', () => {
     const { node, seen } = await nodeOf({ vms });
     expect(seen().vmMemoryMib).toEqual({ ok: true, value: 6144 });
     expect(none.availableMib - memory(seen()).availableMib).toBeCloseTo(4596, 0);
-    node.setVmRunning(202, true);
+    await node.setVmRunning(202, true);
     expect(seen().vmMemoryMib).toEqual({ ok: true, value: 7168 });
-    for (const { vmid } of vms) node.setVmRunning(vmid, false);
-    node.setVmRunning(202, false);
+    for (const { vmid } of vms) await node.setVmRunning(vmid, false);
+    await node.setVmRunning(202, false);
     expect(seen().vmMemoryMib).toEqual({ ok: true, value: 0 });
     expect(memory(seen()).availableMib).toBeCloseTo(none.availableMib, 3);
   });
