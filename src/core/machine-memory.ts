@@ -34,7 +34,7 @@ const PAGE_BYTES = 4096;
 
 /**
  * Counters as of a container: its limit is what the balloon leaves it, and what is in use is all
- * that it could not give up. Part of the limit never reaches the guest's kernel, and counts as used.
+ * that it could not give up. Part of the limit never reaches the guest's kernel: it counts as used.
  *
  * | limit | total | free | available | current | of that cache | working set |
  * | ----- | ----- | ---- | --------- | ------- | ------------- | ----------- |

@@ -2,8 +2,9 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * The executables `pct`, `qm` and `pvesh` of a simulated node: small scripts that hand their arguments to
- * the node over its socket and do what it answers. Plain text, so that they need nothing but Node.
+ * The executables `pct`, `qm` and `pvesh` of a simulated node: small scripts that hand their
+ * arguments to the node over its socket and do what it answers. Plain text, so that they need
+ * nothing but Node.
  */
 
 /** Where the node finds what it needs to know of a caller, one line of JSON. */

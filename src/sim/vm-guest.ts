@@ -1,10 +1,16 @@
-import type { Demand, DemandAt } from './plant.ts';
-
 /**
  * What goes on inside a virtual machine: a guest kernel that fills its memory with page cache, a
  * balloon that takes memory from it, and the OOM killer where neither leaves enough. Pure: time
  * only passes in `step`.
  */
+
+/** What is to be done in it, as `Demand` of a container. */
+interface VmDemand {
+  readonly cpuCores: number;
+  readonly anonMib: number;
+  /** Left out: it reads so much that the cache fills all that is free. */
+  readonly fileSetMib?: number;
+}
 
 /** How the balloon driver of the guest behaves. */
 export type BalloonDriver =
@@ -17,8 +23,7 @@ export type BalloonDriver =
   | 'plain';
 
 export interface VmGuestSpec {
-  /** `fileSetMib` left out: it reads so much that the cache fills all that is free. */
-  readonly demand: DemandAt;
+  readonly demand: (demandTimeMs: number, processAgeMs: number) => VmDemand;
   /** Default: prompt. */
   readonly driver?: BalloonDriver;
   /** It does not give a CPU or a memory module back. */
@@ -120,7 +125,7 @@ export class VmGuest {
     };
   }
 
-  demand(): Demand {
+  demand(): VmDemand {
     return this.spec.demand(this.#nowMs, this.#nowMs - this.#runsFromMs);
   }
 

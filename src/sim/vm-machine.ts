@@ -1,4 +1,3 @@
-import type { NodeEventKind } from './machine.ts';
 import type { Plant, PlantVm } from './plant.ts';
 import { parseVmConf, type VmConf, vmConfText, vmValues } from './vm-conf.ts';
 import { VmGuest } from './vm-guest.ts';
@@ -19,7 +18,7 @@ export interface VmMachineParts {
     showVm(vmid: number, runs: boolean): void;
     limitsChanged(vmid: number): void;
   };
-  readonly note: (vmid: number, what: NodeEventKind, detail: string) => void;
+  readonly note: (vmid: number, what: 'set' | 'start' | 'stop', detail: string) => void;
 }
 
 export class VmMachine {

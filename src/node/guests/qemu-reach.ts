@@ -49,7 +49,9 @@ function coresReach(vmid: Vmid, { hotplug, mostCpus: max }: MachineSettings): Re
   return {
     kind: 'fixed',
     why: 'its vcpus only change at the next start: `hotplug` does not have `cpu`',
-    remedy: `\`qm set ${vmid} --hotplug ${features}\`, then stop and start it; or use \`cpu_unit: cpulimit\``,
+    remedy:
+      `\`qm set ${vmid} --hotplug ${features}\`, then stop and start it; ` +
+      'or use `cpu_unit: cpulimit`',
   };
 }
 

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { missing, type Missing, present, type Reading } from '../../../core/reading.ts';
+import { type Missing, missing, present, type Reading } from '../../../core/reading.ts';
 import type { Milliseconds } from '../../../core/units.ts';
 import { parseJsonObject } from '../../../os/json-object.ts';
 import { missingBecause } from '../../../os/os-error.ts';
