@@ -4,7 +4,7 @@ import type { Fault } from '../core/notify/queue.ts';
 import { plainText } from '../core/plain-text.ts';
 import { describeNetworkError, isForSettings } from '../os/network-error.ts';
 import type { Channel, Delivery, Letter } from './channel.ts';
-import { type HttpLimits, readCertificates } from './http.ts';
+import { type HttpLimits, readCertificates, TRUST } from './http.ts';
 import { mailText } from './mail-text.ts';
 
 export interface EmailSettings {
@@ -129,7 +129,7 @@ function failed(error: unknown): Delivery {
     return { ok: false, said, fault: faultOf(code, responseCode ?? 0) };
   }
   const fault = isForSettings(error) || code === 'EAUTH' ? 'settings' : 'passing';
-  return { ok: false, said: describeNetworkError(error), fault };
+  return { ok: false, said: describeNetworkError(error, TRUST), fault };
 }
 
 /** Source: RFC 5321, 4.2.1 and 4.2.3: 4yz passes, 5yz does not. */

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
 import { rootCertificates } from 'node:tls';
-import fetch from 'node-fetch';
 import { plainText } from '../core/plain-text.ts';
 import { type Milliseconds, milliseconds, secondsToMs } from '../core/units.ts';
+import { type HttpAnswer, type Sending, type Sent, send } from '../os/http-send.ts';
 import { describeNetworkError, isForSettings } from '../os/network-error.ts';
 import type { Delivery } from './channel.ts';
 import type { ProxyAgent } from './proxy-agent.ts';
 
-/** One request to a server that takes messages. Node's own fetch would take 15 MB of memory. */
+/** One request to a server that takes messages. */
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -31,8 +31,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_SHOWN = 300;
 
 /**
- * Sends it and says what came back, in the server's own words. Follows no redirect: that would send
- * a token to where nobody has put it. Never rejects.
+ * Sends it and says what came back, in the server's own words. Follows no redirect. Never rejects.
  * @param wrong what is wrong with a good answer; undefined if nothing is
  */
 export async function request(
@@ -41,46 +40,39 @@ export async function request(
   stop: AbortSignal,
   wrong: (answer: string) => string | undefined = () => undefined,
 ): Promise<Delivery> {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  const timer = setTimeout(abort, timeLimitMs);
-  stop.addEventListener('abort', abort, { once: true });
-  if (stop.aborted) abort();
   const target = partsOf(url);
   const proxy = target && proxyFor?.(target);
-  let way: Way | undefined;
-  try {
-    way = await wayTo(target, proxy, caFile, controller.signal);
-    if (typeof way === 'string') return { ok: false, said: way, fault: 'settings' };
-    const response = await fetch(url, {
-      ...{ method, redirect: 'manual', size: MAX_ANSWER_BYTES, signal: controller.signal },
-      headers: { 'User-Agent': 'lxc-autoscale', Connection: 'close', ...headers },
-      ...(body !== undefined && { body }),
-      ...(way !== undefined && { agent: way.agent }),
-    });
-    const { status, statusText } = response;
-    const text = await response.text();
-    const words = plainText(statusText, MAX_SHOWN);
-    const said = `${status} ${words} ${plainText(text.trim(), MAX_SHOWN)}`.trim();
-    if (status >= 300 && status < 400) {
-      const to = response.headers.get('location');
-      return { ok: false, said: redirected(status, to), fault: 'settings' };
-    }
-    const retryAfterMs = readRetryAfter(response.headers.get('retry-after'));
-    if (!response.ok) return { ok: false, said, fault: faultOf(status), retryAfterMs };
-    const fault = wrong(text);
-    if (fault !== undefined) return { ok: false, said: `${fault}: ${said}`, fault: 'settings' };
-    return { ok: true, said };
-  } catch (error) {
-    const failed =
-      refusedBy(way, proxy) ?? failure(error, controller.signal.aborted, stop.aborted, timeLimitMs);
-    return proxy === undefined
-      ? failed
-      : { ...failed, said: `${throughIt(proxy)}: ${failed.said}` };
-  } finally {
-    clearTimeout(timer);
-    stop.removeEventListener('abort', abort);
+  // Ends what still goes on with the proxy if the request has ended without an answer.
+  const ended = new AbortController();
+  const way = await wayTo(target, proxy, caFile, ended.signal);
+  if (typeof way === 'string') return { ok: false, said: way, fault: 'settings' };
+  const sending: Sending = {
+    ...{ method, url, body, timeLimitMs, mostBytes: MAX_ANSWER_BYTES, agent: way?.agent },
+    headers: { Connection: 'close', ...headers },
+  };
+  const sent = await send(sending, stop);
+  if (sent.kind === 'answered') return judged(sent, wrong);
+  ended.abort();
+  const failed = refusedBy(way, proxy) ?? failure(sent, timeLimitMs);
+  return proxy === undefined ? failed : { ...failed, said: `${throughIt(proxy)}: ${failed.said}` };
+}
+
+function judged(
+  { status, statusText, text, header }: HttpAnswer,
+  wrong: (answer: string) => string | undefined,
+): Delivery {
+  const words = plainText(statusText, MAX_SHOWN);
+  const said = `${status} ${words} ${plainText(text.trim(), MAX_SHOWN)}`.trim();
+  if (status >= 300 && status < 400) {
+    return { ok: false, said: redirected(status, header('location')), fault: 'settings' };
   }
+  if (status < 200 || status >= 300) {
+    const retryAfterMs = readRetryAfter(header('retry-after'));
+    return { ok: false, said, fault: faultOf(status), retryAfterMs };
+  }
+  const fault = wrong(text);
+  if (fault !== undefined) return { ok: false, said: `${fault}: ${said}`, fault: 'settings' };
+  return { ok: true, said };
 }
 
 /** An address in its parts; undefined if it only looks like one (`http://[`). */
@@ -172,24 +164,27 @@ function readRetryAfter(header: string | null): Milliseconds | undefined {
 }
 
 function failure(
-  error: unknown,
-  aborted: boolean,
-  stopping: boolean,
+  sent: Exclude<Sent, HttpAnswer>,
   timeLimitMs: Milliseconds,
 ): Delivery & { ok: false } {
-  if (stopping) return { ok: false, said: 'given up, since the daemon stops', fault: 'passing' };
-  if (aborted) {
-    const said = `no answer within ${timeLimitMs / 1000} s`;
-    return { ok: false, said, fault: 'passing' };
+  switch (sent.kind) {
+    case 'stopped':
+      return { ok: false, said: 'given up, since the daemon stops', fault: 'passing' };
+    case 'timed-out':
+      return { ok: false, said: `no answer within ${timeLimitMs / 1000} s`, fault: 'passing' };
+    case 'too-long': {
+      const said = `it answers with more than ${MAX_ANSWER_BYTES} bytes, so it is something else`;
+      return { ok: false, said, fault: 'settings' };
+    }
+    case 'broken': {
+      const fault = isForSettings(sent.error) ? 'settings' : 'passing';
+      return { ok: false, said: describeNetworkError(sent.error, TRUST), fault };
+    }
   }
-  const tooLong = error instanceof Error && 'type' in error && error.type === 'max-size';
-  if (tooLong) {
-    const said = `it answers with more than ${MAX_ANSWER_BYTES} bytes, so it is something else`;
-    return { ok: false, said, fault: 'settings' };
-  }
-  const fault = isForSettings(error) ? 'settings' : 'passing';
-  return { ok: false, said: describeNetworkError(error), fault };
 }
+
+/** What to do if it is not known who signed a server's certificate. */
+export const TRUST = 'set notify_ca_file to the certificate of the authority that signed it';
 
 /** What a server may take for one answer. */
 export const SEND_LIMIT_MS = milliseconds(20_000);

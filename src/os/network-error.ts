@@ -2,7 +2,7 @@ import { plainText } from '../core/plain-text.ts';
 
 /** What is wrong with a connection, in words that say what to do. */
 
-const TRUST = 'set notify_ca_file to the certificate of the authority that signed it';
+const UNKNOWN_AUTHORITY = 'its certificate is signed by an unknown authority';
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there (connection refused)',
@@ -14,10 +14,10 @@ const WORDS: Readonly<Record<string, string>> = {
   ECONNRESET: 'it closed the connection before its answer was complete',
   EPIPE: 'it closed the connection before its answer was complete',
   ERR_STREAM_PREMATURE_CLOSE: 'it closed the connection before its answer was complete',
-  DEPTH_ZERO_SELF_SIGNED_CERT: `its certificate is signed by itself; ${TRUST}`,
-  SELF_SIGNED_CERT_IN_CHAIN: `its certificate is signed by an unknown authority; ${TRUST}`,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: `its certificate is signed by an unknown authority; ${TRUST}`,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `its certificate is signed by an unknown authority; ${TRUST}`,
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself',
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet; is the clock right?',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
@@ -29,16 +29,38 @@ const SETTINGS = new Set(
   Object.keys(WORDS).filter((code) => /CERT|SIGNATURE|EPROTO|SSL/.test(code)),
 );
 
+/** Who signed the certificate is not trusted. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN'],
+  ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
+]);
+
+/** Whether it is the certificate that keeps the connection from being made. */
+export const isCertificateError = (error: unknown): boolean =>
+  codesOf(error).some((code) => /CERT|SIGNATURE/.test(code));
+
+/** Whether a request cannot have reached anybody: there was no connection to send it on. */
+export const isBeforeConnection = (error: unknown): boolean =>
+  isCertificateError(error) || codesOf(error).some((code) => UNCONNECTED.has(code));
+
+const UNCONNECTED: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
+  ...['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER'],
+]);
+
 /** Whether it stays like that until somebody mends the configuration. */
 export const isForSettings = (error: unknown): boolean =>
   codesOf(error).some((code) => SETTINGS.has(code));
 
-export function describeNetworkError(error: unknown): string {
+/** @param trust what to do if it is not known who signed the certificate */
+export function describeNetworkError(error: unknown, trust?: string): string {
   const codes = codesOf(error);
   const known = codes.find((code) => WORDS[code] !== undefined);
-  if (known !== undefined) return `${WORDS[known]} (${known})`;
+  const remedy = trust !== undefined && codes.some((code) => UNTRUSTED.has(code)) ? trust : '';
+  if (known !== undefined) return `${WORDS[known]}${remedy && `; ${remedy}`} (${known})`;
   if (codes.some((code) => code.startsWith('HPE_'))) return 'it does not speak HTTP there';
-  const message = error instanceof Error ? error.message : String(error);
+  const told = error instanceof Error ? error.message : String(error);
+  const message = told.replace(/^request to \S+ failed, reason: /, '');
   // The messages of node-fetch hold the address, and addresses may hold secrets.
   return plainText(message.replace(/https?:\/\/\S+/g, 'the address'), 300);
 }

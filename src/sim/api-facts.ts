@@ -8,15 +8,33 @@ import { hostMemoryFigures } from './proc-text.ts';
 export const VERSION = { release: '8.4', repoid: '2606ac850d46da29', version: '8.4.21' };
 const FINGERPRINT = Array.from({ length: 32 }, () => '5B').join(':');
 
-export function settingsJson(section: Section): Record<string, string | number> {
-  const settings: Record<string, string | number> = {};
+type Setting = string | number | Section['raw'];
+
+export function settingsJson(section: Section): Record<string, Setting> {
+  const settings: Record<string, Setting> = {};
   for (const [key, value] of section.values) {
     settings[key] = /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   }
   if (section.description.length > 0) {
     settings['description'] = section.description.map((line) => `${decodeText(line)}\n`).join('');
   }
+  if (section.raw.length > 0) settings['lxc'] = section.raw;
   return settings;
+}
+
+/** `.../pending`: what is in force, and beside it what waits; raw lines are left out. */
+export function pendingJson({ main, pending }: GuestConf, digest: string): readonly object[] {
+  const { lxc: _, ...values } = settingsJson(main);
+  const { delete: removed = '', ...waiting } = settingsJson(pending);
+  const gone = new Set(`${removed}`.split(/[,; ]+/).filter((key) => key !== ''));
+  const keys = new Set([...Object.keys(values), ...Object.keys(waiting), ...gone]);
+  const rows = [...keys].map((key) => ({
+    key,
+    ...(values[key] !== undefined && { value: values[key] }),
+    ...(waiting[key] !== undefined && { pending: waiting[key] }),
+    ...(gone.has(key) && { delete: 1 }),
+  }));
+  return [...rows, { key: 'digest', value: digest }];
 }
 
 /** A container in `/cluster/resources`: what pvestatd saw last, CPU as a share of its cores. */

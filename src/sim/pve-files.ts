@@ -77,6 +77,11 @@ export class PveFiles {
     return this.#runs;
   }
 
+  /** undefined: it stands alone. */
+  get quorate(): boolean | undefined {
+    return this.#quorate;
+  }
+
   /** Without quorum everything can be read and nothing written, also by root. */
   get canWrite(): boolean {
     return this.#runs && this.#quorate !== false;

@@ -1,6 +1,7 @@
 import {
   nodeFacts,
   nodeStatus,
+  pendingJson,
   resource,
   settingsJson,
   storageFacts,
@@ -10,6 +11,7 @@ import {
   type Answer,
   answer,
   failure,
+  isTrue,
   type ParameterRule,
   parseArguments,
   verificationFailure,
@@ -80,7 +82,12 @@ function nextId(machine: Machine, wanted: string | undefined): string | Answer {
   return `${id}`;
 }
 
-function guestReply(context: CommandContext, vmid: number, what: string): Reply | Answer {
+function guestReply(
+  context: CommandContext,
+  vmid: number,
+  what: string,
+  isCurrent: boolean,
+): Reply | Answer {
   const { machine } = context;
   const conf = machine.conf(vmid);
   const content = machine.files.read(vmid);
@@ -88,11 +95,13 @@ function guestReply(context: CommandContext, vmid: number, what: string): Reply 
   const stderr = lines(conf.warnings);
   if (what === 'config') {
     const settings = settingsJson(conf.main);
-    for (const [key, value] of Object.entries(settingsJson(conf.pending))) {
+    const waiting = isCurrent ? {} : settingsJson(conf.pending);
+    for (const [key, value] of Object.entries(waiting)) {
       if (key !== 'delete') settings[key] = value;
     }
     return { value: { ...settings, digest: digestOf(content) }, stderr };
   }
+  if (what === 'pending') return { value: pendingJson(conf, digestOf(content)), stderr };
   if (what === 'interfaces') {
     if (machine.running(vmid) === undefined) return failure(255, `CT ${vmid} not running\n`);
     return { value: interfacesOf(conf), stderr };
@@ -113,7 +122,11 @@ function interfacesOf({ main }: GuestConf): readonly object[] {
 }
 
 /** Answers below `/nodes/NODE`. */
-function nodeReply(context: CommandContext, rest: readonly string[]): Reply | Answer | undefined {
+function nodeReply(
+  context: CommandContext,
+  rest: readonly string[],
+  options: ReadonlyMap<string, string>,
+): Reply | Answer | undefined {
   const { machine } = context;
   const [first, id, ...tail] = rest;
   const what = tail.join('/');
@@ -122,8 +135,8 @@ function nodeReply(context: CommandContext, rest: readonly string[]): Reply | An
   if (id === undefined) {
     return perGuest(context, (vmid, conf) => ({ ...statusFacts(machine, vmid, conf), cpu: 0 }));
   }
-  if (!['config', 'interfaces', 'status/current'].includes(what)) return undefined;
-  return guestReply(context, Number(id), what);
+  if (!['config', 'interfaces', 'pending', 'status/current'].includes(what)) return undefined;
+  return guestReply(context, Number(id), what, isTrue(options.get('current')));
 }
 
 function get(
@@ -146,7 +159,7 @@ function get(
     const text = `hostname lookup '${second}' failed - ${lookup}`;
     return failure(11, `${text}: Temporary failure in name resolution\n`);
   }
-  return nodeReply(context, rest);
+  return nodeReply(context, rest, options);
 }
 
 function listing(context: CommandContext, path: readonly string[]): Answer | undefined {
@@ -184,8 +197,9 @@ async function create(context: CommandContext, path: readonly string[]): Promise
 
 const text: ParameterRule = { type: 'string' };
 const FORMAT_OPTIONS = new Set(['output-format', 'timeframe', 'type', 'limit', 'vmid']);
+const FLAGS = new Set(['current', 'noborder']);
 const options = (name: string): ParameterRule | undefined =>
-  FORMAT_OPTIONS.has(name) ? text : name === 'noborder' ? { type: 'boolean' } : setOption(name);
+  FORMAT_OPTIONS.has(name) ? text : FLAGS.has(name) ? { type: 'boolean' } : setOption(name);
 
 const VERBS = new Set(['create', 'get', 'ls', 'set']);
 

@@ -1,0 +1,121 @@
+import type { FailureWhy } from '../../core/failure-why.ts';
+import { plainText } from '../../core/plain-text.ts';
+import type { HttpAnswer } from '../../os/http-send.ts';
+import { failureWords } from '../pct-words.ts';
+
+/** Why the REST API of Proxmox VE did not do what it was asked, each kind with a name. */
+
+export type ApiFailureWhy =
+  | FailureWhy
+  /** Its certificate is not the one that was to be expected. Nothing was sent. */
+  | 'certificate'
+  | 'timeout'
+  /** It answers, and not as Proxmox VE does. */
+  | 'malformed'
+  /** We were told to stop. */
+  | 'stopped';
+
+export interface ApiFailure {
+  readonly ok: false;
+  readonly why: ApiFailureWhy;
+  /** For people, one line, no secret in it. */
+  readonly message: string;
+  /** Whether a change that was asked for may have been made, wholly or in part. */
+  readonly mayHaveBegun: boolean;
+  /** Of an answer. */
+  readonly status?: number;
+}
+
+/** `data` of an answer, whatever it is: text of others. */
+export type ApiAnswer = { readonly ok: true; readonly data: unknown } | ApiFailure;
+
+export const apiFailure = (
+  why: ApiFailureWhy,
+  message: string,
+  mayHaveBegun = false,
+): ApiFailure => ({ ok: false, why, message, mayHaveBegun });
+
+const LONGEST_MESSAGE = 500;
+
+/** Of these nothing of the request was carried out. */
+const REFUSALS: ReadonlySet<ApiFailureWhy> = new Set<ApiFailureWhy>([
+  ...(['locked', 'busy', 'modified', 'gone', 'exists', 'denied'] as const),
+]);
+
+/** Who asks, for the words of a refusal: `user@realm`, or `user@realm!name` of a token. */
+export type Asker = string;
+
+/**
+ * What an answer says that is none of success. The text is in the status line and, as JSON, in the
+ * body. Source: recordings of Proxmox VE 8.4; pve-http-server, AnyEvent.pm.
+ */
+export function failureOf(answer: HttpAnswer, asker: Asker): ApiFailure {
+  const { status } = answer;
+  const said = plainText(wordsOf(answer), LONGEST_MESSAGE);
+  const failed = (why: ApiFailureWhy, message: string, mayHaveBegun = false): ApiFailure => ({
+    ...apiFailure(why, message, mayHaveBegun),
+    status,
+  });
+  if (status >= 300 && status < 400) {
+    const to = plainText(answer.header('location') ?? 'elsewhere', LONGEST_MESSAGE);
+    return failed('malformed', `it redirects to ${to}, which is not followed`);
+  }
+  if (status === 401) return failed('denied', `it does not know ${asker}: ${said}`);
+  if (status === 403) return failed('denied', deniedWords(said, asker));
+  if (isOfProxy(status)) {
+    // Without a connection to the daemon behind the proxy nobody has begun anything.
+    const isRefused = /connection refused/i.test(said);
+    return failed('unreachable', `the node's API daemon does not answer: ${said}`, !isRefused);
+  }
+  if (status === 501)
+    return failed('other', `this version of Proxmox VE has no such call: ${said}`);
+  const { why, message } = failureWords(status, said);
+  const begun = status >= 500 && !REFUSALS.has(why);
+  return failed(why, plainText(message, LONGEST_MESSAGE), begun);
+}
+
+/** Codes of pveproxy itself: it could not reach the node or daemon that would answer. */
+export const isOfProxy = (status: number): boolean => [595, 596, 599].includes(status);
+
+function wordsOf({ statusText, status, text }: HttpAnswer): string {
+  const body = parsed(text);
+  const errors = Object.entries(recordOf(body['errors']))
+    .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+    .map(([name, problem]) => `${name}: ${problem.trim()}`);
+  if (errors.length > 0) return errors.join('; ');
+  const { message } = body;
+  const said = typeof message === 'string' && message.trim() !== '' ? message : statusText;
+  return said.trim() === '' ? `status ${status}` : said.trim();
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return recordOf(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : {};
+
+/** The role that `setup-token` makes. */
+export const ROLE = 'LxcAutoscale';
+
+const CHECK = /^Permission check failed \((\/[A-Za-z0-9/_.-]*), ([A-Za-z.|]+)\)/;
+
+/** Names the privilege, and the command that grants it. */
+function deniedWords(said: string, asker: Asker): string {
+  const [, path, privilege] = CHECK.exec(said) ?? [];
+  if (path === undefined || privilege === undefined) return `${asker} may not do this: ${said}`;
+  const privileges = privilege.replaceAll('|', ' or ');
+  return `${asker} lacks ${privileges} on ${path}; grant it with: ${grantCommand(path, asker)}`;
+}
+
+/** The command by which an administrator grants what is needed. */
+export function grantCommand(path: string, asker: Asker): string {
+  const whom = asker.includes('!') ? `--tokens '${asker}'` : `--users '${asker}'`;
+  return `pveum acl modify ${path} ${whom} --roles ${ROLE}`;
+}

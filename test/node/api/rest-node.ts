@@ -1,0 +1,110 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterEach } from 'vitest';
+import { milliseconds } from '../../../src/core/units.ts';
+import { ApiClient, type ApiSettings, type ApiTools } from '../../../src/node/api/client.ts';
+import { send } from '../../../src/os/http-send.ts';
+import { guestText } from '../../../src/sim/guest-text.ts';
+import type { GuestSpec } from '../../../src/sim/machine.ts';
+import { SimulatedNode } from '../../../src/sim/node.ts';
+import type { Accounts } from '../../../src/sim/rest-access.ts';
+import { RestServer } from '../../../src/sim/rest-server.ts';
+import { AUTHORITY_FILE, SERVER_TLS } from '../../notify/certificate.ts';
+import { temporaryDirectory } from '../local/world.ts';
+
+/** A simulated node behind its REST API, and clients of it. */
+
+export const LEAST = ['VM.Audit', 'VM.Config.CPU', 'VM.Config.Memory', 'Sys.Audit'];
+const EVERYTHING = [...LEAST, 'VM.Config.Disk', 'VM.Config.Network', 'VM.Config.Options'];
+export const SECRET = 'b5e7c1f0-1111-4222-8333-944445555666';
+export const PASSWORD = 'correct horse battery';
+export const TOKEN = { kind: 'token', id: 'as@pve!ps', secret: SECRET } as const;
+export const LOGIN = { kind: 'password', user: 'as@pve', password: PASSWORD } as const;
+
+export const ACCOUNTS: Accounts = {
+  tokens: [
+    { id: 'as@pve!ps', secret: SECRET, access: { '/': LEAST } },
+    { id: 'root@pam!full', secret: SECRET, access: { '/': EVERYTHING } },
+    { id: 'as@pve!noacl', secret: SECRET, access: {} },
+    { id: 'as@pve!cpu', secret: SECRET, access: { '/': ['VM.Audit', 'VM.Config.CPU'] } },
+  ],
+  users: [
+    { id: 'as@pve', password: PASSWORD, access: { '/': LEAST } },
+    { id: 'two@pve', password: PASSWORD, access: { '/': LEAST }, secondFactor: true },
+  ],
+};
+
+export const AUTHORITY = readFileSync(AUTHORITY_FILE, 'utf8');
+export const FINGERPRINT = new X509Certificate(SERVER_TLS.cert).fingerprint256;
+
+export const guestSpec = (id: number): GuestSpec => ({
+  vmid: id,
+  conf: guestText({ vmid: id, name: `ct${id}`, cores: 2, memoryMib: 1024 }),
+  demand: () => ({ cpuCores: 1, anonMib: 100 }),
+});
+
+export interface RestNode {
+  readonly node: SimulatedNode;
+  readonly server: RestServer;
+  /** Moved by tests; tickets and rests go by it. */
+  readonly time: { ms: number };
+  /** The pauses between tries, not waited for. */
+  readonly pauses: number[];
+  client(settings?: Partial<ApiSettings>): ApiClient;
+  close(): Promise<void>;
+}
+
+export const NEVER = new AbortController().signal;
+
+const open: RestNode[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close();
+});
+
+/** @param isKept whether whoever asks for it closes it */
+export async function restNode(
+  guests: readonly GuestSpec[] = [101, 102].map(guestSpec),
+  isKept = false,
+): Promise<RestNode> {
+  const node = await SimulatedNode.create({
+    ...{ root: temporaryDirectory(), guests, lockTimeoutMs: 50 },
+    host: {
+      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
+      ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+    },
+  });
+  const time = { ms: 1_000_000 };
+  const pauses: number[] = [];
+  const server = await RestServer.listen({
+    ...{ node, tls: SERVER_TLS, accounts: ACCOUNTS, refusalMs: 5, nowMs: () => time.ms },
+  });
+  const { port } = server;
+  const clients: ApiClient[] = [];
+  const tools: ApiTools = {
+    ...{ send, monotonicMs: () => milliseconds(time.ms), random: () => 0.5 },
+    pause: async (ms) => void pauses.push(ms),
+  };
+  const made: RestNode = {
+    ...{ node, server, time, pauses },
+    client(settings = {}) {
+      const client = new ApiClient(
+        {
+          ...{ host: '127.0.0.1', port, credentials: TOKEN },
+          trust: { kind: 'authority', pem: AUTHORITY },
+          ...{ readLimitMs: milliseconds(5000), writeLimitMs: milliseconds(5000) },
+          ...settings,
+        },
+        tools,
+      );
+      clients.push(client);
+      return client;
+    },
+    async close() {
+      for (const client of clients) client.close();
+      await server.close();
+      await node.close();
+    },
+  };
+  if (!isKept) open.push(made);
+  return made;
+}
