@@ -3,18 +3,9 @@ import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import type { JournalEvent } from '../core/journal-event.ts';
 import { LOG_COMPONENTS } from '../core/log-line.ts';
-import { type Missing, missing } from '../core/reading.ts';
-import { type CgroupFiles, createCgroups } from '../node/local/kernel/cgroup-files.ts';
-import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
-import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
-import { createHostView } from '../node/local/kernel/proc-files.ts';
 import type { Paths } from '../node/local/paths.ts';
-import { createGuests } from '../node/local/pve/guests.ts';
-import { createProxmox } from '../node/local/pve/pct.ts';
-import { PveInventory } from '../node/local/pve/pve-inventory.ts';
+import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
-import { createRunningVms } from '../node/local/pve/vms.ts';
-import type { Guests, NodeHands } from '../node/port.ts';
 import { AnsweringFiles, type Places } from '../os/answering-files.ts';
 import { isJournalStream } from '../os/journal-stream.ts';
 import { whyNoFileIn, whyNothingToAppend } from '../os/writable-files.ts';
@@ -26,6 +17,7 @@ import type { ActingWorld, World } from '../ports.ts';
 import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
+import { openLocalNode } from './local-node.ts';
 import { logOutlets } from './log-outlets.ts';
 
 /** The ports of the loop on a real node, put together from a configuration. */
@@ -54,18 +46,12 @@ const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
   error: 'ERROR',
 };
 
-const handsOf = ({ paths, clock, env }: ProcessContext): NodeHands => ({
-  proxmox: createProxmox({ environment: env }),
-  reclaim: createReclaim(paths, clock),
-  memoryHigh: createMemoryHigh(paths, clock),
-});
-
 /** The world for those who only look: what would change the node is not in it. */
 export const withoutHands = ({ hands: _, ...world }: ActingWorld): World => world;
 
 export function openWorld(config: Config, context: ProcessContext): OpenWorld {
   const { paths, clock, stdout, stderr, env } = context;
-  const node = paths.nodeName();
+  const name = paths.nodeName();
   const toSystemd = isJournalStream(stdout, env);
   const answering = new AnsweringFiles();
   const hanging = (): string | undefined => answering.problem(paths.pveDir);
@@ -77,18 +63,19 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
     append,
   });
   outlets.use(config);
-  const journal = createJournal(journalSettings(config, paths, node), clock, append);
+  const journal = createJournal(journalSettings(config, paths, name), clock, append);
   const tally = newTally();
   let files = filesOf(config, paths);
-  const cgroups: CgroupFiles = createCgroups(paths, clock);
-  const inventory = new PveInventory(paths);
-  const vms = createRunningVms(paths, inventory);
+  const node = openLocalNode(context, hanging);
+  const { inventory } = node;
   const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
-    createBackups({ directory: paths.at(backupDir), node, clock, keep, keepMs });
+    createBackups({ directory: paths.at(backupDir), node: name, clock, keep, keepMs });
   let backups = backupsOf(config);
   let listener: JournalListener | undefined;
   const world: ActingWorld = {
-    clock,
+    ...node.eyes,
+    hands: node.hands,
+    observe: () => answering.ask(placesOf(files, paths)),
     log,
     journal: {
       record(event) {
@@ -99,13 +86,8 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
       },
       problem: () => answering.problem(dirname(files.log)) ?? whyNothingToAppend(files.log),
     },
-    cgroups,
-    guests: whileAnswering(createGuests(paths, inventory), hanging),
-    host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
-    observe: () => answering.ask(placesOf(files, paths)),
-    hands: handsOf(context),
     holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
-    temporary: createTemporaryRecords(paths, node, inventory),
+    temporary: createTemporaryRecords(paths, name, inventory),
     backups: {
       write(file, purpose) {
         const message = answering.problem(files.backups);
@@ -119,7 +101,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
     reconfigure(next) {
       log.reconfigure(logSettings(next, paths));
       outlets.use(next);
-      journal.reconfigure(journalSettings(next, paths, node));
+      journal.reconfigure(journalSettings(next, paths, name));
       backups = backupsOf(next);
       files = filesOf(next, paths);
     },
@@ -127,7 +109,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenWorld {
       listener = next;
     },
     async close() {
-      cgroups.close();
+      node.close();
       await outlets.close();
       await log.flush();
     },
@@ -160,17 +142,6 @@ const appendWhile =
     const message = answering.problem(dirname(file));
     return message === undefined ? appendLine(file, line, rotation) : { ok: false, message };
   };
-
-function missingWhile(hanging: () => string | undefined): Missing | undefined {
-  const problem = hanging();
-  return problem === undefined ? undefined : missing('unreadable', problem);
-}
-
-const whileAnswering = (guests: Guests, hanging: () => string | undefined): Guests => ({
-  list: () => missingWhile(hanging) ?? guests.list(),
-  read: (vmid) => missingWhile(hanging) ?? guests.read(vmid),
-  quorum: () => missingWhile(hanging) ?? guests.quorum(),
-});
 
 const allSecrets = (config: Config): readonly string[] => [
   config.metrics.token,

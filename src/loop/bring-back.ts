@@ -80,9 +80,9 @@ export async function agree(
   context: ApplyContext,
 ): Promise<Agreed> {
   const { vmid, target } = wish;
+  const live = await readBack(world, vmid);
   const file = world.guests.read(vmid);
   if (!file.ok) return { kind: 'failed', note: file.detail };
-  const live = readBack(world, vmid);
   const stale = staleParts(file.value.config, live, target);
   const { memoryMib } = target;
   const sample = world.cgroups.sample(vmid);
@@ -171,6 +171,7 @@ async function step(
 ): Promise<Agreed> {
   let outcome: CommandOutcome = { kind: 'done' };
   for (const each of targets.filter((one) => !isEmpty(one))) {
+    await world.inspect(vmid);
     const file = world.guests.read(vmid);
     if (!file.ok) return { kind: 'failed', note: file.detail };
     const backup = world.backups.write(file.value, { reason });
@@ -183,7 +184,7 @@ async function step(
     if (set.pushed !== undefined) return { kind: 'failed', note: explainUnproven(set.pushed) };
     outcome = set.outcome;
   }
-  const verdict = verify({}, target, readBack(world, vmid), context.hostCpus);
+  const verdict = verify({}, target, await readBack(world, vmid), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') return { kind: 'agreed' };
   const note = outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome);
   const lifted = isUnwritable(outcome)
@@ -206,7 +207,7 @@ export async function liftLive(
   { vmid, target: before, reason }: Agreement,
   context: ApplyContext,
 ): Promise<string | undefined> {
-  const nearly = nearlyAsBefore(readBack(world, vmid), before, context.hostCpus);
+  const nearly = nearlyAsBefore(await readBack(world, vmid), before, context.hostCpus);
   const file = world.guests.read(vmid);
   if (!file.ok || isEmpty(nearly)) return undefined;
   const backup = world.backups.write(file.value, { reason });
@@ -214,7 +215,8 @@ export async function liftLive(
   const request = { vmid, ...nearly, digest: file.value.config.digest };
   const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
   await setWatched(world, request, stop, undefined);
-  if (!isEmpty(nearlyAsBefore(readBack(world, vmid), nearly, context.hostCpus))) return undefined;
+  const after = await readBack(world, vmid);
+  if (!isEmpty(nearlyAsBefore(after, nearly, context.hostCpus))) return undefined;
   const { memoryMib, cpuLimit } = nearly;
   const words = [
     ...(memoryMib === undefined ? [] : [`memory limit ${memoryMib} MB`]),

@@ -54,7 +54,8 @@ async function bringInForce(
   planned: PlannedChange,
   context: ChangeContext,
 ): Promise<ChangeResult> {
-  const why = whyOvertaken(world, wish.decidedOn) ?? whyNotNow(world, planned, context);
+  const why =
+    (await whyOvertaken(world, wish.decidedOn)) ?? (await whyNotNow(world, planned, context));
   if (why !== undefined) return { kind: 'overtaken', note: why };
   const reason = changesOf(planned).map(describe).join('. ');
   const { vmid, target } = wish;
@@ -68,12 +69,13 @@ async function bringInForce(
 const CORES_FOLLOW = 'Its cores take effect when pvestatd next rebalances, in about 10 s.';
 
 /** A change may come a minute after it was planned, with slow ones before it. */
-function whyNotNow(
+async function whyNotNow(
   world: World,
   { vmid, memory }: PlannedChange,
   { headroom }: ChangeContext,
-): string | undefined {
+): Promise<string | undefined> {
   if (memory?.verdict === 'grow') {
+    await world.observe();
     const why = whyNoHeadroom(world, headroom);
     return why === undefined ? undefined : `${why}; deciding anew`;
   }

@@ -25,12 +25,12 @@ export async function apply(
   context: ApplyContext,
 ): Promise<ChangeResult> {
   const { vmid, decidedOn, target } = wish;
-  const overtaken = whyOvertaken(world, decidedOn);
+  const overtaken = await whyOvertaken(world, decidedOn);
   if (overtaken !== undefined) return { kind: 'overtaken', note: overtaken };
   const { memoryMib } = target;
   const sample = world.cgroups.sample(vmid);
   const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
-  const refused = wish.refuse?.();
+  const refused = await wish.refuse?.();
   if (refused !== undefined) return { kind: 'overtaken', note: refused };
   if (!takes) return set(world, wish, context, undefined);
 
@@ -52,7 +52,11 @@ export async function apply(
 const OVERTAKEN = 'its configuration was changed meanwhile; deciding anew';
 
 /** Why nothing that was decided on this configuration is to be done any more. */
-export function whyOvertaken({ guests, clock }: World, decidedOn: GuestConfig): string | undefined {
+export async function whyOvertaken(
+  { inspect, guests, clock }: World,
+  decidedOn: GuestConfig,
+): Promise<string | undefined> {
+  await inspect(decidedOn.vmid);
   const file = guests.read(decidedOn.vmid);
   if (!file.ok) return file.detail;
   if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
@@ -76,11 +80,12 @@ async function set(
   const wasRunning = isRunning(world, vmid);
   const request = { vmid, ...target, digest: decidedOn.digest };
   const { outcome, pushed } = await setWatched(world, request, context.stop, held);
-  const look = (): Verification => verify(before, target, readBack(world, vmid), context.hostCpus);
-  let verdict = look();
+  const look = async (): Promise<Verification> =>
+    verify(before, target, await readBack(world, vmid), context.hostCpus);
+  let verdict = await look();
   if (verdict.kind === 'unchanged' && isChanged(world, decidedOn)) {
     // It may have come about between the two looks: a pct that was ended had begun to write.
-    verdict = look();
+    verdict = await look();
     if (verdict.kind === 'unchanged' && outcome.kind === 'failed') {
       return { kind: 'overtaken', note: OVERTAKEN };
     }

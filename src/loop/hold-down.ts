@@ -34,10 +34,10 @@ export async function holdDown(world: ActingWorld, lowering: Lowering): Promise<
   if (proof.kind !== 'proven') return proof;
   const answer = await world.hands.memoryHigh.hold(vmid, provenBelow(toMib));
   const refused = answer.kind === 'held' ? undefined : answer.message;
-  let result = judgeHeld(world, lowering, refused);
+  let result = await judgeHeld(world, lowering, refused);
   for (let looks = 1; looks < MOST_LOOKS && isPushed(result); looks++) {
     await world.hands.memoryHigh.pause();
-    result = judgeHeld(world, lowering, refused);
+    result = await judgeHeld(world, lowering, refused);
   }
   if (result.kind !== 'held') await letGo(world, vmid);
   return result;
@@ -49,9 +49,13 @@ const isPushed = (result: HoldDown): boolean =>
   result.kind === 'unproven' && result.because.kind === 'pushed';
 
 /** The proof is true for the moment of its last look only; here is one more, with growth held. */
-function judgeHeld(world: World, lowering: Lowering, refused: string | undefined): HoldDown {
+async function judgeHeld(
+  world: World,
+  lowering: Lowering,
+  refused: string | undefined,
+): Promise<HoldDown> {
   const { vmid, toMib } = lowering;
-  const seen = look(world, vmid);
+  const seen = await look(world, vmid);
   if (!seen.ok) return { kind: 'unseen', detail: seen.detail };
   const { usage, counters, identity } = seen.value;
   const because =
@@ -90,20 +94,21 @@ export interface Watched {
 
 /** `pct set`, which is ended at once where what is held down pushes. */
 export async function setWatched(
-  { hands: { proxmox, memoryHigh }, cgroups }: ActingWorld,
+  { hands, inspect, cgroups }: ActingWorld,
   request: SetRequest,
   stop: AbortSignal,
   held: HeldDown | undefined,
 ): Promise<Watched> {
-  if (held === undefined) return { outcome: await proxmox.set(request, stop) };
+  if (held === undefined) return { outcome: await hands.apply(request, stop) };
   const cancel = new AbortController();
   let isOver = false;
-  const outcome = proxmox.set(request, stop, cancel.signal).finally(() => {
+  const outcome = hands.apply(request, stop, cancel.signal).finally(() => {
     isOver = true;
   });
   let pushed: Unproven | undefined;
   while (pushed === undefined) {
-    await Promise.race([outcome, memoryHigh.pause()]);
+    await Promise.race([outcome, hands.memoryHigh.pause()]);
+    await inspect(held.vmid);
     const seen = cgroups.sample(held.vmid);
     // What cannot be seen now says nothing new; the look before has shown that it fits.
     if (seen.ok && seen.value.memory.ok) {

@@ -41,7 +41,7 @@ const unproven = (because: Unproven): Proof => ({ kind: 'unproven', because });
  */
 export async function proveShrink(world: ActingWorld, lowering: Lowering): Promise<Proof> {
   const { vmid, toMib } = lowering;
-  const before = look(world, vmid);
+  const before = await look(world, vmid);
   if (!before.ok) return { kind: 'unseen', detail: before.detail };
   const { usage, counters } = before.value;
   const grown = whyTooLittle(usage, lowering);
@@ -77,7 +77,7 @@ async function askKernel(
   for (let round = 1; ; round++) {
     const answer = await world.hands.reclaim.ask(vmid, { bytes: wish, until });
     if (answer.kind === 'unsupported') return unasked(lowering, first.usage);
-    const seen = look(world, vmid);
+    const seen = await look(world, vmid);
     if (!seen.ok) return { kind: 'unseen', detail: seen.detail };
     const { counters: after, identity, usage } = seen.value;
     if (identity !== first.identity) {
@@ -127,7 +127,8 @@ export interface Look {
   readonly counters: MemoryCounters;
 }
 
-export function look({ cgroups }: World, vmid: Vmid): Reading<Look> {
+export async function look({ inspect, cgroups }: World, vmid: Vmid): Promise<Reading<Look>> {
+  await inspect(vmid);
   const sample: Reading<CgroupSample> = cgroups.sample(vmid);
   if (!sample.ok) return sample;
   const { memory, identity } = sample.value;

@@ -6,7 +6,14 @@ import type { World } from '../ports.ts';
 
 /** What came of a command: what `pct` says of it, and what is really there. */
 
-export function readBack({ guests, cgroups }: World, vmid: Vmid): ReadBack {
+/** A new look at a guest, after a change. */
+export async function readBack(world: World, vmid: Vmid): Promise<ReadBack> {
+  await world.inspect(vmid);
+  return asSeen(world, vmid);
+}
+
+/** The guest as it was seen last. */
+export function asSeen({ guests, cgroups }: World, vmid: Vmid): ReadBack {
   const file = guests.read(vmid);
   const sample = cgroups.sample(vmid);
   const counters = sample.ok ? sample.value.memory : sample;

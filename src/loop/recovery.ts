@@ -16,7 +16,7 @@ import type { Milliseconds, Vmid } from '../core/units.ts';
 import { verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
 import { logUnwritten } from './log-cycle.ts';
-import { readBack } from './read-back.ts';
+import { asSeen } from './read-back.ts';
 
 /**
  * What a former life of this program had in hand when it was cut off. A change that came about is
@@ -92,7 +92,7 @@ function tell(
 ): void {
   const { vmid, before, now } = cutOff;
   const sides = [{ [of]: before[of] }, { [of]: now[of] }] as const;
-  const found = verify(...sides, readBack(world, vmid), state.hostCpus ?? 0);
+  const found = verify(...sides, asSeen(world, vmid), state.hostCpus ?? 0);
   const isDone = found.kind === 'confirmed' || found.kind === 'pending';
   const status = isDone ? found.kind : 'failed';
   if (found.kind === 'pending' && now.cores !== null) {

@@ -68,6 +68,7 @@ export async function restore(
   context: RestoreContext,
 ): Promise<RestoreResult> {
   const { vmid } = goal;
+  await world.inspect(vmid);
   const file = world.guests.read(vmid);
   if (!file.ok) {
     const kind = file.why === 'absent' ? 'absent' : 'failed';
@@ -83,6 +84,7 @@ export async function restore(
     const note = `it is locked (${now.lock}), since another operation is at work on it`;
     return { kind: 'failed', name, before: {}, target: {}, note };
   }
+  await world.observe();
   const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
   const plan = planRestore(now, goal.config, world.cgroups.sample(vmid), tooMuch);
   const kind = kindOf(plan);
@@ -147,10 +149,12 @@ async function change(
     {
       ...{ vmid, decidedOn: now, before, target },
       purpose: { ...diffOf(before, target), reason, rollbackTo: backupId },
-      refuse: () =>
-        target.memoryMib === undefined
-          ? undefined
-          : whyNotGiven(world, context.hostPolicy, now, target.memoryMib),
+      refuse: async () => {
+        const { memoryMib } = target;
+        if (memoryMib === undefined) return undefined;
+        await world.observe();
+        return whyNotGiven(world, context.hostPolicy, now, memoryMib);
+      },
       // Before the change, so that the loop does not undo it in the moment after.
       justBefore: () => {
         held = hold(world, goal);

@@ -18,7 +18,7 @@ export interface Wish {
   /** If memory is taken: what else is known of that. */
   readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;
   /** Asked right before: why it must not be made any more. */
-  readonly refuse?: () => string | undefined;
+  readonly refuse?: () => Promise<string | undefined>;
   /** Done when nothing can hinder the change any more. */
   readonly justBefore?: () => void;
 }

@@ -102,7 +102,7 @@ export interface HostView {
   observe(): HostObservation;
 }
 
-/** What `pct set` is asked to bring about. Only what is named is changed. */
+/** What a guest shall have. Only what is named is changed. */
 export interface SetRequest extends Partial<Allocation> {
   readonly vmid: Vmid;
   /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
@@ -123,25 +123,21 @@ export type CommandOutcome =
   /** It could not even be started, e.g. no `pct` in PATH. */
   | { readonly kind: 'not-started'; readonly message: string };
 
-/** The node's own tools. The only port behind which a process is started. */
-export interface Proxmox {
-  /**
-   * `stop` lets a command in hand finish, for some seconds; `cancel` ends it at once, or keeps it
-   * from beginning.
-   */
-  set(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
-}
-
 export type WriteOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
 /** What can be seen of a node. Nothing of it changes anything, so everybody may have it. */
 export interface NodeEyes {
   readonly clock: Clock;
   /**
-   * One look at the node, the only thing to be waited for: all that is read afterwards is read at
-   * once, as of this look or later. Never fails: what does not answer is missing if it is read.
+   * One look at the node: all that is read afterwards is read at once, as of this look or later.
+   * Never fails: what does not answer is missing if it is read.
    */
   observe(): Promise<void>;
+  /**
+   * One look at one guest, for a change: before it, after it, and while it is watched. What is read
+   * of this guest afterwards is as of this look or later. Never fails, as `observe`.
+   */
+  inspect(vmid: Vmid): Promise<void>;
   readonly guests: Guests;
   readonly cgroups: Cgroups;
   readonly host: HostView;
@@ -149,7 +145,11 @@ export interface NodeEyes {
 
 /** What changes a node. Only what carries changes out is handed it; a dry run has none. */
 export interface NodeHands {
-  readonly proxmox: Proxmox;
+  /**
+   * Sets what a guest shall have: `pct set`, or what a backend has in its place. `stop` lets a
+   * command in hand finish, for some seconds; `cancel` ends it at once, or keeps it from beginning.
+   */
+  apply(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
   readonly reclaim: Reclaim;
   readonly memoryHigh: MemoryHigh;
 }

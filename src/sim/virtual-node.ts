@@ -152,6 +152,7 @@ export class VirtualNode {
       monotonicMs: () => milliseconds(this.monotonicMs),
     },
     observe: async () => {},
+    inspect: async () => {},
     guests: {
       list: () => {
         const all = [...this.machine.vmids()].map((vmid) => [vmid, this.#guest(vmid)] as const);
@@ -171,7 +172,7 @@ export class VirtualNode {
       capabilities: (vmid) => this.#capabilities(vmid),
     },
     hands: {
-      proxmox: { set: (request, _stop, cancel) => this.#set(request, cancel) },
+      apply: (request, _stop, cancel) => this.#set(request, cancel),
       reclaim: {
         ask: (vmid, wish) => this.#reclaim(vmid, wish),
       },

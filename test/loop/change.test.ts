@@ -34,6 +34,7 @@ async function carry(
   meanwhile: () => void = () => {},
   headroom: Headroom = AMPLE_ROOM,
 ): Promise<ChangeResult> {
+  node.goAfar();
   const decidedOn = node.get(101).config;
   meanwhile();
   const context = { hostCpus: 16, headroom, stop: new AbortController().signal };

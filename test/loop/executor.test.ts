@@ -28,6 +28,7 @@ const withHigh = ({ world }: FakeNode, memoryHigh: MemoryHigh) => ({
 });
 
 function carry(node: FakeNode, planned = shrinkTo(512)): Promise<ChangeResult> {
+  node.goAfar();
   const context = { hostCpus: 16, headroom: AMPLE_ROOM, stop: new AbortController().signal };
   return carryOut(node.world, planned, node.get(101).config, context);
 }

@@ -69,6 +69,12 @@ export interface FakeContainer {
   memoryMissing?: Missing | undefined;
 }
 
+interface Seen {
+  readonly file: Reading<GuestFile>;
+  readonly sample: Reading<CgroupSample>;
+  readonly cpuLimit: Reading<Cores | undefined>;
+}
+
 interface Backup {
   readonly file: GuestFile;
   readonly purpose: BackupPurpose;
@@ -104,6 +110,8 @@ export class FakeNode {
   ) => this.apply(request);
   /** `memory.high` where it is held down, in MiB. */
   readonly heldMib = new Map<Vmid, number>();
+  /** What the last look has shown of each; undefined: all is seen as it is. */
+  #lastLook: Map<Vmid, Seen> | undefined;
   /** Why `memory.high` cannot be written. */
   highRefused: string | undefined;
 
@@ -191,6 +199,26 @@ export class FakeNode {
     return this.lines.filter((line) => line.startsWith(`${level}: `));
   }
 
+  /** From now on it is seen as the last look has shown it, as a node that is far away. */
+  goAfar(): void {
+    this.#lastLook = new Map();
+    this.#look(this.containers.keys());
+  }
+
+  #look(ids: Iterable<Vmid>): void {
+    for (const id of ids) this.#lastLook?.set(id, this.#lookAt(id));
+  }
+
+  #seenOf(id: Vmid): Seen {
+    return this.#lastLook === undefined
+      ? this.#lookAt(id)
+      : (this.#lastLook.get(id) ?? this.#lookAt(id));
+  }
+
+  #lookAt(id: Vmid): Seen {
+    return { file: this.read(id), sample: this.sample(id), cpuLimit: this.cpuLimit(id) };
+  }
+
   private get cpus(): number {
     return this.seen.cpus.ok ? this.seen.cpus.value : 0;
   }
@@ -238,7 +266,8 @@ export class FakeNode {
       wallMs: () => milliseconds(this.nowMs),
       monotonicMs: () => milliseconds(this.nowMs),
     },
-    observe: async () => {},
+    observe: async () => this.#look(this.containers.keys()),
+    inspect: async (id) => this.#look([id]),
     guests: {
       list: () => {
         if (this.listMissing !== undefined) return this.listMissing;
@@ -248,25 +277,23 @@ export class FakeNode {
         ]);
         return present(new Map(all));
       },
-      read: (id) => this.read(id),
+      read: (id) => this.#seenOf(id).file,
       quorum: () => this.quorum,
     },
     cgroups: {
-      sample: (id) => this.sample(id),
-      cpuLimit: (id) => this.cpuLimit(id),
-      sampledCpuLimit: (id) => this.cpuLimit(id),
+      sample: (id) => this.#seenOf(id).sample,
+      cpuLimit: (id) => this.#seenOf(id).cpuLimit,
+      sampledCpuLimit: (id) => this.#seenOf(id).cpuLimit,
       capabilities: (id) =>
         this.containers.get(id)?.running
           ? { proof: this.hasReclaim, pressure: true, liveLimits: this.liveLimits }
           : undefined,
     },
     hands: {
-      proxmox: {
-        set: async (request, _stop, cancel) => {
-          this.sets.push(request);
-          this.done.push(`set ${request.vmid}`);
-          return this.pct(request, cancel);
-        },
+      apply: async (request, _stop, cancel) => {
+        this.sets.push(request);
+        this.done.push(`set ${request.vmid}`);
+        return this.pct(request, cancel);
       },
       reclaim: {
         ask: async (id, wish) => {

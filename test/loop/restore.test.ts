@@ -10,7 +10,7 @@ import {
   type RestoreFacts,
 } from '../../src/loop/log-restore.ts';
 import { type RestoreResult, restore } from '../../src/loop/restore.ts';
-import type { CommandOutcome, Proxmox, SetRequest } from '../../src/node/port.ts';
+import type { CommandOutcome, NodeHands, SetRequest } from '../../src/node/port.ts';
 import type { Holds } from '../../src/ports.ts';
 import { broken, guest, host, hostPolicy, identity, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
@@ -53,16 +53,15 @@ interface Wish {
 
 /** Back to 2 cores and 1024 MB, where nothing else is said. */
 function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
+  node.goAfar();
   const config = guest(101, { cores: 2, memoryMib: mib(1024), ...wish.saved });
   const goal = { vmid: ID, backupId: BACKUP, config, guest: wish.guest ?? identity(101) };
-  const proxmox: Proxmox = {
-    set: (request, stop) => {
-      wish.onSet?.(stop.aborted);
-      return node.world.hands.proxmox.set(request, stop);
-    },
+  const apply: NodeHands['apply'] = (request, stop) => {
+    wish.onSet?.(stop.aborted);
+    return node.world.hands.apply(request, stop);
   };
   const { hands, ...eyes } = { ...node.world, holds: wish.holds ?? holdsOf(node).holds };
-  const acting = { ...eyes, hands: { ...hands, proxmox } };
+  const acting = { ...eyes, hands: { ...hands, apply } };
   return restore(wish.dryRun === true ? eyes : acting, goal, {
     hostCpus: 16,
     hostPolicy,

@@ -6,7 +6,7 @@ import { createMemoryHigh } from '../../src/node/local/kernel/memory-high.ts';
 import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { createGuests } from '../../src/node/local/pve/guests.ts';
-import { createProxmox } from '../../src/node/local/pve/pct.ts';
+import { createPct } from '../../src/node/local/pve/pct.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
@@ -41,10 +41,11 @@ async function local(): Promise<NodeUnderContract> {
   return {
     eyes: {
       ...{ clock, cgroups, guests: createGuests(paths), observe: async () => {} },
+      inspect: async () => {},
       host: createHostView(paths, () => present(mib(0))),
     },
     hands: {
-      proxmox: createProxmox({ environment }),
+      ...createPct({ environment }),
       reclaim: createReclaim(paths, clock),
       memoryHigh: createMemoryHigh(paths, clock),
     },

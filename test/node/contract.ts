@@ -98,9 +98,9 @@ class Observer {
   /** As it was decided on now, but for what is said. */
   async set(request: Partial<SetRequest>): Promise<CommandOutcome> {
     const digest = request.digest ?? this.config().digest;
-    const { proxmox } = this.node.hands;
-    const outcome = await this.node.during(proxmox.set({ ...request, vmid: ID, digest }, NEVER));
-    await this.node.during(this.node.eyes.observe());
+    const { hands, eyes } = this.node;
+    const outcome = await this.node.during(hands.apply({ ...request, vmid: ID, digest }, NEVER));
+    await this.node.during(eyes.inspect(ID));
     return outcome;
   }
 

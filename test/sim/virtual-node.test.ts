@@ -95,7 +95,7 @@ describe('a virtual node', () => {
   it('changes memory at once, and cores with the next pass of pvestatd', async () => {
     const node = nodeWith();
     const { digest } = configOf(node);
-    const work = node.world.hands.proxmox.set(
+    const work = node.world.hands.apply(
       { vmid: vmid(101), cores: 4, memoryMib: mib(2048), cpuLimit: null, digest },
       NO_STOP,
     );
@@ -113,11 +113,11 @@ describe('a virtual node', () => {
   it('refuses what pct refuses: another digest, a lock', async () => {
     const other = nodeWith();
     const stale = { vmid: vmid(101), cores: 4, digest: '0'.repeat(40) };
-    const outcome = await other.time.during(other.world.hands.proxmox.set(stale, NO_STOP));
+    const outcome = await other.time.during(other.world.hands.apply(stale, NO_STOP));
     expect(outcome).toMatchObject({ kind: 'failed', exitCode: 255 });
     const locked = nodeWith(busy, { lock: 'backup' });
     const request = { vmid: vmid(101), cores: 4, digest: configOf(locked).digest };
-    expect(await locked.time.during(locked.world.hands.proxmox.set(request, NO_STOP))).toEqual({
+    expect(await locked.time.during(locked.world.hands.apply(request, NO_STOP))).toEqual({
       ...{ kind: 'failed', why: 'locked', exitCode: 255 },
       message: 'another operation has locked the container: CT is locked (backup)',
     });

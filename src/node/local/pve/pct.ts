@@ -6,7 +6,7 @@ import type { CommandResult } from '../../../os/command.ts';
 import { runCommand } from '../../../os/command.ts';
 import { searchPath } from '../../../os/executable-files.ts';
 import { failureWords } from '../../pct-words.ts';
-import type { CommandOutcome, Proxmox, SetRequest } from '../../port.ts';
+import type { CommandOutcome, NodeHands, SetRequest } from '../../port.ts';
 
 /** `pct`, the node's own tool for containers: what is asked of it, and what became of it. */
 
@@ -25,11 +25,11 @@ export interface PctOptions {
 }
 
 /** Changes containers through `pct`. It is found by PATH. */
-export function createProxmox(options: PctOptions): Proxmox {
+export function createPct(options: PctOptions): Pick<NodeHands, 'apply'> {
   const timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
   const env = commandEnvironment(options.environment);
   return {
-    async set(request, stop, cancel): Promise<CommandOutcome> {
+    async apply(request, stop, cancel): Promise<CommandOutcome> {
       const wrong = whatIsWrongWith(request);
       if (wrong !== undefined) return { kind: 'not-started', message: wrong };
       const result = await runCommand('pct', setArguments(request), {

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mib, milliseconds } from '../../../../src/core/units.ts';
-import { createProxmox, outcomeOf, setArguments } from '../../../../src/node/local/pve/pct.ts';
+import { createPct, outcomeOf, setArguments } from '../../../../src/node/local/pve/pct.ts';
 import type { SetRequest } from '../../../../src/node/port.ts';
 import { plant, temporaryDirectory, vmid } from '../world.ts';
 
@@ -39,13 +39,13 @@ function withPct(script: string, options = {}) {
   chmodSync(join(directory, 'bin/pct'), 0o755);
   const PATH = `${directory}/bin:/usr/bin:/bin`;
   const environment = { PATH, HOME: '/nowhere', GOTIFY_TOKEN: 'secret' };
-  return { directory, proxmox: createProxmox({ environment, ...options }) };
+  return { directory, pct: createPct({ environment, ...options }) };
 }
 
 describe('pct set', () => {
   it('is started once, in a UTF-8 locale, and is handed no secret', async () => {
-    const { directory, proxmox } = withPct('printf "%s\\n" "$@" >>args; env >env');
-    expect(await proxmox.set(request, never)).toStrictEqual({ kind: 'done' });
+    const { directory, pct } = withPct('printf "%s\\n" "$@" >>args; env >env');
+    expect(await pct.apply(request, never)).toStrictEqual({ kind: 'done' });
     expect(readFileSync(join(directory, 'args'), 'utf8').split('\n')).toStrictEqual([
       ...['set', '101', '--cores', '3', '--memory', '768', '--digest', DIGEST, ''],
     ]);
@@ -56,21 +56,21 @@ describe('pct set', () => {
   });
 
   it('has succeeded when it exits 0, whatever it says on stderr', async () => {
-    const { proxmox } = withPct('echo "vm 103 - unable to parse config: nonsense" >&2');
-    expect(await proxmox.set(request, never)).toStrictEqual({ kind: 'done' });
+    const { pct } = withPct('echo "vm 103 - unable to parse config: nonsense" >&2');
+    expect(await pct.apply(request, never)).toStrictEqual({ kind: 'done' });
   });
 
   it('is missed when it is not installed', async () => {
-    const proxmox = createProxmox({ environment: { PATH: '/nowhere' } });
-    expect(await proxmox.set(request, never)).toStrictEqual({
+    const pct = createPct({ environment: { PATH: '/nowhere' } });
+    expect(await pct.apply(request, never)).toStrictEqual({
       kind: 'not-started',
       message: expect.stringMatching(/^the program pct was not found in \/nowhere:.*\/usr\/sbin:/),
     });
   });
 
   it('is ended when it hangs', async () => {
-    const { proxmox } = withPct('sleep 300', { timeLimitMs: milliseconds(300) });
-    expect(await proxmox.set(request, never)).toStrictEqual({
+    const { pct } = withPct('sleep 300', { timeLimitMs: milliseconds(300) });
+    expect(await pct.apply(request, never)).toStrictEqual({
       kind: 'timed-out',
       afterMs: 300,
       message: 'pct set 101 took longer than 0.3 s and was ended',
@@ -78,18 +78,18 @@ describe('pct set', () => {
   });
 
   it('may finish when the daemon stops, but not for ever', async () => {
-    const { proxmox } = withPct('sleep 300', { stopGraceMs: milliseconds(100) });
+    const { pct } = withPct('sleep 300', { stopGraceMs: milliseconds(100) });
     const stopping = new AbortController();
     setTimeout(() => stopping.abort(), 50);
-    expect(await proxmox.set(request, stopping.signal)).toMatchObject({
+    expect(await pct.apply(request, stopping.signal)).toMatchObject({
       kind: 'killed',
       message: 'pct set 101 had not finished when the daemon stopped and was ended',
     });
   });
 
   it('that prints garbage leaves one bounded line', async () => {
-    const { proxmox } = withPct('head -c 3000000 /dev/urandom >&2; exit 9');
-    const outcome = await proxmox.set(request, never);
+    const { pct } = withPct('head -c 3000000 /dev/urandom >&2; exit 9');
+    const outcome = await pct.apply(request, never);
     expect(outcome).toMatchObject({ kind: 'failed', exitCode: 9 });
     const message = outcome.kind === 'failed' ? outcome.message : '';
     expect(message.length).toBeLessThanOrEqual(300);
@@ -111,8 +111,8 @@ describe('pct set', () => {
     ['a part of a MiB', { memoryMib: mib(512.5) }],
     ['a digest that could be an option', { digest: '--delete' }],
   ])('is not started for %s', async (_, change) => {
-    const { directory, proxmox } = withPct('touch started');
-    const outcome = await proxmox.set({ ...request, ...change }, never);
+    const { directory, pct } = withPct('touch started');
+    const outcome = await pct.apply({ ...request, ...change }, never);
     expect(outcome).toMatchObject({ kind: 'not-started' });
     expect(existsSync(join(directory, 'started'))).toBe(false);
   });
