@@ -297,7 +297,7 @@ it('the backups that the daemon made are listed, and nothing is changed by that'
 });
 
 it.each([
-  [['rollback'], /rollback needs the id of a container, or --all/],
+  [['rollback'], /rollback needs the id or the name of a container, or --all/],
   [['rollback', '101', '--to', 'yesterday'], /--to takes a time such as .*not 'yesterday'/],
   [['--rollback', 'daemon'], /--rollback stands without a command/],
 ])('wrong usage, %j, ends with 64 and changes nothing', async (argv, message) => {
