@@ -1,12 +1,13 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 import { version } from '../package.json';
-import { readConfiguration } from './app/configuration.ts';
+import { readConfiguration, readEnvironmentFile } from './app/configuration.ts';
 import { EXIT, type ExitCode } from './app/exit-codes.ts';
 import { whyNoConfiguration, whyNotNow } from './app/unfit.ts';
 import type { Arguments } from './cli/arguments.ts';
 import type { Command, CommandContext } from './cli/command.ts';
 import { parseArguments } from './cli/command-line.ts';
 import { plainText } from './core/plain-text.ts';
+import { present } from './core/reading.ts';
 import { milliseconds } from './core/units.ts';
 import { createPaths } from './node/local/paths.ts';
 import type { Clock } from './node/port.ts';
@@ -50,16 +51,30 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
-async function carryOut(command: Command, given: Arguments): Promise<ExitCode> {
+async function carryOut(command: Command, typed: Arguments): Promise<ExitCode> {
   const { env, stdin, stdout, stderr } = process;
+  const read = typed.envFile === undefined ? present({}) : readEnvironmentFile(typed.envFile);
+  if (!read.ok) {
+    stderr.write(`${plainText(read.detail)}\n`);
+    return EXIT.configuration;
+  }
+  const variables: Readonly<Record<string, string>> = read.value;
+  const given = withVariables(typed, { ...variables, ...env });
   const paths = createPaths(given.sysroot);
-  const context: CommandContext = { paths, clock, env, stdin, stdout, stderr, signals: process };
+  const out = { stdin, stdout, stderr };
+  const context: CommandContext = { paths, clock, env, variables, ...out, signals: process };
   const refusal = await whyNot(command, given, context);
   const ready = refusal ?? (await withId(given, command, context));
   if (typeof ready !== 'string') return command.run(ready, context);
   stderr.write(`${plainText(ready)}\n`);
   return EXIT.failure;
 }
+
+/** The command line stands over the environment. */
+const withVariables = (given: Arguments, { CONFIG_FILE }: CommandContext['env']): Arguments => ({
+  ...given,
+  configFile: given.configFile ?? (CONFIG_FILE === '' ? undefined : CONFIG_FILE),
+});
 
 /** The arguments with the id of a guest that was named, or a sentence on why there is none. */
 async function withId(

@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { type LoadResult, loadConfig } from '../config/load.ts';
 import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
 import { parseVariables } from '../config/variables-file.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
+import { missingBecause } from '../os/os-error.ts';
 import { readRegularFile } from '../os/regular-file.ts';
-import { isReadByAll, whyNotTrusted } from '../os/trusted-file.ts';
+import { isReadByAll, isReadByAnyoneElse, whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
 
 const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
@@ -23,7 +25,7 @@ export interface ConfigurationChoice {
 /** Reads the configuration that the command line names, and applies the flags. */
 export function readConfiguration(
   { configFile, pollIntervalSeconds, energyMode, debug }: ConfigurationChoice,
-  context: Pick<ProcessContext, 'paths' | 'env'>,
+  context: ReadContext,
 ): LoadResult {
   const { paths } = context;
   const path = configurationFile(configFile, paths);
@@ -42,26 +44,77 @@ export function readConfiguration(
   return { ...result, config, notes: [...remarkOnSecret(result, path, shown), ...result.notes] };
 }
 
+type ReadContext = Pick<ProcessContext, 'paths' | 'env' | 'variables'>;
+
 export type Variables =
   | { readonly ok: true; readonly env: ProcessContext['env'] }
   /** A sentence that completes the name of the file. */
   | { readonly ok: false; readonly message: string };
 
 /**
- * The values of `${NAME}`: from the environment, else from a file beside the configuration, so that
- * the configuration need not contain secrets. No value of that file enters the environment of this
- * process or of its children.
+ * The values of `${NAME}`: from the environment, else from the file of `--env-file`, else from one
+ * beside the configuration, so that the configuration need not contain secrets. No value of a file
+ * enters the environment of this process or of its children.
  */
-export function readVariables({ paths, env }: Pick<ProcessContext, 'paths' | 'env'>): Variables {
+export function readVariables({ paths, env: own, variables }: ReadContext): Variables {
+  const env = withFiles({ ...variables, ...own });
   const path = paths.at(VARIABLES_FILE);
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return { ok: false, message: `is not used: it ${untrusted}` };
   const file = readRegularFile(path, MOST_VARIABLES_BYTES);
-  if (file.ok) return { ok: true, env: { ...parseVariables(file.value.toString('utf8')), ...env } };
+  if (file.ok) {
+    const beside = parseVariables(file.value.toString('utf8'));
+    return { ok: true, env: withFiles({ ...beside, ...variables, ...own }) };
+  }
   // Another user than root may check a configuration without the secrets of root.
   const isRoot = process.geteuid?.() === 0;
   if (file.why === 'absent' || (file.why === 'unreadable' && !isRoot)) return { ok: true, env };
   return { ok: false, message: `is not used: ${file.detail}` };
+}
+
+/** These name files of their own. */
+const NO_SECRETS: ReadonlySet<string> = new Set(['CONFIG_FILE', 'LOG_FILE']);
+
+/**
+ * `NAME_FILE` names a file that holds the value of NAME, as for secrets of Docker and Kubernetes.
+ * It is read only if NAME is asked for, since others use such names too.
+ */
+function withFiles(env: ProcessContext['env']): ProcessContext['env'] {
+  const all = { ...env };
+  for (const [name, path] of Object.entries(env)) {
+    const plain = name.endsWith('_FILE') && !NO_SECRETS.has(name) ? name.slice(0, -5) : '';
+    if (plain === '' || path === undefined || Object.hasOwn(env, plain)) continue;
+    Object.defineProperty(all, plain, { enumerable: false, get: () => secretIn(path) });
+  }
+  return all;
+}
+
+function secretIn(path: string): string | undefined {
+  if (whyNotTrusted(path) !== undefined) return undefined;
+  const file = readFollowed(path);
+  return file.ok ? file.value.toString('utf8').replace(/\r?\n$/, '') : undefined;
+}
+
+/** Secrets of Kubernetes are links. */
+function readFollowed(path: string): Reading<Buffer> {
+  try {
+    return readRegularFile(realpathSync(path), MOST_VARIABLES_BYTES);
+  } catch (error) {
+    return missingBecause(error, path);
+  }
+}
+
+/** Of `--env-file`, in the form of the file beside the configuration. */
+export function readEnvironmentFile(path: string): Reading<Readonly<Record<string, string>>> {
+  const untrusted = whyNotTrusted(path);
+  const refused = (why: string) => missing('unreadable', `--env-file ${path} ${why}`);
+  if (untrusted !== undefined) return refused(`is not used: it ${untrusted}`);
+  const file = readFollowed(path);
+  if (!file.ok) return refused(`is not used: ${file.detail}`);
+  if (isReadByAnyoneElse(path)) {
+    return refused(`is not used: others may read its secrets; run: chmod 600 ${path}`);
+  }
+  return present(parseVariables(file.value.toString('utf8')));
 }
 
 function remarkOnSecret(

@@ -6,6 +6,8 @@ import type { TestedChannel } from './channels.ts';
 /** What a command is given by the command line. Each command reads what it takes. */
 export interface Arguments {
   readonly configFile: string | undefined;
+  /** A file with variables for the configuration. */
+  readonly envFile: string | undefined;
   /** Every path is taken under this directory; `/` on a real node. */
   readonly sysroot: string;
   readonly dryRun: boolean;

@@ -10,6 +10,7 @@ import { COMMANDS, commandOf } from './commands.ts';
 import {
   DEFAULT_DEMO_SECONDS,
   DEFAULT_MEASURE_SECONDS,
+  FLAG_COMMANDS,
   GENERAL_OPTIONS,
   OPTIONS,
 } from './options.ts';
@@ -34,7 +35,7 @@ export type Parsed =
 type Values = Exclude<ReturnType<typeof tokenize>, string>['values'];
 
 /** An unset shell variable must not turn the directory of a test into the real node. */
-const PATHS = ['config', 'sysroot', 'trace', 'out', 'html'] as const;
+const PATHS = ['config', 'env-file', 'sysroot', 'trace', 'out', 'html'] as const;
 
 /** @param argv what follows the program's name */
 export function parseArguments(argv: readonly string[]): Parsed {
@@ -51,8 +52,10 @@ export function parseArguments(argv: readonly string[]): Parsed {
   }
   const command = commandOf(name);
   if (command === undefined) return wrong(unknownCommand(name), undefined);
-  if (values.rollback === true && positionals.length > 0) {
-    return wrong('--rollback stands without a command: it is the same as rollback --all', command);
+  const flag = flagIn(values);
+  if (flag !== undefined && positionals.length > 0) {
+    const same = GENERAL_OPTIONS[flag].replace('The', 'the');
+    return wrong(`--${flag} stands without a command: it is ${same}`, command);
   }
   const read = argumentsOf(command, values, words);
   if (typeof read === 'string') return wrong(read, command);
@@ -88,11 +91,12 @@ function argumentsOf(
   }
   return {
     configFile: values.config,
+    envFile: values['env-file'],
     sysroot: values.sysroot ?? '/',
     dryRun: values['dry-run'] ?? false,
     pollIntervalSeconds: numeric(poll),
     energyMode: values.energy_mode ?? false,
-    debug: values.debug ?? false,
+    debug: values.debug ?? values.verbose ?? false,
     traceFile: values.trace,
     containers: numeric(containers),
     durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
@@ -165,12 +169,18 @@ const wrongOther = (given: boolean | undefined, isOne: boolean): string | undefi
     ? '--other-guest takes one container; --all skips other guests'
     : undefined;
 
-/** The command and what follows it. The flag of existing installations stands for a command. */
-const commandLine = (
-  { rollback }: { readonly rollback?: boolean | undefined },
-  positionals: readonly string[],
-): readonly string[] =>
-  rollback === true && positionals.length === 0 ? ['rollback'] : positionals;
+type Flag = keyof typeof FLAG_COMMANDS;
+
+const flagIn = (values: Values): Flag | undefined =>
+  (Object.keys(FLAG_COMMANDS) as Flag[]).find((flag) => values[flag] === true);
+
+/** The command and what follows it. A flag of existing installations stands for a command. */
+function commandLine(values: Values, positionals: readonly string[]): readonly string[] {
+  if (positionals.length > 0) return positionals;
+  const flag = flagIn(values);
+  if (flag !== undefined) return [FLAG_COMMANDS[flag]];
+  return values['dry-run'] === true ? ['daemon'] : [];
+}
 
 const noSince = (text: string): string =>
   "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h or " +

@@ -10,11 +10,13 @@ export interface Option {
 
 export const OPTIONS = {
   config: { type: 'string', value: 'FILE' },
+  'env-file': { type: 'string', value: 'FILE' },
   sysroot: { type: 'string', value: 'DIR' },
   'dry-run': { type: 'boolean' },
   poll_interval: { type: 'string', value: 'N' },
   energy_mode: { type: 'boolean' },
   debug: { type: 'boolean' },
+  verbose: { type: 'boolean' },
   json: { type: 'boolean' },
   format: { type: 'string', value: 'FORMAT' },
   since: { type: 'string', value: 'TIME' },
@@ -32,6 +34,11 @@ export const OPTIONS = {
   for: { type: 'string', value: 'N' },
   yes: { type: 'boolean' },
   rollback: { type: 'boolean' },
+  'validate-config': { type: 'boolean' },
+  'validate-only': { type: 'boolean' },
+  'health-check': { type: 'boolean' },
+  status: { type: 'boolean' },
+  once: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
 } as const satisfies Readonly<Record<string, Option>>;
@@ -46,15 +53,32 @@ export const GENERAL_OPTIONS = {
   help: 'Print this help; after a command, the help of that command',
   version: 'Print the version',
   rollback: 'The same as rollback --all',
+  'validate-config': 'The same as check-config',
+  'validate-only': 'The same as check-config',
+  'health-check': 'The same as health-check',
+  status: 'The same as status',
+  once: 'The same as once',
 } as const satisfies OptionTexts;
+
+/** The flags that existing installations have in place of a command. */
+export const FLAG_COMMANDS = {
+  rollback: 'rollback',
+  'validate-config': 'check-config',
+  'validate-only': 'check-config',
+  'health-check': 'health-check',
+  status: 'status',
+  once: 'once',
+} as const satisfies Partial<Record<OptionName, string>>;
 
 export const SYSROOT = { sysroot: 'Take every path below DIR instead of /' } as const;
 
 /** Of commands that read the configuration. */
 export const CONFIGURED = {
   config: 'The configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml)',
+  'env-file': 'Variables for the configuration, NAME=VALUE lines; nobody else may read it',
   ...SYSROOT,
   debug: 'Log at level debug',
+  verbose: 'The same as --debug',
 } as const satisfies OptionTexts;
 
 /** Of commands that take some keys of the configuration from the command line. */

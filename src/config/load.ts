@@ -87,6 +87,29 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
   return { ok: true, config, notes, secretAt: secretIn(sections.defaults) };
 }
 
+/** Variables of the environment that stand over a key of the file. */
+export const KEYS_BY_VARIABLE = { LOG_LEVEL: 'log_level', LOG_FILE: 'log_file' } as const;
+
+/** What the environment sets, checked as if it stood in the file. An empty one sets nothing. */
+function overriding(defaults: Section<DefaultValues>, reader: Reader): Section<DefaultValues> {
+  const given = Object.entries(KEYS_BY_VARIABLE).flatMap(([variable, key]) => {
+    const text = reader.env[variable] ?? '';
+    return text === '' ? [] : [{ variable, key, text }];
+  });
+  const own: Reader = { ...reader, env: {}, problems: [], furtherProblems: 0 };
+  const entries = given.map(({ key, text }): YamlEntry => {
+    return { key, line: 1, value: { kind: 'text', text, line: 1 } };
+  });
+  const value = { kind: 'map', line: 1, entries } as const;
+  const { values } = readSection(reader.keys.default, { key: 'DEFAULT', line: 1, value }, own);
+  for (const { key, message } of own.problems) {
+    const variable = given.find((one) => one.key === key)?.variable;
+    const place = { file: 'the environment', line: undefined, key: variable };
+    reader.problems.push({ ...place, message });
+  }
+  return { ...defaults, values: { ...defaults.values, ...values } };
+}
+
 /** The Gotify URL is not secret. Any other URL grants access to whoever has it. */
 const NO_SECRET: ReadonlySet<string> = new Set(['gotify_url']);
 
@@ -123,7 +146,7 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
     }
   }
   const none = { name: 'DEFAULT', line: 1, values: {}, given: new Map() };
-  return { defaults: defaults ?? none, tiers, groups };
+  return { defaults: overriding(defaults ?? none, reader), tiers, groups };
 }
 
 function checkRelations(sections: Sections, reader: Reader): void {

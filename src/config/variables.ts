@@ -53,6 +53,10 @@ function resolveReference(inner: string | undefined, env: Environment): Expanded
     return { ok: true, text: set, fromVariable: true };
   }
   if (fallback !== undefined) return { ok: true, text: fallback, fromVariable: true };
+  if (Object.hasOwn(env, `${name}_FILE`)) {
+    const what = `the environment variable ${name}_FILE names no file that can be used`;
+    return { ok: false, message: `${what}; it must be readable, and written by root alone` };
+  }
   const remedy = `set it for the service, or write \${${name}:-default}`;
   return { ok: false, message: `the environment variable ${name} is not set; ${remedy}` };
 }

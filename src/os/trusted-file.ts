@@ -49,6 +49,14 @@ export function isReadByAll(path: string): boolean {
   return (mode & READABLE_BY_OTHERS) !== 0;
 }
 
+const READABLE_BY_GROUP = 0o040;
+
+/** Whether it is readable by any other than its owner. */
+export function isReadByAnyoneElse(path: string): boolean {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & (READABLE_BY_GROUP | READABLE_BY_OTHERS)) !== 0;
+}
+
 const WRITABLE_BY_GROUP = 0o020;
 const WRITABLE_BY_OTHERS = 0o002;
 /** In such a directory, as `/tmp` is one, nobody can replace a file of somebody else. */

@@ -16,7 +16,13 @@ function run(...argv: readonly string[]): Run {
 const NAMES = COMMANDS.map(({ name }) => name);
 
 const NOTHING: Arguments = {
-  ...{ configFile: undefined, sysroot: '/', dryRun: false, pollIntervalSeconds: undefined },
+  ...{
+    configFile: undefined,
+    envFile: undefined,
+    sysroot: '/',
+    dryRun: false,
+    pollIntervalSeconds: undefined,
+  },
   ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
   ...{ durationSeconds: 60, vmid: undefined, guestName: undefined, group: undefined },
   ...{ to: undefined, json: false },
@@ -90,6 +96,29 @@ describe('the command line', () => {
   it('takes the flags of existing installations together', () => {
     expect(run('daemon', '--poll_interval', '60', '--energy_mode', '--debug')).toMatchObject({
       ...{ pollIntervalSeconds: 60, energyMode: true, debug: true },
+    });
+  });
+
+  it.each([
+    [['--validate-config'], 'check-config', {}],
+    [['--validate-config', '--verbose'], 'check-config', { debug: true }],
+    [['--validate-only', '--config', 'a', '--env-file', 'b'], 'check-config', { envFile: 'b' }],
+    [['--health-check'], 'health-check', { json: false }],
+    [['--health-check', '--format', 'json'], 'health-check', { json: true }],
+    [['--status'], 'status', {}],
+    [['--once'], 'once', { dryRun: false }],
+    [['--once', '--dry-run'], 'once', { dryRun: true }],
+    [['--dry-run', '--verbose'], 'daemon', { dryRun: true, debug: true }],
+  ] satisfies (readonly [readonly string[], string, Partial<Arguments>])[])(
+    'takes %j for a command, as existing installations have it',
+    (argv, command, expected) => {
+      expect(run(...argv)).toMatchObject({ command, ...expected });
+    },
+  );
+
+  it('takes no such flag beside a command', () => {
+    expect(parseArguments(['--status', 'once'])).toMatchObject({
+      ...{ kind: 'wrong', message: '--status stands without a command: it is the same as status' },
     });
   });
 
