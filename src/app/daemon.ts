@@ -9,14 +9,14 @@ import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
-import { NodeLoop } from './node-loop.ts';
+import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
-import type { Launched } from './run.ts';
-import { runOnSchedule, type Sampling } from './scheduler.ts';
+import type { Launched, NodeInHand } from './run.ts';
+import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
 import { usageHistory } from './usage-history.ts';
 
-/** `daemon`: runs cycles and samples of the node when they are due, until a signal ends it. */
+/** `daemon`: runs cycles and samples of its nodes when they are due, until a signal ends it. */
 export async function daemon(launched: Launched): Promise<ExitCode> {
   return new Daemon(launched).run();
 }
@@ -29,7 +29,10 @@ const NOT_RELOADED =
 class Daemon {
   readonly #launched: Launched;
   readonly #supervisor: Supervisor;
-  readonly #node: NodeLoop;
+  /** Each on a schedule of its own, so that none waits for another. */
+  readonly #nodes: readonly NodeLoop[];
+  /** The node that this program runs on. */
+  readonly #home: NodeLoop;
   readonly #groups: GroupsPart;
   readonly #notifications: Notifications;
   readonly #metrics: Metrics;
@@ -38,86 +41,100 @@ class Daemon {
   readonly #collect = createCollector();
 
   constructor(launched: Launched) {
-    const { launch, config, open, keeper, context } = launched;
-    const { clock, log } = open.world;
+    const { launch, config, home, nodes, context } = launched;
+    const { clock, log } = home.world;
     this.#launched = launched;
     this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
-    this.#node = new NodeLoop({
-      ...{ open, keeper, config },
-      settingsOf: (each) => settingsOf(each, launch),
-      comingMib: () => this.#groups.comingMib,
-      onSaved: () => this.#supervisor.beat(),
-    });
-    const usage = usageHistory(this.#node, context, () => this.#node.config.pollIntervalMs);
-    this.#groups = groupsPart(this.#node, context);
-    this.#notifications = openNotifications(open, context, { announces: true });
+    const loopOf = (one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop =>
+      new NodeLoop({
+        ...{ ...one, config, ...ofHome },
+        settingsOf: (each) => settingsOf(each, launch),
+        onSaved: () => this.#supervisor.beat(),
+      });
+    const [first, ...others] = nodes;
+    this.#home = loopOf(first, { comingMib: () => this.#groups.comingMib });
+    this.#nodes = [this.#home, ...others.map((one) => loopOf(one))];
+    const usages = this.#nodes.map((node) =>
+      usageHistory(node, context, () => node.config.pollIntervalMs),
+    );
+    this.#groups = groupsPart(this.#home, home, context);
+    const announced = { announces: true, home: home.name };
+    this.#notifications = openNotifications(home.outputs, context, announced);
     this.#metrics = openMetrics({
-      ...{ open, context, config: () => this.#node.config, known: () => this.#known() },
+      ...{ open: home, context, config: () => this.#home.config, known: () => this.#known() },
       messages: () => this.#notifications.counts(),
     });
-    this.#parts = together([this.#groups, usage, this.#notifications, this.#metrics]);
+    this.#parts = together([this.#groups, ...usages, this.#notifications, this.#metrics]);
   }
 
   async run(): Promise<ExitCode> {
     const { config, context, signals } = this.#launched;
-    const { clock, log } = this.#node.world;
+    const { log } = this.#home.world;
     signals.on('SIGUSR1', () => log.info(NOTHING_TO_REOPEN));
     log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
     const control = await openControl({
-      ...{ open: this.#node.open, context, known: () => this.#known() },
+      ...{ open: this.#home.open, context, known: () => this.#known() },
       health: () => this.#metrics.health(),
     });
     await this.#parts.apply(config);
-    await runOnSchedule(
-      {
-        ...{ clock, supervisor: this.#supervisor, sampling: this.#sampling() },
-        pollIntervalMs: () => this.#node.config.pollIntervalMs,
-        cycle: (stop) => this.#cycle(stop),
-        resting: (untilNextMs) => {
-          const seconds = Math.round(untilNextMs / 1000);
-          log.info(`Resource allocation process completed. Next run in ${seconds} seconds.`);
-        },
-        reload: () => this.#reload(),
-      },
-      signals,
-    );
+    const schedules = this.#nodes.map((node) => this.#scheduleOf(node));
+    await Promise.all(schedules.map((schedule) => runOnSchedule(schedule, signals)));
     await this.#parts.stop();
     await control.close();
-    this.#node.save();
+    for (const node of this.#nodes) node.save();
     log.info('Stopped.');
     return EXIT.fine;
   }
 
-  async #cycle(stop: AbortSignal): Promise<void> {
-    const { result } = await this.#watched(() => this.#node.cycle(stop));
-    this.#supervisor.status(
-      result.ok
-        ? `Last cycle: ${result.done} changes done, ${result.failed} failed`
-        : `Last cycle: blind, ${result.detail}`,
-    );
+  /** The service manager hears of the home, and a reload happens once, between its cycles. */
+  #scheduleOf(node: NodeLoop): Schedule {
+    const { clock, log } = node.world;
+    const isHome = node === this.#home;
+    return {
+      ...{ clock, sampling: this.#samplingOf(node) },
+      ...(isHome && { supervisor: this.#supervisor }),
+      pollIntervalMs: () => node.config.pollIntervalMs,
+      cycle: (stop) => this.#cycle(node, stop),
+      resting: (untilNextMs) => {
+        const seconds = Math.round(untilNextMs / 1000);
+        log.info(`Resource allocation process completed. Next run in ${seconds} seconds.`);
+      },
+      reload: async () => (isHome ? this.#reload() : undefined),
+    };
+  }
+
+  async #cycle(node: NodeLoop, stop: AbortSignal): Promise<void> {
+    const { result } = await this.#watched(node, () => node.cycle(stop));
+    if (node === this.#home) {
+      this.#supervisor.status(
+        result.ok
+          ? `Last cycle: ${result.done} changes done, ${result.failed} failed`
+          : `Last cycle: blind, ${result.detail}`,
+      );
+    }
     this.#collect();
   }
 
-  #sampling(): Sampling {
+  #samplingOf(node: NodeLoop): Sampling {
     return {
-      intervalMs: () => this.#node.config.sampleIntervalMs,
-      look: () => this.#node.sampleMeanwhile(),
+      intervalMs: () => node.config.sampleIntervalMs,
+      look: () => node.sampleMeanwhile(),
       sample: async (stop) => {
-        const { urgent, suspicious } = await this.#node.sample();
+        const { urgent, suspicious } = await node.sample();
         this.#collect();
         if (urgent.size === 0) return suspicious;
-        await this.#watched(() => this.#node.earlyCycle(urgent, stop));
+        await this.#watched(node, () => node.earlyCycle(urgent, stop));
         return false;
       },
     };
   }
 
   /** Runs a cycle, and tells every part of its beginning and its end. */
-  async #watched(cycle: () => Promise<EndedCycle>): Promise<EndedCycle> {
+  async #watched(node: NodeLoop, cycle: () => Promise<EndedCycle>): Promise<EndedCycle> {
     this.#parts.cycleBegins();
     const ended = await cycle();
     this.#parts.cycleEnded(ended);
-    this.#node.saveAfter(ended);
+    node.saveAfter(ended);
     return ended;
   }
 
@@ -128,13 +145,13 @@ class Daemon {
     if (loaded.ok) this.#takeOver(loaded);
     else this.#refuse(loaded);
     this.#metrics.reloaded(loaded.ok);
-    await this.#parts.apply(this.#node.config);
+    await this.#parts.apply(this.#home.config);
   }
 
   #takeOver({ config, notes }: LoadResult & { ok: true }): void {
-    const { log } = this.#node.world;
-    const before = this.#node.config.lockFile;
-    this.#node.apply(config);
+    const { log } = this.#home.world;
+    const before = this.#home.config.lockFile;
+    for (const node of this.#nodes) node.apply(config);
     for (const note of notes) log.warn(renderProblem(note));
     if (config.lockFile !== before) {
       log.warn(`lock_file is now ${config.lockFile}; that takes effect with the next start`);
@@ -143,7 +160,7 @@ class Daemon {
   }
 
   #refuse({ problems }: LoadResult & { ok: false }): void {
-    const { log } = this.#node.world;
+    const { log } = this.#home.world;
     const lines = problems.map(renderProblem);
     for (const line of lines) log.error(line);
     log.error(NOT_RELOADED);
@@ -152,8 +169,8 @@ class Daemon {
   }
 
   #known(): DaemonState {
-    const { view, settings, state, config } = this.#node;
-    const nowMs = this.#node.world.clock.monotonicMs();
+    const { view, settings, state, config } = this.#home;
+    const nowMs = this.#home.world.clock.monotonicMs();
     const { timezone } = config;
     const groups = this.#groups.reports;
     return { from: 'daemon', view, settings, state, timezone, nowMs, groups };

@@ -3,6 +3,7 @@ import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { Part } from './part.ts';
 import type { RunningGroups } from './running-groups.ts';
+import type { OpenHome } from './world.ts';
 
 export interface GroupsPart extends Part {
   readonly reports: readonly GroupReport[];
@@ -11,13 +12,13 @@ export interface GroupsPart extends Part {
 }
 
 /** Horizontal groups. They start with the first configuration that has a group. */
-export function groupsPart(node: NodeLoop, context: ProcessContext): GroupsPart {
+export function groupsPart(node: NodeLoop, home: OpenHome, context: ProcessContext): GroupsPart {
   let running: RunningGroups | undefined;
   return {
     async apply({ groups }) {
       if (running !== undefined || groups.length === 0) return;
       const { startGroups } = await import('./running-groups.ts');
-      running = startGroups(node, context);
+      running = startGroups(node, home, context);
     },
     stop: async () => running?.stop(),
     get reports() {

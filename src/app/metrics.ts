@@ -70,8 +70,8 @@ export function openMetrics(options: MetricsOptions): Metrics {
       }
       await server.apply(metrics);
     },
-    cycleEnded({ kind, view }) {
-      if (kind === 'early') return;
+    cycleEnded({ node, kind, view }) {
+      if (kind === 'early' || node !== open.name) return;
       const now = { wallMs: clock.wallMs(), atMs: clock.monotonicMs() };
       noteCycle(tally, now, view === undefined ? undefined : goodCycle(view));
       watchDeliveries(failing, options.messages(), now.atMs);

@@ -78,14 +78,14 @@ export class NodeLoop {
     await this.world.observe();
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
-    return { kind: 'whole', result, view };
+    return { node: this.open.name, kind: 'whole', result, view };
   }
 
   /** Serves only these containers, whose decision cannot wait for the next whole cycle. */
   async earlyCycle(urgent: ReadonlySet<Vmid>, stop: AbortSignal): Promise<EndedCycle> {
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), urgent }, this.state, stop);
-    return { kind: 'early', result, view: undefined };
+    return { node: this.open.name, kind: 'early', result, view: undefined };
   }
 
   /** Samples the containers between two cycles. */

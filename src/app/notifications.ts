@@ -10,8 +10,8 @@ import type { MessengerCounts } from '../notify/messenger.ts';
 import { ofComponent } from '../output/component-log.ts';
 import type { ProcessContext } from './context.ts';
 import type { Messengers } from './messengers.ts';
+import type { JournalListener, Outputs } from './outputs.ts';
 import type { Part } from './part.ts';
-import type { JournalListener, OpenWorld } from './world.ts';
 
 /**
  * Messages for an admin. They are recorded where the event happens, and sent later. Without a
@@ -28,6 +28,8 @@ export interface Notifications extends Required<Part> {
 export interface NotificationsOptions {
   /** Sends a message at the start and at the end of the program. */
   readonly announces?: boolean;
+  /** The node whose messages need no name. */
+  readonly home: string;
 }
 
 const isWanted = ({ notify }: Config): boolean =>
@@ -39,13 +41,12 @@ const isWanted = ({ notify }: Config): boolean =>
 const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 
 export function openNotifications(
-  open: OpenWorld,
+  outputs: Outputs,
   context: ProcessContext,
-  { announces = false }: NotificationsOptions = {},
+  { announces = false, home }: NotificationsOptions,
 ): Notifications {
   const { clock } = context;
-  const log = ofComponent(open.world.log, 'notify');
-  const said: Said = new Map();
+  const log = ofComponent(outputs.log, 'notify');
   let messengers: Messengers | undefined;
   let beganMs = clock.monotonicMs();
   let isUnwritten = false;
@@ -54,16 +55,20 @@ export function openNotifications(
   const tell = (event: NotificationEvent): void =>
     messengers?.messenger.tell({ ...event, text: mask(event.text) });
 
-  function hear(...[event, isWritten]: Parameters<JournalListener>) {
+  /** An event of a node; one of another than the home begins with its name. */
+  const tellOf = (node: string, event: NotificationEvent): void =>
+    tell(node === home ? event : { ...event, text: `${node}: ${event.text}` });
+
+  function hear(...[event, isWritten, node]: Parameters<JournalListener>) {
     const found = eventOf(event);
-    if (found !== undefined) tell(found);
+    if (found !== undefined) tellOf(node, found);
     if (!isWritten && !isUnwritten) {
       tell({ kind: 'failed', severity: 'error', text: 'The JSON log cannot be written.' });
     }
     isUnwritten = !isWritten;
   }
 
-  const tellStanding = standing(tell);
+  const toldOf = perNode(tellOf);
   return {
     tell,
     async apply(config) {
@@ -71,7 +76,7 @@ export function openNotifications(
         const { messengersOf } = await import('./messengers.ts');
         messengers = await messengersOf(config, context, log, messengers);
         mask = masking(secretsOf(config));
-        open.listen(hear);
+        outputs.listen(hear);
       }
       if (!isAnnounced) tell(started(config));
       isAnnounced = true;
@@ -80,15 +85,18 @@ export function openNotifications(
       beganMs = clock.monotonicMs();
       messengers?.messenger.cycleBegins();
     },
-    cycleEnded({ result, view }) {
+    cycleEnded({ node, result, view }) {
       if (messengers === undefined) return;
+      const { said, standing: tellStanding } = toldOf(node);
       tellStanding(result);
       if (view !== undefined) {
         const conditions = conditionsIn(view.planned.held, view.available);
-        for (const event of begun(said, conditions, clock.wallMs())) tell(event);
+        for (const event of begun(said, conditions, clock.wallMs())) tellOf(node, event);
         const pingMs = clock.monotonicMs() - beganMs;
-        messengers.heartbeats?.beat({ ...healthOf(result), pingMs });
-      } else if (!result.ok) messengers.heartbeats?.beat({ ...healthOf(result), pingMs: 0 });
+        if (node === home) messengers.heartbeats?.beat({ ...healthOf(result), pingMs });
+      } else if (!result.ok && node === home) {
+        messengers.heartbeats?.beat({ ...healthOf(result), pingMs: 0 });
+      }
       messengers.messenger.cycleEnds();
     },
     counts: () => messengers?.messenger.counts() ?? NOTHING_SENT,
@@ -97,6 +105,25 @@ export function openNotifications(
       messengers?.heartbeats?.stop();
       await messengers?.messenger.close(milliseconds(limitMs));
     },
+  };
+}
+
+/** What was said of a node, so that it is said once. */
+interface Told {
+  readonly said: Said;
+  readonly standing: ReturnType<typeof standing>;
+}
+
+function perNode(
+  tellOf: (node: string, event: NotificationEvent) => void,
+): (node: string) => Told {
+  const nodes = new Map<string, Told>();
+  return (node) => {
+    const known = nodes.get(node);
+    if (known !== undefined) return known;
+    const told = { said: new Map(), standing: standing((event) => tellOf(node, event)) };
+    nodes.set(node, told);
+    return told;
   };
 }
 

@@ -8,24 +8,33 @@ import { usageHistory } from './usage-history.ts';
 
 /** `once`: one cycle. No other follows soon, so its records are written at its end. */
 export async function once(launched: Launched): Promise<ExitCode> {
-  const { launch, config, open, keeper, context, signals } = launched;
+  const { launch, config, home, nodes, context, signals } = launched;
   const stop = new AbortController();
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);
-  const node = new NodeLoop({
-    ...{ open, keeper, config },
-    settingsOf: (each) => onFirstSight(settingsOf(each, launch)),
-  });
-  const usage = usageHistory(node, context, () => Number.POSITIVE_INFINITY);
-  const parts = together([usage, openNotifications(open, context)]);
+  const loops = nodes.map(
+    (one) =>
+      new NodeLoop({
+        ...{ ...one, config },
+        settingsOf: (each) => onFirstSight(settingsOf(each, launch)),
+      }),
+  );
+  const usages = loops.map((loop) => usageHistory(loop, context, () => Number.POSITIVE_INFINITY));
+  const notifications = openNotifications(home.outputs, context, { home: home.name });
+  const parts = together([...usages, notifications]);
   await parts.apply(config);
   parts.cycleBegins();
-  const ended = await node.cycle(stop.signal);
-  parts.cycleEnded(ended);
-  node.save();
+  const results = await Promise.all(
+    loops.map(async (loop) => {
+      const ended = await loop.cycle(stop.signal);
+      parts.cycleEnded(ended);
+      loop.save();
+      return ended.result;
+    }),
+  );
   await parts.stop();
-  node.world.log.info('Resource allocation process completed.');
-  const { result } = ended;
-  return result.ok && result.failed === 0 ? EXIT.fine : EXIT.failure;
+  home.world.log.info('Resource allocation process completed.');
+  const isFine = results.every((result) => result.ok && result.failed === 0);
+  return isFine ? EXIT.fine : EXIT.failure;
 }

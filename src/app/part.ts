@@ -3,6 +3,8 @@ import type { CycleResult, CycleView } from '../loop/cycle.ts';
 
 /** A cycle that is over. */
 export interface EndedCycle {
+  /** The name of its node. */
+  readonly node: string;
   /** An early cycle serves only containers whose decision cannot wait. */
   readonly kind: 'whole' | 'early';
   readonly result: CycleResult;

@@ -17,22 +17,32 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { whyNotNow, whyUnfit } from './unfit.ts';
-import { type OpenWorld, openWorld } from './world.ts';
+import { type FarNode, type OpenHome, type OpenWorld, openFarWorld, openWorld } from './world.ts';
 
 /** What the command line says of a run. */
 export interface Launch extends ConfigurationChoice {
   readonly dryRun: boolean;
 }
 
-/** All that the loop of a node needs, opened while the lock of the host is held. */
+/** A node whose loop is to run. */
+export interface NodeInHand {
+  readonly open: OpenWorld;
+  readonly keeper: StateKeeper;
+}
+
+/** All that the loops of the nodes need, opened while the lock of the host is held. */
 export interface Launched {
   readonly launch: Launch;
   readonly config: Config;
-  readonly open: OpenWorld;
-  readonly keeper: StateKeeper;
+  readonly home: OpenHome;
+  /** The home is the first. */
+  readonly nodes: readonly [NodeInHand, ...NodeInHand[]];
   readonly context: ProcessContext;
   readonly signals: Signals;
 }
+
+/** The further nodes of a configuration, each by the backend that reaches it. */
+export type Reach = (config: Config, context: ProcessContext) => readonly FarNode[];
 
 /** Opens the real world for `daemon` or `once`, and closes it behind it. */
 export async function run(
@@ -40,6 +50,7 @@ export async function run(
   launch: Launch,
   context: ProcessContext,
   signals: Signals,
+  reach: Reach = () => [],
 ): Promise<ExitCode> {
   optimizeLate();
   const loaded = readConfiguration(launch, context);
@@ -63,14 +74,20 @@ export async function run(
     return refuse(context, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
   }
   if (!launch.dryRun) clearUp(config, context);
-  const open = openWorld(config, context);
-  const keeper = stateKeeper(open.world, context, launch.dryRun);
+  const home = openWorld(config, context);
+  const far = reach(config, context).map((one) => openFarWorld(one, home.outputs, config, context));
+  const inHand = (open: OpenWorld): NodeInHand => ({
+    open,
+    keeper: stateKeeper(open.world, context, launch.dryRun, open.below),
+  });
   try {
-    for (const note of loaded.notes) open.world.log.warn(renderProblem(note));
-    if (lock.remark !== undefined) open.world.log.warn(plainText(lock.remark, 300));
-    return await mode({ launch, config, open, keeper, context, signals });
+    for (const note of loaded.notes) home.world.log.warn(renderProblem(note));
+    if (lock.remark !== undefined) home.world.log.warn(plainText(lock.remark, 300));
+    const nodes = [inHand(home), ...far.map(inHand)] as const;
+    return await mode({ launch, config, home, nodes, context, signals });
   } finally {
-    await open.close();
+    for (const one of far) await one.close();
+    await home.close();
     lock.release();
   }
 }

@@ -15,7 +15,7 @@ import type { ActingGroupWorld, World } from '../ports.ts';
 import { createStateFile } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
-import type { OpenWorld } from './world.ts';
+import type { OpenHome } from './world.ts';
 
 /** Groups have their own timer beside the loop, so that neither waits for the other. */
 export interface RunningGroups {
@@ -35,8 +35,12 @@ const LONGEST_INTERVAL_MS = 30_000;
 const WAKE_MS = 100;
 const STOP_MS = 1000;
 
-export function startGroups(node: NodeLoop, context: ProcessContext): RunningGroups {
-  const { open, world } = node;
+export function startGroups(
+  node: NodeLoop,
+  { inventory, hanging }: OpenHome,
+  context: ProcessContext,
+): RunningGroups {
+  const { world } = node;
   const { paths, clock } = context;
   const file = createStateFile(paths, GROUPS_FILE);
   const boot = file.boot() ?? '';
@@ -47,7 +51,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
     if (node.settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const groupWorld = groupWorldOf({ ...world, log }, open.inventory, context);
+  const groupWorld = groupWorldOf({ ...world, log }, inventory, context);
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
@@ -69,7 +73,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
     await world.observe();
     if (stopping) return;
     // If /etc/pve does not answer, the cycle logs it.
-    if (open.hanging() === undefined) groups.look();
+    if (hanging() === undefined) groups.look();
     lookIn(Math.min(node.config.sampleIntervalMs, LONGEST_INTERVAL_MS));
   };
   lookIn(0);
@@ -101,7 +105,7 @@ export function startGroups(node: NodeLoop, context: ProcessContext): RunningGro
 
 const groupWorldOf = (
   world: World,
-  inventory: OpenWorld['inventory'],
+  inventory: OpenHome['inventory'],
   { paths, clock, env }: ProcessContext,
 ): ActingGroupWorld => {
   const tools = createGroupTools({ paths, environment: env });

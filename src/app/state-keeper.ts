@@ -2,7 +2,7 @@ import { type LoopState, newLoopState } from '../core/loop-state.ts';
 import { type Instant, takeOver, toSaved } from '../core/saved-state.ts';
 import type { World } from '../ports.ts';
 import { parseSavedState } from '../store/saved-state-schema.ts';
-import { createStateFile } from '../store/state-file.ts';
+import { createStateFile, stateFileBelow } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 
 /** Keeps the state of the loop across restarts: read at the start, saved when it matters. */
@@ -17,12 +17,14 @@ export interface StateKeeper {
 /** The most that a crash may lose of what was learnt. */
 const LONGEST_UNSAVED_MS = 3_600_000;
 
+/** @param below where what is kept of the node lies, as `OpenWorld` has it */
 export function stateKeeper(
   { clock, log }: World,
   { paths }: ProcessContext,
   dryRun: boolean,
+  below = '',
 ): StateKeeper {
-  const file = createStateFile(paths);
+  const file = createStateFile(paths, stateFileBelow(below));
   const boot = file.boot();
   const state = newLoopState();
   const instant = (): Instant => ({ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() });

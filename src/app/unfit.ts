@@ -5,7 +5,7 @@ import { noNode, type Paths } from '../node/local/paths.ts';
 import { whyHanging } from '../os/answering-files.ts';
 import { type ConfigurationChoice, configurationFile } from './configuration.ts';
 import type { ProcessContext } from './context.ts';
-import { placesIn } from './world.ts';
+import { placesIn } from './outputs.ts';
 
 /**
  * A sentence if a file system does not answer that the program needs: those of the configuration,

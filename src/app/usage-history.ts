@@ -17,10 +17,10 @@ export function usageHistory(node: NodeLoop, context: ProcessContext, idleMs: ()
     async apply({ usageHistory: isWanted }) {
       if (!isWanted || node.settings.dryRun) return stop();
       const { openUsageKeeper } = await import('./usage-keeper.ts');
-      keeper ??= openUsageKeeper(node.world, context, () => node.config.usageHistoryDays);
+      keeper ??= openUsageKeeper(node.open, context, () => node.config.usageHistoryDays);
     },
-    cycleEnded({ view }) {
-      if (view !== undefined) keeper?.take(view, node.state, idleMs());
+    cycleEnded({ node: name, view }) {
+      if (view !== undefined && name === node.open.name) keeper?.take(view, node.state, idleMs());
     },
     stop,
   };

@@ -1,3 +1,4 @@
+import { join } from 'node:path/posix';
 import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { CgroupSample } from '../core/observation.ts';
@@ -10,10 +11,10 @@ import {
   usageRecord,
 } from '../core/usage-history.ts';
 import type { CycleView } from '../loop/cycle.ts';
-import type { World } from '../ports.ts';
 import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import { createUsageStore } from '../store/usage-store.ts';
 import type { ProcessContext } from './context.ts';
+import type { OpenWorld } from './world.ts';
 
 /** Writes what each cycle saw to the usage history. */
 export interface UsageKeeper {
@@ -32,12 +33,12 @@ const LEAST_MS = 54_000;
 const NOTHING: UsagePeaks = { cores: undefined, mib: undefined };
 
 export function openUsageKeeper(
-  { log }: World,
+  { world: { log }, below }: Pick<OpenWorld, 'world' | 'below'>,
   { paths }: ProcessContext,
   days: () => number,
 ): UsageKeeper {
   const store = createUsageStore({
-    directory: paths.at(USAGE_DIRECTORY),
+    directory: join(paths.at(USAGE_DIRECTORY), below),
     days,
     complain: (message) => log.warn(message, { room: 'metrics' }),
   });

@@ -1,175 +1,147 @@
-import { dirname } from 'node:path/posix';
+import { join } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
-import { secretsOf } from '../config/notify.ts';
-import type { JournalEvent } from '../core/journal-event.ts';
-import { LOG_COMPONENTS } from '../core/log-line.ts';
-import type { Paths } from '../node/local/paths.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
-import { AnsweringFiles, type Places } from '../os/answering-files.ts';
-import { isJournalStream } from '../os/journal-stream.ts';
-import { whyNoFileIn, whyNothingToAppend } from '../os/writable-files.ts';
-import { appendLine } from '../output/append.ts';
-import { createJournal, type JournalSettings } from '../output/journal.ts';
-import { createLog, type LogLevel, type LogSettings } from '../output/log.ts';
+import type { NodeEyes, NodeHands } from '../node/port.ts';
+import { whyNoFileIn } from '../os/writable-files.ts';
 import { newTally, noteEvent, type Tally } from '../output/tally.ts';
-import type { ActingWorld, World } from '../ports.ts';
+import type { ActingWorld, TemporaryRecords, World } from '../ports.ts';
 import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
 import { openLocalNode } from './local-node.ts';
-import { logOutlets } from './log-outlets.ts';
+import { type Outputs, openOutputs } from './outputs.ts';
 
-/** The ports of the loop on a real node, put together from a configuration. */
+/** The ports of the loop on one node, put together from a configuration. */
 export interface OpenWorld {
+  /** The name of the node. */
+  readonly name: string;
+  /** Where what is kept of it lies, below the directory of each kind; empty for the home. */
+  readonly below: string;
   readonly world: ActingWorld;
-  /** Which guests the cluster has: one for all that ask. */
-  readonly inventory: PveInventory;
   /** Counts of what has gone through these ports. */
   readonly tally: Tally;
-  /** Why `/etc/pve` cannot be read now; undefined: it has answered. */
+  /** Why the node cannot be seen now; undefined: it has answered. */
   hanging(): string | undefined;
-  /** Makes the logs and backups of a new configuration active. */
+  /** Makes the backups of a new configuration active, and the logs where they are its own. */
   reconfigure(config: Config): void;
-  /** The listener gets each line of the JSON log, and whether it could be written. */
-  listen(listener: JournalListener | undefined): void;
   /** Resolves when every log line is written. */
   close(): Promise<void>;
 }
 
-export type JournalListener = (event: JournalEvent, isWritten: boolean) => void;
+/** The node that this program runs on, with the outputs of the program. */
+export interface OpenHome extends OpenWorld {
+  readonly outputs: Outputs;
+  /** Which guests the cluster has: one for all that ask. */
+  readonly inventory: PveInventory;
+}
 
-const LEVELS: Readonly<Record<Config['logLevel'], LogLevel>> = {
-  debug: 'DEBUG',
-  info: 'INFO',
-  warning: 'WARNING',
-  error: 'ERROR',
-};
+/** A node that a backend reaches from here. */
+export interface FarNode {
+  readonly name: string;
+  readonly eyes: NodeEyes;
+  readonly hands: NodeHands;
+  /** Why it cannot be seen now; undefined: it has answered. */
+  problem(): string | undefined;
+  close(): void;
+}
 
 /** The world for those who only look: what would change the node is not in it. */
 export const withoutHands = ({ hands: _, ...world }: ActingWorld): World => world;
 
-export function openWorld(config: Config, context: ProcessContext): OpenWorld {
-  const { paths, clock, stdout, stderr, env } = context;
+export function openWorld(config: Config, context: ProcessContext): OpenHome {
+  const { paths } = context;
   const name = paths.nodeName();
-  const toSystemd = isJournalStream(stdout, env);
-  const answering = new AnsweringFiles();
+  const outputs = openOutputs(config, context);
+  const { answering } = outputs;
   const hanging = (): string | undefined => answering.problem(paths.pveDir);
-  const append = appendWhile(answering);
-  const outlets = logOutlets({ paths, toSystemd, log: () => log });
-  const { insteadOfConsole, besides } = outlets;
-  const log = createLog(logSettings(config, paths), {
-    ...{ clock, console: stdout, complaints: stderr, toSystemd, insteadOfConsole, besides },
-    append,
-  });
-  outlets.use(config);
-  const journal = createJournal(journalSettings(config, paths, name), clock, append);
-  const tally = newTally();
-  let files = filesOf(config, paths);
   const node = openLocalNode(context, hanging);
   const { inventory } = node;
-  const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) =>
-    createBackups({ directory: paths.at(backupDir), node: name, clock, keep, keepMs });
-  let backups = backupsOf(config);
-  let listener: JournalListener | undefined;
-  const world: ActingWorld = {
-    ...node.eyes,
-    hands: node.hands,
-    observe: () => answering.ask(placesOf(files, paths)),
-    log,
-    journal: {
-      record(event) {
-        const isWritten = journal.record(event);
-        noteEvent(tally, event, isWritten);
-        listener?.(event, isWritten);
-        return isWritten;
-      },
-      problem: () => answering.problem(dirname(files.log)) ?? whyNothingToAppend(files.log),
-    },
-    holds: createHolds({ directory: paths.at(HOLDS_DIRECTORY), clock }),
-    temporary: createTemporaryRecords(paths, name, inventory),
-    backups: {
-      write(file, purpose) {
-        const message = answering.problem(files.backups);
-        return message === undefined ? backups.write(file, purpose) : { ok: false, message };
-      },
-      problem: () => answering.problem(files.backups) ?? whyNoFileIn(files.backups, 0o700),
-    },
-  };
+  const eyes = { ...node.eyes, observe: () => answering.ask(outputs.places()) };
+  const parts = { name, eyes, hands: node.hands, log: outputs.log, below: '' };
+  const temporary = createTemporaryRecords(paths, name, inventory);
+  const opened = worldOf({ ...parts, temporary }, outputs, config, context);
   return {
-    ...{ world, inventory, tally, hanging },
+    ...{ ...opened, name, below: '', outputs, inventory, hanging },
     reconfigure(next) {
-      log.reconfigure(logSettings(next, paths));
-      outlets.use(next);
-      journal.reconfigure(journalSettings(next, paths, name));
-      backups = backupsOf(next);
-      files = filesOf(next, paths);
-    },
-    listen(next) {
-      listener = next;
+      outputs.reconfigure(next);
+      opened.reconfigure(next);
     },
     async close() {
       node.close();
-      await outlets.close();
-      await log.flush();
+      await outputs.close();
     },
   };
 }
 
-interface Files {
-  readonly text: string;
-  readonly log: string;
-  readonly backups: string;
-}
-
-const filesOf = (config: Config, paths: Paths): Files => ({
-  text: paths.at(config.logFile),
-  log: paths.at(config.jsonLogFile),
-  backups: paths.at(config.backupDir),
-});
-
-const placesOf = ({ text, log, backups }: Files, { pveDir }: Paths): Places => ({
-  ...{ cluster: pveDir, others: [dirname(text), dirname(log), backups] },
-});
-
-/** The paths of a command that may hang, for `whyHanging`. */
-export const placesIn = (config: Config, paths: Paths): Places =>
-  placesOf(filesOf(config, paths), paths);
-
-const appendWhile =
-  (answering: AnsweringFiles): typeof appendLine =>
-  (file, line, rotation) => {
-    const message = answering.problem(dirname(file));
-    return message === undefined ? appendLine(file, line, rotation) : { ok: false, message };
+/** A further node. Its lines of the log begin with its name. */
+export function openFarWorld(
+  node: FarNode,
+  outputs: Outputs,
+  config: Config,
+  context: ProcessContext,
+): OpenWorld {
+  const { name, eyes, hands } = node;
+  const observe = async (): Promise<void> => {
+    await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe()]);
   };
-
-const allSecrets = (config: Config): readonly string[] => [
-  config.metrics.token,
-  ...secretsOf(config),
-];
-
-function componentLevels({ componentLogLevels }: Config): LogSettings['componentLevels'] {
-  const levels = LOG_COMPONENTS.flatMap((room) => {
-    const level = componentLogLevels[room];
-    return level === undefined ? [] : [[room, LEVELS[level]] as const];
-  });
-  return Object.fromEntries(levels);
-}
-
-function logSettings(config: Config, paths: Paths): LogSettings {
+  const log = withPrefix(outputs.log, `${name}: `);
+  const parts = { name, hands, log, eyes: { ...eyes, observe }, below: join('nodes', name) };
+  const opened = worldOf(parts, outputs, config, context);
   return {
-    file: paths.at(config.logFile),
-    level: LEVELS[config.logLevel],
-    componentLevels: componentLevels(config),
-    timezone: config.timezone,
-    secrets: allSecrets(config),
-    rotation: config.logRotation,
-    format: config.logFormat,
+    ...{ ...opened, name, below: parts.below, hanging: () => node.problem() },
+    close: async () => node.close(),
   };
 }
 
-function journalSettings(config: Config, paths: Paths, host: string): JournalSettings {
-  const { timezone, logRotation: rotation } = config;
-  const secrets = allSecrets(config);
-  return { file: paths.at(config.jsonLogFile), host, timezone, rotation, secrets };
+const withPrefix = (log: World['log'], prefix: string): World['log'] => ({
+  debug: (message, about) =>
+    log.debug(() => `${prefix}${typeof message === 'string' ? message : message()}`, about),
+  info: (message, about) => log.info(`${prefix}${message}`, about),
+  warn: (message, about) => log.warn(`${prefix}${message}`, about),
+  error: (message, about) => log.error(`${prefix}${message}`, about),
+});
+
+interface WorldParts {
+  readonly name: string;
+  readonly eyes: NodeEyes;
+  readonly hands: NodeHands;
+  readonly log: World['log'];
+  /** Where what is kept of this node lies, below the directory of each kind. */
+  readonly below: string;
+  readonly temporary?: TemporaryRecords;
+}
+
+function worldOf(
+  { name, eyes, hands, log, below, temporary }: WorldParts,
+  outputs: Outputs,
+  config: Config,
+  { paths, clock }: ProcessContext,
+): Pick<OpenWorld, 'world' | 'tally' | 'reconfigure'> {
+  const { answering } = outputs;
+  const tally = newTally();
+  const directory = (): string => join(outputs.backups(), below);
+  const backupsOf = ({ backupDir, backupsKeep: keep, backupsKeepMs: keepMs }: Config) => {
+    const place = join(paths.at(backupDir), below);
+    return createBackups({ directory: place, node: name, clock, keep, keepMs });
+  };
+  let backups = backupsOf(config);
+  const world: ActingWorld = {
+    ...{ ...eyes, hands, log, ...(temporary && { temporary }) },
+    journal: outputs.journalOf(name, (event, isWritten) => noteEvent(tally, event, isWritten)),
+    holds: createHolds({ directory: join(paths.at(HOLDS_DIRECTORY), below), clock }),
+    backups: {
+      write(file, purpose) {
+        const message = answering.problem(outputs.backups());
+        return message === undefined ? backups.write(file, purpose) : { ok: false, message };
+      },
+      problem: () => answering.problem(outputs.backups()) ?? whyNoFileIn(directory(), 0o700),
+    },
+  };
+  return {
+    ...{ world, tally },
+    reconfigure(next) {
+      backups = backupsOf(next);
+    },
+  };
 }

@@ -3,8 +3,9 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { healthLines } from '../app/health-lines.ts';
 import { changeRows, quorumRow } from '../app/health-rows.ts';
+import { placesIn } from '../app/outputs.ts';
 import { whyNoConfiguration } from '../app/unfit.ts';
-import { openWorld, placesIn } from '../app/world.ts';
+import { openWorld } from '../app/world.ts';
 import { pauseAfter } from '../core/pause.ts';
 import {
   HEALTH_FORMAT,

@@ -69,7 +69,7 @@ afterEach(async () => {
 const check = (name: CheckName) => metrics.health().checks.find((one) => one.name === name);
 const cycled = (seen: CycleView | undefined): void => {
   const result = missing('unreadable', 'not of interest here');
-  metrics.cycleEnded({ kind: 'whole', result, view: seen });
+  metrics.cycleEnded({ node: open.name, kind: 'whole', result, view: seen });
 };
 const later = (seconds: number): void => {
   nowMs += seconds * 1000;

@@ -4,8 +4,6 @@ import { type Part, together } from '../../src/app/part.ts';
 import type { OpenWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
-import { createPaths } from '../../src/node/local/paths.ts';
-import { PveInventory } from '../../src/node/local/pve/pve-inventory.ts';
 import { newTally } from '../../src/output/tally.ts';
 import { hostPolicy, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
@@ -24,9 +22,9 @@ function loopWith(id: number) {
   node.add(id).load = 0.2;
   const did: string[] = [];
   const open: OpenWorld = {
-    inventory: new PveInventory(createPaths('/nonexistent')),
+    ...{ name: `pve${id}`, below: '' },
     world: { ...node.world, observe: async () => void did.push('look') },
-    ...{ tally: newTally(), hanging: () => undefined, listen: () => {} },
+    ...{ tally: newTally(), hanging: () => undefined },
     reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
     close: async () => {},
   };
@@ -60,7 +58,12 @@ describe('the loop of a node', () => {
   it('hands a whole cycle what it knew, and keeps it over an early one', async () => {
     const { node, loop } = loopWith(101);
     const whole = await loop.cycle(stop);
-    expect(whole).toMatchObject({ kind: 'whole', result: { ok: true }, view: { cycle: 1 } });
+    expect(whole).toMatchObject({
+      node: 'pve101',
+      kind: 'whole',
+      result: { ok: true },
+      view: { cycle: 1 },
+    });
     expect(loop.headroom).toBeDefined();
     node.pass(1000);
     const early = await loop.earlyCycle(new Set([vmid(101)]), stop);
@@ -87,11 +90,16 @@ describe('the loop of a node', () => {
   it('saves at once after a change, and else only what a whole cycle has learnt, when due', () => {
     const { loop, did } = loopWith(101);
     const result = { ok: true, done: 0, failed: 0, pause: undefined } as const;
-    loop.saveAfter({ kind: 'early', result, view: undefined });
+    loop.saveAfter({ node: 'pve', kind: 'early', result, view: undefined });
     expect(did).toEqual([]);
-    loop.saveAfter({ kind: 'whole', result, view: undefined });
-    loop.saveAfter({ kind: 'early', result: { ...result, done: 1 }, view: undefined });
-    loop.saveAfter({ kind: 'whole', result: { ...result, failed: 1 }, view: undefined });
+    loop.saveAfter({ node: 'pve', kind: 'whole', result, view: undefined });
+    loop.saveAfter({ node: 'pve', kind: 'early', result: { ...result, done: 1 }, view: undefined });
+    loop.saveAfter({
+      node: 'pve',
+      kind: 'whole',
+      result: { ...result, failed: 1 },
+      view: undefined,
+    });
     expect(did).toEqual(['save when due', 'save', 'save']);
   });
 });

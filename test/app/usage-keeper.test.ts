@@ -20,7 +20,7 @@ function world() {
   const state = newLoopState();
   const stream = new PassThrough();
   const around = { paths, clock: node.world.clock, env: {}, stdout: stream, stderr: stream };
-  const keeper = openUsageKeeper(node.world, around, () => 14);
+  const keeper = openUsageKeeper({ world: node.world, below: '' }, around, () => 14);
   const manage = () =>
     ({ kind: 'managed', policy: policy(), mode: 'observe', because: 'DEFAULT' }) as const;
   const settings = { manage, hostPolicy, dryRun: false, atOnce: 1 };

@@ -75,7 +75,7 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
   };
   const open = openWorld(config, context);
   const settings = settingsOf(config, { dryRun: true });
-  const notifications = openNotifications(open, context);
+  const notifications = openNotifications(open.outputs, context, { home: open.name });
   await notifications.apply(config);
   const state = newLoopState();
   const stop = new AbortController().signal;
@@ -89,7 +89,7 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
       };
       notifications.cycleBegins();
       const result = await runCycle(open.world, { ...settings, inspect }, state, stop);
-      notifications.cycleEnded({ kind: 'whole', result, view });
+      notifications.cycleEnded({ node: open.name, kind: 'whole', result, view });
       return performance.now() - startMs;
     },
     async close() {

@@ -66,7 +66,7 @@ async function shareOfCycle(root: string): Promise<string[]> {
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   const { world, close } = openWorld(loaded.config, context);
-  const keeper = openUsageKeeper(world, context, () => DAYS);
+  const keeper = openUsageKeeper({ world, below: '' }, context, () => DAYS);
   const settings = settingsOf(loaded.config, { dryRun: true });
   const state = newLoopState();
   const spent = { cycleMs: 0, historyMs: 0 };

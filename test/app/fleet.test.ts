@@ -1,0 +1,102 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { ProcessContext } from '../../src/app/context.ts';
+import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
+import { once } from '../../src/app/once.ts';
+import { run } from '../../src/app/run.ts';
+import type { FarNode } from '../../src/app/world.ts';
+import { missing } from '../../src/core/reading.ts';
+import { mib, milliseconds } from '../../src/core/units.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
+import { host } from '../core/builders.ts';
+import { FakeNode } from '../loop/fake-node.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
+
+/** The node that the program runs on is simulated; a second one is reached from it. */
+
+const CONFIG = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+
+const HOST = {
+  ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
+  ...{ pressure: true, kernelRelease: '6.8.12-1-pve' },
+};
+
+let root: string;
+let home: SimulatedNode;
+let far: FakeNode;
+const open: { closed: boolean } = { closed: false };
+
+beforeEach(async () => {
+  root = temporaryDirectory();
+  home = await SimulatedNode.create({ root, host: HOST, guests: [] });
+  mkdirSync(dirname(join(root, CONFIG)), { recursive: true });
+  writeFileSync(join(root, CONFIG), 'DEFAULT:\n  behaviour: normal\n');
+  far = new FakeNode();
+  far.seen = host();
+  // It uses more than it may be left with.
+  far.add(201, { memoryMib: mib(1024) }, { current: 1000, anon: 990 });
+  open.closed = false;
+});
+
+afterEach(async () => {
+  await home.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const reached = (): FarNode => ({
+  name: 'lab',
+  eyes: far.world,
+  hands: far.world.hands,
+  problem: () => undefined,
+  close: () => {
+    open.closed = true;
+  },
+});
+
+async function runOnce(): Promise<ExitCode> {
+  const launch = {
+    ...{ configFile: undefined, pollIntervalSeconds: undefined },
+    ...{ energyMode: false, debug: false, dryRun: false },
+  };
+  const clock = {
+    wallMs: () => milliseconds(Date.now()),
+    monotonicMs: () => milliseconds(performance.now()),
+  };
+  const stream = (): PassThrough => new PassThrough().resume();
+  const context: ProcessContext = {
+    ...{ paths: createPaths(root), clock, env: { PATH: home.binDirectory } },
+    ...{ stdout: stream(), stderr: stream() },
+  };
+  const signals = { on: () => {}, off: () => {} };
+  return run(once, launch, context, signals, () => [reached()]);
+}
+
+const log = (): readonly string[] =>
+  readFileSync(join(root, 'var/log/lxc_autoscale.log'), 'utf8').split('\n');
+const kept = (path: string): boolean => existsSync(join(root, 'var/lib/lxc_autoscale', path));
+
+it('a further node is scaled beside this one, with a record and backups of its own', async () => {
+  expect(await runOnce()).toBe(EXIT.fine);
+  expect(far.sets).toMatchObject([{ vmid: 201 }]);
+  expect(home.calls).toEqual([]);
+  const about = log().filter((line) => line.includes('Container 201'));
+  expect(about.length).toBeGreaterThan(0);
+  expect(about.filter((line) => !line.includes('lab: '))).toEqual([]);
+  expect([kept('state.json'), kept('nodes/lab/state.json')]).toEqual([true, true]);
+  expect(kept('backups/nodes/lab/201')).toBe(true);
+  const json = readFileSync(join(root, 'var/log/lxc_autoscale.json'), 'utf8').trim().split('\n');
+  expect(json.map((line) => JSON.parse(line).proxmox_host)).toContain('lab');
+  expect(open.closed).toBe(true);
+});
+
+it('one that cannot be seen is blind, and no other is hurt by it', async () => {
+  far.listMissing = missing('unreadable', 'lab does not answer');
+  expect(await runOnce()).toBe(EXIT.failure);
+  expect(far.sets).toEqual([]);
+  const said = log().join('\n');
+  expect(said).toContain('lab: The containers cannot be seen, so nothing is scaled');
+  expect(said).toMatch(/^(?!.*lab: ).*Final resources after adjustments/m);
+});
