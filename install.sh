@@ -417,8 +417,8 @@ text_of() {
     cat "$1"
     return
   fi
-  sed -e 's/^  scaling_mode:/  # scaling_mode:/' -e '/^DEFAULT:$/a\
-  # Decides and reports, and changes nothing. To be taken out when you have seen enough.\
+  sed -e 's/^  scaling_mode:/  # when active: scaling_mode:/' -e '/^DEFAULT:$/a\
+  # Observe mode: nothing is changed. To switch on: lxc-autoscale activate\
   scaling_mode: observe' "$1"
 }
 
@@ -624,9 +624,10 @@ tell_the_end() {
     say "lxc-autoscale $version is installed and running."
   fi
   if grep -qE '^  scaling_mode:[[:space:]]*observe' "$CONFIG"; then
-    say 'Observe mode: nothing is changed yet. See what it would do: lxc-autoscale status'
-    say "To switch on: remove the line scaling_mode: observe from $CONFIG, then run:" \
-      'systemctl reload lxc_autoscale'
+    # The service is ready after its first cycle, so this knows memory, and when CPU follows.
+    "$BIN" status 2>/dev/null | grep '^OBSERVE' || say 'Observe mode: nothing is changed yet.'
+    say 'See what it would do: lxc-autoscale status'
+    say 'To switch on: lxc-autoscale activate (or for one container: lxc-autoscale activate ID)'
   fi
   say "  lxc-autoscale check-config    what each container gets"
   say "  $CONFIG"

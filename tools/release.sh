@@ -67,8 +67,8 @@ debian_package() {
   ln -s ../lib/lxc_autoscale/lxc-autoscale "$root/usr/bin/lxc-autoscale"
   sed "$places" "$from/lxc_autoscale.service" >"$root/usr/lib/systemd/system/lxc_autoscale.service"
   # A package cannot ask. It begins by observing, and the admin says when it may change something.
-  sed -e "$places" -e 's/^  scaling_mode:/  # scaling_mode:/' -e '/^DEFAULT:$/a\
-  # Decides and reports, and changes nothing. To be taken out when you have seen enough.\
+  sed -e "$places" -e 's/^  scaling_mode:/  # when active: scaling_mode:/' -e '/^DEFAULT:$/a\
+  # Observe mode: nothing is changed. To switch on: lxc-autoscale activate\
   scaling_mode: observe' "$from/lxc_autoscale.yaml" >"$root/etc/lxc_autoscale/lxc_autoscale.yaml"
   chmod 0640 "$root/etc/lxc_autoscale/lxc_autoscale.yaml"
   for file in "$from/examples"/*.yaml; do

@@ -4,7 +4,7 @@ import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
 import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
 import { statusReport } from '../core/report/status.ts';
-import type { Milliseconds } from '../core/units.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { CycleSettings, CycleView } from '../loop/cycle.ts';
 import type { ControlRequest } from '../os/control-socket.ts';
 import { createTimestamp } from '../os/timestamp.ts';
@@ -19,12 +19,14 @@ export interface DaemonState {
   readonly state: LoopState;
   readonly timezone: string | undefined;
   readonly nowMs: Milliseconds;
+  /** The time from one cycle to the next; undefined without a daemon. */
+  readonly pollIntervalMs?: Milliseconds;
   /** Absent without a daemon: a one-time evaluation does not look at groups. */
   readonly groups?: readonly GroupReport[];
 }
 
 /** Requests that are answered from the last cycle. */
-export type AboutCycle = Exclude<ControlRequest, { command: 'health' }>;
+export type AboutCycle = Exclude<ControlRequest, { command: 'health' | 'reload' }>;
 
 const STARTING = 'the first cycle of the daemon is not over yet; ask again in a moment';
 
@@ -50,12 +52,13 @@ function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object
 
 export function inputOf(
   { cycle, wallMs, observed, verdicts, planned, available }: CycleView,
-  { from, settings, state, timezone, nowMs }: DaemonState,
+  { from, settings, state, timezone, nowMs, pollIntervalMs }: DaemonState,
 ): ReportInput {
+  const nextMs = pollIntervalMs && milliseconds(wallMs + pollIntervalMs);
   const { host, containers, holds, atMs } = observed;
   const { manage, hostPolicy, dryRun } = settings;
   return {
-    ...{ from, cycle, wallMs, atMs, nowMs, host, containers, holds },
+    ...{ from, cycle, wallMs, nextMs, atMs, nowMs, host, containers, holds },
     ...{ verdicts, planned, available, manage, hostPolicy, state, dryRun },
     localTime: createTimestamp(timezone),
   };

@@ -26,6 +26,10 @@ export const openControl = ({
         await open.world.observe();
         return { health: health() };
       }
+      if (request.command === 'reload') {
+        process.kill(process.pid, 'SIGHUP');
+        return { reloading: true };
+      }
       const { answerTo } = await import('./control-answer.ts');
       return answerTo(request, known());
     },

@@ -4,6 +4,7 @@ import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { readConfiguration } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
+import { digest } from './digest.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
@@ -64,7 +65,9 @@ class Daemon {
       ...{ open: home, context, config: () => this.#home.config, known: () => this.#known() },
       messages: () => this.#notifications.counts(),
     });
-    this.#parts = together([this.#groups, ...usages, this.#notifications, this.#metrics]);
+    const summaries = this.#nodes.map((node) => digest(node));
+    const told = [this.#notifications, this.#metrics];
+    this.#parts = together([this.#groups, ...summaries, ...usages, ...told]);
   }
 
   async run(): Promise<ExitCode> {
@@ -90,20 +93,26 @@ class Daemon {
   #scheduleOf(node: NodeLoop): Schedule {
     const { clock, log } = node.world;
     const isHome = node === this.#home;
+    let isEventful = true;
     return {
       ...{ clock, sampling: this.#samplingOf(node) },
       ...(isHome && { supervisor: this.#supervisor }),
       pollIntervalMs: () => node.config.pollIntervalMs,
-      cycle: (stop) => this.#cycle(node, stop),
+      cycle: async (stop) => {
+        isEventful = await this.#cycle(node, stop);
+      },
       resting: (untilNextMs) => {
         const seconds = Math.round(untilNextMs / 1000);
-        log.info(`Resource allocation process completed. Next run in ${seconds} seconds.`);
+        const line = `Resource allocation process completed. Next run in ${seconds} seconds.`;
+        if (isEventful) log.info(line);
+        else log.debug(line);
       },
       reload: async () => (isHome ? this.#reload() : undefined),
     };
   }
 
-  async #cycle(node: NodeLoop, stop: AbortSignal): Promise<void> {
+  /** Returns whether the log has a line on it. */
+  async #cycle(node: NodeLoop, stop: AbortSignal): Promise<boolean> {
     const { result } = await this.#watched(node, () => node.cycle(stop));
     if (node === this.#home) {
       this.#supervisor.status(
@@ -113,6 +122,7 @@ class Daemon {
       );
     }
     this.#collect();
+    return !result.ok || result.eventful;
   }
 
   #samplingOf(node: NodeLoop): Sampling {
@@ -171,8 +181,8 @@ class Daemon {
   #known(): DaemonState {
     const { view, settings, state, config } = this.#home;
     const nowMs = this.#home.world.clock.monotonicMs();
-    const { timezone } = config;
+    const { timezone, pollIntervalMs } = config;
     const groups = this.#groups.reports;
-    return { from: 'daemon', view, settings, state, timezone, nowMs, groups };
+    return { from: 'daemon', view, settings, state, timezone, nowMs, pollIntervalMs, groups };
   }
 }

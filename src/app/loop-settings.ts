@@ -15,6 +15,7 @@ export const settingsOf = (
   isOffPeak: offPeakAt(config),
   atOnce: config.maxConcurrentOperations,
   dryRun,
+  logQuietCycles: config.logQuietCycles,
 });
 
 /** Remembers the answer per guest configuration: a cycle asks several times for the same object. */

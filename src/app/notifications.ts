@@ -114,9 +114,7 @@ interface Told {
   readonly standing: ReturnType<typeof standing>;
 }
 
-function perNode(
-  tellOf: (node: string, event: NotificationEvent) => void,
-): (node: string) => Told {
+function perNode(tellOf: (node: string, event: NotificationEvent) => void): (node: string) => Told {
   const nodes = new Map<string, Told>();
   return (node) => {
     const known = nodes.get(node);

@@ -17,7 +17,11 @@ export async function once(launched: Launched): Promise<ExitCode> {
     (one) =>
       new NodeLoop({
         ...{ ...one, config },
-        settingsOf: (each) => onFirstSight(settingsOf(each, launch)),
+        // Whoever runs one cycle wants to read of it, whatever it came to.
+        settingsOf: (each) => ({
+          ...onFirstSight(settingsOf(each, launch)),
+          logQuietCycles: true,
+        }),
       }),
   );
   const usages = loops.map((loop) => usageHistory(loop, context, () => Number.POSITIVE_INFINITY));

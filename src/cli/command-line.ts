@@ -102,7 +102,7 @@ function argumentsOf(
     durationSeconds: numeric(duration) ?? DEFAULT_DEMO_SECONDS,
     vmid: subject.vmid,
     guestName: subject.guestName,
-    group: undefined,
+    ...{ group: undefined, tier: undefined },
     to,
     otherGuest: values['other-guest'] ?? false,
     since,

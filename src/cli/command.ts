@@ -10,6 +10,7 @@ export const SUBJECTS = {
   'container or group': ['GUEST', 'GROUP'],
   'container or none': ['[GUEST]'],
   'container or all': ['GUEST', '--all'],
+  'tier or container or none': ['[TIER]', '[GUEST]'],
   'channel or none': ['[CHANNEL]'],
   file: ['FILE'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

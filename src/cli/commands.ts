@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { activate } from './commands/activate.ts';
 import { backtest } from './commands/backtest.ts';
 import { backups } from './commands/backups.ts';
 import { checkConfig } from './commands/check-config.ts';
@@ -12,6 +13,7 @@ import { history } from './commands/history.ts';
 import { members } from './commands/members.ts';
 import { migrateConfig } from './commands/migrate-config.ts';
 import { notifyTest } from './commands/notify-test.ts';
+import { observe } from './commands/observe.ts';
 import { once } from './commands/once.ts';
 import { recommend } from './commands/recommend.ts';
 import { release } from './commands/release.ts';
@@ -24,7 +26,7 @@ export const COMMAND_GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Run: [daemon, once],
   Look: [status, explain, history, members, healthCheck, checkConfig],
   Undo: [backups, rollback, release],
-  'Set up': [configure, migrateConfig, notifyTest],
+  'Set up': [configure, activate, observe, migrateConfig, notifyTest],
   'Plan and try out': [demo, recommend, backtest, exportUsage],
 };
 

@@ -139,6 +139,7 @@ function configuration(own: { ignore: readonly number[]; maxMemoryMib?: number }
   const lines = [
     'DEFAULT:',
     '  poll_interval: 2',
+    '  log_quiet_cycles: True',
     ...COMPRESSED,
     `  ignore_lxc: [${own.ignore.join(', ')}]`,
   ];

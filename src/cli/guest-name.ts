@@ -1,18 +1,19 @@
 import { readConfiguration } from '../app/configuration.ts';
 import { whyNotNow } from '../app/unfit.ts';
+import type { LoadResult } from '../config/load.ts';
 import { closest } from '../config/suggest.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import type { Arguments } from './arguments.ts';
-import type { Command, CommandContext } from './command.ts';
+import type { Command, CommandContext, Subject } from './command.ts';
 
 /**
  * The name of a guest on the command line, turned into its id: exact, in any case. A word that
- * stands for several guests, or for a guest and a group, is refused with the ids that are meant.
+ * stands for several guests, or for a guest and something else, is refused with what is meant.
  */
 
-/** @returns the arguments with an id or a group in place of the name, or a sentence */
+/** @returns the arguments with an id, a group or a tier for the name, or a sentence */
 export async function withGuest(
   given: Arguments,
   { name: command, subject }: Command,
@@ -32,19 +33,52 @@ export async function withGuest(
     const ids = own.map(({ vmid }) => vmid).join(', ');
     return `${own.length} containers are called '${wanted}': ${ids}. Write the id of one`;
   }
-  const mayBeGroup = subject === 'container or group';
-  const groups = loaded.ok && mayBeGroup ? loaded.config.groups.map(({ label }) => label) : [];
-  const isGroup = groups.includes(wanted.toLowerCase());
+  const others = othersOf(subject, loaded);
+  const other = others?.find(wanted);
   if (first === undefined) {
-    if (isGroup || (mayBeGroup && !loaded.ok)) return { ...given, group: wanted };
-    return nobody(wanted, named, mayBeGroup ? groups : undefined);
+    return other === undefined ? nobody(wanted, named, others) : { ...given, ...other };
   }
-  if (!isGroup) return { ...given, vmid: first.vmid };
-  return (
-    `'${wanted}' is container ${first.vmid} and a group. For the container: lxc-autoscale ` +
-    `${command} ${first.vmid}; the state of the group is at the end of: lxc-autoscale status`
-  );
+  if (other === undefined) return { ...given, vmid: first.vmid };
+  const both = `'${wanted}' is container ${first.vmid} and a ${others?.noun}`;
+  return `${both}. For the container: lxc-autoscale ${command} ${first.vmid}. ${others?.hint}`;
 }
+
+/** What a command may be about besides guests. */
+interface Others {
+  readonly noun: 'group' | 'tier';
+  readonly names: readonly string[];
+  /** How it is reached all the same if a container has its name. */
+  readonly hint: string;
+  find(wanted: string): Partial<Arguments> | undefined;
+}
+
+/** undefined: it is about guests only. */
+function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
+  if (subject === 'container or group') {
+    const names = loaded.ok ? loaded.config.groups.map(({ label }) => label) : [];
+    return {
+      ...{ noun: 'group', names, hint: 'The state of all groups: lxc-autoscale status' },
+      // The daemon may still go by a configuration that had no problems.
+      find: (wanted) =>
+        !loaded.ok || names.includes(wanted.toLowerCase()) ? { group: wanted } : undefined,
+    };
+  }
+  if (subject !== 'tier or container or none') return undefined;
+  const names = loaded.ok ? loaded.config.tiers.map(({ name }) => name) : [];
+  return {
+    ...{
+      noun: 'tier',
+      names: [...names, ...names.map(bareName)],
+      hint: 'For the tier: its name with TIER_ before it',
+    },
+    find: (wanted) => {
+      const tier = names.find((name) => isSame(name, wanted) || isSame(name, `TIER_${wanted}`));
+      return tier === undefined ? undefined : { tier };
+    },
+  };
+}
+
+const bareName = (tier: string): string => tier.replace(/^TIER_/, '');
 
 interface Named {
   readonly vmid: Vmid;
@@ -61,14 +95,9 @@ function guestsByName({ paths }: CommandContext): readonly Named[] | string {
 
 const isSame = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
-/** @param groups undefined where no group may be named */
-function nobody(
-  wanted: string,
-  named: readonly Named[],
-  groups: readonly string[] | undefined,
-): string {
-  const what = groups === undefined ? 'container' : 'container or group';
-  const near = closest(wanted, [...named.map(({ name }) => name), ...(groups ?? [])]);
+function nobody(wanted: string, named: readonly Named[], others: Others | undefined): string {
+  const what = others === undefined ? 'container' : `container or ${others.noun}`;
+  const near = closest(wanted, [...named.map(({ name }) => name), ...(others?.names ?? [])]);
   const vmid = named.find(({ name }) => name === near)?.vmid;
   const hint =
     near === undefined

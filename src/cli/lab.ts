@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { version } from '../../package.json';
-import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import type { Signals } from '../app/scheduler.ts';
 import { describeError } from '../os/os-error.ts';
 import type { Arguments } from './arguments.ts';
+import type { CommandContext } from './command.ts';
 import type { LabCommandName } from './lab-commands.ts';
 
 /** Commands that are in a second file, beside the one that runs: the daemon never loads it. */
@@ -15,11 +14,10 @@ const LAB_FILE = 'lxc-autoscale-lab.cjs';
 export async function runLabCommand(
   name: LabCommandName,
   given: Arguments,
-  context: ProcessContext,
-  signals: Signals,
+  context: CommandContext,
 ): Promise<ExitCode> {
   const lab = await loadLab(name);
-  if (typeof lab !== 'string') return lab.LAB_COMMANDS[name](given, context, signals);
+  if (typeof lab !== 'string') return lab.LAB_COMMANDS[name](given, context, context.signals);
   context.stderr.write(`lxc-autoscale: ${lab}\n`);
   return EXIT.failure;
 }

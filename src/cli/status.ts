@@ -2,6 +2,7 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
+import { observingWords } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
@@ -43,6 +44,7 @@ export function statusLines(report: StatusReport): readonly string[] {
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
   const rows = containers.map((row) => cells(row, time));
   const lines = [
+    ...(report.observing === null ? [] : [headline(report.observing)]),
     `${when} ${hostWords(host)}`,
     budgetWords(host),
     ...(host.paused === null ? [] : [`PAUSED, nothing is changed: ${host.paused}.`]),
@@ -56,6 +58,14 @@ export function statusLines(report: StatusReport): readonly string[] {
     ...groupSummary(report.groups ?? []).map((line) => clip(line, COLUMNS)),
   ];
   return lines.map((line) => plainText(line));
+}
+
+function headline(seen: NonNullable<StatusReport['observing']>): string {
+  const { measuring, observed, firstCpuAt } = seen;
+  if (measuring === 0) return observingWords(seen);
+  const whose = measuring < observed ? ` of ${measuring} containers` : '';
+  const at = firstCpuAt === null ? 'need a daemon, which compares two cycles' : `at ${firstCpuAt}`;
+  return `${observingWords(seen)} First CPU figures${whose} ${at}.`;
 }
 
 function hostWords({ cpus, busyPercent, memoryMib, availableMib }: HostRow): string {

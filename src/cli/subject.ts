@@ -50,7 +50,7 @@ function readContainer(
   all: boolean,
 ): SubjectRead | Wrong {
   if (word === undefined) {
-    if (subject === 'container or none' || all) return {};
+    if (subject.endsWith(' or none') || all) return {};
     if (subject === 'container or group') {
       return { message: `${name} needs the id or the name of a container, or the name of a group` };
     }

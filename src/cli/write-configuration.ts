@@ -7,9 +7,9 @@ export function putConfiguration(
   named: string,
   text: string,
   { paths, clock, stdout, stderr }: ProcessContext,
-): boolean {
   // A path that is relative is one of the admin's, not of the tree under --sysroot.
-  const path = named.startsWith('/') ? paths.at(named) : named;
+  path = named.startsWith('/') ? paths.at(named) : named,
+): boolean {
   const stamp = createTimestamp(undefined)(clock.wallMs()).replace(/[-:]/g, '').replace(' ', '-');
   const written = writeConfiguration(path, text, stamp);
   if (!written.ok) {

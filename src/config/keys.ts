@@ -358,6 +358,10 @@ const fileKeys = {
     'Format of the lines on the console; the log file has text',
   ).usually('text'),
   log_syslog: syslogOrNothing('Syslog server that also gets the lines; empty: none'),
+  log_quiet_cycles: yesOrNo(
+    'Whether cycles in which nothing happened are logged too; without it the log has a summary ' +
+      'of them each hour',
+  ).usually(false),
   log_journal_fields: yesOrNo(
     'Whether lines in the journal of systemd have fields such as LXC_AUTOSCALE_VMID; this takes ' +
       'one more process',

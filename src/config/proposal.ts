@@ -1,4 +1,5 @@
 import type { Cores, Mib, Vmid } from '../core/units.ts';
+import { LATER, OBSERVE_WORDS } from './edit-mode.ts';
 import { printable } from './printable.ts';
 import { commentLines, yamlLines } from './yaml-text.ts';
 
@@ -213,7 +214,7 @@ const COMMENTS: Readonly<Record<string, string>> & { readonly ignore_lxc: string
 
 function modeLines(observe: boolean): string[] {
   const said = observe
-    ? 'Decides and reports, and changes nothing. To be taken out when you have seen enough.'
+    ? OBSERVE_WORDS
     : 'threshold: containers are changed. observe: evaluated and reported only.';
   const mode = observe ? 'observe' : 'threshold';
   return [...commentLines(said, '  '), ...yamlLines('scaling_mode', mode, '  ')];
@@ -224,8 +225,7 @@ function settingLines(key: string, value: string, observe: boolean): string[] {
   const lines = comment === undefined ? [] : commentLines(comment, '  ');
   // A tier's own mode would stand over the one of DEFAULT, and begin to change its containers.
   if (key !== 'scaling_mode' || !observe) return [...lines, ...yamlLines(key, value, '  ')];
-  const later = 'For when DEFAULT no longer says observe:';
-  return [...lines, ...commentLines(later, '  '), `  # ${key}: ${value}`];
+  return [...lines, `  ${LATER}${key}: ${value}`];
 }
 
 function tierLines({ name, why, members, settings }: ProposedTier, observe: boolean): string[] {

@@ -45,6 +45,7 @@ export function settingsOf(values: Values) {
     /** The server that also gets the lines. */
     logSyslog: values.log_syslog,
     logJournalFields: values.log_journal_fields,
+    logQuietCycles: values.log_quiet_cycles,
     logRotation: logRotation(values),
     metrics: metrics(values),
     lockFile: values.lock_file,

@@ -14,6 +14,7 @@ import type { CycleWorld, World } from '../ports.ts';
 import { type ActCounts, act } from './act.ts';
 import { confirmPending } from './confirm.ts';
 import { recordDrift } from './drift.ts';
+import { framed } from './framed-log.ts';
 import { letGoLeft } from './hold-down.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
 import { type Observed, observe } from './observe.ts';
@@ -26,6 +27,8 @@ export interface CycleSettings {
   readonly manage: (config: GuestConfig) => Management;
   readonly hostPolicy: HostPolicy;
   readonly dryRun: boolean;
+  /** Whether a cycle in which nothing happened is logged too; yes, if it is left out. */
+  readonly logQuietCycles?: boolean;
   /** How many changes may be under way at a time. */
   readonly atOnce: number;
   /** Only these, whose decision cannot wait, and only what they need more. */
@@ -55,7 +58,13 @@ export interface CycleView {
 }
 
 export type CycleResult =
-  | (ActCounts & { readonly ok: true /** At its end. */; readonly pause: Pause | undefined })
+  | (ActCounts & {
+      readonly ok: true;
+      /** At its end. */
+      readonly pause: Pause | undefined;
+      /** Whether the log has a line on it at level info. */
+      readonly eventful: boolean;
+    })
   | Missing;
 
 /**
@@ -63,7 +72,7 @@ export type CycleResult =
  * give, acts through `pct`, and reports. What goes wrong with one container stops no other.
  */
 export async function runCycle(
-  world: CycleWorld,
+  outer: CycleWorld,
   settings: CycleSettings,
   state: LoopState,
   stop: AbortSignal,
@@ -71,8 +80,10 @@ export async function runCycle(
   const { manage, hostPolicy, dryRun, atOnce, urgent, isOffPeak, save, inspect } = settings;
   const comingMib = settings.comingMib?.() ?? 0;
   state.cycle += 1;
+  const frame = framed(outer.log, settings.logQuietCycles ?? true);
+  const world = { ...outer, log: frame.log };
   const timed = stopwatch(world.clock);
-  logStart(world, urgent);
+  logStart(frame, urgent);
   if (urgent === undefined) await letGoLeft(world);
 
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));
@@ -102,7 +113,7 @@ export async function runCycle(
   const hostCpus = host.cpus.ok ? host.cpus.value : 0;
   const given = givenTo(running, hostCpus);
   const pool = poolBefore(available);
-  logPool(world, 'Initial', pool);
+  logPool(frame, 'Initial', pool);
   timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
 
   const context = {
@@ -110,13 +121,13 @@ export async function runCycle(
     hands: dryRun ? undefined : world.hands,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
-  logPool(world, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
+  logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
   if (urgent !== undefined) settle(state, urgent, planned);
   else inspect?.({ ...known, ...viewed(world, state, timed) });
   logTimes(world, state.cycle, timed.spentMs);
-  return { ok: true, pause: state.pause, ...counts };
+  return { ok: true, pause: state.pause, eventful: frame.end(), ...counts };
 }
 
 const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({

@@ -10,6 +10,7 @@ import type { Pool } from '../core/pool.ts';
 import type { Missing } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
+import type { Framed } from './framed-log.ts';
 
 /** How the loop explains itself: the lines of the text log and of the JSON log. */
 
@@ -20,21 +21,21 @@ const stepOf = ({ resource, after, measured }: Change): string =>
   amount(resource, Math.abs(after - measured.before));
 
 /** The first line of a cycle, or of decisions that cannot wait for one. */
-export function logStart({ log }: World, urgent: ReadonlySet<Vmid> | undefined): void {
-  if (urgent === undefined) log.info('Starting resource allocation process...');
+export function logStart({ frame }: Framed, urgent: ReadonlySet<Vmid> | undefined): void {
+  if (urgent === undefined) frame('Starting resource allocation process...');
   else {
     const whom = [...urgent].join(', ');
-    log.info(`Early evaluation of ${whom}: saturated, or out of memory`, { room: 'decide' });
+    frame(`Early evaluation of ${whom}: saturated, or out of memory`, { room: 'decide' });
   }
 }
 
 /** What the host has left, in the form that the field's logs have. */
-export function logPool({ log }: World, when: 'Initial' | 'Final', pool: Pool): void {
+export function logPool({ frame }: Framed, when: 'Initial' | 'Final', pool: Pool): void {
   const cores = pool.cores.ok ? pool.cores.value : 'unknown';
   const memory = pool.memoryMib.ok ? pool.memoryMib.value : 'unknown';
   const place = when === 'Initial' ? 'before' : 'after';
   const left = `${cores} cores, ${memory} MB memory`;
-  log.info(`${when} resources ${place} adjustments: ${left}`, { room: 'decide' });
+  frame(`${when} resources ${place} adjustments: ${left}`, { room: 'decide' });
 }
 
 /** What cannot be given out, and whom the plan leaves alone and why. */

@@ -18,6 +18,8 @@ import type { Sysroot } from './sysroot.ts';
 export type ControlRequest =
   | { readonly command: 'status' }
   | { readonly command: 'health' }
+  /** The same as SIGHUP: the configuration is read again. */
+  | { readonly command: 'reload' }
   | { readonly command: 'explain'; readonly vmid: Vmid }
   /** A horizontal group, by its label. */
   | { readonly command: 'explain-group'; readonly group: string };
@@ -174,7 +176,7 @@ function readLine(socket: Socket, done: (line: string | undefined) => void): voi
 function parseRequest(line: string): ControlRequest | undefined {
   const { command, vmid, group } = parseJsonObject(line) ?? {};
   if (command === 'explain-group' && typeof group === 'string') return { command, group };
-  if (command === 'status' || command === 'health') return { command };
+  if (command === 'status' || command === 'health' || command === 'reload') return { command };
   if (command !== 'explain' || typeof vmid !== 'number') return undefined;
   const id = parseVmid(String(vmid));
   return id === undefined ? undefined : { command, vmid: id };

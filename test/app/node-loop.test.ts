@@ -89,7 +89,7 @@ describe('the loop of a node', () => {
 
   it('saves at once after a change, and else only what a whole cycle has learnt, when due', () => {
     const { loop, did } = loopWith(101);
-    const result = { ok: true, done: 0, failed: 0, pause: undefined } as const;
+    const result = { ok: true, done: 0, failed: 0, pause: undefined, eventful: true } as const;
     loop.saveAfter({ node: 'pve', kind: 'early', result, view: undefined });
     expect(did).toEqual([]);
     loop.saveAfter({ node: 'pve', kind: 'whole', result, view: undefined });

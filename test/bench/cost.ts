@@ -67,7 +67,7 @@ function startDaemon(root: string, node: SimulatedNode, sampleS: number) {
   mkdirSync(join(root, 'etc/lxc_autoscale'), { recursive: true });
   writeFileSync(
     join(root, 'etc/lxc_autoscale/lxc_autoscale.yaml'),
-    `DEFAULT:\n  poll_interval: 10\n  sample_interval: ${sampleS}\n`,
+    `DEFAULT:\n  poll_interval: 10\n  log_quiet_cycles: True\n  sample_interval: ${sampleS}\n`,
   );
   const home = process.cwd();
   const { flags, allocator } = serviceStart(join(home, 'systemd/lxc_autoscale.service'));

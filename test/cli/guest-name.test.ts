@@ -25,7 +25,9 @@ beforeAll(() => {
     const keys = `lxc_containers: ${first}-${first + 9}\n  starting_clone_id: ${first}`;
     return `HORIZONTAL_SCALING_GROUP_${name}:\n  source: 106\n  ${keys}\n`;
   });
-  writeFileSync(join(root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), groups.join(''));
+  const tiers = ['web', 'Fast'].map((name) => `TIER_${name}:\n  lxc_containers: [tag:${name}]\n`);
+  const text = [...groups, ...tiers].join('');
+  writeFileSync(join(root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), text);
   writeFileSync(join(root, 'etc/hostname'), 'pve1\n');
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -35,7 +37,7 @@ async function resolved(...argv: readonly string[]) {
   if (parsed.kind !== 'run') throw new Error(parsed.kind);
   const context = { paths: createPaths(root), env: {} } as unknown as CommandContext;
   const given = await withGuest(parsed.arguments, parsed.command, context);
-  return typeof given === 'string' ? given : (given.vmid ?? given.group);
+  return typeof given === 'string' ? given : (given.vmid ?? given.group ?? given.tier);
 }
 
 it.each([
@@ -44,6 +46,9 @@ it.each([
   [['rollback', 'web'], 102],
   [['history', '103'], 103],
   [['explain', 'pool'], 'pool'],
+  [['activate', 'fast'], 'TIER_Fast'],
+  [['observe', 'tier_web'], 'TIER_web'],
+  [['activate', 'db'], 103],
 ])('%j is about %s', async (argv, expected) => {
   expect(await resolved(...argv)).toBe(expected);
 });
@@ -57,6 +62,8 @@ it.each([
     ['explain', 'shop'],
     "'shop' is container 106 and a group. For the container: lxc-autoscale exp",
   ],
+  [['activate', 'web'], "'web' is container 102 and a tier. For the container: lxc-autoscale act"],
+  [['activate', 'Fas'], "No container or tier is called 'Fas'. Did you mean 'Fast'?"],
   [['status', 'inter*'], undefined],
 ])('%j is answered with %s', async (argv, words) => {
   if (words === undefined) expect(parseArguments(argv)).toMatchObject({ kind: 'wrong' });

@@ -64,7 +64,7 @@ it('fits 120 columns, whatever the names and numbers', () => {
   );
   const input = reportInput(containers, { dryRun: true });
   const lines = statusLines(statusReport(input));
-  expect(lines).toHaveLength(6);
+  expect(lines).toHaveLength(7);
   for (const line of lines) {
     expect([...line].length).toBeLessThanOrEqual(120);
     expect(line).not.toMatch(/[\x00-\x1f\u202e]/);

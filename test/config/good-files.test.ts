@@ -54,6 +54,7 @@ const EXPECTED_DEFAULTS: Config = {
   logFormat: 'text',
   logSyslog: undefined,
   logJournalFields: false,
+  logQuietCycles: false,
   logRotation: { maxBytes: 52_428_800, keep: 5 } as Config['logRotation'],
   metrics: { listen: undefined, token: '', textfile: undefined },
   lockFile: '/var/lock/lxc_autoscale.lock',

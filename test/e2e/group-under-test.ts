@@ -37,7 +37,7 @@ const KEYS: GroupKeys = {
 /** The settings of containers change nothing here: all is decided upon and only observed. */
 export const configuration = (keys: GroupKeys = {}, defaults: GroupKeys = {}): string =>
   JSON.stringify({
-    DEFAULT: { poll_interval: 1, scaling_mode: 'observe', ...defaults },
+    DEFAULT: { poll_interval: 1, log_quiet_cycles: 'True', scaling_mode: 'observe', ...defaults },
     HORIZONTAL_SCALING_GROUP_web: { ...KEYS, ...keys },
   });
 

@@ -275,7 +275,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     expect(await show(tree, 'SubState')).toBe('running');
     expect(await show(tree, 'StatusText')).toContain('Last cycle');
     expect(await tree.must(`systemctl is-enabled ${SERVICE}`)).toBe('enabled');
-    expect(tree.read('var/log/lxc_autoscale.log')).toContain('process completed');
+    expect(tree.read('var/log/lxc_autoscale.log')).toContain('Started, one cycle every');
     const modes = await tree.must(
       `stat -c '%a %U' ${CONFIG} /etc/lxc_autoscale /var/lib/lxc_autoscale`,
     );
@@ -312,7 +312,9 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   it('has fields in its journal where that is wanted, and no line twice', async (context) => {
     const tree = stage.tree(context);
     await tree.must(`cp -p ${CONFIG} ${CONFIG}.plain`);
-    const wanted = 's/^  (log_journal_fields): .*/  \\1: True/; s/^  (poll_interval): .*/  \\1: 1/';
+    const wanted =
+      's/^  (log_journal_fields|log_quiet_cycles): .*/  \\1: True/; ' +
+      's/^  (poll_interval): .*/  \\1: 1/';
     await tree.must(`sed -E -i '${wanted}' ${CONFIG}`);
     await tree.must('systemctl reload lxc_autoscale');
     const find = 'journalctl --no-pager -u lxc_autoscale LXC_AUTOSCALE_ROOM=daemon';

@@ -120,7 +120,7 @@ export class NodeUnderTest {
   configure(yaml: string): void {
     const directory = join(this.root, 'etc/lxc_autoscale');
     mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, 'lxc_autoscale.yaml'), yaml);
+    writeFileSync(join(directory, 'lxc_autoscale.yaml'), withQuietCycles(yaml));
   }
 
   /**
@@ -212,6 +212,14 @@ export class NodeUnderTest {
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
 }
+
+/** Tests count cycles by their lines. The key is put behind what DEFAULT has: lines stay. */
+export const withQuietCycles = (yaml: string): string =>
+  yaml.includes('log_quiet_cycles')
+    ? yaml
+    : yaml
+        .replace(/^DEFAULT: *\{ */m, 'DEFAULT: {log_quiet_cycles: True, ')
+        .replace(/^DEFAULT:\n(?:[ #].*\n|\n(?= ))*/m, '$&  log_quiet_cycles: True\n');
 
 /** Whether a process runs. One that has ended and that nobody has asked about yet does not. */
 export function isAlive(pid: number | undefined): boolean {

@@ -74,6 +74,7 @@ export function configurationOf(seed: string, version: number): string {
   return [
     'DEFAULT:',
     `  ignore_lxc: [${IGNORED}]`,
+    '  log_quiet_cycles: True',
     `  poll_interval: ${POLL_MS / 1000}`,
     `  sample_interval: ${random.pick([2, 5])}`,
     `  max_concurrent_operations: ${random.pick([1, 1, 3])}`,

@@ -74,6 +74,7 @@ DEFAULT:
   sample_interval: ${sampleS}
   log_max_size_mb: ${LOG_MAX_MIB}
   log_keep: ${LOG_KEEP}
+  log_quiet_cycles: True
   backups_keep: ${BACKUPS_KEEP}
   usage_history_days: ${HISTORY_DAYS}
   webhook_url: ${webhook}

@@ -14,6 +14,7 @@ const managed = (its = policy()) =>
 
 interface Around {
   readonly dryRun?: boolean;
+  readonly logQuietCycles?: boolean;
   readonly manage?: DecideInput['manage'];
   readonly stop?: AbortSignal;
   readonly urgent?: NonNullable<CycleSettings['urgent']>;
@@ -96,7 +97,12 @@ describe('the loop', () => {
     const node = ordinaryNode();
     const state = await cycles(node, 1);
     node.sets.length = 0;
-    expect(await cycle(node, state)).toEqual({ ok: true, done: 2, failed: 0 });
+    expect(await cycle(node, state)).toMatchObject({
+      ok: true,
+      eventful: true,
+      done: 2,
+      failed: 0,
+    });
     expect(node.sets).toMatchObject([
       { vmid: 102, cores: 4 },
       { vmid: 101, cores: 4 },
@@ -125,6 +131,21 @@ describe('the loop', () => {
       'INFO: Starting resource allocation process...',
       'INFO: Initial resources before adjustments: 36 cores, 124736 MB memory',
     ]);
+  });
+
+  it('is quiet if nothing happens, where that is wanted', async () => {
+    const node = ordinaryNode();
+    const state = newLoopState();
+    await cycles(node, 6, {}, state);
+    node.lines.length = 0;
+    expect(await cycle(node, state, { logQuietCycles: false })).toMatchObject({ eventful: false });
+    expect(node.linesOf('INFO')).toEqual([]);
+    const frame = 'DEBUG: Starting resource allocation process...';
+    expect(node.linesOf('DEBUG')).toContain(frame);
+    node.lines.length = 0;
+    node.seen = { ...host(), memory: gone('no meminfo') };
+    expect(await cycle(node, state, { logQuietCycles: false })).toMatchObject({ eventful: true });
+    expect(node.lines[0]).toBe('INFO: Starting resource allocation process...');
   });
 
   it('ends its changes with what is left, as what was given back or out has it', async () => {

@@ -15,5 +15,5 @@ export const backtest: Command = {
     policy: 'Compare only these policies; docs/commands.md has their names',
     html: 'Write a report with plots, as one file',
   },
-  run: (given, context) => runLabCommand('backtest', given, context, context.signals),
+  run: (given, context) => runLabCommand('backtest', given, context),
 };

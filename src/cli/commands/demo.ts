@@ -16,5 +16,5 @@ export const demo: Command = {
     trace: 'Take the demand from a CSV file: time_s,container,cpu_cores,memory_mb',
     containers: 'With --trace: only its first N containers (default 50, at most 300)',
   },
-  run: (given, context) => runLabCommand('demo', given, context, context.signals),
+  run: (given, context) => runLabCommand('demo', given, context),
 };

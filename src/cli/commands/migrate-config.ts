@@ -16,5 +16,5 @@ export const migrateConfig: Command = {
     ...SYSROOT,
     out: 'Write it to this file; an existing one is backed up',
   },
-  run: (given, context) => runLabCommand('migrate-config', given, context, context.signals),
+  run: (given, context) => runLabCommand('migrate-config', given, context),
 };

@@ -13,5 +13,5 @@ export const recommend: Command = {
   },
   options: { ...REPLAYED, yaml: 'Print YAML, to paste into a configuration' },
   requires: 'answers',
-  run: (given, context) => runLabCommand('recommend', given, context, context.signals),
+  run: (given, context) => runLabCommand('recommend', given, context),
 };

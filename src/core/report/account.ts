@@ -9,6 +9,7 @@ import { guardsOf, standingGuards } from './account-guards.ts';
 import { seenFacts } from './account-seen.ts';
 import { weighedFacts } from './account-weighed.ts';
 import { type Fact, fact, type Guard, secondsOf, short } from './fact.ts';
+import { nameOf } from './now.ts';
 import {
   aged,
   type Course,
@@ -17,7 +18,7 @@ import {
   type ReportInput,
   skipOf,
 } from './report-input.ts';
-import { changeRow, nameOf } from './status.ts';
+import { changeRow } from './status.ts';
 
 /** `explain`: step by step how the last decision on one container came about. Safe as JSON. */
 

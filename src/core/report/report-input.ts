@@ -18,6 +18,8 @@ export interface ReportInput {
   readonly cycle: number;
   /** When the cycle ended, on the wall clock. */
   readonly wallMs: Milliseconds;
+  /** When the next cycle is due, on the wall clock; undefined without a daemon. */
+  readonly nextMs?: Milliseconds | undefined;
   /** When it looked, on the monotonic clock. */
   readonly atMs: Milliseconds;
   /** The monotonic clock now. */
@@ -44,6 +46,9 @@ export interface Course {
   /** The change as it was admitted, or why nothing is changed. */
   readonly planned: Decision | undefined;
 }
+
+/** A one-time evaluation changes nothing either, but that is not what keeps anything back. */
+export const isDryRun = ({ dryRun, from }: ReportInput): boolean => dryRun && from === 'daemon';
 
 /** Finds the course of a resource; made once, since a node may have a thousand containers. */
 export type CourseOf = (vmid: Vmid, resource: Resource) => Course;

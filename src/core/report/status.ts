@@ -1,6 +1,5 @@
 import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
-import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
-import { explainChange, explainHold, explainSkip, stateWords, withUnit } from '../explain.ts';
+import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../guest-record.ts';
 import { overdueCores } from '../loop-state.ts';
@@ -14,16 +13,17 @@ import { plainText } from '../plain-text.ts';
 import type { CpuUnit, ScalingMode } from '../policy.ts';
 import type { Missing, Reading } from '../reading.ts';
 import type { Vmid } from '../units.ts';
-import { percentOf, secondsOf, short } from './fact.ts';
+import { percentOf, short } from './fact.ts';
 import { coresNotActive } from './health.ts';
+import { LEFT_BEHIND, type Now, nameOf, nextTime, nowOf, wouldOf } from './now.ts';
 import {
-  aged,
   type CourseOf,
   coursesOf,
+  isDryRun,
   REPORT_FORMAT,
   type ReportInput,
-  skipOf,
 } from './report-input.ts';
+import { type Observing, observing, type WouldRow } from './would.ts';
 
 /** `status`: the host and every container as the last cycle saw them. Plain data, safe as JSON. */
 
@@ -35,6 +35,8 @@ export interface StatusReport {
   readonly time: string;
   readonly at: string;
   readonly dryRun: boolean;
+  /** What would be changed if nothing only observed; null: nothing does. */
+  readonly observing: (Observing & { readonly firstCpuAt: string | null }) | null;
   readonly host: HostRow;
   readonly containers: readonly ContainerRow[];
   /** Left out where no daemon answers: groups are not looked at then. */
@@ -80,6 +82,8 @@ export interface ContainerRow {
   /** Share of the time in which a task had to wait. */
   readonly pressure: { readonly cpuPercent: number | null; readonly memoryPercent: number | null };
   readonly lastChange: ChangeRow | null;
+  /** The change that observe mode or a dry run leaves out; null: none. */
+  readonly would: WouldRow | null;
   readonly now: Now;
 }
 
@@ -114,12 +118,6 @@ export interface ChangeRow {
   readonly status: string;
 }
 
-/** What holds it now: in two or three words, and in sentences. */
-export interface Now {
-  readonly brief: string;
-  readonly says: string;
-}
-
 const LONGEST_NAME = 64;
 
 export function statusReport(input: ReportInput): StatusReport {
@@ -128,9 +126,19 @@ export function statusReport(input: ReportInput): StatusReport {
     ...{ format: REPORT_FORMAT, from: input.from, cycle: input.cycle },
     ...{ time: input.localTime(input.wallMs), at: new Date(input.wallMs).toISOString() },
     dryRun: input.dryRun,
+    observing: observingNow(input),
     host: hostRow(input),
     containers: input.containers.map((container) => containerRow(container, input, courseOf)),
   };
+}
+
+function observingNow(input: ReportInput): StatusReport['observing'] {
+  const { planned, containers, manage } = input;
+  const dryRun = isDryRun(input);
+  const managements = containers.flatMap(({ config }) => (config.ok ? [manage(config.value)] : []));
+  const seen = observing({ planned, dryRun, managements });
+  if (seen === undefined) return null;
+  return { ...seen, firstCpuAt: seen.measuring > 0 ? (nextTime(input) ?? null) : null };
 }
 
 function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
@@ -171,10 +179,6 @@ export const configNow = (seen: GuestConfig, { state }: ReportInput): GuestConfi
   return { ...seen, cores, cpuLimit, memoryMib };
 };
 
-export function nameOf({ vmid, config }: ContainerObservation): string {
-  return config.ok ? plainText(config.value.name, LONGEST_NAME) : `CT${vmid}`;
-}
-
 function containerRow(
   container: ContainerObservation,
   input: ReportInput,
@@ -197,11 +201,10 @@ function containerRow(
     need: { cores: needOf('cores'), memoryMib: needOf('memory') },
     pressure: pressureOf(usage),
     lastChange: last === undefined ? null : changeRow(last, input),
+    would: wouldOf(vmid, input, courseOf),
     now: nowOf(container, input, courseOf),
   };
 }
-
-const LEFT_BEHIND = 'stopped (cgroup left behind)';
 
 const stateOf = (state: ContainerState): ContainerRow['state'] =>
   state.kind === 'stopped' && state.leftBehind ? LEFT_BEHIND : state.kind;
@@ -269,81 +272,4 @@ export function changeRow(
 ): ChangeRow {
   const at = new Date(wallMs).toISOString();
   return { time: localTime(wallMs), at, what: plainText(text), status };
-}
-
-const RESOURCES: readonly Resource[] = ['cores', 'memory'];
-const SPOKEN: Readonly<Record<Resource, string>> = { cores: 'CPU', memory: 'Memory' };
-const BRIEF: Readonly<Record<Resource, string>> = { cores: 'cpu', memory: 'mem' };
-
-function nowOf(container: ContainerObservation, input: ReportInput, courseOf: CourseOf): Now {
-  const skip = skipOf(input, container.vmid, nameOf(container));
-  if (skip !== undefined)
-    return { brief: briefSkip(skip), says: `${plainText(explainSkip(skip))}.` };
-  const parts = RESOURCES.flatMap((resource) => {
-    const { planned } = courseOf(container.vmid, resource);
-    return planned === undefined ? [] : [nowOfResource(planned, input)];
-  });
-  const briefs = parts.flatMap(({ brief }) => (brief === '' ? [] : [brief]));
-  const would = parts.flatMap((part) => part.would ?? []);
-  if (would.length > 0) briefs.push(`would: ${would.join(', ')} (observe mode)`);
-  return {
-    brief: briefs.length > 0 ? briefs.join(', ') : 'in band',
-    says: parts.map(({ says }) => says).join(' '),
-  };
-}
-
-interface NowOfResource extends Now {
-  /** The change that observe mode leaves out: `cpu 6>1`. */
-  readonly would?: string;
-}
-
-function nowOfResource(planned: Decision, input: ReportInput): NowOfResource {
-  const { resource, vmid } = planned;
-  if (planned.verdict !== 'hold') {
-    const { measured, after } = planned;
-    const step = `${short(measured.before)} -> ${withUnit(resource, after)}`;
-    const pending =
-      resource === 'cores' && input.state.guests.get(vmid)?.life.pendingCores !== undefined;
-    const says = `${SPOKEN[resource]}: ${step}, since ${explainChange(planned)}.`;
-    const grew = planned.verdict === 'grow' ? 'more' : 'less';
-    return {
-      brief: `${BRIEF[resource]} ${pending ? 'not active yet' : grew}`,
-      says: pending ? `${says} It is not active yet.` : says,
-    };
-  }
-  const because = aged(planned.because, input.nowMs - input.atMs);
-  const says = `${SPOKEN[resource]}: ${plainText(explainHold({ ...planned, because }))}.`;
-  if (because.kind === 'in-band') return { brief: '', says };
-  if (because.kind !== 'observe-only') {
-    return { brief: `${BRIEF[resource]} ${briefly(because)}`, says };
-  }
-  const before = planned.measured === undefined ? '' : short(planned.measured.before);
-  return { brief: '', says, would: `${BRIEF[resource]} ${before}>${short(because.would)}` };
-}
-
-const briefSkip = ({ because }: Skip): string => briefly(because);
-
-/** Kinds are part of the JSON form. What people read of these has other words. */
-const KINDS_IN_WORDS: Readonly<Record<string, string>> = {
-  'held-by-hand': 'on hold',
-  'not-in-force': 'not active yet',
-};
-
-/** The name of a reason as words, with the time left if it has an end. */
-function briefly(because: HoldReason | SkipReason): string {
-  const words = KINDS_IN_WORDS[because.kind] ?? because.kind.replaceAll('-', ' ');
-  if (because.kind === 'stopped') return because.leftBehind ? LEFT_BEHIND : words;
-  if (because.kind === 'missing' && because.reading.why === 'first-sample') return 'measuring';
-  if ('leftMs' in because) return `${words} ${span(because.leftMs)}`;
-  if ('retryInMs' in because) return `${words} ${span(because.retryInMs)}`;
-  if (because.kind === 'locked') return `${words} (${plainText(because.lock, 40)})`;
-  if (because.kind === 'too-few-observations') return `${because.have} of ${because.want} samples`;
-  return words;
-}
-
-/** `45 s`, `12 min`, `5 h`: enough for a table. */
-function span(ms: number): string {
-  const seconds = secondsOf(ms);
-  if (seconds < 300) return `${seconds} s`;
-  return seconds < 18_000 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
 }

@@ -132,7 +132,7 @@ describe('the row of a container', () => {
     expect(now.says).toMatch(/^CPU: .{20,}\. Memory: .{20,}\.$/);
     expect(now.says).not.toMatch(/undefined|NaN|Infinity|\[object/);
     const usual = kind === 'in-band' ? /^in band$/ : /^cpu [a-z0-9 ]{4,30}$/;
-    const observed = /^would: cpu \d+>\d+ \(observe mode\)$/;
+    const observed = /^would: cpu \d+>\d+$/;
     expect(now.brief).toMatch(kind === 'observe-only' ? observed : usual);
   });
 

@@ -1,0 +1,137 @@
+import {
+  configurationFile,
+  readConfiguration,
+  readVariables,
+  renderProblems,
+} from '../app/configuration.ts';
+import type { ProcessContext } from '../app/context.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode.ts';
+import { type LoadResult, parseConfig } from '../config/load.ts';
+import type { Config } from '../config/model.ts';
+import { readTextFile } from '../config/read-file.ts';
+import { manage } from '../config/resolve.ts';
+import { plainText } from '../core/plain-text.ts';
+import type { Vmid } from '../core/units.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
+import { askControlSocket } from '../os/control-client.ts';
+import { CONTROL_SOCKET } from '../os/control-path.ts';
+import type { Arguments } from './arguments.ts';
+import { lineDiff } from './line-diff.ts';
+import { putConfiguration } from './write-configuration.ts';
+
+/**
+ * `activate [TIER|GUEST]` and `observe [TIER|GUEST]`: edits the configuration in place, checks what
+ * came of it, shows the difference, keeps a copy, and has the daemon take it over.
+ */
+export const activate = (given: Arguments, context: ProcessContext): Promise<ExitCode> =>
+  switchMode('act', given, context);
+
+export const observe = (given: Arguments, context: ProcessContext): Promise<ExitCode> =>
+  switchMode('observe', given, context);
+
+async function switchMode(
+  mode: Mode,
+  given: Arguments,
+  context: ProcessContext,
+): Promise<ExitCode> {
+  const { stdout, stderr, paths } = context;
+  const path = configurationFile(given.configFile, paths);
+  const before = readTextFile(path);
+  const loaded = readConfiguration(given, context);
+  if (!before.ok || !loaded.ok) {
+    stderr.write(loaded.ok ? `${path} could not be read.\n` : renderProblems(loaded));
+    return EXIT.configuration;
+  }
+  const refuse = (why: string): ExitCode => {
+    stderr.write(`Nothing was changed: ${plainText(why)}.\n`);
+    return EXIT.failure;
+  };
+  const target = targetOf(given);
+  const why =
+    target.kind === 'guest' ? whyNotAlone(loaded.config, target.vmid, context) : undefined;
+  if (why !== undefined) return refuse(why);
+  if (isSo(loaded.config, target, mode, context)) {
+    stdout.write(`${nameOf(target)} already ${mode === 'act' ? 'active' : 'observed only'}.\n`);
+    return EXIT.fine;
+  }
+  const edited = editMode(before.text, target, mode);
+  if (!edited.ok) return refuse(edited.message);
+  const variables = readVariables(context);
+  const env = variables.ok ? variables.env : context.env;
+  const checked = parseConfig(edited.text, path, env);
+  if (!isTaken(checked, target, mode, context)) {
+    return refuse('the line would not take effect; edit scaling_mode in the file by hand');
+  }
+  for (const line of lineDiff(before.text, edited.text)) stdout.write(`${plainText(line, 200)}\n`);
+  if (given.dryRun) {
+    stdout.write('A dry run: nothing was written.\n');
+    return EXIT.fine;
+  }
+  if (!putConfiguration(given.configFile ?? path, edited.text, context, path)) return EXIT.failure;
+  return takeOver(mode, target, context);
+}
+
+function targetOf({ vmid, tier }: Arguments): Target {
+  if (vmid !== undefined) return { kind: 'guest', vmid };
+  return tier === undefined ? { kind: 'all' } : { kind: 'section', name: tier };
+}
+
+function nameOf(target: Target): string {
+  if (target.kind === 'guest') return `Container ${target.vmid} is`;
+  return target.kind === 'all' ? 'Everything is' : `${target.name} is`;
+}
+
+/** Another tier's settings would be lost in a tier of its own. */
+function whyNotAlone(config: Config, vmid: Vmid, context: ProcessContext): string | undefined {
+  const guest = createGuests(context.paths).read(vmid);
+  if (!guest.ok) return `container ${vmid} cannot be read: ${guest.detail}`;
+  const management = manage(config, guest.value.config);
+  if (management.kind === 'ignored') return `container ${vmid} is ignored: ${management.because}`;
+  const { source } = management.policy;
+  if (source === 'DEFAULT' || Object.values(OWN_TIERS).includes(source)) return undefined;
+  return (
+    `container ${vmid} is in ${source}, whose settings it would lose. Switch the tier, or give ` +
+    'the container a tier of its own'
+  );
+}
+
+function isTaken(
+  checked: LoadResult,
+  target: Target,
+  mode: Mode,
+  context: ProcessContext,
+): boolean {
+  return checked.ok && isSo(checked.config, target, mode, context);
+}
+
+/** Whether the target is in that mode by the configuration; a tag may still say otherwise. */
+function isSo(config: Config, target: Target, mode: Mode, { paths }: ProcessContext): boolean {
+  const isMode = (scaling: string): boolean => (scaling === 'observe') === (mode === 'observe');
+  const { defaults, tiers } = config;
+  if (target.kind === 'guest') {
+    const guest = createGuests(paths).read(target.vmid);
+    const found = guest.ok ? manage(config, guest.value.config) : undefined;
+    return found?.kind === 'managed' && isMode(found.policy.scaling);
+  }
+  if (target.kind === 'section') {
+    const section = tiers.find(({ name }) => name === target.name);
+    return section !== undefined && isMode(section.policy.scaling);
+  }
+  const all = mode === 'observe' ? tiers.every(({ policy }) => isMode(policy.scaling)) : true;
+  return all && isMode(defaults.scaling);
+}
+
+/** The daemon reloads at once; where none answers, the next one starts with it. */
+async function takeOver(mode: Mode, target: Target, context: ProcessContext): Promise<ExitCode> {
+  const { stdout, stderr, paths } = context;
+  const answer = await askControlSocket(paths.at(CONTROL_SOCKET), { command: 'reload' });
+  const isTaken = answer.kind === 'answered' && answer.content['reloading'] === true;
+  if (isTaken || answer.kind === 'nobody') {
+    const now = mode === 'act' ? 'active' : 'observed only';
+    stdout.write(`${nameOf(target)} ${now} ${isTaken ? 'now' : 'when the daemon starts'}.\n`);
+    return EXIT.fine;
+  }
+  stderr.write('The daemon did not reload. Try: systemctl reload lxc_autoscale\n');
+  return EXIT.failure;
+}
