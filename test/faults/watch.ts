@@ -381,7 +381,10 @@ export class Watch {
     const untrue = (): string | undefined => {
       if (action.startsWith('Confirm')) {
         const cpus = Math.min(Number(after), this.#node.machine.plant.host.cpus);
-        return limits.live?.cpus === cpus ? undefined : `${limits.live?.cpus} CPUs are in force`;
+        // On a host of fewer CPUs a guest has no more than those.
+        const isLied = this.#lies(/^sys\/devices\/system\/cpu\//, 20_000).size > 0;
+        if (limits.live?.cpus === cpus || isLied) return undefined;
+        return `${limits.live?.cpus} CPUs are in force`;
       }
       if (status === 'confirmed' || status === 'pending') {
         if (has !== after) return `its configuration says ${has}`;

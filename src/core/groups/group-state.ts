@@ -1,5 +1,5 @@
 import type { Failure } from '../guest-record.ts';
-import type { Milliseconds, Vmid } from '../units.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../units.ts';
 import type { HealthCheck } from './group-policy.ts';
 
 /**
@@ -32,6 +32,11 @@ export interface GroupState {
    * no effect, whatever it said. Not kept over a restart.
    */
   readonly done: Map<string, DoneStep>;
+  /**
+   * Since when what the ledger has is not to be seen, by `memberKey` or the name of a snapshot. Not
+   * kept over a restart.
+   */
+  readonly away: Map<string, Milliseconds>;
   /** Whether a ledger was ever written here. Where it is missing then, it has been lost. */
   ledgered: boolean;
   /** Ids that others took while we were about to, and until when we leave them alone. */
@@ -107,9 +112,27 @@ export const newGroupState = (): GroupState => ({
   members: new Map(),
   failures: new Map(),
   done: new Map(),
+  away: new Map(),
   ledgered: false,
   avoid: new Map(),
 });
+
+export const memberKey = (vmid: Vmid): string => `member/${vmid}`;
+
+/** One look may be wrong: what the ledger has is gone if it is away for so long. */
+export const GONE_AFTER_MS = 120_000;
+
+/** Whether what is not to be seen now has been away for so long that it is gone. */
+export function isGone({ away }: GroupState, key: string, nowMs: Milliseconds): boolean {
+  const sinceMs = away.get(key) ?? nowMs;
+  away.set(key, sinceMs);
+  return nowMs - sinceMs >= GONE_AFTER_MS;
+}
+
+/** Its end was seen: there is nothing to wait for. */
+export function noteEnd({ away }: GroupState, key: string, nowMs: Milliseconds): void {
+  away.set(key, milliseconds(nowMs - GONE_AFTER_MS));
+}
 
 /** Takes in what a health check said; `complaint` undefined: all is well. */
 export function noteHealth(

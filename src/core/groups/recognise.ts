@@ -1,6 +1,6 @@
 import type { Vmid } from '../units.ts';
 import type { Draft, GroupInput } from './draft.ts';
-import type { Reservation } from './group-state.ts';
+import { isGone, memberKey, type Reservation } from './group-state.ts';
 import type { GroupGuest } from './group-view.ts';
 import { isEntryOf, type LedgerMember, SNAPSHOT_LIMIT_MS } from './ledger.ts';
 
@@ -18,8 +18,10 @@ export function recognise(input: GroupInput, draft: Draft): ReadonlyMap<Vmid, Le
   const proven = new Map<Vmid, LedgerMember>();
   for (const [vmid, entry] of [...ledger.members]) {
     const found = look(input, entry, draft);
-    if (found === 'gone') ledger.members.delete(vmid);
-    else if (found !== 'unknown') {
+    if (found === 'gone') {
+      ledger.members.delete(vmid);
+      input.state.away.delete(memberKey(vmid));
+    } else if (found !== 'unknown') {
       if (found !== entry) ledger.members.set(vmid, found);
       proven.set(vmid, found);
     }
@@ -38,9 +40,12 @@ function look(input: GroupInput, entry: LedgerMember, draft: Draft): Found {
   if (reading === undefined) {
     if (view.cluster.takenIds.has(vmid)) return stranger(entry, 'a virtual machine', draft);
     // What was there once does not come any more.
-    if (entry.identity !== undefined) return 'gone';
+    if (entry.identity !== undefined) {
+      return isGone(state, memberKey(vmid), input.now.ms) ? 'gone' : 'unknown';
+    }
     return isReserved || !isOld(input, entry) ? 'unknown' : 'gone';
   }
+  state.away.delete(memberKey(vmid));
   if (!reading.ok) return 'unknown';
   const guest = reading.value;
   const running = view.lives.get(vmid)?.running;
@@ -98,21 +103,22 @@ function isOld({ policy, now }: GroupInput, { madeS }: LedgerMember): boolean {
 function noteSnapshots({ ledger, view, busy, state, policy, now }: GroupInput): void {
   const reading = view.cluster.guests.get(policy.source);
   for (const [name, known] of [...ledger.snapshots]) {
-    const isElsewhere = known.source !== policy.source;
-    if (reading === undefined || isElsewhere) {
+    if (known.source !== policy.source) {
       ledger.snapshots.delete(name);
       continue;
     }
-    if (!reading.ok) continue;
-    const seen = reading.value.snapshots.get(name);
+    if (reading?.ok === false) continue;
+    const seen = reading?.value.snapshots.get(name);
     if (seen === undefined) {
+      const gone = isGone(state, name, now.ms);
       // A `pct snapshot` that outlives the daemon that began it may still bring it about.
       const mayCome =
         known.snaptime === undefined && (now.wallS - known.madeS) * 1000 <= SNAPSHOT_LIMIT_MS;
       const isWanted = name === state.snapshot || busy.has(policy.source);
-      if (!mayCome && !isWanted) ledger.snapshots.delete(name);
+      if (gone && !mayCome && !isWanted) ledger.snapshots.delete(name);
       continue;
     }
+    state.away.delete(name);
     const { snaptime } = seen;
     if (known.snaptime === undefined && snaptime !== undefined) {
       ledger.snapshots.set(name, { ...known, snaptime });

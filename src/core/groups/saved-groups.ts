@@ -10,7 +10,7 @@ export interface SavedGroups {
   readonly groups: Readonly<Record<string, SavedGroup>>;
 }
 
-type SavedGroup = Omit<GroupState, 'members' | 'failures' | 'avoid' | 'done'> & {
+type SavedGroup = Omit<GroupState, 'members' | 'failures' | 'avoid' | 'done' | 'away'> & {
   readonly members: readonly (readonly [Vmid, unknown])[];
   readonly failures: readonly (readonly [string, unknown])[];
   readonly avoid: readonly (readonly [Vmid, number])[];
@@ -25,7 +25,7 @@ export const toSavedGroups = (
   version: SAVED_GROUPS_VERSION,
   boot,
   groups: Object.fromEntries(
-    [...groups].map(([label, { done: _, ...state }]): [string, SavedGroup] => [
+    [...groups].map(([label, { done: _, away: __, ...state }]): [string, SavedGroup] => [
       label,
       {
         ...state,

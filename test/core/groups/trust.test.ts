@@ -267,3 +267,29 @@ describe('a ledger', () => {
     expect(parseLedger(group, content)).toMatchObject({ ok: false, why: 'malformed' });
   });
 });
+
+it('what one look does not show is not forgotten, and no other is made in its place', () => {
+  const cluster = settled(new ModelCluster());
+  const boxes = new Map(cluster.boxes);
+  const { members } = cluster.ledger();
+  cluster.boxes.clear();
+  const { steps } = cluster.look();
+  expect(steps).toEqual([]);
+  for (const [id, box] of boxes) cluster.boxes.set(id, box);
+  cluster.quiet();
+  expect([...cluster.ledger().members.keys()]).toEqual([...members.keys()]);
+  expect(cluster.inService()).toHaveLength(members.size);
+});
+
+it('what stays away is gone after two minutes, and is replaced', () => {
+  const cluster = settled(new ModelCluster());
+  const [first = SOURCE] = cluster.ledger().members.keys();
+  const { madeS } = cluster.ledger().members.get(vmid(Number(first))) ?? { madeS: 0 };
+  cluster.boxes.delete(vmid(Number(first)));
+  cluster.look();
+  expect(cluster.ledger().members.has(vmid(Number(first)))).toBe(true);
+  cluster.nowMs += 120_000;
+  cluster.quiet();
+  expect(cluster.inService()).toHaveLength(2);
+  expect(cluster.ledger().members.get(vmid(Number(first)))?.madeS).not.toBe(madeS);
+});
