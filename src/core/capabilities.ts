@@ -6,6 +6,8 @@ export const CONTROLLERS: readonly Controller[] = ['cpu', 'cpuset', 'memory'];
 export interface Capabilities {
   /** It can be asked to give memory up (`memory.reclaim`), so that a shrink can be proven. */
   readonly proof: boolean;
+  /** It tells how much of a guest's memory is in use, and what of it is cache. */
+  readonly workingSet: boolean;
   /** It says how long tasks have waited (PSI). */
   readonly pressure: boolean;
   /** What it counts and limits of guests that run. */
@@ -19,6 +21,10 @@ interface Known {
 
 /** Whether a node is known to be unable to prove that a guest can do with less memory. */
 export const lacksProof = ({ capabilities }: Known): boolean => capabilities?.proof === false;
+
+/** Whether a node is known not to tell what a guest needs of its memory. */
+export const lacksWorkingSet = ({ capabilities }: Known): boolean =>
+  capabilities?.workingSet === false;
 
 /** Whether a node is known neither to count nor to limit this of guests. */
 export const lacksLimit = ({ capabilities }: Known, controller: Controller): boolean =>

@@ -1,6 +1,6 @@
 import type { Resource } from './allocation.ts';
 import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
-import { lacksLimit, lacksProof } from './capabilities.ts';
+import { lacksLimit, lacksProof, lacksWorkingSet } from './capabilities.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
@@ -341,6 +341,9 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   };
   const judged = arbitrate(one, timesOf(input, 'memory'));
   if (judged.verdict !== 'shrink') return judged;
+  if (lacksWorkingSet(state)) {
+    return { verdict: 'hold', because: { kind: 'need-unseen' }, measured: judged.measured };
+  }
   const because = beyondNeed(judged) ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const freeSwapMib = freeSwap(guest, memory, host);

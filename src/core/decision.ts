@@ -149,6 +149,8 @@ export type HoldReason =
   | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
   /** The kernel cannot be asked, and what the container may need leaves nothing to take. */
   | { readonly kind: 'cannot-prove' }
+  /** The node does not tell what it needs of its memory, so nothing of that can be taken. */
+  | { readonly kind: 'need-unseen' }
   /** A step rests on the average of several observations. */
   | { readonly kind: 'too-few-observations'; readonly have: number; readonly want: number }
   /** Demand comes and goes: what was taken was needed again within an hour. */

@@ -193,6 +193,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'oom-lately':
     case 'unproven-lately':
     case 'cannot-prove':
+    case 'need-unseen':
     case 'started-lately':
     case 'memory-pressure':
     case 'refaults':
@@ -256,6 +257,7 @@ type KeepReason = Extract<
   {
     readonly kind:
       | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
+      | 'need-unseen'
       | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth');
   }
 >;
@@ -275,6 +277,8 @@ function keepWords(because: KeepReason): string {
       return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':
       return CANNOT_PROVE;
+    case 'need-unseen':
+      return 'what it needs of its memory cannot be seen from here, so none is taken back';
     case 'started-lately':
       return (
         'it needs less, but was started lately and may still be warming up, ' +

@@ -127,13 +127,22 @@ function learnOfKernel(
 }
 
 /** What the kernel cannot do for containers is said once, and not for each of them. */
-function logLacking(log: Log, { proof, pressure, liveLimits }: Capabilities): void {
+function logLacking(log: Log, capabilities: Capabilities): void {
+  const { proof, pressure, liveLimits, workingSet } = capabilities;
+  if (!workingSet) {
+    log.info(NO_WORKING_SET, ABOUT);
+    return;
+  }
   for (const controller of CONTROLLERS) {
     if (!liveLimits.has(controller)) log.warn(LACKING[controller], ABOUT);
   }
   if (!pressure) log.info(NO_PRESSURE, ABOUT);
   if (!proof && liveLimits.has('memory')) log.info(NO_PROOF, ABOUT);
 }
+
+const NO_WORKING_SET =
+  'What containers need of their memory cannot be seen from here, nor whether they wait: no ' +
+  'memory is taken back; memory grows, and CPU goes both ways';
 
 const NO_PRESSURE =
   'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +

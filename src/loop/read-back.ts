@@ -33,6 +33,7 @@ export function asSeen({ guests, cgroups }: World, vmid: Vmid): ReadBack {
 export function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
   switch (outcome.kind) {
     case 'failed':
+      if (outcome.exitCode === undefined) return outcome.message;
       return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
     case 'timed-out':
     case 'killed':

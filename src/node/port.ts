@@ -114,7 +114,8 @@ export type CommandOutcome =
   | {
       readonly kind: 'failed';
       readonly why: FailureWhy;
-      readonly exitCode: number;
+      /** undefined: it was no command. */
+      readonly exitCode?: number;
       /** For people. */
       readonly message: string;
     }

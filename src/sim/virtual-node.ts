@@ -229,7 +229,7 @@ export class VirtualNode {
     if (this.machine.running(vmid) === undefined) return undefined;
     const { kernelRelease, pressure } = this.plant.host;
     const proof = kernelHasReclaim(kernelRelease);
-    return { proof, pressure, liveLimits: new Set(CONTROLLERS) };
+    return { proof, pressure, workingSet: true, liveLimits: new Set(CONTROLLERS) };
   }
 
   #cpuLimit(vmid: Vmid): Reading<Cores | undefined> {

@@ -409,5 +409,5 @@ export function remembered<F extends Field>(
 
 /** A node that can do all that a node can, but for what is said. */
 export const able = (own: Partial<Capabilities> = {}): Capabilities => ({
-  ...{ proof: true, pressure: true, liveLimits: new Set(CONTROLLERS), ...own },
+  ...{ proof: true, pressure: true, workingSet: true, liveLimits: new Set(CONTROLLERS), ...own },
 });

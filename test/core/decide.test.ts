@@ -684,6 +684,20 @@ describe('what may have stood still', () => {
   });
 });
 
+describe('a node that does not tell what its guests need of their memory', () => {
+  const idle = container(guest(101, { cores: 4, memoryMib: mib(8192) }), {
+    ...{ cpu: present(cpuUse(0.1, 4)), memory: present(memoryUse(300, { limitMib: mib(8192) })) },
+  });
+  const unseen = { ...newLoopState(), capabilities: able({ workingSet: false, proof: false }) };
+
+  it('has none of it taken back', () => {
+    expect(decisionOn('memory', idle)).toMatchObject({ verdict: 'shrink' });
+    const state = unseen;
+    expect(becauseOf(decisionOn('memory', idle, { state }))).toEqual({ kind: 'need-unseen' });
+    expect(decisionOn('cores', idle, { state })).toMatchObject({ verdict: 'shrink' });
+  });
+});
+
 describe('a kernel without a controller', () => {
   const without = (lacking: readonly Controller[]) =>
     new Set(CONTROLLERS.filter((one) => !lacking.includes(one)));

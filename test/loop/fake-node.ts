@@ -286,7 +286,12 @@ export class FakeNode {
       sampledCpuLimit: (id) => this.#seenOf(id).cpuLimit,
       capabilities: (id) =>
         this.containers.get(id)?.running
-          ? { proof: this.hasReclaim, pressure: true, liveLimits: this.liveLimits }
+          ? {
+              proof: this.hasReclaim,
+              pressure: true,
+              workingSet: true,
+              liveLimits: this.liveLimits,
+            }
           : undefined,
     },
     hands: {

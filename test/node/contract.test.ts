@@ -14,6 +14,7 @@ import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
+import { guestSpec, restNode } from './api/rest-node.ts';
 import { type NodeUnderContract, nodeContract } from './contract.ts';
 import { temporaryDirectory } from './local/world.ts';
 
@@ -127,6 +128,38 @@ async function fake(): Promise<NodeUnderContract> {
   };
 }
 
+async function byApi(): Promise<NodeUnderContract> {
+  const rest = await restNode([101, 102].map(guestSpec), true);
+  const { node } = rest;
+  const { eyes, hands } = rest.apiNode();
+  return {
+    ...{ eyes, hands },
+    world: {
+      start: (id) => node.startContainer(id),
+      stop: (id) => node.stopContainer(id),
+      freeze: (id) => node.setFrozen(id, true),
+      leaveBehind: (id) => node.leaveBehind(id),
+      destroy: (id) => node.destroyContainer(id),
+      lock: (id) => node.setLock(id, 'backup'),
+      setQuorum: (quorate) => node.setQuorum(quorate),
+      rebalance: () => node.advance(10_000),
+    },
+    during: async (work) => {
+      const done = await work;
+      rest.time.ms += 10_000;
+      return done;
+    },
+    close: () => rest.close(),
+  };
+}
+
+nodeContract('the API', byApi, {
+  capabilities: {
+    ...{ proof: false, pressure: false, workingSet: false },
+    liveLimits: new Set(['cpu', 'cpuset', 'memory']),
+  },
+  freezing: false,
+});
 nodeContract('this host', local);
 nodeContract('of the simulator, without files', virtual);
 nodeContract('the double of the tests', fake);

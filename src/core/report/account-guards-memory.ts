@@ -1,4 +1,4 @@
-import { lacksProof } from '../capabilities.ts';
+import { lacksProof, lacksWorkingSet } from '../capabilities.ts';
 import type { ContainerObservation, MemoryUsage } from '../observation.ts';
 import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
@@ -68,6 +68,10 @@ function distressGuards(seen: MemoryUsage): readonly Guard[] {
 
 /** Every shrink is proven first; one that could not be is not tried again soon. */
 function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInput): Guard {
+  if (lacksWorkingSet(state)) {
+    const says = 'what it needs cannot be seen from here, so no memory is taken back';
+    return guard('test shrink', true, says, { supported: false });
+  }
   if (lacksProof(state)) {
     const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
     return guard('test shrink', false, says, { supported: false });

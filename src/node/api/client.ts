@@ -36,6 +36,8 @@ export type Form = Readonly<Record<string, string>>;
 /** A read is tried so often, with a pause that doubles and is drawn at random below that. */
 const MOST_TRIES = 3;
 const FIRST_PAUSE_MS = 400;
+/** A change in hand may finish when the program stops. */
+const STOP_GRACE_MS = milliseconds(3000);
 /** 10,000 guests come to 5 MB. */
 const MOST_BYTES = 32 * 1024 * 1024;
 
@@ -65,6 +67,10 @@ export class ApiClient {
     return this.#session.asker;
   }
 
+  get writeLimitMs(): Milliseconds {
+    return this.#settings.writeLimitMs;
+  }
+
   /**
    * Reads; tries again where nobody answered. Never rejects.
    * @param path from behind `/api2/json`, its parts encoded
@@ -81,9 +87,25 @@ export class ApiClient {
   /**
    * Changes something, once. What came of it after a failure that `mayHaveBegun` is to be looked
    * at: sent again blindly it might be done twice. Never rejects.
+   * @param stop leaves it some seconds to finish
+   * @param cancel ends it at once, or keeps it from beginning
    */
-  put(path: string, form: Form, stop: AbortSignal): Promise<ApiAnswer> {
-    return this.#asOurselves('PUT', path, form, stop);
+  async put(path: string, form: Form, stop: AbortSignal, cancel?: AbortSignal): Promise<ApiAnswer> {
+    const ending = new AbortController();
+    const done = new AbortController();
+    const end = (): void => ending.abort();
+    const soon = (): void => void this.#tools.pause(STOP_GRACE_MS, done.signal).then(end);
+    stop.addEventListener('abort', soon, { once: true });
+    cancel?.addEventListener('abort', end, { once: true });
+    if (stop.aborted) soon();
+    if (cancel?.aborted === true) end();
+    try {
+      return await this.#asOurselves('PUT', path, form, ending.signal);
+    } finally {
+      done.abort();
+      stop.removeEventListener('abort', soon);
+      cancel?.removeEventListener('abort', end);
+    }
   }
 
   /** Ends the connections. */

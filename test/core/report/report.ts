@@ -39,6 +39,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   kept: { kind: 'kept', peakMib: 400, roomMib: 800, mib: 1328 },
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },
   'cannot-prove': { kind: 'cannot-prove' },
+  'need-unseen': { kind: 'need-unseen' },
   'too-few-observations': { kind: 'too-few-observations', have: 1, want: 3 },
   flapping: { kind: 'flapping', flaps: 3, leftMs: 7_200_000 },
   cooldown: { kind: 'cooldown', toward: 'shrink', leftMs: 120_000 },

@@ -2,7 +2,10 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach } from 'vitest';
 import { milliseconds } from '../../../src/core/units.ts';
+import { type ApiNode, createApiNode } from '../../../src/node/api/api-node.ts';
 import { ApiClient, type ApiSettings, type ApiTools } from '../../../src/node/api/client.ts';
+import { ClusterLook } from '../../../src/node/api/cluster-look.ts';
+import type { Clock } from '../../../src/node/port.ts';
 import { send } from '../../../src/os/http-send.ts';
 import { guestText } from '../../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../../src/sim/machine.ts';
@@ -51,6 +54,10 @@ export interface RestNode {
   /** The pauses between tries, not waited for. */
   readonly pauses: number[];
   client(settings?: Partial<ApiSettings>): ApiClient;
+  /** The node behind the seam. */
+  apiNode(settings?: Partial<ApiSettings>): ApiNode;
+  /** Several of a cluster. */
+  apiNodes(...names: readonly string[]): readonly ApiNode[];
   close(): Promise<void>;
 }
 
@@ -80,9 +87,15 @@ export async function restNode(
   });
   const { port } = server;
   const clients: ApiClient[] = [];
+  const now = () => milliseconds(time.ms);
+  const clock: Clock = { wallMs: now, monotonicMs: now };
   const tools: ApiTools = {
-    ...{ send, monotonicMs: () => milliseconds(time.ms), random: () => 0.5 },
-    pause: async (ms) => void pauses.push(ms),
+    ...{ send, monotonicMs: now, random: () => 0.5 },
+    // Pauses between tries are not waited for; longer ones end when they are not needed any more.
+    async pause(ms, stop) {
+      if (ms > 1000) await new Promise((resolve) => stop.addEventListener('abort', resolve));
+      else pauses.push(ms);
+    },
   };
   const made: RestNode = {
     ...{ node, server, time, pauses },
@@ -98,6 +111,11 @@ export async function restNode(
       );
       clients.push(client);
       return client;
+    },
+    apiNode: (settings) => createApiNode(new ClusterLook(made.client(settings), clock), 'pve1'),
+    apiNodes(...names) {
+      const cluster = new ClusterLook(made.client(), clock);
+      return names.map((name) => createApiNode(cluster, name));
     },
     async close() {
       for (const client of clients) client.close();

@@ -164,6 +164,7 @@ class KeptCgroups implements CgroupFiles {
     return {
       proof: existsSync(`${this.#paths.cgroup(vmid)}/memory.reclaim`),
       pressure: cpuPressure.ok || cpuPressure.why !== 'absent',
+      workingSet: true,
       liveLimits: this.#liveLimits(vmid),
     };
   }

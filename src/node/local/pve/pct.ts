@@ -1,10 +1,10 @@
-import { isEmpty, LEAST_MEMORY_MIB, MOST_CORES, roundCpuLimit } from '../../../core/allocation.ts';
 import { plainText } from '../../../core/plain-text.ts';
 import type { Milliseconds } from '../../../core/units.ts';
 import { milliseconds } from '../../../core/units.ts';
 import type { CommandResult } from '../../../os/command.ts';
 import { runCommand } from '../../../os/command.ts';
 import { searchPath } from '../../../os/executable-files.ts';
+import { changeOf, whatIsWrongWith } from '../../guests/lxc-change.ts';
 import { failureWords } from '../../pct-words.ts';
 import type { CommandOutcome, NodeHands, SetRequest } from '../../port.ts';
 
@@ -49,40 +49,12 @@ export function createPct(options: PctOptions): Pick<NodeHands, 'apply'> {
  * to change a configuration that is no longer the one that the request was decided on.
  */
 export function setArguments(request: SetRequest): string[] {
-  const { vmid, cores, cpuLimit, memoryMib, digest } = request;
-  const args = ['set', String(vmid)];
-  // Of a running container `--cpulimit 0` fails; to delete the line is what lifts the limit.
-  const lines = [cores === null ? 'cores' : '', cpuLimit === null ? 'cpulimit' : ''];
-  const deleted = lines.filter((line) => line !== '');
-  if (deleted.length > 0) args.push('--delete', deleted.join(','));
-  if (typeof cores === 'number') args.push('--cores', String(cores));
-  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(roundCpuLimit(cpuLimit)));
-  if (memoryMib !== undefined) args.push('--memory', String(memoryMib));
-  args.push('--digest', digest);
+  const { set, remove } = changeOf(request);
+  const args = ['set', String(request.vmid)];
+  if (remove.length > 0) args.push('--delete', remove.join(','));
+  for (const [key, value] of set) args.push(`--${key}`, value);
+  args.push('--digest', request.digest);
   return args;
-}
-
-/** What `pct` would refuse anyway, or would take for something else. */
-function whatIsWrongWith(request: SetRequest): string | undefined {
-  const { cores, cpuLimit, memoryMib, digest } = request;
-  if (isEmpty(request)) return 'nothing is to be changed';
-  if (
-    typeof cores === 'number' &&
-    !(Number.isInteger(cores) && cores >= 1 && cores <= MOST_CORES)
-  ) {
-    return `cores must be a whole number from 1 to ${MOST_CORES}, not ${cores}`;
-  }
-  if (typeof cpuLimit === 'number' && !(roundCpuLimit(cpuLimit) > 0 && cpuLimit <= MOST_CORES)) {
-    return `cpulimit must be a number of cores from 0.01 to ${MOST_CORES}, not ${cpuLimit}`;
-  }
-  if (
-    memoryMib !== undefined &&
-    !(Number.isSafeInteger(memoryMib) && memoryMib >= LEAST_MEMORY_MIB)
-  ) {
-    return `memory must be a whole number of MiB from ${LEAST_MEMORY_MIB}, not ${memoryMib}`;
-  }
-  if (!/^[0-9a-f]{40}$/.test(digest)) return 'the digest of the configuration is not a SHA-1';
-  return undefined;
 }
 
 /**

@@ -421,7 +421,12 @@ describe('what a node can do for guests', () => {
     expect(node.cgroups.capabilities(vmid(102))).toBeUndefined();
     node.make(102, { ...FILES, ...controllers, 'memory.reclaim': '' });
     expect(node.cgroups.capabilities(vmid(102))).toEqual({
-      ...{ proof: true, pressure: true, liveLimits: new Set(['cpu', 'cpuset', 'memory']) },
+      ...{
+        proof: true,
+        pressure: true,
+        workingSet: true,
+        liveLimits: new Set(['cpu', 'cpuset', 'memory']),
+      },
     });
   });
 
@@ -430,7 +435,7 @@ describe('what a node can do for guests', () => {
     const { 'cpu.pressure': _, ...files } = FILES;
     node.make(102, { ...files, 'cgroup.controllers': 'cpu io pids\n' });
     expect(node.cgroups.capabilities(vmid(102))).toEqual({
-      ...{ proof: false, pressure: false, liveLimits: new Set(['cpu']) },
+      ...{ proof: false, pressure: false, workingSet: true, liveLimits: new Set(['cpu']) },
     });
   });
 

@@ -1,0 +1,323 @@
+import { type Capabilities, CONTROLLERS } from '../../core/capabilities.ts';
+import type { GuestConfig, HostObservation } from '../../core/observation.ts';
+import { missing, present, type Reading } from '../../core/reading.ts';
+import {
+  bytesToMib,
+  type Cores,
+  cores,
+  type Mib,
+  mib,
+  milliseconds,
+  type Vmid,
+} from '../../core/units.ts';
+import { changeOf, whatIsWrongWith } from '../guests/lxc-change.ts';
+import type {
+  Cgroups,
+  CommandOutcome,
+  GuestFile,
+  Guests,
+  HostView,
+  NodeEyes,
+  NodeHands,
+  SetRequest,
+} from '../port.ts';
+import type { ClusterLook } from './cluster-look.ts';
+import type { ApiFailure } from './failure.ts';
+import type { Listed, SeenGuest, SeenNode } from './resources.ts';
+import { sampleOf, type Total, totalOf } from './totals.ts';
+
+/**
+ * A node seen and changed by the REST API. A look is one request for the whole cluster; a
+ * configuration is read if it is new, if what is shown of it has changed, and around a change.
+ */
+
+export interface ApiNode {
+  readonly eyes: NodeEyes;
+  readonly hands: NodeHands;
+}
+
+/** So many configurations are read at a look; the others wait for the next ones. */
+const MOST_READ = 50;
+
+/** No proof, no pressure, and of memory no more than a sum; the limits are set all the same. */
+const ABLE: Capabilities = {
+  ...{ proof: false, pressure: false, workingSet: false },
+  liveLimits: new Set(CONTROLLERS),
+};
+
+/** @param name of the node, as the cluster calls it */
+export function createApiNode(cluster: ClusterLook, name: string): ApiNode {
+  const node = new RemoteNode(cluster, name);
+  return { eyes: node.eyes(), hands: node.hands() };
+}
+
+interface Known {
+  readonly file: GuestFile;
+  /** What was shown of the guest when its configuration was read. */
+  readonly signature: string;
+}
+
+class RemoteNode {
+  readonly #cluster: ClusterLook;
+  readonly #name: string;
+  readonly #known = new Map<Vmid, Known>();
+  readonly #failed = new Map<Vmid, Reading<never>>();
+  readonly #totals = new Map<Vmid, Total>();
+  #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
+
+  constructor(cluster: ClusterLook, name: string) {
+    this.#cluster = cluster;
+    this.#name = name;
+  }
+
+  eyes(): NodeEyes {
+    return {
+      clock: this.#cluster.clock,
+      observe: () => this.#observe(),
+      inspect: (vmid) => this.#inspect(vmid),
+      ...{ guests: this.#guests(), cgroups: this.#cgroups(), host: this.#hostView() },
+    };
+  }
+
+  hands(): NodeHands {
+    const message = 'the API cannot do that';
+    return {
+      apply: (request, stop, cancel) => this.#apply(request, stop, cancel),
+      reclaim: { ask: async () => ({ kind: 'unsupported' }) },
+      memoryHigh: {
+        hold: async () => ({ kind: 'refused', message }),
+        release: async () => ({ ok: true }),
+        releaseLeft: async () => [],
+        pause: async () => {},
+      },
+    };
+  }
+
+  async #observe(): Promise<void> {
+    await this.#cluster.look();
+    this.#count();
+    await this.#readConfigs();
+  }
+
+  async #inspect(vmid: Vmid): Promise<void> {
+    await this.#cluster.look(0);
+    this.#count();
+    const seen = this.#seen(vmid);
+    if (seen.ok) await this.#readConfig(seen.value);
+  }
+
+  /** The containers of this node. */
+  #own(): Reading<ReadonlyMap<Vmid, Listed>> {
+    const { sight } = this.#cluster;
+    if (!sight.ok) return sight;
+    const own = [...sight.value.guests].filter(
+      ([, { node, kind }]) => node === this.#name && kind === 'lxc',
+    );
+    return present(new Map(own));
+  }
+
+  #seen(vmid: Vmid): Reading<SeenGuest> {
+    const own = this.#own();
+    if (!own.ok) return own;
+    return own.value.get(vmid)?.seen ?? missing('absent', `${this.#name} has no guest ${vmid}`);
+  }
+
+  #running(vmid: Vmid): Reading<SeenGuest> {
+    const seen = this.#seen(vmid);
+    if (!seen.ok || seen.value.isRunning) return seen;
+    return missing('absent', `guest ${vmid} does not run`);
+  }
+
+  /** Takes what the last look saw to the counters. */
+  #count(): void {
+    const own = this.#own();
+    if (!own.ok) return;
+    const atMs = milliseconds(this.#cluster.atMs);
+    const at = { atMs, wallMs: this.#cluster.clock.wallMs() };
+    for (const [vmid, { seen }] of own.value) {
+      const before = this.#totals.get(vmid);
+      if (!seen.ok || before?.atMs === atMs) continue;
+      // Of one that has stopped only the number of its life counts, for the next one.
+      const isNew = before !== undefined && !seen.value.isRunning;
+      if (isNew) this.#totals.set(vmid, { ...before, uptimeS: Number.POSITIVE_INFINITY });
+      else if (seen.value.isRunning) this.#totals.set(vmid, totalOf(before, seen.value, at));
+    }
+    for (const vmid of this.#totals.keys()) if (!own.value.has(vmid)) this.#totals.delete(vmid);
+    for (const vmid of this.#known.keys()) if (!own.value.has(vmid)) this.#known.delete(vmid);
+    for (const vmid of this.#failed.keys()) if (!own.value.has(vmid)) this.#failed.delete(vmid);
+    this.#countHost();
+  }
+
+  #countHost(): void {
+    const seen = this.#seenNode();
+    const { atMs } = this.#cluster;
+    if (!seen.ok || this.#host?.atMs === atMs) return;
+    const { busy = 0, total = 0, atMs: beforeMs = atMs } = this.#host ?? {};
+    const ticks = atMs - beforeMs;
+    this.#host = { atMs, busy: busy + ticks * seen.value.cpu, total: total + ticks };
+  }
+
+  async #readConfigs(): Promise<void> {
+    const own = this.#own();
+    if (!own.ok) return;
+    const due = [...own.value.values()]
+      .flatMap(({ seen }) => (seen.ok ? [seen.value] : []))
+      .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen))
+      .slice(0, MOST_READ);
+    await Promise.all(due.map((seen) => this.#readConfig(seen)));
+  }
+
+  /** At a start what was pending comes into the configuration. */
+  #signature({ vmid, signature, isRunning }: SeenGuest): string {
+    return isRunning ? `${signature} ${this.#totals.get(vmid)?.life}` : signature;
+  }
+
+  async #readConfig(seen: SeenGuest): Promise<void> {
+    const { vmid } = seen;
+    const signature = this.#signature(seen);
+    const file = await this.#cluster.config(this.#name, vmid);
+    if (file.ok) {
+      this.#known.set(vmid, { file: file.value, signature });
+      this.#failed.delete(vmid);
+    } else {
+      this.#known.delete(vmid);
+      this.#failed.set(vmid, file);
+    }
+  }
+
+  #file(vmid: Vmid): Reading<GuestFile> {
+    const seen = this.#seen(vmid);
+    if (!seen.ok) return seen;
+    const known = this.#known.get(vmid);
+    if (known !== undefined) return present(known.file);
+    const unread = missing('unreadable', `${vmid}: its configuration has not been read yet`);
+    return this.#failed.get(vmid) ?? unread;
+  }
+
+  #config(vmid: Vmid): Reading<GuestConfig> {
+    const file = this.#file(vmid);
+    return file.ok ? present(file.value.config) : file;
+  }
+
+  #guests(): Guests {
+    return {
+      list: () => {
+        const own = this.#own();
+        if (!own.ok) return own;
+        return present(new Map([...own.value.keys()].map((vmid) => [vmid, this.#config(vmid)])));
+      },
+      read: (vmid) => this.#file(vmid),
+      quorum: () => this.#cluster.quorum,
+    };
+  }
+
+  #cgroups(): Cgroups {
+    const cpuLimit = (vmid: Vmid): Reading<Cores | undefined> => {
+      const running = this.#running(vmid);
+      const config = running.ok ? this.#config(vmid) : running;
+      if (!config.ok) return config;
+      const limit = config.value.cpuLimit;
+      return present(limit === null ? undefined : cores(limit));
+    };
+    return {
+      sample: (vmid) => {
+        const seen = this.#running(vmid);
+        if (!seen.ok) return seen;
+        const config = this.#config(vmid);
+        const total = this.#totals.get(vmid);
+        if (!config.ok) return config.why === 'absent' ? unreadable(config.detail) : config;
+        if (total === undefined) return unreadable(`guest ${vmid} has not been looked at yet`);
+        return present(sampleOf(seen.value, total, config.value.memoryMib));
+      },
+      cpuLimit,
+      sampledCpuLimit: cpuLimit,
+      capabilities: (vmid) => (this.#running(vmid).ok ? ABLE : undefined),
+    };
+  }
+
+  #seenNode(): Reading<SeenNode> {
+    const { sight } = this.#cluster;
+    if (!sight.ok) return sight;
+    const none = missing('absent', `the cluster has no node ${this.#name}`);
+    return sight.value.nodes.get(this.#name) ?? none;
+  }
+
+  #hostView(): HostView {
+    return { observe: () => this.#hostObservation() };
+  }
+
+  #hostObservation(): HostObservation {
+    const seen = this.#seenNode();
+    const times = this.#host;
+    return {
+      cpus: seen.ok ? present(seen.value.maxCpus) : seen,
+      memory: seen.ok ? present(hostMemory(seen.value)) : seen,
+      cpuTimes:
+        seen.ok && times !== undefined
+          ? present({ busyTicks: times.busy, totalTicks: times.total })
+          : unreadable('the node has not been looked at yet'),
+      vmMemoryMib: this.#vmMemory(),
+      ...{ load1: NOT_TOLD, cpuPressure: NOT_TOLD, memoryPressure: NOT_TOLD },
+    };
+  }
+
+  /** Of all virtual machines that run here; of none, if what one of them has is not known. */
+  #vmMemory(): Reading<Mib> {
+    const { sight } = this.#cluster;
+    if (!sight.ok) return sight;
+    let sum = 0;
+    for (const { node, kind, seen } of sight.value.guests.values()) {
+      if (node !== this.#name || kind !== 'qemu') continue;
+      if (!seen.ok) return seen;
+      if (seen.value.isRunning) sum += bytesToMib(seen.value.maxMemory);
+    }
+    return present(mib(sum));
+  }
+
+  async #apply(
+    request: SetRequest,
+    stop: AbortSignal,
+    cancel: AbortSignal | undefined,
+  ): Promise<CommandOutcome> {
+    const wrong = whatIsWrongWith(request);
+    if (wrong !== undefined) return { kind: 'not-started', message: wrong };
+    const { set, remove } = changeOf(request);
+    const form = {
+      ...Object.fromEntries(set),
+      ...(remove.length > 0 && { delete: remove.join(',') }),
+      digest: request.digest,
+    };
+    const path = `/nodes/${encodeURIComponent(this.#name)}/lxc/${request.vmid}/config`;
+    const answer = await this.#cluster.client.put(path, form, stop, cancel);
+    if (answer.ok) return { kind: 'done' };
+    if (answer.why === 'no-quorum') this.#cluster.noticeNoQuorum();
+    return outcomeOf(answer, this.#cluster.client.writeLimitMs);
+  }
+}
+
+const unreadable = (detail: string) => missing('unreadable', detail);
+const NOT_TOLD = missing('absent', 'the API does not tell it in one look at the cluster');
+
+/** Swap and the ZFS cache are not told: counted as none, so that nothing is built on them. */
+const hostMemory = ({ memory, maxMemory }: SeenNode) => ({
+  totalMib: bytesToMib(maxMemory),
+  availableMib: mib(Math.max(0, bytesToMib(maxMemory) - bytesToMib(memory))),
+  ...{ arcReclaimableMib: mib(0), swapFreeMib: mib(0) },
+});
+
+function outcomeOf(failure: ApiFailure, limitMs: number): CommandOutcome {
+  const { why, message } = failure;
+  switch (why) {
+    case 'timeout':
+      return { kind: 'timed-out', afterMs: milliseconds(limitMs), message };
+    case 'stopped':
+      return { kind: 'killed', signal: 'SIGTERM', message };
+    // Whoever answers is not the node, so that no change reaches it.
+    case 'certificate':
+      return { kind: 'failed', why: 'unreachable', message };
+    case 'malformed':
+      return { kind: 'failed', why: 'other', message };
+    default:
+      return { kind: 'failed', why, message };
+  }
+}

@@ -1,0 +1,99 @@
+import { missing, present, type Reading } from '../../core/reading.ts';
+import type { Vmid } from '../../core/units.ts';
+import type { Clock, GuestFile } from '../port.ts';
+import type { ApiClient } from './client.ts';
+import { type ApiAnswer, type ApiFailure, grantCommand } from './failure.ts';
+import { guestFile } from './guest-config.ts';
+import { type ClusterSight, parseQuorum, parseResources } from './resources.ts';
+import { rowOf } from './values.ts';
+
+/** What one client sees of a cluster: one look for all of its nodes. */
+
+/** A look that is younger than this is shared. */
+const FRESH_MS = 1000;
+const NEVER = new AbortController().signal;
+
+export const missingAs = ({ why, message }: ApiFailure): Reading<never> =>
+  missing(why === 'gone' ? 'absent' : 'unreadable', message);
+
+export class ClusterLook {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  #sight: Reading<ClusterSight> = missing('unreadable', 'nobody has looked yet');
+  #atMs: number | undefined;
+  #underWay: Promise<void> | undefined;
+  #quorum: Reading<boolean> = missing('unreadable', 'nobody has asked yet');
+
+  constructor(client: ApiClient, clock: Clock) {
+    this.client = client;
+    this.clock = clock;
+  }
+
+  /** As of the last look. */
+  get sight(): Reading<ClusterSight> {
+    return this.#sight;
+  }
+
+  /** When the last look was over, on the monotonic clock. */
+  get atMs(): number {
+    return this.#atMs ?? 0;
+  }
+
+  get quorum(): Reading<boolean> {
+    return this.#quorum;
+  }
+
+  /** One request, whoever asks for it at the same time. Never fails. */
+  async look(isFreshEnough = FRESH_MS): Promise<void> {
+    const age = this.clock.monotonicMs() - (this.#atMs ?? Number.NEGATIVE_INFINITY);
+    if (this.#underWay === undefined && age < isFreshEnough) return;
+    this.#underWay ??= this.#ask().finally(() => {
+      this.#underWay = undefined;
+    });
+    await this.#underWay;
+  }
+
+  /** A change was refused for want of a quorum: it is asked for with each look until it is back. */
+  noticeNoQuorum(): void {
+    this.#quorum = present(false);
+  }
+
+  /** The configuration of a guest, as it is now. */
+  async config(node: string, vmid: Vmid): Promise<Reading<GuestFile>> {
+    const home = `/nodes/${encodeURIComponent(node)}/lxc/${vmid}`;
+    const config = await this.client.get(`${home}/config?current=1`, NEVER);
+    if (!config.ok) return missingAs(config);
+    const pending = await this.client.get(`${home}/pending`, NEVER);
+    if (!pending.ok) return missingAs(pending);
+    return guestFile(vmid, config.data, pending.data);
+  }
+
+  async #ask(): Promise<void> {
+    const answer = await this.client.get('/cluster/resources', NEVER);
+    this.#sight = answer.ok ? parseResources(answer.data) : missingAs(answer);
+    if (this.#sight.ok && this.#sight.value.guests.size === 0) await this.#doubt();
+    if (!this.#quorum.ok || !this.#quorum.value) {
+      this.#quorum = quorumIn(await this.client.get('/cluster/status', NEVER));
+    }
+    this.#atMs = this.clock.monotonicMs();
+  }
+
+  /** That nothing is shown is no proof that there is nothing. */
+  async #doubt(): Promise<void> {
+    const answer = await this.client.get('/access/permissions', NEVER);
+    if (!answer.ok) {
+      this.#sight = missingAs(answer);
+      return;
+    }
+    const isShown = Object.values(rowOf(answer.data) ?? {}).some(
+      (privileges) => rowOf(privileges)?.['VM.Audit'] !== undefined,
+    );
+    if (isShown) return;
+    const { asker } = this.client;
+    const remedy = `grant it with: ${grantCommand('/', asker)}`;
+    this.#sight = missing('unreadable', `${asker} is shown no guest: it lacks VM.Audit; ${remedy}`);
+  }
+}
+
+const quorumIn = (answer: ApiAnswer): Reading<boolean> =>
+  answer.ok ? parseQuorum(answer.data) : missingAs(answer);

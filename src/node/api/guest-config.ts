@@ -1,0 +1,60 @@
+import type { GuestConfig } from '../../core/observation.ts';
+import { missing, present, type Reading } from '../../core/reading.ts';
+import type { Vmid } from '../../core/units.ts';
+import { parseGuestConfig } from '../guests/lxc-conf.ts';
+import type { GuestFile } from '../port.ts';
+import { flagOf, type Row, rowOf, rowsOf, textOf } from './values.ts';
+
+/**
+ * The configuration of a container as the API hands it out, in the form of its file: so there is
+ * one parser, and one form of a backup. The digest is that of the file itself, which Proxmox VE
+ * tells.
+ *
+ * @param config `data` of `.../config?current=1`: what is in force
+ * @param pending `data` of `.../pending`: what waits for the next start, among all else
+ */
+export function guestFile(vmid: Vmid, config: unknown, pending: unknown): Reading<GuestFile> {
+  const settings = rowOf(config);
+  const waiting = rowsOf(pending);
+  const digest = textOf(settings?.['digest']);
+  if (settings === undefined || waiting === undefined || !/^[0-9a-f]{40}$/.test(digest ?? '')) {
+    return missing('malformed', `${vmid}: its configuration is not understood`);
+  }
+  if (waiting.find((row) => row['key'] === 'digest')?.['value'] !== digest) {
+    return missing('unreadable', `${vmid}: its configuration changed while it was read`);
+  }
+  const lines = [...linesOf(settings), ...pendingLines(waiting)];
+  const unfit = lines.find((line) => /[\n\r\0]/.test(line));
+  if (unfit !== undefined) {
+    return missing('malformed', `${vmid}: a setting has more than a line`);
+  }
+  const content = Buffer.from(`${lines.join('\n')}\n`);
+  const parsed = parseGuestConfig(vmid, content);
+  if (!parsed.ok) return parsed;
+  const whole: GuestConfig = { ...parsed.value, digest: digest ?? '' };
+  return present({ config: whole, content: new Uint8Array(content) });
+}
+
+/** Not lines of the file, or in another form there. */
+const OTHERS: ReadonlySet<string> = new Set(['digest', 'description', 'lxc']);
+
+function linesOf(settings: Row): readonly string[] {
+  const description = textOf(settings['description'])?.replace(/\n$/, '').split('\n') ?? [];
+  const raw = Array.isArray(settings['lxc']) ? settings['lxc'] : [];
+  return [
+    ...description.map((line) => `#${line}`),
+    ...Object.entries(settings)
+      .filter(([key]) => !OTHERS.has(key))
+      .map(([key, value]) => `${key}: ${value}`)
+      .sort(),
+    ...raw.filter(Array.isArray).map(([key, value]) => `${key}: ${value}`),
+  ];
+}
+
+function pendingLines(rows: readonly Row[]): readonly string[] {
+  const lines = rows.flatMap((row) => {
+    if (row['pending'] !== undefined) return [`${row['key']}: ${row['pending']}`];
+    return flagOf(row['delete']) || row['delete'] === 2 ? [`delete: ${row['key']}`] : [];
+  });
+  return lines.length === 0 ? [] : ['', '[pve:pending]', ...lines];
+}

@@ -1,0 +1,118 @@
+import { missing, present, type Reading } from '../../core/reading.ts';
+import { type Bytes, bytes, parseVmid, type Ratio, ratio, type Vmid } from '../../core/units.ts';
+import { flagOf, numberOf, type Row, rowsOf, textOf } from './values.ts';
+
+/** `GET /cluster/resources`: every guest and node of the cluster, as pvestatd saw them last. */
+
+export interface SeenGuest {
+  readonly vmid: Vmid;
+  readonly node: string;
+  readonly kind: 'lxc' | 'qemu';
+  readonly isRunning: boolean;
+  /** Of `maxCpus`. A mean of the last cycle of pvestatd, up to 10 s old. */
+  readonly cpu: Ratio;
+  readonly maxCpus: number;
+  /** Of a container `memory.current` less its file cache, to which tmpfs counts. */
+  readonly memory: Bytes;
+  readonly maxMemory: Bytes;
+  /** Seconds since its start. */
+  readonly uptimeS: number;
+  /** What changes if its configuration does, as far as it is told here. */
+  readonly signature: string;
+}
+
+export interface SeenNode {
+  readonly cpu: Ratio;
+  readonly maxCpus: number;
+  readonly memory: Bytes;
+  readonly maxMemory: Bytes;
+}
+
+export interface ClusterSight {
+  /** Missing where it is listed and nothing else is known: its node is away, say. */
+  readonly guests: ReadonlyMap<Vmid, Listed>;
+  readonly nodes: ReadonlyMap<string, Reading<SeenNode>>;
+}
+
+export interface Listed {
+  readonly node: string;
+  readonly kind: SeenGuest['kind'];
+  readonly seen: Reading<SeenGuest>;
+}
+
+/** Missing if it is not understood as a whole. Rows of other types are passed over. */
+export function parseResources(data: unknown): Reading<ClusterSight> {
+  const rows = rowsOf(data);
+  if (rows === undefined) return missing('malformed', '/cluster/resources: is no list');
+  const guests = new Map<Vmid, Listed>();
+  const nodes = new Map<string, Reading<SeenNode>>();
+  for (const row of rows) {
+    const node = textOf(row['node']);
+    if (node === undefined) continue;
+    const kind = row['type'];
+    if (kind === 'node') nodes.set(node, nodeOf(row, node));
+    if (kind !== 'lxc' && kind !== 'qemu') continue;
+    const vmid = parseVmid(`${row['vmid']}`);
+    if (vmid === undefined) continue;
+    guests.set(vmid, { node, kind, seen: guestOf(row, { vmid, node, kind }) });
+  }
+  return present({ guests, nodes });
+}
+
+const SIGNED = ['name', 'maxcpu', 'maxmem', 'lock', 'tags', 'template'] as const;
+
+function guestOf(row: Row, who: Pick<SeenGuest, 'vmid' | 'node' | 'kind'>): Reading<SeenGuest> {
+  const { vmid, node } = who;
+  const status = textOf(row['status']);
+  if (status !== 'running' && status !== 'stopped') {
+    const what = `guest ${vmid}: its state is not known`;
+    return missing('unreadable', `${what}; does pvestatd run on ${node}?`);
+  }
+  const [cpu, maxCpus, memory, maxMemory] = figures(row);
+  const uptimeS = numberOf(row['uptime']);
+  if (
+    cpu === undefined ||
+    maxCpus === undefined ||
+    memory === undefined ||
+    maxMemory === undefined ||
+    uptimeS === undefined
+  ) {
+    return missing('malformed', `guest ${vmid}: /cluster/resources lacks some of its figures`);
+  }
+  return present({
+    ...{ ...who, isRunning: status === 'running', uptimeS },
+    ...{ cpu: ratio(cpu), maxCpus, memory: bytes(memory), maxMemory: bytes(maxMemory) },
+    signature: JSON.stringify([node, ...SIGNED.map((key) => row[key] ?? null)]),
+  });
+}
+
+const figures = (row: Row): readonly (number | undefined)[] =>
+  ['cpu', 'maxcpu', 'mem', 'maxmem'].map((key) => numberOf(row[key]));
+
+function nodeOf(row: Row, node: string): Reading<SeenNode> {
+  if (textOf(row['status']) !== 'online') {
+    return missing('unreadable', `the node ${node} is ${textOf(row['status']) ?? 'not known'}`);
+  }
+  const [cpu, maxCpus, memory, maxMemory] = figures(row);
+  if (
+    cpu === undefined ||
+    maxCpus === undefined ||
+    memory === undefined ||
+    maxMemory === undefined
+  ) {
+    const why = 'it is shown to those who have Sys.Audit';
+    return missing('unreadable', `what the node ${node} has is not told; ${why}`);
+  }
+  const sizes = { memory: bytes(memory), maxMemory: bytes(maxMemory) };
+  return present({ cpu: ratio(cpu), maxCpus, ...sizes });
+}
+
+/** `GET /cluster/status`: a node that stands alone has no line of a cluster, and can write. */
+export function parseQuorum(data: unknown): Reading<boolean> {
+  const rows = rowsOf(data);
+  if (rows === undefined || rows.length === 0) {
+    return missing('malformed', '/cluster/status: not understood');
+  }
+  const cluster = rows.find((row) => row['type'] === 'cluster');
+  return present(cluster === undefined || flagOf(cluster['quorate']));
+}

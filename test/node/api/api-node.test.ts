@@ -1,0 +1,271 @@
+import { describe, expect, it } from 'vitest';
+import type { GuestConfig } from '../../../src/core/observation.ts';
+import { mib, type Vmid } from '../../../src/core/units.ts';
+import { cpuUsage } from '../../../src/core/usage.ts';
+import type { ApiNode } from '../../../src/node/api/api-node.ts';
+import { guestFile } from '../../../src/node/api/guest-config.ts';
+import { parseResources } from '../../../src/node/api/resources.ts';
+import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
+import { vmid } from '../../core/builders.ts';
+import { guestSpec, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
+
+const ID = vmid(101);
+
+function configOf({ eyes }: ApiNode, id: Vmid = ID): GuestConfig {
+  const config = eyes.guests.read(id);
+  if (!config.ok) throw new Error(config.detail);
+  return config.value.config;
+}
+
+const asked = ({ server }: RestNode): string[] =>
+  server.calls.splice(0).map(({ method, path }) => `${method} ${path}`);
+
+const CONFIG = '/nodes/pve1/lxc/101';
+const READS = [`GET ${CONFIG}/config?current=1`, `GET ${CONFIG}/pending`];
+const RESOURCES = 'GET /cluster/resources';
+
+/** A look, and the time until the next one. */
+async function look(rest: RestNode, { eyes }: ApiNode): Promise<string[]> {
+  await eyes.observe();
+  rest.time.ms += 10_000;
+  return asked(rest);
+}
+
+describe('a look over the API', () => {
+  it('is one request, once each guest is known', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    expect(await look(rest, node)).toEqual([RESOURCES, 'GET /cluster/status', ...READS]);
+    expect(await look(rest, node)).toEqual([RESOURCES]);
+    rest.node.editConfig(101, (text) => text.replace('cores: 2', 'cores: 3'));
+    expect(await look(rest, node)).toEqual([RESOURCES, ...READS]);
+    expect(configOf(node).cores).toBe(3);
+    rest.node.stopContainer(101);
+    rest.node.startContainer(101);
+    expect(await look(rest, node)).toEqual([RESOURCES, ...READS]);
+    expect(await look(rest, node)).toEqual([RESOURCES]);
+  });
+
+  it('is one for all nodes of a cluster that look at the same time', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const [one, other] = rest.apiNodes('pve1', 'pve2');
+    await Promise.all([one?.eyes.observe(), other?.eyes.observe()]);
+    expect(asked(rest).filter((line) => line === RESOURCES)).toHaveLength(1);
+    expect(other?.eyes.guests.list()).toEqual({ ok: true, value: new Map() });
+    expect(other?.eyes.host.observe().cpus).toMatchObject({
+      ...{ ok: false, detail: 'the cluster has no node pve2' },
+    });
+  });
+
+  it('tells what of the CPUs has been used since the look before', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    const before = node.eyes.cgroups.sample(ID);
+    rest.node.advance(20_000);
+    await look(rest, node);
+    const now = node.eyes.cgroups.sample(ID);
+    if (!before.ok || !now.ok) throw new Error('it runs');
+    const usage = cpuUsage(before.value, now.value, configOf(node), { ok: true, value: 8 });
+    expect(usage).toMatchObject({ ok: true, value: { overMs: 10_000, allowed: 2 } });
+    expect(usage.ok && usage.value.used).toBeCloseTo(1, 1);
+  });
+
+  it('does not read all configurations of a large node at once', async () => {
+    const ids = Array.from({ length: 60 }, (_, index) => 101 + index);
+    const rest = await restNode(ids.map((id) => ({ ...guestSpec(id), running: false })));
+    const node = rest.apiNode();
+    const read = (): number => {
+      const list = node.eyes.guests.list();
+      return list.ok ? [...list.value.values()].filter(({ ok }) => ok).length : 0;
+    };
+    await look(rest, node);
+    expect(read()).toBe(50);
+    await look(rest, node);
+    expect(read()).toBe(60);
+  });
+});
+
+describe('what cannot be seen is missing', () => {
+  const listed = ({ eyes }: ApiNode) => eyes.guests.list();
+
+  it('of all guests, if the node does not answer', async () => {
+    const rest = await restNode();
+    const node = rest.apiNode();
+    await look(rest, node);
+    rest.server.fault = () => ({ kind: 'reset', isDone: false });
+    await look(rest, node);
+    expect(listed(node)).toMatchObject({ ok: false, why: 'unreadable' });
+    expect(node.eyes.cgroups.sample(ID)).toMatchObject({ ok: false, why: 'unreadable' });
+    expect(node.eyes.host.observe().memory).toMatchObject({ ok: false });
+    rest.server.fault = undefined;
+    await look(rest, node);
+    expect(listed(node)).toMatchObject({ ok: true });
+    expect(node.eyes.cgroups.sample(ID)).toMatchObject({ ok: true });
+  });
+
+  it('of all guests, if none is shown to us, and is not that there is none', async () => {
+    const rest = await restNode();
+    const credentials = { kind: 'token', id: 'as@pve!noacl', secret: SECRET } as const;
+    const node = rest.apiNode({ credentials });
+    await look(rest, node);
+    expect(listed(node)).toMatchObject({
+      ...{ ok: false, why: 'unreadable' },
+      detail:
+        'as@pve!noacl is shown no guest: it lacks VM.Audit; grant it with: ' +
+        "pveum acl modify / --tokens 'as@pve!noacl' --roles LxcAutoscale",
+    });
+  });
+
+  it('but a node without guests is one', async () => {
+    const rest = await restNode([]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    expect(listed(node)).toEqual({ ok: true, value: new Map() });
+  });
+
+  it('of the host, without Sys.Audit', async () => {
+    const rest = await restNode();
+    const credentials = { kind: 'token', id: 'as@pve!cpu', secret: SECRET } as const;
+    const node = rest.apiNode({ credentials });
+    await look(rest, node);
+    expect(listed(node).ok).toBe(true);
+    expect(node.eyes.host.observe().memory).toMatchObject({
+      ...{ ok: false, detail: expect.stringContaining('Sys.Audit') },
+    });
+    expect(node.eyes.guests.quorum()).toMatchObject({ ok: false });
+  });
+
+  it('of one guest whose configuration does not come', async () => {
+    const rest = await restNode();
+    rest.server.fault = ({ path }) =>
+      path.includes('/101/') ? { kind: 'answers', status: 500, words: 'got timeout' } : undefined;
+    const node = rest.apiNode();
+    await look(rest, node);
+    const list = listed(node);
+    expect(list.ok && list.value.get(ID)).toMatchObject({ ok: false, detail: 'got timeout' });
+    expect(list.ok && list.value.get(vmid(102))).toMatchObject({ ok: true });
+    expect(node.eyes.cgroups.sample(ID)).toMatchObject({ ok: false, why: 'unreadable' });
+  });
+
+  it('of a guest of which pvestatd tells nothing', () => {
+    const row = { type: 'lxc', node: 'pve1', vmid: 101, status: 'unknown', id: 'lxc/101' };
+    const sight = parseResources([row]);
+    expect(sight.ok && sight.value.guests.get(ID)?.seen).toMatchObject({
+      ...{ ok: false, why: 'unreadable', detail: expect.stringContaining('pvestatd') },
+    });
+  });
+
+  it.each([[null], [{}], ['text'], [[null, 3, 'x']], [[{ type: 'lxc', node: 3, vmid: 101 }]]])(
+    'of nothing, if an answer is %j, and nothing breaks',
+    (data) => {
+      const sight = parseResources(data);
+      expect(sight.ok ? sight.value.guests.size : 0).toBe(0);
+    },
+  );
+});
+
+describe('a configuration over the API', () => {
+  const FORMS = [
+    'arch: amd64\ncores: 2\nhostname: web\nmemory: 512\nrootfs: local-lvm:vm-101-disk-0,size=4G\n',
+    'arch: amd64\nmemory: 512\nrootfs: local:101/a.raw,size=4G\nlock: backup\ntemplate: 1\n',
+    '#first\n#memory%3A 64\narch: amd64\ncpulimit: 1.5\ncores: 4\nmemory: 2048\nswap: 0\n' +
+      'net0: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:60:1F:90,type=veth\ntags: a;b\n' +
+      'rootfs: local-lvm:vm-101-disk-0,size=4G\nlxc.cgroup2.cpuset.cpus: 3\n' +
+      '[pve:pending]\nmemory: 4096\ndelete: swap\n[snap]\nmemory: 64\ncores: 1\n',
+  ];
+
+  it.each(FORMS)('says what its file says, with the digest of that: %j', async (conf) => {
+    const rest = await restNode([{ ...guestSpec(101), conf }]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    const file = rest.node.machine.files.read(101) ?? '';
+    const own = parseGuestConfig(ID, Buffer.from(file));
+    expect(own.ok).toBe(true);
+    expect(configOf(node)).toEqual(own.ok ? own.value : undefined);
+    const kept = node.eyes.guests.read(ID);
+    const again = kept.ok ? parseGuestConfig(ID, kept.value.content) : undefined;
+    const { digest: _, ...values } = configOf(node);
+    expect(again).toMatchObject({ ok: true, value: values });
+  });
+
+  const DIGEST = '5fcc09ae4590db566580379551351a844a1eecde';
+  const pending = [{ key: 'digest', value: DIGEST }];
+
+  it.each([
+    [{ memory: '512', digest: DIGEST }, [], 'changed while it was read'],
+    [{ memory: '512', digest: 'none' }, pending, 'not understood'],
+    [null, pending, 'not understood'],
+    [{ hostname: 'a\nmemory: 64', digest: DIGEST }, pending, 'more than a line'],
+  ])('is missing where it cannot be true: %j', (config, waiting, why) => {
+    expect(guestFile(ID, config, waiting)).toMatchObject({
+      ...{ ok: false, detail: expect.stringContaining(why) },
+    });
+  });
+
+  it('has lines of a description that are no settings', () => {
+    const config = { memory: 512, description: 'a\nmemory: 64\n', digest: DIGEST };
+    expect(guestFile(ID, config, pending)).toMatchObject({
+      ...{ ok: true, value: { config: { memoryMib: 512, digest: DIGEST } } },
+    });
+  });
+});
+
+describe('a change over the API', () => {
+  const change = (node: ApiNode, stop = NEVER, cancel?: AbortSignal) =>
+    node.hands.apply(
+      { vmid: ID, digest: configOf(node).digest, cores: 3, memoryMib: mib(2048) },
+      ...[stop, cancel],
+    );
+
+  it('is one request, that is not sent again', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    rest.server.fault = ({ method }) => (method === 'PUT' ? { kind: 'cut' } : undefined);
+    expect(await change(node)).toMatchObject({ kind: 'failed', why: 'unreachable' });
+    expect(asked(rest)).toEqual([`PUT ${CONFIG}/config`]);
+    await node.eyes.inspect(ID);
+    expect(configOf(node)).toMatchObject({ cores: 3, memoryMib: 2048 });
+  });
+
+  it('says if it may not', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const credentials = { kind: 'token', id: 'as@pve!cpu', secret: SECRET } as const;
+    const node = rest.apiNode({ credentials });
+    await look(rest, node);
+    expect(await change(node)).toMatchObject({
+      ...{ kind: 'failed', why: 'denied', message: expect.stringContaining('VM.Config.Memory') },
+    });
+  });
+
+  it('is not begun if it is not wanted any more', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    expect(await change(node, NEVER, AbortSignal.abort())).toMatchObject({ kind: 'killed' });
+    expect(asked(rest)).toEqual([]);
+  });
+
+  it('is left to finish when the program stops', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    const stop = new AbortController();
+    rest.server.fault = () => ({ kind: 'slow', delayMs: 100 });
+    const made = change(node, stop.signal);
+    stop.abort();
+    expect(await made).toEqual({ kind: 'done' });
+  });
+
+  it('is refused if it is none', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    const { digest } = { digest: '0'.repeat(40) };
+    for (const request of [{ digest }, { digest, cores: 1.5 }, { digest: 'x', cores: 2 }]) {
+      const outcome = await node.hands.apply({ vmid: ID, ...request }, NEVER);
+      expect(outcome).toMatchObject({ kind: 'not-started' });
+    }
+    expect(asked(rest)).toEqual([]);
+  });
+});
