@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs lxc-autoscale on a Proxmox VE node, or updates it.
 #
-#   curl --proto-redir =https -sSL URL/install.sh | bash
-#   curl --proto-redir =https -sSL URL/install.sh | bash -s -- --yes
+#   curl -fsSL URL/install.sh | bash
+#   curl -fsSL URL/install.sh | bash -s -- --yes
 #   ./install.sh                     in a checkout (after npm run release) or in an unpacked release
 #
 # Options:
@@ -22,6 +22,8 @@ set -euo pipefail
 
 # Where the newest release lies; `tools/release.sh --url` fills it in.
 RELEASE_URL=''
+# The public SSH key that a release from there is signed with; `tools/release.sh --key` fills it in.
+RELEASE_KEY=''
 
 readonly LIB=/usr/local/lib/lxc_autoscale
 readonly BIN=/usr/local/bin/lxc-autoscale
@@ -265,6 +267,22 @@ unpack() {
     --no-same-owner || fail 'the release could not be unpacked'
 }
 
+# What the release says of its files, if it is signed by the key that this script has.
+verify_signed() {
+  local base=$1 name=$2 sums=$new_files/SHA256SUMS
+  if [[ -z $RELEASE_KEY ]]; then return; fi
+  download "$base/SHA256SUMS" "$sums"
+  download "$base/SHA256SUMS.sig" "$sums.sig"
+  printf 'lxc-autoscale %s\n' "$RELEASE_KEY" >"$new_files/signers"
+  ssh-keygen -Y verify -f "$new_files/signers" -I lxc-autoscale -n lxc-autoscale -s "$sums.sig" \
+    <"$sums" >/dev/null 2>&1 ||
+    fail "the signature of $base/SHA256SUMS is wrong or cannot be checked; nothing was changed." \
+      'Tell whoever runs the server'
+  awk -v name="$name" '$2 == name' "$sums" | cmp --silent - <(awk '{ print $1 "  " $2 }' \
+    "$new_files/release.tar.gz.sha256") ||
+    fail "the signed SHA256SUMS does not have this $name; nothing was changed"
+}
+
 fetch_url() {
   local address=$1 archive=$new_files/release.tar.gz name
   if [[ $address == *.tar.gz ]]; then
@@ -275,6 +293,7 @@ fetch_url() {
     [[ $name =~ ^lxc-autoscale-[0-9A-Za-z.+~-]+\.tar\.gz$ ]] || fail "$address holds no release"
     address=${address%/}/$name
   fi
+  verify_signed "${address%/*}" "${address##*/}"
   say "Downloading $address ..."
   download "$address" "$archive"
   verify "$archive"
@@ -313,16 +332,20 @@ own_directory() {
   fi
 }
 
+# Before anything is installed or asked.
+find_source() {
+  if [[ -z $from ]]; then from=$(own_directory); fi
+  if [[ -z $from ]]; then from=$RELEASE_URL; fi
+  [[ -n $from ]] || fail 'this install.sh has no download address built in. Use the one from a' \
+    'release page, or: --from ./lxc-autoscale-VERSION.tar.gz (or a URL). Nothing was changed.'
+}
+
 # Beside the place that it will have, so that a rename brings it there.
 fetch() {
   # What an interrupted run has left; none is at work now.
   rm -rf "$LIB"/.new.*
   new_files=$(mktemp -d "$LIB/.new.XXXXXX")
   mkdir "$new_files/files"
-  if [[ -z $from ]]; then from=$(own_directory); fi
-  if [[ -z $from ]]; then from=$RELEASE_URL; fi
-  [[ -n $from ]] || fail 'This install.sh has no download address built in. Use the one from a' \
-    'release page, or: --from ./lxc-autoscale-VERSION.tar.gz (or a URL)'
   case $from in
     http://* | https://*) fetch_url "$from" ;;
     *)
@@ -644,6 +667,7 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'exit 129' HUP
+  find_source
   check_machine
   take_turn
   if [[ -e $CONFIG ]]; then has_config=yes; fi

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Makes a release of what is built in dist/: a tar.gz with its checksum, and a Debian package.
+# Makes what a release page has of what is built in dist/: a tar.gz, the same as one file to run, a
+# Debian package, the two scripts, and SHA256SUMS with its signature.
 #
-#   tools/release.sh [--out DIR] [--url URL]   the release, in DIR (default dist/release)
-#   tools/release.sh --lay-out DIR             only the files of the tar.gz, in DIR
+#   tools/release.sh [--out DIR] [--url URL] [--key FILE]   in DIR (default dist/release)
+#   tools/release.sh --lay-out DIR                          only the files of the tar.gz, in DIR
 #
-# --url is where the release will lie; install.sh is given it. The same sources give the same bytes:
-# times are those of SOURCE_DATE_EPOCH, or of the last commit.
+# --url is where the release will be, and --key an SSH key that signs it: install.sh is given the
+# address and the public key, and refuses what is not signed by it. The same sources give the same
+# bytes: times are those of SOURCE_DATE_EPOCH, or of the last commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 022
@@ -13,8 +15,11 @@ export LC_ALL=C.UTF-8 TZ=UTC
 
 readonly BUNDLES=(dist/lxc-autoscale.cjs dist/lxc-autoscale-lab.cjs)
 readonly DOCS=dist/docs.mjs
+readonly ONE_FILE=lxc-autoscale.run
 out=dist/release
 url=
+key=
+public_key=
 lay_out_only=
 scratch=
 
@@ -31,13 +36,15 @@ package_field() {
 # The files of the release, with their permissions.
 lay_out() {
   local to=$1
-  mkdir -p "$to/examples" "$to/docs"
+  mkdir -p "$to/examples" "$to/docs" "$to/grafana"
   install -m 0644 "${BUNDLES[@]}" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
     CHANGELOG.md SECURITY.md LICENSE "$to"
   install -m 0644 examples/*.yaml "$to/examples"
   install -m 0644 docs/*.md "$to/docs"
+  install -m 0644 grafana/* "$to/grafana"
   install -m 0755 systemd/lxc-autoscale uninstall.sh "$to"
-  sed "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" install.sh >"$to/install.sh"
+  sed -e "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" -e "s|^RELEASE_KEY=.*|RELEASE_KEY='$public_key'|" \
+    install.sh >"$to/install.sh"
   chmod 0755 "$to/install.sh"
   echo "$version" >"$to/VERSION"
   # The manual page, the completions, the JSON Schema, the licences of others and the parts list.
@@ -53,13 +60,27 @@ tarball() {
   (cd "$out" && sha256sum "$name.tar.gz" | tee lxc-autoscale.sha256 >"$name.tar.gz.sha256")
 }
 
+# A script with the tar.gz behind its last line.
+one_file() {
+  local archive=$out/$1.tar.gz sum
+  sum=$(sha256sum "$archive" | cut -d ' ' -f 1)
+  sed -e "s|@VERSION@|$version|" -e "s|@SHA256@|$sum|" tools/release-head.sh >"$out/$ONE_FILE"
+  cat "$archive" >>"$out/$ONE_FILE"
+  chmod 0755 "$out/$ONE_FILE"
+}
+
+checksums() {
+  (cd "$out" && rm -f SHA256SUMS SHA256SUMS.sig && sha256sum -- lxc-autoscale* *.sh >SHA256SUMS)
+  [[ -z $key ]] || ssh-keygen -q -Y sign -f "$key" -n lxc-autoscale "$out/SHA256SUMS"
+}
+
 debian_package() {
   local from=$1 root=$scratch/deb file
   local lib=$root/usr/lib/lxc_autoscale doc=$root/usr/share/doc/lxc-autoscale
   # Where install.sh puts things, and where they are in the package.
   local places='s|/usr/local/lib/lxc_autoscale/current|/usr/lib/lxc_autoscale|'
   mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
-    "$doc"/{examples,docs} \
+    "$doc"/{examples,docs,grafana} \
     "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
   install -m 0644 "$from"/lxc-autoscale{,-lab}.cjs "$from/lxc_autoscale.schema.json" \
     "$from/VERSION" "$lib"
@@ -78,6 +99,7 @@ debian_package() {
   gzip -n -9 <"$from/CHANGELOG.md" >"$doc/changelog.gz"
   install -m 0644 "$from/README.md" "$from/SECURITY.md" "$doc"
   install -m 0644 "$from/docs"/*.md "$doc/docs"
+  install -m 0644 "$from/grafana"/* "$doc/grafana"
   cat "$from/LICENSE" <(echo) "$from/NOTICE" >"$doc/copyright"
   install -m 0644 "$from/lxc-autoscale.cdx.json" "$doc"
   install -m 0644 "$from/completions/lxc-autoscale.bash" \
@@ -110,16 +132,20 @@ EOF
 read_arguments() {
   while (($# > 0)); do
     case $1 in
-      --out | --url | --lay-out) [[ -n ${2:-} ]] || fail "$1 needs a value" ;;
+      --out | --url | --key | --lay-out) [[ -n ${2:-} ]] || fail "$1 needs a value" ;;
       *) fail "unknown argument '$1'; see the first lines of this file" ;;
     esac
     case $1 in
       --out) out=$2 ;;
       --url) url=$2 ;;
+      --key) key=$2 ;;
       --lay-out) lay_out_only=$2 ;;
     esac
     shift 2
   done
+  if [[ -n $key ]]; then
+    public_key=$(ssh-keygen -y -f "$key" | cut -d ' ' -f 1-2) || fail "$key is no SSH key"
+  fi
   [[ $url != *[\'\|\\\&]* ]] || fail "the address '$url' has letters that no address has"
 }
 
@@ -149,8 +175,10 @@ main() {
   else
     echo 'release: no Debian package, since there is no dpkg-deb here' >&2
   fi
-  install -m 0755 "$scratch/lxc-autoscale-$version/install.sh" "$out/install.sh"
-  (cd "$out" && ls -l -- lxc-autoscale* install.sh)
+  one_file "lxc-autoscale-$version"
+  install -m 0755 "$scratch/lxc-autoscale-$version"/{,un}install.sh "$out"
+  checksums
+  (cd "$out" && ls -l -- lxc-autoscale* ./*.sh SHA256SUMS*)
 }
 
 main "$@"
