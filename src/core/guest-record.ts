@@ -40,6 +40,8 @@ export interface GuestRecord {
   lastChange: LastChange | undefined;
   /** Why it is skipped, as the log said last: it says so once. */
   saidSkipped: string | undefined;
+  /** Since when it is not listed; see `isGone`. */
+  awaySinceMs: Milliseconds | undefined;
 }
 
 /** A restart of the guest begins this anew; see `endLife`. */
@@ -176,7 +178,19 @@ export function newGuestRecord(): GuestRecord {
     intended: undefined,
     lastChange: undefined,
     saidSkipped: undefined,
+    awaySinceMs: undefined,
   };
+}
+
+const GONE_AFTER_MS = 120_000;
+
+/**
+ * Whether a guest that is not listed now has been away for so long that it is gone. One list may
+ * be wrong; until then what is known of it is kept, and its limit counts.
+ */
+export function isGone(record: GuestRecord, nowMs: Milliseconds): boolean {
+  record.awaySinceMs ??= nowMs;
+  return nowMs - record.awaySinceMs >= GONE_AFTER_MS;
 }
 
 function newLife(): GuestLife {

@@ -11,7 +11,7 @@ import {
 } from '../core/between.ts';
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { HandHold } from '../core/decide.ts';
-import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
+import { endLife, type GuestRecord, isGone, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
@@ -90,11 +90,31 @@ export function observe(
     // What cannot be read now still has the limit that it had.
     else if (config.ok) record.running = config.value;
   }
-  logDeparted(world, state, (vmid) => guests.value.has(vmid));
-  for (const vmid of state.guests.keys()) if (!guests.value.has(vmid)) state.guests.delete(vmid);
+  forgetGone(world, state, (vmid) => guests.value.has(vmid));
   learnOfKernel(world, state, containers);
   const holds = readHolds(world, state);
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
+}
+
+function forgetGone(world: World, state: LoopState, isListed: (vmid: Vmid) => boolean): void {
+  const nowMs = world.clock.monotonicMs();
+  for (const [vmid, record] of state.guests) {
+    if (isListed(vmid)) {
+      record.awaySinceMs = undefined;
+      continue;
+    }
+    // Another node may look after it meanwhile: what it has later is nobody's hand.
+    record.known = undefined;
+    if (!isGone(record, nowMs) && !isElsewhere(world, vmid)) continue;
+    logDeparted(world, record, vmid);
+    state.guests.delete(vmid);
+  }
+}
+
+/** What another node has is not here. */
+function isElsewhere({ temporary }: World, vmid: Vmid): boolean {
+  const node = temporary?.nodeOf(vmid);
+  return node?.ok === true && node.value !== undefined && node.value !== temporary?.node;
 }
 
 const ABOUT = { room: 'observe' } as const;

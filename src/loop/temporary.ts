@@ -85,26 +85,23 @@ function removeOfDestroyed(temporary: TemporaryRecords): void {
   }
 }
 
-/** Tells of guests that leave this node with something that is to be undone. */
+/** Tells of a guest that has left this node with something that is to be undone. */
 export function logDeparted(
   { temporary, log }: World,
-  { guests }: LoopState,
-  isHere: (vmid: Vmid) => boolean,
+  { recorded = '' }: GuestRecord,
+  vmid: Vmid,
 ): void {
-  if (temporary === undefined) return;
-  for (const [vmid, { recorded = '' }] of guests) {
-    if (recorded === '' || isHere(vmid)) continue;
-    const node = temporary.nodeOf(vmid);
-    const record = temporary.read(vmid);
-    // That of a destroyed one is removed at the next start, or where its id is given away again.
-    if (!node.ok || node.value === undefined || !record.ok) continue;
-    log.warn(
-      `Container ${vmid} went to node ${plainText(node.value, 64)} with ` +
-        `${describeTemporary(record.value)}. An lxc-autoscale that runs there undoes it; ` +
-        'if none does, please undo it by hand.',
-      { room: 'observe', vmid, event: 'temporary' },
-    );
-  }
+  if (temporary === undefined || recorded === '') return;
+  const node = temporary.nodeOf(vmid);
+  const record = temporary.read(vmid);
+  // That of a destroyed one is removed at the next start, or where its id is given away again.
+  if (!node.ok || node.value === undefined || !record.ok) return;
+  log.warn(
+    `Container ${vmid} went to node ${plainText(node.value, 64)} with ` +
+      `${describeTemporary(record.value)}. An lxc-autoscale that runs there undoes it; ` +
+      'if none does, please undo it by hand.',
+    { room: 'observe', vmid, event: 'temporary' },
+  );
 }
 
 /**

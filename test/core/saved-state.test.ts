@@ -126,7 +126,7 @@ describe('the state that is taken over', () => {
         .filter((name) => !(name in kept))
         .sort();
     expect(lost(all, one)).toEqual([
-      ...['recorded', 'refused', 'rewriter', 'running', 'saidSkipped'],
+      ...['awaySinceMs', 'recorded', 'refused', 'rewriter', 'running', 'saidSkipped'],
     ]);
     expect(lost(all.life, one.life ?? {})).toEqual(['between', 'grantUsedMs', 'seen']);
     // What was learnt is saved beside the records.
