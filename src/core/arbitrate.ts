@@ -2,6 +2,7 @@ import type { Resource } from './allocation.ts';
 import type { HoldReason, Measured, Rule } from './decision.ts';
 import { smallestWithoutGrowth } from './guards.ts';
 import type { OffPeakTaking, ResourceRecord } from './guest-record.ts';
+import { type Rise, withRise } from './memory-rise.ts';
 import { averaged, type PaceInput, paced, type Seen, type Step, whenDue } from './pace.ts';
 import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
 import type { Verdict } from './policies/threshold.ts';
@@ -25,6 +26,8 @@ export interface ScalingCase {
   readonly threshold: (seen: Seen) => Verdict;
   /** Samples in a row in which it was saturated. */
   readonly saturated: number;
+  /** Memory: how fast it rises. */
+  readonly rise?: Rise | undefined;
   /** Mode `adaptive`: the verdict of the forecast; undefined if too little is known. */
   readonly learnt?: (now: Verdict) => Verdict | undefined;
   /** What it had before a shrink that has turned out to be a mistake. */
@@ -76,7 +79,7 @@ function loudest(one: ScalingCase, times: Times): Verdict {
   const byThreshold = notOpposed(one, paced(pace, one.threshold));
   const boosts = one.policy.scaling === 'boost';
   const inMode = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
-  const verdict = learntWhenDue(one, pace) ?? inMode;
+  const verdict = withRise(learntWhenDue(one, pace) ?? inMode, one.rise);
   if (verdict.verdict === 'grow') return verdict;
   const { measured } = verdict;
   if (one.missedMib !== undefined && one.missedMib > measured.before) {

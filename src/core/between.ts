@@ -1,3 +1,4 @@
+import { type Rise, type RiseStage, risen, riseStage } from './memory-rise.ts';
 import type { CgroupSample, CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { present, type Reading } from './reading.ts';
@@ -22,6 +23,9 @@ export interface Between {
   readonly share: number;
   /** Samples in a row in which it was saturated; they are counted on from cycle to cycle. */
   readonly saturated: Saturated;
+  /** How fast its memory rises; undefined if it is not known. */
+  readonly rise: Rise | undefined;
+  readonly riseStage: RiseStage;
   readonly oomKills: number;
   /** It met its memory limit and had to wait. */
   readonly heldBack: boolean;
@@ -46,17 +50,20 @@ export interface Carried {
   /** Of what is allowed; 1 if it is not known, so that no rise is seen where none may be. */
   readonly share: number;
   readonly saturated: Saturated;
+  readonly rise?: Rise | undefined;
 }
 
 const NOTHING: Carried = { share: 1, saturated: NOT_SATURATED };
 
 /** A new interval, which begins with this sample. */
-export function begin(last: CgroupSample, { share, saturated }: Carried = NOTHING): Between {
+export function begin(last: CgroupSample, { share, saturated, rise }: Carried = NOTHING): Between {
   return {
     last,
     previous: undefined,
     share,
     saturated,
+    rise,
+    riseStage: 'calm',
     cpuPeak: 0,
     memorySum: 0,
     memoryCount: 0,
@@ -83,6 +90,7 @@ export function withSample(
   const cpu = cpuUsage(before.last, now, config, present(hostCpus));
   const memory = memoryUsage(before.last, now);
   const used = memory.ok ? memory.value.workingSetMib : undefined;
+  const rise = riseWith(before, now, memory);
   return {
     last: now,
     previous: before.last,
@@ -92,10 +100,21 @@ export function withSample(
     memorySum: before.memorySum + (used ?? 0),
     memoryCount: before.memoryCount + (used === undefined ? 0 : 1),
     memoryPeak: Math.max(before.memoryPeak, used ?? 0),
+    rise,
+    riseStage: riseStage(rise, config.memoryMib),
     saturated: countedOn(before.saturated, cpu, memory, config, saturatedAt),
     oomKills: before.oomKills + (memory.ok ? memory.value.newOomKills : 0),
     heldBack: before.heldBack || (memory.ok && isHeldBack(memory.value)),
   };
+}
+
+/** How fast its memory rises, with this sample. */
+export function riseWith(
+  { last, rise }: Between,
+  now: CgroupSample,
+  memory: Reading<MemoryUsage>,
+): Rise | undefined {
+  return memory.ok ? risen(rise, memory.value.workingSetMib, now.atMs - last.atMs) : undefined;
 }
 
 export const shareOf = (cpu: Reading<CpuUsage>): number | undefined =>
@@ -127,15 +146,17 @@ const most = ({ cores, memory }: Saturated): number => Math.max(cores, memory);
 
 /** Whether its next decision cannot wait for the cycle. */
 export function isUrgent(between: Between, urgentSamples: number): boolean {
-  if (between.settled) return false;
-  return between.oomKills > 0 || between.heldBack || most(between.saturated) >= urgentSamples;
+  const { settled, oomKills, heldBack } = between;
+  if (settled) return false;
+  if (oomKills > 0 || heldBack || between.riseStage === 'urgent') return true;
+  return most(between.saturated) >= urgentSamples;
 }
 
-/** Whether the next sample should come soon: saturation may have begun. */
+/** Whether the next sample should come soon: saturation, or a rise, may have begun. */
 export function isSuspicious(before: Between, now: Between): boolean {
   if (now.settled) return false;
   const rises = now.share - before.share >= STEEP_RISE && now.share >= SUSPICIOUS_SHARE;
-  return most(now.saturated) > 0 || rises;
+  return most(now.saturated) > 0 || rises || now.riseStage === 'watched';
 }
 
 /** From which share on a sample counts as saturated, and how many of them cannot wait. */

@@ -324,6 +324,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     seen: life.seen.memory.length === 0 ? [now] : life.seen.memory,
     saturated: life.between?.saturated.memory ?? 0,
     missedMib: missedMib(memory, record, nowMs),
+    rise: life.between?.rise,
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
       return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, earlier);

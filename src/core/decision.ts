@@ -16,6 +16,8 @@ export type Rule =
   | 'oom-kill'
   /** It met its limit and had to wait for memory, however little of it seems in use. */
   | 'limit-hit'
+  /** Its memory rises so fast that it would pass its limit soon. */
+  | 'rising'
   /** Since its last shrink it is short of memory: it gets back what it had. */
   | 'shrink-undone'
   /** Its tasks wait for a CPU though the host has idle ones: see `waiting.ts`. */
@@ -67,6 +69,8 @@ export interface Measured {
   readonly swapStays?: true;
   /** Cores: in which share of the time its tasks wait for a CPU, if that was weighed. */
   readonly waits?: Ratio;
+  /** Memory: how fast it rises, if that was what counted. */
+  readonly mibPerS?: number;
   /** Memory: what is not taken back, however idle it is. */
   readonly kept?: Kept;
   /** Mode `adaptive`: what was weighed. */

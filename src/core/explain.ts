@@ -109,6 +109,8 @@ function ruleWords({ resource, measured, rule }: Change): string {
       return `its ${has} were not enough: the kernel ended a process in it (out of memory)`;
     case 'limit-hit':
       return `it met its limit of ${has} and had to wait for memory`;
+    case 'rising':
+      return `${usedWords(resource, measured)}, and that rises by ${riseWords(measured)}`;
     case 'shrink-undone':
       return 'the last shrink was too deep: it is re-reading evicted pages or waiting for memory';
     case 'waiting': {
@@ -138,6 +140,8 @@ function ruleWords({ resource, measured, rule }: Change): string {
 
 const minimumOf = (resource: Resource, { min }: Measured): string =>
   `${resource === 'memory' ? 'min_memory' : 'min_cores'} of ${withUnit(resource, min)}`;
+
+const riseWords = ({ mibPerS = 0 }: Measured): string => `${short(mibPerS)} MB a second`;
 
 const waitsWords = ({ waits }: Measured): string =>
   `its tasks wait for a CPU ${percent(waits ?? 0)} of the time`;

@@ -1,5 +1,5 @@
 import type { Budget } from './admission.ts';
-import type { Change, Decision, Hold, HoldReason } from './decision.ts';
+import type { Change, Decision, Hold, HoldReason, Rule } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { present, type Reading } from './reading.ts';
 import { type Mib, mib, type Vmid } from './units.ts';
@@ -89,10 +89,12 @@ const isPresent = (change: Change | undefined): change is Change => change !== u
 /** Shrinking makes room, so it comes first. */
 const rank = (change: PlannedChange): number => (growthOf(change).length === 0 ? 0 : 1);
 
-/** Who was killed, or held back, for want of memory. */
-function starvation({ memory }: PlannedChange): number {
-  return memory?.rule === 'oom-kill' || memory?.rule === 'limit-hit' ? 1 : 0;
-}
+const STARVES: ReadonlySet<Rule | undefined> = new Set([
+  ...(['oom-kill', 'limit-hit', 'rising'] as const),
+]);
+
+/** Who was killed or held back for want of memory, or is about to be. */
+const starvation = ({ memory }: PlannedChange): number => (STARVES.has(memory?.rule) ? 1 : 0);
 
 const priorityOf = (change: PlannedChange): number =>
   Math.max(0, ...growthOf(change).map(({ priority }) => priority));

@@ -3,6 +3,7 @@ import {
   type Between,
   begin,
   countedOn,
+  riseWith,
   SATURATED,
   type Saturated,
   saturationOf,
@@ -247,8 +248,11 @@ function observeContainer(
     urgent,
     saturatedAt,
   });
+  const rise = same && riseWith(same, now, memory);
   record.life.between =
-    counted === undefined ? begin(now) : begin(now, { share: share ?? 1, saturated: counted });
+    counted === undefined
+      ? begin(now)
+      : begin(now, { share: share ?? 1, saturated: counted, rise });
   if (memory.ok) logKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
   return {
     kind: 'running',

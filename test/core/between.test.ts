@@ -69,6 +69,16 @@ describe('between two cycles', () => {
     expect(isUrgent(series({ cores: 2 }, { cores: 1 }, { cores: 2 }), 2)).toBe(false);
   });
 
+  it('is urgent if its memory would pass the limit within half a minute', () => {
+    const rises = series({ cores: 0.1, mib: 600 }, { cores: 0.1, mib: 800 });
+    expect(rises.riseStage).toBe('urgent');
+    expect(isUrgent(rises, 2)).toBe(true);
+    const slower = series({ cores: 0.1, mib: 620 }, { cores: 0.1, mib: 740 });
+    expect(isUrgent(slower, 2)).toBe(false);
+    expect(isSuspicious(series(), slower)).toBe(true);
+    expect(isSuspicious(series(), series({ cores: 0.1, mib: 520 }))).toBe(false);
+  });
+
   it('is urgent at the memory limit, and after one OOM kill', () => {
     const full = { cores: 0.1, mib: 1000 };
     expect(isUrgent(series(full, full), 2)).toBe(true);

@@ -179,7 +179,7 @@ describe('of every change', () => {
 /** These wait for no cooldown: what must be at once, and what ends something of its own. */
 const DOWN_AT_ONCE = new Set(['boost-end', 'host-emergency']);
 const UP_AT_ONCE = new Set([
-  ...['oom-kill', 'limit-hit', 'below-minimum', 'peak-again', 'shrink-undone'],
+  ...['oom-kill', 'limit-hit', 'below-minimum', 'peak-again', 'shrink-undone', 'rising'],
 ]);
 
 describe('of a series of changes', () => {
