@@ -314,6 +314,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(record.oomFloor, nowMs);
   const { learnt } = record.memory;
+  const freeSwapMib = freeSwap(guest, memory, host);
   const earlier = { floorMib, learnt };
   const one: ScalingCase = {
     resource: 'memory',
@@ -335,7 +336,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
         const quantum = MEMORY_QUANTUM_MIB;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
         const seen = life.seen.memory.at(-1) ?? now;
-        const forecast = memoryForecast(record.memory, seen, ask);
+        const forecast = memoryForecast(record.memory, seen, ask, freeSwapMib);
         return forecast && learntVerdict(verdict, forecast, need, quantum);
       },
     }),
@@ -347,7 +348,6 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   }
   const because = beyondNeed(judged) ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
-  const freeSwapMib = freeSwap(guest, memory, host);
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
   return lacksProof(state) ? withoutProof(verdict, memory) : verdict;
 }

@@ -64,9 +64,15 @@ export function coresForecast(record: Learning, cpu: CpuUsage, ask: Ask): Foreca
   return forecastCores(learnt, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
 }
 
-export function memoryForecast(record: Learning, { peak }: Seen, ask: Ask): Forecast | undefined {
+/** @param swapMib what its swap can still take */
+export function memoryForecast(
+  record: Learning,
+  { peak }: Seen,
+  ask: Ask,
+  swapMib: number,
+): Forecast | undefined {
   const learnt = known(record.learnt);
-  return learnt && forecastMemory(learnt, ask.has, peak, ask, ask.stepFactor);
+  return learnt && forecastMemory(learnt, ask.has, peak, ask, ask.stepFactor, swapMib);
 }
 
 const known = (learnt: Learnt | undefined): Learnt | undefined =>

@@ -1,6 +1,6 @@
 import type { HoldReason, Kept } from './decision.ts';
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
-import { DAY_MS, type Learnt, observedMs, peakOfHour, peakOfWeek } from './learnt.ts';
+import { type Learnt, observedMs, peakOfHour, peakOfWeek } from './learnt.ts';
 import type { MemoryUsage } from './observation.ts';
 import type { Step } from './pace.ts';
 import type { Verdict } from './policies/threshold.ts';
@@ -62,7 +62,7 @@ export function slowed(step: Step, past: MemoryPast): Verdict {
   const leftMs = policy.timing.firstShrinkMs - seenMs;
   if (leftMs > 0) return held(step, { kind: 'observed-briefly', leftMs });
   const { before } = step.measured;
-  const kept = isKeeping(step, seenMs) ? keptMemory(past) : undefined;
+  const kept = isKeeping(step) ? keptMemory(past) : undefined;
   const least = step.rule === 'below-lower' ? policy.memory.minDecreaseMib : LEAST_STEP_MIB;
   if (kept !== undefined && kept.mib > step.after && before - kept.mib < least) {
     return held(step, { kind: 'kept', ...kept });
@@ -73,9 +73,8 @@ export function slowed(step: Step, past: MemoryPast): Verdict {
   return { ...step, ...atLeast(above, before - quarter, 'quarter'), measured };
 }
 
-/** A maximum holds whatever was needed; and after a day `adaptive` weighs what it has learnt. */
-const isKeeping = ({ rule }: Step, seenMs: number): boolean =>
-  rule !== 'above-maximum' && (rule !== 'learnt' || seenMs < DAY_MS);
+/** A maximum holds whatever was needed; and `adaptive` has rooms of its own. */
+const isKeeping = ({ rule }: Step): boolean => rule !== 'above-maximum' && rule !== 'learnt';
 
 const held = ({ measured }: Step, because: HoldReason): Verdict => ({
   verdict: 'hold',

@@ -20,6 +20,8 @@ export interface Rise {
   readonly mib: number;
   /** Its smoothed slope. */
   readonly mibPerS: number;
+  /** Samples in a row that rose so fast: a leap that is over by the next sample is one. */
+  readonly samples: number;
 }
 
 const SMOOTHED_OVER_MS = 10_000;
@@ -32,14 +34,18 @@ const PROVIDE_S = 60;
 const LEAST_GROWTH = 1.25;
 const MOST_GROWTH = 2;
 const QUANTUM_MIB = 16;
+/** A rise goes on. A leap is over, and what it took is there already. */
+const LEAST_SAMPLES = 2;
 
 /** The slope with one more sample. Samples at one instant make no slope. */
 export function risen(before: Rise | undefined, mib: number, overMs: number): Rise {
-  if (before === undefined) return { mib, mibPerS: 0 };
+  if (before === undefined) return { mib, mibPerS: 0, samples: 0 };
   if (overMs <= 0) return before;
   const slope = ((mib - before.mib) / overMs) * 1000;
   const weight = 1 - Math.exp(-overMs / SMOOTHED_OVER_MS);
-  return { mib, mibPerS: before.mibPerS + (slope - before.mibPerS) * weight };
+  const mibPerS = before.mibPerS + (slope - before.mibPerS) * weight;
+  const goesOn = slope > 0 && slope >= mibPerS / 2;
+  return { mib, mibPerS, samples: goesOn ? before.samples + 1 : 0 };
 }
 
 /** Whether it passes its limit within so many seconds. */
@@ -51,7 +57,8 @@ export type RiseStage = 'calm' | 'watched' | 'urgent';
 
 export function riseStage(rise: Rise | undefined, limitMib: number): RiseStage {
   if (rise === undefined || !passes(rise, limitMib, PROVIDE_S)) return 'calm';
-  return passes(rise, limitMib, AHEAD_S) ? 'urgent' : 'watched';
+  const isUrgent = rise.samples >= LEAST_SAMPLES && passes(rise, limitMib, AHEAD_S);
+  return isUrgent ? 'urgent' : 'watched';
 }
 
 /** What a rise asks for, if that is more than what the policy answers. */

@@ -71,7 +71,7 @@ function coresAdvice(cpu: Float64Array, stepS: number, bounds: Bounds): Advice {
 function memoryAdvice(memory: Float64Array, learnt: Learnt, bounds: Bounds): Advice {
   const peak = memory.reduce((most, value) => Math.max(most, value), peakOfDay(learnt));
   const range = { min: bounds.minMib, max: bounds.maxMib, quantum: MEMORY_STEP_MIB };
-  const { target } = forecastMemory(learnt, bounds.maxMib, peak, range, 1);
+  const { target } = forecastMemory(learnt, bounds.maxMib, peak, range, 1, 0);
   return adviceOn(memory, target);
 }
 

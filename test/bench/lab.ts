@@ -75,7 +75,7 @@ function forecasts(): readonly string[] {
       const ask = { has: 8, min: 1, max: 8, quantum: 1, stepFactor: 1 };
       coresForecast(all.cores, used, ask);
       const range = { has: 8192, min: 512, max: 16_384, quantum: 16, stepFactor: 1 };
-      memoryForecast(all.memory, { used: mib.workingSetMib, peak: mib.workingSetMib }, range);
+      memoryForecast(all.memory, { used: mib.workingSetMib, peak: mib.workingSetMib }, range, 0);
     }
   });
   const each = whole / ROUNDS;

@@ -126,7 +126,7 @@ describe('recommend', () => {
     const { containers } = JSON.parse(out) as { containers: Record<string, unknown>[] };
     expect(containers).toHaveLength(1);
     expect(containers[0]).toMatchObject({
-      ...{ container: '101', sure: 'low', tier: 'TIER_4_cores_2048_mb' },
+      ...{ container: '101', sure: 'low', tier: 'TIER_4_cores_4096_mb' },
       ...{ cores: { recommended: 3, peak: 2.5, short: 0, saves: null } },
     });
     const yaml = await run('recommend', '--trace', trace, '--yaml');

@@ -70,10 +70,10 @@ describe('between two cycles', () => {
   });
 
   it('is urgent if its memory would pass the limit within half a minute', () => {
-    const rises = series({ cores: 0.1, mib: 600 }, { cores: 0.1, mib: 800 });
+    const rises = series({ cores: 0.1 }, { cores: 0.1, mib: 650 }, { cores: 0.1, mib: 820 });
     expect(rises.riseStage).toBe('urgent');
     expect(isUrgent(rises, 2)).toBe(true);
-    const slower = series({ cores: 0.1, mib: 620 }, { cores: 0.1, mib: 740 });
+    const slower = series({ cores: 0.1 }, { cores: 0.1, mib: 610 }, { cores: 0.1, mib: 700 });
     expect(isUrgent(slower, 2)).toBe(false);
     expect(isSuspicious(series(), slower)).toBe(true);
     expect(isSuspicious(series(), series({ cores: 0.1, mib: 520 }))).toBe(false);

@@ -117,13 +117,10 @@ describe('memory that is taken back', () => {
     expect(keptMemory(inSwap)).toMatchObject({ peakMib: 400, roomMib: 500 });
   });
 
-  it('is bounded so in mode adaptive only until a day was seen, and by a maximum always', () => {
+  it('takes quarters in mode adaptive, which has its own room, and stops at a maximum', () => {
     const learnt = shrink(2048, 640, 'learnt');
-    expect(slowed(learnt, past(steady(400, A_DAY - 4)))).toMatchObject({ after: 1536 });
-    expect(slowed(shrink(1536, 640, 'learnt'), past(steady(400, A_DAY - 4)))).toMatchObject({
-      after: 1328,
-    });
-    expect(slowed(shrink(832, 640, 'learnt'), past(steady(400, A_DAY)))).toMatchObject({
+    expect(slowed(learnt, past(steady(400, AN_HOUR)))).toMatchObject({ after: 1536 });
+    expect(slowed(shrink(832, 640, 'learnt'), past(steady(400, AN_HOUR)))).toMatchObject({
       after: 640,
     });
     expect(slowed(shrink(1200, 1024, 'above-maximum'), past(steady(400, AN_HOUR)))).toMatchObject({

@@ -24,7 +24,7 @@ describe('the sample results in the comment', () => {
 
   it('are five', () => expect(rows.length).toBe(5));
   it.each(rows)('has %i, %i in use, %i a second: %i', (has = 0, used = 0, slope = 0, becomes) => {
-    const verdict = answered(has, { mib: used, mibPerS: slope });
+    const verdict = answered(has, { mib: used, mibPerS: slope, samples: 2 });
     expect(verdict.verdict === 'hold' ? has : verdict.after).toBe(becomes);
   });
 });
@@ -32,7 +32,7 @@ describe('the sample results in the comment', () => {
 describe('memory that rises fast', () => {
   it('takes the slope from sample to sample, smoothed over ten seconds', () => {
     const first = risen(undefined, 400, 10_000);
-    expect(first).toEqual({ mib: 400, mibPerS: 0 });
+    expect(first).toEqual({ mib: 400, mibPerS: 0, samples: 0 });
     const second = risen(first, 500, 10_000);
     expect(second.mibPerS).toBeCloseTo(10 * (1 - Math.exp(-1)));
     expect(risen(second, 500, 10_000).mibPerS).toBeCloseTo(second.mibPerS * Math.exp(-1));
@@ -40,16 +40,24 @@ describe('memory that rises fast', () => {
   });
 
   it('is watched more closely before it is urgent', () => {
-    const rise = { mib: 700, mibPerS: 6 };
+    const rise = { mib: 700, mibPerS: 6, samples: 2 };
     expect(riseStage(rise, 1024)).toBe('watched');
   });
 
   it('falls, and is none', () => {
-    expect(riseStage({ mib: 1020, mibPerS: -5 }, 1024)).toBe('calm');
+    expect(riseStage({ mib: 1020, mibPerS: -5, samples: 0 }, 1024)).toBe('calm');
+  });
+
+  it('is no leap that is over by the next sample', () => {
+    const quiet = risen(undefined, 400, 10_000);
+    const leapt = risen(quiet, 1400, 10_000);
+    expect(riseStage(leapt, 2288)).toBe('watched');
+    expect(riseStage(risen(leapt, 1400, 2500), 2288)).toBe('watched');
+    expect(riseStage(risen(leapt, 1650, 2500), 2288)).toBe('urgent');
   });
 
   it('never passes the maximum, and asks for nothing there', () => {
-    const rise = { mib: 900, mibPerS: 60 };
+    const rise = { mib: 900, mibPerS: 60, samples: 2 };
     expect(answered(1024, rise, 1536)).toMatchObject({ after: 1536, limits: ['maximum'] });
     expect(answered(1024, rise, 1024)).toMatchObject({ verdict: 'hold' });
   });
@@ -57,6 +65,6 @@ describe('memory that rises fast', () => {
   it('leaves a larger growth of another rule as it is', () => {
     const killed = memoryUse(900, { newOomKills: 1 });
     const verdict = thresholdMemory(1024, MOST, killed, policy());
-    expect(withRise(verdict, { mib: 900, mibPerS: 10 })).toBe(verdict);
+    expect(withRise(verdict, { mib: 900, mibPerS: 10, samples: 2 })).toBe(verdict);
   });
 });

@@ -7,10 +7,10 @@ import { halvesOf } from './halves.ts';
 import { daemon, hasTraces, made, recorded } from './traces.ts';
 
 /**
- * Memory in mode `adaptive`, with the containers that its constants were fitted on and those that
- * they have never seen shown apart; and on the same demand in other shapes, none of which they were
- * fitted on. A recording of a day is the first day of each container, in which nothing goes below
- * what `memory-pace.ts` keeps. Six steps of the recorded trace want more than the maximum: 0.010 %.
+ * Memory in mode `adaptive`, in two halves by a hash of the name, and on the same demand in other
+ * shapes. Its constants were chosen on `google-long`, jobs of the same source. A recording of a day
+ * is the first day of each container, in which three times the room for a leap is kept. Six steps
+ * of the recorded trace want more than the maximum: 0.010 %.
  */
 
 /** One replay takes a few seconds on a quiet machine. */
@@ -35,8 +35,8 @@ const words = ({ slack, outOfMemory, resizes }: Point): string =>
 
 interface Apart {
   readonly all: Point;
-  readonly fitted: Point;
-  readonly heldOut: Point;
+  readonly one: Point;
+  readonly other: Point;
 }
 
 /** Some containers at a time, so that the test runner is heard in between. */
@@ -54,8 +54,8 @@ async function apart(name: string, demands: readonly Demand[], how = 'normal'): 
     memoryOf(totalOf(containers.filter((one) => names.has(one.name))));
   const figures = {
     all: memoryOf(totalOf(containers)),
-    fitted: only(halves.fitted),
-    heldOut: only(halves.heldOut),
+    one: only(halves.one),
+    other: only(halves.other),
   };
   const cells = Object.values(figures).map((point) => words(point).padEnd(22));
   rows.push(`${name.padEnd(24)}${cells.join('')}`);
@@ -83,9 +83,11 @@ const ORDER = [5, 2, 7, 0, 4, 1, 6, 3];
 const inBlocks = (memory: number[]): number[] =>
   ORDER.flatMap((part) => memory.slice(part * THREE_HOURS, (part + 1) * THREE_HOURS));
 
-describe.skipIf(!hasTraces)('memory, with what was fitted and what was not apart', () => {
+describe.skipIf(!hasTraces)('memory, by halves and in other shapes', () => {
   afterAll(() => {
-    const head = ['all', 'fitted', 'held out'].map((name) => name.padStart(6).padEnd(22)).join('');
+    const head = ['all', 'one half', 'the other half']
+      .map((name) => name.padStart(6).padEnd(22))
+      .join('');
     const title = 'slack %, OOM %, sets/day'.padEnd(24);
     process.stdout.write(`${title}${head}\n${rows.join('\n')}\n`);
   });
@@ -95,32 +97,32 @@ describe.skipIf(!hasTraces)('memory, with what was fitted and what was not apart
     demands = await recorded('google-2011');
   });
 
-  it('does no worse on containers that it has never seen', LONG, async () => {
+  it('comes to much the same on either half', LONG, async () => {
     const halves = halvesOf(demands);
-    expect(halves.fitted.size + halves.heldOut.size).toBe(demands.length);
-    const { all, fitted, heldOut } = await apart('normal', demands);
-    expectWithin(all, 51.5, 0.02, 2);
-    expectWithin(fitted, 52.5, 0.03, 2);
-    expectWithin(heldOut, 51, 0.01, 2);
+    expect(halves.one.size + halves.other.size).toBe(demands.length);
+    const { all, one, other } = await apart('normal', demands);
+    expectWithin(all, 46.5, 0.035, 5.5);
+    expectWithin(one, 48.5, 0.05, 5.5);
+    expectWithin(other, 44.5, 0.02, 6);
   });
 
   it('gives up slack for safety as behaviour says', LONG, async () => {
-    const { heldOut } = await apart('conservative', demands, 'conservative');
-    expectWithin(heldOut, 57, 0.01, 3);
+    const { other } = await apart('conservative', demands, 'conservative');
+    expectWithin(other, 58.5, 0.01, 6);
   });
 
   it('gives up safety for slack as behaviour says', LONG, async () => {
-    const { heldOut } = await apart('aggressive', demands, 'aggressive');
-    expectWithin(heldOut, 49, 0.01, 3);
+    const { other } = await apart('aggressive', demands, 'aggressive');
+    expectWithin(other, 32.5, 0.035, 5.5);
   });
 
   it('holds on the same demand backwards', LONG, async () => {
     const backwards = shaped(demands, (memory) => memory.reverse());
-    expectWithin((await apart('backwards', backwards)).all, 51.5, 0.03, 2);
+    expectWithin((await apart('backwards', backwards)).all, 46.5, 0.03, 5.5);
   });
 
   it('holds on the same demand in another order', LONG, async () => {
     const shuffled = shaped(demands, inBlocks);
-    expectWithin((await apart('three hours shuffled', shuffled)).all, 51.5, 0.02, 2);
+    expectWithin((await apart('three hours shuffled', shuffled)).all, 46.5, 0.04, 6);
   });
 });

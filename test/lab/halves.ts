@@ -7,10 +7,10 @@ import type { Demand } from '../../src/lab/demand.ts';
 const SEED = 7;
 
 export interface Halves {
-  /** Names of those that the constants of memory were fitted on. */
-  readonly fitted: ReadonlySet<string>;
-  /** Names of those that they have never seen. */
-  readonly heldOut: ReadonlySet<string>;
+  /** Names of one half. */
+  readonly one: ReadonlySet<string>;
+  /** Names of the other half. */
+  readonly other: ReadonlySet<string>;
 }
 
 export function halvesOf(demands: readonly Demand[]): Halves {
@@ -19,7 +19,7 @@ export function halvesOf(demands: readonly Demand[]): Halves {
     .sort((a, b) => a.place - b.place)
     .map(({ name }) => name);
   const middle = drawn.length >> 1;
-  return { heldOut: new Set(drawn.slice(0, middle)), fitted: new Set(drawn.slice(middle)) };
+  return { other: new Set(drawn.slice(0, middle)), one: new Set(drawn.slice(middle)) };
 }
 
 function fnv1a(text: string): number {

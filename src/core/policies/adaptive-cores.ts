@@ -11,13 +11,15 @@ import { priceFactor, type Range } from './learnt-verdict.ts';
  */
 
 /** A starve costs what so many cores do in five minutes, of a container with a swing of one. */
-const STARVE_PRICE = 38;
+const STARVE_PRICE = 22;
 /** The mean demand at which a container counts for nothing must not make its price nothing. */
 const LEAST_MEAN = 0.05;
 /** It is given less only if that suits what it wanted in so many slots: 40 minutes. */
 const CALM_SLOTS = 8;
 /** A change of less than this share is not worth it: tenths of a cpulimit would go to and fro. */
 const LEAST_CHANGE = 0.1;
+/** Nor is one that saves less than this share of the least step, by its cost and its risk. */
+const LEAST_GAIN = 0.7;
 
 /**
  * What a starve of this container costs. One whose demand is steady is built upon, and protecting
@@ -51,8 +53,10 @@ export function forecastCores(
     target = Math.max(target, Math.min(has, cheapest(learnt, calm, range, price)));
   }
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
+  const costOf = (cores: number): number => cores + price * riskAbove(learnt, cores, seen);
   const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
-  if (isNear && has >= least && has <= max) target = has;
+  const gains = target === has ? 0 : costOf(has) - costOf(target);
+  if ((isNear || gains < LEAST_GAIN * quantum) && has >= least && has <= max) target = has;
   return {
     target,
     riskNow: riskAbove(learnt, has, seen),
