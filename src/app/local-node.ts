@@ -6,17 +6,25 @@ import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { createPct } from '../node/local/pve/pct.ts';
 import { PveInventory } from '../node/local/pve/pve-inventory.ts';
-import { createRunningVms } from '../node/local/pve/vms.ts';
+import { cgroupsOfBothKinds, guestsOfBothKinds } from '../node/local/qemu/machine-doors.ts';
+import { LocalMachines, type MachineWishes } from '../node/local/qemu/machine-guests.ts';
+import { createQm } from '../node/local/qemu/machine-qm.ts';
 import type { Guests, NodeEyes, NodeHands } from '../node/port.ts';
 import type { ProcessContext } from './context.ts';
 
 /** The node that this program runs on. What is read of it is read as it is now. */
 export interface LocalNode {
-  /** All but the look itself: what has to answer for that is known to who opens the node. */
+  /**
+   * All but the look itself: what has to answer for that is known to who opens the node. `look` is
+   * this node's part of it.
+   */
   readonly eyes: Omit<NodeEyes, 'observe'>;
   readonly hands: NodeHands;
   /** Which guests the cluster has: one for all that ask. */
   readonly inventory: PveInventory;
+  look(): Promise<void>;
+  /** Which virtual machines are looked after from now on; none until this is said. */
+  lookAfter(wishes: MachineWishes): void;
   close(): void;
 }
 
@@ -27,20 +35,31 @@ export function openLocalNode(
 ): LocalNode {
   const cgroups = createCgroups(paths, clock);
   const inventory = new PveInventory(paths);
-  const vms = createRunningVms(paths, inventory);
+  const machines = new LocalMachines(paths, clock, inventory);
+  const guests = guestsOfBothKinds(createGuests(paths, inventory), machines);
+  const pct = createPct({ environment: env });
+  const qm = createQm(machines, { environment: env });
   return {
     eyes: {
-      ...{ clock, cgroups, inspect: async () => {} },
-      guests: whileAnswering(createGuests(paths, inventory), hanging),
-      host: createHostView(paths, () => missingWhile(hanging) ?? vms.memoryMib()),
+      clock,
+      cgroups: cgroupsOfBothKinds(cgroups, machines),
+      inspect: (vmid) => machines.inspect(vmid),
+      guests: whileAnswering(guests, hanging),
+      host: createHostView(paths, () => missingWhile(hanging) ?? machines.memoryMib()),
     },
     hands: {
-      ...createPct({ environment: env }),
+      apply: (request, stop, cancel) =>
+        (machines.has(request.vmid) ? qm : pct).apply(request, stop, cancel),
       reclaim: createReclaim(paths, clock),
       memoryHigh: createMemoryHigh(paths, clock),
     },
     inventory,
-    close: () => cgroups.close(),
+    look: () => machines.look(),
+    lookAfter: (wishes) => machines.use(wishes),
+    close() {
+      cgroups.close();
+      machines.close();
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
+import { machineWishes } from '../config/resolve.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
 import type { NodeEyes, NodeHands } from '../node/port.ts';
@@ -56,8 +57,13 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
   const { answering } = outputs;
   const hanging = (): string | undefined => answering.problem(paths.pveDir);
   const node = openLocalNode(context, hanging);
+  node.lookAfter(machineWishes(config));
   const { inventory } = node;
-  const eyes = { ...node.eyes, observe: () => answering.ask(outputs.places()) };
+  const observe = async (): Promise<void> => {
+    await answering.ask(outputs.places());
+    if (hanging() === undefined) await node.look();
+  };
+  const eyes = { ...node.eyes, observe };
   const parts = { name, eyes, hands: node.hands, log: outputs.log, below: '' };
   const temporary = createTemporaryRecords(paths, name, inventory);
   const opened = worldOf({ ...parts, temporary }, outputs, config, context);
@@ -66,6 +72,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
     reconfigure(next) {
       outputs.reconfigure(next);
       opened.reconfigure(next);
+      node.lookAfter(machineWishes(next));
     },
     async close() {
       node.close();

@@ -16,7 +16,8 @@ import { groupLabel, groupTag, tierTag } from './tags.ts';
 const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
 
 /** The keys of `DEFAULT` that a tier may set too. */
-type ContainerValues = Omit<InForce<TierValues>, 'lxc_containers'>;
+type ContainerValues = Omit<InForce<TierValues>, ListOfGuests>;
+type ListOfGuests = 'lxc_containers' | 'virtual_machines' | 'guests';
 
 /** The minima that an admin has set; one that is as it is by default raises nobody. */
 type OwnMinima = Readonly<Record<'cores' | 'memory', boolean>>;
@@ -72,10 +73,10 @@ function containerPolicy(
 
 const membersOf = ({ ids }: ReadMembers): Members[] => ids.map(({ from, to }) => ({ from, to }));
 
-const selector = (members: ReadMembers): Selector => ({
-  ids: membersOf(members),
-  names: [...members.names],
-  tags: [...members.tags],
+const selector = (...lists: readonly ReadMembers[]): Selector => ({
+  ids: lists.flatMap(membersOf),
+  names: lists.flatMap(({ names }) => names),
+  tags: lists.flatMap(({ tags }) => tags),
 });
 
 const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
@@ -87,14 +88,16 @@ const minimaOf = ({ min_cores, min_memory }: InForce<DefaultValues>): OwnMinima 
 });
 
 function tier({ name, values }: Section<TierValues>, defaults: Partial<DefaultValues>): Tier {
-  const { lxc_containers: members = NOBODY, ...own } = values;
+  const { lxc_containers: members = NOBODY, virtual_machines: vms = NOBODY, ...rest } = values;
+  const { guests = NOBODY, ...own } = rest;
   const below = inForce(defaults, own.cpu_unit);
   const differs = minimaOf(below);
   return {
     name,
     ownTag: tierTag(name),
-    containers: selector(members),
-    policy: containerPolicy(name, over<Omit<TierValues, 'lxc_containers'>>(below, own), {
+    containers: selector(members, guests),
+    machines: selector(vms, guests),
+    policy: containerPolicy(name, over<Omit<TierValues, ListOfGuests>>(below, own), {
       cores: own.min_cores !== undefined || differs.cores,
       memory: own.min_memory !== undefined || differs.memory,
     }),

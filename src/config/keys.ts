@@ -441,6 +441,10 @@ const defaultSection = {
     'Which containers are managed: all, or only those tagged autoscale, autoscale-tier-NAME ' +
       'or autoscale-observe',
   ).usually('all'),
+  manage_vms: yesOrNo(
+    'Whether virtual machines are managed too; those that a tier lists or that have a tag ' +
+      'autoscale, autoscale-tier-NAME or autoscale-observe are in any case',
+  ).usually(false),
   tags_first: yesOrNo(
     'Whether the tag autoscale-tier-NAME of a container counts before the ids and names that ' +
       'tiers list',
@@ -471,6 +475,8 @@ const defaultSection = {
 
 const tierSection = {
   lxc_containers: containers('The containers of this tier').usually(NOBODY),
+  virtual_machines: containers('The virtual machines of this tier').usually(NOBODY),
+  guests: containers('Containers and virtual machines of this tier').usually(NOBODY),
   ...containerKeys,
 };
 

@@ -76,6 +76,7 @@ export interface Tier {
   /** The tag that puts a container into it: `autoscale-tier-web`, in lower case. */
   readonly ownTag: string;
   readonly containers: Selector;
+  readonly machines: Selector;
   /** The tier's values over those of DEFAULT. */
   readonly policy: ContainerPolicy;
 }

@@ -23,6 +23,8 @@ export interface Identity {
   readonly vmid: Vmid;
   readonly name: string;
   readonly tags: readonly string[];
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
 }
 
 const inLowerCase = (identity: Identity): Identity =>
@@ -56,8 +58,8 @@ type WayIn = (tier: Tier, identity: Identity) => string | undefined;
 
 const asListed =
   (way: Way): WayIn =>
-  ({ containers }, identity) =>
-    way(containers, identity);
+  ({ containers, machines }, identity) =>
+    way(identity.kind === 'qemu' ? machines : containers, identity);
 
 const byOwnTag: WayIn = ({ ownTag }, { tags }) =>
   tags.includes(ownTag) ? `by its tag ${ownTag}` : undefined;
@@ -93,15 +95,34 @@ function claimsOf({ tiers, tagsFirst }: Config, identity: Identity, most: number
   return claims;
 }
 
-function whyIgnored({ ignored, onlyTagged }: Config, identity: Identity): string | undefined {
+function whyIgnored(config: Config, identity: Identity): string | undefined {
+  const { ignored, onlyTagged } = config;
   const { tags } = identity;
   const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
   if (listed === 'by its id') return 'listed in ignore_lxc';
   if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
   if (tags.includes(IGNORE_TAG)) return `it has the tag ${IGNORE_TAG}`;
-  if (!onlyTagged || tags.some(optsIn)) return undefined;
-  return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
+  if (tags.some(optsIn)) return undefined;
+  if (onlyTagged) return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
+  if (isAskedFor(config, identity)) return undefined;
+  return 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
 }
+
+/** A virtual machine is managed only if somebody wants it to be. */
+const isAskedFor = (config: Config, identity: Identity): boolean =>
+  identity.kind !== 'qemu' || config.manageVms || claimsOf(config, identity, 1).length > 0;
+
+const isEmpty = ({ ids, names, tags }: Selector): boolean =>
+  ids.length + names.length + tags.length === 0;
+
+/** Which virtual machines are looked at. Those that are not are only counted. */
+export const machineWishes = (config: Config) => ({
+  anyNamed: config.manageVms || config.tiers.some(({ machines }) => !isEmpty(machines)),
+  isWanted: (machine: Identity): boolean => {
+    const identity = inLowerCase(machine);
+    return identity.tags.some(optsIn) || isAskedFor(config, identity);
+  },
+});
 
 /** What keeps a container from being changed; undefined if nothing does. */
 function whyOnlyObserved({ scaling }: ContainerPolicy, { tags }: Identity): string | undefined {

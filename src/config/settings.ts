@@ -65,6 +65,8 @@ export function settingsOf(values: Values) {
     offPeakCron: offPeakCron(values),
     /** Only containers that a tag of theirs opts in are managed. */
     onlyTagged: values.manage === 'tagged',
+    /** Virtual machines are managed without being listed or tagged. */
+    manageVms: values.manage_vms,
     /** The tag `autoscale-tier-NAME` counts before the ids and names that tiers list. */
     tagsFirst: values.tags_first,
   };

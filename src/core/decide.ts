@@ -4,10 +4,19 @@ import { lacksLimit, lacksProof, lacksWorkingSet } from './capabilities.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
+import { kindOf } from './guest-words.ts';
 import { emergencyOf } from './host-state.ts';
 import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
 import type { LoopState } from './loop-state.ts';
+import {
+  asSettable,
+  memoryBounds,
+  mostCores,
+  whyBalloonMoves,
+  whyFixed,
+  whyNoMoreCpus,
+} from './machine-guards.ts';
 import { slowed } from './memory-pace.ts';
 import type {
   ContainerObservation,
@@ -60,6 +69,11 @@ export interface HandHold {
 /** Changes of these that wait for a restart must not be piled upon. */
 const PENDING_THAT_MATTER: ReadonlySet<string> = new Set(['cores', 'cpulimit', 'memory', 'swap']);
 
+/** `qm set` tries all that is pending again. What only counts at the start is no hindrance. */
+const PENDING_OF_MACHINES: ReadonlySet<string> = new Set([
+  ...['vcpus', 'cpulimit', 'memory', 'balloon'],
+]);
+
 /** With what holds for all containers alike. */
 interface Deciding extends DecideInput {
   /** Whether the host's memory is used up. */
@@ -88,7 +102,9 @@ function decideContainer(
     return { vmid, name: `CT${vmid}`, because };
   }
   const guest = config.value;
-  const skip = (because: SkipReason): Skip => ({ vmid, name: guest.name, because });
+  const skip = (because: SkipReason): Skip => ({
+    ...{ vmid, name: guest.name, ...kindOf(guest), because },
+  });
   const management = input.manage(guest);
   if (management.kind === 'ignored') return skip(management);
   const held = input.holds.get(vmid);
@@ -97,7 +113,8 @@ function decideContainer(
   if (guest.lock !== undefined) return skip({ kind: 'locked', lock: guest.lock });
   if (state.kind === 'stopped' || state.kind === 'frozen') return skip(state);
   if (state.kind === 'unknown') return skip({ kind: 'unreadable', reading: state.reason });
-  const keys = guest.pendingKeys.filter((key) => PENDING_THAT_MATTER.has(key));
+  const matter = guest.reaches === undefined ? PENDING_THAT_MATTER : PENDING_OF_MACHINES;
+  const keys = guest.pendingKeys.filter((key) => matter.has(key));
   if (keys.length > 0) return skip({ kind: 'pending-changes', keys });
   const record = input.state.guests.get(vmid) ?? UNKNOWN;
   const { failure } = record;
@@ -118,14 +135,15 @@ function decideContainer(
 }
 
 function named(
-  { vmid, name }: GuestConfig,
+  guest: GuestConfig,
   { cpu, priority }: ContainerPolicy,
   resource: Resource,
   verdict: Unmeasured,
 ): Decision {
-  if (verdict.verdict === 'hold') return { vmid, name, resource, ...verdict };
+  const about = { vmid: guest.vmid, name: guest.name, ...kindOf(guest), resource };
+  if (verdict.verdict === 'hold') return { ...about, ...verdict };
   const unit = resource === 'cores' && cpu.unit === 'cpulimit' ? { unit: cpu.unit } : undefined;
-  return { vmid, name, resource, ...unit, priority, ...verdict };
+  return { ...about, ...unit, priority, ...verdict };
 }
 
 /** No more than the host has: more would be of no use. */
@@ -139,7 +157,7 @@ function onlyObserved(decision: Decision): Decision {
   if (decision.verdict === 'hold') return decision;
   const { vmid, name, resource, measured, after } = decision;
   const because: HoldReason = { kind: 'observe-only', would: after };
-  return { vmid, name, resource, verdict: 'hold', because, measured };
+  return { vmid, name, ...kindOf(decision), resource, verdict: 'hold', because, measured };
 }
 
 /** What is remembered of a container. Nothing here changes it. */
@@ -176,6 +194,7 @@ function whyNoCpu(
 ): HoldReason | undefined {
   const pin = cpuPin(guest, unit);
   if (pin !== undefined) return { kind: 'pinned', pin, unit };
+  if (guest.reaches !== undefined) return whyFixed(guest, unit === 'cores' ? 'cores' : 'cpuLimit');
   const controller = unit === 'cores' ? 'cpuset' : 'cpu';
   return lacksLimit(state, controller) ? { kind: 'no-controller', controller } : undefined;
 }
@@ -229,7 +248,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const cpu = usage.cpu.value;
   const has = guest.cores ?? hostCpus;
   const lever: CpuLever =
-    policy.cpu.unit === 'cores' ? { has, cpuLimit } : cpuLimitOf(guest, usable);
+    policy.cpu.unit === 'cores' ? coresOf(guest, has) : cpuLimitOf(guest, usable);
   const differing = bringCpuLimitInForce(cpu, policy, lever, record, input.nowMs);
   if (differing !== undefined) return differing;
   const quantum = cpuQuantum(policy);
@@ -258,18 +277,26 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
     }),
   };
   const judged = arbitrate(one, timesOf(input, 'cores'));
-  const waiting = isForWaiting(policy, cpuLimit, has)
-    ? withWaiting(judged, {
-        ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
-        ...{ step: policy.cpu.minIncrement, waited: record.cores.waited },
-      })
-    : judged;
-  const verdict = unlessNarrowed(waiting, guest, usable, hostCpus);
+  // Tasks inside of a machine do not show; its own threads wait for the host.
+  const waiting =
+    isForWaiting(policy, cpuLimit, has) && guest.reaches === undefined
+      ? withWaiting(judged, {
+          ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
+          ...{ step: policy.cpu.minIncrement, waited: record.cores.waited },
+        })
+      : judged;
+  const said = whyNoMoreCpus(guest, waiting, policy.cpu.unit, policy.cpu.max);
+  const verdict = unlessNarrowed(said, guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
   const killedMs = life.oomKillMs ?? Number.NEGATIVE_INFINITY;
   const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
   if (verdict.verdict !== 'shrink' || ENDS.has(verdict.rule) || !recovers) return verdict;
   return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
+}
+
+function coresOf(guest: GuestConfig, has: number): CpuLever {
+  const most = mostCores(guest);
+  return { has, cpuLimit: guest.cpuLimit, ...(most !== undefined && { most }) };
 }
 
 /** Without a cpulimit it has all CPUs that it can use, and no limit above them is of any use. */
@@ -294,9 +321,8 @@ function timesOf({ nowMs, offPeak, emergency }: Deciding, resource: Resource): T
 
 function decideMemory({ guest, usage, policy, record }: One, input: Deciding): Unmeasured {
   const { host, hostPolicy, state, nowMs } = input;
-  if (lacksLimit(state, 'memory')) return hold({ kind: 'no-controller', controller: 'memory' });
-  const pin = memoryPin(guest);
-  if (pin !== undefined) return hold({ kind: 'pinned', pin });
+  const impossible = whyNoMemory(guest, state);
+  if (impossible !== undefined) return hold(impossible);
   if (!usage.memory.ok) return hold({ kind: 'missing', reading: usage.memory });
   const memory = usage.memory.value;
   if (policy.memory.maxMib === undefined && !host.memory.ok) {
@@ -306,8 +332,11 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     ? roundDown(host.memory.value.totalMib - hostPolicy.reserveMemoryMib, MEMORY_QUANTUM_MIB)
     : 0;
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
-  const maxMib = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
-  if (memory.limitMib !== guest.memoryMib) {
+  const policyMax = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
+  const { maxMib } = memoryBounds(guest, policyMax);
+  const moving = whyBalloonMoves(guest, memory);
+  if (moving !== undefined && moving.actualMib < moving.targetMib) return hold(moving);
+  if (guest.reaches === undefined && memory.limitMib !== guest.memoryMib) {
     return bringInForce(guest, memory, policy, maxMib, record, nowMs);
   }
   const { life } = record;
@@ -341,15 +370,25 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
       },
     }),
   };
-  const judged = arbitrate(one, timesOf(input, 'memory'));
+  const judged = asSettable(guest, arbitrate(one, timesOf(input, 'memory')), maxMib);
   if (judged.verdict !== 'shrink') return judged;
   if (lacksWorkingSet(state)) {
     return { verdict: 'hold', because: { kind: 'need-unseen' }, measured: judged.measured };
   }
-  const because = beyondNeed(judged) ?? whyKeep(memory, policy, record, nowMs);
+  const because = beyondNeed(judged) ?? moving ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
-  return lacksProof(state) ? withoutProof(verdict, memory) : verdict;
+  // A guest cannot be asked what it could do without, whatever the kernel of its host can.
+  const isUnasked = guest.reaches !== undefined || lacksProof(state);
+  return isUnasked ? withoutProof(verdict, memory) : verdict;
+}
+
+/** What keeps memory from being scaled at all. */
+function whyNoMemory(guest: GuestConfig, state: LoopState): HoldReason | undefined {
+  if (guest.reaches !== undefined) return whyFixed(guest, 'memoryMib');
+  if (lacksLimit(state, 'memory')) return { kind: 'no-controller', controller: 'memory' };
+  const pin = memoryPin(guest);
+  return pin === undefined ? undefined : { kind: 'pinned', pin };
 }
 
 /** What its swap can still take; nothing, if the host's is not known. */

@@ -102,6 +102,8 @@ export interface Forecast {
 interface About {
   readonly vmid: Vmid;
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly resource: Resource;
 }
 
@@ -116,6 +118,8 @@ export interface Change extends About {
   readonly fallback?: number;
   /** A boost: for how long. */
   readonly boostMs?: number;
+  /** Memory: what is beyond this comes in modules. */
+  readonly pluggedFrom?: number;
   /** 1 to 100, of its policy: where something is scarce, the higher one is served first. */
   readonly priority: number;
   readonly rule: Rule;
@@ -167,6 +171,15 @@ export type HoldReason =
   /** More cores cannot help: the cpulimit binds before them. */
   | { readonly kind: 'cpulimit'; readonly cpuLimit: number }
   /** Fewer CPUs than it has can be used, so that more of them are no help. */
+  /** It would only take effect at the next start, if at all. */
+  | {
+      readonly kind: 'fixed';
+      readonly resource: Resource;
+      readonly why: string;
+      readonly remedy: string;
+    }
+  /** The guest has not followed the target of its balloon yet. */
+  | { readonly kind: 'balloon-moves'; readonly targetMib: number; readonly actualMib: number }
   | { readonly kind: 'narrowed'; readonly has: number; readonly usable: number }
   /** A raw line of its configuration overrules what would be set. */
   | { readonly kind: 'pinned'; readonly pin: Pin; readonly unit?: CpuUnit }
@@ -210,6 +223,8 @@ export interface NotInForce {
 export interface Skip {
   readonly vmid: Vmid;
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly because: SkipReason;
 }
 

@@ -218,6 +218,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'narrowed':
     case 'pinned':
     case 'no-controller':
+    case 'fixed':
+    case 'balloon-moves':
       return noUse(because);
     case 'not-in-force':
       return notInForce(resource, because);
@@ -243,6 +245,17 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'paused':
       return `it should change, but nothing is changed now: ${because.why}`;
   }
+}
+
+/** What a virtual machine does not do at once, or not at all while it runs. */
+function machineWords(
+  because: Extract<HoldReason, { readonly kind: 'fixed' | 'balloon-moves' }>,
+): string {
+  if (because.kind === 'fixed') {
+    return `${because.why}, so it is not changed. Remedy: ${because.remedy}`;
+  }
+  const has = withUnit('memory', Math.round(because.actualMib));
+  return `its balloon is on the way from ${has} to its target of ${because.targetMib} MB`;
 }
 
 /** A rate needs two samples: the first one is no fault. */
@@ -301,9 +314,14 @@ function keepWords(because: KeepReason): string {
 function noUse(
   because: Extract<
     HoldReason,
-    { readonly kind: 'cpulimit' | 'narrowed' | 'pinned' | 'no-controller' }
+    {
+      readonly kind:
+        | ('cpulimit' | 'narrowed' | 'pinned' | 'no-controller')
+        | ('fixed' | 'balloon-moves');
+    }
   >,
 ): string {
+  if (because.kind === 'fixed' || because.kind === 'balloon-moves') return machineWords(because);
   if (because.kind === 'cpulimit') {
     const limit = withUnit('cores', because.cpuLimit);
     return `its cpulimit of ${limit} holds it back, so more cores would not help`;

@@ -30,10 +30,14 @@ export type ChangeStatus =
   | 'observed'
   | 'failed'
   | 'rolled-back'
+  /** Some pieces of it were done: two of four CPUs. The rest was taken back. */
+  | 'partly'
   | 'unproven';
 
 export interface ChangeDetails extends Details {
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly status: ChangeStatus;
   /** null: there is no such line in the configuration. */
   readonly before: number | null;

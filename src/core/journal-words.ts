@@ -27,6 +27,7 @@ export type JournalWord =
   | 'would'
   | 'failed'
   | 'rolled-back'
+  | 'partly'
   | 'not-proven'
   /** By hand: what a container had before. */
   | 'rollback'
@@ -41,6 +42,7 @@ const WORDS: Readonly<Record<ChangeStatus | GroupDetails['status'], JournalWord>
   observed: 'would',
   failed: 'failed',
   'rolled-back': 'rolled-back',
+  partly: 'partly',
   unproven: 'not-proven',
 };
 
@@ -126,6 +128,8 @@ export function journalLabel(line: Readonly<Record<string, unknown>>): string {
       return `${base} Failed`;
     case 'rolled-back':
       return `${base} Rolled Back`;
+    case 'partly':
+      return `${base} Partly`;
     case 'not-proven':
       return `${base} Not Proven`;
     default:

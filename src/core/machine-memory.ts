@@ -7,12 +7,14 @@ import { type Bytes, bytes, type Mib, type Milliseconds, mibToBytes } from './un
  * touched, which is soon all of it, whatever the guest needs.
  */
 
-/** The answer of the balloon device, as QMP gives it. */
-export interface BalloonAnswer {
-  /** When it was given, on the monotonic clock. */
+/** What the monitor of a running machine (QMP) tells of it. */
+export interface MonitorAnswer {
+  /** When it was asked, on the monotonic clock. */
   readonly atMs: Milliseconds;
-  /** What the balloon leaves the guest now. */
-  readonly actualBytes: Bytes;
+  /** False if it is paused, suspended, migrates in, or has stopped for an error. */
+  readonly isRunning: boolean;
+  /** What the balloon leaves the guest now; missing if there is no balloon. */
+  readonly actualBytes: Reading<Bytes>;
   /** CPUs that are plugged in; undefined if that was not told. */
   readonly vcpus: number | undefined;
   readonly stats: Reading<GuestStats>;
@@ -45,8 +47,11 @@ const PAGE_BYTES = 4096;
  * In the last line the balloon has just taken 2048, and the figures are of before: what is in use
  * then counts, and never less.
  */
-export function machineMemory({ actualBytes, stats }: BalloonAnswer): Reading<MemoryCounters> {
+export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
+  const { actualBytes: actual, stats } = answer;
+  if (!actual.ok) return actual;
   if (!stats.ok) return stats;
+  const actualBytes = actual.value;
   const { totalBytes, freeBytes, availableBytes, oomKills } = stats.value;
   if (availableBytes === undefined) return NO_AVAILABLE;
   if (freeBytes > totalBytes || availableBytes > totalBytes) return IMPOSSIBLE;

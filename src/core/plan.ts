@@ -1,6 +1,8 @@
 import type { Budget } from './admission.ts';
 import type { Change, Decision, Hold, HoldReason, Rule } from './decision.ts';
 import { roundDown } from './guards.ts';
+import { kindOf } from './guest-words.ts';
+import { partInModules } from './machine-guards.ts';
 import { present, type Reading } from './reading.ts';
 import { type Mib, mib, type Vmid } from './units.ts';
 
@@ -8,6 +10,8 @@ import { type Mib, mib, type Vmid } from './units.ts';
 export interface PlannedChange {
   readonly vmid: Vmid;
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly cores?: Change;
   readonly memory?: Change;
 }
@@ -38,7 +42,8 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
       continue;
     }
     const { vmid, name } = decision;
-    wanted.set(vmid, { ...(wanted.get(vmid) ?? { vmid, name }), [decision.resource]: decision });
+    const begun = wanted.get(vmid) ?? { vmid, name, ...kindOf(decision) };
+    wanted.set(vmid, { ...begun, [decision.resource]: decision });
   }
   const changes: PlannedChange[] = [];
   let leftMib = budget.memoryMib.ok ? budget.memoryMib.value : 0;
@@ -66,7 +71,7 @@ export function plan(decisions: readonly Decision[], budget: Budget): Plan {
     if (admitted.memory?.verdict === 'grow') {
       leftMib -= admitted.memory.after - admitted.memory.measured.before;
     }
-    changes.push({ vmid: change.vmid, name: change.name, ...admitted });
+    changes.push({ vmid: change.vmid, name: change.name, ...kindOf(change), ...admitted });
   }
   return { changes, held };
 }
@@ -144,9 +149,10 @@ function admitMemory(
       : { kind: 'overcommit', wanted: step, room: leftMib };
   const isWhole = change.rule === 'saturated' || change.rule === 'in-force';
   if (isWhole) return fallenBack(change, before + leftMib, because);
-  const part = roundDown(leftMib, LEAST_GRANT_MIB);
-  if (part < LEAST_GRANT_MIB) return refused(change, because);
-  return { ...change, after: before + part, limits: [...change.limits, 'host'] };
+  const most = before + roundDown(leftMib, LEAST_GRANT_MIB);
+  const after = partInModules(most, change.pluggedFrom);
+  if (after < before + LEAST_GRANT_MIB) return refused(change, because);
+  return { ...change, after, limits: [...change.limits, 'host'] };
 }
 
 /** A boost is given as it was meant or as its second choice; a part of it would help nobody. */
@@ -158,7 +164,7 @@ function fallenBack(change: Change, most: number, because: HoldReason): Change |
 
 function refused(change: Change, because: HoldReason): Hold {
   const { vmid, name, resource, priority, measured } = change;
-  return { vmid, name, resource, priority, verdict: 'hold', because, measured };
+  return { vmid, name, ...kindOf(change), resource, priority, verdict: 'hold', because, measured };
 }
 
 /** What is left of a budget once a plan is carried out. */

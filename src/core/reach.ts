@@ -19,6 +19,13 @@ export type Reach =
   /** It would only take effect at the next start, or not at all. */
   | { readonly kind: 'fixed'; readonly why: string; readonly remedy: string };
 
+/** By which keys of its configuration each lever of a virtual machine is set. */
+export const MACHINE_KEYS: Readonly<Record<Lever, readonly string[]>> = {
+  cores: ['vcpus'],
+  cpuLimit: ['cpulimit'],
+  memoryMib: ['balloon', 'memory'],
+};
+
 /** The memory that a virtual machine with memory hotplug has before any module is plugged in. */
 export const STATIC_MIB = 1024;
 const FIRST_MODULE_MIB = 512;
@@ -47,4 +54,17 @@ export function pluggableMib(wantedMib: number): number | undefined {
     module *= 2;
   }
   return wantedMib <= sum ? sum : undefined;
+}
+
+/** The most memory that modules can make up and that is not more than this. */
+export function pluggableBelow(mostMib: number): number {
+  const above = pluggableMib(mostMib + 1);
+  if (above === undefined)
+    return STATIC_MIB + MODULES_OF_A_SIZE * FIRST_MODULE_MIB * (2 ** SIZES - 1);
+  let below = STATIC_MIB;
+  for (let module = FIRST_MODULE_MIB; ; module *= 2) {
+    const full = below + MODULES_OF_A_SIZE * module;
+    if (above <= full) return Math.max(STATIC_MIB, above - module);
+    below = full;
+  }
 }

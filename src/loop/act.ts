@@ -3,6 +3,7 @@ import { type Allocation, allocationOf, type Resource } from '../core/allocation
 import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
+import { guestLabel, kindOf } from '../core/guest-words.ts';
 import type { Headroom } from '../core/headroom.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -134,7 +135,7 @@ async function actOn(
     const { vmid, name, cores } = planned;
     if (cores === undefined) return undefined;
     // What it may not lose must not keep it from what it needs.
-    carried = { vmid, name, cores };
+    carried = { vmid, name, ...kindOf(planned), cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
   logResult(world, state, carried, result, cycle);
@@ -148,11 +149,12 @@ const isForAWhile = ({ rule, boostMs }: Change): boolean =>
   rule === 'off-peak' || (rule === 'saturated' && boostMs !== undefined);
 
 /** What is not on record would be the norm for good after a migration to another node. */
-function logUnkept({ log }: World, { vmid, name }: PlannedChange, why: string): void {
+function logUnkept({ log }: World, planned: PlannedChange, why: string): void {
+  const { vmid, name } = planned;
   const about = { room: 'act', vmid, event: 'unrecorded' } as const;
   log.warn(
-    `Container ${vmid} (${name}) was not changed, since a change for a while only could not be ` +
-      `recorded for the other nodes: ${why}`,
+    `${guestLabel(planned)} (${name}) was not changed, since a change for a while only could not ` +
+      `be recorded for the other nodes: ${why}`,
     about,
   );
 }
@@ -215,17 +217,18 @@ function valuesAfter({ cores, memory }: PlannedChange): Partial<Allocation> {
 function putOff(
   world: World,
   state: LoopState,
-  { vmid, name, memory }: PlannedChange,
+  planned: PlannedChange,
   { unproven, note }: ChangeResult,
   cycle: number,
 ): void {
+  const { vmid, name, memory } = planned;
   if (memory === undefined || unproven === undefined) return;
   const nowMs = world.clock.monotonicMs();
   const { life } = recordOf(state, vmid);
   const retry = afterUnproven(life.shrinkRetry, nowMs);
   life.shrinkRetry = retry;
   const seconds = Math.ceil((retry.retryAtMs - nowMs) / 1000);
-  logOutcome(world, { vmid, name, memory }, 'unproven', {
+  logOutcome(world, { vmid, name, ...kindOf(planned), memory }, 'unproven', {
     ...{ cycle, note: `The limit stays: ${note}. Next try in ${seconds} s.` },
     proof: proofFacts(unproven),
   });
@@ -252,7 +255,7 @@ function logResult(
   const { kind, backup, note } = result;
   if (kind === 'overtaken' || kind === 'unproven') {
     const about = { ...aboutChanges(changesOf(planned)), outcome: kind };
-    world.log.warn(`Container ${planned.vmid} was not changed: ${note}`, about);
+    world.log.warn(`${guestLabel(planned)} was not changed: ${note}`, about);
     return;
   }
   const text = changesOf(planned).map((change) => `${change.resource} ${describe(change)}`);
@@ -274,7 +277,7 @@ function remember(
 ): void {
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   const record = recordOf(state, planned.vmid);
-  if (result.kind === 'failed' || result.kind === 'rolled-back') {
+  if (result.kind === 'failed' || result.kind === 'rolled-back' || result.kind === 'partly') {
     // What cannot be written is nothing of this container: the node as a whole pauses.
     if (result.unwritable === undefined) {
       record.failure = afterFailure(record.failure, clock.monotonicMs());

@@ -10,6 +10,7 @@ import { GIVEN_BACK_MS } from '../core/arbitrate.ts';
 import { lacksLimit } from '../core/capabilities.ts';
 import { withUnit } from '../core/explain.ts';
 import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
+import { guestLabel } from '../core/guest-words.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerState, GuestConfig } from '../core/observation.ts';
@@ -67,7 +68,7 @@ export function recordDrift(
       if (holds) record[resource].handHoldMs = milliseconds(atMs + manualHoldMs);
       const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
-      const who = `Container ${vmid} (${config.value.name})`;
+      const who = `${guestLabel(config.value)} (${config.value.name})`;
       const about = { room: 'observe', vmid, event: 'by-hand' } as const;
       world.log.info(`${who}: ${words}, ${by}${stays}`, about);
     }

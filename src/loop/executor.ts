@@ -9,6 +9,7 @@ import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
+import { changeMachine } from './machine-change.ts';
 import { isUnwritable, outcomeWords, readBack, type Unwritable } from './read-back.ts';
 import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
 
@@ -32,6 +33,7 @@ export async function apply(
   const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
   const refused = await wish.refuse?.();
   if (refused !== undefined) return { kind: 'overtaken', note: refused };
+  if (decidedOn.reaches !== undefined) return changeMachine(world, wish, context);
   if (!takes) return set(world, wish, context, undefined);
 
   const down = await holdDown(world, { vmid, toMib: memoryMib, ...wish.lowering });

@@ -2,6 +2,7 @@ import type { Budget } from '../core/admission.ts';
 import type { Resource } from '../core/allocation.ts';
 import type { Change, Hold, Measured, Skip } from '../core/decision.ts';
 import { amount, explainChange, explainHold, explainSkip, withUnit } from '../core/explain.ts';
+import { guestInside, guestLabel, kindOf } from '../core/guest-words.ts';
 import type { ChangeStatus } from '../core/journal-event.ts';
 import type { LineFacts } from '../core/log-line.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
@@ -74,7 +75,7 @@ export function logIntent({ log }: World, planned: PlannedChange, dryRun: boolea
   for (const change of changesOf(planned)) {
     const [would, doing] =
       change.verdict === 'grow' ? ['increase', 'Increasing'] : ['decrease', 'Decreasing'];
-    const what = `${change.resource} for container ${change.vmid} by ${stepOf(change)}`;
+    const what = `${change.resource} for ${guestInside(change)} by ${stepOf(change)}`;
     const about = { ...aboutChanges([change]), event: 'intent' };
     if (dryRun) log.info(`Would ${would} ${what}: ${describe(change)}`, about);
     else log.info(`${doing} ${what}...`, about);
@@ -90,7 +91,8 @@ export function aboutChanges(changes: readonly Change[]): LineFacts {
 }
 
 /** The name of a container is its owner's text; the log makes control characters harmless. */
-const who = (vmid: Vmid, name: string): string => `Container ${vmid} (${name})`;
+const who = (guest: Pick<PlannedChange, 'vmid' | 'name' | 'kind'>): string =>
+  `${guestLabel(guest)} (${guest.name})`;
 
 export function describe(change: Change): string {
   const { resource, measured, after } = change;
@@ -116,7 +118,7 @@ export function logOutcome(
   const details = changesOf(planned).map(
     (change) => `${change.unit ?? change.resource} ${describe(change)}`,
   );
-  const line = `${who(planned.vmid, planned.name)}: ${details.join('. And ')}.`;
+  const line = `${who(planned)}: ${details.join('. And ')}.`;
   const note = facts.note === undefined ? '' : ` ${facts.note}`;
   const backup = facts.backup === undefined ? '' : ` Backup: ${facts.backup}`;
   const about = { ...aboutChanges(changesOf(planned)), outcome: status };
@@ -124,6 +126,7 @@ export function logOutcome(
   if (status === 'pending') log.info(`${line} Configured.${note}${backup}`, about);
   if (status === 'failed') log.error(`FAILED. ${line}${note}${backup}`, about);
   if (status === 'rolled-back') log.error(`ROLLED BACK. ${line}${note}${backup}`, about);
+  if (status === 'partly') log.warn(`PARTLY. ${line}${note}${backup}`, about);
   if (status === 'unproven') log.warn(`NOT PROVEN. ${line}${note}`, about);
   for (const change of changesOf(planned)) logJournal(world, change, status, facts);
 }
@@ -139,6 +142,7 @@ function logJournal(
     ...{ kind: 'change', vmid, resource, direction: verdict === 'grow' ? 'up' : 'down' },
     details: {
       name: change.name,
+      ...kindOf(change),
       status,
       before: measured.before,
       after,
@@ -194,9 +198,9 @@ function forgetSaid(
 /** Of a container that does not run in the form that the field's logs have. */
 function skippedLine(skip: Skip): string {
   if (skip.because.kind === 'stopped' && skip.because.leftBehind !== true) {
-    return `Container ${skip.vmid} is not running. Skipping adjustments.`;
+    return `${guestLabel(skip)} is not running. Skipping adjustments.`;
   }
-  return `${who(skip.vmid, skip.name)} is skipped: ${explainSkip(skip)}`;
+  return `${who(skip)} is skipped: ${explainSkip(skip)}`;
 }
 
 function logSkipped({ log }: World, state: LoopState, skip: Skip): void {
@@ -220,6 +224,7 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
   'cpulimit',
   'narrowed',
   'pinned',
+  'fixed',
   'not-in-force',
 ]);
 
@@ -228,8 +233,7 @@ const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
   ...(['host-busy', 'host-pressure', 'host-emergency', 'overcommit'] as const),
 ]);
 
-const heldLine = (hold: Hold): string =>
-  `${who(hold.vmid, hold.name)}, ${hold.resource}: ${explainHold(hold)}`;
+const heldLine = (hold: Hold): string => `${who(hold)}, ${hold.resource}: ${explainHold(hold)}`;
 
 function logHeld(world: World, state: LoopState, hold: Hold): void {
   const { log } = world;
@@ -262,9 +266,16 @@ function logObserved({ log, journal }: World, state: LoopState, hold: Hold, woul
   if (said(state, vmid, resource, what) === what) return;
   const verdict = would > before ? 'grow' : 'shrink';
   const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
-  log.info(`${who(vmid, name)}, ${resource}: ${explainHold(hold)}`, about);
+  log.info(`${who(hold)}, ${resource}: ${explainHold(hold)}`, about);
   const status = 'observed';
-  const details = { name, status, before, after: would, reason: explainHold(hold) } as const;
+  const details = {
+    name,
+    ...kindOf(hold),
+    status,
+    before,
+    after: would,
+    reason: explainHold(hold),
+  } as const;
   const more = { ...numbers(measured), cycle: state.cycle };
   const direction = would > before ? 'up' : 'down';
   const event = { kind: 'change', vmid, resource, direction } as const;

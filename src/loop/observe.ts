@@ -141,10 +141,13 @@ function learnOfKernel(
   containers: readonly ContainerObservation[],
 ): void {
   if (state.capabilities !== undefined) return;
-  const running = containers.find((container) => container.state.kind === 'running');
-  if (running === undefined) return;
-  state.capabilities = cgroups.capabilities(running.vmid);
-  if (state.capabilities !== undefined) logLacking(log, state.capabilities);
+  for (const container of containers) {
+    if (container.state.kind !== 'running') continue;
+    state.capabilities = cgroups.capabilities(container.vmid);
+    if (state.capabilities === undefined) continue;
+    logLacking(log, state.capabilities);
+    return;
+  }
 }
 
 /** What the kernel cannot do for containers is said once, and not for each of them. */

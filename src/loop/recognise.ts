@@ -1,5 +1,6 @@
 import { isExactly } from '../core/allocation.ts';
 import type { GuestRecord } from '../core/guest-record.ts';
+import { guestLabel } from '../core/guest-words.ts';
 import { describeIdentity, isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -29,7 +30,7 @@ export function isAnotherGuest({ log }: World, state: LoopState, config: GuestCo
   if (known !== undefined) {
     const about = { room: 'observe', vmid, event: 'other-guest' } as const;
     log.info(
-      `Container ${vmid} (${name}) is not the guest that had this id before: it has ` +
+      `${guestLabel(config)} (${name}) is not the guest that had this id before: it has ` +
         `${describeIdentity(identity)}; before: ${describeIdentity(known)}. ` +
         `Nothing that was remembered of that guest applies to it${debts}.`,
       about,

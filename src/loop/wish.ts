@@ -31,7 +31,9 @@ export interface ApplyContext {
 
 /** How one change went; `note` says more for a person. */
 export interface ChangeResult {
-  readonly kind: 'confirmed' | 'pending' | 'failed' | 'rolled-back' | 'overtaken' | 'unproven';
+  readonly kind:
+    | ('confirmed' | 'pending' | 'partly' | 'failed')
+    | ('rolled-back' | 'overtaken' | 'unproven');
   readonly backup?: string;
   readonly note?: string;
   /** It failed since somebody else has set another value. */

@@ -27,6 +27,9 @@ const UNWRITABLE: readonly (readonly [RegExp, FailureWhy])[] = [
 /** The one line that says what went wrong, and its meaning to who has not read the source. */
 const KNOWN: readonly (readonly [RegExp, FailureWhy, string?])[] = [
   [/^CT is locked/, 'locked', 'another operation has locked the container'],
+  [/^VM is locked/, 'locked', 'another operation has locked the virtual machine'],
+  [/^checksum mismatch/, 'modified', 'the configuration was changed by someone else meanwhile'],
+  [/error unplug/, 'other', 'the guest did not give it back'],
   [
     /^can't lock file .* - got timeout$/,
     'busy',
@@ -70,7 +73,9 @@ const PERL_WARNINGS = [
 /** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
 const NOISE = new RegExp(
   [
-    ...['^400 ', '^USAGE', '^pct [a-z]+ ', '^trying to acquire lock', '^\\s'],
+    ...['^400 ', '^USAGE', '^(?:pct|qm) [a-z]+ ', '^trying to acquire lock', '^\\s'],
+    // What went wrong with it follows.
+    '^[a-z]+: hotplug problem - 400 ',
     ...['^vm [0-9]+ - unable to parse', '^perl: warning:'],
     // While a container is stopping.
     ...PERL_WARNINGS.map((warning) => `^${warning}.* at \\S+ line \\d+`),

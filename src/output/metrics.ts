@@ -133,7 +133,7 @@ function addLoop(out: Exposition, { tally }: MetricsInput): void {
   });
 }
 
-const RESULTS = ['confirmed', 'pending', 'failed', 'rolled-back', 'unproven'] as const;
+const RESULTS = ['confirmed', 'pending', 'failed', 'rolled-back', 'partly', 'unproven'] as const;
 
 function addEvents(out: Exposition, { changes, refusals, groupChanges, ...tally }: Tally): void {
   // A series that begins with its first event hides it: the rate of a new series is 0.

@@ -134,7 +134,6 @@ export class SimulatedNode {
     this.#qmp = new QmpServers({
       root: options.root,
       running: (vmid) => machine.vms.running(vmid),
-      wallS: () => machine.wallS,
     });
     this.#server = new CommandServer({
       path,

@@ -7,6 +7,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import { type Missing, missing, present, type Reading } from '../core/reading.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from '../node/guests/lxc-conf.ts';
+import { isMachineConfig, parseMachineConfig } from '../node/guests/qemu.ts';
 import { refuseLink } from '../os/directories.ts';
 import { asObject, parseJsonObject } from '../os/json-object.ts';
 import { describeError, errorCode } from '../os/os-error.ts';
@@ -80,7 +81,11 @@ function readCopy(vmid: Vmid, path: string, digestStart: string): Reading<GuestC
   const file = readRegularFile(path, GUEST_CONFIG_LIMIT_BYTES);
   if (!file.ok) return file;
   const digest = createHash('sha1').update(file.value).digest('hex');
-  if (digest.startsWith(digestStart)) return parseGuestConfig(vmid, file.value);
+  if (digest.startsWith(digestStart)) {
+    return isMachineConfig(file.value)
+      ? parseMachineConfig(vmid, file.value.toString('utf8'), digest)
+      : parseGuestConfig(vmid, file.value);
+  }
   return missing('malformed', `${path}: is no longer what was written (its digest differs)`);
 }
 

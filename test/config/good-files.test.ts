@@ -47,6 +47,7 @@ const EXPECTED_DEFAULTS: Config = {
   sampleIntervalMs: 10_000 as Config['sampleIntervalMs'],
   urgentSamples: 2,
   maxConcurrentOperations: 3,
+  manageVms: false,
   logFile: '/var/log/lxc_autoscale.log',
   jsonLogFile: '/var/log/lxc_autoscale.json',
   logLevel: 'info',

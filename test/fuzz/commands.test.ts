@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
+import { outcomeOf } from '../../src/node/local/outcome-values.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
-import { outcomeOf } from '../../src/node/local/pve/pct.ts';
 import { createGroupTools } from '../../src/node/local/pve/pct-groups.ts';
 import {
   addressIn,

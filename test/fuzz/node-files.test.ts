@@ -6,6 +6,7 @@ import type { Reading } from '../../src/core/reading.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
 import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
+import { parseMachineMemory } from '../../src/node/guests/qemu.ts';
 import { type CgroupFiles, createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
 import {
   parseCpuMax,
@@ -20,7 +21,6 @@ import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { parseGroupGuest } from '../../src/node/local/pve/cluster-files.ts';
 import { parseStartTime, parseVmlist } from '../../src/node/local/pve/vmlist-file.ts';
-import { parseVmMemory } from '../../src/node/local/pve/vms.ts';
 import { manualClock, plant, vmid } from '../node/local/world.ts';
 import { damaged, fuzz } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';
@@ -84,7 +84,7 @@ describe('the configuration of a guest, whatever it holds, gives values that can
   });
 
   fuzz('of a virtual machine', 2000, damaged(CONF, 'memory: current=2048\n'), (bytes) => {
-    const memory = parseVmMemory(bytes.toString('latin1'));
+    const memory = parseMachineMemory(bytes.toString('latin1'));
     expect(memory === undefined || isWhole(memory, 16, 2 ** 33)).toBe(true);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { commandEnvironment } from '../../src/node/local/pve/pct.ts';
+import { commandEnvironment } from '../../src/node/local/outcome-values.ts';
 import { runCommand } from '../../src/os/command.ts';
 import { findExecutable, searchPath } from '../../src/os/executable-files.ts';
 

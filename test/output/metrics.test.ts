@@ -108,7 +108,7 @@ describe('the figures of the loop', () => {
   it('begin at zero for what may happen, so that the first event shows', () => {
     const values = valuesOf(fresh(), 'changes_total');
     expect(values['resource=memory,direction=up,result=failed']).toBe(0);
-    expect(Object.keys(values)).toHaveLength(20);
+    expect(Object.keys(values)).toHaveLength(24);
     expect(valuesOf(fresh(), 'refusals_total')['resource=cpu,reason=host-busy']).toBe(0);
     expect(valuesOf(fresh(), 'last_good_cycle_timestamp_seconds')).toEqual({});
   });

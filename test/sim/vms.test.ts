@@ -4,10 +4,11 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { HostObservation } from '../../src/core/observation.ts';
 import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
-import { createRunningVms } from '../../src/node/local/pve/vms.ts';
+import { LocalMachines } from '../../src/node/local/qemu/machine-guests.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
+import { manualClock } from '../node/local/world.ts';
 import { Scratch } from './recorded.ts';
 
 /** What else than containers holds memory of the simulated host: by the eyes of the program. */
@@ -30,7 +31,7 @@ async function nodeOf(options: Partial<NodeOptions>, anonMib = 1000) {
   const root = scratch.directory();
   const node = await SimulatedNode.create({ root, host: HOST, guests, ...options });
   open.push(node);
-  const vms = createRunningVms(createPaths(root));
+  const vms = new LocalMachines(createPaths(root), manualClock());
   const view = createHostView(createPaths(root), () => vms.memoryMib());
   return { node, root, seen: () => view.observe() };
 }

@@ -87,7 +87,11 @@ export function manPage(version: string, date: string): string {
     '.PP',
     'A section TIER_\\fINAME\\fR names its containers and may set of these:',
     escaped(`${tierKeys.join(', ')}.`),
-    ...keys({ lxc_containers: tier.lxc_containers }),
+    ...keys({
+      lxc_containers: tier.lxc_containers,
+      virtual_machines: tier.virtual_machines,
+      guests: tier.guests,
+    }),
     '.PP',
     'A section HORIZONTAL_SCALING_GROUP_\\fINAME\\fR has these keys:',
     ...keys(group),

@@ -79,7 +79,11 @@ function tables(): Readonly<Record<string, string>> {
   const { default: ofDefault, tier, group } = KEYS;
   return {
     DEFAULT: keyTable(ofDefault, tier),
-    TIER: keyTable({ lxc_containers: tier.lxc_containers }),
+    TIER: keyTable({
+      lxc_containers: tier.lxc_containers,
+      virtual_machines: tier.virtual_machines,
+      guests: tier.guests,
+    }),
     GROUP: keyTable(group),
     commands: commandTable(),
     options: optionTable(),

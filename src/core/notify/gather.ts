@@ -1,6 +1,7 @@
 import type { Resource } from '../allocation.ts';
 import type { Hold, HoldReason } from '../decision.ts';
 import { explainHold, withUnit } from '../explain.ts';
+import { guestLabel, kindOf } from '../guest-words.ts';
 import type { ChangeDetails, ChangeEvent, GroupEvent, JournalEvent } from '../journal-event.ts';
 import type { Milliseconds } from '../units.ts';
 import type { NotificationEvent } from './event.ts';
@@ -14,15 +15,16 @@ export function eventOf(event: JournalEvent): NotificationEvent | undefined {
 }
 
 function ofChange({ vmid, resource, details }: ChangeEvent): NotificationEvent | undefined {
-  const who = `Container ${vmid}${named(details.name)}`;
+  const who = `${guestLabel({ vmid, ...kindOf(details) })}${named(details.name)}`;
   const what = `${who}: ${changeWords(resource, details)}${sentence(details.reason, ', since ')}`;
   switch (details.status) {
     case 'confirmed':
     case 'pending':
       return { kind: 'changed', severity: 'info', text: `${what}.` };
     case 'failed':
+    case 'partly':
     case 'rolled-back': {
-      const how = details.status === 'failed' ? 'FAILED' : 'ROLLED BACK';
+      const how = HOW[details.status];
       const text = `${how}. ${what}${sentence(details.note, '. ')}`;
       return { kind: 'failed', severity: 'error', text };
     }
@@ -30,6 +32,8 @@ function ofChange({ vmid, resource, details }: ChangeEvent): NotificationEvent |
       return undefined;
   }
 }
+
+const HOW = { failed: 'FAILED', partly: 'PARTLY', 'rolled-back': 'ROLLED BACK' } as const;
 
 function ofGroup({ vmid, direction, details }: GroupEvent): NotificationEvent | undefined {
   const who = `Group${sentence(details.group, ' ')}`;
@@ -92,7 +96,7 @@ export function conditionsIn(
   for (const hold of held) {
     const { vmid, name, resource } = hold;
     if (hold.because.kind !== 'at-maximum') continue;
-    const text = `Container ${vmid} (${name}), ${resource}: ${explainHold(hold)}.`;
+    const text = `${guestLabel(hold)} (${name}), ${resource}: ${explainHold(hold)}.`;
     found.set(`${vmid}/${resource}`, { kind: 'starving', severity: 'warning', text });
   }
   return found;

@@ -194,13 +194,11 @@ class Values {
     return true;
   }
 
-  /** `2048` or `current=2048`. */
   memory(): number {
     const text = this.#live.get('memory');
     if (text === undefined) return DEFAULT_MEMORY_MIB;
-    const digits = /^(?:current=)?([1-9][0-9]{0,15})$/.exec(text)?.[1];
-    const value = digits === undefined ? -1 : Number(digits);
-    if (value >= LEAST_MEMORY_MIB && value <= LARGEST_MEMORY_MIB) return value;
+    const value = memoryOf(text);
+    if (value !== undefined) return value;
     this.#complain('memory', text, `a whole number from ${LEAST_MEMORY_MIB}`);
     return DEFAULT_MEMORY_MIB;
   }
@@ -217,4 +215,35 @@ class Values {
   #complain(key: string, text: string, allowed: string): void {
     this.problems.push(`${key}: ${JSON.stringify(text.slice(0, 40))} is not ${allowed}`);
   }
+}
+
+/**
+ * `memory:` of the live section alone, in MiB, and 512 where there is no such line: what a machine
+ * may use of its host, also if another line is not in the form of Proxmox VE. undefined if it says
+ * something else, or the text says nothing.
+ */
+export function parseMachineMemory(text: string): number | undefined {
+  const live = text.split(/^\[.+\][^\S\n]*$/m, 1)[0] ?? '';
+  if (!/^[a-z]\w*:/m.test(live)) return undefined;
+  const value = [...live.matchAll(/^memory:(.*)$/gm)].at(-1)?.[1];
+  return value === undefined ? DEFAULT_MEMORY_MIB : memoryOf(value.trim());
+}
+
+/** `2048` or `current=2048`. */
+function memoryOf(text: string): number | undefined {
+  const digits = /^(?:current=)?([1-9][0-9]{0,15})$/.exec(text)?.[1];
+  const value = digits === undefined ? -1 : Number(digits);
+  return value >= LEAST_MEMORY_MIB && value <= LARGEST_MEMORY_MIB ? value : undefined;
+}
+
+const OF_CONTAINERS = /^(?:rootfs:|lxc\.|arch:|hostname:)/m;
+const OF_MACHINES =
+  /^(?:scsi|virtio|sata|ide|efidisk)[0-9]+:|^(?:boot|smbios1|vmgenid|sockets|scsihw|bios):/m;
+
+/** Whether a copy of a configuration is of a virtual machine. A container always has a root. */
+export function isMachineConfig(content: Uint8Array): boolean {
+  const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString(
+    'latin1',
+  );
+  return !OF_CONTAINERS.test(text) && OF_MACHINES.test(text);
 }

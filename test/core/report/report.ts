@@ -52,6 +52,11 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
     unit: 'cores',
   },
   'no-controller': { kind: 'no-controller', controller: 'memory' },
+  fixed: {
+    ...{ kind: 'fixed', resource: 'memory', why: 'it has no balloon device (balloon: 0)' },
+    remedy: '`qm set 101 --delete balloon --shares 0`, then stop and start it',
+  },
+  'balloon-moves': { kind: 'balloon-moves', targetMib: 2048, actualMib: 3072 },
   'not-in-force': { kind: 'not-in-force', configured: 4, live: 2 },
   'host-memory': { kind: 'host-memory', wanted: 512, budget: 0 },
   'host-cores': { kind: 'host-cores', ceiling: 14 },

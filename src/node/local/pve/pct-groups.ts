@@ -16,8 +16,8 @@ import type {
   GroupEyes,
   GroupHands,
 } from '../../port.ts';
+import { commandEnvironment, outcomeOf } from '../outcome-values.ts';
 import type { Paths } from '../paths.ts';
-import { commandEnvironment, outcomeOf } from './pct.ts';
 import { addressIn, isId, parseAnswer, storageRoomIn } from './pvesh-values.ts';
 
 /** What groups ask of `pct` and `pvesh`. Found by PATH. */

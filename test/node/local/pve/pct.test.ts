@@ -2,7 +2,8 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mib, milliseconds } from '../../../../src/core/units.ts';
-import { createPct, outcomeOf, setArguments } from '../../../../src/node/local/pve/pct.ts';
+import { outcomeOf } from '../../../../src/node/local/outcome-values.ts';
+import { createPct, setArguments } from '../../../../src/node/local/pve/pct.ts';
 import type { SetRequest } from '../../../../src/node/port.ts';
 import { plant, temporaryDirectory, vmid } from '../world.ts';
 

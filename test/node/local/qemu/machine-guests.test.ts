@@ -2,10 +2,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseMachineMemory } from '../../../../src/node/guests/qemu.ts';
 import { createHostView } from '../../../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
-import { createRunningVms, parseVmMemory } from '../../../../src/node/local/pve/vms.ts';
-import { plant, temporaryDirectory } from '../world.ts';
+import { LocalMachines } from '../../../../src/node/local/qemu/machine-guests.ts';
+import { manualClock, plant, temporaryDirectory } from '../world.ts';
 
 const SLICE = 'sys/fs/cgroup/qemu.slice';
 const HOME = 'etc/pve/qemu-server';
@@ -43,7 +44,7 @@ function world(vms: Readonly<Record<number, Vm>>, running: readonly number[]) {
   }
   list(vms);
   running.forEach(run);
-  const seen = createRunningVms(createPaths(root));
+  const seen = new LocalMachines(createPaths(root), manualClock());
   return { root, list, run, configure, memory: () => seen.memoryMib() };
 }
 
@@ -55,7 +56,7 @@ describe('the memory of virtual machines', () => {
 
   it('is part of what is seen of the host', () => {
     const { root } = world({ 200: { conf: 'memory: 2048\n' } }, [200]);
-    const vms = createRunningVms(createPaths(root));
+    const vms = new LocalMachines(createPaths(root), manualClock());
     const view = createHostView(createPaths(root), () => vms.memoryMib());
     expect(view.observe().vmMemoryMib).toStrictEqual({ ok: true, value: 2048 });
   });
@@ -144,7 +145,7 @@ describe('the memory line', () => {
     ['cores: 2\n[before-update]\nmemory: 4096\n', 512],
     ['memory: 2048 \r\n', 2048],
   ])('of %j says %d', (text, expected) => {
-    expect(parseVmMemory(text)).toBe(expected);
+    expect(parseMachineMemory(text)).toBe(expected);
   });
 
   it.each([
@@ -159,7 +160,7 @@ describe('the memory line', () => {
     'memory: max=2048\n',
     `memory: ${'9'.repeat(20)}\n`,
   ])('of %j says nothing', (text) => {
-    expect(parseVmMemory(text)).toBeUndefined();
+    expect(parseMachineMemory(text)).toBeUndefined();
   });
 
   it('never throws, and is a size or none', () => {
@@ -170,7 +171,7 @@ describe('the memory line', () => {
           fc.string().map((text) => `memory:${text}`),
         ),
         (text) => {
-          const memoryMib = parseVmMemory(text);
+          const memoryMib = parseMachineMemory(text);
           if (memoryMib !== undefined) expect(memoryMib).toBeGreaterThanOrEqual(16);
         },
       ),

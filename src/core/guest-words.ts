@@ -1,0 +1,21 @@
+import type { Vmid } from './units.ts';
+
+/** A guest in words. */
+
+interface Guest {
+  readonly vmid: Vmid;
+  /** Left out for a container. */
+  readonly kind?: 'qemu' | undefined;
+}
+
+/** `Container 101`, or `VM 200`. */
+export const guestLabel = ({ vmid, kind }: Guest): string =>
+  `${kind === 'qemu' ? 'VM' : 'Container'} ${vmid}`;
+
+/** `container 101`, or `VM 200`. */
+export const guestInside = ({ vmid, kind }: Guest): string =>
+  `${kind === 'qemu' ? 'VM' : 'container'} ${vmid}`;
+
+/** To be spread into what is said of a guest. */
+export const kindOf = ({ kind }: { readonly kind?: 'qemu' }): { readonly kind?: 'qemu' } =>
+  kind === undefined ? {} : { kind };

@@ -1,0 +1,118 @@
+import { type Lever, resourceOf } from './allocation.ts';
+import type { HoldReason } from './decision.ts';
+import { memoryNeed } from './guards.ts';
+import { hasFollowed } from './machine-memory.ts';
+import type { GuestConfig, MemoryCounters, MemoryUsage } from './observation.ts';
+import type { Verdict } from './policies/threshold.ts';
+import type { CpuUnit } from './policy.ts';
+import { pluggableBelow, pluggableMib, type Reach } from './reach.ts';
+import { bytes, bytesToMib, mibToBytes } from './units.ts';
+import { reclaimableBytes } from './usage.ts';
+
+/** What bounds the levers of a guest that cannot be moved freely while it runs. */
+
+type LiveReach = Extract<Reach, { readonly kind: 'live' }>;
+
+/** The reach of a lever, if it has one of its own. */
+const liveReach = ({ reaches }: GuestConfig, lever: Lever): LiveReach | undefined => {
+  const reach = reaches?.[lever];
+  return reach?.kind === 'live' ? reach : undefined;
+};
+
+/** Why a lever is not moved at all: nobody would see anything of it before the next start. */
+export function whyFixed({ reaches }: GuestConfig, lever: Lever): HoldReason | undefined {
+  const reach = reaches?.[lever];
+  return reach?.kind === 'fixed' ? { ...reach, resource: resourceOf(lever) } : undefined;
+}
+
+/** The most CPU that its lever reaches; undefined: there is no bound of its own. */
+export const mostCores = (guest: GuestConfig): number | undefined => liveReach(guest, 'cores')?.max;
+
+/** Why no more than all of its vCPUs can be had, where its policy would allow more. */
+export function whyNoMoreCpus(
+  { vmid, reaches }: GuestConfig,
+  verdict: Verdict,
+  unit: CpuUnit,
+  policyMax: number,
+): Verdict {
+  const reach = reaches?.cores;
+  const isAtEnd = verdict.verdict === 'hold' && verdict.because.kind === 'at-maximum';
+  if (!isAtEnd || unit !== 'cores' || reach?.kind !== 'live' || reach.max >= policyMax) {
+    return verdict;
+  }
+  const because: HoldReason = {
+    kind: 'fixed',
+    resource: 'cores',
+    why: `it has all of its ${reach.max} CPUs (sockets x cores), and max_cores is ${policyMax}`,
+    remedy: `\`qm set ${vmid} --cores N\` for more, then stop and start it`,
+  };
+  return { ...verdict, because };
+}
+
+/**
+ * Whether the balloon is on its way to its target. One that does not come down to it cannot give
+ * more up, and may grow; all else waits for it.
+ */
+export function whyBalloonMoves(
+  guest: GuestConfig,
+  { limitMib }: MemoryUsage,
+): Extract<HoldReason, { readonly kind: 'balloon-moves' }> | undefined {
+  if (guest.reaches === undefined || limitMib === undefined) return undefined;
+  if (hasFollowed(mibToBytes(limitMib), guest.memoryMib)) return undefined;
+  return { kind: 'balloon-moves', targetMib: guest.memoryMib, actualMib: limitMib };
+}
+
+/** The most that memory may become, and the least, by what its lever reaches. */
+export function memoryBounds(
+  guest: GuestConfig,
+  policyMaxMib: number,
+): { readonly maxMib: number; readonly minMib: number } {
+  const reach = liveReach(guest, 'memoryMib');
+  if (reach === undefined) return { maxMib: policyMaxMib, minMib: 0 };
+  // Without a configured maximum nothing is lowered for being above it.
+  const maxMib = Math.max(Math.min(policyMaxMib, reach.max), reach.min);
+  return { maxMib, minMib: reach.min };
+}
+
+/**
+ * A step of memory as it can be set: what is beyond what it was assigned comes in modules, and is
+ * rounded up to them if its maximum allows it. Nothing is taken where it could not be taken back.
+ */
+export function asSettable(guest: GuestConfig, verdict: Verdict, maxMib: number): Verdict {
+  const reach = liveReach(guest, 'memoryMib');
+  if (reach === undefined || verdict.verdict === 'hold') return verdict;
+  const { measured } = verdict;
+  if (verdict.verdict === 'shrink') {
+    if (reach.sinks && verdict.after >= reach.min) return verdict;
+    return { verdict: 'hold', because: { kind: 'at-minimum' }, measured };
+  }
+  const { pluggedFrom } = reach;
+  const after = inModules(verdict.after, pluggedFrom, maxMib);
+  if (after <= measured.before) {
+    return { verdict: 'hold', because: { kind: 'at-maximum' }, measured };
+  }
+  const fallback = verdict.fallback && inModules(verdict.fallback, pluggedFrom, maxMib);
+  return {
+    ...verdict,
+    after,
+    ...(pluggedFrom !== undefined && { pluggedFrom }),
+    ...(fallback !== undefined && fallback > measured.before && { fallback }),
+  };
+}
+
+function inModules(wantedMib: number, pluggedFrom: number | undefined, maxMib: number): number {
+  const most = Math.min(wantedMib, maxMib);
+  if (pluggedFrom === undefined || most <= pluggedFrom) return most;
+  const up = pluggableMib(wantedMib);
+  return up !== undefined && up <= maxMib ? up : partInModules(maxMib, pluggedFrom);
+}
+
+/** What a guest holds on to, with headroom for what it does next. */
+export const machineNeedMib = (now: MemoryCounters): number =>
+  memoryNeed(bytesToMib(bytes(now.currentBytes - reclaimableBytes(now))));
+
+/** Of what can be granted, so much as modules make up. */
+export const partInModules = (grantedMib: number, pluggedFrom: number | undefined): number =>
+  pluggedFrom === undefined || grantedMib <= pluggedFrom
+    ? grantedMib
+    : Math.max(pluggedFrom, pluggableBelow(grantedMib));

@@ -1,0 +1,81 @@
+import { type Allocation, isSameValue, LEVERS, type Lever } from './allocation.ts';
+import type { GuestConfig } from './observation.ts';
+import { MACHINE_KEYS } from './reach.ts';
+import type { Reading } from './reading.ts';
+import type { Cores } from './units.ts';
+
+/**
+ * What has become of a change of a virtual machine. It is made piece by piece, a CPU or a module at
+ * a time, and the configuration says after each piece how far it is. What could not be done waits
+ * for the next start (`[PENDING]`), where nobody expects it.
+ */
+
+export interface MachineReadBack {
+  readonly config: Reading<GuestConfig>;
+  /** The live CPU quota; undefined: none. Of one that has stopped it is missing. */
+  readonly liveCpuLimit: Reading<Cores | undefined>;
+}
+
+export type MachineVerdict =
+  | { readonly kind: 'confirmed' }
+  | { readonly kind: 'unchanged' }
+  /** Some levers, or some pieces of one, are where they should be. */
+  | { readonly kind: 'partly'; readonly found: string }
+  | { readonly kind: 'changed-by-others'; readonly found: string }
+  | { readonly kind: 'unknown'; readonly detail: string };
+
+/** The levers of a change of which something waits for the next start. */
+export function leftPending(config: GuestConfig, target: Partial<Allocation>): readonly Lever[] {
+  const isWaiting = (lever: Lever): boolean =>
+    MACHINE_KEYS[lever].some((key) => config.pendingKeys.includes(key));
+  return LEVERS.filter((lever) => target[lever] !== undefined && isWaiting(lever));
+}
+
+/**
+ * | lever  | before | target | found | is                             |
+ * | ------ | ------ | ------ | ----- | ------------------------------ |
+ * | cores  | 4      | 1      | 1     | done                           |
+ * | cores  | 4      | 1      | 4     | as before                      |
+ * | cores  | 4      | 1      | 3     | partly: the guest has kept two |
+ * | cores  | 4      | 1      | 5     | changed by somebody else       |
+ */
+export function verifyMachine(
+  before: Partial<Allocation>,
+  target: Partial<Allocation>,
+  { config, liveCpuLimit }: MachineReadBack,
+): MachineVerdict {
+  if (!config.ok) return { kind: 'unknown', detail: config.detail };
+  const levers = LEVERS.filter((lever) => target[lever] !== undefined);
+  const parts = levers.map((lever) =>
+    partOf(lever, before[lever], target[lever] ?? null, config.value[lever]),
+  );
+  if (target.cpuLimit !== undefined && liveCpuLimit.ok) {
+    const live = liveCpuLimit.value ?? null;
+    parts.push(partOf('cpuLimit', before.cpuLimit, target.cpuLimit, live));
+  }
+  const found = levers
+    .map((lever) => `${NAMES[lever]} ${config.value[lever] ?? 'none'}`)
+    .join(', ');
+  if (parts.includes('other')) return { kind: 'changed-by-others', found };
+  if (parts.every((part) => part === 'new')) return { kind: 'confirmed' };
+  if (parts.every((part) => part === 'old')) return { kind: 'unchanged' };
+  return { kind: 'partly', found };
+}
+
+const NAMES: Readonly<Record<Lever, string>> = {
+  ...{ cores: 'vcpus', cpuLimit: 'cpulimit', memoryMib: 'memory' },
+};
+
+function partOf(
+  lever: Lever,
+  before: number | null | undefined,
+  target: number | null,
+  found: number | null,
+): 'new' | 'old' | 'between' | 'other' {
+  if (isSameValue(lever, target, found)) return 'new';
+  if (before === undefined) return 'old';
+  if (isSameValue(lever, before, found)) return 'old';
+  if (lever === 'cpuLimit' || before === null || target === null || found === null) return 'other';
+  const isBetween = (found - before) * (found - target) < 0;
+  return isBetween ? 'between' : 'other';
+}

@@ -1,0 +1,69 @@
+import { isEmpty, LEVERS, roundCpuLimit } from '../../core/allocation.ts';
+import type { GuestConfig } from '../../core/observation.ts';
+import { MACHINE_KEYS } from '../../core/reach.ts';
+import type { SetRequest } from '../port.ts';
+
+/** `qm set`: what is asked of a virtual machine, in its words. */
+
+export type QmArguments =
+  | { readonly ok: true; readonly args: readonly string[] }
+  /** Why it is not asked for: it would not be live, or be refused. */
+  | { readonly ok: false; readonly why: string };
+
+/**
+ * The arguments of one `qm set` that brings about all of a request. Nothing is asked for that would
+ * only come into force at the next start.
+ *
+ * @param config as it is now, with the digest of the request
+ */
+export function qmArguments(config: GuestConfig, request: SetRequest): QmArguments {
+  const { vmid, digest, revert } = request;
+  const no = (why: string): QmArguments => ({ ok: false, why });
+  const { reaches } = config;
+  if (reaches === undefined) return no('it is no virtual machine');
+  if (!/^[0-9a-f]{40}$/.test(digest)) return no('the digest of the configuration is not a SHA-1');
+  const end = ['--digest', digest];
+  if (revert !== undefined) {
+    const keys = revert.flatMap((lever) => MACHINE_KEYS[lever]).filter(isPendingIn(config));
+    if (keys.length === 0 || !isEmpty(request)) return no('there is nothing to revert');
+    return { ok: true, args: ['set', String(vmid), '--revert', keys.join(','), ...end] };
+  }
+  if (isEmpty(request)) return no('nothing is to be changed');
+  const args = ['set', String(vmid)];
+  for (const lever of LEVERS) {
+    const value = request[lever];
+    if (value === undefined) continue;
+    const reach = reaches[lever];
+    if (reach.kind === 'fixed') return no(reach.why);
+    const isRemoved = value === null && lever === 'cpuLimit';
+    if (!isRemoved && !isWithin(value, reach)) {
+      return no(
+        `${MACHINE_KEYS[lever][0]} must be from ${reach.min} to ${reach.max}, not ${value}`,
+      );
+    }
+  }
+  const { cores, cpuLimit, memoryMib } = request;
+  if (cpuLimit === null) args.push('--delete', 'cpulimit');
+  if (typeof cores === 'number') args.push('--vcpus', String(cores));
+  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(roundCpuLimit(cpuLimit)));
+  if (memoryMib !== undefined) args.push(...memoryArguments(config, memoryMib));
+  return { ok: true, args: [...args, ...end] };
+}
+
+const isPendingIn =
+  ({ pendingKeys }: GuestConfig) =>
+  (key: string): boolean =>
+    pendingKeys.includes(key);
+
+const isWithin = (
+  value: number | null,
+  { min, max }: { readonly min: number; readonly max: number },
+): boolean => value !== null && value >= min && value <= max;
+
+/** What is beyond its modules is plugged in, and no balloon keeps that from it. */
+function memoryArguments(config: GuestConfig, memoryMib: number): readonly string[] {
+  const { reaches, assignedMib = 0 } = config;
+  const reach = reaches?.memoryMib;
+  const balloon = reach?.kind === 'live' && reach.sinks ? ['--balloon', String(memoryMib)] : [];
+  return memoryMib <= assignedMib ? balloon : [...balloon, '--memory', String(memoryMib)];
+}

@@ -1,0 +1,242 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path/posix';
+import { machineMemory } from '../../../core/machine-memory.ts';
+import type { CgroupSample, GuestConfig } from '../../../core/observation.ts';
+import { missing, present, type Reading } from '../../../core/reading.ts';
+import { type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
+import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
+import { missingBecause } from '../../../os/os-error.ts';
+import { GUEST_CONFIG_LIMIT_BYTES } from '../../guests/lxc-conf.ts';
+import { parseMachineConfig, parseMachineMemory } from '../../guests/qemu.ts';
+import type { Clock, GuestFile } from '../../port.ts';
+import { createCgroups } from '../kernel/cgroup-files.ts';
+import type { Paths } from '../paths.ts';
+import { ByVersion, type Inventory, PveInventory } from '../pve/pve-inventory.ts';
+import type { ListedGuest } from '../pve/vmlist-file.ts';
+import { Monitors } from './machine-monitors.ts';
+
+/** The virtual machines of this node. */
+
+/** Which of them are looked after. */
+export interface MachineWishes {
+  /** Whether the configuration may name any of them; otherwise only a tag of theirs can. */
+  readonly anyNamed: boolean;
+  /** Whether this one is asked for, by the configuration or by its tags. */
+  readonly isWanted: (config: GuestConfig) => boolean;
+}
+
+const NOBODY: MachineWishes = { anyNamed: false, isWanted: () => false };
+/** A handful of descriptors per machine is kept open, as of containers. */
+const MOST_DESCRIPTORS = 200 * 13;
+
+interface Known {
+  readonly config: Reading<GuestConfig>;
+  /** undefined: its configuration does not say it in a form that is known. */
+  readonly assignedMib: number | undefined;
+}
+
+/**
+ * A machine runs while its scope is below `qemu.slice`. Where none runs that is wanted, nothing is
+ * read besides the configurations of those that run and have changed.
+ */
+export class LocalMachines {
+  readonly #paths: Paths;
+  readonly #inventory: PveInventory;
+  readonly #clock: Clock;
+  readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
+  readonly #known = new ByVersion<Known>();
+  /** Made when one is wanted for the first time. */
+  #watch:
+    | { readonly monitors: Monitors; readonly cgroups: ReturnType<typeof createCgroups> }
+    | undefined;
+  #wishes = NOBODY;
+  /** Those that are wanted, by the last look. */
+  #wanted: ReadonlyMap<Vmid, Reading<GuestConfig>> = new Map();
+  /** Those of them that were handed out: they count there, and not among the rest. */
+  #listed: ReadonlySet<Vmid> = new Set();
+
+  constructor(paths: Paths, clock: Clock, inventory = new PveInventory(paths)) {
+    this.#paths = paths;
+    this.#clock = clock;
+    this.#inventory = inventory;
+  }
+
+  use(wishes: MachineWishes): void {
+    this.#wishes = wishes;
+    this.#known.keepOnly(() => false);
+    if (!wishes.anyNamed) this.#wanted = new Map();
+  }
+
+  /** Reads what has changed, and asks the monitors of those that run and are wanted. */
+  async look(): Promise<void> {
+    if (!this.#wishes.anyNamed && this.#wanted.size === 0) return;
+    const running = this.#running();
+    if (!running.ok) return;
+    this.#refresh(running.value);
+    const asked = running.value.filter((vmid) => this.#wanted.has(vmid));
+    if (this.#wanted.size > 0) await this.#watching().monitors.look(asked);
+  }
+
+  has(vmid: Vmid): boolean {
+    return this.#wanted.has(vmid);
+  }
+
+  /** Those that are wanted, with their configurations. */
+  list(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
+    this.#listed = new Set(this.#wanted.keys());
+    return this.#wanted;
+  }
+
+  read(vmid: Vmid): Reading<GuestFile> {
+    const file = this.#readFile(join(this.#paths.vmDirectory(), `${vmid}.conf`));
+    if (!file.ok) return file;
+    const config = configOf(vmid, file.value);
+    if (!config.ok) return config;
+    this.#known.replace(vmid, (before) =>
+      before.config.ok && before.config.value.digest === config.value.digest
+        ? before
+        : { config, assignedMib: config.value.assignedMib },
+    );
+    return present({ config: config.value, content: new Uint8Array(file.value) });
+  }
+
+  /** `memory:` of all that run and are not handed out; missing if that of one is not known. */
+  memoryMib(): Reading<Mib> {
+    const running = this.#running();
+    if (!running.ok) return running;
+    if (running.value.length === 0 && this.#wanted.size === 0) {
+      this.#known.keepOnly(() => false);
+      return present(mib(0));
+    }
+    const seen = this.#refresh(running.value);
+    let sum = 0;
+    for (const vmid of running.value) {
+      if (this.#listed.has(vmid)) continue;
+      const memory = seen(vmid);
+      if (!memory.ok) return memory;
+      sum += memory.value;
+    }
+    return present(mib(sum));
+  }
+
+  /** As of a container; its memory is what its guest tells. */
+  sample(vmid: Vmid): Reading<CgroupSample> {
+    const { monitors, cgroups } = this.#watching();
+    const sample = cgroups.sample(vmid);
+    if (!sample.ok) return sample;
+    const answer = monitors.answer(vmid);
+    const { cpu, life } = sample.value;
+    const vcpus = answer.ok ? answer.value.vcpus : undefined;
+    const isHalted = answer.ok && !answer.value.isRunning;
+    return present({
+      ...sample.value,
+      life: life.ok && isHalted ? present({ ...life.value, frozen: true }) : life,
+      cpu: cpu.ok ? present({ ...cpu.value, cpusetCpus: vcpus, effectiveCpus: undefined }) : cpu,
+      memory: answer.ok ? machineMemory(answer.value) : answer,
+      memoryPressure: NO_PRESSURE,
+    });
+  }
+
+  get cgroups() {
+    return this.#watching().cgroups;
+  }
+
+  /** Asks the monitor of one now; nothing for one that is none of ours. */
+  async inspect(vmid: Vmid): Promise<void> {
+    if (this.has(vmid)) await this.#watching().monitors.again(vmid);
+  }
+
+  close(): void {
+    this.#watch?.cgroups.close();
+  }
+
+  #watching() {
+    this.#watch ??= {
+      monitors: new Monitors(this.#paths, this.#clock),
+      cgroups: createCgroups(
+        { ...this.#paths, cgroup: (vmid) => `${this.#paths.qemuSlice}/${vmid}.scope` },
+        this.#clock,
+        MOST_DESCRIPTORS,
+      ),
+    };
+    return this.#watch;
+  }
+
+  /** Returns what each machine that runs may use of the host's memory. */
+  #refresh(running: readonly Vmid[]): (vmid: Vmid) => Reading<number> {
+    const inventory = this.#inventory.look();
+    const { epoch, guests } = inventory;
+    this.#known.begin(epoch);
+    const others = this.#wishes.anyNamed ? ownOf(inventory) : [...this.#wanted.keys()];
+    const vmids = new Set([...running, ...others]);
+    const wanted = new Map<Vmid, Reading<GuestConfig>>();
+    const assigned = new Map<Vmid, Reading<number>>();
+    for (const vmid of vmids) {
+      const listed = guests.ok ? guests.value.get(vmid) : undefined;
+      const isOurs = listed?.type === 'qemu' && listed.node === inventory.node;
+      const known = this.#configOf(vmid, isOurs ? listed : undefined);
+      assigned.set(vmid, known.ok ? this.#assigned(vmid, known.value) : known);
+      // One whose file has gone is gone; what cannot be read now stays one that is looked after.
+      const config = known.ok ? known.value.config : known;
+      const isKept = config.ok ? this.#wishes.isWanted(config.value) : this.#wanted.has(vmid);
+      if (isKept && (config.ok || config.why !== 'absent')) wanted.set(vmid, config);
+    }
+    this.#known.keepOnly((vmid) => vmids.has(vmid));
+    this.#wanted = wanted;
+    return (vmid) => assigned.get(vmid) ?? missing('absent', `${vmid}.conf: not there`);
+  }
+
+  #assigned(vmid: Vmid, { assignedMib }: Known): Reading<number> {
+    if (assignedMib !== undefined) return present(assignedMib);
+    const path = join(this.#paths.vmDirectory(), `${vmid}.conf`);
+    return missing('malformed', `${path}: the memory of a virtual machine is not to be found`);
+  }
+
+  /** @param listed undefined if it is not listed: then its configuration is read anew */
+  #configOf(vmid: Vmid, listed: ListedGuest | undefined): Reading<Known> {
+    const known = listed && this.#known.get(listed);
+    if (known !== undefined) return present(known);
+    // One that migrates in runs here while its configuration is still another node's: not found.
+    const file = this.#readFile(join(this.#paths.vmDirectory(), `${vmid}.conf`));
+    if (!file.ok) return missing(file.why, `a virtual machine runs, and ${file.detail}`);
+    const config = configOf(vmid, file.value);
+    const assignedMib = parseMachineMemory(file.value.toString('latin1'));
+    const read: Known = { config, assignedMib };
+    const isWhole = config.ok && assignedMib !== undefined;
+    if (listed !== undefined && isWhole) this.#known.set(listed, read);
+    return present(read);
+  }
+
+  /** By the scopes below `qemu.slice`, which is not there before the first VM was started. */
+  #running(): Reading<readonly Vmid[]> {
+    const slice = this.#paths.qemuSlice;
+    try {
+      if (statSync(slice, { throwIfNoEntry: false }) === undefined) return present([]);
+      const vmids: Vmid[] = [];
+      for (const name of readdirSync(slice)) {
+        const vmid = name.endsWith('.scope') ? parseVmid(name.slice(0, -6)) : undefined;
+        if (vmid !== undefined) vmids.push(vmid);
+      }
+      return present(vmids);
+    } catch (error) {
+      const failed = missingBecause(error, slice);
+      // The last VM was stopped, and the slice went with it, between the two calls.
+      return failed.why === 'absent' ? present([]) : failed;
+    }
+  }
+}
+
+const NO_PRESSURE = missing('absent', 'a virtual machine does not tell how it waits for memory');
+
+const ownOf = ({ guests, node }: Inventory): readonly Vmid[] =>
+  guests.ok
+    ? [...guests.value.values()]
+        .filter((guest) => guest.type === 'qemu' && guest.node === node)
+        .map(({ vmid }) => vmid)
+    : [];
+
+function configOf(vmid: Vmid, content: Uint8Array): Reading<GuestConfig> {
+  const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('utf8');
+  return parseMachineConfig(vmid, text, createHash('sha1').update(content).digest('hex'));
+}

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { VmSpec } from '../../src/sim/vms.ts';
+import { until } from '../patience.ts';
+import { NodeUnderTest } from './node-under-test.ts';
+
+/** Virtual machines through the real program: `qm`, QMP and the configurations of a node. */
+
+const CONFIG = `DEFAULT:
+  poll_interval: 1
+  manage_vms: true
+  cooldown_seconds: 0
+  first_shrink_seconds: 0
+  start_grace_seconds: 0
+`;
+
+const machine = (vmid: number, own: Partial<VmSpec> = {}): VmSpec => ({
+  ...{ vmid, memoryMib: 8192 },
+  settings: { cores: 4, shares: 0, balloon: 2048 },
+  guest: { demand: () => ({ cpuCores: 1.5, anonMib: 1000, fileSetMib: 300 }) },
+  ...own,
+});
+
+const settingOf = (under: NodeUnderTest, vmid: number, key: string): string | undefined =>
+  under.node.machine.vms.conf(vmid)?.main.get(key);
+
+const qmSets = (under: NodeUnderTest): readonly string[] =>
+  under.node.calls.filter(({ argv }) => argv[0] === 'qm').map(({ argv }) => argv.join(' '));
+
+describe('a virtual machine', () => {
+  it('whose guest needs more memory gets a larger balloon target', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+    const under = await NodeUnderTest.create([], { vms: [machine(200, { guest })] });
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await until(() => Number(settingOf(under, 200, 'balloon')) > 2048);
+    expect(qmSets(under)[0]).toMatch(/^qm set 200 --balloon \d+ --digest [0-9a-f]{40}$/);
+    await daemon.saying(/VM 200 \(vm200\): memory .*Confirmed/);
+    expect(under.node.oomKills(200)).toBe(0);
+  });
+
+  it('is left alone as long as nobody asks for it', async () => {
+    const guest = { demand: () => ({ cpuCores: 4, anonMib: 1900 }) };
+    const under = await NodeUnderTest.create([], { vms: [machine(200, { guest })] });
+    under.configure('DEFAULT:\n  poll_interval: 1\n');
+    const daemon = under.start(['daemon']);
+    await daemon.cycles(3);
+    expect(qmSets(under)).toEqual([]);
+    expect(under.node.qmpConversations(200)).toBe(0);
+  });
+
+  it('is scaled by cpulimit, in fractions and at once', async () => {
+    const settings = { cores: 4, shares: 0, balloon: 2048, cpulimit: 0.8 };
+    const under = await NodeUnderTest.create([], { vms: [machine(200, { settings })] });
+    under.configure(`${CONFIG}  cpu_unit: cpulimit\n  min_cores: 0.5\n`);
+    under.start(['daemon']);
+    await until(() => Number(settingOf(under, 200, 'cpulimit')) > 1.5);
+    const quota = readFileSync(
+      join(under.root, 'sys/fs/cgroup/qemu.slice/200.scope/cpu.max'),
+      'utf8',
+    );
+    expect(quota).not.toMatch(/^(?:80000|max)/);
+  });
+
+  it('that does not give a CPU back has nothing pending afterwards', async () => {
+    const hotplug = { hotplug: 'network,disk,usb,cpu', vcpus: 4 };
+    const idle = {
+      demand: () => ({ cpuCores: 0.1, anonMib: 1000, fileSetMib: 300 }),
+      refusesUnplug: true,
+    };
+    const settings = { cores: 4, shares: 0, balloon: 2048, ...hotplug };
+    const under = await NodeUnderTest.create([], {
+      vms: [machine(200, { settings, guest: idle })],
+    });
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/FAILED. VM 200 \(vm200\): cores .*nothing of it is left pending/);
+    const [first, second] = qmSets(under);
+    expect(first).toMatch(/^qm set 200 --vcpus 1 --digest/);
+    expect(second).toMatch(/^qm set 200 --revert vcpus --digest/);
+    expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
+    expect(settingOf(under, 200, 'vcpus')).toBe('4');
+  });
+});
