@@ -3,8 +3,8 @@ import type { GroupReport } from '../core/groups/group-report.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
 import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
-import { statusReport } from '../core/report/status.ts';
-import { type Milliseconds, milliseconds } from '../core/units.ts';
+import { type NodeSummary, statusReport } from '../core/report/status.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type { CycleSettings, CycleView } from '../loop/cycle.ts';
 import type { ControlRequest } from '../os/control-socket.ts';
 import { createTimestamp } from '../os/timestamp.ts';
@@ -12,6 +12,8 @@ import { createTimestamp } from '../os/timestamp.ts';
 /** The answers to `status` and `explain`, from the daemon or from a one-time evaluation. */
 
 export interface DaemonState {
+  /** The node that it is about. */
+  readonly node: string;
   /** undefined: no cycle is over yet. */
   readonly view: CycleView | undefined;
   readonly from: ReportInput['from'];
@@ -30,16 +32,51 @@ export type AboutCycle = Exclude<ControlRequest, { command: 'health' | 'reload' 
 
 const STARTING = 'the first cycle of the daemon is not over yet; ask again in a moment';
 
-/** `report`, `account` or `group`; or `error`, the reason why there is none. */
-export function answerTo(request: AboutCycle, known: DaemonState): object {
-  const { view, groups = [] } = known;
-  if (request.command === 'explain-group') return groupAnswer(request.group, known);
-  if (view === undefined) return { error: STARTING };
-  const input = inputOf(view, known);
-  if (request.command === 'status') return { report: { ...statusReport(input), groups } };
-  const account = accountOf(input, request.vmid);
-  if (account !== undefined) return { account };
-  return { error: `container ${request.vmid} was not on this node in the last cycle` };
+/**
+ * `report`, `account` or `group`; or `error`, the reason why there is none. Where no node is named,
+ * the first one is meant, and an id is looked for on all of them.
+ */
+export function answerTo(
+  request: AboutCycle,
+  all: readonly [DaemonState, ...DaemonState[]],
+): object {
+  const [home] = all;
+  if (request.command === 'explain-group') return groupAnswer(request.group, home);
+  const named = request.node === undefined ? all : all.filter(({ node }) => node === request.node);
+  const [first] = named;
+  if (first === undefined) {
+    const nodes = all.map(({ node }) => node);
+    return { error: unknownWord('node', request.node ?? '', nodes, '') };
+  }
+  if (request.command === 'explain') return explainAnswer(request.vmid, named);
+  if (first.view === undefined) return { error: STARTING };
+  const others = all.filter(({ node }) => node !== first.node).map(summaryOf);
+  const report = { ...statusReport(inputOf(first.view, first)), groups: first.groups ?? [] };
+  return { report: all.length === 1 ? report : { ...report, node: first.node, others } };
+}
+
+/** Of a node that was not asked for. */
+function summaryOf({ node, view, state }: DaemonState): NodeSummary {
+  const paused = state.pause?.why ?? null;
+  return {
+    node,
+    cycle: view?.cycle ?? null,
+    guests: view?.observed.containers.length ?? null,
+    paused,
+  };
+}
+
+function explainAnswer(vmid: Vmid, nodes: readonly DaemonState[]): object {
+  const seen = nodes.flatMap((known) =>
+    known.view === undefined ? [] : [{ known, view: known.view }],
+  );
+  if (seen.length === 0) return { error: STARTING };
+  for (const { known, view } of seen) {
+    const account = accountOf(inputOf(view, known), vmid);
+    if (account !== undefined) return { account };
+  }
+  const where = nodes.length === 1 ? 'this node' : 'any node';
+  return { error: `container ${vmid} was not on ${where} in the last cycle` };
 }
 
 function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object {

@@ -7,7 +7,8 @@ import type { OpenWorld } from './world.ts';
 export interface ControlOptions {
   readonly open: OpenWorld;
   readonly context: ProcessContext;
-  readonly known: () => DaemonState;
+  /** What is known of each node, the home first. */
+  readonly known: () => readonly [DaemonState, ...DaemonState[]];
   readonly health: () => HealthReport;
 }
 

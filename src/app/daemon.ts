@@ -62,7 +62,9 @@ class Daemon {
     const announced = { announces: true, home: home.name };
     this.#notifications = openNotifications(home.outputs, context, announced);
     this.#metrics = openMetrics({
-      ...{ open: home, context, config: () => this.#home.config, known: () => this.#known() },
+      ...{ open: home, context, config: () => this.#home.config },
+      known: () => this.#knownOf(this.#home),
+      others: () => this.#far().map((node) => ({ open: node.open, known: this.#knownOf(node) })),
       messages: () => this.#notifications.counts(),
     });
     const summaries = this.#nodes.map((node) => digest(node));
@@ -178,11 +180,20 @@ class Daemon {
     this.#notifications.tell({ kind: 'configuration', severity: 'error', text });
   }
 
-  #known(): DaemonState {
-    const { view, settings, state, config } = this.#home;
-    const nowMs = this.#home.world.clock.monotonicMs();
+  #known(): readonly [DaemonState, ...DaemonState[]] {
+    return [this.#knownOf(this.#home), ...this.#far().map((node) => this.#knownOf(node))];
+  }
+
+  #far(): readonly NodeLoop[] {
+    return this.#nodes.filter((node) => node !== this.#home);
+  }
+
+  #knownOf(node: NodeLoop): DaemonState {
+    const { view, settings, state, config, open } = node;
+    const nowMs = node.world.clock.monotonicMs();
     const { timezone, pollIntervalMs } = config;
-    const groups = this.#groups.reports;
-    return { from: 'daemon', view, settings, state, timezone, nowMs, pollIntervalMs, groups };
+    const known = { node: open.name, from: 'daemon', view, settings, state, nowMs } as const;
+    const groups = node === this.#home ? this.#groups.reports : [];
+    return { ...known, timezone, pollIntervalMs, groups };
   }
 }

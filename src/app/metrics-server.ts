@@ -22,13 +22,21 @@ export interface MetricsServer {
 }
 
 export interface MetricsOptions {
+  /** The node that the program runs on. */
   readonly open: OpenWorld;
+  /** Further nodes, with what is known of them. */
+  readonly others?: () => readonly OtherNode[];
   readonly context: ProcessContext;
   readonly config: () => Config;
   /** What the last cycle knew, and the state now. */
   readonly known: () => DaemonState;
   /** Messages by channel since the start; empty if no channel is configured. */
   readonly messages: () => ReadonlyMap<string, MessageCounts>;
+}
+
+export interface OtherNode {
+  readonly open: OpenWorld;
+  readonly known: DaemonState;
 }
 
 export interface MessageCounts {
@@ -55,6 +63,9 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
       pollIntervalMs: options.config().pollIntervalMs,
       report: reportOf(options.known()),
+      others: (options.others?.() ?? []).map(({ open: { name, tally }, known }) => ({
+        ...{ node: name, tally, report: reportOf(known) },
+      })),
       notifications: [...options.messages()].map(([channel, counts]) => ({ channel, ...counts })),
     });
   let inForce = NOTHING;

@@ -71,9 +71,12 @@ export function openMetrics(options: MetricsOptions): Metrics {
       await server.apply(metrics);
     },
     cycleEnded({ node, kind, view }) {
-      if (kind === 'early' || node !== open.name) return;
+      if (kind === 'early') return;
+      const far = options.others?.().find((one) => one.open.name === node);
       const now = { wallMs: clock.wallMs(), atMs: clock.monotonicMs() };
-      noteCycle(tally, now, view === undefined ? undefined : goodCycle(view));
+      const seen = view === undefined ? undefined : goodCycle(view);
+      noteCycle(far?.open.tally ?? tally, now, seen);
+      if (far !== undefined) return;
       watchDeliveries(failing, options.messages(), now.atMs);
       server?.write();
     },

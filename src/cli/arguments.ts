@@ -23,6 +23,8 @@ export interface Arguments {
   readonly guestName: string | undefined;
   /** The horizontal group that `explain` is about. */
   readonly group: string | undefined;
+  /** The node that is meant; undefined: the one that the daemon runs on, or any. */
+  readonly node: string | undefined;
   /** The section that `activate` or `observe` is about, with its prefix. */
   readonly tier: string | undefined;
   readonly to: RestorePoint | undefined;

@@ -29,7 +29,9 @@ export async function ask<Content extends { readonly format: number }>(
   given: Arguments,
   context: ProcessContext,
 ): Promise<Content | ExitCode> {
-  const asked = await answered(request, given, context);
+  const { node } = given;
+  const named = node === undefined ? request : { ...request, node };
+  const asked = await answered(named, given, context);
   if (!asked.ok) return asked.code;
   const { error } = asked.content;
   const complain = (message: string): ExitCode => {
@@ -99,8 +101,16 @@ async function lookNow(
     }
     const { timezone } = loaded.config;
     const nowMs = context.clock.monotonicMs();
-    const known = { view: views[0], from: 'now', settings, state, timezone, nowMs } as const;
-    return { ok: true, content: { ...answerTo(request, known) } };
+    const known = {
+      node: open.name,
+      view: views[0],
+      from: 'now',
+      settings,
+      state,
+      timezone,
+      nowMs,
+    } as const;
+    return { ok: true, content: { ...answerTo(request, [known]) } };
   } finally {
     await open.close();
   }

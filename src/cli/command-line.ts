@@ -105,6 +105,7 @@ function argumentsOf(
     ...{ group: undefined, tier: undefined },
     to,
     otherGuest: values['other-guest'] ?? false,
+    node: values.node,
     since,
     json: values.json ?? values.format === 'json',
     outFile: values.out,

@@ -19,6 +19,7 @@ export const OPTIONS = {
   verbose: { type: 'boolean' },
   json: { type: 'boolean' },
   format: { type: 'string', value: 'FORMAT' },
+  node: { type: 'string', value: 'NAME' },
   since: { type: 'string', value: 'TIME' },
   all: { type: 'boolean' },
   to: { type: 'string', value: 'TIME' },
@@ -88,6 +89,8 @@ export const OVERRIDES = {
 } as const satisfies OptionTexts;
 
 export const DRY_RUN = { 'dry-run': 'Do everything except the change' } as const;
+
+export const ONE_NODE = { node: 'The node that is meant, if there are several' } as const;
 
 export const JSON_OUTPUT = { json: 'Print JSON, for scripts' } as const;
 

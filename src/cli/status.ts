@@ -56,8 +56,20 @@ export function statusLines(report: StatusReport): readonly string[] {
       ? ['There are no containers on this node.']
       : table([HEAD, ...rows]).map((line) => clip(line, COLUMNS))),
     ...groupSummary(report.groups ?? []).map((line) => clip(line, COLUMNS)),
+    ...otherLines(report),
   ];
   return lines.map((line) => plainText(line));
+}
+
+/** A daemon may look after several nodes; the table is of one. */
+function otherLines({ node, others = [] }: StatusReport): readonly string[] {
+  if (node === undefined) return [];
+  const words = others.map(({ node: name, cycle, guests, paused }) => {
+    const seen = cycle === null ? 'not seen yet' : `${guests ?? 0} guests, cycle ${cycle}`;
+    return `${name} (${seen}${paused === null ? '' : `; paused: ${paused}`})`;
+  });
+  const show = 'Show one: lxc-autoscale status --node NAME';
+  return ['', `This is ${node}. Other nodes: ${words.join(', ')}. ${show}`];
 }
 
 function headline(seen: NonNullable<StatusReport['observing']>): string {

@@ -16,11 +16,13 @@ import type { Sysroot } from './sysroot.ts';
  */
 
 export type ControlRequest =
-  | { readonly command: 'status' }
+  /** Of the named node; undefined: the one that the daemon runs on. */
+  | { readonly command: 'status'; readonly node?: string }
   | { readonly command: 'health' }
   /** The same as SIGHUP: the configuration is read again. */
   | { readonly command: 'reload' }
-  | { readonly command: 'explain'; readonly vmid: Vmid }
+  /** On the named node; undefined: on any. */
+  | { readonly command: 'explain'; readonly vmid: Vmid; readonly node?: string }
   /** A horizontal group, by its label. */
   | { readonly command: 'explain-group'; readonly group: string };
 
@@ -174,10 +176,12 @@ function readLine(socket: Socket, done: (line: string | undefined) => void): voi
 }
 
 function parseRequest(line: string): ControlRequest | undefined {
-  const { command, vmid, group } = parseJsonObject(line) ?? {};
+  const { command, vmid, group, node: named } = parseJsonObject(line) ?? {};
+  const node = typeof named === 'string' ? { node: named } : {};
   if (command === 'explain-group' && typeof group === 'string') return { command, group };
-  if (command === 'status' || command === 'health' || command === 'reload') return { command };
+  if (command === 'health' || command === 'reload') return { command };
+  if (command === 'status') return { command, ...node };
   if (command !== 'explain' || typeof vmid !== 'number') return undefined;
   const id = parseVmid(String(vmid));
-  return id === undefined ? undefined : { command, vmid: id };
+  return id === undefined ? undefined : { command, vmid: id, ...node };
 }

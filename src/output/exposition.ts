@@ -17,27 +17,40 @@ export interface Family {
 
 export interface Exposition {
   /**
-   * @param fill adds the series; a metric without any is left out as a whole
+   * @param fill adds the series; a metric without any is left out as a whole. What is added to a
+   * metric later goes with what it has.
    */
   family(name: string, type: MetricType, help: string, fill: (family: Family) => void): void;
+  /** The same metrics, to be filled with series that have these labels too. */
+  labelled(labels: Labels): Exposition;
   /** All of it; ends with a newline. */
   text(): string;
 }
 
 export function createExposition(): Exposition {
-  const lines: string[] = [];
+  const families = new Map<string, string[]>();
+  return fillable(families, undefined);
+}
+
+/** Lines by metric; the first two are its head. */
+function fillable(families: Map<string, string[]>, common: Labels | undefined): Exposition {
   return {
     family(name, type, help, fill) {
-      const head = lines.push(`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`);
+      const lines = families.get(name) ?? [
+        `# HELP ${name} ${escapeHelp(help)}`,
+        `# TYPE ${name} ${type}`,
+      ];
       fill({
         sample(labels, value, suffix = '' as '_sum') {
           if (value === undefined || !Number.isFinite(value)) return;
-          lines.push(`${name}${suffix}${labelText(labels)} ${value}`);
+          const all = common === undefined ? labels : { ...common, ...labels };
+          lines.push(`${name}${suffix}${labelText(all)} ${value}`);
         },
       });
-      if (lines.length === head) lines.length -= 2;
+      if (lines.length > 2) families.set(name, lines);
     },
-    text: () => lines.map((line) => `${line}\n`).join(''),
+    labelled: (labels) => fillable(families, { ...common, ...labels }),
+    text: () => [...families.values()].map((lines) => `${lines.join('\n')}\n`).join(''),
   };
 }
 

@@ -18,12 +18,18 @@ import { keyOf, partsOf, REFUSALS, type Tally } from './tally.ts';
  * gone; the number of series is bounded by that of the containers.
  */
 
-export interface MetricsInput {
-  readonly version: string;
+/** Of one node. */
+export interface NodeFigures {
   readonly node: string;
   /** undefined: no cycle is over yet. */
   readonly report: ReportInput | undefined;
   readonly tally: Tally;
+}
+
+export interface MetricsInput extends NodeFigures {
+  readonly version: string;
+  /** Further nodes. If there are any, every series of a node has the label `node`. */
+  readonly others?: readonly NodeFigures[];
   readonly pollIntervalMs: Milliseconds;
   readonly own: OwnFigures;
   /** Messages by channel; left out where none is set up. */
@@ -57,14 +63,19 @@ const NONE: Labels = {};
 export function metricsText(input: MetricsInput): string {
   const out = createExposition();
   addOwn(out, input);
-  addLoop(out, input);
-  addEvents(out, input.tally);
   addNotifications(out, input.notifications ?? []);
-  if (input.report !== undefined) {
-    addHost(out, input.report);
-    addContainers(out, input.report, input.node);
-  }
+  const { others = [] } = input;
+  if (others.length === 0) addNode(out, input);
+  else for (const one of [input, ...others]) addNode(out.labelled({ node: one.node }), one);
   return out.text();
+}
+
+function addNode(out: Exposition, { node, report, tally }: NodeFigures): void {
+  addLoop(out, tally);
+  addEvents(out, tally);
+  if (report === undefined) return;
+  addHost(out, report);
+  addContainers(out, report, node);
 }
 
 const PREFIX = 'lxc_autoscale_';
@@ -104,8 +115,7 @@ function addOwn(out: Exposition, { version, own, pollIntervalMs }: MetricsInput)
   one(out, 'poll_interval_seconds', 'The time from one cycle to the next.', pollIntervalMs / 1000);
 }
 
-function addLoop(out: Exposition, { tally }: MetricsInput): void {
-  const { cycles, lastGood, stages, reloads } = tally;
+function addLoop(out: Exposition, { cycles, lastGood, stages, reloads }: Tally): void {
   counter(out, 'cycles', 'Cycles; blind: the containers could not be listed.', (add) => {
     add.sample({ result: 'good' }, cycles.good);
     add.sample({ result: 'blind' }, cycles.blind);

@@ -52,7 +52,12 @@ beforeEach(() => {
   open = openWorld(config, context);
   state = newLoopState();
   const known: DaemonState = {
-    ...{ view: undefined, from: 'daemon', settings: settingsOf(config, { dryRun: true }) },
+    ...{
+      node: open.name,
+      view: undefined,
+      from: 'daemon',
+      settings: settingsOf(config, { dryRun: true }),
+    },
     ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
   };
   const parts = { open, context, config: () => config, known: () => known };

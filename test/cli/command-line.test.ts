@@ -33,6 +33,7 @@ const NOTHING: Arguments = {
   },
   ...{ to: undefined, json: false },
   otherGuest: false,
+  node: undefined,
   since: undefined,
   ...{ outFile: undefined, channel: undefined },
   policies: [],

@@ -110,10 +110,17 @@ describe('the saved state of the loop, whatever it holds', () => {
       expect(memoryMib).toBeLessThanOrEqual(memory.maxMib ?? 65_536);
     }
     const settings = { manage: everyone().manage, hostPolicy, dryRun: false, atOnce: 2 };
-    const known = { view, from: 'daemon', settings, state, timezone: 'Europe/Rome' } as const;
+    const known = {
+      node: 'pve1',
+      view,
+      from: 'daemon',
+      settings,
+      state,
+      timezone: 'Europe/Rome',
+    } as const;
     for (const command of ['status', 'explain'] as const) {
       const request = { command, vmid: vmid(102) };
-      const answer = answerTo(request, { ...known, nowMs: milliseconds(node.nowMs) });
+      const answer = answerTo(request, [{ ...known, nowMs: milliseconds(node.nowMs) }]);
       expect(answer).not.toHaveProperty('error');
     }
   });

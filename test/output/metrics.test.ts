@@ -181,3 +181,13 @@ describe('the figures of the host', () => {
     expect(valuesOf(values, 'changes_blocked')).toEqual({ '': 1 });
   });
 });
+
+it('of several nodes each series says of which it is, and those of the program do not', () => {
+  const [home, lab] = [everything([101]), everything([201])];
+  const others = [{ node: 'lab', report: lab.report, tally: lab.tally }];
+  const all = parseExposition(metricsText({ ...home, others }));
+  const nodesOf = (name: string) =>
+    all.filter((one) => one.name === name).map(({ labels }) => labels['node']);
+  expect(nodesOf('lxc_autoscale_host_cpus')).toEqual([home.node, 'lab']);
+  expect(nodesOf('lxc_autoscale_process_resident_memory_bytes')).toEqual([undefined]);
+});

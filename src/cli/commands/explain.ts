@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
+import { CONFIGURED, JSON_OUTPUT, ONE_NODE } from '../options.ts';
 
 export const explain: Command = {
   name: 'explain',
@@ -13,6 +13,6 @@ export const explain: Command = {
     'explain nextcloud': 'by its name',
     'explain web': 'a group',
   },
-  options: { ...CONFIGURED, ...JSON_OUTPUT },
+  options: { ...CONFIGURED, ...JSON_OUTPUT, ...ONE_NODE },
   run: async (given, context) => (await import('../explain.ts')).explain(given, context),
 };

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
+import { CONFIGURED, JSON_OUTPUT, ONE_NODE } from '../options.ts';
 
 export const status: Command = {
   name: 'status',
@@ -13,6 +13,6 @@ export const status: Command = {
     'status nextcloud': 'one, with the reason for its state',
     'status --json': 'for scripts',
   },
-  options: { ...CONFIGURED, ...JSON_OUTPUT },
+  options: { ...CONFIGURED, ...JSON_OUTPUT, ...ONE_NODE },
   run: async (given, context) => (await import('../status.ts')).status(given, context),
 };

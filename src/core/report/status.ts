@@ -41,6 +41,17 @@ export interface StatusReport {
   readonly containers: readonly ContainerRow[];
   /** Left out where no daemon answers: groups are not looked at then. */
   readonly groups?: readonly GroupReport[];
+  /** The node, and what else the daemon looks after; left out where it has one node only. */
+  readonly node?: string;
+  readonly others?: readonly NodeSummary[];
+}
+
+/** Another node of the same daemon; null: it was not seen yet. */
+export interface NodeSummary {
+  readonly node: string;
+  readonly cycle: number | null;
+  readonly guests: number | null;
+  readonly paused: string | null;
 }
 
 /** null: it is not known. */
