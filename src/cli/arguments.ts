@@ -3,6 +3,15 @@ import type { RestorePoint } from '../core/rollback.ts';
 import type { Vmid } from '../core/units.ts';
 import type { TestedChannel } from './channels.ts';
 
+/** How a table is to look. */
+export interface ViewOptions {
+  readonly wide: boolean;
+  readonly colour: boolean;
+  readonly columns: readonly string[] | undefined;
+  readonly sort: string | undefined;
+  readonly watch: boolean;
+}
+
 /** What a command is given by the command line. Each command reads what it takes. */
 export interface Arguments {
   readonly configFile: string | undefined;
@@ -31,6 +40,11 @@ export interface Arguments {
   /** A guest may be given the values of another one that had its id before. */
   readonly otherGuest: boolean;
   readonly since: Since | undefined;
+  /** The time that `explain` goes back to. */
+  readonly at: Since | undefined;
+  /** `--all`, where it does not mean all containers. */
+  readonly all: boolean;
+  readonly view: ViewOptions;
   readonly json: boolean;
   /** undefined: standard output. */
   readonly outFile: string | undefined;

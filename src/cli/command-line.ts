@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { toAmount, unitsOf } from '../config/read-values.ts';
-import { closest } from '../config/suggest.ts';
+import { closest, unknownWord } from '../config/suggest.ts';
 import { parseSince } from '../core/report/since.ts';
 import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
 import { parseVmid } from '../core/units.ts';
-import type { Arguments } from './arguments.ts';
+import type { Arguments, ViewOptions } from './arguments.ts';
 import type { Command } from './command.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import {
@@ -13,6 +13,7 @@ import {
   FLAG_COMMANDS,
   GENERAL_OPTIONS,
   OPTIONS,
+  STATUS_COLUMNS,
 } from './options.ts';
 import { readSubject } from './subject.ts';
 
@@ -79,13 +80,15 @@ function argumentsOf(
   const to = restorePoint(values.to, isOne);
   if (typeof to === 'string') return to;
   const since = values.since === undefined ? undefined : parseSince(values.since);
-  if (values.since !== undefined && since === undefined) return noSince(values.since);
+  if (values.since !== undefined && since === undefined) return noTime('since', values.since);
+  const at = values.at === undefined ? undefined : parseSince(values.at);
+  if (values.at !== undefined && at === undefined) return noTime('at', values.at);
   const poll = wholeNumber('poll_interval', values.poll_interval, 1, 86_400, 'seconds');
   const duration = wholeNumber('duration', values.duration, 5, 86_400, 'seconds');
   const containers = wholeNumber('containers', values.containers, 1, 300, '');
   const measure = wholeNumber('for', values.for, 1, 3600, 'seconds');
   const one = wrongOther(values['other-guest'], isOne);
-  const others = [wrongFormat(values.format), wrongSource(values), one];
+  const others = [wrongFormat(values.format), wrongSource(values), one, wrongColumn(values)];
   for (const number of [poll, duration, containers, measure, ...others]) {
     if (typeof number === 'string') return number;
   }
@@ -106,7 +109,7 @@ function argumentsOf(
     to,
     otherGuest: values['other-guest'] ?? false,
     node: values.node,
-    since,
+    ...{ since, at, all: values.all ?? false, view: viewOptions(values) },
     json: values.json ?? values.format === 'json',
     outFile: values.out,
     channel: subject.channel,
@@ -183,9 +186,26 @@ function commandLine(values: Values, positionals: readonly string[]): readonly s
   return values['dry-run'] === true ? ['daemon'] : [];
 }
 
-const noSince = (text: string): string =>
-  "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h or " +
-  `7d, not '${text}'`;
+const noTime = (option: 'since' | 'at', text: string): string =>
+  `--${option} takes a time such as 03:00, yesterday, 2026-11-21 or '2026-11-21 22:04', or a ` +
+  `span such as 30m, 2h30m or 7d, not '${text}'`;
+
+function wrongColumn({ columns, sort }: Values): string | undefined {
+  for (const [option, text] of Object.entries({ columns, sort })) {
+    for (const word of text?.toLowerCase().split(',') ?? []) {
+      const key = word.trim();
+      if (STATUS_COLUMNS.some((known) => known === key)) continue;
+      return `--${option}: ${unknownWord('column', key, STATUS_COLUMNS)}`;
+    }
+  }
+  return undefined;
+}
+
+function viewOptions(values: Values): ViewOptions {
+  const { columns, sort, wide = false, watch = false } = values;
+  const keys = columns?.split(',').map((key) => key.trim().toLowerCase());
+  return { wide, watch, sort: sort?.toLowerCase(), columns: keys, colour: !values['no-color'] };
+}
 
 /** Where a rollback goes to, or a sentence on what is wrong with it. */
 function restorePoint(text: string | undefined, isOne: boolean): RestorePoint | string | undefined {

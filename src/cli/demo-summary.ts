@@ -101,8 +101,8 @@ function countWords(events: readonly JournalLine[]): string {
   );
 }
 
-/** Against what the containers had at the beginning, over the demand's time. */
-function savings(node: SimulatedNode, first: SummaryInput['first']): string[] {
+/** What was given to the containers so far, and what they would have had without any change. */
+function givenSoFar(node: SimulatedNode, first: SummaryInput['first']) {
   let gbHours = 0;
   let gbHoursAtFirst = 0;
   let coreHours = 0;
@@ -117,6 +117,21 @@ function savings(node: SimulatedNode, first: SummaryInput['first']): string[] {
     gbHoursAtFirst += ((before?.memoryMib ?? 0) / MIB_PER_GB) * ownHours;
     coreHoursAtFirst += (before?.cores ?? 0) * ownHours;
   }
+  return { hours, gbHours, gbHoursAtFirst, coreHours, coreHoursAtFirst };
+}
+
+/** `memory 27 %, CPU 3 %`: of what they had at the beginning, over the demand's time. */
+export function savedWords(node: SimulatedNode, first: SummaryInput['first']): string {
+  const { gbHours, gbHoursAtFirst, coreHours, coreHoursAtFirst } = givenSoFar(node, first);
+  const share = (now: number, before: number): number =>
+    before > 0 ? Math.round((1 - now / before) * 100) : 0;
+  return `memory ${share(gbHours, gbHoursAtFirst)} %, CPU ${share(coreHours, coreHoursAtFirst)} %`;
+}
+
+/** Against what the containers had at the beginning, over the demand's time. */
+function savings(node: SimulatedNode, first: SummaryInput['first']): string[] {
+  const given = givenSoFar(node, first);
+  const { hours, gbHours, gbHoursAtFirst, coreHours, coreHoursAtFirst } = given;
   return [
     `In ${hours.toFixed(1)} h of demand, against leaving everything as it was at first:`,
     `  memory ${against(gbHours, gbHoursAtFirst, 'GB-hours')}`,

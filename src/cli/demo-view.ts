@@ -3,6 +3,7 @@ import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { SimulatedNode } from '../sim/node.ts';
 import { unreclaimableBytes } from '../sim/plant-memory.ts';
+import { type SummaryInput, savedWords } from './demo-summary.ts';
 import type { JournalLine } from './journal-tail.ts';
 
 /** What a spectator of the demo sees: a live table on a terminal, plain lines elsewhere. */
@@ -14,13 +15,23 @@ export interface View {
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 const CLEAR = '\x1b[H\x1b[J';
-const NEWS_LINES = 8;
-/** Lines beside the table: title, heading, news. */
-const FRAME_LINES = NEWS_LINES + 6;
+const MOST_NEWS = 12;
+const LEAST_NEWS = 2;
+/** On a very low screen. */
+const LEAST_ROWS = 3;
+/** Lines beside rows and news: title, sums, heading, blank ones, the cursor. */
+const FRAME_LINES = 7;
 
-export function createView(node: SimulatedNode, out: Writable, startMs: number): View {
+export interface ViewOptions {
+  /** The demand's clock at the beginning. */
+  readonly startMs: number;
+  /** What each container had then. */
+  readonly first: SummaryInput['first'];
+}
+
+export function createView(node: SimulatedNode, out: Writable, options: ViewOptions): View {
   const size = out as Partial<NodeJS.WriteStream>;
-  return size.isTTY === true ? tableView(node, out, size, startMs) : lineView(node, out);
+  return size.isTTY === true ? tableView(node, out, size, options) : lineView(node, out);
 }
 
 /** `day 1 06:48`, on the demand's clock. */
@@ -80,7 +91,7 @@ function tableView(
   node: SimulatedNode,
   out: Writable,
   size: Partial<NodeJS.WriteStream>,
-  startMs: number,
+  { startMs, first }: ViewOptions,
 ): View {
   const recent: string[] = [];
   return {
@@ -89,18 +100,22 @@ function tableView(
       for (const event of news) {
         if (event.event !== 'confirmed') recent.push(newsLine(demandMs, event));
       }
-      recent.splice(0, recent.length - NEWS_LINES);
+      recent.splice(0, recent.length - MOST_NEWS);
       const width = size.columns ?? 100;
-      const rows = tableRows(node).slice(0, Math.max(5, (size.rows ?? 40) - FRAME_LINES));
+      const height = size.rows ?? 40;
+      const room = Math.max(LEAST_ROWS, height - FRAME_LINES - LEAST_NEWS);
+      const rows = tableRows(node, barWidth(width)).slice(0, room);
+      const left = Math.max(LEAST_NEWS, height - FRAME_LINES - rows.length);
       const passed = ((demandMs - startMs) / HOUR_MS).toFixed(1);
       const lines = [
-        `lxc-autoscale demo   ${clockTime(demandMs)}   ${passed} h have passed   Ctrl-C ends it`,
+        `lxc-autoscale demo  ${clockTime(demandMs)}  ${passed} h have passed  q ends it`,
         totals(node),
+        `saved so far: ${savedWords(node, first)}`,
         '',
-        HEADING,
+        heading(barWidth(width)),
         ...rows,
         '',
-        ...recent,
+        ...recent.slice(-left),
       ];
       out.write(`${CLEAR}${lines.map((line) => line.slice(0, width)).join('\n')}\n`);
     },
@@ -110,37 +125,38 @@ function tableView(
   };
 }
 
-const HEADING = [
-  'ID'.padEnd(5),
-  'NAME'.padEnd(14),
-  'CPU'.padEnd(18),
-  'of cores'.padEnd(9),
-  'MEMORY'.padEnd(18),
-  'of MB'.padEnd(12),
-  'OOM kills',
-].join(' ');
+/** Beside the bars a row has so many columns. */
+const ROW_COLUMNS = 46;
+const LONGEST_BAR = 16;
 
-function tableRows(node: SimulatedNode): string[] {
+const barWidth = (columns: number): number =>
+  Math.max(3, Math.min(LONGEST_BAR, Math.floor((columns - ROW_COLUMNS) / 2) - 2));
+
+const heading = (bar: number): string =>
+  [
+    ...['ID'.padEnd(4), 'NAME'.padEnd(12), 'CPU'.padEnd(bar + 2), 'of cores'.padEnd(8)],
+    ...['MEMORY'.padEnd(bar + 2), 'of MB'.padEnd(11), 'OOM'],
+  ].join(' ');
+
+function tableRows(node: SimulatedNode, width: number): string[] {
   return [...node.machine.plant.containers()].map(({ vmid, cpu, limits, memory }) => {
-    const name = plainText(node.machine.conf(vmid)?.main.values.get('hostname') ?? '', 14);
+    const name = plainText(node.machine.conf(vmid)?.main.values.get('hostname') ?? '', 12);
     const cpus = limits.cpus.length;
     const limitMib = limits.memoryMaxBytes / MIB;
     const usedMib = unreclaimableBytes(memory) / MIB;
     return [
-      String(vmid).padEnd(5),
-      name.padEnd(14),
-      bar(cpu.usedCores / cpus),
-      `${cpu.usedCores.toFixed(1)}/${cpus}`.padEnd(9),
-      bar(usedMib / limitMib),
-      `${Math.round(usedMib)}/${Math.round(limitMib)}`.padEnd(12),
+      String(vmid).padEnd(4),
+      name.padEnd(12),
+      bar(cpu.usedCores / cpus, width),
+      `${cpu.usedCores.toFixed(1)}/${cpus}`.padEnd(8),
+      bar(usedMib / limitMib, width),
+      `${Math.round(usedMib)}/${Math.round(limitMib)}`.padEnd(11),
       String(node.oomKills(vmid)),
     ].join(' ');
   });
 }
 
-const BAR_WIDTH = 16;
-
-function bar(share: number): string {
-  const full = Math.round(Math.min(1, Math.max(0, share)) * BAR_WIDTH);
-  return `[${'#'.repeat(full)}${'.'.repeat(BAR_WIDTH - full)}]`;
+function bar(share: number, width: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * width);
+  return `[${'#'.repeat(full)}${'.'.repeat(width - full)}]`;
 }

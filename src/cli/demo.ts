@@ -18,6 +18,7 @@ import {
 import { traceNode } from '../sim/trace-guests.ts';
 import { readTrace } from '../sim/traces.ts';
 import type { Arguments } from './arguments.ts';
+import type { CommandContext } from './command.ts';
 import { summary } from './demo-summary.ts';
 import { createView } from './demo-view.ts';
 import { JournalTail } from './journal-tail.ts';
@@ -28,7 +29,7 @@ import { JournalTail } from './journal-tail.ts';
  */
 export async function demo(
   given: Arguments,
-  context: ProcessContext,
+  context: CommandContext,
   signals: Signals,
 ): Promise<ExitCode> {
   const stage = await setStage(given);
@@ -45,10 +46,11 @@ export async function demo(
   context.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
 
   const journal = new JournalTail(join(root, '/var/log/lxc_autoscale.json'));
-  const view = createView(node, context.stdout, stage.startMs);
   const first = new Map(stage.node.guests.map(({ vmid }) => [vmid, node.limits(vmid)]));
+  const view = createView(node, context.stdout, { startMs: stage.startMs, first });
   const started = context.clock.monotonicMs();
   const stop = stopRequest(signals);
+  const letGo = onKeys(context.stdin, stop.ask);
   node.start();
   const daemon = startDaemon(root, node.binDirectory, context);
   const untilMs = started + given.durationSeconds * 1000;
@@ -57,6 +59,7 @@ export async function demo(
     await stop.sleep(Math.max(0, Math.min(REFRESH_MS, leftMs)));
     view.show(journal.news());
   }
+  letGo();
   const failure = await daemon.end();
   view.show(journal.news());
   view.finish();
@@ -157,6 +160,7 @@ function stopRequest(signals: Signals) {
   signals.on('SIGINT', ask);
   signals.on('SIGTERM', ask);
   return {
+    ask,
     get asked() {
       return state.asked;
     },
@@ -169,6 +173,23 @@ function stopRequest(signals: Signals) {
         };
         if (state.asked) state.wake();
       }),
+  };
+}
+
+const CTRL_C = '\x03';
+
+/** On a terminal a key ends it at once: q, or Ctrl-C, which is then a key too. */
+function onKeys(stdin: NodeJS.ReadStream, ask: () => void): () => void {
+  if (stdin.isTTY !== true) return () => {};
+  const hear = (keys: Buffer): void => {
+    const text = keys.toString('utf8');
+    if (text.includes('q') || text.includes('Q') || text.includes(CTRL_C)) ask();
+  };
+  stdin.setRawMode(true);
+  stdin.on('data', hear).resume();
+  return () => {
+    stdin.off('data', hear).pause();
+    stdin.setRawMode(false);
   };
 }
 

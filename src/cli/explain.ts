@@ -14,6 +14,7 @@ export async function explain(given: Arguments, context: ProcessContext): Promis
   const { vmid, group } = given;
   if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
+  if (given.at !== undefined) return (await import('./explain-at.ts')).explainAt(given, context);
   const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
   if (typeof account === 'number') return account;
   const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');

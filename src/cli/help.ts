@@ -1,6 +1,7 @@
 import { type Command, type Examples, SUBJECTS } from './command.ts';
 import { COMMAND_GROUPS } from './commands.ts';
 import { CONFIGURED, GENERAL_OPTIONS, OPTIONS, type Option, type OptionName } from './options.ts';
+import { folded } from './view.ts';
 
 /** The help, made of the table of commands. */
 
@@ -32,15 +33,8 @@ export function headOf(option: OptionName): string {
 }
 
 /** `text` in lines below each other that begin at a column. */
-function wrapped(text: string, indent: number): string {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const longer = `${lines.at(-1) ?? ''} ${word}`;
-    if (lines.length > 0 && longer.length + indent <= COLUMNS) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines.join(`\n${' '.repeat(indent)}`);
-}
+const wrapped = (text: string, indent: number): string =>
+  folded(text, COLUMNS - indent).join(`\n${' '.repeat(indent)}`);
 
 function rows(entries: readonly (readonly [head: string, text: string])[]): string {
   const width = Math.max(...entries.map(([head]) => head.length));

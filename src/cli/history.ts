@@ -6,32 +6,25 @@ import { printable } from '../config/printable.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
+import type { Milliseconds } from '../core/units.ts';
 import { asObject, parseJsonObject } from '../os/json-object.ts';
 import { createTimestamp } from '../os/timestamp.ts';
 import type { Arguments } from './arguments.ts';
-import { linesOf, openJournalFiles } from './journal-files.ts';
+import { type JournalFiles, linesOf, openJournalFiles } from './journal-files.ts';
+import { clip, type View, viewOf } from './view.ts';
 
 /** `history [GUEST]`: what the JSON log says was done, the oldest first. Only reads. */
 export async function history(given: Arguments, context: ProcessContext): Promise<ExitCode> {
-  const { paths, clock, stderr } = context;
-  const loaded = readConfiguration(given, context);
-  if (!loaded.ok) {
-    stderr.write(renderProblems(loaded));
-    return EXIT.configuration;
-  }
-  const { jsonLogFile, timezone } = loaded.config;
-  const file = paths.at(jsonLogFile);
-  const { open, problems } = openJournalFiles(file);
-  for (const problem of problems) stderr.write(`Cannot be read: ${plainText(problem)}\n`);
-  if (open.length === 0) {
-    if (problems.length > 0) return EXIT.failure;
-    (given.json ? stderr : context.stdout).write(`Nothing has been logged yet in ${file}.\n`);
-    return EXIT.fine;
-  }
-  const from = given.since && sinceText(given.since, clock.wallMs(), createTimestamp(timezone));
+  const { stderr } = context;
+  const journal = openJournal(given, context);
+  if (typeof journal === 'number') return journal;
+  const { open, problems, localTime } = journal;
+  const from = given.since && sinceText(given.since, context.clock.wallMs(), localTime);
   const out = outputTo(context.stdout);
   const counts = { shown: 0, broken: 0 };
-  for (const fd of open) await tell(fd, { given, from, out, counts });
+  const view = viewOf(given, context);
+  const layout = layoutOf(view.isTerminal ? view : { ...view, width: undefined });
+  for (const fd of open) await tell(fd, { given, from, out, counts, layout });
   if (counts.broken > 0) {
     const lines = counts.broken === 1 ? 'One line was' : `${counts.broken} lines were`;
     stderr.write(`${lines} left out: no JSON, or cut short.\n`);
@@ -44,14 +37,37 @@ export async function history(given: Arguments, context: ProcessContext): Promis
   return problems.length > 0 ? EXIT.failure : EXIT.fine;
 }
 
+export interface Journal extends JournalFiles {
+  readonly localTime: (wallMs: Milliseconds) => string;
+}
+
+/** The files of the JSON log; an exit code if there is nothing to read, which has been said. */
+export function openJournal(given: Arguments, context: ProcessContext): Journal | ExitCode {
+  const { paths, stderr } = context;
+  const loaded = readConfiguration(given, context);
+  if (!loaded.ok) {
+    stderr.write(renderProblems(loaded));
+    return EXIT.configuration;
+  }
+  const { jsonLogFile, timezone } = loaded.config;
+  const file = paths.at(jsonLogFile);
+  const { open, problems } = openJournalFiles(file);
+  for (const problem of problems) stderr.write(`Cannot be read: ${plainText(problem)}\n`);
+  if (open.length > 0) return { open, problems, localTime: createTimestamp(timezone) };
+  if (problems.length > 0) return EXIT.failure;
+  (given.json ? stderr : context.stdout).write(`Nothing has been logged yet in ${file}.\n`);
+  return EXIT.fine;
+}
+
 interface Telling {
   readonly given: Arguments;
   readonly from: string | undefined;
   readonly out: Output;
   readonly counts: { shown: number; broken: number };
+  readonly layout: Layout;
 }
 
-async function tell(fd: number, { given, from, out, counts }: Telling): Promise<void> {
+async function tell(fd: number, { given, from, out, counts, layout }: Telling): Promise<void> {
   for (const line of linesOf(fd)) {
     if (out.gone()) continue;
     if (line === '') continue;
@@ -62,14 +78,17 @@ async function tell(fd: number, { given, from, out, counts }: Telling): Promise<
     }
     if (given.vmid !== undefined && event.container !== `${given.vmid}`) continue;
     if (from !== undefined && event.time.slice(0, from.length) < from) continue;
-    if (counts.shown === 0 && !given.json) await out.put(rowOf(HEAD));
+    if (event.isConfirmation && !given.all && !given.json) continue;
+    if (counts.shown === 0 && !given.json) await out.put(layout.head);
     counts.shown += 1;
-    await out.put(given.json ? plainJson(line) : rowOf(cellsOf(event)));
+    await out.put(given.json ? plainJson(line) : layout.row(event));
   }
 }
 
 /** A line of the JSON log, as far as it is shown. */
-interface LoggedEvent {
+export interface LoggedEvent {
+  /** Cores of an earlier change have taken effect: no change of its own. */
+  readonly isConfirmation: boolean;
   readonly time: string;
   readonly container: string;
   readonly name: string;
@@ -82,7 +101,7 @@ interface LoggedEvent {
   readonly reason: string;
 }
 
-function eventOf(line: string): LoggedEvent | undefined {
+export function eventOf(line: string): LoggedEvent | undefined {
   const event = asObject(parseJsonObject(line));
   if (event === undefined) return undefined;
   const text = (key: string): string => {
@@ -94,6 +113,7 @@ function eventOf(line: string): LoggedEvent | undefined {
   const container = text('container_id');
   if (time === '' || container === '') return undefined;
   return {
+    isConfirmation: text('event') === 'confirmed' || text('action') === 'Confirm Cores',
     ...{ time, container, name: text('name'), action: journalLabel(event) },
     ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
     status: text('status'),
@@ -101,27 +121,64 @@ function eventOf(line: string): LoggedEvent | undefined {
   };
 }
 
+interface Layout {
+  readonly head: string;
+  row(event: LoggedEvent): string;
+}
+
 const HEAD = ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'];
 /** Lines are printed as they are read, so the columns cannot wait for the widest cell. */
-const WIDTHS = [19, 24, 22, 16, 9, 0];
+const WIDTHS = [19, 24, 22, 16, 9];
+const NARROW_HEAD = ['TIME', 'CONTAINER', 'CHANGE', 'REASON'];
+const NARROW_WIDTHS = [11, 16, 16];
+/** What is narrower has no room for all columns and a reason. */
+const LEAST_WIDE = 116;
 const LONGEST_REASON = 400;
 
+function layoutOf({ width, paint }: Pick<View, 'width' | 'paint'>): Layout {
+  const isNarrow = width !== undefined && width < LEAST_WIDE;
+  const widths = isNarrow ? NARROW_WIDTHS : WIDTHS;
+  const line = (cells: readonly string[]): string =>
+    clip(cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '), width).trimEnd();
+  return {
+    head: paint('bold', line(isNarrow ? NARROW_HEAD : HEAD)),
+    row(event) {
+      const text = line(isNarrow ? narrowCells(event) : cellsOf(event));
+      return WENT_WRONG.has(event.status) ? paint('red', text) : text;
+    },
+  };
+}
+
+const WENT_WRONG: ReadonlySet<string> = new Set(['failed', 'rolled-back']);
+const WENT_WELL: ReadonlySet<string> = new Set(['confirmed', 'pending', '']);
+
 function cellsOf({ time, container, name, action, ...event }: LoggedEvent): readonly string[] {
-  const { before, after, change, status, reason } = event;
-  const unit = action.includes('Memory') ? ' MB' : '';
-  const step = before === '' ? after || change : `${before} -> ${after}${unit}`;
+  const { status, reason } = event;
   return [
     ...[plainText(time, 40), printable(`${container} ${name}`.trim(), 21)],
-    ...[plainText(action, 60), plainText(step, 60), plainText(status, 40)],
+    ...[plainText(action, 60), plainText(stepOf({ action, ...event }), 60), plainText(status, 40)],
     plainText(reason, LONGEST_REASON),
   ];
 }
 
-const rowOf = (cells: readonly string[]): string =>
-  cells
-    .map((cell, column) => cell.padEnd(WIDTHS[column] ?? 0))
-    .join('  ')
-    .trimEnd();
+type Stepped = Pick<LoggedEvent, 'action' | 'before' | 'after' | 'change'>;
+
+function stepOf({ action, before, after, change }: Stepped): string {
+  const unit = action.includes('Memory') ? ' MB' : '';
+  return before === '' ? after || change : `${before} -> ${after}${unit}`;
+}
+
+/** `11-22 08:00  101 shop  mem 1024>1536  failed: it needs more`. */
+function narrowCells(event: LoggedEvent): readonly string[] {
+  const { time, container, name, action, before, after, status, reason } = event;
+  const short = action.includes('Memory') ? 'mem' : action.includes('Cores') ? 'cpu' : action;
+  const step = before === '' ? stepOf(event) : `${before}>${after}`;
+  const how = WENT_WELL.has(status) ? '' : `${status}: `;
+  return [
+    ...[plainText(time.slice(5, 16), 11), printable(`${container} ${name}`.trim(), 16)],
+    ...[plainText(`${short} ${step}`, 40), plainText(`${how}${reason}`, LONGEST_REASON)],
+  ];
+}
 
 interface Output {
   /** Resolves when there is room for more, so that a slow reader fills no memory. */

@@ -34,6 +34,12 @@ export const OPTIONS = {
   yaml: { type: 'boolean' },
   for: { type: 'string', value: 'N' },
   yes: { type: 'boolean' },
+  at: { type: 'string', value: 'TIME' },
+  wide: { type: 'boolean' },
+  columns: { type: 'string', value: 'LIST' },
+  sort: { type: 'string', value: 'COLUMN' },
+  watch: { type: 'boolean' },
+  'no-color': { type: 'boolean' },
   rollback: { type: 'boolean' },
   'validate-config': { type: 'boolean' },
   'validate-only': { type: 'boolean' },
@@ -91,6 +97,17 @@ export const OVERRIDES = {
 export const DRY_RUN = { 'dry-run': 'Do everything except the change' } as const;
 
 export const ONE_NODE = { node: 'The node that is meant, if there are several' } as const;
+
+/** The columns of `status`, as `--columns` and `--sort` name them. */
+export const STATUS_COLUMNS = [
+  ...(['vmid', 'name', 'policy', 'cpu', 'memory', 'need', 'waits', 'change', 'now'] as const),
+];
+
+/** Of commands that print a table. */
+export const TABLE = {
+  wide: 'Cut no line, and leave out no column',
+  'no-color': 'No colours, as with NO_COLOR in the environment or without a terminal',
+} as const satisfies OptionTexts;
 
 export const JSON_OUTPUT = { json: 'Print JSON, for scripts' } as const;
 

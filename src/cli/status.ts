@@ -4,13 +4,49 @@ import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
 import { observingWords } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
-import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
+import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
+import {
+  type Colour,
+  type Column,
+  clip,
+  fitted,
+  folded,
+  type Paint,
+  type View,
+  viewOf,
+} from './view.ts';
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
-export async function status(given: Arguments, context: ProcessContext): Promise<ExitCode> {
+export async function status(given: Arguments, context: CommandContext): Promise<ExitCode> {
+  if (!given.view.watch) return show(given, context);
+  const { signals, stdout } = context;
+  let wake = (): void => {};
+  let isOver = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    signals.on(signal, () => {
+      isOver = true;
+      wake();
+    });
+  }
+  let code: ExitCode = EXIT.fine;
+  while (!isOver) {
+    if (viewOf(given, context).isTerminal) stdout.write(CLEAR);
+    code = await show(given, context);
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, WATCH_MS);
+    });
+  }
+  return code;
+}
+
+const CLEAR = '\x1b[H\x1b[J';
+const WATCH_MS = 2000;
+
+async function show(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const report = await ask<StatusReport>({ command: 'status' }, 'report', given, context);
   if (typeof report === 'number') return report;
   const one = oneOf(report, given.vmid);
@@ -20,7 +56,9 @@ export async function status(given: Arguments, context: ProcessContext): Promise
     return EXIT.failure;
   }
   const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);
-  const lines = [...statusLines(one), ...reasons.map((says) => `\n${plainText(says)}`)];
+  const view = viewOf(given, context);
+  const shown = { ...one, containers: sorted(one.containers, given.view.sort) };
+  const lines = [...statusLines(shown, view), ...reasons.map((says) => `\n${plainText(says)}`)];
   const text = given.json ? JSON.stringify(one, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;
@@ -33,32 +71,69 @@ function oneOf(report: StatusReport, vmid: Vmid | undefined): StatusReport | und
   return containers.length === 0 ? undefined : { ...report, containers, groups: [] };
 }
 
-/** What a terminal shows in one line. */
-const COLUMNS = 120;
 const LONGEST_NAME = 14;
 const LONGEST_POLICY = 12;
 
-export function statusLines(report: StatusReport): readonly string[] {
+export function statusLines(report: StatusReport, view: View): readonly string[] {
+  const { paint } = view;
   const { cycle, time, from, dryRun, host, containers } = report;
   const dry = dryRun ? ', a dry run' : '';
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
   const rows = containers.map((row) => cells(row, time));
-  const lines = [
-    ...(report.observing === null ? [] : [headline(report.observing)]),
-    `${when} ${hostWords(host)}`,
-    budgetWords(host),
+  const urgent = [
     ...(host.paused === null ? [] : [`PAUSED, nothing is changed: ${host.paused}.`]),
     ...(host.overdue === null ? [] : [`NOT ACTIVE: ${host.overdue}.`]),
-    ...refusalLines(host),
-    ...host.missing.map((why) => `Not known: ${why}`),
+  ];
+  const said = (text: string, colour?: Colour): readonly string[] =>
+    folded(plainText(text), view.width).map((line) => (colour ? paint(colour, line) : line));
+  return [
+    ...(report.observing === null ? [] : said(headline(report.observing), 'amber')),
+    ...said(`${when} ${hostWords(host)}`),
+    ...said(budgetWords(host)),
+    ...urgent.flatMap((text) => said(text, 'red')),
+    ...refusalLines(host).flatMap((text) => said(text)),
+    ...host.missing.flatMap((why) => said(`Not known: ${why}`)),
     '',
     ...(rows.length === 0
       ? ['There are no containers on this node.']
-      : table([HEAD, ...rows]).map((line) => clip(line, COLUMNS))),
-    ...groupSummary(report.groups ?? []).map((line) => clip(line, COLUMNS)),
-    ...otherLines(report),
+      : fitted(COLUMNS, rows, view, (row, text) => tinted(paint, containers[row], text))),
+    ...groupSummary(report.groups ?? []).map((line) => clip(plainText(line), view.width)),
+    ...otherLines(report).flatMap((text) => said(text)),
   ];
-  return lines.map((line) => plainText(line));
+}
+
+/** The order of the rows; each column that has a number begins with the largest. */
+const ORDERS: Readonly<Partial<Record<string, (row: ContainerRow) => number | string>>> = {
+  vmid: ({ vmid }) => vmid,
+  name: ({ name }) => name.toLowerCase(),
+  policy: ({ policy }) => policy ?? '',
+  cpu: ({ cpu }) => ('missing' in cpu ? 0 : -cpu.usedCores),
+  memory: ({ memory }) => ('missing' in memory ? 0 : -memory.usedMib),
+  need: ({ need }) => -(need.memoryMib ?? 0),
+  waits: ({ pressure }) => -Math.max(pressure.cpuPercent ?? 0, pressure.memoryPercent ?? 0),
+  change: ({ lastChange }) => (lastChange === null ? 0 : -Date.parse(lastChange.at)),
+  now: ({ now }) => now.brief,
+};
+
+function sorted(rows: readonly ContainerRow[], key: string | undefined): readonly ContainerRow[] {
+  const order = ORDERS[key ?? 'vmid'];
+  if (order === undefined) return rows;
+  return [...rows].sort((one, other) => {
+    const [a, b] = [order(one), order(other)];
+    return a < b ? -1 : a > b ? 1 : one.vmid - other.vmid;
+  });
+}
+
+/** Red: it failed. Amber: somebody or something holds it. Green: all is well. */
+function tinted(paint: Paint, row: ContainerRow | undefined, text: string): string {
+  if (row === undefined) return text;
+  const { now, lastChange, would, mode, state } = row;
+  if (/failed|unreadable/.test(now.brief)) return paint('red', text);
+  if (would !== null) return paint('amber', text);
+  if (now.brief === 'in band') return paint('green', text);
+  if (mode === 'ignored' || state === 'stopped') return paint('dim', text);
+  const wentWrong = lastChange !== null && !WENT_WELL.has(lastChange.status);
+  return paint(wentWrong ? 'red' : 'amber', text);
 }
 
 /** A daemon may look after several nodes; the table is of one. */
@@ -99,8 +174,16 @@ function refusalLines({ refused }: HostRow): string[] {
   return [...say('more CPU', refused.cores), ...say('more memory', refused.memory)];
 }
 
-const HEAD = [
-  ...['VMID', 'NAME', 'POLICY', 'CPU', 'MEMORY MB', 'NEED', 'WAITS %', 'LAST CHANGE', 'NOW'],
+const COLUMNS: readonly Column[] = [
+  { key: 'vmid', head: 'VMID', rank: 0 },
+  { key: 'name', head: 'NAME', rank: 0 },
+  { key: 'policy', head: 'POLICY', rank: 3 },
+  { key: 'cpu', head: 'CPU', rank: 0 },
+  { key: 'memory', head: 'MEMORY MB', rank: 0 },
+  { key: 'need', head: 'NEED', rank: 2 },
+  { key: 'waits', head: 'WAITS %', rank: 4 },
+  { key: 'change', head: 'LAST CHANGE', rank: 1 },
+  { key: 'now', head: 'NOW', rank: 0 },
 ];
 
 function cells(row: ContainerRow, time: string): string[] {
@@ -157,8 +240,3 @@ function changeCell(last: ContainerRow['lastChange'], time: string): string {
 }
 
 const orDash = (value: number | null): string => (value === null ? '-' : `${value}`);
-
-function clip(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, width - 3).join('')}...`;
-}

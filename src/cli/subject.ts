@@ -65,7 +65,8 @@ function readContainer(
   if (vmid === undefined && !NAME.test(word)) {
     return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
   }
-  if (all) return { message: `--all is every container, so '${word}' does not go with it` };
+  if (all && subject === 'container or all')
+    return { message: `--all is every container, so '${word}' does not go with it` };
   return vmid === undefined ? { guestName: word } : { vmid };
 }
 

@@ -34,7 +34,8 @@ const NOTHING: Arguments = {
   ...{ to: undefined, json: false },
   otherGuest: false,
   node: undefined,
-  since: undefined,
+  ...{ since: undefined, at: undefined, all: false },
+  view: { wide: false, colour: true, columns: undefined, sort: undefined, watch: false },
   ...{ outFile: undefined, channel: undefined },
   policies: [],
   ...{ htmlFile: undefined, yaml: false },
@@ -191,8 +192,8 @@ describe('backups and rollback', () => {
       { vmid: 101, to: time('2026-11-21 22:04:45') },
     ],
     [['rollback', '101', '--to', ID], { vmid: 101, to: { kind: 'id', id: ID } }],
-    [['rollback', '--all'], {}],
-    [['rollback', '--all', '--to', '2026-11-21'], { to: time('2026-11-21') }],
+    [['rollback', '--all'], { all: true }],
+    [['rollback', '--all', '--to', '2026-11-21'], { all: true, to: time('2026-11-21') }],
     [['--rollback'], {}],
     [['--rollback', '--debug', '--dry-run'], { debug: true, dryRun: true }],
   ])('takes %j', (argv, expected) => {
@@ -280,6 +281,10 @@ describe('status, explain and history', () => {
       ['export', '101', '--since', '2h', '--out', '/a.csv'],
       { command: 'export', vmid: 101, since: { kind: 'span', ms: 7_200_000 }, outFile: '/a.csv' },
     ],
+    [['history', '--since', 'yesterday'], { since: { kind: 'day', ago: 1 } }],
+    [['explain', '101', '--at', '3:00'], { vmid: 101, at: { kind: 'clock', text: '03:00' } }],
+    [['history', '101', '--all'], { vmid: 101, all: true }],
+    [['status', '--columns', 'vmid, NOW'], { view: { columns: ['vmid', 'now'] } }],
     [['history', '--since', '2h'], { command: 'history', since: { kind: 'span', ms: 7_200_000 } }],
     [
       ['history', '--since', '2026-11-21 22:04', '101'],
@@ -302,8 +307,8 @@ describe('status, explain and history', () => {
     ],
     [
       ['history', '--since', 'noon'],
-      "--since takes a time such as 2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h " +
-        "or 7d, not 'noon'",
+      "--since takes a time such as 03:00, yesterday, 2026-11-21 or '2026-11-21 22:04', or a " +
+        "span such as 30m, 2h30m or 7d, not 'noon'",
     ],
     [['status', '--since', '2h'], '--since does not go with status'],
     [['history', '--out', 'a'], '--out does not go with history'],
@@ -313,7 +318,9 @@ describe('status, explain and history', () => {
       ['export', '101', '102'],
       "export takes one container, '102' is too much; a time that contains a blank needs quotes",
     ],
-    [['history', '--all'], '--all does not go with history'],
+    [['backups', '--all'], '--all does not go with backups'],
+    [['status', '--sort', 'memroy'], "--sort: unknown column 'memroy'. Did you mean 'memory'?"],
+    [['status', '--columns', 'vmid,nam'], "--columns: unknown column 'nam'. Did you mean 'name'?"],
     [['explain', '101', '--dry-run'], '--dry-run does not go with explain'],
   ])('%j is wrong', (argv, message) => {
     expect(parseArguments(argv)).toMatchObject({ kind: 'wrong', message });

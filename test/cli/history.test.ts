@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../src/cli/command-line.ts';
+import { explainAt } from '../../src/cli/explain-at.ts';
 import { history } from '../../src/cli/history.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { manualClock, plant, temporaryDirectory } from '../node/local/world.ts';
@@ -104,7 +105,7 @@ describe('history', () => {
       ...both('Increase Cores Failed', { ...cores, event: 'failed', direction: 'up' }, 2),
       ...both('Rollback Memory', { resource: 'memory', event: 'rollback', direction: 'up' }, 512),
     ];
-    const { stdout } = await world({ [LOG]: `${rows.join('\n')}\n` }).run([]);
+    const { stdout } = await world({ [LOG]: `${rows.join('\n')}\n` }).run(['--all']);
     const [, ...shown] = stdout.trimEnd().split('\n');
     expect(shown).toHaveLength(8);
     for (let index = 0; index < 8; index += 2) expect(shown[index + 1]).toBe(shown[index]);
@@ -194,4 +195,60 @@ describe('history', () => {
     const { run } = world({}, 'DEFAULT: {log_fil: /x}\n');
     expect(await run([])).toMatchObject({ code: 78, stdout: '' });
   });
+});
+
+describe('on a terminal', () => {
+  function terminal(columns: number) {
+    const out = collecting();
+    return { stream: Object.assign(out.stream, { isTTY: true, columns }), text: out.text };
+  }
+
+  it.each([60, 80, 120])('has one line of at most %d columns for a change', async (columns) => {
+    const long = line('2026-11-22 11:45:00', 101, { reason: 'it needs more '.repeat(30) });
+    const logs = { [LOG]: `${MORNING}\n${NOON}\n${long}\n` };
+    const { stdout } = await world(logs).run(['--no-color'], terminal(columns));
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines).toHaveLength(4);
+    for (const each of lines) expect(each.length).toBeLessThanOrEqual(columns);
+    if (columns < 100) {
+      expect(lines[1]).toMatch(/^11-22 08:00 {2}102 shop {10}cpu 4>2 {11}it/);
+      expect(lines[2]).toMatch(/^11-22 11:30 {2}101 shop {10}mem 1024>1536 {5}fail/);
+    }
+  });
+
+  it('is red where a change failed, unless colours are unwanted', async () => {
+    const { stdout } = await world(three).run([], terminal(120));
+    expect(stdout.split('\n').filter((row) => row.startsWith('\x1b[31m'))).toHaveLength(1);
+  });
+});
+
+it('leaves out what only confirms an earlier change, unless it is asked for', async () => {
+  const confirmed = line('2026-11-22 08:00:05', 102, { action: 'None', event: 'confirmed' });
+  const logs = { [LOG]: `${MORNING}\n${confirmed}\n` };
+  expect((await world(logs).run([])).stdout.trimEnd().split('\n')).toHaveLength(2);
+  expect((await world(logs).run(['--all'])).stdout.trimEnd().split('\n')).toHaveLength(3);
+  expect((await world(logs).run(['--json'])).stdout.trimEnd().split('\n')).toHaveLength(2);
+});
+
+it('explain --at tells the last change of each resource by then, and the next one', async () => {
+  const first = line('2026-11-22 02:30:00', 101, { reason: 'it is full' });
+  const cores = line('2026-11-22 02:40:00', 101, { action: 'Decrease Cores', before: 4, after: 2 });
+  const other = line('2026-11-22 02:50:00', 102);
+  const { root } = world({ [LOG]: `${first}\n${cores}\n${other}\n${NOON}\n` });
+  const explain = (at: string, vmid = '101') => {
+    const parsed = parseArguments(['explain', vmid, '--at', at, '--sysroot', root]);
+    if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
+    const out = collecting();
+    const clock = manualClock(Date.UTC(2026, 10, 22, 12, 0, 0));
+    const streams = { stdout: out.stream, stderr: collecting().stream };
+    explainAt(parsed.arguments, { paths: createPaths(root), clock, env: {}, ...streams });
+    return out.text();
+  };
+  expect(explain('03:00')).toBe(
+    'Container 101 at 2026-11-22 03:00, as the JSON log has it.\n\n' +
+      '2026-11-22 02:30:00  Increase Memory 1024 -> 1536, confirmed\n  since it is full\n\n' +
+      '2026-11-22 02:40:00  Decrease Cores 4 -> 2, confirmed\n  since it needs more\n\n' +
+      'Next: 2026-11-22 11:30:00  Increase Memory 1024 -> 1536, failed\n',
+  );
+  expect(explain('yesterday', '102')).toContain('No change of it had been logged by then.\n');
 });

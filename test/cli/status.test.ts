@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { accountLines } from '../../src/cli/explain.ts';
 import { statusLines } from '../../src/cli/status.ts';
+import { plain } from '../../src/cli/view.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
 import { accountOf } from '../../src/core/report/account.ts';
@@ -8,6 +9,8 @@ import { statusReport } from '../../src/core/report/status.ts';
 import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import { container, cpuUse, gone, guest, memoryUse, vmid } from '../core/builders.ts';
 import { reportInput } from '../core/report/report.ts';
+
+const VIEW = { width: 120, paint: plain, columns: undefined, isTerminal: false };
 
 it('is a table of all containers, with the host above it', () => {
   const state = newLoopState();
@@ -26,7 +29,7 @@ it('is a table of all containers, with the host above it', () => {
     text: 'cores 2 -> 1 core',
     status: 'pending',
   };
-  const [head, budget, blank, ...rows] = statusLines(statusReport(input));
+  const [head, budget, blank, ...rows] = statusLines(statusReport(input), VIEW);
   expect([head, budget, blank]).toEqual([
     'Cycle 7 at 2026-11-21 22:04:45. Host: 16 CPUs; 32768 of 65536 MB free.',
     'It can give at most 14 cores a container, 8192 MB in all; ' +
@@ -49,7 +52,7 @@ it('is a table of all containers, with the host above it', () => {
 });
 
 it('says where there is none', () => {
-  const lines = statusLines(statusReport(reportInput([], { from: 'now' })));
+  const lines = statusLines(statusReport(reportInput([], { from: 'now' })), VIEW);
   expect(lines[0]).toMatch(/^As of 2026-11-21 22:04:45\. Host/);
   expect(lines.at(-1)).toBe('There are no containers on this node.');
 });
@@ -63,7 +66,7 @@ it('fits 120 columns, whatever the names and numbers', () => {
     ),
   );
   const input = reportInput(containers, { dryRun: true });
-  const lines = statusLines(statusReport(input));
+  const lines = statusLines(statusReport(input), VIEW);
   expect(lines).toHaveLength(7);
   for (const line of lines) {
     expect([...line].length).toBeLessThanOrEqual(120);

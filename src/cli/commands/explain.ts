@@ -11,8 +11,14 @@ export const explain: Command = {
   examples: {
     'explain 104': 'by its id',
     'explain nextcloud': 'by its name',
+    'explain nextcloud --at 03:00': 'what was changed last at that time, and why',
     'explain web': 'a group',
   },
-  options: { ...CONFIGURED, ...JSON_OUTPUT, ...ONE_NODE },
+  options: {
+    ...CONFIGURED,
+    ...JSON_OUTPUT,
+    ...ONE_NODE,
+    at: "What the JSON log says of a container at that time: 03:00, '2026-11-21 22:04', 2h ago",
+  },
   run: async (given, context) => (await import('../explain.ts')).explain(given, context),
 };

@@ -11,7 +11,8 @@ export const exportUsage: Command = {
   },
   options: {
     ...CONFIGURED,
-    since: "Only from then on: 2026-11-21, '2026-11-21 22:04', or 90s, 30m, 1h30m, 7d, 4w ago",
+    since:
+      "From then on: today, yesterday, 03:00, 2026-11-21, '2026-11-21 22:04', or 2h30m, 7d ago",
     out: 'Write to this file, which is replaced, instead of standard output',
   },
   requires: 'answers and a configuration',

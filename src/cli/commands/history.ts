@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED } from '../options.ts';
+import { CONFIGURED, TABLE } from '../options.ts';
 
 export const history: Command = {
   name: 'history',
@@ -7,13 +7,16 @@ export const history: Command = {
   summary: 'List what was done, from the JSON log, oldest first',
   help: 'Rotated logs are read as well (.1 to .9).',
   examples: {
-    'history --since 7d': 'the last week',
+    'history --since yesterday': 'from midnight on',
     "history nextcloud --since '2026-11-21 22:04'": 'one container, from a time on',
   },
   options: {
     ...CONFIGURED,
-    since: "Only from then on: 2026-11-21, '2026-11-21 22:04', or 90s, 30m, 1h30m, 7d, 4w ago",
+    since:
+      "From then on: today, yesterday, 03:00, 2026-11-21, '2026-11-21 22:04', or 2h30m, 7d ago",
     json: 'Print the lines as they were logged',
+    all: 'Also the lines on cores that have taken effect since a change',
+    ...TABLE,
   },
   requires: 'answers and a configuration',
   run: async (given, context) => (await import('../history.ts')).history(given, context),

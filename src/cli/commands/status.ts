@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, JSON_OUTPUT, ONE_NODE } from '../options.ts';
+import { CONFIGURED, JSON_OUTPUT, ONE_NODE, STATUS_COLUMNS, TABLE } from '../options.ts';
 
 export const status: Command = {
   name: 'status',
@@ -11,8 +11,17 @@ export const status: Command = {
   examples: {
     status: 'all containers',
     'status nextcloud': 'one, with the reason for its state',
+    'status --sort memory --columns vmid,name,memory,now': 'the largest first',
     'status --json': 'for scripts',
   },
-  options: { ...CONFIGURED, ...JSON_OUTPUT, ...ONE_NODE },
+  options: {
+    ...CONFIGURED,
+    ...JSON_OUTPUT,
+    ...ONE_NODE,
+    ...TABLE,
+    columns: `Only these, separated by commas: ${STATUS_COLUMNS.join(', ')}`,
+    sort: 'In the order of this column; numbers begin with the largest',
+    watch: 'Show it again every two seconds, until Ctrl-C',
+  },
   run: async (given, context) => (await import('../status.ts')).status(given, context),
 };

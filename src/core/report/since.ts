@@ -6,13 +6,23 @@ import { type Milliseconds, milliseconds } from '../units.ts';
 export type Since =
   /** A day, a minute or a second in local time: `2026-11-21 22:04`. */
   | { readonly kind: 'time'; readonly text: string }
+  /** A day by its distance from today: 1 is yesterday; a time of day: of the last time it was. */
+  | { readonly kind: 'day'; readonly ago: 0 | 1 }
+  | { readonly kind: 'clock'; readonly text: string }
   | { readonly kind: 'span'; readonly ms: Milliseconds };
 
 /** A hundred years: more is no span that a log could hold. */
 const LONGEST_SPAN_MS = 100 * 365 * 86_400_000;
 
-/** Reads `2h`, `1h30m`, `7d`, `2026-11-21` or `2026-11-21 22:04`; undefined for all else. */
+/**
+ * Reads `2h`, `1h30m`, `7d`, `today`, `yesterday`, `22:04`, `2026-11-21` or `2026-11-21 22:04`;
+ * undefined for all else.
+ */
 export function parseSince(text: string): Since | undefined {
+  const word = text.toLowerCase();
+  if (word === 'today' || word === 'yesterday')
+    return { kind: 'day', ago: word === 'today' ? 0 : 1 };
+  if (/^(?:[01]?[0-9]|2[0-3]):[0-5][0-9]$/.test(text)) return { kind: 'clock', text: clock(text) };
   const seconds = spanSeconds(text);
   if (seconds !== undefined) {
     const ms = seconds * 1000;
@@ -31,7 +41,21 @@ export function sinceText(
   nowMs: Milliseconds,
   localTime: (wallMs: Milliseconds) => string,
 ): string {
-  return since.kind === 'time' ? since.text : localTime(milliseconds(nowMs - since.ms));
+  if (since.kind === 'time') return since.text;
+  if (since.kind === 'span') return localTime(milliseconds(nowMs - since.ms));
+  const now = localTime(nowMs);
+  if (since.kind === 'day') return dayBefore(now, since.ago);
+  const isOver = since.text <= now.slice(11, 16);
+  return `${dayBefore(now, isOver ? 0 : 1)} ${since.text}`;
+}
+
+const clock = (text: string): string => text.padStart(5, '0');
+
+/** The day of a local time, or the one before it, as `2026-11-21`. */
+function dayBefore(now: string, ago: 0 | 1): string {
+  const day = new Date(`${now.slice(0, 10)}T00:00:00Z`);
+  day.setUTCDate(day.getUTCDate() - ago);
+  return day.toISOString().slice(0, 10);
 }
 
 /** No time zone lies further from UTC than this, whatever a day of clock change adds. */
@@ -44,7 +68,7 @@ export function sinceMs(
   localTime: (wallMs: Milliseconds) => string,
 ): Milliseconds {
   if (since.kind === 'span') return milliseconds(nowMs - since.ms);
-  const { text } = since;
+  const text = sinceText(since, nowMs, localTime);
   const inUtcMs = new Date(`${text.slice(0, 10)}T00:00:00Z`).getTime();
   let [low, high] = [(inUtcMs - FARTHEST_ZONE_MS) / 1000, (inUtcMs + 2 * FARTHEST_ZONE_MS) / 1000];
   while (low < high) {

@@ -62,3 +62,27 @@ describe('as a time', () => {
     expect(inZone(zone)(text)).toBe(time);
   });
 });
+
+describe('words and times of day', () => {
+  const NOW = milliseconds(Date.UTC(2026, 2, 1, 10, 30));
+  const utc = (wallMs: number): string =>
+    new Date(wallMs).toISOString().replace('T', ' ').slice(0, 19);
+
+  it.each([
+    ['today', '2026-03-01'],
+    ['Yesterday', '2026-02-28'],
+    ['03:00', '2026-03-01 03:00'],
+    ['3:05', '2026-03-01 03:05'],
+    // It has not been that late today.
+    ['22:15', '2026-02-28 22:15'],
+  ])('%s is %s', (text, expected) => {
+    const since = parseSince(text);
+    if (since === undefined) throw new Error(text);
+    expect(sinceText(since, NOW, utc)).toBe(expected);
+    expect(utc(sinceMs(since, NOW, utc)).slice(0, expected.length)).toBe(expected);
+  });
+
+  it.each(['24:00', '3:5', '03:60', 'tomorrow'])('%s is neither', (text) => {
+    expect(parseSince(text)).toBeUndefined();
+  });
+});

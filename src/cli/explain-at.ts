@@ -1,0 +1,58 @@
+import type { ProcessContext } from '../app/context.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { plainJson, plainText } from '../core/plain-text.ts';
+import { sinceText } from '../core/report/since.ts';
+import type { Arguments } from './arguments.ts';
+import { eventOf, type LoggedEvent, openJournal } from './history.ts';
+import { linesOf } from './journal-files.ts';
+
+/**
+ * `explain GUEST --at TIME`: what the JSON log says of a container at a time: the last change of
+ * each resource until then, with its reason, and the next line after it. Only reads.
+ */
+export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
+  const { vmid, at } = given;
+  const journal = openJournal(given, context);
+  if (typeof journal === 'number') return journal;
+  if (vmid === undefined || at === undefined) return EXIT.usage;
+  const when = sinceText(at, context.clock.wallMs(), journal.localTime);
+  const until = new Map<string, Told>();
+  let next: Told | undefined;
+  for (const fd of journal.open) {
+    for (const line of linesOf(fd)) {
+      const event = line === undefined ? undefined : eventOf(line);
+      if (line === undefined || event?.container !== `${vmid}` || event.isConfirmation) continue;
+      const isBefore = event.time.slice(0, when.length) <= when;
+      if (isBefore) until.set(event.action.replace(/^.* /, ''), { event, line });
+      else next ??= { event, line };
+    }
+  }
+  const told = [...until.values()].sort((one, two) => (one.event.time < two.event.time ? -1 : 1));
+  if (given.json) {
+    for (const { line } of told) context.stdout.write(`${plainJson(line)}\n`);
+    return EXIT.fine;
+  }
+  const lines = [
+    `Container ${vmid} at ${when}, as the JSON log has it.`,
+    ...(told.length === 0 ? ['', 'No change of it had been logged by then.'] : []),
+    ...told.flatMap(({ event }) => ['', ...eventLines(event)]),
+    ...(next === undefined ? [] : ['', `Next: ${headOf(next.event)}`]),
+  ];
+  context.stdout.write(`${lines.map((line) => plainText(line)).join('\n')}\n`);
+  return EXIT.fine;
+}
+
+interface Told {
+  readonly event: LoggedEvent;
+  readonly line: string;
+}
+
+const headOf = ({ time, action, before, after, change, status }: LoggedEvent): string => {
+  const step = before === '' ? after || change : `${before} -> ${after}`;
+  return `${time}  ${action} ${step}${status === '' ? '' : `, ${status}`}`;
+};
+
+const eventLines = (event: LoggedEvent): readonly string[] => [
+  headOf(event),
+  ...(event.reason === '' ? [] : [`  since ${event.reason}`]),
+];
