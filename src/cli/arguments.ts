@@ -52,6 +52,12 @@ export interface Arguments {
   readonly channel: TestedChannel | undefined;
   /** What is compared; none: all that are known. */
   readonly policies: readonly string[];
+  /** Which half of the containers is replayed, 1 or 2; undefined: all. */
+  readonly half: number | undefined;
+  /** How many days at the beginning do not count. */
+  readonly afterDays: number;
+  /** Each day begins without what was learnt before. */
+  readonly cold: boolean;
   readonly htmlFile: string | undefined;
   readonly yaml: boolean;
   /** The file that is migrated. */

@@ -87,9 +87,11 @@ function argumentsOf(
   const duration = wholeNumber('duration', values.duration, 5, 86_400, 'seconds');
   const containers = wholeNumber('containers', values.containers, 1, 300, '');
   const measure = wholeNumber('for', values.for, 1, 3600, 'seconds');
+  const half = wholeNumber('split', values.split, 1, 2, '');
+  const after = wholeNumber('after', values.after, 0, 365, '');
   const one = wrongOther(values['other-guest'], isOne);
   const others = [wrongFormat(values.format), wrongSource(values), one, wrongColumn(values)];
-  for (const number of [poll, duration, containers, measure, ...others]) {
+  for (const number of [poll, duration, containers, measure, half, after, ...others]) {
     if (typeof number === 'string') return number;
   }
   return {
@@ -114,6 +116,9 @@ function argumentsOf(
     outFile: values.out,
     channel: subject.channel,
     policies: named,
+    half: numeric(half),
+    afterDays: numeric(after) ?? 0,
+    cold: values.cold ?? false,
     htmlFile: values.html,
     yaml: values.yaml ?? false,
     oldFile: subject.file,

@@ -3,7 +3,7 @@ import type { Config } from '../config/model.ts';
 import { manage } from '../config/resolve.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';
-import { classic, oracle, unscaled } from '../lab/baselines.ts';
+import { classic, oracle, pythonTool, unscaled } from '../lab/baselines.ts';
 import { daemonPolicy } from '../lab/daemon-policy.ts';
 import { type Bounds, type Demand, TRACE_BOUNDS } from '../lab/demand.ts';
 import type { LabPolicy } from '../lab/replay.ts';
@@ -11,7 +11,7 @@ import { vpa } from '../lab/vpa.ts';
 
 /** The policies that can be compared, by name, and the bounds within which they move. */
 
-const BASELINES: readonly LabPolicy[] = [classic, vpa, unscaled, oracle];
+const BASELINES: readonly LabPolicy[] = [classic, pythonTool, vpa, unscaled, oracle];
 
 /** The daemon's own, with the value of `behaviour` that they stand for. */
 const OWN = {

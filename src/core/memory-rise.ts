@@ -61,13 +61,18 @@ export function riseStage(rise: Rise | undefined, limitMib: number): RiseStage {
   return isUrgent ? 'urgent' : 'watched';
 }
 
+/** The limit that a rise asks for. */
+export function wantedForRise({ mib, mibPerS }: Rise, limitMib: number): number {
+  const wanted = Math.max(mib + mibPerS * PROVIDE_S, limitMib * LEAST_GROWTH);
+  return roundUp(Math.min(wanted, limitMib * MOST_GROWTH), QUANTUM_MIB);
+}
+
 /** What a rise asks for, if that is more than what the policy answers. */
 export function withRise(verdict: Verdict, rise: Rise | undefined): Verdict {
   const { measured } = verdict;
   const { before, max } = measured;
   if (rise === undefined || riseStage(rise, before) !== 'urgent' || before >= max) return verdict;
-  const wanted = Math.max(rise.mib + rise.mibPerS * PROVIDE_S, before * LEAST_GROWTH);
-  const least = roundUp(Math.min(wanted, before * MOST_GROWTH), QUANTUM_MIB);
+  const least = wantedForRise(rise, before);
   if (verdict.verdict === 'grow' && verdict.after >= Math.min(least, max)) return verdict;
   const { after, limits } = atMost({ after: least, limits: [] }, max, 'maximum');
   const measuredRise = { ...measured, mibPerS: rise.mibPerS };

@@ -37,6 +37,39 @@ function classicMemory(percent: number, has: number, { minMib, maxMib }: Bounds)
   return percent < LOWER_PERCENT ? Math.max(minMib, has - LEAST_MIB_A_STEP) : has;
 }
 
+/** The Python tool steps by four fifths of its sizes between these hours. */
+const NIGHT_FROM = 22;
+const NIGHT_TO = 6;
+const NIGHT_SHARE = 0.8;
+
+/**
+ * The Python tool with the limits of the trace, as its source says it works: it decides as
+ * `classic` does on CPU, its steps of memory are smaller at night, and its last step down goes
+ * below the minimum. The recording is taken to begin at midnight.
+ */
+export const pythonTool: LabPolicy = {
+  name: 'python-tool',
+  begin: ({ memory, stepS }, bounds) => {
+    return ({ index, cpuUsed, memoryUsedMib, outOfMemory }, has) => {
+      has.cores = classicCores((cpuUsed / has.cores) * 100, has.cores, bounds);
+      if (memory === undefined) return;
+      const hour = (((index + 1) * stepS) / 3600) % 24;
+      const share = hour >= NIGHT_FROM || hour < NIGHT_TO ? NIGHT_SHARE : 1;
+      const percent = outOfMemory ? 100 : (memoryUsedMib / has.memoryMib) * 100;
+      has.memoryMib = pythonMemory(percent, has.memoryMib, share, bounds);
+    };
+  },
+};
+
+function pythonMemory(percent: number, has: number, share: number, bounds: Bounds): number {
+  const chunk = Math.trunc(LEAST_MIB_A_STEP * share);
+  if (percent > UPPER_PERCENT) {
+    const step = Math.trunc(((percent - UPPER_PERCENT) * LEAST_MIB_A_STEP) / 1.5);
+    return Math.min(bounds.maxMib, has + Math.max(chunk, step));
+  }
+  return percent < LOWER_PERCENT && has > bounds.minMib ? has - chunk : has;
+}
+
 /** The maximum, always. */
 export const unscaled: LabPolicy = {
   name: 'static',

@@ -47,6 +47,7 @@ const HOST_POLICY: HostPolicy = {
 export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
   return {
     name,
+    reacts: true,
     begin: (demand) => {
       const policy = policyOf(demand);
       if (policy === undefined || policy.scaling === 'observe') return () => {};

@@ -52,3 +52,18 @@ function median(values: Float64Array): number {
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
+
+const DAY_S = 86_400;
+
+/** How many steps a day has. */
+export const stepsADay = (stepS: number): number => Math.max(1, Math.round(DAY_S / stepS));
+
+/** Each day as a container of its own that nobody knows yet. What is left over is dropped. */
+export function coldDays(demand: Demand): readonly Demand[] {
+  const { name, stepS, cpu, memory } = demand;
+  const day = stepsADay(stepS);
+  return Array.from({ length: Math.floor(cpu.length / day) }, (_, index) => {
+    const [from, to] = [index * day, (index + 1) * day];
+    return { name, stepS, cpu: cpu.slice(from, to), memory: memory?.slice(from, to) };
+  });
+}

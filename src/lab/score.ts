@@ -8,24 +8,31 @@ export interface Tally {
   unused: number;
   lacking: number;
   shortSteps: number;
+  /** Short steps that wanted more than the maximum: nobody can avoid those. */
+  unavoidable: number;
+  /** Of memory: short steps in which a process would have been killed; see `killed.ts`. */
+  killed: number;
   resizes: number;
-  /** Container-days. */
+  /** Container-days, and those of them that had a short step. */
   days: number;
+  shortDays: number;
 }
 
 export const newTally = (): Tally => ({
   ...{ steps: 0, allocated: 0, demanded: 0, unused: 0 },
-  ...{ lacking: 0, shortSteps: 0, resizes: 0, days: 0 },
+  ...{ lacking: 0, shortSteps: 0, unavoidable: 0, killed: 0 },
+  ...{ resizes: 0, days: 0, shortDays: 0 },
 });
 
-/** One step: what was there, and what was wanted. */
-export function count(tally: Tally, allocated: number, demand: number): void {
+/** One step: what was there, what was wanted, and the most that could be given. */
+export function count(tally: Tally, allocated: number, demand: number, most: number): void {
   tally.steps += 1;
   tally.allocated += allocated;
   tally.demanded += demand;
   if (demand > allocated) {
     tally.lacking += demand - allocated;
     tally.shortSteps += 1;
+    if (demand > most) tally.unavoidable += 1;
   } else tally.unused += allocated - demand;
 }
 
@@ -42,6 +49,12 @@ export interface Figures {
   /** Of what was wanted, what was not there. */
   readonly unmet: number;
   readonly resizesPerDay: number;
+  /** Of the steps, those that were short since more than the maximum was wanted. */
+  readonly unavoidable: number;
+  /** Of the steps, those in which a process would have been killed. */
+  readonly killed: number;
+  /** Of the container-days, those without a short step. */
+  readonly freeDays: number;
 }
 
 export function figuresOf(tally: Tally): Figures {
@@ -51,5 +64,8 @@ export function figuresOf(tally: Tally): Figures {
     short: share(tally.shortSteps, tally.steps),
     unmet: share(tally.lacking, tally.demanded),
     resizesPerDay: share(tally.resizes, tally.days),
+    unavoidable: share(tally.unavoidable, tally.steps),
+    killed: share(tally.killed, tally.steps),
+    freeDays: 1 - share(tally.shortDays, tally.days),
   };
 }

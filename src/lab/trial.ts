@@ -11,22 +11,28 @@ export interface Trial {
   readonly containers: readonly Played[];
 }
 
-/** @param told is called after each container */
+export type Totals = Pick<Trial, 'cpu' | 'memory'>;
+
+/**
+ * @param told is called after each container
+ * @param afterDays how many days at the beginning of each container do not count
+ */
 export function trial(
   demands: readonly Demand[],
   policy: LabPolicy,
   bounds: Bounds,
   told: (steps: number) => void = () => {},
+  afterDays = 0,
 ): Trial {
   const containers = demands.map((demand) => {
-    const played = replay(demand, policy, bounds);
+    const played = replay(demand, policy, bounds, undefined, afterDays);
     told(demand.cpu.length);
     return played;
   });
   return { policy: policy.name, ...totalOf(containers), containers };
 }
 
-export function totalOf(containers: readonly Played[]): Pick<Trial, 'cpu' | 'memory'> {
+export function totalOf(containers: readonly Played[]): Totals {
   const cpu = newTally();
   const memory = newTally();
   for (const played of containers) {

@@ -61,14 +61,26 @@ describe('backtest', () => {
     const cpu = { slack: share, starved: share, unmet: share, resizes_per_day: expect.any(Number) };
     for (const one of policies) {
       expect(Object.keys(one)).toEqual(['policy', 'cpu', 'memory']);
-      expect(one['cpu']).toEqual(cpu);
-      expect(one['memory']).toEqual({ ...cpu, oom_steps: share });
+      const both = [share, share];
+      expect(one['cpu']).toEqual({ ...cpu, interval_90: { slack: both, starved: both } });
+      expect(one['memory']).toEqual({
+        ...{ ...cpu, oom_steps: share, unavoidable_oom_steps: share, killed_steps: share },
+        ...{ oom_free_days: share, interval_90: { slack: both, oom_steps: both } },
+      });
     }
   });
 
   it('prints a table of all policies otherwise', async () => {
     const { out } = await run('backtest', '--trace', trace);
-    for (const name of ['classic', 'vpa', 'static', 'oracle', 'threshold', 'adaptive']) {
+    for (const name of [
+      'classic',
+      'python-tool',
+      'vpa',
+      'static',
+      'oracle',
+      'threshold',
+      'adaptive',
+    ]) {
       expect(out).toMatch(new RegExp(`^${name} +[0-9.]+ %`, 'm'));
     }
   });

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Demand, TRACE_BOUNDS } from '../../src/lab/demand.ts';
+import { halvesOf } from '../../src/lab/halves.ts';
 import type { Played } from '../../src/lab/replay.ts';
 import { totalOf, trial } from '../../src/lab/trial.ts';
-import { halvesOf } from './halves.ts';
 import { daemon, hasTraces, made, recorded } from './traces.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Demand } from '../../src/lab/demand.ts';
+import type { Demand } from './demand.ts';
 
 /**
  * Two halves of a trace's containers, drawn by a hash of a seed and the name (FNV-1a, 32 bits), so
