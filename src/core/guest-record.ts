@@ -1,4 +1,4 @@
-import type { Allocation, Resource } from './allocation.ts';
+import type { Allocation, Lever, Resource } from './allocation.ts';
 import type { Between } from './between.ts';
 import type { Rule } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
@@ -37,6 +37,8 @@ export interface GuestRecord {
   rewriter: string | undefined;
   /** What a change under way is to bring about: saved before it, so that a crash loses nothing. */
   intended: Intended | undefined;
+  /** A machine's last change, as long as it may have left something for the next start. */
+  unsettled: Unsettled | undefined;
   lastChange: LastChange | undefined;
   /** Why it is skipped, as the log said last: it says so once. */
   saidSkipped: string | undefined;
@@ -147,6 +149,11 @@ export interface Intended extends Allocation {
   readonly told?: boolean | undefined;
 }
 
+export interface Unsettled {
+  readonly levers: readonly Lever[];
+  readonly sinceMs: Milliseconds;
+}
+
 export interface LastChange {
   readonly wallMs: Milliseconds;
   /** `cores 2 -> 4 cores, since ...` */
@@ -176,6 +183,7 @@ export function newGuestRecord(): GuestRecord {
     known: undefined,
     rewriter: undefined,
     intended: undefined,
+    unsettled: undefined,
     lastChange: undefined,
     saidSkipped: undefined,
     awaySinceMs: undefined,

@@ -9,6 +9,7 @@ import type {
   OffPeakTaking,
   PendingCores,
   Shrunk,
+  Unsettled,
   Waited,
 } from './guest-record.ts';
 import type { GuestIdentity } from './identity.ts';
@@ -46,6 +47,7 @@ export interface SavedGuest {
   readonly oomFloor?: Maybe<OomFloor>;
   readonly known?: Maybe<Allocation>;
   readonly intended?: Maybe<Intended>;
+  readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
   readonly life?: Maybe<SavedLife>;
   readonly cores?: Maybe<SavedResource>;
@@ -99,10 +101,10 @@ export function toSaved(
 }
 
 function savedGuest(record: GuestRecord): SavedGuest {
-  const { identity, grantMib, failure, oomFloor, known, intended, lastChange } = record;
+  const { identity, grantMib, failure, oomFloor, known, intended, unsettled, lastChange } = record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
-    ...{ identity, grantMib, failure, oomFloor, known, intended, lastChange },
+    ...{ identity, grantMib, failure, oomFloor, known, intended, unsettled, lastChange },
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
@@ -136,8 +138,8 @@ export function takeOver(
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);
-    const { identity, grantMib, known, intended, lastChange } = guest;
-    Object.assign(record, { identity, grantMib, known, intended, lastChange });
+    const { identity, grantMib, known, intended, unsettled, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, intended, unsettled, lastChange });
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }

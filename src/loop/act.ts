@@ -1,5 +1,5 @@
 import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
-import { type Allocation, allocationOf, type Resource } from '../core/allocation.ts';
+import { type Allocation, allocationOf, differing, type Resource } from '../core/allocation.ts';
 import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
@@ -138,6 +138,7 @@ async function actOn(
     carried = { vmid, name, ...kindOf(planned), cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
+  if (result.leftPending !== true) recordOf(state, planned.vmid).unsettled = undefined;
   logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
@@ -188,14 +189,18 @@ function intend(
   }
   const values = { ...allocationOf(config), ...valuesAfter(planned) };
   record.intended = { ...values, sinceMs, reasons, rules, boosts };
+  const levers = differing({ ...allocationOf(config), ...valuesAfter(planned) }, config);
+  if (config.reaches !== undefined) record.unsettled = { levers, sinceMs };
   return forget;
 }
 
 /** Returns how to put the record back if the change is not made after all. */
-function remembering({ cores, memory }: GuestRecord): () => void {
+function remembering(record: GuestRecord): () => void {
+  const { cores, memory, unsettled } = record;
   const before = [cores, memory].map(({ boost, offPeak }) => ({ boost, offPeak }));
   return () => {
-    for (const [index, record] of [cores, memory].entries()) Object.assign(record, before[index]);
+    record.unsettled = unsettled;
+    for (const [index, each] of [cores, memory].entries()) Object.assign(each, before[index]);
   };
 }
 

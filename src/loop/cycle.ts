@@ -17,6 +17,7 @@ import { recordDrift } from './drift.ts';
 import { framed } from './framed-log.ts';
 import { letGoLeft } from './hold-down.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
+import { dropLeft } from './machine-change.ts';
 import { type Observed, observe } from './observe.ts';
 import { noticePause } from './pause.ts';
 import { type Stopwatch, stopwatch } from './stopwatch.ts';
@@ -94,6 +95,7 @@ export async function runCycle(
     recordDrift(world, state, observed.value, manage);
   });
   const pause = timed('quorum', () => noticePause(world, state));
+  if (!dryRun && pause === undefined) await dropLeftBy(world, state, observed.value, stop);
   timed('confirm', () => confirmPending(world, state, observed.value));
 
   const offPeak = isOffPeak?.(world.clock.wallMs()) ?? false;
@@ -128,6 +130,19 @@ export async function runCycle(
   else inspect?.({ ...known, ...viewed(world, state, timed) });
   logTimes(world, state.cycle, timed.spentMs);
   return { ok: true, pause: state.pause, eventful: frame.end(), ...counts };
+}
+
+/** What former changes of machines have left for their next start. */
+async function dropLeftBy(
+  { hands, ...world }: CycleWorld,
+  state: LoopState,
+  { host, containers }: Observed,
+  stop: AbortSignal,
+): Promise<void> {
+  const hostCpus = host.cpus.ok ? host.cpus.value : 0;
+  if (hands !== undefined) {
+    await dropLeft({ ...world, hands }, state, containers, { hostCpus, stop });
+  }
 }
 
 const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({

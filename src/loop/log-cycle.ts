@@ -243,8 +243,9 @@ function logHeld(world: World, state: LoopState, hold: Hold): void {
     return;
   }
   const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
-  const before = said(state, vmid, resource, because.kind);
-  if (before === because.kind) {
+  const what = because.kind === 'missing' ? `missing: ${because.reading.why}` : because.kind;
+  const before = said(state, vmid, resource, what);
+  if (before === what) {
     log.debug(() => heldLine(hold), about);
     return;
   }

@@ -1,7 +1,9 @@
 import { type Allocation, type Lever, pick } from '../core/allocation.ts';
+import { guestLabel } from '../core/guest-words.ts';
+import type { LoopState } from '../core/loop-state.ts';
 import { machineNeedMib } from '../core/machine-guards.ts';
-import type { GuestConfig } from '../core/observation.ts';
-import type { Vmid } from '../core/units.ts';
+import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
+import { mib, type Vmid } from '../core/units.ts';
 import { leftPending, type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
@@ -35,6 +37,7 @@ export async function changeMachine(
   const result = resultOf(outcome, verdict, left);
   return {
     ...{ ...result, backup: backup.path },
+    ...(left.problem !== undefined && { leftPending: true as const }),
     ...(isUnwritable(outcome) && { unwritable: outcome.message }),
   };
 }
@@ -115,10 +118,45 @@ export async function revert(
   const outcome = await world.hands.apply(request, stop);
   await world.inspect(vmid);
   const after = world.guests.read(vmid);
-  const wanted = pick({ cores: 0, cpuLimit: 0, memoryMib: file.value.config.memoryMib }, levers);
-  if (after.ok && leftPending(after.value.config, wanted).length === 0) return undefined;
+  if (after.ok && leftPending(after.value.config, pick(ANY, levers)).length === 0) return undefined;
   return outcome.kind === 'done' ? 'qm set --revert did not help' : outcomeWords(outcome);
 }
+
+/** Longer than a `qm set` that its caller has left may still be at work. */
+const LATEST_MS = 900_000;
+
+/**
+ * Drops what changes have left that were cut off by the end of this program, or whose guest could
+ * not be asked to forget them at the time.
+ */
+export async function dropLeft(
+  world: ActingWorld,
+  state: LoopState,
+  containers: readonly ContainerObservation[],
+  context: ApplyContext,
+): Promise<void> {
+  for (const { vmid, config } of containers) {
+    const record = state.guests.get(vmid);
+    if (record?.unsettled === undefined || !config.ok || config.value.lock !== undefined) continue;
+    const { levers, sinceMs } = record.unsettled;
+    const left = leftPending(config.value, pick(ANY, levers));
+    const sinceChangeMs = world.clock.monotonicMs() - sinceMs;
+    const isOver = sinceChangeMs < 0 || sinceChangeMs > LATEST_MS;
+    if (left.length === 0) {
+      if (isOver) record.unsettled = undefined;
+      continue;
+    }
+    const problem = await revert(world, config.value, left, context);
+    const who = `${guestLabel(config.value)} (${config.value.name})`;
+    const what = 'what a change that was cut off has left for its next start';
+    const about = { room: 'act', vmid, event: 'left-pending' } as const;
+    if (problem === undefined) world.log.warn(`${who}: ${what} is dropped`, about);
+    else world.log.error(`${who}: ${what} could not be dropped: ${problem}`, about);
+  }
+}
+
+/** Of any value: what counts is which levers they are. */
+const ANY: Allocation = { cores: null, cpuLimit: null, memoryMib: mib(0) };
 
 function resultOf(
   outcome: CommandOutcome,

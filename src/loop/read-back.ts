@@ -1,4 +1,5 @@
 import { guestState } from '../core/guest-state.ts';
+import type { GuestConfig, GuestState } from '../core/observation.ts';
 import { bytesToMib, type Vmid } from '../core/units.ts';
 import type { ReadBack } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
@@ -19,6 +20,9 @@ export function asSeen({ guests, cgroups }: World, vmid: Vmid): ReadBack {
   const counters = sample.ok ? sample.value.memory : sample;
   const cpu = sample.ok ? sample.value.cpu : sample;
   const limit = counters.ok ? counters.value.limitBytes : undefined;
+  if (file.ok && file.value.config.reaches !== undefined) {
+    return asConfigured(file.value.config, guestState(sample), cgroups.cpuLimit(vmid));
+  }
   return {
     state: guestState(sample),
     config: file.ok ? { ok: true, value: file.value.config } : file,
@@ -29,6 +33,17 @@ export function asSeen({ guests, cgroups }: World, vmid: Vmid): ReadBack {
     liveCpus: cpu.ok ? { ok: true, value: cpu.value.cpusetCpus } : cpu,
   };
 }
+
+/** A machine takes what is configured, or leaves it pending. Its balloon follows later. */
+const asConfigured = (
+  config: GuestConfig,
+  state: GuestState,
+  liveCpuLimit: ReadBack['liveCpuLimit'],
+): ReadBack => ({
+  ...{ state, config: { ok: true, value: config }, liveCpuLimit },
+  liveMemoryMib: { ok: true, value: config.memoryMib },
+  liveCpus: { ok: true, value: config.cores ?? undefined },
+});
 
 export function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
   switch (outcome.kind) {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { VmSpec } from '../../src/sim/vms.ts';
 import { until } from '../patience.ts';
-import { NodeUnderTest } from './node-under-test.ts';
+import { calm, NodeUnderTest } from './node-under-test.ts';
 
 /** Virtual machines through the real program: `qm`, QMP and the configurations of a node. */
 
@@ -27,6 +27,16 @@ const settingOf = (under: NodeUnderTest, vmid: number, key: string): string | un
 
 const qmSets = (under: NodeUnderTest): readonly string[] =>
   under.node.calls.filter(({ argv }) => argv[0] === 'qm').map(({ argv }) => argv.join(' '));
+
+/** Four CPUs, of which it uses next to nothing. */
+const idleMachine = machine(200, {
+  settings: {
+    ...{ cores: 4, shares: 0, balloon: 2048 },
+    hotplug: 'network,disk,usb,cpu',
+    vcpus: 4,
+  },
+  guest: { demand: () => ({ cpuCores: 0.1, anonMib: 1000, fileSetMib: 300 }) },
+});
 
 describe('a virtual machine', () => {
   it('whose guest needs more memory gets a larger balloon target', async () => {
@@ -81,5 +91,46 @@ describe('a virtual machine', () => {
     expect(second).toMatch(/^qm set 200 --revert vcpus --digest/);
     expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
     expect(settingOf(under, 200, 'vcpus')).toBe('4');
+  });
+
+  it('of which a killed qm has done one CPU of three keeps that, and no more', async () => {
+    const under = await NodeUnderTest.create([], { vms: [idleMachine] });
+    under.node.onCommand(({ argv }) =>
+      argv.includes('--vcpus') ? { kind: 'killed', done: 'first-option' } : undefined,
+    );
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/PARTLY. VM 200 \(vm200\): cores .*It has vcpus 3 now/);
+    expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
+    expect(settingOf(under, 200, 'vcpus')).toBe('3');
+  });
+
+  it('has nothing pending for long if the daemon is killed in the middle of a change', async () => {
+    const under = await NodeUnderTest.create([], { vms: [idleMachine] });
+    under.node.onCommand(({ argv }) => (argv.includes('--vcpus') ? { kind: 'hang' } : undefined));
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await until(() => qmSets(under).length > 0);
+    daemon.signal('SIGKILL');
+    await daemon.ended;
+    under.node.onCommand(undefined);
+    // The qm that it left behind goes on, and the guest refuses.
+    await under.node.run(['qm', 'set', '200', '--vcpus', '1'], 'C.UTF-8', 'first-option');
+    expect(under.node.machine.vms.conf(200)?.pending.get('vcpus')).toBe('1');
+    const next = under.start(['daemon']);
+    await next.saying(/VM 200 \(vm200\): what a change that was cut off has left .* is dropped/);
+    expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
+  });
+
+  it('with a monitor that hangs is not scaled in memory, and holds nobody up', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { guest })] });
+    await under.node.setQmpFault(200, 'hang');
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/VM 200 \(vm200\), memory: .*no greeting within 3000 ms/);
+    await daemon.cycles(3);
+    expect(qmSets(under).filter((line) => line.includes('--balloon'))).toEqual([]);
+    expect(under.node.qmpConversations(200)).toBe(1);
   });
 });

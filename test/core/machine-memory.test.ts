@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { type MonitorAnswer, machineMemory } from '../../src/core/machine-memory.ts';
+import { missing, present } from '../../src/core/reading.ts';
+import { bytes, milliseconds } from '../../src/core/units.ts';
+import { reclaimableBytes } from '../../src/core/usage.ts';
+
+const MIB = 1024 * 1024;
+const of = (mib: number) => bytes(mib * MIB);
+
+function answer(limit: number, total: number, free: number, available: number): MonitorAnswer {
+  return {
+    ...{ atMs: milliseconds(1000), isRunning: true, vcpus: 2, actualBytes: present(of(limit)) },
+    stats: present({
+      ...{ totalBytes: of(total), freeBytes: of(free), availableBytes: of(available) },
+      ...{ cacheBytes: undefined, swappedInBytes: undefined, oomKills: undefined },
+    }),
+  };
+}
+
+describe('the memory of a guest', () => {
+  it.each([
+    [4096, 3950, 150, 3000, 3946, 2850, 1096],
+    [4096, 3950, 3000, 3100, 1096, 100, 996],
+    [2048, 3950, 150, 3000, 3800, 2850, 950],
+  ])('limit %d, total %d, free %d, available %d', (limit, total, free, available, ...expected) => {
+    const memory = machineMemory(answer(limit, total, free, available));
+    if (!memory.ok) throw new Error(memory.detail);
+    const { currentBytes } = memory.value;
+    const cache = reclaimableBytes(memory.value);
+    expect([currentBytes, cache, currentBytes - cache].map((one) => one / MIB)).toEqual(expected);
+  });
+
+  it('is missing without a driver, without the figure, and where it cannot be true', () => {
+    const good = answer(4096, 3950, 150, 3000);
+    const none = missing('absent', 'no driver');
+    expect(machineMemory({ ...good, stats: none })).toBe(none);
+    expect(machineMemory({ ...good, actualBytes: none })).toBe(none);
+    expect(machineMemory(answer(4096, 3950, 150, 4000))).toMatchObject({ why: 'implausible' });
+    const plain = good.stats.ok ? { ...good.stats.value, availableBytes: undefined } : undefined;
+    if (plain === undefined) throw new Error('no stats');
+    expect(machineMemory({ ...good, stats: present(plain) })).toMatchObject({ why: 'absent' });
+  });
+});

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { present } from '../../src/core/reading.ts';
+import { cores, mib } from '../../src/core/units.ts';
+import { leftPending, verifyMachine } from '../../src/core/verify-machine.ts';
+import { guest } from './builders.ts';
+
+const ALL = { cores: 1, cpuLimit: null, memoryMib: mib(2048) };
+
+function verdict(
+  before: Partial<typeof ALL>,
+  target: Partial<typeof ALL>,
+  found: Partial<typeof ALL>,
+): string {
+  const config = present(guest(200, { ...ALL, ...found }));
+  return verifyMachine(before, target, { config, liveCpuLimit: present(undefined) }).kind;
+}
+
+describe('what has become of a change of a machine', () => {
+  it.each([
+    [4, 1, 1, 'confirmed'],
+    [4, 1, 4, 'unchanged'],
+    [4, 1, 3, 'partly'],
+    [4, 1, 5, 'changed-by-others'],
+    [1, 4, 2, 'partly'],
+    [2, 4, 1, 'changed-by-others'],
+  ])('%d -> %d vCPUs, and there are %d: %s', (before, target, found, kind) => {
+    expect(verdict({ cores: before }, { cores: target }, { cores: found })).toBe(kind);
+  });
+
+  it('is partly done if one lever is moved and another is not', () => {
+    const before = { cores: 4, memoryMib: mib(2048) };
+    const target = { cores: 2, memoryMib: mib(1024) };
+    expect(verdict(before, target, { cores: 4, memoryMib: mib(1024) })).toBe('partly');
+  });
+
+  it('counts a cpulimit only if the kernel has it too', () => {
+    const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
+    const live = (limit: number) => ({ config, liveCpuLimit: present(cores(limit)) });
+    expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(2)).kind).toBe('confirmed');
+    expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(1)).kind).toBe('partly');
+  });
+});
+
+it('what waits for the next start is told by lever, and only of the change', () => {
+  const config = guest(200, { ...ALL, pendingKeys: ['balloon', 'vcpus', 'affinity'] });
+  expect(leftPending(config, { memoryMib: mib(512) })).toEqual(['memoryMib']);
+  expect(leftPending(config, { cores: 1, memoryMib: mib(512) })).toEqual(['cores', 'memoryMib']);
+  expect(leftPending(config, { cpuLimit: 1 })).toEqual([]);
+});

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { mib, type Vmid } from '../../../src/core/units.ts';
+import { parseMachineConfig } from '../../../src/node/guests/qemu.ts';
+import { qmArguments } from '../../../src/node/guests/qm.ts';
+import type { SetRequest } from '../../../src/node/port.ts';
+import { form } from './machine-forms.ts';
+
+const VMID = 200 as Vmid;
+const DIGEST = 'b521a922f1aed3b40f29e7884ec7d7cd5e91bd01';
+
+function asked(name: string, request: Partial<SetRequest>): string {
+  const config = parseMachineConfig(VMID, form(name), DIGEST);
+  if (!config.ok) throw new Error(config.detail);
+  const made = qmArguments(config.value, { vmid: VMID, digest: DIGEST, ...request });
+  return made.ok ? made.args.join(' ').replace(` --digest ${DIGEST}`, '') : `no: ${made.why}`;
+}
+
+describe('qm set', () => {
+  it.each([
+    [{ cpuLimit: 1.25 }, 'set 200 --cpulimit 1.25'],
+    [{ cpuLimit: null }, 'set 200 --delete cpulimit'],
+    [{ cores: 3 }, 'set 200 --vcpus 3'],
+    [{ memoryMib: mib(3072) }, 'set 200 --balloon 3072'],
+    [{ memoryMib: mib(4608) }, 'set 200 --balloon 4608 --memory 4608'],
+    [{ cores: 6, memoryMib: mib(3000) }, 'set 200 --vcpus 6 --balloon 3000'],
+    [{ cores: 17 }, 'no: vcpus must be from 1 to 16, not 17'],
+    [{ cpuLimit: 5 }, 'no: cpulimit must be from 0.01 to 4, not 5'],
+    [{}, 'no: nothing is to be changed'],
+    [{ cores: 2, digest: 'x' }, 'no: the digest of the configuration is not a SHA-1'],
+  ])('%j of one whose levers all move', (request, expected) => {
+    expect(asked('hotplug of all', request)).toBe(expected);
+  });
+
+  it('never asks for what would wait for the next start', () => {
+    expect(asked('plain', { cores: 1 })).toMatch(/^no: its vcpus only change at the next start/);
+    expect(asked('plain', { memoryMib: mib(1024) })).toMatch(/^no: its balloon does not follow/);
+    expect(asked('passthrough', { memoryMib: mib(1024) })).toMatch(/^no: a device of the host/);
+  });
+
+  it('reverts what is pending of a lever, and nothing else', () => {
+    expect(asked('pending values', { revert: ['cores', 'cpuLimit'] })).toBe(
+      'set 200 --revert vcpus,cpulimit',
+    );
+    expect(asked('plain', { revert: ['cores'] })).toBe('no: there is nothing to revert');
+  });
+});

@@ -1,0 +1,135 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createPaths } from '../../../../src/node/local/paths.ts';
+import { Monitors } from '../../../../src/node/local/qemu/machine-monitors.ts';
+import { manualClock, plant, temporaryDirectory, vmid } from '../world.ts';
+
+const ID = vmid(200);
+const MIB = 1024 * 1024;
+const open: Server[] = [];
+afterEach(() => {
+  for (const server of open.splice(0)) server.close();
+});
+
+const STATS = {
+  ...{ 'stat-total-memory': 3900 * MIB, 'stat-free-memory': 200 * MIB, 'stat-swap-in': 0 },
+  ...{ 'stat-available-memory': 3000 * MIB, 'stat-disk-caches': -1 },
+};
+
+/** Answers as QEMU does; `null` stands for no answer at all. */
+function answerTo(line: string, nowS: number): unknown {
+  const { execute } = JSON.parse(line);
+  if (execute === 'query-status') return { return: { running: true } };
+  if (execute === 'query-balloon') return { return: { actual: 4096 * MIB } };
+  if (execute === 'query-cpus-fast') return { return: [{}, {}] };
+  if (execute === 'qom-get') return { return: { stats: STATS, 'last-update': nowS } };
+  return { return: {} };
+}
+
+async function worldWith(serve: (socket: Socket, nowS: number) => void) {
+  const root = temporaryDirectory();
+  const clock = manualClock();
+  const socket = join(root, 'run/qemu-server/200.qmp');
+  mkdirSync(dirname(socket), { recursive: true });
+  let talks = 0;
+  const server = createServer((client) => {
+    talks += 1;
+    client.on('error', () => {});
+    serve(client, clock.wallMs() / 1000);
+  });
+  open.push(server);
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const monitors = new Monitors(createPaths(root), clock);
+  return { root, clock, monitors, talks: () => talks };
+}
+
+const qemu = (socket: Socket, nowS: number): void => {
+  socket.write('{"QMP": {"version": {}, "capabilities": []}}\r\n');
+  socket.on('data', (chunk) => {
+    for (const line of chunk.toString().trim().split('\n')) {
+      socket.write('{"event": "RTC_CHANGE"}\r\n');
+      socket.write(`${JSON.stringify(answerTo(line, nowS))}\r\n`);
+    }
+  });
+};
+
+describe('the monitor of a machine', () => {
+  it('is asked once in 30 s, and what it said holds for 90 s', async () => {
+    const { clock, monitors, talks } = await worldWith(qemu);
+    await monitors.look([ID]);
+    expect(monitors.answer(ID)).toMatchObject({
+      value: { isRunning: true, vcpus: 2, actualBytes: { value: 4096 * MIB } },
+    });
+    clock.advance(29_000);
+    await monitors.look([ID]);
+    expect(talks()).toBe(1);
+    clock.advance(1000);
+    await monitors.look([ID]);
+    expect(talks()).toBe(2);
+    clock.advance(91_000);
+    expect(monitors.answer(ID)).toMatchObject({ ok: false, why: 'unreadable' });
+  });
+
+  it('that does not answer holds a cycle up once, and is left alone for a minute', async () => {
+    const { clock, monitors, talks } = await worldWith(() => {});
+    const begin = performance.now();
+    await monitors.look([ID]);
+    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(monitors.answer(ID)).toMatchObject({ ok: false, why: 'first-sample' });
+    await expect
+      .poll(() => monitors.answer(ID), { timeout: 10_000 })
+      .toMatchObject({ detail: expect.stringContaining('no greeting within 3000 ms') });
+    clock.advance(59_000);
+    await monitors.look([ID]);
+    expect(talks()).toBe(1);
+    clock.advance(1000);
+    await monitors.look([ID]);
+    await expect.poll(talks).toBe(2);
+  });
+
+  it.each([
+    ['no QMP at all', 'hello\n', 'it does not speak QMP'],
+    ['another greeting', '{"hello": 1}\n', 'it does not greet as QMP does'],
+    ['no end', `{"x": "${'y'.repeat(2 * MIB)}`, 'it does not end'],
+  ])('that says %s is not believed', async (_what, text, expected) => {
+    const { monitors } = await worldWith((socket) => socket.write(text));
+    await monitors.look([ID]);
+    await expect
+      .poll(() => monitors.answer(ID), { timeout: 10_000 })
+      .toMatchObject({ ok: false, detail: expect.stringContaining(expected) });
+  });
+
+  it('that hangs up, or is not there, is missing', async () => {
+    const { monitors } = await worldWith((socket) => socket.end());
+    await monitors.look([ID, vmid(201)]);
+    expect(monitors.answer(ID)).toMatchObject({ detail: expect.stringContaining('hung up') });
+    expect(monitors.answer(vmid(201))).toMatchObject({ ok: false, why: 'absent' });
+  });
+
+  it('is not asked while Proxmox VE holds the lock of its configuration', async () => {
+    const { root, monitors, talks } = await worldWith(qemu);
+    const lock = 'run/lock/qemu-server/lock-200.conf';
+    plant(root, { [lock]: '' });
+    const { ino } = statSync(join(root, lock));
+    const held = `1: FLOCK  ADVISORY  WRITE 4711 00:1a:${ino} 0 EOF\n`;
+    plant(root, { 'proc/locks': held });
+    await monitors.look([ID]);
+    expect(talks()).toBe(0);
+    expect(monitors.answer(ID)).toMatchObject({
+      detail: 'another operation holds the lock of its configuration',
+    });
+    plant(root, { 'proc/locks': held.replace(`:${ino} `, `:${ino}9 `) });
+    await monitors.again(ID);
+    expect(monitors.answer(ID).ok).toBe(true);
+  });
+
+  it('of a guest whose driver is silent tells nothing of its memory', async () => {
+    const { monitors } = await worldWith((socket, nowS) => qemu(socket, nowS - 120));
+    await monitors.look([ID]);
+    expect(monitors.answer(ID)).toMatchObject({
+      value: { stats: { ok: false, detail: 'its balloon driver has told nothing for 120 s' } },
+    });
+  });
+});
