@@ -42,7 +42,11 @@ export interface Launched {
 }
 
 /** The further nodes of a configuration, each by the backend that reaches it. */
-export type Reach = (config: Config, context: ProcessContext) => readonly FarNode[];
+export type Reach = (config: Config, context: ProcessContext) => Promise<readonly FarNode[]>;
+
+/** What reaches them is loaded only if there are any. */
+const farNodes: Reach = async (config, context) =>
+  config.nodes.length === 0 ? [] : (await import('./far-nodes.ts')).openFarNodes(config, context);
 
 /** Opens the real world for `daemon` or `once`, and closes it behind it. */
 export async function run(
@@ -50,7 +54,7 @@ export async function run(
   launch: Launch,
   context: ProcessContext,
   signals: Signals,
-  reach: Reach = () => [],
+  reach: Reach = farNodes,
 ): Promise<ExitCode> {
   optimizeLate();
   const loaded = readConfiguration(launch, context);
@@ -75,7 +79,8 @@ export async function run(
   }
   if (!launch.dryRun) clearUp(config, context);
   const home = openWorld(config, context);
-  const far = reach(config, context).map((one) => openFarWorld(one, home.outputs, config, context));
+  const reached = await reach(config, context);
+  const far = reached.map((one) => openFarWorld(one, home.outputs, config, context));
   const inHand = (open: OpenWorld): NodeInHand => ({
     open,
     keeper: stateKeeper(open.world, context, launch.dryRun, open.below),

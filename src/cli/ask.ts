@@ -4,9 +4,10 @@ import type { ProcessContext } from '../app/context.ts';
 import { type AboutCycle, answerTo } from '../app/control-answer.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { onFirstSight, settingsOf } from '../app/loop-settings.ts';
+import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
-import { openWorld, withoutHands } from '../app/world.ts';
+import { withoutHands } from '../app/world.ts';
 import { plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../loop/cycle.ts';
@@ -84,13 +85,19 @@ async function lookNow(
     stderr.write(renderProblems(loaded));
     return { ok: false, code: EXIT.configuration };
   }
-  const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
+  const quiet = { ...context, stdout: nowhere() };
+  const open = await openNamed(given.node, loaded.config, quiet);
+  if (typeof open === 'string') {
+    stderr.write(`${plainText(open)}\n`);
+    return { ok: false, code: EXIT.failure };
+  }
   try {
     const complaining: Log = {
       ...SILENT,
       warn: (line) => void stderr.write(`${plainText(line)}\n`),
     };
-    const { state } = stateKeeper({ ...open.world, log: complaining }, context, true);
+    const quietly = { ...open.world, log: complaining };
+    const { state } = stateKeeper(quietly, context, true, open.below);
     const views: CycleView[] = [];
     const settings = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
@@ -101,15 +108,9 @@ async function lookNow(
     }
     const { timezone } = loaded.config;
     const nowMs = context.clock.monotonicMs();
-    const known = {
-      node: open.name,
-      view: views[0],
-      from: 'now',
-      settings,
-      state,
-      timezone,
-      nowMs,
-    } as const;
+    const { name: node } = open;
+    const now = { from: 'now', timezone, nowMs } as const;
+    const known = { ...now, node, view: views[0], settings, state };
     return { ok: true, content: { ...answerTo(request, [known]) } };
   } finally {
     await open.close();

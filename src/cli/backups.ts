@@ -1,6 +1,9 @@
+import { join } from 'node:path/posix';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { openNamed } from '../app/named-node.ts';
+import type { Config } from '../config/model.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest } from '../core/own-values.ts';
@@ -20,15 +23,43 @@ const LONGEST_REASON_IN_JSON = 4096;
 
 type LocalTime = (wallMs: StoredBackup['takenAtMs']) => string;
 
-export function backups(given: Arguments, context: ProcessContext): ExitCode {
-  const { paths, stdout, stderr } = context;
+export function backups(given: Arguments, context: ProcessContext): ExitCode | Promise<ExitCode> {
+  const { paths, stderr } = context;
   const loaded = readConfiguration(given, context);
   if (!loaded.ok) {
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
   }
-  const { backupDir, timezone } = loaded.config;
-  const directory = paths.at(backupDir);
+  if (given.node !== undefined) return listFar(given, context, loaded.config);
+  return list(given, context, loaded.config, createGuests(paths));
+}
+
+async function listFar(
+  given: Arguments,
+  context: ProcessContext,
+  config: Config,
+): Promise<ExitCode> {
+  const open = await openNamed(given.node, config, context);
+  if (typeof open === 'string') {
+    context.stderr.write(`${plainText(open)}\n`);
+    return EXIT.failure;
+  }
+  try {
+    return list(given, context, config, open.world.guests, open.below);
+  } finally {
+    await open.close();
+  }
+}
+
+/** @param below where the copies lie, below the directory of all */
+function list(
+  given: Arguments,
+  { paths, stdout, stderr }: ProcessContext,
+  { backupDir, timezone }: Config,
+  guests: Pick<Guests, 'read'>,
+  below = '',
+): ExitCode {
+  const directory = join(paths.at(backupDir), below);
   const listing = listBackups(directory, given.vmid);
   if (!listing.ok) {
     stderr.write(`The backups cannot be read: ${listing.detail}.\n`);
@@ -37,7 +68,7 @@ export function backups(given: Arguments, context: ProcessContext): ExitCode {
   const { backups: found, problems } = listing.value;
   for (const { detail } of problems) stderr.write(`Left out: ${plainText(detail)}.\n`);
   const localTime = createTimestamp(timezone);
-  const marks = marksOf(found, createGuests(paths));
+  const marks = marksOf(found, guests);
   if (given.json) {
     const rows = found.map((backup) => ({ ...asJson(backup, localTime), ...marks(backup) }));
     stdout.write(`${JSON.stringify(rows, null, 2)}\n`);

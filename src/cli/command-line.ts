@@ -75,6 +75,9 @@ function argumentsOf(
   const isOne = subject.vmid !== undefined || subject.guestName !== undefined;
   const stray = Object.keys(values).find((option) => !takes(command, option));
   if (stray !== undefined) return `--${stray} does not go with ${command.name}`;
+  if (values.node !== undefined && subject.guestName !== undefined) {
+    return `--node takes the id of a container, not a name such as '${subject.guestName}'`;
+  }
   const empty = PATHS.find((option) => values[option] === '');
   if (empty !== undefined) return `--${empty} needs a path, and it is empty`;
   const to = restorePoint(values.to, isOne);

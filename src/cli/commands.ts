@@ -18,6 +18,7 @@ import { once } from './commands/once.ts';
 import { recommend } from './commands/recommend.ts';
 import { release } from './commands/release.ts';
 import { rollback } from './commands/rollback.ts';
+import { setupToken } from './commands/setup-token.ts';
 import { status } from './commands/status.ts';
 
 /** The table of commands. Help, completions, manual page and docs/commands.md are made of it. */
@@ -26,7 +27,7 @@ export const COMMAND_GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Run: [daemon, once],
   Look: [status, explain, history, members, healthCheck, checkConfig],
   Undo: [backups, rollback, release],
-  'Set up': [configure, activate, observe, migrateConfig, notifyTest],
+  'Set up': [configure, activate, observe, migrateConfig, setupToken, notifyTest],
   'Plan and try out': [demo, recommend, backtest, exportUsage],
 };
 

@@ -1,9 +1,11 @@
+import { join } from 'node:path/posix';
 import { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { openNamed } from '../app/named-node.ts';
 import type { Signals } from '../app/scheduler.ts';
-import { openWorld, withoutHands } from '../app/world.ts';
+import { type OpenWorld, withoutHands } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { describeIdentity } from '../core/identity.ts';
@@ -60,11 +62,12 @@ export async function rollback(
     return EXIT.configuration;
   }
   const { backupDir, timezone } = loaded.config;
-  const directory = paths.at(backupDir);
   // The console is for what the command prints; the log's own lines go to its file.
-  const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
+  const open = await openNamed(given.node, loaded.config, { ...context, stdout: nowhere() });
+  if (typeof open === 'string') return refuse(complain, open);
+  const directory = join(paths.at(backupDir), open.below);
   try {
-    const unfit = whyUnfit(open.world, context);
+    const unfit = whyUnfit(open, context);
     if (unfit !== undefined) return refuse(complain, unfit);
     const listing = listBackups(directory, given.vmid);
     if (!listing.ok) return refuse(complain, `The backups cannot be read: ${listing.detail}`);
@@ -104,11 +107,15 @@ function refuse(complain: (line: string) => void, message: string): ExitCode {
 }
 
 /** Without sight of containers and their memory use nothing is restored. */
-function whyUnfit({ guests }: World, { paths }: ProcessContext): string | undefined {
+function whyUnfit(
+  { below, world: { guests } }: OpenWorld,
+  { paths }: ProcessContext,
+): string | undefined {
   const seen = guests.list();
   if (!seen.ok) return `The containers cannot be seen: ${seen.detail}`;
   const paused = whyPaused(guests);
   if (paused !== undefined) return paused;
+  if (below !== '') return undefined;
   const version = cgroupVersion(paths);
   return version.ok ? undefined : version.message;
 }

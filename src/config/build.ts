@@ -2,9 +2,10 @@ import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
-import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
+import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
+import { nodeConfig } from './nodes.ts';
 import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
 import type { Section } from './sections.ts';
@@ -168,11 +169,16 @@ function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
 }
 
 /** The configuration of the checked values of `DEFAULT` and the others, deeply frozen. */
-export function buildConfig(
-  own: Partial<DefaultValues>,
-  tiers: readonly Section<TierValues>[],
-  groups: readonly Section<GroupValues>[],
-): Config {
+/** The sections of a file, each checked. */
+export interface Sections {
+  readonly defaults: Section<DefaultValues>;
+  readonly tiers: readonly Section<TierValues>[];
+  readonly groups: readonly Section<GroupValues>[];
+  readonly nodes: readonly Section<NodeValues>[];
+}
+
+export function buildConfig({ defaults, tiers, groups, nodes }: Sections): Config {
+  const own = defaults.values;
   const values = inForce(own);
   return deepFreeze<Config>({
     ...settingsOf(values),
@@ -182,5 +188,6 @@ export function buildConfig(
     defaults: containerPolicy('DEFAULT', values, minimaOf(values)),
     tiers: tiers.map((section) => tier(section, own)),
     groups: groups.map(group).filter((one) => one !== undefined),
+    nodes: nodes.map(nodeConfig).filter((one) => one !== undefined),
   });
 }

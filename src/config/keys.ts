@@ -595,8 +595,62 @@ const groupSection = {
   on_terminating: command('Program to run before a member is stopped or destroyed').usually([]),
 };
 
+/** A node of the section `NODES`: how it is reached, and who we are to it. */
+const nodeSection = {
+  connection: oneOf(
+    ['api', 'local'],
+    'How the node is reached: by its REST API, or local, the node that this program runs on',
+  ).usually('api'),
+  host: text(
+    /^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/,
+    'is neither a name nor an address',
+    { does: 'Name or address of the node, or of any node of its cluster' },
+    'a host name, an IPv4 or an IPv6 address',
+  ),
+  port: wholeNumber(1, 65_535, '', 'Port of the API').usually(8006),
+  node: text(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
+    'is no name of a node',
+    { does: 'What the cluster calls the node; empty: what it is called here' },
+    'letters, digits and - within, or nothing',
+  ).usually(''),
+  token_id: text(
+    /^[^\s@!]+@[^\s@!]+![A-Za-z][A-Za-z0-9._-]*$/,
+    'is no name of a token',
+    { does: 'API token to log in with; lxc-autoscale setup-token says how to make one' },
+    'user@realm!name',
+  ),
+  token_secret: token('Secret of the API token'),
+  user: text(
+    /^[^\s@!]+@[^\s@!]+$/,
+    'is no name of a user',
+    { does: 'User to log in with, instead of a token' },
+    'user@realm',
+  ),
+  password: text(
+    /^.*$/,
+    'is not a text',
+    { does: 'Password of the user', secret: true },
+    'text on one line',
+  ),
+  ca_file: absolutePath(
+    'file',
+    'Certificate of the authority that signed that of the node, such as a copy of ' +
+      '/etc/pve/pve-root-ca.pem',
+  ),
+  fingerprint: text(
+    /^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}$/,
+    'is no SHA-256 fingerprint',
+    { does: 'The one certificate that the node may have' },
+    '32 bytes in hex with colons, as `pvenode cert info` shows them',
+  ),
+  verify_tls: yesOrNo('Whether the certificate of the node is checked').usually(true),
+};
+
 /** The keys of each kind of section. */
-export const KEYS = { default: defaultSection, tier: tierSection, group: groupSection } as const;
+export const KEYS = {
+  ...{ default: defaultSection, tier: tierSection, group: groupSection, node: nodeSection },
+} as const;
 
 export type SectionKeys = Readonly<Record<string, Entry>>;
 export type AllKeys = Readonly<Record<keyof typeof KEYS, SectionKeys>>;
@@ -604,6 +658,7 @@ export type AllKeys = Readonly<Record<keyof typeof KEYS, SectionKeys>>;
 type Values<S> = { -readonly [K in keyof S]: S[K] extends Entry<infer T> ? T : never };
 export type DefaultValues = Values<typeof defaultSection>;
 export type TierValues = Values<typeof tierSection>;
+export type NodeValues = Values<typeof nodeSection>;
 export type GroupValues = Values<typeof groupSection>;
 
 /** What the keys of a section are where they are left out. */

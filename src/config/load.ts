@@ -1,7 +1,14 @@
-import { buildConfig } from './build.ts';
+import { buildConfig, type Sections } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
-import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
+import {
+  type DefaultValues,
+  type GroupValues,
+  KEYS,
+  type NodeValues,
+  type TierValues,
+} from './keys.ts';
 import type { Config } from './model.ts';
+import { readNodes, remarkOnNode } from './nodes.ts';
 import { idleKeys } from './notify.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
@@ -82,9 +89,9 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
   const sections = readSections(entriesOf(root, reader), reader);
   checkRelations(sections, reader);
   if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
-  const config = buildConfig(sections.defaults.values, sections.tiers, sections.groups);
+  const config = buildConfig(sections);
   const notes = notesOn(config, sections, shownFile);
-  return { ok: true, config, notes, secretAt: secretIn(sections.defaults) };
+  return { ok: true, config, notes, secretAt: secretIn(sections) };
 }
 
 /** Variables of the environment that stand over a key of the file. */
@@ -113,9 +120,11 @@ function overriding(defaults: Section<DefaultValues>, reader: Reader): Section<D
 /** The Gotify URL is not secret. Any other URL grants access to whoever has it. */
 const NO_SECRET: ReadonlySet<string> = new Set(['gotify_url']);
 
-function secretIn({ given }: Section<DefaultValues>): SecretPlace | undefined {
-  for (const [key, { line, inClear }] of given) {
-    if (inClear && !NO_SECRET.has(key)) return { line, key };
+function secretIn({ defaults, nodes }: Sections): SecretPlace | undefined {
+  for (const { given } of [defaults, ...nodes]) {
+    for (const [key, { line, inClear }] of given) {
+      if (inClear && !NO_SECRET.has(key)) return { line, key };
+    }
   }
   return undefined;
 }
@@ -124,29 +133,25 @@ function wholeFile(file: string, message: string, line?: number): LoadResult {
   return { ok: false, problems: [{ file, line, key: undefined, message }] };
 }
 
-interface Sections {
-  readonly defaults: Section<DefaultValues>;
-  readonly tiers: readonly Section<TierValues>[];
-  readonly groups: readonly Section<GroupValues>[];
-}
-
 function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   const { keys } = reader;
   let defaults: Section<DefaultValues> | undefined;
   const tiers: Section<TierValues>[] = [];
   const groups: Section<GroupValues>[] = [];
+  const nodes: Section<NodeValues>[] = [];
   for (const entry of entries) {
     const kind = sectionKind(entry.key);
     if (kind === 'default') defaults = readSection(keys.default, entry, reader);
     else if (kind === 'tier') tiers.push(readSection(keys.tier, entry, reader));
     else if (kind === 'group') groups.push(readSection(keys.group, entry, reader));
+    else if (kind === 'node') nodes.push(...readNodes(entry, reader));
     else {
       const { name, message } = unknownSection(entry.key, keys);
       report(reader, entry.line, name, message);
     }
   }
   const none = { name: 'DEFAULT', line: 1, values: {}, given: new Map() };
-  return { defaults: overriding(defaults ?? none, reader), tiers, groups };
+  return { defaults: overriding(defaults ?? none, reader), tiers, groups, nodes };
 }
 
 function checkRelations(sections: Sections, reader: Reader): void {
@@ -195,6 +200,11 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));
     if (message !== undefined) note(section.line, section.name, message);
+  }
+  for (const section of sections.nodes) {
+    const message = remarkOnNode(section);
+    const at = section.given.get('verify_tls')?.line ?? section.line;
+    if (message !== undefined) note(at, 'verify_tls', message);
   }
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }

@@ -12,6 +12,25 @@ export interface Config extends Settings {
   readonly defaults: ContainerPolicy;
   readonly tiers: readonly Tier[];
   readonly groups: readonly Group[];
+  /** Further nodes, besides the one that this program runs on. */
+  readonly nodes: readonly NodeConfig[];
+}
+
+/** A node that is reached by the REST API. */
+export interface NodeConfig {
+  /** What it is called here. */
+  readonly name: string;
+  /** What its cluster calls it. */
+  readonly node: string;
+  readonly host: string;
+  readonly port: number;
+  readonly credentials:
+    | { readonly kind: 'token'; readonly id: string; readonly secret: string }
+    | { readonly kind: 'password'; readonly user: string; readonly password: string };
+  readonly trust:
+    | { readonly kind: 'usual' | 'none' }
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'fingerprint'; readonly sha256: string };
 }
 
 /** Who gets messages, and on what. Each is undefined if it is not set up. */

@@ -8,11 +8,12 @@ import { closest } from './suggest.ts';
 const GROUP_PREFIX = 'HORIZONTAL_SCALING_GROUP_';
 const TIER_PREFIX = 'TIER_';
 
-export type SectionKind = 'default' | 'tier' | 'group';
+export type SectionKind = 'default' | 'tier' | 'group' | 'node';
 
 /** Which kind of section a name stands for; undefined for none. */
 export function sectionKind(name: string): SectionKind | undefined {
   if (name === 'DEFAULT') return 'default';
+  if (name === 'NODES') return 'node';
   if (!/^[\p{L}\p{N}_.\- ]{1,80}$/u.test(name)) return undefined;
   if (name.startsWith(GROUP_PREFIX) && name.length > GROUP_PREFIX.length) return 'group';
   return name.startsWith(TIER_PREFIX) && name.length > TIER_PREFIX.length ? 'tier' : undefined;
@@ -41,6 +42,7 @@ export function unknownKey(key: string, keys: SectionKeys, all: AllKeys): Unknow
     ...(Object.hasOwn(all.default, key) ? ['DEFAULT'] : []),
     ...(Object.hasOwn(all.tier, key) ? [`${TIER_PREFIX}* sections`] : []),
     ...(Object.hasOwn(all.group, key) ? [`${GROUP_PREFIX}* sections`] : []),
+    ...(Object.hasOwn(all.node, key) ? ['a node of NODES'] : []),
   ];
   if (owners.length > 0) {
     const places = owners.join(' and ');
@@ -77,7 +79,7 @@ export function unknownSection(key: string, all: AllKeys): UnknownName {
     return say(`is no name for a section; allowed: ${allowed}`);
   }
   const meant = meantSection(key);
-  const allowed = `allowed: DEFAULT, ${TIER_PREFIX}name and ${GROUP_PREFIX}name`;
+  const allowed = `allowed: DEFAULT, NODES, ${TIER_PREFIX}name and ${GROUP_PREFIX}name`;
   if (meant === undefined) return say(`unknown section; ${allowed}`);
   return say(`unknown section; did you mean ${printable(meant)}? ${allowed}`);
 }
@@ -88,7 +90,8 @@ function meantSection(key: string): string | undefined {
   if (tail !== '' && closest(head, ['HORIZONTAL_SCALING_GROUP']) !== undefined) {
     return GROUP_PREFIX + tail;
   }
-  if (closest(key, ['DEFAULT']) !== undefined) return 'DEFAULT';
+  const whole = closest(key, ['DEFAULT', 'NODES']);
+  if (whole !== undefined) return whole;
   const split = key.search(/[_-]/);
   const [front, rest] = split < 0 ? [key, '1'] : [key.slice(0, split), key.slice(split + 1)];
   if (closest(front, ['TIER']) !== undefined || /^tiers$/i.test(front)) {

@@ -35,6 +35,9 @@ export async function apply(
   if (refused !== undefined) return { kind: 'overtaken', note: refused };
   if (decidedOn.reaches !== undefined) return changeMachine(world, wish, context);
   if (!takes) return set(world, wish, context, undefined);
+  if (world.cgroups.capabilities(vmid)?.workingSet === false) {
+    return { kind: 'overtaken', note: NEED_UNSEEN };
+  }
 
   const down = await holdDown(world, { vmid, toMib: memoryMib, ...wish.lowering });
   if (down.kind === 'unproven') {
@@ -51,6 +54,8 @@ export async function apply(
   }
 }
 
+const NEED_UNSEEN =
+  'what it needs of its memory cannot be seen from here, so that is not lowered while it runs';
 const OVERTAKEN = 'its configuration was changed meanwhile; deciding anew';
 
 /** Why nothing that was decided on this configuration is to be done any more. */

@@ -71,7 +71,7 @@ async function runOnce(): Promise<ExitCode> {
     ...{ stdout: stream(), stderr: stream() },
   };
   const signals = { on: () => {}, off: () => {} };
-  return run(once, launch, context, signals, () => [reached()]);
+  return run(once, launch, context, signals, async () => [reached()]);
 }
 
 const log = (): readonly string[] =>

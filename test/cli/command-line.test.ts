@@ -124,6 +124,16 @@ describe('the command line', () => {
     },
   );
 
+  it('takes a node for a container by its id', () => {
+    for (const command of ['status', 'explain', 'backups', 'rollback']) {
+      expect(run(command, '101', '--node', 'lab')).toMatchObject({ node: 'lab', vmid: 101 });
+      expect(parseArguments([command, 'web', '--node', 'lab'])).toMatchObject({
+        message: "--node takes the id of a container, not a name such as 'web'",
+      });
+    }
+    expect(run('status', '--node', 'lab')).toMatchObject({ node: 'lab' });
+  });
+
   it('takes no such flag beside a command', () => {
     expect(parseArguments(['--status', 'once'])).toMatchObject({
       ...{ kind: 'wrong', message: '--status stands without a command: it is the same as status' },

@@ -118,6 +118,7 @@ const EXPECTED_DEFAULTS: Config = {
   } as Config['defaults'],
   tiers: [],
   groups: [],
+  nodes: [],
 };
 
 describe('the defaults', () => {

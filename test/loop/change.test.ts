@@ -241,6 +241,17 @@ describe('nothing is done', () => {
     expect(result).toMatchObject({ kind: 'overtaken', note: expect.stringMatching(/once more/) });
   });
 
+  it('when memory is to shrink and nobody can see what it needs; it may grow', async () => {
+    const node = nodeWithOne();
+    node.tellsNeed = false;
+    const result = await expectNothing(node, shrinkMemory);
+    expect(result).toMatchObject({
+      kind: 'overtaken',
+      note: expect.stringMatching(/cannot be seen/),
+    });
+    expect((await carry(node, growMemory)).kind).toBe('confirmed');
+  });
+
   it('when the backup fails: no pct call', async () => {
     const node = nodeWithOne();
     node.backupFailure = 'no space left on the device';

@@ -100,6 +100,7 @@ export class FakeNode {
   quorum: Reading<boolean> = present(true);
   readonly holds = new Map<Vmid, ManualHold>();
   liveLimits: ReadonlySet<Controller> = new Set(CONTROLLERS);
+  tellsNeed = true;
   /** Whether the kernel has `memory.reclaim`. */
   hasReclaim = true;
   /** Stands in for the kernel; see `giveUp`. */
@@ -289,7 +290,7 @@ export class FakeNode {
           ? {
               proof: this.hasReclaim,
               pressure: true,
-              workingSet: true,
+              workingSet: this.tellsNeed,
               liveLimits: this.liveLimits,
             }
           : undefined,

@@ -124,7 +124,7 @@ interface Node {
   readonly properties?: Readonly<Record<string, Node>>;
   readonly patternProperties?: Readonly<Record<string, Node>>;
   readonly propertyNames?: Node;
-  readonly additionalProperties?: boolean;
+  readonly additionalProperties?: boolean | Node;
 }
 
 function typeOf(value: unknown): string {
@@ -160,7 +160,9 @@ function fitsObject(node: Node, entries: readonly (readonly [string, unknown])[]
     if (own !== undefined) return fits(own, value);
     const patterns = Object.entries(node.patternProperties ?? {});
     const found = patterns.find(([pattern]) => new RegExp(pattern).test(key));
-    return found === undefined ? node.additionalProperties !== false : fits(found[1], value);
+    const rest = node.additionalProperties;
+    if (found !== undefined) return fits(found[1], value);
+    return typeof rest === 'object' ? fits(rest, value) : rest !== false;
   });
 }
 
@@ -187,6 +189,7 @@ describe('the JSON Schema', () => {
     ['DEFAULT', KEYS.default, schema.properties?.['DEFAULT']],
     ['TIER_a', KEYS.tier, schema.patternProperties?.['^TIER_.']],
     ['GROUP', KEYS.group, schema.patternProperties?.['^HORIZONTAL_SCALING_GROUP_.']],
+    ['NODES', KEYS.node, schema.properties?.['NODES']?.additionalProperties as Node],
   ] as const;
 
   it.each(places)('%s: has every key with what it does', (_name, section, node) => {

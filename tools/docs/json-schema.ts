@@ -117,6 +117,11 @@ export function jsonSchema(): JsonSchema {
     type: 'object',
     properties: {
       DEFAULT: sectionSchema(KEYS.default, 'What holds for every container.'),
+      NODES: {
+        description: 'Further nodes, each by its name.',
+        type: ['object', 'null'],
+        additionalProperties: sectionSchema(KEYS.node, 'How a node is reached.'),
+      },
     },
     patternProperties: {
       '^TIER_.': sectionSchema(KEYS.tier, 'Containers with values of their own.', true),

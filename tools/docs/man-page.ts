@@ -70,7 +70,7 @@ const FILES: readonly (readonly [path: string, what: string])[] = [
 /** @param date YYYY-MM-DD, or empty */
 export function manPage(version: string, date: string): string {
   const [, does = ''] = /^lxc-autoscale (.*?)\.$/s.exec(INTRODUCTION) ?? [];
-  const { default: ofDefault, tier, group } = KEYS;
+  const { default: ofDefault, tier, group, node } = KEYS;
   const tierKeys = Object.keys(tier).filter((key) => key in ofDefault);
   return [
     '.\\" Made of the table of commands and of the schema of the configuration.',
@@ -95,6 +95,9 @@ export function manPage(version: string, date: string): string {
     '.PP',
     'A section HORIZONTAL_SCALING_GROUP_\\fINAME\\fR has these keys:',
     ...keys(group),
+    '.PP',
+    'The section NODES has further nodes by name, each with these keys:',
+    ...keys(node),
     section('Files'),
     ...FILES.flatMap(([path, what]) => ['.TP', `\\fI${escaped(path)}\\fR`, escaped(what)]),
     section('Examples'),

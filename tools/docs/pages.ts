@@ -76,7 +76,7 @@ function optionTable(): string {
 const MOST_NAMED = 8;
 
 function tables(): Readonly<Record<string, string>> {
-  const { default: ofDefault, tier, group } = KEYS;
+  const { default: ofDefault, tier, group, node } = KEYS;
   return {
     DEFAULT: keyTable(ofDefault, tier),
     TIER: keyTable({
@@ -85,6 +85,7 @@ function tables(): Readonly<Record<string, string>> {
       guests: tier.guests,
     }),
     GROUP: keyTable(group),
+    NODES: keyTable(node),
     commands: commandTable(),
     options: optionTable(),
     'exit codes': ['| code | meaning |', '|---|---|']

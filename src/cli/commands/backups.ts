@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, JSON_OUTPUT } from '../options.ts';
+import { CONFIGURED, JSON_OUTPUT, ONE_NODE } from '../options.ts';
 
 export const backups: Command = {
   name: 'backups',
@@ -9,7 +9,7 @@ export const backups: Command = {
     backups: 'of all containers',
     'backups nextcloud': 'of one',
   },
-  options: { ...CONFIGURED, ...JSON_OUTPUT },
+  options: { ...CONFIGURED, ...ONE_NODE, ...JSON_OUTPUT },
   requires: 'answers and a configuration',
   run: async (given, context) => (await import('../backups.ts')).backups(given, context),
 };

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, DRY_RUN } from '../options.ts';
+import { CONFIGURED, DRY_RUN, ONE_NODE } from '../options.ts';
 
 export const rollback: Command = {
   name: 'rollback',
@@ -13,6 +13,7 @@ export const rollback: Command = {
   },
   options: {
     ...CONFIGURED,
+    ...ONE_NODE,
     ...DRY_RUN,
     all: 'Roll back every container that has backups, each from its own newest one',
     to:

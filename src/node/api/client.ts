@@ -143,7 +143,8 @@ export class ApiClient {
     stop: AbortSignal,
   ): Promise<ApiAnswer> {
     const isRead = method === 'GET';
-    const { readLimitMs, writeLimitMs } = this.#settings;
+    const { readLimitMs, writeLimitMs, trust } = this.#settings;
+    if (trust.kind === 'unusable') return apiFailure('certificate', trust.why);
     const sending: Sending = {
       ...{ method, url: `${this.#base}${path}`, mostBytes: MOST_BYTES },
       agent: isRead ? this.#agents.forReads : this.#agents.forWrites,

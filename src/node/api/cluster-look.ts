@@ -2,15 +2,16 @@ import { missing, present, type Reading } from '../../core/reading.ts';
 import type { Vmid } from '../../core/units.ts';
 import type { Clock, GuestFile } from '../port.ts';
 import type { ApiClient } from './client.ts';
-import { type ApiAnswer, type ApiFailure, grantCommand } from './failure.ts';
+import type { ApiAnswer, ApiFailure } from './failure.ts';
 import { guestFile } from './guest-config.ts';
+import { grantCommand } from './privileges.ts';
 import { type ClusterSight, parseQuorum, parseResources } from './resources.ts';
 import { rowOf } from './values.ts';
 
 /** What one client sees of a cluster: one look for all of its nodes. */
 
 /** A look that is younger than this is shared. */
-const FRESH_MS = 1000;
+const FRESH_MS = 500;
 const NEVER = new AbortController().signal;
 
 export const missingAs = ({ why, message }: ApiFailure): Reading<never> =>

@@ -2,6 +2,7 @@ import type { FailureWhy } from '../../core/failure-why.ts';
 import { plainText } from '../../core/plain-text.ts';
 import type { HttpAnswer } from '../../os/http-send.ts';
 import { failureWords } from '../pct-words.ts';
+import { grantCommand } from './privileges.ts';
 
 /** Why the REST API of Proxmox VE did not do what it was asked, each kind with a name. */
 
@@ -101,9 +102,6 @@ const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
     ? (value as Readonly<Record<string, unknown>>)
     : {};
 
-/** The role that `setup-token` makes. */
-export const ROLE = 'LxcAutoscale';
-
 const CHECK = /^Permission check failed \((\/[A-Za-z0-9/_.-]*), ([A-Za-z.|]+)\)/;
 
 /** Names the privilege, and the command that grants it. */
@@ -112,10 +110,4 @@ function deniedWords(said: string, asker: Asker): string {
   if (path === undefined || privilege === undefined) return `${asker} may not do this: ${said}`;
   const privileges = privilege.replaceAll('|', ' or ');
   return `${asker} lacks ${privileges} on ${path}; grant it with: ${grantCommand(path, asker)}`;
-}
-
-/** The command by which an administrator grants what is needed. */
-export function grantCommand(path: string, asker: Asker): string {
-  const whom = asker.includes('!') ? `--tokens '${asker}'` : `--users '${asker}'`;
-  return `pveum acl modify ${path} ${whom} --roles ${ROLE}`;
 }

@@ -12,6 +12,8 @@ export type Trust =
   | { readonly kind: 'authority'; readonly pem: string }
   /** It is this one certificate: its SHA-256, 32 bytes in hex with colons, upper case. */
   | { readonly kind: 'fingerprint'; readonly sha256: string }
+  /** It cannot be checked, for this reason: nobody is talked to. */
+  | { readonly kind: 'unusable'; readonly why: string }
   /** Not at all: whoever is in between reads and changes everything. */
   | { readonly kind: 'none' };
 
@@ -48,6 +50,7 @@ export function agentsFor(trust: Trust): Agents {
 function optionsOf(trust: Trust): AgentOptions {
   switch (trust.kind) {
     case 'usual':
+    case 'unusable':
       return {};
     case 'authority':
       return { ca: [...rootCertificates, trust.pem] };

@@ -5,6 +5,7 @@ import { milliseconds } from '../../../src/core/units.ts';
 import { type ApiNode, createApiNode } from '../../../src/node/api/api-node.ts';
 import { ApiClient, type ApiSettings, type ApiTools } from '../../../src/node/api/client.ts';
 import { ClusterLook } from '../../../src/node/api/cluster-look.ts';
+import { LEAST_PRIVILEGES as LEAST } from '../../../src/node/api/privileges.ts';
 import type { Clock } from '../../../src/node/port.ts';
 import { send } from '../../../src/os/http-send.ts';
 import { guestText } from '../../../src/sim/guest-text.ts';
@@ -17,7 +18,6 @@ import { temporaryDirectory } from '../local/world.ts';
 
 /** A simulated node behind its REST API, and clients of it. */
 
-export const LEAST = ['VM.Audit', 'VM.Config.CPU', 'VM.Config.Memory', 'Sys.Audit'];
 const EVERYTHING = [...LEAST, 'VM.Config.Disk', 'VM.Config.Network', 'VM.Config.Options'];
 export const SECRET = 'b5e7c1f0-1111-4222-8333-944445555666';
 export const PASSWORD = 'correct horse battery';

@@ -1,0 +1,64 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Config, NodeConfig } from '../config/model.ts';
+import { milliseconds } from '../core/units.ts';
+import { createApiNode } from '../node/api/api-node.ts';
+import { ApiClient, type ApiTools } from '../node/api/client.ts';
+import { ClusterLook } from '../node/api/cluster-look.ts';
+import type { Trust } from '../node/api/trust.ts';
+import type { Clock } from '../node/port.ts';
+import { send } from '../os/http-send.ts';
+import { readRegularFile } from '../os/regular-file.ts';
+import type { ProcessContext } from './context.ts';
+import type { FarNode } from './world.ts';
+
+/** The further nodes of a configuration, each by the API of its cluster. */
+
+const READ_LIMIT_MS = milliseconds(10_000);
+/** As `pct set`, which waits for a lock, and what an overloaded node adds to that. */
+const WRITE_LIMIT_MS = milliseconds(40_000);
+const MOST_CA_BYTES = 1024 * 1024;
+
+/** Nodes with the same address and login are of one cluster, and share each look at it. */
+export function openFarNodes(
+  { nodes }: Pick<Config, 'nodes'>,
+  context: Pick<ProcessContext, 'clock' | 'paths'>,
+): readonly FarNode[] {
+  const clusters = new Map<string, ClusterLook>();
+  return nodes.map((node): FarNode => {
+    const { host, port, credentials, trust } = node;
+    const same = JSON.stringify([host, port, credentials, trust]);
+    const cluster = clusters.get(same) ?? clusterOf(node, context);
+    clusters.set(same, cluster);
+    return {
+      ...createApiNode(cluster, node.node),
+      name: node.name,
+      problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
+      close: () => cluster.client.close(),
+    };
+  });
+}
+
+function clusterOf(
+  { host, port, credentials, trust }: NodeConfig,
+  { clock, paths }: Pick<ProcessContext, 'clock' | 'paths'>,
+): ClusterLook {
+  const limits = { readLimitMs: READ_LIMIT_MS, writeLimitMs: WRITE_LIMIT_MS };
+  const settings = { host, port, credentials, trust: trustIn(trust, paths), ...limits };
+  return new ClusterLook(new ApiClient(settings, toolsOf(clock)), clock);
+}
+
+function trustIn(trust: NodeConfig['trust'], paths: ProcessContext['paths']): Trust {
+  if (trust.kind !== 'file') return trust.kind === 'fingerprint' ? trust : { kind: trust.kind };
+  const file = readRegularFile(paths.at(trust.path), MOST_CA_BYTES);
+  const pem = file.ok ? file.value.toString('latin1') : '';
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return { kind: 'authority', pem };
+  const why = file.ok ? `${trust.path} holds no certificate` : file.detail;
+  return { kind: 'unusable', why: `ca_file: ${why}` };
+}
+
+const toolsOf = (clock: Clock): ApiTools => ({
+  ...{ send, random: () => randomInt(1000) / 1000 },
+  monotonicMs: () => clock.monotonicMs(),
+  pause: (ms, stop) => wait(ms, undefined, { signal: stop }).catch(() => {}),
+});

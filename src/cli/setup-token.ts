@@ -1,0 +1,29 @@
+import type { ProcessContext } from '../app/context.ts';
+import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { setupCommands } from '../node/api/privileges.ts';
+
+/** `setup-token`: what to run and to write so that another node can be scaled by its API. */
+
+const USER = 'lxc-autoscale@pve';
+const TOKEN = 'scaler';
+
+export function setupToken({ stdout }: Pick<ProcessContext, 'stdout'>): ExitCode {
+  const lines = [
+    '# As root on any node of the cluster that is to be scaled:',
+    ...setupCommands(USER, TOKEN),
+    '',
+    '# The fourth command prints the secret of the token, once. Write it into',
+    '# /etc/lxc_autoscale/environment on this node (mode 600):',
+    'LAB_TOKEN=...',
+    '',
+    '# And into the configuration. The fingerprint is that of: pvenode cert info',
+    'NODES:',
+    '  NAME-OF-THE-NODE:',
+    '    host: ADDRESS',
+    `    token_id: ${USER}!${TOKEN}`,
+    `    token_secret: $\{LAB_TOKEN}`,
+    '    fingerprint: ...',
+  ];
+  stdout.write(`${lines.join('\n')}\n`);
+  return EXIT.fine;
+}

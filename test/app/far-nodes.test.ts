@@ -1,0 +1,147 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { ProcessContext } from '../../src/app/context.ts';
+import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
+import { once } from '../../src/app/once.ts';
+import { run } from '../../src/app/run.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
+import { milliseconds } from '../../src/core/units.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { SimulatedNode } from '../../src/sim/node.ts';
+import { collecting } from '../cli/collecting.ts';
+import { guestSpec, type RestNode, restNode, SECRET } from '../node/api/rest-node.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
+import { AUTHORITY_FILE } from '../notify/certificate.ts';
+
+/** This node is simulated, and so is another one behind its REST API. */
+
+const CONFIG = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+
+let root: string;
+let home: SimulatedNode;
+let rest: RestNode;
+/** Of container 201, in MiB. */
+let wanted: number;
+
+beforeEach(async () => {
+  root = temporaryDirectory();
+  home = await SimulatedNode.create({
+    ...{ root, guests: [] },
+    host: {
+      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
+      ...{ pressure: true, kernelRelease: '6.8.12-1-pve' },
+    },
+  });
+  // The one has nearly filled its memory, the other hardly uses it.
+  wanted = 980;
+  rest = await restNode([
+    { ...guestSpec(201), demand: () => ({ cpuCores: 0.1, anonMib: wanted }) },
+    { ...guestSpec(202), demand: () => ({ cpuCores: 0.1, anonMib: 50 }) },
+  ]);
+  rest.node.advance(60_000);
+});
+
+afterEach(() => home.close());
+
+function configure(node: string): void {
+  mkdirSync(dirname(join(root, CONFIG)), { recursive: true });
+  const text = `DEFAULT:\n  first_shrink_seconds: 0\nNODES:\n  lab:\n${node}`;
+  writeFileSync(join(root, CONFIG), text, { mode: 0o600 });
+}
+
+const reached = (): string =>
+  `    host: 127.0.0.1\n    port: ${rest.server.port}\n    node: pve1\n`;
+const LOGIN = `    token_id: as@pve!ps\n    token_secret: ${SECRET}\n`;
+
+function contextOf(): ProcessContext {
+  const clock = {
+    wallMs: () => milliseconds(Date.now()),
+    monotonicMs: () => milliseconds(performance.now()),
+  };
+  const stream = (): PassThrough => new PassThrough().resume();
+  return {
+    ...{ paths: createPaths(root), clock, env: { PATH: home.binDirectory } },
+    ...{ stdout: stream(), stderr: stream() },
+  };
+}
+
+function runOnce(dryRun = false): Promise<ExitCode> {
+  const launch = {
+    ...{ configFile: undefined, pollIntervalSeconds: undefined },
+    ...{ energyMode: false, debug: true, dryRun },
+  };
+  return run(once, launch, contextOf(), { on: () => {}, off: () => {} });
+}
+
+const log = (): string => readFileSync(join(root, 'var/log/lxc_autoscale.log'), 'utf8');
+const memoryOf = (id: number): number | undefined => rest.node.limits(id)?.memoryMib;
+
+it('a guest of another node gets what it needs by the API, and nothing is taken back', async () => {
+  mkdirSync(join(root, 'etc/keys'), { recursive: true });
+  writeFileSync(join(root, 'etc/keys/ca.pem'), readFileSync(AUTHORITY_FILE));
+  configure(`${reached()}${LOGIN}    ca_file: /etc/keys/ca.pem\n`);
+  expect(await runOnce()).toBe(EXIT.fine);
+  expect(memoryOf(201)).toBeGreaterThan(1024);
+  expect(memoryOf(202)).toBe(1024);
+  expect(existsSync(join(root, 'var/lib/lxc_autoscale/backups/nodes/lab/201'))).toBe(true);
+  expect(log()).toMatch(/lab: .*201/);
+  expect(log()).toContain('lab: What containers need of their memory cannot be seen from here');
+  expect(log()).not.toContain(SECRET);
+});
+
+it('commands are about it if it is named, and about this one if not', async () => {
+  configure(`${reached()}${LOGIN}    verify_tls: False\n`);
+  await runOnce();
+  const grown = memoryOf(201);
+  const typed = async (...argv: string[]) => {
+    const parsed = parseArguments([...argv, '--sysroot', root]);
+    if (parsed.kind !== 'run') throw new Error(`${argv}`);
+    const [out, err] = [collecting(), collecting()];
+    const context = { ...contextOf(), stdout: out.stream, stderr: err.stream };
+    const { stdin } = process;
+    const signals = { on: () => {}, off: () => {} };
+    const code = await parsed.command.run(parsed.arguments, { ...context, stdin, signals });
+    return { code, out: out.text(), err: err.text() };
+  };
+  expect(await typed('status', '--node', 'lab')).toMatchObject({
+    ...{ code: EXIT.fine, out: expect.stringMatching(/^201 .*\n202 /m) },
+  });
+  expect((await typed('status')).out).toContain('no containers');
+  expect(await typed('explain', '202', '--node', 'lab')).toMatchObject({
+    ...{ code: EXIT.fine, out: expect.stringContaining('what it needs cannot be seen from here') },
+  });
+  expect((await typed('backups', '--node', 'lab')).out).toMatch(/^201 /m);
+  expect((await typed('backups')).out).toContain('There are no backups');
+  expect(await typed('backups', '--node', 'lob')).toMatchObject({
+    ...{ code: EXIT.failure, err: "unknown node 'lob'. Did you mean 'lab'?\n" },
+  });
+  // It runs and uses little, and nobody here can tell whether it could do with less.
+  wanted = 50;
+  rest.node.advance(60_000);
+  const refused = await typed('rollback', '201', '--node', 'lab');
+  expect(refused.code).toBe(EXIT.failure);
+  expect(refused.err + refused.out).toContain('cannot be seen from here');
+  expect(memoryOf(201)).toBe(grown);
+  rest.node.stopContainer(201);
+  expect(await typed('rollback', '201', '--node', 'lab')).toMatchObject({ code: EXIT.fine });
+  expect(memoryOf(201)).toBe(1024);
+});
+
+it('a dry run changes nothing there', async () => {
+  configure(`${reached()}${LOGIN}    verify_tls: False\n`);
+  expect(await runOnce(true)).toBe(EXIT.fine);
+  expect(rest.server.calls.filter(({ method }) => method !== 'GET')).toEqual([]);
+  expect(memoryOf(201)).toBe(1024);
+});
+
+it.each([
+  ['an authority that is not to be had', '    ca_file: /etc/none.pem\n', /ca_file: .*none\.pem/],
+  ['one that did not sign it', '', /unknown authority; give .* as ca_file/],
+])('nobody is talked to with %s', async (_what, trust, why) => {
+  configure(`${reached()}${LOGIN}${trust}`);
+  expect(await runOnce()).toBe(EXIT.failure);
+  expect(rest.server.calls).toEqual([]);
+  expect(log()).toMatch(why);
+});

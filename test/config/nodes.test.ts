@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
+import { secretsOf } from '../../src/config/notify.ts';
+import { renderProblem } from '../../src/config/problem.ts';
+
+const PRINT = Array.from({ length: 32 }, () => '5b').join(':');
+
+function loaded(text: string, env = {}) {
+  const result = parseConfig(text, 'f.yaml', env);
+  if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
+  return result;
+}
+
+const nodeOf = (keys: string, env = {}) =>
+  loaded(`NODES:\n  lab:\n    host: lab.example\n${keys}`, env).config.nodes[0];
+
+const LOGIN = '    token_id: as@pve!x\n    token_secret: hush\n';
+
+describe('NODES', () => {
+  it('is empty without the section, and for the node of the program itself', () => {
+    expect(loaded('DEFAULT:\n').config.nodes).toEqual([]);
+    expect(loaded('NODES:\n').config.nodes).toEqual([]);
+    expect(loaded('NODES: {pve1: {connection: local}}').config.nodes).toEqual([]);
+  });
+
+  it('has a node with the port of the API, and the name that its cluster has for it', () => {
+    expect(nodeOf(LOGIN)).toEqual({
+      ...{ name: 'lab', node: 'lab', host: 'lab.example', port: 8006 },
+      credentials: { kind: 'token', id: 'as@pve!x', secret: 'hush' },
+      trust: { kind: 'usual' },
+    });
+    expect(nodeOf(`${LOGIN}    port: 443\n    node: pve7\n`)).toMatchObject({
+      ...{ name: 'lab', node: 'pve7', port: 443 },
+    });
+  });
+
+  it('takes a user and a password, and secrets from variables', () => {
+    const keys = `    user: root@pam\n    password: $\{PW} x\n`;
+    expect(nodeOf(keys, { PW: 'two words' })?.credentials).toEqual({
+      ...{ kind: 'password', user: 'root@pam', password: 'two words x' },
+    });
+  });
+
+  it.each([
+    ['    ca_file: /etc/a.pem\n', { kind: 'file', path: '/etc/a.pem' }],
+    [`    fingerprint: ${PRINT}\n`, { kind: 'fingerprint', sha256: PRINT.toUpperCase() }],
+    ['    verify_tls: False\n', { kind: 'none' }],
+    ['    verify_tls: True\n', { kind: 'usual' }],
+  ])('trusts by %j', (keys, trust) => {
+    expect(nodeOf(LOGIN + keys)?.trust).toEqual(trust);
+  });
+
+  it('says what it means to check no certificate, and where a secret stands', () => {
+    const keys = `NODES:\n  lab:\n    host: 10.0.0.1\n${LOGIN}    verify_tls: no\n`;
+    const { notes, secretAt } = loaded(keys);
+    expect(notes.map(renderProblem)).toEqual([
+      expect.stringMatching(/^f.yaml:6: verify_tls: whoever is between .* ca_file or fingerprint/),
+    ]);
+    expect(secretAt).toEqual({ line: 5, key: 'token_secret' });
+  });
+
+  it('has secrets that no log may hold', () => {
+    const { config } = loaded(`NODES: {a: {host: h, user: a@b, password: hush1}}`);
+    expect(secretsOf(config)).toEqual(['hush1']);
+  });
+});
