@@ -7,15 +7,18 @@ import { matchesGlob } from '../config/name-glob.ts';
 import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
-import { hostPolicy, manage, remarksOn } from '../config/resolve.ts';
+import { hostPolicy, machineWishes, manage, remarksOn } from '../config/resolve.ts';
+import { guestInside } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
-import type { ContainerPolicy } from '../core/policy.ts';
+import type { ContainerPolicy, CpuUnit } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
+import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
+import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
@@ -42,13 +45,21 @@ export interface CheckConfigInput {
 /** The same on this node. */
 export function checkNode(given: Arguments, context: ProcessContext): ExitCode {
   const { paths, stdout } = context;
+  const loadResult = readConfiguration(given, context);
   return checkConfig({
-    loadResult: readConfiguration(given, context),
-    guests: createGuests(paths).list(),
+    loadResult,
+    guests: guestsOf(context, loadResult),
     programProblem,
     readCluster: () => createCluster(paths).read(),
     write: (text) => stdout.write(text),
   });
+}
+
+/** Containers, and the virtual machines that the configuration or a tag asks for. */
+function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): GuestList {
+  const machines = new LocalMachines(paths, clock);
+  if (loadResult.ok) machines.use(machineWishes(loadResult.config));
+  return configuredGuests(createGuests(paths), machines);
 }
 
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */
@@ -150,7 +161,7 @@ const readable = (guests: Guests): readonly GuestConfig[] =>
 function containerRemarks(config: Config, guests: Guests): string[] {
   return readable(guests).flatMap((guest) =>
     [...remarksOn(config, guest), ...pinRemarks(config, guest)].map(
-      (remark) => `container ${guest.vmid} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
+      (remark) => `${guestInside(guest)} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
     ),
   );
 }
@@ -173,9 +184,19 @@ function pinRemarks(config: Config, guest: GuestConfig): readonly string[] {
   const management = manage(config, guest);
   if (management.kind === 'ignored') return [];
   const { unit } = management.policy.cpu;
+  if (guest.reaches !== undefined) return reachRemarks(guest, unit);
   const pins = [cpuPin(guest, unit), memoryPin(guest)];
   return pins.flatMap((pin) => (pin === undefined ? [] : [pinRemark(pin, unit)]));
 }
+
+/** What of a machine only changes at its next start, with what to do about it. */
+const reachRemarks = (guest: GuestConfig, unit: CpuUnit): readonly string[] =>
+  ([unit === 'cores' ? 'cores' : 'cpuLimit', 'memoryMib'] as const).flatMap((lever) => {
+    const reach = guest.reaches?.[lever];
+    if (reach?.kind !== 'fixed') return [];
+    const what = lever === 'memoryMib' ? 'memory' : 'CPU';
+    return [`is not scaled in ${what}: ${reach.why}. Remedy: ${reach.remedy}`];
+  });
 
 function containerLines(config: Config, guests: Guests): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
@@ -207,7 +228,8 @@ function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>)
   // The sentence begins with the policy, which has a column of its own here.
   const why = because.replace(`${policy.source}, `, '');
   const waits = lock === undefined ? '' : ` (waits: lock ${printable(lock, 20)})`;
-  return [`${vmid}`, name, printable(policy.source, MAX_NAME_CHARS), mode, `${why}${waits}`];
+  const id = guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
+  return [id, name, printable(policy.source, MAX_NAME_CHARS), mode, `${why}${waits}`];
 }
 
 const POLICY_HEAD = [

@@ -2,6 +2,7 @@ import type { ProcessContext } from '../app/context.ts';
 import type { ExitCode } from '../app/exit-codes.ts';
 import { EXIT } from '../app/exit-codes.ts';
 import type { GroupReport } from '../core/groups/group-report.ts';
+import { guestLabel } from '../core/guest-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
 import type { Fact, Guard } from '../core/report/fact.ts';
@@ -39,14 +40,17 @@ async function explainGroup(
 const TITLE = { cores: 'CPU', memory: 'Memory' } as const;
 
 export function accountLines(account: Account): readonly string[] {
-  const { vmid, name, cycle, time, policy, seen, guards, leftAlone, resources } = account;
+  const { name, cycle, time, policy, seen, guards, leftAlone, resources } = account;
   const dry = account.dryRun ? ', a dry run' : '';
   const when = account.from === 'daemon' ? `cycle ${cycle} at ${time}${dry}` : `as of ${time}`;
   const lines = [
-    `Container ${vmid} (${name}), ${when}. A * marks an active guard.`,
+    `${guestLabel(account)} (${name}), ${when}. A * marks an active guard.`,
     ...section('Policy', policy.map(factCells)),
     ...section('Seen', seen.map(factCells)),
-    ...section('The container as a whole', guards.map(guardCells)),
+    ...section(
+      account.kind === 'qemu' ? 'The VM as a whole' : 'The container as a whole',
+      guards.map(guardCells),
+    ),
     ...(leftAlone === null ? [] : ['', `It is skipped: ${leftAlone}.`]),
     ...resources.flatMap(resourceLines),
     ...section('What came of it', account.outcome.map(factCells)),

@@ -5,6 +5,8 @@ import { closest } from '../config/suggest.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
+import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
+import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command, CommandContext, Subject } from './command.ts';
 
@@ -85,8 +87,10 @@ interface Named {
   readonly name: string;
 }
 
-function guestsByName({ paths }: CommandContext): readonly Named[] | string {
-  const listed = createGuests(paths).list();
+function guestsByName({ paths, clock }: CommandContext): readonly Named[] | string {
+  const machines = new LocalMachines(paths, clock);
+  machines.use({ anyNamed: true, isWanted: () => true });
+  const listed = configuredGuests(createGuests(paths), machines);
   if (!listed.ok) return `The containers cannot be seen: ${listed.detail}`;
   return [...listed.value].flatMap(([vmid, config]) =>
     config.ok ? [{ vmid, name: config.value.name }] : [],

@@ -191,7 +191,7 @@ function cells(row: ContainerRow, time: string): string[] {
   const special = mode === 'observe' ? 'observe' : scaling === 'boost' ? 'boost' : '';
   const called = (policy ?? '-').replace(/^TIER_/, '');
   return [
-    `${vmid}`,
+    row.kind === 'qemu' ? `${vmid} VM` : `${vmid}`,
     clip(plainText(name), LONGEST_NAME),
     clip(plainText(special === '' ? called : `${called}, ${special}`), LONGEST_POLICY),
     cpuCell(row),

@@ -133,4 +133,19 @@ describe('a virtual machine', () => {
     expect(qmSets(under).filter((line) => line.includes('--balloon'))).toEqual([]);
     expect(under.node.qmpConversations(200)).toBe(1);
   });
+
+  it('is called a VM by check-config, status and explain, with what it can do', async () => {
+    const settings = { cores: 4, name: 'shop-db' };
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { settings })] });
+    under.configure(CONFIG);
+    const checked = await under.run(['check-config']);
+    expect(checked.stdout).toMatch(/^200 VM +shop-db +DEFAULT/m);
+    expect(checked.stdout).toContain('VM 200 (shop-db) is not scaled in memory: its balloon does');
+    const status = await under.run(['status']);
+    expect(status.stdout).toMatch(/^ *200 VM +shop-db/m);
+    const explained = await under.run(['explain', 'shop-db']);
+    expect(explained.stdout).toMatch(/^VM 200 \(shop-db\), as of/);
+    expect(explained.stdout).toContain('live, from 0.01 to 4');
+    expect(explained.stdout).toContain('`qm set 200 --shares 0` hands its balloon to this program');
+  });
 });

@@ -1,3 +1,4 @@
+import { LEVERS } from '../allocation.ts';
 import { stateWords, withUnit } from '../explain.ts';
 import type {
   ContainerObservation,
@@ -33,8 +34,22 @@ function configFacts(config: GuestConfig): readonly Fact[] {
   const says = `${has}${limit}, ${memoryMib} MB of memory, ${swapMib} MB of swap`;
   return [
     fact('configuration', says, { cores, cpuLimit, memoryMib, swapMib }),
+    ...reachFacts(config),
     ...pins.map(({ line }) => fact('raw line', plainText(line), { line: plainText(line) })),
   ];
+}
+
+/** Which levers of a machine can be moved while it runs, and how far. */
+function reachFacts({ reaches }: GuestConfig): readonly Fact[] {
+  if (reaches === undefined) return [];
+  const names = { cores: 'vcpus', cpuLimit: 'cpulimit', memoryMib: 'memory' } as const;
+  return LEVERS.map((lever) => {
+    const reach = reaches[lever];
+    if (reach.kind === 'fixed') return fact(names[lever], `fixed: ${reach.why}`, { live: false });
+    const { min, max, sinks } = reach;
+    const way = sinks ? '' : ', upwards only';
+    return fact(names[lever], `live, from ${min} to ${max}${way}`, { live: true, min, max });
+  });
 }
 
 function cpuFacts({ cpu, cpusetCpus, effectiveCpus }: ContainerUsage): readonly Fact[] {

@@ -1,6 +1,7 @@
 import type { Resource } from '../allocation.ts';
 import type { Decision, Limit, Rule } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
+import { kindOf } from '../guest-words.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
@@ -27,6 +28,8 @@ export interface Account {
   readonly from: ReportInput['from'];
   readonly vmid: Vmid;
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly cycle: number;
   readonly time: string;
   readonly at: string;
@@ -76,7 +79,9 @@ export function accountOf(input: ReportInput, vmid: Vmid): Account | undefined {
   const decided = input.verdicts.decisions.some((decision) => decision.vmid === vmid);
   const resources: readonly Resource[] = policy !== undefined && decided ? RESOURCES : [];
   return {
-    ...{ format: REPORT_FORMAT, from: input.from, vmid, name, cycle: input.cycle },
+    ...{ format: REPORT_FORMAT, from: input.from, vmid, name },
+    ...(container.config.ok && kindOf(container.config.value)),
+    cycle: input.cycle,
     ...{ time: input.localTime(input.wallMs), at: new Date(input.wallMs).toISOString() },
     dryRun: input.dryRun,
     policy: policyFacts(container, input),

@@ -2,6 +2,7 @@ import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../guest-record.ts';
+import { kindOf } from '../guest-words.ts';
 import { overdueCores } from '../loop-state.ts';
 import type {
   ContainerObservation,
@@ -77,6 +78,8 @@ export interface HostRow {
 export interface ContainerRow {
   readonly vmid: Vmid;
   readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   /** null: it is not managed. */
   readonly policy: string | null;
   readonly why: string;
@@ -205,7 +208,8 @@ function containerRow(
   const now = config.ok ? configNow(config.value, input) : undefined;
   const last = input.state.guests.get(vmid)?.lastChange;
   return {
-    ...{ vmid, name, ...managementOf(container, input), state: stateOf(state) },
+    ...{ vmid, name, ...(config.ok && kindOf(config.value)) },
+    ...{ ...managementOf(container, input), state: stateOf(state) },
     cpu: cpuRow(container, usage),
     memory: memoryRow(container, usage, now),
     allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },

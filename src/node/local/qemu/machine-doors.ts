@@ -6,6 +6,15 @@ import type { LocalMachines } from './machine-guests.ts';
 
 /** Containers and virtual machines of a node behind one door: an id is of one kind only. */
 
+/** What the node has of both kinds, by the configurations alone. */
+export function configuredGuests(
+  containers: Guests,
+  machines: LocalMachines,
+): ReturnType<Guests['list']> {
+  const listed = containers.list();
+  return listed.ok ? merged(listed.value, machines.configured()) : listed;
+}
+
 export function guestsOfBothKinds(containers: Guests, machines: LocalMachines): Guests {
   return {
     list() {

@@ -78,6 +78,13 @@ export class LocalMachines {
     if (this.#wanted.size > 0) await this.#watching().monitors.look(asked);
   }
 
+  /** The configurations of those that are wanted, whether they run or not; nobody is asked. */
+  configured(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
+    const running = this.#running();
+    this.#refresh(running.ok ? running.value : []);
+    return this.list();
+  }
+
   has(vmid: Vmid): boolean {
     return this.#wanted.has(vmid);
   }
