@@ -23,7 +23,7 @@ import type {
 } from '../port.ts';
 import type { ClusterLook } from './cluster-look.ts';
 import type { ApiFailure } from './failure.ts';
-import type { Listed, SeenGuest, SeenNode } from './resources.ts';
+import { NO_GUESTS, type SeenGuest, type SeenGuests, type SeenNode } from './resources.ts';
 import { sampleOf, type Total, totalOf } from './totals.ts';
 
 /**
@@ -106,20 +106,16 @@ class RemoteNode {
     if (seen.ok) await this.#readConfig(seen.value);
   }
 
-  /** The containers of this node. */
-  #own(): Reading<ReadonlyMap<Vmid, Listed>> {
+  /** The guests of this node. */
+  #own(): Reading<SeenGuests> {
     const { sight } = this.#cluster;
-    if (!sight.ok) return sight;
-    const own = [...sight.value.guests].filter(
-      ([, { node, kind }]) => node === this.#name && kind === 'lxc',
-    );
-    return present(new Map(own));
+    return sight.ok ? present(sight.value.guests.get(this.#name) ?? NO_GUESTS) : sight;
   }
 
   #seen(vmid: Vmid): Reading<SeenGuest> {
     const own = this.#own();
     if (!own.ok) return own;
-    return own.value.get(vmid)?.seen ?? missing('absent', `${this.#name} has no guest ${vmid}`);
+    return own.value.lxc.get(vmid) ?? missing('absent', `${this.#name} has no guest ${vmid}`);
   }
 
   #running(vmid: Vmid): Reading<SeenGuest> {
@@ -134,7 +130,8 @@ class RemoteNode {
     if (!own.ok) return;
     const atMs = milliseconds(this.#cluster.atMs);
     const at = { atMs, wallMs: this.#cluster.clock.wallMs() };
-    for (const [vmid, { seen }] of own.value) {
+    const { lxc } = own.value;
+    for (const [vmid, seen] of lxc) {
       const before = this.#totals.get(vmid);
       if (!seen.ok || before?.atMs === atMs) continue;
       // Of one that has stopped only the number of its life counts, for the next one.
@@ -142,9 +139,9 @@ class RemoteNode {
       if (isNew) this.#totals.set(vmid, { ...before, uptimeS: Number.POSITIVE_INFINITY });
       else if (seen.value.isRunning) this.#totals.set(vmid, totalOf(before, seen.value, at));
     }
-    for (const vmid of this.#totals.keys()) if (!own.value.has(vmid)) this.#totals.delete(vmid);
-    for (const vmid of this.#known.keys()) if (!own.value.has(vmid)) this.#known.delete(vmid);
-    for (const vmid of this.#failed.keys()) if (!own.value.has(vmid)) this.#failed.delete(vmid);
+    for (const vmid of this.#totals.keys()) if (!lxc.has(vmid)) this.#totals.delete(vmid);
+    for (const vmid of this.#known.keys()) if (!lxc.has(vmid)) this.#known.delete(vmid);
+    for (const vmid of this.#failed.keys()) if (!lxc.has(vmid)) this.#failed.delete(vmid);
     this.#countHost();
   }
 
@@ -160,8 +157,8 @@ class RemoteNode {
   async #readConfigs(): Promise<void> {
     const own = this.#own();
     if (!own.ok) return;
-    const due = [...own.value.values()]
-      .flatMap(({ seen }) => (seen.ok ? [seen.value] : []))
+    const due = [...own.value.lxc.values()]
+      .flatMap((seen) => (seen.ok ? [seen.value] : []))
       .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen))
       .slice(0, MOST_READ);
     await Promise.all(due.map((seen) => this.#readConfig(seen)));
@@ -204,7 +201,10 @@ class RemoteNode {
       list: () => {
         const own = this.#own();
         if (!own.ok) return own;
-        return present(new Map([...own.value.keys()].map((vmid) => [vmid, this.#config(vmid)])));
+        const configs = [...own.value.lxc.keys()].map(
+          (vmid) => [vmid, this.#config(vmid)] as const,
+        );
+        return present(new Map(configs));
       },
       read: (vmid) => this.#file(vmid),
       quorum: () => this.#cluster.quorum,
@@ -263,11 +263,10 @@ class RemoteNode {
 
   /** Of all virtual machines that run here; of none, if what one of them has is not known. */
   #vmMemory(): Reading<Mib> {
-    const { sight } = this.#cluster;
-    if (!sight.ok) return sight;
+    const own = this.#own();
+    if (!own.ok) return own;
     let sum = 0;
-    for (const { node, kind, seen } of sight.value.guests.values()) {
-      if (node !== this.#name || kind !== 'qemu') continue;
+    for (const seen of own.value.qemu.values()) {
       if (!seen.ok) return seen;
       if (seen.value.isRunning) sum += bytesToMib(seen.value.maxMemory);
     }

@@ -29,22 +29,21 @@ export interface SeenNode {
 }
 
 export interface ClusterSight {
-  /** Missing where it is listed and nothing else is known: its node is away, say. */
-  readonly guests: ReadonlyMap<Vmid, Listed>;
+  /** By the node that they are on. A node without guests need not be there. */
+  readonly guests: ReadonlyMap<string, SeenGuests>;
   readonly nodes: ReadonlyMap<string, Reading<SeenNode>>;
 }
 
-export interface Listed {
-  readonly node: string;
-  readonly kind: SeenGuest['kind'];
-  readonly seen: Reading<SeenGuest>;
-}
+/** Missing where one is listed and nothing else is known: its node is away, say. */
+export type SeenGuests = Readonly<Record<SeenGuest['kind'], ReadonlyMap<Vmid, Reading<SeenGuest>>>>;
+
+export const NO_GUESTS: SeenGuests = { lxc: new Map(), qemu: new Map() };
 
 /** Missing if it is not understood as a whole. Rows of other types are passed over. */
 export function parseResources(data: unknown): Reading<ClusterSight> {
   const rows = rowsOf(data);
   if (rows === undefined) return missing('malformed', '/cluster/resources: is no list');
-  const guests = new Map<Vmid, Listed>();
+  const guests = new Map<string, Record<SeenGuest['kind'], Map<Vmid, Reading<SeenGuest>>>>();
   const nodes = new Map<string, Reading<SeenNode>>();
   for (const row of rows) {
     const node = textOf(row['node']);
@@ -54,7 +53,9 @@ export function parseResources(data: unknown): Reading<ClusterSight> {
     if (kind !== 'lxc' && kind !== 'qemu') continue;
     const vmid = parseVmid(`${row['vmid']}`);
     if (vmid === undefined) continue;
-    guests.set(vmid, { node, kind, seen: guestOf(row, { vmid, node, kind }) });
+    const own = guests.get(node) ?? { lxc: new Map(), qemu: new Map() };
+    own[kind].set(vmid, guestOf(row, { vmid, node, kind }));
+    guests.set(node, own);
   }
   return present({ guests, nodes });
 }

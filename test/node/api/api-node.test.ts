@@ -151,7 +151,7 @@ describe('what cannot be seen is missing', () => {
   it('of a guest of which pvestatd tells nothing', () => {
     const row = { type: 'lxc', node: 'pve1', vmid: 101, status: 'unknown', id: 'lxc/101' };
     const sight = parseResources([row]);
-    expect(sight.ok && sight.value.guests.get(ID)?.seen).toMatchObject({
+    expect(sight.ok && sight.value.guests.get('pve1')?.lxc.get(ID)).toMatchObject({
       ...{ ok: false, why: 'unreadable', detail: expect.stringContaining('pvestatd') },
     });
   });
