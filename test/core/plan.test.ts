@@ -26,6 +26,7 @@ import {
   memoryUse,
   policy,
   remembered,
+  vmid,
 } from './builders.ts';
 
 const order = (planned: Plan): readonly number[] => planned.changes.map(({ vmid }) => vmid);
@@ -408,5 +409,17 @@ describe('priority', () => {
       const planned = plan([equal, high, starved(rule, 50)], budgetOf(8, 4096));
       expect(order(planned)).toEqual([101, 103, 102]);
     }
+  });
+
+  it('keeps in an early decision what those of higher priority wait for, and no more', () => {
+    const budget = (priority: number) => ({
+      ...budgetOf(8, 1024),
+      kept: [{ vmid: vmid(102), mib: mib(768), priority }],
+    });
+    const given = (priority: number) =>
+      plan([memoryChange(101, 1024, 1536, { priority: 50 })], budget(priority)).changes.map(
+        ({ memory }) => memory?.after,
+      );
+    expect([given(90), given(50)]).toEqual([[1280], [1536]]);
   });
 });

@@ -154,7 +154,9 @@ export const HAPPENINGS: readonly Happening[] = [
     'the configuration is read while it is written',
     (scene) => {
       const text = current(scene);
-      write(scene, text.slice(0, scene.random.whole(0, text.length)));
+      // What is saved without the list of those to be left alone is obeyed as well.
+      const least = text.indexOf('\n', text.indexOf('ignore_lxc')) + 1;
+      write(scene, text.slice(0, scene.random.whole(least, text.length)));
       scene.later(2000, () => write(scene, text));
     },
   ],
