@@ -11,10 +11,21 @@ import {
 } from './command-line.ts';
 import { digestOf } from './guest-conf.ts';
 import type { CommandContext } from './pct-context.ts';
+import type { PveFiles } from './pve-files.ts';
 import { type VmConf, vmValues } from './vm-conf.ts';
 import type { VmGuest } from './vm-guest.ts';
+import type { VmMachine } from './vm-machine.ts';
 
 /** `qm`, the tool of Proxmox VE for virtual machines, as far as it was recorded. */
+
+/** The part of a node that it works on. */
+export interface VmContext extends Omit<CommandContext, 'machine'> {
+  readonly machine: {
+    readonly vms: VmMachine;
+    readonly files: Pick<PveFiles, 'canWrite' | 'readVm' | 'relativeVmPath'>;
+    showVmLock(vmid: number, isHeld: boolean): void;
+  };
+}
 
 const text: ParameterRule = { type: 'string' };
 const count: ParameterRule = { type: 'integer', min: 1 };
@@ -55,7 +66,7 @@ const SHAPES: Readonly<Record<string, CommandShape>> = {
   stop: shapeOf('qm stop <vmid> [OPTIONS]', () => undefined),
 };
 
-export async function qm(context: CommandContext, words: readonly string[]): Promise<Answer> {
+export async function qm(context: VmContext, words: readonly string[]): Promise<Answer> {
   const [command = '', ...rest] = words;
   const shape = Object.hasOwn(SHAPES, command) ? SHAPES[command] : undefined;
   if (shape === undefined) return failure(255, `ERROR: unknown command 'qm ${command}'\n`);
@@ -116,7 +127,7 @@ function pendingText({ main, pending }: VmConf): string {
 const listed = (value: string | undefined): readonly string[] =>
   (value ?? '').split(/[,;\s]+/).filter((word) => word !== '');
 
-async function setVm(context: CommandContext, args: Arguments): Promise<Answer> {
+async function setVm(context: VmContext, args: Arguments): Promise<Answer> {
   const { vmid, options } = args;
   const { machine, locks } = context;
   const named = [...options.keys()].filter((key) => key !== 'digest');
@@ -153,7 +164,7 @@ function memoryProblem(value: string | undefined): ReadonlyMap<string, string> |
   ]);
 }
 
-async function setLocked(context: CommandContext, { vmid, options }: Arguments): Promise<Answer> {
+async function setLocked(context: VmContext, { vmid, options }: Arguments): Promise<Answer> {
   const { vms, files } = context.machine;
   const content = files.readVm(vmid);
   const conf = vms.conf(vmid);
@@ -183,7 +194,7 @@ async function setLocked(context: CommandContext, { vmid, options }: Arguments):
 
 /** One `qm set`: all is stored as pending first, and then brought into force piece by piece. */
 class Setting {
-  readonly #context: CommandContext;
+  readonly #context: VmContext;
   readonly #vmid: number;
   readonly #conf: VmConf;
   readonly #problems = new Map<string, string>();
@@ -191,7 +202,7 @@ class Setting {
   /** A process that is killed in the middle has done one piece. */
   #piecesLeft: number;
 
-  constructor(context: CommandContext, vmid: number, conf: VmConf) {
+  constructor(context: VmContext, vmid: number, conf: VmConf) {
     this.#context = context;
     this.#vmid = vmid;
     this.#conf = conf;

@@ -23,6 +23,8 @@ import { virtualSet } from './virtual-pct.ts';
 import { floorMib, guestConfigOf, hostOf, sampleOf } from './virtual-samples.ts';
 import { ScoreKeeper } from './virtual-score.ts';
 import { VirtualTime } from './virtual-time.ts';
+import { VirtualVms } from './virtual-vms.ts';
+import type { VmSpec } from './vms.ts';
 
 /**
  * A node without files and processes, in virtual time: the ports of the loop straight over the
@@ -32,6 +34,8 @@ import { VirtualTime } from './virtual-time.ts';
 export interface VirtualOptions {
   readonly host: HostSpec;
   readonly guests: readonly GuestSpec[];
+  /** Virtual machines, which are managed too. */
+  readonly vms?: readonly VmSpec[];
   /** The plant's steps are at most this long. Default 1000. */
   readonly stepMs?: number;
   readonly demandStartMs?: number;
@@ -69,6 +73,7 @@ export class VirtualNode {
   readonly time: VirtualTime;
   readonly plant: Plant;
   readonly machine: VirtualMachine;
+  readonly vms: VirtualVms;
   readonly scores = new ScoreKeeper();
   readonly sets: VirtualSet[] = [];
   readonly backups: { readonly file: GuestFile; readonly purpose: BackupPurpose }[] = [];
@@ -91,10 +96,19 @@ export class VirtualNode {
     const { demandStartMs = 0 } = options;
     this.plant = new Plant(options.host, { demandSpeed: 1, demandStartMs });
     this.machine = new VirtualMachine(this.plant, options.guests, options.seed);
+    this.vms = new VirtualVms(options.vms ?? [], {
+      plant: this.plant,
+      sleep: (ms) => this.time.sleep(ms),
+      nowMs: () => this.monotonicMs,
+      commandMs: options.commandMs ?? 600,
+    });
     this.#takeEvents();
     this.time = new VirtualTime((elapsedMs) => this.#pass(elapsedMs));
     const period = options.pvestatdPeriodMs ?? 10_000;
-    this.time.every(period, () => this.machine.pvestatdPass());
+    this.time.every(period, () => {
+      this.machine.pvestatdPass();
+      this.vms.machine.pvestatdPass();
+    });
   }
 
   get wallMs(): number {
@@ -152,13 +166,14 @@ export class VirtualNode {
       monotonicMs: () => milliseconds(this.monotonicMs),
     },
     observe: async () => {},
-    inspect: async () => {},
+    inspect: async (vmid) => this.vms.inspect(vmid),
     guests: {
       list: () => {
         const all = [...this.machine.vmids()].map((vmid) => [vmid, this.#guest(vmid)] as const);
-        return present(new Map(all));
+        return present(new Map([...all, ...this.vms.list()]));
       },
       read: (vmid) => {
+        if (this.vms.has(vmid)) return this.vms.read(vmid);
         const config = this.#guest(vmid);
         const content = Buffer.from(this.machine.files.read(vmid) ?? '');
         return config.ok ? present({ config: config.value, content }) : config;
@@ -166,13 +181,15 @@ export class VirtualNode {
       quorum: () => present(this.machine.quorate),
     },
     cgroups: {
-      sample: (vmid) => this.#sample(vmid),
+      sample: (vmid) =>
+        this.vms.has(vmid) ? this.vms.sample(vmid, this.monotonicMs) : this.#sample(vmid),
       cpuLimit: (vmid) => this.#cpuLimit(vmid),
       sampledCpuLimit: (vmid) => this.#cpuLimit(vmid),
       capabilities: (vmid) => this.#capabilities(vmid),
     },
     hands: {
-      apply: (request, _stop, cancel) => this.#set(request, cancel),
+      apply: (request, _stop, cancel) =>
+        this.vms.has(request.vmid) ? this.vms.apply(request) : this.#set(request, cancel),
       reclaim: {
         ask: (vmid, wish) => this.#reclaim(vmid, wish),
       },
@@ -233,6 +250,7 @@ export class VirtualNode {
   }
 
   #cpuLimit(vmid: Vmid): Reading<Cores | undefined> {
+    if (this.vms.has(vmid)) return this.vms.cpuLimit(vmid);
     const limits = this.machine.running(vmid)?.limits;
     if (limits === undefined) return missing('absent', `${vmid}: not running`);
     return present(limits.cpuLimit === undefined ? undefined : cores(limits.cpuLimit));

@@ -11,6 +11,7 @@ import { sample } from '../../src/loop/sample.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
+import type { VmSpec } from '../../src/sim/vms.ts';
 import { LARGE_HOST } from './habits.ts';
 import { type Broken, brokenBy } from './invariants.ts';
 
@@ -21,6 +22,7 @@ export interface Scenario {
   readonly yaml?: string;
   readonly host?: Partial<HostSpec>;
   readonly guests: readonly GuestSpec[];
+  readonly vms?: readonly VmSpec[];
   readonly forMs: number;
   readonly stepMs?: number;
   readonly wallStartMs?: number;

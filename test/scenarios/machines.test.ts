@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import type { VmGuestSpec } from '../../src/sim/vm-guest.ts';
+import type { VmSpec } from '../../src/sim/vms.ts';
+import { type Played, play } from './drive.ts';
+import { container, HOUR, MINUTE, steady } from './habits.ts';
+
+/** Days of virtual machines: guest OOM kills, starved seconds, changes. */
+
+const YAML = 'DEFAULT:\n  manage_vms: true\n  poll_interval: 60\n';
+const SETTINGS = { cores: 4, shares: 0, balloon: 2048 };
+
+const machine = (guest: VmGuestSpec, own: Partial<VmSpec> = {}): VmSpec => ({
+  ...{ vmid: 200, memoryMib: 8192, settings: SETTINGS, guest },
+  ...own,
+});
+
+function guestOf({ node }: Played, vmid = 200) {
+  const vm = node.vms.machine.running(vmid);
+  if (vm === undefined) throw new Error(`${vmid} does not run`);
+  return vm.guest;
+}
+
+const setting = ({ node }: Played, key: string, vmid = 200): number =>
+  Number(node.vms.machine.conf(vmid)?.main.get(key));
+
+const played = (vms: readonly VmSpec[], forMs: number, yaml = YAML): Promise<Played> =>
+  play({ yaml, guests: [container(101, steady({ cpuCores: 0.5, anonMib: 300 }))], vms, forMs });
+
+describe('a virtual machine', () => {
+  it('with the rhythm of a day always has its need, in few changes', async () => {
+    const anonMib = (ms: number): number =>
+      1900 + 1700 * Math.sin((ms / (24 * HOUR)) * 2 * Math.PI);
+    const demand = (ms: number) => ({ cpuCores: 1, anonMib: anonMib(ms), fileSetMib: 100 });
+    const day = await played(
+      [machine({ demand }, { settings: { ...SETTINGS, balloon: 4096 } })],
+      24 * HOUR,
+    );
+    expect(guestOf(day).oomKills).toBe(0);
+    expect(guestOf(day).starvedMs).toBe(0);
+    expect(day.broken).toEqual([]);
+    expect(day.node.vms.sets.length).toBeLessThanOrEqual(10);
+    expect(setting(day, 'balloon')).toBeGreaterThan(3600);
+  });
+
+  it('that fills all its memory with page cache does not grow for it', async () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 700 });
+    const cached = await played([machine({ demand })], 6 * HOUR);
+    const guest = guestOf(cached);
+    expect(1 - guest.freeMib / guest.totalMib).toBeGreaterThan(0.95);
+    expect(setting(cached, 'balloon')).toBeLessThanOrEqual(2048);
+    expect(guest.oomKills).toBe(0);
+  });
+
+  it('with a leak grows up to its memory, and is not chased beyond', async () => {
+    const demand = (ms: number) => ({
+      cpuCores: 0.5,
+      anonMib: 600 + (ms / HOUR) * 500,
+      fileSetMib: 300,
+    });
+    const leaking = await played([machine({ demand })], 10 * HOUR);
+    expect(guestOf(leaking).oomKills).toBe(0);
+    expect(setting(leaking, 'balloon')).toBeGreaterThan(6000);
+    expect(setting(leaking, 'balloon')).toBeLessThanOrEqual(8192);
+  });
+
+  it('in square waves is not taken below what the high half needs', async () => {
+    const isHigh = (ms: number): boolean => ms % (40 * MINUTE) < 20 * MINUTE;
+    const demand = (ms: number) => ({
+      cpuCores: 0.5,
+      anonMib: isHigh(ms) ? 1500 : 500,
+      fileSetMib: 200,
+    });
+    const waves = await played([machine({ demand })], 12 * HOUR);
+    expect(guestOf(waves).oomKills).toBe(0);
+  });
+
+  it('without a balloon driver is left alone in memory', async () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 7000 });
+    const windows = await played([machine({ demand, driver: 'absent' })], 2 * HOUR);
+    expect(windows.node.vms.sets.filter((line) => line.includes('balloon'))).toEqual([]);
+    expect(windows.node.lines.join('\n')).toContain('no balloon driver answers in it');
+  });
+
+  it('with a driver that does not know what is available is left alone too', async () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 1700 });
+    const old = await played([machine({ demand, driver: 'plain' })], 2 * HOUR);
+    expect(old.node.vms.sets.filter((line) => line.includes('balloon'))).toEqual([]);
+  });
+
+  it('whose balloon is slow is not pushed while it moves', async () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 500, fileSetMib: 200 });
+    const settings = { ...SETTINGS, balloon: 8192 };
+    const slow = await played([machine({ demand, driver: 'slow' }, { settings })], 12 * HOUR);
+    expect(guestOf(slow).oomKills).toBe(0);
+    expect(setting(slow, 'balloon')).toBeLessThan(8192);
+  });
+
+  it('that pvestatd balloons is left to pvestatd', async () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 1700 });
+    const settings = { ...SETTINGS, shares: 1000 };
+    const auto = await played([machine({ demand }, { settings })], 2 * HOUR);
+    expect(auto.node.vms.sets).toEqual([]);
+    expect(auto.node.lines.join('\n')).toContain('pvestatd balloons it between 2048 and 8192 MB');
+  });
+
+  it('that refuses to give CPUs back has nothing pending, and is not asked often', async () => {
+    const demand = () => ({ cpuCores: 0.1, anonMib: 1000, fileSetMib: 300 });
+    const settings = { ...SETTINGS, hotplug: 'cpu,disk', vcpus: 4 };
+    const refusing = await played(
+      [machine({ demand, refusesUnplug: true }, { settings })],
+      24 * HOUR,
+    );
+    expect(refusing.node.vms.machine.conf(200)?.pending.size).toBe(0);
+    expect(setting(refusing, 'vcpus')).toBe(4);
+    const tries = refusing.node.vms.sets.filter((line) => line.includes('--vcpus'));
+    expect(tries.length).toBeLessThanOrEqual(32);
+    expect(refusing.node.vms.sets.filter((line) => line.includes('--revert')).length).toBe(
+      tries.length,
+    );
+  });
+
+  it('gets CPUs plugged in, and no more than sockets x cores', async () => {
+    const demand = () => ({ cpuCores: 8, anonMib: 1000, fileSetMib: 300 });
+    const settings = { ...SETTINGS, hotplug: 'cpu,disk', vcpus: 1 };
+    const busy = await played([machine({ demand }, { settings })], HOUR);
+    expect(guestOf(busy).vcpus).toBe(4);
+    expect(setting(busy, 'vcpus')).toBe(4);
+  });
+
+  it('grows beyond its memory by modules, where they can be plugged in', async () => {
+    const demand = (ms: number) => ({
+      cpuCores: 0.5,
+      anonMib: 600 + (ms / HOUR) * 600,
+      fileSetMib: 300,
+    });
+    const settings = { cores: 2, shares: 0, hotplug: 'memory,disk', numa: 1 };
+    const plugged = await played([machine({ demand }, { memoryMib: 2048, settings })], 6 * HOUR);
+    expect(guestOf(plugged).oomKills).toBe(0);
+    expect((setting(plugged, 'memory') - 1024) % 512).toBe(0);
+    expect(setting(plugged, 'memory')).toBeGreaterThan(3500);
+  });
+
+  it('and containers share a host that is short of memory, by priority', async () => {
+    const yaml =
+      `${YAML}TIER_gold:\n  guests: [101, 200]\n  priority: 90\n` +
+      'TIER_iron:\n  guests: [102, 201]\n  priority: 10\n';
+    const hungry = (ms: number) => ({
+      cpuCores: 0.2,
+      anonMib: Math.min(3500, 900 + (ms / HOUR) * 900),
+      fileSetMib: 100,
+    });
+    const guests = [101, 102].map((id) => container(id, hungry, { memoryMib: 2048 }));
+    const vms = [200, 201].map((vmid) => machine({ demand: hungry }, { vmid }));
+    const short = await play({
+      yaml,
+      guests,
+      vms,
+      forMs: 6 * HOUR,
+      host: { memoryMib: 11_500, baseMemoryMib: 1000 },
+    });
+    expect(short.broken).toEqual([]);
+    expect(setting(short, 'balloon', 200)).toBeGreaterThan(setting(short, 'balloon', 201));
+    const limits = (vmid: number): number => short.node.config(vmid)?.memoryMib ?? 0;
+    expect(limits(101)).toBeGreaterThan(limits(102));
+    // Before growth is granted the host has it: it never runs out of memory itself.
+    expect(short.node.scores.total().hostOomKills).toBe(0);
+  });
+});
