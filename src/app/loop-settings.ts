@@ -1,6 +1,8 @@
 import type { Config } from '../config/model.ts';
 import { offPeakAt } from '../config/off-peak.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
+import { withGiven } from '../core/given.ts';
+import type { LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Management } from '../core/policy.ts';
 import type { CycleSettings } from '../loop/cycle.ts';
@@ -16,6 +18,12 @@ export const settingsOf = (
   atOnce: config.maxConcurrentOperations,
   dryRun,
   logQuietCycles: config.logQuietCycles,
+});
+
+/** Bounds that are shares of what a guest was given are numbers for whoever asks. */
+export const forGuestsOf = (settings: CycleSettings, state: () => LoopState): CycleSettings => ({
+  ...settings,
+  manage: (guest) => withGiven(settings.manage(guest), guest, state().guests.get(guest.vmid)),
 });
 
 /** Remembers the answer per guest configuration: a cycle asks several times for the same object. */

@@ -6,6 +6,7 @@ import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
 import { noticePause } from '../loop/pause.ts';
 import { sample } from '../loop/sample.ts';
 import type { World } from '../ports.ts';
+import { forGuestsOf } from './loop-settings.ts';
 import type { EndedCycle } from './part.ts';
 import type { StateKeeper } from './state-keeper.ts';
 import type { OpenWorld } from './world.ts';
@@ -37,7 +38,7 @@ export class NodeLoop {
     this.open = options.open;
     this.#options = options;
     this.#config = options.config;
-    this.#settings = options.settingsOf(options.config);
+    this.#settings = this.#settingsOf(options.config);
   }
 
   /** For those who only look. */
@@ -66,7 +67,11 @@ export class NodeLoop {
   apply(config: Config): void {
     this.open.reconfigure(config);
     this.#config = config;
-    this.#settings = this.#options.settingsOf(config);
+    this.#settings = this.#settingsOf(config);
+  }
+
+  #settingsOf(config: Config): CycleSettings {
+    return forGuestsOf(this.#options.settingsOf(config), () => this.state);
   }
 
   async cycle(stop: AbortSignal): Promise<EndedCycle> {

@@ -3,7 +3,7 @@ import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { type AboutCycle, answerTo } from '../app/control-answer.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import { onFirstSight, settingsOf } from '../app/loop-settings.ts';
+import { forGuestsOf, onFirstSight, settingsOf } from '../app/loop-settings.ts';
 import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
@@ -99,7 +99,8 @@ async function lookNow(
     const quietly = { ...open.world, log: complaining };
     const { state } = stateKeeper(quietly, context, true, open.below);
     const views: CycleView[] = [];
-    const settings = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
+    const looked = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
+    const settings = forGuestsOf(looked, () => state);
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
     await open.world.observe();
     const result = await runCycle(watching(withoutHands(open.world)), looking, state, NEVER);

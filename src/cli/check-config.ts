@@ -11,7 +11,7 @@ import { hostPolicy, machineWishes, manage, remarksOn } from '../config/resolve.
 import { guestInside } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
-import type { ContainerPolicy, CpuUnit } from '../core/policy.ts';
+import type { ContainerPolicy, CpuUnit, OfGiven } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
@@ -242,10 +242,11 @@ function policyCells(policy: ContainerPolicy): string[] {
   return [
     printable(source, MAX_NAME_CHARS),
     scaling,
-    `${cpu.min}-${cpu.max}${cpu.unit === 'cpulimit' ? ' cpulimit' : ''}`,
+    `${boundsOf(cpu.ofGiven, cpu.min, cpu.max)}${cpu.unit === 'cpulimit' ? ' cpulimit' : ''}`,
     `${amount(cpu.band.lower * 100)}-${percent(cpu.band.upper)}`,
     `${cpu.minIncrement}-${cpu.maxIncrement}`,
-    `${memory.minMib}-${memory.maxMib ?? 'host'}${memory.mayUseSwap ? ' +swap' : ''}`,
+    boundsOf(memory.ofGiven, memory.minMib, memory.maxMib ?? 'host') +
+      (memory.mayUseSwap ? ' +swap' : ''),
     `${amount(memory.band.lower * 100)}-${percent(memory.band.upper)}`,
     `+${memory.minIncrementMib} -${memory.minDecreaseMib}`,
     `x${stepFactor}`,
@@ -301,4 +302,13 @@ function patternsUnmatched(config: Config, guests: Guests): string[] {
       .map((pattern) => `${pattern} (${called})`),
     ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
   ]);
+}
+
+/** A bound that each container has another number of is shown as it was written. */
+function boundsOf(shares: OfGiven | undefined, least: number, most: number | string): string {
+  const shown = (share: number | undefined, bound: number | string): string => {
+    if (share === undefined) return `${bound}`;
+    return share === 1 ? 'configured' : percent(share);
+  };
+  return `${shown(shares?.min, least)}-${shown(shares?.max, most)}`;
 }

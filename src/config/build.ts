@@ -1,4 +1,5 @@
-import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
+import { LEAST_MEMORY_MIB, MOST_CORES } from '../core/allocation.ts';
+import type { ContainerPolicy, HostPolicy, OfGiven } from '../core/policy.ts';
 import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
@@ -8,6 +9,7 @@ import { deepFreeze } from './model.ts';
 import { nodeConfig } from './nodes.ts';
 import { notifyConfig } from './notify.ts';
 import type { ReadMembers } from './read-values.ts';
+import type { ShareOfGiven } from './schema.ts';
 import type { Section } from './sections.ts';
 import { settingsOf } from './settings.ts';
 import { groupLabel, groupTag, tierTag } from './tags.ts';
@@ -39,15 +41,17 @@ function containerPolicy(
       band: band(values.cpu_lower_threshold, values.cpu_upper_threshold),
       minIncrement: cores(values.core_min_increment),
       maxIncrement: cores(values.core_max_increment),
-      ...{ min: cores(values.min_cores), raises: raises.cores },
-      max: cores(values.max_cores),
+      ...{ min: cores(numberOr(values.min_cores, LEAST_CORES)), raises: raises.cores },
+      max: cores(numberOr(values.max_cores, MOST_CORES)),
+      ...ofGiven(values.min_cores, values.max_cores),
     },
     memory: {
       band: band(values.memory_lower_threshold, values.memory_upper_threshold),
       minIncrementMib: mib(values.memory_min_increment),
       minDecreaseMib: mib(values.min_decrease_chunk),
-      ...{ minMib: mib(values.min_memory), raises: raises.memory },
-      maxMib: values.max_memory === undefined ? undefined : mib(values.max_memory),
+      ...{ minMib: mib(numberOr(values.min_memory, LEAST_MEMORY_MIB)), raises: raises.memory },
+      maxMib: typeof values.max_memory === 'number' ? mib(values.max_memory) : undefined,
+      ...ofGiven(values.min_memory, values.max_memory),
       mayUseSwap: values.shrink_into_swap,
     },
     stepFactor: STEP_FACTOR[values.behaviour],
@@ -70,6 +74,22 @@ function containerPolicy(
     },
     priority: values.priority,
   };
+}
+
+type Bound = number | ShareOfGiven | undefined;
+
+const LEAST_CORES = 1;
+
+/** Where a share stands in its place, each guest gets a number of its own later. */
+const numberOr = (bound: Bound, otherwise: number): number =>
+  typeof bound === 'number' ? bound : otherwise;
+
+function ofGiven(least: Bound, most: Bound): { readonly ofGiven?: OfGiven } {
+  const shares: OfGiven = {
+    ...(typeof least === 'object' && { min: least.ofGiven }),
+    ...(typeof most === 'object' && { max: most.ofGiven }),
+  };
+  return Object.keys(shares).length === 0 ? {} : { ofGiven: shares };
 }
 
 const membersOf = ({ ids }: ReadMembers): Members[] => ids.map(({ from, to }) => ({ from, to }));

@@ -26,6 +26,7 @@ import {
   mailAddresses,
   numberOrNothing,
   oneOf,
+  orShareOfGiven,
   overcommitRatio,
   perChannel,
   percent,
@@ -171,19 +172,18 @@ const containerKeys = {
     'MiB',
     'Smallest step by which memory shrinks',
   ).usually(512),
-  min_cores: cores('No container gets fewer cores than this').usually(1),
-  max_cores: cores('No container gets more cores than this').usually(8),
-  min_memory: wholeNumber(
-    MIN_MEMORY_MIB,
-    MAX_MEMORY_MIB,
-    'MiB',
-    'No container gets less memory than this',
+  min_cores: orShareOfGiven(cores('No container gets fewer cores than this')).usually(1),
+  max_cores: orShareOfGiven(cores('No container gets more cores than this')).usually(8),
+  min_memory: orShareOfGiven(
+    wholeNumber(MIN_MEMORY_MIB, MAX_MEMORY_MIB, 'MiB', 'No container gets less memory than this'),
   ).usually(512),
-  max_memory: numberOrNothing(
-    MIN_MEMORY_MIB,
-    MAX_MEMORY_MIB,
-    'MiB',
-    'No container gets more memory than this; empty: as much as the host can give',
+  max_memory: orShareOfGiven(
+    numberOrNothing(
+      MIN_MEMORY_MIB,
+      MAX_MEMORY_MIB,
+      'MiB',
+      'No container gets more memory than this; empty: as much as the host can give',
+    ),
   ),
   shrink_into_swap: yesOrNo(
     'Whether memory may shrink so far that a container has to swap out',

@@ -96,6 +96,9 @@ class Sides {
 
 const IN_CORES = ['min_cores', 'max_cores', 'core_min_increment', 'core_max_increment'] as const;
 
+/** A share of what was given is rounded where it is a number. */
+const isWhole = (value: unknown): boolean => typeof value !== 'number' || Number.isInteger(value);
+
 /**
  * Fractions of a core are for `cpu_unit: cpulimit` only. Reported where the fraction is the
  * section's own, or where the unit is that makes one of `DEFAULT` wrong.
@@ -112,14 +115,14 @@ export function checkCoreUnit(
   for (const key of IN_CORES) {
     const given = own.given.get(key);
     if (given !== undefined) {
-      if (Number.isInteger(own.values[key] ?? 0)) continue;
+      if (isWhole(own.values[key])) continue;
       const message = `${given.shown} is a fraction of a core, which only cpu_unit: cpulimit takes`;
       report(reader, given.line, key, `${message}; set that, or write a whole number`);
       continue;
     }
     const lower = below?.given.get(key);
     if (unit === undefined || lower === undefined) continue;
-    if (Number.isInteger(below?.values[key] ?? 0)) continue;
+    if (isWhole(below?.values[key])) continue;
     const place = `${lower.shown} (${below?.name}, line ${lower.line})`;
     const message = `cores takes whole numbers, and ${key} is ${place}`;
     report(reader, unit.line, 'cpu_unit', `${message}; set ${key} here too`);

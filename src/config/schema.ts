@@ -369,6 +369,36 @@ export function numberOrNothing(min: number, max: number, unit: Unit, does: stri
   return described(value, { does, allowed, units: unitsOf(unit) });
 }
 
+/** A bound as a share of what an administrator gave a guest: 1 is `configured`. */
+export interface ShareOfGiven {
+  readonly ofGiven: number;
+}
+
+const LEAST_SHARE = 10;
+const LARGEST_SHARE = 1000;
+
+/** The values of an entry, or `configured`, or a percentage of that. */
+export function orShareOfGiven<T>({ info, schema }: Entry<T>) {
+  const read = () =>
+    z.transform((raw: unknown, { issues }): T | ShareOfGiven => {
+      const word = toWord(raw);
+      if (word === 'configured') return { ofGiven: 1 };
+      const [, percent] =
+        /^([0-9]{1,4}(?:\.[0-9])?) *%$/.exec(typeof raw === 'string' ? raw.trim() : '') ?? [];
+      const isFit = Number(percent) >= LEAST_SHARE && Number(percent) <= LARGEST_SHARE;
+      if (isFit) return { ofGiven: Number(percent) / 100 };
+      const result = z.safeParse(schema(), raw);
+      if (result.success) return result.data;
+      for (const { message } of result.error.issues) {
+        issues.push({ code: 'custom', input: raw, message });
+      }
+      return z.NEVER;
+    });
+  const share = '; or configured (what you gave it), or a share of that such as 150 %';
+  const allowed = info.allowed.replace(/(, or nothing)?$/, (end) => `${share}${end}`);
+  return described(read, { ...info, allowed });
+}
+
 /** Offsets as `+02:00` are refused: Node 18 does not know them, and they miss clock changes. */
 function isTimezone(name: string): boolean {
   if (!/^[A-Za-z]/.test(name)) return false;

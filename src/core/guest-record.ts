@@ -33,6 +33,8 @@ export interface GuestRecord {
   recorded: string | undefined;
   /** The values that the last cycle found or this program set: other ones were set by hand. */
   known: Allocation | undefined;
+  /** What an administrator gave it; undefined: not seen yet. */
+  given: Allocation | undefined;
   /** The operation that writes its values anew under a lock: a restore, for example. */
   rewriter: string | undefined;
   /** What a change under way is to bring about: saved before it, so that a crash loses nothing. */
@@ -181,6 +183,7 @@ export function newGuestRecord(): GuestRecord {
     refused: undefined,
     recorded: undefined,
     known: undefined,
+    given: undefined,
     rewriter: undefined,
     intended: undefined,
     unsettled: undefined,

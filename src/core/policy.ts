@@ -25,6 +25,12 @@ export interface BoostPolicy {
   readonly durationMs: Milliseconds;
 }
 
+/** Bounds as shares of what an administrator gave a guest; see `given.ts`. */
+export interface OfGiven {
+  readonly min?: number;
+  readonly max?: number;
+}
+
 export interface ContainerPolicy {
   /** Where it comes from: `DEFAULT` or the name of a `TIER_*` section. */
   readonly source: string;
@@ -37,6 +43,7 @@ export interface ContainerPolicy {
     /** Whether one that has less is raised to it: the admin has set it, and not the program. */
     readonly raises: boolean;
     readonly max: Cores;
+    readonly ofGiven?: OfGiven;
   };
   readonly memory: {
     readonly band: Band;
@@ -47,6 +54,7 @@ export interface ContainerPolicy {
     readonly raises: boolean;
     /** undefined: no more than the host can give. */
     readonly maxMib: Mib | undefined;
+    readonly ofGiven?: OfGiven;
     /** Whether what its free swap could hold counts as memory that it can do without. */
     readonly mayUseSwap: boolean;
   };

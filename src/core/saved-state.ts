@@ -46,6 +46,7 @@ export interface SavedGuest {
   readonly failure?: Maybe<Failure>;
   readonly oomFloor?: Maybe<OomFloor>;
   readonly known?: Maybe<Allocation>;
+  readonly given?: Maybe<Allocation>;
   readonly intended?: Maybe<Intended>;
   readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
@@ -101,10 +102,11 @@ export function toSaved(
 }
 
 function savedGuest(record: GuestRecord): SavedGuest {
-  const { identity, grantMib, failure, oomFloor, known, intended, unsettled, lastChange } = record;
+  const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
+    record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
-    ...{ identity, grantMib, failure, oomFloor, known, intended, unsettled, lastChange },
+    ...{ identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange },
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
@@ -138,8 +140,8 @@ export function takeOver(
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);
-    const { identity, grantMib, known, intended, unsettled, lastChange } = guest;
-    Object.assign(record, { identity, grantMib, known, intended, unsettled, lastChange });
+    const { identity, grantMib, known, given, intended, unsettled, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, given, intended, unsettled, lastChange });
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }

@@ -9,6 +9,7 @@ import {
 import { GIVEN_BACK_MS } from '../core/arbitrate.ts';
 import { lacksLimit } from '../core/capabilities.ts';
 import { withUnit } from '../core/explain.ts';
+import { noteGiven } from '../core/given.ts';
 import type { GuestRecord, ResourceRecord } from '../core/guest-record.ts';
 import { guestLabel } from '../core/guest-words.ts';
 import { noteCpuDiffering, noteDiffering } from '../core/in-force.ts';
@@ -43,6 +44,7 @@ export function recordDrift(
     }
     const { rewriter, known: before, intended } = record;
     record.rewriter = undefined;
+    if (record.given === undefined) noteGiven(record, before ?? allocationOf(config.value));
     noteLimits(world, record, config.value, seen, atMs, lacksCpu);
     if (before !== undefined && isAsKnown(record, before, config.value)) continue;
     const now = allocationOf(config.value);
@@ -59,6 +61,11 @@ export function recordDrift(
     }
     const changes = differences(before, now, intended);
     if (changes.length === 0) continue;
+    noteGiven(
+      record,
+      now,
+      changes.map(({ resource }) => resource),
+    );
     const management = manage(config.value);
     if (management.kind === 'ignored') continue;
     const { manualHoldMs } = management.policy.timing;

@@ -86,6 +86,7 @@ const guest = z.object({
   failure: maybe(failure),
   oomFloor: maybe(z.object({ limitMib: number, atMs: number })),
   known: maybe(z.object(values)),
+  given: maybe(z.object(values)),
   intended: maybe(intended),
   unsettled: maybe(z.object({ levers: z.array(z.enum(LEVERS)), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),

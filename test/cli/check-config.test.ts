@@ -79,7 +79,8 @@ describe('check-config', () => {
       exit: 78,
       lines: [
         '/etc/x.yaml:2: max_cores: 0 is too low; allowed: a whole number from 1 to 8192, ' +
-          'or in tenths from 0.1 where cpu_unit is cpulimit',
+          'or in tenths from 0.1 where cpu_unit is cpulimit; or configured (what you gave it), ' +
+          'or a share of that such as 150 %',
         '/etc/x.yaml:3: pol_interval: unknown key; did you mean poll_interval?',
         '',
         'The configuration has 2 problems.',

@@ -64,7 +64,8 @@ const SPECIAL: readonly Broken[] = [
     text: '\ufeffDEFAULT:\r\n  # a\r\n  max_cores: 0\r\n',
     messages: [
       'f.yaml:3: max_cores: 0 is too low; ' +
-        'allowed: a whole number from 1 to 8192, or in tenths from 0.1 where cpu_unit is cpulimit',
+        'allowed: a whole number from 1 to 8192, or in tenths from 0.1 where cpu_unit is ' +
+        'cpulimit; or configured (what you gave it), or a share of that such as 150 %',
     ],
   },
   {

@@ -41,7 +41,8 @@ describe('loadConfig', () => {
   it('names the file as the admin knows it, with the line', () => {
     expect(messages(file('bad.yaml', 'DEFAULT:\n  max_cores: 0\n'))).toEqual([
       '/etc/x.yaml:2: max_cores: 0 is too low; ' +
-        'allowed: a whole number from 1 to 8192, or in tenths from 0.1 where cpu_unit is cpulimit',
+        'allowed: a whole number from 1 to 8192, or in tenths from 0.1 where cpu_unit is ' +
+        'cpulimit; or configured (what you gave it), or a share of that such as 150 %',
     ]);
   });
 

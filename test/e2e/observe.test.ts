@@ -73,3 +73,20 @@ it('writes nothing at level info while nothing happens', async () => {
   expect(quiet.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(2);
   expect(JSON.parse((await under.run(['status', '--json'])).stdout).cycle).toBeGreaterThan(1);
 });
+
+it('takes nothing below what was given if the minimum is configured', async () => {
+  const under = await NodeUnderTest.create([idle(101, 'intranet'), idle(102, 'wiki')]);
+  under.configure(
+    `DEFAULT:\n  poll_interval: 1\n  ${QUICK}\n  manual_hold_seconds: 0\n` +
+      'TIER_kept:\n  lxc_containers: [101]\n  min_memory: configured\n  min_cores: 50 %\n',
+  );
+  const daemon = under.start(['daemon']);
+  await daemon.saying(/Decreasing memory for container 102/);
+  await daemon.saying(/Container 101 \(intranet\): cores 6 -> 3 cores/);
+  await daemon.cycles(4);
+  expect(under.conf(101)).toMatch(/^cores: 3$/m);
+  expect(under.conf(101)).toMatch(/^memory: 8192$/m);
+  expect(under.sets().filter((set) => set.includes('101') && set.includes('--memory'))).toEqual([]);
+  const checked = (await under.run(['check-config'])).stdout;
+  expect(checked).toMatch(/TIER_kept .* 50 %-8 .* configured-host/);
+});

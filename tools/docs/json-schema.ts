@@ -67,7 +67,11 @@ function formsOf(entry: Entry): JsonSchema[] | undefined {
   if (range !== null) {
     const fractions = /or in tenths from ([0-9.]+)/.exec(scalar)?.[1];
     const whole = range[1] !== undefined && fractions === undefined;
-    return numbers(Number(fractions ?? range[2]), Number(range[3]), whole, units !== undefined);
+    const forms = numbers(
+      Number(fractions ?? range[2]),
+      ...([Number(range[3]), whole, units !== undefined] as const),
+    );
+    return scalar.includes('configured') ? [...forms, SHARE] : forms;
   }
   const above = /^a number above ([0-9.]+), up to ([0-9.]+)/.exec(scalar);
   if (above !== null) return numbers(Number(above[1]), Number(above[2]), false, false);
@@ -76,6 +80,12 @@ function formsOf(entry: Entry): JsonSchema[] | undefined {
   if (/^one container id/.test(scalar)) return numbers(100, 999_999_999, true, false);
   return undefined;
 }
+
+/** A share of what an administrator gave the container. */
+const SHARE: JsonSchema = {
+  type: 'string',
+  pattern: '^ *([Cc][Oo][Nn][Ff][Ii][Gg][Uu][Rr][Ee][Dd]|[0-9]{1,4}([.][0-9])? *%) *$',
+};
 
 const LIST: JsonSchema[] = [
   { type: 'integer' },
