@@ -4,11 +4,12 @@ import { it } from 'vitest';
 /** What the fuzzing tests share: how often, from which seed, and what hostile input looks like. */
 
 /** `npm run test:fuzz` sets it; `npm test` makes a bounded number of runs. */
-const WANTED_RUNS = Number(process.env['FUZZ_RUNS'] ?? 0);
+export const WANTED_RUNS = Number(process.env['FUZZ_RUNS'] ?? 0);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_122);
 const LONG_LIMIT_MS = 7_200_000;
 const BREATH_RUNS = 50;
 const BOUNDED_LIMIT_MS = 120_000;
+export const TIME_LIMIT_MS = WANTED_RUNS > 0 ? LONG_LIMIT_MS : BOUNDED_LIMIT_MS;
 
 /**
  * A test that makes input of `arbitrary` and holds `check` against each. What throws is a failure,
@@ -23,8 +24,7 @@ export function fuzz<T>(
   check: (input: T) => void | Promise<void>,
 ): void {
   const numRuns = WANTED_RUNS > 0 ? WANTED_RUNS : bounded;
-  const timeout = WANTED_RUNS > 0 ? LONG_LIMIT_MS : BOUNDED_LIMIT_MS;
-  it(what, { timeout }, async () => {
+  it(what, { timeout: TIME_LIMIT_MS }, async () => {
     let done = 0;
     const property = fc.asyncProperty(arbitrary, async (input) => {
       // Nothing is awaited that is no promise: most of the checks end at once.
