@@ -16,14 +16,14 @@ interface Bound {
 
 const BOUNDS: Readonly<Record<string, { readonly all: Bound; readonly others: Bound }>> = {
   [PART]: {
-    all: { cpu: [37, 0.12, 5], memory: [54.5, 0.03, 6] },
-    others: { cpu: [37.5, 0.12, 5], memory: [56, 0.01, 6] },
+    all: { cpu: [36.5, 0.15, 5.5], memory: [54.5, 0.03, 6] },
+    others: { cpu: [37, 0.15, 5.5], memory: [56, 0.01, 8] },
   },
   'google-2011': {
-    all: { cpu: [40, 0.12, 4], memory: [46.5, 0.035, 5.5] },
-    others: { cpu: [40, 0.15, 4], memory: [47, 0.035, 5.5] },
+    all: { cpu: [38.5, 0.14, 4], memory: [46.5, 0.035, 5.5] },
+    others: { cpu: [38.5, 0.18, 4], memory: [47, 0.035, 5.5] },
   },
-  'planetlab-2011': { all: { cpu: [65.5, 1.2, 12] }, others: { cpu: [66, 1.25, 12.5] } },
+  'planetlab-2011': { all: { cpu: [65, 1.25, 12.5] }, others: { cpu: [65.5, 1.3, 13] } },
   'ec2-2014': { all: { cpu: [59.5, 0.5, 5] }, others: { cpu: [60, 0.6, 5.5] } },
 };
 

@@ -11,7 +11,7 @@ import { priceFactor, type Range } from './learnt-verdict.ts';
  */
 
 /** A starve costs what so many cores do in five minutes, of a container with a swing of one. */
-const STARVE_PRICE = 22;
+const STARVE_PRICE = 18;
 /** The mean demand at which a container counts for nothing must not make its price nothing. */
 const LEAST_MEAN = 0.05;
 /** It is given less only if that suits what it wanted in so many slots: 40 minutes. */
