@@ -42,6 +42,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from './schema.ts';
+import { WEBHOOK_FORMATS } from './webhook-formats.ts';
 
 /**
  * The keys of the configuration, by section. An entry is all that is said of a key: kind and range
@@ -296,8 +297,12 @@ const channelKeys = {
   ntfy_token: token('Access token for ntfy; empty: none is needed').usually(''),
   webhook_url: webAddress('URL that messages are posted to as JSON; empty: none').usually(''),
   webhook_token: token('Bearer token for the webhook; empty: none').usually(''),
+  webhook_format: oneOf(
+    WEBHOOK_FORMATS,
+    'Form of what is posted: an object, or what Discord, Slack, Telegram or Matrix take',
+  ).usually('json'),
   webhook_body: jsonTemplate(
-    'JSON that is posted; empty: an object with host, title, message, severity and time',
+    'JSON that is posted, in place of webhook_format; empty: as webhook_format says',
   ).usually(''),
   uptime_kuma_url: webAddress(
     'Push URL of an Uptime Kuma monitor, called after each cycle; empty: none',

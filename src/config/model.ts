@@ -65,6 +65,8 @@ export interface WebhookConfig {
   readonly url: string;
   readonly token: string;
   readonly body: string;
+  /** Each message is put under a name of its own below the address. */
+  readonly put?: boolean;
 }
 
 export interface MessageRules {

@@ -5,6 +5,7 @@ import type { Config, MessageRules, NotifyConfig } from './model.ts';
 import { forChannel } from './notify-values.ts';
 import type { Reader, Section } from './sections.ts';
 import { report } from './sections.ts';
+import { bodyOf, isPut } from './webhook-formats.ts';
 
 /** The keys on messages: what must hold between them, and what they come to. */
 
@@ -94,7 +95,8 @@ export function notifyConfig(values: Values): NotifyConfig {
         ? undefined
         : {
             ...{ url: values.webhook_url, token: values.webhook_token },
-            body: values.webhook_body,
+            body: values.webhook_body || bodyOf(values.webhook_format),
+            ...(isPut(values.webhook_format) && { put: true }),
           },
     uptimeKuma: values.uptime_kuma_url === '' ? undefined : { url: values.uptime_kuma_url },
     proxmox: values.notify_proxmox,

@@ -12,7 +12,7 @@ import type { ProxyAgent } from './proxy-agent.ts';
 /** One request to a server that takes messages. */
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;

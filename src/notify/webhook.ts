@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Channel, Letter } from './channel.ts';
 import { fitting } from './fitting.ts';
 import { type HttpLimits, type HttpRequest, partsOf, request } from './http.ts';
@@ -8,6 +9,8 @@ export interface WebhookSettings {
   readonly token: string;
   /** JSON, with `{{title}}` and the like within its texts. Empty: all of them as an object. */
   readonly body: string;
+  /** Each message is put under a name of its own below the address, instead of posted to it. */
+  readonly put?: boolean;
 }
 
 export function webhook(settings: WebhookSettings, limits: HttpLimits): Channel {
@@ -24,11 +27,13 @@ export function webhook(settings: WebhookSettings, limits: HttpLimits): Channel 
  * The longest text that services take, in characters. Telegram counts UTF-16 units; where a service
  * counts characters, there are never more of them than units. Sources:
  * https://discord.com/developers/docs/resources/webhook#execute-webhook (`content`),
- * https://core.telegram.org/bots/api#sendmessage (`text`)
+ * https://core.telegram.org/bots/api#sendmessage (`text`),
+ * https://api.slack.com/reference/block-kit/blocks#section (`text`)
  */
 const SERVICES: readonly (readonly [host: RegExp, units: number])[] = [
   [/(?:^|\.)discord(?:app)?\.com$/, 2000],
   [/(?:^|\.)api\.telegram\.org$/, 4096],
+  [/^hooks\.slack\.com$/, 3000],
 ];
 
 export function knownLimit(url: string): number {
@@ -46,10 +51,14 @@ export function longestText(json: string): number {
   return longest;
 }
 
-function webhookRequest({ url, token, body }: WebhookSettings, letter: Letter): HttpRequest {
+function webhookRequest(
+  { url, token, body, put = false }: WebhookSettings,
+  letter: Letter,
+): HttpRequest {
   return {
-    method: 'POST',
-    url,
+    ...(put
+      ? { method: 'PUT', url: `${url.replace(/\/+$/, '')}/${randomUUID()}` }
+      : { method: 'POST', url }),
     headers: {
       'Content-Type': 'application/json',
       ...(token !== '' && { Authorization: `Bearer ${token}` }),

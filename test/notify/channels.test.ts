@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
 import type { Severity } from '../../src/core/notify/event.ts';
 import type { Channel } from '../../src/notify/channel.ts';
 import { gotify } from '../../src/notify/gotify.ts';
@@ -90,6 +91,30 @@ describe('a webhook', () => {
     expect([got?.url, got?.headers.authorization]).toEqual(['/hook?a=b', `Bearer ${TOKEN}`]);
     const { host, title, text: message, severity, time } = LETTER;
     expect(JSON.parse(got?.body ?? '')).toEqual({ host, title, message, severity, time });
+  });
+
+  it.each([
+    ['discord', ['content']],
+    ['slack', ['blocks', 0, 'text', 'text']],
+    ['telegram', ['text']],
+    ['matrix', ['body']],
+  ] as const)('gets what %s takes, with title and message', async (format, path) => {
+    const server = await httpServer({ kind: 'answers' });
+    const url = `${server.url}/hook`;
+    const yaml = `DEFAULT:\n  webhook_url: ${url}\n  webhook_format: ${format}\n`;
+    const loaded = parseConfig(yaml, 'a.yaml', {});
+    if (!loaded.ok || loaded.config.notify.webhook === undefined) throw new Error('no webhook');
+    expect(await webhook(loaded.config.notify.webhook, LIMITS).send(LETTER, NEVER)).toMatchObject({
+      ok: true,
+    });
+    const [got] = server.got;
+    const text = path.reduce<unknown>(
+      (value, key) => (value as Record<string | number, unknown>)[key],
+      JSON.parse(got?.body ?? ''),
+    );
+    expect(text).toBe(`${LETTER.title}\n${LETTER.text}`);
+    expect(got?.url).toMatch(format === 'matrix' ? /^\/hook\/[0-9a-f-]{36}$/ : /^\/hook$/);
+    expect(got?.method).toBe(format === 'matrix' ? 'PUT' : 'POST');
   });
 
   it('gets its own form, which no text can break out of', () => {
