@@ -1,4 +1,5 @@
 import { type Allocation, type Lever, pick } from '../core/allocation.ts';
+import { isStopped } from '../core/guest-state.ts';
 import { guestLabel } from '../core/guest-words.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { machineNeedMib } from '../core/machine-guards.ts';
@@ -30,16 +31,33 @@ export async function changeMachine(
     return { kind: 'failed', note: `Nothing was changed, since no backup: ${backup.message}` };
   }
   wish.justBefore?.();
+  const wasRunning = isRunning(world, vmid);
   const request = { vmid, ...target, digest: decidedOn.digest };
   const outcome = await world.hands.apply(request, context.stop);
   const left = await dropPending(world, vmid, target, outcome, context);
   const verdict = await lookAt(world, vmid, before, target);
-  const result = resultOf(outcome, verdict, left);
+  const result = unlessStopped(
+    wasRunning && !isRunning(world, vmid),
+    resultOf(outcome, verdict, left),
+  );
   return {
     ...{ ...result, backup: backup.path },
     ...(left.problem !== undefined && { leftPending: true as const }),
     ...(isUnwritable(outcome) && { unwritable: outcome.message }),
   };
+}
+
+const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => !isStopped(cgroups.sample(vmid));
+
+/** One that no longer runs is a failure, whatever its configuration says. */
+function unlessStopped(
+  hasStopped: boolean,
+  result: Omit<ChangeResult, 'backup'>,
+): Omit<ChangeResult, 'backup'> {
+  if (!hasStopped) return result;
+  const stopped = 'The VM stopped while it was changed; please check it.';
+  const note = result.note === undefined ? stopped : `${stopped} ${result.note}`;
+  return { ...result, kind: 'failed', note };
 }
 
 /** Before memory is taken its guest is asked once more, by the look that precedes each change. */

@@ -148,4 +148,18 @@ describe('a virtual machine', () => {
     expect(explained.stdout).toContain('live, from 0.01 to 4');
     expect(explained.stdout).toContain('`qm set 200 --shares 0` hands its balloon to this program');
   });
+
+  it('that dies while it is changed is reported, and keeps a readable configuration', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { guest })] });
+    under.node.onCommand(({ argv }) => {
+      if (argv.includes('--balloon')) void under.node.setVmRunning(200, false);
+      return undefined;
+    });
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/FAILED. VM 200 \(vm200\): memory .*The VM stopped while it was changed/);
+    await daemon.saying('VM 200 is not running. Skipping adjustments.');
+    expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
+  });
 });
