@@ -3,6 +3,7 @@ import { benchBeside } from './beside.ts';
 import { benchCost } from './cost.ts';
 import { benchCycle } from './cycle.ts';
 import { benchLab } from './lab.ts';
+import { benchMachines } from './machines.ts';
 import { benchMemory } from './memory.ts';
 import { benchMetrics } from './metrics.ts';
 import { benchNotify } from './notify.ts';
@@ -22,6 +23,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'lab', run: benchLab },
   { name: 'notify', run: benchNotify },
   { name: 'metrics', run: benchMetrics },
+  { name: 'machines', run: benchMachines },
   { name: 'memory', run: benchMemory },
   { name: 'cost', run: benchCost },
   { name: 'usage', run: benchUsage },

@@ -8,6 +8,7 @@ import { SimulatedNode } from '../../src/sim/node.ts';
 export async function onQuietNode<T>(
   containers: number,
   run: (root: string, node: SimulatedNode) => Promise<T>,
+  machines = 0,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-bench-'));
   const root = join(directory, 'node');
@@ -16,15 +17,21 @@ export async function onQuietNode<T>(
     conf: guestText({ vmid: 100 + index, name: `ct${index}`, cores: 2, memoryMib: 1024 }),
     demand: () => ({ cpuCores: 1, anonMib: 500 }),
   }));
-  const cpus = Math.max(256, 2 * containers);
-  const memoryMib = Math.max(262_144, 1280 * containers);
+  const vms = Array.from({ length: machines }, (_, index) => ({
+    ...{ vmid: 5000 + index, memoryMib: 2048 },
+    settings: { cores: 2, shares: 0, hotplug: 'network,disk,usb,cpu', vcpus: 2 },
+    guest: { demand: () => ({ cpuCores: 1, anonMib: 800, fileSetMib: 100 }) },
+  }));
+  const cpus = Math.max(256, 2 * (containers + machines));
+  const memoryMib = Math.max(262_144, 1280 * containers + 2560 * machines);
   const host = {
     ...{ cpus, memoryMib, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
     ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
   };
-  const node = await SimulatedNode.create({ root, host, guests, stepMs: 5000 });
+  const node = await SimulatedNode.create({ root, host, guests, vms, stepMs: 5000 });
   node.advance(2000);
   letSettle(join(root, 'sys/fs/cgroup/lxc'), node.machine.wallS);
+  if (machines > 0) letSettle(join(root, 'sys/fs/cgroup/qemu.slice'), node.machine.wallS);
   try {
     return await run(root, node);
   } finally {
