@@ -6,7 +6,7 @@ import { parseMachineMemory } from '../../../../src/node/guests/qemu.ts';
 import { createHostView } from '../../../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
 import { LocalMachines } from '../../../../src/node/local/qemu/machine-guests.ts';
-import { manualClock, plant, temporaryDirectory } from '../world.ts';
+import { manualClock, plant, temporaryDirectory, vmid } from '../world.ts';
 
 const SLICE = 'sys/fs/cgroup/qemu.slice';
 const HOME = 'etc/pve/qemu-server';
@@ -176,5 +176,40 @@ describe('the memory line', () => {
         },
       ),
     );
+  });
+});
+
+describe('a machine that is looked after', () => {
+  const conf = (tags: string): string => `memory: 2048\ntags: ${tags}\nname: x\n`;
+
+  it('counts once: where it is listed, or else among the memory of all machines', async () => {
+    const vms = { 200: { conf: conf('autoscale') }, 201: { conf: conf('other') } };
+    const { root } = world(vms, [200, 201]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use({ anyNamed: false, isWanted: ({ tags }) => tags.includes('autoscale') });
+    expect([...seen.list().keys()]).toEqual([]);
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 4096 });
+    // Its tag was seen with the others, so from the next cycle on it is one of ours.
+    await seen.look();
+    expect([...seen.list().keys()]).toEqual([200]);
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 2048 });
+    seen.use({ anyNamed: false, isWanted: () => false });
+    expect([...seen.list().keys()]).toEqual([]);
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 4096 });
+  });
+
+  it('stays one while it is stopped, and is gone with its configuration', async () => {
+    const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use({ anyNamed: true, isWanted: () => true });
+    await seen.look();
+    rmSync(join(root, SLICE, '200.scope'), { recursive: true });
+    await seen.look();
+    expect([...seen.list().keys()]).toEqual([200]);
+    expect(seen.sample(vmid(200))).toMatchObject({ ok: false, why: 'absent' });
+    list({});
+    rmSync(join(root, HOME, '200.conf'));
+    await seen.look();
+    expect([...seen.list().keys()]).toEqual([]);
   });
 });

@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  asSettable,
+  memoryBounds,
+  partInModules,
+  whyBalloonMoves,
+  whyFixed,
+} from '../../src/core/machine-guards.ts';
+import type { Verdict } from '../../src/core/policies/threshold.ts';
+import { pluggableMib, type Reach } from '../../src/core/reach.ts';
+import { mib } from '../../src/core/units.ts';
+import { guest, measured, memoryUse } from './builders.ts';
+
+const live = (own: Partial<Extract<Reach, { kind: 'live' }>>): Reach => ({
+  ...{ kind: 'live', min: 16, max: 8192, sinks: true },
+  ...own,
+});
+
+const machine = (memory: Reach) =>
+  guest(200, {
+    kind: 'qemu',
+    reaches: { cores: live({}), cpuLimit: live({}), memoryMib: memory },
+  });
+
+const step = (verdict: 'grow' | 'shrink', before: number, after: number): Verdict => ({
+  ...{ verdict, after, rule: verdict === 'grow' ? 'above-upper' : 'below-lower', limits: [] },
+  measured: measured({ before, used: before / 2 }),
+});
+
+describe('a step of memory', () => {
+  it('is inside of what the lever reaches, and never the other way', () => {
+    const modules = fc.integer({ min: 0, max: 60 }).map((count) => 1024 + count * 512);
+    fc.assert(
+      fc.property(
+        fc.boolean(),
+        fc.boolean(),
+        modules,
+        fc.integer({ min: 16, max: 40_000 }),
+        fc.integer({ min: 16, max: 40_000 }),
+        fc.integer({ min: 16, max: 60_000 }),
+        (plugs, sinks, assigned, before, after, policyMax) => {
+          if (before === after || before > assigned) return;
+          const pluggedFrom = plugs ? assigned : undefined;
+          const max = plugs ? 4_178_944 : assigned;
+          const min = sinks ? 16 : assigned;
+          const one = machine(live({ sinks, max, min, pluggedFrom }));
+          const { maxMib } = memoryBounds(one, policyMax);
+          const wanted = step(after > before ? 'grow' : 'shrink', before, after);
+          const got = asSettable(one, wanted, maxMib);
+          if (got.verdict === 'hold') return;
+          expect(got.verdict).toBe(wanted.verdict);
+          expect(Math.sign(got.after - before)).toBe(Math.sign(after - before));
+          if (got.verdict === 'grow') expect(got.after).toBeLessThanOrEqual(maxMib);
+          else expect(sinks && got.after >= min).toBe(true);
+          if (got.after > assigned) expect(pluggableMib(got.after)).toBe(got.after);
+        },
+      ),
+    );
+  });
+
+  it('of which the host grants a part is still one that modules make up', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 16, max: 60_000 }), (granted) => {
+        const part = partInModules(granted, 2048);
+        expect(part).toBeLessThanOrEqual(granted);
+        if (part > 2048) expect(pluggableMib(part)).toBe(part);
+        expect(partInModules(granted, undefined)).toBe(granted);
+      }),
+    );
+  });
+});
+
+it('a lever that is fixed is said, with the remedy', () => {
+  const fixed: Reach = { kind: 'fixed', why: 'it has no balloon', remedy: 'give it one' };
+  expect(whyFixed(machine(fixed), 'memoryMib')).toMatchObject({ kind: 'fixed', why: fixed.why });
+  expect(whyFixed(machine(live({})), 'memoryMib')).toBeUndefined();
+  expect(whyFixed(guest(101), 'memoryMib')).toBeUndefined();
+});
+
+it('a balloon that has not come to its target moves, within some pages', () => {
+  const target = { ...machine(live({})), memoryMib: mib(2048) };
+  const at = (limit: number) =>
+    whyBalloonMoves(target, memoryUse(500, { limitMib: mib(limit) }))?.kind;
+  expect(at(2048)).toBeUndefined();
+  expect(at(2052)).toBeUndefined();
+  expect(at(2100)).toBe('balloon-moves');
+  expect(whyBalloonMoves(guest(101), memoryUse(500, { limitMib: mib(1) }))).toBeUndefined();
+});
