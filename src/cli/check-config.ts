@@ -43,16 +43,21 @@ export interface CheckConfigInput {
 }
 
 /** The same on this node. */
-export function checkNode(given: Arguments, context: ProcessContext): ExitCode {
+export async function checkNode(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { paths, stdout } = context;
   const loadResult = readConfiguration(given, context);
-  return checkConfig({
+  const code = checkConfig({
     loadResult,
     guests: guestsOf(context, loadResult),
     programProblem,
     readCluster: () => createCluster(paths).read(),
     write: (text) => stdout.write(text),
   });
+  if (loadResult.ok && loadResult.config.nodes.length > 0) {
+    const { nodeLines } = await import('./check-nodes.ts');
+    stdout.write(`${(await nodeLines(loadResult.config, context)).join('\n')}\n`);
+  }
+  return code;
 }
 
 /** Containers, and the virtual machines that the configuration or a tag asks for. */

@@ -75,6 +75,17 @@ function runOnce(dryRun = false): Promise<ExitCode> {
   return run(once, launch, contextOf(), { on: () => {}, off: () => {} });
 }
 
+async function typed(...argv: string[]) {
+  const parsed = parseArguments([...argv, '--sysroot', root]);
+  if (parsed.kind !== 'run') throw new Error(`${argv}`);
+  const [out, err] = [collecting(), collecting()];
+  const context = { ...contextOf(), stdout: out.stream, stderr: err.stream };
+  const { stdin } = process;
+  const signals = { on: () => {}, off: () => {} };
+  const code = await parsed.command.run(parsed.arguments, { ...context, stdin, signals });
+  return { code, out: out.text(), err: err.text() };
+}
+
 const log = (): string => readFileSync(join(root, 'var/log/lxc_autoscale.log'), 'utf8');
 const memoryOf = (id: number): number | undefined => rest.node.limits(id)?.memoryMib;
 
@@ -95,16 +106,6 @@ it('commands are about it if it is named, and about this one if not', async () =
   configure(`${reached()}${LOGIN}    verify_tls: False\n`);
   await runOnce();
   const grown = memoryOf(201);
-  const typed = async (...argv: string[]) => {
-    const parsed = parseArguments([...argv, '--sysroot', root]);
-    if (parsed.kind !== 'run') throw new Error(`${argv}`);
-    const [out, err] = [collecting(), collecting()];
-    const context = { ...contextOf(), stdout: out.stream, stderr: err.stream };
-    const { stdin } = process;
-    const signals = { on: () => {}, off: () => {} };
-    const code = await parsed.command.run(parsed.arguments, { ...context, stdin, signals });
-    return { code, out: out.text(), err: err.text() };
-  };
   expect(await typed('status', '--node', 'lab')).toMatchObject({
     ...{ code: EXIT.fine, out: expect.stringMatching(/^201 .*\n202 /m) },
   });
@@ -127,6 +128,16 @@ it('commands are about it if it is named, and about this one if not', async () =
   rest.node.stopContainer(201);
   expect(await typed('rollback', '201', '--node', 'lab')).toMatchObject({ code: EXIT.fine });
   expect(memoryOf(201)).toBe(1024);
+});
+
+it('check-config says whether it is reached, and why not', async () => {
+  configure(`${reached()}${LOGIN}    verify_tls: False\n`);
+  const checked = await typed('check-config');
+  expect(checked.code).toBe(EXIT.fine);
+  expect(checked.out).toMatch(/Other nodes:\n\nNODE .*\nlab +127\.0\.0\.1:[0-9]+ +2 +reached\n/);
+  configure(`${reached()}${LOGIN.replace('!ps', '!noacl')}    verify_tls: False\n`);
+  expect((await typed('check-config')).out).toMatch(/lab .* - +as@pve!noacl is shown no guest/);
+  expect(rest.server.calls.filter(({ method }) => method !== 'GET')).toEqual([]);
 });
 
 it('a dry run changes nothing there', async () => {
