@@ -2,7 +2,7 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
-import { observingWords } from '../core/report/would.ts';
+import { observingWords, signedMemory } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
@@ -89,6 +89,7 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
   return [
     ...(report.observing === null ? [] : said(headline(report.observing), 'amber')),
     ...said(`${when} ${hostWords(host)}`),
+    ...said(allocatedWords(host)),
     ...said(budgetWords(host)),
     ...urgent.flatMap((text) => said(text, 'red')),
     ...refusalLines(host).flatMap((text) => said(text)),
@@ -160,6 +161,20 @@ function hostWords({ cpus, busyPercent, memoryMib, availableMib }: HostRow): str
   const free = `${orDash(availableMib)} of ${orDash(memoryMib)} MB free`;
   return `Host: ${orDash(cpus)} CPUs${busy}; ${free}.`;
 }
+
+/** Promised against physical, and what is saved of what the containers were given. */
+function allocatedWords({ allocated, cpus, memoryMib: physical }: HostRow): string {
+  const { cores, memoryMib, savedCores, savedMemoryMib } = allocated;
+  const share = (part: number, whole: number | null): string =>
+    whole === null || whole === 0 ? '' : ` (${Math.round((part / whole) * 100)} %)`;
+  const given = `Allocated: ${cores} of ${orDash(cpus)} CPUs${share(cores, cpus)}`;
+  const memory = `${memoryMib} of ${orDash(physical)} MB${share(memoryMib, physical)}`;
+  if (savedCores === 0 && savedMemoryMib === 0) return `${given}, ${memory}.`;
+  const less = `${signed(-savedCores)} cores, ${signedMemory(-savedMemoryMib)}`;
+  return `${given}, ${memory}; against what was given: ${less}.`;
+}
+
+const signed = (value: number): string => (value > 0 ? `+${value}` : `${value}`);
 
 function budgetWords({ budget, reserve }: HostRow): string {
   const { cores, memoryMib } = budget;

@@ -348,6 +348,17 @@ function addContainers(out: Exposition, input: ReportInput, node: string): void 
   const courseOf = coursesOf(input);
   const needOf = ({ container }: Row, resource: Resource): number | undefined =>
     courseOf(container.vmid, resource).decided?.measured?.need;
+  const givenTo = ({ container }: Row) => input.state.guests.get(container.vmid)?.given;
+  perContainer(
+    'cpu_given_cores',
+    'What an administrator gave it; less what it has now, that is saved.',
+    (row) => givenTo(row)?.cores ?? undefined,
+  );
+  perContainer(
+    'memory_given_bytes',
+    'What an administrator gave it; less its limit now, that is saved.',
+    (row) => bytesOf(givenTo(row)?.memoryMib),
+  );
   perContainer('cpu_needed_cores', 'In use plus headroom: no limit goes below it.', (row) =>
     needOf(row, 'cores'),
   );

@@ -29,9 +29,12 @@ it('is a table of all containers, with the host above it', () => {
     text: 'cores 2 -> 1 core',
     status: 'pending',
   };
-  const [head, budget, blank, ...rows] = statusLines(statusReport(input), VIEW);
-  expect([head, budget, blank]).toEqual([
+  recordOf(state, vmid(101)).given = { cores: 4, cpuLimit: null, memoryMib: mib(4096) };
+  const [head, allocated, budget, blank, ...rows] = statusLines(statusReport(input), VIEW);
+  expect([head, allocated, budget, blank]).toEqual([
     'Cycle 7 at 2026-11-21 22:04:45. Host: 16 CPUs; 32768 of 65536 MB free.',
+    'Allocated: 4 of 16 CPUs (25 %), 2048 of 65536 MB (3 %); ' +
+      'against what was given: -2 cores, -3 GB.',
     'It can give at most 14 cores a container, 8192 MB in all; ' +
       '10 % of the CPUs and 2048 MB are kept.',
     '',
@@ -67,7 +70,7 @@ it('fits 120 columns, whatever the names and numbers', () => {
   );
   const input = reportInput(containers, { dryRun: true });
   const lines = statusLines(statusReport(input), VIEW);
-  expect(lines).toHaveLength(7);
+  expect(lines).toHaveLength(8);
   for (const line of lines) {
     expect([...line].length).toBeLessThanOrEqual(120);
     expect(line).not.toMatch(/[\x00-\x1f\u202e]/);

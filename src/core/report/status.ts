@@ -63,6 +63,13 @@ export interface HostRow {
   readonly memoryMib: number | null;
   readonly availableMib: number | null;
   readonly reserve: { readonly cpuPercent: number; readonly memoryMib: number };
+  /** What all running guests come to, and how much less than they were given. */
+  readonly allocated: {
+    readonly cores: number;
+    readonly memoryMib: number;
+    readonly savedCores: number;
+    readonly savedMemoryMib: number;
+  };
   /** What may be handed out: the most cores of one container, and memory. */
   readonly budget: { readonly cores: number | null; readonly memoryMib: number | null };
   /** Why nothing at all may grow now. */
@@ -155,7 +162,23 @@ function observingNow(input: ReportInput): StatusReport['observing'] {
   return { ...seen, firstCpuAt: seen.measuring > 0 ? (nextTime(input) ?? null) : null };
 }
 
-function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
+/** A guest without a number of cores may use all CPUs: it promises none of them. */
+function allocatedNow(input: ReportInput): HostRow['allocated'] {
+  const sums = { cores: 0, memoryMib: 0, savedCores: 0, savedMemoryMib: 0 };
+  for (const { vmid, config, state } of input.containers) {
+    if (!config.ok || state.kind === 'stopped') continue;
+    const now = configNow(config.value, input);
+    const given = input.state.guests.get(vmid)?.given;
+    sums.cores += now.cores ?? 0;
+    sums.memoryMib += now.memoryMib;
+    sums.savedCores += (given?.cores ?? now.cores ?? 0) - (now.cores ?? 0);
+    sums.savedMemoryMib += (given?.memoryMib ?? now.memoryMib) - now.memoryMib;
+  }
+  return sums;
+}
+
+function hostRow(input: ReportInput): HostRow {
+  const { host, hostPolicy, available, state } = input;
   const { cpus, load1, memory } = host;
   const { coresCeiling, memoryMib } = available;
   const unknown = [cpus, load1, memory, coresCeiling, memoryMib].filter(isMissing);
@@ -170,6 +193,7 @@ function hostRow({ host, hostPolicy, available, state }: ReportInput): HostRow {
       cpuPercent: percentOf(hostPolicy.reserveCpu),
       memoryMib: hostPolicy.reserveMemoryMib,
     },
+    allocated: allocatedNow(input),
     budget: { cores: orNull(coresCeiling), memoryMib: orNull(memoryMib) },
     refused: {
       cores: available.coresRefused?.kind ?? null,
