@@ -85,6 +85,16 @@ describe('the forecast of cores', () => {
     expect(given(8)).toBeLessThan(6);
   });
 
+  it('changes nothing that gains less than 0.7 of a core', () => {
+    const peaks = Array.from({ length: 288 }, (_, step) =>
+      step % 30 === 3 ? 2.5 : 1.2 + (step % 3) * 0.2,
+    );
+    const from = (has: number): number =>
+      coresForecast(afterCores(peaks), cpu(1.4, 8), { ...range, has })?.target ?? 0;
+    expect([from(8), from(3), from(2)]).toEqual([3, 3, 2]);
+    expect(from(1)).toBe(3);
+  });
+
   it('leaves a cpulimit where less than a tenth of it is to be changed', () => {
     const all = afterCores(calm(2, 288));
     const forecast = (has: number): number =>
