@@ -8,6 +8,7 @@ import type { Signals } from '../app/scheduler.ts';
 import { type OpenWorld, withoutHands } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
+import { guestInside } from '../core/guest-words.ts';
 import { describeIdentity } from '../core/identity.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest, ownValues } from '../core/own-values.ts';
@@ -204,7 +205,7 @@ function isStranger(
  */
 function leaveStranger(desk: Desk, now: GuestConfig, all: readonly StoredBackup[]): boolean {
   const { vmid, name, identity } = now;
-  const who = `container ${vmid} (${plainText(name, LONGEST_NAME)})`;
+  const who = `${guestInside(now)} (${plainText(name, LONGEST_NAME)})`;
   const [newest] = all.filter(({ config }) => config.ok);
   const then = newest?.config.ok === true ? describeIdentity(newest.config.value.identity) : '-';
   const is = identity === undefined ? 'it cannot be told whether it is' : 'it is not';
@@ -224,7 +225,7 @@ function administratorsValues(
   now: GuestConfig,
   own: readonly StoredBackup[],
 ): GuestConfig | undefined {
-  const who = `container ${now.vmid} (${plainText(now.name, LONGEST_NAME)})`;
+  const who = `${guestInside(now)} (${plainText(now.name, LONGEST_NAME)})`;
   const management = desk.manage(now);
   if (management.kind === 'ignored') {
     desk.say(asSentence(`${who} is left as it is: ${management.because}`));

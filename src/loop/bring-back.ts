@@ -86,7 +86,8 @@ export async function agree(
   const stale = staleParts(file.value.config, live, target);
   const { memoryMib } = target;
   const sample = world.cgroups.sample(vmid);
-  const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
+  const isContainer = file.value.config.reaches === undefined;
+  const takes = isContainer && memoryMib !== undefined && takesMemory(sample, memoryMib);
   if (!takes) return step(world, wish, [stale, target], context, undefined);
   const down = await holdDown(world, { vmid, toMib: memoryMib });
   if (down.kind !== 'held') {

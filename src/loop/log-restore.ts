@@ -1,4 +1,5 @@
 import { describeDiff } from '../core/allocation.ts';
+import { guestInside } from '../core/guest-words.ts';
 import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
@@ -24,8 +25,8 @@ const LONGEST_NAME = 64;
 const LONGEST_NOTE = 1024;
 
 /** The name of a container is its owner's text. */
-const who = (vmid: Vmid, name: string): string =>
-  `container ${vmid} (${plainText(name, LONGEST_NAME)})`;
+const whoIs = (vmid: Vmid, { name, guest }: Pick<RestoreResult, 'name' | 'guest'>): string =>
+  `${guestInside({ vmid, kind: guest })} (${plainText(name, LONGEST_NAME)})`;
 
 export const asSentence = (text: string): string =>
   `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!]$/.test(text) ? '' : '.'}`;
@@ -56,9 +57,11 @@ export function describeRestore(result: RestoreResult, facts: RestoreFacts): str
 }
 
 function outcomeWords(
-  { kind, name, before, target }: RestoreResult,
+  result: RestoreResult,
   { vmid, backupId, takenAtMs, localTime, isOwn = false }: RestoreFacts,
 ): string {
+  const { kind, before, target } = result;
+  const who = whoIs(vmid, result);
   const source = isOwn
     ? 'what an administrator has set last'
     : `the backup of ${localTime(takenAtMs)} (${backupId})`;
@@ -67,16 +70,16 @@ function outcomeWords(
   switch (kind) {
     case 'confirmed':
     case 'pending':
-      return `rolled back ${who(vmid, name)}: ${change}`;
+      return `rolled back ${who}: ${change}`;
     case 'dry-run':
-      return `would roll back ${who(vmid, name)}: ${change}`;
+      return `would roll back ${who}: ${change}`;
     case 'already':
-      return `nothing to restore for ${who(vmid, name)}: it is ${as}`;
+      return `nothing to restore for ${who}: it is ${as}`;
     case 'absent':
       return notRolledBack(`container ${vmid}`, 'it is not on this node (destroyed or migrated)');
     case 'failed':
     case 'refused':
-      return `${who(vmid, name)} was NOT rolled back to ${source}`;
+      return `${who} was NOT rolled back to ${source}`;
   }
 }
 

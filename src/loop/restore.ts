@@ -46,6 +46,8 @@ export interface RestoreResult {
     /** It is not on this node: destroyed, or migrated away. */
     | 'absent';
   readonly name: string;
+  /** Left out for a container. */
+  readonly guest?: 'qemu';
   /** Empty where it never came to that. */
   readonly before: Partial<Allocation>;
   readonly target: Partial<Allocation>;
@@ -75,25 +77,25 @@ export async function restore(
     return { kind, name: goal.config.name, before: {}, target: {}, note: file.detail };
   }
   const now = file.value.config;
-  const { name } = now;
+  const who = { name: now.name, ...(now.kind !== undefined && { guest: now.kind }) };
   if (now.identity !== goal.guest && !isSameGuest(now.identity, goal.guest)) {
     const note = 'another guest has been given its id meanwhile';
-    return { kind: 'failed', name, before: {}, target: {}, note };
+    return { kind: 'failed', ...who, before: {}, target: {}, note };
   }
   if (now.lock !== undefined) {
     const note = `it is locked (${now.lock}), since another operation is at work on it`;
-    return { kind: 'failed', name, before: {}, target: {}, note };
+    return { kind: 'failed', ...who, before: {}, target: {}, note };
   }
   await world.observe();
   const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
   const plan = planRestore(now, goal.config, world.cgroups.sample(vmid), tooMuch);
   const kind = kindOf(plan);
   const { hands } = world;
-  if (hands === undefined) return { kind: kind ?? 'dry-run', name, ...plan };
+  if (hands === undefined) return { kind: kind ?? 'dry-run', ...who, ...plan };
   const acting = { ...world, hands };
-  if (kind === 'already') return { name, ...(await bringInForce(acting, goal, now, context)) };
-  if (kind === 'refused') return { kind, name, ...plan };
-  return { name, ...(await change(acting, goal, now, plan, context)) };
+  if (kind === 'already') return { ...who, ...(await bringInForce(acting, goal, now, context)) };
+  if (kind === 'refused') return { kind, ...who, ...plan };
+  return { ...who, ...(await change(acting, goal, now, plan, context)) };
 }
 
 /** Where there is nothing to change: why. */
@@ -102,20 +104,21 @@ function kindOf({ target, refused }: RestorePlan): 'already' | 'refused' | undef
   return refused === undefined ? 'already' : 'refused';
 }
 
-type Outcome = Omit<RestoreResult, 'name'>;
+type Outcome = Omit<RestoreResult, 'name' | 'guest'>;
 
 /** The configuration is as it should be; of a change that was cut off the kernel may not be. */
 async function bringInForce(
   world: ActingWorld,
   goal: RestoreGoal,
-  { vmid, memoryMib }: GuestConfig,
+  { vmid, memoryMib, reaches }: GuestConfig,
   context: RestoreContext,
 ): Promise<Outcome> {
   const sample = world.cgroups.sample(vmid);
   const counters = sample.ok ? sample.value.memory : sample;
   const limit = counters.ok ? counters.value.limitBytes : undefined;
   const live = limit === undefined ? undefined : bytesToMib(limit);
-  if (!counters.ok || live === memoryMib) {
+  // A balloon comes to its target by itself.
+  if (!counters.ok || live === memoryMib || reaches !== undefined) {
     return { kind: 'already', before: {}, target: {}, ...hold(world, goal) };
   }
   const held = hold(world, goal);

@@ -162,4 +162,19 @@ describe('a virtual machine', () => {
     await daemon.saying('VM 200 is not running. Skipping adjustments.');
     expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
   });
+
+  it('goes back by hand to what it had before', async () => {
+    const settings = { cores: 4, shares: 0, balloon: 2048, cpulimit: 0.8 };
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { settings })] });
+    under.configure(`${CONFIG}  cpu_unit: cpulimit\n  min_cores: 0.5\n`);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/VM 200 \(vm200\): cpulimit .*Confirmed/);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    expect(settingOf(under, 200, 'cpulimit')).not.toBe('0.8');
+    const { stdout, code } = await under.run(['rollback', '200', '--to', 'first']);
+    expect(stdout).toMatch(/Rolled back VM 200 \(vm200\): cpulimit \S+ -> 0.8/);
+    expect(code).toBe(0);
+    expect(settingOf(under, 200, 'cpulimit')).toBe('0.8');
+  });
 });
