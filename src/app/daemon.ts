@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { LoadResult } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
@@ -24,6 +25,9 @@ export async function daemon(launched: Launched): Promise<ExitCode> {
 
 /** Without a listener the signal would open Node's debugger. */
 const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
+const NODES_LATER =
+  'NODES has changed: which nodes there are is read at the start only, so restart the daemon ' +
+  '(systemctl restart lxc_autoscale).';
 const NOT_RELOADED =
   'The configuration was NOT reloaded: it has problems, so the old one stays active';
 
@@ -162,12 +166,13 @@ class Daemon {
 
   #takeOver({ config, notes }: LoadResult & { ok: true }): void {
     const { log } = this.#home.world;
-    const before = this.#home.config.lockFile;
+    const before = this.#home.config;
     for (const node of this.#nodes) node.apply(config);
     for (const note of notes) log.warn(renderProblem(note));
-    if (config.lockFile !== before) {
+    if (config.lockFile !== before.lockFile) {
       log.warn(`lock_file is now ${config.lockFile}; that takes effect with the next start`);
     }
+    if (!isDeepStrictEqual(config.nodes, before.nodes)) log.warn(NODES_LATER);
     log.info('The configuration was reloaded.');
   }
 

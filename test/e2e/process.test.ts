@@ -121,6 +121,20 @@ it('SIGHUP takes a good configuration in, and refuses a bad one', async () => {
   expect((await daemon.ended).code).toBe(0);
 });
 
+it('SIGHUP says that further nodes are read at the start only', async () => {
+  const under = await NodeUnderTest.create([calm(101)]);
+  under.configure('DEFAULT: {}\n');
+  const daemon = under.start(['daemon']);
+  await daemon.saying(/Next run in \d+ seconds/);
+  const node =
+    '{host: 127.0.0.1, token_id: a@pve!b, token_secret: 00000000-0000, verify_tls: False}';
+  under.configure(`NODES:\n  lab: ${node}\n`);
+  daemon.signal('SIGHUP');
+  await daemon.saying(/NODES has changed: .* restart the daemon/);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+});
+
 it('the flags of existing installations are accepted', async () => {
   const under = await NodeUnderTest.create([calm(101)]);
   under.configure('DEFAULT: {}\n');
