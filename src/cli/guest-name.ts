@@ -41,16 +41,17 @@ export async function withGuest(
     return other === undefined ? nobody(wanted, named, others) : { ...given, ...other };
   }
   if (other === undefined) return { ...given, vmid: first.vmid };
-  const both = `'${wanted}' is container ${first.vmid} and a ${others?.noun}`;
-  return `${both}. For the container: lxc-autoscale ${command} ${first.vmid}. ${others?.hint}`;
+  // A group has no other name, and a container has its id.
+  if (others?.noun === 'group') return { ...given, ...other };
+  const both = `'${wanted}' is container ${first.vmid} and a tier`;
+  const one = `For the container: lxc-autoscale ${command} ${first.vmid}`;
+  return `${both}. ${one}. For the tier: its name with TIER_ before it`;
 }
 
 /** What a command may be about besides guests. */
 interface Others {
   readonly noun: 'group' | 'tier';
   readonly names: readonly string[];
-  /** How it is reached all the same if a container has its name. */
-  readonly hint: string;
   find(wanted: string): Partial<Arguments> | undefined;
 }
 
@@ -59,7 +60,7 @@ function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
   if (subject === 'container or group') {
     const names = loaded.ok ? loaded.config.groups.map(({ label }) => label) : [];
     return {
-      ...{ noun: 'group', names, hint: 'The state of all groups: lxc-autoscale status' },
+      ...{ noun: 'group', names },
       // The daemon may still go by a configuration that had no problems.
       find: (wanted) =>
         !loaded.ok || names.includes(wanted.toLowerCase()) ? { group: wanted } : undefined,
@@ -71,7 +72,6 @@ function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
     ...{
       noun: 'tier',
       names: [...names, ...names.map(bareName)],
-      hint: 'For the tier: its name with TIER_ before it',
     },
     find: (wanted) => {
       const tier = names.find((name) => isSame(name, wanted) || isSame(name, `TIER_${wanted}`));

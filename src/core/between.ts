@@ -152,6 +152,13 @@ export function isUrgent(between: Between, urgentSamples: number): boolean {
   return most(between.saturated) >= urgentSamples;
 }
 
+/**
+ * Whether nothing but a rise of its memory is urgent. A rise may be over at the next sample, and
+ * says nothing of what comes then.
+ */
+export const isOnlyRising = ({ oomKills, heldBack, riseStage, saturated }: Between): boolean =>
+  riseStage === 'urgent' && oomKills === 0 && !heldBack && most(saturated) === 0;
+
 /** Whether the next sample should come soon: saturation, or a rise, may have begun. */
 export function isSuspicious(before: Between, now: Between): boolean {
   if (now.settled) return false;

@@ -193,7 +193,7 @@ export function newGuestRecord(): GuestRecord {
   };
 }
 
-const GONE_AFTER_MS = 120_000;
+const GONE_AFTER_MS = 60_000;
 
 /**
  * Whether a guest that is not listed now has been away for so long that it is gone. One list may

@@ -46,6 +46,7 @@ it.each([
   [['rollback', 'web'], 102],
   [['history', '103'], 103],
   [['explain', 'pool'], 'pool'],
+  [['explain', 'shop'], 'shop'],
   [['activate', 'fast'], 'TIER_Fast'],
   [['observe', 'tier_web'], 'TIER_web'],
   [['activate', 'db'], 103],
@@ -58,10 +59,6 @@ it.each([
   [['explain', 'intranett'], "called 'intranett'. Did you mean 'intranet' (101)?"],
   [['explain', 'pol'], "No container or group is called 'pol'. Did you mean 'pool'?"],
   [['backups', 'pool'], "No container is called 'pool'. List them: lxc-autoscale status"],
-  [
-    ['explain', 'shop'],
-    "'shop' is container 106 and a group. For the container: lxc-autoscale exp",
-  ],
   [['activate', 'web'], "'web' is container 102 and a tier. For the container: lxc-autoscale act"],
   [['activate', 'Fas'], "No container or tier is called 'Fas'. Did you mean 'Fast'?"],
   [['status', 'inter*'], undefined],

@@ -341,7 +341,7 @@ describe('a container that is gone from this node', () => {
     node.containers.delete(vmid(101));
     see(node, state);
     expect([...state.guests.keys()]).toEqual([101, 1010]);
-    node.pass(120_000);
+    node.pass(60_000);
     see(node, state);
     expect([...state.guests.keys()]).toEqual([1010]);
     const { life, grantMib, saidSkipped } = recordOf(state, vmid(1010));
@@ -356,11 +356,11 @@ it('a container that one list lacks keeps what is known of it, and its limit cou
   see(node, state);
   recordOf(state, vmid(101)).grantMib = mib(16);
   node.containers.delete(vmid(101));
-  node.pass(60_000);
+  node.pass(30_000);
   see(node, state);
   expect(recordOf(state, vmid(101)).running?.memoryMib).toBe(1024);
   node.containers.set(vmid(101), one);
-  node.pass(60_000);
+  node.pass(30_000);
   see(node, state);
   expect(recordOf(state, vmid(101))).toMatchObject({ grantMib: 16, awaySinceMs: undefined });
 });
@@ -388,7 +388,7 @@ it('what was intended for a container that is gone is forgotten with it', () => 
   const state = newLoopState();
   recordOf(state, vmid(101)).intended = { cores: 2, cpuLimit: null, memoryMib: mib(512) };
   see(node, state);
-  node.pass(120_000);
+  node.pass(60_000);
   see(node, state);
   expect(remembered(state, 'intended').size).toBe(0);
 });

@@ -120,7 +120,7 @@ export const newGroupState = (): GroupState => ({
 export const memberKey = (vmid: Vmid): string => `member/${vmid}`;
 
 /** One look may be wrong: what the ledger has is gone if it is away for so long. */
-export const GONE_AFTER_MS = 120_000;
+export const GONE_AFTER_MS = 60_000;
 
 /** Whether what is not to be seen now has been away for so long that it is gone. */
 export function isGone({ away }: GroupState, key: string, nowMs: Milliseconds): boolean {
