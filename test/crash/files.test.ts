@@ -179,7 +179,7 @@ await crashes('a rollback by hand', {
 // The configuration of the program itself --------------------------------------------------------
 
 const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';
-const OLD = 'DEFAULT: {poll_interval: 17}\n';
+const OLD = 'DEFAULT: {log_quiet_cycles: True, poll_interval: 17}\n';
 const OLDER = '[DEFAULT]\npoll_interval = 42\ncpu_upper_threshold = 85\n';
 
 /** The configuration is the old one or a whole new one, and each backup is the old one. */

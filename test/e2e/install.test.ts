@@ -580,7 +580,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       const sets = setsOf(stage.node).length;
       const outcome = await tree.sh(piped('good'));
       expect(outcome).toMatchObject({ code: 0, stderr: '' });
-      expect(outcome.stdout).toContain('Observe mode: nothing is changed yet');
+      expect(outcome.stdout).toContain('OBSERVE MODE: nothing is changed');
       expect(tree.read(CONFIG)).toMatch(/^DEFAULT:\n.*\n {2}scaling_mode: observe$/m);
       expect(tree.read(CONFIG).match(/^ {2}scaling_mode:/gm)).toHaveLength(1);
       expect(await tree.must('lxc-autoscale explain 102')).toContain('only observed');
@@ -649,7 +649,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       const outcome = await tree.sh(piped('good'));
       expect(outcome).toMatchObject({ code: 0, stderr: '' });
       expect(outcome.stdout).toMatch(said);
-      expect(outcome.stdout).toContain('Observe mode: nothing is changed yet');
+      expect(outcome.stdout).toContain('OBSERVE MODE: nothing is changed');
       expect(outcome.stdout).not.toMatch(/hunter2|Written: /);
       const kept = tree.names('etc/lxc_autoscale').filter((name) => name.endsWith('.backup'));
       if (path === CONFIG) {

@@ -84,7 +84,7 @@ it('replays the history through any policy', async () => {
   expect([code, stderr]).toEqual([0, '']);
   const [threshold, adaptive] = JSON.parse(stdout).policies;
   expect([threshold.policy, adaptive.policy]).toEqual(['threshold', 'adaptive']);
-  // Ten equal days are learnt: no more is kept idle than the fixed thresholds keep.
-  expect(adaptive.memory.slack).toBeLessThanOrEqual(threshold.memory.slack);
+  // Ten equal days are learnt; room for a leap is kept all the same, as thresholds do not.
+  expect(adaptive.memory.slack).toBeLessThanOrEqual(threshold.memory.slack + 0.1);
   expect(adaptive.memory.oom_steps).toBe(0);
 });
