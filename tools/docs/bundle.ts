@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
@@ -58,7 +58,9 @@ export async function readBundle(checkout: string): Promise<Bundle> {
   try {
     const metafile = await buildBundles(checkout, scratch);
     const files = FILES.map((name) => {
-      const content = readFileSync(join(scratch, name));
+      // What is shipped; two builds of the same sources may differ in names.
+      const shipped = join(checkout, 'dist', name);
+      const content = readFileSync(existsSync(shipped) ? shipped : join(scratch, name));
       return { name, sha256: createHash('sha256').update(content).digest('hex') };
     });
     return { ...takenApart(checkout, metafile), files };
