@@ -90,7 +90,7 @@ export function withSample(
   const cpu = cpuUsage(before.last, now, config, present(hostCpus));
   const memory = memoryUsage(before.last, now);
   const used = memory.ok ? memory.value.workingSetMib : undefined;
-  const rise = riseWith(before, now, memory);
+  const rise = riseWith(before, now, memory, config);
   return {
     last: now,
     previous: before.last,
@@ -108,12 +108,17 @@ export function withSample(
   };
 }
 
-/** How fast its memory rises, with this sample. */
+/**
+ * How fast its memory rises, with this sample. A virtual machine is asked for its memory only now
+ * and then, so that its samples make no slope.
+ */
 export function riseWith(
   { last, rise }: Between,
   now: CgroupSample,
   memory: Reading<MemoryUsage>,
+  { reaches }: Pick<GuestConfig, 'reaches'>,
 ): Rise | undefined {
+  if (reaches !== undefined) return undefined;
   return memory.ok ? risen(rise, memory.value.workingSetMib, now.atMs - last.atMs) : undefined;
 }
 
@@ -151,13 +156,6 @@ export function isUrgent(between: Between, urgentSamples: number): boolean {
   if (oomKills > 0 || heldBack || between.riseStage === 'urgent') return true;
   return most(between.saturated) >= urgentSamples;
 }
-
-/**
- * Whether nothing but a rise of its memory is urgent. A rise may be over at the next sample, and
- * says nothing of what comes then.
- */
-export const isOnlyRising = ({ oomKills, heldBack, riseStage, saturated }: Between): boolean =>
-  riseStage === 'urgent' && oomKills === 0 && !heldBack && most(saturated) === 0;
 
 /** Whether the next sample should come soon: saturation, or a rise, may have begun. */
 export function isSuspicious(before: Between, now: Between): boolean {

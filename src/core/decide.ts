@@ -365,7 +365,8 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
         const quantum = MEMORY_QUANTUM_MIB;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
         const seen = life.seen.memory.at(-1) ?? now;
-        const forecast = memoryForecast(record.memory, seen, ask, freeSwapMib);
+        const swapMib = policy.memory.mayUseSwap ? freeSwapMib : 0;
+        const forecast = memoryForecast(record.memory, seen, ask, swapMib);
         return forecast && learntVerdict(verdict, forecast, need, quantum);
       },
     }),

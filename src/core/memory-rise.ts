@@ -1,5 +1,6 @@
 import { atMost, roundUp } from './guards.ts';
 import type { Verdict } from './policies/threshold.ts';
+import { MIN_ELAPSED_MS } from './usage.ts';
 
 /**
  * Memory that rises so fast that the limit is reached before a cycle comes. The slope is that of
@@ -37,10 +38,10 @@ const QUANTUM_MIB = 16;
 /** A rise goes on. A leap is over, and what it took is there already. */
 const LEAST_SAMPLES = 2;
 
-/** The slope with one more sample. Samples at one instant make no slope. */
+/** The slope with one more sample. What is closer together says nothing of a slope. */
 export function risen(before: Rise | undefined, mib: number, overMs: number): Rise {
   if (before === undefined) return { mib, mibPerS: 0, samples: 0 };
-  if (overMs <= 0) return before;
+  if (overMs < MIN_ELAPSED_MS) return before;
   const slope = ((mib - before.mib) / overMs) * 1000;
   const weight = 1 - Math.exp(-overMs / SMOOTHED_OVER_MS);
   const mibPerS = before.mibPerS + (slope - before.mibPerS) * weight;

@@ -27,7 +27,7 @@ import {
 const FROZEN_MEANWHILE = 'it was frozen since the last sample, so it could do nothing';
 
 /** Two samples closer than this say more about the clock than about the container. */
-const MIN_ELAPSED_MS = 200;
+export const MIN_ELAPSED_MS = 200;
 /** Accounting may run ahead of the clock by a tick; more than this is no rate of this host. */
 const PLAUSIBLE_EXCESS = 1.1;
 

@@ -1,5 +1,4 @@
 import { type Budget, budget } from '../core/admission.ts';
-import { isOnlyRising } from '../core/between.ts';
 import { decide, type Verdicts } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
 import { type Headroom, headroomAfter } from '../core/headroom.ts';
@@ -87,7 +86,6 @@ export async function runCycle(
   const timed = stopwatch(world.clock);
   logStart(frame, urgent);
   if (urgent === undefined) await letGoLeft(world);
-  const served = urgent && withoutRises(state, urgent);
 
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));
   if (!observed.ok) return logBlind(world, observed);
@@ -128,7 +126,7 @@ export async function runCycle(
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
-  if (served !== undefined) settle(state, served, planned);
+  if (urgent !== undefined) settle(state, urgent, planned);
   else inspect?.({ ...known, ...viewed(world, state, timed) });
   logTimes(world, state.cycle, timed.spentMs);
   return { ok: true, pause: state.pause, eventful: frame.end(), ...counts };
@@ -163,15 +161,6 @@ function rememberRefused(state: LoopState, { held }: Plan): void {
     recordOf(state, vmid).refused = { mib: because.wanted, priority: priority ?? 0 };
   }
 }
-
-/** Those whose memory only rises may need help in a moment, also if they need none now. */
-const withoutRises = ({ guests }: LoopState, urgent: ReadonlySet<Vmid>): ReadonlySet<Vmid> =>
-  new Set(
-    [...urgent].filter((vmid) => {
-      const between = guests.get(vmid)?.life.between;
-      return between === undefined || !isOnlyRising(between);
-    }),
-  );
 
 /** Containers we could not help are not evaluated again until the next cycle. */
 function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {

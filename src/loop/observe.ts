@@ -251,7 +251,7 @@ function observeContainer(
     urgent,
     saturatedAt,
   });
-  const rise = same && riseWith(same, now, memory);
+  const rise = same && config.ok ? riseWith(same, now, memory, config.value) : undefined;
   record.life.between =
     counted === undefined
       ? begin(now)

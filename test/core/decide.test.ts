@@ -6,6 +6,7 @@ import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, SkipReason } from '../../src/core/decision.ts';
 import { explainHold, explainSkip } from '../../src/core/explain.ts';
+import { learnMemory } from '../../src/core/learning.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type {
   ContainerObservation,
@@ -720,4 +721,28 @@ describe('a kernel without a controller', () => {
       ...{ kind: 'no-controller', controller: 'cpuset' },
     });
   });
+});
+
+it('adaptive counts on free swap only if memory may be taken into it', () => {
+  const state = newLoopState();
+  const { memory } = recordOf(state, vmid(101));
+  for (let slot = 1; slot <= 600; slot++) {
+    learnMemory(memory, memoryUse(8000), 8000, slot * 300_000);
+  }
+  const observed = container(guest(101, { memoryMib: mib(16_384), swapMib: mib(4096) }), {
+    memory: present(memoryUse(8000, { limitMib: mib(16_384) })),
+  });
+  const after = (mayUseSwap: boolean): number => {
+    const own = policy({});
+    const adaptive = {
+      ...own,
+      scaling: 'adaptive',
+      memory: { ...own.memory, mayUseSwap },
+    } as const;
+    const manage = () =>
+      ({ kind: 'managed', policy: adaptive, mode: 'act', because: 'DEFAULT' }) as const;
+    const decision = decisionOn('memory', observed, { manage, state });
+    return decision.measured?.forecast?.target ?? 0;
+  };
+  expect(after(true)).toBeLessThan(after(false));
 });

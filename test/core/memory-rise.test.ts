@@ -37,6 +37,7 @@ describe('memory that rises fast', () => {
     expect(second.mibPerS).toBeCloseTo(10 * (1 - Math.exp(-1)));
     expect(risen(second, 500, 10_000).mibPerS).toBeCloseTo(second.mibPerS * Math.exp(-1));
     expect(risen(second, 900, 0)).toBe(second);
+    expect(risen(second, 500, 199)).toBe(second);
   });
 
   it('is watched more closely before it is urgent', () => {
