@@ -8,7 +8,7 @@ import type { Signals } from '../app/scheduler.ts';
 import { type OpenWorld, withoutHands } from '../app/world.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
-import { guestInside } from '../core/guest-words.ts';
+import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
 import { describeIdentity } from '../core/identity.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest, ownValues } from '../core/own-values.ts';
@@ -238,7 +238,6 @@ function administratorsValues(
   return { ...now, ...values };
 }
 
-const LONGEST_NAME = 64;
 const NAMES = { cores: 'its number of cores', cpuLimit: 'its cpulimit', memoryMib: 'its memory' };
 
 async function bringBack(desk: Desk, goal: RestoreGoal, chosen: StoredBackup): Promise<boolean> {

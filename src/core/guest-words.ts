@@ -2,6 +2,9 @@ import type { Vmid } from './units.ts';
 
 /** A guest in words. */
 
+/** A name that others wrote is cut to so many characters. */
+export const LONGEST_NAME = 64;
+
 interface Guest {
   readonly vmid: Vmid;
   /** Left out for a container. */

@@ -1,3 +1,4 @@
+import { fnv1a } from '../core/fnv1a.ts';
 import type { Demand } from './demand.ts';
 
 /**
@@ -20,12 +21,4 @@ export function halvesOf(demands: readonly Demand[]): Halves {
     .map(({ name }) => name);
   const middle = drawn.length >> 1;
   return { other: new Set(drawn.slice(0, middle)), one: new Set(drawn.slice(middle)) };
-}
-
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) {
-    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  }
-  return hash;
 }

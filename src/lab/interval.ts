@@ -1,3 +1,4 @@
+import { seededRandom } from '../core/seeded-random.ts';
 import type { Played } from './replay.ts';
 import { type Totals, totalOf } from './trial.ts';
 
@@ -20,7 +21,7 @@ export function intervals(
   of: (totals: Totals) => readonly number[],
 ): readonly Interval[] {
   const jobs = byName(containers);
-  const random = randomFrom(1);
+  const random = seededRandom(1);
   const drawn = Array.from({ length: DRAWS }, () => {
     const chosen = jobs.flatMap(() => jobs[Math.floor(random() * jobs.length)] ?? []);
     return of(totalOf(chosen));
@@ -40,15 +41,4 @@ function byName(containers: readonly Played[]): readonly (readonly Played[])[] {
     else same.push(one);
   }
   return [...jobs.values()];
-}
-
-/** Numbers from 0 to 1 (mulberry32), the same ones for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

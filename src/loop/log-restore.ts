@@ -1,5 +1,5 @@
 import { describeDiff } from '../core/allocation.ts';
-import { guestInside } from '../core/guest-words.ts';
+import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
 import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
@@ -21,7 +21,6 @@ export interface RestoreFacts {
   readonly localTime: (wallMs: Milliseconds) => string;
 }
 
-const LONGEST_NAME = 64;
 const LONGEST_NOTE = 1024;
 
 /** The name of a container is its owner's text. */

@@ -1,4 +1,5 @@
 import type { GuestRecord } from '../core/guest-record.ts';
+import { LONGEST_NAME } from '../core/guest-words.ts';
 import { isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
@@ -74,7 +75,6 @@ function takeOver(
   return JSON.stringify(record);
 }
 
-const LONGEST_NAME = 64;
 /** No record of ours has this text, so it is written anew or removed. */
 const DAMAGED = '?';
 

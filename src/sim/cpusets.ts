@@ -31,17 +31,6 @@ export function parseCpuList(text: string): number[] | undefined {
   return [...cpus].sort((a, b) => a - b);
 }
 
-/** Numbers from 0 to 1 that look random and are the same for the same seed (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * The CPUs of a container that is being started: Proxmox VE takes CPUs away at random until as many
  * are left as `cores` says. What other containers have does not count.

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { cpuListText, seededRandom } from './cpusets.ts';
+import { seededRandom } from '../core/seeded-random.ts';
+import { cpuListText } from './cpusets.ts';
 import {
   confText,
   effectiveLimits,

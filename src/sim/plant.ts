@@ -33,6 +33,7 @@ import {
   type StallShares,
   worse,
 } from './pressure.ts';
+import { RESTART_DELAY_MS, vigourAt } from './restart.ts';
 import type { VmGuest } from './vm-guest.ts';
 
 /**
@@ -113,8 +114,6 @@ export interface PlantVm extends PlantContainer {
   readonly guest: VmGuest;
 }
 
-const RESTART_DELAY_MS = 3000;
-const RAMP_MS = 5000;
 const DYING_MS = 1500;
 /** A container's init and services, what is left when its main process was killed. */
 const SYSTEM_ANON_BYTES = 8 * MIB;
@@ -358,8 +357,7 @@ export class Plant {
 
   /** 0 while the process is dead, rising to 1 while it warms up. */
   #vigour(container: PlantContainer): number {
-    const ageMs = this.#hostMs - container.processFromMs;
-    return Math.min(1, Math.max(0, ageMs / RAMP_MS));
+    return vigourAt(this.#hostMs - container.processFromMs);
   }
 
   #wantOf(container: PlantContainer): MemoryWant {

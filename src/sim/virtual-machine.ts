@@ -1,5 +1,5 @@
+import { seededRandom } from '../core/seeded-random.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
-import { seededRandom } from './cpusets.ts';
 import { confText, type GuestConf, parseConf, type Section } from './guest-conf.ts';
 import { type GuestSpec, limitsFrom, liveChange } from './machine.ts';
 import type { SettableMachine } from './pct-context.ts';

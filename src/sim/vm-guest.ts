@@ -1,3 +1,5 @@
+import { RESTART_DELAY_MS, vigourAt } from './restart.ts';
+
 /**
  * What goes on inside a virtual machine: a guest kernel that fills its memory with page cache, a
  * balloon that takes memory from it, and the OOM killer where neither leaves enough. Pure: time
@@ -49,8 +51,6 @@ const ALWAYS_FREE_MIB = 24;
 const IDLE_MIB = 60;
 /** Cache that was used lately is not what a kernel calls available. */
 const AVAILABLE_SHARE = 0.9;
-const RESTART_DELAY_MS = 3000;
-const RAMP_MS = 5000;
 
 export class VmGuest {
   readonly spec: VmGuestSpec;
@@ -156,8 +156,7 @@ export class VmGuest {
 
   #wantedMib(): number {
     const anon = Math.max(IDLE_MIB, this.demand().anonMib);
-    const vigour = Math.min(1, Math.max(0, (this.#nowMs - this.#runsFromMs) / RAMP_MS));
-    return Math.max(IDLE_MIB, anon * vigour);
+    return Math.max(IDLE_MIB, anon * vigourAt(this.#nowMs - this.#runsFromMs));
   }
 
   /** A driver takes what is free and what is cache, and never what processes hold. */

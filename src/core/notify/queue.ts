@@ -1,3 +1,4 @@
+import { fnv1a } from '../fnv1a.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 import { type EventKind, isAtLeast, type Severity } from './event.ts';
 import { contentOf, type Message, merged, saysTheSame } from './message.ts';
@@ -120,14 +121,7 @@ function foldedUntil({ sent }: Queue, message: Message, nowMs: Milliseconds): Mi
   return milliseconds(untilMs > nowMs ? untilMs : 0);
 }
 
-/** FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/ */
-function numberOf(message: Message): number {
-  let hash = 0x811c9dc5;
-  for (const character of contentOf(message)) {
-    hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  }
-  return hash;
-}
+const numberOf = (message: Message): number => fnv1a(contentOf(message));
 
 /** Clocks may be set back: what lies in the future counts as sent long ago. */
 const lately = ({ sent }: Queue, nowMs: number): readonly Sent[] =>

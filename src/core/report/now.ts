@@ -1,6 +1,7 @@
 import type { Resource } from '../allocation.ts';
 import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
+import { LONGEST_NAME } from '../guest-words.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import type { Vmid } from '../units.ts';
@@ -11,7 +12,6 @@ import { isMeasuring, type Step, stepLeftOut, type WouldRow } from './would.ts';
 /** What holds a container now, and what would be changed of it: in words, for `status`. */
 
 export const LEFT_BEHIND = 'stopped (cgroup left behind)';
-const LONGEST_NAME = 64;
 
 export function nameOf({ vmid, config }: ContainerObservation): string {
   return config.ok ? plainText(config.value.name, LONGEST_NAME) : `CT${vmid}`;

@@ -2,7 +2,7 @@ import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange } from '../guest-record.ts';
-import { kindOf } from '../guest-words.ts';
+import { kindOf, LONGEST_NAME } from '../guest-words.ts';
 import { overdueCores } from '../loop-state.ts';
 import type {
   ContainerObservation,
@@ -138,8 +138,6 @@ export interface ChangeRow {
   readonly what: string;
   readonly status: string;
 }
-
-const LONGEST_NAME = 64;
 
 export function statusReport(input: ReportInput): StatusReport {
   const courseOf = coursesOf(input);
