@@ -1,18 +1,17 @@
 import { type Rise, risen, riseStage, wantedForRise } from '../core/memory-rise.ts';
+import { AFTER_SHORTAGE } from '../core/policies/threshold.ts';
 
 /**
- * Whether a step that is out of memory would kill. A step of five minutes does not say how fast the
- * demand rose in it. So ramps of four lengths count a quarter each. What is over the limit is in
- * swap for as long; the kill comes if that is used up. A policy with a loop between its cycles
- * reads meanwhile, and its change takes effect a little later.
+ * Whether a step that runs out of memory would have ended in a kill. A step of five minutes does
+ * not tell how fast the demand rose in it, so ramps of four lengths count a quarter each. Swap
+ * holds what does not fit into the limit, and the kill comes once swap is full. A policy that also
+ * reads between its cycles sees the ramp, and its change takes effect a little later.
  */
 
 const RAMPS_S = [1, 15, 60, 300] as const;
 const READ_EVERY_S = 10;
 const EFFECT_AFTER_S = 12;
 const SWAP_MIB = 512;
-/** The least that follows a reading at the limit. */
-const AT_LIMIT_GROWTH = 1.5;
 
 export interface ShortStep {
   /** What was wanted in the step before, and what is in this one, in MiB. */
@@ -44,8 +43,9 @@ function kills(
       coming = undefined;
     }
     if (wanted > limit + SWAP_MIB) return true;
-    if (!reacts || coming !== undefined || second % READ_EVERY_S !== 0) continue;
+    if (!reacts || second % READ_EVERY_S !== 0) continue;
     rise = risen(rise, Math.min(wanted, limit), READ_EVERY_S * 1000);
+    if (coming !== undefined) continue;
     const asked = askedAt(rise, wanted, limit);
     if (asked > limit) coming = { mib: Math.min(maxMib, asked), atS: second + EFFECT_AFTER_S };
   }
@@ -53,6 +53,6 @@ function kills(
 }
 
 function askedAt(rise: Rise, wanted: number, limit: number): number {
-  if (wanted > limit) return limit * AT_LIMIT_GROWTH;
+  if (wanted > limit) return limit * AFTER_SHORTAGE['limit-hit'];
   return riseStage(rise, limit) === 'urgent' ? wantedForRise(rise, limit) : limit;
 }

@@ -15,6 +15,11 @@ describe('a step that is out of memory', () => {
     expect(killedShare({ ...step, toMib: 2600, reacts: true })).toBe(0.5);
   });
 
+  it('reads also while a change is coming, so that a slope is what it is', () => {
+    // Of the ramp of five minutes, 30 MiB/s. Twice that slope would bring the room in time.
+    expect(killedShare({ ...step, toMib: 10_000, reacts: true })).toBe(1);
+  });
+
   it('kills whatever is done if more is wanted than the maximum and its swap', () => {
     expect(killedShare({ ...step, toMib: 3000, maxMib: 2000, reacts: true })).toBe(1);
   });

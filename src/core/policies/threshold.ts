@@ -152,7 +152,7 @@ const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, learnt: undefined };
  * What the container has times this, at the least, follows where it was not enough, whatever
  * `behaviour` says: what it asked for is not known, and each step that is too small costs a kill.
  */
-const AFTER_SHORTAGE = { 'oom-kill': 2, 'limit-hit': 1.5 } as const;
+export const AFTER_SHORTAGE = { 'oom-kill': 2, 'limit-hit': 1.5 } as const;
 
 /**
  * Decides on memory in MiB. `maxMib` is the policy's maximum or what the host can give, `peakMib`
