@@ -51,6 +51,7 @@ class Count {
   step(index: number, allocated: number, wanted: number): boolean {
     count(this.tally, allocated, wanted, this.#most);
     this.tally.days = this.tally.steps / this.#stepsADay;
+    this.tally.daysBegun = Math.ceil(this.tally.days);
     if (wanted <= allocated) return false;
     const day = Math.floor(index / this.#stepsADay);
     if (day !== this.#lastShortDay) this.tally.shortDays += 1;

@@ -13,15 +13,17 @@ export interface Tally {
   /** Of memory: short steps in which a process would have been killed; see `killed.ts`. */
   killed: number;
   resizes: number;
-  /** Container-days, and those of them that had a short step. */
+  /** Container-days; the last one of a container may be a part of one. */
   days: number;
+  /** Days that were begun, and those of them that had a short step. */
+  daysBegun: number;
   shortDays: number;
 }
 
 export const newTally = (): Tally => ({
   ...{ steps: 0, allocated: 0, demanded: 0, unused: 0 },
   ...{ lacking: 0, shortSteps: 0, unavoidable: 0, killed: 0 },
-  ...{ resizes: 0, days: 0, shortDays: 0 },
+  ...{ resizes: 0, days: 0, daysBegun: 0, shortDays: 0 },
 });
 
 /** One step: what was there, what was wanted, and the most that could be given. */
@@ -53,7 +55,7 @@ export interface Figures {
   readonly unavoidable: number;
   /** Of the steps, those in which a process would have been killed. */
   readonly killed: number;
-  /** Of the container-days, those without a short step. */
+  /** Of the container-days that were begun, those without a short step. */
   readonly freeDays: number;
 }
 
@@ -66,6 +68,6 @@ export function figuresOf(tally: Tally): Figures {
     resizesPerDay: share(tally.resizes, tally.days),
     unavoidable: share(tally.unavoidable, tally.steps),
     killed: share(tally.killed, tally.steps),
-    freeDays: 1 - share(tally.shortDays, tally.days),
+    freeDays: 1 - share(tally.shortDays, tally.daysBegun),
   };
 }

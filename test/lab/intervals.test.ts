@@ -33,11 +33,15 @@ it('days of one container are drawn together', () => {
 });
 
 it('days at the beginning are replayed and not counted', () => {
-  const demand = made('a', [...flat(7), ...flat(1.5)], [...flat(9000), ...flat(1000)]);
-  const { cpu, memory } = trial([demand], classic, TRACE_BOUNDS, undefined, 1);
-  expect(cpu.short).toBe(0);
-  expect(memory?.freeDays).toBe(1);
-  expect(trial([demand], classic, TRACE_BOUNDS).memory?.freeDays).toBe(1);
+  const days = (first: number, others: number) => [...flat(first), ...flat(others, 2 * 288)];
+  const demand = made('a', days(7, 1.5), days(9000, 1000));
+  const after = trial([demand], classic, TRACE_BOUNDS, undefined, 1);
+  expect([after.cpu.short, after.cpu.freeDays]).toEqual([0, 1]);
+  expect([after.memory?.short, after.memory?.freeDays]).toEqual([0, 1]);
+  const whole = trial([demand], classic, TRACE_BOUNDS);
+  expect(whole.cpu.short).toBeGreaterThan(0);
+  expect(whole.cpu.freeDays).toBeCloseTo(2 / 3);
+  expect(whole.memory?.freeDays).toBeCloseTo(2 / 3);
 });
 
 it('each container is in one half', () => {

@@ -32,11 +32,26 @@ it('shows a policy what a daemon would see, and counts what was there and what w
   ]);
   const counted = {
     ...{ steps: 3, allocated: 10, demanded: 5, unused: 5, lacking: 0, shortSteps: 0 },
-    ...{ unavoidable: 0, killed: 0, shortDays: 0 },
+    ...{ unavoidable: 0, killed: 0, daysBegun: 1, shortDays: 0 },
   };
   expect(cpu).toEqual({ ...counted, resizes: 1, days: 900 / 86_400 });
   expect(memory).toMatchObject({ lacking: 952, shortSteps: 1, shortDays: 1, resizes: 0 });
   expect(figuresOf(cpu)).toMatchObject({ slack: 0.5, short: 0, unmet: 0, resizesPerDay: 96 });
+});
+
+it('counts a day that was begun as a day without a short step, or as none', () => {
+  const still: LabPolicy = { name: 'still', begin: () => () => {} };
+  const freeDays = (days: number, shortAt: readonly number[]): number => {
+    const steps = Array.from({ length: days * 288 }, (_, index) =>
+      shortAt.includes(index) ? 9 : 1,
+    );
+    return figuresOf(replay(made('a', steps), still, TRACE_BOUNDS).cpu).freeDays;
+  };
+  expect(freeDays(0.5, [])).toBe(1);
+  expect(freeDays(0.5, [100])).toBe(0);
+  expect(freeDays(1.5, [300])).toBe(0.5);
+  expect(freeDays(1.5, [100, 300])).toBe(0);
+  expect(freeDays(2, [100, 101])).toBe(0.5);
 });
 
 it('lets the oracle starve nobody, and classic only at first', () => {
