@@ -7,13 +7,14 @@ import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 
 /**
- * How fast and how far memory is taken back, in every mode and by every rule. What leaps within
- * seconds leaps faster than any sample sees it, so its room has to be there before.
+ * How fast memory is taken back, in every mode and by every rule but the end of a boost, and how
+ * far. What leaps within seconds leaps faster than any sample sees it, so its room has to be there
+ * before. Mode `adaptive` has rooms of its own: `policies/adaptive-memory.ts`.
  *
- * A container keeps the largest need of the last day (and of the usual week) and room for one rise:
- * as large as the largest that it has shown, and at least a multiple of its last hour's use. Over
- * both comes the headroom of any need. Sample results for 400 MiB in use, never more; the tests
- * read this table.
+ * By every other rule a container keeps the largest need of the last day (and of the usual week)
+ * and room for one rise: as large as the largest that it has shown, and at least a multiple of its
+ * last hour's use. Over both comes the headroom of any need. Sample results for 400 MiB in use,
+ * never more; the tests read this table.
  *
  * | behaviour    | room for a rise | keeps at least | survives a leap to |
  * | ------------ | --------------- | -------------- | ------------------ |
@@ -29,7 +30,7 @@ const LARGEST_STEP = 0.25;
 const LEAST_STEP_MIB = 64;
 
 /** The room for a rise as a multiple of the use: 3, 2, 1 for half, whole and double steps. */
-const roomFactor = (stepFactor: number): number => 2 - Math.log2(stepFactor);
+export const roomFactor = (stepFactor: number): number => 2 - Math.log2(stepFactor);
 
 export interface MemoryPast {
   /** undefined: nothing was seen before. */

@@ -46,14 +46,14 @@ export function forecastCores(
   const { min, max, quantum } = range;
   const seen = lately(learnt, wanted);
   const price = priceOf(seen, stepFactor);
-  let target = cheapest(learnt, seen, range, price);
+  const costOf = costAt(learnt, seen, price);
+  let target = cheapest(costOf, seen, range);
   if (target < has) {
     // The peak of the hour holds that of the last slots already.
     const calm = { ...seen, now: Math.max(wanted, peakOfSlots(learnt, CALM_SLOTS)) };
-    target = Math.max(target, Math.min(has, cheapest(learnt, calm, range, price)));
+    target = Math.max(target, Math.min(has, cheapest(costAt(learnt, calm, price), calm, range)));
   }
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
-  const costOf = (cores: number): number => cores + price * riskAbove(learnt, cores, seen);
   const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
   const gains = target === has ? 0 : costOf(has) - costOf(target);
   if ((isNear || gains < LEAST_GAIN * quantum) && has >= least && has <= max) target = has;
@@ -66,13 +66,15 @@ export function forecastCores(
   };
 }
 
-function cheapest(
-  learnt: Learnt,
-  seen: Lately,
-  { min, max, quantum }: Range,
-  price: number,
-): number {
-  const costOf = (cores: number): number => cores + price * riskAbove(learnt, cores, seen);
+type CostOf = (cores: number) => number;
+
+/** What so many cores cost by themselves, and by the risk that they are too few. */
+const costAt =
+  (learnt: Learnt, seen: Lately, price: number): CostOf =>
+  (cores) =>
+    cores + price * riskAbove(learnt, cores, seen);
+
+function cheapest(costOf: CostOf, seen: Lately, { min, max, quantum }: Range): number {
   let best = Math.max(min, quantum, roundUp(seen.now, quantum));
   if (best >= max) return max;
   let cost = costOf(best);

@@ -10,6 +10,7 @@ import {
   rhythmPeak,
   SLOTS_AN_HOUR,
 } from '../learnt.ts';
+import { roomFactor } from '../memory-pace.ts';
 import type { Range } from './learnt-verdict.ts';
 
 /**
@@ -40,7 +41,7 @@ const OVER_HOUR_MIB = 575;
 const OVER_HOUR_GROWTH = 0.6;
 const OVER_PEAK_MIB = 550;
 const OVER_PEAK_GROWTH = 0.3;
-/** How the room over the peak follows the rate of jumps, in jumps an hour of a busy day. */
+/** How the room over the peak follows the rate of jumps: about jumps a day, of 288 slots. */
 const BY_RATE = 0.4;
 const RATE_UNIT = 300;
 /** Jumps that a container is taken to have had before it was looked at, and in how many slots. */
@@ -63,7 +64,6 @@ const LEAP_MIB = 800;
 const FIRST_DAY = 3;
 /** Beside the leap: what the kernel holds for the container grows with it. */
 const LEAP_HEADROOM_MIB = 64;
-const leapFactor = (stepFactor: number): number => 2 - Math.log2(stepFactor);
 
 /** The tail of jumps: of each room, so much more makes a jump beyond it e times rarer. */
 const TAIL_SHARE = 0.24;
@@ -100,7 +100,7 @@ export function forecastMemory(
   const usual = OVER_PEAK_MIB * (peak / USUAL_MIB) ** OVER_PEAK_GROWTH;
   const overPeak = care * (usual * (rate * RATE_UNIT) ** BY_RATE + NEXT_RISE * rise);
   const leapMib = (LEAP_MIB / stepFactor) * (observedMs(learnt) < DAY_MS ? FIRST_DAY : 1);
-  const leap = Math.min(hour * leapFactor(stepFactor), leapMib);
+  const leap = Math.min(hour * roomFactor(stepFactor), leapMib);
   const wanted = Math.max(
     ...[hour * LEAST_MARGIN, hour + leap + LEAP_HEADROOM_MIB, hour + roomBeside(overHour, swapMib)],
     peak + roomBeside(overPeak, swapMib),
@@ -109,8 +109,9 @@ export function forecastMemory(
   const isNear = Math.abs(best - hasMib) <= hasMib * LEAST_CHANGE;
   const least = Math.min(best, Math.max(peak, hour * LEAST_MARGIN));
   const target = isNear && hasMib >= least && hasMib <= max ? hasMib : best;
-  const riskAt = (mib: number): number =>
-    Math.min(1, rate * Math.exp((hour - mib) / (overHour * TAIL_SHARE)));
+  // How likely a jump is does not depend on how careful `behaviour` is.
+  const tail = (overHour / care) * TAIL_SHARE;
+  const riskAt = (mib: number): number => Math.min(1, rate * Math.exp((hour - mib) / tail));
   return {
     target,
     riskNow: riskAt(hasMib),

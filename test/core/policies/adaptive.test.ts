@@ -179,8 +179,24 @@ describe('the forecast of memory', () => {
     const once = target([...calm(1000, 100), 1900, ...calm(1900, 187)]);
     expect(target(risen)).toBeGreaterThan(1900 + 0.35 * 880);
     expect(target(risen)).toBeLessThanOrEqual(once);
-    // A day later the peak is forgotten.
-    expect(target([...risen, ...calm(1000, 120)])).toBeLessThan(2000);
+    expect(target(risen)).toBeLessThan(1900 + 900);
+    // A day later the peak is forgotten, the rise not quite; here a leap takes more than both.
+    expect(target([...risen, ...calm(1000, 120)])).toBe(target(calm(1000, 408)));
+    const larger = [...calm(3000, 100), 5700, ...calm(3000, 187 + 120)];
+    expect(target(larger)).toBeLessThan(5000);
+    expect(target(larger)).toBeGreaterThan(target(calm(3000, 408)) + 900);
+  });
+
+  it('keeps room for its largest rise, half as much a week later', () => {
+    const given = (peak: number, slots: number): number => {
+      const learning = afterMemory([...calm(32_000, 100), peak, ...calm(32_000, slots)]);
+      return memoryForecast(learning, seen(32_000), { ...ask, max: 131_072 }, 0)?.target ?? 0;
+    };
+    // Both have jumped once; neither peak is in the last day, nor usual for this hour.
+    const forRise = (slots: number): number => given(51_200, slots) - given(41_600, slots);
+    for (const days of [1.5, 4.5]) {
+      expect(forRise(days * 288) / (0.35 * 9600)).toBeCloseTo(0.5 ** (days / 7), 2);
+    }
   });
 
   it('leaves small changes, but keeps the day within its limit', () => {
@@ -224,6 +240,18 @@ describe('the forecast of memory', () => {
     const values = calm(3000, 288);
     expect(target(values, 0.5)).toBeGreaterThan(target(values));
     expect(target(values, 2)).toBeLessThan(target(values));
+  });
+
+  it('says the same probability however careful it is', () => {
+    const jumpy = [...calm(3000, 100), 4500, ...calm(3000, 188)];
+    const learning = afterMemory(jumpy);
+    const risks = [0.5, 1, 2].map(
+      (stepFactor) =>
+        memoryForecast(learning, seen(3000), { ...ask, has: 3200, stepFactor }, 0)?.riskNow,
+    );
+    expect(risks[0]).toBeGreaterThan(0.0001);
+    expect(risks[1]).toBe(risks[0]);
+    expect(risks[2]).toBe(risks[0]);
   });
 });
 
