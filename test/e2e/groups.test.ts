@@ -423,6 +423,7 @@ it('a slow `pct set` makes no group at rest go out and in', async () => {
   daemon.signal('SIGTERM');
   await daemon.ended;
   const verbs = group.under.node.calls.map(({ argv }) => argv[1]);
+  expect(verbs).toContain('shutdown');
   expect(verbs.slice(verbs.indexOf('shutdown'))).not.toContain('clone');
   expect(group.inService()).toEqual([SOURCE]);
 });
