@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { DecideInput } from '../../src/core/decide.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
-import { mib } from '../../src/core/units.ts';
+import { mib, type Vmid } from '../../src/core/units.ts';
 import { type CycleResult, type CycleSettings, runCycle } from '../../src/loop/cycle.ts';
+import { sample } from '../../src/loop/sample.ts';
 import { broken, gone, host, hostPolicy, policy, remembered, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -375,3 +376,22 @@ describe('memory that was granted and is not used yet', () => {
 });
 /** What is free decides here, and not the sum of the limits. */
 const lavish = { ...hostPolicy, overcommitRatio: 10 };
+
+it('a rise is answered by the decision that comes some milliseconds after its sample', async () => {
+  const node = new FakeNode();
+  const one = node.add(101, { memoryMib: mib(2048) }, { current: 300, anon: 290 });
+  const state = newLoopState();
+  await cycle(node, state);
+  let urgent: ReadonlySet<Vmid> = new Set();
+  for (let used = 700; used < 1900 && urgent.size === 0; used += 400) {
+    one.memory = { current: used, anon: used - 10 };
+    node.pass(10_000);
+    urgent = sample(node.world, state, { urgentSamples: 99, manage: () => managed() }).urgent;
+  }
+  expect([...urgent]).toEqual([101]);
+  node.pass(5);
+  node.sets.splice(0);
+  await cycle(node, state, { urgent });
+  expect(node.sets).toMatchObject([{ vmid: 101 }]);
+  expect(node.sets[0]?.memoryMib).toBeGreaterThanOrEqual(2048 * 1.25);
+});
