@@ -44,7 +44,7 @@ export interface GuestRecord {
   lastChange: LastChange | undefined;
   /** Why it is skipped, as the log said last: it says so once. */
   saidSkipped: string | undefined;
-  /** Since when it is not listed; see `isGone`. */
+  /** Since when it is not listed; see `away.ts`. */
   awaySinceMs: Milliseconds | undefined;
 }
 
@@ -191,17 +191,6 @@ export function newGuestRecord(): GuestRecord {
     saidSkipped: undefined,
     awaySinceMs: undefined,
   };
-}
-
-const GONE_AFTER_MS = 60_000;
-
-/**
- * Whether a guest that is not listed now has been away for so long that it is gone. One list may
- * be wrong; until then what is known of it is kept, and its limit counts.
- */
-export function isGone(record: GuestRecord, nowMs: Milliseconds): boolean {
-  record.awaySinceMs ??= nowMs;
-  return nowMs - record.awaySinceMs >= GONE_AFTER_MS;
 }
 
 function newLife(): GuestLife {

@@ -17,7 +17,7 @@ import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld } from '../ports.ts';
 import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
 import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
-import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
+import { type ApplyContext, type ChangeResult, stopAlsoAtTheEnd, type Wish } from './wish.ts';
 
 /**
  * Brings configuration and kernel back to the same values. `pct set` changes the live limit first
@@ -178,10 +178,7 @@ async function step(
     const backup = world.backups.write(file.value, { reason });
     if (!backup.ok) return { kind: 'failed', note: `no backup: ${backup.message}` };
     const request = { vmid, ...each, digest: file.value.config.digest };
-    // Also when the program is about to end: a stop that has fired already would keep pct from
-    // starting, and a container would be left half changed.
-    const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
-    const set = await setWatched(world, request, stop, held);
+    const set = await setWatched(world, request, stopAlsoAtTheEnd(context), held);
     if (set.pushed !== undefined) return { kind: 'failed', note: explainUnproven(set.pushed) };
     outcome = set.outcome;
   }
@@ -214,8 +211,7 @@ export async function liftLive(
   const backup = world.backups.write(file.value, { reason });
   if (!backup.ok) return undefined;
   const request = { vmid, ...nearly, digest: file.value.config.digest };
-  const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
-  await setWatched(world, request, stop, undefined);
+  await setWatched(world, request, stopAlsoAtTheEnd(context), undefined);
   const after = await readBack(world, vmid);
   if (!isEmpty(nearlyAsBefore(after, nearly, context.hostCpus))) return undefined;
   const { memoryMib, cpuLimit } = nearly;

@@ -5,19 +5,19 @@ import { pauseAfter } from '../core/pause.ts';
 import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
 import { type Verification, verify } from '../core/verify.ts';
-import type { CommandOutcome } from '../node/port.ts';
+import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
-import { changeMachine } from './machine-change.ts';
+import { setMachine, whyTooLittle } from './machine-change.ts';
 import { isUnwritable, outcomeWords, readBack, type Unwritable } from './read-back.ts';
-import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
+import type { ApplyContext, ChangeResult, Tried, Wish } from './wish.ts';
 
-/** The one way to change a container: for the loop, a rollback by hand, and repairs. */
+/** The one way to change a guest: for the loop, a rollback by hand, and repairs. */
 
 /**
  * One change from end to end: look again, prove that memory can be taken and hold its growth back,
- * back up, `pct set`, read back, and put back what was half done or has hurt. What `pct` says is
+ * back up, set, read back, and put back what was half done or has hurt. What the command says is
  * only a hint: what counts is what is read back.
  */
 export async function apply(
@@ -33,8 +33,14 @@ export async function apply(
   const takes = memoryMib !== undefined && takesMemory(sample, memoryMib);
   const refused = await wish.refuse?.();
   if (refused !== undefined) return { kind: 'overtaken', note: refused };
-  if (decidedOn.reaches !== undefined) return changeMachine(world, wish, context);
-  if (!takes) return set(world, wish, context, undefined);
+  if (decidedOn.reaches !== undefined) {
+    const tooLittle = whyTooLittle(world, wish);
+    if (tooLittle !== undefined) return { kind: 'overtaken', note: tooLittle };
+    return set(world, wish, (request) => setMachine(world, wish, request, context));
+  }
+  const held = (down?: HeldDown) =>
+    set(world, wish, (request) => setContainer(world, wish, request, down, context));
+  if (!takes) return held();
   if (world.cgroups.capabilities(vmid)?.workingSet === false) {
     return { kind: 'overtaken', note: NEED_UNSEEN };
   }
@@ -48,7 +54,7 @@ export async function apply(
     return { kind: 'overtaken', note };
   }
   try {
-    return await set(world, wish, context, down.held);
+    return await held(down.held);
   } finally {
     await letGo(world, vmid);
   }
@@ -70,13 +76,13 @@ export async function whyOvertaken(
   return pauseAfter(undefined, guests.quorum(), clock.monotonicMs())?.why;
 }
 
+/** Backs up, changes, and says what came of it. */
 async function set(
   world: ActingWorld,
   wish: Wish,
-  context: ApplyContext,
-  held: HeldDown | undefined,
+  how: (request: SetRequest) => Promise<Tried>,
 ): Promise<ChangeResult> {
-  const { vmid, decidedOn, before, target } = wish;
+  const { vmid, decidedOn, target } = wish;
   const file = world.guests.read(vmid);
   if (!file.ok) return { kind: 'overtaken', note: file.detail };
   const backup = world.backups.write(file.value, wish.purpose);
@@ -85,7 +91,22 @@ async function set(
   }
   wish.justBefore?.();
   const wasRunning = isRunning(world, vmid);
-  const request = { vmid, ...target, digest: decidedOn.digest };
+  const { outcome, result } = await how({ vmid, ...target, digest: decidedOn.digest });
+  if (result.kind === 'overtaken') return result;
+  return {
+    ...{ ...unlessStopped(world, decidedOn, wasRunning, result), backup: backup.path },
+    ...(isUnwritable(outcome) && { unwritable: outcome.message }),
+  };
+}
+
+async function setContainer(
+  world: ActingWorld,
+  wish: Wish,
+  request: SetRequest,
+  held: HeldDown | undefined,
+  context: ApplyContext,
+): Promise<Tried> {
+  const { vmid, decidedOn, before, target } = wish;
   const { outcome, pushed } = await setWatched(world, request, context.stop, held);
   const look = async (): Promise<Verification> =>
     verify(before, target, await readBack(world, vmid), context.hostCpus);
@@ -94,15 +115,11 @@ async function set(
     // It may have come about between the two looks: a pct that was ended had begun to write.
     verdict = await look();
     if (verdict.kind === 'unchanged' && outcome.kind === 'failed') {
-      return { kind: 'overtaken', note: OVERTAKEN };
+      return { outcome, result: { kind: 'overtaken', note: OVERTAKEN } };
     }
   }
   const done: Done = { outcome, pushed, verdict, held };
-  const result = await settle(world, wish, done, context);
-  return {
-    ...{ ...unlessStopped(world, vmid, wasRunning, result), backup: backup.path },
-    ...(isUnwritable(outcome) && { unwritable: outcome.message }),
-  };
+  return { outcome, result: await settle(world, wish, done, context) };
 }
 
 interface Done {
@@ -179,15 +196,17 @@ const KILLED = {
 
 const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => !isStopped(cgroups.sample(vmid));
 
-/** A container that no longer runs is a failure, whatever its configuration says. */
+/** A guest that no longer runs is a failure, whatever its configuration says. */
 function unlessStopped(
   world: World,
-  vmid: Vmid,
+  guest: GuestConfig,
   wasRunning: boolean,
   result: ChangeResult,
 ): ChangeResult {
-  if (!wasRunning || isRunning(world, vmid)) return result;
+  if (!wasRunning || isRunning(world, guest.vmid)) return result;
   const kind = result.kind === 'rolled-back' ? 'rolled-back' : 'failed';
-  const stopped = 'The container stopped while it was changed; please check it.';
-  return { kind, note: result.note === undefined ? stopped : `${stopped} ${result.note}` };
+  const what = guest.kind === 'qemu' ? 'VM' : 'container';
+  const stopped = `The ${what} stopped while it was changed; please check it.`;
+  const note = result.note === undefined ? stopped : `${stopped} ${result.note}`;
+  return { ...(result.leftPending && { leftPending: true }), kind, note };
 }

@@ -1,67 +1,47 @@
 import { type Allocation, type Lever, pick } from '../core/allocation.ts';
-import { isStopped } from '../core/guest-state.ts';
 import { guestLabel } from '../core/guest-words.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { machineNeedMib } from '../core/machine-guards.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
 import { mib, type Vmid } from '../core/units.ts';
 import { leftPending, type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
-import type { CommandOutcome } from '../node/port.ts';
+import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
-import { isUnwritable, outcomeWords } from './read-back.ts';
-import type { ApplyContext, ChangeResult, Wish } from './wish.ts';
+import { outcomeWords } from './read-back.ts';
+import {
+  type ApplyContext,
+  type ChangeResult,
+  stopAlsoAtTheEnd,
+  type Tried,
+  type Wish,
+} from './wish.ts';
 
 /**
  * A change of a virtual machine: the part of the executor for a guest whose levers move piece by
  * piece. What its guest refuses stays pending and would take effect at the next start, so it is
  * dropped, and that is read back.
  */
-export async function changeMachine(
+export async function setMachine(
   world: ActingWorld,
-  wish: Wish,
+  { vmid, before, target }: Wish,
+  request: SetRequest,
   context: ApplyContext,
-): Promise<ChangeResult> {
-  const { vmid, decidedOn, before, target } = wish;
-  const unproven = whyTooLittle(world, wish);
-  if (unproven !== undefined) return { kind: 'overtaken', note: unproven };
-  const file = world.guests.read(vmid);
-  if (!file.ok) return { kind: 'overtaken', note: file.detail };
-  const backup = world.backups.write(file.value, wish.purpose);
-  if (!backup.ok) {
-    return { kind: 'failed', note: `Nothing was changed, since no backup: ${backup.message}` };
-  }
-  wish.justBefore?.();
-  const wasRunning = isRunning(world, vmid);
-  const request = { vmid, ...target, digest: decidedOn.digest };
+): Promise<Tried> {
   const outcome = await world.hands.apply(request, context.stop);
   const left = await dropPending(world, vmid, target, outcome, context);
   const verdict = await lookAt(world, vmid, before, target);
-  const result = unlessStopped(
-    wasRunning && !isRunning(world, vmid),
-    resultOf(outcome, verdict, left),
-  );
-  return {
-    ...{ ...result, backup: backup.path },
+  const result = {
+    ...resultOf(outcome, verdict, left),
     ...(left.problem !== undefined && { leftPending: true as const }),
-    ...(isUnwritable(outcome) && { unwritable: outcome.message }),
   };
-}
-
-const isRunning = ({ cgroups }: World, vmid: Vmid): boolean => !isStopped(cgroups.sample(vmid));
-
-/** One that no longer runs is a failure, whatever its configuration says. */
-function unlessStopped(
-  hasStopped: boolean,
-  result: Omit<ChangeResult, 'backup'>,
-): Omit<ChangeResult, 'backup'> {
-  if (!hasStopped) return result;
-  const stopped = 'The VM stopped while it was changed; please check it.';
-  const note = result.note === undefined ? stopped : `${stopped} ${result.note}`;
-  return { ...result, kind: 'failed', note };
+  return { outcome, result };
 }
 
 /** Before memory is taken its guest is asked once more, by the look that precedes each change. */
-function whyTooLittle({ cgroups }: World, { vmid, decidedOn, target }: Wish): string | undefined {
+export function whyTooLittle(
+  { cgroups }: World,
+  { vmid, decidedOn, target }: Wish,
+): string | undefined {
   const { memoryMib } = target;
   if (memoryMib === undefined || memoryMib >= decidedOn.memoryMib) return undefined;
   const sample = cgroups.sample(vmid);
@@ -130,14 +110,12 @@ export async function revert(
   const reason = 'Dropping what the guest refused, which would take effect at its next start';
   const backup = world.backups.write(file.value, { reason });
   if (!backup.ok) return `no backup: ${backup.message}`;
-  // Also when the program is about to end: the next start of the machine must not be a surprise.
-  const stop = context.stop.aborted ? AbortSignal.timeout(1) : context.stop;
   const request = { vmid, revert: levers, digest: file.value.config.digest };
-  const outcome = await world.hands.apply(request, stop);
+  const outcome = await world.hands.apply(request, stopAlsoAtTheEnd(context));
   await world.inspect(vmid);
   const after = world.guests.read(vmid);
   if (after.ok && leftPending(after.value.config, pick(ANY, levers)).length === 0) return undefined;
-  return outcome.kind === 'done' ? 'qm set --revert did not help' : outcomeWords(outcome);
+  return outcome.kind === 'done' ? 'qm set --revert did not help' : outcomeWords(outcome, 'qm');
 }
 
 /** Longer than a `qm set` that its caller has left may still be at work. */
@@ -180,8 +158,8 @@ function resultOf(
   outcome: CommandOutcome,
   verdict: MachineVerdict,
   { levers, problem }: Dropped,
-): Omit<ChangeResult, 'backup'> {
-  const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome);
+): ChangeResult {
+  const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome, 'qm');
   const why = said ?? 'qm reported success';
   const danger =
     problem === undefined

@@ -1,4 +1,5 @@
 import { afterObservation } from '../core/after-observation.ts';
+import { isAwayTooLong } from '../core/away.ts';
 import {
   type Between,
   begin,
@@ -12,7 +13,7 @@ import {
 } from '../core/between.ts';
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { HandHold } from '../core/decide.ts';
-import { endLife, type GuestRecord, isGone, noteFrozen } from '../core/guest-record.ts';
+import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
@@ -106,7 +107,8 @@ function forgetGone(world: World, state: LoopState, isListed: (vmid: Vmid) => bo
     }
     // Another node may look after it meanwhile: what it has later is nobody's hand.
     record.known = undefined;
-    if (!isGone(record, nowMs) && !isElsewhere(world, vmid)) continue;
+    record.awaySinceMs ??= nowMs;
+    if (!isAwayTooLong(record.awaySinceMs, nowMs) && !isElsewhere(world, vmid)) continue;
     logDeparted(world, record, vmid);
     state.guests.delete(vmid);
   }

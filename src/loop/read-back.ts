@@ -5,7 +5,7 @@ import type { ReadBack } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { World } from '../ports.ts';
 
-/** What came of a command: what `pct` says of it, and what is really there. */
+/** What came of a command: what the tool says of it, and what is really there. */
 
 /** A new look at a guest, after a change. */
 export async function readBack(world: World, vmid: Vmid): Promise<ReadBack> {
@@ -45,16 +45,20 @@ const asConfigured = (
   liveCpus: { ok: true, value: config.cores ?? undefined },
 });
 
-export function outcomeWords(outcome: Exclude<CommandOutcome, { kind: 'done' }>): string {
+/** @param tool that was run */
+export function outcomeWords(
+  outcome: Exclude<CommandOutcome, { kind: 'done' }>,
+  tool: 'pct' | 'qm' = 'pct',
+): string {
   switch (outcome.kind) {
     case 'failed':
       if (outcome.exitCode === undefined) return outcome.message;
-      return `pct exited with ${outcome.exitCode}: ${outcome.message}`;
+      return `${tool} exited with ${outcome.exitCode}: ${outcome.message}`;
     case 'timed-out':
     case 'killed':
       return outcome.message;
     case 'not-started':
-      return `pct could not be started: ${outcome.message}`;
+      return `${tool} could not be started: ${outcome.message}`;
   }
 }
 

@@ -2,6 +2,7 @@ import type { Allocation } from '../core/allocation.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Unproven } from '../core/proof.ts';
 import type { Vmid } from '../core/units.ts';
+import type { CommandOutcome } from '../node/port.ts';
 import type { BackupPurpose } from '../ports.ts';
 import type { Lowering } from './prove.ts';
 
@@ -27,6 +28,19 @@ export interface ApplyContext {
   /** Cores beyond that are capped by the kernel. */
   readonly hostCpus: number;
   readonly stop: AbortSignal;
+}
+
+/**
+ * For what puts something right: it is done also if the program is about to end. A stop that has
+ * fired already would keep the command from starting.
+ */
+export const stopAlsoAtTheEnd = ({ stop }: Pick<ApplyContext, 'stop'>): AbortSignal =>
+  stop.aborted ? AbortSignal.timeout(1) : stop;
+
+/** A command and what came of it. */
+export interface Tried {
+  readonly outcome: CommandOutcome;
+  readonly result: ChangeResult;
 }
 
 /** How one change went; `note` says more for a person. */

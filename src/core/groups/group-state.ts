@@ -1,5 +1,5 @@
 import type { Failure } from '../guest-record.ts';
-import { type Milliseconds, milliseconds, type Vmid } from '../units.ts';
+import type { Milliseconds, Vmid } from '../units.ts';
 import type { HealthCheck } from './group-policy.ts';
 
 /**
@@ -119,19 +119,11 @@ export const newGroupState = (): GroupState => ({
 
 export const memberKey = (vmid: Vmid): string => `member/${vmid}`;
 
-/** One look may be wrong: what the ledger has is gone if it is away for so long. */
-export const GONE_AFTER_MS = 60_000;
-
-/** Whether what is not to be seen now has been away for so long that it is gone. */
-export function isGone({ away }: GroupState, key: string, nowMs: Milliseconds): boolean {
+/** Since when something of the ledger is away that is not to be seen now. */
+export function awaySince({ away }: GroupState, key: string, nowMs: Milliseconds): Milliseconds {
   const sinceMs = away.get(key) ?? nowMs;
   away.set(key, sinceMs);
-  return nowMs - sinceMs >= GONE_AFTER_MS;
-}
-
-/** Its end was seen: there is nothing to wait for. */
-export function noteEnd({ away }: GroupState, key: string, nowMs: Milliseconds): void {
-  away.set(key, milliseconds(nowMs - GONE_AFTER_MS));
+  return sinceMs;
 }
 
 /** Takes in what a health check said; `complaint` undefined: all is well. */

@@ -1,7 +1,8 @@
+import { awayForGood } from '../away.ts';
 import type { FailureWhy } from '../failure-why.ts';
 import { afterFailure } from '../guest-record.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
-import { type GroupState, memberKey, noteEnd } from './group-state.ts';
+import { type GroupState, memberKey } from './group-state.ts';
 import type { GroupLedger, LedgerMember } from './ledger.ts';
 import { effectKey, OUT_KEY, type Step, stepKey } from './step.ts';
 
@@ -65,9 +66,9 @@ export function applyOutcome(
   }
   // A clone that can be made and is no use once it runs is a failure to make one all the same.
   if (step.kind === 'admit') state.failures.delete(OUT_KEY);
-  if (step.kind === 'delete-snapshot') noteEnd(state, step.name, nowMs);
+  if (step.kind === 'delete-snapshot') state.away.set(step.name, awayForGood(nowMs));
   if (step.kind === 'destroy' || step.kind === 'discard') {
-    noteEnd(state, memberKey(step.vmid), nowMs);
+    state.away.set(memberKey(step.vmid), awayForGood(nowMs));
   }
   state.done.set(effectKey(step), { atMs: nowMs, key });
   if (step.kind === 'mark' && step.state === 'failed' && !step.served) {

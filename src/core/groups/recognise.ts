@@ -1,6 +1,7 @@
+import { isAwayTooLong } from '../away.ts';
 import type { Vmid } from '../units.ts';
 import type { Draft, GroupInput } from './draft.ts';
-import { isGone, memberKey, type Reservation } from './group-state.ts';
+import { awaySince, memberKey, type Reservation } from './group-state.ts';
 import type { GroupGuest } from './group-view.ts';
 import { isEntryOf, type LedgerMember, SNAPSHOT_LIMIT_MS } from './ledger.ts';
 
@@ -41,7 +42,8 @@ function look(input: GroupInput, entry: LedgerMember, draft: Draft): Found {
     if (view.cluster.takenIds.has(vmid)) return stranger(entry, 'a virtual machine', draft);
     // What was there once does not come any more.
     if (entry.identity !== undefined) {
-      return isGone(state, memberKey(vmid), input.now.ms) ? 'gone' : 'unknown';
+      const sinceMs = awaySince(state, memberKey(vmid), input.now.ms);
+      return isAwayTooLong(sinceMs, input.now.ms) ? 'gone' : 'unknown';
     }
     return isReserved || !isOld(input, entry) ? 'unknown' : 'gone';
   }
@@ -110,12 +112,15 @@ function noteSnapshots({ ledger, view, busy, state, policy, now }: GroupInput): 
     if (reading?.ok === false) continue;
     const seen = reading?.value.snapshots.get(name);
     if (seen === undefined) {
-      const gone = isGone(state, name, now.ms);
+      const gone = isAwayTooLong(awaySince(state, name, now.ms), now.ms);
       // A `pct snapshot` that outlives the daemon that began it may still bring it about.
       const mayCome =
         known.snaptime === undefined && (now.wallS - known.madeS) * 1000 <= SNAPSHOT_LIMIT_MS;
       const isWanted = name === state.snapshot || busy.has(policy.source);
-      if (gone && !mayCome && !isWanted) ledger.snapshots.delete(name);
+      if (gone && !mayCome && !isWanted) {
+        ledger.snapshots.delete(name);
+        state.away.delete(name);
+      }
       continue;
     }
     state.away.delete(name);
