@@ -3,9 +3,11 @@ import { type LoadResult, loadConfig } from '../config/load.ts';
 import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
 import { applyOverrides } from '../config/resolve.ts';
+import type { Self } from '../config/sections.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { missingBecause } from '../os/os-error.ts';
+import { ownHosts } from '../os/own-hosts.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import { isReadByAll, isReadByAnyoneElse, whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
@@ -34,7 +36,7 @@ export function readConfiguration(
   if (untrusted !== undefined) return refused(shown, `is not used: it ${untrusted}`);
   const variables = readVariables(context);
   if (!variables.ok) return variablesRefused(variables.message);
-  const result = loadConfig(path, shown, variables.env);
+  const result = loadConfig(path, shown, variables.env, () => selfOf(paths));
   if (!result.ok) return result;
   const config = applyOverrides(result.config, {
     pollIntervalSeconds,
@@ -43,6 +45,12 @@ export function readConfiguration(
   });
   return { ...result, config, notes: [...remarkOnSecret(result, path, shown), ...result.notes] };
 }
+
+/** Not from `/etc/pve`, which may hang: whether it answers is asked later. */
+const selfOf = (paths: ProcessContext['paths']): Self => {
+  const name = paths.hostName();
+  return { name, hosts: ownHosts(name) };
+};
 
 type ReadContext = Pick<ProcessContext, 'paths' | 'env' | 'variables'>;
 

@@ -55,13 +55,24 @@ const MAX_PROBLEMS = 200;
  * Reads the configuration file at `path`. Messages call it `shownFile`, the name that the admin
  * knows it by. Every way of failing is a problem in the result; nothing is thrown.
  */
-export function loadConfig(path: string, shownFile: string, env: Environment): LoadResult {
+export function loadConfig(
+  path: string,
+  shownFile: string,
+  env: Environment,
+  self?: Reader['self'],
+): LoadResult {
   const file = readTextFile(path);
-  return file.ok ? parseConfig(file.text, shownFile, env) : wholeFile(shownFile, file.message);
+  if (!file.ok) return wholeFile(shownFile, file.message);
+  return parseConfig(file.text, shownFile, env, self);
 }
 
 /** The same on a text that has been read already. Pure and total. */
-export function parseConfig(text: string, shownFile: string, env: Environment): LoadResult {
+export function parseConfig(
+  text: string,
+  shownFile: string,
+  env: Environment,
+  self?: Reader['self'],
+): LoadResult {
   if (text.length > MAX_FILE_BYTES) return wholeFile(shownFile, 'is larger than 1 MiB');
   if (text.includes('\0')) return wholeFile(shownFile, 'is not a text file: it holds null bytes');
   const yaml = parseYaml(text);
@@ -81,6 +92,7 @@ export function parseConfig(text: string, shownFile: string, env: Environment): 
     file: shownFile,
     env,
     keys: KEYS,
+    self,
     problems: [],
     furtherProblems: 0,
     mergedKeys: 0,

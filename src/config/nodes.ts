@@ -1,7 +1,14 @@
 import type { NodeValues } from './keys.ts';
 import type { NodeConfig } from './model.ts';
 import { printableKey } from './printable.ts';
-import { entriesOf, type Reader, readSection, report, type Section } from './sections.ts';
+import {
+  entriesOf,
+  type Reader,
+  readSection,
+  report,
+  type Section,
+  type Self,
+} from './sections.ts';
 import type { YamlEntry } from './yaml.ts';
 
 /** The section `NODES`: further nodes that are looked after, each with how it is reached. */
@@ -30,7 +37,49 @@ export function readNodes(entry: YamlEntry, reader: Reader): readonly Section<No
     checkNode(section, reader);
     sections.push(section);
   }
+  checkDistinct(
+    sections.filter(({ values }) => values.connection !== 'local'),
+    reader,
+  );
   return sections;
+}
+
+/** A node that has two loops is changed by both, and neither knows what the other has done. */
+function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader): void {
+  const self = sections.length === 0 ? undefined : reader.self?.();
+  const seen = new Map<string, Section<NodeValues>>();
+  for (const section of sections) {
+    const { name, line } = section;
+    const why = self && whyItself(section, self);
+    if (why !== undefined) report(reader, line, name, why);
+    const { host, port, node } = placeOf(section);
+    if (host === undefined) continue;
+    const place = JSON.stringify([host, port, node]);
+    const other = seen.get(place);
+    if (other === undefined) seen.set(place, section);
+    else {
+      const same = `is the same node as ${other.name} (line ${other.line})`;
+      report(reader, line, name, `${same}; remove one of the two`);
+    }
+  }
+}
+
+/** Where it is reached, for comparison: names of hosts and nodes have no case. */
+function placeOf({ name, values }: Section<NodeValues>) {
+  const { host, port = PORT, node = '' } = values;
+  return { host: host?.toLowerCase(), port, node: (node === '' ? name : node).toLowerCase() };
+}
+
+function whyItself(section: Section<NodeValues>, self: Self): string | undefined {
+  const own = self.name.toLowerCase();
+  const { host, port, node } = placeOf(section);
+  const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
+  if (isHere && port === PORT && node === own) {
+    return 'is this node itself, which is looked after without an entry; remove it';
+  }
+  if (section.name.toLowerCase() !== own) return undefined;
+  const remedy = `call that node otherwise, with \`node: ${self.name}\` below it, or remove it`;
+  return `is the name of this node itself, which needs no entry; ${remedy}`;
 }
 
 type Key = keyof NodeValues & string;

@@ -15,12 +15,22 @@ export interface Reader {
   readonly file: string;
   readonly env: Environment;
   readonly keys: AllKeys;
+  /** Asked only where nodes are named; undefined: nobody knows where the text will be used. */
+  readonly self?: (() => Self) | undefined;
   readonly problems: Problem[];
   furtherProblems: number;
   /** What merge keys have added so far, in the whole file. */
   mergedKeys: number;
   /** Characters of all values so far, one more for each; labels (`*a`) can repeat large ones. */
   weight: number;
+}
+
+/** The machine that the program runs on. */
+export interface Self {
+  /** As its own host name says, without the domain. */
+  readonly name: string;
+  /** Names and addresses under which it reaches itself, in small letters. */
+  readonly hosts: ReadonlySet<string>;
 }
 
 export interface Section<V> {

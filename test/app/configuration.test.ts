@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -106,6 +107,38 @@ describe('a variable of the configuration', () => {
 
   it('is not looked for in a file if nobody asks', () => {
     expect(new Place().config({ SSL_CERT_FILE: '/none', LOG_FILE: '' }).logLevel).toBe('warning');
+  });
+});
+
+describe('a node of NODES', () => {
+  const problemsOf = (name: string, ...keys: readonly string[]): string => {
+    const lines = [...keys, 'token_id: as@pve!x', 'token_secret: hush'];
+    const text = `NODES:\n  ${name}:\n${lines.map((line) => `    ${line}\n`).join('')}`;
+    const place = new Place(text);
+    place.write('etc/hostname', 'Pve7.example.org\n');
+    return place.problems({});
+  };
+  const itself = /yaml:2: lab: is this node itself, .*; remove it\n$/;
+
+  it.each([
+    ...['localhost', '127.0.0.1', '127.0.1.1', 'pve7', hostname()],
+    ...Object.values(networkInterfaces())
+      .flatMap((all) => (all ?? []).map(({ address }) => address))
+      .filter((address) => address !== '::1'),
+  ])('is not this node itself, called %s', (host) => {
+    expect(problemsOf('lab', `host: "${host}"`, 'node: pve7')).toMatch(itself);
+  });
+
+  it('does not take its name', () => {
+    expect(problemsOf('pve7', 'host: pve7.elsewhere.org')).toMatch(
+      /yaml:2: pve7: is the name of this node itself, .* `node: Pve7` below it, or remove it\n$/,
+    );
+  });
+
+  it('may be one of that name in another cluster, and another one behind this', () => {
+    expect(problemsOf('lab', 'host: 192.0.2.7', 'node: pve7')).toBe('');
+    expect(problemsOf('pve8', 'host: localhost')).toBe('');
+    expect(problemsOf('lab', 'host: localhost', 'port: 9006', 'node: pve7')).toBe('');
   });
 });
 

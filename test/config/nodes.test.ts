@@ -59,6 +59,21 @@ describe('NODES', () => {
     expect(secretAt).toEqual({ line: 5, key: 'token_secret' });
   });
 
+  it('names no node twice, in whatever words', () => {
+    const node = (name: string, more: string) => `  ${name}:\n    host: ${more}\n${LOGIN}`;
+    const problems = (...nodes: readonly string[]): readonly string[] => {
+      const result = parseConfig(`NODES:\n${nodes.join('')}`, 'f.yaml', {});
+      return result.ok ? [] : result.problems.map(renderProblem);
+    };
+    const first = node('lab', 'lab.example');
+    expect(problems(first, node('two', 'LAB.example\n    port: 8006\n    node: Lab'))).toEqual([
+      'f.yaml:6: two: is the same node as lab (line 2); remove one of the two',
+    ]);
+    // Another node of the same cluster, and another cluster behind another port.
+    expect(problems(first, node('two', 'lab.example'))).toEqual([]);
+    expect(problems(first, node('two', 'lab.example\n    port: 443\n    node: lab'))).toEqual([]);
+  });
+
   it('has secrets that no log may hold', () => {
     const { config } = loaded(`NODES: {a: {host: h, user: a@b, password: hush1}}`);
     expect(secretsOf(config)).toEqual(['hush1']);

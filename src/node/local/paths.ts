@@ -33,6 +33,8 @@ export interface Paths extends Sysroot {
   vmDirectory(): string;
   /** The node's name in the cluster. Looks at the file system, so ask once and keep it. */
   nodeName(): string;
+  /** The machine's own name without its domain: the same on a node, and not from `/etc/pve`. */
+  hostName(): string;
 }
 
 export function createPaths(sysroot: string): Paths {
@@ -43,7 +45,8 @@ export function createPaths(sysroot: string): Paths {
   const members = join(pveDir, '.members');
   const cgroupRoot = at('/sys/fs/cgroup');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
-  const nodeName = (): string => findNodeName(members, at('/etc/hostname'));
+  const hostName = (): string => findHostName(at('/etc/hostname'));
+  const nodeName = (): string => findNodeName(members) ?? hostName();
   const directoryOf = (kind: 'lxc' | 'qemu-server'): string => {
     // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
     const usual = join(pveDir, kind);
@@ -70,6 +73,7 @@ export function createPaths(sysroot: string): Paths {
     guestConfig: (vmid: Vmid) => join(guestDirectory(), `${vmid}.conf`),
     vmDirectory: () => directoryOf('qemu-server'),
     nodeName,
+    hostName,
     at,
   });
 }
@@ -84,17 +88,16 @@ function isDirectory(path: string): boolean {
 
 const NAME_FILE_LIMIT_BYTES = 1024 * 1024;
 
-/** `/etc/pve/.members` knows best; before the cluster file system is up, `/etc/hostname`. */
-function findNodeName(members: string, hostnameFile: string): string {
-  const read = createFileReader(NAME_FILE_LIMIT_BYTES);
-  const inCluster = read(members);
-  if (inCluster.ok) {
-    const name = parseJsonObject(inCluster.value.toString('utf8'))?.['nodename'];
-    const label = typeof name === 'string' ? firstLabel(name) : undefined;
-    if (label !== undefined) return label;
-  }
-  const inFile = read(hostnameFile);
-  const label = inFile.ok ? firstLabel(inFile.value.toString('utf8')) : undefined;
+/** `/etc/pve/.members` knows best; undefined before the cluster file system is up. */
+function findNodeName(members: string): string | undefined {
+  const file = createFileReader(NAME_FILE_LIMIT_BYTES)(members);
+  const name = file.ok ? parseJsonObject(file.value.toString('utf8'))?.['nodename'] : undefined;
+  return typeof name === 'string' ? firstLabel(name) : undefined;
+}
+
+function findHostName(path: string): string {
+  const file = createFileReader(NAME_FILE_LIMIT_BYTES)(path);
+  const label = file.ok ? firstLabel(file.value.toString('utf8')) : undefined;
   return label ?? firstLabel(hostname()) ?? 'localhost';
 }
 
