@@ -6,7 +6,7 @@ import { type OpenWorld, openFarWorld, openWorld } from './world.ts';
 /**
  * The node that a command is about, looked at once.
  * @param name what the configuration calls it; undefined: the node that this program runs on
- * @returns or a sentence: there is none of that name, or it cannot be seen
+ * @returns or a sentence: there is none of that name
  */
 export async function openNamed(
   name: string | undefined,
@@ -14,7 +14,10 @@ export async function openNamed(
   context: ProcessContext,
 ): Promise<OpenWorld | string> {
   const home = openWorld(config, context);
-  if (name === undefined || name === home.name) return home;
+  if (name === undefined || name === home.name) {
+    await home.world.observe();
+    return home;
+  }
   const wanted = config.nodes.find((one) => one.name === name);
   if (wanted === undefined) {
     await home.close();

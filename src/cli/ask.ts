@@ -102,7 +102,6 @@ async function lookNow(
     const looked = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
     const settings = forGuestsOf(looked, () => state);
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
-    await open.world.observe();
     const result = await runCycle(watching(withoutHands(open.world)), looking, state, NEVER);
     if (!result.ok) {
       stderr.write(`The containers cannot be seen: ${plainText(result.detail)}\n`);

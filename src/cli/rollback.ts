@@ -1,5 +1,4 @@
 import { join } from 'node:path/posix';
-import { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
@@ -32,6 +31,7 @@ import { createTimestamp } from '../os/timestamp.ts';
 import type { CycleWorld, World } from '../ports.ts';
 import { type BackupListing, listBackups } from '../store/backup-list.ts';
 import type { Arguments } from './arguments.ts';
+import { nowhere } from './ask.ts';
 
 /** `rollback GUEST`, `rollback --all`: cores, cpulimit and memory as in a backup. Takes no lock. */
 
@@ -64,7 +64,10 @@ export async function rollback(
   }
   const { backupDir, timezone } = loaded.config;
   // The console is for what the command prints; the log's own lines go to its file.
-  const open = await openNamed(given.node, loaded.config, { ...context, stdout: nowhere() });
+  const quiet = { ...context, stdout: nowhere() };
+  // A virtual machine that was changed can go back also when none is managed any more.
+  const seen = { ...loaded.config, manageVms: true };
+  const open = await openNamed(given.node, seen, quiet);
   if (typeof open === 'string') return refuse(complain, open);
   const directory = join(paths.at(backupDir), open.below);
   try {
@@ -99,8 +102,6 @@ export async function rollback(
     await open.close();
   }
 }
-
-const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done): void => done() });
 
 function refuse(complain: (line: string) => void, message: string): ExitCode {
   complain(message);
@@ -158,6 +159,7 @@ async function rollBackOne(
   backups: readonly StoredBackup[],
 ): Promise<boolean> {
   const { world, point, localTime } = desk;
+  await world.inspect(vmid);
   const file = world.guests.read(vmid);
   // What cannot be read is told by the rollback itself.
   const now = file.ok ? file.value.config : undefined;

@@ -130,6 +130,23 @@ it('commands are about it if it is named, and about this one if not', async () =
   expect(memoryOf(201)).toBe(1024);
 });
 
+it('a rollback sees also a guest that one look at many does not come to', async () => {
+  configure(`${reached()}${LOGIN}    verify_tls: False\n`);
+  await runOnce();
+  expect(memoryOf(201)).toBeGreaterThan(1024);
+  // So many stand before it that its configuration is left for a later look.
+  const others = Array.from({ length: 60 }, (_, index) => guestSpec(110 + index));
+  rest = await restNode([
+    ...others,
+    { ...guestSpec(201), demand: () => ({ cpuCores: 0, anonMib: 50 }) },
+  ]);
+  rest.node.stopContainer(201);
+  configure(`${reached()}${LOGIN}    verify_tls: False\n`);
+  const back = await typed('rollback', '201', '--node', 'lab');
+  expect(back).toMatchObject({ code: EXIT.fine, err: '' });
+  expect(back.out).toContain('201');
+});
+
 it('check-config says whether it is reached, and why not', async () => {
   configure(`${reached()}${LOGIN}    verify_tls: False\n`);
   const checked = await typed('check-config');

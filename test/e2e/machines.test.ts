@@ -172,6 +172,8 @@ describe('a virtual machine', () => {
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(settingOf(under, 200, 'cpulimit')).not.toBe('0.8');
+    // Also when virtual machines are not managed any more.
+    under.configure('DEFAULT:\n');
     const { stdout, code } = await under.run(['rollback', '200', '--to', 'first']);
     expect(stdout).toMatch(/Rolled back VM 200 \(vm200\): cpulimit \S+ -> 0.8/);
     expect(code).toBe(0);
