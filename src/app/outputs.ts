@@ -104,7 +104,8 @@ const appendWhile =
     return message === undefined ? appendLine(file, line, rotation) : { ok: false, message };
   };
 
-const allSecrets = (config: Config): readonly string[] => [
+/** What no log, message or difference may show. */
+export const allSecrets = (config: Config): readonly string[] => [
   config.metrics.token,
   ...secretsOf(config),
 ];

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path/posix';
 import {
   configurationFile,
   readConfiguration,
@@ -6,14 +8,20 @@ import {
 } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { allSecrets } from '../app/outputs.ts';
 import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode.ts';
-import { type LoadResult, parseConfig } from '../config/load.ts';
+import { parseConfig } from '../config/load.ts';
 import type { Config } from '../config/model.ts';
 import { readTextFile } from '../config/read-file.ts';
-import { manage } from '../config/resolve.ts';
+import { machineWishes, manage } from '../config/resolve.ts';
+import { OBSERVE_TAG } from '../config/tags.ts';
+import type { GuestConfig } from '../core/observation.ts';
 import { plainText } from '../core/plain-text.ts';
+import { masking } from '../core/secrets.ts';
 import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
+import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
+import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import { askControlSocket } from '../os/control-client.ts';
 import { CONTROL_SOCKET } from '../os/control-path.ts';
 import type { Arguments } from './arguments.ts';
@@ -49,10 +57,11 @@ async function switchMode(
   };
   const target = targetOf(given);
   const why =
-    target.kind === 'guest' ? whyNotAlone(loaded.config, target.vmid, context) : undefined;
+    target.kind === 'guest' ? whyNotAlone(loaded.config, target.vmid, mode, context) : undefined;
   if (why !== undefined) return refuse(why);
   if (isSo(loaded.config, target, mode, context)) {
     stdout.write(`${nameOf(target)} already ${mode === 'act' ? 'active' : 'observed only'}.\n`);
+    stdout.write(exceptTagged(loaded.config, target, mode, context));
     return EXIT.fine;
   }
   const edited = editMode(before.text, target, mode);
@@ -60,16 +69,21 @@ async function switchMode(
   const variables = readVariables(context);
   const env = variables.ok ? variables.env : context.env;
   const checked = parseConfig(edited.text, path, env);
-  if (!isTaken(checked, target, mode, context)) {
+  if (!checked.ok || !isSo(checked.config, target, mode, context)) {
     return refuse('the line would not take effect; edit scaling_mode in the file by hand');
   }
-  for (const line of lineDiff(before.text, edited.text)) stdout.write(`${plainText(line, 200)}\n`);
+  const mask = masking(allSecrets(loaded.config));
+  for (const line of lineDiff(before.text, edited.text)) {
+    stdout.write(`${plainText(mask(line), 200)}\n`);
+  }
   if (given.dryRun) {
     stdout.write('A dry run: nothing was written.\n');
     return EXIT.fine;
   }
   if (!putConfiguration(given.configFile ?? path, edited.text, context, path)) return EXIT.failure;
-  return takeOver(mode, target, context);
+  const code = await takeOver(mode, target, context);
+  stdout.write(exceptTagged(checked.config, target, mode, context));
+  return code;
 }
 
 function targetOf({ vmid, tier }: Arguments): Target {
@@ -83,11 +97,23 @@ function nameOf(target: Target): string {
 }
 
 /** Another tier's settings would be lost in a tier of its own. */
-function whyNotAlone(config: Config, vmid: Vmid, context: ProcessContext): string | undefined {
-  const guest = createGuests(context.paths).read(vmid);
+function whyNotAlone(
+  config: Config,
+  vmid: Vmid,
+  mode: Mode,
+  { paths }: ProcessContext,
+): string | undefined {
+  const guest = createGuests(paths).read(vmid);
+  if (!guest.ok && existsSync(join(paths.vmDirectory(), `${vmid}.conf`))) {
+    const remedy = 'name it below `guests` in a tier, and set scaling_mode there';
+    return `${vmid} is a virtual machine, and this command knows containers only; ${remedy}`;
+  }
   if (!guest.ok) return `container ${vmid} cannot be read: ${guest.detail}`;
   const management = manage(config, guest.value.config);
   if (management.kind === 'ignored') return `container ${vmid} is ignored: ${management.because}`;
+  if (mode === 'act' && isTagged(guest.value.config)) {
+    return `container ${vmid} is observed by its tag ${OBSERVE_TAG}; ${REMOVE_TAG}`;
+  }
   const { source } = management.policy;
   if (source === 'DEFAULT' || Object.values(OWN_TIERS).includes(source)) return undefined;
   return (
@@ -96,13 +122,33 @@ function whyNotAlone(config: Config, vmid: Vmid, context: ProcessContext): strin
   );
 }
 
-function isTaken(
-  checked: LoadResult,
+const REMOVE_TAG = 'remove the tag in Proxmox VE';
+
+const isTagged = ({ tags }: GuestConfig): boolean =>
+  tags.some((tag) => tag.toLowerCase() === OBSERVE_TAG);
+
+/** A line on the guests of the target that stay observed all the same; empty if there are none. */
+function exceptTagged(
+  config: Config,
   target: Target,
   mode: Mode,
-  context: ProcessContext,
-): boolean {
-  return checked.ok && isSo(checked.config, target, mode, context);
+  { paths, clock }: ProcessContext,
+): string {
+  if (mode === 'observe' || target.kind === 'guest') return '';
+  const machines = new LocalMachines(paths, clock);
+  machines.use(machineWishes(config));
+  const guests = configuredGuests(createGuests(paths), machines);
+  const held = [...(guests.ok ? guests.value : [])].flatMap(([vmid, guest]) => {
+    if (!guest.ok || !isTagged(guest.value)) return [];
+    const management = manage(config, guest.value);
+    if (management.kind === 'ignored' || management.policy.scaling === 'observe') return [];
+    const isMeant = target.kind === 'all' || management.policy.source === target.name;
+    return isMeant ? [vmid] : [];
+  });
+  if (held.length === 0) return '';
+  const ids = held.sort((a, b) => a - b).join(', ');
+  const remedy = `To have one changed, ${REMOVE_TAG}`;
+  return `Observed all the same, by the tag ${OBSERVE_TAG}: ${ids}. ${remedy}.\n`;
 }
 
 /** Whether the target is in that mode by the configuration; a tag may still say otherwise. */

@@ -1,0 +1,84 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { ProcessContext } from '../../src/app/context.ts';
+import { EXIT } from '../../src/app/exit-codes.ts';
+import { parseArguments } from '../../src/cli/command-line.ts';
+import { activate } from '../../src/cli/switch-mode.ts';
+import { createPaths } from '../../src/node/local/paths.ts';
+import { temporaryDirectory } from '../node/local/world.ts';
+import { collecting } from './collecting.ts';
+
+/** What `activate` says, on the files of a node where no daemon runs. */
+
+const FILE = 'etc/lxc_autoscale/lxc_autoscale.yaml';
+const SECRET = 'hush-hush-hush';
+
+let root: string;
+
+beforeEach(() => {
+  root = temporaryDirectory();
+  const of = { lxc: [101, 102], 'qemu-server': [200] };
+  for (const [kind, vmids] of Object.entries(of)) {
+    const directory = join(root, 'etc/pve/nodes/pve1', kind);
+    mkdirSync(directory, { recursive: true });
+    for (const vmid of vmids) {
+      const tags = vmid === 102 ? 'tags: autoscale-observe\n' : '';
+      const text = `arch: amd64\ncores: 1\nhostname: ct${vmid}\nmemory: 512\n${tags}`;
+      writeFileSync(join(directory, `${vmid}.conf`), text);
+    }
+  }
+  writeFileSync(join(root, 'etc/pve/.version'), '{}');
+  writeFileSync(join(root, 'etc/hostname'), 'pve1\n');
+  mkdirSync(join(root, 'etc/lxc_autoscale'));
+  const login = `  gotify_url: http://10.0.0.1\n  gotify_token: ${SECRET}\n`;
+  const text = `DEFAULT:\n${login}  scaling_mode: observe\nTIER_own:\n  lxc_containers: [102]\n`;
+  writeFileSync(join(root, FILE), text, { mode: 0o600 });
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+async function activated(...words: readonly string[]) {
+  const parsed = parseArguments(['activate', ...words, '--sysroot', root]);
+  if (parsed.kind !== 'run') throw new Error(parsed.kind);
+  const [out, err] = [collecting(), collecting()];
+  const now = () => Date.now();
+  const context = {
+    ...{ paths: createPaths(root), env: {}, clock: { wallMs: now, monotonicMs: now } },
+    ...{ stdout: out.stream, stderr: err.stream },
+  } as unknown as ProcessContext;
+  const code = await activate(parsed.arguments, context);
+  return { code, out: out.text(), err: err.text() };
+}
+
+it('shows no secret that stands beside the line', async () => {
+  const { code, out } = await activated('--dry-run');
+  expect(code).toBe(EXIT.fine);
+  expect(out).toContain('    gotify_token: ***\n-   scaling_mode: observe\n');
+  expect(out).not.toContain(SECRET);
+});
+
+it('says who stays observed by a tag, and what to do', async () => {
+  const words =
+    'Observed all the same, by the tag autoscale-observe: 102. ' +
+    'To have one changed, remove the tag in Proxmox VE.\n';
+  const first = await activated();
+  expect(first.out).toContain(`Everything is active when the daemon starts.\n${words}`);
+  expect((await activated()).out).toBe(`Everything is already active.\n${words}`);
+});
+
+it.each([
+  ['102', 'container 102 is observed by its tag autoscale-observe; remove the tag in Proxmox VE'],
+  [
+    '200',
+    '200 is a virtual machine, and this command knows containers only; name it below `guests`',
+  ],
+])('does nothing for %s, and says why', async (vmid, why) => {
+  const before = readFileSync(join(root, FILE), 'utf8');
+  const { code, err } = await activated(vmid);
+  expect({ code, err }).toEqual({
+    code: EXIT.failure,
+    err: expect.stringContaining(`Nothing was changed: ${why}`),
+  });
+  expect(readFileSync(join(root, FILE), 'utf8')).toBe(before);
+});
