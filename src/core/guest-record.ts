@@ -1,4 +1,4 @@
-import type { Allocation, Lever, Resource } from './allocation.ts';
+import type { Allocation, Resource } from './allocation.ts';
 import type { Between } from './between.ts';
 import type { Rule } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
@@ -152,7 +152,8 @@ export interface Intended extends Allocation {
 }
 
 export interface Unsettled {
-  readonly levers: readonly Lever[];
+  /** Of its configuration, and none that was pending before. */
+  readonly keys: readonly string[];
   readonly sinceMs: Milliseconds;
 }
 

@@ -19,13 +19,6 @@ export type Reach =
   /** It would only take effect at the next start, or not at all. */
   | { readonly kind: 'fixed'; readonly why: string; readonly remedy: string };
 
-/** By which keys of its configuration each lever of a virtual machine is set. */
-export const MACHINE_KEYS: Readonly<Record<Lever, readonly string[]>> = {
-  cores: ['vcpus'],
-  cpuLimit: ['cpulimit'],
-  memoryMib: ['balloon', 'memory'],
-};
-
 /** The memory that a virtual machine with memory hotplug has before any module is plugged in. */
 export const STATIC_MIB = 1024;
 const FIRST_MODULE_MIB = 512;

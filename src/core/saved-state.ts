@@ -140,8 +140,8 @@ export function takeOver(
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);
-    const { identity, grantMib, known, given, intended, unsettled, lastChange } = guest;
-    Object.assign(record, { identity, grantMib, known, given, intended, unsettled, lastChange });
+    const { identity, grantMib, known, given, intended, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, given, intended, lastChange });
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }
@@ -153,8 +153,8 @@ export function takeOver(
 }
 
 function takeFromThisBoot(record: GuestRecord, guest: SavedGuest, { nowMs }: Instant): void {
-  const { failure, oomFloor, life = {} } = guest;
-  Object.assign(record, { failure, oomFloor });
+  const { failure, oomFloor, unsettled, life = {} } = guest;
+  Object.assign(record, { failure, oomFloor, unsettled });
   Object.assign(record.life, life);
   const { sample } = life;
   // An earlier version of this program did not say whether a container was frozen.
@@ -166,7 +166,7 @@ function takeFromThisBoot(record: GuestRecord, guest: SavedGuest, { nowMs }: Ins
 /**
  * What was given or taken for a while outlives the boot, though its times do not: a boost is over,
  * what the off-peak time took is still to be given back, and a hand's hold and the
- * memory of an OOM kill and of shrinks go on by the wall clock.
+ * memory of an OOM kill and of shrinks go on by the wall clock. No command is at work any more.
  */
 function takeFromOtherBoot(
   record: GuestRecord,

@@ -1,6 +1,5 @@
 import { type Allocation, isSameValue, LEVERS, type Lever } from './allocation.ts';
 import type { GuestConfig } from './observation.ts';
-import { MACHINE_KEYS } from './reach.ts';
 import type { Reading } from './reading.ts';
 import type { Cores } from './units.ts';
 
@@ -23,13 +22,6 @@ export type MachineVerdict =
   | { readonly kind: 'partly'; readonly found: string }
   | { readonly kind: 'changed-by-others'; readonly found: string }
   | { readonly kind: 'unknown'; readonly detail: string };
-
-/** The levers of a change of which something waits for the next start. */
-export function leftPending(config: GuestConfig, target: Partial<Allocation>): readonly Lever[] {
-  const isWaiting = (lever: Lever): boolean =>
-    MACHINE_KEYS[lever].some((key) => config.pendingKeys.includes(key));
-  return LEVERS.filter((lever) => target[lever] !== undefined && isWaiting(lever));
-}
 
 /**
  * | lever  | before | target | found | is                             |

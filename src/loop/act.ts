@@ -1,5 +1,5 @@
 import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
-import { type Allocation, allocationOf, differing, type Resource } from '../core/allocation.ts';
+import { type Allocation, allocationOf, type Resource } from '../core/allocation.ts';
 import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
 import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
@@ -7,12 +7,13 @@ import { guestLabel, kindOf } from '../core/guest-words.ts';
 import type { Headroom } from '../core/headroom.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
+import { ownKeys } from '../core/pending.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
 import { mib } from '../core/units.ts';
 import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
-import { carryOut } from './change.ts';
+import { carryOut, sideOf } from './change.ts';
 import { aboutChanges, changesOf, describe, logIntent, logOutcome } from './log-cycle.ts';
 import type { Observed } from './observe.ts';
 import { noticePause, noticeRefusal } from './pause.ts';
@@ -138,7 +139,7 @@ async function actOn(
     carried = { vmid, name, ...kindOf(planned), cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
-  if (result.leftPending !== true) recordOf(state, planned.vmid).unsettled = undefined;
+  if (result.unsettled !== true) recordOf(state, planned.vmid).unsettled = undefined;
   logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
@@ -187,10 +188,13 @@ function intend(
     boosts[resource] = boost;
     record[resource].boost = boost;
   }
-  const values = { ...allocationOf(config), ...valuesAfter(planned) };
-  record.intended = { ...values, sinceMs, reasons, rules, boosts };
-  const levers = differing({ ...allocationOf(config), ...valuesAfter(planned) }, config);
-  if (config.reaches !== undefined) record.unsettled = { levers, sinceMs };
+  record.intended = {
+    ...{ ...allocationOf(config), ...valuesAfter(planned) },
+    ...{ sinceMs, reasons, rules, boosts },
+  };
+  if (config.reaches !== undefined) {
+    record.unsettled = { keys: ownKeys(config, sideOf(planned, 'after', config)), sinceMs };
+  }
   return forget;
 }
 

@@ -16,6 +16,7 @@ import { type ReadBack, verify } from '../core/verify.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld } from '../ports.ts';
 import { type HeldDown, holdDown, letGo, setWatched } from './hold-down.ts';
+import { dropPending } from './left-pending.ts';
 import { isUnwritable, outcomeWords, readBack } from './read-back.ts';
 import { type ApplyContext, type ChangeResult, stopAlsoAtTheEnd, type Wish } from './wish.ts';
 
@@ -72,7 +73,12 @@ export type Agreed =
   | { readonly kind: 'agreed' }
   /** So much cannot be taken from it: its configuration follows what is live. */
   | { readonly kind: 'kept'; readonly memoryMib: number; readonly because: string }
-  | { readonly kind: 'failed'; readonly note: string };
+  | {
+      readonly kind: 'failed';
+      readonly note: string;
+      /** As of a `ChangeResult`. */
+      readonly unsettled?: true;
+    };
 
 export async function agree(
   world: ActingWorld,
@@ -171,6 +177,7 @@ async function step(
   held: HeldDown | undefined,
 ): Promise<Agreed> {
   let outcome: CommandOutcome = { kind: 'done' };
+  let unsettled: Pick<ChangeResult, 'unsettled'> = {};
   for (const each of targets.filter((one) => !isEmpty(one))) {
     await world.inspect(vmid);
     const file = world.guests.read(vmid);
@@ -181,6 +188,10 @@ async function step(
     const set = await setWatched(world, request, stopAlsoAtTheEnd(context), held);
     if (set.pushed !== undefined) return { kind: 'failed', note: explainUnproven(set.pushed) };
     outcome = set.outcome;
+    if (file.value.config.reaches === undefined) continue;
+    const left = await dropPending(world, file.value.config, each, outcome, context);
+    if (left.isUnsettled) unsettled = { unsettled: true };
+    if (left.problem !== undefined) return { kind: 'failed', note: left.problem, ...unsettled };
   }
   const verdict = verify({}, target, await readBack(world, vmid), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') return { kind: 'agreed' };
@@ -188,7 +199,7 @@ async function step(
   const lifted = isUnwritable(outcome)
     ? await liftLive(world, { vmid, target, reason }, context)
     : '';
-  return { kind: 'failed', note: lifted ? `${note}; ${lifted}` : note };
+  return { kind: 'failed', note: lifted ? `${note}; ${lifted}` : note, ...unsettled };
 }
 
 /**

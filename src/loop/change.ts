@@ -61,7 +61,9 @@ async function bringInForce(
   const { vmid, target } = wish;
   const outcome = await agree(world, { vmid, target, reason }, context);
   if (outcome.kind === 'agreed') return { kind: 'confirmed' };
-  if (outcome.kind === 'failed') return { kind: 'failed', note: `NOT done: ${outcome.note}` };
+  if (outcome.kind === 'failed') {
+    return { ...outcome, note: `NOT done: ${outcome.note}` };
+  }
   const now = `its configuration says ${outcome.memoryMib} MB now, as the kernel does`;
   return { kind: 'failed', note: `So little is not enough, so ${now}: ${outcome.because}.` };
 }
@@ -85,7 +87,7 @@ async function whyNotNow(
 }
 
 /** The values of one side of a change. A line that was not there does not come back either. */
-function sideOf(
+export function sideOf(
   planned: PlannedChange,
   side: 'before' | 'after',
   config: GuestConfig,

@@ -208,5 +208,5 @@ function unlessStopped(
   const what = guest.kind === 'qemu' ? 'VM' : 'container';
   const stopped = `The ${what} stopped while it was changed; please check it.`;
   const note = result.note === undefined ? stopped : `${stopped} ${result.note}`;
-  return { ...(result.leftPending && { leftPending: true }), kind, note };
+  return { ...(result.unsettled && { unsettled: true }), kind, note };
 }

@@ -54,8 +54,8 @@ export interface ChangeResult {
   readonly byOthers?: true;
   /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */
   readonly unwritable?: string;
-  /** Something of it waits for the next start of the guest, and could not be dropped. */
-  readonly leftPending?: true;
+  /** Something of it waits for the next start of the guest, or may come to wait for that. */
+  readonly unsettled?: true;
   /** Why its memory stays as it is; nothing at all was changed then. */
   readonly unproven?: Unproven;
 }

@@ -1,4 +1,4 @@
-import type { Allocation, Lever } from '../core/allocation.ts';
+import type { Allocation } from '../core/allocation.ts';
 import type { Capabilities } from '../core/capabilities.ts';
 import type { FailureWhy } from '../core/failure-why.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
@@ -107,8 +107,8 @@ export interface SetRequest extends Partial<Allocation> {
   readonly vmid: Vmid;
   /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
   readonly digest: string;
-  /** What waits for the next start and is to be dropped; asked for alone. */
-  readonly revert?: readonly Lever[];
+  /** Keys that wait for the next start and are to be dropped; asked for alone. */
+  readonly revert?: readonly string[];
 }
 
 export type CommandOutcome =

@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import { LEVERS } from '../core/allocation.ts';
 import { parseGuestIdentity } from '../core/identity.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { SAVED_VERSION, type SavedState } from '../core/saved-state.ts';
@@ -88,7 +87,7 @@ const guest = z.object({
   known: maybe(z.object(values)),
   given: maybe(z.object(values)),
   intended: maybe(intended),
-  unsettled: maybe(z.object({ levers: z.array(z.enum(LEVERS)), sinceMs: number })),
+  unsettled: maybe(z.object({ keys: z._default(z.array(z.string()), []), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),
   life: maybe(life),
   cores: maybe(resource),

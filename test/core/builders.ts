@@ -1,4 +1,5 @@
 import { type Budget, budget } from '../../src/core/admission.ts';
+import type { Lever } from '../../src/core/allocation.ts';
 import { type Capabilities, CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { DecideInput } from '../../src/core/decide.ts';
 import type { Change, Hold, HoldReason, Measured } from '../../src/core/decision.ts';
@@ -21,6 +22,7 @@ import type {
 } from '../../src/core/observation.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import type { ContainerPolicy, HostPolicy, Management } from '../../src/core/policy.ts';
+import type { Reach } from '../../src/core/reach.ts';
 import { type Missing, missing, present, type Reading } from '../../src/core/reading.ts';
 import {
   bytes,
@@ -111,6 +113,28 @@ export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
     ...{ pendingKeys: [], digest: '0'.repeat(40), pins: [], identity: identity(id) },
     ...own,
   };
+}
+
+type LiveReach = Extract<Reach, { readonly kind: 'live' }>;
+
+/** A virtual machine whose levers all move while it runs, both ways. */
+export function machine(
+  id: number,
+  own: Partial<GuestConfig> = {},
+  levers: Partial<Record<Lever, Partial<LiveReach>>> = {},
+): GuestConfig {
+  const live = (lever: Lever, max: number): Reach => ({
+    ...{ kind: 'live', min: 1, max, sinks: true },
+    ...levers[lever],
+  });
+  return guest(id, {
+    ...{ kind: 'qemu', cores: 4, memoryMib: mib(2048), assignedMib: mib(8192), swapMib: mib(0) },
+    reaches: {
+      ...{ cores: live('cores', 4), cpuLimit: live('cpuLimit', 4) },
+      memoryMib: live('memoryMib', 8192),
+    },
+    ...own,
+  });
 }
 
 const idle: Pressure = {

@@ -285,3 +285,21 @@ describe('a state that is not whole', () => {
     );
   });
 });
+
+it('what a machine has left pending is known by keys, and on this boot only', () => {
+  const saved = (unsettled: unknown, boot: string) => {
+    const state = parseSavedState({
+      ...{ version: SAVED_VERSION, boot: BOOT, savedMs: NOW_MS, savedWallMs: NOW_MS + 1e9 },
+      learnt: undefined,
+      guests: [[ID, { unsettled }]],
+    });
+    if (!state.ok) throw new Error(state.detail);
+    const taken = newLoopState();
+    takeOver(taken, state.value, boot, at(NOW_MS));
+    return recordOf(taken, ID).unsettled;
+  };
+  const now = { keys: ['vcpus'], sinceMs: 4_990_000 };
+  expect(saved(now, BOOT)).toEqual(now);
+  expect(saved({ levers: ['cores'], sinceMs: 4_990_000 }, BOOT)?.keys).toEqual([]);
+  expect(saved(now, 'boot-b')).toBeUndefined();
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { present } from '../../src/core/reading.ts';
 import { cores, mib } from '../../src/core/units.ts';
-import { leftPending, verifyMachine } from '../../src/core/verify-machine.ts';
+import { verifyMachine } from '../../src/core/verify-machine.ts';
 import { guest } from './builders.ts';
 
 const ALL = { cores: 1, cpuLimit: null, memoryMib: mib(2048) };
@@ -39,11 +39,4 @@ describe('what has become of a change of a machine', () => {
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(2)).kind).toBe('confirmed');
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(1)).kind).toBe('partly');
   });
-});
-
-it('what waits for the next start is told by lever, and only of the change', () => {
-  const config = guest(200, { ...ALL, pendingKeys: ['balloon', 'vcpus', 'affinity'] });
-  expect(leftPending(config, { memoryMib: mib(512) })).toEqual(['memoryMib']);
-  expect(leftPending(config, { cores: 1, memoryMib: mib(512) })).toEqual(['cores', 'memoryMib']);
-  expect(leftPending(config, { cpuLimit: 1 })).toEqual([]);
 });

@@ -146,7 +146,7 @@ export class FakeNode {
   }
 
   /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
-  apply({ vmid: id, cores, cpuLimit, memoryMib, digest }: SetRequest): CommandOutcome {
+  apply({ vmid: id, cores, cpuLimit, memoryMib, digest, revert }: SetRequest): CommandOutcome {
     const found = this.containers.get(id);
     if (found === undefined) return refusal('gone', 'the container is no longer on this node');
     if (found.config.lock !== undefined) return refusal('locked', 'CT is locked');
@@ -154,6 +154,11 @@ export class FakeNode {
       return refusal('modified', 'detected modified configuration');
     }
     if (this.quorum.ok && !this.quorum.value) return refusal('no-quorum', 'no quorum');
+    if (revert !== undefined) {
+      const pendingKeys = found.config.pendingKeys.filter((key) => !revert.includes(key));
+      this.write(id, { pendingKeys });
+      return { kind: 'done' };
+    }
     // A value that the configuration has already is not brought to the kernel once more.
     const isNew = memoryMib !== undefined && memoryMib !== found.config.memoryMib;
     if (isNew && found.running) found.limitMib = memoryMib;

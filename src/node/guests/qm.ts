@@ -1,6 +1,6 @@
 import { isEmpty, LEVERS, roundCpuLimit } from '../../core/allocation.ts';
 import type { GuestConfig } from '../../core/observation.ts';
-import { MACHINE_KEYS } from '../../core/reach.ts';
+import { KEYS_THAT_ARE_SET, MACHINE_KEYS, memoryKeys, stillPending } from '../../core/pending.ts';
 import type { SetRequest } from '../port.ts';
 
 /** `qm set`: what is asked of a virtual machine, in its words. */
@@ -24,7 +24,7 @@ export function qmArguments(config: GuestConfig, request: SetRequest): QmArgumen
   if (!/^[0-9a-f]{40}$/.test(digest)) return no('the digest of the configuration is not a SHA-1');
   const end = ['--digest', digest];
   if (revert !== undefined) {
-    const keys = revert.flatMap((lever) => MACHINE_KEYS[lever]).filter(isPendingIn(config));
+    const keys = stillPending(config, revert).filter((key) => KEYS_THAT_ARE_SET.has(key));
     if (keys.length === 0 || !isEmpty(request)) return no('there is nothing to revert');
     return { ok: true, args: ['set', String(vmid), '--revert', keys.join(','), ...end] };
   }
@@ -37,33 +37,20 @@ export function qmArguments(config: GuestConfig, request: SetRequest): QmArgumen
     if (reach.kind === 'fixed') return no(reach.why);
     const isRemoved = value === null && lever === 'cpuLimit';
     if (!isRemoved && !isWithin(value, reach)) {
-      return no(
-        `${MACHINE_KEYS[lever][0]} must be from ${reach.min} to ${reach.max}, not ${value}`,
-      );
+      return no(`${MACHINE_KEYS[lever]} must be from ${reach.min} to ${reach.max}, not ${value}`);
     }
   }
   const { cores, cpuLimit, memoryMib } = request;
   if (cpuLimit === null) args.push('--delete', 'cpulimit');
   if (typeof cores === 'number') args.push('--vcpus', String(cores));
   if (typeof cpuLimit === 'number') args.push('--cpulimit', String(roundCpuLimit(cpuLimit)));
-  if (memoryMib !== undefined) args.push(...memoryArguments(config, memoryMib));
+  if (memoryMib !== undefined) {
+    for (const key of memoryKeys(config, memoryMib)) args.push(`--${key}`, String(memoryMib));
+  }
   return { ok: true, args: [...args, ...end] };
 }
-
-const isPendingIn =
-  ({ pendingKeys }: GuestConfig) =>
-  (key: string): boolean =>
-    pendingKeys.includes(key);
 
 const isWithin = (
   value: number | null,
   { min, max }: { readonly min: number; readonly max: number },
 ): boolean => value !== null && value >= min && value <= max;
-
-/** What is beyond its modules is plugged in, and no balloon keeps that from it. */
-function memoryArguments(config: GuestConfig, memoryMib: number): readonly string[] {
-  const { reaches, assignedMib = 0 } = config;
-  const reach = reaches?.memoryMib;
-  const balloon = reach?.kind === 'live' && reach.sinks ? ['--balloon', String(memoryMib)] : [];
-  return memoryMib <= assignedMib ? balloon : [...balloon, '--memory', String(memoryMib)];
-}

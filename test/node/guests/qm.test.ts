@@ -37,10 +37,10 @@ describe('qm set', () => {
     expect(asked('passthrough', { memoryMib: mib(1024) })).toMatch(/^no: a device of the host/);
   });
 
-  it('reverts what is pending of a lever, and nothing else', () => {
-    expect(asked('pending values', { revert: ['cores', 'cpuLimit'] })).toBe(
+  it('reverts what is pending of its own keys, and nothing else', () => {
+    expect(asked('pending values', { revert: ['vcpus', 'cpulimit', 'affinity'] })).toBe(
       'set 200 --revert vcpus,cpulimit',
     );
-    expect(asked('plain', { revert: ['cores'] })).toBe('no: there is nothing to revert');
+    expect(asked('plain', { revert: ['vcpus'] })).toBe('no: there is nothing to revert');
   });
 });
