@@ -1,9 +1,10 @@
-import type { AllocationDiff } from './core/allocation.ts';
+import type { Allocation, AllocationDiff } from './core/allocation.ts';
 import type { HealthCheck } from './core/groups/group-policy.ts';
 import type { GroupLedger } from './core/groups/ledger.ts';
 import type { JournalEvent } from './core/journal-event.ts';
 import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
+import type { GuestConfig } from './core/observation.ts';
 import type { Reading } from './core/reading.ts';
 import type { TemporaryRecord } from './core/temporary.ts';
 import type { Vmid } from './core/units.ts';
@@ -39,6 +40,8 @@ export interface Backups {
   write(file: GuestFile, purpose: BackupPurpose): BackupOutcome;
   /** Why none could be written now; undefined: one could. Tries it out. */
   problem?(): string | undefined;
+  /** What an administrator gave a guest last, by its backups; undefined: they cannot be read. */
+  own?(guest: GuestConfig): Allocation | undefined;
 }
 
 export interface HoldsRead {

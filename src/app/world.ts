@@ -143,6 +143,8 @@ function worldOf(
         return message === undefined ? backups.write(file, purpose) : { ok: false, message };
       },
       problem: () => answering.problem(outputs.backups()) ?? whyNoFileIn(directory(), 0o700),
+      own: (guest) =>
+        answering.problem(outputs.backups()) === undefined ? backups.own?.(guest) : undefined,
     },
   };
   return {

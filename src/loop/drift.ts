@@ -44,7 +44,10 @@ export function recordDrift(
     }
     const { rewriter, known: before, intended } = record;
     record.rewriter = undefined;
-    if (record.given === undefined) noteGiven(record, before ?? allocationOf(config.value));
+    if (record.given === undefined) {
+      const own = world.backups.own?.(config.value);
+      noteGiven(record, own ?? before ?? allocationOf(config.value));
+    }
     noteLimits(world, record, config.value, seen, atMs, lacksCpu);
     if (before !== undefined && isAsKnown(record, before, config.value)) continue;
     const now = allocationOf(config.value);

@@ -37,7 +37,14 @@ const TEMPORARY_FILE = /^\.(.+)\.(conf|json)\.tmp$/;
 const LONGEST_WRITE_MS = 600_000;
 
 export function createBackups(options: BackupOptions): Backups {
-  return { write: (file, purpose) => writeBackup(options, file, purpose) };
+  return {
+    write: (file, purpose) => writeBackup(options, file, purpose),
+    own(guest) {
+      const listing = listBackups(options.directory, guest.vmid);
+      if (!listing.ok || listing.value.problems.length > 0) return undefined;
+      return ownValues(guest, backupsOfGuest(guest.identity, listing.value.backups)).values;
+    },
+  };
 }
 
 function writeBackup(

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { allocationOf } from '../../src/core/allocation.ts';
 import { GIVEN_BACK_MS } from '../../src/core/arbitrate.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
@@ -592,5 +593,28 @@ describe('what is over', () => {
     life.node.pass(1);
     life.look();
     expect([...remembered(life.state, 'offPeak').keys()]).toEqual(['101/memory']);
+  });
+});
+
+describe('what an administrator gave a guest', () => {
+  const given = (life: Life) => recordOf(life.state, ID).given;
+
+  it('is taken from the backups if nothing is noted yet', () => {
+    const life = new Life();
+    const own = { ...allocationOf(life.one.config), cores: 8, memoryMib: mib(8192) };
+    life.node.ownValues = () => own;
+    life.look();
+    expect(given(life)).toMatchObject({ cores: 8, memoryMib: 8192 });
+    life.node.ownValues = () => undefined;
+    life.look();
+    expect(given(life)).toMatchObject({ cores: 8, memoryMib: 8192 });
+  });
+
+  it('is what it has if the backups cannot be read', () => {
+    const life = new Life();
+    life.node.ownValues = () => undefined;
+    life.look();
+    const { cores: count, memoryMib } = allocationOf(life.one.config);
+    expect(given(life)).toMatchObject({ cores: count, memoryMib });
   });
 });

@@ -1,4 +1,4 @@
-import { isSameCpuLimit } from '../../src/core/allocation.ts';
+import { type Allocation, allocationOf, isSameCpuLimit } from '../../src/core/allocation.ts';
 import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { FailureWhy } from '../../src/core/failure-why.ts';
 import type { LineFacts } from '../../src/core/log-line.ts';
@@ -85,6 +85,7 @@ export class FakeNode {
   readonly containers = new Map<Vmid, FakeContainer>();
   readonly sets: SetRequest[] = [];
   readonly backups: Backup[] = [];
+  ownValues: (guest: GuestConfig) => Allocation | undefined = allocationOf;
   readonly events: LabelledEvent[] = [];
   /** `INFO: text`. */
   readonly lines: string[] = [];
@@ -336,6 +337,7 @@ export class FakeNode {
     },
     host: { observe: () => this.seen },
     backups: {
+      own: (guest) => this.ownValues(guest),
       write: (file, purpose) => {
         if (this.backupFailure !== undefined) return { ok: false, message: this.backupFailure };
         this.backups.push({ file, purpose });

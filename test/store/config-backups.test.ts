@@ -296,3 +296,33 @@ describe.skipIf(!onMounted('size=16k', () => {}))('a file system', () => {
     });
   });
 });
+
+describe('what an administrator gave a guest', () => {
+  it('is what stood there before the first change, also after a second one', () => {
+    const directory = temporaryDirectory();
+    const { backups, clock } = backupsIn(directory);
+    backups.write(guestFile('rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 4\nmemory: 2048\n'), {
+      ...{ cores: { from: 4, to: 2 }, reason: 'idle' },
+    });
+    clock.advance(60_000);
+    backups.write(guestFile('rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 2\nmemory: 2048\n'), {
+      ...{ memoryMib: { from: mib(2048), to: mib(1536) }, reason: 'unused' },
+    });
+    const now = guestFile(
+      'rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 2\nmemory: 1536\n',
+    ).config;
+    expect(backups.own?.(now)).toMatchObject({ cores: 4, memoryMib: 2048 });
+    const bySomebody = guestFile(
+      'rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 3\nmemory: 1536\n',
+    ).config;
+    expect(backups.own?.(bySomebody)).toMatchObject({ cores: 3, memoryMib: 2048 });
+  });
+
+  it('is what it has if nothing was ever changed, and not known if backups cannot be read', () => {
+    const directory = temporaryDirectory();
+    const { backups } = backupsIn(directory);
+    expect(backups.own?.(FILE.config)).toMatchObject({ cores: 2, memoryMib: 512 });
+    writeFileSync(join(directory, '101'), 'no directory');
+    expect(backups.own?.(FILE.config)).toBeUndefined();
+  });
+});
