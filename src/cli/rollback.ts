@@ -17,15 +17,9 @@ import type { Management } from '../core/policy.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
 import { letGoLeft } from '../loop/hold-down.ts';
-import {
-  asSentence,
-  describeRestore,
-  isWhole,
-  logRestore,
-  notRolledBack,
-  type RestoreFacts,
-} from '../loop/log-restore.ts';
-import { type RestoreContext, type RestoreGoal, restore } from '../loop/restore.ts';
+import { asSentence, describeRestore, isWhole, notRolledBack } from '../loop/log-restore.ts';
+import type { RestoreContext, RestoreGoal } from '../loop/restoration.ts';
+import { restore } from '../loop/restore.ts';
 import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
 import { createTimestamp } from '../os/timestamp.ts';
 import type { CycleWorld, World } from '../ports.ts';
@@ -41,7 +35,6 @@ interface Desk {
   readonly world: CycleWorld;
   readonly context: RestoreContext;
   readonly point: RestorePoint;
-  readonly localTime: RestoreFacts['localTime'];
   /** With `--all`, what has been destroyed since is no failure. */
   readonly all: boolean;
   readonly otherGuest: boolean;
@@ -85,9 +78,9 @@ export async function rollback(
         hostCpus: cpus.ok ? cpus.value : undefined,
         hostPolicy: hostPolicy(loaded.config),
         stop: stop.signal,
+        localTime: createTimestamp(timezone),
       },
       point: given.to ?? { kind: 'newest' },
-      localTime: createTimestamp(timezone),
       all: given.vmid === undefined,
       otherGuest: given.otherGuest,
       manage: (config) => manage(loaded.config, config),
@@ -158,7 +151,8 @@ async function rollBackOne(
   vmid: Vmid,
   backups: readonly StoredBackup[],
 ): Promise<boolean> {
-  const { world, point, localTime } = desk;
+  const { world, context, point } = desk;
+  const { localTime } = context;
   await world.inspect(vmid);
   const file = world.guests.read(vmid);
   // What cannot be read is told by the rollback itself.
@@ -179,10 +173,12 @@ async function rollBackOne(
     return false;
   }
   const guest = now?.identity;
-  const goal = { vmid, backupId: chosen.id, config: chosen.config.value, guest };
-  if (point.kind !== 'own' || now === undefined) return bringBack(desk, goal, chosen);
+  const { id: backupId, takenAtMs } = chosen;
+  const goal = { vmid, backupId, takenAtMs, config: chosen.config.value, guest };
+  if (point.kind !== 'own') return bringBack(desk, goal);
+  if (now === undefined) return bringBack(desk, { ...goal, isOwn: true });
   const wanted = administratorsValues(desk, now, own);
-  return wanted === undefined || bringBack(desk, { ...goal, config: wanted }, chosen);
+  return wanted === undefined || bringBack(desk, { ...goal, isOwn: true, config: wanted });
 }
 
 const ownBackups = (
@@ -242,16 +238,11 @@ function administratorsValues(
 
 const NAMES = { cores: 'its number of cores', cpuLimit: 'its cpulimit', memoryMib: 'its memory' };
 
-async function bringBack(desk: Desk, goal: RestoreGoal, chosen: StoredBackup): Promise<boolean> {
-  const { world, context, localTime, point } = desk;
+async function bringBack(desk: Desk, goal: RestoreGoal): Promise<boolean> {
+  const { world, context } = desk;
   const result = await restore(world, goal, context);
-  const facts: RestoreFacts = {
-    ...{ vmid: goal.vmid, backupId: chosen.id, takenAtMs: chosen.takenAtMs },
-    ...{ hostCpus: context.hostCpus, localTime, isOwn: point.kind === 'own' },
-  };
-  if (world.hands !== undefined) logRestore(world, result, facts);
   const isFine = isWhole(result) || (desk.all && result.kind === 'absent');
   const tell = isFine ? desk.say : desk.complain;
-  tell(describeRestore(result, facts));
+  tell(describeRestore(result, goal, context));
   return isFine;
 }

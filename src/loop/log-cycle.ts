@@ -12,6 +12,7 @@ import type { Missing } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { Framed } from './framed-log.ts';
+import { putOnRecord } from './record.ts';
 
 /** How the loop explains itself: the lines of the text log and of the JSON log. */
 
@@ -131,14 +132,9 @@ export function logOutcome(
   for (const change of changesOf(planned)) logJournal(world, change, status, facts);
 }
 
-function logJournal(
-  { journal, log }: World,
-  change: Change,
-  status: ChangeStatus,
-  facts: Facts,
-): void {
+function logJournal(world: World, change: Change, status: ChangeStatus, facts: Facts): void {
   const { vmid, resource, verdict, rule, limits, measured, after } = change;
-  const written = journal.record({
+  putOnRecord(world, {
     ...{ kind: 'change', vmid, resource, direction: verdict === 'grow' ? 'up' : 'down' },
     details: {
       name: change.name,
@@ -154,7 +150,6 @@ function logJournal(
       ...facts,
     },
   });
-  if (!written) logUnwritten({ log }, vmid);
 }
 
 function numbers(measured: Measured): Readonly<Record<string, unknown>> {
@@ -177,12 +172,7 @@ export function logConfirmed(world: World, vmid: Vmid, cores: number, cycle: num
   const what = `${withUnit('cores', cores)} confirmed, now in its cpuset`;
   world.log.info(`Container ${vmid}: ${what}`, about);
   const details = { status: 'confirmed', after: cores, cycle } as const;
-  if (!world.journal.record({ kind: 'confirm', vmid, details })) logUnwritten(world, vmid);
-}
-
-export function logUnwritten({ log }: Pick<World, 'log'>, vmid: Vmid): void {
-  const about = { room: 'act', vmid, event: 'unrecorded' } as const;
-  log.error(`The JSON log could not be written for container ${vmid}`, about);
+  putOnRecord(world, { kind: 'confirm', vmid, details });
 }
 
 /** What is over is said again when it comes back: the lock of the next backup, say. */
@@ -259,7 +249,7 @@ function logHeld(world: World, state: LoopState, hold: Hold): void {
 }
 
 /** What is only observed is told as in a dry run, whenever it comes to something else. */
-function logObserved({ log, journal }: World, state: LoopState, hold: Hold, would: number): void {
+function logObserved(world: World, state: LoopState, hold: Hold, would: number): void {
   const { vmid, name, resource, measured } = hold;
   if (measured === undefined) return;
   const { before } = measured;
@@ -267,7 +257,7 @@ function logObserved({ log, journal }: World, state: LoopState, hold: Hold, woul
   if (said(state, vmid, resource, what) === what) return;
   const verdict = would > before ? 'grow' : 'shrink';
   const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
-  log.info(`${who(hold)}, ${resource}: ${explainHold(hold)}`, about);
+  world.log.info(`${who(hold)}, ${resource}: ${explainHold(hold)}`, about);
   const status = 'observed';
   const details = {
     name,
@@ -280,7 +270,7 @@ function logObserved({ log, journal }: World, state: LoopState, hold: Hold, woul
   const more = { ...numbers(measured), cycle: state.cycle };
   const direction = would > before ? 'up' : 'down';
   const event = { kind: 'change', vmid, resource, direction } as const;
-  if (!journal.record({ ...event, details: { ...details, ...more } })) logUnwritten({ log }, vmid);
+  putOnRecord(world, { ...event, details: { ...details, ...more } });
 }
 
 /** Remembers what is said now of a resource. Returns what was said of it before. */

@@ -2,24 +2,12 @@ import { describeDiff } from '../core/allocation.ts';
 import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
 import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { plainText } from '../core/plain-text.ts';
-import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
-import { logUnwritten } from './log-cycle.ts';
-import type { RestoreResult } from './restore.ts';
+import { putOnRecord } from './record.ts';
+import type { RestoreContext, RestoreGoal, RestoreResult } from './restoration.ts';
 
 /** How a rollback by hand explains itself: one sentence for person and log, and the JSON log. */
-
-export interface RestoreFacts {
-  readonly vmid: Vmid;
-  readonly backupId: string;
-  readonly takenAtMs: Milliseconds;
-  /** As in the result of the rollback's own look at the host. */
-  readonly hostCpus: number | undefined;
-  /** Not all is as in the backup, but as an administrator has set it last. */
-  readonly isOwn?: boolean;
-  /** Writes a time as `2026-11-21 22:04:45`. */
-  readonly localTime: (wallMs: Milliseconds) => string;
-}
 
 const LONGEST_NOTE = 1024;
 
@@ -41,23 +29,28 @@ export const isWhole = ({ kind, refused }: RestoreResult): boolean =>
   refused === undefined && !['failed', 'refused', 'absent'].includes(kind);
 
 /** What was and what is now, or why not. */
-export function describeRestore(result: RestoreResult, facts: RestoreFacts): string {
+export function describeRestore(
+  result: RestoreResult,
+  goal: RestoreGoal,
+  context: RestoreContext,
+): string {
   const { refused, note, hold } = result;
-  const parts = [outcomeWords(result, facts)];
+  const parts = [outcomeWords(result, goal, context)];
   if (refused !== undefined) parts.push(`its memory is left as it is: ${refused}`);
   if (result.kind === 'pending') {
     parts.push('the cores take effect when pvestatd next rebalances, in about 10 s');
   }
   if (note !== undefined && result.kind !== 'absent') parts.push(plainText(note, LONGEST_NOTE));
   if (hold !== undefined) {
-    parts.push(`the daemon skips it until ${facts.localTime(hold.untilMs)}`);
+    parts.push(`the daemon skips it until ${context.localTime(hold.untilMs)}`);
   }
   return parts.map(asSentence).join(' ');
 }
 
 function outcomeWords(
   result: RestoreResult,
-  { vmid, backupId, takenAtMs, localTime, isOwn = false }: RestoreFacts,
+  { vmid, backupId, takenAtMs, isOwn = false }: RestoreGoal,
+  { localTime }: RestoreContext,
 ): string {
   const { kind, before, target } = result;
   const who = whoIs(vmid, result);
@@ -87,42 +80,45 @@ export const notRolledBack = (whom: string, why: string): string =>
   asSentence(`${whom} was NOT rolled back: ${why}`);
 
 /** Puts it on record: a line in the text log, and one in the JSON log for each resource. */
-export function logRestore(world: World, result: RestoreResult, facts: RestoreFacts): void {
+export function logRestore(
+  world: World,
+  result: RestoreResult,
+  goal: RestoreGoal,
+  context: RestoreContext,
+): void {
   const { log } = world;
   if (result.kind === 'absent') return;
-  const line = describeRestore(result, facts);
+  const line = describeRestore(result, goal, context);
   const backup = result.backup === undefined ? '' : ` Backup: ${result.backup}`;
   const { kind } = result;
-  const about = { room: 'act', vmid: facts.vmid, event: 'rollback', outcome: kind } as const;
+  const about = { room: 'act', vmid: goal.vmid, event: 'rollback', outcome: kind } as const;
   if (!isWhole(result)) log.error(`${line}${backup}`, about);
   else log.info(`${line}${backup}`, about);
   if (!isRecorded(result)) return;
   const { before, target } = result;
   if (target.cores !== undefined) {
-    const all = facts.hostCpus ?? 'all';
-    logJournal(world, result, facts, 'cores', before.cores ?? all, target.cores ?? all);
+    const all = context.hostCpus ?? 'all';
+    record(world, result, goal, 'cores', before.cores ?? all, target.cores ?? all);
   }
   if (target.cpuLimit !== undefined) {
     const sides = [before.cpuLimit ?? 'max', target.cpuLimit ?? 'max'] as const;
-    logJournal(world, result, facts, 'cpulimit', ...sides);
+    record(world, result, goal, 'cpulimit', ...sides);
   }
   if (target.memoryMib !== undefined && before.memoryMib !== undefined) {
-    logJournal(world, result, facts, 'memory', before.memoryMib, target.memoryMib);
+    record(world, result, goal, 'memory', before.memoryMib, target.memoryMib);
   }
 }
 
-function logJournal(
-  { journal, log }: World,
-  result: Recorded,
-  { vmid, backupId }: RestoreFacts,
+function record(
+  world: World,
+  { kind, name, note, backup, hold }: Recorded,
+  { vmid, backupId }: RestoreGoal,
   what: 'cores' | 'cpulimit' | 'memory',
   before: RollbackValue,
   after: RollbackValue,
 ): void {
-  const { kind, name, note, backup, hold } = result;
-  const resource = what === 'memory' ? 'memory' : 'cores';
-  const written = journal.record({
-    ...{ kind: 'rollback', vmid, resource },
+  putOnRecord(world, {
+    ...{ kind: 'rollback', vmid, resource: what === 'memory' ? 'memory' : 'cores' },
     details: {
       ...{ name, status: kind, before, after },
       ...(what === 'cpulimit' && { unit: what }),
@@ -131,5 +127,4 @@ function logJournal(
       heldUntil: hold && new Date(hold.untilMs).toISOString(),
     },
   });
-  if (!written) logUnwritten({ log }, vmid);
 }

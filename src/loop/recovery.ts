@@ -15,8 +15,8 @@ import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { verify } from '../core/verify.ts';
 import type { World } from '../ports.ts';
-import { logUnwritten } from './log-cycle.ts';
 import { asSeen } from './read-back.ts';
+import { putOnRecord } from './record.ts';
 
 /**
  * What a former life of this program had in hand when it was cut off. A change that came about is
@@ -125,16 +125,15 @@ function changeOf(cutOff: CutOff, of: Lever) {
 }
 
 function record(
-  { journal, log }: World,
+  world: World,
   { cycle }: LoopState,
   change: ReturnType<typeof changeOf>,
   status: ChangeStatus,
   note: string,
 ): void {
   const { vmid, name, resource, reason, unit, from, to, hasGrown } = change;
-  const written = journal.record({
+  putOnRecord(world, {
     ...{ kind: 'change', vmid, resource, direction: hasGrown ? 'up' : 'down' },
     details: { name, status, before: from, after: to, unit, reason, note, cycle },
   });
-  if (!written) logUnwritten({ log }, vmid);
 }

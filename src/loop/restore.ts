@@ -1,70 +1,36 @@
 import { type Allocation, describeDiff, diffOf, isEmpty } from '../core/allocation.ts';
-import { type GuestIdentity, isSameGuest } from '../core/identity.ts';
-import { MANUAL_HOLD_MS, type ManualHold } from '../core/manual-hold.ts';
+import { isSameGuest } from '../core/identity.ts';
+import { MANUAL_HOLD_MS } from '../core/manual-hold.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import type { HostPolicy } from '../core/policy.ts';
 import { planRestore, type RestorePlan } from '../core/rollback.ts';
-import { bytesToMib, mib, milliseconds, type Vmid } from '../core/units.ts';
+import { bytesToMib, mib, milliseconds } from '../core/units.ts';
 import type { ActingWorld, CycleWorld, World } from '../ports.ts';
 import { agree } from './bring-back.ts';
 import { apply } from './executor.ts';
 import { whyNotGiven } from './headroom.ts';
+import { logRestore } from './log-restore.ts';
+import type { RestoreContext, RestoreGoal, RestoreResult } from './restoration.ts';
 import type { ChangeResult } from './wish.ts';
 
 /** A rollback by hand of one container, from end to end. It needs no lock: the digest protects. */
 
-/** The backup that a container goes back to. */
-export interface RestoreGoal {
-  readonly vmid: Vmid;
-  readonly backupId: string;
-  /** What that backup says. */
-  readonly config: GuestConfig;
-  /** The guest that was found under this id when the backup was chosen. */
-  readonly guest: GuestIdentity | undefined;
-}
-
-export interface RestoreContext {
-  /** CPUs online; undefined if they could not be counted. */
-  readonly hostCpus: number | undefined;
-  readonly stop: AbortSignal;
-  /** Memory is not given beyond it. */
-  readonly hostPolicy: HostPolicy;
-}
-
-export interface RestoreResult {
-  readonly kind:
-    | 'confirmed'
-    /** Configured; the cpuset follows when pvestatd next runs. */
-    | 'pending'
-    /** The container has these values already. */
-    | 'already'
-    /** Nothing is done: this is what would be. */
-    | 'dry-run'
-    | 'failed'
-    /** Its memory must stay, and nothing else differs. */
-    | 'refused'
-    /** It is not on this node: destroyed, or migrated away. */
-    | 'absent';
-  readonly name: string;
-  /** Left out for a container. */
-  readonly guest?: 'qemu';
-  /** Empty where it never came to that. */
-  readonly before: Partial<Allocation>;
-  readonly target: Partial<Allocation>;
-  /** Why the memory is not restored, while the rest is. */
-  readonly refused?: string;
-  readonly note?: string;
-  /** The copy made right before, by which this rollback can be undone. */
-  readonly backup?: string;
-  readonly hold?: ManualHold;
-}
-
 /**
  * Brings cores, cpulimit and memory back to what a backup says, as every change is made. Then the
  * loop is told to leave the container alone for a while. What goes wrong is told in the result.
- * Without hands it only says what it would do.
+ * What was done is put
+ * on record. Without hands it only says what it would do.
  */
 export async function restore(
+  world: CycleWorld,
+  goal: RestoreGoal,
+  context: RestoreContext,
+): Promise<RestoreResult> {
+  const result = await tryToRestore(world, goal, context);
+  if (world.hands !== undefined) logRestore(world, result, goal, context);
+  return result;
+}
+
+async function tryToRestore(
   world: CycleWorld,
   goal: RestoreGoal,
   context: RestoreContext,

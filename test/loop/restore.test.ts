@@ -3,13 +3,9 @@ import type { GuestIdentity } from '../../src/core/identity.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { cores, mib, milliseconds, type Vmid } from '../../src/core/units.ts';
-import {
-  describeRestore,
-  isWhole,
-  logRestore,
-  type RestoreFacts,
-} from '../../src/loop/log-restore.ts';
-import { type RestoreResult, restore } from '../../src/loop/restore.ts';
+import { describeRestore, isWhole } from '../../src/loop/log-restore.ts';
+import type { RestoreGoal, RestoreResult } from '../../src/loop/restoration.ts';
+import { restore } from '../../src/loop/restore.ts';
 import type { CommandOutcome, NodeHands, SetRequest } from '../../src/node/port.ts';
 import type { Holds } from '../../src/ports.ts';
 import { broken, guest, host, hostPolicy, identity, vmid } from '../core/builders.ts';
@@ -17,6 +13,15 @@ import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
 const BACKUP = '20261121T220445.007Z-0a1b2c3d';
+
+const GOAL: RestoreGoal = {
+  ...{ vmid: ID, backupId: BACKUP, takenAtMs: milliseconds(0) },
+  ...{ config: guest(101), guest: identity(101) },
+};
+const CONTEXT = {
+  ...{ hostCpus: 16 as number | undefined, hostPolicy, stop: new AbortController().signal },
+  localTime: (wallMs: number) => new Date(wallMs).toISOString().slice(0, 19).replace('T', ' '),
+};
 
 /** Now 4 cores and 2048 MB, 400 MB of them in use. */
 function nodeWithOne(own: Partial<GuestConfig> = {}): FakeNode {
@@ -45,6 +50,7 @@ interface Wish {
   readonly dryRun?: boolean;
   readonly holds?: Holds;
   readonly stop?: AbortSignal;
+  readonly hostCpus?: number | undefined;
   /** The guest for which the backup was chosen, where it is another one. */
   readonly guest?: GuestIdentity;
   /** Is told with each pct set whether it may be stopped at once. */
@@ -55,26 +61,18 @@ interface Wish {
 function roll(node: FakeNode, wish: Wish = {}): Promise<RestoreResult> {
   node.goAfar();
   const config = guest(101, { cores: 2, memoryMib: mib(1024), ...wish.saved });
-  const goal = { vmid: ID, backupId: BACKUP, config, guest: wish.guest ?? identity(101) };
+  const goal = { ...GOAL, config, guest: wish.guest ?? identity(101) };
   const apply: NodeHands['apply'] = (request, stop) => {
     wish.onSet?.(stop.aborted);
     return node.world.hands.apply(request, stop);
   };
   const { hands, ...eyes } = { ...node.world, holds: wish.holds ?? holdsOf(node).holds };
   const acting = { ...eyes, hands: { ...hands, apply } };
-  return restore(wish.dryRun === true ? eyes : acting, goal, {
-    hostCpus: 16,
-    hostPolicy,
-    stop: wish.stop ?? new AbortController().signal,
-  });
+  const { saved: _, dryRun = false, ...own } = wish;
+  return restore(dryRun ? eyes : acting, goal, { ...CONTEXT, ...own });
 }
 
-const facts: RestoreFacts = {
-  ...{ vmid: ID, backupId: BACKUP, takenAtMs: milliseconds(0), hostCpus: 16 },
-  localTime: (wallMs) => new Date(wallMs).toISOString().slice(0, 19).replace('T', ' '),
-};
-
-const words = (result: RestoreResult): string => describeRestore(result, facts);
+const words = (result: RestoreResult): string => describeRestore(result, GOAL, CONTEXT);
 const AS_IN = `, as in the backup of 1970-01-01 00:00:00 (${BACKUP})`;
 
 describe('a rollback', () => {
@@ -432,7 +430,6 @@ describe('what a rollback leaves on record', () => {
   it('is a line in the log, and one in the JSON log for each resource', async () => {
     const node = nodeWithOne();
     const result = await roll(node);
-    logRestore(node.world, result, facts);
     expect(node.lines).toEqual([`INFO: ${words(result)} Backup: /backups/101-1.conf`]);
     const more = {
       ...{ name: 'guest-101', status: 'pending', backup: '/backups/101-1.conf' },
@@ -454,18 +451,21 @@ describe('what a rollback leaves on record', () => {
 
   it('counts all cores of the host as so many', async () => {
     const node = nodeWithOne();
-    const result = await roll(node, { saved: { cores: null, memoryMib: mib(2048) } });
-    logRestore(node.world, result, facts);
-    logRestore(node.world, result, { ...facts, hostCpus: undefined });
-    expect(node.events.map(({ change }) => change)).toEqual(['12', 'unknown']);
+    const saved = { cores: null, memoryMib: mib(2048) };
+    await roll(node, { saved });
     expect(node.events[0]?.details).toMatchObject({ before: 4, after: 16 });
+    const uncounted = nodeWithOne();
+    await roll(uncounted, { saved, hostCpus: undefined });
+    expect([...node.events, ...uncounted.events].map(({ change }) => change)).toEqual([
+      ...['12', 'unknown'],
+    ]);
   });
 
   it('tells a cpulimit from cores by its unit, and none as max', async () => {
     const node = nodeWithOne({ cpuLimit: cores(0.5) });
     const saved = { memoryMib: mib(2048), cpuLimit: cores(2) };
-    logRestore(node.world, await roll(node, { saved }), facts);
-    logRestore(node.world, await roll(node, { saved: { ...saved, cpuLimit: null } }), facts);
+    await roll(node, { saved });
+    await roll(node, { saved: { ...saved, cpuLimit: null } });
     expect(node.events.map(({ action, change }) => [action, change])).toEqual([
       ...[['Rollback Cores', '2']],
       ...[['Rollback Cores', '1.5']],
@@ -479,16 +479,22 @@ describe('what a rollback leaves on record', () => {
   it('of a failure names it as one', async () => {
     const node = nodeWithOne();
     node.pct = () => failure;
-    logRestore(node.world, await roll(node), facts);
+    await roll(node);
     expect(node.lines[0]).toMatch(/^ERROR: Container 101 .* was NOT rolled back/);
     expect(node.events.map(({ action }) => action)).toEqual([
       ...['Rollback Cores Failed', 'Rollback Memory Failed'],
     ]);
   });
 
+  it('is nothing if it only says what it would do', async () => {
+    const node = nodeWithOne();
+    await roll(node, { dryRun: true });
+    expect([node.lines, node.events]).toEqual([[], []]);
+  });
+
   it('is nothing in the JSON log where nothing was tried', async () => {
     const node = nodeWithOne({ lock: 'backup' });
-    logRestore(node.world, await roll(node), facts);
+    await roll(node);
     expect(node.lines).toHaveLength(1);
     expect(node.events).toEqual([]);
   });
@@ -496,7 +502,7 @@ describe('what a rollback leaves on record', () => {
   it('says when the JSON log cannot be written', async () => {
     const node = nodeWithOne();
     node.journalWorks = false;
-    logRestore(node.world, await roll(node, { saved: { cores: 4 } }), facts);
+    await roll(node, { saved: { cores: 4 } });
     expect(node.linesOf('ERROR')).toEqual([
       'ERROR: The JSON log could not be written for container 101',
     ]);
