@@ -1,26 +1,26 @@
 import type { Allocation, AllocationDiff } from './core/allocation.ts';
 import type { HealthCheck } from './core/groups/group-policy.ts';
-import type { GroupLedger } from './core/groups/ledger.ts';
 import type { JournalEvent } from './core/journal-event.ts';
 import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { GuestConfig } from './core/observation.ts';
-import type { Reading } from './core/reading.ts';
-import type { TemporaryRecord } from './core/temporary.ts';
 import type { Vmid } from './core/units.ts';
 import type {
   Cluster,
   GroupEyes,
   GroupHands,
   GuestFile,
+  Leases,
+  MemberLedgers,
   NodeEyes,
   NodeHands,
+  TemporaryRecords,
   WriteOutcome,
 } from './node/port.ts';
 
 /**
- * What the loop needs of the outside world. `node/local/`, `os/`, `store/` and
- * `output/` implement these; with `node/port.ts` they are the only place where a test may stand in
+ * What the loop needs of the outside world besides the node. `os/`, `store/` and `output/`
+ * implement these; with `node/port.ts` they are the only place where a test may stand in
  * for the world.
  */
 
@@ -55,20 +55,6 @@ export interface HoldsRead {
 export interface Holds {
   read(): HoldsRead;
   write(vmid: Vmid, hold: ManualHold): WriteOutcome;
-}
-
-/** What was changed of guests only for a while; it lies where all nodes of the cluster see it. */
-export interface TemporaryRecords {
-  /** The name of this node. */
-  readonly node: string;
-  /** Missing with `absent` where there is nothing to undo. */
-  read(vmid: Vmid): Reading<TemporaryRecord>;
-  /** In place of what was there; undefined removes it. */
-  write(vmid: Vmid, record: TemporaryRecord | undefined): WriteOutcome;
-  /** The ids of which there is a record. */
-  all(): readonly Vmid[];
-  /** The node that a guest is on now; undefined if there is none with this id. */
-  nodeOf(vmid: Vmid): Reading<string | undefined>;
 }
 
 export interface Journal {
@@ -108,27 +94,6 @@ export interface ActingWorld extends World {
 /** The world as a cycle is handed it: without hands it is a dry run. */
 export interface CycleWorld extends World {
   readonly hands?: NodeHands;
-}
-
-export type LeaseAnswer =
-  | { readonly kind: 'held' }
-  /** Another node's daemon is at work on the group. */
-  | { readonly kind: 'elsewhere' }
-  | { readonly kind: 'failed'; readonly message: string };
-
-/** Which daemon of the cluster works on a group. */
-export interface Leases {
-  /** Takes or renews the lease, or says why not. To be asked at least twice a minute. */
-  hold(group: string): LeaseAnswer;
-  release(group: string): void;
-}
-
-/** Who is a member of a group, kept where only root can write and all nodes can read. */
-export interface MemberLedgers {
-  /** Missing with `absent` if there is none yet, or none any more. */
-  read(group: string): Reading<GroupLedger>;
-  /** Writes it whole, and reads it back. Returns what went wrong, undefined if nothing did. */
-  write(group: string, ledger: GroupLedger): string | undefined;
 }
 
 export interface HealthProbe {

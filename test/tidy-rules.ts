@@ -101,7 +101,7 @@ interface Room {
 const PORTS = ['core/', 'node/port.ts', 'ports.ts'];
 
 /** A backend: behind the seam, beside what all kinds of it share. */
-const BACKEND_MAY = [...PORTS, 'node/pct-words.ts', 'node/guests/', 'os/'];
+const BACKEND_MAY = ['core/', 'node/port.ts', 'node/pct-words.ts', 'node/guests/', 'os/'];
 
 /** Whatever the daemon is put together from; commands know the daemon, it knows no command. */
 const APP_MAY = [
@@ -119,8 +119,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'ports.ts': { may: ['core/', 'node/port.ts'], builtins: false, packages: false },
   'loop/': { may: PORTS, builtins: false, packages: false },
   'groups/': { may: [...PORTS, 'loop/'], builtins: false, packages: false },
-  'config/': { may: PORTS, builtins: true, packages: true },
-  'os/': { may: PORTS, builtins: true, packages: true },
+  'config/': { may: ['core/'], builtins: true, packages: true },
+  'os/': { may: ['core/'], builtins: true, packages: true },
   'store/': { may: [...PORTS, 'node/guests/', 'os/'], builtins: true, packages: true },
   'output/': { may: [...PORTS, 'os/'], builtins: true, packages: true },
   'notify/': { may: [...PORTS, 'os/'], builtins: true, packages: true },

@@ -8,7 +8,8 @@ import type { Management } from '../core/policy.ts';
 import type { Instant } from '../core/saved-state.ts';
 import { describeTemporary, takeTemporary, temporaryOf } from '../core/temporary.ts';
 import type { Vmid } from '../core/units.ts';
-import type { TemporaryRecords, World } from '../ports.ts';
+import type { TemporaryRecords } from '../node/port.ts';
+import type { World } from '../ports.ts';
 
 /**
  * What was changed of a guest only for a while is on record where all nodes of the cluster see it,

@@ -2,8 +2,10 @@ import type { Allocation } from '../core/allocation.ts';
 import type { Capabilities } from '../core/capabilities.ts';
 import type { FailureWhy } from '../core/failure-why.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
+import type { GroupLedger } from '../core/groups/ledger.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
+import type { TemporaryRecord } from '../core/temporary.ts';
 import type { Bytes, Cores, Mib, Milliseconds, Vmid } from '../core/units.ts';
 
 /**
@@ -227,4 +229,39 @@ export interface GroupEyes {
   /** IPv4 addresses of this node, with the broadcast addresses of its networks. */
   ownAddresses(): ReadonlySet<string>;
   isAlive(pid: number): boolean;
+}
+
+/** What was changed of guests only for a while; it lies where all nodes of the cluster see it. */
+export interface TemporaryRecords {
+  /** The name of this node. */
+  readonly node: string;
+  /** Missing with `absent` where there is nothing to undo. */
+  read(vmid: Vmid): Reading<TemporaryRecord>;
+  /** In place of what was there; undefined removes it. */
+  write(vmid: Vmid, record: TemporaryRecord | undefined): WriteOutcome;
+  /** The ids of which there is a record. */
+  all(): readonly Vmid[];
+  /** The node that a guest is on now; undefined if there is none with this id. */
+  nodeOf(vmid: Vmid): Reading<string | undefined>;
+}
+
+export type LeaseAnswer =
+  | { readonly kind: 'held' }
+  /** Another node's daemon is at work on the group. */
+  | { readonly kind: 'elsewhere' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Which daemon of the cluster works on a group. */
+export interface Leases {
+  /** Takes or renews the lease, or says why not. To be asked at least twice a minute. */
+  hold(group: string): LeaseAnswer;
+  release(group: string): void;
+}
+
+/** Who is a member of a group, kept where only root can write and all nodes can read. */
+export interface MemberLedgers {
+  /** Missing with `absent` if there is none yet, or none any more. */
+  read(group: string): Reading<GroupLedger>;
+  /** Writes it whole, and reads it back. Returns what went wrong, undefined if nothing did. */
+  write(group: string, ledger: GroupLedger): string | undefined;
 }

@@ -1,15 +1,14 @@
 import { connect } from 'node:net';
 import type { HealthCheck } from '../core/groups/group-policy.ts';
-import type { HealthProbe } from '../ports.ts';
 import { describeError } from './os-error.ts';
 
 /** Asks a member whether it does its service. No process is started. */
 
 const TIME_LIMIT_MS = 5000;
 
-export function createHealthProbe(timeLimitMs: number = TIME_LIMIT_MS): HealthProbe {
+export function createHealthProbe(timeLimitMs: number = TIME_LIMIT_MS) {
   return {
-    check(address, check) {
+    check(address: string, check: HealthCheck): Promise<string | undefined> {
       switch (check.kind) {
         case 'none':
           return Promise.resolve(undefined);

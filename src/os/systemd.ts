@@ -1,5 +1,3 @@
-import type { Clock } from '../node/port.ts';
-import type { Log } from '../ports.ts';
 import { runCommand } from './command.ts';
 import { searchPath } from './executable-files.ts';
 
@@ -29,8 +27,9 @@ export interface SupervisorOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Of this process: only the one that the manager watches gives signs of life. */
   readonly pid: number;
-  readonly clock: Pick<Clock, 'monotonicMs'>;
-  readonly log: Pick<Log, 'warn'>;
+  /** Milliseconds that never go back. */
+  readonly clock: { monotonicMs(): number };
+  readonly log: { warn(message: string): void };
 }
 
 /** Two signs of life may be lost or late before the manager takes the daemon for dead. */

@@ -7,7 +7,8 @@ import { mib, type Vmid } from '../../src/core/units.ts';
 import { act } from '../../src/loop/act.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
 import { observe } from '../../src/loop/observe.ts';
-import type { ActingWorld, TemporaryRecords } from '../../src/ports.ts';
+import type { TemporaryRecords } from '../../src/node/port.ts';
+import type { ActingWorld } from '../../src/ports.ts';
 import {
   AMPLE_ROOM,
   coresChange,

@@ -4,8 +4,7 @@ import { makeDirectories, refuseLink } from '../../../os/directories.ts';
 import { temporaryName, writeDurably } from '../../../os/durable-file.ts';
 import { describeError, errorCode } from '../../../os/os-error.ts';
 import { readRegularFile } from '../../../os/regular-file.ts';
-import type { LeaseAnswer, Leases } from '../../../ports.ts';
-import type { Clock } from '../../port.ts';
+import type { Clock, LeaseAnswer, Leases } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 
 /**

@@ -6,7 +6,7 @@ import { makeDirectories, refuseLink } from '../../../os/directories.ts';
 import { temporaryName, writeDurably } from '../../../os/durable-file.ts';
 import { describeError, missingBecause } from '../../../os/os-error.ts';
 import { readRegularFile } from '../../../os/regular-file.ts';
-import type { MemberLedgers } from '../../../ports.ts';
+import type { MemberLedgers } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 
 /**

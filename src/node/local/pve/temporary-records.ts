@@ -8,7 +8,7 @@ import { temporaryName, writeDurably } from '../../../os/durable-file.ts';
 import { parseJsonObject } from '../../../os/json-object.ts';
 import { describeError } from '../../../os/os-error.ts';
 import { readRegularFile } from '../../../os/regular-file.ts';
-import type { TemporaryRecords } from '../../../ports.ts';
+import type { TemporaryRecords } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 import { PveInventory } from './pve-inventory.ts';
 

@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { milliseconds } from '../../../../src/core/units.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
 import { createLeases } from '../../../../src/node/local/pve/lease.ts';
-import type { Leases } from '../../../../src/ports.ts';
+import type { Leases } from '../../../../src/node/port.ts';
 
 let root: string;
 let nowS = 1_795_000_000;
