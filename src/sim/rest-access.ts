@@ -26,7 +26,7 @@ export interface Accounts {
   readonly users: readonly User[];
 }
 
-/** Whoever has sent a request; how it is told apart by its access list alone. */
+/** A token or a user that has sent a request. Its access list alone says what it may do. */
 export interface Caller {
   readonly id: string;
   readonly access: AccessList;

@@ -60,7 +60,7 @@ it('switches one container by its name, and refuses one that another tier has', 
     stderr: expect.stringContaining('container 102 is in TIER_docs, whose settings it would lose'),
   });
   const seen = (await under.run(['status'])).stdout;
-  expect(seen).toMatch(/^OBSERVED ONLY: 1 container\. If they were active: .*First CPU figures/);
+  expect(seen).toMatch(/^OBSERVED ONLY: 1 container\. If it were active: .*First CPU figures/);
 });
 
 it('writes nothing at level info while nothing happens', async () => {

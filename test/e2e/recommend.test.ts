@@ -84,7 +84,8 @@ it('replays the history through any policy', async () => {
   expect([code, stderr]).toEqual([0, '']);
   const [threshold, adaptive] = JSON.parse(stdout).policies;
   expect([threshold.policy, adaptive.policy]).toEqual(['threshold', 'adaptive']);
-  // Ten equal days are learnt; room for a leap is kept all the same, as thresholds do not.
-  expect(adaptive.memory.slack).toBeLessThanOrEqual(threshold.memory.slack + 0.1);
+  // A replay begins with twice the median. Thresholds find that in their band. `adaptive` grows to
+  // where a leap to three times the use fits, also after ten equal days: 5.1 points more are idle.
+  expect(adaptive.memory.slack).toBeLessThanOrEqual(threshold.memory.slack + 0.061);
   expect(adaptive.memory.oom_steps).toBe(0);
 });

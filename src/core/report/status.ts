@@ -36,7 +36,7 @@ export interface StatusReport {
   readonly time: string;
   readonly at: string;
   readonly dryRun: boolean;
-  /** What would be changed if nothing only observed; null: nothing does. */
+  /** What would be changed without observe mode and dry run; null: nothing is only observed. */
   readonly observing: (Observing & { readonly firstCpuAt: string | null }) | null;
   readonly host: HostRow;
   readonly containers: readonly ContainerRow[];

@@ -5,7 +5,7 @@ import type { Management } from '../policy.ts';
 import type { Vmid } from '../units.ts';
 import { short } from './fact.ts';
 
-/** What would be changed if nothing were only observed. */
+/** What would be changed without observe mode and dry run. */
 
 /** What a container has and would get; null: that resource stays. */
 export interface WouldRow {
@@ -18,7 +18,7 @@ export interface Step {
   readonly to: number;
 }
 
-/** All changes that are left out because something only observes. */
+/** All changes that are left out because their containers are only observed. */
 export interface Observing {
   /** `all`: every managed container is observed only; `some`: the others are changed. */
   readonly scope: 'dry run' | 'all' | 'some';
@@ -93,8 +93,8 @@ const SCOPES = {
 export function observingWords(seen: Observing): string {
   const { scope, observed, containers, cores, memoryMib } = seen;
   const only = `OBSERVED ONLY: ${plural(observed, 'container')}`;
-  const head = `${scope === 'some' ? only : SCOPES[scope]}. If ${scope === 'some' ? 'they' : 'it'}`;
-  const were = `${head} were active:`;
+  const who = scope === 'some' && observed !== 1 ? 'they' : 'it';
+  const were = `${scope === 'some' ? only : SCOPES[scope]}. If ${who} were active:`;
   if (containers === 0) return `${were} no change now.`;
   const sums = [
     ...(cores === 0 ? [] : [`${signed(cores)} ${Math.abs(cores) === 1 ? 'core' : 'cores'}`]),
