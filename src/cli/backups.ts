@@ -5,6 +5,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { openNamed } from '../app/named-node.ts';
 import type { Config } from '../config/model.ts';
 import type { StoredBackup } from '../core/backup.ts';
+import { LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { backupsOfGuest } from '../core/own-values.ts';
 import { plainText } from '../core/plain-text.ts';
@@ -17,7 +18,6 @@ import type { Arguments } from './arguments.ts';
 
 /** `backups [GUEST]`: the copies made before each change, the newest first. Only reads. */
 
-const LONGEST_NAME = 32;
 const LONGEST_REASON = 160;
 const LONGEST_REASON_IN_JSON = 4096;
 
@@ -86,7 +86,7 @@ const HEAD = ['VMID', 'NAME', 'TIME', 'CORES', 'CPULIMIT', 'MEMORY MB', 'ID', 'M
 function cells(backup: StoredBackup, localTime: LocalTime, marks: Marks): string[] {
   const { vmid, id, takenAtMs, config, madeFor } = backup;
   const values = config.ok ? valuesOf(config.value) : ['-', '-', '-'];
-  const name = config.ok ? plainText(config.value.name, LONGEST_NAME) : '-';
+  const name = config.ok ? plainText(config.value.name, LONGEST_NAME_IN_TABLE) : '-';
   const time = localTime(takenAtMs);
   return [`${vmid}`, name, time, ...values, id, purposeWords(backup, madeFor, marks)];
 }

@@ -8,7 +8,7 @@ import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hostPolicy, machineWishes, manage, remarksOn } from '../config/resolve.ts';
-import { guestInside } from '../core/guest-words.ts';
+import { guestInside, LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import type { ContainerPolicy, CpuUnit, OfGiven } from '../core/policy.ts';
@@ -25,8 +25,6 @@ import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
-
-const MAX_NAME_CHARS = 32;
 
 type Guests = ReadonlyMap<Vmid, Reading<GuestConfig>>;
 
@@ -166,7 +164,8 @@ const readable = (guests: Guests): readonly GuestConfig[] =>
 function containerRemarks(config: Config, guests: Guests): string[] {
   return readable(guests).flatMap((guest) =>
     [...remarksOn(config, guest), ...pinRemarks(config, guest)].map(
-      (remark) => `${guestInside(guest)} (${printable(guest.name, MAX_NAME_CHARS)}) ${remark}`,
+      (remark) =>
+        `${guestInside(guest)} (${printable(guest.name, LONGEST_NAME_IN_TABLE)}) ${remark}`,
     ),
   );
 }
@@ -225,7 +224,7 @@ function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>)
     return ignored('-', `its configuration cannot be read (${printable(guest.detail, 200)})`);
   }
   const { template, lock } = guest.value;
-  const name = printable(guest.value.name, MAX_NAME_CHARS);
+  const name = printable(guest.value.name, LONGEST_NAME_IN_TABLE);
   const management = manage(config, guest.value);
   if (management.kind === 'ignored') return ignored(name, management.because);
   if (template) return ignored(name, 'it is a template');
@@ -234,7 +233,7 @@ function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>)
   const why = because.replace(`${policy.source}, `, '');
   const waits = lock === undefined ? '' : ` (waits: lock ${printable(lock, 20)})`;
   const id = guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
-  return [id, name, printable(policy.source, MAX_NAME_CHARS), mode, `${why}${waits}`];
+  return [id, name, printable(policy.source, LONGEST_NAME_IN_TABLE), mode, `${why}${waits}`];
 }
 
 const POLICY_HEAD = [
@@ -245,7 +244,7 @@ const POLICY_HEAD = [
 function policyCells(policy: ContainerPolicy): string[] {
   const { source, scaling, cpu, memory, stepFactor, timing, priority } = policy;
   return [
-    printable(source, MAX_NAME_CHARS),
+    printable(source, LONGEST_NAME_IN_TABLE),
     scaling,
     `${boundsOf(cpu.ofGiven, cpu.min, cpu.max)}${cpu.unit === 'cpulimit' ? ' cpulimit' : ''}`,
     `${amount(cpu.band.lower * 100)}-${percent(cpu.band.upper)}`,
@@ -271,7 +270,7 @@ function boostLines(config: Config): string[] {
     const when = `from ${percent(saturation)} on in ${consecutiveSamples} samples in a row`;
     const otherwise = `or x ${amount(fallbackFactor)} where that does not fit`;
     const what = `cores x ${amount(factor)}, ${otherwise}`;
-    const name = printable(source, MAX_NAME_CHARS);
+    const name = printable(source, LONGEST_NAME_IN_TABLE);
     return [`Boost of ${name}: ${when}, ${what}, for ${durationMs / 1000} s.`];
   });
   return lines.length > 0 ? ['', ...lines] : [];

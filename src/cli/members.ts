@@ -1,6 +1,7 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
+import { LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createLedgers, listLedgers } from '../node/local/pve/member-ledger.ts';
@@ -12,7 +13,6 @@ import type { Arguments } from './arguments.ts';
  * and for groups that are configured no longer. Only reads.
  */
 
-const LONGEST_NAME = 32;
 const HEAD = ['GROUP', 'VMID', 'NAME', 'STATE', 'NODE', 'ADDRESS'];
 
 interface Row extends Pick<LedgerMember, 'vmid' | 'state' | 'node' | 'madeS'> {
@@ -54,5 +54,5 @@ export function members({ json }: Arguments, { paths, stdout, stderr }: ProcessC
 }
 
 const cells = ({ group, vmid, name, state, node, address }: Row): string[] => [
-  ...[group, `${vmid}`, plainText(name, LONGEST_NAME), state, node, address ?? 'dhcp'],
+  ...[group, `${vmid}`, plainText(name, LONGEST_NAME_IN_TABLE), state, node, address ?? 'dhcp'],
 ];

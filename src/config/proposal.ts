@@ -1,3 +1,4 @@
+import { LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
 import type { Cores, Mib, Vmid } from '../core/units.ts';
 import { LATER, OBSERVE_WORDS } from './edit-mode.ts';
 import { printable } from './printable.ts';
@@ -241,8 +242,6 @@ function tierLines({ name, why, members, settings }: ProposedTier, observe: bool
   ];
 }
 
-const MAX_NAME_CHARS = 32;
-
 const containerLines = (members: readonly Measured[], indent: string): string[] =>
   members.flatMap((one) => commentLines(describe(one), indent));
 
@@ -257,5 +256,5 @@ function describe({ vmid, name, cpu, memory, memoryMib }: Measured): string {
     memory === undefined
       ? 'no memory usage'
       : `memory ${Math.round(memory.mean)}, at most ${Math.round(memory.peak)} of ${memoryMib} MB`;
-  return `${vmid} ${printable(name, MAX_NAME_CHARS)}: ${cores}; ${mib}`;
+  return `${vmid} ${printable(name, LONGEST_NAME_IN_TABLE)}: ${cores}; ${mib}`;
 }

@@ -1,3 +1,4 @@
+import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
 import type { GuestRecord, Refused } from './guest-record.ts';
 import { hasNoCgroup } from './guest-state.ts';
@@ -54,8 +55,6 @@ export interface BudgetInput {
   readonly comingMib?: number;
 }
 
-const QUANTUM_MIB = 16;
-
 /**
  * Memory is handed out from what is really available, less the reserve, less what this program
  * granted before and is not in use yet: a limit raised a minute ago is a promise that the container
@@ -85,7 +84,7 @@ export function budget(input: BudgetInput): Budget {
 
 /** No tolerance for fractions here: what is handed out may not pass the ceiling by a byte. */
 const wholeSteps = (most: number): Mib =>
-  mib(Math.max(0, Math.floor(most / QUANTUM_MIB) * QUANTUM_MIB));
+  mib(Math.max(0, Math.floor(most / MEMORY_QUANTUM_MIB) * MEMORY_QUANTUM_MIB));
 
 function refusals(
   host: HostObservation,

@@ -1,4 +1,4 @@
-import type { Resource } from './allocation.ts';
+import { MEMORY_QUANTUM_MIB, type Resource } from './allocation.ts';
 import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
 import { lacksLimit, lacksProof, lacksWorkingSet } from './capabilities.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
@@ -231,7 +231,6 @@ function unlessNarrowed(
 
 /** Less than a quantum of CPU, and less memory than this, is not taken for being surplus. */
 const LEAST_SURPLUS_MIB = 64;
-const MEMORY_QUANTUM_MIB = 16;
 
 function decideCores({ guest, usage, policy, record }: One, input: Deciding): Unmeasured {
   const { host, state } = input;

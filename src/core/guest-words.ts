@@ -4,6 +4,8 @@ import type { Vmid } from './units.ts';
 
 /** A name that others wrote is cut to so many characters. */
 export const LONGEST_NAME = 64;
+/** The same in a column of a table. */
+export const LONGEST_NAME_IN_TABLE = 32;
 
 interface Guest {
   readonly vmid: Vmid;

@@ -1,3 +1,4 @@
+import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import type { HoldReason, Kept } from './decision.ts';
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
 import { type Learnt, observedMs, peakOfHour, peakOfWeek } from './learnt.ts';
@@ -23,7 +24,6 @@ import type { ContainerPolicy } from './policy.ts';
  * | aggressive   | 1 x the use     | 880            | 2 x the use        |
  */
 
-const QUANTUM_MIB = 16;
 /** A step takes at most this share of what the container has. */
 const LARGEST_STEP = 0.25;
 /** If the thresholds do not name a least step, less than this is not worth a change. */
@@ -51,7 +51,7 @@ export function keptMemory({ learnt, usage, policy, freeSwapMib }: MemoryPast): 
   const largest = Math.max(learnt?.rise ?? 0, roomFactor(policy.stepFactor) * hourMib);
   // With `shrink_into_swap` a rise may begin in the swap.
   const roomMib = Math.max(0, largest - (mayUseSwap ? freeSwapMib : 0));
-  return { peakMib, roomMib, mib: roundUp(memoryNeed(peakMib + roomMib), QUANTUM_MIB) };
+  return { peakMib, roomMib, mib: roundUp(memoryNeed(peakMib + roomMib), MEMORY_QUANTUM_MIB) };
 }
 
 /** The step as it may be taken, or why none is. */
@@ -70,7 +70,10 @@ export function slowed(step: Step, past: MemoryPast): Verdict {
   }
   const measured = kept === undefined ? step.measured : { ...step.measured, kept };
   const above = kept === undefined ? step : atLeast(step, kept.mib, 'kept');
-  const quarter = Math.max(QUANTUM_MIB, roundDown(before * LARGEST_STEP, QUANTUM_MIB));
+  const quarter = Math.max(
+    MEMORY_QUANTUM_MIB,
+    roundDown(before * LARGEST_STEP, MEMORY_QUANTUM_MIB),
+  );
   return { ...step, ...atLeast(above, before - quarter, 'quarter'), measured };
 }
 

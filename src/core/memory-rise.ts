@@ -1,3 +1,4 @@
+import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import { atMost, roundUp } from './guards.ts';
 import type { Verdict } from './policies/threshold.ts';
 import { MIN_ELAPSED_MS } from './usage.ts';
@@ -34,7 +35,6 @@ const LEAST_SHARE = 0.05;
 const PROVIDE_S = 60;
 const LEAST_GROWTH = 1.25;
 const MOST_GROWTH = 2;
-const QUANTUM_MIB = 16;
 /** A rise goes on. A leap is over, and what it took is there already. */
 const LEAST_SAMPLES = 2;
 
@@ -65,7 +65,7 @@ export function riseStage(rise: Rise | undefined, limitMib: number): RiseStage {
 /** The limit that a rise asks for. */
 export function wantedForRise({ mib, mibPerS }: Rise, limitMib: number): number {
   const wanted = Math.max(mib + mibPerS * PROVIDE_S, limitMib * LEAST_GROWTH);
-  return roundUp(Math.min(wanted, limitMib * MOST_GROWTH), QUANTUM_MIB);
+  return roundUp(Math.min(wanted, limitMib * MOST_GROWTH), MEMORY_QUANTUM_MIB);
 }
 
 /** What a rise asks for, if that is more than what the policy answers. */

@@ -1,3 +1,4 @@
+import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
 import { isStopped } from './guest-state.ts';
 import type { CgroupSample, MemoryCounters, MemoryUsage } from './observation.ts';
@@ -167,11 +168,13 @@ export function numbersOf(
 
 /** If the kernel cannot be asked: a step is at most this share of the allocation. */
 const UNASKED_STEP = 0.1;
-const QUANTUM_MIB = 16;
 
 /** The least limit that one step may lead to where nothing can be proven. */
 export function leastUnasked(beforeMib: number): number {
-  return beforeMib - Math.max(QUANTUM_MIB, roundDown(beforeMib * UNASKED_STEP, QUANTUM_MIB));
+  return (
+    beforeMib -
+    Math.max(MEMORY_QUANTUM_MIB, roundDown(beforeMib * UNASKED_STEP, MEMORY_QUANTUM_MIB))
+  );
 }
 
 /**
@@ -190,7 +193,7 @@ export function withoutProof(verdict: Verdict, usage: MemoryUsage): Verdict {
   const need = unaskedNeed(usage);
   const measured = { ...verdict.measured, need };
   const small = atLeast(verdict, leastUnasked(before), 'unproven');
-  const { after, limits } = atLeast(small, roundUp(need, QUANTUM_MIB), 'need');
+  const { after, limits } = atLeast(small, roundUp(need, MEMORY_QUANTUM_MIB), 'need');
   if (after < before) return { ...verdict, after, limits, measured };
   return { verdict: 'hold', because: { kind: 'cannot-prove' }, measured };
 }

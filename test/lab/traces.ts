@@ -32,11 +32,13 @@ export const made = (
 });
 
 /** The daemon with the default configuration, but for what is given here. */
-export function daemon(scaling: string, behaviour = 'normal'): LabPolicy {
-  const yaml = `DEFAULT: {scaling_mode: ${scaling}, behaviour: ${behaviour}, max_memory: 16384}`;
+export const daemon = (scaling: string): LabPolicy => daemonWith(scaling, 1);
+
+/** The same as careful as that factor says: 0.5 is `behaviour: conservative`, 2 `aggressive`. */
+export function daemonWith(scaling: string, stepFactor: number): LabPolicy {
+  const yaml = `DEFAULT: {scaling_mode: ${scaling}, max_memory: 16384}`;
   const loaded = parseConfig(`${yaml}\n`, 'lab.yaml', {});
   if (!loaded.ok) throw new Error('the configuration is fine');
-  const { defaults } = loaded.config;
-  const policyOf: PolicyOf = () => defaults;
+  const policyOf: PolicyOf = () => ({ ...loaded.config.defaults, stepFactor });
   return daemonPolicy(scaling, policyOf);
 }

@@ -1,7 +1,7 @@
 import type { Forecast, HoldReason } from '../decision.ts';
 import { atLeast, atMost, roundUp } from '../guards.ts';
 import { isForGood } from './boost.ts';
-import type { Verdict } from './threshold.ts';
+import { AFTER_SHORTAGE, type Verdict } from './threshold.ts';
 
 /** What an allocation may be. */
 export interface Range {
@@ -13,12 +13,9 @@ export interface Range {
 /** How a price follows `behaviour`: eight times for conservative, an eighth for aggressive. */
 export const priceFactor = (stepFactor: number): number => stepFactor ** -3;
 
-/** What a shortage is answered with: twice as much, since how much is missing cannot be seen. */
-const AFTER_SHORTAGE = 2;
-
 /**
  * What mode `adaptive` makes of a forecast. Minimum, maximum and the OOM killer are answered as the
- * threshold policy answers them, only that a shortage is answered with more.
+ * threshold policy answers them, only that a limit that holds it back is answered as a kill is.
  *
  * @param now what the threshold policy says of the present readings
  * @param least what it needs now, which no shrink goes below
@@ -32,7 +29,7 @@ export function learntVerdict(
   const measured = { ...now.measured, forecast };
   const { before, min, max } = measured;
   if (now.verdict === 'grow' && (now.rule === 'oom-kill' || now.rule === 'limit-hit')) {
-    const doubled = roundUp(Math.max(now.after, before * AFTER_SHORTAGE), quantum);
+    const doubled = roundUp(Math.max(now.after, before * AFTER_SHORTAGE['oom-kill']), quantum);
     const { after, limits } = atMost({ after: doubled, limits: [] }, max, 'maximum');
     return { ...now, after, limits, measured };
   }

@@ -1,3 +1,4 @@
+import { MEMORY_QUANTUM_MIB } from '../allocation.ts';
 import type { Change, HoldReason, Measured, Rule } from '../decision.ts';
 import {
   atLeast,
@@ -53,7 +54,6 @@ export type Verdict =
   | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
 
 /** `pct` takes whole MiB; steps of 16 keep the numbers readable. */
-const MEMORY_QUANTUM_MIB = 16;
 /** Growth aims this far below the upper threshold, so that it is not met again at once. */
 const MEMORY_GROWTH_MARGIN = 0.1;
 /** A step may be as large as the least increment or as this share of what the container has. */

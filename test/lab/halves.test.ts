@@ -8,9 +8,10 @@ import { daemon, hasTraces, made, recorded } from './traces.ts';
 
 /**
  * Memory in mode `adaptive`, in two halves by a hash of the name, and on the same demand in other
- * shapes. Its constants were chosen on `google-long`, jobs of the same source. A recording of a day
- * is the first day of each container, in which three times the room for a leap is kept. Six steps
- * of the recorded trace want more than the maximum: 0.010 %.
+ * shapes. Its constants were chosen with all of this in view: it shows how much the figures differ
+ * by chance, not what they come to on demand that nobody has seen. The recording has the first day
+ * of each container, in which three times the room for a leap is kept. Six of its steps want more
+ * than the maximum: 0.010 %.
  */
 
 /** One replay takes a few seconds on a quiet machine. */
@@ -42,11 +43,11 @@ interface Apart {
 /** Some containers at a time, so that the test runner is heard in between. */
 const AT_ONCE = 20;
 
-async function apart(name: string, demands: readonly Demand[], how = 'normal'): Promise<Apart> {
+async function apart(name: string, demands: readonly Demand[]): Promise<Apart> {
   const containers: Played[] = [];
   for (let from = 0; from < demands.length; from += AT_ONCE) {
     const some = demands.slice(from, from + AT_ONCE);
-    containers.push(...trial(some, daemon('adaptive', how), TRACE_BOUNDS).containers);
+    containers.push(...trial(some, daemon('adaptive'), TRACE_BOUNDS).containers);
     await setImmediate();
   }
   const halves = halvesOf(demands);
@@ -97,23 +98,13 @@ describe.skipIf(!hasTraces)('memory, by halves and in other shapes', () => {
     demands = await recorded('google-2011');
   });
 
-  it('comes to much the same on either half', LONG, async () => {
+  it('keeps either half within its figures', LONG, async () => {
     const halves = halvesOf(demands);
     expect(halves.one.size + halves.other.size).toBe(demands.length);
     const { all, one, other } = await apart('normal', demands);
     expectWithin(all, 46.5, 0.035, 5.5);
     expectWithin(one, 48.5, 0.05, 5.5);
     expectWithin(other, 44.5, 0.02, 6);
-  });
-
-  it('gives up slack for safety as behaviour says', LONG, async () => {
-    const { other } = await apart('conservative', demands, 'conservative');
-    expectWithin(other, 58.5, 0.01, 6);
-  });
-
-  it('gives up safety for slack as behaviour says', LONG, async () => {
-    const { other } = await apart('aggressive', demands, 'aggressive');
-    expectWithin(other, 32.5, 0.035, 5.5);
   });
 
   it('holds on the same demand backwards', LONG, async () => {
