@@ -104,12 +104,6 @@ const appendWhile =
     return message === undefined ? appendLine(file, line, rotation) : { ok: false, message };
   };
 
-/** What no log, message or difference may show. */
-export const allSecrets = (config: Config): readonly string[] => [
-  config.metrics.token,
-  ...secretsOf(config),
-];
-
 function componentLevels({ componentLogLevels }: Config): LogSettings['componentLevels'] {
   const levels = LOG_COMPONENTS.flatMap((room) => {
     const level = componentLogLevels[room];
@@ -124,7 +118,7 @@ function logSettings(config: Config, paths: Paths): LogSettings {
     level: LEVELS[config.logLevel],
     componentLevels: componentLevels(config),
     timezone: config.timezone,
-    secrets: allSecrets(config),
+    secrets: secretsOf(config),
     rotation: config.logRotation,
     format: config.logFormat,
   };
@@ -132,6 +126,6 @@ function logSettings(config: Config, paths: Paths): LogSettings {
 
 function journalSettings(config: Config, paths: Paths, host: string): JournalSettings {
   const { timezone, logRotation: rotation } = config;
-  const secrets = allSecrets(config);
+  const secrets = secretsOf(config);
   return { file: paths.at(config.jsonLogFile), host, timezone, rotation, secrets };
 }

@@ -8,10 +8,10 @@ import {
 } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import { allSecrets } from '../app/outputs.ts';
 import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode.ts';
 import { parseConfig } from '../config/load.ts';
 import type { Config } from '../config/model.ts';
+import { secretsOf } from '../config/notify.ts';
 import { readTextFile } from '../config/read-file.ts';
 import { machineWishes, manage } from '../config/resolve.ts';
 import { OBSERVE_TAG } from '../config/tags.ts';
@@ -72,7 +72,7 @@ async function switchMode(
   if (!checked.ok || !isSo(checked.config, target, mode, context)) {
     return refuse('the line would not take effect; edit scaling_mode in the file by hand');
   }
-  const mask = masking(allSecrets(loaded.config));
+  const mask = masking(secretsOf(loaded.config));
   for (const line of lineDiff(before.text, edited.text)) {
     stdout.write(`${plainText(mask(line), 200)}\n`);
   }

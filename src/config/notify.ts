@@ -115,14 +115,24 @@ function rulesOf(values: Values, channel: (typeof MESSAGE_CHANNELS)[number]): Me
 }
 
 /** What must not be seen in any output: secrets, and addresses, which may hold some. */
-export function secretsOf({ notify, nodes }: Pick<Config, 'notify' | 'nodes'>): readonly string[] {
+export function secretsOf({
+  notify,
+  nodes,
+  metrics,
+}: Pick<Config, 'notify' | 'nodes' | 'metrics'>): readonly string[] {
   const { gotify, email, ntfy, webhook, uptimeKuma } = notify;
   const addresses = [gotify?.url, ntfy?.url, webhook?.url, uptimeKuma?.url];
   const tokens = [gotify?.token, email?.login?.password, ntfy?.token, webhook?.token];
   const logins = nodes.map(({ credentials }) =>
     credentials.kind === 'token' ? credentials.secret : credentials.password,
   );
-  const all = [...tokens, ...logins, ...addresses, ...addresses.flatMap(secretParts)];
+  const all = [
+    metrics.token,
+    ...tokens,
+    ...logins,
+    ...addresses,
+    ...addresses.flatMap(secretParts),
+  ];
   const secrets = all.filter((secret) => secret !== undefined && secret !== '');
   // The longer first: what is left of an address that lost its middle would still tell of it.
   return [...new Set(secrets as string[])].sort((a, b) => b.length - a.length);
