@@ -1,5 +1,6 @@
 import type { Config } from '../config/model.ts';
 import { unknownWord } from '../config/suggest.ts';
+import { asSentence } from '../core/plain-text.ts';
 import type { ProcessContext } from './context.ts';
 import { type OpenWorld, openFarWorld, openWorld } from './world.ts';
 
@@ -13,20 +14,18 @@ export async function openNamed(
   config: Config,
   context: ProcessContext,
 ): Promise<OpenWorld | string> {
+  const unknown = unknownNode(name, config, context);
+  if (unknown !== undefined) return unknown;
   const home = openWorld(config, context);
   if (name === undefined || name === home.name) {
     await home.world.observe();
     return home;
   }
-  const wanted = config.nodes.find((one) => one.name === name);
-  if (wanted === undefined) {
-    await home.close();
-    return unknownWord('node', name, [home.name, ...config.nodes.map((one) => one.name)]);
-  }
   const { openFarNodes } = await import('./far-nodes.ts');
-  const open = openFarNodes({ nodes: [wanted] }, context).map((far) =>
+  const nodes = config.nodes.filter((one) => one.name === name);
+  const [open] = openFarNodes({ nodes }, context).map((far) =>
     openFarWorld(far, home.outputs, config, context),
-  )[0];
+  );
   if (open === undefined) throw new Error('one node was to be opened');
   await open.world.observe();
   const close = async (): Promise<void> => {
@@ -34,4 +33,15 @@ export async function openNamed(
     await home.close();
   };
   return { ...open, close };
+}
+
+/** A sentence if there is no node of that name. */
+export function unknownNode(
+  name: string | undefined,
+  { nodes }: Config,
+  { paths }: Pick<ProcessContext, 'paths'>,
+): string | undefined {
+  const known = [paths.nodeName(), ...nodes.map((one) => one.name)];
+  if (name === undefined || known.includes(name)) return undefined;
+  return asSentence(unknownWord('node', name, known));
 }

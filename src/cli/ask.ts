@@ -8,7 +8,7 @@ import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
 import { withoutHands } from '../app/world.ts';
-import { plainText } from '../core/plain-text.ts';
+import { asSentence, plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../loop/cycle.ts';
 import { askControlSocket } from '../os/control-client.ts';
@@ -39,14 +39,11 @@ export async function ask<Content extends { readonly format: number }>(
     context.stderr.write(`${plainText(message)}\n`);
     return EXIT.failure;
   };
-  if (typeof error === 'string') return complain(sentence(error));
+  if (typeof error === 'string') return complain(asSentence(error));
   const content = asked.content[field] as Content | undefined;
   if (content?.format === REPORT_FORMAT) return content;
   return complain('The daemon that runs is of another version than this command; restart it.');
 }
-
-const sentence = (text: string): string =>
-  `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('?') ? '' : '.'}`;
 
 async function answered(
   request: AboutCycle,

@@ -1,27 +1,50 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
+import type { FarNode } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
 import { plainText } from '../core/plain-text.ts';
+import { milliseconds } from '../core/units.ts';
 import { table } from '../output/table.ts';
 
-/** The further nodes of a configuration: whether each is reached, or why not. Only reads. */
+/** For all nodes together: whoever checks a configuration waits for the answer. */
+const LIMIT_MS = milliseconds(15_000);
+
+/**
+ * The further nodes of a configuration: whether each is reached, or why not. Only reads.
+ * @param limitMs after which those that have not answered are named as such
+ */
 export async function nodeLines(
   config: Pick<Config, 'nodes'>,
   context: Pick<ProcessContext, 'clock' | 'paths'>,
+  limitMs = LIMIT_MS,
 ): Promise<readonly string[]> {
   const far = openFarNodes(config, context);
+  const ending = new AbortController();
+  const limit = wait(limitMs, undefined, { signal: ending.signal }).catch(() => {});
+  const seen = far.map(async (one): Promise<readonly string[]> => {
+    const looked = one.eyes.observe().then(() => stateOf(one));
+    return Promise.race([looked, limit.then(() => unanswered(limitMs))]);
+  });
   try {
-    await Promise.all(far.map(({ eyes }) => eyes.observe()));
-    const rows = far.map(({ name, eyes }, index) => {
+    const states = await Promise.all(seen);
+    const rows = far.map(({ name }, index) => {
       const { host = '', port = 0 } = config.nodes[index] ?? {};
-      const listed = eyes.guests.list();
-      const { cpus } = eyes.host.observe();
-      const problem = listed.ok ? (cpus.ok ? undefined : cpus.detail) : listed.detail;
-      const count = listed.ok ? `${listed.value.size}` : '-';
-      return [name, `${host}:${port}`, count, plainText(problem ?? 'reached')];
+      return [name, `${host}:${port}`, ...(states[index] ?? [])];
     });
     return ['', 'Other nodes:', '', ...table([['NODE', 'HOST', 'CONTAINERS', 'STATE'], ...rows])];
   } finally {
+    ending.abort();
     for (const { close } of far) close();
   }
+}
+
+const unanswered = (limitMs: number) => ['-', `no answer within ${limitMs / 1000} s`];
+
+/** How many containers it shows, and whether it is reached. */
+function stateOf({ eyes }: Pick<FarNode, 'eyes'>): readonly string[] {
+  const listed = eyes.guests.list();
+  const { cpus } = eyes.host.observe();
+  const problem = listed.ok ? (cpus.ok ? undefined : cpus.detail) : listed.detail;
+  return [listed.ok ? `${listed.value.size}` : '-', plainText(problem ?? 'reached')];
 }

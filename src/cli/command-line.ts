@@ -53,7 +53,11 @@ export function parseArguments(argv: readonly string[]): Parsed {
   }
   const command = commandOf(name);
   if (command === undefined) return wrong(unknownCommand(name), undefined);
-  const flag = flagIn(values);
+  const [flag, ...others] = flagsIn(values);
+  const other = others.find((one) => FLAG_COMMANDS[one] !== name);
+  if (flag !== undefined && other !== undefined) {
+    return wrong(`--${flag} and --${other} do not go together: each is a command`, undefined);
+  }
   if (flag !== undefined && positionals.length > 0) {
     const same = GENERAL_OPTIONS[flag].replace('The', 'the');
     return wrong(`--${flag} stands without a command: it is ${same}`, command);
@@ -183,13 +187,13 @@ const wrongOther = (given: boolean | undefined, isOne: boolean): string | undefi
 
 type Flag = keyof typeof FLAG_COMMANDS;
 
-const flagIn = (values: Values): Flag | undefined =>
-  (Object.keys(FLAG_COMMANDS) as Flag[]).find((flag) => values[flag] === true);
+const flagsIn = (values: Values): readonly Flag[] =>
+  (Object.keys(FLAG_COMMANDS) as Flag[]).filter((flag) => values[flag] === true);
 
 /** The command and what follows it. A flag of existing installations stands for a command. */
 function commandLine(values: Values, positionals: readonly string[]): readonly string[] {
   if (positionals.length > 0) return positionals;
-  const flag = flagIn(values);
+  const [flag] = flagsIn(values);
   if (flag !== undefined) return [FLAG_COMMANDS[flag]];
   return values['dry-run'] === true ? ['daemon'] : [];
 }

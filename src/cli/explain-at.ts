@@ -3,27 +3,29 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
 import type { Arguments } from './arguments.ts';
-import { eventOf, type LoggedEvent, openJournal } from './history.ts';
+import { eventOf, isAbout, type LoggedEvent, openJournal } from './history.ts';
 import { linesOf } from './journal-files.ts';
 
 /**
- * `explain GUEST --at TIME`: what the JSON log says of a container at a time: the last change of
- * each resource until then, with its reason, and the next line after it. Only reads.
+ * `explain GUEST --at TIME`: what the JSON log says of a container or a group at a time: the last
+ * change of each kind until then, with its reason, and the next line after it. Only reads.
  */
 export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
-  const { vmid, at } = given;
+  const { vmid, group, at } = given;
   const journal = openJournal(given, context);
   if (typeof journal === 'number') return journal;
-  if (vmid === undefined || at === undefined) return EXIT.usage;
+  if ((vmid === undefined && group === undefined) || at === undefined) return EXIT.usage;
   const when = sinceText(at, context.clock.wallMs(), journal.localTime);
   const until = new Map<string, Told>();
   let next: Told | undefined;
   for (const fd of journal.open) {
     for (const line of linesOf(fd)) {
       const event = line === undefined ? undefined : eventOf(line);
-      if (line === undefined || event?.container !== `${vmid}` || event.isConfirmation) continue;
+      if (line === undefined || event === undefined || event.isConfirmation) continue;
+      if (!isAbout(event, given)) continue;
       const isBefore = event.time.slice(0, when.length) <= when;
-      if (isBefore) until.set(event.action.replace(/^.* /, ''), { event, line });
+      const kind = `${event.node} ${event.action.replace(/^.* /, '')}`;
+      if (isBefore) until.set(kind, { event, line });
       else next ??= { event, line };
     }
   }
@@ -32,10 +34,13 @@ export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
     for (const { line } of told) context.stdout.write(`${plainJson(line)}\n`);
     return EXIT.fine;
   }
+  const who = group === undefined ? `Container ${vmid}` : `Group ${group}`;
+  // Nodes of several clusters may have the same ids.
+  const isOnSeveral = new Set(told.map(({ event }) => event.node)).size > 1;
   const lines = [
-    `Container ${vmid} at ${when}, as the JSON log has it.`,
+    `${who} at ${when}, as the JSON log has it.`,
     ...(told.length === 0 ? ['', 'No change of it had been logged by then.'] : []),
-    ...told.flatMap(({ event }) => ['', ...eventLines(event)]),
+    ...told.flatMap(({ event }) => ['', ...eventLines(event, isOnSeveral)]),
     ...(next === undefined ? [] : ['', `Next: ${headOf(next.event)}`]),
   ];
   context.stdout.write(`${lines.map((line) => plainText(line)).join('\n')}\n`);
@@ -52,7 +57,7 @@ const headOf = ({ time, action, before, after, change, status }: LoggedEvent): s
   return `${time}  ${action} ${step}${status === '' ? '' : `, ${status}`}`;
 };
 
-const eventLines = (event: LoggedEvent): readonly string[] => [
-  headOf(event),
+const eventLines = (event: LoggedEvent, isOnSeveral: boolean): readonly string[] => [
+  `${isOnSeveral ? `On ${event.node}: ` : ''}${headOf(event)}`,
   ...(event.reason === '' ? [] : [`  since ${event.reason}`]),
 ];

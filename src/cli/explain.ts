@@ -13,9 +13,9 @@ import { groupLines } from './group-lines.ts';
 /** `explain GUEST`: the last decision on a container, step by step. Changes nothing. */
 export async function explain(given: Arguments, context: ProcessContext): Promise<ExitCode> {
   const { vmid, group } = given;
+  if (given.at !== undefined) return (await import('./explain-at.ts')).explainAt(given, context);
   if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
-  if (given.at !== undefined) return (await import('./explain-at.ts')).explainAt(given, context);
   const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
   if (typeof account === 'number') return account;
   const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');

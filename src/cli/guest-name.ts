@@ -12,7 +12,8 @@ import type { Command, CommandContext, Subject } from './command.ts';
 
 /**
  * The name of a guest on the command line, turned into its id: exact, in any case. A word that
- * stands for several guests, or for a guest and something else, is refused with what is meant.
+ * stands for several guests, or for a guest and a tier, is refused with what is meant; a group
+ * comes first.
  */
 
 /** @returns the arguments with an id, a group or a tier for the name, or a sentence */
@@ -29,20 +30,23 @@ export async function withGuest(
   if (notNow !== undefined) return notNow;
   const named = guestsByName(context);
   if (typeof named === 'string') return named;
+  const others = othersOf(subject, loaded);
+  const other = others?.find(wanted);
+  // A group has no other name, and a container has its id.
+  if (other !== undefined && others?.noun === 'group') return { ...given, ...other };
   const own = named.filter(({ name }) => isSame(name, wanted));
   const [first, second] = own;
   if (second !== undefined) {
     const ids = own.map(({ vmid }) => vmid).join(', ');
     return `${own.length} containers are called '${wanted}': ${ids}. Write the id of one`;
   }
-  const others = othersOf(subject, loaded);
-  const other = others?.find(wanted);
+  if (first !== undefined && other === undefined) return { ...given, vmid: first.vmid };
+  if (other !== undefined && first === undefined) return { ...given, ...other };
   if (first === undefined) {
-    return other === undefined ? nobody(wanted, named, others) : { ...given, ...other };
+    // The daemon may still go by a configuration that had no problems.
+    const mayBeGroup = others?.noun === 'group' && !loaded.ok;
+    return mayBeGroup ? { ...given, group: wanted } : nobody(wanted, named, others);
   }
-  if (other === undefined) return { ...given, vmid: first.vmid };
-  // A group has no other name, and a container has its id.
-  if (others?.noun === 'group') return { ...given, ...other };
   const both = `'${wanted}' is container ${first.vmid} and a tier`;
   const one = `For the container: lxc-autoscale ${command} ${first.vmid}`;
   return `${both}. ${one}. For the tier: its name with TIER_ before it`;
@@ -61,9 +65,7 @@ function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
     const names = loaded.ok ? loaded.config.groups.map(({ label }) => label) : [];
     return {
       ...{ noun: 'group', names },
-      // The daemon may still go by a configuration that had no problems.
-      find: (wanted) =>
-        !loaded.ok || names.includes(wanted.toLowerCase()) ? { group: wanted } : undefined,
+      find: (wanted) => (names.includes(wanted.toLowerCase()) ? { group: wanted } : undefined),
     };
   }
   if (subject !== 'tier or container or none') return undefined;
@@ -102,7 +104,8 @@ const isSame = (one: string, other: string): boolean => one.toLowerCase() === ot
 function nobody(wanted: string, named: readonly Named[], others: Others | undefined): string {
   const what = others === undefined ? 'container' : `container or ${others.noun}`;
   const near = closest(wanted, [...named.map(({ name }) => name), ...(others?.names ?? [])]);
-  const vmid = named.find(({ name }) => name === near)?.vmid;
+  const isOther = others?.names.some((name) => near !== undefined && isSame(name, near)) === true;
+  const vmid = isOther ? undefined : named.find(({ name }) => name === near)?.vmid;
   const hint =
     near === undefined
       ? 'List them: lxc-autoscale status'

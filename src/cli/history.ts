@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { unknownNode } from '../app/named-node.ts';
 import { printable } from '../config/printable.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
@@ -50,6 +51,11 @@ export function openJournal(given: Arguments, context: ProcessContext): Journal 
     return EXIT.configuration;
   }
   const { jsonLogFile, timezone } = loaded.config;
+  const unknown = unknownNode(given.node, loaded.config, context);
+  if (unknown !== undefined) {
+    stderr.write(`${plainText(unknown)}\n`);
+    return EXIT.failure;
+  }
   const file = paths.at(jsonLogFile);
   const { open, problems } = openJournalFiles(file);
   for (const problem of problems) stderr.write(`Cannot be read: ${plainText(problem)}\n`);
@@ -76,7 +82,7 @@ async function tell(fd: number, { given, from, out, counts, layout }: Telling): 
       counts.broken += 1;
       continue;
     }
-    if (given.vmid !== undefined && event.container !== `${given.vmid}`) continue;
+    if (!isAbout(event, given)) continue;
     if (from !== undefined && event.time.slice(0, from.length) < from) continue;
     if (event.isConfirmation && !given.all && !given.json) continue;
     if (counts.shown === 0 && !given.json) await out.put(layout.head);
@@ -90,6 +96,10 @@ export interface LoggedEvent {
   /** Cores of an earlier change have taken effect: no change of its own. */
   readonly isConfirmation: boolean;
   readonly time: string;
+  /** The name of the node that it was written for. */
+  readonly node: string;
+  /** Empty: it is about no group. */
+  readonly group: string;
   readonly container: string;
   readonly name: string;
   readonly action: string;
@@ -100,6 +110,15 @@ export interface LoggedEvent {
   readonly status: string;
   readonly reason: string;
 }
+
+/** Whether a line is about what is asked for: a container or a group, on any node or on one. */
+export const isAbout = (
+  { container, group, node }: LoggedEvent,
+  { vmid, group: wanted, node: named }: Pick<Arguments, 'vmid' | 'group' | 'node'>,
+): boolean =>
+  (vmid === undefined || container === `${vmid}`) &&
+  (wanted === undefined || group.toLowerCase() === wanted.toLowerCase()) &&
+  (named === undefined || node === named);
 
 export function eventOf(line: string): LoggedEvent | undefined {
   const event = asObject(parseJsonObject(line));
@@ -114,7 +133,8 @@ export function eventOf(line: string): LoggedEvent | undefined {
   if (time === '' || container === '') return undefined;
   return {
     isConfirmation: text('event') === 'confirmed' || text('action') === 'Confirm Cores',
-    ...{ time, container, name: text('name'), action: journalLabel(event) },
+    ...{ time, node: text('proxmox_host'), group: text('group') },
+    ...{ container, name: text('name'), action: journalLabel(event) },
     ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
     status: text('status'),
     reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),

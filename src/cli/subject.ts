@@ -57,7 +57,7 @@ function readContainer(
     return { message: `${name} needs the id or the name of a container, or --all` };
   }
   if (more !== undefined) {
-    const isTimed = options.since !== undefined || options.to !== undefined;
+    const isTimed = [options.since, options.to, options.at].some((one) => one !== undefined);
     const hint = isTimed ? '; a time that contains a blank needs quotes' : '';
     return { message: `${name} takes one container, '${more}' is too much${hint}` };
   }

@@ -65,3 +65,6 @@ export function plainText(text: string, maxLength: number = DEFAULT_MAX_LENGTH):
   const shown = visibleText(text);
   return shown.length > maxLength ? cut(text, maxLength) : shown;
 }
+
+export const asSentence = (text: string): string =>
+  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;

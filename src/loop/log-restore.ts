@@ -1,7 +1,7 @@
 import { describeDiff } from '../core/allocation.ts';
 import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
 import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
-import { plainText } from '../core/plain-text.ts';
+import { asSentence, plainText } from '../core/plain-text.ts';
 import type { Vmid } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import { putOnRecord } from './record.ts';
@@ -14,9 +14,6 @@ const LONGEST_NOTE = 1024;
 /** The name of a container is its owner's text. */
 const whoIs = (vmid: Vmid, { name, guest }: Pick<RestoreResult, 'name' | 'guest'>): string =>
   `${guestInside({ vmid, kind: guest })} (${plainText(name, LONGEST_NAME)})`;
-
-export const asSentence = (text: string): string =>
-  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!]$/.test(text) ? '' : '.'}`;
 
 const isDone = ({ kind }: RestoreResult): boolean => kind === 'confirmed' || kind === 'pending';
 

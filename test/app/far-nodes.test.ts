@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { readConfiguration, renderProblems } from '../../src/app/configuration.ts';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
 import { once } from '../../src/app/once.ts';
 import { run } from '../../src/app/run.ts';
+import { nodeLines } from '../../src/cli/check-nodes.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
@@ -67,11 +70,12 @@ function contextOf(): ProcessContext {
   };
 }
 
+const CHOICE = {
+  ...{ configFile: undefined, pollIntervalSeconds: undefined, energyMode: false, debug: true },
+};
+
 function runOnce(dryRun = false): Promise<ExitCode> {
-  const launch = {
-    ...{ configFile: undefined, pollIntervalSeconds: undefined },
-    ...{ energyMode: false, debug: true, dryRun },
-  };
+  const launch = { ...CHOICE, dryRun };
   return run(once, launch, contextOf(), { on: () => {}, off: () => {} });
 }
 
@@ -116,7 +120,7 @@ it('commands are about it if it is named, and about this one if not', async () =
   expect((await typed('backups', '--node', 'lab')).out).toMatch(/^201 /m);
   expect((await typed('backups')).out).toContain('There are no backups');
   expect(await typed('backups', '--node', 'lob')).toMatchObject({
-    ...{ code: EXIT.failure, err: "unknown node 'lob'. Did you mean 'lab'?\n" },
+    ...{ code: EXIT.failure, err: "Unknown node 'lob'. Did you mean 'lab'?\n" },
   });
   // It runs and uses little, and nobody here can tell whether it could do with less.
   wanted = 50;
@@ -155,6 +159,24 @@ it('check-config says whether it is reached, and why not', async () => {
   configure(`${reached()}${LOGIN.replace('!ps', '!noacl')}    verify_tls: False\n`);
   expect((await typed('check-config')).out).toMatch(/lab .* - +as@pve!noacl is shown no guest/);
   expect(rest.server.calls.filter(({ method }) => method !== 'GET')).toEqual([]);
+});
+
+it('check-config waits for all nodes together, and names who did not answer', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  const slow = (name: string) =>
+    `  ${name}:\n    host: 127.0.0.1\n    port: ${port}\n${LOGIN}    verify_tls: False\n`;
+  configure(`${reached()}${LOGIN}    verify_tls: False\n${slow('one')}${slow('two')}`);
+  const loaded = readConfiguration(CHOICE, contextOf());
+  if (!loaded.ok) throw new Error(renderProblems(loaded));
+  const lines = await nodeLines(loaded.config, contextOf(), milliseconds(1500));
+  expect(lines.slice(4).map((line) => line.split(/ {2,}/))).toEqual([
+    ['lab', `127.0.0.1:${rest.server.port}`, '2', 'reached'],
+    ['one', `127.0.0.1:${port}`, '-', 'no answer within 1.5 s'],
+    ['two', `127.0.0.1:${port}`, '-', 'no answer within 1.5 s'],
+  ]);
+  silent.close();
 });
 
 it('a dry run changes nothing there', async () => {

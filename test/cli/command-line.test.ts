@@ -134,6 +134,21 @@ describe('the command line', () => {
     expect(run('status', '--node', 'lab')).toMatchObject({ node: 'lab' });
   });
 
+  it.each([
+    [['--status', '--once'], '--status and --once do not go together: each is a command'],
+    [
+      ['--validate-config', '--health-check'],
+      '--validate-config and --health-check do not go together: each is a command',
+    ],
+    [['--once', '--rollback'], '--rollback and --once do not go together: each is a command'],
+  ])('takes no two flags of different commands: %j', (argv, message) => {
+    expect(parseArguments(argv)).toEqual({ kind: 'wrong', message, command: undefined });
+  });
+
+  it('takes two flags of the same command', () => {
+    expect(run('--validate-config', '--validate-only')).toMatchObject({ command: 'check-config' });
+  });
+
   it('takes no such flag beside a command', () => {
     expect(parseArguments(['--status', 'once'])).toMatchObject({
       ...{ kind: 'wrong', message: '--status stands without a command: it is the same as status' },
@@ -308,6 +323,10 @@ describe('status, explain and history', () => {
   it.each([
     [['explain'], 'explain needs the id or the name of a container, or the name of a group'],
     [['explain', '101', '102'], "explain takes one container, '102' is too much"],
+    [
+      ['explain', '101', '--at', '2h', 'ago'],
+      "explain takes one container, 'ago' is too much; a time that contains a blank needs quotes",
+    ],
     [['explain', '99'], "'99' is no container id, a whole number from 100 to 999999999"],
     [['status', '101', '102'], "status takes one container, '102' is too much"],
     [['members', '101'], "members stands alone, '101' is too much"],

@@ -10,7 +10,16 @@ import { createPaths } from '../../src/node/local/paths.ts';
 /** Names of guests, resolved on the files of a node. */
 
 const root = mkdtempSync(join(tmpdir(), 'lxc-autoscale-names-'));
-const GUESTS = { 101: 'intranet', 102: 'Web', 103: 'db', 104: 'twin', 105: 'TWIN', 106: 'shop' };
+const GUESTS = {
+  101: 'intranet',
+  102: 'Web',
+  103: 'db',
+  104: 'twin',
+  105: 'TWIN',
+  106: 'shop',
+  107: 'pool',
+  108: 'Pool',
+};
 
 beforeAll(() => {
   const guests = join(root, 'etc/pve/nodes/pve1/lxc');
@@ -58,7 +67,7 @@ it.each([
   [['status', 'twin'], "2 containers are called 'twin': 104, 105. Write the id of one"],
   [['explain', 'intranett'], "called 'intranett'. Did you mean 'intranet' (101)?"],
   [['explain', 'pol'], "No container or group is called 'pol'. Did you mean 'pool'?"],
-  [['backups', 'pool'], "No container is called 'pool'. List them: lxc-autoscale status"],
+  [['backups', 'pool'], "2 containers are called 'pool': 107, 108. Write the id of one"],
   [['activate', 'web'], "'web' is container 102 and a tier. For the container: lxc-autoscale act"],
   [['activate', 'Fas'], "No container or tier is called 'Fas'. Did you mean 'Fast'?"],
   [['status', 'inter*'], undefined],

@@ -230,25 +230,68 @@ it('leaves out what only confirms an earlier change, unless it is asked for', as
   expect((await world(logs).run(['--json'])).stdout.trimEnd().split('\n')).toHaveLength(2);
 });
 
-it('explain --at tells the last change of each resource by then, and the next one', async () => {
-  const first = line('2026-11-22 02:30:00', 101, { reason: 'it is full' });
-  const cores = line('2026-11-22 02:40:00', 101, { action: 'Decrease Cores', before: 4, after: 2 });
-  const other = line('2026-11-22 02:50:00', 102);
-  const { root } = world({ [LOG]: `${first}\n${cores}\n${other}\n${NOON}\n` });
-  const explain = (at: string, vmid = '101') => {
-    const parsed = parseArguments(['explain', vmid, '--at', at, '--sysroot', root]);
+describe('explain --at', () => {
+  const explainIn = (root: string, ...argv: readonly string[]) => {
+    const parsed = parseArguments(['explain', ...argv, '--sysroot', root]);
     if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
-    const out = collecting();
+    const [out, err] = [collecting(), collecting()];
     const clock = manualClock(Date.UTC(2026, 10, 22, 12, 0, 0));
-    const streams = { stdout: out.stream, stderr: collecting().stream };
-    explainAt(parsed.arguments, { paths: createPaths(root), clock, env: {}, ...streams });
-    return out.text();
+    const streams = { stdout: out.stream, stderr: err.stream };
+    const { guestName: group } = parsed.arguments;
+    const given = { ...parsed.arguments, group };
+    explainAt(given, { paths: createPaths(root), clock, env: {}, ...streams });
+    return out.text() + err.text();
   };
-  expect(explain('03:00')).toBe(
-    'Container 101 at 2026-11-22 03:00, as the JSON log has it.\n\n' +
+
+  it('tells the last change of each resource by then, and the next one', () => {
+    const first = line('2026-11-22 02:30:00', 101, { reason: 'it is full' });
+    const less = { action: 'Decrease Cores', before: 4, after: 2 };
+    const cores = line('2026-11-22 02:40:00', 101, less);
+    const other = line('2026-11-22 02:50:00', 102);
+    const { root } = world({ [LOG]: `${first}\n${cores}\n${other}\n${NOON}\n` });
+    const changes =
       '2026-11-22 02:30:00  Increase Memory 1024 -> 1536, confirmed\n  since it is full\n\n' +
       '2026-11-22 02:40:00  Decrease Cores 4 -> 2, confirmed\n  since it needs more\n\n' +
-      'Next: 2026-11-22 11:30:00  Increase Memory 1024 -> 1536, failed\n',
-  );
-  expect(explain('yesterday', '102')).toContain('No change of it had been logged by then.\n');
+      'Next: 2026-11-22 11:30:00  Increase Memory 1024 -> 1536, failed\n';
+    expect(explainIn(root, '101', '--at', '03:00')).toBe(
+      `Container 101 at 2026-11-22 03:00, as the JSON log has it.\n\n${changes}`,
+    );
+    expect(explainIn(root, '101', '--at', '2h ago')).toBe(
+      `Container 101 at 2026-11-22 10:00:00, as the JSON log has it.\n\n${changes}`,
+    );
+    const none = 'No change of it had been logged by then.\n';
+    expect(explainIn(root, '102', '--at', 'yesterday')).toContain(none);
+  });
+
+  it('tells of one node, or names the node where there are several', async () => {
+    const yaml =
+      'DEFAULT: {timezone: UTC}\nNODES: {lab: {host: 192.0.2.1, token_id: a@pve!b, ' +
+      'token_secret: c}}\n';
+    const here = line('2026-11-22 02:30:00', 101);
+    const there = line('2026-11-22 02:40:00', 101, { proxmox_host: 'lab', reason: 'it is far' });
+    const made = world({ [LOG]: `${here}\n${there}\n` }, yaml);
+    const both = explainIn(made.root, '101', '--at', '03:00');
+    expect(both).toContain('On pve1: 2026-11-22 02:30:00');
+    expect(both).toContain('On lab: 2026-11-22 02:40:00');
+    expect(explainIn(made.root, '101', '--at', '03:00', '--node', 'lab')).toBe(
+      'Container 101 at 2026-11-22 03:00, as the JSON log has it.\n\n' +
+        '2026-11-22 02:40:00  Increase Memory 1024 -> 1536, confirmed\n  since it is far\n',
+    );
+    expect(explainIn(made.root, '101', '--at', '03:00', '--node', 'lob')).toBe(
+      "Unknown node 'lob'. Did you mean 'lab'?\n",
+    );
+    const { stdout } = await made.run(['--node', 'lab']);
+    expect(stdout).toContain('02:40:00');
+    expect(stdout).not.toContain('02:30:00');
+  });
+
+  it('tells of a group', () => {
+    const member = { group: 'web', action: 'Scale Out', before: undefined, after: undefined };
+    const out = line('2026-11-22 02:30:00', 203, { ...member, change: '1' });
+    const { root } = world({ [LOG]: `${out}\n${NOON}\n` });
+    expect(explainIn(root, 'Web', '--at', '03:00')).toBe(
+      'Group Web at 2026-11-22 03:00, as the JSON log has it.\n\n' +
+        '2026-11-22 02:30:00  Scale Out 1, confirmed\n  since it needs more\n',
+    );
+  });
 });

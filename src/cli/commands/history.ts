@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { CONFIGURED, TABLE } from '../options.ts';
+import { CONFIGURED, ONE_NODE, TABLE } from '../options.ts';
 
 export const history: Command = {
   name: 'history',
@@ -12,6 +12,7 @@ export const history: Command = {
   },
   options: {
     ...CONFIGURED,
+    ...ONE_NODE,
     since:
       "From then on: today, yesterday, 03:00, 2026-11-21, '2026-11-21 22:04', or 2h30m, 7d ago",
     json: 'Print the lines as they were logged',

@@ -15,7 +15,7 @@ export type Since =
 const LONGEST_SPAN_MS = 100 * 365 * 86_400_000;
 
 /**
- * Reads `2h`, `1h30m`, `7d`, `today`, `yesterday`, `22:04`, `2026-11-21` or `2026-11-21 22:04`;
+ * Reads `2h`, `1h30m`, `7d ago`, `today`, `yesterday`, `22:04`, `2026-11-21` or `2026-11-21 22:04`;
  * undefined for all else.
  */
 export function parseSince(text: string): Since | undefined {
@@ -23,7 +23,7 @@ export function parseSince(text: string): Since | undefined {
   if (word === 'today' || word === 'yesterday')
     return { kind: 'day', ago: word === 'today' ? 0 : 1 };
   if (/^(?:[01]?[0-9]|2[0-3]):[0-5][0-9]$/.test(text)) return { kind: 'clock', text: clock(text) };
-  const seconds = spanSeconds(text);
+  const seconds = spanSeconds(text.replace(/ ago$/i, ''));
   if (seconds !== undefined) {
     const ms = seconds * 1000;
     return ms > 0 && ms <= LONGEST_SPAN_MS ? { kind: 'span', ms: milliseconds(ms) } : undefined;
