@@ -115,7 +115,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'node/guests/': { may: ['core/', 'node/port.ts'], builtins: true, packages: false },
   'node/local/': { may: BACKEND_MAY, builtins: true, packages: false },
   'node/api/': { may: BACKEND_MAY, builtins: true, packages: true },
-  'node/ssh/': { may: BACKEND_MAY, builtins: true, packages: false },
   'ports.ts': { may: ['core/', 'node/port.ts'], builtins: false, packages: false },
   'loop/': { may: PORTS, builtins: false, packages: false },
   'groups/': { may: [...PORTS, 'loop/'], builtins: false, packages: false },

@@ -86,11 +86,16 @@ class Daemon {
       health: () => this.#metrics.health(),
     });
     await this.#parts.apply(config);
-    const schedules = this.#nodes.map((node) => this.#scheduleOf(node));
-    await Promise.all(schedules.map((schedule) => runOnSchedule(schedule, signals)));
+    await Promise.all(
+      this.#nodes.map(async (node) => {
+        await runOnSchedule(this.#scheduleOf(node), signals);
+        // The service manager may lose patience with another node that has not ended.
+        node.save();
+      }),
+    );
     await this.#parts.stop();
     await control.close();
-    for (const node of this.#nodes) node.save();
+    this.#home.save();
     log.info('Stopped.');
     return EXIT.fine;
   }
@@ -119,7 +124,9 @@ class Daemon {
 
   /** Returns whether the log has a line on it. */
   async #cycle(node: NodeLoop, stop: AbortSignal): Promise<boolean> {
-    const { result } = await this.#watched(node, () => node.cycle(stop));
+    const ended = await this.#watched(node, () => node.cycle(stop));
+    if (ended === undefined) return false;
+    const { result } = ended;
     if (node === this.#home) {
       this.#supervisor.status(
         result.ok
@@ -136,7 +143,7 @@ class Daemon {
       intervalMs: () => node.config.sampleIntervalMs,
       look: () => node.sampleMeanwhile(),
       sample: async (stop) => {
-        const { urgent, suspicious } = await node.sample();
+        const { urgent, suspicious } = await node.sample(stop);
         this.#collect();
         if (urgent.size === 0) return suspicious;
         await this.#watched(node, () => node.earlyCycle(urgent, stop));
@@ -146,9 +153,13 @@ class Daemon {
   }
 
   /** Runs a cycle, and tells every part of its beginning and its end. */
-  async #watched(node: NodeLoop, cycle: () => Promise<EndedCycle>): Promise<EndedCycle> {
-    this.#parts.cycleBegins();
+  async #watched<Ended extends EndedCycle | undefined>(
+    node: NodeLoop,
+    cycle: () => Promise<Ended>,
+  ): Promise<Ended> {
+    this.#parts.cycleBegins(node.open.name);
     const ended = await cycle();
+    if (ended === undefined) return ended;
     this.#parts.cycleEnded(ended);
     node.saveAfter(ended);
     return ended;

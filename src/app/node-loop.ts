@@ -74,13 +74,15 @@ export class NodeLoop {
     return forGuestsOf(this.#options.settingsOf(config), () => this.state);
   }
 
-  async cycle(stop: AbortSignal): Promise<EndedCycle> {
+  /** undefined: it was stopped before the node had been seen. */
+  async cycle(stop: AbortSignal): Promise<EndedCycle | undefined> {
     let view: CycleView | undefined;
     const inspect = (seen: CycleView): void => {
       view = seen;
       this.#view = seen;
     };
-    await this.world.observe();
+    await this.world.observe(stop);
+    if (stop.aborted) return undefined;
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
     return { node: this.open.name, kind: 'whole', result, view };
@@ -94,8 +96,9 @@ export class NodeLoop {
   }
 
   /** Samples the containers between two cycles. */
-  async sample(): Promise<ReturnType<typeof sample>> {
-    await this.world.observe();
+  async sample(stop: AbortSignal): Promise<ReturnType<typeof sample>> {
+    await this.world.observe(stop);
+    if (stop.aborted) return { urgent: new Set(), suspicious: false };
     noticePause(this.world, this.state);
     return this.#look(false);
   }

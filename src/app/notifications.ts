@@ -81,8 +81,8 @@ export function openNotifications(
       if (!isAnnounced) tell(started(config));
       isAnnounced = true;
     },
-    cycleBegins() {
-      beganMs = clock.monotonicMs();
+    cycleBegins(node) {
+      if (node === home) beganMs = clock.monotonicMs();
       messengers?.messenger.cycleBegins();
     },
     cycleEnded({ node, result, view }) {

@@ -28,17 +28,17 @@ export async function once(launched: Launched): Promise<ExitCode> {
   const notifications = openNotifications(home.outputs, context, { home: home.name });
   const parts = together([...usages, notifications]);
   await parts.apply(config);
-  parts.cycleBegins();
   const results = await Promise.all(
     loops.map(async (loop) => {
+      parts.cycleBegins(loop.open.name);
       const ended = await loop.cycle(stop.signal);
-      parts.cycleEnded(ended);
+      if (ended !== undefined) parts.cycleEnded(ended);
       loop.save();
-      return ended.result;
+      return ended?.result;
     }),
   );
   await parts.stop();
   home.world.log.info('Resource allocation process completed.');
-  const isFine = results.every((result) => result.ok && result.failed === 0);
+  const isFine = results.every((result) => result?.ok === true && result.failed === 0);
   return isFine ? EXIT.fine : EXIT.failure;
 }

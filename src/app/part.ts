@@ -19,7 +19,8 @@ export interface EndedCycle {
 export interface Part {
   /** Makes a configuration active: at the start, and again at each reload. */
   apply(config: Config): Promise<void>;
-  cycleBegins?(): void;
+  /** @param node its name */
+  cycleBegins?(node: string): void;
   cycleEnded?(cycle: EndedCycle): void;
   stop(): Promise<void>;
 }
@@ -29,8 +30,8 @@ export const together = (parts: readonly Part[]): Required<Part> => ({
   async apply(config) {
     for (const part of parts) await part.apply(config);
   },
-  cycleBegins() {
-    for (const part of parts) part.cycleBegins?.();
+  cycleBegins(node) {
+    for (const part of parts) part.cycleBegins?.(node);
   },
   cycleEnded(cycle) {
     for (const part of parts) part.cycleEnded?.(cycle);

@@ -57,6 +57,7 @@ export async function run(
   reach: Reach = farNodes,
 ): Promise<ExitCode> {
   optimizeLate();
+  const heard = keepingHangups(signals);
   const loaded = readConfiguration(launch, context);
   const { paths } = context;
   const notNow = await whyNotNow(loaded, context);
@@ -70,8 +71,6 @@ export async function run(
   const { config } = loaded;
   if (unfit !== undefined) return refuse(context, `${unfit}\n`, EXIT.failure);
 
-  // SIGHUP while the daemon still starts must not end it.
-  signals.on('SIGHUP', () => {});
   const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
     const message = lock.running ? alreadyRunning(lock) : lock.message;
@@ -89,7 +88,7 @@ export async function run(
     for (const note of loaded.notes) home.world.log.warn(renderProblem(note));
     if (lock.remark !== undefined) home.world.log.warn(plainText(lock.remark, 300));
     const nodes = [inHand(home), ...far.map(inHand)] as const;
-    return await mode({ launch, config, home, nodes, context, signals });
+    return await mode({ launch, config, home, nodes, context, signals: heard });
   } finally {
     for (const one of far) await one.close();
     await home.close();
@@ -104,6 +103,24 @@ export async function run(
  */
 function optimizeLate(): void {
   setFlagsFromString('--interrupt-budget=2000000');
+}
+
+/** SIGHUP, also by the control socket: while the daemon starts it neither ends it nor is lost. */
+function keepingHangups(signals: Signals): Signals {
+  let isMissed = false;
+  const miss = (): void => {
+    isMissed = true;
+  };
+  signals.on('SIGHUP', miss);
+  return {
+    on(signal, listener) {
+      signals.on(signal, listener);
+      if (signal !== 'SIGHUP' || !isMissed) return;
+      isMissed = false;
+      listener();
+    },
+    off: (signal, listener) => signals.off(signal, listener),
+  };
 }
 
 function clearUp({ backupDir, logFile, jsonLogFile }: Config, context: ProcessContext): void {

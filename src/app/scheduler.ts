@@ -85,7 +85,7 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
         await schedule.reload();
         await supervisor?.ready();
         // A changed interval counts from the last start.
-        nextMs += schedule.pollIntervalMs() - intervalBefore;
+        if (isReady) nextMs += schedule.pollIntervalMs() - intervalBefore;
         continue;
       }
       const waitMs = Math.min(nextMs, sampleMs) - schedule.clock.monotonicMs();

@@ -89,8 +89,8 @@ export function openFarWorld(
   context: ProcessContext,
 ): OpenWorld {
   const { name, eyes, hands } = node;
-  const observe = async (): Promise<void> => {
-    await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe()]);
+  const observe = async (stop?: AbortSignal): Promise<void> => {
+    await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop)]);
   };
   const log = withPrefix(outputs.log, `${name}: `);
   const parts = { name, hands, log, eyes: { ...eyes, observe }, below: join('nodes', name) };

@@ -135,9 +135,10 @@ export interface NodeEyes {
   readonly clock: Clock;
   /**
    * One look at the node: all that is read afterwards is read at once, as of this look or later.
-   * Never fails: what does not answer is missing if it is read.
+   * Never fails: what does not answer is missing if it is read. `stop` may end it early; then all
+   * is as of the look before.
    */
-  observe(): Promise<void>;
+  observe(stop?: AbortSignal): Promise<void>;
   /**
    * One look at one guest, for a change: before it, after it, and while it is watched. What is read
    * of this guest afterwards is as of this look or later. Never fails, as `observe`.

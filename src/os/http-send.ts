@@ -5,7 +5,7 @@ import type { Milliseconds } from '../core/units.ts';
 /** One request over HTTP, and what came of it. Node's own fetch would take 15 MB of memory. */
 
 export interface Sending {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | undefined;

@@ -39,15 +39,6 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
 export const isCertificateError = (error: unknown): boolean =>
   codesOf(error).some((code) => /CERT|SIGNATURE/.test(code));
 
-/** Whether a request cannot have reached anybody: there was no connection to send it on. */
-export const isBeforeConnection = (error: unknown): boolean =>
-  isCertificateError(error) || codesOf(error).some((code) => UNCONNECTED.has(code));
-
-const UNCONNECTED: ReadonlySet<string> = new Set([
-  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
-  ...['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER'],
-]);
-
 /** Whether it stays like that until somebody mends the configuration. */
 export const isForSettings = (error: unknown): boolean =>
   codesOf(error).some((code) => SETTINGS.has(code));

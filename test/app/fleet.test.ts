@@ -1,11 +1,13 @@
+import { EventEmitter } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { ProcessContext } from '../../src/app/context.ts';
+import { daemon } from '../../src/app/daemon.ts';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
 import { once } from '../../src/app/once.ts';
-import { run } from '../../src/app/run.ts';
+import { type Reach, run } from '../../src/app/run.ts';
 import type { FarNode } from '../../src/app/world.ts';
 import { missing } from '../../src/core/reading.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
@@ -33,7 +35,7 @@ beforeEach(async () => {
   root = temporaryDirectory();
   home = await SimulatedNode.create({ root, host: HOST, guests: [] });
   mkdirSync(dirname(join(root, CONFIG)), { recursive: true });
-  writeFileSync(join(root, CONFIG), 'DEFAULT:\n  behaviour: normal\n');
+  writeFileSync(join(root, CONFIG), 'DEFAULT:\n  log_quiet_cycles: True\n');
   far = new FakeNode();
   far.seen = host();
   // It uses more than it may be left with.
@@ -42,6 +44,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  signals.removeAllListeners();
   await home.close();
   rmSync(root, { recursive: true, force: true });
 });
@@ -56,7 +59,10 @@ const reached = (): FarNode => ({
   },
 });
 
-async function runOnce(): Promise<ExitCode> {
+const signals = new EventEmitter();
+const reach = async () => [reached()];
+
+function runIn(mode: typeof once, reaching: Reach = reach): Promise<ExitCode> {
   const launch = {
     ...{ configFile: undefined, pollIntervalSeconds: undefined },
     ...{ energyMode: false, debug: false, dryRun: false },
@@ -70,9 +76,9 @@ async function runOnce(): Promise<ExitCode> {
     ...{ paths: createPaths(root), clock, env: { PATH: home.binDirectory } },
     ...{ stdout: stream(), stderr: stream() },
   };
-  const signals = { on: () => {}, off: () => {} };
-  return run(once, launch, context, signals, async () => [reached()]);
+  return run(mode, launch, context, signals, reaching);
 }
+const runOnce = (): Promise<ExitCode> => runIn(once);
 
 const log = (): readonly string[] =>
   readFileSync(join(root, 'var/log/lxc_autoscale.log'), 'utf8').split('\n');
@@ -99,4 +105,49 @@ it('one that cannot be seen is blind, and no other is hurt by it', async () => {
   const said = log().join('\n');
   expect(said).toContain('lab: The containers cannot be seen, so nothing is scaled');
   expect(said).toMatch(/^(?!.*lab: ).*Final resources after adjustments/m);
+});
+
+const firstCycle = () => vi.waitFor(() => expect(log().join()).toContain('Final resources'), 5000);
+
+it('a signal ends the look at a node that does not answer', async () => {
+  const hanging = (stop?: AbortSignal): Promise<void> =>
+    new Promise((resolve) => stop?.addEventListener('abort', () => resolve()));
+  const silent = { ...reached(), eyes: { ...far.world, observe: hanging } };
+  const ended = runIn(daemon, async () => [silent]);
+  await firstCycle();
+  signals.emit('SIGTERM');
+  expect(await ended).toBe(EXIT.fine);
+  expect([kept('state.json'), kept('nodes/lab/state.json')]).toEqual([true, true]);
+  expect(log().join('\n')).not.toContain('cannot be seen');
+});
+
+it('the state of a node is saved also while another one does not end', async () => {
+  let answer = (): void => {};
+  const hanging = (): Promise<void> =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  const deaf = { ...reached(), eyes: { ...far.world, observe: hanging } };
+  const ended = runIn(daemon, async () => [deaf]);
+  await firstCycle();
+  expect(kept('state.json')).toBe(false);
+  signals.emit('SIGTERM');
+  await vi.waitFor(() => expect(kept('state.json')).toBe(true));
+  expect(kept('nodes/lab/state.json')).toBe(false);
+  answer();
+  expect(await ended).toBe(EXIT.fine);
+});
+
+it('a reload that is asked for while the daemon starts is done before its first cycle', async () => {
+  const ended = runIn(daemon, async () => {
+    writeFileSync(join(root, CONFIG), 'DEFAULT:\n  log_quiet_cycles: True\n  poll_interval: 77\n');
+    signals.emit('SIGHUP');
+    return [];
+  });
+  expect(signals.listenerCount('SIGHUP')).toBe(1);
+  await firstCycle();
+  signals.emit('SIGTERM');
+  await ended;
+  expect(log().filter((line) => line.includes('was reloaded'))).toHaveLength(1);
+  expect(log().join('\n')).toMatch(/Next run in 7[67] seconds/);
 });

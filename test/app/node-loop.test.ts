@@ -75,9 +75,17 @@ describe('the loop of a node', () => {
     const { loop, did } = loopWith(101);
     await loop.cycle(stop);
     expect(did).toEqual(['look']);
-    await loop.sample();
+    await loop.sample(stop);
     await loop.earlyCycle(new Set([vmid(101)]), stop);
     expect(did).toEqual(['look', 'look']);
+  });
+
+  it('does nothing more once it is stopped in a look', async () => {
+    const { loop, node } = loopWith(101);
+    const stopped = AbortSignal.abort();
+    expect(await loop.cycle(stopped)).toBeUndefined();
+    expect(await loop.sample(stopped)).toEqual({ urgent: new Set(), suspicious: false });
+    expect([loop.state.cycle, node.sets]).toEqual([0, []]);
   });
 
   it('goes by a new configuration from then on, and so does its world', () => {
@@ -113,17 +121,19 @@ describe('parts together', () => {
     });
     const hearing: Part = {
       ...part('b'),
-      cycleBegins: () => void did.push('b begins'),
+      cycleBegins: (node) => void did.push(`b begins on ${node}`),
       cycleEnded: ({ kind }) => void did.push(`b heard of a ${kind} cycle`),
     };
     const parts = together([part('a'), hearing]);
     await parts.apply(config(300));
-    parts.cycleBegins();
+    parts.cycleBegins('pve1');
     const { loop } = loopWith(101);
-    parts.cycleEnded(await loop.cycle(stop));
+    const ended = await loop.cycle(stop);
+    if (ended === undefined) throw new Error('nobody has stopped it');
+    parts.cycleEnded(ended);
     await parts.stop();
     expect(did).toEqual([
-      ...['a applies 300000', 'b applies 300000', 'b begins', 'b heard of a whole cycle'],
+      ...['a applies 300000', 'b applies 300000', 'b begins on pve1', 'b heard of a whole cycle'],
       ...['a stops', 'b stops'],
     ]);
   });

@@ -87,7 +87,7 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
       const inspect = (seen: CycleView): void => {
         view = seen;
       };
-      notifications.cycleBegins();
+      notifications.cycleBegins(open.name);
       const result = await runCycle(open.world, { ...settings, inspect }, state, stop);
       notifications.cycleEnded({ node: open.name, kind: 'whole', result, view });
       return performance.now() - startMs;

@@ -38,6 +38,8 @@ export interface ApiNode {
 
 /** So many configurations are read at a look; the others wait for the next ones. */
 const MOST_READ = 50;
+/** Of those that could not be read the last time: each may take all of its time limit. */
+const MOST_READ_AGAIN = 6;
 
 /** No proof, no pressure, and of memory no more than a sum; the limits are set all the same. */
 const ABLE: Capabilities = {
@@ -61,6 +63,7 @@ class RemoteNode {
   readonly #cluster: ClusterLook;
   readonly #name: string;
   readonly #known = new Map<Vmid, Known>();
+  /** Whose configuration could not be read, the longest ago first. */
   readonly #failed = new Map<Vmid, Reading<never>>();
   readonly #totals = new Map<Vmid, Total>();
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
@@ -73,7 +76,7 @@ class RemoteNode {
   eyes(): NodeEyes {
     return {
       clock: this.#cluster.clock,
-      observe: () => this.#observe(),
+      observe: (stop) => this.#observe(stop),
       inspect: (vmid) => this.#inspect(vmid),
       ...{ guests: this.#guests(), cgroups: this.#cgroups(), host: this.#hostView() },
     };
@@ -93,14 +96,14 @@ class RemoteNode {
     };
   }
 
-  async #observe(): Promise<void> {
-    await this.#cluster.look();
+  async #observe(stop?: AbortSignal): Promise<void> {
+    await this.#cluster.look(stop);
     this.#count();
-    await this.#readConfigs();
+    await this.#readConfigs(stop);
   }
 
   async #inspect(vmid: Vmid): Promise<void> {
-    await this.#cluster.look(0);
+    await this.#cluster.look(undefined, 0);
     this.#count();
     const seen = this.#seen(vmid);
     if (seen.ok) await this.#readConfig(seen.value);
@@ -154,14 +157,16 @@ class RemoteNode {
     this.#host = { atMs, busy: busy + ticks * seen.value.cpu, total: total + ticks };
   }
 
-  async #readConfigs(): Promise<void> {
+  async #readConfigs(stop?: AbortSignal): Promise<void> {
     const own = this.#own();
     if (!own.ok) return;
     const due = [...own.value.lxc.values()]
       .flatMap((seen) => (seen.ok ? [seen.value] : []))
-      .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen))
-      .slice(0, MOST_READ);
-    await Promise.all(due.map((seen) => this.#readConfig(seen)));
+      .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen));
+    const first = due.filter(({ vmid }) => !this.#failed.has(vmid)).slice(0, MOST_READ);
+    const again = [...this.#failed.keys()].flatMap((id) => due.filter(({ vmid }) => vmid === id));
+    const read = [...first, ...again.slice(0, MOST_READ_AGAIN)];
+    await Promise.all(read.map((seen) => this.#readConfig(seen, stop)));
   }
 
   /** At a start what was pending comes into the configuration. */
@@ -169,13 +174,14 @@ class RemoteNode {
     return isRunning ? `${signature} ${this.#totals.get(vmid)?.life}` : signature;
   }
 
-  async #readConfig(seen: SeenGuest): Promise<void> {
+  async #readConfig(seen: SeenGuest, stop?: AbortSignal): Promise<void> {
     const { vmid } = seen;
     const signature = this.#signature(seen);
-    const file = await this.#cluster.config(this.#name, vmid);
+    const file = await this.#cluster.config(this.#name, vmid, stop);
+    if (stop?.aborted === true) return;
+    this.#failed.delete(vmid);
     if (file.ok) {
       this.#known.set(vmid, { file: file.value, signature });
-      this.#failed.delete(vmid);
     } else {
       this.#known.delete(vmid);
       this.#failed.set(vmid, file);

@@ -1,10 +1,6 @@
 import { type Milliseconds, milliseconds } from '../../core/units.ts';
 import type { HttpAnswer, Send, Sending, Sent } from '../../os/http-send.ts';
-import {
-  describeNetworkError,
-  isBeforeConnection,
-  isCertificateError,
-} from '../../os/network-error.ts';
+import { describeNetworkError, isCertificateError } from '../../os/network-error.ts';
 import { type ApiAnswer, type ApiFailure, apiFailure, failureOf, isOfProxy } from './failure.ts';
 import { type Credentials, type Headers, Session } from './session.ts';
 import { type Agents, agentsFor, MOST_AT_ONCE, type Trust } from './trust.ts';
@@ -77,7 +73,7 @@ export class ApiClient {
    */
   async get(path: string, stop: AbortSignal): Promise<ApiAnswer> {
     for (let tries = 1; ; tries += 1) {
-      const answer = await this.#asOurselves('GET', path, undefined, stop);
+      const answer = await this.#inTurn(() => this.#asOurselves('GET', path, undefined, stop));
       if (answer.ok || tries === MOST_TRIES || !isPassing(answer) || stop.aborted) return answer;
       const mostMs = FIRST_PAUSE_MS * 2 ** (tries - 1);
       await this.#tools.pause(milliseconds(mostMs * this.#tools.random()), stop);
@@ -85,8 +81,7 @@ export class ApiClient {
   }
 
   /**
-   * Changes something, once. What came of it after a failure that `mayHaveBegun` is to be looked
-   * at: sent again blindly it might be done twice. Never rejects.
+   * Changes something, once: sent again after a failure it might be done twice. Never rejects.
    * @param stop leaves it some seconds to finish
    * @param cancel ends it at once, or keeps it from beginning
    */
@@ -100,7 +95,7 @@ export class ApiClient {
     if (stop.aborted) soon();
     if (cancel?.aborted === true) end();
     try {
-      return await this.#asOurselves('PUT', path, form, ending.signal);
+      return await this.#inTurn(() => this.#asOurselves('PUT', path, form, ending.signal));
     } finally {
       done.abort();
       stop.removeEventListener('abort', soon);
@@ -121,7 +116,7 @@ export class ApiClient {
     stop: AbortSignal,
   ): Promise<ApiAnswer> {
     for (let isFirst = true; ; isFirst = false) {
-      const headers = await this.#session.headers(method !== 'GET');
+      const headers = await orStopped(this.#session.headers(method !== 'GET'), stop);
       if (isFailure(headers)) return headers;
       const answer = await this.#ask(method, path, headers, form, stop);
       if (answer.ok) this.#session.accepted();
@@ -142,25 +137,24 @@ export class ApiClient {
     form: Form | undefined,
     stop: AbortSignal,
   ): Promise<ApiAnswer> {
-    const isRead = method === 'GET';
     const { readLimitMs, writeLimitMs, trust } = this.#settings;
     if (trust.kind === 'unusable') return apiFailure('certificate', trust.why);
     const sending: Sending = {
       ...{ method, url: `${this.#base}${path}`, mostBytes: MOST_BYTES },
-      agent: isRead ? this.#agents.forReads : this.#agents.forWrites,
-      timeLimitMs: isRead ? readLimitMs : writeLimitMs,
+      agent: method === 'GET' ? this.#agents.forReads : this.#agents.forWrites,
+      timeLimitMs: method === 'PUT' ? writeLimitMs : readLimitMs,
       headers:
         form === undefined
           ? headers
           : { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' },
       ...(form !== undefined && { body: new URLSearchParams(form).toString() }),
     };
-    const sent = await this.#inTurn(() => this.#tools.send(sending, stop));
+    const sent = await this.#tools.send(sending, stop);
     const answer = sent.kind === 'answered' ? this.#answerOf(sent) : this.#failureOf(sent, sending);
     return answer.ok ? answer : { ...answer, message: this.#session.mask(answer.message) };
   }
 
-  /** A few at once; the time limit of a request begins when it is its turn. */
+  /** A few at once, besides a login; the time limit of a request begins when it is its turn. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#underWay < MOST_AT_ONCE) this.#underWay += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -183,21 +177,33 @@ export class ApiClient {
     } catch {
       // Half an answer is none.
     }
-    return apiFailure('malformed', 'its answer is not one of Proxmox VE', true);
+    return apiFailure('malformed', 'its answer is not one of Proxmox VE');
   }
 
   #failureOf(sent: Exclude<Sent, HttpAnswer>, { timeLimitMs }: Sending): ApiFailure {
     switch (sent.kind) {
       case 'stopped':
-        return apiFailure('stopped', 'given up, since the program stops', true);
+        return STOPPED;
       case 'timed-out':
-        return apiFailure('timeout', `no answer within ${timeLimitMs / 1000} s`, true);
+        return apiFailure('timeout', `no answer within ${timeLimitMs / 1000} s`);
       case 'too-long':
-        return apiFailure('malformed', `it answers with more than ${MOST_BYTES} bytes`, true);
+        return apiFailure('malformed', `it answers with more than ${MOST_BYTES} bytes`);
       case 'broken':
         return brokenBecause(sent.error);
     }
   }
+}
+
+const STOPPED = apiFailure('stopped', 'given up, since the program stops');
+
+/** A login serves others too, so it goes on when one of them has stopped to wait for it. */
+function orStopped<T>(work: Promise<T>, stop: AbortSignal): Promise<T | ApiFailure> {
+  if (stop.aborted) return Promise.resolve(STOPPED);
+  return new Promise((resolve, reject) => {
+    const end = (): void => resolve(STOPPED);
+    stop.addEventListener('abort', end, { once: true });
+    work.then(resolve, reject).finally(() => stop.removeEventListener('abort', end));
+  });
 }
 
 const isFailure = (value: Headers | ApiFailure): value is ApiFailure =>
@@ -214,5 +220,5 @@ const TRUST =
 function brokenBecause(error: unknown): ApiFailure {
   const words = describeNetworkError(error, TRUST);
   if (isCertificateError(error)) return apiFailure('certificate', words);
-  return apiFailure('unreachable', words, !isBeforeConnection(error));
+  return apiFailure('unreachable', words);
 }

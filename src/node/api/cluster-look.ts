@@ -17,12 +17,17 @@ const NEVER = new AbortController().signal;
 export const missingAs = ({ why, message }: ApiFailure): Reading<never> =>
   missing(why === 'gone' ? 'absent' : 'unreadable', message);
 
+interface UnderWay {
+  readonly over: Promise<void>;
+  readonly ending: AbortController;
+}
+
 export class ClusterLook {
   readonly client: ApiClient;
   readonly clock: Clock;
   #sight: Reading<ClusterSight> = missing('unreadable', 'nobody has looked yet');
   #atMs: number | undefined;
-  #underWay: Promise<void> | undefined;
+  #underWay: UnderWay | undefined;
   #quorum: Reading<boolean> = missing('unreadable', 'nobody has asked yet');
 
   constructor(client: ApiClient, clock: Clock) {
@@ -44,14 +49,27 @@ export class ClusterLook {
     return this.#quorum;
   }
 
-  /** One request, whoever asks for it at the same time. Never fails. */
-  async look(isFreshEnough = FRESH_MS): Promise<void> {
+  /**
+   * One request, whoever asks for it at the same time. Never fails.
+   * @param stop ends it for all of them: it is the program that stops. What was seen before stays
+   */
+  async look(stop: AbortSignal = NEVER, isFreshEnough = FRESH_MS): Promise<void> {
     const age = this.clock.monotonicMs() - (this.#atMs ?? Number.NEGATIVE_INFINITY);
-    if (this.#underWay === undefined && age < isFreshEnough) return;
-    this.#underWay ??= this.#ask().finally(() => {
+    if (stop.aborted || (this.#underWay === undefined && age < isFreshEnough)) return;
+    this.#underWay ??= this.#begin();
+    const { over, ending } = this.#underWay;
+    const end = (): void => ending.abort();
+    stop.addEventListener('abort', end, { once: true });
+    await over;
+    stop.removeEventListener('abort', end);
+  }
+
+  #begin(): UnderWay {
+    const ending = new AbortController();
+    const over = this.#ask(ending.signal).finally(() => {
       this.#underWay = undefined;
     });
-    await this.#underWay;
+    return { over, ending };
   }
 
   /** A change was refused for want of a quorum: it is asked for with each look until it is back. */
@@ -60,39 +78,38 @@ export class ClusterLook {
   }
 
   /** The configuration of a guest, as it is now. */
-  async config(node: string, vmid: Vmid): Promise<Reading<GuestFile>> {
+  async config(node: string, vmid: Vmid, stop = NEVER): Promise<Reading<GuestFile>> {
     const home = `/nodes/${encodeURIComponent(node)}/lxc/${vmid}`;
-    const config = await this.client.get(`${home}/config?current=1`, NEVER);
+    const config = await this.client.get(`${home}/config?current=1`, stop);
     if (!config.ok) return missingAs(config);
-    const pending = await this.client.get(`${home}/pending`, NEVER);
+    const pending = await this.client.get(`${home}/pending`, stop);
     if (!pending.ok) return missingAs(pending);
     return guestFile(vmid, config.data, pending.data);
   }
 
-  async #ask(): Promise<void> {
-    const answer = await this.client.get('/cluster/resources', NEVER);
-    this.#sight = answer.ok ? parseResources(answer.data) : missingAs(answer);
-    if (this.#sight.ok && this.#sight.value.guests.size === 0) await this.#doubt();
-    if (!this.#quorum.ok || !this.#quorum.value) {
-      this.#quorum = quorumIn(await this.client.get('/cluster/status', NEVER));
-    }
+  async #ask(stop: AbortSignal): Promise<void> {
+    const answer = await this.client.get('/cluster/resources', stop);
+    const seen = answer.ok ? parseResources(answer.data) : missingAs(answer);
+    const sight = seen.ok && seen.value.guests.size === 0 ? await this.#doubted(seen, stop) : seen;
+    const isKnown = this.#quorum.ok && this.#quorum.value;
+    const status = isKnown ? undefined : await this.client.get('/cluster/status', stop);
+    if (stop.aborted) return;
+    this.#sight = sight;
+    if (status !== undefined) this.#quorum = quorumIn(status);
     this.#atMs = this.clock.monotonicMs();
   }
 
   /** That nothing is shown is no proof that there is nothing. */
-  async #doubt(): Promise<void> {
-    const answer = await this.client.get('/access/permissions', NEVER);
-    if (!answer.ok) {
-      this.#sight = missingAs(answer);
-      return;
-    }
+  async #doubted(seen: Reading<ClusterSight>, stop: AbortSignal): Promise<Reading<ClusterSight>> {
+    const answer = await this.client.get('/access/permissions', stop);
+    if (!answer.ok) return missingAs(answer);
     const isShown = Object.values(rowOf(answer.data) ?? {}).some(
       (privileges) => rowOf(privileges)?.['VM.Audit'] !== undefined,
     );
-    if (isShown) return;
+    if (isShown) return seen;
     const { asker } = this.client;
     const remedy = `grant it with: ${grantCommand('/', asker)}`;
-    this.#sight = missing('unreadable', `${asker} is shown no guest: it lacks VM.Audit; ${remedy}`);
+    return missing('unreadable', `${asker} is shown no guest: it lacks VM.Audit; ${remedy}`);
   }
 }
 

@@ -21,8 +21,6 @@ export interface ApiFailure {
   readonly why: ApiFailureWhy;
   /** For people, one line, no secret in it. */
   readonly message: string;
-  /** Whether a change that was asked for may have been made, wholly or in part. */
-  readonly mayHaveBegun: boolean;
   /** Of an answer. */
   readonly status?: number;
 }
@@ -30,18 +28,11 @@ export interface ApiFailure {
 /** `data` of an answer, whatever it is: text of others. */
 export type ApiAnswer = { readonly ok: true; readonly data: unknown } | ApiFailure;
 
-export const apiFailure = (
-  why: ApiFailureWhy,
-  message: string,
-  mayHaveBegun = false,
-): ApiFailure => ({ ok: false, why, message, mayHaveBegun });
+export const apiFailure = (why: ApiFailureWhy, message: string): ApiFailure => ({
+  ...{ ok: false, why, message },
+});
 
 const LONGEST_MESSAGE = 500;
-
-/** Of these nothing of the request was carried out. */
-const REFUSALS: ReadonlySet<ApiFailureWhy> = new Set<ApiFailureWhy>([
-  ...(['locked', 'busy', 'modified', 'gone', 'exists', 'denied'] as const),
-]);
 
 /** Who asks, for the words of a refusal: `user@realm`, or `user@realm!name` of a token. */
 export type Asker = string;
@@ -53,8 +44,8 @@ export type Asker = string;
 export function failureOf(answer: HttpAnswer, asker: Asker): ApiFailure {
   const { status } = answer;
   const said = plainText(wordsOf(answer), LONGEST_MESSAGE);
-  const failed = (why: ApiFailureWhy, message: string, mayHaveBegun = false): ApiFailure => ({
-    ...apiFailure(why, message, mayHaveBegun),
+  const failed = (why: ApiFailureWhy, message: string): ApiFailure => ({
+    ...apiFailure(why, message),
     status,
   });
   if (status >= 300 && status < 400) {
@@ -64,15 +55,12 @@ export function failureOf(answer: HttpAnswer, asker: Asker): ApiFailure {
   if (status === 401) return failed('denied', `it does not know ${asker}: ${said}`);
   if (status === 403) return failed('denied', deniedWords(said, asker));
   if (isOfProxy(status)) {
-    // Without a connection to the daemon behind the proxy nobody has begun anything.
-    const isRefused = /connection refused/i.test(said);
-    return failed('unreachable', `the node's API daemon does not answer: ${said}`, !isRefused);
+    return failed('unreachable', `the node's API daemon does not answer: ${said}`);
   }
   if (status === 501)
     return failed('other', `this version of Proxmox VE has no such call: ${said}`);
   const { why, message } = failureWords(status, said);
-  const begun = status >= 500 && !REFUSALS.has(why);
-  return failed(why, plainText(message, LONGEST_MESSAGE), begun);
+  return failed(why, plainText(message, LONGEST_MESSAGE));
 }
 
 /** Codes of pveproxy itself: it could not reach the node or daemon that would answer. */

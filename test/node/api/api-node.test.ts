@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { GuestConfig } from '../../../src/core/observation.ts';
 import { mib, type Vmid } from '../../../src/core/units.ts';
 import { cpuUsage } from '../../../src/core/usage.ts';
@@ -7,7 +7,7 @@ import { guestFile } from '../../../src/node/api/guest-config.ts';
 import { parseResources } from '../../../src/node/api/resources.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
 import { vmid } from '../../core/builders.ts';
-import { guestSpec, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
+import { guestSpec, LOGIN, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
 
 const ID = vmid(101);
 
@@ -83,6 +83,59 @@ describe('a look over the API', () => {
     expect(read()).toBe(50);
     await look(rest, node);
     expect(read()).toBe(60);
+  });
+});
+
+describe('configurations that cannot be read', () => {
+  it('do not keep others from being read, and are tried again a few at a time', async () => {
+    const ids = Array.from({ length: 60 }, (_, index) => 101 + index);
+    const rest = await restNode(ids.map((id) => ({ ...guestSpec(id), running: false })));
+    rest.server.fault = ({ path }) => {
+      const id = Number(/\/lxc\/([0-9]+)\/config/.exec(path)?.[1] ?? 0);
+      return id > 100 && id <= 155 ? { kind: 'answers', status: 500, words: 'no' } : undefined;
+    };
+    const node = rest.apiNode();
+    const tried = async (): Promise<number[]> => {
+      const all = (await look(rest, node)).map((line) => /\/lxc\/([0-9]+)\/config/.exec(line)?.[1]);
+      return all.flatMap((id) => (id === undefined ? [] : [Number(id)])).sort((a, b) => a - b);
+    };
+    expect(await tried()).toEqual(ids.slice(0, 50));
+    const second = await tried();
+    expect(second.slice(6)).toEqual(ids.slice(50));
+    const third = await tried();
+    expect(third).toHaveLength(6);
+    expect(third.filter((id) => second.includes(id))).toEqual([]);
+    const list = node.eyes.guests.list();
+    expect(list.ok && ids.filter((id) => list.value.get(vmid(id))?.ok)).toEqual(ids.slice(55));
+  });
+});
+
+describe('a look that is stopped', () => {
+  const stopIn = async (rest: RestNode, node: ApiNode): Promise<void> => {
+    const stop = new AbortController();
+    const before = rest.server.calls.length;
+    const looked = node.eyes.observe(stop.signal);
+    await vi.waitFor(() => expect(rest.server.calls.length).toBeGreaterThan(before));
+    stop.abort();
+    await looked;
+  };
+
+  it('ends at once, and all is as it was seen before', async () => {
+    const rest = await restNode();
+    const node = rest.apiNode();
+    await look(rest, node);
+    rest.server.fault = () => ({ kind: 'silent' });
+    await stopIn(rest, node);
+    expect(node.eyes.guests.list()).toMatchObject({ ok: true });
+    expect(node.eyes.cgroups.sample(ID)).toMatchObject({ ok: true });
+  });
+
+  it('also while it waits for configurations, or for a login', async () => {
+    const rest = await restNode();
+    rest.server.fault = ({ path }) => (/config/.test(path) ? { kind: 'silent' } : undefined);
+    await stopIn(rest, rest.apiNode());
+    rest.server.fault = ({ path }) => (/ticket/.test(path) ? { kind: 'silent' } : undefined);
+    await stopIn(rest, rest.apiNode({ credentials: LOGIN }));
   });
 });
 
