@@ -58,7 +58,8 @@ function readContainer(
   }
   if (more !== undefined) {
     const isTimed = [options.since, options.to, options.at].some((one) => one !== undefined);
-    const hint = isTimed ? '; a time that contains a blank needs quotes' : '';
+    const hint =
+      isTimed && parseVmid(more) === undefined ? '; a time that contains a blank needs quotes' : '';
     return { message: `${name} takes one container, '${more}' is too much${hint}` };
   }
   const vmid = parseVmid(word);

@@ -138,7 +138,7 @@ it('the state of a node is saved also while another one does not end', async () 
   expect(await ended).toBe(EXIT.fine);
 });
 
-it('a reload that is asked for while the daemon starts is done before its first cycle', async () => {
+it('a reload asked for while the daemon starts is done before its first cycle', async () => {
   const ended = runIn(daemon, async () => {
     writeFileSync(join(root, CONFIG), 'DEFAULT:\n  log_quiet_cycles: True\n  poll_interval: 77\n');
     signals.emit('SIGHUP');

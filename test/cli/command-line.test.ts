@@ -343,10 +343,7 @@ describe('status, explain and history', () => {
     [['history', '--out', 'a'], '--out does not go with history'],
     [['export', '--json'], '--json does not go with export'],
     [['export', '--out', ''], '--out needs a path, and it is empty'],
-    [
-      ['export', '101', '102'],
-      "export takes one container, '102' is too much; a time that contains a blank needs quotes",
-    ],
+    [['export', '101', '102'], "export takes one container, '102' is too much"],
     [['backups', '--all'], '--all does not go with backups'],
     [['status', '--sort', 'memroy'], "--sort: unknown column 'memroy'. Did you mean 'memory'?"],
     [['status', '--columns', 'vmid,nam'], "--columns: unknown column 'nam'. Did you mean 'name'?"],
