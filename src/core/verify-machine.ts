@@ -1,5 +1,5 @@
-import { type Allocation, isSameValue, LEVERS, type Lever } from './allocation.ts';
-import type { GuestConfig } from './observation.ts';
+import { type Allocation, isSameValue, LEVERS, type Lever, pick } from './allocation.ts';
+import type { GuestConfig, GuestState } from './observation.ts';
 import type { Reading } from './reading.ts';
 import type { Cores } from './units.ts';
 
@@ -10,16 +10,18 @@ import type { Cores } from './units.ts';
  */
 
 export interface MachineReadBack {
+  /** Of one that has stopped nothing is live: its configuration is all there is. */
+  readonly state: GuestState;
   readonly config: Reading<GuestConfig>;
-  /** The live CPU quota; undefined: none. Of one that has stopped it is missing. */
+  /** The live CPU quota; undefined: none. */
   readonly liveCpuLimit: Reading<Cores | undefined>;
 }
 
 export type MachineVerdict =
   | { readonly kind: 'confirmed' }
   | { readonly kind: 'unchanged' }
-  /** Some levers, or some pieces of one, are where they should be. */
-  | { readonly kind: 'partly'; readonly found: string }
+  /** Some levers, or some pieces of one, are where they should be; `now` has all of the change. */
+  | { readonly kind: 'partly'; readonly found: string; readonly now: Partial<Allocation> }
   | { readonly kind: 'changed-by-others'; readonly found: string }
   | { readonly kind: 'unknown'; readonly detail: string };
 
@@ -34,14 +36,15 @@ export type MachineVerdict =
 export function verifyMachine(
   before: Partial<Allocation>,
   target: Partial<Allocation>,
-  { config, liveCpuLimit }: MachineReadBack,
+  { state, config, liveCpuLimit }: MachineReadBack,
 ): MachineVerdict {
   if (!config.ok) return { kind: 'unknown', detail: config.detail };
   const levers = LEVERS.filter((lever) => target[lever] !== undefined);
   const parts = levers.map((lever) =>
     partOf(lever, before[lever], target[lever] ?? null, config.value[lever]),
   );
-  if (target.cpuLimit !== undefined && liveCpuLimit.ok) {
+  if (target.cpuLimit !== undefined && state.kind !== 'stopped') {
+    if (!liveCpuLimit.ok) return { kind: 'unknown', detail: liveCpuLimit.detail };
     const live = liveCpuLimit.value ?? null;
     parts.push(partOf('cpuLimit', before.cpuLimit, target.cpuLimit, live));
   }
@@ -51,7 +54,7 @@ export function verifyMachine(
   if (parts.includes('other')) return { kind: 'changed-by-others', found };
   if (parts.every((part) => part === 'new')) return { kind: 'confirmed' };
   if (parts.every((part) => part === 'old')) return { kind: 'unchanged' };
-  return { kind: 'partly', found };
+  return { kind: 'partly', found, now: pick(config.value, levers) };
 }
 
 const NAMES: Readonly<Record<Lever, string>> = {
@@ -67,7 +70,16 @@ function partOf(
   if (isSameValue(lever, target, found)) return 'new';
   if (before === undefined) return 'old';
   if (isSameValue(lever, before, found)) return 'old';
-  if (lever === 'cpuLimit' || before === null || target === null || found === null) return 'other';
-  const isBetween = (found - before) * (found - target) < 0;
-  return isBetween ? 'between' : 'other';
+  return isBetween(lever, before, target, found) ? 'between' : 'other';
+}
+
+/** Whether some pieces of a change have been done, and not all. A cpulimit has no pieces. */
+export function isBetween(
+  lever: Lever,
+  before: number | null,
+  target: number | null,
+  found: number | null,
+): boolean {
+  if (lever === 'cpuLimit' || before === null || target === null || found === null) return false;
+  return (found - before) * (found - target) < 0;
 }

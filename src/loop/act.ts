@@ -10,7 +10,7 @@ import type { GuestConfig } from '../core/observation.ts';
 import { ownKeys } from '../core/pending.ts';
 import type { PlannedChange } from '../core/plan.ts';
 import type { Unproven } from '../core/proof.ts';
-import { mib } from '../core/units.ts';
+import { type Milliseconds, mib } from '../core/units.ts';
 import type { NodeHands } from '../node/port.ts';
 import type { World } from '../ports.ts';
 import { carryOut, sideOf } from './change.ts';
@@ -114,6 +114,8 @@ async function actOn(
   const { containers, host } = observed;
   const config = containers.find(({ vmid }) => vmid === planned.vmid)?.config;
   if (!config?.ok) return undefined;
+  const record = recordOf(state, planned.vmid);
+  const { unsettled } = record;
   const forget = intend(world, state, planned, config.value);
   const unkept = keepTemporary(world, state, planned.vmid);
   if (unkept !== undefined && changesOf(planned).some(isForAWhile)) {
@@ -139,11 +141,13 @@ async function actOn(
     carried = { vmid, name, ...kindOf(planned), cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
-  if (result.unsettled !== true) recordOf(state, planned.vmid).unsettled = undefined;
+  const isDone = result.kind === 'confirmed' || result.kind === 'pending';
+  // One that was refused its lock says nothing of an earlier one, which may have it.
+  if (result.unsettled !== true) record.unsettled = isDone ? undefined : unsettled;
   logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
-  if (result.kind === 'confirmed' || result.kind === 'pending') return 'done';
+  if (isDone) return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
 }
 
@@ -193,7 +197,9 @@ function intend(
     ...{ sinceMs, reasons, rules, boosts },
   };
   if (config.reaches !== undefined) {
-    record.unsettled = { keys: ownKeys(config, sideOf(planned, 'after', config)), sinceMs };
+    const earlier = record.unsettled?.keys ?? [];
+    const own = ownKeys(config, sideOf(planned, 'after', config));
+    record.unsettled = { keys: [...new Set([...earlier, ...own])], sinceMs };
   }
   return forget;
 }
@@ -286,25 +292,65 @@ function remember(
 ): void {
   if (result.kind === 'overtaken' || result.kind === 'unproven') return;
   const record = recordOf(state, planned.vmid);
+  const nowMs = clock.monotonicMs();
   if (result.kind === 'failed' || result.kind === 'rolled-back' || result.kind === 'partly') {
     // What cannot be written is nothing of this container: the node as a whole pauses.
-    if (result.unwritable === undefined) {
-      record.failure = afterFailure(record.failure, clock.monotonicMs());
-    }
-    // Whatever is found next is what this has left, and nobody's hand; unless it was one.
-    if (result.byOthers !== true) record.known = undefined;
+    if (result.unwritable === undefined) record.failure = afterFailure(record.failure, nowMs);
+    if (result.inForce !== undefined) {
+      const came = whatCame(planned, result.inForce);
+      adjustBoosts(record, planned, came);
+      takeIn(record, came, { ...allocationOf(decidedOn), ...result.inForce }, nowMs);
+      // Whatever is found next is what this has left, and nobody's hand; unless it was one.
+    } else if (result.byOthers !== true) record.known = undefined;
     return;
   }
   record.failure = undefined;
   state.refusedWrites = undefined;
-  const nowMs = clock.monotonicMs();
-  record.known = { ...allocationOf(decidedOn), ...valuesAfter(planned) };
-  if (record.running !== undefined) {
-    record.running = { ...record.running, ...valuesAfter(planned) };
-  }
-  for (const change of changesOf(planned)) {
-    afterChange(record, change, nowMs);
-    if (change.resource === 'memory' || result.kind !== 'pending') continue;
-    record.life.pendingCores = { cores: change.after, sinceMs: nowMs, warned: false };
+  takeIn(record, planned, { ...allocationOf(decidedOn), ...valuesAfter(planned) }, nowMs);
+  const { cores } = planned;
+  if (cores === undefined || result.kind !== 'pending') return;
+  record.life.pendingCores = { cores: cores.after, sinceMs: nowMs, warned: false };
+}
+
+/** A change is in force: from now on the guest has these values. */
+function takeIn(
+  record: GuestRecord,
+  came: PlannedChange,
+  values: Allocation,
+  nowMs: Milliseconds,
+): void {
+  record.known = values;
+  if (record.running !== undefined) record.running = { ...record.running, ...values };
+  for (const change of changesOf(came)) afterChange(record, change, nowMs);
+}
+
+/** Of a change that went half its way: as if what it got to had been planned. */
+function whatCame(
+  { cores, memory, ...who }: PlannedChange,
+  has: Partial<Allocation>,
+): PlannedChange {
+  const cpu = cores?.unit === 'cpulimit' ? has.cpuLimit : has.cores;
+  return {
+    ...who,
+    ...reached(cores, cpu),
+    ...reached(memory, has.memoryMib),
+  };
+}
+
+const reached = (
+  change: Change | undefined,
+  value: number | null | undefined,
+): Partial<Record<Resource, Change>> =>
+  change === undefined || typeof value !== 'number' || value === change.measured.before
+    ? {}
+    : { [change.resource]: { ...change, after: value } };
+
+/** What a boost did not reach is not to be undone. */
+function adjustBoosts(record: GuestRecord, planned: PlannedChange, came: PlannedChange): void {
+  for (const { resource, after } of changesOf(planned)) {
+    const { boost } = record[resource];
+    if (boost?.boosted !== after) continue;
+    const got = came[resource];
+    record[resource].boost = got && { ...boost, boosted: got.after };
   }
 }

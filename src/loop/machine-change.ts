@@ -1,4 +1,5 @@
 import type { Allocation } from '../core/allocation.ts';
+import { guestState } from '../core/guest-state.ts';
 import { machineNeedMib } from '../core/machine-guards.ts';
 import type { Vmid } from '../core/units.ts';
 import { type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
@@ -23,7 +24,7 @@ export async function setMachine(
   const left = await dropPending(world, decidedOn, target, outcome, context);
   const verdict = await lookAt(world, vmid, before, target);
   const result = {
-    ...resultOf(outcome, verdict, left),
+    ...resultOf(target, outcome, verdict, left),
     ...(left.isUnsettled && { unsettled: true as const }),
   };
   return { outcome, result };
@@ -55,10 +56,17 @@ async function lookAt(
   await world.inspect(vmid);
   const file = world.guests.read(vmid);
   const config = file.ok ? ({ ok: true, value: file.value.config } as const) : file;
-  return verifyMachine(before, target, { config, liveCpuLimit: world.cgroups.cpuLimit(vmid) });
+  const state = guestState(world.cgroups.sample(vmid));
+  const liveCpuLimit = world.cgroups.cpuLimit(vmid);
+  return verifyMachine(before, target, { state, config, liveCpuLimit });
 }
 
-function resultOf(outcome: CommandOutcome, verdict: MachineVerdict, left: Dropped): ChangeResult {
+function resultOf(
+  target: Partial<Allocation>,
+  outcome: CommandOutcome,
+  verdict: MachineVerdict,
+  left: Dropped,
+): ChangeResult {
   const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome, 'qm');
   const why = said ?? 'qm reported success';
   const { isDropped, problem } = left;
@@ -67,14 +75,18 @@ function resultOf(outcome: CommandOutcome, verdict: MachineVerdict, left: Droppe
   const dropped = isDropped ? '; nothing of it is left pending' : '';
   switch (verdict.kind) {
     case 'confirmed':
-      if (problem !== undefined) return { kind: 'failed', note: `It is active${danger}.` };
+      if (problem !== undefined) {
+        return { kind: 'failed', inForce: target, note: `It is active${danger}.` };
+      }
       return said === undefined
         ? { kind: 'confirmed' }
         : { kind: 'confirmed', note: `It is active, though ${said}.` };
     case 'unchanged':
       return { kind: 'failed', note: `Nothing was changed: ${why}${dropped}${danger}` };
-    case 'partly':
-      return { kind: 'partly', note: `It has ${verdict.found} now: ${why}${dropped}${danger}` };
+    case 'partly': {
+      const note = `It has ${verdict.found} now: ${why}${dropped}${danger}`;
+      return { kind: 'partly', inForce: verdict.now, note };
+    }
     case 'changed-by-others': {
       const found = `Left as it is, since somebody else changed it meanwhile (${verdict.found})`;
       return { kind: 'failed', byOthers: true, note: `${found}${danger}` };

@@ -50,6 +50,8 @@ export interface ChangeResult {
     | ('rolled-back' | 'overtaken' | 'unproven');
   readonly backup?: string;
   readonly note?: string;
+  /** What its levers have now, if it is no success and that is known. */
+  readonly inForce?: Partial<Allocation>;
   /** It failed since somebody else has set another value. */
   readonly byOthers?: true;
   /** What `pct` said where `/etc/pve` takes no changes: another `pct set` would fail as well. */

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { present } from '../../src/core/reading.ts';
+import { missing, present } from '../../src/core/reading.ts';
 import { cores, mib } from '../../src/core/units.ts';
 import { verifyMachine } from '../../src/core/verify-machine.ts';
 import { guest } from './builders.ts';
 
+const RUNS = { kind: 'running' } as const;
 const ALL = { cores: 1, cpuLimit: null, memoryMib: mib(2048) };
 
 function verdict(
@@ -12,7 +13,8 @@ function verdict(
   found: Partial<typeof ALL>,
 ): string {
   const config = present(guest(200, { ...ALL, ...found }));
-  return verifyMachine(before, target, { config, liveCpuLimit: present(undefined) }).kind;
+  const liveCpuLimit = present(undefined);
+  return verifyMachine(before, target, { state: RUNS, config, liveCpuLimit }).kind;
 }
 
 describe('what has become of a change of a machine', () => {
@@ -35,8 +37,32 @@ describe('what has become of a change of a machine', () => {
 
   it('counts a cpulimit only if the kernel has it too', () => {
     const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
-    const live = (limit: number) => ({ config, liveCpuLimit: present(cores(limit)) });
+    const live = (limit: number) => ({
+      ...{ state: RUNS, config, liveCpuLimit: present(cores(limit)) },
+    });
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(2)).kind).toBe('confirmed');
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(1)).kind).toBe('partly');
+  });
+
+  it('is not known where its live cpulimit cannot be read; of a stopped one nothing is live', () => {
+    const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
+    const found = { config, liveCpuLimit: missing('unreadable', 'it hangs') };
+    const verdictOf = (kind: 'running' | 'stopped') =>
+      verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, { ...found, state: { kind } });
+    expect(verdictOf('running')).toEqual({ kind: 'unknown', detail: 'it hangs' });
+    expect(verdictOf('stopped')).toEqual({ kind: 'confirmed' });
+  });
+
+  it('says how far each lever of it has come', () => {
+    const [before, target] = [
+      { cores: 4, memoryMib: mib(2048) },
+      { cores: 1, memoryMib: mib(1024) },
+    ];
+    const config = present(guest(200, { ...ALL, cores: 2, memoryMib: mib(2048) }));
+    const liveCpuLimit = present(undefined);
+    expect(verifyMachine(before, target, { state: RUNS, config, liveCpuLimit })).toEqual({
+      ...{ kind: 'partly', found: 'vcpus 2, memory 2048' },
+      now: { cores: 2, memoryMib: 2048 },
+    });
   });
 });

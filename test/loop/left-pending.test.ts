@@ -1,52 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
-import type { PlannedChange } from '../../src/core/plan.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { cores } from '../../src/core/units.ts';
-import { act } from '../../src/loop/act.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
 import { dropLeft } from '../../src/loop/left-pending.ts';
-import { observe } from '../../src/loop/observe.ts';
-import type { CommandOutcome } from '../../src/node/port.ts';
+import { hostPolicy, policy, vmid } from '../core/builders.ts';
+import type { FakeNode } from './fake-node.ts';
 import {
-  AMPLE_ROOM,
-  coresChange,
-  everyone,
-  hostPolicy,
-  machine,
-  memoryChange,
-  policy,
-  vmid,
-} from '../core/builders.ts';
-import { FakeNode } from './fake-node.ts';
+  change,
+  fewerCores,
+  lessMemory,
+  nodeWith,
+  pending,
+  REFUSED,
+  refusing,
+  TIMED_OUT,
+} from './machines.ts';
 
 /** What a change of a machine leaves for the next start, beside what an administrator has left. */
 
 const MINUTE = 60_000;
-const IN_USE = { current: 900, anon: 900 };
-
-/** A machine with 4 vCPUs, 2048 MB of 8192, and these keys pending. */
-function nodeWith(pendingKeys: readonly string[] = []): FakeNode {
-  const node = new FakeNode();
-  node.add(200, machine(200, { pendingKeys, digest: '0'.repeat(40) }), IN_USE);
-  return node;
-}
-
-const fewerCores: PlannedChange = { vmid: vmid(200), name: 'vm', cores: coresChange(200, 4, 1) };
-const lessMemory: PlannedChange = {
-  ...{ vmid: vmid(200), name: 'vm', memory: memoryChange(200, 2048, 1024) },
-};
-
-async function change(node: FakeNode, planned: PlannedChange): Promise<LoopState> {
-  const state = newLoopState();
-  const observed = observe(node.world, state, everyone());
-  if (!observed.ok) throw new Error(observed.detail);
-  const { hands } = node.world;
-  const stop = new AbortController().signal;
-  const context = { observed: observed.value, headroom: AMPLE_ROOM, hands, stop, cycle: 1 };
-  await act(node.world, state, [planned], context);
-  return state;
-}
 
 /** What a later cycle does first. */
 async function drop(node: FakeNode, state: LoopState): Promise<void> {
@@ -57,24 +30,7 @@ async function drop(node: FakeNode, state: LoopState): Promise<void> {
   await dropLeft(node.world, state, containers, context);
 }
 
-const pending = (node: FakeNode): readonly string[] => node.get(200).config.pendingKeys;
 const unsettled = (state: LoopState) => recordOf(state, vmid(200)).unsettled;
-
-/** The guest refuses, and these are pending then. */
-function refusing(node: FakeNode, keys: readonly string[], outcome: CommandOutcome): void {
-  node.pct = (request) => {
-    if (request.revert !== undefined) return node.apply(request);
-    node.write(200, { pendingKeys: [...pending(node), ...keys] });
-    return outcome;
-  };
-}
-
-const REFUSED: CommandOutcome = {
-  ...{ kind: 'failed', why: 'other', exitCode: 255, message: 'error unplugging cpu4' },
-};
-const TIMED_OUT: CommandOutcome = {
-  ...{ kind: 'timed-out', afterMs: 40_000 as never, message: 'no answer' },
-};
 
 describe('what a change leaves for the next start', () => {
   it('is dropped; what was pending before stays, also of its own lever', async () => {
@@ -128,6 +84,20 @@ describe('what a change leaves for the next start', () => {
     node.write(200, { pendingKeys: ['vcpus'] });
     await drop(node, state);
     expect(pending(node)).toEqual(['vcpus']);
+  });
+
+  it('of an earlier change is still dropped if the next one is refused the lock', async () => {
+    const node = nodeWith();
+    refusing(node, [], TIMED_OUT);
+    const state = await change(node, fewerCores);
+    node.pass(MINUTE);
+    const locked = { kind: 'failed', why: 'busy', exitCode: 4, message: 'got timeout' } as const;
+    node.pct = () => locked;
+    await change(node, lessMemory, state);
+    refusing(node, [], REFUSED);
+    node.write(200, { pendingKeys: ['vcpus'] });
+    await drop(node, state);
+    expect(pending(node)).toEqual([]);
   });
 
   it('is no more dropped after a quarter of an hour', async () => {

@@ -5,6 +5,9 @@ import type { SetRequest } from '../port.ts';
 
 /** `qm set`: what is asked of a virtual machine, in its words. */
 
+/** Source: qm(1). */
+const MOST_CPU_LIMIT = 128;
+
 export type QmArguments =
   | { readonly ok: true; readonly args: readonly string[] }
   /** Why it is not asked for: it would not be live, or be refused. */
@@ -36,8 +39,10 @@ export function qmArguments(config: GuestConfig, request: SetRequest): QmArgumen
     const reach = reaches[lever];
     if (reach.kind === 'fixed') return no(reach.why);
     const isRemoved = value === null && lever === 'cpuLimit';
-    if (!isRemoved && !isWithin(value, reach)) {
-      return no(`${MACHINE_KEYS[lever]} must be from ${reach.min} to ${reach.max}, not ${value}`);
+    // More than it has CPUs is no use, and yet what an administrator may have set.
+    const max = lever === 'cpuLimit' ? MOST_CPU_LIMIT : reach.max;
+    if (!isRemoved && !isWithin(value, { ...reach, max })) {
+      return no(`${MACHINE_KEYS[lever]} must be from ${reach.min} to ${max}, not ${value}`);
     }
   }
   const { cores, cpuLimit, memoryMib } = request;

@@ -24,7 +24,8 @@ describe('qm set', () => {
     [{ memoryMib: mib(4608) }, 'set 200 --balloon 4608 --memory 4608'],
     [{ cores: 6, memoryMib: mib(3000) }, 'set 200 --vcpus 6 --balloon 3000'],
     [{ cores: 17 }, 'no: vcpus must be from 1 to 16, not 17'],
-    [{ cpuLimit: 5 }, 'no: cpulimit must be from 0.01 to 4, not 5'],
+    [{ cpuLimit: 5 }, 'set 200 --cpulimit 5'],
+    [{ cpuLimit: 129 }, 'no: cpulimit must be from 0.01 to 128, not 129'],
     [{}, 'no: nothing is to be changed'],
     [{ cores: 2, digest: 'x' }, 'no: the digest of the configuration is not a SHA-1'],
   ])('%j of one whose levers all move', (request, expected) => {

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { type LoopState, recordOf } from '../../src/core/loop-state.ts';
+import type { GuestConfig } from '../../src/core/observation.ts';
+import { missing } from '../../src/core/reading.ts';
+import { mib } from '../../src/core/units.ts';
+import { vmid } from '../core/builders.ts';
+import type { FakeNode } from './fake-node.ts';
+import { change, fewerCores, nodeWith, ofCores, ofMemory, REFUSED } from './machines.ts';
+
+/** What is remembered of a change of a machine that went half its way. */
+
+const recordIn = (state: LoopState) => recordOf(state, vmid(200));
+
+/** The command brings about no more than this, and fails. */
+function halfWay(node: FakeNode, values: Partial<GuestConfig>): void {
+  node.pct = (request) => {
+    if (request.revert !== undefined) return node.apply(request);
+    node.write(200, values);
+    return REFUSED;
+  };
+}
+
+const both = { ...fewerCores, ...ofMemory(2048, 4096) };
+
+describe('a change of a machine that went half its way', () => {
+  it('has taken what it took', async () => {
+    const node = nodeWith();
+    halfWay(node, { cores: 3 });
+    const state = await change(node, fewerCores);
+    const { known, running, cores, failure } = recordIn(state);
+    expect(known).toMatchObject({ cores: 3, memoryMib: 2048 });
+    expect(running?.cores).toBe(3);
+    expect(cores.changedMs).toBe(node.nowMs);
+    expect(failure?.count).toBe(1);
+    expect(node.linesOf('WARN')[0]).toContain('PARTLY. VM 200');
+  });
+
+  it('has granted what it gave, and nothing of the rest', async () => {
+    const node = nodeWith();
+    halfWay(node, { memoryMib: mib(3072) });
+    const { grantMib, known, memory, cores } = recordIn(await change(node, both));
+    expect([grantMib, known?.memoryMib, memory.grownMs]).toEqual([1024, 3072, node.nowMs]);
+    expect([known?.cores, cores.changedMs]).toEqual([4, undefined]);
+  });
+
+  it('is undone at the end of a boost from what it reached', async () => {
+    const more = ofCores(4, 8, { rule: 'saturated', boostMs: 120_000 });
+    const node = nodeWith();
+    halfWay(node, { cores: 6 });
+    expect(recordIn(await change(node, more)).cores.boost).toMatchObject({ before: 4, boosted: 6 });
+    const still = nodeWith();
+    halfWay(still, { memoryMib: mib(2048 + 512) });
+    const other = recordIn(await change(still, { ...more, ...ofMemory(2048, 4096) }));
+    expect([other.cores.boost, other.grantMib]).toEqual([undefined, 512]);
+  });
+
+  it('that is in force though something of it could not be dropped has granted all', async () => {
+    const node = nodeWith();
+    node.pct = (request) => {
+      if (request.revert !== undefined) return REFUSED;
+      node.write(200, { memoryMib: mib(4096), pendingKeys: ['balloon'] });
+      return REFUSED;
+    };
+    const { grantMib, known, failure } = recordIn(await change(node, ofMemory(2048, 4096)));
+    expect([grantMib, known?.memoryMib, failure?.count]).toEqual([2048, 4096, 1]);
+  });
+
+  it('is no success where the live cpulimit cannot be read', async () => {
+    const node = nodeWith();
+    node.pct = (request) => {
+      node.get(200).cpuLimitMissing = missing('unreadable', 'it hangs');
+      return node.apply(request);
+    };
+    await change(node, ofCores(4, 2, { unit: 'cpulimit' }));
+    expect(node.linesOf('ERROR')[0]).toContain('What came of it is not known: it hangs');
+  });
+});
