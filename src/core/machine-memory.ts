@@ -26,10 +26,11 @@ export interface GuestStats {
   readonly freeBytes: Bytes;
   /** What can be had without swapping, as the guest's kernel sees it. */
   readonly availableBytes: Bytes | undefined;
-  readonly cacheBytes: Bytes | undefined;
   /** Since it was booted. */
   readonly swappedInBytes: Bytes | undefined;
   readonly oomKills: number | undefined;
+  /** How often a task had to free memory itself, since the guest as a whole had none left. */
+  readonly allocationStalls: number | undefined;
 }
 
 const PAGE_BYTES = 4096;
@@ -46,13 +47,18 @@ const PAGE_BYTES = 4096;
  *
  * In the last line the balloon has just taken 2048, and the figures are of before: what is in use
  * then counts, and never less.
+ *
+ * The guest counts all its OOM kills, also those for a limit of a cgroup inside of it, of a
+ * container for example. None of those makes a task of the guest stall that wants memory; so a kill
+ * is for want of memory of the guest as a whole only if there were stalls. Where the driver does not
+ * tell of these, `ownLimit` goes by what was in use. Source: Linux, mm/vmscan.c (ALLOCSTALL).
  */
 export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
   const { actualBytes: actual, stats } = answer;
   if (!actual.ok) return actual;
   if (!stats.ok) return stats;
   const actualBytes = actual.value;
-  const { totalBytes, freeBytes, availableBytes, oomKills } = stats.value;
+  const { totalBytes, freeBytes, availableBytes, oomKills, allocationStalls: ooms } = stats.value;
   if (availableBytes === undefined) return NO_AVAILABLE;
   if (freeBytes > totalBytes || availableBytes > totalBytes) return IMPOSSIBLE;
   const whole = Math.max(actualBytes, totalBytes);
@@ -71,8 +77,8 @@ export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
     refaults: Math.floor((stats.value.swappedInBytes ?? 0) / PAGE_BYTES),
     limitHits: 0,
     oomKills: oomKills ?? 0,
-    ooms: oomKills ?? 0,
-    own: { highHits: 0, limitHits: 0, ooms: oomKills ?? 0 },
+    ooms: undefined,
+    own: ooms === undefined ? undefined : { highHits: 0, limitHits: 0, ooms },
   });
 }
 

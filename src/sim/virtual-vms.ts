@@ -144,9 +144,9 @@ function answerOf({ guest, frozen }: PlantVm, nowMs: number): MonitorAnswer {
             totalBytes: of('stat-total-memory') ?? bytes(0),
             freeBytes: of('stat-free-memory') ?? bytes(0),
             availableBytes: of('stat-available-memory'),
-            cacheBytes: of('stat-disk-caches'),
             swappedInBytes: of('stat-swap-in'),
             oomKills: undefined,
+            allocationStalls: undefined,
           }),
   };
 }

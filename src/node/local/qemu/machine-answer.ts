@@ -66,9 +66,9 @@ function statsOf(
     totalBytes,
     freeBytes,
     availableBytes: numberOf(stats['stat-available-memory']),
-    cacheBytes: numberOf(stats['stat-disk-caches']),
     swappedInBytes: numberOf(stats['stat-swap-in']),
     oomKills: numberOf(stats['stat-oom-kills']),
+    allocationStalls: numberOf(stats['stat-alloc-stalls']),
   });
 }
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import { machineMemory } from '../../../core/machine-memory.ts';
-import type { CgroupSample, GuestConfig } from '../../../core/observation.ts';
+import { type MonitorAnswer, machineMemory } from '../../../core/machine-memory.ts';
+import type { CgroupLife, CgroupSample, GuestConfig } from '../../../core/observation.ts';
 import { missing, present, type Reading } from '../../../core/reading.ts';
 import { type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
@@ -135,10 +135,9 @@ export class LocalMachines {
     const answer = monitors.answer(vmid);
     const { cpu, life } = sample.value;
     const vcpus = answer.ok ? answer.value.vcpus : undefined;
-    const isHalted = answer.ok && !answer.value.isRunning;
     return present({
       ...sample.value,
-      life: life.ok && isHalted ? present({ ...life.value, frozen: true }) : life,
+      life: life.ok ? lifeOf(life.value, answer) : life,
       cpu: cpu.ok ? present({ ...cpu.value, cpusetCpus: vcpus, effectiveCpus: undefined }) : cpu,
       memory: answer.ok ? machineMemory(answer.value) : answer,
       memoryPressure: NO_PRESSURE,
@@ -232,6 +231,12 @@ export class LocalMachines {
       return failed.why === 'absent' ? present([]) : failed;
     }
   }
+}
+
+/** A paused machine uses no CPU either. So whether it runs is known from its monitor alone. */
+function lifeOf(life: CgroupLife, answer: Reading<MonitorAnswer>): Reading<CgroupLife> {
+  if (!life.populated || life.frozen) return present(life);
+  return answer.ok ? present({ ...life, frozen: !answer.value.isRunning }) : answer;
 }
 
 const NO_PRESSURE = missing('absent', 'a virtual machine does not tell how it waits for memory');

@@ -26,7 +26,8 @@ interface Asked {
   answer: Reading<MonitorAnswer>;
   nextMs: number;
   failures: number;
-  isUnderWay: boolean;
+  /** The conversation that is under way: only one client is served at a time. */
+  talk: Promise<void> | undefined;
 }
 
 const NOT_ASKED = missing('first-sample', 'its monitor (QMP) has not been asked yet');
@@ -52,7 +53,7 @@ export class Monitors {
     const nowMs = this.#clock.monotonicMs();
     const due = vmids.filter((vmid) => {
       const asked = this.#asked.get(vmid);
-      return asked === undefined || (!asked.isUnderWay && asked.nextMs <= nowMs);
+      return asked === undefined || (asked.talk === undefined && asked.nextMs <= nowMs);
     });
     if (due.length === 0) return;
     const locks = this.#locks();
@@ -77,28 +78,46 @@ export class Monitors {
     );
   }
 
-  /** Asks it now, for what has become of a change. */
+  /**
+   * Asks it now, right before and after a change: what it said earlier does not count any more,
+   * whatever comes of it. One that does not answer is left alone until it is due.
+   */
   async again(vmid: Vmid): Promise<void> {
+    const asked = this.#asked.get(vmid);
+    // Whatever is under way may have been begun before.
+    await asked?.talk;
+    const nowMs = this.#clock.monotonicMs();
+    if (asked !== undefined && asked.failures > 0 && nowMs < asked.nextMs) return;
+    if (asked !== undefined) asked.answer = NOT_ASKED;
     await this.#ask(vmid, this.#locks());
   }
 
-  async #ask(vmid: Vmid, locks: string): Promise<void> {
+  #ask(vmid: Vmid, locks: string): Promise<void> {
     const asked = this.#asked.get(vmid) ?? {
-      ...{ answer: NOT_ASKED, nextMs: 0, failures: 0, isUnderWay: false },
+      ...{ answer: NOT_ASKED, nextMs: 0, failures: 0, talk: undefined },
     };
     this.#asked.set(vmid, asked);
-    asked.isUnderWay = true;
+    asked.talk ??= this.#talk(vmid, asked, locks).finally(() => {
+      asked.talk = undefined;
+    });
+    return asked.talk;
+  }
+
+  async #talk(vmid: Vmid, asked: Asked, locks: string): Promise<void> {
     const atMs = this.#clock.monotonicMs();
     const busy = this.#whyBusy(vmid, locks);
-    const said = busy ?? (await askQmp(this.#socket(vmid), QUESTIONS, TIME_LIMIT_MS));
-    asked.isUnderWay = false;
-    // One that is at work now has not failed, and what it said last still holds.
-    if (busy !== undefined && asked.answer.ok) return;
+    if (busy !== undefined) {
+      // It has not failed, and what it said last still holds for a while.
+      if (!asked.answer.ok) asked.answer = busy;
+      asked.nextMs = atMs;
+      return;
+    }
+    const said = await askQmp(this.#socket(vmid), QUESTIONS, TIME_LIMIT_MS);
     const wallMs = this.#clock.wallMs();
     asked.answer = said.ok ? monitorAnswer(said.value, { atMs, wallMs }) : said;
-    asked.failures = said.ok || busy !== undefined ? 0 : asked.failures + 1;
+    asked.failures = said.ok ? 0 : asked.failures + 1;
     const retryMs = Math.min(FIRST_RETRY_MS * 2 ** (asked.failures - 1), LONGEST_RETRY_MS);
-    asked.nextMs = atMs + (asked.failures > 0 ? retryMs : EVERY_MS);
+    asked.nextMs = atMs + (said.ok ? EVERY_MS : retryMs);
   }
 
   #socket(vmid: Vmid): string {

@@ -198,6 +198,25 @@ describe('a machine that is looked after', () => {
     expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 4096 });
   });
 
+  it('whose monitor is silent may be paused: whether it runs is not known', async () => {
+    const { root } = world({ 200: { conf: conf('autoscale') } }, [200]);
+    plant(root, {
+      [`${SLICE}/200.scope/cgroup.events`]: 'populated 1\nfrozen 0\n',
+      [`${SLICE}/200.scope/cpu.stat`]: 'usage_usec 1000\nnr_throttled 0\nthrottled_usec 0\n',
+    });
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use({ anyNamed: true, isWanted: () => true });
+    await seen.look();
+    await expect
+      .poll(() => seen.sample(vmid(200)))
+      .toMatchObject({
+        value: {
+          life: { ok: false, detail: expect.stringContaining('200.qmp') },
+          cpu: { ok: true },
+        },
+      });
+  });
+
   it('stays one while it is stopped, and is gone with its configuration', async () => {
     const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
     const seen = new LocalMachines(createPaths(root), manualClock());

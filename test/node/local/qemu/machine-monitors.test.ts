@@ -59,24 +59,25 @@ describe('the monitor of a machine', () => {
   it('is asked once in 30 s, and what it said holds for 90 s', async () => {
     const { clock, monitors, talks } = await worldWith(qemu);
     await monitors.look([ID]);
-    expect(monitors.answer(ID)).toMatchObject({
-      value: { isRunning: true, vcpus: 2, actualBytes: { value: 4096 * MIB } },
-    });
+    await expect
+      .poll(() => monitors.answer(ID))
+      .toMatchObject({
+        value: { isRunning: true, vcpus: 2, actualBytes: { value: 4096 * MIB } },
+      });
     clock.advance(29_000);
     await monitors.look([ID]);
     expect(talks()).toBe(1);
     clock.advance(1000);
     await monitors.look([ID]);
-    expect(talks()).toBe(2);
+    await expect.poll(talks).toBe(2);
+    await expect.poll(() => monitors.answer(ID).ok).toBe(true);
     clock.advance(91_000);
     expect(monitors.answer(ID)).toMatchObject({ ok: false, why: 'unreadable' });
   });
 
   it('that does not answer holds a cycle up once, and is left alone for a minute', async () => {
     const { clock, monitors, talks } = await worldWith(() => {});
-    const begin = performance.now();
     await monitors.look([ID]);
-    expect(performance.now() - begin).toBeLessThan(2000);
     expect(monitors.answer(ID)).toMatchObject({ ok: false, why: 'first-sample' });
     await expect
       .poll(() => monitors.answer(ID), { timeout: 10_000 })
@@ -104,8 +105,10 @@ describe('the monitor of a machine', () => {
   it('that hangs up, or is not there, is missing', async () => {
     const { monitors } = await worldWith((socket) => socket.end());
     await monitors.look([ID, vmid(201)]);
-    expect(monitors.answer(ID)).toMatchObject({ detail: expect.stringContaining('hung up') });
-    expect(monitors.answer(vmid(201))).toMatchObject({ ok: false, why: 'absent' });
+    await expect
+      .poll(() => monitors.answer(ID))
+      .toMatchObject({ detail: expect.stringContaining('hung up') });
+    await expect.poll(() => monitors.answer(vmid(201))).toMatchObject({ why: 'absent' });
   });
 
   it('is not asked while Proxmox VE holds the lock of its configuration', async () => {
@@ -123,13 +126,45 @@ describe('the monitor of a machine', () => {
     plant(root, { 'proc/locks': held.replace(`:${ino} `, `:${ino}9 `) });
     await monitors.again(ID);
     expect(monitors.answer(ID).ok).toBe(true);
+    // What it said before a change says nothing of what has become of that.
+    plant(root, { 'proc/locks': held });
+    await monitors.look([ID]);
+    expect(monitors.answer(ID).ok).toBe(true);
+    await monitors.again(ID);
+    expect(monitors.answer(ID)).toMatchObject({ detail: expect.stringMatching(/^another op/) });
+  });
+
+  it('has one conversation at a time, and what is asked anew is asked after it', async () => {
+    const greet: (() => void)[] = [];
+    const { monitors, talks } = await worldWith((socket, nowS) => {
+      greet.push(() => qemu(socket, nowS));
+    });
+    const all = [monitors.look([ID]), monitors.again(ID), monitors.again(ID)];
+    for (const count of [1, 2]) {
+      await expect.poll(talks).toBe(count);
+      greet[count - 1]?.();
+    }
+    await Promise.all(all);
+    expect([talks(), monitors.answer(ID).ok]).toEqual([2, true]);
+  });
+
+  it('that has not answered is not asked anew before it is due', async () => {
+    const { clock, monitors, talks } = await worldWith((socket) => socket.end());
+    await monitors.again(ID);
+    await monitors.again(ID);
+    expect(talks()).toBe(1);
+    clock.advance(60_000);
+    await monitors.again(ID);
+    expect(talks()).toBe(2);
   });
 
   it('of a guest whose driver is silent tells nothing of its memory', async () => {
     const { monitors } = await worldWith((socket, nowS) => qemu(socket, nowS - 120));
     await monitors.look([ID]);
-    expect(monitors.answer(ID)).toMatchObject({
-      value: { stats: { ok: false, detail: 'its balloon driver has told nothing for 120 s' } },
-    });
+    await expect
+      .poll(() => monitors.answer(ID))
+      .toMatchObject({
+        value: { stats: { ok: false, detail: 'its balloon driver has told nothing for 120 s' } },
+      });
   });
 });
