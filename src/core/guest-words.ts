@@ -13,13 +13,19 @@ interface Guest {
   readonly kind?: 'qemu' | undefined;
 }
 
+export const guestNoun = ({ kind }: Pick<Guest, 'kind'>): 'VM' | 'container' =>
+  kind === 'qemu' ? 'VM' : 'container';
+
+/** The tool by which it is changed. */
+export const toolOf = ({ kind }: Pick<Guest, 'kind'>): 'qm' | 'pct' =>
+  kind === 'qemu' ? 'qm' : 'pct';
+
 /** `Container 101`, or `VM 200`. */
 export const guestLabel = ({ vmid, kind }: Guest): string =>
   `${kind === 'qemu' ? 'VM' : 'Container'} ${vmid}`;
 
 /** `container 101`, or `VM 200`. */
-export const guestInside = ({ vmid, kind }: Guest): string =>
-  `${kind === 'qemu' ? 'VM' : 'container'} ${vmid}`;
+export const guestInside = (guest: Guest): string => `${guestNoun(guest)} ${guest.vmid}`;
 
 /** To be spread into what is said of a guest. */
 export const kindOf = ({ kind }: { readonly kind?: 'qemu' }): { readonly kind?: 'qemu' } =>

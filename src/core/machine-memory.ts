@@ -49,9 +49,9 @@ const PAGE_BYTES = 4096;
  * then counts, and never less.
  *
  * The guest counts all its OOM kills, also those for a limit of a cgroup inside of it, of a
- * container for example. None of those makes a task of the guest stall that wants memory; so a kill
- * is for want of memory of the guest as a whole only if there were stalls. Where the driver does not
- * tell of these, `ownLimit` goes by what was in use. Source: Linux, mm/vmscan.c (ALLOCSTALL).
+ * container for example. None of those makes a task of the guest stall that wants memory; so a
+ * kill is for want of memory of the whole guest only if there were stalls. Where the driver does
+ * not tell of these, `ownLimit` goes by what was in use. Source: Linux, mm/vmscan.c (ALLOCSTALL).
  */
 export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
   const { actualBytes: actual, stats } = answer;

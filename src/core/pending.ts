@@ -52,5 +52,5 @@ export const stillPending = (
   keys: readonly string[],
 ): readonly string[] => keys.filter((key) => pendingKeys.includes(key));
 
-/** So long a `qm set` may be at work that its caller has left: as long as it is given at most. */
-export const LATEST_MS = 900_000;
+/** A `qm set` is given no longer, and one that its caller has left may be at work for so long. */
+export const LONGEST_QM_MS = 900_000;

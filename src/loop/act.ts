@@ -56,11 +56,14 @@ export async function act(
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
       if (context.stop.aborted || !mayChange(world, state, context)) return;
-      const former = state.guests.get(planned.vmid)?.intended;
+      const { intended: former, unsettled } = state.guests.get(planned.vmid) ?? {};
       const outcome = await actOn(world, state, planned, context);
       // If we did nothing, a change that the previous process started may still land.
       const record = state.guests.get(planned.vmid);
-      if (record !== undefined) record.intended = outcome === undefined ? former : undefined;
+      const isOpen = unsettled !== undefined && record?.unsettled === unsettled;
+      if (record !== undefined) {
+        record.intended = outcome === undefined || isOpen ? former : undefined;
+      }
       if (outcome !== undefined) counts[outcome] += 1;
     }
   };

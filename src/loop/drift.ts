@@ -21,7 +21,7 @@ import type { Management } from '../core/policy.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
 import type { World } from '../ports.ts';
 import type { Observed } from './observe.ts';
-import { catchUp, logNotInForce, mayStillCome } from './recovery.ts';
+import { type CutOff, catchUp, isOurs, logNotInForce, mayStillCome } from './recovery.ts';
 
 /**
  * Records what others have changed on a container since the last cycle. A value that somebody else
@@ -54,15 +54,19 @@ export function recordDrift(
     record.known = now;
     forgetOtherBoosts(record, now);
     if (before === undefined) continue;
-    if (intended !== undefined) {
-      const cutOff = { vmid, name: config.value.name, before, now, intended };
-      if (intended.told !== true) logNotInForce(world, state, cutOff);
-      record.intended = { ...intended, told: true };
-      if (mayStillCome(cutOff, atMs)) continue;
+    const cutOff = intended && { guest: config.value, before, now, intended };
+    if (cutOff !== undefined) {
+      if (cutOff.intended.told !== true) logNotInForce(world, state, cutOff);
+      record.intended = { ...cutOff.intended, told: true };
+      if (mayStillCome(cutOff, atMs)) {
+        // The whole of it is put on record at once.
+        record.known = before;
+        continue;
+      }
       record.intended = undefined;
       catchUp(world, state, cutOff, atMs);
     }
-    const changes = differences(before, now, intended);
+    const changes = differences(before, now, cutOff);
     if (changes.length === 0) continue;
     noteGiven(
       record,
@@ -147,12 +151,12 @@ interface Difference {
 function differences(
   before: Allocation,
   now: Allocation,
-  intended: Allocation | undefined,
+  cutOff: CutOff | undefined,
 ): readonly Difference[] {
   const found: Difference[] = [];
   const compare = (name: string, resource: Resource, of: Lever): void => {
     const [from, to] = [before[of], now[of]];
-    if (isSameValue(of, from, to) || isSameValue(of, to, intended?.[of])) return;
+    if (isSameValue(of, from, to) || (cutOff !== undefined && isOurs(cutOff, of))) return;
     const shown = (value: number | null): string =>
       value === null ? 'none' : withUnit(resource, value);
     found.push({ resource, words: `its ${name} was set from ${shown(from)} to ${shown(to)}` });

@@ -1,5 +1,6 @@
 import { explainUnproven } from '../core/explain.ts';
 import { isStopped } from '../core/guest-state.ts';
+import { guestNoun } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { pauseAfter } from '../core/pause.ts';
 import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
@@ -205,8 +206,7 @@ function unlessStopped(
 ): ChangeResult {
   if (!wasRunning || isRunning(world, guest.vmid)) return result;
   const kind = result.kind === 'rolled-back' ? 'rolled-back' : 'failed';
-  const what = guest.kind === 'qemu' ? 'VM' : 'container';
-  const stopped = `The ${what} stopped while it was changed; please check it.`;
+  const stopped = `The ${guestNoun(guest)} stopped while it was changed; please check it.`;
   const note = result.note === undefined ? stopped : `${stopped} ${result.note}`;
   return { ...(result.unsettled && { unsettled: true }), kind, note };
 }

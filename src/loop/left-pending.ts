@@ -3,7 +3,7 @@ import type { Unsettled } from '../core/guest-record.ts';
 import { guestLabel } from '../core/guest-words.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
-import { LATEST_MS, ownKeys, stillPending } from '../core/pending.ts';
+import { LONGEST_QM_MS, ownKeys, stillPending } from '../core/pending.ts';
 import type { CommandOutcome } from '../node/port.ts';
 import type { ActingWorld } from '../ports.ts';
 import { outcomeWords } from './read-back.ts';
@@ -95,7 +95,7 @@ export async function dropLeft(
     if (record?.unsettled === undefined) continue;
     const { keys, sinceMs } = record.unsettled;
     const nowMs = world.clock.monotonicMs();
-    if (nowMs < sinceMs || nowMs - sinceMs > LATEST_MS) record.unsettled = undefined;
+    if (nowMs < sinceMs || nowMs - sinceMs > LONGEST_QM_MS) record.unsettled = undefined;
     else if (config.ok && config.value.lock === undefined) {
       record.unsettled = await dropNow(world, config.value, { keys, sinceMs }, context);
     }

@@ -10,10 +10,14 @@ import {
 } from '../core/allocation.ts';
 import { withUnit } from '../core/explain.ts';
 import type { Intended } from '../core/guest-record.ts';
+import { guestLabel, guestNoun, kindOf, toolOf } from '../core/guest-words.ts';
 import type { ChangeStatus } from '../core/journal-event.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
-import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { LONGEST_QM_MS } from '../core/pending.ts';
+import type { Milliseconds } from '../core/units.ts';
 import { verify } from '../core/verify.ts';
+import { isBetween } from '../core/verify-machine.ts';
 import type { World } from '../ports.ts';
 import { asSeen } from './read-back.ts';
 import { putOnRecord } from './record.ts';
@@ -24,28 +28,39 @@ import { putOnRecord } from './record.ts';
  */
 
 export interface CutOff {
-  readonly vmid: Vmid;
-  readonly name: string;
+  readonly guest: Pick<GuestConfig, 'vmid' | 'name' | 'kind'>;
   readonly before: Allocation;
   readonly now: Allocation;
   readonly intended: Intended;
 }
 
 /** A `pct set` may outlive its caller: it waits for a lock for 10 s, and a busy node adds to it. */
-const LATEST_MS = 60_000;
+const LONGEST_PCT_MS = 60_000;
 
-/** Whether nothing has come about so far, and something still may. */
-export function mayStillCome({ before, now, intended }: CutOff, nowMs: Milliseconds): boolean {
+/** Whether the rest of it may still come about: nothing has so far, or of a machine a part. */
+export function mayStillCome(cutOff: CutOff, nowMs: Milliseconds): boolean {
+  const { guest, before, now, intended } = cutOff;
+  const isMachine = guest.kind === 'qemu';
   const { sinceMs } = intended;
-  if (sinceMs === undefined || nowMs < sinceMs || nowMs - sinceMs > LATEST_MS) return false;
-  return differing(before, now).length === 0;
+  const latestMs = isMachine ? LONGEST_QM_MS : LONGEST_PCT_MS;
+  if (sinceMs === undefined || nowMs < sinceMs || nowMs - sinceMs > latestMs) return false;
+  const moved = differing(before, now);
+  if (!isMachine) return moved.length === 0;
+  return differing(now, intended).length > 0 && moved.every((lever) => isOurs(cutOff, lever));
+}
+
+/** Whether what a lever has now has come of it. That of a machine may have gone half its way. */
+export function isOurs({ guest, before, now, intended }: CutOff, of: Lever): boolean {
+  if (isSameValue(of, now[of], intended[of])) return true;
+  return guest.kind === 'qemu' && isBetween(of, before[of], intended[of], now[of]);
 }
 
 /** Takes what came about for what it is: remembered, told, and recorded. */
 export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: Milliseconds): void {
-  const { vmid, before, now, intended } = cutOff;
+  const { before, now, intended } = cutOff;
+  const { vmid } = cutOff.guest;
   for (const of of differing(before, now)) {
-    if (!isSameValue(of, now[of], intended[of])) continue;
+    if (!isOurs(cutOff, of)) continue;
     const resource = resourceOf(of);
     const record = recordOf(state, vmid);
     const boost = intended.boosts?.[resource];
@@ -58,26 +73,28 @@ export function catchUp(world: World, state: LoopState, cutOff: CutOff, nowMs: M
       const step = { resource, verdict, rule, after: to, measured: { before: from } } as const;
       afterChange(record, step, nowMs);
     }
-    if (boost !== undefined) record[resource].boost = boost;
+    if (boost !== undefined) record[resource].boost = { ...boost, boosted: to ?? boost.boosted };
     tell(world, state, cutOff, of, nowMs);
   }
 }
 
-const NOT_IN_FORCE =
-  'The process that was making it was interrupted, and it is not active now. If a pct that it ' +
-  'left running still makes it, that is recorded too.';
+const notInForce = (tool: string): string =>
+  'The process that was making it was interrupted, and it is not active now. ' +
+  `If a ${tool} that it left running still makes it, that is recorded too.`;
 
 /** What was in hand and left all as it was: whether it was ever in force nobody knows. */
 export function logNotInForce(world: World, state: LoopState, cutOff: CutOff): void {
-  const { vmid, before, now, intended } = cutOff;
+  const { before, now, intended } = cutOff;
+  const { vmid } = cutOff.guest;
   for (const of of LEVERS) {
     const isUndone =
       isSameValue(of, before[of], now[of]) && !isSameValue(of, before[of], intended[of]);
     if (!isUndone) continue;
     const change = changeOf({ ...cutOff, now: intended }, of);
     const about = { room: 'act', vmid, event: 'change', outcome: 'failed' } as const;
-    world.log.warn(`FAILED. ${change.line}. ${NOT_IN_FORCE}`, about);
-    record(world, state, change, 'failed', NOT_IN_FORCE);
+    const note = notInForce(toolOf(cutOff.guest));
+    world.log.warn(`FAILED. ${change.line}. ${note}`, about);
+    record(world, state, change, 'failed', note);
   }
 }
 
@@ -90,29 +107,35 @@ function tell(
   of: Lever,
   nowMs: Milliseconds,
 ): void {
-  const { vmid, before, now } = cutOff;
+  const { guest, before, now, intended } = cutOff;
+  const { vmid } = guest;
   const sides = [{ [of]: before[of] }, { [of]: now[of] }] as const;
   const found = verify(...sides, asSeen(world, vmid), state.hostCpus ?? 0);
   const isDone = found.kind === 'confirmed' || found.kind === 'pending';
-  const status = isDone ? found.kind : 'failed';
+  const isWhole = isSameValue(of, now[of], intended[of]);
+  const status = isDone ? (isWhole ? found.kind : 'partly') : 'failed';
   if (found.kind === 'pending' && now.cores !== null) {
     const pending = { cores: now.cores, sinceMs: nowMs, warned: false };
     recordOf(state, vmid).life.pendingCores = pending;
   }
   const half = 'found' in found ? ` It is half done (${found.found}).` : '';
-  const note = isDone ? AFTERWARDS : `${AFTERWARDS}${half} Please check the container.`;
+  const short = isWhole ? '' : ` It was to be ${intended[of] ?? 'none'}, and got no further.`;
+  const note = isDone
+    ? AFTERWARDS + short
+    : `${AFTERWARDS}${half} Please check the ${guestNoun(guest)}.`;
   const change = changeOf(cutOff, of);
   const last = { wallMs: world.clock.wallMs(), text: change.text, status };
   recordOf(state, vmid).lastChange = last;
   const line = `${change.line}. ${note}`;
-  if (isDone) world.log.info(line);
+  if (status === 'partly') world.log.warn(`PARTLY. ${line}`);
+  else if (isDone) world.log.info(line);
   else world.log.error(`FAILED. ${line}`);
   record(world, state, change, status, note);
 }
 
 /** From `before` to `now`, in words. */
 function changeOf(cutOff: CutOff, of: Lever) {
-  const { vmid, name, before, now, intended } = cutOff;
+  const { guest, before, now, intended } = cutOff;
   const resource = resourceOf(of);
   const reason = intended.reasons?.[resource] ?? 'unknown';
   const unit = of === 'cpuLimit' ? ('cpulimit' as const) : undefined;
@@ -120,8 +143,8 @@ function changeOf(cutOff: CutOff, of: Lever) {
   const after = to === null ? 'none' : withUnit(resource, to);
   const text = `${unit ?? resource} ${from ?? 'none'} -> ${after}, since ${reason}`;
   const hasGrown = isMore(now[of], before[of]);
-  const line = `Container ${vmid} (${name}): ${text}`;
-  return { vmid, name, resource, reason, unit, from, to, hasGrown, text, line };
+  const line = `${guestLabel(guest)} (${guest.name}): ${text}`;
+  return { guest, resource, reason, unit, from, to, hasGrown, text, line };
 }
 
 function record(
@@ -131,9 +154,10 @@ function record(
   status: ChangeStatus,
   note: string,
 ): void {
-  const { vmid, name, resource, reason, unit, from, to, hasGrown } = change;
+  const { guest, resource, reason, unit, from, to, hasGrown } = change;
+  const { vmid, name } = guest;
   putOnRecord(world, {
     ...{ kind: 'change', vmid, resource, direction: hasGrown ? 'up' : 'down' },
-    details: { name, status, before: from, after: to, unit, reason, note, cycle },
+    details: { name, ...kindOf(guest), status, before: from, after: to, unit, reason, note, cycle },
   });
 }

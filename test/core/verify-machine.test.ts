@@ -44,7 +44,7 @@ describe('what has become of a change of a machine', () => {
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(1)).kind).toBe('partly');
   });
 
-  it('is not known where its live cpulimit cannot be read; of a stopped one nothing is live', () => {
+  it('is not known where its live cpulimit cannot be read, if it runs', () => {
     const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
     const found = { config, liveCpuLimit: missing('unreadable', 'it hangs') };
     const verdictOf = (kind: 'running' | 'stopped') =>

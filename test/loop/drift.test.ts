@@ -14,6 +14,7 @@ import {
   AMPLE_ROOM,
   coresChange,
   everyone,
+  machine,
   memoryChange,
   policy,
   remembered,
@@ -616,5 +617,75 @@ describe('what an administrator gave a guest', () => {
     life.look();
     const { cores: count, memoryMib } = allocationOf(life.one.config);
     expect(given(life)).toMatchObject({ cores: count, memoryMib });
+  });
+});
+
+describe('a crash in a change of a machine', () => {
+  /** One with 4 vCPUs, and a process that has ended while these were to become 1. */
+  async function cut(change: Partial<PlannedChange> = { cores: coresChange(101, 4, 1) }) {
+    const life = new Life();
+    life.one.config = machine(101, { digest: '0'.repeat(40) });
+    life.look();
+    life.node.pct = () => ({ kind: 'killed', signal: 'SIGKILL', message: 'the machine' });
+    await life.do(planned({ kind: 'qemu', ...change }));
+    life.crash();
+    life.node.events.length = 0;
+    return life;
+  }
+
+  const held = ({ state }: Life): number => remembered(state, 'handHoldMs').size;
+  const changes = ({ node }: Life) =>
+    node.events.flatMap(({ kind, details }) => (kind === 'change' ? [details] : []));
+
+  it('goes on piece by piece, is nobody’s hand, and is put on record as a whole', async () => {
+    const life = await cut();
+    for (const cpus of [4, 3, 2]) {
+      life.node.write(101, { cores: cpus });
+      life.look();
+      life.node.pass(60_000);
+    }
+    expect([held(life), life.said(), changes(life).length]).toEqual([0, [], 1]);
+    life.node.write(101, { cores: 1 });
+    life.look();
+    const whole = { status: 'confirmed', kind: 'qemu', before: 4, after: 1 };
+    expect(changes(life).at(-1)).toMatchObject(whole);
+    expect([held(life), remembered(life.state, 'intended').size]).toEqual([0, 0]);
+    expect(life.node.linesOf('INFO').at(-1)).toMatch(/^INFO: VM 101 \(guest-101\): cores 4 -> 1/);
+  });
+
+  it('that got no further is on record as partly after a quarter of an hour', async () => {
+    const life = await cut();
+    life.node.write(101, { cores: 3 });
+    life.look();
+    life.node.pass(900_001);
+    life.look();
+    expect([held(life), remembered(life.state, 'intended').size]).toEqual([0, 0]);
+    expect(changes(life)).toMatchObject([{ status: 'partly', before: 4, after: 3 }]);
+    expect(life.node.linesOf('WARN').at(-1)).toContain('It was to be 1, and got no further.');
+    // From now on it is somebody else's.
+    life.node.write(101, { cores: 2 });
+    life.look();
+    expect(held(life)).toBe(1);
+  });
+
+  it('has granted what it gave, and is a boost of so much', async () => {
+    const grow = memoryChange(101, 2048, 4096, { rule: 'saturated', boostMs: 1_800_000 });
+    const life = await cut({ memory: grow });
+    life.node.write(101, { memoryMib: mib(3072) });
+    life.look();
+    life.node.pass(900_001);
+    life.look();
+    const { grantMib, memory } = recordOf(life.state, ID);
+    expect([grantMib, memory.boost]).toMatchObject([1024, { before: 2048, boosted: 3072 }]);
+  });
+
+  it.each([
+    ['beyond it', { cores: 5 }],
+    ['another lever', { cores: 3, memoryMib: mib(1024) }],
+  ])('leaves %s a change by hand', async (_what, values) => {
+    const life = await cut();
+    life.node.write(101, values);
+    life.look();
+    expect([held(life), remembered(life.state, 'intended').size]).toEqual([1, 0]);
   });
 });

@@ -51,6 +51,8 @@ export class LocalMachines {
     | { readonly monitors: Monitors; readonly cgroups: ReturnType<typeof createCgroups> }
     | undefined;
   #wishes = NOBODY;
+  /** Whether the configurations have been looked at with these wishes. */
+  #isKnown = false;
   /** Those that are wanted, by the last look. */
   #wanted: ReadonlyMap<Vmid, Reading<GuestConfig>> = new Map();
   /** Those of them that were handed out: they count there, and not among the rest. */
@@ -64,33 +66,47 @@ export class LocalMachines {
 
   use(wishes: MachineWishes): void {
     this.#wishes = wishes;
+    this.#isKnown = false;
     this.#known.keepOnly(() => false);
     if (!wishes.anyNamed) this.#wanted = new Map();
   }
 
-  /** Reads what has changed, and asks the monitors of those that run and are wanted. */
+  /**
+   * Asks the monitors of those that run and are wanted. That is done every ten seconds, so it reads
+   * nothing of `/etc/pve`, which costs many times as much: who is wanted is known by the last list.
+   */
   async look(): Promise<void> {
-    if (!this.#wishes.anyNamed && this.#wanted.size === 0) return;
+    if (!this.#isWanted) return;
     const running = this.#running();
     if (!running.ok) return;
-    this.#refresh(running.value);
+    if (!this.#isKnown) this.#refresh(running.value);
     const asked = running.value.filter((vmid) => this.#wanted.has(vmid));
     if (this.#wanted.size > 0) await this.#watching().monitors.look(asked);
+  }
+
+  get #isWanted(): boolean {
+    return this.#wishes.anyNamed || this.#wanted.size > 0;
   }
 
   /** The configurations of those that are wanted, whether they run or not; nobody is asked. */
   configured(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
     const running = this.#running();
     this.#refresh(running.ok ? running.value : []);
-    return this.list();
+    return this.#handOut();
   }
 
   has(vmid: Vmid): boolean {
     return this.#wanted.has(vmid);
   }
 
-  /** Those that are wanted, with their configurations. */
+  /** Those that are wanted, with their configurations of now. */
   list(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
+    const running = this.#isWanted ? this.#running() : undefined;
+    if (running?.ok) this.#refresh(running.value);
+    return this.#handOut();
+  }
+
+  #handOut(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
     this.#listed = new Set(this.#wanted.keys());
     return this.#wanted;
   }
@@ -190,6 +206,7 @@ export class LocalMachines {
     }
     this.#known.keepOnly((vmid) => vmids.has(vmid));
     this.#wanted = wanted;
+    this.#isKnown = true;
     return (vmid) => assigned.get(vmid) ?? missing('absent', `${vmid}.conf: not there`);
   }
 

@@ -1,3 +1,4 @@
+import { LONGEST_QM_MS } from '../../../core/pending.ts';
 import { type Milliseconds, milliseconds } from '../../../core/units.ts';
 import { runCommand } from '../../../os/command.ts';
 import { qmArguments } from '../../guests/qm.ts';
@@ -14,7 +15,6 @@ const MS_A_CPU = 11_000;
 /** So is a module, 6 times 3 s; growth by one takes a second. */
 const MS_A_MODULE = 18_000;
 const MODULE_MIB = 512;
-const LONGEST_MS = 900_000;
 const STOP_GRACE_MS = milliseconds(3000);
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
@@ -54,5 +54,5 @@ function limitOf(
   const plugged = Math.max(0, (memoryMib ?? 0) - (config.assignedMib ?? 0));
   const modules = Math.ceil(plugged / MODULE_MIB);
   const neededMs = TIME_LIMIT_MS + cpus * MS_A_CPU + modules * MS_A_MODULE;
-  return milliseconds(Math.min(neededMs, LONGEST_MS));
+  return milliseconds(Math.min(neededMs, LONGEST_QM_MS));
 }

@@ -217,6 +217,20 @@ describe('a machine that is looked after', () => {
       });
   });
 
+  it('is looked at every ten seconds without reading /etc/pve', async () => {
+    const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use({ anyNamed: true, isWanted: () => true });
+    await seen.look();
+    expect(seen.has(vmid(200))).toBe(true);
+    list({});
+    rmSync(join(root, HOME, '200.conf'));
+    await seen.look();
+    expect(seen.has(vmid(200))).toBe(true);
+    seen.list();
+    expect(seen.has(vmid(200))).toBe(false);
+  });
+
   it('stays one while it is stopped, and is gone with its configuration', async () => {
     const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
     const seen = new LocalMachines(createPaths(root), manualClock());
