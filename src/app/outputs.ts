@@ -105,9 +105,9 @@ const appendWhile =
   };
 
 function componentLevels({ componentLogLevels }: Config): LogSettings['componentLevels'] {
-  const levels = LOG_COMPONENTS.flatMap((room) => {
-    const level = componentLogLevels[room];
-    return level === undefined ? [] : [[room, LEVELS[level]] as const];
+  const levels = LOG_COMPONENTS.flatMap((component) => {
+    const level = componentLogLevels[component];
+    return level === undefined ? [] : [[component, LEVELS[level]] as const];
   });
   return Object.fromEntries(levels);
 }

@@ -40,7 +40,7 @@ export function openUsageKeeper(
   const store = createUsageStore({
     directory: join(paths.at(USAGE_DIRECTORY), below),
     days,
-    complain: (message) => log.warn(message, { room: 'metrics' }),
+    complain: (message) => log.warn(message, { component: 'metrics' }),
   });
   const recorded = new Map<Vmid, CgroupSample>();
   const peaks = new Map<Vmid, UsagePeaks>();

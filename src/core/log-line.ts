@@ -1,6 +1,6 @@
 import type { Milliseconds } from './units.ts';
 
-/** The components of the program that write lines. The field of a line is called `room`. */
+/** The components of the program that write lines. */
 export const LOG_COMPONENTS = [
   /** Start, stop, reload, the frame of each cycle, what is saved. */
   'daemon',
@@ -29,7 +29,7 @@ export const SYSLOG_PRIORITIES: Readonly<Record<LineLevel, number>> = {
 /** What a line is about, for searches by facts instead of words. */
 export interface LineFacts {
   /** The component; `daemon` if it is left out. */
-  readonly room?: LogComponent;
+  readonly component?: LogComponent;
   readonly vmid?: number;
   /** The label of a group. */
   readonly group?: string;
@@ -46,5 +46,5 @@ export interface LogLine {
   readonly atMs: Milliseconds;
   readonly level: LineLevel;
   readonly text: string;
-  readonly facts: LineFacts & { readonly room: LogComponent };
+  readonly facts: LineFacts & { readonly component: LogComponent };
 }

@@ -16,7 +16,7 @@ type Told = Pick<GroupWorld, 'log' | 'journal'>;
 const who = ({ label }: GroupPolicy): string => `Group ${label}`;
 
 const about = ({ label: group }: GroupPolicy, event: string, vmid?: Vmid): LineFacts => ({
-  ...{ room: 'groups', group, event },
+  ...{ component: 'groups', group, event },
   ...(vmid !== undefined && { vmid }),
 });
 

@@ -76,7 +76,7 @@ export async function act(
 const mayChange = (world: World, state: LoopState, { hands, save }: ActContext): boolean =>
   hands === undefined || (noticePause(world, state) === undefined && mayRecord(world, state, save));
 
-const ABOUT = { room: 'act', event: 'unrecorded' } as const;
+const ABOUT = { component: 'act', event: 'unrecorded' } as const;
 
 /**
  * Whether a change could be backed up and recorded; one that could not is not made. Nothing of the
@@ -160,7 +160,7 @@ const isForAWhile = ({ rule, boostMs }: Change): boolean =>
 /** What is not on record would be the norm for good after a migration to another node. */
 function logUnkept({ log }: World, planned: PlannedChange, why: string): void {
   const { vmid, name } = planned;
-  const about = { room: 'act', vmid, event: 'unrecorded' } as const;
+  const about = { component: 'act', vmid, event: 'unrecorded' } as const;
   log.warn(
     `${guestLabel(planned)} (${name}) was not changed, since a change for a while only could not ` +
       `be recorded for the other nodes: ${why}`,

@@ -29,7 +29,7 @@ export function confirmPending(world: World, state: LoopState, observed: Observe
       world.log.warn(
         `Container ${vmid}: ${withUnit('cores', pending.cores)} were set ${seconds} s ago and ` +
           'are not active: pvestatd is not applying them; see `systemctl status pvestatd`',
-        { room: 'act', vmid, event: 'change', outcome: 'overdue' },
+        { component: 'act', vmid, event: 'change', outcome: 'overdue' },
       );
     }
   }

@@ -83,7 +83,7 @@ export function recordDrift(
       const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
       const who = `${guestLabel(config.value)} (${config.value.name})`;
-      const about = { room: 'observe', vmid, event: 'by-hand' } as const;
+      const about = { component: 'observe', vmid, event: 'by-hand' } as const;
       world.log.info(`${who}: ${words}, ${by}${stays}`, about);
     }
   }

@@ -71,7 +71,7 @@ export async function letGo({ hands, log }: ActingWorld, vmid: Vmid): Promise<vo
   const outcome = await hands.memoryHigh.release(vmid);
   if (outcome.ok) return;
   const what = `Container ${vmid}: memory.high could not be put back and is low`;
-  const about = { room: 'act', vmid, event: 'memory-high', outcome: 'failed' } as const;
+  const about = { component: 'act', vmid, event: 'memory-high', outcome: 'failed' } as const;
   log.error(`${what}: ${outcome.message}. It is tried again in the next cycle.`, about);
 }
 
@@ -80,7 +80,7 @@ export async function letGoLeft({ hands, log }: CycleWorld): Promise<void> {
   for (const { vmid, problem } of (await hands?.memoryHigh.releaseLeft()) ?? []) {
     const who = `Container ${vmid}: memory.high`;
     const left = 'was lowered by a process that has ended';
-    const about = { room: 'act', vmid, event: 'memory-high' } as const;
+    const about = { component: 'act', vmid, event: 'memory-high' } as const;
     if (problem === undefined) log.warn(`${who} ${left}, and is put back`, about);
     else log.error(`${who} ${left}, and could not be put back: ${problem}`, about);
   }

@@ -114,7 +114,7 @@ async function dropNow(
   const problem = await revert(world, config, left, context);
   const who = `${guestLabel(config)} (${config.name})`;
   const what = 'what a change that was cut off has left for its next start';
-  const about = { room: 'act', vmid: config.vmid, event: 'left-pending' } as const;
+  const about = { component: 'act', vmid: config.vmid, event: 'left-pending' } as const;
   if (problem === undefined) {
     world.log.warn(`${who}: ${what} is dropped`, about);
     return undefined;

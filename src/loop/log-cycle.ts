@@ -27,7 +27,7 @@ export function logStart({ frame }: Framed, urgent: ReadonlySet<Vmid> | undefine
   if (urgent === undefined) frame('Starting resource allocation process...');
   else {
     const whom = [...urgent].join(', ');
-    frame(`Early evaluation of ${whom}: saturated, or out of memory`, { room: 'decide' });
+    frame(`Early evaluation of ${whom}: saturated, or out of memory`, { component: 'decide' });
   }
 }
 
@@ -37,7 +37,7 @@ export function logPool({ frame }: Framed, when: 'Initial' | 'Final', pool: Pool
   const memory = pool.memoryMib.ok ? pool.memoryMib.value : 'unknown';
   const place = when === 'Initial' ? 'before' : 'after';
   const left = `${cores} cores, ${memory} MB memory`;
-  frame(`${when} resources ${place} adjustments: ${left}`, { room: 'decide' });
+  frame(`${when} resources ${place} adjustments: ${left}`, { component: 'decide' });
 }
 
 /** What cannot be given out, and whom the plan leaves alone and why. */
@@ -50,7 +50,7 @@ export function logPlan(
 ): void {
   for (const reading of [coresCeiling, memoryMib]) {
     if (reading.ok) continue;
-    world.log.warn(`Nothing can be given out: ${reading.detail}`, { room: 'decide' });
+    world.log.warn(`Nothing can be given out: ${reading.detail}`, { component: 'decide' });
   }
   forgetSaid(state, [...held, ...changes], changes.flatMap(changesOf));
   for (const skip of skipped) logSkipped(world, state, skip);
@@ -59,7 +59,7 @@ export function logPlan(
 
 /** The containers cannot be listed at all: a cycle without eyes does nothing. */
 export function logBlind({ log }: World, reading: Missing): Missing {
-  const about = { room: 'observe', event: 'blind', outcome: reading.why } as const;
+  const about = { component: 'observe', event: 'blind', outcome: reading.why } as const;
   log.error(`The containers cannot be seen, so nothing is scaled: ${reading.detail}`, about);
   return reading;
 }
@@ -87,7 +87,7 @@ export function logIntent({ log }: World, planned: PlannedChange, dryRun: boolea
 export function aboutChanges(changes: readonly Change[]): LineFacts {
   const verdicts = new Set(changes.map(({ verdict }) => verdict));
   const vmid = changes[0]?.vmid;
-  const about = { room: 'act', event: 'change', verdict: [...verdicts].join(',') } as const;
+  const about = { component: 'act', event: 'change', verdict: [...verdicts].join(',') } as const;
   return vmid === undefined ? about : { ...about, vmid };
 }
 
@@ -168,7 +168,7 @@ function numbers(measured: Measured): Readonly<Record<string, unknown>> {
 
 /** Cores that were pending have reached the cpuset. */
 export function logConfirmed(world: World, vmid: Vmid, cores: number, cycle: number): void {
-  const about = { room: 'act', vmid, event: 'change', outcome: 'confirmed' } as const;
+  const about = { component: 'act', vmid, event: 'change', outcome: 'confirmed' } as const;
   const what = `${withUnit('cores', cores)} confirmed, now in its cpuset`;
   world.log.info(`Container ${vmid}: ${what}`, about);
   const details = { status: 'confirmed', after: cores, cycle } as const;
@@ -197,7 +197,7 @@ function logSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const line = () => skippedLine(skip);
   const isFault = skip.because.kind === 'unreadable';
   const { vmid, because } = skip;
-  const about = { room: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
+  const about = { component: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
   const record = recordOf(state, vmid);
   const before = record.saidSkipped;
   record.saidSkipped = because.kind;
@@ -232,7 +232,7 @@ function logHeld(world: World, state: LoopState, hold: Hold): void {
     logObserved(world, state, hold, because.would);
     return;
   }
-  const about = { room: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
+  const about = { component: 'decide', vmid, event: 'hold', outcome: because.kind } as const;
   const what = because.kind === 'missing' ? `missing: ${because.reading.why}` : because.kind;
   const before = said(state, vmid, resource, what);
   if (before === what) {
@@ -256,7 +256,7 @@ function logObserved(world: World, state: LoopState, hold: Hold, would: number):
   const what = `observe-only ${before} ${would}`;
   if (said(state, vmid, resource, what) === what) return;
   const verdict = would > before ? 'grow' : 'shrink';
-  const about = { room: 'decide', vmid, event: 'observed', verdict } as const;
+  const about = { component: 'decide', vmid, event: 'observed', verdict } as const;
   world.log.info(`${who(hold)}, ${resource}: ${explainHold(hold)}`, about);
   const status = 'observed';
   const details = {

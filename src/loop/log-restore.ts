@@ -88,7 +88,7 @@ export function logRestore(
   const line = describeRestore(result, goal, context);
   const backup = result.backup === undefined ? '' : ` Backup: ${result.backup}`;
   const { kind } = result;
-  const about = { room: 'act', vmid: goal.vmid, event: 'rollback', outcome: kind } as const;
+  const about = { component: 'act', vmid: goal.vmid, event: 'rollback', outcome: kind } as const;
   if (!isWhole(result)) log.error(`${line}${backup}`, about);
   else log.info(`${line}${backup}`, about);
   if (!isRecorded(result)) return;

@@ -120,7 +120,7 @@ function isElsewhere({ temporary }: World, vmid: Vmid): boolean {
   return node?.ok === true && node.value !== undefined && node.value !== temporary?.node;
 }
 
-const ABOUT = { room: 'observe' } as const;
+const ABOUT = { component: 'observe' } as const;
 
 const LACKING: Readonly<Record<Controller, string>> = {
   memory:
@@ -280,7 +280,7 @@ function logKillsByHost(log: Log, vmid: Vmid, kills: number): void {
   log.warn(
     `Container ${vmid}: the host was out of memory and ended ${what} in it; ` +
       'its own limit was not the cause, so it is not raised for that',
-    { room: 'observe', vmid, event: 'killed-by-host' },
+    { component: 'observe', vmid, event: 'killed-by-host' },
   );
 }
 

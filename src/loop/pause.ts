@@ -2,7 +2,7 @@ import type { LoopState } from '../core/loop-state.ts';
 import { type Pause, pauseAfter, pauseRefused } from '../core/pause.ts';
 import type { World } from '../ports.ts';
 
-const ABOUT = { room: 'observe', event: 'pause' } as const;
+const ABOUT = { component: 'observe', event: 'pause' } as const;
 
 /**
  * Looks whether configurations can be written now; without that nothing is changed on this node.

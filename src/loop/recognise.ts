@@ -28,7 +28,7 @@ export function isAnotherGuest({ log }: World, state: LoopState, config: GuestCo
   state.guests.delete(vmid);
   if (identity !== undefined) recordOf(state, vmid).identity = identity;
   if (known !== undefined) {
-    const about = { room: 'observe', vmid, event: 'other-guest' } as const;
+    const about = { component: 'observe', vmid, event: 'other-guest' } as const;
     log.info(
       `${guestLabel(config)} (${name}) is not the guest that had this id before: it has ` +
         `${describeIdentity(identity)}; before: ${describeIdentity(known)}. ` +

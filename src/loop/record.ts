@@ -5,6 +5,6 @@ import type { World } from '../ports.ts';
 export function putOnRecord({ journal, log }: World, event: JournalEvent): void {
   if (journal.record(event)) return;
   const { vmid } = event;
-  const about = { room: 'act', vmid, event: 'unrecorded' } as const;
+  const about = { component: 'act', vmid, event: 'unrecorded' } as const;
   log.error(`The JSON log could not be written for container ${vmid}`, about);
 }

@@ -91,7 +91,7 @@ export function logNotInForce(world: World, state: LoopState, cutOff: CutOff): v
       isSameValue(of, before[of], now[of]) && !isSameValue(of, before[of], intended[of]);
     if (!isUndone) continue;
     const change = changeOf({ ...cutOff, now: intended }, of);
-    const about = { room: 'act', vmid, event: 'change', outcome: 'failed' } as const;
+    const about = { component: 'act', vmid, event: 'change', outcome: 'failed' } as const;
     const note = notInForce(toolOf(cutOff.guest));
     world.log.warn(`FAILED. ${change.line}. ${note}`, about);
     record(world, state, change, 'failed', note);

@@ -50,7 +50,7 @@ function takeOver(
   const { vmid, name, identity } = config;
   const { log } = world;
   const found = temporary.read(vmid);
-  const about = { room: 'observe', vmid, event: 'temporary' } as const;
+  const about = { component: 'observe', vmid, event: 'temporary' } as const;
   if (!found.ok) {
     if (found.why !== 'absent') log.warn(`Left out: ${found.detail}`, about);
     return found.why === 'absent' ? '' : DAMAGED;
@@ -101,7 +101,7 @@ export function logDeparted(
     `Container ${vmid} went to node ${plainText(node.value, 64)} with ` +
       `${describeTemporary(record.value)}. An lxc-autoscale that runs there undoes it; ` +
       'if none does, please undo it by hand.',
-    { room: 'observe', vmid, event: 'temporary' },
+    { component: 'observe', vmid, event: 'temporary' },
   );
 }
 

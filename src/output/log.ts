@@ -22,7 +22,7 @@ export interface LogSettings {
   readonly file: string | undefined;
   /** Less important lines are left out. */
   readonly level: LogLevel;
-  /** The same for single rooms; the others go by `level`. */
+  /** The same for single components; the others go by `level`. */
   readonly componentLevels?: Readonly<Partial<Record<LogComponent, LogLevel>>> | undefined;
   /** IANA name; undefined stands for the host's. */
   readonly timezone: string | undefined;
@@ -101,17 +101,22 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
     ],
   });
   const lineOf = (level: LogLevel, message: string, about: LineFacts = {}): LogLine => {
-    const { room = 'daemon', ...facts } = about;
+    const { component = 'daemon', ...facts } = about;
     const own = Object.fromEntries(
       Object.entries(facts).map(([name, fact]) => [
         name,
         typeof fact === 'string' ? clean(fact) : fact,
       ]),
     );
-    return { atMs: outputs.clock.wallMs(), level, text: clean(message), facts: { room, ...own } };
+    return {
+      atMs: outputs.clock.wallMs(),
+      level,
+      text: clean(message),
+      facts: { component, ...own },
+    };
   };
   const write = (level: LogLevel) => (said: string | (() => string), about?: LineFacts) => {
-    if (LEVELS[level] > LEVELS[levelOf(about?.room ?? 'daemon')]) return;
+    if (LEVELS[level] > LEVELS[levelOf(about?.component ?? 'daemon')]) return;
     const message = typeof said === 'string' ? said : said();
     // Each output has a form of its own, and all have the same time.
     const line = lineOf(level, message, about);
@@ -136,8 +141,8 @@ export function createLog(settings: LogSettings, outputs: LogOutputs): TextLog {
 
 const levels =
   ({ level, componentLevels }: LogSettings) =>
-  (room: LogComponent): LogLevel =>
-    componentLevels?.[room] ?? level;
+  (component: LogComponent): LogLevel =>
+    componentLevels?.[component] ?? level;
 
 type LineShape = (line: LogLine) => string;
 

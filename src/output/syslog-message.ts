@@ -16,7 +16,7 @@ const MAX_BYTES = 8000;
 
 /**
  * A line as one message of syslog, in UTF-8. What it is about goes as structured data, e.g.
- * `[lxcAutoscale@32473 room="act" vmid="101" event="change"]`. Source: RFC 5424, section 6.
+ * `[lxcAutoscale@32473 component="act" vmid="101" event="change"]`. Source: RFC 5424, section 6.
  */
 export function syslogMessage({ atMs, level, text, facts }: LogLine, sender: SyslogSender): Buffer {
   const priority = DAEMON * 8 + SYSLOG_PRIORITIES[level];
@@ -25,7 +25,7 @@ export function syslogMessage({ atMs, level, text, facts }: LogLine, sender: Sys
   const parameters = Object.entries(facts).map(
     ([key, value]) => ` ${key}="${escaped(`${value}`)}"`,
   );
-  const message = `${head} ${facts.room} [${STRUCTURED}${parameters.join('')}] ${text}`;
+  const message = `${head} ${facts.component} [${STRUCTURED}${parameters.join('')}] ${text}`;
   return cut(Buffer.from(message, 'utf8'));
 }
 

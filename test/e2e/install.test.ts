@@ -317,7 +317,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
       's/^  (poll_interval): .*/  \\1: 1/';
     await tree.must(`sed -E -i '${wanted}' ${CONFIG}`);
     await tree.must('systemctl reload lxc_autoscale');
-    const find = 'journalctl --no-pager -u lxc_autoscale LXC_AUTOSCALE_ROOM=daemon';
+    const find = 'journalctl --no-pager -u lxc_autoscale LXC_AUTOSCALE_COMPONENT=daemon';
     await tree.until(`${find} -o cat | grep -q 'process completed'`);
     const entries = (await tree.must(`${find} -o json`)).split('\n').map((one) => JSON.parse(one));
     expect(entries[0]).toMatchObject({

@@ -20,7 +20,7 @@ describe('a change of the cpulimit', () => {
       },
     ]);
     expect(node.abouts).toEqual([
-      { room: 'act', vmid: 101, event: 'change', verdict: 'grow', outcome: 'confirmed' },
+      { component: 'act', vmid: 101, event: 'change', verdict: 'grow', outcome: 'confirmed' },
     ]);
     expect(node.linesOf('INFO')[0]).toMatch(/\(web\): cpulimit 0\.5 -> 0\.75 cores, since it uses/);
   });

@@ -275,7 +275,7 @@ it('every line on a container says so for those who search, and comes from a roo
       const named = /[Cc]ontainer (\d+)/.exec(line)?.[1];
       if (named === undefined) continue;
       expect([line, about?.vmid]).toEqual([line, Number(named)]);
-      expect(['observe', 'decide', 'act']).toContain(about?.room);
+      expect(['observe', 'decide', 'act']).toContain(about?.component);
       expect(about?.event).toMatch(/^[a-z-]+$/);
     }
   }));

@@ -10,7 +10,7 @@ import { journalAt } from '../e2e/journal-socket.ts';
 
 const line = (text: string, facts: Partial<LogLine['facts']> = {}): LogLine => ({
   ...{ atMs: milliseconds(0), level: 'WARNING', text },
-  facts: { room: 'decide', ...facts },
+  facts: { component: 'decide', ...facts },
 });
 
 let directory: string;
@@ -45,7 +45,7 @@ it('an entry has the fields of a line, and those that the journal knows', () => 
   const facts = { vmid: 101, event: 'hold', outcome: 'host-memory' };
   expect(journalEntry(line('Container 101 \u00e4', facts), 4711).toString('utf8')).toBe(
     'MESSAGE=WARNING - Container 101 \u00e4\nPRIORITY=4\nSYSLOG_FACILITY=3\n' +
-      'SYSLOG_IDENTIFIER=lxc-autoscale\nSYSLOG_PID=4711\nLXC_AUTOSCALE_ROOM=decide\n' +
+      'SYSLOG_IDENTIFIER=lxc-autoscale\nSYSLOG_PID=4711\nLXC_AUTOSCALE_COMPONENT=decide\n' +
       'LXC_AUTOSCALE_VMID=101\nLXC_AUTOSCALE_EVENT=hold\nLXC_AUTOSCALE_OUTCOME=host-memory\n',
   );
 });

@@ -96,13 +96,13 @@ describe('the form of a line', () => {
     expect(content()).toBe('2024-08-14 22:04:45 - DEBUG - made 1\n');
   });
 
-  it('is left out by the level of its room, which a reload may change', () => {
+  it('is left out by the level of its component, which a reload may change', () => {
     const componentLevels = { groups: 'DEBUG', notify: 'ERROR' } as const;
     const { log, settings } = setUp({ level: 'WARNING', componentLevels });
     const say = () => {
-      for (const room of ['groups', 'notify', 'act', 'daemon'] as const) {
-        log.debug(`d ${room}`, { room });
-        ofComponent(log, room).warn(`w ${room}`);
+      for (const component of ['groups', 'notify', 'act', 'daemon'] as const) {
+        log.debug(`d ${component}`, { component });
+        ofComponent(log, component).warn(`w ${component}`);
       }
       log.info('i');
     };
@@ -338,7 +338,11 @@ describe('the console', () => {
     const outputs = { clock, console: console.stream, complaints: recorder().stream, toSystemd };
     const log = createLog(settings, outputs);
     allLevels(log);
-    log.warn('a "quoted" secret: hush-hush\nnext', { room: 'act', vmid: 101, event: 'hush-hush' });
+    log.warn('a "quoted" secret: hush-hush\nnext', {
+      component: 'act',
+      vmid: 101,
+      event: 'hush-hush',
+    });
     return console.text().trimEnd().split('\n');
   }
 
@@ -352,13 +356,13 @@ describe('the console', () => {
   it('has an object a line where that is wanted, and the file text as always', () => {
     const lines = onConsole({ format: 'json', secrets: ['hush-hush'] }, false);
     expect(lines.map((line) => JSON.parse(line))).toEqual([
-      { timestamp: '2024-08-14 22:04:45', level: 'DEBUG', message: 'd', room: 'daemon' },
-      { timestamp: '2024-08-14 22:04:45', level: 'INFO', message: 'i', room: 'daemon' },
-      { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w', room: 'daemon' },
-      { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e', room: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'DEBUG', message: 'd', component: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'INFO', message: 'i', component: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w', component: 'daemon' },
+      { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e', component: 'daemon' },
       {
         ...{ timestamp: '2024-08-14 22:04:45', level: 'WARNING' },
-        ...{ message: 'a "quoted" secret: ***\\nnext', room: 'act', vmid: 101, event: '***' },
+        ...{ message: 'a "quoted" secret: ***\\nnext', component: 'act', vmid: 101, event: '***' },
       },
     ]);
     expect(content()).toContain('2024-08-14 22:04:45 - WARNING - a "quoted" secret: ***');
@@ -388,11 +392,11 @@ describe('what else takes lines', () => {
     const besides = (line: LogLine): void => void lines.push(line);
     const log = createLog(settings(), { ...others, console: console.stream, besides });
     log.debug('unseen');
-    log.warn('a\nb hush-hush', { room: 'act', vmid: 101, group: 'x\u001b hush-hush' });
+    log.warn('a\nb hush-hush', { component: 'act', vmid: 101, group: 'x\u001b hush-hush' });
     expect(lines).toEqual([
       {
         ...{ atMs: clock.wallMs(), level: 'WARNING', text: 'a\\nb ***' },
-        facts: { room: 'act', vmid: 101, group: 'x\\x1b ***' },
+        facts: { component: 'act', vmid: 101, group: 'x\\x1b ***' },
       },
     ]);
     expect(console.text()).toContain('WARNING - a\\nb ***');

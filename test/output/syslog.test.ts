@@ -13,7 +13,7 @@ const atMs = milliseconds(Date.UTC(2026, 10, 22, 3, 22, 37, 5));
 
 const line = (text: string, facts: Partial<LogLine['facts']> = {}): LogLine => ({
   ...{ atMs, level: 'INFO', text },
-  facts: { room: 'act', ...facts },
+  facts: { component: 'act', ...facts },
 });
 
 describe('a message', () => {
@@ -21,7 +21,7 @@ describe('a message', () => {
     const facts = { vmid: 101, event: 'change', verdict: 'grow', outcome: 'confirmed' };
     expect(syslogMessage(line('Container 101 grows', facts), sender).toString()).toBe(
       '<30>1 2026-11-22T03:22:37.005Z pve1 lxc-autoscale 4711 act ' +
-        '[lxcAutoscale@32473 room="act" vmid="101" event="change" verdict="grow" ' +
+        '[lxcAutoscale@32473 component="act" vmid="101" event="change" verdict="grow" ' +
         'outcome="confirmed"] Container 101 grows',
     );
   });
@@ -39,11 +39,11 @@ describe('a message', () => {
   it('is read back as it was written, whatever stands in it', () => {
     const texts = fc.string({ unit: 'grapheme' });
     fc.assert(
-      fc.property(texts, texts, fc.constantFrom(...LOG_COMPONENTS), (text, group, room) => {
-        const message = syslogMessage(line(text, { group, room }), sender).toString();
+      fc.property(texts, texts, fc.constantFrom(...LOG_COMPONENTS), (text, group, component) => {
+        const message = syslogMessage(line(text, { group, component }), sender).toString();
         const read = parseMessage(message);
-        expect(read).toMatchObject({ text, id: room, host: 'pve1', app: 'lxc-autoscale' });
-        expect(read.facts).toEqual({ group, room });
+        expect(read).toMatchObject({ text, id: component, host: 'pve1', app: 'lxc-autoscale' });
+        expect(read.facts).toEqual({ group, component });
       }),
     );
   });
