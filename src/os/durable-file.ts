@@ -3,6 +3,7 @@ import {
   constants,
   fsyncSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -22,7 +23,7 @@ export interface DurableOptions {
 }
 
 /**
- * Writes a file: temporary file in the same directory, fsync, rename. Throws what the system says,
+ * Writes a file: temporary file in the same directory, fsync, read back, rename. Throws what the system says,
  * and leaves no temporary file then; one that is in the way (EEXIST) stays. The name itself is
  * durable after `syncDirectory`.
  */
@@ -43,6 +44,8 @@ export function writeDurably(
     } finally {
       closeSync(descriptor);
     }
+    // What is there stays if the new content is not whole.
+    if (!readFileSync(temporary).equals(content)) throw new Error('it reads back differently');
     renameSync(temporary, join(directory, name));
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -154,7 +154,9 @@ describe('the logs of a daemon', () => {
     expect(entries.find((entry) => entry.includes('LXC_AUTOSCALE_EVENT=observed'))).toBeUndefined();
     for (const entry of entries) {
       expect(entry).toMatch(/^MESSAGE=(INFO|WARNING|ERROR) - .+\nPRIORITY=[346]\n/);
-      expect(entry).toMatch(/\nSYSLOG_IDENTIFIER=lxc-autoscale\n.*\nLXC_AUTOSCALE_COMPONENT=\w+\n/s);
+      expect(entry).toMatch(
+        /\nSYSLOG_IDENTIFIER=lxc-autoscale\n.*\nLXC_AUTOSCALE_COMPONENT=\w+\n/s,
+      );
     }
     const onConsole = readFileSync(path, 'utf8');
     for (const line of onConsole.trimEnd().split('\n')) expect(line).toMatch(/^<[346]>/);

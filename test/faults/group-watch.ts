@@ -45,8 +45,14 @@ export class GroupWatch {
   #states(): ReadonlyMap<number, string> {
     const path = join(this.#node.root, LEDGER);
     if (!existsSync(path)) return new Map();
-    const { members } = JSON.parse(readFileSync(path, 'utf8'));
-    return new Map(members.map(({ vmid, state }: never) => [vmid, state]));
+    const text = readFileSync(path, 'utf8');
+    try {
+      const { members } = JSON.parse(text);
+      return new Map(members.map(({ vmid, state }: never) => [vmid, state]));
+    } catch {
+      this.#watch.complain(`the ledger is not whole: ${text}`);
+      return new Map();
+    }
   }
 
   arrives({ argv }: Call): void {
