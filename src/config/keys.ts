@@ -65,7 +65,7 @@ const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
 
 const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
 export const LOG_FORMATS = ['text', 'json'] as const;
-const MANAGED = ['all', 'tagged'] as const;
+const MANAGED = ['all', 'listed', 'tagged'] as const;
 const SCALING_MODES = ['threshold', 'boost', 'adaptive', 'observe'] as const;
 const CPU_UNITS = ['cores', 'cpulimit'] as const;
 const ADMISSIONS = ['normal', 'strict'] as const;
@@ -443,8 +443,8 @@ const defaultSection = {
   ).usually(98),
   manage: oneOf(
     MANAGED,
-    'Which containers are managed: all, or only those tagged autoscale, autoscale-tier-NAME ' +
-      'or autoscale-observe',
+    'Which containers are managed: all; listed, only those that a tier or a group of this file ' +
+      'names; tagged, only those tagged autoscale, autoscale-tier-NAME or autoscale-observe',
   ).usually('all'),
   manage_vms: yesOrNo(
     'Whether virtual machines are managed too; those that a tier lists or that have a tag ' +

@@ -70,6 +70,8 @@ const byOwnTag: WayIn = ({ ownTag }, { tags }) =>
  * otherwise.
  */
 const WAYS: readonly WayIn[] = [...[asListed(byId), asListed(byName), byOwnTag, asListed(byTag)]];
+/** Without the tag that a container's owner alone decides on. */
+const LISTED: readonly WayIn[] = [asListed(byId), asListed(byName), asListed(byTag)];
 const WAYS_TAGS_FIRST: readonly WayIn[] = [
   ...[byOwnTag, asListed(byId), asListed(byName), asListed(byTag)],
 ];
@@ -83,9 +85,14 @@ interface Claim {
  * The tiers that a container is in by the strongest way that leads to any, in their order; no more
  * than `most` of them. It is asked for each container in each cycle.
  */
-function claimsOf({ tiers, tagsFirst }: Config, identity: Identity, most: number): Claim[] {
+function claimsOf(
+  { tiers, tagsFirst }: Config,
+  identity: Identity,
+  most: number,
+  ways = tagsFirst ? WAYS_TAGS_FIRST : WAYS,
+): Claim[] {
   const claims: Claim[] = [];
-  for (const way of tagsFirst ? WAYS_TAGS_FIRST : WAYS) {
+  for (const way of ways) {
     for (const tier of tiers) {
       const how = way(tier, identity);
       if (how !== undefined && claims.push({ tier, how }) === most) return claims;
@@ -96,17 +103,34 @@ function claimsOf({ tiers, tagsFirst }: Config, identity: Identity, most: number
 }
 
 function whyIgnored(config: Config, identity: Identity): string | undefined {
-  const { ignored, onlyTagged } = config;
+  const { ignored, managed } = config;
   const { tags } = identity;
   const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
   if (listed === 'by its id') return 'listed in ignore_lxc';
   if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
   if (tags.includes(IGNORE_TAG)) return `it has the tag ${IGNORE_TAG}`;
+  if (managed === 'listed') {
+    const why = 'no tier and no group lists it, and `manage: listed` is set';
+    return isListed(config, identity) ? undefined : why;
+  }
   if (tags.some(optsIn)) return undefined;
-  if (onlyTagged) return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
+  if (managed === 'tagged')
+    return `it does not have the tag ${MANAGE_TAG}, and \`manage: tagged\` is set`;
   if (isAskedFor(config, identity)) return undefined;
   return 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
 }
+
+/** Whether the file names it, be it as one of a group. A group makes clones, with its tag. */
+const isListed = (config: Config, identity: Identity): boolean =>
+  claimsOf(config, identity, 1, LISTED).length > 0 ||
+  (identity.kind !== 'qemu' && config.groups.some((group) => isOfGroup(group, identity)));
+
+const isOfGroup = (
+  { members, tag, startingCloneId }: Config['groups'][number],
+  { vmid, tags }: Identity,
+): boolean =>
+  members.some(({ from, to }) => vmid >= from && vmid <= to) ||
+  (vmid >= startingCloneId && tags.includes(tag.toLowerCase()));
 
 /** A virtual machine is managed only if somebody wants it to be. */
 const isAskedFor = (config: Config, identity: Identity): boolean =>
@@ -120,6 +144,7 @@ export const machineWishes = (config: Config) => ({
   anyNamed: config.manageVms || config.tiers.some(({ machines }) => !isEmpty(machines)),
   isWanted: (machine: Identity): boolean => {
     const identity = inLowerCase(machine);
+    if (config.managed === 'listed') return isListed(config, identity);
     return identity.tags.some(optsIn) || isAskedFor(config, identity);
   },
 });
@@ -136,8 +161,9 @@ const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[]
 
 /**
  * Whether and how a container is managed. In this order: `ignore_lxc` or the tag
- * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; a tier with its id or a
- * range around it; one with its name or a pattern on it; its tag `autoscale-tier-NAME`, which comes
+ * `autoscale-ignore`; where `manage` is `tagged`, whether a tag opts it in; where it is `listed`,
+ * whether the file names it, for which no tag of its own is enough; a tier with its id or a range
+ * around it; one with its name or a pattern on it; its tag `autoscale-tier-NAME`, which comes
  * first of these where `tags_first` is set; one with `tag:` and a tag of it; `DEFAULT`. Where two
  * tiers have it in the same way, the first in the file counts. The tag `autoscale-observe` goes
  * with any policy, and so does `scaling_mode: observe`.

@@ -63,8 +63,8 @@ export function settingsOf(values: Values) {
     offPeakStartHour: values.off_peak_start,
     offPeakEndHour: values.off_peak_end,
     offPeakCron: offPeakCron(values),
-    /** Only containers that a tag of theirs opts in are managed. */
-    onlyTagged: values.manage === 'tagged',
+    /** Which guests are managed: all, those that this file names, or those that a tag opts in. */
+    managed: values.manage,
     /** Virtual machines are managed without being listed or tagged. */
     manageVms: values.manage_vms,
     /** The tag `autoscale-tier-NAME` counts before the ids and names that tiers list. */

@@ -77,7 +77,7 @@ const EXPECTED_DEFAULTS: Config = {
       ...{ webhook: NOTICE_RULES, proxmox: NOTICE_RULES },
     },
   },
-  onlyTagged: false,
+  managed: 'all',
   tagsFirst: false,
   ignored: { ids: [], names: [], tags: [] },
   host: {
@@ -441,7 +441,7 @@ describe('values as people write them', () => {
     );
     expect(read(text).config).toMatchObject({
       ...{ backupsKeep: 1, backupsKeepMs: 3650 * 24 * 3600 * 1000, urgentSamples: 60 },
-      ...{ maxConcurrentOperations: 16, onlyTagged: true, tagsFirst: true },
+      ...{ maxConcurrentOperations: 16, managed: 'tagged', tagsFirst: true },
     });
   });
 

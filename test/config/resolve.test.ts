@@ -7,6 +7,7 @@ import {
   applyOverrides,
   hostPolicy,
   type Identity,
+  machineWishes,
   manage,
   remarksOn,
 } from '../../src/config/resolve.ts';
@@ -171,6 +172,37 @@ describe('manage', () => {
       'DEFAULT, since it is in no tier; no tier answers to autoscale-tier-\\x1b[2j' +
         '; no tier answers to autoscale-tier-',
     );
+  });
+
+  it('with manage: listed takes who the file names, and no tag of theirs for it', () => {
+    const groups = `
+HORIZONTAL_SCALING_GROUP_shop:
+  lxc_containers: [150, "160-162"]
+  source: 150
+  starting_clone_id: 900
+  group_tag: Shop-front
+`;
+    const listed = config(
+      `${TEXT.replace('DEFAULT:', 'DEFAULT:\n  manage: listed\n  manage_vms: True')}${groups}`,
+    );
+    const without = 'ignored: no tier and no group lists it, and `manage: listed` is set';
+    const of = (...it: Parameters<typeof container>): string => result(container(...it), listed);
+    expect(of(101)).toBe('TIER_a, by its id');
+    expect(of(140, 'web-12')).toBe('TIER_Web, by the name web-*');
+    expect(of(140, 'x', 'shop')).toBe('TIER_b, by tag:shop');
+    expect(of(101, 'x', 'autoscale-ignore')).toBe('ignored: it has the tag autoscale-ignore');
+    expect(of(103)).toBe('ignored: listed in ignore_lxc');
+    const inGroup = 'DEFAULT, since it is in no tier';
+    for (const id of [150, 161]) expect(of(id)).toBe(inGroup);
+    expect(of(900, 'shop-900', 'shop-front')).toBe(inGroup);
+    expect(of(899, 'x', 'shop-front')).toBe(without);
+    for (const tag of ['autoscale', 'autoscale-observe', 'autoscale-tier-a']) {
+      expect(of(140, 'x', tag)).toBe(without);
+    }
+    const machine = (vmid: number): Identity => ({ ...container(vmid), kind: 'qemu' });
+    expect(result(machine(101), listed)).toBe(without);
+    expect(result(machine(150), listed)).toBe(without);
+    expect(machineWishes(listed).isWanted(machine(101))).toBe(false);
   });
 
   it('with manage: tagged needs a tag, and a tier alone is none', () => {
