@@ -187,17 +187,26 @@ function nameRemarks(config: Config, guests: Guests): string[] {
 function pinRemarks(config: Config, guest: GuestConfig): readonly string[] {
   const management = manage(config, guest);
   if (management.kind === 'ignored') return [];
-  const { unit } = management.policy.cpu;
-  if (guest.reaches !== undefined) return reachRemarks(guest, unit);
-  const pins = [cpuPin(guest, unit), memoryPin(guest)];
+  const { cpu, only } = management.policy;
+  const { unit } = cpu;
+  if (guest.reaches !== undefined) return reachRemarks(guest, unit, only);
+  const pins = [
+    only === 'memory' ? undefined : cpuPin(guest, unit),
+    only === 'cores' ? undefined : memoryPin(guest),
+  ];
   return pins.flatMap((pin) => (pin === undefined ? [] : [pinRemark(pin, unit)]));
 }
 
 /** What of a machine only changes at its next start, with what to do about it. */
-const reachRemarks = (guest: GuestConfig, unit: CpuUnit): readonly string[] =>
+const reachRemarks = (
+  guest: GuestConfig,
+  unit: CpuUnit,
+  only: ContainerPolicy['only'],
+): readonly string[] =>
   ([unit === 'cores' ? 'cores' : 'cpuLimit', 'memoryMib'] as const).flatMap((lever) => {
     const reach = guest.reaches?.[lever];
-    if (reach?.kind !== 'fixed') return [];
+    const isAsked = only === undefined || (only === 'memory') === (lever === 'memoryMib');
+    if (!isAsked || reach?.kind !== 'fixed') return [];
     const what = lever === 'memoryMib' ? 'memory' : 'CPU';
     return [`is not scaled in ${what}: ${reach.why}. Remedy: ${reach.remedy}`];
   });
@@ -242,10 +251,10 @@ const POLICY_HEAD = [
 ];
 
 function policyCells(policy: ContainerPolicy): string[] {
-  const { source, scaling, cpu, memory, stepFactor, timing, priority } = policy;
+  const { source, scaling, cpu, memory, stepFactor, timing, priority, only } = policy;
   return [
     printable(source, LONGEST_NAME_IN_TABLE),
-    scaling,
+    only === undefined ? scaling : `${scaling}, ${only === 'cores' ? 'CPU' : 'memory'} only`,
     `${boundsOf(cpu.ofGiven, cpu.min, cpu.max)}${cpu.unit === 'cpulimit' ? ' cpulimit' : ''}`,
     `${amount(cpu.band.lower * 100)}-${percent(cpu.band.upper)}`,
     `${cpu.minIncrement}-${cpu.maxIncrement}`,

@@ -65,6 +65,9 @@ function containerPolicy(
       manualHoldMs: secondsToMs(values.manual_hold_seconds),
     },
     scaling: values.scaling_mode,
+    ...(values.scale.length === 1 && {
+      only: values.scale[0] === 'cpu' ? ('cores' as const) : ('memory' as const),
+    }),
     boost: {
       saturation: ratio(values.saturation_threshold),
       consecutiveSamples: values.consecutive_samples,

@@ -31,6 +31,7 @@ import {
   perChannel,
   percent,
   share,
+  someOf,
   syslogOrNothing,
   text,
   textfileOrNothing,
@@ -137,6 +138,10 @@ const containerKeys = {
     'How a container is scaled: threshold uses the thresholds; boost also gives a boost if its ' +
       'CPU is saturated; adaptive uses a forecast of its demand; observe only reports',
   ).usually('threshold'),
+  scale: someOf(
+    ['cpu', 'memory'],
+    'What of a guest is scaled; the other resource is left as it is',
+  ).usually(['cpu', 'memory']),
   cpu_upper_threshold: percent(0, 100, 'Above this CPU usage a container gets more cores').usually(
     80,
   ),

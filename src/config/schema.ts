@@ -360,6 +360,27 @@ export function textfileOrNothing(does: string) {
   return described(() => z.pipe(read(), z.optional(value())), { does, allowed });
 }
 
+/** Some of a few words, at least one: as a list, or separated by commas. */
+export function someOf<const W extends readonly string[]>(words: W, does: string) {
+  const read = () =>
+    z.transform((raw: unknown, { issues }): readonly W[number][] => {
+      const items = Array.isArray(raw) ? raw : typeof raw === 'string' ? raw.split(',') : [raw];
+      const found = new Set<W[number]>();
+      for (const [index, item] of items.entries()) {
+        const word = words.find((one) => one === toWord(item));
+        if (word !== undefined) found.add(word);
+        else {
+          const path = Array.isArray(raw) ? [index] : [];
+          issues.push({ code: 'custom', input: raw, path, message: 'is not known' });
+        }
+      }
+      if (items.length === 0) issues.push({ code: 'custom', input: raw, message: 'is empty' });
+      return [...found];
+    });
+  const allowed = `one or more of ${words.join(', ')}, ${SEVERAL}`;
+  return described(read, { does, allowed, words });
+}
+
 /** A number that may be left empty, which gives undefined. */
 export function numberOrNothing(min: number, max: number, unit: Unit, does: string) {
   const read = () =>

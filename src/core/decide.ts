@@ -125,8 +125,8 @@ function decideContainer(
   const { policy, mode } = management;
   const { usage } = state;
   const one = { guest, usage, policy, record };
-  const cpu = evident(usage, decideCores(one, input));
-  const memory = evident(usage, decideMemory(one, input));
+  const cpu = asAsked('cores', policy, evident(usage, decideCores(one, input)));
+  const memory = asAsked('memory', policy, evident(usage, decideMemory(one, input)));
   const decisions = [
     withNorm(named(guest, policy, 'cores', cpu), record, input),
     named(guest, policy, 'memory', memory),
@@ -184,6 +184,17 @@ function evident({ life, cpu }: ContainerUsage, verdict: Unmeasured): Unmeasured
   const reading = life.ok ? frozen : life;
   if (reading === undefined) return verdict;
   return { verdict: 'hold', because: { kind: 'missing', reading }, measured };
+}
+
+/** What was given or taken for a while only ends in time, whatever is asked for since then. */
+const UNDOES: ReadonlySet<Rule> = new Set(['boost-end', 'peak-again']);
+
+/** A resource that the admin does not want scaled stays as it is. */
+function asAsked(resource: Resource, { only }: ContainerPolicy, verdict: Unmeasured): Unmeasured {
+  if (only === undefined || only === resource) return verdict;
+  if (verdict.verdict !== 'hold' && UNDOES.has(verdict.rule)) return verdict;
+  const measured = 'measured' in verdict ? { measured: verdict.measured } : undefined;
+  return { verdict: 'hold', because: { kind: 'not-scaled' }, ...measured };
 }
 
 /** What keeps CPU from being scaled at all, however much of it is used. */

@@ -139,6 +139,8 @@ export type Decision = Change | Hold;
 
 export type HoldReason =
   | { readonly kind: 'in-band' }
+  /** By the admin's wish this resource is left as it is. */
+  | { readonly kind: 'not-scaled' }
   /** Mode `adaptive`: what it has suits what was learnt of it. */
   | { readonly kind: 'learnt' }
   | { readonly kind: 'missing'; readonly reading: Missing }

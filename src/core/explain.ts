@@ -180,6 +180,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
   switch (because.kind) {
     case 'in-band':
       return `${thresholds(measured)}, so nothing changes`;
+    case 'not-scaled':
+      return notScaled(resource);
     case 'learnt':
       return `${learntWords(resource, measured)}, so nothing changes`;
     case 'missing':
@@ -236,16 +238,22 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return boostedUntil(withUnit(resource, because.until), because.leftMs);
     case 'not-saturated':
       return notSaturated(because.samples, because.of);
-    case 'given-back': {
-      const left = seconds(because.leftMs);
-      return `the off-peak time has just given it back; it stays for ${left} more`;
-    }
+    case 'given-back':
+      return givenBack(because.leftMs);
     case 'next-cycle':
       return 'other changes come first in this cycle, so this one waits for the next';
     case 'paused':
       return `it should change, but nothing is changed now: ${because.why}`;
   }
 }
+
+const givenBack = (leftMs: number): string =>
+  `the off-peak time has just given it back; it stays for ${seconds(leftMs)} more`;
+
+const notScaled = (resource: Resource): string =>
+  resource === 'cores'
+    ? 'its CPU is left as it is, since `scale` names only memory'
+    : 'its memory is left as it is, since `scale` names only cpu';
 
 /** What a virtual machine does not do at once, or not at all while it runs. */
 function machineWords(

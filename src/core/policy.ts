@@ -1,3 +1,4 @@
+import type { Resource } from './allocation.ts';
 import type { Cores, Mib, Milliseconds, Ratio } from './units.ts';
 
 /** What the configuration asks for, in the words of the core. `config/resolve.ts` makes these. */
@@ -62,6 +63,8 @@ export interface ContainerPolicy {
   readonly stepFactor: number;
   readonly timing: Timing;
   readonly scaling: ScalingMode;
+  /** The one resource that is scaled; left out: both are. */
+  readonly only?: Resource;
   readonly boost: BoostPolicy;
   /** 1 to 100: where memory is scarce, the higher one is served first. */
   readonly priority: number;

@@ -123,14 +123,15 @@ function limitsReached(
   if (management.kind === 'ignored' || management.mode === 'observe') {
     return { cpu: true, memory: true };
   }
-  const { cpu, memory } = management.policy;
+  const { cpu, memory, only } = management.policy;
   const pinned = { cpu: cpuPin(config, cpu.unit), memory: memoryPin(config) };
   const cpus = host.cpus.ok ? Math.floor(host.cpus.value * (1 - hostPolicy.reserveCpu)) : cpu.max;
   const most = Math.min(cpu.max, Math.max(1, cpus));
   const has = cpu.unit === 'cores' ? config.cores : config.cpuLimit;
   return {
-    cpu: pinned.cpu !== undefined || has === null || has >= most,
+    cpu: only === 'memory' || pinned.cpu !== undefined || has === null || has >= most,
     memory:
+      only === 'cores' ||
       pinned.memory !== undefined ||
       (memory.maxMib !== undefined && config.memoryMib >= memory.maxMib),
   };

@@ -458,6 +458,19 @@ describe('values as people write them', () => {
     expect(defaults.boost.saturation).toBe(meant);
   });
 
+  it.each([
+    ['[cpu]', 'cores'],
+    ['CPU', 'cores'],
+    ['memory', 'memory'],
+    ['[cpu, memory]', undefined],
+    ['memory, cpu', undefined],
+  ])('scale: %s', (written, only) => {
+    const { defaults, tiers } = read(
+      `DEFAULT:\n  scale: memory\nTIER_a:\n  lxc_containers: 100\n  scale: ${written}\n`,
+    ).config;
+    expect([defaults.only, tiers[0]?.policy.only]).toEqual(['memory', only]);
+  });
+
   it('boost, swap and the hold after a change by hand: a tier over DEFAULT', () => {
     const tier = [
       'TIER_a:\n  lxc_containers: 100\n  scaling_mode: BOOST\n  boost_factor: 10',

@@ -391,6 +391,24 @@ describe('what a person asks for', () => {
     expect(decisions.every(({ verdict }) => verdict === 'hold')).toBe(true);
   });
 
+  it.each([
+    ['cores', 'memory', 'its memory is left as it is, since `scale` names only cpu'],
+    ['memory', 'cores', 'its CPU is left as it is, since `scale` names only memory'],
+  ] as const)('only %s is scaled: the %s of it is left as it is', (only, other, words) => {
+    const its = { ...policy(), only };
+    const manage = () => ({ kind: 'managed', policy: its, mode: 'act', because: '' }) as const;
+    const full = container(guest(101), {
+      ...{ memory: present(memoryUse(1000)), cpu: present(cpuUse(2, 2)), cpusetCpus: 2 },
+    });
+    expect(decisionOn(only, full, { manage }).verdict).toBe('grow');
+    const left = decisionOn(other, full, { manage });
+    if (left.verdict !== 'hold') throw new Error('it is changed');
+    expect(left.because).toEqual({ kind: 'not-scaled' });
+    expect(explainHold(left)).toContain(words);
+    const unread = container(guest(101), { cpu: broken(), memory: broken() });
+    expect(becauseOf(decisionOn(other, unread, { manage }))).toEqual({ kind: 'not-scaled' });
+  });
+
   it('a container that is held by hand is left alone as a whole', () => {
     const holds = new Map([[vmid(101), { reason: 'rolled back', leftMs: 1000 }]]);
     const full = container(guest(101), { memory: present(memoryUse(1000)) });
@@ -543,6 +561,11 @@ describe('mode boost', () => {
 
     it('it ends in another mode, too, and only for who may be changed', () => {
       expect(decisionOn('cores', boosted(700), { state: over() })).toMatchObject({
+        rule: 'boost-end',
+      });
+      const others = { ...policy(), only: 'memory' } as const;
+      const manage = () => ({ kind: 'managed', policy: others, mode: 'act', because: '' }) as const;
+      expect(decisionOn('cores', boosted(700), { manage, state: over() })).toMatchObject({
         rule: 'boost-end',
       });
       const locked = { ...boosted(700), config: present(guest(101, { cores: 3, lock: 'backup' })) };

@@ -110,15 +110,20 @@ function policyFacts({ config }: ContainerObservation, { manage }: ReportInput):
   if (management.kind === 'ignored')
     return [fact('policy', `ignored: ${why}`, { mode: 'ignored' })];
   const { policy, mode } = management;
-  const { scaling, priority, cpu } = policy;
+  const { scaling, priority, cpu, only } = policy;
   const source = plainText(policy.source, 64);
   const acts = mode === 'act' ? 'changes are made' : 'evaluated and reported, never changed';
   return [
     fact('policy', why, { source }),
     fact('mode', acts, { mode }),
-    fact('scaling', `${scaling}, CPU in ${cpu.unit}`, { scaling, unit: cpu.unit }),
+    fact('scaling', scalingWords(policy), { scaling, unit: cpu.unit, ...(only && { only }) }),
     fact('priority', `${priority} of 100`, { priority }),
   ];
+}
+
+function scalingWords({ scaling, cpu, only }: ContainerPolicy): string {
+  if (only === 'memory') return `${scaling}, memory only`;
+  return `${scaling}, CPU${only === 'cores' ? ' only,' : ''} in ${cpu.unit}`;
 }
 
 function resourceAccount(

@@ -28,6 +28,7 @@ export function reportInput(
 /** One of each reason for which a resource is held; the compiler sees that none is left out. */
 export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { kind: K } } = {
   'in-band': { kind: 'in-band' },
+  'not-scaled': { kind: 'not-scaled' },
   learnt: { kind: 'learnt' },
   missing: { kind: 'missing', reading: broken() },
   'at-maximum': { kind: 'at-maximum' },
