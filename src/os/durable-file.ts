@@ -23,9 +23,9 @@ export interface DurableOptions {
 }
 
 /**
- * Writes a file: temporary file in the same directory, fsync, read back, rename. Throws what the system says,
- * and leaves no temporary file then; one that is in the way (EEXIST) stays. The name itself is
- * durable after `syncDirectory`.
+ * Writes a file: temporary file in the same directory, fsync, read back, rename. Throws what the
+ * system says, and leaves no temporary file then; one that is in the way (EEXIST) stays. The name
+ * itself is durable after `syncDirectory`.
  */
 export function writeDurably(
   directory: string,
