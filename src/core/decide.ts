@@ -11,8 +11,8 @@ import { coresForecast, memoryForecast } from './learning.ts';
 import type { LoopState } from './loop-state.ts';
 import {
   asSettable,
-  memoryBounds,
   mostCores,
+  mostMemoryMib,
   whyBalloonMoves,
   whyFixed,
   whyNoMoreCpus,
@@ -343,7 +343,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     : 0;
   // Without a configured maximum nothing is lowered for being above it: it only bounds growth.
   const policyMax = policy.memory.maxMib ?? Math.max(guest.memoryMib, hostMaxMib);
-  const { maxMib } = memoryBounds(guest, policyMax);
+  const maxMib = mostMemoryMib(guest, policyMax);
   const moving = whyBalloonMoves(guest, memory);
   if (moving !== undefined && moving.actualMib < moving.targetMib) return hold(moving);
   if (guest.reaches === undefined && memory.limitMib !== guest.memoryMib) {
@@ -391,7 +391,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
   // A guest cannot be asked what it could do without, whatever the kernel of its host can.
   const isUnasked = guest.reaches !== undefined || lacksProof(state);
-  return isUnasked ? withoutProof(verdict, memory) : verdict;
+  return isUnasked ? withoutProof(verdict, memory, guest) : verdict;
 }
 
 /** What keeps memory from being scaled at all. */

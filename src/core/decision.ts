@@ -1,6 +1,7 @@
 import type { Resource } from './allocation.ts';
 import type { Controller, Pin } from './observation.ts';
 import type { Band, CpuUnit } from './policy.ts';
+import type { Obstacle } from './reach.ts';
 import type { Missing } from './reading.ts';
 import type { Ratio, Vmid } from './units.ts';
 
@@ -146,7 +147,8 @@ export type HoldReason =
   | { readonly kind: 'missing'; readonly reading: Missing }
   /** Above the upper threshold with nothing left to give: it is starving. */
   | { readonly kind: 'at-maximum' }
-  | { readonly kind: 'at-minimum' }
+  /** `oneWay`: what it has cannot be taken back while it runs. */
+  | { readonly kind: 'at-minimum'; readonly oneWay?: Obstacle }
   | { readonly kind: 'too-little-to-take'; readonly left: number; readonly least: number }
   /** Every step would land where the next reading asks for the opposite one. */
   | { readonly kind: 'opposite' }
@@ -157,8 +159,8 @@ export type HoldReason =
   | ({ readonly kind: 'kept' } & Kept)
   /** The kernel did not give up a while ago what a smaller limit would take. */
   | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
-  /** The kernel cannot be asked, and what the container may need leaves nothing to take. */
-  | { readonly kind: 'cannot-prove' }
+  /** No kernel can be asked, and what the guest may need leaves nothing to take. */
+  | { readonly kind: 'cannot-prove'; readonly guest?: 'qemu' | undefined }
   /** The node does not tell what it needs of its memory, so nothing of that can be taken. */
   | { readonly kind: 'need-unseen' }
   /** A step rests on the average of several observations. */
@@ -172,16 +174,11 @@ export type HoldReason =
   | { readonly kind: 'started-lately' }
   /** More cores cannot help: the cpulimit binds before them. */
   | { readonly kind: 'cpulimit'; readonly cpuLimit: number }
-  /** Fewer CPUs than it has can be used, so that more of them are no help. */
   /** It would only take effect at the next start, if at all. */
-  | {
-      readonly kind: 'fixed';
-      readonly resource: Resource;
-      readonly why: string;
-      readonly remedy: string;
-    }
+  | ({ readonly kind: 'fixed'; readonly resource: Resource } & Obstacle)
   /** The guest has not followed the target of its balloon yet. */
   | { readonly kind: 'balloon-moves'; readonly targetMib: number; readonly actualMib: number }
+  /** Fewer CPUs than it has can be used, so that more of them are no help. */
   | { readonly kind: 'narrowed'; readonly has: number; readonly usable: number }
   /** A raw line of its configuration overrules what would be set. */
   | { readonly kind: 'pinned'; readonly pin: Pin; readonly unit?: CpuUnit }

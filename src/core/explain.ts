@@ -172,9 +172,23 @@ function keptWords({ peakMib, roomMib, mib }: Kept): string {
   return `${needed}, and with ${Math.round(roomMib)} MB of room for a rise it keeps ${mib} MB`;
 }
 
-const CANNOT_PROVE =
-  'this kernel cannot show what it could do without, ' +
-  'and little is free beside the cache that it uses, so it keeps its memory';
+type Because<K extends HoldReason['kind']> = Extract<HoldReason, { readonly kind: K }>;
+
+function atMinimum({ oneWay }: Because<'at-minimum'>, min: string): string {
+  if (oneWay === undefined) return `it needs less, but keeps its minimum of ${min}`;
+  const { why, remedy } = oneWay;
+  return `it needs less, but its memory only grows while it runs: ${why}. Remedy: ${remedy}`;
+}
+
+function cannotProve({ guest }: Because<'cannot-prove'>): string {
+  const isMachine = guest === 'qemu';
+  const whose = isMachine ? 'nobody can ask a guest to show' : 'this kernel cannot show';
+  const little = isMachine ? 'little of its memory is free' : 'little is free';
+  return (
+    `${whose} what it could do without, ` +
+    `and ${little} beside the cache that it uses, so it keeps its memory`
+  );
+}
 
 function holdWords(because: HoldReason, resource: Resource, measured?: Measured): string {
   switch (because.kind) {
@@ -189,7 +203,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'at-maximum':
       return `it needs more, but may have at most ${withUnit(resource, measured?.max ?? 0)}`;
     case 'at-minimum':
-      return `it needs less, but keeps its minimum of ${withUnit(resource, measured?.min ?? 0)}`;
+      return atMinimum(because, withUnit(resource, measured?.min ?? 0));
     case 'too-little-to-take':
       return `only ${because.left} MB could be taken back, less than a step of ${because.least} MB`;
     case 'opposite':
@@ -256,9 +270,7 @@ const notScaled = (resource: Resource): string =>
     : 'its memory is left as it is, since `scale` names only cpu';
 
 /** What a virtual machine does not do at once, or not at all while it runs. */
-function machineWords(
-  because: Extract<HoldReason, { readonly kind: 'fixed' | 'balloon-moves' }>,
-): string {
+function machineWords(because: Because<'fixed' | 'balloon-moves'>): string {
   if (because.kind === 'fixed') {
     return `${because.why}, so it is not changed. Remedy: ${because.remedy}`;
   }
@@ -277,14 +289,10 @@ function wouldWords(resource: Resource, would: number, measured: Measured | unde
   return `it would go${from} to ${withUnit(resource, would)} (observe mode: not done)`;
 }
 
-type KeepReason = Extract<
-  HoldReason,
-  {
-    readonly kind:
-      | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
-      | 'need-unseen'
-      | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth');
-  }
+type KeepReason = Because<
+  | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
+  | 'need-unseen'
+  | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth')
 >;
 
 /** Why nothing is taken back. */
@@ -301,7 +309,7 @@ function keepWords(because: KeepReason): string {
     case 'unproven-lately':
       return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':
-      return CANNOT_PROVE;
+      return cannotProve(because);
     case 'need-unseen':
       return 'what it needs of its memory cannot be seen from here, so none is taken back';
     case 'started-lately':
@@ -320,13 +328,8 @@ function keepWords(because: KeepReason): string {
 
 /** Whatever is set would come to nothing. */
 function noUse(
-  because: Extract<
-    HoldReason,
-    {
-      readonly kind:
-        | ('cpulimit' | 'narrowed' | 'pinned' | 'no-controller')
-        | ('fixed' | 'balloon-moves');
-    }
+  because: Because<
+    ('cpulimit' | 'narrowed' | 'pinned' | 'no-controller') | ('fixed' | 'balloon-moves')
   >,
 ): string {
   if (because.kind === 'fixed' || because.kind === 'balloon-moves') return machineWords(because);

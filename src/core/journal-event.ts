@@ -30,7 +30,7 @@ export type ChangeStatus =
   | 'observed'
   | 'failed'
   | 'rolled-back'
-  /** Some pieces of it were done: two of four CPUs. The rest was taken back. */
+  /** Some pieces of it were done, two of four CPUs, and the rest will not come. */
   | 'partly'
   | 'unproven';
 

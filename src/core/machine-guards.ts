@@ -1,13 +1,11 @@
 import { type Lever, resourceOf } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
-import { memoryNeed } from './guards.ts';
 import { hasFollowed } from './machine-memory.ts';
-import type { GuestConfig, MemoryCounters, MemoryUsage } from './observation.ts';
+import type { GuestConfig, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { CpuUnit } from './policy.ts';
 import { pluggableBelow, pluggableMib, type Reach } from './reach.ts';
-import { bytes, bytesToMib, mibToBytes } from './units.ts';
-import { reclaimableBytes } from './usage.ts';
+import { mibToBytes } from './units.ts';
 
 /** What bounds the levers of a guest that cannot be moved freely while it runs. */
 
@@ -62,16 +60,12 @@ export function whyBalloonMoves(
   return { kind: 'balloon-moves', targetMib: guest.memoryMib, actualMib: limitMib };
 }
 
-/** The most that memory may become, and the least, by what its lever reaches. */
-export function memoryBounds(
-  guest: GuestConfig,
-  policyMaxMib: number,
-): { readonly maxMib: number; readonly minMib: number } {
+/** The most that memory may become, also by what its lever reaches. */
+export function mostMemoryMib(guest: GuestConfig, policyMaxMib: number): number {
   const reach = liveReach(guest, 'memoryMib');
-  if (reach === undefined) return { maxMib: policyMaxMib, minMib: 0 };
+  if (reach === undefined) return policyMaxMib;
   // Without a configured maximum nothing is lowered for being above it.
-  const maxMib = Math.max(Math.min(policyMaxMib, reach.max), reach.min);
-  return { maxMib, minMib: reach.min };
+  return Math.max(Math.min(policyMaxMib, reach.max), reach.min);
 }
 
 /**
@@ -83,8 +77,10 @@ export function asSettable(guest: GuestConfig, verdict: Verdict, maxMib: number)
   if (reach === undefined || verdict.verdict === 'hold') return verdict;
   const { measured } = verdict;
   if (verdict.verdict === 'shrink') {
-    if (reach.sinks && verdict.after >= reach.min) return verdict;
-    return { verdict: 'hold', because: { kind: 'at-minimum' }, measured };
+    const { oneWay, min } = reach;
+    if (oneWay === undefined && verdict.after >= min) return verdict;
+    const because = { kind: 'at-minimum', ...(oneWay && { oneWay }) } as const;
+    return { verdict: 'hold', because, measured };
   }
   const { pluggedFrom } = reach;
   const after = inModules(verdict.after, pluggedFrom, maxMib);
@@ -106,10 +102,6 @@ function inModules(wantedMib: number, pluggedFrom: number | undefined, maxMib: n
   const up = pluggableMib(wantedMib);
   return up !== undefined && up <= maxMib ? up : partInModules(maxMib, pluggedFrom);
 }
-
-/** What a guest holds on to, with headroom for what it does next. */
-export const machineNeedMib = (now: MemoryCounters): number =>
-  memoryNeed(bytesToMib(bytes(now.currentBytes - reclaimableBytes(now))));
 
 /** Of what can be granted, so much as modules make up. */
 export const partInModules = (grantedMib: number, pluggedFrom: number | undefined): number =>

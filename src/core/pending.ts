@@ -26,7 +26,7 @@ export function memoryKeys(
   memoryMib: number,
 ): readonly string[] {
   const reach = reaches?.memoryMib;
-  const hasBalloon = reach?.kind === 'live' && reach.sinks;
+  const hasBalloon = reach?.kind === 'live' && reach.oneWay === undefined;
   return [...(hasBalloon ? ['balloon'] : []), ...(memoryMib > assignedMib ? ['memory'] : [])];
 }
 

@@ -1,7 +1,7 @@
 import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
 import { isStopped } from './guest-state.ts';
-import type { CgroupSample, MemoryCounters, MemoryUsage } from './observation.ts';
+import type { CgroupSample, GuestConfig, MemoryCounters, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { Reading } from './reading.ts';
 import { type Bytes, bytes, bytesToMib, type Mib, mib, mibToBytes } from './units.ts';
@@ -187,7 +187,11 @@ export function unaskedNeed(usage: MemoryUsage): number {
 }
 
 /** A shrink as the kernel's silence allows it: a small step, and never below the careful need. */
-export function withoutProof(verdict: Verdict, usage: MemoryUsage): Verdict {
+export function withoutProof(
+  verdict: Verdict,
+  usage: MemoryUsage,
+  { kind }: Pick<GuestConfig, 'kind'> = {},
+): Verdict {
   if (verdict.verdict !== 'shrink') return verdict;
   const { before } = verdict.measured;
   const need = unaskedNeed(usage);
@@ -195,5 +199,5 @@ export function withoutProof(verdict: Verdict, usage: MemoryUsage): Verdict {
   const small = atLeast(verdict, leastUnasked(before), 'unproven');
   const { after, limits } = atLeast(small, roundUp(need, MEMORY_QUANTUM_MIB), 'need');
   if (after < before) return { ...verdict, after, limits, measured };
-  return { verdict: 'hold', because: { kind: 'cannot-prove' }, measured };
+  return { verdict: 'hold', because: { kind: 'cannot-prove', guest: kind }, measured };
 }

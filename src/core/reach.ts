@@ -11,19 +11,27 @@ export type Reach =
       readonly kind: 'live';
       readonly min: number;
       readonly max: number;
-      /** Whether it can be taken back while the guest runs. */
-      readonly sinks: boolean;
+      /** Why it cannot be taken back while the guest runs; undefined: it can. */
+      readonly oneWay?: Obstacle | undefined;
       /** From this on it is plugged in as modules; undefined: never. */
       readonly pluggedFrom?: number | undefined;
     }
   /** It would only take effect at the next start, or not at all. */
-  | { readonly kind: 'fixed'; readonly why: string; readonly remedy: string };
+  | ({ readonly kind: 'fixed' } & Obstacle);
+
+export interface Obstacle {
+  readonly why: string;
+  /** What to do about it, as a sentence without its end. */
+  readonly remedy: string;
+}
 
 /** The memory that a virtual machine with memory hotplug has before any module is plugged in. */
 export const STATIC_MIB = 1024;
 const FIRST_MODULE_MIB = 512;
 const MODULES_OF_A_SIZE = 32;
 const SIZES = 8;
+export const MOST_PLUGGED_MIB =
+  STATIC_MIB + MODULES_OF_A_SIZE * FIRST_MODULE_MIB * (2 ** SIZES - 1);
 
 /**
  * The least memory that modules can make up and that is not less than what is wanted; undefined if
@@ -52,8 +60,7 @@ export function pluggableMib(wantedMib: number): number | undefined {
 /** The most memory that modules can make up and that is not more than this. */
 export function pluggableBelow(mostMib: number): number {
   const above = pluggableMib(mostMib + 1);
-  if (above === undefined)
-    return STATIC_MIB + MODULES_OF_A_SIZE * FIRST_MODULE_MIB * (2 ** SIZES - 1);
+  if (above === undefined) return MOST_PLUGGED_MIB;
   let below = STATIC_MIB;
   for (let module = FIRST_MODULE_MIB; ; module *= 2) {
     const full = below + MODULES_OF_A_SIZE * module;

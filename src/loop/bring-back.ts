@@ -8,6 +8,7 @@ import {
   roundCpuLimit,
 } from '../core/allocation.ts';
 import { explainUnproven } from '../core/explain.ts';
+import { toolOf } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { takesMemory } from '../core/proof.ts';
 import type { Reading } from '../core/reading.ts';
@@ -177,6 +178,7 @@ async function step(
   held: HeldDown | undefined,
 ): Promise<Agreed> {
   let outcome: CommandOutcome = { kind: 'done' };
+  let tool = toolOf({});
   let unsettled: Pick<ChangeResult, 'unsettled'> = {};
   for (const each of targets.filter((one) => !isEmpty(one))) {
     await world.inspect(vmid);
@@ -188,6 +190,7 @@ async function step(
     const set = await setWatched(world, request, stopAlsoAtTheEnd(context), held);
     if (set.pushed !== undefined) return { kind: 'failed', note: explainUnproven(set.pushed) };
     outcome = set.outcome;
+    tool = toolOf(file.value.config);
     if (file.value.config.reaches === undefined) continue;
     const left = await dropPending(world, file.value.config, each, outcome, context);
     if (left.isUnsettled) unsettled = { unsettled: true };
@@ -195,7 +198,7 @@ async function step(
   }
   const verdict = verify({}, target, await readBack(world, vmid), context.hostCpus);
   if (verdict.kind === 'confirmed' || verdict.kind === 'pending') return { kind: 'agreed' };
-  const note = outcome.kind === 'done' ? 'pct set did not help' : outcomeWords(outcome);
+  const note = outcome.kind === 'done' ? `${tool} set did not help` : outcomeWords(outcome, tool);
   const lifted = isUnwritable(outcome)
     ? await liftLive(world, { vmid, target, reason }, context)
     : '';

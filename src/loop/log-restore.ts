@@ -65,7 +65,10 @@ function outcomeWords(
     case 'already':
       return `nothing to restore for ${who}: it is ${as}`;
     case 'absent':
-      return notRolledBack(`container ${vmid}`, 'it is not on this node (destroyed or migrated)');
+      return notRolledBack(
+        guestInside({ vmid, kind: result.guest }),
+        'it is not on this node (destroyed or migrated)',
+      );
     case 'failed':
     case 'refused':
       return `${who} was NOT rolled back to ${source}`;

@@ -1,6 +1,6 @@
 import type { Allocation } from '../core/allocation.ts';
 import { guestState } from '../core/guest-state.ts';
-import { machineNeedMib } from '../core/machine-guards.ts';
+import { refuseMemory } from '../core/rollback.ts';
 import type { Vmid } from '../core/units.ts';
 import { type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
@@ -37,14 +37,7 @@ export function whyTooLittle(
 ): string | undefined {
   const { memoryMib } = target;
   if (memoryMib === undefined || memoryMib >= decidedOn.memoryMib) return undefined;
-  const sample = cgroups.sample(vmid);
-  const memory = sample.ok ? sample.value.memory : sample;
-  if (!memory.ok) {
-    return `its memory could not be read once more before shrinking: ${memory.detail}`;
-  }
-  const needMib = machineNeedMib(memory.value);
-  if (needMib <= memoryMib) return undefined;
-  return `it needs ${Math.ceil(needMib)} MB now, so ${memoryMib} MB would be too little`;
+  return refuseMemory(cgroups.sample(vmid), memoryMib);
 }
 
 async function lookAt(

@@ -15,6 +15,7 @@ import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import type { HandHold } from '../core/decide.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
+import { guestLabel } from '../core/guest-words.ts';
 import { hostCpu } from '../core/host-state.ts';
 import { isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
@@ -258,7 +259,9 @@ function observeContainer(
     counted === undefined
       ? begin(now)
       : begin(now, { share: share ?? 1, saturated: counted, rise });
-  if (memory.ok) logKillsByHost(log, vmid, memory.value.newOtherKills.byHost);
+  if (memory.ok && config.ok) {
+    logKillsByHost(log, config.value, memory.value.newOtherKills.byHost);
+  }
   return {
     kind: 'running',
     usage: {
@@ -274,13 +277,13 @@ function observeContainer(
 }
 
 /** It is the host that has too little, and no larger limit of the container would help. */
-function logKillsByHost(log: Log, vmid: Vmid, kills: number): void {
+function logKillsByHost(log: Log, guest: GuestConfig, kills: number): void {
   if (kills === 0) return;
   const what = kills === 1 ? 'a process' : `${kills} processes`;
   log.warn(
-    `Container ${vmid}: the host was out of memory and ended ${what} in it; ` +
+    `${guestLabel(guest)}: the host was out of memory and ended ${what} in it; ` +
       'its own limit was not the cause, so it is not raised for that',
-    { component: 'observe', vmid, event: 'killed-by-host' },
+    { component: 'observe', vmid: guest.vmid, event: 'killed-by-host' },
   );
 }
 

@@ -40,7 +40,9 @@ async function tryToRestore(
   const file = world.guests.read(vmid);
   if (!file.ok) {
     const kind = file.why === 'absent' ? 'absent' : 'failed';
-    return { kind, name: goal.config.name, before: {}, target: {}, note: file.detail };
+    const { name, kind: guest } = goal.config;
+    const who = { name, ...(guest !== undefined && { guest }) };
+    return { kind, ...who, before: {}, target: {}, note: file.detail };
   }
   const now = file.value.config;
   const who = { name: now.name, ...(now.kind !== undefined && { guest: now.kind }) };

@@ -1,5 +1,5 @@
 import type { GuestRecord } from '../core/guest-record.ts';
-import { LONGEST_NAME } from '../core/guest-words.ts';
+import { guestLabel, guestNoun, LONGEST_NAME } from '../core/guest-words.ts';
 import { isSameGuest } from '../core/identity.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
@@ -47,7 +47,7 @@ function takeOver(
   manage: (config: GuestConfig) => Management,
   dryRun: boolean,
 ): string {
-  const { vmid, name, identity } = config;
+  const { vmid, identity } = config;
   const { log } = world;
   const found = temporary.read(vmid);
   const about = { component: 'observe', vmid, event: 'temporary' } as const;
@@ -56,7 +56,7 @@ function takeOver(
     return found.why === 'absent' ? '' : DAMAGED;
   }
   const record = found.value;
-  const who = `Container ${vmid} (${plainText(name, LONGEST_NAME)})`;
+  const who = `${guestLabel(config)} (${plainText(config.name, LONGEST_NAME)})`;
   const what = `${describeTemporary(record)}, given by node ${plainText(record.node, 64)}`;
   if (!isSameGuest(identity, record.guest)) {
     log.info(`${who} is not the guest that has ${what}, so nothing of it is undone here`, about);
@@ -70,7 +70,7 @@ function takeOver(
   const management = manage(config);
   const isLeft = management.kind === 'ignored' || management.mode === 'observe';
   const end = isLeft
-    ? 'This node does not change this container, so please undo it by hand'
+    ? `This node does not change this ${guestNoun(config)}, so please undo it by hand`
     : 'It is undone here in time';
   log.info(`${who} has ${what}. ${end}.`, about);
   return JSON.stringify(record);
@@ -89,7 +89,7 @@ function removeOfDestroyed(temporary: TemporaryRecords): void {
 /** Tells of a guest that has left this node with something that is to be undone. */
 export function logDeparted(
   { temporary, log }: World,
-  { recorded = '' }: GuestRecord,
+  { recorded = '', running }: GuestRecord,
   vmid: Vmid,
 ): void {
   if (temporary === undefined || recorded === '') return;
@@ -98,7 +98,7 @@ export function logDeparted(
   // That of a destroyed one is removed at the next start, or where its id is given away again.
   if (!node.ok || node.value === undefined || !record.ok) return;
   log.warn(
-    `Container ${vmid} went to node ${plainText(node.value, 64)} with ` +
+    `${guestLabel({ vmid, kind: running?.kind })} went to node ${plainText(node.value, 64)} with ` +
       `${describeTemporary(record.value)}. An lxc-autoscale that runs there undoes it; ` +
       'if none does, please undo it by hand.',
     { component: 'observe', vmid, event: 'temporary' },

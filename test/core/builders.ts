@@ -124,7 +124,7 @@ export function machine(
   levers: Partial<Record<Lever, Partial<LiveReach>>> = {},
 ): GuestConfig {
   const live = (lever: Lever, max: number): Reach => ({
-    ...{ kind: 'live', min: 1, max, sinks: true },
+    ...{ kind: 'live', min: 1, max },
     ...levers[lever],
   });
   return guest(id, {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { explainHold } from '../../src/core/explain.ts';
 import {
   asSettable,
-  memoryBounds,
+  mostMemoryMib,
   partInModules,
   whyBalloonMoves,
   whyFixed,
@@ -10,12 +11,14 @@ import {
 import type { Verdict } from '../../src/core/policies/threshold.ts';
 import { pluggableMib, type Reach } from '../../src/core/reach.ts';
 import { mib } from '../../src/core/units.ts';
-import { guest, measured, memoryUse } from './builders.ts';
+import { guest, hold, measured, memoryUse } from './builders.ts';
 
 const live = (own: Partial<Extract<Reach, { kind: 'live' }>>): Reach => ({
-  ...{ kind: 'live', min: 16, max: 8192, sinks: true },
+  ...{ kind: 'live', min: 16, max: 8192 },
   ...own,
 });
+
+const OBSTACLE = { why: 'it has no balloon', remedy: 'give it one' };
 
 const machine = (memory: Reach) =>
   guest(200, {
@@ -44,8 +47,8 @@ describe('a step of memory', () => {
           const pluggedFrom = plugs ? assigned : undefined;
           const max = plugs ? 4_178_944 : assigned;
           const min = sinks ? 16 : assigned;
-          const one = machine(live({ sinks, max, min, pluggedFrom }));
-          const { maxMib } = memoryBounds(one, policyMax);
+          const one = machine(live({ max, min, pluggedFrom, ...(!sinks && { oneWay: OBSTACLE }) }));
+          const maxMib = mostMemoryMib(one, policyMax);
           const wanted = step(after > before ? 'grow' : 'shrink', before, after);
           const got = asSettable(one, wanted, maxMib);
           if (got.verdict === 'hold') return;
@@ -72,10 +75,20 @@ describe('a step of memory', () => {
 });
 
 it('a lever that is fixed is said, with the remedy', () => {
-  const fixed: Reach = { kind: 'fixed', why: 'it has no balloon', remedy: 'give it one' };
-  expect(whyFixed(machine(fixed), 'memoryMib')).toMatchObject({ kind: 'fixed', why: fixed.why });
+  const fixed: Reach = { kind: 'fixed', ...OBSTACLE };
+  expect(whyFixed(machine(fixed), 'memoryMib')).toMatchObject({ kind: 'fixed', why: OBSTACLE.why });
   expect(whyFixed(machine(live({})), 'memoryMib')).toBeUndefined();
   expect(whyFixed(guest(101), 'memoryMib')).toBeUndefined();
+});
+
+it('memory that only grows is not taken back, and what would change that is said', () => {
+  const one = machine(live({ min: 2048, oneWay: OBSTACLE }));
+  const got = asSettable(one, step('shrink', 4096, 3072), 8192);
+  if (got.verdict !== 'hold') throw new Error('taken');
+  expect(got.because).toEqual({ kind: 'at-minimum', oneWay: OBSTACLE });
+  expect(explainHold({ ...hold(200, got.because), resource: 'memory' })).toContain(
+    'its memory only grows while it runs: it has no balloon. Remedy: give it one',
+  );
 });
 
 it('a balloon that has not come to its target moves, within some pages', () => {

@@ -12,7 +12,7 @@ it('a change writes the keys of its levers, and memory only what is moved of it'
   expect(keys({ cores: 1 })).toEqual(['vcpus']);
   expect(keys({ cpuLimit: null, memoryMib: mib(2048) })).toEqual(['cpulimit', 'balloon']);
   expect(keys({ memoryMib: mib(3072) })).toEqual(['balloon', 'memory']);
-  const { reaches } = machine(200, {}, { memoryMib: { sinks: false } });
+  const { reaches } = machine(200, {}, { memoryMib: { oneWay: { why: 'x', remedy: 'y' } } });
   expect(keys({ memoryMib: mib(3072) }, reaches && { reaches })).toEqual(['memory']);
 });
 

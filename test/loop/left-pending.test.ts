@@ -126,6 +126,7 @@ describe('what a change leaves for the next start', () => {
       await runCycle(node.world, settings, state, new AbortController().signal);
       node.pass(MINUTE + 1000);
     }
+    expect(node.linesOf('ERROR').join()).toContain('qm exited with 255: error unplugging cpu4');
     expect(node.sets.map(({ cpuLimit, revert }) => revert ?? cpuLimit)).toContainEqual([
       'cpulimit',
     ]);

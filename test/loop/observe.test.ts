@@ -254,16 +254,19 @@ describe('a kernel that lacks a controller', () => {
   });
 });
 
-it('a process that the host has ended is told of, and is no sign of a small limit', () => {
+it.each([
+  ['Container', {}],
+  ['VM', { kind: 'qemu' } as const],
+])('a process that the host has ended in a %s is no sign of a small limit', (what, kind) => {
   const node = new FakeNode();
-  const one = node.add(101);
+  const one = node.add(101, kind);
   const state = newLoopState();
   see(node, state);
   one.memory = { hostKills: 1 };
   node.pass(1000);
   see(node, state);
   expect(node.linesOf('WARN')).toEqual([
-    'WARN: Container 101: the host was out of memory and ended a process in it; ' +
+    `WARN: ${what} 101: the host was out of memory and ended a process in it; ` +
       'its own limit was not the cause, so it is not raised for that',
   ]);
   expect([remembered(state, 'oomFloor').size, remembered(state, 'oomKillMs').size]).toEqual([0, 1]);

@@ -306,10 +306,13 @@ describe('memory that is in use', () => {
 });
 
 describe('a rollback that cannot be', () => {
-  it('finds the container destroyed', async () => {
-    const result = await roll(new FakeNode());
+  it.each([
+    ['Container', {}],
+    ['VM', { kind: 'qemu' } as const],
+  ])('finds the %s destroyed', async (what, saved) => {
+    const result = await roll(new FakeNode(), { saved });
     expect(words(result)).toBe(
-      'Container 101 was NOT rolled back: it is not on this node (destroyed or migrated).',
+      `${what} 101 was NOT rolled back: it is not on this node (destroyed or migrated).`,
     );
     expect(isWhole(result)).toBe(false);
   });

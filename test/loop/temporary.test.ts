@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import type { GuestConfig } from '../../src/core/observation.ts';
 import type { PlannedChange } from '../../src/core/plan.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import type { TemporaryRecord } from '../../src/core/temporary.ts';
@@ -63,8 +64,8 @@ class Daemon {
     this.world = { ...this.node.world, temporary: cluster.of(name) };
   }
 
-  has(cores: number, life = 0): void {
-    this.node.add(101, { cores, identity: identity(101, life) });
+  has(cores: number, life = 0, kind: Pick<GuestConfig, 'kind'> = {}): void {
+    this.node.add(101, { ...kind, cores, identity: identity(101, life) });
     this.#cluster.homes.set(ID, this.#name);
   }
 
@@ -142,18 +143,23 @@ describe('a boost', () => {
     expect(cluster.writes).toBe(2);
   });
 
-  it('ends on the node that the guest was migrated to', async () => {
+  it.each([
+    ['Container', {}],
+    ['VM', { kind: 'qemu' } as const],
+  ])('ends on the node that the %s was migrated to', async (what, kind) => {
     const { cluster, one, two } = twoNodes();
-    one.has(2);
+    one.has(2, 0, kind);
     await one.cycle();
     await one.give();
     await two.cycle();
     one.loses();
-    two.has(3);
+    two.has(3, 0, kind);
     await one.cycle();
-    expect(one.said('went to node pve2 with a boost to 3 cores (2 cores before)')).toHaveLength(1);
+    const boost = 'a boost to 3 cores (2 cores before)';
+    expect(one.said(`${what} 101 went to node pve2 with ${boost}`)).toHaveLength(1);
     await two.cycle();
-    expect(two.said('has a boost to 3 cores (2 cores before), given by node pve1')).toHaveLength(1);
+    const named = `${what} 101 (guest-101) has ${boost}, given by node pve1`;
+    expect(two.said(named)).toHaveLength(1);
     for (let count = 0; count < 4; count++) await two.cycle();
     expect(two.cores).toBe(2);
     expect(cluster.records.size).toBe(0);

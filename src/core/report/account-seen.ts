@@ -46,8 +46,8 @@ function reachFacts({ reaches }: GuestConfig): readonly Fact[] {
   return LEVERS.map((lever) => {
     const reach = reaches[lever];
     if (reach.kind === 'fixed') return fact(names[lever], `fixed: ${reach.why}`, { live: false });
-    const { min, max, sinks } = reach;
-    const way = sinks ? '' : ', upwards only';
+    const { min, max, oneWay } = reach;
+    const way = oneWay === undefined ? '' : ', upwards only';
     return fact(names[lever], `live, from ${min} to ${max}${way}`, { live: true, min, max });
   });
 }

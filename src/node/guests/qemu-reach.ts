@@ -1,5 +1,5 @@
 import { LEAST_CPU_LIMIT, LEAST_MEMORY_MIB } from '../../core/allocation.ts';
-import { pluggableMib, type Reach, type Reaches, STATIC_MIB } from '../../core/reach.ts';
+import { MOST_PLUGGED_MIB, pluggableMib, type Reach, type Reaches } from '../../core/reach.ts';
 import type { Vmid } from '../../core/units.ts';
 
 /** What of a virtual machine can be changed while it runs, by its configuration. */
@@ -21,9 +21,6 @@ export interface MachineSettings {
   readonly hugepages: string | undefined;
 }
 
-/** Modules make up no more than this: 1024 MiB and 32 modules of each of 8 sizes. */
-const MOST_PLUGGED_MIB = STATIC_MIB + 32 * 512 * (2 ** 8 - 1);
-
 /**
  * | lever    | is live                                                                        |
  * | -------- | ------------------------------------------------------------------------------ |
@@ -38,13 +35,13 @@ const MOST_PLUGGED_MIB = STATIC_MIB + 32 * 512 * (2 ** 8 - 1);
 export function reachesOf(vmid: Vmid, machine: MachineSettings): Reaches {
   return {
     cores: coresReach(vmid, machine),
-    cpuLimit: { kind: 'live', min: LEAST_CPU_LIMIT, max: machine.vcpus, sinks: true },
+    cpuLimit: { kind: 'live', min: LEAST_CPU_LIMIT, max: machine.vcpus },
     memoryMib: memoryReach(vmid, machine),
   };
 }
 
 function coresReach(vmid: Vmid, { hotplug, mostCpus: max }: MachineSettings): Reach {
-  if (hotplug.has('cpu')) return { kind: 'live', min: 1, max, sinks: true };
+  if (hotplug.has('cpu')) return { kind: 'live', min: 1, max };
   const features = [...hotplug, 'cpu'].join(',');
   return {
     kind: 'fixed',
@@ -73,7 +70,7 @@ function memoryReach(vmid: Vmid, machine: MachineSettings): Reach {
     kind: 'live',
     min: blocked === undefined ? LEAST_MEMORY_MIB : memoryMib,
     max: canPlug ? MOST_PLUGGED_MIB : memoryMib,
-    sinks: blocked === undefined,
+    ...(blocked !== undefined && { oneWay: { why: blocked.why, remedy: blocked.remedy } }),
     ...(pluggedFrom !== undefined && { pluggedFrom }),
   };
 }

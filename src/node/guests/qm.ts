@@ -15,7 +15,7 @@ export type QmArguments =
 
 /**
  * The arguments of one `qm set` that brings about all of a request. Nothing is asked for that would
- * only come into force at the next start.
+ * only take effect at the next start.
  *
  * @param config as it is now, with the digest of the request
  */
