@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs lxc-autoscale on a Proxmox VE node, or updates it.
 #
-#   curl -fsSL URL/install.sh | bash
-#   curl -fsSL URL/install.sh | bash -s -- --yes
+#   curl -fsSL --proto-redir =https URL/install.sh | bash
+#   curl -fsSL --proto-redir =https URL/install.sh | bash -s -- --yes
 #   ./install.sh                     in a checkout (after npm run release) or in an unpacked release
 #
 # Options:

@@ -70,9 +70,20 @@ confirm() {
 roll_back() {
   [[ -x $BIN ]] || fail "there is no $BIN that could roll back; nothing was removed"
   say 'Rolling back every container that was changed ...'
-  "$BIN" rollback --all --to own ||
-    fail 'not every container could be rolled back. The service is stopped, nothing was removed;' \
-      'see to what is said above and run this again, with or without --rollback'
+  "$BIN" rollback --all --to own || cannot_roll_back
+  # What is kept of further nodes lies below their names.
+  local place node
+  for place in "$STATE"/nodes/*/; do
+    if [[ ! -d $place ]]; then continue; fi
+    node=$(basename "$place")
+    say "... on $node"
+    "$BIN" rollback --all --to own --node "$node" || cannot_roll_back
+  done
+}
+
+cannot_roll_back() {
+  fail 'not every container could be rolled back. The service is stopped, nothing was removed;' \
+    'see to what is said above and run this again, with or without --rollback'
 }
 
 # What a service that was killed in mid-change has left low: nobody would raise it any more.

@@ -201,6 +201,13 @@ it.each([...pages.map(({ path }) => path), ...workflows])(
   },
 );
 
+it('what is downloaded for root comes by no redirect to plain HTTP', () => {
+  const files = [...pages.map(({ path }) => path), 'install.sh', 'tools/release-apt.sh'];
+  const lines = files.flatMap((path) => read(path).match(/^.*curl -\S*L.*$/gm) ?? []);
+  expect(lines).toHaveLength(4);
+  for (const line of lines) expect(line).toContain('--proto-redir =https ');
+});
+
 it('vitest.config.ts names the rooms whose tests are unit tests', () => {
   const folders = [...read('vitest.config.ts').matchAll(/'test\/([a-z]+)\/\*\*/g)];
   const rooms = namesIn('src', '').filter((name) => existsSync(posix.join(CHECKOUT, 'test', name)));

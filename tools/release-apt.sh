@@ -5,7 +5,8 @@
 #
 # --from has the .deb (default dist/release), --out gets the repository (default dist/apt).
 # On a node:
-#   curl -fsSL URL/lxc-autoscale.asc -o /etc/apt/keyrings/lxc-autoscale.asc
+#   curl -fsSL --proto-redir =https URL/lxc-autoscale.asc \
+#     -o /etc/apt/keyrings/lxc-autoscale.asc
 #   echo 'deb [signed-by=/etc/apt/keyrings/lxc-autoscale.asc] URL ./' \
 #     >/etc/apt/sources.list.d/lxc-autoscale.list
 #   apt update && apt install lxc-autoscale

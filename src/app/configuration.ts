@@ -43,7 +43,8 @@ export function readConfiguration(
     energyMode: energyMode ? true : undefined,
     debug,
   });
-  return { ...result, config, notes: [...remarkOnSecret(result, path, shown), ...result.notes] };
+  const remarks = [...remarkOnSecret(result, path, shown), ...remarkOnVariables(paths)];
+  return { ...result, config, notes: [...remarks, ...result.notes] };
 }
 
 /** Not from `/etc/pve`, which may hang: whether it answers is asked later. */
@@ -133,6 +134,14 @@ function remarkOnSecret(
   if (secretAt === undefined || !isReadByAll(path)) return [];
   const message = 'is a secret, and every user of this host may read it here';
   return [{ file, ...secretAt, message: `${message}; run: chmod o-r ${printable(path, 4096)}` }];
+}
+
+/** Secrets are what the file is there for. */
+function remarkOnVariables(paths: ProcessContext['paths']): readonly Problem[] {
+  if (!isReadByAll(paths.at(VARIABLES_FILE))) return [];
+  const message = 'is for secrets, and every user of this host may read it; run: chmod 600';
+  const where = { file: VARIABLES_FILE, line: undefined, key: undefined };
+  return [{ ...where, message: `${message} ${VARIABLES_FILE}` }];
 }
 
 export const variablesRefused = (message: string): LoadResult & { ok: false } =>

@@ -61,7 +61,7 @@ async function switchMode(
   if (why !== undefined) return refuse(why);
   if (isSo(loaded.config, target, mode, context)) {
     stdout.write(`${nameOf(target)} already ${mode === 'act' ? 'active' : 'observed only'}.\n`);
-    stdout.write(exceptTagged(loaded.config, target, mode, context));
+    stdout.write(exceptions(loaded.config, target, mode, context));
     return EXIT.fine;
   }
   const edited = editMode(before.text, target, mode);
@@ -82,7 +82,7 @@ async function switchMode(
   }
   if (!putConfiguration(given.configFile ?? path, edited.text, context, path)) return EXIT.failure;
   const code = await takeOver(mode, target, context);
-  stdout.write(exceptTagged(checked.config, target, mode, context));
+  stdout.write(exceptions(checked.config, target, mode, context));
   return code;
 }
 
@@ -127,28 +127,50 @@ const REMOVE_TAG = 'remove the tag in Proxmox VE';
 const isTagged = ({ tags }: GuestConfig): boolean =>
   tags.some((tag) => tag.toLowerCase() === OBSERVE_TAG);
 
-/** A line on the guests of the target that stay observed all the same; empty if there are none. */
-function exceptTagged(
-  config: Config,
-  target: Target,
-  mode: Mode,
-  { paths, clock }: ProcessContext,
-): string {
+/** Lines on what of the target is not changed all the same; empty if there is nothing. */
+function exceptions(config: Config, target: Target, mode: Mode, context: ProcessContext): string {
   if (mode === 'observe' || target.kind === 'guest') return '';
-  const machines = new LocalMachines(paths, clock);
-  machines.use(machineWishes(config));
-  const guests = configuredGuests(createGuests(paths), machines);
-  const held = [...(guests.ok ? guests.value : [])].flatMap(([vmid, guest]) => {
-    if (!guest.ok || !isTagged(guest.value)) return [];
-    const management = manage(config, guest.value);
-    if (management.kind === 'ignored' || management.policy.scaling === 'observe') return [];
-    const isMeant = target.kind === 'all' || management.policy.source === target.name;
-    return isMeant ? [vmid] : [];
+  const guests = guestsOf(config, context);
+  const tagged = guests.flatMap((guest) => {
+    const management = manage(config, guest);
+    if (management.kind === 'ignored' || !isTagged(guest)) return [];
+    const { source, scaling } = management.policy;
+    const isMeant = target.kind === 'all' || source === target.name;
+    return isMeant && scaling !== 'observe' ? [guest.vmid] : [];
   });
-  if (held.length === 0) return '';
-  const ids = held.sort((a, b) => a - b).join(', ');
-  const remedy = `To have one changed, ${REMOVE_TAG}`;
-  return `Observed all the same, by the tag ${OBSERVE_TAG}: ${ids}. ${remedy}.\n`;
+  const isAll = target.kind === 'all';
+  const observing = isAll ? config.tiers.filter(({ policy }) => policy.scaling === 'observe') : [];
+  const left = isAll ? guests.filter((guest) => isLeftOut(config, guest)) : [];
+  const tiers = observing.map(({ name }) => name);
+  return [
+    ...(tagged.length === 0 ? [] : [observedBy(`the tag ${OBSERVE_TAG}`, tagged, REMOVE_TAG)]),
+    ...(tiers.length === 0
+      ? []
+      : [observedBy('a line of their own', tiers, `activate ${tiers[0]}`)]),
+    ...(left.length === 0 ? [] : [leftOut(left)]),
+  ].join('');
+}
+
+const observedBy = (what: string, which: readonly (Vmid | string)[], remedy: string): string =>
+  `Observed all the same, by ${what}: ${which.join(', ')}. To have one changed, ${remedy}.\n`;
+
+const leftOut = (machines: readonly GuestConfig[]): string =>
+  `Virtual machines are left alone, since manage_vms is not set and no tier lists them: ${machines
+    .map(({ vmid }) => vmid)
+    .join(', ')}.\n`;
+
+/** Whether it is a virtual machine that nobody has asked for. */
+const isLeftOut = (config: Config, guest: GuestConfig): boolean =>
+  manage(config, guest).kind === 'ignored' &&
+  manage({ ...config, manageVms: true }, guest).kind === 'managed';
+
+/** Of this node, virtual machines among them, in the order of their ids. */
+function guestsOf(config: Config, { paths, clock }: ProcessContext): readonly GuestConfig[] {
+  const machines = new LocalMachines(paths, clock);
+  machines.use(machineWishes({ ...config, manageVms: true }));
+  const listed = configuredGuests(createGuests(paths), machines);
+  const guests = listed.ok ? [...listed.value.values()] : [];
+  return guests.flatMap((guest) => (guest.ok ? [guest.value] : [])).sort((a, b) => a.vmid - b.vmid);
 }
 
 /** Whether the target is in that mode by the configuration; a tag may still say otherwise. */

@@ -11,6 +11,7 @@ import type { Sysroot } from '../os/sysroot.ts';
 /** All that is in them is ours. */
 const OWN = '/var/lib/lxc_autoscale';
 const OWN_BELOW = ['.', 'holds', 'usage', 'leases'];
+const NODES = 'nodes';
 const OUTPUT = '/run/lxc_autoscale';
 
 /** What is younger may be in the writing: a rollback by hand works beside the daemon. */
@@ -30,11 +31,18 @@ export interface LeftoversIn {
 /** Removes them. What cannot be removed does no harm and is left; nothing is ever thrown. */
 export function removeLeftovers({ paths, nowMs, backups, logs }: LeftoversIn): void {
   const isOld = olderThan(nowMs - OLDEST_WRITE_MS);
-  for (const name of OWN_BELOW) clear(join(paths.at(OWN), name), TEMPORARY, isOld);
+  const own = paths.at(OWN);
+  // What is kept of a further node lies below its name, in the directory of each kind.
+  const nodes = namesIn(join(own, NODES)).map((name) => join(NODES, name));
+  for (const kind of OWN_BELOW) {
+    for (const below of ['.', ...nodes]) clear(join(own, kind, below), TEMPORARY, isOld);
+  }
   clear(paths.at(OUTPUT), COMMAND_OUTPUT, isOld);
   for (const directory of [backups, ...logs]) clear(directory, ONLY_PROBE, isOld);
-  for (const vmid of namesIn(backups)) {
-    if (/^[1-9][0-9]{2,8}$/.test(vmid)) clear(join(backups, vmid), TEMPORARY, isOld);
+  for (const below of ['.', ...nodes]) {
+    for (const vmid of namesIn(join(backups, below))) {
+      if (/^[1-9][0-9]{2,8}$/.test(vmid)) clear(join(backups, below, vmid), TEMPORARY, isOld);
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import {
   renderProblems,
 } from '../../src/app/configuration.ts';
 import type { Config } from '../../src/config/model.ts';
+import { renderProblem } from '../../src/config/problem.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
 
@@ -103,6 +104,23 @@ describe('a variable of the configuration', () => {
         /gotify_token: the environment variable TOKEN_FILE names no file that can be used/,
       );
     }
+  });
+
+  it.each([
+    [0o600, []],
+    [0o640, []],
+    [
+      0o644,
+      [
+        '/etc/lxc_autoscale/environment: is for secrets, and every user of this host may read ' +
+          'it; run: chmod 600 /etc/lxc_autoscale/environment',
+      ],
+    ],
+  ])('beside the file at the mode %o is remarked on: %j', (mode, expected) => {
+    const place = new Place(GOTIFY);
+    place.write('etc/lxc_autoscale/environment', 'TOKEN=beside\n', mode);
+    const read = place.read({});
+    expect(read.ok && read.notes.map(renderProblem)).toEqual(expected);
   });
 
   it('is not looked for in a file if nobody asks', () => {

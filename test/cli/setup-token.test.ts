@@ -20,7 +20,7 @@ it('prints the commands, and a configuration that is one once the blanks are fil
     .replace('NAME-OF-THE-NODE', 'lab')
     .replace('ADDRESS', 'lab.example')
     .replace('...', Array.from({ length: 32 }, () => 'AB').join(':'));
-  expect(parseConfig(filled, 'f.yaml', { LAB_TOKEN: 'x' })).toMatchObject({
+  expect(parseConfig(filled, 'f.yaml', { NODE_TOKEN: 'x' })).toMatchObject({
     ok: true,
     config: { nodes: [{ name: 'lab', credentials: { id: 'lxc-autoscale@pve!scaler' } }] },
   });

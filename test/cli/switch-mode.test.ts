@@ -29,6 +29,10 @@ beforeEach(() => {
     }
   }
   writeFileSync(join(root, 'etc/pve/.version'), '{}');
+  const types = { 101: 'lxc', 102: 'lxc', 200: 'qemu' };
+  const ids = Object.entries(types).map(([id, type]) => [id, { node: 'pve1', type, version: 1 }]);
+  const list = { version: 1, ids: Object.fromEntries(ids) };
+  writeFileSync(join(root, 'etc/pve/.vmlist'), JSON.stringify(list));
   writeFileSync(join(root, 'etc/hostname'), 'pve1\n');
   mkdirSync(join(root, 'etc/lxc_autoscale'));
   const login = `  gotify_url: http://10.0.0.1\n  gotify_token: ${SECRET}\n`;
@@ -47,7 +51,8 @@ async function activated(...words: readonly string[]) {
     ...{ paths: createPaths(root), env: {}, clock: { wallMs: now, monotonicMs: now } },
     ...{ stdout: out.stream, stderr: err.stream },
   } as unknown as ProcessContext;
-  const code = await activate(parsed.arguments, context);
+  const { guestName: tier } = parsed.arguments;
+  const code = await activate({ ...parsed.arguments, tier }, context);
   return { code, out: out.text(), err: err.text() };
 }
 
@@ -58,13 +63,23 @@ it('shows no secret that stands beside the line', async () => {
   expect(out).not.toContain(SECRET);
 });
 
-it('says who stays observed by a tag, and what to do', async () => {
+it('says who stays observed or left alone all the same, and what to do', async () => {
+  const text = readFileSync(join(root, FILE), 'utf8');
+  writeFileSync(
+    join(root, FILE),
+    `${text}TIER_slow:\n  lxc_containers: [900]\n  scaling_mode: observe\n`,
+  );
   const words =
     'Observed all the same, by the tag autoscale-observe: 102. ' +
-    'To have one changed, remove the tag in Proxmox VE.\n';
+    'To have one changed, remove the tag in Proxmox VE.\n' +
+    'Observed all the same, by a line of their own: TIER_slow. ' +
+    'To have one changed, activate TIER_slow.\n' +
+    'Virtual machines are left alone, since manage_vms is not set and no tier lists them: 200.\n';
   const first = await activated();
   expect(first.out).toContain(`Everything is active when the daemon starts.\n${words}`);
   expect((await activated()).out).toBe(`Everything is already active.\n${words}`);
+  const tier = await activated('TIER_own');
+  expect(tier.out).toBe(`TIER_own is already active.\n${words.split('\n')[0]}\n`);
 });
 
 it.each([

@@ -86,6 +86,17 @@ describe.skipIf(process.getuid?.() !== 0)('uninstall.sh after a daemon that was 
     expect(readFileSync(join(under.root, 'asked'), 'utf8')).toBe('members\n');
   });
 
+  it('rolls further nodes back too', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    mkdirSync(join(under.root, 'var/lib/lxc_autoscale/nodes/lab'), { recursive: true });
+    const program = `echo "$@" >>${join(under.root, 'asked')}`;
+    const outcome = await run('bash', ['-c', `${installed(under, program)} --rollback --yes`]);
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(join(under.root, 'asked'), 'utf8')).toBe(
+      'rollback --all --to own\nrollback --all --to own --node lab\nmembers\n',
+    );
+  });
+
   it('is what the removal of the Debian package does too, and no upgrade', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     const before = await killedInMidChange(under);

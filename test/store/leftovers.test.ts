@@ -45,6 +45,13 @@ it('temporary files that nobody writes any more go', () => {
     plant(`var/lib/lxc_autoscale/${name}`);
   }
   plant('backups/101/.20261122T010203.004Z-0a1b2c3d.conf.tmp');
+  for (const name of ['.state.json.tmp', '.lxc_autoscale.probe']) {
+    plant(`var/lib/lxc_autoscale/nodes/lab/${name}`);
+  }
+  for (const kind of ['holds', 'usage']) {
+    plant(`var/lib/lxc_autoscale/${kind}/nodes/lab/.101.tmp`);
+  }
+  plant('backups/nodes/lab/101/.20261122T010203.004Z-0a1b2c3d.conf.tmp');
   plant('backups/.lxc_autoscale.probe');
   plant('var/log/.lxc_autoscale.probe');
   plant('run/lxc_autoscale/.output-1-2');

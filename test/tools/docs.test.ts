@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -58,10 +58,15 @@ describe('the manual page', () => {
 
 /** What bash would offer for the last of the words. */
 function offered(...words: readonly string[]): string[] {
-  const path = fileOf('completion.bash', bashCompletion());
-  const script = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+  const script = bashCompletion().replaceAll('/etc/pve', join(directory, 'pve'));
+  return offeredBy(script, words);
+}
+
+function offeredBy(completion: string, words: readonly string[]): string[] {
+  const path = fileOf('completion.bash', completion);
+  const run = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
     _lxc_autoscale; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const argv = ['-euo', 'pipefail', '-c', script, 'bash', path, 'lxc-autoscale', ...words];
+  const argv = ['-euo', 'pipefail', '-c', run, 'bash', path, 'lxc-autoscale', ...words];
   return execFileSync('bash', argv, { encoding: 'utf8', cwd: directory }).trim().split('\n');
 }
 
@@ -81,6 +86,19 @@ describe('the completion for bash', () => {
         .map((option) => `--${option}`)
         .sort(),
     );
+  });
+
+  it('offers ids and names of containers, and runs nothing that a name says', () => {
+    mkdirSync(join(directory, 'pve/lxc'), { recursive: true });
+    const mark = join(directory, 'mark');
+    const names = { 101: 'web-1.lan', 102: `$(touch ${mark})`, 103: `x;touch ${mark}`, 104: 'db' };
+    for (const [id, name] of Object.entries(names)) {
+      fileOf(`pve/lxc/${id}.conf`, `cores: 1\nhostname: ${name}\n`);
+    }
+    fileOf('pve/lxc/`touch mark`.conf', 'hostname: `touch mark`\n');
+    expect(offered('explain', '')).toEqual(['101', '102', '103', '104', 'web-1.lan', 'db']);
+    expect(offered('status', 'we')).toEqual(['web-1.lan']);
+    expect(existsSync(mark)).toBe(false);
   });
 
   it('offers files and directories where such are meant', () => {

@@ -42,6 +42,10 @@ const wordCases = (): string =>
     })
     .join('');
 
+/** For sed: an id, and the name of a guest, which others write. */
+const ID = '^\\([0-9]*\\)';
+const NAME = '\\([A-Za-z0-9.-]*\\)';
+
 /** Without `_init_completion`, so that it works where the package bash-completion is not there. */
 export const bashCompletion = (): string => `\
 # Completion of lxc-autoscale for bash, made of its help.
@@ -73,8 +77,10 @@ ${wordCases()}    ${takingValues('other')})
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
       ${withSubject('container')})
-        words=$(cd /etc/pve/lxc 2>/dev/null && printf '%s\\n' *.conf | sed -n 's/\\.conf$//p'
-          sed -n 's/^hostname: //p' /etc/pve/lxc/*.conf 2>/dev/null)
+        # bash expands these words once more: nothing but what a name is made of may be in them.
+        words=$(cd /etc/pve/lxc 2>/dev/null &&
+          printf '%s\\n' *.conf | sed -n 's/${ID}\\.conf$/\\1/p'
+          sed -n 's/^hostname: ${NAME}$/\\1/p' /etc/pve/lxc/*.conf 2>/dev/null)
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
       ${withSubject('channel')})
@@ -136,7 +142,8 @@ export const zshCompletion = (): string => `\
 _lxc_autoscale_containers() {
   local -a ids
   ids=(/etc/pve/lxc/*.conf(N:t:r))
-  ids+=(\${(f)"$(sed -n 's/^hostname: //p' /etc/pve/lxc/*.conf(N) </dev/null 2>/dev/null)"})
+  local named='s/^hostname: ${NAME}$/\\1/p'
+  ids+=(\${(f)"$(sed -n $named /etc/pve/lxc/*.conf(N) </dev/null 2>/dev/null)"})
   compadd -- $ids
 }
 

@@ -163,6 +163,17 @@ describe('what fails has a name', () => {
     expect(await asked).toMatchObject({ why: 'stopped' });
   });
 
+  it('an answer without end', async () => {
+    const rest = await restNode();
+    const client = rest.client({}, async ({ mostBytes }) => {
+      expect(mostBytes).toBe(32 * 1024 * 1024);
+      return { kind: 'too-long' };
+    });
+    expect(await client.get('/cluster/resources', NEVER)).toEqual({
+      ...{ ok: false, why: 'malformed', message: 'it answers with more than 33554432 bytes' },
+    });
+  });
+
   it('nobody who listens, or another who does', async () => {
     const rest = await restNode();
     const { port } = rest.server;

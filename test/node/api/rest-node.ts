@@ -7,7 +7,7 @@ import { ApiClient, type ApiSettings, type ApiTools } from '../../../src/node/ap
 import { ClusterLook } from '../../../src/node/api/cluster-look.ts';
 import { LEAST_PRIVILEGES as LEAST } from '../../../src/node/api/privileges.ts';
 import type { Clock } from '../../../src/node/port.ts';
-import { send } from '../../../src/os/http-send.ts';
+import { type Send, send } from '../../../src/os/http-send.ts';
 import { guestText } from '../../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../../src/sim/machine.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
@@ -53,7 +53,7 @@ export interface RestNode {
   readonly time: { ms: number };
   /** The pauses between tries, not waited for. */
   readonly pauses: number[];
-  client(settings?: Partial<ApiSettings>): ApiClient;
+  client(settings?: Partial<ApiSettings>, sending?: Send): ApiClient;
   /** The node behind the seam. */
   apiNode(settings?: Partial<ApiSettings>): ApiNode;
   /** Several of a cluster. */
@@ -99,7 +99,7 @@ export async function restNode(
   };
   const made: RestNode = {
     ...{ node, server, time, pauses },
-    client(settings = {}) {
+    client(settings = {}, sending = send) {
       const client = new ApiClient(
         {
           ...{ host: '127.0.0.1', port, credentials: TOKEN },
@@ -107,7 +107,7 @@ export async function restNode(
           ...{ readLimitMs: milliseconds(5000), writeLimitMs: milliseconds(5000) },
           ...settings,
         },
-        tools,
+        { ...tools, send: sending },
       );
       clients.push(client);
       return client;
