@@ -19,7 +19,7 @@ import type { ProcessContext } from './context.ts';
 
 /** Creates the channels of a configuration. Loaded only if a channel is configured. */
 
-export const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
+const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
 
 export async function limitsOf(
   { caFile }: NotifyConfig,

@@ -31,7 +31,7 @@ export function whyUnfit({ paths }: Pick<ProcessContext, 'paths'>): string | und
 }
 
 /** A sentence; undefined on a Proxmox VE node. */
-export function whyNoNode(paths: Paths): string | undefined {
+function whyNoNode(paths: Paths): string | undefined {
   if (existsSync(paths.pveDir) && existsSync(paths.guestDirectory())) return undefined;
   const why = noNode(paths.guestDirectory());
   return `${why.charAt(0).toUpperCase()}${why.slice(1)}`;

@@ -35,14 +35,14 @@ export function createView(node: SimulatedNode, out: Writable, options: ViewOpti
 }
 
 /** `day 1 06:48`, on the demand's clock. */
-export function clockTime(demandMs: number): string {
+function clockTime(demandMs: number): string {
   const minutes = Math.floor(demandMs / 60_000);
   const day = Math.floor(minutes / 1440) + 1;
   const two = (value: number): string => String(value).padStart(2, '0');
   return `day ${day} ${two(Math.floor(minutes / 60) % 24)}:${two(minutes % 60)}`;
 }
 
-export function newsLine(demandMs: number, event: JournalLine): string {
+function newsLine(demandMs: number, event: JournalLine): string {
   const { container_id: id, before, after } = event;
   const action = journalLabel({ ...event });
   const unit = action.includes('Memory') ? ' MB' : '';

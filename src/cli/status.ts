@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
@@ -21,24 +22,28 @@ import {
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
 export async function status(given: Arguments, context: CommandContext): Promise<ExitCode> {
-  if (!given.view.watch) return show(given, context);
-  const { signals, stdout } = context;
-  let wake = (): void => {};
-  let isOver = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    signals.on(signal, () => {
-      isOver = true;
-      wake();
-    });
-  }
+  const once = (): Promise<ExitCode> => show(given, context);
+  return given.view.watch ? watch(once, context, viewOf(given, context).isTerminal) : once();
+}
+
+/** Shows it again and again, until a signal comes or nobody reads any more, as after `| head`. */
+export async function watch(
+  once: () => Promise<ExitCode>,
+  { signals, stdout }: Pick<CommandContext, 'signals' | 'stdout'>,
+  isTerminal: boolean,
+): Promise<ExitCode> {
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) signals.on(signal, end);
+  stdout.on('error', end);
+  const ended = new Promise<undefined>((resolve) => {
+    over.signal.addEventListener('abort', () => resolve(undefined));
+  });
   let code: ExitCode = EXIT.fine;
-  while (!isOver) {
-    if (viewOf(given, context).isTerminal) stdout.write(CLEAR);
-    code = await show(given, context);
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      setTimeout(resolve, WATCH_MS);
-    });
+  while (!over.signal.aborted) {
+    if (isTerminal) stdout.write(CLEAR);
+    code = (await Promise.race([once(), ended])) ?? code;
+    await wait(WATCH_MS, undefined, { signal: over.signal }).catch(() => {});
   }
   return code;
 }

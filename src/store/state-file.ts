@@ -10,7 +10,7 @@ import type { Sysroot } from '../os/sysroot.ts';
 
 /** The one file in which the loop's state survives a restart and a crash. */
 
-export const STATE_FILE = '/var/lib/lxc_autoscale/state.json';
+const STATE_FILE = '/var/lib/lxc_autoscale/state.json';
 export const stateFileBelow = (below: string): string =>
   join(dirname(STATE_FILE), below, basename(STATE_FILE));
 const LIMIT_BYTES = 8 * 1024 * 1024;

@@ -1,6 +1,9 @@
-import { expect, it } from 'vitest';
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { describe, expect, it, vi } from 'vitest';
+import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
 import { accountLines } from '../../src/cli/explain.ts';
-import { statusLines } from '../../src/cli/status.ts';
+import { statusLines, watch } from '../../src/cli/status.ts';
 import { plain } from '../../src/cli/view.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
@@ -52,6 +55,37 @@ it('is a table of all containers, with the host above it', () => {
     ['103', 'CT103', '-', '-/-', '-/-', '-', '-', '-', 'unreadable'],
   ]);
   expect(new Set(rows.slice(0, 3).map((row) => row.search(/NOW|mem more|locked/))).size).toBe(1);
+});
+
+describe('status --watch', () => {
+  const watching = (once: () => Promise<ExitCode>) => {
+    const [signals, stdout] = [new EventEmitter(), new PassThrough()];
+    return { signals, stdout, ended: watch(once, { signals, stdout }, true) };
+  };
+
+  it('ends at once by Ctrl-C, with the exit code of the last table', async () => {
+    let shown = 0;
+    const { signals, stdout, ended } = watching(async () => {
+      shown += 1;
+      return EXIT.failure;
+    });
+    await vi.waitFor(() => expect(shown).toBe(1));
+    const sinceMs = performance.now();
+    signals.emit('SIGINT');
+    expect(await ended).toBe(EXIT.failure);
+    expect(performance.now() - sinceMs).toBeLessThan(1000);
+    expect(`${stdout.read()}`).toBe('\u001b[H\u001b[J');
+  });
+
+  it('also while it waits for an answer, and where nobody reads any more', async () => {
+    const never = () => new Promise<ExitCode>(() => {});
+    const asking = watching(never);
+    asking.signals.emit('SIGTERM');
+    expect(await asking.ended).toBe(EXIT.fine);
+    const unread = watching(never);
+    unread.stdout.destroy(new Error('EPIPE'));
+    expect(await unread.ended).toBe(EXIT.fine);
+  });
 });
 
 it('says where there is none', () => {

@@ -14,7 +14,7 @@ import { rowOf } from './values.ts';
 const FRESH_MS = 500;
 const NEVER = new AbortController().signal;
 
-export const missingAs = ({ why, message }: ApiFailure): Reading<never> =>
+const missingAs = ({ why, message }: ApiFailure): Reading<never> =>
   missing(why === 'gone' ? 'absent' : 'unreadable', message);
 
 interface UnderWay {

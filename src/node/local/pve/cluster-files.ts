@@ -89,7 +89,7 @@ class PveCluster implements Cluster {
 }
 
 /** `dir: local` begins a section, and its settings are indented. */
-export function storageTypesIn(text: string): ReadonlyMap<string, string> {
+function storageTypesIn(text: string): ReadonlyMap<string, string> {
   const heads = text.matchAll(/^([a-z]+):[ \t]*([A-Za-z][A-Za-z0-9_.-]{0,99})[ \t]*$/gm);
   return new Map([...heads].map(([, type = '', name = '']) => [name, type]));
 }

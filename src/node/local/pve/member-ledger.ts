@@ -14,7 +14,7 @@ import type { Paths } from '../paths.ts';
  * alone in there, and has it on every node. Its files are of 1 MiB at most; renaming is atomic.
  */
 
-export const LEDGERS = 'priv/lxc_autoscale';
+const LEDGERS = 'priv/lxc_autoscale';
 const LIMIT_BYTES = 1024 * 1024;
 
 export function createLedgers(paths: Paths): MemberLedgers {
