@@ -20,7 +20,7 @@ export const status: Command = {
     ...ONE_NODE,
     ...TABLE,
     columns: `Only these, separated by commas: ${STATUS_COLUMNS.join(', ')}`,
-    sort: `In the order of one column (${STATUS_COLUMNS.join(', ')}); numbers begin with the largest`,
+    sort: `In the order of one column; of numbers the largest first: ${STATUS_COLUMNS.join(', ')}`,
     watch: 'Show it again every two seconds, until Ctrl-C',
   },
   run: async (given, context) => (await import('../status.ts')).status(given, context),
