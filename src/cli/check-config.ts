@@ -11,7 +11,7 @@ import { hostPolicy, machineWishes, manage, remarksOn } from '../config/resolve.
 import { guestInside, LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
-import type { ContainerPolicy, CpuUnit, OfGiven } from '../core/policy.ts';
+import { type ContainerPolicy, type CpuUnit, type OfGiven, presetWords } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
 import type { Vmid } from '../core/units.ts';
@@ -117,6 +117,7 @@ function resolvedLines(
     'Settings of each policy (+ growing, - shrinking):',
     '',
     ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
+    ...presetLines(config),
     ...boostLines(config),
     ...groups.lines,
   ];
@@ -269,6 +270,15 @@ function policyCells(policy: ContainerPolicy): string[] {
     `${timing.manualHoldMs / 1000}`,
     `${priority}`,
   ];
+}
+
+/** What sections have of a preset, and why. */
+function presetLines(config: Config): string[] {
+  const lines = policiesOf(config).flatMap(({ source, preset }) => {
+    const name = printable(source, LONGEST_NAME_IN_TABLE);
+    return preset === undefined ? [] : [`Preset of ${name}: ${presetWords(preset)}.`];
+  });
+  return lines.length > 0 ? ['', ...lines] : [];
 }
 
 /** How the sections boost that do. */

@@ -83,12 +83,12 @@ function next(before: Seen, now: CgroupSample, hostCpus: Reading<number>): Seen 
 
 function measuredOf(seen: Seen, hostCpus: Reading<number>): Measured {
   const { config, first, last, peakCores, memorySum, memoryPeak, memoryCount } = seen;
-  const { vmid, name, memoryMib } = config;
+  const { vmid, name, tags, memoryMib } = config;
   const whole = cpuUsage(first, last, config, hostCpus);
   const cpu = whole.ok
     ? { mean: whole.value.used, peak: cores(peakCores), allowed: whole.value.allowed }
     : undefined;
   const memory =
     memoryCount === 0 ? undefined : { mean: mib(memorySum / memoryCount), peak: mib(memoryPeak) };
-  return { vmid, name, cores: config.cores ?? undefined, memoryMib, cpu, memory };
+  return { vmid, name, tags, cores: config.cores ?? undefined, memoryMib, cpu, memory };
 }

@@ -1,5 +1,5 @@
 import { LEAST_MEMORY_MIB, MOST_CORES } from '../core/allocation.ts';
-import type { ContainerPolicy, HostPolicy, OfGiven } from '../core/policy.ts';
+import type { ContainerPolicy, HostPolicy, OfGiven, PresetInUse } from '../core/policy.ts';
 import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { InForce } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
@@ -8,6 +8,7 @@ import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
 import { nodeConfig } from './nodes.ts';
 import { notifyConfig } from './notify.ts';
+import { type PresetName, presetOf } from './presets.ts';
 import type { ReadMembers } from './read-values.ts';
 import type { ShareOfGiven } from './schema.ts';
 import type { Section } from './sections.ts';
@@ -19,8 +20,8 @@ import { groupLabel, groupTag, tierTag } from './tags.ts';
 const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
 
 /** The keys of `DEFAULT` that a tier may set too. */
-type ContainerValues = Omit<InForce<TierValues>, ListOfGuests>;
-type ListOfGuests = 'lxc_containers' | 'virtual_machines' | 'guests';
+type ContainerValues = Omit<InForce<TierValues>, OfTierOnly>;
+type OfTierOnly = 'lxc_containers' | 'virtual_machines' | 'guests' | 'preset';
 
 /** The minima that an admin has set; one that is as it is by default raises nobody. */
 type OwnMinima = Readonly<Record<'cores' | 'memory', boolean>>;
@@ -113,19 +114,30 @@ const minimaOf = ({ min_cores, min_memory }: InForce<DefaultValues>): OwnMinima 
 
 function tier({ name, values }: Section<TierValues>, defaults: Partial<DefaultValues>): Tier {
   const { lxc_containers: members = NOBODY, virtual_machines: vms = NOBODY, ...rest } = values;
-  const { guests = NOBODY, ...own } = rest;
-  const below = inForce(defaults, own.cpu_unit);
-  const differs = minimaOf(below);
+  const { guests = NOBODY, preset, ...own } = rest;
+  const known = preset === undefined ? undefined : presetOf(preset);
+  const lowest = inForce(defaults, own.cpu_unit);
+  const below = over<Omit<TierValues, OfTierOnly>>(lowest, known?.values ?? {});
+  const differs = minimaOf(lowest);
   return {
     name,
     ownTag: tierTag(name),
     containers: selector(members, guests),
     machines: selector(vms, guests),
-    policy: containerPolicy(name, over<Omit<TierValues, ListOfGuests>>(below, own), {
-      cores: own.min_cores !== undefined || differs.cores,
-      memory: own.min_memory !== undefined || differs.memory,
-    }),
+    policy: {
+      ...containerPolicy(name, over<Omit<TierValues, OfTierOnly>>(below, own), {
+        cores: own.min_cores !== undefined || (differs.cores && !known?.values.min_cores),
+        memory: own.min_memory !== undefined || (differs.memory && !known?.values.min_memory),
+      }),
+      ...(preset !== undefined && { preset: presetInUse(preset, own) }),
+    },
   };
+}
+
+function presetInUse(name: PresetName, own: Partial<TierValues>): PresetInUse {
+  const { values, because } = presetOf(name);
+  const gives = Object.entries(values).filter(([key]) => !Object.hasOwn(own, key));
+  return { name, gives: gives.map(([key, value]) => `${key}: ${value}`), because };
 }
 
 /** undefined for a group without source, which has been reported as a problem before. */

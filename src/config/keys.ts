@@ -8,6 +8,7 @@ import {
   readHours,
   readSeverity,
 } from './notify-values.ts';
+import { nearPresets, PRESET_NAMES } from './presets.ts';
 import type { ReadMembers } from './read-values.ts';
 import {
   absolutePath,
@@ -26,6 +27,7 @@ import {
   mailAddresses,
   numberOrNothing,
   oneOf,
+  oneOfMany,
   orShareOfGiven,
   overcommitRatio,
   perChannel,
@@ -484,6 +486,12 @@ const defaultSection = {
 };
 
 const tierSection = {
+  preset: oneOfMany(
+    PRESET_NAMES,
+    'Values for an application, which stand below those of the tier and above those of DEFAULT',
+    'a name of docs/presets.md, such as nextcloud or postgres',
+    nearPresets,
+  ),
   lxc_containers: containers('The containers of this tier').usually(NOBODY),
   virtual_machines: containers('The virtual machines of this tier').usually(NOBODY),
   guests: containers('Containers and virtual machines of this tier').usually(NOBODY),

@@ -21,6 +21,7 @@ import {
   checkOverlaps,
   checkProgram,
   GROUP_ORDERS,
+  presetSection,
 } from './relations.ts';
 import type { Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
@@ -174,7 +175,8 @@ function checkRelations(sections: Sections, reader: Reader): void {
   checkProgram(defaults, values, jsonLogFileOf(values.log_file), reader);
   for (const tier of tiers) {
     const unit = tier.values.cpu_unit ?? values.cpu_unit;
-    checkOrders(CONTAINER_ORDERS, tier, defaults, builtIn(unit), reader);
+    const preset = presetSection(tier);
+    checkOrders(CONTAINER_ORDERS, tier, defaults, builtIn(unit), reader, preset);
     checkCoreUnit(tier, defaults, reader);
   }
   checkOverlaps(tiers, 'tier', reader);

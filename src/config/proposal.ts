@@ -1,6 +1,8 @@
 import { LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
+import { presetWords } from '../core/policy.ts';
 import type { Cores, Mib, Vmid } from '../core/units.ts';
 import { LATER, OBSERVE_WORDS } from './edit-mode.ts';
+import { PRESET_NAMES, type PresetName, presetOf, suggestPreset } from './presets.ts';
 import { printable } from './printable.ts';
 import { commentLines, yamlLines } from './yaml-text.ts';
 
@@ -11,6 +13,8 @@ export interface Measured {
   readonly vmid: Vmid;
   /** Untrusted text. */
   readonly name: string;
+  /** Untrusted text. */
+  readonly tags: readonly string[];
   /** `cores:`; undefined: all of the host. */
   readonly cores: number | undefined;
   readonly memoryMib: Mib;
@@ -83,8 +87,10 @@ export function propose(host: MeasuredHost, measured: readonly Measured[]): Prop
   const grantable = Math.max(1, Math.floor(host.cpus * (1 - RESERVED_SHARE)));
   const reserveMib = reserveOf(host.memoryMib);
   const most = { cores: grantable, mib: Math.max(SMALLEST_MIB, host.memoryMib - reserveMib) };
-  const of = (kind: Kind) => measured.filter((one) => kindOf(one) === kind);
+  const { presets, rest } = byPreset(measured);
+  const of = (kind: Kind) => rest.filter((one) => kindOf(one) === kind);
   const tiers = [
+    ...[...presets].map(([preset, members]) => presetTier(preset, members, host.cpus)),
     busyTier(of('busy'), most.cores, host.cpus),
     fullTier(of('full'), most.mib),
     idleTier(of('idle'), host.cpus),
@@ -119,6 +125,38 @@ const largestCores = (members: readonly Measured[], hostCpus: number): number =>
   Math.max(1, ...members.map(({ cores }) => cores ?? hostCpus));
 const largestMib = (members: readonly Measured[]): number =>
   Math.max(SMALLEST_MIB, ...members.map(({ memoryMib }) => memoryMib));
+
+/** What runs a known application, by application, and what is left. */
+function byPreset(measured: readonly Measured[]) {
+  const presets = new Map<PresetName, Measured[]>();
+  const rest: Measured[] = [];
+  for (const one of measured) {
+    const preset = suggestPreset(one)?.preset;
+    if (preset === undefined) rest.push(one);
+    else presets.set(preset, [...(presets.get(preset) ?? []), one]);
+  }
+  return { presets, rest };
+}
+
+/** A container that has less than the preset's minimum keeps what it has. */
+function presetTier(preset: PresetName, members: readonly Measured[], cpus: number): ProposedTier {
+  const hows = new Set(members.map((one) => suggestPreset(one)?.how));
+  const { min_memory = 0, min_cores = 0 } = presetOf(preset).values;
+  const leastMib = Math.min(...members.map(({ memoryMib }) => memoryMib));
+  const leastCores = Math.min(...members.map(({ cores }) => cores ?? cpus));
+  return {
+    ...{ name: `TIER_${preset}`, members },
+    why: `seem to run ${preset}, ${[...hows].join(' and ')}`,
+    settings: [
+      ['preset', preset],
+      ...setting('min_cores', leastCores < min_cores, boundedCores(leastCores)),
+      ...setting('min_memory', leastMib < min_memory, boundedMib(leastMib)),
+    ],
+  };
+}
+
+const setting = (key: string, counts: boolean, value: number): Setting[] =>
+  counts ? [[key, `${value}`]] : [];
 
 function busyTier(members: readonly Measured[], grantable: number, cpus: number): ProposedTier {
   const largest = largestCores(members, cpus);
@@ -222,11 +260,19 @@ function modeLines(observe: boolean): string[] {
 }
 
 function settingLines(key: string, value: string, observe: boolean): string[] {
-  const comment = COMMENTS[key];
+  const comment = key === 'preset' ? presetComment(value) : COMMENTS[key];
   const lines = comment === undefined ? [] : commentLines(comment, '  ');
   // A tier's own mode would stand over the one of DEFAULT, and begin to change its containers.
   if (key !== 'scaling_mode' || !observe) return [...lines, ...yamlLines(key, value, '  ')];
   return [...lines, `  ${LATER}${key}: ${value}`];
+}
+
+function presetComment(preset: string): string | undefined {
+  const known = PRESET_NAMES.find((name) => name === preset);
+  if (known === undefined) return undefined;
+  const { values, because } = presetOf(known);
+  const gives = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
+  return presetWords({ name: `The preset ${known}`, gives, because }).concat('.');
 }
 
 function tierLines({ name, why, members, settings }: ProposedTier, observe: boolean): string[] {

@@ -2,6 +2,7 @@ import { isLoopback } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
 import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
 import { checkNotify } from './notify.ts';
+import { presetOf } from './presets.ts';
 import type { VmidRange } from './read-values.ts';
 import type { Given, Reader, Section } from './sections.ts';
 import { report } from './sections.ts';
@@ -36,8 +37,9 @@ export const GROUP_ORDERS: readonly Order[] = [
 type AnySection = Section<Readonly<Record<string, unknown>>>;
 
 /**
- * Checks the orders on a section as it is in force: its own values over those of the sections
- * below it, over the built-in ones. Reported where one of the two keys is the section's own.
+ * Checks the orders on a section as it is in force: its own values over those of its preset and of
+ * the section below it, over the built-in ones. Reported where one of the two keys is the section's
+ * own, or of its preset.
  */
 export function checkOrders(
   orders: readonly Order[],
@@ -45,19 +47,21 @@ export function checkOrders(
   below: AnySection | undefined,
   builtIn: object,
   reader: Reader,
+  preset?: AnySection,
 ): void {
-  const sides = new Sides(own, below, builtIn);
+  const sides = new Sides([own, preset, below].filter(isThere), builtIn);
   for (const { low, high, strictly } of orders) {
     const [less, more] = [sides.of(low), sides.of(high)];
     if (less === undefined || more === undefined) continue;
     if (strictly ? less.value < more.value : less.value <= more.value) continue;
-    const lowGiven = own.given.get(low);
-    const given = lowGiven ?? own.given.get(high);
-    if (given === undefined) continue;
-    const [key, other, side] = lowGiven === undefined ? [high, low, less] : [low, high, more];
-    const must = mustBe(lowGiven === undefined ? 'above' : 'below', strictly);
-    const relation = `${given.shown} must be ${must} ${other}, which is ${side.shown}`;
-    report(reader, given.line, key, `${relation}; change one of the two`);
+    const isOf = (section: AnySection | undefined) => (key: string) => section?.given.has(key);
+    const key = [low, high].find(isOf(own)) ?? [low, high].find(isOf(preset));
+    if (key === undefined) continue;
+    const [side, other, otherKey] = key === low ? [less, more, high] : [more, less, low];
+    const must = mustBe(key === low ? 'below' : 'above', strictly);
+    const relation = `${side.written} must be ${must} ${otherKey}, which is ${other.shown}`;
+    const remedy = own.given.has(key) ? 'change one of the two' : 'set one of the two in this tier';
+    report(reader, side.line, key, `${relation}; ${remedy}`);
   }
 }
 
@@ -70,28 +74,51 @@ interface Side {
   readonly value: number;
   /** The value and where it comes from. */
   readonly shown: string;
+  /** The same, without a place if it is the section's own. */
+  readonly written: string;
+  /** undefined: it stands nowhere. */
+  readonly line: number | undefined;
 }
 
 class Sides {
   constructor(
-    private readonly own: AnySection,
-    private readonly below: AnySection | undefined,
+    /** What stands in the first counts before the others. */
+    private readonly layers: readonly AnySection[],
     private readonly builtIn: object,
   ) {}
 
   /** undefined if there is no number to compare: none set, or one that is not valid. */
   of(key: string): Side | undefined {
-    for (const section of [this.own, this.below]) {
-      const given = section?.given.get(key);
-      if (section === undefined || given === undefined) continue;
+    for (const section of this.layers) {
+      const given = section.given.get(key);
+      if (given === undefined) continue;
       const value = section.values[key];
       if (typeof value !== 'number') return undefined;
-      const place = section === this.own ? '' : `${section.name}, `;
-      return { value, shown: `${given.shown} (${place}line ${given.line})` };
+      const { line, shown } = given;
+      const isOwn = section === this.layers[0];
+      const placed = `${shown} (${isOwn ? '' : `${section.name}, `}line ${line})`;
+      return { value, shown: placed, written: isOwn ? shown : placed, line };
     }
     const value: unknown = Object.entries(this.builtIn).find(([name]) => name === key)?.[1];
-    return typeof value === 'number' ? { value, shown: `${value} by default` } : undefined;
+    if (typeof value !== 'number') return undefined;
+    const shown = `${value} by default`;
+    return { value, shown, written: shown, line: undefined };
   }
+}
+
+const isThere = <T>(one: T | undefined): one is T => one !== undefined;
+
+/** What the preset of a tier says, as if it stood on the line that names it. */
+export function presetSection({ values, given }: Section<TierValues>): AnySection | undefined {
+  const place = given.get('preset');
+  if (values.preset === undefined || place === undefined) return undefined;
+  const said = Object.entries(presetOf(values.preset).values);
+  return {
+    name: `preset ${values.preset}`,
+    line: place.line,
+    values: Object.fromEntries(said),
+    given: new Map(said.map(([key, value]) => [key, { ...place, shown: `${value}` }])),
+  };
 }
 
 const IN_CORES = ['min_cores', 'max_cores', 'core_min_increment', 'core_max_increment'] as const;

@@ -40,6 +40,8 @@ export interface KeyInfo {
   readonly allowed: string;
   /** The words that are allowed, where they are few. */
   readonly words?: readonly string[];
+  /** Which of them a misspelt one most likely stood for, where they are many. */
+  readonly near?: (word: string) => readonly string[];
   /** The keys that a mapping may have which stands in place of a single value. */
   readonly parts?: readonly string[];
   /** The units that may stand behind the number in place of its own. */
@@ -178,6 +180,18 @@ export function oneOf<const W extends readonly [string, ...string[]]>(
   const value = () => z.enum(words, 'is not known');
   const read = () => z.transform((raw: unknown) => toWord(raw, secondNames));
   return described(() => z.pipe(read(), value()), { does, allowed: listed(words), words });
+}
+
+/** One of so many words that a message shows only those that are near. */
+export function oneOfMany<const W extends readonly [string, ...string[]]>(
+  words: W,
+  does: string,
+  allowed: string,
+  near: (word: string) => readonly string[],
+) {
+  const value = () => z.enum(words, 'is not known');
+  const read = () => z.transform((raw: unknown) => toWord(raw));
+  return described(() => z.pipe(read(), value()), { does, allowed, words, near });
 }
 
 type Level = (typeof LOG_LEVELS)[number];

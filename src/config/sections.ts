@@ -306,8 +306,8 @@ function withinGiven(given: Given, item: number | string | undefined): Given {
 }
 
 function hintFor(text: string, why: string, info: KeyInfo): string {
-  const meant = info.words === undefined ? undefined : closest(text.trim(), info.words);
-  if (meant !== undefined) return `; did you mean ${meant}?`;
+  const near = info.near?.(text) ?? [closest(text.trim(), info.words ?? []) ?? []].flat();
+  if (near.length > 0) return `; did you mean ${near.join(' or ')}?`;
   if (!/number$/.test(why)) return '';
   if (/^[0-9][0-9.]* *[A-Za-z%:]/.test(text)) {
     return info.units === undefined

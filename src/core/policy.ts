@@ -32,9 +32,24 @@ export interface OfGiven {
   readonly max?: number;
 }
 
+/** An application whose needs are known, as `preset` of a tier names it. */
+export interface PresetInUse {
+  readonly name: string;
+  /** What it decides here, as it would stand in the file: `min_memory: 1024`. */
+  readonly gives: readonly string[];
+  /** A sentence without its full stop. */
+  readonly because: string;
+}
+
+export function presetWords({ name, gives, because }: PresetInUse): string {
+  const what = gives.length === 0 ? 'nothing that the tier does not say' : gives.join(', ');
+  return `${name} gives ${what}. ${because}`;
+}
+
 export interface ContainerPolicy {
   /** Where it comes from: `DEFAULT` or the name of a `TIER_*` section. */
   readonly source: string;
+  readonly preset?: PresetInUse;
   readonly cpu: {
     readonly unit: CpuUnit;
     readonly band: Band;

@@ -276,6 +276,20 @@ describe('check-config', () => {
     ]);
   });
 
+  it('prints what a tier has of its preset, and why', () => {
+    const text =
+      'TIER_a: {preset: postgres, priority: 5}\nTIER_b: {preset: caddy, min_memory: 64}\n';
+    const { lines } = run(`${text}TIER_c: {preset: samba, min_memory: 300}\n`, NONE);
+    expect(lines.slice(-3)).toEqual([
+      'Preset of TIER_a: postgres gives min_memory: 512, behaviour: conservative. ' +
+        'Shared buffers and file cache are what it is fast by, and a kill means recovery.',
+      'Preset of TIER_b: caddy gives priority: 70. ' +
+        'It is small, and everything behind it waits for it.',
+      'Preset of TIER_c: samba gives nothing that the tier does not say. ' +
+        'Its memory is file cache for the most part, and each client takes a process more.',
+    ]);
+  });
+
   it('prints the remarks first', () => {
     expect(run('TIER_a:\n', NONE).lines[0]).toBe(
       'Note: /etc/x.yaml:1: TIER_a: ' +

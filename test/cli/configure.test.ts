@@ -80,6 +80,20 @@ describe('configure', () => {
     expect(statSync(join(root, FILE)).mode & 0o137).toBe(0);
   });
 
+  it('proposes a preset by the name of a container, with the reason', async () => {
+    const { node, root } = await NodeUnderTest.create([
+      guest(104, { cores: 2, memoryMib: 2048, name: 'nextcloud-2' }, { cpuCores: 0, anonMib: 100 }),
+    ]);
+    node.start();
+    const { code, stdout } = await run(root, undefined);
+    expect(code).toBe(0);
+    expect(stdout).toContain('TIER_nextcloud: 104 (seem to run nextcloud, as its name says)\n');
+    expect(stdout.replaceAll('\n  # ', ' ')).toContain(
+      'An upload with its previews starts many PHP',
+    );
+    expect(written(root).tiers[0]?.policy.preset?.name).toBe('nextcloud');
+  });
+
   it('asks four things, once more where an answer is none', async () => {
     const { root } = await node();
     const { code, questions } = await run(root, ['what', 'c', '1x', '103, 103', 'y', '']);

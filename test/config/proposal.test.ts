@@ -15,7 +15,7 @@ function one(
   { has = 4, mean = 1, peak = 1.5, memoryMib = 2048, used = 1000 } = {},
 ): Measured {
   return {
-    ...{ vmid: vmid as Vmid, name: `ct${vmid}`, cores: has, memoryMib: mib(memoryMib) },
+    ...{ vmid: vmid as Vmid, name: `ct${vmid}`, tags: [], cores: has, memoryMib: mib(memoryMib) },
     cpu: { mean: cores(mean), peak: cores(peak), allowed: cores(has) },
     memory: { mean: mib(used * 0.9), peak: mib(used) },
   };
@@ -45,6 +45,29 @@ describe('what is proposed', () => {
       ['TIER_idle', [103]],
     ]);
     expect(ids(others)).toEqual([104]);
+  });
+
+  it('proposes the preset of an application that a name or a tag tells', () => {
+    const cloud = { ...one(105, { memoryMib: 512, used: 300 }), name: 'nextcloud' };
+    const film = { ...one(106), tags: ['community-script', 'media'] };
+    const text = written([BUSY, cloud, film, { ...film, vmid: 107 as Vmid, name: 'jellyfin' }]);
+    const { tiers } = load(text);
+    expect(tiers.map(({ name }) => name)).toEqual([
+      ...['TIER_nextcloud', 'TIER_jellyfin', 'TIER_busy'],
+    ]);
+    expect(text.replaceAll('\n# ', ' ')).toContain(
+      'Containers that seem to run jellyfin, as its tags community-script and media say and as ' +
+        'its name says:',
+    );
+    expect(text.replaceAll('\n  # ', ' ')).toContain(
+      'The preset nextcloud gives min_cores: 2, min_memory: 1024, behaviour: conservative. ' +
+        'An upload with its previews starts many PHP processes',
+    );
+    // It has less than the preset would leave it, and gets along.
+    expect(tiers[0]?.policy).toMatchObject({
+      ...{ stepFactor: 0.5, cpu: { min: 2 }, memory: { minMib: 512 } },
+    });
+    expect(tiers[1]?.policy.memory.minMib).toBe(1024);
   });
 
   it('makes nothing of a container that could not be measured', () => {
@@ -86,7 +109,11 @@ describe('what is proposed', () => {
 
 const container = fc.record({
   vmid: fc.integer({ min: 100, max: 999_999_999 }).map((id) => id as Vmid),
-  name: fc.string({ unit: 'binary', maxLength: 40 }),
+  name: fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.constantFrom('nextcloud', 'gitlab-2', 'pihole', 'minecraft'),
+  ),
+  tags: fc.array(fc.constantFrom('community-script', 'media', 'docker', 'x'), { maxLength: 3 }),
   cores: fc.option(fc.integer({ min: 1, max: 256 }), { nil: undefined }),
   memoryMib: fc.integer({ min: 16, max: 1_000_000 }).map(mib),
   cpu: fc.option(

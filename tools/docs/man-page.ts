@@ -88,6 +88,7 @@ export function manPage(version: string, date: string): string {
     'A section TIER_\\fINAME\\fR names its containers and may set of these:',
     escaped(`${tierKeys.join(', ')}.`),
     ...keys({
+      preset: tier.preset,
       lxc_containers: tier.lxc_containers,
       virtual_machines: tier.virtual_machines,
       guests: tier.guests,

@@ -2,11 +2,12 @@ import { COMMANDS } from '../../src/cli/commands.ts';
 import { EXIT_CODES, formsOf, headOf } from '../../src/cli/help.ts';
 import { CONFIGURED, GENERAL_OPTIONS } from '../../src/cli/options.ts';
 import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
+import { PRESET_NAMES, presetOf } from '../../src/config/presets.ts';
 import { options } from './command-line.ts';
 
 /** Pages of docs/ with tables in them that are made of the program. */
 
-export const PAGES = ['configuration.md', 'commands.md'] as const;
+export const PAGES = ['configuration.md', 'commands.md', 'presets.md'] as const;
 
 /** Defaults that say more than that there is no value. */
 const WITHOUT_VALUE: Readonly<Record<string, string>> = {
@@ -40,6 +41,15 @@ function keyTable(keys: SectionKeys, inTiers: object = {}): string {
     return row(name, written(key, usual), `${info.does}; ${info.allowed}`);
   });
   return ['| key | default | what it does; what is allowed |', '|---|---|---|', ...rows].join('\n');
+}
+
+function presetTable(): string {
+  const rows = PRESET_NAMES.map((name) => {
+    const { values, because, also = [] } = presetOf(name);
+    const gives = Object.entries(values).map(([key, value]) => `\`${key}: ${value}\``);
+    return row(`\`${name}\``, gives.join(', '), because, also.join(', '));
+  });
+  return ['| preset | values | why | also known by |', '|---|---|---|---|', ...rows].join('\n');
 }
 
 function commandTable(): string {
@@ -80,12 +90,14 @@ function tables(): Readonly<Record<string, string>> {
   return {
     DEFAULT: keyTable(ofDefault, tier),
     TIER: keyTable({
+      preset: tier.preset,
       lxc_containers: tier.lxc_containers,
       virtual_machines: tier.virtual_machines,
       guests: tier.guests,
     }),
     GROUP: keyTable(group),
     NODES: keyTable(node),
+    presets: presetTable(),
     commands: commandTable(),
     options: optionTable(),
     'exit codes': ['| code | meaning |', '|---|---|']

@@ -4,7 +4,7 @@ import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts
 import { kindOf } from '../guest-words.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
-import type { ContainerPolicy } from '../policy.ts';
+import { type ContainerPolicy, presetWords } from '../policy.ts';
 import type { Vmid } from '../units.ts';
 import { guardsOf, standingGuards } from './account-guards.ts';
 import { seenFacts } from './account-seen.ts';
@@ -110,11 +110,12 @@ function policyFacts({ config }: ContainerObservation, { manage }: ReportInput):
   if (management.kind === 'ignored')
     return [fact('policy', `ignored: ${why}`, { mode: 'ignored' })];
   const { policy, mode } = management;
-  const { scaling, priority, cpu, only } = policy;
+  const { scaling, priority, cpu, only, preset } = policy;
   const source = plainText(policy.source, 64);
   const acts = mode === 'act' ? 'changes are made' : 'evaluated and reported, never changed';
   return [
     fact('policy', why, { source }),
+    ...(preset === undefined ? [] : [fact('preset', presetWords(preset), { preset: preset.name })]),
     fact('mode', acts, { mode }),
     fact('scaling', scalingWords(policy), { scaling, unit: cpu.unit, ...(only && { only }) }),
     fact('priority', `${priority} of 100`, { priority }),

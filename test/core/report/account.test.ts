@@ -55,6 +55,15 @@ describe('an account', () => {
     });
   });
 
+  it('tells what comes of a preset, and why', () => {
+    const preset = { name: 'pihole', gives: ['min_memory: 256'], because: 'Its lists are large' };
+    const found = account(reportInput([starving], everyone({ ...policy(), preset })));
+    expect(found.policy[1]).toEqual({
+      ...{ what: 'preset', says: 'pihole gives min_memory: 256. Its lists are large' },
+      numbers: { preset: 'pihole' },
+    });
+  });
+
   it('tells what a short host made of it', () => {
     const part = memoryOf(account(reportInput([starving], { available: budgetOf(14, 256) })));
     expect(part?.plan).toMatchObject({ after: 1280, limits: ['host'] });
