@@ -12,7 +12,7 @@ import {
 import { digestOf } from './guest-conf.ts';
 import type { CommandContext } from './pct-context.ts';
 import type { PveFiles } from './pve-files.ts';
-import { type VmConf, vmValues } from './vm-conf.ts';
+import { rows, type VmConf, vmValues } from './vm-conf.ts';
 import type { VmGuest } from './vm-guest.ts';
 import type { VmMachine } from './vm-machine.ts';
 
@@ -95,12 +95,6 @@ export async function qm(context: VmContext, words: readonly string[]): Promise<
   }
 }
 
-const rows = (values: ReadonlyMap<string, string>): string =>
-  [...values.keys()]
-    .sort()
-    .map((key) => `${key}: ${values.get(key)}\n`)
-    .join('');
-
 /** As if what is pending were in force, unless only what is in force is asked for. */
 function configText({ main, pending }: VmConf, current: boolean): string {
   if (current) return rows(main);
@@ -146,7 +140,7 @@ async function setVm(context: VmContext, args: Arguments): Promise<Answer> {
   machine.showVmLock(vmid, true);
   try {
     if (context.aborted()) return failure(255, 'interrupted by signal\n');
-    const done = await setLocked(context, args);
+    const done = setLocked(context, args);
     return { ...done, stderr: waited + done.stderr };
   } finally {
     machine.showVmLock(vmid, false);
@@ -164,7 +158,7 @@ function memoryProblem(value: string | undefined): ReadonlyMap<string, string> |
   ]);
 }
 
-async function setLocked(context: VmContext, { vmid, options }: Arguments): Promise<Answer> {
+function setLocked(context: VmContext, { vmid, options }: Arguments): Answer {
   const { vms, files } = context.machine;
   const content = files.readVm(vmid);
   const conf = vms.conf(vmid);
@@ -213,7 +207,7 @@ class Setting {
     return this.#context.machine.vms.running(this.#vmid)?.guest;
   }
 
-  async run(options: ReadonlyMap<string, string>, said: string): Promise<Answer> {
+  run(options: ReadonlyMap<string, string>, said: string): Answer {
     const { pending } = this.#conf;
     this.#said = said;
     for (const key of listed(options.get('revert'))) this.#revert(key);
@@ -222,7 +216,7 @@ class Setting {
     this.#save();
     for (const key of [...pending.keys()].sort()) {
       if (key === 'delete' || !options.has(key)) continue;
-      await this.#bringInForce(key, pending.get(key) ?? '');
+      this.#bringInForce(key, pending.get(key) ?? '');
       this.#save();
     }
     const { vms } = this.#context.machine;
@@ -257,15 +251,15 @@ class Setting {
     vms.applyLive(this.#vmid, this.#conf, key);
   }
 
-  async #bringInForce(key: string, value: string): Promise<void> {
+  #bringInForce(key: string, value: string): void {
     const { main } = this.#conf;
     const { vms } = this.#context.machine;
     const guest = this.#guest;
     const { hotplug, plugsMemory, balloonMib } = vmValues(main);
     if (this.#piecesLeft <= 0) return;
     if (!vms.isUp(this.#vmid)) this.#store(key, value);
-    else if (key === 'vcpus' && hotplug.has('cpu') && guest) await this.#setVcpus(guest, value);
-    else if (key === 'memory' && plugsMemory && guest) await this.#setMemory(guest, value);
+    else if (key === 'vcpus' && hotplug.has('cpu') && guest) this.#setVcpus(guest, value);
+    else if (key === 'memory' && plugsMemory && guest) this.#setMemory(guest, value);
     else if (key === 'balloon' && (balloonMib === undefined) === (Number(value) === 0)) {
       this.#store(key, value);
     } else if (LIVE.has(key)) this.#store(key, value);
@@ -279,7 +273,7 @@ class Setting {
   }
 
   /** One by one, and the configuration is written after each. */
-  async #setVcpus(guest: VmGuest, value: string): Promise<void> {
+  #setVcpus(guest: VmGuest, value: string): void {
     const wanted = Number(value);
     if (wanted > guest.mostCpus) {
       this.#fail('vcpus', `you can't add more vcpus than maxcpus ${guest.mostCpus}`);
@@ -299,7 +293,7 @@ class Setting {
     if (guest.vcpus === wanted) this.#conf.pending.delete('vcpus');
   }
 
-  async #setMemory(guest: VmGuest, value: string): Promise<void> {
+  #setMemory(guest: VmGuest, value: string): void {
     const wanted = Number(value.replace(/^current=/, ''));
     if (wanted < 1024) {
       this.#fail('memory', "memory can't be lower than 1024 MB");

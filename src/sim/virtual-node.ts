@@ -101,6 +101,7 @@ export class VirtualNode {
       sleep: (ms) => this.time.sleep(ms),
       nowMs: () => this.monotonicMs,
       commandMs: options.commandMs ?? 600,
+      canWrite: () => this.machine.quorate,
     });
     this.#takeEvents();
     this.time = new VirtualTime((elapsedMs) => this.#pass(elapsedMs));
@@ -165,7 +166,7 @@ export class VirtualNode {
       wallMs: () => milliseconds(this.wallMs),
       monotonicMs: () => milliseconds(this.monotonicMs),
     },
-    observe: async () => {},
+    observe: async () => this.vms.look(),
     inspect: async (vmid) => this.vms.inspect(vmid),
     guests: {
       list: () => {

@@ -25,12 +25,15 @@ export interface VirtualVmsParts {
   readonly sleep: (ms: number) => Promise<void>;
   readonly nowMs: () => number;
   readonly commandMs: number;
+  /** Whether the cluster has quorum. */
+  readonly canWrite: () => boolean;
 }
 
 export class VirtualVms {
   readonly machine: VmMachine;
-  /** One `qm set` each, as it was asked for. */
+  /** One `qm set` each, as it was asked for, and when. */
   readonly sets: string[] = [];
+  readonly setsAtMs: number[] = [];
   readonly #parts: VirtualVmsParts;
   readonly #contents = new Map<number, string>();
   readonly #answers = new Map<number, MonitorAnswer>();
@@ -80,7 +83,7 @@ export class VirtualVms {
     if (vm === undefined) return missing('absent', `${vmid}: not running`);
     const { pressure, cpus } = this.#parts.plant.host;
     const real = sampleOf(vm, { atMs, identity: vmid, pressure, usableCpus: cpus });
-    const answer = this.#answer(vm);
+    const answer = this.#answers.get(vmid) ?? this.#ask(vm);
     return present({
       ...real,
       cpu: real.cpu.ok
@@ -91,15 +94,22 @@ export class VirtualVms {
     });
   }
 
-  inspect(vmid: number): void {
-    this.#answers.delete(vmid);
+  /** Asks the monitors that are due; in between, what they said last is all that is known. */
+  look(): void {
+    const nowMs = this.#parts.nowMs();
+    for (const vm of this.#parts.plant.vms.values()) {
+      const known = this.#answers.get(vm.vmid);
+      if (known === undefined || nowMs - known.atMs >= EVERY_MS) this.#ask(vm);
+    }
   }
 
-  #answer(vm: PlantVm): MonitorAnswer {
-    const nowMs = this.#parts.nowMs();
-    const known = this.#answers.get(vm.vmid);
-    if (known !== undefined && nowMs - known.atMs < EVERY_MS) return known;
-    const answer = answerOf(vm, nowMs);
+  inspect(vmid: number): void {
+    const vm = this.machine.running(vmid);
+    if (vm !== undefined) this.#ask(vm);
+  }
+
+  #ask(vm: PlantVm): MonitorAnswer {
+    const answer = answerOf(vm, this.#parts.nowMs());
     this.#answers.set(vm.vmid, answer);
     return answer;
   }
@@ -110,11 +120,12 @@ export class VirtualVms {
     const asked = qmArguments(file.value.config, request);
     if (!asked.ok) return { kind: 'not-started', message: asked.why };
     this.sets.push(asked.args.join(' '));
+    this.setsAtMs.push(this.#parts.nowMs());
     await this.#parts.sleep(this.#parts.commandMs);
     const files = {
       readVm: (vmid: number) => this.#contents.get(vmid),
       relativeVmPath: (vmid: number) => `nodes/pve1/qemu-server/${vmid}.conf`,
-      canWrite: true,
+      canWrite: this.#parts.canWrite(),
     };
     const context = {
       machine: { vms: this.machine, files, showVmLock: () => {} },

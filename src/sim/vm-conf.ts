@@ -31,7 +31,8 @@ export function parseVmConf(text: string): VmConf {
   return { description, main, pending, rest: rest.join('\n') };
 }
 
-const rows = (values: ReadonlyMap<string, string>): string =>
+/** Lines as `qm config` shows them, and the file has them. */
+export const rows = (values: ReadonlyMap<string, string>): string =>
   [...values.keys()]
     .sort()
     .map((key) => `${key}: ${values.get(key)}\n`)

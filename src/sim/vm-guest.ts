@@ -17,7 +17,7 @@ interface VmDemand {
 /** How the balloon driver of the guest behaves. */
 export type BalloonDriver =
   | 'prompt'
-  /** It gives up 16 MiB a second. */
+  /** It gives up 2 MiB a second. */
   | 'slow'
   /** The target is accepted and nothing moves, and no statistics are told. */
   | 'absent'
@@ -42,7 +42,7 @@ export interface VmHardware {
 }
 
 const MIB_PER_S: Readonly<Record<BalloonDriver, number>> = {
-  ...{ prompt: 512, plain: 512, slow: 16, absent: 0 },
+  ...{ prompt: 512, plain: 512, slow: 2, absent: 0 },
 };
 /** Of what it has, a kernel keeps for itself. */
 const KERNEL_SHARE = 0.03;

@@ -88,12 +88,6 @@ export class VmMachine {
     this.save(vmid, conf);
   }
 
-  /** It stands still, as a paused one does; QEMU answers all the same. */
-  setPaused(vmid: number, paused: boolean): void {
-    const vm = this.running(vmid);
-    if (vm !== undefined) vm.frozen = paused;
-  }
-
   /** What is live of a configuration reaches the machine. */
   applyLive(vmid: number, conf: VmConf, changed: string): void {
     const vm = this.running(vmid);

@@ -134,6 +134,7 @@ class Run {
     const { urgentSamples } = this.config;
     const { manage: managed } = this.#settings;
     const { world } = this.node;
+    await world.observe();
     const { urgent, suspicious } = sample(world, this.state, { manage: managed, urgentSamples });
     if (urgent.size === 0) return suspicious;
     this.earlyDecisions += 1;
@@ -143,6 +144,7 @@ class Run {
 
   async #cycle(settings: CycleSettings): Promise<void> {
     const { node } = this;
+    if (settings.urgent === undefined) await node.world.observe();
     const before = { sets: node.sets.length, host: node.world.host.observe() };
     const work = runCycle(node.world, settings, this.state, this.#stop);
     const result = await node.time.during(work);

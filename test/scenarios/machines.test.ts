@@ -7,6 +7,8 @@ import { container, HOUR, MINUTE, steady } from './habits.ts';
 /** Days of virtual machines: guest OOM kills, starved seconds, changes. */
 
 const YAML = 'DEFAULT:\n  manage_vms: true\n  poll_interval: 60\n';
+/** See `vm-guest.ts`. */
+const SLOW_MIB_PER_S = 2;
 const SETTINGS = { cores: 4, shares: 0, balloon: 2048 };
 
 const machine = (guest: VmGuestSpec, own: Partial<VmSpec> = {}): VmSpec => ({
@@ -92,7 +94,17 @@ describe('a virtual machine', () => {
     const settings = { ...SETTINGS, balloon: 8192 };
     const slow = await played([machine({ demand, driver: 'slow' }, { settings })], 12 * HOUR);
     expect(guestOf(slow).oomKills).toBe(0);
-    expect(setting(slow, 'balloon')).toBeLessThan(8192);
+    const { sets, setsAtMs } = slow.node.vms;
+    const targets = sets.map((line) => Number(/--balloon (\d+)/.exec(line)?.[1]));
+    expect(targets.length).toBeGreaterThan(5);
+    // Each step has come to its end before the next one begins.
+    let before = 8192;
+    for (const [index, target] of targets.entries()) {
+      const next = setsAtMs[index + 1] ?? Number.POSITIVE_INFINITY;
+      const movedMib = ((next - (setsAtMs[index] ?? 0)) / 1000) * SLOW_MIB_PER_S;
+      expect(movedMib).toBeGreaterThanOrEqual(before - target - 8);
+      before = target;
+    }
   });
 
   it('that pvestatd balloons is left to pvestatd', async () => {

@@ -125,6 +125,33 @@ describe('a virtual node', () => {
     expect(locked.scores.of(101)).toMatchObject({ changes: 0, refused: 1 });
   });
 
+  it('changes no machine without quorum, and asks monitors only when it is looked at', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 500 }) };
+    const settings = { shares: 0, balloon: 2048 };
+    const vms = [{ vmid: 200, memoryMib: 4096, settings, guest }];
+    const node = new VirtualNode({ host: SCENARIO_HOST, guests: [], vms });
+    const { world, time } = node;
+    const file = world.guests.read(vmid(200));
+    if (!file.ok) throw new Error(file.detail);
+    const request = { vmid: vmid(200), memoryMib: mib(3072), digest: file.value.config.digest };
+    node.machine.quorate = false;
+    const refused = await time.during(world.hands.apply(request, NO_STOP));
+    expect(refused).toMatchObject({ kind: 'failed', why: 'no-quorum' });
+    node.machine.quorate = true;
+    const limit = (): number | undefined => {
+      const sample = world.cgroups.sample(vmid(200));
+      return sample.ok && sample.value.memory.ok
+        ? (sample.value.memory.value.limitBytes ?? 0) / MIB
+        : undefined;
+    };
+    expect(limit()).toBe(2048);
+    expect(await time.during(world.hands.apply(request, NO_STOP))).toEqual({ kind: 'done' });
+    await time.passTo(time.nowMs + 60_000);
+    expect(limit()).toBe(2048);
+    await world.observe();
+    expect(limit()).toBe(3072);
+  });
+
   it('gives cache up on request', async () => {
     const node = nodeWith({ ...busy, anonMib: 300 });
     const cacheMib = (): number => {
