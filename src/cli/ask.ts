@@ -45,6 +45,9 @@ export async function ask<Content extends { readonly format: number }>(
   return complain('The daemon that runs is of another version than this command; restart it.');
 }
 
+/** The command is last and has no full stop, so that it can be copied. */
+const TO_START = 'To start the daemon: systemctl start lxc_autoscale';
+
 async function answered(
   request: AboutCycle,
   given: Arguments,
@@ -60,7 +63,9 @@ async function answered(
   }
   const looked = await lookNow(request, given, context);
   if (looked.ok) {
-    stderr.write(`The daemon does not answer: ${answer.why}. This is a one-time evaluation.\n`);
+    const remedy = answer.kind === 'nobody' ? ` ${TO_START}` : '';
+    const says = `The daemon does not answer: ${answer.why}. This is a one-time evaluation.`;
+    stderr.write(`${says}${remedy}\n`);
   }
   return looked;
 }

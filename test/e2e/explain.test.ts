@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
@@ -129,7 +131,7 @@ describe('without the daemon', () => {
     expect(code).toBe(0);
     expect(stderr).toBe(
       'The daemon does not answer: it is not running, and has not ended in order. ' +
-        'This is a one-time evaluation.\n',
+        'This is a one-time evaluation. To start the daemon: systemctl start lxc_autoscale\n',
     );
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ from: 'now', dryRun: true });
@@ -148,12 +150,28 @@ describe('without the daemon', () => {
     const under = await NodeUnderTest.create([hungry(101)]);
     const { code, stdout, stderr } = await under.run(['explain', '101']);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^The daemon does not answer: it is not running\. /);
+    expect(stderr).toMatch(
+      /^The daemon does not answer: it is not running\. .*: systemctl start lxc_autoscale\n$/,
+    );
     expect(stdout).toMatch(/ {2}DECISION +grow: 1024 -> 1536 MB/);
     expect(stdout).toMatch(/last change +none is known\n {2}memory +not done: this is a dry run/);
     expect(under.sets()).toEqual([]);
     expect(under.log() + under.conf(101)).not.toContain('1536');
     expect(() => statSync(join(under.root, STATE))).toThrow('ENOENT');
+  });
+
+  it('they do not say how to start one that runs and gives no answer', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    mkdirSync(dirname(join(under.root, SOCKET)), { recursive: true });
+    const server = createServer((socket) => socket.end()).listen(join(under.root, SOCKET));
+    await once(server, 'listening');
+    const { code, stderr } = await under.run(['status']);
+    server.close();
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr:
+        'The daemon does not answer: it ended without an answer. This is a one-time evaluation.\n',
+    });
   });
 
   it('they say what is wrong with the host or the configuration', async () => {
