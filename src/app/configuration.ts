@@ -6,6 +6,7 @@ import { applyOverrides } from '../config/resolve.ts';
 import type { Self } from '../config/sections.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
+import { clusterNodes } from '../node/local/pve/corosync-file.ts';
 import { missingBecause } from '../os/os-error.ts';
 import { ownHosts } from '../os/own-hosts.ts';
 import { readRegularFile } from '../os/regular-file.ts';
@@ -50,7 +51,7 @@ export function readConfiguration(
 /** Not from `/etc/pve`, which may hang: whether it answers is asked later. */
 const selfOf = (paths: ProcessContext['paths']): Self => {
   const name = paths.hostName();
-  return { name, hosts: ownHosts(name) };
+  return { name, hosts: ownHosts(name), cluster: clusterNodes(paths) };
 };
 
 type ReadContext = Pick<ProcessContext, 'paths' | 'env' | 'variables'>;

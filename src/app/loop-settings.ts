@@ -1,5 +1,5 @@
-import type { Config } from '../config/model.ts';
 import { offPeakAt } from '../config/off-peak.ts';
+import type { ConfigOnNode } from '../config/on-node.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import { withGiven } from '../core/given.ts';
 import type { LoopState } from '../core/loop-state.ts';
@@ -9,7 +9,7 @@ import type { CycleSettings } from '../loop/cycle.ts';
 
 /** The settings of a cycle, made once from a configuration and the command line. */
 export const settingsOf = (
-  config: Config,
+  config: ConfigOnNode,
   { dryRun }: { readonly dryRun: boolean },
 ): CycleSettings => ({
   manage: remembering((guest) => manage(config, guest)),

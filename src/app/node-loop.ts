@@ -1,4 +1,5 @@
 import type { Config } from '../config/model.ts';
+import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import type { Headroom } from '../core/headroom.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { Vmid } from '../core/units.ts';
@@ -15,7 +16,7 @@ export interface NodeLoopOptions {
   readonly open: OpenWorld;
   readonly keeper: StateKeeper;
   readonly config: Config;
-  readonly settingsOf: (config: Config) => CycleSettings;
+  readonly settingsOf: (config: ConfigOnNode) => CycleSettings;
   /** Memory of the host for members of groups that have not started yet. */
   readonly comingMib?: () => number;
   /** Called when the state is saved within a cycle: the loop makes progress. */
@@ -29,7 +30,7 @@ export interface NodeLoopOptions {
 export class NodeLoop {
   readonly open: OpenWorld;
   readonly #options: NodeLoopOptions;
-  #config: Config;
+  #config: ConfigOnNode;
   #settings: CycleSettings;
   #view: CycleView | undefined;
   #headroom: Headroom | undefined;
@@ -37,8 +38,8 @@ export class NodeLoop {
   constructor(options: NodeLoopOptions) {
     this.open = options.open;
     this.#options = options;
-    this.#config = options.config;
-    this.#settings = this.#settingsOf(options.config);
+    this.#config = onNode(options.config, options.open.name);
+    this.#settings = this.#settingsOf(this.#config);
   }
 
   /** For those who only look. */
@@ -48,7 +49,8 @@ export class NodeLoop {
   get state(): LoopState {
     return this.#options.keeper.state;
   }
-  get config(): Config {
+  /** What it comes to on this node. */
+  get config(): ConfigOnNode {
     return this.#config;
   }
   get settings(): CycleSettings {
@@ -66,11 +68,11 @@ export class NodeLoop {
   /** Makes a new configuration active. */
   apply(config: Config): void {
     this.open.reconfigure(config);
-    this.#config = config;
-    this.#settings = this.#settingsOf(config);
+    this.#config = onNode(config, this.open.name);
+    this.#settings = this.#settingsOf(this.#config);
   }
 
-  #settingsOf(config: Config): CycleSettings {
+  #settingsOf(config: ConfigOnNode): CycleSettings {
     return forGuestsOf(this.#options.settingsOf(config), () => this.state);
   }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { groupPolicies } from '../config/group-policies.ts';
-import type { Config } from '../config/model.ts';
+import type { ConfigOnNode } from '../config/on-node.ts';
 import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
 import type { GroupState } from '../core/groups/group-state.ts';
 import { fromSavedGroups, toSavedGroups } from '../core/groups/saved-groups.ts';
@@ -134,8 +134,8 @@ function statesFrom(
 }
 
 /** Computed again only for another configuration. */
-function remembered(): (config: Config) => ReturnType<typeof groupPolicies> {
-  const known = new WeakMap<Config, ReturnType<typeof groupPolicies>>();
+function remembered(): (config: ConfigOnNode) => ReturnType<typeof groupPolicies> {
+  const known = new WeakMap<ConfigOnNode, ReturnType<typeof groupPolicies>>();
   return (config) => {
     const policies = known.get(config) ?? groupPolicies(config);
     known.set(config, policies);

@@ -1,5 +1,6 @@
 import { join } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
+import { onNode } from '../config/on-node.ts';
 import { machineWishes } from '../config/resolve.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
@@ -57,7 +58,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
   const { answering } = outputs;
   const hanging = (): string | undefined => answering.problem(paths.pveDir);
   const node = openLocalNode(context, hanging);
-  node.lookAfter(machineWishes(config));
+  node.lookAfter(machineWishes(onNode(config, name)));
   const { inventory } = node;
   const observe = async (): Promise<void> => {
     await answering.ask(outputs.places());
@@ -72,7 +73,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
     reconfigure(next) {
       outputs.reconfigure(next);
       opened.reconfigure(next);
-      node.lookAfter(machineWishes(next));
+      node.lookAfter(machineWishes(onNode(next, name)));
     },
     async close() {
       node.close();

@@ -8,6 +8,7 @@ import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
 import { withoutHands } from '../app/world.ts';
+import { onNode } from '../config/on-node.ts';
 import { asSentence, plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../loop/cycle.ts';
@@ -101,7 +102,7 @@ async function lookNow(
     const quietly = { ...open.world, log: complaining };
     const { state } = stateKeeper(quietly, context, true, open.below);
     const views: CycleView[] = [];
-    const looked = onFirstSight(settingsOf(loaded.config, { dryRun: true }));
+    const looked = onFirstSight(settingsOf(onNode(loaded.config, open.name), { dryRun: true }));
     const settings = forGuestsOf(looked, () => state);
     const looking = { ...settings, inspect: (view: CycleView) => void views.push(view) };
     const result = await runCycle(watching(withoutHands(open.world)), looking, state, NEVER);

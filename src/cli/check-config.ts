@@ -4,6 +4,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
+import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
@@ -32,6 +33,8 @@ export type GuestList = Reading<Guests>;
 
 export interface CheckConfigInput {
   readonly loadResult: LoadResult;
+  /** The node that these guests are on. */
+  readonly node: string;
   /** The node's containers, from the port `Guests`. */
   readonly guests: GuestList;
   readonly programProblem: ProgramProblem;
@@ -46,6 +49,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
   const loadResult = readConfiguration(given, context);
   const code = checkConfig({
     loadResult,
+    node: paths.nodeName(),
     guests: guestsOf(context, loadResult),
     programProblem,
     readCluster: () => createCluster(paths).read(),
@@ -61,7 +65,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
 /** Containers, and the virtual machines that the configuration or a tag asks for. */
 function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): GuestList {
   const machines = new LocalMachines(paths, clock);
-  if (loadResult.ok) machines.use(machineWishes(loadResult.config));
+  if (loadResult.ok) machines.use(machineWishes(onNode(loadResult.config, paths.nodeName())));
   return configuredGuests(createGuests(paths), machines);
 }
 
@@ -69,7 +73,7 @@ function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): Gue
 export function checkConfig(input: CheckConfigInput): ExitCode {
   const { loadResult, write } = input;
   const lines = loadResult.ok
-    ? resolvedLines(loadResult.config, loadResult.notes, input)
+    ? resolvedLines(onNode(loadResult.config, input.node), loadResult.notes, input)
     : problemLines(loadResult.problems);
   write(`${lines.join('\n')}\n`);
   return loadResult.ok ? EXIT.fine : EXIT.configuration;
@@ -81,7 +85,7 @@ function problemLines(problems: readonly Problem[]): string[] {
 }
 
 function resolvedLines(
-  config: Config,
+  config: ConfigOnNode,
   notes: readonly Problem[],
   { guests, programProblem, readCluster }: CheckConfigInput,
 ): string[] {
@@ -162,7 +166,7 @@ const readable = (guests: Guests): readonly GuestConfig[] =>
     .flatMap((guest) => (guest.ok ? [guest.value] : []))
     .sort((a, b) => a.vmid - b.vmid);
 
-function containerRemarks(config: Config, guests: Guests): string[] {
+function containerRemarks(config: ConfigOnNode, guests: Guests): string[] {
   return readable(guests).flatMap((guest) =>
     [...remarksOn(config, guest), ...pinRemarks(config, guest)].map(
       (remark) =>
@@ -185,7 +189,7 @@ function nameRemarks(config: Config, guests: Guests): string[] {
 }
 
 /** Raw lines that take a resource out of our hands. */
-function pinRemarks(config: Config, guest: GuestConfig): readonly string[] {
+function pinRemarks(config: ConfigOnNode, guest: GuestConfig): readonly string[] {
   const management = manage(config, guest);
   if (management.kind === 'ignored') return [];
   const { cpu, only } = management.policy;
@@ -212,7 +216,7 @@ const reachRemarks = (
     return [`is not scaled in ${what}: ${reach.why}. Remedy: ${reach.remedy}`];
   });
 
-function containerLines(config: Config, guests: Guests): string[] {
+function containerLines(config: ConfigOnNode, guests: Guests): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
@@ -228,7 +232,7 @@ function containerLines(config: Config, guests: Guests): string[] {
 
 const CONTAINER_HEAD = ['VMID', 'NAME', 'POLICY', 'MODE', 'WHY'];
 
-function containerCells(config: Config, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
+function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
   const ignored = (name: string, why: string) => [`${vmid}`, name, '-', 'ignored', why];
   if (!guest.ok) {
     return ignored('-', `its configuration cannot be read (${printable(guest.detail, 200)})`);

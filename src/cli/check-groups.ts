@@ -1,5 +1,5 @@
 import { groupPolicies } from '../config/group-policies.ts';
-import type { Config } from '../config/model.ts';
+import type { ConfigOnNode } from '../config/on-node.ts';
 import { printable } from '../config/printable.ts';
 import { addressCount, sharedAddress } from '../core/groups/addresses.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
@@ -28,7 +28,7 @@ const MAX_CHARS = 32;
 
 /** @param guests those of this node; undefined if they could not be seen */
 export function checkGroups(
-  config: Config,
+  config: ConfigOnNode,
   guests: { has(vmid: Vmid): boolean } | undefined,
   programProblem: ProgramProblem,
   readCluster: ReadCluster,

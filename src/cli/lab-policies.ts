@@ -1,5 +1,6 @@
 import { parseConfig } from '../config/load.ts';
 import type { Config } from '../config/model.ts';
+import { onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import type { ContainerPolicy } from '../core/policy.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';
@@ -69,11 +70,13 @@ function ownPolicy(name: string, config: Config | undefined): LabPolicy {
 
 /** An id that no container has: one of a trace is found by its name. */
 const NOBODY = 0 as Vmid;
+/** A trace is of no node that a configuration could name. */
+const NO_NODE = '';
 
 /** What a container of a trace would be managed by: its name is its id, or else its host name. */
 function policyOf(config: Config, { name }: Demand): ContainerPolicy | undefined {
   const vmid = parseVmid(name) ?? NOBODY;
-  const management = manage(config, { vmid, name, tags: [] });
+  const management = manage(onNode(config, NO_NODE), { vmid, name, tags: [] });
   return management.kind === 'managed' ? management.policy : undefined;
 }
 

@@ -5,6 +5,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { openNamed } from '../app/named-node.ts';
 import type { Signals } from '../app/scheduler.ts';
 import { type OpenWorld, withoutHands } from '../app/world.ts';
+import { onNode } from '../config/on-node.ts';
 import { hostPolicy, manage } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
@@ -72,6 +73,7 @@ export async function rollback(
     const stop = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, () => stop.abort());
     const cpus = open.world.host.observe().cpus;
+    const here = onNode(loaded.config, open.name);
     const desk: Desk = {
       world: given.dryRun ? withoutHands(open.world) : open.world,
       context: {
@@ -83,7 +85,7 @@ export async function rollback(
       point: given.to ?? { kind: 'newest' },
       all: given.vmid === undefined,
       otherGuest: given.otherGuest,
-      manage: (config) => manage(loaded.config, config),
+      manage: (config) => manage(here, config),
       say: (line) => void stdout.write(`${plainText(line)}\n`),
       complain,
     };

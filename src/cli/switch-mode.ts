@@ -12,6 +12,7 @@ import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode
 import { parseConfig } from '../config/load.ts';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
+import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { readTextFile } from '../config/read-file.ts';
 import { machineWishes, manage } from '../config/resolve.ts';
 import { OBSERVE_TAG } from '../config/tags.ts';
@@ -109,7 +110,7 @@ function whyNotAlone(
     return `${vmid} is a virtual machine, and this command knows containers only; ${remedy}`;
   }
   if (!guest.ok) return `container ${vmid} cannot be read: ${guest.detail}`;
-  const management = manage(config, guest.value.config);
+  const management = manage(onNode(config, paths.nodeName()), guest.value.config);
   if (management.kind === 'ignored') return `container ${vmid} is ignored: ${management.because}`;
   if (mode === 'act' && isTagged(guest.value.config)) {
     return `container ${vmid} is observed by its tag ${OBSERVE_TAG}; ${REMOVE_TAG}`;
@@ -130,9 +131,10 @@ const isTagged = ({ tags }: GuestConfig): boolean =>
 /** Lines on what of the target is not changed all the same; empty if there is nothing. */
 function exceptions(config: Config, target: Target, mode: Mode, context: ProcessContext): string {
   if (mode === 'observe' || target.kind === 'guest') return '';
-  const guests = guestsOf(config, context);
+  const here = onNode(config, context.paths.nodeName());
+  const guests = guestsOf(here, context);
   const tagged = guests.flatMap((guest) => {
-    const management = manage(config, guest);
+    const management = manage(here, guest);
     if (management.kind === 'ignored' || !isTagged(guest)) return [];
     const { source, scaling } = management.policy;
     const isMeant = target.kind === 'all' || source === target.name;
@@ -140,7 +142,7 @@ function exceptions(config: Config, target: Target, mode: Mode, context: Process
   });
   const isAll = target.kind === 'all';
   const observing = isAll ? config.tiers.filter(({ policy }) => policy.scaling === 'observe') : [];
-  const left = isAll ? guests.filter((guest) => isLeftOut(config, guest)) : [];
+  const left = isAll ? guests.filter((guest) => isLeftOut(here, guest)) : [];
   const tiers = observing.map(({ name }) => name);
   return [
     ...(tagged.length === 0 ? [] : [observedBy(`the tag ${OBSERVE_TAG}`, tagged, REMOVE_TAG)]),
@@ -160,12 +162,12 @@ const leftOut = (machines: readonly GuestConfig[]): string =>
     .join(', ')}.\n`;
 
 /** Whether it is a virtual machine that nobody has asked for. */
-const isLeftOut = (config: Config, guest: GuestConfig): boolean =>
+const isLeftOut = (config: ConfigOnNode, guest: GuestConfig): boolean =>
   manage(config, guest).kind === 'ignored' &&
   manage({ ...config, manageVms: true }, guest).kind === 'managed';
 
 /** Of this node, virtual machines among them, in the order of their ids. */
-function guestsOf(config: Config, { paths, clock }: ProcessContext): readonly GuestConfig[] {
+function guestsOf(config: ConfigOnNode, { paths, clock }: ProcessContext): readonly GuestConfig[] {
   const machines = new LocalMachines(paths, clock);
   machines.use(machineWishes({ ...config, manageVms: true }));
   const listed = configuredGuests(createGuests(paths), machines);
@@ -179,7 +181,8 @@ function isSo(config: Config, target: Target, mode: Mode, { paths }: ProcessCont
   const { defaults, tiers } = config;
   if (target.kind === 'guest') {
     const guest = createGuests(paths).read(target.vmid);
-    const found = guest.ok ? manage(config, guest.value.config) : undefined;
+    const here = onNode(config, paths.nodeName());
+    const found = guest.ok ? manage(here, guest.value.config) : undefined;
     return found?.kind === 'managed' && isMode(found.policy.scaling);
   }
   if (target.kind === 'section') {

@@ -96,7 +96,8 @@ function ofGiven(least: Bound, most: Bound): { readonly ofGiven?: OfGiven } {
   return Object.keys(shares).length === 0 ? {} : { ofGiven: shares };
 }
 
-const membersOf = ({ ids }: ReadMembers): Members[] => ids.map(({ from, to }) => ({ from, to }));
+const membersOf = ({ ids }: ReadMembers): Members[] =>
+  ids.map(({ from, to, node }) => ({ from, to, ...(node !== undefined && { node }) }));
 
 const selector = (...lists: readonly ReadMembers[]): Selector => ({
   ids: lists.flatMap(membersOf),

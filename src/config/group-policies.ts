@@ -1,13 +1,15 @@
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import { percentToRatio } from '../core/units.ts';
-import type { Config, Group } from './model.ts';
+import type { Group } from './model.ts';
+import type { ConfigOnNode } from './on-node.ts';
 
 const orNothing = (text: string): string | undefined => (text === '' ? undefined : text);
 const share = (percent: number | undefined) =>
   percent === undefined ? undefined : percentToRatio(percent);
 
 /** The groups of a configuration, in the words of the core. */
-export const groupPolicies = ({ groups }: Config): readonly GroupPolicy[] => groups.map(policyOf);
+export const groupPolicies = ({ groups }: ConfigOnNode): readonly GroupPolicy[] =>
+  groups.map(policyOf);
 
 function policyOf(group: Group): GroupPolicy {
   const { network, upperPercent, lowerPercent, health } = group;

@@ -17,6 +17,7 @@ import {
   checkCoreUnit,
   checkGroup,
   checkGroupNames,
+  checkNodeNames,
   checkOrders,
   checkOverlaps,
   checkProgram,
@@ -186,6 +187,7 @@ function checkRelations(sections: Sections, reader: Reader): void {
   }
   checkGroupNames(groups, reader);
   checkOverlaps(groups, 'group', reader);
+  checkNodeNames([defaults, ...tiers, ...groups], sections.nodes, reader);
 }
 
 /** By line, each once: a section that others merge is checked with each of them. */

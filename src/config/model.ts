@@ -80,14 +80,16 @@ export interface MessageRules {
 export interface Members {
   readonly from: Vmid;
   readonly to: Vmid;
+  /** Only on this node, in lower case; left out: on every node. */
+  readonly node?: string;
 }
 
 /** Which containers are meant: those that any of these is true of. */
 export interface Selector {
   readonly ids: readonly Members[];
-  /** Names and patterns on names for `matchesGlob`, in lower case. */
+  /** Names and patterns on names for `matchesGlob`, in lower case; `pve1/web-*` on one node. */
   readonly names: readonly string[];
-  /** In lower case, without `tag:`. */
+  /** In lower case, without `tag:`; `pve1/shop` on one node. */
   readonly tags: readonly string[];
 }
 

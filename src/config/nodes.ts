@@ -1,5 +1,6 @@
 import type { NodeValues } from './keys.ts';
 import type { NodeConfig } from './model.ts';
+import { NODE_NAME } from './node-scope.ts';
 import { printableKey } from './printable.ts';
 import {
   entriesOf,
@@ -13,8 +14,6 @@ import type { YamlEntry } from './yaml.ts';
 
 /** The section `NODES`: further nodes that are looked after, each with how it is reached. */
 
-/** As Proxmox VE takes it for a node. */
-const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const PORT = 8006;
 
 /** The sections of the nodes, their own relations checked. */

@@ -1,6 +1,7 @@
 import { endsOf, nobodysIn } from '../core/groups/addresses.ts';
 import { spanSeconds } from '../core/span.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
+import { NODE_NAME, scopeOf } from './node-scope.ts';
 import { isTag } from './tags.ts';
 
 /**
@@ -104,6 +105,8 @@ export interface VmidRange {
   readonly to: Vmid;
   /** Its place in the list; undefined if the value is no list. */
   readonly item: number | undefined;
+  /** Only on this node, in lower case; left out: on every node. */
+  readonly node?: string;
 }
 
 /** A part of a list that cannot be used. */
@@ -121,6 +124,8 @@ export interface ReadMembers {
   readonly names: readonly string[];
   /** Without `tag:`, in lower case, as Proxmox VE keeps tags unless it is told otherwise. */
   readonly tags: readonly string[];
+  /** Nodes that parts are bound to, in lower case, each with the first such part. */
+  readonly nodes?: ReadonlyMap<string, Part>;
 }
 
 interface Part {
@@ -160,18 +165,28 @@ export function readMembers(
   const ids: VmidRange[] = [];
   const names = new Set<string>();
   const tags = new Set<string>();
+  const nodes = new Map<string, Part>();
   const bad: BadPart[] = [];
   const parts = textLength(raw) > MAX_IDS_CHARS ? undefined : partsOf(raw);
   if (parts === undefined) bad.push({ item: undefined, part: undefined, why: 'is too long' });
   for (const { item, part } of parts ?? []) {
-    const member = readMember(part);
-    if (typeof member === 'string') bad.push({ item, part, why: member });
-    else if ('from' in member) ids.push({ ...member, item });
+    const { node, rest } =
+      typeof part === 'string' ? scopeOf(part) : { node: undefined, rest: part };
+    const isNode = node === undefined || NODE_NAME.test(node);
+    const member = isNode ? readMember(rest) : 'does not begin with the name of a node';
+    if (typeof member === 'string') {
+      bad.push({ item, part, why: member });
+      continue;
+    }
+    if (node !== undefined && !nodes.has(node)) nodes.set(node, { item, part });
+    const scope = node === undefined ? '' : `${node}/`;
+    if ('from' in member) ids.push({ ...member, item, ...(node !== undefined && { node }) });
     else if (!withNames) bad.push({ item, part, why: 'is a name or a tag, only ids here' });
-    else if ('tag' in member) tags.add(member.tag);
-    else names.add(member.name);
+    else if ('tag' in member) tags.add(scope + member.tag);
+    else names.add(scope + member.name);
   }
-  return { members: { ids, names: [...names], tags: [...tags] }, bad };
+  const bound = nodes.size === 0 ? undefined : { nodes };
+  return { members: { ids, names: [...names], tags: [...tags], ...bound }, bad };
 }
 
 type Member =

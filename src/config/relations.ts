@@ -1,11 +1,12 @@
 import { isLoopback } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
-import type { DefaultValues, GroupValues, TierValues } from './keys.ts';
+import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';
-import type { VmidRange } from './read-values.ts';
+import type { ReadMembers, VmidRange } from './read-values.ts';
 import type { Given, Reader, Section } from './sections.ts';
-import { report } from './sections.ts';
+import { quoted, report } from './sections.ts';
+import { closest } from './suggest.ts';
 import { groupLabel, groupTag } from './tags.ts';
 
 /** What must hold between keys, each of which is right by itself. */
@@ -298,6 +299,38 @@ export function checkGroupNames(groups: readonly Section<GroupValues>[], reader:
   }
 }
 
+const LISTS = ['ignore_lxc', 'lxc_containers', 'virtual_machines', 'guests'] as const;
+
+/** What stands for a node that nobody knows would silently mean no guest. */
+export function checkNodeNames(
+  sections: readonly AnySection[],
+  nodes: readonly Section<NodeValues>[],
+  reader: Reader,
+): void {
+  const bound = sections.flatMap((section) =>
+    LISTS.flatMap((key) => {
+      const list = section.values[key] as ReadMembers | undefined;
+      return [...(list?.nodes ?? [])].map(([node, part]) => ({ section, key, node, part }));
+    }),
+  );
+  const self = bound.length === 0 ? undefined : reader.self?.();
+  if (self === undefined) return;
+  const far = nodes.filter(({ values }) => values.connection !== 'local');
+  const known = [...new Set([self.name, ...self.cluster, ...far.map(({ name }) => name)])];
+  const names = new Set(known.map((name) => name.toLowerCase()));
+  for (const { section, key, node, part } of bound) {
+    if (names.has(node)) continue;
+    const given = section.given.get(key);
+    const place = (part.item === undefined ? given : given?.items[part.item]) ?? given;
+    const shown = place?.masked === false ? quoted(`${part.part}`) : (place?.shown ?? '');
+    const meant = closest(node, names);
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+    const allowed = `allowed: this node, those of its cluster and of NODES (${known.join(', ')})`;
+    const message = `${shown} names a node that is not known; ${allowed}${hint}`;
+    report(reader, place?.line ?? section.line, key, message);
+  }
+}
+
 type WithContainers = Section<TierValues> | Section<GroupValues>;
 
 interface Claim extends VmidRange {
@@ -325,7 +358,15 @@ export function checkOverlaps(
   kind: string,
   reader: Reader,
 ): void {
-  const claims = sections.flatMap(claimsOf).sort((a, b) => a.from - b.from || a.line - b.line);
+  const all = sections.flatMap(claimsOf).sort((a, b) => a.from - b.from || a.line - b.line);
+  // Only on one node two claims of the same id meet; a problem that several nodes have is one.
+  for (const on of new Set(all.map(({ node }) => node))) {
+    const claims = all.filter(({ node }) => node === undefined || node === on);
+    checkOverlapsIn(claims, kind, reader);
+  }
+}
+
+function checkOverlapsIn(claims: readonly Claim[], kind: string, reader: Reader): void {
   // The claims that reach furthest so far, of two different sections: enough to see any overlap.
   let far: Claim | undefined;
   let second: Claim | undefined;

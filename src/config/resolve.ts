@@ -2,6 +2,7 @@ import type { ContainerPolicy, HostPolicy, Management } from '../core/policy.ts'
 import { secondsToMs, type Vmid } from '../core/units.ts';
 import type { Config, Selector, Tier } from './model.ts';
 import { matchesGlob } from './name-glob.ts';
+import type { ConfigOnNode } from './on-node.ts';
 import { printable } from './printable.ts';
 import { sampleInterval } from './settings.ts';
 import { closest } from './suggest.ts';
@@ -86,7 +87,7 @@ interface Claim {
  * than `most` of them. It is asked for each container in each cycle.
  */
 function claimsOf(
-  { tiers, tagsFirst }: Config,
+  { tiers, tagsFirst }: ConfigOnNode,
   identity: Identity,
   most: number,
   ways = tagsFirst ? WAYS_TAGS_FIRST : WAYS,
@@ -102,7 +103,7 @@ function claimsOf(
   return claims;
 }
 
-function whyIgnored(config: Config, identity: Identity): string | undefined {
+function whyIgnored(config: ConfigOnNode, identity: Identity): string | undefined {
   const { ignored, managed } = config;
   const { tags } = identity;
   const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
@@ -121,7 +122,7 @@ function whyIgnored(config: Config, identity: Identity): string | undefined {
 }
 
 /** Whether the file names it, be it as one of a group. A group makes clones, with its tag. */
-const isListed = (config: Config, identity: Identity): boolean =>
+const isListed = (config: ConfigOnNode, identity: Identity): boolean =>
   claimsOf(config, identity, 1, LISTED).length > 0 ||
   (identity.kind !== 'qemu' && config.groups.some((group) => isOfGroup(group, identity)));
 
@@ -133,14 +134,14 @@ const isOfGroup = (
   (vmid >= startingCloneId && tags.includes(tag.toLowerCase()));
 
 /** A virtual machine is managed only if somebody wants it to be. */
-const isAskedFor = (config: Config, identity: Identity): boolean =>
+const isAskedFor = (config: ConfigOnNode, identity: Identity): boolean =>
   identity.kind !== 'qemu' || config.manageVms || claimsOf(config, identity, 1).length > 0;
 
 const isEmpty = ({ ids, names, tags }: Selector): boolean =>
   ids.length + names.length + tags.length === 0;
 
 /** Which virtual machines are looked at. Those that are not are only counted. */
-export const machineWishes = (config: Config) => ({
+export const machineWishes = (config: ConfigOnNode) => ({
   anyNamed: config.manageVms || config.tiers.some(({ machines }) => !isEmpty(machines)),
   isWanted: (machine: Identity): boolean => {
     const identity = inLowerCase(machine);
@@ -168,7 +169,7 @@ const strayTierTags = ({ tiers }: Config, { tags }: Identity): readonly string[]
  * tiers have it in the same way, the first in the file counts. The tag `autoscale-observe` goes
  * with any policy, and so does `scaling_mode: observe`.
  */
-export function manage(config: Config, container: Identity): Management {
+export function manage(config: ConfigOnNode, container: Identity): Management {
   const identity = inLowerCase(container);
   const ignored = whyIgnored(config, identity);
   if (ignored !== undefined) return { kind: 'ignored', because: ignored };
@@ -193,7 +194,7 @@ const shown = (tag: string): string => printable(tag, 60);
  * What an admin should know of how a container's policy was found, each a sentence that goes on
  * from its name: other tiers that have it in the same way, tags that mean nothing.
  */
-export function remarksOn(config: Config, container: Identity): readonly string[] {
+export function remarksOn(config: ConfigOnNode, container: Identity): readonly string[] {
   const identity = inLowerCase(container);
   const remarks: string[] = [];
   const [first, ...others] = claimsOf(config, identity, config.tiers.length);

@@ -31,6 +31,8 @@ export interface Self {
   readonly name: string;
   /** Names and addresses under which it reaches itself, in small letters. */
   readonly hosts: ReadonlySet<string>;
+  /** Names of the nodes of its cluster, itself left out. */
+  readonly cluster: readonly string[];
 }
 
 export interface Section<V> {

@@ -10,6 +10,7 @@ import { type Metrics, openMetrics } from '../../src/app/metrics.ts';
 import type { MessageCounts } from '../../src/app/metrics-server.ts';
 import { type OpenWorld, openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { pauseAfter } from '../../src/core/pause.ts';
 import { missing, present } from '../../src/core/reading.ts';
@@ -56,7 +57,7 @@ beforeEach(() => {
       node: open.name,
       view: undefined,
       from: 'daemon',
-      settings: settingsOf(config, { dryRun: true }),
+      settings: settingsOf(onNode(config, 'pve1'), { dryRun: true }),
     },
     ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
   };

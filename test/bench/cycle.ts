@@ -4,6 +4,7 @@ import type { ProcessContext } from '../../src/app/context.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { openWorld } from '../../src/app/world.ts';
 import { type LoadResult, parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { newLoopState, runningGuests } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
@@ -44,7 +45,7 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   const { world, close } = openWorld(config, context);
-  const settings = settingsOf(config, { dryRun: true });
+  const settings = settingsOf(onNode(config, 'pve1'), { dryRun: true });
   const state = newLoopState();
   const stop = new AbortController().signal;
   const cycles: number[] = [];

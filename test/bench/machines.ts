@@ -4,6 +4,7 @@ import type { ProcessContext } from '../../src/app/context.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
@@ -49,7 +50,7 @@ function cycleOf(root: string, node: SimulatedNode): Cycle {
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   const { world } = openWorld(loaded.config, context);
-  const settings = settingsOf(loaded.config, { dryRun: true });
+  const settings = settingsOf(onNode(loaded.config, 'pve1'), { dryRun: true });
   const state = newLoopState();
   const stop = new AbortController().signal;
   return async () => {

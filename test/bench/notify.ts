@@ -6,6 +6,7 @@ import { settingsOf } from '../../src/app/loop-settings.ts';
 import { type Notifications, openNotifications } from '../../src/app/notifications.ts';
 import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { type CycleView, runCycle } from '../../src/loop/cycle.ts';
@@ -74,7 +75,7 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   const open = openWorld(config, context);
-  const settings = settingsOf(config, { dryRun: true });
+  const settings = settingsOf(onNode(config, 'pve1'), { dryRun: true });
   const notifications = openNotifications(open.outputs, context, { home: open.name });
   await notifications.apply(config);
   const state = newLoopState();

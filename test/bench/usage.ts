@@ -8,6 +8,7 @@ import { settingsOf } from '../../src/app/loop-settings.ts';
 import { openUsageKeeper } from '../../src/app/usage-keeper.ts';
 import { openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { milliseconds, type Vmid } from '../../src/core/units.ts';
 import { encodeUsage } from '../../src/core/usage-history.ts';
@@ -67,7 +68,7 @@ async function shareOfCycle(root: string): Promise<string[]> {
   };
   const { world, close } = openWorld(loaded.config, context);
   const keeper = openUsageKeeper({ world, below: '' }, context, () => DAYS);
-  const settings = settingsOf(loaded.config, { dryRun: true });
+  const settings = settingsOf(onNode(loaded.config, 'pve1'), { dryRun: true });
   const state = newLoopState();
   const spent = { cycleMs: 0, historyMs: 0 };
   for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {

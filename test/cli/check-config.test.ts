@@ -38,6 +38,7 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
   };
   const exit = checkConfig({
     loadResult,
+    node: 'pve1',
     guests,
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),

@@ -38,7 +38,7 @@ function check(
     text += more;
   };
   expect(
-    checkConfig({ loadResult, guests, programProblem: problem, readCluster, write }),
+    checkConfig({ loadResult, node: 'pve1', guests, programProblem: problem, readCluster, write }),
     text,
   ).toBe(0);
   const lines = text.trimEnd().split('\n');

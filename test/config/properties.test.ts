@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import { manage } from '../../src/config/resolve.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -264,7 +265,7 @@ describe('parseConfig, on a valid file', () => {
         for (let id = 100; id <= 400; id++) {
           const vmid = parseVmid(`${id}`);
           if (vmid === undefined) throw new Error('no id');
-          const got = manage(result.config, { vmid, name: '', tags: [] });
+          const got = manage(onNode(result.config, 'pve1'), { vmid, name: '', tags: [] });
           if (id === ignored) expect(got.kind).toBe('ignored');
           else if (got.kind !== 'managed') throw new Error('ignored');
           else if (rest.includes(id)) expect(got.policy).toBe(result.config.tiers[0]?.policy);

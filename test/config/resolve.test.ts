@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/config/model.ts';
+import { type ConfigOnNode, onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import {
   applyOverrides,
@@ -29,10 +29,10 @@ TIER_tagged:
   priority: 90
 `;
 
-function config(text = TEXT): Config {
+function config(text = TEXT, node = 'pve1'): ConfigOnNode {
   const result = parseConfig(text, 'f.yaml', {});
   if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
-  return result.config;
+  return onNode(result.config, node);
 }
 
 function id(number: number): Vmid {

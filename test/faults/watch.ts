@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/model.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { manage } from '../../src/config/resolve.ts';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -248,7 +249,7 @@ export class Watch {
     }
     const policies: ContainerPolicy[] = [];
     for (const config of this.#configs) {
-      const management = manage(config, parsed.value);
+      const management = manage(onNode(config, 'pve1'), parsed.value);
       if (management.kind === 'managed' && management.mode !== 'observe') {
         policies.push(management.policy);
       }

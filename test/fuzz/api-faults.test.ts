@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
 import type { ActingWorld } from '../../src/ports.ts';
@@ -93,7 +94,7 @@ describe('a node behind a bad network', () => {
       const rest = await restNode(IDS.map((id) => ({ ...guestSpec(id), demand })));
       const loaded = parseConfig(CONFIG, 'f.yaml', {});
       if (!loaded.ok) throw new Error('the configuration has problems');
-      const settings = settingsOf(loaded.config, { dryRun: false });
+      const settings = settingsOf(onNode(loaded.config, 'pve1'), { dryRun: false });
       const kept: Kept = { backups: [], said: [] };
       const world = worldOf(rest, kept);
       const state = newLoopState();

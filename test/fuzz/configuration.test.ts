@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { migrate } from '../../src/config/migrate.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import { manage } from '../../src/config/resolve.ts';
 import { vmid } from '../core/builders.ts';
@@ -70,7 +71,7 @@ function checkConfig(text: string): void {
       expect(program ?? '/').toMatch(/^\//);
     }
   }
-  manage(config, { vmid: vmid(101), name: 'web-1', tags: ['db'] });
+  manage(onNode(config, 'pve1'), { vmid: vmid(101), name: 'web-1', tags: ['db'] });
 }
 
 const KEYS = Object.values(ALL_KEYS).flatMap((one) => Object.keys(one));

@@ -2,6 +2,7 @@ import { nextStart } from '../../src/app/scheduler.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import { offPeakAt } from '../../src/config/off-peak.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import { hostPolicy, manage } from '../../src/config/resolve.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
@@ -59,7 +60,7 @@ export function configOf(yaml: string): Config {
 
 export function settingsOf(config: Config): CycleSettings {
   return {
-    manage: (guest) => manage(config, guest),
+    manage: (guest) => manage(onNode(config, 'pve1'), guest),
     hostPolicy: hostPolicy(config),
     atOnce: config.maxConcurrentOperations,
     isOffPeak: offPeakAt(config),

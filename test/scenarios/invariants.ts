@@ -1,4 +1,5 @@
 import type { Config } from '../../src/config/model.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { manage } from '../../src/config/resolve.ts';
 import type { HostObservation } from '../../src/core/observation.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -31,7 +32,7 @@ export function brokenBy(node: VirtualNode, config: Config, before: Before): Bro
 
 function brokenByOne(node: VirtualNode, config: Config, set: VirtualSet): Broken[] {
   const { request, before, heldMib } = set;
-  const management = manage(config, before);
+  const management = manage(onNode(config, 'pve1'), before);
   if (management.kind === 'ignored') return ['changed though it is ignored'];
   if (management.mode === 'observe') return ['changed though it is only to be observed'];
   if (before.lock !== undefined) return [`changed though it is locked (${before.lock})`];

@@ -1,0 +1,32 @@
+import { type Config, deepFreeze, type Members, type Selector } from './model.ts';
+import { scopeOf } from './node-scope.ts';
+
+/** What a configuration comes to on one node: who is named for another node only is not in it. */
+
+export interface ConfigOnNode extends Config {
+  readonly here: string;
+}
+
+/** @param node what it is called here: its own name, or that of its entry in `NODES` */
+export function onNode(config: Config, node: string): ConfigOnNode {
+  const here = node.toLowerCase();
+  const texts = (all: readonly string[]): readonly string[] =>
+    all.map(scopeOf).flatMap((one) => (isHere(one, here) ? [one.rest] : []));
+  const members = (ids: readonly Members[]): readonly Members[] =>
+    ids.flatMap((one) => (isHere(one, here) ? [{ from: one.from, to: one.to }] : []));
+  const own = ({ ids, names, tags }: Selector): Selector => ({
+    ids: members(ids),
+    ...{ names: texts(names), tags: texts(tags) },
+  });
+  return deepFreeze({
+    ...{ ...config, here: node, ignored: own(config.ignored) },
+    tiers: config.tiers.map((tier) => ({
+      ...tier,
+      ...{ containers: own(tier.containers), machines: own(tier.machines) },
+    })),
+    groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
+  });
+}
+
+const isHere = ({ node }: { readonly node?: string | undefined }, here: string): boolean =>
+  node === undefined || node === here;
