@@ -213,6 +213,9 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const idle of idleKeys(sections.defaults, inForce(sections.defaults.values))) {
     note(idle.line, idle.key, `has no effect without ${idle.owner}`);
   }
+  for (const { line, key, message } of [sections.defaults, ...sections.tiers].flatMap(tinyShares)) {
+    note(line, key, message);
+  }
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));
     if (message !== undefined) note(section.line, section.name, message);
@@ -223,6 +226,20 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
     if (message !== undefined) note(at, 'verify_tls', message);
   }
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
+
+/** Percentages that were most likely meant as shares of one. */
+function tinyShares({ values, given }: Section<DefaultValues> | Section<TierValues>) {
+  return Object.entries(values).flatMap(([key, value]) => {
+    const place = given.get(key);
+    const entry = Object.entries(KEYS.default).find(([name]) => name === key)?.[1];
+    const isPercent = entry?.info.allowed.endsWith('in percent');
+    if (!isPercent || place === undefined || typeof value !== 'number') return [];
+    if (value <= 0 || value >= 1) return [];
+    const share = Number((value * 100).toFixed(6));
+    const message = `is ${place.shown} percent; if that share is meant, write ${share}`;
+    return [{ line: place.line, key, message }];
+  });
 }
 
 /** A tier that containers come to in another way than its author may think, or in none. */

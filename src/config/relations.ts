@@ -385,6 +385,6 @@ function reportOverlap(a: Claim, b: Claim, kind: string, reader: Reader): void {
   const single = first.from === first.to && later.from === later.to;
   const [here, there] = [later.section.name, `${first.section.name} (line ${first.line})`];
   const how = single ? `is in ${here} and in ${there}` : `of ${here} overlaps with ${there}`;
-  const message = `${later.shown} ${how}; a container can be in one ${kind} only`;
+  const message = `${later.shown} ${how}; take it out of one ${kind}`;
   report(reader, later.line, 'lxc_containers', message);
 }

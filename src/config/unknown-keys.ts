@@ -28,6 +28,9 @@ export interface UnknownName {
   readonly message: string;
 }
 
+/** What is meant for all that a program may change, and is a mode here. To drop it would act. */
+const ONLY_OBSERVE = /^(?:dry_?run|observe(?:_only|_mode)?|read_?only|monitor(?:_only)?)$/;
+
 /** About a key of which no more can be said. */
 export const plainlyUnknown = (key: string): UnknownName => ({
   name: printableKey(key),
@@ -52,6 +55,10 @@ export function unknownKey(key: string, keys: SectionKeys, all: AllKeys): Unknow
     (prefix) => key.startsWith(prefix) && key !== prefix,
   );
   if (isSection) return say('is a section: write it in the first column, not below another one');
+  const plain = key.toLowerCase().replaceAll('-', '_');
+  if (Object.hasOwn(keys, 'scaling_mode') && ONLY_OBSERVE.test(plain)) {
+    return say('is no key; write `scaling_mode: observe` if nothing is to be changed');
+  }
   const known = Object.keys(keys);
   const renamed = Object.hasOwn(NEW_NAMES, key) ? NEW_NAMES[key] : undefined;
   const isRenamed = renamed !== undefined && known.includes(renamed);

@@ -217,7 +217,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^tab characters/, 'a tab is used for indentation; use spaces'],
   [/within a flow collection/, 'a bracket or brace is opened here and never closed'],
   [/within a (single|double) quoted/, 'a quotation mark is opened here and never closed'],
-  [/^missed comma/, 'a comma is missing in the brackets, or a bracket above is not closed'],
+  [/^missed comma/, 'a comma is missing in the brackets, or a bracket above is not closed; add it'],
   [/found ','/, 'there is a comma too many in the brackets'],
   [/whitespace character is expected after the key/, 'a blank is missing after the colon'],
   [
