@@ -201,6 +201,8 @@ function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
     reserveMemoryMib: mib(values.reserve_memory_mb),
     overcommitRatio: values.admission === 'strict' ? Math.min(wanted, STRICT_RATIO) : wanted,
     emergency: percentToRatio(values.host_emergency_percent),
+    mostCpu: percentToRatio(values.max_cpu_usage_threshold),
+    mostMemory: percentToRatio(values.max_memory_usage_threshold),
   };
 }
 

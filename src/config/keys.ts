@@ -448,6 +448,17 @@ const defaultSection = {
     100,
     "Above this use of the host's memory no container gets more, and idle memory is taken back",
   ).usually(98),
+  max_cpu_usage_threshold: percent(
+    50,
+    100,
+    "From this use of the host's CPUs on no guest gets more cores",
+  ).usually(95),
+  max_memory_usage_threshold: percent(
+    50,
+    100,
+    "From this use of the host's memory on no guest gets more memory; 100: only " +
+      'host_emergency_percent counts',
+  ).usually(100),
   manage: oneOf(
     MANAGED,
     'Which containers are managed: all; listed, only those that a tier or a group of this file ' +

@@ -7,6 +7,7 @@ import {
   cpuSaturation,
   emergencyOf,
   type HostCpu,
+  memoryFull,
   memoryStall,
 } from './host-state.ts';
 import type {
@@ -92,13 +93,14 @@ function refusals(
   { hostCpu }: BudgetInput['state'],
 ): Pick<Budget, 'coresRefused' | 'memoryRefused'> {
   const because = (
-    kind: 'host-busy' | 'host-pressure' | 'host-emergency',
+    kind: 'host-busy' | 'host-pressure' | 'host-full' | 'host-emergency',
     share: number | undefined,
   ): HoldReason | undefined => (share === undefined ? undefined : { kind, share });
   return {
-    coresRefused: because('host-busy', cpuSaturation(hostCpu)),
+    coresRefused: because('host-busy', cpuSaturation(hostCpu, policy)),
     memoryRefused:
       because('host-emergency', emergencyOf(host, policy)) ??
+      because('host-full', memoryFull(host, policy)) ??
       because('host-pressure', memoryStall(host)),
   };
 }

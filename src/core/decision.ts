@@ -191,6 +191,8 @@ export type HoldReason =
   | { readonly kind: 'host-busy'; readonly share: number }
   | { readonly kind: 'host-pressure'; readonly share: number }
   | { readonly kind: 'host-emergency'; readonly share: number }
+  /** More of the host's memory is in use than the admin wants used. */
+  | { readonly kind: 'host-full'; readonly share: number }
   /** The limits of all guests together may not be more. */
   | { readonly kind: 'overcommit'; readonly wanted: number; readonly room: number }
   /** Somebody else has changed the value; that is respected. */

@@ -222,10 +222,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'too-few-observations':
       return `seen ${times(because.have)} so far; a step needs it ${times(because.want)} in a row`;
     case 'cooldown':
-      return (
-        `it ${because.toward === 'grow' ? 'needs more' : 'needs less'}, but was changed lately; ` +
-        `it may ${because.toward} in ${Math.ceil(because.leftMs / 1000)} s`
-      );
+      return cooldownWords(because.toward, because.leftMs);
     case 'flapping':
       return flapping(because.flaps, because.leftMs);
     case 'observe-only':
@@ -243,6 +240,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'host-cores':
     case 'host-busy':
     case 'host-emergency':
+    case 'host-full':
     case 'host-pressure':
     case 'overcommit':
       return `it should get ${hostWords(because)}`;
@@ -260,6 +258,10 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
       return `it should change, but nothing is changed now: ${because.why}`;
   }
 }
+
+const cooldownWords = (toward: 'grow' | 'shrink', leftMs: number): string =>
+  `it ${toward === 'grow' ? 'needs more' : 'needs less'}, but was changed lately; ` +
+  `it may ${toward} in ${Math.ceil(leftMs / 1000)} s`;
 
 const givenBack = (leftMs: number): string =>
   `the off-peak time has just given it back; it stays for ${seconds(leftMs)} more`;
@@ -387,6 +389,8 @@ function hostWords(because: HostReason): string {
       return `more, but the host's CPUs are ${percent(because.share)} busy`;
     case 'host-emergency':
       return `more, but ${percent(because.share)} of the host's memory is in use`;
+    case 'host-full':
+      return `more, but ${percent(because.share)} of the host's memory is in use, which is enough`;
     case 'host-pressure':
       return `more, but the host's own tasks wait for memory ${percent(because.share)} of the time`;
     case 'overcommit': {

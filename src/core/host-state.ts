@@ -31,12 +31,12 @@ export function hostCpu(
   return { atMs: nowMs, times: now, busy: plausible ? ratio(busy / total) : undefined };
 }
 
-/** From here on more cores for one are fewer for another. */
-export const BUSY_SHARE = 0.95;
-
-/** The share, where the CPUs of the host are saturated; undefined if not, or not known. */
-export function cpuSaturation(cpu: HostCpu | undefined): Ratio | undefined {
-  return cpu?.busy !== undefined && cpu.busy >= BUSY_SHARE ? cpu.busy : undefined;
+/** The share, where the CPUs of the host are too busy; undefined if not, or not known. */
+export function cpuSaturation(
+  cpu: HostCpu | undefined,
+  { mostCpu }: HostPolicy,
+): Ratio | undefined {
+  return cpu?.busy !== undefined && cpu.busy >= mostCpu ? cpu.busy : undefined;
 }
 
 /**
@@ -62,6 +62,15 @@ export function memoryStall({ memory, memoryPressure }: HostObservation): Ratio 
   const { fullAvg10 } = memoryPressure.value;
   const short = 1 - usedShare(memory.value) < LITTLE_LEFT_SHARE;
   return short && fullAvg10 >= STALLED_SHARE ? fullAvg10 : undefined;
+}
+
+/** The share of the host's memory that is in use, where that is too much for growth. */
+export function memoryFull(
+  { memory }: HostObservation,
+  { mostMemory }: HostPolicy,
+): Ratio | undefined {
+  const used = memory.ok ? usedShare(memory.value) : 0;
+  return used >= mostMemory ? ratio(used) : undefined;
 }
 
 /**

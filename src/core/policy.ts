@@ -110,6 +110,9 @@ export interface HostPolicy {
   readonly overcommitRatio: number;
   /** From this use of the host's CPU or memory on nothing grows, and surplus is taken back. */
   readonly emergency: Ratio;
+  /** From this use of the host's CPUs, or of its memory, on nobody gets more of that. */
+  readonly mostCpu: Ratio;
+  readonly mostMemory: Ratio;
 }
 
 /** `observe`: decided and reported as the others, never changed. */

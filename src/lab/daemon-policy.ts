@@ -42,6 +42,7 @@ const RUNS = present({ populated: true, frozen: false });
 
 const HOST_POLICY: HostPolicy = {
   ...{ reserveCpu: ratio(0), reserveMemoryMib: mib(0), overcommitRatio: 10, emergency: ratio(1) },
+  ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
 };
 
 export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {

@@ -220,7 +220,7 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
 
 /** Growth that the host cannot give now: an admin may want to know, once, and when it is over. */
 const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
-  ...(['host-busy', 'host-pressure', 'host-emergency', 'overcommit'] as const),
+  ...(['host-busy', 'host-pressure', 'host-full', 'host-emergency', 'overcommit'] as const),
 ]);
 
 const heldLine = (hold: Hold): string => `${who(hold)}, ${hold.resource}: ${explainHold(hold)}`;

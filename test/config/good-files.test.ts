@@ -82,6 +82,7 @@ const EXPECTED_DEFAULTS: Config = {
   ignored: { ids: [], names: [], tags: [] },
   host: {
     ...{ reserveCpu: 0.1, reserveMemoryMib: 2048, overcommitRatio: 2, emergency: 0.98 },
+    ...{ mostCpu: 0.95, mostMemory: 1 },
   } as Config['host'],
   defaults: {
     source: 'DEFAULT',
@@ -523,6 +524,11 @@ describe('values as people write them', () => {
   ])('%s', (written, ratio) => {
     const text = written.startsWith('{') ? `DEFAULT: ${written}\n` : withDefault(written);
     expect(read(text).config.host.overcommitRatio).toBe(ratio);
+  });
+
+  it('the use of the host from which on nothing is given', () => {
+    const wanted = withDefault('max_cpu_usage_threshold: 80', 'max_memory_usage_threshold: 90%');
+    expect(read(wanted).config.host).toMatchObject({ mostCpu: 0.8, mostMemory: 0.9 });
   });
 
   it('host_emergency_percent', () => {

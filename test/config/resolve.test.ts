@@ -317,6 +317,7 @@ describe('hostPolicy', () => {
   it('is what the host keeps for itself', () => {
     expect(hostPolicy(config())).toEqual({
       ...{ reserveCpu: 0.25, reserveMemoryMib: 4096, overcommitRatio: 2, emergency: 0.98 },
+      ...{ mostCpu: 0.95, mostMemory: 1 },
     });
   });
 });

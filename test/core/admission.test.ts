@@ -247,6 +247,25 @@ describe('while the host has too little of its own', () => {
     expect(refusedAt(busy, available, full)).toEqual(refused);
   });
 
+  it('the admin says from which use of the host on nothing more is given', () => {
+    const of = (busy: number, own: object) => {
+      const policy = { ...hostPolicy, ...own };
+      const state = { ...newLoopState(), hostCpu: cpuOf(busy) };
+      const { coresRefused, memoryRefused } = budget({
+        ...{ host: host({ availableMib: 6553 }), policy, containers: [], state },
+        ...{ nowMs: milliseconds(0), urgent: false },
+      });
+      return [coresRefused?.kind, memoryRefused?.kind];
+    };
+    expect(of(0.8, {})).toEqual([undefined, undefined]);
+    expect(of(0.8, { mostCpu: ratio(0.8) })).toEqual(['host-busy', undefined]);
+    expect(of(0.96, { mostCpu: ratio(0.97) })).toEqual([undefined, undefined]);
+    expect(of(0.5, { mostMemory: ratio(0.85) })).toEqual([undefined, 'host-full']);
+    expect(of(0.5, { mostMemory: ratio(0.95) })).toEqual([undefined, undefined]);
+    const both = { mostMemory: ratio(0.85), emergency: ratio(0.9) };
+    expect(of(0.5, both)).toEqual([undefined, 'host-emergency']);
+  });
+
   it('the ZFS cache is memory that can be handed out', () => {
     const memory = { ...hostMemory(65_536, 1000), arcReclaimableMib: mib(9000) };
     const around = { ...host(), memory: present(memory) };

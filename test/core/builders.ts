@@ -96,6 +96,7 @@ export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
 export const hostPolicy: HostPolicy = {
   ...{ reserveCpu: ratio(0.1), reserveMemoryMib: mib(2048) },
   ...{ overcommitRatio: 2, emergency: ratio(0.98) },
+  ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
 };
 
 /** Of the guest with this id; another `life` is another guest that was given the id later. */

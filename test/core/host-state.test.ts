@@ -50,9 +50,9 @@ describe('how busy the CPUs of the host are', () => {
   });
 
   it('is saturation from 95 % on', () => {
-    expect(cpuSaturation(cpuAt(0.95))).toBe(0.95);
+    expect(cpuSaturation(cpuAt(0.95), hostPolicy)).toBe(0.95);
     for (const busy of [cpuAt(0.949), cpuAt(undefined), undefined]) {
-      expect(cpuSaturation(busy)).toBeUndefined();
+      expect(cpuSaturation(busy, hostPolicy)).toBeUndefined();
     }
   });
 });

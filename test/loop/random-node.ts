@@ -133,6 +133,7 @@ export const story: fc.Arbitrary<Story> = fc.record({
     .map(({ overcommit, reserve }) => ({
       ...{ reserveCpu: ratio(0.1), reserveMemoryMib: mib(reserve) },
       ...{ overcommitRatio: overcommit, emergency: ratio(0.98) },
+      ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
     })),
   guests: fc.array(oneGuest, { minLength: 1, maxLength: 4 }),
   moments: fc.array(hostMoment, { minLength: STEPS, maxLength: STEPS }),

@@ -1,5 +1,4 @@
 import { withUnit } from '../explain.ts';
-import { BUSY_SHARE } from '../host-state.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { cpuPin, hasOwnCpuset } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
@@ -64,10 +63,11 @@ function ceilingGuard(
   return guard('host ceiling', has !== undefined && has >= most, says, { ceiling: most });
 }
 
-function busyGuard({ available, state }: ReportInput): Guard {
+function busyGuard({ available, state, hostPolicy }: ReportInput): Guard {
   const holds = available.coresRefused !== undefined;
   const busy = state.hostCpu?.busy;
   if (busy === undefined) return guard('host busy', holds, 'not known yet');
-  const says = `its CPUs are ${percent(busy)} busy; from ${percent(BUSY_SHARE)} on cores wait`;
+  const most = percent(hostPolicy.mostCpu);
+  const says = `its CPUs are ${percent(busy)} busy; from ${most} on cores wait`;
   return guard('host busy', holds, says, { percent: percentOf(busy) });
 }

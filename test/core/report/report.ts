@@ -63,6 +63,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   'host-cores': { kind: 'host-cores', ceiling: 14 },
   'host-busy': { kind: 'host-busy', share: 0.97 },
   'host-pressure': { kind: 'host-pressure', share: 0.1 },
+  'host-full': { kind: 'host-full', share: 0.91 },
   'host-emergency': { kind: 'host-emergency', share: 0.99 },
   overcommit: { kind: 'overcommit', wanted: 512, room: 100 },
   'changed-by-hand': { kind: 'changed-by-hand', leftMs: 3_600_000 },
