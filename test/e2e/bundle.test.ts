@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
+import { FILES, LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
 import { NODE_VERSIONS, type NodeBinary, nodeBinary } from '../node-versions.ts';
 
 const checkout = new URL('../..', import.meta.url).pathname;
@@ -58,6 +58,17 @@ const isRequest = (callee: ts.Expression): boolean =>
   callee.getText() === 'module.require';
 
 describe('the bundle', () => {
+  it('has the sizes of docs/performance.md, within a twentieth', () => {
+    const page = readFileSync(join(checkout, 'docs/performance.md'), 'utf8');
+    const row = page.split('\n').find((line) => line.includes('the file of the lab')) ?? '';
+    const said = [...row.matchAll(/([\d.]+) MB/g)].map(([, mb]) => Number(mb) * 1e6);
+    expect(said).toHaveLength(FILES.length);
+    for (const [index, name] of FILES.entries()) {
+      const { size } = statSync(dist(name));
+      expect(Math.abs(size - (said[index] ?? 0)) / size, name).toBeLessThan(0.05);
+    }
+  });
+
   it.each(Object.entries(MAX_BYTES))('%s has at most %i bytes', (name, bytes) => {
     expect(statSync(dist(name)).size).toBeLessThanOrEqual(bytes);
   });
