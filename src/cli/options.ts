@@ -103,7 +103,18 @@ export const ONE_NODE = { node: 'The node that is meant, if there are several' }
 
 /** The columns of `status`, as `--columns` and `--sort` name them. */
 export const STATUS_COLUMNS = [
-  ...(['vmid', 'name', 'policy', 'cpu', 'memory', 'need', 'waits', 'change', 'now'] as const),
+  ...([
+    'vmid',
+    'name',
+    'policy',
+    'cpu',
+    'memory',
+    'need',
+    'waits',
+    'oom',
+    'change',
+    'now',
+  ] as const),
 ];
 
 /** Of commands that print a table. */

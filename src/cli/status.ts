@@ -117,6 +117,7 @@ const ORDERS: Readonly<Partial<Record<string, (row: ContainerRow) => number | st
   memory: ({ memory }) => ('missing' in memory ? 0 : -memory.usedMib),
   need: ({ need }) => -(need.memoryMib ?? 0),
   waits: ({ pressure }) => -Math.max(pressure.cpuPercent ?? 0, pressure.memoryPercent ?? 0),
+  oom: ({ shortages }) => -(shortages?.oomKills ?? 0),
   change: ({ lastChange }) => (lastChange === null ? 0 : -Date.parse(lastChange.at)),
   now: ({ now }) => now.brief,
 };
@@ -202,6 +203,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'memory', head: 'MEMORY MB', rank: 0 },
   { key: 'need', head: 'NEED', rank: 2 },
   { key: 'waits', head: 'WAITS %', rank: 4 },
+  { key: 'oom', head: 'OOM', rank: 5 },
   { key: 'change', head: 'LAST CHANGE', rank: 1 },
   { key: 'now', head: 'NOW', rank: 0 },
 ];
@@ -220,6 +222,7 @@ function cells(row: ContainerRow, time: string): string[] {
       ? '-'
       : `${orDash(need.cores)}, ${need.memoryMib === null ? '-' : Math.ceil(need.memoryMib)}`,
     pressureCell(pressure),
+    oomCell(row.shortages, time),
     changeCell(row.lastChange, time),
     row.mode === 'ignored' ? 'ignored' : now.brief,
   ];
@@ -245,13 +248,23 @@ function pressureCell({ cpuPercent, memoryPercent }: ContainerRow['pressure']): 
   return `${whole(cpuPercent)}/${whole(memoryPercent)}`;
 }
 
+/** `2, 02:48`: kills, and when the last one was seen. */
+function oomCell(seen: ContainerRow['shortages'], time: string): string {
+  if (seen === null) return '-';
+  const { oomKills, lastKillTime } = seen;
+  return lastKillTime === null ? `${oomKills}` : `${oomKills}, ${whenShort(lastKillTime, time)}`;
+}
+
+/** The time of today, the day of another one. */
+const whenShort = (then: string, now: string): string =>
+  then.slice(0, 10) === now.slice(0, 10) ? then.slice(11, 16) : then.slice(5, 10);
+
 const WENT_WELL: ReadonlySet<string> = new Set(['confirmed', 'pending']);
 
-/** `02:48 mem 1024>1536`: the time of today, the day of another one. */
+/** `02:48 mem 1024>1536`. */
 function changeCell(last: ContainerRow['lastChange'], time: string): string {
   if (last === null) return '-';
-  const today = last.time.slice(0, 10) === time.slice(0, 10);
-  const when = today ? last.time.slice(11, 16) : last.time.slice(5, 10);
+  const when = whenShort(last.time, time);
   const [, resource, before, after] = /^(\w+) (\S+) -> (\S+)/.exec(last.what) ?? [];
   const step =
     resource === undefined ? '' : ` ${resource === 'cores' ? 'cpu' : 'mem'} ${before}>${after}`;

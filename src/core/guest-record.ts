@@ -35,6 +35,8 @@ export interface GuestRecord {
   known: Allocation | undefined;
   /** What an administrator gave it; undefined: not seen yet. */
   given: Allocation | undefined;
+  /** How often it was short of memory; undefined: that is not told, or nothing was seen yet. */
+  shortages: Shortages | undefined;
   /** The operation that writes its values anew under a lock: a restore, for example. */
   rewriter: string | undefined;
   /** What a change under way is to bring about: saved before it, so that a crash loses nothing. */
@@ -96,6 +98,20 @@ export interface Differing {
   readonly live: number | null;
   readonly configured: number | null;
   readonly sinceMs: Milliseconds;
+}
+
+/** How often a guest was short of memory since it was first seen, over all its restarts. */
+export interface Shortages {
+  /** Kills for its own limit. */
+  readonly kills: number;
+  /** Kills for the limit of a cgroup inside of it. */
+  readonly nested: number;
+  /** Kills by the host, which was out of memory. */
+  readonly byHost: number;
+  /** Times that it met its own limit. */
+  readonly limitHits: number;
+  /** When a kill of any kind was last seen. */
+  readonly killedWallMs: Milliseconds | undefined;
 }
 
 export interface Failure {
@@ -185,6 +201,7 @@ export function newGuestRecord(): GuestRecord {
     recorded: undefined,
     known: undefined,
     given: undefined,
+    shortages: undefined,
     rewriter: undefined,
     intended: undefined,
     unsettled: undefined,

@@ -8,6 +8,7 @@ import type {
   LastChange,
   OffPeakTaking,
   PendingCores,
+  Shortages,
   Shrunk,
   Unsettled,
   Waited,
@@ -47,6 +48,7 @@ export interface SavedGuest {
   readonly oomFloor?: Maybe<OomFloor>;
   readonly known?: Maybe<Allocation>;
   readonly given?: Maybe<Allocation>;
+  readonly shortages?: Maybe<Shortages>;
   readonly intended?: Maybe<Intended>;
   readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
@@ -104,9 +106,11 @@ export function toSaved(
 function savedGuest(record: GuestRecord): SavedGuest {
   const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
     record;
+  const { shortages } = record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
     ...{ identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange },
+    shortages,
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
@@ -140,8 +144,8 @@ export function takeOver(
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);
-    const { identity, grantMib, known, given, intended, lastChange } = guest;
-    Object.assign(record, { identity, grantMib, known, given, intended, lastChange });
+    const { identity, grantMib, known, given, shortages, intended, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, given, shortages, intended, lastChange });
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }

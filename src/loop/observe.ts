@@ -32,6 +32,7 @@ import type {
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
+import { noteShortages } from '../core/shortages.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
 import type { Log, World } from '../ports.ts';
@@ -230,6 +231,7 @@ function observeContainer(
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
     endLife(record, clock.monotonicMs());
   }
+  noteShortages(record, now, clock.wallMs());
   if (seen.kind === 'frozen') {
     noteFrozen(record, now);
     return seen;

@@ -366,6 +366,7 @@ function addContainers(out: Exposition, input: ReportInput, node: string): void 
     bytesOf(needOf(row, 'memory')),
   );
   addPressure(out, rows);
+  addShortages(out, rows, input);
   perContainer(
     'last_change_timestamp_seconds',
     'When it was last changed by this program.',
@@ -378,6 +379,25 @@ function addContainers(out: Exposition, input: ReportInput, node: string): void 
     input.state.guests.get(vmid)?.cores.boost !== undefined ? 1 : 0,
   );
   addHolds(out, rows, input);
+}
+
+/** Over all restarts of a container. Where the kernel's events are not seen there is no series. */
+function addShortages(out: Exposition, rows: readonly Row[], { state }: ReportInput): void {
+  const seen = rows.flatMap(({ id, container: { vmid } }) => {
+    const shortages = state.guests.get(vmid)?.shortages;
+    return shortages === undefined ? [] : [{ id, ...shortages }];
+  });
+  const killed = 'Processes that the OOM killer ended in it, by what was too small.';
+  counter(out, 'container_oom_kills', killed, (add) => {
+    for (const { id, kills, nested, byHost } of seen) {
+      for (const [limit, count] of Object.entries({ own: kills, nested, host: byHost })) {
+        add.sample({ ...id, limit }, count);
+      }
+    }
+  });
+  counter(out, 'container_memory_limit_hits', 'Times that it met its own limit.', (add) => {
+    for (const { id, limitHits } of seen) add.sample(id, limitHits);
+  });
 }
 
 function addPressure(out: Exposition, rows: readonly Row[]): void {

@@ -86,6 +86,12 @@ const guest = z.object({
   oomFloor: maybe(z.object({ limitMib: number, atMs: number })),
   known: maybe(z.object(values)),
   given: maybe(z.object(values)),
+  shortages: maybe(
+    z.object({
+      ...{ kills: number, nested: number, byHost: number, limitHits: number },
+      killedWallMs: maybe(moment),
+    }),
+  ),
   intended: maybe(intended),
   unsettled: maybe(z.object({ keys: z._default(z.array(z.string()), []), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),

@@ -57,6 +57,30 @@ it('is a table of all containers, with the host above it', () => {
   expect(new Set(rows.slice(0, 3).map((row) => row.search(/NOW|mem more|locked/))).size).toBe(1);
 });
 
+it('has a column for OOM kills, with the time of the last one', () => {
+  const state = newLoopState();
+  const containers = [101, 102, 103].map((id) => container(guest(id)));
+  const input = reportInput(containers, {}, { state });
+  const none = { kills: 0, nested: 0, byHost: 0, limitHits: 9, killedWallMs: undefined };
+  const killedWallMs = milliseconds(input.wallMs - 3_600_000);
+  recordOf(state, vmid(102)).shortages = none;
+  recordOf(state, vmid(103)).shortages = { ...none, kills: 1, nested: 2, byHost: 3, killedWallMs };
+  const report = statusReport(input);
+  const lines = statusLines(report, { ...VIEW, columns: ['vmid', 'oom'] });
+  expect(lines.slice(-4).map((line) => line.split(/ {2,}/))).toEqual([
+    ['VMID', 'OOM'],
+    ...[
+      ['101', '-'],
+      ['102', '0'],
+      ['103', '6, 21:04'],
+    ],
+  ]);
+  expect(report.containers[2]?.shortages).toEqual({
+    ...{ oomKills: 6, limitHits: 9, lastKillTime: '2026-11-21 21:04:45' },
+    lastKillAt: new Date(killedWallMs).toISOString(),
+  });
+});
+
 describe('status --watch', () => {
   const watching = (once: () => Promise<ExitCode>) => {
     const [signals, stdout] = [new EventEmitter(), new PassThrough()];

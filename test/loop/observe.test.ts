@@ -47,6 +47,28 @@ describe('observing', () => {
     expect(atMs).toBe(node.nowMs);
   });
 
+  it('counts each kill once, whether a sample between the cycles or an early cycle saw it', () => {
+    const node = new FakeNode();
+    const state = newLoopState();
+    const one = node.add(101);
+    const kill = (kills: number): void => {
+      node.pass(10_000);
+      one.memory = { current: 400, anon: 400, oomKills: kills };
+    };
+    const kept = () => recordOf(state, vmid(101)).shortages?.kills;
+    see(node, state);
+    kill(1);
+    sample(node.world, state, { urgentSamples: 2, ...everyone() });
+    kill(2);
+    sample(node.world, state, { urgentSamples: 2, ...everyone() });
+    kill(4);
+    observe(node.world, state, { ...everyone(), urgent: new Set([vmid(101)]) });
+    expect(kept()).toBe(4);
+    kill(5);
+    see(node, state);
+    expect(kept()).toBe(5);
+  });
+
   it('has no CPU rate in the first cycle, and one over the real time in the second', () => {
     const node = new FakeNode();
     node.add(101).load = 1.5;

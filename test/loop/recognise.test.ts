@@ -61,7 +61,9 @@ function known101({ guests }: LoopState): string[] {
 }
 
 /** What the observation itself has just seen of it. */
-const SEEN_NOW = [...['between', 'identity', 'learnt', 'memory', 'running', 'sample', 'startedMs']];
+const SEEN_NOW = [
+  ...['between', 'identity', 'learnt', 'memory', 'running', 'sample', 'shortages', 'startedMs'],
+];
 
 const AGAIN = { identity: identity(101, 1) };
 const saidOfOthers = ({ lines }: FakeNode): string[] =>
@@ -80,6 +82,7 @@ describe('another guest under a known id', () => {
     look();
     expect(known101(state)).toEqual(SEEN_NOW);
     expect(state.guests.get(vmid(101))?.memory.learnt?.rise).toBe(0);
+    expect(state.guests.get(vmid(101))?.shortages?.limitHits).toBe(0);
     expect(saidOfOthers(node)).toHaveLength(1);
     expect(saidOfOthers(node)[0]).toContain(
       'nor a boost to 3 cores (2 cores before), ' +

@@ -44,6 +44,10 @@ describe('the figures of a container', () => {
       'id=lxc/101,resource=cpu': 0.125,
       'id=lxc/101,resource=memory': 0.5,
     });
+    expect(valuesOf(one, 'container_oom_kills_total')).toEqual({
+      ...{ 'id=lxc/101,limit=own': 3, 'id=lxc/101,limit=nested': 2, 'id=lxc/101,limit=host': 0 },
+    });
+    expect(valuesOf(one, 'container_memory_limit_hits_total')).toEqual({ 'id=lxc/101': 40 });
     const info = 'id=lxc/101,name=ct101,node=pve1,policy=DEFAULT,scaling=threshold,mode=act';
     expect(valuesOf(one, 'container_info')).toEqual({ [info]: 1 });
   });

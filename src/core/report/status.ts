@@ -1,7 +1,7 @@
 import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
-import type { LastChange } from '../guest-record.ts';
+import type { LastChange, Shortages } from '../guest-record.ts';
 import { kindOf, LONGEST_NAME } from '../guest-words.ts';
 import { overdueCores } from '../loop-state.ts';
 import type {
@@ -102,10 +102,22 @@ export interface ContainerRow {
   readonly need: { readonly cores: number | null; readonly memoryMib: number | null };
   /** Share of the time in which a task had to wait. */
   readonly pressure: { readonly cpuPercent: number | null; readonly memoryPercent: number | null };
+  /** How often it was short of memory since it was first seen; null: that is not known. */
+  readonly shortages: ShortagesRow | null;
   readonly lastChange: ChangeRow | null;
   /** The change that observe mode or a dry run leaves out; null: none. */
   readonly would: WouldRow | null;
   readonly now: Now;
+}
+
+export interface ShortagesRow {
+  /** Processes that the OOM killer ended, for whichever limit. */
+  readonly oomKills: number;
+  /** Times that it met its own limit. */
+  readonly limitHits: number;
+  /** When a kill was last seen: in local time, and for machines; null: never. */
+  readonly lastKillTime: string | null;
+  readonly lastKillAt: string | null;
 }
 
 export interface Absent {
@@ -237,6 +249,7 @@ function containerRow(
     allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },
     need: { cores: needOf('cores'), memoryMib: needOf('memory') },
     pressure: pressureOf(usage),
+    shortages: shortagesRow(input.state.guests.get(vmid)?.shortages, input),
     lastChange: last === undefined ? null : changeRow(last, input),
     would: wouldOf(vmid, input, courseOf),
     now: nowOf(container, input, courseOf),
@@ -300,6 +313,20 @@ function pressureOf(usage: ContainerUsage | undefined): ContainerRow['pressure']
   return {
     cpuPercent: share(usage?.cpu.ok ? usage.cpu.value.pressure : undefined),
     memoryPercent: share(usage?.memory.ok ? usage.memory.value.pressure : undefined),
+  };
+}
+
+function shortagesRow(
+  seen: Shortages | undefined,
+  { localTime }: Pick<ReportInput, 'localTime'>,
+): ShortagesRow | null {
+  if (seen === undefined) return null;
+  const { kills, nested, byHost, limitHits, killedWallMs } = seen;
+  const isKilled = killedWallMs !== undefined;
+  return {
+    ...{ oomKills: kills + nested + byHost, limitHits },
+    lastKillTime: isKilled ? localTime(killedWallMs) : null,
+    lastKillAt: isKilled ? new Date(killedWallMs).toISOString() : null,
   };
 }
 
