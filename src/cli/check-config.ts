@@ -112,7 +112,8 @@ function resolvedLines(
     `A cycle ${every}, ${sampled}; the host keeps ${reserve}.`,
     'Together, guests may be promised at most ' +
       `${amount(host.overcommitRatio)} x the memory left after the reserve. ` +
-      `Above ${percent(host.emergency)} use of the host's memory no container gets more.`,
+      `Above ${percent(Math.min(host.emergency, host.mostMemory))} use of the host's memory ` +
+      `no container gets more${coresWords(host.mostCpu)}.`,
     offPeakLine(config),
     ...logLines(config),
     '',
@@ -126,6 +127,10 @@ function resolvedLines(
     ...groups.lines,
   ];
 }
+
+/** Only if it differs from the ordinary. */
+const coresWords = (mostCpu: number): string =>
+  mostCpu === 0.95 ? '' : `; from ${percent(mostCpu)} of its CPUs on, none gets more cores`;
 
 function offPeakLine({
   energyMode,

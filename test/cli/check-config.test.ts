@@ -72,6 +72,28 @@ describe('check-config', () => {
     ]);
     expect(notes('DEFAULT: {cpu_unit: cpulimit}\n')).toEqual([ofMemory]);
     expect(notes('DEFAULT: {ignore_lxc: 101}\n')).toEqual([]);
+    expect(notes('DEFAULT: {scale: memory}\n')).toEqual([ofMemory]);
+    expect(notes('DEFAULT: {scale: cpu, cpu_unit: cpulimit}\n')).toEqual([]);
+  });
+
+  it('says from which use of the host on nothing more is given', () => {
+    const own = 'max_memory_usage_threshold: 90, max_cpu_usage_threshold: 80';
+    expect(run(`DEFAULT: {${own}}\n`, NONE).lines[2]).toContain(
+      "Above 90 % use of the host's memory no container gets more; " +
+        'from 80 % of its CPUs on, none gets more cores.',
+    );
+  });
+
+  it('says who is managed by a list alone, where, and which resource of it', () => {
+    const guests = present(
+      new Map([101, 102].map((one) => [id(`${one}`), guest(id(`${one}`), 'x')])),
+    );
+    const yaml = 'DEFAULT: {manage: listed}\nTIER_a: {guests: [pve1/101, pve2/102], scale: cpu}\n';
+    const { lines } = run(yaml, guests);
+    expect(lines).toContain('101   x     TIER_a  act      by its id');
+    const why = 'no tier and no group lists it, and `manage: listed` is set';
+    expect(lines).toContain(`102   x     -       ignored  ${why}`);
+    expect(lines.some((line) => /^TIER_a +threshold, CPU only /.test(line))).toBe(true);
   });
 
   it('prints every problem and ends with 78', () => {
