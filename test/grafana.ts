@@ -20,6 +20,9 @@ interface Panel {
 
 interface Dashboard {
   readonly panels: readonly Panel[];
+  readonly annotations: {
+    readonly list: readonly { readonly name: string; readonly expr: string }[];
+  };
   readonly templating: {
     readonly list: readonly {
       readonly name: string;
@@ -39,7 +42,7 @@ const filledIn = (expression: string): string =>
     .replaceAll('$id', '.*');
 
 export function dashboardQueries(): readonly Query[] {
-  const { panels, templating } = dashboard();
+  const { panels, templating, annotations } = dashboard();
   const inPanels = panels.flatMap(({ title = '', targets = [] }) =>
     targets.map(({ expr }) => ({ title, expression: filledIn(expr) })),
   );
@@ -49,7 +52,10 @@ export function dashboardQueries(): readonly Query[] {
     if (series === undefined) return [];
     return [{ title: name, expression: `count by (${label}) (${filledIn(series)})` }];
   });
-  return [...inPanels, ...inVariables];
+  const inLines = annotations.list.map(({ name, expr }) => ({
+    ...{ title: name, expression: filledIn(expr) },
+  }));
+  return [...inPanels, ...inVariables, ...inLines];
 }
 
 interface Rules {

@@ -29,6 +29,7 @@ export function everything(ids: readonly number[] = [101, 102]): MetricsInput {
   recordOf(state, vmid(101)).shortages = {
     ...{ kills: 3, nested: 2, byHost: 0, limitHits: 40, killedWallMs: now.wallMs },
   };
+  recordOf(state, vmid(101)).given = { cores: 4, cpuLimit: null, memoryMib: mib(2048) };
   state.hostCpu = { atMs: now.atMs, times: { busyTicks: 1, totalTicks: 4 }, busy: ratio(0.25) };
   const containers = ids.map((id) =>
     container(guest(id, { name: `ct${id}` }), {
