@@ -56,13 +56,11 @@ export async function act(
   const work = async (): Promise<void> => {
     for (const planned of waiting) {
       if (context.stop.aborted || !mayChange(world, state, context)) return;
-      const { intended: former, unsettled } = state.guests.get(planned.vmid) ?? {};
+      const { intended, unsettled } = state.guests.get(planned.vmid) ?? {};
       const outcome = await actOn(world, state, planned, context);
-      // If we did nothing, a change that the previous process started may still land.
       const record = state.guests.get(planned.vmid);
-      const isOpen = unsettled !== undefined && record?.unsettled === unsettled;
       if (record !== undefined) {
-        record.intended = outcome === undefined || isOpen ? former : undefined;
+        record.intended = whatMayCome(record, outcome, { intended, unsettled });
       }
       if (outcome !== undefined) counts[outcome] += 1;
     }
@@ -70,6 +68,20 @@ export async function act(
   await Promise.all(Array.from({ length: context.atOnce ?? 1 }, work));
   if (context.hands !== undefined) keepAllTemporary(world, state);
   return counts;
+}
+
+/** The change that may still land: this one, or if it has done nothing the one before it. */
+function whatMayCome(
+  record: GuestRecord,
+  outcome: keyof ActCounts | undefined,
+  before: Partial<Pick<GuestRecord, 'intended' | 'unsettled'>>,
+): GuestRecord['intended'] {
+  const { intended, unsettled } = record;
+  if (outcome === undefined) return before.intended;
+  if (unsettled === undefined) return undefined;
+  if (unsettled === before.unsettled) return before.intended;
+  // Its outcome has been told.
+  return intended && { ...intended, told: true };
 }
 
 /** Asked before each change, since a long one may have outlasted what was true. */
@@ -303,8 +315,9 @@ function remember(
       const came = whatCame(planned, result.inForce);
       adjustBoosts(record, planned, came);
       takeIn(record, came, { ...allocationOf(decidedOn), ...result.inForce }, nowMs);
-      // Whatever is found next is what this has left, and nobody's hand; unless it was one.
-    } else if (result.byOthers !== true) record.known = undefined;
+    } else if (result.unsettled) record.known = allocationOf(decidedOn);
+    // Whatever is found next is what this has left, and nobody's hand; unless it was one.
+    else if (result.byOthers !== true) record.known = undefined;
     return;
   }
   record.failure = undefined;

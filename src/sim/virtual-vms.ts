@@ -8,6 +8,7 @@ import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, GuestFile, SetRequest } from '../node/port.ts';
 import { ConfigLocks } from './config-locks.ts';
 import { digestOf } from './guest-conf.ts';
+import type { HalfDone } from './pct-context.ts';
 import type { Plant, PlantVm } from './plant.ts';
 import { qm } from './qm.ts';
 import { sampleOf } from './virtual-samples.ts';
@@ -114,7 +115,8 @@ export class VirtualVms {
     return answer;
   }
 
-  async apply(request: SetRequest): Promise<CommandOutcome> {
+  /** @param half that it is killed in the middle */
+  async apply(request: SetRequest, half?: HalfDone): Promise<CommandOutcome> {
     const file = this.read(request.vmid);
     if (!file.ok) return { kind: 'not-started', message: file.detail };
     const asked = qmArguments(file.value.config, request);
@@ -130,6 +132,7 @@ export class VirtualVms {
     const context = {
       machine: { vms: this.machine, files, showVmLock: () => {} },
       ...{ locks: new ConfigLocks(), lockTimeoutMs: 0, utf8: true, aborted: () => false },
+      ...(half !== undefined && { half }),
     };
     const { exit, stderr } = await qm(context, asked.args);
     if (exit === 0) return { kind: 'done' };

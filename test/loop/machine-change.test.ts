@@ -3,9 +3,11 @@ import { type LoopState, recordOf } from '../../src/core/loop-state.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { missing } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
-import { vmid } from '../core/builders.ts';
+import { recordDrift } from '../../src/loop/drift.ts';
+import { observe } from '../../src/loop/observe.ts';
+import { everyone, policy, vmid } from '../core/builders.ts';
 import type { FakeNode } from './fake-node.ts';
-import { change, fewerCores, nodeWith, ofCores, ofMemory, REFUSED } from './machines.ts';
+import { change, fewerCores, nodeWith, ofCores, ofMemory, REFUSED, TIMED_OUT } from './machines.ts';
 
 /** What is remembered of a change of a machine that went half its way. */
 
@@ -63,6 +65,32 @@ describe('a change of a machine that went half its way', () => {
     };
     const { grantMib, known, failure } = recordIn(await change(node, ofMemory(2048, 4096)));
     expect([grantMib, known?.memoryMib, failure?.count]).toEqual([2048, 4096, 1]);
+  });
+
+  it('whose command was cut off is ours if it comes about later', async () => {
+    const node = nodeWith();
+    node.pct = () => TIMED_OUT;
+    const state = await change(node, fewerCores);
+    const look = (cores: number, passMs: number): void => {
+      node.write(200, { cores });
+      node.pass(passMs);
+      const observed = observe(node.world, state, everyone());
+      if (!observed.ok) throw new Error(observed.detail);
+      recordDrift(node.world, state, observed.value, () => ({
+        ...{ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' },
+      }));
+    };
+    for (const cores of [4, 3, 1]) look(cores, 60_000);
+    const { cores, known, intended } = recordIn(state);
+    expect([cores.handHoldMs, known?.cores, intended]).toEqual([undefined, 1, undefined]);
+    const told = node.events.flatMap(({ kind, details }) => (kind === 'change' ? [details] : []));
+    expect(told.map(({ status, after }) => [status, after])).toEqual([
+      ['failed', 1],
+      ['confirmed', 1],
+    ]);
+    // From now on it is somebody's hand.
+    look(2, 60_000);
+    expect(recordIn(state).cores.handHoldMs).toBeDefined();
   });
 
   it('is no success where the live cpulimit cannot be read', async () => {
