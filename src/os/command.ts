@@ -40,8 +40,8 @@ export interface CommandOutput {
 
 export type CommandResult =
   | (CommandOutput & { readonly kind: 'exited'; readonly exitCode: number })
-  /** Ended by a signal that was not ours. */
-  | (CommandOutput & { readonly kind: 'killed'; readonly signal: string })
+  /** Ended by a signal that was not ours; `why` if more is known. */
+  | (CommandOutput & { readonly kind: 'killed'; readonly signal: string; readonly why?: string })
   /** Ended by us, at the time limit, say. `left`: it resisted SIGKILL. */
   | (CommandOutput & { readonly kind: EndedBy; readonly left: boolean })
   | { readonly kind: 'not-started'; readonly message: string };
@@ -253,7 +253,7 @@ function startLimit({ timeLimitMs, stop, stopGraceMs, cancel: unwanted }: Comman
 }
 
 /** Ends a process group, first gently. Returns whether all of it is gone. */
-async function endGroup(leaderPid: number, termGraceMs = TERM_GRACE_MS): Promise<boolean> {
+export async function endGroup(leaderPid: number, termGraceMs = TERM_GRACE_MS): Promise<boolean> {
   signalGroup(leaderPid, 'SIGTERM');
   if (await groupGone(leaderPid, termGraceMs)) return true;
   signalGroup(leaderPid, 'SIGKILL');
@@ -344,7 +344,7 @@ class BoundedOutput {
 /** Escape sequences of terminals: colours, cursor movements, window titles. */
 const TERMINAL_SEQUENCES = /\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))/g;
 
-function readableText(text: string): string {
+export function readableText(text: string): string {
   const lines = text.replace(TERMINAL_SEQUENCES, '').replace(/\r\n?/g, '\n').split('\n');
   return lines.map((line) => plainText(line)).join('\n');
 }

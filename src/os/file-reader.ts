@@ -1,7 +1,7 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Reading } from '../core/reading.ts';
 import { missing, present } from '../core/reading.ts';
 import { missingBecause } from './os-error.ts';
+import { FILES_OF_THIS_HOST, type ReadableFiles } from './readable-files.ts';
 
 const FIRST_SIZE = 16 * 1024;
 
@@ -13,7 +13,10 @@ export type ReadSmallFile = (path: string) => Reading<Buffer>;
  * `limitBytes` is `malformed`; the size that the file system tells is not trusted, since those
  * of `/proc` and `/etc/pve` may tell 0 or an old one.
  */
-export function createFileReader(limitBytes: number): ReadSmallFile {
+export function createFileReader(
+  limitBytes: number,
+  files: ReadableFiles = FILES_OF_THIS_HOST,
+): ReadSmallFile {
   let scratch = Buffer.allocUnsafeSlow(Math.min(FIRST_SIZE, limitBytes + 1));
   const readAll = (fd: number): number => {
     let length = 0;
@@ -24,7 +27,7 @@ export function createFileReader(limitBytes: number): ReadSmallFile {
         scratch.copy(larger);
         scratch = larger;
       }
-      const count = readSync(fd, scratch, length, scratch.length - length, null);
+      const count = files.read(fd, scratch, length, scratch.length - length, null);
       if (count === 0) return length;
       length += count;
     }
@@ -32,15 +35,14 @@ export function createFileReader(limitBytes: number): ReadSmallFile {
   return (path) => {
     let fd = -1;
     try {
-      // A pipe that somebody has laid in the place of a file is not waited for.
-      fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      fd = files.open(path);
       const length = readAll(fd);
       if (length <= limitBytes) return present(scratch.subarray(0, length));
       return missing('malformed', `${path}: larger than ${limitBytes} bytes`);
     } catch (error) {
       return missingBecause(error, path);
     } finally {
-      if (fd >= 0) closeSync(fd);
+      if (fd >= 0) files.close(fd);
     }
   };
 }
@@ -49,14 +51,18 @@ export function createFileReader(limitBytes: number): ReadSmallFile {
  * The beginning of a file, as much of it as goes into `buffer`, by a single read. For a file of the
  * kernel of which only the first line is wanted.
  */
-export function readHead(path: string, buffer: Buffer): Reading<Buffer> {
+export function readHead(
+  path: string,
+  buffer: Buffer,
+  files: ReadableFiles = FILES_OF_THIS_HOST,
+): Reading<Buffer> {
   let fd = -1;
   try {
-    fd = openSync(path, 'r');
-    return present(buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, 0)));
+    fd = files.open(path);
+    return present(buffer.subarray(0, files.read(fd, buffer, 0, buffer.length, 0)));
   } catch (error) {
     return missingBecause(error, path);
   } finally {
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) files.close(fd);
   }
 }

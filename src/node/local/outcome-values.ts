@@ -60,7 +60,7 @@ export function outcomeOf(
       return {
         kind: 'killed',
         signal: result.signal,
-        message: `${command} was ended by ${result.signal} from outside`,
+        message: `${command} ${result.why ?? `was ended by ${result.signal} from outside`}`,
       };
   }
 }

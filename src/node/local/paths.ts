@@ -1,13 +1,15 @@
-import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path/posix';
 import type { Vmid } from '../../core/units.ts';
 import { createFileReader } from '../../os/file-reader.ts';
 import { parseJsonObject } from '../../os/json-object.ts';
+import { FILES_OF_THIS_HOST, type ReadableFiles } from '../../os/readable-files.ts';
 import type { Sysroot } from '../../os/sysroot.ts';
 
 /** Every path that the program touches, under one prefix (`/`, or what `--sysroot` names). */
 export interface Paths extends Sysroot {
+  /** Where all that lies there is read. */
+  readonly files: ReadableFiles;
   readonly pveDir: string;
   readonly vmlist: string;
   readonly pveVersion: string;
@@ -37,7 +39,7 @@ export interface Paths extends Sysroot {
   hostName(): string;
 }
 
-export function createPaths(sysroot: string): Paths {
+export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THIS_HOST): Paths {
   const prefix = resolve(sysroot);
   // Joining to '/' first drops every leading '..', so that the result stays below the prefix.
   const at = (absolutePath: string): string => join(prefix, join('/', absolutePath));
@@ -45,16 +47,17 @@ export function createPaths(sysroot: string): Paths {
   const members = join(pveDir, '.members');
   const cgroupRoot = at('/sys/fs/cgroup');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
-  const hostName = (): string => findHostName(at('/etc/hostname'));
-  const nodeName = (): string => findNodeName(members) ?? hostName();
+  const hostName = (): string => findHostName(at('/etc/hostname'), files);
+  const nodeName = (): string => findNodeName(members, files) ?? hostName();
   const directoryOf = (kind: 'lxc' | 'qemu-server'): string => {
     // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
     const usual = join(pveDir, kind);
-    return isDirectory(usual) ? usual : join(pveDir, 'nodes', nodeName(), kind);
+    return isDirectory(usual, files) ? usual : join(pveDir, 'nodes', nodeName(), kind);
   };
   const guestDirectory = (): string => directoryOf('lxc');
   return Object.freeze({
     sysroot: prefix,
+    files,
     pveDir,
     vmlist: join(pveDir, '.vmlist'),
     pveVersion: join(pveDir, '.version'),
@@ -78,9 +81,9 @@ export function createPaths(sysroot: string): Paths {
   });
 }
 
-function isDirectory(path: string): boolean {
+function isDirectory(path: string, files: ReadableFiles): boolean {
   try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    return files.stat(path)?.isDirectory() ?? false;
   } catch {
     return false;
   }
@@ -89,14 +92,14 @@ function isDirectory(path: string): boolean {
 const NAME_FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** `/etc/pve/.members` knows best; undefined before the cluster file system is up. */
-function findNodeName(members: string): string | undefined {
-  const file = createFileReader(NAME_FILE_LIMIT_BYTES)(members);
+function findNodeName(members: string, files: ReadableFiles): string | undefined {
+  const file = createFileReader(NAME_FILE_LIMIT_BYTES, files)(members);
   const name = file.ok ? parseJsonObject(file.value.toString('utf8'))?.['nodename'] : undefined;
   return typeof name === 'string' ? firstLabel(name) : undefined;
 }
 
-function findHostName(path: string): string {
-  const file = createFileReader(NAME_FILE_LIMIT_BYTES)(path);
+function findHostName(path: string, files: ReadableFiles): string {
+  const file = createFileReader(NAME_FILE_LIMIT_BYTES, files)(path);
   const label = file.ok ? firstLabel(file.value.toString('utf8')) : undefined;
   return label ?? firstLabel(hostname()) ?? 'localhost';
 }

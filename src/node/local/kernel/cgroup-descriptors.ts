@@ -1,6 +1,5 @@
-import type { Stats } from 'node:fs';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { errorCode } from '../../../os/os-error.ts';
+import type { FileStatus, ReadableFiles } from '../../../os/readable-files.ts';
 import type { Clock } from '../../port.ts';
 import { CgroupMemo } from './cgroup-memo.ts';
 
@@ -38,13 +37,15 @@ const SWEEP_EVERY_MS = 600_000;
 const FORGET_AFTER_MS = 3_600_000;
 
 export class CgroupDescriptors {
+  readonly #files: ReadableFiles;
   readonly #fileNames: readonly string[];
   readonly #clock: Clock;
   readonly #kept = new Map<number, OpenCgroup>();
   #budget: number;
   #nextSweepMs = 0;
 
-  constructor(fileNames: readonly string[], clock: Clock, budget: number) {
+  constructor(files: ReadableFiles, fileNames: readonly string[], clock: Clock, budget: number) {
+    this.#files = files;
     this.#fileNames = fileNames;
     this.#clock = clock;
     this.#budget = budget;
@@ -60,7 +61,7 @@ export class CgroupDescriptors {
    * inode or another time of change is opened anew: the container was restarted, or (in a plain
    * tree) a file was replaced.
    */
-  open(key: number, directory: string, stats: Stats): OpenCgroup {
+  open(key: number, directory: string, stats: FileStatus): OpenCgroup {
     const nowMs = this.#clock.monotonicMs();
     this.#sweep(nowMs);
     const kept = this.#kept.get(key);
@@ -99,14 +100,14 @@ export class CgroupDescriptors {
 
   /** To be called after every sample: closes what is not kept. */
   done(key: number, opened: OpenCgroup): void {
-    if (this.#kept.get(key) !== opened) closeAll(opened.descriptors);
+    if (this.#kept.get(key) !== opened) this.#closeAll(opened.descriptors);
   }
 
   forget(key: number): void {
     const kept = this.#kept.get(key);
     if (kept === undefined) return;
     this.#kept.delete(key);
-    closeAll(kept.descriptors);
+    this.#closeAll(kept.descriptors);
   }
 
   forgetAll(): void {
@@ -135,11 +136,11 @@ export class CgroupDescriptors {
     const descriptors: number[] = [];
     for (const name of this.#fileNames) {
       try {
-        descriptors.push(openSync(`${directory}/${name}`, 'r'));
+        descriptors.push(this.#files.open(`${directory}/${name}`));
       } catch (error) {
         const code = errorCode(error);
         if (code === 'EMFILE' || code === 'ENFILE') {
-          closeAll(descriptors);
+          this.#closeAll(descriptors);
           return undefined;
         }
         descriptors.push(lengthOfFailure(code));
@@ -147,20 +148,31 @@ export class CgroupDescriptors {
     }
     return descriptors;
   }
-}
 
-/**
- * Reads an open file from its start. Returns the number of bytes, or ABSENT, UNREADABLE or GONE.
- * A file that fills the buffer is none of the kernel's: UNREADABLE.
- */
-export function readFromStart(descriptor: number, buffer: Buffer): number {
-  if (descriptor < 0) return descriptor;
-  try {
-    const length = readSync(descriptor, buffer, 0, buffer.length, 0);
-    return length < buffer.length ? length : UNREADABLE;
-  } catch (error) {
-    const code = errorCode(error);
-    return code === 'ENODEV' ? GONE : lengthOfFailure(code);
+  /**
+   * Reads an open file from its start. Returns the number of bytes, or ABSENT, UNREADABLE or GONE.
+   * A file that fills the buffer is none of the kernel's: UNREADABLE.
+   */
+  readFromStart(descriptor: number, buffer: Buffer): number {
+    if (descriptor < 0) return descriptor;
+    try {
+      const length = this.#files.read(descriptor, buffer, 0, buffer.length, 0);
+      return length < buffer.length ? length : UNREADABLE;
+    } catch (error) {
+      const code = errorCode(error);
+      return code === 'ENODEV' ? GONE : lengthOfFailure(code);
+    }
+  }
+
+  #closeAll(descriptors: readonly number[]): void {
+    for (const descriptor of descriptors) {
+      if (descriptor < 0) continue;
+      try {
+        this.#files.close(descriptor);
+      } catch {
+        // Nothing can be done about a descriptor that can't be closed, and nothing is lost.
+      }
+    }
   }
 }
 
@@ -173,17 +185,6 @@ function lengthOfFailure(code: string | undefined): number {
  * system keeps none and gives every cgroup a new inode; a plain tree gives an inode out again at
  * once, and there the time of birth tells a directory from the one that it replaced.
  */
-function identityOf(stats: Stats): number {
+function identityOf(stats: FileStatus): number {
   return stats.ino + stats.birthtimeMs;
-}
-
-function closeAll(descriptors: readonly number[]): void {
-  for (const descriptor of descriptors) {
-    if (descriptor < 0) continue;
-    try {
-      closeSync(descriptor);
-    } catch {
-      // Nothing can be done about a descriptor that can't be closed, and nothing is lost.
-    }
-  }
 }

@@ -1,5 +1,3 @@
-import type { Stats } from 'node:fs';
-import { existsSync, statSync } from 'node:fs';
 import { type Capabilities, CONTROLLERS } from '../../../core/capabilities.ts';
 import type {
   CgroupLife,
@@ -10,20 +8,15 @@ import type {
 } from '../../../core/observation.ts';
 import type { Missing, Present, Reading } from '../../../core/reading.ts';
 import { missing, present } from '../../../core/reading.ts';
-import type { Cores, Vmid } from '../../../core/units.ts';
+import type { Cores, Milliseconds, Vmid } from '../../../core/units.ts';
 import { bytes, cores, microseconds } from '../../../core/units.ts';
-import { createFileReader } from '../../../os/file-reader.ts';
+import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
 import { missingBecause } from '../../../os/os-error.ts';
+import type { FileStatus, ReadableFiles } from '../../../os/readable-files.ts';
 import type { Cgroups, Clock } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 import type { OpenCgroup } from './cgroup-descriptors.ts';
-import {
-  ABSENT,
-  CgroupDescriptors,
-  GONE,
-  readFromStart,
-  UNREADABLE,
-} from './cgroup-descriptors.ts';
+import { ABSENT, CgroupDescriptors, GONE, UNREADABLE } from './cgroup-descriptors.ts';
 import type { EventsRead } from './cgroup-memo.ts';
 import {
   type MemoryEvents,
@@ -44,7 +37,7 @@ import { parsePressure } from './pressure-file.ts';
  * a container's own `oom` before the kill that follows from it, and `memory.events.local` before
  * `memory.events`: read in this order, no kill is seen without its cause.
  */
-const FILES = [
+export const CGROUP_FILES = [
   'cgroup.events',
   'cpu.stat',
   'cpuset.cpus',
@@ -77,7 +70,7 @@ const CPU_MAX = 12;
 const BUFFER_BYTES = 32 * 1024;
 const SMALL_FILE_BYTES = 256;
 /** Enough for 455 containers. There is an end: an open kernel file holds a page of memory. */
-const MOST_DESCRIPTORS = 455 * FILES.length;
+const MOST_DESCRIPTORS = 455 * CGROUP_FILES.length;
 
 export interface CgroupFiles extends Cgroups {
   /** Descriptors that are held at the moment, for tests and self-observation. */
@@ -108,8 +101,8 @@ const RUNS = present({ populated: true, frozen: false });
 const RUNS_TEXT = Buffer.from('populated 1\nfrozen 0\n');
 
 class KeptCgroups implements CgroupFiles {
-  readonly #readSmall = createFileReader(BUFFER_BYTES);
-  readonly #readOneLine = createFileReader(SMALL_FILE_BYTES);
+  readonly #readSmall: ReadSmallFile;
+  readonly #readOneLine: ReadSmallFile;
   #around = '';
   #aroundAtMs = NEVER;
   readonly #paths: Paths;
@@ -122,7 +115,9 @@ class KeptCgroups implements CgroupFiles {
   constructor(paths: Paths, clock: Clock, mostDescriptors: number) {
     this.#paths = paths;
     this.#clock = clock;
-    this.#files = new CgroupDescriptors(FILES, clock, mostDescriptors);
+    this.#readSmall = createFileReader(BUFFER_BYTES, paths.files);
+    this.#readOneLine = createFileReader(SMALL_FILE_BYTES, paths.files);
+    this.#files = new CgroupDescriptors(paths.files, CGROUP_FILES, clock, mostDescriptors);
   }
 
   get keptDescriptors(): number {
@@ -143,14 +138,14 @@ class KeptCgroups implements CgroupFiles {
       return limit ?? missing('malformed', `${path}: not in the form that the kernel writes`);
     }
     // `absent` says that the container does not run. One that does has this file on every node.
-    if (file.why !== 'absent' || !statDirectory(directory).ok) return file;
+    if (file.why !== 'absent' || !statDirectory(directory, this.#paths.files).ok) return file;
     return missing('unreadable', `${path}: not there, though the container runs`);
   }
 
   sampledCpuLimit(vmid: Vmid): Reading<Cores | undefined> {
     const kept = this.#files.kept(vmid);
     if (kept === undefined) return this.cpuLimit(vmid);
-    const length = readFromStart(kept.descriptors[CPU_MAX] ?? ABSENT, this.#buffer);
+    const length = this.#files.readFromStart(kept.descriptors[CPU_MAX] ?? ABSENT, this.#buffer);
     const { memo } = kept;
     if (memo.quotaText.isSame(this.#buffer, length) && memo.quota !== undefined) return memo.quota;
     memo.quota = length < 0 ? undefined : quotaOf(this.#buffer.toString('latin1', 0, length));
@@ -162,7 +157,7 @@ class KeptCgroups implements CgroupFiles {
     if (!sample.ok) return undefined;
     const { cpuPressure } = sample.value;
     return {
-      proof: existsSync(`${this.#paths.cgroup(vmid)}/memory.reclaim`),
+      proof: isThere(`${this.#paths.cgroup(vmid)}/memory.reclaim`, this.#paths.files),
       pressure: cpuPressure.ok || cpuPressure.why !== 'absent',
       workingSet: true,
       liveLimits: this.#liveLimits(vmid),
@@ -182,13 +177,14 @@ class KeptCgroups implements CgroupFiles {
     const directory = this.#paths.cgroup(vmid);
     // Twice: where the files turn out to be those of a cgroup just gone, there may be a new one.
     for (let attempt = 0; attempt < 2; attempt++) {
-      const stats = statDirectory(directory);
+      const stats = statDirectory(directory, this.#paths.files);
       if (!stats.ok) {
         this.#files.forget(vmid);
         return stats;
       }
       const opened = this.#files.open(vmid, directory, stats.value);
-      const sample = this.#readAll(opened);
+      const atMs = stats.value.seenAtMs ?? this.#clock.monotonicMs();
+      const sample = this.#readAll(opened, atMs);
       const worst = this.#worst;
       this.#files.done(vmid, opened);
       if (worst !== 0) this.#files.forget(vmid);
@@ -197,9 +193,8 @@ class KeptCgroups implements CgroupFiles {
     return missing('absent', `${directory}: the cgroup goes away while it is read`);
   }
 
-  #readAll(opened: OpenCgroup): CgroupSample {
+  #readAll(opened: OpenCgroup, atMs: Milliseconds): CgroupSample {
     this.#worst = 0;
-    const atMs = this.#clock.monotonicMs();
     return {
       atMs,
       identity: opened.identity,
@@ -213,7 +208,7 @@ class KeptCgroups implements CgroupFiles {
 
   #read(opened: OpenCgroup, file: number): number {
     const descriptor = opened.descriptors[file] ?? ABSENT;
-    const length = readFromStart(descriptor, this.#buffer);
+    const length = this.#files.readFromStart(descriptor, this.#buffer);
     // What failed already on opening is tried again later anyway; see RETRY_INCOMPLETE_MS.
     if (length === GONE || (length === UNREADABLE && descriptor >= 0)) {
       this.#worst = Math.min(this.#worst, length);
@@ -358,15 +353,23 @@ function countOrNone(buffer: Buffer, length: number): number | undefined {
 }
 
 function noValue(opened: OpenCgroup, file: number, length: number): Missing {
-  const path = `${opened.directory}/${FILES[file] ?? ''}`;
+  const path = `${opened.directory}/${CGROUP_FILES[file] ?? ''}`;
   if (length === ABSENT || length === GONE) return missing('absent', `${path}: not there`);
   if (length === UNREADABLE) return missing('unreadable', `${path}: could not be read`);
   return missing('malformed', `${path}: not in the form that the kernel writes`);
 }
 
-function statDirectory(directory: string): Reading<Stats> {
+function isThere(path: string, files: ReadableFiles): boolean {
   try {
-    const stats = statSync(directory, { throwIfNoEntry: false });
+    return files.stat(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function statDirectory(directory: string, files: ReadableFiles): Reading<FileStatus> {
+  try {
+    const stats = files.stat(directory);
     if (stats === undefined) return missing('absent', `${directory}: not running`);
     if (stats.isDirectory()) return present(stats);
     return missing('malformed', `${directory}: not a directory`);

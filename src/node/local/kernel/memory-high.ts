@@ -1,5 +1,4 @@
-import { constants, readdirSync, rmSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Reading } from '../../../core/reading.ts';
@@ -7,8 +6,8 @@ import { missing, present } from '../../../core/reading.ts';
 import { type Bytes, milliseconds, parseVmid, type Vmid } from '../../../core/units.ts';
 import { makeDirectories, refuseLink } from '../../../os/directories.ts';
 import { syncDirectory, temporaryName, writeDurably } from '../../../os/durable-file.ts';
-import { createFileReader } from '../../../os/file-reader.ts';
 import { parseJsonObject } from '../../../os/json-object.ts';
+import { KERNEL_FILES_OF_THIS_HOST, type KernelFiles } from '../../../os/kernel-files.ts';
 import { describeError, errorCode } from '../../../os/os-error.ts';
 import { readRegularFile } from '../../../os/regular-file.ts';
 import type { Clock, HighAnswer, HighLeft, MemoryHigh, WriteOutcome } from '../../port.ts';
@@ -29,9 +28,6 @@ const PAUSE_MS = 50;
 /** No change takes so long. What is older belongs to nobody, whoever has its process id by now. */
 const LONGEST_MS = 600_000;
 
-/** Plain files of a test keep the end of what was there, if it is not cut off. */
-const FLAGS = constants.O_WRONLY | constants.O_TRUNC;
-
 /** What `memory.high` was; a number of bytes, or no limit. */
 type High = number | 'max';
 
@@ -47,13 +43,20 @@ interface Held {
 interface At {
   readonly paths: Paths;
   readonly directory: string;
+  readonly files: KernelFiles;
   readonly clock: Clock;
   /** Held by this process. */
   readonly own: Set<Vmid>;
 }
 
-export function createMemoryHigh(paths: Paths, clock: Clock): MemoryHigh {
-  const at: At = { paths, directory: paths.at(HIGH_DIRECTORY), clock, own: new Set() };
+/** @param directory where the records are, on this host; those of each node have their own */
+export function createMemoryHigh(
+  paths: Paths,
+  clock: Clock,
+  files: KernelFiles = KERNEL_FILES_OF_THIS_HOST,
+  directory: string = paths.at(HIGH_DIRECTORY),
+): MemoryHigh {
+  const at: At = { paths, directory, files, clock, own: new Set() };
   return {
     hold: (vmid, bytes) => hold(at, vmid, bytes),
     release: (vmid) => release(at, vmid),
@@ -64,7 +67,7 @@ export function createMemoryHigh(paths: Paths, clock: Clock): MemoryHigh {
 
 async function hold(at: At, vmid: Vmid, bytes: Bytes): Promise<HighAnswer> {
   const refused = (message: string): HighAnswer => ({ kind: 'refused', message });
-  const now = readHigh(at, vmid);
+  const now = await readHigh(at, vmid);
   if (!now.ok) return refused(now.detail);
   const { cgroup, high: was } = now.value;
   if (was !== 'max' && was <= bytes) return { kind: 'held' };
@@ -74,7 +77,7 @@ async function hold(at: At, vmid: Vmid, bytes: Bytes): Promise<HighAnswer> {
   });
   if (!recorded.ok) return refused(recorded.message);
   at.own.add(vmid);
-  const written = await writeHigh(at, vmid, bytes);
+  const written = await writeHigh(at, vmid, bytes, was);
   if (written.ok) return { kind: 'held' };
   await release(at, vmid);
   return refused(written.message);
@@ -85,7 +88,7 @@ async function release(at: At, vmid: Vmid): Promise<WriteOutcome> {
   const held = readRecord(at, vmid);
   if (!held.ok && held.why === 'absent') return { ok: true };
   if (!held.ok && held.why !== 'malformed') return { ok: false, message: held.detail };
-  const now = readHigh(at, vmid);
+  const now = await readHigh(at, vmid);
   if (!now.ok && now.why !== 'absent') return { ok: false, message: now.detail };
   // A record that cannot be read was never whole, so that nothing was written by it.
   const isOurs =
@@ -138,50 +141,40 @@ function namesIn(directory: string): readonly string[] {
   }
 }
 
-function readHigh(
-  { paths }: At,
+async function readHigh(
+  { paths, files }: At,
   vmid: Vmid,
-): Reading<{ readonly cgroup: number; readonly high: High }> {
+): Promise<Reading<{ readonly cgroup: number; readonly high: High }>> {
   const directory = paths.cgroup(vmid);
   const path = `${directory}/memory.high`;
-  const file = createFileReader(LIMIT_BYTES)(path);
-  const cgroup = inodeOf(directory);
+  const file = await files.read(path);
+  const inode = await files.inode(directory);
   if (!file.ok) {
-    if (file.why !== 'absent' || cgroup === undefined) return file;
+    if (file.why !== 'absent' || !inode.ok) return file;
     return missing('unreadable', `${path}: not there, though the container runs`);
   }
-  if (cgroup === undefined) return missing('absent', `${directory}: not running`);
+  if (!inode.ok) return inode;
   const { value } = file;
+  const cgroup = inode.value;
   const number = parseSingleNumber(value, value.length);
   if (number >= 0) return present({ cgroup, high: number });
   if (saysMax(value, value.length)) return present({ cgroup, high: 'max' });
   return missing('malformed', `${path}: not in the form that the kernel writes`);
 }
 
-function inodeOf(directory: string): number | undefined {
-  try {
-    return statSync(directory, { throwIfNoEntry: false })?.ino;
-  } catch {
-    return undefined;
-  }
-}
-
-/** By a thread: where more is in use, the write lasts for as long as the kernel reclaims. */
-async function writeHigh(at: At, vmid: Vmid, high: High): Promise<WriteOutcome> {
+/** @param restore what it is to be if nobody is left to put it back */
+async function writeHigh(at: At, vmid: Vmid, high: High, restore?: High): Promise<WriteOutcome> {
   const path = `${at.paths.cgroup(vmid)}/memory.high`;
   try {
-    const file = await open(path, FLAGS);
-    try {
-      await file.write(`${high}\n`);
-    } finally {
-      await file.close();
-    }
+    const before = restore === undefined ? undefined : `${restore}\n`;
+    await at.files.write(path, `${high}\n`, 'instead', before);
   } catch (error) {
     // A container that has stopped meanwhile has nothing that could be held or put back.
-    const isGone = inodeOf(at.paths.cgroup(vmid)) === undefined;
+    const cgroup = await at.files.inode(at.paths.cgroup(vmid));
+    const isGone = !cgroup.ok && cgroup.why === 'absent';
     return isGone ? { ok: true } : { ok: false, message: `${path}: ${describeError(error)}` };
   }
-  const now = readHigh(at, vmid);
+  const now = await readHigh(at, vmid);
   if (!now.ok ? now.why === 'absent' : now.value.high === high) return { ok: true };
   return { ok: false, message: `${path}: it does not say ${high} though that was written` };
 }

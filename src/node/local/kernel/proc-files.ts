@@ -20,9 +20,9 @@ const STAT_HEAD_BYTES = 256;
  * @param vmMemoryMib what its running virtual machines may use, which stands elsewhere
  */
 export function createHostView(paths: Paths, vmMemoryMib: () => Reading<Mib>): HostView {
-  const read = createFileReader(FILE_LIMIT_BYTES);
+  const read = createFileReader(FILE_LIMIT_BYTES, paths.files);
   const head = Buffer.allocUnsafeSlow(STAT_HEAD_BYTES);
-  const readFirstLine: ReadSmallFile = (path) => readHead(path, head);
+  const readFirstLine: ReadSmallFile = (path) => readHead(path, head, paths.files);
   return {
     observe: (): HostObservation => ({
       cpus: readCpus(read, paths),

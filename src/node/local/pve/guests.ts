@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { GuestConfig } from '../../../core/observation.ts';
 import type { Reading } from '../../../core/reading.ts';
@@ -36,13 +35,14 @@ type Configs = ReadonlyMap<Vmid, Reading<GuestConfig>>;
 class PveGuests implements Guests {
   readonly #paths: Paths;
   readonly #inventory: PveInventory;
-  readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
+  readonly #readFile: ReadSmallFile;
   readonly #known = new ByVersion<GuestConfig>();
   /** What was listed last, of which inventory; undefined if some of it is to be read again. */
   #listed: { readonly of: unknown; readonly configs: Reading<Configs> } | undefined;
 
   constructor(paths: Paths, inventory: PveInventory) {
     this.#paths = paths;
+    this.#readFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES, paths.files);
     this.#inventory = inventory;
   }
 
@@ -97,7 +97,7 @@ class PveGuests implements Guests {
     this.#known.keepOnly(() => false);
     this.#listed = undefined;
     const directory = this.#paths.guestDirectory();
-    const names = listNames(directory);
+    const names = listNames(directory, this.#paths);
     if (!names.ok) return names;
     const vmids = names.value
       .map((name) => (name.endsWith('.conf') ? parseVmid(name.slice(0, -5)) : undefined))
@@ -129,9 +129,9 @@ class LazyDirectory {
   }
 }
 
-function listNames(directory: string): Reading<readonly string[]> {
+function listNames(directory: string, { files }: Paths): Reading<readonly string[]> {
   try {
-    return present(readdirSync(directory));
+    return present(files.names(directory));
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') return missingBecause(error, directory);
     return missing('absent', noNode(directory));

@@ -18,17 +18,20 @@ export interface PctOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly timeLimitMs?: Milliseconds;
   readonly stopGraceMs?: Milliseconds;
+  /** Who runs it; this host if nobody else is named. */
+  readonly run?: typeof runCommand;
 }
 
 /** Changes containers through `pct`. It is found by PATH. */
 export function createPct(options: PctOptions): Pick<NodeHands, 'apply'> {
   const timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
   const env = commandEnvironment(options.environment);
+  const run = options.run ?? runCommand;
   return {
     async apply(request, stop, cancel): Promise<CommandOutcome> {
       const wrong = whatIsWrongWith(request);
       if (wrong !== undefined) return { kind: 'not-started', message: wrong };
-      const result = await runCommand('pct', setArguments(request), {
+      const result = await run('pct', setArguments(request), {
         timeLimitMs,
         env,
         ...{ stop, cancel },

@@ -31,7 +31,7 @@ export interface Inventory {
  */
 export class PveInventory {
   readonly #paths: Paths;
-  readonly #read: ReadSmallFile = createFileReader(LIMIT_BYTES);
+  readonly #read: ReadSmallFile;
   #startTime: number | undefined;
   #epoch = 0;
   #node: string | undefined;
@@ -41,6 +41,7 @@ export class PveInventory {
 
   constructor(paths: Paths) {
     this.#paths = paths;
+    this.#read = createFileReader(LIMIT_BYTES, paths.files);
   }
 
   look(): Inventory {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { type MonitorAnswer, machineMemory } from '../../../core/machine-memory.ts';
 import type { CgroupLife, CgroupSample, GuestConfig } from '../../../core/observation.ts';
@@ -44,7 +43,7 @@ export class LocalMachines {
   readonly #paths: Paths;
   readonly #inventory: PveInventory;
   readonly #clock: Clock;
-  readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
+  readonly #readFile: ReadSmallFile;
   readonly #known = new ByVersion<Known>();
   /** Made when one is wanted for the first time. */
   #watch:
@@ -60,6 +59,7 @@ export class LocalMachines {
 
   constructor(paths: Paths, clock: Clock, inventory = new PveInventory(paths)) {
     this.#paths = paths;
+    this.#readFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES, paths.files);
     this.#clock = clock;
     this.#inventory = inventory;
   }
@@ -233,11 +233,11 @@ export class LocalMachines {
 
   /** By the scopes below `qemu.slice`, which is not there before the first VM was started. */
   #running(): Reading<readonly Vmid[]> {
-    const slice = this.#paths.qemuSlice;
+    const { qemuSlice: slice, files } = this.#paths;
     try {
-      if (statSync(slice, { throwIfNoEntry: false }) === undefined) return present([]);
+      if (files.stat(slice) === undefined) return present([]);
       const vmids: Vmid[] = [];
-      for (const name of readdirSync(slice)) {
+      for (const name of files.names(slice)) {
         const vmid = name.endsWith('.scope') ? parseVmid(name.slice(0, -6)) : undefined;
         if (vmid !== undefined) vmids.push(vmid);
       }

@@ -1,13 +1,10 @@
 import { mkdirSync, readFileSync, rmdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CgroupDescriptors,
-  GONE,
-  readFromStart,
-} from '../../../../src/node/local/kernel/cgroup-descriptors.ts';
+import { CgroupDescriptors, GONE } from '../../../../src/node/local/kernel/cgroup-descriptors.ts';
 import { createCgroups } from '../../../../src/node/local/kernel/cgroup-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
+import { FILES_OF_THIS_HOST } from '../../../../src/os/readable-files.ts';
 import { bundleFixture, start } from '../../../os/child.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from '../world.ts';
 
@@ -56,13 +53,14 @@ describe.skipIf(tree === undefined)('cgroups of the running kernel', () => {
   });
 
   it('are GONE when they are removed while their files are open', () => {
-    const descriptors = new CgroupDescriptors(['cpu.stat'], manualClock(), 10);
+    const files = ['cpu.stat'];
+    const descriptors = new CgroupDescriptors(FILES_OF_THIS_HOST, files, manualClock(), 10);
     const opened = descriptors.open(100, directory, statSync(directory));
     const buffer = Buffer.alloc(4096);
     const descriptor = opened.descriptors[0] ?? -1;
-    expect(readFromStart(descriptor, buffer)).toBeGreaterThan(0);
+    expect(descriptors.readFromStart(descriptor, buffer)).toBeGreaterThan(0);
     rmdirSync(directory);
-    expect(readFromStart(descriptor, buffer)).toBe(GONE);
+    expect(descriptors.readFromStart(descriptor, buffer)).toBe(GONE);
     mkdirSync(directory);
     descriptors.forgetAll();
   });
