@@ -27,11 +27,19 @@ if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
   step 'install packages' npm ci --no-audit --no-fund --loglevel=error
 fi
 
-# One test reads the JSON log with jq, one looks at the report of a backtest in a browser, and those
-# in test/kernel ask a real kernel. Without them these tests are skipped, which the end then says.
-for package in jq chromium user-mode-linux; do
-  command -v "${package/user-mode-linux/linux.uml}" >/dev/null && continue
+# One test reads the JSON log with jq, one looks at the report of a backtest in a browser, those in
+# test/kernel ask a real kernel, and those of SSH start an sshd of their own. Without them these
+# tests are skipped, which the end then says. No service is started: a policy of 101 says so.
+declare -A programs=([user-mode-linux]=linux.uml [openssh-server]=sshd)
+policy=/usr/sbin/policy-rc.d
+for package in jq chromium user-mode-linux openssh-server; do
+  command -v "${programs[$package]:-$package}" >/dev/null && continue
   [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || continue
+  [[ $package != openssh-server || -e $policy ]] || {
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -rf "$scratch" "$policy"' EXIT
+  }
   echo "== install $package"
   export DEBIAN_FRONTEND=noninteractive
   { apt-get update && apt-get install --yes --no-install-recommends "$package"; } \

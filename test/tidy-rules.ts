@@ -115,6 +115,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'node/guests/': { may: ['core/', 'node/port.ts'], builtins: true, packages: false },
   'node/local/': { may: BACKEND_MAY, builtins: true, packages: false },
   'node/api/': { may: BACKEND_MAY, builtins: true, packages: true },
+  'node/ssh/': { may: BACKEND_MAY, builtins: true, packages: false },
   'ports.ts': { may: ['core/', 'node/port.ts'], builtins: false, packages: false },
   'loop/': { may: PORTS, builtins: false, packages: false },
   'groups/': { may: [...PORTS, 'loop/'], builtins: false, packages: false },
@@ -313,7 +314,9 @@ const RESTRICTED: readonly Restricted[] = [
   { what: 'rolls dice', only: [], matches: isMember('Math.random') },
   {
     what: 'touches the world',
-    only: WITH_A_CLOCK.concat('config/', 'node/local/', 'os/', 'store/', 'output/', 'notify/'),
+    only: WITH_A_CLOCK.concat(
+      ...['config/', 'node/local/', 'node/ssh/', 'os/', 'store/', 'output/', 'notify/'],
+    ),
     matches: isGlobal('process', 'globalThis', 'setTimeout', 'setInterval', 'fetch', 'performance'),
   },
 ];

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Config, NodeConfig } from '../config/model.ts';
+import type { ApiNodeConfig, Config } from '../config/model.ts';
 import { milliseconds } from '../core/units.ts';
 import { createApiNode } from '../node/api/api-node.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
@@ -10,9 +10,10 @@ import type { Clock } from '../node/port.ts';
 import { send } from '../os/http-send.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import type { ProcessContext } from './context.ts';
+import { openSshNode } from './ssh-node.ts';
 import type { FarNode } from './world.ts';
 
-/** The further nodes of a configuration, each by the API of its cluster. */
+/** The further nodes of a configuration, each by SSH or by the API of its cluster. */
 
 const READ_LIMIT_MS = milliseconds(10_000);
 /** As `pct set`, which waits for a lock, and what an overloaded node adds to that. */
@@ -22,10 +23,11 @@ const MOST_CA_BYTES = 1024 * 1024;
 /** Nodes with the same address and login are of one cluster, and share each look at it. */
 export function openFarNodes(
   { nodes }: Pick<Config, 'nodes'>,
-  context: Pick<ProcessContext, 'clock' | 'paths'>,
+  context: Pick<ProcessContext, 'clock' | 'paths' | 'env'>,
 ): readonly FarNode[] {
   const clusters = new Map<string, ClusterLook>();
   return nodes.map((node): FarNode => {
+    if (node.connection === 'ssh') return openSshNode(node, context, { random });
     const { host, port, credentials, trust } = node;
     const same = JSON.stringify([host, port, credentials, trust]);
     const cluster = clusters.get(same) ?? clusterOf(node, context);
@@ -40,7 +42,7 @@ export function openFarNodes(
 }
 
 function clusterOf(
-  { host, port, credentials, trust }: NodeConfig,
+  { host, port, credentials, trust }: ApiNodeConfig,
   { clock, paths }: Pick<ProcessContext, 'clock' | 'paths'>,
 ): ClusterLook {
   const limits = { readLimitMs: READ_LIMIT_MS, writeLimitMs: WRITE_LIMIT_MS };
@@ -48,7 +50,7 @@ function clusterOf(
   return new ClusterLook(new ApiClient(settings, toolsOf(clock)), clock);
 }
 
-function trustIn(trust: NodeConfig['trust'], paths: ProcessContext['paths']): Trust {
+function trustIn(trust: ApiNodeConfig['trust'], paths: ProcessContext['paths']): Trust {
   if (trust.kind !== 'file') return trust.kind === 'fingerprint' ? trust : { kind: trust.kind };
   const file = readRegularFile(paths.at(trust.path), MOST_CA_BYTES);
   const pem = file.ok ? file.value.toString('latin1') : '';
@@ -57,8 +59,10 @@ function trustIn(trust: NodeConfig['trust'], paths: ProcessContext['paths']): Tr
   return { kind: 'unusable', why: `ca_file: ${why}` };
 }
 
+const random = (): number => randomInt(1000) / 1000;
+
 const toolsOf = (clock: Clock): ApiTools => ({
-  ...{ send, random: () => randomInt(1000) / 1000 },
+  ...{ send, random },
   monotonicMs: () => clock.monotonicMs(),
   pause: (ms, stop) => wait(ms, undefined, { signal: stop }).catch(() => {}),
 });

@@ -16,7 +16,7 @@ const LIMIT_MS = milliseconds(15_000);
  */
 export async function nodeLines(
   config: Pick<Config, 'nodes'>,
-  context: Pick<ProcessContext, 'clock' | 'paths'>,
+  context: Pick<ProcessContext, 'clock' | 'paths' | 'env'>,
   limitMs = LIMIT_MS,
 ): Promise<readonly string[]> {
   const far = openFarNodes(config, context);

@@ -627,8 +627,9 @@ const groupSection = {
 /** A node of the section `NODES`: how it is reached, and who we are to it. */
 const nodeSection = {
   connection: oneOf(
-    ['api', 'local'],
-    'How the node is reached: by its REST API, or local, the node that this program runs on',
+    ['api', 'ssh', 'local'],
+    'How the node is reached: by its REST API, by SSH, or local, the node that this program ' +
+      'runs on',
   ).usually('api'),
   host: text(
     /^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/,
@@ -636,7 +637,9 @@ const nodeSection = {
     { does: 'Name or address of the node, or of any node of its cluster' },
     'a host name, an IPv4 or an IPv6 address',
   ),
-  port: wholeNumber(1, 65_535, '', 'Port of the API').usually(8006),
+  port: wholeNumber(1, 65_535, '', 'Port of the API; with ssh it is 22 if it is left out').usually(
+    8006,
+  ),
   node: text(
     /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
     'is no name of a node',
@@ -651,10 +654,10 @@ const nodeSection = {
   ),
   token_secret: token('Secret of the API token'),
   user: text(
-    /^[^\s@!]+@[^\s@!]+$/,
+    /^[A-Za-z0-9_][^\s@!]*(?:@[^\s@!]+)?$/,
     'is no name of a user',
-    { does: 'User to log in with, instead of a token' },
-    'user@realm',
+    { does: 'User to log in with: to the API instead of a token, with ssh root if it is left out' },
+    'user@realm for the API, user for ssh',
   ),
   password: text(
     /^.*$/,
@@ -674,6 +677,20 @@ const nodeSection = {
     '32 bytes in hex with colons, as `pvenode cert info` shows them',
   ),
   verify_tls: yesOrNo('Whether the certificate of the node is checked').usually(true),
+  identity_file: absolutePath(
+    'file',
+    'With ssh: the private key to log in with, which must have no passphrase',
+  ),
+  known_hosts: absolutePath(
+    'file',
+    'With ssh: the host keys that are believed. The service does not see those in home directories',
+  ),
+  jump: text(
+    /^(?:\w[\w.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?$/,
+    'is no host to go through',
+    { does: 'With ssh: a host in between, with the same key and the same known hosts' },
+    '[user@]host[:port]',
+  ),
 };
 
 /** The keys of each kind of section. */

@@ -16,8 +16,29 @@ export interface Config extends Settings {
   readonly nodes: readonly NodeConfig[];
 }
 
-/** A node that is reached by the REST API. */
-export interface NodeConfig {
+/** A further node. */
+export type NodeConfig = ApiNodeConfig | SshNodeConfig;
+
+/** One that is reached by SSH, with the OpenSSH client of this host. */
+export interface SshNodeConfig {
+  readonly connection: 'ssh';
+  /** What it is called here. */
+  readonly name: string;
+  /** What its cluster calls it; undefined: whatever it says. */
+  readonly node: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** Paths of files; undefined: as the client is set up. */
+  readonly identityFile: string | undefined;
+  readonly knownHosts: string | undefined;
+  /** `[user@]host[:port]` of a host in between. */
+  readonly jump: string | undefined;
+}
+
+/** One that is reached by the REST API. */
+export interface ApiNodeConfig {
+  readonly connection: 'api';
   /** What it is called here. */
   readonly name: string;
   /** What its cluster calls it. */

@@ -1,5 +1,5 @@
 import type { NodeValues } from './keys.ts';
-import type { NodeConfig } from './model.ts';
+import type { ApiNodeConfig, NodeConfig } from './model.ts';
 import { NODE_NAME } from './node-scope.ts';
 import { printableKey } from './printable.ts';
 import {
@@ -14,7 +14,7 @@ import type { YamlEntry } from './yaml.ts';
 
 /** The section `NODES`: further nodes that are looked after, each with how it is reached. */
 
-const PORT = 8006;
+const PORTS = { api: 8006, ssh: 22, local: 0 };
 
 /** The sections of the nodes, their own relations checked. */
 export function readNodes(entry: YamlEntry, reader: Reader): readonly Section<NodeValues>[] {
@@ -65,15 +65,21 @@ function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader)
 
 /** Where it is reached, for comparison: names of hosts and nodes have no case. */
 function placeOf({ name, values }: Section<NodeValues>) {
-  const { host, port = PORT, node = '' } = values;
-  return { host: host?.toLowerCase(), port, node: (node === '' ? name : node).toLowerCase() };
+  const { host, node = '' } = values;
+  const called = (node === '' ? name : node).toLowerCase();
+  return { host: host?.toLowerCase(), port: portOf(values), node: called };
 }
+
+const portOf = ({ connection = 'api', port }: Partial<NodeValues>): number =>
+  port ?? PORTS[connection];
 
 function whyItself(section: Section<NodeValues>, self: Self): string | undefined {
   const own = self.name.toLowerCase();
   const { host, port, node } = placeOf(section);
   const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
-  if (isHere && port === PORT && node === own) {
+  const { connection = 'api' } = section.values;
+  // By SSH a host is one node, whatever it is called here.
+  if (isHere && port === PORTS[connection] && (node === own || connection === 'ssh')) {
     return 'is this node itself, which is looked after without an entry; remove it';
   }
   if (section.name.toLowerCase() !== own) return undefined;
@@ -82,6 +88,11 @@ function whyItself(section: Section<NodeValues>, self: Self): string | undefined
 }
 
 type Key = keyof NodeValues & string;
+
+const KEYS_OF = {
+  api: ['token_id', 'token_secret', 'password', 'ca_file', 'fingerprint', 'verify_tls'],
+  ssh: ['identity_file', 'known_hosts', 'jump'],
+} as const;
 
 function checkNode({ name, line, values, given }: Section<NodeValues>, reader: Reader): void {
   const say = (key: Key | undefined, message: string): void => {
@@ -95,6 +106,16 @@ function checkNode({ name, line, values, given }: Section<NodeValues>, reader: R
     return;
   }
   if (!has('host')) say(undefined, 'has no host; set `host:` to its name or address');
+  const { connection = 'api' } = values;
+  for (const key of KEYS_OF[connection === 'ssh' ? 'api' : 'ssh']) {
+    const other = connection === 'ssh' ? 'the API' : 'SSH';
+    if (given.has(key)) say(key, `is for nodes that are reached by ${other}; remove it`);
+  }
+  const isOfApi = values.user?.includes('@') ?? connection === 'api';
+  if (isOfApi !== (connection === 'api')) {
+    say('user', connection === 'ssh' ? 'has no realm with ssh: root' : 'needs its realm: root@pam');
+  }
+  if (connection === 'ssh') return;
   const pairs = [
     ['token_id', 'token_secret'],
     ['user', 'password'],
@@ -126,16 +147,26 @@ export const remarkOnNode = ({ values }: Section<NodeValues>): string | undefine
 
 /** undefined for the node of this program itself, and for one that has been reported. */
 export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | undefined {
-  const { host, port = PORT, node = '', token_id, token_secret, user, password } = values;
-  if (values.connection === 'local' || host === undefined) return undefined;
+  const { connection = 'api', host, token_id, token_secret, user, password } = values;
+  if (connection === 'local' || host === undefined) return undefined;
+  const node = values.node === '' ? undefined : values.node;
+  const at = { name, host, port: portOf(values) };
+  if (connection === 'ssh') {
+    const { identity_file: identityFile, known_hosts: knownHosts, jump } = values;
+    return { ...at, connection, node, user: user ?? 'root', identityFile, knownHosts, jump };
+  }
   const credentials =
     token_id !== undefined && token_secret !== undefined
       ? ({ kind: 'token', id: token_id, secret: token_secret } as const)
       : ({ kind: 'password', user: user ?? '', password: password ?? '' } as const);
-  return { name, node: node === '' ? name : node, host, port, credentials, trust: trustOf(values) };
+  return { ...at, connection, node: node ?? name, credentials, trust: trustOf(values) };
 }
 
-function trustOf({ ca_file, fingerprint, verify_tls }: Partial<NodeValues>): NodeConfig['trust'] {
+function trustOf({
+  ca_file,
+  fingerprint,
+  verify_tls,
+}: Partial<NodeValues>): ApiNodeConfig['trust'] {
   if (ca_file !== undefined) return { kind: 'file', path: ca_file };
   if (fingerprint !== undefined) return { kind: 'fingerprint', sha256: fingerprint.toUpperCase() };
   return { kind: verify_tls === false ? 'none' : 'usual' };

@@ -123,9 +123,11 @@ export function secretsOf({
   const { gotify, email, ntfy, webhook, uptimeKuma } = notify;
   const addresses = [gotify?.url, ntfy?.url, webhook?.url, uptimeKuma?.url];
   const tokens = [gotify?.token, email?.login?.password, ntfy?.token, webhook?.token];
-  const logins = nodes.map(({ credentials }) =>
-    credentials.kind === 'token' ? credentials.secret : credentials.password,
-  );
+  const logins = nodes.map((node) => {
+    if (node.connection === 'ssh') return undefined;
+    const { credentials } = node;
+    return credentials.kind === 'token' ? credentials.secret : credentials.password;
+  });
   const all = [
     metrics.token,
     ...tokens,

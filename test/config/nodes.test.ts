@@ -11,8 +11,10 @@ function loaded(text: string, env = {}) {
   return result;
 }
 
-const nodeOf = (keys: string, env = {}) =>
-  loaded(`NODES:\n  lab:\n    host: lab.example\n${keys}`, env).config.nodes[0];
+function nodeOf(keys: string, env = {}) {
+  const node = loaded(`NODES:\n  lab:\n    host: lab.example\n${keys}`, env).config.nodes[0];
+  return node?.connection === 'api' ? node : undefined;
+}
 
 const LOGIN = '    token_id: as@pve!x\n    token_secret: hush\n';
 
@@ -25,7 +27,7 @@ describe('NODES', () => {
 
   it('has a node with the port of the API, and the name that its cluster has for it', () => {
     expect(nodeOf(LOGIN)).toEqual({
-      ...{ name: 'lab', node: 'lab', host: 'lab.example', port: 8006 },
+      ...{ connection: 'api', name: 'lab', node: 'lab', host: 'lab.example', port: 8006 },
       credentials: { kind: 'token', id: 'as@pve!x', secret: 'hush' },
       trust: { kind: 'usual' },
     });
@@ -72,6 +74,39 @@ describe('NODES', () => {
     // Another node of the same cluster, and another cluster behind another port.
     expect(problems(first, node('two', 'lab.example'))).toEqual([]);
     expect(problems(first, node('two', 'lab.example\n    port: 443\n    node: lab'))).toEqual([]);
+  });
+
+  it('has a node that is reached by SSH, as root if nobody else is named', () => {
+    const one = (keys: string) =>
+      loaded(`NODES: {old: {connection: ssh, host: old.example${keys}}}`).config.nodes[0];
+    const usual = { connection: 'ssh', name: 'old', host: 'old.example', port: 22, user: 'root' };
+    expect(one('')).toEqual({ ...usual });
+    const keys = ', port: 2222, user: me, node: pve3, identity_file: /k, known_hosts: /h';
+    expect(one(`${keys}, jump: 'a@b:23'`)).toEqual({
+      ...{ ...usual, port: 2222, user: 'me', node: 'pve3' },
+      ...{ identityFile: '/k', knownHosts: '/h', jump: 'a@b:23' },
+    });
+  });
+
+  it('keeps the keys of the two connections apart', () => {
+    const problems = (keys: string): readonly string[] => {
+      const result = parseConfig(`NODES:\n  old:\n    host: h\n${keys}`, 'f.yaml', {});
+      return result.ok ? [] : result.problems.map(renderProblem);
+    };
+    expect(problems('    connection: ssh\n    user: root@pam\n')).toEqual([
+      'f.yaml:5: user: has no realm with ssh: root',
+    ]);
+    expect(problems('    connection: ssh\n    password: x\n')).toEqual([
+      'f.yaml:5: password: is for nodes that are reached by the API; remove it',
+    ]);
+    expect(problems(`${LOGIN}    jump: h\n`)).toEqual([
+      'f.yaml:6: jump: is for nodes that are reached by SSH; remove it',
+    ]);
+    expect(problems('    user: root\n    password: x\n')).toEqual([
+      'f.yaml:4: user: needs its realm: root@pam',
+    ]);
+    expect(problems('    connection: ssh\n    jump: -oProxyCommand=x\n')).toHaveLength(1);
+    expect(problems('    connection: ssh\n    user: -x\n')).toHaveLength(1);
   });
 
   it('has secrets that no log may hold', () => {

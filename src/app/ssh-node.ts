@@ -1,0 +1,186 @@
+import { dirname, join } from 'node:path/posix';
+import type { SshNodeConfig } from '../config/model.ts';
+import { parseVmid, type Vmid } from '../core/units.ts';
+import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
+import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
+import { createMemoryHigh, HIGH_DIRECTORY } from '../node/local/kernel/memory-high.ts';
+import { createHostView } from '../node/local/kernel/proc-files.ts';
+import { createPaths, type Paths } from '../node/local/paths.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
+import { createPct } from '../node/local/pve/pct.ts';
+import { PveInventory } from '../node/local/pve/pve-inventory.ts';
+import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import type { NodeEyes, NodeHands } from '../node/port.ts';
+import { FarFiles } from '../node/ssh/far-files.ts';
+import { FarHands } from '../node/ssh/far-hands.ts';
+import { type ConnectionOptions, KeptConnection } from '../node/ssh/kept-connection.ts';
+import { sshArguments, sshEnvironment } from '../node/ssh/ssh-command.ts';
+import type { ProcessContext } from './context.ts';
+import type { FarNode } from './world.ts';
+
+/**
+ * A node that is reached by SSH: the readers of this host, on the same bytes of the same files. All
+ * of them are fetched by one question a look; reading afterwards is as of that look.
+ */
+
+const LOOK_LIMIT_MS = 20_000;
+/** All configurations are fetched again within this many looks, as on a node itself. */
+const LOOKS_A_ROUND = 30;
+
+export interface Connecting extends Pick<ConnectionOptions, 'random'> {
+  readonly lookLimitMs?: number;
+}
+
+export function openSshNode(
+  config: SshNodeConfig,
+  { paths: own, clock, env }: Pick<ProcessContext, 'paths' | 'clock' | 'env'>,
+  { random, lookLimitMs = LOOK_LIMIT_MS }: Connecting,
+): FarNode {
+  const start = { file: 'ssh', args: sshArguments(config), env: sshEnvironment(env) };
+  const connect = (): KeptConnection => new KeptConnection({ start, clock, random });
+  const sight = new SshSight(connect(), own.sysroot, config, lookLimitMs);
+  const { paths } = sight;
+  const cgroups = createCgroups(paths, clock);
+  const inventory = new PveInventory(paths);
+  const machines = new LocalMachines(paths, clock, inventory);
+  const eyes: NodeEyes = {
+    ...{ clock, cgroups, guests: createGuests(paths, inventory) },
+    observe: (stop) => sight.observe(stop),
+    inspect: (vmid) => sight.inspect(vmid),
+    host: createHostView(paths, () => machines.memoryMib()),
+  };
+  const far = new FarHands(connect);
+  const files = far.kernelFiles((path) => vmidOf(path));
+  const records = join(own.at(HIGH_DIRECTORY), 'nodes', config.name);
+  const hands: NodeHands = {
+    apply: (request, stop, cancel) =>
+      createPct({ environment: {}, run: far.runOf(request.vmid) }).apply(request, stop, cancel),
+    reclaim: createReclaim(paths, clock, files),
+    memoryHigh: createMemoryHigh(paths, clock, files, records),
+  };
+  const close = (): void => {
+    sight.close();
+    far.close();
+    cgroups.close();
+    machines.close();
+  };
+  return { name: config.name, eyes, hands, problem: () => sight.problem, close };
+}
+
+/** The cgroup of a guest, or a file in it. */
+function vmidOf(path: string): Vmid {
+  const vmid = parseVmid(/\/lxc\/([0-9]+)(?:\/|$)/.exec(path)?.[1] ?? '');
+  if (vmid === undefined) throw new Error(`${path} is of no guest`);
+  return vmid;
+}
+
+/** What has been fetched of a node, and how. */
+class SshSight {
+  readonly paths: Paths;
+  problem: string | undefined = 'was not looked at yet';
+  readonly #connection: KeptConnection;
+  readonly #files: FarFiles;
+  readonly #config: SshNodeConfig;
+  /** Where configurations lie; they are fetched only if one of these files has changed. */
+  readonly #configs: readonly string[];
+  readonly #signs: readonly string[];
+  readonly #limitMs: number;
+  #looks = 0;
+
+  constructor(connection: KeptConnection, sysroot: string, config: SshNodeConfig, limitMs: number) {
+    this.#connection = connection;
+    this.#limitMs = limitMs;
+    this.#files = new FarFiles((uptimeS) => connection.toOwnMs(uptimeS));
+    this.paths = createPaths(sysroot, this.#files);
+    this.#config = config;
+    const { pveDir, pveVersion, vmlist } = this.paths;
+    this.#configs = [join(pveDir, 'lxc'), join(pveDir, 'qemu-server')];
+    this.#signs = [pveVersion, vmlist];
+  }
+
+  /** @param stop keeps nobody waiting for an answer; what was seen before stays until it comes */
+  async observe(stop?: AbortSignal): Promise<void> {
+    if (stop?.aborted) return;
+    let end = (): void => {};
+    const stopped = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    stop?.addEventListener('abort', end, { once: true });
+    await Promise.race([this.#look(), stopped]);
+    stop?.removeEventListener('abort', end);
+  }
+
+  async #look(): Promise<void> {
+    const before = this.#signs.map((path) => this.#files.bytes(path));
+    const isWhole = this.#looks++ % LOOKS_A_ROUND === 0 || before.includes(undefined);
+    const configs = this.#configs.map((path) => `c${path}`);
+    const seen = await this.#ask([...lookItems(this.paths), ...(isWhole ? configs : [])]);
+    if (!seen.ok) return this.#blind(seen.detail);
+    this.#files.replace(seen.value, isWhole ? [] : this.#configs);
+    this.problem = this.#whyAnother();
+    if (this.problem !== undefined) return this.#blind(this.problem);
+    const now = this.#signs.map((path) => this.#files.bytes(path));
+    if (isWhole || before.every((bytes, index) => isSame(bytes, now[index]))) return;
+    const changed = await this.#ask(configs);
+    if (!changed.ok) return this.#blind(changed.detail);
+    this.#files.merge(changed.value);
+  }
+
+  async inspect(vmid: Vmid): Promise<void> {
+    const seen = await this.#ask(guestItems(this.paths, vmid));
+    if (!seen.ok) return this.#blind(seen.detail);
+    this.#files.drop(this.paths.cgroup(vmid));
+    this.#files.merge(seen.value);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #ask(items: readonly string[]) {
+    return this.#connection.request('L', items, this.#limitMs);
+  }
+
+  #blind(why: string): void {
+    this.problem = `${this.#config.host}: ${why}`;
+    this.#files.forget(this.problem);
+  }
+
+  /** Another machine that answers in its place has other guests with the same numbers. */
+  #whyAnother(): string | undefined {
+    const { paths } = this;
+    const hasName = [paths.members, paths.at('/etc/hostname')].some((path) =>
+      this.#files.bytes(path),
+    );
+    if (!hasName) return `there is no ${paths.members}: it is no Proxmox VE node, or not up yet`;
+    const { node } = this.#config;
+    const name = paths.nodeName();
+    if (node === undefined || name === node) return undefined;
+    return `it calls itself ${name}, and not ${node} as \`node\` says`;
+  }
+}
+
+const isSame = (one: Buffer | undefined, other: Buffer | undefined): boolean =>
+  one !== undefined && other !== undefined && one.equals(other);
+
+const CGROUP_ITEMS = [...CGROUP_FILES, 'cgroup.controllers', '?memory.reclaim'].map(
+  (name) => `+${name}`,
+);
+
+/** The questions of a look; the letters are explained beside the far reader. */
+function lookItems(paths: Paths): readonly string[] {
+  const files = [
+    ...[paths.members, paths.vmlist, paths.pveVersion, paths.at('/etc/hostname')],
+    ...[paths.procMeminfo, paths.procLoadavg, paths.procStat, paths.arcstats, paths.cpusOnline],
+    ...[paths.procPressure('cpu'), paths.procPressure('memory'), paths.cpusOfGuests],
+  ];
+  const cgroups = dirname(paths.cpusOfGuests);
+  const listed = [paths.cgroupRoot, paths.qemuSlice].map((path) => `d${path}`);
+  return [...files.map((path) => `f${path}`), ...listed, `t${cgroups}`, ...CGROUP_ITEMS];
+}
+
+function guestItems(paths: Paths, vmid: Vmid): readonly string[] {
+  const config = join(paths.pveDir, 'lxc', `${vmid}.conf`);
+  const files = [paths.members, paths.cpusOfGuests, config].map((path) => `f${path}`);
+  return [...files, `g${paths.cgroup(vmid)}`, ...CGROUP_ITEMS];
+}

@@ -1,0 +1,286 @@
+/**
+ * What runs on the far node: a fixed program, started once for a connection and kept. It decides
+ * nothing. It is asked for files and answers with their bytes, or with the number of the error.
+ * It is Perl, as `pct` itself is: a shell can neither keep every byte nor tell an error from the
+ * end of a file, and would start a process for each file.
+ *
+ * A frame is its length (four bytes, the highest first) and so many bytes: the number of the
+ * request, a letter, and texts with a NUL between them. An answer is the same number and records.
+ *
+ *     L  looks. `f` a file, `d` a directory, `c` all configurations of a directory, `g` the files
+ *        of a cgroup, `t` those of all cgroups of a directory; `+` names a file of them, and `?`
+ *        one of which only is asked whether it is there
+ *     W  writes a file of the kernel; `w` anew or `a` behind. With a text to restore, that is
+ *        written when the connection ends, as long as nobody has changed it meanwhile
+ *     X  runs a program, given as its arguments, in a group of its own, for so many seconds
+ *     C  ends that program     K  says that somebody is still there
+ *
+ * While something is held down or runs, a silence of `SILENCE` seconds is the end, too.
+ */
+export const FAR_READER = String.raw`
+use strict;
+use warnings;
+use Fcntl;
+use POSIX ();
+my ($MOST, $FRAME, $LOOK, $SILENCE) = (4 << 20, 1 << 20, 30, 15);
+my ($in, $number, %held, %life, $child) = ('', 0);
+binmode STDIN;
+binmode STDOUT;
+my @usual = qw(/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin);
+%ENV = (
+  PATH => join(':', grep({ m{^/} } split(/:/, $ENV{PATH} || '')), @usual),
+  HOME => $ENV{HOME} || '/',
+  LC_ALL => 'C.UTF-8', LANG => 'C.UTF-8', PERL_BADLANG => '0',
+);
+chdir '/';
+$SIG{PIPE} = 'IGNORE';
+$SIG{HUP} = $SIG{TERM} = $SIG{INT} = \&leave;
+
+sub record { my ($kind, @texts) = @_; return $kind . pack('N/a*' x @texts, @texts) }
+
+sub answer {
+  my $left = $number . join('', @_);
+  $left = pack('N', length $left) . $left;
+  my $at = 0;
+  while ($at < length $left) {
+    my $count = syswrite(STDOUT, $left, length($left) - $at, $at);
+    leave() unless defined $count;
+    $at += $count;
+  }
+}
+
+sub slurp {
+  my ($path) = @_;
+  sysopen(my $file, $path, O_RDONLY | O_NONBLOCK) or return (undef, $! + 0);
+  my $bytes = '';
+  for (;;) {
+    my $count = sysread($file, $bytes, 65536, length $bytes);
+    return (undef, $! + 0) unless defined $count;
+    return ($bytes) unless $count;
+    return (undef, POSIX::EFBIG()) if length $bytes > $MOST;
+  }
+}
+
+sub file {
+  my ($path) = @_;
+  my ($bytes, $error) = slurp($path);
+  return defined $bytes ? record('F', $path, $bytes) : record('E', $path, $error);
+}
+
+sub names {
+  my ($path) = @_;
+  opendir(my $directory, $path) or return (undef, $! + 0);
+  return ([grep { !/^\.\.?$/ } readdir $directory]);
+}
+
+sub directory {
+  my ($path, $names) = @_;
+  my @stat = stat $path or return record('E', $path, $! + 0);
+  return record('E', $path, POSIX::ENOTDIR()) unless -d _;
+  my ($uptime) = split / /, (slurp('/proc/uptime'))[0] // '';
+  my @about = ($path, $stat[1], $stat[9], $uptime // '');
+  return $names ? record('D', @about, join("\0", @$names)) : record('G', @about);
+}
+
+sub listing {
+  my ($path) = @_;
+  my ($names, $error) = names($path);
+  return $names ? directory($path, $names) : record('E', $path, $error);
+}
+
+# A directory that is held open keeps its inode from being given to another one.
+sub cgroup {
+  my ($path, @files) = @_;
+  my $inode = (stat $path)[1];
+  if (!defined $inode) {
+    my $error = $! + 0;
+    delete $life{$path};
+    return record('E', $path, $error);
+  }
+  if (!$life{$path} || $life{$path}[0] != $inode) {
+    delete $life{$path};
+    my $handle;
+    $life{$path} = [(stat $handle)[1] // $inode, $handle] if opendir($handle, $path);
+  }
+  my $all = directory($path);
+  for my $name (@files) {
+    if ($name !~ /^\?(.*)/s) { $all .= file("$path/$name"); next }
+    $all .= lstat("$path/$1") ? record('F', "$path/$1", '') : record('E', "$path/$1", $! + 0);
+  }
+  return $all;
+}
+
+sub look {
+  my $all = '';
+  alarm $LOOK;
+  while (@_) {
+    my ($kind, $path) = shift =~ /^(.)(.*)/s;
+    my @files;
+    push @files, substr(shift, 1) while @_ && $_[0] =~ /^\+/;
+    if ($kind eq 'f') { $all .= file($path) }
+    elsif ($kind eq 'g') { $all .= cgroup($path, @files) }
+    else {
+      my $listed = listing($path);
+      $all .= $listed;
+      next if $kind eq 'd' || $listed =~ /^E/;
+      my ($names) = names($path);
+      for my $name (@{$names || []}) {
+        if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /^[0-9]+\.conf$/ }
+        else { $all .= cgroup("$path/$name", @files) if $name =~ /^[0-9]+$/ }
+      }
+    }
+  }
+  alarm 0;
+  return $all;
+}
+
+sub put {
+  my ($path, $mode, $text) = @_;
+  my $flags = O_WRONLY | ($mode eq 'a' ? O_APPEND | O_NONBLOCK : O_TRUNC);
+  sysopen(my $file, $path, $flags) or return $! + 0;
+  return defined syswrite($file, $text) ? 0 : $! + 0;
+}
+
+sub inode_around { my ($path) = @_; $path =~ s{/[^/]*$}{}; return (stat $path)[1] // 0 }
+
+sub change {
+  my ($path, $mode, $text, $restore) = @_;
+  $held{$path} = [inode_around($path), $text, $restore] if length $restore;
+  my $error = put($path, $mode, $text);
+  delete $held{$path} if !$error && !length $restore;
+  return record('W', $error);
+}
+
+sub restore {
+  for my $path (keys %held) {
+    my ($inode, $text, $before) = @{$held{$path}};
+    next if inode_around($path) != $inode;
+    my ($now) = slurp($path);
+    put($path, 'w', $before) if defined $now && $now eq $text;
+  }
+  %held = ();
+}
+
+sub wait_for { select(undef, undef, undef, $_[0]) }
+
+# True if all of the group has ended.
+sub end_group {
+  my ($pid) = @_;
+  for my $signal ('TERM', 'KILL') {
+    kill $signal, -$pid;
+    for (1 .. 20) {
+      waitpid($pid, POSIX::WNOHANG());
+      return 1 unless kill 0, -$pid;
+      wait_for(0.05);
+    }
+  }
+  return 0;
+}
+
+sub leave {
+  $SIG{$_} = 'IGNORE' for qw(HUP TERM INT);
+  end_group($child) if $child;
+  restore();
+  POSIX::_exit(0);
+}
+
+# Waits for a byte of ours, or for what a program says. Returns what can be read.
+sub ready {
+  my ($seconds, @others) = @_;
+  my $bits = '';
+  vec($bits, fileno $_, 1) = 1 for \*STDIN, @others;
+  my $count = select($bits, undef, undef, $seconds);
+  return () if $count <= 0;
+  return grep { vec($bits, fileno $_, 1) } \*STDIN, @others;
+}
+
+sub hear {
+  my $count = sysread(STDIN, $in, 65536, length $in);
+  leave() unless $count;
+}
+
+# The next frame that has come whole.
+sub next_frame {
+  return () if length $in < 4;
+  my $length = unpack('N', $in);
+  leave() if $length > $FRAME;
+  return () if length $in < 4 + $length;
+  my $frame = substr($in, 4, $length);
+  substr($in, 0, 4 + $length) = '';
+  my ($id, $kind, $rest) = $frame =~ /^([0-9]+)([A-Z])(.*)/s or leave();
+  return ($id, $kind, split(/\0/, $rest, -1));
+}
+
+sub run {
+  my ($limit, @argv) = @_;
+  pipe(my $out, my $out_end) && pipe(my $err, my $err_end) && pipe(my $why, my $why_end)
+    or return record('N', $! + 0);
+  my $pid = fork;
+  return record('N', $! + 0) unless defined $pid;
+  if ($pid == 0) {
+    setpgrp(0, 0);
+    $SIG{$_} = 'DEFAULT' for qw(PIPE HUP TERM INT);
+    POSIX::dup2(POSIX::open('/dev/null', O_RDONLY), 0);
+    POSIX::dup2(fileno $out_end, 1);
+    POSIX::dup2(fileno $err_end, 2);
+    { no warnings; exec { $argv[0] } @argv }
+    syswrite($why_end, $! + 0);
+    POSIX::_exit(127);
+  }
+  setpgrp($pid, $pid);
+  close $_ for $out_end, $err_end, $why_end;
+  if (sysread($why, my $error, 16)) { waitpid($pid, 0); return record('N', $error) }
+  $child = $pid;
+  my $done = attend($pid, $limit, $out, $err);
+  $child = undef;
+  return $done;
+}
+
+sub attend {
+  my ($pid, $limit, $out, $err) = @_;
+  my %text = (fileno $out, '', fileno $err, '');
+  my ($status, $until, $heard) = (undef, time + $limit, time);
+  my @open = ($out, $err);
+  for (;;) {
+    while (my ($id, $kind) = next_frame()) {
+      return ended('cancelled', $pid, \%text, $out, $err) if $kind eq 'C';
+      leave() if $kind ne 'K';
+    }
+    for my $ready (ready(0.1, @open)) {
+      if (fileno $ready == 0) { hear(); $heard = time; next }
+      my $count = sysread($ready, my $bytes, 65536);
+      if (!$count) { @open = grep { $_ != $ready } @open; next }
+      my $room = 65536 - length $text{fileno $ready};
+      $text{fileno $ready} .= substr($bytes, 0, $room) if $room > 0;
+    }
+    if (!defined $status && waitpid($pid, POSIX::WNOHANG()) == $pid) {
+      $status = $?;
+      $until = time + 1;
+    }
+    if (defined $status && (!@open || time >= $until)) {
+      my ($kind, $number) = $status & 127 ? ('killed', $status & 127) : ('exited', $status >> 8);
+      return record('Z', $kind, $number, @text{fileno $out, fileno $err});
+    }
+    return ended('timed-out', $pid, \%text, $out, $err) if time >= $until;
+    leave() if time - $heard > $SILENCE;
+  }
+}
+
+sub ended {
+  my ($kind, $pid, $text, $out, $err) = @_;
+  return record('Z', $kind, end_group($pid) ? 0 : 1, $$text{fileno $out}, $$text{fileno $err});
+}
+
+answer('H');
+for (;;) {
+  while (my ($id, $kind, @texts) = next_frame()) {
+    $number = $id;
+    if ($kind eq 'L') { answer(look(@texts)) }
+    elsif ($kind eq 'W') { answer(change(@texts)) }
+    elsif ($kind eq 'X') { answer(run(@texts)) }
+    elsif ($kind !~ /[CK]/) { leave() }
+  }
+  leave() unless ready(%held ? $SILENCE : undef);
+  hear();
+}
+`;

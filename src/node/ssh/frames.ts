@@ -1,0 +1,173 @@
+import { getSystemErrorName } from 'node:util';
+
+/** The form in which the far reader is asked and answers: see `far-reader.ts`. */
+
+export type FarRecord =
+  | { readonly kind: 'file'; readonly path: string; readonly bytes: Buffer }
+  /** `code` as the system has it, e.g. `ENOENT`. */
+  | { readonly kind: 'error'; readonly path: string; readonly code: string }
+  | {
+      readonly kind: 'directory';
+      readonly path: string;
+      readonly ino: number;
+      readonly mtimeS: number;
+      /** By the far node's monotonic clock, when it was looked at. */
+      readonly uptimeS: number;
+      /** undefined: it was not listed. */
+      readonly names: ReadonlySet<string> | undefined;
+    }
+  /** undefined: it was written. */
+  | { readonly kind: 'written'; readonly code: string | undefined }
+  | { readonly kind: 'not-started'; readonly code: string }
+  | {
+      readonly kind: 'ended';
+      readonly how: string;
+      /** The exit code, the signal, or whether something of it is left. */
+      readonly number: number;
+      readonly stdout: Buffer;
+      readonly stderr: Buffer;
+    };
+
+export interface FarAnswer {
+  /** The number of the request; 0: it has begun. */
+  readonly id: number;
+  readonly records: readonly FarRecord[];
+}
+
+/** No node has so much to say: a cgroup has 5 KB, a configuration rarely more. */
+export const MOST_FRAME_BYTES = 256 * 1024 * 1024;
+const HEAD_BYTES = 4;
+
+/** A request as it goes over the wire. */
+export function frameOf(id: number, letter: string, texts: readonly string[]): Buffer {
+  const body = Buffer.from(`${id}${letter}${texts.join('\0')}`, 'utf8');
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeUInt32BE(body.length);
+  return Buffer.concat([head, body]);
+}
+
+/** Puts frames together from what comes in pieces. */
+export class FrameBuffer {
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  add(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+  }
+
+  /** The next frame that is whole; undefined: there is none yet. False: these are no frames. */
+  next(): Buffer | undefined | false {
+    if (this.#length < HEAD_BYTES) return undefined;
+    const first = this.#chunks[0];
+    if (first === undefined || first.length < HEAD_BYTES) this.#join();
+    const length = this.#chunks[0]?.readUInt32BE(0) ?? 0;
+    if (length > MOST_FRAME_BYTES) return false;
+    const end = HEAD_BYTES + length;
+    if (this.#length < end) return undefined;
+    const all = this.#join();
+    this.#chunks = [all.subarray(end)];
+    this.#length -= end;
+    return all.subarray(HEAD_BYTES, end);
+  }
+
+  #join(): Buffer {
+    const all = Buffer.concat(this.#chunks);
+    this.#chunks = [all];
+    return all;
+  }
+}
+
+/** undefined: it is not in the form, so that nothing of it counts. */
+export function parseAnswer(frame: Buffer): FarAnswer | undefined {
+  const id = /^(0|[1-9][0-9]{0,14})(?=[A-Z])/.exec(frame.toString('latin1', 0, 16))?.[1];
+  if (id === undefined) return undefined;
+  const records: FarRecord[] = [];
+  let at = id.length;
+  if (frame.length === at + 1 && frame[at] === HELLO) return { id: Number(id), records };
+  while (at < frame.length) {
+    const letter = String.fromCharCode(frame[at] ?? 0);
+    const texts = textsAt(frame, at + 1, TEXTS[letter] ?? 0);
+    const record = texts && recordOf(letter, texts.texts);
+    if (texts === undefined || record === undefined) return undefined;
+    records.push(record);
+    at = texts.end;
+  }
+  return { id: Number(id), records };
+}
+
+const HELLO = 'H'.charCodeAt(0);
+/** How many texts a record has. */
+const TEXTS: Readonly<Record<string, number>> = { F: 2, E: 2, D: 5, G: 4, W: 1, N: 1, Z: 4 };
+
+function textsAt(frame: Buffer, start: number, count: number) {
+  const texts: Buffer[] = [];
+  let end = start;
+  for (let index = 0; index < count; index++) {
+    if (end + HEAD_BYTES > frame.length) return undefined;
+    const from = end + HEAD_BYTES;
+    end = from + frame.readUInt32BE(end);
+    if (end > frame.length) return undefined;
+    texts.push(frame.subarray(from, end));
+  }
+  return { texts, end };
+}
+
+function recordOf(letter: string, texts: readonly Buffer[]): FarRecord | undefined {
+  const [first = EMPTY, second = EMPTY, ...others] = texts;
+  switch (letter) {
+    case 'F':
+      return { kind: 'file', path: first.toString('utf8'), bytes: second };
+    case 'E':
+      return withCode(second, (code) => ({ kind: 'error', path: first.toString('utf8'), code }));
+    case 'D':
+    case 'G':
+      return directoryOf(first, second, others);
+    case 'W':
+      return first.equals(ZERO)
+        ? { kind: 'written', code: undefined }
+        : withCode(first, (code) => ({ kind: 'written', code }));
+    case 'N':
+      return withCode(first, (code) => ({ kind: 'not-started', code }));
+    case 'Z': {
+      const number = numberOf(second);
+      const [stdout = EMPTY, stderr = EMPTY] = others;
+      if (number === undefined) return undefined;
+      return { kind: 'ended', how: first.toString('latin1'), number, stdout, stderr };
+    }
+    default:
+      return undefined;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const ZERO = Buffer.from('0');
+
+function directoryOf(
+  path: Buffer,
+  inode: Buffer,
+  [mtime = EMPTY, uptime = EMPTY, names]: readonly Buffer[],
+): FarRecord | undefined {
+  const [ino, mtimeS, uptimeS] = [numberOf(inode), numberOf(mtime), numberOf(uptime)];
+  if (ino === undefined || mtimeS === undefined || uptimeS === undefined) return undefined;
+  return {
+    ...{ kind: 'directory', path: path.toString('utf8'), ino, mtimeS, uptimeS },
+    names: names && new Set(names.length === 0 ? [] : names.toString('utf8').split('\0')),
+  };
+}
+
+function withCode(text: Buffer, make: (code: string) => FarRecord): FarRecord | undefined {
+  const code = codeOf(text);
+  return code === undefined ? undefined : make(code);
+}
+
+/** The numbers of errors are the same on all machines with Linux that Proxmox VE runs on. */
+function codeOf(text: Buffer): string | undefined {
+  const errno = numberOf(text);
+  return errno === undefined || errno < 1 || errno > 4095 ? undefined : getSystemErrorName(-errno);
+}
+
+function numberOf(text: Buffer): number | undefined {
+  const digits = text.toString('latin1');
+  return /^[0-9]{1,20}(\.[0-9]{1,9})?$/.test(digits) ? Number(digits) : undefined;
+}

@@ -1,0 +1,102 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { NO_SSHD, type SshServer, startSshd } from '../node/ssh/sshd.ts';
+import { until } from '../patience.ts';
+import { calm, guest, NodeUnderTest } from './node-under-test.ts';
+
+/** The real program on one node, and another node that it reaches by a real sshd. */
+
+let server: SshServer | undefined;
+
+beforeEach((context) => {
+  if (NO_SSHD !== undefined) context.skip(NO_SSHD);
+  if (spawnSync('unshare', ['-m', 'true']).status !== 0) context.skip('needs unshare -m');
+});
+afterEach(() => server?.close());
+
+/** Half a gigabyte of its cache can go. */
+const CACHED = { cpuCores: 1, anonMib: 300, fileSetMib: 2000 };
+
+async function twoNodes() {
+  const home = await NodeUnderTest.create([calm(101)]);
+  const far = await NodeUnderTest.create([
+    guest(201, { cores: 2, memoryMib: 1024 }, { cpuCores: 1.95, anonMib: 500 }),
+    guest(202, { cores: 2, memoryMib: 2560 }, CACHED),
+  ]);
+  far.node.start();
+  // Behind this sshd the far node's files are where the program looks for those of a node.
+  const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+  const before = ['unshare', '-m', 'sh', '-c', script, 'sh', far.root, home.root];
+  server = await startSshd({ path: `${far.node.binDirectory}:/usr/bin:/bin`, before });
+  const { port, user, identityFile, knownHosts } = server.settings;
+  const now = 'cooldown_seconds: 0, evaluation_periods: 1, first_shrink_seconds: 0';
+  const reached = `host: 127.0.0.1, port: ${port}, user: ${user}`;
+  const keys = `identity_file: ${identityFile}, known_hosts: ${knownHosts}`;
+  home.configure(
+    `DEFAULT: {poll_interval: 1, ${now}}\nNODES:\n  old: {connection: ssh, ${reached}, ${keys}}\n`,
+  );
+  return { home, far, server };
+}
+
+const backupsOf = (home: NodeUnderTest, vmid: number): string[] => {
+  const directory = join(home.root, `var/lib/lxc_autoscale/backups/nodes/old/${vmid}`);
+  return existsSync(directory)
+    ? readdirSync(directory)
+        .filter((name) => name.endsWith('.conf'))
+        .map((name) => readFileSync(join(directory, name), 'utf8'))
+    : [];
+};
+
+it('what a guest needs is changed there, with backup, proof, read-back and journal', async () => {
+  const { home, far } = await twoNodes();
+  const checked = await home.run(['check-config']);
+  expect(checked.stdout).toMatch(/^old +127\.0\.0\.1:[0-9]+ +2 +reached$/m);
+  const daemon = home.start(['daemon']);
+  const line = (wanted: object) =>
+    home.journal().find((each) => Object.entries(wanted).every(([key, is]) => each[key] === is));
+  const grown = { container_id: '201', action: 'Increase Cores' };
+  // At once, if pvestatd came in between; otherwise a later cycle sees it.
+  const inForce = () =>
+    line({ ...grown, status: 'confirmed' }) ?? line({ container_id: '201', event: 'confirmed' });
+  const lowered = () =>
+    line({ container_id: '202', action: 'Decrease Memory', status: 'confirmed' });
+  for (const seen of [inForce, lowered]) {
+    await until(
+      () => seen() !== undefined,
+      () => home.log(),
+    );
+    expect(seen()).toMatchObject({ proxmox_host: 'old' });
+  }
+  expect(line(grown)).toMatchObject({ before: 2, proxmox_host: 'old' });
+  expect(far.node.limits(201)?.cores).toBeGreaterThan(2);
+  expect(far.node.limits(202)?.live?.memoryMib).toBeLessThan(2560);
+  expect(backupsOf(home, 201)[0]).toMatch(/^cores: 2$/m);
+  expect(backupsOf(home, 202)[0]).toMatch(/^memory: 2560$/m);
+  // The kernel was asked there, nobody was hurt, and nothing is held down any more.
+  expect(far.node.events.some(({ what }) => what === 'reclaim')).toBe(true);
+  expect(far.node.oomKills(202)).toBe(0);
+  expect(existsSync(join(home.root, 'var/lib/lxc_autoscale/memory-high/nodes/old/202'))).toBe(
+    false,
+  );
+  expect(home.node.calls).toEqual([]);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+});
+
+it('a node that goes away is blind, hurts no other, and is seen again', async () => {
+  const { home, server: sshd } = await twoNodes();
+  const daemon = home.start(['daemon']);
+  await until(() => sshd.wire.connections > 0);
+  await daemon.cycles(3);
+  sshd.wire.refuse(true);
+  await daemon.saying(/old: .*127\.0\.0\.1: /);
+  await daemon.cycles(3);
+  sshd.wire.refuse(false);
+  const before = sshd.wire.connections;
+  await until(() => sshd.wire.connections > before);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+  expect(home.log()).not.toMatch(/101.* -> /);
+});

@@ -1,0 +1,54 @@
+import { openSshNode } from '../../../src/app/ssh-node.ts';
+import type { FarNode } from '../../../src/app/world.ts';
+import type { SshNodeConfig } from '../../../src/config/model.ts';
+import { milliseconds } from '../../../src/core/units.ts';
+import { createPaths } from '../../../src/node/local/paths.ts';
+import { SimulatedNode } from '../../../src/sim/node.ts';
+import { guestSpec } from '../api/rest-node.ts';
+import { temporaryDirectory } from '../local/world.ts';
+import { type SshServer, type SshServerOptions, startSshd } from './sshd.ts';
+
+/** A simulated node behind a real sshd. */
+
+export interface NodeBehindSsh {
+  readonly node: SimulatedNode;
+  readonly server: SshServer;
+  readonly far: FarNode;
+  /** Another program that reaches the same node. */
+  open(settings?: Partial<SshNodeConfig>, lookLimitMs?: number): FarNode;
+  close(): Promise<void>;
+}
+
+export async function nodeBehindSsh(forced?: SshServerOptions['forced']): Promise<NodeBehindSsh> {
+  const node = await SimulatedNode.create({
+    ...{ root: temporaryDirectory(), guests: [101, 102].map(guestSpec), lockTimeoutMs: 50 },
+    host: {
+      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
+      ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+    },
+  });
+  const path = `${node.binDirectory}:/usr/bin:/bin`;
+  const server = await startSshd({ path, ...(forced !== undefined && { forced }) });
+  const clock = {
+    wallMs: () => milliseconds(Date.now()),
+    monotonicMs: () => milliseconds(performance.now()),
+  };
+  const opened: FarNode[] = [];
+  const open = (settings: Partial<SshNodeConfig> = {}, lookLimitMs = 60_000): FarNode => {
+    const context = { paths: createPaths(node.root), clock, env: process.env };
+    const far = openSshNode({ ...server.settings, ...settings }, context, {
+      random: () => 0,
+      lookLimitMs,
+    });
+    opened.push(far);
+    return far;
+  };
+  return {
+    ...{ node, server, open, far: open() },
+    async close() {
+      for (const one of opened) one.close();
+      await server.close();
+      await node.close();
+    },
+  };
+}
