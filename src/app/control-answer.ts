@@ -28,7 +28,7 @@ export interface DaemonState {
 }
 
 /** Requests that are answered from the last cycle. */
-export type AboutCycle = Exclude<ControlRequest, { command: 'health' | 'reload' }>;
+export type AboutCycle = Exclude<ControlRequest, { command: 'health' | 'reload' | 'dashboard' }>;
 
 const STARTING = 'the first cycle of the daemon is not over yet; ask again in a moment';
 

@@ -10,6 +10,7 @@ export interface ControlOptions {
   /** What is known of each node, the home first. */
   readonly known: () => readonly [DaemonState, ...DaemonState[]];
   readonly health: () => HealthReport;
+  readonly loginLink: () => Promise<object>;
 }
 
 /** The socket that `status` and `explain` ask. The code of the answers is loaded with the first. */
@@ -18,6 +19,7 @@ export const openControl = ({
   context,
   known,
   health,
+  loginLink,
 }: ControlOptions): Promise<ControlSocket> =>
   openControlSocket({
     paths: context.paths,
@@ -31,6 +33,7 @@ export const openControl = ({
         process.kill(process.pid, 'SIGHUP');
         return { reloading: true };
       }
+      if (request.command === 'dashboard') return loginLink();
       const { answerTo } = await import('./control-answer.ts');
       return answerTo(request, known());
     },

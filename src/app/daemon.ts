@@ -9,6 +9,7 @@ import { digest } from './digest.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
+import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
@@ -16,6 +17,7 @@ import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
 import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
+import { Turn } from './turn.ts';
 import { usageHistory } from './usage-history.ts';
 
 /** `daemon`: runs cycles and samples of its nodes when they are due, until a signal ends it. */
@@ -41,6 +43,11 @@ class Daemon {
   readonly #groups: GroupsPart;
   readonly #notifications: Notifications;
   readonly #metrics: Metrics;
+  readonly #http: HttpPart;
+  /** Cycles, samples and what is asked for by HTTP: of a node one at a time. */
+  readonly #turns = new Map<NodeLoop, Turn>();
+  /** Fires when the program is to end. */
+  readonly #stop = new AbortController();
   readonly #parts: Required<Part>;
   /** Called when no work is in progress. */
   readonly #collect = createCollector();
@@ -72,7 +79,8 @@ class Daemon {
       messages: () => this.#notifications.counts(),
     });
     const summaries = this.#nodes.map((node) => digest(node));
-    const told = [this.#notifications, this.#metrics];
+    this.#http = this.#httpPart(launched);
+    const told = [this.#notifications, this.#metrics, this.#http];
     this.#parts = together([this.#groups, ...summaries, ...usages, ...told]);
   }
 
@@ -84,6 +92,7 @@ class Daemon {
     const control = await openControl({
       ...{ open: this.#home.open, context, known: () => this.#known() },
       health: () => this.#metrics.health(),
+      loginLink: () => this.#http.loginLink(),
     });
     await this.#parts.apply(config);
     await Promise.all(
@@ -93,6 +102,8 @@ class Daemon {
         node.save();
       }),
     );
+    this.#stop.abort();
+    await Promise.all([...this.#turns.values()].map((turn) => turn.over()));
     await this.#parts.stop();
     await control.close();
     this.#home.save();
@@ -110,7 +121,7 @@ class Daemon {
       ...(isHome && { supervisor: this.#supervisor }),
       pollIntervalMs: () => node.config.pollIntervalMs,
       cycle: async (stop) => {
-        isEventful = await this.#cycle(node, stop);
+        isEventful = await this.#inTurn(node, () => this.#cycle(node, stop));
       },
       resting: (untilNextMs) => {
         const seconds = Math.round(untilNextMs / 1000);
@@ -118,7 +129,7 @@ class Daemon {
         if (isEventful) log.info(line);
         else log.debug(line);
       },
-      reload: async () => (isHome ? this.#reload() : undefined),
+      reload: async () => (isHome ? this.#inTurn(node, () => this.#reload()) : undefined),
     };
   }
 
@@ -142,14 +153,41 @@ class Daemon {
     return {
       intervalMs: () => node.config.sampleIntervalMs,
       look: () => node.sampleMeanwhile(),
-      sample: async (stop) => {
-        const { urgent, suspicious } = await node.sample(stop);
-        this.#collect();
-        if (urgent.size === 0) return suspicious;
-        await this.#watched(node, () => node.earlyCycle(urgent, stop));
-        return false;
-      },
+      sample: (stop) => this.#inTurn(node, () => this.#sample(node, stop)),
     };
+  }
+
+  async #sample(node: NodeLoop, stop: AbortSignal): Promise<boolean> {
+    const { urgent, suspicious } = await node.sample(stop);
+    this.#collect();
+    if (urgent.size === 0) return suspicious;
+    await this.#watched(node, () => node.earlyCycle(urgent, stop));
+    return false;
+  }
+
+  #inTurn<T>(node: NodeLoop, work: () => Promise<T>): Promise<T> {
+    const turn = this.#turns.get(node) ?? new Turn();
+    this.#turns.set(node, turn);
+    return turn.take(work);
+  }
+
+  #httpPart({ launch, context, home }: Launched): HttpPart {
+    const { outputs } = home;
+    return httpPart({
+      outputs,
+      service: {
+        ...{ context, choice: launch },
+        nodes: () => [this.#home, ...this.#far()],
+        known: () => this.#known(),
+        health: async () => {
+          await home.world.observe();
+          return this.#metrics.health();
+        },
+        figures: (path) => this.#metrics.figures(path),
+        inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
+        reload: () => process.kill(process.pid, 'SIGHUP'),
+      },
+    });
   }
 
   /** Runs a cycle, and tells every part of its beginning and its end. */

@@ -3,7 +3,8 @@ import type { Config } from '../config/model.ts';
 import { showAddress } from '../core/listen-address.ts';
 import type { HealthReport } from '../core/report/health.ts';
 import type { ReportInput } from '../core/report/report-input.ts';
-import { type HttpAnswer, type HttpListener, openHttpListener } from '../os/http-listener.ts';
+import type { HttpListener } from '../os/http-door.ts';
+import { type HttpAnswer, openHttpListener } from '../os/http-listener.ts';
 import { removeFile, replaceFile } from '../os/textfile.ts';
 import { ofComponent } from '../output/component-log.ts';
 import { CONTENT_TYPE } from '../output/exposition.ts';
@@ -19,6 +20,8 @@ export interface MetricsServer {
   apply(metrics: Config['metrics']): Promise<void>;
   /** After a cycle. */
   write(): void;
+  /** What is served at a path; undefined: nothing. */
+  answer(path: string): Promise<HttpAnswer | undefined>;
 }
 
 export interface MetricsOptions {
@@ -72,12 +75,12 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   let listener: (HttpListener & { ok: true }) | undefined;
   let complaint: string | undefined;
 
+  const answer = (path: string) => answerTo(path, text, options);
   const listen = async ({ listen: address, token }: Config['metrics']): Promise<void> => {
     await listener?.close();
     listener = undefined;
     if (address === undefined) return;
     const complain = (message: string): void => log.warn(message);
-    const answer = (path: string) => answerTo(path, text, options);
     const opened = await openHttpListener({ address, token, answer, complain });
     if (opened.ok) {
       listener = opened;
@@ -104,7 +107,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       }
       if (!isSame) await listen(metrics);
     },
-    write,
+    ...{ write, answer },
   };
 }
 

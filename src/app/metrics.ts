@@ -12,6 +12,7 @@ import {
 } from '../core/report/health.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../loop/cycle.ts';
+import type { HttpAnswer } from '../os/http-listener.ts';
 import { type GoodCycle, noteCycle } from '../output/tally.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
 import type { MessageCounts, MetricsOptions, MetricsServer } from './metrics-server.ts';
@@ -22,6 +23,8 @@ export interface Metrics extends Part {
   cycleEnded(cycle: EndedCycle): void;
   reloaded(isDone: boolean): void;
   health(): HealthReport;
+  /** What `metrics_listen` serves at a path; undefined: nothing. */
+  figures(path: string): Promise<HttpAnswer | undefined>;
 }
 
 /** The checks write files, and a monitor may ask every second: results are kept for a while. */
@@ -61,15 +64,18 @@ export function openMetrics(options: MetricsOptions): Metrics {
     return open.hanging() ?? (isLate ? 'no cycle ended for a long time' : undefined);
   };
 
+  const loaded = async (): Promise<MetricsServer> => {
+    const { createMetricsServer } = await import('./metrics-server.ts');
+    server ??= createMetricsServer({ ...options, health, whyIdle });
+    return server;
+  };
+
   return {
     async apply({ metrics }) {
-      if (server === undefined) {
-        if (metrics.listen === undefined && metrics.textfile === undefined) return;
-        const { createMetricsServer } = await import('./metrics-server.ts');
-        server = createMetricsServer({ ...options, health, whyIdle });
-      }
-      await server.apply(metrics);
+      const isWanted = metrics.listen !== undefined || metrics.textfile !== undefined;
+      if (server !== undefined || isWanted) await (await loaded()).apply(metrics);
     },
+    figures: async (path) => (await loaded()).answer(path),
     cycleEnded({ node, kind, view }) {
       if (kind === 'early') return;
       const far = options.others?.().find((one) => one.open.name === node);

@@ -25,8 +25,8 @@ export interface Outputs {
   /** The JSON log, with the node that its lines are about. */
   journalOf(node: string, listener: (event: JournalEvent, isWritten: boolean) => void): Journal;
   reconfigure(config: Config): void;
-  /** The listener gets each line of the JSON log, and whether it could be written. */
-  listen(listener: JournalListener | undefined): void;
+  /** From here on it gets each line of the JSON log, and whether it could be written. */
+  listen(listener: JournalListener): void;
   /** Resolves when every log line is written. */
   close(): Promise<void>;
 }
@@ -54,7 +54,7 @@ export function openOutputs(first: Config, context: ProcessContext): Outputs {
   });
   outlets.use(config);
   const journals = new Map<string, JsonJournal>();
-  let heard: JournalListener | undefined;
+  const listeners = new Set<JournalListener>();
   return {
     ...{ log, answering },
     places: () => placesIn(config, paths),
@@ -66,7 +66,7 @@ export function openOutputs(first: Config, context: ProcessContext): Outputs {
         record(event) {
           const isWritten = journal.record(event);
           listener(event, isWritten);
-          heard?.(event, isWritten, node);
+          for (const heard of listeners) heard(event, isWritten, node);
           return isWritten;
         },
         problem() {
@@ -81,8 +81,8 @@ export function openOutputs(first: Config, context: ProcessContext): Outputs {
       outlets.use(next);
       for (const [node, one] of journals) one.reconfigure(journalSettings(next, paths, node));
     },
-    listen(next) {
-      heard = next;
+    listen(listener) {
+      listeners.add(listener);
     },
     async close() {
       await outlets.close();

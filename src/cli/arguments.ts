@@ -60,6 +60,8 @@ export interface Arguments {
   readonly cold: boolean;
   readonly htmlFile: string | undefined;
   readonly yaml: boolean;
+  /** The demo serves the page too. */
+  readonly http: boolean;
   /** The file that is migrated. */
   readonly oldFile: string | undefined;
   readonly measureSeconds: number;

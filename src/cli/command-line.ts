@@ -128,6 +128,7 @@ function argumentsOf(
     cold: values.cold ?? false,
     htmlFile: values.html,
     yaml: values.yaml ?? false,
+    http: values.http ?? false,
     oldFile: subject.file,
     measureSeconds: numeric(measure) ?? DEFAULT_MEASURE_SECONDS,
     yes: values.yes ?? false,

@@ -5,6 +5,7 @@ import { backups } from './commands/backups.ts';
 import { checkConfig } from './commands/check-config.ts';
 import { configure } from './commands/configure.ts';
 import { daemon } from './commands/daemon.ts';
+import { dashboard } from './commands/dashboard.ts';
 import { demo } from './commands/demo.ts';
 import { explain } from './commands/explain.ts';
 import { exportUsage } from './commands/export.ts';
@@ -25,7 +26,7 @@ import { status } from './commands/status.ts';
 
 export const COMMAND_GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Run: [daemon, once],
-  Look: [status, explain, history, members, healthCheck, checkConfig],
+  Look: [status, explain, history, dashboard, members, healthCheck, checkConfig],
   Undo: [backups, rollback, release],
   'Set up': [configure, activate, observe, migrateConfig, setupToken, notifyTest],
   'Plan and try out': [demo, recommend, backtest, exportUsage],

@@ -1,11 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
 import { milliseconds } from '../core/units.ts';
+import { askControlSocket } from '../os/control-client.ts';
+import { CONTROL_SOCKET } from '../os/control-path.ts';
 import { SimulatedNode } from '../sim/node.ts';
 import {
   IGNORED_VMID,
@@ -42,7 +45,9 @@ export async function demo(
   const node = await SimulatedNode.create({ root, ...stage.node, pvestatdPeriodMs: 1000 });
   const configFile = '/etc/lxc_autoscale/lxc_autoscale.yaml';
   mkdirSync(join(root, '/etc/lxc_autoscale'), { recursive: true });
-  writeFileSync(join(root, configFile), stage.configuration);
+  const port = given.http ? await freePort() : undefined;
+  const served = port === undefined ? '' : `  http_listen: 127.0.0.1:${port}\n`;
+  writeFileSync(join(root, configFile), stage.configuration + served);
   context.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
 
   const journal = new JournalTail(join(root, '/var/log/lxc_autoscale.json'));
@@ -53,6 +58,7 @@ export async function demo(
   const letGo = onKeys(context.stdin, stop.ask);
   node.start();
   const daemon = startDaemon(root, node.binDirectory, context);
+  if (given.http) context.stdout.write(await pageLink(root, context, stop));
   const untilMs = started + given.durationSeconds * 1000;
   while (context.clock.monotonicMs() < untilMs && !stop.asked && daemon.running) {
     const leftMs = untilMs - context.clock.monotonicMs();
@@ -70,6 +76,35 @@ export async function demo(
   if (failure === undefined) return EXIT.fine;
   context.stderr.write(`The daemon failed: ${failure}\n`);
   return EXIT.failure;
+}
+
+/** Lines on where the page is, as soon as the daemon can say so. */
+async function pageLink(
+  root: string,
+  { clock }: ProcessContext,
+  stop: ReturnType<typeof stopRequest>,
+): Promise<string> {
+  const path = join(root, CONTROL_SOCKET);
+  const untilMs = clock.monotonicMs() + LONGEST_START_MS;
+  for (;;) {
+    const answer = await askControlSocket(path, { command: 'dashboard' });
+    const url = answer.kind === 'answered' ? answer.content['url'] : undefined;
+    if (typeof url === 'string') return `The page, to be opened within 5 minutes:\n${url}\n\n`;
+    if (stop.asked || clock.monotonicMs() > untilMs) return 'The page is not served.\n\n';
+    await stop.sleep(START_LOOK_MS);
+  }
+}
+
+const LONGEST_START_MS = 20_000;
+const START_LOOK_MS = 200;
+
+/** One that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 const REFRESH_MS = 1000;

@@ -2,9 +2,10 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
+import { linesOf } from '../output/journal-files.ts';
+import { eventOf, isAbout, type LoggedEvent } from '../output/logged-event.ts';
 import type { Arguments } from './arguments.ts';
-import { eventOf, isAbout, type LoggedEvent, openJournal } from './history.ts';
-import { linesOf } from './journal-files.ts';
+import { openJournal } from './history.ts';
 
 /**
  * `explain GUEST --at TIME`: what the JSON log says of a container or a group at a time: the last

@@ -4,14 +4,13 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { unknownNode } from '../app/named-node.ts';
 import { printable } from '../config/printable.ts';
-import { journalLabel } from '../core/journal-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
 import type { Milliseconds } from '../core/units.ts';
-import { asObject, parseJsonObject } from '../os/json-object.ts';
 import { createTimestamp } from '../os/timestamp.ts';
+import { type JournalFiles, linesOf, openJournalFiles } from '../output/journal-files.ts';
+import { eventOf, isAbout, type LoggedEvent } from '../output/logged-event.ts';
 import type { Arguments } from './arguments.ts';
-import { type JournalFiles, linesOf, openJournalFiles } from './journal-files.ts';
 import { clip, type View, viewOf } from './view.ts';
 
 /** `history [GUEST]`: what the JSON log says was done, the oldest first. Only reads. */
@@ -89,56 +88,6 @@ async function tell(fd: number, { given, from, out, counts, layout }: Telling): 
     counts.shown += 1;
     await out.put(given.json ? plainJson(line) : layout.row(event));
   }
-}
-
-/** A line of the JSON log, as far as it is shown. */
-export interface LoggedEvent {
-  /** Cores of an earlier change have taken effect: no change of its own. */
-  readonly isConfirmation: boolean;
-  readonly time: string;
-  /** The name of the node that it was written for. */
-  readonly node: string;
-  /** Empty: it is about no group. */
-  readonly group: string;
-  readonly container: string;
-  readonly name: string;
-  readonly action: string;
-  readonly before: string;
-  readonly after: string;
-  /** By how much; of a group, how many members more or fewer. */
-  readonly change: string;
-  readonly status: string;
-  readonly reason: string;
-}
-
-/** Whether a line is about what is asked for: a container or a group, on any node or on one. */
-export const isAbout = (
-  { container, group, node }: LoggedEvent,
-  { vmid, group: wanted, node: named }: Pick<Arguments, 'vmid' | 'group' | 'node'>,
-): boolean =>
-  (vmid === undefined || container === `${vmid}`) &&
-  (wanted === undefined || group.toLowerCase() === wanted.toLowerCase()) &&
-  (named === undefined || node === named);
-
-export function eventOf(line: string): LoggedEvent | undefined {
-  const event = asObject(parseJsonObject(line));
-  if (event === undefined) return undefined;
-  const text = (key: string): string => {
-    const value = event[key];
-    if (typeof value === 'string') return value;
-    return typeof value === 'number' ? String(Math.round(value * 100) / 100) : '';
-  };
-  const time = text('timestamp');
-  const container = text('container_id');
-  if (time === '' || container === '') return undefined;
-  return {
-    isConfirmation: text('event') === 'confirmed' || text('action') === 'Confirm Cores',
-    ...{ time, node: text('proxmox_host'), group: text('group') },
-    ...{ container, name: text('name'), action: journalLabel(event) },
-    ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
-    status: text('status'),
-    reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),
-  };
 }
 
 interface Layout {

@@ -35,6 +35,7 @@ export const OPTIONS = {
   cold: { type: 'boolean' },
   html: { type: 'string', value: 'FILE' },
   yaml: { type: 'boolean' },
+  http: { type: 'boolean' },
   for: { type: 'string', value: 'N' },
   yes: { type: 'boolean' },
   at: { type: 'string', value: 'TIME' },

@@ -20,7 +20,10 @@ import {
   cronOrNothing,
   type Entry,
   factor,
+  fileOrNothing,
   gateway,
+  hostNames,
+  httpTokens,
   jsonTemplate,
   listenOrNothing,
   logLevels,
@@ -254,6 +257,24 @@ const metricsKeys = {
   ),
 };
 
+/** The page and the API. */
+const httpKeys = {
+  http_listen: listenOrNothing(
+    'Address that serves the page, the API, metrics and health, to whoever logs in; empty: none',
+  ),
+  http_tokens: httpTokens(
+    'Who may log in: read looks, scale also changes guests, admin may do all',
+  ).usually([]),
+  http_tls_cert: fileOrNothing('Certificate (PEM) of the listener, the whole chain; empty: no TLS'),
+  http_tls_key: fileOrNothing('Private key (PEM) of http_tls_cert'),
+  http_behind_proxy: yesOrNo(
+    'Whether a proxy of yours before it does TLS, and says in X-Forwarded-For who asks',
+  ).usually(false),
+  http_hosts: hostNames(
+    'Names under which browsers reach it, besides localhost, addresses and the name of the node',
+  ).usually([]),
+};
+
 /** The channels that take messages. */
 const channelKeys = {
   gotify_url: webAddress('Gotify server to send messages to; empty: none').usually(''),
@@ -345,14 +366,9 @@ const messageKeys = {
     '',
     'Maximum messages an hour for a channel; the rest comes in one message',
   ).usually(60),
-  notify_ca_file: text(
-    /^(?:\/+[^/]\S*)?$/,
-    'is not an absolute path',
-    {
-      does: 'Certificates (PEM) to trust besides those of the system; empty: none',
-    },
-    'the absolute path of a file, or nothing',
-  ).usually(''),
+  notify_ca_file: fileOrNothing(
+    'Certificates (PEM) to trust besides those of the system; empty: none',
+  ),
 };
 
 /** What is written, and for how long it is kept. */
@@ -493,6 +509,7 @@ const defaultSection = {
   ...channelKeys,
   ...messageKeys,
   ...metricsKeys,
+  ...httpKeys,
   ...fileKeys,
 };
 

@@ -1,4 +1,4 @@
-import { isLoopback } from '../core/listen-address.ts';
+import { isLoopback, showAddress } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import { checkNotify } from './notify.ts';
@@ -170,6 +170,7 @@ export function checkProgram(
   const isTokenWrong =
     at('metrics_token') !== undefined && section.values.metrics_token === undefined;
   if (!isTokenWrong) checkListener(at('metrics_listen'), values, reader);
+  checkHttp(section, values, reader);
   checkPaths(at, values, jsonLogFile, reader);
 }
 
@@ -185,6 +186,44 @@ function checkListener(
     `${given.shown} can be reached from other machines, so it needs metrics_token too; ` +
     `set it, or listen on 127.0.0.1:${metrics_listen.port}`;
   report(reader, given.line, 'metrics_listen', message);
+}
+
+/** What others can reach is only for those who log in, and nobody in between may read along. */
+function checkHttp(
+  { given, values: own }: Section<DefaultValues>,
+  values: InForce<DefaultValues>,
+  reader: Reader,
+): void {
+  const { http_tls_cert: cert, http_tls_key: key, http_listen: listen } = values;
+  const isWrong = (name: keyof DefaultValues): boolean =>
+    given.has(name) && !Object.hasOwn(own, name);
+  for (const [one, other] of [
+    ['http_tls_cert', 'http_tls_key'],
+    ['http_tls_key', 'http_tls_cert'],
+  ] as const) {
+    const place = given.get(one);
+    if (place === undefined || values[one] === '' || values[other] !== '' || isWrong(other))
+      continue;
+    report(reader, place.line, one, `needs ${other} too; set it, or leave ${one} empty`);
+  }
+  const place = given.get('http_listen');
+  if (place === undefined || listen === undefined) return;
+  const say = (message: string): void => report(reader, place.line, 'http_listen', message);
+  const { metrics_listen: metrics } = values;
+  if (metrics !== undefined && showAddress(metrics) === showAddress(listen)) {
+    say('is the address of metrics_listen; it serves metrics too, so remove metrics_listen');
+  }
+  if (isLoopback(listen.host)) return;
+  const who = `${place.shown} can be reached from other machines, so it needs`;
+  const instead = `or listen on 127.0.0.1:${listen.port}`;
+  if (values.http_tokens.length === 0 && !isWrong('http_tokens')) {
+    say(`${who} http_tokens too; set them, ${instead}`);
+  }
+  const isTlsGiven =
+    cert !== '' || key !== '' || isWrong('http_tls_cert') || isWrong('http_tls_key');
+  if (!isTlsGiven && !values.http_behind_proxy && !isWrong('http_behind_proxy')) {
+    say(`${who} http_tls_cert and http_tls_key, or http_behind_proxy: True; set one, ${instead}`);
+  }
 }
 
 const HOURS = ['off_peak_start', 'off_peak_end'] as const;

@@ -6,6 +6,7 @@ import { LOG_COMPONENTS, type LogComponent } from '../core/log-line.ts';
 import { MESSAGE_CHANNELS, type MessageChannel } from '../core/notify/event.ts';
 import { parseSyslogAddress } from '../core/syslog-address.ts';
 import { cronFault } from './cron.ts';
+import { HTTP_TOKEN_KEYS, type HttpToken, readHosts, readHttpToken } from './http-values.ts';
 import {
   CHANNEL_NAMES,
   jsonFault,
@@ -44,6 +45,8 @@ export interface KeyInfo {
   readonly near?: (word: string) => readonly string[];
   /** The keys that a mapping may have which stands in place of a single value. */
   readonly parts?: readonly string[];
+  /** The keys of each mapping in a list, and which of them must never be shown. */
+  readonly rows?: Readonly<Record<string, 'plain' | 'secret'>>;
   /** The units that may stand behind the number in place of its own. */
   readonly units?: string | undefined;
   /** The value must never be shown. */
@@ -504,6 +507,14 @@ export const webAddress = (does: string) =>
     'an address that begins with http:// or https://, or nothing',
   );
 
+export const fileOrNothing = (does: string) =>
+  text(
+    /^(?:\/+[^/]\S*)?$/,
+    'is not an absolute path',
+    { does },
+    'the absolute path of a file, or nothing',
+  ).usually('');
+
 export const token = (does: string) =>
   text(
     /^[!-~]*$/,
@@ -546,6 +557,46 @@ export function mailAddresses(does: string) {
       return value ?? [];
     });
   const allowed = `mail addresses such as admin@example.org, ${SEVERAL}, or nothing`;
+  return described(read, { does, allowed });
+}
+
+export function httpTokens(does: string) {
+  const read = () =>
+    z.transform((raw: unknown, { issues }): readonly HttpToken[] => {
+      const tokens: HttpToken[] = [];
+      const refuse = (message: string, path: readonly number[] = []): void => {
+        issues.push({ code: 'custom', input: raw, path: [...path], message });
+      };
+      if (!Array.isArray(raw)) {
+        if (!isBlank(raw)) refuse('is no list of tokens');
+        return tokens;
+      }
+      for (const [index, one] of raw.entries()) {
+        const token = readHttpToken(one);
+        if (typeof token === 'string') refuse(token, [index]);
+        else if (tokens.some(({ name }) => name === token.name)) {
+          refuse('has the name of another entry', [index]);
+        } else tokens.push(token);
+      }
+      return tokens;
+    });
+  const allowed =
+    'a list such as [{name: me, token_file: /etc/lxc_autoscale/me.token, role: read}]; ' +
+    'role is read, scale or admin; token, in place of token_file, has 16 to 256 characters ' +
+    'without blanks; or nothing';
+  return described(read, { does, allowed, rows: HTTP_TOKEN_KEYS });
+}
+
+export function hostNames(does: string) {
+  const read = () =>
+    z.transform((raw: unknown, { issues }): readonly string[] => {
+      const names = readHosts(raw);
+      if (names === undefined) {
+        issues.push({ code: 'custom', input: raw, message: 'holds what is no name of a host' });
+      }
+      return names ?? [];
+    });
+  const allowed = 'names such as [pve.example.org, pve.lan], or nothing';
   return described(read, { does, allowed });
 }
 

@@ -7,7 +7,7 @@ import { closest } from './suggest.ts';
 import { plainlyUnknown, unknownKey } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
 import { expandVariables } from './variables.ts';
-import type { YamlEntry, YamlMap, YamlNode } from './yaml.ts';
+import type { YamlEntry, YamlList, YamlMap, YamlNode } from './yaml.ts';
 
 /** One section of the file: its keys read and checked one by one, all problems gathered. */
 
@@ -113,10 +113,7 @@ export function readSection<V>(keys: SectionKeys, entry: YamlEntry, reader: Read
       continue;
     }
     const { info } = known;
-    const expanded =
-      node.kind === 'map' && info.parts !== undefined
-        ? expandParts(node, { line, key }, info.parts, reader)
-        : expandNode(node, line, info.secret === true, reader.env);
+    const expanded = expandValue(node, { line, key }, info, reader);
     given.set(key, expanded.given);
     for (const fault of expanded.faults) {
       report(reader, fault.line, fault.key ?? key, fault.message);
@@ -133,13 +130,26 @@ export function readSection<V>(keys: SectionKeys, entry: YamlEntry, reader: Read
   return section;
 }
 
-/** What a value costs to check. What lies deeper than a list or mapping is never looked at. */
-function weightOf(node: YamlNode): number {
+function expandValue(node: YamlNode, place: Place, info: KeyInfo, reader: Reader): Expanded {
+  if (node.kind === 'map' && info.parts !== undefined) {
+    return expandParts(node, place, info.parts, reader);
+  }
+  if (node.kind === 'list' && info.rows !== undefined) {
+    return expandRows(node, place, info.rows, reader);
+  }
+  return expandNode(node, place.line, info.secret === true, reader.env);
+}
+
+/** What a value costs to check. What lies deeper than a list of mappings is never looked at. */
+function weightOf(node: YamlNode, deeper = 2): number {
   if (node.kind === 'text') return node.text.length + 1;
-  if (node.kind === 'null') return 1;
+  if (node.kind === 'null' || deeper === 0) return 1;
   const inner = node.kind === 'list' ? node.items : node.entries.map(({ value }) => value);
   let sum = 1;
-  for (const item of inner) sum += item.kind === 'text' ? item.text.length + 1 : 1;
+  for (const item of inner) {
+    sum += weightOf(item, deeper - 1);
+    if (sum > MAX_WEIGHT) break;
+  }
   return sum;
 }
 
@@ -188,6 +198,11 @@ function mergeInto(
     const inner = value.kind === 'list' ? value.items : [value];
     for (const next of inner) mergeInto(entries, merge, next, reader, depth + 1);
   }
+}
+
+interface Place {
+  readonly line: number;
+  readonly key: string;
 }
 
 interface Expanded {
@@ -244,9 +259,10 @@ function expandNode(node: YamlNode, line: number, secret: boolean, env: Environm
 /** A mapping in place of a value, of which only the keys in `allowed` are taken. */
 function expandParts(
   map: YamlMap,
-  place: { readonly line: number; readonly key: string },
+  place: Place,
   allowed: readonly string[],
   reader: Reader,
+  isSecret: (key: string) => boolean = () => false,
 ): Expanded {
   const raw = new Map<string, unknown>();
   const parts = new Map<string, Given>();
@@ -260,13 +276,38 @@ function expandParts(
       faults.push({ line, key: within, message: `unknown key; ${hint}` });
       continue;
     }
-    const expanded = expandNode(value, line, false, reader.env);
+    const expanded = expandNode(value, line, isSecret(key), reader.env);
     parts.set(key, expanded.given);
     for (const { message } of expanded.faults) faults.push({ line, key: within, message });
     if (expanded.faults.length === 0) raw.set(key, expanded.raw);
   }
   const given = { ...NOTHING_WITHIN, line: place.line, masked: false, shown: MAPPING, parts };
   return { raw, given, faults };
+}
+
+/** A list of mappings: each has these keys, and is called by its number. */
+function expandRows(
+  { items }: YamlList,
+  { line, key }: Place,
+  keys: NonNullable<KeyInfo['rows']>,
+  reader: Reader,
+): Expanded {
+  const rows = items.map((item, index) => {
+    const place = { line: item.line, key: `${key}[${index + 1}]` };
+    const one =
+      item.kind === 'map'
+        ? expandParts(item, place, Object.keys(keys), reader, (name) => keys[name] === 'secret')
+        : expandNode(item, item.line, true, reader.env);
+    return { ...one, given: { ...one.given, masked: true, shown: `entry ${index + 1}` } };
+  });
+  const isClear = ({ given }: Expanded): boolean =>
+    [...given.parts.values()].some(({ inClear }) => inClear);
+  const given = { ...NOTHING_WITHIN, line, masked: true, shown: 'a list' };
+  return {
+    raw: rows.map(({ raw }) => raw),
+    given: { ...given, items: rows.map((row) => row.given), inClear: rows.some(isClear) },
+    faults: rows.flatMap(({ faults }) => faults),
+  };
 }
 
 /** No key takes lists within a list, so what such a list holds is not looked at. */

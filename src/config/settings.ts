@@ -48,6 +48,7 @@ export function settingsOf(values: Values) {
     logQuietCycles: values.log_quiet_cycles,
     logRotation: logRotation(values),
     metrics: metrics(values),
+    http: http(values),
     lockFile: values.lock_file,
     backupDir: values.backup_dir,
     /** How many backups of one container stay, and how long; see `surplusBackups`. */
@@ -108,6 +109,16 @@ function logRotation({
 /** Where the figures for Prometheus are served and written to. The token is a secret. */
 const metrics = ({ metrics_listen, metrics_token, metrics_textfile }: Values) =>
   ({ listen: metrics_listen, token: metrics_token, textfile: metrics_textfile }) as const;
+
+/** The page and the API: where they are served, and who may use them. */
+const http = (values: Values) => {
+  const { http_tls_cert: cert, http_tls_key: key } = values;
+  return {
+    ...{ listen: values.http_listen, tokens: values.http_tokens, hosts: values.http_hosts },
+    tls: cert === '' || key === '' ? undefined : { cert, key },
+    behindProxy: values.http_behind_proxy,
+  } as const;
+};
 
 /** In place of the hours: when the off-peak time begins, and how long it lasts. */
 function offPeakCron({ off_peak_cron, off_peak_minutes }: Values): OffPeakCron | undefined {

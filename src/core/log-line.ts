@@ -15,6 +15,8 @@ export const LOG_COMPONENTS = [
   'notify',
   /** Metrics for Prometheus, and the usage history. */
   'metrics',
+  /** The page and the API. */
+  'http',
 ] as const;
 
 export type LogComponent = (typeof LOG_COMPONENTS)[number];

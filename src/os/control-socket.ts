@@ -21,6 +21,8 @@ export type ControlRequest =
   | { readonly command: 'health' }
   /** The same as SIGHUP: the configuration is read again. */
   | { readonly command: 'reload' }
+  /** A link that logs in to the page, once. */
+  | { readonly command: 'dashboard' }
   /** On the named node; undefined: on any. */
   | { readonly command: 'explain'; readonly vmid: Vmid; readonly node?: string }
   /** A horizontal group, by its label. */
@@ -179,7 +181,7 @@ function parseRequest(line: string): ControlRequest | undefined {
   const { command, vmid, group, node: named } = parseJsonObject(line) ?? {};
   const node = typeof named === 'string' ? { node: named } : {};
   if (command === 'explain-group' && typeof group === 'string') return { command, group };
-  if (command === 'health' || command === 'reload') return { command };
+  if (command === 'health' || command === 'reload' || command === 'dashboard') return { command };
   if (command === 'status') return { command, ...node };
   if (command !== 'explain' || typeof vmid !== 'number') return undefined;
   const id = parseVmid(String(vmid));

@@ -1,13 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isLoopback, type ListenAddress, showAddress } from '../core/listen-address.ts';
-import { HttpVisitors } from './http-visitors.ts';
-import { describeError, errorCode } from './os-error.ts';
+import { type HttpListener, openHttpDoor } from './http-door.ts';
+import { describeError } from './os-error.ts';
 
-/**
- * A small HTTP server for figures: it only answers GET and HEAD, reads no body, and bounds what
- * strangers can cost in time, size and number.
- */
+/** A small HTTP server for figures: it only answers GET and HEAD, and reads no body. */
 
 export interface HttpAnswer {
   readonly status: number;
@@ -25,63 +22,17 @@ export interface HttpListenerSettings {
   readonly complain: (message: string) => void;
 }
 
-export type HttpListener =
-  | { readonly ok: true; close(): Promise<void> }
-  | { readonly ok: false; readonly message: string };
-
-const MOST_HEADER_BYTES = 8192;
-/** How many wait in the kernel for us to take them. */
-const BACKLOG = 128;
-
 /** Never throws, never keeps the process alive. */
 export async function openHttpListener(settings: HttpListenerSettings): Promise<HttpListener> {
   const { address, token, complain } = settings;
-  const where = showAddress(address);
   if (token === '' && !isLoopback(address.host)) {
-    return { ok: false, message: `${where} can be reached by others, so it needs a token` };
+    const message = `${showAddress(address)} can be reached by others, so it needs a token`;
+    return { ok: false, message };
   }
-  const visitors = new HttpVisitors();
-  const server = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {
-    visitors.asked(request.socket);
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     void respond(settings, request, response);
-  });
-  server.on('connection', (socket) => visitors.came(socket));
-  try {
-    await listen(server, address);
-  } catch (error) {
-    return { ok: false, message: `${where}: ${describeListenError(error)}` };
-  }
-  server.on('error', (error) => complain(`The listener on ${where}: ${describeError(error)}`));
-  server.unref();
-  return {
-    ok: true,
-    async close() {
-      visitors.endAll();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
-    },
   };
-}
-
-function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, backlog: BACKLOG }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-const IN_WORDS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there already',
-  EADDRNOTAVAIL: 'this machine has no such address',
-};
-
-function describeListenError(error: unknown): string {
-  const words = IN_WORDS[errorCode(error) ?? ''];
-  return words === undefined ? describeError(error) : `${words} (${errorCode(error)})`;
+  return openHttpDoor({ address, complain, serve });
 }
 
 const plain = (status: number, body: string): HttpAnswer => ({

@@ -13,64 +13,91 @@ const CONNECTION_LIMIT_MS = 10_000;
 const MOST_WAITING = 32;
 const MOST_WAITING_OF_ADDRESS = 8;
 const MOST_ANSWERED = 16;
+/** Of those that listen to what happens, for as long as they like. */
+const MOST_STAYING = 16;
 /** Who has come since the last review stays until the next, unless far too many come at once. */
 const REVIEW_MS = 250;
 const MOST_AT_ALL = 256;
 
 interface Visit {
+  readonly socket: Socket;
   readonly address: string;
   /** Whether a review has found it waiting before. */
   isSeen: boolean;
   limit: NodeJS.Timeout;
 }
 
+/** The socket of TLS and the one below it have the same other end. */
+type Peer = string;
+const peerOf = ({ remoteAddress, remotePort }: Socket): Peer => `${remoteAddress} ${remotePort}`;
+
 export class HttpVisitors {
   /** Oldest first. */
-  readonly #waiting = new Map<Socket, Visit>();
-  readonly #answered = new Map<Socket, Visit>();
+  readonly #waiting = new Map<Peer, Visit>();
+  readonly #answered = new Map<Peer, Visit>();
+  readonly #staying = new Map<Peer, Visit>();
   #review: NodeJS.Timeout | undefined;
 
   came(socket: Socket): void {
     socket.unref();
+    const peer = peerOf(socket);
     const limit = endLater(socket, REQUEST_LIMIT_MS);
     const address = socket.remoteAddress ?? '';
-    this.#waiting.set(socket, { address, isSeen: false, limit });
+    this.#waiting.set(peer, { socket, address, isSeen: false, limit });
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.#left(socket));
+    socket.on('close', () => this.#left(peer, socket));
     if (this.#waiting.size > MOST_AT_ALL) this.#endOldest(this.#waiting);
     this.#review ??= setTimeout(() => this.#reviewWaiting(), REVIEW_MS).unref();
   }
 
   /** Its request is whole. */
   asked(socket: Socket): void {
-    const visit = this.#waiting.get(socket);
+    const peer = peerOf(socket);
+    const visit = this.#waiting.get(peer);
     if (visit === undefined) return;
-    this.#waiting.delete(socket);
+    this.#waiting.delete(peer);
     clearTimeout(visit.limit);
-    visit.limit = endLater(socket, CONNECTION_LIMIT_MS);
-    this.#answered.set(socket, visit);
+    visit.limit = endLater(visit.socket, CONNECTION_LIMIT_MS);
+    this.#answered.set(peer, visit);
     if (this.#answered.size > MOST_ANSWERED) this.#endOldest(this.#answered);
+  }
+
+  /** Its answer has no end; false: too many have such a one. */
+  stays(socket: Socket): boolean {
+    const peer = peerOf(socket);
+    const visit = this.#answered.get(peer);
+    if (visit === undefined || this.#staying.size >= MOST_STAYING) return false;
+    this.#answered.delete(peer);
+    clearTimeout(visit.limit);
+    this.#staying.set(peer, visit);
+    return true;
   }
 
   endAll(): void {
     clearTimeout(this.#review);
-    for (const socket of [...this.#waiting.keys(), ...this.#answered.keys()]) this.#end(socket);
+    for (const visits of [this.#waiting, this.#answered, this.#staying]) {
+      for (const peer of [...visits.keys()]) this.#end(peer);
+    }
   }
 
-  #endOldest(visits: ReadonlyMap<Socket, Visit>): void {
+  #endOldest(visits: ReadonlyMap<Peer, Visit>): void {
     const [oldest] = visits.keys();
     if (oldest !== undefined) this.#end(oldest);
   }
 
-  #end(socket: Socket): void {
-    this.#left(socket);
-    socket.destroy();
+  #end(peer: Peer): void {
+    this.#left(peer)?.socket.destroy();
   }
 
-  #left(socket: Socket): void {
-    clearTimeout((this.#waiting.get(socket) ?? this.#answered.get(socket))?.limit);
-    this.#waiting.delete(socket);
-    this.#answered.delete(socket);
+  #left(peer: Peer, socket?: Socket): Visit | undefined {
+    for (const visits of [this.#waiting, this.#answered, this.#staying]) {
+      const visit = visits.get(peer);
+      if (visit === undefined || (socket ?? visit.socket) !== visit.socket) continue;
+      clearTimeout(visit.limit);
+      visits.delete(peer);
+      return visit;
+    }
+    return undefined;
   }
 
   #reviewWaiting(): void {
@@ -80,7 +107,7 @@ export class HttpVisitors {
       perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
     }
     let all = this.#waiting.size;
-    for (const [socket, visit] of this.#waiting) {
+    for (const [peer, visit] of this.#waiting) {
       const ofAddress = perAddress.get(visit.address) ?? 0;
       const isTooMany = all > MOST_WAITING || ofAddress > MOST_WAITING_OF_ADDRESS;
       const { isSeen } = visit;
@@ -88,7 +115,7 @@ export class HttpVisitors {
       if (!isTooMany || !isSeen) continue;
       perAddress.set(visit.address, ofAddress - 1);
       all -= 1;
-      this.#end(socket);
+      this.#end(peer);
     }
     if (all > 0) this.#review = setTimeout(() => this.#reviewWaiting(), REVIEW_MS).unref();
   }

@@ -38,7 +38,7 @@ const NOTHING: Arguments = {
   view: { wide: false, colour: true, columns: undefined, sort: undefined, watch: false },
   ...{ outFile: undefined, channel: undefined },
   policies: [],
-  ...{ htmlFile: undefined, half: undefined, afterDays: 0, cold: false, yaml: false },
+  ...{ htmlFile: undefined, half: undefined, afterDays: 0, cold: false, yaml: false, http: false },
   ...{ oldFile: undefined, measureSeconds: 60, yes: false },
 };
 

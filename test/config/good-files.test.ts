@@ -58,6 +58,7 @@ const EXPECTED_DEFAULTS: Config = {
   logQuietCycles: false,
   logRotation: { maxBytes: 52_428_800, keep: 5 } as Config['logRotation'],
   metrics: { listen: undefined, token: '', textfile: undefined },
+  http: { listen: undefined, tokens: [], hosts: [], tls: undefined, behindProxy: false },
   lockFile: '/var/lock/lxc_autoscale.lock',
   backupDir: '/var/lib/lxc_autoscale/backups',
   backupsKeep: 20,

@@ -1,11 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  type HttpListener,
-  type HttpListenerSettings,
-  openHttpListener,
-} from '../../src/os/http-listener.ts';
+import type { HttpListener } from '../../src/os/http-door.ts';
+import { type HttpListenerSettings, openHttpListener } from '../../src/os/http-listener.ts';
 import { until } from '../patience.ts';
 
 const TOKEN = 'sixteen-or-more-characters';

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
-/** The program as it is shipped: two files without `node_modules`. */
+/** The program as it is shipped: three files without `node_modules`. */
 
 /** The daemon and the everyday commands. */
 export const MAIN_FILE = 'lxc-autoscale.cjs';
 /** Commands that a node seldom runs. Loaded by the main file from the directory it is in. */
 export const LAB_FILE = 'lxc-autoscale-lab.cjs';
-export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE];
+/** What answers over HTTP. Loaded by the main file with the first request. */
+export const HTTP_FILE = 'lxc-autoscale-http.cjs';
+export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE, HTTP_FILE];
 
 const NOT_BUNDLED = './tools/build/not-bundled.cjs';
 
@@ -58,18 +60,29 @@ const partsLeftOut: Plugin = {
   },
 };
 
-/** `import('./cli/lab-commands.ts')` loads the second file. */
-const labApart: Plugin = {
-  name: 'lab-apart',
+/** What the main file loads from a file beside it: its source, and that file. */
+const APART: readonly (readonly [source: RegExp, file: string])[] = [
+  [/\/lab-commands\.ts$/, LAB_FILE],
+  [/^\.\/app\.ts$/, HTTP_FILE],
+];
+
+const filesApart: Plugin = {
+  name: 'files-apart',
   setup({ onResolve }) {
-    onResolve({ filter: /\/lab-commands\.ts$/ }, ({ kind }) =>
-      kind === 'entry-point' ? undefined : { path: `./${LAB_FILE}`, external: true },
-    );
+    for (const [filter, file] of APART) {
+      onResolve({ filter }, ({ kind }) =>
+        kind === 'dynamic-import' ? { path: `./${file}`, external: true } : undefined,
+      );
+    }
   },
 };
 
 const OPTIONS = {
-  entryPoints: { 'lxc-autoscale': 'src/main.ts', 'lxc-autoscale-lab': 'src/cli/lab-commands.ts' },
+  entryPoints: {
+    'lxc-autoscale': 'src/main.ts',
+    'lxc-autoscale-lab': 'src/cli/lab-commands.ts',
+    'lxc-autoscale-http': 'src/app/http/app.ts',
+  },
   outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
@@ -81,7 +94,7 @@ const OPTIONS = {
   lineLimit: 160,
   define: { 'process.env.NODE_ENV': '"production"' },
   alias: { ...IN_PLACE_OF },
-  plugins: [labApart, partsLeftOut],
+  plugins: [filesApart, partsLeftOut],
   logLevel: 'warning',
   metafile: true,
 } as const satisfies BuildOptions;

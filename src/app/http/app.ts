@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
+import { version } from '../../../package.json';
+import type { JournalEvent } from '../../core/journal-event.ts';
+import type { HttpVisit } from '../../os/http-door.ts';
+import type { EndedCycle } from '../part.ts';
+import { Access, type KnownToken } from './access.ts';
+import { answerWith, requestOf } from './adapter.ts';
+import { LiveEvents } from './events.ts';
+import { figureRoutes } from './figure-routes.ts';
+import { secretMask } from './masked.ts';
+import { HttpProblem } from './problem.ts';
+import { readRoutes } from './read-routes.ts';
+import type { Route } from './route.ts';
+import { createRouter, problemAnswer, type Visit } from './router.ts';
+import type { HttpService } from './service.ts';
+import { sessionRoutes } from './session-routes.ts';
+
+/** The third file of the program: all that answers over HTTP. Loaded with the first request. */
+
+export { version };
+
+/** What of the configuration holds for requests. */
+export interface HttpRules {
+  readonly tokens: readonly KnownToken[];
+  /** Names under which it is reached, in lower case, besides those that always count. */
+  readonly hosts: readonly string[];
+  readonly behindProxy: boolean;
+  readonly isTls: boolean;
+}
+
+export interface HttpApp {
+  serve(incoming: IncomingMessage, outgoing: ServerResponse, visit: HttpVisit): Promise<void>;
+  use(rules: HttpRules): void;
+  /** A text that logs in as admin, once and soon. */
+  newCode(): string;
+  cycleEnded(cycle: EndedCycle): void;
+  recorded(event: JournalEvent, node: string): void;
+  stop(): void;
+}
+
+export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
+  const { clock, paths } = service.context;
+  const access = new Access(() => clock.monotonicMs());
+  const events = new LiveEvents((text) => secretMask(service.nodes()[0].config)(text));
+  const answer = createRouter(allRoutes(access, events), access, service);
+  let rules = first;
+  access.use(rules.tokens);
+  const hosts = (): readonly string[] => ['localhost', paths.nodeName(), ...rules.hosts];
+  return {
+    async serve(incoming, outgoing, { stay }) {
+      const visit: Visit = { ...whence(incoming, rules), hosts: hosts(), isRoot: false, stay };
+      try {
+        const response = await answered(incoming, visit, answer);
+        await answerWith(response, outgoing, incoming.method === 'HEAD');
+      } catch {
+        // Whoever asked is gone.
+        outgoing.destroy();
+      }
+    },
+    use(next) {
+      rules = next;
+      access.use(next.tokens);
+    },
+    newCode: () => access.newCode(),
+    cycleEnded: (cycle) => events.cycle(cycle, clock.wallMs()),
+    recorded: (event, node) => events.journal(event, node, clock.wallMs()),
+    stop: () => events.stop(),
+  };
+}
+
+export const allRoutes = (access: Access, events: LiveEvents): readonly Route[] => [
+  ...sessionRoutes(access),
+  ...readRoutes(events),
+  ...figureRoutes,
+];
+
+async function answered(
+  incoming: IncomingMessage,
+  visit: Visit,
+  answer: (request: Request, visit: Visit) => Promise<Response>,
+): Promise<Response> {
+  try {
+    refuseForeignHost(incoming.headers.host, visit.hosts);
+    const request = await requestOf(incoming, visit.isSecure ? 'https' : 'http');
+    return await answer(request, visit);
+  } catch (error) {
+    if (error instanceof HttpProblem) return problemAnswer(error);
+    throw error;
+  }
+}
+
+/**
+ * A page of a stranger can make its own name stand for our address; then the browser takes us for
+ * that stranger. An address itself cannot be made to stand for another one.
+ */
+function refuseForeignHost(host: string | undefined, hosts: readonly string[]): void {
+  const [, six, other] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]+))(?::[0-9]{1,5})?$/.exec(host ?? '') ?? [];
+  const name = (six ?? other ?? '').toLowerCase();
+  if (isIP(name) !== 0 || hosts.includes(name)) return;
+  const remedy = 'if it is a name of this host, add it to http_hosts';
+  throw new HttpProblem('host', `This host is not called '${name.slice(0, 80)}'; ${remedy}`);
+}
+
+/** Behind a proxy the last entry counts: those before it, whoever asks may have made up. */
+function whence(
+  { socket, headers }: IncomingMessage,
+  { behindProxy, isTls }: HttpRules,
+): Pick<Visit, 'address' | 'isSecure'> {
+  const own = socket.remoteAddress ?? '';
+  if (!behindProxy) return { address: own, isSecure: isTls };
+  const last = (name: string): string | undefined =>
+    [headers[name]].flat().join(',').split(',').at(-1)?.trim();
+  const forwarded = last('x-forwarded-for') ?? '';
+  const isSecure = isTls || last('x-forwarded-proto') === 'https';
+  return { address: isIP(forwarded) === 0 ? own : forwarded, isSecure };
+}

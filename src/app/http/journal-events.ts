@@ -1,0 +1,58 @@
+import type { Vmid } from '../../core/units.ts';
+import { asObject, parseJsonObject } from '../../os/json-object.ts';
+import { linesOf, openJournalFiles } from '../../output/journal-files.ts';
+
+/** What the JSON log says was done, read back: the newest first. */
+
+export interface WantedEvents {
+  /** Of the JSON log, already under the sysroot. */
+  readonly file: string;
+  readonly vmid: Vmid | undefined;
+  /** The first local time that counts, as the log writes it; undefined: all. */
+  readonly from: string | undefined;
+  readonly most: number;
+}
+
+export interface FoundEvents {
+  readonly events: readonly object[];
+  /** Whether there are older ones. */
+  readonly more: boolean;
+}
+
+/** So many lines are read between two looks at what else is to be done. */
+const LINES_AT_ONCE = 500;
+
+export async function journalEvents({
+  file,
+  vmid,
+  from,
+  most,
+}: WantedEvents): Promise<FoundEvents> {
+  const events: object[] = [];
+  let more = false;
+  let read = 0;
+  for (const fd of openJournalFiles(file).open) {
+    for (const line of linesOf(fd)) {
+      read += 1;
+      if (read % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      const event = line === undefined ? undefined : asObject(parseJsonObject(line));
+      if (event === undefined || !isWanted(event, vmid, from)) continue;
+      events.push(event);
+      if (events.length <= most * 2) continue;
+      events.splice(0, most);
+      more = true;
+    }
+  }
+  if (events.length > most) more = true;
+  return { events: events.slice(-most).reverse(), more };
+}
+
+function isWanted(
+  { container_id: container, timestamp }: Readonly<Record<string, unknown>>,
+  vmid: Vmid | undefined,
+  from: string | undefined,
+): boolean {
+  if (vmid !== undefined && container !== `${vmid}`) return false;
+  if (typeof timestamp !== 'string') return false;
+  return from === undefined || timestamp.slice(0, from.length) >= from;
+}

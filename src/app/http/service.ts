@@ -1,0 +1,27 @@
+import type { Config } from '../../config/model.ts';
+import type { HealthReport } from '../../core/report/health.ts';
+import type { HttpAnswer } from '../../os/http-listener.ts';
+import type { ConfigurationChoice } from '../configuration.ts';
+import type { ProcessContext } from '../context.ts';
+import type { DaemonState } from '../control-answer.ts';
+import type { NodeLoop } from '../node-loop.ts';
+
+/** What the daemon lets HTTP know of it and do with it. */
+export interface HttpService {
+  readonly context: ProcessContext;
+  readonly choice: ConfigurationChoice;
+  /** The home first. */
+  readonly nodes: () => readonly [NodeLoop, ...NodeLoop[]];
+  readonly known: () => readonly [DaemonState, ...DaemonState[]];
+  readonly health: () => Promise<HealthReport>;
+  /** `/metrics`, `/healthz`, `/readyz`; undefined for another path. */
+  readonly figures: (path: string) => Promise<HttpAnswer | undefined>;
+  /** Runs this when neither a cycle nor a sample of the node is under way. */
+  readonly inTurn: <T>(node: NodeLoop, work: (stop: AbortSignal) => Promise<T>) => Promise<T>;
+  readonly reload: () => void;
+  readonly complain: (message: string) => void;
+  /** The file of the page. */
+  readonly pageFile: string;
+}
+
+export type HttpConfig = Config['http'];

@@ -1,0 +1,82 @@
+import * as z from 'zod/mini';
+import { HTTP_ROLES } from '../../config/http-values.ts';
+import { type Access, SESSION_COOKIE, type Session } from './access.ts';
+import { HttpProblem } from './problem.ts';
+import { type Asked, type Route, route } from './route.ts';
+
+/** Login and logout of browsers. */
+
+const sessionAnswer = z.object({
+  name: z.string(),
+  role: z.enum(HTTP_ROLES),
+  csrf: z.string(),
+  expiresAt: z.string(),
+});
+
+export const sessionRoutes = (access: Access): readonly Route[] => [
+  route({
+    method: 'POST',
+    path: '/api/v1/login',
+    role: 'anyone',
+    summary: 'Log in with a token, or with the code of a link that `dashboard` has made',
+    body: z.union([
+      z.strictObject({ token: z.string().check(z.maxLength(256)) }),
+      z.strictObject({ code: z.string().check(z.maxLength(256)) }),
+    ]),
+    answer: sessionAnswer,
+    run: (asked) => {
+      const { body, address } = asked;
+      const caller =
+        'code' in body ? access.byCode(body.code, address) : access.byToken(body.token, address);
+      // A new one in any case: a cookie that somebody has put there is never logged in.
+      const former = cookieOf(asked.request);
+      if (former !== undefined) access.end(former);
+      const { cookie, session } = access.begin(caller);
+      const headers = { 'set-cookie': cookieText(cookie, asked, SESSION_SECONDS) };
+      return Response.json(shown(session, asked), { headers });
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/session',
+    role: 'read',
+    summary: 'Who is logged in',
+    answer: sessionAnswer,
+    run: (asked) => {
+      if (asked.session !== undefined) return shown(asked.session, asked);
+      throw new HttpProblem('login-needed', 'This request has a token and no session');
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/logout',
+    role: 'read',
+    summary: 'Log out',
+    run: (asked) => {
+      access.end(cookieOf(asked.request) ?? '');
+      const headers = { 'set-cookie': cookieText('', asked, 0) };
+      return new Response(null, { status: 204, headers });
+    },
+  }),
+];
+
+const SESSION_SECONDS = 12 * 3600;
+
+/** The cookie of the session; undefined if there is none, or more than one. */
+export function cookieOf({ headers }: Request): string | undefined {
+  const given = (headers.get('cookie') ?? '').split(';').flatMap((part) => {
+    const [name, value] = part.trim().split('=', 2);
+    return name === SESSION_COOKIE && value !== undefined ? [value] : [];
+  });
+  return given.length === 1 ? given[0] : undefined;
+}
+
+const cookieText = (value: string, { isSecure }: Asked, seconds: number): string =>
+  `${SESSION_COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}` +
+  (isSecure ? '; Secure' : '');
+
+function shown({ name, role, csrf, endMs }: Session, { service }: Asked): object {
+  const { clock } = service.context;
+  const expires = clock.wallMs() + endMs - clock.monotonicMs();
+  return { name, role, csrf, expiresAt: new Date(expires).toISOString() };
+}

@@ -1,0 +1,12 @@
+import type { Command } from '../command.ts';
+import { SYSROOT } from '../options.ts';
+
+export const dashboard: Command = {
+  name: 'dashboard',
+  subject: 'none',
+  summary: 'Print the address of the page, with a link that logs in once',
+  help: 'The daemon makes the link. Whoever opens it within 5 minutes is logged in as admin.',
+  examples: { dashboard: 'open the link that it prints' },
+  options: { ...SYSROOT },
+  run: async (_given, context) => (await import('../dashboard.ts')).dashboard(context),
+};
