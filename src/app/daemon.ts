@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LoadResult } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
+import type { AskedChange } from '../core/asked.ts';
+import type { AskedOutcome } from '../loop/asked.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { readConfiguration } from './configuration.ts';
 import { openControl } from './control.ts';
@@ -12,7 +14,7 @@ import { type GroupsPart, groupsPart } from './groups.ts';
 import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
-import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
+import { type Answered, NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
@@ -171,6 +173,21 @@ class Daemon {
     return turn.take(work);
   }
 
+  /** At a turn of its own, as a cycle for one guest. */
+  #change(node: NodeLoop, wanted: AskedChange, dryRun: boolean): Promise<AskedOutcome | undefined> {
+    return this.#inTurn(node, async () => {
+      const answered = (): Promise<Answered> => node.askedCycle(wanted, dryRun, this.#stop.signal);
+      if (dryRun) return (await answered()).outcome;
+      let outcome: AskedOutcome | undefined;
+      await this.#watched(node, async () => {
+        const { ended, outcome: found } = await answered();
+        outcome = found;
+        return ended;
+      });
+      return outcome;
+    });
+  }
+
   #httpPart({ launch, context, home }: Launched): HttpPart {
     const { outputs } = home;
     return httpPart({
@@ -185,6 +202,7 @@ class Daemon {
         },
         figures: (path) => this.#metrics.figures(path),
         inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
+        change: (node, wanted, dryRun) => this.#change(node, wanted, dryRun),
         reload: () => process.kill(process.pid, 'SIGHUP'),
       },
     });

@@ -1,8 +1,11 @@
 import type { Config } from '../config/model.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
+import type { AskedChange } from '../core/asked.ts';
 import type { Headroom } from '../core/headroom.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { Vmid } from '../core/units.ts';
+import { MIN_ELAPSED_MS } from '../core/usage.ts';
+import { type AskedOutcome, Asking } from '../loop/asked.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
 import { noticePause } from '../loop/pause.ts';
 import { sample } from '../loop/sample.ts';
@@ -10,7 +13,8 @@ import type { World } from '../ports.ts';
 import { forGuestsOf } from './loop-settings.ts';
 import type { EndedCycle } from './part.ts';
 import type { StateKeeper } from './state-keeper.ts';
-import type { OpenWorld } from './world.ts';
+import { watching } from './watching.ts';
+import { type OpenWorld, withoutHands } from './world.ts';
 
 export interface NodeLoopOptions {
   readonly open: OpenWorld;
@@ -21,6 +25,12 @@ export interface NodeLoopOptions {
   readonly comingMib?: () => number;
   /** Called when the state is saved within a cycle: the loop makes progress. */
   readonly onSaved?: () => void;
+}
+
+/** How it went; undefined: the guests could not be seen. */
+export interface Answered {
+  readonly outcome: AskedOutcome | undefined;
+  readonly ended: EndedCycle;
 }
 
 /**
@@ -95,6 +105,35 @@ export class NodeLoop {
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), urgent }, this.state, stop);
     return { node: this.open.name, kind: 'early', result, view: undefined };
+  }
+
+  /**
+   * Does what a person wants for one guest, as a cycle for it alone. A dry run works on a copy of
+   * the state, and leaves no trace.
+   */
+  async askedCycle(wanted: AskedChange, dryRun: boolean, stop: AbortSignal): Promise<Answered> {
+    await this.#longEnough(wanted.vmid);
+    await this.world.observe();
+    const { world, name } = this.open;
+    const isDry = dryRun || this.#settings.dryRun;
+    const state = isDry ? structuredClone(this.state) : this.state;
+    const asking = new Asking(wanted);
+    const settings = {
+      ...{ ...this.#forCycle(), asking, urgent: new Set([wanted.vmid]), dryRun: isDry },
+      ...(isDry && { save: () => undefined, onHeadroom: () => {}, logQuietCycles: false }),
+    };
+    const watched = isDry ? watching(withoutHands(world)) : world;
+    const result = await runCycle(watched, settings, state, stop);
+    const outcome = result.ok ? asking.end(state, this.#settings.manage, isDry) : undefined;
+    return { outcome, ended: { node: name, kind: 'early', result, view: undefined } };
+  }
+
+  /** What was sampled a moment ago gives no rate. */
+  async #longEnough(vmid: Vmid): Promise<void> {
+    const atMs = this.state.guests.get(vmid)?.life.sample?.atMs;
+    if (atMs === undefined) return;
+    const leftMs = atMs + MIN_ELAPSED_MS - this.world.clock.monotonicMs();
+    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs + 1));
   }
 
   /** Samples the containers between two cycles. */

@@ -7,6 +7,7 @@ import { forGuestsOf, onFirstSight, settingsOf } from '../app/loop-settings.ts';
 import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
+import { SILENT, watching } from '../app/watching.ts';
 import { withoutHands } from '../app/world.ts';
 import { onNode } from '../config/on-node.ts';
 import { asSentence, plainText } from '../core/plain-text.ts';
@@ -14,7 +15,7 @@ import { REPORT_FORMAT } from '../core/report/report-input.ts';
 import { type CycleView, runCycle } from '../loop/cycle.ts';
 import { askControlSocket } from '../os/control-client.ts';
 import { CONTROL_SOCKET } from '../os/control-path.ts';
-import type { Log, World } from '../ports.ts';
+import type { Log } from '../ports.ts';
 import type { Arguments } from './arguments.ts';
 
 /** `status` and `explain` ask the daemon; where none answers they look and decide themselves. */
@@ -126,18 +127,3 @@ const NEVER = new AbortController().signal;
 /** A stream that swallows what is written to it. */
 export const nowhere = (): Writable =>
   new Writable({ write: (_chunk, _encoding, done): void => done() });
-
-const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
-const NOT_HERE = 'this command changes nothing';
-
-/** The world to look at only: whatever would leave a trace in it does nothing. */
-function watching(world: World): World {
-  return {
-    ...world,
-    log: SILENT,
-    journal: { record: () => true },
-    backups: { write: () => ({ ok: false, message: NOT_HERE }) },
-    holds: { read: () => world.holds.read(), write: () => ({ ok: false, message: NOT_HERE }) },
-  };
-}

@@ -46,7 +46,7 @@ export interface Times {
 export const GIVEN_BACK_MS = 3_600_000;
 
 /**
- * Decides which of several rules counts, the strongest first: a change by hand; an active boost;
+ * Decides which of several rules counts, the strongest first: an active boost; a change by hand;
  * growth, by the policy of the container's mode or to undo a shrink; a host short of memory; the
  * off-peak time and its end; the rest of the policy.
  */
@@ -70,10 +70,11 @@ const WAITS_FOR_NO_CALM: ReadonlySet<Rule> = new Set([
 function loudest(one: ScalingCase, times: Times): Verdict {
   const { nowMs } = times;
   const { handHoldMs, boost, changedMs, offPeak, grownMs } = one.record;
-  const handLeftMs = (handHoldMs ?? 0) - nowMs;
-  if (handLeftMs > 0) return held(atPresent(one), { kind: 'changed-by-hand', leftMs: handLeftMs });
+  // A change by hand ends a boost: one that is on was asked for after it, and ends on time.
   const during = boost && whileBoosted(atPresent(one), boost, nowMs);
   if (during !== undefined) return during;
+  const handLeftMs = (handHoldMs ?? 0) - nowMs;
+  if (handLeftMs > 0) return held(atPresent(one), { kind: 'changed-by-hand', leftMs: handLeftMs });
 
   const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
   const byThreshold = notOpposed(one, paced(pace, one.threshold));

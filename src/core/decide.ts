@@ -141,8 +141,8 @@ function named(
   verdict: Unmeasured,
 ): Decision {
   const about = { vmid: guest.vmid, name: guest.name, ...kindOf(guest), resource };
-  if (verdict.verdict === 'hold') return { ...about, ...verdict };
   const unit = resource === 'cores' && cpu.unit === 'cpulimit' ? { unit: cpu.unit } : undefined;
+  if (verdict.verdict === 'hold') return { ...about, ...unit, ...verdict };
   return { ...about, ...unit, priority, ...verdict };
 }
 
@@ -155,9 +155,10 @@ function withNorm(decision: Decision, record: Known, { host }: Deciding): Decisi
 
 function onlyObserved(decision: Decision): Decision {
   if (decision.verdict === 'hold') return decision;
-  const { vmid, name, resource, measured, after } = decision;
+  const { vmid, name, resource, measured, after, unit } = decision;
   const because: HoldReason = { kind: 'observe-only', would: after };
-  return { vmid, name, ...kindOf(decision), resource, verdict: 'hold', because, measured };
+  const about = { vmid, name, ...kindOf(decision), resource, ...(unit && { unit }) };
+  return { ...about, verdict: 'hold', because, measured };
 }
 
 /** What is remembered of a container. Nothing here changes it. */

@@ -38,7 +38,9 @@ export type Rule =
   /** The host has next to no memory left: surplus is taken back at once. */
   | 'host-emergency'
   /** The live limit is not what the configuration says, and stays so. */
-  | 'in-force';
+  | 'in-force'
+  /** A person has asked for it. */
+  | 'asked';
 
 /** What made a step smaller than the rule asked for. */
 export type Limit =
@@ -126,11 +128,15 @@ export interface Change extends About {
   readonly rule: Rule;
   readonly limits: readonly Limit[];
   readonly measured: Measured;
+  /** Who has asked for it: `api:NAME`. Left out: the loop has decided it. */
+  readonly askedBy?: string;
 }
 
 export interface Hold extends About {
   readonly verdict: 'hold';
   readonly because: HoldReason;
+  /** As of a change. */
+  readonly unit?: 'cpulimit';
   /** Of its policy, where the plan has refused it. */
   readonly priority?: number;
   readonly measured?: Measured;

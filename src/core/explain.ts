@@ -90,7 +90,8 @@ function usedWords(resource: Resource, { used, share, before, demand }: Measured
   return `${uses}, ${percent(share)} of what it may use (it has ${has})${waits}`;
 }
 
-function ruleWords({ resource, measured, rule }: Change): string {
+function ruleWords({ resource, measured, rule, askedBy, boostMs }: Change): string {
+  if (askedBy !== undefined) return askedWords(askedBy, boostMs);
   const has = withUnit(resource, measured.before);
   switch (rule) {
     case 'above-upper': {
@@ -135,8 +136,13 @@ function ruleWords({ resource, measured, rule }: Change): string {
     }
     case 'host-emergency':
       return `the host is almost out of memory, and ${usedWords(resource, measured)}`;
+    case 'asked':
+      return askedWords('hand', undefined);
   }
 }
+
+const askedWords = (by: string, boostMs: number | undefined): string =>
+  `it was asked for by ${by}${boostMs === undefined ? '' : `, for ${boostMs / 1000} s`}`;
 
 const minimumOf = (resource: Resource, { min }: Measured): string =>
   `${resource === 'memory' ? 'min_memory' : 'min_cores'} of ${withUnit(resource, min)}`;

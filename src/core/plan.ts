@@ -127,7 +127,7 @@ function admitCores(change: Change | undefined, budget: Budget): Change | Hold |
   const ceiling = Math.max(budget.coresCeiling.value, change.norm ?? 0);
   if (change.after <= ceiling) return change;
   const because: HoldReason = { kind: 'host-cores', ceiling };
-  if (change.rule === 'saturated') return fallenBack(change, ceiling, because);
+  if (isAllOrNothing(change)) return fallenBack(change, ceiling, because);
   if (change.measured.before >= ceiling) return refused(change, because);
   return { ...change, after: ceiling, limits: [...change.limits, 'host'] };
 }
@@ -147,13 +147,16 @@ function admitMemory(
     budget.memoryBound === 'free'
       ? { kind: 'host-memory', wanted: step, budget: leftMib }
       : { kind: 'overcommit', wanted: step, room: leftMib };
-  const isWhole = change.rule === 'saturated' || change.rule === 'in-force';
-  if (isWhole) return fallenBack(change, before + leftMib, because);
+  if (isAllOrNothing(change)) return fallenBack(change, before + leftMib, because);
   const most = before + roundDown(leftMib, LEAST_GRANT_MIB);
   const after = partInModules(most, change.pluggedFrom);
   if (after < before + LEAST_GRANT_MIB) return refused(change, because);
   return { ...change, after, limits: [...change.limits, 'host'] };
 }
+
+/** A part of a boost helps nobody, nor a part of what somebody has asked for. */
+const isAllOrNothing = ({ rule }: Change): boolean =>
+  rule === 'saturated' || rule === 'in-force' || rule === 'asked';
 
 /** A boost is given as it was meant or as its second choice; a part of it would help nobody. */
 function fallenBack(change: Change, most: number, because: HoldReason): Change | Hold {

@@ -34,6 +34,8 @@ export interface ActContext {
   readonly stop: AbortSignal;
   /** Saves the state, so that a crash loses no change. Returns why it could not be saved. */
   readonly save?: (() => string | undefined) | undefined;
+  /** Is told how each change went that was tried. */
+  readonly told?: ((planned: PlannedChange, result: ChangeResult) => void) | undefined;
 }
 
 export interface ActCounts {
@@ -119,7 +121,7 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, headroom, hands, stop, save }: ActContext,
+  { cycle, observed, headroom, hands, stop, save, told }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
   logIntent(world, planned, hands === undefined);
   if (hands === undefined) {
@@ -151,11 +153,13 @@ async function actOn(
   if (result.kind === 'unproven') {
     putOff(world, state, planned, result, cycle);
     const { vmid, name, cores } = planned;
+    if (cores === undefined) told?.(planned, result);
     if (cores === undefined) return undefined;
     // What it may not lose must not keep it from what it needs.
     carried = { vmid, name, ...kindOf(planned), cores };
     result = await carryOut(acting, carried, config.value, changing);
   }
+  told?.(carried, result);
   const isDone = result.kind === 'confirmed' || result.kind === 'pending';
   // One that was refused its lock says nothing of an earlier one, which may have it.
   if (result.unsettled !== true) record.unsettled = isDone ? undefined : unsettled;

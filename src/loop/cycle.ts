@@ -12,6 +12,7 @@ import type { Missing } from '../core/reading.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { CycleWorld, World } from '../ports.ts';
 import { type ActCounts, act } from './act.ts';
+import type { Asking } from './asked.ts';
 import { confirmPending } from './confirm.ts';
 import { recordDrift } from './drift.ts';
 import { framed } from './framed-log.ts';
@@ -34,6 +35,8 @@ export interface CycleSettings {
   readonly atOnce: number;
   /** Only these, whose decision cannot wait, and only what they need more. */
   readonly urgent?: ReadonlySet<Vmid>;
+  /** What a person wants for one of them, in place of what would be decided. */
+  readonly asking?: Asking;
   /** Whether a time is off-peak; never, if it is left out. */
   readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
   /** Saves the state before a change, in case that this process does not survive it. */
@@ -78,7 +81,7 @@ export async function runCycle(
   state: LoopState,
   stop: AbortSignal,
 ): Promise<CycleResult> {
-  const { manage, hostPolicy, dryRun, atOnce, urgent, isOffPeak, save, inspect } = settings;
+  const { manage, hostPolicy, dryRun, atOnce, urgent, asking, isOffPeak, save, inspect } = settings;
   const comingMib = settings.comingMib?.() ?? 0;
   state.cycle += 1;
   const frame = framed(outer.log, settings.logQuietCycles ?? true);
@@ -99,16 +102,19 @@ export async function runCycle(
   timed('confirm', () => confirmPending(world, state, observed.value));
 
   const offPeak = isOffPeak?.(world.clock.wallMs()) ?? false;
+  // Who has taken a guest in hand is who asks.
+  const inHand = asking === undefined ? holds : NOBODY;
   const verdicts = timed('decide', () =>
-    decide({ containers, host, holds, manage, hostPolicy, state, offPeak, nowMs: atMs }),
+    decide({ containers, host, holds: inHand, manage, hostPolicy, state, offPeak, nowMs: atMs }),
   );
   const available = budget({
     ...{ host, policy: hostPolicy, containers, state, nowMs: atMs },
     ...{ urgent: urgent !== undefined, comingMib },
   });
-  const due = urgent === undefined ? verdicts.decisions : withoutShrinks(verdicts.decisions);
+  const due = asking?.decide(verdicts, observed.value, state) ?? dueOf(verdicts, urgent);
   const whole = timed('plan', () => plan(due, available));
-  const planned = pause === undefined ? whole : holdAll(whole, pause);
+  const granted = pause === undefined ? whole : holdAll(whole, pause);
+  const planned = asking === undefined ? granted : { ...granted, changes: asking.planned(granted) };
   const running = runningGuests(state);
   const headroom = headroomAfter(available, planned, running, host.vmMemoryMib);
   settings.onHeadroom?.(headroom);
@@ -116,18 +122,20 @@ export async function runCycle(
   const given = givenTo(running, hostCpus);
   const pool = poolBefore(available);
   logPool(frame, 'Initial', pool);
-  timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
+  if (asking === undefined) {
+    timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
+  }
 
   const context = {
     ...{ cycle: state.cycle, observed: observed.value, headroom, atOnce, stop, save },
-    hands: dryRun ? undefined : world.hands,
+    ...{ hands: dryRun ? undefined : world.hands, told: asking?.told },
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
-  if (urgent !== undefined) settle(state, urgent, planned);
-  else inspect?.({ ...known, ...viewed(world, state, timed) });
+  if (asking === undefined && urgent !== undefined) settle(state, urgent, planned);
+  else if (urgent === undefined) inspect?.({ ...known, ...viewed(world, state, timed) });
   logTimes(world, state.cycle, timed.spentMs);
   return { ok: true, pause: state.pause, eventful: frame.end(), ...counts };
 }
@@ -148,6 +156,11 @@ async function dropLeftBy(
 const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({
   ...{ cycle, wallMs: clock.wallMs(), spentMs },
 });
+
+const NOBODY: Observed['holds'] = new Map();
+
+const dueOf = ({ decisions }: Verdicts, urgent: CycleSettings['urgent']): readonly Decision[] =>
+  urgent === undefined ? decisions : withoutShrinks(decisions);
 
 /** An early decision may only grow a container or end its boost. Other shrinks wait. */
 const withoutShrinks = (decisions: readonly Decision[]): readonly Decision[] =>

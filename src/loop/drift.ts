@@ -77,9 +77,8 @@ export function recordDrift(
     if (management.kind === 'ignored') continue;
     const { manualHoldMs } = management.policy.timing;
     for (const { resource, words } of changes) {
-      afterHand(record, resource);
       const holds = manualHoldMs > 0 && rewriter === undefined;
-      if (holds) record[resource].handHoldMs = milliseconds(atMs + manualHoldMs);
+      afterHand(record, resource, holds ? milliseconds(atMs + manualHoldMs) : undefined);
       const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
       const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
       const who = `${guestLabel(config.value)} (${config.value.name})`;
@@ -107,10 +106,19 @@ function noteLimits(
   else record.cores.differing = undefined;
 }
 
-/** What was to be undone, or was learnt of our own steps, says nothing of a value by hand. */
-function afterHand(record: GuestRecord, resource: Resource): void {
+/**
+ * What was to be undone, or was learnt of our own steps, says nothing of a value by hand.
+ *
+ * @param untilMs until then it stays as it is; undefined: an earlier hold goes on
+ */
+export function afterHand(
+  record: GuestRecord,
+  resource: Resource,
+  untilMs: Milliseconds | undefined,
+): void {
   const { life } = record;
   Object.assign(record[resource], NOTHING_OF_OURS);
+  if (untilMs !== undefined) record[resource].handHoldMs = untilMs;
   if (resource !== 'memory') return;
   life.shrinkRetry = undefined;
   life.shrunk = undefined;

@@ -145,6 +145,7 @@ function logJournal(world: World, change: Change, status: ChangeStatus, facts: F
       ...(change.unit !== undefined && { unit: change.unit }),
       reason: explainChange(change),
       rule,
+      ...(change.askedBy !== undefined && { asked_by: change.askedBy }),
       limits,
       ...numbers(measured),
       ...facts,

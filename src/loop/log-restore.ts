@@ -88,7 +88,8 @@ export function logRestore(
 ): void {
   const { log } = world;
   if (result.kind === 'absent') return;
-  const line = describeRestore(result, goal, context);
+  const by = goal.askedBy === undefined ? '' : ` Asked for by ${goal.askedBy}.`;
+  const line = `${describeRestore(result, goal, context)}${by}`;
   const backup = result.backup === undefined ? '' : ` Backup: ${result.backup}`;
   const { kind } = result;
   const about = { component: 'act', vmid: goal.vmid, event: 'rollback', outcome: kind } as const;
@@ -112,7 +113,7 @@ export function logRestore(
 function record(
   world: World,
   { kind, name, note, backup, hold }: Recorded,
-  { vmid, backupId }: RestoreGoal,
+  { vmid, backupId, askedBy }: RestoreGoal,
   what: 'cores' | 'cpulimit' | 'memory',
   before: RollbackValue,
   after: RollbackValue,
@@ -123,7 +124,7 @@ function record(
       ...{ name, status: kind, before, after },
       ...(what === 'cpulimit' && { unit: what }),
       reason: `rollback to backup ${backupId}`,
-      ...{ rollbackTo: backupId, backup, note },
+      ...{ rollbackTo: backupId, backup, note, asked_by: askedBy },
       heldUntil: hold && new Date(hold.untilMs).toISOString(),
     },
   });

@@ -14,6 +14,8 @@ export interface RestoreGoal {
   readonly takenAtMs: Milliseconds;
   /** Not all is as in the backup, but as an administrator has set it last. */
   readonly isOwn?: boolean;
+  /** Who has asked for it: `api:NAME`; left out: a command of root. */
+  readonly askedBy?: string;
   /** What that backup says. */
   readonly config: GuestConfig;
   /** The guest that was found under this id when the backup was chosen. */

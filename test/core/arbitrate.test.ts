@@ -58,13 +58,13 @@ describe('of several voices the strongest counts', () => {
   const ALL = { offPeak: true, emergency: true };
   const saturated = { ...ofCores(4, [4], IN_BOOST), saturated: 9 };
 
-  it('a hand before a boost that is on', () => {
+  it('a boost that is on, since it was asked for after a hand', () => {
     const both = at(ALL, (state) => {
       hand(state);
       on(state);
     });
     expect(judge(saturated, both)).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'changed-by-hand', leftMs: 1000 } },
+      ...{ verdict: 'hold', because: { kind: 'boosted', leftMs: 5000 } },
     });
   });
 

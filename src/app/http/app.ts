@@ -6,6 +6,7 @@ import type { HttpVisit } from '../../os/http-door.ts';
 import type { EndedCycle } from '../part.ts';
 import { Access, type KnownToken } from './access.ts';
 import { answerWith, requestOf } from './adapter.ts';
+import { changeRoutes } from './change-routes.ts';
 import { LiveEvents } from './events.ts';
 import { figureRoutes } from './figure-routes.ts';
 import { secretMask } from './masked.ts';
@@ -72,6 +73,7 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
 export const allRoutes = (access: Access, events: LiveEvents): readonly Route[] => [
   ...sessionRoutes(access),
   ...readRoutes(events),
+  ...changeRoutes,
   ...figureRoutes,
 ];
 

@@ -1,5 +1,7 @@
 import type { Config } from '../../config/model.ts';
+import type { AskedChange } from '../../core/asked.ts';
 import type { HealthReport } from '../../core/report/health.ts';
+import type { AskedOutcome } from '../../loop/asked.ts';
 import type { HttpAnswer } from '../../os/http-listener.ts';
 import type { ConfigurationChoice } from '../configuration.ts';
 import type { ProcessContext } from '../context.ts';
@@ -18,6 +20,12 @@ export interface HttpService {
   readonly figures: (path: string) => Promise<HttpAnswer | undefined>;
   /** Runs this when neither a cycle nor a sample of the node is under way. */
   readonly inTurn: <T>(node: NodeLoop, work: (stop: AbortSignal) => Promise<T>) => Promise<T>;
+  /** What a person wants for a guest; undefined: the guests cannot be seen. */
+  readonly change: (
+    node: NodeLoop,
+    wanted: AskedChange,
+    dryRun: boolean,
+  ) => Promise<AskedOutcome | undefined>;
   readonly reload: () => void;
   readonly complain: (message: string) => void;
   /** The file of the page. */

@@ -1,0 +1,100 @@
+import { join } from 'node:path/posix';
+import { type Allocation, LEVERS, resourceOf } from '../../core/allocation.ts';
+import { backupsOfGuest, ownValues } from '../../core/own-values.ts';
+import { chooseBackup, explainNoBackup, parseRestorePoint } from '../../core/rollback.ts';
+import type { Vmid } from '../../core/units.ts';
+import { describeRestore, isWhole } from '../../loop/log-restore.ts';
+import type { RestoreGoal, RestoreResult } from '../../loop/restoration.ts';
+import { restore } from '../../loop/restore.ts';
+import { createTimestamp } from '../../os/timestamp.ts';
+import { listBackups } from '../../store/backup-list.ts';
+import type { NodeLoop } from '../node-loop.ts';
+import { withoutHands } from '../world.ts';
+import { askedBy, type ChangeAnswer, type ChangeQuery, refuseInDryRun } from './change-answer.ts';
+import { loopOf } from './guests.ts';
+import { HttpProblem } from './problem.ts';
+import type { Asked } from './route.ts';
+
+/** A rollback of one guest, as the command `rollback` makes it. */
+
+type AskedToRollBack = Asked<ChangeQuery>;
+
+/** @param to `first`, `own`, a time or the id of a backup; undefined: before the last change */
+export async function rollBack(
+  asked: AskedToRollBack,
+  vmid: Vmid,
+  to: string | undefined,
+): Promise<ChangeAnswer> {
+  const { service, query } = asked;
+  const loop = loopOf(service, vmid, query.node);
+  refuseInDryRun(loop.settings.dryRun, query);
+  asked.stay();
+  return service.inTurn(loop, async (stop) => {
+    const goal = { ...(await goalOf(asked, loop, vmid, to)), askedBy: askedBy(asked) };
+    const { cpus } = loop.world.host.observe();
+    const world = query.dry_run ? withoutHands(loop.open.world) : loop.open.world;
+    const context = {
+      ...{ hostCpus: cpus.ok ? cpus.value : undefined, stop },
+      ...{ hostPolicy: loop.settings.hostPolicy },
+      localTime: createTimestamp(loop.config.timezone),
+    };
+    const result = await restore(world, goal, context);
+    return answerOf(result, vmid, describeRestore(result, goal, context));
+  });
+}
+
+async function goalOf(
+  { service }: AskedToRollBack,
+  loop: NodeLoop,
+  vmid: Vmid,
+  to: string | undefined,
+): Promise<RestoreGoal> {
+  const { config, open, world } = loop;
+  const point = to === undefined ? ({ kind: 'newest' } as const) : parseRestorePoint(to);
+  if (point === undefined) {
+    const detail =
+      'to is none of first, own, a time such as 2026-11-21 22:04, or the id of a backup';
+    throw new HttpProblem('wrong-request', detail);
+  }
+  const listing = listBackups(join(service.context.paths.at(config.backupDir), open.below), vmid);
+  if (!listing.ok) throw new HttpProblem('failed', listing.detail);
+  await world.inspect(vmid);
+  const file = world.guests.read(vmid);
+  if (!file.ok) throw new HttpProblem('refused', file.detail);
+  const now = file.value.config;
+  const own = backupsOfGuest(now.identity, listing.value.backups);
+  const localTime = createTimestamp(config.timezone);
+  const backup = chooseBackup(own, point, localTime);
+  if (backup === undefined) {
+    const why = explainNoBackup(own, point, localTime);
+    throw new HttpProblem('refused', `Guest ${vmid} was not rolled back: ${why}`);
+  }
+  if (!backup.config.ok) throw new HttpProblem('refused', backup.config.detail);
+  const isOwn = point.kind === 'own';
+  const then = isOwn ? { ...now, ...ownValues(now, own).values } : backup.config.value;
+  const { id: backupId, takenAtMs } = backup;
+  return { vmid, backupId, takenAtMs, isOwn, config: then, guest: now.identity };
+}
+
+function answerOf(result: RestoreResult, vmid: Vmid, says: string): ChangeAnswer {
+  const { kind, before, target, backup, note } = result;
+  if (kind === 'failed' || kind === 'refused' || kind === 'absent' || !isWhole(result)) {
+    throw new HttpProblem(kind === 'failed' ? 'failed' : 'refused', says);
+  }
+  return {
+    ...{ outcome: kind, vmid, changes: rowsOf(before, target), says },
+    ...(backup !== undefined && { backup }),
+    ...(note !== undefined && { note }),
+  };
+}
+
+const rowsOf = (
+  before: Partial<Allocation>,
+  target: Partial<Allocation>,
+): ChangeAnswer['changes'] =>
+  LEVERS.filter((lever) => target[lever] !== undefined).map((lever) => ({
+    resource: resourceOf(lever),
+    ...(lever === 'cpuLimit' && { unit: 'cpulimit' }),
+    before: before[lever] ?? null,
+    after: target[lever] ?? null,
+  }));
