@@ -128,6 +128,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'app/http/': { may: [...APP_MAY, 'app/'], builtins: true, packages: true },
   'lab/': { may: ['core/'], builtins: false, packages: false },
   'sim/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: false },
+  'web/': { may: ['core/'], builtins: false, packages: true },
   'version.ts': { may: ['package.json'], builtins: false, packages: false },
   'cli/': { may: [''], builtins: true, packages: true },
   'main.ts': { may: [''], builtins: true, packages: true },
@@ -158,7 +159,7 @@ function whyNotAllowed(name: string, room: Room, one: Import): string | undefine
   const refused = `${name} may not import ${one.specifier}`;
   if (one.packageName !== undefined) return room.packages ? undefined : refused;
   if (one.file === undefined) return room.builtins ? undefined : refused;
-  if (!/\.(ts|json)$/.test(one.specifier)) return `${one.specifier} lacks its extension`;
+  if (!/\.(tsx?|json)$/.test(one.specifier)) return `${one.specifier} lacks its extension`;
   const target = one.file.replace(/^src\//, '');
   const allowed = roomOf(one.file) === name || room.may.some((place) => target.startsWith(place));
   return allowed ? undefined : refused;
@@ -206,8 +207,8 @@ export function localFilesApart(modules: readonly Module[]): readonly Complaint[
     );
 }
 
-/** A schema stands beside what it describes, so this one is known in several places. */
-const KNOWN_IN_MANY: ReadonlySet<string> = new Set(['zod']);
+/** A schema stands beside what it describes, and each view of the page is made of components. */
+const KNOWN_IN_MANY: ReadonlySet<string> = new Set(['zod', 'preact']);
 
 /** Each other package has one file that knows it. */
 export function onePackageOneFile(modules: readonly Module[]): readonly Complaint[] {
@@ -301,7 +302,7 @@ const isNow = (node: ts.Node): boolean =>
     ? node.expression.getText() === 'Date' && (node.arguments ?? []).length === 0
     : false);
 
-const WITH_A_CLOCK = ['main.ts', 'app/', 'cli/', 'sim/'];
+const WITH_A_CLOCK = ['main.ts', 'app/', 'cli/', 'sim/', 'web/'];
 
 const RESTRICTED: readonly Restricted[] = [
   { what: 'asks for the time', only: WITH_A_CLOCK, matches: isNow },

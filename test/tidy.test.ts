@@ -60,11 +60,11 @@ function read(path: string): readonly SourceText[] {
 
 const texts = ourPaths().flatMap(read);
 const modules = texts
-  .filter(({ path }) => /^(src|test)\/.*\.ts$/.test(path))
+  .filter(({ path }) => /^(src|test)\/.*\.tsx?$/.test(path))
   .map(({ path, text }) => parse(path, text));
 const sources = modules.filter(({ path }) => path.startsWith('src/'));
 const tests = modules.filter(({ path }) => path.startsWith('test/'));
-const scripts = texts.filter(({ path }) => /\.(ts|sh)$/.test(path) || path === '.ci/run');
+const scripts = texts.filter(({ path }) => /\.(tsx?|css|sh)$/.test(path) || path === '.ci/run');
 
 describe('the house', () => {
   it('was looked at', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
+import { FILES, MAIN_FILE } from '../../tools/build/bundles.ts';
 import { idOf, readBundle } from '../../tools/docs/bundle.ts';
 import { notice } from '../../tools/docs/notice.ts';
 import { type OwnPackage, sbom } from '../../tools/docs/sbom.ts';
@@ -59,8 +59,8 @@ it('docs/dependencies.md has each dependency with its version and a reason', () 
   const text = read('docs/dependencies.md');
   const rows = [...text.matchAll(/^\| ([\w-]+ [\d.]+) \| .{20,} \|$/gm)].map(([, name]) => name);
   expect(rows).toEqual(direct.map((id) => id.replace('@', ' ')));
-  expect(text).toContain(`parts of ${bundle.packages.length} packages. Seven of them`);
-  expect(rows).toHaveLength(7);
+  expect(text).toContain(`parts of ${bundle.packages.length} packages. Ten of them`);
+  expect(rows).toHaveLength(10);
 });
 
 describe('the parts list', () => {
@@ -103,7 +103,7 @@ describe('the parts list', () => {
     'has the checksums of the files that are shipped',
     () => {
       const { component } = list.metadata;
-      for (const [place, name] of [MAIN_FILE, LAB_FILE].entries()) {
+      for (const [place, name] of FILES.entries()) {
         const content = createHash('sha256')
           .update(readFileSync(join(CHECKOUT, 'dist', name)))
           .digest('hex');

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { buildPage, WEB_FILE } from './page.ts';
 
-/** The program as it is shipped: three files without `node_modules`. */
+/** The program as it is shipped: four files without `node_modules`. */
 
 /** The daemon and the everyday commands. */
 export const MAIN_FILE = 'lxc-autoscale.cjs';
@@ -9,7 +10,7 @@ export const MAIN_FILE = 'lxc-autoscale.cjs';
 export const LAB_FILE = 'lxc-autoscale-lab.cjs';
 /** What answers over HTTP. Loaded by the main file with the first request. */
 export const HTTP_FILE = 'lxc-autoscale-http.cjs';
-export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE, HTTP_FILE];
+export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE, HTTP_FILE, WEB_FILE];
 
 const NOT_BUNDLED = './tools/build/not-bundled.cjs';
 
@@ -101,8 +102,12 @@ const OPTIONS = {
 
 /** @param outdir is created; the files in it are replaced */
 export async function buildBundles(checkout: string, outdir: string): Promise<Metafile> {
-  const built = await build({ ...OPTIONS, absWorkingDir: checkout, outdir });
-  return built.metafile;
+  const { metafile } = await build({ ...OPTIONS, absWorkingDir: checkout, outdir });
+  const page = await buildPage(checkout, outdir);
+  return {
+    inputs: { ...metafile.inputs, ...page.inputs },
+    outputs: { ...metafile.outputs, ...page.outputs },
+  };
 }
 
 /** One file of `src` as it is in the bundles, with what it exports. */

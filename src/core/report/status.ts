@@ -13,6 +13,7 @@ import type {
 import { plainText } from '../plain-text.ts';
 import type { CpuUnit, ScalingMode } from '../policy.ts';
 import type { Missing, Reading } from '../reading.ts';
+import { oomFloorMib } from '../shortage.ts';
 import type { Vmid } from '../units.ts';
 import { percentOf, short } from './fact.ts';
 import { coresNotActive } from './health.ts';
@@ -78,6 +79,8 @@ export interface HostRow {
   readonly paused: string | null;
   /** Which cores were set long ago and are not active yet; null: none. */
   readonly overdue: string | null;
+  /** Guests that the OOM killer struck at a limit of their own in the last 24 hours. */
+  readonly oomKilled: readonly Vmid[];
   /** Why something is not known. */
   readonly missing: readonly string[];
 }
@@ -188,7 +191,9 @@ function allocatedNow(input: ReportInput): HostRow['allocated'] {
 }
 
 function hostRow(input: ReportInput): HostRow {
-  const { host, hostPolicy, available, state } = input;
+  const { host, hostPolicy, available, state, containers, nowMs } = input;
+  const struck = ({ vmid }: ContainerObservation): boolean =>
+    oomFloorMib(state.guests.get(vmid)?.oomFloor, nowMs) > 0;
   const { cpus, load1, memory } = host;
   const { coresCeiling, memoryMib } = available;
   const unknown = [cpus, load1, memory, coresCeiling, memoryMib].filter(isMissing);
@@ -211,6 +216,7 @@ function hostRow(input: ReportInput): HostRow {
     },
     paused: state.pause === undefined ? null : plainText(state.pause.why),
     overdue: overdue.length === 0 ? null : coresNotActive(overdue),
+    oomKilled: containers.filter(struck).map(({ vmid }) => vmid),
     missing: [...new Set(unknown.map(({ detail }) => plainText(detail)))],
   };
 }

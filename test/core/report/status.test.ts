@@ -179,6 +179,19 @@ describe('the host', () => {
   });
 });
 
+it('names the guests that the OOM killer struck in the last day, for a day', () => {
+  const state = newLoopState();
+  const [day, nowMs] = [24 * 3_600_000, milliseconds(2e8)];
+  const struck = (id: number, agoMs: number) => {
+    recordOf(state, vmid(id)).oomFloor = { limitMib: 512, atMs: milliseconds(nowMs - agoMs) };
+  };
+  struck(101, day);
+  struck(102, day + 1);
+  const containers = [101, 102, 103].map((id) => container(guest(id)));
+  const { host: row } = statusReport(reportInput(containers, {}, { state, nowMs }));
+  expect(row.oomKilled).toEqual([101]);
+});
+
 it('shows a container that is scaled by its cpulimit as such', () => {
   const own = policy();
   const cpu = { ...own.cpu, unit: 'cpulimit' } as const;
