@@ -40,7 +40,7 @@ lay_out() {
   install -m 0644 "${BUNDLES[@]}" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
     CHANGELOG.md SECURITY.md LICENSE "$to"
   install -m 0644 examples/*.yaml "$to/examples"
-  install -m 0644 docs/*.md "$to/docs"
+  install -m 0644 docs/*.md docs/openapi.json "$to/docs"
   install -m 0644 grafana/* "$to/grafana"
   install -m 0755 systemd/lxc-autoscale uninstall.sh "$to"
   sed -e "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" -e "s|^RELEASE_KEY=.*|RELEASE_KEY='$public_key'|" \

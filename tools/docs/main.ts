@@ -7,6 +7,7 @@ import { jsonSchema } from './json-schema.ts';
 import { manPage } from './man-page.ts';
 import { notice } from './notice.ts';
 import { PAGES, withTables } from './pages.ts';
+import { openApiText } from './routes.ts';
 import { withNewKeys } from './sample.ts';
 import { sbom } from './sbom.ts';
 
@@ -27,6 +28,7 @@ const files: Readonly<Record<string, string>> = {
   'lxc_autoscale.schema.json': `${JSON.stringify(jsonSchema(), null, 2)}\n`,
   'lxc-autoscale.1': manPage(ownPackage.version, date),
   'lxc_autoscale.yaml': withNewKeys(readFileSync('lxc_autoscale.yaml', 'utf8')),
+  'docs/openapi.json': openApiText(ownPackage.version),
   NOTICE: notice(bundle),
   'lxc-autoscale.cdx.json': `${JSON.stringify(sbom(bundle, ownPackage), null, 2)}\n`,
   'completions/lxc-autoscale.bash': bashCompletion(),

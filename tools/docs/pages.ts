@@ -4,10 +4,11 @@ import { CONFIGURED, GENERAL_OPTIONS } from '../../src/cli/options.ts';
 import { KEYS, type SectionKeys } from '../../src/config/keys.ts';
 import { PRESET_NAMES, presetOf } from '../../src/config/presets.ts';
 import { options } from './command-line.ts';
+import { everyRoute } from './routes.ts';
 
 /** Pages of docs/ with tables in them that are made of the program. */
 
-export const PAGES = ['configuration.md', 'commands.md', 'presets.md'] as const;
+export const PAGES = ['configuration.md', 'commands.md', 'presets.md', 'http-api.md'] as const;
 
 /** Defaults that say more than that there is no value. */
 const WITHOUT_VALUE: Readonly<Record<string, string>> = {
@@ -85,6 +86,13 @@ function optionTable(): string {
 
 const MOST_NAMED = 8;
 
+function routeTable(): string {
+  const rows = everyRoute().map(({ method, path, role, summary }) =>
+    row(`\`${method} ${path}\``, role, summary),
+  );
+  return ['| route | role | what it does |', '|---|---|---|', ...rows].join('\n');
+}
+
 function tables(): Readonly<Record<string, string>> {
   const { default: ofDefault, tier, group, node } = KEYS;
   return {
@@ -100,6 +108,7 @@ function tables(): Readonly<Record<string, string>> {
     presets: presetTable(),
     commands: commandTable(),
     options: optionTable(),
+    routes: routeTable(),
     'exit codes': ['| code | meaning |', '|---|---|']
       .concat(Object.entries(EXIT_CODES).map(([code, meaning]) => row(code, meaning)))
       .join('\n'),

@@ -6,16 +6,12 @@ import type { HttpVisit } from '../../os/http-door.ts';
 import type { EndedCycle } from '../part.ts';
 import { Access, type KnownToken } from './access.ts';
 import { answerWith, requestOf } from './adapter.ts';
-import { changeRoutes } from './change-routes.ts';
+import { allRoutes } from './all-routes.ts';
 import { LiveEvents } from './events.ts';
-import { figureRoutes } from './figure-routes.ts';
 import { secretMask } from './masked.ts';
 import { HttpProblem } from './problem.ts';
-import { readRoutes } from './read-routes.ts';
-import type { Route } from './route.ts';
 import { createRouter, problemAnswer, type Visit } from './router.ts';
 import type { HttpService } from './service.ts';
-import { sessionRoutes } from './session-routes.ts';
 
 /** The third file of the program: all that answers over HTTP. Loaded with the first request. */
 
@@ -69,13 +65,6 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
     stop: () => events.stop(),
   };
 }
-
-export const allRoutes = (access: Access, events: LiveEvents): readonly Route[] => [
-  ...sessionRoutes(access),
-  ...readRoutes(events),
-  ...changeRoutes,
-  ...figureRoutes,
-];
 
 async function answered(
   incoming: IncomingMessage,

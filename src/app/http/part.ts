@@ -27,7 +27,7 @@ export interface HttpPart extends Required<Part> {
 
 export interface HttpPartOptions {
   readonly service: Omit<HttpService, 'complain' | 'pageFile'>;
-  readonly outputs: Outputs;
+  readonly outputs: Pick<Outputs, 'log' | 'listen'>;
   /** Left out: the one beside the program. */
   readonly pageFile?: string;
 }
@@ -78,6 +78,8 @@ class Http implements HttpPart {
 
   async stop(): Promise<void> {
     this.#app?.stop();
+    // What was said last is sent before the connections end.
+    if (this.#app !== undefined) await new Promise((resolve) => setImmediate(resolve));
     await this.#open?.listener.close();
     this.#open = undefined;
   }

@@ -1,7 +1,6 @@
 import * as z from 'zod/mini';
 import { HTTP_ROLES } from '../../config/http-values.ts';
 import { type Access, SESSION_COOKIE, type Session } from './access.ts';
-import { HttpProblem } from './problem.ts';
 import { type Asked, type Route, route } from './route.ts';
 
 /** Login and logout of browsers. */
@@ -9,8 +8,9 @@ import { type Asked, type Route, route } from './route.ts';
 const sessionAnswer = z.object({
   name: z.string(),
   role: z.enum(HTTP_ROLES),
-  csrf: z.string(),
-  expiresAt: z.string(),
+  /** null: of a token, which needs neither. */
+  csrf: z.nullable(z.string()),
+  expiresAt: z.nullable(z.string()),
 });
 
 export const sessionRoutes = (access: Access): readonly Route[] => [
@@ -43,8 +43,9 @@ export const sessionRoutes = (access: Access): readonly Route[] => [
     summary: 'Who is logged in',
     answer: sessionAnswer,
     run: (asked) => {
-      if (asked.session !== undefined) return shown(asked.session, asked);
-      throw new HttpProblem('login-needed', 'This request has a token and no session');
+      const { session, who } = asked;
+      if (session !== undefined) return shown(session, asked);
+      return { name: who?.name, role: who?.role, csrf: null, expiresAt: null };
     },
   }),
   route({

@@ -1,0 +1,225 @@
+import { describe, expect, it } from 'vitest';
+import { missing, present } from '../../../src/core/reading.ts';
+import { vmid } from '../../core/builders.ts';
+import { type Served, serve } from './served.ts';
+
+/** What is asked for goes the way of the loop's own changes, or is refused with the reason. */
+
+/** 101 has 2 cores and keeps one of them busy; it has 1024 MB and uses 400. */
+async function ready(more = ''): Promise<Served> {
+  const served = await serve(more);
+  served.node.add(101, { cores: 2, memoryMib: 1024 as never });
+  await served.cycle();
+  served.pass(10_000);
+  await served.cycle();
+  served.pass(10_000);
+  return served;
+}
+
+const post = (served: Served, what: string, body: object, role: 'scale' | 'admin' = 'scale') =>
+  served.as(role, 'POST', `/api/v1/guests/101/${what}`, body);
+
+describe('a change that is asked for', () => {
+  it('is made with a backup before it, and the JSON log says who asked', async () => {
+    const served = await ready();
+    const { status, json } = await post(served, 'memory', { memory: 2048 });
+    expect({ status, json }).toMatchObject({
+      status: 200,
+      json: {
+        ...{ outcome: 'confirmed', vmid: 101 },
+        changes: [{ resource: 'memory', before: 1024, after: 2048 }],
+        says: expect.stringMatching(/^Container 101 .* since it was asked for by api:scale\.$/),
+      },
+    });
+    const { node } = served;
+    expect(node.done).toEqual(['backup 101', 'set 101']);
+    expect(node.get(101).config.memoryMib).toBe(2048);
+    expect(node.events.at(-1)).toMatchObject({
+      details: { status: 'confirmed', rule: 'asked', asked_by: 'api:scale', after: 2048 },
+    });
+  });
+
+  it('stays, as a value that was set by hand does', async () => {
+    const served = await ready();
+    served.node.get(101).load = 0.1;
+    await post(served, 'cores', { cores: 6 });
+    served.node.rebalance();
+    for (let cycle = 0; cycle < 8; cycle += 1) {
+      served.pass(300_000);
+      await served.cycle();
+    }
+    expect(served.node.get(101).config.cores).toBe(6);
+    expect(served.loop.state.guests.get(vmid(101))?.given?.cores).toBe(6);
+    served.pass(3_600_000);
+    await served.cycle();
+    expect(served.node.get(101).config.cores).toBe(2);
+  });
+
+  it('as a dry run says what it would do, and leaves no trace', async () => {
+    const served = await ready();
+    const { node, loop } = served;
+    const before = structuredClone(loop.state);
+    const lines = node.lines.length;
+    const { json } = await post(served, 'memory?dry_run=1', { memory: 2048 });
+    expect(json).toMatchObject({ outcome: 'dry-run', changes: [{ before: 1024, after: 2048 }] });
+    expect([node.sets, node.backups, node.events, node.lines.length]).toEqual([[], [], [], lines]);
+    expect(loop.state).toEqual(before);
+  });
+
+  it('is not made twice', async () => {
+    const served = await ready();
+    expect((await post(served, 'cores', { cores: 2 })).json).toMatchObject({ outcome: 'already' });
+    expect(served.node.sets).toEqual([]);
+  });
+
+  it.each<[string, object, string, string, 'scale' | 'admin']>([
+    ['less than it needs', { memory: 200 }, 'memory', 'it needs at least', 'scale'],
+    ['that, by force', { memory: 200, force: true }, 'memory', 'it needs at least', 'admin'],
+    [
+      'more than its policy allows',
+      { cores: 9 },
+      'cores',
+      'its policy allows 1 to 8 cores',
+      'scale',
+    ],
+    ['more than the host has', { memory: 9_000_000, force: true }, 'memory', 'host', 'admin'],
+    ['another unit', { cpulimit: 1.5 }, 'cpulimit', 'scales its CPU by cores', 'scale'],
+    ['a boost that gives less', { seconds: 60, cores: 1 }, 'boost', 'a boost gives more', 'scale'],
+  ])('is refused for %s', async (_what, body, route, why, role) => {
+    const served = await ready();
+    const { status, json } = await post(served, route, body, role);
+    expect({ status, json }).toMatchObject({
+      status: 409,
+      json: { code: 'refused', detail: expect.stringContaining(why) },
+    });
+    expect(served.node.sets).toEqual([]);
+  });
+
+  it('passes the bounds of its policy only for an admin, by force', async () => {
+    const served = await ready('  max_cores: 3\n');
+    const body = { cores: 4, force: true };
+    expect(await post(served, 'cores', body)).toMatchObject({
+      status: 403,
+      json: { code: 'role' },
+    });
+    expect((await post(served, 'cores', body, 'admin')).status).toBe(200);
+    expect(served.node.get(101).config.cores).toBe(4);
+  });
+
+  it.each<[string, (served: Served) => unknown, string]>([
+    ['is locked', ({ node }) => node.write(101, { lock: 'backup' }), 'it is locked (backup)'],
+    ['does not run', ({ node }) => Object.assign(node.get(101), { running: false }), 'not running'],
+    [
+      'cannot be seen',
+      ({ node }) => Object.assign(node.get(101), { sampleMissing: missing('unreadable', 'EIO') }),
+      'EIO',
+    ],
+    [
+      'cannot be backed up',
+      ({ node }) => Object.assign(node, { backupFailure: 'the disk is full' }),
+      'the disk is full',
+    ],
+    [
+      'is on a node without quorum',
+      ({ node }) => Object.assign(node, { quorum: present(false) }),
+      'quorum',
+    ],
+  ])('is not made if the guest %s', async (_what, happens, why) => {
+    const served = await ready();
+    happens(served);
+    const { status, json } = await post(served, 'memory', { memory: 2048 });
+    expect([409, 502]).toContain(status);
+    expect(json['detail']).toContain(why);
+    expect(served.node.sets).toEqual([]);
+  });
+
+  it('tells of a failure of the command', async () => {
+    const served = await ready();
+    const message = 'command failed';
+    served.node.pct = () => ({ kind: 'failed', why: 'other', exitCode: 255, message });
+    const { status, json } = await post(served, 'cores', { cores: 3 });
+    expect({ status, json }).toMatchObject({ status: 502, json: { code: 'failed' } });
+    expect(json['detail']).toContain(message);
+  });
+
+  it('is for a guest that is only observed, too', async () => {
+    const served = await ready('  scaling_mode: observe\n');
+    expect((await post(served, 'cores', { cores: 3 })).status).toBe(200);
+  });
+
+  it('is not for a guest that is ignored', async () => {
+    const served = await ready('  ignore_lxc: [101]\n');
+    expect((await post(served, 'cores', { cores: 3 })).json).toMatchObject({ code: 'refused' });
+  });
+});
+
+describe('a boost that is asked for', () => {
+  it('is given back on time', async () => {
+    const served = await ready();
+    const { json } = await post(served, 'boost', { seconds: 600, cores: 6 });
+    expect(json).toMatchObject({ changes: [{ before: 2, after: 6 }] });
+    served.node.rebalance();
+    served.pass(300_000);
+    await served.cycle();
+    expect(served.node.get(101).config.cores).toBe(6);
+    const more = await post(served, 'boost', { seconds: 600, cores: 8 });
+    expect(more.json).toMatchObject({ detail: expect.stringContaining('a boost already') });
+    served.pass(301_000);
+    await served.cycle();
+    expect(served.node.get(101).config.cores).toBe(2);
+  });
+});
+
+describe('a pause', () => {
+  it('keeps the loop from a guest until it is over, and who asks is not kept', async () => {
+    const served = await ready();
+    expect((await post(served, 'pause', { minutes: 30 })).status).toBe(200);
+    served.node.get(101).load = 2;
+    for (let cycle = 0; cycle < 2; cycle += 1) {
+      await served.cycle();
+      served.pass(300_000);
+    }
+    expect(served.node.sets).toEqual([]);
+    const { json } = await served.as('read', 'GET', '/api/v1/guests/101');
+    expect(JSON.stringify(json)).toContain('paused by api:scale');
+    expect((await post(served, 'memory', { memory: 2048 })).status).toBe(200);
+    const resumed = await post(served, 'resume', {});
+    expect(resumed.json).toMatchObject({ until: null });
+    expect(served.node.holds.get(vmid(101))?.untilMs).toBeLessThanOrEqual(served.node.nowMs);
+  });
+});
+
+describe('the addresses of earlier installations', () => {
+  it('take what scripts send there', async () => {
+    const served = await ready();
+    const cores = { vm_id: 101, cores: 4 };
+    expect((await served.as('scale', 'POST', '/scale/cores', cores)).status).toBe(200);
+    served.node.rebalance();
+    served.pass(10_000);
+    const ram = { vm_id: '101', memory: 2048 };
+    expect((await served.as('scale', 'POST', '/scale/ram', ram)).status).toBe(200);
+    expect(served.node.get(101).config).toMatchObject({ cores: 4, memoryMib: 2048 });
+    for (const path of ['/resource/vm/status?vm_id=101', '/resource/node/status', '/routes']) {
+      expect((await served.as('read', 'GET', path)).status).toBe(200);
+    }
+    const clone = await served.as('scale', 'POST', '/clone/create', { old_vm_id: 101 });
+    expect(clone).toMatchObject({ status: 501, json: { code: 'not-here' } });
+  });
+});
+
+it('a reload and the check of a text are for an admin', async () => {
+  const served = await ready();
+  await served.as('admin', 'POST', '/api/v1/reload?dry_run=1', {});
+  expect(served.reloads()).toBe(0);
+  await served.as('admin', 'POST', '/api/v1/reload', {});
+  expect(served.reloads()).toBe(1);
+  const text = 'DEFAULT:\n  poll_intervall: 5\n';
+  const { json } = await served.as('admin', 'POST', '/api/v1/config/validate', { text });
+  expect(json).toMatchObject({ ok: false, problems: [{ line: 2, key: 'poll_intervall' }] });
+});
+
+it('events come as they happen, to no more listeners than there may be', async () => {
+  const served = await ready();
+  const { text, headers } = await served.as('read', 'GET', '/api/v1/events');
+  expect([headers['content-type'], text]).toEqual(['text/event-stream', ': welcome\n\n']);
+});

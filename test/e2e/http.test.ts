@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { exchange } from '../app/http/served.ts';
+import { calm, freePort, NodeUnderTest } from './node-under-test.ts';
+
+/** The page and the API of the real daemon, by what a script or a browser sends. */
+
+const TOKEN = 'deploy-token-0123456789';
+
+async function served() {
+  const under = await NodeUnderTest.create([calm(101)]);
+  const port = await freePort();
+  under.configure(
+    `DEFAULT:\n  poll_interval: 1\n  http_listen: 127.0.0.1:${port}\n` +
+      `  http_tokens: [{name: deploy, token: ${TOKEN}, role: scale}]\n`,
+  );
+  const daemon = under.start(['daemon']);
+  await daemon.cycles(3);
+  const authorization = `Bearer ${TOKEN}`;
+  const ask = (method: string, path: string, body?: object) =>
+    exchange(port, method, path, { authorization }, body);
+  return { under, daemon, port, ask };
+}
+
+describe('the API of a daemon', () => {
+  it('gives a guest cores with backup, read-back and record, and takes them back', async () => {
+    const { under, daemon, ask } = await served();
+    const before = under.conf(101);
+    const { status, json } = await ask('POST', '/api/v1/guests/101/cores', { cores: 4 });
+    expect({ status, json }).toMatchObject({
+      status: 200,
+      json: { outcome: 'pending', changes: [{ resource: 'cores', before: 2, after: 4 }] },
+    });
+    expect(under.node.limits(101)).toMatchObject({ cores: 4 });
+    expect(under.backups(101)).toEqual([before]);
+    const [changed] = under.journal().filter((line) => line['event'] === 'change');
+    expect(changed).toMatchObject({
+      ...{ container_id: '101', action: 'Increase Cores', asked_by: 'api:deploy', after: 4 },
+      backup: json['backup'],
+    });
+    await daemon.saying('4 cores confirmed, now in its cpuset');
+    await daemon.cycles(2);
+    expect(under.sets()).toHaveLength(1);
+
+    const back = await ask('POST', '/api/v1/guests/101/rollback', {});
+    expect(back).toMatchObject({ status: 200, json: { changes: [{ before: 4, after: 2 }] } });
+    expect(under.conf(101)).toBe(before);
+    expect(under.journal().at(-1)).toMatchObject({ event: 'rollback', asked_by: 'api:deploy' });
+    const { json: history } = await ask('GET', '/api/v1/history?guest=101');
+    expect(history['events']).toMatchObject([{ event: 'rollback' }, {}, { event: 'change' }]);
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
+  });
+
+  it('answers what the commands print, and a link of root logs in', async () => {
+    const { under, daemon, port, ask } = await served();
+    const printed = JSON.parse((await under.run(['status', '--json'])).stdout);
+    const { json } = await ask('GET', '/api/v1/status');
+    expect(Object.keys(json)).toEqual(Object.keys(printed));
+    expect(json['containers']).toMatchObject([{ vmid: 101, name: 'ct101' }]);
+    const { stdout, code } = await under.run(['dashboard']);
+    expect(code).toBe(0);
+    const [, login = ''] = /#login=(\S+)/.exec(stdout) ?? [];
+    const session = await exchange(port, 'POST', '/api/v1/login', {}, { code: login });
+    expect(session.json).toMatchObject({ name: 'dashboard', role: 'admin' });
+    const figures = await ask('GET', '/metrics');
+    expect(figures.text).toContain('lxc_autoscale_build_info');
+    expect(under.log()).not.toContain(TOKEN);
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
+  });
+
+  it('is off by default, and the command says how it is switched on', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    const daemon = under.start(['daemon']);
+    await daemon.cycles(1);
+    const { code, stderr } = await under.run(['dashboard']);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('http_listen'),
+    });
+  });
+});
