@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { LoadResult } from '../config/load.ts';
+import { type LoadResult, parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import type { AskedChange } from '../core/asked.ts';
 import type { AskedOutcome } from '../loop/asked.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
-import { readConfiguration } from './configuration.ts';
+import { readConfiguration, readVariables } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
 import { digest } from './digest.ts';
@@ -188,12 +188,12 @@ class Daemon {
     });
   }
 
-  #httpPart({ launch, context, home }: Launched): HttpPart {
+  #httpPart({ context, home }: Launched): HttpPart {
     const { outputs } = home;
     return httpPart({
       outputs,
       service: {
-        ...{ context, choice: launch },
+        context,
         nodes: () => [this.#home, ...this.#far()],
         known: () => this.#known(),
         health: async () => {
@@ -203,6 +203,10 @@ class Daemon {
         figures: (path) => this.#metrics.figures(path),
         inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
         change: (node, wanted, dryRun) => this.#change(node, wanted, dryRun),
+        validate: (text) => {
+          const variables = readVariables(context);
+          return parseConfig(text, 'the text', variables.ok ? variables.env : {});
+        },
         reload: () => process.kill(process.pid, 'SIGHUP'),
       },
     });

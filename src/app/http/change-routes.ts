@@ -1,12 +1,10 @@
 import * as z from 'zod/mini';
-import { parseConfig } from '../../config/load.ts';
 import type { AskedChange } from '../../core/asked.ts';
 import { guestLabel, LONGEST_NAME } from '../../core/guest-words.ts';
 import { plainText } from '../../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../../core/units.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
 import { describe } from '../../loop/log-cycle.ts';
-import { readVariables } from '../configuration.ts';
 import { mayAs } from './access.ts';
 import {
   askedBy,
@@ -233,8 +231,7 @@ const programRoutes: readonly Route[] = [
       notes: z.array(problemRow),
     }),
     run: ({ service, body }) => {
-      const variables = readVariables(service.context);
-      const read = parseConfig(body.text, 'the text', variables.ok ? variables.env : {});
+      const read = service.validate(body.text);
       const found = (read.ok ? read.notes : read.problems).map(({ line, key, message }) => ({
         ...{ line: line ?? null, key: key ?? null, message },
       }));

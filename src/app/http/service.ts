@@ -1,9 +1,9 @@
+import type { LoadResult } from '../../config/load.ts';
 import type { Config } from '../../config/model.ts';
 import type { AskedChange } from '../../core/asked.ts';
 import type { HealthReport } from '../../core/report/health.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
 import type { HttpAnswer } from '../../os/http-listener.ts';
-import type { ConfigurationChoice } from '../configuration.ts';
 import type { ProcessContext } from '../context.ts';
 import type { DaemonState } from '../control-answer.ts';
 import type { NodeLoop } from '../node-loop.ts';
@@ -11,7 +11,6 @@ import type { NodeLoop } from '../node-loop.ts';
 /** What the daemon lets HTTP know of it and do with it. */
 export interface HttpService {
   readonly context: ProcessContext;
-  readonly choice: ConfigurationChoice;
   /** The home first. */
   readonly nodes: () => readonly [NodeLoop, ...NodeLoop[]];
   readonly known: () => readonly [DaemonState, ...DaemonState[]];
@@ -26,6 +25,8 @@ export interface HttpService {
     wanted: AskedChange,
     dryRun: boolean,
   ) => Promise<AskedOutcome | undefined>;
+  /** What a configuration with this text would come to. */
+  readonly validate: (text: string) => LoadResult;
   readonly reload: () => void;
   readonly complain: (message: string) => void;
   /** The file of the page. */

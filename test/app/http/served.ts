@@ -123,7 +123,8 @@ export async function serve(more = '', pageFile = '/nowhere'): Promise<Served> {
     pass: (ms) => node.pass(ms),
     apply: (own) => part.apply(configOf(own.includes('http_') ? own : yaml(own))),
     cycle: async () => {
-      part.cycleEnded(await loop.cycle(NO_STOP));
+      const ended = await loop.cycle(NO_STOP);
+      if (ended !== undefined) part.cycleEnded(ended);
     },
   };
 }
@@ -139,10 +140,6 @@ function serviceOf(loop: NodeLoop, reload: () => void): Omit<HttpService, 'compl
   const out = new PassThrough().resume();
   return {
     context: { paths: createPaths('/'), clock, env: {}, stdout: out, stderr: out },
-    choice: {
-      ...{ configFile: undefined, pollIntervalSeconds: undefined },
-      ...{ energyMode: false, debug: false },
-    },
     nodes: () => [loop],
     known: () => [known()],
     health: async () => ({ format: HEALTH_FORMAT, healthy: true, checks: [] }),
@@ -150,6 +147,7 @@ function serviceOf(loop: NodeLoop, reload: () => void): Omit<HttpService, 'compl
     inTurn: (_node, work) => turn.take(() => work(NO_STOP)),
     change: (one, wanted, dryRun) =>
       turn.take(async () => (await one.askedCycle(wanted, dryRun, NO_STOP)).outcome),
+    validate: (text) => parseConfig(text, 'the text', {}),
     reload,
   };
 }
