@@ -3,15 +3,19 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import { askControlSocket } from '../os/control-client.ts';
 import { CONTROL_SOCKET } from '../os/control-path.ts';
+import type { Arguments } from './arguments.ts';
 
 /** `dashboard`: where the page is, with a link that logs in once. The daemon makes it. */
-export async function dashboard({ paths, stdout, stderr }: ProcessContext): Promise<ExitCode> {
+export async function dashboard(
+  _given: Arguments,
+  { paths, stdout, stderr }: ProcessContext,
+): Promise<ExitCode> {
   const answer = await askControlSocket(paths.at(CONTROL_SOCKET), { command: 'dashboard' });
   const refuse = (why: string): ExitCode => {
     stderr.write(`There is no link: ${plainText(why)}.\n`);
     return EXIT.failure;
   };
-  if (answer.kind === 'nobody') return refuse(`the daemon does not answer (${answer.why})`);
+  if (answer.kind === 'nobody') return refuse(`no daemon answers (${answer.why})`);
   if (answer.kind === 'forbidden') return refuse(`only root may ask the daemon (${answer.why})`);
   if (answer.kind === 'failed') return refuse(answer.why);
   const { url, error } = answer.content;

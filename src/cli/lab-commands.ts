@@ -4,6 +4,7 @@ import type { Signals } from '../app/scheduler.ts';
 import type { Arguments } from './arguments.ts';
 import { backtest } from './backtest.ts';
 import type { CommandContext } from './command.ts';
+import { dashboard } from './dashboard.ts';
 import { demo } from './demo.ts';
 import { migrateConfig } from './migrate-config.ts';
 import { recommend } from './recommend.ts';
@@ -14,6 +15,7 @@ import { activate, observe } from './switch-mode.ts';
 export const LAB_COMMANDS = {
   activate,
   backtest,
+  dashboard,
   demo,
   'migrate-config': migrateConfig,
   observe,

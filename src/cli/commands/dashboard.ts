@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { runLabCommand } from '../lab.ts';
 import { SYSROOT } from '../options.ts';
 
 export const dashboard: Command = {
@@ -8,5 +9,5 @@ export const dashboard: Command = {
   help: 'The daemon makes the link. Whoever opens it within 5 minutes is logged in as admin.',
   examples: { dashboard: 'open the link that it prints' },
   options: { ...SYSROOT },
-  run: async (_given, context) => (await import('../dashboard.ts')).dashboard(context),
+  run: (given, context) => runLabCommand('dashboard', given, context),
 };
