@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { withArrows } from './amounts.ts';
 import type { Answer, Api, Problem, Session } from './api.ts';
 import { Icon } from './icons.tsx';
 
@@ -130,7 +131,7 @@ function PreviewWords({ preview, done, failed, isBusy }: PreviewWordsProps) {
   if (done !== undefined) {
     return (
       <p class="good">
-        <Icon name="check" /> {done.says} {done.note}
+        <Icon name="check" /> {withArrows(done.says)} {done.note}
       </p>
     );
   }
@@ -147,7 +148,7 @@ function PreviewWords({ preview, done, failed, isBusy }: PreviewWordsProps) {
   return (
     <p>
       <span class="muted">Preview: </span>
-      {preview.value.says} {preview.value.note}
+      {withArrows(preview.value.says)} {preview.value.note}
     </p>
   );
 }

@@ -44,3 +44,6 @@ export function spanWords(ms: number): string {
 export function whenWords(time: string, today: string): string {
   return time.slice(0, 10) === today.slice(0, 10) ? time.slice(11, 16) : time.slice(5, 16);
 }
+
+/** The arrow of a terminal as one sign, which no line ends within. */
+export const withArrows = (text: string): string => text.replaceAll(' -> ', ' → ');

@@ -1,5 +1,6 @@
 import type { Account, DecisionAccount, ResourceAccount } from '../core/report/account.ts';
 import type { Fact, Guard } from '../core/report/fact.ts';
+import { withArrows } from './amounts.ts';
 import { Icon } from './icons.tsx';
 
 /** How the last decision came about, step by step, in the order of `explain`. */
@@ -60,7 +61,7 @@ function ResourceStep({ account }: { readonly account: ResourceAccount }) {
       <Facts facts={weighed} />
       <Guards guards={guards} />
       <p class="verdict" data-verdict={decision.verdict}>
-        <strong>{VERDICTS[decision.verdict]}</strong> {decision.says}
+        <strong>{VERDICTS[decision.verdict]}</strong> {withArrows(decision.says)}
       </p>
       {plan.verdict !== 'none' && <PlanWords plan={plan} />}
     </li>
@@ -82,7 +83,7 @@ function Facts({ facts }: { readonly facts: readonly Fact[] }) {
       {facts.map(({ what, says }) => (
         <div key={what}>
           <dt>{what}</dt>
-          <dd>{says}</dd>
+          <dd>{withArrows(says)}</dd>
         </div>
       ))}
     </dl>
@@ -102,7 +103,7 @@ function Guards({ guards }: { readonly guards: readonly Guard[] }) {
               <dt>
                 <Icon name="pause" /> {what}
               </dt>
-              <dd>{says}</dd>
+              <dd>{withArrows(says)}</dd>
             </div>
           ))}
         </dl>

@@ -15,7 +15,7 @@ const ON_HOLD = /\bon hold\b/;
 export const isHeld = ({ now }: ContainerRow): boolean => ON_HOLD.test(now.brief);
 
 export const isPaused = (row: ContainerRow): boolean =>
-  isHeld(row) && /^paused\b/i.test(row.now.says);
+  isHeld(row) && /^(?:it is )?paused\b/i.test(row.now.says);
 
 /** What `status` says of it, with a pause called so. */
 export const nowWords = (row: ContainerRow): string =>

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Account } from '../core/report/account.ts';
 import type { ContainerRow } from '../core/report/status.ts';
-import { coresWords, memoryWords, percentWords, twoDigits } from './amounts.ts';
+import { coresWords, memoryWords, percentWords, twoDigits, withArrows } from './amounts.ts';
 import { Bar } from './bar.tsx';
 import { DecisionSteps } from './decision-steps.tsx';
 import { type ActingProps, GuestActions } from './guest-actions.tsx';
@@ -9,7 +9,7 @@ import { coresLimit, NowWords } from './guest-table.tsx';
 import { HistoryList } from './history-list.tsx';
 import { type HistoryAnswer, linesOf } from './history-view.tsx';
 import { Icon } from './icons.tsx';
-import { isConfirmation, isMade, type JournalLine } from './journal-line.ts';
+import { isMade, type JournalLine } from './journal-line.ts';
 import { AskedView, Empty } from './state-notes.tsx';
 import { UsagePlot } from './usage-plot.tsx';
 import { seriesOf, type UsageAnswer } from './usage-series.ts';
@@ -29,11 +29,7 @@ export function GuestView({ row, today, version, theme, ...acting }: GuestViewPr
   const { vmid, name, state, now } = row;
   const account = useAnswer<Account>(api, `guests/${vmid}/explain`, version);
   const past = useAnswer<HistoryAnswer>(api, `history?guest=${vmid}&limit=200`, version);
-  const lines = useMemo(
-    () =>
-      past.value === undefined ? [] : linesOf(past.value).filter((one) => !isConfirmation(one)),
-    [past.value],
-  );
+  const lines = useMemo(() => (past.value === undefined ? [] : linesOf(past.value)), [past.value]);
   useBackByEscape();
   return (
     <article aria-labelledby="guest-title">
@@ -52,7 +48,7 @@ export function GuestView({ row, today, version, theme, ...acting }: GuestViewPr
       <p class="guest-now">
         <NowWords row={row} />
       </p>
-      <p class="muted guest-says">{now.says}</p>
+      <p class="muted guest-says">{withArrows(now.says)}</p>
       <Amounts row={row} />
       <UsageSection row={row} lines={lines} version={version} theme={theme} api={api} />
       <section class="card" aria-labelledby="why-title">

@@ -69,7 +69,8 @@ interface LineProps extends Pick<HistoryListProps, 'today' | 'ofOne'> {
 }
 
 function Line({ line, today, ofOne, onUndo }: LineProps) {
-  const { time, reason, status, event } = line;
+  const { time, status, event } = line;
+  const reason = [line.reason, line.note].filter((one) => one !== '').join('. ');
   return (
     <tr>
       <td class="number nowrap">

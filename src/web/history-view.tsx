@@ -1,14 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { ActingProps } from './guest-actions.tsx';
 import { HistoryList } from './history-list.tsx';
-import {
-  isConfirmation,
-  type JournalLine,
-  journalLine,
-  KINDS,
-  type Kind,
-  says,
-} from './journal-line.ts';
+import { type JournalLine, journalLine, KINDS, type Kind, says, settled } from './journal-line.ts';
 import { SearchField } from './search-field.tsx';
 import { AskedView, Empty } from './state-notes.tsx';
 import { useAnswer } from './use-answer.ts';
@@ -21,7 +14,7 @@ export interface HistoryAnswer {
 }
 
 export const linesOf = ({ events }: HistoryAnswer): readonly JournalLine[] =>
-  events.map(journalLine).filter((line) => line !== undefined);
+  settled(events.map(journalLine).filter((line) => line !== undefined));
 
 const SPANS = [
   { since: '24h', label: 'Last 24 hours' },
@@ -77,7 +70,7 @@ export function HistoryView({ today, version, ...acting }: HistoryViewProps) {
       <AskedView asked={asked} what="Reading the history">
         {(answer) => {
           const lines = linesOf(answer).filter(
-            (line) => !isConfirmation(line) && KINDS[kind].takes(line) && says(line, search),
+            (line) => KINDS[kind].takes(line) && says(line, search),
           );
           return (
             <>

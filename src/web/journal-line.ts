@@ -17,6 +17,8 @@ export interface JournalLine {
   readonly event: string;
   readonly status: string;
   readonly reason: string;
+  /** What was to be said besides, at the time; empty: nothing. */
+  readonly note: string;
   /** The copy that was made before it, as `rollback` takes it. */
   readonly backup: string | undefined;
   /** Of the wall clock, in seconds; undefined in a log of an old release. */
@@ -42,7 +44,8 @@ export function journalLine(object: unknown): JournalLine | undefined {
     ...(from === '' && to === '' ? { from: '', to: text('by') || text('change') } : { from, to }),
     isUp: directionOf(text('direction'), before, after),
     status: text('status'),
-    reason: [text('reason'), text('message'), text('note')].filter((one) => one !== '').join('; '),
+    reason: [text('reason'), text('message')].filter((one) => one !== '').join('; '),
+    note: text('note'),
     backup: /([^/]+)\.conf$/.exec(text('backup'))?.[1],
     atS: Number.isNaN(at) ? undefined : at / 1000,
   };
@@ -88,8 +91,22 @@ const BAD: ReadonlySet<string> = new Set(['failed', 'rolled-back', 'rollback-fai
 export const isBad = ({ event, status }: JournalLine): boolean =>
   BAD.has(event) || status === 'failed';
 
-/** It only says that earlier cores have taken effect. */
-export const isConfirmation = ({ event }: JournalLine): boolean => event === 'confirmed';
+/**
+ * Without the lines that only say that earlier cores have taken effect: the change itself says so.
+ *
+ * @param lines the newest first
+ */
+export function settled(lines: readonly JournalLine[]): readonly JournalLine[] {
+  const inEffect = new Map<string, string>();
+  return lines.flatMap((line) => {
+    const { subject, what, event, to, status } = line;
+    if (event === 'confirmed') inEffect.set(subject, to);
+    if (event === 'confirmed') return [];
+    if (what !== 'cores' || status !== 'pending' || inEffect.get(subject) !== to) return [line];
+    inEffect.delete(subject);
+    return [{ ...line, status: 'confirmed', note: '' }];
+  });
+}
 
 export const says = (line: JournalLine, search: string): boolean => {
   const text = `${line.subject} ${line.name} ${line.reason} ${line.status}`.toLowerCase();

@@ -30,10 +30,10 @@ inBrowser('a change is previewed, then made, with the token of the session', asy
   await dialog.getByText('It would be: nothing new.').waitFor();
   await dialog.getByRole('radio', { name: 'Memory' }).check();
   await dialog.getByLabel('Memory in MB').fill('6144');
-  await dialog.getByText('It would be: Memory 4096 -> 6144 MB.').waitFor();
+  await dialog.getByText('It would be: Memory 4096 → 6144 MB.').waitFor();
   expect(made).toEqual([]);
   await dialog.getByRole('button', { name: 'Apply' }).click();
-  await dialog.getByText('Memory 4096 -> 6144 MB. It is read back.').waitFor();
+  await dialog.getByText('Memory 4096 → 6144 MB. It is read back.').waitFor();
   expect(made).toEqual([[{ memory: 6144 }, SESSION.csrf]]);
   await dialog.getByRole('button', { name: 'Close' }).click();
   expect(await page.getByRole('dialog').count()).toBe(0);
@@ -71,7 +71,7 @@ inBrowser('what does not come about is said, and may be tried again', async () =
   });
   const page = await on.open('#/guests/101');
   await button(page, 'Undo last change').click();
-  await page.getByText('CPU 4 -> 2 cores.').waitFor();
+  await page.getByText('CPU 4 → 2 cores.').waitFor();
   await button(page, 'Undo').click();
   await page.getByText('pct set failed: no quorum.').waitFor();
   expect(await button(page, 'Undo').isDisabled()).toBe(false);

@@ -31,6 +31,8 @@ export interface Stage {
   answering(own: Answers): void;
   /** Opens a view in a new window, and waits until it has a heading. */
   open(hash?: string, sight?: Sight): Promise<Page>;
+  /** The same of another server. */
+  openAt(address: string, sight?: Sight): Promise<Page>;
 }
 
 /** What must come to be so, on a busy machine too. */
@@ -67,22 +69,26 @@ export function stage(prefix = '/'): Stage {
     answering(own) {
       server.answers = { ...server.answers, ...own };
     },
-    async open(hash = '#/guests', { width = 1280, scheme = 'light' } = {}) {
-      if (browser === undefined) throw new Error('no browser');
+    async open(hash = '#/guests', sight = {}) {
       if (!server.isUp) await server.start();
+      return this.openAt(server.url + hash, sight);
+    },
+    async openAt(address, { width = 1280, scheme = 'light' } = {}) {
+      if (browser === undefined) throw new Error('no browser');
       const viewport = { width, height: 900 };
       const context = await browser.newContext({ viewport, colorScheme: scheme });
       context.setDefaultTimeout(PATIENCE_MS);
       contexts.push(context);
       const page = await context.newPage();
+      const own = new URL('.', address).href;
       page.on('pageerror', ({ message }) => complaints.push(message));
       page.on('console', (said) => {
         if (/Content Security Policy/.test(said.text())) complaints.push(said.text());
       });
       page.on('request', (request) => {
-        if (!request.url().startsWith(server.url)) complaints.push(`asked for ${request.url()}`);
+        if (!request.url().startsWith(own)) complaints.push(`asked for ${request.url()}`);
       });
-      await page.goto(server.url + hash);
+      await page.goto(address);
       await page.locator('h1').first().waitFor({ state: 'attached' });
       return page;
     },

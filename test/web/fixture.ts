@@ -95,7 +95,7 @@ const PLANS: readonly Plan[] = [
   },
   {
     ...{ id: 111, name: 'git', cores: 2, mib: 2048, usedCores: 0.6, usedMib: 900 },
-    held: 'paused by dashboard',
+    held: 'it is paused by api:dashboard',
   },
   { id: 112, name: 'old-shop', cores: 2, mib: 2048, usedCores: 0, usedMib: 0, isStopped: true },
 ];

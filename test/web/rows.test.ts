@@ -16,7 +16,7 @@ import {
   sorted,
   toneOf,
 } from '../../src/web/guest-rows.ts';
-import { isBad, journalLine, KINDS } from '../../src/web/journal-line.ts';
+import { isBad, journalLine, KINDS, settled } from '../../src/web/journal-line.ts';
 import { hrefOf, routeOf } from '../../src/web/route.ts';
 import { sparkPath } from '../../src/web/sparkline.tsx';
 import { seriesOf, seriesWords } from '../../src/web/usage-series.ts';
@@ -144,6 +144,18 @@ describe('a line of the log', () => {
 
   it.each([[null], ['text'], [7], [[]], [{}], [{ timestamp: 'x' }]])('is not %j', (object) => {
     expect(journalLine(object)).toBeUndefined();
+  });
+
+  it('of cores that wait says confirmed once they are in effect, each for itself', () => {
+    const of = (event: string, after: number, status: string) =>
+      journalLine({ ...line({ event }), after, status, note: 'Soon.' }) ?? fail();
+    const [late, waiting] = [of('change', 8, 'pending'), of('change', 4, 'pending')];
+    const lines = [late, of('confirmed', 4, 'confirmed'), waiting, of('change', 4, 'pending')];
+    expect(settled(lines)).toEqual([
+      late,
+      { ...waiting, status: 'confirmed', note: '' },
+      of('change', 4, 'pending'),
+    ]);
   });
 
   it('is narrowed by its kind', () => {

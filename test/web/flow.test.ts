@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, expect } from 'vitest';
+import { BUNDLE } from '../e2e/node-under-test.ts';
+import { eventually, inBrowser, stage, textOf } from './browser.ts';
+
+/** The page on the real daemon, on a simulated node: what a person does, from the link to the end. */
+
+const on = stage();
+const running: ChildProcess[] = [];
+
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    child.kill('SIGTERM');
+    if (child.exitCode === null) await once(child, 'exit');
+  }
+});
+
+/** The link that logs in once. */
+async function demo(): Promise<string> {
+  const args = [BUNDLE, 'demo', '--http', '--duration', '15m'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  running.push(child);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      said += String(chunk);
+    });
+  }
+  await eventually(() => said).toMatch(/http:\S+#login=\S+\s/);
+  return /http:\S+/.exec(said)?.[0] ?? '';
+}
+
+inBrowser(
+  'logs in, sees why, pauses, changes by hand, takes it back, goes on, logs out',
+  async () => {
+    const page = await on.openAt(await demo());
+    await page.getByRole('link', { name: 'intranet' }).click();
+    await page.getByRole('heading', { name: '104 intranet' }).waitFor();
+    await eventually(() => textOf(page, '.steps')).toMatch(/Memory .*(Hold|Shrink) /);
+
+    const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+    const dialog = page.getByRole('dialog');
+    const carryOut = async (name: string): Promise<string> => {
+      await dialog.getByRole('button', { name, exact: true }).click();
+      await dialog.locator('.good').waitFor();
+      const says = await textOf(page, 'dialog .good');
+      await dialog.getByRole('button', { name: 'Close' }).click();
+      return says;
+    };
+    await press('Pause');
+    expect(await carryOut('Pause')).toContain('104');
+    await eventually(() => textOf(page, '.guest-now')).toMatch(/^paused \d+ min$/);
+
+    await press('Change');
+    await dialog.getByRole('radio', { name: 'Memory' }).check();
+    await dialog.getByLabel('Memory in MB').fill('13000');
+    expect(await carryOut('Apply')).toMatch(/memory \d+ → 13000 MB/);
+    await eventually(() => textOf(page, '.history tbody tr:first-child')).toContain('12.7 GB');
+    await press('Undo last change');
+    expect(await carryOut('Undo')).toMatch(/memory 13000 → \d+ MB/);
+    await eventually(() => textOf(page, '.guest-now')).toMatch(/^on hold \d+ min$/);
+    await press('Resume');
+    await carryOut('Resume');
+    await eventually(() => textOf(page, '.guest-now')).not.toContain('on hold');
+
+    await press('Change');
+    await dialog.getByLabel('Cores').fill('900');
+    await dialog.locator('.bad').waitFor();
+    expect(await dialog.getByRole('button', { name: 'Apply' }).isDisabled()).toBe(true);
+    await page.keyboard.press('Escape');
+
+    await press('Log out');
+    await page.getByLabel('Token').waitFor();
+    await page.reload();
+    await page.getByLabel('Token').waitFor();
+  },
+);
