@@ -70,7 +70,7 @@ export function ActionDialog(props: ActionDialogProps) {
               checked={force}
               onChange={({ currentTarget }) => setForce(currentTarget.checked)}
             />
-            Force it: bounds and headroom do not count. What is in use is never cut.
+            Force it past the bounds of its policy. What is in use is never cut.
           </label>
         )}
         <div class="preview" role="status">

@@ -29,7 +29,9 @@ export function HistoryList({ lines, today, ofOne, ...acting }: HistoryListProps
             <th scope="col">Time</th>
             {!ofOne && <th scope="col">Guest</th>}
             <th scope="col">Change</th>
-            <th scope="col">Status</th>
+            <th scope="col" class="col-status">
+              Status
+            </th>
             <th scope="col" class="col-why">
               Reason
             </th>
@@ -83,9 +85,12 @@ function Line({ line, today, ofOne, onUndo }: LineProps) {
       )}
       <td>
         <Change line={line} />
-        <span class="why-inline">{reason}</span>
+        <span class="why-inline">
+          {isBad(line) && <span class="bad">{status || event}: </span>}
+          {reason}
+        </span>
       </td>
-      <td class={isBad(line) ? 'bad' : 'muted'}>
+      <td class={`col-status ${isBad(line) ? 'bad' : 'muted'}`}>
         {isBad(line) && <Icon name="alert" />} {status || event}
       </td>
       <td class="col-why">{reason}</td>

@@ -8,6 +8,7 @@ import { benchMemory } from './memory.ts';
 import { benchMetrics } from './metrics.ts';
 import { benchNotify } from './notify.ts';
 import { benchObserve } from './observe.ts';
+import { benchPage } from './page.ts';
 import { benchUsage } from './usage.ts';
 
 /** `npm run bench [NAME]`: each benchmark returns the lines that it has to show. */
@@ -27,6 +28,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'memory', run: benchMemory },
   { name: 'cost', run: benchCost },
   { name: 'usage', run: benchUsage },
+  { name: 'page', run: benchPage },
   { name: 'beside', run: benchBeside },
 ];
 

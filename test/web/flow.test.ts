@@ -4,7 +4,7 @@ import { afterEach, expect } from 'vitest';
 import { BUNDLE } from '../e2e/node-under-test.ts';
 import { eventually, inBrowser, stage, textOf } from './browser.ts';
 
-/** The page on the real daemon, on a simulated node: what a person does, from the link to the end. */
+/** The page on the real daemon, on a simulated node: from the link to the end of the session. */
 
 const on = stage();
 const running: ChildProcess[] = [];

@@ -8,13 +8,11 @@ import { fixture, GROUP, HEALTH, LINES, sparks, usage } from './fixture.ts';
 
 /** Stands in for the daemon's HTTP server: the page with its strict policy, and answers by path. */
 
-const CHECKOUT = new URL('../..', import.meta.url).pathname;
-
 /** The page as it is shipped, built from the sources as they are now. */
 async function builtPage(): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), 'page-'));
   try {
-    await buildPage(CHECKOUT, directory);
+    await buildPage(process.cwd(), directory);
     return readFileSync(join(directory, WEB_FILE), 'utf8');
   } finally {
     rmSync(directory, { recursive: true });
