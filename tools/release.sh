@@ -82,7 +82,7 @@ debian_package() {
   mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
     "$doc"/{examples,docs,grafana} \
     "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
-  install -m 0644 "$from"/lxc-autoscale{,-lab}.cjs "$from/lxc_autoscale.schema.json" \
+  install -m 0644 "${BUNDLES[@]/#dist/$from}" "$from/lxc_autoscale.schema.json" \
     "$from/VERSION" "$lib"
   install -m 0755 "$from/lxc-autoscale" "$lib"
   ln -s ../lib/lxc_autoscale/lxc-autoscale "$root/usr/bin/lxc-autoscale"

@@ -89,7 +89,7 @@ describe('a release', () => {
   });
 });
 
-it('the Debian package has the licences where Debian looks for them', (context) => {
+it('the Debian package has every file, and the licences where Debian looks for them', (context) => {
   if (spawnSync('dpkg-deb', ['--version']).error !== undefined) context.skip('no dpkg-deb');
   const files = release('deb', '022');
   const name = Object.keys(files).find((file) => file.endsWith('.deb')) ?? '';
@@ -103,6 +103,9 @@ it('the Debian package has the licences where Debian looks for them', (context) 
   );
   expect(statSync(join(doc, 'copyright')).mode & 0o777).toBe(0o644);
   expect(readdirSync(doc)).toContain('lxc-autoscale.cdx.json');
+  expect(readdirSync(join(to, 'usr/lib/lxc_autoscale'))).toEqual(
+    expect.arrayContaining([...FILES]),
+  );
 });
 
 describe('the scripts', () => {
