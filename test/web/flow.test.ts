@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { afterEach, expect } from 'vitest';
 import { BUNDLE } from '../e2e/node-under-test.ts';
 import { eventually, inBrowser, stage, textOf } from './browser.ts';
@@ -8,12 +9,14 @@ import { eventually, inBrowser, stage, textOf } from './browser.ts';
 
 const on = stage();
 const running: ChildProcess[] = [];
+const directories: string[] = [];
 
 afterEach(async () => {
   for (const child of running.splice(0)) {
     child.kill('SIGTERM');
     if (child.exitCode === null) await once(child, 'exit');
   }
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
 });
 
 /** The link that logs in once. */
@@ -28,6 +31,7 @@ async function demo(): Promise<string> {
     });
   }
   await eventually(() => said).toMatch(/http:\S+#login=\S+\s/);
+  directories.push(...(/(?<=Everything is in )\S+/.exec(said) ?? []));
   return /http:\S+/.exec(said)?.[0] ?? '';
 }
 
