@@ -314,7 +314,8 @@ fetch_directory() {
   if [[ -e $directory/lxc-autoscale.cjs ]]; then
     cp -R "$directory/." "$new_files/files"
   elif [[ -e $directory/tools/release.sh ]]; then
-    [[ -e $directory/dist/lxc-autoscale.cjs && -e $directory/dist/lxc-autoscale-lab.cjs ]] ||
+    [[ -e $directory/dist/lxc-autoscale.cjs && -e $directory/dist/lxc-autoscale-lab.cjs &&
+      -e $directory/dist/lxc-autoscale-http.cjs && -e $directory/dist/lxc-autoscale-web.html ]] ||
       fail "$directory is a checkout that is not built yet: npm ci && npm run release"
     bash "$directory/tools/release.sh" --lay-out "$new_files/files"
   else
@@ -364,8 +365,8 @@ new_program() {
 
 check_release() {
   local said
-  for file in lxc-autoscale lxc-autoscale.cjs lxc-autoscale-lab.cjs lxc_autoscale.service \
-    lxc_autoscale.yaml uninstall.sh VERSION; do
+  for file in lxc-autoscale lxc-autoscale{,-lab,-http}.cjs lxc-autoscale-web.html \
+    lxc_autoscale.{service,yaml} uninstall.sh VERSION; do
     [[ -s $new_files/files/$file ]] || fail "the release is not whole: it lacks $file"
   done
   chown -R 0:0 "$new_files/files"

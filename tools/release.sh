@@ -36,11 +36,12 @@ package_field() {
 # The files of the release, with their permissions.
 lay_out() {
   local to=$1
-  mkdir -p "$to/examples" "$to/docs" "$to/grafana"
+  mkdir -p "$to/examples" "$to/docs/images" "$to/grafana"
   install -m 0644 "${BUNDLES[@]}" systemd/lxc_autoscale.service lxc_autoscale.yaml README.md \
     CHANGELOG.md SECURITY.md LICENSE "$to"
   install -m 0644 examples/*.yaml "$to/examples"
   install -m 0644 docs/*.md docs/openapi.json "$to/docs"
+  install -m 0644 docs/images/* "$to/docs/images"
   install -m 0644 grafana/* "$to/grafana"
   install -m 0755 systemd/lxc-autoscale uninstall.sh "$to"
   sed -e "s|^RELEASE_URL=.*|RELEASE_URL='$url'|" -e "s|^RELEASE_KEY=.*|RELEASE_KEY='$public_key'|" \
@@ -80,7 +81,7 @@ debian_package() {
   # Where install.sh puts things, and where they are in the package.
   local places='s|/usr/local/lib/lxc_autoscale/current|/usr/lib/lxc_autoscale|'
   mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/lxc_autoscale} "$lib" \
-    "$doc"/{examples,docs,grafana} \
+    "$doc"/{examples,docs/images,grafana} \
     "$root"/usr/share/{man/man1,bash-completion/completions,zsh/vendor-completions}
   install -m 0644 "${BUNDLES[@]/#dist/$from}" "$from/lxc_autoscale.schema.json" \
     "$from/VERSION" "$lib"
@@ -98,7 +99,8 @@ debian_package() {
   gzip -n -9 <"$from/lxc-autoscale.1" >"$root/usr/share/man/man1/lxc-autoscale.1.gz"
   gzip -n -9 <"$from/CHANGELOG.md" >"$doc/changelog.gz"
   install -m 0644 "$from/README.md" "$from/SECURITY.md" "$doc"
-  install -m 0644 "$from/docs"/*.md "$doc/docs"
+  install -m 0644 "$from/docs"/*.{md,json} "$doc/docs"
+  install -m 0644 "$from/docs/images"/* "$doc/docs/images"
   install -m 0644 "$from/grafana"/* "$doc/grafana"
   cat "$from/LICENSE" <(echo) "$from/NOTICE" >"$doc/copyright"
   install -m 0644 "$from/lxc-autoscale.cdx.json" "$doc"

@@ -81,6 +81,8 @@ describe('loadConfig', () => {
     const path = file('secret.yaml', 'DEFAULT:\n');
     execFileSync('chmod', ['0000', path]);
     const isRoot = process.geteuid?.() === 0;
+    // What the first call loads, only root may be able to read.
+    messages(path);
     // Root may read everything, so it steps down for the moment of the call.
     if (isRoot) execFileSync('chmod', ['0711', dir]);
     if (isRoot) process.seteuid?.(65_534);
