@@ -46,7 +46,8 @@ export async function demo(
   const configFile = '/etc/lxc_autoscale/lxc_autoscale.yaml';
   mkdirSync(join(root, '/etc/lxc_autoscale'), { recursive: true });
   const port = given.http ? await freePort() : undefined;
-  const served = port === undefined ? '' : `  http_listen: 127.0.0.1:${port}\n`;
+  const served =
+    port === undefined ? '' : `  http_listen: 127.0.0.1:${port}\n  usage_history: True\n`;
   writeFileSync(join(root, configFile), stage.configuration + served);
   context.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
 

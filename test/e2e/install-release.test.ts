@@ -43,7 +43,7 @@ describe('a release', () => {
     });
     expect(checked.status).toBe(0);
     expect(String(first['install.sh'])).toContain("\nRELEASE_URL='https://example.org/r'\n");
-    // A download of about a megabyte, pictures included; that of Node itself is twenty times as large.
+    // A download of about a megabyte, pictures included; Node itself is twenty times as large.
     expect(first[archive]?.length).toBeLessThan(1_200_000);
   });
 
