@@ -234,6 +234,7 @@ class Trial {
     this.#note(ask.told ?? []);
     this.#hear();
     this.watch.look();
+    this.watch.settle();
     if (ask.bye === true) return { waitMs: 0 };
     if (this.#mustWait(ask)) {
       this.#waits += 1;
@@ -472,6 +473,7 @@ class Trial {
     this.#hear();
     if (this.#ending === 'SIGKILL') this.watch.wasKilled();
     else this.watch.cycleEnds();
+    this.watch.settle();
     // What a group has begun is left to finish, and found again.
     const own = [...this.#calls.values()].filter((call) => !isOfGroup(call));
     const left = own.map(({ pid }) => pid).filter(isAlive);

@@ -63,6 +63,8 @@ export class Watch {
   readonly #untouched = new Map<number, string>();
   #arrived: Arrived[] = [];
   #untold: Untold[] = [];
+  /** Of cycles that are over: judged once it is known which writes have failed. */
+  #due: Untold[] = [];
   /** What the latest command on each container found there. */
   readonly #found = new Map<number, ReadonlyMap<string, number>>();
   /** What its last command on each container asked for. */
@@ -185,13 +187,18 @@ export class Watch {
   /** All that a cycle has done must have been told by its end. */
   cycleEnds(): void {
     this.look();
-    for (const untold of this.#untold.splice(0)) this.#mustBeTold(untold);
+    this.#due.push(...this.#untold.splice(0));
+  }
+
+  /** To be called when all strikes until now are noted. */
+  settle(): void {
+    for (const untold of this.#due.splice(0)) this.#mustBeTold(untold);
   }
 
   /** What was under way is told by nobody. */
   wasKilled(): void {
     this.look();
-    for (const untold of this.#untold.splice(0)) {
+    for (const untold of [...this.#due.splice(0), ...this.#untold.splice(0)]) {
       if (!untold.inJournal) this.#excuse('a change that was cut off by kill -9 was not told');
     }
   }
@@ -307,6 +314,8 @@ export class Watch {
     }
     // What a command that went wrong has found is put back, however full the host is.
     if (step <= 0 || heldMib === undefined || isPutBack) return;
+    // What is in force already is given by nobody.
+    if (limits.live !== undefined && Number(memory) <= limits.live.memoryMib) return;
     this.#cycle.givenMib += step;
     const { host } = this.#configs[0] ?? {};
     if (host === undefined) return;
