@@ -77,15 +77,18 @@ describe('loadConfig', () => {
     ]);
   });
 
-  it('a file without permission to read', () => {
+  it('a file without permission to read', (context) => {
     const path = file('secret.yaml', 'DEFAULT:\n');
     execFileSync('chmod', ['0000', path]);
     const isRoot = process.geteuid?.() === 0;
-    // What the first call loads, only root may be able to read.
-    messages(path);
     // Root may read everything, so it steps down for the moment of the call.
     if (isRoot) execFileSync('chmod', ['0711', dir]);
-    if (isRoot) process.seteuid?.(65_534);
+    try {
+      if (isRoot) process.seteuid?.(65_534);
+    } catch (error) {
+      // Debian 13's own Node does not let it, since its io_uring would go on as root.
+      context.skip(error instanceof Error ? error.message : '');
+    }
     const said = messages(path);
     if (isRoot) process.seteuid?.(0);
     expect(said).toEqual([
