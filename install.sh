@@ -420,9 +420,11 @@ back_up() {
 
 # Whoever may read the file may not need to read the secrets in it.
 guard_secrets() {
-  local literal='^[[:space:]]*[a-z_]*(token|password|secret)[a-z_]*:[[:space:]]*[^[:space:]#]'
+  local key='(^|[[:space:]{,-])[a-z_]*(token|tokens|password|secret):'
+  local value='[[:space:]]*[^[:space:]#]'
   chmod o-rwx "$CONFIG"
-  if grep -E "$literal" "$CONFIG" | grep -qvE ":[[:space:]]*(''|\"\"|[\"']?\\\$\{)"; then
+  if grep -vE '^[[:space:]]*#' "$CONFIG" | grep -E "$key$value" |
+    grep -qvE ":[[:space:]]*(''|\"\"|\[\]|[\"']?\\\$\{)[^{]*$"; then
     chmod 0600 "$CONFIG"
   fi
 }
