@@ -73,16 +73,18 @@ describe.each([360, 768, 1280, 2560])('at %d px', (width) => {
   }
 });
 
+/** The page draws itself anew after a click, when it comes to it. */
+const PATIENCE = { timeout: 30_000 };
+
 inBrowser('the colours follow the system, and a choice that is kept', async () => {
   const page = await on.open('#/guests', { scheme: 'dark' });
   const paper = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
   const dark = await paper();
   await page.getByRole('button', { name: 'Colours: system' }).click();
-  const light = await paper();
-  expect(light).not.toBe(dark);
+  await expect.poll(paper, PATIENCE).not.toBe(dark);
   await page.reload();
   await page.getByRole('button', { name: 'Colours: light' }).click();
-  expect(await paper()).toBe(dark);
+  await expect.poll(paper, PATIENCE).toBe(dark);
 });
 
 describe('text of others', () => {
