@@ -15,7 +15,7 @@ import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { guestSpec, restNode } from './api/rest-node.ts';
-import { type NodeUnderContract, nodeContract } from './contract.ts';
+import { type NodeUnderContract, nodeContract, worldOf } from './contract.ts';
 import { temporaryDirectory } from './local/world.ts';
 
 const host: HostSpec = {
@@ -50,16 +50,7 @@ async function local(): Promise<NodeUnderContract> {
       reclaim: createReclaim(paths, clock),
       memoryHigh: createMemoryHigh(paths, clock),
     },
-    world: {
-      start: (id) => node.startContainer(id),
-      stop: (id) => node.stopContainer(id),
-      freeze: (id) => node.setFrozen(id, true),
-      leaveBehind: (id) => node.leaveBehind(id),
-      destroy: (id) => node.destroyContainer(id),
-      lock: (id) => node.setLock(id, 'backup'),
-      setQuorum: (quorate) => node.setQuorum(quorate),
-      rebalance: () => node.advance(10_000),
-    },
+    world: worldOf(node),
     during: (work) => work,
     async close() {
       cgroups.close();
@@ -134,16 +125,7 @@ async function byApi(): Promise<NodeUnderContract> {
   const { eyes, hands } = rest.apiNode();
   return {
     ...{ eyes, hands },
-    world: {
-      start: (id) => node.startContainer(id),
-      stop: (id) => node.stopContainer(id),
-      freeze: (id) => node.setFrozen(id, true),
-      leaveBehind: (id) => node.leaveBehind(id),
-      destroy: (id) => node.destroyContainer(id),
-      lock: (id) => node.setLock(id, 'backup'),
-      setQuorum: (quorate) => node.setQuorum(quorate),
-      rebalance: () => node.advance(10_000),
-    },
+    world: worldOf(node),
     during: async (work) => {
       const done = await work;
       rest.time.ms += 10_000;

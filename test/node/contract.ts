@@ -4,6 +4,7 @@ import { guestState } from '../../src/core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
 import { bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
 import type { CommandOutcome, NodeEyes, NodeHands, SetRequest } from '../../src/node/port.ts';
+import type { SimulatedNode } from '../../src/sim/node.ts';
 import { vmid } from '../core/builders.ts';
 
 /**
@@ -32,6 +33,18 @@ export interface NodeUnderContract {
   during<T>(work: Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
+
+/** What happens on a simulated node. */
+export const worldOf = (node: SimulatedNode): NodeUnderContract['world'] => ({
+  start: (id) => node.startContainer(id),
+  stop: (id) => node.stopContainer(id),
+  freeze: (id) => node.setFrozen(id, true),
+  leaveBehind: (id) => node.leaveBehind(id),
+  destroy: (id) => node.destroyContainer(id),
+  lock: (id) => node.setLock(id, 'backup'),
+  setQuorum: (quorate) => node.setQuorum(quorate),
+  rebalance: () => node.advance(10_000),
+});
 
 /** What a backend can see of a node. Where it cannot, it says so in its capabilities. */
 export interface Sight {

@@ -1,5 +1,5 @@
 import { it } from 'vitest';
-import { type NodeUnderContract, nodeContract } from '../contract.ts';
+import { type NodeUnderContract, nodeContract, worldOf } from '../contract.ts';
 import { nodeBehindSsh } from './ssh-node.ts';
 import { NO_SSHD } from './sshd.ts';
 
@@ -10,16 +10,7 @@ async function bySsh(): Promise<NodeUnderContract> {
   const { eyes, hands } = far;
   return {
     ...{ eyes, hands, close },
-    world: {
-      start: (id) => node.startContainer(id),
-      stop: (id) => node.stopContainer(id),
-      freeze: (id) => node.setFrozen(id, true),
-      leaveBehind: (id) => node.leaveBehind(id),
-      destroy: (id) => node.destroyContainer(id),
-      lock: (id) => node.setLock(id, 'backup'),
-      setQuorum: (quorate) => node.setQuorum(quorate),
-      rebalance: () => node.advance(10_000),
-    },
+    world: worldOf(node),
     during: (work) => work,
   };
 }
