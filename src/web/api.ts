@@ -31,7 +31,7 @@ export interface Api {
   login(by: { readonly code: string } | { readonly token: string }): Promise<Answer<Session>>;
   /** undefined: nobody is logged in. */
   session(): Promise<Answer<Session | undefined>>;
-  logout(): Promise<void>;
+  logout(): Promise<Answer<unknown>>;
   /** Calls back whenever an answer says that nobody is logged in any more. */
   onSignedOut(tell: () => void): void;
   /** The time of the daemon, as far as it is known, in milliseconds since 1970. */
@@ -80,26 +80,43 @@ export function createApi(): Api {
     return answer;
   }
 
+  async function session(): Promise<Answer<Session | undefined>> {
+    const answer = remember(await send<Session>('session', {}, READ_LIMIT_MS));
+    const isNobody = !answer.ok && answer.problem.kind === 'signed-out';
+    return isNobody ? { ok: true, value: undefined } : answer;
+  }
+
+  /** Another window of this browser may have logged in anew: its session is that of all windows. */
+  async function change<T>(path: string, body: object): Promise<Answer<T>> {
+    const first = await post<T>(path, body);
+    const isOfBefore = !first.ok && first.problem.code === 'csrf' && (await session()).ok;
+    const answer = isOfBefore ? await post<T>(path, body) : first;
+    if (!answer.ok && answer.problem.kind === 'signed-out') tellSignedOut();
+    return answer;
+  }
+
   return {
     get,
-    async post<T>(path: string, body: object) {
-      const answer = await post<T>(path, body);
-      if (!answer.ok && answer.problem.kind === 'signed-out') tellSignedOut();
-      return answer;
-    },
+    post: change,
     login: async (by) => remember(await post<Session>('login', by)),
-    async session() {
-      const answer = remember(await send<Session>('session', {}, READ_LIMIT_MS));
-      const isNobody = !answer.ok && answer.problem.kind === 'signed-out';
-      return isNobody ? { ok: true, value: undefined } : answer;
-    },
-    async logout() {
-      await post('logout', {});
-    },
+    session,
+    logout: () => change('logout', {}),
     onSignedOut(tell) {
       tellSignedOut = tell;
     },
     now: () => Date.now() + skewMs,
+  };
+}
+
+/** For what is asked of one of several nodes; undefined: there is only one. */
+export function ofNode(api: Api, node: string | undefined): Api {
+  if (node === undefined) return api;
+  const at = (path: string): string =>
+    `${path}${path.includes('?') ? '&' : '?'}node=${encodeURIComponent(node)}`;
+  return {
+    ...api,
+    get: (path) => api.get(at(path)),
+    post: (path, body) => api.post(at(path), body),
   };
 }
 

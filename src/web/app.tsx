@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { HealthReport } from '../core/report/health.ts';
 import type { StatusReport } from '../core/report/status.ts';
-import type { Api, Problem, Session } from './api.ts';
+import { type Api, ofNode, type Problem, type Session } from './api.ts';
 import { GroupsView } from './groups-view.tsx';
 import { GuestView } from './guest-view.tsx';
 import { GuestsView } from './guests-view.tsx';
@@ -24,6 +24,8 @@ type Who =
   | { readonly kind: 'known'; readonly session: Session };
 
 const RETRY_MS = 3000;
+const NOT_LOGGED_OUT =
+  'The logout did not reach the daemon. Your session ends after an hour without use.';
 
 export function App({ api }: { readonly api: Api }) {
   const [who, setWho] = useState<Who>({ kind: 'asking' });
@@ -53,8 +55,8 @@ export function App({ api }: { readonly api: Api }) {
     );
   }
   const logout = async (): Promise<void> => {
-    await api.logout();
-    setWho({ kind: 'nobody', says: '' });
+    const { ok } = await api.logout();
+    setWho({ kind: 'nobody', says: ok ? '' : NOT_LOGGED_OUT });
   };
   return <Page api={api} session={who.session} onLogout={logout} />;
 }
@@ -152,20 +154,22 @@ interface ViewProps {
 
 function View({ api, route, report, live, theme, role, onDone }: ViewProps) {
   const { version } = live;
+  const node = report.others === undefined ? undefined : report.node;
+  const there = useMemo(() => ofNode(api, node), [api, node]);
   const health = useAnswer<HealthReport>(api, 'health', version);
   const isTable = route.view === 'guests';
   const sparks = useAnswer<SparksAnswer>(
-    api,
+    there,
     isTable ? 'usage?hours=24&points=48' : undefined,
     report.cycle,
   );
-  const acting = { api, role, onDone };
+  const acting = { api: there, role, onDone };
   const today = report.time;
   switch (route.view) {
     case 'guests':
       return (
         <>
-          <Summary report={report} health={health.value} />
+          <Summary report={report} health={health} />
           <GuestsView rows={report.containers} today={today} sparks={sparks.value?.guests} />
         </>
       );

@@ -108,7 +108,6 @@ function PauseDialog({ row, ...dialog }: DialogProps) {
   const wish = { path: `guests/${row.vmid}/pause`, body: { minutes } };
   return (
     <ActionDialog {...dialog} title={`Pause ${row.name}`} verb="Pause" wish={wish}>
-      <p>Until then this guest keeps what it has, whatever it uses.</p>
       <label class="field">
         <span>For how long</span>
         <select
@@ -122,6 +121,7 @@ function PauseDialog({ row, ...dialog }: DialogProps) {
           ))}
         </select>
       </label>
+      <p>This guest keeps what it has until then, however much it uses.</p>
     </ActionDialog>
   );
 }
@@ -130,7 +130,7 @@ function ResumeDialog({ row, ...dialog }: DialogProps) {
   const wish = { path: `guests/${row.vmid}/resume`, body: {} };
   return (
     <ActionDialog {...dialog} title={`Resume ${row.name}`} verb="Resume" wish={wish}>
-      <p>From the next cycle on this guest is scaled again.</p>
+      <p>This guest is evaluated again from the next cycle on.</p>
     </ActionDialog>
   );
 }

@@ -11,7 +11,7 @@ export interface Chip {
 
 const ON_HOLD = /\bon hold\b/;
 
-/** A person has taken it in hand: by a pause, or by a change of his own. */
+/** A hold that `resume` ends: a pause, or the hour after a rollback. */
 export const isHeld = ({ now }: ContainerRow): boolean => ON_HOLD.test(now.brief);
 
 export const isPaused = (row: ContainerRow): boolean =>

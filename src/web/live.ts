@@ -121,7 +121,8 @@ export class LiveStatus {
         : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     this.#failures += 1;
     if (!document.hidden) this.#askIn(waitMs);
-    const link = kind === 'starting' ? 'connecting' : 'lost';
+    const isFirst = this.current.report === undefined;
+    const link = kind === 'starting' && isFirst ? 'connecting' : 'lost';
     this.#become({ link, says, retryMs: Date.now() + waitMs });
   }
 
@@ -140,7 +141,9 @@ export class LiveStatus {
       // Whether the daemon is gone, or only its events, is said by the next answer.
       if (this.current.link === 'live') this.#askIn(GATHER_MS);
     };
-    source.addEventListener('open', () => this.#become({ link: 'live' }));
+    source.addEventListener('open', () => {
+      if (this.current.link === 'polling') this.#become({ link: 'live' });
+    });
     for (const news of ['cycle', 'journal']) {
       source.addEventListener(news, () => this.#askIn(GATHER_MS));
     }

@@ -27,8 +27,19 @@ interface AskedViewProps<T> {
   readonly children: (value: T) => ComponentChildren;
 }
 
-/** What was asked for, even if it is old by now: the header says so. Else why it is not there. */
-export function AskedView<T>({ asked: { value, problem }, what, children }: AskedViewProps<T>) {
-  if (value !== undefined) return <>{children(value)}</>;
+/** That the daemon is away is said by the header, for all that is shown. */
+export const isRefused = ({ problem }: Asked<unknown>): boolean => problem?.kind === 'refused';
+
+/** What was asked for, even if it is old by now, and why; or why it is not there. */
+export function AskedView<T>({ asked, what, children }: AskedViewProps<T>) {
+  const { value, problem } = asked;
+  if (value !== undefined) {
+    return (
+      <>
+        {isRefused(asked) && problem !== undefined && <Trouble problem={problem} />}
+        {children(value)}
+      </>
+    );
+  }
   return problem === undefined ? <Loading what={what} /> : <Trouble problem={problem} />;
 }

@@ -6,12 +6,14 @@ import { coresWords, memoryWords, percentWords, signed, twoDigits } from './amou
 import { Bar } from './bar.tsx';
 import { Icon } from './icons.tsx';
 import { hrefOf } from './route.ts';
+import { isRefused } from './state-notes.tsx';
+import type { Asked } from './use-answer.ts';
 
 /** The node in six figures, and what a person must know first. */
 
 export interface SummaryProps {
   readonly report: StatusReport;
-  readonly health: HealthReport | undefined;
+  readonly health: Asked<HealthReport>;
 }
 
 export function Summary({ report, health }: SummaryProps) {
@@ -25,7 +27,7 @@ export function Summary({ report, health }: SummaryProps) {
         <BudgetFigure host={host} />
         <SavedFigure host={host} />
         <OomFigure host={host} />
-        <HealthFigure health={health} />
+        <HealthFigure asked={health} />
       </dl>
     </>
   );
@@ -142,7 +144,8 @@ function OomFigure({ host: { oomKilled } }: { host: HostRow }) {
 
 const MOST_NAMED = 4;
 
-function HealthFigure({ health }: { readonly health: HealthReport | undefined }) {
+function HealthFigure({ asked }: { readonly asked: Asked<HealthReport> }) {
+  const health = isRefused(asked) ? undefined : asked.value;
   const failing = health?.checks.filter(({ ok }) => !ok) ?? [];
   const value = health === undefined ? '…' : failing.length === 0 ? 'Healthy' : failing.length;
   const words = failing.length === 1 ? ' check fails' : ' checks fail';
@@ -150,7 +153,7 @@ function HealthFigure({ health }: { readonly health: HealthReport | undefined })
     <Figure
       title="Health"
       value={
-        <span class={failing.length > 0 ? 'bad' : 'good'}>
+        <span class={health === undefined ? 'muted' : failing.length > 0 ? 'bad' : 'good'}>
           {health !== undefined && <Icon name={failing.length > 0 ? 'alert' : 'check'} />} {value}
           {failing.length > 0 && words}
         </span>

@@ -1,7 +1,8 @@
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { eventually, inBrowser, stage } from './browser.ts';
-import { type Answers, refusal, SESSION } from './page-server.ts';
+import { fixture } from './fixture.ts';
+import { type Answers, type Asked, refusal, SESSION, usualAnswers } from './page-server.ts';
 
 /** What a person does by hand: each thing says first what would come of it. */
 
@@ -124,4 +125,55 @@ inBrowser('who may only look is offered nothing', async () => {
     expect(await button(page, name).count()).toBe(0);
   }
   expect(await page.getByRole('button', { name: /^Undo/ }).count()).toBe(0);
+});
+
+inBrowser('of several nodes the one that is shown is named in each request', async () => {
+  const { status } = fixture();
+  const others = [{ node: 'lab', cycle: 7, guests: 3, paused: null }];
+  const named: string[] = [];
+  const noting =
+    (what: string, body: unknown) =>
+    ({ query }: Asked) => {
+      named.push(`${what} ${query.get('node')} ${query.get('dry_run') ?? ''}`.trim());
+      return { body };
+    };
+  const usual = usualAnswers();
+  on.answering({
+    'GET status': () => ({ body: { ...status, node: 'pve2', others } }),
+    'GET guests/ID/explain': (asked) => {
+      noting('explain', {})(asked);
+      return usual['GET guests/ID/explain']?.(asked) ?? {};
+    },
+    'GET history': noting('history', { events: [], more: false }),
+    'POST guests/ID/pause': noting('pause', { says: 'Paused.' }),
+  });
+  const page = await on.open('#/guests/101');
+  await button(page, 'Pause').click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('Paused.').waitFor();
+  await dialog.getByRole('button', { name: 'Pause' }).click();
+  await eventually(() => named).toContain('pause pve2');
+  expect(named).toContain('pause pve2 1');
+  expect(named).toContain('explain pve2');
+  expect(named).toContain('history pve2');
+  expect(named.filter((one) => !one.includes('pve2'))).toEqual([]);
+});
+
+inBrowser('a login in another window does not break this one', async () => {
+  let now = SESSION;
+  const made: unknown[] = [];
+  on.answering({
+    'GET session': () => ({ body: now }),
+    'POST guests/ID/pause': ({ csrf }) => {
+      if (csrf !== now.csrf) return refusal(403, 'csrf', 'A change needs the header.');
+      made.push(csrf);
+      return { body: { says: 'Paused.' } };
+    },
+  });
+  const page = await on.open('#/guests/101');
+  await button(page, 'Pause').waitFor();
+  now = { ...SESSION, csrf: 'another' };
+  await button(page, 'Pause').click();
+  await page.getByRole('dialog').getByText('Paused.').waitFor();
+  expect(made).toEqual(['another']);
 });

@@ -44,8 +44,6 @@ export function policyOf(page: string): string {
 export interface Reply {
   readonly status?: number;
   readonly body?: unknown;
-  /** Headers first, and never an end. */
-  readonly hangs?: boolean;
 }
 
 /** What is asked for, below `api/v1/`: `GET status`. Without its query. */
@@ -175,8 +173,7 @@ export class PageServer {
   }
 }
 
-function send(response: ServerResponse, { status = 200, body, hangs = false }: Reply): void {
-  if (hangs) return;
+function send(response: ServerResponse, { status = 200, body }: Reply): void {
   const type = status < 400 ? 'application/json' : 'application/problem+json';
   response.writeHead(status, { 'content-type': type });
   response.end(status === 204 ? undefined : JSON.stringify(body));

@@ -9,7 +9,7 @@ import { type Route, route } from './route.ts';
 /** The addresses of the API that earlier installations had: what scripts send there goes on. */
 
 const vmId = z.union([z.int(), z.string()]);
-const ofGuest = z.strictObject({ vm_id: vmId });
+const ofGuest = z.strictObject({ vm_id: vmId, node: z.optional(z.string()) });
 
 function vmidIn({ vm_id: id }: { readonly vm_id: string | number }): Vmid {
   const vmid = parseVmid(`${id}`);
@@ -56,7 +56,7 @@ const looking: readonly Route[] = [
     }),
     run: async ({ service, query }) => {
       const vmid = vmidIn(query);
-      const { world } = loopOf(service, vmid, undefined);
+      const { world } = loopOf(service, vmid, query.node);
       await world.inspect(vmid);
       const file = world.guests.read(vmid);
       if (!file.ok) throw new HttpProblem('failed', file.detail);
@@ -69,7 +69,7 @@ const looking: readonly Route[] = [
     role: 'read',
     summary: 'One guest',
     query: ofGuest,
-    run: ({ service, query }) => rowOf(service, vmidIn(query), undefined),
+    run: ({ service, query }) => rowOf(service, vmidIn(query), query.node),
   }),
   route({
     method: 'GET',

@@ -45,16 +45,30 @@ export function vmidOf({ id = '' }: Readonly<Record<string, string>>): Vmid {
   throw new HttpProblem('no-such-guest', `'${id.slice(0, 40)}' is no id of a guest`);
 }
 
-/** The loop of the node that has a guest, as its last cycle saw it. */
-export function loopOf(service: HttpService, vmid: Vmid, node: string | undefined): NodeLoop {
+/** The loop of a node; undefined: of the one that this program runs on. */
+export function nodeNamed(service: HttpService, node: string | undefined): NodeLoop {
   const loops = service.nodes();
-  const named = node === undefined ? loops : loops.filter(({ open }) => open.name === node);
-  if (named.length === 0) {
-    const names = loops.map(({ open }) => open.name);
-    throw new HttpProblem('no-such-node', unknownWord('node', node ?? '', names, ''));
-  }
+  const [home] = loops;
+  const named = node === undefined ? home : loops.find(({ open }) => open.name === node);
+  if (named !== undefined) return named;
+  const names = loops.map(({ open }) => open.name);
+  throw new HttpProblem('no-such-node', unknownWord('node', node ?? '', names, ''));
+}
+
+/**
+ * The loop of the node that has a guest, as its last cycle saw it. An id that several nodes have,
+ * of clusters that know nothing of each other, says nothing without its node.
+ */
+export function loopOf(service: HttpService, vmid: Vmid, node: string | undefined): NodeLoop {
+  const named = node === undefined ? service.nodes() : [nodeNamed(service, node)];
   const seen = named.filter(({ view }) => view !== undefined);
-  const found = seen.find(({ view }) => view?.observed.containers.some((one) => one.vmid === vmid));
+  const [found, ...more] = seen.filter(({ view }) =>
+    view?.observed.containers.some((one) => one.vmid === vmid),
+  );
+  if (found !== undefined && more.length > 0) {
+    const names = [found, ...more].map(({ open }) => open.name).join(' and ');
+    throw new HttpProblem('which-node', `There is a guest ${vmid} on ${names}; add ?node=NAME`);
+  }
   if (found !== undefined) return found;
   if (seen.length === 0) {
     throw new HttpProblem('starting', 'The first cycle is not over yet; ask again in a moment');

@@ -8,6 +8,8 @@ export interface WantedEvents {
   /** Of the JSON log, already under the sysroot. */
   readonly file: string;
   readonly vmid: Vmid | undefined;
+  /** undefined: of all nodes. */
+  readonly node: string | undefined;
   /** The first local time that counts, as the log writes it; undefined: all. */
   readonly from: string | undefined;
   readonly most: number;
@@ -22,12 +24,8 @@ export interface FoundEvents {
 /** So many lines are read between two looks at what else is to be done. */
 const LINES_AT_ONCE = 500;
 
-export async function journalEvents({
-  file,
-  vmid,
-  from,
-  most,
-}: WantedEvents): Promise<FoundEvents> {
+export async function journalEvents(wanted: WantedEvents): Promise<FoundEvents> {
+  const { file, most } = wanted;
   const events: object[] = [];
   let more = false;
   let read = 0;
@@ -36,7 +34,7 @@ export async function journalEvents({
       read += 1;
       if (read % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       const event = line === undefined ? undefined : asObject(parseJsonObject(line));
-      if (event === undefined || !isWanted(event, vmid, from)) continue;
+      if (event === undefined || !isWanted(event, wanted)) continue;
       events.push(event);
       if (events.length <= most * 2) continue;
       events.splice(0, most);
@@ -48,10 +46,10 @@ export async function journalEvents({
 }
 
 function isWanted(
-  { container_id: container, timestamp }: Readonly<Record<string, unknown>>,
-  vmid: Vmid | undefined,
-  from: string | undefined,
+  { container_id: container, proxmox_host: host, timestamp }: Readonly<Record<string, unknown>>,
+  { vmid, node, from }: WantedEvents,
 ): boolean {
+  if (node !== undefined && host !== node) return false;
   if (vmid !== undefined && container !== `${vmid}`) return false;
   if (typeof timestamp !== 'string') return false;
   return from === undefined || timestamp.slice(0, from.length) >= from;

@@ -13,6 +13,7 @@ const STATUS_OF = {
   'no-such-node': 404,
   'other-method': 405,
   refused: 409,
+  'which-node': 409,
   'dry-run': 409,
   'too-large': 413,
   host: 421,

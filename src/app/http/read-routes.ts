@@ -7,7 +7,7 @@ import { parseVmid } from '../../core/units.ts';
 import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
 import type { LiveEvents } from './events.ts';
-import { accountOf, answerOf, loopOf, rowOf, statusOf, vmidOf } from './guests.ts';
+import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from './guests.ts';
 import { journalEvents } from './journal-events.ts';
 import { maskedConfig } from './masked.ts';
 import { HttpProblem } from './problem.ts';
@@ -113,6 +113,7 @@ function backupRows({ service, params, query }: Asked<z.infer<typeof ofNode>>): 
 }
 
 const historyQuery = z.strictObject({
+  node: z.optional(z.string()),
   guest: z.optional(z.string()),
   since: z.optional(z.string().check(z.maxLength(40))),
   limit: numberInText(1, 5000, 500),
@@ -121,7 +122,7 @@ const historyQuery = z.strictObject({
 async function history({ service, query }: Asked<z.infer<typeof historyQuery>>): Promise<object> {
   const { context } = service;
   const [{ config }] = service.nodes();
-  const { guest, since, limit } = query;
+  const { node, guest, since, limit } = query;
   const vmid = guest === undefined ? undefined : parseVmid(guest);
   if (guest !== undefined && vmid === undefined) {
     throw new HttpProblem('wrong-request', 'guest is no id of a guest');
@@ -133,7 +134,7 @@ async function history({ service, query }: Asked<z.infer<typeof historyQuery>>):
   const localTime = createTimestamp(config.timezone);
   const from = parsed && sinceText(parsed, context.clock.wallMs(), localTime);
   const file = context.paths.at(config.jsonLogFile);
-  return journalEvents({ file, vmid, from, most: limit });
+  return journalEvents({ file, vmid, node, from, most: limit });
 }
 
 const programRoutes: readonly Route[] = [
@@ -151,11 +152,12 @@ const programRoutes: readonly Route[] = [
     path: '/api/v1/usage',
     role: 'read',
     summary: 'What all guests have used, in few points',
-    query: z.strictObject({ hours: numberInText(1, 336, 24), points: numberInText(1, 500, 48) }),
-    run: ({ service, query }) => {
-      const [home] = service.nodes();
-      return usageOfAll(service.context, home, query.hours, query.points);
-    },
+    query: z.strictObject({
+      ...{ node: z.optional(z.string()), hours: numberInText(1, 336, 24) },
+      points: numberInText(1, 500, 48),
+    }),
+    run: ({ service, query: { node, hours, points } }) =>
+      usageOfAll(service.context, nodeNamed(service, node), hours, points),
   }),
   route({
     method: 'GET',

@@ -6,8 +6,8 @@ import { type Served, serve } from './served.ts';
 /** What is asked for goes the way of the loop's own changes, or is refused with the reason. */
 
 /** 101 has 2 cores and keeps one of them busy; it has 1024 MB and uses 400. */
-async function ready(more = ''): Promise<Served> {
-  const served = await serve(more);
+async function ready(more = '', name = 'pve1'): Promise<Served> {
+  const served = await serve(more, { name });
   served.node.add(101, { cores: 2, memoryMib: 1024 as never });
   await served.cycle();
   served.pass(10_000);
@@ -222,4 +222,19 @@ it('events come as they happen, to no more listeners than there may be', async (
   const served = await ready();
   const { text, headers } = await served.as('read', 'GET', '/api/v1/events');
   expect([headers['content-type'], text]).toEqual(['text/event-stream', ': welcome\n\n']);
+});
+
+describe('an id that two nodes have', () => {
+  it('says nothing without its node', async () => {
+    const served = await ready();
+    const beside = await ready('', 'lab');
+    served.beside(beside.loop);
+    const { status, json } = await post(served, 'memory', { memory: 2048 });
+    expect([status, json['code']]).toEqual([409, 'which-node']);
+    expect(json['detail']).toBe('There is a guest 101 on pve1 and lab; add ?node=NAME');
+    expect([served.node.done, beside.node.done]).toEqual([[], []]);
+    const there = await post(served, 'memory?node=lab', { memory: 2048 });
+    expect(there.status).toBe(200);
+    expect([served.node.done, beside.node.done]).toEqual([[], ['backup 101', 'set 101']]);
+  });
 });

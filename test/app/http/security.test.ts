@@ -210,7 +210,7 @@ it('the page may run its own scripts and styles, and no others', async () => {
   const pageFile = join(directory, 'page.html');
   const html = '<!doctype html><style>a{}</style><script type="module">let a = 1;</script>';
   writeFileSync(pageFile, html);
-  const served = await serve('', pageFile);
+  const served = await serve('', { pageFile });
   const { text, headers } = await served.ask('GET', '/');
   expect(text).toBe(html);
   const sum = (inner: string) => createHash('sha256').update(inner).digest('base64');

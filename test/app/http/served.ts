@@ -63,6 +63,8 @@ export interface Served {
   pass(ms: number): void;
   apply(yaml: string): Promise<void>;
   cycle(): Promise<void>;
+  /** Another node of the same daemon. */
+  beside(loop: NodeLoop): void;
 }
 
 type Headers = Readonly<Record<string, string>>;
@@ -80,7 +82,10 @@ export function configOf(yaml: string): Config {
 }
 
 /** @param more further lines of `DEFAULT`, indented */
-export async function serve(more = '', pageFile = '/nowhere'): Promise<Served> {
+export async function serve(
+  more = '',
+  { pageFile = '/nowhere', name = 'pve1' } = {},
+): Promise<Served> {
   const node = new FakeNode();
   const port = await freePort();
   const yaml = (own: string): string =>
@@ -97,7 +102,7 @@ export async function serve(more = '', pageFile = '/nowhere'): Promise<Served> {
     },
   };
   const opened: OpenWorld = {
-    ...{ name: 'pve1', below: '', world, tally: newTally(), hanging: () => undefined },
+    ...{ name, below: '', world, tally: newTally(), hanging: () => undefined },
     ...{ reconfigure: () => {}, close: async () => {} },
   };
   const keeper = { state: newLoopState(), save: () => undefined, saveWhenDue: () => {} };
@@ -107,7 +112,8 @@ export async function serve(more = '', pageFile = '/nowhere'): Promise<Served> {
   });
   const heard: JournalListener[] = [];
   let reloads = 0;
-  const service = serviceOf(loop, () => {
+  const loops: [NodeLoop, ...NodeLoop[]] = [loop];
+  const service = serviceOf(loops, () => {
     reloads += 1;
   });
   const outputs = { log: world.log, listen: (one: JournalListener) => void heard.push(one) };
@@ -126,10 +132,15 @@ export async function serve(more = '', pageFile = '/nowhere'): Promise<Served> {
       const ended = await loop.cycle(NO_STOP);
       if (ended !== undefined) part.cycleEnded(ended);
     },
+    beside: (other) => void loops.push(other),
   };
 }
 
-function serviceOf(loop: NodeLoop, reload: () => void): Omit<HttpService, 'complain' | 'pageFile'> {
+function serviceOf(
+  loops: [NodeLoop, ...NodeLoop[]],
+  reload: () => void,
+): Omit<HttpService, 'complain' | 'pageFile'> {
+  const [loop] = loops;
   const turn = new Turn();
   const known = (): DaemonState => {
     const { view, settings, state, open: opened, world } = loop;
@@ -140,7 +151,7 @@ function serviceOf(loop: NodeLoop, reload: () => void): Omit<HttpService, 'compl
   const out = new PassThrough().resume();
   return {
     context: { paths: createPaths('/'), clock, env: {}, stdout: out, stderr: out },
-    nodes: () => [loop],
+    nodes: () => loops,
     known: () => [known()],
     health: async () => ({ format: HEALTH_FORMAT, healthy: true, checks: [] }),
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
