@@ -157,7 +157,7 @@ const observedBy = (what: string, which: readonly (Vmid | string)[], remedy: str
   `Observed all the same, by ${what}: ${which.join(', ')}. To have one changed, ${remedy}.\n`;
 
 const leftOut = (machines: readonly GuestConfig[]): string =>
-  `Virtual machines are left alone, since manage_vms is not set and no tier lists them: ${machines
+  `Virtual machines are skipped: manage_vms is not set and no tier lists them: ${machines
     .map(({ vmid }) => vmid)
     .join(', ')}.\n`;
 

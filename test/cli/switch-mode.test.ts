@@ -74,7 +74,7 @@ it('says who stays observed or left alone all the same, and what to do', async (
     'To have one changed, remove the tag in Proxmox VE.\n' +
     'Observed all the same, by a line of their own: TIER_slow. ' +
     'To have one changed, activate TIER_slow.\n' +
-    'Virtual machines are left alone, since manage_vms is not set and no tier lists them: 200.\n';
+    'Virtual machines are skipped: manage_vms is not set and no tier lists them: 200.\n';
   const first = await activated();
   expect(first.out).toContain(`Everything is active when the daemon starts.\n${words}`);
   expect((await activated()).out).toBe(`Everything is already active.\n${words}`);

@@ -23,6 +23,8 @@ export function inBrowser(name: string, test: () => Promise<void>): void {
 export interface Sight {
   readonly width?: number;
   readonly scheme?: 'light' | 'dark';
+  /** Whether its time can be moved. */
+  readonly clock?: boolean;
 }
 
 export interface Stage {
@@ -73,13 +75,14 @@ export function stage(prefix = '/'): Stage {
       if (!server.isUp) await server.start();
       return this.openAt(server.url + hash, sight);
     },
-    async openAt(address, { width = 1280, scheme = 'light' } = {}) {
+    async openAt(address, { width = 1280, scheme = 'light', clock = false } = {}) {
       if (browser === undefined) throw new Error('no browser');
       const viewport = { width, height: 900 };
       const context = await browser.newContext({ viewport, colorScheme: scheme });
       context.setDefaultTimeout(PATIENCE_MS);
       contexts.push(context);
       const page = await context.newPage();
+      if (clock) await page.clock.install();
       const own = new URL('.', address).href;
       page.on('pageerror', ({ message }) => complaints.push(message));
       page.on('console', (said) => {

@@ -51,7 +51,7 @@ describe('the link to the daemon', () => {
   });
 
   inBrowser('does not ask while nobody looks', async () => {
-    const page = await on.open();
+    const page = await on.open('#/guests', { clock: true });
     await page.getByText('Live', { exact: true }).waitFor();
     const hide = (isHidden: boolean) =>
       page.evaluate(`Object.defineProperty(document, 'hidden', {
@@ -60,7 +60,8 @@ describe('the link to the daemon', () => {
     await hide(true);
     await eventually(() => on.server.listeners).toBe(0);
     const before = on.server.asked.length;
-    on.server.tell('cycle', {});
+    // Longer than any of its pauses.
+    await page.clock.fastForward(61_000);
     expect(on.server.asked.length).toBe(before);
     await hide(false);
     await eventually(() => on.server.asked.slice(before)).toContain('GET status');
