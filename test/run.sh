@@ -57,11 +57,14 @@ totals=(0 0 0)
 # Runs tests with the `node` in PATH, and adds what came of them to the totals.
 run_tests() {
   local line=
-  rm -f "$scratch/last-line"
-  PLAIN_REPORT_FILE="$scratch/last-line" \
+  rm -f "$scratch/report"
+  PLAIN_REPORT_FILE="$scratch/report" \
     node node_modules/vitest/vitest.mjs run "$@" 2>&1 || status=$?
-  # Without a line it did not get as far as its own report.
-  [[ ! -s $scratch/last-line ]] || line=$(<"$scratch/last-line")
+  # Without a report it did not get as far as that.
+  if [[ -s $scratch/report ]]; then
+    line=$(tail -n 1 "$scratch/report")
+    head -n -1 "$scratch/report" >>"$scratch/failures"
+  fi
   if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     for index in 0 1 2; do ((totals[index] += BASH_REMATCH[index + 1])) || true; done
   else
@@ -89,5 +92,7 @@ if (($# == 0)); then
     ((totals[2] += 1))
   fi
 fi
+# Once more at the end, where a reader of a long log looks first.
+[[ ! -s $scratch/failures ]] || cat "$scratch/failures"
 echo "${totals[0]} passed, ${totals[1]} failed, ${totals[2]} skipped"
 exit "$status"

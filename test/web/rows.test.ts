@@ -150,12 +150,9 @@ describe('a line of the log', () => {
     const of = (event: string, after: number, status: string) =>
       journalLine({ ...line({ event }), after, status, note: 'Soon.' }) ?? fail();
     const [late, waiting] = [of('change', 8, 'pending'), of('change', 4, 'pending')];
-    const lines = [late, of('confirmed', 4, 'confirmed'), waiting, of('change', 4, 'pending')];
-    expect(settled(lines)).toEqual([
-      late,
-      { ...waiting, status: 'confirmed', note: '' },
-      of('change', 4, 'pending'),
-    ]);
+    const earlier = of('change', 4, 'pending');
+    const lines = [late, of('confirmed', 4, 'confirmed'), waiting, earlier];
+    expect(settled(lines)).toEqual([late, { ...waiting, status: 'confirmed', note: '' }, earlier]);
   });
 
   it('is narrowed by its kind', () => {
