@@ -9,7 +9,7 @@ export interface ConfigOnNode extends Config {
 
 /** @param node what it is called here: its own name, or that of its entry in `NODES` */
 export function onNode(config: Config, node: string): ConfigOnNode {
-  const here = node.toLowerCase();
+  const here = namesOf(config, node.toLowerCase());
   const texts = (all: readonly string[]): readonly string[] =>
     all.map(scopeOf).flatMap((one) => (isHere(one, here) ? [one.rest] : []));
   const members = (ids: readonly Members[]): readonly Members[] =>
@@ -28,5 +28,13 @@ export function onNode(config: Config, node: string): ConfigOnNode {
   });
 }
 
-const isHere = ({ node }: { readonly node?: string | undefined }, here: string): boolean =>
-  node === undefined || node === here;
+/** An entry of `NODES` is meant by what it is called there, and by what its cluster calls it. */
+function namesOf({ nodes }: Config, name: string): ReadonlySet<string> {
+  const entry = nodes.find((one) => one.name.toLowerCase() === name);
+  return new Set([name, ...(entry?.node === undefined ? [] : [entry.node.toLowerCase()])]);
+}
+
+const isHere = (
+  { node }: { readonly node?: string | undefined },
+  here: ReadonlySet<string>,
+): boolean => node === undefined || here.has(node);

@@ -355,7 +355,8 @@ export function checkNodeNames(
   const self = bound.length === 0 ? undefined : reader.self?.();
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => values.connection !== 'local');
-  const known = [...new Set([self.name, ...self.cluster, ...far.map(({ name }) => name)])];
+  const entries = far.flatMap(({ name, values }) => [name, ...(values.node ? [values.node] : [])]);
+  const known = [...new Set([self.name, ...self.cluster, ...entries])];
   const names = new Set(known.map((name) => name.toLowerCase()));
   for (const { section, key, node, part } of bound) {
     if (names.has(node)) continue;

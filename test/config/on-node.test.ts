@@ -71,6 +71,42 @@ describe('what is named for one node', () => {
   });
 });
 
+describe('a node that is called otherwise here than in its cluster', () => {
+  const on = (...lists: readonly string[]) => {
+    const result = read(`
+DEFAULT:
+  manage: ${lists[0]}
+  ignore_lxc: [pve2/105, backup/106, far7/107]
+TIER_a:
+  guests: [pve2/110, backup/111]
+NODES:
+  backup: { node: PVE2, host: b.example, token_id: a@pve!b, token_secret: c }
+  other: { connection: ssh, node: far7, host: o.example }
+`);
+    if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
+    return (node: string, id: number): string =>
+      manage(onNode(result.config, node), { vmid: vmid(id), name: 'x', tags: [] }).because;
+  };
+
+  it('is meant by both names', () => {
+    const because = on('all');
+    expect(because('backup', 105)).toBe('listed in ignore_lxc');
+    expect(because('backup', 106)).toBe('listed in ignore_lxc');
+    expect(because('other', 107)).toBe('listed in ignore_lxc');
+    expect(because('backup', 110)).toBe('TIER_a, by its id');
+    expect(because('backup', 111)).toBe('TIER_a, by its id');
+    for (const id of [105, 106, 107, 110]) {
+      expect(because('pve1', id)).toBe('DEFAULT, since it is in no tier');
+    }
+  });
+
+  it('is meant by both where only who is listed is managed', () => {
+    const because = on('listed');
+    expect(because('backup', 110)).toBe('TIER_a, by its id');
+    expect(because('other', 110)).toContain('no tier and no group lists it');
+  });
+});
+
 describe('the name of a node', () => {
   const problems = (text: string, self?: () => Self) => {
     const result = parseConfig(text, 'f.yaml', {}, self);
