@@ -11,6 +11,7 @@ import type { StoredBackup } from './backup.ts';
 import { type GuestIdentity, isSameGuest } from './identity.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
+import { isBetween } from './verify-machine.ts';
 
 /** Whose backups a guest may go back to, and which values an administrator has given it. Pure. */
 
@@ -49,8 +50,9 @@ export interface OwnValues {
 /**
  * Tells the values of an administrator from those of this program, by the backups of the guest. A
  * value is this program's if it is what its last change was to bring about, or what was there
- * before a change that failed. Otherwise an administrator has set it since. Each backup carries on
- * what was known before it, so the older ones need not be there any more.
+ * before a change that failed; of a virtual machine also if it lies in between, since such a change
+ * is made piece by piece. Otherwise an administrator has set it since. Each backup carries on what
+ * was known before it, so the older ones need not be there any more.
  *
  * @param own the backups of this guest
  */
@@ -65,7 +67,8 @@ export function ownValues(now: GuestConfig, own: readonly StoredBackup[]): OwnVa
   const after = withDiff(before, made ?? {});
   const isOurs = (lever: Lever): boolean =>
     isSameValue(lever, values[lever], after[lever]) ||
-    isSameValue(lever, values[lever], before[lever]);
+    isSameValue(lever, values[lever], before[lever]) ||
+    (now.kind === 'qemu' && isBetween(lever, before[lever], after[lever], values[lever]));
   const others = LEVERS.filter((lever) => !isOurs(lever));
   return {
     values: { ...known, ...pick(values, others) },

@@ -73,6 +73,18 @@ describe("an administrator's own values", () => {
     expect(own(has(4096), last)).toEqual([2, 4096, 'memoryMib']);
   });
 
+  it('are not what a change of a virtual machine came to that stopped half-way', () => {
+    const machine = (memory: number, cores: number) =>
+      ({ kind: 'qemu', ...has(memory, cores) }) as const;
+    const partly = backup(1, machine(1000, 2), { cores: { from: 2, to: 4 } });
+    const next = backup(2, machine(1000, 3), to(1000, 1500));
+    expect(own(machine(1000, 3), partly)).toEqual([2, 1000]);
+    expect(own(machine(1500, 3), partly, next)).toEqual([2, 1000]);
+    expect(own(machine(1000, 5), partly)).toEqual([5, 1000, 'cores']);
+    const ofContainer = backup(1, has(1000, 2), { cores: { from: 2, to: 4 } });
+    expect(own(has(1000, 3), ofContainer)).toEqual([3, 1000, 'cores']);
+  });
+
   it('are not what a change that failed in the middle had left', () => {
     const half = backup(3, has(2000), { kind: 'half-done' });
     expect(own(has(1500), ...CHANGED_TWICE, half)).toEqual([2, 1000]);
