@@ -69,7 +69,8 @@ export function memoryFull(
   { memory }: HostObservation,
   { mostMemory }: HostPolicy,
 ): Ratio | undefined {
-  const used = memory.ok ? usedShare(memory.value) : 0;
+  if (!memory.ok) return undefined;
+  const used = usedShare(memory.value);
   return used >= mostMemory ? ratio(used) : undefined;
 }
 
@@ -81,6 +82,7 @@ export function emergencyOf(
   { memory }: HostObservation,
   { emergency }: HostPolicy,
 ): Ratio | undefined {
-  const used = memory.ok ? usedShare(memory.value) : 0;
+  if (!memory.ok) return undefined;
+  const used = usedShare(memory.value);
   return used >= emergency ? ratio(used) : undefined;
 }

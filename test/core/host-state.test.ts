@@ -5,6 +5,7 @@ import {
   emergencyOf,
   type HostCpu,
   hostCpu,
+  memoryFull,
   memoryStall,
 } from '../../src/core/host-state.ts';
 import type { HostObservation, Pressure } from '../../src/core/observation.ts';
@@ -61,6 +62,14 @@ describe('the memory of the host', () => {
   it('that the ZFS cache holds beyond its minimum can be had', () => {
     const memory = { ...hostMemory(65_536, 1000), arcReclaimableMib: mib(20_000) };
     expect(availableMib(memory)).toBe(21_000);
+  });
+
+  it('that cannot be read is neither full nor an emergency', () => {
+    const unread = { ...host(), memory: broken() };
+    const always = { ...hostPolicy, mostMemory: ratio(0), emergency: ratio(0) };
+    expect(memoryFull(host(), always)).toBeGreaterThan(0);
+    expect(memoryFull(unread, always)).toBeUndefined();
+    expect(emergencyOf(unread, always)).toBeUndefined();
   });
 
   const waiting = (full: number, availableOf64Gib: number): HostObservation => {
