@@ -244,7 +244,7 @@ const KINDS: Readonly<Record<string, PresetName>> = {
 
 const SCRIPT_TAG = 'community-script';
 
-/** All names of all presets, the longest first: `uptime-kuma` before `npm`. */
+/** What a preset is called, and what else its application is known by. */
 const namesOf = (preset: PresetName): readonly string[] => [
   preset,
   ...(presetOf(preset).also ?? []),

@@ -24,7 +24,7 @@ export const resourceOf = (lever: Lever): Resource => (lever === 'memoryMib' ? '
 export const MOST_CORES = 8192;
 export const LEAST_CPU_LIMIT = 0.01;
 export const LEAST_MEMORY_MIB = 16;
-/** In steps of this many MiB memory is given and taken. */
+/** `pct` takes whole MiB; steps of 16, in which memory is given and taken, are readable. */
 export const MEMORY_QUANTUM_MIB = 16;
 
 /** As fine as it is set: a hundredth of a core is 1 ms of the kernel's period of 100 ms. */

@@ -17,8 +17,7 @@ import type { ChangeResult } from './wish.ts';
 /**
  * Brings cores, cpulimit and memory back to what a backup says, as every change is made. Then the
  * loop is told to leave the container alone for a while. What goes wrong is told in the result.
- * What was done is put
- * on record. Without hands it only says what it would do.
+ * What was done is put on record. Without hands it only says what it would do.
  */
 export async function restore(
   world: CycleWorld,

@@ -53,7 +53,6 @@ export type Verdict =
   | Pick<Change, 'verdict' | 'after' | 'rule' | 'limits' | 'measured' | 'fallback' | 'boostMs'>
   | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
 
-/** `pct` takes whole MiB; steps of 16 keep the numbers readable. */
 /** Growth aims this far below the upper threshold, so that it is not met again at once. */
 const MEMORY_GROWTH_MARGIN = 0.1;
 /** A step may be as large as the least increment or as this share of what the container has. */
