@@ -1,6 +1,7 @@
 import { readConfiguration } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { DEFAULTS } from '../config/defaults.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
@@ -15,7 +16,7 @@ import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import { type ContainerPolicy, type CpuUnit, type OfGiven, presetWords } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
-import type { Vmid } from '../core/units.ts';
+import { percentToRatio, type Vmid } from '../core/units.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
@@ -130,7 +131,9 @@ function resolvedLines(
 
 /** Only if it differs from the ordinary. */
 const coresWords = (mostCpu: number): string =>
-  mostCpu === 0.95 ? '' : `; from ${percent(mostCpu)} of its CPUs on, none gets more cores`;
+  mostCpu === percentToRatio(DEFAULTS.max_cpu_usage_threshold)
+    ? ''
+    : `; from ${percent(mostCpu)} of its CPUs on, none gets more cores`;
 
 function offPeakLine({
   energyMode,
