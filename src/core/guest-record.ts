@@ -106,10 +106,10 @@ export interface Shortages {
   readonly kills: number;
   /** Kills for the limit of a cgroup inside of it. */
   readonly nested: number;
-  /** Kills by the host, which was out of memory. */
-  readonly byHost: number;
+  /** Kills by the host, which was out of memory; this and the next undefined: nobody tells. */
+  readonly byHost: number | undefined;
   /** Times that it met its own limit. */
-  readonly limitHits: number;
+  readonly limitHits: number | undefined;
   /** When a kill of any kind was last seen. */
   readonly killedWallMs: Milliseconds | undefined;
 }

@@ -78,7 +78,7 @@ export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
     limitHits: 0,
     oomKills: oomKills ?? 0,
     ooms: undefined,
-    own: ooms === undefined ? undefined : { highHits: 0, limitHits: 0, ooms },
+    own: ooms === undefined ? undefined : { highHits: 0, limitHits: undefined, ooms },
   });
 }
 

@@ -112,7 +112,8 @@ export interface MemoryCounters {
 /** `memory.events.local`. A kill is not among them: it counts where its victim was. */
 export interface OwnEvents {
   readonly highHits: number;
-  readonly limitHits: number;
+  /** undefined of a virtual machine: its kernel meets no limit that it would tell of. */
+  readonly limitHits: number | undefined;
   readonly ooms: number;
 }
 

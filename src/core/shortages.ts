@@ -17,12 +17,14 @@ export function noteShortages(record: GuestRecord, now: CgroupSample, wallMs: Mi
     sample?.identity === identity && sample.memory.ok ? sample.memory.value : undefined;
   const { kills, hits, others } = ownLimit(before, memory.value);
   const sum = record.shortages ?? NONE;
+  const areHitsTold = memory.value.own === undefined || memory.value.own.limitHits !== undefined;
   const isKilled = kills + others.nested + others.byHost > 0;
   record.shortages = {
     kills: sum.kills + kills,
     nested: sum.nested + others.nested,
-    byHost: sum.byHost + others.byHost,
-    limitHits: sum.limitHits + hits,
+    // Nothing tells a kill by the host from one for a limit inside where `oom` is not counted.
+    byHost: memory.value.ooms === undefined ? undefined : (sum.byHost ?? 0) + others.byHost,
+    limitHits: areHitsTold ? (sum.limitHits ?? 0) + hits : undefined,
     killedWallMs: isKilled ? wallMs : sum.killedWallMs,
   };
 }

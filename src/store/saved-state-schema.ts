@@ -88,7 +88,7 @@ const guest = z.object({
   given: maybe(z.object(values)),
   shortages: maybe(
     z.object({
-      ...{ kills: number, nested: number, byHost: number, limitHits: number },
+      ...{ kills: number, nested: number, byHost: maybe(number), limitHits: maybe(number) },
       killedWallMs: maybe(moment),
     }),
   ),

@@ -81,6 +81,16 @@ it('has a column for OOM kills, with the time of the last one', () => {
   });
 });
 
+it('has null for what nobody tells of a virtual machine', () => {
+  const state = newLoopState();
+  recordOf(state, vmid(200)).shortages = {
+    ...{ kills: 1, nested: 1, byHost: undefined, limitHits: undefined, killedWallMs: undefined },
+  };
+  const machines = [container(guest(200, { kind: 'qemu' }))];
+  const [row] = statusReport(reportInput(machines, {}, { state })).containers;
+  expect(row?.shortages).toMatchObject({ oomKills: 2, limitHits: null });
+});
+
 describe('status --watch', () => {
   const watching = (once: () => Promise<ExitCode>) => {
     const [signals, stdout] = [new EventEmitter(), new PassThrough()];

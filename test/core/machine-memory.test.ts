@@ -60,6 +60,7 @@ describe('an OOM kill in the guest', () => {
       ...{ kills: 0, near: false, others: { nested: 1, byHost: 0 } },
     });
     expect(ownLimit(before, counted(3000, 2, 41)).kills).toBe(0);
+    expect(counted(3000, 2, 41).own).toEqual({ highHits: 0, limitHits: undefined, ooms: 41 });
   });
 
   it('of which no more is told is so only if there was hardly any left', () => {

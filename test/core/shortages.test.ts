@@ -36,6 +36,17 @@ it('counts kills by what was too small, and goes on after a restart of the guest
   });
 });
 
+it('has no count of what nobody tells of a virtual machine', () => {
+  const of = (oomKills: number, ooms: number): CgroupSample => {
+    const own = { highHits: 0, limitHits: undefined, ooms };
+    return sample({ memory: present({ ...memoryCounters(), oomKills, ooms: undefined, own }) });
+  };
+  const seen = counted(of(0, 0), of(1, 1), of(2, 1));
+  expect(seen).toEqual({
+    ...{ kills: 1, nested: 1, byHost: undefined, limitHits: undefined, killedWallMs: 2000 },
+  });
+});
+
 it('has no count where the events of the kernel are not told', () => {
   const untold = sample({
     memory: present({ ...memoryCounters(), ooms: undefined, own: undefined }),

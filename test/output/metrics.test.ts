@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { recordOf } from '../../src/core/loop-state.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { milliseconds, ratio } from '../../src/core/units.ts';
 import { type MetricsInput, metricsText } from '../../src/output/metrics.ts';
@@ -50,6 +51,19 @@ describe('the figures of a container', () => {
     expect(valuesOf(one, 'container_memory_limit_hits_total')).toEqual({ 'id=lxc/101': 40 });
     const info = 'id=lxc/101,name=ct101,node=pve1,policy=DEFAULT,scaling=threshold,mode=act';
     expect(valuesOf(one, 'container_info')).toEqual({ [info]: 1 });
+  });
+
+  it('have no series for what nobody tells of a virtual machine', () => {
+    const one = everything([101]);
+    const { state } = one.report ?? {};
+    if (state === undefined) throw new Error('no report');
+    recordOf(state, vmid(101)).shortages = {
+      ...{ kills: 1, nested: 0, byHost: undefined, limitHits: undefined, killedWallMs: undefined },
+    };
+    expect(Object.keys(valuesOf(one, 'container_oom_kills_total'))).toEqual([
+      ...['id=lxc/101,limit=own', 'id=lxc/101,limit=nested'],
+    ]);
+    expect(valuesOf(one, 'container_memory_limit_hits_total')).toEqual({});
   });
 
   it('have no series where they are not known, and never a zero', () => {

@@ -116,8 +116,8 @@ export interface ContainerRow {
 export interface ShortagesRow {
   /** Processes that the OOM killer ended, for whichever limit. */
   readonly oomKills: number;
-  /** Times that it met its own limit. */
-  readonly limitHits: number;
+  /** Times that it met its own limit; null: nobody tells, as of a virtual machine. */
+  readonly limitHits: number | null;
   /** When a kill was last seen: in local time, and for machines; null: never. */
   readonly lastKillTime: string | null;
   readonly lastKillAt: string | null;
@@ -330,7 +330,7 @@ function shortagesRow(
   const { kills, nested, byHost, limitHits, killedWallMs } = seen;
   const isKilled = killedWallMs !== undefined;
   return {
-    ...{ oomKills: kills + nested + byHost, limitHits },
+    ...{ oomKills: kills + nested + (byHost ?? 0), limitHits: limitHits ?? null },
     lastKillTime: isKilled ? localTime(killedWallMs) : null,
     lastKillAt: isKilled ? new Date(killedWallMs).toISOString() : null,
   };
