@@ -1,5 +1,6 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { guestLabel } from '../core/guest-words.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
 import { sinceText } from '../core/report/since.ts';
 import { linesOf } from '../output/journal-files.ts';
@@ -35,7 +36,8 @@ export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
     for (const { line } of told) context.stdout.write(`${plainJson(line)}\n`);
     return EXIT.fine;
   }
-  const who = group === undefined ? `Container ${vmid}` : `Group ${group}`;
+  const { kind } = told.at(-1)?.event ?? next?.event ?? {};
+  const who = vmid === undefined ? `Group ${group}` : guestLabel({ vmid, kind });
   // Nodes of several clusters may have the same ids.
   const isOnSeveral = new Set(told.map(({ event }) => event.node)).size > 1;
   const lines = [

@@ -28,5 +28,5 @@ export const guestLabel = ({ vmid, kind }: Guest): string =>
 export const guestInside = (guest: Guest): string => `${guestNoun(guest)} ${guest.vmid}`;
 
 /** To be spread into what is said of a guest. */
-export const kindOf = ({ kind }: { readonly kind?: 'qemu' }): { readonly kind?: 'qemu' } =>
+export const kindOf = ({ kind }: Pick<Guest, 'kind'>): { readonly kind?: 'qemu' } =>
   kind === undefined ? {} : { kind };

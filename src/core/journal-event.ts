@@ -64,6 +64,8 @@ export interface RollbackEvent {
 }
 
 export interface RollbackDetails extends Details {
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
   readonly status: 'confirmed' | 'pending' | 'failed';
   readonly before: RollbackValue;
   readonly after: RollbackValue;

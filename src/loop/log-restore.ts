@@ -1,5 +1,5 @@
 import { describeDiff } from '../core/allocation.ts';
-import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
+import { guestInside, kindOf, LONGEST_NAME } from '../core/guest-words.ts';
 import type { RollbackDetails, RollbackValue } from '../core/journal-event.ts';
 import { asSentence, plainText } from '../core/plain-text.ts';
 import type { Vmid } from '../core/units.ts';
@@ -112,7 +112,7 @@ export function logRestore(
 
 function record(
   world: World,
-  { kind, name, note, backup, hold }: Recorded,
+  { kind, name, guest, note, backup, hold }: Recorded,
   { vmid, backupId, askedBy }: RestoreGoal,
   what: 'cores' | 'cpulimit' | 'memory',
   before: RollbackValue,
@@ -121,7 +121,7 @@ function record(
   putOnRecord(world, {
     ...{ kind: 'rollback', vmid, resource: what === 'memory' ? 'memory' : 'cores' },
     details: {
-      ...{ name, status: kind, before, after },
+      ...{ name, ...kindOf({ kind: guest }), status: kind, before, after },
       ...(what === 'cpulimit' && { unit: what }),
       reason: `rollback to backup ${backupId}`,
       ...{ rollbackTo: backupId, backup, note, asked_by: askedBy },

@@ -12,6 +12,8 @@ export interface LoggedEvent {
   /** Empty: it is about no group. */
   readonly group: string;
   readonly container: string;
+  /** undefined for a container. */
+  readonly kind: 'qemu' | undefined;
   readonly name: string;
   readonly action: string;
   readonly before: string;
@@ -52,7 +54,8 @@ export function eventOf(line: string): LoggedEvent | undefined {
   return {
     isConfirmation: text('event') === 'confirmed' || text('action') === 'Confirm Cores',
     ...{ time, node: text('proxmox_host'), group: text('group') },
-    ...{ container, name: text('name'), action: journalLabel(event) },
+    ...{ container, kind: text('kind') === 'qemu' ? 'qemu' : undefined },
+    ...{ name: text('name'), action: journalLabel(event) },
     ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
     status: text('status'),
     reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),

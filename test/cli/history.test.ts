@@ -263,6 +263,13 @@ describe('explain --at', () => {
     expect(explainIn(root, '102', '--at', 'yesterday')).toContain(none);
   });
 
+  it('calls a virtual machine one', () => {
+    const { root } = world({ [LOG]: `${line('2026-11-22 02:30:00', 200, { kind: 'qemu' })}\n` });
+    const head = (at: string) => explainIn(root, '200', '--at', at).split('\n')[0];
+    expect(head('03:00')).toBe('VM 200 at 2026-11-22 03:00, as the JSON log has it.');
+    expect(head('02:00')).toBe('VM 200 at 2026-11-22 02:00, as the JSON log has it.');
+  });
+
   it('tells of one node, or names the node where there are several', async () => {
     const yaml =
       'DEFAULT: {timezone: UTC}\nNODES: {lab: {host: 192.0.2.1, token_id: a@pve!b, ' +

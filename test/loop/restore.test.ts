@@ -479,6 +479,15 @@ describe('what a rollback leaves on record', () => {
     expect(node.events[2]?.details).toMatchObject({ before: 2, after: 'max', unit: 'cpulimit' });
   });
 
+  it('says of a virtual machine that it is one', async () => {
+    const node = nodeWithOne({ kind: 'qemu', cpuLimit: cores(2), memoryMib: mib(1024) });
+    await roll(node, { saved: { kind: 'qemu', cores: 4, cpuLimit: cores(1) } });
+    expect(node.events[0]?.details).toMatchObject({ name: 'guest-101', kind: 'qemu' });
+    const other = nodeWithOne();
+    await roll(other);
+    expect(other.events[0]?.details).not.toHaveProperty('kind');
+  });
+
   it('of a failure names it as one', async () => {
     const node = nodeWithOne();
     node.pct = () => failure;
