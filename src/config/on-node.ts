@@ -5,11 +5,16 @@ import { scopeOf } from './node-scope.ts';
 
 export interface ConfigOnNode extends Config {
   readonly here: string;
+  /** Whether it is an entry of `NODES`. Groups are not looked after there. */
+  readonly isFar: boolean;
 }
 
 /** @param node what it is called here: its own name, or that of its entry in `NODES` */
 export function onNode(config: Config, node: string): ConfigOnNode {
-  const here = namesOf(config, node.toLowerCase());
+  const name = node.toLowerCase();
+  const entry = config.nodes.find((one) => one.name.toLowerCase() === name);
+  // An entry is meant by what it is called there, and by what its cluster calls it.
+  const here = new Set([name, ...(entry?.node === undefined ? [] : [entry.node.toLowerCase()])]);
   const texts = (all: readonly string[]): readonly string[] =>
     all.map(scopeOf).flatMap((one) => (isHere(one, here) ? [one.rest] : []));
   const members = (ids: readonly Members[]): readonly Members[] =>
@@ -19,19 +24,13 @@ export function onNode(config: Config, node: string): ConfigOnNode {
     ...{ names: texts(names), tags: texts(tags) },
   });
   return deepFreeze({
-    ...{ ...config, here: node, ignored: own(config.ignored) },
+    ...{ ...config, here: node, isFar: entry !== undefined, ignored: own(config.ignored) },
     tiers: config.tiers.map((tier) => ({
       ...tier,
       ...{ containers: own(tier.containers), machines: own(tier.machines) },
     })),
     groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
   });
-}
-
-/** An entry of `NODES` is meant by what it is called there, and by what its cluster calls it. */
-function namesOf({ nodes }: Config, name: string): ReadonlySet<string> {
-  const entry = nodes.find((one) => one.name.toLowerCase() === name);
-  return new Set([name, ...(entry?.node === undefined ? [] : [entry.node.toLowerCase()])]);
 }
 
 const isHere = (

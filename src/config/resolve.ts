@@ -121,17 +121,19 @@ function whyIgnored(config: ConfigOnNode, identity: Identity): string | undefine
   return 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
 }
 
-/** Whether the file names it, be it as one of a group. A group makes clones, with its tag. */
+/**
+ * Whether the file names it, be it as one of a group. The tag of a group is not enough: its owner
+ * can set that too.
+ */
 const isListed = (config: ConfigOnNode, identity: Identity): boolean =>
   claimsOf(config, identity, 1, LISTED).length > 0 ||
-  (identity.kind !== 'qemu' && config.groups.some((group) => isOfGroup(group, identity)));
+  (identity.kind !== 'qemu' && !config.isFar && isOfGroup(config, identity));
 
-const isOfGroup = (
-  { members, tag, startingCloneId }: Config['groups'][number],
-  { vmid, tags }: Identity,
-): boolean =>
-  members.some(({ from, to }) => vmid >= from && vmid <= to) ||
-  (vmid >= startingCloneId && tags.includes(tag.toLowerCase()));
+const isOfGroup = ({ groups }: ConfigOnNode, { vmid }: Identity): boolean =>
+  groups.some(
+    ({ source, members }) =>
+      vmid === source || members.some(({ from, to }) => vmid >= from && vmid <= to),
+  );
 
 /** A virtual machine is managed only if somebody wants it to be. */
 const isAskedFor = (config: ConfigOnNode, identity: Identity): boolean =>
@@ -148,6 +150,11 @@ export const machineWishes = (config: ConfigOnNode) => ({
     if (config.managed === 'listed') return isListed(config, identity);
     return identity.tags.some(optsIn) || isAskedFor(config, identity);
   },
+});
+
+/** For looking only, as a rollback does: also at those that nobody wants managed any more. */
+export const seeingAll = (config: Config): Config => ({
+  ...{ ...config, managed: 'all', manageVms: true },
 });
 
 /** What keeps a container from being changed; undefined if nothing does. */

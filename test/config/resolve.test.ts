@@ -10,6 +10,7 @@ import {
   machineWishes,
   manage,
   remarksOn,
+  seeingAll,
 } from '../../src/config/resolve.ts';
 import { parseVmid, type Vmid } from '../../src/core/units.ts';
 
@@ -177,7 +178,7 @@ describe('manage', () => {
   it('with manage: listed takes who the file names, and no tag of theirs for it', () => {
     const groups = `
 HORIZONTAL_SCALING_GROUP_shop:
-  lxc_containers: [150, "160-162"]
+  lxc_containers: ["160-162"]
   source: 150
   starting_clone_id: 900
   group_tag: Shop-front
@@ -194,8 +195,11 @@ HORIZONTAL_SCALING_GROUP_shop:
     expect(of(103)).toBe('ignored: listed in ignore_lxc');
     const inGroup = 'DEFAULT, since it is in no tier';
     for (const id of [150, 161]) expect(of(id)).toBe(inGroup);
-    expect(of(900, 'shop-900', 'shop-front')).toBe(inGroup);
-    expect(of(899, 'x', 'shop-front')).toBe(without);
+    // Whoever owns a container can give it the tag of a group.
+    for (const id of [899, 900]) expect(of(id, 'shop-900', 'shop-front')).toBe(without);
+    const far = 'NODES:\n  lab: { host: lab.example, connection: ssh }\n';
+    const farAway = config(`DEFAULT:\n  manage: listed\n${groups}${far}`, 'lab');
+    for (const id of [150, 161]) expect(result(container(id), farAway)).toBe(without);
     for (const tag of ['autoscale', 'autoscale-observe', 'autoscale-tier-a']) {
       expect(of(140, 'x', tag)).toBe(without);
     }
@@ -203,6 +207,9 @@ HORIZONTAL_SCALING_GROUP_shop:
     expect(result(machine(101), listed)).toBe(without);
     expect(result(machine(150), listed)).toBe(without);
     expect(machineWishes(listed).isWanted(machine(101))).toBe(false);
+    // A rollback must find what this program has changed, though nobody lists it any more.
+    const seen = onNode(seeingAll(listed), 'pve1');
+    expect(machineWishes(seen).isWanted(machine(101))).toBe(true);
   });
 
   it('with manage: tagged needs a tag, and a tier alone is none', () => {
