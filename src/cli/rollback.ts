@@ -6,7 +6,7 @@ import { openNamed } from '../app/named-node.ts';
 import type { Signals } from '../app/scheduler.ts';
 import { type OpenWorld, withoutHands } from '../app/world.ts';
 import { onNode } from '../config/on-node.ts';
-import { hostPolicy, manage } from '../config/resolve.ts';
+import { hostPolicy, manage, seeingAll } from '../config/resolve.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { guestInside, LONGEST_NAME } from '../core/guest-words.ts';
 import { describeIdentity } from '../core/identity.ts';
@@ -60,8 +60,7 @@ export async function rollback(
   // The console is for what the command prints; the log's own lines go to its file.
   const quiet = { ...context, stdout: nowhere() };
   // A virtual machine that was changed can go back also when none is managed any more.
-  const seen = { ...loaded.config, manageVms: true };
-  const open = await openNamed(given.node, seen, quiet);
+  const open = await openNamed(given.node, seeingAll(loaded.config), quiet);
   if (typeof open === 'string') return refuse(complain, open);
   const directory = join(paths.at(backupDir), open.below);
   try {
@@ -132,20 +131,25 @@ async function rollBackEach(
   const vmids = only === undefined ? [...new Set(backups.map(({ vmid }) => vmid))] : [only];
   let whole = problems.length === 0;
   for (const vmid of vmids.sort((a, b) => a - b)) {
+    const own = backups.filter((backup) => backup.vmid === vmid);
+    const stopped = `Stopped before ${guestInside(savedGuest(vmid, own))}.`;
     if (desk.context.stop.aborted) {
-      desk.complain(`Stopped before container ${vmid}.`);
+      desk.complain(stopped);
       return EXIT.failure;
     }
     const paused = whyPaused(desk.world.guests);
     if (paused !== undefined) {
-      desk.complain(`Stopped before container ${vmid}. ${paused}`);
+      desk.complain(`${stopped} ${paused}`);
       return EXIT.failure;
     }
-    const own = backups.filter((backup) => backup.vmid === vmid);
     if (!(await rollBackOne(desk, vmid, own))) whole = false;
   }
   return whole ? EXIT.fine : EXIT.failure;
 }
+
+/** What its backups say that it is. Where none can be read it is called a container. */
+const savedGuest = (vmid: Vmid, backups: readonly StoredBackup[]) =>
+  backups.flatMap(({ config }) => (config.ok ? [config.value] : []))[0] ?? { vmid };
 
 /** Returns whether all that was asked for has been done. */
 async function rollBackOne(
@@ -159,19 +163,20 @@ async function rollBackOne(
   const file = world.guests.read(vmid);
   // What cannot be read is told by the rollback itself.
   const now = file.ok ? file.value.config : undefined;
+  const who = guestInside(now ?? savedGuest(vmid, backups));
   const own = now === undefined ? backups : ownBackups(desk, now, backups);
   if (now !== undefined && isStranger(own, backups, point))
     return leaveStranger(desk, now, backups);
   const chosen = chooseBackup(own, point, localTime);
   if (chosen === undefined) {
     const why = explainNoBackup(own, point, localTime);
-    desk.complain(notRolledBack(`container ${vmid}`, why));
+    desk.complain(notRolledBack(who, why));
     return false;
   }
   if (!chosen.config.ok) {
     const why = `its backup ${chosen.id} cannot be used (${chosen.config.detail})`;
     const remedy = `for an older one: rollback ${vmid} --to TIME`;
-    desk.complain(notRolledBack(`container ${vmid}`, `${why}; ${remedy}`));
+    desk.complain(notRolledBack(who, `${why}; ${remedy}`));
     return false;
   }
   const guest = now?.identity;

@@ -163,7 +163,10 @@ describe('a virtual machine', () => {
     expect(under.node.machine.vms.conf(200)?.pending.size).toBe(0);
   });
 
-  it('goes back by hand to what it had before', async () => {
+  it.each([
+    ['is managed any more', 'DEFAULT:\n'],
+    ['is listed any more', 'DEFAULT:\n  manage: listed\n  manage_vms: true\n'],
+  ])('goes back by hand to what it had before, also where none %s', async (_, later) => {
     const settings = { cores: 4, shares: 0, balloon: 2048, cpulimit: 0.8 };
     const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { settings })] });
     under.configure(`${CONFIG}  cpu_unit: cpulimit\n  min_cores: 0.5\n`);
@@ -172,11 +175,32 @@ describe('a virtual machine', () => {
     daemon.signal('SIGTERM');
     await daemon.ended;
     expect(settingOf(under, 200, 'cpulimit')).not.toBe('0.8');
-    // Also when virtual machines are not managed any more.
-    under.configure('DEFAULT:\n');
+    under.configure(later);
     const { stdout, code } = await under.run(['rollback', '200', '--to', 'first']);
     expect(stdout).toMatch(/Rolled back VM 200 \(vm200\): cpulimit \S+ -> 0.8/);
     expect(code).toBe(0);
     expect(settingOf(under, 200, 'cpulimit')).toBe('0.8');
+  });
+
+  it('is called so by a rollback that is told to stop, or finds no backup', async () => {
+    const settings = { cores: 4, shares: 0, balloon: 2048, cpulimit: 0.8 };
+    const both = [machine(200, { settings }), machine(201, { settings })];
+    const ignored = machine(202, { settings: { ...settings, tags: 'autoscale-ignore' } });
+    const under = await NodeUnderTest.create([calm(101)], { vms: [...both, ignored] });
+    under.configure(`${CONFIG}  cpu_unit: cpulimit\n  min_cores: 0.5\n`);
+    const daemon = under.start(['daemon']);
+    for (const id of [200, 201]) {
+      await daemon.saying(new RegExp(`VM ${id} \\(vm${id}\\): cpulimit .*Confirmed`));
+    }
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    const { stderr } = await under.run(['rollback', '202']);
+    expect(stderr).toBe('VM 202 was NOT rolled back: it has no backups.\n');
+    const calls = qmSets(under).length;
+    under.node.onCommand(() => ({ kind: 'slow', delayMs: 500 }));
+    const rollback = under.start(['rollback', '--all', '--to', 'first']);
+    await until(() => qmSets(under).length > calls);
+    rollback.signal('SIGINT');
+    expect((await rollback.ended).stderr).toBe('Stopped before VM 201.\n');
   });
 });
