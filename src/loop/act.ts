@@ -2,7 +2,13 @@ import { afterChange, boostOf, takeOffPeak } from '../core/after-change.ts';
 import { type Allocation, allocationOf, type Resource } from '../core/allocation.ts';
 import type { Change, Rule } from '../core/decision.ts';
 import { explainChange } from '../core/explain.ts';
-import { afterFailure, afterUnproven, type Boost, type GuestRecord } from '../core/guest-record.ts';
+import {
+  afterFailure,
+  afterUnproven,
+  type Boost,
+  type GuestRecord,
+  type Unsettled,
+} from '../core/guest-record.ts';
 import { guestLabel, kindOf } from '../core/guest-words.ts';
 import type { Headroom } from '../core/headroom.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
@@ -161,13 +167,26 @@ async function actOn(
   }
   told?.(carried, result);
   const isDone = result.kind === 'confirmed' || result.kind === 'pending';
-  // One that was refused its lock says nothing of an earlier one, which may have it.
-  if (result.unsettled !== true) record.unsettled = isDone ? undefined : unsettled;
+  if (result.unsettled !== true) {
+    // One that was refused its lock says nothing of an earlier one, which may have it.
+    const settled = isDone ? ownKeys(config.value, sideOf(carried, 'after', config.value)) : [];
+    record.unsettled = without(unsettled, settled);
+  }
   logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
   if (isDone) return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
+}
+
+/** What an earlier change may have left for the next start is not settled by one of other keys. */
+function without(
+  unsettled: Unsettled | undefined,
+  settled: readonly string[],
+): Unsettled | undefined {
+  const keys = unsettled?.keys.filter((key) => !settled.includes(key)) ?? [];
+  if (unsettled === undefined || keys.length === unsettled.keys.length) return unsettled;
+  return keys.length === 0 ? undefined : { ...unsettled, keys };
 }
 
 const isForAWhile = ({ rule, boostMs }: Change): boolean =>

@@ -100,6 +100,19 @@ describe('what a change leaves for the next start', () => {
     expect(pending(node)).toEqual([]);
   });
 
+  it('of an earlier change is still dropped after one of another key has been made', async () => {
+    const node = nodeWith();
+    const { pct } = node;
+    refusing(node, [], TIMED_OUT);
+    const state = await change(node, fewerCores);
+    node.pass(MINUTE);
+    node.pct = pct;
+    await change(node, lessMemory, state);
+    expect(unsettled(state)?.keys).toEqual(['vcpus']);
+    await change(node, fewerCores, state);
+    expect(unsettled(state)).toBeUndefined();
+  });
+
   it('is no more dropped after a quarter of an hour', async () => {
     const node = nodeWith();
     refusing(node, [], TIMED_OUT);
