@@ -420,11 +420,12 @@ back_up() {
 
 # Whoever may read the file may not need to read the secrets in it.
 guard_secrets() {
-  local key='(^|[[:space:]{,-])[a-z_]*(token|tokens|password|secret):'
-  local value='[[:space:]]*[^[:space:]#]'
+  local key="[a-z_]*(token|tokens|password|secret)[\"']?:[[:space:]]*"
+  # Taken out first, since a line may have several: an empty one, or one that a variable holds.
+  local harmless="(''|\"\"|\[\]|[\"']?\\\$\{[A-Za-z0-9_]+\}[\"']?)"
   chmod o-rwx "$CONFIG"
-  if grep -vE '^[[:space:]]*#' "$CONFIG" | grep -E "$key$value" |
-    grep -qvE ":[[:space:]]*(''|\"\"|\[\]|[\"']?\\\$\{)[^{]*$"; then
+  if sed -E -e '/^[[:space:]]*#/d' -e "s/$key$harmless([[:space:],}]|$)/ /g" "$CONFIG" |
+    grep -E "(^|[[:space:]{,\"'-])${key}[^[:space:]#]" >/dev/null; then
     chmod 0600 "$CONFIG"
   fi
 }
