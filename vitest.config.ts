@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { TEST_LIMIT_MS } from './test/patience.ts';
+import { PATIENCE_MS, TEST_LIMIT_MS } from './test/patience.ts';
 import { PlainReporter } from './test/plain-reporter.ts';
 
 /**
@@ -26,6 +26,7 @@ export default defineConfig(({ mode }) => ({
     reporters: ['default', new PlainReporter()],
     testTimeout: TEST_LIMIT_MS,
     hookTimeout: TEST_LIMIT_MS,
+    expect: { poll: { timeout: PATIENCE_MS, interval: 20 } },
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2 } },
   },

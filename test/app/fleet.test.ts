@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { daemon } from '../../src/app/daemon.ts';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
@@ -16,6 +16,7 @@ import { SimulatedNode } from '../../src/sim/node.ts';
 import { host } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
+import { until } from '../patience.ts';
 
 /** The node that the program runs on is simulated; a second one is reached from it. */
 
@@ -107,7 +108,7 @@ it('one that cannot be seen is blind, and no other is hurt by it', async () => {
   expect(said).toMatch(/^(?!.*lab: ).*Final resources after adjustments/m);
 });
 
-const firstCycle = () => vi.waitFor(() => expect(log().join()).toContain('Final resources'), 5000);
+const firstCycle = () => expect.poll(() => log().join()).toContain('Final resources');
 
 it('a signal ends the look at a node that does not answer', async () => {
   const hanging = (stop?: AbortSignal): Promise<void> =>
@@ -132,7 +133,7 @@ it('the state of a node is saved also while another one does not end', async () 
   await firstCycle();
   expect(kept('state.json')).toBe(false);
   signals.emit('SIGTERM');
-  await vi.waitFor(() => expect(kept('state.json')).toBe(true));
+  await until(() => kept('state.json'));
   expect(kept('nodes/lab/state.json')).toBe(false);
   answer();
   expect(await ended).toBe(EXIT.fine);

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { openNotifications } from '../../src/app/notifications.ts';
 import { openOutputs } from '../../src/app/outputs.ts';
 import type { EndedCycle } from '../../src/app/part.ts';
@@ -42,7 +42,7 @@ it('a heartbeat tells how long the cycle of the home took, whatever other nodes 
   notifications.cycleBegins('lab');
   clock.advance(1000);
   notifications.cycleEnded(ended('pve1'));
-  await vi.waitFor(() => expect(pings).toEqual(['6000']));
+  await expect.poll(() => pings).toEqual(['6000']);
   await notifications.stop(0);
   await outputs.close();
   server.close();

@@ -121,16 +121,8 @@ describe('a node made of a trace', () => {
   });
 });
 
-/** Time on a CPU, which others that run here do not take. */
-const usedMs = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
-
-it('the part of a recording in the repository is read in less than a second', async () => {
-  const before = usedMs();
+it('the part of a recording in the repository is read', async () => {
   const result = await readTrace(fileURLToPath(new URL(PART, import.meta.url)));
-  expect(usedMs() - before).toBeLessThan(1000);
   if (!result.ok) throw new Error(result.problems.join('\n'));
   expect(result.trace.series).toHaveLength(17);
   expect(result.trace.spanS).toBe(86_100);
@@ -146,10 +138,8 @@ describe.skipIf(!hasShared)('the recorded traces (of ../shared)', () => {
     ['ec2-2014', 8, 1_209_300],
   ] as const;
   for (const [name, containers, spanS] of files) {
-    it(`reads ${name} in less than a second`, async () => {
-      const before = usedMs();
+    it(`reads ${name}`, async () => {
       const result = await readTrace(join(SHARED, `traces/${name}.csv`));
-      expect(usedMs() - before).toBeLessThan(1000);
       if (!result.ok) throw new Error(result.problems.join('\n'));
       expect(result.trace.series).toHaveLength(containers);
       expect(result.trace.spanS).toBe(spanS);

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { eventually, inBrowser, stage } from './browser.ts';
+import { inBrowser, stage } from './browser.ts';
 import { fixture } from './fixture.ts';
 import { type Answers, type Asked, refusal, SESSION, usualAnswers } from './page-server.ts';
 
@@ -90,7 +90,7 @@ inBrowser('an earlier change is taken back by its copy, out of the history', asy
   const undo = page.getByRole('button', { name: /^Undo the change of monitoring/ });
   await undo.click();
   await page.getByRole('dialog', { name: 'Take monitoring back' }).waitFor();
-  await eventually(() => wishes).toEqual([{ to: '20261121T220445.123Z-0a1b2c3d' }]);
+  await expect.poll(() => wishes).toEqual([{ to: '20261121T220445.123Z-0a1b2c3d' }]);
   await page.keyboard.press('Escape');
   expect(await page.getByRole('dialog').count()).toBe(0);
 });
@@ -152,7 +152,7 @@ inBrowser('of several nodes the one that is shown is named in each request', asy
   const dialog = page.getByRole('dialog');
   await dialog.getByText('Paused.').waitFor();
   await dialog.getByRole('button', { name: 'Pause' }).click();
-  await eventually(() => named).toContain('pause pve2');
+  await expect.poll(() => named).toContain('pause pve2');
   expect(named).toContain('pause pve2 1');
   expect(named).toContain('explain pve2');
   expect(named).toContain('history pve2');

@@ -38,7 +38,6 @@ export interface Stage {
 }
 
 /** What must come to be so, on a busy machine too. */
-export const eventually = <T>(ask: () => T) => expect.poll(ask, { timeout: PATIENCE_MS });
 
 /** What a person sees of a view, with the spaces as they are read. */
 export const textOf = async (page: Page, selector = 'main'): Promise<string> =>

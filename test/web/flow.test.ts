@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { afterEach, expect } from 'vitest';
 import { BUNDLE } from '../e2e/node-under-test.ts';
-import { eventually, inBrowser, stage, textOf } from './browser.ts';
+import { inBrowser, stage, textOf } from './browser.ts';
 
 /** The page on the real daemon, on a simulated node: from the link to the end of the session. */
 
@@ -30,7 +30,7 @@ async function demo(): Promise<string> {
       said += String(chunk);
     });
   }
-  await eventually(() => said).toMatch(/http:\S+#login=\S+\s/);
+  await expect.poll(() => said).toMatch(/http:\S+#login=\S+\s/);
   directories.push(...(/(?<=Everything is in )\S+/.exec(said) ?? []));
   return /http:\S+/.exec(said)?.[0] ?? '';
 }
@@ -41,7 +41,7 @@ inBrowser(
     const page = await on.openAt(await demo());
     await page.getByRole('link', { name: 'intranet' }).click();
     await page.getByRole('heading', { name: '104 intranet' }).waitFor();
-    await eventually(() => textOf(page, '.steps')).toMatch(/Memory .*(Hold|Shrink) /);
+    await expect.poll(() => textOf(page, '.steps')).toMatch(/Memory .*(Hold|Shrink) /);
 
     const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
     const dialog = page.getByRole('dialog');
@@ -54,19 +54,19 @@ inBrowser(
     };
     await press('Pause');
     expect(await carryOut('Pause')).toContain('104');
-    await eventually(() => textOf(page, '.guest-now')).toMatch(/^paused \d+ min$/);
+    await expect.poll(() => textOf(page, '.guest-now')).toMatch(/^paused \d+ min$/);
 
     await press('Change');
     await dialog.getByRole('radio', { name: 'Memory' }).check();
     await dialog.getByLabel('Memory in MB').fill('13000');
     expect(await carryOut('Apply')).toMatch(/memory \d+ → 13000 MB/);
-    await eventually(() => textOf(page, '.history tbody tr:first-child')).toContain('12.7 GB');
+    await expect.poll(() => textOf(page, '.history tbody tr:first-child')).toContain('12.7 GB');
     await press('Undo last change');
     expect(await carryOut('Undo')).toMatch(/memory 13000 → \d+ MB/);
-    await eventually(() => textOf(page, '.guest-now')).toMatch(/^on hold \d+ min$/);
+    await expect.poll(() => textOf(page, '.guest-now')).toMatch(/^on hold \d+ min$/);
     await press('Resume');
     await carryOut('Resume');
-    await eventually(() => textOf(page, '.guest-now')).not.toContain('on hold');
+    await expect.poll(() => textOf(page, '.guest-now')).not.toContain('on hold');
 
     await press('Change');
     await dialog.getByLabel('Cores').fill('900');

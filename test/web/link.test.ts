@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { eventually, inBrowser, stage, textOf } from './browser.ts';
+import { inBrowser, stage, textOf } from './browser.ts';
 import { fixture, manyGuests } from './fixture.ts';
 import { refusal, SESSION } from './page-server.ts';
 
@@ -44,7 +44,7 @@ describe('the link to the daemon', () => {
     const says = 'The first cycle is not over yet.';
     on.answering({ 'GET status': () => refusal(503, 'starting', says) });
     const opening = on.open();
-    await eventually(() => on.server.asked.filter((one) => one === 'GET status').length).toBe(2);
+    await expect.poll(() => on.server.asked.filter((one) => one === 'GET status').length).toBe(2);
     on.answering({ 'GET status': () => ({ body: fixture().status }) });
     const page = await opening;
     await page.locator('tbody tr').first().waitFor();
@@ -58,7 +58,7 @@ describe('the link to the daemon', () => {
         value: ${isHidden}, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'))`);
     await hide(true);
-    await eventually(() => on.server.listeners).toBe(0);
+    await expect.poll(() => on.server.listeners).toBe(0);
     const before = on.server.asked.length;
     const asked: string[] = [];
     page.on('request', (request) => void asked.push(request.url()));
@@ -67,8 +67,8 @@ describe('the link to the daemon', () => {
     await page.evaluate('navigator.userAgent');
     expect(asked).toEqual([]);
     await hide(false);
-    await eventually(() => on.server.asked.slice(before)).toContain('GET status');
-    await eventually(() => on.server.listeners).toBe(1);
+    await expect.poll(() => on.server.asked.slice(before)).toContain('GET status');
+    await expect.poll(() => on.server.listeners).toBe(1);
   });
 });
 

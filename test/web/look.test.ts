@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { describe, expect } from 'vitest';
-import { eventually, inBrowser, stage } from './browser.ts';
+import { inBrowser, stage } from './browser.ts';
 import { fixture, HOSTILE, hostileGuests, line } from './fixture.ts';
 import { refusal } from './page-server.ts';
 
@@ -15,7 +15,7 @@ const VIEWS = ['#/guests', '#/guests/101', '#/guests/104', '#/groups', '#/histor
 
 /** All that was asked for has come. */
 async function settled(page: Page): Promise<void> {
-  await eventually(() => page.locator('.spinner').count()).toBe(0);
+  await expect.poll(() => page.locator('.spinner').count()).toBe(0);
 }
 
 interface Finding {
@@ -74,17 +74,16 @@ describe.each([360, 768, 1280, 2560])('at %d px', (width) => {
 });
 
 /** The page draws itself anew after a click, when it comes to it. */
-const PATIENCE = { timeout: 30_000 };
 
 inBrowser('the colours follow the system, and a choice that is kept', async () => {
   const page = await on.open('#/guests', { scheme: 'dark' });
   const paper = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
   const dark = await paper();
   await page.getByRole('button', { name: 'Colours: system' }).click();
-  await expect.poll(paper, PATIENCE).not.toBe(dark);
+  await expect.poll(paper).not.toBe(dark);
   await page.reload();
   await page.getByRole('button', { name: 'Colours: light' }).click();
-  await expect.poll(paper, PATIENCE).toBe(dark);
+  await expect.poll(paper).toBe(dark);
 });
 
 describe('text of others', () => {

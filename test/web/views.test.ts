@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect } from 'vitest';
-import { eventually, inBrowser, stage, textOf } from './browser.ts';
+import { inBrowser, stage, textOf } from './browser.ts';
 import { fixture, HEALTH, line } from './fixture.ts';
 import { refusal } from './page-server.ts';
 
@@ -129,7 +129,7 @@ describe('the history', () => {
     await page.getByRole('searchbox').fill('intranet');
     expect(await textOf(page, 'tbody')).toContain('would: CPU 2 → 4');
     await page.getByLabel('How far back').selectOption('Last 7 days');
-    await eventually(() => on.server.asked.at(-1)).toBe('GET history?limit=200&since=7d');
+    await expect.poll(() => on.server.asked.at(-1)).toBe('GET history?limit=200&since=7d');
   });
 
   inBrowser('may be empty, longer than what is shown, or refused', async () => {
@@ -139,7 +139,7 @@ describe('the history', () => {
     on.answering({ 'GET history': () => ({ body: { events: [line()], more: true } }) });
     await page.getByLabel('How far back').selectOption('All that is kept');
     await page.getByRole('button', { name: 'Show more' }).click();
-    await eventually(() => on.server.asked.at(-1)).toBe('GET history?limit=1000');
+    await expect.poll(() => on.server.asked.at(-1)).toBe('GET history?limit=1000');
     on.answering({ 'GET history': () => refusal(502, 'failed', 'The log cannot be read.') });
     await page.getByLabel('How far back').selectOption('Last 30 days');
     await saying(page, 'The log cannot be read.');

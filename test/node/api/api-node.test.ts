@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { GuestConfig } from '../../../src/core/observation.ts';
 import { mib, type Vmid } from '../../../src/core/units.ts';
 import { cpuUsage } from '../../../src/core/usage.ts';
@@ -7,6 +7,7 @@ import { guestFile } from '../../../src/node/api/guest-config.ts';
 import { parseResources } from '../../../src/node/api/resources.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
 import { vmid } from '../../core/builders.ts';
+import { until } from '../../patience.ts';
 import { guestSpec, LOGIN, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
 
 const ID = vmid(101);
@@ -115,7 +116,7 @@ describe('a look that is stopped', () => {
     const stop = new AbortController();
     const before = rest.server.calls.length;
     const looked = node.eyes.observe(stop.signal);
-    await vi.waitFor(() => expect(rest.server.calls.length).toBeGreaterThan(before));
+    await until(() => rest.server.calls.length > before);
     stop.abort();
     await looked;
   };

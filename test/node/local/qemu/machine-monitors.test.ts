@@ -80,7 +80,7 @@ describe('the monitor of a machine', () => {
     await monitors.look([ID]);
     expect(monitors.answer(ID)).toMatchObject({ ok: false, why: 'first-sample' });
     await expect
-      .poll(() => monitors.answer(ID), { timeout: 10_000 })
+      .poll(() => monitors.answer(ID))
       .toMatchObject({ detail: expect.stringContaining('no greeting within 3000 ms') });
     clock.advance(59_000);
     await monitors.look([ID]);
@@ -98,7 +98,7 @@ describe('the monitor of a machine', () => {
     const { monitors } = await worldWith((socket) => socket.write(text));
     await monitors.look([ID]);
     await expect
-      .poll(() => monitors.answer(ID), { timeout: 10_000 })
+      .poll(() => monitors.answer(ID))
       .toMatchObject({ ok: false, detail: expect.stringContaining(expected) });
   });
 
