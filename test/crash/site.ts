@@ -33,6 +33,7 @@ const LIMITS: ReadonlySet<string> = new Set(['--cores', '--cpulimit', '--memory'
 export interface Setting {
   readonly vmid: number;
   readonly confBefore: string;
+  readonly call: Call;
 }
 
 /** So long a command goes on that is to outlast the beginning of the next life. */
@@ -137,7 +138,7 @@ export class Site {
     // A group configures what it has just made, which needs no backup: its source is one.
     const isGroups = options.includes('--description');
     if (verb === 'set' && !isGroups && options.some((word) => LIMITS.has(word))) {
-      this.settings.push({ vmid: Number(vmid), confBefore: this.under.conf(Number(vmid)) });
+      this.settings.push({ vmid: Number(vmid), confBefore: this.under.conf(Number(vmid)), call });
     }
     const own = this.fault?.(call);
     const at = this.#aim;

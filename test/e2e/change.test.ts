@@ -59,8 +59,12 @@ it('is told in the text log and in the JSON log, with the reason and the numbers
 
 it('waits for a rate with CPU, is pending first, and confirmed when in force', async () => {
   const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 6, anonMib: 500 });
-  const under = await NodeUnderTest.create([busy], { pvestatdPeriodMs: 2500 });
+  const under = await NodeUnderTest.create([busy]);
+  under.node.setPvestatd(false);
   const daemon = under.start(['daemon']);
+  await daemon.saying('Configured.');
+  await daemon.cycles(2);
+  under.node.setPvestatd(true);
   await daemon.saying('4 cores confirmed, now in its cpuset');
   daemon.signal('SIGTERM');
   await daemon.ended;

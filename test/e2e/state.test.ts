@@ -34,11 +34,13 @@ it('a failed change is not repeated at once by the next process after a kill -9'
 
 it('cores that were pending are confirmed by the next process', async () => {
   const busy = guest(101, { cores: 2, memoryMib: 1024 }, { cpuCores: 3, anonMib: 500 });
-  const under = await NodeUnderTest.create([busy], { pvestatdPeriodMs: 4000 });
+  const under = await NodeUnderTest.create([busy]);
+  under.node.setPvestatd(false);
   const first = under.start(['daemon']);
   await first.saying('Configured.');
   first.signal('SIGTERM');
   expect((await first.ended).code).toBe(0);
+  under.node.setPvestatd(true);
   await until(() => under.node.limits(101)?.live?.cpus === 4);
   expect((await under.run(['once'])).code).toBe(0);
   expect(under.log()).toContain('4 cores confirmed, now in its cpuset');
