@@ -74,10 +74,12 @@ const BOOST =
   'DEFAULT: {poll_interval: 3600, sample_interval: 1, consecutive_samples: 1, ' +
   'scaling_mode: boost, boost_factor: 1.5, cpu_upper_threshold: 100}\n';
 
+const BOOSTED = /-> 3 cores, since [^\n]* (Configured|Confirmed)\./;
+
 /** Until a boost has begun, and is on record. */
 async function boosted(site: Site): Promise<Death> {
   const life = site.begin(['daemon']);
-  await site.until(life, () => site.under.log().includes('Configured.'));
+  await site.until(life, () => BOOSTED.test(site.under.log()));
   return stop(life);
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, guest, hungry, NodeUnderTest, wantingBoth } from './node-under-test.ts';
 
 /** What one change looks like from outside: on the node, in the logs, and in the backups. */
 
@@ -82,11 +82,8 @@ it('waits for a rate with CPU, is pending first, and confirmed when in force', a
 });
 
 it('takes cores and memory in one command', async () => {
-  const demand = (timeMs: number) => ({ cpuCores: 3, anonMib: timeMs < 3500 ? 500 : 900 });
-  const under = await NodeUnderTest.create([
-    { ...guest(101, { cores: 1, memoryMib: 1024 }, demand(0)), demand },
-  ]);
-  under.configure('DEFAULT: {poll_interval: 2}\n');
+  const { under, grow } = await wantingBoth();
+  await grow();
   const daemon = under.start(['daemon']);
   await daemon.saying('Configured.');
   daemon.signal('SIGTERM');

@@ -86,6 +86,25 @@ afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
+/**
+ * A node whose container 101 wants three cores instead of one, and after `grow` more memory than it
+ * has as well, so that the next cycle sees both. No cores are dealt out: pvestatd does not run.
+ */
+export async function wantingBoth() {
+  let anonMib = 500;
+  const demand = () => ({ cpuCores: 3, anonMib });
+  const spec = guest(101, { cores: 1, memoryMib: 1024 }, demand());
+  const under = await NodeUnderTest.create([{ ...spec, demand }]);
+  under.node.setPvestatd(false);
+  under.configure('DEFAULT: {poll_interval: 2}\n');
+  const grow = async (): Promise<void> => {
+    await under.run(['once']);
+    anonMib = 900;
+    await under.passed(2000);
+  };
+  return { under, grow };
+}
+
 export class NodeUnderTest {
   readonly node: SimulatedNode;
   readonly root: string;

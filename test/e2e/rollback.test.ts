@@ -10,7 +10,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { guestText } from '../../src/sim/guest-text.ts';
-import { guest, hungry, NodeUnderTest } from './node-under-test.ts';
+import { guest, hungry, NodeUnderTest, wantingBoth } from './node-under-test.ts';
 
 /** `backups` and `rollback` on a node where the daemon has changed something, or does so now. */
 
@@ -43,16 +43,14 @@ async function grownNode(...vmids: number[]) {
 
 describe('a rollback', () => {
   it('restores exactly what was there before the daemon changed it', async () => {
-    const demand = (timeMs: number) => ({ cpuCores: 3, anonMib: timeMs < 3500 ? 500 : 900 });
-    const under = await NodeUnderTest.create([
-      { ...guest(101, { cores: 1, memoryMib: 1024 }, demand(0)), demand },
-    ]);
-    under.configure('DEFAULT: {poll_interval: 2}\n');
+    const { under, grow } = await wantingBoth();
     const before = under.conf(101);
+    await grow();
     const daemon = under.start(['daemon']);
     await daemon.saying('Configured.');
     daemon.signal('SIGTERM');
     await daemon.ended;
+    under.node.setPvestatd(true);
     expect(under.node.limits(101)).toMatchObject({ cores: 3, memoryMib: 1536 });
 
     const { code, stdout, stderr } = await under.run(['rollback', '101']);
