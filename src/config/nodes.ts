@@ -51,9 +51,10 @@ function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader)
     const { name, line } = section;
     const why = self && whyItself(section, self);
     if (why !== undefined) report(reader, line, name, why);
-    const { host, port, node } = placeOf(section);
+    const { host, port, node, jump } = placeOf(section);
     if (host === undefined) continue;
-    const place = JSON.stringify([host, port, node]);
+    const isSsh = section.values.connection === 'ssh';
+    const place = JSON.stringify([host, port, isSsh ? { jump } : { node }]);
     const other = seen.get(place);
     if (other === undefined) seen.set(place, section);
     else {
@@ -63,11 +64,14 @@ function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader)
   }
 }
 
-/** Where it is reached, for comparison: names of hosts and nodes have no case. */
+/**
+ * Where it is reached, for comparison: names of hosts and nodes have no case. By SSH a host is one
+ * node, whatever it is called here; through a host in between it may be another one.
+ */
 function placeOf({ name, values }: Section<NodeValues>) {
-  const { host, node = '' } = values;
+  const { host, node = '', jump = '' } = values;
   const called = (node === '' ? name : node).toLowerCase();
-  return { host: host?.toLowerCase(), port: portOf(values), node: called };
+  return { host: host?.toLowerCase(), port: portOf(values), node: called, jump };
 }
 
 const portOf = ({ connection = 'api', port }: Partial<NodeValues>): number =>
@@ -78,7 +82,6 @@ function whyItself(section: Section<NodeValues>, self: Self): string | undefined
   const { host, port, node } = placeOf(section);
   const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
   const { connection = 'api' } = section.values;
-  // By SSH a host is one node, whatever it is called here.
   if (isHere && port === PORTS[connection] && (node === own || connection === 'ssh')) {
     return 'is this node itself, which is looked after without an entry; remove it';
   }

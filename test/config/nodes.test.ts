@@ -76,6 +76,22 @@ describe('NODES', () => {
     expect(problems(first, node('two', 'lab.example\n    port: 443\n    node: lab'))).toEqual([]);
   });
 
+  it('has one entry for a host that is reached by SSH, whatever it is called', () => {
+    const node = (name: string, keys: string) => `  ${name}: {connection: ssh, host: ${keys}}\n`;
+    const problems = (keys: string): readonly string[] => {
+      const nodes = node('old', 'old.example') + node('two', keys);
+      const result = parseConfig(`NODES:\n${nodes}`, 'f.yaml', {});
+      return result.ok ? [] : result.problems.map(renderProblem);
+    };
+    const refused = ['f.yaml:3: two: is the same node as old (line 2); remove one of the two'];
+    expect(problems('OLD.example')).toEqual(refused);
+    expect(problems('old.example, port: 22, node: pve7, user: me')).toEqual(refused);
+    // What a host in between calls so may be another one.
+    for (const other of ['old.example, port: 23', 'old.example, jump: b', 'new.example']) {
+      expect(problems(other)).toEqual([]);
+    }
+  });
+
   it('has a node that is reached by SSH, as root if nobody else is named', () => {
     const one = (keys: string) =>
       loaded(`NODES: {old: {connection: ssh, host: old.example${keys}}}`).config.nodes[0];
