@@ -13,7 +13,8 @@ const KNOWN: readonly [RegExp, string][] = [
   [
     /host key is known for|Host key verification failed/,
     'its host key is not known here. Put the key that is there in ' +
-      '/etc/ssh/ssh_host_ed25519_key.pub into known_hosts, behind the `host` of this entry',
+      '/etc/ssh/ssh_host_ed25519_key.pub into known_hosts, behind the `host` of this entry: as ' +
+      '`[host]:port` if the port is not 22. With `jump`, that host must be known as well',
   ],
   [
     /Permission denied|Too many authentication failures/,

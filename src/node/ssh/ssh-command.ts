@@ -8,7 +8,7 @@ export interface SshSettings {
   readonly host: string;
   readonly port: number;
   readonly user: string;
-  /** Paths of files of this host; undefined: what ssh itself takes. */
+  /** Paths of files of this host; undefined: what ssh itself takes, also that of the whole host. */
   readonly identityFile: string | undefined;
   readonly knownHosts: string | undefined;
   /** `[user@]host[:port]` of a host in between. */
@@ -48,10 +48,16 @@ function optionsOf({ identityFile, knownHosts }: SshSettings): readonly string[]
   const files = [
     ...(identityFile === undefined ? [] : [`IdentityFile=${asValue(identityFile)}`]),
     ...(identityFile === undefined ? [] : ['IdentitiesOnly=yes']),
-    ...(knownHosts === undefined ? [] : [`UserKnownHostsFile=${asValue(knownHosts)}`]),
+    ...(knownHosts === undefined ? [] : onlyKnownIn(knownHosts)),
   ];
   return [...OPTIONS, ...files].flatMap((option) => ['-o', option]);
 }
+
+/** No key counts that is not there: neither one of the whole host nor one that DNS has. */
+const onlyKnownIn = (path: string): readonly string[] => [
+  ...[`UserKnownHostsFile=${asValue(path)}`, 'GlobalKnownHostsFile=/dev/null'],
+  'VerifyHostKeyDNS=no',
+];
 
 /** A path as a value of ssh_config(5): there `%` begins what ssh fills in, and a space ends it. */
 const asValue = (path: string): string =>
