@@ -71,6 +71,12 @@ async function hold(at: At, vmid: Vmid, bytes: Bytes): Promise<HighAnswer> {
   if (!now.ok) return refused(now.detail);
   const { cgroup, high: was } = now.value;
   if (was !== 'max' && was <= bytes) return { kind: 'held' };
+  const left = readRecord(at, vmid);
+  if (left.ok && left.value.heldAt === was) {
+    // It could not be put back after the change before; what it says is not what it was.
+    const released = await release(at, vmid);
+    return released.ok ? hold(at, vmid, bytes) : refused(released.message);
+  }
   const { pid } = process;
   const recorded = record(at, vmid, {
     ...{ cgroup, was, heldAt: bytes, pid, sinceMs: at.clock.wallMs() },

@@ -61,6 +61,15 @@ describe('memory.high', () => {
     expect(existsSync(recordOf())).toBe(false);
   });
 
+  it('that is held down already is put back as it was before that', async () => {
+    const one = processOf();
+    await one.hold(ID, AT);
+    expect(await one.hold(ID, bytes(AT / 2))).toEqual({ kind: 'held' });
+    expect(high()).toBe('33554432\n');
+    await one.release(ID);
+    expect(high()).toBe('532676608\n');
+  });
+
   it('is never raised: one that is lower stays', async () => {
     start(ID, '1048576\n');
     const one = processOf();
