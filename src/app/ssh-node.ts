@@ -8,10 +8,10 @@ import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createPaths, type Paths } from '../node/local/paths.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { createPct } from '../node/local/pve/pct.ts';
-import { PveInventory } from '../node/local/pve/pve-inventory.ts';
+import { LOOKS_A_ROUND, PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import type { NodeEyes, NodeHands } from '../node/port.ts';
-import { FarFiles } from '../node/ssh/far-files.ts';
+import { FarFiles, parentOf } from '../node/ssh/far-files.ts';
 import { FarHands } from '../node/ssh/far-hands.ts';
 import { type ConnectionOptions, KeptConnection } from '../node/ssh/kept-connection.ts';
 import { sshArguments, sshEnvironment } from '../node/ssh/ssh-command.ts';
@@ -24,8 +24,6 @@ import type { FarNode } from './world.ts';
  */
 
 const LOOK_LIMIT_MS = 20_000;
-/** All configurations are fetched again within this many looks, as on a node itself. */
-const LOOKS_A_ROUND = 30;
 
 export interface Connecting extends Pick<ConnectionOptions, 'random'> {
   readonly lookLimitMs?: number;
@@ -79,7 +77,7 @@ class SshSight {
   readonly paths: Paths;
   problem: string | undefined = 'was not looked at yet';
   readonly #connection: KeptConnection;
-  readonly #files: FarFiles;
+  readonly #files = new FarFiles();
   readonly #config: SshNodeConfig;
   /** Where configurations lie; they are fetched only if one of these files has changed. */
   readonly #configs: readonly string[];
@@ -90,7 +88,6 @@ class SshSight {
   constructor(connection: KeptConnection, sysroot: string, config: SshNodeConfig, limitMs: number) {
     this.#connection = connection;
     this.#limitMs = limitMs;
-    this.#files = new FarFiles((uptimeS) => connection.toOwnMs(uptimeS));
     this.paths = createPaths(sysroot, this.#files);
     this.#config = config;
     const { pveDir, pveVersion, vmlist } = this.paths;
@@ -117,20 +114,23 @@ class SshSight {
     const seen = await this.#ask([...lookItems(this.paths), ...(isWhole ? configs : [])]);
     if (!seen.ok) return this.#blind(seen.detail);
     this.#files.replace(seen.value, isWhole ? [] : this.#configs);
-    this.problem = this.#whyAnother();
-    if (this.problem !== undefined) return this.#blind(this.problem);
+    this.problem = undefined;
+    const unfit = this.#whyUnfit();
+    if (unfit !== undefined) return this.#blind(unfit);
     const now = this.#signs.map((path) => this.#files.bytes(path));
     if (isWhole || before.every((bytes, index) => isSame(bytes, now[index]))) return;
     const changed = await this.#ask(configs);
     if (!changed.ok) return this.#blind(changed.detail);
-    this.#files.merge(changed.value);
+    this.#files.merge(changed.value, (path) => this.#configs.includes(parentOf(path)));
   }
 
   async inspect(vmid: Vmid): Promise<void> {
     const seen = await this.#ask(guestItems(this.paths, vmid));
     if (!seen.ok) return this.#blind(seen.detail);
-    this.#files.drop(this.paths.cgroup(vmid));
-    this.#files.merge(seen.value);
+    const cgroup = this.paths.cgroup(vmid);
+    const items = new Set(guestItems(this.paths, vmid).map((item) => item.slice(1)));
+    this.#files.drop(cgroup);
+    this.#files.merge(seen.value, (path) => items.has(path) || parentOf(path) === cgroup);
   }
 
   close(): void {
@@ -147,7 +147,7 @@ class SshSight {
   }
 
   /** Another machine that answers in its place has other guests with the same numbers. */
-  #whyAnother(): string | undefined {
+  #whyUnfit(): string | undefined {
     const { paths } = this;
     const hasName = [paths.members, paths.at('/etc/hostname')].some((path) =>
       this.#files.bytes(path),

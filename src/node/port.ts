@@ -154,6 +154,7 @@ export interface NodeHands {
   /**
    * Sets what a guest shall have: `pct set`, or what a backend has in its place. `stop` lets a
    * command in hand finish, for some seconds; `cancel` ends it at once, or keeps it from beginning.
+   * With `cancel` it lowers what is held down: it does not begin if that is not in force any more.
    */
   apply(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
   readonly reclaim: Reclaim;

@@ -18,6 +18,8 @@ export interface KernelFiles {
    * @param restore what is to be written if nobody is left to do it
    */
   write(path: string, text: string, put: 'behind' | 'instead', restore?: string): Promise<void>;
+  /** What was to be restored of a file is so already, or was changed by others. */
+  letGo(path: string): void;
 }
 
 const LIMIT_BYTES = 4096;
@@ -46,4 +48,5 @@ export const KERNEL_FILES_OF_THIS_HOST: KernelFiles = {
       await file.close();
     }
   },
+  letGo() {},
 };

@@ -35,6 +35,10 @@ export function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** An error as the system throws it, of which only the code has come. */
+export const failed = (code: string, message = code): Error =>
+  Object.assign(new Error(message), { code });
+
 /**
  * Codes by which the system says that a thing is not there. ENODEV is a kernel file whose cgroup
  * has been removed; EOPNOTSUPP is a pressure file of a kernel that keeps no pressure account.

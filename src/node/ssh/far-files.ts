@@ -1,4 +1,4 @@
-import type { Milliseconds } from '../../core/units.ts';
+import { failed } from '../../os/os-error.ts';
 import type { FileStatus, ReadableFiles } from '../../os/readable-files.ts';
 import type { FarRecord } from './frames.ts';
 
@@ -9,14 +9,8 @@ import type { FarRecord } from './frames.ts';
 export class FarFiles implements ReadableFiles {
   #known = new Map<string, FarRecord>();
   #why = 'was not looked at yet';
-  readonly #toOwnMs: (uptimeS: number) => Milliseconds;
   readonly #open = new Map<number, { readonly path: string; at: number }>();
   #nextFd = 3;
-
-  /** @param toOwnMs from the far node's monotonic clock to that of this process */
-  constructor(toOwnMs: (uptimeS: number) => Milliseconds) {
-    this.#toOwnMs = toOwnMs;
-  }
 
   /**
    * What a look at the node has found, in the place of all that was known.
@@ -28,13 +22,22 @@ export class FarFiles implements ReadableFiles {
     this.#known = new Map();
     const isKept = (path: string): boolean =>
       unchanged.some((directory) => path === directory || parentOf(path) === directory);
+    this.merge(records, (path) => !isKept(path));
     for (const [path, record] of before) if (isKept(path)) this.#known.set(path, record);
-    this.merge(records);
   }
 
-  /** What a look at a part of it has found. */
-  merge(records: readonly FarRecord[]): void {
-    for (const record of records) if ('path' in record) this.#known.set(record.path, record);
+  /**
+   * What a look at a part of it has found.
+   *
+   * @param isAsked what was not asked for is not kept: it would be there for good
+   */
+  merge(records: readonly FarRecord[], isAsked: (path: string) => boolean): void {
+    for (const record of records) {
+      if (!('path' in record) || !isAsked(record.path)) continue;
+      // Its bytes lie in the answer, which would stay for as long as they do.
+      const own = record.kind === 'file' ? { ...record, bytes: Buffer.from(record.bytes) } : record;
+      this.#known.set(record.path, own);
+    }
   }
 
   /** Nothing is known of what is below a directory: it is not what it was. */
@@ -86,8 +89,7 @@ export class FarFiles implements ReadableFiles {
       throw error;
     }
     if (record.kind !== 'directory') return PLAIN_FILE;
-    const { ino, mtimeS, uptimeS } = record;
-    const seenAtMs = this.#toOwnMs(uptimeS);
+    const { ino, mtimeS, seenAtMs } = record;
     return { ino, birthtimeMs: 0, mtimeMs: mtimeS * 1000, isDirectory: () => true, seenAtMs };
   }
 
@@ -125,9 +127,6 @@ export class FarFiles implements ReadableFiles {
 
 const PLAIN_FILE: FileStatus = { ino: 0, birthtimeMs: 0, mtimeMs: 0, isDirectory: () => false };
 
-const failed = (code: string, message: string): Error =>
-  Object.assign(new Error(message), { code });
-
-function parentOf(path: string): string {
+export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

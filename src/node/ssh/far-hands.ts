@@ -2,9 +2,9 @@ import { missing, present, type Reading } from '../../core/reading.ts';
 import type { Vmid } from '../../core/units.ts';
 import { type CommandOptions, type CommandResult, readableText } from '../../os/command.ts';
 import type { KernelFiles } from '../../os/kernel-files.ts';
-import { describeError } from '../../os/os-error.ts';
+import { describeError, failed, missingBecause } from '../../os/os-error.ts';
 import type { FarRecord } from './frames.ts';
-import type { KeptConnection } from './kept-connection.ts';
+import type { KeptConnection, LineMark } from './kept-connection.ts';
 
 /**
  * What changes a far node. Each guest that is changed has a connection of its own for as long as
@@ -23,16 +23,24 @@ const IDLE_MS = 60_000;
 export class FarHands {
   readonly #connect: () => KeptConnection;
   readonly #open = new Map<Vmid, InUse>();
+  /** The lines over which something is held down. The far side puts it back when its line ends. */
+  readonly #held = new Map<Vmid, LineMark>();
 
   constructor(connect: () => KeptConnection) {
     this.#connect = connect;
   }
 
-  /** As `runCommand` of this host: its arguments go as they are, and through no shell. */
+  /**
+   * As `runCommand` of this host: its arguments go as they are, and through no shell. With `cancel`
+   * it lowers what is held down, which must be in force still: it goes over the same line or not.
+   */
   readonly runOf =
     (vmid: Vmid) =>
     (file: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> =>
-      this.#with(vmid, (connection) => run(connection, file, args, options));
+      this.#with(vmid, (connection) => {
+        const heldBy = options.cancel && this.#held.get(vmid);
+        return run(connection, file, args, options, heldBy);
+      });
 
   /** @param vmidOf whose a path is */
   kernelFiles(vmidOf: (path: string) => Vmid): KernelFiles {
@@ -65,7 +73,12 @@ export class FarHands {
           const written = answer.value[0];
           if (written?.kind !== 'written') throw new Error('no answer to it');
           if (written.code !== undefined) throw failed(written.code);
+          const { line } = answer;
+          if (restore !== '' && line !== undefined) this.#held.set(vmidOf(path), line);
         }),
+      letGo: (path) => {
+        this.#held.delete(vmidOf(path));
+      },
     };
   }
 
@@ -112,23 +125,23 @@ interface InUse {
 
 function whyMissing(record: FarRecord, path: string) {
   if (record.kind !== 'error') return missing('malformed', `${path}: of another kind`);
-  const why = record.code === 'ENOENT' || record.code === 'ENODEV' ? 'absent' : 'unreadable';
-  return missing(why, `${path}: ${describeError(failed(record.code))}`);
+  return missingBecause(failed(record.code), path);
 }
-
-const failed = (code: string): Error => Object.assign(new Error(code), { code });
 
 /** Its environment is that of the far reader, which hands on nothing of ours. */
 async function run(
   connection: KeptConnection,
   file: string,
   args: readonly string[],
-  { timeLimitMs, stop, stopGraceMs, cancel }: CommandOptions,
+  options: CommandOptions,
+  heldBy: LineMark | undefined,
 ): Promise<CommandResult> {
-  const unwanted = stop.aborted ? 'the daemon is stopping' : 'it is not wanted any more';
-  if (stop.aborted || cancel?.aborted) {
-    return { kind: 'not-started', message: `${file} was not started: ${unwanted}` };
-  }
+  const { timeLimitMs, stop, stopGraceMs, cancel, outputLimitBytes } = options;
+  const notStarted = (why: string): CommandResult => {
+    return { kind: 'not-started', message: `${file} was not started: ${why}` };
+  };
+  if (stop.aborted) return notStarted('the daemon is stopping');
+  if (cancel?.aborted) return notStarted('it is not wanted any more');
   let endedBy: 'stopped' | 'cancelled' = 'cancelled';
   let grace: NodeJS.Timeout | undefined;
   const end = (): void => connection.tell('C');
@@ -142,8 +155,9 @@ async function run(
   cancel?.addEventListener('abort', end, { once: true });
   try {
     const texts = [String(Math.ceil(timeLimitMs / 1000)), file, ...args];
-    const answer = await connection.request('X', texts, timeLimitMs + ANSWER_MS);
-    if (answer.ok) return resultOf(answer.value[0], file, endedBy);
+    const answer = await connection.request('X', texts, timeLimitMs + ANSWER_MS, heldBy);
+    if (answer.ok) return resultOf(answer.value[0], file, endedBy, outputLimitBytes);
+    if (answer.line === undefined) return notStarted(answer.detail);
     const why = `was under way when the connection to the node ended: ${answer.detail}`;
     return { kind: 'killed', signal: 'SIGHUP', why, stdout: '', stderr: '' };
   } finally {
@@ -157,6 +171,7 @@ function resultOf(
   record: FarRecord | undefined,
   file: string,
   endedBy: 'stopped' | 'cancelled',
+  outputLimitBytes: number,
 ): CommandResult {
   if (record?.kind === 'not-started') {
     const why = describeError(failed(record.code));
@@ -167,8 +182,8 @@ function resultOf(
     return { kind: 'killed', signal: 'SIGHUP', why, stdout: '', stderr: '' };
   }
   const { how, number } = record;
-  const stdout = readableText(record.stdout.toString('utf8'));
-  const texts = { stdout, stderr: readableText(record.stderr.toString('utf8')) };
+  const text = (bytes: Buffer): string => readableText(bytes.toString('utf8', 0, outputLimitBytes));
+  const texts = { stdout: text(record.stdout), stderr: text(record.stderr) };
   if (how === 'exited') return { kind: 'exited', exitCode: number, ...texts };
   if (how === 'killed') return { kind: 'killed', signal: `signal ${number}`, ...texts };
   const kind = how === 'cancelled' ? endedBy : 'timed-out';

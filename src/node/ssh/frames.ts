@@ -1,4 +1,5 @@
 import { getSystemErrorName } from 'node:util';
+import { type Milliseconds, milliseconds } from '../../core/units.ts';
 
 /** The form in which the far reader is asked and answers: see `far-reader.ts`. */
 
@@ -11,8 +12,8 @@ export type FarRecord =
       readonly path: string;
       readonly ino: number;
       readonly mtimeS: number;
-      /** By the far node's monotonic clock, when it was looked at. */
-      readonly uptimeS: number;
+      /** When it was looked at: by the far node's monotonic clock until it is handed on by ours. */
+      readonly seenAtMs: Milliseconds;
       /** undefined: it was not listed. */
       readonly names: ReadonlySet<string> | undefined;
     }
@@ -34,12 +35,21 @@ export interface FarAnswer {
   readonly records: readonly FarRecord[];
 }
 
-/** No node has so much to say: a cgroup has 5 KB, a configuration rarely more. */
-export const MOST_FRAME_BYTES = 256 * 1024 * 1024;
+/** No node has so much to say: a cgroup has 5 KB, and there are 10,000 at most. */
+export const MOST_FRAME_BYTES = 64 * 1024 * 1024;
+/** Before anything was asked. */
+export const MOST_GREETING_BYTES = 4096;
+/** 10,000 guests have 17 each, with their configurations. */
+export const MOST_RECORDS = 250_000;
+/** Of all directories of one answer. */
+export const MOST_NAMES_BYTES = 1024 * 1024;
+/** What comes in smaller pieces than these would be is put together at times. */
+const MOST_CHUNKS = 1024;
 const HEAD_BYTES = 4;
 
-/** A request as it goes over the wire. */
+/** A request as it goes over the wire. Throws if a text has a NUL, which ends a text there. */
 export function frameOf(id: number, letter: string, texts: readonly string[]): Buffer {
+  if (texts.some((text) => text.includes('\0'))) throw new Error('a text with a NUL in it');
   const body = Buffer.from(`${id}${letter}${texts.join('\0')}`, 'utf8');
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32BE(body.length);
@@ -52,17 +62,17 @@ export class FrameBuffer {
   #length = 0;
 
   add(chunk: Buffer): void {
-    this.#chunks.push(chunk);
     this.#length += chunk.length;
+    if (this.#chunks.push(chunk) > MOST_CHUNKS) this.#join();
   }
 
   /** The next frame that is whole; undefined: there is none yet. False: these are no frames. */
-  next(): Buffer | undefined | false {
+  next(mostBytes = MOST_FRAME_BYTES): Buffer | undefined | false {
     if (this.#length < HEAD_BYTES) return undefined;
     const first = this.#chunks[0];
     if (first === undefined || first.length < HEAD_BYTES) this.#join();
     const length = this.#chunks[0]?.readUInt32BE(0) ?? 0;
-    if (length > MOST_FRAME_BYTES) return false;
+    if (length > mostBytes) return false;
     const end = HEAD_BYTES + length;
     if (this.#length < end) return undefined;
     const all = this.#join();
@@ -83,11 +93,14 @@ export function parseAnswer(frame: Buffer): FarAnswer | undefined {
   const id = /^(0|[1-9][0-9]{0,14})(?=[A-Z])/.exec(frame.toString('latin1', 0, 16))?.[1];
   if (id === undefined) return undefined;
   const records: FarRecord[] = [];
+  let namesBytes = 0;
   let at = id.length;
   if (frame.length === at + 1 && frame[at] === HELLO) return { id: Number(id), records };
   while (at < frame.length) {
     const letter = String.fromCharCode(frame[at] ?? 0);
     const texts = textsAt(frame, at + 1, TEXTS[letter] ?? 0);
+    if (letter === 'D') namesBytes += texts?.texts.at(-1)?.length ?? 0;
+    if (namesBytes > MOST_NAMES_BYTES || records.length === MOST_RECORDS) return undefined;
     const record = texts && recordOf(letter, texts.texts);
     if (texts === undefined || record === undefined) return undefined;
     records.push(record);
@@ -151,7 +164,8 @@ function directoryOf(
   const [ino, mtimeS, uptimeS] = [numberOf(inode), numberOf(mtime), numberOf(uptime)];
   if (ino === undefined || mtimeS === undefined || uptimeS === undefined) return undefined;
   return {
-    ...{ kind: 'directory', path: path.toString('utf8'), ino, mtimeS, uptimeS },
+    ...{ kind: 'directory', path: path.toString('utf8'), ino, mtimeS },
+    seenAtMs: milliseconds(uptimeS * 1000),
     names: names && new Set(names.length === 0 ? [] : names.toString('utf8').split('\0')),
   };
 }

@@ -1,11 +1,18 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../../core/units.ts';
 import { endGroup } from '../../os/command.ts';
 import { describeError } from '../../os/os-error.ts';
 import type { Clock } from '../port.ts';
 import { whyNoConnection } from './failure-words.ts';
-import { type FarRecord, FrameBuffer, frameOf, parseAnswer } from './frames.ts';
+import {
+  type FarRecord,
+  FrameBuffer,
+  frameOf,
+  MOST_FRAME_BYTES,
+  MOST_GREETING_BYTES,
+  parseAnswer,
+} from './frames.ts';
 
 /**
  * One `ssh` that is started when it is first needed and kept, with the far reader at its other end.
@@ -32,6 +39,12 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const MOST_STDERR = 4096;
 
+/** One process of `ssh`, for who asks whether it is still the same. */
+export type LineMark = object;
+
+/** `line`: what the question went over; undefined: it was never sent, and nothing came of it. */
+export type Asked = Reading<readonly FarRecord[]> & { readonly line: LineMark | undefined };
+
 interface Pending {
   readonly settle: (answer: Reading<readonly FarRecord[]>) => void;
   readonly sentAtMs: Milliseconds;
@@ -51,27 +64,27 @@ export class KeptConnection {
     this.#options = options;
   }
 
-  /** Asks once. Nothing is repeated: a request that was not answered may have had its effect. */
+  /**
+   * Asks once. Nothing is repeated: a request that was not answered may have had its effect.
+   *
+   * @param only it is sent over this line or not at all
+   */
   async request(
     letter: string,
     texts: readonly string[],
     limitMs: number,
-  ): Promise<Reading<readonly FarRecord[]>> {
-    const line = this.#connected();
-    if (typeof line === 'string') return missing('unreadable', line);
+    only?: LineMark,
+  ): Promise<Asked> {
+    const line = only === undefined || only === this.#line ? this.#connected() : GONE;
+    if (typeof line === 'string') return { ...missing('unreadable', line), line: undefined };
     const answer = await line.ask(letter, texts, limitMs);
     if (answer.ok) this.#pauseMs = 0;
-    return answer;
+    return { ...answer, line: line.hasBegun ? line : undefined };
   }
 
   /** Says something that is not answered. */
   tell(letter: string): void {
     this.#line?.tell(letter);
-  }
-
-  /** A time of the far node's monotonic clock, as one of ours. */
-  toOwnMs(uptimeS: number): Milliseconds {
-    return milliseconds(uptimeS * 1000 + (this.#offsetMs ?? 0));
   }
 
   close(): void {
@@ -84,11 +97,17 @@ export class KeptConnection {
     if (this.#line !== undefined) return this.#line;
     const nowMs = this.#options.clock.monotonicMs();
     if (nowMs < this.#notBeforeMs) return this.#why;
-    this.#line = new Line(this.#options, {
-      ended: (why) => this.#lost(why),
-      answered: (records, sentAtMs) => this.#setClock(records, sentAtMs),
-    });
-    return this.#line;
+    try {
+      this.#line = new Line(this.#options, {
+        ended: (why) => this.#lost(why),
+        answered: (records, sentAtMs) => this.#withOwnTimes(records, sentAtMs),
+      });
+      return this.#line;
+    } catch (error) {
+      // There is not even memory for a process.
+      this.#lost(`ssh: ${describeError(error)}`);
+      return this.#why;
+    }
   }
 
   #lost(why: string): void {
@@ -101,32 +120,45 @@ export class KeptConnection {
   }
 
   /**
-   * What was seen was seen between the question and its answer. The two clocks are moved against
-   * each other only as far as that demands, so that a rate is one of the far clock alone.
+   * The records with times of our clock. What was seen was seen between question and answer. The
+   * two clocks are moved against each other only as far as that demands, so that a rate is one of
+   * the far clock alone.
    */
-  #setClock(records: readonly FarRecord[], sentAtMs: Milliseconds): void {
+  #withOwnTimes(records: readonly FarRecord[], sentAtMs: Milliseconds): readonly FarRecord[] {
     const nowMs = this.#options.clock.monotonicMs();
     for (const record of records) {
       if (record.kind !== 'directory') continue;
-      const seenMs = record.uptimeS * 1000;
-      const offsetMs = this.#offsetMs ?? nowMs - seenMs;
-      this.#offsetMs = Math.min(Math.max(offsetMs, sentAtMs - seenMs), nowMs - seenMs);
+      const { seenAtMs } = record;
+      const offsetMs = this.#offsetMs ?? nowMs - seenAtMs;
+      this.#offsetMs = Math.min(Math.max(offsetMs, sentAtMs - seenAtMs), nowMs - seenAtMs);
     }
+    const offsetMs = this.#offsetMs ?? 0;
+    return records.map((record) =>
+      record.kind === 'directory'
+        ? { ...record, seenAtMs: milliseconds(record.seenAtMs + offsetMs) }
+        : record,
+    );
   }
 }
 
+/** `only` is a line that something is held down over. */
+const GONE = 'what held its growth back is gone, since the connection to the node has ended';
+
 interface LineEvents {
   ended(why: string): void;
-  answered(records: readonly FarRecord[], sentAtMs: Milliseconds): void;
+  /** Returns what is to be handed on. */
+  answered(records: readonly FarRecord[], sentAtMs: Milliseconds): readonly FarRecord[];
 }
 
-/** One process, from its start to its end. */
+/** One process, from its start to its end. Nothing is sent before the far side has greeted. */
 class Line {
-  readonly #child: ChildProcessWithoutNullStreams;
+  /** Without streams, if there was no descriptor left for them. */
+  readonly #child: ChildProcess;
   readonly #events: LineEvents;
   readonly #clock: Clock;
   readonly #frames = new FrameBuffer();
   readonly #pending = new Map<number, Pending>();
+  readonly #unsent: Buffer[] = [];
   readonly #hello: NodeJS.Timeout;
   #lastId = 0;
   #hasBegun = false;
@@ -138,15 +170,9 @@ class Line {
     this.#clock = clock;
     const { file, args, env } = start;
     this.#child = spawn(file, args, { env, cwd: '/', detached: true });
-    const { stdin, stdout, stderr } = this.#child;
-    stdin.on('error', () => {});
-    stdout.on('error', () => {});
-    stdout.on('data', (chunk: Buffer) => this.#hear(chunk));
-    stderr.on('data', (chunk: Buffer) => {
-      this.#stderr = (this.#stderr + chunk.toString('latin1')).slice(-MOST_STDERR);
-    });
     this.#child.on('error', (error) => this.end(`ssh: ${describeError(error)}`));
     this.#child.on('close', () => this.end(whyNoConnection(this.#stderr)));
+    if (this.#child.pid !== undefined) this.#listen();
     const limitS = CONNECT_LIMIT_MS / 1000;
     this.#hello = setTimeout(
       () => this.end(`the connection did not come about within ${limitS} s`),
@@ -154,13 +180,19 @@ class Line {
     );
   }
 
+  /** Whether anything can have been sent. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   ask(
     letter: string,
     texts: readonly string[],
     limitMs: number,
   ): Promise<Reading<readonly FarRecord[]>> {
+    const id = ++this.#lastId;
+    const frame = frameOf(id, letter, texts);
     return new Promise((resolve) => {
-      const id = ++this.#lastId;
       const tooLate = (): void => this.end(`it has not answered within ${limitMs / 1000} s`);
       const timer = setTimeout(tooLate, this.#hasBegun ? limitMs : limitMs + CONNECT_LIMIT_MS);
       this.#pending.set(id, {
@@ -170,12 +202,12 @@ class Line {
           resolve(answer);
         },
       });
-      this.#child.stdin.write(frameOf(id, letter, texts));
+      this.#send(frame);
     });
   }
 
   tell(letter: string): void {
-    this.#child.stdin.write(frameOf(0, letter, []));
+    this.#send(frameOf(0, letter, []));
   }
 
   /** Ends the process, and tells all who wait. */
@@ -183,20 +215,35 @@ class Line {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#hello);
-    const { pid } = this.#child;
-    this.#child.stdin.end();
-    this.#child.stdout.destroy();
-    if (pid !== undefined && this.#child.exitCode === null) void endGroup(pid);
+    const { pid, stdin, stdout, exitCode, signalCode } = this.#child;
+    stdin?.end();
+    stdout?.destroy();
+    if (pid !== undefined && exitCode === null && signalCode === null) void endGroup(pid);
     this.#events.ended(why);
     const waiting = [...this.#pending.values()];
     this.#pending.clear();
     for (const { settle } of waiting) settle(missing('unreadable', why));
   }
 
+  #listen(): void {
+    const { stdin, stdout, stderr } = this.#child;
+    stdin?.on('error', () => {});
+    stdout?.on('error', () => {});
+    stdout?.on('data', (chunk: Buffer) => this.#hear(chunk));
+    stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString('latin1')).slice(-MOST_STDERR);
+    });
+  }
+
+  #send(frame: Buffer): void {
+    if (this.#hasBegun) this.#child.stdin?.write(frame);
+    else this.#unsent.push(frame);
+  }
+
   #hear(chunk: Buffer): void {
     this.#frames.add(chunk);
     while (!this.#isOver) {
-      const frame = this.#frames.next();
+      const frame = this.#frames.next(this.#hasBegun ? MOST_FRAME_BYTES : MOST_GREETING_BYTES);
       if (frame === undefined) return;
       if (frame === false || !this.#take(frame)) this.end(NOT_OURS);
     }
@@ -206,16 +253,18 @@ class Line {
   #take(frame: Buffer): boolean {
     const answer = parseAnswer(frame);
     if (answer === undefined) return false;
-    if (!this.#hasBegun) {
-      this.#hasBegun = answer.id === 0;
-      clearTimeout(this.#hello);
-      return this.#hasBegun;
-    }
+    if (!this.#hasBegun) return answer.id === 0 && this.#begin();
     const pending = this.#pending.get(answer.id);
     if (pending === undefined) return false;
     this.#pending.delete(answer.id);
-    this.#events.answered(answer.records, pending.sentAtMs);
-    pending.settle(present(answer.records));
+    pending.settle(present(this.#events.answered(answer.records, pending.sentAtMs)));
+    return true;
+  }
+
+  #begin(): true {
+    this.#hasBegun = true;
+    clearTimeout(this.#hello);
+    for (const frame of this.#unsent.splice(0)) this.#send(frame);
     return true;
   }
 }

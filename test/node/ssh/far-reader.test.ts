@@ -1,39 +1,22 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { milliseconds, type Vmid } from '../../../src/core/units.ts';
+import { describe, expect, it } from 'vitest';
 import { FarFiles } from '../../../src/node/ssh/far-files.ts';
 import { FarHands } from '../../../src/node/ssh/far-hands.ts';
 import { FAR_READER } from '../../../src/node/ssh/far-reader.ts';
 import { FrameBuffer, frameOf, parseAnswer } from '../../../src/node/ssh/frames.ts';
-import { KeptConnection } from '../../../src/node/ssh/kept-connection.ts';
 import { createFileReader } from '../../../src/os/file-reader.ts';
 import { shellWord } from '../../../src/os/shell-quote.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { temporaryDirectory, vmid } from '../local/world.ts';
+import { connect } from './pipe.ts';
 
 /** The far reader and what stands before it, with a pipe in the place of the network. */
 
-const clock = {
-  wallMs: () => milliseconds(Date.now()),
-  monotonicMs: () => milliseconds(performance.now()),
-};
-const open: KeptConnection[] = [];
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
-});
-
-function connect(script = FAR_READER): KeptConnection {
-  const start = { file: 'perl', args: ['-e', script], env: { PATH: '/usr/bin:/bin' } };
-  const connection = new KeptConnection({ start, clock, random: () => 0 });
-  open.push(connection);
-  return connection;
-}
-
 async function look(...items: readonly string[]) {
-  const connection = connect();
-  const files = new FarFiles((uptimeS) => connection.toOwnMs(uptimeS));
-  const answer = await connection.request('L', items, 10_000);
+  const files = new FarFiles();
+  const answer = await connect().request('L', items, PATIENCE_MS);
   if (!answer.ok) throw new Error(answer.detail);
   files.replace(answer.value);
   return files;
@@ -87,11 +70,11 @@ describe('files', () => {
   it('have the time of the far clock, moved only as far as cause and effect demand', async () => {
     const directory = temporaryDirectory();
     const connection = connect();
-    const files = new FarFiles((uptimeS) => connection.toOwnMs(uptimeS));
+    const files = new FarFiles();
     let last = 0;
     for (let round = 0; round < 5; round++) {
       const sentMs = performance.now();
-      const answer = await connection.request('L', [`g${directory}`], 10_000);
+      const answer = await connection.request('L', [`g${directory}`], PATIENCE_MS);
       files.replace(answer.ok ? answer.value : []);
       const atMs = files.stat(directory)?.seenAtMs ?? 0;
       // A clock with a hundredth of a second.
@@ -133,7 +116,7 @@ describe('an answer', () => {
     ['what was not asked for', 'print pack("N/a*", "0H"), pack("N/a*", "9W"); sleep 9', /shell/],
     ['half of it', 'print pack("N/a*", "0H"), "\\0\\0\\0\\x09abc"; exit 0', /has ended/],
   ])('that is %s is none', async (_what, script, why) => {
-    const answer = await connect(`$| = 1; ${script}`).request('L', ['f/x'], 5000);
+    const answer = await connect(`$| = 1; ${script}`).request('L', ['f/x'], PATIENCE_MS);
     expect(answer).toMatchObject({ ok: false, why: 'unreadable' });
     expect(answer.ok ? '' : answer.detail).toMatch(why);
   });
@@ -152,12 +135,12 @@ function endOf(frame: Buffer, count: number): number {
 
 describe('arguments', () => {
   const options = {
-    ...{ timeLimitMs: 10_000, env: {}, stopGraceMs: 0, outputLimitBytes: 1000 },
+    ...{ timeLimitMs: PATIENCE_MS, env: {}, stopGraceMs: 0, outputLimitBytes: 1000 },
     stop: new AbortController().signal,
   };
   const run = (program: string, args: readonly string[]) => {
     const hands = new FarHands(connect);
-    return hands.runOf(vmid(101) as Vmid)(program, args, options);
+    return hands.runOf(vmid(101))(program, args, options);
   };
   /** As any program gets them, each with its end. */
   function witness(): { readonly program: string; readonly seen: string } {
@@ -204,7 +187,7 @@ describe('arguments', () => {
   it('are those of a program that is ended in time, with all that it started', async () => {
     const hands = new FarHands(connect);
     const script = 'sleep 86398 & echo begun; wait';
-    const limited = { ...options, timeLimitMs: 1000 };
+    const limited = { ...options, timeLimitMs: 3000 };
     const result = await hands.runOf(vmid(101))('sh', ['-c', script], limited);
     expect(result).toMatchObject({ kind: 'timed-out', left: false, stdout: 'begun\n' });
     hands.close();

@@ -1,11 +1,13 @@
 import { openSshNode } from '../../../src/app/ssh-node.ts';
 import type { FarNode } from '../../../src/app/world.ts';
 import type { SshNodeConfig } from '../../../src/config/model.ts';
-import { milliseconds } from '../../../src/core/units.ts';
 import { createPaths } from '../../../src/node/local/paths.ts';
+import type { Clock } from '../../../src/node/port.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { guestSpec } from '../api/rest-node.ts';
 import { temporaryDirectory } from '../local/world.ts';
+import { CLOCK } from './pipe.ts';
 import { type SshServer, type SshServerOptions, startSshd } from './sshd.ts';
 
 /** A simulated node behind a real sshd. */
@@ -15,7 +17,7 @@ export interface NodeBehindSsh {
   readonly server: SshServer;
   readonly far: FarNode;
   /** Another program that reaches the same node. */
-  open(settings?: Partial<SshNodeConfig>, lookLimitMs?: number): FarNode;
+  open(settings?: Partial<SshNodeConfig>, lookLimitMs?: number, clock?: Clock): FarNode;
   close(): Promise<void>;
 }
 
@@ -29,17 +31,11 @@ export async function nodeBehindSsh(forced?: SshServerOptions['forced']): Promis
   });
   const path = `${node.binDirectory}:/usr/bin:/bin`;
   const server = await startSshd({ path, ...(forced !== undefined && { forced }) });
-  const clock = {
-    wallMs: () => milliseconds(Date.now()),
-    monotonicMs: () => milliseconds(performance.now()),
-  };
   const opened: FarNode[] = [];
-  const open = (settings: Partial<SshNodeConfig> = {}, lookLimitMs = 60_000): FarNode => {
+  const open: NodeBehindSsh['open'] = (settings = {}, lookLimitMs = PATIENCE_MS, clock = CLOCK) => {
     const context = { paths: createPaths(node.root), clock, env: process.env };
-    const far = openSshNode({ ...server.settings, ...settings }, context, {
-      random: () => 0,
-      lookLimitMs,
-    });
+    const connecting = { random: () => 0, lookLimitMs };
+    const far = openSshNode({ ...server.settings, ...settings }, context, connecting);
     opened.push(far);
     return far;
   };

@@ -106,6 +106,7 @@ async function release(at: At, vmid: Vmid): Promise<WriteOutcome> {
     const written = await writeHigh(at, vmid, held.value.was);
     if (!written.ok) return written;
   }
+  at.files.letGo(highOf(at, vmid));
   try {
     rmSync(join(at.directory, String(vmid)), { force: true });
     return { ok: true };
@@ -147,12 +148,15 @@ function namesIn(directory: string): readonly string[] {
   }
 }
 
+const highOf = ({ paths }: Pick<At, 'paths'>, vmid: Vmid): string =>
+  `${paths.cgroup(vmid)}/memory.high`;
+
 async function readHigh(
   { paths, files }: At,
   vmid: Vmid,
 ): Promise<Reading<{ readonly cgroup: number; readonly high: High }>> {
   const directory = paths.cgroup(vmid);
-  const path = `${directory}/memory.high`;
+  const path = highOf({ paths }, vmid);
   const file = await files.read(path);
   const inode = await files.inode(directory);
   if (!file.ok) {
@@ -170,7 +174,7 @@ async function readHigh(
 
 /** @param restore what it is to be if nobody is left to put it back */
 async function writeHigh(at: At, vmid: Vmid, high: High, restore?: High): Promise<WriteOutcome> {
-  const path = `${at.paths.cgroup(vmid)}/memory.high`;
+  const path = highOf(at, vmid);
   try {
     const before = restore === undefined ? undefined : `${restore}\n`;
     await at.files.write(path, `${high}\n`, 'instead', before);
