@@ -24,6 +24,7 @@ use Fcntl;
 use POSIX ();
 my ($MOST, $FRAME, $LOOK, $SILENCE) = (4 << 20, 1 << 20, 30, 15);
 my ($in, $number, %held, %life, $child) = ('', 0);
+my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 binmode STDIN;
 binmode STDOUT;
 my @usual = qw(/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin);
@@ -34,7 +35,10 @@ my @usual = qw(/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin);
 );
 chdir '/';
 $SIG{PIPE} = 'IGNORE';
-$SIG{HUP} = $SIG{TERM} = $SIG{INT} = \&leave;
+$SIG{$_} = \&leave for qw(HUP TERM INT ALRM);
+
+# Seconds of a clock that nobody sets.
+sub now { return (POSIX::times())[0] / $ticks }
 
 sub record { my ($kind, @texts) = @_; return $kind . pack('N/a*' x @texts, @texts) }
 
@@ -70,7 +74,9 @@ sub file {
 sub names {
   my ($path) = @_;
   opendir(my $directory, $path) or return (undef, $! + 0);
-  return ([grep { !/^\.\.?$/ } readdir $directory]);
+  $! = 0;
+  my @names = readdir $directory;
+  return $! ? (undef, $! + 0) : ([grep { !/^\.\.?$/ } @names]);
 }
 
 sub directory {
@@ -80,12 +86,6 @@ sub directory {
   my ($uptime) = split / /, (slurp('/proc/uptime'))[0] // '';
   my @about = ($path, $stat[1], $stat[9], $uptime // '');
   return $names ? record('D', @about, join("\0", @$names)) : record('G', @about);
-}
-
-sub listing {
-  my ($path) = @_;
-  my ($names, $error) = names($path);
-  return $names ? directory($path, $names) : record('E', $path, $error);
 }
 
 # A directory that is held open keeps its inode from being given to another one.
@@ -112,6 +112,8 @@ sub cgroup {
 
 sub look {
   my $all = '';
+  # What hangs in a file system ends for a signal that is not caught, and only for that.
+  local $SIG{ALRM} = %held ? \&leave : 'DEFAULT';
   alarm $LOOK;
   while (@_) {
     my ($kind, $path) = shift =~ /^(.)(.*)/s;
@@ -120,11 +122,10 @@ sub look {
     if ($kind eq 'f') { $all .= file($path) }
     elsif ($kind eq 'g') { $all .= cgroup($path, @files) }
     else {
-      my $listed = listing($path);
-      $all .= $listed;
-      next if $kind eq 'd' || $listed =~ /^E/;
-      my ($names) = names($path);
-      for my $name (@{$names || []}) {
+      my ($names, $error) = names($path);
+      $all .= $names ? directory($path, $names) : record('E', $path, $error);
+      next if $kind eq 'd' || !$names;
+      for my $name (@$names) {
         if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /^[0-9]+\.conf$/ }
         else { $all .= cgroup("$path/$name", @files) if $name =~ /^[0-9]+$/ }
       }
@@ -178,7 +179,7 @@ sub end_group {
 }
 
 sub leave {
-  $SIG{$_} = 'IGNORE' for qw(HUP TERM INT);
+  $SIG{$_} = 'IGNORE' for qw(HUP TERM INT ALRM);
   end_group($child) if $child;
   restore();
   POSIX::_exit(0);
@@ -219,7 +220,7 @@ sub run {
   return record('N', $! + 0) unless defined $pid;
   if ($pid == 0) {
     setpgrp(0, 0);
-    $SIG{$_} = 'DEFAULT' for qw(PIPE HUP TERM INT);
+    $SIG{$_} = 'DEFAULT' for qw(PIPE HUP TERM INT ALRM);
     POSIX::dup2(POSIX::open('/dev/null', O_RDONLY), 0);
     POSIX::dup2(fileno $out_end, 1);
     POSIX::dup2(fileno $err_end, 2);
@@ -239,7 +240,7 @@ sub run {
 sub attend {
   my ($pid, $limit, $out, $err) = @_;
   my %text = (fileno $out, '', fileno $err, '');
-  my ($status, $until, $heard) = (undef, time + $limit, time);
+  my ($status, $until, $heard) = (undef, now() + $limit, now());
   my @open = ($out, $err);
   for (;;) {
     while (my ($id, $kind) = next_frame()) {
@@ -247,7 +248,7 @@ sub attend {
       leave() if $kind ne 'K';
     }
     for my $ready (ready(0.1, @open)) {
-      if (fileno $ready == 0) { hear(); $heard = time; next }
+      if (fileno $ready == 0) { hear(); $heard = now(); next }
       my $count = sysread($ready, my $bytes, 65536);
       if (!$count) { @open = grep { $_ != $ready } @open; next }
       my $room = 65536 - length $text{fileno $ready};
@@ -255,14 +256,14 @@ sub attend {
     }
     if (!defined $status && waitpid($pid, POSIX::WNOHANG()) == $pid) {
       $status = $?;
-      $until = time + 1;
+      $until = now() + 1;
     }
-    if (defined $status && (!@open || time >= $until)) {
+    if (defined $status && (!@open || now() >= $until)) {
       my ($kind, $number) = $status & 127 ? ('killed', $status & 127) : ('exited', $status >> 8);
       return record('Z', $kind, $number, @text{fileno $out, fileno $err});
     }
-    return ended('timed-out', $pid, \%text, $out, $err) if time >= $until;
-    leave() if time - $heard > $SILENCE;
+    return ended('timed-out', $pid, \%text, $out, $err) if now() >= $until;
+    leave() if now() - $heard > $SILENCE;
   }
 }
 

@@ -8,9 +8,9 @@ import { FAR_READER } from '../../../src/node/ssh/far-reader.ts';
 import { FrameBuffer, frameOf, parseAnswer } from '../../../src/node/ssh/frames.ts';
 import { createFileReader } from '../../../src/os/file-reader.ts';
 import { shellWord } from '../../../src/os/shell-quote.ts';
-import { PATIENCE_MS } from '../../patience.ts';
+import { PATIENCE_MS, until } from '../../patience.ts';
 import { temporaryDirectory, vmid } from '../local/world.ts';
-import { connect } from './pipe.ts';
+import { connect, tellingPid } from './pipe.ts';
 
 /** The far reader and what stands before it, with a pipe in the place of the network. */
 
@@ -82,6 +82,63 @@ describe('files', () => {
       expect(atMs).toBeLessThanOrEqual(performance.now());
       last = atMs;
     }
+  });
+});
+
+describe('the far reader', () => {
+  it('says why a directory could not be read to its end, and calls it not empty', async () => {
+    const directory = temporaryDirectory();
+    const broken = 'BEGIN { *CORE::GLOBAL::readdir = sub (*) { $! = 5; return } }\n';
+    const items = ['d', 'c', 't'].map((letter) => letter + directory);
+    const answer = await connect(broken + FAR_READER).request('L', items, PATIENCE_MS);
+    expect(answer.ok && answer.value).toEqual(
+      items.map(() => ({ kind: 'error', path: directory, code: 'EIO' })),
+    );
+  });
+
+  it('keeps the time of a command by a clock that nobody sets', async () => {
+    const set = 'my $set; BEGIN { *CORE::GLOBAL::time = sub { $set += 1000 } }\n';
+    const limitS = `${PATIENCE_MS / 1000}`;
+    const texts = [limitS, 'sh', '-c', 'sleep 0.3; echo done'];
+    const answer = await connect(set + FAR_READER).request('X', texts, PATIENCE_MS);
+    expect(answer.ok && answer.value).toMatchObject([
+      { kind: 'ended', how: 'exited', number: 0, stdout: Buffer.from('done\n') },
+    ]);
+  });
+
+  it.each(['HUP', 'TERM', 'INT', 'ALRM'] as const)(
+    'puts back what is held down before it ends by SIG%s',
+    async (signal) => {
+      const directory = temporaryDirectory();
+      const [high, pid] = [join(directory, 'high'), join(directory, 'pid')];
+      writeFileSync(high, 'max\n');
+      const connection = connect(tellingPid(pid) + FAR_READER);
+      await connection.request('W', [high, 'w', '1\n', 'max\n'], PATIENCE_MS);
+      expect(readFileSync(high, 'utf8')).toBe('1\n');
+      process.kill(Number(readFileSync(pid, 'utf8')), `SIG${signal}`);
+      await until(() => readFileSync(high, 'utf8') === 'max\n');
+    },
+  );
+});
+
+describe('a look that hangs', () => {
+  const hanging = 'BEGIN { *CORE::GLOBAL::readdir = sub (*) { sleep(1) while 1 } }\n';
+  const script = hanging + FAR_READER.replace('1 << 20, 30, 15', '1 << 20, 1, 15');
+
+  it('ends the far reader', async () => {
+    const answer = await connect(script).request('L', [`d${temporaryDirectory()}`], PATIENCE_MS);
+    expect(answer.ok ? '' : answer.detail).toMatch(/has ended/);
+  });
+
+  it('ends it so that what is held down is put back', async () => {
+    const directory = temporaryDirectory();
+    const high = join(directory, 'high');
+    writeFileSync(high, 'max\n');
+    const connection = connect(script);
+    await connection.request('W', [high, 'w', '1\n', 'max\n'], PATIENCE_MS);
+    const answer = await connection.request('L', [`d${directory}`], PATIENCE_MS);
+    expect(answer.ok).toBe(false);
+    expect(readFileSync(high, 'utf8')).toBe('max\n');
   });
 });
 
