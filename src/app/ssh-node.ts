@@ -3,6 +3,7 @@ import type { SshNodeConfig } from '../config/model.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
+import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
 import { createMemoryHigh, HIGH_DIRECTORY } from '../node/local/kernel/memory-high.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createPaths, type Paths } from '../node/local/paths.ts';
@@ -131,6 +132,8 @@ class SshSight {
     const items = new Set(guestItems(this.paths, vmid).map((item) => item.slice(1)));
     this.#files.drop(cgroup);
     this.#files.merge(seen.value, (path) => items.has(path) || parentOf(path) === cgroup);
+    const unfit = this.#whyUnfit();
+    if (unfit !== undefined) this.#blind(unfit);
   }
 
   close(): void {
@@ -149,14 +152,21 @@ class SshSight {
   /** Another machine that answers in its place has other guests with the same numbers. */
   #whyUnfit(): string | undefined {
     const { paths } = this;
-    const hasName = [paths.members, paths.at('/etc/hostname')].some((path) =>
-      this.#files.bytes(path),
-    );
-    if (!hasName) return `there is no ${paths.members}: it is no Proxmox VE node, or not up yet`;
     const { node } = this.#config;
     const name = paths.nodeName();
-    if (node === undefined || name === node) return undefined;
-    return `it calls itself ${name}, and not ${node} as \`node\` says`;
+    if (name === '') return this.#whyNameless();
+    if (node !== undefined && name !== node) {
+      return `it calls itself ${name}, and not ${node} as \`node\` says`;
+    }
+    const version = cgroupVersion(paths);
+    return version.ok ? undefined : version.message;
+  }
+
+  #whyNameless(): string {
+    const { members, hostnameFile } = this.paths;
+    return [members, hostnameFile].some((path) => this.#files.bytes(path))
+      ? `${members} and ${hostnameFile} hold no name that a node can have`
+      : `there is no ${members}: it is no Proxmox VE node, or not up yet`;
   }
 }
 
@@ -170,7 +180,7 @@ const CGROUP_ITEMS = [...CGROUP_FILES, 'cgroup.controllers', '?memory.reclaim'].
 /** The questions of a look; the letters are explained beside the far reader. */
 function lookItems(paths: Paths): readonly string[] {
   const files = [
-    ...[paths.members, paths.vmlist, paths.pveVersion, paths.at('/etc/hostname')],
+    ...[paths.members, paths.vmlist, paths.pveVersion, paths.hostnameFile],
     ...[paths.procMeminfo, paths.procLoadavg, paths.procStat, paths.arcstats, paths.cpusOnline],
     ...[paths.procPressure('cpu'), paths.procPressure('memory'), paths.cpusOfGuests],
   ];
@@ -181,6 +191,7 @@ function lookItems(paths: Paths): readonly string[] {
 
 function guestItems(paths: Paths, vmid: Vmid): readonly string[] {
   const config = join(paths.pveDir, 'lxc', `${vmid}.conf`);
-  const files = [paths.members, paths.cpusOfGuests, config].map((path) => `f${path}`);
-  return [...files, `g${paths.cgroup(vmid)}`, ...CGROUP_ITEMS];
+  const files = [paths.members, paths.hostnameFile, paths.cpusOfGuests, config];
+  const node = [...files.map((path) => `f${path}`), `d${paths.cgroupRoot}`];
+  return [...node, `g${paths.cgroup(vmid)}`, ...CGROUP_ITEMS];
 }

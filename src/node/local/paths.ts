@@ -14,6 +14,7 @@ export interface Paths extends Sysroot {
   readonly vmlist: string;
   readonly pveVersion: string;
   readonly members: string;
+  readonly hostnameFile: string;
   readonly cgroupRoot: string;
   /** Holds `ID.scope` for each virtual machine that runs. */
   readonly qemuSlice: string;
@@ -33,7 +34,10 @@ export interface Paths extends Sysroot {
   guestConfig(vmid: Vmid): string;
   /** Where the configurations of this node's virtual machines lie. Looks at the file system. */
   vmDirectory(): string;
-  /** The node's name in the cluster. Looks at the file system, so ask once and keep it. */
+  /**
+   * The node's name in the cluster. Looks at the file system, so ask once and keep it. Empty if
+   * another host has none that a node can have.
+   */
   nodeName(): string;
   /** The machine's own name without its domain: the same on a node, and not from `/etc/pve`. */
   hostName(): string;
@@ -47,7 +51,8 @@ export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THI
   const members = join(pveDir, '.members');
   const cgroupRoot = at('/sys/fs/cgroup');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
-  const hostName = (): string => findHostName(at('/etc/hostname'), files);
+  const hostnameFile = at('/etc/hostname');
+  const hostName = (): string => findHostName(hostnameFile, files);
   const nodeName = (): string => findNodeName(members, files) ?? hostName();
   const directoryOf = (kind: 'lxc' | 'qemu-server'): string => {
     // A link to nodes/NODE/lxc on a node. In a copy of its tree it may have become a plain file.
@@ -62,6 +67,7 @@ export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THI
     vmlist: join(pveDir, '.vmlist'),
     pveVersion: join(pveDir, '.version'),
     members,
+    hostnameFile,
     cgroupRoot,
     qemuSlice: join(cgroupRoot, 'qemu.slice'),
     procMeminfo: at('/proc/meminfo'),
@@ -101,6 +107,7 @@ function findNodeName(members: string, files: ReadableFiles): string | undefined
 function findHostName(path: string, files: ReadableFiles): string {
   const file = createFileReader(NAME_FILE_LIMIT_BYTES, files)(path);
   const label = file.ok ? firstLabel(file.value.toString('utf8')) : undefined;
+  if (files !== FILES_OF_THIS_HOST) return label ?? '';
   return label ?? firstLabel(hostname()) ?? 'localhost';
 }
 

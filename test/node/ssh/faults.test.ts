@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FarNode } from '../../../src/app/world.ts';
@@ -105,6 +105,29 @@ describe('a look', () => {
     await stranger.eyes.observe();
     expect(server.wire.connections).toBe(2);
     expectBlind(stranger, /refuses the login/);
+  });
+
+  it.each([
+    ['at the whole node', (far: FarNode) => far.eyes.observe()],
+    ['at one guest', (far: FarNode) => far.eyes.inspect(ID)],
+  ])('%s, without cgroup v2 or a name of its own, is none', async (_where, look) => {
+    const { far, node } = await behindSsh();
+    await far.eyes.observe();
+    expect(far.problem()).toBeUndefined();
+    const at = (path: string): string => join(node.root, path);
+    const moved = async (path: string, to: string, why: RegExp): Promise<void> => {
+      renameSync(at(path), at(to));
+      await look(far);
+      expectBlind(far, why);
+      renameSync(at(to), at(path));
+      await seenAgain(far);
+    };
+    await moved('sys/fs/cgroup/cgroup.controllers', 'sys/fs/cgroup/memory', /cgroup v1/);
+    await moved('sys/fs/cgroup/cgroup.controllers', 'controllers', /no control groups/);
+    writeFileSync(at('etc/hostname'), '-\n');
+    await moved('etc/pve/.members', 'members', /hold no name that a node can have/);
+    rmSync(at('etc/hostname'));
+    await moved('etc/pve/.members', 'members', /is no Proxmox VE node, or not up yet/);
   });
 });
 

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path/posix';
 import type { Paths } from '../paths.ts';
 
 export type CgroupVersion =
@@ -10,8 +8,9 @@ export type CgroupVersion =
 /** Whether the node runs on cgroup v2, the only one from which this program can read. */
 export function cgroupVersion(paths: Paths): CgroupVersion {
   const root = paths.cgroupRoot;
-  if (existsSync(join(root, 'cgroup.controllers'))) return { ok: true };
-  if (existsSync(join(root, 'memory')) || existsSync(join(root, 'unified'))) {
+  const names = namesIn(paths);
+  if (names.includes('cgroup.controllers')) return { ok: true };
+  if (names.includes('memory') || names.includes('unified')) {
     return {
       ok: false,
       message:
@@ -24,4 +23,12 @@ export function cgroupVersion(paths: Paths): CgroupVersion {
     ok: false,
     message: `There are no control groups at ${root}: this is not a running Proxmox VE node.`,
   };
+}
+
+function namesIn({ cgroupRoot, files }: Paths): readonly string[] {
+  try {
+    return files.names(cgroupRoot);
+  } catch {
+    return [];
+  }
 }
