@@ -20,6 +20,8 @@ export interface AskedChange {
   readonly boostMs?: number | undefined;
   /** The bounds of its policy do not count. What it needs, and what the host has, still does. */
   readonly force?: boolean | undefined;
+  /** Who asks is an admin: what he gives counts as given, and bounds can be shares of it. */
+  readonly asAdmin?: boolean | undefined;
 }
 
 export interface AskedVerdict {

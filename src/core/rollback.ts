@@ -1,8 +1,10 @@
-import { type Allocation, differing, pick } from './allocation.ts';
+import { type Allocation, differing, pick, resourceOf } from './allocation.ts';
 import { parseBackupId, type StoredBackup } from './backup.ts';
+import { withUnit } from './explain.ts';
 import { memoryNeed } from './guards.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
 import { newestFirst } from './own-values.ts';
+import type { ContainerPolicy } from './policy.ts';
 import { takesMemory } from './proof.ts';
 import type { Reading } from './reading.ts';
 import type { Mib, Milliseconds } from './units.ts';
@@ -132,4 +134,29 @@ export function refuseMemory(sample: Reading<CgroupSample>, limitMib: Mib): stri
   const needMib = Math.ceil(memoryNeed(usage.value.workingSetMib + usage.value.swapMib));
   if (needMib <= limitMib) return undefined;
   return `it needs ${needMib} MB now, so ${limitMib} MB would be too little`;
+}
+
+/**
+ * Why somebody who is bound to the policy of a guest may not bring it there; undefined: he may.
+ * Without a line of its own, a lever gives as much as the other one.
+ */
+export function whyOutside(
+  now: Allocation,
+  then: Allocation,
+  { cpu, memory }: Pick<ContainerPolicy, 'cpu' | 'memory'>,
+): string | undefined {
+  for (const lever of differing(now, then)) {
+    const resource = resourceOf(lever);
+    const { min, max = Number.POSITIVE_INFINITY } =
+      resource === 'cores' ? cpu : { min: memory.minMib, max: memory.maxMib };
+    const value = then[lever] ?? then.cores ?? then.cpuLimit ?? Number.POSITIVE_INFINITY;
+    if (value >= min && value <= max) continue;
+    const had = Number.isFinite(value) ? withUnit(resource, value) : 'no limit of its CPU';
+    const bound =
+      value < min
+        ? `no less than ${withUnit(resource, min)}`
+        : `at most ${withUnit(resource, max)}`;
+    return `it had ${had} then, and its policy allows ${bound}`;
+  }
+  return undefined;
 }

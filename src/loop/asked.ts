@@ -1,13 +1,15 @@
+import type { Resource } from '../core/allocation.ts';
 import { type AskedChange, decideAsked } from '../core/asked.ts';
 import type { Verdicts } from '../core/decide.ts';
 import type { Change } from '../core/decision.ts';
 import { explainHold } from '../core/explain.ts';
 import { noteGiven } from '../core/given.ts';
+import type { GuestRecord } from '../core/guest-record.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Plan, PlannedChange } from '../core/plan.ts';
 import type { Management } from '../core/policy.ts';
-import { milliseconds } from '../core/units.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import { afterHand } from './drift.ts';
 import { changesOf } from './log-cycle.ts';
 import type { Observed } from './observe.ts';
@@ -80,15 +82,33 @@ export class Asking {
   ): void {
     const record = recordOf(state, this.wanted.vmid);
     const management = record.running && manage(record.running);
-    const holdMs = management?.kind === 'managed' ? management.policy.timing.manualHoldMs : 0;
+    const { asAdmin = false } = this.wanted;
     for (const { resource } of changes) {
-      const { changedMs } = record[resource];
-      const isHeld = holdMs > 0 && changedMs !== undefined;
-      const untilMs = isHeld ? milliseconds(changedMs + holdMs) : undefined;
-      afterHand(record, resource, untilMs);
-      if (record.known !== undefined) noteGiven(record, record.known, [resource]);
+      keepAsked(record, resource, { management, asAdmin, sinceMs: record[resource].changedMs });
     }
   }
+}
+
+export interface Keeping {
+  readonly management: Management | undefined;
+  readonly asAdmin: boolean;
+  /** When it came about; undefined: an earlier hold goes on. */
+  readonly sinceMs: Milliseconds | undefined;
+}
+
+/**
+ * A value that was asked for stays, as one that was set by hand does. Only what an admin asks for
+ * counts as given: whoever is bound to shares of that would move his own bounds with each wish.
+ */
+export function keepAsked(
+  record: GuestRecord,
+  resource: Resource,
+  { management, asAdmin, sinceMs }: Keeping,
+): void {
+  const holdMs = management?.kind === 'managed' ? management.policy.timing.manualHoldMs : 0;
+  const isHeld = holdMs > 0 && sinceMs !== undefined;
+  afterHand(record, resource, isHeld ? milliseconds(sinceMs + holdMs) : undefined);
+  if (asAdmin && record.known !== undefined) noteGiven(record, record.known, [resource]);
 }
 
 const DRY_RUN = { kind: 'dry-run' } as const;

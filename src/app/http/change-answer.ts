@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { mayAs } from './access.ts';
 import { HttpProblem } from './problem.ts';
 import type { Asked } from './route.ts';
 
@@ -37,6 +38,10 @@ export type ChangeAnswer = z.infer<typeof changeAnswer>;
 
 /** Who it was, as log and journal have it. */
 export const askedBy = ({ who }: Pick<Asked, 'who'>): string => `api:${who?.name ?? 'nobody'}`;
+
+/** The bounds of a policy are for everybody else. */
+export const isAdmin = ({ who }: Pick<Asked, 'who'>): boolean =>
+  who !== undefined && mayAs(who.role, 'admin');
 
 export function refuseInDryRun(isDryRun: boolean, { dry_run }: ChangeQuery): void {
   if (!isDryRun || dry_run) return;

@@ -5,13 +5,13 @@ import { plainText } from '../../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../../core/units.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
 import { describe } from '../../loop/log-cycle.ts';
-import { mayAs } from './access.ts';
 import {
   askedBy,
   type ChangeAnswer,
   type ChangeQuery,
   changeAnswer,
   changeQuery,
+  isAdmin,
   refuseInDryRun,
 } from './change-answer.ts';
 import { loopOf, vmidOf } from './guests.ts';
@@ -34,9 +34,9 @@ export async function change(
   vmid: Vmid,
   wanted: Wanted,
 ): Promise<ChangeAnswer> {
-  const { service, query, who } = asked;
+  const { service, query } = asked;
   const loop = loopOf(service, vmid, query.node);
-  if (wanted.force === true && (who === undefined || !mayAs(who.role, 'admin'))) {
+  if (wanted.force === true && !isAdmin(asked)) {
     throw new HttpProblem('role', 'force needs the role admin');
   }
   refuseInDryRun(loop.settings.dryRun, query);
@@ -44,7 +44,7 @@ export async function change(
   asked.stay();
   const outcome = await service.change(
     loop,
-    { vmid, by: askedBy(asked), ...wanted },
+    { vmid, by: askedBy(asked), asAdmin: isAdmin(asked), ...wanted },
     query.dry_run,
   );
   if (outcome === undefined) throw new HttpProblem('failed', 'The guests cannot be seen now');

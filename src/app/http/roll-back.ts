@@ -1,8 +1,15 @@
 import { join } from 'node:path/posix';
-import { type Allocation, LEVERS, resourceOf } from '../../core/allocation.ts';
+import { type Allocation, isSameValue, LEVERS, pick, resourceOf } from '../../core/allocation.ts';
+import type { GuestConfig } from '../../core/observation.ts';
 import { backupsOfGuest, ownValues } from '../../core/own-values.ts';
-import { chooseBackup, explainNoBackup, parseRestorePoint } from '../../core/rollback.ts';
+import {
+  chooseBackup,
+  explainNoBackup,
+  parseRestorePoint,
+  whyOutside,
+} from '../../core/rollback.ts';
 import type { Vmid } from '../../core/units.ts';
+import { keepAsked } from '../../loop/asked.ts';
 import { describeRestore, isWhole } from '../../loop/log-restore.ts';
 import type { RestoreGoal, RestoreResult } from '../../loop/restoration.ts';
 import { restore } from '../../loop/restore.ts';
@@ -10,7 +17,13 @@ import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
 import type { NodeLoop } from '../node-loop.ts';
 import { withoutHands } from '../world.ts';
-import { askedBy, type ChangeAnswer, type ChangeQuery, refuseInDryRun } from './change-answer.ts';
+import {
+  askedBy,
+  type ChangeAnswer,
+  type ChangeQuery,
+  isAdmin,
+  refuseInDryRun,
+} from './change-answer.ts';
 import { loopOf } from './guests.ts';
 import { HttpProblem } from './problem.ts';
 import type { Asked } from './route.ts';
@@ -39,16 +52,58 @@ export async function rollBack(
       localTime: createTimestamp(loop.config.timezone),
     };
     const result = await restore(world, goal, context);
+    if (!query.dry_run) keepRestored(loop, vmid, result, isAdmin(asked));
     return answerOf(result, vmid, describeRestore(result, goal, context));
   });
 }
 
+/** What came of it was asked for, and is not to be taken for something that was set by hand. */
+function keepRestored(
+  loop: NodeLoop,
+  vmid: Vmid,
+  { target }: RestoreResult,
+  asAdmin: boolean,
+): void {
+  const { world, state, settings } = loop;
+  const file = world.guests.read(vmid);
+  const record = state.guests.get(vmid);
+  if (!file.ok || record?.known === undefined) return;
+  const now = file.value.config;
+  const came = LEVERS.filter((lever) => isSameValue(lever, now[lever], target[lever]));
+  if (came.length === 0) return;
+  record.known = { ...record.known, ...pick(now, came) };
+  const sinceMs = world.clock.monotonicMs();
+  for (const resource of new Set(came.map(resourceOf))) {
+    keepAsked(record, resource, { management: settings.manage(now), asAdmin, sinceMs });
+  }
+  loop.save();
+}
+
+/** Throws for a guest that the configuration leaves alone, and for what its policy forbids. */
+function refuseByPolicy(
+  asked: AskedToRollBack,
+  { settings }: NodeLoop,
+  now: GuestConfig,
+  then: GuestConfig,
+): void {
+  const management = settings.manage(now);
+  const why =
+    management.kind === 'ignored'
+      ? management.because
+      : isAdmin(asked)
+        ? undefined
+        : whyOutside(now, then, management.policy);
+  if (why === undefined) return;
+  throw new HttpProblem('refused', `Guest ${now.vmid} was not rolled back: ${why}`);
+}
+
 async function goalOf(
-  { service }: AskedToRollBack,
+  asked: AskedToRollBack,
   loop: NodeLoop,
   vmid: Vmid,
   to: string | undefined,
 ): Promise<RestoreGoal> {
+  const { service } = asked;
   const { config, open, world } = loop;
   const point = to === undefined ? ({ kind: 'newest' } as const) : parseRestorePoint(to);
   if (point === undefined) {
@@ -72,6 +127,7 @@ async function goalOf(
   if (!backup.config.ok) throw new HttpProblem('refused', backup.config.detail);
   const isOwn = point.kind === 'own';
   const then = isOwn ? { ...now, ...ownValues(now, own).values } : backup.config.value;
+  refuseByPolicy(asked, loop, now, then);
   const { id: backupId, takenAtMs } = backup;
   return { vmid, backupId, takenAtMs, isOwn, config: then, guest: now.identity };
 }

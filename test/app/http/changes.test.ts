@@ -49,10 +49,21 @@ describe('a change that is asked for', () => {
       await served.cycle();
     }
     expect(served.node.get(101).config.cores).toBe(6);
-    expect(served.loop.state.guests.get(vmid(101))?.given?.cores).toBe(6);
+    expect(served.loop.state.guests.get(vmid(101))?.given?.cores).toBe(2);
     served.pass(3_600_000);
     await served.cycle();
     expect(served.node.get(101).config.cores).toBe(2);
+  });
+
+  it.each([
+    ['scale', 409],
+    ['admin', 200],
+  ] as const)('moves bounds that are shares only for an admin (%s)', async (role, second) => {
+    const served = await ready('  max_cores: 300 %\n');
+    expect((await post(served, 'cores', { cores: 6 }, role)).status).toBe(200);
+    served.node.rebalance();
+    served.pass(10_000);
+    expect((await post(served, 'cores', { cores: 7 }, role)).status).toBe(second);
   });
 
   it('as a dry run says what it would do, and leaves no trace', async () => {
