@@ -173,19 +173,21 @@ class Daemon {
     return turn.take(work);
   }
 
-  /** At a turn of its own, as a cycle for one guest. */
-  #change(node: NodeLoop, wanted: AskedChange, dryRun: boolean): Promise<AskedOutcome | undefined> {
-    return this.#inTurn(node, async () => {
-      const answered = (): Promise<Answered> => node.askedCycle(wanted, dryRun, this.#stop.signal);
-      if (dryRun) return (await answered()).outcome;
-      let outcome: AskedOutcome | undefined;
-      await this.#watched(node, async () => {
-        const { ended, outcome: found } = await answered();
-        outcome = found;
-        return ended;
-      });
-      return outcome;
+  /** Within a turn, as a cycle for one guest. */
+  async #change(
+    node: NodeLoop,
+    wanted: AskedChange,
+    dryRun: boolean,
+  ): Promise<AskedOutcome | undefined> {
+    const answered = (): Promise<Answered> => node.askedCycle(wanted, dryRun, this.#stop.signal);
+    if (dryRun) return (await answered()).outcome;
+    let outcome: AskedOutcome | undefined;
+    await this.#watched(node, async () => {
+      const { ended, outcome: found } = await answered();
+      outcome = found;
+      return ended;
     });
+    return outcome;
   }
 
   #httpPart({ context, home }: Launched): HttpPart {

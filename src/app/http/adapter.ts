@@ -6,8 +6,16 @@ import { HttpProblem } from './problem.ts';
 const MOST_BODY_BYTES = 1024 * 1024;
 const BODY_LIMIT_MS = 5000;
 
-/** The whole request; its body is read first. Throws for one that is too large or too slow. */
-export async function requestOf(incoming: IncomingMessage, scheme: string): Promise<Request> {
+/**
+ * The whole request; its body is read first. Throws for one that is too large or too slow.
+ *
+ * @param gone fires when the connection is over
+ */
+export async function requestOf(
+  incoming: IncomingMessage,
+  scheme: string,
+  gone: AbortSignal,
+): Promise<Request> {
   const { method = 'GET', headers, url = '/' } = incoming;
   const all = new Headers();
   for (const [name, value] of Object.entries(headers)) {
@@ -17,7 +25,9 @@ export async function requestOf(incoming: IncomingMessage, scheme: string): Prom
   const body = hasBody ? await bodyOf(incoming) : undefined;
   // What the address names is checked elsewhere; a whole one in the request line counts as a path.
   const path = url.startsWith('/') ? url : '/';
-  const about = { method, headers: all, ...(body !== undefined && { body }) };
+  // What HEAD asks for is that of GET; the body is left out when it is handed over.
+  const asked = method === 'HEAD' ? 'GET' : method;
+  const about = { method: asked, headers: all, signal: gone, ...(body !== undefined && { body }) };
   return new Request(new URL(`${scheme}://localhost${path}`), about);
 }
 
@@ -66,13 +76,18 @@ export async function answerWith(
     return;
   }
   outgoing.flushHeaders();
-  outgoing.on('close', () => void reader.cancel().catch(() => {}));
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done || outgoing.destroyed) break;
-    if (!outgoing.write(value)) await roomIn(outgoing);
+  try {
+    outgoing.on('close', () => void reader.cancel().catch(() => {}));
+    while (!outgoing.destroyed) {
+      const { done, value } = await reader.read();
+      if (done || outgoing.destroyed) break;
+      if (!outgoing.write(value)) await roomIn(outgoing);
+    }
+    outgoing.end();
+  } finally {
+    // It may have gone before anybody heard of it.
+    await reader.cancel().catch(() => {});
   }
-  outgoing.end();
 }
 
 function roomIn(outgoing: ServerResponse): Promise<void> {

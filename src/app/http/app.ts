@@ -47,8 +47,11 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
   return {
     async serve(incoming, outgoing, { stay }) {
       const visit: Visit = { ...whence(incoming, rules), hosts: hosts(), isRoot: false, stay };
+      const gone = new AbortController();
+      outgoing.on('close', () => gone.abort());
+      if (outgoing.destroyed) gone.abort();
       try {
-        const response = await answered(incoming, visit, answer);
+        const response = await answered(incoming, visit, gone.signal, answer);
         await answerWith(response, outgoing, incoming.method === 'HEAD');
       } catch {
         // Whoever asked is gone.
@@ -69,11 +72,12 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
 async function answered(
   incoming: IncomingMessage,
   visit: Visit,
+  gone: AbortSignal,
   answer: (request: Request, visit: Visit) => Promise<Response>,
 ): Promise<Response> {
   try {
     refuseForeignHost(incoming.headers.host, visit.hosts);
-    const request = await requestOf(incoming, visit.isSecure ? 'https' : 'http');
+    const request = await requestOf(incoming, visit.isSecure ? 'https' : 'http', gone);
     return await answer(request, visit);
   } catch (error) {
     if (error instanceof HttpProblem) return problemAnswer(error);

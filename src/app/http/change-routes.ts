@@ -5,6 +5,7 @@ import { plainText } from '../../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../../core/units.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
 import { describe } from '../../loop/log-cycle.ts';
+import type { NodeLoop } from '../node-loop.ts';
 import {
   askedBy,
   type ChangeAnswer,
@@ -15,6 +16,7 @@ import {
   refuseInDryRun,
 } from './change-answer.ts';
 import { loopOf, vmidOf } from './guests.ts';
+import { whenItsTurn } from './in-line.ts';
 import { HttpProblem } from './problem.ts';
 import { rollBack } from './roll-back.ts';
 import { type Asked, type Route, route } from './route.ts';
@@ -40,13 +42,8 @@ export async function change(
     throw new HttpProblem('role', 'force needs the role admin');
   }
   refuseInDryRun(loop.settings.dryRun, query);
-  // A cycle before it may take a while, and so may the change.
-  asked.stay();
-  const outcome = await service.change(
-    loop,
-    { vmid, by: askedBy(asked), asAdmin: isAdmin(asked), ...wanted },
-    query.dry_run,
-  );
+  const whole = { vmid, by: askedBy(asked), asAdmin: isAdmin(asked), ...wanted };
+  const outcome = await whenItsTurn(asked, loop, () => service.change(loop, whole, query.dry_run));
   if (outcome === undefined) throw new HttpProblem('failed', 'The guests cannot be seen now');
   return answerOf(outcome, vmid, `${guestLabel({ vmid })}`);
 }
@@ -154,18 +151,30 @@ const LONGEST_PAUSE_MINUTES = 30 * 24 * 60;
 const pauseAnswer = z.object({ vmid: z.int(), until: z.nullable(z.string()), says: z.string() });
 
 /** The loop leaves the guest alone until then; what was there before does not count any more. */
-function hold(asked: Asked<ChangeQuery>, minutes: number): z.infer<typeof pauseAnswer> {
+async function hold(
+  asked: Asked<ChangeQuery>,
+  minutes: number,
+): Promise<z.infer<typeof pauseAnswer>> {
   const { service, params, query } = asked;
   const vmid = vmidOf(params);
   const loop = loopOf(service, vmid, query.node);
+  refuseInDryRun(loop.settings.dryRun, query);
+  return whenItsTurn(asked, loop, () => holdNow(asked, loop, vmid, minutes));
+}
+
+function holdNow(
+  asked: Asked<ChangeQuery>,
+  loop: NodeLoop,
+  vmid: Vmid,
+  minutes: number,
+): z.infer<typeof pauseAnswer> {
   const { clock, holds, log } = loop.world;
   const who = guestLabel({ vmid });
   const until = new Date(clock.wallMs() + minutes * 60_000).toISOString();
   const does = minutes > 0 ? `is left alone until ${until}` : 'is looked after again';
   const says = `${who} ${does}, as ${askedBy(asked)} has asked`;
   const answer = { vmid, until: minutes > 0 ? until : null, says: `${says}.` };
-  if (query.dry_run) return answer;
-  refuseInDryRun(loop.settings.dryRun, query);
+  if (asked.query.dry_run) return answer;
   const guest = loop.state.guests.get(vmid)?.identity;
   const untilMs = milliseconds(clock.wallMs() + minutes * 60_000);
   const reason = `it is paused by ${askedBy(asked)}`;

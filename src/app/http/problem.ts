@@ -22,6 +22,7 @@ const STATUS_OF = {
   'not-here': 501,
   failed: 502,
   starting: 503,
+  busy: 503,
   'too-many-listeners': 503,
 } as const;
 

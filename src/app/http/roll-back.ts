@@ -25,6 +25,7 @@ import {
   refuseInDryRun,
 } from './change-answer.ts';
 import { loopOf } from './guests.ts';
+import { whenItsTurn } from './in-line.ts';
 import { HttpProblem } from './problem.ts';
 import type { Asked } from './route.ts';
 
@@ -41,8 +42,7 @@ export async function rollBack(
   const { service, query } = asked;
   const loop = loopOf(service, vmid, query.node);
   refuseInDryRun(loop.settings.dryRun, query);
-  asked.stay();
-  return service.inTurn(loop, async (stop) => {
+  return whenItsTurn(asked, loop, async (stop) => {
     const goal = { ...(await goalOf(asked, loop, vmid, to)), askedBy: askedBy(asked) };
     const { cpus } = loop.world.host.observe();
     const world = query.dry_run ? withoutHands(loop.open.world) : loop.open.world;

@@ -19,7 +19,7 @@ export interface HttpService {
   readonly figures: (path: string) => Promise<HttpAnswer | undefined>;
   /** Runs this when neither a cycle nor a sample of the node is under way. */
   readonly inTurn: <T>(node: NodeLoop, work: (stop: AbortSignal) => Promise<T>) => Promise<T>;
-  /** What a person wants for a guest; undefined: the guests cannot be seen. */
+  /** What a person wants for a guest, within a turn; undefined: the guests cannot be seen. */
   readonly change: (
     node: NodeLoop,
     wanted: AskedChange,

@@ -1,7 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { missing, present } from '../../../src/core/reading.ts';
 import { vmid } from '../../core/builders.ts';
-import { type Served, serve } from './served.ts';
+import { until } from '../../patience.ts';
+import { type Served, serve, TOKENS } from './served.ts';
 
 /** What is asked for goes the way of the loop's own changes, or is refused with the reason. */
 
@@ -164,6 +168,85 @@ describe('a change that is asked for', () => {
   });
 });
 
+/** Node tells of each request that a server gets. */
+const EVERY_REQUEST = 'http.server.request.start';
+
+describe('while the node is at work', () => {
+  /** Its turn is taken until `end` is called. */
+  function atWork(served: Served): { readonly end: () => Promise<void> } {
+    let release = (): void => {};
+    const work = served.during(
+      () =>
+        new Promise<void>((resolve) => {
+          release = resolve;
+        }),
+    );
+    return {
+      end: () => {
+        release();
+        return work;
+      },
+    };
+  }
+
+  it('eight wishes wait for their turn, and a further one is refused', async () => {
+    const served = await ready();
+    const { end } = atWork(served);
+    const asked = Array.from({ length: 9 }, () => post(served, 'pause', { minutes: 30 }));
+    const first = await Promise.race(asked);
+    expect(first).toMatchObject({ status: 503, json: { code: 'busy' } });
+    await end();
+    const statuses = (await Promise.all(asked)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(8);
+    expect((await post(served, 'cores', { cores: 3 })).status).toBe(200);
+  });
+
+  it('a wish of somebody who has gone is dropped', async () => {
+    const served = await ready();
+    const { end } = atWork(served);
+    let isGone = false;
+    const notice = (message: unknown): void => {
+      const { response } = message as { readonly response: ServerResponse };
+      response.on('close', () => {
+        isGone = true;
+      });
+    };
+    subscribe(EVERY_REQUEST, notice);
+    const body = JSON.stringify({ cores: 6 });
+    const socket = connect(served.port, '127.0.0.1');
+    socket.write(
+      'POST /api/v1/guests/101/cores HTTP/1.1\r\nHost: localhost\r\n' +
+        `Authorization: Bearer ${TOKENS.scale}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => served.inLine() === 1);
+    unsubscribe(EVERY_REQUEST, notice);
+    socket.destroy();
+    await until(() => isGone);
+    await end();
+    await served.during(async () => {});
+    expect(served.node.done).toEqual([]);
+  });
+
+  it.each([
+    ['pause', { minutes: 30 }],
+    ['resume', {}],
+    ['rollback', {}],
+  ])('a %s waits too', async (what, body) => {
+    const served = await ready();
+    const { end } = atWork(served);
+    let isAnswered = false;
+    const asked = post(served, what, body).finally(() => {
+      isAnswered = true;
+    });
+    await until(() => isAnswered || served.inLine() === 1);
+    expect([isAnswered, served.node.holds.size]).toEqual([false, 0]);
+    await end();
+    await asked;
+    expect(served.node.holds.size).toBe(what === 'rollback' ? 0 : 1);
+  });
+});
+
 describe('a boost that is asked for', () => {
   it('is given back on time', async () => {
     const served = await ready();
@@ -233,6 +316,14 @@ it('events come as they happen, to no more listeners than there may be', async (
   const served = await ready();
   const { text, headers } = await served.as('read', 'GET', '/api/v1/events');
   expect([headers['content-type'], text]).toEqual(['text/event-stream', ': welcome\n\n']);
+});
+
+it('whoever asks only for the head of the events does not listen', async () => {
+  const served = await ready();
+  for (let round = 0; round < 20; round += 1) {
+    expect((await served.as('read', 'HEAD', '/api/v1/events')).status).toBe(200);
+  }
+  expect((await served.as('read', 'GET', '/api/v1/events')).status).toBe(200);
 });
 
 describe('an id that two nodes have', () => {

@@ -3,8 +3,7 @@ import { createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { afterEach } from 'vitest';
 import type { DaemonState } from '../../../src/app/control-answer.ts';
-import { type HttpPart, httpPart } from '../../../src/app/http/part.ts';
-import type { HttpService } from '../../../src/app/http/service.ts';
+import { type HttpPart, type HttpPartOptions, httpPart } from '../../../src/app/http/part.ts';
 import { settingsOf } from '../../../src/app/loop-settings.ts';
 import { NodeLoop } from '../../../src/app/node-loop.ts';
 import type { JournalListener } from '../../../src/app/outputs.ts';
@@ -63,6 +62,10 @@ export interface Served {
   pass(ms: number): void;
   apply(yaml: string): Promise<void>;
   cycle(): Promise<void>;
+  /** Has its turn taken by a work that lasts so long. */
+  during(work: () => Promise<void>): Promise<void>;
+  /** How many requests have got in line for a turn. */
+  readonly inLine: () => number;
   /** Another node of the same daemon. */
   beside(loop: NodeLoop): void;
 }
@@ -113,9 +116,18 @@ export async function serve(
   const heard: JournalListener[] = [];
   let reloads = 0;
   const loops: [NodeLoop, ...NodeLoop[]] = [loop];
-  const service = serviceOf(loops, () => {
-    reloads += 1;
-  });
+  const turn = new Turn();
+  let inLine = 0;
+  const service: HttpPartOptions['service'] = {
+    ...serviceOf(loops),
+    inTurn: (_node, work) => {
+      inLine += 1;
+      return turn.take(() => work(NO_STOP));
+    },
+    reload: () => {
+      reloads += 1;
+    },
+  };
   const outputs = { log: world.log, listen: (one: JournalListener) => void heard.push(one) };
   const part = httpPart({ service, outputs, pageFile });
   open.push(() => part.stop());
@@ -133,15 +145,15 @@ export async function serve(
       if (ended !== undefined) part.cycleEnded(ended);
     },
     beside: (other) => void loops.push(other),
+    during: (work) => turn.take(work),
+    inLine: () => inLine,
   };
 }
 
 function serviceOf(
   loops: [NodeLoop, ...NodeLoop[]],
-  reload: () => void,
-): Omit<HttpService, 'complain' | 'pageFile'> {
+): Omit<HttpPartOptions['service'], 'inTurn' | 'reload'> {
   const [loop] = loops;
-  const turn = new Turn();
   const known = (): DaemonState => {
     const { view, settings, state, open: opened, world } = loop;
     const about = { node: opened.name, from: 'daemon', timezone: 'UTC' } as const;
@@ -155,11 +167,8 @@ function serviceOf(
     known: () => [known()],
     health: async () => ({ format: HEALTH_FORMAT, healthy: true, checks: [] }),
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
-    inTurn: (_node, work) => turn.take(() => work(NO_STOP)),
-    change: (one, wanted, dryRun) =>
-      turn.take(async () => (await one.askedCycle(wanted, dryRun, NO_STOP)).outcome),
+    change: async (one, wanted, dryRun) => (await one.askedCycle(wanted, dryRun, NO_STOP)).outcome,
     validate: (text) => parseConfig(text, 'the text', {}),
-    reload,
   };
 }
 
