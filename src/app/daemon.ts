@@ -1,8 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
-import type { AskedChange } from '../core/asked.ts';
-import type { AskedOutcome } from '../loop/asked.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { readConfiguration, readVariables } from './configuration.ts';
 import { openControl } from './control.ts';
@@ -14,7 +12,7 @@ import { type GroupsPart, groupsPart } from './groups.ts';
 import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
-import { type Answered, NodeLoop, type NodeLoopOptions } from './node-loop.ts';
+import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
@@ -173,23 +171,6 @@ class Daemon {
     return turn.take(work);
   }
 
-  /** Within a turn, as a cycle for one guest. */
-  async #change(
-    node: NodeLoop,
-    wanted: AskedChange,
-    dryRun: boolean,
-  ): Promise<AskedOutcome | undefined> {
-    const answered = (): Promise<Answered> => node.askedCycle(wanted, dryRun, this.#stop.signal);
-    if (dryRun) return (await answered()).outcome;
-    let outcome: AskedOutcome | undefined;
-    await this.#watched(node, async () => {
-      const { ended, outcome: found } = await answered();
-      outcome = found;
-      return ended;
-    });
-    return outcome;
-  }
-
   #httpPart({ context, home }: Launched): HttpPart {
     const { outputs } = home;
     return httpPart({
@@ -204,7 +185,11 @@ class Daemon {
         },
         figures: (path) => this.#metrics.figures(path),
         inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
-        change: (node, wanted, dryRun) => this.#change(node, wanted, dryRun),
+        change: (node, wanted, dryRun) =>
+          node.askedCycle({
+            ...{ wanted, dryRun, stop: this.#stop.signal },
+            watched: (cycle) => this.#watched(node, cycle),
+          }),
         validate: (text) => {
           const variables = readVariables(context);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});

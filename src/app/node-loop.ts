@@ -27,10 +27,13 @@ export interface NodeLoopOptions {
   readonly onSaved?: () => void;
 }
 
-/** How it went; undefined: the guests could not be seen. */
-export interface Answered {
-  readonly outcome: AskedOutcome | undefined;
-  readonly ended: EndedCycle;
+/** What a person wants, and how it is to be carried out. */
+export interface AskedCycle {
+  readonly wanted: AskedChange;
+  readonly dryRun: boolean;
+  readonly stop: AbortSignal;
+  /** Is handed the cycle that carries it out; not called if there is nothing to carry out. */
+  readonly watched: (cycle: () => Promise<EndedCycle>) => Promise<EndedCycle>;
 }
 
 /**
@@ -108,24 +111,42 @@ export class NodeLoop {
   }
 
   /**
-   * Does what a person wants for one guest, as a cycle for it alone. A dry run works on a copy of
-   * the state, and leaves no trace.
+   * Does what a person wants for one guest, as a cycle for it alone; undefined: the guests could
+   * not be seen. It is tried on a copy of the state first: what is refused, a dry run and what is
+   * so already leave no trace, and take nothing of what the next cycle goes by.
    */
-  async askedCycle(wanted: AskedChange, dryRun: boolean, stop: AbortSignal): Promise<Answered> {
+  async askedCycle({
+    wanted,
+    dryRun,
+    stop,
+    watched,
+  }: AskedCycle): Promise<AskedOutcome | undefined> {
     await this.#longEnough(wanted.vmid);
     await this.world.observe();
     const { world, name } = this.open;
-    const isDry = dryRun || this.#settings.dryRun;
-    const state = isDry ? structuredClone(this.state) : this.state;
+    const { manage, dryRun: isDry } = this.#settings;
+    const copy = structuredClone(this.state);
+    const trying = new Asking(wanted);
+    const tried = await runCycle(watching(withoutHands(world)), this.#toTry(trying), copy, stop);
+    const outcome = tried.ok ? trying.end(copy, manage, true) : undefined;
+    if (dryRun || isDry || outcome?.kind !== 'dry-run') return outcome;
     const asking = new Asking(wanted);
-    const settings = {
-      ...{ ...this.#forCycle(), asking, urgent: new Set([wanted.vmid]), dryRun: isDry },
-      ...(isDry && { save: () => undefined, onHeadroom: () => {}, logQuietCycles: false }),
+    const { result } = await watched(async () => {
+      const done = await runCycle(world, this.#toAsk(asking), this.state, stop);
+      return { node: name, kind: 'early', result: done, view: undefined };
+    });
+    return result.ok ? asking.end(this.state, manage, false) : undefined;
+  }
+
+  #toAsk(asking: Asking): CycleSettings {
+    return { ...this.#forCycle(), asking, urgent: new Set([asking.wanted.vmid]) };
+  }
+
+  #toTry(asking: Asking): CycleSettings {
+    return {
+      ...{ ...this.#toAsk(asking), dryRun: true, logQuietCycles: false },
+      ...{ save: () => undefined, onHeadroom: () => {} },
     };
-    const watched = isDry ? watching(withoutHands(world)) : world;
-    const result = await runCycle(watched, settings, state, stop);
-    const outcome = result.ok ? asking.end(state, this.#settings.manage, isDry) : undefined;
-    return { outcome, ended: { node: name, kind: 'early', result, view: undefined } };
   }
 
   /** What was sampled a moment ago gives no rate. */

@@ -46,10 +46,11 @@ export function decideAsked(
   const refuse = (refused: string): AskedVerdict => ({ changes: [], refused });
   const [skip] = skipped;
   if (skip !== undefined) return refuse(explainSkip(skip));
+  if (guest === undefined) return refuse('it is not here any more');
   const changes: Change[] = [];
   for (const decision of decisions) {
     const to = wantedOf(asked, decision.resource);
-    if (to === undefined || guest === undefined) continue;
+    if (to === undefined) continue;
     const unit = decision.resource === 'cores' ? asked.cpu?.unit : undefined;
     if (unit !== undefined && unit !== unitOf(decision)) return refuse(OTHER_UNIT[unit]);
     const boost = guests.get(asked.vmid)?.[decision.resource].boost;

@@ -87,7 +87,7 @@ export async function runCycle(
   const frame = framed(outer.log, settings.logQuietCycles ?? true);
   const world = { ...outer, log: frame.log };
   const timed = stopwatch(world.clock);
-  logStart(frame, urgent);
+  logStart(frame, urgent, asking?.wanted.by);
   if (urgent === undefined) await letGoLeft(world);
 
   const observed = timed('observe', () => observe(world, state, { manage, urgent }));

@@ -22,11 +22,21 @@ export const changesOf = (planned: PlannedChange): readonly Change[] =>
 const stepOf = ({ resource, after, measured }: Change): string =>
   amount(resource, Math.abs(after - measured.before));
 
-/** The first line of a cycle, or of decisions that cannot wait for one. */
-export function logStart({ frame }: Framed, urgent: ReadonlySet<Vmid> | undefined): void {
+/**
+ * The first line of a cycle, or of decisions that cannot wait for one.
+ *
+ * @param asked who wants something done; undefined: nobody
+ */
+export function logStart(
+  { frame }: Framed,
+  urgent: ReadonlySet<Vmid> | undefined,
+  asked: string | undefined,
+): void {
+  const whom = [...(urgent ?? [])].join(', ');
   if (urgent === undefined) frame('Starting resource allocation process...');
-  else {
-    const whom = [...urgent].join(', ');
+  else if (asked !== undefined) {
+    frame(`Evaluation of ${whom}: ${asked} has asked for a change`, { component: 'decide' });
+  } else {
     frame(`Early evaluation of ${whom}: saturated, or out of memory`, { component: 'decide' });
   }
 }

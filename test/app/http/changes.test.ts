@@ -81,6 +81,36 @@ describe('a change that is asked for', () => {
     expect(loop.state).toEqual(before);
   });
 
+  it.each<[string, object, number]>([
+    ['it has that already', { cores: 2 }, 200],
+    ['it needs more', { cores: 1 }, 409],
+    ['its policy forbids it', { cores: 9 }, 409],
+  ])('takes nothing of what the next cycle goes by if %s', async (_what, body, status) => {
+    const served = await ready();
+    const { node, loop } = served;
+    const before = structuredClone(loop.state);
+    const lines = node.lines.length;
+    expect((await post(served, 'cores', body)).status).toBe(status);
+    expect(loop.state).toEqual(before);
+    expect(node.lines.length).toBe(lines);
+  });
+
+  it('is said in the log to be asked for, and not to be an early evaluation', async () => {
+    const served = await ready();
+    await post(served, 'cores', { cores: 3 });
+    const text = served.node.lines.join('\n');
+    expect(text).toContain('Evaluation of 101: api:scale has asked for a change');
+    expect(text).not.toContain('Early evaluation');
+  });
+
+  it('is refused for a guest that is not there any more', async () => {
+    const served = await ready();
+    served.node.containers.delete(vmid(101));
+    const { status, json } = await post(served, 'cores', { cores: 3 });
+    expect({ status, json }).toMatchObject({ status: 409, json: { code: 'refused' } });
+    expect(json['detail']).toContain('it is not here any more');
+  });
+
   it('is not made twice', async () => {
     const served = await ready();
     expect((await post(served, 'cores', { cores: 2 })).json).toMatchObject({ outcome: 'already' });

@@ -167,7 +167,8 @@ function serviceOf(
     known: () => [known()],
     health: async () => ({ format: HEALTH_FORMAT, healthy: true, checks: [] }),
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
-    change: async (one, wanted, dryRun) => (await one.askedCycle(wanted, dryRun, NO_STOP)).outcome,
+    change: (one, wanted, dryRun) =>
+      one.askedCycle({ wanted, dryRun, stop: NO_STOP, watched: (cycle) => cycle() }),
     validate: (text) => parseConfig(text, 'the text', {}),
   };
 }
