@@ -30,6 +30,7 @@ const MOST_HEADER_BYTES = 8192;
 const BACKLOG = 128;
 /** The same as for a request without TLS. */
 const HANDSHAKE_LIMIT_MS = 2000;
+const OLDEST_TLS = 'TLSv1.2';
 
 /** Never throws, never keeps the process alive. */
 export async function openHttpDoor(settings: HttpDoorSettings): Promise<HttpListener> {
@@ -59,6 +60,19 @@ function close(server: Server, visitors: HttpVisitors): Promise<void> {
   });
 }
 
+/** Why nobody could be served with these; undefined: they are fit for it. */
+export async function whyNoTls(
+  tls: NonNullable<HttpDoorSettings['tls']>,
+): Promise<string | undefined> {
+  const { createSecureContext } = await import('node:tls');
+  try {
+    createSecureContext({ ...tls, minVersion: OLDEST_TLS });
+    return undefined;
+  } catch (error) {
+    return describeError(error);
+  }
+}
+
 /** What serves TLS is loaded only where it is wanted. */
 async function createServer(
   { tls }: HttpDoorSettings,
@@ -67,8 +81,8 @@ async function createServer(
   const limits = { maxHeaderSize: MOST_HEADER_BYTES };
   if (tls === undefined) return (await import('node:http')).createServer(limits, answer);
   const { createServer: createTlsServer } = await import('node:https');
-  const secure = { ...limits, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_LIMIT_MS };
-  const server = createTlsServer({ ...secure, minVersion: 'TLSv1.2' }, answer);
+  const secure = { ...limits, ...tls, handshakeTimeout: HANDSHAKE_LIMIT_MS };
+  const server = createTlsServer({ ...secure, minVersion: OLDEST_TLS }, answer);
   // Whoever speaks no TLS is no fault of ours.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   return server;

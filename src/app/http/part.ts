@@ -67,7 +67,7 @@ class Http implements HttpPart {
     this.#rules = { tokens, hosts, behindProxy, isTls: http.tls !== undefined };
     this.#app?.use(this.#rules);
     const failure = await this.#listen(http, http.listen);
-    if (failure !== undefined) this.#log.error(`The page and the API are not served: ${failure}`);
+    if (failure !== undefined) this.#log.error(failure);
   }
 
   cycleBegins(): void {}
@@ -95,23 +95,35 @@ class Http implements HttpPart {
   readonly #at = (path: string): string => this.#options.service.context.paths.at(path);
   readonly #complain = (message: string): void => this.#log.warn(message);
 
-  /** Returns why nothing is served. */
+  /** Returns what is not as it is wanted. */
   async #listen(http: HttpConfig, address: ListenAddress): Promise<string | undefined> {
-    const tls = http.tls && readTls(http.tls, this.#at);
-    if (typeof tls === 'string') return tls;
+    const { openHttpDoor, whyNoTls } = await import('../../os/http-door.ts');
+    const tls = http.tls && (await readTls(http.tls, this.#at, whyNoTls));
+    if (typeof tls === 'string') return this.#withoutTls(http, address, tls);
     const settings = JSON.stringify([address, tls?.cert.toString(), tls?.key.toString()]);
     if (this.#open?.settings === settings) {
       this.#open = { ...this.#open, http };
       return undefined;
     }
     await this.stop();
-    const { openHttpDoor } = await import('../../os/http-door.ts');
     const serve: HttpDoorSettings['serve'] = (...visit) => void this.#serve(...visit);
     const listener = await openHttpDoor({ address, tls, complain: this.#complain, serve });
-    if (!listener.ok) return listener.message;
+    if (!listener.ok) return notServed(listener.message);
     this.#open = { address, listener, settings, http };
     this.#log.info(`The page and the API are served at ${this.#placeOf(this.#open)}`);
     return undefined;
+  }
+
+  /** A listener that speaks TLS there already goes on with what it has; any other one ends. */
+  async #withoutTls(http: HttpConfig, address: ListenAddress, why: string): Promise<string> {
+    const open = this.#open;
+    const isThere = open !== undefined && showAddress(open.address) === showAddress(address);
+    if (isThere && open.http.tls !== undefined) {
+      this.#open = { ...open, http };
+      return `The page and the API are served with the certificate of before: ${why}`;
+    }
+    await this.stop();
+    return notServed(why);
   }
 
   async #serve(...[incoming, outgoing, visit]: Parameters<HttpDoorSettings['serve']>) {
@@ -160,13 +172,24 @@ class Http implements HttpPart {
   }
 }
 
-/** Certificate and key; a sentence on what is wrong with them. */
-function readTls(
+const notServed = (why: string): string => `The page and the API are not served: ${why}`;
+
+type Tls = NonNullable<HttpDoorSettings['tls']>;
+
+/**
+ * Certificate and key; a sentence on what is wrong with them.
+ *
+ * @param whyNot why the two are fit for nothing
+ */
+async function readTls(
   { cert, key }: NonNullable<HttpConfig['tls']>,
   at: (path: string) => string,
-): { readonly cert: Buffer; readonly key: Buffer } | string {
+  whyNot: (tls: Tls) => Promise<string | undefined>,
+): Promise<Tls | string> {
   try {
-    return { cert: readFileSync(at(cert)), key: readFileSync(at(key)) };
+    const tls = { cert: readFileSync(at(cert)), key: readFileSync(at(key)) };
+    const why = await whyNot(tls);
+    return why === undefined ? tls : `${at(cert)} and ${at(key)} do not serve: ${why}`;
   } catch (error) {
     return describeError(error);
   }

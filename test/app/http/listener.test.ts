@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -61,6 +69,63 @@ describe('over TLS', () => {
     const { node, part } = await serve('  http_tls_cert: /no/cert\n  http_tls_key: /no/key\n');
     expect(node.lines.join('\n')).toContain('The page and the API are not served: ');
     expect(await part.loginLink()).toEqual({ error: expect.stringContaining('no page is served') });
+  });
+});
+
+describe('at a reload', () => {
+  /** A listener with TLS whose files can be changed. */
+  async function withFiles() {
+    const own = mkdtempSync(join(directory, 'tls-'));
+    const cert = join(own, 'cert.pem');
+    const key = join(own, 'key.pem');
+    copyFileSync(certificate('server.pem'), cert);
+    copyFileSync(certificate('server-key.pem'), key);
+    const yaml = `  http_tls_cert: ${cert}\n  http_tls_key: ${key}\n`;
+    const served = await serve(yaml);
+    const login = () => askOverTls(served.port, '/api/v1/login', { token: TOKENS.read });
+    return { served, cert, key, yaml, login };
+  }
+
+  it.each<[string, (files: { readonly cert: string; readonly key: string }) => void, RegExp]>([
+    ['no certificate', ({ cert }) => rmSync(cert), /ENOENT/],
+    ['no key', ({ key }) => rmSync(key), /ENOENT/],
+    ['a certificate that is none', ({ cert }) => writeFileSync(cert, 'none'), /do not serve/],
+    ['a key that is none', ({ key }) => writeFileSync(key, 'none'), /do not serve/],
+    [
+      'the key of another certificate',
+      ({ cert }) => copyFileSync(certificate('authority.pem'), cert),
+      /do not serve/,
+    ],
+  ])('with %s the listener goes on with what it has, and says so', async (_what, spoil, why) => {
+    const { served, cert, key, yaml, login } = await withFiles();
+    spoil({ cert, key });
+    await served.apply(yaml);
+    expect((await login()).status).toBe(200);
+    const said = served.node.lines.at(-1);
+    expect(said).toMatch(why);
+    expect(said).toContain('are served with the certificate of before');
+    expect(await served.part.loginLink()).toHaveProperty('url');
+    copyFileSync(certificate('server.pem'), cert);
+    copyFileSync(certificate('server-key.pem'), key);
+    await served.apply(yaml);
+    expect(served.node.lines.at(-1)).toBe(said);
+    expect((await login()).status).toBe(200);
+  });
+
+  it('a certificate that was renewed is served', async () => {
+    const { served, cert, yaml, login } = await withFiles();
+    appendFileSync(cert, readFileSync(certificate('authority.pem')));
+    await served.apply(yaml);
+    expect(served.node.lines.filter((line) => line.includes('are served at'))).toHaveLength(2);
+    expect((await login()).status).toBe(200);
+  });
+
+  it('that wants TLS in vain a listener without it ends', async () => {
+    const served = await serve();
+    await served.apply('  http_tls_cert: /no/cert\n  http_tls_key: /no/key\n');
+    expect(served.node.lines.at(-1)).toContain('The page and the API are not served: ');
+    expect(await served.part.loginLink()).toHaveProperty('error');
+    await expect(served.as('read', 'GET', '/healthz')).rejects.toThrow('ECONNREFUSED');
   });
 });
 

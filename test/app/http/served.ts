@@ -139,7 +139,7 @@ export async function serve(
     as: (role, method, path, body) =>
       ask(method, path, { authorization: `Bearer ${TOKENS[role]}` }, body),
     pass: (ms) => node.pass(ms),
-    apply: (own) => part.apply(configOf(own.includes('http_') ? own : yaml(own))),
+    apply: (own) => part.apply(configOf(own.includes('http_listen') ? own : yaml(own))),
     cycle: async () => {
       const ended = await loop.cycle(NO_STOP);
       if (ended !== undefined) part.cycleEnded(ended);
