@@ -1,9 +1,9 @@
-import type { Resource } from './allocation.ts';
+import type { Lever, Resource } from './allocation.ts';
 import type { Verdicts } from './decide.ts';
 import type { Change, Decision, Hold, HoldReason } from './decision.ts';
 import { explainHold, explainSkip, withUnit } from './explain.ts';
 import type { LoopState } from './loop-state.ts';
-import { asSettable } from './machine-guards.ts';
+import { asSettable, whyBeyondReach } from './machine-guards.ts';
 import type { GuestConfig } from './observation.ts';
 import type { CpuUnit } from './policy.ts';
 import type { Vmid } from './units.ts';
@@ -71,6 +71,11 @@ const OTHER_UNIT: Readonly<Record<CpuUnit, string>> = {
 const wantedOf = ({ cpu, memoryMib }: AskedChange, resource: Resource): number | undefined =>
   resource === 'cores' ? cpu?.to : memoryMib;
 
+const leverOf = (decision: Decision): Lever => {
+  if (decision.resource === 'memory') return 'memoryMib';
+  return unitOf(decision) === 'cores' ? 'cores' : 'cpuLimit';
+};
+
 const unitOf = (decision: Decision): CpuUnit => decision.unit ?? 'cores';
 
 /** While these hold, what a guest could do without is not known. */
@@ -105,9 +110,12 @@ function judge(
   if (asked.force !== true && (to < min || to > max)) {
     return `its policy allows ${min} to ${withUnit(resource, max)}`;
   }
-  const step = { verdict, after: to, limits: [], measured } as const;
+  const beyond = whyBeyondReach(guest, leverOf(decision), to);
+  if (beyond !== undefined) return beyond;
   const rule = asked.boostMs === undefined ? 'asked' : 'saturated';
-  const settable = asSettable(guest, { ...step, rule }, asked.force === true ? to : max);
+  const step = { verdict, after: to, limits: [], measured, rule } as const;
+  const settable =
+    resource === 'memory' ? asSettable(guest, step, asked.force === true ? to : max) : step;
   if (settable.verdict === 'hold') return explainHold({ ...asHold(decision), ...settable });
   const { vmid, name, kind } = decision;
   return {

@@ -1,5 +1,6 @@
 import { type Lever, resourceOf } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
+import { withUnit } from './explain.ts';
 import { hasFollowed } from './machine-memory.ts';
 import type { GuestConfig, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
@@ -21,6 +22,18 @@ const liveReach = ({ reaches }: GuestConfig, lever: Lever): LiveReach | undefine
 export function whyFixed({ reaches }: GuestConfig, lever: Lever): HoldReason | undefined {
   const reach = reaches?.[lever];
   return reach?.kind === 'fixed' ? { ...reach, resource: resourceOf(lever) } : undefined;
+}
+
+/**
+ * Why a value that is asked for is out of reach while the guest runs; undefined: it is not. What
+ * can only grow has a reason of its own, which `asSettable` gives.
+ */
+export function whyBeyondReach(guest: GuestConfig, lever: Lever, to: number): string | undefined {
+  const reach = liveReach(guest, lever);
+  if (reach === undefined) return undefined;
+  const { min, max, oneWay } = reach;
+  if (to <= max && (to >= min || oneWay !== undefined)) return undefined;
+  return `it can have ${min} to ${withUnit(resourceOf(lever), max)} while it runs`;
 }
 
 /** The most CPU that its lever reaches; undefined: there is no bound of its own. */

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import type { AskedChange } from '../../core/asked.ts';
-import { guestLabel, LONGEST_NAME } from '../../core/guest-words.ts';
+import { LONGEST_NAME } from '../../core/guest-words.ts';
 import { plainText } from '../../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../../core/units.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
@@ -15,7 +15,7 @@ import {
   isAdmin,
   refuseInDryRun,
 } from './change-answer.ts';
-import { loopOf, vmidOf } from './guests.ts';
+import { labelOf, loopOf, vmidOf } from './guests.ts';
 import { whenItsTurn } from './in-line.ts';
 import { HttpProblem } from './problem.ts';
 import { rollBack } from './roll-back.ts';
@@ -45,7 +45,7 @@ export async function change(
   const whole = { vmid, by: askedBy(asked), asAdmin: isAdmin(asked), ...wanted };
   const outcome = await whenItsTurn(asked, loop, () => service.change(loop, whole, query.dry_run));
   if (outcome === undefined) throw new HttpProblem('failed', 'The guests cannot be seen now');
-  return answerOf(outcome, vmid, `${guestLabel({ vmid })}`);
+  return answerOf(outcome, vmid, labelOf(loop, vmid));
 }
 
 function answerOf(
@@ -169,7 +169,7 @@ function holdNow(
   minutes: number,
 ): z.infer<typeof pauseAnswer> {
   const { clock, holds, log } = loop.world;
-  const who = guestLabel({ vmid });
+  const who = labelOf(loop, vmid);
   const until = new Date(clock.wallMs() + minutes * 60_000).toISOString();
   const does = minutes > 0 ? `is left alone until ${until}` : 'is looked after again';
   const says = `${who} ${does}, as ${askedBy(asked)} has asked`;

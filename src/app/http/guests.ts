@@ -1,4 +1,5 @@
 import { unknownWord } from '../../config/suggest.ts';
+import { guestLabel, kindOf } from '../../core/guest-words.ts';
 import type { Account } from '../../core/report/account.ts';
 import type { ContainerRow, StatusReport } from '../../core/report/status.ts';
 import { parseVmid, type Vmid } from '../../core/units.ts';
@@ -74,6 +75,12 @@ export function loopOf(service: HttpService, vmid: Vmid, node: string | undefine
     throw new HttpProblem('starting', 'The first cycle is not over yet; ask again in a moment');
   }
   throw new HttpProblem('no-such-guest', `There was no guest ${vmid} in the last cycle`);
+}
+
+/** A guest as the last cycle saw it, at the beginning of a sentence. */
+export function labelOf({ view }: NodeLoop, vmid: Vmid): string {
+  const config = view?.observed.containers.find((one) => one.vmid === vmid)?.config;
+  return guestLabel({ vmid, ...(config?.ok === true && kindOf(config.value)) });
 }
 
 export function rowOf(service: HttpService, vmid: Vmid, node: string | undefined): ContainerRow {

@@ -1,5 +1,6 @@
 import { join } from 'node:path/posix';
 import { type Allocation, isSameValue, LEVERS, pick, resourceOf } from '../../core/allocation.ts';
+import { guestLabel } from '../../core/guest-words.ts';
 import type { GuestConfig } from '../../core/observation.ts';
 import { backupsOfGuest, ownValues } from '../../core/own-values.ts';
 import {
@@ -94,7 +95,7 @@ function refuseByPolicy(
         ? undefined
         : whyOutside(now, then, management.policy);
   if (why === undefined) return;
-  throw new HttpProblem('refused', `Guest ${now.vmid} was not rolled back: ${why}`);
+  throw new HttpProblem('refused', `${guestLabel(now)} was not rolled back: ${why}`);
 }
 
 async function goalOf(
@@ -122,7 +123,7 @@ async function goalOf(
   const backup = chooseBackup(own, point, localTime);
   if (backup === undefined) {
     const why = explainNoBackup(own, point, localTime);
-    throw new HttpProblem('refused', `Guest ${vmid} was not rolled back: ${why}`);
+    throw new HttpProblem('refused', `${guestLabel(now)} was not rolled back: ${why}`);
   }
   if (!backup.config.ok) throw new HttpProblem('refused', backup.config.detail);
   const isOwn = point.kind === 'own';

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { missing, present } from '../../../src/core/reading.ts';
-import { vmid } from '../../core/builders.ts';
+import { machine, vmid } from '../../core/builders.ts';
 import { until } from '../../patience.ts';
 import { type Served, serve, TOKENS } from './served.ts';
 
@@ -195,6 +195,46 @@ describe('a change that is asked for', () => {
   it('is not for a guest that is ignored', async () => {
     const served = await ready('  ignore_lxc: [101]\n');
     expect((await post(served, 'cores', { cores: 3 })).json).toMatchObject({ code: 'refused' });
+  });
+});
+
+describe('a change that is asked for a virtual machine', () => {
+  /** 200 has 4 of 4 vCPUs and uses half of one; it has 2048 of 8192 MB and uses 900. */
+  async function withMachine(levers: Parameters<typeof machine>[2] = {}): Promise<Served> {
+    const served = await serve('  manage_vms: True\n');
+    served.node.add(200, machine(200, {}, levers), { current: 900, anon: 900 }).load = 0.5;
+    await served.cycle();
+    served.pass(10_000);
+    await served.cycle();
+    served.pass(10_000);
+    return served;
+  }
+  const ask = (served: Served, what: string, body: object) =>
+    served.as('admin', 'POST', `/api/v1/guests/200/${what}`, body);
+
+  it('takes vCPUs, whatever its memory can do', async () => {
+    const oneWay = { why: 'it has no balloon', remedy: 'give it one' };
+    const served = await withMachine({ memoryMib: { min: 2048, oneWay } });
+    expect((await ask(served, 'cores', { cores: 3 })).json).toMatchObject({
+      changes: [{ resource: 'cores', before: 4, after: 3 }],
+    });
+    expect((await ask(served, 'memory', { memory: 1024 })).json).toMatchObject({
+      ...{ code: 'refused', detail: expect.stringContaining('it has no balloon') },
+    });
+  });
+
+  it.each([
+    ['cores', { cores: 5 }, 'it can have 1 to 4 cores while it runs'],
+    ['memory', { memory: 9000 }, 'it can have 1 to 8192 MB while it runs'],
+  ])('is refused by force too beyond what its %s reaches', async (what, body, why) => {
+    const served = await withMachine();
+    const { status, json } = await ask(served, what, { ...body, force: true });
+    expect({ status, json }).toMatchObject({
+      status: 409,
+      json: { code: 'refused', detail: `VM 200 was not changed: ${why}` },
+    });
+    expect(served.node.done).toEqual([]);
+    expect((await ask(served, 'pause', { minutes: 5 })).json['says']).toMatch(/^VM 200 is left/);
   });
 });
 
