@@ -26,7 +26,7 @@ export interface Session extends Caller {
 export const SESSION_COOKIE = 'lxc_autoscale_session';
 export const CSRF_HEADER = 'x-csrf-token';
 
-const SESSION_MS = 12 * 3_600_000;
+export const SESSION_MS = 12 * 3_600_000;
 /** A session ends earlier if nobody uses it. */
 const IDLE_MS = 3_600_000;
 const MOST_SESSIONS = 100;

@@ -46,7 +46,7 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
   const hosts = (): readonly string[] => ['localhost', paths.nodeName(), ...rules.hosts];
   return {
     async serve(incoming, outgoing, { stay }) {
-      const visit: Visit = { ...whence(incoming, rules), hosts: hosts(), isRoot: false, stay };
+      const visit: Visit = { ...whence(incoming, rules), hosts: hosts(), stay };
       const gone = new AbortController();
       outgoing.on('close', () => gone.abort());
       if (outgoing.destroyed) gone.abort();
@@ -98,7 +98,10 @@ function refuseForeignHost(host: string | undefined, hosts: readonly string[]): 
   throw new HttpProblem('host', `This host is not called '${name.slice(0, 80)}'; ${remedy}`);
 }
 
-/** Behind a proxy the last entry counts: those before it, whoever asks may have made up. */
+/**
+ * Behind a proxy the last entry counts: those before it, whoever asks may have made up. The proxy
+ * does TLS, unless it says that it does not.
+ */
 function whence(
   { socket, headers }: IncomingMessage,
   { behindProxy, isTls }: HttpRules,
@@ -108,6 +111,6 @@ function whence(
   const last = (name: string): string | undefined =>
     [headers[name]].flat().join(',').split(',').at(-1)?.trim();
   const forwarded = last('x-forwarded-for') ?? '';
-  const isSecure = isTls || last('x-forwarded-proto') === 'https';
+  const isSecure = isTls || last('x-forwarded-proto')?.toLowerCase() !== 'http';
   return { address: isIP(forwarded) === 0 ? own : forwarded, isSecure };
 }

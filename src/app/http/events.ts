@@ -1,6 +1,7 @@
 import type { JournalEvent } from '../../core/journal-event.ts';
 import { journalWords } from '../../core/journal-words.ts';
 import type { EndedCycle } from '../part.ts';
+import { maskedJson } from './masked.ts';
 import { HttpProblem } from './problem.ts';
 
 /** Server-sent events: who listens hears of each cycle and of each line of the JSON log. */
@@ -42,14 +43,14 @@ export class LiveEvents {
       },
       { highWaterMark: MOST_WAITING },
     );
-    this.#timer ??= setInterval(() => this.#tell(': alive\n\n'), ALIVE_MS).unref();
+    this.#timer ??= setInterval(() => this.#sendAll(': alive\n\n'), ALIVE_MS).unref();
     const headers = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
     return new Response(body, { headers });
   }
 
   cycle({ node, kind, result, view }: EndedCycle, wallMs: number): void {
     const about = { node, kind, ok: result.ok, cycle: view?.cycle ?? null };
-    this.#tell(eventText('cycle', { ...about, at: new Date(wallMs).toISOString() }));
+    this.#tell('cycle', { ...about, at: new Date(wallMs).toISOString() });
   }
 
   /** As the JSON log has it. */
@@ -57,22 +58,25 @@ export class LiveEvents {
     const { action, change, event, resource, direction, by } = journalWords(one);
     const words = { action, change, time: new Date(wallMs).toISOString(), event, resource };
     const about = { proxmox_host: node, container_id: `${one.vmid}`, ...words, direction, by };
-    this.#tell(eventText('journal', { ...one.details, ...about }));
+    this.#tell('journal', { ...one.details, ...about });
   }
 
   /** Tells all of the end, and ends. */
   stop(): void {
-    this.#tell(eventText('bye', {}));
+    this.#tell('bye', {});
     for (const listener of [...this.#listeners]) {
       this.#left(listener);
       listener.close();
     }
   }
 
-  #tell(text: string): void {
+  #tell(name: string, content: object): void {
     if (this.#listeners.size === 0) return;
-    const masked = this.#mask(text);
-    for (const listener of [...this.#listeners]) this.#send(listener, masked);
+    this.#sendAll(`event: ${name}\ndata: ${maskedJson(content, this.#mask)}\n\n`);
+  }
+
+  #sendAll(text: string): void {
+    for (const listener of [...this.#listeners]) this.#send(listener, text);
   }
 
   #send(listener: Listener, text: string): void {
@@ -91,6 +95,3 @@ export class LiveEvents {
     this.#timer = undefined;
   }
 }
-
-const eventText = (name: string, content: object): string =>
-  `event: ${name}\ndata: ${JSON.stringify(content)}\n\n`;

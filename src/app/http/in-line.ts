@@ -1,5 +1,5 @@
 import type { NodeLoop } from '../node-loop.ts';
-import { HttpProblem } from './problem.ts';
+import { HttpProblem, refuseGone } from './problem.ts';
 import type { Asked } from './route.ts';
 
 /** What is asked of a node while it is at work. */
@@ -27,7 +27,7 @@ export async function whenItsTurn<T>(
   count(loop, 1);
   return service.inTurn(loop, async (stop) => {
     count(loop, -1);
-    if (request.signal.aborted) throw new HttpProblem('busy', 'Whoever asked has not waited');
+    refuseGone(request.signal);
     return work(stop);
   });
 }

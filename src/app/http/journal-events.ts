@@ -1,6 +1,8 @@
+import { closeSync } from 'node:fs';
 import type { Vmid } from '../../core/units.ts';
 import { asObject, parseJsonObject } from '../../os/json-object.ts';
 import { linesOf, openJournalFiles } from '../../output/journal-files.ts';
+import { refuseGone } from './problem.ts';
 
 /** What the JSON log says was done, read back: the newest first. */
 
@@ -13,6 +15,8 @@ export interface WantedEvents {
   /** The first local time that counts, as the log writes it; undefined: all. */
   readonly from: string | undefined;
   readonly most: number;
+  /** Fires when whoever asked has gone. */
+  readonly gone: AbortSignal;
 }
 
 export interface FoundEvents {
@@ -24,15 +28,27 @@ export interface FoundEvents {
 /** So many lines are read between two looks at what else is to be done. */
 const LINES_AT_ONCE = 500;
 
+/** Throws if whoever asked has gone. */
 export async function journalEvents(wanted: WantedEvents): Promise<FoundEvents> {
-  const { file, most } = wanted;
+  const left = [...openJournalFiles(wanted.file).open];
+  try {
+    return await eventsIn(left, wanted);
+  } finally {
+    for (const fd of left) closeSync(fd);
+  }
+}
+
+/** @param left the descriptors; those that were read are closed, and taken out of it */
+async function eventsIn(left: number[], wanted: WantedEvents): Promise<FoundEvents> {
+  const { most, gone } = wanted;
   const events: object[] = [];
   let more = false;
   let read = 0;
-  for (const fd of openJournalFiles(file).open) {
+  for (let fd = left.shift(); fd !== undefined; fd = left.shift()) {
     for (const line of linesOf(fd)) {
       read += 1;
       if (read % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      refuseGone(gone);
       const event = line === undefined ? undefined : asObject(parseJsonObject(line));
       if (event === undefined || !isWanted(event, wanted)) continue;
       events.push(event);

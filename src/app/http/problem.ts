@@ -45,6 +45,11 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+/** Throws if whoever asked has gone: nobody is there for whom the work would be done. */
+export function refuseGone(gone: AbortSignal): void {
+  if (gone.aborted) throw new HttpProblem('busy', 'Whoever asked has not waited');
+}
+
 /** Thrown by what answers a request; the router makes an answer of it. */
 export class HttpProblem extends Error {
   readonly code: ProblemCode;

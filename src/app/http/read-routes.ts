@@ -67,10 +67,10 @@ const guestRoutes: readonly Route[] = [
     role: 'read',
     summary: 'What a guest has used',
     query: z.strictObject({ node: z.optional(z.string()), hours: numberInText(1, 336, 24) }),
-    run: ({ service, params, query }) => {
+    run: ({ service, params, query, request: { signal: gone } }) => {
       const vmid = vmidOf(params);
       const loop = loopOf(service, vmid, query.node);
-      return guestUsage(service.context, loop, vmid, query.hours);
+      return guestUsage({ context: service.context, loop, hours: query.hours, gone }, vmid);
     },
   }),
   route({
@@ -119,7 +119,11 @@ const historyQuery = z.strictObject({
   limit: numberInText(1, 5000, 500),
 });
 
-async function history({ service, query }: Asked<z.infer<typeof historyQuery>>): Promise<object> {
+async function history({
+  service,
+  query,
+  request,
+}: Asked<z.infer<typeof historyQuery>>): Promise<object> {
   const { context } = service;
   const [{ config }] = service.nodes();
   const { node, guest, since, limit } = query;
@@ -134,7 +138,7 @@ async function history({ service, query }: Asked<z.infer<typeof historyQuery>>):
   const localTime = createTimestamp(config.timezone);
   const from = parsed && sinceText(parsed, context.clock.wallMs(), localTime);
   const file = context.paths.at(config.jsonLogFile);
-  return journalEvents({ file, vmid, node, from, most: limit });
+  return journalEvents({ file, vmid, node, from, most: limit, gone: request.signal });
 }
 
 const programRoutes: readonly Route[] = [
@@ -156,8 +160,10 @@ const programRoutes: readonly Route[] = [
       ...{ node: z.optional(z.string()), hours: numberInText(1, 336, 24) },
       points: numberInText(1, 500, 48),
     }),
-    run: ({ service, query: { node, hours, points } }) =>
-      usageOfAll(service.context, nodeNamed(service, node), hours, points),
+    run: ({ service, query: { node, hours, points }, request: { signal: gone } }) => {
+      const loop = nodeNamed(service, node);
+      return usageOfAll({ context: service.context, loop, hours, gone }, points);
+    },
   }),
   route({
     method: 'GET',

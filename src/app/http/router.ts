@@ -21,8 +21,6 @@ export interface Visit {
   readonly isSecure: boolean;
   /** Names under which it is reached, in lower case. */
   readonly hosts: readonly string[];
-  /** The control socket: whoever opens it is root. */
-  readonly isRoot: boolean;
   readonly stay: () => boolean;
 }
 
@@ -102,16 +100,14 @@ interface Who {
 function callerOf(
   { role, method }: Route,
   request: Request,
-  { address, isRoot, hosts }: Visit,
+  { address, hosts }: Visit,
   access: Access,
 ): Who {
   const { headers } = request;
   const isChange = method !== 'GET';
   if (isChange) refuseForeign(headers, hosts);
   if (role === 'anyone') return { who: undefined, session: undefined };
-  const { who, session } = isRoot
-    ? { who: { name: 'root', role: 'admin' } as const, session: undefined }
-    : loggedIn(request, address, access);
+  const { who, session } = loggedIn(request, address, access);
   if (session !== undefined && isChange) {
     if (!isSameSecret(headers.get(CSRF_HEADER) ?? '', session.csrf)) {
       throw new HttpProblem('csrf', `A change needs the header ${CSRF_HEADER} of the session`);

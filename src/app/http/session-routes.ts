@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { HTTP_ROLES } from '../../config/http-values.ts';
-import { type Access, SESSION_COOKIE, type Session } from './access.ts';
+import { type Access, SESSION_COOKIE, SESSION_MS, type Session } from './access.ts';
 import { type Asked, type Route, route } from './route.ts';
 
 /** Login and logout of browsers. */
@@ -61,7 +61,7 @@ export const sessionRoutes = (access: Access): readonly Route[] => [
   }),
 ];
 
-const SESSION_SECONDS = 12 * 3600;
+const SESSION_SECONDS = SESSION_MS / 1000;
 
 /** The cookie of the session; undefined if there is none, or more than one. */
 export function cookieOf({ headers }: Request): string | undefined {

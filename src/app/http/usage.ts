@@ -5,6 +5,7 @@ import type { UsageRecord } from '../../core/usage-history.ts';
 import { readUsage } from '../../store/usage-files.ts';
 import type { ProcessContext } from '../context.ts';
 import type { NodeLoop } from '../node-loop.ts';
+import { refuseGone } from './problem.ts';
 
 /** The history of usage for charts: of one guest, or of all of them in few points. */
 
@@ -23,29 +24,39 @@ export const USAGE_COLUMNS = [
 
 const MOST_ROWS = 1000;
 
-/** Only what the guest of today has used: its id may have belonged to another one before. */
+export interface UsageWanted {
+  readonly context: ProcessContext;
+  readonly loop: NodeLoop;
+  /** Of the last hours. */
+  readonly hours: number;
+  /** Fires when whoever asked has gone. */
+  readonly gone: AbortSignal;
+}
+
+const beginOf = ({ context, hours }: UsageWanted): Milliseconds =>
+  milliseconds(context.clock.wallMs() - hours * 3_600_000);
+
+/**
+ * Only what the guest of today has used: its id may have belonged to another one before. Throws if
+ * whoever asked has gone.
+ */
 async function* ownUsage(
-  { paths }: ProcessContext,
-  { state, open }: NodeLoop,
+  { context: { paths }, loop: { state, open }, gone }: UsageWanted,
   sinceMs: Milliseconds,
 ): AsyncGenerator<UsageRecord> {
   const at = (path: string): string => join(paths.at(path), open.below);
   for await (const record of readUsage({ ...paths, at }, sinceMs, () => {})) {
+    refuseGone(gone);
     const identity = state.guests.get(record.vmid)?.identity;
     if (record.guest === undefined || isSameGuest(identity, record.guest)) yield record;
   }
 }
 
 /** The rows of one guest, the oldest first; of several in one step the one with most CPU stays. */
-export async function guestUsage(
-  context: ProcessContext,
-  loop: NodeLoop,
-  vmid: Vmid,
-  hours: number,
-): Promise<object> {
-  const fromMs = milliseconds(context.clock.wallMs() - hours * 3_600_000);
+export async function guestUsage(wanted: UsageWanted, vmid: Vmid): Promise<object> {
+  const fromMs = beginOf(wanted);
   const found: UsageRecord[] = [];
-  for await (const record of ownUsage(context, loop, fromMs)) {
+  for await (const record of ownUsage(wanted, fromMs)) {
     if (record.vmid === vmid) found.push(record);
   }
   const rows = thinned(found).map((record) => USAGE_COLUMNS.map((name) => record[name] ?? null));
@@ -75,17 +86,12 @@ export interface UsageOfAll {
 }
 
 /** The highest share of each step, of all guests. */
-export async function usageOfAll(
-  context: ProcessContext,
-  loop: NodeLoop,
-  hours: number,
-  points: number,
-): Promise<UsageOfAll> {
-  const fromMs = milliseconds(context.clock.wallMs() - hours * 3_600_000);
-  const stepS = (hours * 3600) / points;
+export async function usageOfAll(wanted: UsageWanted, points: number): Promise<UsageOfAll> {
+  const fromMs = beginOf(wanted);
+  const stepS = (wanted.hours * 3600) / points;
   const guests: Record<string, { cpu: (number | null)[]; memory: (number | null)[] }> = {};
   const none = (): (number | null)[] => new Array<number | null>(points).fill(null);
-  for await (const one of ownUsage(context, loop, fromMs)) {
+  for await (const one of ownUsage(wanted, fromMs)) {
     const place = Math.min(points - 1, Math.floor((one.timeS - fromMs / 1000) / stepS));
     guests[one.vmid] ??= { cpu: none(), memory: none() };
     const shares = guests[one.vmid];

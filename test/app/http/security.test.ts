@@ -56,6 +56,18 @@ describe('a session', () => {
     );
   });
 
+  it.each([
+    [undefined, true],
+    ['https', true],
+    ['http, https', true],
+    ['http', false],
+  ])('behind a proxy that says %s its cookie is for TLS only: %s', async (proto, isSecure) => {
+    const served = await ready('  http_behind_proxy: True\n');
+    const headers = proto === undefined ? {} : { 'x-forwarded-proto': proto };
+    const answer = await served.ask('POST', '/api/v1/login', headers, { token: TOKENS.read });
+    expect(`${answer.headers['set-cookie']}`.endsWith('; Secure')).toBe(isSecure);
+  });
+
   it('is a new one with each login: a cookie from before is never logged in', async () => {
     const served = await ready();
     const planted = { cookie: 'lxc_autoscale_session=planted' };
