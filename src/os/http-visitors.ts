@@ -13,8 +13,8 @@ const CONNECTION_LIMIT_MS = 10_000;
 const MOST_WAITING = 32;
 const MOST_WAITING_OF_ADDRESS = 8;
 const MOST_ANSWERED = 16;
-/** Of those that listen to what happens, for as long as they like. */
-const MOST_STAYING = 16;
+/** Of those that listen to what happens, and of those that wait for a change they asked for. */
+const MOST_STAYING = 32;
 /** Who has come since the last review stays until the next, unless far too many come at once. */
 const REVIEW_MS = 250;
 const MOST_AT_ALL = 256;

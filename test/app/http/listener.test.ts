@@ -198,6 +198,9 @@ describe('strangers who hold connections', () => {
     await served.cycle();
     await until(() => heard.slice(0, 16).every((text) => text.includes('event: cycle\ndata: {')));
     expect((await served.as('read', 'GET', '/healthz')).status).toBe(200);
+    const pause = { minutes: 5 };
+    const paused = await served.as('scale', 'POST', '/api/v1/guests/101/pause', pause);
+    expect(paused.status).toBe(200);
     listening[0]?.destroy();
     await served.part.stop();
     await until(() => listening.every((socket) => socket.destroyed));
