@@ -15,3 +15,8 @@ export async function until(isSo: () => boolean, what: () => string = () => ''):
 
 /** How long one test may take that waits for several such things. */
 export const TEST_LIMIT_MS = 4 * PATIENCE_MS;
+
+/**
+ * Lets the process hear from others. What plays for minutes without it is taken for dead by vitest.
+ */
+export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

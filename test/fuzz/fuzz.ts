@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { it } from 'vitest';
+import { breathe, TEST_LIMIT_MS } from '../patience.ts';
 
 /** What the fuzzing tests share: how often, from which seed, and what hostile input looks like. */
 
@@ -8,8 +9,7 @@ export const WANTED_RUNS = Number(process.env['FUZZ_RUNS'] ?? 0);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_122);
 const LONG_LIMIT_MS = 7_200_000;
 const BREATH_RUNS = 50;
-const BOUNDED_LIMIT_MS = 120_000;
-export const TIME_LIMIT_MS = WANTED_RUNS > 0 ? LONG_LIMIT_MS : BOUNDED_LIMIT_MS;
+export const TIME_LIMIT_MS = WANTED_RUNS > 0 ? LONG_LIMIT_MS : TEST_LIMIT_MS;
 
 /**
  * A test that makes input of `arbitrary` and holds `check` against each. What throws is a failure,
@@ -32,7 +32,7 @@ export function fuzz<T>(
       if (pending !== undefined) await pending;
       done += 1;
       // Who runs the tests wants to hear from them.
-      if (done % BREATH_RUNS === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (done % BREATH_RUNS === 0) await breathe();
     });
     await fc.assert(property, { numRuns, seed: SEED });
   });

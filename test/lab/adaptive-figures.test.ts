@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { TRACE_BOUNDS } from '../../src/lab/demand.ts';
 import type { Figures } from '../../src/lab/score.ts';
-import { trial } from '../../src/lab/trial.ts';
+import { type Trial, trial } from '../../src/lab/trial.ts';
+import { breathe } from '../patience.ts';
 import { daemon, daemonWith, hasTraces, PART, recorded } from './traces.ts';
 
 /**
@@ -65,11 +66,13 @@ const RECORDINGS = [
 describe.skipIf(!hasTraces)('the figures of docs/adaptive.md', () => {
   it.each(RECORDINGS)('are those of $file', { timeout: 300_000 }, async ({ file, halfway }) => {
     const demands = await recorded(file);
-    const found = SETTINGS.map(({ stepFactor, how }) =>
-      how === undefined && !halfway
-        ? undefined
-        : trial(demands, daemonWith('adaptive', stepFactor), TRACE_BOUNDS),
-    );
+    const found: (Trial | undefined)[] = [];
+    for (const { stepFactor, how } of SETTINGS) {
+      await breathe();
+      const isLeftOut = how === undefined && !halfway;
+      const policy = daemonWith('adaptive', stepFactor);
+      found.push(isLeftOut ? undefined : trial(demands, policy, TRACE_BOUNDS));
+    }
     const rows = SETTINGS.flatMap(({ how }, index) => {
       const one = found[index];
       if (how === undefined || one === undefined) return [];

@@ -15,7 +15,6 @@ import { daemon, hasTraces, made, recorded } from './traces.ts';
  */
 
 /** One replay takes a few seconds on a quiet machine. */
-const LONG = { timeout: 180_000 };
 
 const rows: string[] = [];
 
@@ -98,7 +97,7 @@ describe.skipIf(!hasTraces)('memory, by halves and in other shapes', () => {
     demands = await recorded('google-2011');
   });
 
-  it('keeps either half within its figures', LONG, async () => {
+  it('keeps either half within its figures', async () => {
     const halves = halvesOf(demands);
     expect(halves.one.size + halves.other.size).toBe(demands.length);
     const { all, one, other } = await apart('normal', demands);
@@ -107,12 +106,12 @@ describe.skipIf(!hasTraces)('memory, by halves and in other shapes', () => {
     expectWithin(other, 44.5, 0.02, 6);
   });
 
-  it('holds on the same demand backwards', LONG, async () => {
+  it('holds on the same demand backwards', async () => {
     const backwards = shaped(demands, (memory) => memory.reverse());
     expectWithin((await apart('backwards', backwards)).all, 46.5, 0.03, 5.5);
   });
 
-  it('holds on the same demand in another order', LONG, async () => {
+  it('holds on the same demand in another order', async () => {
     const shuffled = shaped(demands, inBlocks);
     expectWithin((await apart('three hours shuffled', shuffled)).all, 46.5, 0.04, 6);
   });

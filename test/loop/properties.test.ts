@@ -6,6 +6,7 @@ import { runCycle } from '../../src/loop/cycle.ts';
 import { sample } from '../../src/loop/sample.ts';
 import { remembered } from '../core/builders.ts';
 import type { LabelledEvent } from '../core/journal-events.ts';
+import { breathe } from '../patience.ts';
 import { type HostMoment, type Moment, RandomNode, type Story, story } from './random-node.ts';
 
 /** What must hold of every change, whatever the usage, the configuration and the host. */
@@ -61,6 +62,7 @@ const cycleOf = (world: RandomNode, state: LoopState, now: HostMoment, dryRun = 
 
 /** Lets the loop live through a story, with samples and early decisions between its cycles. */
 async function live(own: Story, until = own.moments.length): Promise<Lived> {
+  await breathe();
   const world = new RandomNode(own);
   const { node } = world;
   const state = newLoopState();

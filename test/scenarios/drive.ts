@@ -13,6 +13,7 @@ import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import type { VmSpec } from '../../src/sim/vms.ts';
+import { breathe } from '../patience.ts';
 import { LARGE_HOST } from './habits.ts';
 import { type Broken, brokenBy } from './invariants.ts';
 
@@ -71,6 +72,7 @@ export function settingsOf(config: Config): CycleSettings {
 /** How much sooner the next sample comes when something may have begun; as the daemon has it. */
 const SOON = 0.25;
 const BOOT = 'virtual-boot';
+const CYCLES_A_BREATH = 50;
 
 class Run {
   readonly node: VirtualNode;
@@ -106,6 +108,7 @@ class Run {
       }
       await this.#cycle(this.#settings);
       this.cycles += 1;
+      if (this.cycles % CYCLES_A_BREATH === 0) await breathe();
       this.#sampleMs = time.nowMs + this.config.sampleIntervalMs;
       this.#nextMs = nextStart(this.#nextMs, this.config.pollIntervalMs, time.nowMs);
     }

@@ -50,7 +50,6 @@ const cases = ['threshold', 'boost', 'adaptive'].flatMap((mode) =>
 describe('memory that leaps within a moment', () => {
   it.each(cases)(
     'fits up to three times the use; a kill for six times: $mode, after $hours h',
-    { timeout: 120_000 },
     async ({ mode, hours }) => {
       const kills = await leaps(mode, hours * HOUR);
       expect([FACTORS.length, CONTAINERS, QUIET_MIB]).toEqual([4, 24, 400]);
