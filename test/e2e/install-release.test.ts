@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FILES } from '../../tools/build/bundles.ts';
+import { ran } from '../ran.ts';
 
 /** What `npm run release` makes, and the scripts that it is made of. */
 
@@ -12,12 +13,11 @@ const CHECKOUT = new URL('../..', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'lxc-autoscale-release-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-function release(name: string, mask: string): Record<string, Buffer> {
+async function release(name: string, mask: string): Promise<Record<string, Buffer>> {
   const out = join(scratch, name);
   const script = `umask ${mask}; exec bash tools/release.sh --out "$1" --url https://example.org/r`;
-  const made = spawnSync('bash', ['-c', script, 'release', out], {
+  const made = await ran('bash', ['-c', script, 'release', out], {
     cwd: CHECKOUT,
-    encoding: 'utf8',
     env: { ...process.env, LC_ALL: 'C', TZ: mask === '077' ? 'Asia/Tokyo' : 'UTC' },
   });
   expect(made.stderr).toBe('');
@@ -26,9 +26,9 @@ function release(name: string, mask: string): Record<string, Buffer> {
 }
 
 describe('a release', () => {
-  it('has the same bytes each time, with a checksum that holds', () => {
-    const first = release('first', '022');
-    const second = release('second', '077');
+  it('has the same bytes each time, with a checksum that holds', async () => {
+    const first = await release('first', '022');
+    const second = await release('second', '077');
     const { version } = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8'));
     const archive = `lxc-autoscale-${version}.tar.gz`;
     expect(Object.keys(first)).toEqual(
@@ -89,9 +89,9 @@ describe('a release', () => {
   });
 });
 
-it('the Debian package has every file, and the licences where Debian looks for them', (context) => {
+it('the Debian package has every file, and the licences in their place', async (context) => {
   if (spawnSync('dpkg-deb', ['--version']).error !== undefined) context.skip('no dpkg-deb');
-  const files = release('deb', '022');
+  const files = await release('deb', '022');
   const name = Object.keys(files).find((file) => file.endsWith('.deb')) ?? '';
   const to = join(scratch, 'deb-root');
   expect(spawnSync('dpkg-deb', ['--extract', join(scratch, 'deb', name), to]).status).toBe(0);
@@ -114,10 +114,10 @@ describe('the scripts', () => {
     ...readdirSync(join(CHECKOUT, 'tools/deb')).map((name) => `tools/deb/${name}`),
   ];
 
-  it('please shellcheck', (context) => {
+  it('please shellcheck', async (context) => {
     if (process.getuid?.() === 0 && spawnSync('shellcheck', ['--version']).error !== undefined) {
       const words = ['install', '--yes', '--quiet=2', '--no-install-recommends', 'shellcheck'];
-      spawnSync('apt-get', words, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
+      await ran('apt-get', words, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
     }
     if (spawnSync('shellcheck', ['--version']).error !== undefined) {
       context.skip('there is no shellcheck');

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ran } from '../ran.ts';
 
 /** What a release page has: one file to run, signed checksums, an apt repository. */
 
@@ -32,14 +33,14 @@ beforeEach((context) => {
   if (!canSign) context.skip('there is no ssh-keygen');
 });
 
-beforeAll(() => {
+beforeAll(async () => {
   if (!canSign) return;
   expect(
     sh('ssh-keygen -q -t ed25519 -N "" -C "" -f key; ssh-keygen -q -t ed25519 -N "" -f other'),
   ).toMatchObject({ status: 0 });
-  const options = `--out ${page} --url https://example.org/r --key ${scratch}/key`;
-  const made = `cd ${CHECKOUT} && bash tools/release.sh ${options}`;
-  expect(sh(made)).toMatchObject({ status: 0, stderr: '' });
+  const options = ['--out', page, '--url', 'https://example.org/r', '--key', `${scratch}/key`];
+  const made = await ran('bash', ['tools/release.sh', ...options], { cwd: CHECKOUT });
+  expect(made).toMatchObject({ status: 0, stderr: '' });
 });
 
 it('has everything, each in the signed checksums', () => {

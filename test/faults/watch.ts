@@ -263,7 +263,9 @@ export class Watch {
     }
     if (policies.length === 0) this.complain(`${said}: it is to be left alone`);
     const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
-    const isPutBack = Number(options.get('--memory')) === this.#found.get(vmid)?.get('--memory');
+    const found = this.#found.get(vmid)?.get('--memory') ?? 0;
+    // pct lifts a live limit only by way of another value, which is one below.
+    const isPutBack = [found, found - 1].includes(Number(options.get('--memory')));
     this.#found.set(vmid, foundBy(one));
     if (policies.length > 0 && wrong.every((what) => what !== undefined)) {
       this.complain(`${said}: ${wrong[0]}`);

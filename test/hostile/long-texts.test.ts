@@ -1,10 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { expect, it } from 'vitest';
 import { temporaryDirectory } from '../node/local/world.ts';
+import { ran } from '../ran.ts';
 
 /** What takes too long with such a text takes minutes to days; all of them together, seconds. */
 const HANGS_AFTER_MS = 120_000;
@@ -18,15 +18,15 @@ it('the bound here is at most a fifth of that of the daemon', () => {
   expect(5 * OLD_SPACE_MIB).toBeLessThanOrEqual(Number(own));
 });
 
-it('no text makes the program hang, or fills its memory', () => {
+it('no text makes the program hang, or fills its memory', async () => {
   const outfile = join(temporaryDirectory(), 'long-texts.cjs');
   buildSync({
     entryPoints: [fileURLToPath(new URL('fixtures/long-texts.ts', import.meta.url))],
     ...{ bundle: true, platform: 'node', target: 'node18.19', format: 'cjs' },
     ...{ logLevel: 'warning', outfile },
   });
-  const run = spawnSync(process.execPath, [...BOUNDS, outfile], {
-    ...{ encoding: 'utf8', timeout: HANGS_AFTER_MS, killSignal: 'SIGKILL' },
+  const run = await ran(process.execPath, [...BOUNDS, outfile], {
+    ...{ timeout: HANGS_AFTER_MS, killSignal: 'SIGKILL' },
   });
   const got = run.stdout.trimEnd().split('\n');
   expect({ signal: run.signal, status: run.status, last: got.at(-1), said: run.stderr }).toEqual({

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BUNDLE, calm, hearing, NodeUnderTest } from '../e2e/node-under-test.ts';
+import { breathe } from '../patience.ts';
 import { serviceStart } from '../service-flags.ts';
 
 /** More containers than any node has, in the memory that the unit file allows. */
@@ -33,6 +34,7 @@ async function withGuests(count: number, running: boolean): Promise<NodeUnderTes
   for (let vmid = FIRST + 1; vmid < FIRST + count; vmid += 1) {
     list.ids[vmid] = one;
     if (!running) continue;
+    if (vmid % 100 === 0) await breathe();
     writeFileSync(join(pve, `nodes/pve1/lxc/${vmid}.conf`), conf);
     cpSync(join(group, `${FIRST}`), join(group, `${vmid}`), { recursive: true });
   }
