@@ -67,6 +67,8 @@ export class Watch {
   #due: Untold[] = [];
   /** What the latest command on each container found there. */
   readonly #found = new Map<number, ReadonlyMap<string, number>>();
+  /** The memory that the commands of this cycle have found: putting it back may take several. */
+  readonly #foundInCycle = new Map<number, readonly number[]>();
   /** What its last command on each container asked for. */
   readonly #asked = new Map<number, Arrived['options']>();
   #strikes: Strike[] = [];
@@ -111,6 +113,7 @@ export class Watch {
   }
 
   cycleStarts(): void {
+    this.#foundInCycle.clear();
     const figures = hostMemoryFigures(this.#node.machine.plant.memoryUse());
     const freeMib = figures.availableBytes / MIB;
     this.#cycle = { startMs: this.#nowMs, freeMib, givenMib: 0 };
@@ -263,14 +266,26 @@ export class Watch {
     }
     if (policies.length === 0) this.complain(`${said}: it is to be left alone`);
     const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
-    const found = this.#found.get(vmid)?.get('--memory') ?? 0;
-    // pct lifts a live limit only by way of another value, which is one below.
-    const isPutBack = [found, found - 1].includes(Number(options.get('--memory')));
-    this.#found.set(vmid, foundBy(one));
+    const isPutBack = this.#isPutBack(vmid, Number(options.get('--memory')));
+    this.#note(one);
     if (policies.length > 0 && wrong.every((what) => what !== undefined)) {
       this.complain(`${said}: ${wrong[0]}`);
     }
     this.#judgeMemory(one, said, isPutBack);
+  }
+
+  /** pct lifts a live limit only by way of another value, which is one below. */
+  #isPutBack(vmid: number, memoryMib: number): boolean {
+    const latest = this.#found.get(vmid)?.get('--memory');
+    const found = [...(this.#foundInCycle.get(vmid) ?? []), ...(latest ? [latest] : [])];
+    return found.some((mib) => memoryMib === mib || memoryMib === mib - 1);
+  }
+
+  #note(one: Arrived): void {
+    const found = foundBy(one);
+    this.#found.set(one.vmid, found);
+    const before = this.#foundInCycle.get(one.vmid) ?? [];
+    this.#foundInCycle.set(one.vmid, [...before, found.get('--memory') ?? Number.NaN]);
   }
 
   #outOfBounds(
