@@ -153,12 +153,13 @@ class Daemon {
     return {
       intervalMs: () => node.config.sampleIntervalMs,
       look: () => node.sampleMeanwhile(),
-      sample: (stop) => this.#inTurn(node, () => this.#sample(node, stop)),
+      sample: (stop, prompted) => this.#inTurn(node, () => this.#sample(node, stop, prompted)),
+      prompts: node.prompts,
     };
   }
 
-  async #sample(node: NodeLoop, stop: AbortSignal): Promise<boolean> {
-    const { urgent, suspicious } = await node.sample(stop);
+  async #sample(node: NodeLoop, stop: AbortSignal, prompted: boolean): Promise<boolean> {
+    const { urgent, suspicious } = await (prompted ? node.samplePrompted(stop) : node.sample(stop));
     this.#collect();
     if (urgent.size === 0) return suspicious;
     await this.#watched(node, () => node.earlyCycle(urgent, stop));

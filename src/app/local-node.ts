@@ -1,6 +1,7 @@
 import { type Missing, missing } from '../core/reading.ts';
 import { createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
+import { LimitEventFiles } from '../node/local/kernel/limit-events.ts';
 import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
@@ -34,6 +35,7 @@ export function openLocalNode(
   hanging: () => string | undefined,
 ): LocalNode {
   const cgroups = createCgroups(paths, clock);
+  const limitEvents = new LimitEventFiles(paths);
   const inventory = new PveInventory(paths);
   const machines = new LocalMachines(paths, clock, inventory);
   const guests = guestsOfBothKinds(createGuests(paths, inventory), machines);
@@ -43,6 +45,7 @@ export function openLocalNode(
     eyes: {
       clock,
       cgroups: cgroupsOfBothKinds(cgroups, machines),
+      limitEvents,
       inspect: (vmid) => machines.inspect(vmid),
       guests: whileAnswering(guests, hanging),
       host: createHostView(paths, () => missingWhile(hanging) ?? machines.memoryMib()),
@@ -58,6 +61,7 @@ export function openLocalNode(
     lookAfter: (wishes) => machines.use(wishes),
     close() {
       cgroups.close();
+      limitEvents.close();
       machines.close();
     },
   };

@@ -8,7 +8,8 @@ import { MIN_ELAPSED_MS } from '../core/usage.ts';
 import { type AskedOutcome, Asking } from '../loop/asked.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
 import { noticePause } from '../loop/pause.ts';
-import { sample } from '../loop/sample.ts';
+import { Prompts } from '../loop/prompts.ts';
+import { helped, type Sampled, type SampleSettings, sample } from '../loop/sample.ts';
 import type { World } from '../ports.ts';
 import { forGuestsOf } from './loop-settings.ts';
 import type { EndedCycle } from './part.ts';
@@ -36,6 +37,8 @@ export interface AskedCycle {
   readonly watched: (cycle: () => Promise<EndedCycle>) => Promise<EndedCycle>;
 }
 
+const NOTHING_SEEN: Sampled = { urgent: new Set(), suspicious: false };
+
 /**
  * The loop of one node: its world, its state, the active settings, its cycles, the samples between
  * them, and what the last cycle knew. The scheduler decides when it runs.
@@ -47,9 +50,13 @@ export class NodeLoop {
   #settings: CycleSettings;
   #view: CycleView | undefined;
   #headroom: Headroom | undefined;
+  /** undefined: this node tells of nothing between two samples. */
+  readonly prompts: Prompts | undefined;
 
   constructor(options: NodeLoopOptions) {
     this.open = options.open;
+    const { limitEvents } = this.world;
+    this.prompts = limitEvents && new Prompts(limitEvents, this.world);
     this.#options = options;
     this.#config = onNode(options.config, options.open.name);
     this.#settings = this.#settingsOf(this.#config);
@@ -100,6 +107,7 @@ export class NodeLoop {
     if (stop.aborted) return undefined;
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
+    this.prompts?.follow(helped(this.state, this.#settings.manage));
     return { node: this.open.name, kind: 'whole', result, view };
   }
 
@@ -107,6 +115,7 @@ export class NodeLoop {
   async earlyCycle(urgent: ReadonlySet<Vmid>, stop: AbortSignal): Promise<EndedCycle> {
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), urgent }, this.state, stop);
+    this.prompts?.dealtWith(urgent);
     return { node: this.open.name, kind: 'early', result, view: undefined };
   }
 
@@ -158,16 +167,32 @@ export class NodeLoop {
   }
 
   /** Samples the containers between two cycles. */
-  async sample(stop: AbortSignal): Promise<ReturnType<typeof sample>> {
+  async sample(stop: AbortSignal): Promise<Sampled> {
     await this.world.observe(stop);
-    if (stop.aborted) return { urgent: new Set(), suspicious: false };
+    if (stop.aborted) return NOTHING_SEEN;
     noticePause(this.world, this.state);
-    return this.#look(false);
+    this.prompts?.regularLook();
+    return this.#answer();
+  }
+
+  /** The same for those only of whom the node has told. */
+  async samplePrompted(stop: AbortSignal): Promise<Sampled> {
+    const sampled = this.#answer(true);
+    // An early cycle follows.
+    if (sampled.urgent.size > 0) await this.world.observe(stop);
+    return stop.aborted ? NOTHING_SEEN : sampled;
+  }
+
+  #answer(promptedOnly = false): Sampled {
+    const told = this.prompts?.take() ?? NOTHING_SEEN.urgent;
+    const sampled = this.#look({ only: promptedOnly ? told : undefined });
+    this.prompts?.looked(sampled.urgent, told);
+    return sampled;
   }
 
   /** Samples only, while changes are in progress. Returns whether a decision cannot wait. */
   sampleMeanwhile(): boolean {
-    return this.#look(true).urgent.size > 0;
+    return this.#look({ meanwhile: true }).urgent.size > 0;
   }
 
   /** A change must survive a crash, so it is saved at once. What was learnt may wait. */
@@ -180,9 +205,10 @@ export class NodeLoop {
     this.#options.keeper.save();
   }
 
-  #look(meanwhile: boolean): ReturnType<typeof sample> {
+  #look(how: Pick<SampleSettings, 'meanwhile' | 'only'>): Sampled {
     const { urgentSamples } = this.#config;
-    return sample(this.world, this.state, { ...this.#settings, urgentSamples, meanwhile });
+    const settings = { ...this.#settings, urgentSamples, prompts: this.prompts, ...how };
+    return sample(this.world, this.state, settings);
   }
 
   /** Cycles and groups tell each other what they take of the host, so that it is given once. */

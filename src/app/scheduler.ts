@@ -26,8 +26,13 @@ export interface Supervision {
 
 export interface Sampling {
   readonly intervalMs: () => number;
-  /** May run an early cycle. Returns whether the next sample should come soon. */
-  readonly sample: (stop: AbortSignal) => Promise<boolean>;
+  /**
+   * May run an early cycle. Returns whether the next sample should come soon.
+   * @param prompted only those are looked at for which `prompts` has asked
+   */
+  readonly sample: (stop: AbortSignal, prompted: boolean) => Promise<boolean>;
+  /** When a look is due that does not wait for its turn; Infinity: none is. */
+  readonly prompts?: { readonly dueMs: number; wakeBy(wake: () => void): void } | undefined;
   /**
    * Samples only, while changes are in progress; nothing is decided. Returns whether a decision
    * cannot wait; then `sample` follows as soon as the changes are over.
@@ -55,6 +60,7 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
   const stop = new AbortController();
   const alarm = new Alarm();
   const { supervisor } = schedule;
+  const prompts = schedule.sampling?.prompts;
   const longestSleepMs = supervisor?.beatIntervalMs ?? Number.POSITIVE_INFINITY;
   let reloadAsked = false;
   let isReady = false;
@@ -72,10 +78,11 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
   try {
     let nextMs = schedule.clock.monotonicMs() as number;
     let sampleMs = Number.POSITIVE_INFINITY;
-    const sampleIn = (share: number): void => {
+    const sampleIn = (share: number, latestMs = Number.POSITIVE_INFINITY): void => {
       const intervalMs = schedule.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;
-      sampleMs = schedule.clock.monotonicMs() + intervalMs * share;
+      sampleMs = Math.min(latestMs, schedule.clock.monotonicMs() + intervalMs * share);
     };
+    prompts?.wakeBy(() => alarm.ring());
     while (!stop.signal.aborted) {
       supervisor?.beat();
       if (reloadAsked) {
@@ -88,15 +95,19 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
         if (isReady) nextMs += schedule.pollIntervalMs() - intervalBefore;
         continue;
       }
-      const waitMs = Math.min(nextMs, sampleMs) - schedule.clock.monotonicMs();
+      const promptMs = prompts?.dueMs ?? Number.POSITIVE_INFINITY;
+      const lookMs = Math.min(sampleMs, promptMs);
+      const waitMs = Math.min(nextMs, lookMs) - schedule.clock.monotonicMs();
       if (waitMs > 0) {
         await alarm.sleep(Math.min(waitMs, longestSleepMs));
         continue;
       }
-      if (sampleMs < nextMs) {
+      if (lookMs < nextMs) {
+        const prompted = promptMs < sampleMs;
         const looks = lookMeanwhile(schedule.sampling);
-        const soon = await schedule.sampling?.sample(stop.signal).finally(looks.end);
-        sampleIn(looks.cannotWait ? 0 : soon === true ? SOON : 1);
+        const soon = await schedule.sampling?.sample(stop.signal, prompted).finally(looks.end);
+        // A prompted look comes in between and puts no other one off.
+        sampleIn(looks.cannotWait ? 0 : soon ? SOON : 1, prompted ? sampleMs : undefined);
         continue;
       }
       const looks = lookMeanwhile(schedule.sampling);

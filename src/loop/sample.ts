@@ -6,6 +6,7 @@ import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Vmid } from '../core/units.ts';
 import { isFrozen } from '../core/usage.ts';
 import type { World } from '../ports.ts';
+import type { Prompts } from './prompts.ts';
 
 export interface Sampled {
   /** Containers whose next decision cannot wait. */
@@ -19,6 +20,10 @@ export interface SampleSettings {
   /** Changes are under way: a container in the middle of one is passed over. */
   readonly meanwhile?: boolean;
   readonly manage: (config: GuestConfig) => Management;
+  /** Those whose decision an event may bring forward are listened to. */
+  readonly prompts?: Prompts | undefined;
+  /** Looks at these only. */
+  readonly only?: ReadonlySet<Vmid> | undefined;
 }
 
 /** A decision on a container that is left alone anyway need not be brought forward. */
@@ -34,16 +39,19 @@ function policyToHelp(config: GuestConfig, management: Management): ContainerPol
 export function sample(
   { cgroups, clock }: World,
   state: LoopState,
-  { urgentSamples, manage, meanwhile = false }: SampleSettings,
+  { urgentSamples, manage, prompts, only, meanwhile = false }: SampleSettings,
 ): Sampled {
   const urgent = new Set<Vmid>();
   let suspicious = false;
   for (const [vmid, record] of state.guests) {
     const { running: config, life } = record;
-    if (config === undefined) continue;
+    if (config === undefined || only?.has(vmid) === false) continue;
     // Its limits are in between, and the proof that it can do without presses on it.
     if (meanwhile && record.intended !== undefined) continue;
+    const policy = policyToHelp(config, manage(config));
+    if (policy !== undefined) prompts?.listen(vmid);
     const now = cgroups.sample(vmid);
+    prompts?.seen(vmid, now.ok ? now.value.identity : undefined);
     const before = life.between;
     if (now.ok && isFrozen(now.value)) {
       noteFrozen(record, now.value);
@@ -54,8 +62,6 @@ export function sample(
       life.between = now.ok ? begin(now.value) : undefined;
       continue;
     }
-    const management = manage(config);
-    const policy = policyToHelp(config, management);
     const saturation = policy && saturationOf(policy, urgentSamples);
     const after = withSample(before, now.value, config, state.hostCpus, saturation?.at);
     life.between = after;
@@ -66,6 +72,15 @@ export function sample(
     else if (!boosted && isSuspicious(before, after)) suspicious = true;
   }
   return { urgent, suspicious };
+}
+
+/** Those that run and whose decision may be brought forward. */
+export function helped({ guests }: LoopState, manage: SampleSettings['manage']): ReadonlySet<Vmid> {
+  const all = new Set<Vmid>();
+  for (const [vmid, { running }] of guests) {
+    if (running !== undefined && policyToHelp(running, manage(running))) all.add(vmid);
+  }
+  return all;
 }
 
 /** It has what it could be given; how saturated it is shows again when that is over. */

@@ -52,6 +52,23 @@ export interface Cgroups {
   capabilities(vmid: Vmid): Capabilities | undefined;
 }
 
+/** One life of a guest that is watched. */
+export interface LimitWatch {
+  /** As in its samples. */
+  readonly identity: number;
+  close(): void;
+}
+
+/** Guests that meet their own limit of memory, or are killed for it: told of as it happens. */
+export interface LimitEvents {
+  /**
+   * Calls `tell` each time, perhaps for less than that too, until it is closed. It does not tell
+   * that the guest is gone. Missing with `absent` if there is nothing to watch: it does not run, or
+   * nothing is told of its kind. All else stands for a watch that cannot be had now.
+   */
+  watch(vmid: Vmid, tell: () => void): Reading<LimitWatch>;
+}
+
 /** What the kernel is asked to give up of a container's memory. */
 export interface ReclaimWish {
   readonly bytes: Bytes;
@@ -147,6 +164,8 @@ export interface NodeEyes {
   readonly guests: Guests;
   readonly cgroups: Cgroups;
   readonly host: HostView;
+  /** Left out where a node tells nothing by itself. */
+  readonly limitEvents?: LimitEvents;
 }
 
 /** What changes a node. Only what carries changes out is handed it; a dry run has none. */

@@ -34,3 +34,12 @@ export const FILES_OF_THIS_HOST: ReadableFiles = {
   stat: (path) => statSync(path, { throwIfNoEntry: false }),
   names: (path) => readdirSync(path),
 };
+
+/**
+ * The inode, plus the time of birth where the file system keeps one. The kernel's cgroup file
+ * system keeps none and gives every cgroup a new inode; a plain tree gives an inode out again at
+ * once, and there the time of birth tells a directory from the one that it replaced.
+ */
+export function identityOf(stats: FileStatus): number {
+  return stats.ino + stats.birthtimeMs;
+}

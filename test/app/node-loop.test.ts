@@ -6,6 +6,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import { newLoopState } from '../../src/core/loop-state.ts';
 import { newTally } from '../../src/output/tally.ts';
 import { hostPolicy, policy, vmid } from '../core/builders.ts';
+import { FakeLimitEvents } from '../loop/fake-limit-events.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 
 const config = (pollInterval: number) => {
@@ -17,13 +18,17 @@ const config = (pollInterval: number) => {
 const stop = new AbortController().signal;
 
 /** The loop of a node with one container, and what it did besides its cycles. */
-function loopWith(id: number) {
+function loopWith(id: number, mode: 'act' | 'observe' = 'observe', tells = true) {
   const node = new FakeNode();
   node.add(id).load = 0.2;
+  const events = new FakeLimitEvents();
   const did: string[] = [];
   const open: OpenWorld = {
     ...{ name: `pve${id}`, below: '' },
-    world: { ...node.world, observe: async () => void did.push('look') },
+    world: {
+      ...{ ...node.world, observe: async () => void did.push('look') },
+      ...(tells && { limitEvents: events }),
+    },
     ...{ tally: newTally(), hanging: () => undefined },
     reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
     close: async () => {},
@@ -33,11 +38,10 @@ function loopWith(id: number) {
     save: () => void did.push('save'),
     saveWhenDue: () => void did.push('save when due'),
   };
-  const manage = () =>
-    ({ kind: 'managed', policy: policy(), mode: 'observe', because: 'DEFAULT' }) as const;
+  const manage = () => ({ kind: 'managed', policy: policy(), mode, because: 'DEFAULT' }) as const;
   const settingsOf = () => ({ manage, hostPolicy, dryRun: true, atOnce: 1 });
   const loop = new NodeLoop({ open, keeper, config: config(300), settingsOf });
-  return { node, loop, did };
+  return { node, loop, did, events };
 }
 
 const seenBy = ({ loop }: ReturnType<typeof loopWith>): readonly number[] | undefined =>
@@ -109,6 +113,63 @@ describe('the loop of a node', () => {
       view: undefined,
     });
     expect(did).toEqual(['save when due', 'save', 'save']);
+  });
+});
+
+describe('what a node tells between two samples', () => {
+  /** A loop that has seen one cycle, and listens to 101 and 102. */
+  async function listening() {
+    const made = loopWith(101, 'act');
+    const { node, loop, events, did } = made;
+    node.add(102).load = 0.2;
+    for (const id of [101, 102]) events.lives.set(vmid(id), id);
+    await loop.cycle(stop);
+    node.pass(1000);
+    await loop.samplePrompted(stop);
+    expect(events.watched).toEqual([101, 102]);
+    node.pass(9000);
+    did.length = 0;
+    return made;
+  }
+
+  it('is looked at without a look at all of the node, and only where it was told of', async () => {
+    const { node, loop, events, did } = await listening();
+    node.get(101).memory = { limitHits: 5 };
+    events.happen(102);
+    expect(await loop.samplePrompted(stop)).toEqual({ urgent: new Set(), suspicious: false });
+    expect(did).toEqual([]);
+    const seen = (id: number) => loop.state.guests.get(vmid(id))?.life.between?.last.atMs;
+    expect(seen(102)).toBe(node.nowMs);
+    expect(seen(101)).toBeLessThan(node.nowMs);
+  });
+
+  it('is decided as a sample would decide it', async () => {
+    const { node, loop, events, did } = await listening();
+    node.get(101).memory = { oomKills: 1 };
+    events.happen(101);
+    expect(await loop.samplePrompted(stop)).toMatchObject({ urgent: new Set([101]) });
+    expect(did).toEqual(['look']);
+    expect(events.watched).toEqual([102]);
+    await loop.earlyCycle(new Set([vmid(101)]), stop);
+    node.pass(1000);
+    await loop.samplePrompted(stop);
+    expect(events.watched).toEqual([102, 101].sort());
+  });
+
+  it('is asked for only those that are scaled', async () => {
+    const { loop, events } = loopWith(101);
+    events.lives.set(vmid(101), 101);
+    await loop.cycle(stop);
+    await loop.sample(stop);
+    expect(events.done).toEqual([]);
+    expect(loop.prompts?.dueMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is nothing where a node tells nothing', async () => {
+    const { loop } = loopWith(101, 'act', false);
+    await loop.cycle(stop);
+    expect(loop.prompts).toBeUndefined();
+    expect(await loop.sample(stop)).toEqual({ urgent: new Set(), suspicious: false });
   });
 });
 

@@ -304,6 +304,13 @@ describe('while changes are under way', () => {
     const seconds = (): number => Math.round((performance.now() - startMs) / 1000);
     const seen: string[] = [];
     const signals = new FakeSignals();
+    let wake = (): void => {};
+    const prompts = {
+      dueMs: Number.POSITIVE_INFINITY,
+      wakeBy: (by: () => void) => {
+        wake = by;
+      },
+    };
     const ended = runOnSchedule(
       {
         clock: {
@@ -316,9 +323,11 @@ describe('while changes are under way', () => {
         },
         sampling: {
           intervalMs: () => 10_000,
-          sample: async () => {
-            seen.push(`${seconds()} sample`);
-            return false;
+          prompts,
+          sample: async (_stop, prompted) => {
+            seen.push(`${seconds()} ${prompted ? 'prompted' : 'sample'}`);
+            if (prompted) prompts.dueMs = Number.POSITIVE_INFINITY;
+            return cannotWait(seconds());
           },
           look: () => {
             seen.push(`${seconds()} look`);
@@ -336,7 +345,11 @@ describe('while changes are under way', () => {
       await vi.advanceTimersByTimeAsync(cycleMs);
       await ended;
     };
-    return { seen, stop };
+    const prompt = (): void => {
+      prompts.dueMs = performance.now() + 250;
+      wake();
+    };
+    return { seen, stop, prompt };
   }
 
   it('containers are looked at in the rhythm of the samples', async () => {
@@ -358,5 +371,35 @@ describe('while changes are under way', () => {
     await vi.advanceTimersByTimeAsync(37_000);
     await stop();
     expect(seen).toEqual(['0 cycle', '10 look', '20 look', '36 sample']);
+  });
+
+  it('what a node tells is looked at when they are over', async () => {
+    const { seen, stop, prompt } = watched(26_000, () => false);
+    await vi.advanceTimersByTimeAsync(5000);
+    prompt();
+    await vi.advanceTimersByTimeAsync(32_000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '10 look', '20 look', '26 prompted', '36 sample']);
+  });
+
+  it('and else at once, in between the samples, which stay where they are', async () => {
+    const { seen, stop, prompt } = watched(0, () => false);
+    for (const ms of [13_000, 3000]) {
+      await vi.advanceTimersByTimeAsync(ms);
+      prompt();
+    }
+    await vi.advanceTimersByTimeAsync(15_000);
+    await stop();
+    const samples = ['10 sample', '13 prompted', '16 prompted', '20 sample', '30 sample'];
+    expect(seen).toEqual(['0 cycle', ...samples]);
+  });
+
+  it('a sample follows soon where what was told may be a beginning', async () => {
+    const { seen, stop, prompt } = watched(0, (second) => second === 13);
+    await vi.advanceTimersByTimeAsync(13_000);
+    prompt();
+    await vi.advanceTimersByTimeAsync(4000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '10 sample', '13 prompted', '16 sample']);
   });
 });

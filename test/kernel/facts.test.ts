@@ -104,10 +104,41 @@ const FACTS: Readonly<Record<string, readonly [what: string, holds: (answer: nev
       expect(all).toMatchObject({ oom: 0, oom_kill: 0 });
     },
   ],
-  watched: [
-    'inotify tells of changes in cgroup.events, memory.events and memory.events.local',
-    (heard: unknown) => {
-      expect(heard).toEqual(['cgroup.events', 'memory.events', 'memory.events.local']);
+  watchedKills: [
+    'inotify tells of kills and limits met: of all in memory.events, of its own in .local',
+    ({ ownKill, nestedKill, nestedLimit }: Record<string, readonly Heard[]>) => {
+      for (const heard of [ownKill, nestedKill, nestedLimit]) {
+        expect(filesOf(heard)).toContain('memory.events');
+      }
+      expect(filesOf(ownKill)).toContain('memory.events.local');
+      expect(filesOf(nestedKill)).not.toContain('memory.events.local');
+      expect(filesOf(nestedLimit)).not.toContain('memory.events.local');
+      // The first may come as the limit is met, before the kill. The last one says all.
+      const own = ownKill?.filter(({ file }) => file === 'memory.events.local');
+      const last = own?.at(-1);
+      expect(last?.says).toMatchObject({ oom: 1 });
+      expect(last?.says['max']).toBeGreaterThan(0);
+      // Most often it comes before the process has ended.
+      expect(last?.lateMs).toBeLessThan(2000);
+    },
+  ],
+  watchedLives: [
+    'inotify tells of a start and a stop, not of a removal, and of nothing that comes after it',
+    ({ started, stopped, removed, cameAgain }: Record<string, readonly Heard[]>) => {
+      const populated = (heard: readonly Heard[] = []) =>
+        heard.map(({ file, says }) => [file, says['populated']]);
+      expect(populated(started)).toEqual([['cgroup.events', 1]]);
+      expect(populated(stopped)).toEqual([['cgroup.events', 0]]);
+      expect([removed, cameAgain]).toEqual([[], []]);
+    },
+  ],
+  watchedFlood: [
+    'inotify tells of a limit that is met without an end at most a hundred times a second',
+    ({ hits, count }: { readonly hits: number; readonly count: number }) => {
+      expect(hits).toBeGreaterThan(1000);
+      expect(count).toBeGreaterThan(0);
+      // In two and a half seconds. A busy machine takes longer, and tells less often.
+      expect(count / 2.5).toBeLessThan(110);
     },
   ],
 };
@@ -119,6 +150,12 @@ interface Happened {
   readonly local: Events;
   readonly nested: { readonly all: Events; readonly local: Events };
 }
+interface Heard {
+  readonly file: string;
+  readonly says: Events;
+  readonly lateMs: number;
+}
+const filesOf = (heard: readonly Heard[] = []): readonly string[] => heard.map(({ file }) => file);
 interface Reclaimed {
   readonly said: string;
   readonly before: number;

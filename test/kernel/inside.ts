@@ -1,6 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { watchesOf } from '../watches.ts';
 import { KernelNode } from './kernel-node.ts';
 
 /**
@@ -210,17 +219,94 @@ const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
     return { said, alive, after: mibIn(ct), ...eventsOf(ct) };
   },
 
-  async watched(ct) {
+  /** Both kinds of kill, and a nested limit that is met without one. */
+  async watchedKills(ct) {
     container(ct);
-    const heard = new Set<string>();
-    const files = ['cgroup.events', 'memory.events', 'memory.events.local'];
-    const watchers = files.map((file) => watch(pathOf(ct, file), () => heard.add(file)));
+    const ear = listenTo(ct);
     await load(`${ct}/ns/leaf`, 'hold', 200).ended;
-    await until('all have been heard', () => heard.size === files.length);
-    for (const watcher of watchers) watcher.close();
-    return [...heard].sort();
+    const ownKill = await ear.heard('memory.events.local', 'oom', 1);
+    await load(`${ct}/ns/docker`, 'hold', 40).ended;
+    const nestedKill = await ear.heard('memory.events', 'oom_kill', 2);
+    await load(`${ct}/ns/docker`, 'read', process.execPath).settled;
+    const nestedLimit = await ear.heard('memory.events', 'oom_kill', 2);
+    ear.close();
+    return { ownKill, nestedKill, nestedLimit };
+  },
+
+  /** A container starts and stops, goes, and comes again under the same name. */
+  async watchedLives(ct) {
+    make(`${ct}/ns`);
+    const ear = listenTo(ct);
+    const first = load(`${ct}/ns`, 'hold', 1);
+    await first.settled;
+    const started = await ear.heard('cgroup.events', 'populated', 1);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const stopped = await ear.heard('cgroup.events', 'populated', 0);
+    rmdirSync(pathOf(`${ct}/ns`));
+    rmdirSync(pathOf(ct));
+    const removed = await ear.heard();
+    container(ct);
+    await load(`${ct}/ns/leaf`, 'hold', 200).ended;
+    const cameAgain = await ear.heard();
+    ear.close();
+    return { started, stopped, removed, cameAgain };
+  },
+
+  /** Somebody meets the limit again and again. */
+  async watchedFlood(ct) {
+    container(ct, '24M');
+    const ear = listenTo(ct);
+    const reader = load(`${ct}/ns/leaf`, 'reread', process.execPath);
+    await until('it meets its limit', () => (fields(ct, 'memory.events.local')['max'] ?? 0) > 0);
+    const before = fields(ct, 'memory.events.local')['max'] ?? Number.NaN;
+    await ear.heard();
+    await pause(2000);
+    const hits = (fields(ct, 'memory.events.local')['max'] ?? Number.NaN) - before;
+    const heard = await ear.heard();
+    ear.close();
+    reader.child.kill('SIGKILL');
+    await reader.ended;
+    return { hits, count: heard.filter(({ file }) => file === 'memory.events.local').length };
   },
 };
+
+/** An event as `fs.watch` tells of it, and what the file says as it does. */
+interface Heard {
+  readonly file: string;
+  readonly says: Numbers;
+  /** After what was done had ended; negative: before that. */
+  readonly lateMs: number;
+}
+
+/** Hears what the files of a cgroup tell. */
+function listenTo(ct: string) {
+  const all: { file: string; says: Numbers; atMs: number }[] = [];
+  const files = ['cgroup.events', 'memory.events', 'memory.events.local'];
+  const watchers = files.map((file) =>
+    watch(pathOf(ct, file), () => {
+      all.push({
+        file,
+        says: existsSync(pathOf(ct)) ? fields(ct, file) : {},
+        atMs: performance.now(),
+      });
+    }),
+  );
+  return {
+    /** What has been heard since the last time. Waits until a file was heard that says so. */
+    async heard(file?: string, name = '', value = 0): Promise<readonly Heard[]> {
+      const nowMs = performance.now();
+      const tells = (each: (typeof all)[number]): boolean =>
+        each.file === file && each.says[name] === value;
+      await until(`${file} tells ${name} ${value}`, () => file === undefined || all.some(tells));
+      await pause(500);
+      return all.splice(0).map(({ atMs, ...rest }) => ({ ...rest, lateMs: atMs - nowMs }));
+    },
+    close(): void {
+      for (const watcher of watchers) watcher.close();
+    },
+  };
+}
 
 /** The program lowers a limit, and a process grows before `pct set` has acted. */
 const PROGRAM_QUESTIONS: typeof QUESTIONS = {
@@ -244,6 +330,27 @@ const PROGRAM_QUESTIONS: typeof QUESTIONS = {
     return { ...ended, ...after, how: await grower.settled };
   },
 
+  /** Between two looks that are an hour apart. */
+  async killedBetweenLooks(ct) {
+    const vmid = Number(ct.slice('lxc/'.length));
+    const node = new KernelNode(`node-${vmid}`, program);
+    make(ct, { 'memory.max': '128M', 'memory.swap.max': '0' });
+    make(`${ct}/ns/leaf`);
+    node.configure(vmid, 128, SELDOM);
+    await load(`${ct}/ns/leaf`, 'hold', 40).settled;
+    const daemon = node.start('daemon');
+    await until('it is watched', () => watchesOf(daemon.child.pid) === 1);
+    const how = await load(`${ct}/ns/leaf`, 'hold', 120).ended;
+    const killedMs = performance.now();
+    await until('pct has begun', () => existsSync(join(node.root, 'pct.begun')));
+    const afterMs = performance.now() - killedMs;
+    await until('pct has ended', () => node.memoryOf(vmid) > 128);
+    await until('it is watched again', () => watchesOf(daemon.child.pid) === 1);
+    daemon.child.kill('SIGTERM');
+    const ended = await daemon.ended;
+    return { ...ended, ...lookAt(node, ct, vmid), how, afterMs };
+  },
+
   /** The same without anybody who grows. */
   async lowered(ct) {
     const { node, vmid } = await grownNode(ct);
@@ -252,6 +359,14 @@ const PROGRAM_QUESTIONS: typeof QUESTIONS = {
     return { ...ended, ...lookAt(node, ct, vmid) };
   },
 };
+
+/** Whatever happens after the first cycle is told by the kernel, or by nobody. */
+const SELDOM = `DEFAULT:
+  poll_interval: 3600
+  sample_interval: 3600
+  min_memory: 64
+  reserve_memory_mb: 64
+`;
 
 /** A container that the program has just raised from 128 MB. */
 async function grownNode(ct: string): Promise<{ node: KernelNode; vmid: number }> {

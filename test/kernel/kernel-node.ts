@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { guestText } from '../../src/sim/guest-text.ts';
@@ -9,6 +9,11 @@ import { PveFiles } from '../../src/sim/pve-files.ts';
 export interface Ended {
   readonly code: number | null;
   readonly output: string;
+}
+
+export interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
 }
 
 export class KernelNode {
@@ -48,6 +53,10 @@ export class KernelNode {
   }
 
   run(...args: readonly string[]): Promise<Ended> {
+    return this.start(...args).ended;
+  }
+
+  start(...args: readonly string[]): Started {
     const path = `${join(this.root, 'bin')}:${process.env['PATH']}`;
     const child = spawn(process.execPath, [this.#program, '--sysroot', this.root, ...args], {
       env: { ...process.env, PATH: path },
@@ -59,8 +68,9 @@ export class KernelNode {
         output += String(chunk);
       });
     }
-    return new Promise((done) => {
+    const ended = new Promise<Ended>((done) => {
       child.on('close', (code) => done({ code, output }));
     });
+    return { child, ended };
   }
 }

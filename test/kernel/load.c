@@ -5,6 +5,7 @@
  *   load CGROUP grow MIB PER_SECOND the same, so many MiB a second
  *   load CGROUP burn                one CPU
  *   load CGROUP read FILE           reads a file, which fills the page cache
+ *   load CGROUP reread FILE         the same without an end
  *   load CGROUP make DIRECTORY N    makes so many empty files, which fills the slab
  *   load CGROUP walk DIRECTORY      looks at every file below it: the same, with what is there
  */
@@ -49,6 +50,12 @@ static void scan(const char *path) {
   close(file);
 }
 
+static void rescan(const char *path) {
+  puts("ready");
+  fflush(stdout);
+  for (;;) scan(path);
+}
+
 static void create(const char *directory, long count) {
   char path[4096];
   for (long each = 0; each < count; each++) {
@@ -71,6 +78,7 @@ int main(int count, char **words) {
   if (!strcmp(what, "hold") && count > 3) take(atol(words[3]), 0);
   else if (!strcmp(what, "grow") && count > 4) take(atol(words[3]), atol(words[4]));
   else if (!strcmp(what, "read") && count > 3) scan(words[3]);
+  else if (!strcmp(what, "reread") && count > 3) rescan(words[3]);
   else if (!strcmp(what, "make") && count > 4) create(words[3], atol(words[4]));
   else if (!strcmp(what, "walk") && count > 3) nftw(words[3], look, 16, FTW_PHYS | FTW_MOUNT);
   else if (strcmp(what, "burn")) return 64;

@@ -22,7 +22,8 @@ let answers: Answers = {};
 
 beforeAll(async () => {
   expect(existsSync(PROGRAM)).toBe(true);
-  if (missing === undefined) answers = await askKernel(['lowered', 'growsWhileLowered']);
+  if (missing === undefined)
+    answers = await askKernel(['lowered', 'growsWhileLowered', 'killedBetweenLooks']);
 }, 300_000);
 
 function lookedAt(name: string, context: TestContext): Looked {
@@ -53,4 +54,13 @@ it('a process that grows before pct set has acted is held, and pct is ended', (c
   expect(seen.configured).toBe(seen.live);
   expect(seen.live).toBeGreaterThan(400);
   expect(seen.high).toBeGreaterThan(seen.live * 0.99);
+});
+
+it('a kill between two looks is answered by its event', (context) => {
+  const seen = lookedAt('killedBetweenLooks', context);
+  expect(seen.how).toBe('SIGKILL');
+  expect(seen.configured).toBeGreaterThanOrEqual(256);
+  expect(seen.live).toBe(seen.configured);
+  expect(seen.output).toMatch(/Early evaluation of \d+: .*out of memory/);
+  expect(seen.code).toBe(0);
 });

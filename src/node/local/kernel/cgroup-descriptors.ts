@@ -1,5 +1,5 @@
 import { errorCode } from '../../../os/os-error.ts';
-import type { FileStatus, ReadableFiles } from '../../../os/readable-files.ts';
+import { type FileStatus, identityOf, type ReadableFiles } from '../../../os/readable-files.ts';
 import type { Clock } from '../../port.ts';
 import { CgroupMemo } from './cgroup-memo.ts';
 
@@ -178,13 +178,4 @@ export class CgroupDescriptors {
 
 function lengthOfFailure(code: string | undefined): number {
   return code === 'ENOENT' || code === 'ENODEV' || code === 'EOPNOTSUPP' ? ABSENT : UNREADABLE;
-}
-
-/**
- * The inode, plus the time of birth where the file system keeps one. The kernel's cgroup file
- * system keeps none and gives every cgroup a new inode; a plain tree gives an inode out again at
- * once, and there the time of birth tells a directory from the one that it replaced.
- */
-function identityOf(stats: FileStatus): number {
-  return stats.ino + stats.birthtimeMs;
 }
