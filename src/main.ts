@@ -60,7 +60,7 @@ async function carryOut(command: Command, typed: Arguments): Promise<ExitCode> {
   }
   const variables: Readonly<Record<string, string>> = read.value;
   const given = withVariables(typed, { ...variables, ...env });
-  const paths = createPaths(given.sysroot);
+  const paths = createPaths(given.sysroot, undefined, given.stateDir);
   const out = { stdin, stdout, stderr };
   const context: CommandContext = { paths, clock, env, variables, ...out, signals: process };
   const refusal = await whyNot(command, given, context);
@@ -71,9 +71,13 @@ async function carryOut(command: Command, typed: Arguments): Promise<ExitCode> {
 }
 
 /** The command line stands over the environment. */
-const withVariables = (given: Arguments, { CONFIG_FILE }: CommandContext['env']): Arguments => ({
+const withVariables = (
+  given: Arguments,
+  { CONFIG_FILE, LXC_AUTOSCALE_STATE }: CommandContext['env'],
+): Arguments => ({
   ...given,
   configFile: given.configFile ?? (CONFIG_FILE === '' ? undefined : CONFIG_FILE),
+  stateDir: given.stateDir ?? (LXC_AUTOSCALE_STATE === '' ? undefined : LXC_AUTOSCALE_STATE),
 });
 
 /** The arguments with the id of a guest that was named, or a sentence on why there is none. */

@@ -2,10 +2,10 @@ import type { HealthReport } from '../core/report/health.ts';
 import { type ControlSocket, openControlSocket } from '../os/control-socket.ts';
 import type { ProcessContext } from './context.ts';
 import type { DaemonState } from './control-answer.ts';
-import type { OpenWorld } from './world.ts';
+import type { OpenHome } from './world.ts';
 
 export interface ControlOptions {
-  readonly open: OpenWorld;
+  readonly open: OpenHome;
   readonly context: ProcessContext;
   /** What is known of each node, the home first. */
   readonly known: () => readonly [DaemonState, ...DaemonState[]];
@@ -23,10 +23,10 @@ export const openControl = ({
 }: ControlOptions): Promise<ControlSocket> =>
   openControlSocket({
     paths: context.paths,
-    complain: (message) => open.world.log.warn(message),
+    complain: (message) => open.outputs.log.warn(message),
     answer: async (request) => {
       if (request.command === 'health') {
-        await open.world.observe();
+        await open.lookHere();
         return { health: health() };
       }
       if (request.command === 'reload') {

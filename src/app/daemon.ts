@@ -54,7 +54,8 @@ class Daemon {
 
   constructor(launched: Launched) {
     const { launch, config, home, nodes, context } = launched;
-    const { clock, log } = home.world;
+    const { clock } = context;
+    const { log } = home.outputs;
     this.#launched = launched;
     this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
     const loopOf = (one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop =>
@@ -85,12 +86,12 @@ class Daemon {
   }
 
   async run(): Promise<ExitCode> {
-    const { config, context, signals } = this.#launched;
-    const { log } = this.#home.world;
+    const { config, home, context, signals } = this.#launched;
+    const { log } = home.outputs;
     signals.on('SIGUSR1', () => log.info(NOTHING_TO_REOPEN));
     log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
     const control = await openControl({
-      ...{ open: this.#home.open, context, known: () => this.#known() },
+      ...{ open: home, context, known: () => this.#known() },
       health: () => this.#metrics.health(),
       loginLink: () => this.#http.loginLink(),
     });
@@ -181,7 +182,7 @@ class Daemon {
         nodes: () => [this.#home, ...this.#far()],
         known: () => this.#known(),
         health: async () => {
-          await home.world.observe();
+          await home.lookHere();
           return this.#metrics.health();
         },
         figures: (path) => this.#metrics.figures(path),
@@ -224,7 +225,7 @@ class Daemon {
   }
 
   #takeOver({ config, notes }: LoadResult & { ok: true }): void {
-    const { log } = this.#home.world;
+    const { log } = this.#launched.home.outputs;
     const before = this.#home.config;
     for (const node of this.#nodes) node.apply(config);
     for (const note of notes) log.warn(renderProblem(note));
@@ -236,7 +237,7 @@ class Daemon {
   }
 
   #refuse({ problems }: LoadResult & { ok: false }): void {
-    const { log } = this.#home.world;
+    const { log } = this.#launched.home.outputs;
     const lines = problems.map(renderProblem);
     for (const line of lines) log.error(line);
     log.error(NOT_RELOADED);

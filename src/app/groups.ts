@@ -16,9 +16,10 @@ export function groupsPart(node: NodeLoop, home: OpenHome, context: ProcessConte
   let running: RunningGroups | undefined;
   return {
     async apply({ groups }) {
-      if (running !== undefined || groups.length === 0) return;
+      const { inventory } = home;
+      if (running !== undefined || groups.length === 0 || inventory === undefined) return;
       const { startGroups } = await import('./running-groups.ts');
-      running = startGroups(node, home, context);
+      running = startGroups(node, { ...home, inventory }, context);
     },
     stop: async () => running?.stop(),
     get reports() {

@@ -8,13 +8,14 @@ import type { World } from '../ports.ts';
 export function changeRows(
   { backups, journal }: Pick<World, 'backups' | 'journal'>,
   env: Readonly<Record<string, string | undefined>>,
+  isAway = false,
 ): readonly HealthRow[] {
   const pct = findExecutable('pct', env);
   const notFound = `pct was not found in ${searchPath(env)}`;
   const rows = [
     row('backups', backups.problem?.(), 'a backup could be written'),
     row('logs', journal.problem?.(), 'the JSON log could be written'),
-    row('pct', pct === undefined ? notFound : undefined, `it is ${pct ?? ''}`),
+    ...(isAway ? [] : [row('pct', pct === undefined ? notFound : undefined, `it is ${pct ?? ''}`)]),
   ];
   return rows.map((one) => ({ ...one, says: plainText(one.says) }));
 }

@@ -12,7 +12,7 @@ import { metricsText, type OwnFigures } from '../output/metrics.ts';
 import type { ProcessContext } from './context.ts';
 import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
-import type { OpenWorld } from './world.ts';
+import type { OpenHome, OpenWorld } from './world.ts';
 
 /** Serves the metrics over HTTP, and writes them to a file for node_exporter. */
 export interface MetricsServer {
@@ -25,8 +25,7 @@ export interface MetricsServer {
 }
 
 export interface MetricsOptions {
-  /** The node that the program runs on. */
-  readonly open: OpenWorld;
+  readonly open: OpenHome;
   /** Further nodes, with what is known of them. */
   readonly others?: () => readonly OtherNode[];
   readonly context: ProcessContext;
@@ -58,9 +57,9 @@ const NOTHING: Config['metrics'] = { listen: undefined, token: '', textfile: und
 
 export function createMetricsServer(options: MetricsServerOptions): MetricsServer {
   const { context, open } = options;
-  const log = ofComponent(open.world.log, 'metrics');
+  const log = ofComponent(open.outputs.log, 'metrics');
   const startSeconds = (context.clock.wallMs() - process.uptime() * 1000) / 1000;
-  const node = context.paths.nodeName();
+  const node = open.name;
   const text = (): string =>
     metricsText({
       ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
@@ -130,7 +129,7 @@ async function answerTo(
     case '/metrics':
       return { status: 200, type: CONTENT_TYPE, body: text() };
     case '/healthz': {
-      await open.world.observe();
+      await open.lookHere();
       const problem = whyIdle();
       // /healthz fails only if a restart may help.
       const paused = known().state.pause;
@@ -138,7 +137,7 @@ async function answerTo(
       return plain(problem === undefined, `${problem ?? fine}\n`);
     }
     case '/readyz': {
-      await open.world.observe();
+      await open.lookHere();
       const report = health();
       return plain(report.healthy, `${healthLines(report).join('\n')}\n`);
     }

@@ -1,5 +1,7 @@
 import { overdueCores } from '../core/loop-state.ts';
+import { plainText } from '../core/plain-text.ts';
 import {
+  type CycleTimes,
   coresRow,
   cycleRow,
   type Delivery,
@@ -17,6 +19,7 @@ import { type GoodCycle, noteCycle } from '../output/tally.ts';
 import { changeRows, quorumRow } from './health-rows.ts';
 import type { MessageCounts, MetricsOptions, MetricsServer } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';
+import type { OpenWorld } from './world.ts';
 
 /** What monitors learn of the daemon: metrics for Prometheus, and its health. */
 export interface Metrics extends Part {
@@ -42,26 +45,27 @@ export function openMetrics(options: MetricsOptions): Metrics {
 
   const tryOut = (nowMs: Milliseconds): readonly HealthRow[] => {
     if (tried === undefined || nowMs - tried.atMs > TRIED_OUT_FOR_MS) {
-      tried = { atMs: nowMs, rows: changeRows(world, context.env) };
+      tried = { atMs: nowMs, rows: changeRows(world, context.env, isAway) };
     }
     return tried.rows;
   };
+  const isAway = open.inventory === undefined;
   const health = (): HealthReport => {
     const nowMs = clock.monotonicMs();
-    const { pollIntervalMs } = config();
-    const times = { nowMs, startedMs, lastGoodMs: tally.lastGood?.atMs, pollIntervalMs };
     const deliveries = watchDeliveries(failing, options.messages(), nowMs);
-    const hanging = open.hanging();
-    const cycle = hanging === undefined ? cycleRow(times) : row('cycle', hanging, '');
     const { state } = options.known();
     const node = [quorumRow(state.pause), coresRow(overdueCores(state))];
+    const { pollIntervalMs } = config();
+    const cycle = cyclesRow(options, { nowMs, startedMs, pollIntervalMs });
     const rows = [cycle, ...node, ...tryOut(nowMs)];
     return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
   };
   const whyIdle = (): string | undefined => {
     const sinceMs = clock.monotonicMs() - (tally.lastMs ?? startedMs);
     const isLate = sinceMs > oldestCycleMs(config().pollIntervalMs);
-    return open.hanging() ?? (isLate ? 'no cycle ended for a long time' : undefined);
+    // A restart of this program helps no other host.
+    const hanging = isAway ? undefined : open.hanging();
+    return hanging ?? (isLate ? 'no cycle ended for a long time' : undefined);
   };
 
   const loaded = async (): Promise<MetricsServer> => {
@@ -94,6 +98,24 @@ export function openMetrics(options: MetricsOptions): Metrics {
     },
     health,
   };
+}
+
+/** Away from a node all nodes count alike, and one that is not well is told of. */
+function cyclesRow(
+  { open, others }: Pick<MetricsOptions, 'open' | 'others'>,
+  times: Omit<CycleTimes, 'lastGoodMs'>,
+): HealthRow {
+  const cycleOf = ({ tally, ...one }: OpenWorld): HealthRow => {
+    const hanging = one.hanging();
+    if (hanging !== undefined) return row('cycle', hanging, '');
+    return cycleRow({ ...times, lastGoodMs: tally.lastGood?.atMs });
+  };
+  if (open.inventory !== undefined) return cycleOf(open);
+  const rows = [open, ...(others?.() ?? []).map((one) => one.open)].map((one) => {
+    const found = cycleOf(one);
+    return { ...found, says: plainText(`${one.name}: ${found.says}`) };
+  });
+  return rows.find(({ ok }) => !ok) ?? (rows[0] as HealthRow);
 }
 
 const goodCycle = ({ spentMs, planned }: CycleView): GoodCycle => ({

@@ -2,11 +2,14 @@ import type { Config } from '../config/model.ts';
 import { unknownWord } from '../config/suggest.ts';
 import { asSentence } from '../core/plain-text.ts';
 import type { ProcessContext } from './context.ts';
-import { type OpenWorld, openFarWorld, openWorld } from './world.ts';
+import { openOutputs } from './outputs.ts';
+import { isAway } from './unfit.ts';
+import { homeAway, type OpenWorld, openFarWorld, openWorld } from './world.ts';
 
 /**
  * The node that a command is about, looked at once.
- * @param name what the configuration calls it; undefined: the node that this program runs on
+ * @param name what the configuration calls it; undefined: the node that this program runs on, or
+ *   else the first of the configuration
  * @returns or a sentence: there is none of that name
  */
 export async function openNamed(
@@ -16,32 +19,40 @@ export async function openNamed(
 ): Promise<OpenWorld | string> {
   const unknown = unknownNode(name, config, context);
   if (unknown !== undefined) return unknown;
-  const home = openWorld(config, context);
-  if (name === undefined || name === home.name) {
-    await home.world.observe();
-    return home;
-  }
+  const wanted = name ?? (isAway(config, context) ? config.nodes[0]?.name : undefined);
+  const open = await opened(
+    config.nodes.filter((one) => one.name === wanted),
+    config,
+    context,
+  );
+  await open.world.observe();
+  return open;
+}
+
+/** @param nodes of the configuration: at most one, and none for this host */
+async function opened(
+  nodes: Config['nodes'],
+  config: Config,
+  context: ProcessContext,
+): Promise<OpenWorld> {
+  if (nodes.length === 0) return openWorld(config, context);
   const { openFarNodes } = await import('./far-nodes.ts');
-  const nodes = config.nodes.filter((one) => one.name === name);
+  const outputs = openOutputs(config, context);
   const [open] = openFarNodes({ nodes }, context).map((far) =>
-    openFarWorld(far, home.outputs, config, context),
+    openFarWorld(far, outputs, config, context),
   );
   if (open === undefined) throw new Error('one node was to be opened');
-  await open.world.observe();
-  const close = async (): Promise<void> => {
-    await open.close();
-    await home.close();
-  };
-  return { ...open, close };
+  return homeAway(open, outputs);
 }
 
 /** A sentence if there is no node of that name. */
 export function unknownNode(
   name: string | undefined,
-  { nodes }: Config,
-  { paths }: Pick<ProcessContext, 'paths'>,
+  config: Config,
+  context: Pick<ProcessContext, 'paths'>,
 ): string | undefined {
-  const known = [paths.nodeName(), ...nodes.map((one) => one.name)];
+  const own = isAway(config, context) ? [] : [context.paths.nodeName()];
+  const known = [...own, ...config.nodes.map((one) => one.name)];
   if (name === undefined || known.includes(name)) return undefined;
   return asSentence(unknownWord('node', name, known));
 }

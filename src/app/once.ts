@@ -38,7 +38,7 @@ export async function once(launched: Launched): Promise<ExitCode> {
     }),
   );
   await parts.stop();
-  home.world.log.info('Resource allocation process completed.');
+  home.outputs.log.info('Resource allocation process completed.');
   const isFine = results.every((result) => result?.ok === true && result.failed === 0);
   return isFine ? EXIT.fine : EXIT.failure;
 }

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path/posix';
+import { DEFAULTS } from '../config/defaults.ts';
 import type { Config } from '../config/model.ts';
 import { secretsOf } from '../config/notify.ts';
 import type { JournalEvent } from '../core/journal-event.ts';
@@ -112,9 +113,13 @@ function componentLevels({ componentLogLevels }: Config): LogSettings['component
   return Object.fromEntries(levels);
 }
 
+/** With `--state` whoever runs the program keeps what it prints, unless a file is named. */
+const isOnConsoleOnly = ({ logFile }: Config, { stateDir }: Paths): boolean =>
+  stateDir !== undefined && logFile === DEFAULTS.log_file;
+
 function logSettings(config: Config, paths: Paths): LogSettings {
   return {
-    file: paths.at(config.logFile),
+    file: isOnConsoleOnly(config, paths) ? undefined : paths.at(config.logFile),
     level: LEVELS[config.logLevel],
     componentLevels: componentLevels(config),
     timezone: config.timezone,

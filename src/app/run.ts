@@ -15,9 +15,10 @@ import {
 import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
+import { NAME_STATE, remarkOnState, whyNoState } from './state-dir.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
-import { whyNotNow, whyUnfit } from './unfit.ts';
-import { type FarNode, type OpenHome, type OpenWorld, openFarWorld, openWorld } from './world.ts';
+import { awayLines, isAway, whyNotNow, whyUnfit } from './unfit.ts';
+import { type FarNode, type OpenHome, type OpenWorld, openWorlds } from './world.ts';
 
 /** What the command line says of a run. */
 export interface Launch extends ConfigurationChoice {
@@ -62,7 +63,7 @@ export async function run(
   const { paths } = context;
   const notNow = await whyNotNow(loaded, context);
   if (notNow !== undefined) return refuse(context, `${notNow}\n`, EXIT.failure);
-  const unfit = whyUnfit(context);
+  const unfit = whyUnfit(loaded, context);
   // If this is not a Proxmox node, the configuration is missing too: report the real problem.
   if (unfit !== undefined && !existsSync(configurationFile(launch.configFile, paths))) {
     return refuse(context, `${unfit}\n`, EXIT.failure);
@@ -71,22 +72,26 @@ export async function run(
   const { config } = loaded;
   if (unfit !== undefined) return refuse(context, `${unfit}\n`, EXIT.failure);
 
+  const noState = whyNoState(paths);
+  if (noState !== undefined) return refuse(context, `${noState}\n`, EXIT.failure);
   const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
-    const message = lock.running ? alreadyRunning(lock) : lock.message;
+    const remedy = isAway(config, context) && paths.stateDir === undefined ? ` ${NAME_STATE}` : '';
+    const message = lock.running ? alreadyRunning(lock) : `${lock.message}${remedy}`;
     return refuse(context, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
   }
   if (!launch.dryRun) clearUp(config, context);
-  const home = openWorld(config, context);
-  const reached = await reach(config, context);
-  const far = reached.map((one) => openFarWorld(one, home.outputs, config, context));
+  const [home, ...far] = openWorlds(await reach(config, context), config, context);
   const inHand = (open: OpenWorld): NodeInHand => ({
     open,
     keeper: stateKeeper(open.world, context, launch.dryRun, open.below),
   });
   try {
-    for (const note of loaded.notes) home.world.log.warn(renderProblem(note));
-    if (lock.remark !== undefined) home.world.log.warn(plainText(lock.remark, 300));
+    const { log } = home.outputs;
+    for (const note of loaded.notes) log.warn(renderProblem(note));
+    const remarks = [lock.remark, remarkOnState(paths)];
+    for (const one of remarks) if (one !== undefined) log.warn(plainText(one, 300));
+    if (isAway(config, context)) for (const line of awayLines(config)) log.warn(line);
     const nodes = [inHand(home), ...far.map(inHand)] as const;
     return await mode({ launch, config, home, nodes, context, signals: heard });
   } finally {

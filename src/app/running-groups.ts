@@ -9,13 +9,14 @@ import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createLeases } from '../node/local/pve/lease.ts';
 import { createLedgers } from '../node/local/pve/member-ledger.ts';
 import { createGroupTools } from '../node/local/pve/pct-groups.ts';
+import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createHealthProbe } from '../os/health-probe.ts';
 import { ofComponent } from '../output/component-log.ts';
 import type { ActingGroupWorld, World } from '../ports.ts';
 import { createStateFile } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
-import type { OpenHome } from './world.ts';
+import type { OpenWorld } from './world.ts';
 
 /** Groups have their own timer beside the loop, so that neither waits for the other. */
 export interface RunningGroups {
@@ -37,7 +38,7 @@ const STOP_MS = 1000;
 
 export function startGroups(
   node: NodeLoop,
-  { inventory, hanging }: OpenHome,
+  { inventory, hanging }: Pick<OpenWorld, 'hanging'> & { readonly inventory: PveInventory },
   context: ProcessContext,
 ): RunningGroups {
   const { world } = node;
@@ -105,7 +106,7 @@ export function startGroups(
 
 const groupWorldOf = (
   world: World,
-  inventory: OpenHome['inventory'],
+  inventory: PveInventory,
   { paths, clock, env }: ProcessContext,
 ): ActingGroupWorld => {
   const tools = createGroupTools({ paths, environment: env });

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { LoadResult } from '../config/load.ts';
+import type { Config } from '../config/model.ts';
 import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
-import { noNode, type Paths } from '../node/local/paths.ts';
+import { isOnNode, noNode, type Paths } from '../node/local/paths.ts';
 import { whyHanging } from '../os/answering-files.ts';
 import { type ConfigurationChoice, configurationFile } from './configuration.ts';
 import type { ProcessContext } from './context.ts';
@@ -22,19 +23,47 @@ export async function whyNotNow(
   return `Nothing can be done now: ${hanging}. ${where}`;
 }
 
-/** Why the program cannot run on this host; undefined on a Proxmox VE node. */
-export function whyUnfit({ paths }: Pick<ProcessContext, 'paths'>): string | undefined {
+/** Whether the program runs on a host that is no node, and looks after other nodes only. */
+export const isAway = (
+  { nodes }: Pick<Config, 'nodes'>,
+  { paths }: Pick<ProcessContext, 'paths'>,
+): boolean => nodes.length > 0 && !isOnNode(paths.at);
+
+/** What there is elsewhere than on a node, and what of the configuration has no effect. */
+export function awayLines({ nodes, groups, tiers }: Config): readonly string[] {
+  const names = nodes.map(({ name }) => name).join(', ');
+  const isMachines = tiers.some(({ machines }) => Object.values(machines).flat().length > 0);
+  return [
+    `This host is no Proxmox VE node, so only the nodes below NODES are looked after: ${names}.`,
+    ...(groups.length > 0 ? ['Groups are not looked after: they need the program on a node.'] : []),
+    ...(isMachines
+      ? ['Virtual machines are not scaled: they need the program on their node.']
+      : []),
+  ];
+}
+
+/** Why the program cannot run on this host; undefined on a Proxmox VE node, and away from one. */
+export const whyUnfit = (
+  loaded: LoadResult,
+  context: Pick<ProcessContext, 'paths'>,
+): string | undefined =>
+  loaded.ok && isAway(loaded.config, context) ? undefined : whyNotHere(context);
+
+/** Why guests of this host cannot be looked after; undefined on a Proxmox VE node. */
+export function whyNotHere({ paths }: Pick<ProcessContext, 'paths'>): string | undefined {
   const elsewhere = whyNoNode(paths);
   if (elsewhere !== undefined) return elsewhere;
   const version = cgroupVersion(paths);
   return version.ok ? undefined : version.message;
 }
 
+const NAME_NODES = '. Elsewhere, name the nodes below NODES in the configuration';
+
 /** A sentence; undefined on a Proxmox VE node. */
 function whyNoNode(paths: Paths): string | undefined {
   if (existsSync(paths.pveDir) && existsSync(paths.guestDirectory())) return undefined;
   const why = noNode(paths.guestDirectory());
-  return `${why.charAt(0).toUpperCase()}${why.slice(1)}`;
+  return `${why.charAt(0).toUpperCase()}${why.slice(1)}${isOnNode(paths.at) ? '' : NAME_NODES}`;
 }
 
 /** The same, but only if there is no configuration either. */

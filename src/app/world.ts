@@ -13,6 +13,7 @@ import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
 import { openLocalNode } from './local-node.ts';
 import { type Outputs, openOutputs } from './outputs.ts';
+import { isAway } from './unfit.ts';
 
 /** The ports of the loop on one node, put together from a configuration. */
 export interface OpenWorld {
@@ -31,11 +32,16 @@ export interface OpenWorld {
   close(): Promise<void>;
 }
 
-/** The node that this program runs on, with the outputs of the program. */
+/**
+ * The node that this program runs on, or else the first of those that it looks after, with the
+ * outputs of the program.
+ */
 export interface OpenHome extends OpenWorld {
   readonly outputs: Outputs;
-  /** Which guests the cluster has: one for all that ask. */
-  readonly inventory: PveInventory;
+  /** Which guests the cluster has: one for all that ask. undefined: this host is no node. */
+  readonly inventory: PveInventory | undefined;
+  /** Looks anew, as far as no other host is asked for that. */
+  lookHere(): Promise<void>;
 }
 
 /** A node that a backend reaches from here. */
@@ -70,6 +76,7 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
   const opened = worldOf({ ...parts, temporary }, outputs, config, context);
   return {
     ...{ ...opened, name, below: '', outputs, inventory, hanging },
+    lookHere: observe,
     reconfigure(next) {
       outputs.reconfigure(next);
       opened.reconfigure(next);
@@ -81,6 +88,35 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
     },
   };
 }
+
+/** All nodes, the home first. */
+export function openWorlds(
+  reached: readonly FarNode[],
+  config: Config,
+  context: ProcessContext,
+): readonly [OpenHome, ...OpenWorld[]] {
+  if (!isAway(config, context)) {
+    const home = openWorld(config, context);
+    return [home, ...reached.map((one) => openFarWorld(one, home.outputs, config, context))];
+  }
+  const outputs = openOutputs(config, context);
+  const [first, ...others] = reached.map((one) => openFarWorld(one, outputs, config, context));
+  if (first === undefined) throw new Error('there is no node at all');
+  return [homeAway(first, outputs), ...others];
+}
+
+export const homeAway = (first: OpenWorld, outputs: Outputs): OpenHome => ({
+  ...{ ...first, outputs, inventory: undefined },
+  lookHere: () => outputs.answering.ask(outputs.places()),
+  reconfigure(next) {
+    outputs.reconfigure(next);
+    first.reconfigure(next);
+  },
+  async close() {
+    await first.close();
+    await outputs.close();
+  },
+});
 
 /** A further node. Its lines of the log begin with its name. */
 export function openFarWorld(

@@ -19,6 +19,8 @@ export interface Arguments {
   readonly envFile: string | undefined;
   /** Every path is taken under this directory; `/` on a real node. */
   readonly sysroot: string;
+  /** Where all that is kept lies; undefined: in the usual places. */
+  readonly stateDir: string | undefined;
   readonly dryRun: boolean;
   readonly pollIntervalSeconds: number | undefined;
   readonly energyMode: boolean;

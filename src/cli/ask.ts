@@ -80,7 +80,7 @@ async function lookNow(
 ): Promise<Asked> {
   const { stderr } = context;
   const loaded = readConfiguration(given, context);
-  const refusal = (await whyNotNow(loaded, context)) ?? whyUnfit(context);
+  const refusal = (await whyNotNow(loaded, context)) ?? whyUnfit(loaded, context);
   if (refusal !== undefined) {
     stderr.write(`${refusal}\n`);
     return { ok: false, code: EXIT.failure };

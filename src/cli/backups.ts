@@ -3,6 +3,7 @@ import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { openNamed } from '../app/named-node.ts';
+import { isAway } from '../app/unfit.ts';
 import type { Config } from '../config/model.ts';
 import type { StoredBackup } from '../core/backup.ts';
 import { LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
@@ -30,8 +31,10 @@ export function backups(given: Arguments, context: ProcessContext): ExitCode | P
     stderr.write(renderProblems(loaded));
     return EXIT.configuration;
   }
-  if (given.node !== undefined) return listFar(given, context, loaded.config);
-  return list(given, context, loaded.config, createGuests(paths));
+  const { config } = loaded;
+  const isFar = given.node !== undefined || isAway(config, context);
+  if (isFar) return listFar(given, context, config);
+  return list(given, context, config, createGuests(paths));
 }
 
 async function listFar(

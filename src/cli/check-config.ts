@@ -1,6 +1,7 @@
 import { readConfiguration } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { awayLines, isAway } from '../app/unfit.ts';
 import { DEFAULTS } from '../config/defaults.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Config, Selector } from '../config/model.ts';
@@ -40,6 +41,8 @@ export interface CheckConfigInput {
   readonly guests: GuestList;
   readonly programProblem: ProgramProblem;
   readonly readCluster: ReadCluster;
+  /** In place of containers: this host is no node. */
+  readonly away?: readonly string[];
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
 }
@@ -54,6 +57,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     guests: guestsOf(context, loadResult),
     programProblem,
     readCluster: () => createCluster(paths).read(),
+    ...(loadResult.ok && awayFrom(loadResult.config, context)),
     write: (text) => stdout.write(text),
   });
   if (loadResult.ok && loadResult.config.nodes.length > 0) {
@@ -62,6 +66,9 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
   }
   return code;
 }
+
+const awayFrom = (config: Config, context: ProcessContext) =>
+  isAway(config, context) ? { away: awayLines(config) } : {};
 
 /** Containers, and the virtual machines that the configuration or a tag asks for. */
 function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): GuestList {
@@ -88,7 +95,7 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(
   config: ConfigOnNode,
   notes: readonly Problem[],
-  { guests, programProblem, readCluster }: CheckConfigInput,
+  { guests, programProblem, readCluster, away }: CheckConfigInput,
 ): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
@@ -118,7 +125,7 @@ function resolvedLines(
     offPeakLine(config),
     ...logLines(config),
     '',
-    ...(guests.ok ? containerLines(config, guests.value) : [unseen(guests.detail)]),
+    ...(guests.ok ? containerLines(config, guests.value) : (away ?? [unseen(guests.detail)])),
     '',
     'Settings of each policy (+ growing, - shrinking):',
     '',

@@ -36,7 +36,7 @@ export type Parsed =
 type Values = Exclude<ReturnType<typeof tokenize>, string>['values'];
 
 /** An unset shell variable must not turn the directory of a test into the real node. */
-const PATHS = ['config', 'env-file', 'sysroot', 'trace', 'out', 'html'] as const;
+const PATHS = ['config', 'env-file', 'sysroot', 'state', 'trace', 'out', 'html'] as const;
 
 /** @param argv what follows the program's name */
 export function parseArguments(argv: readonly string[]): Parsed {
@@ -105,6 +105,7 @@ function argumentsOf(
     configFile: values.config,
     envFile: values['env-file'],
     sysroot: values.sysroot ?? '/',
+    stateDir: values.state,
     dryRun: values['dry-run'] ?? false,
     pollIntervalSeconds: numeric(poll),
     energyMode: values.energy_mode ?? false,

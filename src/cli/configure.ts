@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import { whyUnfit } from '../app/unfit.ts';
+import { whyNotHere } from '../app/unfit.ts';
 import { parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { type Answers, type Proposal, proposalText, propose } from '../config/proposal.ts';
@@ -74,7 +74,7 @@ export async function configureWith(
     stderr.write(`${message}\n`);
     return EXIT.failure;
   };
-  const unfit = whyUnfit(context);
+  const unfit = whyNotHere(context);
   if (unfit !== undefined) return refuse(unfit);
   const listed = createGuests(paths).list();
   if (!listed.ok) return refuse(`The containers cannot be seen: ${listed.detail}.`);

@@ -1,5 +1,5 @@
 import { readConfiguration } from '../app/configuration.ts';
-import { whyNotNow } from '../app/unfit.ts';
+import { isAway, whyNotNow } from '../app/unfit.ts';
 import type { LoadResult } from '../config/load.ts';
 import { closest } from '../config/suggest.ts';
 import { plainText } from '../core/plain-text.ts';
@@ -28,6 +28,7 @@ export async function withGuest(
   const loaded = readConfiguration(given, context);
   const notNow = await whyNotNow(loaded, context);
   if (notNow !== undefined) return notNow;
+  if (loaded.ok && isAway(loaded.config, context)) return ONLY_IDS;
   const named = guestsByName(context);
   if (typeof named === 'string') return named;
   const others = othersOf(subject, loaded);
@@ -83,6 +84,8 @@ function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
 }
 
 const bareName = (tier: string): string => tier.replace(/^TIER_/, '');
+
+const ONLY_IDS = 'Guests are found by their names only on a node. Write the id of the guest';
 
 interface Named {
   readonly vmid: Vmid;

@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { healthLines } from '../app/health-lines.ts';
 import { changeRows, quorumRow } from '../app/health-rows.ts';
 import { placesIn } from '../app/outputs.ts';
-import { whyNoConfiguration } from '../app/unfit.ts';
+import { isAway, whyNoConfiguration } from '../app/unfit.ts';
 import { openWorld } from '../app/world.ts';
 import { pauseAfter } from '../core/pause.ts';
 import {
@@ -48,6 +48,7 @@ async function rowsOf(given: Arguments, context: ProcessContext): Promise<readon
   if (!loaded.ok) return [configuration, daemon];
   const hanging = await whyHanging(placesIn(loaded.config, context.paths));
   if (hanging !== undefined) return [configuration, daemon, row('cycle', hanging, '')];
+  if (isAway(loaded.config, context)) return [configuration, daemon];
   const open = openWorld(loaded.config, { ...context, stdout: nowhere() });
   try {
     const { guests, clock } = open.world;

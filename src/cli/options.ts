@@ -12,6 +12,7 @@ export const OPTIONS = {
   config: { type: 'string', value: 'FILE' },
   'env-file': { type: 'string', value: 'FILE' },
   sysroot: { type: 'string', value: 'DIR' },
+  state: { type: 'string', value: 'DIR' },
   'dry-run': { type: 'boolean' },
   poll_interval: { type: 'string', value: 'N' },
   energy_mode: { type: 'boolean' },
@@ -83,11 +84,16 @@ export const FLAG_COMMANDS = {
 
 export const SYSROOT = { sysroot: 'Take every path below DIR instead of /' } as const;
 
+export const STATE = {
+  state: 'All that is kept lies in DIR; the log goes to the console',
+} as const;
+
 /** Of commands that read the configuration. */
 export const CONFIGURED = {
   config: 'The configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml)',
   'env-file': 'Variables for the configuration, NAME=VALUE lines; nobody else may read it',
   ...SYSROOT,
+  ...STATE,
   debug: 'Log at level debug',
   verbose: 'The same as --debug',
 } as const satisfies OptionTexts;

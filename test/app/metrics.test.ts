@@ -8,7 +8,7 @@ import type { DaemonState } from '../../src/app/control-answer.ts';
 import { settingsOf } from '../../src/app/loop-settings.ts';
 import { type Metrics, openMetrics } from '../../src/app/metrics.ts';
 import type { MessageCounts } from '../../src/app/metrics-server.ts';
-import { type OpenWorld, openWorld } from '../../src/app/world.ts';
+import { type OpenHome, openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { onNode } from '../../src/config/on-node.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
@@ -24,7 +24,7 @@ import { reportInput } from '../core/report/report.ts';
 let directory: string;
 let state: LoopState;
 let nowMs: number;
-let open: OpenWorld;
+let open: OpenHome;
 let metrics: Metrics;
 let messages: Map<string, MessageCounts>;
 

@@ -20,6 +20,7 @@ const NOTHING: Arguments = {
     configFile: undefined,
     envFile: undefined,
     sysroot: '/',
+    stateDir: undefined,
     dryRun: false,
     pollIntervalSeconds: undefined,
   },

@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 import { runLabCommand } from '../lab.ts';
-import { SYSROOT } from '../options.ts';
+import { STATE, SYSROOT } from '../options.ts';
 
 export const dashboard: Command = {
   name: 'dashboard',
@@ -8,6 +8,6 @@ export const dashboard: Command = {
   summary: 'Print the address of the page, with a link that logs in once',
   help: 'The daemon makes the link. Whoever opens it within 5 minutes is logged in as admin.',
   examples: { dashboard: 'open the link that it prints' },
-  options: { ...SYSROOT },
+  options: { ...SYSROOT, ...STATE },
   run: (given, context) => runLabCommand('dashboard', given, context),
 };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path/posix';
 import type { Vmid } from '../../core/units.ts';
@@ -10,6 +11,8 @@ import type { Sysroot } from '../../os/sysroot.ts';
 export interface Paths extends Sysroot {
   /** Where all that lies there is read. */
   readonly files: ReadableFiles;
+  /** What `--state` names: all that is kept lies there. undefined: where services have it. */
+  readonly stateDir: string | undefined;
   readonly pveDir: string;
   readonly vmlist: string;
   readonly pveVersion: string;
@@ -43,10 +46,17 @@ export interface Paths extends Sysroot {
   hostName(): string;
 }
 
-export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THIS_HOST): Paths {
+/** @param stateDir what `--state` names; it is not below the prefix */
+export function createPaths(
+  sysroot: string,
+  files: ReadableFiles = FILES_OF_THIS_HOST,
+  stateDir?: string,
+): Paths {
   const prefix = resolve(sysroot);
   // Joining to '/' first drops every leading '..', so that the result stays below the prefix.
-  const at = (absolutePath: string): string => join(prefix, join('/', absolutePath));
+  const under = (absolutePath: string): string => join(prefix, join('/', absolutePath));
+  const kept = stateDir === undefined ? undefined : keptIn(resolve(stateDir), isOnNode(under));
+  const at = (path: string): string => kept?.(join('/', path)) ?? under(path);
   const pveDir = at('/etc/pve');
   const members = join(pveDir, '.members');
   const cgroupRoot = at('/sys/fs/cgroup');
@@ -63,6 +73,7 @@ export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THI
   return Object.freeze({
     sysroot: prefix,
     files,
+    stateDir: stateDir === undefined ? undefined : resolve(stateDir),
     pveDir,
     vmlist: join(pveDir, '.vmlist'),
     pveVersion: join(pveDir, '.version'),
@@ -86,6 +97,32 @@ export function createPaths(sysroot: string, files: ReadableFiles = FILES_OF_THI
     at,
   });
 }
+
+/** What is kept, and where it lies below the directory that `--state` names. */
+const KEPT: readonly (readonly [usual: RegExp, name: string])[] = [
+  [/^\/var\/lib\/lxc_autoscale(?=\/|$)/, '.'],
+  [/^\/var\/log(?=\/lxc_autoscale\.)/, 'log'],
+];
+/** On a node there is one lock and one socket, wherever the rest is kept. */
+const OF_THE_HOST: typeof KEPT = [
+  [/^\/run\/lxc_autoscale(?=\/|$)/, 'run'],
+  [/^\/var\/lock(?=\/lxc_autoscale\.lock$)/, 'run'],
+];
+
+function keptIn(directory: string, onNode: boolean): (path: string) => string | undefined {
+  const moved = onNode ? KEPT : [...KEPT, ...OF_THE_HOST];
+  return (path) => {
+    const [usual, name] = moved.find(([one]) => one.test(path)) ?? [];
+    return usual && name && join(directory, path.replace(usual, name));
+  };
+}
+
+/** What only a node has, also while its cluster file system is not running. */
+const SIGNS_OF_A_NODE = ['/etc/pve', '/var/lib/pve-cluster', '/usr/sbin/pct'];
+
+/** Whether the host is a Proxmox VE node at all. Looks at the file system. */
+export const isOnNode = (at: Sysroot['at']): boolean =>
+  SIGNS_OF_A_NODE.some((path) => existsSync(at(path)));
 
 function isDirectory(path: string, files: ReadableFiles): boolean {
   try {

@@ -46,9 +46,20 @@ export const guestSpec = (id: number): GuestSpec => ({
   demand: () => ({ cpuCores: 1, anonMib: 100 }),
 });
 
+/** What a configuration has below the name of the node, with its secret in a variable. */
+const entryOf = (port: number): string => `    host: 127.0.0.1
+    port: ${port}
+    node: pve1
+    token_id: ${TOKEN.id}
+    token_secret: \${LAB_TOKEN}
+    fingerprint: ${FINGERPRINT}
+`;
+
 export interface RestNode {
   readonly node: SimulatedNode;
   readonly server: RestServer;
+  /** What a configuration has below the name of the node; its secret is `LAB_TOKEN`. */
+  readonly entry: string;
   /** Moved by tests; tickets and rests go by it. */
   readonly time: { ms: number };
   /** The pauses between tries, not waited for. */
@@ -99,6 +110,7 @@ export async function restNode(
   };
   const made: RestNode = {
     ...{ node, server, time, pauses },
+    entry: entryOf(port),
     client(settings = {}, sending = send) {
       const client = new ApiClient(
         {

@@ -37,6 +37,36 @@ describe('paths under a sysroot', () => {
   });
 });
 
+describe('what is kept, with --state', () => {
+  const places = {
+    '/var/lib/lxc_autoscale/state.json': '/keep/state.json',
+    '/var/lib/lxc_autoscale/backups/101': '/keep/backups/101',
+    '/var/log/lxc_autoscale.json': '/keep/log/lxc_autoscale.json',
+    '/run/lxc_autoscale/lock': '/keep/run/lock',
+    '/var/lock/lxc_autoscale.lock': '/keep/run/lxc_autoscale.lock',
+  };
+  const at = (host: string): string[] =>
+    Object.keys(places).map(createPaths(host, undefined, '/keep').at);
+
+  it('lies there, and nothing else does', () => {
+    const host = temporaryDirectory();
+    expect(at(host)).toEqual(Object.values(places));
+    const paths = createPaths(host, undefined, '/keep');
+    for (const other of ['/var/lib/lxc_autoscale_2', '/var/log/lxc_autoscale/a', '/etc/pve']) {
+      expect(paths.at(other)).toBe(join(host, other));
+    }
+  });
+
+  it('has the lock and the socket of the host on a node, so that there is one of each', () => {
+    const host = temporaryDirectory();
+    plant(host, { 'var/lib/pve-cluster/config.db': '' });
+    expect(at(host).slice(3)).toEqual([
+      join(host, '/run/lxc_autoscale/lock'),
+      join(host, '/var/lock/lxc_autoscale.lock'),
+    ]);
+  });
+});
+
 describe('the name of the node', () => {
   it.each([
     ['of the cluster first', { 'etc/pve/.members': '{"nodename":"n1"}', 'etc/hostname': 'h\n' }],
