@@ -82,6 +82,13 @@ it('says what it looks after and what not, and names no node where none is meant
   expect(said).toMatch(/^[0-9: -]+ - INFO - Resource allocation process completed\.$/m);
 });
 
+it('is not away on a node whose cluster file system is not running', async () => {
+  plant(root, { 'var/lib/pve-cluster/config.db': '' });
+  expect(await runIn(once)).toBe(EXIT.failure);
+  expect(out.text()).toMatch(/^This is not a Proxmox VE node, or its cluster file system .*\n$/);
+  expect(out.text()).not.toContain('NODES');
+});
+
 it('is well only while all nodes are, and names one that is not', async () => {
   const ended = runIn(daemon);
   const health = async () => {
