@@ -71,7 +71,8 @@ class Daemon {
       usageHistory(node, context, () => node.config.pollIntervalMs),
     );
     this.#groups = groupsPart(this.#home, home, context);
-    const announced = { announces: true, home: home.name };
+    const isAway = home.inventory === undefined;
+    const announced = { announces: true, home: home.name, isAway };
     this.#notifications = openNotifications(home.outputs, context, announced);
     this.#metrics = openMetrics({
       ...{ open: home, context, config: () => this.#home.config },

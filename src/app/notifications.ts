@@ -28,8 +28,9 @@ export interface Notifications extends Required<Part> {
 export interface NotificationsOptions {
   /** Sends a message at the start and at the end of the program. */
   readonly announces?: boolean;
-  /** The node whose messages need no name. */
+  /** The node whose messages need no name, unless it is only the first of several. */
   readonly home: string;
+  readonly isAway?: boolean;
 }
 
 const isWanted = ({ notify }: Config): boolean =>
@@ -43,7 +44,7 @@ const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 export function openNotifications(
   outputs: Outputs,
   context: ProcessContext,
-  { announces = false, home }: NotificationsOptions,
+  { announces = false, home, isAway = false }: NotificationsOptions,
 ): Notifications {
   const { clock } = context;
   const log = ofComponent(outputs.log, 'notify');
@@ -57,7 +58,7 @@ export function openNotifications(
 
   /** An event of a node; one of another than the home begins with its name. */
   const tellOf = (node: string, event: NotificationEvent): void =>
-    tell(node === home ? event : { ...event, text: `${node}: ${event.text}` });
+    tell(node === home && !isAway ? event : { ...event, text: `${node}: ${event.text}` });
 
   function hear(...[event, isWritten, node]: Parameters<JournalListener>) {
     const found = eventOf(event);

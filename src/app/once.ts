@@ -25,7 +25,9 @@ export async function once(launched: Launched): Promise<ExitCode> {
       }),
   );
   const usages = loops.map((loop) => usageHistory(loop, context, () => Number.POSITIVE_INFINITY));
-  const notifications = openNotifications(home.outputs, context, { home: home.name });
+  const notifications = openNotifications(home.outputs, context, {
+    ...{ home: home.name, isAway: home.inventory === undefined },
+  });
   const parts = together([...usages, notifications]);
   await parts.apply(config);
   const results = await Promise.all(
