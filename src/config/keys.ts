@@ -658,10 +658,14 @@ const nodeSection = {
     8006,
   ),
   node: text(
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
+    /^(?:\*|[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
     'is no name of a node',
-    { does: 'What the cluster calls the node; empty: what it is called here' },
-    'letters, digits and - within, or nothing',
+    {
+      does:
+        'What the cluster calls the node; empty: what it is called here; *: it is the only one, ' +
+        'whatever it is called',
+    },
+    'letters, digits and - within, or *, or nothing',
   ).usually(''),
   token_id: text(
     /^[^\s@!]+@[^\s@!]+![A-Za-z][A-Za-z0-9._-]*$/,

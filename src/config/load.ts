@@ -1,13 +1,8 @@
 import { buildConfig, type Sections } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
-import {
-  type DefaultValues,
-  type GroupValues,
-  KEYS,
-  type NodeValues,
-  type TierValues,
-} from './keys.ts';
+import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
 import type { Config } from './model.ts';
+import { nodesWithEnvironment } from './node-variables.ts';
 import { readNodes, remarkOnNode } from './nodes.ts';
 import { idleKeys } from './notify.ts';
 import type { Problem } from './problem.ts';
@@ -74,6 +69,7 @@ export function parseConfig(
   shownFile: string,
   env: Environment,
   self?: Reader['self'],
+  overriding: 'overriding' | 'for its variables' = 'overriding',
 ): LoadResult {
   if (text.length > MAX_FILE_BYTES) return wholeFile(shownFile, 'is larger than 1 MiB');
   if (text.includes('\0')) return wholeFile(shownFile, 'is not a text file: it holds null bytes');
@@ -93,6 +89,7 @@ export function parseConfig(
   const reader: Reader = {
     file: shownFile,
     env,
+    isOverridden: overriding === 'overriding',
     keys: KEYS,
     self,
     problems: [],
@@ -152,20 +149,33 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   let defaults: Section<DefaultValues> | undefined;
   const tiers: Section<TierValues>[] = [];
   const groups: Section<GroupValues>[] = [];
-  const nodes: Section<NodeValues>[] = [];
+  const named: YamlEntry[] = [];
   for (const entry of entries) {
     const kind = sectionKind(entry.key);
     if (kind === 'default') defaults = readSection(keys.default, entry, reader);
     else if (kind === 'tier') tiers.push(readSection(keys.tier, entry, reader));
     else if (kind === 'group') groups.push(readSection(keys.group, entry, reader));
-    else if (kind === 'node') nodes.push(...readNodes(entry, reader));
+    else if (kind === 'node') named.push(entry);
     else {
       const { name, message } = unknownSection(entry.key, keys);
       report(reader, entry.line, name, message);
     }
   }
   const none = { name: 'DEFAULT', line: 1, values: {}, given: new Map() };
-  return { defaults: overriding(defaults ?? none, reader), tiers, groups, nodes };
+  const own = defaults ?? none;
+  const [nodes] = named;
+  if (reader.isOverridden) {
+    return {
+      ...{ defaults: overriding(own, reader), tiers, groups },
+      nodes: nodesWithEnvironment(nodes, reader),
+    };
+  }
+  return {
+    defaults: own,
+    tiers,
+    groups,
+    nodes: nodes === undefined ? [] : readNodes(nodes, reader),
+  };
 }
 
 function checkRelations(sections: Sections, reader: Reader): void {

@@ -311,7 +311,7 @@ function onlyObserve(blocks: readonly Block[]): boolean {
 function loadable(shownFile: string, file: OldFile, blocks: Block[], env: Environment): string {
   for (;;) {
     const { text, places } = renderMigrated(shownFile, file, blocks);
-    const loaded = parseConfig(text, shownFile, env);
+    const loaded = parseConfig(text, shownFile, env, undefined, 'for its variables');
     if (loaded.ok) return text;
     let mended = false;
     for (const { line, message } of loaded.problems) {

@@ -41,8 +41,8 @@ export interface ApiNodeConfig {
   readonly connection: 'api';
   /** What it is called here. */
   readonly name: string;
-  /** What its cluster calls it. */
-  readonly node: string;
+  /** What its cluster calls it; undefined: the only one that is there. */
+  readonly node: string | undefined;
   readonly host: string;
   readonly port: number;
   readonly credentials:

@@ -46,17 +46,15 @@ export function readNodes(entry: YamlEntry, reader: Reader): readonly Section<No
 /** A node that has two loops is changed by both, and neither knows what the other has done. */
 function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader): void {
   const self = sections.length === 0 ? undefined : reader.self?.();
-  const seen = new Map<string, Section<NodeValues>>();
+  const seen: { readonly section: Section<NodeValues>; readonly place: Place }[] = [];
   for (const section of sections) {
     const { name, line } = section;
     const why = self && whyItself(section, self);
     if (why !== undefined) report(reader, line, name, why);
-    const { host, port, node, jump } = placeOf(section);
-    if (host === undefined) continue;
-    const isSsh = section.values.connection === 'ssh';
-    const place = JSON.stringify([host, port, isSsh ? { jump } : { node }]);
-    const other = seen.get(place);
-    if (other === undefined) seen.set(place, section);
+    const place = placeOf(section);
+    if (place.host === undefined) continue;
+    const other = seen.find((one) => isSame(one.place, place))?.section;
+    if (other === undefined) seen.push({ section, place });
     else {
       const same = `is the same node as ${other.name} (line ${other.line})`;
       report(reader, line, name, `${same}; remove one of the two`);
@@ -64,14 +62,35 @@ function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader)
   }
 }
 
+/** As `node` of one that is the only one there, whatever it is called. */
+const ANY_NAME = '*';
+
+interface Place {
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly node: string;
+  readonly isSsh: boolean;
+  readonly jump: string;
+}
+
 /**
- * Where it is reached, for comparison: names of hosts and nodes have no case. By SSH a host is one
- * node, whatever it is called here; through a host in between it may be another one.
+ * By SSH a host is one node, whatever it is called here; through a host in between it may be
+ * another one.
  */
-function placeOf({ name, values }: Section<NodeValues>) {
+const isSame = (one: Place, other: Place): boolean =>
+  one.host === other.host &&
+  one.port === other.port &&
+  one.isSsh === other.isSsh &&
+  (one.isSsh
+    ? one.jump === other.jump
+    : one.node === other.node || [one.node, other.node].includes(ANY_NAME));
+
+/** Where it is reached, for comparison: names of hosts and nodes have no case. */
+function placeOf({ name, values }: Section<NodeValues>): Place {
   const { host, node = '', jump = '' } = values;
   const called = (node === '' ? name : node).toLowerCase();
-  return { host: host?.toLowerCase(), port: portOf(values), node: called, jump };
+  const isSsh = values.connection === 'ssh';
+  return { host: host?.toLowerCase(), port: portOf(values), node: called, isSsh, jump };
 }
 
 const portOf = ({ connection = 'api', port }: Partial<NodeValues>): number =>
@@ -82,7 +101,8 @@ function whyItself(section: Section<NodeValues>, self: Self): string | undefined
   const { host, port, node } = placeOf(section);
   const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
   const { connection = 'api' } = section.values;
-  if (isHere && port === PORTS[connection] && (node === own || connection === 'ssh')) {
+  const isOwn = node === own || node === ANY_NAME || connection === 'ssh';
+  if (isHere && port === PORTS[connection] && isOwn) {
     return 'is this node itself, which is looked after without an entry; remove it';
   }
   if (section.name.toLowerCase() !== own) return undefined;
@@ -152,7 +172,8 @@ export const remarkOnNode = ({ values }: Section<NodeValues>): string | undefine
 export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | undefined {
   const { connection = 'api', host, token_id, token_secret, user, password } = values;
   if (connection === 'local' || host === undefined) return undefined;
-  const node = values.node === '' ? undefined : values.node;
+  const isAny = values.node === ANY_NAME;
+  const node = values.node === '' || isAny ? undefined : values.node;
   const at = { name, host, port: portOf(values) };
   if (connection === 'ssh') {
     const { identity_file: identityFile, known_hosts: knownHosts, jump } = values;
@@ -162,7 +183,13 @@ export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | 
     token_id !== undefined && token_secret !== undefined
       ? ({ kind: 'token', id: token_id, secret: token_secret } as const)
       : ({ kind: 'password', user: user ?? '', password: password ?? '' } as const);
-  return { ...at, connection, node: node ?? name, credentials, trust: trustOf(values) };
+  return {
+    ...at,
+    connection,
+    node: isAny ? undefined : (node ?? name),
+    credentials,
+    trust: trustOf(values),
+  };
 }
 
 function trustOf({

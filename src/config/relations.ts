@@ -1,6 +1,7 @@
 import { isLoopback, showAddress } from '../core/listen-address.ts';
 import type { InForce } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
+import { NODE_NAME } from './node-scope.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';
 import type { ReadMembers, VmidRange } from './read-values.ts';
@@ -355,7 +356,7 @@ export function checkNodeNames(
   const self = bound.length === 0 ? undefined : reader.self?.();
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => values.connection !== 'local');
-  const entries = far.flatMap(({ name, values }) => [name, ...(values.node ? [values.node] : [])]);
+  const entries = far.flatMap(({ name, values }) => [name, ...calledThere(values)]);
   const known = [...new Set([self.name, ...self.cluster, ...entries])];
   const names = new Set(known.map((name) => name.toLowerCase()));
   for (const { section, key, node, part } of bound) {
@@ -370,6 +371,9 @@ export function checkNodeNames(
     report(reader, place?.line ?? section.line, key, message);
   }
 }
+
+const calledThere = ({ node }: Partial<NodeValues>): readonly string[] =>
+  node !== undefined && NODE_NAME.test(node) ? [node] : [];
 
 type WithContainers = Section<TierValues> | Section<GroupValues>;
 

@@ -14,6 +14,8 @@ import type { YamlEntry, YamlList, YamlMap, YamlNode } from './yaml.ts';
 export interface Reader {
   readonly file: string;
   readonly env: Environment;
+  /** Whether variables such as `LOG_LEVEL` stand over the file. */
+  readonly isOverridden: boolean;
   readonly keys: AllKeys;
   /** Asked only where nodes are named; undefined: nobody knows where the text will be used. */
   readonly self?: (() => Self) | undefined;

@@ -36,6 +36,23 @@ describe('NODES', () => {
     });
   });
 
+  it('may be the only one there, whatever it is called', () => {
+    expect(nodeOf(`${LOGIN}    node: '*'\n`)).toMatchObject({ name: 'lab', node: undefined });
+    const other = `  two:\n    host: LAB.example\n${LOGIN}`;
+    const text = `NODES:\n  lab:\n    host: lab.example\n    node: '*'\n${LOGIN}${other}`;
+    for (const one of [text, `${text.replace("    node: '*'\n", '')}    node: '*'\n`]) {
+      const result = parseConfig(one, 'f.yaml', {});
+      if (result.ok) throw new Error('it was taken');
+      expect(result.problems.map(renderProblem)).toEqual([
+        expect.stringMatching(/two: is the same node as lab \(line 2\); remove one of the two/),
+      ]);
+    }
+    const self = { name: 'pve1', hosts: new Set(['lab.example']), cluster: [] };
+    const here = parseConfig(text.replace(other, ''), 'f.yaml', {}, () => self);
+    if (here.ok) throw new Error('it was taken');
+    expect(here.problems[0]?.message).toMatch(/^is this node itself/);
+  });
+
   it('takes a user and a password, and secrets from variables', () => {
     const keys = `    user: root@pam\n    password: $\{PW} x\n`;
     expect(nodeOf(keys, { PW: 'two words' })?.credentials).toEqual({

@@ -47,8 +47,8 @@ const ABLE: Capabilities = {
   liveLimits: new Set(CONTROLLERS),
 };
 
-/** @param name of the node, as the cluster calls it */
-export function createApiNode(cluster: ClusterLook, name: string): ApiNode {
+/** @param name of the node, as the cluster calls it; undefined: the only one that it has */
+export function createApiNode(cluster: ClusterLook, name: string | undefined): ApiNode {
   const node = new RemoteNode(cluster, name);
   return { eyes: node.eyes(), hands: node.hands() };
 }
@@ -61,14 +61,14 @@ interface Known {
 
 class RemoteNode {
   readonly #cluster: ClusterLook;
-  readonly #name: string;
+  #name: string | undefined;
   readonly #known = new Map<Vmid, Known>();
   /** Whose configuration could not be read, the longest ago first. */
   readonly #failed = new Map<Vmid, Reading<never>>();
   readonly #totals = new Map<Vmid, Total>();
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
 
-  constructor(cluster: ClusterLook, name: string) {
+  constructor(cluster: ClusterLook, name: string | undefined) {
     this.#cluster = cluster;
     this.#name = name;
   }
@@ -109,16 +109,31 @@ class RemoteNode {
     if (seen.ok) await this.#readConfig(seen.value);
   }
 
+  /** One that was found as the only one stays the one that is meant. */
+  #called(): Reading<string> {
+    const { sight } = this.#cluster;
+    if (this.#name !== undefined) return present(this.#name);
+    if (!sight.ok) return sight;
+    const [name, ...others] = [...sight.value.nodes.keys()].sort();
+    if (name === undefined) return missing('unreadable', 'no node is shown to this login');
+    if (others.length > 0) return missing('unreadable', whichOf([name, ...others]));
+    this.#name = name;
+    return present(name);
+  }
+
   /** The guests of this node. */
   #own(): Reading<SeenGuests> {
     const { sight } = this.#cluster;
-    return sight.ok ? present(sight.value.guests.get(this.#name) ?? NO_GUESTS) : sight;
+    const called = this.#called();
+    if (!called.ok) return called;
+    return sight.ok ? present(sight.value.guests.get(called.value) ?? NO_GUESTS) : sight;
   }
 
   #seen(vmid: Vmid): Reading<SeenGuest> {
     const own = this.#own();
     if (!own.ok) return own;
-    return own.value.lxc.get(vmid) ?? missing('absent', `${this.#name} has no guest ${vmid}`);
+    const name = this.#name ?? '';
+    return own.value.lxc.get(vmid) ?? missing('absent', `${name} has no guest ${vmid}`);
   }
 
   #running(vmid: Vmid): Reading<SeenGuest> {
@@ -177,7 +192,8 @@ class RemoteNode {
   async #readConfig(seen: SeenGuest, stop?: AbortSignal): Promise<void> {
     const { vmid } = seen;
     const signature = this.#signature(seen);
-    const file = await this.#cluster.config(this.#name, vmid, stop);
+    const called = this.#called();
+    const file = called.ok ? await this.#cluster.config(called.value, vmid, stop) : called;
     if (stop?.aborted === true) return;
     this.#failed.delete(vmid);
     if (file.ok) {
@@ -243,9 +259,11 @@ class RemoteNode {
 
   #seenNode(): Reading<SeenNode> {
     const { sight } = this.#cluster;
+    const called = this.#called();
+    if (!called.ok) return called;
     if (!sight.ok) return sight;
-    const none = missing('absent', `the cluster has no node ${this.#name}`);
-    return sight.value.nodes.get(this.#name) ?? none;
+    const none = missing('absent', `the cluster has no node ${called.value}`);
+    return sight.value.nodes.get(called.value) ?? none;
   }
 
   #hostView(): HostView {
@@ -286,19 +304,25 @@ class RemoteNode {
   ): Promise<CommandOutcome> {
     const wrong = whatIsWrongWith(request);
     if (wrong !== undefined) return { kind: 'not-started', message: wrong };
+    const called = this.#called();
+    if (!called.ok) return { kind: 'not-started', message: called.detail };
     const { set, remove } = changeOf(request);
     const form = {
       ...Object.fromEntries(set),
       ...(remove.length > 0 && { delete: remove.join(',') }),
       digest: request.digest,
     };
-    const path = `/nodes/${encodeURIComponent(this.#name)}/lxc/${request.vmid}/config`;
+    const path = `/nodes/${encodeURIComponent(called.value)}/lxc/${request.vmid}/config`;
     const answer = await this.#cluster.client.put(path, form, stop, cancel);
     if (answer.ok) return { kind: 'done' };
     if (answer.why === 'no-quorum') this.#cluster.noticeNoQuorum();
     return outcomeOf(answer, this.#cluster.client.writeLimitMs);
   }
 }
+
+const whichOf = (names: readonly string[]): string =>
+  `there are several nodes, ${names.join(', ')}; make an entry of NODES for each that is meant, ` +
+  'with its name as `node:`';
 
 const unreadable = (detail: string) => missing('unreadable', detail);
 const NOT_TOLD = missing('absent', 'the API does not tell it in one look at the cluster');

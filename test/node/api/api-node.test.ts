@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { GuestConfig } from '../../../src/core/observation.ts';
-import { mib, type Vmid } from '../../../src/core/units.ts';
+import { cores, mib, type Vmid } from '../../../src/core/units.ts';
 import { cpuUsage } from '../../../src/core/usage.ts';
 import type { ApiNode } from '../../../src/node/api/api-node.ts';
 import { guestFile } from '../../../src/node/api/guest-config.ts';
@@ -56,6 +56,37 @@ describe('a look over the API', () => {
     expect(other?.eyes.host.observe().cpus).toMatchObject({
       ...{ ok: false, detail: 'the cluster has no node pve2' },
     });
+  });
+
+  it('is of the only node there, if none is named', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const [node] = rest.apiNodes(undefined);
+    expect(node?.eyes.guests.list()).toMatchObject({ ok: false });
+    await node?.eyes.observe();
+    expect(node?.eyes.guests.list()).toMatchObject({ ok: true });
+    const file = node?.eyes.guests.read(ID);
+    if (file?.ok !== true) throw new Error('it was not read');
+    const request = { vmid: ID, cores: cores(3), digest: file.value.config.digest };
+    expect(await node?.hands.apply(request, NEVER)).toEqual({ kind: 'done' });
+    rest.time.ms += 10_000;
+    await node?.eyes.observe();
+    expect(node?.eyes.guests.read(ID)).toMatchObject({ value: { config: { cores: 3 } } });
+  });
+
+  it('of no named node is of none where there are several', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const two = ['pve1', 'pve2'].map((node) => ({ type: 'node', node, status: 'online' }));
+    const guest = { type: 'lxc', node: 'pve1', vmid: 101, status: 'stopped' };
+    const body = JSON.stringify({ data: [...two, guest] });
+    rest.server.fault = () => ({ kind: 'answers', status: 200, words: 'OK', body });
+    const [node] = rest.apiNodes(undefined);
+    await node?.eyes.observe();
+    const why = /there are several nodes, pve1, pve2; make an entry of NODES for each/;
+    expect(node?.eyes.guests.list()).toMatchObject({ detail: expect.stringMatching(why) });
+    expect(node?.eyes.host.observe().cpus).toMatchObject({ detail: expect.stringMatching(why) });
+    const request = { vmid: ID, cores: cores(3), digest: 'a'.repeat(40) };
+    const outcome = await node?.hands.apply(request, NEVER);
+    expect(outcome).toMatchObject({ kind: 'not-started', message: expect.stringMatching(why) });
   });
 
   it('tells what of the CPUs has been used since the look before', async () => {

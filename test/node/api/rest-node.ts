@@ -68,7 +68,7 @@ export interface RestNode {
   /** The node behind the seam. */
   apiNode(settings?: Partial<ApiSettings>): ApiNode;
   /** Several of a cluster. */
-  apiNodes(...names: readonly string[]): readonly ApiNode[];
+  apiNodes(...names: readonly (string | undefined)[]): readonly ApiNode[];
   close(): Promise<void>;
 }
 
