@@ -49,7 +49,7 @@ export function readConfiguration(
 }
 
 /** Not from `/etc/pve`, which may hang: whether it answers is asked later. */
-const selfOf = (paths: ProcessContext['paths']): Self => {
+export const selfOf = (paths: ProcessContext['paths']): Self => {
   const name = paths.hostName();
   return { name, hosts: ownHosts(name), cluster: clusterNodes(paths) };
 };

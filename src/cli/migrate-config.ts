@@ -2,14 +2,18 @@ import {
   configurationFile,
   readVariables,
   renderProblems,
+  selfOf,
   variablesRefused,
 } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import { type MigratedLine, migrate } from '../config/migrate.ts';
+import { migrate } from '../config/migrate.ts';
 import type { Verdict } from '../config/migrate-keys.ts';
+import type { MigratedLine } from '../config/migrated.ts';
+import { NODE_NAME } from '../config/node-scope.ts';
 import { renderProblem } from '../config/problem.ts';
 import { readTextFile } from '../config/read-file.ts';
+import { plainText } from '../core/plain-text.ts';
 import type { Arguments } from './arguments.ts';
 import { putConfiguration } from './write-configuration.ts';
 
@@ -31,7 +35,14 @@ export function migrateConfig(given: Arguments, context: ProcessContext): ExitCo
     stderr.write(renderProblems(variablesRefused(variables.message)));
     return EXIT.configuration;
   }
-  const migrated = migrate(old.text, file, variables.env);
+  const nodes = given.node?.split(',').flatMap((name) => name.trim() || []) ?? [];
+  const strange = nodes.find((name) => !NODE_NAME.test(name));
+  if (strange !== undefined) {
+    stderr.write(`--node: '${plainText(strange)}' is no name of a node\n`);
+    return EXIT.usage;
+  }
+  const where = { self: selfOf(paths), nodes };
+  const migrated = migrate(old.text, file, variables.env, where);
   if (!migrated.ok) {
     const { line, message } = migrated;
     stderr.write(`${renderProblem({ file, line, key: undefined, message })}\n`);

@@ -1,7 +1,7 @@
 import type { AllKeys, SectionKeys } from './keys.ts';
 import type { Block } from './migrated-block.ts';
 import type { OldFile } from './old-file.ts';
-import { isNo, NEW_NAMES, oldKey } from './old-keys.ts';
+import { NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import { isBlank } from './read-values.ts';
 import type { SectionKind } from './unknown-keys.ts';
@@ -20,15 +20,11 @@ export interface Refusal {
 }
 
 /** The kind of section that each name of the old file stands for. */
-type KindOf = (name: string) => SectionKind | undefined;
+export type KindOf = (name: string) => SectionKind | undefined;
 
 /** Why the file is refused before anything is made of it; undefined if it is not. Pure. */
 export function whyForeign(file: OldFile, kindOf: KindOf, keys: AllKeys): Refusal | undefined {
-  return (
-    ofAnotherTool(file, kindOf) ??
-    actsElsewhere(file, kindOf) ??
-    namesWhatIsNotTaken(file, kindOf, keys)
-  );
+  return ofAnotherTool(file, kindOf) ?? namesWhatIsNotTaken(file, kindOf, keys);
 }
 
 /** Why a file of which nothing was taken is no success; undefined if something was. */
@@ -58,9 +54,9 @@ const BY_HAND = 'check that it is the right file, or start with: lxc-autoscale c
 
 /** Names at the left margin that show which tool a file is of. */
 const TOOLS: readonly (readonly [tool: string, marks: readonly string[]])[] = [
-  ['lxc-autoscaler (which works by the API)', ['proxmox', 'containers', 'global', 'safety']],
+  ['lxc-autoscaler', ['proxmox', 'containers', 'global', 'safety']],
   [
-    'Proxmox VM Autoscale (for virtual machines)',
+    'Proxmox VM Autoscale',
     [
       ...['proxmox_hosts', 'virtual_machines', 'scaling_thresholds', 'scaling_limits'],
       ...['host_limits', 'alerts', 'gotify'],
@@ -79,74 +75,33 @@ const TOOLS: readonly (readonly [tool: string, marks: readonly string[]])[] = [
   ['Kubernetes', ['apiVersion', 'kind']],
 ];
 
-function ofAnotherTool({ sections, loose }: OldFile, kindOf: KindOf): Refusal | undefined {
+interface OtherTool {
+  readonly tool: string;
+  /** By what it is known. */
+  readonly found: readonly string[];
+}
+
+/** The tool that a file is of, if no section of it is one of ours. */
+export function toolOf({ sections, loose }: OldFile, kindOf: KindOf): OtherTool | undefined {
   if (sections.some(({ name }) => kindOf(name) !== undefined)) return undefined;
   const names = new Set([...sections.map(({ name }) => name), ...loose.map(({ key }) => key)]);
-  let best: { readonly tool: string; readonly found: readonly string[] } | undefined;
+  let best: OtherTool | undefined;
   for (const [tool, marks] of TOOLS) {
     const found = marks.filter((mark) => names.has(mark));
     if (found.length > (best?.found.length ?? 0)) best = { tool, found };
   }
+  return best;
+}
+
+function ofAnotherTool(file: OldFile, kindOf: KindOf): Refusal | undefined {
+  const best = toolOf(file, kindOf);
   if (best === undefined) return undefined;
   const keys = best.found.join(', ');
   const message =
-    `seems to be a configuration of ${best.tool}, by ${keys}; it is not converted yet, and a ` +
+    `seems to be a configuration of ${best.tool}, by ${keys}; it cannot be converted, and a ` +
     'file without the guests that it names would scale every container; write the settings by ' +
     'hand, or start with: lxc-autoscale configure';
   return { line: undefined, message };
-}
-
-/** Keys that name the host a file is for, each with the switch that puts it out of use. */
-const HOST_KEYS: readonly (readonly [key: string, used: string])[] = [
-  ['proxmox_host', 'use_remote_proxmox'],
-  ['proxmox_api_host', 'use_proxmox_api'],
-  ['proxmox_node', 'use_proxmox_api'],
-  ['proxmox_api.host', 'backend'],
-];
-
-const isUnused = (value: string): boolean => isNo(value) || value.trim().toLowerCase() === 'cli';
-
-const isThisHost = (host: string): boolean =>
-  isBlank(host) || /^(?:https?:\/\/)?(?:localhost|127\.[0-9.]+|\[?::1\]?)(?:[:/]|$)/i.test(host);
-
-function actsElsewhere({ sections }: OldFile, kindOf: KindOf): Refusal | undefined {
-  for (const { name, entries } of sections) {
-    if (kindOf(name) !== 'default') continue;
-    const at = (key: string) => textAt(entries, key);
-    for (const [key, used] of HOST_KEYS) {
-      const host = at(key);
-      const isUsed = at(used);
-      if (host === undefined || isThisHost(host.text)) continue;
-      if (isUsed === undefined || !isUnused(isUsed.text)) return refuseHost(host.line, key, host);
-    }
-    const remote = at('use_remote_proxmox');
-    if (remote !== undefined && !isNo(remote.text)) {
-      return refuseHost(remote.line, 'use_remote_proxmox', remote);
-    }
-  }
-  return undefined;
-}
-
-function refuseHost(line: number, key: string, { text }: { readonly text: string }): Refusal {
-  const message =
-    `${key}: ${printable(text)} means that this file acts on another host, which is not ` +
-    'converted yet: on this node it would scale every container; install lxc-autoscale there, or ' +
-    'remove the line if it means this node, and migrate again';
-  return { line, message };
-}
-
-/** The text at a key, also at one within a section (`proxmox_api.host`); the last one counts. */
-function textAt(entries: readonly YamlEntry[], key: string) {
-  const [first = '', ...rest] = key.split('.');
-  const entry = entries.filter((one) => one.key === key || one.key === first).at(-1);
-  if (entry === undefined) return undefined;
-  const { value, line } = entry;
-  if (value.kind === 'text') {
-    return entry.key === key ? { line, text: value.text } : undefined;
-  }
-  if (value.kind !== 'map' || rest.length === 0) return undefined;
-  const inner = value.entries.find((one) => one.key === rest.join('.'));
-  return inner?.value.kind === 'text' ? { line: inner.line, text: inner.value.text } : undefined;
 }
 
 function namesWhatIsNotTaken(

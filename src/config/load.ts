@@ -229,6 +229,11 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));
     if (message !== undefined) note(section.line, section.name, message);
+    const elsewhere = machinesElsewhere(section, config);
+    if (elsewhere !== undefined) {
+      const line = section.given.get('virtual_machines')?.line ?? section.line;
+      note(line, 'virtual_machines', elsewhere);
+    }
   }
   for (const section of sections.nodes) {
     const message = remarkOnNode(section);
@@ -250,6 +255,16 @@ function tinyShares({ values, given }: Section<DefaultValues> | Section<TierValu
     const message = `is ${place.shown} percent; if that share is meant, write ${share}`;
     return [{ line: place.line, key, message }];
   });
+}
+
+/** Virtual machines that are listed, and that nobody will look after. */
+function machinesElsewhere({ values }: Section<TierValues>, { nodes }: Config): string | undefined {
+  const far = nodes.flatMap((node) => [node.name, node.node ?? node.name]);
+  const named = [...(values.virtual_machines?.nodes?.keys() ?? [])].filter((name) =>
+    far.some((one) => one.toLowerCase() === name),
+  );
+  if (named.length === 0) return undefined;
+  return `those of ${named.join(', ')} are only counted: of other nodes only containers are scaled`;
 }
 
 /** A tier that containers come to in another way than its author may think, or in none. */

@@ -1,9 +1,13 @@
+import { withPlaceholders } from './foreign-draft.ts';
 import { whyEmpty, whyForeign } from './foreign-file.ts';
+import { fromOtherTool } from './from-other-tool.ts';
 import { type AllKeys, KEYS } from './keys.ts';
 import { parseConfig } from './load.ts';
-import type { Carried, Verdict } from './migrate-keys.ts';
+import type { Carried } from './migrate-keys.ts';
 import { CONTAINER_LISTS, carry, unknownEntry } from './migrate-keys.ts';
+import type { Migrated, MigratedLine, Whereabouts } from './migrated.ts';
 import type { Block } from './migrated-block.ts';
+import { bindTo, reachedHere, reachOf, saysItIsHere, whyUnbound } from './migrated-remote.ts';
 import { renderMigrated } from './migrated-text.ts';
 import type { OldFile, OldSection } from './old-file.ts';
 import { parseOldFile } from './old-file.ts';
@@ -18,30 +22,6 @@ import type { Environment } from './variables.ts';
  * it as a comment with the reason.
  */
 
-/** What became of one line of the old file. */
-export interface MigratedLine {
-  /** 1-based, in the old file; undefined for what has been added. */
-  readonly line: number | undefined;
-  /** `DEFAULT.min_cores`. */
-  readonly key: string;
-  readonly verdict: Verdict;
-  /** Why, or how; never a secret. Empty where there is no more to say. */
-  readonly why: string;
-  /** What was written for a key that the old file leaves out. */
-  readonly value?: string;
-}
-
-export type Migrated =
-  | {
-      readonly ok: true;
-      readonly form: 'INI' | 'YAML';
-      /** The new file. */
-      readonly text: string;
-      /** In the order of the old file. */
-      readonly lines: readonly MigratedLine[];
-    }
-  | { readonly ok: false; readonly line: number | undefined; readonly message: string };
-
 /** A larger file is no configuration, and what becomes of it has to be loaded. */
 const MAX_CHARS = 128 * 1024;
 const MAX_KEYS = 4000;
@@ -52,7 +32,12 @@ const MAX_KEYS = 4000;
  * @param shownFile what the new file calls the old one
  * @param env the variables that `${NAME}` in its values is checked with
  */
-export function migrate(text: string, shownFile: string, env: Environment): Migrated {
+export function migrate(
+  text: string,
+  shownFile: string,
+  env: Environment,
+  where: Whereabouts = { self: undefined, nodes: [] },
+): Migrated {
   if (text.length > MAX_CHARS) {
     const message = 'is larger than 128 KiB, so it is no configuration of that program';
     return { ok: false, line: undefined, message };
@@ -64,8 +49,12 @@ export function migrate(text: string, shownFile: string, env: Environment): Migr
   if (keys > MAX_KEYS || file.loose.length + file.unread.length > MAX_KEYS) {
     return { ok: false, line: undefined, message: `holds more than ${MAX_KEYS} keys` };
   }
-  const foreign = whyForeign(file, (name) => sectionKind(newName(name)), KEYS);
-  if (foreign !== undefined) return { ok: false, ...foreign };
+  const kindOf = (name: string) => sectionKind(newName(name));
+  const other = fromOtherTool(file, kindOf, { shownFile, env, where });
+  if (other !== undefined) return other;
+  const reach = reachOf(file, kindOf, env, where);
+  const foreign = reach.kind === 'refused' ? reach : whyForeign(file, kindOf, KEYS);
+  if (foreign !== undefined) return { ok: false, line: foreign.line, message: foreign.message };
   const blocks = blocksOf(file, KEYS, env);
   if (blocks.length === 0) {
     const message = 'holds no section, so it is no configuration of that program';
@@ -74,10 +63,13 @@ export function migrate(text: string, shownFile: string, env: Environment): Migr
   lastTierCounts(blocks);
   groupsWithoutMembers(blocks);
   if (isOfPythonTool(file, blocks, KEYS)) addOldDefaults(blocks);
-  let rendered = loadable(shownFile, file, blocks, env);
-  const empty = whyEmpty(blocks);
+  if (reach.kind === 'far') bindTo(reach, blocks);
+  else reachedHere(blocks);
+  const around = reach.kind === 'far' ? where.self : undefined;
+  let rendered = loadable(shownFile, file, blocks, env, around);
+  const empty = whyUnbound(blocks) ?? (saysItIsHere(blocks) ? undefined : whyEmpty(blocks));
   if (empty !== undefined) return { ok: false, ...empty };
-  if (onlyObserve(blocks)) rendered = loadable(shownFile, file, blocks, env);
+  if (onlyObserve(blocks)) rendered = loadable(shownFile, file, blocks, env, around);
   const lines = blocks.flatMap(linesOf).sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
   return { ok: true, form: file.form, text: rendered, lines };
 }
@@ -308,10 +300,17 @@ function onlyObserve(blocks: readonly Block[]): boolean {
 }
 
 /** The text of the new file, what the loader refuses made a comment until it refuses nothing. */
-function loadable(shownFile: string, file: OldFile, blocks: Block[], env: Environment): string {
+function loadable(
+  shownFile: string,
+  file: OldFile,
+  blocks: Block[],
+  env: Environment,
+  self: Whereabouts['self'],
+): string {
   for (;;) {
     const { text, places } = renderMigrated(shownFile, file, blocks);
-    const loaded = parseConfig(text, shownFile, env, undefined, 'for its variables');
+    const known = blocks.some(({ name }) => name === 'NODES') ? withPlaceholders(text, env) : env;
+    const loaded = parseConfig(text, shownFile, known, self && (() => self), 'for its variables');
     if (loaded.ok) return text;
     let mended = false;
     for (const { line, message } of loaded.problems) {

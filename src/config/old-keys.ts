@@ -24,7 +24,7 @@ export interface OldKey {
   readonly secret?: true;
 }
 
-const ON_THE_NODE = 'this program runs on the node itself and needs no way to it; install it there';
+const ON_THE_NODE = 'this program runs on the node itself and needs no way to it';
 const STORAGE = 'storage is not scaled, nor was it by the program that this file is of';
 const STEPS = 'steps follow from what a container needs, so there is no such factor';
 
@@ -43,6 +43,8 @@ const OLD_KEYS: Readonly<Record<string, OldKey>> = {
   lxc_tier_associations: dropped('tiers name their containers themselves, by lxc_containers'),
   horizontal_scaling_groups: dropped('groups are sections of their own'),
   proxmox_host: unsupported(ON_THE_NODE),
+  proxmox_node: unsupported(ON_THE_NODE),
+  use_proxmox_api: unsupported(ON_THE_NODE),
   ssh_user: unsupported(ON_THE_NODE),
   ssh_port: unsupported(ON_THE_NODE),
   ssh_key_path: unsupported(ON_THE_NODE),

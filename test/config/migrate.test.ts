@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import type { Migrated } from '../../src/config/migrate.ts';
 import { migrate } from '../../src/config/migrate.ts';
+import type { Migrated } from '../../src/config/migrated.ts';
 import { NEW_NAMES } from '../../src/config/old-keys.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import type { Environment } from '../../src/config/variables.ts';
@@ -258,8 +258,8 @@ describe('what is not taken', () => {
     ['memory_exclude_cache: true', 'dropped', /never counts as used/],
     ['memory_exclude_cache: false', 'not supported', /never counts as used/],
     ['use_remote_proxmox: false', 'dropped', /on the node itself/],
-    ['backend: api', 'not supported', /on the node itself/],
-    ['ssh_user: admin', 'not supported', /on the node itself/],
+    ['backend: api', 'dropped', /on the node itself/],
+    ['ssh_user: admin', 'dropped', /on the node itself/],
     ['colour: red', 'not supported', /^unknown key$/],
     ['pol_interval: 5', 'not supported', /did you mean poll_interval/],
   ])('%s: %s', (line, verdict, reason) => {
@@ -284,7 +284,7 @@ junk_password: hunter2
 `;
     const result = done(secrets);
     expect(JSON.stringify(result)).not.toContain('hunter2');
-    expect(verdicts(result)).toContain('DEFAULT.proxmox_api.token_value: not supported');
+    expect(verdicts(result)).toContain('DEFAULT.proxmox_api.token_value: dropped');
     const stray = done('[A]\npassword hunter2\n[B]\npassword = hunter2\n[DEFAULT]\nmin_cores=1\n');
     expect(JSON.stringify(stray)).not.toContain('hunter2');
   });

@@ -91,8 +91,13 @@ describe('migrate-config', () => {
   });
 
   it.each([
-    ["another tool's form", 'proxmox:\n  host: a\ncontainers:\n  - vmid: 101\n', /lxc-autoscaler/],
-    ['one for another host', 'DEFAULTS:\n  min_cores: 1\n  proxmox_api_host: pve2\n', /pve2/],
+    ['half a form', 'proxmox:\n  host: a\ncontainers:\n  - vmid: 101\n', /:1: .*no whole login/],
+    ['a stack of containers', 'version: 3\nservices:\n  a: {image: b}\n', /Docker/],
+    [
+      'one for another host',
+      'DEFAULTS:\n  min_cores: 1\n  proxmox_api_host: pve2\n',
+      /no login for it/,
+    ],
     ['one of which nothing was taken', 'DEFAULT:\n  pol: 5\n', /nothing that this program/],
   ])('refuses %s, and writes nothing', async (_what, text, message) => {
     const under = await nodeWith(YAML, text);

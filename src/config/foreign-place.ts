@@ -1,0 +1,142 @@
+import type { ForeignKeys, ForeignReport, NeededVariable, Written } from './foreign-keys.ts';
+import type { Whereabouts } from './migrated.ts';
+import { NODE_NAME } from './node-scope.ts';
+import type { Self } from './sections.ts';
+import { yamlScalar } from './yaml-text.ts';
+
+/** A host of another tool's file, as nodes: this one, or entries of `NODES`. */
+
+/** A node of `NODES`. */
+export interface Placed {
+  readonly name: string;
+  readonly keys: readonly Written[];
+  readonly variables: readonly NeededVariable[];
+}
+
+export interface ForeignHost {
+  readonly connection: 'api' | 'ssh';
+  readonly host: string;
+  /** Of the old file. */
+  readonly line: number;
+  /** What it is to be called here, if its node does not say. */
+  readonly called: string;
+  /** What its cluster calls it, if the old file says. */
+  readonly node: string | undefined;
+  /** How to log in, and whom to trust. */
+  readonly login: readonly Written[];
+  readonly variables: readonly NeededVariable[];
+}
+
+/**
+ * Adds the nodes that the host stands for, and returns how each is named in a list of guests:
+ * `pve1/`, or nothing where nobody knows the name of this node.
+ */
+export function place(
+  host: ForeignHost,
+  { self, nodes }: Whereabouts,
+  report: ForeignReport,
+  placed: Placed[],
+): readonly string[] {
+  const address = (report.known(host.host) ?? '').toLowerCase();
+  const port = host.login.find(({ key }) => key === 'port')?.value;
+  // Behind another port of this host is another one.
+  const isUsual = port === undefined || port === USUAL_PORT[host.connection];
+  const isHere = isUsual && (isLoopback(address) || self?.hosts.has(address) === true);
+  const named = host.node === undefined ? nodes : [host.node];
+  if (isHere && (self === undefined || host.connection === 'ssh')) return [ownScope(self)];
+  const names = isHere && named.length === 0 ? [self?.name ?? '', ...(self?.cluster ?? [])] : named;
+  if (names.length === 0) return [entry(host, host.called, undefined, self, placed)];
+  return names.map((name) => {
+    const isOwn = isHere && name.toLowerCase() === self?.name.toLowerCase();
+    if (isOwn) return ownScope(self);
+    return entry(host, host.node === undefined ? name : host.called, name, self, placed);
+  });
+}
+
+const USUAL_PORT = { api: '8006', ssh: '22' } as const;
+
+const ownScope = (self: Self | undefined): string => (self === undefined ? '' : `${self.name}/`);
+
+const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+){3}|::1)$/.test(host);
+
+/** What is no name of a node becomes one. */
+const asName = (text: string): string => {
+  const name = text
+    .replace(/[^A-Za-z0-9-]/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 60);
+  return NODE_NAME.test(name) ? name : 'proxmox';
+};
+
+function entry(
+  host: ForeignHost,
+  wanted: string,
+  node: string | undefined,
+  self: Self | undefined,
+  placed: Placed[],
+): string {
+  const taken = new Set([...placed.map(({ name }) => name), self?.name ?? ''].map(inSmall));
+  const base = asName(wanted);
+  let name = base;
+  for (let count = 2; taken.has(inSmall(name)); count++) name = `${base}-${count}`;
+  const { line, connection } = host;
+  const isCalledSo = node === name || (node === undefined && connection === 'ssh');
+  placed.push({
+    ...{ name, variables: host.variables },
+    keys: [
+      ...(connection === 'ssh' ? [{ key: 'connection', value: 'ssh', line }] : []),
+      { key: 'host', value: yamlScalar(host.host), line },
+      ...(isCalledSo ? [] : [{ key: 'node', value: yamlScalar(node ?? '*'), line }]),
+      ...host.login,
+    ],
+  });
+  return `${name}/`;
+}
+
+const inSmall = (text: string): string => text.toLowerCase();
+
+export const NO_PASSWORD =
+  'a login by password is not possible by SSH; make a key for it, see docs/nodes.md';
+
+/** Only a reference to a variable, and nothing else. */
+export const REFERENCE = /^\$\{[A-Za-z_][A-Za-z0-9_]*\}$/;
+
+/** A secret as a reference: to the variable that the old file names, or to one to be set. */
+export function secret(
+  keys: ForeignKeys,
+  key: string,
+  to: string,
+  variable: string,
+  variables: NeededVariable[],
+): Written[] {
+  const found = keys.text(key);
+  if (found === undefined || found.text === '') return [];
+  const { line, text } = found;
+  const isReference = REFERENCE.test(text);
+  if (!isReference) variables.push({ name: variable, line });
+  const value = isReference ? text : `$\{${variable}}`;
+  const how = isReference
+    ? `now ${to}, from the same variable`
+    : `now ${to}; the secret is not copied: set ${variable} in /etc/lxc_autoscale/environment`;
+  keys.say(found, 'converted', how);
+  return [{ key: to, value: yamlScalar(value), line }];
+}
+
+/** A text that is written as it is. */
+export function plain(keys: ForeignKeys, key: string, to: string): Written[] {
+  const found = keys.text(key);
+  if (found === undefined || found.text === '') return [];
+  keys.say(found, key === to ? 'taken' : 'converted', key === to ? '' : `now ${to}`);
+  return [{ key: to, value: yamlScalar(found.text), line: found.line }];
+}
+
+/** Whether certificates are checked is on in those tools too, unless it is said otherwise. */
+export function trust(keys: ForeignKeys, verifies: string, authority?: string): Written[] {
+  const line = keys.line;
+  const isChecked = keys.flag(verifies, true, ['which is usual here', 'now verify_tls: False']);
+  if (!isChecked) {
+    if (authority !== undefined) keys.drop(authority, 'certificates are not checked');
+    return [{ key: 'verify_tls', value: 'False', line }];
+  }
+  return authority === undefined ? [] : plain(keys, authority, 'ca_file');
+}
