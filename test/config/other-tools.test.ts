@@ -343,6 +343,20 @@ describe('the Python daemon, for another node', () => {
     expect(managedOn(config, 'box')).toEqual([]);
   });
 
+  it('by the API with a password has that, and not the way by SSH', () => {
+    const user = PYTHON_BASIC.replace(/ {2}.*token_name.*\n/, '').replace(
+      'token_value',
+      'password',
+    );
+    const result = done(`${user}  use_remote_proxmox: true\n  proxmox_host: 192.0.2.100\n`);
+    const loaded = parseConfig(result.text, 'f', { PVE_PASSWORD: 'p' });
+    if (!loaded.ok) throw new Error('it does not load');
+    expect(loaded.config.nodes).toMatchObject([
+      { connection: 'api', credentials: { kind: 'password', user: 'root@pam', password: 'p' } },
+    ]);
+    expect(why(result, 'DEFAULTS.proxmox_host')).toMatch(/^dropped: the API is used/);
+  });
+
   it('by SSH has it by SSH', () => {
     const result = done(PYTHON_SSH);
     const { config } = load(result);
