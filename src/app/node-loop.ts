@@ -15,7 +15,8 @@ import { forGuestsOf } from './loop-settings.ts';
 import type { EndedCycle } from './part.ts';
 import type { StateKeeper } from './state-keeper.ts';
 import { watching } from './watching.ts';
-import { type OpenWorld, withoutHands } from './world.ts';
+import { withoutHands } from './without-hands.ts';
+import type { OpenWorld } from './world.ts';
 
 export interface NodeLoopOptions {
   readonly open: OpenWorld;
@@ -106,6 +107,7 @@ export class NodeLoop {
     await this.world.observe(stop);
     if (stop.aborted) return undefined;
     const { world } = this.open;
+    this.prompts?.regularLook();
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
     this.prompts?.follow(helped(this.state, this.#settings.manage));
     return { node: this.open.name, kind: 'whole', result, view };
@@ -115,7 +117,8 @@ export class NodeLoop {
   async earlyCycle(urgent: ReadonlySet<Vmid>, stop: AbortSignal): Promise<EndedCycle> {
     const { world } = this.open;
     const result = await runCycle(world, { ...this.#forCycle(), urgent }, this.state, stop);
-    this.prompts?.dealtWith(urgent);
+    // What could not be dealt with now is left to the regular looks.
+    if (result.ok) this.prompts?.dealtWith(urgent);
     return { node: this.open.name, kind: 'early', result, view: undefined };
   }
 
@@ -140,11 +143,14 @@ export class NodeLoop {
     const outcome = tried.ok ? trying.end(copy, manage, true) : undefined;
     if (dryRun || isDry || outcome?.kind !== 'dry-run') return outcome;
     const asking = new Asking(wanted);
-    const { result } = await watched(async () => {
-      const done = await runCycle(world, this.#toAsk(asking), this.state, stop);
-      return { node: name, kind: 'early', result: done, view: undefined };
+    let answer: AskedOutcome | undefined;
+    await watched(async () => {
+      const result = await runCycle(world, this.#toAsk(asking), this.state, stop);
+      // Before the state is saved, for which it is waited.
+      if (result.ok) answer = asking.end(this.state, manage, false);
+      return { node: name, kind: 'early', result, view: undefined };
     });
-    return result.ok ? asking.end(this.state, manage, false) : undefined;
+    return answer;
   }
 
   #toAsk(asking: Asking): CycleSettings {

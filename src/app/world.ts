@@ -54,9 +54,6 @@ export interface FarNode {
   close(): void;
 }
 
-/** The world for those who only look: what would change the node is not in it. */
-export const withoutHands = ({ hands: _, ...world }: ActingWorld): World => world;
-
 export function openWorld(config: Config, context: ProcessContext): OpenHome {
   const { paths } = context;
   const name = paths.nodeName();

@@ -8,7 +8,7 @@ import { openNamed } from '../app/named-node.ts';
 import { stateKeeper } from '../app/state-keeper.ts';
 import { whyNotNow, whyUnfit } from '../app/unfit.ts';
 import { SILENT, watching } from '../app/watching.ts';
-import { withoutHands } from '../app/world.ts';
+import { withoutHands } from '../app/without-hands.ts';
 import { onNode } from '../config/on-node.ts';
 import { asSentence, plainText } from '../core/plain-text.ts';
 import { REPORT_FORMAT } from '../core/report/report-input.ts';

@@ -6,7 +6,7 @@ import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
-import { nodeConfig } from './nodes.ts';
+import { nodeConfig, withAliases } from './nodes.ts';
 import { notifyConfig } from './notify.ts';
 import { type PresetName, presetOf } from './presets.ts';
 import type { ReadMembers } from './read-values.ts';
@@ -206,7 +206,6 @@ function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
   };
 }
 
-/** The configuration of the checked values of `DEFAULT` and the others, deeply frozen. */
 /** The sections of a file, each checked. */
 export interface Sections {
   readonly defaults: Section<DefaultValues>;
@@ -215,7 +214,12 @@ export interface Sections {
   readonly nodes: readonly Section<NodeValues>[];
 }
 
-export function buildConfig({ defaults, tiers, groups, nodes }: Sections): Config {
+/**
+ * The configuration of the checked values of `DEFAULT` and the others, deeply frozen.
+ *
+ * @param self what this node is called; undefined: it is not known
+ */
+export function buildConfig({ defaults, tiers, groups, nodes }: Sections, self?: string): Config {
   const own = defaults.values;
   const values = inForce(own);
   return deepFreeze<Config>({
@@ -226,6 +230,9 @@ export function buildConfig({ defaults, tiers, groups, nodes }: Sections): Confi
     defaults: containerPolicy('DEFAULT', values, minimaOf(values)),
     tiers: tiers.map((section) => tier(section, own)),
     groups: groups.map(group).filter((one) => one !== undefined),
-    nodes: nodes.map(nodeConfig).filter((one) => one !== undefined),
+    nodes: withAliases(
+      nodes.map(nodeConfig).filter((one) => one !== undefined),
+      self,
+    ),
   });
 }

@@ -100,7 +100,7 @@ export function parseConfig(
   const sections = readSections(entriesOf(root, reader), reader);
   checkRelations(sections, reader);
   if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
-  const config = buildConfig(sections);
+  const config = buildConfig(sections, sections.nodes.length > 0 ? self?.().name : undefined);
   const notes = notesOn(config, sections, shownFile);
   return { ok: true, config, notes, secretAt: secretIn(sections) };
 }

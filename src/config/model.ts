@@ -26,6 +26,7 @@ export interface SshNodeConfig {
   readonly name: string;
   /** What its cluster calls it; undefined: whatever it says. */
   readonly node: string | undefined;
+  readonly alias?: string;
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -43,6 +44,8 @@ export interface ApiNodeConfig {
   readonly name: string;
   /** What its cluster calls it; undefined: the only one that is there. */
   readonly node: string | undefined;
+  /** Another name that means it, and no other node, where guests are named. */
+  readonly alias?: string;
   readonly host: string;
   readonly port: number;
   readonly credentials:

@@ -168,6 +168,26 @@ export const remarkOnNode = ({ values }: Section<NodeValues>): string | undefine
       'give ca_file or fingerprint instead'
     : undefined;
 
+/**
+ * The nodes, each with what its cluster calls it as a further name if that means no other node: not
+ * this one, and not another entry.
+ *
+ * @param self what this node is called; undefined: it is not known
+ */
+export function withAliases(
+  nodes: readonly NodeConfig[],
+  self: string | undefined,
+): readonly NodeConfig[] {
+  const own = (text: string | undefined): string => text?.toLowerCase() ?? '';
+  return nodes.map((node) => {
+    const alias = own(node.node);
+    const others = nodes.filter((other) => other !== node);
+    const isOthers = others.some((other) => [own(other.name), own(other.node)].includes(alias));
+    const isPlain = alias === '' || alias === own(node.name) || alias === own(self);
+    return isPlain || isOthers ? node : { ...node, alias };
+  });
+}
+
 /** undefined for the node of this program itself, and for one that has been reported. */
 export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | undefined {
   const { connection = 'api', host, token_id, token_secret, user, password } = values;

@@ -13,8 +13,7 @@ export interface ConfigOnNode extends Config {
 export function onNode(config: Config, node: string): ConfigOnNode {
   const name = node.toLowerCase();
   const entry = config.nodes.find((one) => one.name.toLowerCase() === name);
-  // An entry is meant by what it is called there, and by what its cluster calls it.
-  const here = new Set([name, ...(entry?.node === undefined ? [] : [entry.node.toLowerCase()])]);
+  const here = new Set([name, ...(entry?.alias === undefined ? [] : [entry.alias])]);
   const texts = (all: readonly string[]): readonly string[] =>
     all.map(scopeOf).flatMap((one) => (isHere(one, here) ? [one.rest] : []));
   const members = (ids: readonly Members[]): readonly Members[] =>

@@ -356,7 +356,10 @@ export function checkNodeNames(
   const self = bound.length === 0 ? undefined : reader.self?.();
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => values.connection !== 'local');
-  const entries = far.flatMap(({ name, values }) => [name, ...calledThere(values)]);
+  const called = far.flatMap(({ values }) => calledThere(values));
+  // What two of them are called says which one is meant of neither.
+  const once = called.filter((name, at) => called.every((other, i) => i === at || other !== name));
+  const entries = [...far.map(({ name }) => name), ...once];
   const known = [...new Set([self.name, ...self.cluster, ...entries])];
   const names = new Set(known.map((name) => name.toLowerCase()));
   for (const { section, key, node, part } of bound) {

@@ -16,6 +16,8 @@ export interface Observation {
   readonly memory: Reading<MemoryUsage>;
   /** What the samples in between saw. */
   readonly between: Between | undefined;
+  /** A decision is brought forward: the interval goes on after it. */
+  readonly early?: boolean;
   /** undefined: it is not managed, and nothing is learnt of it. */
   readonly policy: ContainerPolicy | undefined;
   readonly nowMs: Milliseconds;
@@ -32,13 +34,19 @@ export function afterObservation(record: GuestRecord, seen: Observation): void {
 }
 
 /** A reading that is missing ends the window: a step never rests on a series with a gap. */
-function keepSeen({ life }: GuestRecord, { cpu, memory, between }: Observation): void {
-  const { cpuPeak = 0, memorySum = 0, memoryCount = 0, memoryPeak = 0 } = between ?? {};
+function keepSeen(
+  { life }: GuestRecord,
+  { cpu, memory, between, early = false }: Observation,
+): void {
+  const { cpuPeak = 0, memoryPeak = 0 } = between ?? {};
+  // What cannot wait is judged by what is so now, and by no average.
+  const { memorySum = 0, memoryCount = 0 } = (early ? undefined : between) ?? {};
   const cores = cpu.ok
     ? {
         used: cpu.value.used,
         peak: Math.max(cpu.value.used, cpuPeak),
         demand: cpu.value.demand,
+        early,
       }
     : undefined;
   addSeen(life.seen.cores, cores);
@@ -46,7 +54,7 @@ function keepSeen({ life }: GuestRecord, { cpu, memory, between }: Observation):
   const held =
     mib === undefined
       ? undefined
-      : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak) };
+      : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak), early };
   addSeen(life.seen.memory, held);
 }
 

@@ -11,18 +11,25 @@ export interface Seen {
   readonly peak: number;
   /** What would have been used if nothing had held it back, if that is known. */
   readonly demand?: number;
+  /** Of a decision that was brought forward: the next observation takes its place. */
+  readonly early?: boolean;
 }
 
 /** As many as `evaluation_periods` can ask for. */
 export const MOST_SEEN = 60;
 
 /**
- * Adds one observation to a window, newest last. A missing one ends the window. It is changed in
- * place, and the oldest are dropped many at a time: it holds at most twice `MOST_SEEN`.
+ * Adds one observation to a window, newest last. A missing one ends the window. One that was early
+ * leaves its peak to the next, so that a window is as many whole intervals, with all their peaks.
+ * It is changed in place, and the oldest are dropped many at a time: it holds at most twice
+ * `MOST_SEEN`.
  */
 export function addSeen(window: Seen[], now: Seen | undefined): void {
   if (now === undefined) window.length = 0;
-  else if (window.push(now) >= 2 * MOST_SEEN) window.splice(0, MOST_SEEN);
+  else if (window.at(-1)?.early === true) {
+    const { peak } = window.pop() as Seen;
+    window.push({ ...now, peak: Math.max(peak, now.peak) });
+  } else if (window.push(now) >= 2 * MOST_SEEN) window.splice(0, MOST_SEEN);
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */

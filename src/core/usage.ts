@@ -159,10 +159,14 @@ function pressureShare(
  * (`active_file` + `inactive_file`) and slab (`slab_reclaimable`); tmpfs and shared memory are not
  * in those and stay in.
  * Source: Linux, Documentation/admin-guide/cgroup-v2.rst, memory.stat.
+ *
+ * @param before rates are since then
+ * @param counted kills and limits met are since then
  */
 export function memoryUsage(
   before: CgroupSample | undefined,
   now: CgroupSample,
+  counted: CgroupSample | undefined = before,
 ): Reading<MemoryUsage> {
   if (!now.memory.ok) return now.memory;
   const counters = now.memory.value;
@@ -179,7 +183,8 @@ export function memoryUsage(
     );
   }
   const workingSet = Math.max(counters.currentBytes - cache, unreclaimable(counters));
-  const limit = ownLimit(earlier, counters);
+  const isCounted = counted?.identity === now.identity && counted.memory.ok;
+  const limit = ownLimit(isCounted ? counted.memory.value : undefined, counters);
   return present({
     workingSetMib: bytesToMib(bytes(workingSet)),
     currentMib: bytesToMib(counters.currentBytes),

@@ -87,7 +87,8 @@ function whatMayCome(
   const { intended, unsettled } = record;
   if (outcome === undefined) return before.intended;
   if (unsettled === undefined) return undefined;
-  if (unsettled === before.unsettled) return before.intended;
+  // It is of the one before, as much of it as is not settled now.
+  if (unsettled.sinceMs === before.unsettled?.sinceMs) return before.intended;
   // Its outcome has been told.
   return intended && { ...intended, told: true };
 }

@@ -219,8 +219,9 @@ function observeContainer(
   { vmid, record, config, host, urgent, policy }: ToObserve,
 ): ContainerState {
   const saturatedAt = policy && saturationOf(policy, 0).at;
-  const { between } = record.life;
-  const before = (urgent ? between?.previous : undefined) ?? record.life.sample;
+  const { between, sample: decided } = record.life;
+  // A decision brought forward goes by the latest rate, and by all that was met since the last one.
+  const before = (urgent ? between?.previous : undefined) ?? decided;
   const sample = cgroups.sample(vmid);
   const seen = guestState(sample);
   if (seen.kind === 'stopped') endLife(record, clock.monotonicMs());
@@ -237,11 +238,11 @@ function observeContainer(
     return seen;
   }
   record.life.sample = now;
-  const memory = memoryUsage(before, now);
+  const memory = memoryUsage(before, now, decided);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
   afterObservation(record, {
-    ...{ cpu, memory, policy, between: urgent ? undefined : same },
+    ...{ cpu, memory, policy, between: same, early: urgent },
     ...{ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() },
   });
   const share = shareOf(cpu);

@@ -156,6 +156,17 @@ describe('what a node tells between two samples', () => {
     expect(events.watched).toEqual([102, 101].sort());
   });
 
+  it('is decided also if a look while changes were under way has seen it before', async () => {
+    const { node, loop } = await listening();
+    node.get(101).memory = { oomKills: 1 };
+    expect(loop.sampleMeanwhile()).toBe(true);
+    node.pass(1000);
+    const { urgent } = await loop.sample(stop);
+    expect(urgent).toEqual(new Set([101]));
+    await loop.earlyCycle(urgent, stop);
+    expect(loop.state.guests.get(vmid(101))?.oomFloor).toBeDefined();
+  });
+
   it('is asked for only those that are scaled', async () => {
     const { loop, events } = loopWith(101);
     events.lives.set(vmid(101), 101);

@@ -107,6 +107,33 @@ NODES:
   });
 });
 
+describe('a name that its cluster has in common', () => {
+  const text = (node: string, list: string) => `
+DEFAULT:
+  manage: listed
+TIER_a:
+  lxc_containers: [${list}]
+NODES:
+  attic: { node: ${node}, host: a.example, token_id: a@pve!b, token_secret: c }
+  barn: { node: far, host: b.example, token_id: a@pve!b, token_secret: c }
+`;
+
+  it('with this node means this node only', () => {
+    const result = parseConfig(text('PVE1', 'pve1/101'), 'f.yaml', {}, () => SELF);
+    if (!result.ok) throw new Error(result.problems.map(renderProblem).join('\n'));
+    const kind = (node: string) =>
+      manage(onNode(result.config, node), { vmid: vmid(101), name: 'x', tags: [] }).kind;
+    expect([kind('pve1'), kind('attic')]).toEqual(['managed', 'ignored']);
+  });
+
+  it('with another entry means neither, and is refused', () => {
+    const result = parseConfig(text('far', 'far/101'), 'f.yaml', {}, () => SELF);
+    expect(result.ok ? [] : result.problems.map(renderProblem)[0]).toContain(
+      "'far/101' names a node that is not known",
+    );
+  });
+});
+
 describe('the name of a node', () => {
   const problems = (text: string, self?: () => Self) => {
     const result = parseConfig(text, 'f.yaml', {}, self);

@@ -117,4 +117,17 @@ describe('the window', () => {
     addSeen(window, undefined);
     expect(window).toEqual([]);
   });
+
+  it('holds a decision that was brought forward until the interval is over, and its peak', () => {
+    const window: Seen[] = [];
+    addSeen(window, { used: 1, peak: 2 });
+    addSeen(window, { used: 5, peak: 5.9, early: true });
+    expect(window.map(({ used }) => used)).toEqual([1, 5]);
+    addSeen(window, { used: 3, peak: 4, early: true });
+    addSeen(window, { used: 0.3, peak: 0.3, early: false });
+    expect(window).toEqual([
+      { used: 1, peak: 2 },
+      { used: 0.3, peak: 5.9, early: false },
+    ]);
+  });
 });

@@ -211,6 +211,12 @@ describe('kills and limit hits', () => {
     return [newOomKills, newLimitHits];
   };
 
+  it('count from the sample that a decision was made on, and not from the last one', () => {
+    const [decided, last, now] = [withEvents(0, 0), withEvents(1, 4), withEvents(1, 5)];
+    const { newOomKills, newLimitHits } = value(memoryUsage(last, now, decided));
+    expect([newOomKills, newLimitHits]).toEqual([1, 5]);
+  });
+
   it('count from one sample to the next', () => {
     expect(newEvents(withEvents(2, 10), withEvents(5, 11))).toEqual([3, 1]);
   });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { until } from '../patience.ts';
 import { calm, hungry, isAlive, NodeUnderTest } from './node-under-test.ts';
 
 /** The program as a process: commands, exit codes, signals, the lock, a host that is none. */
@@ -81,7 +82,7 @@ it('SIGTERM lets the change in hand finish, and begins no other', async () => {
   under.configure('DEFAULT: {poll_interval: 1, max_concurrent_operations: 1}\n');
   under.node.onCommand(() => ({ kind: 'slow', delayMs: 1500 }));
   const daemon = under.start(['daemon']);
-  await daemon.saying('Increasing memory for container');
+  await until(() => under.sets().length > 0);
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
   expect(under.sets()).toHaveLength(1);

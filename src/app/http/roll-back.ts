@@ -17,7 +17,7 @@ import { restore } from '../../loop/restore.ts';
 import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
 import type { NodeLoop } from '../node-loop.ts';
-import { withoutHands } from '../world.ts';
+import { withoutHands } from '../without-hands.ts';
 import {
   askedBy,
   type ChangeAnswer,

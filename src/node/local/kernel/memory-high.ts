@@ -72,6 +72,8 @@ async function hold(at: At, vmid: Vmid, bytes: Bytes): Promise<HighAnswer> {
   const { cgroup, high: was } = now.value;
   if (was !== 'max' && was <= bytes) return { kind: 'held' };
   const left = readRecord(at, vmid);
+  if (left.ok && isAtWork(at, left.value))
+    return refused(`process ${left.value.pid} holds it down`);
   if (left.ok && left.value.heldAt === was) {
     // It could not be put back after the change before; what it says is not what it was.
     const released = await release(at, vmid);
