@@ -165,9 +165,10 @@ const SCALED = {
 } as const;
 
 function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
-  const machines = machinesIn(file);
+  const hosts = file.sections('proxmox_hosts');
+  const machines = machinesIn(file, !hosts.some(isBySsh));
   const scopes = new Map<string, readonly string[]>();
-  for (const keys of file.sections('proxmox_hosts')) {
+  for (const keys of hosts) {
     const { name, host } = hostOf(keys);
     if (name === undefined || host === undefined) continue;
     if (scopes.has(name)) keys.refuse(keys.line, 'name', 'stands twice');
@@ -198,15 +199,22 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
   file.refuse(file.line, 'virtual_machines', 'lists no virtual machine that is scaled');
 }
 
-/** Those that are scaled. */
-function machinesIn(file: ForeignKeys): readonly Machine[] {
+const isBySsh = (keys: ForeignKeys): boolean =>
+  ['ssh_user', 'ssh_key', 'ssh_password', 'ssh_port'].some((key) => keys.has(key));
+
+/**
+ * Those that are scaled.
+ *
+ * @param usual what a flag that is left out means: the program that works by SSH takes it as off
+ */
+function machinesIn(file: ForeignKeys, usual: boolean): readonly Machine[] {
   const machines: Machine[] = [];
   for (const keys of file.sections('virtual_machines')) {
     const id = keys.text('vm_id');
     const host = keys.text('proxmox_host');
-    const isOn = keys.flag('scaling_enabled', true, ['it is listed', 'it is not listed']);
-    const cpu = keys.flag('cpu_scaling', true, ['', 'so scale: memory']);
-    const memory = keys.flag('ram_scaling', true, ['', 'so scale: cpu']);
+    const isOn = keys.flag('scaling_enabled', usual, ['it is listed', 'it is not listed']);
+    const cpu = keys.flag('cpu_scaling', usual, ['', 'so scale: memory']);
+    const memory = keys.flag('ram_scaling', usual, ['', 'so scale: cpu']);
     keys.end();
     const vmid = id?.text ?? '';
     const isTwice = machines.some((one) => one.vmid === vmid && one.host === host?.text);
@@ -237,7 +245,7 @@ function hostOf(keys: ForeignKeys): { readonly name?: string; readonly host?: Fo
     'name its nodes by --node if there are several',
     'which is usual here',
   ]);
-  const isSsh = ['ssh_user', 'ssh_key', 'ssh_password', 'ssh_port'].some((key) => keys.has(key));
+  const isSsh = isBySsh(keys);
   const variables: NeededVariable[] = [];
   const login = isSsh ? sshLogin(keys) : apiLogin(keys, name?.text ?? '', variables);
   for (const key of ['timeout', 'max_retries'])

@@ -178,6 +178,8 @@ virtual_machines:
   - vm_id: 201
     proxmox_host: host1
     scaling_enabled: true
+    cpu_scaling: true
+    ram_scaling: true
 logging:
   level: INFO
   log_file: /var/log/vm_autoscale.log

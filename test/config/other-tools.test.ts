@@ -276,6 +276,27 @@ describe('Proxmox VM Autoscale', () => {
     expect(why(result, 'proxmox_hosts[1].ssh_password')).toMatch(/^not supported: .*make a key/);
   });
 
+  it.each([
+    ['scaling_enabled', 'lists no virtual machine that is scaled'],
+    ['cpu_scaling', 'vm201 TIER_vms_memory memory'],
+    ['ram_scaling', 'vm201 TIER_vms_cpu cores'],
+  ])('by SSH does not scale what %s is left out or empty for', (flag, expected) => {
+    const line = new RegExp(`( +${flag}:) true\\n`);
+    for (const text of [MACHINES_SSH.replace(line, ''), MACHINES_SSH.replace(line, '$1\n')]) {
+      expect(text).not.toBe(MACHINES_SSH);
+      const migrated = migrate(text, 'old.yaml', {}, OFF);
+      const found = migrated.ok
+        ? managedOn(load(done(text)).config, 'host1').join()
+        : migrated.message;
+      expect(found).toContain(expected);
+    }
+  });
+
+  it('by the API scales what no flag says otherwise for', () => {
+    const text = MACHINES_TOKEN.replace(/ +(?:scaling_enabled|cpu_scaling|ram_scaling).*\n/g, '');
+    expect(managedOn(load(done(text)).config, 'proxmox-01')).toEqual(['vm201 TIER_vms']);
+  });
+
   it.each<[string, (text: string) => string, RegExp]>([
     [
       'a host that is none',
