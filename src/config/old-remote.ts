@@ -46,16 +46,15 @@ export function remoteOf(entries: readonly YamlEntry[], report: ForeignReport): 
   if (said !== undefined && api === undefined && usesApi) {
     return refuse(said.line, 'use_proxmox_api', 'names no proxmox_api_host');
   }
-  if (isOff('use_remote_proxmox')) return HERE;
-  const remote = at('proxmox_host');
   const how = at('use_remote_proxmox');
+  if (how === undefined || isUnused(how.text)) return HERE;
+  const remote = at('proxmox_host');
+  if (remote === undefined) {
+    return refuse(how.line, `use_remote_proxmox: ${printable(how.text)}`, 'names no proxmox_host');
+  }
   // Behind another port of this host is another one.
   const isTunnel = (at('ssh_port')?.text.trim() ?? '22') !== '22';
-  if (remote !== undefined && (isTunnel || !isLoopback(remote.text))) {
-    return bySsh(remote, at, report);
-  }
-  if (how === undefined || remote !== undefined) return HERE;
-  return refuse(how.line, `use_remote_proxmox: ${printable(how.text)}`, 'names no proxmox_host');
+  return isTunnel || !isLoopback(remote.text) ? bySsh(remote, at, report) : HERE;
 }
 
 const isUnused = (value: string | undefined): boolean =>

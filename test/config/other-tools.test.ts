@@ -378,6 +378,16 @@ describe('the Python daemon, for another node', () => {
     expect(why(result, 'DEFAULTS.proxmox_host')).toMatch(/^dropped: the API is used/);
   });
 
+  it.each([
+    ['left out', ''],
+    ['empty', '  use_remote_proxmox:\n'],
+    ['off', '  use_remote_proxmox: false\n'],
+  ])('is here if the switch for SSH is %s, whatever host stands there', (_what, line) => {
+    const { config } = load(done(PYTHON_SSH.replace('  use_remote_proxmox: true\n', line)));
+    expect(config.nodes).toEqual([]);
+    expect(managedOn(config, 'box')).toHaveLength(2 * (IDS.length - 1));
+  });
+
   it('by SSH has it by SSH', () => {
     const result = done(PYTHON_SSH);
     const { config } = load(result);
