@@ -15,6 +15,7 @@ import { isSharedKey, OLD_DEFAULTS } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import { sectionKind } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
+import type { YamlEntry } from './yaml.ts';
 
 /**
  * The configuration of an earlier program, brought to today's form. Every key of the old file is
@@ -52,7 +53,7 @@ export function migrate(
   const kindOf = (name: string) => sectionKind(newName(name));
   const other = fromOtherTool(file, kindOf, { shownFile, env, where });
   if (other !== undefined) return other;
-  const reach = reachOf(file, kindOf, env, where);
+  const reach = reachOf(defaultsOf(file), env, where);
   const foreign = reach.kind === 'refused' ? reach : whyForeign(file, kindOf, KEYS);
   if (foreign !== undefined) return { ok: false, line: foreign.line, message: foreign.message };
   const blocks = blocksOf(file, KEYS, env);
@@ -153,6 +154,14 @@ function whyOverruled({ name, line }: OldSection, { form, sections }: OldFile): 
   if (form !== 'YAML') return undefined;
   const later = sections.find((other) => other.name === name && other.line > line);
   return later && `stands a second time in line ${later.line}, which is what counted`;
+}
+
+/** What `DEFAULT` says after what `DEFAULTS` does, since it counts over that. */
+function defaultsOf(file: OldFile): readonly YamlEntry[] {
+  const live = file.sections.filter((section) => whyOverruled(section, file) === undefined);
+  const named = (name: string) => live.filter((section) => section.name === name);
+  const sections = [...named(DEFAULTS_IN_THE_PLURAL), ...named('DEFAULT')];
+  return sections.flatMap(({ entries }) => entries);
 }
 
 /** Sections of one name become one. What `DEFAULT` says counts over what `DEFAULTS` does. */

@@ -5,11 +5,11 @@ import { NO_PASSWORD, type Placed, place } from './foreign-place.ts';
 import type { Carried } from './migrate-keys.ts';
 import type { Whereabouts } from './migrated.ts';
 import type { Block } from './migrated-block.ts';
-import type { OldFile } from './old-file.ts';
 import { remoteOf } from './old-remote.ts';
 import { printable } from './printable.ts';
 import { sectionKind } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
+import type { YamlEntry } from './yaml.ts';
 import { yamlScalar } from './yaml-text.ts';
 
 /**
@@ -30,13 +30,12 @@ interface Elsewhere {
   readonly nodes: readonly Placed[];
 }
 
+/** @param entries of the defaults that count; of a key that stands twice the last does */
 export function reachOf(
-  { sections }: OldFile,
-  kindOf: (name: string) => string | undefined,
+  entries: readonly YamlEntry[],
   env: Environment,
   where: Whereabouts,
 ): Reach {
-  const entries = sections.flatMap((one) => (kindOf(one.name) === 'default' ? one.entries : []));
   const report = new ForeignReport(env);
   const remote = remoteOf(entries, report);
   if (!remote.ok) return { kind: 'refused', line: remote.line, message: remote.message };

@@ -22,7 +22,7 @@ interface Found {
 
 const HERE: Remote = { ok: true, host: undefined };
 
-/** @param entries of the section with the defaults; of a key that stands twice the last counts */
+/** @param entries of the defaults that count; of a key that stands twice the last does */
 export function remoteOf(entries: readonly YamlEntry[], report: ForeignReport): Remote {
   const at = (key: string): Found | undefined => {
     const found = textAt(entries, key);
@@ -73,7 +73,7 @@ function textAt(entries: readonly YamlEntry[], key: string): Found | undefined {
     return entry.key === key ? { key, line, text: value.text } : undefined;
   }
   if (value.kind !== 'map' || rest.length === 0) return undefined;
-  const inner = value.entries.find((one) => one.key === rest.join('.'));
+  const inner = value.entries.filter((one) => one.key === rest.join('.')).at(-1);
   return inner?.value.kind === 'text'
     ? { key, line: inner.line, text: inner.value.text }
     : undefined;

@@ -378,6 +378,21 @@ describe('the Python daemon, for another node', () => {
     expect(why(result, 'DEFAULTS.proxmox_host')).toMatch(/^dropped: the API is used/);
   });
 
+  it.each<[string, string, readonly string[]]>([
+    ['first of two', `${PYTHON_BASIC}DEFAULTS:\n  poll_interval: 60\n`, []],
+    ['second of two', `DEFAULTS:\n  poll_interval: 60\n${PYTHON_BASIC}`, ['192.0.2.100']],
+    ['one that DEFAULT overrules', `DEFAULT:\n  use_proxmox_api: no\n${PYTHON_BASIC}`, []],
+    [
+      'one whose host DEFAULT overrules',
+      `DEFAULT:\n  proxmox_api_host: 192.0.2.7\n${PYTHON_BASIC}`,
+      ['192.0.2.7'],
+    ],
+  ])('is where the keys that count say, with the node in the %s', (_what, text, hosts) => {
+    const { config } = load(done(text));
+    expect(config.nodes.map((node) => node.host)).toEqual(hosts);
+    expect(managedOn(config, 'box').length > 0).toBe(hosts.length === 0);
+  });
+
   it.each([
     ['left out', ''],
     ['empty', '  use_remote_proxmox:\n'],
