@@ -43,8 +43,8 @@ const SAFETY = {
   emergency_scale_down_threshold: to('host_emergency_percent'),
 };
 
-/** What its README shows for keys that a file may leave out. */
-const SHOWN: readonly (readonly [Key, string])[] = [
+/** What that tool takes where a file leaves the key out. */
+const USUAL: readonly (readonly [Key, string])[] = [
   ['poll_interval', '60'],
   ['max_concurrent_operations', '3'],
   ['max_cpu_usage_threshold', '95'],
@@ -57,14 +57,15 @@ const SHOWN: readonly (readonly [Key, string])[] = [
   ['min_cores', '1'],
   ['max_cores', '8'],
   ['min_memory', '512'],
+  ['max_memory', '8192'],
   ['core_min_increment', '1'],
   ['core_max_increment', '1'],
-  ['memory_min_increment', '512'],
-  ['min_decrease_chunk', '512'],
+  ['memory_min_increment', '256'],
+  ['min_decrease_chunk', '256'],
   ['cooldown_seconds', '300'],
   ['evaluation_periods', '3'],
 ];
-const AS_SHOWN = 'as the README of that tool has it, where its file leaves it out';
+const AS_USUAL = 'what that tool takes, where its file leaves it out';
 
 export function fromLxcAutoscaler(file: ForeignKeys, where: Whereabouts): Draft {
   const draft: Draft = {
@@ -72,9 +73,9 @@ export function fromLxcAutoscaler(file: ForeignKeys, where: Whereabouts): Draft 
   };
   const own = [...ofGlobal(file.section('global')), ...ofSafety(file.section('safety'))];
   draft.defaults.push({ key: 'manage', value: 'listed', line: undefined }, ...own);
-  for (const [key, value] of SHOWN) {
+  for (const [key, value] of USUAL) {
     const isThere = own.some((one) => one.key === key);
-    if (!isThere) draft.defaults.push({ key, value, line: undefined, added: AS_SHOWN });
+    if (!isThere) draft.defaults.push({ key, value, line: undefined, added: AS_USUAL });
   }
   const proxmox = file.section('proxmox');
   if (proxmox === undefined) file.refuse(file.line, 'proxmox', 'is missing: no host is named');

@@ -96,6 +96,14 @@ describe('lxc-autoscaler', () => {
     expect(config.pollIntervalMs).toBe(60_000);
   });
 
+  it('keeps to the most and the steps of that tool where its file leaves them out', () => {
+    const text = API_MINIMAL.replace('- vmid: 101', '- vmid: 101\n    limits: {max_cpu_cores: 2}');
+    for (const { policy } of load(done(text)).config.tiers) {
+      const memory = { maxMib: 8192, minMib: 512, minIncrementMib: 256 };
+      expect(policy).toMatchObject({ memory });
+    }
+  });
+
   it('has them on the nodes that are named, wherever they are', () => {
     const { config } = load(done(API_MINIMAL, { ...OFF, nodes: ['pve1', 'pve2'] }));
     expect(config.nodes.map(({ name, node }) => [name, node])).toEqual([
