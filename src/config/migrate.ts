@@ -335,13 +335,16 @@ function loadable(
   }
 }
 
-/** Whether something gave way to the loader's complaint. What was added does first. */
+/**
+ * Whether something gave way to the loader's complaint. What was added to the same section does
+ * first; what was added to another one holds for others too, so it stays.
+ */
 function giveWay(
   blocks: readonly Block[],
   place: { readonly block: Block; readonly carried: Carried | undefined } | undefined,
   message: string,
 ): boolean {
-  const added = blocks
+  const added = (place === undefined ? blocks : [place.block])
     .flatMap(({ carried }) => carried)
     .find(({ verdict, key, written }) => {
       return verdict === 'added' && written !== undefined && message.includes(key);

@@ -241,6 +241,16 @@ describe('a value', () => {
     expect(why(unset, 'DEFAULT.timezone')).toMatch(/ZONE is not set/);
   });
 
+  it('that is at fault in one tier leaves what was added for all others', () => {
+    const tiers = 'TIER_a:\n  lxc_containers: 101\nTIER_b:\n  lxc_containers: 102\n';
+    const result = done(`DEFAULT:\n  poll_interval: 60\n${tiers}  min_cores: 9\n  max_cores: 3\n`);
+    const loaded = parseConfig(result.text, 'new.yaml', {});
+    if (!loaded.ok) throw new Error('it does not load');
+    expect(loaded.config.defaults.cpu.max).toBe(4);
+    expect(loaded.config.tiers.map(({ policy }) => policy.cpu.max)).toEqual([4, 3]);
+    expect(why(result, 'TIER_b.min_cores')).toMatch(/must be at most max_cores/);
+  });
+
   it('that breaks a rule between keys gives way with the reason', () => {
     const result = done('DEFAULT:\n  min_cores: 9\n  max_cores: 8\n  min_memory: 600\n');
     expect(allEffective(result)).toContain('  max_cores: 8');
