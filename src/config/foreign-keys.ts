@@ -1,7 +1,7 @@
 import type { Verdict } from './migrate-keys.ts';
 import { convertValue } from './migrate-values.ts';
 import type { MigratedLine } from './migrated.ts';
-import { printable, printableKey } from './printable.ts';
+import { printableKey } from './printable.ts';
 import { toBoolean } from './read-values.ts';
 import type { Entry } from './schema.ts';
 import { type Environment, expandVariables } from './variables.ts';
@@ -124,7 +124,9 @@ export class ForeignKeys {
       this.say(found, 'converted', meant[value ? 0 : 1]);
       return value;
     }
-    this.refuse(found.line, key, `is neither true nor false: '${printable(found.text)}'`);
+    // What is no short word could be a secret in the wrong line.
+    const shown = /^[a-z]{1,12}$/i.test(found.text) ? `: '${found.text}'` : '';
+    this.refuse(found.line, key, `is neither true nor false${shown}`);
     return usual;
   }
 

@@ -138,6 +138,10 @@ function ofAlerts(keys: ForeignKeys | undefined, variables: NeededVariable[]): W
 function ofGotify(keys: ForeignKeys | undefined, variables: NeededVariable[]): Written[] {
   if (keys === undefined) return [];
   if (!keys.flag('enabled', false, ON_OFF)) return allOff(keys);
+  const url = keys.peek('server_url');
+  if (url?.kind === 'text' && /@|[?#]./.test(url.text)) {
+    keys.refuse(url.line, 'server_url', 'has a login or a token in it, which is not copied');
+  }
   const written = [
     ...keys.value('server_url', to('gotify_url')),
     ...secret(keys, 'app_token', 'gotify_token', 'GOTIFY_TOKEN', variables),

@@ -93,7 +93,7 @@ const base = ({ key, line, value }: YamlEntry): Carried => ({
 });
 
 /** What names a secret in files of any program. */
-const SECRET = /password|passwd|token|secret|webhook|api_?key|credential/i;
+const SECRET = /passw(?:or)?d|passphrase|token|secret|webhook|(?:api|private)[_-]?key|credential/i;
 
 function shownValue(key: string, value: YamlNode): string {
   if (oldKey(key, '')?.secret || SECRET.test(key)) return '(its value is not copied)';

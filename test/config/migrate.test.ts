@@ -241,6 +241,15 @@ describe('a value', () => {
     expect(why(unset, 'DEFAULT.timezone')).toMatch(/ZONE is not set/);
   });
 
+  it.each(['ssh_key_passphrase', 'private_key', 'PrivateKey', 'ssh_passphrase'])(
+    'whose name %s is that of a secret is not shown with its value',
+    (key) => {
+      const result = done(`DEFAULT:\n  min_cores: 1\n  ${key}: hunter2\n`);
+      expect(result.text).toMatch(new RegExp(`# ${key}: \\(its value is not copied\\)`));
+      expect(JSON.stringify(result)).not.toContain('hunter2');
+    },
+  );
+
   it('that is at fault in one tier leaves what was added for all others', () => {
     const tiers = 'TIER_a:\n  lxc_containers: 101\nTIER_b:\n  lxc_containers: 102\n';
     const result = done(`DEFAULT:\n  poll_interval: 60\n${tiers}  min_cores: 9\n  max_cores: 3\n`);

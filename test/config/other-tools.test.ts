@@ -300,6 +300,20 @@ describe('Proxmox VM Autoscale', () => {
     }
   });
 
+  it.each([
+    `https://u:${HUSH}@gotify.example.com`,
+    `https://gotify.example.com/message?token=${HUSH}`,
+    `https://gotify.example.com/#${HUSH}`,
+  ])('is refused with the secret in the address %s', (url) => {
+    const said = refused(MACHINES_WHOLE.replace('https://gotify.example.com', url));
+    expect(said).toMatch(/^71: gotify\.server_url has a login or a token in it/);
+  });
+
+  it('is refused without telling what stands where a switch is expected', () => {
+    const said = refused(MACHINES_TOKEN.replace('verify_ssl: true', `verify_ssl: ${HUSH}`));
+    expect(said).toMatch(/^7: proxmox_hosts\[1\]\.verify_ssl is neither true nor false; mend/);
+  });
+
   it('by the API scales what no flag says otherwise for', () => {
     const text = MACHINES_TOKEN.replace(/ +(?:scaling_enabled|cpu_scaling|ram_scaling).*\n/g, '');
     expect(managedOn(load(done(text)).config, 'proxmox-01')).toEqual(['vm201 TIER_vms']);
