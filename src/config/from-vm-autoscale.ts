@@ -172,8 +172,9 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
   const hosts = file.sections('proxmox_hosts');
   const machines = machinesIn(file, !hosts.some(isBySsh));
   const scopes = new Map<string, readonly string[]>();
+  const owners = new Set<string>();
   for (const keys of hosts) {
-    const { name, host } = hostOf(keys);
+    const { name, host } = hostOf(keys, owners);
     if (name === undefined || host === undefined) continue;
     if (scopes.has(name)) keys.refuse(keys.line, 'name', 'stands twice');
     const isUsed = machines.some((one) => one.host === name);
@@ -241,7 +242,11 @@ function machinesIn(file: ForeignKeys, usual: boolean): readonly Machine[] {
   return machines;
 }
 
-function hostOf(keys: ForeignKeys): { readonly name?: string; readonly host?: ForeignHost } {
+/** @param owners what the names of other hosts' variables begin with */
+function hostOf(
+  keys: ForeignKeys,
+  owners: Set<string>,
+): { readonly name?: string; readonly host?: ForeignHost } {
   const name = keys.text('name');
   const address = keys.text('host');
   const node = keys.text('node_name');
@@ -251,7 +256,9 @@ function hostOf(keys: ForeignKeys): { readonly name?: string; readonly host?: Fo
   ]);
   const isSsh = isBySsh(keys);
   const variables: NeededVariable[] = [];
-  const login = isSsh ? sshLogin(keys) : apiLogin(keys, name?.text ?? '', variables);
+  const login = isSsh
+    ? sshLogin(keys)
+    : apiLogin(keys, ownerOf(name?.text ?? '', owners), variables);
   for (const key of ['timeout', 'max_retries'])
     keys.drop(key, 'this program has limits of its own');
   keys.end();
@@ -278,9 +285,17 @@ function sshLogin(keys: ForeignKeys): Written[] {
   ];
 }
 
+/** What the names of its variables begin with: `pve-1` and `pve_1` have one each. */
+function ownerOf(host: string, owners: Set<string>): string {
+  const usual = `PVE_${host.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
+  let own = usual;
+  for (let count = 2; owners.has(own); count++) own = `${usual}_${count}`;
+  owners.add(own);
+  return own;
+}
+
 /** A token counts before a password there too. */
-function apiLogin(keys: ForeignKeys, name: string, variables: NeededVariable[]): Written[] {
-  const own = `PVE_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
+function apiLogin(keys: ForeignKeys, own: string, variables: NeededVariable[]): Written[] {
   const port = keys.value('api_port', [['port', KEYS.node.port]]);
   const ofToken: NeededVariable[] = [];
   const ofUser: NeededVariable[] = [];

@@ -314,6 +314,21 @@ describe('Proxmox VM Autoscale', () => {
     expect(said).toMatch(/^7: proxmox_hosts\[1\]\.verify_ssl is neither true nor false; mend/);
   });
 
+  it('has a variable of its own for each secret, however alike its hosts are called', () => {
+    const host = (name: string, at: number) =>
+      `  - {name: ${name}, host: 192.0.2.2${at}, api_username: a@pam, api_password: ${HUSH}}\n`;
+    const machine = (name: string) =>
+      `  - {vm_id: 201, proxmox_host: ${name}, scaling_enabled: true}\n`;
+    const names = ['pve-1', 'pve_1', 'PVE-1', 'pve-1-2'];
+    const hosts = `proxmox_hosts:\n${names.map(host).join('')}`;
+    const machines = `virtual_machines:\n${names.map(machine).join('')}`;
+    const rest = MACHINES_TOKEN.replace(/^[\s\S]*\n(?=scaling_thresholds)/, '');
+    const { text } = done(`${hosts}${machines}${rest}`);
+    const used = [...text.matchAll(/password: \S*\{(\w+)\}/g)].map(([, name]) => name);
+    expect(new Set(used).size).toBe(names.length);
+    for (const name of used) expect(text).toMatch(new RegExp(`# Set ${name} in`));
+  });
+
   it('by the API scales what no flag says otherwise for', () => {
     const text = MACHINES_TOKEN.replace(/ +(?:scaling_enabled|cpu_scaling|ram_scaling).*\n/g, '');
     expect(managedOn(load(done(text)).config, 'proxmox-01')).toEqual(['vm201 TIER_vms']);
