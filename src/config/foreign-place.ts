@@ -32,11 +32,12 @@ export interface ForeignHost {
  * `pve1/`, or nothing where nobody knows the name of this node.
  */
 export function place(
-  host: ForeignHost,
+  given: ForeignHost,
   { self, nodes }: Whereabouts,
   report: ForeignReport,
   placed: Placed[],
 ): readonly string[] {
+  const host = withPortApart(given, report);
   const address = (report.known(host.host) ?? '').toLowerCase();
   const port = host.login.find(({ key }) => key === 'port')?.value;
   // Behind another port of this host is another one.
@@ -51,6 +52,20 @@ export function place(
     if (isOwn) return ownScope(self);
     return entry(host, host.node === undefined ? name : host.called, name, self, placed);
   });
+}
+
+/** `pve.example:8007` and `[::1]:8007` are a host and a port. */
+function withPortApart(given: ForeignHost, report: ForeignReport): ForeignHost {
+  const parts = /^(?:\[([^\]]+)\]|([^:/\s@${}]+)):([0-9]{1,5})$/.exec(given.host.trim());
+  const [, ofSix, name = ofSix, port] = parts ?? [];
+  if (name === undefined || port === undefined) return given;
+  const beside = given.login.find(({ key }) => key === 'port');
+  if (beside !== undefined && beside.value !== port) {
+    const what = `names port ${port}, and beside it stands ${beside.value}`;
+    report.refuse(given.line, 'its host', what);
+  }
+  const ports = beside === undefined ? [{ key: 'port', value: port, line: given.line }] : [];
+  return { ...given, host: name, login: [...ports, ...given.login] };
 }
 
 const USUAL_PORT = { api: '8006', ssh: '22' } as const;

@@ -42,6 +42,8 @@ export function reachOf(
   if (remote.host === undefined) return { kind: 'here' };
   const nodes: Placed[] = [];
   const scopes = place(remote.host, where, report, nodes);
+  const [fault] = report.faults;
+  if (fault !== undefined) return { kind: 'refused', ...fault };
   return nodes.length === 0 ? { kind: 'here' } : { kind: 'far', scopes, nodes };
 }
 

@@ -475,6 +475,43 @@ describe('the Python daemon, for another node', () => {
     expect(load(done(api)).config.nodes).toMatchObject([{ host: '127.0.0.1', port: 18_006 }]);
   });
 
+  it.each<[string, string, object]>([
+    [
+      'by lxc-autoscaler',
+      API_MINIMAL.replace('192.0.2.90', '192.0.2.90:18006'),
+      { host: '192.0.2.90', port: 18_006 },
+    ],
+    [
+      'as IPv6 by lxc-autoscaler',
+      API_MINIMAL.replace('192.0.2.90', '[2001:db8::9]:443'),
+      { host: '2001:db8::9', port: 443 },
+    ],
+    [
+      'by VM Autoscale',
+      MACHINES_SSH.replace('192.0.2.10\n    ssh_port: 22', '192.0.2.10:2222'),
+      { host: '192.0.2.10', port: 2222 },
+    ],
+    [
+      'by SSH',
+      PYTHON_SSH.replace('example.com', 'example.com:2222').replace(/ +ssh_port.*\n/, ''),
+      { name: 'pve3', host: 'pve3.example.com', port: 2222 },
+    ],
+  ])('has the host and the port that stand as one, %s', (_what, text, node) => {
+    expect(load(done(text)).config.nodes).toMatchObject([node]);
+  });
+
+  it('is this node behind its usual port, if that stands behind its address', () => {
+    const { config } = load(done(API_MINIMAL.replace('192.0.2.90', '192.0.2.1:8006')));
+    expect(config.nodes).toEqual([]);
+  });
+
+  it.each([
+    API_MINIMAL.replace('192.0.2.90"', '192.0.2.90:443"\n  port: 8006'),
+    PYTHON_SSH.replace('example.com', 'example.com:22'),
+  ])('is refused with two ports for one host', (text) => {
+    expect(refused(text)).toMatch(/^[25]: its host names port \d+, and beside it stands \d+; mend/);
+  });
+
   it('is here if the node that it names is this one', () => {
     const { config } = load(done(`${PYTHON_HERE}  proxmox_node: BOX\n`));
     expect(config.nodes).toEqual([]);
