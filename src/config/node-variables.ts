@@ -1,6 +1,7 @@
 import type { NodeValues } from './keys.ts';
 import { readNodes } from './nodes.ts';
 import type { Reader, Section } from './sections.ts';
+import { type Environment, expandVariables } from './variables.ts';
 import type { YamlEntry, YamlMap, YamlNode } from './yaml.ts';
 
 /**
@@ -26,10 +27,10 @@ export function nodesWithEnvironment(
   file: YamlEntry | undefined,
   reader: Reader,
 ): readonly Section<NodeValues>[] {
-  const given: Given = new Set(VARIABLES.filter((name) => (reader.env[name] ?? '') !== ''));
+  const given = givenFor(file, reader.env);
   const plain = () => (file === undefined ? [] : readNodes(file, reader));
   if (given.size === 0) return plain();
-  const far = farEntries(file);
+  const far = farEntries(file, reader.env);
   const [one] = far;
   const complaint = whyNotThat(far, given, reader) ?? whyHalfALogin(one, given);
   if (complaint !== undefined) {
@@ -42,21 +43,55 @@ export function nodesWithEnvironment(
   return file === undefined ? [] : readNodes(withLogin(file, one, given), reader);
 }
 
+/**
+ * Those that are set and are for this program to place. What the file names by itself has its place
+ * there, and only goes with the rest of a login that replaces the file's.
+ */
+function givenFor(file: YamlEntry | undefined, env: Environment): Given {
+  const set = VARIABLES.filter((name) => (env[name] ?? '') !== '');
+  const named = file === undefined ? new Set() : namedIn(file.value, new Set());
+  const given = new Set(set.filter((name) => !named.has(name)));
+  const needsUser = given.has('PROXMOX_TOKEN_NAME') || given.has('PROXMOX_PASSWORD');
+  if (needsUser && set.includes('PROXMOX_USER')) given.add('PROXMOX_USER');
+  return given;
+}
+
+/** The variables that any value within the node names. An alias makes one node stand twice. */
+function namedIn(node: YamlNode, seen: Set<YamlNode>): ReadonlySet<string> {
+  if (node.kind === 'text') {
+    const names = node.text.matchAll(/(?<!\$)\$\{([A-Z_]+)(?=[:}])/g);
+    return new Set([...names].map(([, name = '']) => name));
+  }
+  if (seen.has(node)) return new Set();
+  seen.add(node);
+  const inner =
+    node.kind === 'map'
+      ? node.entries.map(({ value }) => value)
+      : node.kind === 'list'
+        ? node.items
+        : [];
+  return new Set(inner.flatMap((one) => [...namedIn(one, seen)]));
+}
+
 const FROM_ENVIRONMENT = { file: 'the environment', line: undefined } as const;
 
 /** The entries for other nodes. What is none is for `readNodes` to say. */
-function farEntries(file: YamlEntry | undefined): readonly YamlEntry[] {
+function farEntries(file: YamlEntry | undefined, env: Environment): readonly YamlEntry[] {
   if (file?.value.kind !== 'map') return [];
-  return file.value.entries.filter(({ value }) => textAt(value, 'connection') !== 'local');
+  return file.value.entries.filter(({ value }) => textAt(value, 'connection', env) !== 'local');
 }
 
-function textAt(node: YamlNode, key: string): string | undefined {
+/** With its variables, as far as they are set. */
+function textAt(node: YamlNode, key: string, env: Environment): string | undefined {
   const found = node.kind === 'map' ? node.entries.find((one) => one.key === key) : undefined;
-  return found?.value.kind === 'text' ? found.value.text.trim().toLowerCase() : undefined;
+  if (found?.value.kind !== 'text') return undefined;
+  const expanded = expandVariables(found.value.text, env);
+  return (expanded.ok ? expanded.text : found.value.text).trim().toLowerCase();
 }
 
 const has = (entry: YamlEntry | undefined, key: keyof NodeValues): boolean =>
-  entry !== undefined && textAt(entry.value, key) !== undefined;
+  entry?.value.kind === 'map' &&
+  entry.value.entries.some((one) => one.key === key && one.value.kind === 'text');
 
 /** Why it is not clear which node is meant, or that it can be reached so. */
 function whyNotThat(
@@ -76,13 +111,13 @@ function whyNotThat(
     return { variable: undefined, message };
   }
   const host = env['PROXMOX_HOST']?.toLowerCase();
-  if (given.has('PROXMOX_HOST') && host !== textAt(one.value, 'host')) {
+  if (given.has('PROXMOX_HOST') && host !== textAt(one.value, 'host', env)) {
     const message =
       `is not the host of ${names}, which NODES has; unset it, or write a second node into ` +
       'NODES instead';
     return { variable: 'PROXMOX_HOST', message };
   }
-  const connection = textAt(one.value, 'connection') ?? 'api';
+  const connection = textAt(one.value, 'connection', env) ?? 'api';
   if (connection === 'api') return undefined;
   const message = `is for the API, and ${names} in NODES is reached by ${connection}; unset it`;
   return { variable: undefined, message };

@@ -81,6 +81,39 @@ describe('PROXMOX_HOST and its companions', () => {
     expect(nodesOf({ SECRET: 's', ...env }, text)).toMatchObject([{ credentials }]);
   });
 
+  it.each([
+    ['by the same variable', `$\{PROXMOX_HOST}`],
+    ['by one of its own', `$\{LAB}`],
+  ])('stand over the one node of a file that has its host %s', (_what, host) => {
+    const text = lab(IN_FILE).replace('lab.example', host);
+    const env = { ...TOKEN, SECRET: 's', LAB: '192.0.2.90' };
+    expect(nodesOf(env, text)).toMatchObject([
+      { name: 'lab', host: '192.0.2.90', credentials: { id: 'root@pam!lxc_autoscaler' } },
+    ]);
+  });
+
+  it('are what the file makes of them where it names them itself', () => {
+    const named = lab(
+      `    user: $\{PROXMOX_USER}\n    password: $\{PROXMOX_PASSWORD}\n    node: pve7\n`,
+    ).replace('lab.example', `$\{PROXMOX_HOST:-a}`);
+    const two = `${named}  two: {host: b, user: c@pve, password: "$\{PROXMOX_PASSWORD}"}\n`;
+    const env = { PROXMOX_HOST: '192.0.2.90', PROXMOX_USER: 'a@pve', PROXMOX_PASSWORD: 'p' };
+    const one = { host: '192.0.2.90', node: 'pve7', credentials: { user: 'a@pve', password: 'p' } };
+    expect(nodesOf(env, named)).toMatchObject([one]);
+    expect(nodesOf(env, two)).toMatchObject([
+      one,
+      { host: 'b', credentials: { user: 'c@pve', password: 'p' } },
+    ]);
+  });
+
+  it('have the user for a token also if the file names that variable', () => {
+    const text = lab(`    user: $\{PROXMOX_USER}\n    password: $\{SECRET}\n`);
+    const env = { ...TOKEN, SECRET: 's', PROXMOX_HOST: 'lab.example' };
+    expect(nodesOf(env, text)).toMatchObject([
+      { credentials: { kind: 'token', id: 'root@pam!lxc_autoscaler' } },
+    ]);
+  });
+
   it.each<[string, Environment, string, RegExp]>([
     ['no host', { PROXMOX_USER: 'a@pve' }, '', /PROXMOX_USER: has no effect without PROXMOX_HOST/],
     ['no login', { PROXMOX_HOST: 'a' }, '', /PROXMOX_USER: is not set, and PROXMOX_HOST needs/],
