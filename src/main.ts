@@ -2,6 +2,7 @@
 import { version } from '../package.json';
 import { readConfiguration, readEnvironmentFile } from './app/configuration.ts';
 import { EXIT, type ExitCode } from './app/exit-codes.ts';
+import { whyStateNotTrusted } from './app/state-dir.ts';
 import { whyNoConfiguration, whyNotNow } from './app/unfit.ts';
 import type { Arguments } from './cli/arguments.ts';
 import type { Command, CommandContext } from './cli/command.ts';
@@ -98,7 +99,7 @@ async function whyNot(
   if (requires === undefined) return undefined;
   const notNow = await whyNotNow(readConfiguration(given, context), context);
   if (notNow !== undefined || requires === 'answers') return notNow;
-  return whyNoConfiguration(given, context);
+  return whyStateNotTrusted(context.paths) ?? whyNoConfiguration(given, context);
 }
 
 /** What is written to a pipe is written later; a process that ends at once would lose it. */

@@ -15,7 +15,7 @@ import {
 import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
-import { NAME_STATE, remarkOnState, whyNoState } from './state-dir.ts';
+import { NAME_STATE, whyNoState, whyStateNotTrusted } from './state-dir.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { awayLines, isAway, whyNotNow, whyUnfit } from './unfit.ts';
 import { type FarNode, type OpenHome, type OpenWorld, openWorlds } from './world.ts';
@@ -72,8 +72,8 @@ export async function run(
   const { config } = loaded;
   if (unfit !== undefined) return refuse(context, `${unfit}\n`, EXIT.failure);
 
-  const noState = whyNoState(paths);
-  if (noState !== undefined) return refuse(context, `${noState}\n`, EXIT.failure);
+  const noState = whyNoState(paths) ?? whyStateNotTrusted(paths);
+  if (noState !== undefined) return refuse(context, `${plainText(noState)}\n`, EXIT.failure);
   const lock = acquireHostLock(paths, paths.at(config.lockFile));
   if (!lock.ok) {
     const remedy = isAway(config, context) && paths.stateDir === undefined ? ` ${NAME_STATE}` : '';
@@ -89,8 +89,7 @@ export async function run(
   try {
     const { log } = home.outputs;
     for (const note of loaded.notes) log.warn(renderProblem(note));
-    const remarks = [lock.remark, remarkOnState(paths)];
-    for (const one of remarks) if (one !== undefined) log.warn(plainText(one, 300));
+    if (lock.remark !== undefined) log.warn(plainText(lock.remark, 300));
     if (isAway(config, context)) for (const line of awayLines(config)) log.warn(line);
     const nodes = [inHand(home), ...far.map(inHand)] as const;
     return await mode({ launch, config, home, nodes, context, signals: heard });

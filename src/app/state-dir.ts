@@ -21,10 +21,12 @@ export function whyNoState({ stateDir }: Named): string | undefined {
   }
 }
 
-/** Who else could change what is kept there. */
-export function remarkOnState({ stateDir }: Named): string | undefined {
+/** Why what is kept there must not be gone by: somebody else could have written it. */
+export function whyStateNotTrusted({ stateDir }: Named): string | undefined {
   const why = stateDir && whyNotTrusted(stateDir);
-  return why && `--state ${stateDir} ${why}`;
+  if (!why) return undefined;
+  const remedy = `Only user ${process.geteuid?.()} may write to it, and to the directory above it`;
+  return `--state ${stateDir} is not used: it ${why}. ${remedy}.`;
 }
 
 /** What helps a user who may not write where services keep what they keep. */

@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readConfiguration } from '../../src/app/configuration.ts';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { daemon } from '../../src/app/daemon.ts';
@@ -87,6 +89,43 @@ it('is not away on a node whose cluster file system is not running', async () =>
   expect(await runIn(once)).toBe(EXIT.failure);
   expect(out.text()).toMatch(/^This is not a Proxmox VE node, or its cluster file system .*\n$/);
   expect(out.text()).not.toContain('NODES');
+});
+
+describe('a directory of --state', () => {
+  const started = async (mode: number, uid = process.geteuid?.() ?? 0, gid?: number) => {
+    const keep = join(root, 'keep');
+    mkdirSync(keep);
+    chownSync(keep, uid, gid ?? process.getegid?.() ?? 0);
+    chmodSync(keep, mode);
+    const code = await runIn(once);
+    return { code, said: out.text(), isUsed: existsSync(join(keep, 'nodes')) };
+  };
+  const isRoot = process.geteuid?.() === 0;
+
+  it.each([0o700, 0o755, 0o2770])('may have the mode %o', async (mode) => {
+    expect(await started(mode)).toMatchObject({ code: EXIT.fine, isUsed: true });
+  });
+
+  it.each([0o777, 0o703, 0o1777])('that everybody may write to is refused: %o', async (mode) => {
+    const { code, said, isUsed } = await started(mode);
+    expect({ code, isUsed }).toEqual({ code: EXIT.failure, isUsed: false });
+    expect(said).toMatch(
+      /^--state .*keep is not used: it can be written by everybody; run: chmod o-w .*keep\. .*\n$/,
+    );
+    expect(said).toContain(`Only user ${process.geteuid?.()} may write to it`);
+  });
+
+  it.runIf(isRoot)('that another group may write to is refused', async () => {
+    const { code, said } = await started(0o770, 0, 65_534);
+    expect(code).toBe(EXIT.failure);
+    expect(said).toMatch(/is not used: it can be written by the group 65534; run: chmod g-w /);
+  });
+
+  it.runIf(isRoot)('of another user is refused', async () => {
+    const { code, said } = await started(0o700, 65_534);
+    expect(code).toBe(EXIT.failure);
+    expect(said).toMatch(/is not used: it belongs to the user 65534, who could change it/);
+  });
 });
 
 it('is well only while all nodes are, and names one that is not', async () => {

@@ -122,3 +122,18 @@ it('says what is needed if no node is named, or nothing can be kept', async () =
     ...{ code: 1, stderr: expect.stringMatching(/--state .*kept cannot be used: .*user 1000 may/) },
   });
 });
+
+it('goes by nothing that others may have written into the directory of --state', async () => {
+  chmodSync(state, 0o1777);
+  const refused = expect.stringMatching(/^--state .* is not used: it can be written by everybody/);
+  for (const args of [
+    ['daemon'],
+    ['once'],
+    ['rollback', '201'],
+    ['activate', '201'],
+    ['backups'],
+  ]) {
+    expect(await run(...args), args.join(' ')).toMatchObject({ code: 1, stderr: refused });
+  }
+  expect(readdirSync(state)).toEqual([]);
+});
