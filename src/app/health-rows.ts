@@ -22,3 +22,26 @@ export function changeRows(
 
 export const quorumRow = (pause: Pause | undefined): HealthRow =>
   row('quorum', pause === undefined ? undefined : plainText(pause.why), '/etc/pve takes changes');
+
+/** A check of one node among several that count alike. */
+export interface RowOfNode {
+  readonly node: string;
+  readonly row: HealthRow;
+  /** Whether the node was seen not long ago. If not, that nothing is wrong proves nothing. */
+  readonly isKnown: boolean;
+}
+
+/** The same check of all nodes as one: only those are named that are not well, if there are. */
+export function rowOfAll(all: readonly RowOfNode[]): readonly HealthRow[] {
+  const ill = all.filter(({ row: { ok } }) => !ok);
+  const told = ill.length > 0 ? ill : all;
+  const [first] = told;
+  if (first === undefined || !told.some(({ row: { ok }, isKnown }) => isKnown || !ok)) return [];
+  const saidOf = new Map<string, string[]>();
+  for (const { node, row, isKnown } of told) {
+    const says = row.ok && !isKnown ? 'nothing is known now' : row.says;
+    saidOf.set(says, [...(saidOf.get(says) ?? []), node]);
+  }
+  const says = [...saidOf].map(([one, nodes]) => `${nodes.join(', ')}: ${one}`).join('; ');
+  return [{ ...first.row, says: plainText(says) }];
+}

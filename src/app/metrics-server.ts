@@ -120,7 +120,7 @@ const sameListener = (a: Config['metrics'], b: Config['metrics']): boolean =>
 async function answerTo(
   path: string,
   text: () => string,
-  { open, health, whyIdle, known }: MetricsServerOptions,
+  { open, health, whyIdle, known, others }: MetricsServerOptions,
 ): Promise<HttpAnswer | undefined> {
   const plain = (isWell: boolean, body: string): HttpAnswer => ({
     ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },
@@ -132,8 +132,8 @@ async function answerTo(
       await open.lookHere();
       const problem = whyIdle();
       // /healthz fails only if a restart may help.
-      const paused = known().state.pause;
-      const fine = paused === undefined ? 'ok' : `ok, but paused: ${paused.why}`;
+      const paused = whyPaused(open, known(), others?.() ?? []);
+      const fine = paused === undefined ? 'ok' : `ok, but paused: ${paused}`;
       return plain(problem === undefined, `${problem ?? fine}\n`);
     }
     case '/readyz': {
@@ -144,6 +144,18 @@ async function answerTo(
     default:
       return undefined;
   }
+}
+
+/** Away from a node all nodes count alike, and the first that is paused is named. */
+function whyPaused(
+  { inventory }: OpenHome,
+  home: DaemonState,
+  others: readonly OtherNode[],
+): string | undefined {
+  if (inventory !== undefined) return home.state.pause?.why;
+  const all = [home, ...others.map((one) => one.known)];
+  const paused = all.find(({ state }) => state.pause !== undefined);
+  return paused && `${paused.node}: ${paused.state.pause?.why}`;
 }
 
 function ownFigures(startSeconds: number): OwnFigures {

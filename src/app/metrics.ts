@@ -1,5 +1,4 @@
 import { overdueCores } from '../core/loop-state.ts';
-import { plainText } from '../core/plain-text.ts';
 import {
   type CycleTimes,
   coresRow,
@@ -16,10 +15,9 @@ import type { Milliseconds } from '../core/units.ts';
 import type { CycleView } from '../loop/cycle.ts';
 import type { HttpAnswer } from '../os/http-listener.ts';
 import { type GoodCycle, noteCycle } from '../output/tally.ts';
-import { changeRows, quorumRow } from './health-rows.ts';
-import type { MessageCounts, MetricsOptions, MetricsServer } from './metrics-server.ts';
+import { changeRows, quorumRow, rowOfAll } from './health-rows.ts';
+import type { MessageCounts, MetricsOptions, MetricsServer, OtherNode } from './metrics-server.ts';
 import type { EndedCycle, Part } from './part.ts';
-import type { OpenWorld } from './world.ts';
 
 /** What monitors learn of the daemon: metrics for Prometheus, and its health. */
 export interface Metrics extends Part {
@@ -53,11 +51,9 @@ export function openMetrics(options: MetricsOptions): Metrics {
   const health = (): HealthReport => {
     const nowMs = clock.monotonicMs();
     const deliveries = watchDeliveries(failing, options.messages(), nowMs);
-    const { state } = options.known();
-    const node = [quorumRow(state.pause), coresRow(overdueCores(state))];
     const { pollIntervalMs } = config();
-    const cycle = cyclesRow(options, { nowMs, startedMs, pollIntervalMs });
-    const rows = [cycle, ...node, ...tryOut(nowMs)];
+    const nodes = nodeRows(options, { nowMs, startedMs, pollIntervalMs });
+    const rows = [...nodes, ...tryOut(nowMs)];
     return healthReport([...rows, deliveryRow(deliveries, nowMs)]);
   };
   const whyIdle = (): string | undefined => {
@@ -100,22 +96,34 @@ export function openMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-/** Away from a node all nodes count alike, and one that is not well is told of. */
-function cyclesRow(
-  { open, others }: Pick<MetricsOptions, 'open' | 'others'>,
+/** On a node that node counts alone. Away from one all count alike. */
+function nodeRows(
+  { open, known, others }: Pick<MetricsOptions, 'open' | 'known' | 'others'>,
   times: Omit<CycleTimes, 'lastGoodMs'>,
-): HealthRow {
-  const cycleOf = ({ tally, ...one }: OpenWorld): HealthRow => {
-    const hanging = one.hanging();
-    if (hanging !== undefined) return row('cycle', hanging, '');
-    return cycleRow({ ...times, lastGoodMs: tally.lastGood?.atMs });
-  };
-  if (open.inventory !== undefined) return cycleOf(open);
-  const rows = [open, ...(others?.() ?? []).map((one) => one.open)].map((one) => {
-    const found = cycleOf(one);
-    return { ...found, says: plainText(`${one.name}: ${found.says}`) };
+): readonly HealthRow[] {
+  const home = { open, known: known() };
+  if (open.inventory !== undefined) return Object.values(rowsOf(home, times));
+  const all = [home, ...(others?.() ?? [])].map((one) => {
+    const rows = rowsOf(one, times);
+    const isSeen = rows.cycle.ok && one.open.tally.lastGood !== undefined;
+    return { node: one.open.name, rows, isSeen };
   });
-  return rows.find(({ ok }) => !ok) ?? (rows[0] as HealthRow);
+  const ofAll = (name: keyof ReturnType<typeof rowsOf>): readonly HealthRow[] =>
+    rowOfAll(
+      all.map(({ node, rows, isSeen }) => ({
+        ...{ node, row: rows[name], isKnown: isSeen || name === 'cycle' },
+      })),
+    );
+  return [...ofAll('cycle'), ...ofAll('quorum'), ...ofAll('cores')];
+}
+
+function rowsOf({ open, known: { state } }: OtherNode, times: Omit<CycleTimes, 'lastGoodMs'>) {
+  const why = open.hanging();
+  const cycle =
+    why === undefined
+      ? cycleRow({ ...times, lastGoodMs: open.tally.lastGood?.atMs })
+      : row('cycle', why, '');
+  return { cycle, quorum: quorumRow(state.pause), cores: coresRow(overdueCores(state)) };
 }
 
 const goodCycle = ({ spentMs, planned }: CycleView): GoodCycle => ({

@@ -10,6 +10,7 @@ import { type Metrics, openMetrics } from '../../src/app/metrics.ts';
 import type { MessageCounts } from '../../src/app/metrics-server.ts';
 import { type OpenHome, openWorld } from '../../src/app/world.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/model.ts';
 import { onNode } from '../../src/config/on-node.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { pauseAfter } from '../../src/core/pause.ts';
@@ -18,10 +19,13 @@ import type { CheckName } from '../../src/core/report/health.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import type { CycleView } from '../../src/loop/cycle.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
+import { newTally } from '../../src/output/tally.ts';
 import { vmid } from '../core/builders.ts';
 import { reportInput } from '../core/report/report.ts';
 
 let directory: string;
+let config: Config;
+let context: ProcessContext;
 let state: LoopState;
 let nowMs: number;
 let open: OpenHome;
@@ -35,33 +39,30 @@ const view = (): CycleView => {
   return { cycle, wallMs, verdicts, planned, available, observed, spentMs };
 };
 
+const knownOf = (node: string, ofNode: LoopState): DaemonState => ({
+  ...{ node, view: undefined, from: 'daemon', state: ofNode, timezone: undefined },
+  settings: settingsOf(onNode(config, 'pve1'), { dryRun: true }),
+  nowMs: milliseconds(nowMs),
+});
+
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'figures-'));
   nowMs = 1_000_000;
   messages = new Map();
   const loaded = parseConfig('DEFAULT:\n  poll_interval: 300\n', 'f.yaml', {});
   if (!loaded.ok) throw new Error('the configuration is wrong');
-  const { config } = loaded;
+  config = loaded.config;
   const clock = {
     wallMs: () => milliseconds(1e12 + nowMs),
     monotonicMs: () => milliseconds(nowMs),
   };
-  const context: ProcessContext = {
+  context = {
     ...{ paths: createPaths(directory), clock, env: { PATH: directory } },
     ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
   };
   open = openWorld(config, context);
   state = newLoopState();
-  const known: DaemonState = {
-    ...{
-      node: open.name,
-      view: undefined,
-      from: 'daemon',
-      settings: settingsOf(onNode(config, 'pve1'), { dryRun: true }),
-    },
-    ...{ state, timezone: undefined, nowMs: milliseconds(nowMs) },
-  };
-  const parts = { open, context, config: () => config, known: () => known };
+  const parts = { open, context, config: () => config, known: () => knownOf(open.name, state) };
   metrics = openMetrics({ ...parts, messages: () => messages });
   writeFileSync(join(directory, 'pct'), '', { mode: 0o755 });
 });
@@ -155,5 +156,68 @@ describe('the health of the daemon', () => {
     metrics.reloaded(false);
     metrics.reloaded(false);
     expect(open.tally.reloads).toEqual({ done: 1, refused: 2 });
+  });
+});
+
+describe('the health of the daemon away from a node', () => {
+  let states: LoopState[];
+  let worlds: OpenHome[];
+  let away: Metrics;
+
+  beforeEach(() => {
+    states = [newLoopState(), newLoopState()];
+    worlds = ['one', 'two'].map((name) => ({
+      ...{ ...open, name, inventory: undefined, tally: newTally(), hanging: () => undefined },
+    }));
+    const nodes = worlds.map((world, at) => () => ({
+      ...{ open: world, known: knownOf(world.name, states[at] ?? state) },
+    }));
+    away = openMetrics({
+      ...{ open: worlds[0] ?? open, context, config: () => config, messages: () => messages },
+      known: () => knownOf('one', states[0] ?? state),
+      others: () => nodes.slice(1).map((one) => one()),
+    });
+  });
+
+  afterEach(() => away.stop());
+
+  const seen = (node: string): void => {
+    const result = missing('unreadable', 'not of interest here');
+    away.cycleEnded({ node, kind: 'whole', result, view: view() });
+  };
+  const checks = () =>
+    new Map(away.health().checks.map(({ name, ok, says }) => [name, { ok, says }]));
+
+  it('claims nothing of a node that was not seen', () => {
+    expect([...checks().keys()]).toEqual(['cycle', 'backups', 'logs', 'notifications']);
+    expect(away.health().healthy).toBe(true);
+    seen('one');
+    const quorum = 'one: /etc/pve takes changes; two: nothing is known now';
+    expect(checks().get('quorum')).toEqual({ ok: true, says: quorum });
+    seen('two');
+    expect(checks().get('quorum')?.says).toBe('one, two: /etc/pve takes changes');
+    expect(checks().get('pvestatd')?.says).toBe('one, two: cores that were set are active');
+    later(661);
+    expect(checks().get('cycle')?.ok).toBe(false);
+    expect(checks().has('quorum')).toBe(false);
+  });
+
+  it('is not well while one of them is paused, or does not apply cores', async () => {
+    for (const node of ['one', 'two']) seen(node);
+    const [, two = state] = states;
+    two.pause = pauseAfter(undefined, present(false), milliseconds(nowMs));
+    expect(checks().get('quorum')).toEqual({
+      ...{ ok: false, says: expect.stringMatching(/^two: the cluster has no quorum/) },
+    });
+    expect(away.health().healthy).toBe(false);
+    expect(await away.figures('/healthz')).toMatchObject({
+      ...{ status: 200, body: expect.stringMatching(/^ok, but paused: two: the cluster has no/) },
+    });
+    two.pause = undefined;
+    const pending = { cores: 4, sinceMs: milliseconds(nowMs), warned: true };
+    recordOf(two, vmid(101)).life.pendingCores = pending;
+    expect(checks().get('pvestatd')).toEqual({
+      ...{ ok: false, says: expect.stringMatching(/^two: the cores of 101 are set but not/) },
+    });
   });
 });
