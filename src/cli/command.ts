@@ -36,7 +36,8 @@ export interface Command {
   readonly options: OptionTexts;
   /**
    * What is looked at before it runs: whether the file systems answer that it reads, and whether
-   * this is a node with a configuration, and nobody else writes where it keeps its state. Others ask the daemon first, or look for themselves.
+   * this is a node with a configuration, and nobody else writes where it keeps its state. Others
+   * ask the daemon first, or look for themselves.
    */
   readonly requires?: 'answers' | 'answers and a configuration';
   /** What it needs is loaded when it runs, so that the daemon does not hold it. */
