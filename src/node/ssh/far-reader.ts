@@ -165,13 +165,26 @@ sub restore {
 sub wait_for { select(undef, undef, undef, $_[0]) }
 
 # True if all of the group has ended.
+# A process that has ended and whose parent has not asked for its end yet does not run.
+sub group_runs {
+  my ($group) = @_;
+  return 0 unless kill 0, -$group;
+  opendir(my $proc, '/proc') or return 1;
+  for my $pid (grep { /^[0-9]+$/ } readdir $proc) {
+    my ($stat) = slurp("/proc/$pid/stat");
+    next unless defined $stat && $stat =~ /^.*[)] ([A-Za-z]) [0-9]+ ([0-9]+) [^)]*$/s;
+    return 1 if $2 == $group && $1 !~ /[ZX]/;
+  }
+  return 0;
+}
+
 sub end_group {
   my ($pid) = @_;
   for my $signal ('TERM', 'KILL') {
     kill $signal, -$pid;
     for (1 .. 20) {
       waitpid($pid, POSIX::WNOHANG());
-      return 1 unless kill 0, -$pid;
+      return 1 unless group_runs($pid);
       wait_for(0.05);
     }
   }

@@ -241,8 +241,8 @@ describe('a command', () => {
       .toString()
       .split('\n')
       .filter((line) => line === sleep);
-  const hangingPct = (one: NodeBehindSsh): void => {
-    const script = `#!/bin/sh\n${sleep} & wait\n`;
+  const hangingPct = (one: NodeBehindSsh, before = ''): void => {
+    const script = `#!/bin/sh\n${before}\n${sleep} & wait\n`;
     writeFileSync(join(one.node.binDirectory, 'pct'), script, { mode: 0o755 });
   };
 
@@ -262,10 +262,16 @@ describe('a command', () => {
     await until(() => sleeping().length === 0);
   });
 
-  it('that is not wanted any more is ended there', async () => {
+  // One of its group has ended, and its parent, which has left the group, never asks for that.
+  const leaveZombie = `perl -e 'exit unless fork; setpgrp(0, 0); exec qw(sleep 5)' &`;
+
+  it.each([
+    ['', ''],
+    [', though nobody asks for the end of what it began', leaveZombie],
+  ])('that is not wanted any more is ended there%s', async (_what, more) => {
     const one = await behindSsh();
     await one.far.eyes.observe();
-    hangingPct(one);
+    hangingPct(one, more);
     const cancel = new AbortController();
     const digest = 'a'.repeat(40);
     const outcome = one.far.hands.apply({ vmid: ID, digest, cores: 3 }, NEVER, cancel.signal);
