@@ -43,14 +43,6 @@ describe.each(both)('the query of "$title": $expression', ({ expression }) => {
   });
 });
 
-// Guests of two nodes may have the same id; without several nodes there is no such label.
-it.each(both)('the query of "$title" joins guests by their node too', ({ expression }) => {
-  for (const [, list = ''] of expression.matchAll(/\bon \(([^)]*)\)/g)) {
-    const labels = list.split(', ');
-    if (labels.includes('id')) expect(labels).toContain('node');
-  }
-});
-
 describe('the dashboard', () => {
   it('asks the data source that is chosen in it, wherever it asks', () => {
     const sources: unknown[] = [];
