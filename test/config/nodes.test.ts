@@ -116,7 +116,7 @@ describe('NODES', () => {
     expect(one('')).toEqual({ ...usual });
     const keys = ', port: 2222, user: me, node: pve3, identity_file: /k, known_hosts: /h';
     expect(one(`${keys}, jump: 'a@b:23'`)).toEqual({
-      ...{ ...usual, port: 2222, user: 'me', node: 'pve3' },
+      ...{ ...usual, port: 2222, user: 'me', node: 'pve3', alias: 'pve3' },
       ...{ identityFile: '/k', knownHosts: '/h', jump: 'a@b:23' },
     });
   });

@@ -8,6 +8,7 @@ import { classic, oracle } from '../../src/lab/baselines.ts';
 import { type Demand, TRACE_BOUNDS } from '../../src/lab/demand.ts';
 import { reportPage } from '../../src/lab/report-page.ts';
 import { trial } from '../../src/lab/trial.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { daemon, made } from './traces.ts';
 
 /** The report, as text and as a real browser shows it. */
@@ -51,7 +52,7 @@ function browse(...options: readonly string[]): string {
   const args = [...QUIET, `--user-data-dir=${directory}`, '--window-size=1200,900', ...options];
   const run = spawnSync(browser ?? '', [...args, `file://${file}`], {
     encoding: 'utf8',
-    timeout: 25_000,
+    timeout: PATIENCE_MS,
     maxBuffer: 1e8,
   });
   return run.stdout;
