@@ -224,6 +224,16 @@ export function onePackageOneFile(modules: readonly Module[]): readonly Complain
   );
 }
 
+/** Properties are tried with the inputs of one seed, which `test/fast-check.ts` sets. */
+export const unseeded = (modules: readonly Module[]): readonly Complaint[] =>
+  modules
+    .filter(({ path }) => path !== 'test/fast-check.ts')
+    .flatMap(({ path, imports }) =>
+      imports.flatMap(({ packageName, line }) =>
+        packageName === 'fast-check' ? [`${path}:${line}: take fc from test/fast-check.ts`] : [],
+      ),
+    );
+
 /** No file only passes on what others export. */
 export function noBarrels(modules: readonly Module[]): readonly Complaint[] {
   const isPassing = (node: ts.Statement): boolean =>

@@ -20,6 +20,7 @@ import {
   shortFunctions,
   shortLines,
   tellingNames,
+  unseeded,
 } from './tidy-rules.ts';
 
 const checkout = new URL('..', import.meta.url).pathname;
@@ -77,6 +78,7 @@ describe('the house', () => {
     ['no file leads back to itself', () => noCircles(sources)],
     ['files of a local node stand for themselves', () => localFilesApart(sources)],
     ['each package is imported by one file', () => onePackageOneFile(sources)],
+    ['properties go by one seed', () => unseeded(tests)],
     ['no file only re-exports', () => noBarrels(sources)],
     ['no export is a default one', () => noDefaultExports(sources)],
     ['time, chance, console and exit are at home', () => restrictedTouches(sources)],

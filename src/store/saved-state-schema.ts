@@ -119,7 +119,8 @@ export function parseSavedState(content: unknown): Reading<SavedState> {
     return parseState(fromVersion2(content));
   }
   if (version === SAVED_VERSION) return parseState(content);
-  return missing('malformed', `its version is ${String(version)}, not ${SAVED_VERSION}`);
+  if (typeof version !== 'number') return missing('malformed', 'its version is no number');
+  return missing('malformed', `its version is ${version}, not ${SAVED_VERSION}`);
 }
 
 function parseState(content: unknown): Reading<SavedState> {

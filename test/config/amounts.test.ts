@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import { toAmount, type Unit } from '../../src/config/read-values.ts';
+import { fc } from '../fast-check.ts';
 
 describe('a number with a unit', () => {
   it.each<[string, Unit, unknown]>([

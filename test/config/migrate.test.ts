@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
@@ -7,6 +6,7 @@ import type { Migrated } from '../../src/config/migrated.ts';
 import { NEW_NAMES } from '../../src/config/old-keys.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import type { Environment } from '../../src/config/variables.ts';
+import { fc } from '../fast-check.ts';
 
 type Done = Migrated & { readonly ok: true };
 

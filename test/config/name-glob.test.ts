@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { matchesGlob } from '../../src/config/name-glob.ts';
+import { fc } from '../fast-check.ts';
 
 /** Straight from the definition, and slow where there are many `*`. */
 function naively(pattern: string, name: string): boolean {

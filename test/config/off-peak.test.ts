@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import { offPeakAt } from '../../src/config/off-peak.ts';
 import { applyOverrides } from '../../src/config/resolve.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { printable, printableKey } from '../../src/config/printable.ts';
+import { fc } from '../fast-check.ts';
 
 describe('printable', () => {
   it.each([

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
@@ -8,6 +7,7 @@ import { renderProblem } from '../../src/config/problem.ts';
 import { manage } from '../../src/config/resolve.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { parseVmid } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 const KEYS = Object.values(ALL_KEYS).flatMap((one) => Object.keys(one));
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
@@ -6,6 +5,7 @@ import { renderProblem } from '../../src/config/problem.ts';
 import type { Answers, Measured, MeasuredHost } from '../../src/config/proposal.ts';
 import { proposalText, propose } from '../../src/config/proposal.ts';
 import { cores, mib, type Vmid } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 const HOST: MeasuredHost = { cpus: 16, memoryMib: mib(65_536) };
 const TAKEN: Answers = { observe: true, ignored: [], withTiers: true };

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import { type ConfigOnNode, onNode } from '../../src/config/on-node.ts';
@@ -13,6 +12,7 @@ import {
   seeingAll,
 } from '../../src/config/resolve.ts';
 import { parseVmid, type Vmid } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 const TEXT = `
 DEFAULT:

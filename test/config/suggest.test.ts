@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closest, editDistance, unknownWord } from '../../src/config/suggest.ts';
+import { fc } from '../fast-check.ts';
 
 describe('editDistance', () => {
   it.each([

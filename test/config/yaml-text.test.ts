@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseYaml } from '../../src/config/yaml.ts';
 import { commentLines, keptComment, yamlLines, yamlScalar } from '../../src/config/yaml-text.ts';
+import { fc } from '../fast-check.ts';
 
 const anyText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 30 }),

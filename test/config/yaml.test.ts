@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { YamlNode } from '../../src/config/yaml.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
+import { fc } from '../fast-check.ts';
 
 /** A file is written in many styles at random, while it is noted where each thing went. */
 

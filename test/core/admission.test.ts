@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Budget, budget, keepPromise } from '../../src/core/admission.ts';
 import type { HostCpu } from '../../src/core/host-state.ts';
@@ -14,6 +13,7 @@ import {
   ratio,
   type Vmid,
 } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import {
   broken,
   budgetWith,

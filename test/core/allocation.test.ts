@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Allocation,
@@ -16,6 +15,7 @@ import {
   withDiff,
 } from '../../src/core/allocation.ts';
 import { mib } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { guest } from './builders.ts';
 
 const some: Allocation = { cores: 2, cpuLimit: null, memoryMib: mib(512) };

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   GIVEN_BACK_MS,
@@ -11,6 +10,7 @@ import { averaged, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores, thresholdMemory } from '../../src/core/policies/threshold.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { cores, milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { cpuUse, memoryUse, policy, vmid } from './builders.ts';
 
 const ID = vmid(101);

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backupId, parseBackupId } from '../../src/core/backup.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 describe('the id of a backup', () => {
   it('says when and of what', () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Resource } from '../../src/core/allocation.ts';
 import { begin } from '../../src/core/between.ts';
@@ -17,6 +16,7 @@ import type {
 import { plan } from '../../src/core/plan.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import {
   able,
   broken,

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   atLeast,
@@ -10,6 +9,7 @@ import {
   roundUp,
   smallestWithoutGrowth,
 } from '../../src/core/guards.ts';
+import { fc } from '../fast-check.ts';
 
 describe('rounding', () => {
   it.each([

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Learnt,
@@ -11,6 +10,7 @@ import {
 } from '../../src/core/learnt.ts';
 import { saveLearnt, takeLearnt } from '../../src/core/saved-learnt.ts';
 import { fillTails, lately, motionOf, riskAbove, TAIL_LEVELS } from '../../src/core/tails.ts';
+import { fc } from '../fast-check.ts';
 
 const SLOT = 300_000;
 const HOUR = 12;

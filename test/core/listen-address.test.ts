@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isLoopback, parseListenAddress } from '../../src/core/listen-address.ts';
+import { fc } from '../fast-check.ts';
 
 describe('an address to listen on', () => {
   it.each([

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { explainHold } from '../../src/core/explain.ts';
 import {
@@ -11,6 +10,7 @@ import {
 import type { Verdict } from '../../src/core/policies/threshold.ts';
 import { pluggableMib, type Reach } from '../../src/core/reach.ts';
 import { mib } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { guest, hold, measured, memoryUse } from './builders.ts';
 
 const live = (own: Partial<Extract<Reach, { kind: 'live' }>>): Reach => ({

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryNeed } from '../../src/core/guards.ts';
 import { type Learning, learnMemory } from '../../src/core/learning.ts';
@@ -8,6 +7,7 @@ import { keptMemory, slowed } from '../../src/core/memory-pace.ts';
 import type { Step } from '../../src/core/pace.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { measured, memoryUse, policy } from './builders.ts';
 
 const SLOT = 300_000;

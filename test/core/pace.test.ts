@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Change } from '../../src/core/decision.ts';
 import { addSeen, MOST_SEEN, paced, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { cpuUse, policy } from './builders.ts';
 
 const NOW_MS = 1_000_000;

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainText } from '../../src/core/plain-text.ts';
+import { fc } from '../fast-check.ts';
 
 /** Text as an attacker would name a container: any UTF-16, rich in what does harm. */
 const nasty = fc

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Budget } from '../../src/core/admission.ts';
 import { decide } from '../../src/core/decide.ts';
@@ -9,6 +8,7 @@ import type { ContainerObservation } from '../../src/core/observation.ts';
 import { leftOf, type Plan, plan } from '../../src/core/plan.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib, ratio } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import {
   broken,
   budgetOf,

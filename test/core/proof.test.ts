@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/core/decide.ts';
 import type { Decision } from '../../src/core/decision.ts';
@@ -16,6 +15,7 @@ import {
 } from '../../src/core/proof.ts';
 import { present } from '../../src/core/reading.ts';
 import { bytes, mib, milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import {
   able,
   container,

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { pluggableMib } from '../../src/core/reach.ts';
+import { fc } from '../fast-check.ts';
 
 /** As `foreach_dimm` of qemu-server counts: module by module. */
 function byModules(wantedMib: number): number | undefined {

@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backupId, type StoredBackup } from '../../src/core/backup.ts';
 import type { GuestIdentity } from '../../src/core/identity.ts';
 import { present } from '../../src/core/reading.ts';
 import { surplusBackups } from '../../src/core/retention.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { guest, identity, vmid } from './builders.ts';
 
 const DAY_MS = 86_400_000;

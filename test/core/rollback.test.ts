@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeDiff, isEmpty } from '../../src/core/allocation.ts';
 import { type BackupKind, backupId, type StoredBackup } from '../../src/core/backup.ts';
@@ -19,6 +18,7 @@ import {
   milliseconds,
   cores as toCores,
 } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { guest, type MemoryNumbers, memoryCounters, sample, vmid } from './builders.ts';
 
 const utc = (wallMs: Milliseconds): string =>

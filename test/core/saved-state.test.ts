@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { GuestRecord } from '../../src/core/guest-record.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
@@ -11,6 +10,7 @@ import {
 } from '../../src/core/saved-state.ts';
 import { type Milliseconds, mib, milliseconds } from '../../src/core/units.ts';
 import { parseSavedState } from '../../src/store/saved-state-schema.ts';
+import { fc } from '../fast-check.ts';
 import { identity, remembered, sample, vmid } from './builders.ts';
 
 const ID = vmid(101);
@@ -250,6 +250,7 @@ describe('a state that is not whole', () => {
       { version: SAVED_VERSION + 1 },
       `its version is ${SAVED_VERSION + 1}, not`,
     ],
+    ['of a version that is none', { version: { toString: null } }, 'its version is no number'],
     ['without its guests', { guests: undefined }, 'its field guests is not'],
     ['with an id that is none', { guests: [['101', {}]] }, 'its field guests.0.0 is not'],
     ['with a number that is none', guest({ grantMib: '512' }), 'its field guests.0.1.grantMib'],

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coresNeed, memoryNeed } from '../../src/core/guards.ts';
 import { thresholdCores, thresholdMemory } from '../../src/core/policies/threshold.ts';
 import { surplus } from '../../src/core/surplus.ts';
 import { mib } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 import { cpuUse, measured, memoryUse, policy } from './builders.ts';
 
 interface Row {

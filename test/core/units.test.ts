@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   bytes,
@@ -10,6 +9,7 @@ import {
   percentToRatio,
   secondsToMs,
 } from '../../src/core/units.ts';
+import { fc } from '../fast-check.ts';
 
 describe('parseVmid', () => {
   it.each(['100', '101', '999', '1000', '123456', '999999999'])('takes %s', (text) => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseGuestIdentity } from '../../src/core/identity.ts';
 import type { CgroupSample, ContainerUsage } from '../../src/core/observation.ts';
@@ -18,6 +17,7 @@ import {
   usageFileName,
   usageRecord,
 } from '../../src/core/usage-history.ts';
+import { fc } from '../fast-check.ts';
 import { cpuCounters, guest, identity, sample, vmid } from './builders.ts';
 
 const LINE = '1795312800,101,0.523,412,0.6,0.71,2,430,1024,0.3,0';

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { UsageRecord } from '../../src/core/usage-history.ts';
 import { TRACE_HEADER, TRACE_STEP_S, TraceSteps } from '../../src/core/usage-steps.ts';
 import { TraceParser } from '../../src/sim/traces.ts';
+import { fc } from '../fast-check.ts';
 import { vmid } from './builders.ts';
 
 const START_S = 1_795_312_800;

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type {
   CgroupSample,
@@ -10,6 +9,7 @@ import type {
 import { present, type Reading } from '../../src/core/reading.ts';
 import { cores, microseconds, milliseconds, ratio } from '../../src/core/units.ts';
 import { allowedCores, cpuDemand, cpuUsage, memoryUsage } from '../../src/core/usage.ts';
+import { fc } from '../fast-check.ts';
 import {
   broken,
   cpuCounters,

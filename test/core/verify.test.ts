@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Allocation } from '../../src/core/allocation.ts';
 import type { GuestState } from '../../src/core/observation.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { type Mib, mib, cores as toCores } from '../../src/core/units.ts';
 import { type ReadBack, verify } from '../../src/core/verify.ts';
+import { fc } from '../fast-check.ts';
 import { broken, gone } from './builders.ts';
 
 const HOST_CPUS = 8;

@@ -1,6 +1,5 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { outcomeOf } from '../../src/node/local/outcome-values.ts';
@@ -13,6 +12,7 @@ import {
   storageRoomIn,
 } from '../../src/node/local/pve/pvesh-values.ts';
 import type { CommandResult } from '../../src/os/command.ts';
+import { fc } from '../fast-check.ts';
 import { vmid } from '../node/local/world.ts';
 import { damaged, damagedJson, damagedText, fuzz, UNFIT } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { KEYS as ALL_KEYS } from '../../src/config/keys.ts';
 import { parseConfig } from '../../src/config/load.ts';
@@ -7,6 +6,7 @@ import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import { manage } from '../../src/config/resolve.ts';
 import { vmid } from '../core/builders.ts';
+import { fc } from '../fast-check.ts';
 import { damagedText, fuzz, NASTY, UNFIT, UNFIT_IN_LINES } from './fuzz.ts';
 
 /** Configurations that somebody has broken, by accident or on purpose. */

@@ -1,6 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
@@ -14,6 +13,7 @@ import { type ControlRequest, openControlSocket } from '../../src/os/control-soc
 import type { HttpListener } from '../../src/os/http-door.ts';
 import { openHttpListener } from '../../src/os/http-listener.ts';
 import { error, rules } from '../core/notify/events.ts';
+import { fc } from '../fast-check.ts';
 import { manualClock } from '../node/local/world.ts';
 import { LETTER, NEVER } from '../notify/letters.ts';
 import { damaged, damagedJson, fuzz, UNFIT } from './fuzz.ts';

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { beforeAll, describe, expect } from 'vitest';
 import type { Reading } from '../../src/core/reading.ts';
 import { present } from '../../src/core/reading.ts';
@@ -21,6 +20,7 @@ import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { parseGroupGuest } from '../../src/node/local/pve/cluster-files.ts';
 import { parseStartTime, parseVmlist } from '../../src/node/local/pve/vmlist-file.ts';
+import { fc } from '../fast-check.ts';
 import { manualClock, plant, vmid } from '../node/local/world.ts';
 import { damaged, fuzz } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';

@@ -1,6 +1,5 @@
 import { mkdirSync, readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { answerTo } from '../../src/app/control-answer.ts';
 import { parseLedger } from '../../src/core/groups/ledger.ts';
@@ -21,6 +20,7 @@ import { createStateFile } from '../../src/store/state-file.ts';
 import { readUsage, USAGE_DIRECTORY } from '../../src/store/usage-files.ts';
 import { everyone, hostPolicy } from '../core/builders.ts';
 import { ModelCluster, SOURCE } from '../core/groups/model-cluster.ts';
+import { fc } from '../fast-check.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { manualClock, plant, vmid } from '../node/local/world.ts';
 import { damaged, damagedJson, fuzz, UNFIT } from './fuzz.ts';

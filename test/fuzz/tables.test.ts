@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { history } from '../../src/cli/history.ts';
@@ -9,6 +8,7 @@ import { createPaths } from '../../src/node/local/paths.ts';
 import { traceNode } from '../../src/sim/trace-guests.ts';
 import { TraceParser } from '../../src/sim/traces.ts';
 import { collecting } from '../cli/collecting.ts';
+import { fc } from '../fast-check.ts';
 import { manualClock, plant } from '../node/local/world.ts';
 import { damaged, damagedText, fuzz, UNFIT_IN_LINES } from './fuzz.ts';
 import { keptDirectory } from './kept-directory.ts';

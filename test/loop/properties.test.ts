@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
@@ -6,6 +5,7 @@ import { runCycle } from '../../src/loop/cycle.ts';
 import { sample } from '../../src/loop/sample.ts';
 import { remembered } from '../core/builders.ts';
 import type { LabelledEvent } from '../core/journal-events.ts';
+import { fc } from '../fast-check.ts';
 import { breathe } from '../patience.ts';
 import { type HostMoment, type Moment, RandomNode, type Story, story } from './random-node.ts';
 

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import type { ContainerPolicy, HostPolicy, Management } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { broken, gone, host, hostMemory, policy } from '../core/builders.ts';
+import { fc } from '../fast-check.ts';
 import { FakeNode } from './fake-node.ts';
 
 /** Nodes, configurations and usage at random, for what must hold whatever they are. */

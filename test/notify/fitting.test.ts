@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Delivery, Letter } from '../../src/notify/channel.ts';
 import { fitting, shortened } from '../../src/notify/fitting.ts';
 import { gotify } from '../../src/notify/gotify.ts';
 import { knownLimit, longestText, webhook, webhookBody } from '../../src/notify/webhook.ts';
+import { fc } from '../fast-check.ts';
 import { type Behaviour, httpServer } from './http-server.ts';
 import { LETTER, LIMITS, many, NEVER } from './letters.ts';
 

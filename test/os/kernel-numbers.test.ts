@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   parseCpuMax,
@@ -11,6 +10,7 @@ import {
 import { countCpuList } from '../../src/node/local/kernel/cpu-list.ts';
 import { parsePressure } from '../../src/node/local/kernel/pressure-file.ts';
 import { decimalNumber, wholeNumber } from '../../src/os/byte-numbers.ts';
+import { fc } from '../fast-check.ts';
 
 /** Gives a parser of kernel bytes a text, in a larger buffer that still holds an older file. */
 function of<T>(parse: (bytes: Uint8Array, length: number) => T, text: string): T {

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import { createTimestamp } from '../../src/os/timestamp.ts';
+import { fc } from '../fast-check.ts';
 
 const at = (iso: string) => milliseconds(Date.parse(iso));
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createExposition } from '../../src/output/exposition.ts';
+import { fc } from '../fast-check.ts';
 import { parseExposition } from './parse-exposition.ts';
 
 describe('an exposition', () => {

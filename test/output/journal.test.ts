@@ -1,13 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JournalEvent } from '../../src/core/journal-event.ts';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createJournal } from '../../src/output/journal.ts';
 import { eventFrom } from '../core/journal-events.ts';
+import { fc } from '../fast-check.ts';
 import { runBash } from './run-child.ts';
 
 let directory: string;

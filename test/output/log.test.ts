@@ -10,12 +10,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogLine } from '../../src/core/log-line.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { ofComponent } from '../../src/output/component-log.ts';
 import { createLog, type LogSettings, type TextLog } from '../../src/output/log.ts';
+import { fc } from '../fast-check.ts';
 import { bundleScript, runBash } from './run-child.ts';
 
 let directory: string;

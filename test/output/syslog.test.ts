@@ -1,11 +1,11 @@
 import { lookup } from 'node:dns/promises';
-import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LOG_COMPONENTS, type LogLine } from '../../src/core/log-line.ts';
 import type { SyslogAddress } from '../../src/core/syslog-address.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createSyslog, type Syslog } from '../../src/output/syslog.ts';
 import { syslogMessage } from '../../src/output/syslog-message.ts';
+import { fc } from '../fast-check.ts';
 import { parseMessage, type SyslogServer, tcpServer, udpServer } from './syslog-server.ts';
 
 const sender = { host: 'pve1', pid: 4711 };

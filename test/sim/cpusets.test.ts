@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import { chooseCpus, cpuListText, parseCpuList, rebalance } from '../../src/sim/cpusets.ts';
+import { fc } from '../fast-check.ts';
 
 it('writes CPU lists as the kernel does', () => {
   expect(cpuListText([])).toBe('');

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { placeCores, shareCores } from '../../src/sim/plant-cpu.ts';
+import { fc } from '../fast-check.ts';
 
 const claims = fc.array(
   fc.record({

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Demand,
@@ -9,6 +8,7 @@ import {
   type PlantContainer,
 } from '../../src/sim/plant.ts';
 import { currentBytes, fileBytes, unreclaimableBytes } from '../../src/sim/plant-memory.ts';
+import { fc } from '../fast-check.ts';
 
 const MIB = 1024 * 1024;
 const HOST: HostSpec = {

@@ -1,12 +1,12 @@
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { guestText } from '../../src/sim/guest-text.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 import { type Demand, type HostSpec, type Limits, Plant } from '../../src/sim/plant.ts';
 import { currentBytes, fileBytes } from '../../src/sim/plant-memory.ts';
+import { fc } from '../fast-check.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { Scratch } from './recorded.ts';
 

@@ -2,7 +2,6 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { OPTIONS } from '../../src/cli/options.ts';
@@ -13,6 +12,7 @@ import { check } from '../../src/config/schema.ts';
 import { bashCompletion, zshCompletion } from '../../tools/docs/completions.ts';
 import { jsonSchema } from '../../tools/docs/json-schema.ts';
 import { manPage } from '../../tools/docs/man-page.ts';
+import { fc } from '../fast-check.ts';
 
 /** What is made of the help and of the schema is held against the program. */
 

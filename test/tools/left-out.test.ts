@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as whole from '../../src/config/cron.ts';
 import { buildAlone } from '../../tools/build/bundles.ts';
+import { fc } from '../fast-check.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
 
 /** What is bundled of luxon reckons as all of it does. */

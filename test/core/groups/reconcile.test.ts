@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { groupReport } from '../../../src/core/groups/group-report.ts';
 import { milliseconds } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 import { vmid } from '../builders.ts';
 import { addressOf, type Box, ModelCluster, SOURCE } from './model-cluster.ts';
 

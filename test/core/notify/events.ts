@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {
   EVENT_KINDS,
   type EventKind,
@@ -8,6 +7,7 @@ import {
 import { type Message, merged, messageOf } from '../../../src/core/notify/message.ts';
 import type { ChannelRules } from '../../../src/core/notify/queue.ts';
 import { milliseconds } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 
 /** Events, messages and rules for the tests on messages. */
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EVENT_KINDS } from '../../../src/core/notify/event.ts';
 import {
@@ -11,6 +10,7 @@ import {
   saysTheSame,
   titleOf,
 } from '../../../src/core/notify/message.ts';
+import { fc } from '../../fast-check.ts';
 import { at, error, event, message, messages } from './events.ts';
 
 const sumOf = ({ counts }: Message): number =>

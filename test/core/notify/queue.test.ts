@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { eventsIn, type Message } from '../../../src/core/notify/message.ts';
 import {
@@ -14,6 +13,7 @@ import {
   wants,
 } from '../../../src/core/notify/queue.ts';
 import { milliseconds } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 import { at, error, message, messages, minutes, rules } from './events.ts';
 
 const filled = (all: readonly Message[], by = rules(), ms = 0): Queue =>

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { accept, delivered, EMPTY_QUEUE } from '../../../src/core/notify/queue.ts';
 import { fromSavedQueues, toSavedQueues } from '../../../src/core/notify/saved-queues.ts';
+import { fc } from '../../fast-check.ts';
 import { at, error, message, messages, rules } from './events.ts';
 
 const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));

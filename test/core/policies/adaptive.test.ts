@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Forecast, Measured } from '../../../src/core/decision.ts';
 import { explainHold } from '../../../src/core/explain.ts';
@@ -14,6 +13,7 @@ import { roomBeside } from '../../../src/core/policies/adaptive-memory.ts';
 import { learntVerdict } from '../../../src/core/policies/learnt-verdict.ts';
 import type { Verdict } from '../../../src/core/policies/threshold.ts';
 import { ratio } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 import { cpuUse, memoryUse, vmid } from '../builders.ts';
 
 const CT = vmid(101);

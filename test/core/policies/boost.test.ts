@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Change, Hold, Rule } from '../../../src/core/decision.ts';
 import type { Boost } from '../../../src/core/guest-record.ts';
@@ -7,6 +6,7 @@ import { plan } from '../../../src/core/plan.ts';
 import { boosted, isForGood, whileBoosted } from '../../../src/core/policies/boost.ts';
 import type { Verdict } from '../../../src/core/policies/threshold.ts';
 import { milliseconds } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 import { budgetOf, measured, policy, vmid } from '../builders.ts';
 
 const POLICY = policy().boost;

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MemoryUsage } from '../../../src/core/observation.ts';
 import {
@@ -9,6 +8,7 @@ import {
 } from '../../../src/core/policies/threshold.ts';
 import type { ContainerPolicy } from '../../../src/core/policy.ts';
 import { cores, mib, ratio } from '../../../src/core/units.ts';
+import { fc } from '../../fast-check.ts';
 import { cpuUse, memoryUse, policy as ordinary } from '../builders.ts';
 
 const HOST_MAX_MIB = 1_000_000;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { GuestConfig } from '../../../src/core/observation.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
+import { fc } from '../../fast-check.ts';
 import { RECORDED_SYSROOT, vmid } from '../local/world.ts';
 
 const read = (text: string | Uint8Array) =>

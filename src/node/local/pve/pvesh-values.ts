@@ -38,7 +38,7 @@ export function storageRoomIn(
   const known = isAmount(used) && used >= 1;
   return present({
     freeMib: bytesToMib(bytes(Math.max(0, maxdisk - disk))),
-    thin: THIN.has(String(plugintype)),
+    thin: typeof plugintype === 'string' && THIN.has(plugintype),
     sourceUsedMib: known ? bytesToMib(bytes(used)) : undefined,
   });
 }

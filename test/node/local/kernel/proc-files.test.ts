@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { present } from '../../../../src/core/reading.ts';
 import { mib } from '../../../../src/core/units.ts';
@@ -13,6 +12,7 @@ import {
   parseMeminfo,
 } from '../../../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
+import { fc } from '../../../fast-check.ts';
 import { copyRecordedSysroot, plant, RECORDED_SYSROOT, temporaryDirectory } from '../world.ts';
 
 const MEMINFO =

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseStartTime, parseVmlist } from '../../../../src/node/local/pve/vmlist-file.ts';
+import { fc } from '../../../fast-check.ts';
 
 const entry = (node: string, type: string, version: unknown) => ({ node, type, version });
 

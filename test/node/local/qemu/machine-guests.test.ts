@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseMachineMemory } from '../../../../src/node/guests/qemu.ts';
 import { createHostView } from '../../../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
 import { LocalMachines } from '../../../../src/node/local/qemu/machine-guests.ts';
+import { fc } from '../../../fast-check.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from '../world.ts';
 
 const SLICE = 'sys/fs/cgroup/qemu.slice';
