@@ -35,9 +35,9 @@ export interface Command {
   readonly examples: Examples;
   readonly options: OptionTexts;
   /**
-   * What is looked at before it runs: whether the file systems answer that it reads, and whether
-   * this is a node with a configuration, and nobody else writes where it keeps its state. Others
-   * ask the daemon first, or look for themselves.
+   * What is looked at before it runs: whether the file systems that it reads answer, whether there
+   * is a configuration, and whether only trusted users write to the directory of `--state`. Other
+   * commands ask the daemon first, or look for themselves.
    */
   readonly requires?: 'answers' | 'answers and a configuration';
   /** What it needs is loaded when it runs, so that the daemon does not hold it. */

@@ -1,8 +1,10 @@
-import type { ForeignReport, NeededVariable, Written } from './foreign-keys.ts';
+import type { ForeignKeys, ForeignReport, NeededVariable, Written } from './foreign-keys.ts';
 import type { Placed } from './foreign-place.ts';
+import { KEYS } from './keys.ts';
 import { parseConfig } from './load.ts';
 import type { Migrated, Whereabouts } from './migrated.ts';
 import { printable } from './printable.ts';
+import type { Entry } from './schema.ts';
 import type { Environment } from './variables.ts';
 import { commentLines, yamlLines, yamlScalar } from './yaml-text.ts';
 
@@ -15,6 +17,42 @@ export interface Draft {
   /** That `defaults` read. */
   readonly variables: NeededVariable[];
   readonly tiers: { readonly name: string; readonly keys: readonly Written[] }[];
+}
+
+export type DefaultKey = keyof typeof KEYS.default;
+
+/** The keys of this program that take a value, for `ForeignKeys`. */
+export const to = (...keys: readonly DefaultKey[]): readonly (readonly [string, Entry])[] =>
+  keys.map((key) => [key, KEYS.default[key]]);
+
+/**
+ * The beginning of a draft: it manages only the guests that are listed.
+ *
+ * @param usual what that tool takes where a file leaves the key out
+ */
+export function draftOf(
+  tool: string,
+  own: readonly Written[],
+  usual: readonly (readonly [DefaultKey, string])[],
+  variables: NeededVariable[] = [],
+): Draft {
+  const left = usual.filter(([key]) => !own.some((one) => one.key === key));
+  const added = 'what that tool takes, where its file leaves it out';
+  const defaults: Written[] = [
+    { key: 'manage', value: 'listed', line: undefined },
+    ...own,
+    ...left.map(([key, value]) => ({ key, value, line: undefined, added })),
+  ];
+  return { tool, defaults, nodes: [], variables, tiers: [] };
+}
+
+/** One that this program does not have is above `error`. */
+export function logLevel(keys: ForeignKeys, key: string): Written[] {
+  const found = keys.peek(key);
+  const isAbove = found?.kind === 'text' && found.text.trim().toUpperCase() === 'CRITICAL';
+  if (!isAbove) return keys.value(key, to('log_level'));
+  keys.drop(key, 'now error, which is the highest here');
+  return [{ key: 'log_level', value: 'error', line: found.line }];
 }
 
 /** The new file, or why there is none: it must load as it is, or nothing is made. */
@@ -100,21 +138,11 @@ class Page {
 export const withoutValue = (message: string): string =>
   message.replace(/^'(?:[^']|'')*' /, 'the value ');
 
-/** Fit for every key of a login. */
+/** A login may name variables that are not set yet: those have a value that fits. */
 const PLACEHOLDER = 'user@pam!name';
 
-/** Where a variable is not set yet, what depends on its value is looked at when it is. */
+/** The variables that the text names, as they are set, or with a value that fits a login. */
 export function withPlaceholders(text: string, env: Environment): Environment {
   const names = [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g)].map(([, name = '']) => name);
-  const unset = names.filter((name) => (env[name] ?? '') === '');
-  return { ...Object.fromEntries(unset.map((name) => [name, PLACEHOLDER])), ...setIn(env, names) };
+  return Object.fromEntries(names.map((name) => [name, env[name] || PLACEHOLDER]));
 }
-
-/** Those of them that are set. What a file of its own holds is read here. */
-const setIn = (env: Environment, names: readonly string[]): Environment =>
-  Object.fromEntries(
-    names.flatMap((name) => {
-      const value = env[name] ?? '';
-      return value === '' ? [] : [[name, value]];
-    }),
-  );

@@ -144,6 +144,11 @@ export class ForeignKeys {
     return written;
   }
 
+  /** Several keys, each with the keys of this program that take its value. */
+  values(known: Readonly<Record<string, readonly (readonly [string, Entry])[]>>): Written[] {
+    return Object.entries(known).flatMap(([key, to]) => this.value(key, to));
+  }
+
   /** What this program does in any case, or has no use for. */
   drop(key: string, why: string, verdict: 'dropped' | 'not supported' = 'dropped'): void {
     const entry = this.take(key);

@@ -37,6 +37,9 @@ export function place(
   report: ForeignReport,
   placed: Placed[],
 ): readonly string[] {
+  if (report.known(given.host) === undefined) {
+    report.refuse(given.line, 'its host', 'names a variable that is not set (--env-file sets it)');
+  }
   const host = withPortApart(given, report);
   const address = (report.known(host.host) ?? '').toLowerCase();
   const port = host.login.find(({ key }) => key === 'port')?.value;

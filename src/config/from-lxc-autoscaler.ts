@@ -1,19 +1,15 @@
-import type { Draft } from './foreign-draft.ts';
+import { parseVmid } from '../core/units.ts';
+import { type DefaultKey, type Draft, draftOf, logLevel, to } from './foreign-draft.ts';
 import type { ForeignKeys, NeededVariable, Written } from './foreign-keys.ts';
 import { type ForeignHost, place, secret, trust } from './foreign-place.ts';
 import { KEYS } from './keys.ts';
 import type { Whereabouts } from './migrated.ts';
-import type { Entry } from './schema.ts';
 import { yamlScalar } from './yaml-text.ts';
 
 /**
  * `lxc-autoscaler`, which works by the API in a container of Docker: `proxmox:`, `containers:`,
  * `global:` and `safety:`. Source: its README.
  */
-
-type Key = keyof typeof KEYS.default;
-const to = (...keys: readonly Key[]): readonly (readonly [string, Entry])[] =>
-  keys.map((key) => [key, KEYS.default[key]]);
 
 const THRESHOLDS = {
   cpu_scale_up: to('cpu_upper_threshold'),
@@ -44,7 +40,7 @@ const SAFETY = {
 };
 
 /** What that tool takes where a file leaves the key out. */
-const USUAL: readonly (readonly [Key, string])[] = [
+const USUAL: readonly (readonly [DefaultKey, string])[] = [
   ['poll_interval', '60'],
   ['max_concurrent_operations', '3'],
   ['max_cpu_usage_threshold', '95'],
@@ -65,18 +61,10 @@ const USUAL: readonly (readonly [Key, string])[] = [
   ['cooldown_seconds', '300'],
   ['evaluation_periods', '3'],
 ];
-const AS_USUAL = 'what that tool takes, where its file leaves it out';
 
 export function fromLxcAutoscaler(file: ForeignKeys, where: Whereabouts): Draft {
-  const draft: Draft = {
-    ...{ tool: 'lxc-autoscaler', defaults: [], nodes: [], variables: [], tiers: [] },
-  };
   const own = [...ofGlobal(file.section('global')), ...ofSafety(file.section('safety'))];
-  draft.defaults.push({ key: 'manage', value: 'listed', line: undefined }, ...own);
-  for (const [key, value] of USUAL) {
-    const isThere = own.some((one) => one.key === key);
-    if (!isThere) draft.defaults.push({ key, value, line: undefined, added: AS_USUAL });
-  }
+  const draft = draftOf('lxc-autoscaler', own, USUAL);
   const proxmox = file.section('proxmox');
   if (proxmox === undefined) file.refuse(file.line, 'proxmox', 'is missing: no host is named');
   const host = proxmox && hostOf(proxmox);
@@ -126,7 +114,7 @@ function ofGlobal(keys: ForeignKeys | undefined): Written[] {
   if (keys === undefined) return [];
   const written = keys.value('monitoring_interval', to('poll_interval'));
   written.push(...logLevel(keys, 'log_level'));
-  const isDry = keys.has('enable_dry_run') && keys.flag('enable_dry_run', false, DRY);
+  const isDry = keys.flag('enable_dry_run', false, DRY);
   keys.end();
   if (isDry) written.push({ key: 'scaling_mode', value: 'observe', line: keys.line });
   return written;
@@ -134,18 +122,9 @@ function ofGlobal(keys: ForeignKeys | undefined): Written[] {
 
 const DRY = ['now scaling_mode: observe', 'changes are made, as is usual here'] as const;
 
-/** One that this program does not have is above `error`. */
-export function logLevel(keys: ForeignKeys, key: string): Written[] {
-  const found = keys.peek(key);
-  const isAbove = found?.kind === 'text' && found.text.trim().toUpperCase() === 'CRITICAL';
-  if (!isAbove) return keys.value(key, to('log_level'));
-  keys.drop(key, 'now error, which is the highest here');
-  return [{ key: 'log_level', value: 'error', line: found.line }];
-}
-
 function ofSafety(keys: ForeignKeys | undefined): Written[] {
   if (keys === undefined) return [];
-  const written = Object.entries(SAFETY).flatMap(([key, names]) => keys.value(key, names));
+  const written = keys.values(SAFETY);
   keys.flag('enable_host_protection', true, ['which is always so here', ON]);
   keys.end();
   return written;
@@ -161,7 +140,7 @@ function ofContainers(file: ForeignKeys, scopes: readonly string[], draft: Draft
     const written = ownKeys(keys);
     keys.end();
     const vmid = id?.text ?? '';
-    if (id === undefined || !/^[1-9][0-9]{2,8}$/.test(vmid) || seen.has(vmid)) {
+    if (id === undefined || parseVmid(vmid) === undefined || seen.has(vmid)) {
       const why = seen.has(vmid) ? `names ${vmid} a second time` : 'is no id of a container';
       keys.refuse(keys.line, 'vmid', why);
       continue;
@@ -179,11 +158,11 @@ function ofContainers(file: ForeignKeys, scopes: readonly string[], draft: Draft
 }
 
 function ownKeys(keys: ForeignKeys): Written[] {
-  const written = Object.entries(PACE).flatMap(([key, names]) => keys.value(key, names));
+  const written = keys.values(PACE);
   for (const [name, known] of Object.entries({ thresholds: THRESHOLDS, limits: LIMITS })) {
     const inner = keys.section(name);
     if (inner === undefined) continue;
-    for (const [key, names] of Object.entries(known)) written.push(...inner.value(key, names));
+    written.push(...inner.values(known));
     inner.end();
   }
   return written;

@@ -1,10 +1,9 @@
-import type { Draft } from './foreign-draft.ts';
+import { parseVmid } from '../core/units.ts';
+import { type DefaultKey, type Draft, draftOf, logLevel, to } from './foreign-draft.ts';
 import type { ForeignKeys, NeededVariable, Written } from './foreign-keys.ts';
 import { type ForeignHost, NO_PASSWORD, place, plain, secret, trust } from './foreign-place.ts';
-import { logLevel } from './from-lxc-autoscaler.ts';
 import { KEYS } from './keys.ts';
 import type { Whereabouts } from './migrated.ts';
-import type { Entry } from './schema.ts';
 import { yamlScalar } from './yaml-text.ts';
 
 /**
@@ -12,12 +11,8 @@ import { yamlScalar } from './yaml-text.ts';
  * with secrets in a `.env`. Source: its configuration files and the models that check them.
  */
 
-type Key = keyof typeof KEYS.default;
-const to = (...keys: readonly Key[]): readonly (readonly [string, Entry])[] =>
-  keys.map((key) => [key, KEYS.default[key]]);
-
 /** What that program does where its file leaves it out. It goes one core at a time. */
-const USUAL: readonly (readonly [Key, string])[] = [
+const USUAL: readonly (readonly [DefaultKey, string])[] = [
   ['poll_interval', '300'],
   ['cooldown_seconds', '300'],
   ['max_cpu_usage_threshold', '90'],
@@ -26,29 +21,20 @@ const USUAL: readonly (readonly [Key, string])[] = [
   ['core_max_increment', '1'],
   ['evaluation_periods', '1'],
 ];
-const AS_USUAL = 'what that tool does, where its file leaves it out';
 
 export function fromVmAutoscale(file: ForeignKeys, where: Whereabouts): Draft {
-  const draft: Draft = {
-    ...{ tool: 'Proxmox VM Autoscale', defaults: [], nodes: [], variables: [], tiers: [] },
-  };
   const variables: NeededVariable[] = [];
   const own = [
     ...ofThresholds(file),
-    ...ofLimits(file),
+    ...allOf(needed(file, 'scaling_limits'), LIMITS),
     ...file.value('check_interval', to('poll_interval')),
     ...file.value('scale_cooldown', to('cooldown_seconds')),
-    ...ofHost(file.section('host_limits')),
+    ...allOf(file.section('host_limits'), HOST),
     ...ofLogging(file.section('logging')),
     ...ofAlerts(file.section('alerts'), variables),
     ...ofGotify(file.section('gotify'), variables),
   ];
-  draft.variables.push(...variables);
-  draft.defaults.push({ key: 'manage', value: 'listed', line: undefined }, ...own);
-  for (const [key, value] of USUAL) {
-    const isThere = own.some((one) => one.key === key);
-    if (!isThere) draft.defaults.push({ key, value, line: undefined, added: AS_USUAL });
-  }
+  const draft = draftOf('Proxmox VM Autoscale', own, USUAL, variables);
   ofMachines(file, where, draft);
   file.end();
   return draft;
@@ -78,26 +64,24 @@ function ofThresholds(file: ForeignKeys): Written[] {
   return written;
 }
 
-function ofLimits(file: ForeignKeys): Written[] {
-  const keys = needed(file, 'scaling_limits');
-  if (keys === undefined) return [];
-  const written = [
-    ...keys.value('min_cores', to('min_cores')),
-    ...keys.value('max_cores', to('max_cores')),
-    ...keys.value('min_ram_mb', to('min_memory')),
-    ...keys.value('max_ram_mb', to('max_memory')),
-  ];
-  keys.end();
-  return written;
-}
+const LIMITS = {
+  min_cores: to('min_cores'),
+  max_cores: to('max_cores'),
+  min_ram_mb: to('min_memory'),
+  max_ram_mb: to('max_memory'),
+};
 
-function ofHost(keys: ForeignKeys | undefined): Written[] {
-  if (keys === undefined) return [];
-  const written = [
-    ...keys.value('max_host_cpu_percent', to('max_cpu_usage_threshold')),
-    ...keys.value('max_host_ram_percent', to('max_memory_usage_threshold')),
-  ];
-  keys.end();
+const HOST = {
+  max_host_cpu_percent: to('max_cpu_usage_threshold'),
+  max_host_ram_percent: to('max_memory_usage_threshold'),
+};
+
+function allOf(
+  keys: ForeignKeys | undefined,
+  known: Parameters<ForeignKeys['values']>[0],
+): Written[] {
+  const written = keys?.values(known) ?? [];
+  keys?.end();
   return written;
 }
 
@@ -174,8 +158,9 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
   const scopes = new Map<string, readonly string[]>();
   const owners = new Set<string>();
   for (const keys of hosts) {
-    const { name, host } = hostOf(keys, owners);
-    if (name === undefined || host === undefined) continue;
+    const host = hostOf(keys, owners);
+    if (host === undefined) continue;
+    const name = host.called;
     if (scopes.has(name)) keys.refuse(keys.line, 'name', 'stands twice');
     const isUsed = machines.some((one) => one.host === name);
     scopes.set(name, isUsed ? place(host, where, file.report, draft.nodes) : []);
@@ -223,7 +208,7 @@ function machinesIn(file: ForeignKeys, usual: boolean): readonly Machine[] {
     keys.end();
     const vmid = id?.text ?? '';
     const isTwice = machines.some((one) => one.vmid === vmid && one.host === host?.text);
-    if (id === undefined || !/^[1-9][0-9]{2,8}$/.test(vmid) || isTwice) {
+    if (id === undefined || parseVmid(vmid) === undefined || isTwice) {
       const why = isTwice ? `names ${vmid} a second time` : 'is no id of a virtual machine';
       keys.refuse(keys.line, 'vm_id', why);
       continue;
@@ -243,10 +228,7 @@ function machinesIn(file: ForeignKeys, usual: boolean): readonly Machine[] {
 }
 
 /** @param owners what the names of other hosts' variables begin with */
-function hostOf(
-  keys: ForeignKeys,
-  owners: Set<string>,
-): { readonly name?: string; readonly host?: ForeignHost } {
+function hostOf(keys: ForeignKeys, owners: Set<string>): ForeignHost | undefined {
   const name = keys.text('name');
   const address = keys.text('host');
   const node = keys.text('node_name');
@@ -264,16 +246,15 @@ function hostOf(
   keys.end();
   if (name === undefined || address === undefined) {
     keys.refuse(keys.line, name === undefined ? 'name' : 'host', 'is missing');
-    return {};
+    return undefined;
   }
   keys.say(name, 'converted', 'now a node in NODES, if it is not this node');
   keys.say(address, 'converted', 'now host of that node');
   if (node !== undefined) keys.say(node, 'converted', 'now node of that node');
-  const host: ForeignHost = {
+  return {
     ...{ connection: isSsh ? 'ssh' : 'api', host: address.text, line: address.line },
     ...{ called: name.text, node: isDiscovered ? undefined : node?.text, login, variables },
   };
-  return { name: name.text, host };
 }
 
 function sshLogin(keys: ForeignKeys): Written[] {

@@ -149,13 +149,13 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   let defaults: Section<DefaultValues> | undefined;
   const tiers: Section<TierValues>[] = [];
   const groups: Section<GroupValues>[] = [];
-  const named: YamlEntry[] = [];
+  let named: YamlEntry | undefined;
   for (const entry of entries) {
     const kind = sectionKind(entry.key);
     if (kind === 'default') defaults = readSection(keys.default, entry, reader);
     else if (kind === 'tier') tiers.push(readSection(keys.tier, entry, reader));
     else if (kind === 'group') groups.push(readSection(keys.group, entry, reader));
-    else if (kind === 'node') named.push(entry);
+    else if (kind === 'node') named = entry;
     else {
       const { name, message } = unknownSection(entry.key, keys);
       report(reader, entry.line, name, message);
@@ -163,18 +163,10 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   }
   const none = { name: 'DEFAULT', line: 1, values: {}, given: new Map() };
   const own = defaults ?? none;
-  const [nodes] = named;
-  if (reader.isOverridden) {
-    return {
-      ...{ defaults: overriding(own, reader), tiers, groups },
-      nodes: nodesWithEnvironment(nodes, reader),
-    };
-  }
+  const nodesOf = reader.isOverridden ? nodesWithEnvironment : readNodes;
   return {
-    defaults: own,
-    tiers,
-    groups,
-    nodes: nodes === undefined ? [] : readNodes(nodes, reader),
+    defaults: reader.isOverridden ? overriding(own, reader) : own,
+    ...{ tiers, groups, nodes: nodesOf(named, reader) },
   };
 }
 
@@ -259,7 +251,7 @@ function tinyShares({ values, given }: Section<DefaultValues> | Section<TierValu
 
 /** Virtual machines that are listed, and that nobody will look after. */
 function machinesElsewhere({ values }: Section<TierValues>, { nodes }: Config): string | undefined {
-  const far = nodes.flatMap((node) => [node.name, node.node ?? node.name]);
+  const far = nodes.flatMap(({ name, alias }) => [name, ...(alias === undefined ? [] : [alias])]);
   const named = [...(values.virtual_machines?.nodes?.keys() ?? [])].filter((name) =>
     far.some((one) => one.toLowerCase() === name),
   );

@@ -28,7 +28,7 @@ export function nodesWithEnvironment(
   reader: Reader,
 ): readonly Section<NodeValues>[] {
   const given = givenFor(file, reader.env);
-  const plain = () => (file === undefined ? [] : readNodes(file, reader));
+  const plain = () => readNodes(file, reader);
   if (given.size === 0) return plain();
   const far = farEntries(file, reader.env);
   const [one] = far;

@@ -17,7 +17,11 @@ import type { YamlEntry } from './yaml.ts';
 const PORTS = { api: 8006, ssh: 22, local: 0 };
 
 /** The sections of the nodes, their own relations checked. */
-export function readNodes(entry: YamlEntry, reader: Reader): readonly Section<NodeValues>[] {
+export function readNodes(
+  entry: YamlEntry | undefined,
+  reader: Reader,
+): readonly Section<NodeValues>[] {
+  if (entry === undefined) return [];
   const { value } = entry;
   if (value.kind === 'null') return [];
   if (value.kind !== 'map') {

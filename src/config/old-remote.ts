@@ -105,9 +105,11 @@ function byApi(host: Found, node: Found | undefined, own: string, at: At): Remot
     at(`${own}${key}`),
   );
   const user = at(`${own}user`) ?? { ...host, text: 'root@pam' };
-  const [, address = host.text, , ofHost] =
-    /^(?:https?:\/\/)?(\[[^\]]+\]|[^:/]+)(:([0-9]+))?\/?$/.exec(host.text.trim()) ?? [];
-  const port = at(`${own}port`) ?? (ofHost && { ...host, text: ofHost });
+  const address = host.text
+    .trim()
+    .replace(/^https?:\/\//i, '')
+    .replace(/\/$/, '');
+  const port = at(`${own}port`);
   const isChecked = !isUnused(at(`${own}verify_ssl`)?.text);
   const secret =
     name !== undefined && value !== undefined
@@ -128,7 +130,7 @@ function byApi(host: Found, node: Found | undefined, own: string, at: At): Remot
   return {
     ok: true,
     host: {
-      ...{ connection: 'api', host: address.replace(/^\[|\]$/g, ''), line: host.line },
+      ...{ connection: 'api', host: address.replace(/^\[([^\]]*)\]$/, '$1'), line: host.line },
       ...{ called: node?.text.trim() ?? 'proxmox', node: node?.text.trim() },
       login: [...(port ? [written('port', port)] : []), login, secret.key, ...open],
       variables: secret.variables,

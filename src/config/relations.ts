@@ -357,8 +357,8 @@ export function checkNodeNames(
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => values.connection !== 'local');
   const called = far.flatMap(({ values }) => calledThere(values));
-  // What two of them are called says which one is meant of neither.
-  const once = called.filter((name, at) => called.every((other, i) => i === at || other !== name));
+  // A name that two entries share does not say which one is meant.
+  const once = called.filter((name) => called.indexOf(name) === called.lastIndexOf(name));
   const entries = [...far.map(({ name }) => name), ...once];
   const known = [...new Set([self.name, ...self.cluster, ...entries])];
   const names = new Set(known.map((name) => name.toLowerCase()));
@@ -376,7 +376,7 @@ export function checkNodeNames(
 }
 
 const calledThere = ({ node }: Partial<NodeValues>): readonly string[] =>
-  node !== undefined && NODE_NAME.test(node) ? [node] : [];
+  node !== undefined && NODE_NAME.test(node) ? [node.toLowerCase()] : [];
 
 type WithContainers = Section<TierValues> | Section<GroupValues>;
 

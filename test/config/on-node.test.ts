@@ -126,8 +126,8 @@ NODES:
     expect([kind('pve1'), kind('attic')]).toEqual(['managed', 'ignored']);
   });
 
-  it('with another entry means neither, and is refused', () => {
-    const result = parseConfig(text('far', 'far/101'), 'f.yaml', {}, () => SELF);
+  it.each(['far', 'FAR'])('with another entry means neither, and is refused: %s', (node) => {
+    const result = parseConfig(text(node, 'far/101'), 'f.yaml', {}, () => SELF);
     expect(result.ok ? [] : result.problems.map(renderProblem)[0]).toContain(
       "'far/101' names a node that is not known",
     );
