@@ -31,7 +31,7 @@ export interface RowOfNode {
   readonly isKnown: boolean;
 }
 
-/** The same check of all nodes as one: only those are named that are not well, if there are. */
+/** The same check of all nodes as one. If some are not well, only those are named. */
 export function rowOfAll(all: readonly RowOfNode[]): readonly HealthRow[] {
   const ill = all.filter(({ row: { ok } }) => !ok);
   const told = ill.length > 0 ? ill : all;

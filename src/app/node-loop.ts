@@ -158,10 +158,7 @@ export class NodeLoop {
   }
 
   #toTry(asking: Asking): CycleSettings {
-    return {
-      ...{ ...this.#toAsk(asking), dryRun: true, logQuietCycles: false },
-      ...{ save: () => undefined, onHeadroom: () => {} },
-    };
+    return { ...this.#toAsk(asking), dryRun: true, save: () => undefined, onHeadroom: () => {} };
   }
 
   /** What was sampled a moment ago gives no rate. */

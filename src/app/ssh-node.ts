@@ -126,12 +126,13 @@ class SshSight {
   }
 
   async inspect(vmid: Vmid): Promise<void> {
-    const seen = await this.#ask(guestItems(this.paths, vmid));
+    const items = guestItems(this.paths, vmid);
+    const seen = await this.#ask(items);
     if (!seen.ok) return this.#blind(seen.detail);
     const cgroup = this.paths.cgroup(vmid);
-    const items = new Set(guestItems(this.paths, vmid).map((item) => item.slice(1)));
+    const asked = new Set(items.map((item) => item.slice(1)));
     this.#files.drop(cgroup);
-    this.#files.merge(seen.value, (path) => items.has(path) || parentOf(path) === cgroup);
+    this.#files.merge(seen.value, (path) => asked.has(path) || parentOf(path) === cgroup);
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) this.#blind(unfit);
   }

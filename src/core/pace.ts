@@ -25,10 +25,10 @@ export const MOST_SEEN = 60;
  * `MOST_SEEN`.
  */
 export function addSeen(window: Seen[], now: Seen | undefined): void {
+  const last = window.at(-1);
   if (now === undefined) window.length = 0;
-  else if (window.at(-1)?.early === true) {
-    const { peak } = window.pop() as Seen;
-    window.push({ ...now, peak: Math.max(peak, now.peak) });
+  else if (last?.early === true) {
+    window[window.length - 1] = { ...now, peak: Math.max(last.peak, now.peak) };
   } else if (window.push(now) >= 2 * MOST_SEEN) window.splice(0, MOST_SEEN);
 }
 

@@ -233,9 +233,9 @@ export interface OwnLimit {
 export function ownLimit(before: MemoryCounters | undefined, now: MemoryCounters): OwnLimit {
   const isClose = isCloseToLimit(now) || (before !== undefined && isCloseToLimit(before));
   const own = ownEvents(before, now, isClose);
-  const near = isClose || own.highHits + (own.limitHits ?? 0) + own.ooms > 0;
+  const near = isClose || own.highHits + own.limitHits + own.ooms > 0;
   const kills = risen(before?.oomKills, now.oomKills);
-  const hits = own.limitHits ?? 0;
+  const hits = own.limitHits;
   if (kills === 0 || own.ooms > 0) return { near, hits, kills, others: NO_OTHERS };
   const ooms = now.ooms === undefined ? kills : risen(before?.ooms, now.ooms);
   const others = ooms > 0 ? { nested: kills, byHost: 0 } : { nested: 0, byHost: kills };
@@ -247,7 +247,7 @@ function ownEvents(
   before: MemoryCounters | undefined,
   now: MemoryCounters,
   isClose: boolean,
-): OwnEvents {
+): OwnEvents & { readonly limitHits: number } {
   const { own } = now;
   if (own !== undefined) {
     return {

@@ -36,7 +36,7 @@ export function AskedView<T>({ asked, what, children }: AskedViewProps<T>) {
   if (value !== undefined) {
     return (
       <>
-        {isRefused(asked) && problem !== undefined && <Trouble problem={problem} />}
+        {problem?.kind === 'refused' && <Trouble problem={problem} />}
         {children(value)}
       </>
     );

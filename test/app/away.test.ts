@@ -10,14 +10,13 @@ import { openNamed, unknownNode } from '../../src/app/named-node.ts';
 import { once } from '../../src/app/once.ts';
 import { run } from '../../src/app/run.ts';
 import type { FarNode } from '../../src/app/world.ts';
-import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { askControlSocket } from '../../src/os/control-client.ts';
 import { CONTROL_SOCKET } from '../../src/os/control-path.ts';
 import { collecting } from '../cli/collecting.ts';
 import { host } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
-import { plant, temporaryDirectory } from '../node/local/world.ts';
+import { plant, REAL_CLOCK, temporaryDirectory } from '../node/local/world.ts';
 import { PATIENCE_MS } from '../patience.ts';
 
 /** The program runs on a host that is no node; two nodes are reached from it. */
@@ -49,10 +48,7 @@ beforeEach(() => {
   const text = `DEFAULT: {poll_interval: 300}\nNODES:\n${nodes}${GROUP}`;
   plant(root, { 'etc/lxc_autoscale/lxc_autoscale.yaml': text });
   out = collecting();
-  const clock = {
-    wallMs: () => milliseconds(Date.now()),
-    monotonicMs: () => milliseconds(performance.now()),
-  };
+  const clock = REAL_CLOCK;
   const paths = createPaths(root, undefined, `${root}/keep`);
   context = { paths, clock, env: {}, stdout: out.stream, stderr: out.stream };
   problem = undefined;

@@ -15,6 +15,8 @@ interface Looked {
   readonly all: Readonly<Record<string, number>>;
   /** What became of the process that grew. */
   readonly how: string;
+  /** From the kill to `pct set`; only where it was killed. */
+  readonly afterMs?: number;
 }
 
 const missing = whyNoKernel();
@@ -63,4 +65,5 @@ it('a kill between two looks is answered by its event', (context) => {
   expect(seen.live).toBe(seen.configured);
   expect(seen.output).toMatch(/Early evaluation of \d+: .*out of memory/);
   expect(seen.code).toBe(0);
+  process.stderr.write(`from a kill to pct set: ${((seen.afterMs ?? 0) / 1000).toFixed(2)} s\n`);
 });

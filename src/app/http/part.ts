@@ -189,7 +189,7 @@ async function readTls(
   try {
     const tls = { cert: readFileSync(at(cert)), key: readFileSync(at(key)) };
     const why = await whyNot(tls);
-    return why === undefined ? tls : `${at(cert)} and ${at(key)} do not serve: ${why}`;
+    return why === undefined ? tls : `${at(cert)} and ${at(key)} cannot be used: ${why}`;
   } catch (error) {
     return describeError(error);
   }

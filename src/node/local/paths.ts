@@ -117,8 +117,8 @@ function keptIn(directory: string, onNode: boolean): (path: string) => string | 
   };
 }
 
-/** What only a node has, also while its cluster file system is not running. */
-const SIGNS_OF_A_NODE = ['/etc/pve', '/var/lib/pve-cluster', '/usr/sbin/pct'];
+/** What only a node has, also while its cluster file system is not running. That may hang: last. */
+const SIGNS_OF_A_NODE = ['/var/lib/pve-cluster', '/usr/sbin/pct', '/etc/pve'];
 
 /** Whether the host is a Proxmox VE node at all. Looks at the file system. */
 export const isOnNode = (at: Sysroot['at']): boolean =>

@@ -164,8 +164,7 @@ sub restore {
 
 sub wait_for { select(undef, undef, undef, $_[0]) }
 
-# True if all of the group has ended.
-# A process that has ended and whose parent has not asked for its end yet does not run.
+# A process that has ended, and whose parent has not asked for its end yet, does not run.
 sub group_runs {
   my ($group) = @_;
   return 0 unless kill 0, -$group;
@@ -178,6 +177,7 @@ sub group_runs {
   return 0;
 }
 
+# True if all of the group has ended.
 sub end_group {
   my ($pid) = @_;
   for my $signal ('TERM', 'KILL') {

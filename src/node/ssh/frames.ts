@@ -43,7 +43,7 @@ export const MOST_GREETING_BYTES = 4096;
 export const MOST_RECORDS = 250_000;
 /** Of all directories of one answer. */
 export const MOST_NAMES_BYTES = 1024 * 1024;
-/** What comes in smaller pieces than these would be is put together at times. */
+/** If more pieces than this have come, they are joined into one. */
 const MOST_CHUNKS = 1024;
 const HEAD_BYTES = 4;
 

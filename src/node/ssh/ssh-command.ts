@@ -24,6 +24,7 @@ const OPTIONS = [
   ...['ControlMaster=no', 'ControlPath=none', 'ClearAllForwardings=yes', 'ForwardAgent=no'],
   ...['PermitLocalCommand=no', 'RequestTTY=no', 'EscapeChar=none', 'Compression=no'],
   ...['ConnectTimeout=10', 'ServerAliveInterval=5', 'ServerAliveCountMax=3'],
+  'VerifyHostKeyDNS=no',
 ];
 
 /** The arguments of `ssh` that start the far reader. */
@@ -53,10 +54,9 @@ function optionsOf({ identityFile, knownHosts }: SshSettings): readonly string[]
   return [...OPTIONS, ...files].flatMap((option) => ['-o', option]);
 }
 
-/** No key counts that is not there: neither one of the whole host nor one that DNS has. */
+/** No file counts but this one. A `KnownHostsCommand` of ssh_config(5) still does. */
 const onlyKnownIn = (path: string): readonly string[] => [
   ...[`UserKnownHostsFile=${asValue(path)}`, 'GlobalKnownHostsFile=/dev/null'],
-  'VerifyHostKeyDNS=no',
 ];
 
 /** A path as a value of ssh_config(5): there `%` begins what ssh fills in, and a space ends it. */

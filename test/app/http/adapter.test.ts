@@ -2,11 +2,12 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { answerWith } from '../../../src/app/http/adapter.ts';
+import { breathe } from '../../patience.ts';
 
 it('an answer without end is cancelled for somebody who has gone already', async () => {
   const outgoing = new ServerResponse(new IncomingMessage(new Socket()));
   outgoing.destroy();
-  await new Promise((resolve) => setImmediate(resolve));
+  await breathe();
   let isCancelled = false;
   const body = new ReadableStream<Uint8Array>({
     cancel: () => {

@@ -89,12 +89,12 @@ describe('at a reload', () => {
   it.each<[string, (files: { readonly cert: string; readonly key: string }) => void, RegExp]>([
     ['no certificate', ({ cert }) => rmSync(cert), /ENOENT/],
     ['no key', ({ key }) => rmSync(key), /ENOENT/],
-    ['a certificate that is none', ({ cert }) => writeFileSync(cert, 'none'), /do not serve/],
-    ['a key that is none', ({ key }) => writeFileSync(key, 'none'), /do not serve/],
+    ['a certificate that is none', ({ cert }) => writeFileSync(cert, 'none'), /cannot be used/],
+    ['a key that is none', ({ key }) => writeFileSync(key, 'none'), /cannot be used/],
     [
       'the key of another certificate',
       ({ cert }) => copyFileSync(certificate('authority.pem'), cert),
-      /do not serve/,
+      /cannot be used/,
     ],
   ])('with %s the listener goes on with what it has, and says so', async (_what, spoil, why) => {
     const { served, cert, key, yaml, login } = await withFiles();

@@ -61,6 +61,11 @@ export interface ManualClock extends Clock {
   advance(ms: number): void;
 }
 
+export const REAL_CLOCK: Clock = {
+  wallMs: () => milliseconds(Date.now()),
+  monotonicMs: () => milliseconds(performance.now()),
+};
+
 /** Starts in the year 2030, so that files made by the tests are old. */
 export function manualClock(wallMs = Date.UTC(2030, 0, 1)): ManualClock {
   let passedMs = 0;

@@ -1,15 +1,9 @@
 import { afterEach } from 'vitest';
-import { milliseconds } from '../../../src/core/units.ts';
-import type { Clock } from '../../../src/node/port.ts';
 import { FAR_READER } from '../../../src/node/ssh/far-reader.ts';
 import { KeptConnection } from '../../../src/node/ssh/kept-connection.ts';
+import { REAL_CLOCK } from '../local/world.ts';
 
 /** The far reader, with a pipe in the place of the network. */
-
-export const CLOCK: Clock = {
-  wallMs: () => milliseconds(Date.now()),
-  monotonicMs: () => milliseconds(performance.now()),
-};
 
 const open: KeptConnection[] = [];
 afterEach(() => {
@@ -17,12 +11,16 @@ afterEach(() => {
 });
 
 /** @param script Perl, which runs in the place of the far reader */
-export function connect(script = FAR_READER, clock = CLOCK): KeptConnection {
+export function connect(script = FAR_READER, clock = REAL_CLOCK): KeptConnection {
   return connectBy('perl', ['-e', script], clock);
 }
 
 /** @param file what runs in the place of `ssh` */
-export function connectBy(file: string, args: readonly string[], clock = CLOCK): KeptConnection {
+export function connectBy(
+  file: string,
+  args: readonly string[],
+  clock = REAL_CLOCK,
+): KeptConnection {
   const start = { file, args, env: { PATH: '/usr/bin:/bin' } };
   const connection = new KeptConnection({ start, clock, random: () => 0 });
   open.push(connection);

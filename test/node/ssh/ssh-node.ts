@@ -6,8 +6,7 @@ import type { Clock } from '../../../src/node/port.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { guestSpec } from '../api/rest-node.ts';
-import { temporaryDirectory } from '../local/world.ts';
-import { CLOCK } from './pipe.ts';
+import { REAL_CLOCK, temporaryDirectory } from '../local/world.ts';
 import { type SshServer, type SshServerOptions, startSshd } from './sshd.ts';
 
 /** A simulated node behind a real sshd. */
@@ -32,7 +31,11 @@ export async function nodeBehindSsh(forced?: SshServerOptions['forced']): Promis
   const path = `${node.binDirectory}:/usr/bin:/bin`;
   const server = await startSshd({ path, ...(forced !== undefined && { forced }) });
   const opened: FarNode[] = [];
-  const open: NodeBehindSsh['open'] = (settings = {}, lookLimitMs = PATIENCE_MS, clock = CLOCK) => {
+  const open: NodeBehindSsh['open'] = (
+    settings = {},
+    lookLimitMs = PATIENCE_MS,
+    clock = REAL_CLOCK,
+  ) => {
     const context = { paths: createPaths(node.root), clock, env: process.env };
     const connecting = { random: () => 0, lookLimitMs };
     const far = openSshNode({ ...server.settings, ...settings }, context, connecting);
