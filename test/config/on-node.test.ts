@@ -126,6 +126,18 @@ NODES:
     expect([kind('pve1'), kind('attic')]).toEqual(['managed', 'ignored']);
   });
 
+  it('with this node leaves the virtual machines of this node scaled', () => {
+    const machines = text('PVE1', '101').replace(
+      'TIER_a:',
+      'TIER_a:\n  virtual_machines: [pve1/201]',
+    );
+    const result = parseConfig(machines, 'f.yaml', {}, () => SELF);
+    expect(result.ok && result.notes.map(renderProblem).join()).not.toContain('only counted');
+    const others = machines.replace('pve1/201', 'attic/201');
+    const noted = parseConfig(others, 'f.yaml', {}, () => SELF);
+    expect(noted.ok && noted.notes.map(renderProblem).join()).toContain('attic are only counted');
+  });
+
   it.each(['far', 'FAR'])('with another entry means neither, and is refused: %s', (node) => {
     const result = parseConfig(text(node, 'far/101'), 'f.yaml', {}, () => SELF);
     expect(result.ok ? [] : result.problems.map(renderProblem)[0]).toContain(

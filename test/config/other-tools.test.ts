@@ -508,8 +508,17 @@ describe('the Python daemon, for another node', () => {
   it.each([
     API_MINIMAL.replace('192.0.2.90"', '192.0.2.90:443"\n  port: 8006'),
     PYTHON_SSH.replace('example.com', 'example.com:22'),
+    PYTHON_BASIC.replace('192.0.2.100"', 'https://192.0.2.100:443/"\n  proxmox_api_port: 8006'),
+    PYTHON_BASIC.replace('192.0.2.100"', '[2001:db8::1]:443"\n  proxmox_api_port: 8006'),
   ])('is refused with two ports for one host', (text) => {
-    expect(refused(text)).toMatch(/^[25]: its host names port \d+, and beside it stands \d+; mend/);
+    expect(refused(text)).toMatch(
+      /^[235]: its host names port \d+, and beside it stands \d+; mend/,
+    );
+  });
+
+  it('is refused with a host that a variable names which is not set', () => {
+    const text = API_MINIMAL.replace('192.0.2.90', '$' + '{NO_SUCH}');
+    expect(refused(text)).toMatch(/^2: its host names a variable that is not set \(--env-file/);
   });
 
   it('is here if the node that it names is this one', () => {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createPaths } from '../../../src/node/local/paths.ts';
+import { createPaths, isOnNode } from '../../../src/node/local/paths.ts';
 import { fc } from '../../fast-check.ts';
 import { copyRecordedSysroot, plant, RECORDED_SYSROOT, temporaryDirectory, vmid } from './world.ts';
 
@@ -55,6 +55,18 @@ describe('what is kept, with --state', () => {
     for (const other of ['/var/lib/lxc_autoscale_2', '/var/log/lxc_autoscale/a', '/etc/pve']) {
       expect(paths.at(other)).toBe(join(host, other));
     }
+  });
+
+  it('does not look for /etc/pve, which may hang, where something else tells of a node', () => {
+    const host = temporaryDirectory();
+    mkdirSync(join(host, 'var/lib/pve-cluster'), { recursive: true });
+    const asked: string[] = [];
+    const at = (path: string): string => {
+      asked.push(path);
+      return join(host, path);
+    };
+    expect(isOnNode(at)).toBe(true);
+    expect(asked).not.toContain('/etc/pve');
   });
 
   it('has the lock and the socket of the host on a node, so that there is one of each', () => {

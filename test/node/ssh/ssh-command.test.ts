@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import {
   type SshSettings,
@@ -6,6 +8,7 @@ import {
   sshEnvironment,
 } from '../../../src/node/ssh/ssh-command.ts';
 import { findExecutable } from '../../../src/os/executable-files.ts';
+import { temporaryDirectory } from '../local/world.ts';
 
 /** What the client itself makes of the arguments. */
 
@@ -15,9 +18,10 @@ const SETTINGS: SshSettings = {
   ...{ identityFile: undefined, knownHosts: undefined },
 };
 
-function understood(settings: Partial<SshSettings>): ReadonlyMap<string, string> {
+/** @param file ssh_config(5) */
+function understood(settings: Partial<SshSettings>, file = 'none'): ReadonlyMap<string, string> {
   const args = sshArguments({ ...SETTINGS, ...settings });
-  const said = execFileSync('ssh', ['-F', 'none', '-G', ...args], {
+  const said = execFileSync('ssh', ['-F', file, '-G', ...args], {
     ...{ encoding: 'utf8', env: sshEnvironment(process.env) },
   });
   return new Map(said.split('\n').map((line) => line.split(/ (.*)/s, 2) as [string, string]));
@@ -32,9 +36,17 @@ it.skipIf(NO_SSH)('nobody is asked, and nothing is believed that is not known', 
   expect(options.get('globalknownhostsfile')).toMatch(/^\/etc\/ssh\//);
 });
 
+it.skipIf(NO_SSH)('no key of DNS is believed, whatever the client is set up to', () => {
+  const file = join(temporaryDirectory(), 'config');
+  writeFileSync(file, 'VerifyHostKeyDNS yes\nStrictHostKeyChecking no\n');
+  expect(Object.fromEntries(understood({}, file))).toMatchObject({
+    ...{ verifyhostkeydns: 'false', stricthostkeychecking: 'true' },
+  });
+});
+
 it.skipIf(NO_SSH)('with known_hosts no key counts that is not there', () => {
   expect(Object.fromEntries(understood({ knownHosts: '/etc/a b/known %h "x"' }))).toMatchObject({
-    ...{ globalknownhostsfile: '/dev/null', verifyhostkeydns: 'false' },
+    globalknownhostsfile: '/dev/null',
     userknownhostsfile: expect.stringContaining('/etc/a b/known %'),
   });
 });
