@@ -126,12 +126,13 @@ function snapshotFrom(value: unknown): LedgerSnapshot | undefined {
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isName = (value: unknown): value is string =>
+/** What a ledger takes for the name of a node or a snapshot. */
+export const isName = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && value.length <= 255;
-const isNonce = (value: unknown): value is string =>
+export const isNonce = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value);
-const isAddress = (value: unknown): value is string =>
+export const isAddress = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(value);
 const idOf = (value: unknown): Vmid | undefined =>
   typeof value === 'number' ? parseVmid(String(value)) : undefined;

@@ -1,6 +1,7 @@
 import { missing, present, type Reading } from '../reading.ts';
 import { parseVmid, type Vmid } from '../units.ts';
 import { type GroupState, newGroupState, type Reservation } from './group-state.ts';
+import { isAddress, isName, isNonce } from './ledger.ts';
 
 /** What groups remember over restarts and crashes, as a versioned plain object. */
 export interface SavedGroups {
@@ -59,11 +60,12 @@ function stateFrom(group: Readonly<Record<string, unknown>>, sameBoot: boolean) 
   const { desired, wantedReason, snapshot, snapshotBoot, reservation } = group;
   const { members, failures, avoid, ledgered } = group;
   if (!isMaybe(snapshotBoot, 'string') || !isMaybe(wantedReason, 'string')) return undefined;
-  if (!isMaybe(desired, 'number') || !isMaybe(snapshot, 'string')) return undefined;
+  if (!isMaybe(desired, 'number')) return undefined;
+  if (snapshot !== undefined && !isName(snapshot)) return undefined;
   if (reservation !== undefined && !isReservation(reservation)) return undefined;
   state.desired = typeof desired === 'number' ? desired : undefined;
   state.wantedReason = typeof wantedReason === 'string' ? wantedReason : undefined;
-  state.snapshot = typeof snapshot === 'string' ? snapshot : undefined;
+  state.snapshot = snapshot;
   state.snapshotBoot = typeof snapshotBoot === 'string' ? snapshotBoot : undefined;
   state.reservation = reservation;
   state.ledgered = ledgered === true;
@@ -107,11 +109,12 @@ function pairs(value: unknown): readonly unknown[] | undefined {
   return value.every((pair) => Array.isArray(pair) && pair.length === 2) ? value : undefined;
 }
 
+/** What it names comes into the ledger, which must be read again. */
 const isReservation = (value: unknown): value is Reservation =>
   isObject(value) &&
   isVmid(value['vmid']) &&
-  isMaybe(value['address'], 'string') &&
-  typeof value['nonce'] === 'string' &&
+  (value['address'] === undefined || isAddress(value['address'])) &&
+  isNonce(value['nonce']) &&
   typeof value['startedMs'] === 'number' &&
   typeof value['reason'] === 'string' &&
   typeof value['boot'] === 'string';

@@ -69,8 +69,16 @@ describe('the saved state of groups', () => {
     made.snapshotMs = milliseconds(4);
     made.aboveSinceMs = milliseconds(5);
     made.reservation = {
-      ...{ vmid: vmid(200), address: '10.0.0.1', nonce: 'n', startedMs: milliseconds(1) },
-      ...{ reason: 'r', boot: 'a', begun: true, pid: 12, ended: undefined, orphanedMs: undefined },
+      vmid: vmid(200),
+      address: '10.0.0.1',
+      nonce: 'a'.repeat(32),
+      startedMs: milliseconds(1),
+      reason: 'r',
+      boot: 'a',
+      begun: true,
+      pid: 12,
+      ended: undefined,
+      orphanedMs: undefined,
     };
     made.members.set(vmid(201), { ...newMemory('why'), failed: 2 });
     made.failures.set('out', { count: 2, retryAtMs: milliseconds(99), message: 'no space' });
