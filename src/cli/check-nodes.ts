@@ -3,9 +3,13 @@ import type { ProcessContext } from '../app/context.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
 import type { FarNode } from '../app/world.ts';
 import type { Config } from '../config/model.ts';
+import { type ConfigOnNode, onNode } from '../config/on-node.ts';
+import { manage } from '../config/resolve.ts';
+import { lackWords } from '../core/day-seen.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds } from '../core/units.ts';
 import { table } from '../output/table.ts';
+import { type GuestLack, lackLines } from './lack-lines.ts';
 
 /** For all nodes together: whoever checks a configuration waits for the answer. */
 const LIMIT_MS = milliseconds(15_000);
@@ -15,7 +19,7 @@ const LIMIT_MS = milliseconds(15_000);
  * @param limitMs after which those that have not answered are named as such
  */
 export async function nodeLines(
-  config: Pick<Config, 'nodes'>,
+  config: Config,
   context: Pick<ProcessContext, 'clock' | 'paths' | 'env'>,
   limitMs = LIMIT_MS,
 ): Promise<readonly string[]> {
@@ -32,7 +36,9 @@ export async function nodeLines(
       const { host = '', port = 0 } = config.nodes[index] ?? {};
       return [name, `${host}:${port}`, ...(states[index] ?? [])];
     });
-    return ['', 'Other nodes:', '', ...table([['NODE', 'HOST', 'CONTAINERS', 'STATE'], ...rows])];
+    const head = ['NODE', 'HOST', 'CONTAINERS', 'STATE'];
+    const lacks = far.flatMap((one) => nodeLacks(one, onNode(config, one.name)));
+    return ['', 'Other nodes:', '', ...table([head, ...rows]), ...lacks];
   } finally {
     ending.abort();
     for (const { close } of far) close();
@@ -47,4 +53,18 @@ function stateOf({ eyes }: Pick<FarNode, 'eyes'>): readonly string[] {
   const { cpus } = eyes.host.observe();
   const problem = listed.ok ? (cpus.ok ? undefined : cpus.detail) : listed.detail;
   return [listed.ok ? `${listed.value.size}` : '-', plainText(problem ?? 'reached')];
+}
+
+/** Of each guest whose memory cannot be proven there, what is missing for it to shrink. */
+function nodeLacks({ name, eyes }: FarNode, config: ConfigOnNode): readonly string[] {
+  const listed = eyes.guests.list();
+  if (!listed.ok) return [];
+  const lacks = [...listed.value.values()].flatMap((guest): readonly GuestLack[] => {
+    if (!guest.ok || eyes.cgroups.capabilities(guest.value.vmid)?.workingSet !== false) return [];
+    const management = manage(config, guest.value);
+    if (management.kind === 'ignored') return [];
+    const lack = lackWords(management.policy.memory.unproven === true, undefined);
+    return lack === undefined ? [] : [[guest.value.vmid, lack]];
+  });
+  return lackLines(lacks).map((line) => `${name}: ${line}`);
 }

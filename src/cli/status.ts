@@ -9,6 +9,7 @@ import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
+import { type GuestLack, lackLines } from './lack-lines.ts';
 import {
   type Colour,
   type Column,
@@ -103,10 +104,16 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
     ...(rows.length === 0
       ? ['There are no containers on this node.']
       : fitted(COLUMNS, rows, view, (row, text) => tinted(paint, containers[row], text))),
+    ...lackLines(lacksOf(containers)).flatMap((text) => said(text)),
     ...groupSummary(report.groups ?? []).map((line) => clip(plainText(line), view.width)),
     ...otherLines(report).flatMap((text) => said(text)),
   ];
 }
+
+const lacksOf = (containers: readonly ContainerRow[]): readonly GuestLack[] =>
+  containers.flatMap(({ vmid, memory }) =>
+    'lack' in memory && memory.lack !== undefined ? [[vmid, memory.lack] as const] : [],
+  );
 
 /** The order of the rows; each column that has a number begins with the largest. */
 const ORDERS: Readonly<Partial<Record<string, (row: ContainerRow) => number | string>>> = {

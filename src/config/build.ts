@@ -54,6 +54,7 @@ function containerPolicy(
       maxMib: typeof values.max_memory === 'number' ? mib(values.max_memory) : undefined,
       ...ofGiven(values.min_memory, values.max_memory),
       mayUseSwap: values.shrink_into_swap,
+      ...(values.memory_shrink === 'unproven' && { unproven: true }),
     },
     stepFactor: STEP_FACTOR[values.behaviour],
     timing: {
@@ -120,20 +121,27 @@ function tier({ name, values }: Section<TierValues>, defaults: Partial<DefaultVa
   const lowest = inForce(defaults, own.cpu_unit);
   const below = over<Omit<TierValues, OfTierOnly>>(lowest, known?.values ?? {});
   const differs = minimaOf(lowest);
+  const policy = containerPolicy(name, over<Omit<TierValues, OfTierOnly>>(below, own), {
+    cores: own.min_cores !== undefined || (differs.cores && !known?.values.min_cores),
+    memory: own.min_memory !== undefined || (differs.memory && !known?.values.min_memory),
+  });
   return {
     name,
     ownTag: tierTag(name),
     containers: selector(members, guests),
     machines: selector(vms, guests),
     policy: {
-      ...containerPolicy(name, over<Omit<TierValues, OfTierOnly>>(below, own), {
-        cores: own.min_cores !== undefined || (differs.cores && !known?.values.min_cores),
-        memory: own.min_memory !== undefined || (differs.memory && !known?.values.min_memory),
-      }),
+      ...(own.memory_shrink === 'proven' ? neverUnproven(policy) : policy),
       ...(preset !== undefined && { preset: presetInUse(preset, own) }),
     },
   };
 }
+
+/** A tier says so against its node; `DEFAULT` does not, since the sample file names its default. */
+const neverUnproven = (policy: ContainerPolicy): ContainerPolicy => ({
+  ...policy,
+  memory: { ...policy.memory, unproven: false },
+});
 
 function presetInUse(name: PresetName, own: Partial<TierValues>): PresetInUse {
   const { values, because } = presetOf(name);

@@ -74,6 +74,9 @@ export const LOG_FORMATS = ['text', 'json'] as const;
 const MANAGED = ['all', 'listed', 'tagged'] as const;
 const SCALING_MODES = ['threshold', 'boost', 'adaptive', 'observe'] as const;
 const CPU_UNITS = ['cores', 'cpulimit'] as const;
+const MEMORY_SHRINKS = ['proven', 'unproven'] as const;
+const WHEN_UNPROVEN =
+  'By the API: whether memory may shrink though nothing can be proven, after a whole day was seen';
 const ADMISSIONS = ['normal', 'strict'] as const;
 const BEHAVIOURS = ['conservative', 'normal', 'aggressive'] as const;
 /** The help that `scaling_mode: boost` gives a container whose CPU is saturated. */
@@ -199,6 +202,7 @@ const containerKeys = {
   shrink_into_swap: yesOrNo(
     'Whether memory may shrink so far that a container has to swap out',
   ).usually(false),
+  memory_shrink: oneOf(MEMORY_SHRINKS, WHEN_UNPROVEN).usually('proven'),
   behaviour: oneOf(
     BEHAVIOURS,
     'How large the steps are: conservative halves them, aggressive doubles them',
@@ -698,6 +702,7 @@ const nodeSection = {
     '32 bytes in hex with colons, as `pvenode cert info` shows them',
   ),
   verify_tls: yesOrNo('Whether the certificate of the node is checked').usually(true),
+  memory_shrink: oneOf(MEMORY_SHRINKS, `${WHEN_UNPROVEN}; what a tier says counts first`),
   identity_file: absolutePath(
     'file',
     'With ssh: the private key to log in with, which must have no passphrase',

@@ -117,7 +117,10 @@ function whyItself(section: Section<NodeValues>, self: Self): string | undefined
 type Key = keyof NodeValues & string;
 
 const KEYS_OF = {
-  api: ['token_id', 'token_secret', 'password', 'ca_file', 'fingerprint', 'verify_tls'],
+  api: [
+    ...(['token_id', 'token_secret', 'password', 'ca_file', 'fingerprint', 'verify_tls'] as const),
+    'memory_shrink',
+  ],
   ssh: ['identity_file', 'known_hosts', 'jump'],
 } as const;
 
@@ -213,6 +216,7 @@ export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | 
     node: isAny ? undefined : (node ?? name),
     credentials,
     trust: trustOf(values),
+    ...(values.memory_shrink !== undefined && { unproven: values.memory_shrink === 'unproven' }),
   };
 }
 

@@ -1,4 +1,5 @@
-import { type Config, deepFreeze, type Members, type Selector } from './model.ts';
+import type { ContainerPolicy } from '../core/policy.ts';
+import { type Config, deepFreeze, type Members, type NodeConfig, type Selector } from './model.ts';
 import { scopeOf } from './node-scope.ts';
 
 /** What a configuration comes to on one node: who is named for another node only is not in it. */
@@ -24,12 +25,20 @@ export function onNode(config: Config, node: string): ConfigOnNode {
   });
   return deepFreeze({
     ...{ ...config, here: node, isFar: entry !== undefined, ignored: own(config.ignored) },
+    defaults: policyOn(config.defaults, entry),
     tiers: config.tiers.map((tier) => ({
-      ...tier,
+      ...{ ...tier, policy: policyOn(tier.policy, entry) },
       ...{ containers: own(tier.containers), machines: own(tier.machines) },
     })),
     groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
   });
+}
+
+/** Where a policy does not say whether memory shrinks without a proof, the node does. */
+function policyOn(policy: ContainerPolicy, entry: NodeConfig | undefined): ContainerPolicy {
+  const unproven = entry?.connection === 'api' ? entry.unproven : undefined;
+  if (policy.memory.unproven !== undefined || unproven === undefined) return policy;
+  return { ...policy, memory: { ...policy.memory, unproven } };
 }
 
 const isHere = (

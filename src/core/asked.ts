@@ -80,7 +80,7 @@ const unitOf = (decision: Decision): CpuUnit => decision.unit ?? 'cores';
 
 /** While these hold, what a guest could do without is not known. */
 const BARS_LESS: ReadonlySet<HoldReason['kind']> = new Set<HoldReason['kind']>([
-  ...(['missing', 'need-unseen', 'balloon-moves'] as const),
+  ...(['missing', 'need-unseen', 'day-unseen', 'balloon-moves'] as const),
 ]);
 
 /** The change, why it must not be made, or undefined if it has so much already. */

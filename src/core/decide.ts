@@ -1,6 +1,7 @@
 import { MEMORY_QUANTUM_MIB, type Resource } from './allocation.ts';
 import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
 import { lacksLimit, lacksProof, lacksWorkingSet } from './capabilities.ts';
+import { asSeen } from './day-seen.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
@@ -384,12 +385,14 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   };
   const judged = asSettable(guest, arbitrate(one, timesOf(input, 'memory')), maxMib);
   if (judged.verdict !== 'shrink') return judged;
-  if (lacksWorkingSet(state)) {
+  const isUnseen = lacksWorkingSet(state);
+  if (isUnseen && (policy.memory.unproven !== true || guest.reaches !== undefined)) {
     return { verdict: 'hold', because: { kind: 'need-unseen' }, measured: judged.measured };
   }
   const because = beyondNeed(judged) ?? moving ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
+  if (isUnseen) return asSeen(verdict, record.day);
   // A guest cannot be asked what it could do without, whatever the kernel of its host can.
   const isUnasked = guest.reaches !== undefined || lacksProof(state);
   return isUnasked ? withoutProof(verdict, memory, guest) : verdict;

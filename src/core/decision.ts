@@ -76,6 +76,8 @@ export interface Measured {
   readonly mibPerS?: number;
   /** Memory: what is not taken back, however idle it is. */
   readonly kept?: Kept;
+  /** Memory: the most that was used in the day that stands in for a proof. */
+  readonly dayPeakMib?: number;
   /** Mode `adaptive`: what was weighed. */
   readonly forecast?: Forecast;
 }
@@ -169,6 +171,10 @@ export type HoldReason =
   | { readonly kind: 'cannot-prove'; readonly guest?: 'qemu' | undefined }
   /** The node does not tell what it needs of its memory, so nothing of that can be taken. */
   | { readonly kind: 'need-unseen' }
+  /** There neither was a whole day seen of it yet, which stands in for that. */
+  | { readonly kind: 'day-unseen'; readonly leftMs: number }
+  /** There it keeps the most that it used in a day, and a quarter more. */
+  | { readonly kind: 'kept-unseen'; readonly peakMib: number; readonly mib: number }
   /** A step rests on the average of several observations. */
   | { readonly kind: 'too-few-observations'; readonly have: number; readonly want: number }
   /** Demand comes and goes: what was taken was needed again within an hour. */

@@ -1,4 +1,5 @@
 import type { Resource } from './allocation.ts';
+import { ofDayWords } from './day-seen.ts';
 import type {
   Change,
   Hold,
@@ -220,6 +221,8 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'unproven-lately':
     case 'cannot-prove':
     case 'need-unseen':
+    case 'day-unseen':
+    case 'kept-unseen':
     case 'started-lately':
     case 'memory-pressure':
     case 'refaults':
@@ -299,7 +302,7 @@ function wouldWords(resource: Resource, would: number, measured: Measured | unde
 
 type KeepReason = Because<
   | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
-  | 'need-unseen'
+  | ('need-unseen' | 'day-unseen' | 'kept-unseen')
   | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth')
 >;
 
@@ -320,6 +323,10 @@ function keepWords(because: KeepReason): string {
       return cannotProve(because);
     case 'need-unseen':
       return 'what it needs of its memory cannot be seen from here, so none is taken back';
+    case 'day-unseen':
+      return `${UNPROVABLE}, so none is taken before ${ofDayWords(because.leftMs)} was seen`;
+    case 'kept-unseen':
+      return keptUnseen(because);
     case 'started-lately':
       return (
         'it needs less, but was started lately and may still be warming up, ' +
@@ -333,6 +340,12 @@ function keepWords(because: KeepReason): string {
       return `its swap has grown by ${Math.ceil(because.mib)} MB`;
   }
 }
+
+const UNPROVABLE = 'nothing can be proven of its memory here';
+
+const keptUnseen = ({ peakMib, mib }: Because<'kept-unseen'>): string =>
+  `it used up to ${Math.round(peakMib)} MB in the day that was seen, ` +
+  `and with a quarter more it keeps ${mib} MB, since ${UNPROVABLE}`;
 
 /** Whatever is set would come to nothing. */
 function noUse(

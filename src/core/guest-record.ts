@@ -1,5 +1,6 @@
 import type { Allocation, Resource } from './allocation.ts';
 import type { Between } from './between.ts';
+import type { DaySeen } from './day-seen.ts';
 import type { Rule } from './decision.ts';
 import type { GuestIdentity } from './identity.ts';
 import type { Learnt } from './learnt.ts';
@@ -37,6 +38,8 @@ export interface GuestRecord {
   given: Allocation | undefined;
   /** How often it was short of memory; undefined: that is not told, or nothing was seen yet. */
   shortages: Shortages | undefined;
+  /** What was seen of its memory where nothing can be proven, and it may shrink all the same. */
+  day: DaySeen | undefined;
   /** The operation that writes its values anew under a lock: a restore, for example. */
   rewriter: string | undefined;
   /** What a change under way is to bring about: saved before it, so that a crash loses nothing. */
@@ -202,6 +205,7 @@ export function newGuestRecord(): GuestRecord {
     known: undefined,
     given: undefined,
     shortages: undefined,
+    day: undefined,
     rewriter: undefined,
     intended: undefined,
     unsettled: undefined,

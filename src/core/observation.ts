@@ -57,6 +57,8 @@ export interface CgroupSample {
   readonly atMs: Milliseconds;
   /** Inode of the cgroup directory. A restarted container has another one. */
   readonly identity: number;
+  /** Since its start; only where a node tells no more of a guest than what it uses. */
+  readonly upMs?: Milliseconds;
   readonly life: Reading<CgroupLife>;
   readonly cpu: Reading<CpuCounters>;
   readonly memory: Reading<MemoryCounters>;

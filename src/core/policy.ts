@@ -73,6 +73,8 @@ export interface ContainerPolicy {
     readonly ofGiven?: OfGiven;
     /** Whether what its free swap could hold counts as memory that it can do without. */
     readonly mayUseSwap: boolean;
+    /** Whether it may shrink where a node cannot prove that less is enough; undefined: not said. */
+    readonly unproven?: boolean;
   };
   /** All steps are multiplied by it: conservative 0.5, normal 1, aggressive 2. */
   readonly stepFactor: number;

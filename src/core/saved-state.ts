@@ -1,4 +1,5 @@
 import type { Allocation, Resource } from './allocation.ts';
+import type { DaySeen } from './day-seen.ts';
 import type {
   Boost,
   Differing,
@@ -49,6 +50,7 @@ export interface SavedGuest {
   readonly known?: Maybe<Allocation>;
   readonly given?: Maybe<Allocation>;
   readonly shortages?: Maybe<Shortages>;
+  readonly day?: Maybe<DaySeen>;
   readonly intended?: Maybe<Intended>;
   readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
@@ -106,11 +108,11 @@ export function toSaved(
 function savedGuest(record: GuestRecord): SavedGuest {
   const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
     record;
-  const { shortages } = record;
+  const { shortages, day } = record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
     ...{ identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange },
-    shortages,
+    ...{ shortages, day },
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
@@ -144,8 +146,9 @@ export function takeOver(
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);
-    const { identity, grantMib, known, given, shortages, intended, lastChange } = guest;
-    Object.assign(record, { identity, grantMib, known, given, shortages, intended, lastChange });
+    const { identity, grantMib, known, given, shortages, day, intended, lastChange } = guest;
+    Object.assign(record, { identity, grantMib, known, given, shortages, day });
+    Object.assign(record, { intended, lastChange });
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }

@@ -37,6 +37,9 @@ export async function carryOut(
       lowering: {
         fromMib: memory.measured.before,
         swapStays: memory.measured.swapStays ?? false,
+        ...(memory.measured.dayPeakMib !== undefined && {
+          dayPeakMib: memory.measured.dayPeakMib,
+        }),
       },
     }),
     refuse: () => whyNotNow(world, planned, context),

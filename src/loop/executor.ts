@@ -1,10 +1,13 @@
+import { whyNotUnseen } from '../core/day-seen.ts';
 import { explainUnproven } from '../core/explain.ts';
 import { isStopped } from '../core/guest-state.ts';
 import { guestNoun } from '../core/guest-words.ts';
-import type { GuestConfig } from '../core/observation.ts';
+import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { pauseAfter } from '../core/pause.ts';
 import { provenBelow, takesMemory, type Unproven } from '../core/proof.ts';
+import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
+import { memoryUsage } from '../core/usage.ts';
 import { type Verification, verify } from '../core/verify.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
@@ -43,7 +46,8 @@ export async function apply(
     set(world, wish, (request) => setContainer(world, wish, request, down, context));
   if (!takes) return held();
   if (world.cgroups.capabilities(vmid)?.workingSet === false) {
-    return { kind: 'overtaken', note: NEED_UNSEEN };
+    const why = whyUnseen(wish, memoryMib, sample);
+    return why === undefined ? held() : { kind: 'overtaken', note: why };
   }
 
   const down = await holdDown(world, { vmid, toMib: memoryMib, ...wish.lowering });
@@ -63,6 +67,20 @@ export async function apply(
 
 const NEED_UNSEEN =
   'what it needs of its memory cannot be seen from here, so that is not lowered while it runs';
+
+/** Why memory is not lowered unproven; undefined: a day that was seen allows it. */
+function whyUnseen(
+  { lowering }: Wish,
+  toMib: number,
+  sample: Reading<CgroupSample>,
+): string | undefined {
+  const { fromMib, dayPeakMib } = lowering ?? {};
+  if (fromMib === undefined || dayPeakMib === undefined) return NEED_UNSEEN;
+  const usage = sample.ok ? memoryUsage(undefined, sample.value) : sample;
+  if (!usage.ok) return `its memory could not be read once more before shrinking: ${usage.detail}`;
+  return whyNotUnseen({ fromMib, toMib, dayPeakMib, usedMib: usage.value.workingSetMib });
+}
+
 const OVERTAKEN = 'its configuration was changed meanwhile; deciding anew';
 
 /** Why nothing that was decided on this configuration is to be done any more. */

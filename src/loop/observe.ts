@@ -1,4 +1,4 @@
-import { afterObservation } from '../core/after-observation.ts';
+import { afterObservation, type Observation } from '../core/after-observation.ts';
 import { isAwayTooLong } from '../core/away.ts';
 import {
   type Between,
@@ -12,6 +12,7 @@ import {
   withSample,
 } from '../core/between.ts';
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
+import { seeDay } from '../core/day-seen.ts';
 import type { HandHold } from '../core/decide.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
@@ -169,8 +170,9 @@ function logLacking(log: Log, capabilities: Capabilities): void {
 }
 
 const NO_WORKING_SET =
-  'What containers need of their memory cannot be seen from here, nor whether they wait: no ' +
-  'memory is taken back; memory grows, and CPU goes both ways';
+  'What containers need of their memory cannot be seen from here, nor whether they wait: ' +
+  'memory is taken back only if `memory_shrink: unproven` says so; memory grows, and CPU goes ' +
+  'both ways';
 
 const NO_PRESSURE =
   'This kernel gives no pressure information (PSI), so waiting for CPU or memory is seen ' +
@@ -245,6 +247,7 @@ function observeContainer(
     ...{ cpu, memory, policy, between: same, early: urgent },
     ...{ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() },
   });
+  noteDay(record, now, { memory, policy, between: same, wallMs: clock.wallMs() });
   const share = shareOf(cpu);
   const counted = countSaturated({
     same,
@@ -277,6 +280,24 @@ function observeContainer(
       memoryPressure: now.memoryPressure,
     },
   };
+}
+
+/** Only where it may be needed: a day takes the place of a proof that cannot be had. */
+function noteDay(
+  record: GuestRecord,
+  { upMs }: CgroupSample,
+  {
+    memory,
+    policy,
+    between,
+    wallMs,
+  }: Pick<Observation, 'memory' | 'policy' | 'between' | 'wallMs'>,
+): void {
+  if (upMs === undefined || policy?.memory.unproven !== true) record.day = undefined;
+  else if (memory.ok) {
+    const usedMib = Math.max(memory.value.workingSetMib, between?.memoryPeak ?? 0);
+    record.day = seeDay(record.day, { usedMib, upMs, wallMs });
+  }
 }
 
 /** It is the host that has too little, and no larger limit of the container would help. */

@@ -17,7 +17,10 @@ export interface Wish {
   readonly target: Partial<Allocation>;
   readonly purpose: BackupPurpose;
   /** If memory is taken: what else is known of that. */
-  readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'>;
+  readonly lowering?: Pick<Lowering, 'fromMib' | 'swapStays'> & {
+    /** The day that stands in for a proof, where there is none. */
+    readonly dayPeakMib?: number;
+  };
   /** Asked right before: why it must not be made any more. */
   readonly refuse?: () => Promise<string | undefined>;
   /** Done when nothing can hinder the change any more. */

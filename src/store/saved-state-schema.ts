@@ -92,6 +92,12 @@ const guest = z.object({
       killedWallMs: maybe(moment),
     }),
   ),
+  day: maybe(
+    z.object({
+      ...{ sinceMs: moment, atMs: moment, openMs: number, openMib: number },
+      hours: z.array(number).check(z.maxLength(24)),
+    }),
+  ),
   intended: maybe(intended),
   unsettled: maybe(z.object({ keys: z._default(z.array(z.string()), []), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),

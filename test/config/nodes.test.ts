@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import { secretsOf } from '../../src/config/notify.ts';
+import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 
 const PRINT = Array.from({ length: 32 }, () => '5b').join(':');
@@ -140,6 +141,37 @@ describe('NODES', () => {
     ]);
     expect(problems('    connection: ssh\n    jump: -oProxyCommand=x\n')).toHaveLength(1);
     expect(problems('    connection: ssh\n    user: -x\n')).toHaveLength(1);
+  });
+
+  it('says whether memory may shrink unproven, where no tier says it', () => {
+    const text = `DEFAULT:
+  memory_shrink: proven
+TIER_DB:
+  lxc_containers: [101]
+  memory_shrink: proven
+TIER_WEB:
+  lxc_containers: [102]
+NODES:
+  lab:
+    host: h
+    memory_shrink: unproven
+${LOGIN}  two:
+    host: i
+${LOGIN}`;
+    const { config } = loaded(text);
+    const said = (node: string) => {
+      const { defaults, tiers } = onNode(config, node);
+      return [defaults, ...tiers.map(({ policy }) => policy)].map(({ memory }) => memory.unproven);
+    };
+    expect(said('lab')).toEqual([true, false, true]);
+    expect(said('two')).toEqual([undefined, false, undefined]);
+    const all = loaded(text.replace('memory_shrink: proven', 'memory_shrink: unproven'));
+    expect(onNode(all.config, 'two').defaults.memory.unproven).toBe(true);
+    const ssh = 'NODES: {a: {host: h, connection: ssh, memory_shrink: unproven}}';
+    const result = parseConfig(ssh, 'f.yaml', {});
+    expect(result.ok ? '' : result.problems.map(renderProblem).join()).toContain(
+      'memory_shrink: is for nodes that are reached by the API',
+    );
   });
 
   it('has secrets that no log may hold', () => {

@@ -720,6 +720,33 @@ describe('a node that does not tell what its guests need of their memory', () =>
     expect(becauseOf(decisionOn('memory', idle, { state }))).toEqual({ kind: 'need-unseen' });
     expect(decisionOn('cores', idle, { state })).toMatchObject({ verdict: 'shrink' });
   });
+
+  it('has some taken back where that is asked for, after a day', () => {
+    const plain = policy();
+    const own = { ...plain, memory: { ...plain.memory, unproven: true } };
+    const management = { kind: 'managed', policy: own, mode: 'act', because: 'DEFAULT' } as const;
+    const how = { manage: () => management };
+    const unproven = (peakMib: number | undefined) => {
+      const state = { ...newLoopState(), capabilities: unseen.capabilities };
+      if (peakMib === undefined) return { state, ...how };
+      const atMs = milliseconds(0);
+      const hours = Array<number>(24).fill(peakMib);
+      recordOf(state, vmid(101)).day = {
+        ...{ sinceMs: atMs, atMs, openMs: atMs, openMib: peakMib, hours },
+      };
+      return { state, ...how };
+    };
+    expect(becauseOf(decisionOn('memory', idle, unproven(undefined)))).toEqual({
+      ...{ kind: 'day-unseen', leftMs: 86_400_000 },
+    });
+    expect(decisionOn('memory', idle, unproven(400))).toMatchObject({
+      ...{ verdict: 'shrink', after: 6144, measured: { dayPeakMib: 400 } },
+    });
+    expect(decisionOn('memory', idle, unproven(5600))).toMatchObject({ after: 7008 });
+    expect(becauseOf(decisionOn('memory', idle, unproven(7000)))).toEqual({
+      ...{ kind: 'kept-unseen', peakMib: 7000, mib: 8752 },
+    });
+  });
 });
 
 describe('a kernel without a controller', () => {

@@ -252,6 +252,25 @@ describe('nothing is done', () => {
     expect((await carry(node, growMemory)).kind).toBe('confirmed');
   });
 
+  it('when a day stands in for that, and more is used by now than it allows', async () => {
+    const node = nodeWithOne();
+    node.tellsNeed = false;
+    const { memory = memoryChange(101, 1024, 768) } = shrinkMemory;
+    const ofDay = (after: number): PlannedChange => ({
+      ...shrinkMemory,
+      memory: { ...memory, after, measured: { ...memory.measured, dayPeakMib: 300 } },
+    });
+    const tooFar = await expectNothing(node, ofDay(752));
+    expect(tooFar).toMatchObject({ kind: 'overtaken', note: expect.stringMatching(/a quarter/) });
+    const tooMuch = await expectNothing(node, ofDay(768), () => {
+      node.get(101).memory = { ...node.get(101).memory, current: 650, anon: 650 };
+    });
+    expect(tooMuch).toMatchObject({ kind: 'overtaken', note: expect.stringMatching(/816 MB/) });
+    node.get(101).memory = { ...node.get(101).memory, current: 200, anon: 200 };
+    expect((await carry(node, ofDay(768))).kind).toBe('confirmed');
+    expect(node.get(101).limitMib).toBe(768);
+  });
+
   it('when the backup fails: no pct call', async () => {
     const node = nodeWithOne();
     node.backupFailure = 'no space left on the device';

@@ -1,4 +1,5 @@
 import { lacksProof, lacksWorkingSet } from '../capabilities.ts';
+import { type DaySeen, lackWords, leastUnseen, peakOfSeen } from '../day-seen.ts';
 import type { ContainerObservation, MemoryUsage } from '../observation.ts';
 import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
@@ -22,7 +23,7 @@ export function memoryGuards(
     guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
     ...graceGuards(container, policy, input),
     ...(seen === undefined ? [] : distressGuards(seen)),
-    proofGuard(container, input),
+    proofGuard(container, policy, input),
     budgetGuard(course, input),
     hostGuard(input),
   ];
@@ -67,11 +68,12 @@ function distressGuards(seen: MemoryUsage): readonly Guard[] {
 }
 
 /** Every shrink is proven first; one that could not be is not tried again soon. */
-function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInput): Guard {
-  if (lacksWorkingSet(state)) {
-    const says = 'what it needs cannot be seen from here, so no memory is taken back';
-    return guard('test shrink', true, says, { supported: false });
-  }
+function proofGuard(
+  { vmid }: ContainerObservation,
+  policy: ContainerPolicy,
+  { state, nowMs }: ReportInput,
+): Guard {
+  if (lacksWorkingSet(state)) return dayGuard(state.guests.get(vmid)?.day, policy);
   if (lacksProof(state)) {
     const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
     return guard('test shrink', false, says, { supported: false });
@@ -84,6 +86,17 @@ function proofGuard({ vmid }: ContainerObservation, { state, nowMs }: ReportInpu
   return guard('test shrink', leftMs > 0, `${tries}; ${next}`, {
     ...{ attempts: retry.count, leftSeconds: Math.max(0, secondsOf(leftMs)) },
   });
+}
+
+/** Where nothing can be proven, a day that was seen stands in for it, if that is allowed. */
+function dayGuard(day: DaySeen | undefined, { memory }: ContainerPolicy): Guard {
+  const lack = lackWords(memory.unproven === true, day);
+  if (lack !== undefined) return guard('test shrink', true, lack, { supported: false });
+  const peakMib = day === undefined ? 0 : peakOfSeen(day);
+  const leastMib = leastUnseen(peakMib);
+  const used = `it used ${Math.round(peakMib)} MB at most in the day that was seen`;
+  const says = `nothing can be proven here; ${used}, so it keeps ${leastMib} MB`;
+  return guard('test shrink', false, says, { supported: false, leastMib });
 }
 
 function budgetGuard({ decided, planned }: Course, { available }: ReportInput): Guard {

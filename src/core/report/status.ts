@@ -1,4 +1,6 @@
 import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
+import { lacksWorkingSet } from '../capabilities.ts';
+import { lackWords } from '../day-seen.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange, Shortages } from '../guest-record.ts';
@@ -141,6 +143,8 @@ export interface MemoryRow {
   readonly percent: number;
   readonly cacheMib: number;
   readonly swapMib: number;
+  /** What is missing for it to shrink, where nothing can be proven of it; left out: nothing. */
+  readonly lack?: string;
 }
 
 export interface AllocationRow extends Allocation {
@@ -251,7 +255,7 @@ function containerRow(
     ...{ vmid, name, ...(config.ok && kindOf(config.value)) },
     ...{ ...managementOf(container, input), state: stateOf(state) },
     cpu: cpuRow(container, usage),
-    memory: memoryRow(container, usage, now),
+    memory: memoryRow(container, usage, now, lackOf(container, input)),
     allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },
     need: { cores: needOf('cores'), memoryMib: needOf('memory') },
     pressure: pressureOf(usage),
@@ -295,6 +299,7 @@ function memoryRow(
   container: ContainerObservation,
   usage: ContainerUsage | undefined,
   now: GuestConfig | undefined,
+  lack: string | undefined,
 ) {
   if (usage === undefined) return absent(container);
   if (!usage.memory.ok) return { missing: plainText(usage.memory.detail) };
@@ -303,8 +308,16 @@ function memoryRow(
   const row: MemoryRow = {
     ...{ usedMib: short(workingSetMib), percent: percentOf(workingSetMib / limit) },
     ...{ cacheMib: short(cacheMib), swapMib: short(swapMib) },
+    ...(lack !== undefined && { lack }),
   };
   return row;
+}
+
+function lackOf({ vmid, config }: ContainerObservation, input: ReportInput): string | undefined {
+  const management = config.ok ? input.manage(config.value) : undefined;
+  if (management?.kind !== 'managed' || !lacksWorkingSet(input.state)) return undefined;
+  const { unproven = false } = management.policy.memory;
+  return lackWords(unproven, input.state.guests.get(vmid)?.day);
 }
 
 function absent({ state }: ContainerObservation): Absent {

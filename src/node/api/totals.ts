@@ -7,6 +7,7 @@ import {
   type Milliseconds,
   mibToBytes,
   microseconds,
+  milliseconds,
 } from '../../core/units.ts';
 import type { SeenGuest } from './resources.ts';
 
@@ -72,7 +73,7 @@ export function sampleOf(seen: SeenGuest, total: Total, limitMib: Mib): CgroupSa
     ...{ limitHits: 0, oomKills: 0, ooms: undefined, own: undefined },
   };
   return {
-    ...{ atMs: total.atMs, identity: total.life },
+    ...{ atMs: total.atMs, identity: total.life, upMs: milliseconds(seen.uptimeS * 1000) },
     life: present({ populated: true, frozen: false }),
     ...{ cpu: present(cpu), memory: present(memory) },
     ...{ cpuPressure: NOT_TOLD, memoryPressure: NOT_TOLD },

@@ -41,6 +41,8 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },
   'cannot-prove': { kind: 'cannot-prove' },
   'need-unseen': { kind: 'need-unseen' },
+  'day-unseen': { kind: 'day-unseen', leftMs: 3_600_000 },
+  'kept-unseen': { kind: 'kept-unseen', peakMib: 400, mib: 512 },
   'too-few-observations': { kind: 'too-few-observations', have: 1, want: 3 },
   flapping: { kind: 'flapping', flaps: 3, leftMs: 7_200_000 },
   cooldown: { kind: 'cooldown', toward: 'shrink', leftMs: 120_000 },
