@@ -5,6 +5,7 @@ import { learnCores, learnMemory } from './learning.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
 import { addSeen } from './pace.ts';
 import type { ContainerPolicy } from './policy.ts';
+import { isCrowded } from './pvestatd-memory.ts';
 import type { Reading } from './reading.ts';
 import { isHeldBack, oomFloorMib } from './shortage.ts';
 import type { Milliseconds } from './units.ts';
@@ -27,6 +28,7 @@ export interface Observation {
 /** Takes in what a cycle has seen of a guest that runs. */
 export function afterObservation(record: GuestRecord, seen: Observation): void {
   keepSeen(record, seen);
+  noteCrowded(record, seen);
   if (seen.policy !== undefined) learnSeen(record, seen, seen.policy);
   if (!seen.memory.ok) return;
   noteStarvation(record, seen.memory.value, seen.nowMs);
@@ -69,8 +71,14 @@ function learnSeen(
 ): void {
   if (scaling === 'adaptive' && seen.cpu.ok) learnCores(cores, seen.cpu.value, seen.wallMs);
   const mib = life.seen.memory.at(-1);
-  if (!seen.memory.ok || mib === undefined) return;
+  if (!seen.memory.ok || mib === undefined || seen.memory.value.countsCache) return;
   learnMemory(memory, seen.memory.value, mib.peak, seen.wallMs);
+}
+
+/** A gap, too, ends it. */
+function noteCrowded({ life }: GuestRecord, { memory, policy, nowMs }: Observation): void {
+  const isSo = memory.ok && policy !== undefined && isCrowded(memory.value, policy);
+  life.crowdedMs = isSo ? (life.crowdedMs ?? nowMs) : undefined;
 }
 
 function noteStarvation(record: GuestRecord, memory: MemoryUsage, atMs: Milliseconds): void {

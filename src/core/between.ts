@@ -134,7 +134,9 @@ export function countedOn(
   saturatedAt: number,
 ): Saturated {
   const share = shareOf(cpu);
-  const full = memory.ok ? memory.value.workingSetMib / config.memoryMib : undefined;
+  // What is full of page cache is saturated by it for good, and nothing of it is urgent.
+  const isSeen = memory.ok && memory.value.countsCache === undefined;
+  const full = isSeen ? memory.value.workingSetMib / config.memoryMib : undefined;
   return {
     cores: countOf(before.cores, share, saturatedAt),
     memory: countOf(before.memory, full, saturatedAt),

@@ -38,6 +38,7 @@ import {
 } from './policies/threshold.ts';
 import type { ContainerPolicy, HostPolicy, Management } from './policy.ts';
 import { withoutProof } from './proof.ts';
+import { onPvestatd } from './pvestatd-memory.ts';
 import { isMissed, oomFloorMib, whyShort } from './shortage.ts';
 import { cores, type Milliseconds, mib, type Vmid } from './units.ts';
 import { usableCpus } from './usage.ts';
@@ -383,7 +384,8 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
       },
     }),
   };
-  const judged = asSettable(guest, arbitrate(one, timesOf(input, 'memory')), maxMib);
+  const asked = arbitrate(one, timesOf(input, 'memory'));
+  const judged = asSettable(guest, byItsFigure(asked, { guest, memory, record, nowMs }), maxMib);
   if (judged.verdict !== 'shrink') return judged;
   const isUnseen = lacksWorkingSet(state);
   if (isUnseen && (policy.memory.unproven !== true || guest.reaches !== undefined)) {
@@ -396,6 +398,22 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   // A guest cannot be asked what it could do without, whatever the kernel of its host can.
   const isUnasked = guest.reaches !== undefined || lacksProof(state);
   return isUnasked ? withoutProof(verdict, memory, guest) : verdict;
+}
+
+interface Figured {
+  readonly guest: GuestConfig;
+  readonly memory: MemoryUsage;
+  readonly record: Known;
+  readonly nowMs: Milliseconds;
+}
+
+/** A figure that counts page cache is good for less than others. */
+function byItsFigure(verdict: Verdict, { guest, memory, record, nowMs }: Figured): Verdict {
+  if (memory.countsCache === undefined) return verdict;
+  const { crowdedMs } = record.life;
+  const { changedMs } = record.memory;
+  const givenMib = record.given?.memoryMib ?? guest.memoryMib;
+  return onPvestatd(verdict, memory, { crowdedMs, changedMs, givenMib, nowMs });
 }
 
 /** What keeps memory from being scaled at all. */

@@ -53,7 +53,9 @@ export type Limit =
   /** Memory: what was needed lately, and room for a rise. */
   | 'kept'
   /** Memory: no step takes more of it. */
-  | 'quarter';
+  | 'quarter'
+  /** Memory: the figure counts page cache as used; see `pvestatd-memory.ts`. */
+  | 'counts-cache';
 
 /** The numbers behind a decision: cores for `cores`, MiB for `memory`. */
 export interface Measured {
@@ -78,6 +80,8 @@ export interface Measured {
   readonly kept?: Kept;
   /** Memory: the most that was used in the day that stands in for a proof. */
   readonly dayPeakMib?: number;
+  /** Memory: the figure is of pvestatd, which counts page cache as used. */
+  readonly countsCache?: true;
   /** Mode `adaptive`: what was weighed. */
   readonly forecast?: Forecast;
 }
@@ -169,6 +173,7 @@ export type HoldReason =
   | { readonly kind: 'unproven-lately'; readonly attempts: number; readonly retryInMs: number }
   /** No kernel can be asked, and what the guest may need leaves nothing to take. */
   | { readonly kind: 'cannot-prove'; readonly guest?: 'qemu' | undefined }
+  | CountsCache
   /** The node does not tell what it needs of its memory, so nothing of that can be taken. */
   | { readonly kind: 'need-unseen' }
   /** There neither was a whole day seen of it yet, which stands in for that. */
@@ -221,6 +226,15 @@ export type HoldReason =
   | { readonly kind: 'next-cycle' }
   /** Configurations of this node cannot be written now. */
   | { readonly kind: 'paused'; readonly why: string };
+
+/** The figure of pvestatd, which counts page cache as used, is no ground for the step. */
+export interface CountsCache {
+  readonly kind: 'counts-cache';
+  /** `full`: as page cache makes any guest; `enough`: it has what such a figure is good for. */
+  readonly why: 'no-shrink' | 'full' | 'not-for-long' | 'enough';
+  readonly leftMs?: number;
+  readonly mostMib?: number;
+}
 
 /** The configuration says one thing and the kernel another; a change is under way or stuck. */
 export interface NotInForce {

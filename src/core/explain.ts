@@ -2,6 +2,7 @@ import type { Resource } from './allocation.ts';
 import { ofDayWords } from './day-seen.ts';
 import type {
   Change,
+  CountsCache,
   Hold,
   HoldReason,
   Kept,
@@ -80,16 +81,21 @@ const short = (value: number): string => String(Math.round(value * 100) / 100);
 const percent = (ratio: number): string => `${Math.round(ratio * 1000) / 10} %`;
 
 /** The share is of what the container may use: where a cpulimit binds, less than its cores. */
-function usedWords(resource: Resource, { used, share, before, demand }: Measured): string {
+function usedWords(resource: Resource, measured: Measured): string {
+  const { used, share, before, demand, countsCache } = measured;
   const value = resource === 'memory' ? Math.round(used) : short(used);
   const has = withUnit(resource, before);
+  const whose = countsCache ? `; ${COUNTS_CACHE}` : '';
   const waits = demand === undefined ? '' : ` and waits for ${short(demand - used)} more`;
   if (Math.abs(used / before - share) < 0.001) {
-    return `it uses ${value} of its ${has} (${percent(share)})${waits}`;
+    return `it uses ${value} of its ${has} (${percent(share)})${waits}${whose}`;
   }
   const uses = `it uses ${withUnit(resource, used)}`;
-  return `${uses}, ${percent(share)} of what it may use (it has ${has})${waits}`;
+  return `${uses}, ${percent(share)} of what it may use (it has ${has})${waits}${whose}`;
 }
+
+export const COUNTS_CACHE = 'that is the figure of pvestatd, which counts page cache as used';
+export const TELLS_NEED = 'Remedy: a balloon driver that tells what is available';
 
 function ruleWords({ resource, measured, rule, askedBy, boostMs }: Change): string {
   if (askedBy !== undefined) return askedWords(askedBy, boostMs);
@@ -171,6 +177,8 @@ function limitWords(limit: Limit, resource: Resource, measured: Measured): strin
       return measured.kept === undefined ? 'room for a rise is kept' : keptWords(measured.kept);
     case 'quarter':
       return 'one step takes at most a quarter';
+    case 'counts-cache':
+      return `on this figure it grows to 1.25 x what it was given at most. ${TELLS_NEED}`;
   }
 }
 
@@ -198,6 +206,7 @@ function cannotProve({ guest }: Because<'cannot-prove'>): string {
 }
 
 function holdWords(because: HoldReason, resource: Resource, measured?: Measured): string {
+  if (isOfMachine(because)) return machineWords(because);
   switch (because.kind) {
     case 'in-band':
       return `${thresholds(measured)}, so nothing changes`;
@@ -240,8 +249,6 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'narrowed':
     case 'pinned':
     case 'no-controller':
-    case 'fixed':
-    case 'balloon-moves':
       return noUse(because);
     case 'not-in-force':
       return notInForce(resource, because);
@@ -280,13 +287,29 @@ const notScaled = (resource: Resource): string =>
     ? 'its CPU is left as it is, since `scale` names only memory'
     : 'its memory is left as it is, since `scale` names only cpu';
 
+type OfMachine = Because<'fixed' | 'balloon-moves' | 'counts-cache'>;
+
+const isOfMachine = (because: HoldReason): because is OfMachine =>
+  because.kind === 'fixed' || because.kind === 'balloon-moves' || because.kind === 'counts-cache';
+
 /** What a virtual machine does not do at once, or not at all while it runs. */
-function machineWords(because: Because<'fixed' | 'balloon-moves'>): string {
+function machineWords(because: OfMachine): string {
+  if (because.kind === 'counts-cache') return countsCacheWords(because);
   if (because.kind === 'fixed') {
     return `${because.why}, so it is not changed. Remedy: ${because.remedy}`;
   }
   const has = withUnit('memory', Math.round(because.actualMib));
   return `its balloon is on the way from ${has} to its target of ${because.targetMib} MB`;
+}
+
+function countsCacheWords({ why, leftMs = 0, mostMib = 0 }: CountsCache): string {
+  const words: Readonly<Record<CountsCache['why'], string>> = {
+    'no-shrink': 'nothing is taken back on it',
+    full: 'page cache makes any guest so full, so it does not grow for that',
+    'not-for-long': `it grows if that stays for ${Math.ceil(leftMs / 60_000)} minutes more`,
+    enough: `on it no guest grows beyond 1.25 x what it was given, here ${mostMib} MB`,
+  };
+  return `${words[why]}. ${TELLS_NEED}`;
 }
 
 /** A rate needs two samples: the first one is no fault. */
@@ -348,12 +371,7 @@ const keptUnseen = ({ peakMib, mib }: Because<'kept-unseen'>): string =>
   `and with a quarter more it keeps ${mib} MB, since ${UNPROVABLE}`;
 
 /** Whatever is set would come to nothing. */
-function noUse(
-  because: Because<
-    ('cpulimit' | 'narrowed' | 'pinned' | 'no-controller') | ('fixed' | 'balloon-moves')
-  >,
-): string {
-  if (because.kind === 'fixed' || because.kind === 'balloon-moves') return machineWords(because);
+function noUse(because: Because<'cpulimit' | 'narrowed' | 'pinned' | 'no-controller'>): string {
   if (because.kind === 'cpulimit') {
     const limit = withUnit('cores', because.cpuLimit);
     return `its cpulimit of ${limit} holds it back, so more cores would not help`;

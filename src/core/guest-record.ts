@@ -71,6 +71,8 @@ export interface GuestLife {
   shrunk: Shrunk | undefined;
   /** When some of a grant was last in use, or was first seen not to be; see `keepPromise`. */
   grantUsedMs: Milliseconds | undefined;
+  /** Since when its memory is crowded, by a figure that counts cache; see `isCrowded`. */
+  crowdedMs: Milliseconds | undefined;
   /** What the last cycles saw of a resource, newest last; bounded. See `pace.ts`. */
   readonly seen: Record<Resource, Seen[]>;
 }
@@ -225,6 +227,7 @@ function newLife(): GuestLife {
     shrinkRetry: undefined,
     shrunk: undefined,
     grantUsedMs: undefined,
+    crowdedMs: undefined,
     seen: { cores: [], memory: [] },
   };
 }

@@ -109,6 +109,8 @@ export interface MemoryCounters {
   readonly ooms: number | undefined;
   /** The same of this cgroup's own limit; undefined on a kernel that does not tell (before 5.2). */
   readonly own: OwnEvents | undefined;
+  /** All of it may be page cache: of a virtual machine whose guest does not tell of its memory. */
+  readonly countsCache?: true;
 }
 
 /** `memory.events.local`. A kill is not among them: it counts where its victim was. */
@@ -166,6 +168,8 @@ export interface MemoryUsage {
   readonly swapGrowthMib: Mib;
   /** Share of the time in which a task waited for memory; undefined if that is not known. */
   readonly pressure: Ratio | undefined;
+  /** The working set is no such thing: page cache is in it; see `pvestatd-memory.ts`. */
+  readonly countsCache?: true;
 }
 
 export interface OtherKills {

@@ -201,6 +201,7 @@ export function memoryUsage(
     refaultMibPerS: refaultRate(earlier?.refaults, counters.refaults, elapsedMs),
     swapGrowthMib: bytesToMib(bytes(risen(earlier?.swapBytes, counters.swapBytes))),
     pressure: pressureShare(same?.memoryPressure, now.memoryPressure, elapsedMs),
+    ...(counters.countsCache && { countsCache: true }),
   });
 }
 

@@ -14,6 +14,7 @@ import {
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import { seeDay } from '../core/day-seen.ts';
 import type { HandHold } from '../core/decide.ts';
+import { TELLS_NEED } from '../core/explain.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
 import { guestLabel } from '../core/guest-words.ts';
@@ -265,9 +266,7 @@ function observeContainer(
     counted === undefined
       ? begin(now)
       : begin(now, { share: share ?? 1, saturated: counted, rise });
-  if (memory.ok && config.ok) {
-    logKillsByHost(log, config.value, memory.value.newOtherKills.byHost);
-  }
+  if (memory.ok && config.ok) logMemory(log, config.value, memory.value, decided);
   return {
     kind: 'running',
     usage: {
@@ -298,6 +297,24 @@ function noteDay(
     const usedMib = Math.max(memory.value.workingSetMib, between?.memoryPeak ?? 0);
     record.day = seeDay(record.day, { usedMib, upMs, wallMs });
   }
+}
+
+/** Whose figure it is is said once, when it comes to be of pvestatd. */
+function logMemory(
+  log: Log,
+  guest: GuestConfig,
+  { countsCache, newOtherKills }: MemoryUsage,
+  before: CgroupSample | undefined,
+): void {
+  logKillsByHost(log, guest, newOtherKills.byHost);
+  if (countsCache === undefined || (before?.memory.ok && before.memory.value.countsCache)) return;
+  const told = 'its guest does not tell what it needs of its memory. What is known of it';
+  const limits = 'so nothing is taken back, and little given';
+  log.warn(
+    `${guestLabel(guest)} (${guest.name}): ${told} is what pvestatd says, ` +
+      `which counts page cache as used, ${limits}. ${TELLS_NEED}`,
+    { component: 'observe', vmid: guest.vmid, event: 'counts-cache' },
+  );
 }
 
 /** It is the host that has too little, and no larger limit of the container would help. */

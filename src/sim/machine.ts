@@ -174,6 +174,11 @@ export class Machine {
     this.vms = new VmMachine(options.vms ?? [], {
       ...{ plant: this.plant, files: this.files, kernel: this.#kernel },
       note: (vmid, what, detail) => this.note(vmid, what, detail),
+      // By the clock of the host, which the program reads as well.
+      rrd: {
+        wallS: () => Math.floor(Date.now() / 1000),
+        write: (text) => this.files.writeRrd(text),
+      },
     });
     for (const vm of options.vms ?? []) {
       this.files.writeVmText(vm.vmid, vmText(vm));

@@ -190,6 +190,11 @@ export class PveFiles {
     this.#writeLists();
   }
 
+  /** What pvestatd has told last of virtual machines. */
+  writeRrd(text: string): void {
+    if (this.#runs) writeFileSync(join(this.#root, '.rrd'), text);
+  }
+
   remove(vmid: number): void {
     rmSync(this.path(vmid), { force: true });
     this.#versions.delete(vmid);

@@ -100,6 +100,7 @@ export class VirtualNode {
       plant: this.plant,
       sleep: (ms) => this.time.sleep(ms),
       nowMs: () => this.monotonicMs,
+      wallMs: () => this.wallMs,
       commandMs: options.commandMs ?? 600,
       canWrite: () => this.machine.quorate,
     });
@@ -108,7 +109,7 @@ export class VirtualNode {
     const period = options.pvestatdPeriodMs ?? 10_000;
     this.time.every(period, () => {
       this.machine.pvestatdPass();
-      this.vms.machine.pvestatdPass();
+      if (this.machine.pvestatdRuns) this.vms.machine.pvestatdPass();
     });
   }
 

@@ -1,9 +1,11 @@
 import { type MonitorAnswer, machineMemory } from '../core/machine-memory.ts';
-import type { CgroupSample, GuestConfig } from '../core/observation.ts';
+import type { CgroupSample, GuestConfig, MemoryCounters } from '../core/observation.ts';
+import { knownMemory, type PvestatdFigure } from '../core/pvestatd-memory.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
 import { parseMachineConfig } from '../node/guests/qemu.ts';
 import { qmArguments } from '../node/guests/qm.ts';
+import { parseRrd } from '../node/local/pve/rrd-file.ts';
 import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, GuestFile, SetRequest } from '../node/port.ts';
 import { ConfigLocks } from './config-locks.ts';
@@ -25,6 +27,7 @@ export interface VirtualVmsParts {
   readonly plant: Plant;
   readonly sleep: (ms: number) => Promise<void>;
   readonly nowMs: () => number;
+  readonly wallMs: () => number;
   readonly commandMs: number;
   /** Whether the cluster has quorum. */
   readonly canWrite: () => boolean;
@@ -37,6 +40,7 @@ export class VirtualVms {
   readonly setsAtMs: number[] = [];
   readonly #parts: VirtualVmsParts;
   readonly #contents = new Map<number, string>();
+  #figures: ReadonlyMap<Vmid, PvestatdFigure> = new Map();
   readonly #answers = new Map<number, MonitorAnswer>();
 
   constructor(specs: readonly VmSpec[], parts: VirtualVmsParts) {
@@ -49,6 +53,12 @@ export class VirtualVms {
         writeVmText: (vmid, text) => void this.#contents.set(vmid, text),
       },
       kernel: { showVm: () => {}, limitsChanged: () => {} },
+      rrd: {
+        wallS: () => Math.floor(parts.wallMs() / 1000),
+        write: (text) => {
+          this.#figures = parseRrd(text, () => true);
+        },
+      },
       note: () => {},
     });
     for (const { vmid, running } of specs) if (running !== false) this.machine.start(vmid, true);
@@ -90,9 +100,17 @@ export class VirtualVms {
       cpu: real.cpu.ok
         ? present({ ...real.cpu.value, cpusetCpus: vm.guest.vcpus, effectiveCpus: undefined })
         : real.cpu,
-      memory: machineMemory(answer),
+      memory: this.#memory(vmid, answer),
       memoryPressure: missing('absent', 'a virtual machine does not tell'),
     });
+  }
+
+  #memory(vmid: Vmid, answer: MonitorAnswer): Reading<MemoryCounters> {
+    const file = this.read(vmid);
+    if (!file.ok) return machineMemory(answer);
+    const figure = this.#figures.get(vmid);
+    const told = figure === undefined ? missing('absent', 'nothing of it') : present(figure);
+    return knownMemory(answer, file.value.config, told, milliseconds(this.#parts.wallMs()));
   }
 
   /** Asks the monitors that are due; in between, what they said last is all that is known. */

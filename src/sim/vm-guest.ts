@@ -49,6 +49,8 @@ const KERNEL_SHARE = 0.03;
 const KERNEL_LEAST_MIB = 40;
 const ALWAYS_FREE_MIB = 24;
 const IDLE_MIB = 60;
+/** What QEMU needs besides the guest's memory. */
+const QEMU_MIB = 60;
 /** Cache that was used lately is not what a kernel calls available. */
 const AVAILABLE_SHARE = 0.9;
 
@@ -123,6 +125,11 @@ export class VmGuest {
       'stat-swap-in': 0,
       'stat-disk-caches': isPlain ? -1 : bytes(this.cacheMib),
     };
+  }
+
+  /** What pvestatd takes for its use: all that is not free, or else what QEMU holds. */
+  get usedMib(): number {
+    return this.#isDriven ? this.totalMib - this.freeMib : this.heldMib + QEMU_MIB;
   }
 
   demand(): VmDemand {

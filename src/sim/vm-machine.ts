@@ -1,4 +1,5 @@
 import type { Plant, PlantVm } from './plant.ts';
+import { rrdText } from './rrd-text.ts';
 import { parseVmConf, type VmConf, vmConfText, vmValues } from './vm-conf.ts';
 import { VmGuest } from './vm-guest.ts';
 import type { VmSpec } from './vms.ts';
@@ -18,6 +19,7 @@ export interface VmMachineParts {
     showVm(vmid: number, runs: boolean): void;
     limitsChanged(vmid: number): void;
   };
+  readonly rrd: { wallS(): number; write(text: string): void };
   readonly note: (vmid: number, what: 'set' | 'start' | 'stop', detail: string) => void;
 }
 
@@ -104,8 +106,8 @@ export class VmMachine {
   }
 
   /**
-   * One pass of pvestatd: machines with shares are ballooned, by 100 MiB at most, so that the host
-   * uses 80 % of its memory. Source: PVE::AutoBalloon, in short.
+   * One pass of pvestatd: it tells the cluster of its machines. Those with shares are ballooned, by
+   * 100 MiB at most, so that the host uses 80 % of its memory. Source: PVE::AutoBalloon, in short.
    */
   pvestatdPass(): void {
     const { plant } = this.#parts;
@@ -121,6 +123,16 @@ export class VmMachine {
       const step = Math.max(-100, Math.min(100, spareMib));
       guest.targetMib = Math.min(memoryMib, Math.max(balloonMib, guest.actualMib + step));
     }
+    this.#tell();
+  }
+
+  #tell(): void {
+    const lines = [...this.#parts.plant.vms.values()].map(({ vmid, guest }) => ({
+      ...{ vmid, name: `vm${vmid}`, cpus: guest.vcpus, maxMib: guest.memoryMib },
+      ...{ usedMib: guest.usedMib, heldMib: guest.heldMib },
+    }));
+    const { rrd } = this.#parts;
+    if (lines.length > 0) rrd.write(rrdText(lines, rrd.wallS()));
   }
 }
 

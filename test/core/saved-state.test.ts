@@ -141,7 +141,7 @@ describe('the state that is taken over', () => {
     expect(lost(all, one)).toEqual([
       ...['awaySinceMs', 'recorded', 'refused', 'rewriter', 'running', 'saidSkipped'],
     ]);
-    expect(lost(all.life, one.life ?? {})).toEqual(['between', 'grantUsedMs', 'seen']);
+    expect(lost(all.life, one.life ?? {})).toEqual(['between', 'crowdedMs', 'grantUsedMs', 'seen']);
     // What was learnt is saved beside the records.
     expect(lost(all.cores, one.cores ?? {})).toEqual(['learnt', 'said']);
   });

@@ -83,10 +83,46 @@ describe('a virtual machine', () => {
     expect(windows.node.lines.join('\n')).toContain('no balloon driver answers in it');
   });
 
-  it('with a driver that does not know what is available is left alone too', async () => {
-    const demand = () => ({ cpuCores: 0.5, anonMib: 1700 });
-    const old = await played([machine({ demand, driver: 'plain' })], 2 * HOUR);
-    expect(old.node.vms.sets.filter((line) => line.includes('balloon'))).toEqual([]);
+  describe('of whose memory only pvestatd tells', () => {
+    const PLUGS = { cores: 2, balloon: 0, hotplug: 'memory,disk', numa: 1 };
+    const grown = { cpuCores: 0.5, anonMib: 3300, fileSetMib: 100 };
+
+    it('does not grow for page cache, with a driver or without', async () => {
+      const demand = () => ({ cpuCores: 0.5, anonMib: 700 });
+      const vms = [
+        machine({ demand, driver: 'plain' }),
+        machine({ demand }, { vmid: 201, memoryMib: 4096, settings: PLUGS }),
+      ];
+      const cached = await played(vms, 16 * HOUR);
+      expect(cached.node.vms.sets).toEqual([]);
+      const log = cached.node.lines.join('\n');
+      expect(log).toContain('VM 201 (vm201): its guest does not tell what it needs of its memory');
+      expect(log).toContain('Remedy: a balloon driver that tells what is available');
+    });
+
+    it('grows by a quarter at most, late, and gives nothing back', async () => {
+      const demand = (ms: number) => (ms < 16 * HOUR ? grown : { cpuCores: 0, anonMib: 100 });
+      const vms = [machine({ demand }, { memoryMib: 4096, settings: PLUGS })];
+      const { node } = await played(vms, 22 * HOUR);
+      expect(node.vms.sets.map((line) => line.replace(/ --digest.*/, ''))).toEqual([
+        'set 200 --memory 5120',
+      ]);
+      expect(node.vms.setsAtMs[0]).toBeGreaterThan(6 * HOUR);
+      expect(node.lines.join('\n')).toContain('which counts page cache as used');
+    });
+
+    it('does not grow on what pvestatd said when it still ran', async () => {
+      const vms = [machine({ demand: () => grown }, { memoryMib: 4096, settings: PLUGS })];
+      const stopped = await play({
+        ...{ yaml: YAML, guests: [], vms, forMs: 8 * HOUR },
+        events: ({ time, machine: pve }) =>
+          time.at(HOUR, () => {
+            pve.pvestatdRuns = false;
+          }),
+      });
+      expect(stopped.node.vms.sets).toEqual([]);
+      expect(stopped.node.lines.join('\n')).toContain('systemctl status pvestatd');
+    });
   });
 
   it('whose balloon is slow is not pushed while it moves', async () => {

@@ -1,5 +1,5 @@
 import { LEVERS } from '../allocation.ts';
-import { stateWords, withUnit } from '../explain.ts';
+import { COUNTS_CACHE, stateWords, TELLS_NEED, withUnit } from '../explain.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
@@ -94,6 +94,7 @@ function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
     fact('memory', `${Math.round(workingSetMib)} MB in use ${limit}${share}`, {
       ...{ usedMib: short(workingSetMib), limitMib: limitMib ?? null },
     }),
+    ...(seen.countsCache ? [COUNTED_BY_PVESTATD] : []),
     fact('memory.current', `${Math.round(currentMib)} MB in all, ${files} (${active}), ${slab}`, {
       ...{ currentMib: short(currentMib), cacheMib: short(cacheMib) },
       ...{ activeFileMib: short(activeFileMib), slabMib: short(slabMib) },
@@ -102,6 +103,10 @@ function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
     ...distressFacts(seen),
   ];
 }
+
+const COUNTED_BY_PVESTATD = fact('memory figure', `${COUNTS_CACHE}. ${TELLS_NEED}`, {
+  countsCache: true,
+});
 
 /** What shows that memory is short, however little of it seems in use. */
 function distressFacts(seen: MemoryUsage): readonly Fact[] {

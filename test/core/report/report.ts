@@ -40,6 +40,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   kept: { kind: 'kept', peakMib: 400, roomMib: 800, mib: 1328 },
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },
   'cannot-prove': { kind: 'cannot-prove' },
+  'counts-cache': { kind: 'counts-cache', why: 'not-for-long', leftMs: 7_200_000 },
   'need-unseen': { kind: 'need-unseen' },
   'day-unseen': { kind: 'day-unseen', leftMs: 3_600_000 },
   'kept-unseen': { kind: 'kept-unseen', peakMib: 400, mib: 512 },

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path/posix';
 import { type MonitorAnswer, machineMemory } from '../../../core/machine-memory.ts';
-import type { CgroupLife, CgroupSample, GuestConfig } from '../../../core/observation.ts';
+import type {
+  CgroupLife,
+  CgroupSample,
+  GuestConfig,
+  MemoryCounters,
+} from '../../../core/observation.ts';
+import { knownMemory, needsFigure } from '../../../core/pvestatd-memory.ts';
 import { missing, present, type Reading } from '../../../core/reading.ts';
 import { type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
@@ -12,6 +18,7 @@ import type { Clock, GuestFile } from '../../port.ts';
 import { createCgroups } from '../kernel/cgroup-files.ts';
 import type { Paths } from '../paths.ts';
 import { ByVersion, type Inventory, PveInventory } from '../pve/pve-inventory.ts';
+import { PvestatdFigures } from '../pve/rrd-file.ts';
 import type { ListedGuest } from '../pve/vmlist-file.ts';
 import { Monitors } from './machine-monitors.ts';
 
@@ -47,7 +54,11 @@ export class LocalMachines {
   readonly #known = new ByVersion<Known>();
   /** Made when one is wanted for the first time. */
   #watch:
-    | { readonly monitors: Monitors; readonly cgroups: ReturnType<typeof createCgroups> }
+    | {
+        readonly monitors: Monitors;
+        readonly figures: PvestatdFigures;
+        readonly cgroups: ReturnType<typeof createCgroups>;
+      }
     | undefined;
   #wishes = NOBODY;
   /** Whether the configurations have been looked at with these wishes. */
@@ -73,7 +84,8 @@ export class LocalMachines {
 
   /**
    * Asks the monitors of those that run and are wanted. That is done every ten seconds, so it reads
-   * nothing of `/etc/pve`, which costs many times as much: who is wanted is known by the last list.
+   * next to nothing of `/etc/pve`, which costs many times as much: who is wanted is known by the
+   * last list, and what pvestatd says is read for those alone whose guests do not tell.
    */
   async look(): Promise<void> {
     if (!this.#isWanted) return;
@@ -81,7 +93,16 @@ export class LocalMachines {
     if (!running.ok) return;
     if (!this.#isKnown) this.#refresh(running.value);
     const asked = running.value.filter((vmid) => this.#wanted.has(vmid));
-    if (this.#wanted.size > 0) await this.#watching().monitors.look(asked);
+    if (this.#wanted.size === 0) return;
+    const { monitors, figures } = this.#watching();
+    await monitors.look(asked);
+    figures.look(new Set(asked.filter((vmid) => this.#needsFigure(vmid))));
+  }
+
+  #needsFigure(vmid: Vmid): boolean {
+    const config = this.#wanted.get(vmid);
+    const answer = this.#watching().monitors.answer(vmid);
+    return answer.ok && config?.ok === true && needsFigure(answer.value, config.value);
   }
 
   get #isWanted(): boolean {
@@ -155,9 +176,16 @@ export class LocalMachines {
       ...sample.value,
       life: life.ok ? lifeOf(life.value, answer) : life,
       cpu: cpu.ok ? present({ ...cpu.value, cpusetCpus: vcpus, effectiveCpus: undefined }) : cpu,
-      memory: answer.ok ? machineMemory(answer.value) : answer,
+      memory: answer.ok ? this.#memory(vmid, answer.value) : answer,
       memoryPressure: NO_PRESSURE,
     });
+  }
+
+  #memory(vmid: Vmid, answer: MonitorAnswer): Reading<MemoryCounters> {
+    const config = this.#wanted.get(vmid);
+    if (!config?.ok) return machineMemory(answer);
+    const figure = this.#watching().figures.of(vmid);
+    return knownMemory(answer, config.value, figure, this.#clock.wallMs());
   }
 
   get cgroups() {
@@ -176,6 +204,7 @@ export class LocalMachines {
   #watching() {
     this.#watch ??= {
       monitors: new Monitors(this.#paths, this.#clock),
+      figures: new PvestatdFigures(this.#paths, this.#clock),
       cgroups: createCgroups(
         { ...this.#paths, cgroup: (vmid) => `${this.#paths.qemuSlice}/${vmid}.scope` },
         this.#clock,
