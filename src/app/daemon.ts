@@ -72,7 +72,8 @@ class Daemon {
     );
     this.#groups = groupsPart(this.#home, home, context);
     const isAway = home.inventory === undefined;
-    const announced = { announces: true, home: home.name, isAway };
+    const known = () => this.#known();
+    const announced = { announces: true, home: home.name, isAway, known };
     this.#notifications = openNotifications(home.outputs, context, announced);
     this.#metrics = openMetrics({
       ...{ open: home, context, config: () => this.#home.config },

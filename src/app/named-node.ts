@@ -29,6 +29,10 @@ export async function openNamed(
   return open;
 }
 
+/** What the node is called that is meant if none is named. */
+export const homeName = (config: Config, context: Pick<ProcessContext, 'paths'>): string =>
+  (isAway(config, context) ? config.nodes[0]?.name : undefined) ?? context.paths.nodeName();
+
 /** @param nodes of the configuration: at most one, and none for this host */
 async function opened(
   nodes: Config['nodes'],

@@ -9,9 +9,11 @@ import type { CycleResult } from '../loop/cycle.ts';
 import type { MessengerCounts } from '../notify/messenger.ts';
 import { ofComponent } from '../output/component-log.ts';
 import type { ProcessContext } from './context.ts';
+import type { DaemonState } from './control-answer.ts';
 import type { Messengers } from './messengers.ts';
 import type { JournalListener, Outputs } from './outputs.ts';
 import type { Part } from './part.ts';
+import type { WeeklyMessages, WeeklyOptions } from './weekly.ts';
 
 /**
  * Messages for an admin. They are recorded where the event happens, and sent later. Without a
@@ -31,6 +33,8 @@ export interface NotificationsOptions {
   /** The node whose messages need no name, unless it is only the first of several. */
   readonly home: string;
   readonly isAway?: boolean;
+  /** What is known of each node, for the weekly report; left out: there is none. */
+  readonly known?: () => readonly DaemonState[];
 }
 
 const isWanted = ({ notify }: Config): boolean =>
@@ -44,31 +48,23 @@ const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 export function openNotifications(
   outputs: Outputs,
   context: ProcessContext,
-  { announces = false, home, isAway = false }: NotificationsOptions,
+  { announces = false, home, isAway = false, known }: NotificationsOptions,
 ): Notifications {
   const { clock } = context;
   const log = ofComponent(outputs.log, 'notify');
   let messengers: Messengers | undefined;
+  let weekly: WeeklyMessages | undefined;
   let beganMs = clock.monotonicMs();
-  let isUnwritten = false;
   let isAnnounced = !announces;
   let mask = masking([]);
-  const tell = (event: NotificationEvent): void =>
-    messengers?.messenger.tell({ ...event, text: mask(event.text) });
+  const tell = ({ text, further = [], ...event }: NotificationEvent): void =>
+    messengers?.messenger.tell({ ...event, text: mask(text), further: further.map(mask) });
 
   /** An event of a node; one of another than the home begins with its name. */
   const tellOf = (node: string, event: NotificationEvent): void =>
     tell(node === home && !isAway ? event : { ...event, text: `${node}: ${event.text}` });
 
-  function hear(...[event, isWritten, node]: Parameters<JournalListener>) {
-    const found = eventOf(event);
-    if (found !== undefined) tellOf(node, found);
-    if (!isWritten && !isUnwritten) {
-      tell({ kind: 'failed', severity: 'error', text: 'The JSON log cannot be written.' });
-    }
-    isUnwritten = !isWritten;
-  }
-
+  const hear = hearing(tell, tellOf, () => weekly);
   const toldOf = perNode(tellOf);
   return {
     tell,
@@ -79,6 +75,7 @@ export function openNotifications(
         mask = masking(secretsOf(config));
         outputs.listen(hear);
       }
+      weekly = await weeklyFor(config, weekly, { context, log, known, home, isAway, tell });
       if (!isAnnounced) tell(started(config));
       isAnnounced = true;
     },
@@ -86,7 +83,8 @@ export function openNotifications(
       if (node === home) beganMs = clock.monotonicMs();
       messengers?.messenger.cycleBegins();
     },
-    cycleEnded({ node, result, view }) {
+    cycleEnded(cycle) {
+      const { node, result, view } = cycle;
       if (messengers === undefined) return;
       const { said, standing: tellStanding } = toldOf(node);
       tellStanding(result);
@@ -99,14 +97,49 @@ export function openNotifications(
         messengers.heartbeats?.beat({ ...healthOf(result), pingMs: 0 });
       }
       messengers.messenger.cycleEnds();
+      weekly?.cycleEnded(cycle, messengers.messenger);
     },
     counts: () => messengers?.messenger.counts() ?? NOTHING_SENT,
     async stop(limitMs = 3000) {
       if (announces) tell({ kind: 'daemon', severity: 'info', text: 'Stopped.' });
       messengers?.heartbeats?.stop();
+      weekly?.stop();
       await messengers?.messenger.close(milliseconds(limitMs));
     },
   };
+}
+
+/** Tells of what happens, and once if the JSON log cannot be written. */
+function hearing(
+  tell: Notifications['tell'],
+  tellOf: (node: string, event: NotificationEvent) => void,
+  weekly: () => WeeklyMessages | undefined,
+): JournalListener {
+  let isUnwritten = false;
+  return (event, isWritten, node) => {
+    const found = eventOf(event);
+    if (found !== undefined) tellOf(node, found);
+    if (!isWritten && !isUnwritten) {
+      tell({ kind: 'failed', severity: 'error', text: 'The JSON log cannot be written.' });
+    }
+    isUnwritten = !isWritten;
+    weekly()?.hear(event, node);
+  };
+}
+
+async function weeklyFor(
+  config: Config,
+  before: WeeklyMessages | undefined,
+  {
+    known,
+    ...others
+  }: Omit<WeeklyOptions, 'known'> & { known: WeeklyOptions['known'] | undefined },
+): Promise<WeeklyMessages | undefined> {
+  if (config.notify.weekly === undefined || known === undefined) return undefined;
+  const { weeklyMessages } = await import('./weekly.ts');
+  const made = before ?? weeklyMessages({ ...others, known });
+  made.use(config);
+  return made;
 }
 
 /** What was said of a node, so that it is said once. */

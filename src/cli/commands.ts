@@ -18,6 +18,7 @@ import { observe } from './commands/observe.ts';
 import { once } from './commands/once.ts';
 import { recommend } from './commands/recommend.ts';
 import { release } from './commands/release.ts';
+import { report } from './commands/report.ts';
 import { rollback } from './commands/rollback.ts';
 import { setupToken } from './commands/setup-token.ts';
 import { status } from './commands/status.ts';
@@ -26,7 +27,7 @@ import { status } from './commands/status.ts';
 
 export const COMMAND_GROUPS: Readonly<Record<string, readonly Command[]>> = {
   Run: [daemon, once],
-  Look: [status, explain, history, dashboard, members, healthCheck, checkConfig],
+  Look: [status, explain, history, report, dashboard, members, healthCheck, checkConfig],
   Undo: [backups, rollback, release],
   'Set up': [configure, activate, observe, migrateConfig, setupToken, notifyTest],
   'Plan and try out': [demo, recommend, backtest, exportUsage],

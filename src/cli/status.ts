@@ -2,8 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
+import { allocatedWords } from '../core/report/allocated-words.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
-import { observingWords, signedMemory } from '../core/report/would.ts';
+import { observingWords } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
@@ -174,20 +175,6 @@ function hostWords({ cpus, busyPercent, memoryMib, availableMib }: HostRow): str
   const free = `${orDash(availableMib)} of ${orDash(memoryMib)} MB free`;
   return `Host: ${orDash(cpus)} CPUs${busy}; ${free}.`;
 }
-
-/** Promised against physical, and what is saved of what the containers were given. */
-function allocatedWords({ allocated, cpus, memoryMib: physical }: HostRow): string {
-  const { cores, memoryMib, savedCores, savedMemoryMib } = allocated;
-  const share = (part: number, whole: number | null): string =>
-    whole === null || whole === 0 ? '' : ` (${Math.round((part / whole) * 100)} %)`;
-  const given = `Allocated: ${cores} of ${orDash(cpus)} CPUs${share(cores, cpus)}`;
-  const memory = `${memoryMib} of ${orDash(physical)} MB${share(memoryMib, physical)}`;
-  if (savedCores === 0 && savedMemoryMib === 0) return `${given}, ${memory}.`;
-  const less = `${signed(-savedCores)} cores, ${signedMemory(-savedMemoryMib)}`;
-  return `${given}, ${memory}; against what was given: ${less}.`;
-}
-
-const signed = (value: number): string => (value > 0 ? `+${value}` : `${value}`);
 
 function budgetWords({ budget, reserve }: HostRow): string {
   const { cores, memoryMib } = budget;

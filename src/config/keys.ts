@@ -7,6 +7,8 @@ import {
   readEvents,
   readHours,
   readSeverity,
+  SHORT_DAYS,
+  WEEKDAYS,
 } from './notify-values.ts';
 import { nearPresets, PRESET_NAMES } from './presets.ts';
 import type { ReadMembers } from './read-values.ts';
@@ -348,7 +350,8 @@ const channelKeys = {
 const messageKeys = {
   notify_events: perChannel<readonly EventKind[]>(
     readEvents,
-    'all, none, or some of changed, failed, starving, emergency, group, daemon, configuration',
+    'all, none, or some of changed, failed, starving, emergency, group, daemon, ' +
+      'configuration, report',
     '{email: failed, ntfy: [failed, emergency]}',
     'Events that messages are sent on',
   ).usually(new Map([['', EVENT_KINDS]])),
@@ -373,6 +376,13 @@ const messageKeys = {
   notify_ca_file: fileOrNothing(
     'Certificates (PEM) to trust besides those of the system; empty: none',
   ),
+  report: oneOf(
+    ['none', 'weekly'],
+    'A message on what the week has brought, through each channel: savings, changes, shortages',
+    { no: 'none', false: 'none', off: 'none', week: 'weekly' },
+  ).usually('none'),
+  report_day: oneOf(WEEKDAYS, 'Day of the weekly report', SHORT_DAYS).usually('monday'),
+  report_hour: wholeNumber(0, 23, '', 'Hour of the weekly report, in the time zone').usually(8),
 };
 
 /** What is written, and for how long it is kept. */

@@ -4,7 +4,7 @@ import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './k
 import type { Config } from './model.ts';
 import { nodesWithEnvironment } from './node-variables.ts';
 import { readNodes, remarkOnNode } from './nodes.ts';
-import { idleKeys } from './notify.ts';
+import { idleKeys, unheardReport } from './notify.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
 import {
@@ -215,6 +215,8 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const idle of idleKeys(sections.defaults, inForce(sections.defaults.values))) {
     note(idle.line, idle.key, `has no effect without ${idle.owner}`);
   }
+  const unheard = unheardReport(config.notify);
+  if (unheard !== undefined) note(line('report'), 'report', unheard);
   for (const { line, key, message } of [sections.defaults, ...sections.tiers].flatMap(tinyShares)) {
     note(line, key, message);
   }

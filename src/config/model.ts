@@ -1,6 +1,7 @@
 import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
+import type { Weekday } from './notify-values.ts';
 import type { Settings } from './settings.ts';
 
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
@@ -70,6 +71,14 @@ export interface NotifyConfig {
   readonly rules: Readonly<Record<MessageChannel, MessageRules>>;
   readonly perHour: number;
   readonly caFile: string | undefined;
+  /** When the weekly report is due; undefined: there is none. */
+  readonly weekly: WeeklyTime | undefined;
+}
+
+export interface WeeklyTime {
+  readonly day: Weekday;
+  /** 0 to 23, on the clock of the configured time zone. */
+  readonly hour: number;
 }
 
 export interface GotifyConfig {

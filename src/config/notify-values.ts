@@ -97,3 +97,11 @@ export const forChannel = <T>(values: PerChannel<T>, channel: MessageChannel): T
 
 /** The names that a mapping in place of a value may have. */
 export const CHANNEL_NAMES: readonly string[] = MESSAGE_CHANNELS;
+
+export const WEEKDAYS = [
+  ...(['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const),
+] as const;
+export type Weekday = (typeof WEEKDAYS)[number];
+
+/** `mon` for `monday`. */
+export const SHORT_DAYS = Object.fromEntries(WEEKDAYS.map((day) => [day.slice(0, 3), day]));

@@ -1,5 +1,5 @@
 import { EVENT_KINDS, MESSAGE_CHANNELS } from '../core/notify/event.ts';
-import type { InForce } from './defaults.ts';
+import { DEFAULTS, type InForce } from './defaults.ts';
 import type { DefaultValues } from './keys.ts';
 import type { Config, MessageRules, NotifyConfig } from './model.ts';
 import { forChannel } from './notify-values.ts';
@@ -55,11 +55,28 @@ export function checkNotify(
 
 /** Keys that say something about a channel which is not there. */
 export function idleKeys({ given }: Section<DefaultValues>, values: Values): readonly Idle[] {
-  return BELONGS_TO.flatMap(([key, owner]) => {
+  const idle = BELONGS_TO.flatMap(([key, owner]) => {
     const place = given.get(key);
     if (place === undefined || values[key].length === 0 || values[owner].length > 0) return [];
     return [{ line: place.line, key, owner }];
   });
+  if (values.report !== 'none') return idle;
+  const times = (['report_day', 'report_hour'] as const).flatMap((key) => {
+    const place = given.get(key);
+    return place === undefined || values[key] === DEFAULTS[key]
+      ? []
+      : [{ line: place.line, key, owner: '`report: weekly`' }];
+  });
+  return [...idle, ...times];
+}
+
+/** Why a weekly report that is asked for reaches nobody; undefined: it does, or is not. */
+export function unheardReport(notify: NotifyConfig): string | undefined {
+  if (notify.weekly === undefined) return undefined;
+  const channels = MESSAGE_CHANNELS.filter((channel) => notify[channel]);
+  if (channels.length === 0) return 'reaches nobody, since no channel for messages is set up';
+  const isHeard = channels.some((channel) => notify.rules[channel].events.includes('report'));
+  return isHeard ? undefined : 'reaches nobody, since notify_events leaves report out';
 }
 
 export interface Idle {
@@ -103,6 +120,8 @@ export function notifyConfig(values: Values): NotifyConfig {
     rules,
     perHour: values.notify_per_hour,
     caFile: values.notify_ca_file === '' ? undefined : values.notify_ca_file,
+    weekly:
+      values.report === 'none' ? undefined : { day: values.report_day, hour: values.report_hour },
   };
 }
 

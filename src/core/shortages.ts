@@ -28,3 +28,7 @@ export function noteShortages(record: GuestRecord, now: CgroupSample, wallMs: Mi
     killedWallMs: isKilled ? wallMs : sum.killedWallMs,
   };
 }
+
+/** Processes that were killed, for whichever limit. */
+export const oomKills = ({ kills, nested, byHost }: Shortages): number =>
+  kills + nested + (byHost ?? 0);

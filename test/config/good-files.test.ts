@@ -35,6 +35,7 @@ const NOTICE_RULES: Config['notify']['rules']['gotify'] = {
       'group',
       'daemon',
       'configuration',
+      'report',
     ] as const),
   ],
   minSeverity: 'info',
@@ -72,7 +73,7 @@ const EXPECTED_DEFAULTS: Config = {
   offPeakCron: undefined,
   notify: {
     ...{ gotify: undefined, email: undefined, ntfy: undefined, webhook: undefined },
-    ...{ uptimeKuma: undefined, proxmox: false, perHour: 60, caFile: undefined },
+    ...{ uptimeKuma: undefined, proxmox: false, perHour: 60, caFile: undefined, weekly: undefined },
     rules: {
       ...{ gotify: NOTICE_RULES, email: NOTICE_RULES, ntfy: NOTICE_RULES },
       ...{ webhook: NOTICE_RULES, proxmox: NOTICE_RULES },

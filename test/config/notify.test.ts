@@ -42,7 +42,7 @@ describe('the keys on messages', () => {
     expect(rules.ntfy.events).toEqual(['failed', 'emergency']);
     expect(rules.webhook.events).toEqual([]);
     // Who is not named has what it has without the key.
-    expect(rules.gotify.events).toHaveLength(7);
+    expect(rules.gotify.events).toHaveLength(8);
     expect(Object.values(rules).map(({ minSeverity }) => minSeverity)).toEqual(
       Array.from({ length: 5 }, () => 'warning'),
     );
@@ -74,6 +74,29 @@ describe('what must not be seen', () => {
 
   it('is nothing where nothing is set up', () => {
     expect(secretsOf(configOf())).toEqual([]);
+  });
+});
+
+describe('the weekly report', () => {
+  it.each([
+    ['report: weekly', { day: 'monday', hour: 8 }],
+    ['report: Weekly\n  report_day: Fri\n  report_hour: 18', { day: 'friday', hour: 18 }],
+    ['report: off', undefined],
+  ])('is due as %j says', (line, weekly) => {
+    expect(configOf(line).notify.weekly).toEqual(weekly);
+  });
+
+  it.each([
+    ['report: weekly', 'reaches nobody, since no channel for messages is set up'],
+    [
+      'notify_proxmox: True\n  notify_events: failed\n  report: weekly',
+      'reaches nobody, since notify_events leaves report out',
+    ],
+    ['report_day: friday', 'has no effect without `report: weekly`'],
+    ['notify_proxmox: True\n  report: weekly', undefined],
+  ])('is remarked on if nobody gets it: %j', (line, message) => {
+    const result = parseConfig(`DEFAULT:\n  ${line}\n`, 'f', {});
+    expect(result.ok && result.notes.map((note) => note.message)).toEqual(message ? [message] : []);
   });
 });
 

@@ -72,6 +72,39 @@ describe('messages of the daemon', () => {
     expect(statSync(join(under.root, QUEUE)).mode & 0o777).toBe(0o600);
   });
 
+  it('tell what a week has brought: once, also if the hour was missed', async () => {
+    const under = await NodeUnderTest.create([hungry(101), calm(103)]);
+    const server = await httpServer({ kind: 'answers' });
+    under.configure(yaml(...gotifyLines(server), 'report: weekly', 'notify_events: report'));
+    const first = under.start(['daemon']);
+    await first.cycles(2);
+    first.signal('SIGTERM');
+    expect((await first.ended).code).toBe(0);
+    expect(posted(server)).toEqual([]);
+    const file = join(under.root, 'var/lib/lxc_autoscale/week.json');
+    const week = JSON.parse(readFileSync(file, 'utf8'));
+    expect(week.nodes.pve1.changes.memory.up).toBeGreaterThan(0);
+    writeFileSync(file, JSON.stringify({ ...week, sinceMs: week.sinceMs - 8 * 86_400_000 }));
+    const printed = await under.run(['report']);
+    expect(printed.stdout).toMatch(/^Weekly report, .*\n.*\nAllocated: .*\nChanges: CPU 0 up/);
+    const daemon = under.start(['daemon']);
+    await until(titled(server, 'weekly report'), 'a weekly report');
+    await daemon.cycles(2);
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
+    const again = under.start(['daemon']);
+    await again.cycles(2);
+    again.signal('SIGTERM');
+    expect((await again.ended).code).toBe(0);
+    expect(posted(server)).toHaveLength(1);
+    const text = posted(server)[0]?.message ?? '';
+    expect(text).toMatch(/\nAllocated: 4 of 8 CPUs/);
+    expect(text).toMatch(/\nChanges: CPU 0 up, 0 down; memory [1-9][0-9]* up, 0 down\. Failed: 0/);
+    expect(text).toMatch(/\nOOM kills: none\.\nMemory limits met: none\.\n/);
+    expect(text).toMatch(/\nThe guests were seen for .* of 8 days; /);
+    expect(under.log()).toContain('Weekly report, ');
+  });
+
   it('tell of a failed change, and of a new configuration that is refused', async () => {
     const under = await NodeUnderTest.create([hungry(101)]);
     under.node.onCommand(() => ({ kind: 'fail', exit: 255, stderr: 'CT is locked\n' }));

@@ -6,7 +6,7 @@ export type Severity = (typeof SEVERITIES)[number];
 
 export const EVENT_KINDS = [
   ...['changed', 'failed', 'starving', 'emergency'],
-  ...['group', 'daemon', 'configuration'],
+  ...['group', 'daemon', 'configuration', 'report'],
 ] as const;
 export type EventKind =
   | 'changed'
@@ -21,13 +21,17 @@ export type EventKind =
   /** Started, stopped. */
   | 'daemon'
   /** A new configuration was refused. */
-  | 'configuration';
+  | 'configuration'
+  /** The weekly report. */
+  | 'report';
 
 export interface NotificationEvent {
   readonly kind: EventKind;
   readonly severity: Severity;
   /** One sentence. May hold text of others, such as names of containers. */
   readonly text: string;
+  /** Further lines below it, in their order. */
+  readonly further?: readonly string[];
 }
 
 export const rankOf = (severity: Severity): number => SEVERITIES.indexOf(severity);

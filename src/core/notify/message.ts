@@ -37,13 +37,14 @@ export const MAX_LINES = 20;
 const MAX_LINE_LENGTH = 300;
 
 export function messageOf(event: NotificationEvent, atMs: Milliseconds): Message {
-  const { severity, kind } = event;
+  const { severity, kind, text, further = [] } = event;
+  const lines = [text, ...further].map((one) => plainText(one, MAX_LINE_LENGTH));
   return {
     firstMs: atMs,
     lastMs: atMs,
     severity,
-    lines: [{ severity, text: plainText(event.text, MAX_LINE_LENGTH), times: 1 }],
-    more: 0,
+    lines: lines.slice(0, MAX_LINES).map((one) => ({ severity, text: one, times: 1 })),
+    more: Math.max(0, lines.length - MAX_LINES),
     counts: { [kind]: 1 },
   };
 }
@@ -102,10 +103,13 @@ const LABELS: Readonly<Record<EventKind, string>> = {
   changed: 'changed',
   group: 'in or out of a group',
   daemon: 'daemon',
+  report: 'weekly report',
 };
 
 /** What there is only one of is not counted out. */
-const UNCOUNTED: ReadonlySet<EventKind> = new Set(['emergency', 'configuration', 'daemon']);
+const UNCOUNTED: ReadonlySet<EventKind> = new Set([
+  ...(['emergency', 'configuration', 'daemon', 'report'] as const),
+]);
 
 /** `1 failed, 3 changed`: the worst kind first. */
 export function titleOf({ counts }: Message): string {

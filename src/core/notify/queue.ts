@@ -60,10 +60,11 @@ const MAX_REFUSALS = 3;
 /** How often is looked whether quiet hours are over. */
 const QUIET_LOOK_MS = 60_000;
 
+/** A report is asked for by name, so that no severity keeps it back. */
 export const wants = (
-  rules: ChannelRules,
-  event: { readonly kind: EventKind; readonly severity: Severity },
-): boolean => rules.events.has(event.kind) && isAtLeast(event.severity, rules.minSeverity);
+  { events, minSeverity }: ChannelRules,
+  { kind, severity }: { readonly kind: EventKind; readonly severity: Severity },
+): boolean => events.has(kind) && (kind === 'report' || isAtLeast(severity, minSeverity));
 
 /** @param inFlight the id of the message that is being sent: it is left as it is */
 export function accept(

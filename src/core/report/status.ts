@@ -16,6 +16,7 @@ import { plainText } from '../plain-text.ts';
 import type { CpuUnit, ScalingMode } from '../policy.ts';
 import type { Missing, Reading } from '../reading.ts';
 import { oomFloorMib } from '../shortage.ts';
+import { oomKills } from '../shortages.ts';
 import type { Vmid } from '../units.ts';
 import { percentOf, short } from './fact.ts';
 import { coresNotActive } from './health.ts';
@@ -340,10 +341,10 @@ function shortagesRow(
   { localTime }: Pick<ReportInput, 'localTime'>,
 ): ShortagesRow | null {
   if (seen === undefined) return null;
-  const { kills, nested, byHost, limitHits, killedWallMs } = seen;
+  const { limitHits, killedWallMs } = seen;
   const isKilled = killedWallMs !== undefined;
   return {
-    ...{ oomKills: kills + nested + (byHost ?? 0), limitHits: limitHits ?? null },
+    ...{ oomKills: oomKills(seen), limitHits: limitHits ?? null },
     lastKillTime: isKilled ? localTime(killedWallMs) : null,
     lastKillAt: isKilled ? new Date(killedWallMs).toISOString() : null,
   };

@@ -104,7 +104,7 @@ export function observingWords(seen: Observing): string {
 }
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
-const signed = (value: number): string => (value > 0 ? `+${value}` : `${value}`);
+export const signed = (value: number): string => (value > 0 ? `+${value}` : `${value}`);
 
 const MIB_PER_GB = 1024;
 
