@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ApiNodeConfig, Config } from '../config/model.ts';
-import { milliseconds } from '../core/units.ts';
+import { type Milliseconds, milliseconds } from '../core/units.ts';
 import { createApiNode } from '../node/api/api-node.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
 import { ClusterLook } from '../node/api/cluster-look.ts';
@@ -20,17 +20,25 @@ const READ_LIMIT_MS = milliseconds(10_000);
 const WRITE_LIMIT_MS = milliseconds(40_000);
 const MOST_CA_BYTES = 1024 * 1024;
 
+/** How requests are sent and waited for; tests have their own. */
+export interface Reaching {
+  readonly tools?: Partial<ApiTools>;
+  readonly readLimitMs?: Milliseconds;
+  readonly writeLimitMs?: Milliseconds;
+}
+
 /** Nodes with the same address and login are of one cluster, and share each look at it. */
 export function openFarNodes(
   { nodes }: Pick<Config, 'nodes'>,
   context: Pick<ProcessContext, 'clock' | 'paths' | 'env'>,
+  reaching: Reaching = {},
 ): readonly FarNode[] {
   const clusters = new Map<string, ClusterLook>();
   return nodes.map((node): FarNode => {
     if (node.connection === 'ssh') return openSshNode(node, context, { random });
     const { host, port, credentials, trust } = node;
     const same = JSON.stringify([host, port, credentials, trust]);
-    const cluster = clusters.get(same) ?? clusterOf(node, context);
+    const cluster = clusters.get(same) ?? clusterOf(node, context, reaching);
     clusters.set(same, cluster);
     return {
       ...createApiNode(cluster, node.node),
@@ -44,10 +52,11 @@ export function openFarNodes(
 function clusterOf(
   { host, port, credentials, trust }: ApiNodeConfig,
   { clock, paths }: Pick<ProcessContext, 'clock' | 'paths'>,
+  { tools, readLimitMs = READ_LIMIT_MS, writeLimitMs = WRITE_LIMIT_MS }: Reaching,
 ): ClusterLook {
-  const limits = { readLimitMs: READ_LIMIT_MS, writeLimitMs: WRITE_LIMIT_MS };
+  const limits = { readLimitMs, writeLimitMs };
   const settings = { host, port, credentials, trust: trustIn(trust, paths), ...limits };
-  return new ClusterLook(new ApiClient(settings, toolsOf(clock)), clock);
+  return new ClusterLook(new ApiClient(settings, { ...toolsOf(clock), ...tools }), clock);
 }
 
 function trustIn(trust: ApiNodeConfig['trust'], paths: ProcessContext['paths']): Trust {

@@ -37,8 +37,16 @@ export type RestFault =
   | { readonly kind: 'reset'; readonly isDone: boolean }
   /** It is carried out, and half of the answer comes. */
   | { readonly kind: 'cut' }
+  /** It is carried out, and the answer is said to be so many bytes longer or shorter than it is. */
+  | { readonly kind: 'length'; readonly by: number }
   /** It is carried out, and the answer is another one. */
-  | { readonly kind: 'answers'; readonly status: number; readonly words: string; body?: string }
+  | {
+      readonly kind: 'answers';
+      readonly status: number;
+      readonly words: string;
+      readonly body?: string;
+      readonly location?: string;
+    }
   /** pvedaemon is stopped. */
   | { readonly kind: 'no-daemon' };
 
@@ -122,8 +130,10 @@ export class RestServer {
     const reply = await this.#reply(call, request, fault?.kind === 'no-daemon');
     if (fault?.kind === 'reset') request.socket.destroy();
     else if (fault?.kind === 'answers') {
-      response.writeHead(fault.status, fault.words).end(fault.body ?? '');
-    } else await say(response, reply, fault?.kind === 'cut');
+      const where = fault.location === undefined ? {} : { Location: fault.location };
+      response.writeHead(fault.status, fault.words, where).end(fault.body ?? '');
+    } else if (fault?.kind === 'length') lie(response, reply, fault.by);
+    else await say(response, reply, fault?.kind === 'cut');
   }
 
   async #reply(call: RestCall, request: IncomingMessage, noDaemon: boolean): Promise<RestReply> {
@@ -153,6 +163,18 @@ export class RestServer {
     await pause(this.#options.refusalMs ?? 3000);
     return { status: 401, words, isBare: !hasBody };
   }
+}
+
+/** An answer that is not as long as it says. Node's own server would not send it. */
+function lie(
+  response: ServerResponse,
+  { status, words, data = null }: RestReply,
+  by: number,
+): void {
+  const body = JSON.stringify({ data });
+  const length = Math.max(0, Buffer.byteLength(body) + by);
+  const { socket } = response;
+  socket?.end(`HTTP/1.1 ${status} ${words}\r\nContent-Length: ${length}\r\n\r\n${body}`);
 }
 
 async function say(response: ServerResponse, reply: RestReply, isCut: boolean): Promise<void> {

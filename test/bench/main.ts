@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { benchBeside } from './beside.ts';
 import { benchCost } from './cost.ts';
 import { benchCycle } from './cycle.ts';
+import { benchFar } from './far.ts';
 import { benchLab } from './lab.ts';
 import { benchMachines } from './machines.ts';
 import { benchMemory } from './memory.ts';
@@ -30,6 +31,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'usage', run: benchUsage },
   { name: 'page', run: benchPage },
   { name: 'beside', run: benchBeside },
+  { name: 'far', run: benchFar },
 ];
 
 /** As the daemon runs: code is optimized late. */
