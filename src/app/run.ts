@@ -15,6 +15,7 @@ import {
 import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
+import { sharing } from './shared-signals.ts';
 import { NAME_STATE, whyNoState, whyStateNotTrusted } from './state-dir.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { awayLines, isAway, whyNotNow, whyUnfit } from './unfit.ts';
@@ -58,7 +59,7 @@ export async function run(
   reach: Reach = farNodes,
 ): Promise<ExitCode> {
   optimizeLate();
-  const heard = keepingHangups(signals);
+  const heard = keepingHangups(sharing(signals));
   const loaded = readConfiguration(launch, context);
   const { paths } = context;
   const notNow = await whyNotNow(loaded, context);
