@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { Writable } from 'node:stream';
-import { readConfiguration, renderProblems } from '../app/configuration.ts';
+import { configurationFile, readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { type AboutCycle, answerTo } from '../app/control-answer.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
@@ -57,6 +58,12 @@ async function answered(
 ): Promise<Asked> {
   const { paths, stderr } = context;
   const path = paths.at(CONTROL_SOCKET);
+  // A daemon would answer all the same, but whoever names a file wants to hear of it.
+  if (given.configFile !== undefined && !existsSync(configurationFile(given.configFile, paths))) {
+    const loaded = readConfiguration(given, context);
+    if (!loaded.ok) stderr.write(renderProblems(loaded));
+    return { ok: false, code: EXIT.configuration };
+  }
   const answer = await askControlSocket(path, request);
   if (answer.kind === 'answered') return { ok: true, content: answer.content };
   if (answer.kind === 'forbidden') {

@@ -6,7 +6,7 @@ import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
 import { parseVmid } from '../core/units.ts';
 import type { Arguments, ViewOptions } from './arguments.ts';
 import type { Command } from './command.ts';
-import { COMMANDS, commandOf } from './commands.ts';
+import { commandOf } from './commands.ts';
 import {
   DEFAULT_DEMO_SECONDS,
   DEFAULT_MEASURE_SECONDS,
@@ -15,6 +15,7 @@ import {
   OPTIONS,
   STATUS_COLUMNS,
 } from './options.ts';
+import { meantByCommand } from './other-words.ts';
 import { readSubject } from './subject.ts';
 
 /** The command line, parsed: a command with its options, or a sentence on what is wrong with it. */
@@ -142,18 +143,21 @@ const takes = ({ options }: Command, option: string): boolean =>
 const commandIn = (words: readonly string[]): Command | undefined =>
   words.map(commandOf).find((command) => command !== undefined);
 
-const unknownCommand = (word: string): string =>
-  parseVmid(word) === undefined
-    ? `unknown command ${meant(word, '')}`
-    : `a command is missing before '${word}'. For one container: lxc-autoscale status ${word}`;
+function unknownCommand(word: string): string {
+  if (parseVmid(word) !== undefined) {
+    return `a command is missing before '${word}'. For one container: lxc-autoscale status ${word}`;
+  }
+  const hint = meantByCommand(word);
+  return `unknown command '${word}'${hint === undefined ? '' : `. ${hint}`}`;
+}
 
-/** The misspelt word, and what most likely was meant. */
-function meant(word: string, dashes: '' | '--', command?: Command): string {
+/** The misspelt option, and what most likely was meant. */
+function unknownOption(word: string, command?: Command): string {
+  if (word === '-v') return "unknown option '-v'. Did you mean '-V' (the version) or '--verbose'?";
   const known = command?.options ?? OPTIONS;
   const options = [...Object.keys(known), ...Object.keys(GENERAL_OPTIONS)];
-  const names = dashes === '' ? COMMANDS.map(({ name }) => name) : options;
-  const near = closest(word.slice(dashes.length), names);
-  return near === undefined ? `'${word}'` : `'${word}'. Did you mean '${dashes}${near}'?`;
+  const near = word.startsWith('--') ? closest(word.slice(2), options) : undefined;
+  return `unknown option '${word}'${near === undefined ? '' : `. Did you mean '--${near}'?`}`;
 }
 
 /** `--policy one two` and `--policy one,two` name two, as `--policy one --policy two` does. */
@@ -264,10 +268,7 @@ function tokenize(argv: readonly string[]) {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const unknown = /^Unknown option '(--?.*?)'(?:\. |$)/s.exec(message)?.[1];
-    if (unknown?.startsWith('--')) {
-      return `unknown option ${meant(unknown, '--', commandIn(argv))}`;
-    }
-    if (unknown !== undefined) return `unknown option '${unknown}'`;
+    if (unknown !== undefined) return unknownOption(unknown, commandIn(argv));
     const option = /^Option '(--?[a-z_-]+).*' argument (missing|is ambiguous)/.exec(message)?.[1];
     if (option !== undefined) return `${option} needs a value`;
     // Node's own sentence names the option; what follows its first stop is advice on quoting.

@@ -81,7 +81,7 @@ async function readHistory(
   return {
     ok: false,
     problems: [
-      `not enough usage is recorded yet in ${where}: the daemon writes it every quarter of an ` +
+      `Not enough usage is recorded yet in ${where}: the daemon writes it every quarter of an ` +
         'hour; for a recorded trace: --trace FILE.csv',
     ],
   };

@@ -1,4 +1,5 @@
 import { unknownWord } from '../config/suggest.ts';
+import { WEBHOOK_FORMATS } from '../config/webhook-formats.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
 import { TESTED_CHANNELS, type TestedChannel } from './channels.ts';
 import type { Command } from './command.ts';
@@ -39,9 +40,11 @@ export function readSubject(
   }
 }
 
-function readNothing({ name }: Command, [word]: readonly string[]): SubjectRead | Wrong {
+function readNothing({ name, options }: Command, [word]: readonly string[]): SubjectRead | Wrong {
   if (word === undefined) return {};
-  return { message: `${name} stands alone, '${word}' is too much` };
+  const isFile = options.config !== undefined && /[/.]/.test(word);
+  const hint = isFile ? `. For another configuration: ${name} --config ${word}` : '';
+  return { message: `${name} stands alone, '${word}' is too much${hint}` };
 }
 
 function readContainer(
@@ -83,5 +86,8 @@ function readChannel([word, more]: readonly string[]): SubjectRead | Wrong {
   const name = word.toLowerCase().replaceAll('-', '_');
   const channel = TESTED_CHANNELS.find((known) => known === name);
   if (channel !== undefined) return { channel };
+  if (WEBHOOK_FORMATS.some((format) => format === name)) {
+    return { message: `${name} is reached by the webhook (webhook_format): notify-test webhook` };
+  }
   return { message: unknownWord('channel', word, TESTED_CHANNELS) };
 }

@@ -175,7 +175,7 @@ export async function readTrace(path: string, limit?: number): Promise<TraceResu
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown error';
-    return { ok: false, problems: [`cannot read the trace: ${reason}`] };
+    return { ok: false, problems: [`Cannot read the trace: ${reason}`] };
   }
   return parser.finish();
 }

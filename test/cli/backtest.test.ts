@@ -107,7 +107,7 @@ describe('backtest', () => {
     const absent = await run('backtest', '--trace', join(directory, 'none.csv'));
     expect([absent.code, absent.err]).toEqual([
       1,
-      expect.stringContaining('cannot read the trace'),
+      expect.stringContaining('Cannot read the trace'),
     ]);
     writeFileSync(join(directory, 'bad.csv'), 'time_s,container,cpu_cores,memory_mb\n0,a,x,\n');
     const bad = await run('backtest', '--trace', join(directory, 'bad.csv'));
@@ -155,7 +155,7 @@ describe('recommend', () => {
     const { code, err } = await run('recommend', '--config', file);
     expect(code).toBe(1);
     expect(err).toMatch(
-      /^not enough usage is recorded yet in .*; for a recorded trace: --trace FILE.csv/,
+      /^Not enough usage is recorded yet in .*; for a recorded trace: --trace FILE.csv/,
     );
     const other = await run('recommend', '999', '--trace', trace);
     expect(other.err).toBe('there is nothing on container 999\n');

@@ -358,7 +358,10 @@ describe('a wrong use', () => {
   it.each([
     [['--debug'], 'a command is missing'],
     [['104'], "a command is missing before '104'. For one container: lxc-autoscale status 104"],
-    [['start'], "unknown command 'start'"],
+    [['start'], "unknown command 'start'. To start the service: systemctl start lxc_autoscale"],
+    [['frob'], "unknown command 'frob'"],
+    [['stat'], "unknown command 'stat'. Did you mean 'status'?"],
+    [['daemon', '-v'], "unknown option '-v'. Did you mean '-V' (the version) or '--verbose'?"],
     [['statsu'], "unknown command 'statsu'. Did you mean 'status'?"],
     [['check_config'], "unknown command 'check_config'. Did you mean 'check-config'?"],
     [[''], "unknown command ''"],
@@ -455,7 +458,8 @@ describe('a wrong use', () => {
 
 describe('a channel to test', () => {
   it.each([
-    [['telegram'], /^unknown channel 'telegram', known are gotify, email, ntfy, webhook, proxmox/],
+    [['pager'], /^unknown channel 'pager', known are gotify, email, ntfy, webhook, proxmox/],
+    [['Telegram'], /^telegram is reached by the webhook \(webhook_format\): notify-test webhook$/],
     [['Gotfy'], /^unknown channel 'Gotfy'\. Did you mean 'gotify'\?$/],
     [['gotify', 'email'], /^one channel at a time, 'email' is too much$/],
     [['gotify', '--json'], /^--json does not go with notify-test$/],

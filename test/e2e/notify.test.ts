@@ -50,13 +50,13 @@ describe('messages of the daemon', () => {
     under.configure(yaml(...gotifyLines(server)));
     const daemon = under.start(['daemon']);
     // All of the first cycle in one, the start before it too.
-    await until(titled(server, '2 changed, daemon'), 'a message on two changes');
+    await until(titled(server, '2 changed, started'), 'a message on two changes');
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
     const all = posted(server);
     expect(all.map(({ title }) => title.replace('lxc-autoscale on pve1: ', ''))).toEqual([
-      '2 changed, daemon',
-      'daemon',
+      '2 changed, started',
+      'stopped',
     ]);
     const text = all.map(({ message }) => message).join('\n');
     expect(text).toMatch(/^Started, version \d+\.\d+\.\d+, one cycle every 1 seconds\.$/m);

@@ -102,22 +102,30 @@ const LABELS: Readonly<Record<EventKind, string>> = {
   configuration: 'configuration refused',
   changed: 'changed',
   group: 'in or out of a group',
-  daemon: 'daemon',
+  daemon: 'started or stopped',
   report: 'weekly report',
 };
 
 /** What there is only one of is not counted out. */
 const UNCOUNTED: ReadonlySet<EventKind> = new Set([
-  ...(['emergency', 'configuration', 'daemon', 'report'] as const),
+  ...(['emergency', 'configuration', 'report'] as const),
 ]);
 
+/** A start and an end are of one kind: the lines tell which. */
+function daemonWords(lines: Message['lines']): string {
+  const has = (word: string): boolean => lines.some(({ text }) => text.startsWith(word));
+  if (has('Started')) return has('Stopped') ? 'restarted' : 'started';
+  return has('Stopped') ? 'stopped' : LABELS.daemon;
+}
+
 /** `1 failed, 3 changed`: the worst kind first. */
-export function titleOf({ counts }: Message): string {
+export function titleOf({ counts, lines }: Message): string {
   const parts: string[] = [];
   for (const [kind, label] of Object.entries(LABELS)) {
     const count = counts[kind as EventKind] ?? 0;
     if (count === 0) continue;
-    parts.push(count === 1 && UNCOUNTED.has(kind as EventKind) ? label : `${count} ${label}`);
+    if (kind === 'daemon') parts.push(daemonWords(lines));
+    else parts.push(count === 1 && UNCOUNTED.has(kind as EventKind) ? label : `${count} ${label}`);
   }
   return parts.join(', ');
 }

@@ -55,6 +55,15 @@ describe('a message of several events', () => {
     expect(titleOf(merged(host, message('i', { kind: 'emergency' })))).toBe('2 host emergency');
   });
 
+  it.each([
+    [['Started, version 1.'], 'started'],
+    [['Stopped.'], 'stopped'],
+    [['Started, version 1.', 'Stopped.'], 'restarted'],
+  ])('says whether the program was started or stopped: %j', (texts, title) => {
+    const told = texts.map((text) => message(text, { kind: 'daemon' }));
+    expect(titleOf(told.reduce(merged))).toBe(title);
+  });
+
   it('is the same as another one that says the same at another time, more often', () => {
     const twice = merged(message('a'), message('a', {}, 5));
     expect(saysTheSame(twice, message('a', {}, 9))).toBe(true);
