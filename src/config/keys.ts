@@ -205,6 +205,9 @@ const containerKeys = {
     'Whether memory may shrink so far that a container has to swap out',
   ).usually(false),
   memory_shrink: oneOf(MEMORY_SHRINKS, WHEN_UNPROVEN).usually('proven'),
+  vm_memory_unplug: yesOrNo(
+    'Whether memory modules of virtual machines are taken out again, one at a time',
+  ).usually(false),
   behaviour: oneOf(
     BEHAVIOURS,
     'How large the steps are: conservative halves them, aggressive doubles them',

@@ -12,6 +12,7 @@ import { coresForecast, memoryForecast } from './learning.ts';
 import type { LoopState } from './loop-state.ts';
 import {
   asSettable,
+  asUnplugged,
   mostCores,
   mostMemoryMib,
   whyBalloonMoves,
@@ -131,9 +132,16 @@ function decideContainer(
   const memory = asAsked('memory', policy, evident(usage, decideMemory(one, input)));
   const decisions = [
     withNorm(named(guest, policy, 'cores', cpu), record, input),
-    named(guest, policy, 'memory', memory),
+    named(guest, policy, 'memory', moduleAlone(memory, cpu)),
   ];
   return { decisions: mode === 'observe' ? decisions.map(onlyObserved) : decisions };
+}
+
+/** A module that its guest keeps must not be the end of what else is changed. */
+function moduleAlone(memory: Unmeasured, cpu: Unmeasured): Unmeasured {
+  if (memory.verdict === 'hold' || memory.unplugs === undefined) return memory;
+  if (cpu.verdict === 'hold') return memory;
+  return { verdict: 'hold', because: { kind: 'next-cycle' }, measured: memory.measured };
 }
 
 function named(
@@ -385,7 +393,8 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     }),
   };
   const asked = arbitrate(one, timesOf(input, 'memory'));
-  const judged = asSettable(guest, byItsFigure(asked, { guest, memory, record, nowMs }), maxMib);
+  const figured = byItsFigure(asked, { guest, memory, record, nowMs });
+  const judged = asSettable(guest, figured, maxMib, policy.memory.unplugs);
   if (judged.verdict !== 'shrink') return judged;
   const isUnseen = lacksWorkingSet(state);
   if (isUnseen && (policy.memory.unproven !== true || guest.reaches !== undefined)) {
@@ -395,6 +404,8 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
   const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
   if (isUnseen) return asSeen(verdict, record.day);
+  const module = policy.memory.unplugs ? asUnplugged(verdict, memory, guest) : undefined;
+  if (module !== undefined) return module;
   // A guest cannot be asked what it could do without, whatever the kernel of its host can.
   const isUnasked = guest.reaches !== undefined || lacksProof(state);
   return isUnasked ? withoutProof(verdict, memory, guest) : verdict;

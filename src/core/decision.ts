@@ -55,7 +55,9 @@ export type Limit =
   /** Memory: no step takes more of it. */
   | 'quarter'
   /** Memory: the figure counts page cache as used; see `pvestatd-memory.ts`. */
-  | 'counts-cache';
+  | 'counts-cache'
+  /** Memory: only a whole module is taken out, and one at a time. */
+  | 'module';
 
 /** The numbers behind a decision: cores for `cores`, MiB for `memory`. */
 export interface Measured {
@@ -129,6 +131,8 @@ export interface Change extends About {
   readonly boostMs?: number;
   /** Memory: what is beyond this comes in modules. */
   readonly pluggedFrom?: number;
+  /** Memory: its last module is taken out. */
+  readonly unplugs?: true;
   /** 1 to 100, of its policy: where something is scarce, the higher one is served first. */
   readonly priority: number;
   readonly rule: Rule;

@@ -177,6 +177,8 @@ function limitWords(limit: Limit, resource: Resource, measured: Measured): strin
       return measured.kept === undefined ? 'room for a rise is kept' : keptWords(measured.kept);
     case 'quarter':
       return 'one step takes at most a quarter';
+    case 'module':
+      return 'it is taken out as a module, one at a time';
     case 'counts-cache':
       return `on this figure it grows to 1.25 x what it was given at most. ${TELLS_NEED}`;
   }
@@ -491,6 +493,8 @@ export function explainUnproven(because: Unproven): string {
       const why = `its growth cannot be limited meanwhile: ${because.message}`;
       return `so large a step to ${because.limitMib} MB is not safe, since ${why}`;
     }
+    case 'module-kept':
+      return `its guest keeps the module beyond ${because.limitMib} MB: ${because.message}`;
     case 'pushed': {
       const { currentMib, wantedMib } = because.numbers;
       const use = `${Math.round(currentMib)} MB where it was held at ${Math.round(wantedMib)} MB`;

@@ -5,6 +5,7 @@ import { hasFollowed } from './machine-memory.ts';
 import type { GuestConfig, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { CpuUnit } from './policy.ts';
+import { unaskedNeed } from './proof.ts';
 import { pluggableBelow, pluggableMib, type Reach } from './reach.ts';
 import { mibToBytes } from './units.ts';
 
@@ -85,13 +86,19 @@ export function mostMemoryMib(guest: GuestConfig, policyMaxMib: number): number 
  * A step of memory as it can be set: what is beyond what it was assigned comes in modules, and is
  * rounded up to them if its maximum allows it. Nothing is taken where it could not be taken back.
  */
-export function asSettable(guest: GuestConfig, verdict: Verdict, maxMib: number): Verdict {
+export function asSettable(
+  guest: GuestConfig,
+  verdict: Verdict,
+  maxMib: number,
+  unplugs = false,
+): Verdict {
   const reach = liveReach(guest, 'memoryMib');
   if (reach === undefined || verdict.verdict === 'hold') return verdict;
   const { measured } = verdict;
   if (verdict.verdict === 'shrink') {
     const { oneWay, min } = reach;
     if (oneWay === undefined && verdict.after >= min) return verdict;
+    if (unplugs && reach.unpluggedTo !== undefined) return verdict;
     const because = { kind: 'at-minimum', ...(oneWay && { oneWay }) } as const;
     return { verdict: 'hold', because, measured };
   }
@@ -114,6 +121,29 @@ function inModules(wantedMib: number, pluggedFrom: number | undefined, maxMib: n
   if (pluggedFrom === undefined || most <= pluggedFrom) return most;
   const up = pluggableMib(wantedMib);
   return up !== undefined && up <= maxMib ? up : partInModules(maxMib, pluggedFrom);
+}
+
+/**
+ * Whether a shrink takes a module out, which a guest gives up as a whole or not at all. Its kernel
+ * has to move all that lies on it, so it is asked only if enough is free elsewhere. undefined: it
+ * has no module that could be taken out.
+ */
+export function asUnplugged(
+  verdict: Verdict,
+  usage: MemoryUsage,
+  guest: GuestConfig,
+): Verdict | undefined {
+  const after = liveReach(guest, 'memoryMib')?.unpluggedTo;
+  if (verdict.verdict !== 'shrink' || after === undefined) return undefined;
+  const { before } = verdict.measured;
+  const measured = { ...verdict.measured, need: unaskedNeed(usage) };
+  const held = (because: HoldReason): Verdict => ({ verdict: 'hold', because, measured });
+  if (measured.need > after) return held({ kind: 'cannot-prove', guest: guest.kind });
+  if (verdict.after > after) {
+    const left = before - verdict.after;
+    return held({ kind: 'too-little-to-take', left, least: before - after });
+  }
+  return { ...verdict, after, limits: [...verdict.limits, 'module'], unplugs: true, measured };
 }
 
 /** Of what can be granted, so much as modules make up. */

@@ -15,6 +15,8 @@ export interface MonitorAnswer {
   readonly isRunning: boolean;
   /** What the balloon leaves the guest now; missing if there is no balloon. */
   readonly actualBytes: Reading<Bytes>;
+  /** What it was started with and its modules; undefined if that was not told. */
+  readonly hardwareBytes?: Bytes | undefined;
   /** CPUs that are plugged in; undefined if that was not told. */
   readonly vcpus: number | undefined;
   readonly stats: Reading<GuestStats>;
@@ -78,6 +80,7 @@ export function machineMemory(answer: MonitorAnswer): Reading<MemoryCounters> {
     limitHits: 0,
     oomKills: oomKills ?? 0,
     ooms: undefined,
+    ...(answer.hardwareBytes !== undefined && { hardwareBytes: answer.hardwareBytes }),
     own: ooms === undefined ? undefined : { highHits: 0, limitHits: undefined, ooms },
   });
 }

@@ -109,6 +109,8 @@ export interface MemoryCounters {
   readonly ooms: number | undefined;
   /** The same of this cgroup's own limit; undefined on a kernel that does not tell (before 5.2). */
   readonly own: OwnEvents | undefined;
+  /** What QEMU has plugged in, of a virtual machine that tells of it. */
+  readonly hardwareBytes?: Bytes | undefined;
   /** All of it may be page cache: of a virtual machine whose guest does not tell of its memory. */
   readonly countsCache?: true;
 }

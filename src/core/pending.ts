@@ -20,14 +20,15 @@ export const KEYS_THAT_ARE_SET: ReadonlySet<string> = new Set([
   'memory',
 ]);
 
-/** What is beyond its modules is plugged in, and no balloon keeps that from it. */
+/** What is beyond its modules is plugged in. Without a balloon the last module is taken out. */
 export function memoryKeys(
   { reaches, assignedMib = mib(0) }: Pick<GuestConfig, 'reaches' | 'assignedMib'>,
   memoryMib: number,
 ): readonly string[] {
   const reach = reaches?.memoryMib;
   const hasBalloon = reach?.kind === 'live' && reach.oneWay === undefined;
-  return [...(hasBalloon ? ['balloon'] : []), ...(memoryMib > assignedMib ? ['memory'] : [])];
+  const isByModules = memoryMib > assignedMib || (!hasBalloon && memoryMib < assignedMib);
+  return [...(hasBalloon ? ['balloon'] : []), ...(isByModules ? ['memory'] : [])];
 }
 
 /**

@@ -75,6 +75,8 @@ export interface ContainerPolicy {
     readonly mayUseSwap: boolean;
     /** Whether it may shrink where a node cannot prove that less is enough; undefined: not said. */
     readonly unproven?: boolean;
+    /** Whether modules of a virtual machine are taken out again. */
+    readonly unplugs?: true;
   };
   /** All steps are multiplied by it: conservative 0.5, normal 1, aggressive 2. */
   readonly stepFactor: number;

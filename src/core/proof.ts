@@ -85,6 +85,8 @@ export type Unproven =
   | { readonly kind: 'cannot-ask'; readonly limitMib: number }
   /** Growth cannot be held back while the limit changes, and the step is too large for that. */
   | { readonly kind: 'cannot-hold'; readonly limitMib: number; readonly message: string }
+  /** A virtual machine has not given up its last memory module. */
+  | { readonly kind: 'module-kept'; readonly limitMib: number; readonly message: string }
   /** It began to need more while its limit was to be lowered. */
   | { readonly kind: 'pushed'; readonly limitMib: number; readonly numbers: ProofNumbers };
 

@@ -15,6 +15,8 @@ export type Reach =
       readonly oneWay?: Obstacle | undefined;
       /** From this on it is plugged in as modules; undefined: never. */
       readonly pluggedFrom?: number | undefined;
+      /** What is left without its last module; only where no balloon takes memory back. */
+      readonly unpluggedTo?: number | undefined;
     }
   /** It would only take effect at the next start, or not at all. */
   | ({ readonly kind: 'fixed' } & Obstacle);

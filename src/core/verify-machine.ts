@@ -1,7 +1,7 @@
 import { type Allocation, isSameValue, LEVERS, type Lever, pick } from './allocation.ts';
 import type { GuestConfig, GuestState } from './observation.ts';
 import type { Reading } from './reading.ts';
-import type { Cores } from './units.ts';
+import type { Cores, Mib } from './units.ts';
 
 /**
  * What has become of a change of a virtual machine. It is made piece by piece, a CPU or a module at
@@ -15,6 +15,8 @@ export interface MachineReadBack {
   readonly config: Reading<GuestConfig>;
   /** The live CPU quota; undefined: none. */
   readonly liveCpuLimit: Reading<Cores | undefined>;
+  /** What QEMU has plugged in; undefined if that is not told. */
+  readonly hardwareMib?: Mib | undefined;
 }
 
 export type MachineVerdict =
@@ -36,7 +38,7 @@ export type MachineVerdict =
 export function verifyMachine(
   before: Partial<Allocation>,
   target: Partial<Allocation>,
-  { state, config, liveCpuLimit }: MachineReadBack,
+  { state, config, liveCpuLimit, hardwareMib }: MachineReadBack,
 ): MachineVerdict {
   if (!config.ok) return { kind: 'unknown', detail: config.detail };
   const levers = LEVERS.filter((lever) => target[lever] !== undefined);
@@ -52,11 +54,21 @@ export function verifyMachine(
     .map((lever) => `${NAMES[lever]} ${config.value[lever] ?? 'none'}`)
     .join(', ');
   if (parts.includes('other')) return { kind: 'changed-by-others', found };
-  if (parts.every((part) => part === 'new')) return { kind: 'confirmed' };
+  if (parts.every((part) => part === 'new')) {
+    const isAssigned =
+      target.memoryMib !== undefined && config.value.assignedMib === target.memoryMib;
+    if (state.kind === 'stopped' || !isAssigned || hardwareMib === undefined) return CONFIRMED;
+    if (hardwareMib === target.memoryMib) return CONFIRMED;
+    return {
+      kind: 'unknown',
+      detail: `QEMU has ${hardwareMib} MB, its configuration says ${found}`,
+    };
+  }
   if (parts.every((part) => part === 'old')) return { kind: 'unchanged' };
   return { kind: 'partly', found, now: pick(config.value, levers) };
 }
 
+const CONFIRMED = { kind: 'confirmed' } as const;
 const NAMES: Readonly<Record<Lever, string>> = {
   ...{ cores: 'vcpus', cpuLimit: 'cpulimit', memoryMib: 'memory' },
 };

@@ -160,6 +160,7 @@ async function actOn(
   if (result.kind === 'unproven') {
     putOff(world, state, planned, result, cycle);
     const { vmid, name, cores } = planned;
+    if (result.unsettled !== true) record.unsettled = unsettled;
     if (cores === undefined) told?.(planned, result);
     if (cores === undefined) return undefined;
     // What it may not lose must not keep it from what it needs.

@@ -33,6 +33,7 @@ export async function carryOut(
   const purpose = { ...diffOf(before, target), reason };
   const wish = {
     ...{ vmid, decidedOn, before, target, purpose },
+    ...(memory?.unplugs && { unplugs: true as const }),
     ...(memory && {
       lowering: {
         fromMib: memory.measured.before,

@@ -1,7 +1,10 @@
 import type { Allocation } from '../core/allocation.ts';
+import { explainUnproven } from '../core/explain.ts';
 import { guestState } from '../core/guest-state.ts';
+import type { CgroupSample } from '../core/observation.ts';
+import type { Reading } from '../core/reading.ts';
 import { refuseMemory } from '../core/rollback.ts';
-import type { Vmid } from '../core/units.ts';
+import { bytesToMib, type Mib, mib, type Vmid } from '../core/units.ts';
 import { type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
@@ -23,11 +26,20 @@ export async function setMachine(
   const outcome = await world.hands.apply(request, context.stop);
   const left = await dropPending(world, decidedOn, target, outcome, context);
   const verdict = await lookAt(world, vmid, before, target);
+  const isKept = request.unplugs === true && verdict.kind === 'unchanged';
   const result = {
-    ...resultOf(target, outcome, verdict, left),
+    ...(isKept && outcome.kind === 'failed' && !left.isUnsettled
+      ? keptModule(target, outcome.message)
+      : resultOf(target, outcome, verdict, left)),
     ...(left.isUnsettled && { unsettled: true as const }),
   };
   return { outcome, result };
+}
+
+/** That a guest keeps a module is usual, and keeps nobody from giving it more. */
+function keptModule({ memoryMib = mib(0) }: Partial<Allocation>, message: string): ChangeResult {
+  const unproven = { kind: 'module-kept', limitMib: memoryMib, message } as const;
+  return { kind: 'unproven', note: explainUnproven(unproven), unproven };
 }
 
 /** Before memory is taken its guest is asked once more, by the look that precedes each change. */
@@ -51,8 +63,15 @@ async function lookAt(
   const config = file.ok ? ({ ok: true, value: file.value.config } as const) : file;
   const state = guestState(world.cgroups.sample(vmid));
   const liveCpuLimit = world.cgroups.cpuLimit(vmid);
-  return verifyMachine(before, target, { state, config, liveCpuLimit });
+  const hardwareMib = hardwareOf(world.cgroups.sample(vmid));
+  return verifyMachine(before, target, { state, config, liveCpuLimit, hardwareMib });
 }
+
+/** What QEMU says that is plugged in. */
+const hardwareOf = (sample: Reading<CgroupSample>): Mib | undefined => {
+  const memory = sample.ok && sample.value.memory.ok ? sample.value.memory.value : undefined;
+  return memory?.hardwareBytes === undefined ? undefined : bytesToMib(memory.hardwareBytes);
+};
 
 function resultOf(
   target: Partial<Allocation>,

@@ -21,6 +21,8 @@ export interface Wish {
     /** The day that stands in for a proof, where there is none. */
     readonly dayPeakMib?: number;
   };
+  /** Memory is lowered by a module of the machine. */
+  readonly unplugs?: true;
   /** Asked right before: why it must not be made any more. */
   readonly refuse?: () => Promise<string | undefined>;
   /** Done when nothing can hinder the change any more. */

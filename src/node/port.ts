@@ -126,6 +126,8 @@ export interface SetRequest extends Partial<Allocation> {
   readonly vmid: Vmid;
   /** SHA-1 of the configuration that this was decided on; an admin's change in between wins. */
   readonly digest: string;
+  /** Memory may be lowered by a module of the machine. */
+  readonly unplugs?: true;
   /** Keys that wait for the next start and are to be dropped; asked for alone. */
   readonly revert?: readonly string[];
 }

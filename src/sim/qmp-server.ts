@@ -24,6 +24,7 @@ const GREETING = {
   },
 };
 const LONGEST_SOCKET_PATH = 100;
+const MIB = 1024 * 1024;
 
 export interface QmpParts {
   readonly root: string;
@@ -157,6 +158,10 @@ export class QmpServers {
             'qom-path': `/machine/unattached/device[${index}]`,
           })),
         };
+      case 'query-memory-size-summary': {
+        const base = Math.min(1024, guest.memoryMib) * MIB;
+        return { return: { 'base-memory': base, 'plugged-memory': guest.memoryMib * MIB - base } };
+      }
       case 'query-balloon':
         if (!guest.hasBalloon) {
           return error('DeviceNotActive', 'No balloon device has been activated');

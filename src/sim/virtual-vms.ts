@@ -167,6 +167,7 @@ function answerOf({ guest, frozen }: PlantVm, nowMs: number): MonitorAnswer {
   };
   const none = missing('absent', 'no balloon driver answers in it');
   return {
+    hardwareBytes: bytes(guest.memoryMib * MIB),
     ...{ atMs: milliseconds(nowMs), isRunning: !frozen, vcpus: guest.vcpus },
     actualBytes: guest.hasBalloon ? present(bytes(Math.floor(guest.actualMib) * MIB)) : none,
     stats:

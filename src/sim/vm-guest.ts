@@ -180,10 +180,11 @@ export class VmGuest {
     }
   }
 
-  /** Plugs memory in, or takes the last module out. What is plugged in comes without a balloon. */
+  /** Plugs memory in, or takes the last module out. The balloon stays as large as it is. */
   setMemory(memoryMib: number): void {
-    this.actualMib += memoryMib - this.memoryMib;
+    const more = memoryMib - this.memoryMib;
+    this.actualMib += more;
+    this.targetMib += more;
     this.memoryMib = memoryMib;
-    if (!this.hasBalloon) this.targetMib = memoryMib;
   }
 }

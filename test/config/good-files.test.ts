@@ -480,6 +480,8 @@ describe('values as people write them', () => {
       '  boost_fallback_factor: 1.001\n  boost_duration: 86400\n  consecutive_samples: 60\n',
     ].join('\n');
     const base = withDefault('shrink_into_swap: yes', 'manual_hold_seconds: 0');
+    const unplug = withDefault('vm_memory_unplug: yes');
+    expect(read(unplug).config.defaults.memory.unplugs).toBe(true);
     const { defaults, tiers } = read(base + tier).config;
     expect([defaults.scaling, defaults.memory.mayUseSwap]).toEqual(['threshold', true]);
     expect(defaults.timing.manualHoldMs).toBe(0);

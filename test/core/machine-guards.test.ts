@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { explainHold } from '../../src/core/explain.ts';
 import {
   asSettable,
+  asUnplugged,
   mostMemoryMib,
   partInModules,
   whyBalloonMoves,
@@ -99,4 +100,36 @@ it('a balloon that has not come to its target moves, within some pages', () => {
   expect(at(2052)).toBeUndefined();
   expect(at(2100)).toBe('balloon-moves');
   expect(whyBalloonMoves(guest(101), memoryUse(500, { limitMib: mib(1) }))).toBeUndefined();
+});
+
+describe('a module', () => {
+  const one = machine(live({ min: 2048, oneWay: OBSTACLE, unpluggedTo: 1536 }));
+  const less = (after: number): Verdict => step('shrink', 2048, after);
+
+  it('is taken back where that is asked for, and only as a whole', () => {
+    const usage = memoryUse(600);
+    expect(asSettable(one, less(1536), 8192)).toMatchObject({ verdict: 'hold' });
+    expect(asSettable(one, less(1536), 8192, true)).toMatchObject({ verdict: 'shrink' });
+    for (const after of [1024, 1536]) {
+      expect(asUnplugged(less(after), usage, one)).toMatchObject({
+        ...{ verdict: 'shrink', after: 1536, unplugs: true, limits: ['module'] },
+      });
+    }
+    expect(asUnplugged(less(1552), usage, one)).toMatchObject({
+      because: { kind: 'too-little-to-take', left: 496, least: 512 },
+    });
+  });
+
+  it('is not asked for where its guest has no room for what lies on it', () => {
+    const usage = memoryUse(1500);
+    expect(asUnplugged(less(1024), usage, one)).toMatchObject({
+      because: { kind: 'cannot-prove' },
+    });
+  });
+
+  it('is nothing that a machine with a balloon gives back', () => {
+    const usage = memoryUse(600);
+    expect(asUnplugged(less(1024), usage, machine(live({})))).toBeUndefined();
+    expect(asUnplugged(step('grow', 2048, 2560), usage, one)).toBeUndefined();
+  });
 });

@@ -35,6 +35,19 @@ describe('what has become of a change of a machine', () => {
     expect(verdict(before, target, { cores: 4, memoryMib: mib(1024) })).toBe('partly');
   });
 
+  it('of memory is done only if QEMU has as much as its configuration says', () => {
+    const config = present(guest(200, { ...ALL, memoryMib: mib(1536), assignedMib: mib(1536) }));
+    const of = (hardware: number | undefined) => {
+      const hardwareMib = hardware === undefined ? undefined : mib(hardware);
+      const seen = { state: RUNS, config, liveCpuLimit: present(undefined), hardwareMib };
+      return verifyMachine({ memoryMib: mib(2048) }, { memoryMib: mib(1536) }, seen);
+    };
+    expect([of(1536).kind, of(undefined).kind]).toEqual(['confirmed', 'confirmed']);
+    expect(of(2048)).toMatchObject({
+      ...{ kind: 'unknown', detail: 'QEMU has 2048 MB, its configuration says memory 1536' },
+    });
+  });
+
   it('counts a cpulimit only if the kernel has it too', () => {
     const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
     const live = (limit: number) => ({

@@ -5,9 +5,19 @@ import { missing } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
 import { recordDrift } from '../../src/loop/drift.ts';
 import { observe } from '../../src/loop/observe.ts';
-import { everyone, policy, vmid } from '../core/builders.ts';
+import { everyone, machine, policy, vmid } from '../core/builders.ts';
 import type { FakeNode } from './fake-node.ts';
-import { change, fewerCores, nodeWith, ofCores, ofMemory, REFUSED, TIMED_OUT } from './machines.ts';
+import {
+  change,
+  fewerCores,
+  nodeWith,
+  ofCores,
+  ofMemory,
+  pending,
+  REFUSED,
+  refusing,
+  TIMED_OUT,
+} from './machines.ts';
 
 /** What is remembered of a change of a machine that went half its way. */
 
@@ -91,6 +101,23 @@ describe('a change of a machine that went half its way', () => {
     // From now on it is somebody's hand.
     look(2, 60_000);
     expect(recordIn(state).cores.handHoldMs).toBeDefined();
+  });
+
+  it('is none where its guest keeps a module: nothing is pending, it may grow', async () => {
+    const node = nodeWith();
+    const oneWay = { why: 'its balloon does not follow', remedy: 'none' };
+    const reach = { memoryMib: { min: 2048, oneWay, unpluggedTo: 1536 } };
+    const assigned = { assignedMib: mib(2048), digest: '0'.repeat(40) };
+    node.write(200, machine(200, assigned, reach));
+    refusing(node, ['memory'], REFUSED);
+    const planned = ofMemory(2048, 1536);
+    const memory = planned.memory && { ...planned.memory, unplugs: true as const };
+    const state = await change(node, { ...planned, ...(memory && { memory }) });
+    const { failure, life, unsettled, known } = recordIn(state);
+    expect(pending(node)).toEqual([]);
+    expect([failure, unsettled, life.shrinkRetry?.count]).toEqual([undefined, undefined, 1]);
+    expect(known?.memoryMib ?? 2048).toBe(2048);
+    expect(node.linesOf('WARN').join()).toContain('its guest keeps the module beyond 1536 MB');
   });
 
   it('is no success where the live cpulimit cannot be read', async () => {

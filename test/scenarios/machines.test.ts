@@ -188,6 +188,47 @@ describe('a virtual machine', () => {
     expect(setting(plugged, 'memory')).toBeGreaterThan(3500);
   });
 
+  describe('with modules and without a balloon of its own', () => {
+    const demand = () => ({ cpuCores: 0.5, anonMib: 400, fileSetMib: 300 });
+    const settings = { cores: 2, hotplug: 'memory,disk', numa: 1 };
+    const unplugged = (unplug: boolean, guest: Partial<VmGuestSpec> = {}) =>
+      played(
+        [machine({ demand, ...guest }, { memoryMib: 5120, settings })],
+        12 * HOUR,
+        `${YAML}  vm_memory_unplug: ${unplug}\n  first_shrink_seconds: 600\n`,
+      );
+    const targets = ({ node }: Played): readonly number[] =>
+      node.vms.sets.flatMap((line) => /--memory (\d+)/.exec(line)?.[1] ?? []).map(Number);
+
+    it('keeps what it has, if nothing else is said', async () => {
+      const kept = await unplugged(false);
+      expect(targets(kept)).toEqual([]);
+    });
+
+    it('gives them back one at a time where that is asked for', async () => {
+      const less = await unplugged(true);
+      expect(guestOf(less).oomKills).toBe(0);
+      const down = targets(less);
+      expect(down.length).toBeGreaterThan(1);
+      for (const [index, mib] of down.entries()) expect(mib).toBe(5120 - (index + 1) * 512);
+      expect(guestOf(less).memoryMib).toBe(down.at(-1));
+    });
+
+    it('that it does not give up has nothing pending, is not asked often, and grows', async () => {
+      const later = (ms: number) => ({
+        ...{ ...demand(), anonMib: 400 + Math.max(0, ms / HOUR - 8) * 1400 },
+      });
+      const stubborn = await unplugged(true, { refusesUnplug: true, demand: later });
+      expect(guestOf(stubborn).oomKills).toBe(0);
+      expect(stubborn.node.vms.machine.conf(200)?.pending.size).toBe(0);
+      const all = targets(stubborn);
+      expect(all.filter((mib) => mib < 5120).length).toBeGreaterThan(0);
+      expect(all.filter((mib) => mib < 5120).length).toBeLessThan(10);
+      expect(Math.max(...all)).toBeGreaterThan(5120);
+      expect(stubborn.node.lines.join('\n')).toContain('its guest keeps the module beyond');
+    });
+  });
+
   it('and containers share a host that is short of memory, by priority', async () => {
     const yaml =
       `${YAML}TIER_gold:\n  guests: [101, 200]\n  priority: 90\n` +

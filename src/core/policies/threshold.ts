@@ -50,7 +50,10 @@ import { ratio } from '../units.ts';
  */
 
 export type Verdict =
-  | Pick<Change, 'verdict' | 'after' | 'rule' | 'limits' | 'measured' | 'fallback' | 'boostMs'>
+  | Pick<
+      Change,
+      'verdict' | 'after' | 'unplugs' | 'rule' | 'limits' | 'measured' | 'fallback' | 'boostMs'
+    >
   | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
 
 /** Growth aims this far below the upper threshold, so that it is not met again at once. */

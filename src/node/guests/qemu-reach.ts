@@ -1,5 +1,12 @@
 import { LEAST_CPU_LIMIT, LEAST_MEMORY_MIB } from '../../core/allocation.ts';
-import { MOST_PLUGGED_MIB, pluggableMib, type Reach, type Reaches } from '../../core/reach.ts';
+import {
+  MOST_PLUGGED_MIB,
+  pluggableBelow,
+  pluggableMib,
+  type Reach,
+  type Reaches,
+  STATIC_MIB,
+} from '../../core/reach.ts';
 import type { Vmid } from '../../core/units.ts';
 
 /** What of a virtual machine can be changed while it runs, by its configuration. */
@@ -28,6 +35,7 @@ export interface MachineSettings {
  * | vcpus    | with `cpu` in `hotplug`, up to sockets x cores                                 |
  * | balloon  | with `shares: 0` and a device: both ways, up to `memory`                       |
  * | memory   | upwards, with `memory` in `hotplug`, `numa: 1`, no `numaN`, no virtio-fs        |
+ * |          | down by one module where asked for, if it has no `balloon` and `shares` above 0 |
  *
  * Memory is fixed where devices are passed through, since QEMU then holds all of it, and with huge
  * pages, which are of the host and not of the guest.
@@ -66,12 +74,16 @@ function memoryReach(vmid: Vmid, machine: MachineSettings): Reach {
   const canPlug = whyNoPlug(machine) === undefined && pluggableMib(memoryMib) === memoryMib;
   if (blocked !== undefined && !canPlug) return blocked;
   const pluggedFrom = canPlug ? memoryMib : undefined;
+  // Where a balloon is set, pvestatd moves it, or `qm` refuses less memory than its target.
+  const hasModule = canPlug && blocked !== undefined && memoryMib > STATIC_MIB;
+  const canUnplug = hasModule && machine.balloonMib === undefined;
   return {
     kind: 'live',
     min: blocked === undefined ? LEAST_MEMORY_MIB : memoryMib,
     max: canPlug ? MOST_PLUGGED_MIB : memoryMib,
     ...(blocked !== undefined && { oneWay: { why: blocked.why, remedy: blocked.remedy } }),
     ...(pluggedFrom !== undefined && { pluggedFrom }),
+    ...(canUnplug && { unpluggedTo: pluggableBelow(memoryMib - 1) }),
   };
 }
 

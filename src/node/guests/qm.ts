@@ -41,7 +41,8 @@ export function qmArguments(config: GuestConfig, request: SetRequest): QmArgumen
     const isRemoved = value === null && lever === 'cpuLimit';
     // More than it has CPUs is no use, and yet what an administrator may have set.
     const max = lever === 'cpuLimit' ? MOST_CPU_LIMIT : reach.max;
-    if (!isRemoved && !isWithin(value, { ...reach, max })) {
+    const isUnplugged = lever === 'memoryMib' && request.unplugs && value === reach.unpluggedTo;
+    if (!isRemoved && !isUnplugged && !isWithin(value, { ...reach, max })) {
       return no(`${MACHINE_KEYS[lever]} must be from ${reach.min} to ${max}, not ${value}`);
     }
   }

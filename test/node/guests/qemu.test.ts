@@ -107,6 +107,28 @@ describe('a configuration of a virtual machine', () => {
   });
 });
 
+describe('the last module', () => {
+  const text = 'cores: 2\nhotplug: memory\nmemory: 2560\nnuma: 1\n';
+  const left = (own: string): number | undefined => {
+    const reach = parsed(text.replace('memory: 2560\n', own)).reaches.memoryMib;
+    return reach.kind === 'live' ? reach.unpluggedTo : undefined;
+  };
+
+  it.each([
+    ['memory: 2560\n', 2048],
+    ['memory: 18432\n', 17_408],
+    ['memory: 1536\n', 1024],
+    ['memory: 1024\n', undefined],
+    // A balloon gives its memory back, pvestatd moves it, or `qm` refuses less than its target.
+    ['memory: 2560\nshares: 0\n', undefined],
+    ['memory: 2560\nballoon: 1024\n', undefined],
+    ['memory: 2560\nballoon: 2560\n', undefined],
+    ['memory: 2560\nballoon: 0\n', undefined],
+  ])('of %j leaves %s', (own, expected) => {
+    expect(left(own)).toBe(expected);
+  });
+});
+
 describe('which machine it is', () => {
   it('is told by its SMBIOS id, which a rollback keeps', () => {
     const { identity } = parsed(form('plain'));

@@ -38,6 +38,19 @@ describe('qm set', () => {
     expect(asked('passthrough', { memoryMib: mib(1024) })).toMatch(/^no: a device of the host/);
   });
 
+  it('takes the last module out where that is asked for, and no other', () => {
+    const text = 'cores: 2\nhotplug: memory\nmemory: 2560\nnuma: 1\n';
+    const config = parseMachineConfig(VMID, text, DIGEST);
+    if (!config.ok) throw new Error(config.detail);
+    const args = (memoryMib: number, unplugs?: true): string => {
+      const request = { vmid: VMID, digest: DIGEST, memoryMib: mib(memoryMib) };
+      const made = qmArguments(config.value, { ...request, ...(unplugs && { unplugs }) });
+      return made.ok ? made.args.slice(2, -2).join(' ') : 'no';
+    };
+    expect(args(2048, true)).toBe('--memory 2048');
+    expect([args(2048), args(1536, true), args(2304, true)]).toEqual(['no', 'no', 'no']);
+  });
+
   it('reverts what is pending of its own keys, and nothing else', () => {
     expect(asked('pending values', { revert: ['vcpus', 'cpulimit', 'affinity'] })).toBe(
       'set 200 --revert vcpus,cpulimit',

@@ -13,6 +13,7 @@ export const QUESTIONS: readonly Question[] = [
   { execute: 'query-balloon' },
   { execute: 'qom-get', arguments: { path: BALLOON, property: 'guest-stats' } },
   { execute: 'query-cpus-fast' },
+  { execute: 'query-memory-size-summary' },
 ];
 
 /** A driver tells every 2 s. One that is silent for so long is gone, or its guest hangs. */
@@ -33,7 +34,7 @@ export function monitorAnswer(
   answers: readonly QmpAnswer[],
   { atMs, wallMs }: AskedAt,
 ): Reading<MonitorAnswer> {
-  const [status, balloon, stats, cpus] = answers;
+  const [status, balloon, stats, cpus, sizes] = answers;
   const running = returned(status)?.['running'];
   if (typeof running !== 'boolean') return missing('malformed', 'QEMU does not tell how it is');
   const actual = numberOf(returned(balloon)?.['actual']);
@@ -42,9 +43,16 @@ export function monitorAnswer(
     atMs,
     isRunning: running,
     actualBytes: actual === undefined ? NO_DEVICE : present(actual),
+    hardwareBytes: sumOf(returned(sizes)),
     vcpus: cpuList !== undefined && cpuList.length > 0 ? cpuList.length : undefined,
     stats: statsOf(returned(stats), wallMs),
   });
+}
+
+/** `plugged-memory` is left out where nothing can be plugged in. */
+function sumOf(sizes: Readonly<Record<string, unknown>> | undefined): Bytes | undefined {
+  const [base, plugged] = ['base-memory', 'plugged-memory'].map((key) => numberOf(sizes?.[key]));
+  return base === undefined ? undefined : bytes(base + (plugged ?? 0));
 }
 
 function statsOf(

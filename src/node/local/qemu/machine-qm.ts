@@ -47,12 +47,12 @@ export function createQm(machines: LocalMachines, options: QmOptions): Pick<Node
 
 /** What is plugged in or taken out takes its time, piece by piece. */
 function limitOf(
-  { cores, memoryMib }: SetRequest,
+  { cores, memoryMib, unplugs }: SetRequest,
   config: { readonly cores: number | null; readonly assignedMib?: number },
 ): Milliseconds {
   const cpus = typeof cores === 'number' ? Math.abs(cores - (config.cores ?? cores)) : 0;
   const plugged = Math.max(0, (memoryMib ?? 0) - (config.assignedMib ?? 0));
-  const modules = Math.ceil(plugged / MODULE_MIB);
+  const modules = unplugs ? 1 : Math.ceil(plugged / MODULE_MIB);
   const neededMs = TIME_LIMIT_MS + cpus * MS_A_CPU + modules * MS_A_MODULE;
   return milliseconds(Math.min(neededMs, LONGEST_QM_MS));
 }
