@@ -12,7 +12,9 @@ import { parseVmid, type Vmid } from '../core/units.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import type { Arguments } from './arguments.ts';
+import type { CommandContext } from './command.ts';
 import { measure } from './measure.ts';
+import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
 import { putConfiguration } from './write-configuration.ts';
 
 /** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */
@@ -26,11 +28,8 @@ const NO_TERMINAL =
   'configure asks questions, and there is no terminal to ask them on; with --yes it takes every ' +
   'proposal without asking.\n';
 
-export async function configure(
-  given: Arguments,
-  context: ProcessContext,
-  stdin: NodeJS.ReadStream,
-): Promise<ExitCode> {
+export async function configure(given: Arguments, context: CommandContext): Promise<ExitCode> {
+  const { stdin } = context;
   if (given.yes) return configureWith(given, context, undefined);
   if (!stdin.isTTY) {
     context.stderr.write(NO_TERMINAL);
@@ -90,11 +89,13 @@ export async function configureWith(
     stdout.write(`Measuring ${what} for ${some(seconds, 'second')}${others}...\n`);
   });
   const host = { cpus: cpus.value, memoryMib: memory.value.totalMib };
-  const proposal = propose(host, measured);
+  const basis = await recordedBasis(measured, host, given, context);
+  const proposal = propose(host, basis?.measured ?? measured);
   stdout.write(overview(proposal, measured.length));
-  const answers = await answersTo(ask, proposal);
+  stdout.write(`${measured.length === 0 ? '' : basisWords(basis, seconds)}\n`);
+  const answers = await answersTo(ask, proposal, basis);
   if (answers === undefined) return refuse('Nothing was written.');
-  const text = proposalText(proposal, answers, seconds);
+  const text = proposalText(proposal, answers, useWords(basis, seconds));
   const check = parseConfig(text, 'the proposal', {});
   if (!check.ok) return refuse(check.problems.map(renderProblem).join('\n'));
   const target = given.outFile ?? USUAL_FILE;
@@ -130,8 +131,28 @@ function overview({ tiers, others }: Proposal, running: number): string {
   return `${lines.join('\n')}\n`;
 }
 
-async function answersTo(ask: Ask | undefined, { tiers }: Proposal): Promise<Answers | undefined> {
-  const proposed: Answers = { observe: true, ignored: [], withTiers: true };
+const useWords = (basis: Basis | undefined, seconds: number): string => {
+  const now = `${some(seconds, 'second')} of use`;
+  return basis === undefined ? now : `${now}, and ${hoursWords(basis.hours)} of recorded use,`;
+};
+
+/** How much is known, and what `adaptive` would make of it. */
+function basisWords(basis: Basis | undefined, seconds: number): string {
+  if (basis === undefined) {
+    const thin = `That rests on ${some(seconds, 'second')} of use, which is little`;
+    return `${thin}: once the daemon has recorded a day, configure goes by that.`;
+  }
+  const recorded = `Use of up to ${hoursWords(basis.hours)} is recorded, and is gone by.`;
+  return `${recorded} ${basis.adaptive ?? 'After a day, mode adaptive is proposed too.'}`;
+}
+
+async function answersTo(
+  ask: Ask | undefined,
+  { tiers }: Proposal,
+  basis: Basis | undefined,
+): Promise<Answers | undefined> {
+  const canLearn = basis?.adaptive !== undefined;
+  const proposed: Answers = { observe: true, ignored: [], withTiers: true, adaptive: canLearn };
   if (ask === undefined) return proposed;
   const observe = await choice(
     ask,
@@ -139,11 +160,14 @@ async function answersTo(ask: Ask | undefined, { tiers }: Proposal): Promise<Ans
     { '': true, o: true, observe: true, c: false, change: false },
   );
   if (observe === undefined) return undefined;
+  const learns = 'Scale by what was recorded (adaptive), not by thresholds? [Y/n] ';
+  const adaptive = canLearn && (await choice(ask, learns, YES_OR_NO));
+  if (adaptive === undefined) return undefined;
   const ignored = await idsFrom(ask);
   if (ignored === undefined) return undefined;
   const question = 'Put the containers into the tiers above? [Y/n] ';
   const withTiers = tiers.length === 0 ? true : await choice(ask, question, YES_OR_NO);
-  return withTiers === undefined ? undefined : { observe, ignored, withTiers };
+  return withTiers === undefined ? undefined : { observe, ignored, withTiers, adaptive };
 }
 
 const YES_OR_NO = { '': true, y: true, yes: true, n: false, no: false };

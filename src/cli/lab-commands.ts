@@ -4,6 +4,7 @@ import type { Signals } from '../app/scheduler.ts';
 import type { Arguments } from './arguments.ts';
 import { backtest } from './backtest.ts';
 import type { CommandContext } from './command.ts';
+import { configure } from './configure.ts';
 import { dashboard } from './dashboard.ts';
 import { demo } from './demo.ts';
 import { migrateConfig } from './migrate-config.ts';
@@ -15,6 +16,7 @@ import { activate, observe } from './switch-mode.ts';
 export const LAB_COMMANDS = {
   activate,
   backtest,
+  configure,
   dashboard,
   demo,
   'migrate-config': migrateConfig,

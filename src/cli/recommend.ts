@@ -8,6 +8,7 @@ import type { Arguments } from './arguments.ts';
 import { configurationOf } from './backtest.ts';
 import { type Had, readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
+import { hoursWords } from './recorded-basis.ts';
 
 /** `recommend [GUEST]`: what each container should have, by recorded demand. Changes nothing. */
 export async function recommend(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -91,9 +92,6 @@ function shortWords({ advice: { name }, had }: Row): readonly string[] {
         'want more than the record shows.',
     );
 }
-
-const hoursWords = (hours: number): string =>
-  hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`;
 
 function savesWords(cores: number | undefined, mib: number | undefined): string {
   if (cores === undefined && mib === undefined) return '-';

@@ -211,18 +211,20 @@ export interface Answers {
   readonly observe: boolean;
   readonly ignored: readonly Vmid[];
   readonly withTiers: boolean;
+  /** Scale by what was learnt. */
+  readonly adaptive?: boolean;
 }
 
 /** The configuration as text. */
 export function proposalText(
   proposal: Proposal,
-  { observe, ignored, withTiers }: Answers,
-  measuredSeconds: number,
+  { observe, ignored, withTiers, adaptive = false }: Answers,
+  basis: string,
 ): string {
   const { host, settings, tiers, others } = proposal;
   const head =
     `Configuration of lxc-autoscale, proposed by \`lxc-autoscale configure\` from ` +
-    `${measuredSeconds} seconds of use on a host of ${host.cpus} CPUs and ` +
+    `${basis} on a host of ${host.cpus} CPUs and ` +
     `${Math.round(host.memoryMib)} MB. ` +
     'What is left out has its default; the sample file and the manual page have every key.';
   const used = withTiers ? tiers : [];
@@ -230,7 +232,7 @@ export function proposalText(
   return `${[
     ...commentLines(head, ''),
     ...['', 'DEFAULT:'],
-    ...modeLines(observe),
+    ...modeLines(observe, adaptive ? 'adaptive' : 'threshold'),
     ...commentLines(COMMENTS.ignore_lxc, '  '),
     ...yamlLines('ignore_lxc', ignored.map(String), '  '),
     ...settings.flatMap(([key, value]) => settingLines(key, value, observe)),
@@ -251,12 +253,13 @@ const COMMENTS: Readonly<Record<string, string>> & { readonly ignore_lxc: string
   scaling_mode: 'Saturated they get half as many cores again for two minutes.',
 };
 
-function modeLines(observe: boolean): string[] {
+function modeLines(observe: boolean, active: 'threshold' | 'adaptive'): string[] {
   const said = observe
     ? OBSERVE_WORDS
-    : 'threshold: containers are changed. observe: evaluated and reported only.';
-  const mode = observe ? 'observe' : 'threshold';
-  return [...commentLines(said, '  '), ...yamlLines('scaling_mode', mode, '  ')];
+    : `${active}: containers are changed. observe: evaluated and reported only.`;
+  const mode = observe ? 'observe' : active;
+  const later = observe && active === 'adaptive' ? [`  ${LATER}scaling_mode: ${active}`] : [];
+  return [...commentLines(said, '  '), ...later, ...yamlLines('scaling_mode', mode, '  ')];
 }
 
 function settingLines(key: string, value: string, observe: boolean): string[] {

@@ -5,11 +5,15 @@ import { describe, expect, it } from 'vitest';
 import type { Arguments } from '../../src/cli/arguments.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
 import { type Ask, configureWith } from '../../src/cli/configure.ts';
-import { loadConfig } from '../../src/config/load.ts';
+import { editMode } from '../../src/config/edit-mode.ts';
+import { loadConfig, parseConfig } from '../../src/config/load.ts';
 import { milliseconds } from '../../src/core/units.ts';
+import { encodeUsage } from '../../src/core/usage-history.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import type { Clock } from '../../src/node/port.ts';
+import { createUsageStore } from '../../src/store/usage-store.ts';
 import { guest, NodeUnderTest } from '../e2e/node-under-test.ts';
+import { vmid } from '../node/local/world.ts';
 
 /** The guided start on a simulated node, with answers in place of a person. */
 
@@ -64,6 +68,27 @@ function written(root: string) {
   return loaded.config;
 }
 
+/** Hours of use of two of the containers up to now, as the daemon records it. */
+async function record(root: string, hours: number): Promise<void> {
+  const complaints: string[] = [];
+  const store = createUsageStore({
+    directory: join(root, 'var/lib/lxc_autoscale/usage'),
+    ...{ days: () => 14, complain: (text) => complaints.push(text) },
+  });
+  const endS = clock.wallMs() / 1000;
+  for (let timeS = endS - hours * 3600; timeS <= endS; timeS += 300) {
+    const of = (id: number, cpu: number, mib: number, limitMib: number): string =>
+      encodeUsage({
+        ...{ timeS, vmid: vmid(id), cpuCores: cpu, memoryMib: mib, cpuDemand: cpu, cpuPeak: cpu },
+        ...{ cpuAllowed: 2, memoryPeakMib: mib, memoryLimitMib: limitMib },
+        ...{ cpuWaitPercent: 0, memoryWaitPercent: 0 },
+      });
+    store.append(`${of(101, 0.5, 300, 1024)}\n${of(103, 1.5, 400, 2048)}\n`, timeS, 300);
+  }
+  await store.close();
+  expect(complaints).toEqual([]);
+}
+
 describe('configure', () => {
   it('takes its own proposals where nobody is asked, with a backup of what was there', async () => {
     const { root } = await node();
@@ -78,6 +103,36 @@ describe('configure', () => {
     expect(config.tiers.map(({ name }) => name)).toEqual(['TIER_busy', 'TIER_memory', 'TIER_idle']);
     expect(config.defaults.scaling).toBe('observe');
     expect(statSync(join(root, FILE)).mode & 0o137).toBe(0);
+  });
+
+  it('goes by a day that was recorded, and proposes to scale by it', async () => {
+    const under = await node();
+    await record(under.root, 30);
+    const { code, stdout, questions } = await run(under.root, ['o', '', '', '', 'y']);
+    expect(code).toBe(0);
+    expect(questions[1]).toMatch(/^Scale by what was recorded \(adaptive\)/);
+    expect(stdout).toContain('Use of up to 30 h is recorded, and is gone by. By the use that was');
+    // 101 never used more than half a core in that time, 103 more than it does just now.
+    expect(stdout).toMatch(
+      /adaptive would keep for them [2-4] of 4 cores and \d+ of 3072 MB; .*: CPU 0 %, memory 0 %/,
+    );
+    expect(stdout).toContain('103 idle: CPU 1.5, at most 1.5 of 2 cores');
+    expect(stdout.replace(/\n# /g, ' ')).toContain('1 second of use, and 30 h of recorded use, on');
+    const file = readFileSync(join(under.root, FILE), 'utf8');
+    expect(file).toContain('  # when active: scaling_mode: adaptive\n  scaling_mode: observe\n');
+    const active = editMode(file, { kind: 'all' }, 'act');
+    const loaded = parseConfig(active.ok ? active.text : '', 'f', {});
+    expect(loaded.ok && loaded.config.defaults.scaling).toBe('adaptive');
+  });
+
+  it('says that less than a day is little, and then proposes thresholds', async () => {
+    const under = await node();
+    expect((await run(under.root, undefined)).stdout).toContain('1 second of use, which is little');
+    await record(under.root, 5);
+    const { stdout, questions } = await run(under.root, ['c', '', '', 'y']);
+    expect(stdout).toContain('up to 5 h is recorded, and is gone by. After a day, mode adaptive');
+    expect(questions.join()).not.toContain('adaptive');
+    expect(written(under.root).defaults.scaling).toBe('threshold');
   });
 
   it('proposes a preset by the name of a container, with the reason', async () => {

@@ -28,7 +28,7 @@ function load(text: string): Config {
 }
 
 const written = (measured: readonly Measured[], answers: Partial<Answers> = {}, host = HOST) =>
-  proposalText(propose(host, measured), { ...TAKEN, ...answers }, 60);
+  proposalText(propose(host, measured), { ...TAKEN, ...answers }, '60 seconds of use');
 
 const BUSY = one(101, { peak: 3.9 });
 const FULL = one(102, { used: 1700 });

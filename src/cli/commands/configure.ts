@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { runLabCommand } from '../lab.ts';
 import { DEFAULT_MEASURE_SECONDS, SYSROOT } from '../options.ts';
 
 export const configure: Command = {
@@ -19,6 +20,5 @@ export const configure: Command = {
     yes: 'Take every proposal without asking',
   },
   requires: 'answers',
-  run: async (given, context) =>
-    (await import('../configure.ts')).configure(given, context, context.stdin),
+  run: (given, context) => runLabCommand('configure', given, context),
 };
