@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { onFirstSight, settingsOf } from './loop-settings.ts';
 import { NodeLoop } from './node-loop.ts';
@@ -10,6 +11,8 @@ import { usageHistory } from './usage-history.ts';
 export async function once(launched: Launched): Promise<ExitCode> {
   const { launch, config, home, nodes, context, signals } = launched;
   const stop = new AbortController();
+  // Each node listens, and Node takes more than ten listeners for a leak.
+  setMaxListeners(0, stop.signal);
   const onStop = (): void => stop.abort();
   signals.on('SIGTERM', onStop);
   signals.on('SIGINT', onStop);

@@ -35,11 +35,16 @@ export function afterObservation(record: GuestRecord, seen: Observation): void {
   keepPromise(record, seen.memory.value, seen.nowMs);
 }
 
+/** The last one is told all the same. */
+const NOBODY_ASKS = { periodsUp: 1, periodsDown: 1 } as const;
+
 /** A reading that is missing ends the window: a step never rests on a series with a gap. */
 function keepSeen(
   { life }: GuestRecord,
-  { cpu, memory, between, early = false }: Observation,
+  { cpu, memory, between, policy, early = false }: Observation,
 ): void {
+  const { periodsUp, periodsDown } = policy?.timing ?? NOBODY_ASKS;
+  const most = Math.max(periodsUp, periodsDown);
   const { cpuPeak = 0, memoryPeak = 0 } = between ?? {};
   // What cannot wait is judged by what is so now, and by no average.
   const { memorySum = 0, memoryCount = 0 } = (early ? undefined : between) ?? {};
@@ -51,13 +56,13 @@ function keepSeen(
         early,
       }
     : undefined;
-  addSeen(life.seen.cores, cores);
+  addSeen(life.seen.cores, cores, most);
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
   const held =
     mib === undefined
       ? undefined
       : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak), early };
-  addSeen(life.seen.memory, held);
+  addSeen(life.seen.memory, held, most);
 }
 
 /**

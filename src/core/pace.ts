@@ -15,21 +15,22 @@ export interface Seen {
   readonly early?: boolean;
 }
 
-/** As many as `evaluation_periods` can ask for. */
-export const MOST_SEEN = 60;
-
 /**
  * Adds one observation to a window, newest last. A missing one ends the window. One that was early
  * leaves its peak to the next, so that a window is as many whole intervals, with all their peaks.
- * It is changed in place, and the oldest are dropped many at a time: it holds at most twice
- * `MOST_SEEN`.
+ * It is changed in place.
+ *
+ * @param most that it holds: what nobody asks for would be most of what a guest takes of memory
  */
-export function addSeen(window: Seen[], now: Seen | undefined): void {
+export function addSeen(window: Seen[], now: Seen | undefined, most: number): void {
   const last = window.at(-1);
   if (now === undefined) window.length = 0;
   else if (last?.early === true) {
     window[window.length - 1] = { ...now, peak: Math.max(last.peak, now.peak) };
-  } else if (window.push(now) >= 2 * MOST_SEEN) window.splice(0, MOST_SEEN);
+  } else {
+    const over = window.push(now) - most;
+    if (over > 0) window.splice(0, over);
+  }
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */

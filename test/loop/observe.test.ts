@@ -206,7 +206,7 @@ describe('a container that stands still', () => {
 
   it('is frozen, not idle, and no rate reaches over that time', () => {
     const { one, state, cycle } = watched();
-    expect(state.guests.get(vmid(101))?.life.seen.cores).toHaveLength(2);
+    expect(state.guests.get(vmid(101))?.life.seen.cores).toHaveLength(1);
     one.life = { frozen: true };
     one.load = 0;
     for (let times = 0; times < 5; times += 1) {

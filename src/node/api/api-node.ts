@@ -1,5 +1,5 @@
 import { type Capabilities, CONTROLLERS } from '../../core/capabilities.ts';
-import type { GuestConfig, HostObservation } from '../../core/observation.ts';
+import type { CgroupSample, GuestConfig, HostObservation } from '../../core/observation.ts';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import {
   bytesToMib,
@@ -59,6 +59,13 @@ interface Known {
   readonly signature: string;
 }
 
+/** What was made of one look at a guest. */
+interface Sampled {
+  readonly total: Total;
+  readonly limitMib: Mib;
+  readonly reading: Reading<CgroupSample>;
+}
+
 class RemoteNode {
   readonly #cluster: ClusterLook;
   #name: string | undefined;
@@ -66,6 +73,7 @@ class RemoteNode {
   /** Whose configuration could not be read, the longest ago first. */
   readonly #failed = new Map<Vmid, Reading<never>>();
   readonly #totals = new Map<Vmid, Total>();
+  readonly #samples = new Map<Vmid, Sampled>();
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
 
   constructor(cluster: ClusterLook, name: string | undefined) {
@@ -158,6 +166,7 @@ class RemoteNode {
       else if (seen.value.isRunning) this.#totals.set(vmid, totalOf(before, seen.value, at));
     }
     for (const vmid of this.#totals.keys()) if (!lxc.has(vmid)) this.#totals.delete(vmid);
+    for (const vmid of this.#samples.keys()) if (!lxc.has(vmid)) this.#samples.delete(vmid);
     for (const vmid of this.#known.keys()) if (!lxc.has(vmid)) this.#known.delete(vmid);
     for (const vmid of this.#failed.keys()) if (!lxc.has(vmid)) this.#failed.delete(vmid);
     this.#countHost();
@@ -249,12 +258,21 @@ class RemoteNode {
         const total = this.#totals.get(vmid);
         if (!config.ok) return config.why === 'absent' ? unreadable(config.detail) : config;
         if (total === undefined) return unreadable(`guest ${vmid} has not been looked at yet`);
-        return present(sampleOf(seen.value, total, config.value.memoryMib));
+        return this.#sample(seen.value, total, config.value.memoryMib);
       },
       cpuLimit,
       sampledCpuLimit: cpuLimit,
       capabilities: (vmid) => (this.#running(vmid).ok ? ABLE : undefined),
     };
+  }
+
+  /** A cycle asks several times for the same. */
+  #sample(seen: SeenGuest, total: Total, limitMib: Mib): Reading<CgroupSample> {
+    const known = this.#samples.get(seen.vmid);
+    if (known?.total === total && known.limitMib === limitMib) return known.reading;
+    const reading = present(sampleOf(seen, total, limitMib));
+    this.#samples.set(seen.vmid, { total, limitMib, reading });
+    return reading;
   }
 
   #seenNode(): Reading<SeenNode> {

@@ -62,20 +62,37 @@ const NOT_TOLD = missing('absent', 'the API does not tell how long tasks waited'
  */
 export function sampleOf(seen: SeenGuest, total: Total, limitMib: Mib): CgroupSample {
   const cpu: CpuCounters = {
-    ...{ usageUs: total.usageUs, throttledUs: microseconds(0) },
-    ...{ cpusetCpus: seen.maxCpus, effectiveCpus: undefined },
+    usageUs: total.usageUs,
+    throttledUs: NO_TIME,
+    cpusetCpus: seen.maxCpus,
+    effectiveCpus: undefined,
   };
   const memory: MemoryCounters = {
-    ...{ currentBytes: seen.memory, limitBytes: mibToBytes(limitMib) },
-    ...{ anonBytes: seen.memory, swapBytes: bytes(0), shmemBytes: bytes(0) },
-    ...{ activeFileBytes: bytes(0), inactiveFileBytes: bytes(0), unevictableBytes: bytes(0) },
-    ...{ slabUnreclaimableBytes: bytes(0), slabReclaimableBytes: bytes(0), refaults: 0 },
-    ...{ limitHits: 0, oomKills: 0, ooms: undefined, own: undefined },
+    ...NOT_SEEN,
+    currentBytes: seen.memory,
+    anonBytes: seen.memory,
+    limitBytes: mibToBytes(limitMib),
   };
   return {
-    ...{ atMs: total.atMs, identity: total.life, upMs: milliseconds(seen.uptimeS * 1000) },
-    life: present({ populated: true, frozen: false }),
-    ...{ cpu: present(cpu), memory: present(memory) },
-    ...{ cpuPressure: NOT_TOLD, memoryPressure: NOT_TOLD },
+    atMs: total.atMs,
+    identity: total.life,
+    upMs: milliseconds(seen.uptimeS * 1000),
+    life: RUNS,
+    cpu: present(cpu),
+    memory: present(memory),
+    cpuPressure: NOT_TOLD,
+    memoryPressure: NOT_TOLD,
   };
 }
+
+const NO_TIME = microseconds(0);
+const RUNS = present({ populated: true, frozen: false });
+
+/** One object for all guests of a cluster, of which there may be ten thousand. */
+const NOT_SEEN: MemoryCounters = {
+  ...{ currentBytes: bytes(0), limitBytes: undefined, anonBytes: bytes(0) },
+  ...{ swapBytes: bytes(0), shmemBytes: bytes(0), unevictableBytes: bytes(0) },
+  ...{ activeFileBytes: bytes(0), inactiveFileBytes: bytes(0) },
+  ...{ slabUnreclaimableBytes: bytes(0), slabReclaimableBytes: bytes(0), refaults: 0 },
+  ...{ limitHits: 0, oomKills: 0, ooms: undefined, own: undefined },
+};
