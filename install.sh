@@ -32,6 +32,8 @@ readonly SERVICE=lxc_autoscale.service
 readonly UNIT=/etc/systemd/system/$SERVICE
 readonly ETC=/etc/lxc_autoscale
 readonly CONFIG=$ETC/lxc_autoscale.yaml
+# Of all nodes of a cluster: it counts where a node has no file of its own.
+readonly SHARED=/etc/pve/lxc_autoscale.yaml
 readonly OLD_INI=$ETC/lxc_autoscale.conf
 readonly STATE=/var/lib/lxc_autoscale
 readonly TURN=/run/lxc_autoscale.install.lock
@@ -57,6 +59,7 @@ made=()
 new_files=
 stamp=
 has_config=
+has_shared=
 migrated=
 previous=
 old_unit=
@@ -401,7 +404,12 @@ ask_questions() {
       overwrite_config=yes
     fi
   fi
-  if [[ -z $has_config || -n $overwrite_config ]]; then ask_whether_to_observe; fi
+  if is_to_be_written; then ask_whether_to_observe; fi
+}
+
+# Whether this node gets a new configuration of its own.
+is_to_be_written() {
+  [[ -n $overwrite_config || (-z $has_config && -z $has_shared) ]]
 }
 
 ask_whether_to_observe() {
@@ -490,10 +498,10 @@ place_configuration() {
   mkdir -p "$ETC" "$STATE"
   chmod 0750 "$ETC"
   chmod 0700 "$STATE"
-  if [[ -z $has_config && -z $overwrite_config && -e $OLD_INI ]]; then
+  if [[ -z $overwrite_config && -e $OLD_INI ]] && is_to_be_written; then
     migrate_configuration "$OLD_INI" ||
       fail "correct what is said above, or begin anew with --overwrite-config; $OLD_INI stays"
-  elif [[ -z $has_config || -n $overwrite_config ]]; then
+  elif is_to_be_written; then
     write_config "$(text_of "$new_files/files/lxc_autoscale.yaml")"
   fi
   if ! config_fits && [[ -n $has_config && -z $overwrite_config ]] && is_of_earlier_program; then
@@ -504,11 +512,23 @@ place_configuration() {
   if [[ $observe == yes && -z $migrated && -n $has_config && -z $overwrite_config ]]; then
     note '--observe is for a new configuration; yours stays as it is'
   fi
-  guard_secrets
+  if uses_shared; then
+    say "The configuration is $SHARED, which all nodes of the cluster share."
+  else
+    guard_secrets
+  fi
+}
+
+uses_shared() {
+  [[ -n $has_shared && -z $overwrite_config ]]
+}
+
+counting_file() {
+  if uses_shared; then echo "$SHARED"; else echo "$CONFIG"; fi
 }
 
 misfit() {
-  say "$CONFIG does not fit this version as it is:"
+  say "$(counting_file) does not fit this version as it is:"
   head -n 20 "$new_files/check"
   fail 'correct what is said above, or replace the configuration with --overwrite-config;' \
     'nothing was changed'
@@ -650,14 +670,14 @@ tell_the_end() {
   else
     say "lxc-autoscale $version is installed and running."
   fi
-  if grep -qE '^  scaling_mode:[[:space:]]*observe' "$CONFIG"; then
+  if grep -qE '^  scaling_mode:[[:space:]]*observe' "$(counting_file)"; then
     # The service is ready after its first cycle, so this knows memory, and when CPU follows.
     "$BIN" status 2>/dev/null | grep '^OBSERVE' || say 'Observe mode: nothing is changed yet.'
     say 'See what it would do: lxc-autoscale status'
     say 'To switch on: lxc-autoscale activate (or for one container: lxc-autoscale activate ID)'
   fi
   say "  lxc-autoscale check-config    what each container gets"
-  say "  $CONFIG"
+  say "  $(counting_file)"
   say "  journalctl -u lxc_autoscale, /var/log/lxc_autoscale.log"
   say "  $LIB/current/uninstall.sh    removes it again"
 }
@@ -674,7 +694,11 @@ main() {
   find_source
   check_machine
   take_turn
-  if [[ -e $CONFIG ]]; then has_config=yes; fi
+  if [[ -e $CONFIG ]]; then
+    has_config=yes
+  elif timeout --signal=KILL 5 test -e "$SHARED"; then
+    has_shared=yes
+  fi
   if [[ -L $LIB/current ]]; then previous=$(readlink "$LIB/current"); fi
   if [[ -e $UNIT ]]; then old_unit=$(<"$UNIT"); fi
   if systemctl --quiet is-active "$SERVICE"; then was_active=yes; fi

@@ -7,14 +7,19 @@ import type { Self } from '../config/sections.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { clusterNodes } from '../node/local/pve/corosync-file.ts';
+import { probe } from '../os/answering-files.ts';
 import { missingBecause } from '../os/os-error.ts';
 import { ownHosts } from '../os/own-hosts.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import { isReadByAll, isReadByAnyoneElse, whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
 
-const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+export const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
+/** For all nodes of a cluster. It counts where a node has no file of its own. */
+export const SHARED_FILE = '/etc/pve/lxc_autoscale.yaml';
 const VARIABLES_FILE = '/etc/lxc_autoscale/environment';
+/** In a directory that only root may enter: the group www-data may read the rest of `/etc/pve`. */
+const SHARED_VARIABLES_FILE = '/etc/pve/priv/lxc_autoscale/environment';
 const MOST_VARIABLES_BYTES = 65_536;
 
 /** What the command line says of the configuration. */
@@ -31,14 +36,17 @@ export function readConfiguration(
   context: ReadContext,
 ): LoadResult {
   const { paths } = context;
-  const path = configurationFile(configFile, paths);
-  const shown = configFile ?? USUAL_FILE;
+  const { path, shown, isShared, hanging } = countingFile(configFile, paths);
+  if (hanging !== undefined) return refused(SHARED_FILE, hanging);
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return refused(shown, `is not used: it ${untrusted}`);
-  const variables = readVariables(context);
-  if (!variables.ok) return variablesRefused(variables.message);
+  const variables = readVariables(context, isShared);
+  if (!variables.ok) return variablesRefused(variables.message, variables.file);
   const result = loadConfig(path, shown, variables.env, () => selfOf(paths));
   if (!result.ok) return result;
+  if (isShared && result.secretAt !== undefined) {
+    return { ok: false, problems: [{ file: shown, ...result.secretAt, message: SECRET_IN_CLEAR }] };
+  }
   const config = applyOverrides(result.config, {
     pollIntervalSeconds,
     energyMode: energyMode ? true : undefined,
@@ -59,26 +67,46 @@ type ReadContext = Pick<ProcessContext, 'paths' | 'env' | 'variables'>;
 export type Variables =
   | { readonly ok: true; readonly env: ProcessContext['env'] }
   /** A sentence that completes the name of the file. */
-  | { readonly ok: false; readonly message: string };
+  | { readonly ok: false; readonly file: string; readonly message: string };
 
 /**
  * The values of `${NAME}`: from the environment, else from the file of `--env-file`, else from one
  * beside the configuration, so that the configuration need not contain secrets. No value of a file
  * enters the environment of this process or of its children.
+ *
+ * @param isShared whether the configuration is that of the cluster: its secrets count last
  */
-export function readVariables({ paths, env: own, variables }: ReadContext): Variables {
-  const env = withFiles({ ...variables, ...own });
-  const path = paths.at(VARIABLES_FILE);
+export function readVariables(
+  { paths, env: own, variables }: ReadContext,
+  isShared = false,
+): Variables {
+  const given = { ...variables, ...own };
+  const files = isShared ? [SHARED_VARIABLES_FILE, VARIABLES_FILE] : [VARIABLES_FILE];
+  let beside: ProcessContext['env'] = {};
+  for (const file of files) {
+    const read = variablesIn(file, paths);
+    if (!read.ok) return { ...read, file };
+    beside = { ...beside, ...read.values };
+  }
+  return { ok: true, env: withFiles({ ...beside, ...given }) };
+}
+
+type VariablesInFile =
+  | { readonly ok: true; readonly values: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly message: string };
+
+/** None where there is no such file. */
+function variablesIn(name: string, paths: ProcessContext['paths']): VariablesInFile {
+  const path = paths.at(name);
   const untrusted = whyNotTrusted(path);
   if (untrusted !== undefined) return { ok: false, message: `is not used: it ${untrusted}` };
   const file = readRegularFile(path, MOST_VARIABLES_BYTES);
-  if (file.ok) {
-    const beside = parseVariables(file.value.toString('utf8'));
-    return { ok: true, env: withFiles({ ...beside, ...variables, ...own }) };
-  }
+  if (file.ok) return { ok: true, values: parseVariables(file.value.toString('utf8')) };
   // Another user than root may check a configuration without the secrets of root.
   const isRoot = process.geteuid?.() === 0;
-  if (file.why === 'absent' || (file.why === 'unreadable' && !isRoot)) return { ok: true, env };
+  if (file.why === 'absent' || (file.why === 'unreadable' && !isRoot)) {
+    return { ok: true, values: {} };
+  }
   return { ok: false, message: `is not used: ${file.detail}` };
 }
 
@@ -145,8 +173,14 @@ function remarkOnVariables(paths: ProcessContext['paths']): readonly Problem[] {
   return [{ ...where, message: `${message} ${VARIABLES_FILE}` }];
 }
 
-export const variablesRefused = (message: string): LoadResult & { ok: false } =>
-  refused(VARIABLES_FILE, message);
+export const variablesRefused = (
+  message: string,
+  file = VARIABLES_FILE,
+): LoadResult & { ok: false } => refused(file, message);
+
+const SECRET_IN_CLEAR =
+  `is a secret in clear, and the group www-data may read this file; write \${NAME} here, and ` +
+  `NAME=... into ${SHARED_VARIABLES_FILE} (for all nodes) or ${VARIABLES_FILE} (for one)`;
 
 /** Root does what the file says, so whoever can write to it is root in all but name. */
 const refused = (file: string, message: string): LoadResult & { ok: false } => ({
@@ -154,14 +188,50 @@ const refused = (file: string, message: string): LoadResult & { ok: false } => (
   problems: [{ file, line: undefined, key: undefined, message: printable(message, 4096) }],
 });
 
-/** A named file is looked up as it is named, and below the sysroot only if it is not there. */
-export function configurationFile(
+/** The file that a command line comes to. */
+export interface CountingFile {
+  readonly path: string;
+  /** As the admin knows it. */
+  readonly shown: string;
+  readonly isShared: boolean;
+  /** Why it cannot be told which one counts; it completes the name of the shared one. */
+  readonly hanging?: string;
+}
+
+/**
+ * A named file is looked up as it is named, and below the sysroot only if it is not there. If none
+ * is named, that of the node counts, or else that of its cluster.
+ */
+export function countingFile(
   named: string | undefined,
   paths: ProcessContext['paths'],
-): string {
-  if (named === undefined) return paths.at(USUAL_FILE);
-  return existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
+): CountingFile {
+  if (named !== undefined) {
+    const path = existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
+    return { path, shown: named, isShared: false };
+  }
+  const usual = { path: paths.at(USUAL_FILE), shown: USUAL_FILE, isShared: false };
+  if (existsSync(usual.path)) return usual;
+  const path = paths.at(SHARED_FILE);
+  const shared = { path, shown: SHARED_FILE, isShared: true };
+  switch (probe(path)) {
+    case 'there':
+      return shared;
+    case 'absent':
+      return usual;
+    case 'hanging':
+      return { ...shared, hanging: HANGING };
+  }
 }
+
+const HANGING =
+  `is looked for, since there is no ${USUAL_FILE}, and /etc/pve does not answer; ` +
+  'look at: systemctl status pve-cluster';
+
+export const configurationFile = (
+  named: string | undefined,
+  paths: ProcessContext['paths'],
+): string => countingFile(named, paths).path;
 
 export const renderProblems = (result: LoadResult & { ok: false }): string =>
   result.problems.map((problem) => `${renderProblem(problem)}\n`).join('');

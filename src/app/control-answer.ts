@@ -25,6 +25,8 @@ export interface DaemonState {
   readonly pollIntervalMs?: Milliseconds;
   /** Absent without a daemon: a one-time evaluation does not look at groups. */
   readonly groups?: readonly GroupReport[];
+  /** The file that counts, if it is that of the cluster. */
+  readonly configuration?: string | undefined;
 }
 
 /** Requests that are answered from the last cycle. */
@@ -51,7 +53,11 @@ export function answerTo(
   if (request.command === 'explain') return explainAnswer(request.vmid, named);
   if (first.view === undefined) return { error: STARTING };
   const others = all.filter(({ node }) => node !== first.node).map(summaryOf);
-  const report = { ...statusReport(inputOf(first.view, first)), groups: first.groups ?? [] };
+  const { groups = [], configuration } = first;
+  const report = {
+    ...{ ...statusReport(inputOf(first.view, first)), groups },
+    ...(configuration !== undefined && { configuration }),
+  };
   return { report: all.length === 1 ? report : { ...report, node: first.node, others } };
 }
 

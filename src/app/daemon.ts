@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
-import { readConfiguration, readVariables } from './configuration.ts';
+import { readConfiguration, readVariables, SHARED_FILE } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
 import { digest } from './digest.ts';
@@ -17,6 +17,7 @@ import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
 import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
+import { SHARED_COUNTS, SHARED_GONE } from './shared-configuration.ts';
 import { Turn } from './turn.ts';
 import { usageHistory } from './usage-history.ts';
 
@@ -92,6 +93,7 @@ class Daemon {
     const { log } = home.outputs;
     signals.on('SIGUSR1', () => log.info(NOTHING_TO_REOPEN));
     log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
+    if (this.#launched.shared.counts) log.info(SHARED_COUNTS);
     const control = await openControl({
       ...{ open: home, context, known: () => this.#known() },
       health: () => this.#metrics.health(),
@@ -148,8 +150,18 @@ class Daemon {
           : `Last cycle: blind, ${result.detail}`,
       );
     }
+    if (node === this.#home) await this.#lookAtShared();
     this.#collect();
     return !result.ok || result.eventful;
+  }
+
+  /** The configuration of the cluster is written on any of its nodes. */
+  async #lookAtShared(): Promise<void> {
+    const { home, shared } = this.#launched;
+    // The look just now has asked whether it answers.
+    const seen = home.hanging() === undefined ? shared.look() : 'as before';
+    if (seen === 'changed') await this.#reload();
+    if (seen === 'gone') home.outputs.log.warn(SHARED_GONE);
   }
 
   #samplingOf(node: NodeLoop): Sampling {
@@ -163,6 +175,7 @@ class Daemon {
 
   async #sample(node: NodeLoop, stop: AbortSignal, prompted: boolean): Promise<boolean> {
     const { urgent, suspicious } = await (prompted ? node.samplePrompted(stop) : node.sample(stop));
+    if (node === this.#home && !prompted) await this.#lookAtShared();
     this.#collect();
     if (urgent.size === 0) return suspicious;
     await this.#watched(node, () => node.earlyCycle(urgent, stop));
@@ -195,7 +208,7 @@ class Daemon {
             watched: (cycle) => this.#watched(node, cycle),
           }),
         validate: (text) => {
-          const variables = readVariables(context);
+          const variables = readVariables(context, this.#launched.shared.counts);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});
         },
         reload: () => process.kill(process.pid, 'SIGHUP'),
@@ -218,7 +231,8 @@ class Daemon {
 
   /** SIGHUP. A configuration with problems is refused, and the old one stays active. */
   async #reload(): Promise<void> {
-    const { launch, context } = this.#launched;
+    const { launch, context, shared } = this.#launched;
+    shared.note();
     const loaded = readConfiguration(launch, context);
     if (loaded.ok) this.#takeOver(loaded);
     else this.#refuse(loaded);
@@ -261,6 +275,7 @@ class Daemon {
     const { timezone, pollIntervalMs } = config;
     const known = { node: open.name, from: 'daemon', view, settings, state, nowMs } as const;
     const groups = node === this.#home ? this.#groups.reports : [];
-    return { ...known, timezone, pollIntervalMs, groups };
+    const configuration = this.#launched.shared.counts ? SHARED_FILE : undefined;
+    return { ...known, timezone, pollIntervalMs, groups, configuration };
   }
 }

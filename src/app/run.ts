@@ -16,6 +16,7 @@ import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Signals } from './scheduler.ts';
 import { sharing } from './shared-signals.ts';
+import { SharedConfiguration } from './shared-configuration.ts';
 import { NAME_STATE, whyNoState, whyStateNotTrusted } from './state-dir.ts';
 import { type StateKeeper, stateKeeper } from './state-keeper.ts';
 import { awayLines, isAway, whyNotNow, whyUnfit } from './unfit.ts';
@@ -36,6 +37,7 @@ export interface NodeInHand {
 export interface Launched {
   readonly launch: Launch;
   readonly config: Config;
+  readonly shared: SharedConfiguration;
   readonly home: OpenHome;
   /** The home is the first. */
   readonly nodes: readonly [NodeInHand, ...NodeInHand[]];
@@ -60,6 +62,7 @@ export async function run(
 ): Promise<ExitCode> {
   optimizeLate();
   const heard = keepingHangups(sharing(signals));
+  const shared = new SharedConfiguration(launch.configFile, context);
   const loaded = readConfiguration(launch, context);
   const { paths } = context;
   const notNow = await whyNotNow(loaded, context);
@@ -93,7 +96,7 @@ export async function run(
     if (lock.remark !== undefined) log.warn(plainText(lock.remark, 300));
     if (isAway(config, context)) for (const line of awayLines(config)) log.warn(line);
     const nodes = [inHand(home), ...far.map(inHand)] as const;
-    return await mode({ launch, config, home, nodes, context, signals: heard });
+    return await mode({ launch, config, shared, home, nodes, context, signals: heard });
   } finally {
     for (const one of far) await one.close();
     await home.close();

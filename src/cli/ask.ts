@@ -1,6 +1,11 @@
 import { existsSync } from 'node:fs';
 import { Writable } from 'node:stream';
-import { configurationFile, readConfiguration, renderProblems } from '../app/configuration.ts';
+import {
+  configurationFile,
+  countingFile,
+  readConfiguration,
+  renderProblems,
+} from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { type AboutCycle, answerTo } from '../app/control-answer.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
@@ -122,7 +127,9 @@ async function lookNow(
     const nowMs = context.clock.monotonicMs();
     const { name: node } = open;
     const now = { from: 'now', timezone, nowMs } as const;
-    const known = { ...now, node, view: views[0], settings, state };
+    const { isShared, shown } = countingFile(given.configFile, context.paths);
+    const configuration = isShared ? shown : undefined;
+    const known = { ...now, node, view: views[0], settings, state, configuration };
     return { ok: true, content: { ...answerTo(request, [known]) } };
   } finally {
     await open.close();

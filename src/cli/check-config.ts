@@ -1,4 +1,4 @@
-import { readConfiguration } from '../app/configuration.ts';
+import { countingFile, readConfiguration, SHARED_FILE } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { awayLines, isAway } from '../app/unfit.ts';
@@ -22,6 +22,7 @@ import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
 import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import { probe } from '../os/answering-files.ts';
 import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
@@ -43,6 +44,8 @@ export interface CheckConfigInput {
   readonly readCluster: ReadCluster;
   /** In place of containers: this host is no node. */
   readonly away?: readonly string[];
+  /** A sentence on which file counts, if there is a choice. */
+  readonly which?: string | undefined;
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
 }
@@ -58,6 +61,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     programProblem,
     readCluster: () => createCluster(paths).read(),
     ...(loadResult.ok && awayFrom(loadResult.config, context)),
+    which: whichFile(given, context),
     write: (text) => stdout.write(text),
   });
   if (loadResult.ok && loadResult.config.nodes.length > 0) {
@@ -69,6 +73,15 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
 
 const awayFrom = (config: Config, context: ProcessContext) =>
   isAway(config, context) ? { away: awayLines(config) } : {};
+
+/** undefined: there is none that the cluster shares, or a file was named. */
+function whichFile({ configFile }: Arguments, { paths }: ProcessContext): string | undefined {
+  if (configFile !== undefined) return undefined;
+  const { shown, isShared } = countingFile(configFile, paths);
+  if (isShared) return `It is ${shown}, which all nodes of the cluster share.`;
+  if (probe(paths.at(SHARED_FILE)) !== 'there') return undefined;
+  return `It is ${shown}, of this node alone; ${SHARED_FILE} has no effect here.`;
+}
 
 /** Containers, and the virtual machines that the configuration or a tag asks for. */
 function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): GuestList {
@@ -95,7 +108,7 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(
   config: ConfigOnNode,
   notes: readonly Problem[],
-  { guests, programProblem, readCluster, away }: CheckConfigInput,
+  { guests, programProblem, readCluster, away, which }: CheckConfigInput,
 ): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
@@ -117,6 +130,7 @@ function resolvedLines(
     ...remarks.map((remark) => `Note: ${remark}`),
     ...(remarks.length > 0 ? [''] : []),
     'The configuration is valid.',
+    ...(which === undefined ? [] : [which]),
     `A cycle ${every}, ${sampled}; the host keeps ${reserve}.`,
     'Together, guests may be promised at most ' +
       `${amount(host.overcommitRatio)} x the memory left after the reserve. ` +

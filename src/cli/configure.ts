@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { countingFile, USUAL_FILE } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { whyNotHere } from '../app/unfit.ts';
@@ -18,8 +19,6 @@ import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
 import { putConfiguration } from './write-configuration.ts';
 
 /** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */
-
-const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
 
 /** Asks a person one thing; undefined if there is nobody any more (Ctrl-D). */
 export type Ask = (question: string) => Promise<string | undefined>;
@@ -75,6 +74,8 @@ export async function configureWith(
   };
   const unfit = whyNotHere(context);
   if (unfit !== undefined) return refuse(unfit);
+  const { isShared, shown } = countingFile(undefined, paths);
+  if (isShared && given.outFile === undefined) return refuse(`${shown} ${OF_ALL_NODES}`);
   const listed = createGuests(paths).list();
   if (!listed.ok) return refuse(`The containers cannot be seen: ${listed.detail}.`);
   const { cpus, memory } = createHostView(paths, () => NO_VMS).observe();
@@ -107,6 +108,11 @@ export async function configureWith(
   );
   return EXIT.fine;
 }
+
+const OF_ALL_NODES =
+  'is the configuration here, and all nodes of the cluster share it; this command measures one ' +
+  'node only, so it does not write it. To have a proposal in another file: --out FILE. With ' +
+  `--out ${USUAL_FILE} this node has a configuration of its own from then on.`;
 
 const some = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 

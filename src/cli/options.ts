@@ -90,7 +90,8 @@ export const STATE = {
 
 /** Of commands that read the configuration. */
 export const CONFIGURED = {
-  config: 'The configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml)',
+  config:
+    'The configuration (default /etc/lxc_autoscale/lxc_autoscale.yaml, else that of the cluster)',
   'env-file': 'Variables for the configuration, NAME=VALUE lines; nobody else may read it',
   ...SYSROOT,
   ...STATE,

@@ -83,7 +83,7 @@ const LONGEST_POLICY = 12;
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;
-  const { cycle, time, from, dryRun, host, containers } = report;
+  const { cycle, time, from, dryRun, host, containers, configuration } = report;
   const dry = dryRun ? ', a dry run' : '';
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
   const rows = containers.map((row) => cells(row, time));
@@ -101,6 +101,7 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
     ...urgent.flatMap((text) => said(text, 'red')),
     ...refusalLines(host).flatMap((text) => said(text)),
     ...host.missing.flatMap((why) => said(`Not known: ${why}`)),
+    ...(configuration === undefined ? [] : said(`The cluster shares ${configuration}.`)),
     '',
     ...(rows.length === 0
       ? ['There are no containers on this node.']

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import {
-  configurationFile,
+  countingFile,
   readConfiguration,
   readVariables,
   renderProblems,
@@ -45,7 +45,7 @@ async function switchMode(
   context: ProcessContext,
 ): Promise<ExitCode> {
   const { stdout, stderr, paths } = context;
-  const path = configurationFile(given.configFile, paths);
+  const { path, isShared } = countingFile(given.configFile, paths);
   const before = readTextFile(path);
   const loaded = readConfiguration(given, context);
   if (!before.ok || !loaded.ok) {
@@ -67,7 +67,7 @@ async function switchMode(
   }
   const edited = editMode(before.text, target, mode);
   if (!edited.ok) return refuse(edited.message);
-  const variables = readVariables(context);
+  const variables = readVariables(context, isShared);
   const env = variables.ok ? variables.env : context.env;
   const checked = parseConfig(edited.text, path, env);
   if (!checked.ok || !isSo(checked.config, target, mode, context)) {
@@ -83,9 +83,13 @@ async function switchMode(
   }
   if (!putConfiguration(given.configFile ?? path, edited.text, context, path)) return EXIT.failure;
   const code = await takeOver(mode, target, context);
+  if (isShared) stdout.write(OTHERS_FOLLOW);
   stdout.write(exceptions(checked.config, target, mode, context));
   return code;
 }
+
+const OTHERS_FOLLOW =
+  'The nodes of the cluster share this file: on the others it is so after their next look.\n';
 
 function targetOf({ vmid, tier }: Arguments): Target {
   if (vmid !== undefined) return { kind: 'guest', vmid };

@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errorCode } from './os-error.ts';
@@ -139,4 +140,16 @@ function ends([file = '', ...args]: readonly string[]): Promise<boolean> {
     child.once('error', settle);
   });
   return ended.catch(() => true);
+}
+
+/**
+ * Whether there is something at a path that may hang, for who cannot wait: asked by a process of
+ * its own, which is killed after two seconds.
+ */
+export function probe(path: string): 'there' | 'absent' | 'hanging' {
+  const how = { cwd: '/', env: { PATH }, timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
+  const { error, status } = spawnSync('stat', ['--', path], { ...how, stdio: 'ignore' });
+  if (error === undefined) return status === 0 ? 'there' : 'absent';
+  if (errorCode(error) === 'ETIMEDOUT') return 'hanging';
+  return existsSync(path) ? 'there' : 'absent';
 }

@@ -152,3 +152,25 @@ it('a reload asked for while the daemon starts is done before its first cycle', 
   expect(log().filter((line) => line.includes('was reloaded'))).toHaveLength(1);
   expect(log().join('\n')).toMatch(/Next run in 7[67] seconds/);
 });
+
+const SHARED = 'etc/pve/lxc_autoscale.yaml';
+const OFTEN = 'DEFAULT:\n  log_quiet_cycles: True\n  poll_interval: 5\n';
+const share = (more: string): void => writeFileSync(join(root, SHARED), `${OFTEN}${more}`);
+const times = (text: string): number => log().filter((line) => line.includes(text)).length;
+
+it('a change of the configuration of the cluster is taken over, a broken one is not', async () => {
+  rmSync(join(root, CONFIG));
+  share('');
+  const ended = runIn(daemon, async () => []);
+  await firstCycle();
+  expect(times('The nodes of the cluster share /etc/pve/lxc_autoscale.yaml')).toBe(1);
+  share('  log_level: loud\n');
+  await until(() => times('NOT reloaded') === 1);
+  await until(() => times('Final resources') > 2);
+  expect(times('NOT reloaded')).toBe(1);
+  share('  cpu_upper_threshold: 77\n');
+  await until(() => times('was reloaded') === 1);
+  signals.emit('SIGTERM');
+  expect(await ended).toBe(EXIT.fine);
+  expect(times('was reloaded')).toBe(1);
+}, 60_000);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
@@ -90,6 +90,15 @@ async function record(root: string, hours: number): Promise<void> {
 }
 
 describe('configure', () => {
+  it('leaves the file alone that all nodes of a cluster share', async () => {
+    const { root } = await node();
+    rmSync(join(root, FILE));
+    writeFileSync(join(root, 'etc/pve/lxc_autoscale.yaml'), 'DEFAULT:\n');
+    const { code, stdout, stderr } = await run(root, undefined);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('/etc/pve/lxc_autoscale.yaml is the configuration here');
+  });
+
   it('takes its own proposals where nobody is asked, with a backup of what was there', async () => {
     const { root } = await node();
     const before = readFileSync(join(root, FILE), 'utf8');

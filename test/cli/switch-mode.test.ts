@@ -97,3 +97,14 @@ it.each([
   });
   expect(readFileSync(join(root, FILE), 'utf8')).toBe(before);
 });
+
+it('edits the file that the cluster shares if that counts', async () => {
+  const shared = join(root, 'etc/pve/lxc_autoscale.yaml');
+  rmSync(join(root, FILE));
+  writeFileSync(shared, 'DEFAULT:\n  scaling_mode: observe\n', { mode: 0o640 });
+  const { code, out } = await activated();
+  expect(code).toBe(EXIT.fine);
+  expect(out).toContain(`Written: ${shared}\n`);
+  expect(out).toContain('on the others it is so after their next look');
+  expect(readFileSync(shared, 'utf8')).not.toContain('observe');
+});

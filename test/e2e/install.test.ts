@@ -755,6 +755,16 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     await tree.must(`${LIB}/current/uninstall.sh --purge --yes; rm -r /opt/${name}*`);
   });
 
+  it('writes no configuration where the cluster has one', async (context) => {
+    const tree = stage.tree(context);
+    await tree.must('echo "DEFAULT: {scaling_mode: observe}" >/etc/pve/lxc_autoscale.yaml');
+    const { code, stdout } = await tree.sh(piped('good', '--yes --no-start'));
+    expect(code).toBe(0);
+    expect(stdout).toContain('The configuration is /etc/pve/lxc_autoscale.yaml');
+    expect(tree.exists(CONFIG)).toBe(false);
+    await tree.must(`${LIB}/current/uninstall.sh --purge --yes; rm /etc/pve/lxc_autoscale.yaml`);
+  });
+
   it(
     'is a Debian package too, which a purge removes',
     async (context) => {

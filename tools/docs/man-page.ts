@@ -61,6 +61,7 @@ const keys = (section: SectionKeys): string[] =>
 
 const FILES: readonly (readonly [path: string, what: string])[] = [
   ['/etc/lxc_autoscale/lxc_autoscale.yaml', 'the configuration'],
+  ['/etc/pve/lxc_autoscale.yaml', 'that of the cluster, for nodes without one of their own'],
   ['/var/log/lxc_autoscale.log', 'the log for people'],
   ['/var/log/lxc_autoscale.json', 'the JSON log, one object a line'],
   ['/var/lib/lxc_autoscale', 'what the daemon remembers, and the copies of configurations'],

@@ -46,6 +46,8 @@ export interface StatusReport {
   readonly containers: readonly ContainerRow[];
   /** Left out where no daemon answers: groups are not looked at then. */
   readonly groups?: readonly GroupReport[];
+  /** The configuration that counts, if the nodes of the cluster share it; left out otherwise. */
+  readonly configuration?: string;
   /** The node, and what else the daemon looks after; left out where it has one node only. */
   readonly node?: string;
   readonly others?: readonly NodeSummary[];
