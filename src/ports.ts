@@ -4,6 +4,7 @@ import type { JournalEvent } from './core/journal-event.ts';
 import type { LineFacts } from './core/log-line.ts';
 import type { ManualHold } from './core/manual-hold.ts';
 import type { GuestConfig } from './core/observation.ts';
+import type { NotOurs } from './core/pause.ts';
 import type { Vmid } from './core/units.ts';
 import type {
   Cluster,
@@ -84,6 +85,8 @@ export interface World extends NodeEyes {
   readonly holds: Holds;
   /** Left out where a guest never leaves its node, as in a replay. */
   readonly temporary?: TemporaryRecords;
+  /** Why the node is not ours to change; left out where nobody else could change it. */
+  readonly notOurs?: () => NotOurs | undefined;
 }
 
 /** The world of what carries changes out. */
@@ -103,7 +106,10 @@ export interface HealthProbe {
 
 /** Everything outside, as groups are handed it. */
 export interface GroupWorld
-  extends Pick<World, 'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host'> {
+  extends Pick<
+    World,
+    'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host' | 'notOurs'
+  > {
   readonly cluster: Cluster;
   readonly eyes: GroupEyes;
   readonly leases: Leases;

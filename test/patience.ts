@@ -5,8 +5,12 @@
 export const PATIENCE_MS = 90_000;
 
 /** Waits until it is so, and fails where it does not come to be. */
-export async function until(isSo: () => boolean, what: () => string = () => ''): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
+export async function until(
+  isSo: () => boolean,
+  what: () => string = () => '',
+  limitMs = PATIENCE_MS,
+): Promise<void> {
+  const endMs = performance.now() + limitMs;
   while (!isSo()) {
     if (performance.now() > endMs) throw new Error(`it never came to be: ${isSo}\n${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -6,10 +6,13 @@ import { createApiNode } from '../node/api/api-node.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
 import { ClusterLook } from '../node/api/cluster-look.ts';
 import type { Trust } from '../node/api/trust.ts';
+import { clusterNodes } from '../node/local/pve/corosync-file.ts';
 import type { Clock } from '../node/port.ts';
 import { send } from '../os/http-send.ts';
+import { leaseFilesIn } from '../os/lease-files.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import type { ProcessContext } from './context.ts';
+import { leaseDirectory } from './node-lease.ts';
 import { openSshNode } from './ssh-node.ts';
 import type { FarNode } from './world.ts';
 
@@ -34,6 +37,7 @@ export function openFarNodes(
   reaching: Reaching = {},
 ): readonly FarNode[] {
   const clusters = new Map<string, ClusterLook>();
+  const neighbours = new Set(clusterNodes(context.paths));
   return nodes.map((node): FarNode => {
     if (node.connection === 'ssh') return openSshNode(node, context, { random });
     const { host, port, credentials, trust } = node;
@@ -43,11 +47,16 @@ export function openFarNodes(
     return {
       ...createApiNode(cluster, node.node),
       name: node.name,
+      lease: node.node && neighbours.has(node.node) ? leaseHere(node.node, context) : undefined,
       problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
       close: () => cluster.client.close(),
     };
   });
 }
+
+/** The API shows no files, but a node of the same cluster has them. */
+const leaseHere = (node: string, { paths }: Pick<ProcessContext, 'paths'>) =>
+  ({ files: leaseFilesIn(leaseDirectory(paths.pveDir, node)), how: 'api' }) as const;
 
 function clusterOf(
   { host, port, credentials, trust }: ApiNodeConfig,

@@ -20,8 +20,12 @@ export function changeRows(
   return rows.map((one) => ({ ...one, says: plainText(one.says) }));
 }
 
-export const quorumRow = (pause: Pause | undefined): HealthRow =>
-  row('quorum', pause === undefined ? undefined : plainText(pause.why), '/etc/pve takes changes');
+/** Who waits for another program to end is as well as can be. */
+export function quorumRow(pause: Pause | undefined): HealthRow {
+  if (pause?.kind === 'elsewhere') return row('quorum', undefined, plainText(pause.why));
+  const why = pause === undefined ? undefined : plainText(pause.why);
+  return row('quorum', why, '/etc/pve takes changes');
+}
 
 /** A check of one node among several that count alike. */
 export interface RowOfNode {

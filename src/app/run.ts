@@ -1,11 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path/posix';
 import { setFlagsFromString } from 'node:v8';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import { plainText } from '../core/plain-text.ts';
-import { acquireHostLock, type HeldElsewhere } from '../os/host-lock.ts';
+import { acquireHostLock, type HeldElsewhere, type HeldLock } from '../os/host-lock.ts';
 import { removeLeftovers } from '../store/leftovers.ts';
+import { createStateFile } from '../store/state-file.ts';
 import {
   type ConfigurationChoice,
   configurationFile,
@@ -14,6 +16,7 @@ import {
 } from './configuration.ts';
 import type { ProcessContext } from './context.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Leasing } from './node-lease.ts';
 import type { Signals } from './scheduler.ts';
 import { sharing } from './shared-signals.ts';
 import { SharedConfiguration } from './shared-configuration.ts';
@@ -85,7 +88,8 @@ export async function run(
     return refuse(context, `${message}\n`, lock.running ? EXIT.alreadyRunning : EXIT.failure);
   }
   if (!launch.dryRun) clearUp(config, context);
-  const [home, ...far] = openWorlds(await reach(config, context), config, context);
+  const leasing = launch.dryRun ? undefined : leasingOf(lock, context);
+  const [home, ...far] = openWorlds(await reach(config, context), config, context, leasing);
   const inHand = (open: OpenWorld): NodeInHand => ({
     open,
     keeper: stateKeeper(open.world, context, launch.dryRun, open.below),
@@ -103,6 +107,12 @@ export async function run(
     lock.release();
   }
 }
+
+/** Two lives of this program can't have the same lock, so the one before is over. */
+const leasingOf = ({ place }: HeldLock, { paths, clock }: ProcessContext): Leasing => ({
+  ...{ host: paths.hostName(), clock },
+  seat: `${createStateFile(paths).boot() ?? randomUUID()} ${place}`,
+});
 
 /**
  * The optimizing compiler takes memory for each function, so it starts fifteen times later than by

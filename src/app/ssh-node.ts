@@ -14,9 +14,12 @@ import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import type { NodeEyes, NodeHands } from '../node/port.ts';
 import { FarFiles, parentOf } from '../node/ssh/far-files.ts';
 import { FarHands } from '../node/ssh/far-hands.ts';
+import { farLeaseFiles } from '../node/ssh/far-lease.ts';
 import { type ConnectionOptions, KeptConnection } from '../node/ssh/kept-connection.ts';
 import { sshArguments, sshEnvironment } from '../node/ssh/ssh-command.ts';
+import type { LeaseFiles } from '../os/lease.ts';
 import type { ProcessContext } from './context.ts';
+import { leaseDirectory } from './node-lease.ts';
 import type { FarNode } from './world.ts';
 
 /**
@@ -63,7 +66,8 @@ export function openSshNode(
     cgroups.close();
     machines.close();
   };
-  return { name: config.name, eyes, hands, problem: () => sight.problem, close };
+  const lease = { files: sight.leaseFiles(), how: 'ssh' } as const;
+  return { name: config.name, eyes, hands, problem: () => sight.problem, lease, close };
 }
 
 /** The cgroup of a guest, or a file in it. */
@@ -135,6 +139,16 @@ class SshSight {
     this.#files.merge(seen.value, (path) => asked.has(path) || parentOf(path) === cgroup);
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) this.#blind(unfit);
+  }
+
+  /** Beside those that its own daemon has there. */
+  leaseFiles(): LeaseFiles {
+    const { pveDir } = this.paths;
+    return farLeaseFiles(this.#connection, () => {
+      const name = this.paths.nodeName();
+      if (name === '') throw new Error(this.problem ?? 'the node has no name');
+      return leaseDirectory(pveDir, name);
+    });
   }
 
   close(): void {

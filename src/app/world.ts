@@ -5,6 +5,8 @@ import { machineWishes } from '../config/resolve.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
 import type { NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
+import type { LeaseFiles, LeaseHolder } from '../os/lease.ts';
+import { leaseFilesIn } from '../os/lease-files.ts';
 import { whyNoFileIn } from '../os/writable-files.ts';
 import { newTally, noteEvent, type Tally } from '../output/tally.ts';
 import type { ActingWorld, World } from '../ports.ts';
@@ -12,6 +14,7 @@ import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
 import { openLocalNode } from './local-node.ts';
+import { type Leasing, leaseDirectory, type NodeLease, openNodeLease } from './node-lease.ts';
 import { type Outputs, openOutputs } from './outputs.ts';
 import { isAway } from './unfit.ts';
 
@@ -51,10 +54,13 @@ export interface FarNode {
   readonly hands: NodeHands;
   /** Why it cannot be seen now; undefined: it has answered. */
   problem(): string | undefined;
+  /** Where its lease lies; left out where it cannot be reached. */
+  readonly lease?: { readonly files: LeaseFiles; readonly how: LeaseHolder['how'] } | undefined;
   close(): void;
 }
 
-export function openWorld(config: Config, context: ProcessContext): OpenHome {
+/** @param leasing left out by who only looks */
+export function openWorld(config: Config, context: ProcessContext, leasing?: Leasing): OpenHome {
   const { paths } = context;
   const name = paths.nodeName();
   const outputs = openOutputs(config, context);
@@ -63,23 +69,30 @@ export function openWorld(config: Config, context: ProcessContext): OpenHome {
   const node = openLocalNode(context, hanging);
   node.lookAfter(machineWishes(onNode(config, name)));
   const { inventory } = node;
-  const observe = async (): Promise<void> => {
+  const files = leaseFilesIn(leaseDirectory(paths.pveDir, name));
+  const lease = leasing && openNodeLease(files, 'local', { ...leasing, seat: `daemon of ${name}` });
+  const look = async (): Promise<void> => {
     await answering.ask(outputs.places());
     if (hanging() === undefined) await node.look();
   };
+  const observe = async (): Promise<void> => {
+    await look();
+    if (hanging() === undefined) await lease?.tend();
+  };
   const eyes = { ...node.eyes, observe };
-  const parts = { name, eyes, hands: node.hands, log: outputs.log, below: '' };
+  const parts = { name, eyes, hands: node.hands, log: outputs.log, below: '', lease };
   const temporary = createTemporaryRecords(paths, name, inventory);
   const opened = worldOf({ ...parts, temporary }, outputs, config, context);
   return {
     ...{ ...opened, name, below: '', outputs, inventory, hanging },
-    lookHere: observe,
+    lookHere: look,
     reconfigure(next) {
       outputs.reconfigure(next);
       opened.reconfigure(next);
       node.lookAfter(machineWishes(onNode(next, name)));
     },
     async close() {
+      await lease?.close();
       node.close();
       await outputs.close();
     },
@@ -91,13 +104,16 @@ export function openWorlds(
   reached: readonly FarNode[],
   config: Config,
   context: ProcessContext,
+  leasing?: Leasing,
 ): readonly [OpenHome, ...OpenWorld[]] {
+  const far = (outputs: Outputs): readonly OpenWorld[] =>
+    reached.map((one) => openFarWorld(one, outputs, config, context, leasing));
   if (!isAway(config, context)) {
-    const home = openWorld(config, context);
-    return [home, ...reached.map((one) => openFarWorld(one, home.outputs, config, context))];
+    const home = openWorld(config, context, leasing);
+    return [home, ...far(home.outputs)];
   }
   const outputs = openOutputs(config, context);
-  const [first, ...others] = reached.map((one) => openFarWorld(one, outputs, config, context));
+  const [first, ...others] = far(outputs);
   if (first === undefined) throw new Error('there is no node at all');
   return [homeAway(first, outputs), ...others];
 }
@@ -121,17 +137,24 @@ export function openFarWorld(
   outputs: Outputs,
   config: Config,
   context: ProcessContext,
+  leasing?: Leasing,
 ): OpenWorld {
   const { name, eyes, hands } = node;
+  const lease = leasing && node.lease && openNodeLease(node.lease.files, node.lease.how, leasing);
   const observe = async (stop?: AbortSignal): Promise<void> => {
     await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop)]);
+    if (node.problem() === undefined && stop?.aborted !== true) await lease?.tend();
   };
   const log = withPrefix(outputs.log, `${name}: `);
-  const parts = { name, hands, log, eyes: { ...eyes, observe }, below: join('nodes', name) };
+  const seen = { ...eyes, observe };
+  const parts = { name, hands, log, eyes: seen, below: join('nodes', name), lease };
   const opened = worldOf(parts, outputs, config, context);
   return {
     ...{ ...opened, name, below: parts.below, hanging: () => node.problem() },
-    close: async () => node.close(),
+    async close() {
+      await lease?.close();
+      node.close();
+    },
   };
 }
 
@@ -151,10 +174,11 @@ interface WorldParts {
   /** Where what is kept of this node lies, below the directory of each kind. */
   readonly below: string;
   readonly temporary?: TemporaryRecords;
+  readonly lease: NodeLease | undefined;
 }
 
 function worldOf(
-  { name, eyes, hands, log, below, temporary }: WorldParts,
+  { name, eyes, hands, log, below, temporary, lease }: WorldParts,
   outputs: Outputs,
   config: Config,
   { paths, clock }: ProcessContext,
@@ -168,7 +192,9 @@ function worldOf(
   };
   let backups = backupsOf(config);
   const world: ActingWorld = {
-    ...{ ...eyes, hands, log, ...(temporary && { temporary }) },
+    ...{ ...eyes, hands: lease?.guard(hands) ?? hands, log },
+    ...(temporary && { temporary }),
+    ...(lease && { notOurs: () => lease.problem() }),
     journal: outputs.journalOf(name, (event, isWritten) => noteEvent(tally, event, isWritten)),
     holds: createHolds({ directory: join(paths.at(HOLDS_DIRECTORY), below), clock }),
     backups: {

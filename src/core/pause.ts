@@ -4,15 +4,22 @@ import type { Plan } from './plan.ts';
 import type { Reading } from './reading.ts';
 import type { Milliseconds } from './units.ts';
 
-/** The node as a whole pauses while its configurations cannot be written. */
+/** The node as a whole pauses while its configurations cannot be written, or by others only. */
 
 export interface Pause {
-  readonly kind: 'no-quorum' | 'not-known' | 'refused';
+  readonly kind: 'elsewhere' | 'no-quorum' | 'not-known' | 'refused';
   /** A sentence without its full stop. */
   readonly why: string;
   readonly sinceMs: Milliseconds;
   /** Where Proxmox VE refused to write although it has quorum: no change is tried before. */
   readonly retry?: Failure;
+}
+
+/** Why the node is not this program's to change; `elsewhere`: another one has it in hand. */
+export interface NotOurs {
+  readonly kind: 'elsewhere' | 'not-known';
+  /** A sentence without its full stop. */
+  readonly why: string;
 }
 
 const NO_QUORUM =
@@ -22,11 +29,13 @@ const NO_QUORUM =
  * What a look at the quorum makes of the pause before. undefined: changes can be made.
  *
  * @param quorum true also for a node that stands alone
+ * @param notOurs undefined: no other program has the node in hand
  */
 export function pauseAfter(
   before: Pause | undefined,
   quorum: Reading<boolean>,
   nowMs: Milliseconds,
+  notOurs?: NotOurs,
 ): Pause | undefined {
   const sinceMs = before?.sinceMs ?? nowMs;
   if (!quorum.ok) {
@@ -34,6 +43,7 @@ export function pauseAfter(
     return { kind: 'not-known', why, sinceMs };
   }
   if (!quorum.value) return { kind: 'no-quorum', why: NO_QUORUM, sinceMs };
+  if (notOurs !== undefined) return { ...notOurs, sinceMs };
   const waits = before?.retry !== undefined && before.retry.retryAtMs > nowMs;
   return waits ? before : undefined;
 }

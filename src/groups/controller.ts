@@ -97,7 +97,8 @@ export class Groups {
       }
       return;
     }
-    const pause = pauseAfter(undefined, world.cluster.quorum(), world.clock.monotonicMs());
+    const nowMs = world.clock.monotonicMs();
+    const pause = pauseAfter(undefined, world.cluster.quorum(), nowMs, world.notOurs?.());
     if (pause !== undefined) {
       const text = `nothing is done: ${pause.why}`;
       for (const policy of current.policies) {

@@ -35,6 +35,7 @@ export function recordDrift(
 ): void {
   forgetWhatIsOver(state, atMs);
   const lacksCpu = lacksLimit(state, 'cpu');
+  const isShared = isInOtherHands(world, state);
   for (const { vmid, config, state: seen } of containers) {
     if (!config.ok) continue;
     const record = recordOf(state, vmid);
@@ -68,25 +69,37 @@ export function recordDrift(
     }
     const changes = differences(before, now, cutOff);
     if (changes.length === 0) continue;
-    noteGiven(
-      record,
-      now,
-      changes.map(({ resource }) => resource),
-    );
+    if (!isShared) {
+      noteGiven(
+        record,
+        now,
+        changes.map(({ resource }) => resource),
+      );
+    }
     const management = manage(config.value);
     if (management.kind === 'ignored') continue;
     const { manualHoldMs } = management.policy.timing;
     for (const { resource, words } of changes) {
-      const holds = manualHoldMs > 0 && rewriter === undefined;
+      const holds = manualHoldMs > 0 && rewriter === undefined && !isShared;
       afterHand(record, resource, holds ? milliseconds(atMs + manualHoldMs) : undefined);
       const stays = holds ? `; it stays for ${manualHoldMs / 1000} s` : '';
-      const by = rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
+      const by = isShared ? 'by the other lxc-autoscale' : byWhom(rewriter);
       const who = `${guestLabel(config.value)} (${config.value.name})`;
       const about = { component: 'observe', vmid, event: 'by-hand' } as const;
       world.log.info(`${who}: ${words}, ${by}${stays}`, about);
     }
   }
 }
+
+/**
+ * While another program has the node, and until the look after that, what is changed is its work
+ * and nobody's hand.
+ */
+const isInOtherHands = ({ notOurs }: World, { pause }: LoopState): boolean =>
+  (notOurs?.() ?? pause)?.kind === 'elsewhere';
+
+const byWhom = (rewriter: string | undefined): string =>
+  rewriter === undefined ? 'not by this program' : `under the lock ${rewriter}`;
 
 /** What cannot be seen says nothing of a difference, nor of how long there is one. */
 function noteLimits(

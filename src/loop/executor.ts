@@ -85,14 +85,14 @@ const OVERTAKEN = 'its configuration was changed meanwhile; deciding anew';
 
 /** Why nothing that was decided on this configuration is to be done any more. */
 export async function whyOvertaken(
-  { inspect, guests, clock }: World,
+  { inspect, guests, clock, notOurs }: World,
   decidedOn: GuestConfig,
 ): Promise<string | undefined> {
   await inspect(decidedOn.vmid);
   const file = guests.read(decidedOn.vmid);
   if (!file.ok) return file.detail;
   if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;
-  return pauseAfter(undefined, guests.quorum(), clock.monotonicMs())?.why;
+  return pauseAfter(undefined, guests.quorum(), clock.monotonicMs(), notOurs?.())?.why;
 }
 
 /** Backs up, changes, and says what came of it. */

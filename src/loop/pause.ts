@@ -10,7 +10,7 @@ const ABOUT = { component: 'observe', event: 'pause' } as const;
  */
 export function noticePause(world: World, state: LoopState): Pause | undefined {
   const nowMs = world.clock.monotonicMs();
-  const now = pauseAfter(state.pause, world.guests.quorum(), nowMs);
+  const now = pauseAfter(state.pause, world.guests.quorum(), nowMs, world.notOurs?.());
   return begin(world, state, now);
 }
 
@@ -28,10 +28,16 @@ function begin({ log, clock }: World, state: LoopState, now: Pause | undefined):
   const before = state.pause;
   state.pause = now;
   if (now !== undefined && now.kind !== before?.kind) {
-    log.error(`Nothing is changed on this node: ${now.why}. It goes on by itself.`, ABOUT);
+    const line = `Nothing is changed on this node: ${now.why}. It goes on by itself.`;
+    if (now.kind === 'elsewhere') log.warn(line, ABOUT);
+    else log.error(line, ABOUT);
   } else if (now === undefined && before !== undefined) {
     const seconds = Math.round((clock.monotonicMs() - before.sinceMs) / 1000);
-    log.info(`Configurations can be written again after ${seconds} s: scaling goes on.`, ABOUT);
+    const over =
+      before.kind === 'elsewhere'
+        ? 'No other program scales this node any more'
+        : 'Configurations can be written again';
+    log.info(`${over} after ${seconds} s: scaling goes on.`, ABOUT);
   }
   return now;
 }

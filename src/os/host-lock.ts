@@ -39,6 +39,8 @@ export interface HeldLock {
   readonly ok: true;
   /** Why `lock_file` could not be written: a sentence, and no reason not to go on. */
   readonly remark: string | undefined;
+  /** Which lock it is, among all of this boot of the host. */
+  readonly place: string;
   /** Gives the lock back, once. */
   release(): void;
 }
@@ -116,6 +118,7 @@ function hold(descriptor: number, lockFile: string): HeldLock {
   return {
     ok: true,
     remark,
+    place: `${lock.dev}:${lock.ino}`,
     release() {
       if (released) return;
       released = true;

@@ -10,6 +10,7 @@ import { cores, mib, milliseconds } from '../../src/core/units.ts';
 import { act } from '../../src/loop/act.ts';
 import { recordDrift } from '../../src/loop/drift.ts';
 import { type Observed, observe } from '../../src/loop/observe.ts';
+import { noticePause } from '../../src/loop/pause.ts';
 import {
   AMPLE_ROOM,
   coresChange,
@@ -44,11 +45,19 @@ class Life {
   /** What stood in the file when the process ended. */
   saved = '';
 
+  /** Whether another program has the node. */
+  isElsewhere = false;
+
   look(): Observed {
+    const { isElsewhere } = this;
+    const notOurs = () =>
+      isElsewhere ? ({ kind: 'elsewhere', why: 'another has it' } as const) : undefined;
     this.state.cycle += 1;
     const seen = observe(this.node.world, this.state, everyone());
     if (!seen.ok) throw new Error(seen.detail);
-    recordDrift(this.node.world, this.state, seen.value, () => this.management);
+    const world = { ...this.node.world, notOurs };
+    recordDrift(world, this.state, seen.value, () => this.management);
+    noticePause(world, this.state);
     return seen.value;
   }
 
@@ -105,6 +114,23 @@ describe('a change by hand', () => {
       'INFO: Container 101 (guest-101): its memory was set from 1024 MB to 4096 MB, ' +
         'not by this program; it stays for 3600 s',
     ]);
+  });
+
+  it('is none while another program has the node, up to the first look after that', () => {
+    const life = seen();
+    for (const [isElsewhere, memoryMib, held] of [
+      [true, 2048, false],
+      [false, 3072, false],
+      [false, 4096, true],
+    ] as const) {
+      life.isElsewhere = isElsewhere;
+      life.node.write(101, { memoryMib: mib(memoryMib) });
+      life.look();
+      expect([memoryMib, life.heldUntil('memory') !== undefined]).toEqual([memoryMib, held]);
+    }
+    const words = life.node.linesOf('INFO').filter((line) => line.includes('its memory was set'));
+    expect(words[0]).toMatch(/from 1024 MB to 2048 MB, by the other lxc-autoscale$/);
+    expect(words).toHaveLength(3);
   });
 
   it('is the new norm: it is seen once, and its hold ends', () => {

@@ -7,11 +7,13 @@
  * A frame is its length (four bytes, the highest first) and so many bytes: the number of the
  * request, a letter, and texts with a NUL between them. An answer is the same number and records.
  *
- *     L  looks. `f` a file, `d` a directory, `c` all configurations of a directory, `g` the files
+ *     L  looks. `f` a file, `d` a directory, `c` its configurations and leases too, `g` the files
  *        of a cgroup, `t` those of all cgroups of a directory; `+` names a file of them, and `?`
  *        one of which only is asked whether it is there
  *     W  writes a file of the kernel; `w` anew or `a` behind. With a text to restore, that is
- *        written when the connection ends, as long as nobody has changed it meanwhile
+ *        written when the connection ends, as long as nobody has changed it meanwhile. Of a lease
+ *        it makes the directory (`m`) and the file (`c`, fails if it is there), writes over it in
+ *        place (`o`), and removes it (`d`)
  *     X  runs a program, given as its arguments, in a group of its own, for so many seconds
  *     C  ends that program     K  says that somebody is still there
  *
@@ -126,7 +128,7 @@ sub look {
       $all .= $names ? directory($path, $names) : record('E', $path, $error);
       next if $kind eq 'd' || !$names;
       for my $name (@$names) {
-        if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /^[0-9]+\.conf$/ }
+        if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /^[0-9]+\.(?:conf|lease)$/ }
         else { $all .= cgroup("$path/$name", @files) if $name =~ /^[0-9]+$/ }
       }
     }
@@ -137,8 +139,11 @@ sub look {
 
 sub put {
   my ($path, $mode, $text) = @_;
-  my $flags = O_WRONLY | ($mode eq 'a' ? O_APPEND | O_NONBLOCK : O_TRUNC);
-  sysopen(my $file, $path, $flags) or return $! + 0;
+  return mkdir($path, 0700) ? 0 : $! + 0 if $mode eq 'm';
+  return unlink($path) ? 0 : $! + 0 if $mode eq 'd';
+  my %flags = (a => O_APPEND | O_NONBLOCK, c => O_CREAT | O_EXCL, o => 0, w => O_TRUNC);
+  my $flags = O_WRONLY | $flags{$mode};
+  sysopen(my $file, $path, $flags, 0600) or return $! + 0;
   return defined syswrite($file, $text) ? 0 : $! + 0;
 }
 
@@ -147,7 +152,11 @@ sub inode_around { my ($path) = @_; $path =~ s{/[^/]*$}{}; return (stat $path)[1
 sub change {
   my ($path, $mode, $text, $restore) = @_;
   $held{$path} = [inode_around($path), $text, $restore] if length $restore;
+  # The file system of the cluster may hang; what hangs there ends for this signal only.
+  local $SIG{ALRM} = 'DEFAULT' if $mode =~ /[cdmo]/ && !%held;
+  alarm $LOOK if $mode =~ /[cdmo]/;
   my $error = put($path, $mode, $text);
+  alarm 0;
   delete $held{$path} if !$error && !length $restore;
   return record('W', $error);
 }

@@ -1,0 +1,61 @@
+import { dirname, join } from 'node:path/posix';
+import { missing, present } from '../../core/reading.ts';
+import type { LeaseFiles } from '../../os/lease.ts';
+import { errorCode, failed, missingBecause } from '../../os/os-error.ts';
+import { parentOf } from './far-files.ts';
+import type { KeptConnection } from './kept-connection.ts';
+
+const LIMIT_MS = 20_000;
+/** `priv/lxc_autoscale/leases/NODE` below `/etc/pve`. */
+const DEEPEST = 4;
+
+/** The files of a lease in a directory of the far node. */
+export function farLeaseFiles(connection: KeptConnection, directory: () => string): LeaseFiles {
+  const write = async (path: string, how: string, text: string): Promise<void> => {
+    const answer = await connection.request('W', [path, how, text, ''], LIMIT_MS);
+    if (!answer.ok) throw new Error(answer.detail);
+    const written = answer.value[0];
+    if (written?.kind !== 'written') throw new Error('no answer to it');
+    if (written.code !== undefined) throw failed(written.code);
+  };
+  const makeDirectory = async (path: string, depth = 1): Promise<void> => {
+    try {
+      await write(path, 'm', '');
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return;
+      if (errorCode(error) !== 'ENOENT' || depth === DEEPEST) throw error;
+      await makeDirectory(dirname(path), depth + 1);
+      await write(path, 'm', '');
+    }
+  };
+  const at = (name: string): string => join(directory(), name);
+  return {
+    async read() {
+      const path = directory();
+      const answer = await connection.request('L', [`c${path}`], LIMIT_MS);
+      if (!answer.ok) return answer;
+      const texts = new Map<string, string>();
+      for (const record of answer.value) {
+        if (record.kind === 'error' && record.path === path) {
+          const why = missingBecause(failed(record.code), path);
+          return why.why === 'absent' ? present(texts) : why;
+        }
+        if (record.kind !== 'file' || parentOf(record.path) !== path) continue;
+        texts.set(record.path.slice(path.length + 1), record.bytes.toString('utf8'));
+      }
+      const isListed = answer.value.some((one) => one.kind === 'directory' && one.path === path);
+      return isListed ? present(texts) : missing('malformed', `${path}: no answer to it`);
+    },
+    async create(name, text) {
+      try {
+        await write(at(name), 'c', text);
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error;
+        await makeDirectory(directory());
+        await write(at(name), 'c', text);
+      }
+    },
+    overwrite: (name, text) => write(at(name), 'o', text),
+    remove: (name) => write(at(name), 'd', ''),
+  };
+}

@@ -1,0 +1,53 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { leaseDirectory, type NodeLease, openNodeLease } from '../../src/app/node-lease.ts';
+import { bytes, mib } from '../../src/core/units.ts';
+import { leaseFilesIn } from '../../src/os/lease-files.ts';
+import { FakeNode } from '../loop/fake-node.ts';
+import { REAL_CLOCK, temporaryDirectory, vmid } from '../node/local/world.ts';
+
+/** The lease of a node, and the hands that it guards. */
+
+const open: NodeLease[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close();
+});
+
+const directory = leaseDirectory(join(temporaryDirectory(), 'etc/pve'), 'pve1');
+
+function leaseOf(host: string): NodeLease {
+  const leasing = { host, seat: host, clock: REAL_CLOCK };
+  const lease = openNodeLease(leaseFilesIn(directory), 'ssh', leasing);
+  open.push(lease);
+  return lease;
+}
+
+const NEVER = new AbortController().signal;
+
+it('keeps the hands still from the moment on in which another one has it', async () => {
+  const node = new FakeNode();
+  node.add(101, { memoryMib: mib(1024) });
+  const [one, other] = [leaseOf('one'), leaseOf('other')];
+  const hands = one.guard(node.world.hands);
+  for (const lease of [one, other]) await lease.tend();
+  expect([one.problem(), other.problem()]).toEqual([
+    undefined,
+    { kind: 'elsewhere', why: 'waiting, since lxc-autoscale on one (by SSH) scales this node' },
+  ]);
+  const file = node.world.guests.read(vmid(101));
+  const digest = file.ok ? file.value.config.digest : '';
+  const request = { vmid: vmid(101), memoryMib: mib(2048), digest };
+  expect(await hands.apply(request, NEVER)).toEqual({ kind: 'done' });
+  // It stood still, and nothing has told it that its place was taken.
+  const taken = { host: 'third', how: 'local', seat: 'third', instance: 'third', ttlS: 90 };
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, '9.lease'), JSON.stringify(taken));
+  expect(one.problem()).toBeUndefined();
+  expect(await hands.apply(request, NEVER)).toEqual({
+    kind: 'not-started',
+    message: 'waiting, since lxc-autoscale on third (its own daemon) scales this node',
+  });
+  expect(await hands.memoryHigh.hold(vmid(101), bytes(1))).toMatchObject({ kind: 'refused' });
+  expect(node.sets).toHaveLength(1);
+});
