@@ -1,7 +1,9 @@
+import { join } from 'node:path/posix';
 import { isDeepStrictEqual } from 'node:util';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
+import { moveBackups } from '../store/move-backups.ts';
 import { readConfiguration, readVariables, SHARED_FILE } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
@@ -12,6 +14,7 @@ import { type GroupsPart, groupsPart } from './groups.ts';
 import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
+import { type NodeOfProgram, takeOverMigrated } from './migrations.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
@@ -64,6 +67,7 @@ class Daemon {
         ...{ ...one, config, ...ofHome },
         settingsOf: (each) => settingsOf(each, launch),
         onSaved: () => this.#supervisor.beat(),
+        ...(nodes.length > 1 && { onSeen: (node: NodeLoop) => this.#takeOverMigrated(node) }),
       });
     const [first, ...others] = nodes;
     this.#home = loopOf(first, { comingMib: () => this.#groups.comingMib });
@@ -182,6 +186,17 @@ class Daemon {
     return false;
   }
 
+  /** From the other nodes of this program. */
+  #takeOverMigrated(node: NodeLoop): void {
+    const { context } = this.#launched;
+    const backups = ({ config, open }: NodeLoop): string =>
+      join(context.paths.at(config.backupDir), open.below);
+    const all = this.#nodes.map((each) => ({ ...nodeOf(each), backups: backups(each) }));
+    const here = all[this.#nodes.indexOf(node)];
+    if (here === undefined) return;
+    takeOverMigrated(here, all, (vmid, from) => moveBackups(from.backups, here.backups, vmid));
+  }
+
   #inTurn<T>(node: NodeLoop, work: () => Promise<T>): Promise<T> {
     const turn = this.#turns.get(node) ?? new Turn();
     this.#turns.set(node, turn);
@@ -279,3 +294,7 @@ class Daemon {
     return { ...known, timezone, pollIntervalMs, groups, configuration };
   }
 }
+
+const nodeOf = ({ open, world, state }: NodeLoop): NodeOfProgram => ({
+  ...{ name: open.name, world, state },
+});

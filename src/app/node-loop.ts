@@ -27,6 +27,8 @@ export interface NodeLoopOptions {
   readonly comingMib?: () => number;
   /** Called when the state is saved within a cycle: the loop makes progress. */
   readonly onSaved?: () => void;
+  /** Called when the node was looked at, before its guests are. */
+  readonly onSeen?: (node: NodeLoop) => void;
 }
 
 /** What a person wants, and how it is to be carried out. */
@@ -107,6 +109,7 @@ export class NodeLoop {
     await this.world.observe(stop);
     if (stop.aborted) return undefined;
     const { world } = this.open;
+    this.#options.onSeen?.(this);
     this.prompts?.regularLook();
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);
     this.prompts?.follow(helped(this.state, this.#settings.manage));
