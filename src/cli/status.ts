@@ -79,7 +79,8 @@ function oneOf(report: StatusReport, vmid: Vmid | undefined): StatusReport | und
 }
 
 const LONGEST_NAME = 14;
-const LONGEST_POLICY = 12;
+/** Room for `DEFAULT, observe`. */
+const LONGEST_POLICY = 16;
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;

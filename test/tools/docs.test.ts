@@ -98,6 +98,9 @@ describe('the completion for bash', () => {
     fileOf('pve/lxc/`touch mark`.conf', 'hostname: `touch mark`\n');
     expect(offered('explain', '')).toEqual(['101', '102', '103', '104', 'web-1.lan', 'db']);
     expect(offered('status', 'we')).toEqual(['web-1.lan']);
+    expect(offered('activate', 'we')).toEqual(['web-1.lan']);
+    expect(offered('status', '--sort', 'mem')).toEqual(['memory']);
+    expect(offered('backtest', '--policy', 'adaptive-')).toHaveLength(2);
     expect(existsSync(mark)).toBe(false);
   });
 

@@ -6,6 +6,7 @@ import {
   OPTIONS,
   type Option as OptionForm,
   type OptionName,
+  STATUS_COLUMNS,
 } from '../../src/cli/options.ts';
 
 /** The commands and options of the program, as the completions need them. */
@@ -17,6 +18,9 @@ export type Subject = 'container' | 'channel' | 'file';
 export const WORDS: Readonly<Partial<Record<OptionName, readonly string[]>>> = {
   policy: POLICY_NAMES,
   format: ['text', 'json'],
+  columns: STATUS_COLUMNS,
+  sort: STATUS_COLUMNS,
+  split: ['1', '2'],
 };
 
 export interface Option {
@@ -47,7 +51,7 @@ export const options: readonly Option[] = Object.keys(OPTIONS).map((key) => {
 });
 
 const subjectOf = ({ subject }: OwnCommand): Command['subject'] => {
-  if (subject.startsWith('container')) return 'container';
+  if (subject.includes('container')) return 'container';
   if (subject.startsWith('channel')) return 'channel';
   return subject === 'file' ? 'file' : undefined;
 };
