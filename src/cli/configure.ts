@@ -10,10 +10,12 @@ import { IGNORE_TAG } from '../config/tags.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
+import type { MachineAdvice } from '../node/guests/qemu-advice.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import type { Arguments } from './arguments.ts';
 import type { CommandContext } from './command.ts';
+import { adviceLines, machinesHere } from './machine-advice.ts';
 import { measure } from './measure.ts';
 import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
 import { putConfiguration } from './write-configuration.ts';
@@ -103,6 +105,7 @@ export async function configureWith(
   stdout.write(`\n${text}\n`);
   if (!(await agrees(ask, `Write this to ${target}?`))) return refuse('Nothing was written.');
   if (!putConfiguration(target, text, context)) return EXIT.failure;
+  for (const line of machineLines(machinesHere(context))) stdout.write(`${line}\n`);
   stdout.write(
     'Next: lxc-autoscale check-config, then systemctl reload-or-restart lxc_autoscale\n',
   );
@@ -115,6 +118,15 @@ const OF_ALL_NODES =
   `--out ${USUAL_FILE} this node has a configuration of its own from then on.`;
 
 const some = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** How to have virtual machines managed, and what they need for that. */
+function machineLines(machines: readonly MachineAdvice[]): readonly string[] {
+  if (machines.length === 0) return [];
+  const ids = machines.map(({ vmid }) => vmid).join(', ');
+  const how = `To manage them too: manage_vms: True, or virtual_machines: [${ids}] in a tier.`;
+  const only = `Virtual machines are only counted: ${ids}. ${how}`;
+  return ['', only, ...adviceLines(machines), ''];
+}
 
 /** What virtual machines have is of no importance here. */
 const NO_VMS = { ok: false, why: 'absent', detail: 'not asked for' } as const;

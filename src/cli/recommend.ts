@@ -3,11 +3,14 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
 import { parseVmid } from '../core/units.ts';
 import { type Advice, type Recommendation, recommendationOf } from '../lab/recommend.ts';
+import type { MachineAdvice } from '../node/guests/qemu-advice.ts';
+import { whyHanging } from '../os/answering-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationOf } from './backtest.ts';
 import { type Had, readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
+import { adviceLines, machinesHere } from './machine-advice.ts';
 import { hoursWords } from './recorded-basis.ts';
 
 /** `recommend [GUEST]`: what each container should have, by recorded demand. Changes nothing. */
@@ -27,8 +30,28 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
   });
   if (given.json) stdout.write(asJson(rows));
   else if (given.yaml) stdout.write(asYaml(rows, config));
-  else stdout.write(asTable(rows));
+  else {
+    const lines = adviceLines(await machinesOf(rows, context));
+    stdout.write([asTable(rows), ...lines.map((line) => `${line}\n`)].join(''));
+  }
   return EXIT.fine;
+}
+
+/** The virtual machines of this node that the record has; none on a host that is no node. */
+async function machinesOf(
+  rows: readonly Row[],
+  context: ProcessContext,
+): Promise<readonly MachineAdvice[]> {
+  const cluster = context.paths.pveDir;
+  if ((await whyHanging({ cluster, others: [] })) !== undefined) return [];
+  const wanted = new Map(
+    rows.map(({ advice: { name, cores, memory } }) => [
+      name,
+      { cores: cores.amount, memoryMib: memory?.amount },
+    ]),
+  );
+  const known = machinesHere(context, (vmid) => wanted.get(String(vmid)));
+  return known.filter(({ vmid }) => wanted.has(String(vmid)));
 }
 
 interface Row {

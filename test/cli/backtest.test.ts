@@ -10,6 +10,7 @@ import { createProgress } from '../../src/cli/progress.ts';
 import { recommend } from '../../src/cli/recommend.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
+import { plant } from '../node/local/world.ts';
 
 let directory = '';
 let trace = '';
@@ -131,6 +132,23 @@ describe('backtest', () => {
 });
 
 describe('recommend', () => {
+  it('says what a virtual machine of the record lacks, and sets nothing', async () => {
+    const pve = join(directory, 'root/etc/pve');
+    const conf = 'cores: 1\nmemory: 512\nname: db\nscsi0: local:x\nshares: 0\n';
+    plant(join(directory, 'root'), {
+      'etc/pve/.members': '{"nodename": "pve1"}',
+      'etc/pve/.version': '{"starttime": 1}',
+      'etc/pve/.vmlist': '{"ids": {"101": {"node": "pve1", "type": "qemu", "version": 1}}}',
+      'etc/pve/qemu-server/101.conf': conf,
+    });
+    const { code, out } = await run('recommend', '--trace', trace);
+    expect(code).toBe(0);
+    expect(out).toMatch(/VM 101 \(db\), for what the record says/);
+    expect(out).toContain('  qm set 101 --sockets 1 --cores 3 --memory 3072\n');
+    expect(readFileSync(join(pve, 'qemu-server/101.conf'), 'utf8')).toBe(conf);
+    rmSync(join(directory, 'root'), { recursive: true });
+  });
+
   it('says what each container should have, as a table, as JSON and as YAML', async () => {
     const plain = await run('recommend', '--trace', trace);
     expect(plain.out).toMatch(/^CONTAINER +CORES.*\n101 +3 .*\nweb +2 /);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
@@ -178,6 +178,21 @@ describe('configure', () => {
     const { code, stderr } = await run(root, answers);
     expect({ code, stderr }).toEqual({ code: 1, stderr: 'Nothing was written.\n' });
     expect(readFileSync(join(root, FILE), 'utf8')).toBe(before);
+  });
+
+  it('says how to have virtual machines managed, and what they need for that', async () => {
+    const { root } = await node();
+    mkdirSync(join(root, 'etc/pve/qemu-server'), { recursive: true });
+    const conf = 'cores: 4\nmemory: 2048\nname: db\nscsi0: local:x\n';
+    writeFileSync(join(root, 'etc/pve/qemu-server/200.conf'), conf);
+    const list = join(root, 'etc/pve/.vmlist');
+    const { ids } = JSON.parse(readFileSync(list, 'utf8'));
+    const all = { ...ids, 200: { node: 'pve1', type: 'qemu', version: 99 } };
+    writeFileSync(list, JSON.stringify({ ids: all }));
+    const { stdout } = await run(root, undefined);
+    expect(stdout).toContain('Virtual machines are only counted: 200.');
+    expect(stdout).toContain('  qm set 200 --hotplug network,disk,usb,cpu --shares 0\n');
+    expect(readFileSync(join(root, 'etc/pve/qemu-server/200.conf'), 'utf8')).toBe(conf);
   });
 
   it('writes where it is told to, under the sysroot', async () => {

@@ -77,6 +77,14 @@ export function parseMachineConfig(
   });
 }
 
+/** undefined: it says something in another form than Proxmox VE does. */
+export function parseMachineSettings(text: string): MachineSettings | undefined {
+  const { live } = sectionsOf(text);
+  const values = new Values(live);
+  const machine = settingsOf(live, values);
+  return values.problems.length === 0 ? machine : undefined;
+}
+
 /** What its balloon leaves it, where only an administrator or this program moves the balloon. */
 const targetMib = ({ balloonMib, shares, memoryMib }: MachineSettings): number =>
   shares === 0 && balloonMib !== undefined && balloonMib > 0
