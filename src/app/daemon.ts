@@ -222,6 +222,7 @@ class Daemon {
             ...{ wanted, dryRun, stop: this.#stop.signal },
             watched: (cycle) => this.#watched(node, cycle),
           }),
+        askGroup: (...asked) => this.#groups.ask(...asked),
         validate: (text) => {
           const variables = readVariables(context, this.#launched.shared.counts);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});

@@ -2,10 +2,10 @@ import type { GroupReport } from '../core/groups/group-report.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { Part } from './part.ts';
-import type { RunningGroups } from './running-groups.ts';
+import type { AskableGroups, RunningGroups } from './running-groups.ts';
 import type { OpenHome } from './world.ts';
 
-export interface GroupsPart extends Part {
+export interface GroupsPart extends Part, AskableGroups {
   readonly reports: readonly GroupReport[];
   /** Memory of the host for members that are being made and have not started yet. */
   readonly comingMib: number;
@@ -22,6 +22,7 @@ export function groupsPart(node: NodeLoop, home: OpenHome, context: ProcessConte
       running = startGroups(node, { ...home, inventory }, context);
     },
     stop: async () => running?.stop(),
+    ask: async (...asked) => running?.ask(...asked),
     get reports() {
       return running?.reports ?? [];
     },

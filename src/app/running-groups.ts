@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { groupPolicies } from '../config/group-policies.ts';
 import type { ConfigOnNode } from '../config/on-node.ts';
+import type { GroupWish } from '../core/groups/draft.ts';
 import { type GroupReport, groupReport } from '../core/groups/group-report.ts';
 import type { GroupState } from '../core/groups/group-state.ts';
 import { fromSavedGroups, toSavedGroups } from '../core/groups/saved-groups.ts';
+import type { WishAnswer } from '../core/groups/wish.ts';
 import { Groups } from '../groups/controller.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createLeases } from '../node/local/pve/lease.ts';
@@ -18,8 +20,17 @@ import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { OpenWorld } from './world.ts';
 
+export interface AskableGroups {
+  /**
+   * Has a group make or take away a member; undefined: there is no such group.
+   *
+   * @param dryRun only says what would come of it
+   */
+  ask(label: string, wish: GroupWish, dryRun: boolean): Promise<WishAnswer | undefined>;
+}
+
 /** Groups have their own timer beside the loop, so that neither waits for the other. */
-export interface RunningGroups {
+export interface RunningGroups extends AskableGroups {
   /** Starts no further step. A step that does not end within a moment finishes by itself. */
   stop(): Promise<void>;
   readonly reports: readonly GroupReport[];
@@ -79,13 +90,17 @@ export function startGroups(
   };
   lookIn(0);
   return {
+    async ask(label, wish, dryRun) {
+      if (!policiesOf(node.config).some((policy) => policy.label === label)) return undefined;
+      await world.observe();
+      const why = hanging();
+      return why === undefined ? groups.ask(label, wish, dryRun) : { ok: false, why };
+    },
     async stop() {
       stopping = true;
       clearTimeout(timer);
       groups.stop();
-      for (let waitedMs = 0; groups.busy > 0 && waitedMs < STOP_MS; waitedMs += WAKE_MS) {
-        await new Promise((resolve) => setTimeout(resolve, WAKE_MS));
-      }
+      await atRest(groups);
       const problem = save();
       if (problem !== undefined) log.warn(problem);
       if (groups.busy > 0) {
@@ -96,12 +111,18 @@ export function startGroups(
       return groups.comingMib;
     },
     get reports() {
-      const nowMs = clock.monotonicMs();
       return groups.standings.map(({ policy, plan, state, busy }) =>
-        groupReport(policy, plan, state, busy, nowMs),
+        groupReport(policy, plan, state, busy, clock.monotonicMs()),
       );
     },
   };
+}
+
+/** Steps under way may end, within a moment. */
+async function atRest(groups: Groups): Promise<void> {
+  for (let waitedMs = 0; groups.busy > 0 && waitedMs < STOP_MS; waitedMs += WAKE_MS) {
+    await new Promise((resolve) => setTimeout(resolve, WAKE_MS));
+  }
 }
 
 const groupWorldOf = (

@@ -84,7 +84,8 @@ export interface GroupEvent {
 
 export interface GroupDetails extends Details {
   readonly group: string;
-  readonly status: 'confirmed' | 'dry-run' | 'failed';
+  /** `asked`: somebody has asked for it, and it begins; its end has a line of its own. */
+  readonly status: 'confirmed' | 'dry-run' | 'failed' | 'asked';
   readonly reason?: string | undefined;
   /** Why it failed. */
   readonly message?: string | undefined;

@@ -29,6 +29,8 @@ export type JournalWord =
   | 'rolled-back'
   | 'partly'
   | 'not-proven'
+  /** A member more or less was asked for. */
+  | 'asked'
   /** By hand: what a container had before. */
   | 'rollback'
   | 'rollback-failed';
@@ -44,6 +46,7 @@ const WORDS: Readonly<Record<ChangeStatus | GroupDetails['status'], JournalWord>
   'rolled-back': 'rolled-back',
   partly: 'partly',
   unproven: 'not-proven',
+  asked: 'asked',
 };
 
 type Parts = Pick<JournalWords, 'event' | 'resource' | 'direction'>;
@@ -132,6 +135,8 @@ export function journalLabel(line: Readonly<Record<string, unknown>>): string {
       return `${base} Partly`;
     case 'not-proven':
       return `${base} Not Proven`;
+    case 'asked':
+      return `${base} Asked`;
     default:
       return text('action');
   }

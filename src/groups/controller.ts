@@ -1,4 +1,4 @@
-import type { GroupInput, Note } from '../core/groups/draft.ts';
+import type { GroupInput, GroupWish, Note } from '../core/groups/draft.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import { type GroupState, newGroupState, noteHealth } from '../core/groups/group-state.ts';
 import type { ClusterView, GroupView, MemberLife } from '../core/groups/group-view.ts';
@@ -7,10 +7,11 @@ import type { Member } from '../core/groups/members.ts';
 import { applyOutcome, entryAfter, type StepOutcome } from '../core/groups/outcome.ts';
 import { type GroupPlan, reconcile } from '../core/groups/reconcile.ts';
 import { type Step, stepKey, subjectsOf } from '../core/groups/step.ts';
+import type { WishAnswer } from '../core/groups/wish.ts';
 import { pauseAfter } from '../core/pause.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import type { ActingGroupWorld } from '../ports.ts';
-import { logBegun, logEnded, logNotes, logProgress, logWould } from './log-groups.ts';
+import { logAsked, logBegun, logEnded, logNotes, logProgress, logWould } from './log-groups.ts';
 import { addressOf, carryOutStep } from './steps.ts';
 import {
   comingMib,
@@ -44,6 +45,18 @@ export interface GroupStanding {
   readonly busy: readonly Step[];
 }
 
+/** What is asked of one group, in the look that is under way. */
+interface AskedOfGroup {
+  readonly label: string;
+  readonly wish: GroupWish;
+  /** It is only to be said what would come of it. */
+  readonly dryRun: boolean;
+  answer: WishAnswer | undefined;
+}
+
+const STOPPING = 'the program is about to stop';
+const UNRECORDED = 'what is to be done could not be written down; the log says more';
+
 interface Running {
   readonly policy: GroupPolicy;
   readonly step: Step;
@@ -71,6 +84,9 @@ export class Groups {
   readonly #said = new Map<string, Set<string>>();
   readonly #would = new Set<string>();
   readonly #standings = new Map<string, GroupStanding>();
+  /** Why a group is not worked on here now, by label. */
+  readonly #aside = new Map<string, string>();
+  #asked: AskedOfGroup | undefined;
   #saved = '';
   #unrecordable = false;
   #stopped = false;
@@ -93,7 +109,7 @@ export class Groups {
     if (!cluster.ok) {
       for (const policy of current.policies) {
         const text = `the containers cannot be seen, so nothing is done: ${cluster.detail}`;
-        this.#note(policy, [{ key: 'blind', level: 'warn', text }]);
+        this.#leave(policy, { key: 'blind', level: 'warn', text });
       }
       return;
     }
@@ -102,7 +118,7 @@ export class Groups {
     if (pause !== undefined) {
       const text = `nothing is done: ${pause.why}`;
       for (const policy of current.policies) {
-        this.#note(policy, [{ key: 'paused', level: 'warn', text }]);
+        this.#leave(policy, { key: 'paused', level: 'warn', text });
       }
       return;
     }
@@ -153,10 +169,28 @@ export class Groups {
       else if (isNew) ledgers.set(label, newLedger());
       else {
         const text = `its members are not known, so nothing is done: ${reading.detail}`;
-        this.#note(policy, [{ key: 'ledger', level: 'warn', text: `${text}; ${LEDGER_REMEDY}` }]);
+        this.#leave(policy, { key: 'ledger', level: 'warn', text: `${text}; ${LEDGER_REMEDY}` });
       }
     }
     return ledgers;
+  }
+
+  /**
+   * Has a group make or take away a member by the rules that hold for its load. What cannot be had
+   * now is not begun.
+   *
+   * @param dryRun nothing is done; what would come of it is said
+   */
+  ask(label: string, wish: GroupWish, dryRun: boolean): WishAnswer {
+    if (this.#stopped) return { ok: false, why: STOPPING };
+    const asked: AskedOfGroup = { label, wish, dryRun, answer: undefined };
+    this.#asked = asked;
+    try {
+      this.look();
+    } finally {
+      this.#asked = undefined;
+    }
+    return asked.answer ?? { ok: false, why: this.#aside.get(label) ?? 'it is not known yet' };
   }
 
   /** Begins nothing more. */
@@ -181,7 +215,7 @@ export class Groups {
     const where = nodeOf.get(policy.source);
     if (where !== undefined && where !== node) {
       const text = `its source ${policy.source} is on the node ${where}, so it is worked on there`;
-      this.#note(policy, [{ key: 'node', level: 'info', text }]);
+      this.#leave(policy, { key: 'node', level: 'info', text });
       this.#parts.world.leases.release(policy.label);
       return false;
     }
@@ -192,8 +226,15 @@ export class Groups {
       answer.kind === 'elsewhere'
         ? 'another daemon of the cluster works on it, so nothing is done here'
         : `whether another daemon works on it is not known: ${answer.message}`;
-    this.#note(policy, [{ key: 'lease', level: answer.kind === 'failed' ? 'warn' : 'info', text }]);
+    const level = answer.kind === 'failed' ? 'warn' : 'info';
+    this.#leave(policy, { key: 'lease', level, text });
     return false;
+  }
+
+  /** A group that nothing is done for now. */
+  #leave(policy: GroupPolicy, note: Note): void {
+    this.#aside.set(policy.label, note.text);
+    this.#note(policy, [note]);
   }
 
   #note(policy: GroupPolicy, notes: readonly Note[]): void {
@@ -216,9 +257,11 @@ export class Groups {
     const before = ledgerText(policy.label, ledger);
     const sources = new Set(settings.policies.map(({ source }) => source));
     const nonce = this.#parts.nonce();
-    const plan = reconcile({
-      ...{ policy, view, state, ledger, nonce, sources, now, busy, reserved },
-    });
+    const input = { policy, view, state, ledger, nonce, sources, now, busy, reserved };
+    const granted = this.#granted(input);
+    this.#aside.delete(policy.label);
+    const wanted = state.desired;
+    const plan = reconcile({ ...input, wish: granted?.wish });
     const mayBegin = settings.dryRun || this.#isSaved(plan);
     const unkept = mayBegin ? this.#keep(policy, state, ledger, before, settings.dryRun) : [];
     this.#note(policy, [...plan.notes, ...unkept]);
@@ -230,8 +273,23 @@ export class Groups {
       return;
     }
     this.#checkHealth(policy, state, plan.members);
-    if (!mayBegin || unkept.length > 0 || !this.#isRecordable(plan)) return;
+    if (!mayBegin || unkept.length > 0 || !this.#isRecordable(plan)) {
+      if (granted === undefined) return;
+      state.desired = wanted;
+      granted.answer = { ok: false, why: UNRECORDED };
+      return;
+    }
+    if (granted?.answer?.ok) logAsked(world, policy, granted.wish, granted.answer);
     for (const step of plan.steps) this.#begin(policy, state, step, sources);
+  }
+
+  /** What is asked of this group, if it can be had: that is tried first on copies. */
+  #granted(input: GroupInput): AskedOfGroup | undefined {
+    const asked = this.#asked;
+    if (asked?.label !== input.policy.label) return undefined;
+    const copies = structuredClone({ state: input.state, ledger: input.ledger });
+    asked.answer = reconcile({ ...input, ...copies, wish: asked.wish }).answer;
+    return asked.answer?.ok === true && !asked.dryRun ? asked : undefined;
   }
 
   #reservedByOthers(policy: GroupPolicy, ledgers: Ledgers): GroupInput['reserved'] {

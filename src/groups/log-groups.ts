@@ -1,9 +1,10 @@
-import type { Note } from '../core/groups/draft.ts';
+import type { GroupWish, Note } from '../core/groups/draft.ts';
 import type { GroupPolicy } from '../core/groups/group-policy.ts';
 import type { GroupState } from '../core/groups/group-state.ts';
 import { hostnameOf } from '../core/groups/member-settings.ts';
 import type { StepOutcome } from '../core/groups/outcome.ts';
 import { type Step, stepWords } from '../core/groups/step.ts';
+import { type WishAnswer, wishWords } from '../core/groups/wish.ts';
 import type { GroupDetails, GroupEvent } from '../core/journal-event.ts';
 import type { LineFacts } from '../core/log-line.ts';
 import type { Vmid } from '../core/units.ts';
@@ -95,6 +96,26 @@ export function logEnded(
   const out = ['snapshot', 'clone', 'configure', 'start', 'admit'].includes(step.kind);
   const { message } = outcome;
   record(told, policy, state, step, out ? 'out' : 'in', 'failed', { message, note: message });
+}
+
+/** Somebody has asked for it, and it is about to begin. */
+export function logAsked(
+  { log, journal }: Told,
+  policy: GroupPolicy,
+  wish: GroupWish,
+  { step, says }: WishAnswer & { readonly ok: true },
+): void {
+  const { direction, by: asked_by } = wish;
+  const reason = wishWords(wish);
+  log.info(`${says.slice(0, -1)}, since ${reason}.`, about(policy, 'asked', step.vmid));
+  const details = {
+    group: policy.label,
+    status: 'asked',
+    step: step.kind,
+    reason,
+    asked_by,
+  } as const;
+  journal.record({ kind: 'group', vmid: step.vmid, direction, details });
 }
 
 export function logWould(told: Told, policy: GroupPolicy, state: GroupState, step: Step): void {

@@ -56,7 +56,7 @@ export function noteEvent(tally: Tally, event: JournalEvent, isWritten: boolean)
   if (event.kind === 'change') {
     const { resource, direction, details } = event;
     add(tally.changes, keyOf(resource === 'cores' ? 'cpu' : 'memory', direction, details.status));
-  } else if (event.kind === 'group') {
+  } else if (event.kind === 'group' && event.details.status !== 'asked') {
     const { direction, details } = event;
     add(tally.groupChanges, keyOf(details.group, direction, details.status));
   }

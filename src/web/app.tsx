@@ -180,7 +180,7 @@ function View({ api, route, report, live, theme, role, onDone }: ViewProps) {
       return <GuestView key={route.vmid} {...acting} {...about} />;
     }
     case 'groups':
-      return <GroupsView api={api} version={version} />;
+      return <GroupsView {...acting} api={api} version={version} />;
     case 'history':
       return <HistoryView {...acting} today={today} version={version} />;
     case 'health':

@@ -1,6 +1,8 @@
+import { useState } from 'preact/hooks';
 import type { GroupReport, MemberReport } from '../core/groups/group-report.ts';
+import { ActionDialog } from './action-dialog.tsx';
 import { spanWords } from './amounts.ts';
-import type { Api } from './api.ts';
+import type { ActingProps } from './guest-actions.tsx';
 import { Icon } from './icons.tsx';
 import { hrefOf } from './route.ts';
 import { AskedView, Empty } from './state-notes.tsx';
@@ -8,8 +10,12 @@ import { useAnswer } from './use-answer.ts';
 
 /** Groups of clones: where each stands, and who is in it. */
 
-export function GroupsView({ api, version }: { readonly api: Api; readonly version: number }) {
-  const asked = useAnswer<{ readonly groups: readonly GroupReport[] }>(api, 'groups', version);
+export function GroupsView({ version, ...acting }: ActingProps & { readonly version: number }) {
+  const asked = useAnswer<{ readonly groups: readonly GroupReport[] }>(
+    acting.api,
+    'groups',
+    version,
+  );
   return (
     <section aria-labelledby="groups-title">
       <h1 id="groups-title">Groups</h1>
@@ -20,7 +26,7 @@ export function GroupsView({ api, version }: { readonly api: Api; readonly versi
               No group is configured. A section HORIZONTAL_SCALING_GROUP_NAME makes one.
             </Empty>
           ) : (
-            groups.map((group) => <GroupCard key={group.label} group={group} />)
+            groups.map((group) => <GroupCard key={group.label} group={group} {...acting} />)
           )
         }
       </AskedView>
@@ -28,7 +34,7 @@ export function GroupsView({ api, version }: { readonly api: Api; readonly versi
   );
 }
 
-function GroupCard({ group }: { readonly group: GroupReport }) {
+function GroupCard({ group, ...acting }: ActingProps & { readonly group: GroupReport }) {
   const { label, source, wanted, inService, min, max, standing, members } = group;
   return (
     <section class="card" aria-label={`Group ${label}`}>
@@ -52,8 +58,48 @@ function GroupCard({ group }: { readonly group: GroupReport }) {
       </p>
       <p>{standing}.</p>
       <Notes group={group} />
+      <GroupActions group={group} {...acting} />
       {members.length > 0 && <Members members={members} />}
     </section>
+  );
+}
+
+/** The way of a step, as the API names it. */
+const WAYS = {
+  'scale-out': { label: 'One more', icon: 'up', says: 'It is made as for want of it.' },
+  'scale-in': {
+    label: 'One less',
+    icon: 'down',
+    says: 'The newest that the group has made itself goes, if the others can carry its load.',
+  },
+} as const;
+
+type Way = keyof typeof WAYS;
+
+function GroupActions({ group, ...acting }: ActingProps & { readonly group: GroupReport }) {
+  const [way, setWay] = useState<Way>();
+  if (acting.role === 'read') return null;
+  const { label } = group;
+  return (
+    <div class="actions">
+      {Object.entries(WAYS).map(([one, { label: words, icon }]) => (
+        <button key={one} type="button" onClick={() => setWay(one as Way)}>
+          <Icon name={icon} /> {words}
+          <span class="unseen"> member of {label}</span>
+        </button>
+      ))}
+      {way !== undefined && (
+        <ActionDialog
+          {...acting}
+          title={`${WAYS[way].label} in ${label}`}
+          verb={WAYS[way].label}
+          wish={{ path: `groups/${label}/${way}`, body: {} }}
+          onClose={() => setWay(undefined)}
+        >
+          <p>{WAYS[way].says}</p>
+        </ActionDialog>
+      )}
+    </div>
   );
 }
 

@@ -11,9 +11,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
+import { exchange } from '../app/http/served.ts';
 import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
 import { MemberNetwork, whyNoMemberNetwork } from './member-network.ts';
-import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, freePort, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
 
@@ -55,6 +56,52 @@ it('load doubles and doubles again, then falls: 2 -> 5 -> 2', async () => {
   expect(actions.filter((one) => one === 'Scale In')).toHaveLength(3);
   const [first] = group.under.journal();
   expect(first).toMatchObject({ container_id: '99000', group: 'web', address: '198.18.9.10' });
+});
+
+it('a person asks for a member more and one less, by the API', async () => {
+  const port = await freePort();
+  const token = 'deploy-token-0123456789';
+  const group = await GroupUnderTest.create(
+    { scale_in: 'destroy', min_instances: 1, scale_in_grace_period: 600 },
+    {},
+    {
+      http_listen: `127.0.0.1:${port}`,
+      http_tokens: [{ name: 'deploy', token, role: 'scale' }],
+    },
+  );
+  const daemon = group.start();
+  const ask = (what: string) =>
+    exchange(port, 'POST', `/api/v1/groups/${what}`, { authorization: `Bearer ${token}` }, {});
+  await daemon.cycles(3);
+  const said = await ask('web/scale-out?dry_run=1');
+  expect(said.json).toMatchObject({
+    group: 'web',
+    says: `Group web: 1 -> 2 members, by cloning container ${SOURCE} from a snapshot.`,
+  });
+  expect(group.under.node.calls).toEqual([]);
+  expect((await ask('web/scale-out')).json).toEqual(said.json);
+  expect(await ask('web/scale-out')).toMatchObject({ status: 409, json: { code: 'refused' } });
+  await group.until(() => group.inService().length === 2 && group.isClean());
+  let answer = await ask('web/scale-in');
+  // Its load is known only after a while in service.
+  while (answer.status === 409 && String(answer.json['detail']).includes('not known yet')) {
+    await daemon.cycles(1);
+    answer = await ask('web/scale-in');
+  }
+  expect(answer).toMatchObject({
+    status: 200,
+    json: { says: expect.stringMatching(/^Group web: 2 -> 1 members, by taking container 99000 /) },
+  });
+  await group.until(() => group.members().length === 1 && group.isClean());
+  expect(await ask('mail/scale-in')).toMatchObject({ json: { code: 'no-such-group' } });
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  const events = group.under.journal();
+  expect(events.map(journalLabel)).toEqual([
+    ...['Scale Out Asked', 'Scale Out', 'Scale In Asked', 'Scale In'],
+  ]);
+  expect(events[0]).toMatchObject({ action: 'None', event: 'asked', asked_by: 'api:deploy' });
+  expect(events[3]).toMatchObject({ reason: 'it was asked for by api:deploy' });
 });
 
 it('stopped members are used again', async () => {

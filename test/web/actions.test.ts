@@ -117,6 +117,28 @@ inBrowser('a guest is paused for a while, and goes on', async () => {
   await page.getByText('It is scaled again.').waitFor();
 });
 
+inBrowser('a group gets one member more or less, with a preview', async () => {
+  const asked: unknown[] = [];
+  on.answering({
+    'POST groups/shop/scale-out': ({ query, csrf }) => {
+      if (query.get('dry_run') === null) asked.push(csrf);
+      return { body: { group: 'shop', says: 'Group shop: 3 -> 4 members.' } };
+    },
+    'POST groups/shop/scale-in': () => refusal(409, 'refused', 'It has as few as it may.'),
+  });
+  const page = await on.open('#/groups');
+  await button(page, 'One more member of shop').click();
+  const more = page.getByRole('dialog', { name: 'One more in shop' });
+  await more.getByText('Preview: Group shop: 3 → 4 members.').waitFor();
+  expect(asked).toEqual([]);
+  await more.getByRole('button', { name: 'One more' }).click();
+  await more.getByRole('button', { name: 'Close' }).click();
+  expect(asked).toEqual([SESSION.csrf]);
+  await button(page, 'One less member of shop').click();
+  await page.getByText('It has as few as it may.').waitFor();
+  expect(await button(page, 'One less').isDisabled()).toBe(true);
+});
+
 inBrowser('who may only look is offered nothing', async () => {
   on.answering(asRole('read'));
   const page = await on.open('#/guests/101');
@@ -125,6 +147,9 @@ inBrowser('who may only look is offered nothing', async () => {
     expect(await button(page, name).count()).toBe(0);
   }
   expect(await page.getByRole('button', { name: /^Undo/ }).count()).toBe(0);
+  await page.evaluate('location.hash = "#/groups"');
+  await page.getByRole('region', { name: 'Group shop' }).waitFor();
+  expect(await page.getByRole('button', { name: /^One / }).count()).toBe(0);
 });
 
 inBrowser('of several nodes the one that is shown is named in each request', async () => {

@@ -4,6 +4,7 @@ import { changeRoutes } from './change-routes.ts';
 import type { LiveEvents } from './events.ts';
 import { figureRoutes } from './figure-routes.ts';
 import { foundingRoutes } from './founding-routes.ts';
+import { groupRoutes } from './group-routes.ts';
 import { openApi } from './openapi.ts';
 import { readRoutes } from './read-routes.ts';
 import { type Route, route } from './route.ts';
@@ -18,7 +19,8 @@ export function allRoutes(access: Access, events: LiveEvents): readonly Route[] 
     summary: 'All routes for programs, as OpenAPI 3.1',
     run: () => openApi(all, version),
   });
-  const own = [...sessionRoutes(access), ...readRoutes(events), ...changeRoutes];
+  const changing = [...changeRoutes, ...groupRoutes];
+  const own = [...sessionRoutes(access), ...readRoutes(events), ...changing];
   const all = foundingRoutes([...own, described, ...figureRoutes]);
   return all;
 }

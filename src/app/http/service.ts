@@ -6,6 +6,7 @@ import type { AskedOutcome } from '../../loop/asked.ts';
 import type { HttpAnswer } from '../../os/http-listener.ts';
 import type { ProcessContext } from '../context.ts';
 import type { DaemonState } from '../control-answer.ts';
+import type { GroupsPart } from '../groups.ts';
 import type { NodeLoop } from '../node-loop.ts';
 
 /** What the daemon lets HTTP know of it and do with it. */
@@ -25,6 +26,8 @@ export interface HttpService {
     wanted: AskedChange,
     dryRun: boolean,
   ) => Promise<AskedOutcome | undefined>;
+  /** What a person wants for a group; undefined: there is none of this name. */
+  readonly askGroup: GroupsPart['ask'];
   /** What a configuration with this text would come to. */
   readonly validate: (text: string) => LoadResult;
   readonly reload: () => void;

@@ -27,6 +27,15 @@ export interface GroupInput {
     readonly ids: ReadonlySet<Vmid>;
     readonly addresses: ReadonlySet<string>;
   };
+  /** In place of what the load asks for, this once. */
+  readonly wish?: GroupWish | undefined;
+}
+
+/** What a person asks of a group: one member more, or one less. */
+export interface GroupWish {
+  readonly direction: 'out' | 'in';
+  /** Who asks, such as `api:deploy`. */
+  readonly by: string;
 }
 
 export interface GroupInstant {

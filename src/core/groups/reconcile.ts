@@ -9,6 +9,7 @@ import { type Member, membersOf } from './members.ts';
 import { isBare, recognise } from './recognise.ts';
 import type { Step } from './step.ts';
 import { type Weighed, weigh } from './weigh.ts';
+import { type Wanted, type WishAnswer, weighWish, wishAnswer } from './wish.ts';
 
 /** What is to be done for a group, from what is there: the same view gives the same steps. */
 
@@ -18,6 +19,8 @@ export interface GroupPlan {
   readonly members: readonly Member[];
   /** Where the group stands, in one sentence without its full stop. */
   readonly standing: string;
+  /** What comes of the wish that was given. */
+  readonly answer?: WishAnswer;
 }
 
 /**
@@ -34,7 +37,8 @@ export function reconcile(input: GroupInput): GroupPlan {
   halfMadeSteps(input, members, draft);
   for (const member of members) stepsOf(input, member, draft);
   const counts = count(input, members);
-  const weighed = wantMore(input, members, counts);
+  const wanted = wantMore(input, members, counts);
+  const { weighed } = wanted;
   const isFull = counts.present >= policy.maxInstances && counts.coming === 0;
   if (isFull) noteFull(policy, weighed, draft);
   const missing = (state.desired ?? 0) - counts.present;
@@ -47,7 +51,10 @@ export function reconcile(input: GroupInput): GroupPlan {
   const standing =
     `${counts.serving} in service, ${counts.coming} on the way, ` +
     `${state.desired} wanted: ${weighed.reason}${boundOf(input, counts, weighed)}`;
-  return { steps: draft.steps, notes: draft.notes, members, standing };
+  const { steps, notes } = draft;
+  const { wish } = input;
+  const answer = wish && wishAnswer(wish, input, wanted, draft);
+  return { steps, notes, members, standing, ...(answer && { answer }) };
 }
 
 /** Why the number stays as it is although the load asks for another. */
@@ -95,20 +102,24 @@ function count({ policy, ledger, view, now }: GroupInput, members: readonly Memb
 }
 
 /** Sets how many are wanted. Only a settled group is weighed: what is on its way counts later. */
-function wantMore(input: GroupInput, members: readonly Member[], counts: Counts) {
+function wantMore(input: GroupInput, members: readonly Member[], counts: Counts): Wanted {
   const { policy, state, now } = input;
   const { minInstances: min, maxInstances: max } = policy;
   const clamp = (wanted: number): number => Math.min(Math.max(wanted, min), max);
   const before = state.desired;
   const serving = members.filter(({ role }) => role === 'serving');
   state.desired = clamp(before ?? counts.serving);
-  const weighed = weigh(policy, serving, state, now.ms);
-  if (!isSettled(input, members, counts)) return weighed;
+  const byLoad = weigh(policy, serving, state, now.ms);
+  const weighed = input.wish === undefined ? byLoad : weighWish(input.wish, input, serving);
+  if (!isSettled(input, members, counts)) {
+    return { weighed, settled: false, before: state.desired };
+  }
   // More than wanted are there, by a hand or since one has recovered: nobody is sent away for that.
   if (counts.serving > state.desired) {
     state.desired = clamp(counts.serving);
     state.wantedReason = undefined;
   }
+  const settledOn = { weighed, settled: true, before: state.desired };
   if (weighed.verdict === 'out') {
     const wanted = clamp(
       Math.max(state.desired, weighed.wanted + (counts.serving - serving.length)),
@@ -120,7 +131,7 @@ function wantMore(input: GroupInput, members: readonly Member[], counts: Counts)
       state.aboveSinceMs = undefined;
     }
   }
-  return weighed;
+  return settledOn;
 }
 
 /** Nobody is on the way in or out, and no step is at work on a member. */

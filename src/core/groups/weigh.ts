@@ -90,12 +90,19 @@ export function weigh(
   if (since(state.belowSinceMs) < policy.inGraceMs || changed < policy.inGraceMs) {
     return stay(`${loadBelow}, within the grace period`);
   }
-  const projected = count / Math.max(1, count - 1);
-  const fits =
-    cpu * projected < policy.upper.cpu * IN_MARGIN &&
-    memory * projected < policy.upper.memory * IN_MARGIN;
-  if (!fits) return stay(`${loadBelow}; with one member less a step out would follow`);
+  if (!projectedFits(policy, { cpu, memory }, count))
+    return stay(`${loadBelow}; with one member less a step out would follow`);
   return { verdict: 'in', wanted: count - 1, reason: loadBelow };
+}
+
+/** Whether the load of so many could be carried by one less, well below the upper thresholds. */
+export function projectedFits(
+  { upper }: GroupPolicy,
+  { cpu, memory }: { readonly cpu: number; readonly memory: number },
+  count: number,
+): boolean {
+  const projected = count / Math.max(1, count - 1);
+  return cpu * projected < upper.cpu * IN_MARGIN && memory * projected < upper.memory * IN_MARGIN;
 }
 
 /** Below every lower threshold that is set, of which there is at least one. */

@@ -84,10 +84,20 @@ export function configOf(yaml: string): Config {
   return loaded.config;
 }
 
+type AskGroup = HttpPartOptions['service']['askGroup'];
+
+export interface ServeOptions {
+  readonly pageFile?: string;
+  readonly name?: string;
+  readonly askGroup?: AskGroup;
+}
+
+const NO_GROUPS: AskGroup = async () => undefined;
+
 /** @param more further lines of `DEFAULT`, indented */
 export async function serve(
   more = '',
-  { pageFile = '/nowhere', name = 'pve1' } = {},
+  { pageFile = '/nowhere', name = 'pve1', askGroup = NO_GROUPS }: ServeOptions = {},
 ): Promise<Served> {
   const node = new FakeNode();
   const port = await freePort();
@@ -120,6 +130,7 @@ export async function serve(
   let inLine = 0;
   const service: HttpPartOptions['service'] = {
     ...serviceOf(loops),
+    askGroup,
     inTurn: (_node, work) => {
       inLine += 1;
       return turn.take(() => work(NO_STOP));
@@ -152,7 +163,7 @@ export async function serve(
 
 function serviceOf(
   loops: [NodeLoop, ...NodeLoop[]],
-): Omit<HttpPartOptions['service'], 'inTurn' | 'reload'> {
+): Omit<HttpPartOptions['service'], 'inTurn' | 'reload' | 'askGroup'> {
   const [loop] = loops;
   const known = (): DaemonState => {
     const { view, settings, state, open: opened, world } = loop;

@@ -1,4 +1,4 @@
-import type { GroupInput } from '../../../src/core/groups/draft.ts';
+import type { GroupInput, GroupWish } from '../../../src/core/groups/draft.ts';
 import type { GroupPolicy } from '../../../src/core/groups/group-policy.ts';
 import { type GroupState, newGroupState } from '../../../src/core/groups/group-state.ts';
 import type { GroupGuest, MemberLife } from '../../../src/core/groups/group-view.ts';
@@ -153,12 +153,12 @@ export class ModelCluster {
   }
 
   /** One look: reconcile, save, begin. */
-  look(health: Readonly<Record<number, boolean>> = {}): GroupPlan {
+  look(health: Readonly<Record<number, boolean>> = {}, wish?: GroupWish): GroupPlan {
     for (const [id, memory] of this.state.members) {
       if (health[id] !== undefined) memory.unhealthy = !health[id];
     }
     const ledger = this.ledger();
-    const plan = reconcile({ ...this.#input(), ledger });
+    const plan = reconcile({ ...this.#input(), ledger, wish });
     this.#save();
     this.ledgerFile = ledgerText('web', ledger);
     for (const step of plan.steps) this.#begin(step);
