@@ -1,6 +1,6 @@
 import { version } from '../../package.json';
 import type { Config } from '../config/model.ts';
-import { secretsOf } from '../config/notify.ts';
+import { secretsOf } from '../config/secrets-of.ts';
 import type { NotificationEvent } from '../core/notify/event.ts';
 import { begun, conditionsIn, eventOf, type Said } from '../core/notify/gather.ts';
 import { masking } from '../core/secrets.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path/posix';
 import { DEFAULTS } from '../config/defaults.ts';
 import type { Config } from '../config/model.ts';
-import { secretsOf } from '../config/notify.ts';
+import { secretsOf } from '../config/secrets-of.ts';
 import type { JournalEvent } from '../core/journal-event.ts';
 import { LOG_COMPONENTS } from '../core/log-line.ts';
 import type { Paths } from '../node/local/paths.ts';

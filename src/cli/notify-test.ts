@@ -2,7 +2,7 @@ import { readConfiguration, renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { channelsOf, limitsOf } from '../app/messengers.ts';
-import { secretsOf } from '../config/notify.ts';
+import { secretsOf } from '../config/secrets-of.ts';
 import { plainText } from '../core/plain-text.ts';
 import { masking } from '../core/secrets.ts';
 import type { Delivery } from '../notify/channel.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
-import { secretsOf } from '../../src/config/notify.ts';
 import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
+import { secretsOf } from '../../src/config/secrets-of.ts';
 
 const PRINT = Array.from({ length: 32 }, () => '5b').join(':');
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
-import { secretsOf } from '../../src/config/notify.ts';
 import { quietHours } from '../../src/config/off-peak.ts';
+import { secretsOf } from '../../src/config/secrets-of.ts';
 import { milliseconds } from '../../src/core/units.ts';
 
 function configOf(...lines: readonly string[]): Config {

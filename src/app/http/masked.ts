@@ -1,5 +1,5 @@
 import type { Config } from '../../config/model.ts';
-import { secretsOf } from '../../config/notify.ts';
+import { secretsOf } from '../../config/secrets-of.ts';
 import { masking } from '../../core/secrets.ts';
 
 /** Takes the secrets of a configuration out of a text. */
