@@ -125,7 +125,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'output/': { may: [...PORTS, 'os/'], builtins: true, packages: true },
   'notify/': { may: [...PORTS, 'os/'], builtins: true, packages: true },
   'app/': { may: [...APP_MAY, 'app/http/'], builtins: true, packages: false },
-  'app/http/': { may: [...APP_MAY, 'app/'], builtins: true, packages: true },
+  'app/http/': { may: [...APP_MAY, 'app/', 'lab/'], builtins: true, packages: true },
   'lab/': { may: ['core/'], builtins: false, packages: false },
   'sim/': { may: ['core/', 'node/', 'ports.ts'], builtins: true, packages: false },
   'web/': { may: ['core/'], builtins: false, packages: true },

@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { type LoadResult, loadConfig } from '../config/load.ts';
 import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
+import { type FileText, readTextFile } from '../config/read-file.ts';
 import { applyOverrides } from '../config/resolve.ts';
 import type { Self } from '../config/sections.ts';
 import { parseVariables } from '../config/variables-file.ts';
@@ -232,6 +233,15 @@ export const configurationFile = (
   named: string | undefined,
   paths: ProcessContext['paths'],
 ): string => countingFile(named, paths).path;
+
+/** The file that a command line comes to, and what is in it. */
+export function configurationText(
+  { configFile }: Pick<ConfigurationChoice, 'configFile'>,
+  { paths }: Pick<ProcessContext, 'paths'>,
+): FileText & { readonly path: string; readonly isShared: boolean } {
+  const { path, isShared } = countingFile(configFile, paths);
+  return { ...readTextFile(path), path, isShared };
+}
 
 export const renderProblems = (result: LoadResult & { ok: false }): string =>
   result.problems.map((problem) => `${renderProblem(problem)}\n`).join('');

@@ -4,7 +4,12 @@ import { type LoadResult, parseConfig } from '../config/load.ts';
 import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { moveBackups } from '../store/move-backups.ts';
-import { readConfiguration, readVariables, SHARED_FILE } from './configuration.ts';
+import {
+  configurationText,
+  readConfiguration,
+  readVariables,
+  SHARED_FILE,
+} from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
 import { digest } from './digest.ts';
@@ -15,6 +20,7 @@ import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 import { type NodeOfProgram, takeOverMigrated } from './migrations.ts';
+import { modeSwitch, writeStamped } from './mode-switch.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
@@ -203,7 +209,7 @@ class Daemon {
     return turn.take(work);
   }
 
-  #httpPart({ context, home }: Launched): HttpPart {
+  #httpPart({ launch, context, home }: Launched): HttpPart {
     const { outputs } = home;
     return httpPart({
       outputs,
@@ -227,6 +233,9 @@ class Daemon {
           const variables = readVariables(context, this.#launched.shared.counts);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});
         },
+        modeSwitch: (mode, target) => modeSwitch(mode, target, launch, context),
+        writeConfiguration: (path, text) => writeStamped(path, text, context),
+        configuration: () => configurationText(launch, context),
         reload: () => process.kill(process.pid, 'SIGHUP'),
       },
     });

@@ -1,9 +1,9 @@
 import type { ProcessContext } from '../app/context.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
-import type { UsageRecord } from '../core/usage-history.ts';
 import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
-import type { Demand } from '../lab/demand.ts';
+import { type Demand, usualStepS } from '../lab/demand.ts';
+import { type Had, LastHad } from '../lab/had.ts';
 import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../sim/traces.ts';
 import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import type { Arguments } from './arguments.ts';
@@ -21,15 +21,6 @@ export type Demands =
     }
   /** Sentences for a person. */
   | { readonly ok: false; readonly problems: readonly string[] };
-
-/** What a container had at the end of the record; undefined: not known, or no limit. */
-export interface Had {
-  readonly cores: number | undefined;
-  readonly memoryMib: number | undefined;
-  /** The share of the time in which it had no more to use: it may have wanted more than is seen. */
-  readonly coresShort: number;
-  readonly memoryShort: number;
-}
 
 const MOST_CONTAINERS = 10_000;
 
@@ -87,48 +78,9 @@ async function readHistory(
   };
 }
 
-/** From this share of what is allowed on there was no more to be had. */
-const AT_LIMIT = 0.98;
-
-const isShort = (used: number | undefined, allowed: number | undefined): boolean =>
-  used !== undefined && allowed !== undefined && used >= allowed * AT_LIMIT;
-
-class LastHad {
-  readonly #sums = new Map<
-    string,
-    { last: UsageRecord; rows: number; cpu: number; memory: number }
-  >();
-
-  take(record: UsageRecord): void {
-    const { vmid, cpuCores, cpuAllowed, memoryPeakMib, memoryLimitMib } = record;
-    const sum = this.#sums.get(String(vmid)) ?? { last: record, rows: 0, cpu: 0, memory: 0 };
-    sum.last = record;
-    sum.rows += 1;
-    if (isShort(cpuCores, cpuAllowed)) sum.cpu += 1;
-    if (isShort(memoryPeakMib, memoryLimitMib)) sum.memory += 1;
-    this.#sums.set(String(vmid), sum);
-  }
-
-  all(): ReadonlyMap<string, Had> {
-    const entries = [...this.#sums].map(([name, { last, rows, cpu, memory }]): [string, Had] => {
-      const { cpuAllowed: cores, memoryLimitMib: memoryMib } = last;
-      return [name, { cores, memoryMib, coresShort: cpu / rows, memoryShort: memory / rows }];
-    });
-    return new Map(entries);
-  }
-}
-
 function demandOf({ name, timesS, cpuCores, memoryMib }: TraceSeries): Demand {
   return {
     ...{ name, stepS: usualStepS(timesS), cpu: Float64Array.from(cpuCores) },
     memory: memoryMib.length > 0 ? Float64Array.from(memoryMib) : undefined,
   };
-}
-
-const USUAL_STEP_S = 300;
-
-/** The middle one: a container that was off for a week has one long step, and not longer ones. */
-function usualStepS(timesS: readonly number[]): number {
-  const steps = timesS.slice(1).map((timeS, index) => timeS - (timesS[index] ?? 0));
-  return steps.sort((one, other) => one - other)[Math.floor(steps.length / 2)] ?? USUAL_STEP_S;
 }

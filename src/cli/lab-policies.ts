@@ -6,7 +6,7 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import { mib, parseVmid, type Vmid } from '../core/units.ts';
 import { classic, oracle, pythonTool, unscaled } from '../lab/baselines.ts';
 import { daemonPolicy } from '../lab/daemon-policy.ts';
-import { type Bounds, type Demand, TRACE_BOUNDS } from '../lab/demand.ts';
+import { type Bounds, boundsOf, type Demand, TRACE_BOUNDS } from '../lab/demand.ts';
 import type { LabPolicy } from '../lab/replay.ts';
 import { vpa } from '../lab/vpa.ts';
 
@@ -47,7 +47,7 @@ export function contestOf(config: Config | undefined, names: readonly string[]):
     const baseline = BASELINES.find((one) => one.name === name);
     return baseline ?? ownPolicy(name, config);
   });
-  return { policies, bounds: boundsOf(config) };
+  return { policies, bounds: boundsIn(config) };
 }
 
 const usualNames = (configured: boolean): readonly string[] =>
@@ -55,7 +55,7 @@ const usualNames = (configured: boolean): readonly string[] =>
 
 function ownPolicy(name: string, config: Config | undefined): LabPolicy {
   const own = Object.entries(OWN).find(([key]) => key === name)?.[1];
-  const { maxMib } = boundsOf(config);
+  const { maxMib } = boundsIn(config);
   const usual = config === undefined ? usualPolicy() : undefined;
   return daemonPolicy(name, (demand) => {
     const policy = config === undefined ? usual : policyOf(config, demand);
@@ -86,11 +86,5 @@ function usualPolicy(): ContainerPolicy | undefined {
   return defaults.ok ? defaults.config.defaults : undefined;
 }
 
-function boundsOf(config: Config | undefined): Bounds {
-  if (config === undefined) return TRACE_BOUNDS;
-  const { cpu, memory } = config.defaults;
-  return {
-    ...{ minCores: cpu.min, maxCores: cpu.max, minMib: memory.minMib },
-    maxMib: memory.maxMib ?? TRACE_BOUNDS.maxMib,
-  };
-}
+const boundsIn = (config: Config | undefined): Bounds =>
+  config === undefined ? TRACE_BOUNDS : boundsOf(config.defaults);

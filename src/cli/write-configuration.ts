@@ -1,6 +1,5 @@
 import type { ProcessContext } from '../app/context.ts';
-import { createTimestamp } from '../os/timestamp.ts';
-import { writeConfiguration } from '../store/own-config.ts';
+import { writeStamped } from '../app/mode-switch.ts';
 
 /** Writes a configuration with a backup of the one before, and says so; false where it failed. */
 export function putConfiguration(
@@ -10,8 +9,7 @@ export function putConfiguration(
   // A path that is relative is one of the admin's, not of the tree under --sysroot.
   path = named.startsWith('/') ? paths.at(named) : named,
 ): boolean {
-  const stamp = createTimestamp(undefined)(clock.wallMs()).replace(/[-:]/g, '').replace(' ', '-');
-  const written = writeConfiguration(path, text, stamp);
+  const written = writeStamped(path, text, { clock });
   if (!written.ok) {
     stderr.write(`${written.message}.\n`);
     return false;

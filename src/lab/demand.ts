@@ -1,3 +1,5 @@
+import type { ContainerPolicy } from '../core/policy.ts';
+
 /** What a trace says of one container, and the rules by which policies are compared on it. */
 
 /** What a policy gives a container: whole cores, and the trace's MB of memory, taken as MiB. */
@@ -67,3 +69,17 @@ export function coldDays(demand: Demand): readonly Demand[] {
     return { name, stepS, cpu: cpu.slice(from, to), memory: memory?.slice(from, to) };
   });
 }
+
+const USUAL_STEP_S = 300;
+
+/** The middle one: a container that was off for a week has one long step, and not longer ones. */
+export function usualStepS(timesS: readonly number[]): number {
+  const steps = timesS.slice(1).map((timeS, index) => timeS - (timesS[index] ?? 0));
+  return steps.sort((one, other) => one - other)[Math.floor(steps.length / 2)] ?? USUAL_STEP_S;
+}
+
+/** Within what a policy allows; what it leaves open is as for traces. */
+export const boundsOf = ({ cpu, memory }: Pick<ContainerPolicy, 'cpu' | 'memory'>): Bounds => ({
+  ...{ minCores: cpu.min, maxCores: cpu.max, minMib: memory.minMib },
+  maxMib: memory.maxMib ?? TRACE_BOUNDS.maxMib,
+});

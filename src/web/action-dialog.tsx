@@ -2,6 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { withArrows } from './amounts.ts';
 import type { Answer, Api, Problem, Session } from './api.ts';
+import { DiffBox } from './copy-box.tsx';
 import { Icon } from './icons.tsx';
 
 /** Asks before anything is changed: says what would be done while it is being chosen. */
@@ -10,6 +11,8 @@ import { Icon } from './icons.tsx';
 export interface Outcome {
   readonly says: string;
   readonly note?: string;
+  /** Lines of the configuration that come and go. */
+  readonly diff?: readonly string[];
 }
 
 export interface Wish {
@@ -145,10 +148,14 @@ function PreviewWords({ preview, done, failed, isBusy }: PreviewWordsProps) {
     );
   }
   if (preview?.ok !== true) return <p class="muted">Preview: …</p>;
+  const { says, note, diff = [] } = preview.value;
   return (
-    <p>
-      <span class="muted">Preview: </span>
-      {withArrows(preview.value.says)} {preview.value.note}
-    </p>
+    <>
+      <p>
+        <span class="muted">Preview: </span>
+        {withArrows(says)} {note}
+      </p>
+      {diff.length > 0 && <DiffBox text={diff.join('\n')} label="What is changed in the file" />}
+    </>
   );
 }

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { HealthReport } from '../core/report/health.ts';
 import type { StatusReport } from '../core/report/status.ts';
+import { AdviceView } from './advice-view.tsx';
 import { type Api, ofNode, type Problem, type Session } from './api.ts';
 import { GroupsView } from './groups-view.tsx';
 import { GuestView } from './guest-view.tsx';
@@ -10,6 +11,7 @@ import { HealthView } from './health-view.tsx';
 import { HistoryView } from './history-view.tsx';
 import { type Live, LiveStatus } from './live.ts';
 import { LoginView } from './login-view.tsx';
+import { ModeView } from './mode-view.tsx';
 import { type Route, useRoute } from './route.ts';
 import type { SparksAnswer } from './sparkline.tsx';
 import { Empty, Loading, Trouble } from './state-notes.tsx';
@@ -181,6 +183,10 @@ function View({ api, route, report, live, theme, role, onDone }: ViewProps) {
     }
     case 'groups':
       return <GroupsView {...acting} api={api} version={version} />;
+    case 'advice':
+      return <AdviceView api={there} rows={report.containers} />;
+    case 'mode':
+      return <ModeView {...acting} api={api} rows={report.containers} />;
     case 'history':
       return <HistoryView {...acting} today={today} version={version} />;
     case 'health':

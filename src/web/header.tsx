@@ -25,6 +25,7 @@ export interface HeaderProps {
 const TABS = [
   { view: 'guests', label: 'Guests' },
   { view: 'groups', label: 'Groups' },
+  { view: 'advice', label: 'Advice' },
   { view: 'history', label: 'History' },
   { view: 'health', label: 'Health' },
 ] as const;
@@ -115,10 +116,10 @@ function ModeBadge({ report }: { readonly report: StatusReport }) {
   const mode = modeOf(report);
   const { label, title } = MODES[mode];
   return (
-    <strong class="mode" data-mode={mode} title={title}>
+    <a class="mode" data-mode={mode} title={title} href={hrefOf({ view: 'mode' })}>
       <Icon name={mode === 'active' || mode === 'partly' ? 'bolt' : 'eye'} /> {label}
       {mode === 'partly' && <span class="mode-rest">{report.observing?.observed} observed</span>}
-    </strong>
+    </a>
   );
 }
 

@@ -5,16 +5,19 @@ export type Route =
   | { readonly view: 'guests' }
   | { readonly view: 'guest'; readonly vmid: number }
   | { readonly view: 'groups' }
+  | { readonly view: 'advice' }
+  | { readonly view: 'mode' }
   | { readonly view: 'history' }
   | { readonly view: 'health' };
+
+const PLAIN = ['groups', 'advice', 'history', 'health', 'mode'] as const;
 
 export function routeOf(hash: string): Route {
   const [view, id] = hash.replace(/^#\/?/, '').split('/');
   if (view === 'guests' && id !== undefined && /^[1-9][0-9]{0,8}$/.test(id)) {
     return { view: 'guest', vmid: Number(id) };
   }
-  if (view === 'groups' || view === 'history' || view === 'health') return { view };
-  return { view: 'guests' };
+  return { view: PLAIN.find((one) => one === view) ?? 'guests' };
 }
 
 export const hrefOf = (route: Route): string =>

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { exchange } from '../app/http/served.ts';
 import { calm, freePort, NodeUnderTest } from './node-under-test.ts';
@@ -52,6 +54,42 @@ describe('the API of a daemon', () => {
     expect(told.filter((event) => event !== 'confirmed')).toEqual(['rollback', 'change']);
     daemon.signal('SIGTERM');
     expect((await daemon.ended).code).toBe(0);
+  });
+
+  it('makes a tier active for an admin, who sees before what would change', async () => {
+    const under = await NodeUnderTest.create([calm(101)]);
+    const port = await freePort();
+    under.configure(
+      `DEFAULT:\n  poll_interval: 1\n  http_listen: 127.0.0.1:${port}\n` +
+        `  http_tokens: [{name: boss, token: ${TOKEN}, role: admin}]\n` +
+        'TIER_calm:\n  lxc_containers: [101]\n  scaling_mode: observe\n',
+    );
+    const daemon = under.start(['daemon']);
+    await daemon.cycles(3);
+    const ask = (path: string, body: object) =>
+      exchange(port, 'POST', path, { authorization: `Bearer ${TOKEN}` }, body);
+    const wish = { mode: 'active', tier: 'TIER_calm' };
+    const said = await ask('/api/v1/config/mode?dry_run=1', wish);
+    expect(said.json).toMatchObject({
+      says: expect.stringMatching(/^TIER_calm -> active\. [01] of 1 observed guests would change/),
+      diff: expect.arrayContaining(['-   scaling_mode: observe']),
+    });
+    const path = join(under.root, 'etc/lxc_autoscale/lxc_autoscale.yaml');
+    const file = (): string => readFileSync(path, 'utf8');
+    expect(file()).toContain('scaling_mode: observe');
+    const unknown = await ask('/api/v1/config/mode', { ...wish, tier: 'TIER_x' });
+    expect(unknown.json['detail']).toBe('There is no tier TIER_x; there are TIER_calm');
+    const made = await ask('/api/v1/config/mode', wish);
+    expect(made).toMatchObject({
+      status: 200,
+      json: { note: expect.stringMatching(/^What was there is kept as .*\.backup$/) },
+    });
+    await daemon.saying(/The configuration was reloaded/);
+    expect(file()).not.toContain('observe');
+    const again = await ask('/api/v1/config/mode', wish);
+    expect(again.json).toEqual({ says: 'TIER_calm is active already.', diff: [] });
+    daemon.signal('SIGTERM');
+    await daemon.ended;
   });
 
   it('answers what the commands print, and a link of root logs in', async () => {

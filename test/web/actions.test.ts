@@ -139,6 +139,28 @@ inBrowser('a group gets one member more or less, with a preview', async () => {
   expect(await button(page, 'One less').isDisabled()).toBe(true);
 });
 
+inBrowser('an admin makes a tier active, and sees first what would change at once', async () => {
+  const made: unknown[] = [];
+  on.answering({
+    ...asRole('admin'),
+    'POST config/mode': ({ body, query }) => {
+      if (query.get('dry_run') === null) made.push(body);
+      const says = 'Everything -> active. 1 of 1 observed guests would change at once.';
+      return { body: { says, diff: ['- scaling_mode: observe', '+ scaling_mode: threshold'] } };
+    },
+  });
+  const page = await on.open('#/guests');
+  await page.getByRole('link', { name: /^ACTIVE/ }).click();
+  await button(page, 'Activate everything').click();
+  const dialog = page.getByRole('dialog', { name: 'Make everything active' });
+  await dialog.getByText(/1 of 1 observed guests would change at once/).waitFor();
+  await dialog.getByText('+ scaling_mode: threshold').waitFor();
+  await dialog.getByRole('button', { name: 'Activate' }).click();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  expect(made).toEqual([{ mode: 'active' }]);
+  await button(page, 'Observe TIER_web').waitFor();
+});
+
 inBrowser('who may only look is offered nothing', async () => {
   on.answering(asRole('read'));
   const page = await on.open('#/guests/101');

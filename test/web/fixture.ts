@@ -282,3 +282,24 @@ export const LINES: readonly object[] = [
   line({ hoursAgo: 13.5 }),
   line({ vmid: 109, name: 'monitoring', hoursAgo: 15 }),
 ];
+
+export const ADVICE = {
+  containers: [
+    {
+      ...{ container: '101', hours: 240, sure: 'high', tier: 'TIER_4_cores_4096_mb' },
+      cores: { recommended: 3, peak: 2.4, had: 4, saves: 1, at_limit: 0 },
+      memory_mb: { recommended: 2560, peak: 2310, had: 4096, saves: 1536, at_limit: 0 },
+    },
+    {
+      ...{ container: '103', hours: 30, sure: 'fair', tier: 'TIER_8_cores_8192_mb' },
+      cores: { recommended: 8, peak: 7.9, had: 8, saves: 0, at_limit: 0.12 },
+      memory_mb: null,
+    },
+  ],
+  diff:
+    '--- /etc/lxc_autoscale/lxc_autoscale.yaml\n+++ /etc/lxc_autoscale/lxc_autoscale.yaml\n' +
+    '@@ -8,0 +9,5 @@\n+\n+TIER_4_cores_4096_mb:\n+  lxc_containers: [101]\n' +
+    '+  scaling_mode: adaptive\n+  max_cores: 8\n',
+  left: [103],
+  note: 'To apply it: patch -p0 < FILE, then lxc-autoscale check-config.',
+};

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { describe, expect } from 'vitest';
 import { inBrowser, stage } from './browser.ts';
-import { fixture, HOSTILE, hostileGuests, line } from './fixture.ts';
+import { ADVICE, fixture, HOSTILE, hostileGuests, line } from './fixture.ts';
 import { refusal } from './page-server.ts';
 
 /** For every eye and every width; and text of others stays text. */
@@ -11,7 +11,10 @@ import { refusal } from './page-server.ts';
 const on = stage();
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-const VIEWS = ['#/guests', '#/guests/101', '#/guests/104', '#/groups', '#/history', '#/health'];
+const VIEWS = [
+  ...['#/guests', '#/guests/101', '#/guests/104', '#/groups', '#/advice', '#/history', '#/health'],
+  '#/mode',
+];
 
 /** All that was asked for has come. */
 async function settled(page: Page): Promise<void> {
@@ -87,7 +90,14 @@ inBrowser('the colours follow the system, and a choice that is kept', async () =
 });
 
 describe('text of others', () => {
-  for (const view of ['#/guests', '#/guests/100', '#/groups', '#/history', '#/health']) {
+  for (const view of [
+    '#/guests',
+    '#/guests/100',
+    '#/groups',
+    '#/advice',
+    '#/history',
+    '#/health',
+  ]) {
     inBrowser(`is only text in ${view}`, async () => {
       const { status, accountOf } = fixture(hostileGuests);
       const names = { name: HOSTILE, reason: HOSTILE };
@@ -105,6 +115,7 @@ describe('text of others', () => {
         'GET groups': () => ({
           body: { groups: [{ ...group, ...rest, members: [], failures: [] }] },
         }),
+        'GET recommendations': () => ({ body: { ...ADVICE, diff: HOSTILE, note: HOSTILE } }),
         'GET health': () => ({ body: { format: 1, healthy: false, checks: [check] } }),
       });
       const page = await on.open(view);

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPage, WEB_FILE } from '../../tools/build/page.ts';
-import { fixture, GROUP, HEALTH, LINES, sparks, usage } from './fixture.ts';
+import { ADVICE, fixture, GROUP, HEALTH, LINES, sparks, usage } from './fixture.ts';
 
 /** Stands in for the daemon's HTTP server: the page with its strict policy, and answers by path. */
 
@@ -72,6 +72,7 @@ export function usualAnswers(): Answers {
     'GET status': () => ({ body: status }),
     'GET health': () => ({ body: HEALTH }),
     'GET groups': () => ({ body: { groups: [GROUP] } }),
+    'GET recommendations': () => ({ body: ADVICE }),
     'GET usage': () => ({ body: sparks(status.containers.map(({ vmid }) => vmid)) }),
     'GET history': ({ query }) => {
       const whose = query.get('guest');

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect } from 'vitest';
 import { inBrowser, stage, textOf } from './browser.ts';
-import { fixture, HEALTH, line } from './fixture.ts';
+import { ADVICE, fixture, HEALTH, line } from './fixture.ts';
 import { refusal } from './page-server.ts';
 
 /** Each view with data, with nothing, and in trouble. The page is behind a path prefix. */
@@ -143,6 +143,31 @@ describe('the history', () => {
     on.answering({ 'GET history': () => refusal(502, 'failed', 'The log cannot be read.') });
     await page.getByLabel('How far back').selectOption('Last 30 days');
     await saying(page, 'The log cannot be read.');
+  });
+});
+
+describe('advice', () => {
+  inBrowser('says what each should have, and how to bring it into the configuration', async () => {
+    const page = await on.open('#/advice');
+    await saying(page, 'Apply to the configuration');
+    const text = await textOf(page);
+    expect(text).toMatch(/101 web-shop 4 cores → 3 cores .*4 GB → 2.5 GB .*10 days, very sure/);
+    expect(text).toContain('All of its cores was in use 12 % of the time, so it may want more');
+    expect(text).toContain('+TIER_4_cores_4096_mb:');
+    expect(text).toContain('Left out, since a tier says already what they get: 103.');
+    await page.getByRole('button', { name: 'Copy' }).click();
+    expect(await page.evaluate('String(getSelection())')).toContain('+  lxc_containers: [101]');
+  });
+
+  inBrowser('is asked for only while it is looked at', async () => {
+    const page = await on.open('#/guests');
+    await page.locator('tbody tr').first().waitFor();
+    expect(on.server.asked.filter((one) => one.includes('recommendations'))).toEqual([]);
+  });
+
+  inBrowser('may be none', async () => {
+    on.answering({ 'GET recommendations': () => ({ body: { ...ADVICE, containers: [] } }) });
+    await saying(await on.open('#/advice'), /^Nothing is recorded yet/);
   });
 });
 

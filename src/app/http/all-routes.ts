@@ -5,6 +5,7 @@ import type { LiveEvents } from './events.ts';
 import { figureRoutes } from './figure-routes.ts';
 import { foundingRoutes } from './founding-routes.ts';
 import { groupRoutes } from './group-routes.ts';
+import { modeRoutes } from './mode-routes.ts';
 import { openApi } from './openapi.ts';
 import { readRoutes } from './read-routes.ts';
 import { type Route, route } from './route.ts';
@@ -19,7 +20,7 @@ export function allRoutes(access: Access, events: LiveEvents): readonly Route[] 
     summary: 'All routes for programs, as OpenAPI 3.1',
     run: () => openApi(all, version),
   });
-  const changing = [...changeRoutes, ...groupRoutes];
+  const changing = [...changeRoutes, ...groupRoutes, ...modeRoutes];
   const own = [...sessionRoutes(access), ...readRoutes(events), ...changing];
   const all = foundingRoutes([...own, described, ...figureRoutes]);
   return all;

@@ -11,6 +11,7 @@ import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from 
 import { journalEvents } from './journal-events.ts';
 import { maskedConfig } from './masked.ts';
 import { HttpProblem } from './problem.ts';
+import { recommendations } from './recommendations.ts';
 import { type Asked, numberInText, type Route, route } from './route.ts';
 import { guestUsage, usageOfAll } from './usage.ts';
 
@@ -180,6 +181,20 @@ const programRoutes: readonly Route[] = [
     summary: 'One group, as `lxc-autoscale explain GROUP --json` has it',
     run: ({ service, params }) =>
       answerOf<object>(service, { command: 'explain-group', group: params['name'] ?? '' }, 'group'),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/recommendations',
+    role: 'read',
+    summary: 'What each guest should have for good, as `lxc-autoscale recommend --json` has it',
+    query: ofNode,
+    answer: z.object({
+      containers: z.array(rows),
+      diff: z.nullable(z.string()),
+      left: z.array(z.int()),
+      note: z.string(),
+    }),
+    run: ({ service, query }) => recommendations(service, nodeNamed(service, query.node)),
   }),
   route({
     method: 'GET',

@@ -1,12 +1,16 @@
+import type { Mode, Target } from '../../config/edit-mode.ts';
 import type { LoadResult } from '../../config/load.ts';
 import type { Config } from '../../config/model.ts';
 import type { AskedChange } from '../../core/asked.ts';
 import type { HealthReport } from '../../core/report/health.ts';
 import type { AskedOutcome } from '../../loop/asked.ts';
 import type { HttpAnswer } from '../../os/http-listener.ts';
+import type { Written } from '../../store/own-config.ts';
+import type { configurationText } from '../configuration.ts';
 import type { ProcessContext } from '../context.ts';
 import type { DaemonState } from '../control-answer.ts';
 import type { GroupsPart } from '../groups.ts';
+import type { modeSwitch } from '../mode-switch.ts';
 import type { NodeLoop } from '../node-loop.ts';
 
 /** What the daemon lets HTTP know of it and do with it. */
@@ -30,6 +34,12 @@ export interface HttpService {
   readonly askGroup: GroupsPart['ask'];
   /** What a configuration with this text would come to. */
   readonly validate: (text: string) => LoadResult;
+  /** The file of the configuration, as it is now. */
+  readonly configuration: () => ReturnType<typeof configurationText>;
+  /** What a switch of observe mode would come to; nothing is written. */
+  readonly modeSwitch: (mode: Mode, target: Target) => ReturnType<typeof modeSwitch>;
+  /** Writes the configuration, with a copy of the one before. */
+  readonly writeConfiguration: (path: string, text: string) => Written;
   readonly reload: () => void;
   readonly complain: (message: string) => void;
   /** The file of the page. */

@@ -40,12 +40,14 @@ const beginOf = ({ context, hours }: UsageWanted): Milliseconds =>
  * Only what the guest of today has used: its id may have belonged to another one before. Throws if
  * whoever asked has gone.
  */
-async function* ownUsage(
-  { context: { paths }, loop: { state, open }, gone }: UsageWanted,
-  sinceMs: Milliseconds,
-): AsyncGenerator<UsageRecord> {
+export async function* ownUsage(wanted: UsageWanted): AsyncGenerator<UsageRecord> {
+  const {
+    context: { paths },
+    loop: { state, open },
+    gone,
+  } = wanted;
   const at = (path: string): string => join(paths.at(path), open.below);
-  for await (const record of readUsage({ ...paths, at }, sinceMs, () => {})) {
+  for await (const record of readUsage({ ...paths, at }, beginOf(wanted), () => {})) {
     refuseGone(gone);
     const identity = state.guests.get(record.vmid)?.identity;
     if (record.guest === undefined || isSameGuest(identity, record.guest)) yield record;
@@ -56,7 +58,7 @@ async function* ownUsage(
 export async function guestUsage(wanted: UsageWanted, vmid: Vmid): Promise<object> {
   const fromMs = beginOf(wanted);
   const found: UsageRecord[] = [];
-  for await (const record of ownUsage(wanted, fromMs)) {
+  for await (const record of ownUsage(wanted)) {
     if (record.vmid === vmid) found.push(record);
   }
   const rows = thinned(found).map((record) => USAGE_COLUMNS.map((name) => record[name] ?? null));
@@ -91,7 +93,7 @@ export async function usageOfAll(wanted: UsageWanted, points: number): Promise<U
   const stepS = (wanted.hours * 3600) / points;
   const guests: Record<string, { cpu: (number | null)[]; memory: (number | null)[] }> = {};
   const none = (): (number | null)[] => new Array<number | null>(points).fill(null);
-  for await (const one of ownUsage(wanted, fromMs)) {
+  for await (const one of ownUsage(wanted)) {
     const place = Math.min(points - 1, Math.floor((one.timeS - fromMs / 1000) / stepS));
     guests[one.vmid] ??= { cpu: none(), memory: none() };
     const shares = guests[one.vmid];

@@ -56,6 +56,7 @@ export interface Served {
   /** How often a reload was asked for. */
   readonly reloads: () => number;
   readonly heard: readonly JournalListener[];
+  readonly root: string;
   ask(method: string, path: string, headers?: Headers, body?: unknown): Promise<Answer>;
   as(role: keyof typeof TOKENS, method: string, path: string, body?: unknown): Promise<Answer>;
   /** Lets so much time pass. */
@@ -90,6 +91,8 @@ export interface ServeOptions {
   readonly pageFile?: string;
   readonly name?: string;
   readonly askGroup?: AskGroup;
+  /** Of the files that are read. */
+  readonly root?: string;
 }
 
 const NO_GROUPS: AskGroup = async () => undefined;
@@ -97,7 +100,7 @@ const NO_GROUPS: AskGroup = async () => undefined;
 /** @param more further lines of `DEFAULT`, indented */
 export async function serve(
   more = '',
-  { pageFile = '/nowhere', name = 'pve1', askGroup = NO_GROUPS }: ServeOptions = {},
+  { pageFile = '/nowhere', name = 'pve1', askGroup = NO_GROUPS, root = '/' }: ServeOptions = {},
 ): Promise<Served> {
   const node = new FakeNode();
   const port = await freePort();
@@ -129,7 +132,7 @@ export async function serve(
   const turn = new Turn();
   let inLine = 0;
   const service: HttpPartOptions['service'] = {
-    ...serviceOf(loops),
+    ...serviceOf(loops, root),
     askGroup,
     inTurn: (_node, work) => {
       inLine += 1;
@@ -146,7 +149,7 @@ export async function serve(
   const ask: Served['ask'] = (...[method, path, headers = {}, body]) =>
     exchange(port, method, path, headers, body);
   return {
-    ...{ node, loop, part, port, heard, ask, reloads: () => reloads },
+    ...{ node, loop, part, port, heard, root, ask, reloads: () => reloads },
     as: (role, method, path, body) =>
       ask(method, path, { authorization: `Bearer ${TOKENS[role]}` }, body),
     pass: (ms) => node.pass(ms),
@@ -163,6 +166,7 @@ export async function serve(
 
 function serviceOf(
   loops: [NodeLoop, ...NodeLoop[]],
+  root: string,
 ): Omit<HttpPartOptions['service'], 'inTurn' | 'reload' | 'askGroup'> {
   const [loop] = loops;
   const known = (): DaemonState => {
@@ -173,16 +177,21 @@ function serviceOf(
   const { clock } = loop.world;
   const out = new PassThrough().resume();
   return {
-    context: { paths: createPaths('/'), clock, env: {}, stdout: out, stderr: out },
+    context: { paths: createPaths(root), clock, env: {}, stdout: out, stderr: out },
     nodes: () => loops,
     known: () => [known()],
     health: async () => ({ format: HEALTH_FORMAT, healthy: true, checks: [] }),
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
     change: (one, wanted, dryRun) =>
       one.askedCycle({ wanted, dryRun, stop: NO_STOP, watched: (cycle) => cycle() }),
+    modeSwitch: () => ({ ...FILE, kind: 'refused', why: 'there is no file' }),
+    writeConfiguration: () => ({ ok: false, message: 'there is no file' }),
+    configuration: () => ({ ...FILE, ok: true, text: 'DEFAULT:\n' }),
     validate: (text) => parseConfig(text, 'the text', {}),
   };
 }
+
+const FILE = { path: '/etc/lxc.yaml', isShared: false };
 
 export function exchange(
   port: number,

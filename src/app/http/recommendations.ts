@@ -1,0 +1,135 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Vmid } from '../../core/units.ts';
+import { TraceSteps } from '../../core/usage-steps.ts';
+import { type Advised, advised, advisedJson, tierLines } from '../../lab/advised.ts';
+import { boundsOf, usualStepS } from '../../lab/demand.ts';
+import { LastHad } from '../../lab/had.ts';
+import { recommendationOf } from '../../lab/recommend.ts';
+import type { ProcessContext } from '../context.ts';
+import type { NodeLoop } from '../node-loop.ts';
+import type { HttpService } from './service.ts';
+import { ownUsage } from './usage.ts';
+
+/**
+ * What each guest should have for good, by its recorded usage. Worked out when somebody asks, a
+ * guest at a time so that cycles come in between, and kept for a while.
+ */
+
+const HOURS = 14 * 24;
+/** 4 KiB a guest and day while it is worked out. */
+const MOST_GUESTS = 1000;
+/** The history gets new lines that often. */
+const KEPT_MS = 15 * 60_000;
+
+interface Kept {
+  readonly atMs: number;
+  readonly config: NodeLoop['config'];
+  readonly rows: Promise<readonly Advised[]>;
+}
+
+const kept = new WeakMap<NodeLoop, Kept>();
+
+interface Series {
+  readonly timesS: number[];
+  readonly cpu: number[];
+  readonly memory: number[];
+}
+
+/** Whoever asks meanwhile waits for the same work. */
+function rowsOf(loop: NodeLoop, context: ProcessContext): Promise<readonly Advised[]> {
+  const nowMs = context.clock.monotonicMs();
+  const known = kept.get(loop);
+  if (known?.config === loop.config && nowMs - known.atMs < KEPT_MS) return known.rows;
+  const rows = workOut(loop, context);
+  kept.set(loop, { atMs: nowMs, config: loop.config, rows });
+  rows.catch(() => kept.delete(loop));
+  return rows;
+}
+
+async function workOut(loop: NodeLoop, context: ProcessContext): Promise<readonly Advised[]> {
+  const had = new LastHad();
+  const all = await recorded(loop, context, had);
+  const last = had.all();
+  const rows: Advised[] = [];
+  for (const [name, { timesS, cpu, memory }] of all) {
+    await nextTurn();
+    const series = { cpu: Float64Array.from(cpu), memory: Float64Array.from(memory) };
+    const demand = { name, stepS: usualStepS(timesS), ...series };
+    const advice = recommendationOf(demand, boundsOf(loop.config.defaults));
+    rows.push(advised(advice, last.get(name)));
+  }
+  return rows;
+}
+
+async function recorded(
+  loop: NodeLoop,
+  context: ProcessContext,
+  had: LastHad,
+): Promise<ReadonlyMap<string, Series>> {
+  const all = new Map<string, Series>();
+  const steps = new TraceSteps();
+  const put = (lines: readonly string[]): void => {
+    for (const line of lines) {
+      const [timeS, name = '', cpu, memory] = line.split(',');
+      const series = all.get(name) ?? { timesS: [], cpu: [], memory: [] };
+      if (!all.has(name) && all.size >= MOST_GUESTS) continue;
+      all.set(name, series);
+      series.timesS.push(Number(timeS));
+      series.cpu.push(Number(cpu));
+      series.memory.push(Number(memory));
+    }
+  };
+  const gone = new AbortController().signal;
+  for await (const record of ownUsage({ context, loop, hours: HOURS, gone })) {
+    had.take(record);
+    put(steps.take(record));
+  }
+  put(steps.finish());
+  return all;
+}
+
+/** What is recommended, and the lines that would bring it into the configuration. */
+export async function recommendations(service: HttpService, loop: NodeLoop): Promise<object> {
+  const rows = await rowsOf(loop, service.context);
+  return { containers: rows.map(advisedJson), ...proposal(service, loop, rows) };
+}
+
+/**
+ * Tiers for those that none has yet, as a patch that only adds lines at the end. No line of the
+ * file is in it, since one may have a secret.
+ */
+function proposal(
+  service: HttpService,
+  loop: NodeLoop,
+  rows: readonly Advised[],
+): { readonly diff: string | null; readonly left: readonly number[]; readonly note: string } {
+  const isFree = freeGuests(loop);
+  const free = rows.filter(({ advice }) => isFree(Number(advice.name)));
+  const left = rows.map(({ advice }) => Number(advice.name)).filter((vmid) => !isFree(vmid));
+  const no = (note: string) => ({ diff: null, left, note });
+  if (free.length === 0) return no('No guest with a record is without a tier of its own.');
+  const file = service.configuration();
+  if (!file.ok) return no(`The configuration cannot be read: ${file.message}`);
+  const taken = new Set(loop.config.tiers.map(({ name }) => name));
+  const lines = ['', ...tierLines(free, taken)];
+  const { path, text } = file;
+  const whole = `${text.replace(/\n*$/, '\n')}${lines.join('\n')}\n`;
+  if (!service.validate(whole).ok) {
+    return no('These tiers cannot be added at the end of the file as it is.');
+  }
+  const end = text.replace(/\n*$/, '\n').split('\n').length - 1;
+  const head = [`--- ${path}`, `+++ ${path}`, `@@ -${end},0 +${end + 1},${lines.length} @@`];
+  const diff = [...head, ...lines.map((line) => `+${line}`), ''].join('\n');
+  return { diff, left, note: 'To apply it: patch -p0 < FILE, then lxc-autoscale check-config.' };
+}
+
+/** Those that only DEFAULT is about: others would lose what their tier says. */
+function freeGuests({ view, settings }: NodeLoop): (vmid: number) => boolean {
+  const free = new Set<Vmid>();
+  for (const { vmid, config } of view?.observed.containers ?? []) {
+    if (!config.ok || config.value.kind === 'qemu') continue;
+    const management = settings.manage(config.value);
+    if (management.kind === 'managed' && management.policy.source === 'DEFAULT') free.add(vmid);
+  }
+  return (vmid) => free.has(vmid as Vmid);
+}

@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path/posix';
+import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode.ts';
+import { type LoadResult, parseConfig } from '../config/load.ts';
+import type { Config } from '../config/model.ts';
+import { onNode } from '../config/on-node.ts';
+import { manage } from '../config/resolve.ts';
+import { secretsOf } from '../config/secrets-of.ts';
+import { OBSERVE_TAG } from '../config/tags.ts';
+import { lineDiff } from '../core/line-diff.ts';
+import type { GuestConfig } from '../core/observation.ts';
+import { plainText } from '../core/plain-text.ts';
+import { masking } from '../core/secrets.ts';
+import type { Vmid } from '../core/units.ts';
+import { createGuests } from '../node/local/pve/guests.ts';
+import { createTimestamp } from '../os/timestamp.ts';
+import { type Written, writeConfiguration } from '../store/own-config.ts';
+import {
+  type ConfigurationChoice,
+  configurationText,
+  readConfiguration,
+  readVariables,
+} from './configuration.ts';
+import type { ProcessContext } from './context.ts';
+
+/** Observe mode, switched on or off in the text of the configuration; the result is checked. */
+
+export type ModeSwitch =
+  /** The configuration has problems, or cannot be read: `problems` is empty then. */
+  | { readonly kind: 'broken'; readonly problems: LoadResult & { readonly ok: false } }
+  | { readonly kind: 'unreadable' }
+  /** A sentence without its full stop. */
+  | { readonly kind: 'refused'; readonly why: string }
+  | { readonly kind: 'already'; readonly config: Config }
+  | {
+      readonly kind: 'edited';
+      readonly text: string;
+      readonly config: Config;
+      /** What is different, without secrets. */
+      readonly lines: readonly string[];
+    };
+
+/** Writes nothing. */
+export function modeSwitch(
+  mode: Mode,
+  target: Target,
+  given: ConfigurationChoice,
+  context: ProcessContext,
+): ModeSwitch & { readonly path: string; readonly isShared: boolean } {
+  const before = configurationText(given, context);
+  const { path, isShared } = before;
+  const loaded = readConfiguration(given, context);
+  if (!loaded.ok) return { kind: 'broken', problems: loaded, path, isShared };
+  if (!before.ok) return { kind: 'unreadable', path, isShared };
+  return { ...edited(before, loaded.config, mode, target, context), path, isShared };
+}
+
+function edited(
+  { text, path, isShared }: { text: string; path: string; isShared: boolean },
+  config: Config,
+  mode: Mode,
+  target: Target,
+  context: ProcessContext,
+): ModeSwitch {
+  const refuse = (why: string): ModeSwitch => ({ kind: 'refused', why: plainText(why) });
+  const why = target.kind === 'guest' ? whyNotAlone(config, target.vmid, mode, context) : undefined;
+  if (why !== undefined) return refuse(why);
+  if (isSo(config, target, mode, context)) return { kind: 'already', config };
+  const result = editMode(text, target, mode);
+  if (!result.ok) return refuse(result.message);
+  const variables = readVariables(context, isShared);
+  const env = variables.ok ? variables.env : context.env;
+  const checked = parseConfig(result.text, path, env);
+  if (!checked.ok || !isSo(checked.config, target, mode, context)) {
+    return refuse('the line would not take effect; edit scaling_mode in the file by hand');
+  }
+  const mask = masking(secretsOf(config));
+  const lines = lineDiff(text, result.text).map((line) => plainText(mask(line), 200));
+  return { kind: 'edited', text: result.text, config: checked.config, lines };
+}
+
+/** Another tier's settings would be lost in a tier of its own. */
+function whyNotAlone(
+  config: Config,
+  vmid: Vmid,
+  mode: Mode,
+  { paths }: ProcessContext,
+): string | undefined {
+  const guest = createGuests(paths).read(vmid);
+  if (!guest.ok && existsSync(join(paths.vmDirectory(), `${vmid}.conf`))) {
+    const remedy = 'name it below `guests` in a tier, and set scaling_mode there';
+    return `${vmid} is a virtual machine, and this command knows containers only; ${remedy}`;
+  }
+  if (!guest.ok) return `container ${vmid} cannot be read: ${guest.detail}`;
+  const management = manage(onNode(config, paths.nodeName()), guest.value.config);
+  if (management.kind === 'ignored') return `container ${vmid} is ignored: ${management.because}`;
+  if (mode === 'act' && isTagged(guest.value.config)) {
+    return `container ${vmid} is observed by its tag ${OBSERVE_TAG}; ${REMOVE_TAG}`;
+  }
+  const { source } = management.policy;
+  if (source === 'DEFAULT' || Object.values(OWN_TIERS).includes(source)) return undefined;
+  return (
+    `container ${vmid} is in ${source}, whose settings it would lose. Switch the tier, or give ` +
+    'the container a tier of its own'
+  );
+}
+
+export const REMOVE_TAG = 'remove the tag in Proxmox VE';
+
+export const isTagged = ({ tags }: GuestConfig): boolean =>
+  tags.some((tag) => tag.toLowerCase() === OBSERVE_TAG);
+
+/** Whether the target is in that mode by the configuration; a tag may still say otherwise. */
+function isSo(config: Config, target: Target, mode: Mode, { paths }: ProcessContext): boolean {
+  const isMode = (scaling: string): boolean => (scaling === 'observe') === (mode === 'observe');
+  const { defaults, tiers } = config;
+  if (target.kind === 'guest') {
+    const guest = createGuests(paths).read(target.vmid);
+    const here = onNode(config, paths.nodeName());
+    const found = guest.ok ? manage(here, guest.value.config) : undefined;
+    return found?.kind === 'managed' && isMode(found.policy.scaling);
+  }
+  if (target.kind === 'section') {
+    const section = tiers.find(({ name }) => name === target.name);
+    return section !== undefined && isMode(section.policy.scaling);
+  }
+  const all = mode === 'observe' ? tiers.every(({ policy }) => isMode(policy.scaling)) : true;
+  return all && isMode(defaults.scaling);
+}
+
+/** Writes the configuration; what was there is kept beside it, with the time in its name. */
+export function writeStamped(
+  path: string,
+  text: string,
+  { clock }: Pick<ProcessContext, 'clock'>,
+): Written {
+  const stamp = createTimestamp(undefined)(clock.wallMs()).replace(/[-:]/g, '').replace(' ', '-');
+  return writeConfiguration(path, text, stamp);
+}
