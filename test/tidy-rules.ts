@@ -112,7 +112,11 @@ const APP_MAY = [
 export const ROOMS: Readonly<Record<string, Room>> = {
   'core/': { may: [], builtins: false, packages: false },
   'node/': { may: ['core/'], builtins: false, packages: false },
-  'node/guests/': { may: ['core/', 'node/port.ts'], builtins: true, packages: false },
+  'node/guests/': {
+    may: ['core/', 'node/port.ts', 'os/json-object.ts'],
+    builtins: true,
+    packages: false,
+  },
   'node/local/': { may: BACKEND_MAY, builtins: true, packages: false },
   'node/api/': { may: BACKEND_MAY, builtins: true, packages: true },
   'node/ssh/': { may: BACKEND_MAY, builtins: true, packages: false },

@@ -8,9 +8,9 @@ import { createGuests } from '../node/local/pve/guests.ts';
 import { createPct } from '../node/local/pve/pct.ts';
 import { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { cgroupsOfBothKinds, guestsOfBothKinds } from '../node/local/qemu/machine-doors.ts';
-import { LocalMachines, type MachineWishes } from '../node/local/qemu/machine-guests.ts';
+import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import { createQm } from '../node/local/qemu/machine-qm.ts';
-import type { Guests, NodeEyes, NodeHands } from '../node/port.ts';
+import type { Guests, MachineWishes, NodeEyes, NodeHands } from '../node/port.ts';
 import type { ProcessContext } from './context.ts';
 
 /** The node that this program runs on. What is read of it is read as it is now. */

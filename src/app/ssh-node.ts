@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path/posix';
 import type { SshNodeConfig } from '../config/model.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
+import type { MonitorAccess } from '../node/guests/qmp.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
 import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
@@ -10,11 +11,14 @@ import { createPaths, type Paths } from '../node/local/paths.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { createPct } from '../node/local/pve/pct.ts';
 import { LOOKS_A_ROUND, PveInventory } from '../node/local/pve/pve-inventory.ts';
+import { cgroupsOfBothKinds, guestsOfBothKinds } from '../node/local/qemu/machine-doors.ts';
 import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import { createQm } from '../node/local/qemu/machine-qm.ts';
 import type { NodeEyes, NodeHands } from '../node/port.ts';
 import { FarFiles, parentOf } from '../node/ssh/far-files.ts';
 import { FarHands } from '../node/ssh/far-hands.ts';
 import { farLeaseFiles } from '../node/ssh/far-lease.ts';
+import { createFarMonitors } from '../node/ssh/far-monitors.ts';
 import { type ConnectionOptions, KeptConnection } from '../node/ssh/kept-connection.ts';
 import { sshArguments, sshEnvironment } from '../node/ssh/ssh-command.ts';
 import type { LeaseFiles } from '../os/lease.ts';
@@ -44,19 +48,31 @@ export function openSshNode(
   const { paths } = sight;
   const cgroups = createCgroups(paths, clock);
   const inventory = new PveInventory(paths);
-  const machines = new LocalMachines(paths, clock, inventory);
+  const machines = new LocalMachines(paths, clock, inventory, sight.monitors);
   const eyes: NodeEyes = {
-    ...{ clock, cgroups, guests: createGuests(paths, inventory) },
-    observe: (stop) => sight.observe(stop),
-    inspect: (vmid) => sight.inspect(vmid),
+    clock,
+    cgroups: cgroupsOfBothKinds(cgroups, machines),
+    guests: guestsOfBothKinds(createGuests(paths, inventory), machines),
+    async observe(stop) {
+      await sight.observe(machines, stop);
+      if (sight.problem === undefined) await machines.look();
+    },
+    async inspect(vmid) {
+      await sight.inspect(placeOf(paths, vmid, machines.has(vmid)));
+      if (sight.problem === undefined) await machines.inspect(vmid);
+    },
     host: createHostView(paths, () => machines.memoryMib()),
   };
   const far = new FarHands(connect);
   const files = far.kernelFiles((path) => vmidOf(path));
   const records = join(own.at(HIGH_DIRECTORY), 'nodes', config.name);
+  const qm = createQm(machines, { environment: {}, run: far.runOf });
   const hands: NodeHands = {
-    apply: (request, stop, cancel) =>
-      createPct({ environment: {}, run: far.runOf(request.vmid) }).apply(request, stop, cancel),
+    apply(request, stop, cancel) {
+      if (machines.has(request.vmid)) return qm.apply(request, stop, cancel);
+      const pct = createPct({ environment: {}, run: far.runOf(request.vmid) });
+      return pct.apply(request, stop, cancel);
+    },
     reclaim: createReclaim(paths, clock, files),
     memoryHigh: createMemoryHigh(paths, clock, files, records),
   };
@@ -67,7 +83,28 @@ export function openSshNode(
     machines.close();
   };
   const lease = { files: sight.leaseFiles(), how: 'ssh' } as const;
-  return { name: config.name, eyes, hands, problem: () => sight.problem, lease, close };
+  return {
+    ...{ name: config.name, eyes, hands, lease, close },
+    problem: () => sight.problem,
+    lookAfter: (wishes) => machines.use(wishes),
+  };
+}
+
+/** Where a guest is seen: its configuration, and its cgroup while it runs. */
+interface Place {
+  readonly config: string;
+  readonly cgroup: string;
+  /** The directory that lists its cgroup. */
+  readonly listed: string;
+}
+
+function placeOf(paths: Paths, vmid: Vmid, isMachine: boolean): Place {
+  const kind = isMachine ? 'qemu-server' : 'lxc';
+  return {
+    config: join(paths.pveDir, kind, `${vmid}.conf`),
+    cgroup: isMachine ? paths.machineScope(vmid) : paths.cgroup(vmid),
+    listed: isMachine ? paths.qemuSlice : paths.cgroupRoot,
+  };
 }
 
 /** The cgroup of a guest, or a file in it. */
@@ -89,6 +126,8 @@ class SshSight {
   readonly #signs: readonly string[];
   readonly #limitMs: number;
   #looks = 0;
+  /** Virtual machines whose scopes are part of a look. */
+  #watched: readonly Vmid[] = [];
 
   constructor(connection: KeptConnection, sysroot: string, config: SshNodeConfig, limitMs: number) {
     this.#connection = connection;
@@ -100,40 +139,63 @@ class SshSight {
     this.#signs = [pveVersion, vmlist];
   }
 
+  get monitors(): MonitorAccess {
+    return createFarMonitors(this.#connection, this.paths, this.#limitMs);
+  }
+
   /** @param stop keeps nobody waiting for an answer; what was seen before stays until it comes */
-  async observe(stop?: AbortSignal): Promise<void> {
+  async observe(machines: LocalMachines, stop?: AbortSignal): Promise<void> {
     if (stop?.aborted) return;
     let end = (): void => {};
     const stopped = new Promise<void>((resolve) => {
       end = resolve;
     });
     stop?.addEventListener('abort', end, { once: true });
-    await Promise.race([this.#look(), stopped]);
+    await Promise.race([this.#look(machines), stopped]);
     stop?.removeEventListener('abort', end);
   }
 
-  async #look(): Promise<void> {
+  async #look(machines: LocalMachines): Promise<void> {
     const before = this.#signs.map((path) => this.#files.bytes(path));
     const isWhole = this.#looks++ % LOOKS_A_ROUND === 0 || before.includes(undefined);
     const configs = this.#configs.map((path) => `c${path}`);
-    const seen = await this.#ask([...lookItems(this.paths), ...(isWhole ? configs : [])]);
+    const items = [
+      ...lookItems(this.paths),
+      ...scopeItems(this.paths, this.#watched),
+      ...(machines.needsFigures ? [`f${this.paths.pveRrd}`] : []),
+      ...(isWhole ? configs : []),
+    ];
+    const seen = await this.#ask(items);
     if (!seen.ok) return this.#blind(seen.detail);
     this.#files.replace(seen.value, isWhole ? [] : this.#configs);
     this.problem = undefined;
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) return this.#blind(unfit);
     const now = this.#signs.map((path) => this.#files.bytes(path));
-    if (isWhole || before.every((bytes, index) => isSame(bytes, now[index]))) return;
-    const changed = await this.#ask(configs);
-    if (!changed.ok) return this.#blind(changed.detail);
-    this.#files.merge(changed.value, (path) => this.#configs.includes(parentOf(path)));
+    if (!isWhole && !before.every((bytes, index) => isSame(bytes, now[index]))) {
+      const changed = await this.#ask(configs);
+      if (!changed.ok) return this.#blind(changed.detail);
+      this.#files.merge(changed.value, (path) => this.#configs.includes(parentOf(path)));
+    }
+    await this.#watch(machines.running());
   }
 
-  async inspect(vmid: Vmid): Promise<void> {
-    const items = guestItems(this.paths, vmid);
+  /** The scopes of those that were not known to be wanted, or have started since. */
+  async #watch(wanted: readonly Vmid[]): Promise<void> {
+    const others = wanted.filter((vmid) => !this.#watched.includes(vmid));
+    this.#watched = wanted;
+    if (others.length === 0) return;
+    const seen = await this.#ask(scopeItems(this.paths, others));
+    if (!seen.ok) return this.#blind(seen.detail);
+    const scopes = new Set(others.map((vmid) => this.paths.machineScope(vmid)));
+    this.#files.merge(seen.value, (path) => scopes.has(path) || scopes.has(parentOf(path)));
+  }
+
+  async inspect(place: Place): Promise<void> {
+    const items = guestItems(this.paths, place);
     const seen = await this.#ask(items);
     if (!seen.ok) return this.#blind(seen.detail);
-    const cgroup = this.paths.cgroup(vmid);
+    const { cgroup } = place;
     const asked = new Set(items.map((item) => item.slice(1)));
     this.#files.drop(cgroup);
     this.#files.merge(seen.value, (path) => asked.has(path) || parentOf(path) === cgroup);
@@ -204,9 +266,11 @@ function lookItems(paths: Paths): readonly string[] {
   return [...files.map((path) => `f${path}`), ...listed, `t${cgroups}`, ...CGROUP_ITEMS];
 }
 
-function guestItems(paths: Paths, vmid: Vmid): readonly string[] {
-  const config = join(paths.pveDir, 'lxc', `${vmid}.conf`);
+function guestItems(paths: Paths, { config, cgroup, listed }: Place): readonly string[] {
   const files = [paths.members, paths.hostnameFile, paths.cpusOfGuests, config];
-  const node = [...files.map((path) => `f${path}`), `d${paths.cgroupRoot}`];
-  return [...node, `g${paths.cgroup(vmid)}`, ...CGROUP_ITEMS];
+  const node = [...files.map((path) => `f${path}`), `d${paths.cgroupRoot}`, `d${listed}`];
+  return [...node, `g${cgroup}`, ...CGROUP_ITEMS];
 }
+
+const scopeItems = (paths: Paths, vmids: readonly Vmid[]): readonly string[] =>
+  vmids.flatMap((vmid) => [`g${paths.machineScope(vmid)}`, ...CGROUP_ITEMS]);

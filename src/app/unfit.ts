@@ -30,15 +30,11 @@ export const isAway = (
 ): boolean => nodes.length > 0 && !isOnNode(paths.at);
 
 /** What there is elsewhere than on a node, and what of the configuration has no effect. */
-export function awayLines({ nodes, groups, tiers }: Config): readonly string[] {
+export function awayLines({ nodes, groups }: Config): readonly string[] {
   const names = nodes.map(({ name }) => name).join(', ');
-  const isMachines = tiers.some(({ machines }) => Object.values(machines).flat().length > 0);
   return [
     `This host is no Proxmox VE node, so only the nodes below NODES are looked after: ${names}.`,
     ...(groups.length > 0 ? ['Groups are not looked after: they need the program on a node.'] : []),
-    ...(isMachines
-      ? ['Virtual machines are not scaled: they need the program on their node.']
-      : []),
   ];
 }
 

@@ -4,7 +4,7 @@ import { onNode } from '../config/on-node.ts';
 import { machineWishes } from '../config/resolve.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
-import type { NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
+import type { MachineWishes, NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
 import type { LeaseFiles, LeaseHolder } from '../os/lease.ts';
 import { leaseFilesIn } from '../os/lease-files.ts';
 import { whyNoFileIn } from '../os/writable-files.ts';
@@ -54,6 +54,8 @@ export interface FarNode {
   readonly hands: NodeHands;
   /** Why it cannot be seen now; undefined: it has answered. */
   problem(): string | undefined;
+  /** Which virtual machines are looked after from now on; none until this is said. */
+  lookAfter(wishes: MachineWishes): void;
   /** Where its lease lies; left out where it cannot be reached. */
   readonly lease?: { readonly files: LeaseFiles; readonly how: LeaseHolder['how'] } | undefined;
   close(): void;
@@ -149,8 +151,13 @@ export function openFarWorld(
   const seen = { ...eyes, observe };
   const parts = { name, hands, log, eyes: seen, below: join('nodes', name), lease };
   const opened = worldOf(parts, outputs, config, context);
+  node.lookAfter(machineWishes(onNode(config, name)));
   return {
     ...{ ...opened, name, below: parts.below, hanging: () => node.problem() },
+    reconfigure(next) {
+      opened.reconfigure(next);
+      node.lookAfter(machineWishes(onNode(next, name)));
+    },
     async close() {
       await lease?.close();
       node.close();

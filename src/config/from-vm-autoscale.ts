@@ -135,9 +135,9 @@ function ofGotify(keys: ForeignKeys | undefined, variables: NeededVariable[]): W
   return written;
 }
 
-/** Said of each, so that nobody waits for it to be scaled. */
-const ONLY_COUNTED =
-  'virtual machines of other nodes are only counted; run this program on their node';
+/** Said of each, so that nobody waits for its memory to shrink. */
+const MEMORY_STAYS =
+  'by the API its memory never shrinks and hardly grows; by SSH, or on its node, it does both';
 
 interface Machine {
   readonly vmid: string;
@@ -180,9 +180,11 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
     const only: Written = { key: 'scale', value: scaled, line: one.line };
     draft.tiers.push({ name, keys: scaled === 'all' ? [members] : [members, only] });
     for (const { vmid, line, host } of own) {
-      const isFar = draft.nodes.some((node) => scopes.get(host)?.includes(`${node.name}/`));
+      const isByApi = draft.nodes
+        .filter(({ keys: all }) => !all.some((entry) => entry.key === 'connection'))
+        .some((node) => scopes.get(host)?.includes(`${node.name}/`));
       const key = `virtual_machines: ${vmid}`;
-      if (isFar) file.report.say(line, key, 'not supported', ONLY_COUNTED);
+      if (isByApi) file.report.say(line, key, 'not supported', MEMORY_STAYS);
     }
   }
   if (machines.length > 0) return;

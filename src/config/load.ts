@@ -223,7 +223,7 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));
     if (message !== undefined) note(section.line, section.name, message);
-    const elsewhere = machinesElsewhere(section, config);
+    const elsewhere = machinesByApi(section, config);
     if (elsewhere !== undefined) {
       const line = section.given.get('virtual_machines')?.line ?? section.line;
       note(line, 'virtual_machines', elsewhere);
@@ -251,14 +251,16 @@ function tinyShares({ values, given }: Section<DefaultValues> | Section<TierValu
   });
 }
 
-/** Virtual machines that are listed, and that nobody will look after. */
-function machinesElsewhere({ values }: Section<TierValues>, { nodes }: Config): string | undefined {
-  const far = nodes.flatMap(({ name, alias }) => [name, ...(alias === undefined ? [] : [alias])]);
+/** Virtual machines that are listed, and of whose need of memory little is known. */
+function machinesByApi({ values }: Section<TierValues>, { nodes }: Config): string | undefined {
+  const byApi = nodes.filter(({ connection }) => connection === 'api');
+  const far = byApi.flatMap(({ name, alias }) => [name, ...(alias === undefined ? [] : [alias])]);
   const named = [...(values.virtual_machines?.nodes?.keys() ?? [])].filter((name) =>
     far.some((one) => one.toLowerCase() === name),
   );
   if (named.length === 0) return undefined;
-  return `those of ${named.join(', ')} are only counted: of other nodes only containers are scaled`;
+  const why = 'the API does not tell what they need';
+  return `memory of those of ${named.join(', ')} hardly grows and never shrinks: ${why}`;
 }
 
 /** A tier that containers come to in another way than its author may think, or in none. */

@@ -95,7 +95,8 @@ function usedWords(resource: Resource, measured: Measured): string {
 }
 
 export const COUNTS_CACHE = 'that is the figure of pvestatd, which counts page cache as used';
-export const TELLS_NEED = 'Remedy: a balloon driver that tells what is available';
+export const TELLS_NEED =
+  'Remedy: a balloon driver that tells what is available; it is not heard by the API';
 
 function ruleWords({ resource, measured, rule, askedBy, boostMs }: Change): string {
   if (askedBy !== undefined) return askedWords(askedBy, boostMs);

@@ -89,16 +89,25 @@ function pvestatdMemory(
   }
   // Part of what it has never reaches its kernel, which fills the rest with cache.
   const hidden = stats.ok ? Math.max(0, limitBytes - stats.value.totalBytes) : 0;
-  // And what QEMU needs for itself is in the figure of its process.
-  const usedBytes = bytes(Math.min(figure.usedBytes + hidden, limitBytes));
-  return present({
+  return present(countedMemory(bytes(figure.usedBytes + hidden), limitBytes));
+}
+
+/**
+ * Counters that say no more than what pvestatd does.
+ *
+ * @param limitBytes what its balloon leaves it
+ */
+export function countedMemory(inUse: Bytes, limitBytes: Bytes): MemoryCounters {
+  // What QEMU needs for itself is in the figure of its process.
+  const usedBytes = bytes(Math.min(inUse, limitBytes));
+  return {
     ...{ currentBytes: usedBytes, limitBytes, swapBytes: bytes(0), anonBytes: usedBytes },
     ...{ shmemBytes: bytes(0), activeFileBytes: bytes(0), inactiveFileBytes: bytes(0) },
     ...{ unevictableBytes: bytes(0), slabUnreclaimableBytes: bytes(0) },
     ...{ slabReclaimableBytes: bytes(0), refaults: 0, limitHits: 0, oomKills: 0, ooms: undefined },
     own: undefined,
     countsCache: true,
-  });
+  };
 }
 
 /** Whether it is as full as page cache makes it not. */

@@ -14,7 +14,7 @@ import type { ActingWorld, World } from '../ports.ts';
 import { bringBack, liftLive } from './bring-back.ts';
 import { type HeldDown, holdDown, letGo, setWatched, whatWasKilled } from './hold-down.ts';
 import { setMachine, whyTooLittle } from './machine-change.ts';
-import { isUnwritable, outcomeWords, readBack, type Unwritable } from './read-back.ts';
+import { isUnwritable, NEED_UNSEEN, outcomeWords, readBack, type Unwritable } from './read-back.ts';
 import type { ApplyContext, ChangeResult, Tried, Wish } from './wish.ts';
 
 /** The one way to change a guest: for the loop, a rollback by hand, and repairs. */
@@ -64,9 +64,6 @@ export async function apply(
     await letGo(world, vmid);
   }
 }
-
-const NEED_UNSEEN =
-  'what it needs of its memory cannot be seen from here, so that is not lowered while it runs';
 
 /** Why memory is not lowered unproven; undefined: a day that was seen allows it. */
 function whyUnseen(

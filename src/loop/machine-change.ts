@@ -9,7 +9,7 @@ import { type MachineVerdict, verifyMachine } from '../core/verify-machine.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { ActingWorld, World } from '../ports.ts';
 import { type Dropped, dropPending } from './left-pending.ts';
-import { outcomeWords } from './read-back.ts';
+import { NEED_UNSEEN, outcomeWords } from './read-back.ts';
 import type { ApplyContext, ChangeResult, Tried, Wish } from './wish.ts';
 
 /**
@@ -49,6 +49,7 @@ export function whyTooLittle(
 ): string | undefined {
   const { memoryMib } = target;
   if (memoryMib === undefined || memoryMib >= decidedOn.memoryMib) return undefined;
+  if (cgroups.capabilities(vmid)?.workingSet === false) return NEED_UNSEEN;
   return refuseMemory(cgroups.sample(vmid), memoryMib);
 }
 

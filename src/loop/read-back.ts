@@ -7,6 +7,10 @@ import type { World } from '../ports.ts';
 
 /** What came of a command: what the tool says of it, and what is really there. */
 
+/** Why a node that does not tell a guest's need does not lower its memory. */
+export const NEED_UNSEEN =
+  'what it needs of its memory cannot be seen from here, so that is not lowered while it runs';
+
 /** A new look at a guest, after a change. */
 export async function readBack(world: World, vmid: Vmid): Promise<ReadBack> {
   await world.inspect(vmid);

@@ -170,6 +170,14 @@ export interface NodeEyes {
   readonly limitEvents?: LimitEvents;
 }
 
+/** Which virtual machines of a node are looked after. */
+export interface MachineWishes {
+  /** Whether the configuration may name any of them; otherwise only a tag of theirs can. */
+  readonly anyNamed: boolean;
+  /** Whether this one is asked for, by the configuration or by its tags. */
+  readonly isWanted: (machine: Pick<GuestConfig, 'vmid' | 'name' | 'tags' | 'kind'>) => boolean;
+}
+
 /** What changes a node. Only what carries changes out is handed it; a dry run has none. */
 export interface NodeHands {
   /**

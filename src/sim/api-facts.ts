@@ -2,10 +2,12 @@ import { decodeText, type GuestConf, type Section } from './guest-conf.ts';
 import { statusFacts } from './guest-status.ts';
 import type { Machine } from './machine.ts';
 import { hostMemoryFigures } from './proc-text.ts';
+import { type VmConf, vmValues } from './vm-conf.ts';
 
 /** The objects that the API hands out, in the shape of the recorded ones. */
 
 export const VERSION = { release: '8.4', repoid: '2606ac850d46da29', version: '8.4.21' };
+const MIB = 1024 * 1024;
 const FINGERPRINT = Array.from({ length: 32 }, () => '5B').join(':');
 
 type Setting = string | number | Section['raw'];
@@ -23,7 +25,10 @@ export function settingsJson(section: Section): Record<string, Setting> {
 }
 
 /** `.../pending`: what is in force, and beside it what waits; raw lines are left out. */
-export function pendingJson({ main, pending }: GuestConf, digest: string): readonly object[] {
+export function pendingJson(
+  { main, pending }: Pick<GuestConf, 'main' | 'pending'>,
+  digest: string,
+): readonly object[] {
   const { lxc: _, ...values } = settingsJson(main);
   const { delete: removed = '', ...waiting } = settingsJson(pending);
   const gone = new Set(`${removed}`.split(/[,; ]+/).filter((key) => key !== ''));
@@ -50,6 +55,48 @@ export function resource(machine: Machine, vmid: number, conf: GuestConf): objec
     template: template ?? 0,
   };
 }
+
+/** A virtual machine there; its CPU as a share of its vCPUs, its memory all that is not free. */
+export function machineResource(machine: Machine, vmid: number, { main }: VmConf): object {
+  const values = vmValues(main);
+  const running = machine.vms.running(vmid);
+  const guest = running?.guest;
+  const maxcpu = Math.min(values.vcpus, machine.plant.host.cpus);
+  const usedMib = guest?.stats === undefined ? guest?.heldMib : guest.totalMib - guest.freeMib;
+  const startedMs = running?.startedAtMs ?? machine.plant.hostMs;
+  const lock = main.get('lock');
+  const tags = main.get('tags');
+  return {
+    ...{ vmid, id: `qemu/${vmid}`, type: 'qemu', node: machine.options.nodeName },
+    name: main.get('name') ?? `VM ${vmid}`,
+    status: machine.vms.isUp(vmid) ? 'running' : 'stopped',
+    ...{ maxcpu, cpu: (running?.cpu.usedCores ?? 0) / maxcpu },
+    ...{ maxmem: values.memoryMib * MIB, mem: Math.floor((usedMib ?? 0) * MIB) },
+    uptime: Math.floor((machine.plant.hostMs - startedMs) / 1000),
+    ...{ disk: 0, maxdisk: 0, diskread: 0, diskwrite: 0, netin: 0, netout: 0, template: 0 },
+    ...(lock === undefined ? {} : { lock }),
+    ...(tags === undefined ? {} : { tags }),
+  };
+}
+
+/** A configuration of a virtual machine in the form of one of a container. */
+const asGuestConf = ({ main, pending }: VmConf): Pick<GuestConf, 'main' | 'pending'> => ({
+  main: { description: [], values: main, raw: [] },
+  pending: { description: [], values: pending, raw: [] },
+});
+
+/** `.../config`, with what is pending as if it were in force, or as it is now. */
+export function machineConfigJson(conf: VmConf, digest: string, isCurrent: boolean): object {
+  const { main, pending } = asGuestConf(conf);
+  const { delete: _, ...waiting } = isCurrent ? {} : settingsJson(pending);
+  const all = { ...settingsJson(main), ...waiting };
+  // Its memory comes as text.
+  const memory = all['memory'] === undefined ? {} : { memory: `${all['memory']}` };
+  return { ...all, ...memory, digest };
+}
+
+export const machinePendingJson = (conf: VmConf, digest: string): readonly object[] =>
+  pendingJson(asGuestConf(conf), digest);
 
 export function nodeFacts(machine: Machine): Record<string, unknown> {
   const { gauges, host } = machine.plant;

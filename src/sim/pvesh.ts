@@ -1,4 +1,7 @@
 import {
+  machineConfigJson,
+  machinePendingJson,
+  machineResource,
   nodeFacts,
   nodeStatus,
   pendingJson,
@@ -24,7 +27,7 @@ import { start, stop } from './pct-lifecycle.ts';
 import { setConfig } from './pct-set.ts';
 import { setOption } from './pct-shapes.ts';
 
-/** `pvesh`, the command line of the Proxmox VE API, as far as a node's containers go. */
+/** `pvesh`, the command line of the Proxmox VE API, as far as a node's guests go. */
 
 /** Keys sorted, no blanks: the form in which Proxmox prints JSON. */
 function sortKeys(value: unknown): unknown {
@@ -56,7 +59,11 @@ function resources(context: CommandContext, type: string | undefined): Reply {
   const { machine } = context;
   const node = machine.options.nodeName;
   const all = perGuest(context, (vmid, conf) => resource(machine, vmid, conf));
-  const guests = Array.isArray(all.value) ? all.value : [];
+  const machines = [...machine.vms.specs.keys()].flatMap((vmid) => {
+    const conf = machine.vms.conf(vmid);
+    return conf === undefined ? [] : [machineResource(machine, vmid, conf)];
+  });
+  const guests = [...(Array.isArray(all.value) ? all.value : []), ...machines];
   const { ssl_fingerprint: _, ...nodeResource } = nodeFacts(machine);
   const others = [
     { 'cgroup-mode': 2, ...nodeResource },
@@ -110,6 +117,25 @@ function guestReply(
   return { value: { ...facts, cpu: 0, ha: { managed: 0 } }, stderr };
 }
 
+function machineReply(
+  { machine }: CommandContext,
+  vmid: number,
+  what: string,
+  isCurrent: boolean,
+): Reply | Answer {
+  const { vms, files } = machine;
+  const [conf, content] = [vms.conf(vmid), files.readVm(vmid)];
+  if (conf === undefined || content === undefined) {
+    return failure(2, `Configuration file '${files.relativeVmPath(vmid)}' does not exist\n`);
+  }
+  const digest = digestOf(content);
+  const value =
+    what === 'config'
+      ? machineConfigJson(conf, digest, isCurrent)
+      : machinePendingJson(conf, digest);
+  return { value, stderr: '' };
+}
+
 /** A container that asks for its address gets one of a network that is there for that. */
 function interfacesOf({ main }: GuestConf): readonly object[] {
   const [, configured] = /(?:^|,)ip=([0-9./]+)/.exec(main.values.get('net0') ?? '') ?? [];
@@ -131,6 +157,9 @@ function nodeReply(
   const [first, id, ...tail] = rest;
   const what = tail.join('/');
   if (first === 'status' && id === undefined) return { value: nodeStatus(machine), stderr: '' };
+  if (first === 'qemu' && ['config', 'pending'].includes(what)) {
+    return machineReply(context, Number(id), what, isTrue(options.get('current')));
+  }
   if (first !== 'lxc') return undefined;
   if (id === undefined) {
     return perGuest(context, (vmid, conf) => ({ ...statusFacts(machine, vmid, conf), cpu: 0 }));

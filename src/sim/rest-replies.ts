@@ -31,8 +31,9 @@ const denied = (path: string, privilege: string): RestReply => ({
 });
 
 const ANY_CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options'].map((one) => `VM.Config.${one}`);
-const CPU_KEYS = new Set(['cores', 'cpulimit', 'cpuunits']);
-const MEMORY_KEYS = new Set(['memory', 'swap']);
+const NO_SETTINGS = ['delete', 'digest', 'revert'];
+const CPU_KEYS = new Set(['cores', 'cpulimit', 'cpuunits', 'sockets', 'vcpus']);
+const MEMORY_KEYS = new Set(['balloon', 'memory', 'shares', 'swap']);
 
 function privilegeFor(key: string): string {
   if (CPU_KEYS.has(key)) return 'VM.Config.CPU';
@@ -48,7 +49,8 @@ export async function restReply(node: SimulatedNode, question: RestQuestion): Pr
   }
   const parts = path.split('/').filter((part) => part !== '');
   const [root, , type, id, ...rest] = parts;
-  const isGuest = root === 'nodes' && type === 'lxc' && id !== undefined;
+  const isKind = type === 'lxc' || type === 'qemu';
+  const isGuest = root === 'nodes' && isKind && id !== undefined;
   if (isGuest && rest.join('/') === 'config' && method === 'PUT') {
     return putConfig(node, id, question);
   }
@@ -115,14 +117,33 @@ async function putConfig(
   const home = `/vms/${id}`;
   if (!may(caller, home, ...ANY_CONFIG)) return denied(home, ANY_CONFIG.join('|'));
   const removed = (parameters.get('delete') ?? '').split(',').filter((key) => key !== '');
-  const keys = [...parameters.keys()].filter((key) => !['delete', 'digest'].includes(key));
+  const keys = [...parameters.keys()].filter((key) => !NO_SETTINGS.includes(key));
   for (const key of [...keys, ...removed]) {
     const needed = privilegeFor(key);
     if (!privilegesOn(caller, home).includes(needed)) return denied(home, needed);
   }
   const options = [...parameters].flatMap(([key, value]) => [`--${key}`, value]);
-  const answer = await node.run(['pvesh', 'set', path, ...options]);
+  const isMachine = path.split('/')[3] === 'qemu';
+  const words = isMachine ? ['qm', 'set', id, ...options] : ['pvesh', 'set', path, ...options];
+  const answer = await node.run(words);
   return { ...(answer.exit === 0 ? ok(null) : failed(answer)), isForwarded: true };
+}
+
+/** What comes of a key while it is brought into force has a heading of its own in front of it. */
+function problemsIn(lines: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  let heading = '';
+  for (const line of lines) {
+    const [, name, words] = /^([a-z0-9-]+): (.*)$/.exec(line) ?? [];
+    if (heading !== '') {
+      found[heading] += `\n${line}`;
+      heading = '';
+    } else if (name !== undefined && words !== undefined) {
+      found[name] = words;
+      if (words.startsWith('hotplug problem')) heading = name;
+    }
+  }
+  return found;
 }
 
 /** What a command says on stderr, as the API says it. */
@@ -131,14 +152,7 @@ function failed({ stderr }: Answer): RestReply {
   const unknown = /^Unknown option: (\S+)/.exec(first)?.[1];
   const problem = 'property is not defined in schema and the schema does not allow additional';
   const errors =
-    unknown !== undefined
-      ? { [unknown]: `${problem} properties` }
-      : Object.fromEntries(
-          others.flatMap((line) => {
-            const [, name, words] = /^([a-z0-9-]+): (.*)$/.exec(line) ?? [];
-            return name === undefined || words === undefined ? [] : [[name, words]];
-          }),
-        );
+    unknown !== undefined ? { [unknown]: `${problem} properties` } : problemsIn(others);
   if (unknown !== undefined || first.startsWith('400 ')) {
     return { status: 400, words: 'Parameter verification failed.', errors };
   }

@@ -4,7 +4,7 @@ import { knownMemory, type PvestatdFigure } from '../core/pvestatd-memory.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { bytes, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
 import { parseMachineConfig } from '../node/guests/qemu.ts';
-import { qmArguments } from '../node/guests/qm.ts';
+import { machineChange, qmArguments } from '../node/guests/qm.ts';
 import { parseRrd } from '../node/local/pve/rrd-file.ts';
 import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, GuestFile, SetRequest } from '../node/port.ts';
@@ -137,9 +137,10 @@ export class VirtualVms {
   async apply(request: SetRequest, half?: HalfDone): Promise<CommandOutcome> {
     const file = this.read(request.vmid);
     if (!file.ok) return { kind: 'not-started', message: file.detail };
-    const asked = qmArguments(file.value.config, request);
+    const asked = machineChange(file.value.config, request);
     if (!asked.ok) return { kind: 'not-started', message: asked.why };
-    this.sets.push(asked.args.join(' '));
+    const args = qmArguments(request.vmid, asked.settings);
+    this.sets.push(args.join(' '));
     this.setsAtMs.push(this.#parts.nowMs());
     await this.#parts.sleep(this.#parts.commandMs);
     const files = {
@@ -152,7 +153,7 @@ export class VirtualVms {
       ...{ locks: new ConfigLocks(), lockTimeoutMs: 0, utf8: true, aborted: () => false },
       ...(half !== undefined && { half }),
     };
-    const { exit, stderr } = await qm(context, asked.args);
+    const { exit, stderr } = await qm(context, args);
     if (exit === 0) return { kind: 'done' };
     return { kind: 'failed', exitCode: exit, ...failureWords(exit, stderr) };
   }

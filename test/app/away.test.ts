@@ -67,7 +67,14 @@ function runIn(mode: typeof once) {
     const node = new FakeNode();
     node.seen = host();
     const away = () => (name === 'two' ? problem : undefined);
-    return { name, eyes: node.world, hands: node.world.hands, problem: away, close: () => {} };
+    return {
+      name,
+      eyes: node.world,
+      hands: node.world.hands,
+      problem: away,
+      lookAfter: () => {},
+      close: () => {},
+    };
   });
   return run(mode, { ...CHOICE, dryRun: false }, context, signals, async () => nodes);
 }

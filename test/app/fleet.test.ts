@@ -55,6 +55,7 @@ const reached = (): FarNode => ({
   eyes: far.world,
   hands: far.world.hands,
   problem: () => undefined,
+  lookAfter: () => {},
   close: () => {
     open.closed = true;
   },

@@ -132,10 +132,12 @@ NODES:
       'TIER_a:\n  virtual_machines: [pve1/201]',
     );
     const result = parseConfig(machines, 'f.yaml', {}, () => SELF);
-    expect(result.ok && result.notes.map(renderProblem).join()).not.toContain('only counted');
+    expect(result.ok && result.notes.map(renderProblem).join()).not.toContain('never shrinks');
     const others = machines.replace('pve1/201', 'attic/201');
     const noted = parseConfig(others, 'f.yaml', {}, () => SELF);
-    expect(noted.ok && noted.notes.map(renderProblem).join()).toContain('attic are only counted');
+    expect(noted.ok && noted.notes.map(renderProblem).join()).toContain(
+      'memory of those of attic hardly grows',
+    );
   });
 
   it.each(['far', 'FAR'])('with another entry means neither, and is refused: %s', (node) => {

@@ -220,7 +220,7 @@ function crossed(text: string): string {
 }
 
 describe('Proxmox VM Autoscale', () => {
-  it('has its machines on their hosts, says that those are only counted, and none here', () => {
+  it('has its machines on their hosts, says what is not scaled of them, and none here', () => {
     const result = done(MACHINES_WHOLE);
     const { config, notes } = load(result);
     expect(config.nodes).toMatchObject([
@@ -245,10 +245,12 @@ describe('Proxmox VM Autoscale', () => {
       memory: { band: { lower: 0.25, upper: 0.85 }, minMib: 1024, maxMib: 16_384 },
       timing: { cooldownUpMs: 240_000, cooldownDownMs: 240_000 },
     });
-    expect(why(result, 'virtual_machines: 201')).toMatch(/^not supported: .* only counted/);
-    expect(notes.filter((note) => /virtual_machines: those of host1 are only/.test(note))).toEqual([
-      expect.anything(),
-    ]);
+    expect(why(result, 'virtual_machines: 201')).toMatch(
+      /^not supported: by the API its memory never/,
+    );
+    expect(
+      notes.filter((note) => /virtual_machines: memory of those of host1 hardly/.test(note)),
+    ).toEqual([expect.anything()]);
   });
 
   it('keeps the names of its variables, and scales its machines on their own node', () => {

@@ -160,7 +160,7 @@ describe('a file of VM Autoscale, on the node of its machines', () => {
       'name: pve1',
     );
     const { under, report } = await migrated(text, MACHINES_ENV, [201, 202].map(idleMachine));
-    expect(report).not.toContain('only counted');
+    expect(report).not.toContain('never shrinks');
     const checked = await under.run(['check-config']);
     expect(checked.code).toBe(0);
     expect(checked.stdout).toMatch(/^201 .*TIER_vms +act/m);

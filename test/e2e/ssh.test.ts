@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { GuestSpec } from '../../src/sim/machine.ts';
+import type { VmSpec } from '../../src/sim/vms.ts';
 import { NO_SSHD, type SshServer, startSshd } from '../node/ssh/sshd.ts';
 import { until } from '../patience.ts';
 import { calm, guest, NodeUnderTest } from './node-under-test.ts';
@@ -20,9 +21,13 @@ afterEach(() => server?.close());
 /** Half a gigabyte of its cache can go. */
 const CACHED = { cpuCores: 1, anonMib: 300, fileSetMib: 2000 };
 
-async function twoNodes(at: Record<'home' | 'far', readonly GuestSpec[]>, more: string) {
+async function twoNodes(
+  at: Record<'home' | 'far', readonly GuestSpec[]>,
+  more: string,
+  vms: readonly VmSpec[] = [],
+) {
   const home = await NodeUnderTest.create(at.home);
-  const far = await NodeUnderTest.create(at.far);
+  const far = await NodeUnderTest.create(at.far, { vms });
   far.node.start();
   // Behind this sshd the far node's files are where the program looks for those of a node.
   const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
@@ -87,6 +92,38 @@ it('what a guest needs is changed there, with backup, proof, read-back and journ
   const held = join(home.root, 'var/lib/lxc_autoscale/memory-high/nodes/old/202');
   await until(() => !existsSync(held));
   expect(home.node.calls).toEqual([]);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+});
+
+it('virtual machines are asked, grown, and rid of what they refuse, as on a node', async () => {
+  const settings = { cores: 4, shares: 0, balloon: 2048, hotplug: 'network,disk,usb,cpu' };
+  const needy = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+  const idle = { demand: () => ({ cpuCores: 0.1, anonMib: 1000, fileSetMib: 300 }) };
+  const vms: readonly VmSpec[] = [
+    { vmid: 300, memoryMib: 8192, settings: { ...settings, vcpus: 2 }, guest: needy },
+    {
+      ...{ vmid: 301, memoryMib: 8192, settings: { ...settings, vcpus: 4 } },
+      guest: { ...idle, refusesUnplug: true },
+    },
+  ];
+  const { home, far } = await twoNodes(
+    { home: [calm(101)], far: [] },
+    ', ignore_lxc: [101], manage_vms: true, start_grace_seconds: 0',
+    vms,
+  );
+  const daemon = home.start(['daemon']);
+  await daemon.saying(/old: .*VM 300 \(vm300\): memory .*Confirmed/);
+  await daemon.saying(/old: .*FAILED. VM 301 .*nothing of it is left pending/);
+  const qm = far.node.calls.map(({ argv }) => argv.join(' '));
+  expect(qm.find((one) => one.includes('300'))).toMatch(
+    /^qm set 300 --balloon \d+ --digest [0-9a-f]{40}$/,
+  );
+  expect(qm).toContainEqual(expect.stringMatching(/^qm set 301 --revert vcpus --digest/));
+  expect(far.node.machine.vms.conf(301)?.pending.size).toBe(0);
+  expect(far.node.machine.vms.conf(301)?.main.get('vcpus')).toBe('4');
+  expect(far.node.oomKills(300)).toBe(0);
+  expect(backupsOf(home, 300)[0]).toMatch(/^balloon: 2048$/m);
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
 });

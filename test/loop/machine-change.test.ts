@@ -10,6 +10,7 @@ import type { FakeNode } from './fake-node.ts';
 import {
   change,
   fewerCores,
+  lessMemory,
   nodeWith,
   ofCores,
   ofMemory,
@@ -33,6 +34,18 @@ function halfWay(node: FakeNode, values: Partial<GuestConfig>): void {
 }
 
 const both = { ...fewerCores, ...ofMemory(2048, 4096) };
+
+it('memory is not taken where the node does not tell what its guests need of it', async () => {
+  const node = nodeWith();
+  node.tellsNeed = false;
+  const state = await change(node, lessMemory);
+  expect(node.get(200).config.memoryMib).toBe(2048);
+  expect(recordIn(state).failure).toBeUndefined();
+  expect(node.lines.join()).toContain('what it needs of its memory cannot be seen from here');
+  node.tellsNeed = true;
+  await change(node, lessMemory);
+  expect(node.get(200).config.memoryMib).toBe(1024);
+});
 
 describe('a change of a machine that went half its way', () => {
   it('has taken what it took', async () => {

@@ -1,3 +1,4 @@
+import { openLocalNode } from '../../src/app/local-node.ts';
 import { present } from '../../src/core/reading.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
@@ -16,7 +17,13 @@ import { vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { guestSpec, restNode } from './api/rest-node.ts';
 import { type NodeUnderContract, nodeContract, worldOf } from './contract.ts';
-import { temporaryDirectory } from './local/world.ts';
+import { REAL_CLOCK, temporaryDirectory } from './local/world.ts';
+import {
+  ALL_MACHINES,
+  MACHINES,
+  type MachinesUnderContract,
+  machineContract,
+} from './machine-contract.ts';
 
 const host: HostSpec = {
   ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
@@ -135,6 +142,39 @@ async function byApi(): Promise<NodeUnderContract> {
   };
 }
 
+async function localMachines(): Promise<MachinesUnderContract> {
+  const options = { root: temporaryDirectory(), host, guests, vms: MACHINES, lockTimeoutMs: 50 };
+  const node = await SimulatedNode.create(options);
+  const env = { PATH: `${node.binDirectory}:/usr/bin:/bin` };
+  const output = { stdout: process.stdout, stderr: process.stderr };
+  const context = { paths: createPaths(node.root), clock: REAL_CLOCK, env, ...output };
+  const { eyes, hands, look, lookAfter, close } = openLocalNode(context, () => undefined);
+  lookAfter(ALL_MACHINES);
+  return {
+    ...{ hands, node, eyes: { ...eyes, observe: look }, during: (work) => work },
+    async close() {
+      close();
+      await node.close();
+    },
+  };
+}
+
+async function machinesByApi(): Promise<MachinesUnderContract> {
+  const rest = await restNode([101, 102].map(guestSpec), true, MACHINES);
+  const { eyes, hands, lookAfter } = rest.apiNode();
+  lookAfter(ALL_MACHINES);
+  return {
+    ...{ eyes, hands, node: rest.node },
+    async during(work) {
+      const done = await work;
+      rest.time.ms += 10_000;
+      return done;
+    },
+    close: () => rest.close(),
+  };
+}
+
+machineContract('the API', machinesByApi, { monitor: false });
 nodeContract('the API', byApi, {
   capabilities: {
     ...{ proof: false, pressure: false, workingSet: false },
@@ -143,5 +183,6 @@ nodeContract('the API', byApi, {
   freezing: false,
 });
 nodeContract('this host', local);
+machineContract('this host', localMachines);
 nodeContract('of the simulator, without files', virtual);
 nodeContract('the double of the tests', fake);

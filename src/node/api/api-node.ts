@@ -11,18 +11,22 @@ import {
   type Vmid,
 } from '../../core/units.ts';
 import { changeOf, whatIsWrongWith } from '../guests/lxc-change.ts';
+import { machineChange } from '../guests/qm.ts';
 import type {
   Cgroups,
   CommandOutcome,
   GuestFile,
   Guests,
   HostView,
+  MachineWishes,
   NodeEyes,
   NodeHands,
   SetRequest,
 } from '../port.ts';
-import type { ClusterLook } from './cluster-look.ts';
+import type { Form } from './client.ts';
+import { type ClusterLook, guestPath } from './cluster-look.ts';
 import type { ApiFailure } from './failure.ts';
+import { machineSample } from './machine-sample.ts';
 import { NO_GUESTS, type SeenGuest, type SeenGuests, type SeenNode } from './resources.ts';
 import { sampleOf, type Total, totalOf } from './totals.ts';
 
@@ -34,6 +38,8 @@ import { sampleOf, type Total, totalOf } from './totals.ts';
 export interface ApiNode {
   readonly eyes: NodeEyes;
   readonly hands: NodeHands;
+  /** Which virtual machines are looked after from now on; none until this is said. */
+  lookAfter(wishes: MachineWishes): void;
 }
 
 /** So many configurations are read at a look; the others wait for the next ones. */
@@ -50,8 +56,13 @@ const ABLE: Capabilities = {
 /** @param name of the node, as the cluster calls it; undefined: the only one that it has */
 export function createApiNode(cluster: ClusterLook, name: string | undefined): ApiNode {
   const node = new RemoteNode(cluster, name);
-  return { eyes: node.eyes(), hands: node.hands() };
+  return {
+    ...{ eyes: node.eyes(), hands: node.hands() },
+    lookAfter: (wishes) => node.lookAfter(wishes),
+  };
 }
+
+type Looked = ReadonlyMap<Vmid, Reading<SeenGuest>>;
 
 interface Known {
   readonly file: GuestFile;
@@ -74,11 +85,19 @@ class RemoteNode {
   readonly #failed = new Map<Vmid, Reading<never>>();
   readonly #totals = new Map<Vmid, Total>();
   readonly #samples = new Map<Vmid, Sampled>();
+  #wishes: MachineWishes = { anyNamed: false, isWanted: () => false };
+  /** Of which guests of a node this is. */
+  #looked: { readonly all: SeenGuests; readonly after: Looked } | undefined;
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
 
   constructor(cluster: ClusterLook, name: string | undefined) {
     this.#cluster = cluster;
     this.#name = name;
+  }
+
+  lookAfter(wishes: MachineWishes): void {
+    this.#wishes = wishes;
+    this.#looked = undefined;
   }
 
   eyes(): NodeEyes {
@@ -137,11 +156,31 @@ class RemoteNode {
     return sight.ok ? present(sight.value.guests.get(called.value) ?? NO_GUESTS) : sight;
   }
 
-  #seen(vmid: Vmid): Reading<SeenGuest> {
+  /** Those of them that are looked after: containers, and the machines that somebody wants. */
+  #lookedAfter(): Reading<Looked> {
     const own = this.#own();
     if (!own.ok) return own;
+    const { lxc, qemu } = own.value;
+    if (this.#looked?.all !== own.value) {
+      const wanted = [...qemu].filter(([vmid, seen]) => this.#isWanted(vmid, seen));
+      const after = wanted.length === 0 ? lxc : new Map([...lxc, ...wanted]);
+      this.#looked = { all: own.value, after };
+    }
+    return present(this.#looked.after);
+  }
+
+  /** One of which only its id is told now stays what it was. */
+  #isWanted(vmid: Vmid, seen: Reading<SeenGuest>): boolean {
+    if (!seen.ok) return this.#known.has(vmid) || this.#failed.has(vmid);
+    const { name, tags } = seen.value;
+    return this.#wishes.isWanted({ vmid, name, tags, kind: 'qemu' });
+  }
+
+  #seen(vmid: Vmid): Reading<SeenGuest> {
+    const looked = this.#lookedAfter();
+    if (!looked.ok) return looked;
     const name = this.#name ?? '';
-    return own.value.lxc.get(vmid) ?? missing('absent', `${name} has no guest ${vmid}`);
+    return looked.value.get(vmid) ?? missing('absent', `${name} has no guest ${vmid}`);
   }
 
   #running(vmid: Vmid): Reading<SeenGuest> {
@@ -152,12 +191,12 @@ class RemoteNode {
 
   /** Takes what the last look saw to the counters. */
   #count(): void {
-    const own = this.#own();
-    if (!own.ok) return;
+    const looked = this.#lookedAfter();
+    if (!looked.ok) return;
     const atMs = milliseconds(this.#cluster.atMs);
     const at = { atMs, wallMs: this.#cluster.clock.wallMs() };
-    const { lxc } = own.value;
-    for (const [vmid, seen] of lxc) {
+    const guests = looked.value;
+    for (const [vmid, seen] of guests) {
       const before = this.#totals.get(vmid);
       if (!seen.ok || before?.atMs === atMs) continue;
       // Of one that has stopped only the number of its life counts, for the next one.
@@ -165,10 +204,10 @@ class RemoteNode {
       if (isNew) this.#totals.set(vmid, { ...before, uptimeS: Number.POSITIVE_INFINITY });
       else if (seen.value.isRunning) this.#totals.set(vmid, totalOf(before, seen.value, at));
     }
-    for (const vmid of this.#totals.keys()) if (!lxc.has(vmid)) this.#totals.delete(vmid);
-    for (const vmid of this.#samples.keys()) if (!lxc.has(vmid)) this.#samples.delete(vmid);
-    for (const vmid of this.#known.keys()) if (!lxc.has(vmid)) this.#known.delete(vmid);
-    for (const vmid of this.#failed.keys()) if (!lxc.has(vmid)) this.#failed.delete(vmid);
+    for (const vmid of this.#totals.keys()) if (!guests.has(vmid)) this.#totals.delete(vmid);
+    for (const vmid of this.#samples.keys()) if (!guests.has(vmid)) this.#samples.delete(vmid);
+    for (const vmid of this.#known.keys()) if (!guests.has(vmid)) this.#known.delete(vmid);
+    for (const vmid of this.#failed.keys()) if (!guests.has(vmid)) this.#failed.delete(vmid);
     this.#countHost();
   }
 
@@ -182,9 +221,9 @@ class RemoteNode {
   }
 
   async #readConfigs(stop?: AbortSignal): Promise<void> {
-    const own = this.#own();
-    if (!own.ok) return;
-    const due = [...own.value.lxc.values()]
+    const looked = this.#lookedAfter();
+    if (!looked.ok) return;
+    const due = [...looked.value.values()]
       .flatMap((seen) => (seen.ok ? [seen.value] : []))
       .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen));
     const first = due.filter(({ vmid }) => !this.#failed.has(vmid)).slice(0, MOST_READ);
@@ -201,8 +240,7 @@ class RemoteNode {
   async #readConfig(seen: SeenGuest, stop?: AbortSignal): Promise<void> {
     const { vmid } = seen;
     const signature = this.#signature(seen);
-    const called = this.#called();
-    const file = called.ok ? await this.#cluster.config(called.value, vmid, stop) : called;
+    const file = await this.#cluster.config(seen, stop);
     if (stop?.aborted === true) return;
     this.#failed.delete(vmid);
     if (file.ok) {
@@ -230,11 +268,9 @@ class RemoteNode {
   #guests(): Guests {
     return {
       list: () => {
-        const own = this.#own();
-        if (!own.ok) return own;
-        const configs = [...own.value.lxc.keys()].map(
-          (vmid) => [vmid, this.#config(vmid)] as const,
-        );
+        const looked = this.#lookedAfter();
+        if (!looked.ok) return looked;
+        const configs = [...looked.value.keys()].map((vmid) => [vmid, this.#config(vmid)] as const);
         return present(new Map(configs));
       },
       read: (vmid) => this.#file(vmid),
@@ -270,7 +306,8 @@ class RemoteNode {
   #sample(seen: SeenGuest, total: Total, limitMib: Mib): Reading<CgroupSample> {
     const known = this.#samples.get(seen.vmid);
     if (known?.total === total && known.limitMib === limitMib) return known.reading;
-    const reading = present(sampleOf(seen, total, limitMib));
+    const make = seen.kind === 'qemu' ? machineSample : sampleOf;
+    const reading = present(make(seen, total, limitMib));
     this.#samples.set(seen.vmid, { total, limitMib, reading });
     return reading;
   }
@@ -303,12 +340,15 @@ class RemoteNode {
     };
   }
 
-  /** Of all virtual machines that run here; of none, if what one of them has is not known. */
+  /** Of all others that run here; of none, if what one of them has is not known. */
   #vmMemory(): Reading<Mib> {
     const own = this.#own();
+    const looked = this.#lookedAfter();
     if (!own.ok) return own;
+    if (!looked.ok) return looked;
     let sum = 0;
-    for (const seen of own.value.qemu.values()) {
+    for (const [vmid, seen] of own.value.qemu) {
+      if (looked.value.has(vmid)) continue;
       if (!seen.ok) return seen;
       if (seen.value.isRunning) sum += bytesToMib(seen.value.maxMemory);
     }
@@ -320,22 +360,35 @@ class RemoteNode {
     stop: AbortSignal,
     cancel: AbortSignal | undefined,
   ): Promise<CommandOutcome> {
-    const wrong = whatIsWrongWith(request);
-    if (wrong !== undefined) return { kind: 'not-started', message: wrong };
     const called = this.#called();
     if (!called.ok) return { kind: 'not-started', message: called.detail };
-    const { set, remove } = changeOf(request);
-    const form = {
-      ...Object.fromEntries(set),
-      ...(remove.length > 0 && { delete: remove.join(',') }),
-      digest: request.digest,
-    };
-    const path = `/nodes/${encodeURIComponent(called.value)}/lxc/${request.vmid}/config`;
+    const { vmid } = request;
+    const seen = this.#seen(vmid);
+    const kind = seen.ok ? seen.value.kind : 'lxc';
+    const form = kind === 'qemu' ? this.#machineForm(request) : containerForm(request);
+    if (typeof form === 'string') return { kind: 'not-started', message: form };
+    const path = `${guestPath({ node: called.value, kind, vmid })}/config`;
     const answer = await this.#cluster.client.put(path, form, stop, cancel);
     if (answer.ok) return { kind: 'done' };
     if (answer.why === 'no-quorum') this.#cluster.noticeNoQuorum();
     return outcomeOf(answer, this.#cluster.client.writeLimitMs);
   }
+
+  #machineForm(request: SetRequest): Form | string {
+    const config = this.#config(request.vmid);
+    if (!config.ok) return config.detail;
+    const change = machineChange(config.value, request);
+    return change.ok ? Object.fromEntries(change.settings) : change.why;
+  }
+}
+
+/** Or why it is not asked for. */
+function containerForm(request: SetRequest): Form | string {
+  const wrong = whatIsWrongWith(request);
+  if (wrong !== undefined) return wrong;
+  const { set, remove } = changeOf(request);
+  const deleted = remove.length > 0 && { delete: remove.join(',') };
+  return { ...Object.fromEntries(set), ...deleted, digest: request.digest };
 }
 
 const whichOf = (names: readonly string[]): string =>

@@ -1,17 +1,20 @@
 import { missing, present, type Reading } from '../../core/reading.ts';
-import type { Vmid } from '../../core/units.ts';
 import type { Clock, GuestFile } from '../port.ts';
 import type { ApiClient } from './client.ts';
 import type { ApiAnswer, ApiFailure } from './failure.ts';
 import { guestFile } from './guest-config.ts';
 import { grantCommand } from './privileges.ts';
-import { type ClusterSight, parseQuorum, parseResources } from './resources.ts';
+import { type ClusterSight, parseQuorum, parseResources, type SeenGuest } from './resources.ts';
 import { rowOf } from './values.ts';
 
 /** What one client sees of a cluster: one look for all of its nodes. */
 
 /** A look that is younger than this is shared. */
 const FRESH_MS = 500;
+/** Where the API has a guest. */
+export const guestPath = ({ node, kind, vmid }: Pick<SeenGuest, 'node' | 'kind' | 'vmid'>) =>
+  `/nodes/${encodeURIComponent(node)}/${kind}/${vmid}`;
+
 const NEVER = new AbortController().signal;
 
 const missingAs = ({ why, message }: ApiFailure): Reading<never> =>
@@ -78,13 +81,16 @@ export class ClusterLook {
   }
 
   /** The configuration of a guest, as it is now. */
-  async config(node: string, vmid: Vmid, stop = NEVER): Promise<Reading<GuestFile>> {
-    const home = `/nodes/${encodeURIComponent(node)}/lxc/${vmid}`;
+  async config(
+    { node, kind, vmid }: Pick<SeenGuest, 'node' | 'kind' | 'vmid'>,
+    stop = NEVER,
+  ): Promise<Reading<GuestFile>> {
+    const home = guestPath({ node, kind, vmid });
     const config = await this.client.get(`${home}/config?current=1`, stop);
     if (!config.ok) return missingAs(config);
     const pending = await this.client.get(`${home}/pending`, stop);
     if (!pending.ok) return missingAs(pending);
-    return guestFile(vmid, config.data, pending.data);
+    return guestFile({ kind, vmid }, config.data, pending.data);
   }
 
   async #ask(stop: AbortSignal): Promise<void> {

@@ -4,15 +4,22 @@ import { flagOf, numberOf, type Row, rowsOf, textOf } from './values.ts';
 
 /** `GET /cluster/resources`: every guest and node of the cluster, as pvestatd saw them last. */
 
+export type GuestKind = 'lxc' | 'qemu';
+
 export interface SeenGuest {
   readonly vmid: Vmid;
   readonly node: string;
-  readonly kind: 'lxc' | 'qemu';
+  readonly kind: GuestKind;
+  readonly name: string;
+  readonly tags: readonly string[];
   readonly isRunning: boolean;
   /** Of `maxCpus`. A mean of the last cycle of pvestatd, up to 10 s old. */
   readonly cpu: Ratio;
   readonly maxCpus: number;
-  /** Of a container `memory.current` less its file cache, to which tmpfs counts. */
+  /**
+   * Of a container `memory.current` less its file cache, to which tmpfs counts. Of a machine what
+   * is not free in its guest, so that file cache counts as used; or else what QEMU holds.
+   */
   readonly memory: Bytes;
   readonly maxMemory: Bytes;
   /** Seconds since its start. */
@@ -35,7 +42,7 @@ export interface ClusterSight {
 }
 
 /** Missing where one is listed and nothing else is known: its node is away, say. */
-export type SeenGuests = Readonly<Record<SeenGuest['kind'], ReadonlyMap<Vmid, Reading<SeenGuest>>>>;
+export type SeenGuests = Readonly<Record<GuestKind, ReadonlyMap<Vmid, Reading<SeenGuest>>>>;
 
 export const NO_GUESTS: SeenGuests = { lxc: new Map(), qemu: new Map() };
 
@@ -43,7 +50,7 @@ export const NO_GUESTS: SeenGuests = { lxc: new Map(), qemu: new Map() };
 export function parseResources(data: unknown): Reading<ClusterSight> {
   const rows = rowsOf(data);
   if (rows === undefined) return missing('malformed', '/cluster/resources: is no list');
-  const guests = new Map<string, Record<SeenGuest['kind'], Map<Vmid, Reading<SeenGuest>>>>();
+  const guests = new Map<string, Record<GuestKind, Map<Vmid, Reading<SeenGuest>>>>();
   const nodes = new Map<string, Reading<SeenNode>>();
   for (const row of rows) {
     const node = textOf(row['node']);
@@ -82,10 +89,15 @@ function guestOf(row: Row, who: Pick<SeenGuest, 'vmid' | 'node' | 'kind'>): Read
   }
   return present({
     ...{ ...who, isRunning: status === 'running', uptimeS },
+    ...{ name: textOf(row['name']) ?? '', tags: tagsIn(textOf(row['tags']) ?? '') },
     ...{ cpu: ratio(cpu), maxCpus, memory: bytes(memory), maxMemory: bytes(maxMemory) },
     signature: JSON.stringify([node, ...SIGNED.map((key) => row[key] ?? null)]),
   });
 }
+
+const MOST_TAGS = 128;
+const tagsIn = (list: string): readonly string[] =>
+  list.split(/[;, ]+/, MOST_TAGS).filter((tag) => tag !== '');
 
 const figures = (row: Row): readonly (number | undefined)[] =>
   ['cpu', 'maxcpu', 'mem', 'maxmem'].map((key) => numberOf(row[key]));

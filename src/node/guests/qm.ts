@@ -1,38 +1,46 @@
 import { isEmpty, LEVERS, roundCpuLimit } from '../../core/allocation.ts';
 import type { GuestConfig } from '../../core/observation.ts';
 import { KEYS_THAT_ARE_SET, MACHINE_KEYS, memoryKeys, stillPending } from '../../core/pending.ts';
+import type { Vmid } from '../../core/units.ts';
 import type { SetRequest } from '../port.ts';
 
-/** `qm set`: what is asked of a virtual machine, in its words. */
+/** What is asked of a virtual machine, in the words that `qm set` and the API have in common. */
 
 /** Source: qm(1). */
 const MOST_CPU_LIMIT = 128;
 
-export type QmArguments =
-  | { readonly ok: true; readonly args: readonly string[] }
+export type MachineChange =
+  | { readonly ok: true; readonly settings: ReadonlyMap<string, string> }
   /** Why it is not asked for: it would not be live, or be refused. */
   | { readonly ok: false; readonly why: string };
 
+/** The arguments of `qm set`. */
+export const qmArguments = (vmid: Vmid, settings: ReadonlyMap<string, string>): string[] => [
+  ...['set', String(vmid)],
+  ...[...settings].flatMap(([key, value]) => [`--${key}`, value]),
+];
+
 /**
- * The arguments of one `qm set` that brings about all of a request. Nothing is asked for that would
- * only take effect at the next start.
+ * One change that brings about all of a request. Nothing is asked for that would only take effect
+ * at the next start.
  *
  * @param config as it is now, with the digest of the request
  */
-export function qmArguments(config: GuestConfig, request: SetRequest): QmArguments {
-  const { vmid, digest, revert } = request;
-  const no = (why: string): QmArguments => ({ ok: false, why });
+export function machineChange(config: GuestConfig, request: SetRequest): MachineChange {
+  const { digest, revert } = request;
+  const no = (why: string): MachineChange => ({ ok: false, why });
   const { reaches } = config;
   if (reaches === undefined) return no('it is no virtual machine');
   if (!/^[0-9a-f]{40}$/.test(digest)) return no('the digest of the configuration is not a SHA-1');
-  const end = ['--digest', digest];
+  const settings = new Map<string, string>();
+  const whole = (): MachineChange => ({ ok: true, settings: settings.set('digest', digest) });
   if (revert !== undefined) {
     const keys = stillPending(config, revert).filter((key) => KEYS_THAT_ARE_SET.has(key));
     if (keys.length === 0 || !isEmpty(request)) return no('there is nothing to revert');
-    return { ok: true, args: ['set', String(vmid), '--revert', keys.join(','), ...end] };
+    settings.set('revert', keys.join(','));
+    return whole();
   }
   if (isEmpty(request)) return no('nothing is to be changed');
-  const args = ['set', String(vmid)];
   for (const lever of LEVERS) {
     const value = request[lever];
     if (value === undefined) continue;
@@ -47,13 +55,13 @@ export function qmArguments(config: GuestConfig, request: SetRequest): QmArgumen
     }
   }
   const { cores, cpuLimit, memoryMib } = request;
-  if (cpuLimit === null) args.push('--delete', 'cpulimit');
-  if (typeof cores === 'number') args.push('--vcpus', String(cores));
-  if (typeof cpuLimit === 'number') args.push('--cpulimit', String(roundCpuLimit(cpuLimit)));
+  if (cpuLimit === null) settings.set('delete', 'cpulimit');
+  if (typeof cores === 'number') settings.set('vcpus', String(cores));
+  if (typeof cpuLimit === 'number') settings.set('cpulimit', String(roundCpuLimit(cpuLimit)));
   if (memoryMib !== undefined) {
-    for (const key of memoryKeys(config, memoryMib)) args.push(`--${key}`, String(memoryMib));
+    for (const key of memoryKeys(config, memoryMib)) settings.set(key, String(memoryMib));
   }
-  return { ok: true, args: [...args, ...end] };
+  return whole();
 }
 
 const isWithin = (

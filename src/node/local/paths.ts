@@ -16,11 +16,14 @@ export interface Paths extends Sysroot {
   readonly pveDir: string;
   readonly vmlist: string;
   readonly pveVersion: string;
+  /** What the pvestatd of each node has told last. */
+  readonly pveRrd: string;
   readonly members: string;
   readonly hostnameFile: string;
   readonly cgroupRoot: string;
   /** Holds `ID.scope` for each virtual machine that runs. */
   readonly qemuSlice: string;
+  machineScope(vmid: Vmid): string;
   readonly procMeminfo: string;
   readonly procLoadavg: string;
   readonly procStat: string;
@@ -37,6 +40,12 @@ export interface Paths extends Sysroot {
   guestConfig(vmid: Vmid): string;
   /** Where the configurations of this node's virtual machines lie. Looks at the file system. */
   vmDirectory(): string;
+  /** The monitor of a virtual machine that runs. */
+  qmpSocket(vmid: Vmid): string;
+  /** What Proxmox VE locks while it works on a virtual machine. */
+  vmLock(vmid: Vmid): string;
+  /** All file locks of the host. */
+  readonly procLocks: string;
   /**
    * The node's name in the cluster. Looks at the file system, so ask once and keep it. Empty if
    * another host has none that a node can have.
@@ -60,6 +69,7 @@ export function createPaths(
   const pveDir = at('/etc/pve');
   const members = join(pveDir, '.members');
   const cgroupRoot = at('/sys/fs/cgroup');
+  const qemuSlice = join(cgroupRoot, 'qemu.slice');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
   const hostnameFile = at('/etc/hostname');
   const hostName = (): string => findHostName(hostnameFile, files);
@@ -77,10 +87,12 @@ export function createPaths(
     pveDir,
     vmlist: join(pveDir, '.vmlist'),
     pveVersion: join(pveDir, '.version'),
+    pveRrd: join(pveDir, '.rrd'),
     members,
     hostnameFile,
     cgroupRoot,
-    qemuSlice: join(cgroupRoot, 'qemu.slice'),
+    qemuSlice,
+    machineScope: (vmid: Vmid) => `${qemuSlice}/${vmid}.scope`,
     procMeminfo: at('/proc/meminfo'),
     procLoadavg: at('/proc/loadavg'),
     procStat: at('/proc/stat'),
@@ -92,6 +104,9 @@ export function createPaths(
     guestDirectory,
     guestConfig: (vmid: Vmid) => join(guestDirectory(), `${vmid}.conf`),
     vmDirectory: () => directoryOf('qemu-server'),
+    qmpSocket: (vmid: Vmid) => at(`/run/qemu-server/${vmid}.qmp`),
+    vmLock: (vmid: Vmid) => at(`/run/lock/qemu-server/lock-${vmid}.conf`),
+    procLocks: at('/proc/locks'),
     nodeName,
     hostName,
     at,

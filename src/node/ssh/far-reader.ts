@@ -16,6 +16,9 @@
  *        place (`o`), and removes it (`d`)
  *     X  runs a program, given as its arguments, in a group of its own, for so many seconds
  *     C  ends that program     K  says that somebody is still there
+ *     Q  speaks with a monitor of QEMU by its socket: `limit` seconds, `count` answers, the text
+ *        that follows its greeting, and a file whose lock keeps it from that. It is answered when
+ *        the conversation is over, and all else goes on meanwhile
  *
  * While something is held down or runs, a silence of `SILENCE` seconds is the end, too.
  */
@@ -24,8 +27,9 @@ use strict;
 use warnings;
 use Fcntl;
 use POSIX ();
-my ($MOST, $FRAME, $LOOK, $SILENCE) = (4 << 20, 1 << 20, 30, 15);
-my ($in, $number, %held, %life, $child) = ('', 0);
+use Socket ();
+my ($MOST, $FRAME, $LOOK, $SILENCE, $TALK) = (4 << 20, 1 << 20, 30, 15, 1 << 20);
+my ($in, $number, $heard, %held, %life, %talk, $child) = ('', 0, 0);
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 binmode STDIN;
 binmode STDOUT;
@@ -220,6 +224,7 @@ sub ready {
 sub hear {
   my $count = sysread(STDIN, $in, 65536, length $in);
   leave() unless $count;
+  $heard = now();
 }
 
 # The next frame that has come whole.
@@ -262,7 +267,8 @@ sub run {
 sub attend {
   my ($pid, $limit, $out, $err) = @_;
   my %text = (fileno $out, '', fileno $err, '');
-  my ($status, $until, $heard) = (undef, now() + $limit, now());
+  my ($status, $until) = (undef, now() + $limit);
+  $heard = now();
   my @open = ($out, $err);
   for (;;) {
     while (my ($id, $kind) = next_frame()) {
@@ -270,7 +276,7 @@ sub attend {
       leave() if $kind ne 'K';
     }
     for my $ready (ready(0.1, @open)) {
-      if (fileno $ready == 0) { hear(); $heard = now(); next }
+      if (fileno $ready == 0) { hear(); next }
       my $count = sysread($ready, my $bytes, 65536);
       if (!$count) { @open = grep { $_ != $ready } @open; next }
       my $room = 65536 - length $text{fileno $ready};
@@ -294,6 +300,52 @@ sub ended {
   return record('Z', $kind, end_group($pid) ? 0 : 1, $$text{fileno $out}, $$text{fileno $err});
 }
 
+sub is_locked {
+  my ($locks, $file) = @_;
+  my $inode = (stat $file)[1] // return 0;
+  my ($all) = slurp($locks);
+  return defined $all && $all =~ /:$inode 0 EOF$/m;
+}
+
+sub speak {
+  my ($id, $path, $limit, $count, $text, $locks, $lock) = @_;
+  my %one = (id => $id, path => $path, in => '', text => $text, count => $count);
+  return told(\%one, 'locked') if is_locked($locks, $lock);
+  return told(\%one, 'failed', POSIX::ENAMETOOLONG()) if length $path > 107;
+  my $socket;
+  socket($socket, Socket::PF_UNIX(), Socket::SOCK_STREAM(), 0)
+    && fcntl($socket, F_SETFL, O_NONBLOCK)
+    && connect($socket, Socket::pack_sockaddr_un($path))
+    or return told(\%one, 'failed', $! + 0);
+  $talk{fileno $socket} = {%one, socket => $socket, until => now() + $limit};
+}
+
+# The conversation is over.
+sub told {
+  my ($one, $how, $error) = @_;
+  delete $talk{fileno $$one{socket}} if $$one{socket};
+  $number = $$one{id};
+  answer(record('S', $$one{path}, $how, $error // 0, time, $$one{in}));
+}
+
+# Nothing is said to what does not greet, and it ends with the last answer that was asked for.
+sub listen_to {
+  my ($one) = @_;
+  my $count = sysread($$one{socket}, $$one{in}, 65536, length $$one{in});
+  return if !defined $count && $! == POSIX::EAGAIN();
+  return told($one, 'ended') unless $count;
+  return told($one, 'endless') if length $$one{in} > $TALK;
+  return unless $$one{in} =~ /\n/;
+  if (length $$one{text}) {
+    return told($one, 'whole') unless $$one{in} =~ /^[^\n]*"QMP"/;
+    my $said = syswrite($$one{socket}, $$one{text});
+    return told($one, 'ended') unless defined $said && $said == length $$one{text};
+    $$one{text} = '';
+  }
+  my $answers = () = $$one{in} =~ /^[ ]*\{[ ]*"(?:return|error)".*\n/mg;
+  told($one, 'whole') if $answers >= $$one{count};
+}
+
 answer('H');
 for (;;) {
   while (my ($id, $kind, @texts) = next_frame()) {
@@ -301,9 +353,18 @@ for (;;) {
     if ($kind eq 'L') { answer(look(@texts)) }
     elsif ($kind eq 'W') { answer(change(@texts)) }
     elsif ($kind eq 'X') { answer(run(@texts)) }
+    elsif ($kind eq 'Q') { speak($id, @texts) }
     elsif ($kind !~ /[CK]/) { leave() }
+    $heard = now();
   }
-  leave() unless ready(%held ? $SILENCE : undef);
-  hear();
+  my @until = ((map { $$_{until} } values %talk), %held ? $heard + $SILENCE : ());
+  my ($next) = sort { $a <=> $b } @until;
+  my $wait = defined $next ? $next - now() : undef;
+  for my $ready (ready(defined $wait && $wait < 0 ? 0 : $wait, map { $$_{socket} } values %talk)) {
+    if (fileno $ready == 0) { hear() }
+    else { listen_to($talk{fileno $ready}) }
+  }
+  leave() if %held && now() - $heard >= $SILENCE;
+  told($_, 'late') for grep { now() >= $$_{until} } values %talk;
 }
 `;

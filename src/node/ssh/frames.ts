@@ -20,6 +20,17 @@ export type FarRecord =
   /** undefined: it was written. */
   | { readonly kind: 'written'; readonly code: string | undefined }
   | { readonly kind: 'not-started'; readonly code: string }
+  /** What a monitor has said, all of it, and how the conversation has ended. */
+  | {
+      readonly kind: 'told';
+      readonly path: string;
+      readonly how: string;
+      /** undefined: nothing has failed. */
+      readonly code: string | undefined;
+      /** By the far node's wall clock. */
+      readonly wallMs: Milliseconds;
+      readonly bytes: Buffer;
+    }
   | {
       readonly kind: 'ended';
       readonly how: string;
@@ -111,7 +122,7 @@ export function parseAnswer(frame: Buffer): FarAnswer | undefined {
 
 const HELLO = 'H'.charCodeAt(0);
 /** How many texts a record has. */
-const TEXTS: Readonly<Record<string, number>> = { F: 2, E: 2, D: 5, G: 4, W: 1, N: 1, Z: 4 };
+const TEXTS: Readonly<Record<string, number>> = { F: 2, E: 2, D: 5, G: 4, W: 1, N: 1, Z: 4, S: 5 };
 
 function textsAt(frame: Buffer, start: number, count: number) {
   const texts: Buffer[] = [];
@@ -140,6 +151,8 @@ function recordOf(letter: string, texts: readonly Buffer[]): FarRecord | undefin
       return first.equals(ZERO)
         ? { kind: 'written', code: undefined }
         : withCode(first, (code) => ({ kind: 'written', code }));
+    case 'S':
+      return toldOf(first, second, others);
     case 'N':
       return withCode(first, (code) => ({ kind: 'not-started', code }));
     case 'Z': {
@@ -167,6 +180,20 @@ function directoryOf(
     ...{ kind: 'directory', path: path.toString('utf8'), ino, mtimeS },
     seenAtMs: milliseconds(uptimeS * 1000),
     names: names && new Set(names.length === 0 ? [] : names.toString('utf8').split('\0')),
+  };
+}
+
+function toldOf(
+  path: Buffer,
+  how: Buffer,
+  [error = EMPTY, wall = EMPTY, bytes = EMPTY]: readonly Buffer[],
+): FarRecord | undefined {
+  const wallS = numberOf(wall);
+  const code = codeOf(error);
+  if (wallS === undefined || (code === undefined && !error.equals(ZERO))) return undefined;
+  return {
+    ...{ kind: 'told', path: path.toString('utf8'), how: how.toString('latin1'), code, bytes },
+    wallMs: milliseconds(wallS * 1000),
   };
 }
 

@@ -6,8 +6,10 @@ import type { ApiNode } from '../../../src/node/api/api-node.ts';
 import { guestFile } from '../../../src/node/api/guest-config.ts';
 import { parseResources } from '../../../src/node/api/resources.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
+import type { VmSpec } from '../../../src/sim/vms.ts';
 import { vmid } from '../../core/builders.ts';
 import { until } from '../../patience.ts';
+import { MACHINES } from '../machine-contract.ts';
 import { guestSpec, LOGIN, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
 
 const ID = vmid(101);
@@ -45,6 +47,23 @@ describe('a look over the API', () => {
     rest.node.startContainer(101);
     expect(await look(rest, node)).toEqual([RESOURCES, ...READS]);
     expect(await look(rest, node)).toEqual([RESOURCES]);
+  });
+
+  it('asks nothing of machines that nobody wants, and nothing more of quiet ones', async () => {
+    const tagged = { ...MACHINES[0], settings: { ...MACHINES[0]?.settings, tags: 'autoscale' } };
+    const rest = await restNode([], false, [tagged as VmSpec, ...MACHINES.slice(1)]);
+    const node = rest.apiNode();
+    expect(await look(rest, node)).toEqual([RESOURCES, 'GET /cluster/status']);
+    expect(node.eyes.host.observe().vmMemoryMib).toEqual({ ok: true, value: 3 * 2048 });
+    node.lookAfter({ anyNamed: false, isWanted: ({ tags }) => tags.includes('autoscale') });
+    const home = '/nodes/pve1/qemu/200';
+    const reads = [`GET ${home}/config?current=1`, `GET ${home}/pending`];
+    expect(await look(rest, node)).toEqual([RESOURCES, ...reads]);
+    expect(await look(rest, node)).toEqual([RESOURCES]);
+    expect(node.eyes.host.observe().vmMemoryMib).toEqual({ ok: true, value: 2 * 2048 });
+    rest.node.editVm(200, (text) => text.replace('vcpus: 2', 'vcpus: 3'));
+    expect(await look(rest, node)).toEqual([RESOURCES, ...reads]);
+    expect(configOf(node, vmid(200)).cores).toBe(3);
   });
 
   it('is one for all nodes of a cluster that look at the same time', async () => {
@@ -283,14 +302,14 @@ describe('a configuration over the API', () => {
     [null, pending, 'not understood'],
     [{ hostname: 'a\nmemory: 64', digest: DIGEST }, pending, 'more than a line'],
   ])('is missing where it cannot be true: %j', (config, waiting, why) => {
-    expect(guestFile(ID, config, waiting)).toMatchObject({
+    expect(guestFile({ vmid: ID, kind: 'lxc' }, config, waiting)).toMatchObject({
       ...{ ok: false, detail: expect.stringContaining(why) },
     });
   });
 
   it('has lines of a description that are no settings', () => {
     const config = { memory: 512, description: 'a\nmemory: 64\n', digest: DIGEST };
-    expect(guestFile(ID, config, pending)).toMatchObject({
+    expect(guestFile({ vmid: ID, kind: 'lxc' }, config, pending)).toMatchObject({
       ...{ ok: true, value: { config: { memoryMib: 512, digest: DIGEST } } },
     });
   });

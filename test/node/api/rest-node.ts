@@ -13,6 +13,7 @@ import type { GuestSpec } from '../../../src/sim/machine.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
 import type { Accounts } from '../../../src/sim/rest-access.ts';
 import { RestServer } from '../../../src/sim/rest-server.ts';
+import type { VmSpec } from '../../../src/sim/vms.ts';
 import { AUTHORITY_FILE, SERVER_TLS } from '../../notify/certificate.ts';
 import { temporaryDirectory } from '../local/world.ts';
 
@@ -83,9 +84,10 @@ afterEach(async () => {
 export async function restNode(
   guests: readonly GuestSpec[] = [101, 102].map(guestSpec),
   isKept = false,
+  vms: readonly VmSpec[] = [],
 ): Promise<RestNode> {
   const node = await SimulatedNode.create({
-    ...{ root: temporaryDirectory(), guests, lockTimeoutMs: 50 },
+    ...{ root: temporaryDirectory(), guests, vms, lockTimeoutMs: 50 },
     host: {
       ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
       ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },

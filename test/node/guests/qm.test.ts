@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { mib, type Vmid } from '../../../src/core/units.ts';
 import { parseMachineConfig } from '../../../src/node/guests/qemu.ts';
-import { qmArguments } from '../../../src/node/guests/qm.ts';
+import { machineChange, qmArguments } from '../../../src/node/guests/qm.ts';
 import type { SetRequest } from '../../../src/node/port.ts';
 import { form } from './machine-forms.ts';
 
@@ -11,8 +11,9 @@ const DIGEST = 'b521a922f1aed3b40f29e7884ec7d7cd5e91bd01';
 function asked(name: string, request: Partial<SetRequest>): string {
   const config = parseMachineConfig(VMID, form(name), DIGEST);
   if (!config.ok) throw new Error(config.detail);
-  const made = qmArguments(config.value, { vmid: VMID, digest: DIGEST, ...request });
-  return made.ok ? made.args.join(' ').replace(` --digest ${DIGEST}`, '') : `no: ${made.why}`;
+  const made = machineChange(config.value, { vmid: VMID, digest: DIGEST, ...request });
+  if (!made.ok) return `no: ${made.why}`;
+  return qmArguments(VMID, made.settings).join(' ').replace(` --digest ${DIGEST}`, '');
 }
 
 describe('qm set', () => {
@@ -44,8 +45,8 @@ describe('qm set', () => {
     if (!config.ok) throw new Error(config.detail);
     const args = (memoryMib: number, unplugs?: true): string => {
       const request = { vmid: VMID, digest: DIGEST, memoryMib: mib(memoryMib) };
-      const made = qmArguments(config.value, { ...request, ...(unplugs && { unplugs }) });
-      return made.ok ? made.args.slice(2, -2).join(' ') : 'no';
+      const made = machineChange(config.value, { ...request, ...(unplugs && { unplugs }) });
+      return made.ok ? qmArguments(VMID, made.settings).slice(2, -2).join(' ') : 'no';
     };
     expect(args(2048, true)).toBe('--memory 2048');
     expect([args(2048), args(1536, true), args(2304, true)]).toEqual(['no', 'no', 'no']);

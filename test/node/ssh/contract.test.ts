@@ -1,5 +1,11 @@
 import { it } from 'vitest';
 import { type NodeUnderContract, nodeContract, worldOf } from '../contract.ts';
+import {
+  ALL_MACHINES,
+  MACHINES,
+  type MachinesUnderContract,
+  machineContract,
+} from '../machine-contract.ts';
 import { nodeBehindSsh } from './ssh-node.ts';
 import { NO_SSHD } from './sshd.ts';
 
@@ -15,5 +21,13 @@ async function bySsh(): Promise<NodeUnderContract> {
   };
 }
 
-if (NO_SSHD === undefined) nodeContract('SSH', bySsh);
-else it('a node (SSH)', (context) => context.skip(NO_SSHD));
+async function machinesBySsh(): Promise<MachinesUnderContract> {
+  const { node, far, close } = await nodeBehindSsh(undefined, MACHINES);
+  far.lookAfter(ALL_MACHINES);
+  return { eyes: far.eyes, hands: far.hands, node, close, during: (work) => work };
+}
+
+if (NO_SSHD === undefined) {
+  nodeContract('SSH', bySsh);
+  machineContract('SSH', machinesBySsh);
+} else it('a node (SSH)', (context) => context.skip(NO_SSHD));

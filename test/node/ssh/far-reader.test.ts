@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FarFiles } from '../../../src/node/ssh/far-files.ts';
@@ -139,6 +140,32 @@ describe('a look that hangs', () => {
     const answer = await connection.request('L', [`d${directory}`], PATIENCE_MS);
     expect(answer.ok).toBe(false);
     expect(readFileSync(high, 'utf8')).toBe('max\n');
+  });
+});
+
+describe('a monitor that hangs', () => {
+  it('holds nobody up, and is given up in its time', async () => {
+    const socket = join(temporaryDirectory(), 's');
+    const talks: Socket[] = [];
+    const server = createServer((one) => talks.push(one));
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const connection = connect();
+    const words = ['3', '1', 'text', '/proc/locks', '/none'];
+    const hanging = connection.request('Q', [socket, ...words], PATIENCE_MS);
+    let isOver = false;
+    void hanging.then(() => {
+      isOver = true;
+    });
+    await until(() => talks.length === 1);
+    const seen = await connection.request('L', ['f/proc/uptime'], PATIENCE_MS);
+    expect(seen).toMatchObject({ ok: true, value: [{ kind: 'file', path: '/proc/uptime' }] });
+    expect(isOver).toBe(false);
+    expect(await hanging).toMatchObject({ value: [{ kind: 'told', path: socket, how: 'late' }] });
+    const tooLong = `/${'x'.repeat(200)}`;
+    const refused = await connection.request('Q', [tooLong, ...words], PATIENCE_MS);
+    expect(refused).toMatchObject({ value: [{ how: 'failed', code: 'ENAMETOOLONG' }] });
+    for (const one of talks) one.destroy();
+    server.close();
   });
 });
 

@@ -4,6 +4,7 @@ import type { SshNodeConfig } from '../../../src/config/model.ts';
 import { createPaths } from '../../../src/node/local/paths.ts';
 import type { Clock } from '../../../src/node/port.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
+import type { VmSpec } from '../../../src/sim/vms.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { guestSpec } from '../api/rest-node.ts';
 import { REAL_CLOCK, temporaryDirectory } from '../local/world.ts';
@@ -20,9 +21,12 @@ export interface NodeBehindSsh {
   close(): Promise<void>;
 }
 
-export async function nodeBehindSsh(forced?: SshServerOptions['forced']): Promise<NodeBehindSsh> {
+export async function nodeBehindSsh(
+  forced?: SshServerOptions['forced'],
+  vms: readonly VmSpec[] = [],
+): Promise<NodeBehindSsh> {
   const node = await SimulatedNode.create({
-    ...{ root: temporaryDirectory(), guests: [101, 102].map(guestSpec), lockTimeoutMs: 50 },
+    ...{ root: temporaryDirectory(), guests: [101, 102].map(guestSpec), lockTimeoutMs: 50, vms },
     host: {
       ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
       ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },

@@ -63,7 +63,7 @@ export class PvestatdFigures {
   #figures: Reading<ReadonlyMap<Vmid, PvestatdFigure>> = missing('first-sample', 'not read yet');
 
   constructor(paths: Paths, clock: Clock) {
-    this.#path = `${paths.pveDir}/.rrd`;
+    this.#path = paths.pveRrd;
     this.#read = createFileReader(LIMIT_BYTES, paths.files);
     this.#clock = clock;
   }

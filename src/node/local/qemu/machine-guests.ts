@@ -14,23 +14,17 @@ import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts
 import { missingBecause } from '../../../os/os-error.ts';
 import { GUEST_CONFIG_LIMIT_BYTES } from '../../guests/lxc-conf.ts';
 import { parseMachineConfig, parseMachineMemory } from '../../guests/qemu.ts';
-import type { Clock, GuestFile } from '../../port.ts';
+import type { MonitorAccess } from '../../guests/qmp.ts';
+import type { Clock, GuestFile, MachineWishes } from '../../port.ts';
 import { createCgroups } from '../kernel/cgroup-files.ts';
 import type { Paths } from '../paths.ts';
 import { ByVersion, type Inventory, PveInventory } from '../pve/pve-inventory.ts';
 import { PvestatdFigures } from '../pve/rrd-file.ts';
 import type { ListedGuest } from '../pve/vmlist-file.ts';
 import { Monitors } from './machine-monitors.ts';
+import { createMonitorAccess } from './machine-qmp.ts';
 
 /** The virtual machines of this node. */
-
-/** Which of them are looked after. */
-export interface MachineWishes {
-  /** Whether the configuration may name any of them; otherwise only a tag of theirs can. */
-  readonly anyNamed: boolean;
-  /** Whether this one is asked for, by the configuration or by its tags. */
-  readonly isWanted: (config: GuestConfig) => boolean;
-}
 
 const NOBODY: MachineWishes = { anyNamed: false, isWanted: () => false };
 /** A handful of descriptors per machine is kept open, as of containers. */
@@ -50,6 +44,7 @@ export class LocalMachines {
   readonly #paths: Paths;
   readonly #inventory: PveInventory;
   readonly #clock: Clock;
+  readonly #access: MonitorAccess;
   readonly #readFile: ReadSmallFile;
   readonly #known = new ByVersion<Known>();
   /** Made when one is wanted for the first time. */
@@ -68,8 +63,14 @@ export class LocalMachines {
   /** Those of them that were handed out: they count there, and not among the rest. */
   #listed: ReadonlySet<Vmid> = new Set();
 
-  constructor(paths: Paths, clock: Clock, inventory = new PveInventory(paths)) {
+  constructor(
+    paths: Paths,
+    clock: Clock,
+    inventory = new PveInventory(paths),
+    access = createMonitorAccess(paths, clock),
+  ) {
     this.#paths = paths;
+    this.#access = access;
     this.#readFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES, paths.files);
     this.#clock = clock;
     this.#inventory = inventory;
@@ -99,6 +100,11 @@ export class LocalMachines {
     figures.look(new Set(asked.filter((vmid) => this.#needsFigure(vmid))));
   }
 
+  /** Whether anybody needs what pvestatd says; where its file is fetched it is fetched for that. */
+  get needsFigures(): boolean {
+    return [...this.#wanted.keys()].some((vmid) => this.#needsFigure(vmid));
+  }
+
   #needsFigure(vmid: Vmid): boolean {
     const config = this.#wanted.get(vmid);
     const answer = this.#watching().monitors.answer(vmid);
@@ -114,6 +120,14 @@ export class LocalMachines {
     const running = this.#running();
     this.#refresh(running.ok ? running.value : []);
     return this.#handOut();
+  }
+
+  /** Those that are wanted and run, by their configurations of now. */
+  running(): readonly Vmid[] {
+    const running = this.#running();
+    if (!running.ok) return [];
+    this.#refresh(running.value);
+    return running.value.filter((vmid) => this.#wanted.has(vmid));
   }
 
   has(vmid: Vmid): boolean {
@@ -203,10 +217,10 @@ export class LocalMachines {
 
   #watching() {
     this.#watch ??= {
-      monitors: new Monitors(this.#paths, this.#clock),
+      monitors: new Monitors(this.#access, this.#clock),
       figures: new PvestatdFigures(this.#paths, this.#clock),
       cgroups: createCgroups(
-        { ...this.#paths, cgroup: (vmid) => `${this.#paths.qemuSlice}/${vmid}.scope` },
+        { ...this.#paths, cgroup: this.#paths.machineScope },
         this.#clock,
         MOST_DESCRIPTORS,
       ),

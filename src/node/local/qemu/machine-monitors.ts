@@ -1,12 +1,9 @@
-import { statSync } from 'node:fs';
 import type { MonitorAnswer } from '../../../core/machine-memory.ts';
-import { type Missing, missing, type Reading } from '../../../core/reading.ts';
-import { milliseconds, type Vmid } from '../../../core/units.ts';
-import { createFileReader } from '../../../os/file-reader.ts';
+import { missing, type Reading } from '../../../core/reading.ts';
+import type { Vmid } from '../../../core/units.ts';
+import { monitorAnswer } from '../../guests/qemu-monitor.ts';
+import type { MonitorAccess, Spoken } from '../../guests/qmp.ts';
 import type { Clock } from '../../port.ts';
-import type { Paths } from '../paths.ts';
-import { monitorAnswer, QUESTIONS } from './machine-answer.ts';
-import { askQmp } from './machine-qmp.ts';
 
 /** The monitors of the running machines: who is asked, how often, and for how long at most. */
 
@@ -14,13 +11,9 @@ import { askQmp } from './machine-qmp.ts';
 const EVERY_MS = 30_000;
 /** An answer that is older says nothing any more; a cycle may be as long. */
 const OLDEST_MS = 90_000;
-const TIME_LIMIT_MS = milliseconds(3000);
-/** All of them answer within some milliseconds. A cycle waits no longer for those that do not. */
-const WAIT_MS = 200;
 /** One that does not answer is asked again after a minute, then after twice as long each time. */
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 600_000;
-const LOCKS_LIMIT_BYTES = 4 * 1024 * 1024;
 
 interface Asked {
   answer: Reading<MonitorAnswer>;
@@ -30,16 +23,17 @@ interface Asked {
   talk: Promise<void> | undefined;
 }
 
+type Speak = (vmid: Vmid) => Promise<Spoken>;
+
 const NOT_ASKED = missing('first-sample', 'its monitor (QMP) has not been asked yet');
 
 export class Monitors {
-  readonly #paths: Paths;
+  readonly #access: MonitorAccess;
   readonly #clock: Clock;
-  readonly #readLocks = createFileReader(LOCKS_LIMIT_BYTES);
   readonly #asked = new Map<Vmid, Asked>();
 
-  constructor(paths: Paths, clock: Clock) {
-    this.#paths = paths;
+  constructor(access: MonitorAccess, clock: Clock) {
+    this.#access = access;
     this.#clock = clock;
   }
 
@@ -56,14 +50,14 @@ export class Monitors {
       return asked === undefined || (asked.talk === undefined && asked.nextMs <= nowMs);
     });
     if (due.length === 0) return;
-    const locks = this.#locks();
+    const speak = this.#access.round();
     const awaited: Promise<void>[] = [];
     for (const vmid of due) {
       const isDoubtful = (this.#asked.get(vmid)?.failures ?? 0) > 0;
-      const asking = this.#ask(vmid, locks);
+      const asking = this.#ask(vmid, speak);
       if (!isDoubtful) awaited.push(asking);
     }
-    await within(Promise.all(awaited), WAIT_MS);
+    await within(Promise.all(awaited), this.#access.waitMs);
   }
 
   /** What it said last, unless that is too long ago. */
@@ -89,53 +83,39 @@ export class Monitors {
     const nowMs = this.#clock.monotonicMs();
     if (asked !== undefined && asked.failures > 0 && nowMs < asked.nextMs) return;
     if (asked !== undefined) asked.answer = NOT_ASKED;
-    await this.#ask(vmid, this.#locks());
+    await this.#ask(vmid, this.#access.round());
   }
 
-  #ask(vmid: Vmid, locks: string): Promise<void> {
+  #ask(vmid: Vmid, speak: Speak): Promise<void> {
     const asked = this.#asked.get(vmid) ?? {
       ...{ answer: NOT_ASKED, nextMs: 0, failures: 0, talk: undefined },
     };
     this.#asked.set(vmid, asked);
-    asked.talk ??= this.#talk(vmid, asked, locks).finally(() => {
+    asked.talk ??= this.#talk(vmid, asked, speak).finally(() => {
       asked.talk = undefined;
     });
     return asked.talk;
   }
 
-  async #talk(vmid: Vmid, asked: Asked, locks: string): Promise<void> {
+  async #talk(vmid: Vmid, asked: Asked, speak: Speak): Promise<void> {
     const atMs = this.#clock.monotonicMs();
-    const busy = this.#whyBusy(vmid, locks);
-    if (busy !== undefined) {
+    const spoken = await speak(vmid);
+    if (spoken.kind === 'not-asked') {
       // It has not failed, and what it said last still holds for a while.
-      if (!asked.answer.ok) asked.answer = busy;
+      if (!asked.answer.ok) asked.answer = spoken.why;
       asked.nextMs = atMs;
       return;
     }
-    const said = await askQmp(this.#socket(vmid), QUESTIONS, TIME_LIMIT_MS);
-    const wallMs = this.#clock.wallMs();
-    asked.answer = said.ok ? monitorAnswer(said.value, { atMs, wallMs }) : said;
-    asked.failures = said.ok ? 0 : asked.failures + 1;
+    if (spoken.kind === 'said') {
+      asked.answer = monitorAnswer(spoken.answers, { atMs, wallMs: spoken.wallMs });
+      asked.failures = 0;
+      asked.nextMs = atMs + EVERY_MS;
+      return;
+    }
+    asked.answer = spoken.why;
+    asked.failures += 1;
     const retryMs = Math.min(FIRST_RETRY_MS * 2 ** (asked.failures - 1), LONGEST_RETRY_MS);
-    asked.nextMs = atMs + (said.ok ? EVERY_MS : retryMs);
-  }
-
-  #socket(vmid: Vmid): string {
-    return this.#paths.at(`/run/qemu-server/${vmid}.qmp`);
-  }
-
-  #locks(): string {
-    const file = this.#readLocks(this.#paths.at('/proc/locks'));
-    return file.ok ? file.value.toString('latin1') : '';
-  }
-
-  /** Proxmox VE speaks with QEMU while it holds the lock of a configuration. */
-  #whyBusy(vmid: Vmid, locks: string): Missing | undefined {
-    if (locks === '') return undefined;
-    const file = this.#paths.at(`/run/lock/qemu-server/lock-${vmid}.conf`);
-    const inode = statSync(file, { throwIfNoEntry: false })?.ino;
-    if (inode === undefined || !new RegExp(`:${inode} 0 EOF$`, 'm').test(locks)) return undefined;
-    return missing('unreadable', 'another operation holds the lock of its configuration');
+    asked.nextMs = atMs + retryMs;
   }
 }
 

@@ -1,7 +1,7 @@
 import { LONGEST_QM_MS } from '../../../core/pending.ts';
-import { type Milliseconds, milliseconds } from '../../../core/units.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../../../core/units.ts';
 import { runCommand } from '../../../os/command.ts';
-import { qmArguments } from '../../guests/qm.ts';
+import { machineChange, qmArguments } from '../../guests/qm.ts';
 import type { CommandOutcome, NodeHands, SetRequest } from '../../port.ts';
 import { commandEnvironment, outcomeOf } from '../outcome-values.ts';
 import type { LocalMachines } from './machine-guests.ts';
@@ -22,20 +22,23 @@ export interface QmOptions {
   /** The environment of this process; only `PATH` and `HOME` of it are handed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly timeLimitMs?: Milliseconds;
+  /** Who runs it; this host if nobody else is named. */
+  readonly run?: (vmid: Vmid) => typeof runCommand;
 }
 
 /** Changes machines through `qm`. It is found by PATH. */
 export function createQm(machines: LocalMachines, options: QmOptions): Pick<NodeHands, 'apply'> {
   const env = commandEnvironment(options.environment);
+  const runOf = options.run ?? (() => runCommand);
   return {
     async apply(request, stop, cancel): Promise<CommandOutcome> {
       const file = machines.read(request.vmid);
       if (!file.ok) return { kind: 'not-started', message: file.detail };
       const { config } = file.value;
-      const asked = qmArguments(config, request);
+      const asked = machineChange(config, request);
       if (!asked.ok) return { kind: 'not-started', message: asked.why };
       const timeLimitMs = options.timeLimitMs ?? limitOf(request, config);
-      const result = await runCommand('qm', [...asked.args], {
+      const result = await runOf(request.vmid)('qm', qmArguments(request.vmid, asked.settings), {
         ...{ timeLimitMs, env, stop, cancel },
         stopGraceMs: STOP_GRACE_MS,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,

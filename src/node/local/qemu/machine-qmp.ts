@@ -1,33 +1,56 @@
+import { statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { type Missing, missing, present, type Reading } from '../../../core/reading.ts';
-import type { Milliseconds } from '../../../core/units.ts';
-import { parseJsonObject } from '../../../os/json-object.ts';
+import { type Missing, present, type Reading } from '../../../core/reading.ts';
+import { type Milliseconds, milliseconds } from '../../../core/units.ts';
+import { createFileReader } from '../../../os/file-reader.ts';
 import { missingBecause } from '../../../os/os-error.ts';
+import { MONITOR_LIMIT_MS, QUESTIONS } from '../../guests/qemu-monitor.ts';
+import {
+  Conversation,
+  LOCKED,
+  type MonitorAccess,
+  type QmpAnswer,
+  type Question,
+  questionLines,
+} from '../../guests/qmp.ts';
+import type { Clock } from '../../port.ts';
+import type { Paths } from '../paths.ts';
 
-/**
- * One short conversation with QEMU by its monitor (QMP). Only one client is served at a time, and
- * Proxmox VE's own tools wait for the same place: so it connects, asks all at once, and hangs up.
- * Source: QEMU, docs/interop/qmp-spec.
- */
+/** The monitors of this host. */
 
-/** A command, as QMP takes it. */
-export interface Question {
-  readonly execute: string;
-  readonly arguments?: Readonly<Record<string, string>>;
+/** All of them answer within some milliseconds. */
+const WAIT_MS = milliseconds(200);
+const LOCKS_LIMIT_BYTES = 4 * 1024 * 1024;
+
+/** Their sockets; none is asked while Proxmox VE speaks with QEMU and so holds the lock. */
+export function createMonitorAccess(paths: Paths, clock: Clock): MonitorAccess {
+  const readLocks = createFileReader(LOCKS_LIMIT_BYTES);
+  return {
+    waitMs: WAIT_MS,
+    round() {
+      const file = readLocks(paths.procLocks);
+      const locks = file.ok ? file.value.toString('latin1') : '';
+      return async (vmid) => {
+        if (isHeld(paths.vmLock(vmid), locks)) return { kind: 'not-asked', why: LOCKED };
+        const said = await askQmp(paths.qmpSocket(vmid), QUESTIONS, MONITOR_LIMIT_MS);
+        if (!said.ok) return { kind: 'silent', why: said };
+        return { kind: 'said', answers: said.value, wallMs: clock.wallMs() };
+      };
+    },
+  };
 }
 
-/** What was answered, in the order of the questions: `return`, or the words of an error. */
-export type QmpAnswer =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly message: string };
-
-/** An answer is some hundred bytes; one of many CPUs some ten thousand. */
-const LONGEST_BYTES = 1024 * 1024;
-const NEGOTIATE: Question = { execute: 'qmp_capabilities' };
+/** @param locks what `/proc/locks` says */
+function isHeld(file: string, locks: string): boolean {
+  if (locks === '') return false;
+  const inode = statSync(file, { throwIfNoEntry: false })?.ino;
+  return inode !== undefined && new RegExp(`:${inode} 0 EOF$`, 'm').test(locks);
+}
 
 /**
- * Missing if nobody serves the socket, or not within the time: another client may have it, or QEMU
- * hangs. What comes that is no answer to a question (events) is passed over.
+ * One short conversation. Only one client is served at a time, and Proxmox VE's own tools wait for
+ * the same place: so it connects, asks all at once, and hangs up. Missing if nobody serves the
+ * socket, or not within the time: another client may have it, or QEMU hangs.
  *
  * @param path of the socket
  */
@@ -37,86 +60,22 @@ export function askQmp(
   timeLimitMs: Milliseconds,
 ): Promise<Reading<readonly QmpAnswer[]>> {
   return new Promise((resolve) => {
-    const answers = new Answers(questions.length + 1);
+    const talk = new Conversation(path, questions);
     const socket = connect(path);
-    const end = (result: Reading<readonly QmpAnswer[]>): void => {
+    const end = (result: Reading<readonly QmpAnswer[]> | Missing): void => {
       clearTimeout(timer);
       socket.destroy();
       resolve(result);
     };
-    const timer = setTimeout(() => {
-      end(missing('unreadable', `${path}: ${answers.silence} within ${timeLimitMs} ms`));
-    }, timeLimitMs);
+    const timer = setTimeout(() => end(talk.late(timeLimitMs)), timeLimitMs);
     socket.on('error', (error) => end(missingBecause(error, path)));
-    socket.on('close', () => end(missing('unreadable', `${path}: QEMU hung up`)));
+    socket.on('close', () => end(talk.ended()));
     socket.on('data', (chunk: Buffer) => {
-      const wrong = answers.take(chunk);
-      if (wrong !== undefined) end({ ...wrong, detail: `${path}: ${wrong.detail}` });
-      else if (answers.greets) {
-        const lines = [NEGOTIATE, ...questions].map((one) => `${JSON.stringify(one)}\n`);
-        socket.write(lines.join(''));
-      } else if (answers.isWhole) end(present(answers.list.slice(1)));
+      const wrong = talk.take(chunk);
+      const { answers } = talk;
+      if (wrong !== undefined) end(wrong);
+      else if (talk.greets) socket.write(questionLines(questions));
+      else if (answers !== undefined) end(present(answers));
     });
   });
-}
-
-class Answers {
-  readonly list: QmpAnswer[] = [];
-  readonly #expected: number;
-  #text = '';
-  #hasGreeted = false;
-  #isNew = false;
-
-  constructor(expected: number) {
-    this.#expected = expected;
-  }
-
-  get isWhole(): boolean {
-    return this.list.length >= this.#expected;
-  }
-
-  /** True once: the greeting has come, and questions may be asked. */
-  get greets(): boolean {
-    const isNew = this.#isNew;
-    this.#isNew = false;
-    return isNew;
-  }
-
-  get silence(): string {
-    return this.#hasGreeted ? 'no answer' : 'no greeting';
-  }
-
-  /** Returns what is wrong with it. */
-  take(chunk: Buffer): Missing | undefined {
-    this.#text += chunk.toString('latin1');
-    if (this.#text.length > LONGEST_BYTES) return missing('malformed', 'it does not end');
-    for (let end = this.#text.indexOf('\n'); end >= 0; end = this.#text.indexOf('\n')) {
-      const line = this.#text.slice(0, end).trim();
-      this.#text = this.#text.slice(end + 1);
-      const problem = line === '' ? undefined : this.#takeLine(line);
-      if (problem !== undefined) return problem;
-    }
-    return undefined;
-  }
-
-  #takeLine(line: string): Missing | undefined {
-    const message = parseJsonObject(line);
-    if (message === undefined) return missing('malformed', 'it does not speak QMP');
-    if ('event' in message) return undefined;
-    if (!this.#hasGreeted) {
-      if (!('QMP' in message)) return missing('malformed', 'it does not greet as QMP does');
-      this.#hasGreeted = true;
-      this.#isNew = true;
-      return undefined;
-    }
-    if ('return' in message) this.list.push({ ok: true, value: message['return'] });
-    else if ('error' in message) this.list.push({ ok: false, message: wordsOf(message['error']) });
-    else return missing('malformed', 'it answers in another form than QMP does');
-    return undefined;
-  }
-}
-
-function wordsOf(error: unknown): string {
-  const text = typeof error === 'object' && error !== null && 'desc' in error ? error.desc : '';
-  return typeof text === 'string' ? text.slice(0, 200) : '';
 }

@@ -1,8 +1,8 @@
-import type { GuestStats, MonitorAnswer } from '../../../core/machine-memory.ts';
-import { missing, present, type Reading } from '../../../core/reading.ts';
-import { type Bytes, bytes, type Milliseconds } from '../../../core/units.ts';
-import { asObject } from '../../../os/json-object.ts';
-import type { QmpAnswer, Question } from './machine-qmp.ts';
+import type { GuestStats, MonitorAnswer } from '../../core/machine-memory.ts';
+import { missing, present, type Reading } from '../../core/reading.ts';
+import { type Bytes, bytes, type Milliseconds, milliseconds } from '../../core/units.ts';
+import { asObject } from '../../os/json-object.ts';
+import type { QmpAnswer, Question } from './qmp.ts';
 
 /** What QEMU is asked of a machine, and what its answers mean. Source: QEMU, qapi. */
 
@@ -15,6 +15,9 @@ export const QUESTIONS: readonly Question[] = [
   { execute: 'query-cpus-fast' },
   { execute: 'query-memory-size-summary' },
 ];
+
+/** What it may take to answer them. */
+export const MONITOR_LIMIT_MS = milliseconds(3000);
 
 /** A driver tells every 2 s. One that is silent for so long is gone, or its guest hangs. */
 const SILENT_S = 60;
