@@ -25,7 +25,8 @@ const CLEAN = ['docker rm --force lxc_autoscaler', 'docker rmi lxc_autoscaler'];
 const TARGETS: Readonly<Record<string, readonly string[]>> = {
   bundle: ['npm ci', 'npm run build'],
   build: [
-    ...['npm ci', 'npm run build'],
+    'npm ci',
+    'npm run build',
     'docker build --file deploy/Dockerfile --tag lxc_autoscaler .',
   ],
   up: [`${COMPOSE} up --detach`],
@@ -106,8 +107,11 @@ const HEALTH = z
   .refine(([, , ...argv]) => isCommand(argv));
 
 const HEALTHCHECK = z.strictObject({
-  ...{ test: HEALTH, interval: z.literal('30s'), timeout: z.literal('10s') },
-  ...{ start_period: z.literal('60s'), retries: z.number() },
+  test: HEALTH,
+  interval: z.literal('30s'),
+  timeout: z.literal('10s'),
+  start_period: z.literal('60s'),
+  retries: z.number(),
 });
 
 /** What both files for Docker have of the service. */
@@ -134,7 +138,8 @@ const COMPOSE_FILE = z.strictObject({
       container_name: z.literal('lxc_autoscaler'),
       restart: z.literal('unless-stopped'),
       security_opt: z.tuple([z.literal('no-new-privileges:true')]),
-      ...{ mem_limit: z.literal('256m'), cpus: z.number() },
+      mem_limit: z.literal('256m'),
+      cpus: z.number(),
       volumes: z.tuple([z.literal('../config:/app/config:ro'), z.literal('state:/state')]),
       logging: z.strictObject({
         driver: z.literal('json-file'),
@@ -155,7 +160,8 @@ const STACK_FILE = z.strictObject({
       ...SERVICE,
       configs: z.tuple([
         z.strictObject({
-          ...{ source: z.literal('config_1'), target: z.literal('/app/config/config.yaml') },
+          source: z.literal('config_1'),
+          target: z.literal('/app/config/config.yaml'),
           mode: z.number(),
         }),
       ]),
@@ -184,7 +190,9 @@ const PROBE = z.strictObject({
       .tuple([z.literal('lxc-autoscale')], z.string())
       .refine(([, ...argv]) => isCommand(argv)),
   }),
-  ...{ periodSeconds: z.number(), timeoutSeconds: z.number(), failureThreshold: z.number() },
+  periodSeconds: z.number(),
+  timeoutSeconds: z.number(),
+  failureThreshold: z.number(),
 });
 const AMOUNTS = z.strictObject({ cpu: z.string(), memory: z.string() });
 
@@ -201,11 +209,14 @@ const CONTAINER = z.strictObject({
     capabilities: z.strictObject({ drop: z.tuple([z.literal('ALL')]) }),
   }),
   resources: z.strictObject({ requests: AMOUNTS, limits: AMOUNTS }),
-  ...{ readinessProbe: PROBE, livenessProbe: PROBE },
+  readinessProbe: PROBE,
+  livenessProbe: PROBE,
   volumeMounts: z.tuple([
     z.strictObject({
-      ...{ name: z.literal('config'), mountPath: z.literal('/app/config/config.yaml') },
-      ...{ subPath: z.literal('config.yaml'), readOnly: z.literal(true) },
+      name: z.literal('config'),
+      mountPath: z.literal('/app/config/config.yaml'),
+      subPath: z.literal('config.yaml'),
+      readOnly: z.literal(true),
     }),
     z.strictObject({ name: z.literal('state'), mountPath: z.literal('/state') }),
   ]),
@@ -217,7 +228,9 @@ const POD = z.strictObject({
   terminationGracePeriodSeconds: z.literal(60),
   securityContext: z.strictObject({
     runAsNonRoot: z.literal(true),
-    ...{ runAsUser: z.literal(1000), runAsGroup: z.literal(1000), fsGroup: z.literal(1000) },
+    runAsUser: z.literal(1000),
+    runAsGroup: z.literal(1000),
+    fsGroup: z.literal(1000),
     fsGroupChangePolicy: z.literal('OnRootMismatch'),
     seccompProfile: z.strictObject({ type: z.literal('RuntimeDefault') }),
   }),
@@ -236,17 +249,21 @@ const POD = z.strictObject({
 
 const KUBERNETES = {
   'configmap.yaml': z.strictObject({
-    ...{ apiVersion: z.literal('v1'), kind: z.literal('ConfigMap') },
+    apiVersion: z.literal('v1'),
+    kind: z.literal('ConfigMap'),
     metadata: named('lxc-autoscaler-config'),
     data: z.strictObject({ 'config.yaml': z.string() }),
   }),
   'secret.yaml': z.strictObject({
-    ...{ apiVersion: z.literal('v1'), kind: z.literal('Secret'), type: z.literal('Opaque') },
+    apiVersion: z.literal('v1'),
+    kind: z.literal('Secret'),
+    type: z.literal('Opaque'),
     metadata: named('lxc-autoscaler-tokens'),
     stringData: z.strictObject({ PVE1_TOKEN: z.string() }),
   }),
   'state.yaml': z.strictObject({
-    ...{ apiVersion: z.literal('v1'), kind: z.literal('PersistentVolumeClaim') },
+    apiVersion: z.literal('v1'),
+    kind: z.literal('PersistentVolumeClaim'),
     metadata: named('lxc-autoscaler-state'),
     spec: z.strictObject({
       accessModes: z.tuple([z.literal('ReadWriteOnce')]),
@@ -254,7 +271,8 @@ const KUBERNETES = {
     }),
   }),
   'deployment.yaml': z.strictObject({
-    ...{ apiVersion: z.literal('apps/v1'), kind: z.literal('Deployment') },
+    apiVersion: z.literal('apps/v1'),
+    kind: z.literal('Deployment'),
     metadata: named('lxc-autoscaler'),
     spec: z.strictObject({
       replicas: z.literal(1),

@@ -53,7 +53,8 @@ export function dashboardQueries(): readonly Query[] {
     return [{ title: name, expression: `count by (${label}) (${filledIn(series)})` }];
   });
   const inLines = annotations.list.map(({ name, expr }) => ({
-    ...{ title: name, expression: filledIn(expr) },
+    title: name,
+    expression: filledIn(expr),
   }));
   return [...inPanels, ...inVariables, ...inLines];
 }

@@ -105,8 +105,17 @@ const BACKEND_MAY = ['core/', 'node/port.ts', 'node/pct-words.ts', 'node/guests/
 
 /** Whatever the daemon is put together from; commands know the daemon, it knows no command. */
 const APP_MAY = [
-  ...['core/', 'node/', 'ports.ts', 'loop/', 'groups/', 'config/', 'os/', 'store/', 'output/'],
-  ...['notify/', 'package.json'],
+  'core/',
+  'node/',
+  'ports.ts',
+  'loop/',
+  'groups/',
+  'config/',
+  'os/',
+  'store/',
+  'output/',
+  'notify/',
+  'package.json',
 ];
 
 export const ROOMS: Readonly<Record<string, Room>> = {
@@ -265,18 +274,45 @@ export function shortLines(files: readonly SourceText[]): readonly Complaint[] {
   );
 }
 
-const MAX_FUNCTION_LINES = 70;
+const MAX_STATEMENTS = 60;
 
-/** From its first line to its last. A `describe` is a chapter of tests, not a function. */
+/** By its statements, those of functions in it too. A `describe` is a chapter of tests. */
 export function shortFunctions(modules: readonly Module[]): readonly Complaint[] {
   return modules.flatMap((module) =>
     complainAbout(module, (node) => {
       if (!ts.isFunctionLike(node) || isDescribed(node)) return undefined;
-      const { ast } = module;
-      const lines = lineOf(ast, node.end) - lineOf(ast, node.getStart()) + 1;
-      return lines > MAX_FUNCTION_LINES ? `a function of ${lines} lines` : undefined;
+      const count = statementsIn(node);
+      return count > MAX_STATEMENTS ? `a function of ${count} statements` : undefined;
     }),
   );
+}
+
+function statementsIn(node: ts.Node): number {
+  let count = 0;
+  ts.forEachChild(node, (child) => {
+    count += statementsIn(child) + (ts.isStatement(child) && !ts.isBlock(child) ? 1 : 0);
+  });
+  return count;
+}
+
+/** Spread literals only save lines: their parts stand for themselves. */
+export function noSpreadLiterals(modules: readonly Module[]): readonly Complaint[] {
+  return modules.flatMap((module) =>
+    complainAbout(module, (node) => {
+      if (!ts.isSpreadAssignment(node) && !ts.isSpreadElement(node)) return undefined;
+      const spread = plain(node.expression);
+      const isLiteral = ts.isSpreadAssignment(node)
+        ? ts.isObjectLiteralExpression(spread)
+        : ts.isArrayLiteralExpression(spread) && ts.isArrayLiteralExpression(node.parent);
+      return isLiteral ? 'a literal is spread into another' : undefined;
+    }),
+  );
+}
+
+function plain(expression: ts.Expression): ts.Expression {
+  if (ts.isParenthesizedExpression(expression)) return plain(expression.expression);
+  const isConst = ts.isAsExpression(expression) && expression.type.getText() === 'const';
+  return isConst ? plain(expression.expression) : expression;
 }
 
 const isDescribed = ({ parent }: ts.Node): boolean =>

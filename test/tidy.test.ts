@@ -11,6 +11,7 @@ import {
   noDefaultExports,
   noMachinePaths,
   noRegistries,
+  noSpreadLiterals,
   noTestLeftOut,
   noUnfinishedWork,
   onePackageOneFile,
@@ -86,6 +87,7 @@ describe('the house', () => {
     ['names tell', () => tellingNames(texts.map(({ path }) => path))],
     ['lines are short', () => shortLines(scripts)],
     ['functions are short', () => shortFunctions(modules)],
+    ['no literal is spread into another', () => noSpreadLiterals(modules)],
     ['no test is left out', () => noTestLeftOut(tests)],
     ['no path of a machine is named', () => noMachinePaths(texts)],
     ['no package registry is named', () => noRegistries(texts)],
@@ -235,14 +237,30 @@ describe('sizes', () => {
     ["it('is long', () => {\n", '});'],
   ])('finds a long function that begins with %j', (head, tail) => {
     const text = (count: number) => head + lines(count) + tail;
-    expect(shortFunctions(written({ 'test/a.ts': text(68) }))).toEqual([]);
-    expect(shortFunctions(written({ 'test/a.ts': text(69) }))).toHaveLength(1);
+    expect(shortFunctions(written({ 'test/a.ts': text(60) }))).toEqual([]);
+    expect(shortFunctions(written({ 'test/a.ts': text(61) }))).toHaveLength(1);
   });
 
   it('takes no chapter of tests for a function', () => {
     const chapter = (call: string) => `${call}('a', () => {\n${lines(99)}});\n`;
     const text = chapter('describe') + chapter('describe.each([1])');
     expect(shortFunctions(written({ 'test/a.ts': text }))).toEqual([]);
+  });
+});
+
+describe('literals', () => {
+  it.each<Case>([
+    ['src/os/a.ts', 'const a = { ...{ b: 1 } };'],
+    ['src/os/a.ts', 'const a = { ...({ b: 1 } as const) };'],
+    ['test/a.ts', 'const a = [...[1, 2]];'],
+    ['test/a.ts', "const a = [...(['b'] as const)];"],
+  ])('refuses in %s: %s', (path, text) => {
+    expect(noSpreadLiterals(written({ [path]: text }))).toHaveLength(1);
+  });
+
+  it('lets values be spread, and what is there only sometimes', () => {
+    const text = 'const a = { ...b, ...(c && { d }) };\nconst e = [...f, ...(g ? [1] : [])];\n';
+    expect(noSpreadLiterals(written({ 'src/os/a.ts': text }))).toEqual([]);
   });
 });
 

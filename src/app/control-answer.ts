@@ -55,7 +55,8 @@ export function answerTo(
   const others = all.filter(({ node }) => node !== first.node).map(summaryOf);
   const { groups = [], configuration } = first;
   const report = {
-    ...{ ...statusReport(inputOf(first.view, first)), groups },
+    ...statusReport(inputOf(first.view, first)),
+    groups,
     ...(configuration !== undefined && { configuration }),
   };
   return { report: all.length === 1 ? report : { ...report, node: first.node, others } };
@@ -101,8 +102,22 @@ export function inputOf(
   const { host, containers, holds, atMs } = observed;
   const { manage, hostPolicy, dryRun } = settings;
   return {
-    ...{ from, cycle, wallMs, nextMs, atMs, nowMs, host, containers, holds },
-    ...{ verdicts, planned, available, manage, hostPolicy, state, dryRun },
+    from,
+    cycle,
+    wallMs,
+    nextMs,
+    atMs,
+    nowMs,
+    host,
+    containers,
+    holds,
+    verdicts,
+    planned,
+    available,
+    manage,
+    hostPolicy,
+    state,
+    dryRun,
     localTime: createTimestamp(timezone),
   };
 }

@@ -70,7 +70,9 @@ class Daemon {
     this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
     const loopOf = (one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop =>
       new NodeLoop({
-        ...{ ...one, config, ...ofHome },
+        ...one,
+        config,
+        ...ofHome,
         settingsOf: (each) => settingsOf(each, launch),
         onSaved: () => this.#supervisor.beat(),
         ...(nodes.length > 1 && { onSeen: (node: NodeLoop) => this.#takeOverMigrated(node) }),
@@ -87,7 +89,9 @@ class Daemon {
     const announced = { announces: true, home: home.name, isAway, known };
     this.#notifications = openNotifications(home.outputs, context, announced);
     this.#metrics = openMetrics({
-      ...{ open: home, context, config: () => this.#home.config },
+      open: home,
+      context,
+      config: () => this.#home.config,
       known: () => this.#knownOf(this.#home),
       others: () => this.#far().map((node) => ({ open: node.open, known: this.#knownOf(node) })),
       messages: () => this.#notifications.counts(),
@@ -105,7 +109,9 @@ class Daemon {
     log.info(`Started, one cycle every ${config.pollIntervalMs / 1000} seconds.`);
     if (this.#launched.shared.counts) log.info(SHARED_COUNTS);
     const control = await openControl({
-      ...{ open: home, context, known: () => this.#known() },
+      open: home,
+      context,
+      known: () => this.#known(),
       health: () => this.#metrics.health(),
       loginLink: () => this.#http.loginLink(),
     });
@@ -132,7 +138,8 @@ class Daemon {
     const isHome = node === this.#home;
     let isEventful = true;
     return {
-      ...{ clock, sampling: this.#samplingOf(node) },
+      clock,
+      sampling: this.#samplingOf(node),
       ...(isHome && { supervisor: this.#supervisor }),
       pollIntervalMs: () => node.config.pollIntervalMs,
       cycle: async (stop) => {
@@ -225,7 +232,9 @@ class Daemon {
         inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
         change: (node, wanted, dryRun) =>
           node.askedCycle({
-            ...{ wanted, dryRun, stop: this.#stop.signal },
+            wanted,
+            dryRun,
+            stop: this.#stop.signal,
             watched: (cycle) => this.#watched(node, cycle),
           }),
         askGroup: (...asked) => this.#groups.ask(...asked),
@@ -306,5 +315,7 @@ class Daemon {
 }
 
 const nodeOf = ({ open, world, state }: NodeLoop): NodeOfProgram => ({
-  ...{ name: open.name, world, state },
+  name: open.name,
+  world,
+  state,
 });

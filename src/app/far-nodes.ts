@@ -80,7 +80,8 @@ function trustIn(trust: ApiNodeConfig['trust'], paths: ProcessContext['paths']):
 const random = (): number => randomInt(1000) / 1000;
 
 const toolsOf = (clock: Clock): ApiTools => ({
-  ...{ send, random },
+  send,
+  random,
   monotonicMs: () => clock.monotonicMs(),
   pause: (ms, stop) => wait(ms, undefined, { signal: stop }).catch(() => {}),
 });

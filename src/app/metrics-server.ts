@@ -62,11 +62,16 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   const node = open.name;
   const text = (): string =>
     metricsText({
-      ...{ version, node, tally: open.tally, own: ownFigures(startSeconds) },
+      version,
+      node,
+      tally: open.tally,
+      own: ownFigures(startSeconds),
       pollIntervalMs: options.config().pollIntervalMs,
       report: reportOf(options.known()),
       others: (options.others?.() ?? []).map(({ open: { name, tally }, known }) => ({
-        ...{ node: name, tally, report: reportOf(known) },
+        node: name,
+        tally,
+        report: reportOf(known),
       })),
       notifications: [...options.messages()].map(([channel, counts]) => ({ channel, ...counts })),
     });
@@ -106,7 +111,8 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       }
       if (!isSame) await listen(metrics);
     },
-    ...{ write, answer },
+    write,
+    answer,
   };
 }
 
@@ -123,7 +129,9 @@ async function answerTo(
   { open, health, whyIdle, known, others }: MetricsServerOptions,
 ): Promise<HttpAnswer | undefined> {
   const plain = (isWell: boolean, body: string): HttpAnswer => ({
-    ...{ status: isWell ? 200 : 503, type: 'text/plain; charset=utf-8', body },
+    status: isWell ? 200 : 503,
+    type: 'text/plain; charset=utf-8',
+    body,
   });
   switch (path) {
     case '/metrics':
@@ -164,6 +172,8 @@ function ownFigures(startSeconds: number): OwnFigures {
   return {
     nodeVersion: process.versions.node,
     cpuSeconds: (user + system) / 1e6,
-    ...{ residentBytes: rss, heapBytes: heapUsed, startSeconds },
+    residentBytes: rss,
+    heapBytes: heapUsed,
+    startSeconds,
   };
 }

@@ -111,7 +111,9 @@ function nodeRows(
   const ofAll = (name: keyof ReturnType<typeof rowsOf>): readonly HealthRow[] =>
     rowOfAll(
       all.map(({ node, rows, isSeen }) => ({
-        ...{ node, row: rows[name], isKnown: isSeen || name === 'cycle' },
+        node,
+        row: rows[name],
+        isKnown: isSeen || name === 'cycle',
       })),
     );
   return [...ofAll('cycle'), ...ofAll('quorum'), ...ofAll('cores')];
@@ -127,7 +129,8 @@ function rowsOf({ open, known: { state } }: OtherNode, times: Omit<CycleTimes, '
 }
 
 const goodCycle = ({ spentMs, planned }: CycleView): GoodCycle => ({
-  ...{ spentMs, held: planned.held },
+  spentMs,
+  held: planned.held,
 });
 
 interface Failing {

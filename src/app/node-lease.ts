@@ -46,7 +46,9 @@ export function openNodeLease(
   { host, seat, clock }: Leasing,
 ): NodeLease {
   const lease = new Lease({
-    ...{ files, instance: randomUUID(), ttlS: TTL_S[how] },
+    files,
+    instance: randomUUID(),
+    ttlS: TTL_S[how],
     holder: { host, how, seat },
     monotonicMs: () => clock.monotonicMs(),
   });

@@ -19,7 +19,8 @@ export async function once(launched: Launched): Promise<ExitCode> {
   const loops = nodes.map(
     (one) =>
       new NodeLoop({
-        ...{ ...one, config },
+        ...one,
+        config,
         // Whoever runs one cycle wants to read of it, whatever it came to.
         settingsOf: (each) => ({
           ...onFirstSight(settingsOf(each, launch)),
@@ -29,7 +30,8 @@ export async function once(launched: Launched): Promise<ExitCode> {
   );
   const usages = loops.map((loop) => usageHistory(loop, context, () => Number.POSITIVE_INFINITY));
   const notifications = openNotifications(home.outputs, context, {
-    ...{ home: home.name, isAway: home.inventory === undefined },
+    home: home.name,
+    isAway: home.inventory === undefined,
   });
   const parts = together([...usages, notifications]);
   await parts.apply(config);

@@ -50,14 +50,20 @@ export function openOutputs(first: Config, context: ProcessContext): Outputs {
   const outlets = logOutlets({ paths, toSystemd, log: () => log });
   const { insteadOfConsole, besides } = outlets;
   const log = createLog(logSettings(config, paths), {
-    ...{ clock, console: stdout, complaints: stderr, toSystemd, insteadOfConsole, besides },
+    clock,
+    console: stdout,
+    complaints: stderr,
+    toSystemd,
+    insteadOfConsole,
+    besides,
     append,
   });
   outlets.use(config);
   const journals = new Map<string, JsonJournal>();
   const listeners = new Set<JournalListener>();
   return {
-    ...{ log, answering },
+    log,
+    answering,
     places: () => placesIn(config, paths),
     backups: () => paths.at(config.backupDir),
     journalOf(node, listener) {

@@ -110,7 +110,8 @@ export async function run(
 
 /** Two lives of this program can't have the same lock, so the one before is over. */
 const leasingOf = ({ place }: HeldLock, { paths, clock }: ProcessContext): Leasing => ({
-  ...{ host: paths.hostName(), clock },
+  host: paths.hostName(),
+  clock,
   seat: `${createStateFile(paths).boot() ?? randomUUID()} ${place}`,
 });
 

@@ -67,7 +67,11 @@ export function startGroups(
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
-    ...{ world: groupWorld, states, save, boot, nonce },
+    world: groupWorld,
+    states,
+    save,
+    boot,
+    nonce,
     settings: () => {
       const { config, settings, headroom } = node;
       const { manage, hostPolicy, dryRun } = settings;

@@ -84,7 +84,11 @@ export function openSshNode(
   };
   const lease = { files: sight.leaseFiles(), how: 'ssh' } as const;
   return {
-    ...{ name: config.name, eyes, hands, lease, close },
+    name: config.name,
+    eyes,
+    hands,
+    lease,
+    close,
     problem: () => sight.problem,
     lookAfter: (wishes) => machines.use(wishes),
   };
@@ -257,9 +261,18 @@ const CGROUP_ITEMS = [...CGROUP_FILES, 'cgroup.controllers', '?memory.reclaim'].
 /** The questions of a look; the letters are explained beside the far reader. */
 function lookItems(paths: Paths): readonly string[] {
   const files = [
-    ...[paths.members, paths.vmlist, paths.pveVersion, paths.hostnameFile],
-    ...[paths.procMeminfo, paths.procLoadavg, paths.procStat, paths.arcstats, paths.cpusOnline],
-    ...[paths.procPressure('cpu'), paths.procPressure('memory'), paths.cpusOfGuests],
+    paths.members,
+    paths.vmlist,
+    paths.pveVersion,
+    paths.hostnameFile,
+    paths.procMeminfo,
+    paths.procLoadavg,
+    paths.procStat,
+    paths.arcstats,
+    paths.cpusOnline,
+    paths.procPressure('cpu'),
+    paths.procPressure('memory'),
+    paths.cpusOfGuests,
   ];
   const cgroups = dirname(paths.cpusOfGuests);
   const listed = [paths.cgroupRoot, paths.qemuSlice].map((path) => `d${path}`);

@@ -47,7 +47,8 @@ export function stateKeeper(
     return failure;
   };
   return {
-    ...{ state, save },
+    state,
+    save,
     saveWhenDue() {
       if (clock.monotonicMs() - savedMs >= LONGEST_UNSAVED_MS) save();
     },

@@ -86,7 +86,12 @@ export function openWorld(config: Config, context: ProcessContext, leasing?: Lea
   const temporary = createTemporaryRecords(paths, name, inventory);
   const opened = worldOf({ ...parts, temporary }, outputs, config, context);
   return {
-    ...{ ...opened, name, below: '', outputs, inventory, hanging },
+    ...opened,
+    name,
+    below: '',
+    outputs,
+    inventory,
+    hanging,
     lookHere: look,
     reconfigure(next) {
       outputs.reconfigure(next);
@@ -121,7 +126,9 @@ export function openWorlds(
 }
 
 export const homeAway = (first: OpenWorld, outputs: Outputs): OpenHome => ({
-  ...{ ...first, outputs, inventory: undefined },
+  ...first,
+  outputs,
+  inventory: undefined,
   lookHere: () => outputs.answering.ask(outputs.places()),
   reconfigure(next) {
     outputs.reconfigure(next);
@@ -153,7 +160,10 @@ export function openFarWorld(
   const opened = worldOf(parts, outputs, config, context);
   node.lookAfter(machineWishes(onNode(config, name)));
   return {
-    ...{ ...opened, name, below: parts.below, hanging: () => node.problem() },
+    ...opened,
+    name,
+    below: parts.below,
+    hanging: () => node.problem(),
     reconfigure(next) {
       opened.reconfigure(next);
       node.lookAfter(machineWishes(onNode(next, name)));
@@ -199,7 +209,9 @@ function worldOf(
   };
   let backups = backupsOf(config);
   const world: ActingWorld = {
-    ...{ ...eyes, hands: lease?.guard(hands) ?? hands, log },
+    ...eyes,
+    hands: lease?.guard(hands) ?? hands,
+    log,
     ...(temporary && { temporary }),
     ...(lease && { notOurs: () => lease.problem() }),
     journal: outputs.journalOf(name, (event, isWritten) => noteEvent(tally, event, isWritten)),
@@ -215,7 +227,8 @@ function worldOf(
     },
   };
   return {
-    ...{ world, tally },
+    world,
+    tally,
     reconfigure(next) {
       backups = backupsOf(next);
     },

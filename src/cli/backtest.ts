@@ -101,14 +101,18 @@ function spreadOf({ containers }: Trial, resource: 'cpu' | 'memory') {
 const NO_INTERVAL: Interval = [0, 0];
 
 const cpuJson = ({ slack, short, unmet, resizesPerDay }: Figures) => ({
-  ...{ slack: round(slack), starved: round(short), unmet: round(unmet) },
+  slack: round(slack),
+  starved: round(short),
+  unmet: round(unmet),
   resizes_per_day: round(resizesPerDay),
 });
 
 const memoryJson = (memory: Figures) => ({
-  ...{ ...cpuJson(memory), oom_steps: round(memory.short) },
+  ...cpuJson(memory),
+  oom_steps: round(memory.short),
   unavoidable_oom_steps: round(memory.unavoidable),
-  ...{ killed_steps: round(memory.killed), oom_free_days: round(memory.freeDays) },
+  killed_steps: round(memory.killed),
+  oom_free_days: round(memory.freeDays),
 });
 
 /** Shares of one. */
@@ -138,7 +142,10 @@ function asJson(trials: readonly Trial[]): string {
 const percent = (share: number, digits: number): string => `${(share * 100).toFixed(digits)} %`;
 
 const cells = ({ slack, short, unmet, resizesPerDay }: Figures): readonly string[] => [
-  ...[percent(slack, 1), percent(short, 3), percent(unmet, 3), resizesPerDay.toFixed(1)],
+  percent(slack, 1),
+  percent(short, 3),
+  percent(unmet, 3),
+  resizesPerDay.toFixed(1),
 ];
 
 /** What a kill would cost, and how far the figures may be off by chance. */
@@ -154,7 +161,10 @@ const MEMORY_HEADS = ['SLACK', 'OOM STEPS', 'UNMET', 'RESIZES/DAY', 'SLACK, 90 %
 const HARM_HEADS = ['OOM STEPS', 'UNAVOIDABLE', 'KILLED STEPS', 'DAYS WITHOUT OOM'];
 
 const harmCells = ({ short, unavoidable, killed, freeDays }: Figures): readonly string[] => [
-  ...[percent(short, 4), percent(unavoidable, 4), percent(killed, 4), percent(freeDays, 2)],
+  percent(short, 4),
+  percent(unavoidable, 4),
+  percent(killed, 4),
+  percent(freeDays, 2),
 ];
 
 function asText(

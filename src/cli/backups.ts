@@ -95,7 +95,9 @@ function cells(backup: StoredBackup, localTime: LocalTime, marks: Marks): string
 }
 
 const valuesOf = ({ cores, cpuLimit, memoryMib }: GuestConfig): string[] => [
-  ...[`${cores ?? 'all'}`, `${cpuLimit ?? 'none'}`, `${memoryMib}`],
+  `${cores ?? 'all'}`,
+  `${cpuLimit ?? 'none'}`,
+  `${memoryMib}`,
 ];
 
 interface Marks {
@@ -143,7 +145,11 @@ const UNREADABLE = { name: null, cores: null, cpuLimit: null, memoryMib: null };
 function asJson(backup: StoredBackup, localTime: LocalTime): Readonly<Record<string, unknown>> {
   const { vmid, id, takenAtMs, path, config, madeFor } = backup;
   return {
-    ...{ vmid, id, time: localTime(takenAtMs), takenAt: new Date(takenAtMs).toISOString(), path },
+    vmid,
+    id,
+    time: localTime(takenAtMs),
+    takenAt: new Date(takenAtMs).toISOString(),
+    path,
     ...(config.ok
       ? {
           name: plainText(config.value.name),

@@ -280,8 +280,20 @@ function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestCo
 }
 
 const POLICY_HEAD = [
-  ...['POLICY', 'SCALING', 'CORES', 'CPU', 'STEP', 'MEMORY MiB', 'MEMORY', 'STEPS', 'TIMES'],
-  ...['COOLDOWN s', 'PERIODS', 'GRACE s', 'HOLD s', 'PRIORITY'],
+  'POLICY',
+  'SCALING',
+  'CORES',
+  'CPU',
+  'STEP',
+  'MEMORY MiB',
+  'MEMORY',
+  'STEPS',
+  'TIMES',
+  'COOLDOWN s',
+  'PERIODS',
+  'GRACE s',
+  'HOLD s',
+  'PRIORITY',
 ];
 
 function policyCells(policy: ContainerPolicy): string[] {

@@ -57,9 +57,11 @@ function groupCells({ listed, network, ...group }: GroupPolicy): string[] {
   const fixed = `static, ${many} ${many === 1 ? 'address' : 'addresses'}`;
   const bridge = network.bridge === undefined ? '' : `, on ${network.bridge}`;
   return [
-    ...[printable(group.label, MAX_CHARS), `${group.source}`],
+    printable(group.label, MAX_CHARS),
+    `${group.source}`,
     members.length === 0 ? '-' : printable(members.join(', '), MAX_CHARS),
-    ...[`${group.minInstances}-${group.maxInstances}`, group.scaleIn],
+    `${group.minInstances}-${group.maxInstances}`,
+    group.scaleIn,
     `${network.type === 'static' ? fixed : 'dhcp'}${bridge}`,
   ];
 }

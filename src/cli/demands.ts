@@ -80,7 +80,9 @@ async function readHistory(
 
 function demandOf({ name, timesS, cpuCores, memoryMib }: TraceSeries): Demand {
   return {
-    ...{ name, stepS: usualStepS(timesS), cpu: Float64Array.from(cpuCores) },
+    name,
+    stepS: usualStepS(timesS),
+    cpu: Float64Array.from(cpuCores),
     memory: memoryMib.length > 0 ? Float64Array.from(memoryMib) : undefined,
   };
 }

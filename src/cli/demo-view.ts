@@ -134,8 +134,13 @@ const barWidth = (columns: number): number =>
 
 const heading = (bar: number): string =>
   [
-    ...['ID'.padEnd(4), 'NAME'.padEnd(12), 'CPU'.padEnd(bar + 2), 'of cores'.padEnd(8)],
-    ...['MEMORY'.padEnd(bar + 2), 'of MB'.padEnd(11), 'OOM'],
+    'ID'.padEnd(4),
+    'NAME'.padEnd(12),
+    'CPU'.padEnd(bar + 2),
+    'of cores'.padEnd(8),
+    'MEMORY'.padEnd(bar + 2),
+    'of MB'.padEnd(11),
+    'OOM',
   ].join(' ');
 
 function tableRows(node: SimulatedNode, width: number): string[] {

@@ -79,7 +79,8 @@ function section(title: string, rows: readonly Cells[]): string[] {
   if (rows.length === 0) return [];
   const width = Math.max(...rows.map(([, what]) => what.length));
   return [
-    ...['', title],
+    '',
+    title,
     ...rows.map(([mark, what, says]) => `${mark.padEnd(1)} ${what.padEnd(width)}  ${says}`),
   ];
 }

@@ -12,8 +12,12 @@ export function groupSummary(groups: readonly GroupReport[]): readonly string[] 
   if (groups.length === 0) return [];
   const head = ['GROUP', 'SOURCE', 'IN SERVICE', 'WANTED', 'MIN-MAX', 'SCALE IN', 'NOW'];
   const rows = groups.map((group) => [
-    ...[group.label, `${group.source}`, `${group.inService}`, `${group.wanted ?? '-'}`],
-    ...[`${group.min}-${group.max}`, group.scaleIn],
+    group.label,
+    `${group.source}`,
+    `${group.inService}`,
+    `${group.wanted ?? '-'}`,
+    `${group.min}-${group.max}`,
+    group.scaleIn,
     plainText(nowOf(group), LONGEST_NOW),
   ]);
   return ['', ...table([head, ...rows])];
@@ -49,7 +53,9 @@ function failureWords({ what, count, retryInS, message }: GroupReport['failures'
 }
 
 const memberCells = (member: MemberReport): string[] => [
-  ...[`${member.vmid}`, plainText(member.name, 24), member.role],
+  `${member.vmid}`,
+  plainText(member.name, 24),
+  member.role,
   member.ours ? 'this program' : 'others',
   ...[member.address, member.cpuPercent, member.memoryPercent].map((value) => `${value ?? '-'}`),
   plainText(member.says, 80),

@@ -65,17 +65,16 @@ function othersOf(subject: Subject, loaded: LoadResult): Others | undefined {
   if (subject === 'container or group') {
     const names = loaded.ok ? loaded.config.groups.map(({ label }) => label) : [];
     return {
-      ...{ noun: 'group', names },
+      noun: 'group',
+      names,
       find: (wanted) => (names.includes(wanted.toLowerCase()) ? { group: wanted } : undefined),
     };
   }
   if (subject !== 'tier or container or none') return undefined;
   const names = loaded.ok ? loaded.config.tiers.map(({ name }) => name) : [];
   return {
-    ...{
-      noun: 'tier',
-      names: [...names, ...names.map(bareName)],
-    },
+    noun: 'tier',
+    names: [...names, ...names.map(bareName)],
     find: (wanted) => {
       const tier = names.find((name) => isSame(name, wanted) || isSame(name, `TIER_${wanted}`));
       return tier === undefined ? undefined : { tier };

@@ -124,8 +124,11 @@ const WENT_WELL: ReadonlySet<string> = new Set(['confirmed', 'pending', '']);
 function cellsOf({ time, container, name, action, ...event }: LoggedEvent): readonly string[] {
   const { status, reason } = event;
   return [
-    ...[plainText(time, 40), printable(`${container} ${name}`.trim(), 21)],
-    ...[plainText(action, 60), plainText(stepOf({ action, ...event }), 60), plainText(status, 40)],
+    plainText(time, 40),
+    printable(`${container} ${name}`.trim(), 21),
+    plainText(action, 60),
+    plainText(stepOf({ action, ...event }), 60),
+    plainText(status, 40),
     plainText(reason, LONGEST_REASON),
   ];
 }
@@ -144,8 +147,10 @@ function narrowCells(event: LoggedEvent): readonly string[] {
   const step = before === '' ? stepOf(event) : `${before}>${after}`;
   const how = WENT_WELL.has(status) ? '' : `${status}: `;
   return [
-    ...[plainText(time.slice(5, 16), 11), printable(`${container} ${name}`.trim(), 16)],
-    ...[plainText(`${short} ${step}`, 40), plainText(`${how}${reason}`, LONGEST_REASON)],
+    plainText(time.slice(5, 16), 11),
+    printable(`${container} ${name}`.trim(), 16),
+    plainText(`${short} ${step}`, 40),
+    plainText(`${how}${reason}`, LONGEST_REASON),
   ];
 }
 

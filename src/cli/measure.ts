@@ -63,8 +63,13 @@ export async function measure(
 }
 
 const begin = (config: GuestConfig, sample: CgroupSample): Seen => ({
-  ...{ config, first: sample, last: sample, peakCores: 0 },
-  ...{ memorySum: 0, memoryPeak: 0, memoryCount: 0 },
+  config,
+  first: sample,
+  last: sample,
+  peakCores: 0,
+  memorySum: 0,
+  memoryPeak: 0,
+  memoryCount: 0,
 });
 
 function next(before: Seen, now: CgroupSample, hostCpus: Reading<number>): Seen {

@@ -54,5 +54,10 @@ export function members({ json }: Arguments, { paths, stdout, stderr }: ProcessC
 }
 
 const cells = ({ group, vmid, name, state, node, address }: Row): string[] => [
-  ...[group, `${vmid}`, plainText(name, LONGEST_NAME_IN_TABLE), state, node, address ?? 'dhcp'],
+  group,
+  `${vmid}`,
+  plainText(name, LONGEST_NAME_IN_TABLE),
+  state,
+  node,
+  address ?? 'dhcp',
 ];

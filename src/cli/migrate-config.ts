@@ -61,7 +61,12 @@ export function migrateConfig(given: Arguments, context: ProcessContext): ExitCo
 }
 
 const ORDER: readonly Verdict[] = [
-  ...(['taken', 'renamed', 'converted', 'added', 'not supported', 'dropped'] as const),
+  'taken',
+  'renamed',
+  'converted',
+  'added',
+  'not supported',
+  'dropped',
 ];
 
 /** What was added to a section for the same reason, told together. */

@@ -111,18 +111,16 @@ export const ONE_NODE = { node: 'The node that is meant, if there are several' }
 
 /** The columns of `status`, as `--columns` and `--sort` name them. */
 export const STATUS_COLUMNS = [
-  ...([
-    'vmid',
-    'name',
-    'policy',
-    'cpu',
-    'memory',
-    'need',
-    'waits',
-    'oom',
-    'change',
-    'now',
-  ] as const),
+  'vmid',
+  'name',
+  'policy',
+  'cpu',
+  'memory',
+  'need',
+  'waits',
+  'oom',
+  'change',
+  'now',
 ];
 
 /** Of commands that print a table. */

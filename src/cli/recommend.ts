@@ -61,10 +61,14 @@ function asTable(rows: readonly Advised[]): string {
   const lines = table([
     heads,
     ...rows.map(({ advice: { name, cores, memory, sure, hours }, had, tier }) => [
-      ...[name, String(cores.amount), shown(cores.peak, '')],
-      ...[shown(memory?.amount, ' MB'), shown(memory && Math.round(memory.peak), ' MB')],
+      name,
+      String(cores.amount),
+      shown(cores.peak, ''),
+      shown(memory?.amount, ' MB'),
+      shown(memory && Math.round(memory.peak), ' MB'),
       savesWords(saved(had?.cores, cores), saved(had?.memoryMib, memory)),
-      ...[`${sure}, ${hoursWords(hours)}`, tier.name],
+      `${sure}, ${hoursWords(hours)}`,
+      tier.name,
     ]),
   ]);
   const note =

@@ -33,8 +33,10 @@ export async function recordedBasis(
   const read = await readDemands(own, { ...context, stderr: nowhere() });
   if (!read.ok) return undefined;
   const bounds: Bounds = {
-    ...{ minCores: 1, maxCores: Math.max(1, Math.floor(host.cpus)) },
-    ...{ minMib: LEAST_MIB, maxMib: Math.max(LEAST_MIB, host.memoryMib) },
+    minCores: 1,
+    maxCores: Math.max(1, Math.floor(host.cpus)),
+    minMib: LEAST_MIB,
+    maxMib: Math.max(LEAST_MIB, host.memoryMib),
   };
   const demands = new Map<Vmid | undefined, Demand>(
     read.demands.map((demand) => [parseVmid(demand.name), demand]),

@@ -16,7 +16,11 @@ export type Colour = 'red' | 'amber' | 'green' | 'dim' | 'bold';
 export type Paint = (colour: Colour, text: string) => string;
 
 const CODES: Readonly<Record<Colour, string>> = {
-  ...{ red: '31', amber: '33', green: '32', dim: '2', bold: '1' },
+  red: '31',
+  amber: '33',
+  green: '32',
+  dim: '2',
+  bold: '1',
 };
 
 const painted: Paint = (colour, text) => `\x1b[${CODES[colour]}m${text}\x1b[0m`;

@@ -100,7 +100,8 @@ function entry(
   const { line, connection } = host;
   const isCalledSo = node === name || (node === undefined && connection === 'ssh');
   placed.push({
-    ...{ name, variables: host.variables },
+    name,
+    variables: host.variables,
     keys: [
       ...(connection === 'ssh' ? [{ key: 'connection', value: 'ssh', line }] : []),
       { key: 'host', value: yamlScalar(host.host), line },

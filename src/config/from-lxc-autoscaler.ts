@@ -105,8 +105,13 @@ function hostOf(keys: ForeignKeys): ForeignHost | undefined {
     ? [{ key: 'token_id', value: yamlScalar(id), line: token.line }, ...value]
     : [{ key: 'user', value: yamlScalar(user?.text ?? ''), line }, ...password];
   return {
-    ...{ connection: 'api', host: text, line, called: 'proxmox', node: undefined },
-    ...{ login: [...port, ...login, ...tls], variables },
+    connection: 'api',
+    host: text,
+    line,
+    called: 'proxmox',
+    node: undefined,
+    login: [...port, ...login, ...tls],
+    variables,
   };
 }
 

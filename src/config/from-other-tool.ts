@@ -32,7 +32,9 @@ export function fromOtherTool(
   if (convert === undefined) return undefined;
   const report = new ForeignReport(env);
   const sections = file.sections.map(({ name, line, entries }) => ({
-    ...{ key: name, line, value: { kind: 'map', line, entries } as const },
+    key: name,
+    line,
+    value: { kind: 'map', line, entries } as const,
   }));
   const entries = [...sections, ...file.loose].sort((a, b) => a.line - b.line);
   const keys = new ForeignKeys(report, '', entries[0]?.line ?? 1, entries);

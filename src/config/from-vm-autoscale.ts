@@ -254,8 +254,13 @@ function hostOf(keys: ForeignKeys, owners: Set<string>): ForeignHost | undefined
   keys.say(address, 'converted', 'now host of that node');
   if (node !== undefined) keys.say(node, 'converted', 'now node of that node');
   return {
-    ...{ connection: isSsh ? 'ssh' : 'api', host: address.text, line: address.line },
-    ...{ called: name.text, node: isDiscovered ? undefined : node?.text, login, variables },
+    connection: isSsh ? 'ssh' : 'api',
+    host: address.text,
+    line: address.line,
+    called: name.text,
+    node: isDiscovered ? undefined : node?.text,
+    login,
+    variables,
   };
 }
 

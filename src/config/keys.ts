@@ -734,7 +734,10 @@ const nodeSection = {
 
 /** The keys of each kind of section. */
 export const KEYS = {
-  ...{ default: defaultSection, tier: tierSection, group: groupSection, node: nodeSection },
+  default: defaultSection,
+  tier: tierSection,
+  group: groupSection,
+  node: nodeSection,
 } as const;
 
 export type SectionKeys = Readonly<Record<string, Entry>>;

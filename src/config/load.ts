@@ -166,7 +166,9 @@ function readSections(entries: readonly YamlEntry[], reader: Reader): Sections {
   const nodesOf = reader.isOverridden ? nodesWithEnvironment : readNodes;
   return {
     defaults: reader.isOverridden ? overriding(own, reader) : own,
-    ...{ tiers, groups, nodes: nodesOf(named, reader) },
+    tiers,
+    groups,
+    nodes: nodesOf(named, reader),
   };
 }
 

@@ -88,8 +88,14 @@ function whyRefused(
 }
 
 const base = ({ key, line, value }: YamlEntry): Carried => ({
-  ...{ line, oldKey: key, key, verdict: 'not supported', why: '' },
-  ...{ written: undefined, shown: shownValue(key, value), lost: false },
+  line,
+  oldKey: key,
+  key,
+  verdict: 'not supported',
+  why: '',
+  written: undefined,
+  shown: shownValue(key, value),
+  lost: false,
 });
 
 /** What names a secret in files of any program. */

@@ -44,7 +44,10 @@ const isListed = ({ allowed }: KeyInfo): boolean =>
   /as a list or separated by commas/.test(allowed);
 
 const asWritten = (written: string | readonly string[], how?: string): Converted => ({
-  ...{ ok: true, written, how, leftOut: [] },
+  ok: true,
+  written,
+  how,
+  leftOut: [],
 });
 
 function convertText(key: Entry, text: string, env: Environment, info: KeyInfo): Converted {

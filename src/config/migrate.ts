@@ -78,7 +78,9 @@ export function migrate(
 function linesOf({ oldName, name, line, dead, carried, further }: Block): MigratedLine[] {
   const section = printable(oldName);
   const others = further.map((other) => ({
-    ...{ line: other.line, key: printable(other.name), verdict: 'converted' as const },
+    line: other.line,
+    key: printable(other.name),
+    verdict: 'converted' as const,
     why: `one section with line ${line}`,
   }));
   const lines: MigratedLine[] = carried.map((one) => {
@@ -118,7 +120,11 @@ function blocksOf(file: OldFile, keys: AllKeys, env: Environment): Block[] {
   const stray = [
     ...file.loose.flatMap((entry) => unknownEntry(entry, why)),
     ...file.unread.map(({ line, text }) => ({
-      ...{ line, oldKey: 'line', key: 'line', written: undefined, shown: withoutValue(text) },
+      line,
+      oldKey: 'line',
+      key: 'line',
+      written: undefined,
+      shown: withoutValue(text),
       lost: false,
       verdict: 'not supported' as const,
       why: 'is neither a section nor a key with a value',
@@ -126,7 +132,11 @@ function blocksOf(file: OldFile, keys: AllKeys, env: Environment): Block[] {
   ];
   if (stray.length > 0) {
     blocks.push({
-      ...{ oldName: '', name: '', line: undefined, further: [], dead: undefined },
+      oldName: '',
+      name: '',
+      line: undefined,
+      further: [],
+      dead: undefined,
       carried: stray,
     });
   }
@@ -279,8 +289,14 @@ const valueIn = ({ carried }: Block, key: string): unknown =>
 function add(block: Block, key: string, value: string, why: string): void {
   if (block.carried.some((one) => one.key === key)) return;
   block.carried.push({
-    ...{ line: undefined, oldKey: key, key, verdict: 'added', lost: false, shown: value },
-    ...{ why, written: value },
+    line: undefined,
+    oldKey: key,
+    key,
+    verdict: 'added',
+    lost: false,
+    shown: value,
+    why,
+    written: value,
   });
 }
 
@@ -301,8 +317,14 @@ function onlyObserve(blocks: readonly Block[]): boolean {
   const defaults = live.find(({ name }) => name === 'DEFAULT');
   if (defaults !== undefined && valueIn(defaults, 'scaling_mode') === undefined) {
     defaults.carried.push({
-      ...{ line: undefined, oldKey: 'scaling_mode', key: 'scaling_mode', verdict: 'added', why },
-      ...{ written: 'observe', shown: 'observe', lost: false },
+      line: undefined,
+      oldKey: 'scaling_mode',
+      key: 'scaling_mode',
+      verdict: 'added',
+      why,
+      written: 'observe',
+      shown: 'observe',
+      lost: false,
     });
   }
   return true;

@@ -143,11 +143,21 @@ export function whyUnbound(blocks: readonly Block[]): Refusal | undefined {
 }
 
 const blockOf = (name: string) => ({
-  ...{ oldName: name, name, line: undefined, further: [], dead: undefined },
+  oldName: name,
+  name,
+  line: undefined,
+  further: [],
+  dead: undefined,
 });
 
 const added = (key: string, value: string | readonly string[], why: string): Carried => ({
-  ...{ line: undefined, oldKey: key, key, verdict: 'added', why, written: value, lost: false },
+  line: undefined,
+  oldKey: key,
+  key,
+  verdict: 'added',
+  why,
+  written: value,
+  lost: false,
   shown: typeof value === 'string' ? value : value.join(', '),
 });
 

@@ -10,8 +10,12 @@ import type { YamlEntry, YamlMap, YamlNode } from './yaml.ts';
  */
 
 const VARIABLES = [
-  ...(['PROXMOX_HOST', 'PROXMOX_PORT', 'PROXMOX_USER'] as const),
-  ...(['PROXMOX_TOKEN_NAME', 'PROXMOX_TOKEN_VALUE', 'PROXMOX_PASSWORD'] as const),
+  'PROXMOX_HOST',
+  'PROXMOX_PORT',
+  'PROXMOX_USER',
+  'PROXMOX_TOKEN_NAME',
+  'PROXMOX_TOKEN_VALUE',
+  'PROXMOX_PASSWORD',
 ];
 type Variable = (typeof VARIABLES)[number];
 type Given = ReadonlySet<Variable>;
@@ -129,7 +133,8 @@ const isToken = (given: Given): boolean =>
 /** Why nobody could log in with what is given and what the entry of the file has. */
 function whyHalfALogin(one: YamlEntry | undefined, given: Given): Complaint | undefined {
   const lacks = (variable: Variable, what: string): Complaint => ({
-    ...{ variable, message: `is not set, and ${what}; set it, or unset the others` },
+    variable,
+    message: `is not set, and ${what}; set it, or unset the others`,
   });
   const isUser = given.has('PROXMOX_USER');
   if (isToken(given) && given.has('PROXMOX_PASSWORD')) {
@@ -178,9 +183,11 @@ const nodeEntry = (
   line: number,
   keys: Iterable<readonly [string, string]>,
 ): YamlEntry => ({
-  ...{ key: name, line },
+  key: name,
+  line,
   value: {
-    ...{ kind: 'map', line },
+    kind: 'map',
+    line,
     entries: [...keys].map(([key, text]) => ({ key, line, value: { kind: 'text', text, line } })),
   },
 });
@@ -198,7 +205,8 @@ function withLogin(file: YamlEntry, one: YamlEntry, given: Given): YamlEntry {
   const changed: YamlEntry = { ...one, value: { ...own, entries } };
   const all = file.value.kind === 'map' ? file.value.entries : [];
   const nodes: YamlMap = {
-    ...{ kind: 'map', line: file.line },
+    kind: 'map',
+    line: file.line,
     entries: all.map((entry) => (entry === one ? changed : entry)),
   };
   return { ...file, value: nodes };

@@ -118,7 +118,12 @@ type Key = keyof NodeValues & string;
 
 const KEYS_OF = {
   api: [
-    ...(['token_id', 'token_secret', 'password', 'ca_file', 'fingerprint', 'verify_tls'] as const),
+    'token_id',
+    'token_secret',
+    'password',
+    'ca_file',
+    'fingerprint',
+    'verify_tls',
     'memory_shrink',
   ],
   ssh: ['identity_file', 'known_hosts', 'jump'],

@@ -99,7 +99,13 @@ export const forChannel = <T>(values: PerChannel<T>, channel: MessageChannel): T
 export const CHANNEL_NAMES: readonly string[] = MESSAGE_CHANNELS;
 
 export const WEEKDAYS = [
-  ...(['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const),
+  'monday',
+  'tuesday',
+  'wednesday',
+  'thursday',
+  'friday',
+  'saturday',
+  'sunday',
 ] as const;
 export type Weekday = (typeof WEEKDAYS)[number];
 

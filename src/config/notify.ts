@@ -95,15 +95,19 @@ export function notifyConfig(values: Values): NotifyConfig {
       values.gotify_url === ''
         ? undefined
         : {
-            ...{ url: values.gotify_url, token: values.gotify_token },
+            url: values.gotify_url,
+            token: values.gotify_token,
             priority: values.gotify_priority,
           },
     email:
       values.smtp_server === ''
         ? undefined
         : {
-            ...{ server: values.smtp_server, port: values.smtp_port },
-            ...{ security: values.smtp_security, from: values.smtp_from, to: values.smtp_to },
+            server: values.smtp_server,
+            port: values.smtp_port,
+            security: values.smtp_security,
+            from: values.smtp_from,
+            to: values.smtp_to,
             login: username === '' ? undefined : { username, password },
           },
     ntfy: values.ntfy_url === '' ? undefined : { url: values.ntfy_url, token: values.ntfy_token },
@@ -111,7 +115,8 @@ export function notifyConfig(values: Values): NotifyConfig {
       values.webhook_url === ''
         ? undefined
         : {
-            ...{ url: values.webhook_url, token: values.webhook_token },
+            url: values.webhook_url,
+            token: values.webhook_token,
             body: values.webhook_body || bodyOf(values.webhook_format),
             ...(isPut(values.webhook_format) && { put: true }),
           },

@@ -56,7 +56,11 @@ interface IniState {
 
 function readIni(lines: readonly string[]): OldFile {
   const state: IniState = {
-    ...{ sections: [], loose: [], unread: [], comments: new Map(), asides: new Map() },
+    sections: [],
+    loose: [],
+    unread: [],
+    comments: new Map(),
+    asides: new Map(),
     last: undefined,
   };
   for (const [index, line] of lines.entries()) readIniLine(line, index + 1, state);

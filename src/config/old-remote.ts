@@ -90,7 +90,9 @@ const refuse = (line: number, what: string, why: string): Remote => ({
 type At = (key: string) => Found | undefined;
 
 const written = (key: string, { text, line }: Found): Written => ({
-  ...{ key, value: yamlScalar(text.trim()), line },
+  key,
+  value: yamlScalar(text.trim()),
+  line,
 });
 
 /** As a reference, so that it is not copied. */
@@ -130,8 +132,11 @@ function byApi(host: Found, node: Found | undefined, own: string, at: At): Remot
   return {
     ok: true,
     host: {
-      ...{ connection: 'api', host: address.replace(/^\[([^\]]*)\]$/, '$1'), line: host.line },
-      ...{ called: node?.text.trim() ?? 'proxmox', node: node?.text.trim() },
+      connection: 'api',
+      host: address.replace(/^\[([^\]]*)\]$/, '$1'),
+      line: host.line,
+      called: node?.text.trim() ?? 'proxmox',
+      node: node?.text.trim(),
       login: [...(port ? [written('port', port)] : []), login, secret.key, ...open],
       variables: secret.variables,
     },
@@ -153,8 +158,13 @@ function bySsh(host: Found, at: At, report: ForeignReport): Remote {
   return {
     ok: true,
     host: {
-      ...{ connection: 'ssh', host: host.text.trim(), line: host.line, login, variables: [] },
-      ...{ called: isName?.[0] ?? 'proxmox', node: undefined },
+      connection: 'ssh',
+      host: host.text.trim(),
+      line: host.line,
+      login,
+      variables: [],
+      called: isName?.[0] ?? 'proxmox',
+      node: undefined,
     },
   };
 }

@@ -21,14 +21,20 @@ export function onNode(config: Config, node: string): ConfigOnNode {
     ids.flatMap((one) => (isHere(one, here) ? [{ from: one.from, to: one.to }] : []));
   const own = ({ ids, names, tags }: Selector): Selector => ({
     ids: members(ids),
-    ...{ names: texts(names), tags: texts(tags) },
+    names: texts(names),
+    tags: texts(tags),
   });
   return deepFreeze({
-    ...{ ...config, here: node, isFar: entry !== undefined, ignored: own(config.ignored) },
+    ...config,
+    here: node,
+    isFar: entry !== undefined,
+    ignored: own(config.ignored),
     defaults: policyOn(config.defaults, entry),
     tiers: config.tiers.map((tier) => ({
-      ...{ ...tier, policy: policyOn(tier.policy, entry) },
-      ...{ containers: own(tier.containers), machines: own(tier.machines) },
+      ...tier,
+      policy: policyOn(tier.policy, entry),
+      containers: own(tier.containers),
+      machines: own(tier.machines),
     })),
     groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
   });

@@ -71,7 +71,9 @@ export const PRESETS = {
   gitlab: {
     because: 'It is a dozen services, which take minutes to start and end if one of them is killed',
     values: {
-      ...{ min_cores: 2, min_memory: 4096, behaviour: 'conservative' },
+      min_cores: 2,
+      min_memory: 4096,
+      behaviour: 'conservative',
       start_grace_seconds: 1800,
     },
   },
@@ -104,7 +106,9 @@ export const PRESETS = {
   minecraft: {
     because: 'The heap of its Java machine has a fixed size, and players feel every missing core',
     values: {
-      ...{ min_cores: 2, min_memory: 2048, behaviour: 'conservative' },
+      min_cores: 2,
+      min_memory: 2048,
+      behaviour: 'conservative',
       cpu_upper_threshold: 70,
     },
     also: ['papermc', 'crafty', 'pterodactyl'],

@@ -145,7 +145,8 @@ function presetTier(preset: PresetName, members: readonly Measured[], cpus: numb
   const leastMib = Math.min(...members.map(({ memoryMib }) => memoryMib));
   const leastCores = Math.min(...members.map(({ cores }) => cores ?? cpus));
   return {
-    ...{ name: `TIER_${preset}`, members },
+    name: `TIER_${preset}`,
+    members,
     why: `seem to run ${preset}, ${[...hows].join(' and ')}`,
     settings: [
       ['preset', preset],
@@ -161,7 +162,8 @@ const setting = (key: string, counts: boolean, value: number): Setting[] =>
 function busyTier(members: readonly Measured[], grantable: number, cpus: number): ProposedTier {
   const largest = largestCores(members, cpus);
   return {
-    ...{ name: 'TIER_busy', members },
+    name: 'TIER_busy',
+    members,
     why: 'used nearly all of their CPU, at least for a moment',
     settings: [
       ['scaling_mode', 'boost'],
@@ -174,7 +176,8 @@ function busyTier(members: readonly Measured[], grantable: number, cpus: number)
 function fullTier(members: readonly Measured[], mostMib: number): ProposedTier {
   const largest = largestMib(members);
   return {
-    ...{ name: 'TIER_memory', members },
+    name: 'TIER_memory',
+    members,
     why: 'used three quarters of their memory or more',
     settings: [
       ['memory_upper_threshold', '75'],
@@ -187,7 +190,8 @@ function fullTier(members: readonly Measured[], mostMib: number): ProposedTier {
 
 function idleTier(members: readonly Measured[], cpus: number): ProposedTier {
   return {
-    ...{ name: 'TIER_idle', members },
+    name: 'TIER_idle',
+    members,
     why: 'did next to nothing',
     settings: [
       ['memory_lower_threshold', '30'],
@@ -231,7 +235,8 @@ export function proposalText(
   const left = (one: Measured): boolean => !ignored.includes(one.vmid);
   return `${[
     ...commentLines(head, ''),
-    ...['', 'DEFAULT:'],
+    '',
+    'DEFAULT:',
     ...modeLines(observe, adaptive ? 'adaptive' : 'threshold'),
     ...commentLines(COMMENTS.ignore_lxc, '  '),
     ...yamlLines('ignore_lxc', ignored.map(String), '  '),

@@ -34,7 +34,9 @@ export type Unit = '' | 'MiB' | 'seconds' | 'minutes' | 'days' | 'hours' | 'perc
 
 const SIZES: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
 const OF_UNIT: Readonly<Partial<Record<Unit, number>>> = {
-  ...{ seconds: 1, minutes: 60, days: 86_400 },
+  seconds: 1,
+  minutes: 60,
+  days: 86_400,
 };
 
 /** The units that a number of that kind may have, for a message; undefined if it has none. */

@@ -278,7 +278,8 @@ function checkPaths(
       ? []
       : [
           {
-            ...{ key: 'metrics_textfile', called: 'metrics_textfile' },
+            key: 'metrics_textfile',
+            called: 'metrics_textfile',
             path: plain(values.metrics_textfile),
           },
         ]),

@@ -70,11 +70,14 @@ const byOwnTag: WayIn = ({ ownTag }, { tags }) =>
  * the admin wrote down comes before what a container's owner can write, unless the admin says
  * otherwise.
  */
-const WAYS: readonly WayIn[] = [...[asListed(byId), asListed(byName), byOwnTag, asListed(byTag)]];
+const WAYS: readonly WayIn[] = [asListed(byId), asListed(byName), byOwnTag, asListed(byTag)];
 /** Without the tag that a container's owner alone decides on. */
 const LISTED: readonly WayIn[] = [asListed(byId), asListed(byName), asListed(byTag)];
 const WAYS_TAGS_FIRST: readonly WayIn[] = [
-  ...[byOwnTag, asListed(byId), asListed(byName), asListed(byTag)],
+  byOwnTag,
+  asListed(byId),
+  asListed(byName),
+  asListed(byTag),
 ];
 
 interface Claim {
@@ -154,7 +157,9 @@ export const machineWishes = (config: ConfigOnNode) => ({
 
 /** For looking only, as a rollback does: also at those that nobody wants managed any more. */
 export const seeingAll = (config: Config): Config => ({
-  ...{ ...config, managed: 'all', manageVms: true },
+  ...config,
+  managed: 'all',
+  manageVms: true,
 });
 
 /** What keeps a container from being changed; undefined if nothing does. */

@@ -114,7 +114,9 @@ const metrics = ({ metrics_listen, metrics_token, metrics_textfile }: Values) =>
 const http = (values: Values) => {
   const { http_tls_cert: cert, http_tls_key: key } = values;
   return {
-    ...{ listen: values.http_listen, tokens: values.http_tokens, hosts: values.http_hosts },
+    listen: values.http_listen,
+    tokens: values.http_tokens,
+    hosts: values.http_hosts,
     tls: cert === '' || key === '' ? undefined : { cert, key },
     behindProxy: values.http_behind_proxy,
   } as const;

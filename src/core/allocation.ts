@@ -59,7 +59,9 @@ export const isEmpty = (part: Partial<Allocation>): boolean =>
 
 /** Nothing but the values, of a configuration for example. */
 export const allocationOf = ({ cores, cpuLimit, memoryMib }: Allocation): Allocation => ({
-  ...{ cores, cpuLimit, memoryMib },
+  cores,
+  cpuLimit,
+  memoryMib,
 });
 
 export const pick = (from: Allocation, levers: readonly Lever[]): Partial<Allocation> =>

@@ -64,7 +64,10 @@ export function arbitrate(one: ScalingCase, times: Times): Verdict {
  * knows by itself how often what it takes is needed again.
  */
 const WAITS_FOR_NO_CALM: ReadonlySet<Rule> = new Set([
-  ...(['boost-end', 'above-maximum', 'host-emergency', 'learnt'] as const),
+  'boost-end',
+  'above-maximum',
+  'host-emergency',
+  'learnt',
 ]);
 
 function loudest(one: ScalingCase, times: Times): Verdict {
@@ -99,7 +102,11 @@ function loudest(one: ScalingCase, times: Times): Verdict {
 const atPresent = ({ threshold, seen }: ScalingCase): Verdict => threshold(averaged(seen, 1));
 
 const grown = (rule: Rule, after: number, measured: Measured): Verdict => ({
-  ...{ verdict: 'grow', after, rule, limits: [], measured },
+  verdict: 'grow',
+  after,
+  rule,
+  limits: [],
+  measured,
 });
 
 /** What has just grown is on its way, and is not surplus. */

@@ -80,7 +80,10 @@ const unitOf = (decision: Decision): CpuUnit => decision.unit ?? 'cores';
 
 /** While these hold, what a guest could do without is not known. */
 const BARS_LESS: ReadonlySet<HoldReason['kind']> = new Set<HoldReason['kind']>([
-  ...(['missing', 'need-unseen', 'day-unseen', 'balloon-moves'] as const),
+  'missing',
+  'need-unseen',
+  'day-unseen',
+  'balloon-moves',
 ]);
 
 /** The change, why it must not be made, or undefined if it has so much already. */
@@ -119,9 +122,14 @@ function judge(
   if (settable.verdict === 'hold') return explainHold({ ...asHold(decision), ...settable });
   const { vmid, name, kind } = decision;
   return {
-    ...{ vmid, name, ...(kind && { kind }), resource, ...settable },
+    vmid,
+    name,
+    ...(kind && { kind }),
+    resource,
+    ...settable,
     ...(decision.unit && { unit: decision.unit }),
-    ...{ priority: HIGHEST_PRIORITY, askedBy: asked.by },
+    priority: HIGHEST_PRIORITY,
+    askedBy: asked.by,
     ...(asked.boostMs !== undefined && { boostMs: asked.boostMs }),
   };
 }
@@ -129,5 +137,7 @@ function judge(
 const HIGHEST_PRIORITY = 100;
 
 const asHold = ({ vmid, name, resource }: Decision): Pick<Hold, 'vmid' | 'name' | 'resource'> => ({
-  ...{ vmid, name, resource },
+  vmid,
+  name,
+  resource,
 });

@@ -52,8 +52,11 @@ const LAG_MS = 60_000;
 export function seeDay(before: DaySeen | undefined, look: DayLook): DaySeen {
   const { usedMib, upMs, wallMs } = look;
   const fresh: DaySeen = {
-    ...{ sinceMs: wallMs, atMs: wallMs },
-    ...{ openMs: milliseconds(0), openMib: usedMib, hours: [] },
+    sinceMs: wallMs,
+    atMs: wallMs,
+    openMs: milliseconds(0),
+    openMib: usedMib,
+    hours: [],
   };
   if (before === undefined) return fresh;
   const sinceMs = wallMs - before.atMs;

@@ -74,7 +74,10 @@ const PENDING_THAT_MATTER: ReadonlySet<string> = new Set(['cores', 'cpulimit', '
 
 /** `qm set` tries all that is pending again. What only counts at the start is no hindrance. */
 const PENDING_OF_MACHINES: ReadonlySet<string> = new Set([
-  ...['vcpus', 'cpulimit', 'memory', 'balloon'],
+  'vcpus',
+  'cpulimit',
+  'memory',
+  'balloon',
 ]);
 
 /** With what holds for all containers alike. */
@@ -106,7 +109,10 @@ function decideContainer(
   }
   const guest = config.value;
   const skip = (because: SkipReason): Skip => ({
-    ...{ vmid, name: guest.name, ...kindOf(guest), because },
+    vmid,
+    name: guest.name,
+    ...kindOf(guest),
+    because,
   });
   const management = input.manage(guest);
   if (management.kind === 'ignored') return skip(management);
@@ -302,8 +308,11 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const waiting =
     isForWaiting(policy, cpuLimit, has) && guest.reaches === undefined
       ? withWaiting(judged, {
-          ...{ cpu, hostBusy: state.hostCpu?.busy, nowMs: input.nowMs },
-          ...{ step: policy.cpu.minIncrement, waited: record.cores.waited },
+          cpu,
+          hostBusy: state.hostCpu?.busy,
+          nowMs: input.nowMs,
+          step: policy.cpu.minIncrement,
+          waited: record.cores.waited,
         })
       : judged;
   const said = whyNoMoreCpus(guest, waiting, policy.cpu.unit, policy.cpu.max);

@@ -68,9 +68,20 @@ export interface Observed {
 /** @param levels how many levels the tails have; 0 for memory */
 export function newLearnt(atMs: number, levels: number): Learnt {
   return {
-    ...{ atMs, openMs: 0, openSum: 0, openPeak: 0, slots: 0, jumps: 0, rise: 0, last: 0 },
-    ...{ hour: hourOf(atMs), plainError: 0, rhythmError: 0 },
-    ...{ values: 0, strides: 0, swings: 0 },
+    atMs,
+    openMs: 0,
+    openSum: 0,
+    openPeak: 0,
+    slots: 0,
+    jumps: 0,
+    rise: 0,
+    last: 0,
+    hour: hourOf(atMs),
+    plainError: 0,
+    rhythmError: 0,
+    values: 0,
+    strides: 0,
+    swings: 0,
     recent: new Float32Array(RECENT_SLOTS),
     hours: new Float32Array(HOURS_KEPT),
     week: new Float32Array(HOURS_A_WEEK),

@@ -25,7 +25,10 @@ export type LineLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
 
 /** As syslog(3) numbers them. */
 export const SYSLOG_PRIORITIES: Readonly<Record<LineLevel, number>> = {
-  ...{ ERROR: 3, WARNING: 4, INFO: 6, DEBUG: 7 },
+  ERROR: 3,
+  WARNING: 4,
+  INFO: 6,
+  DEBUG: 7,
 };
 
 /** What a line is about, for searches by facts instead of words. */

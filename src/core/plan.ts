@@ -94,9 +94,7 @@ const isPresent = (change: Change | undefined): change is Change => change !== u
 /** Shrinking makes room, so it comes first. */
 const rank = (change: PlannedChange): number => (growthOf(change).length === 0 ? 0 : 1);
 
-const STARVES: ReadonlySet<Rule | undefined> = new Set([
-  ...(['oom-kill', 'limit-hit', 'rising'] as const),
-]);
+const STARVES: ReadonlySet<Rule | undefined> = new Set(['oom-kill', 'limit-hit', 'rising']);
 
 /** Who was killed or held back for want of memory, or is about to be. */
 const starvation = ({ memory }: PlannedChange): number => (STARVES.has(memory?.rule) ? 1 : 0);

@@ -31,7 +31,8 @@ export function givenTo(running: ReadonlyMap<Vmid, GuestConfig>, hostCpus: numbe
 }
 
 export const poolBefore = ({ coresCeiling, memoryMib }: Budget): Pool => ({
-  ...{ cores: coresCeiling, memoryMib },
+  cores: coresCeiling,
+  memoryMib,
 });
 
 /** The pool after the changes: more by what came back, less by what went out; never below 0. */

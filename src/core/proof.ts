@@ -107,7 +107,9 @@ export function askFor(now: MemoryCounters, limitMib: number): Ask {
   if (over > cache) {
     const numbers = numbersOf(now, now, wanted, bytes(0));
     const because: Unproven = {
-      ...{ kind: 'beyond-cache', cacheMib: bytesToMib(cache), numbers },
+      kind: 'beyond-cache',
+      cacheMib: bytesToMib(cache),
+      numbers,
     };
     return { kind: 'beyond-cache', because };
   }

@@ -101,10 +101,20 @@ export function countedMemory(inUse: Bytes, limitBytes: Bytes): MemoryCounters {
   // What QEMU needs for itself is in the figure of its process.
   const usedBytes = bytes(Math.min(inUse, limitBytes));
   return {
-    ...{ currentBytes: usedBytes, limitBytes, swapBytes: bytes(0), anonBytes: usedBytes },
-    ...{ shmemBytes: bytes(0), activeFileBytes: bytes(0), inactiveFileBytes: bytes(0) },
-    ...{ unevictableBytes: bytes(0), slabUnreclaimableBytes: bytes(0) },
-    ...{ slabReclaimableBytes: bytes(0), refaults: 0, limitHits: 0, oomKills: 0, ooms: undefined },
+    currentBytes: usedBytes,
+    limitBytes,
+    swapBytes: bytes(0),
+    anonBytes: usedBytes,
+    shmemBytes: bytes(0),
+    activeFileBytes: bytes(0),
+    inactiveFileBytes: bytes(0),
+    unevictableBytes: bytes(0),
+    slabUnreclaimableBytes: bytes(0),
+    slabReclaimableBytes: bytes(0),
+    refaults: 0,
+    limitHits: 0,
+    oomKills: 0,
+    ooms: undefined,
     own: undefined,
     countsCache: true,
   };
@@ -133,7 +143,9 @@ export interface CrowdedSince {
 export function onPvestatd(verdict: Verdict, usage: MemoryUsage, since: CrowdedSince): Verdict {
   const measured = { ...verdict.measured, countsCache: true as const };
   const held = (because: Omit<CountsCache, 'kind'>): Verdict => ({
-    ...{ verdict: 'hold', because: { kind: 'counts-cache', ...because }, measured },
+    verdict: 'hold',
+    because: { kind: 'counts-cache', ...because },
+    measured,
   });
   if (verdict.verdict === 'hold') return { ...verdict, measured };
   if (verdict.verdict === 'shrink') return held({ why: 'no-shrink' });

@@ -14,8 +14,17 @@ export interface SavedLearnt {
 export const LEARNT_VERSION = 1;
 
 const SCALARS = [
-  ...(['atMs', 'openMs', 'openSum', 'openPeak', 'slots', 'jumps', 'rise', 'last'] as const),
-  ...(['hour', 'plainError', 'rhythmError'] as const),
+  'atMs',
+  'openMs',
+  'openSum',
+  'openPeak',
+  'slots',
+  'jumps',
+  'rise',
+  'last',
+  'hour',
+  'plainError',
+  'rhythmError',
 ] as const;
 /** What an earlier release of the same version does not have, and begins with nothing. */
 const LATER: ReadonlySet<string> = new Set(['rise']);

@@ -99,7 +99,10 @@ export function toSaved(
   { nowMs, wallMs }: Instant,
 ): SavedState & { readonly learnt: SavedLearnt } {
   return {
-    ...{ version: SAVED_VERSION, boot: boot ?? '', savedMs: nowMs, savedWallMs: wallMs },
+    version: SAVED_VERSION,
+    boot: boot ?? '',
+    savedMs: nowMs,
+    savedWallMs: wallMs,
     guests: Array.from(state.guests, ([vmid, record]) => [vmid, savedGuest(record)] as const),
     learnt: saveLearnt(learntOf(state)),
   };
@@ -111,8 +114,17 @@ function savedGuest(record: GuestRecord): SavedGuest {
   const { shortages, day } = record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
-    ...{ identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange },
-    ...{ shortages, day },
+    identity,
+    grantMib,
+    failure,
+    oomFloor,
+    known,
+    given,
+    intended,
+    unsettled,
+    lastChange,
+    shortages,
+    day,
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),

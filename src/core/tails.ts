@@ -170,7 +170,9 @@ export function lately(learnt: Learnt, now: number): Lately {
   const motion = motionOf(learnt);
   return {
     ...motion,
-    ...{ now, hour, day: Math.max(hour, peakOfDay(learnt)) },
+    now,
+    hour,
+    day: Math.max(hour, peakOfDay(learnt)),
     totals: FADES.map((fade) => (1 - fade ** slots) / (1 - fade)),
     constant:
       WEIGHTS.constant +

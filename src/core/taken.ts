@@ -28,13 +28,15 @@ const MOST_FLAPS = 6;
 
 /** What is given for a while, or given back by plan, says nothing of the shrink before it. */
 const NO_FLAP: ReadonlySet<Rule> = new Set([
-  ...(['saturated', 'peak-again', 'below-minimum', 'waiting', 'in-force'] as const),
+  'saturated',
+  'peak-again',
+  'below-minimum',
+  'waiting',
+  'in-force',
 ]);
 
 /** The end of something, or a limit that is put right, takes nothing that it had for good. */
-const TAKES_NOTHING: ReadonlySet<Rule> = new Set([
-  ...(['boost-end', 'waiting-undone', 'in-force'] as const),
-]);
+const TAKES_NOTHING: ReadonlySet<Rule> = new Set(['boost-end', 'waiting-undone', 'in-force']);
 
 type Step = Pick<Change, 'verdict' | 'rule'> & { readonly measured: { readonly before: number } };
 

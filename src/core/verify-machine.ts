@@ -70,7 +70,9 @@ export function verifyMachine(
 
 const CONFIRMED = { kind: 'confirmed' } as const;
 const NAMES: Readonly<Record<Lever, string>> = {
-  ...{ cores: 'vcpus', cpuLimit: 'cpulimit', memoryMib: 'memory' },
+  cores: 'vcpus',
+  cpuLimit: 'cpulimit',
+  memoryMib: 'memory',
 };
 
 function partOf(

@@ -329,9 +329,15 @@ export class Groups {
     const { states, save, world } = this.#parts;
     const now = JSON.stringify(
       [...states].map(([label, { reservation, ...state }]) => [
-        ...[label, state.desired, state.changedMs, state.snapshot],
-        ...[state.snapshotBoot, state.snapshotMs],
-        ...[reservation?.nonce, reservation?.pid, reservation?.ended],
+        label,
+        state.desired,
+        state.changedMs,
+        state.snapshot,
+        state.snapshotBoot,
+        state.snapshotMs,
+        reservation?.nonce,
+        reservation?.pid,
+        reservation?.ended,
       ]),
     );
     if (now === this.#saved) return true;
@@ -377,7 +383,10 @@ export class Groups {
     const { world } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     const running: Running = {
-      ...{ policy, step, sinceMs: nowMs, saidMs: nowMs },
+      policy,
+      step,
+      sinceMs: nowMs,
+      saidMs: nowMs,
       lastLine: () => '',
     };
     this.#running.add(running);

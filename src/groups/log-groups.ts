@@ -17,7 +17,9 @@ type Told = Pick<GroupWorld, 'log' | 'journal'>;
 const who = ({ label }: GroupPolicy): string => `Group ${label}`;
 
 const about = ({ label: group }: GroupPolicy, event: string, vmid?: Vmid): LineFacts => ({
-  ...{ component: 'groups', group, event },
+  component: 'groups',
+  group,
+  event,
   ...(vmid !== undefined && { vmid }),
 });
 
@@ -143,7 +145,11 @@ function record(
   const address = 'address' in step ? step.address : undefined;
   const details = {
     ...(vmid !== policy.source && { name: hostnameOf(policy, vmid) }),
-    ...{ group: policy.label, status, step: step.kind, reason, wanted: state.desired },
+    group: policy.label,
+    status,
+    step: step.kind,
+    reason,
+    wanted: state.desired,
     ...(address !== undefined && { address }),
     ...facts,
   };

@@ -223,7 +223,11 @@ async function setOnboot(
 ): Promise<StepOutcome> {
   if ((settings.get('onboot') ?? '0') === value) return { kind: 'done' };
   return change(context, {
-    ...{ kind: 'set', vmid, digest, set: new Map([['onboot', value]]), remove: [] },
+    kind: 'set',
+    vmid,
+    digest,
+    set: new Map([['onboot', value]]),
+    remove: [],
   });
 }
 

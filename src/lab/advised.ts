@@ -18,7 +18,9 @@ export interface SizeTier {
 }
 
 export const advised = (advice: Recommendation, had: Had | undefined): Advised => ({
-  ...{ advice, had, tier: tierOf(advice) },
+  advice,
+  had,
+  tier: tierOf(advice),
 });
 
 const powerOfTwo = (value: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, value)));
@@ -39,8 +41,12 @@ const round = (value: number): number => Number(value.toPrecision(6));
 function adviceJson(advice: Advice, had: number | undefined, atLimit: number | undefined) {
   const { amount, peak, shortShare, slack } = advice;
   return {
-    ...{ recommended: amount, peak: round(peak), short: round(shortShare), slack: round(slack) },
-    ...{ had: had ?? null, saves: saved(had, advice) ?? null },
+    recommended: amount,
+    peak: round(peak),
+    short: round(shortShare),
+    slack: round(slack),
+    had: had ?? null,
+    saves: saved(had, advice) ?? null,
     at_limit: atLimit === undefined ? null : round(atLimit),
   };
 }
@@ -50,7 +56,10 @@ export type AdvisedJson = ReturnType<typeof advisedJson>;
 export const advisedJson = ({ advice, had, tier }: Advised) => {
   const { name, hours, cores, memory, sure } = advice;
   return {
-    ...{ container: name, hours: round(hours), sure, tier: tier.name },
+    container: name,
+    hours: round(hours),
+    sure,
+    tier: tier.name,
     cores: adviceJson(cores, had?.cores, had?.coresShort),
     memory_mb: memory === undefined ? null : adviceJson(memory, had?.memoryMib, had?.memoryShort),
   };

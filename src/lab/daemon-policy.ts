@@ -31,18 +31,27 @@ const unknown = missing('absent', 'a trace has none');
 const HOST: HostObservation = {
   cpus: present(AMPLE_CPUS),
   memory: present({
-    ...{ totalMib: AMPLE_MIB, availableMib: AMPLE_MIB },
-    ...{ arcReclaimableMib: mib(0), swapFreeMib: mib(0) },
+    totalMib: AMPLE_MIB,
+    availableMib: AMPLE_MIB,
+    arcReclaimableMib: mib(0),
+    swapFreeMib: mib(0),
   }),
-  ...{ load1: unknown, cpuTimes: unknown, vmMemoryMib: unknown },
-  ...{ cpuPressure: unknown, memoryPressure: unknown },
+  load1: unknown,
+  cpuTimes: unknown,
+  vmMemoryMib: unknown,
+  cpuPressure: unknown,
+  memoryPressure: unknown,
 };
 
 const RUNS = present({ populated: true, frozen: false });
 
 const HOST_POLICY: HostPolicy = {
-  ...{ reserveCpu: ratio(0), reserveMemoryMib: mib(0), overcommitRatio: 10, emergency: ratio(1) },
-  ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
+  reserveCpu: ratio(0),
+  reserveMemoryMib: mib(0),
+  overcommitRatio: 10,
+  emergency: ratio(1),
+  mostCpu: ratio(0.95),
+  mostMemory: ratio(1),
 };
 
 export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
@@ -59,8 +68,12 @@ export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
         const step = stepOf(seen, has, demand.stepS, nowMs);
         const record = recordOf(state, NOBODY);
         afterObservation(record, {
-          ...{ cpu: present(step.cpu), memory: hasMemory ? present(step.memory) : unknown },
-          ...{ between: undefined, policy, nowMs, wallMs: nowMs },
+          cpu: present(step.cpu),
+          memory: hasMemory ? present(step.memory) : unknown,
+          between: undefined,
+          policy,
+          nowMs,
+          wallMs: nowMs,
         });
         if (policy.scaling === 'boost') countSaturation(record, policy, step);
         for (const decision of decided(state, policy, step, has)) {
@@ -91,15 +104,29 @@ function stepOf(seen: StepSeen, has: Supply, stepS: number, nowMs: Milliseconds)
   return {
     nowMs,
     cpu: {
-      ...{ used, allowed, demand: cpuDemand(signs), pressure: undefined },
-      ...{ overMs: milliseconds(stepS * 1000), throttled: ratio(0) },
+      used,
+      allowed,
+      demand: cpuDemand(signs),
+      pressure: undefined,
+      overMs: milliseconds(stepS * 1000),
+      throttled: ratio(0),
     },
     memory: {
-      ...{ workingSetMib: inUse, currentMib: inUse, activeFileMib: none, cacheMib: none },
-      ...{ swapMib: none, lockedMib: none, limitMib: mib(has.memoryMib) },
-      ...{ newOomKills: seen.outOfMemory ? 1 : 0, newLimitHits: 0, refaultMibPerS: 0 },
-      ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: seen.outOfMemory },
-      ...{ slabMib: none, swapGrowthMib: none, pressure: undefined },
+      workingSetMib: inUse,
+      currentMib: inUse,
+      activeFileMib: none,
+      cacheMib: none,
+      swapMib: none,
+      lockedMib: none,
+      limitMib: mib(has.memoryMib),
+      newOomKills: seen.outOfMemory ? 1 : 0,
+      newLimitHits: 0,
+      refaultMibPerS: 0,
+      newOtherKills: { nested: 0, byHost: 0 },
+      nearLimit: seen.outOfMemory,
+      slabMib: none,
+      swapGrowthMib: none,
+      pressure: undefined,
     },
   };
 }
@@ -130,22 +157,38 @@ function decided(
 ): readonly Decision[] {
   const isLimit = policy.cpu.unit === 'cpulimit';
   const guest: GuestConfig = {
-    ...{ vmid: NOBODY, name: 'trace', tags: [], lock: undefined, template: false },
+    vmid: NOBODY,
+    name: 'trace',
+    tags: [],
+    lock: undefined,
+    template: false,
     cores: isLimit ? AMPLE_CPUS : has.cores,
     cpuLimit: isLimit ? cores(has.cores) : null,
-    ...{ memoryMib: mib(has.memoryMib), swapMib: mib(0), pendingKeys: [], digest: '' },
+    memoryMib: mib(has.memoryMib),
+    swapMib: mib(0),
+    pendingKeys: [],
+    digest: '',
     pins: [],
     identity: undefined,
   };
   const usage = {
-    ...{ cpu: present(cpu), memory: present(memory) },
-    ...{ cpusetCpus: undefined, effectiveCpus: undefined, life: RUNS },
-    ...{ cpuPressure: unknown, memoryPressure: unknown },
+    cpu: present(cpu),
+    memory: present(memory),
+    cpusetCpus: undefined,
+    effectiveCpus: undefined,
+    life: RUNS,
+    cpuPressure: unknown,
+    memoryPressure: unknown,
   };
   const { decisions } = decide({
     containers: [{ vmid: NOBODY, config: present(guest), state: { kind: 'running', usage } }],
     manage: () => ({ kind: 'managed', policy, mode: 'act', because: '' }),
-    ...{ host: HOST, hostPolicy: HOST_POLICY, state, nowMs, offPeak: false, holds: NO_HOLDS },
+    host: HOST,
+    hostPolicy: HOST_POLICY,
+    state,
+    nowMs,
+    offPeak: false,
+    holds: NO_HOLDS,
   });
   return decisions;
 }

@@ -80,6 +80,8 @@ export function usualStepS(timesS: readonly number[]): number {
 
 /** Within what a policy allows; what it leaves open is as for traces. */
 export const boundsOf = ({ cpu, memory }: Pick<ContainerPolicy, 'cpu' | 'memory'>): Bounds => ({
-  ...{ minCores: cpu.min, maxCores: cpu.max, minMib: memory.minMib },
+  minCores: cpu.min,
+  maxCores: cpu.max,
+  minMib: memory.minMib,
   maxMib: memory.maxMib ?? TRACE_BOUNDS.maxMib,
 });

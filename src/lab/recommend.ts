@@ -41,7 +41,9 @@ export function recommendationOf(demand: Demand, bounds: Bounds): Recommendation
   const cores = coresAdvice(cpu, stepS, bounds);
   const learntMemory = memory && learntOf(memory, stepS, 0, true);
   return {
-    ...{ name, hours, cores },
+    name,
+    hours,
+    cores,
     memory: memory && learntMemory && memoryAdvice(memory, learntMemory, bounds),
     sure: surenessOf(hours, learntMemory?.jumps ?? 0),
   };

@@ -96,8 +96,10 @@ export function replay(
     }
     if (index + 1 === steps) break;
     const seen: StepSeen = {
-      ...{ index, cpuUsed: Math.min(cpuWanted, cores) },
-      ...{ memoryUsedMib: Math.min(mibWanted, memoryMib), outOfMemory: mibWanted > memoryMib },
+      index,
+      cpuUsed: Math.min(cpuWanted, cores),
+      memoryUsedMib: Math.min(mibWanted, memoryMib),
+      outOfMemory: mibWanted > memoryMib,
     };
     play(seen, has);
     if (!counts) continue;

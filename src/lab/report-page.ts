@@ -135,7 +135,10 @@ function seriesOf(demand: Demand, policies: readonly LabPolicy[], bounds: Bounds
     return { policy: policy.name, cpu: thin(cores, every), memory: thin(mib, every) };
   });
   return {
-    ...{ name, stepS: stepS * every, cpu: thin(cpu, every), given },
+    name,
+    stepS: stepS * every,
+    cpu: thin(cpu, every),
+    given,
     memory: memory === undefined ? null : thin(memory, every),
   };
 }

@@ -21,9 +21,18 @@ export interface Tally {
 }
 
 export const newTally = (): Tally => ({
-  ...{ steps: 0, allocated: 0, demanded: 0, unused: 0 },
-  ...{ lacking: 0, shortSteps: 0, unavoidable: 0, killed: 0 },
-  ...{ resizes: 0, days: 0, daysBegun: 0, shortDays: 0 },
+  steps: 0,
+  allocated: 0,
+  demanded: 0,
+  unused: 0,
+  lacking: 0,
+  shortSteps: 0,
+  unavoidable: 0,
+  killed: 0,
+  resizes: 0,
+  days: 0,
+  daysBegun: 0,
+  shortDays: 0,
 });
 
 /** One step: what was there, what was wanted, and the most that could be given. */

@@ -233,8 +233,12 @@ function intend(
     record[resource].boost = boost;
   }
   record.intended = {
-    ...{ ...allocationOf(config), ...valuesAfter(planned) },
-    ...{ sinceMs, reasons, rules, boosts },
+    ...allocationOf(config),
+    ...valuesAfter(planned),
+    sinceMs,
+    reasons,
+    rules,
+    boosts,
   };
   if (config.reaches !== undefined) {
     const earlier = record.unsettled?.keys ?? [];
@@ -284,7 +288,8 @@ function putOff(
   life.shrinkRetry = retry;
   const seconds = Math.ceil((retry.retryAtMs - nowMs) / 1000);
   logOutcome(world, { vmid, name, ...kindOf(planned), memory }, 'unproven', {
-    ...{ cycle, note: `The limit stays: ${note}. Next try in ${seconds} s.` },
+    cycle,
+    note: `The limit stays: ${note}. Next try in ${seconds} s.`,
     proof: proofFacts(unproven),
   });
 }
@@ -295,8 +300,11 @@ function proofFacts(because: Unproven): Readonly<Record<string, unknown>> {
   const { wantedMib, askedMib, gotMib, currentMib } = because.numbers;
   const round = (value: number): number => Math.round(value * 10) / 10;
   return {
-    ...{ kind, wanted: round(wantedMib), asked: round(askedMib) },
-    ...{ got: round(gotMib), current: round(currentMib) },
+    kind,
+    wanted: round(wantedMib),
+    asked: round(askedMib),
+    got: round(gotMib),
+    current: round(currentMib),
   };
 }
 

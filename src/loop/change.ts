@@ -32,7 +32,11 @@ export async function carryOut(
   const reason = changesOf(planned).map(describe).join('. ');
   const purpose = { ...diffOf(before, target), reason };
   const wish = {
-    ...{ vmid, decidedOn, before, target, purpose },
+    vmid,
+    decidedOn,
+    before,
+    target,
+    purpose,
     ...(memory?.unplugs && { unplugs: true as const }),
     ...(memory && {
       lowering: {

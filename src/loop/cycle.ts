@@ -108,8 +108,13 @@ export async function runCycle(
     decide({ containers, host, holds: inHand, manage, hostPolicy, state, offPeak, nowMs: atMs }),
   );
   const available = budget({
-    ...{ host, policy: hostPolicy, containers, state, nowMs: atMs },
-    ...{ urgent: urgent !== undefined, comingMib },
+    host,
+    policy: hostPolicy,
+    containers,
+    state,
+    nowMs: atMs,
+    urgent: urgent !== undefined,
+    comingMib,
   });
   const due = asking?.decide(verdicts, observed.value, state) ?? dueOf(verdicts, urgent);
   const whole = timed('plan', () => plan(due, available));
@@ -127,8 +132,14 @@ export async function runCycle(
   }
 
   const context = {
-    ...{ cycle: state.cycle, observed: observed.value, headroom, atOnce, stop, save },
-    ...{ hands: dryRun ? undefined : world.hands, told: asking?.told },
+    cycle: state.cycle,
+    observed: observed.value,
+    headroom,
+    atOnce,
+    stop,
+    save,
+    hands: dryRun ? undefined : world.hands,
+    told: asking?.told,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
@@ -154,7 +165,9 @@ async function dropLeftBy(
 }
 
 const viewed = ({ clock }: World, { cycle }: LoopState, { spentMs }: Stopwatch) => ({
-  ...{ cycle, wallMs: clock.wallMs(), spentMs },
+  cycle,
+  wallMs: clock.wallMs(),
+  spentMs,
 });
 
 const NOBODY: Observed['holds'] = new Map();

@@ -138,12 +138,20 @@ export function afterHand(
 }
 
 const NOTHING_OF_OURS: Partial<ResourceRecord> = {
-  ...{ boost: undefined, offPeak: undefined, taken: undefined, waited: undefined },
+  boost: undefined,
+  offPeak: undefined,
+  taken: undefined,
+  waited: undefined,
 };
 
 /** Under these Proxmox VE leaves the values as they are: what differs then, a person has edited. */
 const KEEPING: ReadonlySet<string> = new Set([
-  ...['backup', 'disk', 'fstrim', 'mounted', 'snapshot', 'snapshot-delete'],
+  'backup',
+  'disk',
+  'fstrim',
+  'mounted',
+  'snapshot',
+  'snapshot-delete',
 ]);
 
 /**

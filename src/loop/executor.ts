@@ -108,12 +108,15 @@ async function set(
   wish.justBefore?.();
   const wasRunning = isRunning(world, vmid);
   const { outcome, result } = await how({
-    ...{ vmid, ...target, digest: decidedOn.digest },
+    vmid,
+    ...target,
+    digest: decidedOn.digest,
     ...(wish.unplugs && { unplugs: true }),
   });
   if (result.kind === 'overtaken') return result;
   return {
-    ...{ ...unlessStopped(world, decidedOn, wasRunning, result), backup: backup.path },
+    ...unlessStopped(world, decidedOn, wasRunning, result),
+    backup: backup.path,
     ...(isUnwritable(outcome) && { unwritable: outcome.message }),
   };
 }

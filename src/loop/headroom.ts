@@ -67,7 +67,11 @@ export function whyNotGiven(
   const running = runningNow(world);
   if (!running.ok) return running.detail;
   const { wholeMib } = budget({
-    ...{ host, policy, containers: [], nowMs: world.clock.monotonicMs(), urgent: false },
+    host,
+    policy,
+    containers: [],
+    nowMs: world.clock.monotonicMs(),
+    urgent: false,
     state: { guests: recordsOf(running.value), hostCpu: undefined },
   });
   if (!wholeMib.ok) return wholeMib.detail;

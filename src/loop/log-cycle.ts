@@ -145,7 +145,10 @@ export function logOutcome(
 function logJournal(world: World, change: Change, status: ChangeStatus, facts: Facts): void {
   const { vmid, resource, verdict, rule, limits, measured, after } = change;
   putOnRecord(world, {
-    ...{ kind: 'change', vmid, resource, direction: verdict === 'grow' ? 'up' : 'down' },
+    kind: 'change',
+    vmid,
+    resource,
+    direction: verdict === 'grow' ? 'up' : 'down',
     details: {
       name: change.name,
       ...kindOf(change),
@@ -231,7 +234,11 @@ const LOUD: ReadonlySet<Hold['because']['kind']> = new Set([
 
 /** Growth that the host cannot give now: an admin may want to know, once, and when it is over. */
 const REFUSED: ReadonlySet<string> = new Set<Hold['because']['kind']>([
-  ...(['host-busy', 'host-pressure', 'host-full', 'host-emergency', 'overcommit'] as const),
+  'host-busy',
+  'host-pressure',
+  'host-full',
+  'host-emergency',
+  'overcommit',
 ]);
 
 const heldLine = (hold: Hold): string => `${who(hold)}, ${hold.resource}: ${explainHold(hold)}`;

@@ -119,12 +119,21 @@ function record(
   after: RollbackValue,
 ): void {
   putOnRecord(world, {
-    ...{ kind: 'rollback', vmid, resource: what === 'memory' ? 'memory' : 'cores' },
+    kind: 'rollback',
+    vmid,
+    resource: what === 'memory' ? 'memory' : 'cores',
     details: {
-      ...{ name, ...kindOf({ kind: guest }), status: kind, before, after },
+      name,
+      ...kindOf({ kind: guest }),
+      status: kind,
+      before,
+      after,
       ...(what === 'cpulimit' && { unit: what }),
       reason: `rollback to backup ${backupId}`,
-      ...{ rollbackTo: backupId, backup, note, asked_by: askedBy },
+      rollbackTo: backupId,
+      backup,
+      note,
+      asked_by: askedBy,
       heldUntil: hold && new Date(hold.untilMs).toISOString(),
     },
   });

@@ -87,7 +87,10 @@ export function observe(
     const record = recordOf(state, vmid);
     if (isOther) endLife(record, nowMs);
     const seen = observeContainer(world, state, {
-      ...{ vmid, record, config, host },
+      vmid,
+      record,
+      config,
+      host,
       urgent: urgent !== undefined,
       policy: policyFor(config, manage),
     });
@@ -245,8 +248,13 @@ function observeContainer(
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = between?.last.identity === now.identity ? between : undefined;
   afterObservation(record, {
-    ...{ cpu, memory, policy, between: same, early: urgent },
-    ...{ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() },
+    cpu,
+    memory,
+    policy,
+    between: same,
+    early: urgent,
+    nowMs: clock.monotonicMs(),
+    wallMs: clock.wallMs(),
   });
   noteDay(record, now, { memory, policy, between: same, wallMs: clock.wallMs() });
   const share = shareOf(cpu);

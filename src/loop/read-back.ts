@@ -44,7 +44,9 @@ const asConfigured = (
   state: GuestState,
   liveCpuLimit: ReadBack['liveCpuLimit'],
 ): ReadBack => ({
-  ...{ state, config: { ok: true, value: config }, liveCpuLimit },
+  state,
+  config: { ok: true, value: config },
+  liveCpuLimit,
   liveMemoryMib: { ok: true, value: config.memoryMib },
   liveCpus: { ok: true, value: config.cores ?? undefined },
 });

@@ -157,7 +157,10 @@ function record(
   const { guest, resource, reason, unit, from, to, hasGrown } = change;
   const { vmid, name } = guest;
   putOnRecord(world, {
-    ...{ kind: 'change', vmid, resource, direction: hasGrown ? 'up' : 'down' },
+    kind: 'change',
+    vmid,
+    resource,
+    direction: hasGrown ? 'up' : 'down',
     details: { name, ...kindOf(guest), status, before: from, after: to, unit, reason, note, cycle },
   });
 }

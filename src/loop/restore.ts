@@ -117,7 +117,10 @@ async function change(
   const result = await apply(
     world,
     {
-      ...{ vmid, decidedOn: now, before, target },
+      vmid,
+      decidedOn: now,
+      before,
+      target,
       purpose: { ...diffOf(before, target), reason, rollbackTo: backupId },
       refuse: async () => {
         const { memoryMib } = target;

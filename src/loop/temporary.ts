@@ -17,7 +17,8 @@ import type { World } from '../ports.ts';
  */
 
 const instantOf = ({ clock }: World): Instant => ({
-  ...{ nowMs: clock.monotonicMs(), wallMs: clock.wallMs() },
+  nowMs: clock.monotonicMs(),
+  wallMs: clock.wallMs(),
 });
 
 /** Takes over what is on record of guests that are seen for the first time. */

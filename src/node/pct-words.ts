@@ -65,18 +65,29 @@ export function failureWords(exitCode: number, stderr: string): FailureWords {
 
 /** How warnings of Perl begin. They end in file and line, as its errors do, which are none. */
 const PERL_WARNINGS = [
-  ...['Use of uninitialized value', "Argument .* isn't numeric", 'Odd number of elements in'],
-  ...['Wide character in', 'Useless use of', 'Deep recursion on', 'substr outside of string'],
-  ...['Subroutine \\S+ redefined', '\\w+\\(\\) on (?:closed|unopened) filehandle'],
+  'Use of uninitialized value',
+  "Argument .* isn't numeric",
+  'Odd number of elements in',
+  'Wide character in',
+  'Useless use of',
+  'Deep recursion on',
+  'substr outside of string',
+  'Subroutine \\S+ redefined',
+  '\\w+\\(\\) on (?:closed|unopened) filehandle',
 ];
 
 /** Headings, usage lines and remarks that stand around the one line that says what went wrong. */
 const NOISE = new RegExp(
   [
-    ...['^400 ', '^USAGE', '^(?:pct|qm) [a-z]+ ', '^trying to acquire lock', '^\\s'],
+    '^400 ',
+    '^USAGE',
+    '^(?:pct|qm) [a-z]+ ',
+    '^trying to acquire lock',
+    '^\\s',
     // What went wrong with it follows.
     '^[a-z]+: hotplug problem - 400 ',
-    ...['^vm [0-9]+ - unable to parse', '^perl: warning:'],
+    '^vm [0-9]+ - unable to parse',
+    '^perl: warning:',
     // While a container is stopping.
     ...PERL_WARNINGS.map((warning) => `^${warning}.* at \\S+ line \\d+`),
     '^failed to read from command socket',

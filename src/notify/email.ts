@@ -33,14 +33,22 @@ async function deliver(
   const ca = caFile === undefined ? undefined : readCertificates(caFile);
   if (ca?.ok === false) return { ok: false, said: ca.message, fault: 'settings' };
   const { server, port, security } = settings;
-  const connection = new SMTPConnection({
-    ...{ host: server, port, name: letter.host, logger: false },
-    ...{ secure: security === 'tls', requireTLS: security === 'starttls' },
-    ...{ ignoreTLS: security === 'none', allowInternalNetworkInterfaces: true },
-    ...{ connectionTimeout: timeLimitMs, greetingTimeout: timeLimitMs },
-    ...{ socketTimeout: timeLimitMs, dnsTimeout: timeLimitMs },
+  const options: SMTPConnection.Options & { readonly allowInternalNetworkInterfaces: boolean } = {
+    host: server,
+    port,
+    name: letter.host,
+    logger: false,
+    secure: security === 'tls',
+    requireTLS: security === 'starttls',
+    ignoreTLS: security === 'none',
+    allowInternalNetworkInterfaces: true,
+    connectionTimeout: timeLimitMs,
+    greetingTimeout: timeLimitMs,
+    socketTimeout: timeLimitMs,
+    dnsTimeout: timeLimitMs,
     tls: { ...(ca?.ok && { ca: [...ca.value] }) },
-  });
+  };
+  const connection = new SMTPConnection(options);
   let giveUp = (): void => {};
   let timer: NodeJS.Timeout | undefined;
   const failure = new Promise<Delivery>((resolve) => {

@@ -30,7 +30,8 @@ function gotifyRequest({ url, token, priority }: GotifySettings, letter: Letter)
     // In a header, since addresses end up in the logs of servers.
     headers: { 'X-Gotify-Key': token, 'Content-Type': 'application/json' },
     body: JSON.stringify({
-      ...{ title, message: text },
+      title,
+      message: text,
       priority: Math.min(10, priority + SEVERITY_STEP[severity]),
     }),
   };

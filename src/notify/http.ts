@@ -47,7 +47,12 @@ export async function request(
   const way = await wayTo(target, proxy, caFile, ended.signal);
   if (typeof way === 'string') return { ok: false, said: way, fault: 'settings' };
   const sending: Sending = {
-    ...{ method, url, body, timeLimitMs, mostBytes: MAX_ANSWER_BYTES, agent: way?.agent },
+    method,
+    url,
+    body,
+    timeLimitMs,
+    mostBytes: MAX_ANSWER_BYTES,
+    agent: way?.agent,
     headers: { Connection: 'close', ...headers },
   };
   const sent = await send(sending, stop);
@@ -85,7 +90,9 @@ export function partsOf(address: string): URL | undefined {
 }
 
 export const NO_ADDRESS: Delivery = {
-  ...{ ok: false, said: 'its address in the configuration is none', fault: 'settings' },
+  ok: false,
+  said: 'its address in the configuration is none',
+  fault: 'settings',
 };
 
 interface Agents {

@@ -243,7 +243,10 @@ export class Messenger {
     const [from, time] = [this.#timestamp(firstMs), this.#timestamp(lastMs)];
     const when = lastMs - firstMs < 60_000 ? time : `${from} to ${time}`;
     return {
-      ...{ host, severity, time, atMs: lastMs },
+      host,
+      severity,
+      time,
+      atMs: lastMs,
       title: `lxc-autoscale on ${host}: ${titleOf(message)}`,
       text: `${when}\n${bodyOf(message)}`,
     };
@@ -272,15 +275,24 @@ export class Messenger {
 }
 
 const newLine = (route: Route, queue: Queue): Line => ({
-  ...{ route, queue, gathered: undefined, inFlight: undefined, timer: undefined },
-  ...{ trouble: undefined, sent: 0, failed: 0 },
+  route,
+  queue,
+  gathered: undefined,
+  inFlight: undefined,
+  timer: undefined,
+  trouble: undefined,
+  sent: 0,
+  failed: 0,
 });
 
 /** A message for `notify-test`, which goes past all queues and rules. */
 export function testLetter(host: string, atMs: Milliseconds): Letter {
   const time = createTimestamp(undefined)(atMs);
   return {
-    ...{ host, severity: 'info', time, atMs },
+    host,
+    severity: 'info',
+    time,
+    atMs,
     title: `lxc-autoscale on ${host}: test`,
     text: `${time}\nThis is a test. Messages of lxc-autoscale on ${host} arrive here.`,
   };

@@ -12,7 +12,9 @@ export interface NtfySettings {
 
 const PRIORITY: Readonly<Record<Severity, number>> = { info: 3, warning: 4, error: 5 };
 const TAG: Readonly<Record<Severity, string>> = {
-  ...{ info: 'information_source', warning: 'warning', error: 'rotating_light' },
+  info: 'information_source',
+  warning: 'warning',
+  error: 'rotating_light',
 };
 /** Of 4096 bytes; a longer message would arrive as a file. */
 const MAX_BYTES = 3800;
@@ -43,8 +45,11 @@ function ntfyRequest({ url, token }: NtfySettings, letter: Letter): HttpRequest 
       ...(token !== '' && { Authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({
-      ...{ topic: name, title, message: text },
-      ...{ priority: PRIORITY[severity], tags: [TAG[severity]] },
+      topic: name,
+      title,
+      message: text,
+      priority: PRIORITY[severity],
+      tags: [TAG[severity]],
     }),
   };
 }

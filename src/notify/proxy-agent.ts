@@ -88,8 +88,13 @@ class TunnelAgent extends HttpsAgent {
     const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
     const connect = this.proxy.protocol === 'https:' ? connectByTls : connectPlainly;
     const asked: ClientRequest = connect({
-      ...{ host: hostOf(this.proxy), port: portOf(this.proxy), method: 'CONNECT', path: authority },
-      ...{ headers: { Host: authority, ...loginOf(this.proxy) }, agent: false, signal: this.stop },
+      host: hostOf(this.proxy),
+      port: portOf(this.proxy),
+      method: 'CONNECT',
+      path: authority,
+      headers: { Host: authority, ...loginOf(this.proxy) },
+      agent: false,
+      signal: this.stop,
       ...(options.ca !== undefined && { ca: options.ca }),
     });
     const refused = ({ statusCode = 0, statusMessage = '' }: IncomingMessage): void => {

@@ -102,7 +102,7 @@ async function typeOf(path: string): Promise<number> {
 
 /** On a disk of this host: ext4, XFS, Btrfs, ZFS, tmpfs, overlayfs; see statfs(2). */
 const LOCAL_TYPES: ReadonlySet<number> = new Set([
-  ...[0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0x0102_1994, 0x794c_7630],
+  0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0x0102_1994, 0x794c_7630,
 ]);
 
 const PATH = '/usr/local/bin:/usr/bin:/bin';

@@ -4,7 +4,13 @@ import { whyNotTrusted } from './trusted-file.ts';
 
 /** `sendmail` of some mail systems lies in /usr/lib. */
 const USUAL_DIRECTORIES = [
-  ...['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/lib'],
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/usr/sbin',
+  '/usr/bin',
+  '/sbin',
+  '/bin',
+  '/usr/lib',
 ];
 
 /**

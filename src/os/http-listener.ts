@@ -36,7 +36,9 @@ export async function openHttpListener(settings: HttpListenerSettings): Promise<
 }
 
 const plain = (status: number, body: string): HttpAnswer => ({
-  ...{ status, type: 'text/plain; charset=utf-8', body: `${body}\n` },
+  status,
+  type: 'text/plain; charset=utf-8',
+  body: `${body}\n`,
 });
 
 async function respond(

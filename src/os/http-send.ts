@@ -51,7 +51,10 @@ export const send: Send = async (sending, stop) => {
   stop.addEventListener('abort', abort, { once: true });
   try {
     const response = await fetch(url, {
-      ...{ method, redirect: 'manual', size: mostBytes, signal: controller.signal },
+      method,
+      redirect: 'manual',
+      size: mostBytes,
+      signal: controller.signal,
       headers: { 'User-Agent': 'lxc-autoscale', ...headers },
       ...(body !== undefined && { body }),
       ...(agent !== undefined && { agent }),

@@ -60,7 +60,10 @@ interface HelperEvents {
 
 function startHelper(perl: string, socketPath: string, { ready, over }: HelperEvents): Helper {
   const child = spawn(perl, ['-e', PASS_ON, socketPath], {
-    ...{ env: {}, cwd: '/', detached: true, stdio: ['pipe', 'pipe', 'pipe'] },
+    env: {},
+    cwd: '/',
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => {

@@ -110,7 +110,10 @@ function sender(env: Readonly<Record<string, string>>, log: SupervisorOptions['l
 
   const sendNow = async (messages: readonly string[]): Promise<boolean> => {
     const result = await runCommand('systemd-notify', messages.flatMap(eachLine), {
-      ...{ env, stop, timeLimitMs: TIME_LIMIT_MS, stopGraceMs: 0 },
+      env,
+      stop,
+      timeLimitMs: TIME_LIMIT_MS,
+      stopGraceMs: 0,
       outputLimitBytes: OUTPUT_LIMIT_BYTES,
     });
     if (result.kind === 'exited' && result.exitCode === 0) return true;

@@ -30,8 +30,16 @@ export interface JsonJournal extends Journal {
 const MAX_LINE_LENGTH = 16 * 1024;
 const MAX_STRING_LENGTH = 1024;
 const LEADING = new Set([
-  ...['timestamp', 'proxmox_host', 'container_id', 'action', 'change'],
-  ...['time', 'event', 'resource', 'direction', 'by'],
+  'timestamp',
+  'proxmox_host',
+  'container_id',
+  'action',
+  'change',
+  'time',
+  'event',
+  'resource',
+  'direction',
+  'by',
 ]);
 
 /**

@@ -53,10 +53,16 @@ export function eventOf(line: string): LoggedEvent | undefined {
   if (time === '' || container === '') return undefined;
   return {
     isConfirmation: text('event') === 'confirmed' || text('action') === 'Confirm Cores',
-    ...{ time, node: text('proxmox_host'), group: text('group') },
-    ...{ container, kind: text('kind') === 'qemu' ? 'qemu' : undefined },
-    ...{ name: text('name'), action: journalLabel(event) },
-    ...{ before: text('before'), after: text('after'), change: text('by') || text('change') },
+    time,
+    node: text('proxmox_host'),
+    group: text('group'),
+    container,
+    kind: text('kind') === 'qemu' ? 'qemu' : undefined,
+    name: text('name'),
+    action: journalLabel(event),
+    before: text('before'),
+    after: text('after'),
+    change: text('by') || text('change'),
     status: text('status'),
     reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),
   };

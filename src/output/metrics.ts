@@ -257,8 +257,10 @@ function rowOf(container: ContainerObservation, input: ReportInput): Row {
   const management = input.manage(config.value);
   const managed = management.kind === 'managed' ? management : undefined;
   return {
-    ...{ ...seen, config: configNow(config.value, input) },
-    ...{ policy: managed?.policy, mode: managed?.mode ?? 'ignored' },
+    ...seen,
+    config: configNow(config.value, input),
+    policy: managed?.policy,
+    mode: managed?.mode ?? 'ignored',
   };
 }
 

@@ -64,8 +64,13 @@ export function noteEvent(tally: Tally, event: JournalEvent, isWritten: boolean)
 
 /** Reasons of the host, which a container itself has no part in. */
 export const REFUSALS = [
-  ...(['host-memory', 'host-cores', 'overcommit', 'host-busy', 'host-pressure'] as const),
-  ...(['host-full', 'host-emergency'] as const),
+  'host-memory',
+  'host-cores',
+  'overcommit',
+  'host-busy',
+  'host-pressure',
+  'host-full',
+  'host-emergency',
 ] as const;
 const IS_REFUSAL: ReadonlySet<string> = new Set(REFUSALS);
 

@@ -67,13 +67,24 @@ export function machineResource(machine: Machine, vmid: number, { main }: VmConf
   const lock = main.get('lock');
   const tags = main.get('tags');
   return {
-    ...{ vmid, id: `qemu/${vmid}`, type: 'qemu', node: machine.options.nodeName },
+    vmid,
+    id: `qemu/${vmid}`,
+    type: 'qemu',
+    node: machine.options.nodeName,
     name: main.get('name') ?? `VM ${vmid}`,
     status: machine.vms.isUp(vmid) ? 'running' : 'stopped',
-    ...{ maxcpu, cpu: (running?.cpu.usedCores ?? 0) / maxcpu },
-    ...{ maxmem: values.memoryMib * MIB, mem: Math.floor((usedMib ?? 0) * MIB) },
+    maxcpu,
+    cpu: (running?.cpu.usedCores ?? 0) / maxcpu,
+    maxmem: values.memoryMib * MIB,
+    mem: Math.floor((usedMib ?? 0) * MIB),
     uptime: Math.floor((machine.plant.hostMs - startedMs) / 1000),
-    ...{ disk: 0, maxdisk: 0, diskread: 0, diskwrite: 0, netin: 0, netout: 0, template: 0 },
+    disk: 0,
+    maxdisk: 0,
+    diskread: 0,
+    diskwrite: 0,
+    netin: 0,
+    netout: 0,
+    template: 0,
     ...(lock === undefined ? {} : { lock }),
     ...(tags === undefined ? {} : { tags }),
   };

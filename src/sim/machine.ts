@@ -172,7 +172,9 @@ export class Machine {
       : undefined;
     this.#highFiles = new HighFiles(this.#tree, (vmid, bytes) => this.#setHigh(vmid, bytes));
     this.vms = new VmMachine(options.vms ?? [], {
-      ...{ plant: this.plant, files: this.files, kernel: this.#kernel },
+      plant: this.plant,
+      files: this.files,
+      kernel: this.#kernel,
       note: (vmid, what, detail) => this.note(vmid, what, detail),
       // By the clock of the host, which the program reads as well.
       rrd: {

@@ -20,7 +20,8 @@ export function startCpus(main: Section, hostCpus: number, random: () => number)
 }
 
 const wishOf = ({ vmid, limits }: PlantContainer, conf: GuestConf | undefined): CpusetWish => ({
-  ...{ vmid, cpus: limits.cpus },
+  vmid,
+  cpus: limits.cpus,
   cores: conf && numberIn(conf.main, 'cores'),
   pinned: conf !== undefined && pinnedCpus(conf.main) !== undefined,
 });

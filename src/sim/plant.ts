@@ -228,12 +228,20 @@ export class Plant {
   startVm(vmid: number, limits: Pick<Limits, 'cpuLimit' | 'cpuWeight'>, guest: VmGuest): PlantVm {
     const unlimited = { memoryMaxBytes: Number.POSITIVE_INFINITY, swapMaxBytes: Infinity };
     const vm: PlantVm = {
-      ...{ vmid, guest, demand: guest.spec.demand, startedAtMs: this.#hostMs },
+      vmid,
+      guest,
+      demand: guest.spec.demand,
+      startedAtMs: this.#hostMs,
       limits: { ...limits, ...unlimited, cpus: allCpus(this.host.cpus) },
-      ...{ cpu: newCpu(), memory: newMemory(), cpuPressure: newPressure() },
-      ...{ memoryPressure: newPressure(), ioPressure: newPressure() },
-      ...{ processFromMs: this.#hostMs, processSinceDemandMs: this.#demandMs },
-      ...{ frozen: false, diesAtMs: undefined },
+      cpu: newCpu(),
+      memory: newMemory(),
+      cpuPressure: newPressure(),
+      memoryPressure: newPressure(),
+      ioPressure: newPressure(),
+      processFromMs: this.#hostMs,
+      processSinceDemandMs: this.#demandMs,
+      frozen: false,
+      diesAtMs: undefined,
     };
     this.vms.set(vmid, vm);
     return vm;

@@ -54,7 +54,9 @@ const LIVE = new Set(['cpulimit', 'cpuunits', 'description', 'name', 'shares', '
 
 const SET_USAGE = 'qm set <vmid> [OPTIONS]';
 const shapeOf = (usage: string, options: CommandShape['options']): CommandShape => ({
-  ...{ args: ['vmid'], usage, options },
+  args: ['vmid'],
+  usage,
+  options,
 });
 const SHAPES: Readonly<Record<string, CommandShape>> = {
   config: shapeOf('qm config <vmid> [OPTIONS]', (name) =>

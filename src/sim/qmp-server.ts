@@ -154,7 +154,9 @@ export class QmpServers {
       case 'query-cpus-fast':
         return {
           return: Array.from({ length: guest.vcpus }, (_, index) => ({
-            ...{ 'thread-id': 16_357 + index, 'cpu-index': index, target: 'x86_64' },
+            'thread-id': 16_357 + index,
+            'cpu-index': index,
+            target: 'x86_64',
             'qom-path': `/machine/unattached/device[${index}]`,
           })),
         };
@@ -184,7 +186,12 @@ export class QmpServers {
 }
 
 const NO_STATS = {
-  ...{ 'stat-swap-in': -1, 'stat-swap-out': -1, 'stat-major-faults': -1 },
-  ...{ 'stat-minor-faults': -1, 'stat-free-memory': -1, 'stat-total-memory': -1 },
-  ...{ 'stat-available-memory': -1, 'stat-disk-caches': -1 },
+  'stat-swap-in': -1,
+  'stat-swap-out': -1,
+  'stat-major-faults': -1,
+  'stat-minor-faults': -1,
+  'stat-free-memory': -1,
+  'stat-total-memory': -1,
+  'stat-available-memory': -1,
+  'stat-disk-caches': -1,
 };

@@ -27,7 +27,8 @@ export interface RestQuestion {
 
 const ok = (data: unknown): RestReply => ({ status: 200, words: 'OK', data });
 const denied = (path: string, privilege: string): RestReply => ({
-  ...{ status: 403, words: `Permission check failed (${path}, ${privilege})` },
+  status: 403,
+  words: `Permission check failed (${path}, ${privilege})`,
 });
 
 const ANY_CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options'].map((one) => `VM.Config.${one}`);
@@ -70,7 +71,8 @@ export async function restReply(node: SimulatedNode, question: RestQuestion): Pr
 }
 
 const unknownCall = (method: string, path: string): RestReply => ({
-  ...{ status: 501, words: `Method '${method} ${path}' not implemented` },
+  status: 501,
+  words: `Method '${method} ${path}' not implemented`,
 });
 
 async function get(node: SimulatedNode, { method, path, parameters }: RestQuestion) {

@@ -148,7 +148,9 @@ export class RestServer {
     const { authorization, cookie } = request.headers;
     const csrfToken = request.headers['csrfpreventiontoken'];
     const caller = this.#gate.enter({
-      ...{ authorization, cookie, isWrite: method !== 'GET' },
+      authorization,
+      cookie,
+      isWrite: method !== 'GET',
       csrfToken: typeof csrfToken === 'string' ? csrfToken : undefined,
     });
     if (typeof caller === 'string') return this.#refuse(caller, false);

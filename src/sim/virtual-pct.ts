@@ -73,7 +73,11 @@ async function work(
   half?: HalfDone,
 ): Promise<Answer> {
   const context = {
-    ...{ machine, locks: new ConfigLocks(), lockTimeoutMs: 0, utf8: true, aborted: () => false },
+    machine,
+    locks: new ConfigLocks(),
+    lockTimeoutMs: 0,
+    utf8: true,
+    aborted: () => false,
     ...(half === undefined ? {} : { half }),
   };
   const options = optionsOf(request);
@@ -102,5 +106,7 @@ const outcomeOf = ({ exit, stderr }: Answer): CommandOutcome =>
   exit === 0 ? { kind: 'done' } : failure(exit, stderr);
 
 const failure = (exitCode: number, stderr: string): CommandOutcome => ({
-  ...{ kind: 'failed', exitCode, ...failureWords(exitCode, stderr) },
+  kind: 'failed',
+  exitCode,
+  ...failureWords(exitCode, stderr),
 });

@@ -150,7 +150,10 @@ export class VirtualVms {
     };
     const context = {
       machine: { vms: this.machine, files, showVmLock: () => {} },
-      ...{ locks: new ConfigLocks(), lockTimeoutMs: 0, utf8: true, aborted: () => false },
+      locks: new ConfigLocks(),
+      lockTimeoutMs: 0,
+      utf8: true,
+      aborted: () => false,
       ...(half !== undefined && { half }),
     };
     const { exit, stderr } = await qm(context, args);
@@ -169,7 +172,9 @@ function answerOf({ guest, frozen }: PlantVm, nowMs: number): MonitorAnswer {
   const none = missing('absent', 'no balloon driver answers in it');
   return {
     hardwareBytes: bytes(guest.memoryMib * MIB),
-    ...{ atMs: milliseconds(nowMs), isRunning: !frozen, vcpus: guest.vcpus },
+    atMs: milliseconds(nowMs),
+    isRunning: !frozen,
+    vcpus: guest.vcpus,
     actualBytes: guest.hasBalloon ? present(bytes(Math.floor(guest.actualMib) * MIB)) : none,
     stats:
       stats === undefined

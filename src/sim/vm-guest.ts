@@ -42,7 +42,10 @@ export interface VmHardware {
 }
 
 const MIB_PER_S: Readonly<Record<BalloonDriver, number>> = {
-  ...{ prompt: 512, plain: 512, slow: 2, absent: 0 },
+  prompt: 512,
+  plain: 512,
+  slow: 2,
+  absent: 0,
 };
 /** Of what it has, a kernel keeps for itself. */
 const KERNEL_SHARE = 0.03;

@@ -128,8 +128,12 @@ export class VmMachine {
 
   #tell(): void {
     const lines = [...this.#parts.plant.vms.values()].map(({ vmid, guest }) => ({
-      ...{ vmid, name: `vm${vmid}`, cpus: guest.vcpus, maxMib: guest.memoryMib },
-      ...{ usedMib: guest.usedMib, heldMib: guest.heldMib },
+      vmid,
+      name: `vm${vmid}`,
+      cpus: guest.vcpus,
+      maxMib: guest.memoryMib,
+      usedMib: guest.usedMib,
+      heldMib: guest.heldMib,
     }));
     const { rrd } = this.#parts;
     if (lines.length > 0) rrd.write(rrdText(lines, rrd.wallS()));

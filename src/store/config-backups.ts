@@ -60,7 +60,12 @@ function writeBackup(
   const path = join(directory, `${base}.conf`);
   const own = backupsOfGuest(file.config.identity, storedOf(options.directory, vmid));
   const about = {
-    ...{ version: FORMAT_VERSION, vmid, node: options.node, takenAt, digest, ...purpose },
+    version: FORMAT_VERSION,
+    vmid,
+    node: options.node,
+    takenAt,
+    digest,
+    ...purpose,
     own: ownValues(file.config, own).values,
   };
   try {

@@ -57,7 +57,11 @@ const resource = z.object({
   grownMs: maybe(number),
   waited: maybe(
     z.object({
-      ...{ before: number, after: number, share: number, atMs: number, count: number },
+      before: number,
+      after: number,
+      share: number,
+      atMs: number,
+      count: number,
       retryAtMs: maybe(number),
     }),
   ),
@@ -88,13 +92,19 @@ const guest = z.object({
   given: maybe(z.object(values)),
   shortages: maybe(
     z.object({
-      ...{ kills: number, nested: number, byHost: maybe(number), limitHits: maybe(number) },
+      kills: number,
+      nested: number,
+      byHost: maybe(number),
+      limitHits: maybe(number),
       killedWallMs: maybe(moment),
     }),
   ),
   day: maybe(
     z.object({
-      ...{ sinceMs: moment, atMs: moment, openMs: number, openMib: number },
+      sinceMs: moment,
+      atMs: moment,
+      openMs: number,
+      openMib: number,
       hours: z.array(number).check(z.maxLength(24)),
     }),
   ),

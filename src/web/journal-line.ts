@@ -38,7 +38,10 @@ export function journalLine(object: unknown): JournalLine | undefined {
   const [before, after] = [line['before'], line['after']];
   const [from, to] = [amountWords(before, what), amountWords(after, what)];
   return {
-    ...{ time, subject, what, event: text('event') || eventOf(text('action')) },
+    time,
+    subject,
+    what,
+    event: text('event') || eventOf(text('action')),
     vmid: /^[1-9][0-9]{0,8}$/.test(subject) ? Number(subject) : undefined,
     name: text('name'),
     ...(from === '' && to === '' ? { from: '', to: text('by') || text('change') } : { from, to }),

@@ -27,7 +27,11 @@ const LONGEST_RETRY_MS = 30_000;
 const GATHER_MS = 150;
 
 const NOTHING: Live = {
-  ...{ report: undefined, link: 'connecting', says: '', retryMs: 0, version: 0 },
+  report: undefined,
+  link: 'connecting',
+  says: '',
+  retryMs: 0,
+  version: 0,
 };
 
 /** Nothing is asked while nobody looks: a hidden page rests. */

@@ -84,25 +84,39 @@ function optionsOf(
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, gap: 4 };
   const font = '11px system-ui, sans-serif';
   return {
-    ...{ width: widthOf(element), height: HEIGHT, pxAlign: 1, padding: [10, 8, 0, 0] },
+    width: widthOf(element),
+    height: HEIGHT,
+    pxAlign: 1,
+    padding: [10, 8, 0, 0],
     cursor: { sync: { key: group }, points: { size: 7 }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: { y: { range: (_plot, _least, most) => [0, (most || 1) * 1.08] } },
     axes: [
       { ...axis, font, size: 26, space: 70, values: timeLabels },
       {
-        ...{ ...axis, font, size: 58, space: 34, incrs: [...known.current.steps] },
+        ...axis,
+        font,
+        size: 58,
+        space: 34,
+        incrs: [...known.current.steps],
         values: (_plot, splits) => splits.map((value) => words(value)),
       },
     ],
     series: [
       { label: 'Time', value: (_plot, value) => (value === null ? '–' : clock(value, true)) },
       {
-        ...{ label: 'used', stroke: used, width: 1.5, fill, points: { show: false } },
+        label: 'used',
+        stroke: used,
+        width: 1.5,
+        fill,
+        points: { show: false },
         value: (_plot, value) => (value === null ? '–' : words(value)),
       },
       {
-        ...{ label: 'limit', stroke: ink, width: 1.5, points: { show: false } },
+        label: 'limit',
+        stroke: ink,
+        width: 1.5,
+        points: { show: false },
         ...(UPlot.paths.stepped && { paths: UPlot.paths.stepped({ align: -1 }) }),
         value: (_plot, value) => (value === null ? '–' : words(value)),
       },

@@ -14,7 +14,9 @@ export interface Asked<T> {
  */
 export function useAnswer<T>(api: Api, path: string | undefined, version: number): Asked<T> {
   const [asked, setAsked] = useState<Asked<T> & { readonly path: string | undefined }>({
-    ...{ value: undefined, problem: undefined, path },
+    value: undefined,
+    problem: undefined,
+    path,
   });
   const latest = useRef(0);
   useEffect(() => {

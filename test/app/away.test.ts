@@ -59,7 +59,10 @@ afterEach(() => {
 });
 
 const CHOICE = {
-  ...{ configFile: undefined, pollIntervalSeconds: undefined, energyMode: false, debug: false },
+  configFile: undefined,
+  pollIntervalSeconds: undefined,
+  energyMode: false,
+  debug: false,
 };
 
 function runIn(mode: typeof once) {

@@ -139,7 +139,11 @@ describe('a node of NODES', () => {
   const itself = /yaml:2: lab: is this node itself, .*; remove it\n$/;
 
   it.each([
-    ...['localhost', '127.0.0.1', '127.0.1.1', 'pve7', hostname()],
+    'localhost',
+    '127.0.0.1',
+    '127.0.1.1',
+    'pve7',
+    hostname(),
     ...Object.values(networkInterfaces())
       .flatMap((all) => (all ?? []).map(({ address }) => address))
       .filter((address) => address !== '::1'),
@@ -179,7 +183,8 @@ describe('the file of --env-file', () => {
   it('must be there', () => {
     const file = new Place().at('.env');
     expect(readEnvironmentFile(file)).toMatchObject({
-      ...{ ok: false, detail: expect.stringMatching(/^--env-file .*\.env is not used: .*\.env/) },
+      ok: false,
+      detail: expect.stringMatching(/^--env-file .*\.env is not used: .*\.env/),
     });
   });
 });

@@ -14,8 +14,13 @@ function known(node: string, ids: readonly number[] | undefined): DaemonState {
   const seen = { cycle, wallMs, verdicts, planned, available, observed, spentMs: new Map() };
   const settings = { manage: everyone().manage, hostPolicy, dryRun: false, atOnce: 1 };
   return {
-    ...{ node, from: 'daemon', state: newLoopState(), settings, timezone: 'UTC' },
-    ...{ nowMs: milliseconds(0), view: ids === undefined ? undefined : seen },
+    node,
+    from: 'daemon',
+    state: newLoopState(),
+    settings,
+    timezone: 'UTC',
+    nowMs: milliseconds(0),
+    view: ids === undefined ? undefined : seen,
   };
 }
 

@@ -31,10 +31,16 @@ let wanted: number;
 beforeEach(async () => {
   root = temporaryDirectory();
   home = await SimulatedNode.create({
-    ...{ root, guests: [] },
+    root,
+    guests: [],
     host: {
-      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-      ...{ pressure: true, kernelRelease: '6.8.12-1-pve' },
+      cpus: 8,
+      memoryMib: 16_384,
+      swapMib: 0,
+      baseCores: 0,
+      baseMemoryMib: 1024,
+      pressure: true,
+      kernelRelease: '6.8.12-1-pve',
     },
   });
   // The one has nearly filled its memory, the other hardly uses it.
@@ -65,13 +71,19 @@ function contextOf(): ProcessContext {
   };
   const stream = (): PassThrough => new PassThrough().resume();
   return {
-    ...{ paths: createPaths(root), clock, env: { PATH: home.binDirectory } },
-    ...{ stdout: stream(), stderr: stream() },
+    paths: createPaths(root),
+    clock,
+    env: { PATH: home.binDirectory },
+    stdout: stream(),
+    stderr: stream(),
   };
 }
 
 const CHOICE = {
-  ...{ configFile: undefined, pollIntervalSeconds: undefined, energyMode: false, debug: true },
+  configFile: undefined,
+  pollIntervalSeconds: undefined,
+  energyMode: false,
+  debug: true,
 };
 
 function runOnce(dryRun = false): Promise<ExitCode> {
@@ -111,16 +123,19 @@ it('commands are about it if it is named, and about this one if not', async () =
   await runOnce();
   const grown = memoryOf(201);
   expect(await typed('status', '--node', 'lab')).toMatchObject({
-    ...{ code: EXIT.fine, out: expect.stringMatching(/^201 .*\n202 .*\n201, 202: memory never /m) },
+    code: EXIT.fine,
+    out: expect.stringMatching(/^201 .*\n202 .*\n201, 202: memory never /m),
   });
   expect((await typed('status')).out).toContain('no containers');
   expect(await typed('explain', '202', '--node', 'lab')).toMatchObject({
-    ...{ code: EXIT.fine, out: expect.stringContaining('what it needs cannot be seen from here') },
+    code: EXIT.fine,
+    out: expect.stringContaining('what it needs cannot be seen from here'),
   });
   expect((await typed('backups', '--node', 'lab')).out).toMatch(/^201 /m);
   expect((await typed('backups')).out).toContain('There are no backups');
   expect(await typed('backups', '--node', 'lob')).toMatchObject({
-    ...{ code: EXIT.failure, err: "Unknown node 'lob'. Did you mean 'lab'?\n" },
+    code: EXIT.failure,
+    err: "Unknown node 'lob'. Did you mean 'lab'?\n",
   });
   // It runs and uses little, and nobody here can tell whether it could do with less.
   wanted = 50;

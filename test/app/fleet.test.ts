@@ -23,8 +23,13 @@ import { until } from '../patience.ts';
 const CONFIG = 'etc/lxc_autoscale/lxc_autoscale.yaml';
 
 const HOST = {
-  ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-1-pve' },
+  cpus: 8,
+  memoryMib: 16_384,
+  swapMib: 0,
+  baseCores: 0,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-1-pve',
 };
 
 let root: string;
@@ -66,8 +71,11 @@ const reach = async () => [reached()];
 
 function runIn(mode: typeof once, reaching: Reach = reach): Promise<ExitCode> {
   const launch = {
-    ...{ configFile: undefined, pollIntervalSeconds: undefined },
-    ...{ energyMode: false, debug: false, dryRun: false },
+    configFile: undefined,
+    pollIntervalSeconds: undefined,
+    energyMode: false,
+    debug: false,
+    dryRun: false,
   };
   const clock = {
     wallMs: () => milliseconds(Date.now()),
@@ -75,8 +83,11 @@ function runIn(mode: typeof once, reaching: Reach = reach): Promise<ExitCode> {
   };
   const stream = (): PassThrough => new PassThrough().resume();
   const context: ProcessContext = {
-    ...{ paths: createPaths(root), clock, env: { PATH: home.binDirectory } },
-    ...{ stdout: stream(), stderr: stream() },
+    paths: createPaths(root),
+    clock,
+    env: { PATH: home.binDirectory },
+    stdout: stream(),
+    stderr: stream(),
   };
   return run(mode, launch, context, signals, reaching);
 }

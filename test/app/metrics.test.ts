@@ -40,7 +40,11 @@ const view = (): CycleView => {
 };
 
 const knownOf = (node: string, ofNode: LoopState): DaemonState => ({
-  ...{ node, view: undefined, from: 'daemon', state: ofNode, timezone: undefined },
+  node,
+  view: undefined,
+  from: 'daemon',
+  state: ofNode,
+  timezone: undefined,
   settings: settingsOf(onNode(config, 'pve1'), { dryRun: true }),
   nowMs: milliseconds(nowMs),
 });
@@ -57,8 +61,11 @@ beforeEach(() => {
     monotonicMs: () => milliseconds(nowMs),
   };
   context = {
-    ...{ paths: createPaths(directory), clock, env: { PATH: directory } },
-    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+    paths: createPaths(directory),
+    clock,
+    env: { PATH: directory },
+    stdout: new PassThrough().resume(),
+    stderr: new PassThrough().resume(),
   };
   open = openWorld(config, context);
   state = newLoopState();
@@ -167,13 +174,21 @@ describe('the health of the daemon away from a node', () => {
   beforeEach(() => {
     states = [newLoopState(), newLoopState()];
     worlds = ['one', 'two'].map((name) => ({
-      ...{ ...open, name, inventory: undefined, tally: newTally(), hanging: () => undefined },
+      ...open,
+      name,
+      inventory: undefined,
+      tally: newTally(),
+      hanging: () => undefined,
     }));
     const nodes = worlds.map((world, at) => () => ({
-      ...{ open: world, known: knownOf(world.name, states[at] ?? state) },
+      open: world,
+      known: knownOf(world.name, states[at] ?? state),
     }));
     away = openMetrics({
-      ...{ open: worlds[0] ?? open, context, config: () => config, messages: () => messages },
+      open: worlds[0] ?? open,
+      context,
+      config: () => config,
+      messages: () => messages,
       known: () => knownOf('one', states[0] ?? state),
       others: () => nodes.slice(1).map((one) => one()),
     });
@@ -207,17 +222,20 @@ describe('the health of the daemon away from a node', () => {
     const [, two = state] = states;
     two.pause = pauseAfter(undefined, present(false), milliseconds(nowMs));
     expect(checks().get('quorum')).toEqual({
-      ...{ ok: false, says: expect.stringMatching(/^two: the cluster has no quorum/) },
+      ok: false,
+      says: expect.stringMatching(/^two: the cluster has no quorum/),
     });
     expect(away.health().healthy).toBe(false);
     expect(await away.figures('/healthz')).toMatchObject({
-      ...{ status: 200, body: expect.stringMatching(/^ok, but paused: two: the cluster has no/) },
+      status: 200,
+      body: expect.stringMatching(/^ok, but paused: two: the cluster has no/),
     });
     two.pause = undefined;
     const pending = { cores: 4, sinceMs: milliseconds(nowMs), warned: true };
     recordOf(two, vmid(101)).life.pendingCores = pending;
     expect(checks().get('pvestatd')).toEqual({
-      ...{ ok: false, says: expect.stringMatching(/^two: the cores of 101 are set but not/) },
+      ok: false,
+      says: expect.stringMatching(/^two: the cores of 101 are set but not/),
     });
   });
 });

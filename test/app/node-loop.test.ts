@@ -24,12 +24,15 @@ function loopWith(id: number, mode: 'act' | 'observe' = 'observe', tells = true)
   const events = new FakeLimitEvents();
   const did: string[] = [];
   const open: OpenWorld = {
-    ...{ name: `pve${id}`, below: '' },
+    name: `pve${id}`,
+    below: '',
     world: {
-      ...{ ...node.world, observe: async () => void did.push('look') },
+      ...node.world,
+      observe: async () => void did.push('look'),
       ...(tells && { limitEvents: events }),
     },
-    ...{ tally: newTally(), hanging: () => undefined },
+    tally: newTally(),
+    hanging: () => undefined,
     reconfigure: ({ pollIntervalMs }) => void did.push(`reconfigure ${pollIntervalMs}`),
     close: async () => {},
   };
@@ -205,8 +208,12 @@ describe('parts together', () => {
     parts.cycleEnded(ended);
     await parts.stop();
     expect(did).toEqual([
-      ...['a applies 300000', 'b applies 300000', 'b begins on pve1', 'b heard of a whole cycle'],
-      ...['a stops', 'b stops'],
+      'a applies 300000',
+      'b applies 300000',
+      'b begins on pve1',
+      'b heard of a whole cycle',
+      'a stops',
+      'b stops',
     ]);
   });
 });

@@ -48,7 +48,11 @@ async function open(key: string, isAway: boolean): Promise<Notifications> {
   clock = manualClock(Date.UTC(2026, 10, 22));
   const stream = () => new PassThrough().resume();
   const context = {
-    ...{ paths: createPaths(root), clock, env: {}, stdout: stream(), stderr: stream() },
+    paths: createPaths(root),
+    clock,
+    env: {},
+    stdout: stream(),
+    stderr: stream(),
   };
   outputs = openOutputs(loaded.config, context);
   const notifications = openNotifications(outputs, context, { home: 'pve1', isAway });

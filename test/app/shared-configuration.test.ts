@@ -29,7 +29,10 @@ const write = (path: string, text: string): void =>
   writeFileSync(join(root, path), text, { mode: 0o600 });
 
 const choice = {
-  ...{ configFile: undefined, pollIntervalSeconds: undefined, energyMode: false, debug: false },
+  configFile: undefined,
+  pollIntervalSeconds: undefined,
+  energyMode: false,
+  debug: false,
 };
 
 const read = (env: Readonly<Record<string, string>> = {}) =>
@@ -95,7 +98,7 @@ describe('a change of the shared file', () => {
   let nowMs = Date.now();
   const watch = () =>
     new SharedConfiguration(undefined, {
-      ...{ paths: createPaths(root) },
+      paths: createPaths(root),
       clock: { wallMs: () => milliseconds(nowMs), monotonicMs: () => milliseconds(0) },
     });
   const put = (text: string, atS = AN_HOUR_AGO): void => {

@@ -51,11 +51,9 @@ describe('the history of usage', () => {
     await keeper.close();
     expect(records(102)).toEqual([]);
     expect(records(101).map(({ cpuCores, memoryMib }) => [cpuCores, memoryMib])).toEqual([
-      ...[
-        [undefined, 400],
-        [0.7, 400],
-        [0.7, 400],
-      ],
+      [undefined, 400],
+      [0.7, 400],
+      [0.7, 400],
     ]);
   });
 

@@ -41,8 +41,11 @@ async function measure(root: string, node: SimulatedNode): Promise<readonly stri
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const { config } = loaded;
   const context: ProcessContext = {
-    ...{ paths: createPaths(root), clock, env: process.env },
-    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+    paths: createPaths(root),
+    clock,
+    env: process.env,
+    stdout: new PassThrough().resume(),
+    stderr: new PassThrough().resume(),
   };
   const { world, close } = openWorld(config, context);
   const settings = settingsOf(onNode(config, 'pve1'), { dryRun: true });

@@ -82,12 +82,25 @@ export class LargeCluster {
 
   #row(node: number, vmid: number, uptime: number): object {
     return {
-      ...{ id: `lxc/${vmid}`, type: 'lxc', vmid, node: `pve${node}`, name: `ct${vmid}` },
-      ...{ status: 'running', template: 0, tags: 'prod', uptime },
+      id: `lxc/${vmid}`,
+      type: 'lxc',
+      vmid,
+      node: `pve${node}`,
+      name: `ct${vmid}`,
+      status: 'running',
+      template: 0,
+      tags: 'prod',
+      uptime,
       cpu: vmid === this.#busy?.vmid ? 1 : 0.4 + (uptime % 10) / 100,
       maxcpu: this.#cores.get(vmid) ?? CORES,
-      ...{ mem: GIB / 2 + (uptime % 7) * 1e6, maxmem: GIB, disk: 5e8, maxdisk: 8 * GIB },
-      ...{ diskread: 1e8, diskwrite: 1e8, netin: 1e7, netout: 1e7 },
+      mem: GIB / 2 + (uptime % 7) * 1e6,
+      maxmem: GIB,
+      disk: 5e8,
+      maxdisk: 8 * GIB,
+      diskread: 1e8,
+      diskwrite: 1e8,
+      netin: 1e7,
+      netout: 1e7,
     };
   }
 
@@ -95,8 +108,14 @@ export class LargeCluster {
     const cores = this.#cores.get(vmid) ?? CORES;
     const hardware = `BC:24:11:00:${hex(vmid >> 8)}:${hex(vmid)}`;
     return {
-      ...{ arch: 'amd64', cores, memory: 1024, swap: 512, ostype: 'debian', tags: 'prod' },
-      ...{ hostname: `ct${vmid}`, rootfs: `local-lvm:vm-${vmid}-disk-0,size=8G` },
+      arch: 'amd64',
+      cores,
+      memory: 1024,
+      swap: 512,
+      ostype: 'debian',
+      tags: 'prod',
+      hostname: `ct${vmid}`,
+      rootfs: `local-lvm:vm-${vmid}-disk-0,size=8G`,
       net0: `name=eth0,bridge=vmbr0,hwaddr=${hardware},type=veth`,
       digest: `${vmid}${cores}`.padStart(40, '0'),
     };

@@ -88,16 +88,31 @@ const bytesOf = ({ recent, hours, week, tails }: Learnt): number =>
   [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 14 * 8);
 
 const cpuAt = (used: number): CpuUsage => ({
-  ...{ used: used as Cores, demand: used as Cores, allowed: 8 as Cores, pressure: undefined },
-  ...{ overMs: milliseconds(300_000), throttled: ratio(0) },
+  used: used as Cores,
+  demand: used as Cores,
+  allowed: 8 as Cores,
+  pressure: undefined,
+  overMs: milliseconds(300_000),
+  throttled: ratio(0),
 });
 
 const memoryAt = (used: number): MemoryUsage => {
   const none = 0 as Mib;
   return {
-    ...{ workingSetMib: used as Mib, currentMib: used as Mib, activeFileMib: none, cacheMib: none },
-    ...{ swapMib: none, lockedMib: none, limitMib: 8192 as Mib, newOomKills: 0, newLimitHits: 0 },
-    ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: false, slabMib: none },
-    ...{ refaultMibPerS: 0, swapGrowthMib: none, pressure: undefined },
+    workingSetMib: used as Mib,
+    currentMib: used as Mib,
+    activeFileMib: none,
+    cacheMib: none,
+    swapMib: none,
+    lockedMib: none,
+    limitMib: 8192 as Mib,
+    newOomKills: 0,
+    newLimitHits: 0,
+    newOtherKills: { nested: 0, byHost: 0 },
+    nearLimit: false,
+    slabMib: none,
+    refaultMibPerS: 0,
+    swapGrowthMib: none,
+    pressure: undefined,
   };
 };

@@ -46,8 +46,11 @@ function cycleOf(root: string, node: SimulatedNode): Cycle {
   const loaded = parseConfig('DEFAULT:\n  manage_vms: true\n', 'bench.yaml', {});
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const context: ProcessContext = {
-    ...{ paths: createPaths(root), clock, env: process.env },
-    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+    paths: createPaths(root),
+    clock,
+    env: process.env,
+    stdout: new PassThrough().resume(),
+    stderr: new PassThrough().resume(),
   };
   const { world } = openWorld(loaded.config, context);
   const settings = settingsOf(onNode(loaded.config, 'pve1'), { dryRun: true });

@@ -54,7 +54,8 @@ const show = (residentMb: number, privateMb: number): string =>
 async function bareTimer(execPath: string) {
   const { flags, allocator } = serviceStart(join(process.cwd(), 'systemd/lxc_autoscale.service'));
   const child = spawn(execPath, [...flags, '-e', 'setInterval(() => {}, 1000)'], {
-    ...{ stdio: 'ignore', env: { ...process.env, ...allocator } },
+    stdio: 'ignore',
+    env: { ...process.env, ...allocator },
   });
   try {
     await new Promise((resolve) => setTimeout(resolve, 3000));

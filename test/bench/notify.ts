@@ -71,8 +71,11 @@ async function side(root: string, lines: readonly string[]): Promise<Side> {
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const { config } = loaded;
   const context: ProcessContext = {
-    ...{ paths: createPaths(root), clock, env: process.env },
-    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+    paths: createPaths(root),
+    clock,
+    env: process.env,
+    stdout: new PassThrough().resume(),
+    stderr: new PassThrough().resume(),
   };
   const open = openWorld(config, context);
   const settings = settingsOf(onNode(config, 'pve1'), { dryRun: true });
@@ -108,9 +111,15 @@ async function measure(
   const at = `http://127.0.0.1:${port}`;
   const without = await side(root, []);
   const hanging = await side(root, [
-    ...[`gotify_url: ${at}`, 'gotify_token: token', `ntfy_url: ${at}/topic`],
-    ...[`webhook_url: ${at}`, `uptime_kuma_url: ${at}/push`, 'smtp_server: 127.0.0.1'],
-    ...[`smtp_port: ${port}`, 'smtp_from: a@lan', 'smtp_to: b@lan'],
+    `gotify_url: ${at}`,
+    'gotify_token: token',
+    `ntfy_url: ${at}/topic`,
+    `webhook_url: ${at}`,
+    `uptime_kuma_url: ${at}/push`,
+    'smtp_server: 127.0.0.1',
+    `smtp_port: ${port}`,
+    'smtp_from: a@lan',
+    'smtp_to: b@lan',
   ]);
   const tellMs = await tellSome(hanging);
   const times: Record<'without' | 'hanging', number[]> = { without: [], hanging: [] };

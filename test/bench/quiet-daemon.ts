@@ -34,7 +34,10 @@ export function quietDaemon(run: QuietRun): Promise<QuietCost> {
   return onQuietNode(containers, async (_root, node) => {
     const half: Array<ReturnType<typeof measureProcess> & { readonly cycles: number }> = [];
     const daemon = startFastDaemon({
-      ...{ node, yaml, home: process.cwd(), startMs: node.machine.wallS * 1000 },
+      node,
+      yaml,
+      home: process.cwd(),
+      startMs: node.machine.wallS * 1000,
       ...(execPath !== undefined && { execPath }),
       ...(bundle !== undefined && { bundle }),
       onTime: () => {
@@ -49,7 +52,8 @@ export function quietDaemon(run: QuietRun): Promise<QuietCost> {
     const held = half.map(({ privateMb }) => privateMb);
     return {
       residentMb: median(half.map(({ residentMb }) => residentMb)),
-      ...{ privateMb: median(held), mostPrivateMb: Math.max(...held) },
+      privateMb: median(held),
+      mostPrivateMb: Math.max(...held),
       cpuMsPerCycle: (last.cpuMs - first.cpuMs) / (last.cycles - first.cycles),
       processes: node.calls.length,
     };

@@ -18,15 +18,21 @@ export async function onQuietNode<T>(
     demand: () => ({ cpuCores: 1, anonMib: 500 }),
   }));
   const vms = Array.from({ length: machines }, (_, index) => ({
-    ...{ vmid: 5000 + index, memoryMib: 2048 },
+    vmid: 5000 + index,
+    memoryMib: 2048,
     settings: { cores: 2, shares: 0, hotplug: 'network,disk,usb,cpu', vcpus: 2 },
     guest: { demand: () => ({ cpuCores: 1, anonMib: 800, fileSetMib: 100 }) },
   }));
   const cpus = Math.max(256, 2 * (containers + machines));
   const memoryMib = Math.max(262_144, 1280 * containers + 2560 * machines);
   const host = {
-    ...{ cpus, memoryMib, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
-    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+    cpus,
+    memoryMib,
+    swapMib: 4096,
+    baseCores: 0.1,
+    baseMemoryMib: 1024,
+    pressure: true,
+    kernelRelease: '6.8.12-4-pve',
   };
   const node = await SimulatedNode.create({ root, host, guests, vms, stepMs: 5000 });
   node.advance(2000);

@@ -56,15 +56,23 @@ async function shareOfCycle(root: string): Promise<string[]> {
     demand: () => ({ cpuCores: 1, anonMib: 500 }),
   }));
   const host = {
-    ...{ cpus: 256, memoryMib: 262_144, swapMib: 4096, baseCores: 0.1, baseMemoryMib: 1024 },
-    ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+    cpus: 256,
+    memoryMib: 262_144,
+    swapMib: 4096,
+    baseCores: 0.1,
+    baseMemoryMib: 1024,
+    pressure: true,
+    kernelRelease: '6.8.12-4-pve',
   };
   const node = await SimulatedNode.create({ root, host, guests, tickMs: 10_000 });
   const loaded = parseConfig('DEFAULT: {}\n', 'bench.yaml', {});
   if (!loaded.ok) throw new Error('the configuration of the benchmark is wrong');
   const context: ProcessContext = {
-    ...{ paths: createPaths(root), clock, env: process.env },
-    ...{ stdout: new PassThrough().resume(), stderr: new PassThrough().resume() },
+    paths: createPaths(root),
+    clock,
+    env: process.env,
+    stdout: new PassThrough().resume(),
+    stderr: new PassThrough().resume(),
   };
   const { world, close } = openWorld(loaded.config, context);
   const keeper = openUsageKeeper({ world, below: '' }, context, () => DAYS);
@@ -143,8 +151,16 @@ function lineOf(timeS: number, id: number): string {
   const cores = chance() * 2;
   const mib = 300 + chance() * 400;
   return `${encodeUsage({
-    ...{ timeS, vmid: id as Vmid, cpuCores: cores, cpuDemand: cores, cpuAllowed: 2 },
-    ...{ memoryMib: mib, memoryPeakMib: mib + chance() * 100, memoryLimitMib: 1024 },
-    ...{ cpuPeak: cores + chance(), cpuWaitPercent: chance() * 5, memoryWaitPercent: 0 },
+    timeS,
+    vmid: id as Vmid,
+    cpuCores: cores,
+    cpuDemand: cores,
+    cpuAllowed: 2,
+    memoryMib: mib,
+    memoryPeakMib: mib + chance() * 100,
+    memoryLimitMib: 1024,
+    cpuPeak: cores + chance(),
+    cpuWaitPercent: chance() * 5,
+    memoryWaitPercent: 0,
   })}\n`;
 }

@@ -42,8 +42,11 @@ async function run(...argv: readonly string[]) {
   const err = new Heard();
   const clock = { wallMs: () => milliseconds(0), monotonicMs: () => milliseconds(0) };
   const context: ProcessContext = {
-    ...{ paths: createPaths(join(directory, 'root')), clock, env: {} },
-    ...{ stdout: out, stderr: err },
+    paths: createPaths(join(directory, 'root')),
+    clock,
+    env: {},
+    stdout: out,
+    stderr: err,
   };
   const command = argv[0] === 'recommend' ? recommend : backtest;
   const code = await command(parsed.arguments, context);
@@ -65,8 +68,12 @@ describe('backtest', () => {
       const both = [share, share];
       expect(one['cpu']).toEqual({ ...cpu, interval_90: { slack: both, starved: both } });
       expect(one['memory']).toEqual({
-        ...{ ...cpu, oom_steps: share, unavoidable_oom_steps: share, killed_steps: share },
-        ...{ oom_free_days: share, interval_90: { slack: both, oom_steps: both } },
+        ...cpu,
+        oom_steps: share,
+        unavoidable_oom_steps: share,
+        killed_steps: share,
+        oom_free_days: share,
+        interval_90: { slack: both, oom_steps: both },
       });
     }
   });
@@ -156,8 +163,10 @@ describe('recommend', () => {
     const { containers } = JSON.parse(out) as { containers: Record<string, unknown>[] };
     expect(containers).toHaveLength(1);
     expect(containers[0]).toMatchObject({
-      ...{ container: '101', sure: 'low', tier: 'TIER_4_cores_4096_mb' },
-      ...{ cores: { recommended: 3, peak: 2.5, short: 0, saves: null } },
+      container: '101',
+      sure: 'low',
+      tier: 'TIER_4_cores_4096_mb',
+      cores: { recommended: 3, peak: 2.5, short: 0, saves: null },
     });
     const yaml = await run('recommend', '--trace', trace, '--yaml');
     expect(yaml.out).toContain('  lxc_containers: [101]\n  scaling_mode: adaptive\n');

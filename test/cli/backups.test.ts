@@ -51,7 +51,8 @@ describe('the table of backups', () => {
       write(1002, 'cpulimit: 0.5\nmemory: 64\n', { reason: 'half done' }),
     ].map((path) => path.replace(/.*\/|\.conf$/g, ''));
     expect(run()).toEqual({
-      ...{ code: 0, stderr: '' },
+      code: 0,
+      stderr: '',
       stdout: [
         `VMID  NAME      TIME                 CORES  CPULIMIT  MEMORY MB  ${ID}  MADE FOR`,
         `1002  CT1002    2026-11-22 07:05:45  all    0.5       64         ${ids[1]}  half done`,
@@ -71,7 +72,10 @@ describe('the table of backups', () => {
     plant(root, { 'etc/pve/lxc/101.conf': conf(2) });
     const said = run().stdout.split('\n').slice(1, -1);
     expect(said.map((line) => line.replace(/^.*-[0-9a-f]{8} {2}|512 -> .*$/g, ''))).toEqual([
-      ...['', 'FIRST; ', 'OTHER GUEST; ', 'OTHER GUEST; FIRST; '],
+      '',
+      'FIRST; ',
+      'OTHER GUEST; ',
+      'OTHER GUEST; FIRST; ',
     ]);
     const rows: Array<{ sameGuest: unknown; first: unknown }> = JSON.parse(run('--json').stdout);
     expect(rows.map((row) => row.sameGuest)).toEqual([true, true, false, false]);
@@ -84,11 +88,14 @@ describe('the table of backups', () => {
     const { run, root, write } = world();
     const directory = join(root, DIRECTORY);
     expect(run()).toEqual({
-      ...{ code: 0, stderr: '', stdout: `There are no backups in ${directory}.\n` },
+      code: 0,
+      stderr: '',
+      stdout: `There are no backups in ${directory}.\n`,
     });
     write(101, SHOP, growth);
     expect(run('102')).toMatchObject({
-      ...{ code: 0, stdout: `There are no backups of container 102 in ${directory}.\n` },
+      code: 0,
+      stdout: `There are no backups of container 102 in ${directory}.\n`,
     });
     expect(run('102', '--json').stdout).toBe('[]\n');
   });
@@ -133,14 +140,22 @@ it('as JSON has every field', () => {
   const rows = JSON.parse(run('--json').stdout);
   expect(rows).toEqual([
     {
-      ...{ vmid: 101, id: path.replace(/.*\/|\.conf$/g, ''), path, name: 'web shop' },
-      ...{ time: '2026-11-22 07:04:45', takenAt: '2026-11-21T22:04:45.007Z' },
-      ...{ cores: 2, cpuLimit: null, memoryMib: 512 },
+      vmid: 101,
+      id: path.replace(/.*\/|\.conf$/g, ''),
+      path,
+      name: 'web shop',
+      time: '2026-11-22 07:04:45',
+      takenAt: '2026-11-21T22:04:45.007Z',
+      cores: 2,
+      cpuLimit: null,
+      memoryMib: 512,
       madeFor: {
-        ...{ kind: 'change', ...growth },
+        kind: 'change',
+        ...growth,
         own: { cores: 2, cpuLimit: null, memoryMib: 512 },
       },
-      ...{ sameGuest: null, first: false },
+      sameGuest: null,
+      first: false,
     },
   ]);
   writeFileSync(path, '');
@@ -159,6 +174,8 @@ it('a directory that cannot be read is a failure', () => {
   const { run, root } = world();
   plant(root, { [DIRECTORY]: '' });
   expect(run()).toMatchObject({
-    ...{ code: 1, stdout: '', stderr: expect.stringMatching(/^The backups cannot be read: /) },
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^The backups cannot be read: /),
   });
 });

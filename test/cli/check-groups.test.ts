@@ -14,9 +14,19 @@ import { plant, temporaryDirectory, vmid } from '../node/local/world.ts';
 
 const guest = (id: number): Reading<GuestConfig> =>
   present({
-    ...{ vmid: vmid(id), name: 'web', cores: 2, cpuLimit: null, memoryMib: mib(512) },
-    ...{ swapMib: mib(0), tags: [], lock: undefined, template: false, pendingKeys: [], digest: '' },
-    ...{ pins: [], identity: undefined },
+    vmid: vmid(id),
+    name: 'web',
+    cores: 2,
+    cpuLimit: null,
+    memoryMib: mib(512),
+    swapMib: mib(0),
+    tags: [],
+    lock: undefined,
+    template: false,
+    pendingKeys: [],
+    digest: '',
+    pins: [],
+    identity: undefined,
   });
 const GUESTS = present(new Map([101, 102].map((id) => [vmid(id), guest(id)])));
 

@@ -16,31 +16,41 @@ function run(...argv: readonly string[]): Run {
 const NAMES = COMMANDS.map(({ name }) => name);
 
 const NOTHING: Arguments = {
-  ...{
-    configFile: undefined,
-    envFile: undefined,
-    sysroot: '/',
-    stateDir: undefined,
-    dryRun: false,
-    pollIntervalSeconds: undefined,
-  },
-  ...{ energyMode: false, debug: false, traceFile: undefined, containers: undefined },
-  ...{
-    durationSeconds: 60,
-    vmid: undefined,
-    guestName: undefined,
-    group: undefined,
-    tier: undefined,
-  },
-  ...{ to: undefined, json: false },
+  configFile: undefined,
+  envFile: undefined,
+  sysroot: '/',
+  stateDir: undefined,
+  dryRun: false,
+  pollIntervalSeconds: undefined,
+  energyMode: false,
+  debug: false,
+  traceFile: undefined,
+  containers: undefined,
+  durationSeconds: 60,
+  vmid: undefined,
+  guestName: undefined,
+  group: undefined,
+  tier: undefined,
+  to: undefined,
+  json: false,
   otherGuest: false,
   node: undefined,
-  ...{ since: undefined, at: undefined, all: false },
+  since: undefined,
+  at: undefined,
+  all: false,
   view: { wide: false, colour: true, columns: undefined, sort: undefined, watch: false },
-  ...{ outFile: undefined, channel: undefined },
+  outFile: undefined,
+  channel: undefined,
   policies: [],
-  ...{ htmlFile: undefined, half: undefined, afterDays: 0, cold: false, yaml: false, http: false },
-  ...{ oldFile: undefined, measureSeconds: 60, yes: false },
+  htmlFile: undefined,
+  half: undefined,
+  afterDays: 0,
+  cold: false,
+  yaml: false,
+  http: false,
+  oldFile: undefined,
+  measureSeconds: 60,
+  yes: false,
 };
 
 const IN_SECONDS = ', in seconds or with a unit (s, m, h or d)';
@@ -61,8 +71,13 @@ describe('the command line', () => {
   });
 
   it.each([
-    ...[['90', 90] as const, ['90s', 90] as const, ['5m', 300] as const, ['1h', 3600] as const],
-    ...[['0.5h', 1800] as const, ['10 min', 600] as const, ['1_800', 1800] as const],
+    ['90', 90] as const,
+    ['90s', 90] as const,
+    ['5m', 300] as const,
+    ['1h', 3600] as const,
+    ['0.5h', 1800] as const,
+    ['10 min', 600] as const,
+    ['1_800', 1800] as const,
   ])('reads %s as the configuration does', (text, seconds) => {
     expect(run('daemon', '--poll_interval', text)).toMatchObject({ pollIntervalSeconds: seconds });
     expect(run('demo', '--duration', text)).toMatchObject({ durationSeconds: seconds });
@@ -104,7 +119,9 @@ describe('the command line', () => {
 
   it('takes the flags of existing installations together', () => {
     expect(run('daemon', '--poll_interval', '60', '--energy_mode', '--debug')).toMatchObject({
-      ...{ pollIntervalSeconds: 60, energyMode: true, debug: true },
+      pollIntervalSeconds: 60,
+      energyMode: true,
+      debug: true,
     });
   });
 
@@ -152,7 +169,8 @@ describe('the command line', () => {
 
   it('takes no such flag beside a command', () => {
     expect(parseArguments(['--status', 'once'])).toMatchObject({
-      ...{ kind: 'wrong', message: '--status stands without a command: it is the same as status' },
+      kind: 'wrong',
+      message: '--status stands without a command: it is the same as status',
     });
   });
 

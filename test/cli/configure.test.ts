@@ -73,15 +73,24 @@ async function record(root: string, hours: number): Promise<void> {
   const complaints: string[] = [];
   const store = createUsageStore({
     directory: join(root, 'var/lib/lxc_autoscale/usage'),
-    ...{ days: () => 14, complain: (text) => complaints.push(text) },
+    days: () => 14,
+    complain: (text) => complaints.push(text),
   });
   const endS = clock.wallMs() / 1000;
   for (let timeS = endS - hours * 3600; timeS <= endS; timeS += 300) {
     const of = (id: number, cpu: number, mib: number, limitMib: number): string =>
       encodeUsage({
-        ...{ timeS, vmid: vmid(id), cpuCores: cpu, memoryMib: mib, cpuDemand: cpu, cpuPeak: cpu },
-        ...{ cpuAllowed: 2, memoryPeakMib: mib, memoryLimitMib: limitMib },
-        ...{ cpuWaitPercent: 0, memoryWaitPercent: 0 },
+        timeS,
+        vmid: vmid(id),
+        cpuCores: cpu,
+        memoryMib: mib,
+        cpuDemand: cpu,
+        cpuPeak: cpu,
+        cpuAllowed: 2,
+        memoryPeakMib: mib,
+        memoryLimitMib: limitMib,
+        cpuWaitPercent: 0,
+        memoryWaitPercent: 0,
       });
     store.append(`${of(101, 0.5, 300, 1024)}\n${of(103, 1.5, 400, 2048)}\n`, timeS, 300);
   }

@@ -35,7 +35,11 @@ function world(files: Readonly<Record<string, string | Uint8Array>>, more = '') 
     if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
     const stderr = new PassThrough();
     const code = await exportUsage(parsed.arguments, {
-      ...{ paths: createPaths(root), clock: manualClock(NOON_MS), env: {}, stdout, stderr },
+      paths: createPaths(root),
+      clock: manualClock(NOON_MS),
+      env: {},
+      stdout,
+      stderr,
     });
     return { code, stdout: String(stdout.read?.() ?? ''), stderr: String(stderr.read() ?? '') };
   };
@@ -67,7 +71,7 @@ describe('the history of an id that was given to another guest', () => {
     [
       'the one before, where it is back',
       { 'etc/pve/lxc/101.conf': confOf(1) },
-      [...['0,101,1,400', '300,101,1,400']],
+      ['0,101,1,400', '300,101,1,400'],
     ],
     ['the last one, where there is none', {}, ['0,101,2,400', '300,101,2,400']],
   ])('is that of %s', async (_, conf, rows) => {
@@ -95,7 +99,11 @@ describe('export', () => {
     const { code, stdout, stderr } = await world(TWO_DAYS).run([]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout.trimEnd().split('\n')).toEqual([
-      ...[HEADER, '0,101,1,400', '0,102,0.5,400', '86100,101,0.5,400', '86100,102,0.5,400'],
+      HEADER,
+      '0,101,1,400',
+      '0,102,0.5,400',
+      '86100,101,0.5,400',
+      '86100,102,0.5,400',
       '86400,101,2,800',
     ]);
   });

@@ -3,13 +3,29 @@ import { groupLines, groupSummary } from '../../src/cli/group-lines.ts';
 import type { GroupReport, MemberReport } from '../../src/core/groups/group-report.ts';
 
 const member: MemberReport = {
-  ...{ vmid: 101, name: 'web', role: 'serving', ours: false, address: '10.0.0.2' },
-  ...{ cpuPercent: 90, memoryPercent: null, says: '' },
+  vmid: 101,
+  name: 'web',
+  role: 'serving',
+  ours: false,
+  address: '10.0.0.2',
+  cpuPercent: 90,
+  memoryPercent: null,
+  says: '',
 };
 
 const report = (own: Partial<GroupReport> = {}): GroupReport => ({
-  ...{ label: 'web', source: 101, wanted: 2, inService: 1, min: 2, max: 5, scaleIn: 'off' },
-  ...{ standing: '1 in service', members: [member], underWay: [], notes: [], failures: [] },
+  label: 'web',
+  source: 101,
+  wanted: 2,
+  inService: 1,
+  min: 2,
+  max: 5,
+  scaleIn: 'off',
+  standing: '1 in service',
+  members: [member],
+  underWay: [],
+  notes: [],
+  failures: [],
   ...own,
 });
 

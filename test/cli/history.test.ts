@@ -31,8 +31,11 @@ function world(logs: Readonly<Record<string, string>>, yaml = 'DEFAULT: {timezon
     if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
     const err = collecting();
     const code = await history(parsed.arguments, {
-      ...{ paths: createPaths(root), clock: manualClock(Date.UTC(2026, 10, 22, 12, 0, 0)) },
-      ...{ env: {}, stdout: out.stream, stderr: err.stream },
+      paths: createPaths(root),
+      clock: manualClock(Date.UTC(2026, 10, 22, 12, 0, 0)),
+      env: {},
+      stdout: out.stream,
+      stderr: err.stream,
     });
     return { code, stdout: out.text(), stderr: err.text() };
   };
@@ -41,9 +44,17 @@ function world(logs: Readonly<Record<string, string>>, yaml = 'DEFAULT: {timezon
 
 const line = (timestamp: string, vmid: number, more: object = {}): string =>
   JSON.stringify({
-    ...{ timestamp, proxmox_host: 'pve1', container_id: `${vmid}`, action: 'Increase Memory' },
-    ...{ change: '512MB', name: 'shop', status: 'confirmed', before: 1024, after: 1536 },
-    ...{ reason: 'it needs more', ...more },
+    timestamp,
+    proxmox_host: 'pve1',
+    container_id: `${vmid}`,
+    action: 'Increase Memory',
+    change: '512MB',
+    name: 'shop',
+    status: 'confirmed',
+    before: 1024,
+    after: 1536,
+    reason: 'it needs more',
+    ...more,
   });
 
 const OLD = line('2026-11-20 08:00:00', 101);
@@ -58,15 +69,20 @@ describe('history', () => {
     expect(stdout.split('\n').map((row) => row.split(/ {2,}/))).toEqual([
       ['TIME', 'CONTAINER', 'ACTION', 'CHANGE', 'STATUS', 'REASON'],
       [
-        ...['2026-11-20 08:00:00', '101 shop', 'Increase Memory', '1024 -> 1536 MB', 'confirmed'],
+        '2026-11-20 08:00:00',
+        '101 shop',
+        'Increase Memory',
+        '1024 -> 1536 MB',
+        'confirmed',
         'it needs more',
       ],
+      ['2026-11-22 08:00:00', '102 shop', 'Decrease Cores', '4 -> 2', 'confirmed', 'it needs more'],
       [
-        ...['2026-11-22 08:00:00', '102 shop', 'Decrease Cores', '4 -> 2', 'confirmed'],
-        'it needs more',
-      ],
-      [
-        ...['2026-11-22 11:30:00', '101 shop', 'Increase Memory', '1024 -> 1536 MB', 'failed'],
+        '2026-11-22 11:30:00',
+        '101 shop',
+        'Increase Memory',
+        '1024 -> 1536 MB',
+        'failed',
         'it needs more; and a note',
       ],
       [''],

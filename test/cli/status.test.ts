@@ -44,14 +44,28 @@ it('is a table of all containers, with the host above it', () => {
     '',
   ]);
   expect(rows.map((row) => row.split(/ {2,}/))).toEqual([
-    [...['VMID', 'NAME', 'POLICY', 'CPU', 'MEMORY MB', 'NEED', 'WAITS %', 'LAST CHANGE'], 'NOW'],
+    ['VMID', 'NAME', 'POLICY', 'CPU', 'MEMORY MB', 'NEED', 'WAITS %', 'LAST CHANGE', 'NOW'],
     [
-      ...['101', 'web', 'DEFAULT', '1/2 50%', '1000/1024 98%', '2, 1100', '0/0'],
-      ...['21:04 mem 1024>1536 rolled-back', 'mem more'],
+      '101',
+      'web',
+      'DEFAULT',
+      '1/2 50%',
+      '1000/1024 98%',
+      '2, 1100',
+      '0/0',
+      '21:04 mem 1024>1536 rolled-back',
+      'mem more',
     ],
     [
-      ...['102', 'guest-102', 'DEFAULT', '-/2', '512/1024 50%', '-', '-/0'],
-      ...['11-20 cpu 2>1', 'locked (backup)'],
+      '102',
+      'guest-102',
+      'DEFAULT',
+      '-/2',
+      '512/1024 50%',
+      '-',
+      '-/0',
+      '11-20 cpu 2>1',
+      'locked (backup)',
     ],
     ['103', 'CT103', '-', '-/-', '-/-', '-', '-', '-', 'unreadable'],
   ]);
@@ -70,14 +84,14 @@ it('has a column for OOM kills, with the time of the last one', () => {
   const lines = statusLines(report, { ...VIEW, columns: ['vmid', 'oom'] });
   expect(lines.slice(-4).map((line) => line.split(/ {2,}/))).toEqual([
     ['VMID', 'OOM'],
-    ...[
-      ['101', '-'],
-      ['102', '0'],
-      ['103', '6, 21:04'],
-    ],
+    ['101', '-'],
+    ['102', '0'],
+    ['103', '6, 21:04'],
   ]);
   expect(report.containers[2]?.shortages).toEqual({
-    ...{ oomKills: 6, limitHits: 9, lastKillTime: '2026-11-21 21:04:45' },
+    oomKills: 6,
+    limitHits: 9,
+    lastKillTime: '2026-11-21 21:04:45',
     lastKillAt: new Date(killedWallMs).toISOString(),
   });
 });
@@ -85,7 +99,11 @@ it('has a column for OOM kills, with the time of the last one', () => {
 it('has null for what nobody tells of a virtual machine', () => {
   const state = newLoopState();
   recordOf(state, vmid(200)).shortages = {
-    ...{ kills: 1, nested: 1, byHost: undefined, limitHits: undefined, killedWallMs: undefined },
+    kills: 1,
+    nested: 1,
+    byHost: undefined,
+    limitHits: undefined,
+    killedWallMs: undefined,
   };
   const machines = [container(guest(200, { kind: 'qemu' }))];
   const [row] = statusReport(reportInput(machines, {}, { state })).containers;
@@ -155,7 +173,12 @@ it('an account has its chapters in order, and marks the guards that are in force
   const lines = accountLines(account);
   expect(lines.filter((line) => /^[A-Z]/.test(line))).toEqual([
     'Container 101 (guest-101), cycle 7 at 2026-11-21 22:04:45. ' + 'A * marks an active guard.',
-    ...['Policy', 'Seen', 'The container as a whole', 'CPU', 'Memory', 'What came of it'],
+    'Policy',
+    'Seen',
+    'The container as a whole',
+    'CPU',
+    'Memory',
+    'What came of it',
   ]);
   expect(lines).toContainEqual(
     expect.stringMatching(/^ {2}DECISION +grow: 1024 -> 1536 MB, since it uses 1000 of its/),

@@ -48,8 +48,11 @@ async function activated(...words: readonly string[]) {
   const [out, err] = [collecting(), collecting()];
   const now = () => Date.now();
   const context = {
-    ...{ paths: createPaths(root), env: {}, clock: { wallMs: now, monotonicMs: now } },
-    ...{ stdout: out.stream, stderr: err.stream },
+    paths: createPaths(root),
+    env: {},
+    clock: { wallMs: now, monotonicMs: now },
+    stdout: out.stream,
+    stderr: err.stream,
   } as unknown as ProcessContext;
   const { guestName: tier } = parsed.arguments;
   const code = await activate({ ...parsed.arguments, tier }, context);

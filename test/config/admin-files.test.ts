@@ -53,7 +53,10 @@ function shown({ source, scaling, cpu, memory, stepFactor, priority }: Container
 function judged(text: string): { exit: number; said: string[] } {
   const loadResult = parseConfig(text, 'f.yaml', { HOME_MAX: '8G' });
   const exit = checkConfig({
-    ...{ loadResult, node: 'pve1', guests: missing('absent', 'there is no node'), write: () => {} },
+    loadResult,
+    node: 'pve1',
+    guests: missing('absent', 'there is no node'),
+    write: () => {},
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),
   });

@@ -76,8 +76,11 @@ describe('a number with a unit', () => {
     const loaded = parseConfig(`${text}\n`, 'f', {});
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     expect(loaded.config).toMatchObject({
-      ...{ pollIntervalMs: 300_000, sampleIntervalMs: 15_000, offPeakStartHour: 22 },
-      ...{ offPeakEndHour: 6, backupsKeepMs: 14 * 86_400_000 },
+      pollIntervalMs: 300_000,
+      sampleIntervalMs: 15_000,
+      offPeakStartHour: 22,
+      offPeakEndHour: 6,
+      backupsKeepMs: 14 * 86_400_000,
       logRotation: { maxBytes: 1024 ** 3 },
       host: { reserveMemoryMib: 2048, emergency: 0.97 },
       defaults: {

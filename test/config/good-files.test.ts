@@ -27,16 +27,14 @@ const only = (...ids: number[]) => ({
 
 const NOTICE_RULES: Config['notify']['rules']['gotify'] = {
   events: [
-    ...([
-      'changed',
-      'failed',
-      'starving',
-      'emergency',
-      'group',
-      'daemon',
-      'configuration',
-      'report',
-    ] as const),
+    'changed',
+    'failed',
+    'starving',
+    'emergency',
+    'group',
+    'daemon',
+    'configuration',
+    'report',
   ],
   minSeverity: 'info',
   quiet: undefined,
@@ -72,26 +70,44 @@ const EXPECTED_DEFAULTS: Config = {
   offPeakEndHour: 6,
   offPeakCron: undefined,
   notify: {
-    ...{ gotify: undefined, email: undefined, ntfy: undefined, webhook: undefined },
-    ...{ uptimeKuma: undefined, proxmox: false, perHour: 60, caFile: undefined, weekly: undefined },
+    gotify: undefined,
+    email: undefined,
+    ntfy: undefined,
+    webhook: undefined,
+    uptimeKuma: undefined,
+    proxmox: false,
+    perHour: 60,
+    caFile: undefined,
+    weekly: undefined,
     rules: {
-      ...{ gotify: NOTICE_RULES, email: NOTICE_RULES, ntfy: NOTICE_RULES },
-      ...{ webhook: NOTICE_RULES, proxmox: NOTICE_RULES },
+      gotify: NOTICE_RULES,
+      email: NOTICE_RULES,
+      ntfy: NOTICE_RULES,
+      webhook: NOTICE_RULES,
+      proxmox: NOTICE_RULES,
     },
   },
   managed: 'all',
   tagsFirst: false,
   ignored: { ids: [], names: [], tags: [] },
   host: {
-    ...{ reserveCpu: 0.1, reserveMemoryMib: 2048, overcommitRatio: 2, emergency: 0.98 },
-    ...{ mostCpu: 0.95, mostMemory: 1 },
+    reserveCpu: 0.1,
+    reserveMemoryMib: 2048,
+    overcommitRatio: 2,
+    emergency: 0.98,
+    mostCpu: 0.95,
+    mostMemory: 1,
   } as Config['host'],
   defaults: {
     source: 'DEFAULT',
     cpu: {
       unit: 'cores',
       band: { lower: 0.2, upper: 0.8 },
-      ...{ minIncrement: 1, maxIncrement: 4, min: 1, max: 8, raises: false },
+      minIncrement: 1,
+      maxIncrement: 4,
+      min: 1,
+      max: 8,
+      raises: false,
     },
     memory: {
       band: { lower: 0.2, upper: 0.8 },
@@ -114,7 +130,10 @@ const EXPECTED_DEFAULTS: Config = {
     },
     scaling: 'threshold',
     boost: {
-      ...{ saturation: 0.95, consecutiveSamples: 3, factor: 1.5, fallbackFactor: 1.25 },
+      saturation: 0.95,
+      consecutiveSamples: 3,
+      factor: 1.5,
+      fallbackFactor: 1.25,
       durationMs: 120_000,
     },
     priority: 50,
@@ -221,7 +240,11 @@ describe('a file as existing installations have it', () => {
       cpu: {
         unit: 'cores',
         band: { lower: 0.1, upper: 0.9 },
-        ...{ minIncrement: 1, maxIncrement: 4, min: 2, max: 12, raises: true },
+        minIncrement: 1,
+        maxIncrement: 4,
+        min: 2,
+        max: 12,
+        raises: true,
       },
       memory: { ...config.defaults.memory, minMib: 1024, raises: true },
       stepFactor: 1,
@@ -260,8 +283,11 @@ describe('a file as existing installations have it', () => {
         scaleInGraceMs: 600_000,
         warmupMs: 60_000,
         health: {
-          ...{ check: 'none', port: undefined, path: '/' },
-          ...{ healthyCount: 2, unhealthyCount: 3 },
+          check: 'none',
+          port: undefined,
+          path: '/',
+          healthyCount: 2,
+          unhealthyCount: 3,
         },
         readyTimeoutMs: 300_000,
         cloneTimeoutMs: 3_600_000,
@@ -416,8 +442,13 @@ describe('values as people write them', () => {
     const base = ['cooldown_seconds: {up: 30, down: 60}', 'evaluation_periods: {down: 4}'];
     const { config } = read(withDefault(...base, 'priority: 1') + tiers.join('\n'));
     const inMs = (up: number, down: number, periodsUp: number, periodsDown: number) => ({
-      ...{ cooldownUpMs: up, cooldownDownMs: down, periodsUp, periodsDown },
-      ...{ firstShrinkMs: 3_600_000, startGraceMs: 600_000, manualHoldMs: 3_600_000 },
+      cooldownUpMs: up,
+      cooldownDownMs: down,
+      periodsUp,
+      periodsDown,
+      firstShrinkMs: 3_600_000,
+      startGraceMs: 600_000,
+      manualHoldMs: 3_600_000,
     });
     expect(config.defaults.timing).toEqual(inMs(30_000, 60_000, 1, 4));
     const [a, b, c] = config.tiers.map(({ policy }) => policy);
@@ -443,8 +474,12 @@ describe('values as people write them', () => {
       ...['max_concurrent_operations: 16', 'manage: TAGGED', 'tags_first: yes'],
     );
     expect(read(text).config).toMatchObject({
-      ...{ backupsKeep: 1, backupsKeepMs: 3650 * 24 * 3600 * 1000, urgentSamples: 60 },
-      ...{ maxConcurrentOperations: 16, managed: 'tagged', tagsFirst: true },
+      backupsKeep: 1,
+      backupsKeepMs: 3650 * 24 * 3600 * 1000,
+      urgentSamples: 60,
+      maxConcurrentOperations: 16,
+      managed: 'tagged',
+      tagsFirst: true,
     });
   });
 
@@ -488,7 +523,10 @@ describe('values as people write them', () => {
     expect(tiers[0]?.policy).toMatchObject({
       scaling: 'boost',
       boost: {
-        ...{ saturation: 0.95, consecutiveSamples: 60, factor: 10, fallbackFactor: 1.001 },
+        saturation: 0.95,
+        consecutiveSamples: 60,
+        factor: 10,
+        fallbackFactor: 1.001,
         durationMs: 86_400_000,
       },
       memory: { mayUseSwap: true },
@@ -555,7 +593,9 @@ describe('values as people write them', () => {
   it('off_peak_cron: empty, so that the hours count', () => {
     const lines = ['off_peak_cron:', "off_peak_minutes: ''", 'off_peak_start: 20'];
     expect(read(withDefault(...lines)).config).toMatchObject({
-      ...{ offPeakCron: undefined, offPeakStartHour: 20, offPeakEndHour: 6 },
+      offPeakCron: undefined,
+      offPeakStartHour: 20,
+      offPeakEndHour: 6,
     });
   });
 

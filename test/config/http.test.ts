@@ -61,7 +61,9 @@ describe('http_tokens', () => {
   it('name the variable that is not set, and no more', () => {
     const yaml = `  http_tokens:\n    - {name: me, token: '$\{NONE}', role: read}\n`;
     expect(problemsOf(yaml)[0]).toEqual([
-      ...[3, 'http_tokens[1].token', expect.stringContaining('NONE')],
+      3,
+      'http_tokens[1].token',
+      expect.stringContaining('NONE'),
     ]);
   });
 });

@@ -90,14 +90,23 @@ describe('an INI file of the first version', () => {
 
   it('is accounted for line by line', () => {
     expect(verdicts(done(INI))).toEqual([
-      ...['DEFAULT: taken', 'DEFAULT.poll_interval: taken'],
-      ...['DEFAULT.storage_upper_threshold: dropped', 'DEFAULT.storage_increment: dropped'],
-      ...['DEFAULT.min_cores: dropped', 'DEFAULT.reserve_cpu_percent: taken'],
-      ...['DEFAULT.reserve_storage_mb: dropped', 'DEFAULT.behaviour: converted'],
-      ...['DEFAULT.ignore_lxc: converted', 'DEFAULT.energy_mode: taken'],
-      ...['DEFAULT.gotify_url: taken', 'TIER_1: taken', 'TIER_1.nodes: converted'],
-      ...['TIER_1.cpu_upper_threshold: taken', 'TIER_2: taken'],
-      ...['TIER_2.lxc_containers: converted', 'TIER_2.min_memory: taken'],
+      'DEFAULT: taken',
+      'DEFAULT.poll_interval: taken',
+      'DEFAULT.storage_upper_threshold: dropped',
+      'DEFAULT.storage_increment: dropped',
+      'DEFAULT.min_cores: dropped',
+      'DEFAULT.reserve_cpu_percent: taken',
+      'DEFAULT.reserve_storage_mb: dropped',
+      'DEFAULT.behaviour: converted',
+      'DEFAULT.ignore_lxc: converted',
+      'DEFAULT.energy_mode: taken',
+      'DEFAULT.gotify_url: taken',
+      'TIER_1: taken',
+      'TIER_1.nodes: converted',
+      'TIER_1.cpu_upper_threshold: taken',
+      'TIER_2: taken',
+      'TIER_2.lxc_containers: converted',
+      'TIER_2.min_memory: taken',
     ]);
   });
 
@@ -126,13 +135,27 @@ describe('an older YAML file', () => {
   it('has the defaults of that program written down where it leaves keys out', () => {
     const result = done('DEFAULT:\n  poll_interval: 60\nTIER_a:\n  lxc_containers: [101]\n');
     expect(allEffective(result)).toEqual([
-      ...['DEFAULT:', '  poll_interval: 60', '  cpu_upper_threshold: 80'],
-      ...['  cpu_lower_threshold: 20', '  memory_upper_threshold: 80'],
-      ...['  memory_lower_threshold: 20', '  core_min_increment: 1', '  core_max_increment: 2'],
-      ...['  memory_min_increment: 256', '  min_decrease_chunk: 128', '  min_cores: 1'],
-      ...['  max_cores: 4', '  min_memory: 512', '  reserve_cpu_percent: 10'],
-      ...['  reserve_memory_mb: 2048', '  behaviour: normal', '  energy_mode: False'],
-      ...['  off_peak_start: 22', '  off_peak_end: 6', 'TIER_a:', '  lxc_containers: [101]'],
+      'DEFAULT:',
+      '  poll_interval: 60',
+      '  cpu_upper_threshold: 80',
+      '  cpu_lower_threshold: 20',
+      '  memory_upper_threshold: 80',
+      '  memory_lower_threshold: 20',
+      '  core_min_increment: 1',
+      '  core_max_increment: 2',
+      '  memory_min_increment: 256',
+      '  min_decrease_chunk: 128',
+      '  min_cores: 1',
+      '  max_cores: 4',
+      '  min_memory: 512',
+      '  reserve_cpu_percent: 10',
+      '  reserve_memory_mb: 2048',
+      '  behaviour: normal',
+      '  energy_mode: False',
+      '  off_peak_start: 22',
+      '  off_peak_end: 6',
+      'TIER_a:',
+      '  lxc_containers: [101]',
     ]);
     // Said once, above the first of them.
     expect(result.text.match(/# Added: the default of the Python tool/g)).toHaveLength(1);
@@ -158,7 +181,9 @@ describe('an older YAML file', () => {
       '  max_cores: 4',
     ]);
     expect(top('TIER_a:\n  lxc_containers: 101\n  min_cores: 6\n')).toEqual([
-      ...['  core_max_increment: 2', '  max_cores: 4', '  max_cores: 6'],
+      '  core_max_increment: 2',
+      '  max_cores: 4',
+      '  max_cores: 6',
     ]);
     const high = 'DEFAULT:\n  max_cores: 12\nTIER_a:\n  lxc_containers: 101\n  min_cores: 6\n';
     expect(top(high)).toEqual(['  max_cores: 12', '  core_max_increment: 2']);
@@ -167,8 +192,11 @@ describe('an older YAML file', () => {
   it('gives a container in two tiers to the last one, as it was', () => {
     const result = done('TIER_a:\n  lxc_containers: [1, 101, "102"]\nTIER_b:\n  nodes: 102,103\n');
     expect(effective(result)).toEqual([
-      ...['DEFAULT:', 'TIER_a:', '  lxc_containers: [101]'],
-      ...['TIER_b:', '  lxc_containers: [102, 103]'],
+      'DEFAULT:',
+      'TIER_a:',
+      '  lxc_containers: [101]',
+      'TIER_b:',
+      '  lxc_containers: [102, 103]',
     ]);
     expect(why(result, 'TIER_a.lxc_containers')).toMatch(/'1' is not .*102 is in TIER_b too/);
   });
@@ -180,7 +208,9 @@ describe('an older YAML file', () => {
   static_ip_range: ["10.0.0.5/16", "10.0.0.9"]
 `;
     expect(effective(done(group)).slice(1)).toEqual([
-      ...['HORIZONTAL_SCALING_GROUP_1:', '  source: 101', '  min_instances: 2'],
+      'HORIZONTAL_SCALING_GROUP_1:',
+      '  source: 101',
+      '  min_instances: 2',
       '  static_ip_range: [10.0.0.5, 10.0.0.9]',
     ]);
   });
@@ -332,7 +362,10 @@ junk_password: hunter2
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is the notation, not a template.
     const lost = done('DEFAULT:\n  ignore_lxc: ${IDS}\nTIER_a:\n  scaling_mode: boost\n');
     expect(effective(lost)).toEqual([
-      ...['DEFAULT:', '  scaling_mode: observe', 'TIER_a:', '  scaling_mode: observe'],
+      'DEFAULT:',
+      '  scaling_mode: observe',
+      'TIER_a:',
+      '  scaling_mode: observe',
     ]);
     expect(done('DEFAULT:\n  ignore_lxc: 101\n').text).not.toContain('observe');
   });
@@ -360,11 +393,23 @@ describe('a file that is none of that program', () => {
 const KEYS = [
   ...Object.values(ALL_KEYS).flatMap((one) => Object.keys(one)),
   ...Object.keys(NEW_NAMES),
-  ...['storage_increment', 'cpu_pinning', 'ssh_password', 'proxmox_api', 'colour', 'backend'],
+  'storage_increment',
+  'cpu_pinning',
+  'ssh_password',
+  'proxmox_api',
+  'colour',
+  'backend',
 ];
 const SECTIONS = [
-  ...['DEFAULT', 'DEFAULTS', 'TIER_1', 'TIER_a b', 'TIER_ä!', 'OTHER', 'default'],
-  ...['HORIZONTAL_SCALING_GROUP_1', 'HORIZONTAL_SCALING_GROUP_2'],
+  'DEFAULT',
+  'DEFAULTS',
+  'TIER_1',
+  'TIER_a b',
+  'TIER_ä!',
+  'OTHER',
+  'default',
+  'HORIZONTAL_SCALING_GROUP_1',
+  'HORIZONTAL_SCALING_GROUP_2',
 ];
 const value = fc.oneof(
   fc.constantFrom('1', '4', '80', '90', '300', '512', '2048', 'True', 'Normal', 'x', ''),

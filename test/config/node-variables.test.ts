@@ -4,8 +4,10 @@ import { renderProblem } from '../../src/config/problem.ts';
 import type { Environment } from '../../src/config/variables.ts';
 
 const TOKEN = {
-  ...{ PROXMOX_HOST: '192.0.2.90', PROXMOX_USER: 'root@pam' },
-  ...{ PROXMOX_TOKEN_NAME: 'lxc_autoscaler', PROXMOX_TOKEN_VALUE: `hush-$\{x}-8c07` },
+  PROXMOX_HOST: '192.0.2.90',
+  PROXMOX_USER: 'root@pam',
+  PROXMOX_TOKEN_NAME: 'lxc_autoscaler',
+  PROXMOX_TOKEN_VALUE: `hush-$\{x}-8c07`,
 };
 const SELF = { name: 'box', hosts: new Set(['127.0.0.1']), cluster: [] };
 
@@ -34,7 +36,11 @@ describe('PROXMOX_HOST and its companions', () => {
   it('make a node, which is the only one there', () => {
     expect(nodesOf(TOKEN)).toEqual([
       {
-        ...{ connection: 'api', name: 'proxmox', node: undefined, host: '192.0.2.90', port: 8006 },
+        connection: 'api',
+        name: 'proxmox',
+        node: undefined,
+        host: '192.0.2.90',
+        port: 8006,
         credentials: { kind: 'token', id: 'root@pam!lxc_autoscaler', secret: `hush-$\{x}-8c07` },
         trust: { kind: 'usual' },
       },
@@ -64,7 +70,9 @@ describe('PROXMOX_HOST and its companions', () => {
     const env = { SECRET: 's', ...TOKEN, PROXMOX_HOST: 'LAB.example' };
     expect(nodesOf(env, text)).toMatchObject([
       {
-        ...{ name: 'lab', node: 'pve7', host: 'LAB.example' },
+        name: 'lab',
+        node: 'pve7',
+        host: 'LAB.example',
         credentials: { id: 'root@pam!lxc_autoscaler', secret: `hush-$\{x}-8c07` },
       },
     ]);

@@ -28,12 +28,18 @@ describe('NODES', () => {
 
   it('has a node with the port of the API, and the name that its cluster has for it', () => {
     expect(nodeOf(LOGIN)).toEqual({
-      ...{ connection: 'api', name: 'lab', node: 'lab', host: 'lab.example', port: 8006 },
+      connection: 'api',
+      name: 'lab',
+      node: 'lab',
+      host: 'lab.example',
+      port: 8006,
       credentials: { kind: 'token', id: 'as@pve!x', secret: 'hush' },
       trust: { kind: 'usual' },
     });
     expect(nodeOf(`${LOGIN}    port: 443\n    node: pve7\n`)).toMatchObject({
-      ...{ name: 'lab', node: 'pve7', port: 443 },
+      name: 'lab',
+      node: 'pve7',
+      port: 443,
     });
   });
 
@@ -57,7 +63,9 @@ describe('NODES', () => {
   it('takes a user and a password, and secrets from variables', () => {
     const keys = `    user: root@pam\n    password: $\{PW} x\n`;
     expect(nodeOf(keys, { PW: 'two words' })?.credentials).toEqual({
-      ...{ kind: 'password', user: 'root@pam', password: 'two words x' },
+      kind: 'password',
+      user: 'root@pam',
+      password: 'two words x',
     });
   });
 
@@ -117,8 +125,14 @@ describe('NODES', () => {
     expect(one('')).toEqual({ ...usual });
     const keys = ', port: 2222, user: me, node: pve3, identity_file: /k, known_hosts: /h';
     expect(one(`${keys}, jump: 'a@b:23'`)).toEqual({
-      ...{ ...usual, port: 2222, user: 'me', node: 'pve3', alias: 'pve3' },
-      ...{ identityFile: '/k', knownHosts: '/h', jump: 'a@b:23' },
+      ...usual,
+      port: 2222,
+      user: 'me',
+      node: 'pve3',
+      alias: 'pve3',
+      identityFile: '/k',
+      knownHosts: '/h',
+      jump: 'a@b:23',
     });
   });
 

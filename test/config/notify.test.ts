@@ -23,12 +23,18 @@ describe('the keys on messages', () => {
     expect(notify).toMatchObject({
       gotify: { url: 'http://10.0.0.5:8080/gotify', token: 't', priority: 3 },
       email: {
-        ...{ server: 'mail.lan', port: 25, security: 'none', from: 'a@lan' },
-        ...{ to: ['b@lan', 'c@x.example'], login: { username: 'me', password: 'a b' } },
+        server: 'mail.lan',
+        port: 25,
+        security: 'none',
+        from: 'a@lan',
+        to: ['b@lan', 'c@x.example'],
+        login: { username: 'me', password: 'a b' },
       },
       ntfy: { url: 'https://ntfy.sh/x', token: '' },
       webhook: { url: 'http://h', token: 'w', body: '' },
-      ...{ uptimeKuma: { url: 'http://k/api/push/x' }, proxmox: true, caFile: '/ca' },
+      uptimeKuma: { url: 'http://k/api/push/x' },
+      proxmox: true,
+      caFile: '/ca',
     });
   });
 

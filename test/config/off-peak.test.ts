@@ -10,9 +10,19 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 const ZONES = [
-  ...['UTC', 'Europe/Rome', 'Europe/London', 'America/New_York', 'America/Sao_Paulo'],
-  ...['Asia/Kolkata', 'Asia/Kathmandu', 'Australia/Adelaide', 'Australia/Lord_Howe'],
-  ...['America/St_Johns', 'Pacific/Chatham', 'Pacific/Apia', 'Africa/Casablanca'],
+  'UTC',
+  'Europe/Rome',
+  'Europe/London',
+  'America/New_York',
+  'America/Sao_Paulo',
+  'Asia/Kolkata',
+  'Asia/Kathmandu',
+  'Australia/Adelaide',
+  'Australia/Lord_Howe',
+  'America/St_Johns',
+  'Pacific/Chatham',
+  'Pacific/Apia',
+  'Africa/Casablanca',
 ];
 
 type Asked = (at: number | string) => boolean;
@@ -173,7 +183,11 @@ describe('off-peak time by a cron expression', () => {
             .map((day) => startOn(name, day, minute));
           const meant = starts.some((start) => start <= ms && ms < start + lasts * MINUTE);
           expect([name, expression, lasts, ms, asked(ms)]).toEqual([
-            ...[name, expression, lasts, ms, meant],
+            name,
+            expression,
+            lasts,
+            ms,
+            meant,
           ]);
         }
       }),

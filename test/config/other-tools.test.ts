@@ -29,9 +29,13 @@ const ON_IT = (address: string, name: string, cluster: readonly string[] = []): 
   nodes: [],
 });
 const SET = {
-  ...{ PVE_TOKEN_SECRET: 's', PVE_MY_CLUSTER_PASSWORD: 's', PROXMOX_HOST1_API_PASSWORD: 's' },
-  ...{ PROXMOX_HOST1_API_TOKEN_ID: 'a@pve!b', PROXMOX_HOST1_API_TOKEN_SECRET: 's' },
-  ...{ SMTP_PASSWORD: 's', GOTIFY_TOKEN: 's' },
+  PVE_TOKEN_SECRET: 's',
+  PVE_MY_CLUSTER_PASSWORD: 's',
+  PROXMOX_HOST1_API_PASSWORD: 's',
+  PROXMOX_HOST1_API_TOKEN_ID: 'a@pve!b',
+  PROXMOX_HOST1_API_TOKEN_SECRET: 's',
+  SMTP_PASSWORD: 's',
+  GOTIFY_TOKEN: 's',
 };
 
 type Done = Migrated & { readonly ok: true };
@@ -87,7 +91,11 @@ describe('lxc-autoscaler', () => {
     const { config } = load(done(API_MINIMAL));
     expect(config.nodes).toMatchObject([
       {
-        ...{ connection: 'api', name: 'proxmox', node: undefined, host: '192.0.2.90', port: 8006 },
+        connection: 'api',
+        name: 'proxmox',
+        node: undefined,
+        host: '192.0.2.90',
+        port: 8006,
         credentials: { kind: 'token', id: 'root@pam!lxc_autoscaler', secret: 's' },
       },
     ]);
@@ -107,10 +115,8 @@ describe('lxc-autoscaler', () => {
   it('has them on the nodes that are named, wherever they are', () => {
     const { config } = load(done(API_MINIMAL, { ...OFF, nodes: ['pve1', 'pve2'] }));
     expect(config.nodes.map(({ name, node }) => [name, node])).toEqual([
-      ...[
-        ['pve1', 'pve1'],
-        ['pve2', 'pve2'],
-      ],
+      ['pve1', 'pve1'],
+      ['pve2', 'pve2'],
     ]);
     expect(managedOn(config, 'pve2')).toEqual(['ct101 TIER_101', 'ct102 TIER_102']);
     expect(managedOn(config, 'box')).toEqual([]);
@@ -225,8 +231,10 @@ describe('Proxmox VM Autoscale', () => {
     const { config, notes } = load(result);
     expect(config.nodes).toMatchObject([
       {
-        ...{ name: 'host1', node: 'pve1', host: '192.0.2.10' },
-        ...{ trust: { kind: 'file', path: '/etc/ssl/own-ca.crt' } },
+        name: 'host1',
+        node: 'pve1',
+        host: '192.0.2.10',
+        trust: { kind: 'file', path: '/etc/ssl/own-ca.crt' },
         credentials: { kind: 'password', user: 'root@pam' },
       },
       { name: 'my-cluster', node: undefined, host: '192.0.2.20', trust: { kind: 'none' } },
@@ -276,7 +284,10 @@ describe('Proxmox VM Autoscale', () => {
     const { config } = load(result);
     expect(config.nodes).toMatchObject([
       {
-        ...{ connection: 'ssh', name: 'host1', host: '192.0.2.10', user: 'root' },
+        connection: 'ssh',
+        name: 'host1',
+        host: '192.0.2.10',
+        user: 'root',
         identityFile: '/etc/keys/id_rsa',
       },
     ]);
@@ -382,12 +393,18 @@ describe('the Python daemon, for another node', () => {
     const { config } = load(result);
     expect(config.nodes).toMatchObject([
       {
-        ...{ connection: 'api', name: 'pve-node1', node: 'pve-node1', host: 'pve.example.com' },
+        connection: 'api',
+        name: 'pve-node1',
+        node: 'pve-node1',
+        host: 'pve.example.com',
         credentials: { kind: 'token', id: 'autoscale@pve!autoscale-token' },
       },
     ]);
     expect(managedOn(config, 'pve-node1')).toEqual([
-      ...['ct100 TIER_all_others', 'ct101 TIER_web', 'ct102 TIER_web', 'ct103 TIER_all_others'],
+      'ct100 TIER_all_others',
+      'ct101 TIER_web',
+      'ct102 TIER_web',
+      'ct103 TIER_all_others',
       ...['ct105', 'ct201', 'ct202', 'ct203'].map((one) => `${one} TIER_all_others`),
     ]);
     expect(managedOn(config, 'box')).toEqual([]);
@@ -447,7 +464,11 @@ describe('the Python daemon, for another node', () => {
     const { config } = load(result);
     expect(config.nodes).toMatchObject([
       {
-        ...{ connection: 'ssh', name: 'pve3', host: 'pve3.example.com', port: 2222, user: 'root' },
+        connection: 'ssh',
+        name: 'pve3',
+        host: 'pve3.example.com',
+        port: 2222,
+        user: 'root',
         identityFile: '/etc/keys/id_ed25519',
       },
     ]);
@@ -543,8 +564,13 @@ describe('the Python daemon, for another node', () => {
 
 describe('a file that lost a line, or has one twice', () => {
   const ELSEWHERE = {
-    ...{ API_MINIMAL, API_WHOLE, MACHINES_TOKEN, MACHINES_WHOLE, MACHINES_SSH },
-    ...{ PYTHON_BASIC, PYTHON_ADVANCED },
+    API_MINIMAL,
+    API_WHOLE,
+    MACHINES_TOKEN,
+    MACHINES_WHOLE,
+    MACHINES_SSH,
+    PYTHON_BASIC,
+    PYTHON_ADVANCED,
   };
 
   it.each(Object.entries(ELSEWHERE))(

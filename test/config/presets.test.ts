@@ -40,7 +40,8 @@ describe('the presets', () => {
     for (const name of all) expect(suggestPreset({ name, tags: [] })?.preset).toBeDefined();
     for (const name of PRESET_NAMES) {
       expect(suggestPreset({ name: `ct-${name}-2`, tags: [] })).toEqual({
-        ...{ preset: name, how: 'as its name says' },
+        preset: name,
+        how: 'as its name says',
       });
     }
   });
@@ -63,7 +64,9 @@ describe('a tier with a preset', () => {
     );
     expect(policy).toMatchObject({
       stepFactor: 0.5,
-      ...{ priority: 20, cpu: { min: 3 }, memory: { minMib: 1024 } },
+      priority: 20,
+      cpu: { min: 3 },
+      memory: { minMib: 1024 },
     });
     expect(policy.preset).toEqual({
       name: 'nextcloud',
@@ -80,7 +83,8 @@ describe('a tier with a preset', () => {
     };
     expect(raises('  preset: nextcloud\n')).toEqual([false, false]);
     expect(raises('  preset: nextcloud\n', 'min_memory: 256, min_cores: 2')).toEqual([
-      ...[false, false],
+      false,
+      false,
     ]);
     expect(raises('  preset: nextcloud\n  min_memory: 512\n')).toEqual([false, true]);
     expect(raises('  preset: pihole\n', 'min_cores: 2')).toEqual([true, false]);
@@ -128,7 +132,10 @@ describe('the preset that a container suggests', () => {
     ['by the longest name', 'uptime-kuma', [], 'uptime-kuma', 'as its name says'],
     ['by a tag before its name', 'plex', ['Jellyfin'], 'jellyfin', 'as its tag says'],
     [
-      ...['by the kind of a script', 'ct104', ['community-script', 'media'], 'jellyfin'],
+      'by the kind of a script',
+      'ct104',
+      ['community-script', 'media'],
+      'jellyfin',
       'as its tags community-script and media say',
     ],
   ] as const)('%s', (_, name, tags, preset, how) => {

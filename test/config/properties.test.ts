@@ -229,9 +229,13 @@ const meant = (c: Container, source: string) => ({
   },
   stepFactor: FACTORS[c.behaviour.toLowerCase()],
   timing: {
-    ...{ cooldownUpMs: c.cooldown.up * 1000, cooldownDownMs: c.cooldown.down * 1000 },
-    ...{ periodsUp: c.periods, periodsDown: c.periods, startGraceMs: c.cooldown.up * 1000 },
-    ...{ firstShrinkMs: c.cooldown.up * 1000, manualHoldMs: c.cooldown.down * 1000 },
+    cooldownUpMs: c.cooldown.up * 1000,
+    cooldownDownMs: c.cooldown.down * 1000,
+    periodsUp: c.periods,
+    periodsDown: c.periods,
+    startGraceMs: c.cooldown.up * 1000,
+    firstShrinkMs: c.cooldown.up * 1000,
+    manualHoldMs: c.cooldown.down * 1000,
   },
   scaling: c.scaling,
   boost: {

@@ -15,7 +15,11 @@ function one(
   { has = 4, mean = 1, peak = 1.5, memoryMib = 2048, used = 1000 } = {},
 ): Measured {
   return {
-    ...{ vmid: vmid as Vmid, name: `ct${vmid}`, tags: [], cores: has, memoryMib: mib(memoryMib) },
+    vmid: vmid as Vmid,
+    name: `ct${vmid}`,
+    tags: [],
+    cores: has,
+    memoryMib: mib(memoryMib),
     cpu: { mean: cores(mean), peak: cores(peak), allowed: cores(has) },
     memory: { mean: mib(used * 0.9), peak: mib(used) },
   };
@@ -52,9 +56,7 @@ describe('what is proposed', () => {
     const film = { ...one(106), tags: ['community-script', 'media'] };
     const text = written([BUSY, cloud, film, { ...film, vmid: 107 as Vmid, name: 'jellyfin' }]);
     const { tiers } = load(text);
-    expect(tiers.map(({ name }) => name)).toEqual([
-      ...['TIER_nextcloud', 'TIER_jellyfin', 'TIER_busy'],
-    ]);
+    expect(tiers.map(({ name }) => name)).toEqual(['TIER_nextcloud', 'TIER_jellyfin', 'TIER_busy']);
     expect(text.replaceAll('\n# ', ' ')).toContain(
       'Containers that seem to run jellyfin, as its tags community-script and media say and as ' +
         'its name says:',
@@ -65,7 +67,9 @@ describe('what is proposed', () => {
     );
     // It has less than the preset would leave it, and gets along.
     expect(tiers[0]?.policy).toMatchObject({
-      ...{ stepFactor: 0.5, cpu: { min: 2 }, memory: { minMib: 512 } },
+      stepFactor: 0.5,
+      cpu: { min: 2 },
+      memory: { minMib: 512 },
     });
     expect(tiers[1]?.policy.memory.minMib).toBe(1024);
   });
@@ -82,7 +86,10 @@ describe('what is proposed', () => {
   it('begins by observing, and no tier stands over that', () => {
     const { defaults, tiers } = load(written([BUSY, FULL, IDLE]));
     expect([defaults, ...tiers.map(({ policy }) => policy)].map(({ scaling }) => scaling)).toEqual([
-      ...['observe', 'observe', 'observe', 'observe'],
+      'observe',
+      'observe',
+      'observe',
+      'observe',
     ]);
     const act = load(written([BUSY, IDLE], { observe: false }));
     expect(act.defaults.scaling).toBe('threshold');

@@ -127,7 +127,8 @@ describe('manage', () => {
     const tags = ['autoscale', 'autoscale-tier-b', 'autoscale-tier-tagged', 'autoscale-observe'];
     for (const first of ['False', 'True']) {
       const its = config(TEXT.replace('DEFAULT:', `DEFAULT:\n  tags_first: ${first}`));
-      for (const [vmid, name] of [...([[103], [204], [140, 'test-1'], [140, 'vault']] as const)]) {
+      const guests: [number, string?][] = [[103], [204], [140, 'test-1'], [140, 'vault']];
+      for (const [vmid, name] of guests) {
         expect(manage(its, container(vmid, name, ...tags)).kind).toBe('ignored');
       }
       expect(result(container(101, 'x', ...tags), its)).toMatch(/^observe: /);
@@ -323,8 +324,12 @@ describe('remarksOn', () => {
 describe('hostPolicy', () => {
   it('is what the host keeps for itself', () => {
     expect(hostPolicy(config())).toEqual({
-      ...{ reserveCpu: 0.25, reserveMemoryMib: 4096, overcommitRatio: 2, emergency: 0.98 },
-      ...{ mostCpu: 0.95, mostMemory: 1 },
+      reserveCpu: 0.25,
+      reserveMemoryMib: 4096,
+      overcommitRatio: 2,
+      emergency: 0.98,
+      mostCpu: 0.95,
+      mostMemory: 1,
     });
   });
 });

@@ -165,8 +165,12 @@ describe('the limits of all running guests together', () => {
     }
     const policy = { ...hostPolicy, overcommitRatio: 1 };
     const seen = budget({
-      ...{ host: around, policy, containers: two.slice(0, 1), state },
-      ...{ nowMs: milliseconds(0), urgent: true },
+      host: around,
+      policy,
+      containers: two.slice(0, 1),
+      state,
+      nowMs: milliseconds(0),
+      urgent: true,
     });
     expect(seen.memoryMib).toEqual(present(8192 - 4096));
   });
@@ -220,7 +224,9 @@ describe('the limits of all running guests together', () => {
 
 describe('while the host has too little of its own', () => {
   const cpuOf = (busy: number): HostCpu => ({
-    ...{ atMs: milliseconds(0), times: { busyTicks: 0, totalTicks: 0 }, busy: ratio(busy) },
+    atMs: milliseconds(0),
+    times: { busyTicks: 0, totalTicks: 0 },
+    busy: ratio(busy),
   });
   const refusedAt = (busy: number | undefined, availableMib = 32_768, fullAvg10 = 0) => {
     const idle = { someAvg10: ratio(0), someTotalUs: microseconds(0) };
@@ -229,8 +235,12 @@ describe('while the host has too little of its own', () => {
     const hostCpu = busy === undefined ? undefined : cpuOf(busy);
     const state = { ...newLoopState(), hostCpu };
     const { coresRefused, memoryRefused } = budget({
-      ...{ host: around, policy: hostPolicy, containers: [], state },
-      ...{ nowMs: milliseconds(0), urgent: false },
+      host: around,
+      policy: hostPolicy,
+      containers: [],
+      state,
+      nowMs: milliseconds(0),
+      urgent: false,
     });
     return [coresRefused?.kind, memoryRefused?.kind];
   };
@@ -252,8 +262,12 @@ describe('while the host has too little of its own', () => {
       const policy = { ...hostPolicy, ...own };
       const state = { ...newLoopState(), hostCpu: cpuOf(busy) };
       const { coresRefused, memoryRefused } = budget({
-        ...{ host: host({ availableMib: 6553 }), policy, containers: [], state },
-        ...{ nowMs: milliseconds(0), urgent: false },
+        host: host({ availableMib: 6553 }),
+        policy,
+        containers: [],
+        state,
+        nowMs: milliseconds(0),
+        urgent: false,
       });
       return [coresRefused?.kind, memoryRefused?.kind];
     };

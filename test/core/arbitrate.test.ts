@@ -23,8 +23,12 @@ const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, 
 function ofCores(has: number, used: readonly number[], own: Partial<ContainerPolicy> = {}): Asked {
   const its: ContainerPolicy = { ...policy(), ...own };
   return {
-    ...{ resource: 'cores', policy: its, quantum: 1, leastSurplus: 1 },
-    ...{ seen: steady(...used), saturated: 0 },
+    resource: 'cores',
+    policy: its,
+    quantum: 1,
+    leastSurplus: 1,
+    seen: steady(...used),
+    saturated: 0,
     threshold: ({ used: now, peak, demand = now }) => {
       const usage = { ...cpuUse(now, has), demand: cores(demand) };
       return thresholdCores({ has }, usage, its, peak);
@@ -64,7 +68,8 @@ describe('of several voices the strongest counts', () => {
       on(state);
     });
     expect(judge(saturated, both)).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'boosted', leftMs: 5000 } },
+      verdict: 'hold',
+      because: { kind: 'boosted', leftMs: 5000 },
     });
   });
 
@@ -99,7 +104,8 @@ describe('of several voices the strongest counts', () => {
 
   it('growth before a host in need, which the plan then refuses', () => {
     expect(judge(ofCores(4, [4]), at(ALL))).toMatchObject({
-      ...{ verdict: 'grow', rule: 'above-upper' },
+      verdict: 'grow',
+      rule: 'above-upper',
     });
     expect(judge(saturated, at(ALL))).toMatchObject({ verdict: 'grow', rule: 'saturated' });
   });
@@ -216,7 +222,9 @@ describe('the off-peak time', () => {
       (state) => (recordOf(state, vmid(101)).cores.offPeak = { before: 8, givenBackMs: undefined }),
     );
     expect(judge(ofCores(2, [0.5]), taken)).toMatchObject({
-      ...{ verdict: 'grow', after: 8, rule: 'peak-again' },
+      verdict: 'grow',
+      after: 8,
+      rule: 'peak-again',
     });
     // Of its own accord it would be given more, and that is growth.
     expect(judge(ofCores(2, [1.9]), taken)).toMatchObject({ rule: 'above-upper' });
@@ -270,8 +278,12 @@ describe('no step down, of the night or of the thresholds', () => {
 
   /** Memory in MiB, and the case with another limit. */
   const ofMemory = (has: number, seen: readonly Seen[], its: ContainerPolicy): Asked => ({
-    ...{ resource: 'memory', policy: its, quantum: 16, leastSurplus: 64 },
-    ...{ seen, saturated: 0 },
+    resource: 'memory',
+    policy: its,
+    quantum: 16,
+    leastSurplus: 64,
+    seen,
+    saturated: 0,
     threshold: ({ used, peak }) => thresholdMemory(has, 1_000_000, memoryUse(used), its, peak),
   });
 
@@ -279,7 +291,9 @@ describe('no step down, of the night or of the thresholds', () => {
     fc.assert(
       fc.property(series, periods, periods, cooled, occasions, (shares, up, down, ms, when) => {
         const timed = timing({
-          ...{ periodsUp: up, periodsDown: down, cooldownUpMs: milliseconds(ms) },
+          periodsUp: up,
+          periodsDown: down,
+          cooldownUpMs: milliseconds(ms),
         });
         const its = { ...policy(), ...timed };
         const has = 8192;

@@ -145,7 +145,9 @@ describe('between two cycles', () => {
     const between = series({ cores: 2 }, { cores: 2 });
     const after = withSample(between, sample({ identity: 7 }), GUEST, HOST_CPUS);
     expect(after).toMatchObject({
-      ...{ saturated: { cores: 0, memory: 0 }, cpuPeak: 0, previous: undefined },
+      saturated: { cores: 0, memory: 0 },
+      cpuPeak: 0,
+      previous: undefined,
     });
   });
 });

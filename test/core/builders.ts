@@ -69,34 +69,51 @@ export function policy(numbers: PolicyNumbers = {}): ContainerPolicy {
     source: 'DEFAULT',
     cpu: {
       unit: 'cores',
-      ...{ band: own, min: cores(minCores), max: cores(maxCores) },
-      ...{ minIncrement: cores(1), maxIncrement: cores(4), raises: true },
+      band: own,
+      min: cores(minCores),
+      max: cores(maxCores),
+      minIncrement: cores(1),
+      maxIncrement: cores(4),
+      raises: true,
     },
     memory: {
-      ...{ band: own, minMib: mib(minMib), maxMib: maxMib === undefined ? undefined : mib(maxMib) },
-      ...{ minIncrementMib: mib(512), minDecreaseMib: mib(512), mayUseSwap: false },
+      band: own,
+      minMib: mib(minMib),
+      maxMib: maxMib === undefined ? undefined : mib(maxMib),
+      minIncrementMib: mib(512),
+      minDecreaseMib: mib(512),
+      mayUseSwap: false,
       raises: true,
     },
     stepFactor: numbers.stepFactor ?? 1,
     timing: {
-      ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(0) },
-      ...{ periodsUp: 1, periodsDown: 1, startGraceMs: milliseconds(600_000) },
+      cooldownUpMs: milliseconds(0),
+      cooldownDownMs: milliseconds(0),
+      periodsUp: 1,
+      periodsDown: 1,
+      startGraceMs: milliseconds(600_000),
       firstShrinkMs: milliseconds(0),
       manualHoldMs: milliseconds(3_600_000),
     },
     scaling: 'threshold',
     boost: {
-      ...{ saturation: ratio(0.95), consecutiveSamples: 3, durationMs: milliseconds(120_000) },
-      ...{ factor: 1.5, fallbackFactor: 1.25 },
+      saturation: ratio(0.95),
+      consecutiveSamples: 3,
+      durationMs: milliseconds(120_000),
+      factor: 1.5,
+      fallbackFactor: 1.25,
     },
     priority: 50,
   };
 }
 
 export const hostPolicy: HostPolicy = {
-  ...{ reserveCpu: ratio(0.1), reserveMemoryMib: mib(2048) },
-  ...{ overcommitRatio: 2, emergency: ratio(0.98) },
-  ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
+  reserveCpu: ratio(0.1),
+  reserveMemoryMib: mib(2048),
+  overcommitRatio: 2,
+  emergency: ratio(0.98),
+  mostCpu: ratio(0.95),
+  mostMemory: ratio(1),
 };
 
 /** Of the guest with this id; another `life` is another guest that was given the id later. */
@@ -109,9 +126,19 @@ export function identity(id: number, life = 0): GuestIdentity {
 
 export function guest(id: number, own: Partial<GuestConfig> = {}): GuestConfig {
   return {
-    ...{ vmid: vmid(id), name: `guest-${id}`, cores: 2, cpuLimit: null },
-    ...{ memoryMib: mib(1024), swapMib: mib(512), tags: [], lock: undefined, template: false },
-    ...{ pendingKeys: [], digest: '0'.repeat(40), pins: [], identity: identity(id) },
+    vmid: vmid(id),
+    name: `guest-${id}`,
+    cores: 2,
+    cpuLimit: null,
+    memoryMib: mib(1024),
+    swapMib: mib(512),
+    tags: [],
+    lock: undefined,
+    template: false,
+    pendingKeys: [],
+    digest: '0'.repeat(40),
+    pins: [],
+    identity: identity(id),
     ...own,
   };
 }
@@ -125,13 +152,20 @@ export function machine(
   levers: Partial<Record<Lever, Partial<LiveReach>>> = {},
 ): GuestConfig {
   const live = (lever: Lever, max: number): Reach => ({
-    ...{ kind: 'live', min: 1, max },
+    kind: 'live',
+    min: 1,
+    max,
     ...levers[lever],
   });
   return guest(id, {
-    ...{ kind: 'qemu', cores: 4, memoryMib: mib(2048), assignedMib: mib(8192), swapMib: mib(0) },
+    kind: 'qemu',
+    cores: 4,
+    memoryMib: mib(2048),
+    assignedMib: mib(8192),
+    swapMib: mib(0),
     reaches: {
-      ...{ cores: live('cores', 4), cpuLimit: live('cpuLimit', 4) },
+      cores: live('cores', 4),
+      cpuLimit: live('cpuLimit', 4),
       memoryMib: live('memoryMib', 8192),
     },
     ...own,
@@ -139,8 +173,10 @@ export function machine(
 }
 
 const idle: Pressure = {
-  ...{ someAvg10: ratio(0), someTotalUs: microseconds(0) },
-  ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+  someAvg10: ratio(0),
+  someTotalUs: microseconds(0),
+  fullAvg10: ratio(0),
+  fullTotalUs: microseconds(0),
 };
 
 export function cpuCounters(own: Partial<CpuCounters> = {}): CpuCounters {
@@ -208,37 +244,59 @@ function eventsOf(numbers: MemoryNumbers) {
 
 export function sample(own: Partial<CgroupSample> = {}): CgroupSample {
   return {
-    ...{ atMs: milliseconds(0), identity: 1, life: present({ populated: true, frozen: false }) },
-    ...{ cpu: present(cpuCounters()), memory: present(memoryCounters()) },
-    ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
+    atMs: milliseconds(0),
+    identity: 1,
+    life: present({ populated: true, frozen: false }),
+    cpu: present(cpuCounters()),
+    memory: present(memoryCounters()),
+    cpuPressure: present(idle),
+    memoryPressure: present(idle),
     ...own,
   };
 }
 
 export function cpuUse(used: number, allowed: number): CpuUsage {
   return {
-    ...{ used: cores(used), allowed: cores(allowed), demand: cores(used), pressure: ratio(0) },
-    ...{ overMs: milliseconds(300_000), throttled: ratio(0) },
+    used: cores(used),
+    allowed: cores(allowed),
+    demand: cores(used),
+    pressure: ratio(0),
+    overMs: milliseconds(300_000),
+    throttled: ratio(0),
   };
 }
 
 export function memoryUse(workingSet: number, own: Partial<MemoryUsage> = {}): MemoryUsage {
   return {
-    ...{ workingSetMib: mib(workingSet), currentMib: mib(workingSet) },
-    ...{ activeFileMib: mib(0), cacheMib: mib(0), swapMib: mib(0), lockedMib: mib(0) },
-    ...{ refaultMibPerS: 0, swapGrowthMib: mib(0), pressure: ratio(0) },
-    ...{ limitMib: mib(1024), newOomKills: 0, newLimitHits: 0 },
+    workingSetMib: mib(workingSet),
+    currentMib: mib(workingSet),
+    activeFileMib: mib(0),
+    cacheMib: mib(0),
+    swapMib: mib(0),
+    lockedMib: mib(0),
+    refaultMibPerS: 0,
+    swapGrowthMib: mib(0),
+    pressure: ratio(0),
+    limitMib: mib(1024),
+    newOomKills: 0,
+    newLimitHits: 0,
     // What shows a want of memory is taken to be of its own limit, where a test says nothing else.
-    ...{ newOtherKills: { nested: 0, byHost: 0 }, nearLimit: true, slabMib: mib(0) },
+    newOtherKills: { nested: 0, byHost: 0 },
+    nearLimit: true,
+    slabMib: mib(0),
     ...own,
   };
 }
 
 export function usage(own: Partial<ContainerUsage> = {}): ContainerUsage {
   return {
-    ...{ cpu: present(cpuUse(1, 2)), memory: present(memoryUse(512)), cpusetCpus: 2 },
-    ...{ effectiveCpus: undefined, life: present({ populated: true, frozen: false }) },
-    ...{ cpuPressure: present(idle), memoryPressure: present(idle) },
+    cpu: present(cpuUse(1, 2)),
+    memory: present(memoryUse(512)),
+    cpusetCpus: 2,
+    effectiveCpus: undefined,
+    life: present({ populated: true, frozen: false }),
+    cpuPressure: present(idle),
+    memoryPressure: present(idle),
     ...own,
   };
 }
@@ -282,7 +340,9 @@ export function host(own: HostNumbers = {}): HostObservation {
     memory: present(hostMemory(totalMib, availableMib)),
     cpuTimes: present({ busyTicks: 0, totalTicks: 0 }),
     vmMemoryMib: present(mib(0)),
-    ...{ load1: present(1), cpuPressure: present(idle), memoryPressure: present(idle) },
+    load1: present(1),
+    cpuPressure: present(idle),
+    memoryPressure: present(idle),
   };
 }
 
@@ -296,10 +356,14 @@ export function decideInput(
   own: Partial<DecideInput> = {},
 ): DecideInput {
   return {
-    ...{ containers, host: host(), hostPolicy, state: newLoopState() },
+    containers,
+    host: host(),
+    hostPolicy,
+    state: newLoopState(),
     ...everyone(),
     nowMs: milliseconds(10_000_000),
-    ...{ holds: new Map(), offPeak: false },
+    holds: new Map(),
+    offPeak: false,
     ...own,
   };
 }
@@ -319,11 +383,20 @@ export function memoryChange(
 ): Change {
   const grows = after > before;
   return {
-    ...{ vmid: vmid(id), name: `guest-${id}`, resource: 'memory' },
-    ...{ verdict: grows ? 'grow' : 'shrink', after, priority: 50 },
-    ...{ rule: grows ? 'above-upper' : 'below-lower', limits: [] },
+    vmid: vmid(id),
+    name: `guest-${id}`,
+    resource: 'memory',
+    verdict: grows ? 'grow' : 'shrink',
+    after,
+    priority: 50,
+    rule: grows ? 'above-upper' : 'below-lower',
+    limits: [],
     measured: measured({
-      ...{ before, used: before * (grows ? 0.9 : 0.1), min: 512, max: 65_536, need: 64 },
+      before,
+      used: before * (grows ? 0.9 : 0.1),
+      min: 512,
+      max: 65_536,
+      need: 64,
       ...numbers,
     }),
     ...own,
@@ -349,28 +422,32 @@ export function coresChange(
 
 export function hold(id: number, because: HoldReason, own: Partial<Hold> = {}): Hold {
   return {
-    ...{ vmid: vmid(id), name: `guest-${id}`, resource: 'memory', verdict: 'hold', because },
+    vmid: vmid(id),
+    name: `guest-${id}`,
+    resource: 'memory',
+    verdict: 'hold',
+    because,
     ...own,
   };
 }
 
 export function budgetOf(coresCeiling: number, memoryMib: number): Budget {
   return {
-    ...{ coresCeiling: present(cores(coresCeiling)), memoryMib: present(mib(memoryMib)) },
-    ...{
-      wholeMib: present(mib(memoryMib)),
-      memoryBound: 'free',
-      coresRefused: undefined,
-      memoryRefused: undefined,
-      kept: [],
-    },
+    coresCeiling: present(cores(coresCeiling)),
+    memoryMib: present(mib(memoryMib)),
+    wholeMib: present(mib(memoryMib)),
+    memoryBound: 'free',
+    coresRefused: undefined,
+    memoryRefused: undefined,
+    kept: [],
   };
 }
 
 /** Of which nobody can take all. */
 export const AMPLE_ROOM: Headroom = {
   ...budgetOf(64, 1_000_000),
-  ...{ limitsMib: new Map(), vmMemoryMib: present(mib(0)) },
+  limitsMib: new Map(),
+  vmMemoryMib: present(mib(0)),
 };
 
 /** What the host can give to these, the running ones of which are all that run on it. */
@@ -434,5 +511,9 @@ export function remembered<F extends Field>(
 
 /** A node that can do all that a node can, but for what is said. */
 export const able = (own: Partial<Capabilities> = {}): Capabilities => ({
-  ...{ proof: true, pressure: true, workingSet: true, liveLimits: new Set(CONTROLLERS), ...own },
+  proof: true,
+  pressure: true,
+  workingSet: true,
+  liveLimits: new Set(CONTROLLERS),
+  ...own,
 });

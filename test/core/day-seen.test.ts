@@ -30,14 +30,19 @@ function seen(values: readonly number[], everyMs = 5 * MINUTE): DaySeen {
 }
 
 const lookAt = (ms: number, usedMib: number, upMs = HOUR + ms) => ({
-  ...{ usedMib, upMs: milliseconds(upMs), wallMs: milliseconds(START + ms) },
+  usedMib,
+  upMs: milliseconds(upMs),
+  wallMs: milliseconds(START + ms),
 });
 
 const A_DAY = 288;
 const steady = (usedMib: number, looks: number): number[] => Array<number>(looks).fill(usedMib);
 
 const shrink = (before: number, after: number): Verdict => ({
-  ...{ verdict: 'shrink', after, rule: 'below-lower', limits: [] },
+  verdict: 'shrink',
+  after,
+  rule: 'below-lower',
+  limits: [],
   measured: measured({ before, used: 100, min: 64, max: 65_536, need: 164 }),
 });
 

@@ -115,7 +115,9 @@ describe('a container is left alone', () => {
     recordOf(state, vmid(101)).failure = { count: 2, retryAtMs: milliseconds(1000) };
     const early = { state, nowMs: milliseconds(400) };
     expect(skipOf(container(ordinary), early)).toEqual({
-      ...{ kind: 'failed-lately', failures: 2, retryInMs: 600 },
+      kind: 'failed-lately',
+      failures: 2,
+      retryInMs: 600,
     });
     expect(skipOf(container(ordinary), { state, nowMs: milliseconds(1000) })).toBeUndefined();
   });
@@ -152,14 +154,19 @@ describe('cores', () => {
       cpusetCpus: 16,
     });
     expect(decisionOn('cores', idle)).toMatchObject({
-      ...{ verdict: 'shrink', after: 8, rule: 'above-maximum', measured: { before: 16 } },
+      verdict: 'shrink',
+      after: 8,
+      rule: 'above-maximum',
+      measured: { before: 16 },
     });
   });
 
   it('are held while what is configured is not what the kernel gives', () => {
     const pending = container(guest(101, { cores: 4 }), { cpusetCpus: 2 });
     expect(becauseOf(decisionOn('cores', pending))).toEqual({
-      ...{ kind: 'not-in-force', configured: 4, live: 2 },
+      kind: 'not-in-force',
+      configured: 4,
+      live: 2,
     });
   });
 
@@ -181,7 +188,8 @@ describe('cores', () => {
     const blind = { host: host({ cpus: broken('/proc/stat') }) };
     const busy = container(guest(101), { cpu: present(cpuUse(1.9, 2)) });
     expect(becauseOf(decisionOn('cores', busy, blind))).toEqual({
-      ...{ kind: 'missing', reading: broken('/proc/stat') },
+      kind: 'missing',
+      reading: broken('/proc/stat'),
     });
   });
 });
@@ -196,18 +204,25 @@ describe('memory', () => {
 
   it('that is not used is taken back', () => {
     expect(decisionOn('memory', idle())).toMatchObject({
-      ...{ verdict: 'shrink', after: 6144, rule: 'below-lower', limits: ['kept', 'quarter'] },
+      verdict: 'shrink',
+      after: 6144,
+      rule: 'below-lower',
+      limits: ['kept', 'quarter'],
     });
   });
 
   it('is held while what is configured is not what the kernel gives', () => {
     const live = present(memoryUse(420, { limitMib: mib(4096) }));
     expect(becauseOf(decisionOn('memory', idle({ memory: live })))).toEqual({
-      ...{ kind: 'not-in-force', configured: 8192, live: 4096 },
+      kind: 'not-in-force',
+      configured: 8192,
+      live: 4096,
     });
     const none = present(memoryUse(420, { limitMib: undefined }));
     expect(becauseOf(decisionOn('memory', idle({ memory: none })))).toEqual({
-      ...{ kind: 'not-in-force', configured: 8192, live: null },
+      kind: 'not-in-force',
+      configured: 8192,
+      live: null,
     });
   });
 
@@ -220,7 +235,8 @@ describe('memory', () => {
 
   it('without a maximum is held when the host could not be measured', () => {
     expect(becauseOf(decisionOn('memory', idle(), hostMissing))).toEqual({
-      ...{ kind: 'missing', reading: broken('/proc/meminfo') },
+      kind: 'missing',
+      reading: broken('/proc/meminfo'),
     });
   });
 
@@ -264,7 +280,10 @@ describe('memory', () => {
   it('above a configured maximum is lowered', () => {
     const manage = managed({ maxMib: 4096 });
     expect(decisionOn('memory', idle(), { manage })).toMatchObject({
-      ...{ verdict: 'shrink', after: 6144, rule: 'above-maximum', limits: ['quarter'] },
+      verdict: 'shrink',
+      after: 6144,
+      rule: 'above-maximum',
+      limits: ['quarter'],
     });
   });
 
@@ -398,7 +417,9 @@ describe('what a person asks for', () => {
     const its = { ...policy(), only };
     const manage = () => ({ kind: 'managed', policy: its, mode: 'act', because: '' }) as const;
     const full = container(guest(101), {
-      ...{ memory: present(memoryUse(1000)), cpu: present(cpuUse(2, 2)), cpusetCpus: 2 },
+      memory: present(memoryUse(1000)),
+      cpu: present(cpuUse(2, 2)),
+      cpusetCpus: 2,
     });
     expect(decisionOn(only, full, { manage }).verdict).toBe('grow');
     const left = decisionOn(other, full, { manage });
@@ -413,7 +434,8 @@ describe('what a person asks for', () => {
     const holds = new Map([[vmid(101), { reason: 'rolled back', leftMs: 1000 }]]);
     const full = container(guest(101), { memory: present(memoryUse(1000)) });
     expect(decide(decideInput([full], { holds }))).toMatchObject({
-      ...{ decisions: [], skipped: [{ because: { kind: 'held-by-hand', leftMs: 1000 } }] },
+      decisions: [],
+      skipped: [{ because: { kind: 'held-by-hand', leftMs: 1000 } }],
     });
   });
 });
@@ -470,14 +492,19 @@ describe('a host in need', () => {
   const busy = (share: number): LoopState => ({
     ...newLoopState(),
     hostCpu: {
-      ...{ atMs: milliseconds(0), times: { busyTicks: 0, totalTicks: 0 }, busy: ratio(share) },
+      atMs: milliseconds(0),
+      times: { busyTicks: 0, totalTicks: 0 },
+      busy: ratio(share),
     },
   });
 
   it('takes memory that is idle where it has none left, and nothing of the CPU', () => {
     const full = { host: host({ availableMib: 100 }) };
     expect(decisionOn('memory', quiet, full)).toMatchObject({
-      ...{ verdict: 'shrink', after: 6608, rule: 'host-emergency', limits: ['kept'] },
+      verdict: 'shrink',
+      after: 6608,
+      rule: 'host-emergency',
+      limits: ['kept'],
     });
     expect(decisionOn('cores', quiet, full).verdict).toBe('hold');
   });
@@ -491,7 +518,9 @@ describe('a host in need', () => {
 
 describe('mode boost', () => {
   const boostPolicy: DecideInput['manage'] = () => ({
-    ...{ kind: 'managed', policy: { ...policy(), scaling: 'boost' }, mode: 'act' },
+    kind: 'managed',
+    policy: { ...policy(), scaling: 'boost' },
+    mode: 'act',
     because: 'DEFAULT',
   });
   const saturated = (samples: number): LoopState => {
@@ -505,7 +534,8 @@ describe('mode boost', () => {
   it('boosts both resources of who is saturated in enough samples', () => {
     const on = (resource: Resource, samples: number) =>
       decisionOn(resource, container(guest(101), full), {
-        ...{ manage: boostPolicy, state: saturated(samples) },
+        manage: boostPolicy,
+        state: saturated(samples),
       });
     expect(on('cores', 2)).toMatchObject({ because: { kind: 'not-saturated', samples: 2 } });
     expect(on('cores', 3)).toMatchObject({ rule: 'saturated', after: 3, boostMs: 120_000 });
@@ -539,23 +569,32 @@ describe('mode boost', () => {
 
     it('the CPU goes back though it is in use, the memory only when it is not', () => {
       expect(decisionOn('cores', boosted(700), own())).toMatchObject({
-        ...{ verdict: 'shrink', after: 2, rule: 'boost-end' },
+        verdict: 'shrink',
+        after: 2,
+        rule: 'boost-end',
       });
       expect(decisionOn('memory', boosted(700), own())).toMatchObject({
-        ...{ verdict: 'shrink', after: 1024, rule: 'boost-end' },
+        verdict: 'shrink',
+        after: 1024,
+        rule: 'boost-end',
       });
       expect(decisionOn('memory', boosted(1000), own())).toMatchObject({
-        ...{ verdict: 'hold', because: { kind: 'boosted', until: 1024, leftMs: 0 } },
+        verdict: 'hold',
+        because: { kind: 'boosted', until: 1024, leftMs: 0 },
       });
     });
 
     it('an OOM kill makes it more, for good', () => {
       const memory = present(memoryUse(700, { limitMib: mib(1536), newOomKills: 1 }));
       const struck = container(guest(101, { cores: 3, memoryMib: mib(1536) }), {
-        ...{ memory, cpusetCpus: 3, cpu: present(cpuUse(1, 3)) },
+        memory,
+        cpusetCpus: 3,
+        cpu: present(cpuUse(1, 3)),
       });
       expect(decisionOn('memory', struck, own())).toMatchObject({
-        ...{ verdict: 'grow', rule: 'oom-kill', after: 3072 },
+        verdict: 'grow',
+        rule: 'oom-kill',
+        after: 3072,
       });
     });
 
@@ -656,7 +695,9 @@ describe('what overrules this program', () => {
 describe('a container that can use only some of its CPUs', () => {
   const has = guest(101, { cores: 4 });
   const seen = (used: number) => ({
-    ...{ cpu: present(cpuUse(used, 2)), cpusetCpus: 4, effectiveCpus: 2 },
+    cpu: present(cpuUse(used, 2)),
+    cpusetCpus: 4,
+    effectiveCpus: 2,
   });
 
   it.each([
@@ -710,7 +751,8 @@ describe('what may have stood still', () => {
 
 describe('a node that does not tell what its guests need of their memory', () => {
   const idle = container(guest(101, { cores: 4, memoryMib: mib(8192) }), {
-    ...{ cpu: present(cpuUse(0.1, 4)), memory: present(memoryUse(300, { limitMib: mib(8192) })) },
+    cpu: present(cpuUse(0.1, 4)),
+    memory: present(memoryUse(300, { limitMib: mib(8192) })),
   });
   const unseen = { ...newLoopState(), capabilities: able({ workingSet: false, proof: false }) };
 
@@ -732,19 +774,28 @@ describe('a node that does not tell what its guests need of their memory', () =>
       const atMs = milliseconds(0);
       const hours = Array<number>(24).fill(peakMib);
       recordOf(state, vmid(101)).day = {
-        ...{ sinceMs: atMs, atMs, openMs: atMs, openMib: peakMib, hours },
+        sinceMs: atMs,
+        atMs,
+        openMs: atMs,
+        openMib: peakMib,
+        hours,
       };
       return { state, ...how };
     };
     expect(becauseOf(decisionOn('memory', idle, unproven(undefined)))).toEqual({
-      ...{ kind: 'day-unseen', leftMs: 86_400_000 },
+      kind: 'day-unseen',
+      leftMs: 86_400_000,
     });
     expect(decisionOn('memory', idle, unproven(400))).toMatchObject({
-      ...{ verdict: 'shrink', after: 6144, measured: { dayPeakMib: 400 } },
+      verdict: 'shrink',
+      after: 6144,
+      measured: { dayPeakMib: 400 },
     });
     expect(decisionOn('memory', idle, unproven(5600))).toMatchObject({ after: 7008 });
     expect(becauseOf(decisionOn('memory', idle, unproven(7000)))).toEqual({
-      ...{ kind: 'kept-unseen', peakMib: 7000, mib: 8752 },
+      kind: 'kept-unseen',
+      peakMib: 7000,
+      mib: 8752,
     });
   });
 });
@@ -756,19 +807,23 @@ describe('a kernel without a controller', () => {
     state: { ...newLoopState(), capabilities: able({ liveLimits: without(lacking) }) },
   });
   const busy = container(guest(101, { cores: 4 }), {
-    ...{ cpu: present(cpuUse(4, 4)), cpusetCpus: undefined, memory: gone('memory.current') },
+    cpu: present(cpuUse(4, 4)),
+    cpusetCpus: undefined,
+    memory: gone('memory.current'),
   });
 
   it('of memory scales CPU alone', () => {
     expect(becauseOf(decisionOn('memory', busy, state('memory')))).toEqual({
-      ...{ kind: 'no-controller', controller: 'memory' },
+      kind: 'no-controller',
+      controller: 'memory',
     });
     expect(decisionOn('cores', busy, state('memory')).verdict).toBe('grow');
   });
 
   it('of cpusets leaves cores alone', () => {
     expect(becauseOf(decisionOn('cores', busy, state('cpuset')))).toEqual({
-      ...{ kind: 'no-controller', controller: 'cpuset' },
+      kind: 'no-controller',
+      controller: 'cpuset',
     });
   });
 });

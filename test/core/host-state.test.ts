@@ -15,7 +15,9 @@ import { broken, gone, host, hostMemory, hostPolicy } from './builders.ts';
 
 const ticks = (busyTicks: number, totalTicks: number) => present({ busyTicks, totalTicks });
 const start: HostCpu = {
-  ...{ atMs: milliseconds(0), times: { busyTicks: 1000, totalTicks: 4000 }, busy: undefined },
+  atMs: milliseconds(0),
+  times: { busyTicks: 1000, totalTicks: 4000 },
+  busy: undefined,
 };
 const busyAfter = (busy: number, total: number): number | undefined =>
   hostCpu(start, ticks(busy, total), milliseconds(10_000))?.busy;
@@ -74,8 +76,10 @@ describe('the memory of the host', () => {
 
   const waiting = (full: number, availableOf64Gib: number): HostObservation => {
     const line: Pressure = {
-      ...{ someAvg10: ratio(0.9), someTotalUs: microseconds(0) },
-      ...{ fullAvg10: ratio(full), fullTotalUs: microseconds(0) },
+      someAvg10: ratio(0.9),
+      someTotalUs: microseconds(0),
+      fullAvg10: ratio(full),
+      fullTotalUs: microseconds(0),
     };
     return { ...host({ availableMib: availableOf64Gib }), memoryPressure: present(line) };
   };

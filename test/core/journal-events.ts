@@ -12,7 +12,9 @@ export function labelled(event: JournalEvent): LabelledEvent {
 
 const LABEL = /^(Would )?(\w+) (\w+)( Failed| Rolled Back| Not Proven)?$/;
 const STATUS: Readonly<Record<string, string>> = {
-  ...{ 'Would ': 'dry-run', ' Failed': 'failed', ' Rolled Back': 'rolled-back' },
+  'Would ': 'dry-run',
+  ' Failed': 'failed',
+  ' Rolled Back': 'rolled-back',
   ' Not Proven': 'unproven',
 };
 

@@ -15,7 +15,9 @@ import { fc } from '../fast-check.ts';
 import { guest, hold, measured, memoryUse } from './builders.ts';
 
 const live = (own: Partial<Extract<Reach, { kind: 'live' }>>): Reach => ({
-  ...{ kind: 'live', min: 16, max: 8192 },
+  kind: 'live',
+  min: 16,
+  max: 8192,
   ...own,
 });
 
@@ -28,7 +30,10 @@ const machine = (memory: Reach) =>
   });
 
 const step = (verdict: 'grow' | 'shrink', before: number, after: number): Verdict => ({
-  ...{ verdict, after, rule: verdict === 'grow' ? 'above-upper' : 'below-lower', limits: [] },
+  verdict,
+  after,
+  rule: verdict === 'grow' ? 'above-upper' : 'below-lower',
+  limits: [],
   measured: measured({ before, used: before / 2 }),
 });
 
@@ -112,7 +117,10 @@ describe('a module', () => {
     expect(asSettable(one, less(1536), 8192, true)).toMatchObject({ verdict: 'shrink' });
     for (const after of [1024, 1536]) {
       expect(asUnplugged(less(after), usage, one)).toMatchObject({
-        ...{ verdict: 'shrink', after: 1536, unplugs: true, limits: ['module'] },
+        verdict: 'shrink',
+        after: 1536,
+        unplugs: true,
+        limits: ['module'],
       });
     }
     expect(asUnplugged(less(1552), usage, one)).toMatchObject({

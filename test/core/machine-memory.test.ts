@@ -10,10 +10,17 @@ const of = (mib: number) => bytes(mib * MIB);
 
 function answer(limit: number, total: number, free: number, available: number): MonitorAnswer {
   return {
-    ...{ atMs: milliseconds(1000), isRunning: true, vcpus: 2, actualBytes: present(of(limit)) },
+    atMs: milliseconds(1000),
+    isRunning: true,
+    vcpus: 2,
+    actualBytes: present(of(limit)),
     stats: present({
-      ...{ totalBytes: of(total), freeBytes: of(free), availableBytes: of(available) },
-      ...{ swappedInBytes: undefined, oomKills: undefined, allocationStalls: undefined },
+      totalBytes: of(total),
+      freeBytes: of(free),
+      availableBytes: of(available),
+      swappedInBytes: undefined,
+      oomKills: undefined,
+      allocationStalls: undefined,
     }),
   };
 }
@@ -57,7 +64,9 @@ describe('an OOM kill in the guest', () => {
     const before = counted(3000, 2, 40);
     expect(ownLimit(before, counted(3000, 3, 41))).toMatchObject({ kills: 1, near: true });
     expect(ownLimit(before, counted(3000, 3, 40))).toMatchObject({
-      ...{ kills: 0, near: false, others: { nested: 1, byHost: 0 } },
+      kills: 0,
+      near: false,
+      others: { nested: 1, byHost: 0 },
     });
     expect(ownLimit(before, counted(3000, 2, 41)).kills).toBe(0);
     expect(counted(3000, 2, 41).own).toEqual({ highHits: 0, limitHits: undefined, ooms: 41 });
@@ -67,7 +76,8 @@ describe('an OOM kill in the guest', () => {
     const full = counted(100, 2);
     expect(ownLimit(full, counted(3000, 3)).kills).toBe(1);
     expect(ownLimit(counted(3000, 2), counted(3000, 3))).toMatchObject({
-      ...{ kills: 0, others: { nested: 1, byHost: 0 } },
+      kills: 0,
+      others: { nested: 1, byHost: 0 },
     });
   });
 });

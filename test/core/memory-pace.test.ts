@@ -35,11 +35,15 @@ function careful(own: Partial<ContainerPolicy> = {}): ContainerPolicy {
 const past = (values: readonly number[], own: Partial<ContainerPolicy> = {}, swapMib = 0) => ({
   learnt: seen(values),
   usage: memoryUse(values.at(-1) ?? 0, { swapMib: mib(swapMib) }),
-  ...{ policy: careful(own), freeSwapMib: 0 },
+  policy: careful(own),
+  freeSwapMib: 0,
 });
 
 const shrink = (before: number, after: number, rule: Step['rule'] = 'below-lower'): Step => ({
-  ...{ verdict: 'shrink', after, rule, limits: [] },
+  verdict: 'shrink',
+  after,
+  rule,
+  limits: [],
   measured: measured({ before, used: 400, min: 512, max: 65_536, need: 464 }),
 });
 
@@ -109,7 +113,8 @@ describe('memory that is taken back', () => {
 
   it('counts what is swapped out as used, unless it may stay there', () => {
     expect(keptMemory(past(steady(400, AN_HOUR), {}, 200))).toMatchObject({
-      ...{ peakMib: 600, roomMib: 1200 },
+      peakMib: 600,
+      roomMib: 1200,
     });
     const { memory } = policy();
     const own = { memory: { ...memory, mayUseSwap: true } };

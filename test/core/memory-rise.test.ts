@@ -9,7 +9,8 @@ const MOST = 16_384;
 /** What a rise makes of a container that the other rules would leave as it is. */
 function answered(before: number, rise: Rise, max = MOST): Verdict {
   const inBand: Verdict = {
-    ...{ verdict: 'hold', because: { kind: 'in-band' } },
+    verdict: 'hold',
+    because: { kind: 'in-band' },
     measured: measured({ before, used: rise.mib, min: 512, max, need: rise.mib }),
   };
   return withRise(inBand, rise);

@@ -11,9 +11,13 @@ const NOW_MS = 1_000_000;
 
 function timing(own: Partial<Timing> = {}): Timing {
   return {
-    ...{ cooldownUpMs: milliseconds(0), cooldownDownMs: milliseconds(300_000) },
-    ...{ periodsUp: 1, periodsDown: 3, startGraceMs: milliseconds(600_000) },
-    ...{ firstShrinkMs: milliseconds(0), manualHoldMs: milliseconds(0) },
+    cooldownUpMs: milliseconds(0),
+    cooldownDownMs: milliseconds(300_000),
+    periodsUp: 1,
+    periodsDown: 3,
+    startGraceMs: milliseconds(600_000),
+    firstShrinkMs: milliseconds(0),
+    manualHoldMs: milliseconds(0),
     ...own,
   };
 }
@@ -25,7 +29,9 @@ function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: nu
   const nowMs = milliseconds(NOW_MS);
   return paced(
     {
-      ...{ seen, timing: timing(own), nowMs },
+      seen,
+      timing: timing(own),
+      nowMs,
       changedMs: changedMs === undefined ? undefined : milliseconds(changedMs),
     },
     ({ used, peak }) => thresholdCores({ has: 4 }, cpuUse(used, 4), policy(), peak),
@@ -40,7 +46,8 @@ describe('growing', () => {
 
   it('rests on as many observations as the policy asks for', () => {
     expect(judged(steady(3.9), { periodsUp: 2 })).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'too-few-observations', have: 1, want: 2 } },
+      verdict: 'hold',
+      because: { kind: 'too-few-observations', have: 1, want: 2 },
     });
     expect(judged(steady(3.9, 3.9), { periodsUp: 2 })).toMatchObject({ verdict: 'grow' });
     expect(judged(steady(1, 3.9), { periodsUp: 2 })).toMatchObject({ verdict: 'hold' });
@@ -49,7 +56,8 @@ describe('growing', () => {
   it('waits for its cooldown', () => {
     const own = { cooldownUpMs: milliseconds(60_000) };
     expect(judged(steady(3.9), own, NOW_MS - 59_999)).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'cooldown', toward: 'grow', leftMs: 1 } },
+      verdict: 'hold',
+      because: { kind: 'cooldown', toward: 'grow', leftMs: 1 },
     });
     expect(judged(steady(3.9), own, NOW_MS - 60_000)).toMatchObject({ verdict: 'grow' });
   });

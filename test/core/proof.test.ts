@@ -207,9 +207,7 @@ describe('where the kernel cannot be asked', () => {
       after: 7376,
       limits: ['kept', 'quarter', 'unproven'],
     });
-    expect([8192, 1024, 200, 160, 100, 16].map(leastUnasked)).toEqual([
-      ...[7376, 928, 184, 144, 84, 0],
-    ]);
+    expect([8192, 1024, 200, 160, 100, 16].map(leastUnasked)).toEqual([7376, 928, 184, 144, 84, 0]);
   });
 
   it('cache that was used more than once counts as needed', () => {
@@ -218,7 +216,8 @@ describe('where the kernel cannot be asked', () => {
     const held = onMemory(silent(), 300, { activeFileMib: mib(7000) });
     expect(held).toMatchObject({ verdict: 'shrink', after: 8032, measured: { need: 8030 } });
     expect(onMemory(silent(), 300, { activeFileMib: mib(7200) })).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'cannot-prove' } },
+      verdict: 'hold',
+      because: { kind: 'cannot-prove' },
     });
   });
 
@@ -245,7 +244,10 @@ describe('where the kernel cannot be asked', () => {
 
 describe('the sentences', () => {
   const numbers = {
-    ...{ wantedMib: mib(831), askedMib: mib(1477.4), gotMib: mib(120.2), currentMib: mib(1310.8) },
+    wantedMib: mib(831),
+    askedMib: mib(1477.4),
+    gotMib: mib(120.2),
+    currentMib: mib(1310.8),
   };
   const asked = 'the kernel was asked to give up 1477 MB and gave up 120 MB';
   const inUse = '1311 MB are in use where at most 831 MB may be';

@@ -13,14 +13,20 @@ import { machine, policy, sample } from './builders.ts';
 const MIB = 1024 * 1024;
 const NOW = milliseconds(Date.UTC(2026, 10, 29));
 const SILENT: MonitorAnswer = {
-  ...{ atMs: milliseconds(0), isRunning: true, vcpus: 2, actualBytes: present(bytes(4096 * MIB)) },
+  atMs: milliseconds(0),
+  isRunning: true,
+  vcpus: 2,
+  actualBytes: present(bytes(4096 * MIB)),
   stats: missing('absent', 'no balloon driver'),
 };
 const VM = machine(200, { memoryMib: mib(4096), assignedMib: mib(4096) });
 
 const figure = (used: number, own: Partial<PvestatdFigure> = {}) =>
   present({
-    ...{ usedBytes: bytes(used * MIB), maxBytes: bytes(4096 * MIB), isRunning: true, wallMs: NOW },
+    usedBytes: bytes(used * MIB),
+    maxBytes: bytes(4096 * MIB),
+    isRunning: true,
+    wallMs: NOW,
     ...own,
   });
 
@@ -36,8 +42,12 @@ describe('the figure of pvestatd', () => {
     expect(usageOf(3500)).toMatchObject({ workingSetMib: 3500, limitMib: 4096, countsCache: true });
     // What its kernel never sees is no free memory of the guest.
     const stats = {
-      ...{ totalBytes: bytes(3900 * MIB), freeBytes: bytes(400 * MIB), availableBytes: undefined },
-      ...{ swappedInBytes: undefined, oomKills: undefined, allocationStalls: undefined },
+      totalBytes: bytes(3900 * MIB),
+      freeBytes: bytes(400 * MIB),
+      availableBytes: undefined,
+      swappedInBytes: undefined,
+      oomKills: undefined,
+      allocationStalls: undefined,
     };
     const plain = knownMemory({ ...SILENT, stats: present(stats) }, VM, figure(3500), NOW);
     expect(plain).toMatchObject({ value: { currentBytes: 3696 * MIB } });
@@ -75,7 +85,12 @@ const HOUR = 3_600_000;
 /** Has 4096 MB; the threshold policy wants to go to `after`. */
 function step(after: number, used: number, own: Partial<Verdict> = {}): Verdict {
   const measured = {
-    ...{ before: 4096, used, share: ratio(used / 4096), min: 512, max: 65_536, need: used },
+    before: 4096,
+    used,
+    share: ratio(used / 4096),
+    min: 512,
+    max: 65_536,
+    need: used,
     band: { lower: ratio(0.2), upper: ratio(0.8) },
   };
   const verdict = after > 4096 ? 'grow' : 'shrink';
@@ -83,7 +98,9 @@ function step(after: number, used: number, own: Partial<Verdict> = {}): Verdict 
 }
 
 const since = (hours: number, givenMib = 4096) => ({
-  ...{ crowdedMs: milliseconds(0), changedMs: undefined, givenMib },
+  crowdedMs: milliseconds(0),
+  changedMs: undefined,
+  givenMib,
   nowMs: milliseconds(hours * HOUR),
 });
 

@@ -72,10 +72,9 @@ describe('which backups stay', () => {
     const days = (kept: readonly StoredBackup[]) => hours(kept).map((hour) => hour / 24);
     expect(days(keptOf(every6h, { keep: 50 }))).toEqual([
       // The first one, and the Mondays.
-      ...[0, 7, 14],
+      0, 7, 14,
       // A week back, from 00:00 of each day.
-      ...[18, 19, 20, 21, 22, 23, 24],
-      ...[24.25, 24.5, 24.75, 25],
+      18, 19, 20, 21, 22, 23, 24, 24.25, 24.5, 24.75, 25,
     ]);
   });
 

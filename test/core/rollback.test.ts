@@ -28,7 +28,11 @@ function backup(at: string, kind: BackupKind | 'unknown' = 'change'): StoredBack
   const takenAtMs = milliseconds(Date.parse(`${at}Z`));
   const id = backupId(takenAtMs, '0a1b2c3d');
   return {
-    ...{ vmid: vmid(101), id, takenAtMs, path: `/b/101/${id}.conf`, config: present(guest(101)) },
+    vmid: vmid(101),
+    id,
+    takenAtMs,
+    path: `/b/101/${id}.conf`,
+    config: present(guest(101)),
     madeFor: kind === 'unknown' ? missing('absent', id) : present({ kind, reason: 'why' }),
   };
 }
@@ -130,9 +134,23 @@ describe('a restore point', () => {
   });
 
   it.each([
-    ...['', 'now', '2026', '2026-11', '2026-11-21 ', ' 2026-11-21', '2026-11-21\n', '21.11.2026'],
-    ...['2026-13-01', '2026-02-29', '2026-04-31', '2026-11-21 24:00', '2026-11-21 22:60'],
-    ...['2026-11-21 22:04:60', '2026-11-21 22', '2026-11-21T22:04:45Z', '2026-11-21_22:04'],
+    '',
+    'now',
+    '2026',
+    '2026-11',
+    '2026-11-21 ',
+    ' 2026-11-21',
+    '2026-11-21\n',
+    '21.11.2026',
+    '2026-13-01',
+    '2026-02-29',
+    '2026-04-31',
+    '2026-11-21 24:00',
+    '2026-11-21 22:60',
+    '2026-11-21 22:04:60',
+    '2026-11-21 22',
+    '2026-11-21T22:04:45Z',
+    '2026-11-21_22:04',
   ])('is not %j', (text) => {
     expect(parseRestorePoint(text)).toBeUndefined();
   });
@@ -148,10 +166,12 @@ describe('what is restored', () => {
   it('is what differs, of cores and memory', () => {
     const then = guest(101, { cores: 2, memoryMib: mib(1024), swapMib: mib(0), name: 'other' });
     expect(planRestore(now, then, running({ limit: 2048, current: 400 }))).toEqual({
-      ...{ before: { cores: 4, memoryMib: 2048 }, target: { cores: 2, memoryMib: 1024 } },
+      before: { cores: 4, memoryMib: 2048 },
+      target: { cores: 2, memoryMib: 1024 },
     });
     expect(planRestore(now, guest(101, { ...then, cores: 4 }), stopped)).toEqual({
-      ...{ before: { memoryMib: 2048 }, target: { memoryMib: 1024 } },
+      before: { memoryMib: 2048 },
+      target: { memoryMib: 1024 },
     });
   });
 
@@ -167,7 +187,8 @@ describe('what is restored', () => {
     expect(plan).toEqual({ before: { cores: 4 }, target: { cores: null } });
     expect(describeDiff(plan.before, plan.target)).toBe('cores 4 -> all');
     expect(planRestore(guest(101, { ...now, cores: null }), now, stopped)).toEqual({
-      ...{ before: { cores: null }, target: { cores: 4 } },
+      before: { cores: null },
+      target: { cores: 4 },
     });
   });
 
@@ -187,7 +208,8 @@ describe('what is restored', () => {
     const then = guest(101, { cores: 2, memoryMib: mib(1024) });
     const plan = planRestore(now, then, running({ limit: 2048, current: 1000 }));
     expect(plan).toEqual({
-      ...{ before: { cores: 4 }, target: { cores: 2 } },
+      before: { cores: 4 },
+      target: { cores: 2 },
       refused: 'it needs 1100 MB now, so 1024 MB would be too little',
     });
   });

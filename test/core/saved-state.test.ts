@@ -36,8 +36,10 @@ function lived(): LoopState {
   const waited = { before: 1, after: 2, share: 0.5, atMs: milliseconds(4_900_000), count: 0 };
   recordOf(state, vmid(101)).cores.waited = waited;
   recordOf(state, vmid(101)).cores.taken = {
-    ...{ norm: 4, shrunkMs: milliseconds(4_800_000) },
-    ...{ flaps: 2, flappedMs: milliseconds(4_900_000) },
+    norm: 4,
+    shrunkMs: milliseconds(4_800_000),
+    flaps: 2,
+    flappedMs: milliseconds(4_900_000),
   };
   recordOf(state, vmid(101)).cores.boost = {
     before: 2,
@@ -49,7 +51,11 @@ function lived(): LoopState {
   const values = { cores: 2, cpuLimit: null, memoryMib: mib(1024) };
   recordOf(state, ID).known = values;
   recordOf(state, ID).shortages = {
-    ...{ kills: 1, nested: 2, byHost: 3, limitHits: 4, killedWallMs: milliseconds(1e9) },
+    kills: 1,
+    nested: 2,
+    byHost: 3,
+    limitHits: 4,
+    killedWallMs: milliseconds(1e9),
   };
   const ofDay = { sinceMs: milliseconds(1), atMs: milliseconds(2), openMs: milliseconds(3) };
   recordOf(state, ID).day = { ...ofDay, openMib: 40, hours: [50, 60.5] };
@@ -139,7 +145,12 @@ describe('the state that is taken over', () => {
         .filter((name) => !(name in kept))
         .sort();
     expect(lost(all, one)).toEqual([
-      ...['awaySinceMs', 'recorded', 'refused', 'rewriter', 'running', 'saidSkipped'],
+      'awaySinceMs',
+      'recorded',
+      'refused',
+      'rewriter',
+      'running',
+      'saidSkipped',
     ]);
     expect(lost(all.life, one.life ?? {})).toEqual(['between', 'crowdedMs', 'grantUsedMs', 'seen']);
     // What was learnt is saved beside the records.
@@ -162,14 +173,30 @@ function version2(): Record<string, unknown> {
   const intended = { cores, ...rest, boosts: [['101/cores', boost]] };
   return JSON.parse(
     JSON.stringify({
-      ...{ version: 2, boot: BOOT, savedMs: NOW_MS, savedWallMs: at(NOW_MS).wallMs },
-      ...{ identities: list('identity'), grants: list('grantMib'), samples: list('sample') },
-      ...{ failures: list('failure'), shrinkRetry: list('shrinkRetry'), shrunk: [] },
-      ...{ pendingCores: list('pendingCores'), startedMs: list('startedMs'), oomFloors: [] },
-      ...{ oomKills: list('oomKillMs'), changedMs: list('changedMs'), grownMs: [] },
-      ...{ waited: list('waited'), taken: list('taken'), boosts: list('boost') },
-      ...{ offPeak: list('offPeak'), known: list('known'), intended: [[101, intended]] },
-      ...{ handHolds: list('handHoldMs'), lastChanges: list('lastChange') },
+      version: 2,
+      boot: BOOT,
+      savedMs: NOW_MS,
+      savedWallMs: at(NOW_MS).wallMs,
+      identities: list('identity'),
+      grants: list('grantMib'),
+      samples: list('sample'),
+      failures: list('failure'),
+      shrinkRetry: list('shrinkRetry'),
+      shrunk: [],
+      pendingCores: list('pendingCores'),
+      startedMs: list('startedMs'),
+      oomFloors: [],
+      oomKills: list('oomKillMs'),
+      changedMs: list('changedMs'),
+      grownMs: [],
+      waited: list('waited'),
+      taken: list('taken'),
+      boosts: list('boost'),
+      offPeak: list('offPeak'),
+      known: list('known'),
+      intended: [[101, intended]],
+      handHolds: list('handHoldMs'),
+      lastChanges: list('lastChange'),
       learnt: { version: 1, of: [] },
     }),
   );
@@ -227,7 +254,9 @@ describe('what was given or taken for a while', () => {
 
   it('a boost is over after a reboot, at once, and its norm is known', () => {
     expect(guestOf(rebooted(1000)).cores.boost).toEqual({
-      ...{ before: 2, boosted: 3, endMs: BOOTED_MS },
+      before: 2,
+      boosted: 3,
+      endMs: BOOTED_MS,
     });
   });
 
@@ -304,7 +333,10 @@ describe('a state that is not whole', () => {
 it('what a machine has left pending is known by keys, and on this boot only', () => {
   const saved = (unsettled: unknown, boot: string) => {
     const state = parseSavedState({
-      ...{ version: SAVED_VERSION, boot: BOOT, savedMs: NOW_MS, savedWallMs: NOW_MS + 1e9 },
+      version: SAVED_VERSION,
+      boot: BOOT,
+      savedMs: NOW_MS,
+      savedWallMs: NOW_MS + 1e9,
       learnt: undefined,
       guests: [[ID, { unsettled }]],
     });

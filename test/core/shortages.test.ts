@@ -32,7 +32,11 @@ it('counts kills by what was too small, and goes on after a restart of the guest
   expect(counted(first, own)).toEqual({ ...NONE, kills: 2, limitHits: 10, killedWallMs: 1000 });
   const restarted = [at({ oomKills: 1 }, 2), at({ oomKills: 1, hostKills: 3 }, 2)];
   expect(counted(first, own, nested, ...restarted)).toEqual({
-    ...{ kills: 2, nested: 1, byHost: 3, limitHits: 10, killedWallMs: 4000 },
+    kills: 2,
+    nested: 1,
+    byHost: 3,
+    limitHits: 10,
+    killedWallMs: 4000,
   });
 });
 
@@ -43,7 +47,11 @@ it('has no count of what nobody tells of a virtual machine', () => {
   };
   const seen = counted(of(0, 0), of(1, 1), of(2, 1));
   expect(seen).toEqual({
-    ...{ kills: 1, nested: 1, byHost: undefined, limitHits: undefined, killedWallMs: 2000 },
+    kills: 1,
+    nested: 1,
+    byHost: undefined,
+    limitHits: undefined,
+    killedWallMs: 2000,
   });
 });
 

@@ -39,7 +39,9 @@ describe('the sample results in the comment', () => {
       const worth = { quantum: ofCores ? 1 : 16, least: ofCores ? 1 : 64, wanted: used, aim };
       const numbers = measured({ before: has, used, need, min: ofCores ? 1 : 512 });
       expect(surplus(numbers, 'off-peak', worth)).toMatchObject({
-        ...{ verdict: 'shrink', after: becomes, rule: 'off-peak' },
+        verdict: 'shrink',
+        after: becomes,
+        rule: 'off-peak',
       });
     },
   );
@@ -80,7 +82,10 @@ describe('what is beyond the need', () => {
         const now = thresholdCores({ has: before }, cpuUse(used, before), its);
         if (now.verdict !== 'hold') return;
         const step = surplus(now.measured, 'off-peak', {
-          ...{ quantum, least: quantum, wanted: used, aim: its.cpu.band.upper },
+          quantum,
+          least: quantum,
+          wanted: used,
+          aim: its.cpu.band.upper,
         });
         if (step === undefined) return;
         expect(step.after).toBeLessThan(before);

@@ -16,9 +16,21 @@ describe('the address of a syslog server', () => {
   });
 
   it.each([
-    ...['', 'log.lan:514', 'http://log.lan', 'udp://', 'udp://log.lan:0', 'udp://log.lan:65536'],
-    ...['udp://user:secret@log.lan', 'udp://[1:2]', 'udp://[]', 'udp://fd00::5', 'udp://a b'],
-    ...['udp://log.lan:514/local3', 'UDP://log.lan', 'udp://log.lan\n', 'udp://log.lan:0514'],
+    '',
+    'log.lan:514',
+    'http://log.lan',
+    'udp://',
+    'udp://log.lan:0',
+    'udp://log.lan:65536',
+    'udp://user:secret@log.lan',
+    'udp://[1:2]',
+    'udp://[]',
+    'udp://fd00::5',
+    'udp://a b',
+    'udp://log.lan:514/local3',
+    'UDP://log.lan',
+    'udp://log.lan\n',
+    'udp://log.lan:0514',
   ])('is not %j', (text) => {
     expect(parseSyslogAddress(text)).toBeUndefined();
   });

@@ -71,7 +71,7 @@ describe('the wait after demand that comes and goes', () => {
     if (known === undefined) throw new Error('nothing was taken');
     const over = atMs + 8 * HOUR;
     expect([1, DAY - 1, DAY, 2 * DAY, 9 * DAY].map((ms) => flapsAt(known, at(over + ms)))).toEqual([
-      ...[4, 4, 3, 2, 0],
+      4, 4, 3, 2, 0,
     ]);
     const again = grown(shrunk(known, over + 2 * DAY), over + 2 * DAY + MINUTE);
     expect(waitForCalmMs(again, at(over + 2 * DAY + MINUTE))).toBe(4 * HOUR);

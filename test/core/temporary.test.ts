@@ -11,7 +11,8 @@ import { identity, remembered, vmid } from './builders.ts';
 
 const ID = vmid(101);
 const at = (nowMs: number, wallMs: number) => ({
-  ...{ nowMs: milliseconds(nowMs), wallMs: milliseconds(wallMs) },
+  nowMs: milliseconds(nowMs),
+  wallMs: milliseconds(wallMs),
 });
 
 function owing() {
@@ -57,11 +58,15 @@ describe('what was changed for a while only', () => {
   it('is not read of half a record, or of one that somebody else has made up', () => {
     const record = temporaryOf(recordOf(owing(), ID), 'pve1', at(0, 1_000_000));
     const wrong = [
-      ...[undefined, null, 5, [], {}, { ...record, guest: 'x' }, { ...record, node: '' }],
-      ...[
-        { ...record, changes: 5 },
-        { ...record, changes: [null] },
-      ],
+      undefined,
+      null,
+      5,
+      [],
+      {},
+      { ...record, guest: 'x' },
+      { ...record, node: '' },
+      { ...record, changes: 5 },
+      { ...record, changes: [null] },
       { ...record, changes: [{ resource: 'disk', before: 1 }] },
       { ...record, changes: [{ resource: 'cores', before: 0 }] },
       { ...record, changes: [{ resource: 'cores', before: 1, boost: { boosted: 2 } }] },

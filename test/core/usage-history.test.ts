@@ -46,9 +46,17 @@ describe('a line of the history', () => {
   it('has the columns that the header names, those of a trace first', () => {
     const one = parseUsage(LINE);
     expect(one).toEqual({
-      ...{ timeS: 1_795_312_800, vmid: 101, cpuCores: 0.523, memoryMib: 412 },
-      ...{ cpuDemand: 0.6, cpuPeak: 0.71, cpuAllowed: 2, memoryPeakMib: 430 },
-      ...{ memoryLimitMib: 1024, cpuWaitPercent: 0.3, memoryWaitPercent: 0 },
+      timeS: 1_795_312_800,
+      vmid: 101,
+      cpuCores: 0.523,
+      memoryMib: 412,
+      cpuDemand: 0.6,
+      cpuPeak: 0.71,
+      cpuAllowed: 2,
+      memoryPeakMib: 430,
+      memoryLimitMib: 1024,
+      cpuWaitPercent: 0.3,
+      memoryWaitPercent: 0,
     });
     expect(USAGE_HEADER).toMatch(/^time_s,container,cpu_cores,memory_mb,/);
     // The last one is in the lines that name a guest.
@@ -89,9 +97,19 @@ describe('a line of the history', () => {
   });
 
   it.each([
-    ...['', USAGE_HEADER, 'a', `${LINE},1`, LINE.slice(0, 40), ` ${LINE}`, `${LINE}\r`],
-    ...[LINE.replace('0.523', '-1'), LINE.replace('0.523', '1e3'), LINE.replace('101', '99')],
-    ...[LINE.replace('0.523', 'NaN'), LINE.replace('1795312800', ''), '\0'.repeat(50)],
+    '',
+    USAGE_HEADER,
+    'a',
+    `${LINE},1`,
+    LINE.slice(0, 40),
+    ` ${LINE}`,
+    `${LINE}\r`,
+    LINE.replace('0.523', '-1'),
+    LINE.replace('0.523', '1e3'),
+    LINE.replace('101', '99'),
+    LINE.replace('0.523', 'NaN'),
+    LINE.replace('1795312800', ''),
+    '\0'.repeat(50),
   ])('%j is none', (text) => {
     expect(parseUsage(text)).toBeUndefined();
   });
@@ -108,7 +126,8 @@ describe('a line of the history', () => {
 const at = (seconds: number, usedS: number, identity = 1): CgroupSample => {
   const usage = microseconds(usedS * 1e6);
   return sample({
-    ...{ atMs: milliseconds(seconds * 1000), identity },
+    atMs: milliseconds(seconds * 1000),
+    identity,
     cpu: present(cpuCounters({ usageUs: usage })),
   });
 };
@@ -116,12 +135,18 @@ const at = (seconds: number, usedS: number, identity = 1): CgroupSample => {
 const usageBetween = (before: CgroupSample | undefined, now: CgroupSample): ContainerUsage => ({
   cpu: cpuUsage(before, now, guest(101), present(8)),
   memory: memoryUsage(before, now),
-  ...{ effectiveCpus: 2, life: now.life },
-  ...{ cpusetCpus: 2, cpuPressure: now.cpuPressure, memoryPressure: now.memoryPressure },
+  effectiveCpus: 2,
+  life: now.life,
+  cpusetCpus: 2,
+  cpuPressure: now.cpuPressure,
+  memoryPressure: now.memoryPressure,
 });
 
 const seen = (own: Partial<UsageSeen> & Pick<UsageSeen, 'now' | 'usage'>): UsageSeen => ({
-  ...{ timeS: 1000, config: guest(101), before: undefined, hostCpus: present(8) },
+  timeS: 1000,
+  config: guest(101),
+  before: undefined,
+  hostCpus: present(8),
   peaks: { cores: undefined, mib: undefined },
   ...own,
 });
@@ -204,7 +229,8 @@ describe('the files of the history', () => {
     ];
     expect(surplusFiles(files, { days: 2, bytes: 1000 })).toEqual([file('1970-01-01')]);
     expect(surplusFiles(files, { days: 1, bytes: 1000 }).map(({ day }) => day)).toEqual([
-      ...['2026-11-20', '1970-01-01'],
+      '2026-11-20',
+      '1970-01-01',
     ]);
     expect(surplusFiles(files, { days: 4, bytes: 1000 })).toEqual([]);
   });

@@ -8,9 +8,17 @@ import { vmid } from './builders.ts';
 const START_S = 1_795_312_800;
 
 const record = (seconds: number, id: number, own: Partial<UsageRecord> = {}): UsageRecord => ({
-  ...{ timeS: START_S + seconds, vmid: vmid(id), cpuCores: 0.5, memoryMib: 400 },
-  ...{ cpuDemand: undefined, cpuPeak: undefined, cpuAllowed: 2, memoryPeakMib: undefined },
-  ...{ memoryLimitMib: 1024, cpuWaitPercent: undefined, memoryWaitPercent: undefined },
+  timeS: START_S + seconds,
+  vmid: vmid(id),
+  cpuCores: 0.5,
+  memoryMib: 400,
+  cpuDemand: undefined,
+  cpuPeak: undefined,
+  cpuAllowed: 2,
+  memoryPeakMib: undefined,
+  memoryLimitMib: 1024,
+  cpuWaitPercent: undefined,
+  memoryWaitPercent: undefined,
   ...own,
 });
 

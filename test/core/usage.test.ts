@@ -162,8 +162,12 @@ describe('memory in use', () => {
   it('is memory.current less the file cache', () => {
     const reading = used({ current: 900, anon: 400, active: 200, inactive: 300, swap: 7 });
     expect(value(reading)).toMatchObject({
-      ...{ workingSetMib: 400, currentMib: 900, swapMib: 7, limitMib: 1024 },
-      ...{ newOomKills: 0, newLimitHits: 0 },
+      workingSetMib: 400,
+      currentMib: 900,
+      swapMib: 7,
+      limitMib: 1024,
+      newOomKills: 0,
+      newLimitHits: 0,
     });
   });
 
@@ -294,8 +298,10 @@ function minute(busyMs: number, waitedMs: number | undefined, throttledMs = 0): 
 
 const stalled = (ms: number): Reading<Pressure> =>
   present({
-    ...{ someAvg10: ratio(0), someTotalUs: microseconds(ms * 1000) },
-    ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+    someAvg10: ratio(0),
+    someTotalUs: microseconds(ms * 1000),
+    fullAvg10: ratio(0),
+    fullTotalUs: microseconds(0),
   });
 
 describe('what a container would use if nothing held it back', () => {
@@ -364,7 +370,9 @@ describe('signs of a want of memory', () => {
     const before = at(0, { refaults: 1000, swap: 10 });
     const now = at(10_000, { refaults: 1000 + 2560, swap: 14, waitedMs: 500 });
     expect(seen(before, now)).toMatchObject({
-      ...{ refaultMibPerS: 1, swapGrowthMib: 4, pressure: 0.05 },
+      refaultMibPerS: 1,
+      swapGrowthMib: 4,
+      pressure: 0.05,
     });
   });
 
@@ -373,7 +381,9 @@ describe('signs of a want of memory', () => {
     const other = { ...at(0), identity: 7 };
     for (const before of [undefined, other]) {
       expect(seen(before, now)).toMatchObject({
-        ...{ refaultMibPerS: 0, swapGrowthMib: 0, pressure: undefined },
+        refaultMibPerS: 0,
+        swapGrowthMib: 0,
+        pressure: undefined,
       });
     }
   });
@@ -425,8 +435,14 @@ describe('whatever the counters say', () => {
       fc.integer({ min: 0, max: Math.floor(MOST / 2 ** 20) }),
     );
     const numbers = fc.record({
-      ...{ current: mebibytes, anon: mebibytes, shmem: mebibytes, swap: mebibytes },
-      ...{ active: mebibytes, inactive: mebibytes, unevictable: mebibytes, slab: mebibytes },
+      current: mebibytes,
+      anon: mebibytes,
+      shmem: mebibytes,
+      swap: mebibytes,
+      active: mebibytes,
+      inactive: mebibytes,
+      unevictable: mebibytes,
+      slab: mebibytes,
     });
     fc.assert(
       fc.property(numbers, (some) => {

@@ -44,14 +44,17 @@ describe('what has become of a change of a machine', () => {
     };
     expect([of(1536).kind, of(undefined).kind]).toEqual(['confirmed', 'confirmed']);
     expect(of(2048)).toMatchObject({
-      ...{ kind: 'unknown', detail: 'QEMU has 2048 MB, its configuration says memory 1536' },
+      kind: 'unknown',
+      detail: 'QEMU has 2048 MB, its configuration says memory 1536',
     });
   });
 
   it('counts a cpulimit only if the kernel has it too', () => {
     const config = present(guest(200, { ...ALL, cpuLimit: 2 }));
     const live = (limit: number) => ({
-      ...{ state: RUNS, config, liveCpuLimit: present(cores(limit)) },
+      state: RUNS,
+      config,
+      liveCpuLimit: present(cores(limit)),
     });
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(2)).kind).toBe('confirmed');
     expect(verifyMachine({ cpuLimit: 1 }, { cpuLimit: 2 }, live(1)).kind).toBe('partly');
@@ -74,7 +77,8 @@ describe('what has become of a change of a machine', () => {
     const config = present(guest(200, { ...ALL, cores: 2, memoryMib: mib(2048) }));
     const liveCpuLimit = present(undefined);
     expect(verifyMachine(before, target, { state: RUNS, config, liveCpuLimit })).toEqual({
-      ...{ kind: 'partly', found: 'vcpus 2, memory 2048' },
+      kind: 'partly',
+      found: 'vcpus 2, memory 2048',
       now: { cores: 2, memoryMib: 2048 },
     });
   });

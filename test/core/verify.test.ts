@@ -86,7 +86,8 @@ describe('a change of cores and memory, by what is read back', () => {
 
   it.each(table)('cores %s, memory %s, live limit %s: %s', (cores, memory, live, kind) => {
     const read = readBack({
-      ...{ cores: COUNTS[cores], memory: MIBS[memory] },
+      cores: COUNTS[cores],
+      memory: MIBS[memory],
       live: present(mib(MIBS[live])),
     });
     expect(verify(before, expected, read, HOST_CPUS).kind).toBe(kind);
@@ -95,7 +96,8 @@ describe('a change of cores and memory, by what is read back', () => {
   it('says what it found instead', () => {
     const read = readBack({ cores: null, memory: 1500, live: present(undefined) });
     expect(verify(before, expected, read, HOST_CPUS)).toEqual({
-      ...{ kind: 'changed-by-others', found: 'cores all, memory 1500 MB, live limit none' },
+      kind: 'changed-by-others',
+      found: 'cores all, memory 1500 MB, live limit none',
     });
   });
 });

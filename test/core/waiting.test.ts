@@ -11,7 +11,8 @@ const NOW_MS = milliseconds(10_000_000);
 const MINUTE = 60_000;
 
 const use = (used: number, has: number, pressure: number | undefined): CpuUsage => ({
-  ...{ ...cpuUse(used, has), pressure: pressure === undefined ? undefined : ratio(pressure) },
+  ...cpuUse(used, has),
+  pressure: pressure === undefined ? undefined : ratio(pressure),
 });
 
 function verdictOn(cpu: CpuUsage, own: Partial<Waiting> = {}, max = 8) {
@@ -28,7 +29,10 @@ const becomes = (cpu: CpuUsage, own: Partial<Waiting> = {}): number => {
 
 /** A core more for 50 % of waiting, so many minutes ago. */
 const given = (minutes: number, own: Partial<Waited> = {}): Waited => ({
-  ...{ before: 1, after: 2, share: 0.5, count: 0 },
+  before: 1,
+  after: 2,
+  share: 0.5,
+  count: 0,
   atMs: milliseconds(NOW_MS - minutes * MINUTE),
   ...own,
 });

@@ -69,9 +69,17 @@ const DAY_S = 86_400;
 
 const records = (fromS: number): readonly UsageRecord[] =>
   Array.from({ length: 3000 }, (_none, index) => ({
-    ...{ timeS: fromS + index, vmid: vmid(101), cpuCores: 1, memoryMib: 500 + (index % 7) },
-    ...{ cpuDemand: 1, cpuPeak: 1, memoryPeakMib: 600, cpuAllowed: 2, memoryLimitMib: 1024 },
-    ...{ cpuWaitPercent: 0, memoryWaitPercent: 0 },
+    timeS: fromS + index,
+    vmid: vmid(101),
+    cpuCores: 1,
+    memoryMib: 500 + (index % 7),
+    cpuDemand: 1,
+    cpuPeak: 1,
+    memoryPeakMib: 600,
+    cpuAllowed: 2,
+    memoryLimitMib: 1024,
+    cpuWaitPercent: 0,
+    memoryWaitPercent: 0,
   }));
 
 await crashes('a day of usage that is finished, and packed', {

@@ -77,7 +77,9 @@ function expectWholeBackups(root: string): void {
   expect(listing.value.problems).toEqual([]);
   for (const { config, madeFor, path } of listing.value.backups) {
     expect({ path, whole: config.ok, described: madeFor.ok }).toEqual({
-      ...{ path, whole: true, described: true },
+      path,
+      whole: true,
+      described: true,
     });
     const digest = createHash('sha1').update(readFileSync(path)).digest('hex');
     expect(path).toContain(digest.slice(0, 8));

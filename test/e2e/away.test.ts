@@ -74,7 +74,8 @@ describe('away from a node', { timeout: TEST_LIMIT_MS }, () => {
       expect(out()).toMatch(/ - INFO - Started, one cycle every 1 seconds/);
       expect(out()).not.toContain(SECRET);
       expect(await run('health-check')).toMatchObject({
-        ...{ code: 0, stdout: expect.stringMatching(/ok +cycle +lab: .*\nHealthy/s) },
+        code: 0,
+        stdout: expect.stringMatching(/ok +cycle +lab: .*\nHealthy/s),
       });
       expect(await run('status')).toMatchObject({
         code: 0,
@@ -112,14 +113,16 @@ describe('away from a node', { timeout: TEST_LIMIT_MS }, () => {
 it('says what is needed if no node is named, or nothing can be kept', async () => {
   configure('');
   expect(await run('once')).toMatchObject({
-    ...{ code: 1, stderr: expect.stringContaining('name the nodes below NODES') },
+    code: 1,
+    stderr: expect.stringContaining('name the nodes below NODES'),
   });
   configure(`  lab:\n${rest.entry}`);
   mkdirSync(join(host, 'kept'));
   const { code, stderr } = await run('once', '--state', join(host, 'kept'));
   if (!isRoot) return;
   expect({ code, stderr }).toEqual({
-    ...{ code: 1, stderr: expect.stringMatching(/--state .*kept cannot be used: .*user 1000 may/) },
+    code: 1,
+    stderr: expect.stringMatching(/--state .*kept cannot be used: .*user 1000 may/),
   });
 });
 

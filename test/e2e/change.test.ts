@@ -47,11 +47,21 @@ it('is told in the text log and in the JSON log, with the reason and the numbers
   const [event, ...more] = under.journal();
   expect(more).toEqual([]);
   expect(Object.keys(event ?? {}).slice(0, 5)).toEqual([
-    ...['timestamp', 'proxmox_host', 'container_id', 'action', 'change'],
+    'timestamp',
+    'proxmox_host',
+    'container_id',
+    'action',
+    'change',
   ]);
   expect(event).toMatchObject({
-    ...{ proxmox_host: 'pve1', container_id: '101', action: 'Increase Memory', change: '512MB' },
-    ...{ before: 1024, after: 1536, cycle: 1, status: 'confirmed' },
+    proxmox_host: 'pve1',
+    container_id: '101',
+    action: 'Increase Memory',
+    change: '512MB',
+    before: 1024,
+    after: 1536,
+    cycle: 1,
+    status: 'confirmed',
     thresholds: { lower: 20, upper: 80, min: 512 },
   });
   expect(event?.['reason']).toMatch(/8\d(\.\d)? %.*80 %/);
@@ -70,8 +80,12 @@ it('waits for a rate with CPU, is pending first, and confirmed when in force', a
   await daemon.ended;
   const [first] = under.journal();
   expect(first).toMatchObject({
-    ...{ action: 'Increase Cores', change: '2', cycle: 2, status: 'pending' },
-    ...{ before: 2, after: 4 },
+    action: 'Increase Cores',
+    change: '2',
+    cycle: 2,
+    status: 'pending',
+    before: 2,
+    after: 4,
   });
   const confirmed = under.journal().find(({ event }) => event === 'confirmed');
   expect(confirmed).toMatchObject({ container_id: '101', action: 'None', change: '0', by: '4' });
@@ -91,7 +105,8 @@ it('takes cores and memory in one command', async () => {
   const [set] = under.sets();
   expect(set?.slice(3, 7)).toEqual(['--cores', '3', '--memory', '1536']);
   expect(under.journal().map(({ action }) => action)).toEqual([
-    ...['Increase Cores', 'Increase Memory'],
+    'Increase Cores',
+    'Increase Memory',
   ]);
 });
 

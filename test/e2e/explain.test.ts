@@ -49,14 +49,10 @@ describe('while the daemon runs', () => {
     expect(report.host).toMatchObject({ cpus: 8, memoryMib: 32_768, budget: { cores: 7 } });
     const rows: Row[] = report.containers;
     expect(rows.map(({ vmid, policy, now }) => [vmid, policy, now.brief])).toEqual([
-      ...[
-        [101, 'DEFAULT', 'in band'],
-        [102, 'TIER_web', expect.any(String)],
-      ],
-      ...[
-        [103, 'DEFAULT', 'locked (backup)'],
-        [104, null, 'ignored'],
-      ],
+      [101, 'DEFAULT', 'in band'],
+      [102, 'TIER_web', expect.any(String)],
+      [103, 'DEFAULT', 'locked (backup)'],
+      [104, null, 'ignored'],
     ]);
     const [event] = under.journal();
     expect(event).toMatchObject({ container_id: '102', action: 'Increase Memory', after: 1536 });
@@ -77,7 +73,8 @@ describe('while the daemon runs', () => {
     expect(cooldown).toBeDefined();
     expect(account.outcome[0].says).toContain(`${event?.['timestamp']}, confirmed: memory 1024`);
     expect(await json(under, 'explain', '103')).toMatchObject({
-      ...{ resources: [], leftAlone: expect.stringContaining('locked (backup)') },
+      resources: [],
+      leftAlone: expect.stringContaining('locked (backup)'),
     });
     expect(under.sets()).toHaveLength(1);
 
@@ -95,7 +92,8 @@ describe('while the daemon runs', () => {
   it('explain of a container that is not there says so', async () => {
     const { under } = await running();
     expect(await under.run(['explain', '999'])).toEqual({
-      ...{ code: 1, stdout: '' },
+      code: 1,
+      stdout: '',
       stderr: 'Container 999 was not on this node in the last cycle.\n',
     });
   });
@@ -136,7 +134,8 @@ describe('without the daemon', () => {
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ from: 'now', dryRun: true });
     expect(report.containers[1]).toMatchObject({
-      ...{ vmid: 102, allocation: { memoryMib: 1536 } },
+      vmid: 102,
+      allocation: { memoryMib: 1536 },
       lastChange: { status: 'confirmed' },
     });
     const told = await under.run(['explain', '102']);
@@ -178,7 +177,9 @@ describe('without the daemon', () => {
     const under = await NodeUnderTest.create([calm(101)]);
     under.configure('DEFAULT: {poll_intervall: 1}\n');
     expect(await under.run(['status'])).toMatchObject({
-      ...{ code: 78, stdout: '', stderr: expect.stringContaining('did you mean poll_interval?') },
+      code: 78,
+      stdout: '',
+      stderr: expect.stringContaining('did you mean poll_interval?'),
     });
     rmSync(join(under.root, 'etc/pve'), { recursive: true });
     const { code, stdout, stderr } = await under.run(['explain', '101']);
@@ -255,7 +256,8 @@ it('takes a name for an id, and says which one is meant if it is misspelt', asyn
   expect(one.stdout).toMatch(/\n\nCPU: .*\. Memory: .*\.\n$/);
   const wrong = await under.run(['history', 'intranett']);
   expect(wrong).toMatchObject({
-    ...{ code: 1, stdout: '' },
+    code: 1,
+    stdout: '',
     stderr: "No container is called 'intranett'. Did you mean 'intranet' (101)?\n",
   });
 });

@@ -14,17 +14,13 @@ const WHEN: readonly When[] = ['before', 'during', 'after'];
 /** A command by its name, and which of that name: two may be under way at a time. */
 type Point = readonly [verb: string, nth: number];
 const OUT: readonly Point[] = [
-  ...([
-    ['pvesh get', 1],
-    ['pvesh get', 2],
-    ['pct snapshot', 1],
-    ['pct clone', 1],
-  ] as const),
-  ...([
-    ['pct set', 1],
-    ['pct delsnapshot', 1],
-    ['pct start', 1],
-  ] as const),
+  ['pvesh get', 1],
+  ['pvesh get', 2],
+  ['pct snapshot', 1],
+  ['pct clone', 1],
+  ['pct set', 1],
+  ['pct delsnapshot', 1],
+  ['pct start', 1],
 ];
 const IN: readonly Point[] = [
   ['pct set', 1],

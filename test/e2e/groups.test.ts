@@ -98,7 +98,10 @@ it('a person asks for a member more and one less, by the API', async () => {
   await daemon.ended;
   const events = group.under.journal();
   expect(events.map(journalLabel)).toEqual([
-    ...['Scale Out Asked', 'Scale Out', 'Scale In Asked', 'Scale In'],
+    'Scale Out Asked',
+    'Scale Out',
+    'Scale In Asked',
+    'Scale In',
   ]);
   expect(events[0]).toMatchObject({ action: 'None', event: 'asked', asked_by: 'api:deploy' });
   expect(events[3]).toMatchObject({ reason: 'it was asked for by api:deploy' });
@@ -334,8 +337,14 @@ describe('health checks and hooks', () => {
     const cannot = whyNoMemberNetwork();
     if (cannot !== undefined) return context.skip(cannot);
     const keys = {
-      ...{ health_check: 'tcp', health_port: 18_081, scale_in: 'destroy', lxc_containers: [] },
-      ...{ healthy_count: 1, unhealthy_count: 2, min_instances: 1, horiz_cpu_lower_threshold: 0 },
+      health_check: 'tcp',
+      health_port: 18_081,
+      scale_in: 'destroy',
+      lxc_containers: [],
+      healthy_count: 1,
+      unhealthy_count: 2,
+      min_instances: 1,
+      horiz_cpu_lower_threshold: 0,
     };
     const network = await MemberNetwork.create();
     const makeSick = await network.serve('198.18.9.10', 18_081);

@@ -62,12 +62,15 @@ describe('/etc/pve that hangs', () => {
     await waitFor(() => blindCycles() > 2);
     const healthz = await fetch('http://127.0.0.1:9741/healthz');
     expect([healthz.status, await healthz.text()]).toEqual([
-      ...[503, expect.stringContaining(DOES_NOT_ANSWER)],
+      503,
+      expect.stringContaining(DOES_NOT_ANSWER),
     ]);
     const asked = await run('health-check', '--json');
     expect(asked.code).toBe(1);
     expect(JSON.parse(asked.stdout).checks).toContainEqual({
-      ...{ name: 'cycle', ok: false, says: expect.stringContaining(DOES_NOT_ANSWER) },
+      name: 'cycle',
+      ok: false,
+      says: expect.stringContaining(DOES_NOT_ANSWER),
     });
     mounts.answer(inRoot('etc/pve'));
     const seen = under.log().split('Next run in').length;

@@ -39,7 +39,10 @@ describe('the API of a daemon', () => {
     expect(under.backups(101)).toEqual([before]);
     const [changed] = under.journal().filter((line) => line['event'] === 'change');
     expect(changed).toMatchObject({
-      ...{ container_id: '101', action: 'Increase Cores', asked_by: 'api:deploy', after: 4 },
+      container_id: '101',
+      action: 'Increase Cores',
+      asked_by: 'api:deploy',
+      after: 4,
       backup: json['backup'],
     });
     await daemon.cycles(3);

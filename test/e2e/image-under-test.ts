@@ -106,8 +106,18 @@ export class ImageUnderTest {
   #inside(env: readonly string[]): readonly string[] {
     const [uid = '', gid = ''] = this.config.User.split(':');
     return [
-      ...['chroot', this.#root, 'setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'],
-      ...['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs', 'env', '-i', ...env],
+      'chroot',
+      this.#root,
+      'setpriv',
+      `--reuid=${uid}`,
+      `--regid=${gid}`,
+      '--clear-groups',
+      '--bounding-set=-all',
+      '--inh-caps=-all',
+      '--no-new-privs',
+      'env',
+      '-i',
+      ...env,
     ];
   }
 }
@@ -160,8 +170,12 @@ exec "$@"
 `;
 
 const storageOf = (directory: string): readonly string[] => [
-  ...['--storage-driver', 'vfs', '--root', join(directory, 'store')],
-  ...['--runroot', join(directory, 'run')],
+  '--storage-driver',
+  'vfs',
+  '--root',
+  join(directory, 'store'),
+  '--runroot',
+  join(directory, 'run'),
 ];
 
 /** What it prints. */
@@ -183,8 +197,16 @@ function copyEmpty(of: string, to: string): void {
 
 /** These say nothing that could be seen here. */
 const WITH_VALUE = new Set([
-  ...['--name', '--restart', '--stop-timeout', '--cap-drop', '--security-opt', '--memory'],
-  ...['--cpus', '--log-driver', '--log-opt', '--user'],
+  '--name',
+  '--restart',
+  '--stop-timeout',
+  '--cap-drop',
+  '--security-opt',
+  '--memory',
+  '--cpus',
+  '--log-driver',
+  '--log-opt',
+  '--user',
 ]);
 const WITHOUT = new Set(['-d', '--detach', '--rm', '--init']);
 

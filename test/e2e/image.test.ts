@@ -66,8 +66,11 @@ describe('the image', { timeout: LIMIT_MS }, () => {
 
   it('says who runs it, what is kept, and how its health is asked', () => {
     expect(image.config).toMatchObject({
-      ...{ User: '1000:1000', Volumes: { '/state': {} }, StopSignal: 'SIGTERM' },
-      ...{ Entrypoint: ['lxc-autoscale'], Cmd: ['daemon'] },
+      User: '1000:1000',
+      Volumes: { '/state': {} },
+      StopSignal: 'SIGTERM',
+      Entrypoint: ['lxc-autoscale'],
+      Cmd: ['daemon'],
       Healthcheck: { Test: ['CMD', ...health] },
     });
   });
@@ -92,7 +95,8 @@ describe('the image', { timeout: LIMIT_MS }, () => {
       await vi.waitFor(
         async () =>
           expect(await container.exec(...health)).toMatchObject({
-            ...{ code: 1, out: expect.stringMatching(/FAILED +cycle +lab: /) },
+            code: 1,
+            out: expect.stringMatching(/FAILED +cycle +lab: /),
           }),
         PATIENCE_MS,
       );

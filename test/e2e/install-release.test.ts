@@ -110,7 +110,10 @@ it('the Debian package has every file, and the licences in their place', async (
 
 describe('the scripts', () => {
   const scripts = [
-    ...['install.sh', 'uninstall.sh', 'tools/release.sh', 'systemd/lxc-autoscale'],
+    'install.sh',
+    'uninstall.sh',
+    'tools/release.sh',
+    'systemd/lxc-autoscale',
     ...readdirSync(join(CHECKOUT, 'tools/deb')).map((name) => `tools/deb/${name}`),
   ];
 

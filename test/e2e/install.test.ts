@@ -321,8 +321,11 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     await tree.until(`${find} -o cat | grep -q 'process completed'`);
     const entries = (await tree.must(`${find} -o json`)).split('\n').map((one) => JSON.parse(one));
     expect(entries[0]).toMatchObject({
-      ...{ PRIORITY: '6', SYSLOG_IDENTIFIER: 'lxc-autoscale', _SYSTEMD_UNIT: SERVICE },
-      ...{ SYSLOG_PID: await show(tree, 'MainPID'), _TRANSPORT: 'journal' },
+      PRIORITY: '6',
+      SYSLOG_IDENTIFIER: 'lxc-autoscale',
+      _SYSTEMD_UNIT: SERVICE,
+      SYSLOG_PID: await show(tree, 'MainPID'),
+      _TRANSPORT: 'journal',
     });
     const count = `grep -c 'process completed' || true`;
     const inFile = 'grep -v "^  " /var/log/lxc_autoscale.log';

@@ -139,10 +139,12 @@ it(
       /old: Nothing is changed on this node: waiting, since lxc-autoscale on pve1 \(its /,
     );
     expect(await away.run('status')).toMatchObject({
-      ...{ code: 0, said: expect.stringContaining(WAITS) },
+      code: 0,
+      said: expect.stringContaining(WAITS),
     });
     expect(await away.run('health-check')).toMatchObject({
-      ...{ code: 0, said: expect.stringMatching(/^ok +quorum +old: waiting, since.*^Healthy/ms) },
+      code: 0,
+      said: expect.stringMatching(/^ok +quorum +old: waiting, since.*^Healthy/ms),
     });
     grow();
     await until(

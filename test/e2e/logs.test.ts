@@ -57,7 +57,8 @@ describe('the logs of a daemon', () => {
     const { dev, ino } = fstatSync(console);
     const env = { ...process.env, PATH: test.path, JOURNAL_STREAM: `${dev}:${ino}` };
     const child = spawn(process.execPath, [BUNDLE, '--sysroot', test.root, 'once'], {
-      ...{ env, stdio: ['ignore', console, 'inherit'] },
+      env,
+      stdio: ['ignore', console, 'inherit'],
     });
     await new Promise((resolve) => child.once('exit', resolve));
     closeSync(console);
@@ -97,7 +98,10 @@ describe('the logs of a daemon', () => {
     const received = server.messages.map(parseMessage);
     await server.close();
     expect(received.find(({ facts }) => facts['event'] === 'change')).toMatchObject({
-      ...{ priority: 30, host: 'pve1', app: 'lxc-autoscale', id: 'act' },
+      priority: 30,
+      host: 'pve1',
+      app: 'lxc-autoscale',
+      id: 'act',
       facts: { vmid: '102', verdict: 'grow', outcome: 'confirmed' },
       text: expect.stringContaining('Container 102 (***): memory 1024 -> '),
     });
@@ -139,7 +143,8 @@ describe('the logs of a daemon', () => {
     const env = { ...process.env, PATH: test.path, JOURNAL_STREAM: `${dev}:${ino}` };
     test.node.start();
     const child = spawn(process.execPath, [BUNDLE, '--sysroot', test.root, 'daemon'], {
-      ...{ env, stdio: ['ignore', console, 'inherit'] },
+      env,
+      stdio: ['ignore', console, 'inherit'],
     });
     closeSync(console);
     const next = /MESSAGE=INFO - Resource allocation process completed/;

@@ -16,7 +16,8 @@ const CONFIG = `DEFAULT:
 `;
 
 const machine = (vmid: number, own: Partial<VmSpec> = {}): VmSpec => ({
-  ...{ vmid, memoryMib: 8192 },
+  vmid,
+  memoryMib: 8192,
   settings: { cores: 4, shares: 0, balloon: 2048 },
   guest: { demand: () => ({ cpuCores: 1.5, anonMib: 1000, fileSetMib: 300 }) },
   ...own,
@@ -31,7 +32,9 @@ const qmSets = (under: NodeUnderTest): readonly string[] =>
 /** Four CPUs, of which it uses next to nothing. */
 const idleMachine = machine(200, {
   settings: {
-    ...{ cores: 4, shares: 0, balloon: 2048 },
+    cores: 4,
+    shares: 0,
+    balloon: 2048,
     hotplug: 'network,disk,usb,cpu',
     vcpus: 4,
   },

@@ -61,7 +61,8 @@ describe('/metrics', () => {
     const tools = await prometheusTools();
     if (!tools.ok) return context.skip(tools.reason);
     const checked = spawnSync(tools.promtool, ['check', 'metrics'], {
-      ...{ input: text, encoding: 'utf8' },
+      input: text,
+      encoding: 'utf8',
     });
     expect(checked).toMatchObject({ status: 0, stderr: '', stdout: '' });
   });

@@ -78,7 +78,10 @@ it('a cpulimit changes in tenths, at once, and a rollback takes it out again', a
   expect(coresSet(under)[0]).toMatch(/^--cpulimit 0\.[67]$/);
   const [change] = under.journal();
   expect(change).toMatchObject({
-    ...{ action: 'Decrease Cores', unit: 'cpulimit', before: 4, status: 'confirmed' },
+    action: 'Decrease Cores',
+    unit: 'cpulimit',
+    before: 4,
+    status: 'confirmed',
   });
   expect(under.conf(101)).toMatch(/^cpulimit: 0\.[67]$/m);
   const back = await under.run(['rollback', '101']);

@@ -123,7 +123,11 @@ export class NodeUnderTest {
     const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-e2e-'));
     const root = join(directory, 'node');
     const node = await SimulatedNode.create({
-      ...{ root, host: HOST, guests, tickMs: 100, pvestatdPeriodMs: 1000 },
+      root,
+      host: HOST,
+      guests,
+      tickMs: 100,
+      pvestatdPeriodMs: 1000,
       ...options,
     });
     node.advance(2000);

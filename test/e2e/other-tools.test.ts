@@ -38,7 +38,10 @@ afterEach(async () => {
 /** A node behind its API, whose guests would all grow too. */
 async function farNode(nodeName: string): Promise<RestServer> {
   const node = await SimulatedNode.create({
-    ...{ root: temporaryDirectory(), host: HOST, nodeName, lockTimeoutMs: 50 },
+    root: temporaryDirectory(),
+    host: HOST,
+    nodeName,
+    lockTimeoutMs: 50,
     guests: [101, 102, 103, 104].map((vmid) =>
       guest(vmid, { cores: 2, memoryMib: 1024 }, { cpuCores: 2, anonMib: 1000 }),
     ),
@@ -47,7 +50,9 @@ async function farNode(nodeName: string): Promise<RestServer> {
   const access = { '/': LEAST_PRIVILEGES };
   const tokens = ['root@pam!lxc_autoscaler', 'root@pam!autoscale', 'autoscale@pve!autoscale-token'];
   const server = await RestServer.listen({
-    ...{ node, tls: SERVER_TLS, refusalMs: 5 },
+    node,
+    tls: SERVER_TLS,
+    refusalMs: 5,
     accounts: { tokens: tokens.map((id) => ({ id, secret: HUSH, access })), users: [] },
   });
   open.push(async () => {
@@ -145,9 +150,13 @@ describe('a file of the Python daemon', () => {
 
 /** Four CPUs, of which it uses next to nothing. */
 const idleMachine = (vmid: number): VmSpec => ({
-  ...{ vmid, memoryMib: 8192 },
+  vmid,
+  memoryMib: 8192,
   settings: {
-    ...{ cores: 4, shares: 0, balloon: 2048, vcpus: 4 },
+    cores: 4,
+    shares: 0,
+    balloon: 2048,
+    vcpus: 4,
     hotplug: 'network,disk,usb,cpu',
   },
   guest: { demand: () => ({ cpuCores: 0.1, anonMib: 1000, fileSetMib: 300 }) },

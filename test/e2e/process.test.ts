@@ -172,7 +172,9 @@ it('is told so by each command that needs one, and what to do', async () => {
   for (const command of NEED_A_NODE) {
     const { code, stdout, stderr } = await under.run(command.split(' '));
     expect({ command, code, said: stdout + stderr }).toEqual({
-      ...{ command, code: 1, said: expect.stringMatching(NO_NODE) },
+      command,
+      code: 1,
+      said: expect.stringMatching(NO_NODE),
     });
   }
 });
@@ -185,7 +187,9 @@ it('is told so first where there is no configuration either', async () => {
   for (const command of [...NEED_A_NODE, 'history', 'backups', 'export']) {
     const { code, stdout, stderr } = await under.run(command.split(' '));
     expect({ command, code, said: stdout + stderr }).toEqual({
-      ...{ command, code: 1, said: expect.stringMatching(NO_NODE) },
+      command,
+      code: 1,
+      said: expect.stringMatching(NO_NODE),
     });
   }
 });

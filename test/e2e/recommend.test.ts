@@ -19,9 +19,17 @@ function recordsAt(timeS: number): readonly UsageRecord[] {
   const hour = Math.floor(timeS / 3600) % 24;
   const day = Math.floor((timeS - START_S) / 86_400);
   const of = (id: number, cpu: number, mib: number, cores: number, limitMib: number) => ({
-    ...{ timeS, vmid: vmid(id), cpuCores: cpu, memoryMib: mib, cpuDemand: cpu, cpuPeak: cpu },
-    ...{ cpuAllowed: cores, memoryPeakMib: mib, memoryLimitMib: limitMib },
-    ...{ cpuWaitPercent: 0, memoryWaitPercent: 0 },
+    timeS,
+    vmid: vmid(id),
+    cpuCores: cpu,
+    memoryMib: mib,
+    cpuDemand: cpu,
+    cpuPeak: cpu,
+    cpuAllowed: cores,
+    memoryPeakMib: mib,
+    memoryLimitMib: limitMib,
+    cpuWaitPercent: 0,
+    memoryWaitPercent: 0,
   });
   return [
     of(101, worker(hour), 600 + 50 * worker(hour), 8, 8192),
@@ -36,7 +44,8 @@ async function recorded(): Promise<NodeUnderTest> {
   const complaints: string[] = [];
   const store = createUsageStore({
     directory: join(under.root, 'var/lib/lxc_autoscale/usage'),
-    ...{ days: () => 14, complain: (text) => complaints.push(text) },
+    days: () => 14,
+    complain: (text) => complaints.push(text),
   });
   for (let timeS = START_S; timeS < START_S + DAYS * 86_400; timeS += STEP_S) {
     const lines = recordsAt(timeS).map(encodeUsage).join('\n');

@@ -23,7 +23,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 function sh(script: string, env: Readonly<Record<string, string>> = {}, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync('bash', ['-c', script, 'bash', ...args], {
-    ...{ cwd: scratch, encoding: 'utf8', env: { ...process.env, ...env } },
+    cwd: scratch,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
   });
   return { status, stdout, stderr };
 }

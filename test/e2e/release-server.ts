@@ -60,7 +60,10 @@ export class ReleaseServer {
   async #make(): Promise<void> {
     await must('bash', [
       join(CHECKOUT, 'tools/release.sh'),
-      ...['--out', join(this.directory, 'good'), '--url', this.url('good')],
+      '--out',
+      join(this.directory, 'good'),
+      '--url',
+      this.url('good'),
     ]);
     await this.#variant('next', '9.0.1', (bundle) => bundle);
     await this.#variant('broken', '9.0.2', (bundle) =>

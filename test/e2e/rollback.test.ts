@@ -67,7 +67,13 @@ describe('a rollback', () => {
     expect(under.node.oomKills(101)).toBe(0);
     expect(under.sets()).toHaveLength(2);
     expect(under.sets()[1]?.slice(0, 7)).toEqual([
-      ...['pct', 'set', '101', '--cores', '1', '--memory', '1024'],
+      'pct',
+      'set',
+      '101',
+      '--cores',
+      '1',
+      '--memory',
+      '1024',
     ]);
     expect(under.journal().slice(-2)).toMatchObject([
       { container_id: '101', action: 'Decrease Cores', change: '2', event: 'rollback', after: 1 },
@@ -121,7 +127,9 @@ describe('a rollback', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Would roll back container 101 \(ct101\): memory 1536 -> 1024 MB/);
     expect([under.sets().length, idsOf(under, 101).length, holdOf(under, 101)]).toEqual([
-      ...[1, 1, undefined],
+      1,
+      1,
+      undefined,
     ]);
     expect(under.log()).toBe(log);
   });
@@ -185,7 +193,8 @@ describe('a rollback of all', () => {
     const under = await NodeUnderTest.create([modest(101)]);
     mkdirSync(backupDirectory(under), { recursive: true });
     expect(await under.run(['--rollback'])).toEqual({
-      ...{ code: 0, stderr: '' },
+      code: 0,
+      stderr: '',
       stdout: `Nothing to roll back: there are no backups in ${backupDirectory(under)}.\n`,
     });
   });
@@ -196,7 +205,9 @@ describe('a rollback that is refused', () => {
     const { under } = await grownNode(101);
     const none = await under.run(['rollback', '102']);
     expect(none).toEqual({
-      ...{ code: 1, stdout: '', stderr: 'Container 102 was NOT rolled back: it has no backups.\n' },
+      code: 1,
+      stdout: '',
+      stderr: 'Container 102 was NOT rolled back: it has no backups.\n',
     });
     const { code, stderr } = await under.run(['rollback', '101', '--to', '2096-02-29 12:00']);
     expect(code).toBe(1);
@@ -313,7 +324,8 @@ describe('an id that was given to another guest', () => {
     under.node.destroyContainer(101);
     const settings = { vmid: 101, name: 'newcomer', cores: 6, memoryMib: 8192, life: 1, ...conf };
     under.node.addContainer({
-      ...{ vmid: 101, conf: guestText(settings) },
+      vmid: 101,
+      conf: guestText(settings),
       demand: () => ({ cpuCores: 1, anonMib }),
     });
     under.node.advance(20_000);

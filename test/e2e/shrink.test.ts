@@ -59,7 +59,8 @@ function expectLeft(under: NodeUnderTest): void {
   expect(under.node.calls).toEqual([]);
   expect(under.backups(101)).toEqual([]);
   expect(under.node.limits(101)).toMatchObject({
-    ...{ memoryMib: HAS_MIB, live: { memoryMib: HAS_MIB } },
+    memoryMib: HAS_MIB,
+    live: { memoryMib: HAS_MIB },
   });
   expect(under.log()).toMatch(/WARNING - NOT PROVEN\. Container 101 \(ct101\): memory 2560 -> /);
   expect(under.journal().map(journalLabel)).toEqual(['Decrease Memory Not Proven']);

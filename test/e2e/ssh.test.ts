@@ -103,7 +103,9 @@ it('virtual machines are asked, grown, and rid of what they refuse, as on a node
   const vms: readonly VmSpec[] = [
     { vmid: 300, memoryMib: 8192, settings: { ...settings, vcpus: 2 }, guest: needy },
     {
-      ...{ vmid: 301, memoryMib: 8192, settings: { ...settings, vcpus: 4 } },
+      vmid: 301,
+      memoryMib: 8192,
+      settings: { ...settings, vcpus: 4 },
       guest: { ...idle, refusesUnplug: true },
     },
   ];
@@ -140,7 +142,9 @@ it('a node that goes away is blind, holds up no other, and is seen again', async
     until(
       () =>
         lineOf(home, {
-          ...{ container_id: String(vmid), action: 'Increase Memory', status: 'confirmed' },
+          container_id: String(vmid),
+          action: 'Increase Memory',
+          status: 'confirmed',
           ...more,
         }) !== undefined,
       () => home.log(),

@@ -71,7 +71,8 @@ it('a boost that a migration has brought here is ended here', async () => {
   const under = await NodeUnderTest.create([calm(101)]);
   const boost = { boosted: 2, endWallMs: Date.now() - 1000 };
   const record = {
-    ...{ guest: 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0', node: 'pve9' },
+    guest: 'bc:24:11:00:00:65 local-lvm:vm-101-disk-0',
+    node: 'pve9',
     changes: [{ resource: 'cores', before: 1, boost }],
   };
   mkdirSync(join(under.root, RECORDS), { recursive: true });

@@ -61,8 +61,10 @@ const DRAWS: readonly Draw[] = [
   (random) => ({
     name: 'hangs after its work',
     fault: {
-      ...{ kind: 'hang', afterWork: true },
-      ...{ ignoreSigterm: random.chance(0.3), child: random.chance(0.3) },
+      kind: 'hang',
+      afterWork: true,
+      ignoreSigterm: random.chance(0.3),
+      child: random.chance(0.3),
     },
   }),
   (random) => ({
@@ -88,7 +90,8 @@ const LXC = '/etc/pve/nodes/pve1/lxc';
 export const noQuorum = (vmid: string): Met => ({
   name: 'no quorum',
   fault: {
-    ...{ kind: 'fail', exit: 13 },
+    kind: 'fail',
+    exit: 13,
     stderr: `unable to open file '${LXC}/${vmid}.conf.tmp.4711' - Permission denied\n`,
   },
 });

@@ -57,7 +57,8 @@ const BREAKS: readonly Draw[] = [
   plain('too short a length', { kind: 'length', by: -40 }),
   plain('no daemon', { kind: 'no-daemon' }),
   (random) => ({
-    ...{ name: 'slow', fault: { kind: 'slow', delayMs: 1 } },
+    name: 'slow',
+    fault: { kind: 'slow', delayMs: 1 },
     takesMs: random.pick([800, 4000, 15_000]),
   }),
 ];
@@ -66,7 +67,8 @@ const SILENT: Draw = plain('silent', { kind: 'silent' });
 const LATE: Draw = plain('late', { kind: 'slow', delayMs: 700 });
 
 const DIES: Draw = (random) => ({
-  ...{ name: 'the node dies after it', fault: { kind: 'reset', isDone: true } },
+  name: 'the node dies after it',
+  fault: { kind: 'reset', isDone: true },
   deadMs: random.whole(1000, 40_000),
 });
 

@@ -49,7 +49,10 @@ const variable = (name: string): string => `$\{${name}}`;
 export async function runFarTrial(seed: string, cycles: number): Promise<FarResult> {
   const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-far-'));
   const node = await SimulatedNode.create({
-    ...{ root: join(directory, 'node'), host: HOST, guests: guestsOf(seed), lockTimeoutMs: 20 },
+    root: join(directory, 'node'),
+    host: HOST,
+    guests: guestsOf(seed),
+    lockTimeoutMs: 20,
     pvestatdPeriodMs: 10_000,
     // Days take long to play in steps of a second.
     ...(seed.startsWith('u') && { stepMs: 20_000 }),
@@ -128,7 +131,10 @@ class FarTrial {
 
   async run(): Promise<FarResult> {
     this.#server = await RestServer.listen({
-      ...{ node: this.#node, tls: SERVER_TLS, accounts: ACCOUNTS, refusalMs: 1 },
+      node: this.#node,
+      tls: SERVER_TLS,
+      accounts: ACCOUNTS,
+      refusalMs: 1,
       nowMs: () => this.#nowMs + this.#skewMs,
     });
     this.#server.fault = (call) => this.#onRequest(call);
@@ -141,8 +147,16 @@ class FarTrial {
     this.watch.ended([SECRET, PASSWORD], this.#said);
     const { broken, puts, done: confirmed, shrinks } = this.watch;
     return {
-      ...{ seed: this.#seed, cycles: this.#cycles, faulty: this.#faulty, puts, confirmed, shrinks },
-      ...{ requests: this.#requests, starts: this.#starts, met: this.#met, broken },
+      seed: this.#seed,
+      cycles: this.#cycles,
+      faulty: this.#faulty,
+      puts,
+      confirmed,
+      shrinks,
+      requests: this.#requests,
+      starts: this.#starts,
+      met: this.#met,
+      broken,
       directory: broken.length > 0 ? this.#directory : undefined,
     };
   }
@@ -165,12 +179,18 @@ class FarTrial {
       wallMs: () => milliseconds(1_795_300_000_000 + this.#nowMs + this.#wallJumpMs),
     };
     const context: ProcessContext = {
-      ...{ paths, clock, env: { ...ENV } },
-      ...{ stdout: stream() as never, stderr: stream() as never },
+      paths,
+      clock,
+      env: { ...ENV },
+      stdout: stream() as never,
+      stderr: stream() as never,
     };
     const launch = {
-      ...{ configFile: undefined, pollIntervalSeconds: undefined, energyMode: false },
-      ...{ debug: true, dryRun: false },
+      configFile: undefined,
+      pollIntervalSeconds: undefined,
+      energyMode: false,
+      debug: true,
+      dryRun: false,
     };
     const tools = { pause: async () => {}, random: () => 0.5 };
     const code = await run(
@@ -184,7 +204,9 @@ class FarTrial {
   /** The daemon's schedule, with the time of the node. */
   async #steps({ nodes: [home], config, launch }: Launched): Promise<typeof EXIT.fine> {
     const loop = new NodeLoop({
-      ...{ open: this.#heard(home.open), keeper: home.keeper, config },
+      open: this.#heard(home.open),
+      keeper: home.keeper,
+      config,
       settingsOf: (each) => settingsOf(each, launch),
     });
     this.#restarts = false;
@@ -289,7 +311,9 @@ class FarTrial {
   #scene(random: Random): FarScene {
     if (this.#server === undefined) throw new Error('there is no server yet');
     return {
-      ...{ node: this.#node, server: this.#server, random },
+      node: this.#node,
+      server: this.#server,
+      random,
       later: (ms, what) => this.#due.push({ atMs: this.#nowMs + ms, what }),
       jumpClock: (ms) => {
         this.#wallJumpMs += ms;

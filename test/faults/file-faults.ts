@@ -6,34 +6,81 @@ import type { Rule } from './stepped-daemon.ts';
 export type RuleDraft = Omit<Rule, 'id'> & { readonly name: string };
 
 const CGROUP = [
-  ...['cpu\\.stat', 'cpuset\\.cpus', 'cpu\\.pressure', 'memory\\.current', 'memory\\.max'],
-  ...['memory\\.stat', 'memory\\.events', 'memory\\.swap\\.current', 'memory\\.pressure'],
-  ...['cpu\\.max', '', 'memory\\..*', '.*'],
+  'cpu\\.stat',
+  'cpuset\\.cpus',
+  'cpu\\.pressure',
+  'memory\\.current',
+  'memory\\.max',
+  'memory\\.stat',
+  'memory\\.events',
+  'memory\\.swap\\.current',
+  'memory\\.pressure',
+  'cpu\\.max',
+  '',
+  'memory\\..*',
+  '.*',
 ] as const;
 
 const ELSEWHERE = [
-  ...['^proc/stat$', '^proc/meminfo$', '^proc/pressure/', '^sys/devices/system/cpu/online$'],
-  ...['^proc/sys/kernel/random/boot_id$', '^etc/hostname$', '^etc/pve/\\.vmlist$'],
-  ...['^etc/pve/\\.version$', '^etc/pve/nodes/pve1/lxc/\\d+\\.conf$', '^etc/pve/nodes/pve1/lxc$'],
-  ...['^etc/pve', '^proc/', '^sys/', '^etc/lxc_autoscale/', '^var/lib/lxc_autoscale/state'],
-  ...['^var/lib/lxc_autoscale/', '^var/log/', '^var/lock', ''],
+  '^proc/stat$',
+  '^proc/meminfo$',
+  '^proc/pressure/',
+  '^sys/devices/system/cpu/online$',
+  '^proc/sys/kernel/random/boot_id$',
+  '^etc/hostname$',
+  '^etc/pve/\\.vmlist$',
+  '^etc/pve/\\.version$',
+  '^etc/pve/nodes/pve1/lxc/\\d+\\.conf$',
+  '^etc/pve/nodes/pve1/lxc$',
+  '^etc/pve',
+  '^proc/',
+  '^sys/',
+  '^etc/lxc_autoscale/',
+  '^var/lib/lxc_autoscale/state',
+  '^var/lib/lxc_autoscale/',
+  '^var/log/',
+  '^var/lock',
+  '',
 ] as const;
 
 const READ_ERRORS = ['ENOENT', 'EIO', 'EACCES', 'EMFILE', 'ENODEV', 'ESTALE'] as const;
 
 const MAKES = [
-  ...['empty', 'cut', 'last byte off', 'minus', 'two to the 64th less one', 'max', 'back', 'zero'],
-  ...['a hundredfold', 'fractions', 'garbage', 'lines end in CRLF', 'twice', 'null bytes'],
-  ...['a megabyte more', 'out of date', 'out of date'],
+  'empty',
+  'cut',
+  'last byte off',
+  'minus',
+  'two to the 64th less one',
+  'max',
+  'back',
+  'zero',
+  'a hundredfold',
+  'fractions',
+  'garbage',
+  'lines end in CRLF',
+  'twice',
+  'null bytes',
+  'a megabyte more',
+  'out of date',
+  'out of date',
 ] as const;
 
 /** What is read wrong and looks right: no reader of that one file could know. */
 export const LIES: ReadonlySet<string> = new Set(['out of date', 'back', 'zero', 'a hundredfold']);
 
 const WRITTEN = [
-  ...['^var/log/lxc_autoscale\\.log', '^var/log/lxc_autoscale\\.json', '^var/log/'],
-  ...['^var/lib/lxc_autoscale/state', '^var/lib/lxc_autoscale/backups', '^var/lib/'],
-  ...['^var/lib/lxc_autoscale/usage', '^var/lock', '^var/', 'memory\\.reclaim', '^run/', ''],
+  '^var/log/lxc_autoscale\\.log',
+  '^var/log/lxc_autoscale\\.json',
+  '^var/log/',
+  '^var/lib/lxc_autoscale/state',
+  '^var/lib/lxc_autoscale/backups',
+  '^var/lib/',
+  '^var/lib/lxc_autoscale/usage',
+  '^var/lock',
+  '^var/',
+  'memory\\.reclaim',
+  '^run/',
+  '',
 ] as const;
 
 const WRITE_ERRORS = ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EACCES'] as const;

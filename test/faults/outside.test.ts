@@ -34,7 +34,8 @@ function run(program: string, faults: readonly object[] = []) {
   writeFileSync(plan, JSON.stringify({ root: directory, log, reads: true, faults }));
   writeFileSync(log, '');
   const child = spawnSync(process.execPath, ['--require', OUTSIDE, '-e', PRELUDE + program], {
-    ...{ encoding: 'utf8', timeout: PATIENCE_MS },
+    encoding: 'utf8',
+    timeout: PATIENCE_MS,
     env: { ...process.env, OUTSIDE: plan, DIR: directory },
   });
   const lines = readFileSync(log, 'utf8').split('\n').slice(0, -1);

@@ -8,8 +8,13 @@ import { Random } from './random.ts';
 /** The node that a trial plays on: its containers with their demand, and the configuration. */
 
 export const HOST: HostSpec = {
-  ...{ cpus: 8, memoryMib: 16_384, swapMib: 2048, baseCores: 0.1, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 8,
+  memoryMib: 16_384,
+  swapMib: 2048,
+  baseCores: 0.1,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 
 /** Older than `memory.reclaim`. */
@@ -56,8 +61,11 @@ export function guestsOf(seed: string): GuestSpec[] {
     const random = new Random(seed, vmid, 'conf');
     const tags = TAGS[vmid];
     const conf = guestText({
-      ...{ vmid, name: `ct${vmid}`, cores: random.whole(1, 4) },
-      ...{ memoryMib: random.pick([768, 1024, 2048, 3072]), swapMib: random.pick([0, 512]) },
+      vmid,
+      name: `ct${vmid}`,
+      cores: random.whole(1, 4),
+      memoryMib: random.pick([768, 1024, 2048, 3072]),
+      swapMib: random.pick([0, 512]),
       ...(vmid === 106 && { cpuLimit: random.pick([1, 1.5, 2]) }),
       ...(tags !== undefined && { tags }),
     });
@@ -133,7 +141,11 @@ export function groupDemand(seed: string, running: () => number): DemandAt {
 
 export function sourceOf(demand: DemandAt): GuestSpec {
   const text = guestText({
-    ...{ vmid: GROUP.source, name: 'web', cores: 2, memoryMib: 768, tags: 'prod' },
+    vmid: GROUP.source,
+    name: 'web',
+    cores: 2,
+    memoryMib: 768,
+    tags: 'prod',
   });
   return { vmid: GROUP.source, conf: `#notes of mine\n${text}`, demand };
 }
@@ -141,14 +153,22 @@ export function sourceOf(demand: DemandAt): GuestSpec {
 function groupConfiguration(seed: string, version: number): string {
   const random = new Random(seed, 'group configuration', version);
   const keys = {
-    ...{ source: GROUP.source, lxc_containers: [GROUP.source] },
-    ...{ min_instances: random.pick([1, 2]), max_instances: GROUP.most },
-    ...{ starting_clone_id: GROUP.firstId, clone_network_type: 'static' },
-    ...{ static_ip_range: ['10.9.0.10', '10.9.0.19'], gateway: '10.9.0.1' },
-    ...{ horiz_cpu_upper_threshold: 80, horiz_cpu_lower_threshold: 30 },
-    ...{ scale_in: random.pick(['destroy', 'destroy', 'stop']) },
-    ...{ scale_out_grace_period: 20, scale_in_grace_period: 20 },
-    ...{ warmup_seconds: 5, ready_timeout: 30, clone_timeout: 120 },
+    source: GROUP.source,
+    lxc_containers: [GROUP.source],
+    min_instances: random.pick([1, 2]),
+    max_instances: GROUP.most,
+    starting_clone_id: GROUP.firstId,
+    clone_network_type: 'static',
+    static_ip_range: ['10.9.0.10', '10.9.0.19'],
+    gateway: '10.9.0.1',
+    horiz_cpu_upper_threshold: 80,
+    horiz_cpu_lower_threshold: 30,
+    scale_in: random.pick(['destroy', 'destroy', 'stop']),
+    scale_out_grace_period: 20,
+    scale_in_grace_period: 20,
+    warmup_seconds: 5,
+    ready_timeout: 30,
+    clone_timeout: 120,
   };
   return `HORIZONTAL_SCALING_GROUP_${GROUP.label}: ${JSON.stringify(keys)}`;
 }

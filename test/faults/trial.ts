@@ -184,9 +184,15 @@ class Trial {
     if (this.watch.broken.length === 0) this.#group?.end();
     const { broken, excused } = this.watch;
     return {
-      ...{ seed: this.#seed, cycles: this.#cycles, faulty: this.#faulty },
-      ...{ starts: this.#starts, changes: this.#node.calls.length, met: this.#met },
-      ...{ excused, broken, directory: broken.length > 0 ? this.#directory : undefined },
+      seed: this.#seed,
+      cycles: this.#cycles,
+      faulty: this.#faulty,
+      starts: this.#starts,
+      changes: this.#node.calls.length,
+      met: this.#met,
+      excused,
+      broken,
+      directory: broken.length > 0 ? this.#directory : undefined,
     };
   }
 
@@ -203,7 +209,9 @@ class Trial {
     this.watch.configure([this.#config]);
     const { root, binDirectory, machine } = this.#node;
     this.#daemon = new SteppedDaemon({
-      ...{ root, directory: this.#directory, rules: this.#allRules() },
+      root,
+      directory: this.#directory,
+      rules: this.#allRules(),
       path: `${binDirectory}:${process.env['PATH']}`,
       monotonicMs: machine.uptimeMs,
       wallMs: this.#wallMs,
@@ -437,7 +445,9 @@ class Trial {
 
   #sceneOf(): Scene {
     return {
-      ...{ node: this.#node, seed: this.#seed, version: 0 },
+      node: this.#node,
+      seed: this.#seed,
+      version: 0,
       random: new Random(this.#seed, 'happenings'),
       later: (ms, what) => this.#later(ms, what),
       signal: (name) => {

@@ -132,7 +132,10 @@ export class Watch {
     const container = machine.running(vmid);
     const { memory } = container ?? {};
     this.#arrived.push({
-      ...{ atMs: this.#nowMs, vmid, options, text: machine.files.read(vmid) ?? '' },
+      atMs: this.#nowMs,
+      vmid,
+      options,
+      text: machine.files.read(vmid) ?? '',
       limits: this.#node.limits(vmid),
       heldMib: memory && (unreclaimableBytes(memory) + memory.swapBytes) / MIB,
       limitsMib: this.#limitsOfRunning(),

@@ -65,7 +65,9 @@ function worldOf(rest: RestNode, kept: Kept): ActingWorld {
     kept.said.push(typeof message === 'string' ? message : message());
   };
   return {
-    ...{ ...eyes, hands, log: { debug: say, info: say, warn: say, error: say } },
+    ...eyes,
+    hands,
+    log: { debug: say, info: say, warn: say, error: say },
     journal: { record: (event) => kept.said.push(JSON.stringify(event)) > 0 },
     holds: { read: () => ({ holds: new Map(), warnings: [] }), write: () => ({ ok: true }) },
     backups: {

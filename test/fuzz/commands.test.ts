@@ -54,11 +54,16 @@ describe('what pct says', () => {
 });
 
 const RESOURCES = JSON.stringify([
-  ...[{ id: 'storage/pve1/local-lvm', disk: 1e9, maxdisk: 5e9, plugintype: 'lvmthin' }],
-  ...[{ id: 'lxc/101', disk: 5e8, node: 'pve1' }, null, 4, 'x'],
+  { id: 'storage/pve1/local-lvm', disk: 1e9, maxdisk: 5e9, plugintype: 'lvmthin' },
+  { id: 'lxc/101', disk: 5e8, node: 'pve1' },
+  null,
+  4,
+  'x',
 ]);
 const INTERFACES = JSON.stringify([
-  ...[{ name: 'lo', inet: '127.0.0.1/8' }, { name: 'eth0', inet: '10.0.0.7/24' }, null],
+  { name: 'lo', inet: '127.0.0.1/8' },
+  { name: 'eth0', inet: '10.0.0.7/24' },
+  null,
 ]);
 
 const answers = damaged(RESOURCES, INTERFACES, '"105"', '105', 'x'.repeat(70_000), '[]');

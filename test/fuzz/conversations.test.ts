@@ -237,8 +237,12 @@ describe('a mail server', () => {
     const { port } = server.address() as AddressInfo;
     const channel = email(
       {
-        ...{ server: '127.0.0.1', port, security: 'none', login: undefined },
-        ...{ from: 'pve@example.org', to: ['admin@example.org'] },
+        server: '127.0.0.1',
+        port,
+        security: 'none',
+        login: undefined,
+        from: 'pve@example.org',
+        to: ['admin@example.org'],
       },
       LIMITS,
     );
@@ -262,7 +266,9 @@ describe('messages that waited on the disk, whatever became of them', () => {
     const written: unknown[] = [];
     const quiet = () => {};
     const messenger = new Messenger({
-      ...{ clock: manualClock(), host: 'pve1', timezone: 'Europe/Rome' },
+      clock: manualClock(),
+      host: 'pve1',
+      timezone: 'Europe/Rome',
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       store: {
         read: () => ({ ok: true, value: saved }),

@@ -31,7 +31,8 @@ import { keptDirectory } from './kept-directory.ts';
 const BOOT = 'boot-a';
 const NEVER = new AbortController().signal;
 const instant = (node: FakeNode) => ({
-  ...{ nowMs: milliseconds(node.nowMs), wallMs: milliseconds(node.nowMs) },
+  nowMs: milliseconds(node.nowMs),
+  wallMs: milliseconds(node.nowMs),
 });
 
 /** Two containers that need nothing, and one that is under pressure. */
@@ -132,10 +133,18 @@ function livedGroups(): unknown {
   lived.quiet(12);
   const whole = JSON.parse(JSON.stringify(toSavedGroups(new Map([['web', lived.state]]), 'a')));
   Object.assign(whole.groups.web, {
-    ...{ desired: 3, wantedReason: 'they use 90 %', snapshot: 'autoscale-web-abc' },
+    desired: 3,
+    wantedReason: 'they use 90 %',
+    snapshot: 'autoscale-web-abc',
     reservation: {
-      ...{ vmid: 202, address: '10.0.0.12', nonce: '0c'.repeat(16), startedMs: 1_000_000 },
-      ...{ reason: 'they use 90 %', boot: 'a', begun: true, pid: 4711 },
+      vmid: 202,
+      address: '10.0.0.12',
+      nonce: '0c'.repeat(16),
+      startedMs: 1_000_000,
+      reason: 'they use 90 %',
+      boot: 'a',
+      begun: true,
+      pid: 4711,
     },
     failures: [['clone', { count: 2, retryAtMs: 1_500_000, message: 'no space left' }]],
     avoid: [[203, 1_500_000]],
@@ -240,8 +249,13 @@ describe('what lies in the directories of this program, whatever it is', () => {
 
   const CONF = 'cores: 2\nhostname: web\nmemory: 1024\n';
   const ABOUT = JSON.stringify({
-    ...{ version: 1, vmid: 101, node: 'pve1', takenAt: '2030-01-01T00:00:00.000Z' },
-    ...{ digest: '0'.repeat(40), cores: { from: 2, to: 4 }, reason: 'it needs more' },
+    version: 1,
+    vmid: 101,
+    node: 'pve1',
+    takenAt: '2030-01-01T00:00:00.000Z',
+    digest: '0'.repeat(40),
+    cores: { from: 2, to: 4 },
+    reason: 'it needs more',
   });
   let copy = '';
   beforeAll(() => {

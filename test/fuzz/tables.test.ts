@@ -77,9 +77,17 @@ describe('a command that shows what it reads', () => {
 
   const event = (vmid: number, more: object = {}): string =>
     JSON.stringify({
-      ...{ timestamp: '2026-11-20 08:00:00', proxmox_host: 'pve1', container_id: `${vmid}` },
-      ...{ action: 'Increase Memory', change: '512MB', name: 'shop', before: 1024, after: 1536 },
-      ...{ status: 'confirmed', reason: 'it needs more', ...more },
+      timestamp: '2026-11-20 08:00:00',
+      proxmox_host: 'pve1',
+      container_id: `${vmid}`,
+      action: 'Increase Memory',
+      change: '512MB',
+      name: 'shop',
+      before: 1024,
+      after: 1536,
+      status: 'confirmed',
+      reason: 'it needs more',
+      ...more,
     });
   const LOG = `${event(101)}\n${event(102, { note: 'and a note' })}\n`;
 

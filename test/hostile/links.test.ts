@@ -36,7 +36,8 @@ async function victim(yaml = ''): Promise<Victim> {
   writeFileSync(shadow, SECRET);
   chmodSync(shadow, 0o604);
   return {
-    ...{ under, shadow },
+    under,
+    shadow,
     check() {
       expect(readFileSync(shadow, 'utf8')).toBe(SECRET);
       expect((statSync(shadow).mode & 0o7777).toString(8)).toBe('604');

@@ -22,14 +22,22 @@ it('no text makes the program hang, or fills its memory', async () => {
   const outfile = join(temporaryDirectory(), 'long-texts.cjs');
   buildSync({
     entryPoints: [fileURLToPath(new URL('fixtures/long-texts.ts', import.meta.url))],
-    ...{ bundle: true, platform: 'node', target: 'node18.19', format: 'cjs' },
-    ...{ logLevel: 'warning', outfile },
+    bundle: true,
+    platform: 'node',
+    target: 'node18.19',
+    format: 'cjs',
+    logLevel: 'warning',
+    outfile,
   });
   const run = await ran(process.execPath, [...BOUNDS, outfile], {
-    ...{ timeout: HANGS_AFTER_MS, killSignal: 'SIGKILL' },
+    timeout: HANGS_AFTER_MS,
+    killSignal: 'SIGKILL',
   });
   const got = run.stdout.trimEnd().split('\n');
   expect({ signal: run.signal, status: run.status, last: got.at(-1), said: run.stderr }).toEqual({
-    ...{ signal: null, status: 0, last: 'a text of escapes', said: '' },
+    signal: null,
+    status: 0,
+    last: 'a text of escapes',
+    said: '',
   });
 });

@@ -103,7 +103,8 @@ it.each(['000', '022', '077'])('under the umask %s', async (umask) => {
   // And nothing else that others could write to, or that holds what is nobody's business.
   for (const [path, mode] of all) {
     expect({ path, mode: (Number.parseInt(mode, 8) & 0o022).toString(8) }).toEqual({
-      ...{ path, mode: '0' },
+      path,
+      mode: '0',
     });
   }
 });

@@ -48,19 +48,35 @@ it('no name leaves its place, whatever it is shown in', async () => {
   under.configure(
     [
       'DEFAULT:',
-      ...['poll_interval: 1', 'log_level: debug', 'usage_history: false'],
-      ...['metrics_textfile: /var/lib/figures.prom', `gotify_url: ${messages.url}`],
-      ...['gotify_token: tok3n', 'smtp_server: 127.0.0.1', `smtp_port: ${mails.port}`],
-      ...['smtp_security: none', 'smtp_from: pve@example.org', 'smtp_to: admin@example.org'],
+      'poll_interval: 1',
+      'log_level: debug',
+      'usage_history: false',
+      'metrics_textfile: /var/lib/figures.prom',
+      `gotify_url: ${messages.url}`,
+      'gotify_token: tok3n',
+      'smtp_server: 127.0.0.1',
+      `smtp_port: ${mails.port}`,
+      'smtp_security: none',
+      'smtp_from: pve@example.org',
+      'smtp_to: admin@example.org',
     ].join('\n  '),
   );
   const daemon = under.start(['daemon']);
   await daemon.saying('Confirmed.');
   await daemon.saying(/Confirmed\.(.*\n)*.*Next run in(.*\n)*.*Next run in/);
   for (const argv of [
-    ...[['status'], ['explain', '101'], ['explain', '103'], ['explain', '\x1b[31m']],
-    ...[['history'], ['history', '--json'], ['backups'], ['backups', '--json']],
-    ...[['check-config'], ['health-check'], ['status', '--json'], ['explain', '107', '--json']],
+    ['status'],
+    ['explain', '101'],
+    ['explain', '103'],
+    ['explain', '\x1b[31m'],
+    ['history'],
+    ['history', '--json'],
+    ['backups'],
+    ['backups', '--json'],
+    ['check-config'],
+    ['health-check'],
+    ['status', '--json'],
+    ['explain', '107', '--json'],
   ]) {
     checkShown(await under.run(argv));
   }

@@ -124,8 +124,10 @@ describe('the control socket', () => {
     if (process.getuid?.() !== 0) return context.skip('only root may become somebody else');
     const { under, path } = await doors();
     const places = [
-      ...[join(under.root, 'run/lxc_autoscale'), join(under.root, 'var/lib/lxc_autoscale')],
-      ...[join(under.root, 'var/log/lxc_autoscale.json'), join(under.root, SOCKET)],
+      join(under.root, 'run/lxc_autoscale'),
+      join(under.root, 'var/lib/lxc_autoscale'),
+      join(under.root, 'var/log/lxc_autoscale.json'),
+      join(under.root, SOCKET),
     ];
     // The tree lies in a directory of root's own, which is opened so that only its modes count.
     for (const one of [join(under.root, '..'), under.root]) chmodSync(one, 0o755);
@@ -135,7 +137,10 @@ describe('the control socket', () => {
     copyFileSync(process.execPath, node);
     chmodSync(node, 0o755);
     const stranger = spawn(node, argv, {
-      ...{ uid: NOBODY, gid: NOBODY, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] },
+      uid: NOBODY,
+      gid: NOBODY,
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
     let text = '';
     stranger.stdout?.on('data', (chunk) => {

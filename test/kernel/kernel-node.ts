@@ -35,7 +35,9 @@ export class KernelNode {
     writeFileSync(pct, `#!${process.execPath}\n${readFileSync('pct.cjs', 'utf8')}`);
     chmodSync(pct, 0o755);
     this.#files = new PveFiles({
-      ...{ sysroot: this.root, node: 'pve1', foreign: [] },
+      sysroot: this.root,
+      node: 'pve1',
+      foreign: [],
       startTimeS: 1_700_000_000,
     });
   }

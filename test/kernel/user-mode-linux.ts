@@ -65,9 +65,14 @@ function compile(directory: string): void {
   cc('-o', join(directory, 'load'), here('load.c'));
   cc('-shared', '-fPIC', '-o', join(directory, 'xstate.so'), here('xstate.c'));
   buildSync({
-    ...{ entryPoints: [here('inside.ts'), here('pct.ts')], bundle: true, platform: 'node' },
-    ...{ target: 'node18.19', format: 'cjs', outExtension: { '.js': '.cjs' } },
-    ...{ outdir: directory, logLevel: 'error' },
+    entryPoints: [here('inside.ts'), here('pct.ts')],
+    bundle: true,
+    platform: 'node',
+    target: 'node18.19',
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    outdir: directory,
+    logLevel: 'error',
   });
 }
 
@@ -87,13 +92,16 @@ sleep 60
 
 function boot(directory: string, init: string): Promise<string> {
   const words = [
-    ...['root=/dev/root', 'rootfstype=hostfs', 'rw', 'mem=1G', `init=${init}`, 'quiet'],
-    ...[
-      'con=null',
-      'con0=null,fd:1',
-      `uml_dir=${directory}`,
-      `ubda=${join(directory, 'disk.image')}`,
-    ],
+    'root=/dev/root',
+    'rootfstype=hostfs',
+    'rw',
+    'mem=1G',
+    `init=${init}`,
+    'quiet',
+    'con=null',
+    'con0=null,fd:1',
+    `uml_dir=${directory}`,
+    `ubda=${join(directory, 'disk.image')}`,
   ];
   const env = { ...process.env, LD_PRELOAD: join(directory, 'xstate.so'), TMPDIR: directory };
   return new Promise((resolve, reject) => {

@@ -26,7 +26,9 @@ const SETTINGS = [
 const percent = (share: number, digits: number): string => `${(share * 100).toFixed(digits)} %`;
 
 const rowOf = ({ slack, short, resizesPerDay }: Figures, digits: number): string[] => [
-  ...[percent(slack, 1), percent(short, digits), resizesPerDay.toFixed(1)],
+  percent(slack, 1),
+  percent(short, digits),
+  resizesPerDay.toFixed(1),
 ];
 
 /** The rows of mode `adaptive` in the first table: how careful it is, and the figures. */

@@ -31,8 +31,16 @@ it('shows a policy what a daemon would see, and counts what was there and what w
     { index: 1, cpuUsed: 3, memoryUsedMib: 2048, outOfMemory: true },
   ]);
   const counted = {
-    ...{ steps: 3, allocated: 10, demanded: 5, unused: 5, lacking: 0, shortSteps: 0 },
-    ...{ unavoidable: 0, killed: 0, daysBegun: 1, shortDays: 0 },
+    steps: 3,
+    allocated: 10,
+    demanded: 5,
+    unused: 5,
+    lacking: 0,
+    shortSteps: 0,
+    unavoidable: 0,
+    killed: 0,
+    daysBegun: 1,
+    shortDays: 0,
   };
   expect(cpu).toEqual({ ...counted, resizes: 1, days: 900 / 86_400 });
   expect(memory).toMatchObject({ lacking: 952, shortSteps: 1, shortDays: 1, resizes: 0 });

@@ -27,7 +27,9 @@ export const made = (
   cpu: readonly number[],
   memory?: readonly number[] | undefined,
 ): Demand => ({
-  ...{ name, stepS: 300, cpu: Float64Array.from(cpu) },
+  name,
+  stepS: 300,
+  cpu: Float64Array.from(cpu),
   memory: memory === undefined ? undefined : Float64Array.from(memory),
 });
 

@@ -57,7 +57,9 @@ export function startFastDaemon(options: FastDaemonOptions): FastDaemon {
     child.once('close', (code) => resolve({ code, stderr }));
   });
   return {
-    ...{ child, pid, ended },
+    child,
+    pid,
+    ended,
     get cycles() {
       return cycles;
     },

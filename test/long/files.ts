@@ -19,6 +19,7 @@ export function filesOf(root: string, only?: string): readonly Found[] {
 }
 
 const found = (root: string, path: string): Found => ({
-  ...{ path, bytes: statSync(join(root, path)).size },
+  path,
+  bytes: statSync(join(root, path)).size,
   text: () => readFileSync(join(root, path), 'utf8'),
 });

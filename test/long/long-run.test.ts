@@ -10,8 +10,13 @@ it('grows in nothing while containers come and go, and leaves its files within b
   timeout: LIMIT_MS,
 }, async () => {
   const run = await longRun({
-    ...{ days: 0.25, containers: 60, pollS: 300, sampleS: 150, home: HOME },
-    ...{ exchangeEveryMs: 1_800_000, measureEveryMs: 900_000 },
+    days: 0.25,
+    containers: 60,
+    pollS: 300,
+    sampleS: 150,
+    home: HOME,
+    exchangeEveryMs: 1_800_000,
+    measureEveryMs: 900_000,
   });
   // So short a run shows what grows with each cycle; what grows with days the long one shows.
   // 9 files a container, of which two or three go in the hour for which theirs stay open.

@@ -58,8 +58,13 @@ const FIRST_VMID = 100;
 const LASTING = 20;
 
 const HOST = {
-  ...{ cpus: 256, memoryMib: 524_288, swapMib: 8192, baseCores: 0.3, baseMemoryMib: 2048 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 256,
+  memoryMib: 524_288,
+  swapMib: 8192,
+  baseCores: 0.3,
+  baseMemoryMib: 2048,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 
 /** What bounds the files is small here, so that it is met. */
@@ -117,7 +122,11 @@ async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
   const guests = Array.from({ length: containers }, (_, at) => guestAt(FIRST_VMID + at, at));
   const startMs = Math.floor(Date.now() / 1000) * 1000;
   const node = await SimulatedNode.create({
-    ...{ root, host: HOST, guests, stepMs: 5000, wallStartS: startMs / 1000 },
+    root,
+    host: HOST,
+    guests,
+    stepMs: 5000,
+    wallStartS: startMs / 1000,
   });
   node.advance(5000);
   const receiver = await openReceiver();
@@ -125,12 +134,16 @@ async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
   const life = new Life(node, options, metricsPort);
   const startedMs = performance.now();
   const daemon = startFastDaemon({
-    ...{ node, home, startMs, yaml: yaml(options, receiver.url, metricsPort) },
+    node,
+    home,
+    startMs,
+    yaml: yaml(options, receiver.url, metricsPort),
     ...(execPath !== undefined && { execPath }),
     onTime: (elapsedMs) => {
       life.goOn(elapsedMs, () => ({
         ...measureProcess(daemon.pid),
-        ...{ day: elapsedMs / DAY_MS, cycles: daemon.cycles },
+        day: elapsedMs / DAY_MS,
+        cycles: daemon.cycles,
       }));
       if (elapsedMs >= days * DAY_MS) daemon.child.kill('SIGTERM');
     },
@@ -138,11 +151,17 @@ async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
   try {
     const { code, stderr } = await daemon.ended;
     return {
-      ...{ measured: life.measured, cycles: daemon.cycles, exitCode: code, stderr },
+      measured: life.measured,
+      cycles: daemon.cycles,
+      exitCode: code,
+      stderr,
       realMs: performance.now() - startedMs,
       sets: node.calls.filter(({ argv }) => argv[1] === 'set').length,
-      ...{ exchanged: life.gone.length, messages: receiver.count(), scrapes: life.scrapes },
-      ...{ files: filesOf(root), remembered: life.remembered() },
+      exchanged: life.gone.length,
+      messages: receiver.count(),
+      scrapes: life.scrapes,
+      files: filesOf(root),
+      remembered: life.remembered(),
     };
   } finally {
     if (daemon.child.exitCode === null) daemon.child.kill('SIGKILL');

@@ -33,9 +33,13 @@ async function main(): Promise<void> {
   const path = await execPath();
   const days = numberOf('days');
   const options: LongRunOptions = {
-    ...{ days, containers: numberOf('containers') },
-    ...{ pollS: numberOf('poll'), sampleS: numberOf('sample') },
-    ...{ exchangeEveryMs: 6 * 3_600_000, measureEveryMs: 2 * 3_600_000, home: process.cwd() },
+    days,
+    containers: numberOf('containers'),
+    pollS: numberOf('poll'),
+    sampleS: numberOf('sample'),
+    exchangeEveryMs: 6 * 3_600_000,
+    measureEveryMs: 2 * 3_600_000,
+    home: process.cwd(),
     ...(path !== undefined && { execPath: path }),
     onProgress: (day) => process.stderr.write(`day ${day.toFixed(1)} of ${days}\n`),
   };

@@ -8,15 +8,28 @@ const EVERY_DAY = Array.from({ length: 30 * 12 + 1 }, (_, at) => at / 12);
 
 /** Memory goes up and down with the garbage by 3 MB, with no end of it. */
 const measuredOn = (day: number): Measured => ({
-  ...{ day, cycles: Math.round(day * 288), cpuMs: day * 288 * 20 },
-  ...{ privateMb: 20 + ((day * 5) % 3), residentMb: 55, descriptors: 920 },
-  ...{ wakeUps: 0, writtenBytes: 0 },
+  day,
+  cycles: Math.round(day * 288),
+  cpuMs: day * 288 * 20,
+  privateMb: 20 + ((day * 5) % 3),
+  residentMb: 55,
+  descriptors: 920,
+  wakeUps: 0,
+  writtenBytes: 0,
 });
 
 const GOOD: LongRun = {
   measured: EVERY_DAY.map(measuredOn),
-  ...{ cycles: 8640, realMs: 1_200_000, sets: 900, exchanged: 119, messages: 700, scrapes: 360 },
-  ...{ files: [], remembered: [], exitCode: 0, stderr: '' },
+  cycles: 8640,
+  realMs: 1_200_000,
+  sets: 900,
+  exchanged: 119,
+  messages: 700,
+  scrapes: 360,
+  files: [],
+  remembered: [],
+  exitCode: 0,
+  stderr: '',
 };
 
 const faultsOf = (change: Partial<LongRun>) => verdict({ ...GOOD, ...change }, BOUNDS).faults;

@@ -26,13 +26,19 @@ function nodeWith(...ids: readonly number[]): FakeNode {
 }
 
 const growMemory = (id: number): PlannedChange => ({
-  ...{ vmid: vmid(id), name: `name-${id}`, memory: memoryChange(id, 1024, 2048) },
+  vmid: vmid(id),
+  name: `name-${id}`,
+  memory: memoryChange(id, 1024, 2048),
 });
 const growCores = (id: number): PlannedChange => ({
-  ...{ vmid: vmid(id), name: `name-${id}`, cores: coresChange(id, 2, 4) },
+  vmid: vmid(id),
+  name: `name-${id}`,
+  cores: coresChange(id, 2, 4),
 });
 const shrinkMemory = (id: number): PlannedChange => ({
-  ...{ vmid: vmid(id), name: `name-${id}`, memory: memoryChange(id, 2048, 1024) },
+  vmid: vmid(id),
+  name: `name-${id}`,
+  memory: memoryChange(id, 2048, 1024),
 });
 
 interface Around {
@@ -71,7 +77,10 @@ describe('acting', () => {
 
   describe('without quorum', () => {
     const unwritable = (message: string): CommandOutcome => ({
-      ...{ kind: 'failed', why: 'no-quorum', exitCode: 2, message },
+      kind: 'failed',
+      why: 'no-quorum',
+      exitCode: 2,
+      message,
     });
 
     it('begins nothing, and says so once', async () => {
@@ -151,8 +160,14 @@ describe('acting', () => {
     ]);
     expect(node.events[1]).toMatchObject({ vmid: 101 });
     expect(node.events[1]?.details).toMatchObject({
-      ...{ name: 'guest-101', status: 'pending', before: 1024, after: 2048, cycle: 7 },
-      ...{ rule: 'above-upper', limits: [], usage: { used: 921.6, percent: 90 } },
+      name: 'guest-101',
+      status: 'pending',
+      before: 1024,
+      after: 2048,
+      cycle: 7,
+      rule: 'above-upper',
+      limits: [],
+      usage: { used: 921.6, percent: 90 },
       thresholds: { lower: 20, upper: 80, min: 512, max: 65_536, need: 64 },
       backup: '/backups/101-1.conf',
     });
@@ -342,7 +357,9 @@ describe('what is remembered', () => {
     const state = newLoopState();
     await run(node, [growCores(101)], { state });
     expect(state.guests.get(vmid(101))?.life.pendingCores).toEqual({
-      ...{ cores: 4, sinceMs: node.nowMs, warned: false },
+      cores: 4,
+      sinceMs: node.nowMs,
+      warned: false,
     });
     expect(node.lines.join('\n')).toMatch(/Configured\. Its cores take effect when pvestatd/);
     expect(node.events).toMatchObject([{ action: 'Increase Cores' }]);
@@ -357,7 +374,8 @@ describe('what the off-peak time takes', () => {
     rule: 'off-peak' | 'peak-again' | 'above-upper' | 'below-lower',
     max = 64,
   ): PlannedChange => ({
-    ...{ vmid: vmid(101), name: 'name-101' },
+    vmid: vmid(101),
+    name: 'name-101',
     cores: coresChange(101, before, after, { rule }, { max }),
   });
 
@@ -423,7 +441,8 @@ describe('what the off-peak time takes', () => {
 
 describe('a boost', () => {
   const up: PlannedChange = {
-    ...{ vmid: vmid(101), name: 'name-101' },
+    vmid: vmid(101),
+    name: 'name-101',
     cores: coresChange(101, 2, 3, { rule: 'saturated', boostMs: 120_000 }),
   };
 
@@ -438,7 +457,8 @@ describe('a boost', () => {
     const down = coresChange(101, 2, 1, { rule: 'off-peak' });
     for (const change of [up, { ...night, cores: down }]) {
       expect(await run(node, [change, growMemory(102)], { state, save })).toEqual({
-        ...{ done: 0, failed: 0 },
+        done: 0,
+        failed: 0,
       });
     }
     expect(node.sets).toEqual([]);
@@ -536,7 +556,8 @@ describe('where a change could be neither backed up nor recorded', () => {
       return pct.call(node, request);
     };
     expect(await run(node, [growMemory(101), growMemory(102), growMemory(103)])).toEqual({
-      ...{ done: 1, failed: 0 },
+      done: 1,
+      failed: 0,
     });
     expect(node.done).toEqual(['backup 101', 'set 101']);
   });

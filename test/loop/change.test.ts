@@ -20,8 +20,10 @@ function nodeWithOne(): FakeNode {
 }
 
 const growBoth: PlannedChange = {
-  ...{ vmid: ID, name },
-  ...{ cores: coresChange(101, 2, 4), memory: memoryChange(101, 1024, 2048) },
+  vmid: ID,
+  name,
+  cores: coresChange(101, 2, 4),
+  memory: memoryChange(101, 1024, 2048),
 };
 const growMemory: PlannedChange = { vmid: ID, name, memory: memoryChange(101, 1024, 2048) };
 const growCores: PlannedChange = { vmid: ID, name, cores: coresChange(101, 2, 4) };
@@ -72,7 +74,8 @@ describe('a change that works', () => {
     await carry(node, growBoth);
     expect(node.backups[0]?.file.config).toMatchObject({ digest, cores: 2, memoryMib: 1024 });
     expect(node.backups[0]?.purpose).toMatchObject({
-      ...{ cores: { from: 2, to: 4 }, memoryMib: { from: 1024, to: 2048 } },
+      cores: { from: 2, to: 4 },
+      memoryMib: { from: 1024, to: 2048 },
       reason: expect.stringContaining('2 -> 4 cores'),
     });
   });
@@ -105,7 +108,9 @@ describe('a change that works', () => {
 
 describe('a change of the cpulimit', () => {
   const toLimit = (before: number, after: number): PlannedChange => ({
-    ...{ vmid: ID, name, cores: coresChange(101, before, after, { unit: 'cpulimit' }) },
+    vmid: ID,
+    name,
+    cores: coresChange(101, before, after, { unit: 'cpulimit' }),
   });
 
   it('is asked for as such, and is confirmed at once', async () => {
@@ -180,7 +185,8 @@ describe('nothing is done', () => {
     /** 512 MB are left once 101 has its 2048. */
     const room = {
       ...AMPLE_ROOM,
-      ...{ wholeMib: present(mib(512)), limitsMib: new Map([[ID, mib(2048)]]) },
+      wholeMib: present(mib(512)),
+      limitsMib: new Map([[ID, mib(2048)]]),
     };
 
     it.each([

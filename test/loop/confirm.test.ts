@@ -39,7 +39,10 @@ describe('pending cores', () => {
     expect(node.lines).toEqual(['INFO: Container 101: 4 cores confirmed, now in its cpuset']);
     expect(node.events).toEqual([
       {
-        ...{ kind: 'confirm', vmid: 101, action: 'Confirm Cores', change: '4' },
+        kind: 'confirm',
+        vmid: 101,
+        action: 'Confirm Cores',
+        change: '4',
         details: { status: 'confirmed', after: 4, cycle: 3 },
       },
     ]);

@@ -27,11 +27,16 @@ const ID = vmid(101);
 const HOUR_MS = 3_600_000;
 
 const managed = (own: ContainerPolicy = policy()): Management => ({
-  ...{ kind: 'managed', policy: own, mode: 'act', because: 'DEFAULT' },
+  kind: 'managed',
+  policy: own,
+  mode: 'act',
+  because: 'DEFAULT',
 });
 
 const planned = (own: Partial<PlannedChange>): PlannedChange => ({
-  ...{ vmid: ID, name: 'guest-101', ...own },
+  vmid: ID,
+  name: 'guest-101',
+  ...own,
 });
 const boost = (before: number, after: number): PlannedChange =>
   planned({ cores: coresChange(101, before, after, { rule: 'saturated', boostMs: 120_000 }) });
@@ -459,7 +464,9 @@ describe('a crash', () => {
     const [first, second, ...others] = life.node.events;
     expect(others).toEqual([]);
     expect(first).toMatchObject({
-      ...{ vmid: ID, action: 'Increase Cores', change: '2' },
+      vmid: ID,
+      action: 'Increase Cores',
+      change: '2',
       details: {
         status: 'pending',
         before: 2,
@@ -528,7 +535,9 @@ describe('a crash', () => {
     life.look();
     expect([remembered(life.state, 'handHoldMs').size, life.said().length]).toEqual([0, 0]);
     expect(life.state.guests.get(vmid(101))?.cores.boost).toEqual({
-      ...{ before: 2, boosted: 3, endMs: life.node.nowMs + 120_000 },
+      before: 2,
+      boosted: 3,
+      endMs: life.node.nowMs + 120_000,
     });
   });
 

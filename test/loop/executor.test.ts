@@ -12,7 +12,9 @@ import { FakeNode } from './fake-node.ts';
 
 const ID = vmid(101);
 const shrinkTo = (after: number): PlannedChange => ({
-  ...{ vmid: ID, name: 'web', memory: memoryChange(101, 1024, after) },
+  vmid: ID,
+  name: 'web',
+  memory: memoryChange(101, 1024, after),
 });
 
 /** 1024 MB, 200 MB of them in use. */
@@ -24,7 +26,8 @@ function nodeWithOne(): FakeNode {
 
 /** The world with another hold on `memory.high`. */
 const withHigh = ({ world }: FakeNode, memoryHigh: MemoryHigh) => ({
-  ...{ ...world, hands: { ...world.hands, memoryHigh } },
+  ...world,
+  hands: { ...world.hands, memoryHigh },
 });
 
 function carry(node: FakeNode, planned = shrinkTo(512)): Promise<ChangeResult> {

@@ -120,14 +120,14 @@ export class FakeNode {
   add(id: number, own: Partial<GuestConfig> = {}, memory: MemoryNumbers = {}): FakeContainer {
     const config = guest(id, { digest: digestOf(0), ...own });
     const added: FakeContainer = {
-      ...{
-        config,
-        running: true,
-        identity: id,
-        cpuset: config.cores ?? undefined,
-        limitMib: config.memoryMib,
-      },
-      ...{ load: (config.cores ?? 1) / 2, cpuUs: 0, memory },
+      config,
+      running: true,
+      identity: id,
+      cpuset: config.cores ?? undefined,
+      limitMib: config.memoryMib,
+      load: (config.cores ?? 1) / 2,
+      cpuUs: 0,
+      memory,
     };
     this.containers.set(vmid(id), added);
     return added;
@@ -182,8 +182,10 @@ export class FakeNode {
     const fromInactive = Math.min(inactive, asked);
     const fromActive = Math.min(active, asked - fromInactive);
     this.get(id).memory = {
-      ...{ ...memory, current: current - fromInactive - fromActive },
-      ...{ inactive: inactive - fromInactive, active: active - fromActive },
+      ...memory,
+      current: current - fromInactive - fromActive,
+      inactive: inactive - fromInactive,
+      active: active - fromActive,
     };
     return { kind: 'asked', bytes: bytes(wish.bytes) };
   }
@@ -259,7 +261,8 @@ export class FakeNode {
     const memory = memoryCounters({ ...found.memory, limit: found.limitMib });
     return present(
       sample({
-        ...{ atMs: milliseconds(this.nowMs), identity: found.identity },
+        atMs: milliseconds(this.nowMs),
+        identity: found.identity,
         life: found.lifeMissing ?? present({ populated: true, frozen: false, ...found.life }),
         cpu: found.cpuMissing ?? present(cpu),
         memory: found.memoryMissing ?? present(memory),
@@ -366,12 +369,17 @@ export class FakeNode {
 }
 
 const refusal = (why: FailureWhy, message: string): CommandOutcome => ({
-  ...{ kind: 'failed', why, exitCode: 255, message },
+  kind: 'failed',
+  why,
+  exitCode: 255,
+  message,
 });
 
 const waiting = (someUs: number): Pressure => ({
-  ...{ someAvg10: ratio(0), someTotalUs: microseconds(someUs) },
-  ...{ fullAvg10: ratio(0), fullTotalUs: microseconds(0) },
+  someAvg10: ratio(0),
+  someTotalUs: microseconds(someUs),
+  fullAvg10: ratio(0),
+  fullTotalUs: microseconds(0),
 });
 
 const MIB = 1024 * 1024;

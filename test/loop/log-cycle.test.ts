@@ -15,7 +15,9 @@ describe('a change of the cpulimit', () => {
     logOutcome(node.world, planned, 'confirmed', { cycle: 7 });
     expect(node.events).toMatchObject([
       {
-        ...{ vmid: 101, action: 'Increase Cores', change: '0.25' },
+        vmid: 101,
+        action: 'Increase Cores',
+        change: '0.25',
         details: { status: 'confirmed', before: 0.5, after: 0.75, unit: 'cpulimit' },
       },
     ]);

@@ -100,7 +100,10 @@ describe('a change of a machine that went half its way', () => {
       const observed = observe(node.world, state, everyone());
       if (!observed.ok) throw new Error(observed.detail);
       recordDrift(node.world, state, observed.value, () => ({
-        ...{ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' },
+        kind: 'managed',
+        policy: policy(),
+        mode: 'act',
+        because: 'DEFAULT',
       }));
     };
     for (const cores of [4, 3, 1]) look(cores, 60_000);

@@ -32,10 +32,12 @@ export const ofCores = (
   after: number,
   own: Partial<Change> = {},
 ): PlannedChange => ({
-  ...{ ...VM, cores: coresChange(200, before, after, { kind: 'qemu', ...own }) },
+  ...VM,
+  cores: coresChange(200, before, after, { kind: 'qemu', ...own }),
 });
 export const ofMemory = (before: number, after: number): PlannedChange => ({
-  ...{ ...VM, memory: memoryChange(200, before, after, { kind: 'qemu' }) },
+  ...VM,
+  memory: memoryChange(200, before, after, { kind: 'qemu' }),
 });
 export const fewerCores = ofCores(4, 1);
 export const lessMemory = ofMemory(2048, 1024);
@@ -66,8 +68,13 @@ export function refusing(node: FakeNode, keys: readonly string[], outcome: Comma
 }
 
 export const REFUSED: CommandOutcome = {
-  ...{ kind: 'failed', why: 'other', exitCode: 255, message: 'error unplugging cpu4' },
+  kind: 'failed',
+  why: 'other',
+  exitCode: 255,
+  message: 'error unplugging cpu4',
 };
 export const TIMED_OUT: CommandOutcome = {
-  ...{ kind: 'timed-out', afterMs: 40_000 as never, message: 'no answer' },
+  kind: 'timed-out',
+  afterMs: 40_000 as never,
+  message: 'no answer',
 };

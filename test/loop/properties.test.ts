@@ -53,7 +53,10 @@ const cycleOf = (world: RandomNode, state: LoopState, now: HostMoment, dryRun = 
   runCycle(
     world.node.world,
     {
-      ...{ manage: world.manage, hostPolicy: world.story.hostPolicy, atOnce: 1, dryRun },
+      manage: world.manage,
+      hostPolicy: world.story.hostPolicy,
+      atOnce: 1,
+      dryRun,
       isOffPeak: () => now.offPeak,
     },
     state,
@@ -76,10 +79,17 @@ async function live(own: Story, until = own.moments.length): Promise<Lived> {
       if (guest === undefined || moment === undefined || !isDone(event)) continue;
       const { before, after, rule, unit, thresholds } = detailsOf(event);
       steps.push({
-        ...{ id: event.vmid, resource: event.action.includes('Memory') ? 'memory' : 'cores' },
-        ...{ rule, before, after, ...thresholds, inTenths: unit === 'cpulimit' },
+        id: event.vmid,
+        resource: event.action.includes('Memory') ? 'memory' : 'cores',
+        rule,
+        before,
+        after,
+        ...thresholds,
+        inTenths: unit === 'cpulimit',
         holdsMib: node.get(event.vmid).memory.anon ?? 0,
-        ...{ atMs: node.nowMs, now, policy: guest.policy },
+        atMs: node.nowMs,
+        now,
+        policy: guest.policy,
         own: index === 0 ? { ...moment, missing: 'nothing' } : moment,
       });
     }
@@ -181,7 +191,12 @@ describe('of every change', () => {
 /** These wait for no cooldown: what must be at once, and what ends something of its own. */
 const DOWN_AT_ONCE = new Set(['boost-end', 'host-emergency']);
 const UP_AT_ONCE = new Set([
-  ...['oom-kill', 'limit-hit', 'below-minimum', 'peak-again', 'shrink-undone', 'rising'],
+  'oom-kill',
+  'limit-hit',
+  'below-minimum',
+  'peak-again',
+  'shrink-undone',
+  'rising',
 ]);
 
 describe('of a series of changes', () => {
@@ -263,8 +278,16 @@ it('the stories are rich: every rule is among the changes', async () => {
     for (const { rule } of (await live(own)).steps) rules.add(rule);
   }
   const expected = [
-    ...['above-maximum', 'above-upper', 'below-lower', 'below-minimum', 'boost-end'],
-    ...['host-emergency', 'off-peak', 'oom-kill', 'peak-again', 'saturated'],
+    'above-maximum',
+    'above-upper',
+    'below-lower',
+    'below-minimum',
+    'boost-end',
+    'host-emergency',
+    'off-peak',
+    'oom-kill',
+    'peak-again',
+    'saturated',
   ];
   expect([...rules].sort()).toEqual(expect.arrayContaining(expected));
 });

@@ -135,7 +135,10 @@ describe('memory that turns out to be needed stays', () => {
         '3172 MB are in use where at most 960 MB may be. Next try in 300 s.',
     );
     expect(node.events[0]?.details).toMatchObject({
-      ...{ status: 'unproven', before: 8192, after: 1024, cycle: 7 },
+      status: 'unproven',
+      before: 8192,
+      after: 1024,
+      cycle: 7,
       proof: { kind: 'still-in-use', asked: 2428, got: 200, current: 3172, wanted: 960 },
     });
   });
@@ -229,7 +232,8 @@ describe('memory that turns out to be needed stays', () => {
     expect(node.sets).toMatchObject([{ cores: 6 }]);
     expect(node.sets[0]).not.toHaveProperty('memoryMib');
     expect(node.events.map(({ action }) => action)).toEqual([
-      ...['Decrease Memory Not Proven', 'Increase Cores'],
+      'Decrease Memory Not Proven',
+      'Increase Cores',
     ]);
     expect([remembered(state, 'shrinkRetry').size, remembered(state, 'grantMib').size]).toEqual([
       1, 0,
@@ -288,8 +292,10 @@ describe('an attempt', () => {
 
 describe('a half-done growth', () => {
   const grow: PlannedChange = {
-    ...{ vmid: ID, name },
-    ...{ cores: coresChange(101, 4, 6), memory: memoryChange(101, 8192, 9216) },
+    vmid: ID,
+    name,
+    cores: coresChange(101, 4, 6),
+    memory: memoryChange(101, 8192, 9216),
   };
 
   async function halfDone(node: FakeNode): Promise<string> {

@@ -69,8 +69,11 @@ const timing = fc
     first: fc.constantFrom(0, 0, 3600),
   })
   .map(({ up, down, periodsUp, periodsDown, grace, first }) => ({
-    ...{ cooldownUpMs: milliseconds(up * 1000), cooldownDownMs: milliseconds(down * 1000) },
-    ...{ periodsUp, periodsDown, startGraceMs: milliseconds(grace * 1000) },
+    cooldownUpMs: milliseconds(up * 1000),
+    cooldownDownMs: milliseconds(down * 1000),
+    periodsUp,
+    periodsDown,
+    startGraceMs: milliseconds(grace * 1000),
     firstShrinkMs: milliseconds(first * 1000),
     manualHoldMs: milliseconds(3_600_000),
   }));
@@ -101,7 +104,9 @@ const anyPolicy: fc.Arbitrary<ContainerPolicy> = fc
       ...own,
       cpu: { ...own.cpu, unit: p.unit, minIncrement: cores(least) },
       memory: { ...own.memory, minDecreaseMib: mib(64), mayUseSwap: p.mayUseSwap },
-      ...{ timing: p.timing, scaling: p.scaling, priority: p.priority },
+      timing: p.timing,
+      scaling: p.scaling,
+      priority: p.priority,
       boost: { ...own.boost, consecutiveSamples: 1, durationMs: milliseconds(p.boostMs) },
     };
   });
@@ -131,9 +136,12 @@ export const story: fc.Arbitrary<Story> = fc.record({
   hostPolicy: fc
     .record({ overcommit: fc.constantFrom(1, 1.5, 2), reserve: fc.constantFrom(0, 2048) })
     .map(({ overcommit, reserve }) => ({
-      ...{ reserveCpu: ratio(0.1), reserveMemoryMib: mib(reserve) },
-      ...{ overcommitRatio: overcommit, emergency: ratio(0.98) },
-      ...{ mostCpu: ratio(0.95), mostMemory: ratio(1) },
+      reserveCpu: ratio(0.1),
+      reserveMemoryMib: mib(reserve),
+      overcommitRatio: overcommit,
+      emergency: ratio(0.98),
+      mostCpu: ratio(0.95),
+      mostMemory: ratio(1),
     })),
   guests: fc.array(oneGuest, { minLength: 1, maxLength: 4 }),
   moments: fc.array(hostMoment, { minLength: STEPS, maxLength: STEPS }),
@@ -187,8 +195,12 @@ export class RandomNode {
     const inactive = Math.min(own.cacheMib, limit - anon);
     const { refaults = 0, oomKills = 0, limitHits = 0 } = guest.memory;
     guest.memory = {
-      ...{ anon, inactive, current: anon + inactive, refaults: refaults + own.refaults },
-      ...{ oomKills: oomKills + own.kills, limitHits: limitHits + own.kills },
+      anon,
+      inactive,
+      current: anon + inactive,
+      refaults: refaults + own.refaults,
+      oomKills: oomKills + own.kills,
+      limitHits: limitHits + own.kills,
     };
     const { cpuLimit, cores: configured } = guest.config;
     const { cpus } = this.story;

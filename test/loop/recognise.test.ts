@@ -12,8 +12,13 @@ describe('what is remembered of a guest', () => {
   it('is in one record, and what else the state holds is of the host or of the loop', () => {
     const others = Object.keys(newLoopState()).filter((name) => name !== 'guests');
     expect(others.sort()).toEqual([
-      ...['capabilities', 'cycle', 'hostCpu', 'hostCpus', 'pause'],
-      ...['refusedWrites', 'unrecorded'],
+      'capabilities',
+      'cycle',
+      'hostCpu',
+      'hostCpus',
+      'pause',
+      'refusedWrites',
+      'unrecorded',
     ]);
   });
 });
@@ -62,7 +67,14 @@ function known101({ guests }: LoopState): string[] {
 
 /** What the observation itself has just seen of it. */
 const SEEN_NOW = [
-  ...['between', 'identity', 'learnt', 'memory', 'running', 'sample', 'shortages', 'startedMs'],
+  'between',
+  'identity',
+  'learnt',
+  'memory',
+  'running',
+  'sample',
+  'shortages',
+  'startedMs',
 ];
 
 const AGAIN = { identity: identity(101, 1) };

@@ -15,11 +15,16 @@ const ID = vmid(101);
 const BACKUP = '20261121T220445.007Z-0a1b2c3d';
 
 const GOAL: RestoreGoal = {
-  ...{ vmid: ID, backupId: BACKUP, takenAtMs: milliseconds(0) },
-  ...{ config: guest(101), guest: identity(101) },
+  vmid: ID,
+  backupId: BACKUP,
+  takenAtMs: milliseconds(0),
+  config: guest(101),
+  guest: identity(101),
 };
 const CONTEXT = {
-  ...{ hostCpus: 16 as number | undefined, hostPolicy, stop: new AbortController().signal },
+  hostCpus: 16 as number | undefined,
+  hostPolicy,
+  stop: new AbortController().signal,
   localTime: (wallMs: number) => new Date(wallMs).toISOString().slice(0, 19).replace('T', ' '),
 };
 
@@ -93,7 +98,9 @@ describe('a rollback', () => {
     await roll(node);
     expect(node.backups[0]?.file.config).toMatchObject({ cores: 4, memoryMib: 2048 });
     expect(node.backups[0]?.purpose).toEqual({
-      ...{ cores: { from: 4, to: 2 }, memoryMib: { from: 2048, to: 1024 }, rollbackTo: BACKUP },
+      cores: { from: 4, to: 2 },
+      memoryMib: { from: 2048, to: 1024 },
+      rollbackTo: BACKUP,
       reason: `Rollback to ${BACKUP}: cores 4 -> 2, memory 2048 -> 1024 MB`,
     });
   });
@@ -288,7 +295,8 @@ describe('memory that is in use', () => {
     expect(node.done).toEqual(['reclaim 101', 'backup 101', 'hold 101', 'set 101']);
     expect(node.get(101).config).toMatchObject({ cores: 2, memoryMib: 2048 });
     expect(result).toMatchObject({
-      ...{ before: { cores: 4 }, target: { cores: 2 } },
+      before: { cores: 4 },
+      target: { cores: 2 },
       refused: expect.stringContaining('1500 MB are in use'),
     });
     const willing = inUse(nodeWithOne(), 1500, 1000);
@@ -435,8 +443,11 @@ describe('what a rollback leaves on record', () => {
     const result = await roll(node);
     expect(node.lines).toEqual([`INFO: ${words(result)} Backup: /backups/101-1.conf`]);
     const more = {
-      ...{ name: 'guest-101', status: 'pending', backup: '/backups/101-1.conf' },
-      ...{ reason: `rollback to backup ${BACKUP}`, rollbackTo: BACKUP },
+      name: 'guest-101',
+      status: 'pending',
+      backup: '/backups/101-1.conf',
+      reason: `rollback to backup ${BACKUP}`,
+      rollbackTo: BACKUP,
     };
     expect(node.events).toMatchObject([
       {
@@ -446,7 +457,9 @@ describe('what a rollback leaves on record', () => {
         details: { before: 4, after: 2, ...more },
       },
       {
-        ...{ vmid: 101, action: 'Rollback Memory', change: '1024MB' },
+        vmid: 101,
+        action: 'Rollback Memory',
+        change: '1024MB',
         details: { before: 2048, after: 1024, ...more },
       },
     ]);
@@ -460,7 +473,8 @@ describe('what a rollback leaves on record', () => {
     const uncounted = nodeWithOne();
     await roll(uncounted, { saved, hostCpus: undefined });
     expect([...node.events, ...uncounted.events].map(({ change }) => change)).toEqual([
-      ...['12', 'unknown'],
+      '12',
+      'unknown',
     ]);
   });
 
@@ -470,9 +484,9 @@ describe('what a rollback leaves on record', () => {
     await roll(node, { saved });
     await roll(node, { saved: { ...saved, cpuLimit: null } });
     expect(node.events.map(({ action, change }) => [action, change])).toEqual([
-      ...[['Rollback Cores', '2']],
-      ...[['Rollback Cores', '1.5']],
-      ...[['Rollback Cores', 'unknown']],
+      ['Rollback Cores', '2'],
+      ['Rollback Cores', '1.5'],
+      ['Rollback Cores', 'unknown'],
     ]);
     expect(node.events[0]?.details).not.toHaveProperty('unit');
     expect(node.events[1]?.details).toMatchObject({ before: 0.5, after: 2, unit: 'cpulimit' });
@@ -494,7 +508,8 @@ describe('what a rollback leaves on record', () => {
     await roll(node);
     expect(node.lines[0]).toMatch(/^ERROR: Container 101 .* was NOT rolled back/);
     expect(node.events.map(({ action }) => action)).toEqual([
-      ...['Rollback Cores Failed', 'Rollback Memory Failed'],
+      'Rollback Cores Failed',
+      'Rollback Memory Failed',
     ]);
   });
 

@@ -8,7 +8,10 @@ import { broken, everyone, policy, vmid } from '../core/builders.ts';
 import { FakeNode } from './fake-node.ts';
 
 const MANAGED: Management = {
-  ...{ kind: 'managed', policy: policy(), mode: 'act', because: 'DEFAULT' },
+  kind: 'managed',
+  policy: policy(),
+  mode: 'act',
+  because: 'DEFAULT',
 };
 
 function started(management: Management = MANAGED, own = {}) {

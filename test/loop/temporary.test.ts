@@ -86,7 +86,8 @@ class Daemon {
     const [before, after] = rule === 'saturated' ? [2, 3] : [3, 2];
     const boostMs = rule === 'saturated' ? { boostMs: 120_000 } : {};
     const planned: PlannedChange = {
-      ...{ vmid: ID, name: 'name-101' },
+      vmid: ID,
+      name: 'name-101',
       cores: coresChange(101, before, after, { rule, ...boostMs }),
     };
     const observed = observe(this.world, this.state, everyone());

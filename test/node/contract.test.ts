@@ -26,8 +26,13 @@ import {
 } from './machine-contract.ts';
 
 const host: HostSpec = {
-  ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 8,
+  memoryMib: 16_384,
+  swapMib: 0,
+  baseCores: 0,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 
 const guests: readonly GuestSpec[] = [101, 102].map((id) => ({
@@ -48,7 +53,10 @@ async function local(): Promise<NodeUnderContract> {
   const environment = { PATH: `${node.binDirectory}:/usr/bin:/bin` };
   return {
     eyes: {
-      ...{ clock, cgroups, guests: createGuests(paths), observe: async () => {} },
+      clock,
+      cgroups,
+      guests: createGuests(paths),
+      observe: async () => {},
       inspect: async () => {},
       host: createHostView(paths, () => present(mib(0))),
     },
@@ -73,7 +81,8 @@ async function virtual(): Promise<NodeUnderContract> {
     if (container !== undefined) container.frozen = true;
   };
   return {
-    ...{ eyes: node.world, hands: node.world.hands },
+    eyes: node.world,
+    hands: node.world.hands,
     world: {
       start: (id) => node.start(id),
       stop: (id) => node.stop(id),
@@ -98,7 +107,8 @@ async function fake(): Promise<NodeUnderContract> {
   const node = new FakeNode();
   for (const id of [101, 102]) node.add(id);
   return {
-    ...{ eyes: node.world, hands: node.world.hands },
+    eyes: node.world,
+    hands: node.world.hands,
     world: {
       start: (id) => {
         const one = node.get(id);
@@ -131,7 +141,8 @@ async function byApi(): Promise<NodeUnderContract> {
   const { node } = rest;
   const { eyes, hands } = rest.apiNode();
   return {
-    ...{ eyes, hands },
+    eyes,
+    hands,
     world: worldOf(node),
     during: async (work) => {
       const done = await work;
@@ -151,7 +162,10 @@ async function localMachines(): Promise<MachinesUnderContract> {
   const { eyes, hands, look, lookAfter, close } = openLocalNode(context, () => undefined);
   lookAfter(ALL_MACHINES);
   return {
-    ...{ hands, node, eyes: { ...eyes, observe: look }, during: (work) => work },
+    hands,
+    node,
+    eyes: { ...eyes, observe: look },
+    during: (work) => work,
     async close() {
       close();
       await node.close();
@@ -164,7 +178,9 @@ async function machinesByApi(): Promise<MachinesUnderContract> {
   const { eyes, hands, lookAfter } = rest.apiNode();
   lookAfter(ALL_MACHINES);
   return {
-    ...{ eyes, hands, node: rest.node },
+    eyes,
+    hands,
+    node: rest.node,
     async during(work) {
       const done = await work;
       rest.time.ms += 10_000;
@@ -177,7 +193,9 @@ async function machinesByApi(): Promise<MachinesUnderContract> {
 machineContract('the API', machinesByApi, { monitor: false });
 nodeContract('the API', byApi, {
   capabilities: {
-    ...{ proof: false, pressure: false, workingSet: false },
+    proof: false,
+    pressure: false,
+    workingSet: false,
     liveLimits: new Set(['cpu', 'cpuset', 'memory']),
   },
   freezing: false,

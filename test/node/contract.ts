@@ -55,7 +55,9 @@ export interface Sight {
 
 const EVERYTHING: Sight = {
   capabilities: {
-    ...{ proof: true, pressure: true, workingSet: true },
+    proof: true,
+    pressure: true,
+    workingSet: true,
     liveLimits: new Set(['cpu', 'cpuset', 'memory']),
   },
   freezing: true,
@@ -313,7 +315,9 @@ function refusals(make: Make): void {
     await one.sees(happen);
     const before = one.all();
     expect(await one.set(change)).toMatchObject({
-      ...{ kind: 'failed', why, message: expect.stringMatching(/./) },
+      kind: 'failed',
+      why,
+      message: expect.stringMatching(/./),
     });
     expect(one.all()).toEqual(before);
     expect(one.node.eyes.guests.quorum()).toEqual({ ok: true, value: why !== 'no-quorum' });
@@ -325,7 +329,8 @@ function refusals(make: Make): void {
     expect(await one.set({ memoryMib: mib(2048) })).toEqual({ kind: 'done' });
     const before = one.all();
     expect(await one.set({ ...change, digest })).toMatchObject({
-      ...{ kind: 'failed', why: 'modified' },
+      kind: 'failed',
+      why: 'modified',
     });
     expect(one.all()).toEqual(before);
   });

@@ -10,7 +10,8 @@ import { vmid } from '../core/builders.ts';
 /** What every node keeps to with virtual machines, whatever it is reached by. */
 
 const machine = (id: number, settings: VmSpec['settings'], more: object = {}): VmSpec => ({
-  ...{ vmid: id, memoryMib: 2048 },
+  vmid: id,
+  memoryMib: 2048,
   settings: { cores: 4, vcpus: 2, hotplug: 'network,disk,usb,cpu,memory', ...settings },
   guest: { demand: () => ({ cpuCores: 1, anonMib: 500, fileSetMib: 300 }), ...more },
 });
@@ -132,8 +133,15 @@ function seeing(make: Make): void {
     expect([...list.value.keys()].filter((id) => id >= ID).sort()).toEqual(ALL);
     expect(list.value.get(ID)).toEqual({ ok: true, value: one.config() });
     expect(one.config()).toMatchObject({
-      ...{ kind: 'qemu', name: 'vm200', cores: 2, cpuLimit: null, memoryMib: 1024 },
-      ...{ assignedMib: 2048, pendingKeys: [], template: false, lock: undefined },
+      kind: 'qemu',
+      name: 'vm200',
+      cores: 2,
+      cpuLimit: null,
+      memoryMib: 1024,
+      assignedMib: 2048,
+      pendingKeys: [],
+      template: false,
+      lock: undefined,
       digest: expect.stringMatching(/^[0-9a-f]{40}$/),
       reaches: {
         cores: { kind: 'live', min: 1, max: 4 },

@@ -28,7 +28,9 @@ describe('gotify', () => {
     expect([got?.method, got?.url]).toEqual(['POST', '/message']);
     expect(got?.headers['x-gotify-key']).toBe(TOKEN);
     expect(JSON.parse(got?.body ?? '')).toEqual({
-      ...{ title: LETTER.title, message: LETTER.text, priority: 8 },
+      title: LETTER.title,
+      message: LETTER.text,
+      priority: 8,
     });
   });
 
@@ -60,8 +62,11 @@ describe('ntfy', () => {
     const [got] = server.got;
     expect([got?.url, got?.headers.authorization]).toEqual(['/', `Bearer ${TOKEN}`]);
     expect(JSON.parse(got?.body ?? '')).toEqual({
-      ...{ topic: 'my-topic', title: LETTER.title, message: LETTER.text },
-      ...{ priority: 5, tags: ['rotating_light'] },
+      topic: 'my-topic',
+      title: LETTER.title,
+      message: LETTER.text,
+      priority: 5,
+      tags: ['rotating_light'],
     });
   });
 
@@ -121,7 +126,9 @@ describe('a webhook', () => {
     const template = '{"content":"{{ title }}: {{message}}","n":5,"a":["{{severity}}","{{x}}"]}';
     const evil = { ...LETTER, title: '","n":6,"x":"', text: '{{host}}\n$&' };
     expect(JSON.parse(webhookBody(template, evil))).toEqual({
-      ...{ content: '","n":6,"x":": {{host}}\n$&', n: 5, a: ['error', '{{x}}'] },
+      content: '","n":6,"x":": {{host}}\n$&',
+      n: 5,
+      a: ['error', '{{x}}'],
     });
   });
 });

@@ -72,7 +72,8 @@ export async function httpServer(behaviour: Behaviour, tls = false): Promise<Tes
   const { port } = server.address() as AddressInfo;
   const made: TestServer = {
     url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
-    ...{ port, got },
+    port,
+    got,
     get behaviour() {
       return state.behaviour;
     },

@@ -51,13 +51,16 @@ function surroundings() {
       monotonicMs: () => milliseconds(performance.now()),
     },
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-    ...{ store, host: 'pve1', timezone: 'UTC' },
+    store,
+    host: 'pve1',
+    timezone: 'UTC',
   };
   return { lines, store, parts };
 }
 
 const route = (channel: Channel, rest: Partial<ChannelRules> = {}): Route => ({
-  ...{ channel, rules: rules(rest) },
+  channel,
+  rules: rules(rest),
 });
 
 const failure = (text: string): NotificationEvent =>
@@ -90,7 +93,9 @@ describe('a messenger', () => {
     expect(all.letters[0]).toMatchObject({
       title: 'lxc-autoscale on pve1: 1 failed, 2 changed',
       text: '2026-11-22 04:00:00 to 2026-11-22 04:01:00\ntwo\none\nthree',
-      ...{ severity: 'error', time: '2026-11-22 04:01:00', host: 'pve1' },
+      severity: 'error',
+      time: '2026-11-22 04:01:00',
+      host: 'pve1',
     });
     expect(few.letters.map(({ text }) => text)).toEqual(['2026-11-22 04:01:00\ntwo']);
     messenger.cycleBegins();

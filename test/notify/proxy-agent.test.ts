@@ -12,7 +12,9 @@ const LOGIN = 'me:hush%40hush';
 const BASIC = `Basic ${Buffer.from('me:hush@hush').toString('base64')}`;
 
 const by = (proxy: string, limits: HttpLimits = LIMITS): HttpLimits => ({
-  ...{ ...limits, caFile: AUTHORITY_FILE, proxyFor: () => proxy },
+  ...limits,
+  caFile: AUTHORITY_FILE,
+  proxyFor: () => proxy,
 });
 
 describe('a message through a proxy', () => {

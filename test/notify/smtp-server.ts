@@ -53,7 +53,9 @@ export async function smtpServer(options: SmtpOptions = {}): Promise<SmtpServer>
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const made: SmtpServer = {
-    ...{ port: (server.address() as AddressInfo).port, mails, verbs },
+    port: (server.address() as AddressInfo).port,
+    mails,
+    verbs,
     reached: (step) => reached.has(step),
     close() {
       for (const socket of sockets) socket.destroy();

@@ -52,7 +52,8 @@ describe('the control socket', () => {
   it('answers one request a connection, by root only', async () => {
     const { path, root } = await opened();
     expect(await askControlSocket(path, STATUS)).toEqual({
-      ...{ kind: 'answered', content: { asked: STATUS } },
+      kind: 'answered',
+      content: { asked: STATUS },
     });
     expect(await askControlSocket(path, { command: 'explain', vmid: 101 })).toMatchObject({
       content: { asked: { command: 'explain', vmid: 101 } },
@@ -268,7 +269,8 @@ describe('the daemon goes on without it', () => {
     const words = `has ${length} bytes, and at most 107 are possible`;
     expect(complaints[0]).toContain(`the path of its socket ${words}`);
     expect(await askControlSocket(path, STATUS)).toEqual({
-      ...{ kind: 'nobody', why: `the path of the socket ${words}` },
+      kind: 'nobody',
+      why: `the path of the socket ${words}`,
     });
   });
 });
@@ -295,7 +297,8 @@ describe('asking', () => {
     const startMs = performance.now();
     const path = await listening(() => {});
     expect(await askControlSocket(path, STATUS)).toEqual({
-      ...{ kind: 'failed', why: 'it gave no answer within 3 s' },
+      kind: 'failed',
+      why: 'it gave no answer within 3 s',
     });
     expect(performance.now() - startMs).toBeLessThan(PATIENCE_MS);
   });

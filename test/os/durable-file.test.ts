@@ -32,8 +32,13 @@ it('a file is on the disk before it has its name, and its name after that', asyn
     .map(({ call, path }) => `${call.replace(/Sync$/, '')} ${path.replace(/^.*tree\//, '')}`);
   const inDirectory = touches.filter((touch) => touch.includes(' of'));
   expect(inDirectory).toEqual([
-    ...['open of/.file.tmp', 'writeFile of/.file.tmp', 'fsync of/.file.tmp'],
-    ...['readFile of/.file.tmp', 'rename of/file', 'open of', 'fsync of'],
+    'open of/.file.tmp',
+    'writeFile of/.file.tmp',
+    'fsync of/.file.tmp',
+    'readFile of/.file.tmp',
+    'rename of/file',
+    'open of',
+    'fsync of',
   ]);
 });
 

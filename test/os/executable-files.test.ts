@@ -21,8 +21,11 @@ it('finds and starts what lies in /usr/sbin, with the PATH that cron gives', asy
   // Every Debian has it there, and nowhere else.
   expect(findExecutable('chroot', CRON)).toMatch(/sbin\/chroot$/);
   const result = await runCommand('chroot', ['--version'], {
-    ...{ timeLimitMs: 30_000, stopGraceMs: 0, outputLimitBytes: 4096 },
-    ...{ env: commandEnvironment(CRON), stop: new AbortController().signal },
+    timeLimitMs: 30_000,
+    stopGraceMs: 0,
+    outputLimitBytes: 4096,
+    env: commandEnvironment(CRON),
+    stop: new AbortController().signal,
   });
   expect(result).toMatchObject({ kind: 'exited', exitCode: 0 });
 });

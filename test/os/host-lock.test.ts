@@ -38,7 +38,10 @@ describe('the lock of the host', () => {
     const lock = held(root);
     expect(statSync(join(root, 'run/lxc_autoscale')).mode & 0o777).toBe(0o700);
     expect(acquire(root)).toEqual({
-      ...{ ok: false, running: true, path: join(root, LOCK), pid: process.pid },
+      ok: false,
+      running: true,
+      path: join(root, LOCK),
+      pid: process.pid,
     });
     lock.release();
     lock.release();
@@ -107,7 +110,8 @@ describe('the lock of the host', () => {
   it('is refused with a sentence where /run is read-only', () => {
     // Nothing can be made in /proc, by root neither.
     expect(acquireHostLock(createPaths('/proc/self'), '/dev/null')).toMatchObject({
-      ...{ ok: false, running: false },
+      ok: false,
+      running: false,
       message: expect.stringMatching(/^The lock \/proc\/self\/run\/lxc_autoscale\/lock can't/),
     });
   });

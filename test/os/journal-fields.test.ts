@@ -9,7 +9,9 @@ import { createJournalFields, journalEntry } from '../../src/os/journal-fields.t
 import { journalAt } from '../e2e/journal-socket.ts';
 
 const line = (text: string, facts: Partial<LogLine['facts']> = {}): LogLine => ({
-  ...{ atMs: milliseconds(0), level: 'WARNING', text },
+  atMs: milliseconds(0),
+  level: 'WARNING',
+  text,
   facts: { component: 'decide', ...facts },
 });
 
@@ -35,7 +37,9 @@ async function until(isSo: () => boolean): Promise<void> {
 function fieldsOf(perl?: string) {
   const told: string[] = [];
   const fields = createJournalFields({
-    ...{ socketPath, pid: 4711, tell: (level, message) => void told.push(`${level}: ${message}`) },
+    socketPath,
+    pid: 4711,
+    tell: (level, message) => void told.push(`${level}: ${message}`),
     ...(perl !== undefined && { perl }),
   });
   return { fields, told };

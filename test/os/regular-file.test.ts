@@ -17,7 +17,9 @@ describe('a file of our own directories', () => {
     const root = temporaryDirectory();
     plant(root, { file: 'x'.repeat(101) });
     expect(readRegularFile(join(root, 'file'), 100)).toMatchObject({
-      ...{ ok: false, why: 'malformed', detail: expect.stringContaining('larger than 100 bytes') },
+      ok: false,
+      why: 'malformed',
+      detail: expect.stringContaining('larger than 100 bytes'),
     });
   });
 
@@ -31,7 +33,9 @@ describe('a file of our own directories', () => {
     plant(root, { secret: 'root:x' });
     symlinkSync('secret', join(root, 'file'));
     expect(readRegularFile(join(root, 'file'), 100)).toMatchObject({
-      ...{ ok: false, why: 'unreadable', detail: expect.stringContaining('symbolic link') },
+      ok: false,
+      why: 'unreadable',
+      detail: expect.stringContaining('symbolic link'),
     });
   });
 
@@ -41,7 +45,9 @@ describe('a file of our own directories', () => {
     execFileSync('mkfifo', [join(root, 'pipe')]);
     for (const name of ['directory', 'pipe']) {
       expect(readRegularFile(join(root, name), 100)).toMatchObject({
-        ...{ ok: false, why: 'malformed', detail: expect.stringContaining('no regular file') },
+        ok: false,
+        why: 'malformed',
+        detail: expect.stringContaining('no regular file'),
       });
     }
   });

@@ -87,7 +87,8 @@ it('a program is found by PATH only where it can be run', () => {
 it('the journal of systemd is told by its device and inode, and only so', () => {
   const stream = Object.assign(new Writable(), { fd: 1 });
   const node = spawnSync('stat', ['--dereference', '--format=%d:%i', '/dev/stdin'], {
-    ...{ encoding: 'utf8', stdio: [1, 'pipe', 'inherit'] },
+    encoding: 'utf8',
+    stdio: [1, 'pipe', 'inherit'],
   }).stdout.trim();
   expect(isJournalStream(stream, { JOURNAL_STREAM: node })).toBe(true);
   expect(isJournalStream(stream, { JOURNAL_STREAM: `${node}1` })).toBe(false);

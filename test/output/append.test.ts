@@ -126,7 +126,9 @@ describe('a file that has become too large', () => {
     expect(names()).toEqual(['file.log', 'file.log.1', 'file.log.2', 'file.log.3']);
     expect(content().slice(0, 2)).toBe('18');
     expect([older(1), older(2), older(3)].map((text) => text.slice(0, 2))).toEqual([
-      ...['16', '14', '12'],
+      '16',
+      '14',
+      '12',
     ]);
   });
 

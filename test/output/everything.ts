@@ -27,7 +27,11 @@ export function everything(ids: readonly number[] = [101, 102]): MetricsInput {
     status: 'pending',
   };
   recordOf(state, vmid(101)).shortages = {
-    ...{ kills: 3, nested: 2, byHost: 0, limitHits: 40, killedWallMs: now.wallMs },
+    kills: 3,
+    nested: 2,
+    byHost: 0,
+    limitHits: 40,
+    killedWallMs: now.wallMs,
   };
   recordOf(state, vmid(101)).given = { cores: 4, cpuLimit: null, memoryMib: mib(2048) };
   state.hostCpu = { atMs: now.atMs, times: { busyTicks: 1, totalTicks: 4 }, busy: ratio(0.25) };
@@ -39,15 +43,22 @@ export function everything(ids: readonly number[] = [101, 102]): MetricsInput {
   );
   const managed = policy({ maxMib: 4096 });
   const report = reportInput(containers, {
-    ...{ state, host: host() },
+    state,
+    host: host(),
     manage: () => ({ kind: 'managed', policy: managed, mode: 'act', because: 'DEFAULT' }),
   });
   const planned = { ...report.planned, held: [...report.planned.held, ...held] };
   return {
-    ...{ version: '1.2.3', node: 'pve1', tally, pollIntervalMs: milliseconds(300_000) },
+    version: '1.2.3',
+    node: 'pve1',
+    tally,
+    pollIntervalMs: milliseconds(300_000),
     report: { ...report, planned },
     own: {
-      ...{ nodeVersion: '18.20.4', cpuSeconds: 1.5, residentBytes: 5e7, heapBytes: 1e7 },
+      nodeVersion: '18.20.4',
+      cpuSeconds: 1.5,
+      residentBytes: 5e7,
+      heapBytes: 1e7,
       startSeconds: 1.7e9,
     },
     notifications: [{ channel: 'gotify', sent: 3, failed: 1, waiting: 2 }],

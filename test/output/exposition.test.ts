@@ -16,9 +16,15 @@ describe('an exposition', () => {
     });
     expect(out.text()).toBe(
       [
-        ...['# HELP a_total How many\\nof \\\\ them.', '# TYPE a_total counter', 'a_total 3'],
-        ...['a_total{id="lxc/101",n="1"} 0.5', '# HELP b Two.', '# TYPE b summary'],
-        ...['b_sum{s="x"} 1', 'b_count{s="x"} 2', ''],
+        '# HELP a_total How many\\nof \\\\ them.',
+        '# TYPE a_total counter',
+        'a_total 3',
+        'a_total{id="lxc/101",n="1"} 0.5',
+        '# HELP b Two.',
+        '# TYPE b summary',
+        'b_sum{s="x"} 1',
+        'b_count{s="x"} 2',
+        '',
       ].join('\n'),
     );
   });

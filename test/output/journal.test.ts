@@ -217,7 +217,9 @@ describe('secrets', () => {
     };
     masked.record(event(details));
     expect(JSON.parse(content())).toMatchObject({
-      ...{ note: 'it said ***, abc', 'hush-hush': 1, deep: [{ a: 'x***x' }] },
+      note: 'it said ***, abc',
+      'hush-hush': 1,
+      deep: [{ a: 'x***x' }],
     });
   });
 });

@@ -348,7 +348,10 @@ describe('the console', () => {
 
   it('bears the priorities of syslog where it is the journal, and no time of its own', () => {
     expect(onConsole({}, true).slice(0, 4)).toEqual([
-      ...['<7>DEBUG - d', '<6>INFO - i', '<4>WARNING - w', '<3>ERROR - e'],
+      '<7>DEBUG - d',
+      '<6>INFO - i',
+      '<4>WARNING - w',
+      '<3>ERROR - e',
     ]);
     expect(content()).toContain('2024-08-14 22:04:45 - ERROR - e\n');
   });
@@ -361,8 +364,12 @@ describe('the console', () => {
       { timestamp: '2024-08-14 22:04:45', level: 'WARNING', message: 'w', component: 'daemon' },
       { timestamp: '2024-08-14 22:04:45', level: 'ERROR', message: 'e', component: 'daemon' },
       {
-        ...{ timestamp: '2024-08-14 22:04:45', level: 'WARNING' },
-        ...{ message: 'a "quoted" secret: ***\\nnext', component: 'act', vmid: 101, event: '***' },
+        timestamp: '2024-08-14 22:04:45',
+        level: 'WARNING',
+        message: 'a "quoted" secret: ***\\nnext',
+        component: 'act',
+        vmid: 101,
+        event: '***',
       },
     ]);
     expect(content()).toContain('2024-08-14 22:04:45 - WARNING - a "quoted" secret: ***');
@@ -382,7 +389,10 @@ describe('the console', () => {
 
 describe('what else takes lines', () => {
   const settings = (): LogSettings => ({
-    ...{ file, level: 'INFO', timezone: 'UTC', secrets: ['hush-hush'] },
+    file,
+    level: 'INFO',
+    timezone: 'UTC',
+    secrets: ['hush-hush'],
   });
   const outputs = () => ({ clock, console: recorder(), complaints: recorder().stream });
 
@@ -395,7 +405,9 @@ describe('what else takes lines', () => {
     log.warn('a\nb hush-hush', { component: 'act', vmid: 101, group: 'x\u001b hush-hush' });
     expect(lines).toEqual([
       {
-        ...{ atMs: clock.wallMs(), level: 'WARNING', text: 'a\\nb ***' },
+        atMs: clock.wallMs(),
+        level: 'WARNING',
+        text: 'a\\nb ***',
         facts: { component: 'act', vmid: 101, group: 'x\\x1b ***' },
       },
     ]);
@@ -424,7 +436,9 @@ it('the file is moved aside when it has become too large, also by a reload', () 
   const { log, settings } = setUp({ rotation: { maxBytes: 200, keep: 2 } });
   for (let n = 0; n < 30; n += 1) log.info(`line ${n}`);
   expect(readdirSync(join(directory, 'log')).sort()).toEqual([
-    ...['lxc_autoscale.log', 'lxc_autoscale.log.1', 'lxc_autoscale.log.2'],
+    'lxc_autoscale.log',
+    'lxc_autoscale.log.1',
+    'lxc_autoscale.log.2',
   ]);
   const all = ['.2', '.1', ''].map((end) => readFileSync(`${file}${end}`, 'utf8')).join('');
   expect(all.trimEnd().split('\n').at(-1)).toMatch(/line 29$/);

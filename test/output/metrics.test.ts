@@ -25,7 +25,9 @@ function valuesOf(input: MetricsInput, name: string): Readonly<Record<string, nu
 
 const fresh = (report?: MetricsInput['report']): MetricsInput => ({
   ...everything(),
-  ...{ tally: newTally(), report, notifications: [] },
+  tally: newTally(),
+  report,
+  notifications: [],
 });
 
 describe('the figures of a container', () => {
@@ -46,7 +48,9 @@ describe('the figures of a container', () => {
       'id=lxc/101,resource=memory': 0.5,
     });
     expect(valuesOf(one, 'container_oom_kills_total')).toEqual({
-      ...{ 'id=lxc/101,limit=own': 3, 'id=lxc/101,limit=nested': 2, 'id=lxc/101,limit=host': 0 },
+      'id=lxc/101,limit=own': 3,
+      'id=lxc/101,limit=nested': 2,
+      'id=lxc/101,limit=host': 0,
     });
     expect(valuesOf(one, 'container_memory_limit_hits_total')).toEqual({ 'id=lxc/101': 40 });
     const info = 'id=lxc/101,name=ct101,node=pve1,policy=DEFAULT,scaling=threshold,mode=act';
@@ -58,10 +62,15 @@ describe('the figures of a container', () => {
     const { state } = one.report ?? {};
     if (state === undefined) throw new Error('no report');
     recordOf(state, vmid(101)).shortages = {
-      ...{ kills: 1, nested: 0, byHost: undefined, limitHits: undefined, killedWallMs: undefined },
+      kills: 1,
+      nested: 0,
+      byHost: undefined,
+      limitHits: undefined,
+      killedWallMs: undefined,
     };
     expect(Object.keys(valuesOf(one, 'container_oom_kills_total'))).toEqual([
-      ...['id=lxc/101,limit=own', 'id=lxc/101,limit=nested'],
+      'id=lxc/101,limit=own',
+      'id=lxc/101,limit=nested',
     ]);
     expect(valuesOf(one, 'container_memory_limit_hits_total')).toEqual({});
   });
@@ -80,7 +89,8 @@ describe('the figures of a container', () => {
       'id=lxc/103': 0,
     });
     expect(Object.keys(valuesOf(fresh(unseen), 'container_memory_limit_bytes'))).toEqual([
-      ...['id=lxc/101', 'id=lxc/103'],
+      'id=lxc/101',
+      'id=lxc/103',
     ]);
   });
 
@@ -190,7 +200,9 @@ describe('the figures of the host', () => {
     if (report === undefined) throw new Error('there is no report');
     const busy = { ...report, state: { ...report.state, unrecorded: 'the disk is full' } };
     busy.state.hostCpu = {
-      ...{ atMs: milliseconds(1), times: { busyTicks: 1, totalTicks: 1 }, busy: ratio(0.99) },
+      atMs: milliseconds(1),
+      times: { busyTicks: 1, totalTicks: 1 },
+      busy: ratio(0.99),
     };
     const values = { ...input, report: busy };
     // Busy CPUs are no emergency.

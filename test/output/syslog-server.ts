@@ -30,7 +30,13 @@ export function parseMessage(message: string): Received {
     ([, name = '', value = '']) => [name, value.replace(/\\(.)/g, '$1')],
   );
   return {
-    ...{ priority: Number(priority), time, host, app, pid, id, text },
+    priority: Number(priority),
+    time,
+    host,
+    app,
+    pid,
+    id,
+    text,
     facts: Object.fromEntries(pairs),
   };
 }

@@ -12,7 +12,9 @@ const sender = { host: 'pve1', pid: 4711 };
 const atMs = milliseconds(Date.UTC(2026, 10, 22, 3, 22, 37, 5));
 
 const line = (text: string, facts: Partial<LogLine['facts']> = {}): LogLine => ({
-  ...{ atMs, level: 'INFO', text },
+  atMs,
+  level: 'INFO',
+  text,
   facts: { component: 'act', ...facts },
 });
 

@@ -87,7 +87,9 @@ describe('mode boost', () => {
       return { ...quiet, cpuCores: busy ? 8 : 1 };
     });
     const played = await play({
-      ...{ yaml: YAML, guests: [twice], forMs: 4 * HOUR },
+      yaml: YAML,
+      guests: [twice],
+      forMs: 4 * HOUR,
       events: (node) => node.time.at(BURST_MS + MINUTE, () => node.edit(101, { cores: 4 })),
     });
     figures('the same, and a second boost hours later', played);

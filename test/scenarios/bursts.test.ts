@@ -23,7 +23,10 @@ describe('bursts of ten minutes an hour', () => {
     );
     const played = await play({
       yaml: `DEFAULT: {scaling_mode: ${mode}}\n`,
-      ...{ host: { cpus: 64, memoryMib: 65_536 }, guests, forMs: 24 * HOUR, stepMs: 2500 },
+      host: { cpus: 64, memoryMib: 65_536 },
+      guests,
+      forMs: 24 * HOUR,
+      stepMs: 2500,
     });
     const found = figures(`bursts, ${CONTAINERS} containers, a day: ${mode}`, played);
     const { allocatedCoreMs, usedCoreMs } = played.node.scores.total();

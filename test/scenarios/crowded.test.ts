@@ -10,7 +10,9 @@ printFigures();
 /** More one-core containers than CPUs, so that two share one: those are busy. */
 const crowd = (yaml: string): Promise<Played> =>
   play({
-    ...{ yaml, host: { cpus: 4, baseCores: 0.05 }, forMs: 3 * HOUR },
+    yaml,
+    host: { cpus: 4, baseCores: 0.05 },
+    forMs: 3 * HOUR,
     guests: [101, 102, 103, 104, 105].map((vmid) => {
       const cpuCores = vmid === 102 || vmid === 103 ? 1 : 0.02;
       return container(vmid, () => ({ cpuCores, anonMib: 900 }), { cores: 1 });
@@ -39,7 +41,9 @@ describe('busy containers on one CPU, with others idle', () => {
   it('a limit inside of a container looks like it, and ends with what it had', async () => {
     const demand = () => ({ cpuCores: 0.5, anonMib: 900 });
     const played = await play({
-      ...{ guests: [container(101, demand, { cores: 1 })], forMs: 48 * HOUR, stepMs: 10_000 },
+      guests: [container(101, demand, { cores: 1 })],
+      forMs: 48 * HOUR,
+      stepMs: 10_000,
       // Docker's own limit holds its tasks back all the time.
       events: (node) => {
         node.onSample = (_vmid, real) => {

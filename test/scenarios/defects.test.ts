@@ -107,7 +107,10 @@ describe('the defects of others', () => {
     const demand = steady({ cpuCores: 40, anonMib: 1900 });
     let free = 0;
     const played = await play({
-      ...{ yaml, host, guests: [container(101, demand)], forMs: 30 * MINUTE },
+      yaml,
+      host,
+      guests: [container(101, demand)],
+      forMs: 30 * MINUTE,
       events: ({ world }) => {
         const { memory } = world.host.observe();
         free = memory.ok ? memory.value.availableMib - 2048 : 0;
@@ -124,7 +127,8 @@ describe('the defects of others', () => {
     // Most of what the host counts as available is promised already, and cannot be given twice.
     const guests = Array.from({ length: 20 }, (_, index) =>
       container(101 + index, steady({ anonMib: 1200, fileSetMib: 0 }), {
-        ...{ memoryMib: index < 4 ? 4096 : 1408, cores: 1 },
+        memoryMib: index < 4 ? 4096 : 1408,
+        cores: 1,
       }),
     );
     const host = { memoryMib: 32_768, swapMib: 0 };
@@ -143,7 +147,8 @@ describe('the defects of others', () => {
   ])('does not report a pct set as done that %s', async (_what, fault) => {
     const guests = [container(101, steady({ cpuCores: 3 }))];
     const { node } = await play({
-      ...{ guests, forMs: 20 * MINUTE },
+      guests,
+      forMs: 20 * MINUTE,
       events: (it) => {
         it.onSet = () => fault;
       },
@@ -160,10 +165,13 @@ describe('the defects of others', () => {
     async (percent) => {
       const yaml = 'DEFAULT:\n  energy_mode: true\n  off_peak_start: 22\n  off_peak_end: 6\n';
       const demand = steady({
-        ...{ cpuCores: 0.06 * percent, anonMib: 40 * percent, fileSetMib: 0 },
+        cpuCores: 0.06 * percent,
+        anonMib: 40 * percent,
+        fileSetMib: 0,
       });
       const { node } = await play({
-        ...{ yaml: `${yaml}  timezone: UTC\n`, forMs: 7 * HOUR },
+        yaml: `${yaml}  timezone: UTC\n`,
+        forMs: 7 * HOUR,
         wallStartMs: Date.parse('2026-02-10T22:00:00Z'),
         guests: [container(101, demand, { cores: 6, memoryMib: 4096 })],
       });

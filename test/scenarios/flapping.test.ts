@@ -17,7 +17,8 @@ const alternating = (minutes: number, mode: string, forMs = DAYS * DAY): Promise
   play({
     yaml: `DEFAULT: {scaling_mode: ${mode}}\n`,
     guests: [container(101, squareWave(2 * minutes * MINUTE, LOW, HIGH))],
-    ...{ forMs, stepMs: 5000 },
+    forMs,
+    stepMs: 5000,
   });
 
 /** Changes of cores, and of memory, in the days after the first. */

@@ -12,7 +12,8 @@ describe('interruptions', () => {
       HOUR + MINUTE,
       { cpuCores: 1, anonMib: 900 },
       {
-        ...{ cpuCores: 3.5, anonMib: 1500 },
+        cpuCores: 3.5,
+        anonMib: 1500,
       },
     );
     const played = await play({

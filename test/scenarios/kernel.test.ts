@@ -127,7 +127,9 @@ describe('a frozen container', () => {
     const busy =
       (fromMs: number, toMs: number): DemandAt =>
       (timeMs) => ({
-        ...{ cpuCores: timeMs >= fromMs && timeMs < toMs ? 4 : 1, anonMib: 800, fileSetMib: 30 },
+        cpuCores: timeMs >= fromMs && timeMs < toMs ? 4 : 1,
+        anonMib: 800,
+        fileSetMib: 30,
       });
     const boosting = [container(101, busy(5 * MINUTE, 8 * MINUTE), { cores: 2 })];
     const events = freeze(7 * MINUTE, 40 * MINUTE);

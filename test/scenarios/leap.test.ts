@@ -27,12 +27,16 @@ async function leaps(mode: string, quietMs: number): Promise<ReadonlyMap<number,
   const factors = FACTORS.flatMap((factor) => Array<number>(PER_FACTOR).fill(factor));
   const guests = factors.map((factor, index) =>
     container(101 + index, (at) => ({
-      ...{ cpuCores: 0.3, anonMib: QUIET_MIB * (at < quietMs ? 1 : factor) },
+      cpuCores: 0.3,
+      anonMib: QUIET_MIB * (at < quietMs ? 1 : factor),
     })),
   );
   const played = await play({
     yaml: `DEFAULT: {scaling_mode: ${mode}}\n`,
-    ...{ host: ROOMY, guests, forMs: quietMs + 0.25 * HOUR, stepMs: 10_000 },
+    host: ROOMY,
+    guests,
+    forMs: quietMs + 0.25 * HOUR,
+    stepMs: 10_000,
   });
   figures(`leaps to 1.5, 2, 3 and 6 x after ${quietMs / HOUR} h: ${mode}`, played);
   const kills = new Map<number, number[]>();

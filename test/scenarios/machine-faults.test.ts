@@ -46,7 +46,9 @@ function vmsOf(seed: string): VmSpec[] {
       new Random(seed, id, what, Math.floor(ms / (40 * MINUTE)));
     let nowMs = 0;
     return {
-      ...{ vmid: Number(id), memoryMib: id === '202' ? 2048 : 4096, ...(settings && { settings }) },
+      vmid: Number(id),
+      memoryMib: id === '202' ? 2048 : 4096,
+      ...(settings && { settings }),
       guest: {
         demand: (ms: number) => {
           nowMs = ms;
@@ -66,7 +68,10 @@ function vmsOf(seed: string): VmSpec[] {
 }
 
 const fails = (why: 'busy' | 'other', message: string): CommandOutcome => ({
-  ...{ kind: 'failed', why, exitCode: 255, message },
+  kind: 'failed',
+  why,
+  exitCode: 255,
+  message,
 });
 const KILLED: CommandOutcome = { kind: 'killed', signal: 'SIGKILL', message: 'it was killed' };
 
@@ -164,7 +169,11 @@ describe('machines with everything against them', () => {
     async (seed) => {
       const troubles: Trouble[] = [];
       const played = await play({
-        ...{ yaml: YAML, guests: [], vms: vmsOf(seed), forMs: FOR_MS, restarts: restartsOf(seed) },
+        yaml: YAML,
+        guests: [],
+        vms: vmsOf(seed),
+        forMs: FOR_MS,
+        restarts: restartsOf(seed),
         events: (node) => troubles.push(new Trouble(seed, node)),
       });
       const [{ broken, met } = { broken: ['no trouble'], met: new Map() }] = troubles;

@@ -12,7 +12,10 @@ const SLOW_MIB_PER_S = 2;
 const SETTINGS = { cores: 4, shares: 0, balloon: 2048 };
 
 const machine = (guest: VmGuestSpec, own: Partial<VmSpec> = {}): VmSpec => ({
-  ...{ vmid: 200, memoryMib: 8192, settings: SETTINGS, guest },
+  vmid: 200,
+  memoryMib: 8192,
+  settings: SETTINGS,
+  guest,
   ...own,
 });
 
@@ -114,7 +117,10 @@ describe('a virtual machine', () => {
     it('does not grow on what pvestatd said when it still ran', async () => {
       const vms = [machine({ demand: () => grown }, { memoryMib: 4096, settings: PLUGS })];
       const stopped = await play({
-        ...{ yaml: YAML, guests: [], vms, forMs: 8 * HOUR },
+        yaml: YAML,
+        guests: [],
+        vms,
+        forMs: 8 * HOUR,
         events: ({ time, machine: pve }) =>
           time.at(HOUR, () => {
             pve.pvestatdRuns = false;
@@ -216,7 +222,8 @@ describe('a virtual machine', () => {
 
     it('that it does not give up has nothing pending, is not asked often, and grows', async () => {
       const later = (ms: number) => ({
-        ...{ ...demand(), anonMib: 400 + Math.max(0, ms / HOUR - 8) * 1400 },
+        ...demand(),
+        anonMib: 400 + Math.max(0, ms / HOUR - 8) * 1400,
       });
       const stubborn = await unplugged(true, { refusesUnplug: true, demand: later });
       expect(guestOf(stubborn).oomKills).toBe(0);

@@ -74,14 +74,16 @@ describe('a clone that takes its time', () => {
     const demand = () => ({ cpuCores: 0, anonMib: 1 });
     node.addContainer({ vmid: 109, conf, demand, running: false });
     expect(await node.run(['pct', 'snapshot', '109', 's1'])).toMatchObject({
-      ...{ exit: 255, stderr: 'snapshot feature is not available\n' },
+      exit: 255,
+      stderr: 'snapshot feature is not available\n',
     });
     const { stdout } = await node.run(['pct', 'clone', '109', '140', '--full']);
     expect(stdout).toContain("\nFormatting '/var/lib/vz/images/140/vm-140-disk-0.raw', fmt=raw ");
     expect(node.machine.files.read(140)).toContain('rootfs: local:140/vm-140-disk-0.raw,size=1G');
     node.editConfig(140, (text) => `${text}template: 1\n`);
     expect(await node.run(['pct', 'clone', '140', '143'])).toMatchObject({
-      ...{ exit: 2, stderr: expect.stringMatching(/^Linked clone feature for 'local:140/) },
+      exit: 2,
+      stderr: expect.stringMatching(/^Linked clone feature for 'local:140/),
     });
   });
 });

@@ -20,7 +20,8 @@ afterAll(() => scratch.clear());
 
 async function made(): Promise<SimulatedNode> {
   const guests = [101, 102].map((id) => ({
-    ...{ vmid: id, conf: guestText({ vmid: id, name: `ct${id}`, cores: 2, memoryMib: 512 }) },
+    vmid: id,
+    conf: guestText({ vmid: id, name: `ct${id}`, cores: 2, memoryMib: 512 }),
     demand: () => ({ cpuCores: 0.1, anonMib: 50 }),
   }));
   node = await SimulatedNode.create({ root: scratch.directory(), host: RECORDED_HOST, guests });

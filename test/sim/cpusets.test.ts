@@ -28,7 +28,10 @@ it('starts a container on CPUs at random, whoever else is on them', () => {
 });
 
 const one = (vmid: number, cpus: readonly number[], cores: number | undefined, pinned = false) => ({
-  ...{ vmid, cpus, cores, pinned },
+  vmid,
+  cpus,
+  cores,
+  pinned,
 });
 
 describe('a pass of pvestatd', () => {

@@ -11,12 +11,20 @@ import { Scratch } from './recorded.ts';
 
 const MIB = 1024 * 1024;
 const HOST: HostSpec = {
-  ...{ cpus: 4, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 4,
+  memoryMib: 16_384,
+  swapMib: 0,
+  baseCores: 0,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 const LIMITS: Limits = {
-  ...{ cpus: [0, 1], cpuLimit: undefined, cpuWeight: 100 },
-  ...{ memoryMaxBytes: 512 * MIB, swapMaxBytes: 0 },
+  cpus: [0, 1],
+  cpuLimit: undefined,
+  cpuWeight: 100,
+  memoryMaxBytes: 512 * MIB,
+  swapMaxBytes: 0,
 };
 
 /** What a container that wants more from now on comes to, as measured on a real kernel. */

@@ -50,7 +50,9 @@ it('gives no CPU away twice, and none that a claim may not run on', () => {
   fc.assert(
     fc.property(placed, fc.double({ min: 0, max: 2, noNaN: true }), (raw, base) => {
       const claims = raw.map(({ cpus, share, weight }) => ({
-        ...{ cpus, weight, capCores: share * cpus.length },
+        cpus,
+        weight,
+        capCores: share * cpus.length,
       }));
       const { granted, perCpu } = placeCores(claims, 8, base);
       for (const busy of perCpu) expect(busy).toBeLessThanOrEqual(1 + 1e-6);

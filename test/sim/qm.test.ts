@@ -8,8 +8,13 @@ import { hasShared, Scratch, type Step, steps } from './recorded.ts';
 /** `qm` of the simulated node, beside what a real one did. */
 
 const HOST = {
-  ...{ cpus: 4, memoryMib: 16_384, swapMib: 0, baseCores: 0.1, baseMemoryMib: 512 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 4,
+  memoryMib: 16_384,
+  swapMib: 0,
+  baseCores: 0.1,
+  baseMemoryMib: 512,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 
 const scratch = new Scratch();
@@ -35,10 +40,17 @@ async function nodeWith(vm: VmSpec, lockTimeoutMs = 50): Promise<SimulatedNode> 
 const IDLE = { cpuCores: 0.1, anonMib: 100, fileSetMib: 50 };
 /** As `qm create` left it in the recording; no guest answers there. */
 const RECORDED: VmSpec = {
-  ...{ vmid: 900, memoryMib: 256, running: false },
+  vmid: 900,
+  memoryMib: 256,
+  running: false,
   settings: {
-    ...{ boot: '', cores: 1, cpu: 'qemu64', kvm: 0, meta: 'creation-qemu=7.2.22,ctime=1795890123' },
-    ...{ name: 'vm1', vmgenid: '19c02ab2-a615-41c3-a7c7-7fe8be12c4c0' },
+    boot: '',
+    cores: 1,
+    cpu: 'qemu64',
+    kvm: 0,
+    meta: 'creation-qemu=7.2.22,ctime=1795890123',
+    name: 'vm1',
+    vmgenid: '19c02ab2-a615-41c3-a7c7-7fe8be12c4c0',
   },
   guest: { demand: () => IDLE, driver: 'absent', refusesUnplug: true },
 };
@@ -90,9 +102,14 @@ describe.skipIf(!hasShared)('qm does what a real one did', () => {
 
 describe('a running machine', () => {
   const VM: VmSpec = {
-    ...{ vmid: 200, memoryMib: 4096 },
+    vmid: 200,
+    memoryMib: 4096,
     settings: {
-      ...{ cores: 4, shares: 0, hotplug: 'disk,network,usb,cpu,memory', numa: 1, vcpus: 4 },
+      cores: 4,
+      shares: 0,
+      hotplug: 'disk,network,usb,cpu,memory',
+      numa: 1,
+      vcpus: 4,
     },
     guest: { demand: () => ({ ...IDLE, fileSetMib: 500 }) },
   };

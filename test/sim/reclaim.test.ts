@@ -12,8 +12,13 @@ import { Scratch } from './recorded.ts';
 
 const MIB = 1024 * 1024;
 const HOST: HostSpec = {
-  ...{ cpus: 4, memoryMib: 16_384, swapMib: 1024, baseCores: 0, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 4,
+  memoryMib: 16_384,
+  swapMib: 1024,
+  baseCores: 0,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 const CACHED: Demand = { cpuCores: 0.1, anonMib: 100, shmemMib: 50, fileSetMib: 800 };
 
@@ -26,7 +31,8 @@ afterAll(() => scratch.clear());
 
 async function nodeOf(kernelRelease = HOST.kernelRelease): Promise<SimulatedNode> {
   const guests = [101, 102].map((vmid) => ({
-    ...{ vmid, demand: () => CACHED },
+    vmid,
+    demand: () => CACHED,
     conf: guestText({ vmid, name: `ct${vmid}`, cores: 2, memoryMib: 2048 }),
   }));
   const host = { ...HOST, kernelRelease };
@@ -135,8 +141,11 @@ describe('memory.reclaim of a running container', () => {
 });
 
 const limits: Limits = {
-  ...{ cpus: [0, 1], cpuLimit: undefined, cpuWeight: 100 },
-  ...{ memoryMaxBytes: 2048 * MIB, swapMaxBytes: 512 * MIB },
+  cpus: [0, 1],
+  cpuLimit: undefined,
+  cpuWeight: 100,
+  memoryMaxBytes: 2048 * MIB,
+  swapMaxBytes: 512 * MIB,
 };
 
 function plantOf(demand: Demand): Plant {

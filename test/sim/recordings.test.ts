@@ -277,7 +277,8 @@ describe.skipIf(!hasShared)('the recorded commands (of ../shared)', () => {
     const conf = (cores: number): string => `arch: amd64\ncores: ${cores}\nmemory: 128\nswap: 0\n`;
     const vmids = [107, 108, 120, 121];
     const guests = vmids.map((vmid) => ({
-      ...{ vmid, conf: conf(vmid === 120 ? 2 : 1) },
+      vmid,
+      conf: conf(vmid === 120 ? 2 : 1),
       demand: () => ({ cpuCores: 0, anonMib: 5 }),
     }));
     const made = await recordedNode(scratch.directory(), {}, { guests });
@@ -328,7 +329,8 @@ describe.skipIf(!hasShared)('the recorded commands (of ../shared)', () => {
   it('without quorum: what is refused, how, and what has changed all the same', async () => {
     const conf = 'arch: amd64\ncores: 1\nmemory: 112\nrootfs: local-lvm:vm-1-disk-0\nswap: 0\n';
     const guests = [101, 102, 120, 121].map((vmid) => ({
-      ...{ vmid, conf: vmid === 101 ? conf.replace('112', '170') : conf },
+      vmid,
+      conf: vmid === 101 ? conf.replace('112', '170') : conf,
       demand: () => ({ cpuCores: 0, anonMib: 5 }),
     }));
     const made = await recordedNode(scratch.directory(), {}, { guests });

@@ -74,8 +74,17 @@ describe.skipIf(!hasShared)('the tree beside a real one (of ../shared)', () => {
   });
 
   const sameText = [
-    ...['cpu.max', 'cpu.weight', 'memory.max', 'memory.high', 'memory.swap.max', 'memory.low'],
-    ...['cgroup.controllers', 'cgroup.events', 'cgroup.stat', 'cgroup.type', 'pids.max'],
+    'cpu.max',
+    'cpu.weight',
+    'memory.max',
+    'memory.high',
+    'memory.swap.max',
+    'memory.low',
+    'cgroup.controllers',
+    'cgroup.events',
+    'cgroup.stat',
+    'cgroup.type',
+    'pids.max',
   ].flatMap((name) => [`sys/fs/cgroup/lxc/101/${name}`, `sys/fs/cgroup/lxc/101/ns/${name}`]);
   for (const path of [...sameText, 'etc/hostname', 'etc/pve/.members', 'etc/pve/storage.cfg']) {
     it(`has the same text in ${path}`, () => {

@@ -118,7 +118,9 @@ describe('a virtual node', () => {
     const locked = nodeWith(busy, { lock: 'backup' });
     const request = { vmid: vmid(101), cores: 4, digest: configOf(locked).digest };
     expect(await locked.time.during(locked.world.hands.apply(request, NO_STOP))).toEqual({
-      ...{ kind: 'failed', why: 'locked', exitCode: 255 },
+      kind: 'failed',
+      why: 'locked',
+      exitCode: 255,
       message: 'another operation has locked the container: CT is locked (backup)',
     });
     expect(configOf(locked).cores).toBe(2);
@@ -198,8 +200,11 @@ describe('a virtual node', () => {
     const calm = nodeWith({ cpuCores: 1, anonMib: 300 });
     await calm.time.passTo(60_000);
     expect(calm.scores.total()).toMatchObject({
-      ...{ oomKills: 0, starvedCpuMs: 0, starvedMemoryMs: 0 },
-      ...{ allocatedCoreMs: 1.5 * 60_000, usedCoreMs: 60_000 },
+      oomKills: 0,
+      starvedCpuMs: 0,
+      starvedMemoryMs: 0,
+      allocatedCoreMs: 1.5 * 60_000,
+      usedCoreMs: 60_000,
     });
     const starved = nodeWith({ cpuCores: 2, anonMib: 300 });
     await starved.time.passTo(60_000);

@@ -14,8 +14,13 @@ import { Scratch } from './recorded.ts';
 /** What else than containers holds memory of the simulated host: by the eyes of the program. */
 
 const HOST: HostSpec = {
-  ...{ cpus: 4, memoryMib: 16_384, swapMib: 1024, baseCores: 0.4, baseMemoryMib: 1024 },
-  ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+  cpus: 4,
+  memoryMib: 16_384,
+  swapMib: 1024,
+  baseCores: 0.4,
+  baseMemoryMib: 1024,
+  pressure: true,
+  kernelRelease: '6.8.12-4-pve',
 };
 
 const scratch = new Scratch();

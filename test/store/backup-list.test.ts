@@ -63,7 +63,9 @@ describe('the list of backups', () => {
       .update('hostname: web\ncores: 2\nmemory: 512\n')
       .digest('hex');
     expect(listed(directory, 101).at(-1)).toMatchObject({
-      ...{ vmid: 101, id: `20261121T220445.007Z-${digest.slice(0, 8)}`, path: paths[0] },
+      vmid: 101,
+      id: `20261121T220445.007Z-${digest.slice(0, 8)}`,
+      path: paths[0],
       takenAtMs: Date.UTC(2026, 10, 21, 22, 4, 45, 7),
       config: { ok: true, value: { name: 'web', cores: 2, memoryMib: 512, digest } },
       madeFor: { ok: true, value: { kind: 'change', ...PURPOSE } },
@@ -113,7 +115,8 @@ describe('a backup that is damaged', () => {
     for (const text of ['', '{', '[]', '{"reason": 5}', 'null', '\0']) {
       writeFileSync(description, text);
       expect(listed(directory, 101)[0]).toMatchObject({
-        ...{ config: { ok: true }, madeFor: { ok: false, why: 'malformed' } },
+        config: { ok: true },
+        madeFor: { ok: false, why: 'malformed' },
       });
     }
     rmSync(description);

@@ -302,11 +302,13 @@ describe('what an administrator gave a guest', () => {
     const directory = temporaryDirectory();
     const { backups, clock } = backupsIn(directory);
     backups.write(guestFile('rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 4\nmemory: 2048\n'), {
-      ...{ cores: { from: 4, to: 2 }, reason: 'idle' },
+      cores: { from: 4, to: 2 },
+      reason: 'idle',
     });
     clock.advance(60_000);
     backups.write(guestFile('rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 2\nmemory: 2048\n'), {
-      ...{ memoryMib: { from: mib(2048), to: mib(1536) }, reason: 'unused' },
+      memoryMib: { from: mib(2048), to: mib(1536) },
+      reason: 'unused',
     });
     const now = guestFile(
       'rootfs: local-lvm:vm-101-disk-0,size=8G\ncores: 2\nmemory: 1536\n',

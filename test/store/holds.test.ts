@@ -90,8 +90,16 @@ describe('a hold', () => {
 
 describe('a hold that is damaged', () => {
   it.each([
-    ...['', 'x', '[]', '{}', '{"until":5}', '{"until":"tomorrow"}', '{"until":"2099-01-01"}'],
-    ...['{"until":"2099-13-01T00:00:00Z"}', 'x'.repeat(5000), '\0\0\0'],
+    '',
+    'x',
+    '[]',
+    '{}',
+    '{"until":5}',
+    '{"until":"tomorrow"}',
+    '{"until":"2099-01-01"}',
+    '{"until":"2099-13-01T00:00:00Z"}',
+    'x'.repeat(5000),
+    '\0\0\0',
   ])('is ignored with a warning: %j', (text) => {
     const { holds, directory } = world();
     plant(directory, { '101': text, '102': '{"until":"2099-01-01T00:00:00Z"}' });
@@ -115,7 +123,8 @@ describe('a hold that is damaged', () => {
     plant(root, { 'lib/holds': '' });
     expect(holds.read().warnings).toEqual([expect.stringContaining('Holds cannot be read')]);
     expect(holds.write(vmid(101), { untilMs: until(1), reason: '' })).toMatchObject({
-      ...{ ok: false, message: expect.stringContaining('container 101 could not be written') },
+      ok: false,
+      message: expect.stringContaining('container 101 could not be written'),
     });
   });
 

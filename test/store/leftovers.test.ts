@@ -32,15 +32,20 @@ function plant(name: string, ageS = 601): void {
 
 const clear = (): void =>
   removeLeftovers({
-    ...{ paths: createPaths(root), nowMs: milliseconds(NOW_S * 1000) },
-    ...{ backups: join(root, 'backups'), logs: [join(root, 'var/log')] },
+    paths: createPaths(root),
+    nowMs: milliseconds(NOW_S * 1000),
+    backups: join(root, 'backups'),
+    logs: [join(root, 'var/log')],
   });
 
 const files = (): readonly string[] => filesBelow(root);
 
 it('temporary files that nobody writes any more go', () => {
   for (const name of [
-    ...['.state.json.tmp', 'holds/.101.tmp', 'usage/.2026-11-22.001.csv.gz.tmp', 'leases/.web.tmp'],
+    '.state.json.tmp',
+    'holds/.101.tmp',
+    'usage/.2026-11-22.001.csv.gz.tmp',
+    'leases/.web.tmp',
   ]) {
     plant(`var/lib/lxc_autoscale/${name}`);
   }
@@ -63,8 +68,12 @@ it('what may be in the writing stays, and what is none of ours', () => {
   plant('var/lib/lxc_autoscale/.state.json.tmp', 599);
   plant('backups/102/.20261122T010203.004Z-0a1b2c3d.json.tmp', -60);
   for (const name of [
-    ...['var/lib/lxc_autoscale/state.json', 'var/lib/lxc_autoscale/x.tmp', 'var/log/.other.tmp'],
-    ...['backups/notes/.mine.tmp', 'run/lxc_autoscale/.output', 'backups/101/.mine'],
+    'var/lib/lxc_autoscale/state.json',
+    'var/lib/lxc_autoscale/x.tmp',
+    'var/log/.other.tmp',
+    'backups/notes/.mine.tmp',
+    'run/lxc_autoscale/.output',
+    'backups/101/.mine',
   ]) {
     plant(name);
   }

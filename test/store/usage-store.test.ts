@@ -24,9 +24,17 @@ const NOON_S = Date.UTC(2026, 10, 22, 12) / 1000;
 const DAY_S = 86_400;
 
 const record = (timeS: number, id = 101, memoryMib = 412): UsageRecord => ({
-  ...{ timeS, vmid: vmid(id), cpuCores: 0.523, memoryMib, cpuDemand: 0.6, cpuPeak: 0.7 },
-  ...{ cpuAllowed: 2, memoryPeakMib: 430, memoryLimitMib: 1024 },
-  ...{ cpuWaitPercent: 0.3, memoryWaitPercent: 0 },
+  timeS,
+  vmid: vmid(id),
+  cpuCores: 0.523,
+  memoryMib,
+  cpuDemand: 0.6,
+  cpuPeak: 0.7,
+  cpuAllowed: 2,
+  memoryPeakMib: 430,
+  memoryLimitMib: 1024,
+  cpuWaitPercent: 0.3,
+  memoryWaitPercent: 0,
 });
 const line = (timeS: number, id?: number): string => `${encodeUsage(record(timeS, id))}\n`;
 
@@ -136,7 +144,7 @@ describe('writing the history of usage', () => {
       files()
         .map((name) => name.slice(0, 14))
         .slice(0, 2),
-    ).toEqual([...['2026-11-22.001', '2026-11-22.002']]);
+    ).toEqual(['2026-11-22.001', '2026-11-22.002']);
     expect((await read()).found).toHaveLength(count);
   });
 
@@ -218,7 +226,8 @@ describe('after a crash', () => {
     store.append(line(NOON_S + 300), NOON_S + 300, Infinity);
     await store.close();
     expect(files().filter((name) => !name.startsWith('.'))).toEqual([
-      ...[`${FILE}.gz`, '2026-11-22.002.csv'],
+      `${FILE}.gz`,
+      '2026-11-22.002.csv',
     ]);
     expect((await read()).found).toEqual([record(NOON_S), record(NOON_S + 300)]);
   });

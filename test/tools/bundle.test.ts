@@ -74,8 +74,12 @@ describe('the parts list', () => {
     expect(refs).toContain('pkg:npm/%40dabh/diagnostics@2.0.9');
     const zod = bundle.packages.find(({ name }) => name === 'zod');
     expect(list.components).toContainEqual({
-      ...{ type: 'library', 'bom-ref': `pkg:npm/zod@${zod?.version}`, name: 'zod' },
-      ...{ version: zod?.version, scope: 'required', purl: `pkg:npm/zod@${zod?.version}` },
+      type: 'library',
+      'bom-ref': `pkg:npm/zod@${zod?.version}`,
+      name: 'zod',
+      version: zod?.version,
+      scope: 'required',
+      purl: `pkg:npm/zod@${zod?.version}`,
       hashes: [{ alg: 'SHA-512', content: expect.stringMatching(/^[0-9a-f]{128}$/) }],
       licenses: [{ license: { id: 'MIT' } }],
       properties: [{ name: 'lxc-autoscale:bytesInFiles', value: `${zod?.bytes}` }],

@@ -49,7 +49,8 @@ describe('the manual page', () => {
     const path = fileOf('lxc-autoscale.1', page);
     const env = { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '80', MANROFFSEQ: '' };
     const { status, stdout, stderr } = spawnSync('man', ['--warnings', '-l', path], {
-      ...{ env, encoding: 'utf8' },
+      env,
+      encoding: 'utf8',
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout.replace(/\s+/g, ' ')).toContain('the JSON log, one object a line');
@@ -129,7 +130,8 @@ describe('the completion for zsh', () => {
     if (!has('zsh')) context.skip('there is no zsh on this machine');
     const path = fileOf('_lxc-autoscale', zshCompletion());
     expect(spawnSync('zsh', ['-n', path], { encoding: 'utf8' })).toMatchObject({
-      ...{ status: 0, stderr: '' },
+      status: 0,
+      stderr: '',
     });
   });
 });

@@ -19,9 +19,19 @@ beforeAll(async () => {
 });
 
 const ZONES = [
-  ...['UTC', 'Europe/Rome', 'Europe/London', 'America/New_York', 'America/Sao_Paulo'],
-  ...['Asia/Kathmandu', 'Australia/Lord_Howe', 'America/St_Johns', 'Pacific/Chatham'],
-  ...['Pacific/Apia', 'Africa/Casablanca', 'Antarctica/Troll', undefined],
+  'UTC',
+  'Europe/Rome',
+  'Europe/London',
+  'America/New_York',
+  'America/Sao_Paulo',
+  'Asia/Kathmandu',
+  'Australia/Lord_Howe',
+  'America/St_Johns',
+  'Pacific/Chatham',
+  'Pacific/Apia',
+  'Africa/Casablanca',
+  'Antarctica/Troll',
+  undefined,
 ];
 
 const field = (least: number, most: number) => {

@@ -48,27 +48,54 @@ const SHRUNK = 'memory 4096 -> 3072 MB, since it uses 512 of its 4096 MB (12.5 %
 const PLANS: readonly Plan[] = [
   { id: 100, name: 'gateway', cores: 2, mib: 1024, usedCores: 0.7, usedMib: 480, tier: 'edge' },
   {
-    ...{ id: 101, name: 'web-shop', cores: 4, mib: 4096, usedCores: 2.4, usedMib: 2310 },
-    ...{ tier: 'web', change: [`${GROWN} threshold of 80 %`, 'confirmed', 14] },
+    id: 101,
+    name: 'web-shop',
+    cores: 4,
+    mib: 4096,
+    usedCores: 2.4,
+    usedMib: 2310,
+    tier: 'web',
+    change: [`${GROWN} threshold of 80 %`, 'confirmed', 14],
   },
   {
-    ...{ id: 102, name: 'database', cores: 8, mib: 16_384, usedCores: 6.1, usedMib: 11_800 },
-    ...{ tier: 'db' },
+    id: 102,
+    name: 'database',
+    cores: 8,
+    mib: 16_384,
+    usedCores: 6.1,
+    usedMib: 11_800,
+    tier: 'db',
   },
   {
-    ...{ id: 103, name: 'batch', cores: 8, mib: 6144, usedCores: 7.8, usedMib: 3900 },
-    ...{ tier: 'jobs' },
+    id: 103,
+    name: 'batch',
+    cores: 8,
+    mib: 6144,
+    usedCores: 7.8,
+    usedMib: 3900,
+    tier: 'jobs',
   },
   {
-    ...{ id: 104, name: 'intranet', cores: 6, mib: 12_288, usedCores: 0.03, usedMib: 327 },
+    id: 104,
+    name: 'intranet',
+    cores: 6,
+    mib: 12_288,
+    usedCores: 0.03,
+    usedMib: 327,
     mode: 'observe',
   },
   {
-    ...{ id: 105, name: 'leaky-app', cores: 1, mib: 2048, usedCores: 0.3, usedMib: 1840 },
+    id: 105,
+    name: 'leaky-app',
+    cores: 1,
+    mib: 2048,
+    usedCores: 0.3,
+    usedMib: 1840,
     oomMinutesAgo: 46,
     change: [
       'memory 1536 -> 2048 MB, since it uses 1400 of its 1536 MB (91.1 %), above the upper',
-      ...(['failed', 44] as const),
+      'failed',
+      44,
     ],
   },
   { id: 106, name: 'build-runner', cores: 4, mib: 4096, usedCores: 1.6, usedMib: 1900, tier: 'ci' },
@@ -83,18 +110,31 @@ const PLANS: readonly Plan[] = [
   },
   { id: 108, name: 'wiki', cores: 4, mib: 4096, usedCores: 0.9, usedMib: 1380, lock: 'backup' },
   {
-    ...{ id: 109, name: 'monitoring', cores: 2, mib: 3072, usedCores: 0.9, usedMib: 1430 },
-    ...{
-      given: { cores: 4, mib: 8192 },
-      change: [`${SHRUNK} threshold of 20 %`, 'confirmed', 190],
-    },
+    id: 109,
+    name: 'monitoring',
+    cores: 2,
+    mib: 3072,
+    usedCores: 0.9,
+    usedMib: 1430,
+    given: { cores: 4, mib: 8192 },
+    change: [`${SHRUNK} threshold of 20 %`, 'confirmed', 190],
   },
   {
-    ...{ id: 110, name: 'nextcloud', cores: 2, mib: 4096, usedCores: 0.8, usedMib: 2100 },
+    id: 110,
+    name: 'nextcloud',
+    cores: 2,
+    mib: 4096,
+    usedCores: 0.8,
+    usedMib: 2100,
     held: 'it was rolled back by hand',
   },
   {
-    ...{ id: 111, name: 'git', cores: 2, mib: 2048, usedCores: 0.6, usedMib: 900 },
+    id: 111,
+    name: 'git',
+    cores: 2,
+    mib: 2048,
+    usedCores: 0.6,
+    usedMib: 900,
     held: 'it is paused by api:dashboard',
   },
   { id: 112, name: 'old-shop', cores: 2, mib: 2048, usedCores: 0, usedMib: 0, isStopped: true },
@@ -102,7 +142,10 @@ const PLANS: readonly Plan[] = [
 
 function observed(one: Plan): ContainerObservation {
   const config = guest(one.id, {
-    ...{ name: one.name, cores: one.cores, memoryMib: mib(one.mib), lock: one.lock },
+    name: one.name,
+    cores: one.cores,
+    memoryMib: mib(one.mib),
+    lock: one.lock,
   });
   if (one.isStopped)
     return { vmid: vmid(one.id), config: present(config), state: { kind: 'stopped' } };
@@ -162,8 +205,14 @@ export function fixture(plans: readonly Plan[] = PLANS, own: Partial<ReportInput
   const input = reportInput(
     containers,
     {
-      ...{ cycle: 412, wallMs: milliseconds(nowMs - 12_000), localTime, manage, holds, state },
-      ...{ host: seen, available: budgetOf(6, 12_288) },
+      cycle: 412,
+      wallMs: milliseconds(nowMs - 12_000),
+      localTime,
+      manage,
+      holds,
+      state,
+      host: seen,
+      available: budgetOf(6, 12_288),
       ...own,
     },
     { manage, holds, state, host: seen },
@@ -177,7 +226,10 @@ export function fixture(plans: readonly Plan[] = PLANS, own: Partial<ReportInput
 /** Guests by the hundred, most of them calm. */
 export const manyGuests = (count: number, round = 0): readonly Plan[] =>
   Array.from({ length: count }, (_, place) => ({
-    ...{ id: 100 + place, name: `guest-${place}-of-many`, cores: 4, mib: 4096 },
+    id: 100 + place,
+    name: `guest-${place}-of-many`,
+    cores: 4,
+    mib: 4096,
     usedCores: 1 + ((place * 7 + round) % 20) / 10,
     usedMib: 1200 + ((place * 13 + round * 11) % 1500),
   }));
@@ -187,8 +239,15 @@ export const HOSTILE = '<img src=x onerror="document.title=`hacked`"><script>hac
 
 export const hostileGuests: readonly Plan[] = [
   {
-    ...{ id: 100, name: HOSTILE, cores: 2, mib: 1024, usedCores: 0.9, usedMib: 500 },
-    ...{ tier: HOSTILE, held: HOSTILE, change: [HOSTILE, 'confirmed', 3] },
+    id: 100,
+    name: HOSTILE,
+    cores: 2,
+    mib: 1024,
+    usedCores: 0.9,
+    usedMib: 500,
+    tier: HOSTILE,
+    held: HOSTILE,
+    change: [HOSTILE, 'confirmed', 3],
   },
 ];
 
@@ -205,16 +264,34 @@ export const HEALTH: HealthReport = {
 };
 
 export const GROUP: GroupReport = {
-  ...{ label: 'shop', source: 101, wanted: 3, inService: 2, min: 1, max: 5, scaleIn: 'stop' },
+  label: 'shop',
+  source: 101,
+  wanted: 3,
+  inService: 2,
+  min: 1,
+  max: 5,
+  scaleIn: 'stop',
   standing: 'one more member is on its way, since the CPU was 84 % busy for 60 s',
   members: [
     {
-      ...{ vmid: 101, name: 'web-shop', role: 'serving', ours: false, address: '10.0.0.11' },
-      ...{ cpuPercent: 84, memoryPercent: 56, says: '' },
+      vmid: 101,
+      name: 'web-shop',
+      role: 'serving',
+      ours: false,
+      address: '10.0.0.11',
+      cpuPercent: 84,
+      memoryPercent: 56,
+      says: '',
     },
     {
-      ...{ vmid: 9001, name: 'shop-1', role: 'serving', ours: true, address: '10.0.0.21' },
-      ...{ cpuPercent: 83, memoryPercent: 49, says: 'the CPU was busy' },
+      vmid: 9001,
+      name: 'shop-1',
+      role: 'serving',
+      ours: true,
+      address: '10.0.0.21',
+      cpuPercent: 83,
+      memoryPercent: 49,
+      says: 'the CPU was busy',
     },
   ],
   underWay: ['clone 101 to 9002'],
@@ -266,9 +343,18 @@ export function line(own: LineOptions = {}): object {
   const at = new Date(Date.now() - hoursAgo * 3_600_000);
   const isoTime = at.toISOString();
   return {
-    ...{ timestamp: isoTime.slice(0, 19).replace('T', ' '), proxmox_host: 'pve1', time: isoTime },
-    ...{ container_id: String(id), action: 'Increase Cores', change: '2', event, name },
-    ...{ resource: 'cores', direction: 'up', before: 2, after: 4 },
+    timestamp: isoTime.slice(0, 19).replace('T', ' '),
+    proxmox_host: 'pve1',
+    time: isoTime,
+    container_id: String(id),
+    action: 'Increase Cores',
+    change: '2',
+    event,
+    name,
+    resource: 'cores',
+    direction: 'up',
+    before: 2,
+    after: 4,
     status: STATUS[event] ?? event,
     reason: own.reason ?? 'it uses 1.92 of its 2 cores (96 %), above the upper threshold of 80 %',
     backup: `/var/lib/lxc_autoscale/backups/${id}/20261121T220445.123Z-0a1b2c3d.conf`,
@@ -286,12 +372,18 @@ export const LINES: readonly object[] = [
 export const ADVICE = {
   containers: [
     {
-      ...{ container: '101', hours: 240, sure: 'high', tier: 'TIER_4_cores_4096_mb' },
+      container: '101',
+      hours: 240,
+      sure: 'high',
+      tier: 'TIER_4_cores_4096_mb',
       cores: { recommended: 3, peak: 2.4, had: 4, saves: 1, at_limit: 0 },
       memory_mb: { recommended: 2560, peak: 2310, had: 4096, saves: 1536, at_limit: 0 },
     },
     {
-      ...{ container: '103', hours: 30, sure: 'fair', tier: 'TIER_8_cores_8192_mb' },
+      container: '103',
+      hours: 30,
+      sure: 'fair',
+      tier: 'TIER_8_cores_8192_mb',
       cores: { recommended: 8, peak: 7.9, had: 8, saves: 0, at_limit: 0.12 },
       memory_mb: null,
     },

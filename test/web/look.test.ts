@@ -12,7 +12,13 @@ const on = stage();
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const VIEWS = [
-  ...['#/guests', '#/guests/101', '#/guests/104', '#/groups', '#/advice', '#/history', '#/health'],
+  '#/guests',
+  '#/guests/101',
+  '#/guests/104',
+  '#/groups',
+  '#/advice',
+  '#/history',
+  '#/health',
   '#/mode',
 ];
 

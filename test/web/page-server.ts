@@ -57,12 +57,15 @@ export interface Asked {
 }
 
 export const SESSION = {
-  ...{ name: 'dashboard', role: 'scale', csrf: 'c5rf' },
+  name: 'dashboard',
+  role: 'scale',
+  csrf: 'c5rf',
   expiresAt: new Date(Date.now() + 43_200_000).toISOString(),
 };
 
 export const refusal = (status: number, code: string, detail: string): Reply => ({
-  ...{ status, body: { type: 'about:blank', title: 'No', status, code, detail } },
+  status,
+  body: { type: 'about:blank', title: 'No', status, code, detail },
 });
 
 export function usualAnswers(): Answers {
@@ -161,7 +164,9 @@ export class PageServer {
     const csrf = request.headers['x-csrf-token'];
     const answer = this.answers[key] ?? (() => refusal(404, 'no-such-route', `No ${key}.`));
     const reply = answer({
-      ...{ path: below, query: searchParams, body },
+      path: below,
+      query: searchParams,
+      body,
       csrf: typeof csrf === 'string' ? csrf : undefined,
     });
     send(response, reply);

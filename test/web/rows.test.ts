@@ -104,7 +104,9 @@ describe('amounts', () => {
 
   it('have a sign as wide as a digit', () => {
     expect([signed(-2, twoDigits), signed(3, twoDigits), signed(0, twoDigits)]).toEqual([
-      ...['−2', '+3', '0'],
+      '−2',
+      '+3',
+      '0',
     ]);
   });
 
@@ -125,20 +127,33 @@ describe('amounts', () => {
 describe('a line of the log', () => {
   it('is a change with its copy', () => {
     expect(journalLine(line())).toMatchObject({
-      ...{ vmid: 101, name: 'web-shop', what: 'cores', from: '2', to: '4', isUp: true },
-      ...{ event: 'change', status: 'confirmed', backup: '20261121T220445.123Z-0a1b2c3d' },
+      vmid: 101,
+      name: 'web-shop',
+      what: 'cores',
+      from: '2',
+      to: '4',
+      isUp: true,
+      event: 'change',
+      status: 'confirmed',
+      backup: '20261121T220445.123Z-0a1b2c3d',
     });
   });
 
   it('of an old release, of a group, and without values', () => {
     const old = { timestamp: '2025-01-01 00:00:00', container_id: '7' };
     expect(journalLine({ ...old, action: 'Decrease Memory', change: '512MB' })).toMatchObject({
-      ...{ what: 'memory', from: '', to: '512MB', event: 'change', atS: undefined },
+      what: 'memory',
+      from: '',
+      to: '512MB',
+      event: 'change',
+      atS: undefined,
     });
     const group = { ...old, container_id: 'shop', action: 'Scale Out', change: '+1' };
     expect(journalLine(group)).toMatchObject({ vmid: undefined, subject: 'shop', what: 'members' });
     expect(journalLine({ ...old, resource: 'cores', before: null, after: 2 })).toMatchObject({
-      ...{ from: 'none', to: '2', isUp: undefined },
+      from: 'none',
+      to: '2',
+      isUp: undefined,
     });
   });
 

@@ -53,9 +53,9 @@ describe('the guests', () => {
 
   inBrowser('say OBSERVE where nothing is changed', async () => {
     const observed = fixture(
-      [
-        ...[{ id: 104, name: 'intranet', cores: 6, mib: 12_288, usedCores: 0.03, usedMib: 327 }],
-      ].map((one) => ({ ...one, mode: 'observe' as const })),
+      [{ id: 104, name: 'intranet', cores: 6, mib: 12_288, usedCores: 0.03, usedMib: 327 }].map(
+        (one) => ({ ...one, mode: 'observe' as const }),
+      ),
     );
     on.answering({ 'GET status': () => ({ body: observed.status }) });
     const page = await on.open();

@@ -118,7 +118,10 @@ function describe(
   if (license === undefined) throw new Error(`${name} names no licence`);
   const locked = packages[directory.slice(directory.indexOf('node_modules/'))]?.integrity;
   return {
-    ...{ name, version, licence: license, licenceText: licenceTextIn(place) },
+    name,
+    version,
+    licence: license,
+    licenceText: licenceTextIn(place),
     sha512: /^sha512-(.*)$/.exec(locked ?? '')?.[1],
     imports: [],
   };

@@ -50,10 +50,15 @@ export function sbom({ packages, imports, files }: Bundle, own: OwnPackage): obj
       component: {
         type: 'application',
         'bom-ref': self,
-        ...{ name, version, description },
+        name,
+        version,
+        description,
         licenses: licences(license),
         components: files.map(({ name: file, sha256 }) => ({
-          ...{ type: 'file', 'bom-ref': file, name: file, version },
+          type: 'file',
+          'bom-ref': file,
+          name: file,
+          version,
           hashes: [{ alg: 'SHA-256', content: sha256 }],
         })),
       },

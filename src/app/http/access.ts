@@ -121,7 +121,7 @@ export class Access {
     const cookie = randomText();
     const nowMs = this.#nowMs();
     const endMs = milliseconds(nowMs + SESSION_MS);
-    const session = { ...{ name, role, csrf: randomText() }, endMs, usedMs: nowMs };
+    const session = { name, role, csrf: randomText(), endMs, usedMs: nowMs };
     forgetOldest(this.#sessions, MOST_SESSIONS - 1);
     this.#sessions.set(keyOf(cookie), session);
     return { cookie, session };

@@ -70,7 +70,10 @@ function answerOf(
     default: {
       const steps = changes.map((one) => `${one.unit ?? one.resource} ${describe(one)}`).join('. ');
       return {
-        ...{ outcome: kind, vmid, changes: changes.map(changeRow), says: `${who}: ${steps}.` },
+        outcome: kind,
+        vmid,
+        changes: changes.map(changeRow),
+        says: `${who}: ${steps}.`,
         ...(backup !== undefined && { backup }),
         ...(note !== undefined && { note: why }),
       };
@@ -79,7 +82,10 @@ function answerOf(
 }
 
 const changeRow = ({ resource, unit, measured, after }: AskedOutcome['changes'][number]) => ({
-  ...{ resource, ...(unit !== undefined && { unit }), before: measured.before, after },
+  resource,
+  ...(unit !== undefined && { unit }),
+  before: measured.before,
+  after,
 });
 
 const guestChange = <Body>(
@@ -92,7 +98,10 @@ const guestChange = <Body>(
     method: 'POST',
     path: `/api/v1/guests/{id}/${what}`,
     role: 'scale',
-    ...{ summary, query: changeQuery, body, answer: changeAnswer },
+    summary,
+    query: changeQuery,
+    body,
+    answer: changeAnswer,
     run: (asked) => change(asked, vmidOf(asked.params), wantedOf(asked.body as Body)),
   });
 
@@ -242,7 +251,9 @@ const programRoutes: readonly Route[] = [
     run: ({ service, body }) => {
       const read = service.validate(body.text);
       const found = (read.ok ? read.notes : read.problems).map(({ line, key, message }) => ({
-        ...{ line: line ?? null, key: key ?? null, message },
+        line: line ?? null,
+        key: key ?? null,
+        message,
       }));
       const [problems, notes] = read.ok ? [[], found] : [found, []];
       return { ok: read.ok, problems, notes };

@@ -28,7 +28,8 @@ const page = (path: string): Route =>
   });
 
 export const figureRoutes: readonly Route[] = [
-  ...[page('/'), page('/index.html')],
+  page('/'),
+  page('/index.html'),
   figures('/metrics', 'Metrics for Prometheus'),
   figures('/healthz', 'Whether the daemon runs'),
   figures('/readyz', 'Whether the daemon does its work'),

@@ -108,7 +108,9 @@ const LEFT_TO_OTHERS: readonly (readonly [Route['method'], string, string])[] = 
 
 const leftOut = LEFT_TO_OTHERS.map(([method, path, instead]) =>
   route({
-    ...{ method, path, role: 'scale' },
+    method,
+    path,
+    role: 'scale',
     summary: `Not here: use ${instead}`,
     run: () => {
       throw new HttpProblem('not-here', `This program scales CPU and memory; use ${instead}`);

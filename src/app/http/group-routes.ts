@@ -31,7 +31,10 @@ const groupChange = (what: string, direction: GroupWish['direction'], summary: s
     method: 'POST',
     path: `/api/v1/groups/{name}/${what}`,
     role: 'scale',
-    ...{ summary, query: changeQuery, body: z.strictObject({}), answer: groupAnswer },
+    summary,
+    query: changeQuery,
+    body: z.strictObject({}),
+    answer: groupAnswer,
     run: (asked) => scale(asked, direction),
   });
 

@@ -39,8 +39,11 @@ const PROBLEM: JsonSchema = {
   type: 'object',
   required: ['type', 'title', 'status', 'code', 'detail'],
   properties: {
-    ...{ type: { const: 'about:blank' }, title: { type: 'string' }, status: { type: 'integer' } },
-    ...{ code: { enum: PROBLEM_CODES }, detail: { type: 'string' } },
+    type: { const: 'about:blank' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { enum: PROBLEM_CODES },
+    detail: { type: 'string' },
   },
 };
 
@@ -75,7 +78,10 @@ const operationId = (method: string, path: string): string => {
 
 const pathParameters = (path: string): readonly object[] =>
   [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-    ...{ name, in: 'path', required: true, schema: { type: 'string' } },
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
   }));
 
 function queryParameters(query: z.ZodMiniType | undefined): readonly object[] {
@@ -85,7 +91,10 @@ function queryParameters(query: z.ZodMiniType | undefined): readonly object[] {
     readonly required?: readonly string[];
   };
   return Object.entries(properties).map(([name, schema]) => ({
-    ...{ name, in: 'query', required: required.includes(name), schema },
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema,
   }));
 }
 
@@ -96,8 +105,11 @@ const bodyOf = (body: z.ZodMiniType): object => ({
 
 /** What is neither JSON nor described by a schema, by its address. */
 const OTHER_FORMS: Readonly<Record<string, string>> = {
-  ...{ '/': 'text/html', '/index.html': 'text/html', '/metrics': 'text/plain' },
-  ...{ '/healthz': 'text/plain', '/readyz': 'text/plain' },
+  '/': 'text/html',
+  '/index.html': 'text/html',
+  '/metrics': 'text/plain',
+  '/healthz': 'text/plain',
+  '/readyz': 'text/plain',
   '/api/v1/events': 'text/event-stream',
 };
 

@@ -86,7 +86,9 @@ const guestRoutes: readonly Route[] = [
 ];
 
 const nodeRow = ({ open, view, settings, state }: ReturnType<typeof loopOf>, place: number) => ({
-  ...{ node: open.name, home: place === 0, cycle: view?.cycle ?? null },
+  node: open.name,
+  home: place === 0,
+  cycle: view?.cycle ?? null,
   guests: view?.observed.containers.length ?? null,
   paused: state.pause?.why ?? null,
   dryRun: settings.dryRun,
@@ -105,9 +107,15 @@ function backupRows({ service, params, query }: Asked<z.infer<typeof ofNode>>): 
     const { id, takenAtMs, config: then, madeFor } = backup;
     const values = then.ok ? then.value : undefined;
     return {
-      ...{ vmid, id, time: localTime(takenAtMs), takenAt: new Date(takenAtMs).toISOString() },
-      ...{ cores: values?.cores ?? null, cpuLimit: values?.cpuLimit ?? null },
-      ...{ memoryMib: values?.memoryMib ?? null, usable: then.ok, sameGuest: own.has(backup) },
+      vmid,
+      id,
+      time: localTime(takenAtMs),
+      takenAt: new Date(takenAtMs).toISOString(),
+      cores: values?.cores ?? null,
+      cpuLimit: values?.cpuLimit ?? null,
+      memoryMib: values?.memoryMib ?? null,
+      usable: then.ok,
+      sameGuest: own.has(backup),
       madeFor: madeFor.ok ? plainText(madeFor.value.reason) : null,
     };
   });
@@ -158,7 +166,8 @@ const programRoutes: readonly Route[] = [
     role: 'read',
     summary: 'What all guests have used, in few points',
     query: z.strictObject({
-      ...{ node: z.optional(z.string()), hours: numberInText(1, 336, 24) },
+      node: z.optional(z.string()),
+      hours: numberInText(1, 336, 24),
       points: numberInText(1, 500, 48),
     }),
     run: ({ service, query: { node, hours, points }, request: { signal: gone } }) => {

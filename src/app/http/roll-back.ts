@@ -48,8 +48,9 @@ export async function rollBack(
     const { cpus } = loop.world.host.observe();
     const world = query.dry_run ? withoutHands(loop.open.world) : loop.open.world;
     const context = {
-      ...{ hostCpus: cpus.ok ? cpus.value : undefined, stop },
-      ...{ hostPolicy: loop.settings.hostPolicy },
+      hostCpus: cpus.ok ? cpus.value : undefined,
+      stop,
+      hostPolicy: loop.settings.hostPolicy,
       localTime: createTimestamp(loop.config.timezone),
     };
     const result = await restore(world, goal, context);
@@ -139,7 +140,10 @@ function answerOf(result: RestoreResult, vmid: Vmid, says: string): ChangeAnswer
     throw new HttpProblem(kind === 'failed' ? 'failed' : 'refused', says);
   }
   return {
-    ...{ outcome: kind, vmid, changes: rowsOf(before, target), says },
+    outcome: kind,
+    vmid,
+    changes: rowsOf(before, target),
+    says,
     ...(backup !== undefined && { backup }),
     ...(note !== undefined && { note }),
   };

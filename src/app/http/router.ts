@@ -47,7 +47,10 @@ export function createRouter(
       const { raw } = context.req;
       const who = callerOf(one, raw, context.env, access);
       const asked: Asked = {
-        ...{ service, ...who, request: raw, ...context.env },
+        service,
+        ...who,
+        request: raw,
+        ...context.env,
         params: context.req.param(),
         query: parsed(one.query, queryOf(raw), 'query'),
         body: await bodyOf(one, raw),

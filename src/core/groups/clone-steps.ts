@@ -199,15 +199,26 @@ function reserve(
   if (!taken) return;
   memoryOf(state, vmid).reason = reason;
   state.reservation = {
-    ...{ vmid, address, nonce, reason, startedMs: now.ms, boot: now.boot },
+    vmid,
+    address,
+    nonce,
+    reason,
+    startedMs: now.ms,
+    boot: now.boot,
     begun: false,
     pid: undefined,
     ended: undefined,
     orphanedMs: undefined,
   };
   input.ledger.members.set(vmid, {
-    ...{ vmid, node: source.node, nonce, address, madeS: now.wallS },
-    ...{ state: 'cloning', served: false, identity: undefined },
+    vmid,
+    node: source.node,
+    nonce,
+    address,
+    madeS: now.wallS,
+    state: 'cloning',
+    served: false,
+    identity: undefined,
   });
 }
 

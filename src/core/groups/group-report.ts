@@ -79,7 +79,8 @@ function memberReport({ guest, role, ours, life, memory, entry }: Member): Membe
   return {
     vmid: guest.vmid,
     name: guest.hostname,
-    ...{ role, ours },
+    role,
+    ours,
     address: configured ?? entry?.address ?? null,
     cpuPercent: load.ok ? percent(load.value.cpu) : null,
     memoryPercent: load.ok ? percent(load.value.memory) : null,

@@ -45,7 +45,9 @@ export function configured(
 }
 
 const KEYS: Readonly<Record<Lever, (typeof LIMITS)[number]>> = {
-  ...{ cores: 'cores', cpuLimit: 'cpulimit', memoryMib: 'memory' },
+  cores: 'cores',
+  cpuLimit: 'cpulimit',
+  memoryMib: 'memory',
 };
 
 /** The keys of those limits, of what this program scales, that a member was to get and lacks. */

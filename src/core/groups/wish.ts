@@ -44,7 +44,12 @@ export function weighWish(
 
 /** What hinders a step of that way; all else that is noted has nothing to do with the wish. */
 const HINDRANCES: ReadonlySet<string> = new Set([
-  ...['room', 'source', 'address', 'id', 'maximum', 'in'],
+  'room',
+  'source',
+  'address',
+  'id',
+  'maximum',
+  'in',
 ]);
 
 /** How many are wanted, and were just before. */

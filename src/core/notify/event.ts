@@ -5,8 +5,14 @@ export const SEVERITIES = ['info', 'warning', 'error'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 export const EVENT_KINDS = [
-  ...['changed', 'failed', 'starving', 'emergency'],
-  ...['group', 'daemon', 'configuration', 'report'],
+  'changed',
+  'failed',
+  'starving',
+  'emergency',
+  'group',
+  'daemon',
+  'configuration',
+  'report',
 ] as const;
 export type EventKind =
   | 'changed'

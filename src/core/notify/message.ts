@@ -107,9 +107,7 @@ const LABELS: Readonly<Record<EventKind, string>> = {
 };
 
 /** What there is only one of is not counted out. */
-const UNCOUNTED: ReadonlySet<EventKind> = new Set([
-  ...(['emergency', 'configuration', 'report'] as const),
-]);
+const UNCOUNTED: ReadonlySet<EventKind> = new Set(['emergency', 'configuration', 'report']);
 
 /** A start and an end are of one kind: the lines tell which. */
 function daemonWords(lines: Message['lines']): string {

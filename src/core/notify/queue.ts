@@ -44,7 +44,11 @@ export interface Sent {
 }
 
 export const EMPTY_QUEUE: Queue = {
-  ...{ waiting: [], sent: [], failures: 0, retryAtMs: milliseconds(0), nextId: 1 },
+  waiting: [],
+  sent: [],
+  failures: 0,
+  retryAtMs: milliseconds(0),
+  nextId: 1,
 };
 
 const HOUR_MS = 3_600_000;

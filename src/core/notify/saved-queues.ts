@@ -31,7 +31,10 @@ export function fromSavedQueues(saved: unknown): ReadonlyMap<string, Queue> | un
     if (!isObject(one)) continue;
     const waiting = listOf(one['waiting'], MAX_WAITING + 1, toMessage).map(
       (message, index): Waiting => ({
-        ...{ id: index + 1, message, notBeforeMs: milliseconds(0), refusals: 0 },
+        id: index + 1,
+        message,
+        notBeforeMs: milliseconds(0),
+        refusals: 0,
       }),
     );
     const sent = listOf(one['sent'], MAX_SENT, toSent);

@@ -41,7 +41,10 @@ function toNode(saved: unknown): NodeWeek | undefined {
   if (!isAmount(seenMs) || !isAmount(failed)) return undefined;
   if (ofCores === undefined || ofMemory === undefined || moved === undefined) return undefined;
   const week: NodeWeek = {
-    ...{ ...newNodeWeek(), seenMs, failed, members: moved },
+    ...newNodeWeek(),
+    seenMs,
+    failed,
+    members: moved,
     changes: { cores: ofCores, memory: ofMemory },
   };
   for (const [key, ms] of Object.entries(atMaximumMs as Fields)) {

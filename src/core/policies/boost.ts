@@ -44,7 +44,10 @@ export function boosted(judged: Verdict, saturation: Saturation, policy: BoostPo
   const after = times(policy.factor);
   const fallback = times(policy.fallbackFactor);
   return {
-    ...{ verdict: 'grow', after, rule: 'saturated', measured },
+    verdict: 'grow',
+    after,
+    rule: 'saturated',
+    measured,
     limits: after < whole ? ['maximum'] : [],
     ...(fallback < after && { fallback }),
     boostMs: policy.durationMs,

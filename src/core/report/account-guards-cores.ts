@@ -45,7 +45,8 @@ function inForceGuard(
   const says = isOwn ? 'none' : (configured ?? 'unknown');
   const words = `${says} configured, ${live ?? 'unknown'} in its cpuset`;
   return guard('not active yet', differs || pending !== undefined, `${words}${since}`, {
-    ...{ configured: configured ?? null, live: live ?? null },
+    configured: configured ?? null,
+    live: live ?? null,
   });
 }
 

@@ -84,7 +84,8 @@ function proofGuard(
   const next = leftMs > 0 ? `next try in ${secondsOf(leftMs)} s` : 'it may be tried again';
   const tries = retry.count === 1 ? 'one try has failed' : `${retry.count} tries have failed`;
   return guard('test shrink', leftMs > 0, `${tries}; ${next}`, {
-    ...{ attempts: retry.count, leftSeconds: Math.max(0, secondsOf(leftMs)) },
+    attempts: retry.count,
+    leftSeconds: Math.max(0, secondsOf(leftMs)),
   });
 }
 

@@ -53,7 +53,8 @@ function failureGuard({ state, nowMs }: ReportInput, vmid: GuestConfig['vmid']):
   const count = failure.count === 1 ? 'once' : `${failure.count} times in a row`;
   const next = leftMs > 0 ? `next try in ${secondsOf(leftMs)} s` : 'it may be tried again';
   return guard('failed lately', leftMs > 0, `${count}; ${next}`, {
-    ...{ failures: failure.count, leftSeconds: Math.max(0, secondsOf(leftMs)) },
+    failures: failure.count,
+    leftSeconds: Math.max(0, secondsOf(leftMs)),
   });
 }
 
@@ -87,7 +88,8 @@ function periodGuards(
   const have = guests.get(vmid)?.life.seen[resource].length ?? 0;
   const one = (toward: string, want: number): Guard =>
     guard(`observations for ${toward}`, have < want, `${Math.min(have, want)} of ${want}`, {
-      ...{ have, want },
+      have,
+      want,
     });
   return [one('growth', timing.periodsUp), one('shrinking', timing.periodsDown)];
 }
@@ -106,7 +108,8 @@ function cooldownGuards(
     const words = cooldownMs === 0 ? 'none' : `${ofSeconds} s, ${over}`;
     const says = leftMs > 0 ? `${secondsOf(leftMs)} s left of ${ofSeconds} s` : words;
     return guard(`cooldown for ${toward}`, leftMs > 0, says, {
-      ...{ leftSeconds: Math.max(0, secondsOf(leftMs)), ofSeconds },
+      leftSeconds: Math.max(0, secondsOf(leftMs)),
+      ofSeconds,
     });
   };
   const up = one('growth', timing.cooldownUpMs);

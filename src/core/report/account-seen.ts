@@ -57,12 +57,15 @@ function cpuFacts({ cpu, cpusetCpus, effectiveCpus }: ContainerUsage): readonly 
   const fewer = effectiveCpus !== undefined && effectiveCpus !== cpusetCpus;
   const says = fewer ? `${inForce}, of which it can use ${effectiveCpus}` : inForce;
   const cpuset = fact('active CPUs', says, {
-    ...{ cpus: cpusetCpus ?? null, usableCpus: effectiveCpus ?? null },
+    cpus: cpusetCpus ?? null,
+    usableCpus: effectiveCpus ?? null,
   });
   if (!cpu.ok) return [unknown('CPU', cpu), cpuset];
   const { used, allowed, overMs, demand, throttled, pressure } = cpu.value;
   const numbers: Numbers = {
-    ...{ usedCores: short(used), allowedCores: short(allowed), percent: percentOf(used / allowed) },
+    usedCores: short(used),
+    allowedCores: short(allowed),
+    percent: percentOf(used / allowed),
     overSeconds: secondsOf(overMs),
   };
   const over = `over ${secondsOf(overMs)} s`;
@@ -92,12 +95,15 @@ function memoryFacts({ memory }: ContainerUsage): readonly Fact[] {
   const slab = `${Math.round(slabMib)} MB slab that can be reclaimed`;
   return [
     fact('memory', `${Math.round(workingSetMib)} MB in use ${limit}${share}`, {
-      ...{ usedMib: short(workingSetMib), limitMib: limitMib ?? null },
+      usedMib: short(workingSetMib),
+      limitMib: limitMib ?? null,
     }),
     ...(seen.countsCache ? [COUNTED_BY_PVESTATD] : []),
     fact('memory.current', `${Math.round(currentMib)} MB in all, ${files} (${active}), ${slab}`, {
-      ...{ currentMib: short(currentMib), cacheMib: short(cacheMib) },
-      ...{ activeFileMib: short(activeFileMib), slabMib: short(slabMib) },
+      currentMib: short(currentMib),
+      cacheMib: short(cacheMib),
+      activeFileMib: short(activeFileMib),
+      slabMib: short(slabMib),
     }),
     fact('swap', `${short(swapMib)} MB`, { swapMib: short(swapMib) }),
     ...distressFacts(seen),
@@ -123,8 +129,10 @@ function distressFacts(seen: MemoryUsage): readonly Fact[] {
       lockedMib: short(lockedMib),
     }),
     fact('memory events', events, {
-      ...{ oomKills: newOomKills, limitHits: newLimitHits },
-      ...{ nestedKills: nested, killsByHost: byHost },
+      oomKills: newOomKills,
+      limitHits: newLimitHits,
+      nestedKills: nested,
+      killsByHost: byHost,
     }),
     fact('refaults', `${short(refaultMibPerS)} MB a second`, {
       refaultMibPerS: short(refaultMibPerS),
@@ -151,8 +159,8 @@ function hostFacts({ host, state }: ReportInput): readonly Fact[] {
   const free = host.memory.ok ? freeWords(host.memory.value) : plainText(host.memory.detail);
   return [
     fact('host', `${cpus}, ${load}; ${free}`, {
-      ...{ cpus: host.cpus.ok ? host.cpus.value : null },
-      ...{ busyPercent: busy === undefined ? null : percentOf(busy) },
+      cpus: host.cpus.ok ? host.cpus.value : null,
+      busyPercent: busy === undefined ? null : percentOf(busy),
       availableMib: host.memory.ok ? Math.round(host.memory.value.availableMib) : null,
     }),
   ];

@@ -70,7 +70,9 @@ function needFact(resource: Resource, measured: Measured, swapMib: number): Fact
   const room = `${Math.round(headroom)} MB of headroom`;
   const parts = `${Math.round(inUse)} MB in use at most, ${swapWords}, ${room}`;
   return fact('need', `${Math.round(need)} MB: ${parts}`, {
-    ...{ need: short(need), inUse: short(inUse), swap: short(swap) },
+    need: short(need),
+    inUse: short(inUse),
+    swap: short(swap),
     headroom: short(headroom),
   });
 }
@@ -84,6 +86,8 @@ function thresholdFact({ share, band, demand, used }: Measured): Fact {
       ? `between ${percent(lower)} and ${percent(upper)}`
       : `${side} ${percent(side === 'above' ? upper : lower)}`;
   return fact('thresholds', `${percent(share)} in use is ${words}${wants}`, {
-    ...{ percent: percentOf(share), lower: percentOf(lower), upper: percentOf(upper) },
+    percent: percentOf(share),
+    lower: percentOf(lower),
+    upper: percentOf(upper),
   });
 }

@@ -79,10 +79,14 @@ export function accountOf(input: ReportInput, vmid: Vmid): Account | undefined {
   const decided = input.verdicts.decisions.some((decision) => decision.vmid === vmid);
   const resources: readonly Resource[] = policy !== undefined && decided ? RESOURCES : [];
   return {
-    ...{ format: REPORT_FORMAT, from: input.from, vmid, name },
+    format: REPORT_FORMAT,
+    from: input.from,
+    vmid,
+    name,
     ...(container.config.ok && kindOf(container.config.value)),
     cycle: input.cycle,
-    ...{ time: input.localTime(input.wallMs), at: new Date(input.wallMs).toISOString() },
+    time: input.localTime(input.wallMs),
+    at: new Date(input.wallMs).toISOString(),
     dryRun: input.dryRun,
     policy: policyFacts(container, input),
     seen: seenFacts(container, input),

@@ -40,12 +40,16 @@ export interface HealthReport {
 }
 
 export const healthReport = (checks: readonly HealthRow[]): HealthReport => ({
-  ...{ format: HEALTH_FORMAT, healthy: checks.every(({ ok }) => ok), checks },
+  format: HEALTH_FORMAT,
+  healthy: checks.every(({ ok }) => ok),
+  checks,
 });
 
 /** @param problem what is wrong; undefined: nothing is */
 export const row = (name: CheckName, problem: string | undefined, fine: string): HealthRow => ({
-  ...{ name, ok: problem === undefined, says: problem ?? fine },
+  name,
+  ok: problem === undefined,
+  says: problem ?? fine,
 });
 
 /** A cycle that changes much takes so long, and one may be lost without anything being wrong. */

@@ -164,8 +164,11 @@ export interface ChangeRow {
 export function statusReport(input: ReportInput): StatusReport {
   const courseOf = coursesOf(input);
   return {
-    ...{ format: REPORT_FORMAT, from: input.from, cycle: input.cycle },
-    ...{ time: input.localTime(input.wallMs), at: new Date(input.wallMs).toISOString() },
+    format: REPORT_FORMAT,
+    from: input.from,
+    cycle: input.cycle,
+    time: input.localTime(input.wallMs),
+    at: new Date(input.wallMs).toISOString(),
     dryRun: input.dryRun,
     observing: observingNow(input),
     host: hostRow(input),
@@ -207,7 +210,8 @@ function hostRow(input: ReportInput): HostRow {
   const busy = state.hostCpu?.busy;
   const overdue = overdueCores(state);
   return {
-    ...{ cpus: orNull(cpus), busyPercent: busy === undefined ? null : percentOf(busy) },
+    cpus: orNull(cpus),
+    busyPercent: busy === undefined ? null : percentOf(busy),
     load1: orNull(load1),
     memoryMib: memory.ok ? Math.round(memory.value.totalMib) : null,
     availableMib: memory.ok ? Math.round(memory.value.availableMib) : null,
@@ -255,8 +259,11 @@ function containerRow(
   const now = config.ok ? configNow(config.value, input) : undefined;
   const last = input.state.guests.get(vmid)?.lastChange;
   return {
-    ...{ vmid, name, ...(config.ok && kindOf(config.value)) },
-    ...{ ...managementOf(container, input), state: stateOf(state) },
+    vmid,
+    name,
+    ...(config.ok && kindOf(config.value)),
+    ...managementOf(container, input),
+    state: stateOf(state),
     cpu: cpuRow(container, usage),
     memory: memoryRow(container, usage, now, lackOf(container, input)),
     allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },
@@ -283,7 +290,11 @@ function managementOf({ config }: ContainerObservation, { manage }: ReportInput)
   const { policy, mode } = management;
   const { source, scaling, priority } = policy;
   return {
-    ...{ policy: plainText(source, LONGEST_NAME), why, mode, scaling, priority },
+    policy: plainText(source, LONGEST_NAME),
+    why,
+    mode,
+    scaling,
+    priority,
     unit: policy.cpu.unit,
   };
 }
@@ -293,7 +304,9 @@ function cpuRow(container: ContainerObservation, usage: ContainerUsage | undefin
   if (!usage.cpu.ok) return { missing: plainText(usage.cpu.detail) };
   const { used, allowed } = usage.cpu.value;
   const row: CpuRow = {
-    ...{ usedCores: short(used), allowedCores: short(allowed), percent: percentOf(used / allowed) },
+    usedCores: short(used),
+    allowedCores: short(allowed),
+    percent: percentOf(used / allowed),
   };
   return row;
 }
@@ -309,8 +322,10 @@ function memoryRow(
   const { workingSetMib, cacheMib, swapMib, limitMib } = usage.memory.value;
   const limit = now?.memoryMib ?? limitMib ?? Number.POSITIVE_INFINITY;
   const row: MemoryRow = {
-    ...{ usedMib: short(workingSetMib), percent: percentOf(workingSetMib / limit) },
-    ...{ cacheMib: short(cacheMib), swapMib: short(swapMib) },
+    usedMib: short(workingSetMib),
+    percent: percentOf(workingSetMib / limit),
+    cacheMib: short(cacheMib),
+    swapMib: short(swapMib),
     ...(lack !== undefined && { lack }),
   };
   return row;
@@ -346,7 +361,8 @@ function shortagesRow(
   const { limitHits, killedWallMs } = seen;
   const isKilled = killedWallMs !== undefined;
   return {
-    ...{ oomKills: oomKills(seen), limitHits: limitHits ?? null },
+    oomKills: oomKills(seen),
+    limitHits: limitHits ?? null,
     lastKillTime: isKilled ? localTime(killedWallMs) : null,
     lastKillAt: isKilled ? new Date(killedWallMs).toISOString() : null,
   };

@@ -67,8 +67,12 @@ export function observing({ planned, dryRun, managements }: Planned): Observing 
     changed.add(decision.vmid);
   }
   return {
-    ...{ scope, observed, containers: changed.size, measuring },
-    ...{ cores: short(sums.cores), memoryMib: Math.round(sums.memory) },
+    scope,
+    observed,
+    containers: changed.size,
+    measuring,
+    cores: short(sums.cores),
+    memoryMib: Math.round(sums.memory),
   };
 }
 

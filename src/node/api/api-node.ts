@@ -49,7 +49,9 @@ const MOST_READ_AGAIN = 6;
 
 /** No proof, no pressure, and of memory no more than a sum; the limits are set all the same. */
 const ABLE: Capabilities = {
-  ...{ proof: false, pressure: false, workingSet: false },
+  proof: false,
+  pressure: false,
+  workingSet: false,
   liveLimits: new Set(CONTROLLERS),
 };
 
@@ -57,7 +59,8 @@ const ABLE: Capabilities = {
 export function createApiNode(cluster: ClusterLook, name: string | undefined): ApiNode {
   const node = new RemoteNode(cluster, name);
   return {
-    ...{ eyes: node.eyes(), hands: node.hands() },
+    eyes: node.eyes(),
+    hands: node.hands(),
     lookAfter: (wishes) => node.lookAfter(wishes),
   };
 }
@@ -105,7 +108,9 @@ class RemoteNode {
       clock: this.#cluster.clock,
       observe: (stop) => this.#observe(stop),
       inspect: (vmid) => this.#inspect(vmid),
-      ...{ guests: this.#guests(), cgroups: this.#cgroups(), host: this.#hostView() },
+      guests: this.#guests(),
+      cgroups: this.#cgroups(),
+      host: this.#hostView(),
     };
   }
 
@@ -336,7 +341,9 @@ class RemoteNode {
           ? present({ busyTicks: times.busy, totalTicks: times.total })
           : unreadable('the node has not been looked at yet'),
       vmMemoryMib: this.#vmMemory(),
-      ...{ load1: NOT_TOLD, cpuPressure: NOT_TOLD, memoryPressure: NOT_TOLD },
+      load1: NOT_TOLD,
+      cpuPressure: NOT_TOLD,
+      memoryPressure: NOT_TOLD,
     };
   }
 
@@ -402,7 +409,8 @@ const NOT_TOLD = missing('absent', 'the API does not tell it in one look at the 
 const hostMemory = ({ memory, maxMemory }: SeenNode) => ({
   totalMib: bytesToMib(maxMemory),
   availableMib: mib(Math.max(0, bytesToMib(maxMemory) - bytesToMib(memory))),
-  ...{ arcReclaimableMib: mib(0), swapFreeMib: mib(0) },
+  arcReclaimableMib: mib(0),
+  swapFreeMib: mib(0),
 });
 
 function outcomeOf(failure: ApiFailure, limitMs: number): CommandOutcome {

@@ -53,7 +53,8 @@ export class ApiClient {
     this.#agents = agentsFor(trust);
     this.#base = `https://${host.includes(':') ? `[${host}]` : host}:${port}/api2/json`;
     this.#session = new Session({
-      ...{ credentials, monotonicMs: tools.monotonicMs },
+      credentials,
+      monotonicMs: tools.monotonicMs,
       logIn: (username, password) => this.#logIn(username, password),
     });
   }
@@ -140,7 +141,9 @@ export class ApiClient {
     const { readLimitMs, writeLimitMs, trust } = this.#settings;
     if (trust.kind === 'unusable') return apiFailure('certificate', trust.why);
     const sending: Sending = {
-      ...{ method, url: `${this.#base}${path}`, mostBytes: MOST_BYTES },
+      method,
+      url: `${this.#base}${path}`,
+      mostBytes: MOST_BYTES,
       agent: method === 'GET' ? this.#agents.forReads : this.#agents.forWrites,
       timeLimitMs: method === 'PUT' ? writeLimitMs : readLimitMs,
       headers:

@@ -29,7 +29,9 @@ export interface ApiFailure {
 export type ApiAnswer = { readonly ok: true; readonly data: unknown } | ApiFailure;
 
 export const apiFailure = (why: ApiFailureWhy, message: string): ApiFailure => ({
-  ...{ ok: false, why, message },
+  ok: false,
+  why,
+  message,
 });
 
 const LONGEST_MESSAGE = 500;

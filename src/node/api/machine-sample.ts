@@ -23,15 +23,19 @@ const NOT_TOLD = missing('absent', 'the API does not tell how long a virtual mac
  * @param targetMib of its balloon, where it is taken to stand
  */
 export const machineSample = (seen: SeenGuest, total: Total, targetMib: Mib): CgroupSample => ({
-  ...{ atMs: total.atMs, identity: total.life },
+  atMs: total.atMs,
+  identity: total.life,
   life:
     seen.cpu * seen.maxCpus >= LEAST_CORES
       ? present({ populated: true, frozen: false })
       : MAY_BE_PAUSED,
   cpu: present({
-    ...{ usageUs: total.usageUs, throttledUs: microseconds(0) },
-    ...{ cpusetCpus: seen.maxCpus, effectiveCpus: undefined },
+    usageUs: total.usageUs,
+    throttledUs: microseconds(0),
+    cpusetCpus: seen.maxCpus,
+    effectiveCpus: undefined,
   }),
   memory: present(countedMemory(seen.memory, mibToBytes(targetMib))),
-  ...{ cpuPressure: NOT_TOLD, memoryPressure: NOT_TOLD },
+  cpuPressure: NOT_TOLD,
+  memoryPressure: NOT_TOLD,
 });

@@ -88,9 +88,15 @@ function guestOf(row: Row, who: Pick<SeenGuest, 'vmid' | 'node' | 'kind'>): Read
     return missing('malformed', `guest ${vmid}: /cluster/resources lacks some of its figures`);
   }
   return present({
-    ...{ ...who, isRunning: status === 'running', uptimeS },
-    ...{ name: textOf(row['name']) ?? '', tags: tagsIn(textOf(row['tags']) ?? '') },
-    ...{ cpu: ratio(cpu), maxCpus, memory: bytes(memory), maxMemory: bytes(maxMemory) },
+    ...who,
+    isRunning: status === 'running',
+    uptimeS,
+    name: textOf(row['name']) ?? '',
+    tags: tagsIn(textOf(row['tags']) ?? ''),
+    cpu: ratio(cpu),
+    maxCpus,
+    memory: bytes(memory),
+    maxMemory: bytes(maxMemory),
     signature: JSON.stringify([node, ...SIGNED.map((key) => row[key] ?? null)]),
   });
 }

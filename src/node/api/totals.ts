@@ -90,9 +90,19 @@ const RUNS = present({ populated: true, frozen: false });
 
 /** One object for all guests of a cluster, of which there may be ten thousand. */
 const NOT_SEEN: MemoryCounters = {
-  ...{ currentBytes: bytes(0), limitBytes: undefined, anonBytes: bytes(0) },
-  ...{ swapBytes: bytes(0), shmemBytes: bytes(0), unevictableBytes: bytes(0) },
-  ...{ activeFileBytes: bytes(0), inactiveFileBytes: bytes(0) },
-  ...{ slabUnreclaimableBytes: bytes(0), slabReclaimableBytes: bytes(0), refaults: 0 },
-  ...{ limitHits: 0, oomKills: 0, ooms: undefined, own: undefined },
+  currentBytes: bytes(0),
+  limitBytes: undefined,
+  anonBytes: bytes(0),
+  swapBytes: bytes(0),
+  shmemBytes: bytes(0),
+  unevictableBytes: bytes(0),
+  activeFileBytes: bytes(0),
+  inactiveFileBytes: bytes(0),
+  slabUnreclaimableBytes: bytes(0),
+  slabReclaimableBytes: bytes(0),
+  refaults: 0,
+  limitHits: 0,
+  oomKills: 0,
+  ooms: undefined,
+  own: undefined,
 };

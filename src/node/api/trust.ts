@@ -39,7 +39,8 @@ export function agentsFor(trust: Trust): Agents {
   const forReads = make({ keepAlive: true, maxSockets: MOST_AT_ONCE, timeout: IDLE_MS });
   const forWrites = make({ keepAlive: false });
   return {
-    ...{ forReads, forWrites },
+    forReads,
+    forWrites,
     close() {
       forReads.destroy();
       forWrites.destroy();

@@ -90,8 +90,11 @@ function splitSections(content: Uint8Array): Sections {
   // A view, not a copy. Each line becomes a string of its own, so that none keeps the whole text.
   const buffer = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const sections: Sections = {
-    ...{ live: new Map(), nets: new Map(), pins: new Map() },
-    ...{ pendingKeys: new Set(), liveLines: 0 },
+    live: new Map(),
+    nets: new Map(),
+    pins: new Map(),
+    pendingKeys: new Set(),
+    liveLines: 0,
   };
   let section = '';
   for (let start = 0; start < buffer.length; ) {

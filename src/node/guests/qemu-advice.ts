@@ -84,7 +84,10 @@ function moduleOptions(machine: MachineSettings): Options {
   const cpu = machine.mostCpus === 1 ? [] : ['cpu'];
   return {
     args: [
-      ...['--hotplug', hotplugWith(machine, ...cpu, 'memory'), '--numa', '1'],
+      '--hotplug',
+      hotplugWith(machine, ...cpu, 'memory'),
+      '--numa',
+      '1',
       ...(wholeMib === memoryMib ? [] : ['--memory', String(wholeMib)]),
     ],
     gives: `its memory beyond ${wholeMib} MB, by modules`,

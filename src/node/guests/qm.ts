@@ -16,7 +16,8 @@ export type MachineChange =
 
 /** The arguments of `qm set`. */
 export const qmArguments = (vmid: Vmid, settings: ReadonlyMap<string, string>): string[] => [
-  ...['set', String(vmid)],
+  'set',
+  String(vmid),
   ...[...settings].flatMap(([key, value]) => [`--${key}`, value]),
 ];
 

@@ -177,7 +177,10 @@ function directoryOf(
   const [ino, mtimeS, uptimeS] = [numberOf(inode), numberOf(mtime), numberOf(uptime)];
   if (ino === undefined || mtimeS === undefined || uptimeS === undefined) return undefined;
   return {
-    ...{ kind: 'directory', path: path.toString('utf8'), ino, mtimeS },
+    kind: 'directory',
+    path: path.toString('utf8'),
+    ino,
+    mtimeS,
     seenAtMs: milliseconds(uptimeS * 1000),
     names: names && new Set(names.length === 0 ? [] : names.toString('utf8').split('\0')),
   };
@@ -192,7 +195,11 @@ function toldOf(
   const code = codeOf(error);
   if (wallS === undefined || (code === undefined && !error.equals(ZERO))) return undefined;
   return {
-    ...{ kind: 'told', path: path.toString('utf8'), how: how.toString('latin1'), code, bytes },
+    kind: 'told',
+    path: path.toString('utf8'),
+    how: how.toString('latin1'),
+    code,
+    bytes,
     wallMs: milliseconds(wallS * 1000),
   };
 }

@@ -20,10 +20,21 @@ export interface SshSettings {
  * program is started, and a connection that is dead is noticed.
  */
 const OPTIONS = [
-  ...['BatchMode=yes', 'StrictHostKeyChecking=yes', 'UpdateHostKeys=no', 'LogLevel=ERROR'],
-  ...['ControlMaster=no', 'ControlPath=none', 'ClearAllForwardings=yes', 'ForwardAgent=no'],
-  ...['PermitLocalCommand=no', 'RequestTTY=no', 'EscapeChar=none', 'Compression=no'],
-  ...['ConnectTimeout=10', 'ServerAliveInterval=5', 'ServerAliveCountMax=3'],
+  'BatchMode=yes',
+  'StrictHostKeyChecking=yes',
+  'UpdateHostKeys=no',
+  'LogLevel=ERROR',
+  'ControlMaster=no',
+  'ControlPath=none',
+  'ClearAllForwardings=yes',
+  'ForwardAgent=no',
+  'PermitLocalCommand=no',
+  'RequestTTY=no',
+  'EscapeChar=none',
+  'Compression=no',
+  'ConnectTimeout=10',
+  'ServerAliveInterval=5',
+  'ServerAliveCountMax=3',
   'VerifyHostKeyDNS=no',
 ];
 
@@ -56,7 +67,8 @@ function optionsOf({ identityFile, knownHosts }: SshSettings): readonly string[]
 
 /** No file counts but this one. A `KnownHostsCommand` of ssh_config(5) still does. */
 const onlyKnownIn = (path: string): readonly string[] => [
-  ...[`UserKnownHostsFile=${asValue(path)}`, 'GlobalKnownHostsFile=/dev/null'],
+  `UserKnownHostsFile=${asValue(path)}`,
+  'GlobalKnownHostsFile=/dev/null',
 ];
 
 /** A path as a value of ssh_config(5): there `%` begins what ssh fills in, and a space ends it. */

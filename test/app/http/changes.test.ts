@@ -30,7 +30,8 @@ describe('a change that is asked for', () => {
     expect({ status, json }).toMatchObject({
       status: 200,
       json: {
-        ...{ outcome: 'confirmed', vmid: 101 },
+        outcome: 'confirmed',
+        vmid: 101,
         changes: [{ resource: 'memory', before: 1024, after: 2048 }],
         says: expect.stringMatching(/^Container 101 .* since it was asked for by api:scale\.$/),
       },
@@ -219,7 +220,8 @@ describe('a change that is asked for a virtual machine', () => {
       changes: [{ resource: 'cores', before: 4, after: 3 }],
     });
     expect((await ask(served, 'memory', { memory: 1024 })).json).toMatchObject({
-      ...{ code: 'refused', detail: expect.stringContaining('it has no balloon') },
+      code: 'refused',
+      detail: expect.stringContaining('it has no balloon'),
     });
   });
 

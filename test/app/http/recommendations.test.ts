@@ -20,9 +20,17 @@ function record(root: string, wallMs: number, ids = [101, 102]): void {
   const lines = Array.from({ length: STEPS }, (_, step) =>
     ids.map((id) =>
       encodeUsage({
-        ...{ timeS: endS - (STEPS - step) * STEP_S, vmid: vmid(id), cpuCores: 0.3 },
-        ...{ memoryMib: 600, cpuDemand: 0.3, cpuPeak: 0.4, cpuAllowed: 4, memoryPeakMib: 610 },
-        ...{ memoryLimitMib: 4096, cpuWaitPercent: 0, memoryWaitPercent: 0 },
+        timeS: endS - (STEPS - step) * STEP_S,
+        vmid: vmid(id),
+        cpuCores: 0.3,
+        memoryMib: 600,
+        cpuDemand: 0.3,
+        cpuPeak: 0.4,
+        cpuAllowed: 4,
+        memoryPeakMib: 610,
+        memoryLimitMib: 4096,
+        cpuWaitPercent: 0,
+        memoryWaitPercent: 0,
       }),
     ),
   ).flat();
@@ -57,9 +65,16 @@ describe('recommendations', () => {
     ]);
     expect(json['diff']).toBe(
       [
-        ...['--- /etc/lxc.yaml', '+++ /etc/lxc.yaml', '@@ -1,0 +2,6 @@', '+'],
-        ...['+TIER_1_cores_2048_mb:', '+  lxc_containers: [101, 102]'],
-        ...['+  scaling_mode: adaptive', '+  max_cores: 2', '+  max_memory: 4096', ''],
+        '--- /etc/lxc.yaml',
+        '+++ /etc/lxc.yaml',
+        '@@ -1,0 +2,6 @@',
+        '+',
+        '+TIER_1_cores_2048_mb:',
+        '+  lxc_containers: [101, 102]',
+        '+  scaling_mode: adaptive',
+        '+  max_cores: 2',
+        '+  max_memory: 4096',
+        '',
       ].join('\n'),
     );
   });

@@ -16,7 +16,8 @@ const { paths } = JSON.parse(openApiText(version)) as {
 
 const operations = Object.entries(paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({
-    ...{ method: method.toUpperCase(), path: path.replace(/\{\w+\}/g, '101') },
+    method: method.toUpperCase(),
+    path: path.replace(/\{\w+\}/g, '101'),
     role: operation['x-role'],
   })),
 );
@@ -48,7 +49,7 @@ describe('who may ask for what', () => {
     const roles = operations.map(({ role }) => role);
     expect(new Set(roles)).toEqual(new Set(['anyone', ...RANK]));
     const open = operations.filter(({ role }) => role === 'anyone').map(({ path }) => path);
-    expect(open.sort()).toEqual([...['/', '/api/v1/login', '/api/v1/openapi.json', '/index.html']]);
+    expect(open.sort()).toEqual(['/', '/api/v1/login', '/api/v1/openapi.json', '/index.html']);
     const changing = operations.filter(({ method, role }) => method !== 'GET' && role === 'read');
     expect(changing.map(({ path }) => path)).toEqual(['/api/v1/logout']);
   });

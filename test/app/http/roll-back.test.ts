@@ -55,7 +55,8 @@ describe('a rollback that is asked for', () => {
     const served = await ready('  ignore_lxc: [101]\n', { cores: 3, memory: 1024 });
     const { status, json } = await rollBack(served, role);
     expect({ status, json }).toMatchObject({
-      ...{ status: 409, json: { code: 'refused', detail: expect.stringContaining('ignore_lxc') } },
+      status: 409,
+      json: { code: 'refused', detail: expect.stringContaining('ignore_lxc') },
     });
     expect(served.node.done).toEqual([]);
   });
@@ -69,7 +70,8 @@ describe('a rollback that is asked for', () => {
     const served = await ready(more, then);
     const { status, json } = await rollBack(served, 'scale');
     expect({ status, json }).toMatchObject({
-      ...{ status: 409, json: { code: 'refused', detail: expect.stringContaining(why) } },
+      status: 409,
+      json: { code: 'refused', detail: expect.stringContaining(why) },
     });
     expect(served.node.done).toEqual([]);
     expect((await rollBack(served, 'admin')).status).toBe(200);

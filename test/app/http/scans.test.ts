@@ -50,9 +50,17 @@ describe('the history of usage', () => {
     mkdirSync(directory, { recursive: true });
     const wallMs = world.clock.wallMs();
     const line = encodeUsage({
-      ...{ timeS: Math.floor(wallMs / 1000) - 60, vmid: vmid(101), cpuCores: 1, memoryMib: 400 },
-      ...{ cpuDemand: 1, cpuPeak: 1, cpuAllowed: 2, memoryPeakMib: 430, memoryLimitMib: 1024 },
-      ...{ cpuWaitPercent: 0, memoryWaitPercent: 0 },
+      timeS: Math.floor(wallMs / 1000) - 60,
+      vmid: vmid(101),
+      cpuCores: 1,
+      memoryMib: 400,
+      cpuDemand: 1,
+      cpuPeak: 1,
+      cpuAllowed: 2,
+      memoryPeakMib: 430,
+      memoryLimitMib: 1024,
+      cpuWaitPercent: 0,
+      memoryWaitPercent: 0,
     });
     const day = new Date(wallMs).toISOString().slice(0, 10);
     writeFileSync(join(directory, `${day}.001.csv`), `${line}\n`);

@@ -159,7 +159,8 @@ describe('wrong tokens', () => {
     const served = await ready('  http_behind_proxy: True\n');
     const from = (address: string, token: string) =>
       served.ask('GET', '/api/v1/status', {
-        ...{ authorization: `Bearer ${token}`, 'x-forwarded-for': `10.9.9.9, ${address}` },
+        authorization: `Bearer ${token}`,
+        'x-forwarded-for': `10.9.9.9, ${address}`,
       });
     for (let count = 0; count < 10; count += 1) await from('10.0.0.1', 'wrong');
     expect((await from('10.0.0.1', TOKENS.read)).status).toBe(429);
@@ -209,8 +210,10 @@ describe('pages of strangers', () => {
     for (const path of ['/', '/api/v1/openapi.json', '/api/v1/status', '/nothing']) {
       const { headers } = await served.ask('GET', path);
       expect(headers).toMatchObject({
-        ...{ 'x-frame-options': 'DENY', 'cache-control': 'no-store' },
-        ...{ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' },
+        'x-frame-options': 'DENY',
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
         'content-security-policy': expect.stringContaining("frame-ancestors 'none'"),
       });
       expect(headers).not.toHaveProperty('access-control-allow-origin');

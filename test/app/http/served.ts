@@ -118,12 +118,19 @@ export async function serve(
     },
   };
   const opened: OpenWorld = {
-    ...{ name, below: '', world, tally: newTally(), hanging: () => undefined },
-    ...{ reconfigure: () => {}, close: async () => {} },
+    name,
+    below: '',
+    world,
+    tally: newTally(),
+    hanging: () => undefined,
+    reconfigure: () => {},
+    close: async () => {},
   };
   const keeper = { state: newLoopState(), save: () => undefined, saveWhenDue: () => {} };
   const loop = new NodeLoop({
-    ...{ open: opened, keeper, config },
+    open: opened,
+    keeper,
+    config,
     settingsOf: (each) => settingsOf(each, { dryRun: false }),
   });
   const heard: JournalListener[] = [];
@@ -149,7 +156,14 @@ export async function serve(
   const ask: Served['ask'] = (...[method, path, headers = {}, body]) =>
     exchange(port, method, path, headers, body);
   return {
-    ...{ node, loop, part, port, heard, root, ask, reloads: () => reloads },
+    node,
+    loop,
+    part,
+    port,
+    heard,
+    root,
+    ask,
+    reloads: () => reloads,
     as: (role, method, path, body) =>
       ask(method, path, { authorization: `Bearer ${TOKENS[role]}` }, body),
     pass: (ms) => node.pass(ms),

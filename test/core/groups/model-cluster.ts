@@ -112,13 +112,18 @@ export class ModelCluster {
   constructor(own: Partial<GroupPolicy> = {}) {
     this.policy = policy(own);
     this.boxes.set(vmid(SOURCE), {
-      ...{ vmid: vmid(SOURCE), running: true, lock: undefined, tags: ['prod'], description: [] },
-      ...{
-        net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24',
-        snapshots: new Map(),
-      },
-      ...{ rootfs: 'local-lvm:vm-101-disk-0', protection: false, onboot: true },
-      ...{ version: 0, unfinished: new Set() },
+      vmid: vmid(SOURCE),
+      running: true,
+      lock: undefined,
+      tags: ['prod'],
+      description: [],
+      net0: 'name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24',
+      snapshots: new Map(),
+      rootfs: 'local-lvm:vm-101-disk-0',
+      protection: false,
+      onboot: true,
+      version: 0,
+      unfinished: new Set(),
     });
   }
 
@@ -382,9 +387,18 @@ export class ModelCluster {
     const bare = (): void => {
       source.lock = 'disk';
       this.boxes.set(step.vmid, {
-        ...{ vmid: step.vmid, running: false, lock: 'create', tags: [], description: [] },
-        ...{ net0: '', rootfs: undefined, protection: false, onboot: false },
-        ...{ snapshots: new Map(), version: 0, unfinished: new Set() },
+        vmid: step.vmid,
+        running: false,
+        lock: 'create',
+        tags: [],
+        description: [],
+        net0: '',
+        rootfs: undefined,
+        protection: false,
+        onboot: false,
+        snapshots: new Map(),
+        version: 0,
+        unfinished: new Set(),
       });
     };
     const begin = (): void =>
@@ -418,8 +432,15 @@ function guestOf(box: Box): GroupGuest {
     return [name, { snaptime, unfinished: box.unfinished.has(name) }] as const;
   });
   return {
-    ...{ vmid: box.vmid, config, node: 'pve1', hostname: config.name, tags: box.tags },
-    ...{ lock: box.lock, template: false, digest: `${box.version}`, memoryMib: mib(512) },
+    vmid: box.vmid,
+    config,
+    node: 'pve1',
+    hostname: config.name,
+    tags: box.tags,
+    lock: box.lock,
+    template: false,
+    digest: `${box.version}`,
+    memoryMib: mib(512),
     description: box.description,
     protection: box.protection,
     nets: new Map(nets.map((net) => ['net0', net])),

@@ -57,8 +57,12 @@ it('what is wanted is raised by nobody who is on the way out', () => {
 describe('a command that ends without an error and does nothing', () => {
   /** How many containers it is tried on. */
   const KINDS: readonly (readonly [Step['kind'], number])[] = [
-    ...([['snapshot', 1] as const, ['clone', 1], ['delete-snapshot', 1]] as const),
-    ...([['start', 2] as const, ['take-out', 1], ['destroy', 3]] as const),
+    ['snapshot', 1] as const,
+    ['clone', 1],
+    ['delete-snapshot', 1],
+    ['start', 2] as const,
+    ['take-out', 1],
+    ['destroy', 3],
   ];
 
   it.each(KINDS)('is not repeated again and again: %s', (kind, subjects) => {

@@ -8,7 +8,10 @@ import { milliseconds } from '../../../src/core/units.ts';
 import { vmid } from '../builders.ts';
 
 const network = (...addresses: string[]): GroupNetwork => ({
-  ...{ type: 'static', addresses, bridge: undefined, gateway: undefined },
+  type: 'static',
+  addresses,
+  bridge: undefined,
+  gateway: undefined,
 });
 
 describe('freeAddress', () => {

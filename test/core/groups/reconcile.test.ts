@@ -376,7 +376,11 @@ describe('whatever happens', () => {
 
   const proceeds: Event = { kind: 'proceed', index: 0, fails: 'no' };
   const CLONE_FAILS_EARLY: Event[] = [
-    ...[{ kind: 'look' } as const, proceeds, proceeds, { kind: 'look' } as const, proceeds],
+    { kind: 'look' } as const,
+    proceeds,
+    proceeds,
+    { kind: 'look' } as const,
+    proceeds,
     { kind: 'proceed', index: 0, fails: 'failed' },
   ];
 

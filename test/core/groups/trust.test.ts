@@ -15,12 +15,18 @@ const settled = (cluster: ModelCluster): ModelCluster => {
 /** A container of others, with whatever it is made to say. */
 const add = (cluster: ModelCluster, id: number, own: Partial<Box> = {}): Box => {
   const box: Box = {
-    ...{ vmid: vmid(id), running: true, lock: undefined, tags: [], description: ['production'] },
-    ...{
-      net0: 'name=eth0,hwaddr=BC:24:11:FF:FF:FF,ip=10.0.0.200/24',
-      rootfs: `local-lvm:vm-${id}-disk-7`,
-    },
-    ...{ protection: true, onboot: true, snapshots: new Map(), unfinished: new Set(), version: 0 },
+    vmid: vmid(id),
+    running: true,
+    lock: undefined,
+    tags: [],
+    description: ['production'],
+    net0: 'name=eth0,hwaddr=BC:24:11:FF:FF:FF,ip=10.0.0.200/24',
+    rootfs: `local-lvm:vm-${id}-disk-7`,
+    protection: true,
+    onboot: true,
+    snapshots: new Map(),
+    unfinished: new Set(),
+    version: 0,
     ...own,
   };
   cluster.boxes.set(vmid(id), box);
@@ -88,8 +94,14 @@ function enter(cluster: ModelCluster, id: number, own: Partial<LedgerMember> = {
   const ledger = cluster.ledger();
   const { net0, rootfs } = cluster.box(id);
   ledger.members.set(vmid(id), {
-    ...{ vmid: vmid(id), node: 'pve1', nonce: '0'.repeat(32), state: 'leaving', served: true },
-    ...{ madeS: 1, address: undefined, identity: guestIdentity(rootfs, [net0]) },
+    vmid: vmid(id),
+    node: 'pve1',
+    nonce: '0'.repeat(32),
+    state: 'leaving',
+    served: true,
+    madeS: 1,
+    address: undefined,
+    identity: guestIdentity(rootfs, [net0]),
     ...own,
   });
   cluster.ledgerFile = ledgerText('web', ledger);
@@ -237,8 +249,13 @@ describe('a ledger', () => {
   const ledger = () => {
     const made = newLedger();
     made.members.set(vmid(200), {
-      ...{ vmid: vmid(200), node: 'pve1', nonce: 'ab'.repeat(16), state: 'serving', served: true },
-      ...{ madeS: 1_795_000_000, address: '10.0.0.10' },
+      vmid: vmid(200),
+      node: 'pve1',
+      nonce: 'ab'.repeat(16),
+      state: 'serving',
+      served: true,
+      madeS: 1_795_000_000,
+      address: '10.0.0.10',
       identity: parseGuestIdentity('bc:24:11:00:00:01 local-lvm:vm-200-disk-0'),
     });
     const times = { madeS: 1, snaptime: '2' };

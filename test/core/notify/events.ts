@@ -15,7 +15,9 @@ export const at = (ms: number) => milliseconds(1_700_000_000_000 + ms);
 export const minutes = (count: number): number => count * 60_000;
 
 export const event = (text: string, rest: Partial<NotificationEvent> = {}): NotificationEvent => ({
-  ...{ kind: 'changed', severity: 'info', text },
+  kind: 'changed',
+  severity: 'info',
+  text,
   ...rest,
 });
 

@@ -13,7 +13,9 @@ import { eventFrom } from '../journal-events.ts';
 import { at, event, minutes } from './events.ts';
 
 const details = {
-  ...{ name: 'web', before: 1024, after: 2048 },
+  name: 'web',
+  before: 1024,
+  after: 2048,
   reason: 'it uses 900 of its 1024 MB',
 };
 const record = (action: string, rest: Readonly<Record<string, unknown>> = {}) =>
@@ -22,7 +24,8 @@ const record = (action: string, rest: Readonly<Record<string, unknown>> = {}) =>
 describe('the lines of the JSON log', () => {
   it.each(['Increase Memory', 'Decrease Memory'])('make a change known: %s', (action) => {
     expect(record(action)).toEqual({
-      ...{ kind: 'changed', severity: 'info' },
+      kind: 'changed',
+      severity: 'info',
       text: 'Container 104 (web): memory 1024 -> 2048 MB, since it uses 900 of its 1024 MB.',
     });
   });
@@ -45,7 +48,8 @@ describe('the lines of the JSON log', () => {
   it('make the steps of groups known', () => {
     const group = { group: 'web', reason: 'its CPU is at 97 %' };
     expect(record('Scale Out', group)).toEqual({
-      ...{ kind: 'group', severity: 'info' },
+      kind: 'group',
+      severity: 'info',
       text: 'Group web: container 104 has come to it, since its CPU is at 97 %.',
     });
     expect(record('Scale In', group)?.text).toContain('container 104 is taken out of it');
@@ -55,8 +59,11 @@ describe('the lines of the JSON log', () => {
   });
 
   it.each([
-    ...['Would Increase Cores', 'Decrease Memory Not Proven', 'Confirm Cores'],
-    ...['Rollback Memory', 'Would Scale Out'],
+    'Would Increase Cores',
+    'Decrease Memory Not Proven',
+    'Confirm Cores',
+    'Rollback Memory',
+    'Would Scale Out',
   ])('are for the log only: %s', (action) => {
     expect(record(action)).toBeUndefined();
   });
@@ -68,7 +75,10 @@ describe('the lines of the JSON log', () => {
 
 const NO_REFUSAL = { coresRefused: undefined, memoryRefused: undefined };
 const hold = (kind: 'at-maximum' | 'in-band'): Hold => ({
-  ...{ vmid: vmid(101), name: 'db', resource: 'memory', verdict: 'hold' },
+  vmid: vmid(101),
+  name: 'db',
+  resource: 'memory',
+  verdict: 'hold',
   because: { kind },
 });
 
@@ -89,7 +99,8 @@ describe('what a cycle saw', () => {
       [
         'host/memory',
         {
-          ...{ kind: 'emergency', severity: 'error' },
+          kind: 'emergency',
+          severity: 'error',
           text:
             "Host emergency: 98.5 % of the host's memory is in use, " +
             'so no container gets more memory.',
@@ -109,7 +120,8 @@ describe('busy CPUs of the host', () => {
       [
         'host/cpu',
         {
-          ...{ kind: 'starving', severity: 'warning' },
+          kind: 'starving',
+          severity: 'warning',
           text: "The host's CPUs are 97.3 % busy. These containers wait for more cores: 101 (db).",
         },
       ],

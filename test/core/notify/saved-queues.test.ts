@@ -30,7 +30,13 @@ describe('the queues on the disk', () => {
   });
 
   it.each([
-    ...[null, 5, 'x', [], {}, { format: 2, channels: {} }, { format: 1 }],
+    null,
+    5,
+    'x',
+    [],
+    {},
+    { format: 2, channels: {} },
+    { format: 1 },
     { format: 1, channels: [] },
   ])('are none where the file makes no sense: %j', (saved) => {
     expect(fromSavedQueues(saved)).toBeUndefined();
@@ -39,12 +45,15 @@ describe('the queues on the disk', () => {
   it('leave out what makes no sense', () => {
     const good = message('a');
     const bad = [
-      ...[null, 5, [], {}, { ...good, lines: [] }, { ...good, severity: 'loud' }],
-      ...[
-        { ...good, more: -1 },
-        { ...good, firstMs: 'then' },
-        { ...good, counts: 3 },
-      ],
+      null,
+      5,
+      [],
+      {},
+      { ...good, lines: [] },
+      { ...good, severity: 'loud' },
+      { ...good, more: -1 },
+      { ...good, firstMs: 'then' },
+      { ...good, counts: 3 },
       { ...good, lines: [{ text: 5, times: 1, severity: 'info' }] },
       { ...good, lines: [{ text: 'x', times: 'often', severity: 'info' }] },
     ];

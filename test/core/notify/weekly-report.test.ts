@@ -19,7 +19,11 @@ const SINCE = milliseconds(Date.UTC(2026, 10, 23, 8));
 const NOW = milliseconds(SINCE + 168 * HOUR_MS);
 const localTime = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
 const shortages = (kills: number, limitHits: number | undefined) => ({
-  ...{ kills, nested: 0, byHost: 0, limitHits, killedWallMs: undefined },
+  kills,
+  nested: 0,
+  byHost: 0,
+  limitHits,
+  killedWallMs: undefined,
 });
 const of = (id: number) => container(guest(id));
 const status = (): StatusReport => statusReport(reportInput([of(101), of(102), of(103)]));
@@ -139,7 +143,12 @@ describe('the weekly report', () => {
   const good = { seenMs: 1, failed: 0, members: { out: 0, in: 0 }, atMaximumMs: {}, before: {} };
   const ways = { up: 0, down: 0 };
   it.each([
-    ...[null, 5, [], {}, { format: 2, sinceMs: 5, nodes: {} }, { format: 1, sinceMs: 5 }],
+    null,
+    5,
+    [],
+    {},
+    { format: 2, sinceMs: 5, nodes: {} },
+    { format: 1, sinceMs: 5 },
     { format: 1, sinceMs: 'x', nodes: {} },
     { format: 1, sinceMs: 5, nodes: { pve1: good } },
     { format: 1, sinceMs: 5, nodes: { pve1: { ...good, changes: { cores: ways, memory: {} } } } },

@@ -257,11 +257,20 @@ describe('the forecast of memory', () => {
 
 describe('what is made of a forecast', () => {
   const measured: Measured = {
-    ...{ before: 4, used: 1, share: ratio(0.25), min: 1, max: 8, need: 2 },
+    before: 4,
+    used: 1,
+    share: ratio(0.25),
+    min: 1,
+    max: 8,
+    need: 2,
     band: { lower: ratio(0.2), upper: ratio(0.8) },
   };
   const forecast = (target: number): Forecast => ({
-    ...{ target, riskNow: 0.0004, riskThen: 0.0123, hoursLearnt: 30, peakOfDay: 3.1 },
+    target,
+    riskNow: 0.0004,
+    riskThen: 0.0123,
+    hoursLearnt: 30,
+    peakOfDay: 3.1,
   });
   const now: Verdict = { verdict: 'hold', because: { kind: 'in-band' }, measured };
 

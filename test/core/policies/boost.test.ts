@@ -16,15 +16,23 @@ const ENOUGH = POLICY.consecutiveSamples;
 type Numbers = Parameters<typeof measured>[0];
 
 const held = (numbers: Numbers = {}, because: Hold['because'] = { kind: 'in-band' }): Verdict => ({
-  ...{ verdict: 'hold', because, measured: measured(numbers) },
+  verdict: 'hold',
+  because,
+  measured: measured(numbers),
 });
 
 const grows = (rule: Rule, numbers: Numbers = {}): Verdict => ({
-  ...{ verdict: 'grow', after: 99, rule, limits: [], measured: measured(numbers) },
+  verdict: 'grow',
+  after: 99,
+  rule,
+  limits: [],
+  measured: measured(numbers),
 });
 
 const boost = (own: Partial<Boost> = {}): Boost => ({
-  ...{ before: 2, boosted: 3, endMs: NOW_MS },
+  before: 2,
+  boosted: 3,
+  endMs: NOW_MS,
   ...own,
 });
 
@@ -157,7 +165,8 @@ describe('while it is on', () => {
   it('nothing changes until its time is over', () => {
     const lasting = boost({ endMs: milliseconds(NOW_MS + 1) });
     expect(whileBoosted(held({ before: 3 }), lasting, NOW_MS)).toMatchObject({
-      ...{ verdict: 'hold', because: { kind: 'boosted', until: 2, leftMs: 1 } },
+      verdict: 'hold',
+      because: { kind: 'boosted', until: 2, leftMs: 1 },
     });
   });
 
@@ -165,7 +174,9 @@ describe('while it is on', () => {
     for (const lateMs of [0, 1, 10 * 3_600_000]) {
       const nowMs = milliseconds(NOW_MS + lateMs);
       expect(whileBoosted(held({ before: 3 }), boost(), nowMs)).toMatchObject({
-        ...{ verdict: 'shrink', after: 2, rule: 'boost-end' },
+        verdict: 'shrink',
+        after: 2,
+        rule: 'boost-end',
       });
     }
   });

@@ -85,14 +85,18 @@ const arbitraryPolicy = fc
     return {
       ...policy(),
       cpu: {
-        ...{ unit: 'cores', band },
+        unit: 'cores',
+        band,
         minIncrement: cores(p.minIncrement),
         maxIncrement: cores(p.minIncrement + p.moreIncrement),
         min: cores(p.minCores),
-        ...{ max: cores(p.minCores + p.moreCores), raises: p.raises },
+        max: cores(p.minCores + p.moreCores),
+        raises: p.raises,
       },
       memory: {
-        ...{ band, mayUseSwap: false, raises: p.raises },
+        band,
+        mayUseSwap: false,
+        raises: p.raises,
         minIncrementMib: mib(p.leastUp),
         minDecreaseMib: mib(p.leastDown),
         minMib: mib(p.minMib),
@@ -208,7 +212,9 @@ describe('a minimum that nobody has set', () => {
     const verdict = thresholdMemory(has, HOST_MAX_MIB, memory(has / 2), plain());
     expect(verdict).toMatchObject({ verdict: 'hold', because: { kind: 'in-band' } });
     expect(thresholdMemory(has, HOST_MAX_MIB, memory(has / 2), policy())).toMatchObject({
-      ...{ verdict: 'grow', after: 512, rule: 'below-minimum' },
+      verdict: 'grow',
+      after: 512,
+      rule: 'below-minimum',
     });
   });
 

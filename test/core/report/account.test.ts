@@ -41,17 +41,23 @@ describe('an account', () => {
     const found = account(reportInput([starving]));
     expect(found).toMatchObject({ vmid: 101, name: 'guest-101', cycle: 7, leftAlone: null });
     expect(found.policy[0]).toEqual({
-      ...{ what: 'policy', says: 'DEFAULT', numbers: { source: 'DEFAULT' } },
+      what: 'policy',
+      says: 'DEFAULT',
+      numbers: { source: 'DEFAULT' },
     });
     const memory = memoryOf(found);
     expect(memory?.decision).toMatchObject({
-      ...{ verdict: 'grow', before: 1024, after: 1536, rule: 'above-upper' },
+      verdict: 'grow',
+      before: 1024,
+      after: 1536,
+      rule: 'above-upper',
       says: expect.stringMatching(/^1024 -> 1536 MB, since it uses 1000 of its 1024 MB .*80 %/),
     });
     expect(memory?.plan).toMatchObject({ verdict: 'grow', says: 'granted in full' });
     expect(found.resources[0]?.decision).toMatchObject({ verdict: 'hold', because: 'in-band' });
     expect(found.resources[0]?.plan).toEqual({
-      ...{ verdict: 'none', says: 'nothing to plan' },
+      verdict: 'none',
+      says: 'nothing to plan',
     });
   });
 
@@ -59,7 +65,8 @@ describe('an account', () => {
     const preset = { name: 'pihole', gives: ['min_memory: 256'], because: 'Its lists are large' };
     const found = account(reportInput([starving], everyone({ ...policy(), preset })));
     expect(found.policy[1]).toEqual({
-      ...{ what: 'preset', says: 'pihole gives min_memory: 256. Its lists are large' },
+      what: 'preset',
+      says: 'pihole gives min_memory: 256. Its lists are large',
       numbers: { preset: 'pihole' },
     });
   });
@@ -70,7 +77,9 @@ describe('an account', () => {
     expect(part?.plan.says).toBe('granted in part, 1280 MB: the host cannot give more now');
     const none = account(reportInput([starving], { available: budgetOf(14, 0) }));
     expect(memoryOf(none)?.plan).toMatchObject({
-      ...{ verdict: 'hold', because: 'host-memory', says: expect.stringMatching(/^not granted: /) },
+      verdict: 'hold',
+      because: 'host-memory',
+      says: expect.stringMatching(/^not granted: /),
     });
     expect(guardOf(none, 'memory', 'host budget')).toMatchObject({ holds: true });
   });
@@ -135,7 +144,9 @@ describe('the guards', () => {
   const timed = policy();
   const timing = {
     ...timed.timing,
-    ...{ cooldownDownMs: milliseconds(300_000), periodsUp: 2, periodsDown: 3 },
+    cooldownDownMs: milliseconds(300_000),
+    periodsUp: 2,
+    periodsDown: 3,
   };
   const manage = everyone({ ...timed, timing, scaling: 'boost' }).manage;
 
@@ -145,8 +156,10 @@ describe('the guards', () => {
       .filter(({ holds }) => holds)
       .map(({ what }) => what);
     expect(holding).toEqual([
-      ...['observations for growth', 'observations for shrinking'],
-      ...['observations for growth', 'observations for shrinking'],
+      'observations for growth',
+      'observations for shrinking',
+      'observations for growth',
+      'observations for shrinking',
     ]);
   });
 
@@ -187,7 +200,7 @@ describe('the guards', () => {
   });
 
   it('tell what the container shows', () => {
-    const use = memoryUse(512, { ...{ pressure: ratio(0.2), newLimitHits: 3 } });
+    const use = memoryUse(512, { pressure: ratio(0.2), newLimitHits: 3 });
     const config = guest(101, { cores: 2, lock: 'backup', template: true, pendingKeys: ['cores'] });
     const one = container(config, {
       memory: present(use),
@@ -199,7 +212,10 @@ describe('the guards', () => {
     recordOf(state, ID).failure = { count: 2, retryAtMs: milliseconds(input.nowMs + 1000) };
     const found = account(input);
     expect(found.guards.filter(({ holds }) => holds).map(({ what }) => what)).toEqual([
-      ...['locked', 'template', 'changes that wait for its next start', 'failed lately'],
+      'locked',
+      'template',
+      'changes that wait for its next start',
+      'failed lately',
     ]);
     const open = account(reportInput([container(guest(101), { memory: present(use) })]));
     expect(guardOf(open, 'memory', 'limit hits')).toMatchObject({ holds: true, says: '3' });
@@ -207,7 +223,8 @@ describe('the guards', () => {
     expect(guardOf(open, 'memory', 'refaults')).toMatchObject({ holds: false });
     const late = container(guest(101), { cpusetCpus: 1 });
     expect(guardOf(account(reportInput([late])), 'cores', 'not active yet')).toMatchObject({
-      ...{ holds: true, says: '2 configured, 1 in its cpuset' },
+      holds: true,
+      says: '2 configured, 1 in its cpuset',
     });
   });
 });

@@ -4,7 +4,8 @@ import { milliseconds } from '../../../src/core/units.ts';
 
 const at = (nowS: number, lastGoodS: number | undefined, pollS = 300) =>
   cycleRow({
-    ...{ nowMs: milliseconds(nowS * 1000), startedMs: milliseconds(0) },
+    nowMs: milliseconds(nowS * 1000),
+    startedMs: milliseconds(0),
     lastGoodMs: lastGoodS === undefined ? undefined : milliseconds(lastGoodS * 1000),
     pollIntervalMs: milliseconds(pollS * 1000),
   });
@@ -12,10 +13,13 @@ const at = (nowS: number, lastGoodS: number | undefined, pollS = 300) =>
 describe('the check of the last good cycle', () => {
   it('is well for two intervals and a minute, and no longer', () => {
     expect(at(1660, 1000)).toEqual({
-      ...{ name: 'cycle', ok: true, says: 'the last good cycle ended 660 s ago' },
+      name: 'cycle',
+      ok: true,
+      says: 'the last good cycle ended 660 s ago',
     });
     expect(at(1661, 1000)).toEqual({
-      ...{ name: 'cycle', ok: false },
+      name: 'cycle',
+      ok: false,
       says: 'the last good cycle ended 661 s ago; at most 660 are right',
     });
     expect(at(1071, 1000, 5).ok).toBe(false);
@@ -24,7 +28,8 @@ describe('the check of the last good cycle', () => {
   it('leaves a daemon the time for its first one', () => {
     expect(at(660, undefined).ok).toBe(true);
     expect(at(661, undefined)).toMatchObject({
-      ...{ ok: false, says: expect.stringContaining('no good cycle yet, 661 s after the start') },
+      ok: false,
+      says: expect.stringContaining('no good cycle yet, 661 s after the start'),
     });
   });
 });
@@ -38,7 +43,8 @@ describe('the check of messages', () => {
   it('is ill where one has failed for half an hour', () => {
     expect(deliveryRow(failing(1_800_000), nowMs).ok).toBe(true);
     expect(deliveryRow(failing(1_800_001), nowMs)).toEqual({
-      ...{ name: 'notifications', ok: false },
+      name: 'notifications',
+      ok: false,
       says: 'gotify: 2 wait, and none was sent for 1801 s',
     });
     expect(deliveryRow(failing(9_000_000, 0), nowMs).ok).toBe(true);

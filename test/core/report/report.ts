@@ -17,9 +17,21 @@ export function reportInput(
   const available = own.available ?? budgetOf(14, 8192);
   const { host, holds, manage, hostPolicy, state, nowMs } = input;
   return {
-    ...{ from: 'daemon', cycle: 7, wallMs: milliseconds(Date.UTC(2026, 10, 21, 22, 4, 45)) },
-    ...{ atMs: nowMs, nowMs, host, holds, manage, hostPolicy, state, containers, dryRun: false },
-    ...{ verdicts, available, planned: plan(verdicts.decisions, available) },
+    from: 'daemon',
+    cycle: 7,
+    wallMs: milliseconds(Date.UTC(2026, 10, 21, 22, 4, 45)),
+    atMs: nowMs,
+    nowMs,
+    host,
+    holds,
+    manage,
+    hostPolicy,
+    state,
+    containers,
+    dryRun: false,
+    verdicts,
+    available,
+    planned: plan(verdicts.decisions, available),
     localTime: (wallMs) => new Date(wallMs).toISOString().slice(0, 19).replace('T', ' '),
     ...own,
   };
@@ -52,12 +64,15 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   cpulimit: { kind: 'cpulimit', cpuLimit: 1.5 },
   narrowed: { kind: 'narrowed', has: 4, usable: 2 },
   pinned: {
-    ...{ kind: 'pinned', pin: { what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 12-15' } },
+    kind: 'pinned',
+    pin: { what: 'cpuset', line: 'lxc.cgroup2.cpuset.cpus: 12-15' },
     unit: 'cores',
   },
   'no-controller': { kind: 'no-controller', controller: 'memory' },
   fixed: {
-    ...{ kind: 'fixed', resource: 'memory', why: 'it has no balloon device (balloon: 0)' },
+    kind: 'fixed',
+    resource: 'memory',
+    why: 'it has no balloon device (balloon: 0)',
     remedy: '`qm set 101 --delete balloon --shares 0`, then stop and start it',
   },
   'balloon-moves': { kind: 'balloon-moves', targetMib: 2048, actualMib: 3072 },

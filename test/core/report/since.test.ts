@@ -25,8 +25,22 @@ it.each(['2026-11-21', '2026-11-21 22:04', '2026-11-21T22:04:45'])('%s is a time
 });
 
 it.each([
-  ...['', '0h', '2', 'h', '2y', '-2h', '1h30', '2h\n', '999999999w', '2026-02-30', 'now'],
-  ...['ago', ' ago', '2h ago ago', '03:00 ago', 'yesterday ago'],
+  '',
+  '0h',
+  '2',
+  'h',
+  '2y',
+  '-2h',
+  '1h30',
+  '2h\n',
+  '999999999w',
+  '2026-02-30',
+  'now',
+  'ago',
+  ' ago',
+  '2h ago ago',
+  '03:00 ago',
+  'yesterday ago',
   '20261121T220445.123Z-0a1b2c3d',
 ])('%j is neither', (text) => {
   expect(parseSince(text)).toBeUndefined();

@@ -27,7 +27,11 @@ describe('the row of a container', () => {
       ]),
     );
     expect(row).toMatchObject({
-      ...{ vmid: 101, name: 'web', policy: 'DEFAULT', mode: 'act', state: 'running' },
+      vmid: 101,
+      name: 'web',
+      policy: 'DEFAULT',
+      mode: 'act',
+      state: 'running',
       cpu: { usedCores: 1.23, allowedCores: 2, percent: 61.7 },
       memory: { usedMib: 700, percent: 68.4, cacheMib: 90 },
       allocation: { cores: 2, cpuLimit: null, memoryMib: 1024, swapMib: 512 },
@@ -70,11 +74,17 @@ describe('the row of a container', () => {
       state: { kind: 'stopped' },
     } as const;
     expect(only(reportInput([stopped]))).toMatchObject({
-      ...{ state: 'stopped', cpu: { missing: 'it is not running' }, now: { brief: 'stopped' } },
+      state: 'stopped',
+      cpu: { missing: 'it is not running' },
+      now: { brief: 'stopped' },
       allocation: { cores: 2, memoryMib: 1024 },
     });
     expect(only(reportInput([{ ...stopped, config: broken('no such thing') }]))).toMatchObject({
-      ...{ name: 'CT101', policy: null, mode: 'unknown', why: 'no such thing', allocation: null },
+      name: 'CT101',
+      policy: null,
+      mode: 'unknown',
+      why: 'no such thing',
+      allocation: null,
       now: { brief: 'unreadable' },
     });
   });
@@ -154,11 +164,21 @@ describe('the host', () => {
     state.hostCpu = { atMs: milliseconds(0), times, busy: ratio(0.4567) };
     const report = statusReport(reportInput([], {}, { state }));
     expect(report).toMatchObject({
-      ...{ format: 1, from: 'daemon', cycle: 7, time: '2026-11-21 22:04:45', containers: [] },
+      format: 1,
+      from: 'daemon',
+      cycle: 7,
+      time: '2026-11-21 22:04:45',
+      containers: [],
       host: {
-        ...{ cpus: 16, busyPercent: 45.7, load1: 1, memoryMib: 65_536, availableMib: 32_768 },
-        ...{ reserve: { cpuPercent: 10, memoryMib: 2048 }, budget: { cores: 14, memoryMib: 8192 } },
-        ...{ refused: { cores: null, memory: null }, missing: [] },
+        cpus: 16,
+        busyPercent: 45.7,
+        load1: 1,
+        memoryMib: 65_536,
+        availableMib: 32_768,
+        reserve: { cpuPercent: 10, memoryMib: 2048 },
+        budget: { cores: 14, memoryMib: 8192 },
+        refused: { cores: null, memory: null },
+        missing: [],
       },
     });
   });
@@ -166,14 +186,21 @@ describe('the host', () => {
   it('that cannot be read is null with the reason', () => {
     const seen = { ...host(), cpus: broken('no CPUs'), memory: broken('no memory') };
     const available = {
-      ...{ coresCeiling: broken('no CPUs'), memoryMib: broken('no memory') },
+      coresCeiling: broken('no CPUs'),
+      memoryMib: broken('no memory'),
       wholeMib: broken('no memory'),
-      ...{ memoryBound: 'free' as const, kept: [] },
-      ...{ coresRefused: HOLD_REASONS['host-busy'], memoryRefused: undefined },
+      memoryBound: 'free' as const,
+      kept: [],
+      coresRefused: HOLD_REASONS['host-busy'],
+      memoryRefused: undefined,
     } as const;
     expect(statusReport(reportInput([], { host: seen, available })).host).toMatchObject({
-      ...{ cpus: null, busyPercent: null, memoryMib: null, availableMib: null },
-      ...{ budget: { cores: null, memoryMib: null }, missing: ['no CPUs', 'no memory'] },
+      cpus: null,
+      busyPercent: null,
+      memoryMib: null,
+      availableMib: null,
+      budget: { cores: null, memoryMib: null },
+      missing: ['no CPUs', 'no memory'],
       refused: { cores: 'host-busy', memory: null },
     });
   });

@@ -73,7 +73,8 @@ describe('a look over the API', () => {
     expect(asked(rest).filter((line) => line === RESOURCES)).toHaveLength(1);
     expect(other?.eyes.guests.list()).toEqual({ ok: true, value: new Map() });
     expect(other?.eyes.host.observe().cpus).toMatchObject({
-      ...{ ok: false, detail: 'the cluster has no node pve2' },
+      ok: false,
+      detail: 'the cluster has no node pve2',
     });
   });
 
@@ -214,7 +215,8 @@ describe('what cannot be seen is missing', () => {
     const node = rest.apiNode({ credentials });
     await look(rest, node);
     expect(listed(node)).toMatchObject({
-      ...{ ok: false, why: 'unreadable' },
+      ok: false,
+      why: 'unreadable',
       detail:
         'as@pve!noacl is shown no guest: it lacks VM.Audit; grant it with: ' +
         "pveum acl modify / --tokens 'as@pve!noacl' --roles LxcAutoscale",
@@ -235,7 +237,8 @@ describe('what cannot be seen is missing', () => {
     await look(rest, node);
     expect(listed(node).ok).toBe(true);
     expect(node.eyes.host.observe().memory).toMatchObject({
-      ...{ ok: false, detail: expect.stringContaining('Sys.Audit') },
+      ok: false,
+      detail: expect.stringContaining('Sys.Audit'),
     });
     expect(node.eyes.guests.quorum()).toMatchObject({ ok: false });
   });
@@ -256,7 +259,9 @@ describe('what cannot be seen is missing', () => {
     const row = { type: 'lxc', node: 'pve1', vmid: 101, status: 'unknown', id: 'lxc/101' };
     const sight = parseResources([row]);
     expect(sight.ok && sight.value.guests.get('pve1')?.lxc.get(ID)).toMatchObject({
-      ...{ ok: false, why: 'unreadable', detail: expect.stringContaining('pvestatd') },
+      ok: false,
+      why: 'unreadable',
+      detail: expect.stringContaining('pvestatd'),
     });
   });
 
@@ -303,14 +308,16 @@ describe('a configuration over the API', () => {
     [{ hostname: 'a\nmemory: 64', digest: DIGEST }, pending, 'more than a line'],
   ])('is missing where it cannot be true: %j', (config, waiting, why) => {
     expect(guestFile({ vmid: ID, kind: 'lxc' }, config, waiting)).toMatchObject({
-      ...{ ok: false, detail: expect.stringContaining(why) },
+      ok: false,
+      detail: expect.stringContaining(why),
     });
   });
 
   it('has lines of a description that are no settings', () => {
     const config = { memory: 512, description: 'a\nmemory: 64\n', digest: DIGEST };
     expect(guestFile({ vmid: ID, kind: 'lxc' }, config, pending)).toMatchObject({
-      ...{ ok: true, value: { config: { memoryMib: 512, digest: DIGEST } } },
+      ok: true,
+      value: { config: { memoryMib: 512, digest: DIGEST } },
     });
   });
 });
@@ -339,7 +346,9 @@ describe('a change over the API', () => {
     const node = rest.apiNode({ credentials });
     await look(rest, node);
     expect(await change(node)).toMatchObject({
-      ...{ kind: 'failed', why: 'denied', message: expect.stringContaining('VM.Config.Memory') },
+      kind: 'failed',
+      why: 'denied',
+      message: expect.stringContaining('VM.Config.Memory'),
     });
   });
 

@@ -36,7 +36,8 @@ describe('the client of the REST API', () => {
     });
     expect(coresOf(rest)).toBe(3);
     expect(await client.put(CONFIG, { cores: '4', digest }, NEVER)).toMatchObject({
-      ...{ ok: false, why: 'modified' },
+      ok: false,
+      why: 'modified',
     });
     expect(coresOf(rest)).toBe(3);
   });
@@ -133,7 +134,8 @@ describe('what fails has a name', () => {
     const rest = await restNode();
     const answer = await rest.client().put(CONFIG, { cores: '0', memory: '5' }, NEVER);
     expect(answer).toMatchObject({
-      ...{ why: 'other', status: 400 },
+      why: 'other',
+      status: 400,
       message: expect.stringMatching(/cores: value must .* minimum value of 1.*memory: value must/),
     });
   });
@@ -143,7 +145,8 @@ describe('what fails has a name', () => {
     const credentials = { kind: 'token', id: 'as@pve!cpu', secret: SECRET } as const;
     const answer = await rest.client({ credentials }).put(CONFIG, { memory: '2048' }, NEVER);
     expect(answer).toMatchObject({
-      ...{ why: 'denied', status: 403 },
+      why: 'denied',
+      status: 403,
       message:
         'as@pve!cpu lacks VM.Config.Memory on /vms/101; grant it with: ' +
         "pveum acl modify /vms/101 --tokens 'as@pve!cpu' --roles LxcAutoscale",
@@ -155,7 +158,8 @@ describe('what fails has a name', () => {
     rest.server.fault = () => ({ kind: 'silent' });
     const client = rest.client({ writeLimitMs: milliseconds(50) });
     expect(await client.put(CONFIG, { cores: '3' }, NEVER)).toMatchObject({
-      ...{ why: 'timeout', message: 'no answer within 0.05 s' },
+      why: 'timeout',
+      message: 'no answer within 0.05 s',
     });
     const stop = new AbortController();
     const asked = rest.client().get('/version', stop.signal);
@@ -170,7 +174,9 @@ describe('what fails has a name', () => {
       return { kind: 'too-long' };
     });
     expect(await client.get('/cluster/resources', NEVER)).toEqual({
-      ...{ ok: false, why: 'malformed', message: 'it answers with more than 33554432 bytes' },
+      ok: false,
+      why: 'malformed',
+      message: 'it answers with more than 33554432 bytes',
     });
   });
 
@@ -192,7 +198,7 @@ describe('whom it talks to', () => {
     const rest = await restNode();
     const client = rest.client({ trust: { kind: 'usual' } });
     expect(await client.get('/version', NEVER)).toMatchObject({
-      ...{ why: 'certificate' },
+      why: 'certificate',
       message: expect.stringMatching(/unknown authority; give .*pve-root-ca\.pem\) as ca_file/),
     });
     expect(rest.server.calls).toEqual([]);
@@ -205,7 +211,7 @@ describe('whom it talks to', () => {
     const calls = rest.server.calls.length;
     const other = FINGERPRINT.replace(/../, (byte) => (byte === '00' ? '01' : '00'));
     expect(await pinned(other).get('/version', NEVER)).toMatchObject({
-      ...{ why: 'certificate' },
+      why: 'certificate',
       message: expect.stringContaining(`has the fingerprint ${FINGERPRINT}, not the pinned one`),
     });
     expect(rest.server.calls).toHaveLength(calls);
@@ -238,7 +244,8 @@ describe('a read', () => {
   it('is not tried again if it was answered', async () => {
     const rest = await restNode();
     expect(await rest.client().get('/nodes/pve1/lxc/999/config', NEVER)).toMatchObject({
-      ...{ why: 'gone', status: 500 },
+      why: 'gone',
+      status: 500,
     });
     expect(rest.server.calls).toHaveLength(1);
   });
@@ -266,7 +273,10 @@ describe('a token', () => {
   it('never stands in an error, whatever a server says', async () => {
     const rest = await restNode();
     rest.server.fault = () => ({
-      ...{ kind: 'answers', status: 500, words: `no ${SECRET}`, body: `{"message":"${SECRET}"}` },
+      kind: 'answers',
+      status: 500,
+      words: `no ${SECRET}`,
+      body: `{"message":"${SECRET}"}`,
     });
     expect(JSON.stringify(await rest.client().get('/version', NEVER))).not.toContain(SECRET);
   });
@@ -307,7 +317,9 @@ describe('a password', () => {
     rest.server.forgetTickets();
     expect(await client.put(CONFIG, { cores: '3' }, NEVER)).toMatchObject({ ok: true });
     expect(paths(rest).slice(-3)).toEqual([
-      ...[`PUT ${CONFIG}`, 'POST /access/ticket', `PUT ${CONFIG}`],
+      `PUT ${CONFIG}`,
+      'POST /access/ticket',
+      `PUT ${CONFIG}`,
     ]);
   });
 
@@ -325,13 +337,15 @@ describe('a password', () => {
     const rest = await restNode();
     const wrong = rest.client({ credentials: { ...LOGIN, password: 'wrong' } });
     expect(await wrong.get('/version', NEVER)).toMatchObject({
-      ...{ why: 'denied', message: 'it does not know as@pve: authentication failure' },
+      why: 'denied',
+      message: 'it does not know as@pve: authentication failure',
     });
     expect(await wrong.get('/version', NEVER)).toMatchObject({ why: 'denied' });
     expect(logins(rest)).toBe(1);
     const second = rest.client({ credentials: { ...LOGIN, user: 'two@pve' } });
     expect(await second.get('/version', NEVER)).toMatchObject({
-      ...{ why: 'denied', message: 'two@pve has a second factor; use a token instead' },
+      why: 'denied',
+      message: 'two@pve has a second factor; use a token instead',
     });
   });
 

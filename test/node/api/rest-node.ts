@@ -87,23 +87,37 @@ export async function restNode(
   vms: readonly VmSpec[] = [],
 ): Promise<RestNode> {
   const node = await SimulatedNode.create({
-    ...{ root: temporaryDirectory(), guests, vms, lockTimeoutMs: 50 },
+    root: temporaryDirectory(),
+    guests,
+    vms,
+    lockTimeoutMs: 50,
     host: {
-      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-      ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+      cpus: 8,
+      memoryMib: 16_384,
+      swapMib: 0,
+      baseCores: 0,
+      baseMemoryMib: 1024,
+      pressure: true,
+      kernelRelease: '6.8.12-4-pve',
     },
   });
   const time = { ms: 1_000_000 };
   const pauses: number[] = [];
   const server = await RestServer.listen({
-    ...{ node, tls: SERVER_TLS, accounts: ACCOUNTS, refusalMs: 5, nowMs: () => time.ms },
+    node,
+    tls: SERVER_TLS,
+    accounts: ACCOUNTS,
+    refusalMs: 5,
+    nowMs: () => time.ms,
   });
   const { port } = server;
   const clients: ApiClient[] = [];
   const now = () => milliseconds(time.ms);
   const clock: Clock = { wallMs: now, monotonicMs: now };
   const tools: ApiTools = {
-    ...{ send, monotonicMs: now, random: () => 0.5 },
+    send,
+    monotonicMs: now,
+    random: () => 0.5,
     // Pauses between tries are not waited for; longer ones end when they are not needed any more.
     async pause(ms, stop) {
       if (ms > 1000) await new Promise((resolve) => stop.addEventListener('abort', resolve));
@@ -111,14 +125,20 @@ export async function restNode(
     },
   };
   const made: RestNode = {
-    ...{ node, server, time, pauses },
+    node,
+    server,
+    time,
+    pauses,
     entry: entryOf(port),
     client(settings = {}, sending = send) {
       const client = new ApiClient(
         {
-          ...{ host: '127.0.0.1', port, credentials: TOKEN },
+          host: '127.0.0.1',
+          port,
+          credentials: TOKEN,
           trust: { kind: 'authority', pem: AUTHORITY },
-          ...{ readLimitMs: milliseconds(5000), writeLimitMs: milliseconds(5000) },
+          readLimitMs: milliseconds(5000),
+          writeLimitMs: milliseconds(5000),
           ...settings,
         },
         { ...tools, send: sending },

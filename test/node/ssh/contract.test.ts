@@ -15,7 +15,9 @@ async function bySsh(): Promise<NodeUnderContract> {
   const { node, far, close } = await nodeBehindSsh();
   const { eyes, hands } = far;
   return {
-    ...{ eyes, hands, close },
+    eyes,
+    hands,
+    close,
     world: worldOf(node),
     during: (work) => work,
   };

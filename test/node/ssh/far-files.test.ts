@@ -3,7 +3,9 @@ import { FarFiles } from '../../../src/node/ssh/far-files.ts';
 import type { FarRecord } from '../../../src/node/ssh/frames.ts';
 
 const file = (path: string, text: string): FarRecord => ({
-  ...{ kind: 'file', path, bytes: Buffer.from(text) },
+  kind: 'file',
+  path,
+  bytes: Buffer.from(text),
 });
 const textOf = (files: FarFiles, path: string): string | undefined =>
   files.bytes(path)?.toString('utf8');

@@ -11,7 +11,10 @@ import { connect, connectBy, tellingPid } from './pipe.ts';
 
 const ID = vmid(101);
 const OPTIONS: CommandOptions = {
-  ...{ timeLimitMs: PATIENCE_MS, env: {}, stopGraceMs: 0, outputLimitBytes: 1000 },
+  timeLimitMs: PATIENCE_MS,
+  env: {},
+  stopGraceMs: 0,
+  outputLimitBytes: 1000,
   stop: new AbortController().signal,
 };
 /** As a change that lowers what is held down is started. */
@@ -32,7 +35,8 @@ describe('what is held down over a connection that has ended', () => {
     program = join(directory, 'program');
     mkdirSync(dirname(high), { recursive: true });
     for (const [path, text] of [
-      ...[[high, 'max\n'] as const, [ran, ''] as const],
+      [high, 'max\n'] as const,
+      [ran, ''] as const,
       [program, `#!/bin/sh\necho ran >${shellWord(ran)}\n`] as const,
     ]) {
       writeFileSync(path, text);
@@ -106,7 +110,9 @@ describe('a command', () => {
     const hands = new FarHands(() => connect());
     const script = 'head -c 3000 /dev/zero | tr "\\0" o; head -c 3000 /dev/zero | tr "\\0" e >&2';
     expect(await hands.runOf(ID)('sh', ['-c', script], OPTIONS)).toMatchObject({
-      ...{ kind: 'exited', stdout: 'o'.repeat(1000), stderr: 'e'.repeat(1000) },
+      kind: 'exited',
+      stdout: 'o'.repeat(1000),
+      stderr: 'e'.repeat(1000),
     });
     hands.close();
   });

@@ -29,7 +29,10 @@ describe('files', () => {
   it('come with every byte, and as long as they are', async () => {
     const directory = temporaryDirectory();
     const contents = [
-      ...[Buffer.alloc(0), everyByte, Buffer.from('no end of line'), Buffer.alloc(300_000, 10)],
+      Buffer.alloc(0),
+      everyByte,
+      Buffer.from('no end of line'),
+      Buffer.alloc(300_000, 10),
     ];
     const paths = contents.map((content, index) => {
       const path = join(directory, `${index}`);
@@ -55,7 +58,8 @@ describe('files', () => {
     expect(read(join(directory, 'sub'))).toMatchObject({ why: 'unreadable' });
     expect(read('/proc/self/mem')).toMatchObject({ why: 'unreadable' });
     expect(read(join(directory, 'other'))).toMatchObject({
-      ...{ why: 'unreadable', detail: expect.stringContaining('not part of the look') },
+      why: 'unreadable',
+      detail: expect.stringContaining('not part of the look'),
     });
     expect(read('/elsewhere')).toMatchObject({ why: 'unreadable' });
     expect(files.names(directory)).toEqual(expect.arrayContaining(['other', 'sub']));
@@ -219,7 +223,10 @@ function endOf(frame: Buffer, count: number): number {
 
 describe('arguments', () => {
   const options = {
-    ...{ timeLimitMs: PATIENCE_MS, env: {}, stopGraceMs: 0, outputLimitBytes: 1000 },
+    timeLimitMs: PATIENCE_MS,
+    env: {},
+    stopGraceMs: 0,
+    outputLimitBytes: 1000,
     stop: new AbortController().signal,
   };
   const run = (program: string, args: readonly string[]) => {

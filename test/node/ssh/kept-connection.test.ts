@@ -23,7 +23,9 @@ describe('an ssh that cannot be started is no answer', () => {
     const asked = connection.request(...ASK);
     for (const descriptor of taken) closeSync(descriptor);
     expect(await asked).toMatchObject({
-      ...{ ok: false, why: 'unreadable', line: undefined },
+      ok: false,
+      why: 'unreadable',
+      line: undefined,
       detail: expect.stringMatching(/^ssh: .*EMFILE/),
     });
   });
@@ -33,7 +35,9 @@ describe('an ssh that cannot be started is no answer', () => {
     ['for a reason that is thrown', 'perl', ['-e', '#'.repeat(4 << 20)], /^ssh: .*E2BIG/],
   ])('%s', async (_why, file, args, said) => {
     expect(await connectBy(file, args).request(...ASK)).toMatchObject({
-      ...{ ok: false, line: undefined, detail: expect.stringMatching(said) },
+      ok: false,
+      line: undefined,
+      detail: expect.stringMatching(said),
     });
   });
 });

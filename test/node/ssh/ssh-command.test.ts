@@ -14,15 +14,20 @@ import { temporaryDirectory } from '../local/world.ts';
 
 const NO_SSH = findExecutable('ssh', process.env) === undefined;
 const SETTINGS: SshSettings = {
-  ...{ host: 'old.example', port: 2222, user: 'me', jump: undefined },
-  ...{ identityFile: undefined, knownHosts: undefined },
+  host: 'old.example',
+  port: 2222,
+  user: 'me',
+  jump: undefined,
+  identityFile: undefined,
+  knownHosts: undefined,
 };
 
 /** @param file ssh_config(5) */
 function understood(settings: Partial<SshSettings>, file = 'none'): ReadonlyMap<string, string> {
   const args = sshArguments({ ...SETTINGS, ...settings });
   const said = execFileSync('ssh', ['-F', file, '-G', ...args], {
-    ...{ encoding: 'utf8', env: sshEnvironment(process.env) },
+    encoding: 'utf8',
+    env: sshEnvironment(process.env),
   });
   return new Map(said.split('\n').map((line) => line.split(/ (.*)/s, 2) as [string, string]));
 }
@@ -30,8 +35,13 @@ function understood(settings: Partial<SshSettings>, file = 'none'): ReadonlyMap<
 it.skipIf(NO_SSH)('nobody is asked, and nothing is believed that is not known', () => {
   const options = understood({});
   expect(Object.fromEntries(options)).toMatchObject({
-    ...{ hostname: 'old.example', port: '2222', user: 'me', batchmode: 'yes' },
-    ...{ stricthostkeychecking: 'true', clearallforwardings: 'yes', requesttty: 'false' },
+    hostname: 'old.example',
+    port: '2222',
+    user: 'me',
+    batchmode: 'yes',
+    stricthostkeychecking: 'true',
+    clearallforwardings: 'yes',
+    requesttty: 'false',
   });
   expect(options.get('globalknownhostsfile')).toMatch(/^\/etc\/ssh\//);
 });
@@ -40,7 +50,8 @@ it.skipIf(NO_SSH)('no key of DNS is believed, whatever the client is set up to',
   const file = join(temporaryDirectory(), 'config');
   writeFileSync(file, 'VerifyHostKeyDNS yes\nStrictHostKeyChecking no\n');
   expect(Object.fromEntries(understood({}, file))).toMatchObject({
-    ...{ verifyhostkeydns: 'false', stricthostkeychecking: 'true' },
+    verifyhostkeydns: 'false',
+    stricthostkeychecking: 'true',
   });
 });
 

@@ -26,10 +26,18 @@ export async function nodeBehindSsh(
   vms: readonly VmSpec[] = [],
 ): Promise<NodeBehindSsh> {
   const node = await SimulatedNode.create({
-    ...{ root: temporaryDirectory(), guests: [101, 102].map(guestSpec), lockTimeoutMs: 50, vms },
+    root: temporaryDirectory(),
+    guests: [101, 102].map(guestSpec),
+    lockTimeoutMs: 50,
+    vms,
     host: {
-      ...{ cpus: 8, memoryMib: 16_384, swapMib: 0, baseCores: 0, baseMemoryMib: 1024 },
-      ...{ pressure: true, kernelRelease: '6.8.12-4-pve' },
+      cpus: 8,
+      memoryMib: 16_384,
+      swapMib: 0,
+      baseCores: 0,
+      baseMemoryMib: 1024,
+      pressure: true,
+      kernelRelease: '6.8.12-4-pve',
     },
   });
   const path = `${node.binDirectory}:/usr/bin:/bin`;
@@ -47,7 +55,10 @@ export async function nodeBehindSsh(
     return far;
   };
   return {
-    ...{ node, server, open, far: open() },
+    node,
+    server,
+    open,
+    far: open(),
     async close() {
       for (const one of opened) one.close();
       await server.close();

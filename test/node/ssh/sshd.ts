@@ -51,11 +51,18 @@ export async function startSshd(options: SshServerOptions): Promise<SshServer> {
   const serving = (hostKey: string) => serve(directory, port, hostKey, path, before);
   let server = await serving('host');
   return {
-    ...{ directory, wire },
+    directory,
+    wire,
     settings: {
-      ...{ connection: 'ssh', name: 'far', node: undefined, host: '127.0.0.1', port: wire.port },
-      ...{ user: userInfo().username, jump: undefined },
-      ...{ identityFile: at('user'), knownHosts: at('known_hosts') },
+      connection: 'ssh',
+      name: 'far',
+      node: undefined,
+      host: '127.0.0.1',
+      port: wire.port,
+      user: userInfo().username,
+      jump: undefined,
+      identityFile: at('user'),
+      knownHosts: at('known_hosts'),
     },
     async changeHostKey() {
       await stop(server);
@@ -82,10 +89,16 @@ async function serve(
 ): Promise<ChildProcess> {
   const config = join(directory, 'sshd_config');
   const lines = [
-    ...[`ListenAddress 127.0.0.1:${port}`, `HostKey ${directory}/${hostKey}`, 'PidFile none'],
-    ...[`AuthorizedKeysFile ${directory}/authorized_keys`, 'StrictModes no', 'UsePAM no'],
-    ...['PasswordAuthentication no', 'PermitRootLogin yes', 'MaxStartups 100'],
-    ...[`SetEnv PATH=${path}`],
+    `ListenAddress 127.0.0.1:${port}`,
+    `HostKey ${directory}/${hostKey}`,
+    'PidFile none',
+    `AuthorizedKeysFile ${directory}/authorized_keys`,
+    'StrictModes no',
+    'UsePAM no',
+    'PasswordAuthentication no',
+    'PermitRootLogin yes',
+    'MaxStartups 100',
+    `SetEnv PATH=${path}`,
   ];
   writeFileSync(config, `${lines.join('\n')}\n`);
   // Its own place for a process without rights, which a service would have made.

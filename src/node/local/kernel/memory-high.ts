@@ -81,7 +81,11 @@ async function hold(at: At, vmid: Vmid, bytes: Bytes): Promise<HighAnswer> {
   }
   const { pid } = process;
   const recorded = record(at, vmid, {
-    ...{ cgroup, was, heldAt: bytes, pid, sinceMs: at.clock.wallMs() },
+    cgroup,
+    was,
+    heldAt: bytes,
+    pid,
+    sinceMs: at.clock.wallMs(),
   });
   if (!recorded.ok) return refused(recorded.message);
   at.own.add(vmid);
@@ -215,7 +219,10 @@ function readRecord({ directory }: At, vmid: Vmid): Reading<Held> {
     return missing('malformed', `${path}: not as it was written`);
   }
   return present({
-    ...{ cgroup: Number(cgroup), heldAt: Number(heldAt), pid: Number(pid) },
-    ...{ was: was === 'max' ? 'max' : Number(was), sinceMs: milliseconds(Number(sinceMs)) },
+    cgroup: Number(cgroup),
+    heldAt: Number(heldAt),
+    pid: Number(pid),
+    was: was === 'max' ? 'max' : Number(was),
+    sinceMs: milliseconds(Number(sinceMs)),
   });
 }

@@ -106,9 +106,7 @@ function addressesIn(text: string): readonly string[] {
 }
 
 /** Of which a member must not keep what its source has. */
-const SETTINGS = new Set([
-  ...['cores', 'cpulimit', 'cpuunits', 'memory', 'swap', 'onboot', 'startup'],
-]);
+const SETTINGS = new Set(['cores', 'cpulimit', 'cpuunits', 'memory', 'swap', 'onboot', 'startup']);
 
 /** One configuration. What is wrong in it is as wrong here as it is for `parseGuestConfig`. */
 export function parseGroupGuest(
@@ -133,7 +131,13 @@ function groupGuest(config: GroupGuest['config'], node: string, content: Uint8Ar
       return [heading, { snaptime: values.get('snaptime'), unfinished }] as const;
     });
   return {
-    ...{ vmid, config, node, lock, template, memoryMib, hostname: name },
+    vmid,
+    config,
+    node,
+    lock,
+    template,
+    memoryMib,
+    hostname: name,
     tags: tags.map((tag) => tag.toLowerCase()),
     digest: config.digest,
     description: live.lines,

@@ -82,7 +82,9 @@ export function createGroupTools({
     const options = { timeLimitMs: QUERY_LIMIT_MS, stopGraceMs: 0, env };
     const { signal: stop } = new AbortController();
     const result = await runCommand('pvesh', args, {
-      ...{ ...options, stop, outputLimitBytes: OUTPUT_LIMIT_BYTES },
+      ...options,
+      stop,
+      outputLimitBytes: OUTPUT_LIMIT_BYTES,
     });
     return queryResult(result, args);
   };

@@ -34,7 +34,8 @@ export function createPct(options: PctOptions): Pick<NodeHands, 'apply'> {
       const result = await run('pct', setArguments(request), {
         timeLimitMs,
         env,
-        ...{ stop, cancel },
+        stop,
+        cancel,
         stopGraceMs: options.stopGraceMs ?? STOP_GRACE_MS,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,
       });

@@ -88,7 +88,10 @@ export class Monitors {
 
   #ask(vmid: Vmid, speak: Speak): Promise<void> {
     const asked = this.#asked.get(vmid) ?? {
-      ...{ answer: NOT_ASKED, nextMs: 0, failures: 0, talk: undefined },
+      answer: NOT_ASKED,
+      nextMs: 0,
+      failures: 0,
+      talk: undefined,
     };
     this.#asked.set(vmid, asked);
     asked.talk ??= this.#talk(vmid, asked, speak).finally(() => {

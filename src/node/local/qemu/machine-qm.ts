@@ -39,7 +39,10 @@ export function createQm(machines: LocalMachines, options: QmOptions): Pick<Node
       if (!asked.ok) return { kind: 'not-started', message: asked.why };
       const timeLimitMs = options.timeLimitMs ?? limitOf(request, config);
       const result = await runOf(request.vmid)('qm', qmArguments(request.vmid, asked.settings), {
-        ...{ timeLimitMs, env, stop, cancel },
+        timeLimitMs,
+        env,
+        stop,
+        cancel,
         stopGraceMs: STOP_GRACE_MS,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,
       });

@@ -421,12 +421,10 @@ describe('what a node can do for guests', () => {
     expect(node.cgroups.capabilities(vmid(102))).toBeUndefined();
     node.make(102, { ...FILES, ...controllers, 'memory.reclaim': '' });
     expect(node.cgroups.capabilities(vmid(102))).toEqual({
-      ...{
-        proof: true,
-        pressure: true,
-        workingSet: true,
-        liveLimits: new Set(['cpu', 'cpuset', 'memory']),
-      },
+      proof: true,
+      pressure: true,
+      workingSet: true,
+      liveLimits: new Set(['cpu', 'cpuset', 'memory']),
     });
   });
 
@@ -435,7 +433,10 @@ describe('what a node can do for guests', () => {
     const { 'cpu.pressure': _, ...files } = FILES;
     node.make(102, { ...files, 'cgroup.controllers': 'cpu io pids\n' });
     expect(node.cgroups.capabilities(vmid(102))).toEqual({
-      ...{ proof: false, pressure: false, workingSet: true, liveLimits: new Set(['cpu']) },
+      proof: false,
+      pressure: false,
+      workingSet: true,
+      liveLimits: new Set(['cpu']),
     });
   });
 

@@ -44,7 +44,8 @@ function cgroupOf(files: Readonly<Record<string, string>>) {
 }
 
 const wish = (mebibytes: number, until = mebibytes): ReclaimWish => ({
-  ...{ bytes: bytes(mebibytes * MIB), until: bytes(until * MIB) },
+  bytes: bytes(mebibytes * MIB),
+  until: bytes(until * MIB),
 });
 const LOW = { 'memory.current': '1\n', 'memory.reclaim': '' };
 
@@ -100,7 +101,8 @@ describe('the kernel', () => {
     expect(answer).toEqual({ kind: 'asked', bytes: 750 });
     expect(readFileSync(number, 'utf8')).toBe('750\n');
     expect(await reclaim.ask(ID, wish(1))).toMatchObject({
-      ...{ kind: 'refused', message: expect.stringMatching(/memory\.reclaim: .*EINVAL/) },
+      kind: 'refused',
+      message: expect.stringMatching(/memory\.reclaim: .*EINVAL/),
     });
   });
 });
@@ -112,7 +114,8 @@ describe('a kernel that cannot be asked', () => {
     expect(await reclaim.ask(ID, wish(1))).toEqual({ kind: 'unsupported' });
     rmSync(directory, { recursive: true });
     expect(await reclaim.ask(ID, wish(1))).toMatchObject({
-      ...{ kind: 'refused', message: expect.stringMatching(/ENOENT/) },
+      kind: 'refused',
+      message: expect.stringMatching(/ENOENT/),
     });
   });
 });
@@ -127,7 +130,8 @@ describe('a file that cannot be written', () => {
     const { reclaim, file } = cgroupOf({ 'memory.current': '900\n' });
     symlinkSync(target(), file);
     expect(await reclaim.ask(ID, wish(1))).toEqual({
-      ...{ kind: 'refused', message: expect.stringMatching(message) },
+      kind: 'refused',
+      message: expect.stringMatching(message),
     });
   });
 });

@@ -60,7 +60,8 @@ it('holds no more watches than it may', () => {
   const before = watches();
   const [first, , third] = [101, 102, 103].map((id) => events.watch(vmid(id), () => {}));
   expect(third).toEqual({
-    ...{ ok: false, why: 'unreadable' },
+    ok: false,
+    why: 'unreadable',
     detail: '2 are watched, which is the most',
   });
   if (!first?.ok) throw new Error(first?.detail);

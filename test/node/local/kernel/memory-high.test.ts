@@ -110,10 +110,8 @@ describe('memory.high', () => {
     expect(await processOf().hold(vmid(102), AT)).toMatchObject({ kind: 'refused' });
     rmSync(file());
     expect(await processOf().hold(ID, AT)).toEqual({
-      ...{
-        kind: 'refused',
-        message: expect.stringMatching(/not there, though the container runs/),
-      },
+      kind: 'refused',
+      message: expect.stringMatching(/not there, though the container runs/),
     });
     start(ID, 'nonsense');
     expect(await processOf().hold(ID, AT)).toMatchObject({ kind: 'refused' });

@@ -125,7 +125,9 @@ describe('the host', () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (content) => {
         const bytes = Buffer.from(content);
         const values: (number | undefined)[] = [
-          ...[countStatCpus(bytes), parseLoadavg(bytes), parseArcstats(bytes)],
+          countStatCpus(bytes),
+          parseLoadavg(bytes),
+          parseArcstats(bytes),
           ...Object.values(parseCpuTimes(bytes) ?? {}),
           ...Object.values(parseMeminfo(bytes) ?? {}),
         ];

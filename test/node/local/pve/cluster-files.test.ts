@@ -70,7 +70,11 @@ describe('the view of the cluster', () => {
     const guest = view.ok ? view.value.guests.get(vmid(200)) : view;
     if (guest?.ok !== true) throw new Error('the guest was not read');
     expect(guest.value).toMatchObject({
-      ...{ node: 'pve1', hostname: 'web-200', lock: 'backup', memoryMib: 768, template: false },
+      node: 'pve1',
+      hostname: 'web-200',
+      lock: 'backup',
+      memoryMib: 768,
+      template: false,
       tags: ['web', 'autoscale-group-web'],
       description: ['my nöte'],
       protection: true,

@@ -32,12 +32,25 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 describe('groupArguments', () => {
   it('clones in the form that the tool was recorded with', () => {
     const command = {
-      ...{ kind: 'clone' as const, vmid: vmid(120), source: vmid(101), snapshot: 's1', full: true },
-      ...{ hostname: 'web-120', description: 'a\nb; rm -rf /' },
+      kind: 'clone' as const,
+      vmid: vmid(120),
+      source: vmid(101),
+      snapshot: 's1',
+      full: true,
+      hostname: 'web-120',
+      description: 'a\nb; rm -rf /',
     };
     expect(groupArguments(command)).toEqual([
-      ...['clone', '101', '120', '--hostname', 'web-120', '--description', 'a\nb; rm -rf /'],
-      ...['--snapname', 's1', '--full'],
+      'clone',
+      '101',
+      '120',
+      '--hostname',
+      'web-120',
+      '--description',
+      'a\nb; rm -rf /',
+      '--snapname',
+      's1',
+      '--full',
     ]);
     const linked = { ...command, snapshot: undefined, full: false };
     expect(groupArguments(linked)).not.toContain('--full');
@@ -57,8 +70,16 @@ describe('groupArguments', () => {
         remove: ['startup', 'swap'],
       }),
     ).toEqual([
-      ...['set', '120', '--delete', 'startup,swap', '--hostname', 'web'],
-      ...['--net0', 'name=eth0,ip=dhcp', '--digest', 'd'],
+      'set',
+      '120',
+      '--delete',
+      'startup,swap',
+      '--hostname',
+      'web',
+      '--net0',
+      'name=eth0,ip=dhcp',
+      '--digest',
+      'd',
     ]);
   });
 });
@@ -183,8 +204,18 @@ exit 3
     const { argv, bin, outcome } = await called({ LXC_AUTOSCALE_BESIDE: '1' }, 90_500);
     const variables = argv.filter((word) => word.startsWith('--setenv='));
     expect(argv).toEqual([
-      ...['systemd-run', '--quiet', '--collect', '--wait', '--pipe'],
-      ...['--property=RuntimeMaxSec=91', ...variables, '--', 'pct', 'destroy', '120', '--purge'],
+      'systemd-run',
+      '--quiet',
+      '--collect',
+      '--wait',
+      '--pipe',
+      '--property=RuntimeMaxSec=91',
+      ...variables,
+      '--',
+      'pct',
+      'destroy',
+      '120',
+      '--purge',
     ]);
     expect(variables).toContain(`--setenv=PATH=${searchPath({ PATH: `${bin}:/usr/bin:/bin` })}`);
     expect(variables.join(' ')).not.toMatch(/SECRET|BESIDE/);

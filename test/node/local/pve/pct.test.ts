@@ -48,7 +48,15 @@ describe('pct set', () => {
     const { directory, pct } = withPct('printf "%s\\n" "$@" >>args; env >env');
     expect(await pct.apply(request, never)).toStrictEqual({ kind: 'done' });
     expect(readFileSync(join(directory, 'args'), 'utf8').split('\n')).toStrictEqual([
-      ...['set', '101', '--cores', '3', '--memory', '768', '--digest', DIGEST, ''],
+      'set',
+      '101',
+      '--cores',
+      '3',
+      '--memory',
+      '768',
+      '--digest',
+      DIGEST,
+      '',
     ]);
     const env = readFileSync(join(directory, 'env'), 'utf8');
     expect(env).toContain('LC_ALL=C.UTF-8\n');
@@ -124,7 +132,9 @@ describe('what became of a command', () => {
     const stderr = 'CT is locked (backup)\n';
     const result = { kind: 'exited', exitCode: 255, stdout: '', stderr } as const;
     expect(outcomeOf(result, 'pct set 101', milliseconds(1000))).toEqual({
-      ...{ kind: 'failed', why: 'locked', exitCode: 255 },
+      kind: 'failed',
+      why: 'locked',
+      exitCode: 255,
       message: 'another operation has locked the container: CT is locked (backup)',
     });
   });

@@ -121,7 +121,8 @@ describe('what was made of a configuration', () => {
   it('is read again in one round of looks, and a few at each of them', () => {
     const known = new ByVersion<string>();
     const guests = Array.from({ length: 2 * LOOKS_A_ROUND }, (_, at) => ({
-      ...{ vmid: vmid(101 + at), ...entry(1) },
+      vmid: vmid(101 + at),
+      ...entry(1),
     }));
     known.begin(7);
     for (const guest of guests) known.set(guest, 'first');

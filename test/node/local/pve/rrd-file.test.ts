@@ -21,7 +21,9 @@ describe('the figures of pvestatd', () => {
     const found = parseRrd(text, all);
     expect([...found.keys()]).toEqual([101, 102]);
     expect(found.get(vmid(101))).toEqual({
-      ...{ usedBytes: 97_267_712, maxBytes: 536_870_912, isRunning: true },
+      usedBytes: 97_267_712,
+      maxBytes: 536_870_912,
+      isRunning: true,
       wallMs: 1_795_304_122_000,
     });
   });

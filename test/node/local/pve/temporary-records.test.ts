@@ -9,7 +9,8 @@ import { plant, temporaryDirectory, vmid } from '../world.ts';
 const DIRECTORY = 'etc/pve/priv/lxc_autoscale/guests';
 const ID = vmid(101);
 const RECORD = {
-  ...{ guest: identity(101), node: 'pve1' },
+  guest: identity(101),
+  node: 'pve1',
   changes: [{ resource: 'memory' as const, before: 2048 }],
 };
 

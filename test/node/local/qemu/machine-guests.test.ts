@@ -25,7 +25,8 @@ function world(vms: Readonly<Record<number, Vm>>, running: readonly number[]) {
   };
   const list = (own: Readonly<Record<number, Vm>>): void => {
     const ids = Object.entries(own).map(([id, { version = 1, node = 'pve1' }]) => [
-      ...[id, { node, type: 'qemu', version }],
+      id,
+      { node, type: 'qemu', version },
     ]);
     const others = { '100': { node: 'pve1', type: 'lxc', version: 9 } };
     plant(root, {

@@ -19,8 +19,11 @@ afterEach(() => {
 });
 
 const STATS = {
-  ...{ 'stat-total-memory': 3900 * MIB, 'stat-free-memory': 200 * MIB, 'stat-swap-in': 0 },
-  ...{ 'stat-available-memory': 3000 * MIB, 'stat-disk-caches': -1 },
+  'stat-total-memory': 3900 * MIB,
+  'stat-free-memory': 200 * MIB,
+  'stat-swap-in': 0,
+  'stat-available-memory': 3000 * MIB,
+  'stat-disk-caches': -1,
 };
 
 /** Answers as QEMU does; `null` stands for no answer at all. */
