@@ -1,7 +1,7 @@
 import { LEAST_MEMORY_MIB, MOST_CORES } from '../core/allocation.ts';
 import type { ContainerPolicy, HostPolicy, OfGiven, PresetInUse } from '../core/policy.ts';
 import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
-import type { InForce } from './defaults.ts';
+import type { EffectiveValues } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
@@ -20,7 +20,7 @@ import { groupLabel, groupTag, tierTag } from './tags.ts';
 const STEP_FACTOR = { conservative: 0.5, normal: 1, aggressive: 2 } as const;
 
 /** The keys of `DEFAULT` that a tier may set too. */
-type ContainerValues = Omit<InForce<TierValues>, OfTierOnly>;
+type ContainerValues = Omit<EffectiveValues<TierValues>, OfTierOnly>;
 type OfTierOnly = 'lxc_containers' | 'virtual_machines' | 'guests' | 'preset';
 
 /** The minima that an admin has set; one that is as it is by default raises nobody. */
@@ -112,7 +112,7 @@ const selector = (...lists: readonly ReadMembers[]): Selector => ({
 const NOBODY: ReadMembers = { ids: [], names: [], tags: [] };
 
 /** The sample file names every default, which is no wish to have small containers raised. */
-const minimaOf = ({ min_cores, min_memory }: InForce<DefaultValues>): OwnMinima => ({
+const minimaOf = ({ min_cores, min_memory }: EffectiveValues<DefaultValues>): OwnMinima => ({
   cores: min_cores !== DEFAULTS.min_cores,
   memory: min_memory !== DEFAULTS.min_memory,
 });
@@ -205,7 +205,7 @@ function group(section: Section<GroupValues>): Group | undefined {
 /** Allotting no more memory than there is. */
 const STRICT_RATIO = 1;
 
-function hostPolicy(values: InForce<DefaultValues>): HostPolicy {
+function hostPolicy(values: EffectiveValues<DefaultValues>): HostPolicy {
   const wanted = values.memory_overcommit_ratio;
   return {
     reserveCpu: percentToRatio(values.reserve_cpu_percent),

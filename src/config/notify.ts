@@ -1,5 +1,5 @@
 import { EVENT_KINDS, MESSAGE_CHANNELS } from '../core/notify/event.ts';
-import { DEFAULTS, type InForce } from './defaults.ts';
+import { DEFAULTS, type EffectiveValues } from './defaults.ts';
 import type { DefaultValues } from './keys.ts';
 import type { MessageRules, NotifyConfig } from './model.ts';
 import { forChannel } from './notify-values.ts';
@@ -9,7 +9,7 @@ import { bodyOf, isPut } from './webhook-formats.ts';
 
 /** The keys on messages: what must hold between them, and what they come to. */
 
-type Values = InForce<DefaultValues>;
+type Values = EffectiveValues<DefaultValues>;
 
 /** Which keys a channel cannot do without once its first key is set. */
 const NEEDS = [

@@ -1,5 +1,5 @@
 import { isLoopback, showAddress } from '../core/listen-address.ts';
-import type { InForce } from './defaults.ts';
+import type { EffectiveValues } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import { NODE_NAME } from './node-scope.ts';
 import { checkNotify } from './notify.ts';
@@ -161,7 +161,7 @@ export function checkCoreUnit(
 /** The rules of `DEFAULT` that concern the whole program. `values` is what is in force. */
 export function checkProgram(
   section: Section<DefaultValues>,
-  values: InForce<DefaultValues>,
+  values: EffectiveValues<DefaultValues>,
   jsonLogFile: string,
   reader: Reader,
 ): void {
@@ -178,7 +178,7 @@ export function checkProgram(
 /** What others can reach is only for those who know the token. */
 function checkListener(
   given: Given | undefined,
-  { metrics_listen, metrics_token }: InForce<DefaultValues>,
+  { metrics_listen, metrics_token }: EffectiveValues<DefaultValues>,
   reader: Reader,
 ): void {
   if (given === undefined || metrics_listen === undefined) return;
@@ -192,7 +192,7 @@ function checkListener(
 /** What others can reach is only for those who log in, and nobody in between may read along. */
 function checkHttp(
   { given, values: own }: Section<DefaultValues>,
-  values: InForce<DefaultValues>,
+  values: EffectiveValues<DefaultValues>,
   reader: Reader,
 ): void {
   const { http_tls_cert: cert, http_tls_key: key, http_listen: listen } = values;
@@ -232,7 +232,7 @@ const HOURS = ['off_peak_start', 'off_peak_end'] as const;
 /** The off-peak time is given by two hours, or by a cron expression and a length. */
 function checkOffPeak(
   { given, values: own }: Section<DefaultValues>,
-  values: InForce<DefaultValues>,
+  values: EffectiveValues<DefaultValues>,
   reader: Reader,
 ): void {
   const lineOf = (key: string) => given.get(key)?.line;
@@ -265,7 +265,7 @@ function checkOffPeak(
 
 function checkPaths(
   at: (key: string) => Given | undefined,
-  values: InForce<DefaultValues>,
+  values: EffectiveValues<DefaultValues>,
   jsonLogFile: string,
   reader: Reader,
 ): void {

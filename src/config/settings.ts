@@ -7,7 +7,7 @@ import {
   milliseconds,
   secondsToMs,
 } from '../core/units.ts';
-import type { InForce } from './defaults.ts';
+import type { EffectiveValues } from './defaults.ts';
 import type { DefaultValues } from './keys.ts';
 import type { Levels, LOG_LEVELS } from './schema.ts';
 
@@ -23,7 +23,7 @@ export interface OffPeakCron {
   readonly lastsMs: Milliseconds;
 }
 
-type Values = InForce<DefaultValues>;
+type Values = EffectiveValues<DefaultValues>;
 
 const SECONDS_PER_DAY = 86_400;
 const SECONDS_PER_MINUTE = 60;

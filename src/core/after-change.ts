@@ -88,9 +88,9 @@ function afterWaiting(
 
 /** A further boost takes as many saturated samples as the first one did. */
 function countAnew({ life }: GuestRecord, { resource }: Step): void {
-  const seen = life.between;
+  const seen = life.interval;
   if (seen === undefined) return;
-  life.between = { ...seen, saturated: { ...seen.saturated, [resource]: 0 } };
+  life.interval = { ...seen, saturated: { ...seen.saturated, [resource]: 0 } };
 }
 
 /** A shrink may turn out to be a mistake; one that did is not repeated soon. */

@@ -1,12 +1,12 @@
 import { keepPromise } from './admission.ts';
-import type { Between } from './between.ts';
+import { addUseSample } from './cooldown.ts';
 import type { GuestRecord } from './guest-record.ts';
 import { learnCores, learnMemory } from './learning.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
-import { addSeen } from './pace.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { isCrowded } from './pvestatd-memory.ts';
 import type { Reading } from './reading.ts';
+import type { SamplingInterval } from './sampling-interval.ts';
 import { isHeldBack, oomFloorMib } from './shortage.ts';
 import type { Milliseconds } from './units.ts';
 
@@ -16,7 +16,7 @@ export interface Observation {
   readonly cpu: Reading<CpuUsage>;
   readonly memory: Reading<MemoryUsage>;
   /** What the samples in between saw. */
-  readonly between: Between | undefined;
+  readonly interval: SamplingInterval | undefined;
   /** A decision is brought forward: the interval goes on after it. */
   readonly early?: boolean;
   /** undefined: it is not managed, and nothing is learnt of it. */
@@ -41,13 +41,13 @@ const NOBODY_ASKS = { periodsUp: 1, periodsDown: 1 } as const;
 /** A reading that is missing ends the window: a step never rests on a series with a gap. */
 function keepSeen(
   { life }: GuestRecord,
-  { cpu, memory, between, policy, early = false }: Observation,
+  { cpu, memory, interval, policy, early = false }: Observation,
 ): void {
   const { periodsUp, periodsDown } = policy?.timing ?? NOBODY_ASKS;
   const most = Math.max(periodsUp, periodsDown);
-  const { cpuPeak = 0, memoryPeak = 0 } = between ?? {};
+  const { cpuPeak = 0, memoryPeak = 0 } = interval ?? {};
   // What cannot wait is judged by what is so now, and by no average.
-  const { memorySum = 0, memoryCount = 0 } = (early ? undefined : between) ?? {};
+  const { memorySum = 0, memoryCount = 0 } = (early ? undefined : interval) ?? {};
   const cores = cpu.ok
     ? {
         used: cpu.value.used,
@@ -56,13 +56,13 @@ function keepSeen(
         early,
       }
     : undefined;
-  addSeen(life.seen.cores, cores, most);
+  addUseSample(life.seen.cores, cores, most);
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
   const held =
     mib === undefined
       ? undefined
       : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak), early };
-  addSeen(life.seen.memory, held, most);
+  addUseSample(life.seen.memory, held, most);
 }
 
 /**

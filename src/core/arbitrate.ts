@@ -1,9 +1,16 @@
 import type { Resource } from './allocation.ts';
+import {
+  averaged,
+  type CooldownInput,
+  type Step,
+  type UseSample,
+  whenDue,
+  withCooldown,
+} from './cooldown.ts';
 import type { HoldReason, Measured, Rule } from './decision.ts';
 import { smallestWithoutGrowth } from './guards.ts';
 import type { OffPeakTaking, ResourceRecord } from './guest-record.ts';
 import { type Rise, withRise } from './memory-rise.ts';
-import { averaged, type PaceInput, paced, type Seen, type Step, whenDue } from './pace.ts';
 import { boosted, isForGood, whileBoosted } from './policies/boost.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
@@ -21,15 +28,15 @@ export interface ScalingCase {
   readonly quantum: number;
   /** If only surplus is taken, less than this is not worth a change. */
   readonly leastSurplus: number;
-  readonly seen: readonly Seen[];
+  readonly seen: readonly UseSample[];
   /** The threshold policy on these readings. */
-  readonly threshold: (seen: Seen) => Verdict;
+  readonly threshold: (seen: UseSample) => Verdict;
   /** Samples in a row in which it was saturated. */
   readonly saturated: number;
   /** Memory: how fast it rises. */
   readonly rise?: Rise | undefined;
   /** Mode `adaptive`: the verdict of the forecast; undefined if too little is known. */
-  readonly learnt?: (now: Verdict) => Verdict | undefined;
+  readonly forecast?: (now: Verdict) => Verdict | undefined;
   /** What it had before a shrink that has turned out to be a mistake. */
   readonly missedMib?: number | undefined;
 }
@@ -79,11 +86,11 @@ function loudest(one: ScalingCase, times: Times): Verdict {
   const handLeftMs = (handHoldMs ?? 0) - nowMs;
   if (handLeftMs > 0) return held(atPresent(one), { kind: 'changed-by-hand', leftMs: handLeftMs });
 
-  const pace: PaceInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
-  const byThreshold = notOpposed(one, paced(pace, one.threshold));
+  const cooldown: CooldownInput = { seen: one.seen, timing: one.policy.timing, nowMs, changedMs };
+  const byThreshold = notOpposed(one, withCooldown(cooldown, one.threshold));
   const boosts = one.policy.scaling === 'boost';
-  const inMode = boosts && !isForGood(byThreshold) ? boostWhenDue(one, pace) : byThreshold;
-  const verdict = withRise(learntWhenDue(one, pace) ?? inMode, one.rise);
+  const inMode = boosts && !isForGood(byThreshold) ? boostWhenDue(one, cooldown) : byThreshold;
+  const verdict = withRise(forecastWhenDue(one, cooldown) ?? inMode, one.rise);
   if (verdict.verdict === 'grow') return verdict;
   const { measured } = verdict;
   if (one.missedMib !== undefined && one.missedMib > measured.before) {
@@ -96,7 +103,7 @@ function loudest(one: ScalingCase, times: Times): Verdict {
   const calmMs = nowMs - (grownMs ?? Number.NEGATIVE_INFINITY);
   if (verdict.verdict !== 'hold' || calmMs < OFF_PEAK_CALM_MS) return verdict;
   const step = surplusOf(one, 'off-peak');
-  return step === undefined ? verdict : whenDue(pace, step, one.policy.timing.periodsDown);
+  return step === undefined ? verdict : whenDue(cooldown, step, one.policy.timing.periodsDown);
 }
 
 const atPresent = ({ threshold, seen }: ScalingCase): Verdict => threshold(averaged(seen, 1));
@@ -142,17 +149,17 @@ function notOpposed(one: ScalingCase, verdict: Verdict): Verdict {
 }
 
 /** Of the past only the cooldown counts here: the rest is in what was learnt. */
-function learntWhenDue(one: ScalingCase, pace: PaceInput): Verdict | undefined {
-  const verdict = one.learnt?.(atPresent(one));
+function forecastWhenDue(one: ScalingCase, cooldown: CooldownInput): Verdict | undefined {
+  const verdict = one.forecast?.(atPresent(one));
   if (verdict === undefined || verdict.verdict === 'hold') return verdict;
-  return whenDue(pace, verdict, 1);
+  return whenDue(cooldown, verdict, 1);
 }
 
 /** A boost answers the moment: of the past only the cooldown counts. */
-function boostWhenDue(one: ScalingCase, pace: PaceInput): Verdict {
+function boostWhenDue(one: ScalingCase, cooldown: CooldownInput): Verdict {
   const { saturated: samples, quantum, policy } = one;
   const verdict = boosted(atPresent(one), { samples, quantum }, policy.boost);
-  return verdict.verdict === 'hold' ? verdict : whenDue(pace, verdict, 1);
+  return verdict.verdict === 'hold' ? verdict : whenDue(cooldown, verdict, 1);
 }
 
 /** The end of the off-peak time gives back what it took, and lets it stay for a while. */

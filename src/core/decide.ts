@@ -1,6 +1,7 @@
 import { MEMORY_QUANTUM_MIB, type Resource } from './allocation.ts';
 import { arbitrate, type ScalingCase, type Times } from './arbitrate.ts';
 import { lacksLimit, lacksProof, lacksWorkingSet } from './capabilities.ts';
+import type { Step } from './cooldown.ts';
 import { asSeen } from './day-seen.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
@@ -19,7 +20,7 @@ import {
   whyFixed,
   whyNoMoreCpus,
 } from './machine-guards.ts';
-import { slowed } from './memory-pace.ts';
+import { slowed } from './memory-step.ts';
 import type {
   ContainerObservation,
   ContainerUsage,
@@ -27,9 +28,8 @@ import type {
   HostObservation,
   MemoryUsage,
 } from './observation.ts';
-import type { Step } from './pace.ts';
 import { cpuPin, hasOwnCpuset, memoryPin } from './pins.ts';
-import { learntVerdict } from './policies/learnt-verdict.ts';
+import { forecastVerdict } from './policies/forecast-verdict.ts';
 import {
   type CpuLever,
   cpuQuantum,
@@ -163,7 +163,7 @@ function named(
 }
 
 /** No more than the host has: more would be of no use. */
-function withNorm(decision: Decision, record: Known, { host }: Deciding): Decision {
+function withNorm(decision: Decision, record: RecordView, { host }: Deciding): Decision {
   const known = record.cores.taken;
   if (decision.verdict !== 'grow' || known === undefined || !host.cpus.ok) return decision;
   return { ...decision, norm: Math.min(known.norm, host.cpus.value) };
@@ -178,15 +178,15 @@ function onlyObserved(decision: Decision): Decision {
 }
 
 /** What is remembered of a container. Nothing here changes it. */
-type Known = Readonly<GuestRecord>;
-const UNKNOWN: Known = newGuestRecord();
+type RecordView = Readonly<GuestRecord>;
+const UNKNOWN: RecordView = newGuestRecord();
 
 /** A container that runs and is managed. */
 interface One {
   readonly guest: GuestConfig;
   readonly usage: ContainerUsage;
   readonly policy: ContainerPolicy;
-  readonly record: Known;
+  readonly record: RecordView;
 }
 
 type Unmeasured = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
@@ -279,7 +279,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const differing = bringCpuLimitInForce(cpu, policy, lever, record, input.nowMs);
   if (differing !== undefined) return differing;
   const quantum = cpuQuantum(policy);
-  const samples = life.between?.saturated.cores ?? 0;
+  const samples = life.interval?.saturated.cores ?? 0;
   const now = { used: cpu.used, peak: cpu.used, demand: cpu.demand };
   const one: ScalingCase = {
     resource: 'cores',
@@ -295,11 +295,11 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
       return thresholdCores(lever, average, policy, peak);
     },
     ...(policy.scaling === 'adaptive' && {
-      learnt: (now: Verdict) => {
+      forecast: (now: Verdict) => {
         const { before, min, max } = now.measured;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
         const forecast = coresForecast(record.cores, cpu, ask);
-        return forecast && learntVerdict(now, forecast, cpu.used, quantum);
+        return forecast && forecastVerdict(now, forecast, cpu.used, quantum);
       },
     }),
   };
@@ -372,9 +372,9 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   const { life } = record;
   const now = { used: memory.workingSetMib, peak: memory.workingSetMib };
   const floorMib = oomFloorMib(record.oomFloor, nowMs);
-  const { learnt } = record.memory;
+  const { model } = record.memory;
   const freeSwapMib = freeSwap(guest, memory, host);
-  const earlier = { floorMib, learnt };
+  const earlier = { floorMib, model };
   const one: ScalingCase = {
     resource: 'memory',
     record: record.memory,
@@ -382,22 +382,22 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     quantum: MEMORY_QUANTUM_MIB,
     leastSurplus: LEAST_SURPLUS_MIB,
     seen: life.seen.memory.length === 0 ? [now] : life.seen.memory,
-    saturated: life.between?.saturated.memory ?? 0,
+    saturated: life.interval?.saturated.memory ?? 0,
     missedMib: missedMib(memory, record, nowMs),
-    rise: life.between?.rise,
+    rise: life.interval?.rise,
     threshold: ({ used, peak }) => {
       const average = { ...memory, workingSetMib: mib(used) };
       return thresholdMemory(guest.memoryMib, maxMib, average, policy, peak, earlier);
     },
     ...(policy.scaling === 'adaptive' && {
-      learnt: (verdict: Verdict) => {
+      forecast: (verdict: Verdict) => {
         const { before, min, max, need } = verdict.measured;
         const quantum = MEMORY_QUANTUM_MIB;
         const ask = { has: before, min, max, quantum, stepFactor: policy.stepFactor };
         const seen = life.seen.memory.at(-1) ?? now;
         const swapMib = policy.memory.mayUseSwap ? freeSwapMib : 0;
         const forecast = memoryForecast(record.memory, seen, ask, swapMib);
-        return forecast && learntVerdict(verdict, forecast, need, quantum);
+        return forecast && forecastVerdict(verdict, forecast, need, quantum);
       },
     }),
   };
@@ -411,7 +411,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
   }
   const because = beyondNeed(judged) ?? moving ?? whyKeep(memory, policy, record, nowMs);
   if (because !== undefined) return { verdict: 'hold', because, measured: judged.measured };
-  const verdict = slowed(judged, { learnt, usage: memory, policy, freeSwapMib });
+  const verdict = slowed(judged, { model, usage: memory, policy, freeSwapMib });
   if (isUnseen) return asSeen(verdict, record.day);
   const module = policy.memory.unplugs ? asUnplugged(verdict, memory, guest) : undefined;
   if (module !== undefined) return module;
@@ -423,7 +423,7 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
 interface Figured {
   readonly guest: GuestConfig;
   readonly memory: MemoryUsage;
-  readonly record: Known;
+  readonly record: RecordView;
   readonly nowMs: Milliseconds;
 }
 
@@ -461,7 +461,11 @@ function beyondNeed({ after, measured, rule }: Step): HoldReason | undefined {
 }
 
 /** What it had before its last shrink, if that is missed since. */
-function missedMib(memory: MemoryUsage, { life }: Known, nowMs: Milliseconds): number | undefined {
+function missedMib(
+  memory: MemoryUsage,
+  { life }: RecordView,
+  nowMs: Milliseconds,
+): number | undefined {
   const last = life.shrunk;
   return last !== undefined && isMissed(memory, nowMs - last.atMs) ? last.fromMib : undefined;
 }
@@ -470,7 +474,7 @@ function missedMib(memory: MemoryUsage, { life }: Known, nowMs: Milliseconds): n
 function whyKeep(
   memory: MemoryUsage,
   { timing }: ContainerPolicy,
-  { life }: Known,
+  { life }: RecordView,
   nowMs: Milliseconds,
 ): HoldReason | undefined {
   const { startGraceMs } = timing;

@@ -137,7 +137,7 @@ function ruleWords({ resource, measured, rule, askedBy, boostMs }: Change): stri
     case 'peak-again':
       return 'the off-peak time is over, and this is what it had before';
     case 'learnt':
-      return learntWords(resource, measured);
+      return forecastWords(resource, measured);
     case 'in-force': {
       const { before } = measured;
       return `its configuration says so, but the active value is ${withUnit(resource, before)}`;
@@ -216,7 +216,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'not-scaled':
       return notScaled(resource);
     case 'learnt':
-      return `${learntWords(resource, measured)}, so nothing changes`;
+      return `${forecastWords(resource, measured)}, so nothing changes`;
     case 'missing':
       return missingWords(because.reading);
     case 'at-maximum':
@@ -442,7 +442,7 @@ function hostWords(because: HostReason): string {
 }
 
 /** Mode `adaptive`: what is weighed against what an allocation costs. */
-function learntWords(resource: Resource, measured: Measured | undefined): string {
+function forecastWords(resource: Resource, measured: Measured | undefined): string {
   const { forecast, before } = measured ?? {};
   if (forecast === undefined || before === undefined) return 'by what was learnt of it';
   const { target, riskNow, riskThen, hoursLearnt, peakOfDay } = forecast;

@@ -1,11 +1,11 @@
 import type { Allocation, Resource } from './allocation.ts';
-import type { Between } from './between.ts';
+import type { UseSample } from './cooldown.ts';
 import type { DaySeen } from './day-seen.ts';
 import type { Rule } from './decision.ts';
+import type { DemandModel } from './demand-model.ts';
 import type { GuestIdentity } from './identity.ts';
-import type { Learnt } from './learnt.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
-import type { Seen } from './pace.ts';
+import type { SamplingInterval } from './sampling-interval.ts';
 import type { OomFloor } from './shortage.ts';
 import type { Taken } from './taken.ts';
 import type { Mib, Milliseconds } from './units.ts';
@@ -48,7 +48,7 @@ export interface GuestRecord {
   unsettled: Unsettled | undefined;
   lastChange: LastChange | undefined;
   /** Why it is skipped, as the log said last: it says so once. */
-  saidSkipped: string | undefined;
+  loggedSkip: string | undefined;
   /** Since when it is not listed; see `away.ts`. */
   awaySinceMs: Milliseconds | undefined;
 }
@@ -58,7 +58,7 @@ export interface GuestLife {
   /** The sample of the cycle before: rates are differences to it. */
   sample: CgroupSample | undefined;
   /** What the samples since the last cycle saw. */
-  between: Between | undefined;
+  interval: SamplingInterval | undefined;
   /** Cores that are configured and not in the cpuset yet. */
   pendingCores: PendingCores | undefined;
   /** When the guest was last seen not running: its present life is younger than that. */
@@ -73,8 +73,8 @@ export interface GuestLife {
   grantUsedMs: Milliseconds | undefined;
   /** Since when its memory is crowded, by a figure that counts cache; see `isCrowded`. */
   crowdedMs: Milliseconds | undefined;
-  /** What the last cycles saw of a resource, newest last; bounded. See `pace.ts`. */
-  readonly seen: Record<Resource, Seen[]>;
+  /** What the last cycles saw of a resource, newest last; bounded. See `cooldown.ts`. */
+  readonly seen: Record<Resource, UseSample[]>;
 }
 
 /** What is remembered of one resource of a guest. It outlives a restart of the guest. */
@@ -94,9 +94,9 @@ export interface ResourceRecord {
   /** The live limit, if it is not the configured one; of `cores` this is the cpulimit. */
   differing: Differing | undefined;
   /** What was learnt of the demand. */
-  learnt: Learnt | undefined;
+  model: DemandModel | undefined;
   /** Why nothing is changed, as the log said last: it says so once. */
-  said: string | undefined;
+  loggedHold: string | undefined;
 }
 
 export interface Differing {
@@ -212,7 +212,7 @@ export function newGuestRecord(): GuestRecord {
     intended: undefined,
     unsettled: undefined,
     lastChange: undefined,
-    saidSkipped: undefined,
+    loggedSkip: undefined,
     awaySinceMs: undefined,
   };
 }
@@ -220,7 +220,7 @@ export function newGuestRecord(): GuestRecord {
 function newLife(): GuestLife {
   return {
     sample: undefined,
-    between: undefined,
+    interval: undefined,
     pendingCores: undefined,
     startedMs: undefined,
     oomKillMs: undefined,
@@ -241,8 +241,8 @@ const newResourceRecord = (): ResourceRecord => ({
   offPeak: undefined,
   handHoldMs: undefined,
   differing: undefined,
-  learnt: undefined,
-  said: undefined,
+  model: undefined,
+  loggedHold: undefined,
 });
 
 /**
@@ -259,7 +259,7 @@ export function endLife(record: GuestRecord, nowMs: Milliseconds): void {
  */
 export function noteFrozen({ life }: GuestRecord, sample: CgroupSample): void {
   life.sample = sample;
-  life.between = undefined;
+  life.interval = undefined;
   life.seen.cores.length = 0;
   life.seen.memory.length = 0;
   if (life.grantUsedMs !== undefined) life.grantUsedMs = sample.atMs;

@@ -75,8 +75,8 @@ function keep(
   record.differing = { live, configured, sinceMs };
 }
 
-type Known = Readonly<GuestRecord>;
-type InForce = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
+type RecordView = Readonly<GuestRecord>;
+type InForceVerdict = Verdict | { readonly verdict: 'hold'; readonly because: HoldReason };
 
 /** What is to become of a memory limit that is not the configured one. */
 export function bringInForce(
@@ -84,9 +84,9 @@ export function bringInForce(
   memory: MemoryUsage,
   policy: ContainerPolicy,
   maxMib: number,
-  { memory: record }: Known,
+  { memory: record }: RecordView,
   nowMs: Milliseconds,
-): InForce {
+): InForceVerdict {
   const { memoryMib: configured } = guest;
   const live = memory.limitMib ?? null;
   const waits = whyWait(record, { kind: 'not-in-force', configured, live }, nowMs);
@@ -103,9 +103,9 @@ export function bringCpuLimitInForce(
   cpu: CpuUsage,
   policy: ContainerPolicy,
   lever: CpuLever,
-  { cores: record }: Known,
+  { cores: record }: RecordView,
   nowMs: Milliseconds,
-): InForce | undefined {
+): InForceVerdict | undefined {
   const found = record.differing;
   if (found === undefined) return undefined;
   // Without a limit, or with one above them, it has all CPUs that it can use.

@@ -1,13 +1,13 @@
+import type { UseSample } from './cooldown.ts';
 import type { Forecast } from './decision.ts';
-import { type Learnt, learn, newLearnt, peakOfDay } from './learnt.ts';
+import { type DemandModel, learn, newDemandModel, peakOfDay } from './demand-model.ts';
+import { fillDemandTails, TAIL_LEVELS } from './demand-tails.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
-import type { Seen } from './pace.ts';
 import { forecastCores } from './policies/adaptive-cores.ts';
 import { forecastMemory } from './policies/adaptive-memory.ts';
-import type { Range } from './policies/learnt-verdict.ts';
-import { fillTails, TAIL_LEVELS } from './tails.ts';
+import type { Range } from './policies/forecast-verdict.ts';
 
-/** What the loop's readings teach, and what is made of it: between `Learnt` and the loop. */
+/** What the loop's readings teach, and what is made of it: between `DemandModel` and the loop. */
 
 /** From this share of what is allowed on, more may have been wanted than was seen. */
 const SATURATED_SHARE = 0.98;
@@ -23,17 +23,17 @@ const LEAST_SLOTS = 5.9;
 
 /** What is learnt of one resource of a guest, in its record. */
 export interface Learning {
-  learnt: Learnt | undefined;
+  model: DemandModel | undefined;
 }
 
 /** Takes in what one cycle saw of a container's CPU. */
 export function learnCores(record: Learning, cpu: CpuUsage, wallMs: number): void {
-  record.learnt ??= newLearnt(wallMs, TAIL_LEVELS);
-  const { learnt } = record;
+  record.model ??= newDemandModel(wallMs, TAIL_LEVELS);
+  const { model } = record;
   const overrun = isSaturated(cpu);
   const value = Math.max(cpu.used, cpu.demand, overrun ? cpu.allowed * HIDDEN_CORES : 0);
-  const slot = learn(learnt, { value, overrun }, wallMs, false);
-  if (slot !== undefined) fillTails(learnt, slot);
+  const slot = learn(model, { value, overrun }, wallMs, false);
+  if (slot !== undefined) fillDemandTails(model, slot);
 }
 
 /** Takes in what one cycle saw of a container's memory. `peakMib`: since the cycle before. */
@@ -43,10 +43,10 @@ export function learnMemory(
   peakMib: number,
   wallMs: number,
 ): void {
-  record.learnt ??= newLearnt(wallMs, 0);
+  record.model ??= newDemandModel(wallMs, 0);
   const overrun = memory.newOomKills > 0;
   const value = Math.max(peakMib, overrun ? (memory.limitMib ?? peakMib) * HIDDEN_MEMORY : 0);
-  learn(record.learnt, { value, overrun }, wallMs, true);
+  learn(record.model, { value, overrun }, wallMs, true);
 }
 
 /** What a container may be given, and how careful to be. */
@@ -57,23 +57,23 @@ export interface Ask extends Range {
 
 /** undefined: too little is known. A saturated container wants its day's peak, or twice as much. */
 export function coresForecast(record: Learning, cpu: CpuUsage, ask: Ask): Forecast | undefined {
-  const learnt = known(record.learnt);
-  if (learnt === undefined) return undefined;
+  const model = known(record.model);
+  if (model === undefined) return undefined;
   const wanted = Math.max(cpu.used, cpu.demand);
-  const least = isSaturated(cpu) ? Math.max(cpu.allowed * 2, peakOfDay(learnt)) : wanted;
-  return forecastCores(learnt, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
+  const least = isSaturated(cpu) ? Math.max(cpu.allowed * 2, peakOfDay(model)) : wanted;
+  return forecastCores(model, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
 }
 
 /** @param swapMib what its swap can still take */
 export function memoryForecast(
   record: Learning,
-  { peak }: Seen,
+  { peak }: UseSample,
   ask: Ask,
   swapMib: number,
 ): Forecast | undefined {
-  const learnt = known(record.learnt);
-  return learnt && forecastMemory(learnt, ask.has, peak, ask, ask.stepFactor, swapMib);
+  const model = known(record.model);
+  return model && forecastMemory(model, ask.has, peak, ask, ask.stepFactor, swapMib);
 }
 
-const known = (learnt: Learnt | undefined): Learnt | undefined =>
-  learnt !== undefined && learnt.slots >= LEAST_SLOTS ? learnt : undefined;
+const known = (model: DemandModel | undefined): DemandModel | undefined =>
+  model !== undefined && model.slots >= LEAST_SLOTS ? model : undefined;

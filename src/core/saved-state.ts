@@ -1,5 +1,6 @@
 import type { Allocation, Resource } from './allocation.ts';
 import type { DaySeen } from './day-seen.ts';
+import type { DemandModel } from './demand-model.ts';
 import type {
   Boost,
   Differing,
@@ -15,10 +16,13 @@ import type {
   Waited,
 } from './guest-record.ts';
 import type { GuestIdentity } from './identity.ts';
-import type { Learnt } from './learnt.ts';
 import { type LoopState, recordOf } from './loop-state.ts';
 import type { CgroupSample } from './observation.ts';
-import { type SavedLearnt, saveLearnt, takeLearnt } from './saved-learnt.ts';
+import {
+  type SavedDemandModels,
+  saveDemandModels,
+  takeDemandModels,
+} from './saved-demand-models.ts';
 import type { OomFloor } from './shortage.ts';
 import type { Taken } from './taken.ts';
 import { type Mib, type Milliseconds, milliseconds, parseVmid, type Vmid } from './units.ts';
@@ -97,14 +101,14 @@ export function toSaved(
   state: LoopState,
   boot: string | undefined,
   { nowMs, wallMs }: Instant,
-): SavedState & { readonly learnt: SavedLearnt } {
+): SavedState & { readonly learnt: SavedDemandModels } {
   return {
     version: SAVED_VERSION,
     boot: boot ?? '',
     savedMs: nowMs,
     savedWallMs: wallMs,
     guests: Array.from(state.guests, ([vmid, record]) => [vmid, savedGuest(record)] as const),
-    learnt: saveLearnt(learntOf(state)),
+    learnt: saveDemandModels(modelsOf(state)),
   };
 }
 
@@ -131,14 +135,17 @@ function savedGuest(record: GuestRecord): SavedGuest {
   };
 }
 
-const savedResource = ({ learnt: _, said: __, ...kept }: GuestRecord[Resource]): SavedResource =>
-  kept;
+const savedResource = ({
+  model: _,
+  loggedHold: __,
+  ...kept
+}: GuestRecord[Resource]): SavedResource => kept;
 
-function* learntOf({ guests }: LoopState): Generator<readonly [string, Learnt]> {
+function* modelsOf({ guests }: LoopState): Generator<readonly [string, DemandModel]> {
   for (const [vmid, record] of guests) {
     for (const resource of RESOURCES) {
-      const { learnt } = record[resource];
-      if (learnt !== undefined) yield [`${vmid}/${resource}`, learnt];
+      const { model } = record[resource];
+      if (model !== undefined) yield [`${vmid}/${resource}`, model];
     }
   }
 }
@@ -164,10 +171,10 @@ export function takeOver(
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }
-  for (const [key, learnt] of takeLearnt(saved.learnt)) {
+  for (const [key, model] of takeDemandModels(saved.learnt)) {
     const [id = '', resource] = key.split('/');
     const vmid = parseVmid(id);
-    if (vmid !== undefined) recordOf(state, vmid)[resource as Resource].learnt = learnt;
+    if (vmid !== undefined) recordOf(state, vmid)[resource as Resource].model = model;
   }
 }
 

@@ -1,6 +1,6 @@
+import type { Step } from './cooldown.ts';
 import type { Measured, Rule } from './decision.ts';
 import { roundUp, smallestWithoutGrowth } from './guards.ts';
-import type { Step } from './pace.ts';
 
 export interface Worth {
   /** Steps are multiples of it. */

@@ -1,6 +1,5 @@
 import { afterChange, boostOf } from '../core/after-change.ts';
 import { afterObservation } from '../core/after-observation.ts';
-import { begin } from '../core/between.ts';
 import { decide } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
 import type { GuestRecord } from '../core/guest-record.ts';
@@ -8,6 +7,7 @@ import { type LoopState, newLoopState, recordOf } from '../core/loop-state.ts';
 import type { CpuUsage, GuestConfig, HostObservation, MemoryUsage } from '../core/observation.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import { missing, present } from '../core/reading.ts';
+import { begin } from '../core/sampling-interval.ts';
 import { cores, type Milliseconds, mib, milliseconds, ratio, type Vmid } from '../core/units.ts';
 import { cpuDemand } from '../core/usage.ts';
 import type { Demand, Supply } from './demand.ts';
@@ -70,7 +70,7 @@ export function daemonPolicy(name: string, policyOf: PolicyOf): LabPolicy {
         afterObservation(record, {
           cpu: present(step.cpu),
           memory: hasMemory ? present(step.memory) : unknown,
-          between: undefined,
+          interval: undefined,
           policy,
           nowMs,
           wallMs: nowMs,
@@ -140,7 +140,7 @@ function countSaturation(
   const samples = (used: number, allowed: number | undefined): number =>
     allowed !== undefined && used >= allowed * boost.saturation ? boost.consecutiveSamples : 0;
   const nothing = { cpu: unknown, memory: unknown, cpuPressure: unknown, memoryPressure: unknown };
-  life.between = {
+  life.interval = {
     ...begin({ atMs: nowMs, identity: 0, life: unknown, ...nothing }),
     saturated: {
       cores: samples(cpu.used, cpu.allowed),

@@ -1,7 +1,7 @@
-import { type Learnt, learn, newLearnt, peakOfDay } from '../core/learnt.ts';
+import { type DemandModel, learn, newDemandModel, peakOfDay } from '../core/demand-model.ts';
+import { fillDemandTails, TAIL_LEVELS } from '../core/demand-tails.ts';
 import { forecastCores } from '../core/policies/adaptive-cores.ts';
 import { forecastMemory } from '../core/policies/adaptive-memory.ts';
-import { fillTails, TAIL_LEVELS } from '../core/tails.ts';
 import { type Bounds, type Demand, MEMORY_STEP_MIB } from './demand.ts';
 
 /** What a container should have for good, by all of its recorded demand. */
@@ -39,41 +39,46 @@ export function recommendationOf(demand: Demand, bounds: Bounds): Recommendation
   const { cpu, memory, stepS, name } = demand;
   const hours = (cpu.length * stepS) / 3600;
   const cores = coresAdvice(cpu, stepS, bounds);
-  const learntMemory = memory && learntOf(memory, stepS, 0, true);
+  const memoryModel = memory && modelsOf(memory, stepS, 0, true);
   return {
     name,
     hours,
     cores,
-    memory: memory && learntMemory && memoryAdvice(memory, learntMemory, bounds),
-    sure: surenessOf(hours, learntMemory?.jumps ?? 0),
+    memory: memory && memoryModel && memoryAdvice(memory, memoryModel, bounds),
+    sure: surenessOf(hours, memoryModel?.jumps ?? 0),
   };
 }
 
-function learntOf(values: Float64Array, stepS: number, levels: number, peaks: boolean): Learnt {
-  const learnt = newLearnt(0, levels);
+function modelsOf(
+  values: Float64Array,
+  stepS: number,
+  levels: number,
+  peaks: boolean,
+): DemandModel {
+  const model = newDemandModel(0, levels);
   for (let index = 0; index < values.length; index += 1) {
     const seen = { value: values[index] ?? 0, overrun: false };
-    const slot = learn(learnt, seen, (index + 1) * stepS * 1000, peaks);
-    if (slot !== undefined && levels > 0) fillTails(learnt, slot);
+    const slot = learn(model, seen, (index + 1) * stepS * 1000, peaks);
+    if (slot !== undefined && levels > 0) fillDemandTails(model, slot);
   }
-  return learnt;
+  return model;
 }
 
 /** What suffices now by what was learnt, and has sufficed in all but one step of a hundred. */
 function coresAdvice(cpu: Float64Array, stepS: number, bounds: Bounds): Advice {
-  const learnt = learntOf(cpu, stepS, TAIL_LEVELS, false);
+  const model = modelsOf(cpu, stepS, TAIL_LEVELS, false);
   const { minCores: min, maxCores: max } = bounds;
   const sorted = Float64Array.from(cpu).sort();
   const usual = sorted[Math.floor((sorted.length - 1) * (1 - CPU_SHORT_SHARE))] ?? 0;
   const range = { min, max, quantum: 1 };
-  const { target } = forecastCores(learnt, max, Math.min(max, usual), range, 1);
+  const { target } = forecastCores(model, max, Math.min(max, usual), range, 1);
   return adviceOn(cpu, Math.max(target, Math.min(max, Math.ceil(usual)), min));
 }
 
-function memoryAdvice(memory: Float64Array, learnt: Learnt, bounds: Bounds): Advice {
-  const peak = memory.reduce((most, value) => Math.max(most, value), peakOfDay(learnt));
+function memoryAdvice(memory: Float64Array, model: DemandModel, bounds: Bounds): Advice {
+  const peak = memory.reduce((most, value) => Math.max(most, value), peakOfDay(model));
   const range = { min: bounds.minMib, max: bounds.maxMib, quantum: MEMORY_STEP_MIB };
-  const { target } = forecastMemory(learnt, bounds.maxMib, peak, range, 1, 0);
+  const { target } = forecastMemory(model, bounds.maxMib, peak, range, 1, 0);
   return adviceOn(memory, target);
 }
 

@@ -193,7 +193,7 @@ function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan):
   const helped = new Set(changes.map(({ vmid }) => vmid));
   for (const vmid of urgent) {
     const life = state.guests.get(vmid)?.life;
-    if (life?.between === undefined || helped.has(vmid)) continue;
-    life.between = { ...life.between, settled: true };
+    if (life?.interval === undefined || helped.has(vmid)) continue;
+    life.interval = { ...life.interval, settled: true };
   }
 }

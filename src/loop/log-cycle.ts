@@ -195,8 +195,8 @@ function forgetSaid(
   managed: readonly { readonly vmid: Vmid }[],
   changed: readonly Change[],
 ): void {
-  for (const { vmid } of managed) recordOf(state, vmid).saidSkipped = undefined;
-  for (const { vmid, resource } of changed) recordOf(state, vmid)[resource].said = undefined;
+  for (const { vmid } of managed) recordOf(state, vmid).loggedSkip = undefined;
+  for (const { vmid, resource } of changed) recordOf(state, vmid)[resource].loggedHold = undefined;
 }
 
 /** Of a container that does not run in the form that the field's logs have. */
@@ -213,8 +213,8 @@ function logSkipped({ log }: World, state: LoopState, skip: Skip): void {
   const { vmid, because } = skip;
   const about = { component: 'decide', vmid, event: 'skip', outcome: because.kind } as const;
   const record = recordOf(state, vmid);
-  const before = record.saidSkipped;
-  record.saidSkipped = because.kind;
+  const before = record.loggedSkip;
+  record.loggedSkip = because.kind;
   if (before === because.kind) log.debug(line, about);
   else if (isFault) log.warn(line(), about);
   else log.info(line(), about);
@@ -294,7 +294,7 @@ function logObserved(world: World, state: LoopState, hold: Hold, would: number):
 /** Remembers what is said now of a resource. Returns what was said of it before. */
 function said(state: LoopState, vmid: Vmid, resource: Resource, what: string): string | undefined {
   const record = recordOf(state, vmid)[resource];
-  const before = record.said;
-  record.said = what;
+  const before = record.loggedHold;
+  record.loggedHold = what;
   return before;
 }

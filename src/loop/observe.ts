@@ -1,16 +1,5 @@
 import { afterObservation, type Observation } from '../core/after-observation.ts';
 import { isAwayTooLong } from '../core/away.ts';
-import {
-  type Between,
-  begin,
-  countedOn,
-  riseWith,
-  SATURATED,
-  type Saturated,
-  saturationOf,
-  shareOf,
-  withSample,
-} from '../core/between.ts';
 import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import { seeDay } from '../core/day-seen.ts';
 import type { HandHold } from '../core/decide.ts';
@@ -34,6 +23,17 @@ import type {
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import type { Reading } from '../core/reading.ts';
 import { present } from '../core/reading.ts';
+import {
+  begin,
+  countedOn,
+  riseWith,
+  SATURATED,
+  type SamplingInterval,
+  type Saturated,
+  saturationOf,
+  shareOf,
+  withSample,
+} from '../core/sampling-interval.ts';
 import { noteShortages } from '../core/shortages.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
 import { cpuUsage, memoryUsage } from '../core/usage.ts';
@@ -225,9 +225,9 @@ function observeContainer(
   { vmid, record, config, host, urgent, policy }: ToObserve,
 ): ContainerState {
   const saturatedAt = policy && saturationOf(policy, 0).at;
-  const { between, sample: decided } = record.life;
+  const { interval, sample: decided } = record.life;
   // A decision brought forward goes by the latest rate, and by all that was met since the last one.
-  const before = (urgent ? between?.previous : undefined) ?? decided;
+  const before = (urgent ? interval?.previous : undefined) ?? decided;
   const sample = cgroups.sample(vmid);
   const seen = guestState(sample);
   if (seen.kind === 'stopped') endLife(record, clock.monotonicMs());
@@ -246,17 +246,17 @@ function observeContainer(
   record.life.sample = now;
   const memory = memoryUsage(before, now, decided);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
-  const same = between?.last.identity === now.identity ? between : undefined;
+  const same = interval?.last.identity === now.identity ? interval : undefined;
   afterObservation(record, {
     cpu,
     memory,
     policy,
-    between: same,
+    interval: same,
     early: urgent,
     nowMs: clock.monotonicMs(),
     wallMs: clock.wallMs(),
   });
-  noteDay(record, now, { memory, policy, between: same, wallMs: clock.wallMs() });
+  noteDay(record, now, { memory, policy, interval: same, wallMs: clock.wallMs() });
   const share = shareOf(cpu);
   const counted = countSaturated({
     same,
@@ -270,7 +270,7 @@ function observeContainer(
     saturatedAt,
   });
   const rise = same && config.ok ? riseWith(same, now, memory, config.value) : undefined;
-  record.life.between =
+  record.life.interval =
     counted === undefined
       ? begin(now)
       : begin(now, { share: share ?? 1, saturated: counted, rise });
@@ -296,13 +296,13 @@ function noteDay(
   {
     memory,
     policy,
-    between,
+    interval,
     wallMs,
-  }: Pick<Observation, 'memory' | 'policy' | 'between' | 'wallMs'>,
+  }: Pick<Observation, 'memory' | 'policy' | 'interval' | 'wallMs'>,
 ): void {
   if (upMs === undefined || policy?.memory.unproven !== true) record.day = undefined;
   else if (memory.ok) {
-    const usedMib = Math.max(memory.value.workingSetMib, between?.memoryPeak ?? 0);
+    const usedMib = Math.max(memory.value.workingSetMib, interval?.memoryPeak ?? 0);
     record.day = seeDay(record.day, { usedMib, upMs, wallMs });
   }
 }
@@ -339,7 +339,7 @@ function logKillsByHost(log: Log, guest: GuestConfig, kills: number): void {
 interface ToCount extends Pick<ToObserve, 'config' | 'host' | 'urgent'> {
   readonly saturatedAt: number | undefined;
   /** The interval that ends, if it is one of the same life. */
-  readonly same: Between | undefined;
+  readonly same: SamplingInterval | undefined;
   readonly before: CgroupSample | undefined;
   readonly now: CgroupSample;
   /** Since `before`. */

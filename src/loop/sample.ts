@@ -1,8 +1,14 @@
-import { begin, isSuspicious, isUrgent, saturationOf, withSample } from '../core/between.ts';
 import { type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
+import {
+  begin,
+  isSuspicious,
+  isUrgent,
+  saturationOf,
+  withSample,
+} from '../core/sampling-interval.ts';
 import type { Vmid } from '../core/units.ts';
 import { isFrozen } from '../core/usage.ts';
 import type { World } from '../ports.ts';
@@ -52,19 +58,19 @@ export function sample(
     if (policy !== undefined) prompts?.listen(vmid);
     const now = cgroups.sample(vmid);
     prompts?.seen(vmid, now.ok ? now.value.identity : undefined);
-    const before = life.between;
+    const before = life.interval;
     if (now.ok && isFrozen(now.value)) {
       noteFrozen(record, now.value);
       continue;
     }
     if (!now.ok || before === undefined || state.hostCpus === undefined) {
       // A gap: what was seen before it says nothing of what comes after.
-      life.between = now.ok ? begin(now.value) : undefined;
+      life.interval = now.ok ? begin(now.value) : undefined;
       continue;
     }
     const saturation = policy && saturationOf(policy, urgentSamples);
     const after = withSample(before, now.value, config, state.hostCpus, saturation?.at);
-    life.between = after;
+    life.interval = after;
     if (saturation === undefined) continue;
     const ends = !after.settled && boostIsOver(record, clock.monotonicMs());
     const boosted = isBoosted(record);

@@ -55,7 +55,7 @@ const TTL_S = { least: 10, most: 900 };
 const PARTS_OF_TTL = 6;
 const LIMIT_MS = 5000;
 
-interface Seen {
+interface UseSample {
   readonly number: number;
   readonly name: string;
   readonly text: string;
@@ -67,7 +67,7 @@ export class Lease {
   #renewedMs = Number.NEGATIVE_INFINITY;
   #tendedMs = Number.NEGATIVE_INFINITY;
   #nonce = 0;
-  #watched: (Seen & { readonly sinceMs: number }) | undefined;
+  #watched: (UseSample & { readonly sinceMs: number }) | undefined;
   #standing: Standing = { kind: 'unknown', why: 'it was not looked at yet' };
   #tending: Promise<void> | undefined;
   #isReleased = false;
@@ -150,13 +150,13 @@ export class Lease {
     if (this.#held !== undefined) await this.#removeBelow(this.#held, [...seen.value.keys()]);
   }
 
-  async #renew({ name }: Seen, nowMs: number): Promise<void> {
+  async #renew({ name }: UseSample, nowMs: number): Promise<void> {
     await within(this.#options.files.overwrite(name, this.#text()));
     this.#renewedMs = nowMs;
     this.#standing = HELD;
   }
 
-  async #waitOrTake(top: Seen | undefined, nowMs: number): Promise<void> {
+  async #waitOrTake(top: UseSample | undefined, nowMs: number): Promise<void> {
     this.#held = undefined;
     if (top === undefined) return this.#take(1, nowMs);
     const found = parse(top.text);
@@ -200,7 +200,7 @@ export class Lease {
     }
   }
 
-  #isOurs(top: Seen | undefined): boolean {
+  #isOurs(top: UseSample | undefined): boolean {
     if (top === undefined || top.number !== this.#held) return false;
     return parse(top.text)?.instance === this.#options.instance;
   }
@@ -218,7 +218,7 @@ const STALE = 'it could not be renewed';
 
 const numberOf = (name: string): number => Number(NAME.exec(name)?.[1] ?? Number.NaN);
 
-function newest(files: ReadonlyMap<string, string>): Seen | undefined {
+function newest(files: ReadonlyMap<string, string>): UseSample | undefined {
   const all = [...files].map(([name, text]) => ({ number: numberOf(name), name, text }));
   const known = all.filter(({ number }) => Number.isSafeInteger(number));
   return known.sort((one, other) => other.number - one.number)[0];

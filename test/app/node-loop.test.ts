@@ -141,7 +141,7 @@ describe('what a node tells between two samples', () => {
     events.happen(102);
     expect(await loop.samplePrompted(stop)).toEqual({ urgent: new Set(), suspicious: false });
     expect(did).toEqual([]);
-    const seen = (id: number) => loop.state.guests.get(vmid(id))?.life.between?.last.atMs;
+    const seen = (id: number) => loop.state.guests.get(vmid(id))?.life.interval?.last.atMs;
     expect(seen(102)).toBe(node.nowMs);
     expect(seen(101)).toBeLessThan(node.nowMs);
   });

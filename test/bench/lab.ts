@@ -1,4 +1,5 @@
 import { parseConfig } from '../../src/config/load.ts';
+import type { DemandModel } from '../../src/core/demand-model.ts';
 import {
   coresForecast,
   type Learning,
@@ -6,7 +7,6 @@ import {
   learnMemory,
   memoryForecast,
 } from '../../src/core/learning.ts';
-import type { Learnt } from '../../src/core/learnt.ts';
 import type { CpuUsage, MemoryUsage } from '../../src/core/observation.ts';
 import { type Cores, type Mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { classic } from '../../src/lab/baselines.ts';
@@ -59,7 +59,7 @@ function daemon(mode: string): LabPolicy {
 }
 
 const ROUNDS = 20_000;
-const learning = (): Learning => ({ learnt: undefined });
+const learning = (): Learning => ({ model: undefined });
 
 /** Learning and forecasting alone (goal: under 20 us and 4 KB a container). */
 function forecasts(): readonly string[] {
@@ -79,12 +79,12 @@ function forecasts(): readonly string[] {
     }
   });
   const each = whole / ROUNDS;
-  const held = [all.cores, all.memory].flatMap(({ learnt }) => learnt ?? []);
-  const bytes = held.reduce((sum, learnt) => sum + bytesOf(learnt), 0);
+  const held = [all.cores, all.memory].flatMap(({ model }) => model ?? []);
+  const bytes = held.reduce((sum, model) => sum + bytesOf(model), 0);
   return [`learning and forecast, both resources: ${each.toFixed(1)} us, ${bytes} bytes held`];
 }
 
-const bytesOf = ({ recent, hours, week, tails }: Learnt): number =>
+const bytesOf = ({ recent, hours, week, tails }: DemandModel): number =>
   [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 14 * 8);
 
 const cpuAt = (used: number): CpuUsage => ({

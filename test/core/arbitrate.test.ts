@@ -5,8 +5,8 @@ import {
   type ScalingCase,
   type Times,
 } from '../../src/core/arbitrate.ts';
+import { averaged, type UseSample } from '../../src/core/cooldown.ts';
 import { type LoopState, newLoopState, recordOf } from '../../src/core/loop-state.ts';
-import { averaged, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores, thresholdMemory } from '../../src/core/policies/threshold.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { cores, milliseconds } from '../../src/core/units.ts';
@@ -17,7 +17,7 @@ const ID = vmid(101);
 const NOW_MS = milliseconds(50_000_000);
 const IN_BOOST: Partial<ContainerPolicy> = { scaling: 'boost' };
 
-const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, peak: each }));
+const steady = (...used: number[]): UseSample[] => used.map((each) => ({ used: each, peak: each }));
 
 /** So many cores, of which so much was in use in the last cycles. */
 function ofCores(has: number, used: readonly number[], own: Partial<ContainerPolicy> = {}): Asked {
@@ -277,7 +277,7 @@ describe('no step down, of the night or of the thresholds', () => {
   const occasions = fc.constantFrom({}, { offPeak: true }, { emergency: true });
 
   /** Memory in MiB, and the case with another limit. */
-  const ofMemory = (has: number, seen: readonly Seen[], its: ContainerPolicy): Asked => ({
+  const ofMemory = (has: number, seen: readonly UseSample[], its: ContainerPolicy): Asked => ({
     resource: 'memory',
     policy: its,
     quantum: 16,

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { Resource } from '../../src/core/allocation.ts';
-import { begin } from '../../src/core/between.ts';
 import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import { type DecideInput, decide } from '../../src/core/decide.ts';
 import type { Change, Decision, Hold, SkipReason } from '../../src/core/decision.ts';
@@ -15,6 +14,7 @@ import type {
 } from '../../src/core/observation.ts';
 import { plan } from '../../src/core/plan.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
+import { begin } from '../../src/core/sampling-interval.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { fc } from '../fast-check.ts';
 import {
@@ -526,7 +526,7 @@ describe('mode boost', () => {
   const saturated = (samples: number): LoopState => {
     const state = newLoopState();
     const counted = { cores: samples, memory: samples };
-    recordOf(state, vmid(101)).life.between = begin(sample(), { share: 1, saturated: counted });
+    recordOf(state, vmid(101)).life.interval = begin(sample(), { share: 1, saturated: counted });
     return state;
   };
   const full = { cpu: present(cpuUse(2, 2)), memory: present(memoryUse(1020)) };

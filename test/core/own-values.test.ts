@@ -50,8 +50,8 @@ describe("an administrator's own values", () => {
   });
 
   it('are what was set between two changes', () => {
-    const between = backup(3, has(4096), to(4096, 5120));
-    expect(own(has(5120), ...CHANGED_TWICE, between)).toEqual([2, 4096]);
+    const interval = backup(3, has(4096), to(4096, 5120));
+    expect(own(has(5120), ...CHANGED_TWICE, interval)).toEqual([2, 4096]);
   });
 
   it('are told of each value by itself', () => {

@@ -163,7 +163,7 @@ it('how long it is crowded ends with a gap, with less in use, and with none free
     const memory = used === undefined ? missing('unreadable', 'mute') : present(usageOf(used));
     const nowMs = milliseconds(hours * HOUR);
     const cpu = missing('first-sample', 'none');
-    const about = { between: undefined, policy: policy(), nowMs, wallMs: nowMs };
+    const about = { interval: undefined, policy: policy(), nowMs, wallMs: nowMs };
     afterObservation(record, { cpu, memory, ...about });
   };
   const sinceHours = (): number => Number(record.life.crowdedMs) / HOUR;
@@ -177,5 +177,5 @@ it('how long it is crowded ends with a gap, with less in use, and with none free
     expect(sinceHours()).toBe(4);
   }
   // Nothing of it is learnt: it would keep the guest from ever giving anything back.
-  expect(record.memory.learnt).toBeUndefined();
+  expect(record.memory.model).toBeUndefined();
 });

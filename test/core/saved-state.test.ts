@@ -146,15 +146,15 @@ describe('the state that is taken over', () => {
         .sort();
     expect(lost(all, one)).toEqual([
       'awaySinceMs',
+      'loggedSkip',
       'recorded',
       'refused',
       'rewriter',
       'running',
-      'saidSkipped',
     ]);
-    expect(lost(all.life, one.life ?? {})).toEqual(['between', 'crowdedMs', 'grantUsedMs', 'seen']);
+    expect(lost(all.life, one.life ?? {})).toEqual(['crowdedMs', 'grantUsedMs', 'interval', 'seen']);
     // What was learnt is saved beside the records.
-    expect(lost(all.cores, one.cores ?? {})).toEqual(['learnt', 'said']);
+    expect(lost(all.cores, one.cores ?? {})).toEqual(['loggedHold', 'model']);
   });
 
   it('holds no sample older than an hour', () => {

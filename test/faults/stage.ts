@@ -42,11 +42,11 @@ function demandOf(seed: string, vmid: number): DemandAt {
     const index = Math.floor(timeMs / levelMs);
     const share = Math.min(1, (timeMs - index * levelMs) / RAMP_MS);
     const [from, to] = [level(index - 1), level(index)];
-    const between = (one: number, other: number): number => one + (other - one) * share;
+    const interval = (one: number, other: number): number => one + (other - one) * share;
     return {
       cpuCores: to.cpu,
-      anonMib: between(from.anon, to.anon),
-      fileSetMib: between(from.files, to.files),
+      anonMib: interval(from.anon, to.anon),
+      fileSetMib: interval(from.files, to.files),
     };
   };
 }

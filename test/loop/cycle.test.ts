@@ -64,7 +64,7 @@ describe('the loop', () => {
       const result = await cycle(node, state);
       expect(result).toMatchObject({ ok: true, done: 0, failed: 0, pause: { kind: 'no-quorum' } });
       views.push(
-        ...[...remembered(state, 'said')]
+        ...[...remembered(state, 'loggedHold')]
           .filter(([, kind]) => kind === 'paused')
           .map(([key]) => key),
       );

@@ -69,7 +69,7 @@ export interface FakeContainer {
   memoryMissing?: Missing | undefined;
 }
 
-interface Seen {
+interface UseSample {
   readonly file: Reading<GuestFile>;
   readonly sample: Reading<CgroupSample>;
   readonly cpuLimit: Reading<Cores | undefined>;
@@ -113,7 +113,7 @@ export class FakeNode {
   /** `memory.high` where it is held down, in MiB. */
   readonly heldMib = new Map<Vmid, number>();
   /** What the last look has shown of each; undefined: all is seen as it is. */
-  #lastLook: Map<Vmid, Seen> | undefined;
+  #lastLook: Map<Vmid, UseSample> | undefined;
   /** Why `memory.high` cannot be written. */
   highRefused: string | undefined;
 
@@ -218,13 +218,13 @@ export class FakeNode {
     for (const id of ids) this.#lastLook?.set(id, this.#lookAt(id));
   }
 
-  #seenOf(id: Vmid): Seen {
+  #seenOf(id: Vmid): UseSample {
     return this.#lastLook === undefined
       ? this.#lookAt(id)
       : (this.#lastLook.get(id) ?? this.#lookAt(id));
   }
 
-  #lookAt(id: Vmid): Seen {
+  #lookAt(id: Vmid): UseSample {
     return { file: this.read(id), sample: this.sample(id), cpuLimit: this.cpuLimit(id) };
   }
 

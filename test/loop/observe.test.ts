@@ -33,8 +33,8 @@ function fullState(): LoopState {
   recordOf(state, id).failure = { count: 1, retryAtMs: milliseconds(9e9) };
   recordOf(state, id).life.pendingCores = { cores: 4, sinceMs: milliseconds(0), warned: false };
   recordOf(state, id).life.oomKillMs = milliseconds(0);
-  recordOf(state, id).saidSkipped = 'locked';
-  recordOf(state, vmid(101)).cores.said = 'at-maximum';
+  recordOf(state, id).loggedSkip = 'locked';
+  recordOf(state, vmid(101)).cores.loggedHold = 'at-maximum';
   return state;
 }
 
@@ -212,7 +212,7 @@ describe('a container that stands still', () => {
     for (let times = 0; times < 5; times += 1) {
       expect(cycle().state).toEqual({ kind: 'frozen' });
     }
-    expect([state.guests.get(vmid(101))?.life.seen, remembered(state, 'between').size]).toEqual([
+    expect([state.guests.get(vmid(101))?.life.seen, remembered(state, 'interval').size]).toEqual([
       { cores: [], memory: [] },
       0,
     ]);
@@ -361,7 +361,7 @@ describe('a container that is gone from this node', () => {
     node.add(1010);
     const state = fullState();
     recordOf(state, vmid(1010)).grantMib = mib(16);
-    recordOf(state, vmid(1010)).saidSkipped = 'locked';
+    recordOf(state, vmid(1010)).loggedSkip = 'locked';
     see(node, state);
     node.containers.delete(vmid(101));
     see(node, state);
@@ -369,7 +369,7 @@ describe('a container that is gone from this node', () => {
     node.pass(60_000);
     see(node, state);
     expect([...state.guests.keys()]).toEqual([1010]);
-    const { life, grantMib, saidSkipped } = recordOf(state, vmid(1010));
+    const { life, grantMib, loggedSkip: saidSkipped } = recordOf(state, vmid(1010));
     expect([life.sample !== undefined, grantMib, saidSkipped]).toEqual([true, 16, 'locked']);
   });
 });

@@ -37,8 +37,8 @@ function known() {
   };
   look();
   look();
-  const learnt = state.guests.get(vmid(101))?.memory.learnt;
-  if (learnt !== undefined) learnt.rise = 9999;
+  const model = state.guests.get(vmid(101))?.memory.model;
+  if (model !== undefined) model.rise = 9999;
   recordOf(state, vmid(101)).cores.boost = { before: 2, boosted: 3, endMs: milliseconds(9e9) };
   recordOf(state, vmid(101)).memory.offPeak = { before: 2048, givenBackMs: undefined };
   recordOf(state, ID).grantMib = mib(512);
@@ -67,10 +67,10 @@ function known101({ guests }: LoopState): string[] {
 
 /** What the observation itself has just seen of it. */
 const SEEN_NOW = [
-  'between',
   'identity',
-  'learnt',
+  'interval',
   'memory',
+  'model',
   'running',
   'sample',
   'shortages',
@@ -93,7 +93,7 @@ describe('another guest under a known id', () => {
     node.write(101, { identity: other });
     look();
     expect(known101(state)).toEqual(SEEN_NOW);
-    expect(state.guests.get(vmid(101))?.memory.learnt?.rise).toBe(0);
+    expect(state.guests.get(vmid(101))?.memory.model?.rise).toBe(0);
     expect(state.guests.get(vmid(101))?.shortages?.limitHits).toBe(0);
     expect(saidOfOthers(node)).toHaveLength(1);
     expect(saidOfOthers(node)[0]).toContain(

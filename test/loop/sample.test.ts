@@ -57,11 +57,11 @@ describe('between two cycles', () => {
       const settings = { urgentSamples: 2, manage: () => MANAGED, meanwhile: true };
       return sample(node.world, state, settings);
     };
-    const before = state.guests.get(vmid(101))?.life.between;
+    const before = state.guests.get(vmid(101))?.life.interval;
     look();
     expect(urgentIn(look())).toEqual([102]);
     // It is no gap: the next sample goes on from the last one.
-    expect(state.guests.get(vmid(101))?.life.between).toBe(before);
+    expect(state.guests.get(vmid(101))?.life.interval).toBe(before);
   });
 
   it.each([
@@ -84,9 +84,9 @@ describe('between two cycles', () => {
     recordOf(state, vmid(101)).cores.boost = { before: 1, boosted: 2, endMs };
     expect(urgentIn(look())).toEqual([]);
     expect(urgentIn(look())).toEqual([101]);
-    const between = state.guests.get(vmid(101))?.life.between;
-    if (between === undefined) throw new Error('it is looked at');
-    recordOf(state, vmid(101)).life.between = { ...between, settled: true };
+    const interval = state.guests.get(vmid(101))?.life.interval;
+    if (interval === undefined) throw new Error('it is looked at');
+    recordOf(state, vmid(101)).life.interval = { ...interval, settled: true };
     expect(urgentIn(look())).toEqual([]);
   });
 

@@ -68,6 +68,6 @@ describe('mode adaptive on the simulated node', () => {
       restarts: [{ atMs: 6 * HOUR, downMs: HOUR / 60 }],
     });
     expect(adaptive.oomKills).toBe(0);
-    expect(played.state.guests.get(101 as Vmid)?.memory.learnt?.slots).toBeGreaterThan(120);
+    expect(played.state.guests.get(101 as Vmid)?.memory.model?.slots).toBeGreaterThan(120);
   });
 });

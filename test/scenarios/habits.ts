@@ -50,12 +50,12 @@ export const ramp =
   (fromMs: number, toMs: number, low: Demand, high: Demand): DemandAt =>
   (timeMs) => {
     const share = Math.min(1, Math.max(0, (timeMs - fromMs) / (toMs - fromMs)));
-    const between = (from: number, to: number): number => from + (to - from) * share;
+    const interval = (from: number, to: number): number => from + (to - from) * share;
     return {
-      cpuCores: between(low.cpuCores, high.cpuCores),
-      anonMib: between(low.anonMib, high.anonMib),
-      shmemMib: between(low.shmemMib ?? 0, high.shmemMib ?? 0),
-      fileSetMib: between(low.fileSetMib ?? 0, high.fileSetMib ?? 0),
+      cpuCores: interval(low.cpuCores, high.cpuCores),
+      anonMib: interval(low.anonMib, high.anonMib),
+      shmemMib: interval(low.shmemMib ?? 0, high.shmemMib ?? 0),
+      fileSetMib: interval(low.fileSetMib ?? 0, high.fileSetMib ?? 0),
     };
   };
 
@@ -81,10 +81,10 @@ export const dayRhythm =
     const hour = (timeMs / HOUR) % 24;
     const away = Math.min(Math.abs(hour - topHour), 24 - Math.abs(hour - topHour));
     const share = Math.exp(-((away / 3) ** 2));
-    const between = (from: number, to: number): number => from + (to - from) * share;
+    const interval = (from: number, to: number): number => from + (to - from) * share;
     return {
-      cpuCores: between(low.cpuCores, high.cpuCores),
-      anonMib: between(low.anonMib, high.anonMib),
-      fileSetMib: between(low.fileSetMib ?? 0, high.fileSetMib ?? 0),
+      cpuCores: interval(low.cpuCores, high.cpuCores),
+      anonMib: interval(low.anonMib, high.anonMib),
+      fileSetMib: interval(low.fileSetMib ?? 0, high.fileSetMib ?? 0),
     };
   };

@@ -1,13 +1,13 @@
 import type { Forecast } from '../decision.ts';
+import { type DemandModel, peakOfSlots, SLOTS_AN_HOUR } from '../demand-model.ts';
+import { type Lately, lately, riskAbove } from '../demand-tails.ts';
 import { roundUp } from '../guards.ts';
-import { type Learnt, peakOfSlots, SLOTS_AN_HOUR } from '../learnt.ts';
-import { type Lately, lately, riskAbove } from '../tails.ts';
-import { priceFactor, type Range } from './learnt-verdict.ts';
+import { priceFactor, type Range } from './forecast-verdict.ts';
 
 /**
  * Mode `adaptive` for CPU: gives what costs least, where being wrong has a price. Pure; what it
- * rests on is in `Learnt`. Each core costs the same; against that stands the probability that they
- * are too few in the next five minutes, times the price of that.
+ * rests on is in `DemandModel`. Each core costs the same; against that stands the
+ * probability that they are too few in the next five minutes, times the price of that.
  */
 
 /** A starve costs what so many cores do in five minutes, of a container with a swing of one. */
@@ -37,21 +37,21 @@ const priceOf = ({ swing, mean }: Lately, stepFactor: number): number =>
  * @param wanted what it wants at this moment; never is it given less
  */
 export function forecastCores(
-  learnt: Learnt,
+  model: DemandModel,
   has: number,
   wanted: number,
   range: Range,
   stepFactor: number,
 ): Forecast {
   const { min, max, quantum } = range;
-  const seen = lately(learnt, wanted);
+  const seen = lately(model, wanted);
   const price = priceOf(seen, stepFactor);
-  const costOf = costAt(learnt, seen, price);
+  const costOf = costAt(model, seen, price);
   let target = cheapest(costOf, seen, range);
   if (target < has) {
     // The peak of the hour holds that of the last slots already.
-    const calm = { ...seen, now: Math.max(wanted, peakOfSlots(learnt, CALM_SLOTS)) };
-    target = Math.max(target, Math.min(has, cheapest(costAt(learnt, calm, price), calm, range)));
+    const calm = { ...seen, now: Math.max(wanted, peakOfSlots(model, CALM_SLOTS)) };
+    target = Math.max(target, Math.min(has, cheapest(costAt(model, calm, price), calm, range)));
   }
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
   const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
@@ -59,9 +59,9 @@ export function forecastCores(
   if ((isNear || gains < LEAST_GAIN * quantum) && has >= least && has <= max) target = has;
   return {
     target,
-    riskNow: riskAbove(learnt, has, seen),
-    riskThen: riskAbove(learnt, target, seen),
-    hoursLearnt: learnt.slots / SLOTS_AN_HOUR,
+    riskNow: riskAbove(model, has, seen),
+    riskThen: riskAbove(model, target, seen),
+    hoursLearnt: model.slots / SLOTS_AN_HOUR,
     peakOfDay: seen.day,
   };
 }
@@ -70,9 +70,9 @@ type CostOf = (cores: number) => number;
 
 /** What so many cores cost by themselves, and by the risk that they are too few. */
 const costAt =
-  (learnt: Learnt, seen: Lately, price: number): CostOf =>
+  (model: DemandModel, seen: Lately, price: number): CostOf =>
   (cores) =>
-    cores + price * riskAbove(learnt, cores, seen);
+    cores + price * riskAbove(model, cores, seen);
 
 function cheapest(costOf: CostOf, seen: Lately, { min, max, quantum }: Range): number {
   let best = Math.max(min, quantum, roundUp(seen.now, quantum));

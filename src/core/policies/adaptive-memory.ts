@@ -1,17 +1,17 @@
 import type { Forecast } from '../decision.ts';
-import { roundUp } from '../guards.ts';
 import {
   DAY_MS,
-  type Learnt,
+  type DemandModel,
   observedMs,
   peakOfDay,
   peakOfHour,
   peakOfWeek,
   rhythmPeak,
   SLOTS_AN_HOUR,
-} from '../learnt.ts';
-import { roomFactor } from '../memory-pace.ts';
-import type { Range } from './learnt-verdict.ts';
+} from '../demand-model.ts';
+import { roundUp } from '../guards.ts';
+import { roomFactor } from '../memory-step.ts';
+import type { Range } from './forecast-verdict.ts';
 
 /**
  * Mode `adaptive` for memory. An OOM kill destroys work where a missing core delays it, and nothing
@@ -83,23 +83,23 @@ export function roomBeside(roomMib: number, swapMib: number): number {
  * @param swapMib what its swap can still take
  */
 export function forecastMemory(
-  learnt: Learnt,
+  model: DemandModel,
   hasMib: number,
   wantedMib: number,
   { min, max, quantum }: Range,
   stepFactor: number,
   swapMib: number,
 ): Forecast {
-  const { slots, jumps, rise } = learnt;
-  const hour = Math.max(wantedMib, peakOfHour(learnt), rhythmPeak(learnt), 1);
-  const day = Math.max(hour, peakOfDay(learnt));
-  const peak = Math.max(day, peakOfWeek(learnt) * USUAL_WEEK);
+  const { slots, jumps, rise } = model;
+  const hour = Math.max(wantedMib, peakOfHour(model), rhythmPeak(model), 1);
+  const day = Math.max(hour, peakOfDay(model));
+  const peak = Math.max(day, peakOfWeek(model) * USUAL_WEEK);
   const rate = (PRIOR_JUMPS + jumps) / (slots + PRIOR_SLOTS);
   const care = careOf(stepFactor);
   const overHour = care * OVER_HOUR_MIB * (hour / USUAL_MIB) ** OVER_HOUR_GROWTH;
   const usual = OVER_PEAK_MIB * (peak / USUAL_MIB) ** OVER_PEAK_GROWTH;
   const overPeak = care * (usual * (rate * RATE_UNIT) ** BY_RATE + NEXT_RISE * rise);
-  const leapMib = (LEAP_MIB / stepFactor) * (observedMs(learnt) < DAY_MS ? FIRST_DAY : 1);
+  const leapMib = (LEAP_MIB / stepFactor) * (observedMs(model) < DAY_MS ? FIRST_DAY : 1);
   const leap = Math.min(hour * roomFactor(stepFactor), leapMib);
   const wanted = Math.max(
     ...[hour * LEAST_MARGIN, hour + leap + LEAP_HEADROOM_MIB, hour + roomBeside(overHour, swapMib)],

@@ -1,5 +1,6 @@
 import { MEMORY_QUANTUM_MIB } from '../allocation.ts';
 import type { Change, HoldReason, Measured, Rule } from '../decision.ts';
+import { type DemandModel, peakOfWeek } from '../demand-model.ts';
 import {
   atLeast,
   atMost,
@@ -11,7 +12,6 @@ import {
   roundUp,
   smallestWithoutGrowth,
 } from '../guards.ts';
-import { type Learnt, peakOfWeek } from '../learnt.ts';
 import type { CpuUsage, MemoryUsage } from '../observation.ts';
 import type { Band, ContainerPolicy } from '../policy.ts';
 import { isHeldBack } from '../shortage.ts';
@@ -145,10 +145,10 @@ export interface MemoryBefore {
   /** No shrink leads below it: the OOM killer has struck there. */
   readonly floorMib: number;
   /** What was learnt of its demand. */
-  readonly learnt: Learnt | undefined;
+  readonly model: DemandModel | undefined;
 }
 
-const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, learnt: undefined };
+const NOTHING_BEFORE: MemoryBefore = { floorMib: 0, model: undefined };
 
 /**
  * What the container has times this, at the least, follows where it was not enough, whatever
@@ -166,7 +166,7 @@ export function thresholdMemory(
   usage: MemoryUsage,
   policy: ContainerPolicy,
   peakMib: number = usage.workingSetMib,
-  { floorMib, learnt }: MemoryBefore = NOTHING_BEFORE,
+  { floorMib, model }: MemoryBefore = NOTHING_BEFORE,
 ): Verdict {
   const { band, minIncrementMib, minDecreaseMib, minMib } = policy.memory;
   const used = usage.workingSetMib;
@@ -181,7 +181,7 @@ export function thresholdMemory(
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });
-    const askedMib = learnt === undefined ? 0 : peakOfWeek(learnt);
+    const askedMib = model === undefined ? 0 : peakOfWeek(model);
     const asked = memoryNeed(Math.max(askedMib, inUse));
     const least = Math.max(asked, hasMib * AFTER_SHORTAGE[starved], minMib);
     const after = roundUp(least, MEMORY_QUANTUM_MIB);

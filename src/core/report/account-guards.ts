@@ -167,7 +167,7 @@ function ownerGuards(
     const leftSeconds = Math.max(0, secondsOf(leftMs));
     guards.push(guard('boost', leftMs > 0, says, { before, boosted, leftSeconds }));
   } else if (scaling === 'boost') {
-    const samples = record?.life.between?.saturated[resource] ?? 0;
+    const samples = record?.life.interval?.saturated[resource] ?? 0;
     const of = boost.consecutiveSamples;
     const says = `off; saturated in ${samples} samples in a row, ${of} begin one`;
     guards.push(guard('boost', false, says, { samples, of }));

@@ -1,8 +1,8 @@
 import type { Resource } from '../allocation.ts';
+import { averaged, type UseSample } from '../cooldown.ts';
 import type { Measured } from '../decision.ts';
 import { withUnit } from '../explain.ts';
 import type { ContainerObservation } from '../observation.ts';
-import { averaged, type Seen } from '../pace.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import { type Fact, fact, percent, percentOf, short } from './fact.ts';
 import type { Course, ReportInput } from './report-input.ts';
@@ -35,7 +35,7 @@ const amountOf = (resource: Resource, value: number): string =>
 function averageFact(
   toward: string,
   resource: Resource,
-  seen: readonly Seen[],
+  seen: readonly UseSample[],
   periods: number,
 ): Fact {
   const what = `average for ${toward}`;

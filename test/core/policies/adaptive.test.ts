@@ -10,7 +10,7 @@ import {
   memoryForecast,
 } from '../../../src/core/learning.ts';
 import { roomBeside } from '../../../src/core/policies/adaptive-memory.ts';
-import { learntVerdict } from '../../../src/core/policies/learnt-verdict.ts';
+import { forecastVerdict } from '../../../src/core/policies/forecast-verdict.ts';
 import type { Verdict } from '../../../src/core/policies/threshold.ts';
 import { ratio } from '../../../src/core/units.ts';
 import { fc } from '../../fast-check.ts';
@@ -23,7 +23,7 @@ const range = { min: 1, max: 8, quantum: 1, stepFactor: 1 };
 const cpu = (used: number, allowed: number) => cpuUse(used, allowed);
 
 function afterCores(values: readonly number[], allowed = 8): Learning {
-  const all: Learning = { learnt: undefined };
+  const all: Learning = { model: undefined };
   values.forEach((used, index) => {
     learnCores(all, cpu(used, allowed), (index + 1) * SLOT);
   });
@@ -31,7 +31,7 @@ function afterCores(values: readonly number[], allowed = 8): Learning {
 }
 
 function afterMemory(values: readonly number[]): Learning {
-  const all: Learning = { learnt: undefined };
+  const all: Learning = { model: undefined };
   values.forEach((mib, index) => {
     learnMemory(all, memoryUse(mib), mib, (index + 1) * SLOT);
   });
@@ -275,20 +275,20 @@ describe('what is made of a forecast', () => {
   const now: Verdict = { verdict: 'hold', because: { kind: 'in-band' }, measured };
 
   it('grows, shrinks and holds by the target', () => {
-    expect(learntVerdict(now, forecast(6), 1, 1)).toMatchObject({ verdict: 'grow', after: 6 });
-    expect(learntVerdict(now, forecast(2), 1, 1)).toMatchObject({ verdict: 'shrink', after: 2 });
-    expect(learntVerdict(now, forecast(4), 1, 1)).toMatchObject({ verdict: 'hold' });
-    const floored = learntVerdict(now, forecast(2), 2.5, 1);
+    expect(forecastVerdict(now, forecast(6), 1, 1)).toMatchObject({ verdict: 'grow', after: 6 });
+    expect(forecastVerdict(now, forecast(2), 1, 1)).toMatchObject({ verdict: 'shrink', after: 2 });
+    expect(forecastVerdict(now, forecast(4), 1, 1)).toMatchObject({ verdict: 'hold' });
+    const floored = forecastVerdict(now, forecast(2), 2.5, 1);
     expect(floored).toMatchObject({ after: 3, limits: ['need'] });
   });
 
   it('doubles what the OOM killer has found too little', () => {
     const grown: Verdict = { verdict: 'grow', after: 5, rule: 'oom-kill', limits: [], measured };
-    expect(learntVerdict(grown, forecast(4), 1, 1)).toMatchObject({ after: 8, rule: 'oom-kill' });
+    expect(forecastVerdict(grown, forecast(4), 1, 1)).toMatchObject({ after: 8, rule: 'oom-kill' });
   });
 
   it('says so in a sentence', () => {
-    const verdict = learntVerdict(now, forecast(4), 1, 1);
+    const verdict = forecastVerdict(now, forecast(4), 1, 1);
     if (verdict.verdict !== 'hold') throw new Error('it holds');
     const hold = { vmid: CT, name: 'web', resource: 'cores' as const, ...verdict };
     expect(explainHold(hold)).toBe(

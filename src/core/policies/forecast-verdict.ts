@@ -20,7 +20,7 @@ export const priceFactor = (stepFactor: number): number => stepFactor ** -3;
  * @param now what the threshold policy says of the present readings
  * @param least what it needs now, which no shrink goes below
  */
-export function learntVerdict(
+export function forecastVerdict(
   now: Verdict,
   forecast: Forecast,
   least: number,

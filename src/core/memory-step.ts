@@ -1,9 +1,9 @@
 import { MEMORY_QUANTUM_MIB } from './allocation.ts';
+import type { Step } from './cooldown.ts';
 import type { HoldReason, Kept } from './decision.ts';
+import { type DemandModel, observedMs, peakOfHour, peakOfWeek } from './demand-model.ts';
 import { atLeast, memoryNeed, roundDown, roundUp } from './guards.ts';
-import { type Learnt, observedMs, peakOfHour, peakOfWeek } from './learnt.ts';
 import type { MemoryUsage } from './observation.ts';
-import type { Step } from './pace.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 
@@ -34,7 +34,7 @@ export const roomFactor = (stepFactor: number): number => 2 - Math.log2(stepFact
 
 export interface MemoryPast {
   /** undefined: nothing was seen before. */
-  readonly learnt: Learnt | undefined;
+  readonly model: DemandModel | undefined;
   readonly usage: MemoryUsage;
   readonly policy: ContainerPolicy;
   /** What its own swap can still take. */
@@ -42,13 +42,13 @@ export interface MemoryPast {
 }
 
 /** What a container keeps whatever is idle of it, in MiB. */
-export function keptMemory({ learnt, usage, policy, freeSwapMib }: MemoryPast): Kept {
+export function keptMemory({ model, usage, policy, freeSwapMib }: MemoryPast): Kept {
   const { mayUseSwap } = policy.memory;
   const swapped = mayUseSwap ? 0 : usage.swapMib;
   const now = usage.workingSetMib;
-  const peakMib = Math.max(now, learnt === undefined ? 0 : peakOfWeek(learnt)) + swapped;
-  const hourMib = Math.max(now, learnt === undefined ? 0 : peakOfHour(learnt)) + swapped;
-  const largest = Math.max(learnt?.rise ?? 0, roomFactor(policy.stepFactor) * hourMib);
+  const peakMib = Math.max(now, model === undefined ? 0 : peakOfWeek(model)) + swapped;
+  const hourMib = Math.max(now, model === undefined ? 0 : peakOfHour(model)) + swapped;
+  const largest = Math.max(model?.rise ?? 0, roomFactor(policy.stepFactor) * hourMib);
   // With `shrink_into_swap` a rise may begin in the swap.
   const roomMib = Math.max(0, largest - (mayUseSwap ? freeSwapMib : 0));
   return { peakMib, roomMib, mib: roundUp(memoryNeed(peakMib + roomMib), MEMORY_QUANTUM_MIB) };
@@ -58,8 +58,8 @@ export function keptMemory({ learnt, usage, policy, freeSwapMib }: MemoryPast): 
 export function slowed(step: Step, past: MemoryPast): Verdict {
   // What was given for a while only is no memory that the container has settled in.
   if (step.verdict === 'grow' || step.rule === 'boost-end') return step;
-  const { learnt, policy } = past;
-  const seenMs = learnt === undefined ? 0 : observedMs(learnt);
+  const { model, policy } = past;
+  const seenMs = model === undefined ? 0 : observedMs(model);
   const leftMs = policy.timing.firstShrinkMs - seenMs;
   if (leftMs > 0) return held(step, { kind: 'observed-briefly', leftMs });
   const { before } = step.measured;

@@ -6,7 +6,7 @@ import type { Milliseconds } from './units.ts';
 /** When a step may be taken: growing is urgent, shrinking never. */
 
 /** What one cycle saw of a resource: its use (average of the time since), and the peak in it. */
-export interface Seen {
+export interface UseSample {
   readonly used: number;
   readonly peak: number;
   /** What would have been used if nothing had held it back, if that is known. */
@@ -22,7 +22,7 @@ export interface Seen {
  *
  * @param most that it holds: what nobody asks for would be most of what a guest takes of memory
  */
-export function addSeen(window: Seen[], now: Seen | undefined, most: number): void {
+export function addUseSample(window: UseSample[], now: UseSample | undefined, most: number): void {
   const last = window.at(-1);
   if (now === undefined) window.length = 0;
   else if (last?.early === true) {
@@ -34,13 +34,13 @@ export function addSeen(window: Seen[], now: Seen | undefined, most: number): vo
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */
-export function averaged(seen: readonly Seen[], periods: number): Seen {
+export function averaged(seen: readonly UseSample[], periods: number): UseSample {
   const first = Math.max(0, seen.length - periods);
   let used = 0;
   let demand = 0;
   let peak = 0;
   for (let index = first; index < seen.length; index++) {
-    const one = seen[index] as Seen;
+    const one = seen[index] as UseSample;
     used += one.used;
     demand += one.demand ?? one.used;
     peak = Math.max(peak, one.peak);
@@ -49,8 +49,8 @@ export function averaged(seen: readonly Seen[], periods: number): Seen {
   return { used: used / count, demand: demand / count, peak };
 }
 
-export interface PaceInput {
-  readonly seen: readonly Seen[];
+export interface CooldownInput {
+  readonly seen: readonly UseSample[];
   readonly timing: Timing;
   /** When it was last changed; undefined if that was not seen. */
   readonly changedMs: Milliseconds | undefined;
@@ -62,7 +62,7 @@ export interface PaceInput {
  * `periodsDown` for shrinking, the peaks of those included; holds what comes too soon after a
  * change. A minimum that is not met and what the kernel says of a want of memory wait for nothing.
  */
-export function paced(input: PaceInput, judge: (seen: Seen) => Verdict): Verdict {
+export function withCooldown(input: CooldownInput, judge: (seen: UseSample) => Verdict): Verdict {
   const { seen, timing } = input;
   const quick = judge(averaged(seen, timing.periodsUp));
   if (quick.verdict === 'grow') return whenDue(input, quick, timing.periodsUp);
@@ -84,7 +84,7 @@ const holding = ({ measured }: Verdict, because: HoldReason): Verdict => ({
 });
 
 /** Whether a step may be taken now that rests on so many observations; else what it waits for. */
-export function whenDue(input: PaceInput, step: Step, periods: number): Verdict {
+export function whenDue(input: CooldownInput, step: Step, periods: number): Verdict {
   if (WAITS_FOR_NOTHING.has(step.rule)) return step;
   const { seen, timing, changedMs, nowMs } = input;
   if (seen.length < periods) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { addUseSample, type UseSample, withCooldown } from '../../src/core/cooldown.ts';
 import type { Change } from '../../src/core/decision.ts';
-import { addSeen, paced, type Seen } from '../../src/core/pace.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
 import { milliseconds } from '../../src/core/units.ts';
@@ -22,12 +22,12 @@ function timing(own: Partial<Timing> = {}): Timing {
   };
 }
 
-const steady = (...used: number[]): Seen[] => used.map((each) => ({ used: each, peak: each }));
+const steady = (...used: number[]): UseSample[] => used.map((each) => ({ used: each, peak: each }));
 
 /** Four cores, 20..80 %, judged by the threshold policy. */
-function judged(seen: readonly Seen[], own: Partial<Timing> = {}, changedMs?: number) {
+function judged(seen: readonly UseSample[], own: Partial<Timing> = {}, changedMs?: number) {
   const nowMs = milliseconds(NOW_MS);
-  return paced(
+  return withCooldown(
     {
       seen,
       timing: timing(own),
@@ -117,22 +117,22 @@ describe('for any usage', () => {
 
 describe('the window', () => {
   it('is bounded, newest last, and ends with a reading that is missing', () => {
-    const window: Seen[] = [];
-    for (let used = 0; used < 1000; used += 1) addSeen(window, { used, peak: used }, 5);
+    const window: UseSample[] = [];
+    for (let used = 0; used < 1000; used += 1) addUseSample(window, { used, peak: used }, 5);
     expect(window.map(({ used }) => used)).toEqual([995, 996, 997, 998, 999]);
-    addSeen(window, { used: 1000, peak: 1000 }, 2);
+    addUseSample(window, { used: 1000, peak: 1000 }, 2);
     expect(window.map(({ used }) => used)).toEqual([999, 1000]);
-    addSeen(window, undefined, 2);
+    addUseSample(window, undefined, 2);
     expect(window).toEqual([]);
   });
 
   it('holds a decision that was brought forward until the interval is over, and its peak', () => {
-    const window: Seen[] = [];
-    addSeen(window, { used: 1, peak: 2 }, 3);
-    addSeen(window, { used: 5, peak: 5.9, early: true }, 3);
+    const window: UseSample[] = [];
+    addUseSample(window, { used: 1, peak: 2 }, 3);
+    addUseSample(window, { used: 5, peak: 5.9, early: true }, 3);
     expect(window.map(({ used }) => used)).toEqual([1, 5]);
-    addSeen(window, { used: 3, peak: 4, early: true }, 3);
-    addSeen(window, { used: 0.3, peak: 0.3, early: false }, 3);
+    addUseSample(window, { used: 3, peak: 4, early: true }, 3);
+    addUseSample(window, { used: 0.3, peak: 0.3, early: false }, 3);
     expect(window).toEqual([
       { used: 1, peak: 2 },
       { used: 0.3, peak: 5.9, early: false },

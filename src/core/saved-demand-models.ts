@@ -1,17 +1,17 @@
-import { type Learnt, newLearnt } from './learnt.ts';
-import { motionFromRecent, TAIL_LEVELS } from './tails.ts';
+import { type DemandModel, newDemandModel } from './demand-model.ts';
+import { motionFromRecent, TAIL_LEVELS } from './demand-tails.ts';
 
 /**
  * What was learnt, as plain data of a version of its own. It is on the wall clock, so it outlives a
  * restart of the host; what cannot be read is learnt anew, and stops nothing.
  */
-export interface SavedLearnt {
-  readonly version: typeof LEARNT_VERSION;
+export interface SavedDemandModels {
+  readonly version: typeof MODEL_VERSION;
   readonly of: readonly (readonly [string, SavedOne])[];
 }
 
 /** To be raised when a number changes its meaning. */
-export const LEARNT_VERSION = 1;
+export const MODEL_VERSION = 1;
 
 const SCALARS = [
   'atMs',
@@ -36,18 +36,18 @@ const MOTION = ['values', 'strides', 'swings'] as const;
 type SavedOne = Readonly<Record<string, number | readonly number[]>>;
 
 /** Under the id of a guest and the resource: `101/cores`. */
-export type LearntOfAll = Iterable<readonly [string, Learnt]>;
+export type DemandModels = Iterable<readonly [string, DemandModel]>;
 
-export function saveLearnt(all: LearntOfAll): SavedLearnt {
-  const of = Array.from(all, ([key, learnt]) => [key, saveOne(learnt)] as const);
-  return { version: LEARNT_VERSION, of };
+export function saveDemandModels(all: DemandModels): SavedDemandModels {
+  const of = Array.from(all, ([key, model]) => [key, saveOne(model)] as const);
+  return { version: MODEL_VERSION, of };
 }
 
-function saveOne(learnt: Learnt): SavedOne {
+function saveOne(model: DemandModel): SavedOne {
   const saved: Record<string, number | readonly number[]> = {};
-  for (const name of SCALARS) saved[name] = learnt[name];
-  for (const name of MOTION) saved[name] = learnt[name];
-  for (const name of ARRAYS) saved[name] = shortened(learnt[name]);
+  for (const name of SCALARS) saved[name] = model[name];
+  for (const name of MOTION) saved[name] = model[name];
+  for (const name of ARRAYS) saved[name] = shortened(model[name]);
   return saved;
 }
 
@@ -59,9 +59,9 @@ function shortened(values: Float32Array): readonly number[] {
 }
 
 /** What is whole of what was saved, under the same keys; it says nothing of the rest. */
-export function takeLearnt(saved: unknown): ReadonlyMap<string, Learnt> {
-  const all = new Map<string, Learnt>();
-  if (!isObject(saved) || saved['version'] !== LEARNT_VERSION) return all;
+export function takeDemandModels(saved: unknown): ReadonlyMap<string, DemandModel> {
+  const all = new Map<string, DemandModel>();
+  if (!isObject(saved) || saved['version'] !== MODEL_VERSION) return all;
   const entries = saved['of'];
   if (!Array.isArray(entries)) return all;
   for (const entry of entries as unknown[]) {
@@ -69,33 +69,36 @@ export function takeLearnt(saved: unknown): ReadonlyMap<string, Learnt> {
     const [key, one] = entry as unknown[];
     const resource = /^[1-9][0-9]{2,8}\/(cores|memory)$/.exec(String(key))?.[1];
     if (resource === undefined || !isObject(one)) continue;
-    const learnt = readOne(one, resource === 'cores' ? TAIL_LEVELS : 0);
-    if (learnt !== undefined) all.set(String(key), learnt);
+    const model = readOne(one, resource === 'cores' ? TAIL_LEVELS : 0);
+    if (model !== undefined) all.set(String(key), model);
   }
   return all;
 }
 
-function readOne(saved: Readonly<Record<string, unknown>>, levels: number): Learnt | undefined {
-  const learnt = newLearnt(0, levels);
+function readOne(
+  saved: Readonly<Record<string, unknown>>,
+  levels: number,
+): DemandModel | undefined {
+  const model = newDemandModel(0, levels);
   for (const name of SCALARS) {
     const value = saved[name] ?? (LATER.has(name) ? 0 : undefined);
     if (!isAmount(value)) return undefined;
-    learnt[name] = value;
+    model[name] = value;
   }
   for (const name of ARRAYS) {
     const values = saved[name];
-    if (!Array.isArray(values) || values.length > learnt[name].length) return undefined;
+    if (!Array.isArray(values) || values.length > model[name].length) return undefined;
     if (!values.every(isAmount)) return undefined;
-    learnt[name].set(values);
+    model[name].set(values);
   }
-  if (!readMotion(learnt, saved) && levels > 0) motionFromRecent(learnt);
-  return learnt;
+  if (!readMotion(model, saved) && levels > 0) motionFromRecent(model);
+  return model;
 }
 
-function readMotion(learnt: Learnt, saved: Readonly<Record<string, unknown>>): boolean {
+function readMotion(model: DemandModel, saved: Readonly<Record<string, unknown>>): boolean {
   const { values, strides, swings } = saved;
   if (!isAmount(values) || !isAmount(strides) || !isAmount(swings)) return false;
-  Object.assign(learnt, { values, strides, swings });
+  Object.assign(model, { values, strides, swings });
   return true;
 }
 

@@ -3,7 +3,7 @@
  * CPU, 1 KB for memory, whatever the length of its life. Time is cut into slots of five minutes, so
  * that what is learnt does not depend on how often the loop looks.
  */
-export interface Learnt {
+export interface DemandModel {
   /** Wall clock of the last observation. */
   atMs: number;
   /** The slot under way: how long it has lasted, value times time, and its largest value. */
@@ -24,7 +24,7 @@ export interface Learnt {
   plainError: number;
   rhythmError: number;
   /** For CPU: sums over the slots, which fade out, of values, of their changes and of those of
-   * their logarithms; see `tails.ts`. */
+   * their logarithms; see `demand-tails.ts`. */
   values: number;
   strides: number;
   swings: number;
@@ -34,7 +34,7 @@ export interface Learnt {
   readonly hours: Float32Array;
   /** The usual peak of each hour of the week; 0: not seen yet. */
   readonly week: Float32Array;
-  /** For CPU: in how much of the time demand was above each level; see `tails.ts`. */
+  /** For CPU: in how much of the time demand was above each level; see `demand-tails.ts`. */
   readonly tails: Float32Array;
 }
 
@@ -66,7 +66,7 @@ export interface Observed {
 }
 
 /** @param levels how many levels the tails have; 0 for memory */
-export function newLearnt(atMs: number, levels: number): Learnt {
+export function newDemandModel(atMs: number, levels: number): DemandModel {
   return {
     atMs,
     openMs: 0,
@@ -101,29 +101,29 @@ function peakOf(values: Float32Array, least: number): number {
 }
 
 /** The largest value of the last hour, the slot under way included. */
-export const peakOfHour = ({ recent, openPeak }: Learnt): number => peakOf(recent, openPeak);
+export const peakOfHour = ({ recent, openPeak }: DemandModel): number => peakOf(recent, openPeak);
 
 /** The largest value of the last so many slots, of twelve at most. */
-export function peakOfSlots({ recent, openPeak }: Learnt, slots: number): number {
+export function peakOfSlots({ recent, openPeak }: DemandModel, slots: number): number {
   let peak = openPeak;
   for (let ago = 0; ago < slots; ago += 1) peak = Math.max(peak, recent[ago] ?? 0);
   return peak;
 }
 
 /** How long it was observed for, in whole slots and the one under way; a gap is not observed. */
-export function observedMs({ slots, openMs }: Learnt): number {
+export function observedMs({ slots, openMs }: DemandModel): number {
   // The sum of n fading slots, solved for n.
   const left = Math.max(0, 1 - slots * (1 - SLOT_FADE));
   return (Math.log(left) / Math.log(SLOT_FADE)) * SLOT_MS + openMs;
 }
 
 /** The largest value of the last day, and of what is usual in a week. */
-export function peakOfWeek(learnt: Learnt): number {
-  return peakOf(learnt.week, peakOfDay(learnt));
+export function peakOfWeek(model: DemandModel): number {
+  return peakOf(model.week, peakOfDay(model));
 }
 
 /** The largest value of the last 24 hours. */
-export function peakOfDay({ hours, hour, openPeak }: Learnt): number {
+export function peakOfDay({ hours, hour, openPeak }: DemandModel): number {
   let peak = openPeak;
   for (let ago = 0; ago < HOURS_A_DAY; ago += 1) {
     const value = peakAt(hours, hour - ago);
@@ -141,14 +141,14 @@ const BELIEVED = 0.8;
 const AHEAD_MS = 600_000;
 
 /** What the rhythm of days and weeks says of the next minutes; 0 if it is not to be believed. */
-export function rhythmPeak(learnt: Learnt): number {
-  const { plainError, rhythmError, atMs } = learnt;
+export function rhythmPeak(model: DemandModel): number {
+  const { plainError, rhythmError, atMs } = model;
   if (plainError <= 0 || rhythmError >= plainError * BELIEVED) return 0;
-  return Math.max(usualPeak(learnt, hourOf(atMs)), usualPeak(learnt, hourOf(atMs + AHEAD_MS)));
+  return Math.max(usualPeak(model, hourOf(atMs)), usualPeak(model, hourOf(atMs + AHEAD_MS)));
 }
 
 /** Of this hour a week ago, else of this hour yesterday; 0 if it is not known. */
-function usualPeak({ week, hours }: Learnt, hour: number): number {
+function usualPeak({ week, hours }: DemandModel, hour: number): number {
   const ofWeek = week[hour % HOURS_A_WEEK] ?? 0;
   return ofWeek > 0 ? ofWeek : peakAt(hours, hour - HOURS_A_DAY);
 }
@@ -167,46 +167,46 @@ export interface WholeSlot {
  * @param ofPeaks whether a slot's value is its largest one (memory) or its mean (CPU)
  */
 export function learn(
-  learnt: Learnt,
+  model: DemandModel,
   { value, overrun }: Observed,
   wallMs: number,
   ofPeaks: boolean,
 ): WholeSlot | undefined {
-  const sinceMs = wallMs - learnt.atMs;
-  const isFirst = learnt.slots === 0 && learnt.openMs === 0;
-  learnt.atMs = wallMs;
+  const sinceMs = wallMs - model.atMs;
+  const isFirst = model.slots === 0 && model.openMs === 0;
+  model.atMs = wallMs;
   // The first observation, and one after the clock was set back, stand for one slot.
   const elapsedMs = isFirst || sinceMs <= 0 ? SLOT_MS : sinceMs;
-  if (overrun) learnt.jumps += 1;
-  learnt.openMs += elapsedMs;
-  learnt.openSum += value * elapsedMs;
-  if (value > learnt.openPeak) learnt.openPeak = value;
-  if (learnt.openMs < SLOT_MS * FULL_SLOT) return undefined;
-  const count = Math.max(1, Math.round(learnt.openMs / SLOT_MS));
-  const whole = ofPeaks ? learnt.openPeak : learnt.openSum / learnt.openMs;
-  const before = learnt.slots === 0 ? undefined : learnt.last;
-  close(learnt, whole, count, overrun);
+  if (overrun) model.jumps += 1;
+  model.openMs += elapsedMs;
+  model.openSum += value * elapsedMs;
+  if (value > model.openPeak) model.openPeak = value;
+  if (model.openMs < SLOT_MS * FULL_SLOT) return undefined;
+  const count = Math.max(1, Math.round(model.openMs / SLOT_MS));
+  const whole = ofPeaks ? model.openPeak : model.openSum / model.openMs;
+  const before = model.slots === 0 ? undefined : model.last;
+  close(model, whole, count, overrun);
   return { value: whole, before, count };
 }
 
-function close(learnt: Learnt, value: number, count: number, overrun: boolean): void {
-  const { recent, hours } = learnt;
-  learnt.openMs = 0;
-  learnt.openSum = 0;
-  learnt.openPeak = 0;
-  if (learnt.slots > 0 && !overrun && value > JUMP * peakOfDay(learnt)) learnt.jumps += 1;
+function close(model: DemandModel, value: number, count: number, overrun: boolean): void {
+  const { recent, hours } = model;
+  model.openMs = 0;
+  model.openSum = 0;
+  model.openPeak = 0;
+  if (model.slots > 0 && !overrun && value > JUMP * peakOfDay(model)) model.jumps += 1;
   const fade = 0.5 ** (count / FADE_SLOTS);
-  learnt.slots = learnt.slots * fade + 1;
-  learnt.jumps *= fade;
-  const rise = learnt.slots > 1 ? riseOf(value, peakOf(recent, 0)) : 0;
-  learnt.rise = Math.max(learnt.rise * fade, rise);
+  model.slots = model.slots * fade + 1;
+  model.jumps *= fade;
+  const rise = model.slots > 1 ? riseOf(value, peakOf(recent, 0)) : 0;
+  model.rise = Math.max(model.rise * fade, rise);
   if (count > LONGEST_GAP_SLOTS) recent.fill(0);
   recent.copyWithin(1, 0);
   recent[0] = value;
-  toHour(learnt, hourOf(learnt.atMs - 1));
-  const place = learnt.hour % HOURS_KEPT;
+  toHour(model, hourOf(model.atMs - 1));
+  const place = model.hour % HOURS_KEPT;
   hours[place] = Math.max(hours[place] ?? 0, value);
-  learnt.last = value;
+  model.last = value;
 }
 
 /** A start from nearly nothing is no sign of what comes: at most as much again as before counts. */
@@ -217,11 +217,11 @@ const riseOf = (value: number, before: number): number =>
 const WEEK_SHARE = 0.3;
 
 /** Goes on to another hour: the one that ends is compared with its forecasts, and kept. */
-function toHour(learnt: Learnt, hour: number): void {
-  if (hour === learnt.hour) return;
-  const { hours, week, hour: ended } = learnt;
+function toHour(model: DemandModel, hour: number): void {
+  if (hour === model.hour) return;
+  const { hours, week, hour: ended } = model;
   const peak = peakAt(hours, ended);
-  judgeForecasts(learnt, ended, peak);
+  judgeForecasts(model, ended, peak);
   const place = ended % HOURS_A_WEEK;
   const usual = week[place] ?? 0;
   week[place] = peak > usual ? peak : usual + (peak - usual) * WEEK_SHARE;
@@ -230,18 +230,18 @@ function toHour(learnt: Learnt, hour: number): void {
     const index = hour - back;
     hours[((index % HOURS_KEPT) + HOURS_KEPT) % HOURS_KEPT] = 0;
   }
-  learnt.hour = hour;
+  model.hour = hour;
 }
 
 const ERROR_SHARE = 0.05;
 /** Below this a difference is noise, be it cores or MiB. */
 const LEAST = 0.05;
 
-function judgeForecasts(learnt: Learnt, ended: number, peak: number): void {
-  const plain = peakAt(learnt.hours, ended - 1);
-  const usual = usualPeak(learnt, ended);
+function judgeForecasts(model: DemandModel, ended: number, peak: number): void {
+  const plain = peakAt(model.hours, ended - 1);
+  const usual = usualPeak(model, ended);
   if (plain === 0 || usual === 0) return;
   const off = (forecast: number): number => Math.abs(Math.log((peak + LEAST) / (forecast + LEAST)));
-  learnt.plainError += (off(plain) - learnt.plainError) * ERROR_SHARE;
-  learnt.rhythmError += (off(usual) - learnt.rhythmError) * ERROR_SHARE;
+  model.plainError += (off(plain) - model.plainError) * ERROR_SHARE;
+  model.rhythmError += (off(usual) - model.rhythmError) * ERROR_SHARE;
 }

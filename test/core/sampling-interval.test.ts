@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import type { CgroupSample } from '../../src/core/observation.ts';
+import { present } from '../../src/core/reading.ts';
 import {
-  type Between,
   begin,
   countedOn,
   isSuspicious,
   isUrgent,
+  type SamplingInterval,
   saturationOf,
   withSample,
-} from '../../src/core/between.ts';
-import type { CgroupSample } from '../../src/core/observation.ts';
-import { present } from '../../src/core/reading.ts';
+} from '../../src/core/sampling-interval.ts';
 import { microseconds, milliseconds, ratio } from '../../src/core/units.ts';
 import {
   broken,
@@ -26,7 +26,9 @@ const GUEST = guest(101);
 const HOST_CPUS = 8;
 
 /** One sample every 10 s of a container that uses so many cores (of two) and MiB (of 1024). */
-function series(...seen: readonly { cores: number; mib?: number; kills?: number }[]): Between {
+function series(
+  ...seen: readonly { cores: number; mib?: number; kills?: number }[]
+): SamplingInterval {
   let usageUs = 0;
   let atMs = 0;
   const at = (cores: number, mib: number, oomKills: number) => {
@@ -38,11 +40,11 @@ function series(...seen: readonly { cores: number; mib?: number; kills?: number 
       memory: present(memoryCounters({ current: mib, anon: mib, oomKills })),
     });
   };
-  let between = begin(at(0, 500, 0));
+  let interval = begin(at(0, 500, 0));
   for (const { cores, mib = 500, kills = 0 } of seen) {
-    between = withSample(between, at(cores, mib, kills), GUEST, HOST_CPUS);
+    interval = withSample(interval, at(cores, mib, kills), GUEST, HOST_CPUS);
   }
-  return between;
+  return interval;
 }
 
 const at10s = (times: number): CgroupSample => sample({ atMs: milliseconds(times * 10_000) });
@@ -57,10 +59,10 @@ function tenSecondsLater(before: CgroupSample, cores: number): CgroupSample {
 
 describe('between two cycles', () => {
   it('keeps the peaks and the average of what was seen', () => {
-    const between = series({ cores: 0.5 }, { cores: 1.5, mib: 700 }, { cores: 0.1 });
-    expect(between.cpuPeak).toBeCloseTo(1.5);
-    expect(between.memoryPeak).toBe(700);
-    expect(between.memorySum / between.memoryCount).toBeCloseTo(1700 / 3);
+    const interval = series({ cores: 0.5 }, { cores: 1.5, mib: 700 }, { cores: 0.1 });
+    expect(interval.cpuPeak).toBeCloseTo(1.5);
+    expect(interval.memoryPeak).toBe(700);
+    expect(interval.memorySum / interval.memoryCount).toBeCloseTo(1700 / 3);
   });
 
   it('is urgent after two saturated samples in a row, not before', () => {
@@ -131,7 +133,7 @@ describe('between two cycles', () => {
   });
 
   it('is urgent for meeting the limit only where that held it back', () => {
-    const met = (cacheMib: number): Between => {
+    const met = (cacheMib: number): SamplingInterval => {
       const first = at10s(0);
       const counters = memoryCounters({ current: 1020, inactive: cacheMib, limitHits: 9 });
       const now = { ...at10s(1), memory: present(counters) };
@@ -142,8 +144,8 @@ describe('between two cycles', () => {
   });
 
   it('begins anew with a restarted container', () => {
-    const between = series({ cores: 2 }, { cores: 2 });
-    const after = withSample(between, sample({ identity: 7 }), GUEST, HOST_CPUS);
+    const interval = series({ cores: 2 }, { cores: 2 });
+    const after = withSample(interval, sample({ identity: 7 }), GUEST, HOST_CPUS);
     expect(after).toMatchObject({
       saturated: { cores: 0, memory: 0 },
       cpuPeak: 0,

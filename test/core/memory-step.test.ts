@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { Step } from '../../src/core/cooldown.ts';
+import type { DemandModel } from '../../src/core/demand-model.ts';
 import { memoryNeed } from '../../src/core/guards.ts';
 import { type Learning, learnMemory } from '../../src/core/learning.ts';
-import type { Learnt } from '../../src/core/learnt.ts';
-import { keptMemory, slowed } from '../../src/core/memory-pace.ts';
-import type { Step } from '../../src/core/pace.ts';
+import { keptMemory, slowed } from '../../src/core/memory-step.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { fc } from '../fast-check.ts';
@@ -14,14 +14,14 @@ const SLOT = 300_000;
 const AN_HOUR = 12;
 const A_DAY = 288;
 
-function seen(values: readonly number[]): Learnt {
-  const record: Learning = { learnt: undefined };
+function seen(values: readonly number[]): DemandModel {
+  const record: Learning = { model: undefined };
   values.forEach((used, index) => {
     learnMemory(record, memoryUse(used), used, (index + 1) * SLOT);
   });
-  const { learnt } = record;
-  if (learnt === undefined) throw new Error('nothing was seen');
-  return learnt;
+  const { model } = record;
+  if (model === undefined) throw new Error('nothing was seen');
+  return model;
 }
 
 const steady = (used: number, slots: number): number[] => Array<number>(slots).fill(used);
@@ -33,7 +33,7 @@ function careful(own: Partial<ContainerPolicy> = {}): ContainerPolicy {
 }
 
 const past = (values: readonly number[], own: Partial<ContainerPolicy> = {}, swapMib = 0) => ({
-  learnt: seen(values),
+  model: seen(values),
   usage: memoryUse(values.at(-1) ?? 0, { swapMib: mib(swapMib) }),
   policy: careful(own),
   freeSwapMib: 0,
@@ -49,7 +49,7 @@ const shrink = (before: number, after: number, rule: Step['rule'] = 'below-lower
 
 describe('the sample results in the comment', () => {
   const FACTORS: Readonly<Record<string, number>> = { conservative: 0.5, normal: 1, aggressive: 2 };
-  const source = readFileSync(new URL('../../src/core/memory-pace.ts', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('../../src/core/memory-step.ts', import.meta.url), 'utf8');
   const rows = source.split('\n').flatMap((line) => {
     const [, behaviour = '', room, keeps, leap] = line.split('|').map((cell) => cell.trim());
     const stepFactor = FACTORS[behaviour];
@@ -73,7 +73,7 @@ describe('memory that is taken back', () => {
       because: { kind: 'observed-briefly', leftMs: expect.closeTo(300_000, 0) },
     });
     expect(slowed(shrink(2048, 800), past(steady(400, AN_HOUR))).verdict).toBe('shrink');
-    const never = { ...past([400]), learnt: undefined };
+    const never = { ...past([400]), model: undefined };
     expect(slowed(shrink(2048, 800), never)).toMatchObject({ because: { leftMs: 3_600_000 } });
   });
 
@@ -123,8 +123,8 @@ describe('memory that is taken back', () => {
   });
 
   it('takes quarters in mode adaptive, which has its own room, and stops at a maximum', () => {
-    const learnt = shrink(2048, 640, 'learnt');
-    expect(slowed(learnt, past(steady(400, AN_HOUR)))).toMatchObject({ after: 1536 });
+    const model = shrink(2048, 640, 'learnt');
+    expect(slowed(model, past(steady(400, AN_HOUR)))).toMatchObject({ after: 1536 });
     expect(slowed(shrink(832, 640, 'learnt'), past(steady(400, AN_HOUR)))).toMatchObject({
       after: 640,
     });

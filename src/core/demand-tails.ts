@@ -1,4 +1,10 @@
-import { type Learnt, peakOfDay, peakOfHour, rhythmPeak, type WholeSlot } from './learnt.ts';
+import {
+  type DemandModel,
+  peakOfDay,
+  peakOfHour,
+  rhythmPeak,
+  type WholeSlot,
+} from './demand-model.ts';
 
 /**
  * How likely it is that a container wants more CPU than a given number of cores in the next five
@@ -29,8 +35,8 @@ const EDGES = Float64Array.from(
 );
 
 /** Takes a whole slot into the tails, and into the sums that say how restless a container is. */
-export function fillTails(learnt: Learnt, slot: WholeSlot): void {
-  const { tails } = learnt;
+export function fillDemandTails(model: DemandModel, slot: WholeSlot): void {
+  const { tails } = model;
   const { value, before, count } = slot;
   const reach = levelsBelow(value);
   for (let index = 0; index < FADES.length; index += 1) {
@@ -41,7 +47,7 @@ export function fillTails(learnt: Learnt, slot: WholeSlot): void {
   }
   const fade = RISES_FADE ** count;
   fadeAndAdd(tails, RISES, fade, levelsBelow(before ?? value), reach, 1);
-  fillMotion(learnt, slot, fade);
+  fillMotion(model, slot, fade);
 }
 
 /** How many levels lie below a value: demand was above the first so many. */
@@ -66,27 +72,27 @@ function fadeAndAdd(
   }
 }
 
-function fillMotion(learnt: Learnt, { value, before = value }: WholeSlot, fade: number): void {
+function fillMotion(model: DemandModel, { value, before = value }: WholeSlot, fade: number): void {
   const weight = (1 - fade) / (1 - RISES_FADE);
-  learnt.values = learnt.values * fade + value * weight;
-  learnt.strides = learnt.strides * fade + Math.abs(value - before);
-  learnt.swings = learnt.swings * fade + Math.abs(logRatio(value, before));
+  model.values = model.values * fade + value * weight;
+  model.strides = model.strides * fade + Math.abs(value - before);
+  model.swings = model.swings * fade + Math.abs(logRatio(value, before));
 }
 
 /** For a state that was saved without these sums: as if all of it had been like the last hour. */
-export function motionFromRecent(learnt: Learnt): void {
-  const total = timeOf(learnt);
-  const seen = Array.from(learnt.recent.subarray(0, Math.min(Math.round(learnt.slots), 12)));
+export function motionFromRecent(model: DemandModel): void {
+  const total = timeOf(model);
+  const seen = Array.from(model.recent.subarray(0, Math.min(Math.round(model.slots), 12)));
   const mean = (of: (value: number, before: number) => number): number =>
     seen.reduce((sum, value, ago) => sum + of(value, seen[ago + 1] ?? value), 0) /
     Math.max(1, seen.length);
-  learnt.values = total * mean((value) => value);
-  learnt.strides = total * mean((value, before) => Math.abs(value - before));
-  learnt.swings = total * mean((value, before) => Math.abs(logRatio(value, before)));
+  model.values = total * mean((value) => value);
+  model.strides = total * mean((value, before) => Math.abs(value - before));
+  model.swings = total * mean((value, before) => Math.abs(logRatio(value, before)));
 }
 
 /** What the weights of all slots come to, of the sums with the longest half-life. */
-const timeOf = ({ slots }: Learnt): number =>
+const timeOf = ({ slots }: DemandModel): number =>
   Math.max(1, (1 - RISES_FADE ** slots) / (1 - RISES_FADE));
 
 /** Below this many cores a difference is noise. */
@@ -109,9 +115,9 @@ export interface Motion {
   readonly swing: number;
 }
 
-export function motionOf(learnt: Learnt): Motion {
-  const { values, strides, swings } = learnt;
-  const total = timeOf(learnt);
+export function motionOf(model: DemandModel): Motion {
+  const { values, strides, swings } = model;
+  const total = timeOf(model);
   return {
     mean: values / total,
     stride: (strides + PRIOR_STRIDE * PRIOR_SLOTS) / (total + PRIOR_SLOTS),
@@ -164,15 +170,15 @@ export interface Lately extends Motion {
 }
 
 /** @param now what it wants at this moment */
-export function lately(learnt: Learnt, now: number): Lately {
-  const hour = Math.max(now, peakOfHour(learnt), rhythmPeak(learnt));
-  const { slots } = learnt;
-  const motion = motionOf(learnt);
+export function lately(model: DemandModel, now: number): Lately {
+  const hour = Math.max(now, peakOfHour(model), rhythmPeak(model));
+  const { slots } = model;
+  const motion = motionOf(model);
   return {
     ...motion,
     now,
     hour,
-    day: Math.max(hour, peakOfDay(learnt)),
+    day: Math.max(hour, peakOfDay(model)),
     totals: FADES.map((fade) => (1 - fade ** slots) / (1 - fade)),
     constant:
       WEIGHTS.constant +
@@ -182,8 +188,8 @@ export function lately(learnt: Learnt, now: number): Lately {
 }
 
 /** The probability, 0 to 1, that more than so many cores are wanted in the next five minutes. */
-export function riskAbove(learnt: Learnt, cores: number, seen: Lately): number {
-  const { tails } = learnt;
+export function riskAbove(model: DemandModel, cores: number, seen: Lately): number {
+  const { tails } = model;
   const { totals } = seen;
   const place = (Math.log2(cores) - LOWEST_DOUBLING) * PER_DOUBLING;
   let score = seen.constant;

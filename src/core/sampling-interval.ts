@@ -9,7 +9,7 @@ import { cpuUsage, memoryUsage } from './usage.ts';
  * What is seen of a container between two cycles: a decision rests on the average and the peaks of
  * the whole interval, and one that cannot wait is brought forward.
  */
-export interface Between {
+export interface SamplingInterval {
   readonly last: CgroupSample;
   /** The sample before the last: a decision brought forward takes its rate from here. */
   readonly previous: CgroupSample | undefined;
@@ -56,7 +56,10 @@ export interface Carried {
 const NOTHING: Carried = { share: 1, saturated: NOT_SATURATED };
 
 /** A new interval, which begins with this sample. */
-export function begin(last: CgroupSample, { share, saturated, rise }: Carried = NOTHING): Between {
+export function begin(
+  last: CgroupSample,
+  { share, saturated, rise }: Carried = NOTHING,
+): SamplingInterval {
   return {
     last,
     previous: undefined,
@@ -80,12 +83,12 @@ export function begin(last: CgroupSample, { share, saturated, rise }: Carried = 
  * @param saturatedAt the share of what it may use from which on it counts as saturated
  */
 export function withSample(
-  before: Between,
+  before: SamplingInterval,
   now: CgroupSample,
   config: GuestConfig,
   hostCpus: number,
   saturatedAt: number = SATURATED,
-): Between {
+): SamplingInterval {
   if (before.last.identity !== now.identity) return begin(now);
   const cpu = cpuUsage(before.last, now, config, present(hostCpus));
   const memory = memoryUsage(before.last, now);
@@ -113,7 +116,7 @@ export function withSample(
  * and then, so that its samples make no slope.
  */
 export function riseWith(
-  { last, rise }: Between,
+  { last, rise }: SamplingInterval,
   now: CgroupSample,
   memory: Reading<MemoryUsage>,
   { reaches }: Pick<GuestConfig, 'reaches'>,
@@ -152,15 +155,15 @@ function countOf(before: number, seen: number | undefined, saturatedAt: number):
 const most = ({ cores, memory }: Saturated): number => Math.max(cores, memory);
 
 /** Whether its next decision cannot wait for the cycle. */
-export function isUrgent(between: Between, urgentSamples: number): boolean {
-  const { settled, oomKills, heldBack } = between;
+export function isUrgent(interval: SamplingInterval, urgentSamples: number): boolean {
+  const { settled, oomKills, heldBack } = interval;
   if (settled) return false;
-  if (oomKills > 0 || heldBack || between.riseStage === 'urgent') return true;
-  return most(between.saturated) >= urgentSamples;
+  if (oomKills > 0 || heldBack || interval.riseStage === 'urgent') return true;
+  return most(interval.saturated) >= urgentSamples;
 }
 
 /** Whether the next sample should come soon: saturation, or a rise, may have begun. */
-export function isSuspicious(before: Between, now: Between): boolean {
+export function isSuspicious(before: SamplingInterval, now: SamplingInterval): boolean {
   if (now.settled) return false;
   const rises = now.share - before.share >= STEEP_RISE && now.share >= SUSPICIOUS_SHARE;
   return most(now.saturated) > 0 || rises || now.riseStage === 'watched';
