@@ -19,7 +19,7 @@ export const leaseDirectory = (pveDir: string, node: string): string => join(pve
  * How long others wait for a sign of life. A change ends within half of it. Nobody is in a hurry to
  * take the place of a node's own daemon, and each sign is a write to the disks of a whole cluster.
  */
-const TTL_S = { local: 300, ssh: 90, api: 90 } as const;
+const TTL_S = { local: 900, ssh: 90, api: 90 } as const;
 
 /** What all leases of this program have in common. */
 export interface Leasing {
