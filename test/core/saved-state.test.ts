@@ -152,7 +152,12 @@ describe('the state that is taken over', () => {
       'rewriter',
       'running',
     ]);
-    expect(lost(all.life, one.life ?? {})).toEqual(['crowdedMs', 'grantUsedMs', 'interval', 'seen']);
+    expect(lost(all.life, one.life ?? {})).toEqual([
+      'crowdedMs',
+      'grantUsedMs',
+      'interval',
+      'seen',
+    ]);
     // What was learnt is saved beside the records.
     expect(lost(all.cores, one.cores ?? {})).toEqual(['loggedHold', 'model']);
   });
