@@ -79,7 +79,7 @@ export function tierLines(rows: readonly Advised[], taken: ReadonlySet<string>):
   }
   return [...tiers.values()].flatMap(({ tier, names }) => [
     `${taken.has(tier.name) ? `${tier.name}_2` : tier.name}:`,
-    `  lxc_containers: [${names.filter(isId).join(', ')}]`,
+    `  guests: [${names.filter(isId).join(', ')}]`,
     ...names.filter((name) => !isId(name)).map((name) => `  # the id of ${name} belongs there too`),
     '  scaling_mode: adaptive',
     `  max_cores: ${tier.cores * ROOM}`,

@@ -169,7 +169,7 @@ describe('recommend', () => {
       cores: { recommended: 3, peak: 2.5, short: 0, saves: null },
     });
     const yaml = await run('recommend', '--trace', trace, '--yaml');
-    expect(yaml.out).toContain('  lxc_containers: [101]\n  scaling_mode: adaptive\n');
+    expect(yaml.out).toContain('  guests: [101]\n  scaling_mode: adaptive\n');
     const file = join(directory, 'pasted.yaml');
     writeFileSync(file, `DEFAULT:\n${yaml.out}`);
     const again = await run('recommend', '--trace', trace, '--config', file);

@@ -70,7 +70,7 @@ describe('recommendations', () => {
         '@@ -1,0 +2,6 @@',
         '+',
         '+TIER_1_cores_2048_mb:',
-        '+  lxc_containers: [101, 102]',
+        '+  guests: [101, 102]',
         '+  scaling_mode: adaptive',
         '+  max_cores: 2',
         '+  max_memory: 4096',
