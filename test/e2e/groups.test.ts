@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   symlinkSync,
   writeFileSync,
@@ -12,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import { exchange } from '../app/http/served.ts';
-import { configuration, FIRST_ID, GroupUnderTest, SOURCE } from './group-under-test.ts';
+import { configuration, FIRST_ID, GroupUnderTest, LEDGER, SOURCE } from './group-under-test.ts';
 import { MemberNetwork, whyNoMemberNetwork } from './member-network.ts';
 import { calm, freePort, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
@@ -274,7 +275,7 @@ it('a group whose source is on another node is left to that', async () => {
   daemon.signal('SIGTERM');
   await daemon.ended;
   expect(group.under.node.calls).toEqual([]);
-  expect(existsSync(join(group.under.root, 'etc/pve/priv'))).toBe(false);
+  expect(existsSync(join(group.under.root, LEDGER))).toBe(false);
 });
 
 // So long that a busy machine, too, sees what does not wait for the clone.
@@ -460,7 +461,7 @@ it('without groups nothing of them is there', async () => {
   await daemon.saying('Resource allocation process completed');
   daemon.signal('SIGTERM');
   await daemon.ended;
-  expect(existsSync(join(under.root, 'etc/pve/priv'))).toBe(false);
+  expect(readdirSync(join(under.root, 'etc/pve/priv/lxc_autoscale'))).toEqual(['leases']);
   expect(existsSync(join(under.root, 'var/lib/lxc_autoscale/groups.json'))).toBe(false);
 });
 

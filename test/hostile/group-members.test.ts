@@ -151,7 +151,7 @@ describe('the ledger of members', () => {
     const hwaddr = /hwaddr=([0-9A-F:]+)/.exec(group.under.conf(FIRST_ID))?.[1];
     const identity = `${hwaddr?.toLowerCase()} local-lvm:vm-${FIRST_ID}-disk-0`;
     expect(members).toMatchObject([{ vmid: FIRST_ID, state: 'serving', served: true, identity }]);
-    expect(readdirSync(dirname(path(group)))).toEqual(['web.json']);
+    expect(readdirSync(dirname(path(group)))).toEqual(['leases', 'web.json']);
   });
 
   it.each([
@@ -181,9 +181,8 @@ describe('the ledger of members', () => {
 
   it('that cannot be written means that no clone is begun', async () => {
     const group = await GroupUnderTest.create(KEYS);
-    // Where its directory would be.
-    mkdirSync(join(group.under.root, 'etc/pve/priv'), { recursive: true });
-    writeFileSync(join(group.under.root, 'etc/pve/priv/lxc_autoscale'), '');
+    // Where it would be written first.
+    mkdirSync(join(dirname(path(group)), '.web.json.tmp'), { recursive: true });
     const daemon = group.start();
     await daemon.saying('The members of the group could not be written to');
     await daemon.cycles(2);
