@@ -79,8 +79,8 @@ function oneOf(report: StatusReport, vmid: Vmid | undefined): StatusReport | und
 }
 
 const LONGEST_NAME = 14;
-/** Room for `DEFAULT, observe`. */
-const LONGEST_POLICY = 16;
+/** What would be done must be whole in a line of 120 columns. */
+const LONGEST_POLICY = 12;
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;

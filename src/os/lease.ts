@@ -54,8 +54,10 @@ const NAME = /^([1-9][0-9]{0,14})\.lease$/;
 const TTL_S = { least: 10, most: 900 };
 const PARTS_OF_TTL = 6;
 const LIMIT_MS = 5000;
+/** A file is made and written at once, so one that is not whole stays so for no longer. */
+const MAKING_MS = 1000;
 
-interface UseSample {
+interface LeaseFile {
   readonly number: number;
   readonly name: string;
   readonly text: string;
@@ -67,7 +69,7 @@ export class Lease {
   #renewedMs = Number.NEGATIVE_INFINITY;
   #tendedMs = Number.NEGATIVE_INFINITY;
   #nonce = 0;
-  #watched: (UseSample & { readonly sinceMs: number }) | undefined;
+  #watched: (LeaseFile & { readonly sinceMs: number }) | undefined;
   #standing: Standing = { kind: 'unknown', why: 'it was not looked at yet' };
   #tending: Promise<void> | undefined;
   #isReleased = false;
@@ -150,16 +152,17 @@ export class Lease {
     if (this.#held !== undefined) await this.#removeBelow(this.#held, [...seen.value.keys()]);
   }
 
-  async #renew({ name }: UseSample, nowMs: number): Promise<void> {
+  async #renew({ name }: LeaseFile, nowMs: number): Promise<void> {
     await within(this.#options.files.overwrite(name, this.#text()));
     this.#renewedMs = nowMs;
     this.#standing = HELD;
   }
 
-  async #waitOrTake(top: UseSample | undefined, nowMs: number): Promise<void> {
+  async #waitOrTake(top: LeaseFile | undefined, nowMs: number): Promise<void> {
     this.#held = undefined;
     if (top === undefined) return this.#take(1, nowMs);
     const found = parse(top.text);
+    if (found === undefined && (await this.#isLeft(top))) return this.#take(top.number + 1, nowMs);
     const { seat } = this.#options.holder;
     if (found?.isReleased || found?.holder.seat === seat) return this.#take(top.number + 1, nowMs);
     const isSame = this.#watched?.name === top.name && this.#watched.text === top.text;
@@ -168,6 +171,17 @@ export class Lease {
     this.#standing = { kind: 'elsewhere', by: found?.holder };
     const ttlS = found?.ttlS ?? this.#options.ttlS;
     if (nowMs - sinceMs >= ttlS * 1000) await this.#take(top.number + 1, nowMs);
+  }
+
+  /**
+   * Whether its maker has ended while it made it: the next life of a daemon must not wait for
+   * itself. One that has only stood still finds a higher number before it acts.
+   */
+  async #isLeft({ name, text }: LeaseFile): Promise<boolean> {
+    await new Promise((resolve) => setTimeout(resolve, MAKING_MS));
+    const seen = await this.#read();
+    const top = seen.ok ? newest(seen.value) : undefined;
+    return top?.name === name && top.text === text;
   }
 
   async #take(number: number, nowMs: number): Promise<void> {
@@ -200,7 +214,7 @@ export class Lease {
     }
   }
 
-  #isOurs(top: UseSample | undefined): boolean {
+  #isOurs(top: LeaseFile | undefined): boolean {
     if (top === undefined || top.number !== this.#held) return false;
     return parse(top.text)?.instance === this.#options.instance;
   }
@@ -218,7 +232,7 @@ const STALE = 'it could not be renewed';
 
 const numberOf = (name: string): number => Number(NAME.exec(name)?.[1] ?? Number.NaN);
 
-function newest(files: ReadonlyMap<string, string>): UseSample | undefined {
+function newest(files: ReadonlyMap<string, string>): LeaseFile | undefined {
   const all = [...files].map(([name, text]) => ({ number: numberOf(name), name, text }));
   const known = all.filter(({ number }) => Number.isSafeInteger(number));
   return known.sort((one, other) => other.number - one.number)[0];

@@ -112,19 +112,34 @@ describe('a lease', () => {
     expect([await kind(one), await kind(third)]).toEqual(['unknown', 'held']);
   });
 
-  it.each(['', '{', 'null', '{"host":1}'])(
-    'a file that says %j is waited for too',
-    async (text) => {
-      mkdirSync(directory, { recursive: true });
-      writeFileSync(join(directory, '7.lease'), text);
-      const lease = leaseOf('one');
-      await lease.tend();
-      expect(lease.standing).toEqual({ kind: 'elsewhere', by: undefined });
-      await tendFor(TTL_MS, lease);
-      expect(lease.standing.kind).toBe('held');
-      expect(readdirSync(directory)).toEqual(['8.lease']);
-    },
-  );
+  it.each(['', '{', 'null', '{"host":1}'])('a file that stays %j is of nobody', async (text) => {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, '7.lease'), text);
+    const lease = leaseOf('one');
+    await lease.tend();
+    expect(lease.standing.kind).toBe('held');
+    expect(readdirSync(directory)).toEqual(['8.lease']);
+  });
+
+  it('a file that is being made is of its maker', async () => {
+    const maker = leaseOf('maker');
+    await maker.tend();
+    const [name = ''] = readdirSync(directory);
+    const whole = readFileSync(join(directory, name));
+    const files = leaseFilesIn(directory);
+    let looks = 0;
+    const one = leaseOf('one', {
+      ...files,
+      read: async () => {
+        writeFileSync(join(directory, name), looks === 0 ? '' : whole);
+        looks += 1;
+        return files.read();
+      },
+    });
+    await one.tend();
+    expect(one.standing).toMatchObject({ kind: 'elsewhere' });
+    expect(readdirSync(directory)).toEqual([name]);
+  });
 
   it('keeps its length, since a part of a file must never be read', async () => {
     const lease = leaseOf('one');
