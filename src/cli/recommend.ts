@@ -82,14 +82,14 @@ const OFTEN = 0.01;
 /** A record cannot show what a limit held back. */
 function shortWords({ advice: { name }, had }: Advised): readonly string[] {
   const said = [
-    ['cores', had?.coresShort ?? 0],
-    ['memory', had?.memoryShort ?? 0],
+    ['cores were', had?.coresShort ?? 0],
+    ['memory was', had?.memoryShort ?? 0],
   ] as const;
   return said
     .filter(([, share]) => share >= OFTEN)
     .map(
       ([what, share]) =>
-        `${name}: all of its ${what} was in use ${Math.round(share * 100)} % of the time; it may ` +
+        `${name}: all of its ${what} in use ${Math.round(share * 100)} % of the time; it may ` +
         'want more than the record shows.',
     );
 }

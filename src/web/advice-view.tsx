@@ -130,8 +130,8 @@ const OFTEN = 0.01;
 const ShortWords = ({ what, amount }: { readonly what: string; readonly amount: Amount | null }) =>
   amount !== null && (amount.at_limit ?? 0) >= OFTEN ? (
     <>
-      . All of its {what} was in use {percentWords((amount.at_limit ?? 0) * 100)} of the time, so it
-      may want more
+      . All of its {what} {what === 'cores' ? 'were' : 'was'} in use{' '}
+      {percentWords((amount.at_limit ?? 0) * 100)} of the time, so it may want more
     </>
   ) : null;
 

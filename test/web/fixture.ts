@@ -390,7 +390,7 @@ export const ADVICE = {
   ],
   diff:
     '--- /etc/lxc_autoscale/lxc_autoscale.yaml\n+++ /etc/lxc_autoscale/lxc_autoscale.yaml\n' +
-    '@@ -8,0 +9,5 @@\n+\n+TIER_4_cores_4096_mb:\n+  lxc_containers: [101]\n' +
+    '@@ -8,0 +9,5 @@\n+\n+TIER_4_cores_4096_mb:\n+  guests: [101]\n' +
     '+  scaling_mode: adaptive\n+  max_cores: 8\n',
   left: [103],
   note: 'To apply it: patch -p0 < FILE, then lxc-autoscale check-config.',

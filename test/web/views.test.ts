@@ -14,6 +14,9 @@ const saying = (page: Page, words: string | RegExp) => page.getByText(words).fir
 describe('the guests', () => {
   inBrowser('are in a table, with the node above it', async () => {
     const page = await on.open();
+    // Health and a day's kills are asked for beside the status.
+    await saying(page, '1 check fails');
+    await saying(page, 'in the last 24 hours');
     const text = await textOf(page);
     expect(text).toContain('41 % busy');
     expect(text).toContain('6 cores · 12 GB');
@@ -152,11 +155,11 @@ describe('advice', () => {
     await saying(page, 'Apply to the configuration');
     const text = await textOf(page);
     expect(text).toMatch(/101 web-shop 4 cores → 3 cores .*4 GB → 2.5 GB .*10 days, very sure/);
-    expect(text).toContain('All of its cores was in use 12 % of the time, so it may want more');
+    expect(text).toContain('All of its cores were in use 12 % of the time, so it may want more');
     expect(text).toContain('+TIER_4_cores_4096_mb:');
     expect(text).toContain('Left out, since a tier says already what they get: 103.');
     await page.getByRole('button', { name: 'Copy' }).click();
-    expect(await page.evaluate('String(getSelection())')).toContain('+  lxc_containers: [101]');
+    expect(await page.evaluate('String(getSelection())')).toContain('+  guests: [101]');
   });
 
   inBrowser('is asked for only while it is looked at', async () => {
