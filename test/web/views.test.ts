@@ -177,6 +177,7 @@ describe('advice', () => {
 describe('groups and health', () => {
   inBrowser('have their members, failures and checks', async () => {
     const page = await on.open('#/groups');
+    await saying(page, 'a load balancer finds the members');
     const text = await textOf(page);
     expect(text).toContain('2 in service, 3 wanted (1 to 5; scale-in stop)');
     expect(text).toContain('start of 9003 failed 2 times, next try in 2 min: no free address');
