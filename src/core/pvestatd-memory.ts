@@ -3,6 +3,7 @@ import type { CountsCache, Rule } from './decision.ts';
 import { atMost, roundDown } from './guards.ts';
 import { hasFollowed, type MonitorAnswer, machineMemory } from './machine-memory.ts';
 import type { GuestConfig, MemoryCounters, MemoryUsage } from './observation.ts';
+import { ONLY_IN_USE } from './only-in-use.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { missing, present, type Reading } from './reading.ts';
@@ -101,21 +102,10 @@ export function countedMemory(inUse: Bytes, limitBytes: Bytes): MemoryCounters {
   // What QEMU needs for itself is in the figure of its process.
   const usedBytes = bytes(Math.min(inUse, limitBytes));
   return {
+    ...ONLY_IN_USE,
     currentBytes: usedBytes,
     limitBytes,
-    swapBytes: bytes(0),
     anonBytes: usedBytes,
-    shmemBytes: bytes(0),
-    activeFileBytes: bytes(0),
-    inactiveFileBytes: bytes(0),
-    unevictableBytes: bytes(0),
-    slabUnreclaimableBytes: bytes(0),
-    slabReclaimableBytes: bytes(0),
-    refaults: 0,
-    limitHits: 0,
-    oomKills: 0,
-    ooms: undefined,
-    own: undefined,
     countsCache: true,
   };
 }

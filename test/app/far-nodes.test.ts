@@ -17,6 +17,7 @@ import { collecting } from '../cli/collecting.ts';
 import { guestSpec, type RestNode, restNode, SECRET } from '../node/api/rest-node.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
 import { AUTHORITY_FILE } from '../notify/certificate.ts';
+import { SMALL_HOST } from '../sim/small-host.ts';
 
 /** This node is simulated, and so is another one behind its REST API. */
 
@@ -33,15 +34,7 @@ beforeEach(async () => {
   home = await SimulatedNode.create({
     root,
     guests: [],
-    host: {
-      cpus: 8,
-      memoryMib: 16_384,
-      swapMib: 0,
-      baseCores: 0,
-      baseMemoryMib: 1024,
-      pressure: true,
-      kernelRelease: '6.8.12-1-pve',
-    },
+    host: SMALL_HOST,
   });
   // The one has nearly filled its memory, the other hardly uses it.
   wanted = 980;

@@ -17,20 +17,13 @@ import { host } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
 import { until } from '../patience.ts';
+import { SMALL_HOST } from '../sim/small-host.ts';
 
 /** The node that the program runs on is simulated; a second one is reached from it. */
 
 const CONFIG = 'etc/lxc_autoscale/lxc_autoscale.yaml';
 
-const HOST = {
-  cpus: 8,
-  memoryMib: 16_384,
-  swapMib: 0,
-  baseCores: 0,
-  baseMemoryMib: 1024,
-  pressure: true,
-  kernelRelease: '6.8.12-1-pve',
-};
+const HOST = SMALL_HOST;
 
 let root: string;
 let home: SimulatedNode;

@@ -11,10 +11,10 @@ import { createPct } from '../../src/node/local/pve/pct.ts';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
-import type { HostSpec } from '../../src/sim/plant.ts';
 import { VirtualNode } from '../../src/sim/virtual-node.ts';
 import { vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
+import { SMALL_HOST } from '../sim/small-host.ts';
 import { guestSpec, restNode } from './api/rest-node.ts';
 import { type NodeUnderContract, nodeContract, worldOf } from './contract.ts';
 import { REAL_CLOCK, temporaryDirectory } from './local/world.ts';
@@ -25,16 +25,6 @@ import {
   machineContract,
 } from './machine-contract.ts';
 
-const host: HostSpec = {
-  cpus: 8,
-  memoryMib: 16_384,
-  swapMib: 0,
-  baseCores: 0,
-  baseMemoryMib: 1024,
-  pressure: true,
-  kernelRelease: '6.8.12-4-pve',
-};
-
 const guests: readonly GuestSpec[] = [101, 102].map((id) => ({
   vmid: id,
   conf: guestText({ vmid: id, name: `ct${id}`, cores: 2, memoryMib: 1024 }),
@@ -43,7 +33,7 @@ const guests: readonly GuestSpec[] = [101, 102].map((id) => ({
 
 /** The daemon's own readers and commands, on the files and executables of a node in miniature. */
 async function local(): Promise<NodeUnderContract> {
-  const node = await SimulatedNode.create({ root: temporaryDirectory(), host, guests });
+  const node = await SimulatedNode.create({ root: temporaryDirectory(), host: SMALL_HOST, guests });
   const paths = createPaths(node.root);
   const clock = {
     wallMs: () => milliseconds(Date.now()),
@@ -75,7 +65,7 @@ async function local(): Promise<NodeUnderContract> {
 }
 
 async function virtual(): Promise<NodeUnderContract> {
-  const node = new VirtualNode({ host, guests });
+  const node = new VirtualNode({ host: SMALL_HOST, guests });
   const freeze = (id: number): void => {
     const container = node.plant.container(id);
     if (container !== undefined) container.frozen = true;
@@ -154,7 +144,13 @@ async function byApi(): Promise<NodeUnderContract> {
 }
 
 async function localMachines(): Promise<MachinesUnderContract> {
-  const options = { root: temporaryDirectory(), host, guests, vms: MACHINES, lockTimeoutMs: 50 };
+  const options = {
+    root: temporaryDirectory(),
+    host: SMALL_HOST,
+    guests,
+    vms: MACHINES,
+    lockTimeoutMs: 50,
+  };
   const node = await SimulatedNode.create(options);
   const env = { PATH: `${node.binDirectory}:/usr/bin:/bin` };
   const output = { stdout: process.stdout, stderr: process.stderr };

@@ -8,17 +8,10 @@ import { type Demand, type HostSpec, type Limits, Plant } from '../../src/sim/pl
 import { currentBytes } from '../../src/sim/plant-memory.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { Scratch } from './recorded.ts';
+import { SMALL_HOST } from './small-host.ts';
 
 const MIB = 1024 * 1024;
-const HOST: HostSpec = {
-  cpus: 4,
-  memoryMib: 16_384,
-  swapMib: 0,
-  baseCores: 0,
-  baseMemoryMib: 1024,
-  pressure: true,
-  kernelRelease: '6.8.12-4-pve',
-};
+const HOST: HostSpec = { ...SMALL_HOST, cpus: 4 };
 const LIMITS: Limits = {
   cpus: [0, 1],
   cpuLimit: undefined,

@@ -10,16 +10,9 @@ import { type NodeOptions, SimulatedNode } from '../../src/sim/node.ts';
 import type { Demand, HostSpec } from '../../src/sim/plant.ts';
 import { until } from '../patience.ts';
 import { Scratch } from './recorded.ts';
+import { SMALL_HOST } from './small-host.ts';
 
-const HOST: HostSpec = {
-  cpus: 4,
-  memoryMib: 16_384,
-  swapMib: 0,
-  baseCores: 0,
-  baseMemoryMib: 1024,
-  pressure: true,
-  kernelRelease: '6.8.12-4-pve',
-};
+const HOST: HostSpec = { ...SMALL_HOST, cpus: 4 };
 
 const guest = (vmid: number, demand: Partial<Demand> = {}): GuestSpec => ({
   vmid,

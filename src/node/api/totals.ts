@@ -1,7 +1,7 @@
 import type { CgroupSample, CpuCounters, MemoryCounters } from '../../core/observation.ts';
+import { ONLY_IN_USE } from '../../core/only-in-use.ts';
 import { missing, present } from '../../core/reading.ts';
 import {
-  bytes,
   type Mib,
   type Microseconds,
   type Milliseconds,
@@ -68,7 +68,7 @@ export function sampleOf(seen: SeenGuest, total: Total, limitMib: Mib): CgroupSa
     effectiveCpus: undefined,
   };
   const memory: MemoryCounters = {
-    ...NOT_SEEN,
+    ...ONLY_IN_USE,
     currentBytes: seen.memory,
     anonBytes: seen.memory,
     limitBytes: mibToBytes(limitMib),
@@ -87,22 +87,3 @@ export function sampleOf(seen: SeenGuest, total: Total, limitMib: Mib): CgroupSa
 
 const NO_TIME = microseconds(0);
 const RUNS = present({ populated: true, frozen: false });
-
-/** One object for all guests of a cluster, of which there may be ten thousand. */
-const NOT_SEEN: MemoryCounters = {
-  currentBytes: bytes(0),
-  limitBytes: undefined,
-  anonBytes: bytes(0),
-  swapBytes: bytes(0),
-  shmemBytes: bytes(0),
-  unevictableBytes: bytes(0),
-  activeFileBytes: bytes(0),
-  inactiveFileBytes: bytes(0),
-  slabUnreclaimableBytes: bytes(0),
-  slabReclaimableBytes: bytes(0),
-  refaults: 0,
-  limitHits: 0,
-  oomKills: 0,
-  ooms: undefined,
-  own: undefined,
-};

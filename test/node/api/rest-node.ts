@@ -15,6 +15,7 @@ import type { Accounts } from '../../../src/sim/rest-access.ts';
 import { RestServer } from '../../../src/sim/rest-server.ts';
 import type { VmSpec } from '../../../src/sim/vms.ts';
 import { AUTHORITY_FILE, SERVER_TLS } from '../../notify/certificate.ts';
+import { SMALL_HOST } from '../../sim/small-host.ts';
 import { temporaryDirectory } from '../local/world.ts';
 
 /** A simulated node behind its REST API, and clients of it. */
@@ -91,15 +92,7 @@ export async function restNode(
     guests,
     vms,
     lockTimeoutMs: 50,
-    host: {
-      cpus: 8,
-      memoryMib: 16_384,
-      swapMib: 0,
-      baseCores: 0,
-      baseMemoryMib: 1024,
-      pressure: true,
-      kernelRelease: '6.8.12-4-pve',
-    },
+    host: SMALL_HOST,
   });
   const time = { ms: 1_000_000 };
   const pauses: number[] = [];

@@ -6,6 +6,7 @@ import type { Clock } from '../../../src/node/port.ts';
 import { SimulatedNode } from '../../../src/sim/node.ts';
 import type { VmSpec } from '../../../src/sim/vms.ts';
 import { PATIENCE_MS } from '../../patience.ts';
+import { SMALL_HOST } from '../../sim/small-host.ts';
 import { guestSpec } from '../api/rest-node.ts';
 import { REAL_CLOCK, temporaryDirectory } from '../local/world.ts';
 import { type SshServer, type SshServerOptions, startSshd } from './sshd.ts';
@@ -30,15 +31,7 @@ export async function nodeBehindSsh(
     guests: [101, 102].map(guestSpec),
     lockTimeoutMs: 50,
     vms,
-    host: {
-      cpus: 8,
-      memoryMib: 16_384,
-      swapMib: 0,
-      baseCores: 0,
-      baseMemoryMib: 1024,
-      pressure: true,
-      kernelRelease: '6.8.12-4-pve',
-    },
+    host: SMALL_HOST,
   });
   const path = `${node.binDirectory}:/usr/bin:/bin`;
   const server = await startSshd({ path, ...(forced !== undefined && { forced }) });
