@@ -75,7 +75,9 @@ function edited(
     return refuse('the line would not take effect; edit scaling_mode in the file by hand');
   }
   const mask = masking(secretsOf(config));
-  const lines = lineDiff(text, result.text).map((line) => plainText(mask(line), 200));
+  // A line beside them may have a secret that the configuration keeps in another form.
+  const changed = lineDiff(text, result.text).filter((line) => !line.startsWith('  '));
+  const lines = changed.map((line) => plainText(mask(line), 200));
   return { kind: 'edited', text: result.text, config: checked.config, lines };
 }
 

@@ -1,7 +1,7 @@
 import type { ProcessContext } from '../app/context.ts';
 import type { Measured, MeasuredHost } from '../config/proposal.ts';
 import { cores, mib, parseVmid, type Vmid } from '../core/units.ts';
-import type { Bounds, Demand } from '../lab/demand.ts';
+import { boundsOfHost, type Demand } from '../lab/demand.ts';
 import { type Advice, type Recommendation, recommendationOf } from '../lab/recommend.ts';
 import type { Arguments } from './arguments.ts';
 import { nowhere } from './ask.ts';
@@ -32,12 +32,7 @@ export async function recordedBasis(
   const own = { ...given, ...whole, guestName: undefined };
   const read = await readDemands(own, { ...context, stderr: nowhere() });
   if (!read.ok) return undefined;
-  const bounds: Bounds = {
-    minCores: 1,
-    maxCores: Math.max(1, Math.floor(host.cpus)),
-    minMib: LEAST_MIB,
-    maxMib: Math.max(LEAST_MIB, host.memoryMib),
-  };
+  const bounds = boundsOfHost(host.cpus, host.memoryMib);
   const demands = new Map<Vmid | undefined, Demand>(
     read.demands.map((demand) => [parseVmid(demand.name), demand]),
   );
@@ -54,8 +49,6 @@ export async function recordedBasis(
     measured: measured.map((one) => withRecord(one, byId.get(one.vmid))),
   };
 }
-
-const LEAST_MIB = 64;
 
 interface Known {
   readonly one: Measured;

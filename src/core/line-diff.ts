@@ -13,8 +13,23 @@ export function lineDiff(before: string, after: string): readonly string[] {
   });
 }
 
-/** By the longest common subsequence: a configuration has some hundred lines. */
+/** What both begin and end with is the same; only what is between has to be weighed. */
 function markedLines(before: readonly string[], after: readonly string[]): readonly string[] {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before[head] === after[head]) head += 1;
+  let tail = 0;
+  while (tail < most - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
+  const same = (line: string): string => `  ${line}`;
+  return [
+    ...before.slice(0, head).map(same),
+    ...weighed(before.slice(head, before.length - tail), after.slice(head, after.length - tail)),
+    ...before.slice(before.length - tail).map(same),
+  ];
+}
+
+/** By the longest common subsequence, in a table of all pairs of lines. */
+function weighed(before: readonly string[], after: readonly string[]): readonly string[] {
   const width = after.length + 1;
   const longest = new Uint32Array((before.length + 1) * width);
   const at = (row: number, column: number): number => longest[row * width + column] ?? 0;

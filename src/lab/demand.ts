@@ -85,3 +85,13 @@ export const boundsOf = ({ cpu, memory }: Pick<ContainerPolicy, 'cpu' | 'memory'
   minMib: memory.minMib,
   maxMib: memory.maxMib ?? TRACE_BOUNDS.maxMib,
 });
+
+/** Within what a host has: what a policy allows says nothing of what is needed. */
+export const boundsOfHost = (cpus: number, memoryMib: number): Bounds => ({
+  minCores: 1,
+  maxCores: Math.max(1, Math.floor(cpus)),
+  minMib: LEAST_MIB,
+  maxMib: Math.max(LEAST_MIB, memoryMib),
+});
+
+const LEAST_MIB = 64;

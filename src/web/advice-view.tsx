@@ -141,7 +141,8 @@ const Proposal = ({ diff, left, note }: Omit<Answered, 'containers'>) => (
     {diff !== null && <CopyBox text={diff} label="The lines to add, as a patch" />}
     <p class="muted">
       {note}
-      {left.length > 0 && ` Left out, since a tier says already what they get: ${left.join(', ')}.`}
+      {left.length > 0 &&
+        ` Left out, since a tier has them, or they are no managed containers: ${left.join(', ')}.`}
     </p>
   </section>
 );

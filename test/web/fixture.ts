@@ -393,5 +393,5 @@ export const ADVICE = {
     '@@ -8,0 +9,5 @@\n+\n+TIER_4_cores_4096_mb:\n+  guests: [101]\n' +
     '+  scaling_mode: adaptive\n+  max_cores: 8\n',
   left: [103],
-  note: 'To apply it: patch -p0 < FILE, then lxc-autoscale check-config.',
+  note: 'To apply it: (cd / && patch -p0) < FILE, then lxc-autoscale check-config.',
 };

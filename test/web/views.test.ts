@@ -157,7 +157,9 @@ describe('advice', () => {
     expect(text).toMatch(/101 web-shop 4 cores → 3 cores .*4 GB → 2.5 GB .*10 days, very sure/);
     expect(text).toContain('All of its cores were in use 12 % of the time, so it may want more');
     expect(text).toContain('+TIER_4_cores_4096_mb:');
-    expect(text).toContain('Left out, since a tier says already what they get: 103.');
+    expect(text).toContain(
+      'Left out, since a tier has them, or they are no managed containers: 103.',
+    );
     await page.getByRole('button', { name: 'Copy' }).click();
     expect(await page.evaluate('String(getSelection())')).toContain('+  guests: [101]');
   });

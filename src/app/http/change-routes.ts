@@ -24,9 +24,9 @@ import { type Asked, type Route, route } from './route.ts';
 /** What changes something. A change of a guest goes the one way that the loop's own go. */
 
 const force = z.optional(z.boolean());
-export const coresField = z.int('is no whole number').check(z.gte(1), z.lte(8192));
+export const coresField = z.int().check(z.gte(1), z.lte(8192));
 const limitField = z.number().check(z.gte(0.1), z.lte(8192), z.multipleOf(0.01));
-export const memoryField = z.int('is no whole number').check(z.gte(16), z.lte(16_777_216));
+export const memoryField = z.int().check(z.gte(16), z.lte(16_777_216));
 
 type Wanted = Pick<AskedChange, 'cpu' | 'memoryMib' | 'boostMs' | 'force'>;
 

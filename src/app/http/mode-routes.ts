@@ -1,7 +1,8 @@
 import * as z from 'zod/mini';
 import type { Target } from '../../config/edit-mode.ts';
 import type { Step } from '../../core/report/would.ts';
-import { askedBy, type ChangeQuery, changeQuery } from './change-answer.ts';
+import type { ModeSwitch } from '../mode-switch.ts';
+import { askedBy, type ChangeQuery, changeQuery, refuseInDryRun } from './change-answer.ts';
 import { statusOf } from './guests.ts';
 import { HttpProblem } from './problem.ts';
 import { type Asked, type Route, route } from './route.ts';
@@ -11,7 +12,7 @@ import type { HttpService } from './service.ts';
 
 const modeBody = z.strictObject({
   mode: z.enum(['active', 'observe']),
-  tier: z.optional(z.string().check(z.regex(/^TIER_[\w.-]{1,60}$/))),
+  tier: z.optional(z.string().check(z.maxLength(80))),
 });
 const modeAnswer = z.object({
   says: z.string(),
@@ -25,6 +26,7 @@ const MOST_NAMED = 10;
 
 function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAnswer {
   const { service, query, body } = asked;
+  refuseInDryRun(service.nodes()[0].settings.dryRun, query);
   const target: Target =
     body.tier === undefined ? { kind: 'all' } : { kind: 'section', name: body.tier };
   if (body.tier !== undefined) refuseUnknown(service, body.tier);
@@ -34,10 +36,11 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
   const mode = isActive ? 'active' : 'observed only';
   if (change.kind === 'already') return { says: `${name} is ${mode} already.`, diff: [] };
   if (change.kind !== 'edited') {
-    const why = change.kind === 'refused' ? change.why : 'the file has problems';
+    const why = whyNot(change);
     throw new HttpProblem('refused', `${change.path} was not changed: ${why}`);
   }
-  const says = `${name} -> ${mode}.${isActive ? atOnce(service, body.tier) : ''}`;
+  const shared = change.isShared ? OTHERS_FOLLOW : '';
+  const says = `${name} -> ${mode}.${isActive ? atOnce(service, body.tier) : ''}${shared}`;
   const answer = { says, diff: [...change.lines] };
   if (query.dry_run) return answer;
   const written = service.writeConfiguration(change.path, change.text);
@@ -55,10 +58,21 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
   };
 }
 
+const OTHERS_FOLLOW =
+  ' All nodes of the cluster share this file: the others follow at their next look, and what ' +
+  'would change there is not counted here.';
+
+function whyNot(change: Exclude<ModeSwitch, { kind: 'edited' | 'already' }>): string {
+  if (change.kind === 'refused') return change.why;
+  const what = change.kind === 'broken' ? 'it has problems' : 'it cannot be read';
+  return `${what}; run on the node: lxc-autoscale check-config`;
+}
+
 function refuseUnknown(service: HttpService, tier: string): void {
   const names = service.nodes()[0].config.tiers.map(({ name }) => name);
   if (names.includes(tier)) return;
-  const known = names.length === 0 ? 'there is none' : `there are ${names.join(', ')}`;
+  const known =
+    names.length === 0 ? 'the configuration has no tiers' : `there are ${names.join(', ')}`;
   throw new HttpProblem('wrong-request', `There is no tier ${tier}; ${known}`);
 }
 

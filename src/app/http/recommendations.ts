@@ -2,11 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Vmid } from '../../core/units.ts';
 import { TraceSteps } from '../../core/usage-steps.ts';
 import { type Advised, advised, advisedJson, tierLines } from '../../lab/advised.ts';
-import { boundsOf, usualStepS } from '../../lab/demand.ts';
+import { type Bounds, boundsOfHost, usualStepS } from '../../lab/demand.ts';
 import { LastHad } from '../../lab/had.ts';
 import { recommendationOf } from '../../lab/recommend.ts';
 import type { ProcessContext } from '../context.ts';
 import type { NodeLoop } from '../node-loop.ts';
+import { HttpProblem } from './problem.ts';
 import type { HttpService } from './service.ts';
 import { ownUsage } from './usage.ts';
 
@@ -16,7 +17,7 @@ import { ownUsage } from './usage.ts';
  */
 
 const HOURS = 14 * 24;
-/** 4 KiB a guest and day while it is worked out. */
+/** Three numbers for five minutes: 7 KB a guest and day while it is worked out. */
 const MOST_GUESTS = 1000;
 /** The history gets new lines that often. */
 const KEPT_MS = 15 * 60_000;
@@ -47,6 +48,7 @@ function rowsOf(loop: NodeLoop, context: ProcessContext): Promise<readonly Advis
 }
 
 async function workOut(loop: NodeLoop, context: ProcessContext): Promise<readonly Advised[]> {
+  const bounds = hostBounds(loop);
   const had = new LastHad();
   const all = await recorded(loop, context, had);
   const last = had.all();
@@ -55,10 +57,16 @@ async function workOut(loop: NodeLoop, context: ProcessContext): Promise<readonl
     await nextTurn();
     const series = { cpu: Float64Array.from(cpu), memory: Float64Array.from(memory) };
     const demand = { name, stepS: usualStepS(timesS), ...series };
-    const advice = recommendationOf(demand, boundsOf(loop.config.defaults));
+    const advice = recommendationOf(demand, bounds);
     rows.push(advised(advice, last.get(name)));
   }
   return rows;
+}
+
+function hostBounds({ view }: NodeLoop): Bounds {
+  const { cpus, memory } = view?.observed.host ?? {};
+  if (cpus?.ok && memory?.ok) return boundsOfHost(cpus.value, memory.value.totalMib);
+  throw new HttpProblem('starting', 'What the host has was not seen yet; please ask again');
 }
 
 async function recorded(
@@ -107,7 +115,9 @@ function proposal(
   const free = rows.filter(({ advice }) => isFree(Number(advice.name)));
   const left = rows.map(({ advice }) => Number(advice.name)).filter((vmid) => !isFree(vmid));
   const no = (note: string) => ({ diff: null, left, note });
-  if (free.length === 0) return no('No guest with a record is without a tier of its own.');
+  if (rows.length === 0) return no('Too little is recorded yet. Please look again in some hours.');
+  if (free.length === 0)
+    return no('No guest with a record is a container that only DEFAULT is about.');
   const file = service.configuration();
   if (!file.ok) return no(`The configuration cannot be read: ${file.message}`);
   const taken = new Set(loop.config.tiers.map(({ name }) => name));
@@ -120,7 +130,11 @@ function proposal(
   const end = text.replace(/\n*$/, '\n').split('\n').length - 1;
   const head = [`--- ${path}`, `+++ ${path}`, `@@ -${end},0 +${end + 1},${lines.length} @@`];
   const diff = [...head, ...lines.map((line) => `+${line}`), ''].join('\n');
-  return { diff, left, note: 'To apply it: patch -p0 < FILE, then lxc-autoscale check-config.' };
+  return {
+    diff,
+    left,
+    note: 'To apply it: (cd / && patch -p0) < FILE, then lxc-autoscale check-config.',
+  };
 }
 
 /** Those that only DEFAULT is about: others would lose what their tier says. */

@@ -190,7 +190,30 @@ function parsed(schema: z.ZodMiniType | undefined, given: unknown, what: string)
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const place = issue?.path.length ? `${issue.path.join('.')} of the ${what}` : `the ${what}`;
-  throw new HttpProblem('wrong-request', `${place}: ${issue?.message ?? 'is wrong'}`);
+  throw new HttpProblem('wrong-request', `${place} ${issue ? wrongWords(issue) : 'is wrong'}`);
 }
 
 const NOTHING = z.strictObject({});
+
+/** The small form of zod says no more than that something is invalid. */
+function wrongWords(issue: z.core.$ZodIssue): string {
+  if (issue.message !== UNSAID) return issue.message;
+  switch (issue.code) {
+    case 'invalid_value':
+      return `is missing or not known; allowed: ${issue.values.join(', ')}`;
+    case 'invalid_type':
+      return issue.expected === 'int'
+        ? 'must be a whole number'
+        : `must be of the type ${issue.expected}`;
+    case 'unrecognized_keys':
+      return `has what is not known here: ${issue.keys.join(', ').slice(0, 200)}`;
+    case 'too_small':
+      return `is too small; allowed: from ${issue.minimum}`;
+    case 'too_big':
+      return `is too large; allowed: up to ${issue.maximum}`;
+    default:
+      return 'is not in the form that it must have';
+  }
+}
+
+const UNSAID = 'Invalid input';

@@ -240,6 +240,24 @@ describe('a change that is asked for a virtual machine', () => {
   });
 });
 
+it.each([
+  ['guests/101/cores', { cores: '5' }, 'cores of the body must be of the type number'],
+  ['guests/101/cores', { cores: 1.5 }, 'cores of the body must be a whole number'],
+  ['guests/101/cores', { cores: 0 }, 'cores of the body is too small; allowed: from 1'],
+  ['guests/101/memory', { memory: 1024, now: true }, 'the body has what is not known here: now'],
+  ['guests/101/pause', {}, 'minutes of the body must be of the type'],
+  [
+    'config/mode',
+    { mode: 'off' },
+    'mode of the body is missing or not known; allowed: active, obs',
+  ],
+])('a body of %s that is wrong is told what is allowed', async (path, body, why) => {
+  const served = await ready();
+  const { status, json } = await served.as('admin', 'POST', `/api/v1/${path}`, body);
+  expect({ status, json }).toMatchObject({ status: 400, json: { code: 'wrong-request' } });
+  expect(json['detail']).toContain(why);
+});
+
 /** Node tells of each request that a server gets. */
 const EVERY_REQUEST = 'http.server.request.start';
 
