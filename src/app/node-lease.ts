@@ -3,7 +3,7 @@ import { join } from 'node:path/posix';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { CommandOutcome, NodeHands } from '../node/port.ts';
-import { Lease, type LeaseFiles, type LeaseHolder, type Standing } from '../os/lease.ts';
+import { Lease, type LeaseFiles, type LeaseHolder, type Standing, WAIT_MS } from '../os/lease.ts';
 import type { ProcessContext } from './context.ts';
 
 /**
@@ -16,7 +16,7 @@ const LEASES = 'priv/lxc_autoscale/leases';
 export const leaseDirectory = (pveDir: string, node: string): string => join(pveDir, LEASES, node);
 
 /**
- * How long others wait for a sign of life. A change ends within half of it. Nobody is in a hurry to
+ * How long others wait for a sign of life. Nobody is in a hurry to
  * take the place of a node's own daemon, and each sign is a write to the disks of a whole cluster.
  */
 const TTL_S = { local: 900, ssh: 90, api: 90 } as const;
@@ -53,7 +53,7 @@ export function openNodeLease(
     monotonicMs: () => clock.monotonicMs(),
   });
   // Looks may be further apart than others wait.
-  const timer = setInterval(() => void lease.tend(), lease.everyMs);
+  const timer = setInterval(() => void lease.tend(), WAIT_MS);
   timer.unref();
   const confirmed = async (): Promise<string | undefined> => problemOf(await lease.confirm())?.why;
   return {

@@ -102,7 +102,7 @@ export async function run(
     const nodes = [inHand(home), ...far.map(inHand)] as const;
     return await mode({ launch, config, shared, home, nodes, context, signals: heard });
   } finally {
-    for (const one of far) await one.close();
+    await Promise.all(far.map((one) => one.close()));
     await home.close();
     lock.release();
   }

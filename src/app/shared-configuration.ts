@@ -36,7 +36,9 @@ export class SharedConfiguration {
 
   /** To be called right before the configuration is read: what changes later is seen as changed. */
   note(): void {
-    this.#file = this.#noted();
+    const next = this.#noted();
+    // A shared file that is away for a while goes on to count.
+    if (!this.counts || next.isShared || exists(next.path)) this.#file = next;
   }
 
   /** To be called only while `/etc/pve` answers. Each change is told once. */

@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
 import { onNode } from '../config/on-node.ts';
 import { machineWishes } from '../config/resolve.ts';
+import { missing } from '../core/reading.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
 import type { MachineWishes, NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
-import type { LeaseFiles, LeaseHolder } from '../os/lease.ts';
+import { type LeaseFiles, type LeaseHolder, UNMOUNTED } from '../os/lease.ts';
 import { leaseFilesIn } from '../os/lease-files.ts';
 import { whyNoFileIn } from '../os/writable-files.ts';
 import { newTally, noteEvent, type Tally } from '../output/tally.ts';
@@ -71,7 +73,7 @@ export function openWorld(config: Config, context: ProcessContext, leasing?: Lea
   const node = openLocalNode(context, hanging);
   node.lookAfter(machineWishes(onNode(config, name)));
   const { inventory } = node;
-  const files = leaseFilesIn(leaseDirectory(paths.pveDir, name));
+  const files = askedFirst(leaseFilesIn(leaseDirectory(paths.pveDir, name)), outputs, paths);
   const lease = leasing && openNodeLease(files, 'local', { ...leasing, seat: `daemon of ${name}` });
   const look = async (): Promise<void> => {
     await answering.ask(outputs.places());
@@ -149,7 +151,10 @@ export function openFarWorld(
   leasing?: Leasing,
 ): OpenWorld {
   const { name, eyes, hands } = node;
-  const lease = leasing && node.lease && openNodeLease(node.lease.files, node.lease.how, leasing);
+  const own = node.lease;
+  // That of an API node lies in the cluster file system of this host.
+  const files = own?.how === 'api' ? askedFirst(own.files, outputs, context.paths) : own?.files;
+  const lease = leasing && own && files && openNodeLease(files, own.how, leasing);
   const observe = async (stop?: AbortSignal): Promise<void> => {
     await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop)]);
     if (node.problem() === undefined && stop?.aborted !== true) await lease?.tend();
@@ -174,6 +179,24 @@ export function openFarWorld(
     },
   };
 }
+
+/**
+ * Whatever is done with a lease, it is read first. So a cluster file system that hangs keeps one
+ * thread of this process, and not all of them.
+ */
+const askedFirst = (
+  files: LeaseFiles,
+  { answering }: Pick<Outputs, 'answering'>,
+  { pveDir: cluster }: Pick<ProcessContext['paths'], 'pveDir'>,
+): LeaseFiles => ({
+  ...files,
+  async read() {
+    await answering.ask({ cluster, others: [] });
+    const why = answering.problem(cluster);
+    if (why !== undefined) return missing('unreadable', why);
+    return existsSync(join(cluster, '.vmlist')) ? files.read() : UNMOUNTED;
+  },
+});
 
 const withPrefix = (log: World['log'], prefix: string): World['log'] => ({
   debug: (message, about) =>

@@ -142,13 +142,20 @@ function ends([file = '', ...args]: readonly string[]): Promise<boolean> {
   return ended.catch(() => true);
 }
 
+/** A fixed script; the path is its argument. */
+const WAITING = ['-c', 'stat -- "$1" & wait "$!"', 'sh'] as const;
+
 /**
  * Whether there is something at a path that may hang, for who cannot wait: asked by a process of
- * its own, which is killed after two seconds.
+ * its own, which is killed after two seconds. A `stat` in state D cannot be killed and would be
+ * waited for, so that a shell waits for it, and is killed in its place.
  */
 export function probe(path: string): 'there' | 'absent' | 'hanging' {
   const how = { cwd: '/', env: { PATH }, timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
-  const { error, status } = spawnSync('stat', ['--', path], { ...how, stdio: 'ignore' });
+  const { error, status } = spawnSync('sh', [...WAITING, path], {
+    ...how,
+    stdio: 'ignore',
+  });
   if (error === undefined) return status === 0 ? 'there' : 'absent';
   if (errorCode(error) === 'ETIMEDOUT') return 'hanging';
   return existsSync(path) ? 'there' : 'absent';

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, readFile, unlink } from 'node:fs/promises';
-import { join } from 'node:path/posix';
+import { dirname, join } from 'node:path/posix';
 import { present } from '../core/reading.ts';
 import type { LeaseFiles } from './lease.ts';
 import { errorCode, missingBecause } from './os-error.ts';
@@ -19,7 +19,7 @@ export function leaseFilesIn(directory: string): LeaseFiles {
       }
     },
     async create(name, text) {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory);
       const file = await open(at(name), 'wx', 0o600);
       try {
         await file.write(text, 0);
@@ -37,6 +37,20 @@ export function leaseFilesIn(directory: string): LeaseFiles {
     },
     remove: (name) => unlink(at(name)),
   };
+}
+
+/** `priv/lxc_autoscale/leases/NODE` below `/etc/pve`. */
+const DEEPEST = 4;
+
+async function makeDirectory(path: string, depth = 1): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return;
+    if (errorCode(error) !== 'ENOENT' || depth === DEEPEST) throw error;
+    await makeDirectory(dirname(path), depth + 1);
+    await makeDirectory(path, DEEPEST);
+  }
 }
 
 /** Nothing of one that its successor has removed since it was listed. */

@@ -9,6 +9,12 @@ import { describeError, errorCode } from './os-error.ts';
  * gone. A holder looks right before it acts, since it may have stood still meanwhile.
  */
 
+/**
+ * What is made below the mount point would lie on the disk, and keep the cluster file system from
+ * being mounted there.
+ */
+export const UNMOUNTED = missing('absent', 'the cluster file system is not mounted on /etc/pve');
+
 /** The files of one directory, `1.lease`, `2.lease` and so on. Nothing here may wait for long. */
 export interface LeaseFiles {
   /** What is in each; none if there is no such directory. */
@@ -54,6 +60,8 @@ const NAME = /^([1-9][0-9]{0,14})\.lease$/;
 const TTL_S = { least: 10, most: 900 };
 const PARTS_OF_TTL = 6;
 const LIMIT_MS = 5000;
+/** How often who waits looks. */
+export const WAIT_MS = 15_000;
 /** A file is made and written at once, so one that is not whole stays so for no longer. */
 const MAKING_MS = 1000;
 
@@ -84,8 +92,10 @@ export class Lease {
     return isOld ? { kind: 'unknown', why: STALE } : this.#standing;
   }
 
+  /** Who waits only reads, so he looks more often than a holder writes. */
   get everyMs(): number {
-    return (this.#options.ttlS * 1000) / PARTS_OF_TTL;
+    const renewMs = (this.#options.ttlS * 1000) / PARTS_OF_TTL;
+    return this.#held === undefined ? Math.min(renewMs, WAIT_MS) : renewMs;
   }
 
   /** Renews it, takes it or waits for it, unless that was done a moment ago. Never fails. */
@@ -100,7 +110,8 @@ export class Lease {
     if (!this.#isFresh()) await this.#tendNow();
     if (this.#held === undefined || !this.#isFresh()) return this.standing;
     const seen = await this.#read();
-    if (!seen.ok) return { kind: 'unknown', why: seen.detail };
+    // Who waits does so for twice as long as it is fresh.
+    if (!seen.ok) return HELD;
     if (this.#isOurs(newest(seen.value))) return HELD;
     await this.#tendNow();
     return this.standing;
@@ -110,6 +121,7 @@ export class Lease {
   async release(): Promise<void> {
     this.#isReleased = true;
     await this.#tending;
+    if (this.#held === undefined) return;
     const seen = await this.#read();
     const top = seen.ok ? newest(seen.value) : undefined;
     const held = this.#isOurs(top) ? top : undefined;
@@ -128,9 +140,7 @@ export class Lease {
 
   #tendNow(): Promise<void> {
     this.#tending ??= this.#tend()
-      .catch((error: unknown) => {
-        this.#standing = { kind: 'unknown', why: describeError(error) };
-      })
+      .catch((error: unknown) => this.#failed(describeError(error)))
       .finally(() => {
         this.#tending = undefined;
       });
@@ -142,14 +152,17 @@ export class Lease {
     const nowMs = this.#options.monotonicMs();
     this.#tendedMs = nowMs;
     const seen = await this.#read();
-    if (!seen.ok) {
-      this.#standing = { kind: 'unknown', why: seen.detail };
-      return;
-    }
+    if (!seen.ok) return this.#failed(seen.detail);
     const top = newest(seen.value);
     if (top !== undefined && this.#isOurs(top)) await this.#renew(top, nowMs);
     else await this.#waitOrTake(top, nowMs);
     if (this.#held !== undefined) await this.#removeBelow(this.#held, [...seen.value.keys()]);
+  }
+
+  /** The next look tries again. What was renewed a moment ago is good for its time. */
+  #failed(why: string): void {
+    this.#tendedMs = Number.NEGATIVE_INFINITY;
+    if (this.#held === undefined || !this.#isFresh()) this.#standing = { kind: 'unknown', why };
   }
 
   async #renew({ name }: LeaseFile, nowMs: number): Promise<void> {

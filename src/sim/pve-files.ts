@@ -62,6 +62,7 @@ export class PveFiles {
     const home = join(this.#root, 'nodes', options.node);
     mkdirSync(join(home, 'lxc'), { recursive: true });
     mkdirSync(join(home, 'qemu-server'), { recursive: true });
+    mkdirSync(join(this.#root, 'priv'), { mode: 0o700 });
     symlinkSync(`nodes/${options.node}/lxc`, join(this.#root, 'lxc'));
     symlinkSync(`nodes/${options.node}`, join(this.#root, 'local'));
     symlinkSync(`nodes/${options.node}/qemu-server`, join(this.#root, 'qemu-server'));

@@ -107,7 +107,12 @@ const SENTENCES: Readonly<Record<string, string>> = {
   EEXIST: 'a temporary file is in the way (.NAME.PID.tmp beside it); remove it',
 };
 
+const READ_ONLY =
+  'it cannot be written, though this is root; /etc/pve is read-only without quorum: pvecm status';
+
 function whyNot(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot && (code === 'EACCES' || code === 'EPERM')) return READ_ONLY;
   return SENTENCES[code] ?? code;
 }

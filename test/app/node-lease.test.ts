@@ -14,7 +14,9 @@ afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
 });
 
-const directory = leaseDirectory(join(temporaryDirectory(), 'etc/pve'), 'pve1');
+const pve = join(temporaryDirectory(), 'etc/pve');
+mkdirSync(pve, { recursive: true });
+const directory = leaseDirectory(pve, 'pve1');
 
 function leaseOf(host: string): NodeLease {
   const leasing = { host, seat: host, clock: REAL_CLOCK };

@@ -451,7 +451,7 @@ it('a dry run says what it would do, and does none of it', async () => {
   await daemon.ended;
   expect(group.under.node.calls).toEqual([]);
   expect(actionsOf(group)).toEqual(['Would Scale Out']);
-  expect(existsSync(join(group.under.root, 'etc/pve/priv'))).toBe(false);
+  expect(existsSync(join(group.under.root, 'etc/pve/priv/lxc_autoscale'))).toBe(false);
   expect(existsSync(join(group.under.root, 'var/lib/lxc_autoscale/groups.json'))).toBe(false);
 });
 

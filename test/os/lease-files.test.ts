@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { farLeaseFiles } from '../../src/node/ssh/far-lease.ts';
+import { Lease } from '../../src/os/lease.ts';
 import { leaseFilesIn } from '../../src/os/lease-files.ts';
 import { temporaryDirectory } from '../node/local/world.ts';
 import { connect } from '../node/ssh/pipe.ts';
@@ -14,7 +15,27 @@ let directory: string;
 beforeEach(() => {
   pve = join(temporaryDirectory(), 'etc/pve/priv');
   mkdirSync(pve, { recursive: true });
+  writeFileSync(join(pve, '../.vmlist'), '{}');
   directory = join(pve, 'lxc_autoscale/leases/pve1');
+});
+
+it('far away are neither read nor made where the cluster file system is not mounted', async () => {
+  rmSync(join(pve, '..'), { recursive: true });
+  const files = farLeaseFiles(connect(), () => directory);
+  expect(await files.read()).toMatchObject({ ok: false, why: 'absent' });
+  const lease = new Lease({
+    files,
+    holder: { host: 'one', how: 'ssh', seat: 'one' },
+    instance: 'one',
+    monotonicMs: () => 0,
+    ttlS: 90,
+  });
+  await lease.tend();
+  expect(lease.standing).toMatchObject({
+    kind: 'unknown',
+    why: expect.stringContaining('mounted'),
+  });
+  expect(existsSync(join(pve, '..'))).toBe(false);
 });
 
 const TEXT = `${'x'.repeat(511)}\n`;

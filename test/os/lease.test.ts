@@ -88,6 +88,29 @@ describe('a lease', () => {
     expect(await kind(lease)).toBe('held');
   });
 
+  it('goes on while it is fresh if the directory does not answer, and tries again at once', async () => {
+    let reads = 0;
+    let isBroken = false;
+    const files = leaseFilesIn(directory);
+    const lease = leaseOf('one', {
+      ...files,
+      read: async () => {
+        reads += 1;
+        if (isBroken) throw failed('EIO');
+        return files.read();
+      },
+    });
+    await lease.tend();
+    isBroken = true;
+    nowMs += EVERY_MS;
+    await lease.tend();
+    expect([lease.standing.kind, await kind(lease)]).toEqual(['held', 'held']);
+    const before = reads;
+    nowMs += 1;
+    await lease.tend();
+    expect(reads).toBe(before + 1);
+  });
+
   it('is handed over at once at an end, and taken up at once by the next life', async () => {
     const [one, other] = [leaseOf('one'), leaseOf('other')];
     for (const lease of [one, other]) await lease.tend();

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path/posix';
 import { missing, present } from '../../core/reading.ts';
-import type { LeaseFiles } from '../../os/lease.ts';
+import { type LeaseFiles, UNMOUNTED } from '../../os/lease.ts';
 import { errorCode, failed, missingBecause } from '../../os/os-error.ts';
 import { parentOf } from './far-files.ts';
 import type { KeptConnection } from './kept-connection.ts';
@@ -32,16 +32,24 @@ export function farLeaseFiles(connection: KeptConnection, directory: () => strin
   return {
     async read() {
       const path = directory();
-      const answer = await connection.request('L', [`c${path}`], LIMIT_MS);
+      const list = join(path, '../'.repeat(DEEPEST), '.vmlist');
+      const answer = await connection.request('L', [`f${list}`, `c${path}`], LIMIT_MS);
       if (!answer.ok) return answer;
+      if (!answer.value.some((one) => one.kind === 'file' && one.path === list)) return UNMOUNTED;
       const texts = new Map<string, string>();
       for (const record of answer.value) {
         if (record.kind === 'error' && record.path === path) {
           const why = missingBecause(failed(record.code), path);
           return why.why === 'absent' ? present(texts) : why;
         }
-        if (record.kind !== 'file' || parentOf(record.path) !== path) continue;
-        texts.set(record.path.slice(path.length + 1), record.bytes.toString('utf8'));
+        if (record.kind !== 'file' && record.kind !== 'error') continue;
+        if (parentOf(record.path) !== path) continue;
+        // One that its successor has removed since it was listed says nothing.
+        if (record.kind === 'error' && record.code !== 'ENOENT') {
+          return missingBecause(failed(record.code), record.path);
+        }
+        const text = record.kind === 'file' ? record.bytes.toString('utf8') : '';
+        texts.set(record.path.slice(path.length + 1), text);
       }
       const isListed = answer.value.some((one) => one.kind === 'directory' && one.path === path);
       return isListed ? present(texts) : missing('malformed', `${path}: no answer to it`);
