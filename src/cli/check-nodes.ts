@@ -63,7 +63,7 @@ function nodeLacks({ name, eyes }: FarNode, config: ConfigOnNode): readonly stri
     if (!guest.ok || eyes.cgroups.capabilities(guest.value.vmid)?.workingSet !== false) return [];
     const management = manage(config, guest.value);
     if (management.kind === 'ignored') return [];
-    const lack = lackWords(management.policy.memory.unproven === true, undefined);
+    const lack = lackWords(management.policy.memory.unproven === true, undefined, guest.value);
     return lack === undefined ? [] : [[guest.value.vmid, lack]];
   });
   return lackLines(lacks).map((line) => `${name}: ${line}`);

@@ -1,6 +1,7 @@
 import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
 import { roundDown, roundUp } from './guards.ts';
+import type { GuestConfig } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import { type Milliseconds, milliseconds } from './units.ts';
 
@@ -130,7 +131,13 @@ export function whyNotUnseen(shrink: UnseenShrink): string | undefined {
 }
 
 /** What of a guest's memory is missing for it to shrink; undefined: nothing. */
-export function lackWords(mayShrink: boolean, day: DaySeen | undefined): string | undefined {
+export function lackWords(
+  mayShrink: boolean,
+  day: DaySeen | undefined,
+  { reaches }: Pick<GuestConfig, 'reaches'>,
+): string | undefined {
+  // Of a virtual machine the past stands in for nothing: its figure counts page cache.
+  if (reaches !== undefined) return NEVER;
   if (!mayShrink) return `${NEVER}; \`memory_shrink: unproven\` allows it after a day`;
   const leftMs = leftOfDay(day);
   return leftMs === 0 ? undefined : `memory does not shrink before ${ofDayWords(leftMs)} was seen`;

@@ -402,10 +402,10 @@ function decideMemory({ guest, usage, policy, record }: One, input: Deciding): U
     }),
   };
   const asked = arbitrate(one, timesOf(input, 'memory'));
-  const figured = byItsFigure(asked, { guest, memory, record, nowMs });
-  const judged = asSettable(guest, figured, maxMib, policy.memory.unplugs);
-  if (judged.verdict !== 'shrink') return judged;
   const isUnseen = lacksWorkingSet(state);
+  const settable = asSettable(guest, asked, maxMib, policy.memory.unplugs);
+  const judged = byItsFigure(settable, { guest, memory, record, nowMs, isUnseen });
+  if (judged.verdict !== 'shrink') return judged;
   if (isUnseen && (policy.memory.unproven !== true || guest.reaches !== undefined)) {
     return { verdict: 'hold', because: { kind: 'need-unseen' }, measured: judged.measured };
   }
@@ -425,15 +425,17 @@ interface Figured {
   readonly memory: MemoryUsage;
   readonly record: RecordView;
   readonly nowMs: Milliseconds;
+  readonly isUnseen: boolean;
 }
 
 /** A figure that counts page cache is good for less than others. */
-function byItsFigure(verdict: Verdict, { guest, memory, record, nowMs }: Figured): Verdict {
+function byItsFigure(verdict: Verdict, figured: Figured): Verdict {
+  const { guest, memory, record, nowMs, isUnseen } = figured;
   if (memory.countsCache === undefined) return verdict;
   const { crowdedMs } = record.life;
   const { changedMs } = record.memory;
   const givenMib = record.given?.memoryMib ?? guest.memoryMib;
-  return onPvestatd(verdict, memory, { crowdedMs, changedMs, givenMib, nowMs });
+  return onPvestatd(verdict, memory, { crowdedMs, changedMs, givenMib, nowMs, isUnseen });
 }
 
 /** What keeps memory from being scaled at all. */

@@ -1,6 +1,7 @@
 import { MEMORY_QUANTUM_MIB } from './allocation.ts';
 import type { CountsCache, Rule } from './decision.ts';
 import { atMost, roundDown } from './guards.ts';
+import { partInModules } from './machine-guards.ts';
 import { hasFollowed, type MonitorAnswer, machineMemory } from './machine-memory.ts';
 import type { GuestConfig, MemoryCounters, MemoryUsage } from './observation.ts';
 import { ONLY_IN_USE } from './only-in-use.ts';
@@ -126,6 +127,8 @@ export interface CrowdedSince {
   readonly crowdedMs: Milliseconds | undefined;
   readonly changedMs: Milliseconds | undefined;
   readonly givenMib: number;
+  /** Nobody tells how much of its memory its kernel has at all, so how full it is is not known. */
+  readonly isUnseen?: boolean;
   readonly nowMs: Milliseconds;
 }
 
@@ -139,15 +142,16 @@ export function onPvestatd(verdict: Verdict, usage: MemoryUsage, since: CrowdedS
   });
   if (verdict.verdict === 'hold') return { ...verdict, measured };
   if (verdict.verdict === 'shrink') return held({ why: 'no-shrink' });
-  const { crowdedMs, changedMs, givenMib, nowMs } = since;
+  const { crowdedMs, changedMs, givenMib, nowMs, isUnseen = false } = since;
   const mostMib = roundDown(givenMib * MOST_OF_GIVEN, MEMORY_QUANTUM_MIB);
   const isByUse = !NOT_BY_USE.has(verdict.rule);
   const fromMs = Math.max(crowdedMs ?? nowMs, changedMs ?? Number.NEGATIVE_INFINITY);
   const leftMs = fromMs + STEADY_MS - nowMs;
-  if (isByUse && usage.nearLimit) return held({ why: 'full' });
+  if (isByUse && (isUnseen || usage.nearLimit)) return held({ why: 'full' });
   if (isByUse && leftMs > 0) return held({ why: 'not-for-long', leftMs });
   const least = isByUse ? 0 : Math.max(measured.min, givenMib);
-  const { after, limits } = atMost(verdict, Math.max(mostMib, least), 'counts-cache');
+  const most = partInModules(Math.max(mostMib, least), verdict.pluggedFrom);
+  const { after, limits } = atMost(verdict, most, 'counts-cache');
   if (after <= measured.before) return held({ why: 'enough', mostMib });
   return { ...verdict, after, limits, measured };
 }

@@ -120,7 +120,9 @@ export function usageRecord(seen: UsageSeen): UsageRecord {
   const cpu = isWhole ? usage.cpu : cpuUsage(before, now, config, seen.hostCpus);
   const memory = isWhole ? usage.memory : memoryUsage(before, now);
   const cores = cpu.ok ? cpu.value : undefined;
-  const mib = memory.ok ? memory.value : undefined;
+  // Page cache that counts as used is no need.
+  const counts = memory.ok && memory.value.countsCache === undefined;
+  const mib = counts ? memory.value : undefined;
   // One of many in each cycle: put together without a spread, which takes ten times as long.
   return {
     timeS,
@@ -129,7 +131,7 @@ export function usageRecord(seen: UsageSeen): UsageRecord {
     memoryMib: mib?.workingSetMib,
     cpuDemand: cores?.demand,
     cpuPeak: greater(peaks.cores, cores?.used),
-    memoryPeakMib: greater(peaks.mib, mib?.workingSetMib),
+    memoryPeakMib: mib && greater(peaks.mib, mib.workingSetMib),
     cpuAllowed: cores?.allowed,
     memoryLimitMib: mib?.limitMib,
     cpuWaitPercent: percent(cores?.pressure),

@@ -117,9 +117,12 @@ async function set(
   return {
     ...unlessStopped(world, decidedOn, wasRunning, result),
     backup: backup.path,
-    ...(isUnwritable(outcome) && { unwritable: outcome.message }),
+    ...(isUnwritable(outcome) && !isInForce(result) && { unwritable: outcome.message }),
   };
 }
+
+/** What was written shows that it can be, whatever was answered. */
+const isInForce = ({ kind }: ChangeResult): boolean => kind === 'confirmed' || kind === 'partly';
 
 async function setContainer(
   world: ActingWorld,

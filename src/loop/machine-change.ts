@@ -28,7 +28,7 @@ export async function setMachine(
   const verdict = await lookAt(world, vmid, before, target);
   const isKept = request.unplugs === true && verdict.kind === 'unchanged';
   const result = {
-    ...(isKept && outcome.kind === 'failed' && !left.isUnsettled
+    ...(isKept && outcome.kind === 'failed' && left.isDropped && !left.isUnsettled
       ? keptModule(target, outcome.message)
       : resultOf(target, outcome, verdict, left)),
     ...(left.isUnsettled && { unsettled: true as const }),

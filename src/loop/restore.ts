@@ -2,6 +2,7 @@ import { type Allocation, describeDiff, diffOf, isEmpty } from '../core/allocati
 import { isSameGuest } from '../core/identity.ts';
 import { MANUAL_HOLD_MS } from '../core/manual-hold.ts';
 import type { GuestConfig } from '../core/observation.ts';
+import { takesMemory } from '../core/proof.ts';
 import { planRestore, type RestorePlan } from '../core/rollback.ts';
 import { bytesToMib, mib, milliseconds } from '../core/units.ts';
 import type { ActingWorld, CycleWorld, World } from '../ports.ts';
@@ -9,6 +10,7 @@ import { agree } from './bring-back.ts';
 import { apply } from './executor.ts';
 import { whyNotGiven } from './headroom.ts';
 import { logRestore } from './log-restore.ts';
+import { NEED_UNSEEN } from './read-back.ts';
 import type { RestoreContext, RestoreGoal, RestoreResult } from './restoration.ts';
 import type { ChangeResult } from './wish.ts';
 
@@ -55,7 +57,11 @@ async function tryToRestore(
   }
   await world.observe();
   const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
-  const plan = planRestore(now, goal.config, world.cgroups.sample(vmid), tooMuch);
+  const sample = world.cgroups.sample(vmid);
+  const isUnseen = world.cgroups.capabilities(vmid)?.workingSet === false;
+  const isLess = takesMemory(sample, goal.config.memoryMib);
+  const unseen = isUnseen && isLess ? NEED_UNSEEN : undefined;
+  const plan = planRestore(now, goal.config, sample, tooMuch ?? unseen);
   const kind = kindOf(plan);
   const { hands } = world;
   if (hands === undefined) return { kind: kind ?? 'dry-run', ...who, ...plan };

@@ -88,10 +88,13 @@ describe('the day that stands in for a proof', () => {
   });
 
   it('says of each guest what is missing', () => {
-    expect(lackWords(false, seen(steady(100, A_DAY + 1)))).toContain('memory_shrink: unproven');
-    expect(lackWords(true, undefined)).toContain('a whole day of the guest');
-    expect(lackWords(true, seen(steady(100, 251)))).toContain('another 3 h 10 min');
-    expect(lackWords(true, seen(steady(100, A_DAY + 1)))).toBeUndefined();
+    expect(lackWords(false, seen(steady(100, A_DAY + 1)), {})).toContain('memory_shrink: unproven');
+    expect(lackWords(true, undefined, {})).toContain('a whole day of the guest');
+    expect(lackWords(true, undefined, { reaches: {} as never })).toMatch(
+      /^memory never shrinks, .* from here$/,
+    );
+    expect(lackWords(true, seen(steady(100, 251)), {})).toContain('another 3 h 10 min');
+    expect(lackWords(true, seen(steady(100, A_DAY + 1)), {})).toBeUndefined();
   });
 });
 

@@ -118,6 +118,22 @@ describe('a step on it', () => {
     expect(verdict.measured.countsCache).toBe(true);
   });
 
+  it('comes in whole modules within that, or not at all', () => {
+    const plugged = { ...step(8192, 3500), pluggedFrom: 4096 };
+    expect(onPvestatd(plugged, usageOf(3500), since(6, 4096))).toMatchObject({ after: 5120 });
+    expect(onPvestatd(plugged, usageOf(3500), since(6, 4000))).toMatchObject({ after: 4608 });
+    expect(onPvestatd(plugged, usageOf(3500), since(6, 3500))).toMatchObject({
+      because: { why: 'enough' },
+    });
+  });
+
+  it('is not made for its use where nobody tells how much its kernel has', () => {
+    const unseen = { ...since(99), isUnseen: true };
+    expect(onPvestatd(step(8192, 3500), usageOf(3500), unseen)).toMatchObject({
+      because: { why: 'full' },
+    });
+  });
+
   it('begins the six hours anew', () => {
     const changed = { ...since(10), changedMs: milliseconds(5 * HOUR) };
     expect(onPvestatd(step(4608, 3500), usageOf(3500), changed)).toMatchObject({

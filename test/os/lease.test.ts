@@ -88,7 +88,7 @@ describe('a lease', () => {
     expect(await kind(lease)).toBe('held');
   });
 
-  it('goes on while it is fresh if the directory does not answer, and tries again at once', async () => {
+  it('is good while it is fresh if the directory does not answer, and tries again', async () => {
     let reads = 0;
     let isBroken = false;
     const files = leaseFilesIn(directory);

@@ -52,7 +52,15 @@ import { ratio } from '../units.ts';
 export type Verdict =
   | Pick<
       Change,
-      'verdict' | 'after' | 'unplugs' | 'rule' | 'limits' | 'measured' | 'fallback' | 'boostMs'
+      | 'verdict'
+      | 'after'
+      | 'unplugs'
+      | 'pluggedFrom'
+      | 'rule'
+      | 'limits'
+      | 'measured'
+      | 'fallback'
+      | 'boostMs'
     >
   | { readonly verdict: 'hold'; readonly because: HoldReason; readonly measured: Measured };
 

@@ -1,6 +1,6 @@
 import { lacksProof, lacksWorkingSet } from '../capabilities.ts';
 import { type DaySeen, lackWords, leastUnseen, peakOfSeen } from '../day-seen.ts';
-import type { ContainerObservation, MemoryUsage } from '../observation.ts';
+import type { ContainerObservation, GuestConfig, MemoryUsage } from '../observation.ts';
 import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
@@ -69,11 +69,14 @@ function distressGuards(seen: MemoryUsage): readonly Guard[] {
 
 /** Every shrink is proven first; one that could not be is not tried again soon. */
 function proofGuard(
-  { vmid }: ContainerObservation,
+  { vmid, config }: ContainerObservation,
   policy: ContainerPolicy,
   { state, nowMs }: ReportInput,
 ): Guard {
-  if (lacksWorkingSet(state)) return dayGuard(state.guests.get(vmid)?.day, policy);
+  if (lacksWorkingSet(state)) {
+    const guest = config.ok ? config.value : {};
+    return dayGuard(state.guests.get(vmid)?.day, policy, guest);
+  }
   if (lacksProof(state)) {
     const says = 'this kernel cannot be asked (memory.reclaim), so steps are small';
     return guard('test shrink', false, says, { supported: false });
@@ -90,8 +93,12 @@ function proofGuard(
 }
 
 /** Where nothing can be proven, a day that was seen stands in for it, if that is allowed. */
-function dayGuard(day: DaySeen | undefined, { memory }: ContainerPolicy): Guard {
-  const lack = lackWords(memory.unproven === true, day);
+function dayGuard(
+  day: DaySeen | undefined,
+  { memory }: ContainerPolicy,
+  guest: Pick<GuestConfig, 'reaches'>,
+): Guard {
+  const lack = lackWords(memory.unproven === true, day, guest);
   if (lack !== undefined) return guard('test shrink', true, lack, { supported: false });
   const peakMib = day === undefined ? 0 : peakOfSeen(day);
   const leastMib = leastUnseen(peakMib);

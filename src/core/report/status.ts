@@ -333,9 +333,10 @@ function memoryRow(
 
 function lackOf({ vmid, config }: ContainerObservation, input: ReportInput): string | undefined {
   const management = config.ok ? input.manage(config.value) : undefined;
-  if (management?.kind !== 'managed' || !lacksWorkingSet(input.state)) return undefined;
+  if (!config.ok || management?.kind !== 'managed') return undefined;
+  if (!lacksWorkingSet(input.state)) return undefined;
   const { unproven = false } = management.policy.memory;
-  return lackWords(unproven, input.state.guests.get(vmid)?.day);
+  return lackWords(unproven, input.state.guests.get(vmid)?.day, config.value);
 }
 
 function absent({ state }: ContainerObservation): Absent {
