@@ -55,6 +55,9 @@ export function modeSwitch(
   return { ...edited(before, loaded.config, mode, target, context), path, isShared };
 }
 
+/** As `lineDiff` has a line that stays: the name of a section, and nothing else. */
+const SECTION_HEAD = /^ {2}[\w-]+:$/;
+
 function edited(
   { text, path, isShared }: { text: string; path: string; isShared: boolean },
   config: Config,
@@ -75,8 +78,10 @@ function edited(
     return refuse('the line would not take effect; edit scaling_mode in the file by hand');
   }
   const mask = masking(secretsOf(config));
-  // A line beside them may have a secret that the configuration keeps in another form.
-  const changed = lineDiff(text, result.text).filter((line) => !line.startsWith('  '));
+  // Another line beside them may have a secret that the configuration keeps in another form.
+  const changed = lineDiff(text, result.text).filter(
+    (line) => !line.startsWith('  ') || SECTION_HEAD.test(line),
+  );
   const lines = changed.map((line) => plainText(mask(line), 200));
   return { kind: 'edited', text: result.text, config: checked.config, lines };
 }

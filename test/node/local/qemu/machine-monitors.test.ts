@@ -190,11 +190,11 @@ describe.each(['of this host', 'of a far node'] as const)(
     it('of a guest whose driver is silent tells nothing of its memory', async () => {
       const { monitors } = await worldWith((socket, nowS) => qemu(socket, nowS - 120));
       await monitors.look([ID]);
+      // The clock of a far node goes on between the two.
+      const detail = expect.stringMatching(/^its balloon driver has told nothing for 1[2-9]\d s$/);
       await expect
         .poll(() => monitors.answer(ID))
-        .toMatchObject({
-          value: { stats: { ok: false, detail: 'its balloon driver has told nothing for 120 s' } },
-        });
+        .toMatchObject({ value: { stats: { ok: false, detail } } });
     });
   },
 );
