@@ -75,7 +75,7 @@ class Daemon {
         ...ofHome,
         settingsOf: (each) => settingsOf(each, launch),
         onSaved: () => this.#supervisor.beat(),
-        ...(nodes.length > 1 && { onSeen: (node: NodeLoop) => this.#takeOverMigrated(node) }),
+        ...(nodes.length > 1 && this.#takingOver(one.open.name)),
       });
     const [first, ...others] = nodes;
     this.#home = loopOf(first, { comingMib: () => this.#groups.comingMib });
@@ -199,9 +199,18 @@ class Daemon {
     return false;
   }
 
-  /** From the other nodes of this program. */
+  /** Guests that are migrated between nodes of this program. */
+  #takingOver(name: string): Pick<NodeLoopOptions, 'others' | 'onSeen'> {
+    const names = this.#launched.nodes.map(({ open }) => open.name);
+    const others = new Set(names.filter((each) => each !== name));
+    return { others, onSeen: (node) => this.#takeOverMigrated(node) };
+  }
+
+  /** From the other nodes. It waits while backups cannot be moved. */
   #takeOverMigrated(node: NodeLoop): void {
-    const { context } = this.#launched;
+    const { context, home } = this.#launched;
+    const { answering, backups: place } = home.outputs;
+    if (answering.problem(place()) !== undefined) return;
     const backups = ({ config, open }: NodeLoop): string =>
       join(context.paths.at(config.backupDir), open.below);
     const all = this.#nodes.map((each) => ({ ...nodeOf(each), backups: backups(each) }));

@@ -1,5 +1,5 @@
 import { endLife, type GuestRecord } from '../core/guest-record.ts';
-import { guestLabel } from '../core/guest-words.ts';
+import { guestInside, guestLabel } from '../core/guest-words.ts';
 import { isSameGuest } from '../core/identity.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -37,7 +37,11 @@ export function takeOverMigrated<Node extends NodeOfProgram>(
       if (!isUntouched(here.state.guests.get(vmid))) continue;
       move(here, other, record, config.value);
       const problem = moveBackups(vmid, other);
-      if (problem !== undefined) here.world.log.warn(`Backups were left behind: ${problem}`);
+      if (problem !== undefined) {
+        const remedy = 'Move them by hand to roll back to them.';
+        const what = `Backups of ${guestInside(config.value)} were left behind: ${problem}`;
+        here.world.log.warn(`${what}. ${remedy}`, { component: 'observe', vmid });
+      }
     }
   }
 }

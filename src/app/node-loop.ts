@@ -3,7 +3,7 @@ import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import type { AskedChange } from '../core/asked.ts';
 import type { Headroom } from '../core/headroom.ts';
 import type { LoopState } from '../core/loop-state.ts';
-import type { Vmid } from '../core/units.ts';
+import { milliseconds, type Vmid } from '../core/units.ts';
 import { MIN_ELAPSED_MS } from '../core/usage.ts';
 import { type AskedOutcome, Asking } from '../loop/asked.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
@@ -25,6 +25,8 @@ export interface NodeLoopOptions {
   readonly settingsOf: (config: ConfigOnNode) => CycleSettings;
   /** Memory of the host for members of groups that have not started yet. */
   readonly comingMib?: () => number;
+  /** The other nodes of this program, which take over guests that are migrated there. */
+  readonly others?: ReadonlySet<string>;
   /** Called when the state is saved within a cycle: the loop makes progress. */
   readonly onSaved?: () => void;
   /** Called when the node was looked at, before its guests are. */
@@ -219,10 +221,12 @@ export class NodeLoop {
 
   /** Cycles and groups tell each other what they take of the host, so that it is given once. */
   #forCycle(): CycleSettings {
-    const { keeper, comingMib, onSaved } = this.#options;
+    const { keeper, comingMib, onSaved, others } = this.#options;
+    const withinMs = milliseconds(2 * this.#config.pollIntervalMs);
     return {
       ...this.#settings,
       comingMib: () => comingMib?.() ?? 0,
+      handover: others && { nodes: others, withinMs },
       onHeadroom: (headroom) => {
         this.#headroom = headroom;
       },

@@ -5,7 +5,7 @@ import type { NotificationEvent } from '../core/notify/event.ts';
 import { begun, conditionsIn, eventOf, type Said } from '../core/notify/gather.ts';
 import { masking } from '../core/secrets.ts';
 import { milliseconds } from '../core/units.ts';
-import type { CycleResult } from '../loop/cycle.ts';
+import { type CycleResult, isStandby } from '../loop/cycle.ts';
 import type { MessengerCounts } from '../notify/messenger.ts';
 import { ofComponent } from '../output/component-log.ts';
 import type { ProcessContext } from './context.ts';
@@ -164,30 +164,41 @@ function started({ pollIntervalMs }: Config): NotificationEvent {
   return { kind: 'daemon', severity: 'info', text: `Started, version ${version}, ${every}.` };
 }
 
-/** Records once that the loop is blind or paused, and once that a pause is over. */
+/** Tells once that the loop is blind, waits or is paused, and once that this is over. */
 function standing(tell: (event: NotificationEvent) => void): (result: CycleResult) => void {
   let isBlind = false;
-  let isPaused = false;
+  let before: 'waits' | 'paused' | undefined;
   return (result) => {
     if (!result.ok && !isBlind) {
       const text = `The containers cannot be seen, so nothing is scaled: ${result.detail}.`;
       tell({ kind: 'failed', severity: 'error', text });
     }
     isBlind = !result.ok;
-    if (!result.ok || (result.pause !== undefined) === isPaused) return;
-    isPaused = result.pause !== undefined;
-    if (result.pause === undefined) {
-      const text = 'Configurations can be written again: scaling goes on.';
-      tell({ kind: 'failed', severity: 'info', text });
-    } else {
-      const text = `Nothing is changed on this node: ${result.pause.why}.`;
-      tell({ kind: 'failed', severity: 'error', text });
+    if (!result.ok) return;
+    const now = result.pause && (isStandby(result) ? 'waits' : 'paused');
+    if (now !== before) {
+      const why = result.pause?.why;
+      const text = why === undefined ? OVER[before ?? 'paused'] : `${UNCHANGED}: ${why}.`;
+      tell({ kind: 'failed', severity: now === 'paused' ? 'error' : 'info', text });
     }
+    before = now;
   };
 }
 
+const UNCHANGED = 'Nothing is changed on this node';
+const OVER = {
+  waits: 'No other program scales this node any more: scaling goes on.',
+  paused: 'Configurations can be written again: scaling goes on.',
+} as const;
+
+/** Who waits for another program to end is as well as can be. */
 function healthOf(result: CycleResult): { readonly up: boolean; readonly message: string } {
   if (!result.ok) return { up: false, message: 'The containers cannot be seen' };
-  if (result.pause !== undefined) return { up: false, message: 'Nothing can be changed' };
+  const { pause } = result;
+  if (pause !== undefined) {
+    return isStandby(result)
+      ? { up: true, message: pause.why }
+      : { up: false, message: 'Nothing can be changed' };
+  }
   return { up: true, message: `${result.done} changes done, ${result.failed} failed` };
 }

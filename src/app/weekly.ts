@@ -8,7 +8,7 @@ import { newWeek, nodeOf, noteOutcome, noteSeen, type Week } from '../core/notif
 import { type NodeNow, weeklyReport } from '../core/notify/weekly-report.ts';
 import { statusReport } from '../core/report/status.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
-import type { CycleView } from '../loop/cycle.ts';
+import { type CycleView, isStandby } from '../loop/cycle.ts';
 import type { Paths } from '../node/local/paths.ts';
 import type { Clock } from '../node/port.ts';
 import type { Messenger } from '../notify/messenger.ts';
@@ -52,8 +52,7 @@ export function weekFile(paths: Paths): WeekFile {
 }
 
 /** Nodes as they stand now, for the report. */
-export function nodesNow(known: readonly DaemonState[], isAway: boolean): readonly NodeNow[] {
-  const isNamed = known.length > 1 || isAway;
+function nodesNow(known: readonly DaemonState[], isNamed: boolean): readonly NodeNow[] {
   return known.map((one) => {
     const { node, view } = one;
     const report = view === undefined ? undefined : statusReport(inputOf(view, one));
@@ -86,22 +85,29 @@ export function weeklyMessages(options: WeeklyOptions): WeeklyMessages {
    * As a message of its own, which lies on the disk before the week is over: it may come twice if
    * the process is killed right between, but is never lost.
    */
+  /** Nodes that another program scales, whose report is that one's to send. */
+  const ofOthers = new Set<string>();
+  const ours = (): readonly DaemonState[] => known().filter(({ node }) => !ofOthers.has(node));
+  const isNamed = (): boolean => isAway || known().length > 1;
   const send = ([text = '', ...further]: readonly string[], messenger: Gathering): void => {
     for (const line of [text, ...further]) log.info(line);
     messenger.cycleBegins();
     tell({ kind: 'report', severity: 'info', text, further });
     messenger.cycleEnds();
-    weekly.sent(known());
+    weekly.sent(ours());
   };
   return {
     use: (config) => weekly.use(config),
     hear: (event, node) => weekly.hear(event, node),
-    cycleEnded({ node, view }, messenger) {
-      const one = known().find((each) => each.node === node);
+    cycleEnded({ node, result, view }, messenger) {
+      if (isStandby(result)) ofOthers.add(node);
+      else if (result.ok) ofOthers.delete(node);
+      const one = ours().find((each) => each.node === node);
       if (view !== undefined && one !== undefined) weekly.seen(one, view);
       const mayTell = view !== undefined && node === home;
-      const lines = mayTell ? weekly.due(known(), isAway) : undefined;
-      if (lines !== undefined) send(lines, messenger);
+      const lines = mayTell ? weekly.due(ours(), isNamed()) : undefined;
+      if (lines !== undefined && ours().length > 0) send(lines, messenger);
+      else if (lines !== undefined) weekly.sent([]);
       weekly.save();
     },
     stop: () => weekly.stop(),
@@ -157,13 +163,13 @@ class Weekly {
   }
 
   /** The lines of the report if it is due; one that was missed is due until it is `sent`. */
-  due(known: readonly DaemonState[], isAway: boolean): readonly string[] | undefined {
+  due(known: readonly DaemonState[], isNamed: boolean): readonly string[] | undefined {
     const nowMs = this.#clock.wallMs();
     // A clock that was set back must not put the report off.
     if (this.#week.sinceMs > nowMs) this.#week.sinceMs = nowMs;
     const dueMs = this.#nextMs(this.#week.sinceMs);
     if (dueMs === undefined || dueMs > nowMs) return undefined;
-    return weeklyReport(this.#week, nodesNow(known, isAway), nowMs, this.#localTime);
+    return weeklyReport(this.#week, nodesNow(known, isNamed), nowMs, this.#localTime);
   }
 
   /** The report is on its way: the next week begins. */

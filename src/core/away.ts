@@ -4,10 +4,13 @@ import { type Milliseconds, milliseconds } from './units.ts';
  * What a single look does not show may be there all the same: one list may be wrong. What has been
  * away for a minute is gone; until then what is known of it is kept.
  */
-const GONE_AFTER_MS = 60_000;
+const GONE_AFTER_MS = milliseconds(60_000);
 
-export const isAwayTooLong = (sinceMs: Milliseconds, nowMs: Milliseconds): boolean =>
-  nowMs - sinceMs >= GONE_AFTER_MS;
+export const isAwayTooLong = (
+  sinceMs: Milliseconds,
+  nowMs: Milliseconds,
+  goneAfterMs: Milliseconds = GONE_AFTER_MS,
+): boolean => nowMs - sinceMs >= Math.max(goneAfterMs, GONE_AFTER_MS);
 
 /** Since when something is to have been away whose end was seen. */
 export const awayForGood = (nowMs: Milliseconds): Milliseconds =>

@@ -19,7 +19,7 @@ import { framed } from './framed-log.ts';
 import { letGoLeft } from './hold-down.ts';
 import { dropLeft } from './left-pending.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
-import { type Observed, observe } from './observe.ts';
+import { type Handover, type Observed, observe } from './observe.ts';
 import { noticePause } from './pause.ts';
 import { type Stopwatch, stopwatch } from './stopwatch.ts';
 import { takeOverTemporary } from './temporary.ts';
@@ -39,6 +39,7 @@ export interface CycleSettings {
   readonly asking?: Asking;
   /** Whether a time is off-peak; never, if it is left out. */
   readonly isOffPeak?: (wallMs: Milliseconds) => boolean;
+  readonly handover?: Handover | undefined;
   /** Saves the state before a change, in case that this process does not survive it. */
   readonly save?: () => string | undefined;
   /** What members of groups that are on their way will have. */
@@ -71,6 +72,10 @@ export type CycleResult =
     })
   | Missing;
 
+/** Whether another program scales the node, and this one waits for its end. */
+export const isStandby = (result: CycleResult): boolean =>
+  result.ok && result.pause?.kind === 'elsewhere';
+
 /**
  * THE LOOP: one cycle observes the containers, decides what each needs, plans what the host can
  * give, acts through `pct`, and reports. What goes wrong with one container stops no other.
@@ -90,7 +95,7 @@ export async function runCycle(
   logStart(frame, urgent, asking?.wanted.by);
   if (urgent === undefined) await letGoLeft(world);
 
-  const observed = timed('observe', () => observe(world, state, { manage, urgent }));
+  const observed = timed('observe', () => observe(world, state, settings));
   if (!observed.ok) return logBlind(world, observed);
   const { host, containers, holds, atMs } = observed.value;
   timed('notice', () => {

@@ -54,6 +54,14 @@ export interface ObserveSettings {
   readonly manage: (config: GuestConfig) => Management;
   /** Only these: their decision is brought forward. */
   readonly urgent?: ReadonlySet<Vmid> | undefined;
+  readonly handover?: Handover | undefined;
+}
+
+/** Further nodes of the same program, which take over what is known of a guest that goes there. */
+export interface Handover {
+  readonly nodes: ReadonlySet<string>;
+  /** All of them have looked at their guests within that time. */
+  readonly withinMs: Milliseconds;
 }
 
 /**
@@ -65,7 +73,7 @@ export interface ObserveSettings {
 export function observe(
   world: World,
   state: LoopState,
-  { urgent, manage }: ObserveSettings,
+  { urgent, manage, handover }: ObserveSettings,
 ): Reading<Observed> {
   const guests = world.guests.list();
   if (!guests.ok) return guests;
@@ -99,13 +107,18 @@ export function observe(
     // What cannot be read now still has the limit that it had.
     else if (config.ok) record.running = config.value;
   }
-  forgetGone(world, state, (vmid) => guests.value.has(vmid));
+  forgetGone(world, state, (vmid) => guests.value.has(vmid), handover);
   learnOfKernel(world, state, containers);
   const holds = readHolds(world, state);
   return present({ atMs: world.clock.monotonicMs(), host, containers, holds });
 }
 
-function forgetGone(world: World, state: LoopState, isListed: (vmid: Vmid) => boolean): void {
+function forgetGone(
+  world: World,
+  state: LoopState,
+  isListed: (vmid: Vmid) => boolean,
+  handover: Handover | undefined,
+): void {
   const nowMs = world.clock.monotonicMs();
   for (const [vmid, record] of state.guests) {
     if (isListed(vmid)) {
@@ -115,16 +128,18 @@ function forgetGone(world: World, state: LoopState, isListed: (vmid: Vmid) => bo
     // Another node may look after it meanwhile: what it has later is nobody's hand.
     record.known = undefined;
     record.awaySinceMs ??= nowMs;
-    if (!isAwayTooLong(record.awaySinceMs, nowMs) && !isElsewhere(world, vmid)) continue;
+    const isGone = isAwayTooLong(record.awaySinceMs, nowMs, handover?.withinMs);
+    if (!isGone && !isWithOthers(world, vmid, handover)) continue;
     logDeparted(world, record, vmid);
     state.guests.delete(vmid);
   }
 }
 
-/** What another node has is not here. */
-function isElsewhere({ temporary }: World, vmid: Vmid): boolean {
-  const node = temporary?.nodeOf(vmid);
-  return node?.ok === true && node.value !== undefined && node.value !== temporary?.node;
+/** What a node of another program has is not here. */
+function isWithOthers({ temporary }: World, vmid: Vmid, handover: Handover | undefined): boolean {
+  const read = temporary?.nodeOf(vmid);
+  const node = read?.ok === true ? read.value : undefined;
+  return node !== undefined && node !== temporary?.node && handover?.nodes.has(node) !== true;
 }
 
 const ABOUT = { component: 'observe' } as const;

@@ -21,6 +21,6 @@ export function moveBackups(from: string, to: string, vmid: Vmid): string | unde
     if (readdirSync(old).length === 0) rmdirSync(old);
     return undefined;
   } catch (error) {
-    return `${old}: ${describeError(error)}`;
+    return `${old} cannot be moved to ${next}: ${describeError(error)}`;
   }
 }

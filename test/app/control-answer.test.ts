@@ -1,28 +1,9 @@
 import { expect, it } from 'vitest';
-import { answerTo, type DaemonState } from '../../src/app/control-answer.ts';
-import { newLoopState } from '../../src/core/loop-state.ts';
-import { milliseconds } from '../../src/core/units.ts';
-import { container, everyone, guest, hostPolicy, vmid } from '../core/builders.ts';
-import { reportInput } from '../core/report/report.ts';
+import { answerTo } from '../../src/app/control-answer.ts';
+import { vmid } from '../core/builders.ts';
+import { known } from './known.ts';
 
 /** What a daemon answers that looks after several nodes. */
-
-function known(node: string, ids: readonly number[] | undefined): DaemonState {
-  const { cycle, wallMs, verdicts, planned, available, host } = reportInput([]);
-  const containers = (ids ?? []).map((id) => container(guest(id)));
-  const observed = { atMs: milliseconds(0), host, containers, holds: new Map() };
-  const seen = { cycle, wallMs, verdicts, planned, available, observed, spentMs: new Map() };
-  const settings = { manage: everyone().manage, hostPolicy, dryRun: false, atOnce: 1 };
-  return {
-    node,
-    from: 'daemon',
-    state: newLoopState(),
-    settings,
-    timezone: 'UTC',
-    nowMs: milliseconds(0),
-    view: ids === undefined ? undefined : seen,
-  };
-}
 
 const HOME = known('pve1', [101]);
 const LAB = known('lab', [201, 202]);

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type NodeOfProgram, takeOverMigrated } from '../../src/app/migrations.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
+import { missing, present } from '../../src/core/reading.ts';
 import { cores, milliseconds } from '../../src/core/units.ts';
 import { observe } from '../../src/loop/observe.ts';
+import type { TemporaryRecords } from '../../src/node/port.ts';
 import { moveBackups } from '../../src/store/move-backups.ts';
 import { everyone } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
@@ -66,6 +68,37 @@ it('also if it was seen there before it was missed here', () => {
   expect([to.state.guests.get(ID)?.cores.boost, moved.length]).toEqual([BOOST, 1]);
 });
 
+it.each([
+  [new Set(['pve2']), 500, 'takes'],
+  [new Set(['pve2']), 700, 'loses'],
+  [new Set(['pve3']), 0, 'loses'],
+  [undefined, 0, 'loses'],
+])(
+  'from a node of a cluster, with %s as further nodes and %i s later, %s it',
+  (others, s, what) => {
+    const { from, to, takeOver, migrate, moved } = migrated();
+    const temporary = { ...NO_RECORDS, node: 'pve1', nodeOf: () => present('pve2') };
+    const home = { ...from.fake.world, temporary };
+    const handover = others && { nodes: others, withinMs: milliseconds(600_000) };
+    const look = () => observe(home, from.state, { ...everyone(), handover });
+    migrate();
+    look();
+    from.fake.nowMs += s * 1000;
+    look();
+    takeOver();
+    expect(moved.length).toBe(what === 'takes' ? 1 : 0);
+    expect(to.state.guests.has(ID)).toBe(what === 'takes');
+  },
+);
+
+const NO_RECORDS: TemporaryRecords = {
+  node: '',
+  read: () => missing('absent', 'there is none'),
+  write: () => ({ ok: true }),
+  all: () => [],
+  nodeOf: () => present(undefined),
+};
+
 it('but nothing of another guest, of one that is here still, or over a change of its own', () => {
   const stranger = migrated();
   stranger.migrate();
@@ -84,6 +117,16 @@ it('but nothing of another guest, of one that is here still, or over a change of
     takeOver();
     expect([from.state.guests.has(ID), moved]).toEqual([true, []]);
   }
+});
+
+it('says what to do if its backups cannot go', () => {
+  const { from, to, migrate } = migrated();
+  migrate();
+  from.look();
+  takeOverMigrated(to, [from, to], () => 'a cannot be moved to b: no space left');
+  expect(to.fake.linesOf('WARN').at(-1)).toMatch(
+    /^WARN(ING)?: Backups of container 101 were left behind: a cannot .*left\. Move them by hand/,
+  );
 });
 
 it('copies of its configuration are moved, and none is written over', () => {

@@ -8,19 +8,25 @@ import { type Notifications, openNotifications } from '../../src/app/notificatio
 import { type Outputs, openOutputs } from '../../src/app/outputs.ts';
 import type { EndedCycle } from '../../src/app/part.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import type { Pause } from '../../src/core/pause.ts';
 import { missing } from '../../src/core/reading.ts';
+import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { manualClock, temporaryDirectory } from '../node/local/world.ts';
 
 let pings: string[];
+let asked: URLSearchParams[];
 let server: Server;
 let clock: ReturnType<typeof manualClock>;
 let outputs: Outputs;
 
 beforeEach(async () => {
   pings = [];
+  asked = [];
   server = createServer((request, response) => {
-    let text = new URL(request.url ?? '', 'http://x').searchParams.get('ping') ?? '';
+    const parameters = new URL(request.url ?? '', 'http://x').searchParams;
+    asked.push(parameters);
+    let text = parameters.get('ping') ?? '';
     request.on('data', (chunk) => {
       text += chunk;
     });
@@ -60,13 +66,15 @@ async function open(key: string, isAway: boolean): Promise<Notifications> {
   return notifications;
 }
 
+const ended = (node: string, pause?: Pause): EndedCycle => {
+  const view = { planned: { held: [] }, available: {} };
+  const result = { ok: true, done: 0, failed: 0, eventful: false, pause };
+  return { node, kind: 'whole', result, view } as unknown as EndedCycle;
+};
+const pause = (kind: Pause['kind']): Pause => ({ kind, why: kind, sinceMs: milliseconds(0) });
+
 it('a heartbeat tells how long the cycle of the home took, whatever other nodes do', async () => {
   const notifications = await open('uptime_kuma_url', false);
-  const counts = { done: 0, failed: 0, pause: undefined, eventful: false };
-  const ended = (node: string): EndedCycle => {
-    const view = { planned: { held: [] }, available: {} };
-    return { node, kind: 'whole', result: { ok: true, ...counts }, view } as unknown as EndedCycle;
-  };
   notifications.cycleBegins('pve1');
   clock.advance(5000);
   notifications.cycleBegins('lab');
@@ -85,5 +93,29 @@ it.each([
   const result = missing('unreadable', 'it is down');
   notifications.cycleEnded({ node: 'pve1', kind: 'whole', result, view: undefined });
   await expect.poll(() => pings.join()).toContain(text);
+  await notifications.stop(0);
+});
+
+it('a program that waits for another is well, and no error is told', async () => {
+  const notifications = await open('webhook_url', false);
+  for (const now of [pause('elsewhere'), pause('elsewhere'), undefined]) {
+    notifications.cycleBegins('pve1');
+    notifications.cycleEnded(ended('pve1', now));
+  }
+  await expect.poll(() => pings.join()).toMatch(/No other program scales this node any more/);
+  expect(pings.join()).toContain('Nothing is changed on this node: elsewhere.');
+  expect(pings.join()).not.toContain('"severity":"error"');
+  await notifications.stop(0);
+});
+
+it.each([
+  ['elsewhere', 'up', 'elsewhere'],
+  ['no-quorum', 'down', 'Nothing can be changed'],
+] as const)('a heartbeat of a node that is paused (%s) is %s', async (kind, status, message) => {
+  const notifications = await open('uptime_kuma_url', false);
+  notifications.cycleBegins('pve1');
+  notifications.cycleEnded(ended('pve1', pause(kind)));
+  await expect.poll(() => asked.at(-1)?.get('status')).toBe(status);
+  expect(asked.at(-1)?.get('msg')).toBe(message);
   await notifications.stop(0);
 });
