@@ -12,6 +12,7 @@ import { probe } from '../os/answering-files.ts';
 import { missingBecause } from '../os/os-error.ts';
 import { ownHosts } from '../os/own-hosts.ts';
 import { readRegularFile } from '../os/regular-file.ts';
+import { shellWord } from '../os/shell-quote.ts';
 import { isReadByAll, isReadByAnyoneElse, whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
 
@@ -195,6 +196,8 @@ export interface CountingFile {
   /** As the admin knows it. */
   readonly shown: string;
   readonly isShared: boolean;
+  /** With a blank before it: by which another command finds it too; often empty. */
+  readonly option: string;
   /** Why it cannot be told which one counts; it completes the name of the shared one. */
   readonly hanging?: string;
 }
@@ -209,12 +212,13 @@ export function countingFile(
 ): CountingFile {
   if (named !== undefined) {
     const path = existsSync(named) || !existsSync(paths.at(named)) ? named : paths.at(named);
-    return { path, shown: named, isShared: false };
+    const option = named === USUAL_FILE ? '' : ` --config ${shellWord(named)}`;
+    return { path, shown: named, isShared: false, option };
   }
-  const usual = { path: paths.at(USUAL_FILE), shown: USUAL_FILE, isShared: false };
+  const usual = { path: paths.at(USUAL_FILE), shown: USUAL_FILE, isShared: false, option: '' };
   if (existsSync(usual.path)) return usual;
   const path = paths.at(SHARED_FILE);
-  const shared = { path, shown: SHARED_FILE, isShared: true };
+  const shared = { path, shown: SHARED_FILE, isShared: true, option: '' };
   switch (probe(path)) {
     case 'there':
       return shared;
@@ -238,9 +242,9 @@ export const configurationFile = (
 export function configurationText(
   { configFile }: Pick<ConfigurationChoice, 'configFile'>,
   { paths }: Pick<ProcessContext, 'paths'>,
-): FileText & { readonly path: string; readonly isShared: boolean } {
-  const { path, isShared } = countingFile(configFile, paths);
-  return { ...readTextFile(path), path, isShared };
+): FileText & CountingFile {
+  const file = countingFile(configFile, paths);
+  return { ...readTextFile(file.path), ...file };
 }
 
 export const renderProblems = (result: LoadResult & { ok: false }): string =>

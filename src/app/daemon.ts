@@ -20,7 +20,7 @@ import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 import { type NodeOfProgram, takeOverMigrated } from './migrations.ts';
-import { modeSwitch, writeStamped } from './mode-switch.ts';
+import { afterSwitch, modeSwitch, writeStamped } from './mode-switch.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
@@ -252,6 +252,7 @@ class Daemon {
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});
         },
         modeSwitch: (mode, target) => modeSwitch(mode, target, launch, context),
+        afterSwitch: (...switched) => afterSwitch(...switched, this.#nodes),
         writeConfiguration: (path, text) => writeStamped(path, text, context),
         configuration: () => configurationText(launch, context),
         reload: () => process.kill(process.pid, 'SIGHUP'),

@@ -3,13 +3,14 @@ import { join } from 'node:path/posix';
 import { editMode, type Mode, OWN_TIERS, type Target } from '../config/edit-mode.ts';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import type { Config } from '../config/model.ts';
-import { onNode } from '../config/on-node.ts';
+import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { secretsOf } from '../config/secrets-of.ts';
 import { OBSERVE_TAG } from '../config/tags.ts';
 import { lineDiff } from '../core/line-diff.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { plainText } from '../core/plain-text.ts';
+import type { Management } from '../core/policy.ts';
 import { masking } from '../core/secrets.ts';
 import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
@@ -17,11 +18,13 @@ import { createTimestamp } from '../os/timestamp.ts';
 import { type Written, writeConfiguration } from '../store/own-config.ts';
 import {
   type ConfigurationChoice,
+  type CountingFile,
   configurationText,
   readConfiguration,
   readVariables,
 } from './configuration.ts';
 import type { ProcessContext } from './context.ts';
+import type { NodeLoop } from './node-loop.ts';
 
 /** Observe mode, switched on or off in the text of the configuration; the result is checked. */
 
@@ -46,13 +49,12 @@ export function modeSwitch(
   target: Target,
   given: ConfigurationChoice,
   context: ProcessContext,
-): ModeSwitch & { readonly path: string; readonly isShared: boolean } {
-  const before = configurationText(given, context);
-  const { path, isShared } = before;
+): ModeSwitch & { readonly file: CountingFile } {
+  const file = configurationText(given, context);
   const loaded = readConfiguration(given, context);
-  if (!loaded.ok) return { kind: 'broken', problems: loaded, path, isShared };
-  if (!before.ok) return { kind: 'unreadable', path, isShared };
-  return { ...edited(before, loaded.config, mode, target, context), path, isShared };
+  if (!loaded.ok) return { kind: 'broken', problems: loaded, file };
+  if (!file.ok) return { kind: 'unreadable', file };
+  return { ...edited(file, loaded.config, mode, target, context), file };
 }
 
 /** As `lineDiff` has a line that stays: the name of a section, and nothing else. */
@@ -112,9 +114,109 @@ function whyNotAlone(
   );
 }
 
-export const REMOVE_TAG = 'remove the tag in Proxmox VE';
+/** The guests of a node, and the configuration as it is there. */
+export interface GuestsOn {
+  readonly config: ConfigOnNode;
+  readonly guests: readonly GuestConfig[];
+}
 
-export const isTagged = ({ tags }: GuestConfig): boolean =>
+/** What a switch comes to. */
+export interface AfterSwitch {
+  /** Of the target: who is changed then, by the name of the node. */
+  readonly active: ReadonlyMap<string, ReadonlySet<Vmid>>;
+  /** As `exceptions` has them. */
+  readonly exceptions: readonly string[];
+}
+
+/**
+ * By the last cycles.
+ *
+ * @param config as it is after the switch
+ */
+export function afterSwitch(
+  config: Config,
+  mode: Mode,
+  target: Target,
+  loops: readonly Pick<NodeLoop, 'open' | 'view'>[],
+): AfterSwitch {
+  const nodes = loops.map(({ open, view }): GuestsOn => {
+    const seen = view?.observed.containers ?? [];
+    const guests = seen.flatMap((one) => (one.config.ok ? [one.config.value] : []));
+    return { config: onNode(config, open.name), guests };
+  });
+  const active = nodes.map(({ config: here, guests }) => {
+    const changed = guests.filter((guest) => {
+      const management = manage(here, guest);
+      return isMeant(target, management) && management.mode === 'act';
+    });
+    return [here.here, new Set(idsOf(changed))] as const;
+  });
+  return { active: new Map(active), exceptions: exceptions(config, mode, target, nodes) };
+}
+
+const isMeant = (target: Target, management: Management): management is Managed =>
+  management.kind === 'managed' &&
+  (target.kind !== 'section' || management.policy.source === target.name);
+
+type Managed = Management & { readonly kind: 'managed' };
+
+/**
+ * Sentences on what of the target is not changed, although it is active.
+ *
+ * @param config as it is after the switch
+ */
+export function exceptions(
+  config: Config,
+  mode: Mode,
+  target: Target,
+  nodes: readonly GuestsOn[],
+): readonly string[] {
+  if (mode === 'observe' || target.kind === 'guest') return [];
+  const isAll = target.kind === 'all';
+  const tagged = nodes.flatMap(({ config: here, guests }) =>
+    guests.filter((guest) => {
+      const management = manage(here, guest);
+      if (!isMeant(target, management)) return false;
+      return isTagged(guest) && management.policy.scaling !== 'observe';
+    }),
+  );
+  const tiers = isAll ? config.tiers.filter(({ policy }) => policy.scaling === 'observe') : [];
+  const left = nodes.flatMap(({ config: here, guests }) =>
+    isAll ? guests.filter((guest) => isLeftOut(here, guest)) : [],
+  );
+  const [tier] = tiers;
+  return [
+    ...(tagged.length === 0
+      ? []
+      : [observedBy(`the tag ${OBSERVE_TAG}`, idsOf(tagged), REMOVE_TAG)]),
+    ...(tier === undefined
+      ? []
+      : [
+          observedBy(
+            'a line of their own',
+            tiers.map(({ name }) => name),
+            `activate ${tier.name}`,
+          ),
+        ]),
+    ...(left.length === 0 ? [] : [`${LEFT_OUT}: ${idsOf(left).join(', ')}.`]),
+  ];
+}
+
+const observedBy = (what: string, which: readonly (Vmid | string)[], remedy: string): string =>
+  `Observed all the same, by ${what}: ${which.join(', ')}. To have one changed, ${remedy}.`;
+
+const LEFT_OUT = 'Virtual machines are skipped: manage_vms is not set and no tier lists them';
+
+const idsOf = (guests: readonly GuestConfig[]): readonly Vmid[] => guests.map(({ vmid }) => vmid);
+
+/** Whether it is a virtual machine that nobody has asked for. */
+const isLeftOut = (config: ConfigOnNode, guest: GuestConfig): boolean =>
+  manage(config, guest).kind === 'ignored' &&
+  manage({ ...config, manageVms: true }, guest).kind === 'managed';
+
+const REMOVE_TAG = 'remove the tag in Proxmox VE';
+
+const isTagged = ({ tags }: GuestConfig): boolean =>
   tags.some((tag) => tag.toLowerCase() === OBSERVE_TAG);
 
 /** Whether the target is in that mode by the configuration; a tag may still say otherwise. */

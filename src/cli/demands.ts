@@ -1,10 +1,10 @@
 import type { ProcessContext } from '../app/context.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
-import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
 import { type Demand, usualStepS } from '../lab/demand.ts';
-import { type Had, LastHad } from '../lab/had.ts';
-import { readTrace, TraceParser, type TraceResult, type TraceSeries } from '../sim/traces.ts';
+import type { Had } from '../lab/had.ts';
+import { RecordedDemand } from '../lab/recorded-demand.ts';
+import { readTrace, type TraceSeries } from '../sim/traces.ts';
 import { USAGE_DIRECTORY } from '../store/usage-files.ts';
 import type { Arguments } from './arguments.ts';
 import { leftOutWords, readOwnUsage } from './own-usage.ts';
@@ -27,47 +27,38 @@ const MOST_CONTAINERS = 10_000;
 export async function readDemands(given: Arguments, context: ProcessContext): Promise<Demands> {
   const { traceFile, vmid, guestName } = given;
   const limit = given.containers ?? MOST_CONTAINERS;
-  const had = new LastHad();
   const read =
-    traceFile === undefined
-      ? await readHistory(context, limit, had)
-      : await readTrace(traceFile, limit);
+    traceFile === undefined ? await readHistory(context, limit) : await ofTrace(traceFile, limit);
   if (!read.ok) return read;
-  const all = read.trace.series.map(demandOf);
   const wanted = vmid === undefined ? guestName : String(vmid);
-  const demands = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
-  if (demands.length > 0) {
-    return { ok: true, demands, leftOut: read.trace.leftOut, had: had.all() };
-  }
+  const demands = read.demands.filter(({ name }) => wanted === undefined || name === wanted);
+  if (demands.length > 0) return { ...read, demands };
   return { ok: false, problems: [`there is nothing on container ${wanted}`] };
 }
 
+async function ofTrace(traceFile: string, limit: number): Promise<Demands> {
+  const read = await readTrace(traceFile, limit);
+  if (!read.ok) return read;
+  const { series, leftOut } = read.trace;
+  return { ok: true, demands: series.map(demandOf), leftOut, had: new Map() };
+}
+
 /** The history of usage, folded into the steps of a trace. */
-async function readHistory(
-  { paths, stderr }: ProcessContext,
-  limit: number,
-  had: LastHad,
-): Promise<TraceResult> {
-  const parser = new TraceParser(limit);
+async function readHistory({ paths, stderr }: ProcessContext, limit: number): Promise<Demands> {
   const problems: string[] = [];
   const complain = (problem: string): void => {
     problems.push(`the usage history cannot be read as a whole: ${plainText(problem)}`);
   };
   const leftOut = (vmids: readonly Vmid[]): void => void stderr.write(`${leftOutWords(vmids)}\n`);
-  const steps = new TraceSteps();
-  let rows = 0;
-  const put = (lines: readonly string[]): void => {
-    if (lines.length > 0 && rows === 0) parser.push(`${TRACE_HEADER}\n`);
-    rows += lines.length;
-    for (const line of lines) parser.push(`${line}\n`);
-  };
+  const recorded = new RecordedDemand(limit);
   for await (const record of readOwnUsage(paths, milliseconds(0), complain, leftOut)) {
-    had.take(record);
-    put(steps.take(record));
+    recorded.take(record);
   }
-  put(steps.finish());
+  const demands = [...recorded.finish()];
   if (problems.length > 0) return { ok: false, problems };
-  if (rows > 0) return parser.finish();
+  if (demands.length > 0) {
+    return { ok: true, demands, leftOut: recorded.leftOut, had: recorded.had };
+  }
   const where = paths.at(USAGE_DIRECTORY);
   return {
     ok: false,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { withUnit } from '../core/explain.ts';
+import { firstOf } from '../core/first-of.ts';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
@@ -74,9 +75,8 @@ function changeTable(
   }
   const unchanged = own.filter((one) => one.events.length === 0);
   if (unchanged.length === 0) return rows;
-  const names = unchanged.slice(0, MOST_NAMES).map(({ vmid, name }) => `${vmid} ${name}`);
-  const more = unchanged.length > MOST_NAMES ? `, and ${unchanged.length - MOST_NAMES} more` : '';
-  return [...rows, `Unchanged: ${names.join(', ')}${more}`];
+  const names = unchanged.map(({ vmid, name }) => `${vmid} ${name}`);
+  return [...rows, `Unchanged: ${firstOf(names, MOST_NAMES)}`];
 }
 
 function changeRows(node: SimulatedNode, { vmid, name, events }: Own): string[] {

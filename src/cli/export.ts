@@ -7,7 +7,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
 import { sinceMs } from '../core/report/since.ts';
 import { milliseconds, type Vmid } from '../core/units.ts';
-import { TRACE_HEADER, TraceSteps } from '../core/usage-steps.ts';
+import { type StepRow, TRACE_HEADER, TraceSteps, traceRow } from '../core/usage-steps.ts';
 import { describeError, errorCode } from '../os/os-error.ts';
 import { createTimestamp } from '../os/timestamp.ts';
 import { USAGE_DIRECTORY } from '../store/usage-files.ts';
@@ -36,11 +36,11 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
   };
   async function* csv(): AsyncGenerator<string> {
     const steps = new TraceSteps();
-    const put = function* (rows: readonly string[]): Generator<string> {
+    const put = function* (rows: readonly StepRow[]): Generator<string> {
       if (rows.length === 0) return;
       if (told.rows === 0) yield `${TRACE_HEADER}\n`;
       told.rows += rows.length;
-      yield `${rows.join('\n')}\n`;
+      yield `${rows.map(traceRow).join('\n')}\n`;
     };
     for await (const record of readOwnUsage(paths, fromMs, complain, leftOut)) {
       if (given.vmid !== undefined && record.vmid !== given.vmid) continue;

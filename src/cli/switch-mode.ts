@@ -1,14 +1,12 @@
 import { renderProblems } from '../app/configuration.ts';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
-import { isTagged, modeSwitch, REMOVE_TAG } from '../app/mode-switch.ts';
+import { exceptions, modeSwitch } from '../app/mode-switch.ts';
 import type { Mode, Target } from '../config/edit-mode.ts';
 import type { Config } from '../config/model.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
-import { machineWishes, manage } from '../config/resolve.ts';
-import { OBSERVE_TAG } from '../config/tags.ts';
+import { machineWishes } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
-import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
 import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
@@ -35,7 +33,7 @@ async function switchMode(
   const { stdout, stderr } = context;
   const target = targetOf(given);
   const change = modeSwitch(mode, target, given, context);
-  const { path } = change;
+  const { path, isShared } = change.file;
   switch (change.kind) {
     case 'broken':
       stderr.write(renderProblems(change.problems));
@@ -48,7 +46,7 @@ async function switchMode(
       return EXIT.failure;
     case 'already':
       stdout.write(`${nameOf(target)} already ${mode === 'act' ? 'active' : 'observed only'}.\n`);
-      stdout.write(exceptions(change.config, target, mode, context));
+      stdout.write(exceptionLines(change.config, target, mode, context));
       return EXIT.fine;
     default:
   }
@@ -59,8 +57,8 @@ async function switchMode(
   }
   if (!putConfiguration(given.configFile ?? path, change.text, context, path)) return EXIT.failure;
   const code = await takeOver(mode, target, context);
-  if (change.isShared) stdout.write(OTHERS_FOLLOW);
-  stdout.write(exceptions(change.config, target, mode, context));
+  if (isShared) stdout.write(OTHERS_FOLLOW);
+  stdout.write(exceptionLines(change.config, target, mode, context));
   return code;
 }
 
@@ -78,42 +76,18 @@ function nameOf(target: Target): string {
 }
 
 /** Lines on what of the target is not changed all the same; empty if there is nothing. */
-function exceptions(config: Config, target: Target, mode: Mode, context: ProcessContext): string {
-  if (mode === 'observe' || target.kind === 'guest') return '';
+function exceptionLines(
+  config: Config,
+  target: Target,
+  mode: Mode,
+  context: ProcessContext,
+): string {
   const here = onNode(config, context.paths.nodeName());
-  const guests = guestsOf(here, context);
-  const tagged = guests.flatMap((guest) => {
-    const management = manage(here, guest);
-    if (management.kind === 'ignored' || !isTagged(guest)) return [];
-    const { source, scaling } = management.policy;
-    const isMeant = target.kind === 'all' || source === target.name;
-    return isMeant && scaling !== 'observe' ? [guest.vmid] : [];
-  });
-  const isAll = target.kind === 'all';
-  const observing = isAll ? config.tiers.filter(({ policy }) => policy.scaling === 'observe') : [];
-  const left = isAll ? guests.filter((guest) => isLeftOut(here, guest)) : [];
-  const tiers = observing.map(({ name }) => name);
-  return [
-    ...(tagged.length === 0 ? [] : [observedBy(`the tag ${OBSERVE_TAG}`, tagged, REMOVE_TAG)]),
-    ...(tiers.length === 0
-      ? []
-      : [observedBy('a line of their own', tiers, `activate ${tiers[0]}`)]),
-    ...(left.length === 0 ? [] : [leftOut(left)]),
-  ].join('');
+  const nodes = [{ config: here, guests: guestsOf(here, context) }];
+  return exceptions(config, mode, target, nodes)
+    .map((line) => `${line}\n`)
+    .join('');
 }
-
-const observedBy = (what: string, which: readonly (Vmid | string)[], remedy: string): string =>
-  `Observed all the same, by ${what}: ${which.join(', ')}. To have one changed, ${remedy}.\n`;
-
-const leftOut = (machines: readonly GuestConfig[]): string =>
-  `Virtual machines are skipped: manage_vms is not set and no tier lists them: ${machines
-    .map(({ vmid }) => vmid)
-    .join(', ')}.\n`;
-
-/** Whether it is a virtual machine that nobody has asked for. */
-const isLeftOut = (config: ConfigOnNode, guest: GuestConfig): boolean =>
-  manage(config, guest).kind === 'ignored' &&
-  manage({ ...config, manageVms: true }, guest).kind === 'managed';
 
 /** Of this node, virtual machines among them, in the order of their ids. */
 function guestsOf(config: ConfigOnNode, { paths, clock }: ProcessContext): readonly GuestConfig[] {

@@ -6,6 +6,19 @@ import type { UsageRecord } from './usage-history.ts';
 export const TRACE_HEADER = 'time_s,container,cpu_cores,memory_mb';
 export const TRACE_STEP_S = 300;
 
+/** What one container wanted in one step. */
+export interface StepRow {
+  /** Since the first step. */
+  readonly timeS: number;
+  readonly vmid: Vmid;
+  readonly cpuCores: number;
+  readonly memoryMib: number;
+}
+
+/** The row of a trace. */
+export const traceRow = ({ timeS, vmid, cpuCores, memoryMib }: StepRow): string =>
+  `${timeS},${vmid},${cpuCores},${memoryMib}`;
+
 interface Sum {
   cores: number;
   count: number;
@@ -23,7 +36,7 @@ export class TraceSteps {
   readonly #sums = new Map<Vmid, Sum>();
 
   /** Takes the next record, and returns the rows of the steps that are over. */
-  take(one: UsageRecord): readonly string[] {
+  take(one: UsageRecord): readonly StepRow[] {
     const cores = one.cpuDemand ?? one.cpuCores;
     const mib = one.memoryPeakMib ?? one.memoryMib;
     if (cores === undefined || mib === undefined) return [];
@@ -42,13 +55,13 @@ export class TraceSteps {
   }
 
   /** The rows of the last step. */
-  finish(): readonly string[] {
+  finish(): readonly StepRow[] {
     const timeS = this.#step * TRACE_STEP_S;
     const rows = [...this.#sums]
       .sort(([one], [other]) => one - other)
       .map(([vmid, { cores, count, mib }]) => {
-        const mean = Math.round((cores / count) * 1000) / 1000;
-        return `${timeS},${vmid},${mean},${Math.round(mib)}`;
+        const cpuCores = Math.round((cores / count) * 1000) / 1000;
+        return { timeS, vmid, cpuCores, memoryMib: Math.round(mib) };
       });
     this.#sums.clear();
     return rows;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { UsageRecord } from '../../src/core/usage-history.ts';
-import { TRACE_HEADER, TRACE_STEP_S, TraceSteps } from '../../src/core/usage-steps.ts';
+import { TRACE_HEADER, TRACE_STEP_S, TraceSteps, traceRow } from '../../src/core/usage-steps.ts';
 import { TraceParser } from '../../src/sim/traces.ts';
 import { fc } from '../fast-check.ts';
 import { vmid } from './builders.ts';
@@ -24,7 +24,7 @@ const record = (seconds: number, id: number, own: Partial<UsageRecord> = {}): Us
 
 function rowsOf(records: readonly UsageRecord[]): readonly string[] {
   const steps = new TraceSteps();
-  return [...records.flatMap((one) => steps.take(one)), ...steps.finish()];
+  return [...records.flatMap((one) => steps.take(one)), ...steps.finish()].map(traceRow);
 }
 
 it('gives a row per container and step, in seconds from the first one', () => {

@@ -1,7 +1,10 @@
 import * as z from 'zod/mini';
 import type { Target } from '../../config/edit-mode.ts';
+import { renderProblem } from '../../config/problem.ts';
+import { firstOf } from '../../core/first-of.ts';
 import type { Step } from '../../core/report/would.ts';
-import type { ModeSwitch } from '../mode-switch.ts';
+import type { CountingFile } from '../configuration.ts';
+import type { AfterSwitch, ModeSwitch } from '../mode-switch.ts';
 import { askedBy, type ChangeQuery, changeQuery, refuseInDryRun } from './change-answer.ts';
 import { statusOf } from './guests.ts';
 import { HttpProblem } from './problem.ts';
@@ -31,22 +34,28 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
     body.tier === undefined ? { kind: 'all' } : { kind: 'section', name: body.tier };
   if (body.tier !== undefined) refuseUnknown(service, body.tier);
   const isActive = body.mode === 'active';
-  const change = service.modeSwitch(isActive ? 'act' : 'observe', target);
+  const switched = isActive ? 'act' : 'observe';
+  const change = service.modeSwitch(switched, target);
+  const { file } = change;
   const name = body.tier ?? 'Everything';
   const mode = isActive ? 'active' : 'observed only';
-  if (change.kind === 'already') return { says: `${name} is ${mode} already.`, diff: [] };
-  if (change.kind !== 'edited') {
-    const why = whyNot(change);
-    throw new HttpProblem('refused', `${change.path} was not changed: ${why}`);
+  if (change.kind !== 'edited' && change.kind !== 'already') {
+    throw new HttpProblem('refused', `${file.shown} was not changed: ${whyNot(change)}`);
   }
-  const shared = change.isShared ? OTHERS_FOLLOW : '';
-  const says = `${name} -> ${mode}.${isActive ? atOnce(service, body.tier) : ''}${shared}`;
+  const after = service.afterSwitch(change.config, switched, target);
+  if (change.kind === 'already') {
+    return { says: [`${name} is ${mode} already.`, ...after.exceptions].join(' '), diff: [] };
+  }
+  const now = isActive ? [atOnce(service, after), ...after.exceptions] : [];
+  const shared = file.isShared ? [OTHERS_FOLLOW] : [];
+  const says = [`${name} -> ${mode}.`, ...now, ...shared].join(' ');
   const answer = { says, diff: [...change.lines] };
   if (query.dry_run) return answer;
-  const written = service.writeConfiguration(change.path, change.text);
+  const written = service.writeConfiguration(file.path, change.text);
   if (!written.ok) {
-    const command = `lxc-autoscale ${isActive ? 'activate' : 'observe'} ${body.tier ?? ''}`.trim();
-    throw new HttpProblem('failed', `${written.message}; run on the node: ${command}`);
+    const tier = body.tier === undefined ? '' : ` ${body.tier}`;
+    const words = `${isActive ? 'activate' : 'observe'}${tier}${file.option}`;
+    throw new HttpProblem('failed', `${written.message}; run on the node: lxc-autoscale ${words}`);
   }
   const { log } = service.nodes()[0].world;
   log.info(`${name} is ${mode}, as ${askedBy(asked)} has asked`, { component: 'http' });
@@ -59,13 +68,18 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
 }
 
 const OTHERS_FOLLOW =
-  ' All nodes of the cluster share this file: the others follow at their next look, and what ' +
+  'All nodes of the cluster share this file: the others follow at their next look, and what ' +
   'would change there is not counted here.';
 
-function whyNot(change: Exclude<ModeSwitch, { kind: 'edited' | 'already' }>): string {
+type NoSwitch = Exclude<ModeSwitch, { kind: 'edited' | 'already' }>;
+
+function whyNot(change: NoSwitch & { readonly file: CountingFile }): string {
   if (change.kind === 'refused') return change.why;
-  const what = change.kind === 'broken' ? 'it has problems' : 'it cannot be read';
-  return `${what}; run on the node: lxc-autoscale check-config`;
+  const all = change.kind === 'broken' ? change.problems.problems : [];
+  const [first] = all;
+  const others = all.length < 2 ? '' : ` (and ${all.length - 1} more)`;
+  const what = first === undefined ? 'it cannot be read' : `${renderProblem(first)}${others}`;
+  return `${what}; run on the node: lxc-autoscale check-config${change.file.option}`;
 }
 
 function refuseUnknown(service: HttpService, tier: string): void {
@@ -76,24 +90,18 @@ function refuseUnknown(service: HttpService, tier: string): void {
   throw new HttpProblem('wrong-request', `There is no tier ${tier}; ${known}`);
 }
 
-/** What observing leaves out now, of a tier or of all of them. */
-function atOnce(service: HttpService, tier: string | undefined): string {
-  const all = service
-    .nodes()
-    .flatMap(({ open, view }) =>
-      view === undefined ? [] : statusOf(service, open.name).containers,
-    );
-  const meant = all.filter(
-    ({ policy, mode }) => mode === 'observe' && (tier === undefined || policy === tier),
+/** What observing leaves out now, of those that it leaves then. */
+function atOnce(service: HttpService, { active }: AfterSwitch): string {
+  const meant = [...active].flatMap(([node, vmids]) =>
+    statusOf(service, node).containers.filter(
+      ({ vmid, mode }) => mode === 'observe' && vmids.has(vmid),
+    ),
   );
   const changed = meant.flatMap(({ vmid, name, would }) =>
     would === null ? [] : [`${vmid} (${name}): ${wouldWords(would)}`],
   );
-  const more = changed.length - MOST_NAMED;
-  const named = changed.slice(0, MOST_NAMED).join('; ');
-  const rest = more > 0 ? `; and ${more} more` : '';
-  const words = changed.length === 0 ? '' : `: ${named}${rest}`;
-  return ` ${changed.length} of ${meant.length} observed guests would change at once${words}.`;
+  const words = changed.length === 0 ? '' : `: ${firstOf(changed, MOST_NAMED, '; ')}`;
+  return `${changed.length} of ${meant.length} observed guests would change at once${words}.`;
 }
 
 function wouldWords({

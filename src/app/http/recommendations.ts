@@ -1,10 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Vmid } from '../../core/units.ts';
-import { TraceSteps } from '../../core/usage-steps.ts';
 import { type Advised, advised, advisedJson, tierLines } from '../../lab/advised.ts';
-import { type Bounds, boundsOfHost, usualStepS } from '../../lab/demand.ts';
-import { LastHad } from '../../lab/had.ts';
+import { type Bounds, boundsOfHost } from '../../lab/demand.ts';
 import { recommendationOf } from '../../lab/recommend.ts';
+import { RecordedDemand } from '../../lab/recorded-demand.ts';
 import type { ProcessContext } from '../context.ts';
 import type { NodeLoop } from '../node-loop.ts';
 import { HttpProblem } from './problem.ts';
@@ -17,7 +16,7 @@ import { ownUsage } from './usage.ts';
  */
 
 const HOURS = 14 * 24;
-/** Three numbers for five minutes: 7 KB a guest and day while it is worked out. */
+/** They take 100 MB while it is worked out, if all have a record of all days. */
 const MOST_GUESTS = 1000;
 /** The history gets new lines that often. */
 const KEPT_MS = 15 * 60_000;
@@ -25,42 +24,42 @@ const KEPT_MS = 15 * 60_000;
 interface Kept {
   readonly atMs: number;
   readonly config: NodeLoop['config'];
-  readonly rows: Promise<readonly Advised[]>;
+  readonly worked: Promise<Worked>;
+}
+
+interface Worked {
+  readonly rows: readonly Advised[];
+  /** How many guests there are besides, for whom nothing was worked out. */
+  readonly leftOut: number;
 }
 
 const kept = new WeakMap<NodeLoop, Kept>();
 
-interface Series {
-  readonly timesS: number[];
-  readonly cpu: number[];
-  readonly memory: number[];
-}
-
 /** Whoever asks meanwhile waits for the same work. */
-function rowsOf(loop: NodeLoop, context: ProcessContext): Promise<readonly Advised[]> {
+function workedOut(loop: NodeLoop, context: ProcessContext): Promise<Worked> {
   const nowMs = context.clock.monotonicMs();
   const known = kept.get(loop);
-  if (known?.config === loop.config && nowMs - known.atMs < KEPT_MS) return known.rows;
-  const rows = workOut(loop, context);
-  kept.set(loop, { atMs: nowMs, config: loop.config, rows });
-  rows.catch(() => kept.delete(loop));
-  return rows;
+  if (known?.config === loop.config && nowMs - known.atMs < KEPT_MS) return known.worked;
+  const worked = workOut(loop, context);
+  kept.set(loop, { atMs: nowMs, config: loop.config, worked });
+  worked.catch(() => kept.delete(loop));
+  return worked;
 }
 
-async function workOut(loop: NodeLoop, context: ProcessContext): Promise<readonly Advised[]> {
+async function workOut(loop: NodeLoop, context: ProcessContext): Promise<Worked> {
   const bounds = hostBounds(loop);
-  const had = new LastHad();
-  const all = await recorded(loop, context, had);
-  const last = had.all();
-  const rows: Advised[] = [];
-  for (const [name, { timesS, cpu, memory }] of all) {
-    await nextTurn();
-    const series = { cpu: Float64Array.from(cpu), memory: Float64Array.from(memory) };
-    const demand = { name, stepS: usualStepS(timesS), ...series };
-    const advice = recommendationOf(demand, bounds);
-    rows.push(advised(advice, last.get(name)));
+  const recorded = new RecordedDemand(MOST_GUESTS);
+  const gone = new AbortController().signal;
+  for await (const record of ownUsage({ context, loop, hours: HOURS, gone })) {
+    recorded.take(record);
   }
-  return rows;
+  const { had } = recorded;
+  const rows: Advised[] = [];
+  for (const demand of recorded.finish()) {
+    await nextTurn();
+    rows.push(advised(recommendationOf(demand, bounds), had.get(demand.name)));
+  }
+  return { rows, leftOut: recorded.leftOut };
 }
 
 function hostBounds({ view }: NodeLoop): Bounds {
@@ -69,37 +68,13 @@ function hostBounds({ view }: NodeLoop): Bounds {
   throw new HttpProblem('starting', 'What the host has was not seen yet; please ask again');
 }
 
-async function recorded(
-  loop: NodeLoop,
-  context: ProcessContext,
-  had: LastHad,
-): Promise<ReadonlyMap<string, Series>> {
-  const all = new Map<string, Series>();
-  const steps = new TraceSteps();
-  const put = (lines: readonly string[]): void => {
-    for (const line of lines) {
-      const [timeS, name = '', cpu, memory] = line.split(',');
-      const series = all.get(name) ?? { timesS: [], cpu: [], memory: [] };
-      if (!all.has(name) && all.size >= MOST_GUESTS) continue;
-      all.set(name, series);
-      series.timesS.push(Number(timeS));
-      series.cpu.push(Number(cpu));
-      series.memory.push(Number(memory));
-    }
-  };
-  const gone = new AbortController().signal;
-  for await (const record of ownUsage({ context, loop, hours: HOURS, gone })) {
-    had.take(record);
-    put(steps.take(record));
-  }
-  put(steps.finish());
-  return all;
-}
-
 /** What is recommended, and the lines that would bring it into the configuration. */
 export async function recommendations(service: HttpService, loop: NodeLoop): Promise<object> {
-  const rows = await rowsOf(loop, service.context);
-  return { containers: rows.map(advisedJson), ...proposal(service, loop, rows) };
+  const { rows, leftOut } = await workedOut(loop, service.context);
+  const found = proposal(service, loop, rows);
+  const besides =
+    leftOut === 0 ? '' : ` Left out: ${leftOut} guests beyond the first ${MOST_GUESTS}.`;
+  return { containers: rows.map(advisedJson), ...found, note: `${found.note}${besides}` };
 }
 
 /**

@@ -10,7 +10,7 @@ import type { configurationText } from '../configuration.ts';
 import type { ProcessContext } from '../context.ts';
 import type { DaemonState } from '../control-answer.ts';
 import type { GroupsPart } from '../groups.ts';
-import type { modeSwitch } from '../mode-switch.ts';
+import type { AfterSwitch, modeSwitch } from '../mode-switch.ts';
 import type { NodeLoop } from '../node-loop.ts';
 
 /** What the daemon lets HTTP know of it and do with it. */
@@ -38,6 +38,8 @@ export interface HttpService {
   readonly configuration: () => ReturnType<typeof configurationText>;
   /** What a switch of observe mode would come to; nothing is written. */
   readonly modeSwitch: (mode: Mode, target: Target) => ReturnType<typeof modeSwitch>;
+  /** What comes of a switch to this configuration. */
+  readonly afterSwitch: (config: Config, mode: Mode, target: Target) => AfterSwitch;
   /** Writes the configuration, with a copy of the one before. */
   readonly writeConfiguration: (path: string, text: string) => Written;
   readonly reload: () => void;

@@ -1,6 +1,7 @@
 import type { Resource } from '../allocation.ts';
 import type { Hold, HoldReason } from '../decision.ts';
 import { explainHold, withUnit } from '../explain.ts';
+import { firstOf } from '../first-of.ts';
 import { guestLabel, kindOf } from '../guest-words.ts';
 import type { ChangeDetails, ChangeEvent, GroupEvent, JournalEvent } from '../journal-event.ts';
 import type { Milliseconds } from '../units.ts';
@@ -87,10 +88,9 @@ export function conditionsIn(
   const waiting = held.filter(({ because }) => because.kind === 'host-busy');
   if (host.coresRefused?.kind === 'host-busy' && waiting.length > 0) {
     const busy = `The host's CPUs are ${share(host.coresRefused.share)} % busy`;
-    const some = waiting.slice(0, MOST_NAMED).map(({ vmid, name }) => `${vmid} (${name})`);
-    const others = waiting.length - some.length;
-    const more = others > 0 ? `, and ${others} more` : '';
-    const text = `${busy}. These containers wait for more cores: ${some.join(', ')}${more}.`;
+    const names = waiting.map(({ vmid, name }) => `${vmid} (${name})`);
+    const some = firstOf(names, MOST_NAMED);
+    const text = `${busy}. These containers wait for more cores: ${some}.`;
     found.set('host/cpu', { kind: 'starving', severity: 'warning', text });
   }
   for (const hold of held) {

@@ -1,3 +1,4 @@
+import { firstOf } from '../first-of.ts';
 import { allocatedWords } from '../report/allocated-words.ts';
 import { LEFT_BEHIND } from '../report/now.ts';
 import type { ContainerRow, StatusReport } from '../report/status.ts';
@@ -121,11 +122,8 @@ function atMaximum({ atMaximumMs }: NodeWeek, containers: readonly ContainerRow[
 
 const guest = ({ vmid, name }: ContainerRow): string => `${vmid} (${name})`;
 
-function listOf(all: readonly string[]): string {
-  if (all.length === 0) return 'none';
-  const more = all.length > MOST_NAMED ? `, and ${all.length - MOST_NAMED} more` : '';
-  return `${all.slice(0, MOST_NAMED).join(', ')}${more}`;
-}
+const listOf = (all: readonly string[]): string =>
+  all.length === 0 ? 'none' : firstOf(all, MOST_NAMED);
 
 /** `40 min`, `5.2 h`, `6.9 days`. */
 function timeWords(ms: number): string {

@@ -13,14 +13,14 @@ const STEP_S = 300;
 const STEPS = 288;
 
 /** A day of 101 and 102, of 4 cores and 4096 MB each: they use 0.3 cores and 600 MB. */
-function record(root: string, wallMs: number, ids = [101, 102]): void {
+function record(root: string, wallMs: number, ids = [101, 102], steps = STEPS): void {
   const directory = createPaths(root).at(USAGE_DIRECTORY);
   mkdirSync(directory, { recursive: true });
   const endS = Math.floor(wallMs / 1000) - 60;
-  const lines = Array.from({ length: STEPS }, (_, step) =>
+  const lines = Array.from({ length: steps }, (_, step) =>
     ids.map((id) =>
       encodeUsage({
-        timeS: endS - (STEPS - step) * STEP_S,
+        timeS: endS - (steps - step) * STEP_S,
         vmid: vmid(id),
         cpuCores: 0.3,
         memoryMib: 600,
@@ -38,12 +38,12 @@ function record(root: string, wallMs: number, ids = [101, 102]): void {
   writeFileSync(join(directory, `${day}.001.csv`), `${lines.join('\n')}\n`);
 }
 
-async function recorded(more = '', ids?: number[]): Promise<Served> {
+async function recorded(more = '', ids?: number[], steps?: number): Promise<Served> {
   const root = temporaryDirectory();
   const served = await serve(more, { root });
   served.pass(30 * 86_400_000);
   for (const id of [101, 102]) served.node.add(id, { cores: 4, memoryMib: 4096 as never });
-  record(root, served.loop.world.clock.wallMs(), ids);
+  record(root, served.loop.world.clock.wallMs(), ids, steps);
   await served.cycle();
   return served;
 }
@@ -93,6 +93,13 @@ describe('recommendations', () => {
     expect((await ask(served)).text).toBe(one.text);
     served.pass(16 * 60_000);
     expect((await ask(served)).json['containers']).toHaveLength(1);
+  });
+
+  it('say how many guests they are not about', async () => {
+    const ids = Array.from({ length: 1002 }, (_, index) => 1001 + index);
+    const { json } = await ask(await recorded('', ids, 2));
+    expect(json['containers']).toHaveLength(1000);
+    expect(json['note']).toMatch(/ Left out: 2 guests beyond the first 1000\.$/);
   });
 
   it('are none without a record', async () => {

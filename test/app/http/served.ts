@@ -5,6 +5,7 @@ import { afterEach } from 'vitest';
 import type { DaemonState } from '../../../src/app/control-answer.ts';
 import { type HttpPart, type HttpPartOptions, httpPart } from '../../../src/app/http/part.ts';
 import { settingsOf } from '../../../src/app/loop-settings.ts';
+import { afterSwitch } from '../../../src/app/mode-switch.ts';
 import { NodeLoop } from '../../../src/app/node-loop.ts';
 import type { JournalListener } from '../../../src/app/outputs.ts';
 import { Turn } from '../../../src/app/turn.ts';
@@ -93,6 +94,8 @@ export interface ServeOptions {
   readonly askGroup?: AskGroup;
   /** Of the files that are read. */
   readonly root?: string;
+  /** In place of what the daemon would do. */
+  readonly service?: Partial<HttpPartOptions['service']>;
 }
 
 const NO_GROUPS: AskGroup = async () => undefined;
@@ -100,7 +103,13 @@ const NO_GROUPS: AskGroup = async () => undefined;
 /** @param more further lines of `DEFAULT`, indented */
 export async function serve(
   more = '',
-  { pageFile = '/nowhere', name = 'pve1', askGroup = NO_GROUPS, root = '/' }: ServeOptions = {},
+  {
+    pageFile = '/nowhere',
+    name = 'pve1',
+    askGroup = NO_GROUPS,
+    root = '/',
+    service: own,
+  }: ServeOptions = {},
 ): Promise<Served> {
   const node = new FakeNode();
   const port = await freePort();
@@ -148,6 +157,7 @@ export async function serve(
     reload: () => {
       reloads += 1;
     },
+    ...own,
   };
   const outputs = { log: world.log, listen: (one: JournalListener) => void heard.push(one) };
   const part = httpPart({ service, outputs, pageFile });
@@ -198,14 +208,15 @@ function serviceOf(
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
     change: (one, wanted, dryRun) =>
       one.askedCycle({ wanted, dryRun, stop: NO_STOP, watched: (cycle) => cycle() }),
-    modeSwitch: () => ({ ...FILE, kind: 'refused', why: 'there is no file' }),
+    modeSwitch: () => ({ file: FILE, kind: 'refused', why: 'there is no file' }),
+    afterSwitch: (...switched) => afterSwitch(...switched, loops),
     writeConfiguration: () => ({ ok: false, message: 'there is no file' }),
     configuration: () => ({ ...FILE, ok: true, text: 'DEFAULT:\n' }),
     validate: (text) => parseConfig(text, 'the text', {}),
   };
 }
 
-const FILE = { path: '/etc/lxc.yaml', isShared: false };
+const FILE = { path: '/etc/lxc.yaml', shown: '/etc/lxc.yaml', isShared: false, option: '' };
 
 export function exchange(
   port: number,
