@@ -83,7 +83,7 @@ function explainAnswer(vmid: Vmid, nodes: readonly DaemonState[]): object {
     if (account !== undefined) return { account };
   }
   const where = nodes.length === 1 ? 'this node' : 'any node';
-  return { error: `container ${vmid} was not on ${where} in the last cycle` };
+  return { error: `guest ${vmid} was not on ${where} in the last cycle` };
 }
 
 function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object {

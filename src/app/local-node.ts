@@ -74,6 +74,7 @@ function missingWhile(hanging: () => string | undefined): Missing | undefined {
 
 const whileAnswering = (guests: Guests, hanging: () => string | undefined): Guests => ({
   list: () => missingWhile(hanging) ?? guests.list(),
+  isMachine: (vmid) => guests.isMachine?.(vmid) === true,
   read: (vmid) => missingWhile(hanging) ?? guests.read(vmid),
   quorum: () => missingWhile(hanging) ?? guests.quorum(),
 });

@@ -76,7 +76,7 @@ function list(
     const rows = found.map((backup) => ({ ...asJson(backup, localTime), ...marks(backup) }));
     stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   } else if (found.length === 0) {
-    const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
+    const whose = given.vmid === undefined ? '' : ` of guest ${given.vmid}`;
     stdout.write(`There are no backups${whose} in ${directory}.\n`);
   } else {
     stdout.write(table([HEAD, ...found.map((backup) => cells(backup, localTime, marks(backup)))]));

@@ -33,7 +33,7 @@ export async function readDemands(given: Arguments, context: ProcessContext): Pr
   const wanted = vmid === undefined ? guestName : String(vmid);
   const demands = read.demands.filter(({ name }) => wanted === undefined || name === wanted);
   if (demands.length > 0) return { ...read, demands };
-  return { ok: false, problems: [`there is nothing on container ${wanted}`] };
+  return { ok: false, problems: [`there is nothing on guest ${wanted}`] };
 }
 
 async function ofTrace(traceFile: string, limit: number): Promise<Demands> {

@@ -54,7 +54,7 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
     return EXIT.failure;
   }
   if (told.rows === 0) {
-    const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
+    const whose = given.vmid === undefined ? '' : ` of guest ${given.vmid}`;
     const since = given.since === undefined ? '' : ' in that time';
     const why = usageHistory ? 'The daemon writes it every quarter of an hour' : SWITCHED_OFF;
     const where = paths.at(USAGE_DIRECTORY);

@@ -39,7 +39,7 @@ export async function withGuest(
   const [first, second] = own;
   if (second !== undefined) {
     const ids = own.map(({ vmid }) => vmid).join(', ');
-    return `${own.length} containers are called '${wanted}': ${ids}. Write the id of one`;
+    return `${own.length} guests are called '${wanted}': ${ids}. Write the id of one`;
   }
   if (first !== undefined && other === undefined) return { ...given, vmid: first.vmid };
   if (other !== undefined && first === undefined) return { ...given, ...other };
@@ -48,8 +48,8 @@ export async function withGuest(
     const mayBeGroup = others?.noun === 'group' && !loaded.ok;
     return mayBeGroup ? { ...given, group: wanted } : nobody(wanted, named, others);
   }
-  const both = `'${wanted}' is container ${first.vmid} and a tier`;
-  const one = `For the container: lxc-autoscale ${command} ${first.vmid}`;
+  const both = `'${wanted}' is guest ${first.vmid} and a tier`;
+  const one = `For the guest: lxc-autoscale ${command} ${first.vmid}`;
   return `${both}. ${one}. For the tier: its name with TIER_ before it`;
 }
 
@@ -95,7 +95,7 @@ function guestsByName({ paths, clock }: CommandContext): readonly Named[] | stri
   const machines = new LocalMachines(paths, clock);
   machines.use({ anyNamed: true, isWanted: () => true });
   const listed = configuredGuests(createGuests(paths), machines);
-  if (!listed.ok) return `The containers cannot be seen: ${listed.detail}`;
+  if (!listed.ok) return `The guests cannot be seen: ${listed.detail}`;
   return [...listed.value].flatMap(([vmid, config]) =>
     config.ok ? [{ vmid, name: config.value.name }] : [],
   );
@@ -104,7 +104,7 @@ function guestsByName({ paths, clock }: CommandContext): readonly Named[] | stri
 const isSame = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
 function nobody(wanted: string, named: readonly Named[], others: Others | undefined): string {
-  const what = others === undefined ? 'container' : `container or ${others.noun}`;
+  const what = others === undefined ? 'guest' : `guest or ${others.noun}`;
   const near = closest(wanted, [...named.map(({ name }) => name), ...(others?.names ?? [])]);
   const isOther = others?.names.some((name) => near !== undefined && isSame(name, near)) === true;
   const vmid = isOther ? undefined : named.find(({ name }) => name === near)?.vmid;

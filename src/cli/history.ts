@@ -30,7 +30,7 @@ export async function history(given: Arguments, context: ProcessContext): Promis
     stderr.write(`${lines} left out: no JSON, or cut short.\n`);
   }
   if (counts.shown === 0) {
-    const whose = given.vmid === undefined ? '' : ` of container ${given.vmid}`;
+    const whose = given.vmid === undefined ? '' : ` of guest ${given.vmid}`;
     const since = from === undefined ? '' : ` since ${from}`;
     (given.json ? stderr : context.stdout).write(`Nothing was logged${whose}${since}.\n`);
   }

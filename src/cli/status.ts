@@ -59,7 +59,7 @@ async function show(given: Arguments, context: ProcessContext): Promise<ExitCode
   const one = oneOf(report, given.vmid);
   if (one === undefined) {
     const remedy = 'List them: lxc-autoscale status';
-    context.stderr.write(`Container ${given.vmid} is not on this node. ${remedy}\n`);
+    context.stderr.write(`Guest ${given.vmid} is not on this node. ${remedy}\n`);
     return EXIT.failure;
   }
   const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);

@@ -6,7 +6,7 @@ import { asSeen } from './day-seen.ts';
 import type { Decision, HoldReason, Rule, Skip, SkipReason } from './decision.ts';
 import { roundDown } from './guards.ts';
 import { type GuestRecord, newGuestRecord } from './guest-record.ts';
-import { kindOf } from './guest-words.ts';
+import { kindOf, unreadName } from './guest-words.ts';
 import { emergencyOf } from './host-state.ts';
 import { bringCpuLimitInForce, bringInForce } from './in-force.ts';
 import { coresForecast, memoryForecast } from './learning.ts';
@@ -100,12 +100,13 @@ export function decide(given: DecideInput): Verdicts {
 }
 
 function decideContainer(
-  { vmid, config, state }: ContainerObservation,
+  container: ContainerObservation,
   input: Deciding,
 ): { readonly decisions: readonly Decision[] } | Skip {
+  const { vmid, config, state } = container;
   if (!config.ok) {
     const because: SkipReason = { kind: 'unreadable', reading: config };
-    return { vmid, name: `CT${vmid}`, because };
+    return { vmid, name: unreadName(container), ...kindOf(container), because };
   }
   const guest = config.value;
   const skip = (because: SkipReason): Skip => ({

@@ -27,6 +27,10 @@ export const guestLabel = ({ vmid, kind }: Guest): string =>
 /** `container 101`, or `VM 200`. */
 export const guestInside = (guest: Guest): string => `${guestNoun(guest)} ${guest.vmid}`;
 
+/** The name of one whose configuration cannot be read, as Proxmox VE names one that has none. */
+export const unreadName = ({ vmid, kind }: Guest): string =>
+  `${kind === 'qemu' ? 'VM' : 'CT'}${vmid}`;
+
 /** To be spread into what is said of a guest. */
 export const kindOf = ({ kind }: Pick<Guest, 'kind'>): { readonly kind?: 'qemu' } =>
   kind === undefined ? {} : { kind };

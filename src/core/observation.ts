@@ -184,6 +184,8 @@ export interface OtherKills {
 /** One container as one cycle saw it. */
 export interface ContainerObservation {
   readonly vmid: Vmid;
+  /** As of its configuration, also while that cannot be read. */
+  readonly kind?: 'qemu';
   readonly config: Reading<GuestConfig>;
   readonly state: ContainerState;
 }

@@ -102,7 +102,8 @@ export function observe(
       urgent: urgent !== undefined,
       policy: policyFor(config, manage),
     });
-    containers.push({ vmid, config, state: seen });
+    const isMachine = world.guests.isMachine?.(vmid) === true;
+    containers.push({ vmid, ...(isMachine && { kind: 'qemu' }), config, state: seen });
     if (seen.kind === 'stopped') record.running = undefined;
     // What cannot be read now still has the limit that it had.
     else if (config.ok) record.running = config.value;

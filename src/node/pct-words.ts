@@ -40,7 +40,7 @@ const KNOWN: readonly (readonly [RegExp, FailureWhy, string?])[] = [
     'modified',
     'the configuration was changed by someone else meanwhile',
   ],
-  [/^Configuration file .* does not exist/, 'gone', 'the container is no longer on this node'],
+  [/^Configuration file .* does not exist/, 'gone', 'the guest is no longer on this node'],
   [/already exists/, 'exists'],
   [/^Permission check failed/, 'denied'],
   [
@@ -49,7 +49,7 @@ const KNOWN: readonly (readonly [RegExp, FailureWhy, string?])[] = [
     'no quorum, so it cannot be written',
   ],
   [/^ipcc_send_rec/, 'unreachable', 'the cluster file system (pve-cluster) does not answer'],
-  [/unable to hotplug/, 'other', 'the running container did not take the change'],
+  [/unable to hotplug/, 'other', 'the running guest did not take the change'],
 ];
 
 /** What a command that did not exit with 0 says on stderr. */
@@ -59,7 +59,7 @@ export function failureWords(exitCode: number, stderr: string): FailureWords {
     line === undefined ? [] : (KNOWN.find(([pattern]) => pattern.test(line)) ?? []);
   const unwritable = UNWRITABLE.find(([pattern]) => pattern.test(stderr))?.[1];
   const why = unwritable ?? found ?? 'other';
-  if (line === undefined) return { why, message: `pct gave no reason (exit code ${exitCode})` };
+  if (line === undefined) return { why, message: `no reason was given (exit code ${exitCode})` };
   return { why, message: meaning === undefined ? line : `${meaning}: ${line}` };
 }
 

@@ -28,6 +28,8 @@ export interface Guests {
    * Missing as a whole when `/etc/pve` cannot be read.
    */
   list(): Reading<ReadonlyMap<Vmid, Reading<GuestConfig>>>;
+  /** Whether it is a virtual machine, also while its configuration cannot be read. */
+  isMachine?(vmid: Vmid): boolean;
   /** One configuration read from the file now, with its whole text. */
   read(vmid: Vmid): Reading<GuestFile>;
   /** Whether configurations can be written; true also for a node that stands alone. */

@@ -20,8 +20,12 @@ export type Fault =
   | { readonly kind: 'killed'; readonly done: HalfDone; readonly signal?: 'SIGKILL' | 'SIGTERM' }
   /** It says that all is well and has done nothing. */
   | { readonly kind: 'no-effect' }
-  /** It does its work, and what it says of it is made over: another exit code, garbage, nothing. */
-  | { readonly kind: 'answer'; readonly make: (real: Answer) => Answer }
+  /** It does its work, or a part of it, and what it says of it is made over: garbage, nothing. */
+  | {
+      readonly kind: 'answer';
+      readonly make: (real: Answer) => Answer;
+      readonly done?: HalfDone;
+    }
   /** It takes longer than the node's usual delay. */
   | { readonly kind: 'slow'; readonly delayMs: number }
   /** It does its work once that has come, as one that waits for a lock; if it still runs then. */

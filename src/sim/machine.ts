@@ -39,6 +39,8 @@ export interface MachineOptions {
   readonly guests: readonly GuestSpec[];
   readonly foreign: readonly ForeignGuest[];
   readonly vms?: readonly VmSpec[];
+  /** Default: the clock of this process. */
+  readonly sharedWallMs?: (() => number) | undefined;
   readonly demandSpeed: number;
   /** Steps of the plant are at most this long, however much passes at once. Default 200. */
   readonly stepMs?: number | undefined;
@@ -176,9 +178,8 @@ export class Machine {
       files: this.files,
       kernel: this.#kernel,
       note: (vmid, what, detail) => this.note(vmid, what, detail),
-      // By the clock of the host, which the program reads as well.
       rrd: {
-        wallS: () => Math.floor(Date.now() / 1000),
+        wallS: () => Math.floor(this.sharedWallMs() / 1000),
         write: (text) => this.files.writeRrd(text),
       },
     });
@@ -198,6 +199,11 @@ export class Machine {
   /** Seconds since 1970 on the node's own clock. */
   get wallS(): number {
     return this.options.wallStartS + Math.floor(this.plant.hostMs / 1000);
+  }
+
+  /** What the program's own clock says too, as pvestatd and QEMU tell times. */
+  sharedWallMs(): number {
+    return (this.options.sharedWallMs ?? Date.now)();
   }
 
   get uptimeMs(): number {

@@ -55,6 +55,8 @@ export interface NodeOptions {
   readonly stepMs?: number;
   /** The node's wall clock at the beginning, seconds since 1970. */
   readonly wallStartS?: number;
+  /** The wall clock of the program, by which pvestatd and QEMU tell times. Default: `Date.now`. */
+  readonly sharedWallMs?: () => number;
   /** A clock that never goes back, in milliseconds. Default: the process's own. */
   readonly monotonicMs?: () => number;
   /** What runs in a clone once it is started. Default: next to nothing. */
@@ -134,6 +136,7 @@ export class SimulatedNode {
     this.#qmp = new QmpServers({
       root: options.root,
       running: (vmid) => machine.vms.running(vmid),
+      wallMs: () => machine.sharedWallMs(),
     });
     this.#server = new CommandServer({
       path,
@@ -154,6 +157,7 @@ export class SimulatedNode {
       guests: options.guests,
       foreign: options.foreign ?? [],
       vms: options.vms ?? [],
+      sharedWallMs: options.sharedWallMs,
       demandSpeed: options.demandSpeed ?? 1,
       stepMs: options.stepMs,
       demandStartMs: options.demandStartMs ?? 0,
@@ -310,6 +314,19 @@ export class SimulatedNode {
     await this.#syncVms();
   }
 
+  /** QEMU ends, and nobody tidies up: what is pending waits for the next start. */
+  async killVm(vmid: number): Promise<void> {
+    this.machine.vms.kill(vmid);
+    this.machine.sync();
+    await this.#syncVms();
+  }
+
+  /** Pauses a machine, or lets it go on. */
+  setVmPaused(vmid: number, paused: boolean): void {
+    const vm = this.machine.vms.running(vmid);
+    if (vm !== undefined) vm.frozen = paused;
+  }
+
   /** A monitor that does not do as it should; undefined: it does again. */
   async setQmpFault(vmid: number, fault: QmpFault | undefined): Promise<void> {
     this.#qmp.setFault(vmid, fault);
@@ -430,7 +447,7 @@ export class SimulatedNode {
       case 'no-effect':
         return orderOf(answer(''));
       case 'answer':
-        return orderOf(fault.make(await this.#work(request, gone)));
+        return orderOf(fault.make(await this.#work(request, gone, fault.done)));
       case 'killed': {
         const done = await this.#work(request, gone, fault.done);
         return { ...orderOf({ ...done, stdout: '' }), signal: fault.signal ?? 'SIGKILL' };

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { PlantVm } from './plant.ts';
@@ -14,6 +14,14 @@ export type QmpFault =
   | 'garbage'
   /** It hangs up in the middle of an answer. */
   | 'cut'
+  /** It never ends what it says. */
+  | 'endless'
+  /** It greets, and refuses every question. */
+  | 'errors'
+  /** Its guest has told nothing for ten minutes. */
+  | 'stale'
+  /** Nobody serves the socket. */
+  | 'refuses'
   /** There is no socket. */
   | 'gone';
 
@@ -25,10 +33,17 @@ const GREETING = {
 };
 const LONGEST_SOCKET_PATH = 100;
 const MIB = 1024 * 1024;
+const STALE_MS = 600_000;
+const ENDLESS = 'x'.repeat(2 * MIB);
+
+/** With these there is nobody at the socket. */
+const isAway = (fault: QmpFault | undefined): boolean => fault === 'gone' || fault === 'refuses';
 
 export interface QmpParts {
   readonly root: string;
   readonly running: (vmid: number) => PlantVm | undefined;
+  /** The clock by which guests tell when they have told. */
+  readonly wallMs: () => number;
 }
 
 interface Monitor {
@@ -53,7 +68,9 @@ export class QmpServers {
   setFault(vmid: number, fault: QmpFault | undefined): void {
     if (fault === undefined) this.#faults.delete(vmid);
     else this.#faults.set(vmid, fault);
-    if (fault === 'gone') this.close(vmid);
+    if (isAway(fault)) this.close(vmid);
+    // To connect to what is no socket is refused.
+    if (fault === 'refuses') writeFileSync(this.#pathOf(vmid), '');
   }
 
   /** Opens the sockets of machines that run, and closes those of others. */
@@ -61,7 +78,7 @@ export class QmpServers {
     const running = new Set(vmids);
     for (const vmid of [...this.#monitors.keys()]) if (!running.has(vmid)) this.close(vmid);
     for (const vmid of running) {
-      if (!this.#monitors.has(vmid) && this.#faults.get(vmid) !== 'gone') await this.#open(vmid);
+      if (!this.#monitors.has(vmid) && !isAway(this.#faults.get(vmid))) await this.#open(vmid);
     }
   }
 
@@ -78,8 +95,10 @@ export class QmpServers {
     rmSync(monitor.path, { force: true });
   }
 
+  #pathOf = (vmid: number): string => join(this.#parts.root, `run/qemu-server/${vmid}.qmp`);
+
   async #open(vmid: number): Promise<void> {
-    const path = join(this.#parts.root, `run/qemu-server/${vmid}.qmp`);
+    const path = this.#pathOf(vmid);
     if (path.length > LONGEST_SOCKET_PATH) return;
     rmSync(path, { force: true });
     const server = createServer((socket) => this.#accept(vmid, socket));
@@ -120,8 +139,8 @@ export class QmpServers {
     this.conversations.set(vmid, (this.conversations.get(vmid) ?? 0) + 1);
     const fault = this.#faults.get(vmid);
     if (fault === 'hang') return;
-    if (fault === 'garbage') {
-      socket.write('\u0000\u0001 this is no QMP {{{\n');
+    if (fault === 'garbage' || fault === 'endless') {
+      socket.write(fault === 'garbage' ? '\u0000\u0001 this is no QMP {{{\n' : ENDLESS);
       return;
     }
     socket.write(`${JSON.stringify(GREETING)}\r\n`);
@@ -145,6 +164,10 @@ export class QmpServers {
     const command: { execute?: string; arguments?: { property?: string } } = JSON.parse(line);
     const error = (kind: string, desc: string) => ({ error: { class: kind, desc } });
     if (vm === undefined) return error('GenericError', 'it does not run');
+    const fault = this.#faults.get(vmid);
+    if (fault === 'errors' && command.execute !== 'qmp_capabilities') {
+      return error('GenericError', 'not now');
+    }
     const { guest } = vm;
     switch (command.execute) {
       case 'qmp_capabilities':
@@ -175,8 +198,8 @@ export class QmpServers {
         }
         const { stats } = guest;
         const none = Object.fromEntries(Object.keys(NO_STATS).map((key) => [key, -1]));
-        // By the clock of the host, which the program reads as well.
-        const lastUpdate = stats === undefined ? 0 : Math.floor(Date.now() / 1000);
+        const toldMs = this.#parts.wallMs() - (fault === 'stale' ? STALE_MS : 0);
+        const lastUpdate = stats === undefined ? 0 : Math.floor(toldMs / 1000);
         return { return: { stats: stats ?? none, 'last-update': lastUpdate } };
       }
       default:

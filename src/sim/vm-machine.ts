@@ -72,6 +72,13 @@ export class VmMachine {
 
   stop(vmid: number): void {
     if (!this.isUp(vmid)) return;
+    this.kill(vmid);
+    const conf = this.conf(vmid);
+    if (conf !== undefined) this.#settle(vmid, conf);
+  }
+
+  kill(vmid: number): void {
+    if (!this.isUp(vmid)) return;
     const { plant, kernel } = this.#parts;
     const spec = this.specs.get(vmid);
     if (this.#still.delete(vmid)) {
@@ -79,8 +86,6 @@ export class VmMachine {
     }
     plant.vms.delete(vmid);
     kernel.showVm(vmid, false);
-    const conf = this.conf(vmid);
-    if (conf !== undefined) this.#settle(vmid, conf);
     this.#parts.note(vmid, 'stop', '');
   }
 

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { backupId, parseBackupId, type StoredBackup } from '../core/backup.ts';
+import { guestInside } from '../core/guest-words.ts';
 import { backupsOfGuest, ownValues } from '../core/own-values.ts';
 import { surplusBackups } from '../core/retention.ts';
 import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
@@ -78,7 +79,7 @@ function writeBackup(
     if (!readFileSync(path).equals(file.content)) throw new Error('it reads back differently');
   } catch (error) {
     removeQuietly(directory, base);
-    const what = `The backup of container ${vmid} could not be written to ${directory}`;
+    const what = `The backup of ${guestInside(file.config)} could not be written to ${directory}`;
     return { ok: false, message: `${what}: ${describeError(error)}.` };
   }
   prune(directory, base, nowMs, options, vmid);

@@ -92,7 +92,7 @@ function parseHold(text: string): ManualHold | undefined {
   return { untilMs: milliseconds(untilMs), reason: words, ...(guest && { guest }) };
 }
 
-/** In place of an earlier hold of the container. */
+/** In place of an earlier hold of the guest. */
 function writeHold(
   directory: string,
   vmid: Vmid,
@@ -108,7 +108,7 @@ function writeHold(
     syncDirectory(directory);
     return { ok: true };
   } catch (error) {
-    const what = `The hold of container ${vmid} could not be written to ${directory}`;
+    const what = `The hold of guest ${vmid} could not be written to ${directory}`;
     return { ok: false, message: `${what}: ${describeError(error)}` };
   }
 }

@@ -33,7 +33,7 @@ it('status and explain of a named node', () => {
   });
   const elsewhere = { command: 'explain', vmid: vmid(101), node: 'lab' } as const;
   expect(answerTo(elsewhere, [HOME, LAB])).toEqual({
-    error: 'container 101 was not on this node in the last cycle',
+    error: 'guest 101 was not on this node in the last cycle',
   });
   expect(answerTo({ ...request, node: 'lap' }, [HOME, LAB])).toMatchObject({
     error: expect.stringMatching(/lap.*lab/),
@@ -45,6 +45,6 @@ it('explain finds an id on whatever node has it', () => {
   const explain = (id: number) => answerTo({ command: 'explain', vmid: vmid(id) }, all);
   expect(explain(202)).toMatchObject({ account: { vmid: 202 } });
   expect(explain(303)).toEqual({
-    error: 'container 303 was not on any node in the last cycle',
+    error: 'guest 303 was not on any node in the last cycle',
   });
 });

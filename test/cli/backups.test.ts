@@ -95,7 +95,7 @@ describe('the table of backups', () => {
     write(101, SHOP, growth);
     expect(run('102')).toMatchObject({
       code: 0,
-      stdout: `There are no backups of container 102 in ${directory}.\n`,
+      stdout: `There are no backups of guest 102 in ${directory}.\n`,
     });
     expect(run('102', '--json').stdout).toBe('[]\n');
   });

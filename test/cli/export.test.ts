@@ -85,7 +85,7 @@ describe('the history of an id that was given to another guest', () => {
       '101',
     ]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^Left out: .*\nThere is no usage history of container 101 /);
+    expect(stderr).toMatch(/^Left out: .*\nThere is no usage history of guest 101 /);
   });
 
   it('is left out of no other container, and that is said only where it is missing', async () => {
@@ -148,8 +148,8 @@ describe('export', () => {
   it.each([
     [{}, [], '', /^There is no usage history in .*usage. The daemon writes it every quarter/],
     [{}, [], ', usage_history: False', /usage_history is False, so none is kept/],
-    [TWO_DAYS, ['999'], '', /^There is no usage history of container 999 in /],
-    [TWO_DAYS, ['102', '--since', '1m'], '', /usage history of container 102 in that time in /],
+    [TWO_DAYS, ['999'], '', /^There is no usage history of guest 999 in /],
+    [TWO_DAYS, ['102', '--since', '1m'], '', /usage history of guest 102 in that time in /],
   ])('says why there is nothing: %j %j %j', async (files, argv, more, why) => {
     const { code, stdout, stderr } = await world(files, more).run(argv);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

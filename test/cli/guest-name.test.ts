@@ -64,12 +64,12 @@ it.each([
 });
 
 it.each([
-  [['status', 'twin'], "2 containers are called 'twin': 104, 105. Write the id of one"],
+  [['status', 'twin'], "2 guests are called 'twin': 104, 105. Write the id of one"],
   [['explain', 'intranett'], "called 'intranett'. Did you mean 'intranet' (101)?"],
-  [['explain', 'pol'], "No container or group is called 'pol'. Did you mean 'pool'?"],
-  [['backups', 'pool'], "2 containers are called 'pool': 107, 108. Write the id of one"],
-  [['activate', 'web'], "'web' is container 102 and a tier. For the container: lxc-autoscale act"],
-  [['activate', 'Fas'], "No container or tier is called 'Fas'. Did you mean 'Fast'?"],
+  [['explain', 'pol'], "No guest or group is called 'pol'. Did you mean 'pool'?"],
+  [['backups', 'pool'], "2 guests are called 'pool': 107, 108. Write the id of one"],
+  [['activate', 'web'], "'web' is guest 102 and a tier. For the guest: lxc-autoscale act"],
+  [['activate', 'Fas'], "No guest or tier is called 'Fas'. Did you mean 'Fast'?"],
   [['status', 'inter*'], undefined],
 ])('%j is answered with %s', async (argv, words) => {
   if (words === undefined) expect(parseArguments(argv)).toMatchObject({ kind: 'wrong' });

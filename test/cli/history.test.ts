@@ -158,9 +158,9 @@ describe('history', () => {
     expect(stdout).toBe(`Nothing has been logged yet in ${join(empty.root, LOG)}.\n`);
     expect((await empty.run(['--json'])).stdout).toBe('');
     const { run } = world(three);
-    expect((await run(['103'])).stdout).toBe('Nothing was logged of container 103.\n');
+    expect((await run(['103'])).stdout).toBe('Nothing was logged of guest 103.\n');
     expect((await run(['103', '--since', '2h'])).stdout).toBe(
-      'Nothing was logged of container 103 since 2026-11-22 10:00:00.\n',
+      'Nothing was logged of guest 103 since 2026-11-22 10:00:00.\n',
     );
   });
 

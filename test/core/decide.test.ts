@@ -72,6 +72,15 @@ describe('a container is left alone', () => {
     expect(skipOf(unread)).toEqual({ kind: 'unreadable', reading: broken() });
   });
 
+  it('as what it is, also while its configuration cannot be read', () => {
+    const unread = { ...container(ordinary), config: broken() };
+    const [one, other] = [unread, { ...unread, kind: 'qemu' } as const];
+    const skips = [one, other].map((each) => decide(decideInput([each])).skipped[0]);
+    expect(skips[0]).toMatchObject({ name: 'CT101' });
+    expect(skips[0]).not.toHaveProperty('kind');
+    expect(skips[1]).toMatchObject({ name: 'VM101', kind: 'qemu' });
+  });
+
   it('when it is ignored, with the reason of the configuration', () => {
     const manage: DecideInput['manage'] = () => ({ kind: 'ignored', because: 'as it is told' });
     expect(skipOf(container(ordinary), { manage })).toMatchObject({ because: 'as it is told' });

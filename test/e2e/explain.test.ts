@@ -94,7 +94,7 @@ describe('while the daemon runs', () => {
     expect(await under.run(['explain', '999'])).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'Container 999 was not on this node in the last cycle.\n',
+      stderr: 'Guest 999 was not on this node in the last cycle.\n',
     });
   });
 
@@ -239,7 +239,7 @@ it('a word that names nobody is refused, with or without a daemon', async () => 
   const { code, stdout, stderr } = await under.run(['explain', 'web']);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   const list = 'List them: lxc-autoscale status';
-  expect(stderr).toBe(`No container or group is called 'web'. ${list}\n`);
+  expect(stderr).toBe(`No guest or group is called 'web'. ${list}\n`);
 });
 
 it('takes a name for an id, and says which one is meant if it is misspelt', async () => {
@@ -258,6 +258,6 @@ it('takes a name for an id, and says which one is meant if it is misspelt', asyn
   expect(wrong).toMatchObject({
     code: 1,
     stdout: '',
-    stderr: "No container is called 'intranett'. Did you mean 'intranet' (101)?\n",
+    stderr: "No guest is called 'intranett'. Did you mean 'intranet' (101)?\n",
   });
 });

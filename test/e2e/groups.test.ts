@@ -38,7 +38,7 @@ it('load doubles and doubles again, then falls: 2 -> 5 -> 2', async () => {
   const asked = await group.under.run(['status']);
   expect(asked.stdout).toMatch(/\nweb +101 +2 +2 +2-5 +destroy/);
   const wrong = await group.under.run(['explain', 'mail']);
-  expect(wrong.stderr).toMatch(/^No container or group is called 'mail'\. /);
+  expect(wrong.stderr).toMatch(/^No guest or group is called 'mail'\. /);
   group.ask(4);
   await group.until(() => group.inService().length >= 3);
   // Not all of the host's 8 CPUs: then another member would help nobody.

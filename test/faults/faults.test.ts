@@ -13,7 +13,7 @@ import { runTrial } from './trial.ts';
 const LIMIT_MS = 600_000;
 
 describe('with faults at every touch of the outside', () => {
-  test.each(['1', '101', 'g10'])(
+  test.each(['1', '101', 'g10', 'v1'])(
     'nothing is hurt, and all is told (seed %s)',
     async (seed) => {
       const { broken, cycles, faulty, changes, met } = await runTrial({ seed, cycles: 100 });
@@ -31,7 +31,10 @@ describe('with faults at every touch of the outside', () => {
 test('chance comes out the same for the same words, and meets every fault', () => {
   const names = (seed: string): string[] => {
     const random = new Random(seed);
-    const files = Array.from({ length: 3000 }, () => drawFileFault(random, MANAGED).name);
+    const files = Array.from(
+      { length: 3000 },
+      () => drawFileFault(random, { containers: MANAGED }).name,
+    );
     const commands = Array.from({ length: 300 }, () => drawCommandFault(random).name);
     return [...files, ...commands];
   };

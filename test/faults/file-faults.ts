@@ -43,6 +43,13 @@ const ELSEWHERE = [
   '',
 ] as const;
 
+const OF_MACHINES = [
+  '^etc/pve/\\.rrd$',
+  '^etc/pve/nodes/pve1/qemu-server/\\d+\\.conf$',
+  '^proc/locks$',
+  '^sys/fs/cgroup/qemu\\.slice$',
+] as const;
+
 const READ_ERRORS = ['ENOENT', 'EIO', 'EACCES', 'EMFILE', 'ENODEV', 'ESTALE'] as const;
 
 const MAKES = [
@@ -87,12 +94,18 @@ const WRITE_ERRORS = ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EACCES'] as const;
 
 const SPAWN_ERRORS = ['ENOENT', 'EACCES', 'EAGAIN', 'ENOMEM'] as const;
 
-function drawRead(random: Random, vmids: readonly number[]): RuleDraft {
-  const inCgroup = random.chance(0.6);
+function drawPath(random: Random, { containers, machines = [] }: Guests): string {
+  const ofMachine = machines.length > 0 && random.chance(0.5);
+  if (!random.chance(0.6)) return random.pick(ofMachine ? OF_MACHINES : ELSEWHERE);
   const file = random.pick(CGROUP);
-  const path = inCgroup
-    ? `^sys/fs/cgroup/lxc/${random.pick(vmids)}${file === '' ? '' : `/${file}`}$`
-    : random.pick(ELSEWHERE);
+  const place = ofMachine
+    ? `qemu\\.slice/${random.pick(machines)}\\.scope`
+    : `lxc/${random.pick(containers)}`;
+  return `^sys/fs/cgroup/${place}${file === '' ? '' : `/${file}`}$`;
+}
+
+function drawRead(random: Random, guests: Guests): RuleDraft {
+  const path = drawPath(random, guests);
   const left = random.pick([1, 1, 3, null]);
   if (random.chance(0.4)) {
     const error = random.pick(READ_ERRORS);
@@ -125,8 +138,14 @@ function drawSpawn(random: Random): RuleDraft {
   return { name: `spawn: ${error}`, kind: 'command', path: '', left, action: { error } };
 }
 
-export function drawFileFault(random: Random, vmids: readonly number[]): RuleDraft {
+/** Those whose files are read. */
+export interface Guests {
+  readonly containers: readonly number[];
+  readonly machines?: readonly number[];
+}
+
+export function drawFileFault(random: Random, guests: Guests): RuleDraft {
   const kind = random.next();
-  if (kind < 0.55) return drawRead(random, vmids);
+  if (kind < 0.55) return drawRead(random, guests);
   return kind < 0.92 ? drawWrite(random) : drawSpawn(random);
 }

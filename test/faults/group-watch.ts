@@ -22,7 +22,10 @@ const ENDING: Readonly<Record<string, readonly string[]>> = {
 
 /** A limit alone is changed by a vertical decision. */
 export const isOfGroup = ({ argv: [tool, verb, , ...rest] }: Call): boolean =>
-  tool !== 'pct' || verb !== 'set' || rest.includes('--description') || rest.includes('--onboot');
+  (tool !== 'pct' && tool !== 'qm') ||
+  verb !== 'set' ||
+  rest.includes('--description') ||
+  rest.includes('--onboot');
 
 export class GroupWatch {
   readonly #node: SimulatedNode;
@@ -112,16 +115,8 @@ export class GroupWatch {
     }
   }
 
-  /** After a while in which nothing went wrong. */
-  end(): void {
-    for (const what of this.#leftovers()) this.#watch.complain(what);
-  }
-
-  isTidy(): boolean {
-    return this.#leftovers().length === 0;
-  }
-
-  #leftovers(): readonly string[] {
+  /** What of its own is not whole. */
+  leftovers(): readonly string[] {
     const source = this.#text(GROUP.source);
     const ofSource = /^lock:|^\[/m.test(source) ? [`the source was left as\n${source}`] : [];
     const clones = [...this.#states()].flatMap(([vmid, state]) =>

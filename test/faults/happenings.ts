@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SimulatedNode } from '../../src/sim/node.ts';
+import type { QmpFault } from '../../src/sim/qmp-server.ts';
+import { MANAGED_MACHINES } from './machine-stage.ts';
 import type { Random } from './random.ts';
 import {
   BROKEN_CONFIGURATION,
@@ -24,6 +26,8 @@ export interface Scene {
   signal(name: NodeJS.Signals): void;
   jumpClock(ms: number): void;
   setQuorum(has: boolean): void;
+  /** What the daemon knew is lost. */
+  forget(): void;
   /** An administrator runs a command. */
   admin(argv: readonly string[]): void;
   /** The last configuration that was right. */
@@ -94,6 +98,100 @@ export const GROUP_HAPPENINGS: readonly Happening[] = [
     },
   ],
 ];
+
+/** What else happens where there are machines. */
+export const MACHINE_HAPPENINGS: readonly Happening[] = [
+  [
+    'a machine stops for a while',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED_MACHINES);
+      void node.setVmRunning(vmid, false);
+      later(random.whole(3000, 90_000), () => void node.setVmRunning(vmid, true));
+    },
+  ],
+  [
+    'a machine dies, and is started again',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED_MACHINES);
+      void node.killVm(vmid);
+      later(random.whole(0, 30_000), () => void node.setVmRunning(vmid, true));
+    },
+  ],
+  [
+    'a machine is paused for a while',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED_MACHINES);
+      node.setVmPaused(vmid, true);
+      later(random.whole(5000, 120_000), () => node.setVmPaused(vmid, false));
+    },
+  ],
+  [
+    'a machine is locked',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED_MACHINES);
+      node.editVm(vmid, (text) => `lock: ${random.pick(['backup', 'suspended'])}\n${text}`);
+      const unlock = (text: string): string => text.replace(/^lock: .*\n/m, '');
+      later(random.whole(5000, 60_000), () => node.editVm(vmid, unlock));
+    },
+  ],
+  [
+    'the lock file of a machine is held',
+    ({ node, random, later }) => {
+      const vmid = random.pick(MANAGED_MACHINES);
+      const held = node.holdConfigLock(vmid);
+      if (held) later(random.whole(1000, 40_000), () => node.releaseConfigLock(vmid));
+    },
+  ],
+  ...[0, 1, 2].map(
+    (): Happening => [
+      'a monitor does not do as it should',
+      ({ node, random, later }) => {
+        const vmid = random.pick(MANAGED_MACHINES);
+        void node.setQmpFault(vmid, random.pick(MONITOR_FAULTS));
+        later(random.whole(2000, 120_000), () => void node.setQmpFault(vmid, undefined));
+      },
+    ],
+  ),
+  [
+    'an admin sets a value of a machine',
+    ({ random, admin }) => {
+      const vmid = String(random.pick(MANAGED_MACHINES));
+      admin(['qm', 'set', vmid, ...random.pick(OF_ADMINS)]);
+    },
+  ],
+  [
+    'an admin edits the description of a machine',
+    ({ node, random }) => {
+      const note = random.pick(['#caf\u00e9', '#%0Avcpus%3A 9', '#[PENDING]', '#\u001b[31m']);
+      node.editVm(random.pick(MANAGED_MACHINES), (text) => `${note}\n${text}`);
+    },
+  ],
+];
+
+const MONITOR_FAULTS: readonly QmpFault[] = [
+  'hang',
+  'silent',
+  'garbage',
+  'cut',
+  'endless',
+  'errors',
+  'stale',
+  'refuses',
+  'gone',
+];
+
+/** Live ones, and ones that wait for the next start. */
+const OF_ADMINS = [
+  ['--cpulimit', '2'],
+  ['--delete', 'cpulimit'],
+  ['--vcpus', '3'],
+  ['--balloon', '1300'],
+  ['--memory', '3584'],
+  ['--sockets', '2'],
+  ['--numa', '0'],
+  ['--shares', '500'],
+  ['--shares', '0'],
+] as const;
 
 export const HAPPENINGS: readonly Happening[] = [
   ['a container stops for a while', stopAndStart([3000, 90_000])],
@@ -196,7 +294,10 @@ export const HAPPENINGS: readonly Happening[] = [
     'the daemon is killed, its state damaged',
     (scene) => {
       scene.signal('SIGKILL');
-      scene.later(1, () => damage(scene));
+      scene.later(1, () => {
+        damage(scene);
+        scene.forget();
+      });
     },
   ],
 ];

@@ -61,8 +61,8 @@ async function worker(seeds: Iterator<string>): Promise<void> {
 
 function* allSeeds(): Generator<string> {
   for (let seed = Number(values.first); ; seed += 1) {
-    // Every third one has a group.
-    yield seed % 3 === 0 ? `g${seed}` : String(seed);
+    // Of three one has a group, and one has machines.
+    yield `${['g', 'v', ''][seed % 3]}${seed}`;
   }
 }
 

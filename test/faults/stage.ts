@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { DemandAt, HostSpec } from '../../src/sim/plant.ts';
+import { hasMachines, MACHINE_TIERS } from './machine-stage.ts';
 import { Random } from './random.ts';
 
 /** The node that a trial plays on: its containers with their demand, and the configuration. */
@@ -16,6 +17,9 @@ export const HOST: HostSpec = {
   pressure: true,
   kernelRelease: '6.8.12-4-pve',
 };
+
+/** With machines beside the containers. */
+export const LARGER_HOST: HostSpec = { ...HOST, cpus: 16, memoryMib: 34_816 };
 
 /** Older than `memory.reclaim`. */
 export const OLD_KERNEL = '5.15.158-2-pve';
@@ -99,6 +103,7 @@ export function configurationOf(seed: string, version: number): string {
     '  reserve_memory_mb: 1024',
     `  memory_overcommit_ratio: ${random.pick([1, 1.5])}`,
     '  backups_keep: 20',
+    ...(hasMachines(seed) ? ['  manage_vms: True', ...MACHINE_TIERS] : []),
     'TIER_OTHER:',
     '  lxc_containers: [103, 104]',
     `  scaling_mode: ${mode}`,

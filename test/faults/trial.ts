@@ -6,10 +6,17 @@ import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import type { Call, Fault } from '../../src/sim/faults.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
-import { drawCommandFault, drawGroupFault, type Met, noQuorum } from './command-faults.ts';
+import {
+  drawCommandFault,
+  drawGroupFault,
+  drawMachineFault,
+  type Met,
+  noQuorum,
+} from './command-faults.ts';
 import { drawFileFault } from './file-faults.ts';
 import { GroupWatch, isOfGroup } from './group-watch.ts';
-import { GROUP_HAPPENINGS, HAPPENINGS, type Scene } from './happenings.ts';
+import { GROUP_HAPPENINGS, HAPPENINGS, MACHINE_HAPPENINGS, type Scene } from './happenings.ts';
+import { hasMachines, MANAGED_MACHINES, machinesOf } from './machine-stage.ts';
 import { Random } from './random.ts';
 import {
   configurationOf,
@@ -18,6 +25,7 @@ import {
   guestsOf,
   HOST,
   hasGroup,
+  LARGER_HOST,
   MANAGED,
   OLD_KERNEL,
   POLL_MS,
@@ -75,7 +83,7 @@ const MOST_CALM_REFUSALS = 4;
 /** No step that failed waits longer before it is tried again. */
 const LONGEST_RETRY_MS = 3_600_000;
 const LONGEST_STEP_MS = 5000;
-/** Where there is a group, this part of the trial at its end. */
+/** Where there is a group, or machines, this part of the trial at its end. */
 const CALM_SHARE = 0.25;
 /** Real time with programs under way that nobody holds: half a minute. */
 const MOST_WAITS = 7000;
@@ -86,10 +94,14 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
   const random = new Random(seed, 'node');
   let runningMembers = (): number => 1;
   const demand = groupDemand(seed, () => runningMembers());
+  const host = hasMachines(seed) ? LARGER_HOST : HOST;
+  let wallMs = (): number => 0;
   const node = await SimulatedNode.create({
     root: join(directory, 'node'),
-    host: random.chance(0.15) ? { ...HOST, kernelRelease: OLD_KERNEL } : HOST,
+    host: random.chance(0.15) ? { ...host, kernelRelease: OLD_KERNEL } : host,
     guests: [...guestsOf(seed), ...(hasGroup(seed) ? [sourceOf(demand)] : [])],
+    vms: hasMachines(seed) ? machinesOf(seed) : [],
+    sharedWallMs: () => wallMs(),
     cloneDemand: () => demand,
     pvestatdPeriodMs: 10_000,
     lockTimeoutMs: 20,
@@ -100,6 +112,7 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
     return ids.filter((vmid) => node.machine.running(vmid) !== undefined).length;
   };
   const trial = new Trial(options, directory, node);
+  wallMs = () => trial.wallMs;
   try {
     return await trial.run();
   } finally {
@@ -168,7 +181,7 @@ class Trial {
     return this.#node.machine.plant.hostMs;
   }
 
-  get #wallMs(): number {
+  get wallMs(): number {
     return this.#node.machine.options.wallStartS * 1000 + this.#nowMs + this.#wallJumpMs;
   }
 
@@ -181,7 +194,9 @@ class Trial {
       await pause(50);
       this.#pass(RESTART_MS);
     }
-    if (this.watch.broken.length === 0) this.#group?.end();
+    if (this.watch.broken.length === 0) {
+      for (const what of this.#leftovers()) this.watch.complain(what);
+    }
     const { broken, excused } = this.watch;
     return {
       seed: this.#seed,
@@ -214,7 +229,7 @@ class Trial {
       rules: this.#allRules(),
       path: `${binDirectory}:${process.env['PATH']}`,
       monotonicMs: machine.uptimeMs,
-      wallMs: this.#wallMs,
+      wallMs: this.wallMs,
       answer: (ask) => this.#answer(ask),
     });
     return this.#daemon;
@@ -224,7 +239,12 @@ class Trial {
   #isOver(): boolean {
     if (this.#cycles < this.#most) return false;
     this.#overMs ??= this.#nowMs;
-    return this.#group?.isTidy() !== false || this.#nowMs - this.#overMs > LONGEST_RETRY_MS;
+    return this.#leftovers().length === 0 || this.#nowMs - this.#overMs > LONGEST_RETRY_MS;
+  }
+
+  /** What is not to be there any more after a while in which nothing went wrong. */
+  #leftovers(): readonly string[] {
+    return [...(this.#group?.leftovers() ?? []), ...this.watch.machines.leftovers()];
   }
 
   #configurationNow(): string | undefined {
@@ -259,7 +279,7 @@ class Trial {
     const advanceMs = signal === undefined ? this.#pass(ask.nextMs ?? LONGEST_STEP_MS) : 0;
     const tell = this.#changed ? { rules: this.#allRules() } : undefined;
     this.#changed = false;
-    const wallMs = this.#wallJumpMs === wallBefore ? undefined : this.#wallMs;
+    const wallMs = this.#wallJumpMs === wallBefore ? undefined : this.wallMs;
     return { advanceMs, tell, wallMs, signal };
   }
 
@@ -344,10 +364,10 @@ class Trial {
     else this.watch.arrives(call);
     this.#calls.set(call.pid, call);
     const met = this.#drawFor(call, forGroup);
-    if (met !== undefined) this.#meet(`pct ${met.name}`);
+    if (met !== undefined) this.#meet(`${call.argv[0]} ${met.name}`);
     if (met?.heldMs === undefined) {
       this.#fates.set(call.pid, { stands: met?.fault.kind === 'hang', released: false });
-      return met?.fault;
+      return met && this.#withDeath(met, Number(call.argv[2]));
     }
     let release = (): void => {};
     const until = new Promise<void>((resolve) => {
@@ -358,13 +378,31 @@ class Trial {
     return { kind: 'held', until };
   }
 
+  /** A machine may die under the hands of its `qm`; later it is started again. */
+  #withDeath({ fault, dies }: Met, vmid: number): Fault {
+    if (dies === undefined) return fault;
+    const die = (): void => {
+      void this.#node.killVm(vmid);
+      const random = new Random(this.#seed, 'death', this.#nowMs);
+      this.#later(random.whole(0, 40_000), () => void this.#node.setVmRunning(vmid, true));
+    };
+    if (dies === 'at-once') die();
+    if (dies === 'at-once' || fault.kind !== 'answer') return fault;
+    const make: typeof fault.make = (real) => {
+      die();
+      return fault.make(real);
+    };
+    return { ...fault, make };
+  }
+
   #drawFor({ argv: [tool = '', verb = '', vmid = ''] }: Call, forGroup: boolean): Met | undefined {
-    if (!this.#quorum && tool === 'pct') return noQuorum(vmid);
+    if (!this.#quorum && tool !== 'pvesh') return noQuorum(vmid);
     const key = `${this.#period}/${vmid}`;
     const count = this.#callCounts.get(key) ?? 0;
     this.#callCounts.set(key, count + 1);
     const random = new Random(this.#seed, 'command', key, count);
     if (!random.chance(0.25 * Math.min(2, this.#spell.strength))) return undefined;
+    if (tool === 'qm') return drawMachineFault(random);
     return forGroup ? drawGroupFault(random, verb) : drawCommandFault(random);
   }
 
@@ -408,7 +446,9 @@ class Trial {
     this.#rules = [];
     for (let count = strength; count > 0; count -= 1) {
       if (!random.chance(Math.min(1, count))) continue;
-      const { name, ...draft } = drawFileFault(random, this.#group?.members() ?? MANAGED);
+      const containers = this.#group?.members() ?? MANAGED;
+      const machines = hasMachines(this.#seed) ? MANAGED_MACHINES : [];
+      const { name, ...draft } = drawFileFault(random, { containers, machines });
       const rule = this.#ruleOf(name, draft);
       const lasts = draft.left === null && random.chance(0.2);
       if (lasts) this.#lasting.push({ rule, untilMs: this.#nowMs + random.whole(2, 8) * POLL_MS });
@@ -416,17 +456,19 @@ class Trial {
     }
     this.#changed = true;
     if (!random.chance(0.15 * Math.min(2, strength))) return;
-    const more = this.#group === undefined ? [] : GROUP_HAPPENINGS;
-    const [name, happen] = random.pick([...HAPPENINGS, ...more]);
+    const ofGroup = this.#group === undefined ? [] : GROUP_HAPPENINGS;
+    const ofMachines = hasMachines(this.#seed) ? MACHINE_HAPPENINGS : [];
+    const [name, happen] = random.pick([...HAPPENINGS, ...ofGroup, ...ofMachines]);
     this.#later(random.whole(0, POLL_MS - 1), () => {
       this.#meet(name);
       happen(this.#scene);
     });
   }
 
-  /** A group gets the time to come to rest; what it had begun must be ended by then. */
+  /** Groups and machines get the time to come to rest; what was begun must be ended by then. */
   #isCalmAtLast(): boolean {
-    return this.#group !== undefined && this.#cycles >= this.#most * (1 - CALM_SHARE);
+    const comesToRest = this.#group !== undefined || hasMachines(this.#seed);
+    return comesToRest && this.#cycles >= this.#most * (1 - CALM_SHARE);
   }
 
   #ruleOf(name: string, draft: Omit<Rule, 'id'>): Rule {
@@ -471,8 +513,13 @@ class Trial {
         this.#next = config;
         this.watch.configure([this.#config, config]);
       },
+      forget: () => this.watch.machines.forget(),
       admin: (argv) => {
-        void this.#node.run(argv).then(() => this.watch.skipEvents());
+        const done = this.watch.machines.adminSets(Number(argv[2]));
+        void this.#node.run(argv).then(() => {
+          done();
+          this.watch.skipEvents();
+        });
       },
     };
   }

@@ -5,6 +5,7 @@ import type { Config } from '../../src/config/model.ts';
 import { onNode } from '../../src/config/on-node.ts';
 import { manage } from '../../src/config/resolve.ts';
 import { journalLabel } from '../../src/core/journal-words.ts';
+import type { GuestConfig } from '../../src/core/observation.ts';
 import type { ContainerPolicy } from '../../src/core/policy.ts';
 import { parseVmid } from '../../src/core/units.ts';
 import { parseGuestConfig } from '../../src/node/guests/lxc-conf.ts';
@@ -13,6 +14,7 @@ import type { LimitsView, SimulatedNode } from '../../src/sim/node.ts';
 import { unreclaimableBytes } from '../../src/sim/plant-memory.ts';
 import { hostMemoryFigures } from '../../src/sim/proc-text.ts';
 import { LIES } from './file-faults.ts';
+import { MachineWatch } from './machine-watch.ts';
 import { IGNORED, OBSERVED, TAGGED_IGNORE } from './stage.ts';
 
 /** What must hold whatever happens: looked up in the plant and in the records. */
@@ -37,7 +39,6 @@ interface Arrived {
   /** What no reclaim takes away, and what lies in swap; undefined: it does not run. */
   readonly heldMib: number | undefined;
   readonly limitsMib: number;
-  readonly totalMib: number;
   /** Whether a copy of the configuration with that digest was there. */
   readonly hasBackup: boolean;
 }
@@ -59,6 +60,7 @@ export class Watch {
   readonly broken: string[] = [];
   /** What was let pass, since nobody could have known better, and why. */
   readonly excused = new Map<string, number>();
+  readonly machines: MachineWatch;
   readonly #node: SimulatedNode;
   readonly #untouched = new Map<number, string>();
   #arrived: Arrived[] = [];
@@ -83,6 +85,7 @@ export class Watch {
   constructor(node: SimulatedNode, config: Config) {
     this.#node = node;
     this.#configs = [config];
+    this.machines = new MachineWatch(node, this);
     for (const vmid of [IGNORED, TAGGED_IGNORE, OBSERVED]) this.keepAsIs(vmid);
   }
 
@@ -105,6 +108,10 @@ export class Watch {
     this.#strikes.push(...strikes);
     this.#halves += strikes.filter(({ name }) => name.startsWith('write: half')).length;
     if (this.#strikes.length > 4000) this.#strikes = this.#strikes.slice(-2000);
+    const ofState = /^var\/lib\/lxc_autoscale\/state/;
+    if (strikes.some(({ kind, path }) => kind === 'read' && ofState.test(path))) {
+      this.machines.forget();
+    }
   }
 
   /** What others have done is not to be told by the daemon. */
@@ -119,8 +126,13 @@ export class Watch {
     this.#cycle = { startMs: this.#nowMs, freeMib, givenMib: 0 };
   }
 
-  arrives({ argv }: Call): void {
-    const [tool, verb, id, ...rest] = argv;
+  arrives(call: Call): void {
+    const [tool, verb, id, ...rest] = call.argv;
+    const { argv } = call;
+    if (tool === 'qm') {
+      this.machines.arrives(call);
+      return;
+    }
     const vmid = Number(id);
     if (tool !== 'pct' || verb !== 'set') {
       this.broken.push(`it ran ${argv.join(' ')}, and there is nothing to run but pct set`);
@@ -138,9 +150,8 @@ export class Watch {
       text: machine.files.read(vmid) ?? '',
       limits: this.#node.limits(vmid),
       heldMib: memory && (unreclaimableBytes(memory) + memory.swapBytes) / MIB,
-      limitsMib: this.#limitsOfRunning(),
-      totalMib: machine.plant.host.memoryMib,
-      hasBackup: this.#hasBackup(vmid, options.get('--digest') ?? ''),
+      limitsMib: this.limitsOfRunning(),
+      hasBackup: this.hasBackup(vmid, options.get('--digest') ?? ''),
     });
   }
 
@@ -151,16 +162,17 @@ export class Watch {
     if (config === undefined || machine.running(vmid) !== undefined) return;
     const { reserveMemoryMib, overcommitRatio } = config.host;
     const most = (machine.plant.host.memoryMib - reserveMemoryMib) * overcommitRatio;
-    const sum = this.#limitsOfRunning() + (this.#node.limits(vmid)?.memoryMib ?? 0);
+    const sum = this.limitsOfRunning() + (this.#node.limits(vmid)?.memoryMib ?? 0);
     if (sum <= most) return;
     const unseen = this.#failedReads(/^(proc|sys\/fs\/cgroup|etc\/pve)\//, 20_000);
     if (unseen || this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
-      this.#excuse('a file lied about the host');
+      this.excuse('a file lied about the host');
     } else this.complain(`pct start ${vmid}: the limits come to ${sum} of ${most} MiB`);
   }
 
-  #limitsOfRunning(): number {
-    let sum = 0;
+  /** Of guests of both kinds. */
+  limitsOfRunning(): number {
+    let sum = this.machines.limitsOfRunning();
     for (const vmid of this.#node.machine.files.vmids()) {
       if (this.#node.machine.running(vmid) === undefined) continue;
       sum += this.#node.limits(vmid)?.memoryMib ?? 0;
@@ -168,7 +180,7 @@ export class Watch {
     return sum;
   }
 
-  #hasBackup(vmid: number, digest: string): boolean {
+  hasBackup(vmid: number, digest: string): boolean {
     const directory = join(this.#node.root, 'var/lib/lxc_autoscale/backups', String(vmid));
     if (!existsSync(directory)) return false;
     return readdirSync(directory).some((name) => {
@@ -180,6 +192,7 @@ export class Watch {
   /** To be called whenever the daemon waits, before any time passes. */
   look(): void {
     for (const one of this.#arrived.splice(0)) this.#judge(one);
+    this.machines.look();
     this.#takeEvents();
     this.#readJournal();
     this.#readLog();
@@ -205,7 +218,7 @@ export class Watch {
   wasKilled(): void {
     this.look();
     for (const untold of [...this.#due.splice(0), ...this.#untold.splice(0)]) {
-      if (!untold.inJournal) this.#excuse('a change that was cut off by kill -9 was not told');
+      if (!untold.inJournal) this.excuse('a change that was cut off by kill -9 was not told');
     }
   }
 
@@ -213,7 +226,7 @@ export class Watch {
     this.broken.push(`at ${Math.round(this.#nowMs / 1000)} s: ${what}`);
   }
 
-  #excuse(why: string): void {
+  excuse(why: string): void {
     this.excused.set(why, (this.excused.get(why) ?? 0) + 1);
   }
 
@@ -260,13 +273,7 @@ export class Watch {
       this.complain(`${said}: its configuration cannot be read`);
       return;
     }
-    const policies: ContainerPolicy[] = [];
-    for (const config of this.#configs) {
-      const management = manage(onNode(config, 'pve1'), parsed.value);
-      if (management.kind === 'managed' && management.mode !== 'observe') {
-        policies.push(management.policy);
-      }
-    }
+    const policies = this.policiesOf(parsed.value);
     if (policies.length === 0) this.complain(`${said}: it is to be left alone`);
     const wrong = policies.map((policy) => this.#outOfBounds(one, policy));
     const isPutBack = this.#isPutBack(vmid, Number(options.get('--memory')));
@@ -275,6 +282,15 @@ export class Watch {
       this.complain(`${said}: ${wrong[0]}`);
     }
     this.#judgeMemory(one, said, isPutBack);
+  }
+
+  /** By which it may be changed: several while a reload is under way. */
+  policiesOf(guest: GuestConfig): readonly ContainerPolicy[] {
+    return this.#configs.flatMap((config) => {
+      const management = manage(onNode(config, 'pve1'), guest);
+      const acts = management.kind === 'managed' && management.mode !== 'observe';
+      return acts ? [management.policy] : [];
+    });
   }
 
   /** pct lifts a live limit only by way of another value, which is one below. */
@@ -329,24 +345,30 @@ export class Watch {
       // What is in force already takes nothing away.
       if (live <= Number(memory)) return;
       const what = `${said}: it holds ${heldMib.toFixed(1)} MiB`;
-      if (this.#lies(files, 20_000).size > 1) this.#excuse('several files lied about its memory');
+      if (this.#lies(files, 20_000).size > 1) this.excuse('several files lied about its memory');
       else this.complain(what);
     }
     // What a command that went wrong has found is put back, however full the host is.
     if (step <= 0 || heldMib === undefined || isPutBack) return;
     // What is in force already is given by nobody.
     if (limits.live !== undefined && Number(memory) <= limits.live.memoryMib) return;
+    this.judgeGrowth(said, step, one.limitsMib);
+  }
+
+  /** @param limitsMib of those that run, before it */
+  judgeGrowth(said: string, step: number, limitsMib: number): void {
     this.#cycle.givenMib += step;
     const { host } = this.#configs[0] ?? {};
     if (host === undefined) return;
     const unseen = this.#failedReads(/^(proc|sys\/fs\/cgroup|etc\/pve)\//, 20_000);
     if (unseen || this.#lies(/^(proc\/|etc\/pve)/, 20_000).size > 0) {
-      this.#excuse('a file lied about the host');
+      this.excuse('a file lied about the host');
       return;
     }
-    const most = (one.totalMib - host.reserveMemoryMib) * host.overcommitRatio;
-    if (one.limitsMib + step > most) {
-      this.complain(`${said}: the limits come to ${one.limitsMib + step} of ${most} MiB`);
+    const { memoryMib: totalMib } = this.#node.machine.plant.host;
+    const most = (totalMib - host.reserveMemoryMib) * host.overcommitRatio;
+    if (limitsMib + step > most) {
+      this.complain(`${said}: the limits come to ${limitsMib + step} of ${most} MiB`);
     }
     const free = this.#cycle.freeMib - host.reserveMemoryMib;
     if (this.#cycle.givenMib > free + 16) {
@@ -401,6 +423,9 @@ export class Watch {
     const { status, after, before, note, unit } = entry;
     const action = journalLabel(entry);
     const limits = this.#node.limits(vmid);
+    if (this.machines.has(vmid) && !action.startsWith('Would ')) {
+      this.#answerFor(entry, vmid, this.machines.untrueOf(entry, vmid));
+    }
     const what = action.split(' ')[1];
     if (limits === undefined || action.startsWith('Would ')) return;
     const has = what === 'Memory' ? limits.memoryMib : unit ? limits.cpuLimit : limits.cores;
@@ -425,10 +450,13 @@ export class Watch {
       const nothing = status === 'failed' && String(note).startsWith('Nothing was changed');
       return nothing && has === after && has !== before ? `it has ${has}` : undefined;
     };
-    const wrong = untrue();
+    this.#answerFor(entry, vmid, untrue());
+  }
+
+  #answerFor(entry: Entry, vmid: number, wrong: string | undefined): void {
     if (wrong === undefined) return;
-    if (this.#lies(new RegExp(`(^|/)${vmid}(/|\\.conf|$)|^etc/pve`), 60_000).size > 0) {
-      this.#excuse('a file lied about what came of a change');
+    if (this.#lies(new RegExp(`(^|/)${vmid}(/|\\.(conf|scope)|$)|^etc/pve`), 60_000).size > 0) {
+      this.excuse('a file lied about what came of a change');
     } else this.complain(`${JSON.stringify(entry)}: ${wrong}`);
   }
 
@@ -436,8 +464,12 @@ export class Watch {
     const [text, bytes] = added(this.#path('var/log/lxc_autoscale.log'), this.#logBytes);
     this.#logBytes = bytes;
     for (const untold of this.#untold) {
-      const outcome = new RegExp(`Container ${untold.vmid} \\([^)]*\\): `);
+      const label = this.machines.has(untold.vmid) ? 'VM' : 'Container';
+      const outcome = new RegExp(`${label} ${untold.vmid} \\([^)]*\\): `);
       if (outcome.test(text)) untold.inLog = true;
+    }
+    for (const line of text.split('\n')) {
+      if (MISNAMED.test(line)) this.complain(`a line of the log misnames a guest: ${line}`);
     }
   }
 
@@ -446,11 +478,11 @@ export class Watch {
     const log = this.#failedWrites(/^var\/log(\/lxc_autoscale\.log|\/\.|$)/, atMs - 1000);
     const what = `container ${vmid} was changed (${detail}), and`;
     if (!inJournal) {
-      if (journal) this.#excuse('the JSON log could not be written at that moment');
+      if (journal) this.excuse('the JSON log could not be written at that moment');
       else this.complain(`${what} the JSON log does not say so`);
     }
     if (!inLog) {
-      if (log) this.#excuse('the log could not be written at that moment');
+      if (log) this.excuse('the log could not be written at that moment');
       else this.complain(`${what} the log does not say so`);
     }
   }
@@ -460,7 +492,9 @@ export class Watch {
   }
 }
 
-const LIMITS = /\b(memory|cores|cpulimit) /;
+const LIMITS = /\b(memory|cores|cpulimit|vcpus|balloon) |-delete cpulimit\b/;
+/** Ids from 200 on are of machines. */
+const MISNAMED = /\bcontainer 2\d\d\b|\bVM 1\d\d\b|\bVM 2\d\d\b.*\bcontainer\b/i;
 const OF_A_CLONE = /\b(hostname|tags|net0) /;
 
 const foundBy = ({ limits }: Arrived): ReadonlyMap<string, number> =>

@@ -149,7 +149,7 @@ export class FakeNode {
   /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
   apply({ vmid: id, cores, cpuLimit, memoryMib, digest, revert }: SetRequest): CommandOutcome {
     const found = this.containers.get(id);
-    if (found === undefined) return refusal('gone', 'the container is no longer on this node');
+    if (found === undefined) return refusal('gone', 'the guest is no longer on this node');
     if (found.config.lock !== undefined) return refusal('locked', 'CT is locked');
     if (digest !== found.config.digest) {
       return refusal('modified', 'detected modified configuration');

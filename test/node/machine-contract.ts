@@ -131,6 +131,8 @@ function seeing(make: Make): void {
     const list = one.eyes.guests.list();
     if (!list.ok) throw new Error(list.detail);
     expect([...list.value.keys()].filter((id) => id >= ID).sort()).toEqual(ALL);
+    const kinds = [...ALL, vmid(999)].map((id) => one.eyes.guests.isMachine?.(id));
+    expect(kinds).toEqual([true, true, true, false]);
     expect(list.value.get(ID)).toEqual({ ok: true, value: one.config() });
     expect(one.config()).toMatchObject({
       kind: 'qemu',

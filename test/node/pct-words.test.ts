@@ -64,7 +64,7 @@ const SAID: readonly (readonly [FailureWhy, string, string])[] = [
     'other',
     "400 Parameter verification failed.\ncpulimit: unable to hotplug cpulimit: closing file '/x' " +
       'failed - Invalid argument\n\npct set <vmid> [OPTIONS]\n',
-    'the running container did not take the change: cpulimit: unable to hotplug',
+    'the running guest did not take the change: cpulimit: unable to hotplug',
   ],
   [
     'other',
@@ -80,7 +80,7 @@ const SAID: readonly (readonly [FailureWhy, string, string])[] = [
   ],
   ['other', 'VM quit/powerdown failed - got timeout\n', 'VM quit/powerdown failed - got timeout'],
   ['other', "storage 'none' does not exist\n", "storage 'none' does not exist"],
-  ['other', ' \n', 'pct gave no reason (exit code 255)'],
+  ['other', ' \n', 'no reason was given (exit code 255)'],
 ];
 
 describe('what pct says', () => {

@@ -124,7 +124,7 @@ describe('a hold that is damaged', () => {
     expect(holds.read().warnings).toEqual([expect.stringContaining('Holds cannot be read')]);
     expect(holds.write(vmid(101), { untilMs: until(1), reason: '' })).toMatchObject({
       ok: false,
-      message: expect.stringContaining('container 101 could not be written'),
+      message: expect.stringContaining('guest 101 could not be written'),
     });
   });
 

@@ -1,6 +1,7 @@
 import { unknownWord } from '../../config/suggest.ts';
-import { guestLabel, kindOf } from '../../core/guest-words.ts';
+import { guestLabel } from '../../core/guest-words.ts';
 import type { Account } from '../../core/report/account.ts';
+import { kindIn } from '../../core/report/now.ts';
 import type { ContainerRow, StatusReport } from '../../core/report/status.ts';
 import { parseVmid, type Vmid } from '../../core/units.ts';
 import { type AboutCycle, answerTo } from '../control-answer.ts';
@@ -79,8 +80,8 @@ export function loopOf(service: HttpService, vmid: Vmid, node: string | undefine
 
 /** A guest as the last cycle saw it, at the beginning of a sentence. */
 export function labelOf({ view }: NodeLoop, vmid: Vmid): string {
-  const config = view?.observed.containers.find((one) => one.vmid === vmid)?.config;
-  return guestLabel({ vmid, ...(config?.ok === true && kindOf(config.value)) });
+  const found = view?.observed.containers.find((one) => one.vmid === vmid);
+  return guestLabel({ vmid, ...(found && kindIn(found)) });
 }
 
 export function rowOf(service: HttpService, vmid: Vmid, node: string | undefined): ContainerRow {

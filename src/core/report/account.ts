@@ -1,7 +1,6 @@
 import type { Resource } from '../allocation.ts';
 import type { Decision, Limit, Rule } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
-import { kindOf } from '../guest-words.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import { type ContainerPolicy, presetWords } from '../policy.ts';
@@ -10,7 +9,7 @@ import { guardsOf, standingGuards } from './account-guards.ts';
 import { seenFacts } from './account-seen.ts';
 import { weighedFacts } from './account-weighed.ts';
 import { type Fact, fact, type Guard, secondsOf, short } from './fact.ts';
-import { nameOf } from './now.ts';
+import { kindIn, nameOf } from './now.ts';
 import {
   aged,
   type Course,
@@ -83,7 +82,7 @@ export function accountOf(input: ReportInput, vmid: Vmid): Account | undefined {
     from: input.from,
     vmid,
     name,
-    ...(container.config.ok && kindOf(container.config.value)),
+    ...kindIn(container),
     cycle: input.cycle,
     time: input.localTime(input.wallMs),
     at: new Date(input.wallMs).toISOString(),

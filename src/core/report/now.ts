@@ -1,7 +1,7 @@
 import type { Resource } from '../allocation.ts';
 import type { Decision, HoldReason, Skip, SkipReason } from '../decision.ts';
 import { explainChange, explainHold, explainSkip, withUnit } from '../explain.ts';
-import { LONGEST_NAME } from '../guest-words.ts';
+import { kindOf, LONGEST_NAME, unreadName } from '../guest-words.ts';
 import type { ContainerObservation } from '../observation.ts';
 import { plainText } from '../plain-text.ts';
 import type { Vmid } from '../units.ts';
@@ -13,9 +13,14 @@ import { isMeasuring, type Step, stepLeftOut, type WouldRow } from './would.ts';
 
 export const LEFT_BEHIND = 'stopped (cgroup left behind)';
 
-export function nameOf({ vmid, config }: ContainerObservation): string {
-  return config.ok ? plainText(config.value.name, LONGEST_NAME) : `CT${vmid}`;
+export function nameOf(container: ContainerObservation): string {
+  const { config } = container;
+  return config.ok ? plainText(config.value.name, LONGEST_NAME) : unreadName(container);
 }
+
+/** To be spread into what is said of it. */
+export const kindIn = (container: ContainerObservation): ReturnType<typeof kindOf> =>
+  kindOf(container.config.ok ? container.config.value : container);
 
 /** What holds it now: in two or three words, and in sentences. */
 export interface Now {

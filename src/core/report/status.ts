@@ -4,7 +4,7 @@ import { lackWords } from '../day-seen.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
 import type { LastChange, Shortages } from '../guest-record.ts';
-import { kindOf, LONGEST_NAME } from '../guest-words.ts';
+import { LONGEST_NAME } from '../guest-words.ts';
 import { overdueCores } from '../loop-state.ts';
 import type {
   ContainerObservation,
@@ -20,7 +20,7 @@ import { oomKills } from '../shortages.ts';
 import type { Vmid } from '../units.ts';
 import { percentOf, short } from './fact.ts';
 import { coresNotActive } from './health.ts';
-import { LEFT_BEHIND, type Now, nameOf, nextTime, nowOf, wouldOf } from './now.ts';
+import { kindIn, LEFT_BEHIND, type Now, nameOf, nextTime, nowOf, wouldOf } from './now.ts';
 import {
   type CourseOf,
   coursesOf,
@@ -261,7 +261,7 @@ function containerRow(
   return {
     vmid,
     name,
-    ...(config.ok && kindOf(config.value)),
+    ...kindIn(container),
     ...managementOf(container, input),
     state: stateOf(state),
     cpu: cpuRow(container, usage),

@@ -278,6 +278,10 @@ class RemoteNode {
         const configs = [...looked.value.keys()].map((vmid) => [vmid, this.#config(vmid)] as const);
         return present(new Map(configs));
       },
+      isMachine: (vmid) => {
+        const seen = this.#seen(vmid);
+        return seen.ok && seen.value.kind === 'qemu';
+      },
       read: (vmid) => this.#file(vmid),
       quorum: () => this.#cluster.quorum,
     };

@@ -22,6 +22,7 @@ export function guestsOfBothKinds(containers: Guests, machines: LocalMachines): 
       const others = machines.list();
       return listed.ok && others.size > 0 ? merged(listed.value, others) : listed;
     },
+    isMachine: (vmid) => machines.has(vmid),
     read: (vmid) => (machines.has(vmid) ? machines : containers).read(vmid),
     quorum: () => containers.quorum(),
   };
