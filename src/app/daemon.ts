@@ -98,8 +98,8 @@ class Daemon {
     });
     const summaries = this.#nodes.map((node) => digest(node));
     this.#http = this.#httpPart(launched);
-    const told = [this.#notifications, this.#metrics, this.#http];
-    this.#parts = together([this.#groups, ...summaries, ...usages, ...told]);
+    const listeners = [this.#notifications, this.#metrics, this.#http];
+    this.#parts = together([this.#groups, ...summaries, ...usages, ...listeners]);
   }
 
   async run(): Promise<ExitCode> {
@@ -237,7 +237,7 @@ class Daemon {
           await home.lookHere();
           return this.#metrics.health();
         },
-        figures: (path) => this.#metrics.figures(path),
+        figures: (path) => this.#metrics.answer(path),
         inTurn: (node, work) => this.#inTurn(node, () => work(this.#stop.signal)),
         change: (node, wanted, dryRun) =>
           node.askedCycle({
@@ -302,7 +302,7 @@ class Daemon {
     for (const line of lines) log.error(line);
     log.error(NOT_RELOADED);
     const text = `${NOT_RELOADED}. ${lines.join(' ')}`;
-    this.#notifications.tell({ kind: 'configuration', severity: 'error', text });
+    this.#notifications.notify({ kind: 'configuration', severity: 'error', text });
   }
 
   #known(): readonly [DaemonState, ...DaemonState[]] {

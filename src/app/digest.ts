@@ -16,10 +16,10 @@ export function digest(node: Pick<NodeLoop, 'settings' | 'world' | 'open'>): Req
   const { clock } = node.world;
   let sums = { cycles: 0, done: 0, failed: 0 };
   let beganMs = clock.monotonicMs();
-  let said: string | undefined;
+  let logged: string | undefined;
   let isWanted = true;
 
-  function tell(log: Log, seen: Observing | undefined): void {
+  function logHour(log: Log, seen: Observing | undefined): void {
     if (clock.monotonicMs() - beganMs < HOUR_MS) return;
     const { cycles, done, failed } = sums;
     const changes =
@@ -48,9 +48,9 @@ export function digest(node: Pick<NodeLoop, 'settings' | 'world' | 'open'>): Req
       const seen = observing({ planned: view.planned, dryRun, managements });
       const { log } = node.world;
       const kind = seen && `${seen.scope} ${seen.observed} ${seen.containers}`;
-      if (seen !== undefined && kind !== said) log.info(observingWords(seen), ABOUT);
-      said = kind;
-      tell(log, seen);
+      if (seen !== undefined && kind !== logged) log.info(observingWords(seen), ABOUT);
+      logged = kind;
+      logHour(log, seen);
     },
     async stop() {},
   };

@@ -38,11 +38,11 @@ export interface RowOfNode {
 /** The same check of all nodes as one. If some are not well, only those are named. */
 export function rowOfAll(all: readonly RowOfNode[]): readonly HealthRow[] {
   const ill = all.filter(({ row: { ok } }) => !ok);
-  const told = ill.length > 0 ? ill : all;
-  const [first] = told;
-  if (first === undefined || !told.some(({ row: { ok }, isKnown }) => isKnown || !ok)) return [];
+  const shown = ill.length > 0 ? ill : all;
+  const [first] = shown;
+  if (first === undefined || !shown.some(({ row: { ok }, isKnown }) => isKnown || !ok)) return [];
   const saidOf = new Map<string, string[]>();
-  for (const { node, row, isKnown } of told) {
+  for (const { node, row, isKnown } of shown) {
     const says = row.ok && !isKnown ? 'nothing is known now' : row.says;
     saidOf.set(says, [...(saidOf.get(says) ?? []), node]);
   }

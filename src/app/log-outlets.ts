@@ -26,14 +26,17 @@ export function logOutlets({ paths, toSystemd, log }: LogOutletsParts): LogOutle
   let syslog: Syslog | undefined;
   let address = '';
   const { pid } = process;
-  const tell = (level: 'WARNING' | 'INFO', message: string): void =>
+  const logTrouble = (level: 'WARNING' | 'INFO', message: string): void =>
     level === 'INFO' ? log().info(message) : log().warn(message);
 
   function useFields(isWanted: boolean): void {
     if (!isWanted) {
       void fields?.close();
       fields = undefined;
-    } else fields ??= createJournalFields({ socketPath: paths.at(JOURNAL_SOCKET), pid, tell });
+      return;
+    }
+    const socketPath = paths.at(JOURNAL_SOCKET);
+    fields ??= createJournalFields({ socketPath, pid, log: logTrouble });
   }
 
   function useSyslog({ logSyslog }: Config): void {
@@ -42,7 +45,7 @@ export function logOutlets({ paths, toSystemd, log }: LogOutletsParts): LogOutle
     address = wanted;
     void syslog?.close();
     const sender = { host: paths.nodeName(), pid };
-    syslog = logSyslog && createSyslog({ address: logSyslog, sender, tell });
+    syslog = logSyslog && createSyslog({ address: logSyslog, sender, log: logTrouble });
   }
 
   return {

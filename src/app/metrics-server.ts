@@ -8,7 +8,7 @@ import { type HttpAnswer, openHttpListener } from '../os/http-listener.ts';
 import { removeFile, replaceFile } from '../os/textfile.ts';
 import { ofComponent } from '../output/component-log.ts';
 import { CONTENT_TYPE } from '../output/exposition.ts';
-import { metricsText, type OwnFigures } from '../output/metrics.ts';
+import { metricsText, type ProcessMetrics } from '../output/metrics.ts';
 import type { ProcessContext } from './context.ts';
 import { type DaemonState, inputOf } from './control-answer.ts';
 import { healthLines } from './health-lines.ts';
@@ -65,7 +65,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       version,
       node,
       tally: open.tally,
-      own: ownFigures(startSeconds),
+      own: processMetrics(startSeconds),
       pollIntervalMs: options.config().pollIntervalMs,
       report: reportOf(options.known()),
       others: (options.others?.() ?? []).map(({ open: { name, tally }, known }) => ({
@@ -166,7 +166,7 @@ function whyPaused(
   return paused && `${paused.node}: ${paused.state.pause?.why}`;
 }
 
-function ownFigures(startSeconds: number): OwnFigures {
+function processMetrics(startSeconds: number): ProcessMetrics {
   const { user, system } = process.cpuUsage();
   const { rss, heapUsed } = process.memoryUsage();
   return {

@@ -25,7 +25,7 @@ export interface Metrics extends Part {
   reloaded(isDone: boolean): void;
   health(): HealthReport;
   /** What `metrics_listen` serves at a path; undefined: nothing. */
-  figures(path: string): Promise<HttpAnswer | undefined>;
+  answer(path: string): Promise<HttpAnswer | undefined>;
 }
 
 /** The checks write files, and a monitor may ask every second: results are kept for a while. */
@@ -75,7 +75,7 @@ export function openMetrics(options: MetricsOptions): Metrics {
       const isWanted = metrics.listen !== undefined || metrics.textfile !== undefined;
       if (server !== undefined || isWanted) await (await loaded()).apply(metrics);
     },
-    figures: async (path) => (await loaded()).answer(path),
+    answer: async (path) => (await loaded()).answer(path),
     cycleEnded({ node, kind, view }) {
       if (kind === 'early') return;
       const far = options.others?.().find((one) => one.open.name === node);

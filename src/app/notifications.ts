@@ -20,7 +20,7 @@ import type { WeeklyMessages, WeeklyOptions } from './weekly.ts';
  * configured channel nothing is loaded, and this does nothing.
  */
 export interface Notifications extends Required<Part> {
-  tell(event: NotificationEvent): void;
+  notify(event: NotificationEvent): void;
   /** Messages sent, failed and waiting, by channel. */
   counts(): ReadonlyMap<string, MessengerCounts>;
   /** @param limitMs how long to wait for a message that is being sent */
@@ -57,17 +57,17 @@ export function openNotifications(
   let beganMs = clock.monotonicMs();
   let isAnnounced = !announces;
   let mask = masking([]);
-  const tell = ({ text, further = [], ...event }: NotificationEvent): void =>
-    messengers?.messenger.tell({ ...event, text: mask(text), further: further.map(mask) });
+  const notify = ({ text, further = [], ...event }: NotificationEvent): void =>
+    messengers?.messenger.enqueue({ ...event, text: mask(text), further: further.map(mask) });
 
   /** An event of a node; one of another than the home begins with its name. */
-  const tellOf = (node: string, event: NotificationEvent): void =>
-    tell(node === home && !isAway ? event : { ...event, text: `${node}: ${event.text}` });
+  const notifyOf = (node: string, event: NotificationEvent): void =>
+    notify(node === home && !isAway ? event : { ...event, text: `${node}: ${event.text}` });
 
-  const hear = hearing(tell, tellOf, () => weekly);
-  const toldOf = perNode(tellOf);
+  const hear = hearing(notify, notifyOf, () => weekly);
+  const notifiedOf = perNode(notifyOf);
   return {
-    tell,
+    notify,
     async apply(config) {
       if (messengers !== undefined || isWanted(config)) {
         const { messengersOf } = await import('./messengers.ts');
@@ -75,8 +75,8 @@ export function openNotifications(
         mask = masking(secretsOf(config));
         outputs.listen(hear);
       }
-      weekly = await weeklyFor(config, weekly, { context, log, known, home, isAway, tell });
-      if (!isAnnounced) tell(started(config));
+      weekly = await weeklyFor(config, weekly, { context, log, known, home, isAway, notify });
+      if (!isAnnounced) notify(started(config));
       isAnnounced = true;
     },
     cycleBegins(node) {
@@ -86,11 +86,11 @@ export function openNotifications(
     cycleEnded(cycle) {
       const { node, result, view } = cycle;
       if (messengers === undefined) return;
-      const { said, standing: tellStanding } = toldOf(node);
-      tellStanding(result);
+      const { said, standing: notifyStanding } = notifiedOf(node);
+      notifyStanding(result);
       if (view !== undefined) {
         const conditions = conditionsIn(view.planned.held, view.available);
-        for (const event of begun(said, conditions, clock.wallMs())) tellOf(node, event);
+        for (const event of begun(said, conditions, clock.wallMs())) notifyOf(node, event);
         const pingMs = clock.monotonicMs() - beganMs;
         if (node === home) messengers.heartbeats?.beat({ ...healthOf(result), pingMs });
       } else if (!result.ok && node === home) {
@@ -101,7 +101,7 @@ export function openNotifications(
     },
     counts: () => messengers?.messenger.counts() ?? NOTHING_SENT,
     async stop(limitMs = 3000) {
-      if (announces) tell({ kind: 'daemon', severity: 'info', text: 'Stopped.' });
+      if (announces) notify({ kind: 'daemon', severity: 'info', text: 'Stopped.' });
       messengers?.heartbeats?.stop();
       weekly?.stop();
       await messengers?.messenger.close(milliseconds(limitMs));
@@ -111,16 +111,16 @@ export function openNotifications(
 
 /** Tells of what happens, and once if the JSON log cannot be written. */
 function hearing(
-  tell: Notifications['tell'],
-  tellOf: (node: string, event: NotificationEvent) => void,
+  notify: Notifications['notify'],
+  notifyOf: (node: string, event: NotificationEvent) => void,
   weekly: () => WeeklyMessages | undefined,
 ): JournalListener {
   let isUnwritten = false;
   return (event, isWritten, node) => {
     const found = eventOf(event);
-    if (found !== undefined) tellOf(node, found);
+    if (found !== undefined) notifyOf(node, found);
     if (!isWritten && !isUnwritten) {
-      tell({ kind: 'failed', severity: 'error', text: 'The JSON log cannot be written.' });
+      notify({ kind: 'failed', severity: 'error', text: 'The JSON log cannot be written.' });
     }
     isUnwritten = !isWritten;
     weekly()?.hear(event, node);
@@ -143,19 +143,21 @@ async function weeklyFor(
 }
 
 /** What was said of a node, so that it is said once. */
-interface Told {
+interface Notified {
   readonly said: Said;
   readonly standing: ReturnType<typeof standing>;
 }
 
-function perNode(tellOf: (node: string, event: NotificationEvent) => void): (node: string) => Told {
-  const nodes = new Map<string, Told>();
+function perNode(
+  notifyOf: (node: string, event: NotificationEvent) => void,
+): (node: string) => Notified {
+  const nodes = new Map<string, Notified>();
   return (node) => {
     const known = nodes.get(node);
     if (known !== undefined) return known;
-    const told = { said: new Map(), standing: standing((event) => tellOf(node, event)) };
-    nodes.set(node, told);
-    return told;
+    const notified = { said: new Map(), standing: standing((event) => notifyOf(node, event)) };
+    nodes.set(node, notified);
+    return notified;
   };
 }
 
@@ -165,13 +167,13 @@ function started({ pollIntervalMs }: Config): NotificationEvent {
 }
 
 /** Tells once that the loop is blind, waits or is paused, and once that this is over. */
-function standing(tell: (event: NotificationEvent) => void): (result: CycleResult) => void {
+function standing(notify: (event: NotificationEvent) => void): (result: CycleResult) => void {
   let isBlind = false;
   let before: 'waits' | 'paused' | undefined;
   return (result) => {
     if (!result.ok && !isBlind) {
       const text = `The containers cannot be seen, so nothing is scaled: ${result.detail}.`;
-      tell({ kind: 'failed', severity: 'error', text });
+      notify({ kind: 'failed', severity: 'error', text });
     }
     isBlind = !result.ok;
     if (!result.ok) return;
@@ -179,7 +181,7 @@ function standing(tell: (event: NotificationEvent) => void): (result: CycleResul
     if (now !== before) {
       const why = result.pause?.why;
       const text = why === undefined ? OVER[before ?? 'paused'] : `${UNCHANGED}: ${why}.`;
-      tell({ kind: 'failed', severity: now === 'paused' ? 'error' : 'info', text });
+      notify({ kind: 'failed', severity: now === 'paused' ? 'error' : 'info', text });
     }
     before = now;
   };

@@ -8,25 +8,25 @@ type Signal = Parameters<Signals['on']>[0];
  */
 export function sharing(signals: Signals): Signals {
   const listeners = new Map<Signal, Set<() => void>>();
-  const tells = new Map<Signal, () => void>();
+  const relays = new Map<Signal, () => void>();
   return {
     on(signal, listener) {
       const own = listeners.get(signal) ?? new Set();
       listeners.set(signal, own.add(listener));
-      if (tells.has(signal)) return;
-      const tell = (): void => {
+      if (relays.has(signal)) return;
+      const relay = (): void => {
         for (const one of [...own]) one();
       };
-      tells.set(signal, tell);
-      signals.on(signal, tell);
+      relays.set(signal, relay);
+      signals.on(signal, relay);
     },
     off(signal, listener) {
       const own = listeners.get(signal);
-      const tell = tells.get(signal);
-      if (own?.delete(listener) !== true || own.size > 0 || tell === undefined) return;
+      const relay = relays.get(signal);
+      if (own?.delete(listener) !== true || own.size > 0 || relay === undefined) return;
       listeners.delete(signal);
-      tells.delete(signal);
-      signals.off(signal, tell);
+      relays.delete(signal);
+      signals.off(signal, relay);
     },
   };
 }

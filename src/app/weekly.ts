@@ -66,7 +66,7 @@ export interface WeeklyOptions {
   readonly known: () => readonly DaemonState[];
   readonly home: string;
   readonly isAway: boolean;
-  readonly tell: (event: NotificationEvent) => void;
+  readonly notify: (event: NotificationEvent) => void;
 }
 
 type Gathering = Pick<Messenger, 'cycleBegins' | 'cycleEnds'>;
@@ -79,7 +79,7 @@ export interface WeeklyMessages {
 }
 
 export function weeklyMessages(options: WeeklyOptions): WeeklyMessages {
-  const { context, log, known, home, isAway, tell } = options;
+  const { context, log, known, home, isAway, notify } = options;
   const weekly = new Weekly(weekFile(context.paths), context.clock, log);
   /**
    * As a message of its own, which lies on the disk before the week is over: it may come twice if
@@ -92,7 +92,7 @@ export function weeklyMessages(options: WeeklyOptions): WeeklyMessages {
   const send = ([text = '', ...further]: readonly string[], messenger: Gathering): void => {
     for (const line of [text, ...further]) log.info(line);
     messenger.cycleBegins();
-    tell({ kind: 'report', severity: 'info', text, further });
+    notify({ kind: 'report', severity: 'info', text, further });
     messenger.cycleEnds();
     weekly.sent(ours());
   };

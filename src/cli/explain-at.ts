@@ -31,19 +31,19 @@ export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
       else next ??= { event, line };
     }
   }
-  const told = [...until.values()].sort((one, two) => (one.event.time < two.event.time ? -1 : 1));
+  const events = [...until.values()].sort((one, two) => (one.event.time < two.event.time ? -1 : 1));
   if (given.json) {
-    for (const { line } of told) context.stdout.write(`${plainJson(line)}\n`);
+    for (const { line } of events) context.stdout.write(`${plainJson(line)}\n`);
     return EXIT.fine;
   }
-  const { kind } = told.at(-1)?.event ?? next?.event ?? {};
+  const { kind } = events.at(-1)?.event ?? next?.event ?? {};
   const who = vmid === undefined ? `Group ${group}` : guestLabel({ vmid, kind });
   // Nodes of several clusters may have the same ids.
-  const isOnSeveral = new Set(told.map(({ event }) => event.node)).size > 1;
+  const isOnSeveral = new Set(events.map(({ event }) => event.node)).size > 1;
   const lines = [
     `${who} at ${when}, as the JSON log has it.`,
-    ...(told.length === 0 ? ['', 'No change of it had been logged by then.'] : []),
-    ...told.flatMap(({ event }) => ['', ...eventLines(event, isOnSeveral)]),
+    ...(events.length === 0 ? ['', 'No change of it had been logged by then.'] : []),
+    ...events.flatMap(({ event }) => ['', ...eventLines(event, isOnSeveral)]),
     ...(next === undefined ? [] : ['', `Next: ${headOf(next.event)}`]),
   ];
   context.stdout.write(`${lines.map((line) => plainText(line)).join('\n')}\n`);

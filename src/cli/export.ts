@@ -25,9 +25,9 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
   const { timezone, usageHistory } = loaded.config;
   const localTime = createTimestamp(timezone);
   const fromMs = given.since ? sinceMs(given.since, clock.wallMs(), localTime) : milliseconds(0);
-  const told = { rows: 0, problems: 0 };
+  const seen = { rows: 0, problems: 0 };
   const complain = (problem: string): void => {
-    told.problems += 1;
+    seen.problems += 1;
     stderr.write(`The usage history cannot be read as a whole: ${plainText(problem)}.\n`);
   };
   const leftOut = (vmids: readonly Vmid[]): void => {
@@ -38,8 +38,8 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
     const steps = new TraceSteps();
     const put = function* (rows: readonly StepRow[]): Generator<string> {
       if (rows.length === 0) return;
-      if (told.rows === 0) yield `${TRACE_HEADER}\n`;
-      told.rows += rows.length;
+      if (seen.rows === 0) yield `${TRACE_HEADER}\n`;
+      seen.rows += rows.length;
       yield `${rows.map(traceRow).join('\n')}\n`;
     };
     for await (const record of readOwnUsage(paths, fromMs, complain, leftOut)) {
@@ -53,14 +53,14 @@ export async function exportUsage(given: Arguments, context: ProcessContext): Pr
     stderr.write(`${failure}\n`);
     return EXIT.failure;
   }
-  if (told.rows === 0) {
+  if (seen.rows === 0) {
     const whose = given.vmid === undefined ? '' : ` of guest ${given.vmid}`;
     const since = given.since === undefined ? '' : ' in that time';
     const why = usageHistory ? 'The daemon writes it every quarter of an hour' : SWITCHED_OFF;
     const where = paths.at(USAGE_DIRECTORY);
     stderr.write(`There is no usage history${whose}${since} in ${where}. ${why}.\n`);
   }
-  return told.rows === 0 || told.problems > 0 ? EXIT.failure : EXIT.fine;
+  return seen.rows === 0 || seen.problems > 0 ? EXIT.failure : EXIT.fine;
 }
 
 const SWITCHED_OFF = 'usage_history is False, so none is kept';

@@ -24,7 +24,7 @@ export async function history(given: Arguments, context: ProcessContext): Promis
   const counts = { shown: 0, broken: 0 };
   const view = viewOf(given, context);
   const layout = layoutOf(view.isTerminal ? view : { ...view, width: undefined });
-  for (const fd of open) await tell(fd, { given, from, out, counts, layout });
+  for (const fd of open) await printEvents(fd, { given, from, out, counts, layout });
   if (counts.broken > 0) {
     const lines = counts.broken === 1 ? 'One line was' : `${counts.broken} lines were`;
     stderr.write(`${lines} left out: no JSON, or cut short.\n`);
@@ -64,7 +64,7 @@ export function openJournal(given: Arguments, context: ProcessContext): Journal 
   return EXIT.fine;
 }
 
-interface Telling {
+interface Printing {
   readonly given: Arguments;
   readonly from: string | undefined;
   readonly out: Output;
@@ -72,7 +72,10 @@ interface Telling {
   readonly layout: Layout;
 }
 
-async function tell(fd: number, { given, from, out, counts, layout }: Telling): Promise<void> {
+async function printEvents(
+  fd: number,
+  { given, from, out, counts, layout }: Printing,
+): Promise<void> {
   for (const line of linesOf(fd)) {
     if (out.gone()) continue;
     if (line === '') continue;

@@ -250,7 +250,7 @@ async function bringBack(desk: Desk, goal: RestoreGoal): Promise<boolean> {
   const { world, context } = desk;
   const result = await restore(world, goal, context);
   const isFine = isWhole(result) || (desk.all && result.kind === 'absent');
-  const tell = isFine ? desk.say : desk.complain;
-  tell(describeRestore(result, goal, context));
+  const write = isFine ? desk.say : desk.complain;
+  write(describeRestore(result, goal, context));
   return isFine;
 }

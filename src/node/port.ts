@@ -68,7 +68,7 @@ export interface LimitEvents {
    * that the guest is gone. Missing with `absent` if there is nothing to watch: it does not run, or
    * nothing is told of its kind. All else stands for a watch that cannot be had now.
    */
-  watch(vmid: Vmid, tell: () => void): Reading<LimitWatch>;
+  watch(vmid: Vmid, onEvent: () => void): Reading<LimitWatch>;
 }
 
 /** What the kernel is asked to give up of a container's memory. */

@@ -115,7 +115,7 @@ export class Messenger {
   }
 
   /** To be told; the message is made at the end of the cycle, or soon where none runs. */
-  tell(event: NotificationEvent): void {
+  enqueue(event: NotificationEvent): void {
     const nowMs = this.#parts.clock.wallMs();
     for (const line of this.#lines.values()) {
       if (!wants(line.route.rules, event)) continue;

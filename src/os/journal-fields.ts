@@ -15,7 +15,7 @@ export interface JournalFieldsParts {
   /** Where journald takes datagrams. */
   readonly socketPath: string;
   readonly pid: number;
-  readonly tell: (level: 'WARNING' | 'INFO', message: string) => void;
+  readonly log: (level: 'WARNING' | 'INFO', message: string) => void;
   /** For tests: the program in place of `/usr/bin/perl`. */
   readonly perl?: string;
 }
@@ -84,7 +84,7 @@ function startHelper(perl: string, socketPath: string, { ready, over }: HelperEv
 
 /** Starts its one helper process with the first line. Until that is ready it takes none. */
 export function createJournalFields(parts: JournalFieldsParts): JournalFields {
-  const { socketPath, pid, tell, perl = PERL } = parts;
+  const { socketPath, pid, log, perl = PERL } = parts;
   let helper: Helper | undefined;
   let isReady = false;
   let isClosed = false;
@@ -95,7 +95,7 @@ export function createJournalFields(parts: JournalFieldsParts): JournalFields {
   const ready = (): void => {
     isReady = true;
     retryMs = FIRST_RETRY_MS;
-    if (isTrouble) tell('INFO', 'Lines in the journal have fields again');
+    if (isTrouble) log('INFO', 'Lines in the journal have fields again');
     isTrouble = false;
   };
   const over = (why: string): void => {
@@ -109,7 +109,7 @@ export function createJournalFields(parts: JournalFieldsParts): JournalFields {
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     if (isTrouble) return;
     isTrouble = true;
-    tell('WARNING', `Lines in the journal have no fields for now: ${why}`);
+    log('WARNING', `Lines in the journal have no fields for now: ${why}`);
   };
   return {
     put(line) {

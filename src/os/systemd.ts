@@ -50,7 +50,7 @@ export function createSupervisor({ env, pid, clock, log }: SupervisorOptions): S
   let unheard: string | undefined;
   let nextBeatMs = clock.monotonicMs() + (beatIntervalMs ?? Number.POSITIVE_INFINITY);
 
-  const tell = async (message: string): Promise<void> => {
+  const notify = async (message: string): Promise<void> => {
     const lines = status === undefined ? [message] : [message, `STATUS=${status}`];
     status = undefined;
     nextBeatMs = clock.monotonicMs() + (beatIntervalMs ?? Number.POSITIVE_INFINITY);
@@ -65,20 +65,20 @@ export function createSupervisor({ env, pid, clock, log }: SupervisorOptions): S
     beatIntervalMs,
     ready() {
       started = true;
-      return tell(alive());
+      return notify(alive());
     },
-    reloading: () => tell('RELOADING=1'),
+    reloading: () => notify('RELOADING=1'),
     beat() {
       if (clock.monotonicMs() < nextBeatMs || limitMs === undefined) return;
       const sign = started ? 'WATCHDOG=1' : `EXTEND_TIMEOUT_USEC=${Math.round(limitMs * 1000)}`;
       const message = unheard ?? sign;
       unheard = undefined;
-      void tell(message);
+      void notify(message);
     },
     status(text) {
       status = text.replace(/[\0-\x1f\x7f]+/g, ' ').slice(0, LONGEST_STATUS);
     },
-    stopping: () => tell('STOPPING=1'),
+    stopping: () => notify('STOPPING=1'),
   };
 }
 
@@ -106,7 +106,7 @@ function sender(env: Readonly<Record<string, string>>, log: SupervisorOptions['l
   // A message is still to be heard while the daemon stops: this never fires.
   const { signal: stop } = new AbortController();
   let last: Promise<unknown> = Promise.resolve();
-  let told = false;
+  let isReported = false;
 
   const sendNow = async (messages: readonly string[]): Promise<boolean> => {
     const result = await runCommand('systemd-notify', messages.flatMap(eachLine), {
@@ -117,8 +117,9 @@ function sender(env: Readonly<Record<string, string>>, log: SupervisorOptions['l
       outputLimitBytes: OUTPUT_LIMIT_BYTES,
     });
     if (result.kind === 'exited' && result.exitCode === 0) return true;
-    if (!told) log.warn(`The service manager could not be told of this daemon: ${why(result)}`);
-    told = true;
+    const text = `The service manager could not be told of this daemon: ${why(result)}`;
+    if (!isReported) log.warn(text);
+    isReported = true;
     return false;
   };
   return (messages) => {

@@ -19,25 +19,25 @@ import { keyOf, partsOf, REFUSALS, type Tally } from './tally.ts';
  */
 
 /** Of one node. */
-export interface NodeFigures {
+export interface NodeMetrics {
   readonly node: string;
   /** undefined: no cycle is over yet. */
   readonly report: ReportInput | undefined;
   readonly tally: Tally;
 }
 
-export interface MetricsInput extends NodeFigures {
+export interface MetricsInput extends NodeMetrics {
   readonly version: string;
   /** Further nodes. If there are any, every series of a node has the label `node`. */
-  readonly others?: readonly NodeFigures[];
+  readonly others?: readonly NodeMetrics[];
   readonly pollIntervalMs: Milliseconds;
-  readonly own: OwnFigures;
+  readonly own: ProcessMetrics;
   /** Messages by channel; left out where none is set up. */
-  readonly notifications?: readonly ChannelFigures[];
+  readonly notifications?: readonly ChannelMetrics[];
 }
 
 /** Of this process. */
-export interface OwnFigures {
+export interface ProcessMetrics {
   readonly nodeVersion: string;
   readonly cpuSeconds: number;
   readonly residentBytes: number;
@@ -46,7 +46,7 @@ export interface OwnFigures {
   readonly startSeconds: number;
 }
 
-export interface ChannelFigures {
+export interface ChannelMetrics {
   readonly channel: string;
   readonly sent: number;
   readonly failed: number;
@@ -70,7 +70,7 @@ export function metricsText(input: MetricsInput): string {
   return out.text();
 }
 
-function addNode(out: Exposition, { node, report, tally }: NodeFigures): void {
+function addNode(out: Exposition, { node, report, tally }: NodeMetrics): void {
   addLoop(out, tally);
   addEvents(out, tally);
   if (report === undefined) return;
@@ -176,7 +176,7 @@ function addEvents(out: Exposition, { changes, refusals, groupChanges, ...tally 
   );
 }
 
-function addNotifications(out: Exposition, channels: readonly ChannelFigures[]): void {
+function addNotifications(out: Exposition, channels: readonly ChannelMetrics[]): void {
   counter(out, 'notifications', 'Messages by channel, and how they went.', (add) => {
     for (const { channel, sent, failed } of channels) {
       add.sample({ channel, result: 'sent' }, sent);

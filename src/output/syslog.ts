@@ -15,7 +15,7 @@ export interface SyslogParts {
   readonly address: SyslogAddress;
   readonly sender: SyslogSender;
   /** Told once when the server cannot be reached, and once when it can be again. */
-  readonly tell: (level: 'WARNING' | 'INFO', message: string) => void;
+  readonly log: (level: 'WARNING' | 'INFO', message: string) => void;
 }
 
 /** What waits for the server. A line has half a kilobyte as a rule. */
@@ -127,13 +127,13 @@ class Sending implements Syslog {
     this.#retryMs = FIRST_RETRY_MS;
     if (this.#isTrouble) {
       this.#isTrouble = false;
-      this.#parts.tell('INFO', `The syslog server ${this.#shown} is reached again`);
+      this.#parts.log('INFO', `The syslog server ${this.#shown} is reached again`);
     }
     const lost = this.#lost;
     if (lost > 0 && this.#waiting.length < MOST_WAITING / 2) {
       this.#lost = 0;
       const what = `${lost} lines found no room before the syslog server ${this.#shown}`;
-      this.#parts.tell('WARNING', `${what}; the log file has them`);
+      this.#parts.log('WARNING', `${what}; the log file has them`);
     }
     this.#go();
   }
@@ -159,7 +159,7 @@ class Sending implements Syslog {
     this.#isTrouble = true;
     const reason = why === undefined ? 'it ends the connection' : describeNetworkError(why);
     const waits = `up to ${MOST_WAITING} lines wait for it`;
-    this.#parts.tell(
+    this.#parts.log(
       'WARNING',
       `The syslog server ${this.#shown} is not reached: ${reason}; ${waits}`,
     );

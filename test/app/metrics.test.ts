@@ -226,7 +226,7 @@ describe('the health of the daemon away from a node', () => {
       says: expect.stringMatching(/^two: the cluster has no quorum/),
     });
     expect(away.health().healthy).toBe(false);
-    expect(await away.figures('/healthz')).toMatchObject({
+    expect(await away.answer('/healthz')).toMatchObject({
       status: 200,
       body: expect.stringMatching(/^ok, but paused: two: the cluster has no/),
     });

@@ -28,7 +28,7 @@ function program(...names: readonly string[]) {
     known: () => nodes,
     home: 'pve1',
     isAway: false,
-    tell: ({ text, further = [] }) => sent.push([text, ...further]),
+    notify: ({ text, further = [] }) => sent.push([text, ...further]),
   });
   weekly.use({ notify: { weekly: { day: 'monday', hour: 8 } }, timezone: 'UTC' } as never);
   const messenger = { cycleBegins: () => {}, cycleEnds: () => {} };

@@ -156,7 +156,7 @@ async function tellSome({ notifications, cycle }: Side): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 20; round++) {
     for (let index = 0; index < EVENTS; index++) {
-      notifications.tell({ kind: 'changed', severity: 'info', text: `event ${round}, ${index}` });
+      notifications.notify({ kind: 'changed', severity: 'info', text: `event ${round}, ${index}` });
     }
     nowMs += 1000;
     const withMs = await cycle();

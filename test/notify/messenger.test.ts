@@ -82,10 +82,10 @@ describe('a messenger', () => {
     const messenger = new Messenger(parts);
     messenger.use([route(all), route(few, { minSeverity: 'error' })]);
     messenger.cycleBegins();
-    messenger.tell(event('one'));
+    messenger.enqueue(event('one'));
     await pass(60_000);
-    messenger.tell(failure('two'));
-    messenger.tell(event('three'));
+    messenger.enqueue(failure('two'));
+    messenger.enqueue(event('three'));
     expect([all.letters, store.writes]).toEqual([[], 0]);
     messenger.cycleEnds();
     await pass(0);
@@ -109,9 +109,9 @@ describe('a messenger', () => {
     const mouth = new Mouth();
     const messenger = new Messenger(parts);
     messenger.use([route(mouth)]);
-    messenger.tell(event('one'));
+    messenger.enqueue(event('one'));
     await pass(1000);
-    messenger.tell(event('two'));
+    messenger.enqueue(event('two'));
     await pass(1000);
     expect(mouth.letters.map(({ text }) => text)).toEqual(['2026-11-22 04:00:01\none\ntwo']);
   });
@@ -123,7 +123,7 @@ describe('a messenger', () => {
     const messenger = new Messenger(parts);
     messenger.use([route(mouth)]);
     messenger.cycleBegins();
-    messenger.tell(event('one'));
+    messenger.enqueue(event('one'));
     messenger.cycleEnds();
     await pass(100_000);
     const tries = mouth.letters.length;
@@ -152,7 +152,7 @@ describe('a messenger', () => {
     messenger.use([route(hanging), route(working)]);
     for (const text of ['one', 'two', 'three']) {
       messenger.cycleBegins();
-      messenger.tell(event(text));
+      messenger.enqueue(event(text));
       messenger.cycleEnds();
       await pass(1000);
     }
@@ -167,7 +167,7 @@ describe('a messenger that ends', () => {
     const mouth = new Mouth();
     const messenger = new Messenger(parts);
     messenger.use([route(mouth)]);
-    messenger.tell(event('Stopped.'));
+    messenger.enqueue(event('Stopped.'));
     await messenger.close(milliseconds(3000));
     expect(mouth.letters).toHaveLength(1);
   });
@@ -178,7 +178,7 @@ describe('a messenger that ends', () => {
     mouth.delivery = 'never';
     const messenger = new Messenger(first.parts);
     messenger.use([route(mouth)]);
-    messenger.tell(event('one'));
+    messenger.enqueue(event('one'));
     const closing = messenger.close(milliseconds(3000));
     await pass(3000);
     await closing;
@@ -197,7 +197,7 @@ describe('a messenger that ends', () => {
     killed.use([route(mouth, { perHour: 2 })]);
     for (let index = 0; index < 5; index++) {
       killed.cycleBegins();
-      killed.tell(event(`event ${index}`));
+      killed.enqueue(event(`event ${index}`));
       killed.cycleEnds();
       await pass(0);
     }
@@ -221,8 +221,8 @@ describe('10,000 events in a burst', () => {
     const messenger = new Messenger(parts);
     messenger.use([route(mouth)]);
     messenger.cycleBegins();
-    for (let index = 0; index < 9999; index++) messenger.tell(event(`event ${index}`));
-    messenger.tell(failure('the one that matters'));
+    for (let index = 0; index < 9999; index++) messenger.enqueue(event(`event ${index}`));
+    messenger.enqueue(failure('the one that matters'));
     messenger.cycleEnds();
     await pass(0);
     expect(mouth.letters).toHaveLength(1);
@@ -239,7 +239,7 @@ describe('10,000 events in a burst', () => {
     messenger.use([route(mouth)]);
     for (let index = 0; index < 1000; index++) {
       messenger.cycleBegins();
-      for (let one = 0; one < 10; one++) messenger.tell(event(`event ${index * 10 + one}`));
+      for (let one = 0; one < 10; one++) messenger.enqueue(event(`event ${index * 10 + one}`));
       messenger.cycleEnds();
       await pass(1000);
     }
@@ -262,13 +262,13 @@ describe('a new configuration', () => {
     wrong.delivery = { ok: false, said: '401 no', fault: 'settings' };
     const messenger = new Messenger(parts);
     messenger.use([route(old), route(wrong)]);
-    messenger.tell(event('one'));
+    messenger.enqueue(event('one'));
     await pass(2000);
     const [right, fresh] = [new Mouth('gotify'), new Mouth('ntfy')];
     messenger.use([route(right), route(fresh)]);
     await pass(0);
     expect(right.letters).toHaveLength(1);
-    messenger.tell(event('two'));
+    messenger.enqueue(event('two'));
     await pass(2000);
     expect([old, wrong, right, fresh].map(({ letters }) => letters.length)).toEqual([1, 1, 2, 1]);
   });
@@ -282,7 +282,7 @@ describe('the file of waiting messages', () => {
     const messenger = new Messenger(parts);
     messenger.use([route(mouth)]);
     for (const text of ['one', 'two']) {
-      messenger.tell(event(text));
+      messenger.enqueue(event(text));
       await pass(2000);
     }
     expect(mouth.letters).toHaveLength(2);

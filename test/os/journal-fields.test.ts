@@ -39,7 +39,7 @@ function fieldsOf(perl?: string) {
   const fields = createJournalFields({
     socketPath,
     pid: 4711,
-    tell: (level, message) => void told.push(`${level}: ${message}`),
+    log: (level, message) => void told.push(`${level}: ${message}`),
     ...(perl !== undefined && { perl }),
   });
   return { fields, told };

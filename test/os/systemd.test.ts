@@ -31,8 +31,9 @@ function supervised(variables: Readonly<Record<string, string | undefined>>) {
     clock,
     log: { warn: (message) => warnings.push(message) },
   });
+  // A line may be on its way into the file.
   const messages = (): string[] =>
-    existsSync(heard) ? readFileSync(heard, 'utf8').trimEnd().split('\n') : [];
+    existsSync(heard) ? (readFileSync(heard, 'utf8').match(/.+(?=\n)/g) ?? []) : [];
   return { supervisor, clock, warnings, messages, broken };
 }
 

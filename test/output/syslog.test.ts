@@ -83,7 +83,7 @@ function sending(protocol: SyslogAddress['protocol'], port: number, host = '127.
   const syslog: Syslog = createSyslog({
     address: { protocol, host, port },
     sender,
-    tell: (level, message) => {
+    log: (level, message) => {
       told.push(`${level}: ${message}`);
       heard?.();
     },

@@ -100,7 +100,7 @@ export class FarHands {
 
   #begin(vmid: Vmid): InUse {
     const connection = this.#connect();
-    const alive = setInterval(() => connection.tell('K'), ALIVE_EVERY_MS).unref();
+    const alive = setInterval(() => connection.post('K'), ALIVE_EVERY_MS).unref();
     const inUse: InUse = { connection, alive, count: 0, idle: undefined };
     this.#open.set(vmid, inUse);
     return inUse;
@@ -144,7 +144,7 @@ async function run(
   if (cancel?.aborted) return notStarted('it is not wanted any more');
   let endedBy: 'stopped' | 'cancelled' = 'cancelled';
   let grace: NodeJS.Timeout | undefined;
-  const end = (): void => connection.tell('C');
+  const end = (): void => connection.post('C');
   const onStop = (): void => {
     grace = setTimeout(() => {
       endedBy = 'stopped';

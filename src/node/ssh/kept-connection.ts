@@ -83,8 +83,8 @@ export class KeptConnection {
   }
 
   /** Says something that is not answered. */
-  tell(letter: string): void {
-    this.#line?.tell(letter);
+  post(letter: string): void {
+    this.#line?.post(letter);
   }
 
   close(): void {
@@ -206,7 +206,7 @@ class Line {
     });
   }
 
-  tell(letter: string): void {
+  post(letter: string): void {
     this.#send(frameOf(0, letter, []));
   }
 

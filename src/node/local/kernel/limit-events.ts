@@ -24,7 +24,7 @@ export class LimitEventFiles implements LimitEvents {
     this.#most = most;
   }
 
-  watch(vmid: Vmid, tell: () => void): Reading<LimitWatch> {
+  watch(vmid: Vmid, onEvent: () => void): Reading<LimitWatch> {
     const directory = this.#paths.cgroup(vmid);
     const path = `${directory}/memory.events.local`;
     if (this.#open.size >= this.#most) {
@@ -34,8 +34,8 @@ export class LimitEventFiles implements LimitEvents {
       const identity = this.#identity(directory);
       if (identity === undefined) return missing('absent', `${directory}: not running`);
       // It does not keep the process from ending.
-      const watcher = watch(path, { persistent: false }, tell);
-      watcher.on('error', tell);
+      const watcher = watch(path, { persistent: false }, onEvent);
+      watcher.on('error', onEvent);
       this.#open.add(watcher);
       if (this.#identity(directory) === identity) {
         return present({ identity, close: () => this.#close(watcher) });
