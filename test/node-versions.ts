@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
+import { LEFT_OUT } from './only-with-all.ts';
 
 /** Node as it runs on the hosts: Debian's on Proxmox VE 8, and on Proxmox VE 9. */
 export const NODE_VERSIONS = ['18.20.8', '20.19.6'] as const;
@@ -29,6 +30,8 @@ export async function nodeBinary(version: NodeVersion): Promise<NodeBinary> {
   const home = join(CACHE, `node-${version}`);
   const path = join(home, 'node_modules', name, 'bin', 'node');
   if (existsSync(path)) return { ok: true, path };
+  if (LEFT_OUT !== undefined)
+    return { ok: false, reason: `Node ${version} is fetched ${LEFT_OUT}` };
   mkdirSync(CACHE, { recursive: true });
   const release = await lock(CACHE, {
     lockfilePath: `${home}.lock`,

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
+import { LEFT_OUT } from './only-with-all.ts';
 
 /** Prometheus as Debian packages it, with its tool that checks what is written for it. */
 export type PrometheusTools =
@@ -43,6 +44,7 @@ function toolsIn(directory: string): PrometheusTools | undefined {
 
 /** Returns why it could not be done. */
 function unpack(home: string): string | undefined {
+  if (LEFT_OUT !== undefined) return `there is no promtool; ${LEFT_OUT}`;
   if (process.getuid?.() !== 0) return 'there is no promtool, and only root can fetch it with apt';
   const partial = `${home}.partial`;
   rmSync(partial, { recursive: true, force: true });

@@ -1,9 +1,25 @@
 #!/usr/bin/env bash
-# All checks and all tests, on a new machine too. The last line is `N passed, N failed, N skipped`.
-# Arguments go to vitest: `npm test -- test/core`.
+# All checks and the tests, on a new machine too. The last line is `N passed, N failed, N skipped`.
+#
+#   npm test                 what needs only Node and npm, and tools that are here already
+#   npm test -- --all        everything; as root it installs what is missing, and says so first
+#   npm test -- test/core    these files; arguments go to vitest
+#
+# CI=true in the environment stands for --all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
+
+all=
+if [[ ${1:-} == --all ]]; then
+  all=yes
+  shift
+elif (($# == 0)) && [[ ${CI:-} == true ]]; then
+  all=yes
+elif (($# == 0)); then
+  # Read by test/only-with-all.ts.
+  export NPM_TEST=plain
+fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -21,31 +37,66 @@ step() {
   fi
 }
 
+# By package of Debian, each with the program that shows that it is there, and what it is for.
+readonly TOOLS=(
+  'jq|jq|reads the JSON log'
+  'chromium|chromium|the page and the reports in a browser'
+  'shellcheck|shellcheck|the scripts'
+  'openssh-server|sshd|nodes by SSH'
+  'user-mode-linux|linux.uml|a real kernel'
+  'debootstrap|debootstrap|the installer, in Debian trees'
+  'systemd-container|systemd-nspawn|the same'
+)
+
+missing_tools() {
+  local tool package program purpose
+  for tool in "${TOOLS[@]}"; do
+    IFS='|' read -r package program purpose <<<"$tool"
+    command -v "$program" >/dev/null || echo "   $package: $purpose"
+  done
+}
+
+tell_what_is_left_out() {
+  [[ ${NPM_TEST:-} == plain ]] || return 0
+  echo '== nothing but npm packages is installed; left out, and counted as skipped at the end:'
+  echo '   Debian trees, a kernel, Prometheus and other versions of Node: npm test -- --all'
+  missing_tools
+}
+
+# No service is started: a policy of 101 says so.
+install_tools() {
+  local missing package policy=/usr/sbin/policy-rc.d
+  missing=$(missing_tools)
+  echo '== fetched below node_modules: other versions of Node, Prometheus (200 MB)'
+  echo '   fetched below /tmp, and removed: a Debian 12 and a Debian 13'
+  [[ -n $missing ]] || return 0
+  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    echo '== not installed, as that takes root and apt; tests that need them are skipped:'
+    echo "$missing"
+    return
+  fi
+  echo '== installed with apt-get:'
+  echo "$missing"
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -rf "$scratch" '"$policy" EXIT
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update >"$scratch/output" 2>&1 || tail -n 5 "$scratch/output"
+  while IFS=' :' read -r package _; do
+    apt-get install --yes --no-install-recommends "$package" >"$scratch/output" 2>&1 </dev/null ||
+      { tail -n 5 "$scratch/output" && echo "$package could not be installed"; }
+  done <<<"$missing"
+}
+
 # npm leaves this file after each complete installation.
 installed=node_modules/.package-lock.json
 if [[ ! -e $installed || package-lock.json -nt $installed ]]; then
   step 'install packages' npm ci --no-audit --no-fund --loglevel=error
 fi
 
-# One test reads the JSON log with jq, one looks at the report of a backtest in a browser, those in
-# test/kernel ask a real kernel, and those of SSH start an sshd of their own. Without them these
-# tests are skipped, which the end then says. No service is started: a policy of 101 says so.
-declare -A programs=([user-mode-linux]=linux.uml [openssh-server]=sshd)
-policy=/usr/sbin/policy-rc.d
-for package in jq chromium user-mode-linux openssh-server; do
-  command -v "${programs[$package]:-$package}" >/dev/null && continue
-  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || continue
-  [[ $package != openssh-server || -e $policy ]] || {
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    trap 'rm -rf "$scratch" "$policy"' EXIT
-  }
-  echo "== install $package"
-  export DEBIAN_FRONTEND=noninteractive
-  { apt-get update && apt-get install --yes --no-install-recommends "$package"; } \
-    >"$scratch/output" 2>&1 ||
-    { tail -n 5 "$scratch/output" && echo "$package could not be installed"; }
-done
+if [[ -n $all ]]; then install_tools; else tell_what_is_left_out; fi
 
 step 'check types and style' npm run --silent check
 step 'build' npm run --silent build
