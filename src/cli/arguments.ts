@@ -38,7 +38,7 @@ export interface Arguments {
   readonly node: string | undefined;
   /** The section that `activate` or `observe` is about, with its prefix. */
   readonly tier: string | undefined;
-  readonly to: RestorePoint | undefined;
+  readonly to: RestorePoint | Since | undefined;
   /** A guest may be given the values of another one that had its id before. */
   readonly otherGuest: boolean;
   readonly since: Since | undefined;

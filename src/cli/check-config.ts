@@ -27,6 +27,7 @@ import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
+import { type Column, fitted, hanging, plain, terminalWidth } from './view.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
 
@@ -46,6 +47,8 @@ export interface CheckConfigInput {
   readonly away?: readonly string[];
   /** A sentence on which file counts, if there is a choice. */
   readonly which?: string | undefined;
+  /** Of the terminal; undefined: nothing is cut or folded. */
+  readonly width?: number | undefined;
   /** Writes text to the terminal; lines end in `\n` already. */
   readonly write: (text: string) => void;
 }
@@ -62,6 +65,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     readCluster: () => createCluster(paths).read(),
     ...(loadResult.ok && awayFrom(loadResult.config, context)),
     which: whichFile(given, context),
+    width: terminalWidth(context),
     write: (text) => stdout.write(text),
   });
   if (loadResult.ok && loadResult.config.nodes.length > 0) {
@@ -96,7 +100,7 @@ export function checkConfig(input: CheckConfigInput): ExitCode {
   const lines = loadResult.ok
     ? resolvedLines(onNode(loadResult.config, input.node), loadResult.notes, input)
     : problemLines(loadResult.problems);
-  write(`${lines.join('\n')}\n`);
+  write(`${hanging(lines, input.width).join('\n')}\n`);
   return loadResult.ok ? EXIT.fine : EXIT.configuration;
 }
 
@@ -108,7 +112,7 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(
   config: ConfigOnNode,
   notes: readonly Problem[],
-  { guests, programProblem, readCluster, away, which }: CheckConfigInput,
+  { guests, programProblem, readCluster, away, which, width }: CheckConfigInput,
 ): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
@@ -139,11 +143,13 @@ function resolvedLines(
     offPeakLine(config),
     ...logLines(config),
     '',
-    ...(guests.ok ? containerLines(config, guests.value) : (away ?? [unseen(guests.detail)])),
+    ...(guests.ok
+      ? containerLines(config, guests.value, width)
+      : (away ?? [unseen(guests.detail)])),
     '',
     'Settings of each policy (+ growing, - shrinking):',
     '',
-    ...table([POLICY_HEAD, ...policiesOf(config).map(policyCells)]),
+    ...policyLines(policiesOf(config), width),
     ...presetLines(config),
     ...boostLines(config),
     ...groups.lines,
@@ -245,21 +251,27 @@ const reachRemarks = (
     return [`is not scaled in ${what}: ${reach.why}. Remedy: ${reach.remedy}`];
   });
 
-function containerLines(config: ConfigOnNode, guests: Guests): string[] {
+function containerLines(config: ConfigOnNode, guests: Guests, width: number | undefined): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
   const elsewhere = idsElsewhere(config, guests);
   const unmatched = patternsUnmatched(config, guests);
   return [
-    ...table([CONTAINER_HEAD, ...rows]),
+    ...fitted(CONTAINER_COLUMNS, rows, { width, columns: undefined, paint: plain }),
     ...(elsewhere.length + unmatched.length > 0 ? [''] : []),
     ...(elsewhere.length > 0 ? [`Not on this node: ${elsewhere.join(', ')}.`] : []),
     ...(unmatched.length > 0 ? [`No container matches: ${unmatched.join(', ')}.`] : []),
   ];
 }
 
-const CONTAINER_HEAD = ['VMID', 'NAME', 'POLICY', 'MODE', 'WHY'];
+const CONTAINER_COLUMNS: readonly Column[] = [
+  { key: 'vmid', head: 'VMID', rank: 0 },
+  { key: 'name', head: 'NAME', rank: 0, mayBeCut: true },
+  { key: 'policy', head: 'POLICY', rank: 0 },
+  { key: 'mode', head: 'MODE', rank: 0 },
+  { key: 'why', head: 'WHY', rank: 0 },
+];
 
 function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
   const ignored = (name: string, why: string) => [`${vmid}`, name, '-', 'ignored', why];
@@ -295,6 +307,20 @@ const POLICY_HEAD = [
   'HOLD s',
   'PRIORITY',
 ];
+
+/** A table if it fits, else a paragraph for each policy. */
+function policyLines(
+  policies: readonly ContainerPolicy[],
+  width: number | undefined,
+): readonly string[] {
+  const rows = policies.map(policyCells);
+  const lines = table([POLICY_HEAD, ...rows]);
+  if (width === undefined || lines.every((line) => line.length <= width)) return lines;
+  return rows.map(([name, ...cells]) => {
+    const words = cells.map((cell, place) => `${POLICY_HEAD[place + 1]} ${cell}`);
+    return `${name}: ${words.join(', ')}`;
+  });
+}
 
 function policyCells(policy: ContainerPolicy): string[] {
   const { source, scaling, cpu, memory, stepFactor, timing, priority, only } = policy;

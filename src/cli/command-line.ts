@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { toAmount, unitsOf } from '../config/read-values.ts';
 import { closest, unknownWord } from '../config/suggest.ts';
-import { parseSince } from '../core/report/since.ts';
+import { parseSince, type Since } from '../core/report/since.ts';
 import { parseRestorePoint, type RestorePoint } from '../core/rollback.ts';
 import { parseVmid } from '../core/units.ts';
 import type { Arguments, ViewOptions } from './arguments.ts';
@@ -208,9 +208,11 @@ function commandLine(values: Values, positionals: readonly string[]): readonly s
   return values['dry-run'] === true ? ['daemon'] : [];
 }
 
-const noTime = (option: 'since' | 'at', text: string): string =>
-  `--${option} takes a time such as 03:00, yesterday, 2026-11-21 or '2026-11-21 22:04', or a ` +
-  `span such as 30m, 2h30m or 7d, not '${text}'`;
+const noTime = (option: 'since' | 'at' | 'to', text: string, others = ''): string => {
+  const times = "a time such as 03:00, yesterday, 2026-11-21 or '2026-11-21 22:04'";
+  const spans = 'or a span such as 30m, 2h30m or 7d';
+  return `--${option} takes ${others}${times}, ${spans}, not '${text}'`;
+};
 
 function wrongColumn({ columns, sort }: Values): string | undefined {
   for (const [option, text] of Object.entries({ columns, sort })) {
@@ -230,13 +232,13 @@ function viewOptions(values: Values): ViewOptions {
 }
 
 /** Where a rollback goes to, or a sentence on what is wrong with it. */
-function restorePoint(text: string | undefined, isOne: boolean): RestorePoint | string | undefined {
+function restorePoint(
+  text: string | undefined,
+  isOne: boolean,
+): RestorePoint | Since | string | undefined {
   if (text === undefined) return undefined;
-  const point = parseRestorePoint(text);
-  if (point === undefined) {
-    const forms = "2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or the id of a backup";
-    return `--to takes a time such as ${forms}, not '${text}'`;
-  }
+  const point = parseRestorePoint(text) ?? parseSince(text);
+  if (point === undefined) return noTime('to', text, 'first, own, the id of a backup, ');
   if (point.kind === 'id' && !isOne) {
     return 'an id names one backup of one container, so it does not go with --all';
   }

@@ -18,6 +18,7 @@ import type { CommandContext } from './command.ts';
 import { adviceLines, machinesHere } from './machine-advice.ts';
 import { measure } from './measure.ts';
 import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
+import { hanging, terminalWidth } from './view.ts';
 import { putConfiguration } from './write-configuration.ts';
 
 /** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */
@@ -94,8 +95,9 @@ export async function configureWith(
   const host = { cpus: cpus.value, memoryMib: memory.value.totalMib };
   const basis = await recordedBasis(measured, host, given, context);
   const proposal = propose(host, basis?.measured ?? measured);
-  stdout.write(overview(proposal, measured.length));
-  stdout.write(`${measured.length === 0 ? '' : basisWords(basis, seconds)}\n`);
+  const said = [...overview(proposal, measured.length)];
+  if (measured.length > 0) said.push(basisWords(basis, seconds));
+  stdout.write(`${hanging(said, terminalWidth(context)).join('\n')}\n`);
   const answers = await answersTo(ask, proposal, basis);
   if (answers === undefined) return refuse('Nothing was written.');
   const text = proposalText(proposal, answers, useWords(basis, seconds));
@@ -140,13 +142,13 @@ const manageable = (guests: readonly Reading<GuestConfig>[]): GuestConfig[] =>
 const hasIgnoreTag = (tags: readonly string[]): boolean =>
   tags.some((tag) => tag.toLowerCase() === IGNORE_TAG);
 
-function overview({ tiers, others }: Proposal, running: number): string {
-  if (running === 0) return 'No container runs, so only DEFAULT is proposed.\n';
+function overview({ tiers, others }: Proposal, running: number): readonly string[] {
+  if (running === 0) return ['No container runs, so only DEFAULT is proposed.'];
   const lines = tiers.map(
     ({ name, why, members }) => `${name}: ${members.map(({ vmid }) => vmid).join(', ')} (${why})`,
   );
   if (others.length > 0) lines.push(`DEFAULT: ${others.map(({ vmid }) => vmid).join(', ')}`);
-  return `${lines.join('\n')}\n`;
+  return lines;
 }
 
 const useWords = (basis: Basis | undefined, seconds: number): string => {

@@ -7,6 +7,7 @@ import { linesOf } from '../output/journal-files.ts';
 import { eventOf, isAbout, type LoggedEvent } from '../output/logged-event.ts';
 import type { Arguments } from './arguments.ts';
 import { openJournal } from './history.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /**
  * `explain GUEST --at TIME`: what the JSON log says of a container or a group at a time: the last
@@ -46,7 +47,11 @@ export function explainAt(given: Arguments, context: ProcessContext): ExitCode {
     ...events.flatMap(({ event }) => ['', ...eventLines(event, isOnSeveral)]),
     ...(next === undefined ? [] : ['', `Next: ${headOf(next.event)}`]),
   ];
-  context.stdout.write(`${lines.map((line) => plainText(line)).join('\n')}\n`);
+  const shown = hanging(
+    lines.map((line) => plainText(line)),
+    terminalWidth(context),
+  );
+  context.stdout.write(`${shown.join('\n')}\n`);
   return EXIT.fine;
 }
 

@@ -9,6 +9,7 @@ import type { Fact, Guard } from '../core/report/fact.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import { groupLines } from './group-lines.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /** `explain GUEST`: the last decision on a container, step by step. Changes nothing. */
 export async function explain(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -18,7 +19,8 @@ export async function explain(given: Arguments, context: ProcessContext): Promis
   if (vmid === undefined) return EXIT.usage;
   const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
   if (typeof account === 'number') return account;
-  const text = given.json ? JSON.stringify(account, null, 2) : accountLines(account).join('\n');
+  const lines = hanging(accountLines(account), terminalWidth(context));
+  const text = given.json ? JSON.stringify(account, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;
 }
@@ -32,7 +34,8 @@ async function explainGroup(
   type Answer = GroupReport & { readonly format: number };
   const report = await ask<Answer>({ command: 'explain-group', group }, 'group', given, context);
   if (typeof report === 'number') return report;
-  const text = given.json ? JSON.stringify(report, null, 2) : groupLines(report).join('\n');
+  const lines = hanging(groupLines(report), terminalWidth(context));
+  const text = given.json ? JSON.stringify(report, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;
 }

@@ -11,7 +11,8 @@ import { createTimestamp } from '../os/timestamp.ts';
 import { type JournalFiles, linesOf, openJournalFiles } from '../output/journal-files.ts';
 import { eventOf, isAbout, type LoggedEvent } from '../output/logged-event.ts';
 import type { Arguments } from './arguments.ts';
-import { clip, type View, viewOf } from './view.ts';
+import { clip, padTo } from './text-width.ts';
+import { type View, viewOf } from './view.ts';
 
 /** `history [GUEST]`: what the JSON log says was done, the oldest first. Only reads. */
 export async function history(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -111,7 +112,7 @@ function layoutOf({ width, paint }: Pick<View, 'width' | 'paint'>): Layout {
   const isNarrow = width !== undefined && width < LEAST_WIDE;
   const widths = isNarrow ? NARROW_WIDTHS : WIDTHS;
   const line = (cells: readonly string[]): string =>
-    clip(cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '), width).trimEnd();
+    clip(cells.map((cell, column) => padTo(cell, widths[column] ?? 0)).join('  '), width).trimEnd();
   return {
     head: paint('bold', line(isNarrow ? NARROW_HEAD : HEAD)),
     row(event) {

@@ -9,6 +9,7 @@ import type { StatusReport } from '../core/report/status.ts';
 import { createTimestamp } from '../os/timestamp.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /** `report`: the weekly report as it would be now. Sends nothing, and ends no week. */
 export async function report(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -27,7 +28,11 @@ export async function report(given: Arguments, context: ProcessContext): Promise
     week === undefined
       ? reportOfNow(nodes)
       : weeklyReport(week, nodes, clock.wallMs(), createTimestamp(timezone));
-  for (const line of lines) stdout.write(`${plainText(line)}\n`);
+  const shown = hanging(
+    lines.map((line) => plainText(line)),
+    terminalWidth(context),
+  );
+  stdout.write(`${shown.join('\n')}\n`);
   if (notify.weekly === undefined) stderr.write(`${NOT_COUNTED}\n`);
   else if (week === undefined) stderr.write(`${NOT_YET}\n`);
   return EXIT.fine;

@@ -16,8 +16,9 @@ import { backupsOfGuest, ownValues } from '../core/own-values.ts';
 import { pauseAfter } from '../core/pause.ts';
 import { asSentence, plainText } from '../core/plain-text.ts';
 import type { Management } from '../core/policy.ts';
+import { sinceText } from '../core/report/since.ts';
 import { chooseBackup, explainNoBackup, type RestorePoint } from '../core/rollback.ts';
-import { milliseconds, type Vmid } from '../core/units.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import { letGoLeft } from '../loop/hold-down.ts';
 import { describeRestore, isWhole, notRolledBack } from '../loop/log-restore.ts';
 import type { RestoreContext, RestoreGoal } from '../loop/restoration.ts';
@@ -82,7 +83,7 @@ export async function rollback(
         stop: stop.signal,
         localTime: createTimestamp(timezone),
       },
-      point: given.to ?? { kind: 'newest' },
+      point: pointOf(given.to, createTimestamp(timezone)),
       all: given.vmid === undefined,
       otherGuest: given.otherGuest,
       manage: (config) => manage(here, config),
@@ -96,6 +97,13 @@ export async function rollback(
   } finally {
     await open.close();
   }
+}
+
+/** A time is one of the logs: `yesterday` is its midnight. */
+function pointOf(to: Arguments['to'], localTime: (wallMs: Milliseconds) => string): RestorePoint {
+  if (to === undefined) return { kind: 'newest' };
+  if (to.kind !== 'day' && to.kind !== 'clock' && to.kind !== 'span') return to;
+  return { kind: 'time', text: sinceText(to, milliseconds(Date.now()), localTime) };
 }
 
 function refuse(complain: (line: string) => void, message: string): ExitCode {

@@ -11,16 +11,8 @@ import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
 import { type GuestLack, lackLines } from './lack-lines.ts';
-import {
-  type Colour,
-  type Column,
-  clip,
-  fitted,
-  folded,
-  type Paint,
-  type View,
-  viewOf,
-} from './view.ts';
+import { clip } from './text-width.ts';
+import { type Colour, type Column, fitted, folded, type Paint, type View, viewOf } from './view.ts';
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
 export async function status(given: Arguments, context: CommandContext): Promise<ExitCode> {
@@ -81,13 +73,17 @@ function oneOf(report: StatusReport, vmid: Vmid | undefined): StatusReport | und
 const LONGEST_NAME = 14;
 /** What would be done must be whole in a line of 120 columns. */
 const LONGEST_POLICY = 12;
+/** Beside the policy; the first line says it if all of them are observed. */
+const OBSERVED = ', obs';
+const BOOSTED = ', boost';
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;
   const { cycle, time, from, dryRun, host, containers, configuration } = report;
   const dry = dryRun ? ', a dry run' : '';
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
-  const rows = containers.map((row) => cells(row, time));
+  const areAllObserved = report.observing?.scope === 'all';
+  const rows = containers.map((row) => cells(row, time, areAllObserved));
   const urgent = [
     ...(host.paused === null ? [] : [`PAUSED, nothing is changed: ${host.paused}.`]),
     ...(host.overdue === null ? [] : [`NOT ACTIVE: ${host.overdue}.`]),
@@ -193,25 +189,26 @@ function refusalLines({ refused }: HostRow): string[] {
 
 const COLUMNS: readonly Column[] = [
   { key: 'vmid', head: 'VMID', rank: 0 },
-  { key: 'name', head: 'NAME', rank: 0 },
-  { key: 'policy', head: 'POLICY', rank: 3 },
-  { key: 'cpu', head: 'CPU', rank: 0 },
-  { key: 'memory', head: 'MEMORY MB', rank: 0 },
-  { key: 'need', head: 'NEED', rank: 2 },
-  { key: 'waits', head: 'WAITS %', rank: 4 },
-  { key: 'oom', head: 'OOM', rank: 5 },
-  { key: 'change', head: 'LAST CHANGE', rank: 1 },
+  { key: 'name', head: 'NAME', rank: 0, mayBeCut: true },
+  { key: 'policy', head: 'POLICY', rank: 5 },
+  { key: 'cpu', head: 'CPU', rank: 2 },
+  { key: 'memory', head: 'MEMORY MB', rank: 1 },
+  { key: 'need', head: 'NEED', rank: 4 },
+  { key: 'waits', head: 'WAITS %', rank: 6 },
+  { key: 'oom', head: 'OOM', rank: 7 },
+  { key: 'change', head: 'LAST CHANGE', rank: 3 },
   { key: 'now', head: 'NOW', rank: 0 },
 ];
 
-function cells(row: ContainerRow, time: string): string[] {
+function cells(row: ContainerRow, time: string, areAllObserved: boolean): string[] {
   const { vmid, name, policy, mode, scaling, need, pressure, now } = row;
-  const special = mode === 'observe' ? 'observe' : scaling === 'boost' ? 'boost' : '';
-  const called = (policy ?? '-').replace(/^TIER_/, '');
+  const isOne = mode === 'observe' && !areAllObserved;
+  const special = isOne ? OBSERVED : scaling === 'boost' ? BOOSTED : '';
+  const called = plainText((policy ?? '-').replace(/^TIER_/, ''));
   return [
     row.kind === 'qemu' ? `${vmid} VM` : `${vmid}`,
     clip(plainText(name), LONGEST_NAME),
-    clip(plainText(special === '' ? called : `${called}, ${special}`), LONGEST_POLICY),
+    clip(called, LONGEST_POLICY - special.length) + special,
     cpuCell(row),
     memoryCell(row),
     need.cores === null && need.memoryMib === null

@@ -1,5 +1,6 @@
 import type { ProcessContext } from '../app/context.ts';
 import type { Arguments } from './arguments.ts';
+import { clip, padTo, textWidth } from './text-width.ts';
 
 /** How wide and how coloured a table may be, and the table that fits. */
 
@@ -46,13 +47,21 @@ export interface Column {
   /** As `--columns` names it. */
   readonly key: string;
   readonly head: string;
-  /** Where there is no room, the highest goes first; 0 stays. */
+  /** If there is no room, the highest goes first; 0 stays. */
   readonly rank: number;
+  /** Its cells are cut before a column of a low rank goes. */
+  readonly mayBeCut?: true;
 }
 
 const GAP = 2;
 /** The last column is a sentence: it takes what is left, and never less than this. */
 const LEAST_LAST = 12;
+/** Other columns leave for this much of it. */
+const WANTED_LAST = 24;
+/** A column that may be cut is never narrower. */
+const LEAST_CUT = 8;
+/** Columns of at most this rank leave only if nothing else makes the table fit. */
+const KEPT_RANK = 2;
 
 /**
  * Columns two blanks apart, as many as the width has room for. The last cell of a row is cut.
@@ -67,16 +76,25 @@ export function fitted(
   tint: (row: number, text: string) => string = (_row, text) => text,
 ): readonly string[] {
   const widths = columns.map(({ head }, column) =>
-    Math.max(head.length, ...rows.map((row) => lengthOf(row[column] ?? ''))),
+    Math.max(head.length, ...rows.map((row) => textWidth(row[column] ?? ''))),
   );
   const shown = shownColumns(columns, widths, { width, columns: wanted });
   const last = shown.at(-1) ?? 0;
   const before = shown.slice(0, -1);
-  const taken = before.reduce((sum, column) => sum + (widths[column] ?? 0) + GAP, 0);
-  const room = width === undefined ? undefined : Math.max(LEAST_LAST, width - taken);
+  const taken = (): number => before.reduce((sum, column) => sum + (widths[column] ?? 0) + GAP, 0);
+  const cut = before.find((column) => columns[column]?.mayBeCut === true);
+  if (width !== undefined && cut !== undefined) {
+    const over = taken() + Math.min(widths[last] ?? 0, WANTED_LAST) - width;
+    const own = widths[cut] ?? 0;
+    if (over > 0) widths[cut] = Math.max(Math.min(own, LEAST_CUT), own - over);
+  }
+  const room = width === undefined ? undefined : Math.max(LEAST_LAST, width - taken());
   const line = (cells: readonly string[], row: number): string => {
     const end = clip(cells[last] ?? '', room);
-    const begin = before.map((column) => pad(cells[column] ?? '', (widths[column] ?? 0) + GAP));
+    const begin = before.map((column) => {
+      const own = widths[column] ?? 0;
+      return padTo(clip(cells[column] ?? '', own), own + GAP);
+    });
     if (row < 0) return paint('bold', `${begin.join('')}${end}`.trimEnd());
     return `${begin.join('')}${tint(row, end)}`.trimEnd();
   };
@@ -103,28 +121,23 @@ function shownColumns(
   }
   const shown = columns.map((_, place) => place);
   const end = shown.length - 1;
-  const needed = (): number =>
+  const needed = (isLastResort: boolean): number =>
     shown.reduce((sum, place) => {
-      const own = place === end ? Math.min(widths[place] ?? 0, LEAST_LAST * 2) : widths[place];
-      return sum + (own ?? 0) + GAP;
+      const own = widths[place] ?? 0;
+      const isCut = isLastResort && columns[place]?.mayBeCut === true;
+      const most =
+        place !== end ? (isCut ? LEAST_CUT : own) : isLastResort ? LEAST_LAST : WANTED_LAST;
+      return sum + Math.min(own, most) + GAP;
     }, -GAP);
-  while (width !== undefined && needed() > width) {
-    const ranks = shown.map((place) => columns[place]?.rank ?? 0);
-    const highest = Math.max(...ranks);
-    if (highest === 0) break;
-    shown.splice(ranks.indexOf(highest), 1);
+  for (const isLastResort of [false, true]) {
+    while (width !== undefined && needed(isLastResort) > width) {
+      const ranks = shown.map((place) => columns[place]?.rank ?? 0);
+      const highest = Math.max(...ranks);
+      if (highest <= (isLastResort ? 0 : KEPT_RANK)) break;
+      shown.splice(ranks.indexOf(highest), 1);
+    }
   }
   return shown;
-}
-
-const lengthOf = (text: string): number => [...text].length;
-
-const pad = (text: string, width: number): string =>
-  text + ' '.repeat(Math.max(0, width - lengthOf(text)));
-
-export function clip(text: string, width: number | undefined): string {
-  if (width === undefined || lengthOf(text) <= width) return text;
-  return `${[...text].slice(0, Math.max(0, width - 3)).join('')}...`;
 }
 
 /** Words in lines of at most this width; a word that is longer has a line of its own. */
@@ -133,8 +146,32 @@ export function folded(text: string, width: number | undefined): readonly string
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const longer = `${lines.at(-1) ?? ''} ${word}`;
-    if (lines.length > 0 && lengthOf(longer) <= width) lines[lines.length - 1] = longer;
+    if (lines.length > 0 && textWidth(longer) <= width) lines[lines.length - 1] = longer;
     else lines.push(word);
   }
   return lines;
+}
+
+/** Of a terminal; undefined elsewhere, where lines stay whole, for grep and for files. */
+export function terminalWidth({ stdout }: Pick<ProcessContext, 'stdout'>): number | undefined {
+  const { isTTY = false, columns } = stdout as Partial<NodeJS.WriteStream>;
+  return isTTY ? columns : undefined;
+}
+
+/** A mark, a heading and two blanks, before what is said. */
+const HEADED = /^[ *] \S.*? {2,}(?=\S)/;
+const LEAST_HUNG = 20;
+const INDENT = 2;
+
+/** Sentences at the width of the terminal: what is longer goes on below its own beginning. */
+export function hanging(lines: readonly string[], width: number | undefined): readonly string[] {
+  if (width === undefined) return lines;
+  return lines.flatMap((line) => {
+    if (textWidth(line) <= width) return [line];
+    const head = HEADED.exec(line)?.[0] ?? '';
+    const isHung = head !== '' && width - head.length >= LEAST_HUNG;
+    const indent = isHung ? head.length : INDENT;
+    const [first = '', ...rest] = folded(line.slice(indent), width - indent);
+    return [line.slice(0, indent) + first, ...rest.map((more) => ' '.repeat(indent) + more)];
+  });
 }

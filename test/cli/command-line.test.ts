@@ -299,14 +299,14 @@ describe('backups and rollback', () => {
     },
   );
 
-  it.each(['', 'yesterday', '2026-02-30', '2026-11-21 24:00', '22:04', '1795300000'])(
+  it.each(['', 'tomorrow', '2026-02-30', '2026-11-21 24:00', '24:04', '1795300000'])(
     '--to %j is no time',
     (text) => {
       expect(parseArguments(['rollback', '101', `--to=${text}`])).toMatchObject({
         kind: 'wrong',
         message:
-          "--to takes a time such as 2026-11-21, '2026-11-21 22:04', 2026-11-21T22:04:45 or " +
-          `the id of a backup, not '${text}'`,
+          '--to takes first, own, the id of a backup, a time such as 03:00, yesterday, ' +
+          `2026-11-21 or '2026-11-21 22:04', or a span such as 30m, 2h30m or 7d, not '${text}'`,
       });
     },
   );
@@ -326,6 +326,8 @@ describe('status, explain and history', () => {
       { command: 'export', vmid: 101, since: { kind: 'span', ms: 7_200_000 }, outFile: '/a.csv' },
     ],
     [['history', '--since', 'yesterday'], { since: { kind: 'day', ago: 1 } }],
+    [['rollback', '101', '--to', 'yesterday'], { to: { kind: 'day', ago: 1 } }],
+    [['rollback', '101', '--to', '2h30m ago'], { to: { kind: 'span', ms: 9_000_000 } }],
     [['explain', '101', '--at', '3:00'], { vmid: 101, at: { kind: 'clock', text: '03:00' } }],
     [['history', '101', '--all'], { vmid: 101, all: true }],
     [['status', '--columns', 'vmid, NOW'], { view: { columns: ['vmid', 'now'] } }],

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
-import { type Column, fitted, plain, viewOf } from '../../src/cli/view.ts';
+import { textWidth } from '../../src/cli/text-width.ts';
+import { type Column, fitted, hanging, plain, viewOf } from '../../src/cli/view.ts';
 
 const COLUMNS: readonly Column[] = [
   { key: 'id', head: 'ID', rank: 0 },
-  { key: 'need', head: 'NEED', rank: 1 },
-  { key: 'waits', head: 'WAITS %', rank: 2 },
+  { key: 'need', head: 'NEED', rank: 3 },
+  { key: 'waits', head: 'WAITS %', rank: 4 },
   { key: 'now', head: 'NOW', rank: 0 },
 ];
 const ROWS = [
@@ -34,6 +35,64 @@ describe('a table', () => {
 
   it('has the columns that are named, in their order', () => {
     expect(at(80, ['waits', 'id'])[1]).toBe('0/0      101');
+  });
+});
+
+describe('a table of the largest numbers', () => {
+  const columns: readonly Column[] = [
+    { key: 'vmid', head: 'VMID', rank: 0 },
+    { key: 'name', head: 'NAME', rank: 0, mayBeCut: true },
+    { key: 'cpu', head: 'CPU', rank: 2 },
+    { key: 'memory', head: 'MEMORY MB', rank: 1 },
+    { key: 'change', head: 'LAST CHANGE', rank: 3 },
+    { key: 'now', head: 'NOW', rank: 0 },
+  ];
+  const now = 'would: cpu 512>4, mem 1048576>204800';
+  const most = ['999999999', '\u8cc7\u6599\u5eab\u4f3a\u670d\u5668', '511.2/512 100%'];
+  const rows = [
+    [...most, '1048001/1048576 100%', '22:41 mem 917504>1048576', now],
+    ['101', 'web', '0.9/2 46%', '1023/2048 50%', '-', 'in band'],
+  ];
+
+  it.each([[60], [80], [120], [200]])('fits %d columns, with id, name and what is up', (width) => {
+    const lines = fitted(columns, rows, { width, columns: undefined, paint: plain });
+    for (const line of lines) expect(textWidth(line)).toBeLessThanOrEqual(width);
+    expect(lines[1]).toMatch(/^999999999 {2}\u8cc7\u6599.* {2}would: /);
+    expect(lines[2]).toMatch(/ in band$/);
+  });
+
+  it('stands in columns whatever the width of a character', () => {
+    const lines = fitted(columns, rows, { width: 200, columns: undefined, paint: plain });
+    const upTo = (text: string, what: string): number => textWidth(text.split(what)[0] ?? '');
+    expect(upTo(lines[1] ?? '', '511.2')).toBe(upTo(lines[2] ?? '', '0.9/2'));
+  });
+});
+
+describe('sentences on a terminal', () => {
+  const lines = [
+    'Memory',
+    '* need                391 MB: 327 MB in use at most, 64 MB of headroom',
+    '  DECISION            hold',
+    'It can give at most 14 cores a container, 51360 MB in all; 10 % of the CPUs are kept.',
+  ];
+
+  it.each([[30], [44], [60], [80]])('go on below their own beginning at %d', (width) => {
+    const shown = hanging(lines, width);
+    for (const line of shown) expect(line.length).toBeLessThanOrEqual(width);
+    const words = (text: readonly string[]) => text.join(' ').split(/ +/);
+    expect(words(shown)).toEqual(words(lines));
+  });
+
+  it('have their headings in a column of their own', () => {
+    expect(hanging(lines, 44).slice(1, 4)).toEqual([
+      '* need                391 MB: 327 MB in use',
+      '                      at most, 64 MB of',
+      '                      headroom',
+    ]);
+  });
+
+  it('stay whole elsewhere', () => {
+    expect(hanging(lines, undefined)).toEqual(lines);
   });
 });
 

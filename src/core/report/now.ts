@@ -60,7 +60,7 @@ export function nowOf(
   });
   const briefs = parts.flatMap(({ brief }) => (brief === '' ? [] : [brief]));
   const would = parts.flatMap((part) => part.would ?? []);
-  if (would.length > 0) briefs.push(`would: ${would.join(', ')}`);
+  if (would.length > 0) briefs.unshift(`would: ${would.join(', ')}`);
   return {
     brief: briefs.length > 0 ? briefs.join(', ') : 'in band',
     says: parts.map(({ says }) => says).join(' '),
