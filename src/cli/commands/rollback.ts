@@ -19,10 +19,10 @@ export const rollback: Command = {
     all: 'Roll back every container that has backups, each from its own newest one',
     to:
       "Restore what was active at TIME, in local time: 2026-11-21, '2026-11-21 22:04', " +
-      '2026-11-21T22:04:45, yesterday (its midnight), 03:00, 2h30m, or the id of a backup. A copy ' +
-      'that a rollback made is taken only by its id. --to first: what was there before the first ' +
-      'change of the container. --to own: what an administrator set last; what an administrator ' +
-      'has set since the last change stays, and so do containers that are ignored',
+      '2026-11-21T22:04:45, yesterday (its midnight), 03:00, 2h30m, or the id of a backup. A ' +
+      'copy that a rollback made is taken only by its id. --to first: what was there before the ' +
+      'first change of the container. --to own: what an administrator set last; what an ' +
+      'administrator has set since the last change stays, and so do containers that are ignored',
     'other-guest': 'With GUEST: also if the backups are of another guest that had this id',
   },
   requires: 'answers and a configuration',
