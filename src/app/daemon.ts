@@ -24,6 +24,7 @@ import { afterSwitch, modeSwitch, writeStamped } from './mode-switch.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
+import { proxmoxUsers } from './proxmox-users.ts';
 import type { Launched, NodeInHand } from './run.ts';
 import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
 import { SHARED_COUNTS, SHARED_GONE } from './shared-configuration.ts';
@@ -254,6 +255,10 @@ class Daemon {
         modeSwitch: (mode, target) => modeSwitch(mode, target, launch, context),
         afterSwitch: (...switched) => afterSwitch(...switched, this.#nodes),
         writeConfiguration: (path, text) => writeStamped(path, text, context),
+        proxmoxUser: proxmoxUsers(context, async () => {
+          await home.lookHere();
+          return home.hanging();
+        }),
         configuration: () => configurationText(launch, context),
         reload: () => process.kill(process.pid, 'SIGHUP'),
       },

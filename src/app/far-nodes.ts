@@ -79,7 +79,7 @@ function trustIn(trust: ApiNodeConfig['trust'], paths: ProcessContext['paths']):
 
 const random = (): number => randomInt(1000) / 1000;
 
-const toolsOf = (clock: Clock): ApiTools => ({
+export const toolsOf = (clock: Clock): ApiTools => ({
   send,
   random,
   monotonicMs: () => clock.monotonicMs(),

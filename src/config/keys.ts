@@ -279,6 +279,9 @@ const httpKeys = {
   http_behind_proxy: yesOrNo(
     'Whether a proxy of yours before it does TLS, and says in X-Forwarded-For who asks',
   ).usually(false),
+  http_proxmox_login: yesOrNo(
+    'Whether users of Proxmox VE may log in on the page with their passwords',
+  ).usually(false),
   http_hosts: hostNames(
     'Names under which browsers reach it, besides localhost, addresses and the name of the node',
   ).usually([]),

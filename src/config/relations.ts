@@ -217,8 +217,9 @@ function checkHttp(
   if (isLoopback(listen.host)) return;
   const who = `${place.shown} can be reached from other machines, so it needs`;
   const instead = `or listen on 127.0.0.1:${listen.port}`;
-  if (values.http_tokens.length === 0 && !isWrong('http_tokens')) {
-    say(`${who} http_tokens too; set them, ${instead}`);
+  const mayLogIn = values.http_tokens.length > 0 || values.http_proxmox_login;
+  if (!mayLogIn && !isWrong('http_tokens') && !isWrong('http_proxmox_login')) {
+    say(`${who} http_tokens or http_proxmox_login too; set one, ${instead}`);
   }
   const isTlsGiven =
     cert !== '' || key !== '' || isWrong('http_tls_cert') || isWrong('http_tls_key');

@@ -119,6 +119,7 @@ const http = (values: Values) => {
     hosts: values.http_hosts,
     tls: cert === '' || key === '' ? undefined : { cert, key },
     behindProxy: values.http_behind_proxy,
+    proxmoxLogin: values.http_proxmox_login,
   } as const;
 };
 

@@ -23,12 +23,19 @@ export interface Session {
   readonly expiresAt: string;
 }
 
+/** By which somebody logs in. */
+export type Proof =
+  | { readonly code: string }
+  | { readonly token: string }
+  /** Of Proxmox VE. */
+  | { readonly user: string; readonly password: string };
+
 export interface Api {
   /** @param path below `api/v1/`, relative to the page, so that a path prefix does no harm */
   get<T>(path: string): Promise<Answer<T>>;
   post<T>(path: string, body: object): Promise<Answer<T>>;
   /** Whoever logs in here is who all later requests are for. */
-  login(by: { readonly code: string } | { readonly token: string }): Promise<Answer<Session>>;
+  login(by: Proof): Promise<Answer<Session>>;
   /** undefined: nobody is logged in. */
   session(): Promise<Answer<Session | undefined>>;
   logout(): Promise<Answer<unknown>>;

@@ -78,7 +78,7 @@ describe('http_listen', () => {
   it('beyond loopback needs tokens, and TLS or a proxy', () => {
     const problems = problemsOf(AFAR);
     expect(problems).toEqual([
-      [2, 'http_listen', expect.stringContaining('http_tokens too')],
+      [2, 'http_listen', expect.stringContaining('http_tokens or http_proxmox_login too')],
       [2, 'http_listen', expect.stringContaining('http_behind_proxy: True')],
     ]);
     expect(problemsOf(AFAR + TOKENS)).toHaveLength(1);

@@ -101,6 +101,30 @@ describe('whoever looks', () => {
     expect(isIn).toBe(false);
   });
 
+  inBrowser('logs in with a user of Proxmox VE, or with a token all the same', async () => {
+    const given: unknown[] = [];
+    on.answering({
+      'GET session': () => refusal(401, 'login-needed', 'Log in first.'),
+      'GET login': () => ({ body: { proxmox: true } }),
+      'POST login': ({ body }) => {
+        given.push(body);
+        const isIn = 'token' in body;
+        return isIn ? { body: SESSION } : refusal(401, 'second-factor', 'It has a second factor.');
+      },
+    });
+    const page = await on.open();
+    await expect.poll(() => page.evaluate('document.activeElement?.name')).toBe('user');
+    await page.getByLabel('User of Proxmox VE').fill('root@pam');
+    await page.getByLabel('Password').fill('correct horse');
+    await page.keyboard.press('Enter');
+    await page.getByText('It has a second factor.').waitFor();
+    await page.getByRole('button', { name: 'With a token' }).click();
+    await page.getByLabel('Token').fill('right');
+    await page.keyboard.press('Enter');
+    await page.locator('tbody tr').first().waitFor();
+    expect(given).toEqual([{ user: 'root@pam', password: 'correct horse' }, { token: 'right' }]);
+  });
+
   inBrowser('comes by a link that works once, and leaves no trace of it', async () => {
     on.answering({
       'POST login': ({ body }) =>

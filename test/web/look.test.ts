@@ -61,6 +61,16 @@ describe.each(['light', 'dark'] as const)('axe finds nothing, %s', (scheme) => {
     expect(await findings(await on.open('', { scheme }))).toEqual([]);
   });
 
+  inBrowser('at the login with a user', async () => {
+    on.answering({
+      'GET session': () => refusal(401, 'login-needed', 'Log in.'),
+      'GET login': () => ({ body: { proxmox: true } }),
+    });
+    const page = await on.open('', { scheme });
+    await page.getByLabel('Password').waitFor();
+    expect(await findings(page)).toEqual([]);
+  });
+
   inBrowser('where the link is lost, but that old data are pale', async () => {
     const page = await on.open('#/guests', { scheme });
     await settled(page);

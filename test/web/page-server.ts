@@ -72,6 +72,7 @@ export function usualAnswers(): Answers {
   const { status, accountOf } = fixture();
   return {
     'GET session': () => ({ body: SESSION }),
+    'GET login': () => ({ body: { proxmox: false } }),
     'GET status': () => ({ body: status }),
     'GET health': () => ({ body: HEALTH }),
     'GET groups': () => ({ body: { groups: [GROUP] } }),

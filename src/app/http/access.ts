@@ -15,12 +15,17 @@ export interface KnownToken {
 export interface Caller {
   readonly name: string;
   readonly role: HttpRole;
+  /** Of a user of Proxmox VE: by which its rights are looked up again. */
+  readonly ticket?: string | undefined;
 }
 
 export interface Session extends Caller {
   /** What a page sends back with each change. */
   readonly csrf: string;
   readonly endMs: Milliseconds;
+  /** When the node was last asked for the rights of its user, and when it last told them. */
+  readonly askedMs: Milliseconds;
+  readonly toldMs: Milliseconds;
 }
 
 export const SESSION_COOKIE = 'lxc_autoscale_session';
@@ -57,21 +62,26 @@ export const mayAs = (role: HttpRole, needed: HttpRole): boolean =>
 
 /** What is secret is kept as its hash; times are of a clock that never goes back. */
 export class Access {
-  readonly #nowMs: () => Milliseconds;
+  readonly nowMs: () => Milliseconds;
   #tokens: readonly KnownToken[] = [];
   readonly #sessions = new Map<string, KeptSession>();
   readonly #codes = new Map<string, Milliseconds>();
   readonly #visitors = new Map<string, Visitor>();
 
   constructor(nowMs: () => Milliseconds) {
-    this.#nowMs = nowMs;
+    this.nowMs = nowMs;
   }
 
-  /** Makes these tokens the ones in force. What others have opened is over. */
-  use(tokens: readonly KnownToken[]): void {
+  /**
+   * Makes these tokens the ones in force. What others have opened is over.
+   *
+   * @param withUsers whether users of Proxmox VE may be logged in
+   */
+  use(tokens: readonly KnownToken[], withUsers: boolean): void {
     const before = this.#tokens;
     this.#tokens = tokens;
-    const isGone = ({ name }: Caller): boolean => {
+    const isGone = ({ name, ticket }: Caller): boolean => {
+      if (ticket !== undefined) return !withUsers;
       const former = before.find((token) => token.name === name);
       const now = tokens.find((token) => token.name === name);
       return former !== undefined && (now?.sha256 !== former.sha256 || now.role !== former.role);
@@ -83,7 +93,7 @@ export class Access {
   newCode(): string {
     const code = randomText();
     forgetOldest(this.#codes, MOST_CODES - 1);
-    this.#codes.set(keyOf(code), milliseconds(this.#nowMs() + CODE_MS));
+    this.#codes.set(keyOf(code), milliseconds(this.nowMs() + CODE_MS));
     return code;
   }
 
@@ -92,8 +102,8 @@ export class Access {
     const key = keyOf(code);
     const endMs = this.#codes.get(key);
     this.#codes.delete(key);
-    if (endMs !== undefined && endMs > this.#nowMs()) return { name: 'dashboard', role: 'admin' };
-    this.#wrong(address);
+    if (endMs !== undefined && endMs > this.nowMs()) return { name: 'dashboard', role: 'admin' };
+    this.wrong(address);
     const remedy = 'make a new one: lxc-autoscale dashboard';
     throw new HttpProblem('wrong-login', `This link was used already, or is too old; ${remedy}`);
   }
@@ -101,15 +111,10 @@ export class Access {
   /** Throws for a token that is not known, and for any after ten wrong ones. */
   byToken(token: string, address: string): Caller {
     const found = this.#found(token);
-    const visitor = this.#visitors.get(address);
-    const isTooMany = visitor !== undefined && this.#wrongOf(visitor) >= MOST_WRONG;
-    if (isTooMany && (found === undefined || !visitor.right.has(found.sha256))) {
-      const seconds = Math.ceil((visitor.sinceMs + WRONG_MS - this.#nowMs()) / 1000);
-      const again = { 'retry-after': `${Math.max(1, seconds)}` };
-      throw new HttpProblem('too-many-wrong', 'Too many wrong logins; try again later', again);
-    }
+    const right = this.#visitors.get(address)?.right;
+    if (found === undefined || right?.has(found.sha256) !== true) this.refuseTooMany(address);
     if (found === undefined) {
-      this.#wrong(address);
+      this.wrong(address);
       throw new HttpProblem('wrong-login', 'This token is not known');
     }
     this.#visitorOf(address).right.add(found.sha256);
@@ -117,11 +122,12 @@ export class Access {
   }
 
   /** A new session, and the text of its cookie. */
-  begin({ name, role }: Caller): { readonly cookie: string; readonly session: Session } {
+  begin({ name, role, ticket }: Caller): { readonly cookie: string; readonly session: Session } {
     const cookie = randomText();
-    const nowMs = this.#nowMs();
+    const nowMs = this.nowMs();
     const endMs = milliseconds(nowMs + SESSION_MS);
-    const session = { name, role, csrf: randomText(), endMs, usedMs: nowMs };
+    const times = { endMs, usedMs: nowMs, askedMs: nowMs, toldMs: nowMs };
+    const session = { name, role, ticket, csrf: randomText(), ...times };
     forgetOldest(this.#sessions, MOST_SESSIONS - 1);
     this.#sessions.set(keyOf(cookie), session);
     return { cookie, session };
@@ -131,17 +137,39 @@ export class Access {
     const key = keyOf(cookie);
     const session = this.#sessions.get(key);
     if (session === undefined) return undefined;
-    const usedMs = this.#nowMs();
-    if (session.endMs <= usedMs || session.usedMs + IDLE_MS <= usedMs) {
+    if (this.#isOver(session)) {
       this.#sessions.delete(key);
       return undefined;
     }
-    this.#sessions.set(key, { ...session, usedMs });
+    this.#sessions.set(key, { ...session, usedMs: this.nowMs() });
     return session;
+  }
+
+  /** Tells whether who has asked might ask again now; that it is told is no use of a session. */
+  watch(who: Caller | undefined, session: Session | undefined): () => boolean {
+    if (session !== undefined) {
+      return () =>
+        [...this.#sessions.values()].some((one) => one.csrf === session.csrf && !this.#isOver(one));
+    }
+    const token = this.#tokens.find(({ name }) => name === who?.name);
+    return () =>
+      this.#tokens.some(({ sha256, role }) => sha256 === token?.sha256 && role === token.role);
+  }
+
+  /** What is known of a session by now; nothing happens if it is over. */
+  change(cookie: string, session: Session): void {
+    const key = keyOf(cookie);
+    const kept = this.#sessions.get(key);
+    if (kept !== undefined) this.#sessions.set(key, { ...kept, ...session });
   }
 
   end(cookie: string): void {
     this.#sessions.delete(keyOf(cookie));
+  }
+
+  #isOver({ endMs, usedMs }: KeptSession): boolean {
+    const nowMs = this.nowMs();
+    return endMs <= nowMs || usedMs + IDLE_MS <= nowMs;
   }
 
   /** Every token is compared, so that the time says nothing of which is nearly right. */
@@ -155,13 +183,28 @@ export class Access {
   }
 
   #wrongOf({ wrong, sinceMs }: Visitor): number {
-    return this.#nowMs() - sinceMs < WRONG_MS ? wrong : 0;
+    return this.nowMs() - sinceMs < WRONG_MS ? wrong : 0;
   }
 
-  #wrong(address: string): void {
+  /** Throws after ten wrong logins of an address. */
+  refuseTooMany(address: string): void {
+    const visitor = this.#visitors.get(address);
+    if (visitor === undefined || this.#wrongOf(visitor) < MOST_WRONG) return;
+    const seconds = Math.ceil((visitor.sinceMs + WRONG_MS - this.nowMs()) / 1000);
+    const again = { 'retry-after': `${Math.max(1, seconds)}` };
+    throw new HttpProblem('too-many-wrong', 'Too many wrong logins; try again later', again);
+  }
+
+  /** Takes back what `wrong` has counted. */
+  notWrong(address: string): void {
+    const visitor = this.#visitors.get(address);
+    if (visitor !== undefined) visitor.wrong = Math.max(0, visitor.wrong - 1);
+  }
+
+  wrong(address: string): void {
     const visitor = this.#visitorOf(address);
     const before = this.#wrongOf(visitor);
-    if (before === 0) visitor.sinceMs = this.#nowMs();
+    if (before === 0) visitor.sinceMs = this.nowMs();
     visitor.wrong = before + 1;
   }
 

@@ -10,6 +10,7 @@ import { allRoutes } from './all-routes.ts';
 import { LiveEvents } from './events.ts';
 import { secretMask } from './masked.ts';
 import { HttpProblem } from './problem.ts';
+import { ProxmoxLogins } from './proxmox-logins.ts';
 import { createRouter, problemAnswer, type Visit } from './router.ts';
 import type { HttpService } from './service.ts';
 
@@ -24,6 +25,8 @@ export interface HttpRules {
   readonly hosts: readonly string[];
   readonly behindProxy: boolean;
   readonly isTls: boolean;
+  /** Whether users of Proxmox VE may log in. */
+  readonly proxmoxLogin: boolean;
 }
 
 export interface HttpApp {
@@ -40,9 +43,15 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
   const { clock, paths } = service.context;
   const access = new Access(() => clock.monotonicMs());
   const events = new LiveEvents((text) => secretMask(service.nodes()[0].config)(text));
-  const answer = createRouter(allRoutes(access, events), access, service);
+  const users = new ProxmoxLogins(service.proxmoxUser, access, service.complain);
+  const answer = createRouter(allRoutes(access, users, events), access, users, service);
   let rules = first;
-  access.use(rules.tokens);
+  const use = (next: HttpRules): void => {
+    rules = next;
+    access.use(next.tokens, next.proxmoxLogin);
+    users.isOn = next.proxmoxLogin;
+  };
+  use(first);
   const hosts = (): readonly string[] => ['localhost', paths.nodeName(), ...rules.hosts];
   return {
     async serve(incoming, outgoing, { stay }) {
@@ -58,10 +67,7 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
         outgoing.destroy();
       }
     },
-    use(next) {
-      rules = next;
-      access.use(next.tokens);
-    },
+    use,
     newCode: () => access.newCode(),
     cycleEnded: (cycle) => events.cycle(cycle, clock.wallMs()),
     recorded: (event, node) => events.journal(event, node, clock.wallMs()),

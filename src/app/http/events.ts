@@ -15,7 +15,8 @@ const MOST_WAITING = 200;
 type Listener = ReadableStreamDefaultController<Uint8Array>;
 
 export class LiveEvents {
-  readonly #listeners = new Set<Listener>();
+  /** Each with whether it may still hear anything. */
+  readonly #listeners = new Map<Listener, () => boolean>();
   readonly #encoder = new TextEncoder();
   readonly #mask: (text: string) => string;
   #timer: NodeJS.Timeout | undefined;
@@ -25,8 +26,12 @@ export class LiveEvents {
     this.#mask = mask;
   }
 
-  /** A stream that lasts until its reader goes. Throws if too many listen. */
-  listen(stay: () => boolean): Response {
+  /**
+   * A stream that lasts until its reader goes. Throws if too many listen.
+   *
+   * @param mayHear false: whoever listens is not logged in any more
+   */
+  listen(stay: () => boolean, mayHear: () => boolean): Response {
     if (this.#listeners.size >= MOST_LISTENERS || !stay()) {
       const detail = `Not more than ${MOST_LISTENERS} may listen at a time`;
       throw new HttpProblem('too-many-listeners', detail);
@@ -36,7 +41,7 @@ export class LiveEvents {
       {
         start: (listener) => {
           own = listener;
-          this.#listeners.add(listener);
+          this.#listeners.set(listener, mayHear);
           this.#send(listener, ': welcome\n\n');
         },
         cancel: () => this.#left(own),
@@ -64,10 +69,7 @@ export class LiveEvents {
   /** Tells all of the end, and ends. */
   stop(): void {
     this.#tell('bye', {});
-    for (const listener of [...this.#listeners]) {
-      this.#left(listener);
-      listener.close();
-    }
+    for (const listener of [...this.#listeners.keys()]) this.#end(listener);
   }
 
   #tell(name: string, content: object): void {
@@ -76,7 +78,10 @@ export class LiveEvents {
   }
 
   #sendAll(text: string): void {
-    for (const listener of [...this.#listeners]) this.#send(listener, text);
+    for (const [listener, mayHear] of [...this.#listeners]) {
+      if (mayHear()) this.#send(listener, text);
+      else this.#end(listener);
+    }
   }
 
   #send(listener: Listener, text: string): void {
@@ -86,6 +91,11 @@ export class LiveEvents {
     }
     this.#left(listener);
     listener.error(new Error('it does not read'));
+  }
+
+  #end(listener: Listener): void {
+    this.#left(listener);
+    listener.close();
   }
 
   #left(listener: Listener | undefined): void {

@@ -63,8 +63,8 @@ class Http implements HttpPart {
     if (http.listen === undefined) return this.stop();
     const { tokens, problems } = readTokens(http, this.#at);
     for (const problem of problems) this.#log.error(problem);
-    const { hosts, behindProxy } = http;
-    this.#rules = { tokens, hosts, behindProxy, isTls: http.tls !== undefined };
+    const { hosts, behindProxy, proxmoxLogin } = http;
+    this.#rules = { tokens, hosts, behindProxy, proxmoxLogin, isTls: http.tls !== undefined };
     this.#app?.use(this.#rules);
     const failure = await this.#listen(http, http.listen);
     if (failure !== undefined) this.#log.error(failure);

@@ -4,6 +4,7 @@ const STATUS_OF = {
   'wrong-request': 400,
   'login-needed': 401,
   'wrong-login': 401,
+  'second-factor': 401,
   role: 403,
   csrf: 403,
   'foreign-origin': 403,

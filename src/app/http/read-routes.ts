@@ -6,6 +6,7 @@ import { parseSince, sinceText } from '../../core/report/since.ts';
 import { parseVmid } from '../../core/units.ts';
 import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
+import type { Access } from './access.ts';
 import type { LiveEvents } from './events.ts';
 import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from './guests.ts';
 import { journalEvents } from './journal-events.ts';
@@ -222,7 +223,7 @@ const programRoutes: readonly Route[] = [
   }),
 ];
 
-export const readRoutes = (events: LiveEvents): readonly Route[] => [
+export const readRoutes = (access: Access, events: LiveEvents): readonly Route[] => [
   ...guestRoutes,
   ...programRoutes,
   route({
@@ -230,6 +231,6 @@ export const readRoutes = (events: LiveEvents): readonly Route[] => [
     path: '/api/v1/events',
     role: 'read',
     summary: 'Each cycle and each line of the JSON log, as server-sent events',
-    run: ({ stay }) => events.listen(stay),
+    run: ({ stay, who, session }) => events.listen(stay, access.watch(who, session)),
   }),
 ];

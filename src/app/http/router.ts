@@ -9,6 +9,7 @@ import {
   type Session,
 } from './access.ts';
 import { HttpProblem } from './problem.ts';
+import type { ProxmoxLogins } from './proxmox-logins.ts';
 import type { Asked, Route } from './route.ts';
 import type { HttpService } from './service.ts';
 import { cookieOf } from './session-routes.ts';
@@ -39,13 +40,14 @@ const NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'";
 export function createRouter(
   routes: readonly Route[],
   access: Access,
+  users: ProxmoxLogins,
   service: HttpService,
 ): Answerer {
   const app = new Hono<{ Bindings: Visit }>({ strict: true });
   for (const one of routes) {
     app.on(one.method, one.path.replace(/\{(\w+)\}/g, ':$1'), async (context) => {
       const { raw } = context.req;
-      const who = callerOf(one, raw, context.env, access);
+      const who = await callerOf(one, raw, context.env, access, users);
       const asked: Asked = {
         service,
         ...who,
@@ -100,17 +102,18 @@ interface Who {
 }
 
 /** Who asks, if he may. A cookie counts for a change only together with the text of its page. */
-function callerOf(
+async function callerOf(
   { role, method }: Route,
   request: Request,
   { address, hosts }: Visit,
   access: Access,
-): Who {
+  users: ProxmoxLogins,
+): Promise<Who> {
   const { headers } = request;
   const isChange = method !== 'GET';
   if (isChange) refuseForeign(headers, hosts);
   if (role === 'anyone') return { who: undefined, session: undefined };
-  const { who, session } = loggedIn(request, address, access);
+  const { who, session } = await loggedIn(request, address, access, users);
   if (session !== undefined && isChange) {
     if (!isSameSecret(headers.get(CSRF_HEADER) ?? '', session.csrf)) {
       throw new HttpProblem('csrf', `A change needs the header ${CSRF_HEADER} of the session`);
@@ -122,17 +125,18 @@ function callerOf(
   return { who, session };
 }
 
-function loggedIn(
+async function loggedIn(
   request: Request,
   address: string,
   access: Access,
-): { readonly who: Caller; readonly session: Session | undefined } {
+  users: ProxmoxLogins,
+): Promise<{ readonly who: Caller; readonly session: Session | undefined }> {
   const authorization = request.headers.get('authorization');
   if (authorization !== null) {
     const [, token] = /^Bearer +([!-~]+) *$/i.exec(authorization) ?? [];
     return { who: access.byToken(token ?? '', address), session: undefined };
   }
-  const session = access.sessionOf(cookieOf(request) ?? '');
+  const session = await users.sessionOf(cookieOf(request) ?? '');
   if (session !== undefined) return { who: session, session };
   throw new HttpProblem('login-needed', 'Log in first, or send Authorization: Bearer TOKEN');
 }

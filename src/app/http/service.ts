@@ -12,6 +12,7 @@ import type { DaemonState } from '../control-answer.ts';
 import type { GroupsPart } from '../groups.ts';
 import type { AfterSwitch, modeSwitch } from '../mode-switch.ts';
 import type { NodeLoop } from '../node-loop.ts';
+import type { AskProxmoxUser } from '../proxmox-users.ts';
 
 /** What the daemon lets HTTP know of it and do with it. */
 export interface HttpService {
@@ -42,6 +43,8 @@ export interface HttpService {
   readonly afterSwitch: (config: Config, mode: Mode, target: Target) => AfterSwitch;
   /** Writes the configuration, with a copy of the one before. */
   readonly writeConfiguration: (path: string, text: string) => Written;
+  /** Asks the node who a user of Proxmox VE is. */
+  readonly proxmoxUser: AskProxmoxUser;
   readonly reload: () => void;
   readonly complain: (message: string) => void;
   /** The file of the page. */

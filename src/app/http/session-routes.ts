@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { HTTP_ROLES } from '../../config/http-values.ts';
-import { type Access, SESSION_COOKIE, SESSION_MS, type Session } from './access.ts';
+import { type Access, type Caller, SESSION_COOKIE, SESSION_MS, type Session } from './access.ts';
+import type { ProxmoxLogins } from './proxmox-logins.ts';
 import { type Asked, type Route, route } from './route.ts';
 
 /** Login and logout of browsers. */
@@ -13,21 +14,33 @@ const sessionAnswer = z.object({
   expiresAt: z.nullable(z.string()),
 });
 
-export const sessionRoutes = (access: Access): readonly Route[] => [
+const loginBody = z.union([
+  z.strictObject({ token: z.string().check(z.maxLength(256)) }),
+  z.strictObject({ code: z.string().check(z.maxLength(256)) }),
+  z.strictObject({
+    user: z.string().check(z.regex(/^[^\s:/!]{1,64}$/)),
+    password: z.string().check(z.minLength(1), z.maxLength(256)),
+  }),
+]);
+
+export const sessionRoutes = (access: Access, users: ProxmoxLogins): readonly Route[] => [
+  route({
+    method: 'GET',
+    path: '/api/v1/login',
+    role: 'anyone',
+    summary: 'Whether one may log in with a user of Proxmox VE',
+    answer: z.object({ proxmox: z.boolean() }),
+    run: () => ({ proxmox: users.isOn }),
+  }),
   route({
     method: 'POST',
     path: '/api/v1/login',
     role: 'anyone',
-    summary: 'Log in with a token, or with the code of a link that `dashboard` has made',
-    body: z.union([
-      z.strictObject({ token: z.string().check(z.maxLength(256)) }),
-      z.strictObject({ code: z.string().check(z.maxLength(256)) }),
-    ]),
+    summary: 'Log in: by a token, a user of Proxmox VE, or the code of a link of `dashboard`',
+    body: loginBody,
     answer: sessionAnswer,
-    run: (asked) => {
-      const { body, address } = asked;
-      const caller =
-        'code' in body ? access.byCode(body.code, address) : access.byToken(body.token, address);
+    run: async (asked) => {
+      const caller = await callerOf(asked, access, users);
       // A new one in any case: a cookie that somebody has put there is never logged in.
       const former = cookieOf(asked.request);
       if (former !== undefined) access.end(former);
@@ -60,6 +73,16 @@ export const sessionRoutes = (access: Access): readonly Route[] => [
     },
   }),
 ];
+
+function callerOf(
+  { body, address }: Asked<unknown, z.infer<typeof loginBody>>,
+  access: Access,
+  users: ProxmoxLogins,
+): Caller | Promise<Caller> {
+  if ('code' in body) return access.byCode(body.code, address);
+  if ('token' in body) return access.byToken(body.token, address);
+  return users.logIn(body.user, body.password, address);
+}
 
 const SESSION_SECONDS = SESSION_MS / 1000;
 

@@ -427,6 +427,8 @@ function outcomeOf(failure: ApiFailure, limitMs: number): CommandOutcome {
     // Whoever answers is not the node, so that no change reaches it.
     case 'certificate':
       return { kind: 'failed', why: 'unreachable', message };
+    case 'second-factor':
+      return { kind: 'failed', why: 'denied', message };
     case 'malformed':
       return { kind: 'failed', why: 'other', message };
     default:

@@ -64,6 +64,11 @@ export class ApiClient {
     return this.#session.asker;
   }
 
+  /** What stands for the password; undefined: nobody has logged in with one. */
+  get ticket(): string | undefined {
+    return this.#session.ticket;
+  }
+
   get writeLimitMs(): Milliseconds {
     return this.#settings.writeLimitMs;
   }

@@ -11,6 +11,8 @@ export type ApiFailureWhy =
   /** Its certificate is not the one that was to be expected. Nothing was sent. */
   | 'certificate'
   | 'timeout'
+  /** The password is right, and more than that is asked for. */
+  | 'second-factor'
   /** It answers, and not as Proxmox VE does. */
   | 'malformed'
   /** We were told to stop. */

@@ -42,6 +42,8 @@ const LASTS_MS = milliseconds(2 * 60 * 60_000);
 const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 10 * 60_000;
 
+const isNoLogin = ({ why }: ApiFailure): boolean => why === 'denied' || why === 'second-factor';
+
 /**
  * Who we are to one cluster. A token is sent as it is. With a password there is a ticket: had at
  * the first request, renewed with the old one, and had anew by the password if it is refused.
@@ -59,6 +61,11 @@ export class Session {
     this.#parts = parts;
     const { credentials } = parts;
     this.asker = credentials.kind === 'token' ? credentials.id : credentials.user;
+  }
+
+  /** What stands for the password for two hours; undefined: there is none yet, or a token. */
+  get ticket(): string | undefined {
+    return this.#ticket?.ticket;
   }
 
   /** Takes secrets out of a text. */
@@ -145,11 +152,11 @@ export class Session {
     if (old !== undefined) {
       const renewed = this.#take(await logIn(credentials.user, old.ticket));
       if (!('ok' in renewed)) return renewed;
-      const isGoodYet = renewed.why !== 'denied' && this.#age(old) < LASTS_MS;
+      const isGoodYet = !isNoLogin(renewed) && this.#age(old) < LASTS_MS;
       if (isGoodYet) return old;
     }
     const made = this.#take(await logIn(credentials.user, credentials.password));
-    if ('ok' in made && made.why === 'denied') this.#rest(made);
+    if ('ok' in made && isNoLogin(made)) this.#rest(made);
     return made;
   }
 
@@ -157,7 +164,7 @@ export class Session {
     if (!answer.ok) return answer;
     const { ticket, CSRFPreventionToken, NeedTFA } = Object(answer.data);
     if (NeedTFA !== undefined && Number(NeedTFA) !== 0) {
-      return apiFailure('denied', `${this.asker} has a second factor; use a token instead`);
+      return apiFailure('second-factor', `${this.asker} has a second factor; use a token instead`);
     }
     if (typeof ticket !== 'string' || typeof CSRFPreventionToken !== 'string') {
       return apiFailure('malformed', 'its answer to the login has no ticket');

@@ -48,8 +48,14 @@ describe('who may ask for what', () => {
     expect(operations.length).toBeGreaterThan(40);
     const roles = operations.map(({ role }) => role);
     expect(new Set(roles)).toEqual(new Set(['anyone', ...RANK]));
-    const open = operations.filter(({ role }) => role === 'anyone').map(({ path }) => path);
-    expect(open.sort()).toEqual(['/', '/api/v1/login', '/api/v1/openapi.json', '/index.html']);
+    const open = operations.filter(({ role }) => role === 'anyone');
+    expect(open.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      'GET /',
+      'GET /api/v1/login',
+      'GET /api/v1/openapi.json',
+      'GET /index.html',
+      'POST /api/v1/login',
+    ]);
     const changing = operations.filter(({ method, role }) => method !== 'GET' && role === 'read');
     expect(changing.map(({ path }) => path)).toEqual(['/api/v1/logout']);
   });

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -110,6 +112,55 @@ describe('a session', () => {
     const ask = (one: { cookie: string }) =>
       served.ask('GET', '/api/v1/session', { cookie: one.cookie });
     expect([(await ask(other)).status, (await ask(kept)).status]).toEqual([401, 200]);
+  });
+});
+
+describe('what somebody listens to', () => {
+  const listen = async ({ port }: Served, headers: Readonly<Record<string, string>>) => {
+    const asking = get({ host: '127.0.0.1', port, path: '/api/v1/events', headers, agent: false });
+    const [response] = (await once(asking, 'response')) as [IncomingMessage];
+    const heard = { text: '', isOver: false };
+    response.on('data', (chunk) => {
+      heard.text += String(chunk);
+    });
+    response.on('end', () => {
+      heard.isOver = true;
+    });
+    return heard;
+  };
+
+  it('ends with the logout, and with the token', async () => {
+    const served = await ready();
+    const { cookie, csrf } = await loggedIn(served, 'read');
+    const [mine, ofToken, other] = await Promise.all([
+      listen(served, { cookie }),
+      listen(served, { authorization: `Bearer ${TOKENS.scale}` }),
+      listen(served, { authorization: `Bearer ${TOKENS.admin}` }),
+    ]);
+    await served.cycle();
+    await expect.poll(() => mine.text).toContain('event: cycle');
+    await served.ask('POST', '/api/v1/logout', { cookie, 'x-csrf-token': csrf }, {});
+    const left = `[{name: admin, token: ${TOKENS.admin}, role: admin}]`;
+    await served.apply(`  http_listen: 127.0.0.1:${served.port}\n  http_tokens: ${left}\n`);
+    other.text = '';
+    mine.text = '';
+    ofToken.text = '';
+    await served.cycle();
+    await expect.poll(() => other.text).toContain('event: cycle');
+    await expect.poll(() => [mine, ofToken].map(({ isOver }) => isOver)).toEqual([true, true]);
+    expect([mine.text, ofToken.text, other.isOver]).toEqual(['', '', false]);
+  });
+
+  it('ends with the time of its session, and is no use of it', async () => {
+    const served = await ready();
+    const { cookie } = await loggedIn(served, 'read');
+    const mine = await listen(served, { cookie });
+    served.pass(1_800_000);
+    await served.cycle();
+    await expect.poll(() => mine.text).toContain('event: cycle');
+    served.pass(1_800_000);
+    await served.cycle();
+    await expect.poll(() => mine.isOver).toBe(true);
   });
 });
 

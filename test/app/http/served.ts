@@ -209,6 +209,7 @@ function serviceOf(
     change: (one, wanted, dryRun) =>
       one.askedCycle({ wanted, dryRun, stop: NO_STOP, watched: (cycle) => cycle() }),
     modeSwitch: () => ({ file: FILE, kind: 'refused', why: 'there is no file' }),
+    proxmoxUser: async () => ({ kind: 'unknown' }),
     afterSwitch: (...switched) => afterSwitch(...switched, loops),
     writeConfiguration: () => ({ ok: false, message: 'there is no file' }),
     configuration: () => ({ ...FILE, ok: true, text: 'DEFAULT:\n' }),

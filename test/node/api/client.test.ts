@@ -344,7 +344,7 @@ describe('a password', () => {
     expect(logins(rest)).toBe(1);
     const second = rest.client({ credentials: { ...LOGIN, user: 'two@pve' } });
     expect(await second.get('/version', NEVER)).toMatchObject({
-      why: 'denied',
+      why: 'second-factor',
       message: 'two@pve has a second factor; use a token instead',
     });
   });
