@@ -3,7 +3,7 @@ import type { GroupReport } from '../core/groups/group-report.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
 import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
-import { type NodeSummary, statusReport } from '../core/report/status.ts';
+import { connectionOf, type NodeSummary, statusReport } from '../core/report/status.ts';
 import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type { CycleSettings, CycleView } from '../loop/cycle.ts';
 import type { ControlRequest } from '../os/control-socket.ts';
@@ -70,6 +70,7 @@ function summaryOf({ node, view, state }: DaemonState): NodeSummary {
     cycle: view?.cycle ?? null,
     guests: view?.observed.containers.length ?? null,
     paused,
+    ...connectionOf(state),
   };
 }
 

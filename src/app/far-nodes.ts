@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ApiNodeConfig, Config } from '../config/model.ts';
+import type { ApiNodeConfig, Config, WayConfig } from '../config/model.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
 import { createApiNode } from '../node/api/api-node.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
@@ -12,6 +12,7 @@ import { send } from '../os/http-send.ts';
 import { leaseFilesIn } from '../os/lease-files.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import type { ProcessContext } from './context.ts';
+import { openFallback } from './fallback-node.ts';
 import { leaseDirectory } from './node-lease.ts';
 import { openSshNode } from './ssh-node.ts';
 import type { FarNode } from './world.ts';
@@ -38,7 +39,7 @@ export function openFarNodes(
 ): readonly FarNode[] {
   const clusters = new Map<string, ClusterLook>();
   const neighbours = new Set(clusterNodes(context.paths));
-  return nodes.map((node): FarNode => {
+  const open = (node: WayConfig): FarNode => {
     if (node.connection === 'ssh') return openSshNode(node, context, { random });
     const { host, port, credentials, trust } = node;
     const same = JSON.stringify([host, port, credentials, trust]);
@@ -49,8 +50,14 @@ export function openFarNodes(
       name: node.name,
       lease: node.node && neighbours.has(node.node) ? leaseHere(node.node, context) : undefined,
       problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
+      connection: () => ({ by: 'api' }),
       close: () => cluster.client.close(),
     };
+  };
+  return nodes.map((node) => {
+    const first = open(node);
+    if (node.instead === undefined) return first;
+    return openFallback({ first, second: open(node.instead) }, context.clock);
   });
 }
 

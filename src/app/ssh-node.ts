@@ -90,6 +90,7 @@ export function openSshNode(
     lease,
     close,
     problem: () => sight.problem,
+    connection: () => ({ by: 'ssh' }),
     lookAfter: (wishes) => machines.use(wishes),
   };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path/posix';
 import type { Config } from '../config/model.ts';
 import { onNode } from '../config/on-node.ts';
 import { machineWishes } from '../config/resolve.ts';
+import type { Connection } from '../core/connection.ts';
 import { missing } from '../core/reading.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
@@ -15,6 +16,7 @@ import type { ActingWorld, World } from '../ports.ts';
 import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
+import { type Beside, leaseBeside } from './lease-beside.ts';
 import { openLocalNode } from './local-node.ts';
 import { type Leasing, leaseDirectory, type NodeLease, openNodeLease } from './node-lease.ts';
 import { type Outputs, openOutputs } from './outputs.ts';
@@ -59,8 +61,19 @@ export interface FarNode {
   /** Which virtual machines are looked after from now on; none until this is said. */
   lookAfter(wishes: MachineWishes): void;
   /** Where its lease lies; left out where it cannot be reached. */
-  readonly lease?: { readonly files: LeaseFiles; readonly how: LeaseHolder['how'] } | undefined;
+  readonly lease?: FarLease | undefined;
+  /** By which connection it was seen last. */
+  connection(): Connection;
+  /** Its connections, if there are several; each is a node that may be looked at alone. */
+  readonly ways?: readonly FarNode[];
   close(): void;
+}
+
+export interface FarLease {
+  readonly files: LeaseFiles;
+  readonly how: LeaseHolder['how'];
+  /** Where the node is also seen without the connection that the lease is reached by. */
+  readonly beside?: Beside;
 }
 
 /** @param leasing left out by who only looks */
@@ -154,23 +167,24 @@ export function openFarWorld(
   const own = node.lease;
   // That of an API node lies in the cluster file system of this host.
   const files = own?.how === 'api' ? askedFirst(own.files, outputs, context.paths) : own?.files;
-  const lease = leasing && own && files && openNodeLease(files, own.how, leasing);
-  const observe = async (stop?: AbortSignal): Promise<void> => {
-    await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop)]);
+  const opened = leasing && own && files && openNodeLease(files, own.how, leasing);
+  const lease = opened && own?.beside ? leaseBeside(opened, own.beside) : opened;
+  const observe: NodeEyes['observe'] = async (stop, within) => {
+    await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop, within)]);
     if (node.problem() === undefined && stop?.aborted !== true) await lease?.tend();
   };
   const log = withPrefix(outputs.log, `${name}: `);
-  const seen = { ...eyes, observe };
+  const seen = { ...eyes, observe, connection: () => node.connection() };
   const parts = { name, hands, log, eyes: seen, below: join('nodes', name), lease };
-  const opened = worldOf(parts, outputs, config, context);
+  const world = worldOf(parts, outputs, config, context);
   node.lookAfter(machineWishes(onNode(config, name)));
   return {
-    ...opened,
+    ...world,
     name,
     below: parts.below,
     hanging: () => node.problem(),
     reconfigure(next) {
-      opened.reconfigure(next);
+      world.reconfigure(next);
       node.lookAfter(machineWishes(onNode(next, name)));
     },
     async close() {

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
 import type { FarNode } from '../app/world.ts';
-import type { Config } from '../config/model.ts';
+import { type Config, waysOf } from '../config/model.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { lackWords } from '../core/day-seen.ts';
@@ -26,24 +26,31 @@ export async function nodeLines(
   const far = openFarNodes(config, context);
   const ending = new AbortController();
   const limit = wait(limitMs, undefined, { signal: ending.signal }).catch(() => {});
-  const seen = far.map(async (one): Promise<readonly string[]> => {
+  const ways = far.flatMap((one) => one.ways ?? [one]);
+  const seen = ways.map(async (one): Promise<readonly string[]> => {
     const looked = one.eyes.observe().then(() => stateOf(one));
     return Promise.race([looked, limit.then(() => unanswered(limitMs))]);
   });
   try {
     const states = await Promise.all(seen);
-    const rows = far.map(({ name }, index) => {
-      const { host = '', port = 0 } = config.nodes[index] ?? {};
-      return [name, `${host}:${port}`, ...(states[index] ?? [])];
+    const rows = config.nodes.flatMap(waysOf).map(({ name, host, port, connection }, index) => {
+      return [name, `${host}:${port}`, NAMES[connection], ...(states[index] ?? [])];
     });
-    const head = ['NODE', 'HOST', 'CONTAINERS', 'STATE'];
-    const lacks = far.flatMap((one) => nodeLacks(one, onNode(config, one.name)));
+    const head = ['NODE', 'HOST', 'BY', 'CONTAINERS', 'STATE'];
+    // What is in use is the first that answers.
+    const lacks = far.flatMap((one) => {
+      const all = one.ways ?? [one];
+      const used = all.find((way) => way.problem() === undefined) ?? one;
+      return nodeLacks(used, onNode(config, one.name));
+    });
     return ['', 'Other nodes:', '', ...table([head, ...rows]), ...lacks];
   } finally {
     ending.abort();
     for (const { close } of far) close();
   }
 }
+
+const NAMES = { api: 'API', ssh: 'SSH' } as const;
 
 const unanswered = (limitMs: number) => ['-', `no answer within ${limitMs / 1000} s`];
 

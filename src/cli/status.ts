@@ -79,7 +79,7 @@ const BOOSTED = ', boost';
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;
-  const { cycle, time, from, dryRun, host, containers, configuration } = report;
+  const { cycle, time, from, dryRun, host, containers, configuration, connection } = report;
   const dry = dryRun ? ', a dry run' : '';
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
   const areAllObserved = report.observing?.scope === 'all';
@@ -97,6 +97,7 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
     ...said(budgetWords(host)),
     ...urgent.flatMap((text) => said(text, 'red')),
     ...refusalLines(host).flatMap((text) => said(text)),
+    ...(connection === undefined ? [] : said(`The node is reached ${connection.says}.`)),
     ...host.missing.flatMap((why) => said(`Not known: ${why}`)),
     ...(configuration === undefined ? [] : said(`The cluster shares ${configuration}.`)),
     '',
@@ -152,9 +153,10 @@ function tinted(paint: Paint, row: ContainerRow | undefined, text: string): stri
 /** A daemon may look after several nodes; the table is of one. */
 function otherLines({ node, others = [] }: StatusReport): readonly string[] {
   if (node === undefined) return [];
-  const words = others.map(({ node: name, cycle, guests, paused }) => {
+  const words = others.map(({ node: name, cycle, guests, paused, connection }) => {
     const seen = cycle === null ? 'not seen yet' : `${guests ?? 0} guests, cycle ${cycle}`;
-    return `${name} (${seen}${paused === null ? '' : `; paused: ${paused}`})`;
+    const how = connection === undefined || connection.why === null ? '' : `; ${connection.says}`;
+    return `${name} (${seen}${how}${paused === null ? '' : `; paused: ${paused}`})`;
   });
   const show = 'Show one: lxc-autoscale status --node NAME';
   return ['', `This is ${node}. Other nodes: ${words.join(', ')}. ${show}`];

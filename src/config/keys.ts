@@ -663,20 +663,24 @@ const groupSection = {
 
 /** A node of the section `NODES`: how it is reached, and who we are to it. */
 const nodeSection = {
-  connection: oneOf(
+  connection: someOf(
     ['api', 'ssh', 'local'],
     'How the node is reached: by its REST API, by SSH, or local, the node that this program ' +
-      'runs on',
-  ).usually('api'),
+      'runs on; with [api, ssh] or [ssh, api] by the second while the first does not answer',
+  ).usually(['api']),
   host: text(
     /^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/,
     'is neither a name nor an address',
     { does: 'Name or address of the node, or of any node of its cluster' },
     'a host name, an IPv4 or an IPv6 address',
   ),
-  port: wholeNumber(1, 65_535, '', 'Port of the API; with ssh it is 22 if it is left out').usually(
-    8006,
-  ),
+  port: wholeNumber(
+    1,
+    65_535,
+    '',
+    'Port of the API; with ssh alone that of SSH, usually 22',
+  ).usually(8006),
+  ssh_port: wholeNumber(1, 65_535, '', 'With both connections: port of SSH').usually(22),
   node: text(
     /^(?:\*|[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
     'is no name of a node',

@@ -18,7 +18,17 @@ export interface Config extends Settings {
 }
 
 /** A further node. */
-export type NodeConfig = ApiNodeConfig | SshNodeConfig;
+export type NodeConfig = WayConfig & {
+  /** The other connection, for as long as this one does not answer. */
+  readonly instead?: WayConfig;
+};
+
+/** One connection to a node. */
+export type WayConfig = ApiNodeConfig | SshNodeConfig;
+
+/** Its connections, the one that comes first before the other. */
+export const waysOf = (node: NodeConfig): readonly [WayConfig, ...WayConfig[]] =>
+  node.instead === undefined ? [node] : [node, node.instead];
 
 /** One that is reached by SSH, with the OpenSSH client of this host. */
 export interface SshNodeConfig {

@@ -88,6 +88,9 @@ function farEntries(file: YamlEntry | undefined, env: Environment): readonly Yam
 /** With its variables, as far as they are set. */
 function textAt(node: YamlNode, key: string, env: Environment): string | undefined {
   const found = node.kind === 'map' ? node.entries.find((one) => one.key === key) : undefined;
+  if (found?.value.kind === 'list') {
+    return found.value.items.flatMap((one) => (one.kind === 'text' ? [one.text] : [])).join(', ');
+  }
   if (found?.value.kind !== 'text') return undefined;
   const expanded = expandVariables(found.value.text, env);
   return (expanded.ok ? expanded.text : found.value.text).trim().toLowerCase();
@@ -122,7 +125,7 @@ function whyNotThat(
     return { variable: 'PROXMOX_HOST', message };
   }
   const connection = textAt(one.value, 'connection', env) ?? 'api';
-  if (connection === 'api') return undefined;
+  if (connection.split(',').some((one) => one.trim().toLowerCase() === 'api')) return undefined;
   const message = `is for the API, and ${names} in NODES is reached by ${connection}; unset it`;
   return { variable: undefined, message };
 }

@@ -1,5 +1,5 @@
 import type { NodeValues } from './keys.ts';
-import type { ApiNodeConfig, NodeConfig } from './model.ts';
+import type { ApiNodeConfig, NodeConfig, SshNodeConfig, WayConfig } from './model.ts';
 import { NODE_NAME } from './node-scope.ts';
 import { printableKey } from './printable.ts';
 import {
@@ -41,11 +41,23 @@ export function readNodes(
     sections.push(section);
   }
   checkDistinct(
-    sections.filter(({ values }) => values.connection !== 'local'),
+    sections.filter(({ values }) => isFar(values)),
     reader,
   );
   return sections;
 }
+
+type Connection = NodeValues['connection'][number];
+
+/** As they are to be tried. */
+const connectionsOf = ({ connection }: Partial<NodeValues>): readonly Connection[] =>
+  connection ?? ['api'];
+
+const isBoth = (values: Partial<NodeValues>): boolean => connectionsOf(values).length > 1;
+
+/** Whether it is another node than that of this program. */
+export const isFar = (values: Partial<NodeValues>): boolean =>
+  !connectionsOf(values).includes('local');
 
 /** A node that has two loops is changed by both, and neither knows what the other has done. */
 function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader): void {
@@ -55,10 +67,9 @@ function checkDistinct(sections: readonly Section<NodeValues>[], reader: Reader)
     const { name, line } = section;
     const why = self && whyItself(section, self);
     if (why !== undefined) report(reader, line, name, why);
-    const place = placeOf(section);
-    if (place.host === undefined) continue;
-    const other = seen.find((one) => isSame(one.place, place))?.section;
-    if (other === undefined) seen.push({ section, place });
+    const places = placesOf(section).filter(({ host }) => host !== undefined);
+    const other = seen.find((one) => places.some((place) => isSame(one.place, place)))?.section;
+    if (other === undefined) seen.push(...places.map((place) => ({ section, place })));
     else {
       const same = `is the same node as ${other.name} (line ${other.line})`;
       report(reader, line, name, `${same}; remove one of the two`);
@@ -90,23 +101,29 @@ const isSame = (one: Place, other: Place): boolean =>
     : one.node === other.node || [one.node, other.node].includes(ANY_NAME));
 
 /** Where it is reached, for comparison: names of hosts and nodes have no case. */
-function placeOf({ name, values }: Section<NodeValues>): Place {
+function placesOf({ name, values }: Section<NodeValues>): readonly Place[] {
   const { host, node = '', jump = '' } = values;
   const called = (node === '' ? name : node).toLowerCase();
-  const isSsh = values.connection === 'ssh';
-  return { host: host?.toLowerCase(), port: portOf(values), node: called, isSsh, jump };
+  return connectionsOf(values).map((connection) => ({
+    host: host?.toLowerCase(),
+    port: portOf(values, connection),
+    node: called,
+    isSsh: connection === 'ssh',
+    jump,
+  }));
 }
 
-const portOf = ({ connection = 'api', port }: Partial<NodeValues>): number =>
-  port ?? PORTS[connection];
+const portOf = (values: Partial<NodeValues>, connection: Connection): number =>
+  (isBoth(values) && connection === 'ssh' ? values.ssh_port : values.port) ?? PORTS[connection];
 
 function whyItself(section: Section<NodeValues>, self: Self): string | undefined {
   const own = self.name.toLowerCase();
-  const { host, port, node } = placeOf(section);
-  const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
-  const { connection = 'api' } = section.values;
-  const isOwn = node === own || node === ANY_NAME || connection === 'ssh';
-  if (isHere && port === PORTS[connection] && isOwn) {
+  const isSelf = placesOf(section).some(({ host, port, node, isSsh }) => {
+    const isHere = host !== undefined && (self.hosts.has(host) || /^127(\.\d+){3}$/.test(host));
+    const isOwn = node === own || node === ANY_NAME || (isSsh && !isBoth(section.values));
+    return isHere && port === PORTS[isSsh ? 'ssh' : 'api'] && isOwn;
+  });
+  if (isSelf) {
     return 'is this node itself, which is looked after without an entry; remove it';
   }
   if (section.name.toLowerCase() !== own) return undefined;
@@ -126,31 +143,56 @@ const KEYS_OF = {
     'verify_tls',
     'memory_shrink',
   ],
-  ssh: ['identity_file', 'known_hosts', 'jump'],
+  ssh: ['identity_file', 'known_hosts', 'jump', 'ssh_port'],
 } as const;
 
-function checkNode({ name, line, values, given }: Section<NodeValues>, reader: Reader): void {
-  const say = (key: Key | undefined, message: string): void => {
+function checkNode(section: Section<NodeValues>, reader: Reader): void {
+  const { name, line, values, given } = section;
+  const say: Say = (key, message) => {
     const at = key === undefined ? undefined : given.get(key);
     report(reader, at?.line ?? line, at === undefined ? name : (key ?? name), message);
   };
-  const has = (key: Key): boolean => given.has(key) && values[key] !== '';
-  if (values.connection === 'local') {
+  const connections = connectionsOf(values);
+  if (connections.includes('local')) {
+    if (isBoth(values)) {
+      say('connection', 'local goes with no other connection; keep one of them');
+      return;
+    }
     const stray = [...given.keys()].find((key) => key !== 'connection');
     if (stray !== undefined) say(stray as Key, 'has no effect for the node of this program itself');
     return;
   }
-  if (!has('host')) say(undefined, 'has no host; set `host:` to its name or address');
-  const { connection = 'api' } = values;
-  for (const key of KEYS_OF[connection === 'ssh' ? 'api' : 'ssh']) {
-    const other = connection === 'ssh' ? 'the API' : 'SSH';
-    if (given.has(key)) say(key, `is for nodes that are reached by ${other}; remove it`);
+  if (given.get('host') === undefined || values.host === '') {
+    say(undefined, 'has no host; set `host:` to its name or address');
   }
-  const isOfApi = values.user?.includes('@') ?? connection === 'api';
-  if (isOfApi !== (connection === 'api')) {
-    say('user', connection === 'ssh' ? 'has no realm with ssh: root' : 'needs its realm: root@pam');
+  for (const [connection, keys] of Object.entries(KEYS_OF)) {
+    if (connections.some((one) => one === connection)) continue;
+    const other = connection === 'api' ? 'the API' : 'SSH';
+    const stray = keys.filter((key) => given.has(key));
+    for (const key of stray) say(key, `is for nodes that are reached by ${other}; remove it`);
   }
-  if (connection === 'ssh') return;
+  if (isBoth(values)) {
+    if (values.node === ANY_NAME)
+      say('node', 'is *, and by SSH one node is reached; write its name');
+  } else {
+    const isSsh = connections[0] === 'ssh';
+    if (isSsh && given.has('ssh_port'))
+      say('ssh_port', 'is for two connections; write it as `port`');
+    if ((values.user?.includes('@') ?? !isSsh) === isSsh) {
+      say('user', isSsh ? 'has no realm with ssh: root' : 'needs its realm: root@pam');
+    }
+  }
+  if (connections.includes('api')) checkApi(section, say);
+}
+
+type Say = (key: Key | undefined, message: string) => void;
+
+/** Who we are to the API, and whom we trust. */
+function checkApi({ values, given }: Section<NodeValues>, say: Say): void {
+  // Beside SSH a user without a realm is that of SSH.
+  const isOfSsh = isBoth(values) && values.user?.includes('@') === false;
+  const has = (key: Key): boolean =>
+    given.has(key) && values[key] !== '' && !(key === 'user' && isOfSsh);
   const pairs = [
     ['token_id', 'token_secret'],
     ['user', 'password'],
@@ -202,23 +244,42 @@ export function withAliases(
 
 /** undefined for the node of this program itself, and for one that has been reported. */
 export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | undefined {
-  const { connection = 'api', host, token_id, token_secret, user, password } = values;
-  if (connection === 'local' || host === undefined) return undefined;
-  const isAny = values.node === ANY_NAME;
-  const node = values.node === '' || isAny ? undefined : values.node;
-  const at = { name, host, port: portOf(values) };
-  if (connection === 'ssh') {
-    const { identity_file: identityFile, known_hosts: knownHosts, jump } = values;
-    return { ...at, connection, node, user: user ?? 'root', identityFile, knownHosts, jump };
-  }
+  const { host } = values;
+  if (!isFar(values) || host === undefined) return undefined;
+  const [first, instead] = connectionsOf(values).map((connection): WayConfig => {
+    const at = { name, host, port: portOf(values, connection) };
+    return connection === 'ssh'
+      ? { ...at, ...sshWay(name, values) }
+      : { ...at, ...apiWay(name, values) };
+  });
+  return first && { ...first, ...(instead && { instead }) };
+}
+
+type Way<W> = Omit<W, 'name' | 'host' | 'port'>;
+
+function sshWay(name: string, values: Partial<NodeValues>): Way<SshNodeConfig> {
+  const { user, identity_file: identityFile, known_hosts: knownHosts, jump } = values;
+  const node = values.node === '' ? undefined : values.node;
+  return {
+    connection: 'ssh',
+    // With two connections it must be the node that the API calls so.
+    node: isBoth(values) ? (node ?? name) : node === ANY_NAME ? undefined : node,
+    user: user === undefined || user.includes('@') ? 'root' : user,
+    identityFile,
+    knownHosts,
+    jump,
+  };
+}
+
+function apiWay(name: string, values: Partial<NodeValues>): Way<ApiNodeConfig> {
+  const { node = '', token_id, token_secret, user, password } = values;
   const credentials =
     token_id !== undefined && token_secret !== undefined
       ? ({ kind: 'token', id: token_id, secret: token_secret } as const)
       : ({ kind: 'password', user: user ?? '', password: password ?? '' } as const);
   return {
-    ...at,
-    connection,
-    node: isAny ? undefined : (node ?? name),
+    connection: 'api',
+    node: node === ANY_NAME ? undefined : node === '' ? name : node,
     credentials,
     trust: trustOf(values),
     ...(values.memory_shrink !== undefined && { unproven: values.memory_shrink === 'unproven' }),

@@ -1,5 +1,12 @@
 import type { ContainerPolicy } from '../core/policy.ts';
-import { type Config, deepFreeze, type Members, type NodeConfig, type Selector } from './model.ts';
+import {
+  type Config,
+  deepFreeze,
+  type Members,
+  type NodeConfig,
+  type Selector,
+  waysOf,
+} from './model.ts';
 import { scopeOf } from './node-scope.ts';
 
 /** What a configuration comes to on one node: who is named for another node only is not in it. */
@@ -42,7 +49,8 @@ export function onNode(config: Config, node: string): ConfigOnNode {
 
 /** Where a policy does not say whether memory shrinks without a proof, the node does. */
 function policyOn(policy: ContainerPolicy, entry: NodeConfig | undefined): ContainerPolicy {
-  const unproven = entry?.connection === 'api' ? entry.unproven : undefined;
+  const ways = entry === undefined ? [] : waysOf(entry);
+  const [unproven] = ways.flatMap((way) => (way.connection === 'api' ? [way.unproven] : []));
   if (policy.memory.unproven !== undefined || unproven === undefined) return policy;
   return { ...policy, memory: { ...policy.memory, unproven } };
 }

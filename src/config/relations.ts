@@ -2,6 +2,7 @@ import { isLoopback, showAddress } from '../core/listen-address.ts';
 import type { EffectiveValues } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import { NODE_NAME } from './node-scope.ts';
+import { isFar } from './nodes.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';
 import type { ReadMembers, VmidRange } from './read-values.ts';
@@ -357,7 +358,7 @@ export function checkNodeNames(
   );
   const self = bound.length === 0 ? undefined : reader.self?.();
   if (self === undefined) return;
-  const far = nodes.filter(({ values }) => values.connection !== 'local');
+  const far = nodes.filter(({ values }) => isFar(values));
   const called = far.flatMap(({ values }) => calledThere(values));
   // A name that two entries share does not say which one is meant.
   const once = called.filter((name) => called.indexOf(name) === called.lastIndexOf(name));

@@ -1,4 +1,4 @@
-import type { Config } from './model.ts';
+import { type Config, waysOf } from './model.ts';
 
 /** What must not be seen in any output: secrets, and addresses, which may hold some. */
 export function secretsOf({
@@ -9,7 +9,7 @@ export function secretsOf({
   const { gotify, email, ntfy, webhook, uptimeKuma } = notify;
   const addresses = [gotify?.url, ntfy?.url, webhook?.url, uptimeKuma?.url];
   const tokens = [gotify?.token, email?.login?.password, ntfy?.token, webhook?.token];
-  const logins = nodes.map((node) => {
+  const logins = nodes.flatMap(waysOf).map((node) => {
     if (node.connection === 'ssh') return undefined;
     const { credentials } = node;
     return credentials.kind === 'token' ? credentials.secret : credentials.password;

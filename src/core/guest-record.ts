@@ -1,4 +1,5 @@
 import type { Allocation, Resource } from './allocation.ts';
+import type { ConnectionName } from './connection.ts';
 import type { UseSample } from './cooldown.ts';
 import type { DaySeen } from './day-seen.ts';
 import type { Rule } from './decision.ts';
@@ -51,6 +52,15 @@ export interface GuestRecord {
   loggedSkip: string | undefined;
   /** Since when it is not listed; see `away.ts`. */
   awaySinceMs: Milliseconds | undefined;
+  /** What was learnt of it by other connections to its node; see `follow-connection.ts`. */
+  readonly aside: Partial<Record<ConnectionName, Learnt>>;
+}
+
+/** What goes by the figures of one connection, and is worth keeping while another is in use. */
+export interface Learnt {
+  readonly day: DaySeen | undefined;
+  readonly cores: DemandModel | undefined;
+  readonly memory: DemandModel | undefined;
 }
 
 /** A restart of the guest begins this anew; see `endLife`. */
@@ -214,6 +224,7 @@ export function newGuestRecord(): GuestRecord {
     lastChange: undefined,
     loggedSkip: undefined,
     awaySinceMs: undefined,
+    aside: {},
   };
 }
 
@@ -251,6 +262,15 @@ const newResourceRecord = (): ResourceRecord => ({
  */
 export function endLife(record: GuestRecord, nowMs: Milliseconds): void {
   record.life = { ...newLife(), startedMs: nowMs };
+}
+
+/**
+ * The same life, seen by other means: of what was measured nothing counts, and of what has happened
+ * to it what keeps memory from being taken.
+ */
+export function renewLife(record: GuestRecord): void {
+  const { startedMs, oomKillMs, shrinkRetry } = record.life;
+  record.life = { ...newLife(), startedMs, oomKillMs, shrinkRetry };
 }
 
 /**

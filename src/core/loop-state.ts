@@ -1,4 +1,5 @@
 import type { Capabilities } from './capabilities.ts';
+import type { Connection } from './connection.ts';
 import { type Failure, type GuestRecord, newGuestRecord } from './guest-record.ts';
 import type { HostCpu } from './host-state.ts';
 import type { GuestConfig } from './observation.ts';
@@ -14,6 +15,8 @@ export interface LoopState {
   hostCpu: HostCpu | undefined;
   /** What the node can do for guests; undefined until one has run. */
   capabilities: Capabilities | undefined;
+  /** How it was seen last, where there is more than one way. */
+  connection: Connection | undefined;
   /** Why changes could be neither backed up nor recorded when one was last to be made. */
   unrecorded: string | undefined;
   /** Why nothing of this node can be changed now: without quorum, say. */
@@ -29,6 +32,7 @@ export function newLoopState(): LoopState {
     hostCpus: undefined,
     hostCpu: undefined,
     capabilities: undefined,
+    connection: undefined,
     unrecorded: undefined,
     pause: undefined,
     refusedWrites: undefined,

@@ -1,4 +1,5 @@
 import type { Allocation, Resource } from './allocation.ts';
+import type { ConnectionName } from './connection.ts';
 import type { DaySeen } from './day-seen.ts';
 import type { DemandModel } from './demand-model.ts';
 import type {
@@ -39,6 +40,8 @@ export interface SavedState {
   readonly savedMs: number;
   readonly savedWallMs: number;
   readonly guests: readonly (readonly [Vmid, SavedGuest])[];
+  /** Whose figures they are. */
+  readonly connection?: Maybe<ConnectionName>;
   /** Has a version of its own. */
   readonly learnt?: unknown;
 }
@@ -108,6 +111,7 @@ export function toSaved(
     savedMs: nowMs,
     savedWallMs: wallMs,
     guests: Array.from(state.guests, ([vmid, record]) => [vmid, savedGuest(record)] as const),
+    ...(state.connection && { connection: state.connection.by }),
     learnt: saveDemandModels(modelsOf(state)),
   };
 }
@@ -162,6 +166,8 @@ export function takeOver(
   boot: string | undefined,
   instant: Instant,
 ): void {
+  const { connection: by } = saved;
+  if (by !== undefined) state.connection = { by };
   const isOtherBoot = saved.boot !== boot || saved.savedMs > instant.nowMs;
   for (const [vmid, guest] of saved.guests) {
     const record = recordOf(state, vmid);

@@ -85,7 +85,7 @@ async function whyNotNow(
   { headroom }: ChangeContext,
 ): Promise<string | undefined> {
   if (memory?.verdict === 'grow') {
-    await world.observe();
+    await world.observe(undefined, 'change');
     const why = whyNoHeadroom(world, headroom);
     return why === undefined ? undefined : `${why}; deciding anew`;
   }

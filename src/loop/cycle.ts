@@ -19,6 +19,7 @@ import { framed } from './framed-log.ts';
 import { letGoLeft } from './hold-down.ts';
 import { dropLeft } from './left-pending.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
+import { noticeConnection } from './notice-connection.ts';
 import { type Handover, type Observed, observe } from './observe.ts';
 import { noticePause } from './pause.ts';
 import { type Stopwatch, stopwatch } from './stopwatch.ts';
@@ -93,6 +94,7 @@ export async function runCycle(
   const world = { ...outer, log: frame.log };
   const timed = stopwatch(world.clock);
   logStart(frame, urgent, asking?.wanted.by);
+  noticeConnection(world, state);
   if (urgent === undefined) await letGoLeft(world);
 
   const observed = timed('observe', () => observe(world, state, settings));

@@ -250,7 +250,8 @@ function observeContainer(
   if (seen.kind === 'stopped' || seen.kind === 'unknown') return seen;
   if (!sample.ok) return { kind: 'unknown', reason: sample };
   const now = sample.value;
-  const appeared = before === undefined && state.cycle > 1 && record.life.startedMs === undefined;
+  const isNew = record.life.startedMs === undefined && Object.keys(record.aside).length === 0;
+  const appeared = before === undefined && state.cycle > 1 && isNew;
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
     endLife(record, clock.monotonicMs());
   }

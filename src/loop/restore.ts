@@ -55,7 +55,7 @@ async function tryToRestore(
     const note = `it is locked (${now.lock}), since another operation is at work on it`;
     return { kind: 'failed', ...who, before: {}, target: {}, note };
   }
-  await world.observe();
+  await world.observe(undefined, 'change');
   const tooMuch = whyNotGiven(world, context.hostPolicy, now, goal.config.memoryMib);
   const sample = world.cgroups.sample(vmid);
   const isUnseen = world.cgroups.capabilities(vmid)?.workingSet === false;
@@ -131,7 +131,7 @@ async function change(
       refuse: async () => {
         const { memoryMib } = target;
         if (memoryMib === undefined) return undefined;
-        await world.observe();
+        await world.observe(undefined, 'change');
         return whyNotGiven(world, context.hostPolicy, now, memoryMib);
       },
       // Before the change, so that the loop does not undo it in the moment after.

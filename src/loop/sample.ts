@@ -12,6 +12,7 @@ import {
 import type { Vmid } from '../core/units.ts';
 import { isFrozen } from '../core/usage.ts';
 import type { World } from '../ports.ts';
+import { noticeConnection } from './notice-connection.ts';
 import type { Prompts } from './prompts.ts';
 
 export interface Sampled {
@@ -43,10 +44,12 @@ function policyToHelp(config: GuestConfig, management: Management): ContainerPol
  * what it sees is kept for the next decision.
  */
 export function sample(
-  { cgroups, clock }: World,
+  world: World,
   state: LoopState,
   { urgentSamples, manage, prompts, only, meanwhile = false }: SampleSettings,
 ): Sampled {
+  const { cgroups, clock } = world;
+  noticeConnection(world, state);
   const urgent = new Set<Vmid>();
   let suspicious = false;
   for (const [vmid, record] of state.guests) {

@@ -1,5 +1,6 @@
 import type { Allocation } from '../core/allocation.ts';
 import type { Capabilities } from '../core/capabilities.ts';
+import type { Connection } from '../core/connection.ts';
 import type { FailureWhy } from '../core/failure-why.ts';
 import type { ClusterView } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
@@ -157,9 +158,10 @@ export interface NodeEyes {
   /**
    * One look at the node: all that is read afterwards is read at once, as of this look or later.
    * Never fails: what does not answer is missing if it is read. `stop` may end it early; then all
-   * is as of the look before.
+   * is as of the look before. Of several connections to a node the look chooses one, and all that
+   * is read and done until the next is by that one. `within` a change it does not choose.
    */
-  observe(stop?: AbortSignal): Promise<void>;
+  observe(stop?: AbortSignal, within?: 'change'): Promise<void>;
   /**
    * One look at one guest, for a change: before it, after it, and while it is watched. What is read
    * of this guest afterwards is as of this look or later. Never fails, as `observe`.
@@ -170,6 +172,8 @@ export interface NodeEyes {
   readonly host: HostView;
   /** Left out where a node tells nothing by itself. */
   readonly limitEvents?: LimitEvents;
+  /** By which connection the last look was; left out where there is none, as on this host. */
+  readonly connection?: () => Connection;
 }
 
 /** Which virtual machines of a node are looked after. */

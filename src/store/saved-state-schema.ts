@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { CONNECTIONS } from '../core/connection.ts';
 import { parseGuestIdentity } from '../core/identity.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
 import { SAVED_VERSION, type SavedState } from '../core/saved-state.ts';
@@ -122,6 +123,7 @@ const state = z.object({
   savedMs: number,
   savedWallMs: moment,
   guests: z.array(z.tuple([vmid, guest])),
+  connection: maybe(z.enum(CONNECTIONS)),
   learnt: z.unknown(),
 });
 

@@ -76,6 +76,7 @@ function runIn(mode: typeof once) {
       hands: node.world.hands,
       problem: away,
       lookAfter: () => {},
+      connection: () => ({ by: 'ssh' }),
       close: () => {},
     };
   });

@@ -163,7 +163,9 @@ it('check-config says whether it is reached, and why not', async () => {
   configure(`${reached()}${LOGIN}    verify_tls: False\n`);
   const checked = await typed('check-config');
   expect(checked.code).toBe(EXIT.fine);
-  expect(checked.out).toMatch(/Other nodes:\n\nNODE .*\nlab +127\.0\.0\.1:[0-9]+ +2 +reached\n/);
+  expect(checked.out).toMatch(
+    /Other nodes:\n\nNODE .*\nlab +127\.0\.0\.1:[0-9]+ +API +2 +reached\n/,
+  );
   configure(`${reached()}${LOGIN.replace('!ps', '!noacl')}    verify_tls: False\n`);
   expect((await typed('check-config')).out).toMatch(/lab .* - +as@pve!noacl is shown no guest/);
   expect(rest.server.calls.filter(({ method }) => method !== 'GET')).toEqual([]);
@@ -180,9 +182,9 @@ it('check-config waits for all nodes together, and names who did not answer', as
   if (!loaded.ok) throw new Error(renderProblems(loaded));
   const lines = await nodeLines(loaded.config, contextOf(), milliseconds(1500));
   expect(lines.slice(4).map((line) => line.split(/ {2,}/))).toEqual([
-    ['lab', `127.0.0.1:${rest.server.port}`, '2', 'reached'],
-    ['one', `127.0.0.1:${port}`, '-', 'no answer within 1.5 s'],
-    ['two', `127.0.0.1:${port}`, '-', 'no answer within 1.5 s'],
+    ['lab', `127.0.0.1:${rest.server.port}`, 'API', '2', 'reached'],
+    ['one', `127.0.0.1:${port}`, 'API', '-', 'no answer within 1.5 s'],
+    ['two', `127.0.0.1:${port}`, 'API', '-', 'no answer within 1.5 s'],
     [expect.stringMatching(/^lab: 201, 202: memory never shrinks.*`memory_shrink: unproven`/)],
   ]);
   silent.close();

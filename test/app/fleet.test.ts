@@ -54,6 +54,7 @@ const reached = (): FarNode => ({
   hands: far.world.hands,
   problem: () => undefined,
   lookAfter: () => {},
+  connection: () => ({ by: 'ssh' }),
   close: () => {
     open.closed = true;
   },

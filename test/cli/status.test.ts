@@ -185,3 +185,24 @@ it('an account has its chapters in order, and marks the guards that are in force
   );
   expect(lines).toContainEqual(expect.stringMatching(/^\* observations for growth +0 of 1$/));
 });
+
+it('says how the node is reached, and why not as it should be', () => {
+  const containers = [container(guest(101))];
+  const state = newLoopState();
+  expect(
+    statusLines(statusReport(reportInput(containers, {}, { state })), VIEW).join(),
+  ).not.toContain('reached');
+  state.connection = { by: 'ssh', why: 'no answer within 10 s' };
+  const input = reportInput(containers, {}, { state });
+  const words = 'reached by SSH, since by the API: no answer within 10 s';
+  expect(statusLines(statusReport(input), VIEW)).toContain(`The node is ${words}.`);
+  const account = accountOf(input, vmid(101));
+  if (account === undefined) throw new Error('there is no account');
+  expect(accountLines(account).join('\n')).toMatch(new RegExp(`node +${words}`));
+  const summary = { node: 'lab', cycle: 3, guests: 2, paused: null };
+  const report = { ...statusReport(input), node: 'pve1' };
+  const { connection } = report;
+  if (connection === undefined) throw new Error('it is not told');
+  const lines = statusLines({ ...report, others: [{ ...summary, connection }] }, VIEW);
+  expect(lines.join(' ')).toContain('lab (2 guests, cycle 3; by SSH, since by the API: no answer');
+});

@@ -54,6 +54,15 @@ describe('PROXMOX_HOST and its companions', () => {
     ]);
   });
 
+  it('are the login of the API where the node is reached by SSH as well', () => {
+    for (const list of ['[ssh, api]', 'ssh, api']) {
+      const text = lab(`    connection: ${list}\n`);
+      expect(nodesOf({ ...TOKEN, PROXMOX_HOST: 'lab.example' }, text)).toMatchObject([
+        { connection: 'ssh', instead: { credentials: { id: 'root@pam!lxc_autoscaler' } } },
+      ]);
+    }
+  });
+
   it('call it otherwise where this host has that name, and leave this host in NODES', () => {
     const text = 'NODES: {proxmox: {connection: local}}\n';
     const [node] = nodesOf(TOKEN, text, { ...SELF, name: 'proxmox' });

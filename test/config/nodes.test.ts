@@ -193,3 +193,65 @@ ${LOGIN}`;
     expect(secretsOf(config)).toEqual(['hush1']);
   });
 });
+
+describe('a node with two connections', () => {
+  const both = (keys: string, order = '[api, ssh]') =>
+    loaded(`NODES:\n  lab:\n    host: lab.example\n    connection: ${order}\n${keys}`).config
+      .nodes[0];
+  const wrong = (keys: string, order = '[api, ssh]') => {
+    const text = `NODES:\n  lab:\n    host: lab.example\n    connection: ${order}\n${keys}`;
+    const result = parseConfig(text, 'f.yaml', {});
+    return result.ok ? [] : result.problems.map(renderProblem);
+  };
+
+  it('has both in the order of the list, each with its own port, and the same node', () => {
+    const keys = `${LOGIN}    identity_file: /etc/key\n    ssh_port: 2222\n    port: 443\n`;
+    const api = { connection: 'api', node: 'lab', port: 443 };
+    const ssh = { connection: 'ssh', node: 'lab', port: 2222, user: 'root', jump: undefined };
+    expect(both(keys)).toMatchObject({ ...api, instead: ssh });
+    expect(both(keys, 'ssh, api')).toMatchObject({ ...ssh, instead: api });
+    expect(both(`${LOGIN}    node: pve7\n`)).toMatchObject({
+      node: 'pve7',
+      port: 8006,
+      instead: { node: 'pve7', port: 22 },
+    });
+  });
+
+  it('has the user of the one that it fits', () => {
+    const credentials = { kind: 'password', user: 'root@pam' };
+    expect(both('    user: root@pam\n    password: hush\n')).toMatchObject({
+      credentials,
+      instead: { user: 'root' },
+    });
+    expect(both(`${LOGIN}    user: scaler\n`)).toMatchObject({ instead: { user: 'scaler' } });
+  });
+
+  it('keeps the secret and the policy of the API, whichever comes first', () => {
+    const text = `NODES:\n  lab:\n    host: a\n    connection: [ssh, api]\n${LOGIN}`;
+    const { config } = loaded(`${text}    memory_shrink: unproven\n`);
+    expect(secretsOf(config)).toContain('hush');
+    expect(onNode(config, 'lab').defaults.memory.unproven).toBe(true);
+  });
+
+  it.each([
+    [LOGIN, '[api, local]', /f\.yaml:4: connection: local goes with no other connection/],
+    [LOGIN, '[api, telnet]', /f\.yaml:4: connection: 'telnet' is not known; allowed: one or more/],
+    [`${LOGIN}    node: '*'\n`, '[api, ssh]', /f\.yaml:7: node: is \*, and by SSH one node is/],
+    ['', '[api, ssh]', /lab: has no login/],
+    ['    user: root\n    password: x\n', '[ssh, api]', /password: needs user beside it/],
+    [`${LOGIN}    ssh_port: 22\n`, 'api', /ssh_port: is for nodes that are reached by SSH/],
+    ['    ssh_port: 22\n', 'ssh', /ssh_port: is for two connections; write it as `port`/],
+  ])('%j with %s is told', (keys, order, message) => {
+    expect(wrong(keys, order).join('\n')).toMatch(message);
+  });
+
+  it('is the same node as another entry that one of them leads to', () => {
+    const text =
+      `NODES:\n  lab:\n    host: lab.example\n    connection: [api, ssh]\n${LOGIN}` +
+      '  two:\n    host: lab.example\n    connection: ssh\n';
+    const result = parseConfig(text, 'f.yaml', {});
+    expect(result.ok ? [] : result.problems.map(renderProblem)).toEqual([
+      expect.stringMatching(/two: is the same node as lab \(line 2\)/),
+    ]);
+  });
+});

@@ -16,7 +16,7 @@ import { vmid } from '../core/builders.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { SMALL_HOST } from '../sim/small-host.ts';
 import { guestSpec, restNode } from './api/rest-node.ts';
-import { type NodeUnderContract, nodeContract, worldOf } from './contract.ts';
+import { type NodeUnderContract, nodeContract, SIGHT_OF_API, worldOf } from './contract.ts';
 import { REAL_CLOCK, temporaryDirectory } from './local/world.ts';
 import {
   ALL_MACHINES,
@@ -187,15 +187,7 @@ async function machinesByApi(): Promise<MachinesUnderContract> {
 }
 
 machineContract('the API', machinesByApi, { monitor: false });
-nodeContract('the API', byApi, {
-  capabilities: {
-    proof: false,
-    pressure: false,
-    workingSet: false,
-    liveLimits: new Set(['cpu', 'cpuset', 'memory']),
-  },
-  freezing: false,
-});
+nodeContract('the API', byApi, SIGHT_OF_API);
 nodeContract('this host', local);
 machineContract('this host', localMachines);
 nodeContract('of the simulator, without files', virtual);

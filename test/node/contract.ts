@@ -63,6 +63,11 @@ const EVERYTHING: Sight = {
   freezing: true,
 };
 
+export const SIGHT_OF_API: Sight = {
+  capabilities: { ...EVERYTHING.capabilities, proof: false, pressure: false, workingSet: false },
+  freezing: false,
+};
+
 const ID = vmid(101);
 const OTHER = vmid(102);
 const NOBODY = vmid(999);

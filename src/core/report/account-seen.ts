@@ -1,4 +1,5 @@
 import { LEVERS } from '../allocation.ts';
+import { connectionWords } from '../connection.ts';
 import { COUNTS_CACHE, stateWords, TELLS_NEED, withUnit } from '../explain.ts';
 import type {
   ContainerObservation,
@@ -16,12 +17,21 @@ import type { ReportInput } from './report-input.ts';
 /** What the cycle saw: each number, or why there is none. */
 export function seenFacts(container: ContainerObservation, input: ReportInput): readonly Fact[] {
   const { config, state } = container;
-  const facts = config.ok ? configFacts(config.value) : [unknown('configuration', config)];
+  const own = config.ok ? configFacts(config.value) : [unknown('configuration', config)];
+  const facts = [...nodeFacts(input), ...own];
   if (state.kind === 'stopped' || state.kind === 'frozen') {
     return [...facts, fact('state', stateWords(state))];
   }
   if (state.kind === 'unknown') return [...facts, unknown('state', state.reason)];
   return [...facts, ...cpuFacts(state.usage), ...memoryFacts(state.usage), ...hostFacts(input)];
+}
+
+function nodeFacts({ state }: ReportInput): readonly Fact[] {
+  const { connection } = state;
+  if (connection === undefined) return [];
+  const { by, why } = connection;
+  const numbers = { by, ...(why !== undefined && { why: plainText(why) }) };
+  return [fact('node', `reached ${plainText(connectionWords(connection))}`, numbers)];
 }
 
 const unknown = (what: string, { why, detail }: Missing): Fact =>

@@ -1,5 +1,6 @@
 import { type Allocation, allocationOf, type Resource } from '../allocation.ts';
 import { lacksWorkingSet } from '../capabilities.ts';
+import { type Connection, connectionWords } from '../connection.ts';
 import { lackWords } from '../day-seen.ts';
 import { stateWords } from '../explain.ts';
 import type { GroupReport } from '../groups/group-report.ts';
@@ -51,6 +52,15 @@ export interface StatusReport {
   /** The node, and what else the daemon looks after; left out where it has one node only. */
   readonly node?: string;
   readonly others?: readonly NodeSummary[];
+  /** How the node is reached; left out for the node of the program. */
+  readonly connection?: ConnectionRow;
+}
+
+export interface ConnectionRow {
+  readonly by: Connection['by'];
+  /** Why it is not reached by the connection that comes first; null: it is. */
+  readonly why: string | null;
+  readonly says: string;
 }
 
 /** Another node of the same daemon; null: it was not seen yet. */
@@ -59,6 +69,7 @@ export interface NodeSummary {
   readonly cycle: number | null;
   readonly guests: number | null;
   readonly paused: string | null;
+  readonly connection?: ConnectionRow;
 }
 
 /** null: it is not known. */
@@ -173,7 +184,17 @@ export function statusReport(input: ReportInput): StatusReport {
     observing: observingNow(input),
     host: hostRow(input),
     containers: input.containers.map((container) => containerRow(container, input, courseOf)),
+    ...connectionOf(input.state),
   };
+}
+
+export function connectionOf({
+  connection,
+}: ReportInput['state']): Pick<StatusReport, 'connection'> {
+  if (connection === undefined) return {};
+  const { by, why } = connection;
+  const says = plainText(connectionWords(connection));
+  return { connection: { by, why: why === undefined ? null : plainText(why), says } };
 }
 
 function observingNow(input: ReportInput): StatusReport['observing'] {

@@ -1,0 +1,252 @@
+import { expect, it } from 'vitest';
+import { openFallback } from '../../src/app/fallback-node.ts';
+import type { Beside } from '../../src/app/lease-beside.ts';
+import { leaseBeside } from '../../src/app/lease-beside.ts';
+import type { NodeLease } from '../../src/app/node-lease.ts';
+import type { FarLease, FarNode } from '../../src/app/world.ts';
+import type { ConnectionName } from '../../src/core/connection.ts';
+import type { NotOurs } from '../../src/core/pause.ts';
+import { missing } from '../../src/core/reading.ts';
+import { mib } from '../../src/core/units.ts';
+import type { NodeEyes, SetRequest } from '../../src/node/port.ts';
+import { host, vmid } from '../core/builders.ts';
+import { FakeNode } from '../loop/fake-node.ts';
+import { manualClock } from '../node/local/world.ts';
+
+/** One of two connections: a node that tests take away and give back. */
+class Way {
+  readonly node = new FakeNode();
+  readonly by: ConnectionName;
+  readonly lease: FarLease | undefined;
+  problem: string | undefined;
+  looks = 0;
+  /** Until it is called no look is over. */
+  release: (() => void) | undefined;
+  isSlow = false;
+
+  constructor(by: ConnectionName, lease?: FarLease) {
+    this.by = by;
+    this.lease = lease;
+    this.node.add(101);
+    this.node.seen = host();
+  }
+
+  get far(): FarNode {
+    const observe = async (): Promise<void> => {
+      this.looks += 1;
+      if (!this.isSlow) return;
+      await new Promise<void>((resolve) => {
+        this.release = resolve;
+      });
+    };
+    return {
+      name: 'lab',
+      eyes: { ...this.node.world, observe },
+      hands: this.node.world.hands,
+      lease: this.lease,
+      problem: () => this.problem,
+      connection: () => ({ by: this.by }),
+      lookAfter: () => {},
+      close: () => {},
+    };
+  }
+}
+
+const NEVER = new AbortController().signal;
+const ID = vmid(101);
+
+function both(order: readonly [ConnectionName, ConnectionName] = ['api', 'ssh']) {
+  const clock = manualClock();
+  const [first, second] = [new Way(order[0]), new Way(order[1])];
+  const far = openFallback({ first: first.far, second: second.far }, clock);
+  return { clock, first, second, far };
+}
+
+const request = (): SetRequest => ({ vmid: ID, memoryMib: mib(2048), digest: '0'.repeat(40) });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+it('is seen by the first as long as that answers, and the second is left alone', async () => {
+  const { far, first, second } = both();
+  await far.eyes.observe();
+  await far.eyes.observe();
+  expect([first.looks, second.looks]).toEqual([2, 0]);
+  expect(far.connection()).toEqual({ by: 'api' });
+  await far.hands.apply(request(), NEVER);
+  expect([first.node.sets.length, second.node.sets.length]).toEqual([1, 0]);
+});
+
+it('is seen by the second from the look on in which the first does not answer', async () => {
+  const { far, first, second } = both();
+  first.problem = 'no answer within 10 s';
+  first.node.listMissing = missing('unreadable', 'no answer within 10 s');
+  await far.eyes.observe();
+  expect(far.problem()).toBeUndefined();
+  expect(far.connection()).toEqual({ by: 'ssh', why: 'no answer within 10 s' });
+  expect(far.eyes.guests.list().ok).toBe(true);
+  await far.hands.apply(request(), NEVER);
+  expect([first.node.sets.length, second.node.sets.length]).toEqual([0, 1]);
+});
+
+it('is seen by the second also if the first answers, and not for the node', async () => {
+  const { far, first } = both();
+  first.node.seen = { ...host(), cpus: missing('unreadable', 'the node pve1 is offline') };
+  await far.eyes.observe();
+  expect(far.connection()).toEqual({ by: 'ssh', why: 'the node pve1 is offline' });
+});
+
+it('tries the first beside the looks, later each time, and goes back to it', async () => {
+  const { far, first, second, clock } = both();
+  first.problem = 'refused';
+  await far.eyes.observe();
+  const tries: number[] = [];
+  for (let second = 0; second < 120; second += 5) {
+    const before = first.looks;
+    clock.advance(5000);
+    await far.eyes.observe();
+    await settled();
+    if (first.looks > before) tries.push(second + 5);
+  }
+  expect(tries).toEqual([15, 45, 105]);
+  // A first one that hangs keeps no look waiting.
+  first.isSlow = true;
+  clock.advance(300_000);
+  const looks = second.looks;
+  await far.eyes.observe();
+  await far.eyes.observe();
+  expect(second.looks).toBe(looks + 2);
+  expect(far.connection().by).toBe('ssh');
+  first.isSlow = false;
+  first.problem = undefined;
+  first.release?.();
+  await settled();
+  expect(far.connection().by).toBe('ssh');
+  await far.eyes.observe();
+  expect(far.connection()).toEqual({ by: 'api' });
+  expect(second.looks).toBe(looks + 2);
+});
+
+it('never goes over to the other one within a change', async () => {
+  const { far, first, second, clock } = both();
+  first.problem = 'refused';
+  await far.eyes.observe();
+  first.problem = undefined;
+  clock.advance(60_000);
+  await far.eyes.observe();
+  await settled();
+  // The first has answered meanwhile, and what is under way goes on by the second.
+  await far.eyes.observe(undefined, 'change');
+  await far.eyes.inspect(ID);
+  await far.hands.apply(request(), NEVER);
+  expect([first.node.sets.length, second.node.sets.length]).toEqual([0, 1]);
+  expect(far.connection().by).toBe('ssh');
+  await far.eyes.observe();
+  expect(far.connection().by).toBe('api');
+  // The one in use ends in the middle: then nothing is known, and nothing comes from the other.
+  first.problem = 'cut off';
+  first.node.listMissing = missing('unreadable', 'cut off');
+  await far.eyes.observe(undefined, 'change');
+  expect(far.eyes.guests.list()).toMatchObject({ ok: false, detail: 'cut off' });
+  await far.eyes.observe();
+  expect(far.eyes.guests.list().ok).toBe(true);
+});
+
+it('is not seen if neither answers, and says why of both', async () => {
+  const { far, first, second } = both();
+  first.problem = 'its certificate is another one';
+  second.problem = 'lab: it refuses the login';
+  second.node.listMissing = missing('unreadable', 'it refuses the login');
+  first.node.listMissing = missing('unreadable', 'its certificate is another one');
+  await far.eyes.observe();
+  expect(far.eyes.guests.list().ok).toBe(false);
+  expect(far.problem()).toBe(
+    'by the API: its certificate is another one; by SSH: lab: it refuses the login',
+  );
+  second.problem = undefined;
+  await far.eyes.observe();
+  expect(far.problem()).toBeUndefined();
+});
+
+it('is seen by the first at the next look but one if the second ends before its time', async () => {
+  const { far, first, second } = both();
+  first.problem = 'refused';
+  await far.eyes.observe();
+  first.problem = undefined;
+  second.problem = 'cut off';
+  await far.eyes.observe();
+  expect(far.problem()).toMatch(/by SSH: cut off/);
+  await settled();
+  await far.eyes.observe();
+  expect(far.problem()).toBeUndefined();
+  expect(far.connection()).toEqual({ by: 'api' });
+});
+
+it('stays as it is if the program stops meanwhile', async () => {
+  const { far, first, second } = both();
+  const stop = new AbortController();
+  stop.abort();
+  first.problem = 'not looked at';
+  await far.eyes.observe(stop.signal);
+  expect([second.looks, far.connection().by]).toEqual([0, 'api']);
+});
+
+/** What is told of a lease by SSH while the node is reached by this and that. */
+function leaseWith(problem: NotOurs | undefined, beside: Beside) {
+  let isTended = false;
+  const refused = { kind: 'not-started', message: 'by the lease' } as const;
+  const lease: NodeLease = {
+    tend: async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      isTended = true;
+    },
+    problem: () => problem,
+    guard: (hands) => ({ ...hands, apply: async () => refused }),
+    close: async () => {},
+  };
+  return { lease: leaseBeside(lease, beside), isTended: () => isTended };
+}
+
+it('goes on without a lease of which nothing is known, and waits for others', async () => {
+  const unknown = { kind: 'not-known', why: 'x' } as const;
+  const { hands } = new Way('api').node.world;
+  const free = leaseWith(unknown, { isSeenBy: () => false, isOptional: () => true });
+  expect(free.lease.problem()).toBeUndefined();
+  expect(await free.lease.guard(hands).apply(request(), NEVER)).not.toMatchObject({
+    message: 'by the lease',
+  });
+  await free.lease.tend();
+  expect(free.isTended()).toBe(false);
+  const bound = leaseWith(unknown, { isSeenBy: () => true, isOptional: () => false });
+  expect(bound.lease.problem()).toEqual(unknown);
+  expect(await bound.lease.guard(hands).apply(request(), NEVER)).toMatchObject({
+    message: 'by the lease',
+  });
+  await bound.lease.tend();
+  expect(bound.isTended()).toBe(true);
+  const others = { kind: 'elsewhere', why: 'waiting' } as const;
+  const waiting = leaseWith(others, { isSeenBy: () => false, isOptional: () => true });
+  expect(waiting.lease.problem()).toEqual(others);
+});
+
+it.each([
+  [['api', 'ssh'], true, false],
+  [['api', 'ssh'], false, false],
+  [['ssh', 'api'], true, true],
+  [['ssh', 'api'], false, false],
+] as const)('with %j the lease by SSH (first answers: %s)', async (order, isUp, isBySsh) => {
+  const files = {} as FarLease['files'];
+  const ways = order.map((by) => new Way(by, by === 'ssh' ? { files, how: 'ssh' } : undefined));
+  const [first, second] = ways;
+  if (first === undefined || second === undefined) throw new Error('two are needed');
+  if (!isUp) first.problem = 'away';
+  const far = openFallback({ first: first.far, second: second.far }, manualClock());
+  await far.eyes.observe();
+  const { beside } = far.lease ?? {};
+  expect(beside?.isSeenBy()).toBe(isBySsh || (order[0] === 'api' && !isUp));
+  // Only by the API that comes first the node is changed without it.
+  expect(beside?.isOptional()).toBe(order[0] === 'api' && isUp);
+});
+
+it('has the eyes that a node has, and no more', () => {
+  const eyes: NodeEyes = both().far.eyes;
+  expect(eyes.limitEvents).toBeUndefined();
+});
