@@ -39,8 +39,10 @@ export interface CheckConfigInput {
   readonly loadResult: LoadResult;
   /** The node that these guests are on. */
   readonly node: string;
-  /** The node's containers, from the port `Guests`. */
+  /** The node's containers, and the machines that are asked for, from the port `Guests`. */
   readonly guests: GuestList;
+  /** All machines of the node, be they asked for or not. */
+  readonly machines?: ReadonlySet<Vmid>;
   readonly programProblem: ProgramProblem;
   readonly readCluster: ReadCluster;
   /** In place of containers: this host is no node. */
@@ -61,6 +63,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     loadResult,
     node: paths.nodeName(),
     guests: guestsOf(context, loadResult),
+    machines: machinesOf(context),
     programProblem,
     readCluster: () => createCluster(paths).read(),
     ...(loadResult.ok && awayFrom(loadResult.config, context)),
@@ -94,6 +97,12 @@ function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): Gue
   return configuredGuests(createGuests(paths), machines);
 }
 
+function machinesOf({ paths, clock }: ProcessContext): ReadonlySet<Vmid> {
+  const machines = new LocalMachines(paths, clock);
+  machines.use({ anyNamed: true, isWanted: () => true });
+  return new Set(machines.configured().keys());
+}
+
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */
 export function checkConfig(input: CheckConfigInput): ExitCode {
   const { loadResult, write } = input;
@@ -112,7 +121,15 @@ function problemLines(problems: readonly Problem[]): string[] {
 function resolvedLines(
   config: ConfigOnNode,
   notes: readonly Problem[],
-  { guests, programProblem, readCluster, away, which, width }: CheckConfigInput,
+  {
+    guests,
+    machines = new Set(),
+    programProblem,
+    readCluster,
+    away,
+    which,
+    width,
+  }: CheckConfigInput,
 ): string[] {
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
@@ -128,6 +145,7 @@ function resolvedLines(
     ...notes.map(renderProblem),
     ...(guests.ok ? containerRemarks(config, guests.value) : []),
     ...(guests.ok ? nameRemarks(config, guests.value) : []),
+    ...(guests.ok ? kindRemarks(config, guests.value, machines) : []),
     ...groups.remarks,
   ];
   return [
@@ -144,7 +162,7 @@ function resolvedLines(
     ...logLines(config),
     '',
     ...(guests.ok
-      ? containerLines(config, guests.value, width)
+      ? containerLines(config, guests.value, machines, width)
       : (away ?? [unseen(guests.detail)])),
     '',
     'Settings of each policy (+ growing, - shrinking):',
@@ -226,7 +244,7 @@ function nameRemarks(config: Config, guests: Guests): string[] {
 /** Raw lines that take a resource out of our hands. */
 function pinRemarks(config: ConfigOnNode, guest: GuestConfig): readonly string[] {
   const management = manage(config, guest);
-  if (management.kind === 'ignored') return [];
+  if (management.kind === 'ignored' || guest.template) return [];
   const { cpu, only } = management.policy;
   const { unit } = cpu;
   if (guest.reaches !== undefined) return reachRemarks(guest, unit, only);
@@ -251,17 +269,22 @@ const reachRemarks = (
     return [`is not scaled in ${what}: ${reach.why}. Remedy: ${reach.remedy}`];
   });
 
-function containerLines(config: ConfigOnNode, guests: Guests, width: number | undefined): string[] {
+function containerLines(
+  config: ConfigOnNode,
+  guests: Guests,
+  machines: ReadonlySet<Vmid>,
+  width: number | undefined,
+): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
-  const elsewhere = idsElsewhere(config, guests);
+  const elsewhere = idsElsewhere(config, guests, machines);
   const unmatched = patternsUnmatched(config, guests);
   return [
     ...fitted(CONTAINER_COLUMNS, rows, { width, columns: undefined, paint: plain }),
     ...(elsewhere.length + unmatched.length > 0 ? [''] : []),
     ...(elsewhere.length > 0 ? [`Not on this node: ${elsewhere.join(', ')}.`] : []),
-    ...(unmatched.length > 0 ? [`No container matches: ${unmatched.join(', ')}.`] : []),
+    ...(unmatched.length > 0 ? [`No guest matches: ${unmatched.join(', ')}.`] : []),
   ];
 }
 
@@ -274,7 +297,8 @@ const CONTAINER_COLUMNS: readonly Column[] = [
 ];
 
 function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
-  const ignored = (name: string, why: string) => [`${vmid}`, name, '-', 'ignored', why];
+  const id = guest.ok && guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
+  const ignored = (name: string, why: string) => [id, name, '-', 'ignored', why];
   if (!guest.ok) {
     return ignored('-', `its configuration cannot be read (${printable(guest.detail, 200)})`);
   }
@@ -287,7 +311,6 @@ function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestCo
   // The sentence begins with the policy, which has a column of its own here.
   const why = because.replace(`${policy.source}, `, '');
   const waits = lock === undefined ? '' : ` (waits: lock ${printable(lock, 20)})`;
-  const id = guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
   return [id, name, printable(policy.source, LONGEST_NAME_IN_TABLE), mode, `${why}${waits}`];
 }
 
@@ -370,32 +393,62 @@ function boostLines(config: Config): string[] {
 const amount = (value: number): string => `${Number(value.toFixed(6))}`;
 const percent = (share: number): string => `${amount(share * 100)} %`;
 
-/** The parts of the file that name containers, each with what it is called. */
+/** The parts of the file that name guests, each with what it is called. */
 const selectors = ({ ignored, tiers }: Config): readonly (readonly [string, Selector])[] => [
   ['ignore_lxc', ignored],
-  ...tiers.map(({ name, containers }) => [printable(name), containers] as const),
+  ...tiers.flatMap(({ name, containers, machines }) => [
+    [printable(name), containers] as const,
+    [printable(name), machines] as const,
+  ]),
 ];
 
+const singleIds = ({ ids }: Selector): readonly Vmid[] =>
+  ids.flatMap(({ from, to }) => (from === to ? [from] : []));
+
 /** Single ids that the file names and the node does not have; on a cluster that is ordinary. */
-function idsElsewhere(config: Config, guests: Guests): string[] {
-  const absent = selectors(config).flatMap(([called, { ids }]) =>
-    ids
-      .filter(({ from, to }) => from === to && !guests.has(from))
-      .map(({ from }) => `${from} (${called})`),
+function idsElsewhere(config: Config, guests: Guests, machines: ReadonlySet<Vmid>): string[] {
+  const absent = selectors(config).flatMap(([called, selector]) =>
+    singleIds(selector)
+      .filter((id) => !guests.has(id) && !machines.has(id))
+      .map((id) => `${id} (${called})`),
   );
   return [...new Set(absent)];
+}
+
+/** Ids that a tier lists as of the other kind; `guests` stands for both. */
+function kindRemarks(
+  { tiers }: Config,
+  guests: Guests,
+  machines: ReadonlySet<Vmid>,
+): readonly string[] {
+  const isContainer = (id: Vmid): boolean => guests.has(id) && !machines.has(id);
+  const remedy = 'has no effect: move it there, or to guests, which is for both';
+  return tiers.flatMap(({ name, containers, machines: listed }) => {
+    const [ofOne, ofOther] = [singleIds(containers), singleIds(listed)];
+    const inTier = (id: Vmid, key: string, kind: string, right: string): string =>
+      `${printable(name)} lists ${id} under ${key}, and it is a ${kind} (${right}), so that ${remedy}`;
+    return [
+      ...ofOne
+        .filter((id) => machines.has(id) && !ofOther.includes(id))
+        .map((id) => inTier(id, 'lxc_containers', 'virtual machine', 'virtual_machines')),
+      ...ofOther
+        .filter((id) => isContainer(id) && !ofOne.includes(id))
+        .map((id) => inTier(id, 'virtual_machines', 'container', 'lxc_containers')),
+    ];
+  });
 }
 
 /** Names and tags of the file that no container has, be it for a slip of the finger. */
 function patternsUnmatched(config: Config, guests: Guests): string[] {
   const seen = readable(guests);
   const tagsSeen = new Set(seen.flatMap(({ tags }) => tags.map((tag) => tag.toLowerCase())));
-  return selectors(config).flatMap(([called, { names, tags }]) => [
+  const unmatched = selectors(config).flatMap(([called, { names, tags }]) => [
     ...names
       .filter((pattern) => !seen.some(({ name }) => matchesGlob(pattern, name)))
       .map((pattern) => `${pattern} (${called})`),
     ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
   ]);
+  return [...new Set(unmatched)];
 }
 
 /** A bound that each container has another number of is shown as it was written. */

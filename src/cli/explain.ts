@@ -9,6 +9,7 @@ import type { Fact, Guard } from '../core/report/fact.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import { groupLines } from './group-lines.ts';
+import { whyUnseen } from './machine-here.ts';
 import { hanging, terminalWidth } from './view.ts';
 
 /** `explain GUEST`: the last decision on a container, step by step. Changes nothing. */
@@ -18,7 +19,11 @@ export async function explain(given: Arguments, context: ProcessContext): Promis
   if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
   const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
-  if (typeof account === 'number') return account;
+  if (typeof account === 'number') {
+    const why = whyUnseen(given, context);
+    if (why !== undefined) context.stderr.write(`${why}\n`);
+    return account;
+  }
   const lines = hanging(accountLines(account), terminalWidth(context));
   const text = given.json ? JSON.stringify(account, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);

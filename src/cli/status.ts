@@ -11,6 +11,7 @@ import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
 import { type GuestLack, lackLines } from './lack-lines.ts';
+import { whyUnseen } from './machine-here.ts';
 import { clip } from './text-width.ts';
 import { type Colour, type Column, fitted, folded, type Paint, type View, viewOf } from './view.ts';
 
@@ -50,8 +51,8 @@ async function show(given: Arguments, context: ProcessContext): Promise<ExitCode
   if (typeof report === 'number') return report;
   const one = oneOf(report, given.vmid);
   if (one === undefined) {
-    const remedy = 'List them: lxc-autoscale status';
-    context.stderr.write(`Guest ${given.vmid} is not on this node. ${remedy}\n`);
+    const nobody = `Guest ${given.vmid} is not on this node. List them: lxc-autoscale status`;
+    context.stderr.write(`${whyUnseen(given, context) ?? nobody}\n`);
     return EXIT.failure;
   }
   const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);

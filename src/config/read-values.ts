@@ -207,7 +207,7 @@ const NO_NAMES = /^(?:all|none|null|true|false|yes|no)$/i;
 
 /** One part of a list, or why it is none. */
 function readMember(part: unknown): Member | string {
-  if (typeof part !== 'string') return 'is not a container id';
+  if (typeof part !== 'string') return 'is no id of a guest';
   const single = parseVmid(part);
   if (single !== undefined) return { from: single, to: single };
   const [first, second, ...more] = part.split('-').map(trimmed);
@@ -221,8 +221,8 @@ function readMember(part: unknown): Member | string {
     return isTag(tag) ? { tag: tag.toLowerCase() } : 'is not a tag';
   }
   if (!/[*?]/.test(part)) {
-    if (NUMBERS.test(part)) return 'is not a container id';
-    if (NO_NAMES.test(part)) return 'is no name of a container; for all of them write *';
+    if (NUMBERS.test(part)) return 'is no id of a guest';
+    if (NO_NAMES.test(part)) return 'is no name of a guest; for all of them write *';
     return HOST_NAME.test(part) ? { name: part.toLowerCase() } : 'is neither an id nor a name';
   }
   if (/^[0-9][0-9*?-]*$/.test(part)) return 'is a pattern on names; for ids write a range';

@@ -495,7 +495,7 @@ export function gateway(does: string) {
 
 const SEVERAL = 'as a list or separated by commas';
 const CONTAINERS =
-  'container ids (100 to 999999999), ranges such as 120-139, names such as web or web-*, ' +
+  'ids (100 to 999999999), ranges such as 120-139, names such as web or web-*, ' +
   `tags such as tag:web, on one node as in pve1/101, ${SEVERAL}`;
 const IDS_AND_RANGES = `container ids (100 to 999999999) and ranges such as 120-139, ${SEVERAL}`;
 

@@ -183,6 +183,11 @@ export class VmGuest {
     }
   }
 
+  /** QEMU keeps how much is taken away, so a target beyond what there is takes nothing. */
+  setTarget(mib: number): void {
+    this.targetMib = Math.min(mib, this.memoryMib);
+  }
+
   /** Plugs memory in, or takes the last module out. The balloon stays as large as it is. */
   setMemory(memoryMib: number): void {
     const more = memoryMib - this.memoryMib;

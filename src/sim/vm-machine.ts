@@ -103,7 +103,7 @@ export class VmMachine {
     vm.limits = { ...vm.limits, cpuLimit, cpuWeight };
     this.#parts.kernel.limitsChanged(vmid);
     // With shares the target is stored, and pvestatd goes by it.
-    if (changed === 'balloon' && shares === 0) vm.guest.targetMib = balloonMib ?? memoryMib;
+    if (changed === 'balloon' && shares === 0) vm.guest.setTarget(balloonMib ?? memoryMib);
   }
 
   note(vmid: number, detail: string): void {

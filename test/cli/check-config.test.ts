@@ -30,7 +30,11 @@ function guest(vmid: Vmid, name: string, more: Partial<GuestConfig> = {}): Readi
   });
 }
 
-function run(text: string, guests: GuestList): { exit: number; lines: string[] } {
+function run(
+  text: string,
+  guests: GuestList,
+  machines: readonly Vmid[] = [],
+): { exit: number; lines: string[] } {
   let written = '';
   const loadResult = parseConfig(text, '/etc/x.yaml', {});
   const write = (more: string) => {
@@ -40,6 +44,7 @@ function run(text: string, guests: GuestList): { exit: number; lines: string[] }
     loadResult,
     node: 'pve1',
     guests,
+    machines: new Set(machines),
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),
     write,
@@ -74,6 +79,36 @@ describe('check-config', () => {
     expect(notes('DEFAULT: {ignore_lxc: 101}\n')).toEqual([]);
     expect(notes('DEFAULT: {scale: memory}\n')).toEqual([ofMemory]);
     expect(notes('DEFAULT: {scale: cpu, cpu_unit: cpulimit}\n')).toEqual([]);
+  });
+
+  it('says which ids of a tier are of the other kind, or of nobody', () => {
+    const guests = present(
+      new Map([
+        [id('101'), guest(id('101'), 'web')],
+        [id('201'), guest(id('201'), 'golden', { kind: 'qemu', template: true })],
+      ]),
+    );
+    const told = (keys: string) => {
+      const yaml = `DEFAULT: {manage_vms: true}\nTIER_A: {${keys}}\n`;
+      return run(yaml, guests, [id('200'), id('201')])
+        .lines.filter((line) => /^Note: TIER_A|^Not on|^No guest|golden/.test(line))
+        .map((line) => line.replace(/ {2,}/g, ', '));
+    };
+    const rest = 'so that has no effect: move it there, or to guests, which is for both';
+    const golden = '201 VM, golden, -, ignored, it is a template';
+    expect(told('virtual_machines: [101], lxc_containers: [200]')).toEqual([
+      'Note: TIER_A lists 200 under lxc_containers, and it is a virtual machine ' +
+        `(virtual_machines), ${rest}`,
+      'Note: TIER_A lists 101 under virtual_machines, and it is a container ' +
+        `(lxc_containers), ${rest}`,
+      golden,
+    ]);
+    expect(told('guests: [101, 200]')).toEqual([golden]);
+    expect(told('virtual_machines: [999, "db-*"], guests: [998]')).toEqual([
+      golden,
+      'Not on this node: 998 (TIER_A), 999 (TIER_A).',
+      'No guest matches: db-* (TIER_A).',
+    ]);
   });
 
   it('says from which use of the host on nothing more is given', () => {
@@ -195,7 +230,7 @@ describe('check-config', () => {
       'Note: the name vault in ignore_lxc means 2 containers: 103, 104',
       'Note: the name web in TIER_web means 2 containers: 101, 102',
     ]);
-    expect(lines).toContain('No container matches: mail (ignore_lxc).');
+    expect(lines).toContain('No guest matches: mail (ignore_lxc).');
     expect(lines.filter((line) => /ignored .*by the name vault/.test(line))).toHaveLength(2);
     expect(lines.filter((line) => /TIER_web +act +by the name web/.test(line))).toHaveLength(2);
   });
@@ -249,7 +284,7 @@ describe('check-config', () => {
       '125   x       TIER_web       act      by the ids 120-139',
       '',
       'Not on this node: 400 (ignore_lxc).',
-      'No container matches: tag:nobody (ignore_lxc), mail-* (TIER_own name), ' +
+      'No guest matches: tag:nobody (ignore_lxc), mail-* (TIER_own name), ' +
         'tag:wbe (TIER_own name).',
     ]);
   });

@@ -169,7 +169,7 @@ describe('the name of a node', () => {
     expect(why('_x/101')).toContain("'_x/101' does not begin with the name of a node");
     expect(why('/101')).toContain("'/101' does not begin with the name of a node");
     expect(why('pve1/')).toContain("'pve1/' is neither an id nor a name");
-    expect(why('pve1/99')).toContain("'pve1/99' is not a container id");
+    expect(why('pve1/99')).toContain("'pve1/99' is no id of a guest");
     expect(why('pve1/pve2/101')).toContain('is neither an id nor a name');
   });
 

@@ -206,4 +206,15 @@ describe('a virtual machine', () => {
     rollback.signal('SIGINT');
     expect((await rollback.ended).stderr).toBe('Stopped before VM 201.\n');
   });
+
+  it('that nobody asks for is said to be left alone, and why', async () => {
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200)] });
+    under.configure('DEFAULT:\n  poll_interval: 1\n');
+    const why = 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
+    for (const command of ['explain', 'status']) {
+      const { stderr, code } = await under.run([command, '200']);
+      expect(stderr).toContain(`VM 200 (vm200) is left alone: ${why}.\n`);
+      expect(code).toBe(1);
+    }
+  });
 });

@@ -42,6 +42,10 @@ const SEEN: Readonly<Record<string, readonly unknown[]>> = {
   'suspended to disk': ['asleep', 1, null, 1024, 1024, ''],
   'a limit in fractions': ['limited', 4, 2.5, 2048, 2048, ''],
   'more vcpus than there are': ['many', 2, null, 2048, 2048, ''],
+  'a description that looks like keys': ['texts', 2, null, 1024, 1024, ''],
+  'arguments and a CPU of its own': ['args', 4, null, 4096, 4096, ''],
+  'sockets without cores': ['sockets', 3, null, 2048, 2048, ''],
+  'no balloon device': ['fixed', 2, null, 4096, 4096, ''],
   'carriage returns, and no newline at the end': ['dos', 2, null, 2048, 2048, ''],
 };
 
