@@ -426,7 +426,8 @@ function kindRemarks(
   return tiers.flatMap(({ name, containers, machines: listed }) => {
     const [ofOne, ofOther] = [singleIds(containers), singleIds(listed)];
     const inTier = (id: Vmid, key: string, kind: string, right: string): string =>
-      `${printable(name)} lists ${id} under ${key}, and it is a ${kind} (${right}), so that ${remedy}`;
+      `${printable(name)} lists ${id} under ${key}, and it is a ${kind} (${right}), so that ` +
+      remedy;
     return [
       ...ofOne
         .filter((id) => machines.has(id) && !ofOther.includes(id))

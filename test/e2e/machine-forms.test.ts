@@ -76,7 +76,7 @@ it('each form of a configuration is taken for what it is', async () => {
   expect(Object.fromEntries(judged)).toEqual(JUDGED);
 });
 
-it('check-config says of each what only changes at its next start, and nothing of a template', async () => {
+it('check-config says of each what changes at its next start alone', async () => {
   const { stdout, code } = await (await node()).run(['check-config']);
   expect(code).toBe(0);
   const notes = stdout.matchAll(
