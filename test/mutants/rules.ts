@@ -1,0 +1,352 @@
+/**
+ * Rules of this program, each with one way to break it. `npm run test:mutants` breaks them one at a
+ * time and runs the tests beside them: each rule must have a test that fails.
+ */
+
+export interface Mutant {
+  /** What holds, and does not any more. */
+  readonly rule: string;
+  readonly file: string;
+  /** Stands in the file once. */
+  readonly from: string;
+  readonly to: string;
+  /** Files or folders. */
+  readonly tests: readonly string[];
+}
+
+type Broken = readonly [rule: string, from: string, to: string];
+
+const of = (file: string, tests: readonly string[], ...rules: readonly Broken[]): Mutant[] =>
+  rules.map(([rule, from, to]) => ({
+    rule,
+    file: `src/${file}`,
+    from,
+    to,
+    tests: tests.map((name) => `test/${name}`),
+  }));
+
+const OBSERVING: readonly Mutant[] = [
+  ...of(
+    'core/usage.ts',
+    ['core/usage.test.ts'],
+    [
+      'a first sample gives no rate',
+      'if (before === undefined) return missing(',
+      'if (false) return missing(',
+    ],
+    ['a restarted guest gives no rate', 'if (before.identity !== now.identity) {', 'if (false) {'],
+    ['two samples at once give no rate', 'if (elapsedMs < MIN_ELAPSED_MS) {', 'if (false) {'],
+    [
+      'a counter that went back gives no rate',
+      'if (usedUs < 0 || throttledUs < 0) {',
+      'if (false) {',
+    ],
+    [
+      'more CPU than the host has is no rate',
+      'if (measured > hostCpus * PLAUSIBLE_EXCESS) {',
+      'if (false) {',
+    ],
+    [
+      'a frozen guest gives no rate',
+      'if (isFrozen(before) || isFrozen(now)) return',
+      'if (false) return',
+    ],
+    ['memory that cannot be read is missing', 'if (!now.memory.ok) return now.memory;', ''],
+  ),
+  ...of(
+    'loop/observe.ts',
+    ['loop/observe.test.ts', 'app/migrations.test.ts'],
+    ['a list that cannot be read is no empty list', 'if (!guests.ok) return guests;', ''],
+    ['another guest of the same id begins anew', 'if (isOther) endLife(record, nowMs);', ''],
+    [
+      'a guest that one look misses is kept for a while',
+      'if (!isGone && !isWithOthers',
+      'if (!isWithOthers',
+    ],
+  ),
+  ...of(
+    'core/host-state.ts',
+    ['core/host-state.test.ts'],
+    [
+      'the host is judged over more than a moment',
+      'if (nowMs - before.atMs < MIN_ELAPSED_MS) return before;',
+      '',
+    ],
+  ),
+  ...of(
+    'core/identity.ts',
+    ['core/identity.test.ts'],
+    [
+      'an unknown guest is nobody',
+      'if (one === undefined || other === undefined) return false;',
+      '',
+    ],
+  ),
+];
+
+const DECIDING: readonly Mutant[] = [
+  ...of(
+    'core/guards.ts',
+    ['core/guards.test.ts', 'core/policies'],
+    [
+      'no more than the maximum',
+      'if (proposal.after <= most) return proposal;',
+      'return proposal;',
+    ],
+    [
+      'no less than the minimum',
+      'if (proposal.after >= least) return proposal;',
+      'return proposal;',
+    ],
+    ['memory that is needed has headroom', 'inUseMib + Math.max(64, inUseMib / 10)', 'inUseMib'],
+  ),
+  ...of(
+    'core/arbitrate.ts',
+    ['core/arbitrate.test.ts', 'core/decide.test.ts'],
+    ['a change by hand holds', 'if (handLeftMs > 0) return held(', 'if (false) return held('],
+    [
+      'the latest reading may not ask for it again',
+      'if (verdict.after >= after) return verdict;',
+      'return verdict;',
+    ],
+    [
+      'what flaps waits',
+      'if (known === undefined || leftMs === 0) return verdict;',
+      'return verdict;',
+    ],
+  ),
+  ...of(
+    'core/cooldown.ts',
+    ['core/cooldown.test.ts'],
+    [
+      'a change waits for the cooldown',
+      'if (leftMs > 0) return holding(step',
+      'if (false) return holding(step',
+    ],
+  ),
+  ...of(
+    'core/day-seen.ts',
+    ['core/day-seen.test.ts'],
+    [
+      'unproven memory waits for a whole day',
+      'if (day === undefined || leftMs > 0) return held(',
+      'if (day === undefined) return held(',
+    ],
+    [
+      'an unproven step is a quarter at most',
+      'Math.max(after, least, step)',
+      'Math.max(after, least)',
+    ],
+    [
+      'unproven memory keeps what the day used',
+      'Math.max(after, least, step)',
+      'Math.max(after, step)',
+    ],
+  ),
+  ...of(
+    'core/machine-guards.ts',
+    ['core/machine-guards.test.ts'],
+    [
+      'a module goes only if the rest is enough',
+      'if (measured.need > after) return held(',
+      'if (false) return held(',
+    ],
+    [
+      'what cannot be taken back is not given',
+      'if (oneWay === undefined && verdict.after >= min) return verdict;',
+      'return verdict;',
+    ],
+  ),
+];
+
+const PLANNING: readonly Mutant[] = [
+  ...of(
+    'core/admission.ts',
+    ['core/admission.test.ts'],
+    ['limits of VMs that are unknown give nothing', 'if (!vmMemoryMib.ok) return vmMemoryMib;', ''],
+    ['memory that is unknown gives nothing', 'if (!free.ok) return {', 'if (false) return {'],
+    [
+      'what was promised is not given twice',
+      '- policy.reserveMemoryMib - promised)',
+      '- policy.reserveMemoryMib)',
+    ],
+    [
+      'the reserve stays with the host',
+      'availableMib(memory.value) - policy.reserveMemoryMib',
+      'availableMib(memory.value)',
+    ],
+    [
+      'what is given passes no ceiling by a byte',
+      'Math.floor(most / MEMORY_QUANTUM_MIB)',
+      'Math.ceil(most / MEMORY_QUANTUM_MIB)',
+    ],
+  ),
+  ...of(
+    'core/plan.ts',
+    ['core/plan.test.ts'],
+    [
+      'a busy host gives no cores',
+      'if (budget.coresRefused !== undefined) return',
+      'if (false) return',
+    ],
+    [
+      'a host under pressure gives no memory',
+      'if (budget.memoryRefused !== undefined) return',
+      'if (false) return',
+    ],
+    ['no more memory than there is', 'if (step <= leftMib) return change;', 'return change;'],
+    [
+      'a cycle has only so many changes',
+      'if (changes.length >= MAX_CHANGES_PER_CYCLE) {',
+      'if (false) {',
+    ],
+    [
+      'what one gets the next has not',
+      'leftMib -= admitted.memory.after - admitted.memory.measured.before;',
+      '',
+    ],
+    [
+      'who waits is kept for',
+      'other.vmid !== vmid && other.priority > memory.priority',
+      'other.vmid !== vmid',
+    ],
+  ),
+  ...of(
+    'core/pause.ts',
+    ['core/pause.test.ts'],
+    ['without quorum nothing is changed', 'if (!quorum.value) return', 'if (false) return'],
+    [
+      'a node of another program is left alone',
+      'if (notOurs !== undefined) return',
+      'if (false) return',
+    ],
+  ),
+];
+
+const ACTING: readonly Mutant[] = [
+  ...of(
+    'core/proof.ts',
+    ['core/proof.test.ts'],
+    [
+      'a kill in the proof ends it',
+      "if (ownLimit(before, after).kills > 0) return { kind: 'oom-kill', numbers };",
+      '',
+    ],
+    [
+      'what is still in use is not taken',
+      "if (after.currentBytes > wanted) return { kind: 'still-in-use', numbers };",
+      '',
+    ],
+    [
+      'an unread guest may lose memory',
+      'if (!sample.ok) return true;',
+      'if (!sample.ok) return false;',
+    ],
+  ),
+  ...of(
+    'loop/executor.ts',
+    ['loop/executor.test.ts', 'loop/change.test.ts', 'loop/act.test.ts'],
+    [
+      'what was decided on has changed',
+      'if (file.value.config.digest !== decidedOn.digest) return OVERTAKEN;',
+      '',
+    ],
+    ['no change without a backup', 'if (!backup.ok) {', 'if (false) {'],
+    [
+      'a guest that stopped is a failure',
+      'if (!wasRunning || isRunning(world, guest.vmid)) return result;',
+      'return result;',
+    ],
+    ['memory is proven before it is taken', 'if (!takes) return held();', 'return held();'],
+    [
+      'nothing is taken unseen without a day',
+      'if (fromMib === undefined || dayPeakMib === undefined) return NEED_UNSEEN;',
+      'return undefined;',
+    ],
+  ),
+  ...of(
+    'loop/act.ts',
+    ['loop/act.test.ts', 'loop/cycle.test.ts'],
+    ['nothing begins once it is to stop', 'context.stop.aborted || ', ''],
+  ),
+  ...of(
+    'loop/restore.ts',
+    ['loop/restore.test.ts'],
+    ['a locked guest is not restored', 'if (now.lock !== undefined) {', 'if (false) {'],
+  ),
+  ...of(
+    'app/node-lease.ts',
+    ['app/node-lease.test.ts'],
+    [
+      'each change looks whose the node is',
+      'if (message !== undefined) return { kind: ',
+      'if (false) return { kind: ',
+    ],
+  ),
+];
+
+const GROUPS: readonly Mutant[] = [
+  ...of(
+    'core/groups/ledger.ts',
+    ['core/groups'],
+    [
+      'a ledger of another group counts for nothing',
+      'if (named !== group) return wrong(',
+      'if (false) return wrong(',
+    ],
+    ['an unseen clone is known by its nonce', '? bearsNonce(guest, nonce) :', '? true :'],
+  ),
+  ...of(
+    'core/groups/recognise.ts',
+    ['core/groups'],
+    [
+      'an id alone makes no member',
+      "if (!isEntryOf(entry, guest)) return stranger(entry, 'another container', draft);",
+      '',
+    ],
+    [
+      'a clone that others started is theirs',
+      "if (entry.state === 'cloning' && running === true) return startedByOthers(entry, draft);",
+      '',
+    ],
+  ),
+  ...of(
+    'core/groups/reconcile.ts',
+    ['core/groups'],
+    ['what is protected is not destroyed', 'if (guest.protection) {', 'if (false) {'],
+  ),
+];
+
+const ACCESS: readonly Mutant[] = [
+  ...of(
+    'app/http/access.ts',
+    ['app/http'],
+    [
+      'a role may no more than it is for',
+      'HTTP_ROLES.indexOf(role) >= HTTP_ROLES.indexOf(needed)',
+      'true',
+    ],
+    ['after ten wrong ones a stranger waits', 'if (isTooMany && (found', 'if (false && (found'],
+    ['a stranger does not lock out the owner', ' || !visitor.right.has(found.sha256)', ' || true'],
+    ['a login link is good once', 'this.#codes.delete(key);\n    if (endMs', 'if (endMs'],
+    [
+      'a session ends',
+      'if (session.endMs <= usedMs || session.usedMs + IDLE_MS <= usedMs) {',
+      'if (false) {',
+    ],
+    [
+      'a token that is taken away ends its sessions',
+      'if (isGone(session)) this.#sessions.delete(key);',
+      '',
+    ],
+  ),
+];
+
+export const MUTANTS: readonly Mutant[] = [
+  ...OBSERVING,
+  ...DECIDING,
+  ...PLANNING,
+  ...ACTING,
+  ...GROUPS,
+  ...ACCESS,
+];
