@@ -336,3 +336,14 @@ describe('no step down, of the night or of the thresholds', () => {
     );
   });
 });
+
+it('what was taken and grew again within an hour is not taken again at once', () => {
+  const idle = ofCores(4, [0.1, 0.1, 0.1, 0.1, 0.1]);
+  const taken = { norm: 4, shrunkMs: later(-1_200_000), flaps: 2, flappedMs: later(-600_000) };
+  const flapping = at({}, (state) => Object.assign(recordOf(state, ID).cores, { taken }));
+  expect(judge(idle, at())).toMatchObject({ verdict: 'shrink' });
+  expect(judge(idle, flapping)).toMatchObject({
+    verdict: 'hold',
+    because: { kind: 'flapping', flaps: 2, leftMs: 7_200_000 - 600_000 },
+  });
+});

@@ -14,6 +14,13 @@ describe('the node pauses', () => {
     expect(pauseAfter(first, present(true), at(6000))).toBeUndefined();
   });
 
+  it('while another program has it in hand', () => {
+    const notOurs = { kind: 'elsewhere', why: 'waiting' } as const;
+    const first = pauseAfter(undefined, present(true), at(1000), notOurs);
+    expect(first).toEqual({ ...notOurs, sinceMs: 1000 });
+    expect(pauseAfter(first, present(true), at(2000))).toBeUndefined();
+  });
+
   it('where the quorum is not known: missing is not yes', () => {
     const unread = missing('malformed', '/etc/pve/.members: not understood');
     expect(pauseAfter(undefined, unread, at(0))).toMatchObject({

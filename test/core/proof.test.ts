@@ -8,12 +8,13 @@ import {
   askFor,
   leastUnasked,
   provenBelow,
+  takesMemory,
   type Unproven,
   unaskedNeed,
   whyPushed,
   whyUnproven,
 } from '../../src/core/proof.ts';
-import { present } from '../../src/core/reading.ts';
+import { missing, present } from '../../src/core/reading.ts';
 import { bytes, mib, milliseconds } from '../../src/core/units.ts';
 import { fc } from '../fast-check.ts';
 import {
@@ -25,11 +26,23 @@ import {
   type MemoryNumbers,
   memoryCounters,
   memoryUse,
+  sample,
   vmid,
 } from './builders.ts';
 
 const MIB = 1024 * 1024;
 const MINUTE_MS = 60_000;
+
+describe('a limit takes memory', () => {
+  const of = (current: MemoryNumbers) =>
+    present(sample({ memory: present(memoryCounters(current)) }));
+  it('that is lower than the live one, and if nothing is known of that', () => {
+    const live = of({ current: 100, limit: 1024 });
+    expect([512, 1024].map((limit) => takesMemory(live, mib(limit)))).toEqual([true, false]);
+    expect(takesMemory(missing('unreadable', 'EIO'), mib(2048))).toBe(true);
+    expect(takesMemory(missing('absent', 'it does not run'), mib(512))).toBe(false);
+  });
+});
 
 describe('what the kernel is asked for', () => {
   // The table in the source: current, file cache, new limit, and what is asked for, in MiB.

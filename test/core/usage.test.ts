@@ -76,6 +76,16 @@ describe('the rate of CPU', () => {
     expect(why(cpuUsage(start, restarted, guest(101), hostCpus))).toBe('first-sample');
   });
 
+  it.each([
+    [true, false],
+    [false, true],
+  ])('is missing of what was frozen: %s, %s', (was, is) => {
+    const frozen = (yes: boolean) => ({ life: present({ populated: true, frozen: yes }) });
+    const before = { ...start, ...frozen(was) };
+    const now = { ...counted({ at: 4000, used: 5001 }), ...frozen(is) };
+    expect(why(cpuUsage(before, now, guest(101), hostCpus))).toBe('frozen');
+  });
+
   it('is missing when a counter goes back within a life, and says by how much', () => {
     const usageBack = cpuUsage(start, counted({ at: 4000, used: 4999 }), guest(101), hostCpus);
     expect(usageBack).toMatchObject({

@@ -55,7 +55,7 @@ const OBSERVING: readonly Mutant[] = [
   ),
   ...of(
     'loop/observe.ts',
-    ['loop/observe.test.ts', 'app/migrations.test.ts'],
+    ['loop/observe.test.ts', 'loop/recognise.test.ts', 'app/migrations.test.ts'],
     ['a list that cannot be read is no empty list', 'if (!guests.ok) return guests;', ''],
     ['another guest of the same id begins anew', 'if (isOther) endLife(record, nowMs);', ''],
     [
