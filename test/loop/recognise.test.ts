@@ -13,6 +13,7 @@ describe('what is remembered of a guest', () => {
     const others = Object.keys(newLoopState()).filter((name) => name !== 'guests');
     expect(others.sort()).toEqual([
       'capabilities',
+      'connection',
       'cycle',
       'hostCpu',
       'hostCpus',
@@ -51,6 +52,9 @@ function known() {
   return { node, state, look };
 }
 
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+
 /** The names of the fields in which something is known of 101. */
 function known101({ guests }: LoopState): string[] {
   const names: string[] = [];
@@ -58,7 +62,7 @@ function known101({ guests }: LoopState): string[] {
     for (const [name, value] of Object.entries(holder)) {
       const isRecord = ['life', 'cores', 'memory', 'seen'].includes(name) && !Array.isArray(value);
       if (isRecord) collect(value);
-      else if (Array.isArray(value) ? value.length > 0 : value !== undefined) names.push(name);
+      else if (value !== undefined && !isEmpty(value)) names.push(name);
     }
   };
   collect(guests.get(ID) ?? {});
@@ -104,8 +108,9 @@ describe('another guest under a known id', () => {
     expect(saidOfOthers(node)).toHaveLength(1);
   });
 
-  it('counts as just started', () => {
+  it.each([0, 8])('counts as just started, after cycle %i', (cycle) => {
     const { node, state, look } = known();
+    state.cycle = cycle;
     node.write(101, AGAIN);
     look();
     expect(state.guests.get(ID)?.life.startedMs).toBe(node.nowMs);
