@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { version } from '../package.json';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { POLICY_NAMES } from '../src/cli/lab-policies.ts';
 import { DEFAULTS, GROUP_DEFAULTS } from '../src/config/defaults.ts';
 import { KEYS } from '../src/config/keys.ts';
 import { PAGES, withTables } from '../tools/docs/pages.ts';
+import { openApiText } from '../tools/docs/routes.ts';
 import { withNewKeys } from '../tools/docs/sample.ts';
 import { ROOMS } from './tidy-rules.ts';
 
@@ -90,6 +92,10 @@ describe('docs/configuration.md', () => {
       }
     }
   });
+});
+
+it('docs/openapi.json is as the routes are', () => {
+  expect(read('docs/openapi.json')).toBe(openApiText(version));
 });
 
 describe('docs/commands.md', () => {

@@ -12,10 +12,10 @@ import {
 } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
-import { digest } from './digest.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
+import { hourlySummary } from './hourly-summary.ts';
 import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
@@ -97,7 +97,7 @@ class Daemon {
       others: () => this.#far().map((node) => ({ open: node.open, known: this.#knownOf(node) })),
       messages: () => this.#notifications.counts(),
     });
-    const summaries = this.#nodes.map((node) => digest(node));
+    const summaries = this.#nodes.map((node) => hourlySummary(node));
     this.#http = this.#httpPart(launched);
     const listeners = [this.#notifications, this.#metrics, this.#http];
     this.#parts = together([this.#groups, ...summaries, ...usages, ...listeners]);

@@ -12,7 +12,7 @@ import type { EndedCycle, Part } from './part.ts';
 const HOUR_MS = 3_600_000;
 const ABOUT = { event: 'summary' } as const;
 
-export function digest(node: Pick<NodeLoop, 'settings' | 'world' | 'open'>): Required<Part> {
+export function hourlySummary(node: Pick<NodeLoop, 'settings' | 'world' | 'open'>): Required<Part> {
   const { clock } = node.world;
   let sums = { cycles: 0, done: 0, failed: 0 };
   let beganMs = clock.monotonicMs();
