@@ -2,6 +2,7 @@ import type { Lever, Resource } from './allocation.ts';
 import type { Verdicts } from './decide.ts';
 import type { Change, Decision, Hold, HoldReason } from './decision.ts';
 import { explainHold, explainSkip, withUnit } from './explain.ts';
+import { kindOf } from './guest-words.ts';
 import type { LoopState } from './loop-state.ts';
 import { asSettable, whyBeyondReach } from './machine-guards.ts';
 import type { GuestConfig } from './observation.ts';
@@ -136,8 +137,9 @@ function judge(
 
 const HIGHEST_PRIORITY = 100;
 
-const asHold = ({ vmid, name, resource }: Decision): Pick<Hold, 'vmid' | 'name' | 'resource'> => ({
-  vmid,
-  name,
-  resource,
+const asHold = (decision: Decision): Pick<Hold, 'vmid' | 'name' | 'kind' | 'resource'> => ({
+  vmid: decision.vmid,
+  name: decision.name,
+  ...kindOf(decision),
+  resource: decision.resource,
 });

@@ -1,5 +1,6 @@
 import type { Change, Hold } from './decision.ts';
 import { afterFailure, type Failure } from './guest-record.ts';
+import { kindOf } from './guest-words.ts';
 import type { Plan } from './plan.ts';
 import type { Reading } from './reading.ts';
 import type { Milliseconds } from './units.ts';
@@ -66,7 +67,8 @@ export function holdAll({ changes, held }: Plan, { why }: Pause): Plan {
   return { changes: [], held: [...held, ...waiting] };
 }
 
-function paused({ vmid, name, resource, priority, measured }: Change, why: string): Hold {
+function paused(change: Change, why: string): Hold {
+  const { vmid, name, resource, priority, measured } = change;
   const because = { kind: 'paused', why } as const;
-  return { vmid, name, resource, priority, verdict: 'hold', because, measured };
+  return { vmid, name, ...kindOf(change), resource, priority, verdict: 'hold', because, measured };
 }

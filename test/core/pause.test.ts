@@ -54,4 +54,11 @@ describe('the node pauses', () => {
       ['memory', because],
     ]);
   });
+
+  it('and calls a machine by what it is', () => {
+    const pause = pauseRefused(undefined, 'Permission denied', at(0));
+    const cores = coresChange(200, 2, 4, { kind: 'qemu' });
+    const changes = [{ vmid: vmid(200), name: 'vm200', kind: 'qemu', cores } as const];
+    expect(holdAll({ changes, held: [] }, pause).held[0]?.kind).toBe('qemu');
+  });
 });

@@ -66,14 +66,12 @@ export class MachineWatch {
     return new Set([...pending.keys(), ...deleted].filter((key) => key !== 'delete'));
   }
 
-  /** What those that run may take of the host, each counted once. */
+  /** What those that run may take of the host: the target of a balloon that pvestatd leaves alone. */
   limitsOfRunning(): number {
     let sum = 0;
     for (const vmid of this.#node.machine.vms.specs.keys()) {
       if (this.#node.machine.vms.running(vmid) === undefined) continue;
-      const config = this.#config(vmid);
-      const isManaged = config !== undefined && this.#watch.policiesOf(config).length > 0;
-      sum += (isManaged ? config.memoryMib : config?.assignedMib) ?? 0;
+      sum += this.#config(vmid)?.memoryMib ?? 0;
     }
     return sum;
   }
