@@ -66,7 +66,7 @@ export class MachineWatch {
     return new Set([...pending.keys(), ...deleted].filter((key) => key !== 'delete'));
   }
 
-  /** What those that run may take of the host: the target of a balloon that pvestatd leaves alone. */
+  /** What those that run may take of the host; of a balloon that follows, its target. */
   limitsOfRunning(): number {
     let sum = 0;
     for (const vmid of this.#node.machine.vms.specs.keys()) {
