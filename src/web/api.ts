@@ -45,9 +45,11 @@ export interface Api {
   now(): number;
 }
 
-/** A daemon that takes longer is away: a change by `pct` may take a minute. */
+/** A daemon that takes longer is away. */
 const READ_LIMIT_MS = 15_000;
-const CHANGE_LIMIT_MS = 120_000;
+/** A change by `pct` may take a minute, and so may two weeks of many guests. */
+const LONG_LIMIT_MS = 120_000;
+const LONG_READ = /^recommendations|\busage\b/;
 const BASE = 'api/v1/';
 const CSRF_HEADER = 'x-csrf-token';
 
@@ -71,7 +73,8 @@ export function createApi(): Api {
   }
 
   async function get<T>(path: string): Promise<Answer<T>> {
-    const answer = await send<T>(path, {}, READ_LIMIT_MS);
+    const limitMs = LONG_READ.test(path) ? LONG_LIMIT_MS : READ_LIMIT_MS;
+    const answer = await send<T>(path, {}, limitMs);
     if (!answer.ok && answer.problem.kind === 'signed-out') tellSignedOut();
     return answer;
   }
@@ -79,7 +82,7 @@ export function createApi(): Api {
   async function post<T>(path: string, body: object): Promise<Answer<T>> {
     const headers = { 'content-type': 'application/json', [CSRF_HEADER]: csrf };
     const init = { method: 'POST', headers, body: JSON.stringify(body) };
-    return await send<T>(path, init, CHANGE_LIMIT_MS);
+    return await send<T>(path, init, LONG_LIMIT_MS);
   }
 
   function remember(answer: Answer<Session>): Answer<Session> {

@@ -11,6 +11,7 @@ import { benchNotify } from './notify.ts';
 import { benchObserve } from './observe.ts';
 import { benchPage } from './page.ts';
 import { benchUsage } from './usage.ts';
+import { benchVisitors } from './visitors.ts';
 
 /** `npm run bench [NAME]`: each benchmark returns the lines that it has to show. */
 
@@ -30,6 +31,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'cost', run: benchCost },
   { name: 'usage', run: benchUsage },
   { name: 'page', run: benchPage },
+  { name: 'visitors', run: benchVisitors },
   { name: 'beside', run: benchBeside },
   { name: 'far', run: benchFar },
 ];

@@ -12,6 +12,14 @@ const count = (loop: NodeLoop, more: number): void => {
   inLine.set(loop, (inLine.get(loop) ?? 0) + more);
 };
 
+const tooMany = (): HttpProblem =>
+  new HttpProblem('busy', 'Too many requests are waiting; ask again in a moment');
+
+/** For an answer that may take more than some seconds. Throws if too many wait for such a one. */
+export function stayOn(stay: Asked['stay']): void {
+  if (!stay()) throw tooMany();
+}
+
 /**
  * Does this when it is its turn, beside cycles and samples. Throws if too many wait already, and
  * does nothing for somebody who has gone meanwhile.
@@ -21,9 +29,8 @@ export async function whenItsTurn<T>(
   loop: NodeLoop,
   work: (stop: AbortSignal) => T | Promise<T>,
 ): Promise<T> {
-  if ((inLine.get(loop) ?? 0) >= MOST_IN_LINE || !stay()) {
-    throw new HttpProblem('busy', 'Too many requests are waiting; ask again in a moment');
-  }
+  if ((inLine.get(loop) ?? 0) >= MOST_IN_LINE) throw tooMany();
+  stayOn(stay);
   count(loop, 1);
   return service.inTurn(loop, async (stop) => {
     count(loop, -1);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describeError } from '../../os/os-error.ts';
+import { takesGzip } from './json-answer.ts';
 
 /** The page: one file, whose scripts and styles are the only ones that a browser may run. */
 
@@ -14,10 +15,10 @@ interface Page {
 let page: { readonly file: string; readonly content: Page } | undefined;
 
 /** Read once, when a browser first asks for it. */
-export function pageAnswer(file: string, { headers }: Request): Response {
+export function pageAnswer(file: string, request: Request): Response {
   if (page?.file !== file) page = { file, content: readPage(file) };
   const { plain, packed, policy } = page.content;
-  const isPacked = /\bgzip\b/.test(headers.get('accept-encoding') ?? '');
+  const isPacked = takesGzip(request);
   const about = {
     'content-type': 'text/html; charset=utf-8',
     'content-security-policy': policy,

@@ -9,6 +9,7 @@ import { listBackups } from '../../store/backup-list.ts';
 import type { Access } from './access.ts';
 import type { LiveEvents } from './events.ts';
 import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from './guests.ts';
+import { stayOn } from './in-line.ts';
 import { journalEvents } from './journal-events.ts';
 import { maskedConfig } from './masked.ts';
 import { HttpProblem } from './problem.ts';
@@ -69,9 +70,10 @@ const guestRoutes: readonly Route[] = [
     role: 'read',
     summary: 'What a guest has used',
     query: z.strictObject({ node: z.optional(z.string()), hours: numberInText(1, 336, 24) }),
-    run: ({ service, params, query, request: { signal: gone } }) => {
+    run: ({ service, params, query, stay, request: { signal: gone } }) => {
       const vmid = vmidOf(params);
       const loop = loopOf(service, vmid, query.node);
+      stayOn(stay);
       return guestUsage({ context: service.context, loop, hours: query.hours, gone }, vmid);
     },
   }),
@@ -171,8 +173,9 @@ const programRoutes: readonly Route[] = [
       hours: numberInText(1, 336, 24),
       points: numberInText(1, 500, 48),
     }),
-    run: ({ service, query: { node, hours, points }, request: { signal: gone } }) => {
+    run: ({ service, query: { node, hours, points }, stay, request: { signal: gone } }) => {
       const loop = nodeNamed(service, node);
+      stayOn(stay);
       return usageOfAll({ context: service.context, loop, hours, gone }, points);
     },
   }),
@@ -204,7 +207,11 @@ const programRoutes: readonly Route[] = [
       left: z.array(z.int()),
       note: z.string(),
     }),
-    run: ({ service, query }) => recommendations(service, nodeNamed(service, query.node)),
+    run: ({ service, query, stay }) => {
+      const loop = nodeNamed(service, query.node);
+      stayOn(stay);
+      return recommendations(service, loop);
+    },
   }),
   route({
     method: 'GET',

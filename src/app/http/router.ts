@@ -8,6 +8,7 @@ import {
   mayAs,
   type Session,
 } from './access.ts';
+import { jsonAnswer } from './json-answer.ts';
 import { HttpProblem } from './problem.ts';
 import type { ProxmoxLogins } from './proxmox-logins.ts';
 import type { Asked, Route } from './route.ts';
@@ -58,7 +59,7 @@ export function createRouter(
         body: await bodyOf(one, raw),
       };
       const answer = await one.run(asked);
-      return answer instanceof Response ? answer : Response.json(answer);
+      return answer instanceof Response ? answer : jsonAnswer(answer, raw);
     });
   }
   const paths = routes.map(({ path }) => new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`));

@@ -1,9 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Asked } from '../../../src/app/http/route.ts';
 import { encodeUsage } from '../../../src/core/usage-history.ts';
 import { createPaths } from '../../../src/node/local/paths.ts';
 import { USAGE_DIRECTORY } from '../../../src/store/usage-files.ts';
+import { everyRoute } from '../../../tools/docs/routes.ts';
 import { temporaryDirectory, vmid } from '../../node/local/world.ts';
 import { type Served, serve } from './served.ts';
 
@@ -101,6 +103,19 @@ describe('recommendations', () => {
     expect(json['containers']).toHaveLength(1000);
     expect(json['note']).toMatch(/ Left out: 2 guests beyond the first 1000\.$/);
   });
+
+  it.each(['recommendations', 'usage', 'guests/{id}/usage'])(
+    'and all that reads two weeks may take its time (%s)',
+    async (path) => {
+      const { loop } = await recorded();
+      const found = everyRoute().find((one) => one.path === `/api/v1/${path}`);
+      const service = { nodes: () => [loop] } as never;
+      const asked = { service, params: { id: '101' }, query: {}, stay: () => false } as never;
+      const request = { signal: new AbortController().signal };
+      const answer = async () => found?.run({ ...(asked as Asked), request } as Asked);
+      await expect(answer()).rejects.toMatchObject({ code: 'busy' });
+    },
+  );
 
   it('are none without a record', async () => {
     const served = await serve('', { root: temporaryDirectory() });
