@@ -449,8 +449,17 @@ function patternsUnmatched(config: Config, guests: Guests): string[] {
       .map((pattern) => `${pattern} (${called})`),
     ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
   ]);
-  return [...new Set(unmatched)];
+  const own = tagsOfOwn(config).filter(([, tag]) => !tagsSeen.has(tag));
+  return [...new Set([...unmatched, ...own.map(([name, tag]) => `tag:${tag} (${name})`)])];
 }
+
+/** Tiers that name nobody, so that only their own tag leads to them. */
+const tagsOfOwn = ({ tiers }: Config): readonly (readonly [name: string, tag: string])[] =>
+  tiers.flatMap(({ name, ownTag, containers, machines }) =>
+    [containers, machines].some(({ ids, names, tags }) => ids.length + names.length + tags.length)
+      ? []
+      : [[name, ownTag] as const],
+  );
 
 /** A bound that each container has another number of is shown as it was written. */
 function boundsOf(shares: OfGiven | undefined, least: number, most: number | string): string {

@@ -19,7 +19,7 @@ import { adviceLines, machinesHere } from './machine-advice.ts';
 import { measure } from './measure.ts';
 import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
 import { hanging, terminalWidth } from './view.ts';
-import { putConfiguration } from './write-configuration.ts';
+import { noPlaceFor, putConfiguration } from './write-configuration.ts';
 
 /** `configure`: a guided start. Measures, proposes, asks little, writes a commented file. */
 
@@ -79,6 +79,9 @@ export async function configureWith(
   if (unfit !== undefined) return refuse(unfit);
   const { isShared, shown } = countingFile(undefined, paths);
   if (isShared && given.outFile === undefined) return refuse(`${shown} ${OF_ALL_NODES}`);
+  const target = given.outFile ?? USUAL_FILE;
+  const noPlace = given.outFile === undefined ? undefined : noPlaceFor(target, context);
+  if (noPlace !== undefined) return refuse(noPlace);
   const listed = createGuests(paths).list();
   if (!listed.ok) return refuse(`The containers cannot be seen: ${listed.detail}.`);
   const { cpus, memory } = createHostView(paths, () => NO_VMS).observe();
@@ -103,7 +106,6 @@ export async function configureWith(
   const text = proposalText(proposal, answers, useWords(basis, seconds));
   const check = parseConfig(text, 'the proposal', {});
   if (!check.ok) return refuse(check.problems.map(renderProblem).join('\n'));
-  const target = given.outFile ?? USUAL_FILE;
   stdout.write(`\n${text}\n`);
   if (!(await agrees(ask, `Write this to ${target}?`))) return refuse('Nothing was written.');
   if (!putConfiguration(target, text, context)) return EXIT.failure;

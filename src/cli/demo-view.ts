@@ -5,6 +5,7 @@ import type { SimulatedNode } from '../sim/node.ts';
 import { unreclaimableBytes } from '../sim/plant-memory.ts';
 import { type SummaryInput, savedWords } from './demo-summary.ts';
 import type { JournalLine } from './journal-tail.ts';
+import { clip } from './text-width.ts';
 
 /** What a spectator of the demo sees: a live table on a terminal, plain lines elsewhere. */
 export interface View {
@@ -83,7 +84,7 @@ function totals(node: SimulatedNode): string {
   }
   return (
     `in use ${usedCores.toFixed(1)} of ${cores} cores, ` +
-    `${Math.round(used)} of ${Math.round(memory)} MB given to the containers`
+    `${Math.round(used)} of ${Math.round(memory)} MB given`
   );
 }
 
@@ -108,7 +109,7 @@ function tableView(
       const left = Math.max(LEAST_NEWS, height - FRAME_LINES - rows.length);
       const passed = ((demandMs - startMs) / HOUR_MS).toFixed(1);
       const lines = [
-        `lxc-autoscale demo  ${clockTime(demandMs)}  ${passed} h have passed  q ends it`,
+        `lxc-autoscale demo (q ends it)  ${clockTime(demandMs)}  ${passed} h passed`,
         totals(node),
         `saved so far: ${savedWords(node, first)}`,
         '',
@@ -117,7 +118,7 @@ function tableView(
         '',
         ...recent.slice(-left),
       ];
-      out.write(`${CLEAR}${lines.map((line) => line.slice(0, width)).join('\n')}\n`);
+      out.write(`${CLEAR}${lines.map((line) => clip(line, width)).join('\n')}\n`);
     },
     finish() {
       out.write('\n');

@@ -64,9 +64,15 @@ export function checkOrders(
     const must = mustBe(key === low ? 'below' : 'above', strictly);
     const relation = `${side.written} must be ${must} ${otherKey}, which is ${other.shown}`;
     const remedy = own.given.has(key) ? 'change one of the two' : 'set one of the two in this tier';
-    report(reader, side.line, key, `${relation}; ${remedy}`);
+    report(reader, side.line, key, `${relation}; ${remedy}${shareWords(key, side.value)}`);
   }
 }
+
+/** `0.8` of a threshold in percent is most likely meant as a share of one. */
+const shareWords = (key: string, value: number): string =>
+  key.endsWith('_threshold') && value > 0 && value < 1
+    ? `, or write ${Number((value * 100).toFixed(6))} if that share is meant`
+    : '';
 
 function mustBe(where: 'above' | 'below', strictly: boolean): string {
   if (where === 'above') return strictly ? 'more than' : 'at least';

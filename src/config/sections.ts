@@ -84,6 +84,12 @@ const MAX_MERGE_DEPTH = 20;
 /** Far more than any configuration has, and little enough for the memory of the daemon. */
 const MAX_WEIGHT = 150_000;
 
+/** `poll_interval = 300` and `poll_interval:300` are texts in YAML. Only a known key is named. */
+function keyWithoutColon(keys: SectionKeys, text: string): string | undefined {
+  const key = /^([a-z0-9_]+) *[=:]/.exec(text)?.[1];
+  return key !== undefined && Object.hasOwn(keys, key) ? key : undefined;
+}
+
 /**
  * Reads the keys of one section. An empty section (null) is one without keys.
  */
@@ -94,8 +100,12 @@ export function readSection<V>(keys: SectionKeys, entry: YamlEntry, reader: Read
   const { value } = entry;
   if (value.kind === 'null' || (value.kind === 'text' && isBlank(value.text))) return section;
   if (value.kind !== 'map') {
+    const unspaced = value.kind === 'text' ? keyWithoutColon(keys, value.text) : undefined;
     const what = value.kind === 'list' ? 'a list' : 'a text';
-    const how = 'write one `key: value` a line below it, indented, with a blank after the colon';
+    const how =
+      unspaced === undefined
+        ? 'write one `key: value` a line below it, indented, with a blank after the colon'
+        : `write \`${unspaced}: VALUE\`, a line below it and indented`;
     report(reader, entry.line, entry.key, `holds ${what} where keys are expected; ${how}`);
     return section;
   }

@@ -115,6 +115,10 @@ export function parseYaml(text: string): YamlResult {
       return { ok: false, line: undefined, message: plainSentence('') };
     }
     if (INI_FILE.test(text)) return { ok: false, line: undefined, message: AN_INI_FILE };
+    const bracketed = BRACKETED.exec(text)?.[1];
+    if (bracketed !== undefined) {
+      return { ok: false, line: bracketed.split('\n').length, message: A_BRACKETED_SECTION };
+    }
     return syntaxError(error, open.at(-1)?.line);
   }
   return oneDocument(top.children);
@@ -126,6 +130,10 @@ const INI_FILE = new RegExp(`^${BLANKS}\\[\\w[\\w .-]*\\][ \\t]*\\r?\\n${BLANKS}
 const AN_INI_FILE =
   'this looks like the INI file of the Python daemon; convert it: ' +
   'lxc-autoscale migrate-config FILE --out NEW_FILE';
+/** The same, and then a key as YAML has it. */
+const BRACKETED = new RegExp(`^(${BLANKS})\\[\\w[\\w .-]*\\][ \\t]*\\r?\\n${BLANKS}[ \\t]*\\w+:`);
+const A_BRACKETED_SECTION =
+  'a section is in brackets; write its name and a colon, as in `DEFAULT:`';
 
 function oneDocument(documents: readonly Frame[]): YamlResult {
   const filled = documents.filter((frame) => frame.node?.kind !== 'null');

@@ -174,8 +174,10 @@ export async function readTrace(path: string, limit?: number): Promise<TraceResu
       if (parser.failed) break;
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown error';
-    return { ok: false, problems: [`Cannot read the trace: ${reason}`] };
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const why =
+      code === 'ENOENT' ? 'does not exist; check the path' : `could not be read (${code})`;
+    return { ok: false, problems: [`${path}: ${why}`] };
   }
   return parser.finish();
 }

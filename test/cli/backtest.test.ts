@@ -115,7 +115,7 @@ describe('backtest', () => {
     const absent = await run('backtest', '--trace', join(directory, 'none.csv'));
     expect([absent.code, absent.err]).toEqual([
       1,
-      expect.stringContaining('Cannot read the trace'),
+      expect.stringContaining('none.csv: does not exist; check the path'),
     ]);
     writeFileSync(join(directory, 'bad.csv'), 'time_s,container,cpu_cores,memory_mb\n0,a,x,\n');
     const bad = await run('backtest', '--trace', join(directory, 'bad.csv'));
@@ -185,7 +185,7 @@ describe('recommend', () => {
       /^Not enough usage is recorded yet in .*; for a recorded trace: --trace FILE.csv/,
     );
     const other = await run('recommend', '999', '--trace', trace);
-    expect(other.err).toBe('there is nothing on container 999\n');
+    expect(other.err).toBe('there is nothing on guest 999\n');
   });
 });
 

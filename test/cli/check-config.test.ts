@@ -218,6 +218,7 @@ describe('check-config', () => {
       '  ignore_lxc: [Vault, mail]',
       'TIER_web:',
       '  lxc_containers: [web, "db-*"]',
+      'TIER_later: {min_cores: 2}',
       '',
     ].join('\n');
     const of = (vmid: string, name: string) => [id(vmid), guest(id(vmid), name)] as const;
@@ -230,7 +231,9 @@ describe('check-config', () => {
       'Note: the name vault in ignore_lxc means 2 containers: 103, 104',
       'Note: the name web in TIER_web means 2 containers: 101, 102',
     ]);
-    expect(lines).toContain('No guest matches: mail (ignore_lxc).');
+    expect(lines).toContain(
+      'No guest matches: mail (ignore_lxc), tag:autoscale-tier-later (TIER_later).',
+    );
     expect(lines.filter((line) => /ignored .*by the name vault/.test(line))).toHaveLength(2);
     expect(lines.filter((line) => /TIER_web +act +by the name web/.test(line))).toHaveLength(2);
   });

@@ -189,6 +189,13 @@ describe('configure', () => {
     expect(readFileSync(join(root, FILE), 'utf8')).toBe(before);
   });
 
+  it('measures nothing if the file has no place', async () => {
+    const { root } = await node();
+    const { code, stdout, stderr } = await run(root, undefined, '--out', '/nowhere/c.yaml');
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/nowhere\/c\.yaml could not be written: its directory does not exist\./);
+  });
+
   it('says how to have virtual machines managed, and what they need for that', async () => {
     const { root } = await node();
     mkdirSync(join(root, 'etc/pve/qemu-server'), { recursive: true });

@@ -8,7 +8,8 @@ import { ReleaseServer } from './release-server.ts';
 
 /**
  * The installer, the service and the uninstaller on a fresh Debian with a real systemd and a
- * simulated node. Each `describe` is a story: a test goes on where the one before it has ended.
+ * simulated node. Up to `is uninstalled` it is a story: a test goes on where the one before it has
+ * ended. Those after it begin with `stage.bare`, so each can be run alone.
  */
 
 const MINUTES = 60_000;
@@ -37,6 +38,13 @@ afterAll(() => {
   if (figures.length > 0) process.stdout.write(`${figures.join('\n')}\n`);
 });
 
+const BARE = `
+export DEBIAN_FRONTEND=noninteractive
+if [ -e ${LIB}/current ]; then ${LIB}/current/uninstall.sh --purge --yes; fi
+type -P node || apt-get install --yes --quiet=2 --no-install-recommends nodejs
+rm -rf /etc/lxc_autoscale /var/lib/lxc_autoscale /var/log/lxc_autoscale*
+`;
+
 class Stage {
   #tree: BootedTree | undefined;
   #node: SimulatedNode | undefined;
@@ -59,6 +67,18 @@ class Stage {
   tree(context: TestContext): BootedTree {
     if (this.#tree === undefined) context.skip(unfit ?? 'the tree could not be made');
     return this.#tree as BootedTree;
+  }
+
+  /** The same with Node and nothing of the program, whatever tests before it have left. */
+  async bare(context: TestContext): Promise<BootedTree> {
+    const tree = this.tree(context);
+    await tree.must(BARE);
+    return tree;
+  }
+
+  get opened(): BootedTree {
+    if (this.#tree === undefined) throw new Error('there is no tree');
+    return this.#tree;
   }
 
   get node(): SimulatedNode {
@@ -199,7 +219,11 @@ const SUITES: readonly Suite[] = ['bookworm', 'trixie'];
 describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   const stage = new Stage();
   let before: readonly string[] = [];
-  beforeAll(() => stage.open(suite), 10 * MINUTES);
+  beforeAll(async () => {
+    await stage.open(suite);
+    // Not in the first test, so that any of them can be run alone.
+    if (unfit === undefined) before = await filesOf(stage.opened);
+  }, 10 * MINUTES);
   afterAll(() => stage.close(), MINUTES);
 
   describe('installs nothing', () => {
@@ -209,7 +233,6 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
 
     it('without root', async (context) => {
       const tree = stage.tree(context);
-      before = await filesOf(tree);
       const script = `curl -sSL ${releases.url('good/install.sh')} | setpriv --reuid=65534 bash`;
       expect(await tree.sh(script)).toMatchObject({
         code: 1,
@@ -578,8 +601,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   it(
     'observes only, when nobody says otherwise; a purge leaves nothing unsaid',
     async (context) => {
-      const tree = stage.tree(context);
-      await tree.must('rm -r /etc/lxc_autoscale /var/lib/lxc_autoscale /var/log/lxc_autoscale.*');
+      const tree = await stage.bare(context);
       const sets = setsOf(stage.node).length;
       const outcome = await tree.sh(piped('good'));
       expect(outcome).toMatchObject({ code: 0, stderr: '' });
@@ -598,7 +620,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   );
 
   it('leaves nothing of a first installation that is ended', async (context) => {
-    const tree = stage.tree(context);
+    const tree = await stage.bare(context);
     const had = await filesOf(tree);
     tree.program('opt/shims/systemctl', shim('enable *', 'TERM'));
     const script =
@@ -617,7 +639,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   it(
     'takes the place of a Python daemon, or leaves it running',
     async (context) => {
-      const tree = stage.tree(context);
+      const tree = await stage.bare(context);
       const unit = `/etc/systemd/system/${SERVICE}`;
       const python =
         '[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=multi-user.target\n';
@@ -646,7 +668,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
     'carries over %s, and observes with it',
     { timeout: 2 * MINUTES },
     async ([, path, text, said], context) => {
-      const tree = stage.tree(context);
+      const tree = await stage.bare(context);
       tree.write(path, text);
       const sets = setsOf(stage.node).length;
       const outcome = await tree.sh(piped('good'));
@@ -679,7 +701,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   );
 
   it('changes nothing where an earlier configuration cannot be read', async (context) => {
-    const tree = stage.tree(context);
+    const tree = await stage.bare(context);
     const text = 'DEFAULTS:\n  poll_interval: "5\n';
     tree.write(CONFIG, text);
     const had = await filesOf(tree);
@@ -693,7 +715,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   });
 
   it('asks on the terminal, though the script comes by a pipe', async (context) => {
-    const tree = stage.tree(context);
+    const tree = await stage.bare(context);
     const mine = 'DEFAULT:\n  poll_interval: 9\n';
     const answered = async (...answers: readonly string[]): Promise<string> => {
       tree.write('opt/answers', `${answers.join('\n')}\n`);
@@ -718,7 +740,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   it(
     'clones for a group in a unit beside the service, where it can mount',
     async (context) => {
-      const tree = stage.tree(context);
+      const tree = await stage.bare(context);
       const pct = tree.read('usr/sbin/pct');
       const note = 'echo "$1 $(grep ^0:: /proc/self/cgroup)" >>/srv/pct-calls\nexec';
       tree.program('usr/sbin/pct', pct.replace('exec', note));
@@ -740,7 +762,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   );
 
   it('comes from a file, and from a directory, and waits to be started', async (context) => {
-    const tree = stage.tree(context);
+    const tree = await stage.bare(context);
     const name = `lxc-autoscale-${releases.version}`;
     const get = (file: string): string => `curl -sSfO ${releases.url(`good/${file}`)};`;
     const archive = `${name}.tar.gz`;
@@ -759,7 +781,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   });
 
   it('writes no configuration where the cluster has one', async (context) => {
-    const tree = stage.tree(context);
+    const tree = await stage.bare(context);
     await tree.must('echo "DEFAULT: {scaling_mode: observe}" >/etc/pve/lxc_autoscale.yaml');
     const { code, stdout } = await tree.sh(piped('good', '--yes --no-start'));
     expect(code).toBe(0);
@@ -771,7 +793,7 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   it(
     'is a Debian package too, which a purge removes',
     async (context) => {
-      const tree = stage.tree(context);
+      const tree = await stage.bare(context);
       const deb = `lxc-autoscale_${releases.version}_all.deb`;
       await tree.must(`curl -sSfo /tmp/${deb} ${releases.url(`good/${deb}`)}`);
       await tree.must(`apt-get install --yes --quiet=2 /tmp/${deb}`);
