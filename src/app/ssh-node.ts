@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path/posix';
 import type { SshNodeConfig } from '../config/model.ts';
-import { parseVmid, type Vmid } from '../core/units.ts';
+import { type Milliseconds, parseVmid, secondsToMs, type Vmid } from '../core/units.ts';
 import type { MonitorAccess } from '../node/guests/qmp.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
@@ -48,14 +48,15 @@ export function openSshNode(
   const { paths } = sight;
   const cgroups = createCgroups(paths, clock);
   const inventory = new PveInventory(paths);
-  const machines = new LocalMachines(paths, clock, inventory, sight.monitors);
+  const farClock = { ...clock, wallMs: () => sight.farWallMs() ?? clock.wallMs() };
+  const machines = new LocalMachines(paths, farClock, inventory, sight.monitors);
   const eyes: NodeEyes = {
     clock,
     cgroups: cgroupsOfBothKinds(cgroups, machines),
     guests: guestsOfBothKinds(createGuests(paths, inventory), machines),
     async observe(stop) {
       await sight.observe(machines, stop);
-      if (sight.problem === undefined) await machines.look();
+      if (sight.problem === undefined) await machines.look(sight.hasFigures);
     },
     async inspect(vmid) {
       await sight.inspect(placeOf(paths, vmid, machines.has(vmid)));
@@ -131,6 +132,8 @@ class SshSight {
   readonly #signs: readonly string[];
   readonly #limitMs: number;
   #looks = 0;
+  /** Whether what pvestatd says came with the last look. */
+  hasFigures = false;
   /** Virtual machines whose scopes are part of a look. */
   #watched: readonly Vmid[] = [];
 
@@ -164,10 +167,11 @@ class SshSight {
     const before = this.#signs.map((path) => this.#files.bytes(path));
     const isWhole = this.#looks++ % LOOKS_A_ROUND === 0 || before.includes(undefined);
     const configs = this.#configs.map((path) => `c${path}`);
+    this.hasFigures = machines.needsFigures;
     const items = [
       ...lookItems(this.paths),
       ...scopeItems(this.paths, this.#watched),
-      ...(machines.needsFigures ? [`f${this.paths.pveRrd}`] : []),
+      ...(this.hasFigures ? [`f${this.paths.pveRrd}`] : []),
       ...(isWhole ? configs : []),
     ];
     const seen = await this.#ask(items);
@@ -206,6 +210,15 @@ class SshSight {
     this.#files.merge(seen.value, (path) => asked.has(path) || parentOf(path) === cgroup);
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) this.#blind(unfit);
+  }
+
+  /** What the clock of the node said at the last look: its files are dated by that. */
+  farWallMs(): Milliseconds | undefined {
+    const textOf = (path: string): string => this.#files.bytes(path)?.toString('latin1') ?? '';
+    const [, bootS] = /^btime ([0-9]{1,12})$/m.exec(textOf(this.paths.procStat)) ?? [];
+    const [, upS] = /^([0-9]{1,12}\.[0-9]+) /.exec(textOf(this.paths.procUptime)) ?? [];
+    if (bootS === undefined || upS === undefined) return undefined;
+    return secondsToMs(Number(bootS) + Number(upS));
   }
 
   /** Beside those that its own daemon has there. */
@@ -269,6 +282,7 @@ function lookItems(paths: Paths): readonly string[] {
     paths.procMeminfo,
     paths.procLoadavg,
     paths.procStat,
+    paths.procUptime,
     paths.arcstats,
     paths.cpusOnline,
     paths.procPressure('cpu'),

@@ -59,7 +59,9 @@ export function failureOf(answer: HttpAnswer, asker: Asker): ApiFailure {
   if (status === 401) return failed('denied', `it does not know ${asker}: ${said}`);
   if (status === 403) return failed('denied', deniedWords(said, asker));
   if (isOfProxy(status)) {
-    return failed('unreachable', `the node's API daemon does not answer: ${said}`);
+    const isTaken = status === 596;
+    const what = isTaken ? 'took the request, and gave no answer' : 'does not answer';
+    return failed('unreachable', `the node's API daemon ${what}: ${said}`);
   }
   if (status === 501)
     return failed('other', `this version of Proxmox VE has no such call: ${said}`);
@@ -67,7 +69,10 @@ export function failureOf(answer: HttpAnswer, asker: Asker): ApiFailure {
   return failed(why, plainText(message, LONGEST_MESSAGE));
 }
 
-/** Codes of pveproxy itself: it could not reach the node or daemon that would answer. */
+/**
+ * Codes of pveproxy itself: it could not reach the node or daemon that would answer (595), or has
+ * reached it (596) in vain. Source: AnyEvent::HTTP.
+ */
 export const isOfProxy = (status: number): boolean => [595, 596, 599].includes(status);
 
 function wordsOf({ statusText, status, text }: HttpAnswer): string {

@@ -27,6 +27,7 @@ export interface Paths extends Sysroot {
   readonly procMeminfo: string;
   readonly procLoadavg: string;
   readonly procStat: string;
+  readonly procUptime: string;
   /** Figures of the ZFS cache (ARC); not there without ZFS. */
   readonly arcstats: string;
   readonly cpusOnline: string;
@@ -96,6 +97,7 @@ export function createPaths(
     procMeminfo: at('/proc/meminfo'),
     procLoadavg: at('/proc/loadavg'),
     procStat: at('/proc/stat'),
+    procUptime: at('/proc/uptime'),
     arcstats: at('/proc/spl/kstat/zfs/arcstats'),
     cpusOnline: at('/sys/devices/system/cpu/online'),
     cpusOfGuests: join(cgroupOfGuests, 'cpuset.cpus.effective'),

@@ -85,14 +85,14 @@ describe('what fails has a name', () => {
       ({ server }) => {
         server.fault = () => ({ kind: 'no-daemon' });
       },
-      { why: 'unreachable', status: 595 },
+      { why: 'unreachable', status: 595, message: expect.stringContaining('does not answer') },
     ],
     [
       'a node that is away behind another',
       ({ server }) => {
         server.fault = () => ({ kind: 'answers', status: 596, words: 'Connection timed out' });
       },
-      { why: 'unreachable', status: 596 },
+      { why: 'unreachable', status: 596, message: expect.stringContaining('gave no answer') },
     ],
     [
       'a redirect',

@@ -22,16 +22,21 @@ export interface NodeBehindSsh {
   close(): Promise<void>;
 }
 
+/** @param aheadMs its clock goes by so much before that of this host */
 export async function nodeBehindSsh(
   forced?: SshServerOptions['forced'],
   vms: readonly VmSpec[] = [],
+  aheadMs = 0,
 ): Promise<NodeBehindSsh> {
+  const wallMs = (): number => Date.now() + aheadMs;
   const node = await SimulatedNode.create({
     root: temporaryDirectory(),
     guests: [101, 102].map(guestSpec),
     lockTimeoutMs: 50,
     vms,
     host: SMALL_HOST,
+    wallStartS: Math.floor(wallMs() / 1000),
+    sharedWallMs: wallMs,
   });
   const path = `${node.binDirectory}:/usr/bin:/bin`;
   const server = await startSshd({ path, ...(forced !== undefined && { forced }) });

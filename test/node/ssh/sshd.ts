@@ -142,6 +142,8 @@ export class Wire {
   /** So many bytes from the server come through yet; undefined: all. */
   #left: number | undefined;
   connections = 0;
+  /** What has come from the server. */
+  returned = 0;
 
   private constructor(server: ReturnType<typeof createServer>, port: number, to: number) {
     this.port = port;
@@ -201,6 +203,7 @@ export class Wire {
   }
 
   #back(near: Socket, chunk: Buffer): void {
+    this.returned += chunk.length;
     if (this.#left === undefined) return void near.write(chunk);
     const part = chunk.subarray(0, this.#left);
     this.#left -= part.length;

@@ -52,13 +52,14 @@ export function parseRrd(
 const LIMIT_BYTES = 8 * 1024 * 1024;
 /** pvestatd tells every 10 s. Reading it costs many times as much as a plain file. */
 const EVERY_MS = 30_000;
+const NEVER_MS = milliseconds(Number.NEGATIVE_INFINITY);
 
 /** What pvestatd has told, read when somebody needs it. */
 export class PvestatdFigures {
   readonly #path: string;
   readonly #read: ReadSmallFile;
   readonly #clock: Clock;
-  #readMs = milliseconds(Number.NEGATIVE_INFINITY);
+  #readMs = NEVER_MS;
   #askedFor: ReadonlySet<Vmid> = new Set();
   #figures: Reading<ReadonlyMap<Vmid, PvestatdFigure>> = missing('first-sample', 'not read yet');
 
@@ -68,14 +69,18 @@ export class PvestatdFigures {
     this.#clock = clock;
   }
 
-  /** Reads the file anew if it is time to, or of others than before. `/etc/pve` has to answer. */
-  look(vmids: ReadonlySet<Vmid>): void {
-    const nowMs = this.#clock.monotonicMs();
+  /** Whether it is time to read the file anew, or to read it of others than before. */
+  isDue(vmids: ReadonlySet<Vmid>): boolean {
     const isKnown = [...vmids].every((vmid) => this.#askedFor.has(vmid));
-    if (vmids.size === 0 || (isKnown && nowMs - this.#readMs < EVERY_MS)) return;
-    this.#readMs = nowMs;
-    this.#askedFor = vmids;
+    const isRecent = this.#clock.monotonicMs() - this.#readMs < EVERY_MS;
+    return vmids.size > 0 && !(isKnown && isRecent);
+  }
+
+  /** Reads the file, which is on `/etc/pve`: that has to answer. A failure is tried again. */
+  read(vmids: ReadonlySet<Vmid>): void {
     const file = this.#read(this.#path);
+    this.#readMs = file.ok ? this.#clock.monotonicMs() : NEVER_MS;
+    this.#askedFor = vmids;
     this.#figures = file.ok
       ? present(parseRrd(file.value.toString('latin1'), (vmid) => vmids.has(vmid)))
       : file;

@@ -87,8 +87,10 @@ export class LocalMachines {
    * Asks the monitors of those that run and are wanted. That is done every ten seconds, so it reads
    * next to nothing of `/etc/pve`, which costs many times as much: who is wanted is known by the
    * last list, and what pvestatd says is read for those alone whose guests do not tell.
+   *
+   * @param hasFigures whether its file is there to be read, where it is fetched on demand
    */
-  async look(): Promise<void> {
+  async look(hasFigures = true): Promise<void> {
     if (!this.#isWanted) return;
     const running = this.#running();
     if (!running.ok) return;
@@ -97,12 +99,19 @@ export class LocalMachines {
     if (this.#wanted.size === 0) return;
     const { monitors, figures } = this.#watching();
     await monitors.look(asked);
-    figures.look(new Set(asked.filter((vmid) => this.#needsFigure(vmid))));
+    const needing = this.#needing(asked);
+    if (hasFigures && figures.isDue(needing)) figures.read(needing);
   }
 
-  /** Whether anybody needs what pvestatd says; where its file is fetched it is fetched for that. */
+  /** Whether what pvestatd says is to be read with the next look. */
   get needsFigures(): boolean {
-    return [...this.#wanted.keys()].some((vmid) => this.#needsFigure(vmid));
+    return (
+      this.#wanted.size > 0 && this.#watching().figures.isDue(this.#needing(this.#wanted.keys()))
+    );
+  }
+
+  #needing(vmids: Iterable<Vmid>): ReadonlySet<Vmid> {
+    return new Set([...vmids].filter((vmid) => this.#needsFigure(vmid)));
   }
 
   #needsFigure(vmid: Vmid): boolean {

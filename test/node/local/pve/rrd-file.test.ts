@@ -74,22 +74,34 @@ describe('the figures of pvestatd', () => {
 const LINE = { vmid: 200, name: 'web', cpus: 2, maxMib: 4096, usedMib: 1, heldMib: 1 };
 
 describe('the file', () => {
-  it('is read for those that need it, once in 30 s or for another one', () => {
+  it('is due for those that need it, once in 30 s or for another one', () => {
     const root = temporaryDirectory();
     const clock = manualClock();
     const figures = new PvestatdFigures(createPaths(root), clock);
-    figures.look(new Set([ID]));
-    expect(figures.of(ID)).toMatchObject({ ok: false, why: 'absent' });
+    const both = new Set([ID, vmid(201)]);
     plant(root, { 'etc/pve/.rrd': recent(1, 8) + recent(1, 9).replace('/200', '/201') });
-    figures.look(new Set([ID]));
-    expect(figures.of(ID).ok).toBe(false);
-    clock.advance(30_000);
-    figures.look(new Set());
-    expect(figures.of(ID).ok).toBe(false);
-    figures.look(new Set([ID]));
+    expect([figures.isDue(new Set()), figures.isDue(new Set([ID]))]).toEqual([false, true]);
+    figures.read(new Set([ID]));
     expect(figures.of(ID)).toMatchObject({ value: { usedBytes: 8 } });
     expect(figures.of(vmid(201))).toMatchObject({ why: 'absent' });
-    figures.look(new Set([ID, vmid(201)]));
+    expect([figures.isDue(new Set([ID])), figures.isDue(both)]).toEqual([false, true]);
+    figures.read(both);
     expect(figures.of(vmid(201))).toMatchObject({ value: { usedBytes: 9 } });
+    clock.advance(29_999);
+    expect(figures.isDue(both)).toBe(false);
+    clock.advance(1);
+    expect(figures.isDue(both)).toBe(true);
+  });
+
+  it('that could not be read is tried again at the next look', () => {
+    const root = temporaryDirectory();
+    const figures = new PvestatdFigures(createPaths(root), manualClock());
+    figures.read(new Set([ID]));
+    expect(figures.of(ID)).toMatchObject({ ok: false, why: 'absent' });
+    expect(figures.isDue(new Set([ID]))).toBe(true);
+    plant(root, { 'etc/pve/.rrd': recent(1, 8) });
+    figures.read(new Set([ID]));
+    expect(figures.of(ID).ok).toBe(true);
+    expect(figures.isDue(new Set([ID]))).toBe(false);
   });
 });
