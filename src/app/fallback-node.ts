@@ -1,5 +1,5 @@
 import { BY, type Connection } from '../core/connection.ts';
-import type { Clock, HighLeft, NodeEyes, NodeHands } from '../node/port.ts';
+import type { Clock, Guests, HighLeft, NodeEyes, NodeHands } from '../node/port.ts';
 import type { FarNode } from './world.ts';
 
 /**
@@ -86,9 +86,11 @@ class FallbackNode {
       inspect: (vmid) => now().inspect(vmid),
       guests: {
         list: () => now().guests.list(),
+        isMachine: (vmid) => now().guests.isMachine?.(vmid) === true,
         read: (vmid) => now().guests.read(vmid),
         quorum: () => now().guests.quorum(),
-      },
+        // What a port gains later, also what may be left out, is to be handed on too.
+      } satisfies Required<Guests>,
       cgroups: {
         sample: (vmid) => now().cgroups.sample(vmid),
         cpuLimit: (vmid) => now().cgroups.cpuLimit(vmid),
