@@ -261,4 +261,30 @@ describe('a virtual machine', () => {
     // Before growth is granted the host has it: it never runs out of memory itself.
     expect(short.node.scores.total().hostOomKills).toBe(0);
   });
+
+  it('and containers of three priorities never ask more of a host than it has', async () => {
+    const yaml =
+      `${YAML}  memory_overcommit_ratio: 1\nTIER_gold:\n  guests: [101, 200]\n  priority: 90\n` +
+      'TIER_iron:\n  guests: [102, 201]\n  priority: 10\n';
+    const hungry = (ms: number) => ({
+      cpuCores: 0.2,
+      anonMib: Math.min(3500, 900 + (ms / HOUR) * 900),
+      fileSetMib: 100,
+    });
+    // Those in no tier have 50.
+    const short = await play({
+      yaml,
+      guests: [101, 102, 103].map((id) => container(id, hungry, { memoryMib: 2048 })),
+      vms: [200, 201, 202].map((vmid) => machine({ demand: hungry }, { vmid })),
+      forMs: 6 * HOUR,
+      host: { memoryMib: 15_200, baseMemoryMib: 1000 },
+    });
+    expect(short.broken).toEqual([]);
+    const [high = 0, middle = 0, low = 0] = [200, 202, 201].map((vmid) =>
+      setting(short, 'balloon', vmid),
+    );
+    expect(high).toBeGreaterThan(middle);
+    expect(middle).toBeGreaterThan(low);
+    expect(short.node.scores.total().hostOomKills).toBe(0);
+  });
 });
