@@ -73,15 +73,18 @@ function observeSection(file: Lines, name: string, isNamed: boolean): void {
 function actSection(file: Lines, name: string, isNamed: boolean): void {
   const mode = file.valueLine(name, 'scaling_mode');
   const later = file.lines(name).find((line) => file.at(line).trimStart().startsWith(LATER));
-  const isObserve = mode !== undefined && file.at(mode).trimStart().startsWith(OBSERVE);
+  const isObserve = file.observes(name);
   if (isObserve && !isNamed) return;
+  const own = [`${file.indentOf(name)}${ACT}`];
   if (later !== undefined) file.replace(later, [file.at(later).replace(LATER, '')]);
-  if (isObserve) {
+  if (mode !== undefined && isObserve) {
     for (let above = mode - 1; OUR_COMMENT.test(file.at(above)); above--) file.replace(above, []);
-    file.replace(mode, []);
+    // Without a line of its own it would observe as DEFAULT does.
+    const isLeft = later === undefined && name !== 'DEFAULT' && file.observes('DEFAULT');
+    file.replace(mode, isLeft ? own : []);
   }
   if (mode === undefined && later === undefined && isNamed && name !== 'DEFAULT') {
-    file.insert(file.lineOf(name), [`${file.indentOf(name)}${ACT}`]);
+    file.insert(file.lineOf(name), own);
   }
 }
 
@@ -151,6 +154,11 @@ class Lines {
     const section = this.#section(name)?.value;
     if (section?.kind !== 'map') return undefined;
     return section.entries.find((entry) => entry.key === key)?.line;
+  }
+
+  observes(name: string): boolean {
+    const line = this.valueLine(name, 'scaling_mode');
+    return line !== undefined && this.at(line).trimStart().startsWith(OBSERVE);
   }
 
   indentOf(name: string): string {

@@ -85,6 +85,12 @@ describe('a tier', () => {
     );
   });
 
+  it('is activated alone though it and all the rest observe by lines of their own', () => {
+    const db = 'TIER_db:\n  lxc_containers: [102]\n  scaling_mode: ';
+    expect(edited(NEW, section('TIER_db'), 'act')).toContain(`${db}threshold\n`);
+    expect(edited(ACTIVE, section('TIER_db'), 'act')).not.toContain(db);
+  });
+
   it('is observed alone', () => {
     const text = edited(ACTIVE, section('TIER_web'), 'observe');
     expect(text).toBe(
