@@ -56,6 +56,8 @@ export async function demo(
   const view = createView(node, context.stdout, { startMs: stage.startMs, first });
   const started = context.clock.monotonicMs();
   const stop = stopRequest(signals);
+  // A terminal that is closed takes nothing more, and the daemon is to be ended all the same.
+  signals.on('SIGHUP', () => context.stdout.on('error', () => {}));
   const letGo = onKeys(context.stdin, stop.ask);
   node.start();
   const daemon = startDaemon(root, node.binDirectory, context);
@@ -186,15 +188,14 @@ function configuration(own: { ignore: readonly number[]; maxMemoryMib?: number }
   return `${lines.join('\n')}\n`;
 }
 
-/** Ctrl-C ends the demo early, and in order. */
+/** Ctrl-C, or a terminal that is closed, ends the demo early, and in order. */
 function stopRequest(signals: Signals) {
   const state = { asked: false, wake: (): void => {} };
   const ask = (): void => {
     state.asked = true;
     state.wake();
   };
-  signals.on('SIGINT', ask);
-  signals.on('SIGTERM', ask);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) signals.on(signal, ask);
   return {
     ask,
     get asked() {

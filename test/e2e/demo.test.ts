@@ -150,9 +150,13 @@ describe('the demo', () => {
     expect(absent.error).toContain('none.csv');
   });
 
-  it('ends in order on Ctrl-C, with its summary', { timeout: MINUTES }, async () => {
-    const demo = await runDemo([], { name: 'SIGINT', after: /in use[\s\S]*in use/ });
-    expect(demo.code).toBe(0);
-    expect(demo.out).toMatch(/Summary of \d+ s/);
-  });
+  it.each(['SIGINT', 'SIGHUP'] as const)(
+    'ends in order on Ctrl-C, and if its terminal is closed: %s',
+    { timeout: MINUTES },
+    async (name) => {
+      const demo = await runDemo([], { name, after: /in use[\s\S]*in use/ });
+      expect(demo.code).toBe(0);
+      expect(demo.out).toMatch(/Summary of \d+ s/);
+    },
+  );
 });
