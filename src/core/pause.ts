@@ -49,13 +49,13 @@ export function pauseAfter(
   return waits ? before : undefined;
 }
 
-/** Proxmox VE could not write a configuration, whatever it says of its quorum. */
+/** A configuration could not be written, whatever Proxmox VE says of its quorum. */
 export function pauseRefused(
   refused: Failure | undefined,
   message: string,
   nowMs: Milliseconds,
 ): Pause {
-  const why = `Proxmox VE could not write to /etc/pve: ${message}`;
+  const why = `a configuration could not be written: ${message}`;
   return { kind: 'refused', why, sinceMs: nowMs, retry: afterFailure(refused, nowMs) };
 }
 

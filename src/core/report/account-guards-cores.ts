@@ -1,5 +1,5 @@
 import { withUnit } from '../explain.ts';
-import type { ContainerObservation } from '../observation.ts';
+import type { ContainerObservation, Pin } from '../observation.ts';
 import { cpuPin, hasOwnCpuset } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
@@ -20,12 +20,21 @@ export function coresGuards(
   const beside = limit === null ? 'none beside the cores' : withUnit('cores', short(limit));
   const pin = config.ok ? cpuPin(config.value, cpu.unit) : undefined;
   return [
-    guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
+    ...rawLineGuard(container, pin),
     guard('cpulimit', binds, beside, { cpuLimit: limit === null ? null : short(limit) }),
     inForceGuard(container, input),
     ceilingGuard(has, decided?.verdict === 'grow' ? decided.norm : undefined, input),
     busyGuard(input),
   ];
+}
+
+/** A line beside the keys of Proxmox VE; only containers can have one. */
+export function rawLineGuard(
+  { config }: ContainerObservation,
+  pin: Pin | undefined,
+): readonly Guard[] {
+  if (config.ok && config.value.kind === 'qemu') return [];
+  return [guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line))];
 }
 
 /** `pvestatd` brings cores into force some seconds after they are configured. */
@@ -43,7 +52,8 @@ function inForceGuard(
   const pending = state.guests.get(vmid)?.life.pendingCores;
   const since = pending === undefined ? '' : `, since ${secondsOf(nowMs - pending.sinceMs)} s`;
   const says = isOwn ? 'none' : (configured ?? 'unknown');
-  const words = `${says} configured, ${live ?? 'unknown'} in its cpuset`;
+  const where = config.ok && config.value.kind === 'qemu' ? 'in the machine' : 'in its cpuset';
+  const words = `${says} configured, ${live ?? 'unknown'} ${where}`;
   return guard('not active yet', differs || pending !== undefined, `${words}${since}`, {
     configured: configured ?? null,
     live: live ?? null,
@@ -60,7 +70,7 @@ function ceilingGuard(
     return guard('host ceiling', true, `not known: ${plainText(coresCeiling.detail)}`);
   }
   const most = Math.max(coresCeiling.value, norm ?? 0);
-  const says = `${withUnit('cores', most)} for one container, with the host's reserve kept`;
+  const says = `${withUnit('cores', most)} for one guest, with the host's reserve kept`;
   return guard('host ceiling', has !== undefined && has >= most, says, { ceiling: most });
 }
 

@@ -5,6 +5,7 @@ import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
 import type { ContainerPolicy } from '../policy.ts';
 import { whyShort } from '../shortage.ts';
+import { rawLineGuard } from './account-guards-cores.ts';
 import { type Guard, guard, percent, percentOf, secondsOf, short } from './fact.ts';
 import type { Course, ReportInput } from './report-input.ts';
 
@@ -20,7 +21,7 @@ export function memoryGuards(
     state.kind === 'running' && state.usage.memory.ok ? state.usage.memory.value : undefined;
   const pin = container.config.ok ? memoryPin(container.config.value) : undefined;
   return [
-    guard('raw line', pin !== undefined, pin === undefined ? 'none' : plainText(pin.line)),
+    ...rawLineGuard(container, pin),
     ...graceGuards(container, policy, input),
     ...(seen === undefined ? [] : distressGuards(seen)),
     proofGuard(container, policy, input),

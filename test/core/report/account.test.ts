@@ -227,4 +227,13 @@ describe('the guards', () => {
       says: '2 configured, 1 in its cpuset',
     });
   });
+
+  it('of a virtual machine are about what it has: no raw line, and no cpuset', () => {
+    const machine = container({ ...guest(101), kind: 'qemu' }, { cpusetCpus: 1 });
+    const found = account(reportInput([machine]));
+    expect(JSON.stringify(found)).not.toMatch(/raw line|cpuset/);
+    expect(guardOf(found, 'cores', 'not active yet')).toMatchObject({
+      says: '2 configured, 1 in the machine',
+    });
+  });
 });
