@@ -145,6 +145,7 @@ describe('the state that is taken over', () => {
         .filter((name) => !(name in kept))
         .sort();
     expect(lost(all, one)).toEqual([
+      'aside',
       'awaySinceMs',
       'loggedSkip',
       'recorded',

@@ -117,7 +117,7 @@ describe('a file of lxc-autoscaler', () => {
     const { under } = await migrated(forApi(text, far.port));
     const checked = await under.run(['check-config']);
     expect(checked.code).toBe(0);
-    expect(checked.stdout).toMatch(/^proxmox +127\.0\.0\.1:\d+ +4 +reached$/m);
+    expect(checked.stdout).toMatch(/^proxmox +127\.0\.0\.1:\d+ +API +4 +reached$/m);
     expect(checked.stdout).toMatch(/^101 .*no tier and no group lists it/m);
     decidingAtOnce(under);
     expect(await wouldChange(under)).toEqual(ids.map((id) => `proxmox: ${id}`));

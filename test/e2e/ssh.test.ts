@@ -64,7 +64,7 @@ it('what a guest needs is changed there, with backup, proof, read-back and journ
   // However long the trial takes, nothing is to be done at home.
   const { home, far } = await twoNodes({ home: [calm(101)], far: guests }, ', ignore_lxc: [101]');
   const checked = await home.run(['check-config']);
-  expect(checked.stdout).toMatch(/^old +127\.0\.0\.1:[0-9]+ +2 +reached$/m);
+  expect(checked.stdout).toMatch(/^old +127\.0\.0\.1:[0-9]+ +SSH +2 +reached$/m);
   const daemon = home.start(['daemon']);
   const line = (wanted: object) => lineOf(home, wanted);
   const grown = { container_id: '201', action: 'Increase Cores' };
