@@ -174,7 +174,7 @@ export function openFarWorld(
     if (node.problem() === undefined && stop?.aborted !== true) await lease?.tend();
   };
   const log = withPrefix(outputs.log, `${name}: `);
-  if (leasing !== undefined && lease === undefined) log.warn(NO_LEASE);
+  if (leasing !== undefined && lease === undefined) log.info(NO_LEASE);
   const seen = { ...eyes, observe, connection: () => node.connection() };
   const parts = { name, hands, log, eyes: seen, below: join('nodes', name), lease };
   const world = worldOf(parts, outputs, config, context);
@@ -196,7 +196,7 @@ export function openFarWorld(
 }
 
 const NO_LEASE =
-  'whether another program scales this node cannot be seen by the API, so make sure that none does';
+  'the API does not show whether another program scales this node, so make sure that none does';
 
 /**
  * Whatever is done with a lease, it is read first. So a cluster file system that hangs keeps one

@@ -107,7 +107,7 @@ it('a guest of another node gets what it needs by the API, and nothing is taken 
   expect(memoryOf(202)).toBe(1024);
   expect(existsSync(join(root, 'var/lib/lxc_autoscale/backups/nodes/lab/201'))).toBe(true);
   expect(log()).toMatch(/lab: .*201/);
-  expect(log()).toContain('lab: whether another program scales this node cannot be seen');
+  expect(log()).toContain('lab: the API does not show whether another program scales this node');
   expect(log()).toContain('lab: What containers need of their memory cannot be seen from here');
   expect(log()).not.toContain(SECRET);
 });
