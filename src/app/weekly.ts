@@ -81,14 +81,14 @@ export interface WeeklyMessages {
 export function weeklyMessages(options: WeeklyOptions): WeeklyMessages {
   const { context, log, known, home, isAway, notify } = options;
   const weekly = new Weekly(weekFile(context.paths), context.clock, log);
-  /**
-   * As a message of its own, which lies on the disk before the week is over: it may come twice if
-   * the process is killed right between, but is never lost.
-   */
   /** Nodes that another program scales, whose report is that one's to send. */
   const ofOthers = new Set<string>();
   const ours = (): readonly DaemonState[] => known().filter(({ node }) => !ofOthers.has(node));
   const isNamed = (): boolean => isAway || known().length > 1;
+  /**
+   * As a message of its own, which lies on the disk before the week is over: it may come twice if
+   * the process is killed right between, but is never lost.
+   */
   const send = ([text = '', ...further]: readonly string[], messenger: Gathering): void => {
     for (const line of [text, ...further]) log.info(line);
     messenger.cycleBegins();
@@ -102,11 +102,12 @@ export function weeklyMessages(options: WeeklyOptions): WeeklyMessages {
     cycleEnded({ node, result, view }, messenger) {
       if (isStandby(result)) ofOthers.add(node);
       else if (result.ok) ofOthers.delete(node);
-      const one = ours().find((each) => each.node === node);
+      const mine = ours();
+      const one = mine.find((each) => each.node === node);
       if (view !== undefined && one !== undefined) weekly.seen(one, view);
       const mayTell = view !== undefined && node === home;
-      const lines = mayTell ? weekly.due(ours(), isNamed()) : undefined;
-      if (lines !== undefined && ours().length > 0) send(lines, messenger);
+      const lines = mayTell ? weekly.due(mine, isNamed()) : undefined;
+      if (lines !== undefined && mine.length > 0) send(lines, messenger);
       else if (lines !== undefined) weekly.sent([]);
       weekly.save();
     },
