@@ -255,9 +255,10 @@ class Daemon {
         modeSwitch: (mode, target) => modeSwitch(mode, target, launch, context),
         afterSwitch: (...switched) => afterSwitch(...switched, this.#nodes),
         writeConfiguration: (path, text) => writeStamped(path, text, context),
+        // Strangers cause this, so nothing more is asked than whether the directory answers.
         proxmoxUser: proxmoxUsers(context, async () => {
-          await home.lookHere();
-          return home.hanging();
+          await outputs.answering.ask(outputs.places());
+          return outputs.answering.problem(context.paths.pveDir);
         }),
         configuration: () => configurationText(launch, context),
         reload: () => process.kill(process.pid, 'SIGHUP'),

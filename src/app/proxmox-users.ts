@@ -4,7 +4,7 @@ import type { HttpRole } from '../config/http-values.ts';
 import { milliseconds } from '../core/units.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
 import type { Trust } from '../node/api/trust.ts';
-import { mayOn, mayOnGuests } from '../node/api/user-rights.ts';
+import { mayBelow, mayOnAll } from '../node/api/user-rights.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import type { ProcessContext } from './context.ts';
 import { toolsOf } from './far-nodes.ts';
@@ -33,8 +33,9 @@ export type ProxmoxUser =
  */
 export type AskProxmoxUser = (user: string, secret: string) => Promise<ProxmoxUser>;
 
-/** A refusal takes 3 s, and whoever logs in here is answered within 10. */
+/** For all that is asked: a refusal takes 3 s, and whoever logs in here is answered within 10. */
 const LIMIT_MS = milliseconds(8000);
+const NOT_IN_TIME = `no answer within ${LIMIT_MS / 1000} s`;
 const MOST_CERTIFICATE_BYTES = 64 * 1024;
 /** pveproxy serves the first of them that is there. */
 const CERTIFICATES = ['pveproxy-ssl.pem', 'pve-ssl.pem'];
@@ -60,12 +61,14 @@ export function proxmoxUsers(
       { ...toolsOf(clock), ...tools },
     );
     try {
-      const answer = await client.get('/access/permissions', new AbortController().signal);
+      const answer = await client.get('/access/permissions', AbortSignal.timeout(LIMIT_MS));
       if (answer.ok)
         return { kind: 'known', role: roleOf(answer.data), ticket: client.ticket ?? '' };
       if (answer.why === 'second-factor') return { kind: 'second-factor' };
-      if (answer.status === 401) return { kind: 'unknown' };
-      return { kind: 'no-answer', why: answer.message };
+      // 400: no user can be called so.
+      if (answer.status === 401 || answer.status === 400) return { kind: 'unknown' };
+      const isLate = answer.why === 'stopped';
+      return { kind: 'no-answer', why: isLate ? NOT_IN_TIME : answer.message };
     } finally {
       client.close();
     }
@@ -89,9 +92,14 @@ function ownCertificate(paths: ProcessContext['paths']): Trust {
   return { kind: 'unusable', why: `this host has no certificate of Proxmox VE in ${directory}` };
 }
 
+/** Groups make, start, stop and destroy containers too. */
+const SCALES = ['VM.Config.CPU', 'VM.Config.Memory', 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt'];
+
 function roleOf(permissions: unknown): HttpRole | undefined {
-  const onGuests = (privilege: string): boolean => mayOnGuests(permissions, privilege);
-  if (!onGuests('VM.Audit') || !mayOn(permissions, '/nodes', 'Sys.Audit')) return undefined;
-  if (!onGuests('VM.Config.CPU') || !onGuests('VM.Config.Memory')) return 'read';
-  return mayOn(permissions, '/', 'Sys.Modify') ? 'admin' : 'scale';
+  const onGuests = (privilege: string): boolean => mayBelow(permissions, '/vms', privilege);
+  const onNodes = (privilege: string): boolean => mayBelow(permissions, '/nodes', privilege);
+  if (!onGuests('VM.Audit') || !onNodes('Sys.Audit')) return undefined;
+  if (!SCALES.every(onGuests)) return 'read';
+  const isAdmin = mayOnAll(permissions, 'Sys.Modify') && onNodes('Sys.Modify');
+  return isAdmin ? 'admin' : 'scale';
 }

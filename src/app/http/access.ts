@@ -43,6 +43,12 @@ const MOST_WRONG = 10;
 const WRONG_MS = 60_000;
 const MOST_ADDRESSES = 1000;
 
+/** Whose rights nobody has told for so long may do nothing more. */
+export const LONGEST_UNTOLD_MS = 15 * 60_000;
+
+/** What the node tells of the user of a session. */
+export type Told = Pick<Session, 'role' | 'ticket' | 'askedMs' | 'toldMs'>;
+
 interface KeptSession extends Session {
   readonly usedMs: Milliseconds;
 }
@@ -60,7 +66,7 @@ const randomText = (): string => randomBytes(32).toString('base64url');
 export const mayAs = (role: HttpRole, needed: HttpRole): boolean =>
   HTTP_ROLES.indexOf(role) >= HTTP_ROLES.indexOf(needed);
 
-/** What is secret is kept as its hash; times are of a clock that never goes back. */
+/** Tokens, cookies and codes are kept as hashes. Times are of a clock that never goes back. */
 export class Access {
   readonly nowMs: () => Milliseconds;
   #tokens: readonly KnownToken[] = [];
@@ -148,8 +154,9 @@ export class Access {
   /** Tells whether who has asked might ask again now; that it is told is no use of a session. */
   watch(who: Caller | undefined, session: Session | undefined): () => boolean {
     if (session !== undefined) {
+      const isGood = (one: KeptSession): boolean => !this.#isOver(one) && !this.#isUntold(one);
       return () =>
-        [...this.#sessions.values()].some((one) => one.csrf === session.csrf && !this.#isOver(one));
+        [...this.#sessions.values()].some((one) => one.csrf === session.csrf && isGood(one));
     }
     const token = this.#tokens.find(({ name }) => name === who?.name);
     return () =>
@@ -157,10 +164,10 @@ export class Access {
   }
 
   /** What is known of a session by now; nothing happens if it is over. */
-  change(cookie: string, session: Session): void {
+  change(cookie: string, told: Partial<Told>): void {
     const key = keyOf(cookie);
     const kept = this.#sessions.get(key);
-    if (kept !== undefined) this.#sessions.set(key, { ...kept, ...session });
+    if (kept !== undefined) this.#sessions.set(key, { ...kept, ...told });
   }
 
   end(cookie: string): void {
@@ -170,6 +177,11 @@ export class Access {
   #isOver({ endMs, usedMs }: KeptSession): boolean {
     const nowMs = this.nowMs();
     return endMs <= nowMs || usedMs + IDLE_MS <= nowMs;
+  }
+
+  /** Whoever only listens causes no look at its rights. */
+  #isUntold({ ticket, toldMs }: KeptSession): boolean {
+    return ticket !== undefined && this.nowMs() - toldMs >= LONGEST_UNTOLD_MS;
   }
 
   /** Every token is compared, so that the time says nothing of which is nearly right. */

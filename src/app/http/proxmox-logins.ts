@@ -1,5 +1,5 @@
 import type { AskProxmoxUser, ProxmoxUser } from '../proxmox-users.ts';
-import type { Access, Caller, Session } from './access.ts';
+import { type Access, type Caller, LONGEST_UNTOLD_MS, type Session } from './access.ts';
 import { HttpProblem } from './problem.ts';
 
 /** Logins with a user of Proxmox VE and a password, and what becomes of their rights. */
@@ -8,8 +8,7 @@ import { HttpProblem } from './problem.ts';
 const MOST_AT_ONCE = 4;
 /** What a user may do is looked up again after so long. */
 const RIGHTS_MS = 5 * 60_000;
-/** Whose rights nobody has told for so long may do nothing more. */
-const LONGEST_UNTOLD_MS = 15 * 60_000;
+const USER = /^[^\s:/!]{1,64}$/;
 
 export class ProxmoxLogins {
   readonly #ask: AskProxmoxUser;
@@ -17,6 +16,8 @@ export class ProxmoxLogins {
   readonly #complain: (message: string) => void;
   readonly #checking = new Set<string>();
   readonly #looking = new Map<string, Promise<void>>();
+  /** Why the node could not be asked, as it was logged last. */
+  #complaint: string | undefined;
   /** Whether the configuration wants them. */
   isOn = false;
 
@@ -33,7 +34,8 @@ export class ProxmoxLogins {
    * @param name `user@realm`; of the realm `pam` if it names none
    */
   async logIn(name: string, password: string, address: string): Promise<Caller> {
-    if (!this.isOn) throw new HttpProblem('not-here', 'http_proxmox_login is not set');
+    this.#refuseUnwanted();
+    if (!USER.test(name)) throw new HttpProblem('wrong-request', NO_NAME);
     const user = name.includes('@') ? name : `${name}@pam`;
     this.#access.refuseTooMany(address);
     if (this.#checking.has(address) || this.#checking.size >= MOST_AT_ONCE) {
@@ -43,11 +45,15 @@ export class ProxmoxLogins {
     this.#access.wrong(address);
     try {
       const found = await this.#ask(user, password);
+      // Meanwhile the configuration may be another one.
+      this.#refuseUnwanted();
+      if (found.kind === 'no-answer') throw this.#unanswered(found.why);
       if (found.kind === 'unknown') {
         throw new HttpProblem('wrong-login', 'The node does not know this user and password');
       }
       this.#access.notWrong(address);
-      return this.#callerOf(user, found);
+      this.#complaint = undefined;
+      return callerOf(user, found);
     } finally {
       this.#checking.delete(address);
     }
@@ -70,27 +76,39 @@ export class ProxmoxLogins {
     const found = await this.#ask(session.name, ticket);
     const askedMs = this.#access.nowMs();
     if (found.kind === 'no-answer' && askedMs - session.toldMs < LONGEST_UNTOLD_MS) {
-      this.#access.change(cookie, { ...session, askedMs });
+      this.#access.change(cookie, { askedMs });
     } else if (found.kind === 'known' && found.role !== undefined) {
       const { role, ticket: next } = found;
-      this.#access.change(cookie, { ...session, role, ticket: next, askedMs, toldMs: askedMs });
+      this.#access.change(cookie, { role, ticket: next, askedMs, toldMs: askedMs });
     } else this.#access.end(cookie);
   }
 
-  #callerOf(user: string, found: Exclude<ProxmoxUser, { kind: 'unknown' }>): Caller {
-    if (found.kind === 'second-factor') {
-      const why = `${user} has a second factor, which is not asked for here`;
-      throw new HttpProblem('second-factor', `${why}. ${OTHERWISE}`);
-    }
-    if (found.kind === 'no-answer') {
-      this.#complain(`A login of ${user} could not be checked: ${found.why}`);
-      throw new HttpProblem('failed', `The node cannot be asked: ${found.why}. ${OTHERWISE}`);
-    }
-    const { role, ticket } = found;
-    if (role !== undefined) return { name: user, role, ticket };
-    throw new HttpProblem('role', `${user} may not look at all guests. ${WHAT_READ_NEEDS}`);
+  #refuseUnwanted(): void {
+    if (!this.isOn) throw new HttpProblem('not-here', 'http_proxmox_login is not set');
+  }
+
+  /** The log names no user: a password may have been typed there. */
+  #unanswered(why: string): HttpProblem {
+    if (why !== this.#complaint) this.#complain(`A login could not be checked: ${why}`);
+    this.#complaint = why;
+    return new HttpProblem('failed', `The node cannot be asked: ${why}. ${OTHERWISE}`);
   }
 }
+
+function callerOf(
+  user: string,
+  found: Extract<ProxmoxUser, { kind: 'known' | 'second-factor' }>,
+): Caller {
+  if (found.kind === 'second-factor') {
+    const why = `${user} has a second factor, which is not asked for here`;
+    throw new HttpProblem('second-factor', `${why}. ${OTHERWISE}`);
+  }
+  const { role, ticket } = found;
+  if (role !== undefined) return { name: user, role, ticket };
+  throw new HttpProblem('role', `${user} may not look at all guests. ${WHAT_READ_NEEDS}`);
+}
+
+const NO_NAME = 'This is no user of Proxmox VE; write NAME or NAME@REALM';
 
 const OTHERWISE = 'Log in with a token, or with a link: on the node, lxc-autoscale dashboard';
 const WHAT_READ_NEEDS =

@@ -18,7 +18,7 @@ const loginBody = z.union([
   z.strictObject({ token: z.string().check(z.maxLength(256)) }),
   z.strictObject({ code: z.string().check(z.maxLength(256)) }),
   z.strictObject({
-    user: z.string().check(z.regex(/^[^\s:/!]{1,64}$/)),
+    user: z.string().check(z.maxLength(256)),
     password: z.string().check(z.minLength(1), z.maxLength(256)),
   }),
 ]);

@@ -15,7 +15,8 @@ import { type Answer, type Served, serve } from './served.ts';
 
 const PASSWORD = 'correct horse battery';
 const LOOKS = ['VM.Audit', 'Sys.Audit'];
-const CHANGES = [...LOOKS, 'VM.Config.CPU', 'VM.Config.Memory'];
+const LIMITS = [...LOOKS, 'VM.Config.CPU', 'VM.Config.Memory'];
+const CHANGES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt'];
 
 const account = (id: string, access: AccessList, secondFactor = false) => ({
   id,
@@ -28,6 +29,9 @@ const USERS: readonly User[] = [
   account('look@pve', { '/': LOOKS }),
   account('change@pve', { '/': CHANGES }),
   account('root@pam', { '/': [...CHANGES, 'Sys.Modify'] }),
+  account('limits@pve', { '/': LIMITS }),
+  account('other@pve', { '/': [...CHANGES, 'Sys.Modify'], '/nodes/pve1': LOOKS }),
+  account('blind@pve', { '/': CHANGES, '/nodes/pve2': ['VM.Audit'] }),
   account('part@pve', { '/': CHANGES, '/vms/101': LOOKS }),
   account('guests@pve', { '/vms': CHANGES }),
   account('one@pve', { '/vms/101': CHANGES, '/nodes': LOOKS }),
@@ -91,6 +95,8 @@ describe('a user of Proxmox VE', () => {
   it.each([
     ['look@pve', 'read'],
     ['change@pve', 'scale'],
+    ['limits@pve', 'read'],
+    ['other@pve', 'scale'],
     ['part@pve', 'read'],
     ['root@pam', 'admin'],
     ['root', 'admin'],
@@ -104,7 +110,7 @@ describe('a user of Proxmox VE', () => {
     expect(admin.status).toBe(role === 'admin' ? 200 : 403);
   });
 
-  it.each(['none@pve', 'guests@pve', 'one@pve'])('%s may not look', async (user) => {
+  it.each(['none@pve', 'guests@pve', 'one@pve', 'blind@pve'])('%s may not look', async (user) => {
     const { status, json, headers } = await logIn(await ready(), user);
     expect({ status, code: json['code'] }).toEqual({ status: 403, code: 'role' });
     expect(json['detail']).toContain('VM.Audit on /vms and Sys.Audit on /nodes');
@@ -119,7 +125,8 @@ describe('a user of Proxmox VE', () => {
 
   it.each(['a b@pve', 'as@pve!token', 'x'.repeat(65), ''])('is not called %j', async (user) => {
     const node = await ready();
-    expect((await logIn(node, user)).json).toMatchObject({ code: 'wrong-request' });
+    const detail = 'This is no user of Proxmox VE; write NAME or NAME@REALM';
+    expect((await logIn(node, user)).json).toMatchObject({ code: 'wrong-request', detail });
     expect(node.server.calls).toEqual([]);
   });
 });
@@ -156,7 +163,22 @@ describe('a login of a user', () => {
       Array.from({ length: 30 }, () => logIn(node, 'root@pam', 'wrong')),
     );
     expect(node.server.calls.length - asked).toBeLessThan(15);
-    expect(new Set(many.map(({ status }) => status))).not.toContain(200);
+    const codes = many.map(({ json }) => json['code']);
+    expect(codes).toContain('busy');
+    expect(codes.filter((code) => code === 'wrong-login').length).toBeLessThanOrEqual(10);
+  });
+
+  it('that could not be checked counts, and is logged once, without its user', async () => {
+    const node = await ready();
+    await node.server.close();
+    const codes: unknown[] = [];
+    for (let count = 0; count < 11; count += 1) {
+      codes.push((await logIn(node, 'hush')).json['code']);
+    }
+    expect(codes).toEqual([...Array.from({ length: 10 }, () => 'failed'), 'too-many-wrong']);
+    const lines = node.served.node.lines.filter((line) => line.includes('could not be checked'));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).not.toContain('hush');
   });
 
   it('that is right does not count', async () => {
