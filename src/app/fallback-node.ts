@@ -156,10 +156,8 @@ class FallbackNode {
 
   /** Also where something was held down before the other connection came into use. */
   async #releaseLeft(): Promise<readonly HighLeft[]> {
-    const answering = [this.#first, this.#second].filter(
-      (way) => way === this.#current || way.problem() === undefined,
-    );
-    const left = answering.map(({ hands }) => hands.memoryHigh.releaseLeft());
+    const ways = [this.#first, this.#second];
+    const left = ways.map(({ hands }) => hands.memoryHigh.releaseLeft());
     return (await Promise.all(left)).flat();
   }
 }
@@ -179,7 +177,7 @@ function whyUnseen({ eyes, problem }: FarNode): string | undefined {
 
 /**
  * That in the cluster file system of this host, if the node is in its cluster. Otherwise the far
- * one, by SSH: who is to come by the API goes on without it if SSH does not answer.
+ * one, by SSH, also while the node is seen by the API: without it nothing is changed.
  */
 function leaseOf(first: FarNode, second: FarNode, isByFirst: () => boolean): FarNode['lease'] {
   const all = [first, second].flatMap(({ lease }) => (lease === undefined ? [] : [lease]));
@@ -187,6 +185,5 @@ function leaseOf(first: FarNode, second: FarNode, isByFirst: () => boolean): Far
   if (near !== undefined) return near;
   const isApiFirst = first.connection().by === 'api';
   const [far] = all;
-  const isSeenBy = (): boolean => isByFirst() !== isApiFirst;
-  return far && { ...far, beside: { isSeenBy, isOptional: () => isApiFirst && isByFirst() } };
+  return far && { ...far, isWaitedFor: () => isByFirst() !== isApiFirst };
 }

@@ -1,3 +1,4 @@
+import { forgetLearnt } from '../core/follow-connection.ts';
 import { endLife, type GuestRecord } from '../core/guest-record.ts';
 import { guestInside, guestLabel } from '../core/guest-words.ts';
 import { isSameGuest } from '../core/identity.ts';
@@ -79,6 +80,7 @@ function move(
   const { vmid } = config;
   from.state.guests.delete(vmid);
   endLife(record, here.world.clock.monotonicMs());
+  if (from.state.connection?.by !== here.state.connection?.by) forgetLearnt(record);
   record.awaySinceMs = undefined;
   record.running = undefined;
   // What it has now was not necessarily given by us; it is nobody's hand.

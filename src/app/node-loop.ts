@@ -7,6 +7,7 @@ import { milliseconds, type Vmid } from '../core/units.ts';
 import { MIN_ELAPSED_MS } from '../core/usage.ts';
 import { type AskedOutcome, Asking } from '../loop/asked.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
+import { noticeConnection } from '../loop/notice-connection.ts';
 import { noticePause } from '../loop/pause.ts';
 import { Prompts } from '../loop/prompts.ts';
 import { helped, type Sampled, type SampleSettings, sample } from '../loop/sample.ts';
@@ -111,6 +112,8 @@ export class NodeLoop {
     await this.world.observe(stop);
     if (stop.aborted) return undefined;
     const { world } = this.open;
+    // Records of other nodes are handed over by what this one is seen by now.
+    noticeConnection(world, this.state);
     this.#options.onSeen?.(this);
     this.prompts?.regularLook();
     const result = await runCycle(world, { ...this.#forCycle(), inspect }, this.state, stop);

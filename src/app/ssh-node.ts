@@ -225,7 +225,8 @@ class SshSight {
   leaseFiles(): LeaseFiles {
     const { pveDir } = this.paths;
     return farLeaseFiles(this.#connection, () => {
-      const name = this.paths.nodeName();
+      // The node may be seen by another connection only.
+      const name = this.paths.nodeName() || (this.#config.node ?? '');
       if (name === '') throw new Error(this.problem ?? 'the node has no name');
       return leaseDirectory(pveDir, name);
     });

@@ -16,7 +16,6 @@ import type { ActingWorld, World } from '../ports.ts';
 import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
-import { type Beside, leaseBeside } from './lease-beside.ts';
 import { openLocalNode } from './local-node.ts';
 import { type Leasing, leaseDirectory, type NodeLease, openNodeLease } from './node-lease.ts';
 import { type Outputs, openOutputs } from './outputs.ts';
@@ -72,8 +71,8 @@ export interface FarNode {
 export interface FarLease {
   readonly files: LeaseFiles;
   readonly how: LeaseHolder['how'];
-  /** Where the node is also seen without the connection that the lease is reached by. */
-  readonly beside?: Beside;
+  /** Whether a look waits for it; left out: always. Another connection may show the node. */
+  readonly isWaitedFor?: () => boolean;
 }
 
 /** @param leasing left out by who only looks */
@@ -167,11 +166,15 @@ export function openFarWorld(
   const own = node.lease;
   // That of an API node lies in the cluster file system of this host.
   const files = own?.how === 'api' ? askedFirst(own.files, outputs, context.paths) : own?.files;
-  const opened = leasing && own && files && openNodeLease(files, own.how, leasing);
-  const lease = opened && own?.beside ? leaseBeside(opened, own.beside) : opened;
+  const lease = leasing && own && files && openNodeLease(files, own.how, leasing);
+  let wasTended = false;
   const observe: NodeEyes['observe'] = async (stop, within) => {
     await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop, within)]);
-    if (node.problem() === undefined && stop?.aborted !== true) await lease?.tend();
+    if (node.problem() !== undefined || stop?.aborted === true) return;
+    const tended = lease?.tend();
+    // Until it was looked at once, nothing may be changed anyway.
+    if (!wasTended || own?.isWaitedFor?.() !== false) await tended;
+    wasTended = true;
   };
   const log = withPrefix(outputs.log, `${name}: `);
   if (leasing !== undefined && lease === undefined) log.info(NO_LEASE);

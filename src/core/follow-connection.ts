@@ -1,4 +1,4 @@
-import type { Connection, ConnectionName } from './connection.ts';
+import { CONNECTIONS, type Connection, type ConnectionName } from './connection.ts';
 import { type GuestRecord, renewLife } from './guest-record.ts';
 import type { LoopState } from './loop-state.ts';
 
@@ -18,6 +18,14 @@ export function followConnection(state: LoopState, now: Connection): boolean {
   state.capabilities = undefined;
   state.hostCpu = undefined;
   return true;
+}
+
+/** What was learnt by the figures of one node says nothing where another connection shows it. */
+export function forgetLearnt(record: GuestRecord): void {
+  record.day = undefined;
+  record.cores.model = undefined;
+  record.memory.model = undefined;
+  for (const by of CONNECTIONS) delete record.aside[by];
 }
 
 function exchange(record: GuestRecord, from: ConnectionName, to: ConnectionName): void {

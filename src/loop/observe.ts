@@ -129,6 +129,8 @@ function forgetGone(
     // Another node may look after it meanwhile: what it has later is nobody's hand.
     record.known = undefined;
     record.awaySinceMs ??= nowMs;
+    // The connection that is in use for now may be shown fewer guests than the first.
+    if (world.connection?.().why !== undefined) continue;
     const isGone = isAwayTooLong(record.awaySinceMs, nowMs, handover?.withinMs);
     if (!isGone && !isWithOthers(world, vmid, handover)) continue;
     logDeparted(world, record, vmid);

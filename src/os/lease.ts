@@ -110,8 +110,8 @@ export class Lease {
     if (!this.#isFresh()) await this.#tendNow();
     if (this.#held === undefined || !this.#isFresh()) return this.standing;
     const seen = await this.#read();
-    // Who waits does so for twice as long as it is fresh.
-    if (!seen.ok) return HELD;
+    // Who waits does so for twice as long as it is fresh, which the look may have outlasted.
+    if (!seen.ok) return this.standing;
     if (this.#isOurs(newest(seen.value))) return HELD;
     await this.#tendNow();
     return this.standing;

@@ -1,11 +1,7 @@
 import { expect, it } from 'vitest';
 import { openFallback } from '../../src/app/fallback-node.ts';
-import type { Beside } from '../../src/app/lease-beside.ts';
-import { leaseBeside } from '../../src/app/lease-beside.ts';
-import type { NodeLease } from '../../src/app/node-lease.ts';
 import type { FarLease, FarNode } from '../../src/app/world.ts';
 import type { ConnectionName } from '../../src/core/connection.ts';
-import type { NotOurs } from '../../src/core/pause.ts';
 import { missing } from '../../src/core/reading.ts';
 import { mib } from '../../src/core/units.ts';
 import type { NodeEyes, SetRequest } from '../../src/node/port.ts';
@@ -189,62 +185,24 @@ it('stays as it is if the program stops meanwhile', async () => {
   expect([second.looks, far.connection().by]).toEqual([0, 'api']);
 });
 
-/** What is told of a lease by SSH while the node is reached by this and that. */
-function leaseWith(problem: NotOurs | undefined, beside: Beside) {
-  let isTended = false;
-  const refused = { kind: 'not-started', message: 'by the lease' } as const;
-  const lease: NodeLease = {
-    tend: async () => {
-      await new Promise((resolve) => setImmediate(resolve));
-      isTended = true;
-    },
-    problem: () => problem,
-    guard: (hands) => ({ ...hands, apply: async () => refused }),
-    close: async () => {},
-  };
-  return { lease: leaseBeside(lease, beside), isTended: () => isTended };
-}
-
-it('goes on without a lease of which nothing is known, and waits for others', async () => {
-  const unknown = { kind: 'not-known', why: 'x' } as const;
-  const { hands } = new Way('api').node.world;
-  const free = leaseWith(unknown, { isSeenBy: () => false, isOptional: () => true });
-  expect(free.lease.problem()).toBeUndefined();
-  expect(await free.lease.guard(hands).apply(request(), NEVER)).not.toMatchObject({
-    message: 'by the lease',
-  });
-  await free.lease.tend();
-  expect(free.isTended()).toBe(false);
-  const bound = leaseWith(unknown, { isSeenBy: () => true, isOptional: () => false });
-  expect(bound.lease.problem()).toEqual(unknown);
-  expect(await bound.lease.guard(hands).apply(request(), NEVER)).toMatchObject({
-    message: 'by the lease',
-  });
-  await bound.lease.tend();
-  expect(bound.isTended()).toBe(true);
-  const others = { kind: 'elsewhere', why: 'waiting' } as const;
-  const waiting = leaseWith(others, { isSeenBy: () => false, isOptional: () => true });
-  expect(waiting.lease.problem()).toEqual(others);
-});
-
 it.each([
   [['api', 'ssh'], true, false],
-  [['api', 'ssh'], false, false],
+  [['api', 'ssh'], false, true],
   [['ssh', 'api'], true, true],
   [['ssh', 'api'], false, false],
-] as const)('with %j the lease by SSH (first answers: %s)', async (order, isUp, isBySsh) => {
-  const files = {} as FarLease['files'];
-  const ways = order.map((by) => new Way(by, by === 'ssh' ? { files, how: 'ssh' } : undefined));
-  const [first, second] = ways;
-  if (first === undefined || second === undefined) throw new Error('two are needed');
-  if (!isUp) first.problem = 'away';
-  const far = openFallback({ first: first.far, second: second.far }, manualClock());
-  await far.eyes.observe();
-  const { beside } = far.lease ?? {};
-  expect(beside?.isSeenBy()).toBe(isBySsh || (order[0] === 'api' && !isUp));
-  // Only by the API that comes first the node is changed without it.
-  expect(beside?.isOptional()).toBe(order[0] === 'api' && isUp);
-});
+] as const)(
+  'with %j (the first answers: %s) a look waits for the lease by SSH: %s',
+  async (order, isUp, waits) => {
+    const files = {} as FarLease['files'];
+    const ways = order.map((by) => new Way(by, by === 'ssh' ? { files, how: 'ssh' } : undefined));
+    const [first, second] = ways;
+    if (first === undefined || second === undefined) throw new Error('two are needed');
+    if (!isUp) first.problem = 'away';
+    const far = openFallback({ first: first.far, second: second.far }, manualClock());
+    await far.eyes.observe();
+    expect(far.lease?.isWaitedFor?.()).toBe(waits);
+  },
+);
 
 it('has the eyes that a node has, and no more', () => {
   const eyes: NodeEyes = both().far.eyes;

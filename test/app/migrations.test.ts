@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type NodeOfProgram, takeOverMigrated } from '../../src/app/migrations.ts';
+import type { Connection } from '../../src/core/connection.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
 import { missing, present } from '../../src/core/reading.ts';
 import { cores, milliseconds } from '../../src/core/units.ts';
@@ -117,6 +118,32 @@ it('but nothing of another guest, of one that is here still, or over a change of
     takeOver();
     expect([from.state.guests.has(ID), moved]).toEqual([true, []]);
   }
+});
+
+it('nobody is forgotten while a connection is in use that may show fewer guests', () => {
+  const { from, migrate } = migrated();
+  migrate();
+  const look = (connection: Connection): void => {
+    observe({ ...from.fake.world, connection: () => connection }, from.state, everyone());
+    from.fake.nowMs += 700_000;
+  };
+  for (let times = 0; times < 3; times++) look({ by: 'api', why: 'SSH does not answer' });
+  expect(from.state.guests.has(ID)).toBe(true);
+  for (let times = 0; times < 2; times++) look({ by: 'ssh' });
+  expect(from.state.guests.has(ID)).toBe(false);
+});
+
+it('takes nothing along that was learnt by another connection', () => {
+  const { from, to, takeOver, migrate } = migrated();
+  to.state.connection = { by: 'api' };
+  const record = recordOf(from.state, ID);
+  record.aside.api = { day: undefined, cores: undefined, memory: undefined };
+  expect(record.memory.model).toBeDefined();
+  migrate();
+  from.look();
+  takeOver();
+  expect(to.state.guests.get(ID)).toMatchObject({ aside: {}, memory: { model: undefined } });
+  expect(Object.keys(record.aside)).toEqual([]);
 });
 
 it('says what to do if its backups cannot go', () => {

@@ -1,4 +1,7 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openNodeLease } from '../../../src/app/node-lease.ts';
 import { nodeLines } from '../../../src/cli/check-nodes.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { renderProblem } from '../../../src/config/problem.ts';
@@ -74,6 +77,21 @@ it.each([
   await looks(one, () => one.far.connection().by === order[0]);
   expect(seen(one)).toEqual(first);
   expect(one.far.connection().why).toBeUndefined();
+});
+
+it('the lease is that of the node by SSH, also if only the API has ever shown it', async () => {
+  const { far, node, clock } = await reached(['api', 'ssh']);
+  expect(far.connection().by).toBe('api');
+  const { files } = far.lease ?? {};
+  if (files === undefined) throw new Error('there is no lease');
+  const directory = join(node.root, 'etc/pve/priv/lxc_autoscale/leases/pve1');
+  mkdirSync(directory, { recursive: true });
+  const other = { host: 'pve9', how: 'local', seat: 'x', instance: 'y', ttlS: 900, nonce: 1 };
+  writeFileSync(join(directory, '7.lease'), JSON.stringify({ ...other, isReleased: false }));
+  const lease = openNodeLease(files, 'ssh', { host: 'here', seat: 'z', clock });
+  await lease.tend();
+  expect(lease.problem()).toMatchObject({ kind: 'elsewhere', why: expect.stringMatching(/pve9/) });
+  await lease.close();
 });
 
 it('a certificate or a host key that is another one is told, and never passed over', async () => {
