@@ -161,26 +161,27 @@ describe.each(SUITES)('on a fresh Debian %s', (suite) => {
   describe('changes nothing', () => {
     const refused = async (
       context: TestContext,
-      script: string,
+      scriptOf: () => string,
       complaint: RegExp,
     ): Promise<Outcome> => {
       const tree = await fresh(context);
       // Node is not what is tried here, but where it is.
       const had = await left(tree);
-      const outcome = await tree.sh(script);
+      // There are no releases where there is no tree.
+      const outcome = await tree.sh(scriptOf());
       expect(outcome.stderr).toMatch(complaint);
       expect(await left(tree)).toEqual(had);
       return outcome;
     };
 
     it('where the address has no such page', async (context) => {
-      const script = `set -o pipefail; curl -fsSL ${releases.url('none')}/install.sh | bash`;
+      const script = () => `set -o pipefail; curl -fsSL ${releases.url('none')}/install.sh | bash`;
       const { code } = await refused(context, script, /curl: .*404/);
       expect(code).toBe(22);
     });
 
     it('without network, and says what could not be had', async (context) => {
-      const script =
+      const script = () =>
         `curl -fsSL ${releases.url('signed/install.sh')} >/tmp/i.sh; ` +
         'apt-get clean; unshare --net bash /tmp/i.sh';
       const { code } = await refused(context, script, /apt-get could not install nodejs/);
