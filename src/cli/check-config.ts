@@ -27,7 +27,7 @@ import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
-import { type Column, fitted, hanging, plain, terminalWidth } from './view.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
 
@@ -73,7 +73,8 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
   });
   if (loadResult.ok && loadResult.config.nodes.length > 0) {
     const { nodeLines } = await import('./check-nodes.ts');
-    stdout.write(`${(await nodeLines(loadResult.config, context)).join('\n')}\n`);
+    const lines = await nodeLines(loadResult.config, context);
+    stdout.write(`${hanging(lines, terminalWidth(context)).join('\n')}\n`);
   }
   return code;
 }
@@ -107,7 +108,7 @@ function machinesOf({ paths, clock }: ProcessContext): ReadonlySet<Vmid> {
 export function checkConfig(input: CheckConfigInput): ExitCode {
   const { loadResult, write } = input;
   const lines = loadResult.ok
-    ? resolvedLines(onNode(loadResult.config, input.node), loadResult.notes, input)
+    ? resolvedLines(loadResult.config, loadResult.notes, input)
     : problemLines(loadResult.problems);
   write(`${hanging(lines, input.width).join('\n')}\n`);
   return loadResult.ok ? EXIT.fine : EXIT.configuration;
@@ -119,9 +120,10 @@ function problemLines(problems: readonly Problem[]): string[] {
 }
 
 function resolvedLines(
-  config: ConfigOnNode,
+  whole: Config,
   notes: readonly Problem[],
   {
+    node,
     guests,
     machines = new Set(),
     programProblem,
@@ -131,6 +133,7 @@ function resolvedLines(
     width,
   }: CheckConfigInput,
 ): string[] {
+  const config = onNode(whole, node);
   const host = hostPolicy(config);
   const reserve = `${percent(host.reserveCpu)} of its CPUs and ${host.reserveMemoryMib} MiB`;
   const every = `every ${config.pollIntervalMs / 1000} seconds`;
@@ -162,7 +165,7 @@ function resolvedLines(
     ...logLines(config),
     '',
     ...(guests.ok
-      ? containerLines(config, guests.value, machines, width)
+      ? containerLines(config, whole, guests.value, machines)
       : (away ?? [unseen(guests.detail)])),
     '',
     'Settings of each policy (+ growing, - shrinking):',
@@ -271,30 +274,24 @@ const reachRemarks = (
 
 function containerLines(
   config: ConfigOnNode,
+  whole: Config,
   guests: Guests,
   machines: ReadonlySet<Vmid>,
-  width: number | undefined,
 ): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
   const elsewhere = idsElsewhere(config, guests, machines);
-  const unmatched = patternsUnmatched(config, guests);
+  const unmatched = patternsUnmatched(config, whole, guests);
   return [
-    ...fitted(CONTAINER_COLUMNS, rows, { width, columns: undefined, paint: plain }),
+    ...table([CONTAINER_HEAD, ...rows]),
     ...(elsewhere.length + unmatched.length > 0 ? [''] : []),
     ...(elsewhere.length > 0 ? [`Not on this node: ${elsewhere.join(', ')}.`] : []),
     ...(unmatched.length > 0 ? [`No guest matches: ${unmatched.join(', ')}.`] : []),
   ];
 }
 
-const CONTAINER_COLUMNS: readonly Column[] = [
-  { key: 'vmid', head: 'VMID', rank: 0 },
-  { key: 'name', head: 'NAME', rank: 0, mayBeCut: true },
-  { key: 'policy', head: 'POLICY', rank: 0 },
-  { key: 'mode', head: 'MODE', rank: 0 },
-  { key: 'why', head: 'WHY', rank: 0 },
-];
+const CONTAINER_HEAD = ['VMID', 'NAME', 'POLICY', 'MODE', 'WHY'];
 
 function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
   const id = guest.ok && guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
@@ -440,7 +437,7 @@ function kindRemarks(
 }
 
 /** Names and tags of the file that no container has, be it for a slip of the finger. */
-function patternsUnmatched(config: Config, guests: Guests): string[] {
+function patternsUnmatched(config: Config, whole: Config, guests: Guests): string[] {
   const seen = readable(guests);
   const tagsSeen = new Set(seen.flatMap(({ tags }) => tags.map((tag) => tag.toLowerCase())));
   const unmatched = selectors(config).flatMap(([called, { names, tags }]) => [
@@ -449,11 +446,11 @@ function patternsUnmatched(config: Config, guests: Guests): string[] {
       .map((pattern) => `${pattern} (${called})`),
     ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
   ]);
-  const own = tagsOfOwn(config).filter(([, tag]) => !tagsSeen.has(tag));
+  const own = tagsOfOwn(whole).filter(([, tag]) => !tagsSeen.has(tag));
   return [...new Set([...unmatched, ...own.map(([name, tag]) => `tag:${tag} (${name})`)])];
 }
 
-/** Tiers that name nobody, so that only their own tag leads to them. */
+/** Tiers that name nobody, on no node, so that only their own tag leads to them. */
 const tagsOfOwn = ({ tiers }: Config): readonly (readonly [name: string, tag: string])[] =>
   tiers.flatMap(({ name, ownTag, containers, machines }) =>
     [containers, machines].some(({ ids, names, tags }) => ids.length + names.length + tags.length)

@@ -18,12 +18,13 @@ export async function explain(given: Arguments, context: ProcessContext): Promis
   if (given.at !== undefined) return (await import('./explain-at.ts')).explainAt(given, context);
   if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
-  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
-  if (typeof account === 'number') {
-    const why = whyUnseen(given, context);
-    if (why !== undefined) context.stderr.write(`${why}\n`);
-    return account;
+  const why = whyUnseen(given, context);
+  if (why !== undefined) {
+    context.stderr.write(`${why}\n`);
+    return EXIT.failure;
   }
+  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
+  if (typeof account === 'number') return account;
   const lines = hanging(accountLines(account), terminalWidth(context));
   const text = given.json ? JSON.stringify(account, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);

@@ -12,9 +12,10 @@ import type { Arguments } from './arguments.ts';
  * here, or it is looked after.
  */
 export function whyUnseen(given: Arguments, context: ProcessContext): string | undefined {
-  const { vmid } = given;
+  const { vmid, node } = given;
   const { paths, clock } = context;
-  if (vmid === undefined) return undefined;
+  const isHere = node === undefined || node.toLowerCase() === paths.nodeName().toLowerCase();
+  if (vmid === undefined || !isHere) return undefined;
   const machines = new LocalMachines(paths, clock);
   machines.use({ anyNamed: true, isWanted: (machine) => machine.vmid === vmid });
   const config = machines.configured().get(vmid);

@@ -83,7 +83,7 @@ export async function rollback(
         stop: stop.signal,
         localTime: createTimestamp(timezone),
       },
-      point: pointOf(given.to, createTimestamp(timezone)),
+      point: pointOf(given.to, context.clock.wallMs(), createTimestamp(timezone)),
       all: given.vmid === undefined,
       otherGuest: given.otherGuest,
       manage: (config) => manage(here, config),
@@ -100,10 +100,15 @@ export async function rollback(
 }
 
 /** A time is one of the logs: `yesterday` is its midnight. */
-function pointOf(to: Arguments['to'], localTime: (wallMs: Milliseconds) => string): RestorePoint {
+export function pointOf(
+  to: Arguments['to'],
+  nowMs: Milliseconds,
+  localTime: (wallMs: Milliseconds) => string,
+): RestorePoint {
   if (to === undefined) return { kind: 'newest' };
-  if (to.kind !== 'day' && to.kind !== 'clock' && to.kind !== 'span') return to;
-  return { kind: 'time', text: sinceText(to, milliseconds(Date.now()), localTime) };
+  if (to.kind === 'span') return { kind: 'moment', ms: milliseconds(nowMs - to.ms) };
+  if (to.kind !== 'day' && to.kind !== 'clock') return to;
+  return { kind: 'time', text: sinceText(to, nowMs, localTime) };
 }
 
 function refuse(complain: (line: string) => void, message: string): ExitCode {

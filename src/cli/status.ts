@@ -13,7 +13,16 @@ import { groupSummary } from './group-lines.ts';
 import { type GuestLack, lackLines } from './lack-lines.ts';
 import { whyUnseen } from './machine-here.ts';
 import { clip } from './text-width.ts';
-import { type Colour, type Column, fitted, folded, type Paint, type View, viewOf } from './view.ts';
+import {
+  type Colour,
+  type Column,
+  fitted,
+  folded,
+  hanging,
+  type Paint,
+  type View,
+  viewOf,
+} from './view.ts';
 
 /** `status`: the host and all containers in a table, or as JSON. Changes nothing. */
 export async function status(given: Arguments, context: CommandContext): Promise<ExitCode> {
@@ -43,6 +52,9 @@ export async function watch(
   return code;
 }
 
+const spaced = (sentences: readonly string[], width: number | undefined): readonly string[] =>
+  sentences.flatMap((one) => ['', ...hanging([plainText(one)], width)]);
+
 const CLEAR = '\x1b[H\x1b[J';
 const WATCH_MS = 2000;
 
@@ -58,7 +70,7 @@ async function show(given: Arguments, context: ProcessContext): Promise<ExitCode
   const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);
   const view = viewOf(given, context);
   const shown = { ...one, containers: sorted(one.containers, given.view.sort) };
-  const lines = [...statusLines(shown, view), ...reasons.map((says) => `\n${plainText(says)}`)];
+  const lines = [...statusLines(shown, view), ...spaced(reasons, view.width)];
   const text = given.json ? JSON.stringify(one, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;

@@ -21,7 +21,9 @@ export type RestorePoint =
   | { readonly kind: 'own' }
   | { readonly kind: 'id'; readonly id: string }
   /** A day, a minute or a second in local time: `2026-11-21`, `2026-11-21 22:04:45`. */
-  | { readonly kind: 'time'; readonly text: string };
+  | { readonly kind: 'time'; readonly text: string }
+  /** A moment, as a span up to now has it: local times come twice when the clock goes back. */
+  | { readonly kind: 'moment'; readonly ms: Milliseconds };
 
 const TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2}))?)?$/;
 
@@ -58,6 +60,7 @@ export function chooseBackup(
   if (point.kind === 'first') return oldestFirst.find(precedesAll);
   const candidates = oldestFirst.filter(precedesChange);
   if (point.kind === 'newest' || point.kind === 'own') return candidates.at(-1);
+  if (point.kind === 'moment') return candidates.find(({ takenAtMs }) => takenAtMs >= point.ms);
   const { text } = point;
   return candidates.find(({ takenAtMs }) => localTime(takenAtMs).slice(0, text.length) >= text);
 }
@@ -81,9 +84,11 @@ export function explainNoBackup(
   switch (point.kind) {
     case 'id':
       return `it has no backup ${point.id}; the command backups lists those it has`;
-    case 'time': {
+    case 'time':
+    case 'moment': {
       const itsTime = localTime(newest.takenAtMs);
-      return `it was not changed since ${point.text}; its newest backup is of ${itsTime}`;
+      const since = point.kind === 'time' ? point.text : localTime(point.ms);
+      return `it was not changed since ${since}; its newest backup is of ${itsTime}`;
     }
     case 'newest':
     case 'first':

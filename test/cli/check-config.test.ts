@@ -212,6 +212,11 @@ describe('check-config', () => {
     });
   });
 
+  it('says nothing of a tier for guests of another node', () => {
+    const { lines } = run('TIER_far: {guests: [pve9/101]}\n', present(new Map()));
+    expect(lines.join('\n')).not.toMatch(/No guest matches|autoscale-tier-far/);
+  });
+
   it('says which names mean several containers, or none', () => {
     const text = [
       'DEFAULT:',

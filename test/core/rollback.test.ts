@@ -72,6 +72,17 @@ describe('where a rollback goes to', () => {
     expect(chosen(point(text))).toBe(expected);
   });
 
+  it('is the first at or after a moment, whatever the clock said', () => {
+    const at = (ms: number): RestorePoint => ({ kind: 'moment', ms: milliseconds(ms) });
+    const fixed = (): string => '2026-11-21 22:00:00';
+    const moments = [second.takenAtMs, second.takenAtMs + 1, third.takenAtMs + 1];
+    expect(moments.map((ms) => chooseBackup(all, at(ms), fixed))).toEqual([
+      second,
+      third,
+      undefined,
+    ]);
+  });
+
   it('goes by the time that a person sees, not by UTC', () => {
     const eastern = (wallMs: Milliseconds) => utc(milliseconds(wallMs + 5 * 3_600_000));
     expect(chooseBackup(all, point('2026-11-22'), eastern)).toBe(second);

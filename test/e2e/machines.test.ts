@@ -213,7 +213,7 @@ describe('a virtual machine', () => {
     const why = 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
     for (const command of ['explain', 'status']) {
       const { stderr, code } = await under.run([command, '200']);
-      expect(stderr).toContain(`VM 200 (vm200) is left alone: ${why}.\n`);
+      expect(stderr).toBe(`VM 200 (vm200) is left alone: ${why}.\n`);
       expect(code).toBe(1);
     }
   });
