@@ -20,6 +20,7 @@ import {
   folded,
   hanging,
   type Paint,
+  terminalWidth,
   type View,
   viewOf,
 } from './view.ts';
@@ -70,7 +71,7 @@ async function show(given: Arguments, context: ProcessContext): Promise<ExitCode
   const reasons = given.vmid === undefined ? [] : one.containers.map(({ now }) => now.says);
   const view = viewOf(given, context);
   const shown = { ...one, containers: sorted(one.containers, given.view.sort) };
-  const lines = [...statusLines(shown, view), ...spaced(reasons, view.width)];
+  const lines = [...statusLines(shown, view), ...spaced(reasons, terminalWidth(context))];
   const text = given.json ? JSON.stringify(one, null, 2) : lines.join('\n');
   context.stdout.write(`${text}\n`);
   return EXIT.fine;

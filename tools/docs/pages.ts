@@ -27,6 +27,7 @@ function written(key: string, value: unknown): string {
   if (value === '') return "''";
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) return `[${value.join(', ')}]`;
   if ('up' in value && 'down' in value) return `{up: ${value.up}, down: ${value.down}}`;
   return '[]';
 }
