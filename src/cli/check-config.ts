@@ -11,17 +11,20 @@ import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hostPolicy, machineWishes, manage, remarksOn } from '../config/resolve.ts';
+import { withGiven } from '../core/given.ts';
 import { guestInside, LONGEST_NAME_IN_TABLE } from '../core/guest-words.ts';
+import { boundsBeyondReach, type HostSize } from '../core/machine-guards.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import { type ContainerPolicy, type CpuUnit, type OfGiven, presetWords } from '../core/policy.ts';
-import type { Reading } from '../core/reading.ts';
+import { present, type Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
-import { percentToRatio, type Vmid } from '../core/units.ts';
+import { mib, percentToRatio, type Vmid } from '../core/units.ts';
+import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
-import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import { ALL_MACHINES, LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import { probe } from '../os/answering-files.ts';
 import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
@@ -41,6 +44,8 @@ export interface CheckConfigInput {
   readonly node: string;
   /** The node's containers, and the machines that are asked for, from the port `Guests`. */
   readonly guests: GuestList;
+  /** undefined: it is not known. */
+  readonly host?: HostSize | undefined;
   /** All machines of the node, be they asked for or not. */
   readonly machines?: ReadonlySet<Vmid>;
   readonly programProblem: ProgramProblem;
@@ -63,6 +68,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     loadResult,
     node: paths.nodeName(),
     guests: guestsOf(context, loadResult),
+    host: hostOf(context),
     machines: machinesOf(context),
     programProblem,
     readCluster: () => createCluster(paths).read(),
@@ -100,8 +106,14 @@ function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): Gue
 
 function machinesOf({ paths, clock }: ProcessContext): ReadonlySet<Vmid> {
   const machines = new LocalMachines(paths, clock);
-  machines.use({ anyNamed: true, isWanted: () => true });
+  machines.use(ALL_MACHINES);
   return new Set(machines.configured().keys());
+}
+
+function hostOf({ paths }: ProcessContext): HostSize | undefined {
+  const { cpus, memory } = createHostView(paths, () => present(mib(0))).observe();
+  if (!cpus.ok || !memory.ok) return undefined;
+  return { cpus: cpus.value, memoryMib: memory.value.totalMib };
 }
 
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */
@@ -125,6 +137,7 @@ function resolvedLines(
   {
     node,
     guests,
+    host: size,
     machines = new Set(),
     programProblem,
     readCluster,
@@ -146,7 +159,7 @@ function resolvedLines(
   );
   const remarks = [
     ...notes.map(renderProblem),
-    ...(guests.ok ? containerRemarks(config, guests.value) : []),
+    ...(guests.ok ? containerRemarks(config, guests.value, size) : []),
     ...(guests.ok ? nameRemarks(config, guests.value) : []),
     ...(guests.ok ? kindRemarks(config, guests.value, machines) : []),
     ...groups.remarks,
@@ -222,9 +235,13 @@ const readable = (guests: Guests): readonly GuestConfig[] =>
     .flatMap((guest) => (guest.ok ? [guest.value] : []))
     .sort((a, b) => a.vmid - b.vmid);
 
-function containerRemarks(config: ConfigOnNode, guests: Guests): string[] {
+function containerRemarks(
+  config: ConfigOnNode,
+  guests: Guests,
+  host: HostSize | undefined,
+): string[] {
   return readable(guests).flatMap((guest) =>
-    [...remarksOn(config, guest), ...pinRemarks(config, guest)].map(
+    [...remarksOn(config, guest), ...pinRemarks(config, guest, host)].map(
       (remark) =>
         `${guestInside(guest)} (${printable(guest.name, LONGEST_NAME_IN_TABLE)}) ${remark}`,
     ),
@@ -245,12 +262,20 @@ function nameRemarks(config: Config, guests: Guests): string[] {
 }
 
 /** Raw lines that take a resource out of our hands. */
-function pinRemarks(config: ConfigOnNode, guest: GuestConfig): readonly string[] {
-  const management = manage(config, guest);
+function pinRemarks(
+  config: ConfigOnNode,
+  guest: GuestConfig,
+  host: HostSize | undefined,
+): readonly string[] {
+  const management = withGiven(manage(config, guest), guest, undefined);
   if (management.kind === 'ignored' || guest.template) return [];
-  const { cpu, only } = management.policy;
+  const { policy } = management;
+  const { cpu, only } = policy;
   const { unit } = cpu;
-  if (guest.reaches !== undefined) return reachRemarks(guest, unit, only);
+  if (guest.reaches !== undefined) {
+    const beyond = host === undefined ? [] : boundsBeyondReach(guest, policy, host);
+    return [...reachRemarks(guest, unit, only), ...beyond];
+  }
   const pins = [
     only === 'memory' ? undefined : cpuPin(guest, unit),
     only === 'cores' ? undefined : memoryPin(guest),
@@ -280,7 +305,9 @@ function containerLines(
 ): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
-  const rows = sorted.map(([vmid, guest]) => containerCells(config, vmid, guest));
+  const rows = sorted.map(([vmid, guest]) =>
+    containerCells(config, machines.has(vmid) ? `${vmid} VM` : `${vmid}`, guest),
+  );
   const elsewhere = idsElsewhere(config, guests, machines);
   const unmatched = patternsUnmatched(config, whole, guests);
   return [
@@ -293,8 +320,7 @@ function containerLines(
 
 const CONTAINER_HEAD = ['VMID', 'NAME', 'POLICY', 'MODE', 'WHY'];
 
-function containerCells(config: ConfigOnNode, vmid: Vmid, guest: Reading<GuestConfig>): string[] {
-  const id = guest.ok && guest.value.kind === 'qemu' ? `${vmid} VM` : `${vmid}`;
+function containerCells(config: ConfigOnNode, id: string, guest: Reading<GuestConfig>): string[] {
   const ignored = (name: string, why: string) => [id, name, '-', 'ignored', why];
   if (!guest.ok) {
     return ignored('-', `its configuration cannot be read (${printable(guest.detail, 200)})`);

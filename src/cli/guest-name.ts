@@ -6,7 +6,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
-import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import { ALL_MACHINES, LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command, CommandContext, Subject } from './command.ts';
 
@@ -93,7 +93,7 @@ interface Named {
 
 function guestsByName({ paths, clock }: CommandContext): readonly Named[] | string {
   const machines = new LocalMachines(paths, clock);
-  machines.use({ anyNamed: true, isWanted: () => true });
+  machines.use(ALL_MACHINES);
   const listed = configuredGuests(createGuests(paths), machines);
   if (!listed.ok) return `The guests cannot be seen: ${listed.detail}`;
   return [...listed.value].flatMap(([vmid, config]) =>

@@ -4,7 +4,7 @@ import { onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { LONGEST_NAME } from '../core/guest-words.ts';
 import { plainText } from '../core/plain-text.ts';
-import { LocalMachines } from '../node/local/qemu/machine-guests.ts';
+import { ALL_MACHINES, LocalMachines } from '../node/local/qemu/machine-guests.ts';
 import type { Arguments } from './arguments.ts';
 
 /**
@@ -17,7 +17,7 @@ export function whyUnseen(given: Arguments, context: ProcessContext): string | u
   const isHere = node === undefined || node.toLowerCase() === paths.nodeName().toLowerCase();
   if (vmid === undefined || !isHere) return undefined;
   const machines = new LocalMachines(paths, clock);
-  machines.use({ anyNamed: true, isWanted: (machine) => machine.vmid === vmid });
+  machines.use(ALL_MACHINES);
   const config = machines.configured().get(vmid);
   const loaded = readConfiguration(given, context);
   if (config?.ok !== true || !loaded.ok) return undefined;

@@ -153,7 +153,15 @@ export const machineWishes = (config: ConfigOnNode) => ({
     if (config.managed === 'listed') return isListed(config, identity);
     return identity.tags.some(optsIn) || isAskedFor(config, identity);
   },
+  mayBeWanted: (vmid: Vmid): boolean =>
+    (config.manageVms && config.managed !== 'listed') ||
+    config.tiers.some(({ machines }) => mayMean(machines, vmid)),
 });
+
+/** A name or a tag may be of it too. */
+const mayMean = (machines: Selector, vmid: Vmid): boolean =>
+  machines.names.length + machines.tags.length > 0 ||
+  byId(machines, { vmid, name: '', tags: [] }) !== undefined;
 
 /** For looking only, as a rollback does: also at those that nobody wants managed any more. */
 export const seeingAll = (config: Config): Config => ({

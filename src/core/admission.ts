@@ -134,9 +134,10 @@ function overcommitHeadroomMib(
   let limits: number = vmMemoryMib.value;
   for (const { running } of guests.values()) limits += running?.memoryMib ?? 0;
   for (const container of containers) {
-    if (hasNoCgroup(container.state) || guests.get(container.vmid)?.running !== undefined) {
-      continue;
-    }
+    // The node has counted a machine whose configuration could not be read.
+    const isCounted = container.kind === 'qemu' && !container.config.ok;
+    if (isCounted || hasNoCgroup(container.state)) continue;
+    if (guests.get(container.vmid)?.running !== undefined) continue;
     const limit = limitOf(container);
     if (!limit.ok) return limit;
     limits += limit.value;

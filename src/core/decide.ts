@@ -316,7 +316,7 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
           waited: record.cores.waited,
         })
       : judged;
-  const said = whyNoMoreCpus(guest, waiting, policy.cpu.unit, policy.cpu.max);
+  const said = whyNoMoreCpus(guest, waiting, policy, hostCpus);
   const verdict = unlessNarrowed(said, guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
   const killedMs = life.oomKillMs ?? Number.NEGATIVE_INFINITY;

@@ -1,10 +1,11 @@
-import { type Lever, resourceOf } from './allocation.ts';
+import { type Lever, MEMORY_QUANTUM_MIB, resourceOf } from './allocation.ts';
 import type { HoldReason } from './decision.ts';
 import { withUnit } from './explain.ts';
+import { roundDown } from './guards.ts';
 import { hasFollowed } from './machine-memory.ts';
 import type { GuestConfig, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
-import type { CpuUnit } from './policy.ts';
+import type { ContainerPolicy } from './policy.ts';
 import { unaskedNeed } from './proof.ts';
 import { pluggableBelow, pluggableMib, type Reach } from './reach.ts';
 import { mibToBytes } from './units.ts';
@@ -42,23 +43,67 @@ export const mostCores = (guest: GuestConfig): number | undefined => liveReach(g
 
 /** Why no more than all of its vCPUs can be had, where its policy would allow more. */
 export function whyNoMoreCpus(
-  { vmid, reaches }: GuestConfig,
+  guest: GuestConfig,
   verdict: Verdict,
-  unit: CpuUnit,
-  policyMax: number,
+  { cpu }: ContainerPolicy,
+  hostCpus: number,
 ): Verdict {
-  const reach = reaches?.cores;
   const isAtEnd = verdict.verdict === 'hold' && verdict.because.kind === 'at-maximum';
-  if (!isAtEnd || unit !== 'cores' || reach?.kind !== 'live' || reach.max >= policyMax) {
-    return verdict;
-  }
+  const most = mostCores(guest);
+  if (!isAtEnd || cpu.unit !== 'cores' || most === undefined) return verdict;
+  const wanted = Math.min(cpu.max, hostCpus);
+  if (most >= wanted) return verdict;
   const because: HoldReason = {
     kind: 'fixed',
     resource: 'cores',
-    why: `it has all of its ${reach.max} CPUs (sockets x cores), and max_cores is ${policyMax}`,
-    remedy: `\`qm set ${vmid} --cores N\` for more, then stop and start it`,
+    why: `it has all of its ${most} CPUs (sockets x cores), and max_cores is ${cpu.max}`,
+    remedy: `${moreCpus(guest, wanted, guest.cores ?? most)} for more, then stop and start it`,
   };
   return { ...verdict, because };
+}
+
+/** What lets a machine have up to so many CPUs from its next start on, and so many right then. */
+const moreCpus = ({ vmid }: GuestConfig, most: number, atStart: number): string =>
+  `\`qm set ${vmid} --sockets 1 --cores ${Math.ceil(most)} --vcpus ${Math.ceil(atStart)}\``;
+
+/** What the host has. A machine with more CPUs than that does not start. */
+export interface HostSize {
+  readonly cpus: number;
+  readonly memoryMib: number;
+}
+
+/**
+ * What bounds of a policy a machine cannot come to while it runs, and what to set at its next stop.
+ * Sentences that go on from its name.
+ *
+ * @param policy whose bounds are numbers
+ */
+export function boundsBeyondReach(
+  guest: GuestConfig,
+  { cpu, memory, only }: ContainerPolicy,
+  host: HostSize,
+): readonly string[] {
+  const lines: string[] = [];
+  const isCores = cpu.unit === 'cores';
+  const cpus = liveReach(guest, isCores ? 'cores' : 'cpuLimit')?.max;
+  const cores = Math.min(cpu.max, host.cpus);
+  if (only !== 'memory' && cpus !== undefined && cpus < cores) {
+    const key = cpu.min > cpus ? `min_cores is ${cpu.min}` : `max_cores is ${cpu.max}`;
+    const of = isCores ? 'sockets x cores' : 'vcpus';
+    const had = `can have at most ${withUnit('cores', cpus)} while it runs (${of}), and ${key}`;
+    const command = moreCpus(guest, cores, isCores ? (guest.cores ?? cpus) : cores);
+    lines.push(`${had}. For more: ${command}, then stop and start it`);
+  }
+  const mostMib = liveReach(guest, 'memoryMib')?.max;
+  const memoryMib = roundDown(Math.min(memory.maxMib ?? 0, host.memoryMib), MEMORY_QUANTUM_MIB);
+  if (only !== 'cores' && mostMib !== undefined && mostMib < memoryMib) {
+    const isBelow = memory.minMib > mostMib;
+    const key = isBelow ? `min_memory is ${memory.minMib}` : `max_memory is ${memory.maxMib}`;
+    const had = `can have at most ${withUnit('memory', mostMib)} while it runs, and ${key}`;
+    const command = `\`qm set ${guest.vmid} --memory ${pluggableMib(memoryMib) ?? memoryMib}\``;
+    lines.push(`${had}. For more: ${command}, then stop and start it`);
+  }
+  return lines;
 }
 
 /**

@@ -83,12 +83,16 @@ export function observe(
   const containers: ContainerObservation[] = [];
   const nowMs = world.clock.monotonicMs();
   for (const [vmid, config] of [...guests.value].sort(([a], [b]) => a - b)) {
+    const isMachine = world.guests.isMachine?.(vmid) === true;
+    // A machine that cannot be read counts by what the node itself tells of it.
+    const isCounted = isMachine && !config.ok;
     if (urgent?.has(vmid) === false) {
       // Not looked at now, but what it may have counts against the host's ceiling; even if it
       // was started since the last cycle.
       const record = recordOf(state, vmid);
       const runs = record.running !== undefined || !isStopped(world.cgroups.sample(vmid));
       if (config.ok && runs) record.running = config.value;
+      if (isCounted) record.running = undefined;
       continue;
     }
     const isOther = config.ok && isAnotherGuest(world, state, config.value);
@@ -102,9 +106,8 @@ export function observe(
       urgent: urgent !== undefined,
       policy: policyFor(config, manage),
     });
-    const isMachine = world.guests.isMachine?.(vmid) === true;
     containers.push({ vmid, ...(isMachine && { kind: 'qemu' }), config, state: seen });
-    if (seen.kind === 'stopped') record.running = undefined;
+    if (seen.kind === 'stopped' || isCounted) record.running = undefined;
     // What cannot be read now still has the limit that it had.
     else if (config.ok) record.running = config.value;
   }

@@ -176,12 +176,17 @@ export interface NodeEyes {
   readonly connection?: () => Connection;
 }
 
+/** Who a guest is, by text of its owner. */
+export type GuestIdentity = Pick<GuestConfig, 'vmid' | 'name' | 'tags' | 'kind'>;
+
 /** Which virtual machines of a node are looked after. */
 export interface MachineWishes {
   /** Whether the configuration may name any of them; otherwise only a tag of theirs can. */
   readonly anyNamed: boolean;
   /** Whether this one is asked for, by the configuration or by its tags. */
-  readonly isWanted: (machine: Pick<GuestConfig, 'vmid' | 'name' | 'tags' | 'kind'>) => boolean;
+  readonly isWanted: (machine: GuestIdentity) => boolean;
+  /** Whether the configuration may ask for one of which nothing but its id is known. */
+  readonly mayBeWanted: (vmid: Vmid) => boolean;
 }
 
 /** What changes a node. Only what carries changes out is handed it; a dry run has none. */

@@ -4,6 +4,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import type { GuestConfig } from '../../src/core/observation.ts';
 import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { mib, parseVmid, type Vmid } from '../../src/core/units.ts';
+import { parseMachineConfig } from '../../src/node/guests/qemu.ts';
 
 function id(text: string): Vmid {
   const vmid = parseVmid(text);
@@ -44,6 +45,7 @@ function run(
     loadResult,
     node: 'pve1',
     guests,
+    host: { cpus: 12, memoryMib: 32_768 },
     machines: new Set(machines),
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),
@@ -109,6 +111,41 @@ describe('check-config', () => {
       'Not on this node: 998 (TIER_A), 999 (TIER_A).',
       'No guest matches: db-* (TIER_A).',
     ]);
+  });
+
+  const ofCores = (key: string, most: number) =>
+    `can have at most 4 cores while it runs (sockets x cores), and ${key}. For more: ` +
+    `\`qm set 200 --sockets 1 --cores ${most} --vcpus 2\`, then stop and start it`;
+  const ofMemory = (key: string, most: number) =>
+    `can have at most 8192 MB while it runs, and ${key}. For more: ` +
+    `\`qm set 200 --memory ${most}\`, then stop and start it`;
+  it.each([
+    ['max_cores: 4, max_memory: 8192', []],
+    ['max_cores: 8', [ofCores('max_cores is 8', 8)]],
+    ['max_cores: 8, scale: memory', []],
+    ['min_cores: 6, max_cores: 8', [ofCores('min_cores is 6', 8)]],
+    // More CPUs than the host has would keep it from starting.
+    ['max_cores: 64', [ofCores('max_cores is 64', 12)]],
+    ['max_cores: 400 %', [ofCores('max_cores is 8', 8)]],
+    ['max_cores: 4, max_memory: 12000', [ofMemory('max_memory is 12000', 12_288)]],
+    ['max_cores: 4, min_memory: 9000, max_memory: 12000', [ofMemory('min_memory is 9000', 12_288)]],
+    ['max_cores: 4, max_memory: 99999', [ofMemory('max_memory is 99999', 32_768)]],
+    ['max_cores: 4, max_memory: 12000, scale: cpu', []],
+    [
+      'cpu_unit: cpulimit, max_cores: 8',
+      [
+        'can have at most 2 cores while it runs (vcpus), and max_cores is 8. For more: ' +
+          '`qm set 200 --sockets 1 --cores 8 --vcpus 8`, then stop and start it',
+      ],
+    ],
+  ])('says which maximum a machine cannot come to while it runs: %s', (keys, expected) => {
+    const text =
+      'cores: 4\nvcpus: 2\nhotplug: cpu\nmemory: 8192\nballoon: 2048\nshares: 0\nname: db\n';
+    const config = parseMachineConfig(id('200'), text, '');
+    const guests = present(new Map([[id('200'), config]]));
+    const { lines } = run(`DEFAULT: {manage_vms: true, ${keys}}\n`, guests, [id('200')]);
+    const notes = lines.filter((line) => line.includes('can have at most'));
+    expect(notes).toEqual(expected.map((note) => `Note: VM 200 (db) ${note}`));
   });
 
   it('says from which use of the host on nothing more is given', () => {

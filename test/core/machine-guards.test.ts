@@ -7,12 +7,13 @@ import {
   partInModules,
   whyBalloonMoves,
   whyFixed,
+  whyNoMoreCpus,
 } from '../../src/core/machine-guards.ts';
 import type { Verdict } from '../../src/core/policies/threshold.ts';
 import { pluggableMib, type Reach } from '../../src/core/reach.ts';
 import { mib } from '../../src/core/units.ts';
 import { fc } from '../fast-check.ts';
-import { guest, hold, measured, memoryUse } from './builders.ts';
+import { guest, hold, measured, memoryUse, policy } from './builders.ts';
 
 const live = (own: Partial<Extract<Reach, { kind: 'live' }>>): Reach => ({
   kind: 'live',
@@ -85,6 +86,24 @@ it('a lever that is fixed is said, with the remedy', () => {
   expect(whyFixed(machine(fixed), 'memoryMib')).toMatchObject({ kind: 'fixed', why: OBSTACLE.why });
   expect(whyFixed(machine(live({})), 'memoryMib')).toBeUndefined();
   expect(whyFixed(guest(101), 'memoryMib')).toBeUndefined();
+});
+
+it('all of its CPUs are no maximum of its policy, up to what its host has', () => {
+  const one = guest(200, {
+    kind: 'qemu',
+    cores: 4,
+    reaches: { cores: live({ max: 4 }), cpuLimit: live({}), memoryMib: live({}) },
+  });
+  const full: Verdict = {
+    verdict: 'hold',
+    because: { kind: 'at-maximum' },
+    measured: measured({}),
+  };
+  const limits = policy({ maxCores: 8 });
+  expect(whyNoMoreCpus(one, full, limits, 4)).toBe(full);
+  const { verdict, ...rest } = whyNoMoreCpus(one, full, limits, 6);
+  expect(verdict).toBe('hold');
+  expect(JSON.stringify(rest)).toContain('`qm set 200 --sockets 1 --cores 6 --vcpus 4` for more');
 });
 
 it('memory that only grows is not taken back, and what would change that is said', () => {

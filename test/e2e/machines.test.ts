@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { VmSpec } from '../../src/sim/vms.ts';
 import { until } from '../patience.ts';
-import { calm, NodeUnderTest } from './node-under-test.ts';
+import { calm, freePort, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Virtual machines through the real program: `qm`, QMP and the configurations of a node. */
 
@@ -205,6 +205,36 @@ describe('a virtual machine', () => {
     await until(() => qmSets(under).length > calls);
     rollback.signal('SIGINT');
     expect((await rollback.ended).stderr).toBe('Stopped before VM 201.\n');
+  });
+
+  it('whose configuration could never be read is shown as such, and holds nobody up', async () => {
+    const under = await NodeUnderTest.create([calm(101), hungry(102)], {
+      vms: [machine(200), machine(201)],
+    });
+    under.node.editVm(200, (text) => text.replace('cores: 4', 'cores: many'));
+    const port = await freePort();
+    const token = 'read-token-0123456789';
+    under.configure(
+      `${CONFIG}  http_listen: 127.0.0.1:${port}\n` +
+        `  http_tokens: [{name: reader, token: ${token}, role: read}]\n`,
+    );
+    const daemon = under.start(['daemon']);
+    const why = '200.conf: cores: "many" is not a number from 1 to 8192';
+    await daemon.saying(`VM 200 (VM200) is skipped: it could not be read: ${why}`);
+    // What it may use is known all the same.
+    await daemon.saying(/Container 102 \(ct102\): memory .*Confirmed/);
+    const status = await under.run(['status']);
+    expect(status.stdout).toMatch(/^200 VM +VM200 .* unreadable$/m);
+    const checked = await under.run(['check-config']);
+    expect(checked.stdout).toContain(`its configuration cannot be read (${why})`);
+    expect(checked.stdout).toMatch(/^200 VM /m);
+    const explained = await under.run(['explain', '200']);
+    expect(explained.stdout).toContain(`It is skipped: it could not be read: ${why}.`);
+    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/guests`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(JSON.stringify(await answer.json())).toContain('could not be read: 200.conf');
+    expect(qmSets(under).filter((line) => line.includes(' 200 '))).toEqual([]);
   });
 
   it('that nobody asks for is said to be left alone, and why', async () => {

@@ -80,6 +80,12 @@ interface Sampled {
   readonly reading: Reading<CgroupSample>;
 }
 
+const NO_MACHINES: MachineWishes = {
+  anyNamed: false,
+  isWanted: () => false,
+  mayBeWanted: () => false,
+};
+
 class RemoteNode {
   readonly #cluster: ClusterLook;
   #name: string | undefined;
@@ -88,7 +94,7 @@ class RemoteNode {
   readonly #failed = new Map<Vmid, Reading<never>>();
   readonly #totals = new Map<Vmid, Total>();
   readonly #samples = new Map<Vmid, Sampled>();
-  #wishes: MachineWishes = { anyNamed: false, isWanted: () => false };
+  #wishes: MachineWishes = NO_MACHINES;
   /** Of which guests of a node this is. */
   #looked: { readonly all: SeenGuests; readonly after: Looked } | undefined;
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
@@ -176,7 +182,9 @@ class RemoteNode {
 
   /** One of which only its id is told now stays what it was. */
   #isWanted(vmid: Vmid, seen: Reading<SeenGuest>): boolean {
-    if (!seen.ok) return this.#known.has(vmid) || this.#failed.has(vmid);
+    if (!seen.ok) {
+      return this.#known.has(vmid) || this.#failed.has(vmid) || this.#wishes.mayBeWanted(vmid);
+    }
     const { name, tags } = seen.value;
     return this.#wishes.isWanted({ vmid, name, tags, kind: 'qemu' });
   }
@@ -351,7 +359,7 @@ class RemoteNode {
     };
   }
 
-  /** Of all others that run here; of none, if what one of them has is not known. */
+  /** Of all others that run here, and of those whose configuration is not known. */
   #vmMemory(): Reading<Mib> {
     const own = this.#own();
     const looked = this.#lookedAfter();
@@ -359,7 +367,7 @@ class RemoteNode {
     if (!looked.ok) return looked;
     let sum = 0;
     for (const [vmid, seen] of own.value.qemu) {
-      if (looked.value.has(vmid)) continue;
+      if (looked.value.has(vmid) && this.#config(vmid).ok) continue;
       if (!seen.ok) return seen;
       if (seen.value.isRunning) sum += bytesToMib(seen.value.maxMemory);
     }

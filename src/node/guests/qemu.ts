@@ -4,6 +4,7 @@ import type { GuestConfig } from '../../core/observation.ts';
 import type { Reaches } from '../../core/reach.ts';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import { mib, type Vmid } from '../../core/units.ts';
+import type { GuestIdentity } from '../port.ts';
 import { type MachineSettings, reachesOf } from './qemu-reach.ts';
 
 /**
@@ -58,14 +59,11 @@ export function parseMachineConfig(
     return missing('malformed', `${file}: ${values.problems.join('; ')}`);
   }
   return present({
-    vmid,
-    kind: 'qemu',
-    name: shortened(live.get('name')) ?? `VM${vmid}`,
+    ...namedIn(vmid, live),
     cores: machine.vcpus,
     cpuLimit: cpuLimit === 0 ? null : cpuLimit,
     memoryMib: mib(targetMib(machine)),
     swapMib: mib(0),
-    tags: namesIn(live.get('tags') ?? '').map((tag) => tag.slice(0, LONGEST_TEXT)),
     lock: shortened(live.get('lock')),
     template,
     pendingKeys: pendingKeys.slice(0, MOST_NAMES),
@@ -75,6 +73,19 @@ export function parseMachineConfig(
     reaches: reachesOf(vmid, machine),
     assignedMib: mib(machine.memoryMib),
   });
+}
+
+const namedIn = (vmid: Vmid, live: Sections['live']): GuestIdentity => ({
+  vmid,
+  kind: 'qemu',
+  name: shortened(live.get('name')) ?? `VM${vmid}`,
+  tags: namesIn(live.get('tags') ?? '').map((tag) => tag.slice(0, LONGEST_TEXT)),
+});
+
+/** What it is called, also if something else in its text is malformed; undefined: no text. */
+export function parseMachineIdentity(vmid: Vmid, text: string): GuestIdentity | undefined {
+  const { live } = sectionsOf(text);
+  return live.size === 0 || text.includes('\0') ? undefined : namedIn(vmid, live);
 }
 
 /** undefined: it says something in another form than Proxmox VE does. */

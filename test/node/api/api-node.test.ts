@@ -55,7 +55,11 @@ describe('a look over the API', () => {
     const node = rest.apiNode();
     expect(await look(rest, node)).toEqual([RESOURCES, 'GET /cluster/status']);
     expect(node.eyes.host.observe().vmMemoryMib).toEqual({ ok: true, value: 3 * 2048 });
-    node.lookAfter({ anyNamed: false, isWanted: ({ tags }) => tags.includes('autoscale') });
+    node.lookAfter({
+      anyNamed: false,
+      isWanted: ({ tags }) => tags.includes('autoscale'),
+      mayBeWanted: () => false,
+    });
     const home = '/nodes/pve1/qemu/200';
     const reads = [`GET ${home}/config?current=1`, `GET ${home}/pending`];
     expect(await look(rest, node)).toEqual([RESOURCES, ...reads]);

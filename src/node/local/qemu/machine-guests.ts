@@ -13,9 +13,9 @@ import { type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
 import { missingBecause } from '../../../os/os-error.ts';
 import { GUEST_CONFIG_LIMIT_BYTES } from '../../guests/lxc-conf.ts';
-import { parseMachineConfig, parseMachineMemory } from '../../guests/qemu.ts';
+import { parseMachineConfig, parseMachineIdentity, parseMachineMemory } from '../../guests/qemu.ts';
 import type { MonitorAccess } from '../../guests/qmp.ts';
-import type { Clock, GuestFile, MachineWishes } from '../../port.ts';
+import type { Clock, GuestFile, GuestIdentity, MachineWishes } from '../../port.ts';
 import { createCgroups } from '../kernel/cgroup-files.ts';
 import type { Paths } from '../paths.ts';
 import { ByVersion, type Inventory, PveInventory } from '../pve/pve-inventory.ts';
@@ -26,7 +26,16 @@ import { createMonitorAccess } from './machine-qmp.ts';
 
 /** The virtual machines of this node. */
 
-const NOBODY: MachineWishes = { anyNamed: false, isWanted: () => false };
+const NOBODY: MachineWishes = {
+  anyNamed: false,
+  isWanted: () => false,
+  mayBeWanted: () => false,
+};
+export const ALL_MACHINES: MachineWishes = {
+  anyNamed: true,
+  isWanted: () => true,
+  mayBeWanted: () => true,
+};
 /** A handful of descriptors per machine is kept open, as of containers. */
 const MOST_DESCRIPTORS = 200 * 13;
 
@@ -34,6 +43,8 @@ interface Known {
   readonly config: Reading<GuestConfig>;
   /** undefined: its configuration does not say it in a form that is known. */
   readonly assignedMib: number | undefined;
+  /** Also if the rest is malformed; undefined: nothing of it is a text. */
+  readonly identity: GuestIdentity | undefined;
 }
 
 /**
@@ -60,8 +71,10 @@ export class LocalMachines {
   #isKnown = false;
   /** Those that are wanted, by the last look. */
   #wanted: ReadonlyMap<Vmid, Reading<GuestConfig>> = new Map();
-  /** Those of them that were handed out: they count there, and not among the rest. */
+  /** Those of them that were handed out and read: they count there, and not among the rest. */
   #listed: ReadonlySet<Vmid> = new Set();
+  /** What each that runs was last seen to have: it keeps that if it cannot be read now. */
+  #assigned: ReadonlyMap<Vmid, Reading<number>> = new Map();
 
   constructor(
     paths: Paths,
@@ -151,7 +164,7 @@ export class LocalMachines {
   }
 
   #handOut(): ReadonlyMap<Vmid, Reading<GuestConfig>> {
-    this.#listed = new Set(this.#wanted.keys());
+    this.#listed = new Set([...this.#wanted].flatMap(([vmid, { ok }]) => (ok ? [vmid] : [])));
     return this.#wanted;
   }
 
@@ -163,7 +176,7 @@ export class LocalMachines {
     this.#known.replace(vmid, (before) =>
       before.config.ok && before.config.value.digest === config.value.digest
         ? before
-        : { config, assignedMib: config.value.assignedMib },
+        : { config, assignedMib: config.value.assignedMib, identity: config.value },
     );
     return present({ config: config.value, content: new Uint8Array(file.value) });
   }
@@ -242,30 +255,42 @@ export class LocalMachines {
     const inventory = this.#inventory.look();
     const { epoch, guests } = inventory;
     this.#known.begin(epoch);
-    const others = this.#wishes.anyNamed ? ownOf(inventory) : [...this.#wanted.keys()];
-    const vmids = new Set([...running, ...others]);
+    const own = this.#wishes.anyNamed ? ownOf(inventory) : undefined;
+    const runs = new Set(running);
+    const vmids = new Set([...running, ...(own ?? this.#wanted.keys())]);
     const wanted = new Map<Vmid, Reading<GuestConfig>>();
     const assigned = new Map<Vmid, Reading<number>>();
     for (const vmid of vmids) {
       const listed = guests.ok ? guests.value.get(vmid) : undefined;
       const isOurs = listed?.type === 'qemu' && listed.node === inventory.node;
       const known = this.#configOf(vmid, isOurs ? listed : undefined);
-      assigned.set(vmid, known.ok ? this.#assigned(vmid, known.value) : known);
+      if (runs.has(vmid)) assigned.set(vmid, this.#assignedTo(vmid, known));
       // One whose file has gone is gone; what cannot be read now stays one that is looked after.
       const config = known.ok ? known.value.config : known;
-      const isKept = config.ok ? this.#wishes.isWanted(config.value) : this.#wanted.has(vmid);
+      const isKept = this.#isAskedFor(vmid, known) || (!config.ok && this.#wanted.has(vmid));
       if (isKept && (config.ok || config.why !== 'absent')) wanted.set(vmid, config);
     }
     this.#known.keepOnly((vmid) => vmids.has(vmid));
+    this.#assigned = assigned;
     this.#wanted = wanted;
     this.#isKnown = true;
     return (vmid) => assigned.get(vmid) ?? missing('absent', `${vmid}.conf: not there`);
   }
 
-  #assigned(vmid: Vmid, { assignedMib }: Known): Reading<number> {
-    if (assignedMib !== undefined) return present(assignedMib);
+  #isAskedFor(vmid: Vmid, known: Reading<Known>): boolean {
+    const identity = known.ok ? known.value.identity : undefined;
+    const { isWanted, mayBeWanted } = this.#wishes;
+    return identity === undefined ? mayBeWanted(vmid) : isWanted(identity);
+  }
+
+  #assignedTo(vmid: Vmid, known: Reading<Known>): Reading<number> {
+    if (known.ok && known.value.assignedMib !== undefined) return present(known.value.assignedMib);
     const path = join(this.#paths.vmDirectory(), `${vmid}.conf`);
-    return missing('malformed', `${path}: the memory of a virtual machine is not to be found`);
+    const lacking = known.ok
+      ? missing('malformed', `${path}: the memory of a virtual machine is not to be found`)
+      : missing(known.why, `a virtual machine runs, and ${known.detail}`);
+    const before = this.#assigned.get(vmid);
+    return before?.ok === true && lacking.why !== 'absent' ? before : lacking;
   }
 
   /** @param listed undefined if it is not listed: then its configuration is read anew */
@@ -274,10 +299,13 @@ export class LocalMachines {
     if (known !== undefined) return present(known);
     // One that migrates in runs here while its configuration is still another node's: not found.
     const file = this.#readFile(join(this.#paths.vmDirectory(), `${vmid}.conf`));
-    if (!file.ok) return missing(file.why, `a virtual machine runs, and ${file.detail}`);
+    if (!file.ok) return file;
     const config = configOf(vmid, file.value);
     const assignedMib = parseMachineMemory(file.value.toString('latin1'));
-    const read: Known = { config, assignedMib };
+    const identity = config.ok
+      ? config.value
+      : parseMachineIdentity(vmid, file.value.toString('utf8'));
+    const read: Known = { config, assignedMib, identity };
     const isWhole = config.ok && assignedMib !== undefined;
     if (listed !== undefined && isWhole) this.#known.set(listed, read);
     return present(read);
@@ -310,12 +338,13 @@ function lifeOf(life: CgroupLife, answer: Reading<MonitorAnswer>): Reading<Cgrou
 
 const NO_PRESSURE = missing('absent', 'a virtual machine does not tell how it waits for memory');
 
-const ownOf = ({ guests, node }: Inventory): readonly Vmid[] =>
+/** undefined: it is not known. */
+const ownOf = ({ guests, node }: Inventory): readonly Vmid[] | undefined =>
   guests.ok
     ? [...guests.value.values()]
         .filter((guest) => guest.type === 'qemu' && guest.node === node)
         .map(({ vmid }) => vmid)
-    : [];
+    : undefined;
 
 function configOf(vmid: Vmid, content: Uint8Array): Reading<GuestConfig> {
   const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('utf8');

@@ -4,12 +4,19 @@ import { describe, expect, it } from 'vitest';
 import { parseMachineMemory } from '../../../../src/node/guests/qemu.ts';
 import { createHostView } from '../../../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
-import { LocalMachines } from '../../../../src/node/local/qemu/machine-guests.ts';
+import { ALL_MACHINES, LocalMachines } from '../../../../src/node/local/qemu/machine-guests.ts';
+import type { MachineWishes } from '../../../../src/node/port.ts';
 import { fc } from '../../../fast-check.ts';
 import { manualClock, plant, temporaryDirectory, vmid } from '../world.ts';
 
 const SLICE = 'sys/fs/cgroup/qemu.slice';
 const HOME = 'etc/pve/qemu-server';
+
+const TAGGED: MachineWishes = {
+  anyNamed: false,
+  isWanted: ({ tags }) => tags.includes('autoscale'),
+  mayBeWanted: () => false,
+};
 
 interface Vm {
   readonly conf?: string;
@@ -187,14 +194,14 @@ describe('a machine that is looked after', () => {
     const vms = { 200: { conf: conf('autoscale') }, 201: { conf: conf('other') } };
     const { root } = world(vms, [200, 201]);
     const seen = new LocalMachines(createPaths(root), manualClock());
-    seen.use({ anyNamed: false, isWanted: ({ tags }) => tags.includes('autoscale') });
+    seen.use(TAGGED);
     expect([...seen.list().keys()]).toEqual([]);
     expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 4096 });
     // Its tag was seen with the others, so from the next cycle on it is one of ours.
     await seen.look();
     expect([...seen.list().keys()]).toEqual([200]);
     expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 2048 });
-    seen.use({ anyNamed: false, isWanted: () => false });
+    seen.use({ ...TAGGED, isWanted: () => false });
     expect([...seen.list().keys()]).toEqual([]);
     expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 4096 });
   });
@@ -206,7 +213,7 @@ describe('a machine that is looked after', () => {
       [`${SLICE}/200.scope/cpu.stat`]: 'usage_usec 1000\nnr_throttled 0\nthrottled_usec 0\n',
     });
     const seen = new LocalMachines(createPaths(root), manualClock());
-    seen.use({ anyNamed: true, isWanted: () => true });
+    seen.use(ALL_MACHINES);
     await seen.look();
     await expect
       .poll(() => seen.sample(vmid(200)))
@@ -221,7 +228,7 @@ describe('a machine that is looked after', () => {
   it('is looked at every ten seconds without reading /etc/pve', async () => {
     const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
     const seen = new LocalMachines(createPaths(root), manualClock());
-    seen.use({ anyNamed: true, isWanted: () => true });
+    seen.use(ALL_MACHINES);
     await seen.look();
     expect(seen.has(vmid(200))).toBe(true);
     list({});
@@ -232,10 +239,50 @@ describe('a machine that is looked after', () => {
     expect(seen.has(vmid(200))).toBe(false);
   });
 
+  it.each([
+    ['malformed, and named by its tag', TAGGED, 'cores: x\ntags: autoscale\nmemory: 2048\n', 2048],
+    ['malformed, where all are wanted', ALL_MACHINES, 'cores: x\nmemory: 2048\n', 2048],
+    ['no text, where all are wanted', ALL_MACHINES, '\0', undefined],
+  ])('is listed as not read if it never was: %s', (_, wishes, text, counted) => {
+    const { root } = world({ 200: { conf: text } }, [200]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use(wishes);
+    seen.memoryMib();
+    expect([...seen.list()]).toMatchObject([[200, { ok: false, why: 'malformed' }]]);
+    // It counts among the rest: nobody else knows what it has.
+    expect(seen.memoryMib()).toMatchObject(
+      counted === undefined ? { ok: false } : { ok: true, value: counted },
+    );
+  });
+
+  it('is not listed if nothing asks for it that is known of it', () => {
+    const { root } = world({ 200: { conf: 'cores: x\nmemory: 2048\n' } }, [200]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use(TAGGED);
+    seen.memoryMib();
+    expect([...seen.list()]).toEqual([]);
+  });
+
+  it('that cannot be read any more counts by what it had, until it is stopped', () => {
+    const { root, configure, list, run } = world({ 200: { conf: conf('autoscale') } }, [200]);
+    const seen = new LocalMachines(createPaths(root), manualClock());
+    seen.use(ALL_MACHINES);
+    seen.list();
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 0 });
+    configure(200, '\0');
+    list({ 200: { version: 2 } });
+    expect([...seen.list()]).toMatchObject([[200, { ok: false, why: 'malformed' }]]);
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 2048 });
+    rmSync(join(root, SLICE, '200.scope'), { recursive: true });
+    expect(seen.memoryMib()).toStrictEqual({ ok: true, value: 0 });
+    run(200);
+    expect(seen.memoryMib()).toMatchObject({ ok: false, why: 'malformed' });
+  });
+
   it('stays one while it is stopped, and is gone with its configuration', async () => {
     const { root, list } = world({ 200: { conf: conf('autoscale') } }, [200]);
     const seen = new LocalMachines(createPaths(root), manualClock());
-    seen.use({ anyNamed: true, isWanted: () => true });
+    seen.use(ALL_MACHINES);
     await seen.look();
     rmSync(join(root, SLICE, '200.scope'), { recursive: true });
     await seen.look();
