@@ -1,4 +1,4 @@
-import { BY, type Connection } from '../core/connection.ts';
+import { by, type Connection } from '../core/connection.ts';
 import type { Clock, Guests, HighLeft, NodeEyes, NodeHands } from '../node/port.ts';
 import type { FarNode } from './world.ts';
 
@@ -17,7 +17,7 @@ export interface Ways {
 }
 
 export function openFallback({ first, second }: Ways, clock: Clock): FarNode {
-  const node = new FallbackNode(first, second, clock);
+  const node = new FallbackNode(new Way(first), new Way(second), clock);
   const ways = [first, second] as const;
   return {
     name: first.name,
@@ -36,11 +36,35 @@ export function openFallback({ first, second }: Ways, clock: Clock): FarNode {
   };
 }
 
+/** One connection, and what the last look by it came to. */
+class Way {
+  readonly far: FarNode;
+  readonly name: string;
+  #hostWhy: string | undefined;
+
+  constructor(far: FarNode) {
+    this.far = far;
+    this.name = by(far.connection().by);
+  }
+
+  /** Why the node is not seen by it; undefined: it is. */
+  get why(): string | undefined {
+    return this.far.problem() ?? this.#hostWhy;
+  }
+
+  /** @returns whether the node was seen */
+  async answers(stop?: AbortSignal, within?: 'change'): Promise<boolean> {
+    await this.far.eyes.observe(stop, within);
+    this.#hostWhy = whyHostUnseen(this.far);
+    return this.why === undefined;
+  }
+}
+
 class FallbackNode {
-  readonly #first: FarNode;
-  readonly #second: FarNode;
+  readonly #first: Way;
+  readonly #second: Way;
   readonly #clock: Clock;
-  #current: FarNode;
+  #current: Way;
   /** Why the first did not answer when it was last tried. */
   #why = '';
   #restMs = FIRST_REST_MS;
@@ -51,7 +75,7 @@ class FallbackNode {
   /** The first has answered, and is to be used from the next look on. */
   #isBack = false;
 
-  constructor(first: FarNode, second: FarNode, clock: Clock) {
+  constructor(first: Way, second: Way, clock: Clock) {
     this.#first = first;
     this.#second = second;
     this.#clock = clock;
@@ -64,25 +88,24 @@ class FallbackNode {
   }
 
   get connection(): Connection {
-    const { by } = this.#current.connection();
-    return this.isByFirst ? { by } : { by, why: this.#why };
+    const now = this.#current.far.connection();
+    return this.isByFirst ? now : { ...now, why: this.#why };
   }
 
   problem(): string | undefined {
-    const why = whyUnseen(this.#current);
-    if (why === undefined) return undefined;
-    const ways = [this.#first, this.#second].map((way) => {
-      return `${BY[way.connection().by]}: ${whyUnseen(way) ?? 'it answers again'}`;
-    });
-    return ways.join('; ');
+    if (this.#current.why === undefined) return undefined;
+    const ways = [this.#first, this.#second];
+    return ways.map(({ name, why }) => `${name}: ${why ?? 'it answers again'}`).join('; ');
   }
 
   eyes(): NodeEyes {
-    const now = (): NodeEyes => this.#current.eyes;
+    const now = (): NodeEyes => this.#current.far.eyes;
     return {
       clock: this.#clock,
-      observe: (stop, within) =>
-        within === undefined ? this.#look(stop) : now().observe(stop, within),
+      observe: async (stop, within) => {
+        if (within === undefined) await this.#look(stop);
+        else await this.#current.answers(stop, within);
+      },
       inspect: (vmid) => now().inspect(vmid),
       guests: {
         list: () => now().guests.list(),
@@ -102,7 +125,7 @@ class FallbackNode {
   }
 
   hands(): NodeHands {
-    const now = (): NodeHands => this.#current.hands;
+    const now = (): NodeHands => this.#current.far.hands;
     return {
       apply: (request, stop, cancel) => now().apply(request, stop, cancel),
       reclaim: { ask: (vmid, wish) => now().reclaim.ask(vmid, wish) },
@@ -118,14 +141,17 @@ class FallbackNode {
   async #look(stop?: AbortSignal): Promise<void> {
     if (this.isByFirst || this.#isBack) {
       this.#isBack = false;
-      if (await answers(this.#first, stop)) return this.#takeFirst();
+      if (await this.#first.answers(stop)) return this.#takeFirst();
       if (stop?.aborted === true) return;
-      this.#restFirst();
-      if (await answers(this.#second, stop)) this.#current = this.#second;
+      // While neither answers, both are tried at each look, and no rest grows.
+      if (await this.#second.answers(stop)) {
+        this.#restFirst();
+        this.#current = this.#second;
+      } else this.#noteWhy();
       return;
     }
     if (this.#clock.monotonicMs() >= this.#restUntilMs) this.#tryFirst();
-    if ((await answers(this.#second, stop)) || stop?.aborted === true) return;
+    if ((await this.#second.answers(stop)) || stop?.aborted === true) return;
     this.#tryFirst();
   }
 
@@ -133,10 +159,12 @@ class FallbackNode {
   #tryFirst(): void {
     if (this.#isTrying) return;
     this.#isTrying = true;
-    void answers(this.#first).then((isBack) => {
+    void this.#first.answers().then((isBack) => {
       this.#isTrying = false;
       this.#isBack = isBack;
-      if (!isBack) this.#restFirst();
+      if (isBack) return;
+      if (this.#second.why === undefined) this.#restFirst();
+      else this.#noteWhy();
     });
   }
 
@@ -149,28 +177,29 @@ class FallbackNode {
   #restFirst(): void {
     const nowMs = this.#clock.monotonicMs();
     if (this.isByFirst && nowMs - this.#takenMs > LONGEST_REST_MS) this.#restMs = FIRST_REST_MS;
-    this.#why = whyUnseen(this.#first) ?? this.#why;
+    this.#noteWhy();
     this.#restUntilMs = nowMs + this.#restMs;
     this.#restMs = Math.min(this.#restMs * 2, LONGEST_REST_MS);
+  }
+
+  #noteWhy(): void {
+    this.#why = this.#first.why ?? this.#why;
   }
 
   /** Also where something was held down before the other connection came into use. */
   async #releaseLeft(): Promise<readonly HighLeft[]> {
     const ways = [this.#first, this.#second];
-    const left = ways.map(({ hands }) => hands.memoryHigh.releaseLeft());
+    const left = ways.map(({ far: { hands } }) => hands.memoryHigh.releaseLeft());
     return (await Promise.all(left)).flat();
   }
 }
 
-async function answers(way: FarNode, stop?: AbortSignal): Promise<boolean> {
-  await way.eyes.observe(stop);
-  return whyUnseen(way) === undefined;
-}
+/** Why a node is not seen by a connection that was looked at; undefined: it is. */
+export const whyUnseen = (far: Pick<FarNode, 'problem' | 'eyes'>): string | undefined =>
+  far.problem() ?? whyHostUnseen(far);
 
 /** The API may answer for a node that it cannot reach itself. */
-function whyUnseen({ eyes, problem }: FarNode): string | undefined {
-  const why = problem();
-  if (why !== undefined) return why;
+function whyHostUnseen({ eyes }: Pick<FarNode, 'eyes'>): string | undefined {
   const { cpus } = eyes.host.observe();
   return cpus.ok ? undefined : cpus.detail;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path/posix';
+import { by as byConnection } from '../core/connection.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { CommandOutcome, NodeHands } from '../node/port.ts';
@@ -84,7 +85,8 @@ const guarded = (hands: NodeHands, why: () => Promise<string | undefined>): Node
   },
 });
 
-const WAYS = { local: 'its own daemon', ssh: 'by SSH', api: 'by the API' } as const;
+const howWords = ({ how }: LeaseHolder): string =>
+  how === 'local' ? 'its own daemon' : byConnection(how);
 
 function problemOf(standing: Standing): NotOurs | undefined {
   switch (standing.kind) {
@@ -96,7 +98,7 @@ function problemOf(standing: Standing): NotOurs | undefined {
     }
     case 'elsewhere': {
       const { by } = standing;
-      const who = by === undefined ? 'another host' : `${plainText(by.host, 64)} (${WAYS[by.how]})`;
+      const who = by === undefined ? 'another host' : `${plainText(by.host, 64)} (${howWords(by)})`;
       const why = `waiting, since lxc-autoscale on ${who} scales this node`;
       return { kind: 'elsewhere', why };
     }

@@ -48,7 +48,7 @@ export function openSshNode(
   const { paths } = sight;
   const cgroups = createCgroups(paths, clock);
   const inventory = new PveInventory(paths);
-  const farClock = { ...clock, wallMs: () => sight.farWallMs() ?? clock.wallMs() };
+  const farClock = { ...clock, wallMs: () => sight.farWallMs ?? clock.wallMs() };
   const machines = new LocalMachines(paths, farClock, inventory, sight.monitors);
   const eyes: NodeEyes = {
     clock,
@@ -131,6 +131,7 @@ class SshSight {
   readonly #configs: readonly string[];
   readonly #signs: readonly string[];
   readonly #limitMs: number;
+  farWallMs: Milliseconds | undefined;
   #looks = 0;
   /** Whether what pvestatd says came with the last look. */
   hasFigures = false;
@@ -177,6 +178,7 @@ class SshSight {
     const seen = await this.#ask(items);
     if (!seen.ok) return this.#blind(seen.detail);
     this.#files.replace(seen.value, isWhole ? [] : this.#configs);
+    this.farWallMs = this.#readFarWall();
     this.problem = undefined;
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) return this.#blind(unfit);
@@ -212,8 +214,8 @@ class SshSight {
     if (unfit !== undefined) this.#blind(unfit);
   }
 
-  /** What the clock of the node said at the last look: its files are dated by that. */
-  farWallMs(): Milliseconds | undefined {
+  /** What the clock of the node says: its files are dated by that. As of the last look. */
+  #readFarWall(): Milliseconds | undefined {
     const textOf = (path: string): string => this.#files.bytes(path)?.toString('latin1') ?? '';
     const [, bootS] = /^btime ([0-9]{1,12})$/m.exec(textOf(this.paths.procStat)) ?? [];
     const [, upS] = /^([0-9]{1,12}\.[0-9]+) /.exec(textOf(this.paths.procUptime)) ?? [];
@@ -243,6 +245,7 @@ class SshSight {
   #blind(why: string): void {
     this.problem = `${this.#config.host}: ${why}`;
     this.#files.forget(this.problem);
+    this.farWallMs = undefined;
   }
 
   /** Another machine that answers in its place has other guests with the same numbers. */

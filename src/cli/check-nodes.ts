@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
+import { whyUnseen } from '../app/fallback-node.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
 import type { FarNode } from '../app/world.ts';
 import { type Config, waysOf } from '../config/model.ts';
@@ -34,13 +35,13 @@ export async function nodeLines(
   try {
     const states = await Promise.all(seen);
     const rows = config.nodes.flatMap(waysOf).map(({ name, host, port, connection }, index) => {
-      return [name, `${host}:${port}`, NAMES[connection], ...(states[index] ?? [])];
+      return [name, `${host}:${port}`, connection.toUpperCase(), ...(states[index] ?? [])];
     });
     const head = ['NODE', 'HOST', 'BY', 'CONTAINERS', 'STATE'];
     // What is in use is the first that answers.
     const lacks = far.flatMap((one) => {
       const all = one.ways ?? [one];
-      const used = all.find((way) => way.problem() === undefined) ?? one;
+      const used = all.find((way) => whyUnseen(way) === undefined) ?? one;
       return nodeLacks(used, onNode(config, one.name));
     });
     return ['', 'Other nodes:', '', ...table([head, ...rows]), ...lacks];
@@ -50,15 +51,12 @@ export async function nodeLines(
   }
 }
 
-const NAMES = { api: 'API', ssh: 'SSH' } as const;
-
 const unanswered = (limitMs: number) => ['-', `no answer within ${limitMs / 1000} s`];
 
 /** How many containers it shows, and whether it is reached. */
-function stateOf({ eyes }: Pick<FarNode, 'eyes'>): readonly string[] {
-  const listed = eyes.guests.list();
-  const { cpus } = eyes.host.observe();
-  const problem = listed.ok ? (cpus.ok ? undefined : cpus.detail) : listed.detail;
+function stateOf(far: FarNode): readonly string[] {
+  const listed = far.eyes.guests.list();
+  const problem = listed.ok ? whyUnseen(far) : listed.detail;
   return [listed.ok ? `${listed.value.size}` : '-', plainText(problem ?? 'reached')];
 }
 

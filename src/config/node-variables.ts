@@ -85,15 +85,17 @@ function farEntries(file: YamlEntry | undefined, env: Environment): readonly Yam
   return file.value.entries.filter(({ value }) => textAt(value, 'connection', env) !== 'local');
 }
 
-/** With its variables, as far as they are set. */
+/** With its variables, as far as they are set; of a list with commas in between. */
 function textAt(node: YamlNode, key: string, env: Environment): string | undefined {
   const found = node.kind === 'map' ? node.entries.find((one) => one.key === key) : undefined;
-  if (found?.value.kind === 'list') {
-    return found.value.items.flatMap((one) => (one.kind === 'text' ? [one.text] : [])).join(', ');
-  }
-  if (found?.value.kind !== 'text') return undefined;
-  const expanded = expandVariables(found.value.text, env);
-  return (expanded.ok ? expanded.text : found.value.text).trim().toLowerCase();
+  const items = found?.value.kind === 'list' ? found.value.items : [found?.value];
+  const texts = items.flatMap((one) => (one?.kind === 'text' ? [textOf(one.text, env)] : []));
+  return texts.length === 0 ? undefined : texts.join(', ');
+}
+
+function textOf(text: string, env: Environment): string {
+  const expanded = expandVariables(text, env);
+  return (expanded.ok ? expanded.text : text).trim().toLowerCase();
 }
 
 const has = (entry: YamlEntry | undefined, key: keyof NodeValues): boolean =>

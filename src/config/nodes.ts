@@ -1,3 +1,4 @@
+import { by, type ConnectionName } from '../core/connection.ts';
 import type { NodeValues } from './keys.ts';
 import type { ApiNodeConfig, NodeConfig, SshNodeConfig, WayConfig } from './model.ts';
 import { NODE_NAME } from './node-scope.ts';
@@ -167,9 +168,9 @@ function checkNode(section: Section<NodeValues>, reader: Reader): void {
   }
   for (const [connection, keys] of Object.entries(KEYS_OF)) {
     if (connections.some((one) => one === connection)) continue;
-    const other = connection === 'api' ? 'the API' : 'SSH';
     const stray = keys.filter((key) => given.has(key));
-    for (const key of stray) say(key, `is for nodes that are reached by ${other}; remove it`);
+    const how = by(connection as ConnectionName);
+    for (const key of stray) say(key, `is for nodes that are reached ${how}; remove it`);
   }
   if (isBoth(values)) {
     if (values.node === ANY_NAME)

@@ -9,9 +9,16 @@ export interface Connection {
   readonly why?: string;
 }
 
+export const CONNECTION_WORDS: Readonly<Record<ConnectionName, string>> = {
+  api: 'the API',
+  ssh: 'SSH',
+};
+
 /** `by SSH`. */
-export const BY: Readonly<Record<ConnectionName, string>> = { api: 'by the API', ssh: 'by SSH' };
+export const by = (connection: ConnectionName): string => `by ${CONNECTION_WORDS[connection]}`;
+
+export const otherThan = (name: ConnectionName): ConnectionName => (name === 'api' ? 'ssh' : 'api');
 
 /** `by SSH, since by the API: no answer within 10 s`. */
-export const connectionWords = ({ by, why }: Connection): string =>
-  why === undefined ? BY[by] : `${BY[by]}, since ${BY[by === 'api' ? 'ssh' : 'api']}: ${why}`;
+export const connectionWords = ({ by: name, why }: Connection): string =>
+  why === undefined ? by(name) : `${by(name)}, since ${by(otherThan(name))}: ${why}`;

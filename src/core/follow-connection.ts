@@ -1,6 +1,7 @@
-import { CONNECTIONS, type Connection, type ConnectionName } from './connection.ts';
-import { type GuestRecord, renewLife } from './guest-record.ts';
+import { CONNECTIONS, type Connection, type ConnectionName, otherThan } from './connection.ts';
+import { endLife, type GuestRecord, renewLife } from './guest-record.ts';
 import type { LoopState } from './loop-state.ts';
+import type { CgroupSample } from './observation.ts';
 
 /**
  * Another connection has other figures: a working set by SSH, what is in use by the API. So they
@@ -29,11 +30,45 @@ export function forgetLearnt(record: GuestRecord): void {
 }
 
 function exchange(record: GuestRecord, from: ConnectionName, to: ConnectionName): void {
-  const { day, cores, memory } = record;
-  const other = record.aside[to];
-  record.aside[from] = { day, cores: cores.model, memory: memory.model };
+  const { day, cores, memory, aside } = record;
+  const { sample } = record.life;
+  const life = sample && { identity: sample.identity, atMs: sample.atMs };
+  const other = aside[to];
+  aside[from] = { day, cores: cores.model, memory: memory.model, life: life ?? aside[from]?.life };
+  aside[to] = { life: other?.life };
   record.day = other?.day;
   cores.model = other?.cores;
   memory.model = other?.memory;
   renewLife(record);
+}
+
+/**
+ * Takes in the first sample after another connection came into use. A guest that was restarted in
+ * between begins a new life. If nothing tells whether it was, it counts as started just now.
+ *
+ * | by this connection    | up since                      | that is        |
+ * | --------------------- | ----------------------------- | -------------- |
+ * | seen, the same        |                               | the same life  |
+ * | seen, another one     |                               | another life   |
+ * | not seen in this life | before the other saw it last  | the same life  |
+ * | not seen in this life | later, or it is not told      | not known      |
+ *
+ * @returns whether it is such a sample
+ */
+export function resumeLife(
+  record: GuestRecord,
+  by: ConnectionName | undefined,
+  { identity, atMs, upMs }: Pick<CgroupSample, 'identity' | 'atMs' | 'upMs'>,
+): boolean {
+  const own = by && record.aside[by];
+  if (by === undefined || own === undefined) return false;
+  delete record.aside[by];
+  if (own.life !== undefined) {
+    if (own.life.identity !== identity) endLife(record, atMs);
+    return true;
+  }
+  const other = record.aside[otherThan(by)]?.life;
+  const isSame = upMs !== undefined && other !== undefined && atMs - upMs <= other.atMs;
+  if (!isSame) record.life.startedMs = atMs;
+  return true;
 }

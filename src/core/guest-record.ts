@@ -1,5 +1,5 @@
 import type { Allocation, Resource } from './allocation.ts';
-import type { ConnectionName } from './connection.ts';
+import { CONNECTIONS, type ConnectionName } from './connection.ts';
 import type { UseSample } from './cooldown.ts';
 import type { DaySeen } from './day-seen.ts';
 import type { Rule } from './decision.ts';
@@ -52,15 +52,26 @@ export interface GuestRecord {
   loggedSkip: string | undefined;
   /** Since when it is not listed; see `away.ts`. */
   awaySinceMs: Milliseconds | undefined;
-  /** What was learnt of it by other connections to its node; see `follow-connection.ts`. */
-  readonly aside: Partial<Record<ConnectionName, Learnt>>;
+  /**
+   * What is known of it by the other connection to its node; of the one in use, until it is seen by
+   * that. See `follow-connection.ts`.
+   */
+  readonly aside: Partial<Record<ConnectionName, Aside>>;
 }
 
 /** What goes by the figures of one connection, and is worth keeping while another is in use. */
-export interface Learnt {
-  readonly day: DaySeen | undefined;
-  readonly cores: DemandModel | undefined;
-  readonly memory: DemandModel | undefined;
+export interface Aside {
+  readonly day?: DaySeen | undefined;
+  readonly cores?: DemandModel | undefined;
+  readonly memory?: DemandModel | undefined;
+  /** The life that it saw last; left out: none yet. */
+  readonly life?: LifeSeen | undefined;
+}
+
+/** As in the sample of a cgroup. */
+export interface LifeSeen {
+  readonly identity: number;
+  readonly atMs: Milliseconds;
 }
 
 /** A restart of the guest begins this anew; see `endLife`. */
@@ -262,6 +273,10 @@ const newResourceRecord = (): ResourceRecord => ({
  */
 export function endLife(record: GuestRecord, nowMs: Milliseconds): void {
   record.life = { ...newLife(), startedMs: nowMs };
+  for (const by of CONNECTIONS) {
+    const known = record.aside[by];
+    if (known?.life !== undefined) record.aside[by] = { ...known, life: undefined };
+  }
 }
 
 /**

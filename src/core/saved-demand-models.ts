@@ -1,3 +1,4 @@
+import { CONNECTIONS } from './connection.ts';
 import { type DemandModel, newDemandModel } from './demand-model.ts';
 import { motionFromRecent, TAIL_LEVELS } from './demand-tails.ts';
 
@@ -35,7 +36,9 @@ const MOTION = ['values', 'strides', 'swings'] as const;
 
 type SavedOne = Readonly<Record<string, number | readonly number[]>>;
 
-/** Under the id of a guest and the resource: `101/cores`. */
+const KEY = new RegExp(`^[1-9][0-9]{2,8}/(cores|memory)(?:/(?:${CONNECTIONS.join('|')}))?$`);
+
+/** Under the id of a guest and the resource, `101/cores`; what is put aside, as `101/cores/ssh`. */
 export type DemandModels = Iterable<readonly [string, DemandModel]>;
 
 export function saveDemandModels(all: DemandModels): SavedDemandModels {
@@ -67,7 +70,7 @@ export function takeDemandModels(saved: unknown): ReadonlyMap<string, DemandMode
   for (const entry of entries as unknown[]) {
     if (!Array.isArray(entry)) continue;
     const [key, one] = entry as unknown[];
-    const resource = /^[1-9][0-9]{2,8}\/(cores|memory)$/.exec(String(key))?.[1];
+    const resource = KEY.exec(String(key))?.[1];
     if (resource === undefined || !isObject(one)) continue;
     const model = readOne(one, resource === 'cores' ? TAIL_LEVELS : 0);
     if (model !== undefined) all.set(String(key), model);

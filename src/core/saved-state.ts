@@ -1,8 +1,9 @@
 import type { Allocation, Resource } from './allocation.ts';
-import type { ConnectionName } from './connection.ts';
+import { CONNECTIONS, type ConnectionName } from './connection.ts';
 import type { DaySeen } from './day-seen.ts';
 import type { DemandModel } from './demand-model.ts';
 import type {
+  Aside,
   Boost,
   Differing,
   Failure,
@@ -58,6 +59,8 @@ export interface SavedGuest {
   readonly given?: Maybe<Allocation>;
   readonly shortages?: Maybe<Shortages>;
   readonly day?: Maybe<DaySeen>;
+  /** The models of it are with the others. */
+  readonly aside?: Maybe<SavedAside>;
   readonly intended?: Maybe<Intended>;
   readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
@@ -65,6 +68,8 @@ export interface SavedGuest {
   readonly cores?: Maybe<SavedResource>;
   readonly memory?: Maybe<SavedResource>;
 }
+
+type SavedAside = Partial<Record<ConnectionName, Maybe<Pick<Aside, 'day' | 'life'>>>>;
 
 export interface SavedLife {
   readonly sample?: Maybe<CgroupSample>;
@@ -119,7 +124,7 @@ export function toSaved(
 function savedGuest(record: GuestRecord): SavedGuest {
   const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
     record;
-  const { shortages, day } = record;
+  const { shortages, day, aside } = record;
   const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
   return {
     identity,
@@ -133,10 +138,20 @@ function savedGuest(record: GuestRecord): SavedGuest {
     lastChange,
     shortages,
     day,
+    aside: asideOf(aside),
     life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
   };
+}
+
+function asideOf(all: SavedAside, withLives = true): SavedAside {
+  const some: SavedAside = {};
+  for (const by of CONNECTIONS) {
+    const one = all[by];
+    if (one !== undefined) some[by] = { day: one.day, life: withLives ? one.life : undefined };
+  }
+  return some;
 }
 
 const savedResource = ({
@@ -150,6 +165,10 @@ function* modelsOf({ guests }: LoopState): Generator<readonly [string, DemandMod
     for (const resource of RESOURCES) {
       const { model } = record[resource];
       if (model !== undefined) yield [`${vmid}/${resource}`, model];
+      for (const by of CONNECTIONS) {
+        const other = record.aside[by]?.[resource];
+        if (other !== undefined) yield [`${vmid}/${resource}/${by}`, other];
+      }
     }
   }
 }
@@ -174,13 +193,22 @@ export function takeOver(
     const { identity, grantMib, known, given, shortages, day, intended, lastChange } = guest;
     Object.assign(record, { identity, grantMib, known, given, shortages, day });
     Object.assign(record, { intended, lastChange });
+    Object.assign(record.aside, asideOf(guest.aside ?? {}, !isOtherBoot));
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);
   }
   for (const [key, model] of takeDemandModels(saved.learnt)) {
-    const [id = '', resource] = key.split('/');
+    const [id = '', name, by] = key.split('/');
     const vmid = parseVmid(id);
-    if (vmid !== undefined) recordOf(state, vmid)[resource as Resource].model = model;
+    if (vmid === undefined) continue;
+    const record = recordOf(state, vmid);
+    const resource = name as Resource;
+    if (by === undefined) record[resource].model = model;
+    else
+      record.aside[by as ConnectionName] = {
+        ...record.aside[by as ConnectionName],
+        [resource]: model,
+      };
   }
 }
 

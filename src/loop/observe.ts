@@ -4,6 +4,7 @@ import { type Capabilities, CONTROLLERS } from '../core/capabilities.ts';
 import { seeDay } from '../core/day-seen.ts';
 import type { HandHold } from '../core/decide.ts';
 import { TELLS_NEED } from '../core/explain.ts';
+import { resumeLife } from '../core/follow-connection.ts';
 import { endLife, type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import { guestState, isStopped } from '../core/guest-state.ts';
 import { guestLabel } from '../core/guest-words.ts';
@@ -255,7 +256,8 @@ function observeContainer(
   if (seen.kind === 'stopped' || seen.kind === 'unknown') return seen;
   if (!sample.ok) return { kind: 'unknown', reason: sample };
   const now = sample.value;
-  const isNew = record.life.startedMs === undefined && Object.keys(record.aside).length === 0;
+  const isResumed = resumeLife(record, state.connection?.by, now);
+  const isNew = !isResumed && record.life.startedMs === undefined;
   const appeared = before === undefined && state.cycle > 1 && isNew;
   if (appeared || (before !== undefined && before.identity !== now.identity)) {
     endLife(record, clock.monotonicMs());

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path/posix';
 import { present } from '../core/reading.ts';
-import type { LeaseFiles } from './lease.ts';
+import { LEASE_LEVELS, type LeaseFiles } from './lease.ts';
 import { errorCode, missingBecause } from './os-error.ts';
 
 /** Those of a directory of this host, or of one that others share with it. */
@@ -39,17 +39,14 @@ export function leaseFilesIn(directory: string): LeaseFiles {
   };
 }
 
-/** `priv/lxc_autoscale/leases/NODE` below `/etc/pve`. */
-const DEEPEST = 4;
-
-async function makeDirectory(path: string, depth = 1): Promise<void> {
+async function makeDirectory(path: string, levels = LEASE_LEVELS): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return;
-    if (errorCode(error) !== 'ENOENT' || depth === DEEPEST) throw error;
-    await makeDirectory(dirname(path), depth + 1);
-    await makeDirectory(path, DEEPEST);
+    if (errorCode(error) !== 'ENOENT' || levels === 1) throw error;
+    await makeDirectory(dirname(path), levels - 1);
+    await makeDirectory(path, 1);
   }
 }
 

@@ -36,6 +36,9 @@ export interface LeaseHolder {
   readonly seat: string;
 }
 
+/** `lxc_autoscale/leases/NODE`, which is made in `/etc/pve/priv`; what is above is Proxmox VE's. */
+export const LEASE_LEVELS = 3;
+
 export interface LeaseOptions {
   readonly files: LeaseFiles;
   readonly holder: LeaseHolder;
@@ -79,6 +82,8 @@ export class Lease {
   #nonce = 0;
   #watched: (LeaseFile & { readonly sinceMs: number }) | undefined;
   #standing: Standing = { kind: 'unknown', why: 'it was not looked at yet' };
+  /** Why the last look failed. */
+  #failure: string | undefined;
   #tending: Promise<void> | undefined;
   #isReleased = false;
 
@@ -88,8 +93,9 @@ export class Lease {
 
   /** As of the last look. */
   get standing(): Standing {
-    const isOld = this.#held !== undefined && !this.#isFresh();
-    return isOld ? { kind: 'unknown', why: STALE } : this.#standing;
+    if (this.#held === undefined || this.#isFresh()) return this.#standing;
+    const why = this.#failure === undefined ? '' : `: ${this.#failure}`;
+    return { kind: 'unknown', why: `it could not be renewed${why}` };
   }
 
   /** Who waits only reads, so he looks more often than a holder writes. */
@@ -162,11 +168,13 @@ export class Lease {
   /** The next look tries again. What was renewed a moment ago is good for its time. */
   #failed(why: string): void {
     this.#tendedMs = Number.NEGATIVE_INFINITY;
+    this.#failure = why;
     if (this.#held === undefined || !this.#isFresh()) this.#standing = { kind: 'unknown', why };
   }
 
   async #renew({ name }: LeaseFile, nowMs: number): Promise<void> {
     await within(this.#options.files.overwrite(name, this.#text()));
+    this.#failure = undefined;
     this.#renewedMs = nowMs;
     this.#standing = HELD;
   }
@@ -207,6 +215,7 @@ export class Lease {
       return;
     }
     this.#held = number;
+    this.#failure = undefined;
     this.#renewedMs = nowMs;
     this.#standing = HELD;
   }
@@ -241,7 +250,6 @@ export class Lease {
 }
 
 const HELD: Standing = { kind: 'held' };
-const STALE = 'it could not be renewed';
 
 const numberOf = (name: string): number => Number(NAME.exec(name)?.[1] ?? Number.NaN);
 

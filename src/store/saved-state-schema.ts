@@ -84,6 +84,19 @@ const intended = z.object({
   told: maybe(z.boolean()),
 });
 
+const day = z.object({
+  sinceMs: moment,
+  atMs: moment,
+  openMs: number,
+  openMib: number,
+  hours: z.array(number).check(z.maxLength(24)),
+});
+
+const aside = z.object({
+  day: maybe(day),
+  life: maybe(z.object({ identity: number, atMs: number })),
+});
+
 const guest = z.object({
   identity: maybe(identity),
   grantMib: maybe(number),
@@ -100,15 +113,8 @@ const guest = z.object({
       killedWallMs: maybe(moment),
     }),
   ),
-  day: maybe(
-    z.object({
-      sinceMs: moment,
-      atMs: moment,
-      openMs: number,
-      openMib: number,
-      hours: z.array(number).check(z.maxLength(24)),
-    }),
-  ),
+  day: maybe(day),
+  aside: maybe(z.object({ api: maybe(aside), ssh: maybe(aside) })),
   intended: maybe(intended),
   unsettled: maybe(z.object({ keys: z._default(z.array(z.string()), []), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),

@@ -19,6 +19,7 @@ class Way {
   /** Until it is called no look is over. */
   release: (() => void) | undefined;
   isSlow = false;
+  onHost = (): void => {};
 
   constructor(by: ConnectionName, lease?: FarLease) {
     this.by = by;
@@ -37,7 +38,16 @@ class Way {
     };
     return {
       name: 'lab',
-      eyes: { ...this.node.world, observe },
+      eyes: {
+        ...this.node.world,
+        observe,
+        host: {
+          observe: () => {
+            this.onHost();
+            return this.node.world.host.observe();
+          },
+        },
+      },
       hands: this.node.world.hands,
       lease: this.lease,
       problem: () => this.problem,
@@ -160,6 +170,43 @@ it('is not seen if neither answers, and says why of both', async () => {
   second.problem = undefined;
   await far.eyes.observe();
   expect(far.problem()).toBeUndefined();
+});
+
+it('tries the first soon once the second answers, however long both were away', async () => {
+  const { far, first, second, clock } = both();
+  first.problem = 'refused';
+  second.problem = 'cut off';
+  for (let look = 0; look < 20; look += 1) await far.eyes.observe();
+  second.problem = undefined;
+  await far.eyes.observe();
+  // Also if the second ends for a while later on.
+  second.problem = 'cut off';
+  for (let look = 0; look < 20; look += 1) {
+    clock.advance(15_000);
+    await far.eyes.observe();
+    await settled();
+  }
+  second.problem = undefined;
+  await far.eyes.observe();
+  await settled();
+  clock.advance(30_000);
+  const { looks } = first;
+  first.problem = undefined;
+  await far.eyes.observe();
+  await settled();
+  expect(first.looks).toBe(looks + 1);
+});
+
+it('what its connections said is known without a further look at the host', async () => {
+  const { far, first } = both();
+  let reads = 0;
+  first.onHost = () => {
+    reads += 1;
+  };
+  await far.eyes.observe();
+  const before = reads;
+  expect([far.problem(), far.problem()]).toEqual([undefined, undefined]);
+  expect(reads).toBe(before);
 });
 
 it('is seen by the first at the next look but one if the second ends before its time', async () => {

@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 const pve = join(temporaryDirectory(), 'etc/pve');
-mkdirSync(pve, { recursive: true });
+mkdirSync(join(pve, 'priv'), { recursive: true });
 const directory = leaseDirectory(pve, 'pve1');
 
 function leaseOf(host: string): NodeLease {

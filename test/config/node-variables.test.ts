@@ -123,6 +123,14 @@ describe('PROXMOX_HOST and its companions', () => {
     ]);
   });
 
+  it('stand over a node whose connections are variables', () => {
+    const keys = `${IN_FILE}    connection: ["$\{FIRST}", "$\{OTHER}"]\n`;
+    const env = { SECRET: 's', PROXMOX_TOKEN_VALUE: 'new', FIRST: 'SSH', OTHER: 'api' };
+    expect(nodesOf(env, lab(keys))).toMatchObject([
+      { connection: 'ssh', instead: { connection: 'api', credentials: { secret: 'new' } } },
+    ]);
+  });
+
   it('have the user for a token also if the file names that variable', () => {
     const text = lab(`    user: $\{PROXMOX_USER}\n    password: $\{SECRET}\n`);
     const env = { ...TOKEN, SECRET: 's', PROXMOX_HOST: 'lab.example' };

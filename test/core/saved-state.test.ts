@@ -145,7 +145,6 @@ describe('the state that is taken over', () => {
         .filter((name) => !(name in kept))
         .sort();
     expect(lost(all, one)).toEqual([
-      'aside',
       'awaySinceMs',
       'loggedSkip',
       'recorded',

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
+import { milliseconds } from '../../src/core/units.ts';
 import { runCycle } from '../../src/loop/cycle.ts';
 import { sample } from '../../src/loop/sample.ts';
 import { everyone, hostPolicy, policy, vmid } from '../core/builders.ts';
@@ -42,6 +43,7 @@ it('counters of two connections make no rate, and it is said once', async () => 
   node.tellsNeed = false;
   use(SSH, 900, 9_000_000_000);
   await cycle();
+  const startedMs = node.nowMs;
   expect(node.sets).toEqual([]);
   expect(state.capabilities?.workingSet).toBe(false);
   expect(recordOf(state, ID).life.seen.cores.filter((seen) => seen !== undefined)).toEqual([]);
@@ -50,13 +52,42 @@ it('counters of two connections make no rate, and it is said once', async () => 
   await cycle();
   expect(said()).toHaveLength(1);
   expect(recordOf(state, ID).life.seen.cores).toHaveLength(1);
-  // No restart was seen, so nothing waits for one to be over.
-  expect(recordOf(state, ID).life.startedMs).toBeUndefined();
+  // Whether it was restarted meanwhile cannot be told by a connection that has not seen it before.
+  expect(recordOf(state, ID).life.startedMs).toBe(startedMs);
   node.tellsNeed = true;
   use({ by: 'api' }, 101, 1000);
   await cycle();
   expect(said().at(-1)).toBe('INFO: It is reached by the API again.');
   expect(state.capabilities?.workingSet).toBe(true);
+});
+
+it.each([
+  ['goes on', 101, false],
+  ['was restarted meanwhile', 102, true],
+])('a guest that %s is known again by the connection that comes back', async (_, id, isNew) => {
+  const { node, state, cycle, use } = started();
+  await cycle();
+  use(SSH, 900, 0);
+  await cycle();
+  for (let minute = 0; minute < 20; minute += 1) await cycle();
+  use({ by: 'api' }, id, 0);
+  await cycle();
+  const { startedMs } = recordOf(state, ID).life;
+  expect(startedMs === node.nowMs).toBe(isNew);
+});
+
+it('a guest whose restart was seen by SSH is new to the API too', async () => {
+  const { state, cycle, use } = started();
+  await cycle();
+  recordOf(state, ID).life.shrinkRetry = { count: 3, retryAtMs: milliseconds(1e9) };
+  use(SSH, 900, 0);
+  await cycle();
+  expect(recordOf(state, ID).life.shrinkRetry).toBeDefined();
+  use(SSH, 901, 0);
+  await cycle();
+  const { startedMs, shrinkRetry } = recordOf(state, ID).life;
+  expect([startedMs, shrinkRetry]).toEqual([expect.any(Number), undefined]);
+  expect(recordOf(state, ID).aside.api?.life).toBeUndefined();
 });
 
 it('nor in the samples between two cycles', async () => {

@@ -73,6 +73,12 @@ describe.each([
     expect(await files.read()).toEqual({ ok: true, value: new Map() });
   });
 
+  it('are made in a directory of Proxmox VE only if that is there', async () => {
+    rmSync(pve, { recursive: true });
+    await expect(make().create('1.lease', TEXT)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(existsSync(pve)).toBe(false);
+  });
+
   it('say why they cannot be had', async () => {
     mkdirSync(join(pve, 'lxc_autoscale/leases'), { recursive: true });
     writeFileSync(directory, '');

@@ -83,9 +83,12 @@ describe('a lease', () => {
     nowMs += TTL_MS / 2 - 1;
     expect(await kind(lease)).toBe('held');
     nowMs += 1;
-    expect(await lease.confirm()).toEqual({ kind: 'unknown', why: 'it could not be renewed' });
+    const why = 'it could not be renewed: permission denied (EACCES)';
+    expect(await lease.confirm()).toEqual({ kind: 'unknown', why });
     isBroken = false;
     expect(await kind(lease)).toBe('held');
+    nowMs += TTL_MS / 2;
+    expect(lease.standing).toEqual({ kind: 'unknown', why: 'it could not be renewed' });
   });
 
   it('is good while it is fresh if the directory does not answer, and tries again', async () => {

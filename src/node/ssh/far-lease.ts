@@ -1,13 +1,13 @@
 import { dirname, join } from 'node:path/posix';
 import { missing, present } from '../../core/reading.ts';
-import { type LeaseFiles, UNMOUNTED } from '../../os/lease.ts';
+import { LEASE_LEVELS, type LeaseFiles, UNMOUNTED } from '../../os/lease.ts';
 import { errorCode, failed, missingBecause } from '../../os/os-error.ts';
 import { parentOf } from './far-files.ts';
 import type { KeptConnection } from './kept-connection.ts';
 
 const LIMIT_MS = 20_000;
-/** `priv/lxc_autoscale/leases/NODE` below `/etc/pve`. */
-const DEEPEST = 4;
+/** From that directory to `/etc/pve`, over `priv`. */
+const UP = '../'.repeat(LEASE_LEVELS + 1);
 
 /** The files of a lease in a directory of the far node. */
 export function farLeaseFiles(connection: KeptConnection, directory: () => string): LeaseFiles {
@@ -18,13 +18,13 @@ export function farLeaseFiles(connection: KeptConnection, directory: () => strin
     if (written?.kind !== 'written') throw new Error('no answer to it');
     if (written.code !== undefined) throw failed(written.code);
   };
-  const makeDirectory = async (path: string, depth = 1): Promise<void> => {
+  const makeDirectory = async (path: string, levels = LEASE_LEVELS): Promise<void> => {
     try {
       await write(path, 'm', '');
     } catch (error) {
       if (errorCode(error) === 'EEXIST') return;
-      if (errorCode(error) !== 'ENOENT' || depth === DEEPEST) throw error;
-      await makeDirectory(dirname(path), depth + 1);
+      if (errorCode(error) !== 'ENOENT' || levels === 1) throw error;
+      await makeDirectory(dirname(path), levels - 1);
       await write(path, 'm', '');
     }
   };
@@ -32,7 +32,7 @@ export function farLeaseFiles(connection: KeptConnection, directory: () => strin
   return {
     async read() {
       const path = directory();
-      const list = join(path, '../'.repeat(DEEPEST), '.vmlist');
+      const list = join(path, UP, '.vmlist');
       const answer = await connection.request('L', [`f${list}`, `c${path}`], LIMIT_MS);
       if (!answer.ok) return answer;
       if (!answer.value.some((one) => one.kind === 'file' && one.path === list)) return UNMOUNTED;

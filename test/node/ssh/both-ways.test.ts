@@ -111,8 +111,17 @@ it('a certificate or a host key that is another one is told, and never passed ov
 });
 
 it('another node at the other end of SSH is not taken for it', async () => {
+  const one = await reached(['api', 'ssh'], { ssh: { node: 'pve9' } });
+  expect(one.far.connection()).toEqual({ by: 'api' });
+  one.cutApi(true);
+  await looks(one, () => one.far.problem()?.includes('by SSH') === true);
+  expect(one.far.problem()).toMatch(/by SSH: .*it calls itself pve1, and not pve9/);
+  expect(one.far.eyes.guests.list().ok).toBe(false);
+  expect(one.far.eyes.guests.read(ID).ok).toBe(false);
+});
+
+it('a node that the API does not know is seen by SSH', async () => {
   const one = await reached(['api', 'ssh'], { api: { node: 'pve9' } });
-  // The API knows no pve9, and by SSH the node says that it is pve1, which is the one meant there.
   expect(one.far.connection()).toMatchObject({ by: 'ssh', why: expect.stringContaining('pve9') });
 });
 

@@ -1,6 +1,6 @@
 import { openFarNodes } from '../../../src/app/far-nodes.ts';
 import type { FarNode } from '../../../src/app/world.ts';
-import type { ApiNodeConfig, NodeConfig } from '../../../src/config/model.ts';
+import type { ApiNodeConfig, NodeConfig, SshNodeConfig } from '../../../src/config/model.ts';
 import { milliseconds } from '../../../src/core/units.ts';
 import { createPaths } from '../../../src/node/local/paths.ts';
 import type { Clock } from '../../../src/node/port.ts';
@@ -30,7 +30,12 @@ export async function nodeBothWays(
   {
     vms = [],
     api = {},
-  }: { readonly vms?: readonly VmSpec[]; readonly api?: Partial<ApiNodeConfig> } = {},
+    ssh: bySsh = {},
+  }: {
+    readonly vms?: readonly VmSpec[];
+    readonly api?: Partial<ApiNodeConfig>;
+    readonly ssh?: Partial<SshNodeConfig>;
+  } = {},
 ): Promise<NodeBothWays> {
   const { node, server: ssh, close } = await nodeBehindSsh(undefined, vms);
   const rest = await RestServer.listen({ node, tls: SERVER_TLS, accounts: ACCOUNTS, refusalMs: 5 });
@@ -46,7 +51,7 @@ export async function nodeBothWays(
       trust: { kind: 'fingerprint', sha256: FINGERPRINT },
       ...api,
     },
-    ssh: { ...ssh.settings, name: 'lab', node: 'pve1' },
+    ssh: { ...ssh.settings, name: 'lab', node: 'pve1', ...bySsh },
   } as const;
   const [first, second] = order;
   const entry: NodeConfig = { ...ways[first], instead: ways[second] };
