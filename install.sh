@@ -317,9 +317,10 @@ fetch_directory() {
   if [[ -e $directory/lxc-autoscale.cjs ]]; then
     cp -R "$directory/." "$new_files/files"
   elif [[ -e $directory/tools/release.sh ]]; then
-    [[ -e $directory/dist/lxc-autoscale.cjs && -e $directory/dist/lxc-autoscale-lab.cjs &&
-      -e $directory/dist/lxc-autoscale-http.cjs && -e $directory/dist/lxc-autoscale-web.html ]] ||
-      fail "$directory is a checkout that is not built yet: npm ci && npm run release"
+    for file in lxc-autoscale{,-more,-lab,-http,-cron}.cjs lxc-autoscale-web.html; do
+      [[ -e $directory/dist/$file ]] ||
+        fail "$directory is a checkout that is not built yet: npm ci && npm run release"
+    done
     bash "$directory/tools/release.sh" --lay-out "$new_files/files"
   else
     fail "$directory is neither a checkout nor an unpacked release"
@@ -368,7 +369,7 @@ new_program() {
 
 check_release() {
   local said
-  for file in lxc-autoscale lxc-autoscale{,-lab,-http}.cjs lxc-autoscale-web.html \
+  for file in lxc-autoscale lxc-autoscale{,-more,-lab,-http,-cron}.cjs lxc-autoscale-web.html \
     lxc_autoscale.{service,yaml} uninstall.sh VERSION; do
     [[ -s $new_files/files/$file ]] || fail "the release is not whole: it lacks $file"
   done

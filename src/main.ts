@@ -125,6 +125,11 @@ async function end(code: ExitCode): Promise<never> {
 }
 
 main(process.argv.slice(2)).then(end, (error: unknown) => {
+  // A file beside this one is missing, or of another release: the build has its sentence.
+  if (error instanceof Error && error.name === 'InstallationError') {
+    process.stderr.write(`lxc-autoscale: ${plainText(error.message)}\n`);
+    return end(EXIT.failure);
+  }
   // Only a broken invariant comes here: what a user or the node can do wrong is a value elsewhere.
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`lxc-autoscale: internal error, please report it: ${what}\n`);

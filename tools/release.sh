@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 022
 export LC_ALL=C.UTF-8 TZ=UTC
 
-readonly BUNDLES=(dist/lxc-autoscale{,-lab,-http}.cjs dist/lxc-autoscale-web.html)
+readonly BUNDLES=(dist/lxc-autoscale{,-more,-lab,-http,-cron}.cjs dist/lxc-autoscale-web.html)
 readonly DOCS=dist/docs.mjs
 readonly ONE_FILE=lxc-autoscale.run
 out=dist/release

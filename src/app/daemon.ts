@@ -24,7 +24,6 @@ import { afterSwitch, modeSwitch, writeStamped } from './mode-switch.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
-import { proxmoxUsers } from './proxmox-users.ts';
 import type { Launched, NodeInHand } from './run.ts';
 import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
 import { SHARED_COUNTS, SHARED_GONE } from './shared-configuration.ts';
@@ -255,11 +254,15 @@ class Daemon {
         modeSwitch: (mode, target) => modeSwitch(mode, target, launch, context),
         afterSwitch: (...switched) => afterSwitch(...switched, this.#nodes),
         writeConfiguration: (path, text) => writeStamped(path, text, context),
-        // Strangers cause this, so nothing more is asked than whether the directory answers.
-        proxmoxUser: proxmoxUsers(context, async () => {
-          await outputs.answering.ask(outputs.places());
-          return outputs.answering.problem(context.paths.pveDir);
-        }),
+        proxmoxUser: async (user, secret) => {
+          const { proxmoxUsers } = await import('./proxmox-users.ts');
+          // Strangers cause this, so nothing more is asked than whether the directory answers.
+          const ask = proxmoxUsers(context, async () => {
+            await outputs.answering.ask(outputs.places());
+            return outputs.answering.problem(context.paths.pveDir);
+          });
+          return ask(user, secret);
+        },
         configuration: () => configurationText(launch, context),
         reload: () => process.kill(process.pid, 'SIGHUP'),
       },

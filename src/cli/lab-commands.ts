@@ -1,4 +1,3 @@
-import { version } from '../../package.json';
 import type { ExitCode } from '../app/exit-codes.ts';
 import type { Signals } from '../app/scheduler.ts';
 import type { Arguments } from './arguments.ts';
@@ -30,5 +29,3 @@ export const LAB_COMMANDS = {
 >;
 
 export type LabCommandName = keyof typeof LAB_COMMANDS;
-
-export { version };

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -15,8 +15,7 @@ import { describeError, errorCode } from './os-error.ts';
 
 /**
  * Starts programs of the node. Arguments go in an array and never through a shell; time and output
- * are bounded; a program that overstays is ended together with all that it started. The library
- * is loaded with the first command, since a node where nothing changes never needs it.
+ * are bounded; a program that overstays is ended together with all that it started.
  */
 
 export interface CommandOptions {
@@ -88,26 +87,11 @@ async function runNow(
   args: readonly string[],
   options: CommandOptions,
 ): Promise<CommandResult> {
-  const { execa } = await import('execa');
-  const child = execa(file, args, {
-    env: options.env,
-    extendEnv: false,
-    // The directory that we were started in may be gone by now.
-    cwd: '/',
-    stdin: 'ignore',
-    // A session and process group of its own, so that the whole of it can be ended.
-    detached: true,
-    cleanup: false,
-    // We read the output ourselves: past a limit the library would end the program, not the output.
-    buffer: false,
-    encoding: 'buffer',
-    reject: false,
-  });
-  const { pid } = child;
-  if (pid === undefined) {
-    const { cause } = await child;
-    return { kind: 'not-started', message: whyNotStarted(file, cause, options.env) };
-  }
+  const started = await start(file, options.env, (common) =>
+    spawn(file, args, { ...common, stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+  if (typeof started === 'string') return { kind: 'not-started', message: started };
+  const { child, pid } = started;
   const stdout = new BoundedOutput(child.stdout, options.outputLimitBytes);
   const stderr = new BoundedOutput(child.stderr, options.outputLimitBytes);
   const exit = exitOf(child);
@@ -152,12 +136,11 @@ export async function runDetached(
     return { kind: 'not-started', message: `no output file: ${describeError(error)}` };
   }
   try {
-    const child = spawn(file, args, { env, cwd: '/', detached: true, stdio: ['ignore', fd, fd] });
-    const failure = new Promise<unknown>((resolve) => child.once('error', resolve));
-    const { pid } = child;
-    if (pid === undefined) {
-      return { kind: 'not-started', message: whyNotStarted(file, await failure, env) };
-    }
+    const started = await start(file, env, (common) =>
+      spawn(file, args, { ...common, stdio: ['ignore', fd, fd] }),
+    );
+    if (typeof started === 'string') return { kind: 'not-started', message: started };
+    const { child, pid } = started;
     const exit = exitOf(child);
     onStart?.(pid, () => lastLineOf(tailOf(fd)));
     let timer: NodeJS.Timeout | undefined;
@@ -198,6 +181,25 @@ const lastLineOf = (text: string): string => text.trimEnd().split('\n').at(-1)?.
 
 /** Whether a process of the group that this one leads still runs. */
 export const isGroupAlive = (leaderPid: number): boolean => groupRuns(leaderPid);
+
+/** @returns a sentence if the program could not be started */
+async function start<Child extends ChildProcess>(
+  file: string,
+  env: CommandOptions['env'],
+  begin: (common: SpawnOptions) => Child,
+): Promise<{ readonly child: Child; readonly pid: number } | string> {
+  try {
+    // The directory that we were started in may be gone by now. A session and process group of its
+    // own, so that the whole of it can be ended.
+    const child = begin({ env, cwd: '/', detached: true });
+    const failure = new Promise((resolve) => child.once('error', resolve));
+    const { pid } = child;
+    return pid === undefined ? whyNotStarted(file, await failure, env) : { child, pid };
+  } catch (error) {
+    // What is refused before the system is asked, such as an argument with a zero byte in it.
+    return whyNotStarted(file, error, env);
+  }
+}
 
 function whyNotStarted(file: string, cause: unknown, env: CommandOptions['env']): string {
   if (errorCode(cause) === 'ENOENT') {

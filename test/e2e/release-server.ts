@@ -13,7 +13,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HTTP_FILE, LAB_FILE, MAIN_FILE } from '../../tools/build/bundles.ts';
+import { LAB_FILE, MAIN_FILE, MORE_FILE } from '../../tools/build/bundles.ts';
 import { run } from './booted-tree.ts';
 
 /** Releases of the program as built, and such as no one should install, on a loopback server. */
@@ -80,7 +80,7 @@ export class ReleaseServer {
     mkdirSync(files, { recursive: true });
     const archive = join(this.directory, 'good', `lxc-autoscale-${this.version}.tar.gz`);
     await must('tar', ['xzf', archive, '-C', files, '--strip-components=1']);
-    for (const [name, changed] of [[MAIN_FILE, change], [LAB_FILE], [HTTP_FILE]] as const) {
+    for (const [name, changed] of [[MAIN_FILE, change], [MORE_FILE], [LAB_FILE]] as const) {
       const text = readFileSync(join(files, name), 'utf8');
       const numbered = text.replaceAll(`"${this.version}"`, `"${version}"`);
       writeFileSync(join(files, name), changed?.(numbered) ?? numbered);

@@ -142,6 +142,22 @@ describe('a command that can not be started', () => {
     });
   });
 
+  it.each([
+    { of: 'a zero byte', argument: 'a\0b', why: /ERR_INVALID_ARG_VALUE/ },
+    { of: 'more than the system takes', argument: 'x'.repeat(3_000_000), why: /E2BIG/ },
+  ])('tells why with $of in its arguments', async ({ argument, why }) => {
+    const limits = { timeLimitMs: 1000, env: { PATH } };
+    const stop = new AbortController().signal;
+    const bounds = { ...limits, stop, stopGraceMs: 0, outputLimitBytes: 100 };
+    const detached = { ...limits, directory: temporaryDirectory() };
+    for (const result of [
+      await runCommand('true', [argument], bounds),
+      await runDetached('true', [argument], detached),
+    ]) {
+      expect(result).toMatchObject({ kind: 'not-started', message: expect.stringMatching(why) });
+    }
+  });
+
   it('is not started at all when the daemon is stopping', async () => {
     const directory = temporaryDirectory();
     const result = await run(`touch ${directory}/started`, { stop: AbortSignal.abort() });

@@ -1,16 +1,27 @@
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { buildPage, WEB_FILE } from './page.ts';
+import { cut, inputsOf, putTogether } from './pieces.ts';
 
-/** The program as it is shipped: four files without `node_modules`. */
+/**
+ * The program as it is shipped: a few files without `node_modules`, with no line in two of them.
+ * esbuild cuts the program into pieces where it is loaded on demand (`import()`); the pieces are
+ * put together to files then, by what needs them.
+ */
 
-/** The daemon and the everyday commands. */
+/** The daemon of a node. Whatever changes a guest of it is in here: it acts without other files. */
 export const MAIN_FILE = 'lxc-autoscale.cjs';
-/** Commands that a node seldom runs. Loaded by the main file from the directory it is in. */
+/** Everyday commands, and what a daemon loads if its configuration asks for it. */
+export const MORE_FILE = 'lxc-autoscale-more.cjs';
+/** Commands that a node seldom runs. */
 export const LAB_FILE = 'lxc-autoscale-lab.cjs';
-/** What answers over HTTP. Loaded by the main file with the first request. */
+/** What answers over HTTP. Loaded with the first request. */
 export const HTTP_FILE = 'lxc-autoscale-http.cjs';
-export const FILES: readonly string[] = [MAIN_FILE, LAB_FILE, HTTP_FILE, WEB_FILE];
+/** Times by cron expressions. Loaded if a configuration names one. */
+export const CRON_FILE = 'lxc-autoscale-cron.cjs';
+const PROGRAM = { main: MAIN_FILE, more: MORE_FILE, lab: LAB_FILE, http: HTTP_FILE };
+export const FILES: readonly string[] = [...Object.values(PROGRAM), CRON_FILE, WEB_FILE];
 
 const NOT_BUNDLED = './tools/build/not-bundled.cjs';
 
@@ -28,14 +39,10 @@ const IN_PLACE_OF: Readonly<Record<string, string>> = {
   // Packages of one file, of which nothing can be left out, that have a form in parts besides.
   'js-yaml': './node_modules/js-yaml/index.js',
   luxon: './node_modules/luxon/src/luxon.js',
-  // Durations are said by execa only where it says something on the screen.
-  'pretty-ms': NOT_BUNDLED,
 };
 
 /** Files of packages that nothing leads to in what this program asks of them. */
 const LEFT_OUT: readonly RegExp[] = [
-  // Programs are waited for, and said nothing about on the screen.
-  /^execa\/lib\/(methods\/main-sync|verbose\/default)\.js$/,
   // YAML is read, never written, and by the schema that takes every value for text.
   /^js-yaml\/lib\/(dumper|schema\/(json|core|default)|type\/(?!str|seq|map)\w+)(\.js)?$/,
   // A log goes to streams of ours.
@@ -61,52 +68,61 @@ const partsLeftOut: Plugin = {
   },
 };
 
-/** What the main file loads from a file beside it: its source, and that file. */
-const APART: readonly (readonly [source: RegExp, file: string])[] = [
-  [/\/lab-commands\.ts$/, LAB_FILE],
-  [/^\.\/app\.ts$/, HTTP_FILE],
-];
-
-const filesApart: Plugin = {
-  name: 'files-apart',
+/** A package that is asked for by `require()`, since nothing may be waited for there. */
+const cronApart: Plugin = {
+  name: 'cron-apart',
   setup({ onResolve }) {
-    for (const [filter, file] of APART) {
-      onResolve({ filter }, ({ kind }) =>
-        kind === 'dynamic-import' ? { path: `./${file}`, external: true } : undefined,
-      );
-    }
+    onResolve({ filter: /^cron-parser$/ }, ({ kind }) =>
+      kind === 'require-call' ? { path: `./${CRON_FILE}`, external: true } : undefined,
+    );
   },
 };
 
-const OPTIONS = {
-  entryPoints: {
-    'lxc-autoscale': 'src/main.ts',
-    'lxc-autoscale-lab': 'src/cli/lab-commands.ts',
-    'lxc-autoscale-http': 'src/app/http/app.ts',
-  },
-  outExtension: { '.js': '.cjs' },
+const FROM_SOURCES = {
   bundle: true,
   platform: 'node',
   target: 'node18.19',
+  define: { 'process.env.NODE_ENV': '"production"' },
+  alias: { ...IN_PLACE_OF },
+  logLevel: 'warning',
+  metafile: true,
+} as const satisfies BuildOptions;
+
+const SHIPPED = {
   format: 'cjs',
   minify: true,
   // A stack trace in a report shall be readable.
   keepNames: true,
   lineLimit: 160,
-  define: { 'process.env.NODE_ENV': '"production"' },
-  alias: { ...IN_PLACE_OF },
-  plugins: [filesApart, partsLeftOut],
-  logLevel: 'warning',
-  metafile: true,
 } as const satisfies BuildOptions;
 
 /** @param outdir is created; the files in it are replaced */
 export async function buildBundles(checkout: string, outdir: string): Promise<Metafile> {
-  const { metafile } = await build({ ...OPTIONS, absWorkingDir: checkout, outdir });
-  const page = await buildPage(checkout, outdir);
+  const target = resolve(checkout, outdir);
+  await mkdir(target, { recursive: true });
+  const pieces = await cut(
+    { ...FROM_SOURCES, absWorkingDir: checkout, plugins: [cronApart, partsLeftOut] },
+    PROGRAM,
+  );
+  const outputs: Metafile['outputs'] = {};
+  for (const file of Object.values(PROGRAM)) {
+    const { text, output } = await putTogether(file, pieces, SHIPPED);
+    await writeFile(join(target, file), text, { mode: file === PROGRAM.main ? 0o755 : 0o644 });
+    outputs[file] = { ...output, inputs: inputsOf(output, pieces) };
+  }
+  const cron = await build({
+    ...FROM_SOURCES,
+    ...SHIPPED,
+    absWorkingDir: checkout,
+    entryPoints: ['cron-parser'],
+    plugins: [partsLeftOut],
+    outfile: join(target, CRON_FILE),
+  });
+  const page = await buildPage(checkout, target);
+  const parts = [pieces.metafile, cron.metafile, page];
   return {
-    inputs: { ...metafile.inputs, ...page.inputs },
-    outputs: { ...metafile.outputs, ...page.outputs },
+    inputs: Object.assign({}, ...parts.map(({ inputs }) => inputs)),
+    outputs: { ...outputs, ...cron.metafile.outputs, ...page.outputs },
   };
 }
 
@@ -116,6 +132,7 @@ export async function buildAlone(
   entryPoint: string,
   outfile: string,
 ): Promise<void> {
-  const options = { ...OPTIONS, entryPoints: [entryPoint], outExtension: {} };
-  await build({ ...options, absWorkingDir: checkout, outfile });
+  const plugins = [partsLeftOut];
+  const options = { ...FROM_SOURCES, ...SHIPPED, absWorkingDir: checkout, plugins };
+  await build({ ...options, entryPoints: [entryPoint], outfile });
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
-import { buildBundles, FILES } from '../build/bundles.ts';
+import { buildBundles, CRON_FILE, FILES } from '../build/bundles.ts';
 
 /** What of other people's code is in the files that are shipped, as esbuild itself reports it. */
 
@@ -69,6 +69,9 @@ export async function readBundle(checkout: string): Promise<Bundle> {
   }
 }
 
+/** What that file is built from. */
+const CRON_PARSER = 'node_modules/cron-parser/package.json';
+
 /** The directory of the package that a file is in, also where `node_modules` is a link. */
 const directoryOf = (file: string): string | undefined =>
   /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
@@ -85,18 +88,20 @@ function takenApart(checkout: string, { inputs, outputs }: Metafile): Omit<Bundl
   const imports = new Map<string, Set<string>>();
   const idIn = (directory: string): string =>
     idOf(readJson(join(checkout, directory, 'package.json')) as PackageJson);
-  const isBundled = (file: string): boolean => (bytesOf.get(file) ?? 0) > 0;
+  const bundled = new Set(
+    [...bytesOf].flatMap(([file, bytes]) => (bytes > 0 ? file : [])).map(directoryOf),
+  );
   for (const [file, bytes] of bytesOf) {
-    if (bytes === 0) continue;
     const directory = directoryOf(file);
     const id = directory === undefined ? '' : idIn(directory);
     const own = imports.get(id) ?? new Set();
     imports.set(id, own);
     for (const { path } of inputs[file]?.imports ?? []) {
-      const other = directoryOf(path);
-      if (other !== undefined && other !== directory && isBundled(path)) own.add(idIn(other));
+      const other = directoryOf(path === `./${CRON_FILE}` ? CRON_PARSER : path);
+      if (other !== undefined && other !== directory && bundled.has(other)) own.add(idIn(other));
     }
     if (directory === undefined) continue;
+    if (bytes === 0) continue;
     const before = found.get(id)?.bytes ?? 0;
     found.set(id, { ...describe(checkout, directory, lock), bytes: before + bytes });
   }

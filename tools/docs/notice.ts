@@ -13,9 +13,9 @@ export function notice({ packages }: Pick<Bundle, 'packages'>): string {
     const names = same.map((one) => `${idOf(one).replace(/@(?=[^@]*$)/, ' ')} (${one.licence})`);
     return `${LINE}\n${names.join('\n')}\n\n${text}\n`;
   });
-  return `lxc-autoscale is under the MIT licence; see LICENSE. The files lxc-autoscale.cjs,
-lxc-autoscale-lab.cjs, lxc-autoscale-http.cjs and lxc-autoscale-web.html have parts of
-${packages.length} packages by others, under the licences that follow.
+  return `lxc-autoscale is under the MIT licence; see LICENSE. The files lxc-autoscale*.cjs
+and lxc-autoscale-web.html have parts of ${packages.length} packages by others,
+under the licences that follow.
 
 ${parts.join('\n')}`;
 }

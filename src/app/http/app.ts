@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
-import { version } from '../../../package.json';
 import type { JournalEvent } from '../../core/journal-event.ts';
 import type { HttpVisit } from '../../os/http-door.ts';
 import type { EndedCycle } from '../part.ts';
@@ -15,8 +14,6 @@ import { createRouter, problemAnswer, type Visit } from './router.ts';
 import type { HttpService } from './service.ts';
 
 /** The third file of the program: all that answers over HTTP. Loaded with the first request. */
-
-export { version };
 
 /** What of the configuration holds for requests. */
 export interface HttpRules {

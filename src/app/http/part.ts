@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { version } from '../../../package.json';
 import { hashOfToken, isToken } from '../../config/http-values.ts';
 import type { Config } from '../../config/model.ts';
 import { type ListenAddress, showAddress } from '../../core/listen-address.ts';
@@ -148,9 +147,6 @@ class Http implements HttpPart {
 
   async #loadFile(): Promise<HttpApp> {
     const file = await import('./app.ts');
-    if (file.version !== version) {
-      throw new Error(`its file is of version ${file.version}, and the program of ${version}`);
-    }
     if (this.#rules === undefined) throw new Error('nothing is served');
     const { service, outputs, pageFile = join(__dirname, PAGE_FILE) } = this.#options;
     const whole = { ...service, complain: this.#complain, pageFile };
