@@ -4,8 +4,7 @@ import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { awayLines, isAway } from '../app/unfit.ts';
 import { DEFAULTS } from '../config/defaults.ts';
 import type { LoadResult } from '../config/load.ts';
-import type { Config, Selector } from '../config/model.ts';
-import { matchesGlob } from '../config/name-glob.ts';
+import type { Config } from '../config/model.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { printable } from '../config/printable.ts';
 import type { Problem } from '../config/problem.ts';
@@ -19,7 +18,7 @@ import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import { type ContainerPolicy, type CpuUnit, type OfGiven, presetWords } from '../core/policy.ts';
 import { present, type Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
-import { mib, percentToRatio, type Vmid } from '../core/units.ts';
+import { mib, percentToRatio } from '../core/units.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
@@ -30,11 +29,18 @@ import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { checkGroups, type ProgramProblem, type ReadCluster } from './check-groups.ts';
+import {
+  type BothKinds,
+  type Guests,
+  idsElsewhere,
+  kindRemarks,
+  nameRemarks,
+  patternsUnmatched,
+  readable,
+} from './check-selectors.ts';
 import { hanging, terminalWidth } from './view.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
-
-type Guests = ReadonlyMap<Vmid, Reading<GuestConfig>>;
 
 export type GuestList = Reading<Guests>;
 
@@ -47,7 +53,7 @@ export interface CheckConfigInput {
   /** undefined: it is not known. */
   readonly host?: HostSize | undefined;
   /** All machines of the node, be they asked for or not. */
-  readonly machines?: ReadonlySet<Vmid>;
+  readonly machines?: Guests;
   readonly programProblem: ProgramProblem;
   readonly readCluster: ReadCluster;
   /** In place of containers: this host is no node. */
@@ -104,10 +110,10 @@ function guestsOf({ paths, clock }: ProcessContext, loadResult: LoadResult): Gue
   return configuredGuests(createGuests(paths), machines);
 }
 
-function machinesOf({ paths, clock }: ProcessContext): ReadonlySet<Vmid> {
+function machinesOf({ paths, clock }: ProcessContext): Guests {
   const machines = new LocalMachines(paths, clock);
   machines.use(ALL_MACHINES);
-  return new Set(machines.configured().keys());
+  return machines.configured();
 }
 
 function hostOf({ paths }: ProcessContext): HostSize | undefined {
@@ -138,7 +144,7 @@ function resolvedLines(
     node,
     guests,
     host: size,
-    machines = new Set(),
+    machines = new Map(),
     programProblem,
     readCluster,
     away,
@@ -157,11 +163,13 @@ function resolvedLines(
     programProblem,
     readCluster,
   );
+  const both = bothKinds(guests, machines);
   const remarks = [
     ...notes.map(renderProblem),
+    ...hostRemarks(config, size),
     ...(guests.ok ? containerRemarks(config, guests.value, size) : []),
     ...(guests.ok ? nameRemarks(config, guests.value) : []),
-    ...(guests.ok ? kindRemarks(config, guests.value, machines) : []),
+    ...(guests.ok ? kindRemarks(config, both) : []),
     ...groups.remarks,
   ];
   return [
@@ -178,7 +186,7 @@ function resolvedLines(
     ...logLines(config),
     '',
     ...(guests.ok
-      ? containerLines(config, whole, guests.value, machines)
+      ? containerLines(config, whole, guests.value, both)
       : (away ?? [unseen(guests.detail)])),
     '',
     'Settings of each policy (+ growing, - shrinking):',
@@ -188,6 +196,29 @@ function resolvedLines(
     ...boostLines(config),
     ...groups.lines,
   ];
+}
+
+const bothKinds = (guests: GuestList, machines: Guests): BothKinds => ({
+  containers: new Map(guests.ok ? [...guests.value].filter(([vmid]) => !machines.has(vmid)) : []),
+  machines,
+});
+
+/** Amounts that this host cannot give. */
+function hostRemarks(config: Config, host: HostSize | undefined): string[] {
+  const { reserveMemoryMib } = hostPolicy(config);
+  if (host === undefined) return [];
+  const hostMib = host.memoryMib;
+  const all = `all the memory of the host (${hostMib} MiB)`;
+  const reserve =
+    reserveMemoryMib < hostMib
+      ? []
+      : [`reserve_memory_mb: ${reserveMemoryMib} MiB is ${all}, so no guest gets more`];
+  const bounds = policiesOf(config).flatMap(({ source, memory: { minMib } }) =>
+    minMib < hostMib
+      ? []
+      : [`min_memory of ${printable(source)}: ${minMib} MiB is ${all}, or more; lower it`],
+  );
+  return [...reserve, ...bounds];
 }
 
 /** Only if it differs from the ordinary. */
@@ -229,12 +260,6 @@ const policiesOf = ({ defaults, tiers }: Config): readonly ContainerPolicy[] => 
   ...tiers.map(({ policy }) => policy),
 ];
 
-/** Those whose configuration can be read, in the order of their ids. */
-const readable = (guests: Guests): readonly GuestConfig[] =>
-  [...guests.values()]
-    .flatMap((guest) => (guest.ok ? [guest.value] : []))
-    .sort((a, b) => a.vmid - b.vmid);
-
 function containerRemarks(
   config: ConfigOnNode,
   guests: Guests,
@@ -245,19 +270,6 @@ function containerRemarks(
       (remark) =>
         `${guestInside(guest)} (${printable(guest.name, LONGEST_NAME_IN_TABLE)}) ${remark}`,
     ),
-  );
-}
-
-/** Names without `*` or `?` that several containers of this node have. */
-function nameRemarks(config: Config, guests: Guests): string[] {
-  const seen = readable(guests);
-  return selectors(config).flatMap(([called, { names }]) =>
-    names.flatMap((wanted) => {
-      if (/[*?]/.test(wanted)) return [];
-      const ids = seen.filter(({ name }) => matchesGlob(wanted, name)).map(({ vmid }) => vmid);
-      if (ids.length < 2) return [];
-      return [`the name ${wanted} in ${called} means ${ids.length} containers: ${ids.join(', ')}`];
-    }),
   );
 }
 
@@ -301,15 +313,15 @@ function containerLines(
   config: ConfigOnNode,
   whole: Config,
   guests: Guests,
-  machines: ReadonlySet<Vmid>,
+  both: BothKinds,
 ): string[] {
   if (guests.size === 0) return ['There are no containers on this node.'];
   const sorted = [...guests].sort(([a], [b]) => a - b);
   const rows = sorted.map(([vmid, guest]) =>
-    containerCells(config, machines.has(vmid) ? `${vmid} VM` : `${vmid}`, guest),
+    containerCells(config, both.machines.has(vmid) ? `${vmid} VM` : `${vmid}`, guest),
   );
-  const elsewhere = idsElsewhere(config, guests, machines);
-  const unmatched = patternsUnmatched(config, whole, guests);
+  const elsewhere = idsElsewhere(config, both);
+  const unmatched = patternsUnmatched(config, whole, both);
   return [
     ...table([CONTAINER_HEAD, ...rows]),
     ...(elsewhere.length + unmatched.length > 0 ? [''] : []),
@@ -415,74 +427,6 @@ function boostLines(config: Config): string[] {
 /** Without the tail of digits that a share has in binary. */
 const amount = (value: number): string => `${Number(value.toFixed(6))}`;
 const percent = (share: number): string => `${amount(share * 100)} %`;
-
-/** The parts of the file that name guests, each with what it is called. */
-const selectors = ({ ignored, tiers }: Config): readonly (readonly [string, Selector])[] => [
-  ['ignore_lxc', ignored],
-  ...tiers.flatMap(({ name, containers, machines }) => [
-    [printable(name), containers] as const,
-    [printable(name), machines] as const,
-  ]),
-];
-
-const singleIds = ({ ids }: Selector): readonly Vmid[] =>
-  ids.flatMap(({ from, to }) => (from === to ? [from] : []));
-
-/** Single ids that the file names and the node does not have; on a cluster that is ordinary. */
-function idsElsewhere(config: Config, guests: Guests, machines: ReadonlySet<Vmid>): string[] {
-  const absent = selectors(config).flatMap(([called, selector]) =>
-    singleIds(selector)
-      .filter((id) => !guests.has(id) && !machines.has(id))
-      .map((id) => `${id} (${called})`),
-  );
-  return [...new Set(absent)];
-}
-
-/** Ids that a tier lists as of the other kind; `guests` stands for both. */
-function kindRemarks(
-  { tiers }: Config,
-  guests: Guests,
-  machines: ReadonlySet<Vmid>,
-): readonly string[] {
-  const isContainer = (id: Vmid): boolean => guests.has(id) && !machines.has(id);
-  const remedy = 'has no effect: move it there, or to guests, which is for both';
-  return tiers.flatMap(({ name, containers, machines: listed }) => {
-    const [ofOne, ofOther] = [singleIds(containers), singleIds(listed)];
-    const inTier = (id: Vmid, key: string, kind: string, right: string): string =>
-      `${printable(name)} lists ${id} under ${key}, and it is a ${kind} (${right}), so that ` +
-      remedy;
-    return [
-      ...ofOne
-        .filter((id) => machines.has(id) && !ofOther.includes(id))
-        .map((id) => inTier(id, 'lxc_containers', 'virtual machine', 'virtual_machines')),
-      ...ofOther
-        .filter((id) => isContainer(id) && !ofOne.includes(id))
-        .map((id) => inTier(id, 'virtual_machines', 'container', 'lxc_containers')),
-    ];
-  });
-}
-
-/** Names and tags of the file that no container has, be it for a slip of the finger. */
-function patternsUnmatched(config: Config, whole: Config, guests: Guests): string[] {
-  const seen = readable(guests);
-  const tagsSeen = new Set(seen.flatMap(({ tags }) => tags.map((tag) => tag.toLowerCase())));
-  const unmatched = selectors(config).flatMap(([called, { names, tags }]) => [
-    ...names
-      .filter((pattern) => !seen.some(({ name }) => matchesGlob(pattern, name)))
-      .map((pattern) => `${pattern} (${called})`),
-    ...tags.filter((tag) => !tagsSeen.has(tag)).map((tag) => `tag:${tag} (${called})`),
-  ]);
-  const own = tagsOfOwn(whole).filter(([, tag]) => !tagsSeen.has(tag));
-  return [...new Set([...unmatched, ...own.map(([name, tag]) => `tag:${tag} (${name})`)])];
-}
-
-/** Tiers that name nobody, on no node, so that only their own tag leads to them. */
-const tagsOfOwn = ({ tiers }: Config): readonly (readonly [name: string, tag: string])[] =>
-  tiers.flatMap(({ name, ownTag, containers, machines }) =>
-    [containers, machines].some(({ ids, names, tags }) => ids.length + names.length + tags.length)
-      ? []
-      : [[name, ownTag] as const],
-  );
 
 /** A bound that each container has another number of is shown as it was written. */
 function boundsOf(shares: OfGiven | undefined, least: number, most: number | string): string {

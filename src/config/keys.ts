@@ -50,6 +50,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from './schema.ts';
+import { closest } from './suggest.ts';
 import { WEBHOOK_FORMATS } from './webhook-formats.ts';
 
 /**
@@ -75,6 +76,10 @@ const POLL_INTERVAL_SECONDS = { min: 1, max: MAX_SECONDS } as const;
 export const LOG_FORMATS = ['text', 'json'] as const;
 const MANAGED = ['all', 'listed', 'tagged'] as const;
 const SCALING_MODES = ['threshold', 'boost', 'adaptive', 'observe'] as const;
+const MODES_MEANT = {
+  ...Object.fromEntries(['off', 'no', 'none', 'false', 'dry-run'].map((no) => [no, 'observe'])),
+  ...Object.fromEntries(['on', 'yes', 'true', 'active', 'auto'].map((on) => [on, 'threshold'])),
+};
 const CPU_UNITS = ['cores', 'cpulimit'] as const;
 const MEMORY_SHRINKS = ['proven', 'unproven'] as const;
 const WHEN_UNPROVEN =
@@ -147,6 +152,8 @@ const containerKeys = {
     SCALING_MODES,
     'How a container is scaled: threshold uses the thresholds; boost also gives a boost if its ' +
       'CPU is saturated; adaptive uses a forecast of its demand; observe only reports',
+    {},
+    MODES_MEANT,
   ).usually('threshold'),
   scale: someOf(
     ['cpu', 'memory'],
@@ -298,8 +305,8 @@ const channelKeys = {
     'Priority of messages that can wait; warnings get 2 more, errors 3',
   ).usually(5),
   smtp_server: text(
-    /^[A-Za-z0-9.:_-]*$/,
-    'is not the name of a server',
+    /^(?:[A-Za-z0-9._-]*|\[?[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]?)$/,
+    'is not the name of a server alone (its port is smtp_port)',
     { does: 'Mail server to send messages through; empty: none' },
     'a name or an address such as mail.example.org, or nothing',
   ).usually(''),
@@ -360,6 +367,7 @@ const messageKeys = {
       'configuration, report',
     '{email: failed, ntfy: [failed, emergency]}',
     'Events that messages are sent on',
+    (word) => [closest(word, EVENT_KINDS) ?? []].flat(),
   ).usually(new Map([['', EVENT_KINDS]])),
   notify_min_severity: perChannel<Severity>(
     readSeverity,
@@ -385,7 +393,15 @@ const messageKeys = {
   report: oneOf(
     ['none', 'weekly'],
     'A message on what the week has brought, through each channel: savings, changes, shortages',
-    { no: 'none', false: 'none', off: 'none', week: 'weekly' },
+    {
+      no: 'none',
+      false: 'none',
+      off: 'none',
+      week: 'weekly',
+      yes: 'weekly',
+      true: 'weekly',
+      on: 'weekly',
+    },
   ).usually('none'),
   report_day: oneOf(WEEKDAYS, 'Day of the weekly report', SHORT_DAYS).usually('monday'),
   report_hour: wholeNumber(0, 23, '', 'Hour of the weekly report, in the time zone').usually(8),

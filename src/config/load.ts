@@ -18,13 +18,16 @@ import {
   checkProgram,
   GROUP_ORDERS,
   presetSection,
+  seemsGigabytes,
 } from './relations.ts';
+import { isShareOfGiven } from './schema.ts';
 import type { Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
 import { jsonLogFileOf } from './settings.ts';
 import { isTag, tierTag } from './tags.ts';
 import { sectionKind, unknownSection } from './unknown-keys.ts';
 import type { Environment } from './variables.ts';
+import type { WebhookFormat } from './webhook-formats.ts';
 import type { YamlEntry } from './yaml.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -74,7 +77,11 @@ export function parseConfig(
   if (text.length > MAX_FILE_BYTES) return wholeFile(shownFile, 'is larger than 1 MiB');
   if (text.includes('\0')) return wholeFile(shownFile, 'is not a text file: it holds null bytes');
   const yaml = parseYaml(text);
-  if (!yaml.ok) return wholeFile(shownFile, yaml.message, yaml.line);
+  if (!yaml.ok) {
+    const strange = strangeBlank(text, shownFile);
+    if (strange !== undefined) return { ok: false, problems: [strange] };
+    return wholeFile(shownFile, yaml.message, yaml.line);
+  }
   const { root } = yaml;
   if (root === undefined) {
     const advice =
@@ -99,7 +106,13 @@ export function parseConfig(
   };
   const sections = readSections(entriesOf(root, reader), reader);
   checkRelations(sections, reader);
-  if (reader.problems.length > 0) return { ok: false, problems: inOrder(reader) };
+  if (reader.problems.length > 0) {
+    const strange = strangeBlank(text, shownFile);
+    return {
+      ok: false,
+      problems: [...(strange === undefined ? [] : [strange]), ...inOrder(reader)],
+    };
+  }
   const config = buildConfig(sections, sections.nodes.length > 0 ? self?.().name : undefined);
   const notes = notesOn(config, sections, shownFile);
   return { ok: true, config, notes, secretAt: secretIn(sections) };
@@ -138,6 +151,14 @@ function secretIn({ defaults, nodes }: Sections): SecretPlace | undefined {
     }
   }
   return undefined;
+}
+
+/** Blanks that a web page or a text program puts in, and that YAML takes for letters. */
+function strangeBlank(text: string, file: string): Problem | undefined {
+  const lines = text.replace(/^\ufeff/, '').split('\n');
+  const at = lines.findIndex((line) => /^[^#]*[\u00a0\u2000-\u200b\u202f\u3000\ufeff]/.test(line));
+  const message = 'holds a blank that is no plain one, such as a no-break space; write it anew';
+  return at < 0 ? undefined : { file, line: at + 1, key: undefined, message };
 }
 
 function wholeFile(file: string, message: string, line?: number): LoadResult {
@@ -219,9 +240,12 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   }
   const unheard = unheardReport(config.notify);
   if (unheard !== undefined) note(line('report'), 'report', unheard);
-  for (const { line, key, message } of [sections.defaults, ...sections.tiers].flatMap(tinyShares)) {
+  const containerSections = [sections.defaults, ...sections.tiers];
+  for (const { line, key, message } of containerSections.flatMap(doubtfulNumbers)) {
     note(line, key, message);
   }
+  const foreign = foreignWebhook(sections.defaults.values);
+  if (foreign !== undefined) note(line('webhook_url'), 'webhook_url', foreign);
   for (const [index, section] of sections.tiers.entries()) {
     const message = remarkOnTier(section, sections.tiers.slice(0, index));
     if (message !== undefined) note(section.line, section.name, message);
@@ -239,19 +263,51 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
 
-/** Percentages that were most likely meant as shares of one. */
-function tinyShares({ values, given }: Section<DefaultValues> | Section<TierValues>) {
+/** Numbers that were most likely meant in another unit. */
+function doubtfulNumbers({ values, given }: Section<DefaultValues> | Section<TierValues>) {
   return Object.entries(values).flatMap(([key, value]) => {
     const place = given.get(key);
-    const entry = Object.entries(KEYS.default).find(([name]) => name === key)?.[1];
-    const isPercent = entry?.info.allowed.endsWith('in percent');
-    if (!isPercent || place === undefined || typeof value !== 'number') return [];
-    if (value <= 0 || value >= 1) return [];
-    const share = Number((value * 100).toFixed(6));
-    const message = `is ${place.shown} percent; if that share is meant, write ${share}`;
-    return [{ line: place.line, key, message }];
+    const message = place === undefined ? undefined : doubt(key, value, place.shown);
+    return place === undefined || message === undefined ? [] : [{ line: place.line, key, message }];
   });
 }
+
+const MEMORY_BOUNDS = new Set(['min_memory', 'max_memory', 'reserve_memory_mb']);
+
+function doubt(key: string, value: unknown, shown: string): string | undefined {
+  if (key.startsWith('max_') && isShareOfGiven(value) && value.ofGiven < 1) {
+    const what = 'is a share of what you gave each guest, so all of them shrink below that';
+    return `${shown} ${what}; if a share of the host is meant, write the number itself`;
+  }
+  if (typeof value !== 'number') return undefined;
+  if (MEMORY_BOUNDS.has(key) && seemsGigabytes(value, shown)) {
+    return `is ${shown} MiB; if gigabytes are meant, write ${shown}G`;
+  }
+  const entry = Object.entries(KEYS.default).find(([name]) => name === key)?.[1];
+  if (!entry?.info.allowed.endsWith('in percent') || value <= 0 || value >= 1) return undefined;
+  const share = Number((value * 100).toFixed(6));
+  return `is ${shown} percent; if that share is meant, write ${share}`;
+}
+
+/** A chat service that takes only a form of its own, and is sent the general one. */
+function foreignWebhook({
+  webhook_url: url = '',
+  webhook_format: format = 'json',
+  webhook_body: body = '',
+}: Partial<DefaultValues>): string | undefined {
+  if (format !== 'json' || body !== '') return undefined;
+  const service = SERVICES.find(([, address]) => address.test(url))?.[0];
+  return (
+    service && `leads to a service that takes only its own form; set webhook_format: ${service}`
+  );
+}
+
+const SERVICES: readonly (readonly [WebhookFormat, RegExp])[] = [
+  ['discord', /^https:\/\/(?:[a-z]+\.)?discord(?:app)?\.com\//],
+  ['slack', /^https:\/\/hooks\.slack\.com\//],
+  ['telegram', /^https:\/\/api\.telegram\.org\//],
+  ['matrix', /^https?:\/\/[^/]+\/_matrix\/client\//],
+];
 
 /** Virtual machines that are listed, and of whose need of memory little is known. */
 function machinesByApi({ values }: Section<TierValues>, { nodes }: Config): string | undefined {

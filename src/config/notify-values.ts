@@ -17,6 +17,8 @@ export interface PartRead<T> {
   readonly value: T | undefined;
   /** What is wrong with it, if there is no value. */
   readonly why: string;
+  /** The part of it that is at fault, if it is not all of it. */
+  readonly part?: string | undefined;
 }
 
 export interface HoursOfDay {
@@ -38,10 +40,12 @@ export function readEvents(raw: unknown): PartRead<readonly EventKind[]> {
   const word = typeof raw === 'string' ? raw.trim().toLowerCase() : undefined;
   if (word === 'all') return { value: EVENT_KINDS, why: '' };
   if (word === 'none' || (Array.isArray(raw) && raw.length === 0)) return { value: [], why: '' };
-  const kinds = wordsOf(raw).map((one) => known(EVENT_KINDS, one));
-  const value = kinds.filter((kind) => kind !== undefined);
-  const why = 'names an event that is not known';
-  return { value: value.length === kinds.length ? value : undefined, why };
+  const parts = wordsOf(raw);
+  const value = parts.flatMap((one) => known(EVENT_KINDS, one) ?? []);
+  if (value.length === parts.length) return { value, why: '' };
+  const bad = parts.find((one) => known(EVENT_KINDS, one) === undefined);
+  const part = typeof bad === 'string' ? bad.trim() : undefined;
+  return { value: undefined, why: 'is no event', part };
 }
 
 export const readSeverity = (raw: unknown): PartRead<Severity> => ({

@@ -62,7 +62,7 @@ function amountIn(text: string, unit: Unit): number | undefined {
   if (unit === 'percent') return numberBefore(text, /^([0-9.]+) *%$/);
   if (unit === 'hours') return numberBefore(text, /^([0-9]{1,2}) *(?::00|h)$/, true);
   if (unit === 'MiB') {
-    const [, number = '', letter = ''] = /^([0-9.]+) *([kmgt])(?:i?b)?$/.exec(text) ?? [];
+    const [, number = '', letter = ''] = /^([0-9.]+) *([kmgt])(?:i|i?b)?$/.exec(text) ?? [];
     const value = toNumber(number);
     return typeof value === 'number' ? value * (SIZES[letter] ?? Number.NaN) : undefined;
   }
@@ -219,6 +219,9 @@ function readMember(part: unknown): Member | string {
   if (part.startsWith('tag:')) {
     const tag = trimmed(part.slice('tag:'.length));
     return isTag(tag) ? { tag: tag.toLowerCase() } : 'is not a tag';
+  }
+  if (part.startsWith('!')) {
+    return 'leaves a guest out, which no list can; put it into ignore_lxc or a tier of its own';
   }
   if (!/[*?]/.test(part)) {
     if (NUMBERS.test(part)) return 'is no id of a guest';

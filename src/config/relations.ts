@@ -6,6 +6,7 @@ import { isFar } from './nodes.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';
 import type { ReadMembers, VmidRange } from './read-values.ts';
+import { isShareOfGiven } from './schema.ts';
 import type { Given, Reader, Section } from './sections.ts';
 import { quoted, report } from './sections.ts';
 import { closest } from './suggest.ts';
@@ -55,7 +56,7 @@ export function checkOrders(
   const sides = new Sides([own, preset, below].filter(isThere), builtIn);
   for (const { low, high, strictly } of orders) {
     const [less, more] = [sides.of(low), sides.of(high)];
-    if (less === undefined || more === undefined) continue;
+    if (less === undefined || more === undefined || less.isShare !== more.isShare) continue;
     if (strictly ? less.value < more.value : less.value <= more.value) continue;
     const isOf = (section: AnySection | undefined) => (key: string) => section?.given.has(key);
     const key = [low, high].find(isOf(own)) ?? [low, high].find(isOf(preset));
@@ -64,15 +65,25 @@ export function checkOrders(
     const must = mustBe(key === low ? 'below' : 'above', strictly);
     const relation = `${side.written} must be ${must} ${otherKey}, which is ${other.shown}`;
     const remedy = own.given.has(key) ? 'change one of the two' : 'set one of the two in this tier';
-    report(reader, side.line, key, `${relation}; ${remedy}${shareWords(key, side.value)}`);
+    report(reader, side.line, key, `${relation}; ${remedy}${unitWords(key, side)}`);
   }
 }
 
-/** `0.8` of a threshold in percent is most likely meant as a share of one. */
-const shareWords = (key: string, value: number): string =>
-  key.endsWith('_threshold') && value > 0 && value < 1
-    ? `, or write ${Number((value * 100).toFixed(6))} if that share is meant`
+/** `0.8` of a threshold in percent, or 32 as memory, is most likely meant in another unit. */
+function unitWords(key: string, { value, written }: Side): string {
+  if (key.endsWith('_threshold') && value > 0 && value < 1) {
+    return `, or write ${Number((value * 100).toFixed(6))} if that share is meant`;
+  }
+  return key.endsWith('_memory') && seemsGigabytes(value, written)
+    ? `, or write ${value}G if gigabytes are meant`
     : '';
+}
+
+/** So few MiB, without a unit, that gigabytes were most likely meant. */
+export const seemsGigabytes = (value: number, written: string): boolean =>
+  value > 0 && value <= MOST_GIGABYTES && /^[0-9]+$/.test(written);
+
+const MOST_GIGABYTES = 64;
 
 function mustBe(where: 'above' | 'below', strictly: boolean): string {
   if (where === 'above') return strictly ? 'more than' : 'at least';
@@ -81,6 +92,8 @@ function mustBe(where: 'above' | 'below', strictly: boolean): string {
 
 interface Side {
   readonly value: number;
+  /** Of what a guest was given; it compares with another share only. */
+  readonly isShare: boolean;
   /** The value and where it comes from. */
   readonly shown: string;
   /** The same, without a place if it is the section's own. */
@@ -101,17 +114,19 @@ class Sides {
     for (const section of this.layers) {
       const given = section.given.get(key);
       if (given === undefined) continue;
-      const value = section.values[key];
+      const stands = section.values[key];
+      const isShare = isShareOfGiven(stands);
+      const value = isShare ? stands.ofGiven : stands;
       if (typeof value !== 'number') return undefined;
       const { line, shown } = given;
       const isOwn = section === this.layers[0];
       const placed = `${shown} (${isOwn ? '' : `${section.name}, `}line ${line})`;
-      return { value, shown: placed, written: isOwn ? shown : placed, line };
+      return { value, isShare, shown: placed, written: isOwn ? shown : placed, line };
     }
     const value: unknown = Object.entries(this.builtIn).find(([name]) => name === key)?.[1];
     if (typeof value !== 'number') return undefined;
     const shown = `${value} by default`;
-    return { value, shown, written: shown, line: undefined };
+    return { value, isShare: false, shown, written: shown, line: undefined };
   }
 }
 

@@ -41,6 +41,8 @@ export interface KeyInfo {
   readonly allowed: string;
   /** The words that are allowed, where they are few. */
   readonly words?: readonly string[];
+  /** Other words for them that are not taken, since they leave open what is meant. */
+  readonly meant?: Readonly<Record<string, string>>;
   /** Which of them a misspelt one most likely stood for, where they are many. */
   readonly near?: (word: string) => readonly string[];
   /** The keys that a mapping may have which stands in place of a single value. */
@@ -179,10 +181,12 @@ export function oneOf<const W extends readonly [string, ...string[]]>(
   words: W,
   does: string,
   secondNames: Readonly<Record<string, string>> = {},
+  meant: Readonly<Record<string, string>> = {},
 ) {
   const value = () => z.enum(words, 'is not known');
   const read = () => z.transform((raw: unknown) => toWord(raw, secondNames));
-  return described(() => z.pipe(read(), value()), { does, allowed: listed(words), words });
+  const allowed = listed(words);
+  return described(() => z.pipe(read(), value()), { does, allowed, words, meant });
 }
 
 /** One of so many words that a message shows only those that are near. */
@@ -412,6 +416,9 @@ export interface ShareOfGiven {
   readonly ofGiven: number;
 }
 
+export const isShareOfGiven = (value: unknown): value is ShareOfGiven =>
+  typeof value === 'object' && value !== null && 'ofGiven' in value;
+
 const LEAST_SHARE = 10;
 const LARGEST_SHARE = 1000;
 
@@ -529,6 +536,7 @@ export function perChannel<T>(
   allowed: string,
   example: string,
   does: string,
+  near: (word: string) => readonly string[] = () => [],
 ) {
   const read = () =>
     z.transform((raw: unknown, { issues }): PerChannel<T> => {
@@ -540,13 +548,14 @@ export function perChannel<T>(
         if (one.value !== undefined) found.set(name, one.value);
         else {
           const path = key === '' ? [] : [key];
-          issues.push({ code: 'custom', input: raw, path, message: one.why });
+          const params = { part: one.part };
+          issues.push({ code: 'custom', input: raw, path, message: one.why, params });
         }
       }
       return found;
     });
   const each = `${allowed}; or one for each channel as in ${example}`;
-  return described(read, { does, allowed: each, parts: CHANNEL_NAMES });
+  return described(read, { does, allowed: each, parts: CHANNEL_NAMES, near });
 }
 
 export function mailAddresses(does: string) {

@@ -350,8 +350,10 @@ function reportFault(
     report(reader, place.line, at, `has no value; ${allowed}; or leave the line out`);
     return;
   }
-  const part = fault.part === undefined || place.masked ? undefined : quoted(fault.part);
-  const hint = written.kind === 'text' ? hintFor(written.text, fault.why, info) : '';
+  const known = place.masked ? undefined : fault.part;
+  const part = known === undefined ? undefined : quoted(known);
+  const text = known ?? (written.kind === 'text' ? written.text : undefined);
+  const hint = text === undefined ? '' : hintFor(text, fault.why, info);
   report(reader, place.line, at, `${part ?? place.shown} ${fault.why}; ${allowed}${hint}`);
 }
 
@@ -360,14 +362,26 @@ function withinGiven(given: Given, item: number | string | undefined): Given {
   return (typeof item === 'number' ? given.items[item] : given.parts.get(item)) ?? given;
 }
 
+function unitWords(units: string | undefined): string {
+  if (units === undefined) return 'write the number alone, without a unit';
+  if (units === ':00') return 'write full hours, as in 22:00';
+  return units.length === 1 ? `the unit is ${units}` : `units are ${units}`;
+}
+
+const nearTo = (word: string, { near, words = [] }: KeyInfo): readonly string[] =>
+  near?.(word) ?? [closest(word, words) ?? []].flat();
+
 function hintFor(text: string, why: string, info: KeyInfo): string {
-  const near = info.near?.(text) ?? [closest(text.trim(), info.words ?? []) ?? []].flat();
+  const word = text.trim();
+  const meant = new Map(Object.entries(info.meant ?? {})).get(word.toLowerCase());
+  const near = meant === undefined ? nearTo(word, info) : [meant];
   if (near.length > 0) return `; did you mean ${near.join(' or ')}?`;
+  if (/[^ \t]#|[ \t](?:;|\/\/)/.test(word)) return '; a comment begins with a blank and #';
+  if (/^\$[A-Za-z_]\w*$/.test(word)) return `; a variable is written \${${word.slice(1)}}`;
   if (!/number$/.test(why)) return '';
-  if (/^[0-9][0-9.]* *[A-Za-z%:]/.test(text)) {
-    return info.units === undefined
-      ? '; write the number alone, without a unit'
-      : `; units are ${info.units}`;
+  if (/^[0-9]+,[0-9]/.test(word)) return '; write it with a point, or without the comma';
+  if (/^[0-9][0-9.]* *[A-Za-z%:]/.test(word)) {
+    return `; ${unitWords(info.units)}`;
   }
   return /^0[0-9]/.test(text) ? '; write it without the leading 0' : '';
 }

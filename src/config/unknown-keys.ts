@@ -1,4 +1,5 @@
 import type { AllKeys, SectionKeys } from './keys.ts';
+import { meantBy } from './meant-keys.ts';
 import { NEW_NAMES, oldKey } from './old-keys.ts';
 import { printable, printableKey } from './printable.ts';
 import { closest } from './suggest.ts';
@@ -70,7 +71,8 @@ export function unknownKey(key: string, keys: SectionKeys, all: AllKeys): Unknow
     const how = 'remove the line, or see lxc-autoscale migrate-config';
     return say(`is a key of the Python tool that has no effect here; ${how}`);
   }
-  return plainlyUnknown(key);
+  const advice = meantBy(key, known);
+  return advice === undefined ? plainlyUnknown(key) : say(advice);
 }
 
 /** About a name at the left margin that is no section. */
@@ -87,7 +89,13 @@ export function unknownSection(key: string, all: AllKeys): UnknownName {
   }
   const meant = meantSection(key);
   const allowed = `allowed: DEFAULT, NODES, ${TIER_PREFIX}name and ${GROUP_PREFIX}name`;
-  if (meant === undefined) return say(`unknown section; ${allowed}`);
+  if (meant === undefined) {
+    const isFit = sectionKind(`${TIER_PREFIX}${key}`) === 'tier';
+    const tier = isFit
+      ? `for a tier write \`${TIER_PREFIX}${key}:\`, with lxc_containers below; `
+      : '';
+    return say(`unknown section; ${tier}${allowed}`);
+  }
   return say(`unknown section; did you mean ${printable(meant)}? ${allowed}`);
 }
 
@@ -97,6 +105,7 @@ function meantSection(key: string): string | undefined {
   if (tail !== '' && closest(head, ['HORIZONTAL_SCALING_GROUP']) !== undefined) {
     return GROUP_PREFIX + tail;
   }
+  if (/^(?:global|general|settings|config|common|main)$/i.test(key)) return 'DEFAULT';
   const whole = closest(key, ['DEFAULT', 'NODES']);
   if (whole !== undefined) return whole;
   const split = key.search(/[_-]/);

@@ -73,6 +73,8 @@ function isGlued({ input, position, lineStart }: State): boolean {
 /** A form of YAML that is legal and that no configuration needs, e.g. `? key`. */
 const TOO_CLEVER = 'this form of YAML is not supported here; write plain `key: value` lines';
 
+const A_TAG = "a tag has no blank behind its colon, or stands in quotes; write 'tag:NAME'";
+
 /**
  * Parses the text. Duplicate keys are kept, for the caller to name them with their lines. Messages
  * never quote the text, since it may hold a password.
@@ -119,9 +121,9 @@ export function parseYaml(text: string): YamlResult {
     if (bracketed !== undefined) {
       return { ok: false, line: bracketed.split('\n').length, message: A_BRACKETED_SECTION };
     }
-    return syntaxError(error, open.at(-1)?.line);
+    return withComment(syntaxError(error, open.at(-1)?.line), text);
   }
-  return oneDocument(top.children);
+  return oneDocument(top.children, text);
 }
 
 /** Its first line that is neither blank nor a comment is `[a section]`, and a key follows. */
@@ -135,7 +137,21 @@ const BRACKETED = new RegExp(`^(${BLANKS})\\[\\w[\\w .-]*\\][ \\t]*\\r?\\n${BLAN
 const A_BRACKETED_SECTION =
   'a section is in brackets; write its name and a colon, as in `DEFAULT:`';
 
-function oneDocument(documents: readonly Frame[]): YamlResult {
+/** The 1-based line of the text. */
+const lineAt = (text: string, line: number | undefined): string =>
+  line === undefined ? '' : (text.split('\n', line)[line - 1] ?? '');
+
+/** What other files begin a comment with, which the parser takes for text. */
+function withComment(result: YamlResult, text: string): YamlResult {
+  if (result.ok || result.line === undefined) return result;
+  const near = [result.line, result.line - 1].find((line) =>
+    /^[ \t]*(?:;|\/\/)/.test(lineAt(text, line)),
+  );
+  const message = 'a comment begins with #; change the beginning of this line';
+  return near === undefined ? result : { ok: false, line: near, message };
+}
+
+function oneDocument(documents: readonly Frame[], text: string): YamlResult {
   const filled = documents.filter((frame) => frame.node?.kind !== 'null');
   const second = filled[1];
   if (second !== undefined) {
@@ -145,8 +161,11 @@ function oneDocument(documents: readonly Frame[]): YamlResult {
   }
   const first = filled[0];
   if (first === undefined) return { ok: true, root: undefined };
-  if (first.node === undefined)
-    return { ok: false, line: culprit(first).line, message: TOO_CLEVER };
+  if (first.node === undefined) {
+    const { line } = culprit(first);
+    const hasTag = /[[,] *tag: /.test(lineAt(text, line));
+    return { ok: false, line, message: hasTag ? A_TAG : TOO_CLEVER };
+  }
   return { ok: true, root: first.node };
 }
 

@@ -34,7 +34,7 @@ function guest(vmid: Vmid, name: string, more: Partial<GuestConfig> = {}): Readi
 function run(
   text: string,
   guests: GuestList,
-  machines: readonly Vmid[] = [],
+  machines: ReadonlyMap<Vmid, Reading<GuestConfig>> = new Map(),
 ): { exit: number; lines: string[] } {
   let written = '';
   const loadResult = parseConfig(text, '/etc/x.yaml', {});
@@ -46,7 +46,7 @@ function run(
     node: 'pve1',
     guests,
     host: { cpus: 12, memoryMib: 32_768 },
-    machines: new Set(machines),
+    machines,
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),
     write,
@@ -90,9 +90,15 @@ describe('check-config', () => {
         [id('201'), guest(id('201'), 'golden', { kind: 'qemu', template: true })],
       ]),
     );
+    const machines = new Map(
+      ['200', '201'].map((one) => [
+        id(one),
+        guest(id(one), one === '201' ? 'golden' : 'win11', { kind: 'qemu', tags: ['Desk'] }),
+      ]),
+    );
     const told = (keys: string) => {
       const yaml = `DEFAULT: {manage_vms: true}\nTIER_A: {${keys}}\n`;
-      return run(yaml, guests, [id('200'), id('201')])
+      return run(yaml, guests, machines)
         .lines.filter((line) => /^Note: TIER_A|^Not on|^No guest|golden/.test(line))
         .map((line) => line.replace(/ {2,}/g, ', '));
     };
@@ -110,6 +116,45 @@ describe('check-config', () => {
       golden,
       'Not on this node: 998 (TIER_A), 999 (TIER_A).',
       'No guest matches: db-* (TIER_A).',
+    ]);
+    const only = (shown: string, key: string, what: string, right: string) =>
+      `Note: TIER_A lists ${shown} under ${key}, and it means only ${what} (${right}), ${rest}`;
+    const ofMachines = ['lxc_containers', 'virtual machine', 'virtual_machines'] as const;
+    const asContainer = (shown: string, ids: string) =>
+      only(shown, ofMachines[0], `${ofMachines[1]}${ids}`, ofMachines[2]);
+    expect(told('lxc_containers: [win11, 199-250, 100-250, "gold*", "tag:desk", "w*"]')).toEqual([
+      asContainer('199-250', 's 200, 201'),
+      asContainer('win11', ' 200'),
+      asContainer('gold*', ' 201'),
+      asContainer('tag:desk', 's 200, 201'),
+      golden,
+    ]);
+    expect(told('virtual_machines: [web, 100-150, "w*"]')).toEqual([
+      only('100-150', 'virtual_machines', 'container 101', 'lxc_containers'),
+      only('web', 'virtual_machines', 'container 101', 'lxc_containers'),
+      golden,
+    ]);
+    expect(told('guests: [web, win11, "tag:desk"]')).toEqual([golden]);
+  });
+
+  it('says which guest a name was most likely meant for that nobody has', () => {
+    const guests = present(new Map([[id('101'), guest(id('101'), 'nextcloud')]]));
+    const { lines } = run('DEFAULT: {ignore_lxc: [nextclod, CT101, CT102, mail]}\n', guests);
+    expect(lines.find((line) => line.startsWith('No guest'))).toBe(
+      'No guest matches: nextclod (ignore_lxc; did you mean nextcloud?), ' +
+        'ct101 (ignore_lxc; did you mean 101?), ct102 (ignore_lxc), mail (ignore_lxc).',
+    );
+  });
+
+  it('says what the host cannot give', () => {
+    const notes = (yaml: string) => run(yaml, NONE).lines.filter((line) => line.startsWith('Note'));
+    expect(notes('DEFAULT: {reserve_memory_mb: 31G, min_memory: 31G}\n')).toEqual([]);
+    const yaml = 'DEFAULT: {reserve_memory_mb: 32G}\nTIER_a: {guests: [101], min_memory: 64G}\n';
+    expect(notes(yaml)).toEqual([
+      'Note: reserve_memory_mb: 32768 MiB is all the memory of the host (32768 MiB), ' +
+        'so no guest gets more',
+      'Note: min_memory of TIER_a: 65536 MiB is all the memory of the host (32768 MiB), ' +
+        'or more; lower it',
     ]);
   });
 
@@ -143,7 +188,7 @@ describe('check-config', () => {
       'cores: 4\nvcpus: 2\nhotplug: cpu\nmemory: 8192\nballoon: 2048\nshares: 0\nname: db\n';
     const config = parseMachineConfig(id('200'), text, '');
     const guests = present(new Map([[id('200'), config]]));
-    const { lines } = run(`DEFAULT: {manage_vms: true, ${keys}}\n`, guests, [id('200')]);
+    const { lines } = run(`DEFAULT: {manage_vms: true, ${keys}}\n`, guests, guests.value);
     const notes = lines.filter((line) => line.includes('can have at most'));
     expect(notes).toEqual(expected.map((note) => `Note: VM 200 (db) ${note}`));
   });

@@ -94,7 +94,7 @@ describe('a number with a unit', () => {
 
   it.each([
     ['min_memory: 1.1G', /is not a whole number/],
-    ['off_peak_start: "22:30"', /is not a whole number.*units are :00/],
+    ['off_peak_start: "22:30"', /is not a whole number.*write full hours/],
     ['saturation_threshold: 0.95%', /is too low/],
     ['min_memory: 4Q', /units are K, M, G or T/],
     ['poll_interval: 2G', /units are s, m, h or d/],

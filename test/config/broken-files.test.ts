@@ -55,6 +55,24 @@ const SPECIAL: readonly Broken[] = [
     messages: ['f.yaml:2: a control character stands in the text; remove it'],
   },
   {
+    name: 'no-break spaces as indentation',
+    text: 'DEFAULT:\n\u00a0\u00a0poll_interval: 60\n',
+    messages: [
+      'f.yaml:2: holds a blank that is no plain one, such as a no-break space; write it anew',
+      'f.yaml:2: \u00a0\u00a0poll_interval: unknown section; ' +
+        'allowed: DEFAULT, NODES, TIER_name and HORIZONTAL_SCALING_GROUP_name',
+    ],
+  },
+  {
+    name: 'a no-break space behind a value, and one in a comment',
+    text: 'DEFAULT:\n  # five\u00a0minutes\n  poll_interval: 60\u00a0\n',
+    messages: [
+      'f.yaml:3: holds a blank that is no plain one, such as a no-break space; write it anew',
+      "f.yaml:3: poll_interval: '60\u00a0' is not a whole number; " +
+        'allowed: a whole number from 1 to 86400, in seconds',
+    ],
+  },
+  {
     name: 'deep nesting',
     text: '['.repeat(200),
     messages: ['f.yaml:1: lists and sections are nested too deeply'],
