@@ -157,10 +157,12 @@ function named(
   resource: Resource,
   verdict: Unmeasured,
 ): Decision {
-  const about = { vmid: guest.vmid, name: guest.name, ...kindOf(guest), resource };
+  const { vmid, name } = guest;
   const unit = resource === 'cores' && cpu.unit === 'cpulimit' ? { unit: cpu.unit } : undefined;
-  if (verdict.verdict === 'hold') return { ...about, ...unit, ...verdict };
-  return { ...about, ...unit, priority, ...verdict };
+  // A literal that begins with a spread and has more keys gets a shape of its own each time (V8).
+  if (verdict.verdict === 'hold')
+    return { vmid, name, ...kindOf(guest), resource, ...unit, ...verdict };
+  return { vmid, name, ...kindOf(guest), resource, ...unit, priority, ...verdict };
 }
 
 /** No more than the host has: more would be of no use. */
@@ -174,8 +176,17 @@ function onlyObserved(decision: Decision): Decision {
   if (decision.verdict === 'hold') return decision;
   const { vmid, name, resource, measured, after, unit } = decision;
   const because: HoldReason = { kind: 'observe-only', would: after };
-  const about = { vmid, name, ...kindOf(decision), resource, ...(unit && { unit }) };
-  return { ...about, verdict: 'hold', because, measured };
+  const ofUnit = unit && { unit };
+  return {
+    vmid,
+    name,
+    ...kindOf(decision),
+    resource,
+    ...ofUnit,
+    verdict: 'hold',
+    because,
+    measured,
+  };
 }
 
 /** What is remembered of a container. Nothing here changes it. */

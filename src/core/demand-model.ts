@@ -67,6 +67,9 @@ export interface Observed {
 
 /** @param levels how many levels the tails have; 0 for memory */
 export function newDemandModel(atMs: number, levels: number): DemandModel {
+  // One buffer for all: each has a price of its own.
+  const all = new ArrayBuffer(4 * (RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK + levels));
+  const floats = (from: number, length: number) => new Float32Array(all, 4 * from, length);
   return {
     atMs,
     openMs: 0,
@@ -82,10 +85,10 @@ export function newDemandModel(atMs: number, levels: number): DemandModel {
     values: 0,
     strides: 0,
     swings: 0,
-    recent: new Float32Array(RECENT_SLOTS),
-    hours: new Float32Array(HOURS_KEPT),
-    week: new Float32Array(HOURS_A_WEEK),
-    tails: new Float32Array(levels),
+    recent: floats(0, RECENT_SLOTS),
+    hours: floats(RECENT_SLOTS, HOURS_KEPT),
+    week: floats(RECENT_SLOTS + HOURS_KEPT, HOURS_A_WEEK),
+    tails: floats(RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK, levels),
   };
 }
 

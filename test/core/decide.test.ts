@@ -17,6 +17,7 @@ import { missing, present, type Reading } from '../../src/core/reading.ts';
 import { begin } from '../../src/core/sampling-interval.ts';
 import { cores, mib, milliseconds, ratio } from '../../src/core/units.ts';
 import { fc } from '../fast-check.ts';
+import { haveSameShape } from '../same-shape.ts';
 import {
   able,
   broken,
@@ -63,6 +64,25 @@ function decisionOn(
 
 const becauseOf = (decision: Decision): Hold['because'] | 'a change' =>
   decision.verdict === 'hold' ? decision.because : 'a change';
+
+it.each([false, true])('decisions of a kind have one shape (observe only: %s)', (isObserved) => {
+  const manage: DecideInput['manage'] = () => ({
+    kind: 'managed',
+    policy: policy(),
+    mode: isObserved ? 'observe' : 'act',
+    because: 'DEFAULT',
+  });
+  const all = decide(
+    decideInput(
+      [101, 102].map((id) => container(guest(id))),
+      { manage },
+    ),
+  );
+  const [one, , other] = all.decisions;
+  if (one === undefined || other === undefined) throw new Error('two containers were decided on');
+  expect([one.vmid, other.vmid, one.resource]).toEqual([101, 102, other.resource]);
+  expect(haveSameShape(one, other)).toBe(true);
+});
 
 describe('a container is left alone', () => {
   const ordinary = guest(101);

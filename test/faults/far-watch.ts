@@ -133,6 +133,8 @@ export class FarWatch {
     };
     if (!isCurrent) {
       if (form.get('digest') === null) this.complain(`${said}: it has no digest`);
+      // One that came late has done the same meanwhile, maybe: what is read afterwards counts.
+      this.#puts.push({ vmid, before, wanted, isCurrent, isReadBack: false, isTold: false });
       return;
     }
     if (!this.#hasBackup(vmid, before)) this.complain(`${said}: there is no backup of that`);
@@ -241,6 +243,7 @@ export class FarWatch {
   cycleEnds(): void {
     this.#look();
     for (const put of this.#puts) {
+      if (!put.isCurrent) continue;
       const now = this.#valuesOf(put.vmid);
       const what = `PUT ${put.vmid} ${JSON.stringify(put.wanted)}`;
       if (now === undefined || put.isTold || !isDone(put, now)) continue;

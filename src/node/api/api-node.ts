@@ -69,8 +69,11 @@ type Looked = ReadonlyMap<Vmid, Reading<SeenGuest>>;
 
 interface Known {
   readonly file: GuestFile;
+  readonly config: Reading<GuestConfig>;
   /** What was shown of the guest when its configuration was read. */
   readonly signature: string;
+  /** In which life that was; undefined: it did not run. */
+  readonly life: number | undefined;
 }
 
 /** What was made of one look at a guest. */
@@ -95,8 +98,14 @@ class RemoteNode {
   readonly #totals = new Map<Vmid, Total>();
   readonly #samples = new Map<Vmid, Sampled>();
   #wishes: MachineWishes = NO_MACHINES;
+  /** It is asked for with each guest. */
+  #ownIn: { readonly sight: ClusterLook['sight']; readonly own: Reading<SeenGuests> } | undefined;
   /** Of which guests of a node this is. */
-  #looked: { readonly all: SeenGuests; readonly after: Looked } | undefined;
+  #looked: { readonly all: SeenGuests; readonly after: Reading<Looked> } | undefined;
+  /** What was taken to the counters. */
+  #counted: Looked | undefined;
+  /** As long as no configuration becomes known or is lost. */
+  #listed: { readonly of: Looked; readonly guests: ReturnType<Guests['list']> } | undefined;
   #host: { readonly atMs: number; readonly busy: number; readonly total: number } | undefined;
 
   constructor(cluster: ClusterLook, name: string | undefined) {
@@ -162,9 +171,12 @@ class RemoteNode {
   /** The guests of this node. */
   #own(): Reading<SeenGuests> {
     const { sight } = this.#cluster;
+    if (this.#ownIn?.sight === sight) return this.#ownIn.own;
     const called = this.#called();
     if (!called.ok) return called;
-    return sight.ok ? present(sight.value.guests.get(called.value) ?? NO_GUESTS) : sight;
+    const own = sight.ok ? present(sight.value.guests.get(called.value) ?? NO_GUESTS) : sight;
+    this.#ownIn = { sight, own };
+    return own;
   }
 
   /** Those of them that are looked after: containers, and the machines that somebody wants. */
@@ -174,10 +186,10 @@ class RemoteNode {
     const { lxc, qemu } = own.value;
     if (this.#looked?.all !== own.value) {
       const wanted = [...qemu].filter(([vmid, seen]) => this.#isWanted(vmid, seen));
-      const after = wanted.length === 0 ? lxc : new Map([...lxc, ...wanted]);
+      const after = present(wanted.length === 0 ? lxc : new Map([...lxc, ...wanted]));
       this.#looked = { all: own.value, after };
     }
-    return present(this.#looked.after);
+    return this.#looked.after;
   }
 
   /** One of which only its id is told now stays what it was. */
@@ -206,6 +218,9 @@ class RemoteNode {
   #count(): void {
     const looked = this.#lookedAfter();
     if (!looked.ok) return;
+    this.#countHost();
+    if (looked.value === this.#counted) return;
+    this.#counted = looked.value;
     const atMs = milliseconds(this.#cluster.atMs);
     const at = { atMs, wallMs: this.#cluster.clock.wallMs() };
     const guests = looked.value;
@@ -221,7 +236,6 @@ class RemoteNode {
     for (const vmid of this.#samples.keys()) if (!guests.has(vmid)) this.#samples.delete(vmid);
     for (const vmid of this.#known.keys()) if (!guests.has(vmid)) this.#known.delete(vmid);
     for (const vmid of this.#failed.keys()) if (!guests.has(vmid)) this.#failed.delete(vmid);
-    this.#countHost();
   }
 
   #countHost(): void {
@@ -238,26 +252,34 @@ class RemoteNode {
     if (!looked.ok) return;
     const due = [...looked.value.values()]
       .flatMap((seen) => (seen.ok ? [seen.value] : []))
-      .filter((seen) => this.#known.get(seen.vmid)?.signature !== this.#signature(seen));
+      .filter((seen) => !this.#isKnown(seen));
     const first = due.filter(({ vmid }) => !this.#failed.has(vmid)).slice(0, MOST_READ);
     const again = [...this.#failed.keys()].flatMap((id) => due.filter(({ vmid }) => vmid === id));
     const read = [...first, ...again.slice(0, MOST_READ_AGAIN)];
     await Promise.all(read.map((seen) => this.#readConfig(seen, stop)));
   }
 
+  #isKnown(seen: SeenGuest): boolean {
+    const known = this.#known.get(seen.vmid);
+    return known?.signature === seen.signature && known.life === this.#life(seen);
+  }
+
   /** At a start what was pending comes into the configuration. */
-  #signature({ vmid, signature, isRunning }: SeenGuest): string {
-    return isRunning ? `${signature} ${this.#totals.get(vmid)?.life}` : signature;
+  #life({ vmid, isRunning }: SeenGuest): number | undefined {
+    return isRunning ? this.#totals.get(vmid)?.life : undefined;
   }
 
   async #readConfig(seen: SeenGuest, stop?: AbortSignal): Promise<void> {
     const { vmid } = seen;
-    const signature = this.#signature(seen);
+    const { signature } = seen;
+    const life = this.#life(seen);
     const file = await this.#cluster.config(seen, stop);
     if (stop?.aborted === true) return;
+    this.#listed = undefined;
     this.#failed.delete(vmid);
     if (file.ok) {
-      this.#known.set(vmid, { file: file.value, signature });
+      const config = present(file.value.config);
+      this.#known.set(vmid, { file: file.value, config, signature, life });
     } else {
       this.#known.delete(vmid);
       this.#failed.set(vmid, file);
@@ -268,23 +290,31 @@ class RemoteNode {
     const seen = this.#seen(vmid);
     if (!seen.ok) return seen;
     const known = this.#known.get(vmid);
-    if (known !== undefined) return present(known.file);
-    const unread = missing('unreadable', `${vmid}: its configuration has not been read yet`);
-    return this.#failed.get(vmid) ?? unread;
+    return known ? present(known.file) : (this.#failed.get(vmid) ?? unread(vmid));
   }
 
   #config(vmid: Vmid): Reading<GuestConfig> {
-    const file = this.#file(vmid);
-    return file.ok ? present(file.value.config) : file;
+    const seen = this.#seen(vmid);
+    return seen.ok ? this.#configOf(vmid) : seen;
+  }
+
+  #configOf(vmid: Vmid): Reading<GuestConfig> {
+    return this.#known.get(vmid)?.config ?? this.#failed.get(vmid) ?? unread(vmid);
+  }
+
+  #list(looked: Looked): ReturnType<Guests['list']> {
+    if (this.#listed?.of !== looked) {
+      const configs = [...looked.keys()].map((vmid) => [vmid, this.#configOf(vmid)] as const);
+      this.#listed = { of: looked, guests: present(new Map(configs)) };
+    }
+    return this.#listed.guests;
   }
 
   #guests(): Guests {
     return {
       list: () => {
         const looked = this.#lookedAfter();
-        if (!looked.ok) return looked;
-        const configs = [...looked.value.keys()].map((vmid) => [vmid, this.#config(vmid)] as const);
-        return present(new Map(configs));
+        return looked.ok ? this.#list(looked.value) : looked;
       },
       isMachine: (vmid) => {
         const seen = this.#seen(vmid);
@@ -414,6 +444,8 @@ const whichOf = (names: readonly string[]): string =>
   `there are several nodes, ${names.join(', ')}; make an entry of NODES for each that is meant, ` +
   'with its name as `node:`';
 
+const unread = (vmid: Vmid) =>
+  missing('unreadable', `${vmid}: its configuration has not been read yet`);
 const unreadable = (detail: string) => missing('unreadable', detail);
 const NOT_TOLD = missing('absent', 'the API does not tell it in one look at the cluster');
 

@@ -4,6 +4,7 @@ import { describeNetworkError, isCertificateError } from '../../os/network-error
 import { type ApiAnswer, type ApiFailure, apiFailure, failureOf, isOfProxy } from './failure.ts';
 import { type Credentials, type Headers, Session } from './session.ts';
 import { type Agents, agentsFor, MOST_AT_ONCE, type Trust } from './trust.ts';
+import { dataOf } from './values.ts';
 
 /** A client of the REST API of Proxmox VE, as far as guests are scaled by it. */
 
@@ -25,6 +26,13 @@ export interface ApiTools {
   readonly pause: (ms: Milliseconds, stop: AbortSignal) => Promise<void>;
   /** From 0 to 1. */
   readonly random: () => number;
+}
+
+interface Request {
+  readonly method: Sending['method'];
+  readonly path: string;
+  readonly form?: Form;
+  readonly parse: (text: string) => unknown;
 }
 
 export type Form = Readonly<Record<string, string>>;
@@ -76,10 +84,14 @@ export class ApiClient {
   /**
    * Reads; tries again where nobody answered. Never rejects.
    * @param path from behind `/api2/json`, its parts encoded
+   * @param parse makes of the text what is answered as `data`; throws if it is not understood
    */
-  async get(path: string, stop: AbortSignal): Promise<ApiAnswer> {
+  get(path: string, stop: AbortSignal): Promise<ApiAnswer>;
+  get<T>(path: string, stop: AbortSignal, parse: (text: string) => T): Promise<ApiAnswer<T>>;
+  async get(path: string, stop: AbortSignal, parse = dataOf): Promise<ApiAnswer> {
     for (let tries = 1; ; tries += 1) {
-      const answer = await this.#inTurn(() => this.#asOurselves('GET', path, undefined, stop));
+      const ask = () => this.#asOurselves({ method: 'GET', path, parse }, stop);
+      const answer = await this.#inTurn(ask);
       if (answer.ok || tries === MOST_TRIES || !isPassing(answer) || stop.aborted) return answer;
       const mostMs = FIRST_PAUSE_MS * 2 ** (tries - 1);
       await this.#tools.pause(milliseconds(mostMs * this.#tools.random()), stop);
@@ -101,7 +113,9 @@ export class ApiClient {
     if (stop.aborted) soon();
     if (cancel?.aborted === true) end();
     try {
-      return await this.#inTurn(() => this.#asOurselves('PUT', path, form, ending.signal));
+      return await this.#inTurn(() =>
+        this.#asOurselves({ method: 'PUT', path, form, parse: dataOf }, ending.signal),
+      );
     } finally {
       done.abort();
       stop.removeEventListener('abort', soon);
@@ -115,16 +129,11 @@ export class ApiClient {
   }
 
   /** Sent again only if a ticket was refused: then nothing was done. */
-  async #asOurselves(
-    method: 'GET' | 'PUT',
-    path: string,
-    form: Form | undefined,
-    stop: AbortSignal,
-  ): Promise<ApiAnswer> {
+  async #asOurselves(request: Request, stop: AbortSignal): Promise<ApiAnswer> {
     for (let isFirst = true; ; isFirst = false) {
-      const headers = await orStopped(this.#session.headers(method !== 'GET'), stop);
+      const headers = await orStopped(this.#session.headers(request.method !== 'GET'), stop);
       if (isFailure(headers)) return headers;
-      const answer = await this.#ask(method, path, headers, form, stop);
+      const answer = await this.#ask(request, headers, stop);
       if (answer.ok) this.#session.accepted();
       if (answer.ok || answer.status !== 401) return answer;
       if (!this.#session.refused(headers, answer) || !isFirst) return answer;
@@ -133,14 +142,13 @@ export class ApiClient {
 
   #logIn(username: string, password: string): Promise<ApiAnswer> {
     const never = new AbortController().signal;
-    return this.#ask('POST', '/access/ticket', {}, { username, password }, never);
+    const form = { username, password };
+    return this.#ask({ method: 'POST', path: '/access/ticket', form, parse: dataOf }, {}, never);
   }
 
   async #ask(
-    method: Sending['method'],
-    path: string,
+    { method, path, form, parse }: Request,
     headers: Headers,
-    form: Form | undefined,
     stop: AbortSignal,
   ): Promise<ApiAnswer> {
     const { readLimitMs, writeLimitMs, trust } = this.#settings;
@@ -158,7 +166,8 @@ export class ApiClient {
       ...(form !== undefined && { body: new URLSearchParams(form).toString() }),
     };
     const sent = await this.#tools.send(sending, stop);
-    const answer = sent.kind === 'answered' ? this.#answerOf(sent) : this.#failureOf(sent, sending);
+    const answer =
+      sent.kind === 'answered' ? this.#answerOf(sent, parse) : this.#failureOf(sent, sending);
     return answer.ok ? answer : { ...answer, message: this.#session.mask(answer.message) };
   }
 
@@ -175,17 +184,14 @@ export class ApiClient {
     }
   }
 
-  #answerOf(answer: HttpAnswer): ApiAnswer {
+  #answerOf(answer: HttpAnswer, parse: Request['parse']): ApiAnswer {
     if (answer.status !== 200) return failureOf(answer, this.asker);
     try {
-      const body: unknown = JSON.parse(answer.text);
-      if (typeof body === 'object' && body !== null && 'data' in body) {
-        return { ok: true, data: body.data };
-      }
+      return { ok: true, data: parse(answer.text) };
     } catch {
       // Half an answer is none.
+      return apiFailure('malformed', 'its answer is not one of Proxmox VE');
     }
-    return apiFailure('malformed', 'its answer is not one of Proxmox VE');
   }
 
   #failureOf(sent: Exclude<Sent, HttpAnswer>, { timeLimitMs }: Sending): ApiFailure {

@@ -4,7 +4,7 @@ import type { ApiClient } from './client.ts';
 import type { ApiAnswer, ApiFailure } from './failure.ts';
 import { guestFile } from './guest-config.ts';
 import { grantCommand } from './privileges.ts';
-import { type ClusterSight, parseQuorum, parseResources, type SeenGuest } from './resources.ts';
+import { type ClusterSight, parseQuorum, resourcesIn, type SeenGuest } from './resources.ts';
 import { rowOf } from './values.ts';
 
 /** What one client sees of a cluster: one look for all of its nodes. */
@@ -94,8 +94,10 @@ export class ClusterLook {
   }
 
   async #ask(stop: AbortSignal): Promise<void> {
-    const answer = await this.client.get('/cluster/resources', stop);
-    const seen = answer.ok ? parseResources(answer.data) : missingAs(answer);
+    const before = this.#sight.ok ? this.#sight.value : undefined;
+    const parse = (text: string) => resourcesIn(text, before);
+    const answer = await this.client.get('/cluster/resources', stop, parse);
+    const seen = answer.ok ? answer.data : missingAs(answer);
     const sight = seen.ok && seen.value.guests.size === 0 ? await this.#doubted(seen, stop) : seen;
     const isKnown = this.#quorum.ok && this.#quorum.value;
     const status = isKnown ? undefined : await this.client.get('/cluster/status', stop);

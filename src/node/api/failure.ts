@@ -28,7 +28,7 @@ export interface ApiFailure {
 }
 
 /** `data` of an answer, whatever it is: text of others. */
-export type ApiAnswer = { readonly ok: true; readonly data: unknown } | ApiFailure;
+export type ApiAnswer<T = unknown> = { readonly ok: true; readonly data: T } | ApiFailure;
 
 export const apiFailure = (why: ApiFailureWhy, message: string): ApiFailure => ({
   ok: false,

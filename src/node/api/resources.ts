@@ -1,6 +1,6 @@
 import { missing, present, type Reading } from '../../core/reading.ts';
 import { type Bytes, bytes, parseVmid, type Ratio, ratio, type Vmid } from '../../core/units.ts';
-import { flagOf, numberOf, type Row, rowsOf, textOf } from './values.ts';
+import { dataOf, flagOf, numberOf, type Row, rowsOf, textOf } from './values.ts';
 
 /** `GET /cluster/resources`: every guest and node of the cluster, as pvestatd saw them last. */
 
@@ -46,12 +46,51 @@ export type SeenGuests = Readonly<Record<GuestKind, ReadonlyMap<Vmid, Reading<Se
 
 export const NO_GUESTS: SeenGuests = { lxc: new Map(), qemu: new Map() };
 
-/** Missing if it is not understood as a whole. Rows of other types are passed over. */
-export function parseResources(data: unknown): Reading<ClusterSight> {
+/**
+ * Missing if it is not understood as a whole. Rows of other types are passed over.
+ *
+ * @param text of the answer. Throws if it is none of Proxmox VE
+ * @param before the last one, whose texts are kept where they are the same
+ */
+export function resourcesIn(text: string, before?: ClusterSight): Reading<ClusterSight> {
+  try {
+    return present(sightOf(rowsIn(text), before));
+  } catch {
+    return parseResources(dataOf(text), before);
+  }
+}
+
+export function parseResources(data: unknown, before?: ClusterSight): Reading<ClusterSight> {
   const rows = rowsOf(data);
   if (rows === undefined) return missing('malformed', '/cluster/resources: is no list');
+  return present(sightOf(rows, before));
+}
+
+const HEAD = '{"data":[';
+const PIECE_CHARS = 64 * 1024;
+
+/**
+ * Piece by piece: all rows at once would be most of the memory that a look takes. Throws if it is
+ * cut in the middle of something, since nothing that is cut there is JSON.
+ */
+function* rowsIn(text: string): Generator<Row> {
+  if (!text.startsWith(HEAD)) throw new Error('it begins otherwise');
+  let from = HEAD.length;
+  for (;;) {
+    const end = text.indexOf('},{', from + PIECE_CHARS);
+    const piece = end < 0 ? `${HEAD}${text.slice(from)}` : `${HEAD}${text.slice(from, end)}}]}`;
+    const rows = rowsOf(dataOf(piece));
+    if (rows === undefined) throw new Error('it is no list');
+    yield* rows;
+    if (end < 0) return;
+    from = end + 2;
+  }
+}
+
+function sightOf(rows: Iterable<Row>, before: ClusterSight | undefined): ClusterSight {
   const guests = new Map<string, Record<GuestKind, Map<Vmid, Reading<SeenGuest>>>>();
   const nodes = new Map<string, Reading<SeenNode>>();
+  const tagsOf = new Map<string, readonly string[]>();
   for (const row of rows) {
     const node = textOf(row['node']);
     if (node === undefined) continue;
@@ -61,16 +100,23 @@ export function parseResources(data: unknown): Reading<ClusterSight> {
     const vmid = parseVmid(`${row['vmid']}`);
     if (vmid === undefined) continue;
     const own = guests.get(node) ?? { lxc: new Map(), qemu: new Map() };
-    own[kind].set(vmid, guestOf(row, { vmid, node, kind }));
+    const last = before?.guests.get(node)?.[kind].get(vmid);
+    const known = last?.ok === true ? last.value : undefined;
+    own[kind].set(vmid, guestOf(row, { vmid, node, kind, known, tagsOf }));
     guests.set(node, own);
   }
-  return present({ guests, nodes });
+  return { guests, nodes };
 }
 
 const SIGNED = ['name', 'maxcpu', 'maxmem', 'lock', 'tags', 'template'] as const;
 
-function guestOf(row: Row, who: Pick<SeenGuest, 'vmid' | 'node' | 'kind'>): Reading<SeenGuest> {
-  const { vmid, node } = who;
+interface RowOf extends Pick<SeenGuest, 'vmid' | 'node' | 'kind'> {
+  readonly known: SeenGuest | undefined;
+  /** Of one look: most guests of a cluster have the tags of others. */
+  readonly tagsOf: Map<string, readonly string[]>;
+}
+
+function guestOf(row: Row, { vmid, node, kind, known, tagsOf }: RowOf): Reading<SeenGuest> {
   const status = textOf(row['status']);
   if (status !== 'running' && status !== 'stopped') {
     const what = `guest ${vmid}: its state is not known`;
@@ -87,23 +133,30 @@ function guestOf(row: Row, who: Pick<SeenGuest, 'vmid' | 'node' | 'kind'>): Read
   ) {
     return missing('malformed', `guest ${vmid}: /cluster/resources lacks some of its figures`);
   }
+  const signature = JSON.stringify([node, ...SIGNED.map((key) => row[key] ?? null)]);
+  const same = known?.signature === signature ? known : undefined;
   return present({
-    ...who,
+    vmid,
+    node,
+    kind,
     isRunning: status === 'running',
     uptimeS,
-    name: textOf(row['name']) ?? '',
-    tags: tagsIn(textOf(row['tags']) ?? ''),
+    name: same?.name ?? textOf(row['name']) ?? '',
+    tags: same?.tags ?? tagsIn(textOf(row['tags']) ?? '', tagsOf),
     cpu: ratio(cpu),
     maxCpus,
     memory: bytes(memory),
     maxMemory: bytes(maxMemory),
-    signature: JSON.stringify([node, ...SIGNED.map((key) => row[key] ?? null)]),
+    signature: same?.signature ?? signature,
   });
 }
 
 const MOST_TAGS = 128;
-const tagsIn = (list: string): readonly string[] =>
-  list.split(/[;, ]+/, MOST_TAGS).filter((tag) => tag !== '');
+function tagsIn(list: string, known: Map<string, readonly string[]>): readonly string[] {
+  const tags = known.get(list) ?? list.split(/[;, ]+/, MOST_TAGS).filter((tag) => tag !== '');
+  known.set(list, tags);
+  return tags;
+}
 
 const figures = (row: Row): readonly (number | undefined)[] =>
   ['cpu', 'maxcpu', 'mem', 'maxmem'].map((key) => numberOf(row[key]));

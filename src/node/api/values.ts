@@ -3,6 +3,13 @@
  * stands for what is not there and for what is none.
  */
 
+/** What an answer is about. Throws if it is none of Proxmox VE. */
+export function dataOf(text: string): unknown {
+  const body: unknown = JSON.parse(text);
+  if (typeof body === 'object' && body !== null && 'data' in body) return body.data;
+  throw new Error('it has no data');
+}
+
 export type Row = Readonly<Record<string, unknown>>;
 
 export const rowOf = (value: unknown): Row | undefined =>

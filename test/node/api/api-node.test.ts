@@ -4,11 +4,12 @@ import { cores, mib, type Vmid } from '../../../src/core/units.ts';
 import { cpuUsage } from '../../../src/core/usage.ts';
 import type { ApiNode } from '../../../src/node/api/api-node.ts';
 import { guestFile } from '../../../src/node/api/guest-config.ts';
-import { parseResources } from '../../../src/node/api/resources.ts';
+import { parseResources, resourcesIn, type SeenGuest } from '../../../src/node/api/resources.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
 import type { VmSpec } from '../../../src/sim/vms.ts';
 import { vmid } from '../../core/builders.ts';
 import { until } from '../../patience.ts';
+import { haveSameShape } from '../../same-shape.ts';
 import { MACHINES } from '../machine-contract.ts';
 import { guestSpec, LOGIN, NEVER, type RestNode, restNode, SECRET } from './rest-node.ts';
 
@@ -276,6 +277,71 @@ describe('what cannot be seen is missing', () => {
       expect(sight.ok ? sight.value.guests.size : 0).toBe(0);
     },
   );
+});
+
+describe('the text of an answer', () => {
+  const row = (id: number, name = `ct${id}`) => ({
+    type: 'lxc',
+    node: 'pve1',
+    vmid: id,
+    status: 'running',
+    name,
+    tags: 'a;b',
+    cpu: 0.1,
+    maxcpu: 2,
+    mem: 1,
+    maxmem: 2,
+    uptime: 5,
+  });
+  const many = (name?: string) =>
+    Array.from({ length: 3000 }, (_, index) => row(100 + index, name));
+  const seenIn = (text: string): readonly SeenGuest[] => {
+    const sight = resourcesIn(text);
+    const all = sight.ok ? [...(sight.value.guests.get('pve1')?.lxc.values() ?? [])] : [];
+    return all.flatMap((one) => (one.ok ? [one.value] : []));
+  };
+
+  it.each<[string, string]>([
+    ['as Proxmox VE writes it', JSON.stringify({ data: many() })],
+    ['with more beside it', JSON.stringify({ data: many(), total: 3000 })],
+    ['beside more', JSON.stringify({ total: 3000, data: many() })],
+    ['with blanks', JSON.stringify({ data: many() }, null, 1)],
+    [
+      'with names that look like its pieces',
+      JSON.stringify({ data: many('x},{"y":[{'.repeat(9)) }),
+    ],
+    [
+      'with lists within',
+      JSON.stringify({ data: many().map((one) => ({ x: [one, one], ...one })) }),
+    ],
+  ])('is understood %s', (_, text) => {
+    const seen = seenIn(text);
+    expect([seen.length, seen[0]?.vmid, seen.at(-1)?.vmid]).toEqual([3000, 100, 3099]);
+  });
+
+  it('is none if it is cut off anywhere', () => {
+    const text = JSON.stringify({ data: many() });
+    for (const end of [text.indexOf('},{', 200_000) + 1, 200_000, text.length - 1, 9, 0]) {
+      expect(() => resourcesIn(text.slice(0, end))).toThrow();
+    }
+  });
+
+  it('gives guests of one shape, which keep their texts from look to look', () => {
+    const text = JSON.stringify({ data: many() });
+    const first = resourcesIn(text);
+    if (!first.ok) throw new Error(first.detail);
+    const next = resourcesIn(text.replace('"maxcpu":2', '"maxcpu":3'), first.value);
+    const of = ({ value }: typeof first, id: number) => {
+      const one = value.guests.get('pve1')?.lxc.get(vmid(id));
+      if (one?.ok !== true) throw new Error('it is not there');
+      return one.value;
+    };
+    if (!next.ok) throw new Error(next.detail);
+    expect([of(next, 100).maxCpus, of(next, 101).maxCpus]).toEqual([3, 2]);
+    expect(of(next, 101).tags).toBe(of(first, 101).tags);
+    expect(of(next, 100).tags).toEqual(['a', 'b']);
+    expect(haveSameShape(of(first, 100), of(first, 3000))).toBe(true);
+  });
 });
 
 describe('a configuration over the API', () => {
