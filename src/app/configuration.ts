@@ -1,5 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
+import { withFound } from '../config/found-nodes.ts';
 import { type LoadResult, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/model.ts';
 import { printable } from '../config/printable.ts';
 import { type Problem, renderProblem } from '../config/problem.ts';
 import { type FileText, readTextFile } from '../config/read-file.ts';
@@ -7,6 +9,7 @@ import { applyOverrides } from '../config/resolve.ts';
 import type { Self } from '../config/sections.ts';
 import { parseVariables } from '../config/variables-file.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
+import { isOnNode } from '../node/local/paths.ts';
 import { clusterNodes } from '../node/local/pve/corosync-file.ts';
 import { probe } from '../os/answering-files.ts';
 import { missingBecause } from '../os/os-error.ts';
@@ -14,6 +17,7 @@ import { ownHosts } from '../os/own-hosts.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import { shellWord } from '../os/shell-quote.ts';
 import { isReadByAll, isReadByAnyoneElse, whyNotTrusted } from '../os/trusted-file.ts';
+import { readFoundNodes } from '../store/found-nodes-file.ts';
 import type { ProcessContext } from './context.ts';
 
 export const USUAL_FILE = '/etc/lxc_autoscale/lxc_autoscale.yaml';
@@ -49,13 +53,22 @@ export function readConfiguration(
   if (isShared && result.secretAt !== undefined) {
     return { ok: false, problems: [{ file: shown, ...result.secretAt, message: SECRET_IN_CLEAR }] };
   }
-  const config = applyOverrides(result.config, {
+  const overridden = applyOverrides(result.config, {
     pollIntervalSeconds,
     energyMode: energyMode ? true : undefined,
     debug,
   });
+  const config = withFoundNodes(overridden, paths);
   const remarks = [...remarkOnSecret(result, path, shown), ...remarkOnVariables(paths)];
   return { ...result, config, notes: [...remarks, ...result.notes] };
+}
+
+/** What was found is known to every command. What cannot be read is told by the daemon. */
+function withFoundNodes(config: Config, paths: ProcessContext['paths']): Config {
+  if (!config.nodes.some(({ discovers }) => discovers)) return config;
+  const found = readFoundNodes(paths);
+  const self = isOnNode(paths.at) ? paths.hostName() : '';
+  return found.ok ? withFound(config, found.value, self) : config;
 }
 
 /** Not from `/etc/pve`, which may hang: whether it answers is asked later. */

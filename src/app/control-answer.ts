@@ -1,9 +1,16 @@
+import type { Found } from '../config/model.ts';
 import { unknownWord } from '../config/suggest.ts';
+import { foundWords } from '../core/found-nodes.ts';
 import type { GroupReport } from '../core/groups/group-report.ts';
 import type { LoopState } from '../core/loop-state.ts';
 import { accountOf } from '../core/report/account.ts';
 import { REPORT_FORMAT, type ReportInput } from '../core/report/report-input.ts';
-import { connectionOf, type NodeSummary, statusReport } from '../core/report/status.ts';
+import {
+  connectionOf,
+  type FoundRow,
+  type NodeSummary,
+  statusReport,
+} from '../core/report/status.ts';
 import { type Milliseconds, milliseconds, type Vmid } from '../core/units.ts';
 import type { CycleSettings, CycleView } from '../loop/cycle.ts';
 import type { ControlRequest } from '../os/control-socket.ts';
@@ -27,6 +34,8 @@ export interface DaemonState {
   readonly groups?: readonly GroupReport[];
   /** The file that counts, if it is that of the cluster. */
   readonly configuration?: string | undefined;
+  /** undefined: it is no node that was found. */
+  readonly found?: Found | undefined;
 }
 
 /** Requests that are answered from the last cycle. */
@@ -58,12 +67,13 @@ export function answerTo(
     ...statusReport(inputOf(first.view, first)),
     groups,
     ...(configuration !== undefined && { configuration }),
+    ...foundOf(first),
   };
   return { report: all.length === 1 ? report : { ...report, node: first.node, others } };
 }
 
 /** Of a node that was not asked for. */
-function summaryOf({ node, view, state }: DaemonState): NodeSummary {
+function summaryOf({ node, view, state, found }: DaemonState): NodeSummary {
   const paused = state.pause?.why ?? null;
   return {
     node,
@@ -71,7 +81,14 @@ function summaryOf({ node, view, state }: DaemonState): NodeSummary {
     guests: view?.observed.containers.length ?? null,
     paused,
     ...connectionOf(state),
+    ...foundOf({ found }),
   };
+}
+
+export function foundOf({ found }: Pick<DaemonState, 'found'>): { readonly found?: FoundRow } {
+  if (found === undefined) return {};
+  const { by, leftMs } = found;
+  return { found: { by, observedForS: Math.ceil(leftMs / 1000), says: foundWords(by, leftMs) } };
 }
 
 function explainAnswer(vmid: Vmid, nodes: readonly DaemonState[]): object {

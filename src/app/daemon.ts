@@ -1,6 +1,7 @@
 import { join } from 'node:path/posix';
 import { isDeepStrictEqual } from 'node:util';
 import { type LoadResult, parseConfig } from '../config/load.ts';
+import { type Config, entriesIn, type NodeConfig } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
 import { createSupervisor, type Supervisor } from '../os/systemd.ts';
 import { moveBackups } from '../store/move-backups.ts';
@@ -12,6 +13,7 @@ import {
 } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
+import { Discovery } from './discovery.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
@@ -25,10 +27,13 @@ import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
-import { runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
+import { nextStart, runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
 import { SHARED_COUNTS, SHARED_GONE } from './shared-configuration.ts';
+import { endable } from './shared-signals.ts';
+import { stateKeeper } from './state-keeper.ts';
 import { Turn } from './turn.ts';
 import { usageHistory } from './usage-history.ts';
+import type { OpenWorld } from './world.ts';
 
 /** `daemon`: runs cycles and samples of its nodes when they are due, until a signal ends it. */
 export async function daemon(launched: Launched): Promise<ExitCode> {
@@ -47,7 +52,7 @@ class Daemon {
   readonly #launched: Launched;
   readonly #supervisor: Supervisor;
   /** Each on a schedule of its own, so that none waits for another. */
-  readonly #nodes: readonly NodeLoop[];
+  readonly #nodes: NodeLoop[];
   /** The node that this program runs on. */
   readonly #home: NodeLoop;
   readonly #groups: GroupsPart;
@@ -58,31 +63,32 @@ class Daemon {
   readonly #turns = new Map<NodeLoop, Turn>();
   /** Fires when the program is to end. */
   readonly #stop = new AbortController();
+  /** Of which some come and go with their node. */
+  readonly #each: Part[] = [];
   readonly #parts: Required<Part>;
+  readonly #discovery: Discovery | undefined;
+  readonly #partsOfNode = new Map<NodeLoop, readonly Part[]>();
+  /** What ends the loop of each. */
+  readonly #ends = new Map<NodeLoop, () => void>();
+  /** Nodes that were found since the start. */
+  readonly #opened: OpenWorld[] = [];
+  readonly #lives = new Lives();
+  #config: Config;
+  /** When the last whole cycle of the home began: later nodes keep its time. */
+  #begunMs = 0;
   /** Called when no work is in progress. */
   readonly #collect = createCollector();
 
   constructor(launched: Launched) {
-    const { launch, config, home, nodes, context } = launched;
+    const { config, home, nodes, context } = launched;
     const { clock } = context;
     const { log } = home.outputs;
     this.#launched = launched;
     this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
-    const loopOf = (one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop =>
-      new NodeLoop({
-        ...one,
-        config,
-        ...ofHome,
-        settingsOf: (each) => settingsOf(each, launch),
-        onSaved: () => this.#supervisor.beat(),
-        ...(nodes.length > 1 && this.#takingOver(one.open.name)),
-      });
+    this.#config = config;
     const [first, ...others] = nodes;
-    this.#home = loopOf(first, { comingMib: () => this.#groups.comingMib });
-    this.#nodes = [this.#home, ...others.map((one) => loopOf(one))];
-    const usages = this.#nodes.map((node) =>
-      usageHistory(node, context, () => node.config.pollIntervalMs),
-    );
+    this.#home = this.#loopOf(first, { comingMib: () => this.#groups.comingMib });
+    this.#nodes = [this.#home, ...others.map((one) => this.#loopOf(one))];
     this.#groups = groupsPart(this.#home, home, context);
     const isAway = home.inventory === undefined;
     const known = () => this.#known();
@@ -96,10 +102,95 @@ class Daemon {
       others: () => this.#far().map((node) => ({ open: node.open, known: this.#knownOf(node) })),
       messages: () => this.#notifications.counts(),
     });
-    const summaries = this.#nodes.map((node) => hourlySummary(node));
     this.#http = this.#httpPart(launched);
+    for (const node of this.#nodes) this.#partsOfNode.set(node, this.#partsOf(node));
+    const ofNodes = [...this.#partsOfNode.values()].flat();
     const listeners = [this.#notifications, this.#metrics, this.#http];
-    this.#parts = together([this.#groups, ...summaries, ...usages, ...listeners]);
+    this.#each.push(this.#groups, ...ofNodes, ...listeners);
+    this.#parts = together(this.#each);
+    this.#discovery = this.#discoveryIn(launched);
+  }
+
+  #loopOf(one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop {
+    const { launch } = this.#launched;
+    return new NodeLoop({
+      ...one,
+      config: this.#config,
+      ...ofHome,
+      settingsOf: (each) => settingsOf(each, launch),
+      onSaved: () => this.#supervisor.beat(),
+      ...this.#takingOver(one.open.name),
+    });
+  }
+
+  #partsOf(node: NodeLoop): readonly Part[] {
+    const { context } = this.#launched;
+    return [hourlySummary(node), usageHistory(node, context, () => node.config.pollIntervalMs)];
+  }
+
+  /** undefined: no entry asks for it. */
+  #discoveryIn({ config, context, home, launch }: Launched): Discovery | undefined {
+    if (!config.nodes.some(({ discovers }) => discovers)) return undefined;
+    return new Discovery({
+      context,
+      isDry: launch.dryRun,
+      log: home.outputs.log,
+      self: home.inventory === undefined ? '' : home.name,
+      config: () => this.#config,
+      nodes: () => this.#nodes.map(({ open }) => open),
+      use: (next) => this.#use(next),
+      add: (node, by) => this.#add(node, by),
+      remove: (name) => this.#remove(name),
+    });
+  }
+
+  /** A node that was found. Its cycles keep the time of the others, so that they share looks. */
+  #add(config: NodeConfig, by: OpenWorld): void {
+    const open = by.cluster?.open(config, this.#config);
+    if (open === undefined) return;
+    const { context, launch } = this.#launched;
+    const keeper = stateKeeper(open.world, context, launch.dryRun, open.below);
+    const node = this.#loopOf({ open, keeper });
+    const parts = this.#partsOf(node);
+    this.#opened.push(open);
+    this.#nodes.push(node);
+    this.#each.push(...parts);
+    this.#partsOfNode.set(node, parts);
+    const nowMs = context.clock.monotonicMs();
+    const firstMs = nextStart(this.#begunMs, node.config.pollIntervalMs, nowMs);
+    const applied = together(parts).apply(this.#config);
+    this.#lives.begin(Promise.all([this.#live(node, firstMs), applied]));
+  }
+
+  /** A node that was found, and is not to be looked after any more. */
+  #remove(name: string): void {
+    const node = this.#far().find(({ open }) => open.name === name);
+    if (node === undefined) return;
+    const parts = this.#partsOfNode.get(node) ?? [];
+    this.#nodes.splice(this.#nodes.indexOf(node), 1);
+    for (const part of parts) this.#each.splice(this.#each.indexOf(part), 1);
+    const end = async (): Promise<void> => {
+      await this.#turns.get(node)?.over();
+      await together(parts).stop();
+      node.save();
+      await node.open.close();
+    };
+    this.#ends.get(node)?.();
+    this.#lives.begin(end());
+  }
+
+  #use(config: Config): void {
+    this.#config = config;
+    for (const node of this.#nodes) node.apply(config);
+  }
+
+  /** @param firstMs when its first cycle is due; undefined: at once */
+  async #live(node: NodeLoop, firstMs?: number): Promise<void> {
+    const own = endable(this.#launched.signals);
+    this.#ends.set(node, own.end);
+    await runOnSchedule({ ...this.#scheduleOf(node), firstMs }, own.signals);
+    // The service manager may lose patience with another node that has not ended.
+    node.save();
   }
 
   async run(): Promise<ExitCode> {
@@ -116,18 +207,15 @@ class Daemon {
       loginLink: () => this.#http.loginLink(),
     });
     await this.#parts.apply(config);
-    await Promise.all(
-      this.#nodes.map(async (node) => {
-        await runOnSchedule(this.#scheduleOf(node), signals);
-        // The service manager may lose patience with another node that has not ended.
-        node.save();
-      }),
-    );
+    for (const node of this.#nodes) this.#lives.begin(this.#live(node));
+    await this.#lives.over;
     this.#stop.abort();
     await Promise.all([...this.#turns.values()].map((turn) => turn.over()));
     await this.#parts.stop();
     await control.close();
     this.#home.save();
+    this.#discovery?.save();
+    await Promise.all(this.#opened.map((open) => open.close()));
     log.info('Stopped.');
     return EXIT.fine;
   }
@@ -157,8 +245,10 @@ class Daemon {
 
   /** Returns whether the log has a line on it. */
   async #cycle(node: NodeLoop, stop: AbortSignal): Promise<boolean> {
+    if (node === this.#home) this.#begunMs = node.world.clock.monotonicMs();
     const ended = await this.#watched(node, () => node.cycle(stop));
     if (ended === undefined) return false;
+    if (!stop.aborted) this.#discovery?.looked(node.open, ended.result.ok);
     const { result } = ended;
     if (node === this.#home) {
       this.#supervisor.status(
@@ -201,8 +291,10 @@ class Daemon {
 
   /** Guests that are migrated between nodes of this program. */
   #takingOver(name: string): Pick<NodeLoopOptions, 'others' | 'onSeen'> {
-    const names = this.#launched.nodes.map(({ open }) => open.name);
-    const others = new Set(names.filter((each) => each !== name));
+    const others = (): ReadonlySet<string> | undefined => {
+      const names = this.#nodes.map(({ open }) => open.name).filter((each) => each !== name);
+      return names.length === 0 ? undefined : new Set(names);
+    };
     return { others, onSeen: (node) => this.#takeOverMigrated(node) };
   }
 
@@ -210,6 +302,7 @@ class Daemon {
   #takeOverMigrated(node: NodeLoop): void {
     const { context, home } = this.#launched;
     const { answering, backups: place } = home.outputs;
+    if (this.#nodes.length === 1) return;
     if (answering.problem(place()) !== undefined) return;
     const backups = ({ config, open }: NodeLoop): string =>
       join(context.paths.at(config.backupDir), open.below);
@@ -296,12 +389,12 @@ class Daemon {
   #takeOver({ config, notes }: LoadResult & { ok: true }): void {
     const { log } = this.#launched.home.outputs;
     const before = this.#home.config;
-    for (const node of this.#nodes) node.apply(config);
+    this.#use(this.#discovery?.with(config) ?? config);
     for (const note of notes) log.warn(renderProblem(note));
     if (config.lockFile !== before.lockFile) {
       log.warn(`lock_file is now ${config.lockFile}; that takes effect with the next start`);
     }
-    if (!isDeepStrictEqual(config.nodes, before.nodes)) log.warn(NODES_LATER);
+    if (!isDeepStrictEqual(entriesIn(config), entriesIn(before))) log.warn(NODES_LATER);
     log.info('The configuration was reloaded.');
   }
 
@@ -329,7 +422,33 @@ class Daemon {
     const known = { node: open.name, from: 'daemon', view, settings, state, nowMs } as const;
     const groups = node === this.#home ? this.#groups.reports : [];
     const configuration = this.#launched.shared.counts ? SHARED_FILE : undefined;
-    return { ...known, timezone, pollIntervalMs, groups, configuration };
+    const entry = this.#config.nodes.find(({ name }) => name === open.name);
+    const leftMs = this.#discovery?.leftMs(open.name);
+    const found = entry?.found && leftMs !== undefined ? { ...entry.found, leftMs } : undefined;
+    return { ...known, timezone, pollIntervalMs, groups, configuration, found };
+  }
+}
+
+/** Loops of nodes: over when all of them are, or when one of them fails. */
+class Lives {
+  readonly over: Promise<void>;
+  #resolve: () => void = () => {};
+  #reject: (why: unknown) => void = () => {};
+  #running = 0;
+
+  constructor() {
+    this.over = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  begin(life: Promise<unknown>): void {
+    this.#running += 1;
+    life.then(() => {
+      this.#running -= 1;
+      if (this.#running === 0) this.#resolve();
+    }, this.#reject);
   }
 }
 

@@ -31,27 +31,44 @@ export interface Reaching {
   readonly writeLimitMs?: Milliseconds;
 }
 
+interface SharedLook {
+  readonly look: ClusterLook;
+  users: number;
+}
+
 /** Nodes with the same address and login are of one cluster, and share each look at it. */
 export function openFarNodes(
   { nodes }: Pick<Config, 'nodes'>,
   context: Pick<ProcessContext, 'clock' | 'paths' | 'env'>,
   reaching: Reaching = {},
 ): readonly FarNode[] {
-  const clusters = new Map<string, ClusterLook>();
+  const clusters = new Map<string, SharedLook>();
   const neighbours = new Set(clusterNodes(context.paths));
   const open = (node: WayConfig): FarNode => {
-    if (node.connection === 'ssh') return openSshNode(node, context, { random });
+    if (node.connection === 'ssh') {
+      const ssh = openSshNode(node, context, { random });
+      return { ...ssh, cluster: { seen: ssh.seesCluster, open } };
+    }
     const { host, port, credentials, trust } = node;
     const same = JSON.stringify([host, port, credentials, trust]);
-    const cluster = clusters.get(same) ?? clusterOf(node, context, reaching);
-    clusters.set(same, cluster);
+    const shared = clusters.get(same) ?? { look: clusterOf(node, context, reaching), users: 0 };
+    clusters.set(same, shared);
+    shared.users += 1;
+    const { look: cluster } = shared;
+    const api = createApiNode(cluster, node.node);
     return {
-      ...createApiNode(cluster, node.node),
+      ...api,
       name: node.name,
+      cluster: { seen: api.cluster, open },
       lease: node.node && neighbours.has(node.node) ? leaseHere(node.node, context) : undefined,
       problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
       connection: () => ({ by: 'api' }),
-      close: () => cluster.client.close(),
+      close() {
+        shared.users -= 1;
+        if (shared.users > 0) return;
+        clusters.delete(same);
+        cluster.client.close();
+      },
     };
   };
   return nodes.map((node) => {

@@ -26,8 +26,11 @@ export interface NodeLoopOptions {
   readonly settingsOf: (config: ConfigOnNode) => CycleSettings;
   /** Memory of the host for members of groups that have not started yet. */
   readonly comingMib?: () => number;
-  /** The other nodes of this program, which take over guests that are migrated there. */
-  readonly others?: ReadonlySet<string>;
+  /**
+   * The other nodes of this program, which take over guests that are migrated there; undefined:
+   * there is none.
+   */
+  readonly others?: () => ReadonlySet<string> | undefined;
   /** Called when the state is saved within a cycle: the loop makes progress. */
   readonly onSaved?: () => void;
   /** Called when the node was looked at, before its guests are. */
@@ -225,11 +228,12 @@ export class NodeLoop {
   /** Cycles and groups tell each other what they take of the host, so that it is given once. */
   #forCycle(): CycleSettings {
     const { keeper, comingMib, onSaved, others } = this.#options;
+    const named = others?.();
     const withinMs = milliseconds(2 * this.#config.pollIntervalMs);
     return {
       ...this.#settings,
       comingMib: () => comingMib?.() ?? 0,
-      handover: others && { nodes: others, withinMs },
+      handover: named && { nodes: named, withinMs },
       onHeadroom: (headroom) => {
         this.#headroom = headroom;
       },

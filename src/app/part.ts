@@ -25,18 +25,18 @@ export interface Part {
   stop(): Promise<void>;
 }
 
-/** Several parts as one. Each step calls them in their order. */
+/** Several parts as one. Each step calls those that are in the list by then, in their order. */
 export const together = (parts: readonly Part[]): Required<Part> => ({
   async apply(config) {
-    for (const part of parts) await part.apply(config);
+    for (const part of [...parts]) await part.apply(config);
   },
   cycleBegins(node) {
-    for (const part of parts) part.cycleBegins?.(node);
+    for (const part of [...parts]) part.cycleBegins?.(node);
   },
   cycleEnded(cycle) {
-    for (const part of parts) part.cycleEnded?.(cycle);
+    for (const part of [...parts]) part.cycleEnded?.(cycle);
   },
   async stop() {
-    for (const part of parts) await part.stop();
+    for (const part of [...parts]) await part.stop();
   },
 });

@@ -8,6 +8,8 @@ export interface Schedule {
   /** After each cycle, with the time until the next one. */
   readonly resting: (untilNextMs: number) => void;
   readonly pollIntervalMs: () => number;
+  /** When the first cycle is due, on the monotonic clock; left out: at once. */
+  readonly firstMs?: number | undefined;
   /** Samples the containers between two cycles. */
   readonly sampling?: Sampling;
   /** Makes a new configuration active, or refuses it. It never throws for a wrong one. */
@@ -76,7 +78,7 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
   signals.on('SIGINT', onStop);
   signals.on('SIGHUP', onReload);
   try {
-    let nextMs = schedule.clock.monotonicMs() as number;
+    let nextMs = schedule.firstMs ?? (schedule.clock.monotonicMs() as number);
     let sampleMs = Number.POSITIVE_INFINITY;
     const sampleIn = (share: number, latestMs = Number.POSITIVE_INFINITY): void => {
       const intervalMs = schedule.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;

@@ -30,3 +30,23 @@ export function sharing(signals: Signals): Signals {
     },
   };
 }
+
+/** The same signals for somebody who can be ended alone, as if by SIGTERM. */
+export function endable(signals: Signals): { readonly signals: Signals; end(): void } {
+  const own = new Set<() => void>();
+  return {
+    signals: {
+      on(signal, listener) {
+        if (signal === 'SIGTERM') own.add(listener);
+        signals.on(signal, listener);
+      },
+      off(signal, listener) {
+        if (signal === 'SIGTERM') own.delete(listener);
+        signals.off(signal, listener);
+      },
+    },
+    end() {
+      for (const listener of [...own]) listener();
+    },
+  };
+}

@@ -1,5 +1,7 @@
 import { dirname, join } from 'node:path/posix';
 import type { SshNodeConfig } from '../config/model.ts';
+import type { ClusterSeen, SeesCluster } from '../core/found-nodes.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, parseVmid, secondsToMs, type Vmid } from '../core/units.ts';
 import type { MonitorAccess } from '../node/guests/qmp.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
@@ -9,6 +11,7 @@ import { createMemoryHigh, HIGH_DIRECTORY } from '../node/local/kernel/memory-hi
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createPaths, type Paths } from '../node/local/paths.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
+import { parseMembers } from '../node/local/pve/members-file.ts';
 import { createPct } from '../node/local/pve/pct.ts';
 import { LOOKS_A_ROUND, PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { cgroupsOfBothKinds, guestsOfBothKinds } from '../node/local/qemu/machine-doors.ts';
@@ -41,7 +44,7 @@ export function openSshNode(
   config: SshNodeConfig,
   { paths: own, clock, env }: Pick<ProcessContext, 'paths' | 'clock' | 'env'>,
   { random, lookLimitMs = LOOK_LIMIT_MS }: Connecting,
-): FarNode {
+): FarNode & { readonly seesCluster: SeesCluster } {
   const start = { file: 'ssh', args: sshArguments(config), env: sshEnvironment(env) };
   const connect = (): KeptConnection => new KeptConnection({ start, clock, random });
   const sight = new SshSight(connect(), own.sysroot, config, lookLimitMs);
@@ -91,6 +94,7 @@ export function openSshNode(
     lease,
     close,
     problem: () => sight.problem,
+    seesCluster: () => sight.cluster(),
     connection: () => ({ by: 'ssh' }),
     lookAfter: (wishes) => machines.use(wishes),
   };
@@ -212,6 +216,14 @@ class SshSight {
     this.#files.merge(seen.value, (path) => asked.has(path) || parentOf(path) === cgroup);
     const unfit = this.#whyUnfit();
     if (unfit !== undefined) this.#blind(unfit);
+  }
+
+  /** As of the last look. */
+  cluster(): Reading<ClusterSeen> {
+    if (this.problem !== undefined) return missing('unreadable', this.problem);
+    const { members } = this.paths;
+    const seen = parseMembers(this.#files.bytes(members)?.toString('utf8') ?? '');
+    return seen === undefined ? missing('malformed', `${members}: not understood`) : present(seen);
   }
 
   /** What the clock of the node says: its files are dated by that. As of the last look. */

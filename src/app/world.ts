@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import type { Config } from '../config/model.ts';
+import type { Config, NodeConfig } from '../config/model.ts';
 import { onNode } from '../config/on-node.ts';
 import { machineWishes } from '../config/resolve.ts';
 import type { Connection } from '../core/connection.ts';
+import type { SeesCluster } from '../core/found-nodes.ts';
 import { missing } from '../core/reading.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
@@ -32,10 +33,18 @@ export interface OpenWorld {
   readonly tally: Tally;
   /** Why the node cannot be seen now; undefined: it has answered. */
   hanging(): string | undefined;
+  /** The cluster that a further node is in; left out where it is not told. */
+  readonly cluster?: OpenCluster;
   /** Makes the backups of a new configuration active, and the logs where they are its own. */
   reconfigure(config: Config): void;
   /** Resolves when every log line is written. */
   close(): Promise<void>;
+}
+
+export interface OpenCluster {
+  readonly seen: SeesCluster;
+  /** Another node of it, by the same connection. */
+  open(node: NodeConfig, config: Config): OpenWorld;
 }
 
 /**
@@ -65,7 +74,16 @@ export interface FarNode {
   connection(): Connection;
   /** Its connections, if there are several; each is a node that may be looked at alone. */
   readonly ways?: readonly FarNode[];
+  /** Left out where it is not told. */
+  readonly cluster?: FarCluster;
   close(): void;
+}
+
+/** The cluster that a further node is in. */
+export interface FarCluster {
+  readonly seen: SeesCluster;
+  /** Another node of it, by the same connection. */
+  open(node: NodeConfig): FarNode;
 }
 
 export interface FarLease {
@@ -162,8 +180,9 @@ export function openFarWorld(
   context: ProcessContext,
   leasing?: Leasing,
 ): OpenWorld {
-  const { name, eyes, hands } = node;
+  const { name, eyes, hands, cluster } = node;
   const own = node.lease;
+  let closing: Promise<void> | undefined;
   // That of an API node lies in the cluster file system of this host.
   const files = own?.how === 'api' ? askedFirst(own.files, outputs, context.paths) : own?.files;
   const lease = leasing && own && files && openNodeLease(files, own.how, leasing);
@@ -187,13 +206,20 @@ export function openFarWorld(
     name,
     below: parts.below,
     hanging: () => node.problem(),
+    ...(cluster && {
+      cluster: {
+        seen: cluster.seen,
+        open: (found: NodeConfig, now: Config) =>
+          openFarWorld(cluster.open(found), outputs, now, context, leasing),
+      },
+    }),
     reconfigure(next) {
       world.reconfigure(next);
       node.lookAfter(machineWishes(onNode(next, name)));
     },
-    async close() {
-      await lease?.close();
-      node.close();
+    close() {
+      closing ??= Promise.resolve(lease?.close()).then(() => node.close());
+      return closing;
     },
   };
 }

@@ -129,7 +129,8 @@ async function lookNow(
     const now = { from: 'now', timezone, nowMs } as const;
     const { isShared, shown } = countingFile(given.configFile, context.paths);
     const configuration = isShared ? shown : undefined;
-    const known = { ...now, node, view: views[0], settings, state, configuration };
+    const { found } = loaded.config.nodes.find(({ name }) => name === node) ?? {};
+    const known = { ...now, node, view: views[0], settings, state, configuration, found };
     return { ok: true, content: { ...answerTo(request, [known]) } };
   } finally {
     await open.close();

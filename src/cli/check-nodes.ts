@@ -3,12 +3,16 @@ import type { ProcessContext } from '../app/context.ts';
 import { whyUnseen } from '../app/fallback-node.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
 import type { FarNode } from '../app/world.ts';
+import { takenIn } from '../config/found-nodes.ts';
 import { type Config, waysOf } from '../config/model.ts';
+import { NODE_NAME } from '../config/node-scope.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { lackWords } from '../core/day-seen.ts';
+import { foundWords, sortOut } from '../core/found-nodes.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds } from '../core/units.ts';
+import { isOnNode } from '../node/local/paths.ts';
 import { table } from '../output/table.ts';
 import { type GuestLack, lackLines } from './lack-lines.ts';
 
@@ -44,11 +48,44 @@ export async function nodeLines(
       const used = all.find((way) => whyUnseen(way) === undefined) ?? one;
       return nodeLacks(used, onNode(config, one.name));
     });
-    return ['', 'Other nodes:', '', ...table([head, ...rows]), ...lacks];
+    const found = foundLines(config, far, context);
+    return ['', 'Other nodes:', '', ...table([head, ...rows]), ...found, ...lacks];
   } finally {
     ending.abort();
     for (const { close } of far) close();
   }
+}
+
+/** Those that are there because of `discover`, and those that the daemon is going to add. */
+function foundLines(
+  config: Config,
+  far: readonly FarNode[],
+  { paths }: Pick<ProcessContext, 'paths'>,
+): readonly string[] {
+  const now = config.nodes.flatMap(({ name, found }) =>
+    found === undefined ? [] : [`${name}: ${foundWords(found.by, found.leftMs)}`],
+  );
+  const seenOf = (name: string) => far.find((one) => one.name === name)?.cluster?.seen();
+  const ownOf = (name: string): string | undefined => {
+    const seen = seenOf(name);
+    return seen?.ok === true ? seen.value.own : undefined;
+  };
+  const isTaken = takenIn(config, isOnNode(paths.at) ? paths.nodeName() : '', ownOf);
+  const known = config.nodes.flatMap(({ name, found }) =>
+    found === undefined ? [] : [{ name, by: found.by, seenMs: milliseconds(0) }],
+  );
+  const coming = config.nodes.flatMap(({ name, discovers }) => {
+    const seen = seenOf(name);
+    if (discovers !== true || seen?.ok !== true) return [];
+    const isName = (text: string): boolean => NODE_NAME.test(text);
+    const { fresh, odd } = sortOut(seen.value, name, known, isTaken, isName);
+    const names = fresh.map((one) => one.name).join(', ');
+    const strange = odd.slice(0, 5).map((text) => plainText(text, 64));
+    const skipped = strange.length === 0 ? [] : [`no node can be called ${strange.join(', ')}`];
+    const added = `\`discover\` adds ${names}, only observed for the first day`;
+    return [...(fresh.length === 0 ? [] : [added]), ...skipped].map((text) => `${name}: ${text}`);
+  });
+  return now.length + coming.length === 0 ? [] : ['', ...now, ...coming];
 }
 
 const unanswered = (limitMs: number) => ['-', `no answer within ${limitMs / 1000} s`];

@@ -93,7 +93,7 @@ const BOOSTED = ', boost';
 
 export function statusLines(report: StatusReport, view: View): readonly string[] {
   const { paint } = view;
-  const { cycle, time, from, dryRun, host, containers, configuration, connection } = report;
+  const { cycle, time, from, dryRun, host, containers, configuration, connection, found } = report;
   const dry = dryRun ? ', a dry run' : '';
   const when = from === 'daemon' ? `Cycle ${cycle} at ${time}${dry}.` : `As of ${time}.`;
   const areAllObserved = report.observing?.scope === 'all';
@@ -112,6 +112,7 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
     ...urgent.flatMap((text) => said(text, 'red')),
     ...refusalLines(host).flatMap((text) => said(text)),
     ...(connection === undefined ? [] : said(`The node is reached ${connection.says}.`)),
+    ...(found === undefined ? [] : said(`The node was ${found.says}.`)),
     ...host.missing.flatMap((why) => said(`Not known: ${why}`)),
     ...(configuration === undefined ? [] : said(`The cluster shares ${configuration}.`)),
     '',
@@ -167,10 +168,11 @@ function tinted(paint: Paint, row: ContainerRow | undefined, text: string): stri
 /** A daemon may look after several nodes; the table is of one. */
 function otherLines({ node, others = [] }: StatusReport): readonly string[] {
   if (node === undefined) return [];
-  const words = others.map(({ node: name, cycle, guests, paused, connection }) => {
+  const words = others.map(({ node: name, cycle, guests, paused, connection, found }) => {
     const seen = cycle === null ? 'not seen yet' : `${guests ?? 0} guests, cycle ${cycle}`;
     const how = connection === undefined || connection.why === null ? '' : `; ${connection.says}`;
-    return `${name} (${seen}${how}${paused === null ? '' : `; paused: ${paused}`})`;
+    const whence = found === undefined ? '' : `; ${found.says}`;
+    return `${name} (${seen}${how}${whence}${paused === null ? '' : `; paused: ${paused}`})`;
   });
   const show = 'Show one: lxc-autoscale status --node NAME';
   return ['', `This is ${node}. Other nodes: ${words.join(', ')}. ${show}`];

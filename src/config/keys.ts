@@ -707,6 +707,10 @@ const nodeSection = {
     },
     'letters, digits and - within, or *, or nothing',
   ).usually(''),
+  discover: yesOrNo(
+    'Whether the other nodes of its cluster are looked after too, with the same login; a node ' +
+      'that is newly found is only observed for a day',
+  ).usually(false),
   token_id: text(
     /^[^\s@!]+@[^\s@!]+![A-Za-z][A-Za-z0-9._-]*$/,
     'is no name of a token',

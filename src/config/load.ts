@@ -17,6 +17,7 @@ import {
   checkOverlaps,
   checkProgram,
   GROUP_ORDERS,
+  mayBeFound,
   presetSection,
   seemsGigabytes,
 } from './relations.ts';
@@ -114,7 +115,7 @@ export function parseConfig(
     };
   }
   const config = buildConfig(sections, sections.nodes.length > 0 ? self?.().name : undefined);
-  const notes = notesOn(config, sections, shownFile);
+  const notes = notesOn(config, sections, shownFile, self);
   return { ok: true, config, notes, secretAt: secretIn(sections) };
 }
 
@@ -212,7 +213,10 @@ function checkRelations(sections: Sections, reader: Reader): void {
   }
   checkGroupNames(groups, reader);
   checkOverlaps(groups, 'group', reader);
-  checkNodeNames([defaults, ...tiers, ...groups], sections.nodes, reader);
+  if (mayBeFound(sections.nodes)) return;
+  checkNodeNames([defaults, ...tiers, ...groups], sections.nodes, reader.self, (...said) =>
+    report(reader, ...said),
+  );
 }
 
 /** By line, each once: a section that others merge is checked with each of them. */
@@ -226,7 +230,12 @@ function inOrder(reader: Reader): Problem[] {
   return [...sorted.slice(0, MAX_PROBLEMS), rest];
 }
 
-function notesOn(config: Config, sections: Sections, file: string): Problem[] {
+function notesOn(
+  config: Config,
+  sections: Sections,
+  file: string,
+  self: Reader['self'],
+): Problem[] {
   const notes: Problem[] = [];
   const note = (line: number | undefined, key: string, message: string) => {
     notes.push({ file, line, key, message });
@@ -254,6 +263,10 @@ function notesOn(config: Config, sections: Sections, file: string): Problem[] {
       const line = section.given.get('virtual_machines')?.line ?? section.line;
       note(line, 'virtual_machines', elsewhere);
     }
+  }
+  if (mayBeFound(sections.nodes)) {
+    const { defaults, tiers, groups } = sections;
+    checkNodeNames([defaults, ...tiers, ...groups], sections.nodes, self, note);
   }
   for (const section of sections.nodes) {
     const message = remarkOnNode(section);

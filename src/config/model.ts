@@ -21,7 +21,22 @@ export interface Config extends Settings {
 export type NodeConfig = WayConfig & {
   /** The other connection, for as long as this one does not answer. */
   readonly instead?: WayConfig;
+  /** Whether the other nodes of its cluster are looked after too. */
+  readonly discovers?: boolean;
+  /** It is no entry of the file, but was found in the cluster of one. */
+  readonly found?: Found;
 };
+
+export interface Found {
+  /** The entry whose cluster it is of. */
+  readonly by: string;
+  /** For how long it is only observed; 0: no more. */
+  readonly leftMs: Milliseconds;
+}
+
+/** Those of the file. */
+export const entriesIn = ({ nodes }: Pick<Config, 'nodes'>): readonly NodeConfig[] =>
+  nodes.filter(({ found }) => found === undefined);
 
 /** One connection to a node. */
 export type WayConfig = ApiNodeConfig | SshNodeConfig;

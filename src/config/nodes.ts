@@ -37,6 +37,10 @@ export function readNodes(
       report(reader, one.line, printableKey(one.key), `is no name of a node; allowed: ${allowed}`);
       continue;
     }
+    if (one.key === 'discover' && one.value.kind === 'text') {
+      report(reader, one.line, one.key, 'is a key of a node; write it below the name of one');
+      continue;
+    }
     const section = readSection<NodeValues>(reader.keys.node, one, reader);
     checkNode(section, reader);
     sections.push(section);
@@ -159,6 +163,10 @@ function checkNode(section: Section<NodeValues>, reader: Reader): void {
       say('connection', 'local goes with no other connection; keep one of them');
       return;
     }
+    if (given.has('discover')) {
+      say('discover', 'belongs below another node of the cluster, which says how to reach them');
+      return;
+    }
     const stray = [...given.keys()].find((key) => key !== 'connection');
     if (stray !== undefined) say(stray as Key, 'has no effect for the node of this program itself');
     return;
@@ -171,6 +179,12 @@ function checkNode(section: Section<NodeValues>, reader: Reader): void {
     const stray = keys.filter((key) => given.has(key));
     const how = by(connection as ConnectionName);
     for (const key of stray) say(key, `is for nodes that are reached ${how}; remove it`);
+  }
+  if (values.discover === true && isBoth(values)) {
+    say('discover', 'goes with one connection; keep api or ssh');
+  }
+  if (values.discover === true && values.node === ANY_NAME) {
+    say('discover', 'needs the name of this node; write it as `node`');
   }
   if (isBoth(values)) {
     if (values.node === ANY_NAME)
@@ -253,7 +267,13 @@ export function nodeConfig({ name, values }: Section<NodeValues>): NodeConfig | 
       ? { ...at, ...sshWay(name, values) }
       : { ...at, ...apiWay(name, values) };
   });
-  return first && { ...first, ...(instead && { instead }) };
+  return (
+    first && {
+      ...first,
+      ...(instead && { instead }),
+      ...(values.discover === true && { discovers: true }),
+    }
+  );
 }
 
 type Way<W> = Omit<W, 'name' | 'host' | 'port'>;

@@ -15,6 +15,8 @@ export interface ConfigOnNode extends Config {
   readonly here: string;
   /** Whether it is an entry of `NODES`. Groups are not looked after there. */
   readonly isFar: boolean;
+  /** Why nothing is changed here yet; left out: nothing keeps it. */
+  readonly onlyObserved?: string;
 }
 
 /** @param node what it is called here: its own name, or that of its entry in `NODES` */
@@ -35,6 +37,7 @@ export function onNode(config: Config, node: string): ConfigOnNode {
     ...config,
     here: node,
     isFar: entry !== undefined,
+    ...((entry?.found?.leftMs ?? 0) > 0 && { onlyObserved: NEWLY_FOUND }),
     ignored: own(config.ignored),
     defaults: policyOn(config.defaults, entry),
     tiers: config.tiers.map((tier) => ({
@@ -46,6 +49,8 @@ export function onNode(config: Config, node: string): ConfigOnNode {
     groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
   });
 }
+
+const NEWLY_FOUND = 'the first day of a node that was found';
 
 /** Where a policy does not say whether memory shrinks without a proof, the node does. */
 function policyOn(policy: ContainerPolicy, entry: NodeConfig | undefined): ContainerPolicy {

@@ -365,11 +365,15 @@ export function checkGroupNames(groups: readonly Section<GroupValues>[], reader:
 
 const LISTS = ['ignore_lxc', 'lxc_containers', 'virtual_machines', 'guests'] as const;
 
-/** What stands for a node that nobody knows would silently mean no guest. */
+/**
+ * What stands for a node that nobody knows would silently mean no guest.
+ * @param say told the line, the key and what is wrong
+ */
 export function checkNodeNames(
   sections: readonly AnySection[],
   nodes: readonly Section<NodeValues>[],
-  reader: Reader,
+  selfOf: Reader['self'],
+  say: (line: number, key: string, message: string) => void,
 ): void {
   const bound = sections.flatMap((section) =>
     LISTS.flatMap((key) => {
@@ -377,7 +381,7 @@ export function checkNodeNames(
       return [...(list?.nodes ?? [])].map(([node, part]) => ({ section, key, node, part }));
     }),
   );
-  const self = bound.length === 0 ? undefined : reader.self?.();
+  const self = bound.length === 0 ? undefined : selfOf?.();
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => isFar(values));
   const called = far.flatMap(({ values }) => calledThere(values));
@@ -393,11 +397,18 @@ export function checkNodeNames(
     const shown = place?.masked === false ? quoted(`${part.part}`) : (place?.shown ?? '');
     const meant = closest(node, names);
     const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
-    const allowed = `allowed: this node, those of its cluster and of NODES (${known.join(', ')})`;
-    const message = `${shown} names a node that is not known; ${allowed}${hint}`;
-    report(reader, place?.line ?? section.line, key, message);
+    const whose = `this node, those of its cluster and of NODES (${known.join(', ')})`;
+    const message = mayBeFound(nodes)
+      ? `${shown} names a node that is not known so far, and means no guest until it is found; ` +
+        `known are ${whose}${hint}`
+      : `${shown} names a node that is not known; allowed: ${whose}${hint}`;
+    say(place?.line ?? section.line, key, message);
   }
 }
+
+/** Whether there may be nodes that the file does not name. */
+export const mayBeFound = (nodes: readonly Section<NodeValues>[]): boolean =>
+  nodes.some(({ values }) => values.discover === true);
 
 const calledThere = ({ node }: Partial<NodeValues>): readonly string[] =>
   node !== undefined && NODE_NAME.test(node) ? [node.toLowerCase()] : [];

@@ -171,7 +171,12 @@ export const seeingAll = (config: Config): Config => ({
 });
 
 /** What keeps a container from being changed; undefined if nothing does. */
-function whyOnlyObserved({ scaling }: ContainerPolicy, { tags }: Identity): string | undefined {
+function whyOnlyObserved(
+  { onlyObserved }: ConfigOnNode,
+  { scaling }: ContainerPolicy,
+  { tags }: Identity,
+): string | undefined {
+  if (onlyObserved !== undefined) return onlyObserved;
   if (tags.includes(OBSERVE_TAG)) return `its tag ${OBSERVE_TAG}`;
   return scaling === 'observe' ? '`scaling_mode: observe`' : undefined;
 }
@@ -195,7 +200,7 @@ export function manage(config: ConfigOnNode, container: Identity): Management {
   if (ignored !== undefined) return { kind: 'ignored', because: ignored };
   const claim = claimsOf(config, identity, 1)[0];
   const policy = claim?.tier.policy ?? config.defaults;
-  const observing = whyOnlyObserved(policy, identity);
+  const observing = whyOnlyObserved(config, policy, identity);
   const why = claim === undefined ? 'since it is in no tier' : claim.how;
   const strays = strayTierTags(config, identity).map((tag) => `; no tier answers to ${shown(tag)}`);
   const only = observing === undefined ? '' : `; only observed, by ${observing}`;

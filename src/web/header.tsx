@@ -81,12 +81,16 @@ interface NodeChoiceProps {
   readonly onNode: (node: string) => void;
 }
 
-function NodeChoice({ report: { node, others = [] }, onNode }: NodeChoiceProps) {
+function NodeChoice({ report: { node, others = [], found }, onNode }: NodeChoiceProps) {
   if (node === undefined) return null;
   return (
     <label>
       <span class="unseen">Node</span>
-      <select value={node} onChange={({ currentTarget }) => onNode(currentTarget.value)}>
+      <select
+        value={node}
+        title={found?.says}
+        onChange={({ currentTarget }) => onNode(currentTarget.value)}
+      >
         {[node, ...others.map((other) => other.node)].sort().map((name) => (
           <option key={name} value={name}>
             {name}

@@ -6,6 +6,7 @@ import { parseSince, sinceText } from '../../core/report/since.ts';
 import { parseVmid } from '../../core/units.ts';
 import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
+import { type DaemonState, foundOf } from '../control-answer.ts';
 import type { Access } from './access.ts';
 import type { LiveEvents } from './events.ts';
 import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from './guests.ts';
@@ -37,7 +38,9 @@ const guestRoutes: readonly Route[] = [
     role: 'read',
     summary: 'The nodes that this daemon looks after',
     answer: z.object({ nodes: z.array(rows) }),
-    run: ({ service }) => ({ nodes: service.nodes().map((loop, place) => nodeRow(loop, place)) }),
+    run: ({ service }) => ({
+      nodes: service.nodes().map((loop, place) => nodeRow(loop, place, service.known())),
+    }),
   }),
   route({
     method: 'GET',
@@ -88,13 +91,18 @@ const guestRoutes: readonly Route[] = [
   }),
 ];
 
-const nodeRow = ({ open, view, settings, state }: ReturnType<typeof loopOf>, place: number) => ({
+const nodeRow = (
+  { open, view, settings, state }: ReturnType<typeof loopOf>,
+  place: number,
+  known: readonly DaemonState[],
+) => ({
   node: open.name,
   home: place === 0,
   cycle: view?.cycle ?? null,
   guests: view?.observed.containers.length ?? null,
   paused: state.pause?.why ?? null,
   dryRun: settings.dryRun,
+  ...foundOf(known.find(({ node }) => node === open.name) ?? {}),
 });
 
 function backupRows({ service, params, query }: Asked<z.infer<typeof ofNode>>): object[] {

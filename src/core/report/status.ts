@@ -54,6 +54,16 @@ export interface StatusReport {
   readonly others?: readonly NodeSummary[];
   /** How the node is reached; left out for the node of the program. */
   readonly connection?: ConnectionRow;
+  /** How it came to be looked after; left out if the configuration names it. */
+  readonly found?: FoundRow;
+}
+
+export interface FoundRow {
+  /** The entry of `NODES` in whose cluster it was found. */
+  readonly by: string;
+  /** For how many seconds it is still only observed; 0: no more. */
+  readonly observedForS: number;
+  readonly says: string;
 }
 
 export interface ConnectionRow {
@@ -70,6 +80,7 @@ export interface NodeSummary {
   readonly guests: number | null;
   readonly paused: string | null;
   readonly connection?: ConnectionRow;
+  readonly found?: FoundRow;
 }
 
 /** null: it is not known. */

@@ -1,4 +1,5 @@
 import { type Capabilities, CONTROLLERS } from '../../core/capabilities.ts';
+import type { ClusterSeen, SeesCluster } from '../../core/found-nodes.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../../core/observation.ts';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import {
@@ -40,6 +41,8 @@ export interface ApiNode {
   readonly hands: NodeHands;
   /** Which virtual machines are looked after from now on; none until this is said. */
   lookAfter(wishes: MachineWishes): void;
+  /** The nodes of its cluster, as of the last look. */
+  readonly cluster: SeesCluster;
 }
 
 /** So many configurations are read at a look; the others wait for the next ones. */
@@ -62,6 +65,7 @@ export function createApiNode(cluster: ClusterLook, name: string | undefined): A
     eyes: node.eyes(),
     hands: node.hands(),
     lookAfter: (wishes) => node.lookAfter(wishes),
+    cluster: () => node.cluster(),
   };
 }
 
@@ -154,6 +158,17 @@ class RemoteNode {
     this.#count();
     const seen = this.#seen(vmid);
     if (seen.ok) await this.#readConfig(seen.value);
+  }
+
+  cluster(): Reading<ClusterSeen> {
+    const { sight, quorum } = this.#cluster;
+    const called = this.#called();
+    if (!called.ok) return called;
+    if (!sight.ok) return sight;
+    const own = called.value;
+    const members = [...sight.value.nodes.keys()].map((name) => ({ name }));
+    if (!sight.value.nodes.has(own)) return missing('absent', `the cluster has no node ${own}`);
+    return present({ own, members, isQuorate: quorum.ok && quorum.value });
   }
 
   /** One that was found as the only one stays the one that is meant. */

@@ -1,0 +1,219 @@
+import { foundConfig, takenIn, withFound } from '../config/found-nodes.ts';
+import { type Config, entriesIn, type NodeConfig, waysOf } from '../config/model.ts';
+import { NODE_NAME } from '../config/node-scope.ts';
+import {
+  type ClusterSeen,
+  type FoundNode,
+  foundWords,
+  isSameName,
+  leftToObserve,
+  seenFor,
+  sortOut,
+} from '../core/found-nodes.ts';
+import { plainText } from '../core/plain-text.ts';
+import type { Milliseconds } from '../core/units.ts';
+import type { Log } from '../ports.ts';
+import { readFoundNodes, writeFoundNodes } from '../store/found-nodes-file.ts';
+import type { ProcessContext } from './context.ts';
+import type { OpenWorld } from './world.ts';
+
+/**
+ * The other nodes of a cluster (`discover`): those that come are looked after, and those that go
+ * are let go of. What is known of them is kept, so that a restart goes on where it was.
+ */
+
+export interface DiscoveryOptions {
+  readonly context: ProcessContext;
+  /** Nothing is kept: a dry run. */
+  readonly isDry: boolean;
+  readonly log: Log;
+  /** What this node is called. */
+  readonly self: string;
+  readonly config: () => Config;
+  readonly nodes: () => readonly OpenWorld[];
+  /** The configuration with the nodes as they are found now. */
+  readonly use: (config: Config) => void;
+  readonly add: (node: NodeConfig, by: OpenWorld) => void;
+  readonly remove: (name: string) => void;
+}
+
+/** A node that is not listed for so long has left its cluster. */
+const LEFT_AFTER_MS = 600_000;
+/** The most that a crash may take of the time for which nodes were seen. */
+const LONGEST_UNSAVED_MS = 900_000;
+
+const ABOUT = { event: 'nodes' } as const;
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  #found: readonly FoundNode[];
+  /** When each was seen last. */
+  readonly #seenMs = new Map<string, Milliseconds>();
+  /** Since when it is listed no more. */
+  readonly #absentSinceMs = new Map<string, Milliseconds>();
+  /** What was said of the cluster of each entry. */
+  readonly #said = new Map<string, string>();
+  #savedMs: Milliseconds;
+  #problem: string | undefined;
+
+  constructor(options: DiscoveryOptions) {
+    const { context, log, config } = options;
+    this.#options = options;
+    this.#savedMs = context.clock.monotonicMs();
+    const kept = readFoundNodes(context.paths);
+    if (!kept.ok) log.warn(`${kept.detail}: nodes are found anew, and observed for a day`, ABOUT);
+    const here = new Map(config().nodes.map((node) => [node.name, node]));
+    this.#found = (kept.ok ? kept.value : []).filter(
+      ({ name, by }) => here.get(name)?.found?.by === by,
+    );
+    for (const node of this.#found) log.info(standing(node), ABOUT);
+    // What is not in use any more does not come back as known.
+    if (kept.ok && kept.value.length > this.#found.length) this.save();
+  }
+
+  /** For how long a node that was found is only observed; undefined: it was not found. */
+  leftMs(name: string): Milliseconds | undefined {
+    const node = this.#found.find((one) => one.name === name);
+    return node && leftToObserve(node);
+  }
+
+  /** As it stands in a new text of the file; nodes stay as they are until the next start. */
+  with(config: Config): Config {
+    const before = this.#options.config();
+    const discovering = entriesIn(before).filter(({ discovers }) => discovers === true);
+    const entries = entriesIn(config).map((entry) => {
+      const was = discovering.find(({ name }) => name === entry.name);
+      return was === undefined || entry.discovers === true ? entry : { ...entry, discovers: true };
+    });
+    const gone = discovering.filter((was) => !entries.some(({ name }) => name === was.name));
+    return withFound({ ...config, nodes: [...entries, ...gone] }, this.#found, this.#options.self);
+  }
+
+  /** After each whole cycle of a node, and if it was seen in it. */
+  looked(world: OpenWorld, isSeen: boolean): void {
+    if (isSeen) this.#count(world.name);
+    const entry = entriesIn(this.#options.config()).find(({ name }) => name === world.name);
+    if (entry?.discovers !== true) return;
+    const seen = world.cluster?.seen();
+    if (seen?.ok === true) this.#members(entry, world, seen.value);
+  }
+
+  save(): void {
+    const { context, isDry, log } = this.#options;
+    if (isDry) return;
+    this.#savedMs = context.clock.monotonicMs();
+    const problem = writeFoundNodes(context.paths, this.#found);
+    if (problem !== undefined && problem !== this.#problem) log.warn(problem, ABOUT);
+    this.#problem = problem;
+  }
+
+  #now(): Milliseconds {
+    return this.#options.context.clock.monotonicMs();
+  }
+
+  #count(name: string): void {
+    const node = this.#found.find((one) => one.name === name);
+    const nowMs = this.#now();
+    const sinceMs = nowMs - (this.#seenMs.get(name) ?? nowMs);
+    this.#seenMs.set(name, nowMs);
+    if (node === undefined || leftToObserve(node) === 0) return;
+    const later = seenFor(node, sinceMs, this.#unnamed().length === 0);
+    this.#found = this.#found.map((one) => (one === node ? later : one));
+    if (leftToObserve(later) > 0) {
+      if (nowMs - this.#savedMs > LONGEST_UNSAVED_MS) this.save();
+      return;
+    }
+    this.save();
+    this.#options.use(this.with(this.#options.config()));
+    const now = 'from now on its guests are scaled as the configuration says';
+    this.#options.log.info(`${name} was observed for a day: ${now}.`, ABOUT);
+  }
+
+  /** Entries that may be any node, since they have not answered yet. */
+  #unnamed(): readonly string[] {
+    return entriesIn(this.#options.config()).flatMap((entry) => {
+      const isNamed = waysOf(entry).some(({ node }) => node !== undefined);
+      return isNamed || this.#ownOf(entry.name) !== undefined ? [] : [entry.name];
+    });
+  }
+
+  #ownOf(entry: string): string | undefined {
+    const seen = this.#world(entry)?.cluster?.seen();
+    return seen?.ok === true ? seen.value.own : undefined;
+  }
+
+  #world(name: string): OpenWorld | undefined {
+    return this.#options.nodes().find((one) => one.name === name);
+  }
+
+  #members(entry: NodeConfig, world: OpenWorld, seen: ClusterSeen): void {
+    const by = entry.name;
+    const { self, config } = this.#options;
+    const isTaken = takenIn(config(), self, (name) => this.#ownOf(name));
+    const sorted = sortOut(seen, by, this.#found, isTaken, (name) => NODE_NAME.test(name));
+    this.#tell(by, sorted.known, sorted.odd, sorted.tooMany);
+    const mine = this.#found.filter((one) => one.by === by);
+    const named = mine.filter((one) => isTaken(one));
+    const left = mine.filter((one) => !named.includes(one) && this.#hasLeft(one, seen));
+    for (const { name } of named) this.#letGo(name, 'is named in NODES by now');
+    for (const { name } of left) this.#letGo(name, 'has left the cluster');
+    const fresh = sorted.fresh.flatMap((one) => {
+      const node = foundConfig(entry, one);
+      return node === undefined ? [] : [{ one, node }];
+    });
+    if (named.length + left.length + fresh.length === 0) return;
+    this.#found = [...this.#found, ...fresh.map(({ one }) => one)];
+    this.save();
+    this.#options.use(this.with(this.#options.config()));
+    for (const { one, node } of fresh) {
+      this.#options.log.info(standing(one), ABOUT);
+      this.#options.add(node, world);
+    }
+  }
+
+  /** Only a cluster that can decide has the last word on who is in it. */
+  #hasLeft({ name, host }: FoundNode, { members, isQuorate }: ClusterSeen): boolean {
+    const listed = members.find((one) => isSameName(one.name, name));
+    const isThere = listed !== undefined && (host === undefined || listed.host === host);
+    if (isThere || !isQuorate) {
+      this.#absentSinceMs.delete(name);
+      return false;
+    }
+    const nowMs = this.#now();
+    const sinceMs = this.#absentSinceMs.get(name) ?? nowMs;
+    this.#absentSinceMs.set(name, sinceMs);
+    return nowMs - sinceMs >= LEFT_AFTER_MS;
+  }
+
+  #letGo(name: string, why: string): void {
+    const { log, remove } = this.#options;
+    this.#found = this.#found.filter((one) => one.name !== name);
+    this.#absentSinceMs.delete(name);
+    this.#seenMs.delete(name);
+    const kept = 'What is known of its guests and their backups are kept';
+    log.warn(`${name} ${why}, and is not looked after as one that was found. ${kept}.`, ABOUT);
+    remove(name);
+  }
+
+  /** What is not added, once. */
+  #tell(by: string, known: readonly string[], odd: readonly string[], tooMany: number): void {
+    const { log } = this.#options;
+    const said = JSON.stringify([known, odd, tooMany]);
+    if (this.#said.get(by) === said) return;
+    this.#said.set(by, said);
+    if (known.length > 0) {
+      const names = known.join(', ');
+      const remedy = 'If another node is meant, name it in NODES';
+      const what = `Nodes of these names are looked after already: ${names}`;
+      log.info(`${by}: ${what}. ${remedy}.`, ABOUT);
+    }
+    if (odd.length > 0) {
+      const names = odd.map((name) => plainText(name, 64)).slice(0, 5);
+      log.warn(`${by}: no node can be called so, and it is skipped: ${names.join(', ')}`, ABOUT);
+    }
+    if (tooMany > 0) log.warn(`${by}: ${tooMany} nodes more than can be found are skipped`, ABOUT);
+  }
+}
+
+const standing = (node: FoundNode): string =>
+  `${node.name} is looked after too: ${foundWords(node.by, leftToObserve(node))}.`;
