@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ApiNodeConfig, Config, WayConfig } from '../config/model.ts';
+import type { ClusterSeen } from '../core/found-nodes.ts';
+import { present, type Reading } from '../core/reading.ts';
 import { type Milliseconds, milliseconds } from '../core/units.ts';
 import { createApiNode } from '../node/api/api-node.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
@@ -13,9 +15,9 @@ import { leaseFilesIn } from '../os/lease-files.ts';
 import { readRegularFile } from '../os/regular-file.ts';
 import type { ProcessContext } from './context.ts';
 import { openFallback } from './fallback-node.ts';
-import { leaseDirectory } from './node-lease.ts';
+import { leaseDirectory, mounted, sharedLeaseFiles } from './node-lease.ts';
 import { openSshNode } from './ssh-node.ts';
-import type { FarNode } from './world.ts';
+import type { FarLease, FarNode } from './world.ts';
 
 /** The further nodes of a configuration, each by SSH or by the API of its cluster. */
 
@@ -61,6 +63,7 @@ export function openFarNodes(
       name: node.name,
       cluster: { seen: api.cluster, open },
       lease: node.node && neighbours.has(node.node) ? leaseHere(node.node, context) : undefined,
+      sharedLease: sharedLease(node, context, () => nameIn(api.cluster())),
       problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
       connection: () => ({ by: 'api' }),
       close() {
@@ -79,8 +82,25 @@ export function openFarNodes(
 }
 
 /** The API shows no files, but a node of the same cluster has them. */
-const leaseHere = (node: string, { paths }: Pick<ProcessContext, 'paths'>) =>
-  ({ files: leaseFilesIn(leaseDirectory(paths.pveDir, node)), how: 'api' }) as const;
+function leaseHere(node: string, { paths }: Pick<ProcessContext, 'paths'>): FarLease {
+  const files = leaseFilesIn(leaseDirectory(paths.pveDir, node));
+  return { files: mounted(files, paths.pveDir), how: 'api' };
+}
+
+/** Off the cluster only a directory that is shared shows who scales it. */
+function sharedLease(
+  { leaseDir, node }: ApiNodeConfig,
+  { paths }: Pick<ProcessContext, 'paths'>,
+  seenAs: () => Reading<string>,
+): FarLease | undefined {
+  if (leaseDir === undefined) return undefined;
+  const place = paths.at(leaseDir);
+  const nameOf = () => (node === undefined ? seenAs() : present(node));
+  return { files: sharedLeaseFiles(place, nameOf), how: 'api', place };
+}
+
+const nameIn = (seen: Reading<ClusterSeen>): Reading<string> =>
+  seen.ok ? present(seen.value.own) : seen;
 
 function clusterOf(
   { host, port, credentials, trust }: ApiNodeConfig,

@@ -1,10 +1,22 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { by as byConnection } from '../core/connection.ts';
+import { NODE_NAME } from '../config/node-scope.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
+import { missing, present, type Reading } from '../core/reading.ts';
 import type { CommandOutcome, NodeHands } from '../node/port.ts';
-import { Lease, type LeaseFiles, type LeaseHolder, type Standing, WAIT_MS } from '../os/lease.ts';
+import {
+  Lease,
+  type LeaseFiles,
+  type LeaseHolder,
+  type Standing,
+  UNMOUNTED,
+  WAIT_MS,
+} from '../os/lease.ts';
+import { leaseFilesIn } from '../os/lease-files.ts';
+import { whyNotTrusted } from '../os/trusted-file.ts';
 import type { ProcessContext } from './context.ts';
 
 /**
@@ -67,6 +79,62 @@ export function openNodeLease(
     },
   };
 }
+
+/** Both are needed, if there are two. */
+export function together(
+  one: NodeLease | undefined,
+  other: NodeLease | undefined,
+): NodeLease | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return {
+    tend: async () => void (await Promise.all([one.tend(), other.tend()])),
+    problem: () => one.problem() ?? other.problem(),
+    guard: (hands) => one.guard(other.guard(hands)),
+    close: async () => void (await Promise.all([one.close(), other.close()])),
+  };
+}
+
+/** In `/etc/pve`, as long as it is mounted. */
+export const mounted = (files: LeaseFiles, pveDir: string): LeaseFiles => ({
+  ...files,
+  read: async () => (existsSync(join(pveDir, '.vmlist')) ? files.read() : UNMOUNTED),
+});
+
+/** It tells a directory that is shared from the empty one below it. */
+const MARK = 'shared';
+
+/**
+ * In a directory that programs share which reach a node by the API only.
+ * @param nameOf what the cluster calls the node; it becomes part of a path
+ */
+export function sharedLeaseFiles(directory: string, nameOf: () => Reading<string>): LeaseFiles {
+  const seen = (): Reading<LeaseFiles> => {
+    const name = nameOf();
+    if (!name.ok) return name;
+    if (!NODE_NAME.test(name.value)) return missing('malformed', 'it calls itself as no node can');
+    return present(leaseFilesIn(join(directory, name.value)));
+  };
+  const files = (): LeaseFiles => {
+    const now = seen();
+    if (now.ok) return now.value;
+    throw new Error(now.detail);
+  };
+  const mark = join(directory, MARK);
+  return {
+    async read() {
+      const untrusted = whyNotTrusted(mark);
+      if (untrusted !== undefined) return missing('unreadable', `${mark} ${untrusted}`);
+      if (!existsSync(mark)) return missing('absent', `there is no ${mark}; ${TO_SHARE}`);
+      const now = seen();
+      return now.ok ? now.value.read() : now;
+    },
+    create: async (...args) => files().create(...args),
+    overwrite: async (...args) => files().overwrite(...args),
+    remove: async (...args) => files().remove(...args),
+  };
+}
+
+const TO_SHARE = 'if the shared directory is mounted there, make this file in it once';
 
 /** What puts `memory.high` back is never held up. */
 const guarded = (hands: NodeHands, why: () => Promise<string | undefined>): NodeHands => ({

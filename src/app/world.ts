@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { Config, NodeConfig } from '../config/model.ts';
 import { onNode } from '../config/on-node.ts';
@@ -9,7 +8,7 @@ import { missing } from '../core/reading.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
 import type { MachineWishes, NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
-import { type LeaseFiles, type LeaseHolder, UNMOUNTED } from '../os/lease.ts';
+import type { LeaseFiles, LeaseHolder } from '../os/lease.ts';
 import { leaseFilesIn } from '../os/lease-files.ts';
 import { whyNoFileIn } from '../os/writable-files.ts';
 import { newTally, noteEvent, type Tally } from '../output/tally.ts';
@@ -18,7 +17,14 @@ import { createBackups } from '../store/config-backups.ts';
 import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
 import { openLocalNode } from './local-node.ts';
-import { type Leasing, leaseDirectory, type NodeLease, openNodeLease } from './node-lease.ts';
+import {
+  type Leasing,
+  leaseDirectory,
+  mounted,
+  type NodeLease,
+  openNodeLease,
+  together,
+} from './node-lease.ts';
 import { type Outputs, openOutputs } from './outputs.ts';
 import { isAway } from './unfit.ts';
 
@@ -70,6 +76,8 @@ export interface FarNode {
   lookAfter(wishes: MachineWishes): void;
   /** Where its lease lies; left out where it cannot be reached. */
   readonly lease?: FarLease | undefined;
+  /** One more, of programs that do not see the other one. */
+  readonly sharedLease?: FarLease | undefined;
   /** By which connection it was seen last. */
   connection(): Connection;
   /** Its connections, if there are several; each is a node that may be looked at alone. */
@@ -89,6 +97,8 @@ export interface FarCluster {
 export interface FarLease {
   readonly files: LeaseFiles;
   readonly how: LeaseHolder['how'];
+  /** Where it lies on this host; left out: in the cluster file system of it, or on the node. */
+  readonly place?: string;
   /** Whether a look waits for it; left out: always. Another connection may show the node. */
   readonly isWaitedFor?: () => boolean;
 }
@@ -103,7 +113,8 @@ export function openWorld(config: Config, context: ProcessContext, leasing?: Lea
   const node = openLocalNode(context, hanging);
   node.lookAfter(machineWishes(onNode(config, name)));
   const { inventory } = node;
-  const files = askedFirst(leaseFilesIn(leaseDirectory(paths.pveDir, name)), outputs, paths);
+  const own = mounted(leaseFilesIn(leaseDirectory(paths.pveDir, name)), paths.pveDir);
+  const files = askedFirst(own, outputs, paths.pveDir);
   const lease = leasing && openNodeLease(files, 'local', { ...leasing, seat: `daemon of ${name}` });
   const look = async (): Promise<void> => {
     await answering.ask(outputs.places());
@@ -183,9 +194,14 @@ export function openFarWorld(
   const { name, eyes, hands, cluster } = node;
   const own = node.lease;
   let closing: Promise<void> | undefined;
-  // That of an API node lies in the cluster file system of this host.
-  const files = own?.how === 'api' ? askedFirst(own.files, outputs, context.paths) : own?.files;
-  const lease = leasing && own && files && openNodeLease(files, own.how, leasing);
+  const leaseIn = (one: FarLease | undefined): NodeLease | undefined => {
+    if (leasing === undefined || one === undefined) return undefined;
+    // That of an API node is in a file system of this host.
+    const place = one.how === 'api' ? (one.place ?? context.paths.pveDir) : undefined;
+    const files = place === undefined ? one.files : askedFirst(one.files, outputs, place);
+    return openNodeLease(files, one.how, leasing);
+  };
+  const lease = together(leaseIn(own), leaseIn(node.sharedLease));
   let wasTended = false;
   const observe: NodeEyes['observe'] = async (stop, within) => {
     await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop, within)]);
@@ -225,23 +241,23 @@ export function openFarWorld(
 }
 
 const NO_LEASE =
-  'the API does not show whether another program scales this node, so make sure that none does';
+  'the API does not show whether another program scales this node, so make sure that none does, ' +
+  'or let all of them share a directory (`lease_dir`)';
 
 /**
- * Whatever is done with a lease, it is read first. So a cluster file system that hangs keeps one
- * thread of this process, and not all of them.
+ * Whatever is done with a lease, it is read first. So a file system that hangs keeps one thread of
+ * this process, and not all of them.
  */
 const askedFirst = (
   files: LeaseFiles,
   { answering }: Pick<Outputs, 'answering'>,
-  { pveDir: cluster }: Pick<ProcessContext['paths'], 'pveDir'>,
+  cluster: string,
 ): LeaseFiles => ({
   ...files,
   async read() {
     await answering.ask({ cluster, others: [] });
     const why = answering.problem(cluster);
-    if (why !== undefined) return missing('unreadable', why);
-    return existsSync(join(cluster, '.vmlist')) ? files.read() : UNMOUNTED;
+    return why === undefined ? files.read() : missing('unreadable', why);
   },
 });
 

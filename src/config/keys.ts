@@ -743,6 +743,11 @@ const nodeSection = {
   ),
   verify_tls: yesOrNo('Whether the certificate of the node is checked').usually(true),
   memory_shrink: oneOf(MEMORY_SHRINKS, `${WHEN_UNPROVEN}; what a tier says counts first`),
+  lease_dir: absolutePath(
+    'directory',
+    'With the API alone: a directory that all programs share which may scale the node, so that ' +
+      'one of them does and the others wait',
+  ),
   identity_file: absolutePath(
     'file',
     'With ssh: the private key to log in with, which must have no passphrase',

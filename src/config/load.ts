@@ -264,6 +264,11 @@ function notesOn(
       note(line, 'virtual_machines', elsewhere);
     }
   }
+  for (const section of sections.groups) {
+    const elsewhere = groupElsewhere(section, config);
+    const at = section.given.get('lxc_containers')?.line ?? section.line;
+    if (elsewhere !== undefined) note(at, 'lxc_containers', elsewhere);
+  }
   if (mayBeFound(sections.nodes)) {
     const { defaults, tiers, groups } = sections;
     checkNodeNames([defaults, ...tiers, ...groups], sections.nodes, self, note);
@@ -321,6 +326,17 @@ const SERVICES: readonly (readonly [WebhookFormat, RegExp])[] = [
   ['telegram', /^https:\/\/api\.telegram\.org\//],
   ['matrix', /^https?:\/\/[^/]+\/_matrix\/client\//],
 ];
+
+/** A group of which no member is looked after, since the node is another one. */
+function groupElsewhere({ values }: Section<GroupValues>, { nodes }: Config): string | undefined {
+  const far = nodes.flatMap(({ name, alias }) => [name.toLowerCase(), alias]);
+  const named = [...(values.lxc_containers?.nodes?.keys() ?? [])].filter((name) =>
+    far.includes(name),
+  );
+  if (named.length === 0) return undefined;
+  const why = 'groups are only looked after on the node that the program runs on';
+  return `names guests of ${named.join(', ')}, and ${why}; run the program there too`;
+}
 
 /** Virtual machines that are listed, and of whose need of memory little is known. */
 function machinesByApi({ values }: Section<TierValues>, { nodes }: Config): string | undefined {

@@ -72,6 +72,8 @@ export interface ApiNodeConfig {
   readonly node: string | undefined;
   /** Another name that means it, and no other node, where guests are named. */
   readonly alias?: string;
+  /** Shared by all programs that may scale it. */
+  readonly leaseDir?: string;
   /** Whether memory may shrink there without a proof, if no tier says. */
   readonly unproven?: boolean;
   readonly host: string;

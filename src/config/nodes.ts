@@ -147,6 +147,7 @@ const KEYS_OF = {
     'fingerprint',
     'verify_tls',
     'memory_shrink',
+    'lease_dir',
   ],
   ssh: ['identity_file', 'known_hosts', 'jump', 'ssh_port'],
 } as const;
@@ -179,6 +180,9 @@ function checkNode(section: Section<NodeValues>, reader: Reader): void {
     const stray = keys.filter((key) => given.has(key));
     const how = by(connection as ConnectionName);
     for (const key of stray) say(key, `is for nodes that are reached ${how}; remove it`);
+  }
+  if (given.has('lease_dir') && isBoth(values)) {
+    say('lease_dir', 'is for the API alone; by SSH the lease is on the node, so remove it');
   }
   if (values.discover === true && isBoth(values)) {
     say('discover', 'goes with one connection; keep api or ssh');
@@ -303,6 +307,7 @@ function apiWay(name: string, values: Partial<NodeValues>): Way<ApiNodeConfig> {
     node: node === ANY_NAME ? undefined : node === '' ? name : node,
     credentials,
     trust: trustOf(values),
+    ...(values.lease_dir !== undefined && { leaseDir: values.lease_dir }),
     ...(values.memory_shrink !== undefined && { unproven: values.memory_shrink === 'unproven' }),
   };
 }

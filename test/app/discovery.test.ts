@@ -191,7 +191,7 @@ it('a node that joins is looked after, only observed, and known to every command
 
 const later60 = (): void => later(60);
 
-it('the looks of all nodes at a cluster are one request, also of those that came later', async () => {
+it('looks at a cluster are one request, also for nodes that came later', async () => {
   configure(LAB());
   // Around changes there are looks of their own.
   usedGib = 0.6;

@@ -1,7 +1,13 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
-import { leaseDirectory, type NodeLease, openNodeLease } from '../../src/app/node-lease.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  leaseDirectory,
+  type NodeLease,
+  openNodeLease,
+  sharedLeaseFiles,
+} from '../../src/app/node-lease.ts';
+import { present } from '../../src/core/reading.ts';
 import { bytes, mib } from '../../src/core/units.ts';
 import { leaseFilesIn } from '../../src/os/lease-files.ts';
 import { FakeNode } from '../loop/fake-node.ts';
@@ -52,4 +58,38 @@ it('keeps the hands still from the moment on in which another one has it', async
   });
   expect(await hands.memoryHigh.hold(vmid(101), bytes(1))).toMatchObject({ kind: 'refused' });
   expect(node.sets).toHaveLength(1);
+});
+
+describe('a directory that programs share', () => {
+  const named = (name: string) => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'shared'), '', { mode: 0o644 });
+    return { directory, files: sharedLeaseFiles(directory, () => present(name)) };
+  };
+
+  it('has one for each node, below its name', async () => {
+    const { directory, files } = named('pve1');
+    expect(await files.read()).toEqual(present(new Map()));
+    await files.create('1.lease', 'mine');
+    expect(await files.read()).toEqual(present(new Map([['1.lease', 'mine']])));
+    expect(readdirSync(directory).sort()).toEqual(['pve1', 'shared']);
+    await expect(files.create('1.lease', 'other')).rejects.toMatchObject({ code: 'EEXIST' });
+  });
+
+  it.each(['../x', '', '.', 'a/b'])('is not left by the name %j', async (name) => {
+    const { directory, files } = named(name);
+    expect(await files.read()).toMatchObject({ ok: false });
+    await expect(files.create('1.lease', 'mine')).rejects.toThrow('as no node can');
+    expect(readdirSync(directory)).toEqual(['shared']);
+  });
+
+  it('does not count without its mark, nor if everybody may write to it', async () => {
+    const { directory, files } = named('pve1');
+    chmodSync(directory, 0o777);
+    expect(await files.read()).toMatchObject({ ok: false, why: 'unreadable' });
+    chmodSync(directory, 0o700);
+    rmSync(join(directory, 'shared'));
+    const why = await files.read();
+    expect(why).toMatchObject({ ok: false, detail: expect.stringContaining('make this file') });
+  });
 });

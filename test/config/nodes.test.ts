@@ -255,3 +255,40 @@ describe('a node with two connections', () => {
     ]);
   });
 });
+
+it('a group that lists guests of another node is told to be looked after there only', () => {
+  const group = `HORIZONTAL_SCALING_GROUP_web:
+  base_snapshot_name: 101
+  min_instances: 1
+  max_instances: 2
+  starting_clone_id: 900
+  clone_network_type: dhcp
+  horiz_cpu_upper_threshold: 80
+  horiz_memory_upper_threshold: 80
+  lxc_containers: [pve7/102, 103]
+`;
+  const text = `NODES:\n  lab:\n    host: a\n    node: pve7\n${LOGIN}${group}`;
+  const self = () => ({ name: 'pve1', hosts: new Set<string>(), cluster: [] });
+  const result = parseConfig(text, 'f.yaml', {}, self);
+  expect(result.ok ? result.notes.map(renderProblem) : result.problems).toEqual([
+    'f.yaml:15: lxc_containers: names guests of pve7, and groups are only looked after on the ' +
+      'node that the program runs on; run the program there too',
+  ]);
+});
+
+it('a node that may still be found may be named, and is remarked on', () => {
+  const self = () => ({ name: 'pve1', hosts: new Set<string>(), cluster: [] });
+  const text = (more: string) =>
+    `DEFAULT: {ignore_lxc: [pve9/101]}\nNODES:\n  lab:\n    host: a\n${LOGIN}${more}`;
+  const told = (more: string) => {
+    const result = parseConfig(text(more), 'f.yaml', {}, self);
+    return (result.ok ? result.notes : result.problems).map(renderProblem);
+  };
+  expect(told('')).toEqual([expect.stringContaining('names a node that is not known; allowed')]);
+  expect(parseConfig(text('    discover: True\n'), 'f.yaml', {}, self).ok).toBe(true);
+  expect(told('    discover: True\n')).toEqual([
+    expect.stringMatching(
+      /^f\.yaml:1: ignore_lxc: 'pve9\/101' names .* no guest until it is found/,
+    ),
+  ]);
+});
