@@ -117,7 +117,8 @@ export class Discovery {
     const sinceMs = nowMs - (this.#seenMs.get(name) ?? nowMs);
     this.#seenMs.set(name, nowMs);
     if (node === undefined || leftToObserve(node) === 0) return;
-    const later = seenFor(node, sinceMs, this.#unnamed().length === 0);
+    const { pollIntervalMs: intervalMs } = this.#options.config();
+    const later = seenFor(node, { sinceMs, intervalMs }, this.#unnamed().length === 0);
     this.#found = this.#found.map((one) => (one === node ? later : one));
     if (leftToObserve(later) > 0) {
       if (nowMs - this.#savedMs > LONGEST_UNSAVED_MS) this.save();

@@ -103,7 +103,9 @@ function nodeRows(
 ): readonly HealthRow[] {
   const home = { open, known: known() };
   if (open.inventory !== undefined) return Object.values(rowsOf(home, times));
-  const all = [home, ...(others?.() ?? [])].map((one) => {
+  // Others decide which nodes a cluster has: one that is off is no fault of this program.
+  const named = (others?.() ?? []).filter(({ known: { found } }) => found === undefined);
+  const all = [home, ...named].map((one) => {
     const rows = rowsOf(one, times);
     const isSeen = rows.cycle.ok && one.open.tally.lastGood !== undefined;
     return { node: one.open.name, rows, isSeen };

@@ -38,15 +38,17 @@ export const MOST_FOUND = 64;
 export const leftToObserve = ({ seenMs }: FoundNode): Milliseconds =>
   milliseconds(Math.max(0, DAY_MS - seenMs));
 
-/** A look speaks for no more time than this before it. */
-const LONGEST_LOOK_MS = 300_000;
-
 /**
  * @param sinceMs the time since it was seen before
+ * @param intervalMs from cycle to cycle; a gap speaks for two of them at most
  * @param mayEnd whether its day may be over
  */
-export function seenFor(node: FoundNode, sinceMs: number, mayEnd: boolean): FoundNode {
-  const seenMs = node.seenMs + Math.min(Math.max(0, sinceMs), LONGEST_LOOK_MS);
+export function seenFor(
+  node: FoundNode,
+  { sinceMs, intervalMs }: { readonly sinceMs: number; readonly intervalMs: number },
+  mayEnd: boolean,
+): FoundNode {
+  const seenMs = node.seenMs + Math.min(Math.max(0, sinceMs), 2 * intervalMs);
   const most = mayEnd || node.seenMs >= DAY_MS ? DAY_MS : DAY_MS - 60_000;
   return { ...node, seenMs: milliseconds(Math.min(seenMs, most)) };
 }

@@ -81,7 +81,10 @@ function bodyOf(method: string, path: string): unknown {
   return undefined;
 }
 
-const rowsOf = (node: string): readonly object[] => [
+const rowsOf = (node: string): readonly object[] =>
+  node === 'off' ? [{ type: 'node', node, status: 'offline' }] : rowsOfOne(node);
+
+const rowsOfOne = (node: string): readonly object[] => [
   { type: 'node', node, status: 'online', cpu: 0.1, maxcpu: 16, mem: 4 * GIB, maxmem: 64 * GIB },
   {
     type: 'lxc',
@@ -169,21 +172,31 @@ it('a node that joins is looked after, only observed, and known to every command
   await says('Resource allocation process completed');
   await until(() => puts().length > 0);
   expect(puts()).toEqual(['/nodes/pve1/lxc/101/config']);
-  members.push('pve2');
+  members.push('pve2', 'off');
   later(60);
   await says('pve2 is looked after too: found by lab; only observed for another 24 h 0 min');
   await until(async () => (await status('pve2'))['error'] === undefined, later60);
+  // A node that is switched off is no fault of this program.
+  await says('off: The containers cannot be seen');
+  const path = context.paths.at(CONTROL_SOCKET);
+  await until(async () => {
+    const health = await askControlSocket(path, { command: 'health' });
+    return JSON.stringify(health).includes('"healthy":true');
+  }, later60);
   const { report } = (await status('pve2')) as { report: Record<string, unknown> };
   expect(report).toMatchObject({
     node: 'pve2',
     found: { by: 'lab', observedForS: expect.any(Number) },
     observing: { scope: 'all' },
     containers: [{ vmid: 201, mode: 'observe', would: expect.anything() }],
-    others: [{ node: 'lab' }],
+    others: [{ node: 'lab' }, { node: 'off' }],
   });
   expect(puts().filter((path) => path.includes('pve2'))).toEqual([]);
   expect(await running.end()).toBe(EXIT.fine);
-  expect(kept()).toEqual([{ name: 'pve2', by: 'lab', seenMs: expect.any(Number) }]);
+  expect(kept()).toMatchObject([
+    { name: 'pve2', by: 'lab' },
+    { name: 'off', seenMs: 0 },
+  ]);
   const loaded = readConfiguration(CHOICE, context);
   const lines = loaded.ok ? await nodeLines(loaded.config, context) : [];
   expect(lines.join('\n')).toMatch(/pve2: found by lab; only observed for another 2\d h/);

@@ -17,16 +17,19 @@ const node = (seenMs: number): FoundNode => ({
 });
 
 describe('the day of a node that was found', () => {
+  const seen = (one: FoundNode, sinceMs: number, mayEnd = true): FoundNode =>
+    seenFor(one, { sinceMs, intervalMs: 60_000 }, mayEnd);
+
   it('is the time for which it was seen, and a gap counts as one look', () => {
-    expect(seenFor(node(0), 30_000, true).seenMs).toBe(30_000);
-    expect(seenFor(node(0), 50_000_000, true).seenMs).toBe(300_000);
-    expect(seenFor(node(1000), -5000, true).seenMs).toBe(1000);
+    expect(seen(node(0), 30_000).seenMs).toBe(30_000);
+    expect(seen(node(0), 50_000_000).seenMs).toBe(120_000);
+    expect(seen(node(1000), -5000).seenMs).toBe(1000);
   });
 
   it('ends once, and not while an entry may be the same node', () => {
-    expect(leftToObserve(seenFor(node(DAY_MS - 1), 30_000, true))).toBe(0);
-    expect(leftToObserve(seenFor(node(DAY_MS - 1), 30_000, false))).toBe(60_000);
-    expect(leftToObserve(seenFor(node(DAY_MS), 30_000, false))).toBe(0);
+    expect(leftToObserve(seen(node(DAY_MS - 1), 30_000))).toBe(0);
+    expect(leftToObserve(seen(node(DAY_MS - 1), 30_000, false))).toBe(60_000);
+    expect(leftToObserve(seen(node(DAY_MS), 30_000, false))).toBe(0);
   });
 
   it.each([
