@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import { by as byConnection } from '../core/connection.ts';
 import { NODE_NAME } from '../config/node-scope.ts';
+import { by as byConnection } from '../core/connection.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
