@@ -248,7 +248,7 @@ class Daemon {
     if (node === this.#home) this.#begunMs = node.world.clock.monotonicMs();
     const ended = await this.#watched(node, () => node.cycle(stop));
     if (ended === undefined) return false;
-    if (!stop.aborted) this.#discovery?.looked(node.open, ended.result.ok);
+    if (!stop.aborted && ended.result.ok) this.#discovery?.looked(node.open);
     const { result } = ended;
     if (node === this.#home) {
       this.#supervisor.status(

@@ -89,13 +89,15 @@ export class Discovery {
     return withFound({ ...config, nodes: [...entries, ...gone] }, this.#found, this.#options.self);
   }
 
-  /** After each whole cycle of a node, and if it was seen in it. */
-  looked(world: OpenWorld, isSeen: boolean): void {
-    if (isSeen) this.#count(world.name);
-    const entry = entriesIn(this.#options.config()).find(({ name }) => name === world.name);
+  /** After each whole cycle of a node. */
+  looked(open: OpenWorld): void {
+    // The API may answer for a node that is off.
+    const isSeen = open.hanging() === undefined && open.world.host.observe().cpus.ok;
+    if (isSeen) this.#count(open.name);
+    const entry = entriesIn(this.#options.config()).find(({ name }) => name === open.name);
     if (entry?.discovers !== true) return;
-    const seen = world.cluster?.seen();
-    if (seen?.ok === true) this.#members(entry, world, seen.value);
+    const seen = open.cluster?.seen();
+    if (seen?.ok === true) this.#members(entry, open, seen.value);
   }
 
   save(): void {

@@ -177,7 +177,7 @@ it('a node that joins is looked after, only observed, and known to every command
   await says('pve2 is looked after too: found by lab; only observed for another 24 h 0 min');
   await until(async () => (await status('pve2'))['error'] === undefined, later60);
   // A node that is switched off is no fault of this program.
-  await says('off: The containers cannot be seen');
+  await says('off: Nothing can be given out: the node off is offline');
   const path = context.paths.at(CONTROL_SOCKET);
   await until(async () => {
     const health = await askControlSocket(path, { command: 'health' });

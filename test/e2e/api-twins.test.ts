@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { RestServer } from '../../src/sim/rest-server.ts';
@@ -32,7 +32,10 @@ async function stage(): Promise<Stage> {
   let anonMib = 700;
   const rest = await restNode([{ ...guestSpec(201), demand: () => ({ cpuCores: 0.2, anonMib }) }]);
   rest.node.start();
-  const shared = temporaryDirectory();
+  // Where `lease_dir` leads to below the root of both hosts.
+  const root = temporaryDirectory();
+  const shared = join(root, 'srv/leases');
+  mkdirSync(shared, { recursive: true, mode: 0o700 });
   const memory = (): number => rest.node.limits(201)?.memoryMib ?? 0;
   return {
     rest,
@@ -49,7 +52,7 @@ async function stage(): Promise<Stage> {
         accounts: ACCOUNTS,
       });
       closing.push(() => server.close());
-      return new Program(server, shared);
+      return new Program(server, root);
     },
   };
 }
@@ -57,18 +60,19 @@ async function stage(): Promise<Stage> {
 class Program {
   readonly server: RestServer;
   readonly #state = temporaryDirectory();
-  readonly #root = temporaryDirectory();
+  readonly #root: string;
   readonly #config = join(this.#state, 'config.yaml');
   #said = (): string => '';
   #signal = (_: NodeJS.Signals): void => {};
   ended: Promise<void> = Promise.resolve();
 
-  constructor(server: RestServer, shared: string) {
+  constructor(server: RestServer, root: string) {
     this.server = server;
+    this.#root = root;
     const often = 'poll_interval: 1, cooldown_seconds: 0, log_quiet_cycles: True';
     const text = `DEFAULT: {${often}}\nNODES:\n  lab: {host: 127.0.0.1, port: ${server.port},
     node: pve1, verify_tls: False, token_id: as@pve!ps, token_secret: ${SECRET},
-    lease_dir: ${shared}}\n`;
+    lease_dir: /srv/leases}\n`;
     plant(this.#state, { 'config.yaml': text });
   }
 
