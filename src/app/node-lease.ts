@@ -53,10 +53,12 @@ export interface NodeLease {
   close(): Promise<void>;
 }
 
+/** @param seesNode who does not see the node any more leaves it to another one */
 export function openNodeLease(
   files: LeaseFiles,
   how: LeaseHolder['how'],
   { host, seat, clock }: Leasing,
+  seesNode: () => boolean = () => true,
 ): NodeLease {
   const lease = new Lease({
     files,
@@ -66,7 +68,10 @@ export function openNodeLease(
     monotonicMs: () => clock.monotonicMs(),
   });
   // Looks may be further apart than others wait.
-  const timer = setInterval(() => void lease.tend(), WAIT_MS);
+  const tend = (): void => {
+    if (seesNode()) void lease.tend();
+  };
+  const timer = setInterval(tend, WAIT_MS);
   timer.unref();
   const confirmed = async (): Promise<string | undefined> => problemOf(await lease.confirm())?.why;
   return {

@@ -199,7 +199,7 @@ export function openFarWorld(
     // That of an API node is in a file system of this host.
     const place = one.how === 'api' ? (one.place ?? context.paths.pveDir) : undefined;
     const files = place === undefined ? one.files : askedFirst(one.files, outputs, place);
-    return openNodeLease(files, one.how, leasing);
+    return openNodeLease(files, one.how, leasing, () => node.problem() === undefined);
   };
   const lease = together(leaseIn(own), leaseIn(node.sharedLease));
   let wasTended = false;

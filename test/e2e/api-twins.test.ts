@@ -171,7 +171,7 @@ async function passedOn(befalls: (one: Program) => void, comesBack: (one: Progra
 it(
   'the second goes on where the first has ended, was killed, stands still or is cut off',
   async () => {
-    const [killed, stopped, ended] = await Promise.all([
+    const [killed, stopped, cut, ended] = await Promise.all([
       passedOn(
         (one) => one.signal('SIGKILL'),
         (one) => one.start(),
@@ -181,15 +181,23 @@ it(
         (one) => one.signal('SIGCONT'),
       ),
       passedOn(
+        (one) => {
+          one.server.fault = () => ({ kind: 'reset', isDone: false });
+        },
+        (one) => {
+          one.server.fault = undefined;
+        },
+      ),
+      passedOn(
         (one) => one.signal('SIGTERM'),
         (one) => one.start(),
       ),
     ]);
     process.stdout.write(
       `taken over: killed ${killed.toFixed(0)} s, stopped ${stopped.toFixed(0)} s, ` +
-        `ended ${ended.toFixed(0)} s\n`,
+        `cut ${cut.toFixed(0)} s, ended ${ended.toFixed(0)} s\n`,
     );
-    for (const seconds of [killed, stopped]) expect(seconds).toBeGreaterThan(70);
+    for (const seconds of [killed, stopped, cut]) expect(seconds).toBeGreaterThan(70);
     expect(ended).toBeLessThan(40);
   },
   4 * EXPIRES_MS,
