@@ -116,6 +116,7 @@ class Daemon {
     return new NodeLoop({
       ...one,
       config: this.#config,
+      goesOn: true,
       ...ofHome,
       settingsOf: (each) => settingsOf(each, launch),
       onSaved: () => this.#supervisor.beat(),
@@ -170,7 +171,7 @@ class Daemon {
     this.#nodes.splice(this.#nodes.indexOf(node), 1);
     for (const part of parts) this.#each.splice(this.#each.indexOf(part), 1);
     const end = async (): Promise<void> => {
-      await this.#turns.get(node)?.over();
+      await this.#inTurn(node, () => node.endGuards());
       await together(parts).stop();
       node.save();
       await node.open.close();
@@ -191,6 +192,7 @@ class Daemon {
     await runOnSchedule({ ...this.#scheduleOf(node), firstMs }, own.signals);
     // The service manager may lose patience with another node that has not ended.
     node.save();
+    if (this.#nodes.includes(node)) await this.#inTurn(node, () => node.endGuards());
   }
 
   async run(): Promise<ExitCode> {

@@ -135,6 +135,9 @@ class FallbackNode {
         releaseLeft: () => this.#releaseLeft(),
         pause: () => now().memoryHigh.pause(),
       },
+      get memoryGuards() {
+        return now().memoryGuards;
+      },
     };
   }
 

@@ -2,6 +2,7 @@ import { type Missing, missing } from '../core/reading.ts';
 import { createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
 import { LimitEventFiles } from '../node/local/kernel/limit-events.ts';
+import { createMemoryGuards } from '../node/local/kernel/memory-guards.ts';
 import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
@@ -55,6 +56,7 @@ export function openLocalNode(
         (machines.has(request.vmid) ? qm : pct).apply(request, stop, cancel),
       reclaim: createReclaim(paths, clock),
       memoryHigh: createMemoryHigh(paths, clock),
+      memoryGuards: createMemoryGuards(paths),
     },
     inventory,
     look: () => machines.look(),

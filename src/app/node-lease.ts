@@ -6,7 +6,7 @@ import { by as byConnection } from '../core/connection.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import type { CommandOutcome, NodeHands } from '../node/port.ts';
+import type { CommandOutcome, GuardAnswer, MemoryGuards, NodeHands } from '../node/port.ts';
 import {
   Lease,
   type LeaseFiles,
@@ -156,10 +156,22 @@ const guarded = (hands: NodeHands, why: () => Promise<string | undefined>): Node
       return message === undefined ? hands.memoryHigh.hold(vmid, at) : { kind: 'refused', message };
     },
   },
+  get memoryGuards() {
+    return guardsOf(hands, why);
+  },
 });
 
 const howWords = ({ how }: LeaseHolder): string =>
   how === 'local' ? 'its own daemon' : byConnection(how);
+
+const guardsOf = ({ memoryGuards }: NodeHands, why: () => Promise<string | undefined>) =>
+  memoryGuards && {
+    ...memoryGuards,
+    async set(...[vmid, at]: Parameters<MemoryGuards['set']>): Promise<GuardAnswer> {
+      const message = await why();
+      return message === undefined ? memoryGuards.set(vmid, at) : { kind: 'refused', message };
+    },
+  };
 
 function problemOf(standing: Standing): NotOurs | undefined {
   switch (standing.kind) {

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Config } from '../config/model.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import type { AskedChange } from '../core/asked.ts';
@@ -7,6 +8,7 @@ import { milliseconds, type Vmid } from '../core/units.ts';
 import { MIN_ELAPSED_MS } from '../core/usage.ts';
 import { type AskedOutcome, Asking } from '../loop/asked.ts';
 import { type CycleSettings, type CycleView, runCycle } from '../loop/cycle.ts';
+import { endGuards } from '../loop/guard-memory.ts';
 import { noticeConnection } from '../loop/notice-connection.ts';
 import { noticePause } from '../loop/pause.ts';
 import { Prompts } from '../loop/prompts.ts';
@@ -26,6 +28,8 @@ export interface NodeLoopOptions {
   readonly settingsOf: (config: ConfigOnNode) => CycleSettings;
   /** Memory of the host for members of groups that have not started yet. */
   readonly comingMib?: () => number;
+  /** Further cycles follow, so that a limit is raised in time. */
+  readonly goesOn?: boolean;
   /**
    * The other nodes of this program, which take over guests that are migrated there; undefined:
    * there is none.
@@ -46,6 +50,7 @@ export interface AskedCycle {
   readonly watched: (cycle: () => Promise<EndedCycle>) => Promise<EndedCycle>;
 }
 
+const END_GUARDS_MS = 10_000;
 const NOTHING_SEEN: Sampled = { urgent: new Set(), suspicious: false };
 
 /**
@@ -215,6 +220,16 @@ export class NodeLoop {
     else if (kind === 'whole') this.#options.keeper.saveWhenDue();
   }
 
+  /** No limit is raised in time any more. */
+  async endGuards(): Promise<void> {
+    if (this.#settings.dryRun) return;
+    // A node that does not answer keeps nobody from the end.
+    const end = new AbortController();
+    const late = wait(END_GUARDS_MS, undefined, { signal: end.signal }).catch(() => {});
+    await Promise.race([endGuards(this.open.world, this.state), late]);
+    end.abort();
+  }
+
   save(): void {
     this.#options.keeper.save();
   }
@@ -232,6 +247,7 @@ export class NodeLoop {
     const withinMs = milliseconds(2 * this.#config.pollIntervalMs);
     return {
       ...this.#settings,
+      guards: this.#options.goesOn === true,
       comingMib: () => comingMib?.() ?? 0,
       handover: named && { nodes: named, withinMs },
       onHeadroom: (headroom) => {

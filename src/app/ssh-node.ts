@@ -7,7 +7,9 @@ import type { MonitorAccess } from '../node/guests/qmp.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
 import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
-import { createMemoryHigh, HIGH_DIRECTORY } from '../node/local/kernel/memory-high.ts';
+import { HIGH_DIRECTORY } from '../node/local/kernel/high-file.ts';
+import { createMemoryGuards } from '../node/local/kernel/memory-guards.ts';
+import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { createPaths, type Paths } from '../node/local/paths.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
@@ -68,6 +70,8 @@ export function openSshNode(
     host: createHostView(paths, () => machines.memoryMib()),
   };
   const far = new FarHands(connect);
+  // One connection for the guards of all guests: they are written one after the other.
+  const guarding = new FarHands(connect);
   const files = far.kernelFiles((path) => vmidOf(path));
   const records = join(own.at(HIGH_DIRECTORY), 'nodes', config.name);
   const qm = createQm(machines, { environment: {}, run: far.runOf });
@@ -79,10 +83,12 @@ export function openSshNode(
     },
     reclaim: createReclaim(paths, clock, files),
     memoryHigh: createMemoryHigh(paths, clock, files, records),
+    memoryGuards: createMemoryGuards(paths, guarding.kernelFiles(ofAll), records),
   };
   const close = (): void => {
     sight.close();
     far.close();
+    guarding.close();
     cgroups.close();
     machines.close();
   };
@@ -116,6 +122,9 @@ function placeOf(paths: Paths, vmid: Vmid, isMachine: boolean): Place {
     listed: isMachine ? paths.qemuSlice : paths.cgroupRoot,
   };
 }
+
+const ALL = 0 as Vmid;
+const ofAll = (): Vmid => ALL;
 
 /** The cgroup of a guest, or a file in it. */
 function vmidOf(path: string): Vmid {

@@ -10,6 +10,7 @@ import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { lackWords } from '../core/day-seen.ts';
 import { foundWords, sortOut } from '../core/found-nodes.ts';
+import { NO_GUARD } from '../core/memory-guard.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds } from '../core/units.ts';
 import { isOnNode } from '../node/local/paths.ts';
@@ -105,8 +106,11 @@ function nodeLacks({ name, eyes }: FarNode, config: ConfigOnNode): readonly stri
     if (!guest.ok || eyes.cgroups.capabilities(guest.value.vmid)?.workingSet !== false) return [];
     const management = manage(config, guest.value);
     if (management.kind === 'ignored') return [];
-    const lack = lackWords(management.policy.memory.unproven === true, undefined, guest.value);
-    return lack === undefined ? [] : [[guest.value.vmid, lack]];
+    const { vmid } = guest.value;
+    const { unproven, guard } = management.policy.memory;
+    const lack = lackWords(unproven === true, undefined, guest.value);
+    const all = [lack, guard && NO_GUARD];
+    return all.flatMap((each): readonly GuestLack[] => (each ? [[vmid, each]] : []));
   });
   return lackLines(lacks).map((line) => `${name}: ${line}`);
 }

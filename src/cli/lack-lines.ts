@@ -4,7 +4,7 @@ import type { Vmid } from '../core/units.ts';
 /** What is missing for the memory of a guest to shrink. */
 export type GuestLack = readonly [vmid: Vmid, lack: string];
 
-const MOST_IDS = 12;
+export const MOST_IDS = 12;
 
 /** A line for all guests of whom the same is to be said. */
 export function lackLines(lacks: readonly GuestLack[]): readonly string[] {

@@ -1,16 +1,24 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import { plainText } from '../core/plain-text.ts';
+import { createMemoryGuards } from '../node/local/kernel/memory-guards.ts';
 import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 
 /**
- * `release`: what a process that was killed in mid-change has held down is put back. For the
+ * `release`: what a process that was killed in mid-change has held down is put back, and so is what
+ * `memory_guard` has set. For the
  * uninstaller, after which nobody would do it: needs neither configuration nor `/etc/pve`.
  */
 export async function release(context: ProcessContext): Promise<ExitCode> {
   const { paths, clock, stdout, stderr } = context;
   let code: ExitCode = EXIT.fine;
-  for (const { vmid, problem } of await createMemoryHigh(paths, clock).releaseLeft()) {
+  const guards = createMemoryGuards(paths);
+  const left = await createMemoryHigh(paths, clock).releaseLeft();
+  const ended = guards.standing().map(async (vmid) => {
+    const outcome = await guards.end(vmid);
+    return outcome.ok ? { vmid } : { vmid, problem: outcome.message };
+  });
+  for (const { vmid, problem } of [...left, ...(await Promise.all(ended))]) {
     const what = `Container ${vmid}: memory.high`;
     if (problem === undefined) stdout.write(`${what} was too low, and is restored.\n`);
     else {

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
+import { firstOf } from '../core/first-of.ts';
 import { plainText } from '../core/plain-text.ts';
 import { allocatedWords } from '../core/report/allocated-words.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
@@ -10,7 +11,7 @@ import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
-import { type GuestLack, lackLines } from './lack-lines.ts';
+import { type GuestLack, lackLines, MOST_IDS } from './lack-lines.ts';
 import { whyUnseen } from './machine-here.ts';
 import { clip } from './text-width.ts';
 import {
@@ -120,6 +121,7 @@ export function statusLines(report: StatusReport, view: View): readonly string[]
       ? ['There are no containers on this node.']
       : fitted(COLUMNS, rows, view, (row, text) => tinted(paint, containers[row], text))),
     ...lackLines(lacksOf(containers)).flatMap((text) => said(text)),
+    ...guardLine(containers).flatMap((text) => said(text)),
     ...groupSummary(report.groups ?? []).map((line) => clip(plainText(line), view.width)),
     ...otherLines(report).flatMap((text) => said(text)),
   ];
@@ -129,6 +131,16 @@ const lacksOf = (containers: readonly ContainerRow[]): readonly GuestLack[] =>
   containers.flatMap(({ vmid, memory }) =>
     'lack' in memory && memory.lack !== undefined ? [[vmid, memory.lack] as const] : [],
   );
+
+function guardLine(containers: readonly ContainerRow[]): readonly string[] {
+  const guarded = containers.filter(({ memory }) => 'guardMib' in memory);
+  if (guarded.length === 0) return [];
+  const ids = firstOf(
+    guarded.map(({ vmid }) => vmid),
+    MOST_IDS,
+  );
+  return [`${ids}: memory_guard holds memory.high below the limit; explain says where.`];
+}
 
 /** The order of the rows; each column that has a number begins with the largest. */
 const ORDERS: Readonly<Partial<Record<string, (row: ContainerRow) => number | string>>> = {

@@ -57,6 +57,7 @@ function containerPolicy(
       ...ofGiven(values.min_memory, values.max_memory),
       mayUseSwap: values.shrink_into_swap,
       ...(values.memory_shrink === 'unproven' && { unproven: true }),
+      ...(values.memory_guard && { guard: true }),
       ...(values.vm_memory_unplug && { unplugs: true }),
     },
     stepFactor: STEP_FACTOR[values.behaviour],

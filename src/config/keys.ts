@@ -212,6 +212,9 @@ const containerKeys = {
     'Whether memory may shrink so far that a container has to swap out',
   ).usually(false),
   memory_shrink: oneOf(MEMORY_SHRINKS, WHEN_UNPROVEN).usually('proven'),
+  memory_guard: yesOrNo(
+    'Whether memory.high stays below the limit, so that a leap is slowed until that grows',
+  ).usually(false),
   vm_memory_unplug: yesOrNo(
     'Whether memory modules of virtual machines are taken out again, one at a time',
   ).usually(false),

@@ -76,6 +76,8 @@ export interface Measured {
   readonly swapStays?: true;
   /** Cores: in which share of the time its tasks wait for a CPU, if that was weighed. */
   readonly waits?: Ratio;
+  /** Memory: its memory guard slows it. */
+  readonly slowedByGuard?: true;
   /** Memory: how fast it rises, if that was what counted. */
   readonly mibPerS?: number;
   /** Memory: what is not taken back, however idle it is. */

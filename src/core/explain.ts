@@ -117,6 +117,7 @@ function ruleWords({ resource, measured, rule, askedBy, boostMs }: Change): stri
     case 'oom-kill':
       return `its ${has} were not enough: the kernel ended a process in it (out of memory)`;
     case 'limit-hit':
+      if (measured.slowedByGuard) return `its memory guard slows it below its limit of ${has}`;
       return `it met its limit of ${has} and had to wait for memory`;
     case 'rising':
       return `${usedWords(resource, measured)}, and that rises by ${riseWords(measured)}`;

@@ -5,6 +5,7 @@ import type { DaySeen } from './day-seen.ts';
 import type { Rule } from './decision.ts';
 import type { DemandModel } from './demand-model.ts';
 import type { GuestIdentity } from './identity.ts';
+import type { MemoryGuard } from './memory-guard.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
 import type { SamplingInterval } from './sampling-interval.ts';
 import type { OomFloor } from './shortage.ts';
@@ -90,6 +91,8 @@ export interface GuestLife {
   shrinkRetry: Failure | undefined;
   /** The last shrink of its memory, as long as it may have to be undone. */
   shrunk: Shrunk | undefined;
+  /** Where its `memory.high` is held below its limit; undefined: not looked at yet. */
+  guard: MemoryGuard | undefined;
   /** When some of a grant was last in use, or was first seen not to be; see `keepPromise`. */
   grantUsedMs: Milliseconds | undefined;
   /** Since when its memory is crowded, by a figure that counts cache; see `isCrowded`. */
@@ -248,6 +251,7 @@ function newLife(): GuestLife {
     oomKillMs: undefined,
     shrinkRetry: undefined,
     shrunk: undefined,
+    guard: undefined,
     grantUsedMs: undefined,
     crowdedMs: undefined,
     seen: { cores: [], memory: [] },

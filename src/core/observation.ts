@@ -158,6 +158,8 @@ export interface MemoryUsage {
   readonly newOtherKills: OtherKills;
   /** Times that it met its own limit since the sample before. */
   readonly newLimitHits: number;
+  /** Its memory guard slows it; see `memory-guard.ts`. */
+  readonly slowedByGuard?: true;
   /**
    * Whether its own limit can be what holds it back: its usage is close to it, or has met it since
    * the sample before. Pressure, refaults and swap of a container that is far below its limit come

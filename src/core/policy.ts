@@ -75,6 +75,8 @@ export interface ContainerPolicy {
     readonly mayUseSwap: boolean;
     /** Whether it may shrink where a node cannot prove that less is enough; undefined: not said. */
     readonly unproven?: boolean;
+    /** Whether `memory.high` is held a little below the limit. */
+    readonly guard?: true;
     /** Whether modules of a virtual machine are taken out again. */
     readonly unplugs?: true;
   };

@@ -81,6 +81,7 @@ export function begin(
  * The interval with one more sample. One of another life of the container begins anew.
  *
  * @param saturatedAt the share of what it may use from which on it counts as saturated
+ * @param guardMib where its memory guard is, if it has one
  */
 export function withSample(
   before: SamplingInterval,
@@ -88,10 +89,11 @@ export function withSample(
   config: GuestConfig,
   hostCpus: number,
   saturatedAt: number = SATURATED,
+  guardMib?: number,
 ): SamplingInterval {
   if (before.last.identity !== now.identity) return begin(now);
   const cpu = cpuUsage(before.last, now, config, present(hostCpus));
-  const memory = memoryUsage(before.last, now);
+  const memory = memoryUsage(before.last, now, before.last, guardMib);
   const used = memory.ok ? memory.value.workingSetMib : undefined;
   const rise = riseWith(before, now, memory, config);
   return {

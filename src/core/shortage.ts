@@ -5,7 +5,7 @@ import type { Milliseconds } from './units.ts';
 /** What shows that a container is short of memory, however little of it seems to be in use. */
 
 /** Share of the time in which some task waited for memory. Kernel: accounting/psi.rst. */
-const SHORT_PRESSURE = 0.01;
+export const SHORT_PRESSURE = 0.01;
 /** Evicted pages that were read again: a trickle is normal where files are large. */
 const SHORT_REFAULT_MIB_PER_S = 0.25;
 /** Less is the noise of a page here and there. */
@@ -64,6 +64,7 @@ export function whyShort(usage: MemoryUsage): HoldReason | undefined {
  * pressure that was measured and is not there.
  */
 export function isHeldBack(usage: MemoryUsage): boolean {
+  if (usage.slowedByGuard) return true;
   if (usage.newLimitHits === 0) return false;
   const { cacheMib, limitMib, pressure } = usage;
   const ample = limitMib !== undefined && cacheMib >= limitMib * AMPLE_CACHE_SHARE;

@@ -1,3 +1,4 @@
+import { isSlowedByGuard } from './memory-guard.ts';
 import type {
   CgroupSample,
   CpuCounters,
@@ -162,11 +163,13 @@ function pressureShare(
  *
  * @param before rates are since then
  * @param counted kills and limits met are since then
+ * @param guardMib where `memory.high` is held by this program, if it is
  */
 export function memoryUsage(
   before: CgroupSample | undefined,
   now: CgroupSample,
   counted: CgroupSample | undefined = before,
+  guardMib?: number,
 ): Reading<MemoryUsage> {
   if (!now.memory.ok) return now.memory;
   const counters = now.memory.value;
@@ -185,8 +188,11 @@ export function memoryUsage(
   const workingSet = Math.max(counters.currentBytes - cache, unreclaimable(counters));
   const isCounted = counted?.identity === now.identity && counted.memory.ok;
   const limit = ownLimit(isCounted ? counted.memory.value : undefined, counters);
+  const workingSetMib = bytesToMib(bytes(workingSet));
+  const pressure = pressureShare(same?.memoryPressure, now.memoryPressure, elapsedMs);
+  const slowed = isSlowedByGuard({ workingSetMib, pressure }, limit.highHits, guardMib);
   return present({
-    workingSetMib: bytesToMib(bytes(workingSet)),
+    workingSetMib,
     currentMib: bytesToMib(counters.currentBytes),
     activeFileMib: bytesToMib(counters.activeFileBytes),
     cacheMib: bytesToMib(bytes(cache)),
@@ -200,7 +206,8 @@ export function memoryUsage(
     nearLimit: limit.near,
     refaultMibPerS: refaultRate(earlier?.refaults, counters.refaults, elapsedMs),
     swapGrowthMib: bytesToMib(bytes(risen(earlier?.swapBytes, counters.swapBytes))),
-    pressure: pressureShare(same?.memoryPressure, now.memoryPressure, elapsedMs),
+    pressure,
+    ...(slowed && { slowedByGuard: true }),
     ...(counters.countsCache && { countsCache: true }),
   });
 }
@@ -213,6 +220,8 @@ const NO_OTHERS: OtherKills = { nested: 0, byHost: 0 };
 export interface OwnLimit {
   readonly near: boolean;
   readonly hits: number;
+  /** Times that it met `memory.high`. */
+  readonly highHits: number;
   readonly kills: number;
   readonly others: OtherKills;
 }
@@ -236,11 +245,11 @@ export function ownLimit(before: MemoryCounters | undefined, now: MemoryCounters
   const own = ownEvents(before, now, isClose);
   const near = isClose || own.highHits + own.limitHits + own.ooms > 0;
   const kills = risen(before?.oomKills, now.oomKills);
-  const hits = own.limitHits;
-  if (kills === 0 || own.ooms > 0) return { near, hits, kills, others: NO_OTHERS };
+  const { limitHits: hits, highHits } = own;
+  if (kills === 0 || own.ooms > 0) return { near, hits, highHits, kills, others: NO_OTHERS };
   const ooms = now.ooms === undefined ? kills : risen(before?.ooms, now.ooms);
   const others = ooms > 0 ? { nested: kills, byHost: 0 } : { nested: 0, byHost: kills };
-  return { near, hits, kills: 0, others };
+  return { near, hits, highHits, kills: 0, others };
 }
 
 /** By how much the events of its own limit have risen. */

@@ -16,6 +16,7 @@ import type { Asking } from './asked.ts';
 import { confirmPending } from './confirm.ts';
 import { recordDrift } from './drift.ts';
 import { framed } from './framed-log.ts';
+import { guardMemory } from './guard-memory.ts';
 import { letGoLeft } from './hold-down.ts';
 import { dropLeft } from './left-pending.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
@@ -32,6 +33,8 @@ export interface CycleSettings {
   readonly dryRun: boolean;
   /** Whether a cycle in which nothing happened is logged too; yes, if it is left out. */
   readonly logQuietCycles?: boolean;
+  /** Whether somebody is there to raise a limit in time, so that `memory_guard` counts. */
+  readonly guards?: boolean;
   /** How many changes may be under way at a time. */
   readonly atOnce: number;
   /** Only these, whose decision cannot wait, and only what they need more. */
@@ -149,6 +152,12 @@ export async function runCycle(
     told: asking?.told,
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
+  if (settings.guards === true && !dryRun) {
+    const isPaused = state.pause !== undefined;
+    const { skipped } = verdicts;
+    const guarding = { manage, skipped, urgent, isPaused };
+    await timed('guard', () => guardMemory(world, state, containers, guarding));
+  }
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };

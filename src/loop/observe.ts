@@ -268,7 +268,7 @@ function observeContainer(
     return seen;
   }
   record.life.sample = now;
-  const memory = memoryUsage(before, now, decided);
+  const memory = memoryUsage(before, now, decided, record.life.guard?.atMib);
   const cpu = config.ok ? cpuUsage(before, now, config.value, host.cpus) : config;
   const same = interval?.last.identity === now.identity ? interval : undefined;
   afterObservation(record, {

@@ -72,7 +72,8 @@ export function sample(
       continue;
     }
     const saturation = policy && saturationOf(policy, urgentSamples);
-    const after = withSample(before, now.value, config, state.hostCpus, saturation?.at);
+    const guardMib = life.guard?.atMib;
+    const after = withSample(before, now.value, config, state.hostCpus, saturation?.at, guardMib);
     life.interval = after;
     if (saturation === undefined) continue;
     const ends = !after.settled && boostIsOver(record, clock.monotonicMs());

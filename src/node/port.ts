@@ -114,6 +114,27 @@ export interface MemoryHigh {
   pause(): Promise<void>;
 }
 
+export type GuardAnswer =
+  | { readonly kind: 'set'; readonly wasMib: number | undefined }
+  /** It was so already. */
+  | { readonly kind: 'kept' }
+  /** Another process or an admin has set it; it is left alone. */
+  | { readonly kind: 'others'; readonly message: string }
+  | { readonly kind: 'refused'; readonly message: string };
+
+/**
+ * `memory.high` of the outer cgroup, held a little below the limit for as long as `memory_guard`
+ * says so. What it was is on record before it is written, and until it is put back.
+ */
+export interface MemoryGuards {
+  /** Records what it is now, writes, reads back. */
+  set(vmid: Vmid, at: Bytes): Promise<GuardAnswer>;
+  /** Back to what Proxmox VE sets, unless it was written anew since. A failure stays on record. */
+  end(vmid: Vmid): Promise<WriteOutcome>;
+  /** Those that are on record. */
+  standing(): readonly Vmid[];
+}
+
 export interface HighLeft {
   readonly vmid: Vmid;
   /** Why it could not be put back. */
@@ -199,6 +220,8 @@ export interface NodeHands {
   apply(request: SetRequest, stop: AbortSignal, cancel?: AbortSignal): Promise<CommandOutcome>;
   readonly reclaim: Reclaim;
   readonly memoryHigh: MemoryHigh;
+  /** Left out where a node has no way to it. */
+  readonly memoryGuards?: MemoryGuards | undefined;
 }
 
 /** The configurations of the whole cluster. Reads files, starts nothing. */

@@ -122,13 +122,24 @@ interface Fit {
   readonly kernelBytes: number;
 }
 
-/** What throttled tasks grow by together, above `memory.high` (1 to 2 MB/s, measured). */
-const THROTTLED_BYTES_PER_MS = (1.5 * MIB) / 1000;
+/** A task sleeps 64 x over ** 2 seconds for each 256 KiB, by how far it is above the mark. */
+const CUBE_PER_MS = (3 * 0.25 * MIB) / 64 / 1000;
+/** Sleeps of less than 10 ms are left out by the kernel. */
+const FREE_SHARE = 0.0125;
 
 /**
- * What is wanted, as far as `memory.high` lets it come about. One that lies close to the limit, as
- * Proxmox VE sets it, throttles next to nothing (measured); one that is held lower stops growth.
+ * What one task that only grows comes to above `memory.high` (measured, and what the kernel's
+ * sources say): with several tasks it is as much faster. One that lies close to the limit, as
+ * Proxmox VE sets it, throttles nothing; one that is held lower slows growth the more the further
+ * it has come.
  */
+function slowedTo(highBytes: number, nowBytes: number, elapsedMs: number): number {
+  if (highBytes <= 0) return nowBytes;
+  const over = Math.max(FREE_SHARE, nowBytes / highBytes - 1);
+  return highBytes * (1 + Math.cbrt(over ** 3 + (CUBE_PER_MS * elapsedMs) / highBytes));
+}
+
+/** What is wanted, as far as `memory.high` lets it come about. */
 function throttled(
   memory: MemoryState,
   want: MemoryWant,
@@ -136,8 +147,8 @@ function throttled(
   elapsedMs: number,
 ): MemoryWant {
   if (limits.highBytes >= highForMax(limits.maxBytes)) return want;
-  const least = Math.max(limits.highBytes, unreclaimableBytes(memory));
-  const most = least + memory.swapBytes + THROTTLED_BYTES_PER_MS * elapsedMs;
+  const now = unreclaimableBytes(memory);
+  const most = memory.swapBytes + slowedTo(limits.highBytes, now, elapsedMs);
   const shmem = Math.min(want.shmemBytes, Math.max(memory.shmemBytes, most - memory.anonBytes));
   const over = want.anonBytes + shmem + kernelBytesFor(want.anonBytes) - most;
   if (over <= 0) return { ...want, shmemBytes: shmem };

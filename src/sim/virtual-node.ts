@@ -3,7 +3,7 @@ import type { JournalEvent } from '../core/journal-event.ts';
 import type { ManualHold } from '../core/manual-hold.ts';
 import type { CgroupSample, GuestConfig } from '../core/observation.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import { bytes, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
+import { bytes, bytesToMib, type Cores, cores, milliseconds, type Vmid } from '../core/units.ts';
 import type {
   CommandOutcome,
   GuestFile,
@@ -81,6 +81,9 @@ export class VirtualNode {
   /** `WARN: text`, and no debug lines. */
   readonly lines: string[] = [];
   readonly holds = new Map<Vmid, ManualHold>();
+  /** Whose `memory.high` is held below the limit. */
+  readonly guarded = new Set<Vmid>();
+  readonly #held = new Map<Vmid, { readonly at: number; readonly before: number | undefined }>();
   /** Asked before every `pct set`; what it returns happens in its place. */
   onSet: ((request: SetRequest) => Fault | undefined) | undefined;
   /** Stands in for the kernel's reclaim, as `Machine.reclaimHook` does. */
@@ -197,15 +200,34 @@ export class VirtualNode {
       },
       memoryHigh: {
         hold: async (vmid, at) => {
+          const before = this.#highOf(vmid);
+          if (before !== undefined && before <= at) return { kind: 'held' };
+          this.#held.set(vmid, { at, before });
           this.plant.setHigh(vmid, at);
           return { kind: 'held' };
         },
         release: async (vmid) => {
-          this.plant.setHigh(vmid, undefined);
+          const held = this.#held.get(vmid);
+          this.#held.delete(vmid);
+          if (held?.at === this.#highOf(vmid)) this.plant.setHigh(vmid, held?.before);
           return { ok: true };
         },
         releaseLeft: async () => [],
         pause: () => this.time.sleep(LOOK_MS),
+      },
+      memoryGuards: {
+        set: async (vmid, at) => {
+          const was = this.#highOf(vmid);
+          if (was === at) return { kind: 'kept' };
+          this.plant.setHigh(vmid, at);
+          this.guarded.add(vmid);
+          return { kind: 'set', wasMib: was === undefined ? undefined : bytesToMib(bytes(was)) };
+        },
+        end: async (vmid) => {
+          if (this.guarded.delete(vmid)) this.plant.setHigh(vmid, undefined);
+          return { ok: true };
+        },
+        standing: () => [...this.guarded],
       },
     },
     host: { observe: () => hostOf(this.plant) },
@@ -238,6 +260,10 @@ export class VirtualNode {
       error: (message) => void this.lines.push(`ERROR: ${message}`),
     },
   };
+
+  /** Where `memory.high` is, if not as Proxmox VE sets it. */
+  readonly #highOf = (vmid: Vmid): number | undefined =>
+    this.machine.running(vmid)?.limits.memoryHighBytes;
 
   #guest(vmid: Vmid): Reading<GuestConfig> {
     const config = this.config(vmid);

@@ -524,6 +524,7 @@ describe('values as people write them', () => {
     const base = withDefault('shrink_into_swap: yes', 'manual_hold_seconds: 0');
     const unplug = withDefault('vm_memory_unplug: yes');
     expect(read(unplug).config.defaults.memory.unplugs).toBe(true);
+    expect(read(withDefault('memory_guard: yes')).config.defaults.memory.guard).toBe(true);
     const { defaults, tiers } = read(base + tier).config;
     expect([defaults.scaling, defaults.memory.mayUseSwap]).toEqual(['threshold', true]);
     expect(defaults.timing.manualHoldMs).toBe(0);

@@ -155,6 +155,7 @@ describe('the state that is taken over', () => {
     expect(lost(all.life, one.life ?? {})).toEqual([
       'crowdedMs',
       'grantUsedMs',
+      'guard',
       'interval',
       'seen',
     ]);

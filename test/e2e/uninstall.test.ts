@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from '
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bytes, milliseconds } from '../../src/core/units.ts';
-import { createMemoryHigh, HIGH_DIRECTORY } from '../../src/node/local/kernel/memory-high.ts';
+import { HIGH_DIRECTORY } from '../../src/node/local/kernel/high-file.ts';
+import { createMemoryHigh } from '../../src/node/local/kernel/memory-high.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { vmid } from '../core/builders.ts';
 import { run } from './booted-tree.ts';

@@ -1,9 +1,24 @@
 import { beforeAll, expect, it, type TestContext } from 'vitest';
+import { Plant } from '../../src/sim/plant.ts';
+import { currentBytes } from '../../src/sim/plant-memory.ts';
+import { SMALL_HOST } from '../sim/small-host.ts';
 import { type Answers, askKernel, whyNoKernel } from './user-mode-linux.ts';
+
+const MIB = 1024 * 1024;
 
 /** What our rules take for granted of the kernel, asked of a kernel. */
 
 const FACTS: Readonly<Record<string, readonly [what: string, holds: (answer: never) => void]>> = {
+  // The only disk is a file system later.
+  guardSwap: [
+    'with free swap what is above memory.high is swapped out, without a kill',
+    ({ how, mib, swapMib, all }: Happened & { mib: number; swapMib: number }) => {
+      expect(how).toBe('ready');
+      expect(mib).toBeLessThan(118);
+      expect(swapMib).toBeGreaterThan(50);
+      expect(all).toMatchObject({ oom: 0, oom_kill: 0 });
+    },
+  ],
   nestedKill: [
     'a kill by a nested limit raises the hierarchical events only',
     ({ how, all, local, nested }: Happened) => {
@@ -104,6 +119,62 @@ const FACTS: Readonly<Record<string, readonly [what: string, holds: (answer: nev
       expect(all).toMatchObject({ oom: 0, oom_kill: 0 });
     },
   ],
+  leaps: [
+    'memory.high a sixth below the limit holds a leap for seconds that kills at once without',
+    ({ plain, near, guarded, four }: Record<'plain' | 'near' | 'guarded' | 'four', Leap>) => {
+      expect(plain.how).toBe('SIGKILL');
+      expect(plain.seen.length).toBeLessThanOrEqual(1);
+      expect(near.how).toBe('SIGKILL');
+      expect(near.seen.length).toBeLessThan(8);
+      expect(guarded).toMatchObject({ how: 'held', all: { oom: 0, oom_kill: 0, max: 0 } });
+      expect(four.how).toBe('held');
+      expect(four.all['oom_kill']).toBe(0);
+      // What the simulator makes of one task; others on this machine may slow it further.
+      const most = grownAbove(108, 8);
+      expect(most).toBeGreaterThan(116);
+      expect(Math.max(...guarded.seen)).toBeLessThan(most + 2);
+      expect(Math.max(...four.seen)).toBeGreaterThan(Math.max(...guarded.seen));
+    },
+  ],
+  guardLeft: [
+    'a limit that is raised alone frees nobody; memory.high that is raised with it does',
+    ({ left, how, all }: Happened & { readonly left: number }) => {
+      expect(left).toBeLessThan(130);
+      expect(how).toBe('ready');
+      expect(all).toMatchObject({ oom: 0, oom_kill: 0 });
+    },
+  ],
+  guardStall: [
+    'above memory.high all that takes memory stands nearly still, and what takes none does not',
+    ({ free, held, burnt }: Readonly<Record<'free' | 'held' | 'burnt', number>>) => {
+      expect(free).toBeGreaterThan(0.5);
+      expect(held).toBeLessThan(free / 5);
+      expect(burnt).toBeGreaterThan(0.5);
+    },
+  ],
+  guardCache: [
+    'files that are read fill memory up to memory.high, and nobody waits for it',
+    ({ plain, guarded }: Record<'plain' | 'guarded', Happened & { ms: number; mib: number }>) => {
+      expect(guarded.mib).toBeLessThanOrEqual(81);
+      expect(guarded.local['high']).toBeGreaterThan(0);
+      expect(guarded.all).toMatchObject({ max: 0, oom: 0, oom_kill: 0 });
+      expect(guarded.ms).toBeLessThan(plain.ms * 4 + 1000);
+    },
+  ],
+  guardLives: [
+    'a kill further down leaves memory.high of the container alone; a restart does not keep it',
+    ({ nested, again }: { nested: Happened & { high: string }; again: string }) => {
+      expect(nested.high).toBe(`${108 * MIB}`);
+      expect(nested.local).toMatchObject({ high: 0, oom: 0 });
+      expect(again).toBe('max');
+    },
+  ],
+  watchedHigh: [
+    'inotify tells at once of a memory.high that is met',
+    ({ heard }: { readonly heard: readonly Heard[] }) => {
+      expect(filesOf(heard)).toContain('memory.events.local');
+    },
+  ],
   watchedKills: [
     'inotify tells of kills and limits met: of all in memory.events, of its own in .local',
     ({ ownKill, nestedKill, nestedLimit }: Record<string, readonly Heard[]>) => {
@@ -142,6 +213,26 @@ const FACTS: Readonly<Record<string, readonly [what: string, holds: (answer: nev
     },
   ],
 };
+
+interface Leap {
+  readonly how: string;
+  readonly seen: readonly number[];
+  readonly all: Events;
+}
+
+/** MiB of a simulated container that wants all, so many seconds after it has passed that mark. */
+function grownAbove(highMib: number, seconds: number): number {
+  const plant = new Plant(SMALL_HOST, { demandSpeed: 1, demandStartMs: 0 });
+  let anonMib = highMib - 20;
+  const limits = { cpus: [0], cpuLimit: undefined, cpuWeight: 100, swapMaxBytes: 0 };
+  const memoryMaxBytes = 512 * MIB;
+  plant.start(101, { ...limits, memoryMaxBytes }, () => ({ cpuCores: 0.1, anonMib }), true);
+  plant.setHigh(101, highMib * MIB);
+  anonMib = 400;
+  for (let step = 0; step < seconds * 10; step++) plant.step(100);
+  const container = plant.container(101);
+  return container === undefined ? 0 : currentBytes(container.memory) / MIB;
+}
 
 type Events = Readonly<Record<string, number>>;
 interface Happened {

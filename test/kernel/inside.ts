@@ -219,6 +219,153 @@ const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
     return { said, alive, after: mibIn(ct), ...eventsOf(ct) };
   },
 
+  /** From 50 MiB to 240 under a limit of 128, with `memory.high` at so much: MiB each second. */
+  async leaps(ct) {
+    const leap = async (name: string, highMib: number, tasks: number): Promise<Leap> => {
+      const one = `${ct}-${name}`;
+      make(one, { 'memory.max': '128M', 'memory.swap.max': '0' });
+      make(`${one}/ns/leaf`);
+      write(one, 'memory.high', `${highMib}M`);
+      await load(`${one}/ns/leaf`, 'hold', 50).settled;
+      const loads = Array.from({ length: tasks }, () =>
+        load(`${one}/ns/leaf`, 'hold', Math.ceil(190 / tasks)),
+      );
+      let how = 'held';
+      for (const { ended } of loads) void ended.then((said) => (how = said));
+      await until('it is above', () => mibIn(one) >= highMib || how !== 'held');
+      const seen: number[] = [];
+      while (how === 'held' && seen.length < 8) {
+        await pause(1000);
+        seen.push(mibIn(one));
+      }
+      const found = { how, seen, ...eventsOf(one) };
+      write(one, 'cgroup.kill', '1');
+      return found;
+    };
+    return {
+      plain: await leap('plain', 127, 1),
+      near: await leap('near', 120, 1),
+      guarded: await leap('guarded', 108, 1),
+      four: await leap('four', 108, 4),
+    };
+  },
+
+  /** The limit is raised while a task is held; then `memory.high` too, as `pct set` does. */
+  async guardLeft(ct) {
+    make(ct, { 'memory.max': '128M', 'memory.swap.max': '0' });
+    make(`${ct}/ns/leaf`);
+    write(ct, 'memory.high', '112M');
+    const held = load(`${ct}/ns/leaf`, 'hold', 200);
+    await until('it is above', () => mibIn(ct) > 112);
+    write(ct, 'memory.max', '256M');
+    await pause(4000);
+    const left = mibIn(ct);
+    write(ct, 'memory.high', '254M');
+    return { left, how: await held.settled, ...eventsOf(ct) };
+  },
+
+  /** Rounds a second of a process between `memory.high` and the limit, and of one that idles. */
+  async guardStall(ct) {
+    make(ct, { 'memory.max': '128M', 'memory.swap.max': '0' });
+    make(`${ct}/ns/leaf`);
+    const worker = load(`${ct}/ns/leaf`, 'churn', 100, 8);
+    const told: number[] = [];
+    worker.child.stdout?.on('data', (text) =>
+      told.push(...String(text).trim().split('\n').map(Number)),
+    );
+    const rounds = async (high: string): Promise<number> => {
+      write(ct, 'memory.high', high);
+      await pause(300);
+      const before = told.length;
+      await pause(4000);
+      const seen = told.slice(before);
+      return seen.reduce((sum, one) => sum + one, 0) / 40;
+    };
+    await until('it works', () => told.length > 3);
+    const free = await rounds('127M');
+    const held = await rounds('96M');
+    write(ct, 'cgroup.kill', '1');
+    await worker.ended;
+    await until('nothing is left', () => fields(ct, 'cgroup.events')['populated'] === 0);
+    write(ct, 'memory.high', 'max');
+    await load(`${ct}/ns/leaf`, 'hold', 100).settled;
+    const burner = load(`${ct}/ns/leaf`, 'burn');
+    await burner.settled;
+    write(ct, 'memory.high', '96M');
+    const cpu = (): number => fields(ct, 'cpu.stat')['usage_usec'] ?? Number.NaN;
+    const before = cpu();
+    const fromMs = performance.now();
+    await pause(2000);
+    const burnt = (cpu() - before) / 1000 / (performance.now() - fromMs);
+    return { free, held, burnt };
+  },
+
+  /** A file larger than the limit is read under `memory.high`. */
+  async guardCache(ct) {
+    const seen: Record<string, unknown> = {};
+    make('outside');
+    for (const [name, high] of [
+      ['plain', '95M'],
+      ['guarded', '80M'],
+    ] as const) {
+      const one = `${ct}-${name}`;
+      make(one, { 'memory.max': '96M', 'memory.swap.max': '0' });
+      make(`${one}/ns/leaf`);
+      write(one, 'memory.high', high);
+      execFileSync('dd', ['if=/dev/zero', 'of=large', 'bs=1M', 'count=160'], { stdio: 'ignore' });
+      writeFileSync('/proc/sys/vm/drop_caches', '3');
+      const fromMs = performance.now();
+      await load(`${one}/ns/leaf`, 'read', 'large').settled;
+      seen[name] = { ms: performance.now() - fromMs, mib: mibIn(one), ...eventsOf(one) };
+    }
+    rmSync('large');
+    return seen;
+  },
+
+  /** With swap, what is above `memory.high` is swapped out. */
+  async guardSwap(ct) {
+    execFileSync('mkswap', ['/dev/ubda']);
+    execFileSync('swapon', ['/dev/ubda']);
+    make(ct, { 'memory.max': '128M', 'memory.swap.max': '128M' });
+    make(`${ct}/ns/leaf`);
+    write(ct, 'memory.high', '108M');
+    const how = await load(`${ct}/ns/leaf`, 'hold', 180).settled;
+    const found = {
+      how,
+      mib: mibIn(ct),
+      swapMib: mibIn(ct, 'memory.swap.current'),
+      ...eventsOf(ct),
+    };
+    write(ct, 'cgroup.kill', '1');
+    await until('nothing is left', () => fields(ct, 'cgroup.events')['populated'] === 0);
+    execFileSync('swapoff', ['/dev/ubda']);
+    return found;
+  },
+
+  /** A restart makes the cgroup anew. A kill further down leaves the outer `memory.high` alone. */
+  async guardLives(ct) {
+    container(ct);
+    write(ct, 'memory.high', '108M');
+    await load(`${ct}/ns/docker`, 'hold', 40).ended;
+    const nested = { high: read(ct, 'memory.high'), ...eventsOf(ct) };
+    for (const each of ['ns/docker', 'ns/leaf', 'ns', '']) rmdirSync(pathOf(ct, each));
+    container(ct);
+    return { nested, again: read(ct, 'memory.high') };
+  },
+
+  /** What is heard of a `memory.high` that is met. */
+  async watchedHigh(ct) {
+    container(ct);
+    write(ct, 'memory.high', '80M');
+    const ear = listenTo(ct);
+    const held = load(`${ct}/ns/leaf`, 'hold', 120);
+    await until('it is above', () => mibIn(ct) > 80);
+    const heard = await ear.heard('memory.events.local', 'high', 1);
+    ear.close();
+    held.child.kill('SIGKILL');
+    return { heard };
+  },
+
   /** Both kinds of kill, and a nested limit that is met without one. */
   async watchedKills(ct) {
     container(ct);
@@ -270,6 +417,14 @@ const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
     return { hits, count: heard.filter(({ file }) => file === 'memory.events.local').length };
   },
 };
+
+interface Leap {
+  /** `held`, or how the first of its tasks ended. */
+  readonly how: string;
+  readonly seen: readonly number[];
+  readonly all: Numbers;
+  readonly local: Numbers;
+}
 
 /** An event as `fs.watch` tells of it, and what the file says as it does. */
 interface Heard {

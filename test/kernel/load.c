@@ -3,6 +3,8 @@
  *
  *   load CGROUP hold MIB            takes so much memory and keeps it
  *   load CGROUP grow MIB PER_SECOND the same, so many MiB a second
+ *   load CGROUP churn MIB MORE      holds so much, takes and gives back so much more, without an
+ *                                   end; a line for each tenth of a second, with the rounds in it
  *   load CGROUP burn                one CPU
  *   load CGROUP read FILE           reads a file, which fills the page cache
  *   load CGROUP reread FILE         the same without an end
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MIB = 1 << 20 };
@@ -40,6 +43,29 @@ static void take(long mib, long per_second) {
   for (long each = 0; each < mib; each++) {
     memset(memory + each * MIB, (int)each + 1, MIB);
     if (per_second > 0) usleep((useconds_t)(1000000 / per_second));
+  }
+}
+
+/* Each MiB is asked for by itself, and the rounds that came about are told, not aimed at. */
+static void churn(long mib, long more) {
+  take(mib, 0);
+  long rounds = 0;
+  struct timespec began, now;
+  clock_gettime(CLOCK_MONOTONIC, &began);
+  for (;;) {
+    char *memory = mmap(NULL, (size_t)more * MIB, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) exit(3);
+    memset(memory, 1, (size_t)more * MIB);
+    munmap(memory, (size_t)more * MIB);
+    rounds++;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double s = now.tv_sec - began.tv_sec + (now.tv_nsec - began.tv_nsec) / 1e9;
+    if (s < 0.1) continue;
+    printf("%.2f\n", rounds / s);
+    fflush(stdout);
+    rounds = 0;
+    began = now;
   }
 }
 
@@ -77,6 +103,7 @@ int main(int count, char **words) {
   join(words[1]);
   if (!strcmp(what, "hold") && count > 3) take(atol(words[3]), 0);
   else if (!strcmp(what, "grow") && count > 4) take(atol(words[3]), atol(words[4]));
+  else if (!strcmp(what, "churn") && count > 4) churn(atol(words[3]), atol(words[4]));
   else if (!strcmp(what, "read") && count > 3) scan(words[3]);
   else if (!strcmp(what, "reread") && count > 3) rescan(words[3]);
   else if (!strcmp(what, "make") && count > 4) create(words[3], atol(words[4]));

@@ -23,6 +23,7 @@ import {
 } from '../../src/core/units.ts';
 import type {
   CommandOutcome,
+  GuardAnswer,
   GuestFile,
   ReclaimAnswer,
   ReclaimWish,
@@ -114,6 +115,10 @@ export class FakeNode {
   readonly heldMib = new Map<Vmid, number>();
   /** What the last look has shown of each; undefined: all is seen as it is. */
   #lastLook: Map<Vmid, UseSample> | undefined;
+  /** Where memory guards stand, in MiB. */
+  readonly guardedMib = new Map<Vmid, number>();
+  /** What answers in place of a guard that is set. */
+  guardAnswer: GuardAnswer | undefined;
   /** Why `memory.high` cannot be written. */
   highRefused: string | undefined;
 
@@ -332,6 +337,21 @@ export class FakeNode {
         },
         releaseLeft: async () => [],
         pause: () => new Promise((resolve) => setImmediate(resolve)),
+      },
+      memoryGuards: {
+        set: async (id, at) => {
+          if (this.guardAnswer !== undefined) return this.guardAnswer;
+          const wasMib = this.guardedMib.get(id);
+          if (wasMib === at / MIB) return { kind: 'kept' };
+          this.done.push(`guard ${id} ${at / MIB}`);
+          this.guardedMib.set(id, at / MIB);
+          return { kind: 'set', wasMib };
+        },
+        end: async (id) => {
+          if (this.guardedMib.delete(id)) this.done.push(`guard ${id} ends`);
+          return { ok: true };
+        },
+        standing: () => [...this.guardedMib.keys()],
       },
     },
     holds: {

@@ -3,6 +3,7 @@ import { present } from '../../src/core/reading.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { createCgroups } from '../../src/node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../../src/node/local/kernel/cgroup-reclaim.ts';
+import { createMemoryGuards } from '../../src/node/local/kernel/memory-guards.ts';
 import { createMemoryHigh } from '../../src/node/local/kernel/memory-high.ts';
 import { createHostView } from '../../src/node/local/kernel/proc-files.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
@@ -54,6 +55,7 @@ async function local(): Promise<NodeUnderContract> {
       ...createPct({ environment }),
       reclaim: createReclaim(paths, clock),
       memoryHigh: createMemoryHigh(paths, clock),
+      memoryGuards: createMemoryGuards(paths),
     },
     world: worldOf(node),
     during: (work) => work,

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Capabilities } from '../../src/core/capabilities.ts';
 import { guestState } from '../../src/core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
-import { bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
+import { bytesToMib, mib, mibToBytes, type Vmid } from '../../src/core/units.ts';
 import type { CommandOutcome, NodeEyes, NodeHands, SetRequest } from '../../src/node/port.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import { vmid } from '../core/builders.ts';
@@ -298,6 +298,18 @@ function setting(make: Make): void {
     expect(await one.set({ cpuLimit: null })).toEqual({ kind: 'done' });
     expect(one.config().cpuLimit).toBeNull();
     expect(cgroups.cpuLimit(ID)).toEqual({ ok: true, value: undefined });
+  });
+
+  it('a memory guard, where it has a way to it, until it is taken back', async () => {
+    const { node: made } = await make();
+    const guards = made.hands.memoryGuards;
+    if (guards === undefined) return;
+    const at = mibToBytes(mib(940));
+    expect(await made.during(guards.set(ID, at))).toMatchObject({ kind: 'set' });
+    expect(await made.during(guards.set(ID, at))).toEqual({ kind: 'kept' });
+    expect(guards.standing()).toEqual([ID]);
+    expect(await made.during(guards.end(ID))).toEqual({ ok: true });
+    expect(guards.standing()).toEqual([]);
   });
 
   it('a guest that has stopped, without starting it', async () => {

@@ -66,6 +66,7 @@ export function settingsOf(config: Config): CycleSettings {
     atOnce: config.maxConcurrentOperations,
     isOffPeak: offPeakAt(config),
     dryRun: false,
+    guards: true,
   };
 }
 

@@ -33,14 +33,16 @@ function grown(highMib: number | undefined, wantMib: number, seconds: number) {
 }
 
 describe('memory.high that is held below the limit', () => {
-  it('stops growth without a kill, however long it lasts', () => {
-    for (const seconds of [1, 5, 16]) {
-      const { plant, mib } = grown(76, 200, seconds);
-      expect(mib).toBeGreaterThan(75);
-      expect(mib).toBeLessThan(76 + 2 * seconds);
-      expect(plant.takeEvents()).toEqual([]);
-    }
-    expect(grown(undefined, 200, 5).mib).toBeGreaterThan(200);
+  // One task under Linux 6.1: 118 after 1 s, 121 after 5, 124 after 13 (test/kernel).
+  it.each([
+    [1, 118],
+    [5, 121],
+    [13, 124],
+  ])('slows growth without a kill, the more the further it is: %i s', (seconds, mib) => {
+    const found = grown(112, 200, seconds);
+    expect(Math.abs(found.mib - mib)).toBeLessThan(1.5);
+    expect(found.plant.takeEvents()).toEqual([]);
+    expect(grown(undefined, 200, seconds).mib).toBeGreaterThan(200);
   });
 
   it('lets a limit be lowered that would have killed', () => {

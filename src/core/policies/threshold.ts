@@ -185,7 +185,11 @@ export function thresholdMemory(
   const min = policy.memory.raises ? minMib : Math.min(minMib, hasMib);
   const max = maxMib;
   const plain = { before: hasMib, used, share: ratio(share), band, min, max, need };
-  const measured: Measured = mayUseSwap ? { ...plain, swapStays: true } : plain;
+  const measured: Measured = {
+    ...plain,
+    ...(mayUseSwap && { swapStays: true }),
+    ...(usage.slowedByGuard && { slowedByGuard: true }),
+  };
   const starved = usage.newOomKills > 0 ? 'oom-kill' : 'limit-hit';
   if (starved === 'oom-kill' || isHeldBack(usage)) {
     if (hasMib >= maxMib) return hold(measured, { kind: 'at-maximum' });

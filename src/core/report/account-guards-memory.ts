@@ -1,5 +1,6 @@
 import { lacksProof, lacksWorkingSet } from '../capabilities.ts';
 import { type DaySeen, lackWords, leastUnseen, peakOfSeen } from '../day-seen.ts';
+import { NO_GUARD } from '../memory-guard.ts';
 import type { ContainerObservation, GuestConfig, MemoryUsage } from '../observation.ts';
 import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
@@ -25,6 +26,7 @@ export function memoryGuards(
     ...graceGuards(container, policy, input),
     ...(seen === undefined ? [] : distressGuards(seen)),
     proofGuard(container, policy, input),
+    ...(policy.memory.guard === true ? [standingGuard(container, input)] : []),
     budgetGuard(course, input),
     hostGuard(input),
   ];
@@ -91,6 +93,19 @@ function proofGuard(
     attempts: retry.count,
     leftSeconds: Math.max(0, secondsOf(leftMs)),
   });
+}
+
+/** Where `memory.high` is held by `memory_guard`: it keeps nothing from being changed. */
+function standingGuard({ vmid }: ContainerObservation, { state }: ReportInput): Guard {
+  const what = 'memory guard';
+  if (lacksWorkingSet(state)) return guard(what, false, NO_GUARD, { mib: null });
+  const known = state.guests.get(vmid)?.life.guard;
+  if (known === undefined) return guard(what, false, 'not set yet', { mib: null });
+  const { atMib, limitMib, problem } = known;
+  const none = problem === undefined ? 'none: too much is in use below the limit' : problem;
+  if (atMib === undefined) return guard(what, false, plainText(none, 200), { mib: null });
+  const says = `memory.high is ${short(atMib)} MB, below the limit of ${short(limitMib)} MB`;
+  return guard(what, false, says, { mib: short(atMib) });
 }
 
 /** Where nothing can be proven, a day that was seen stands in for it, if that is allowed. */

@@ -168,6 +168,8 @@ export interface MemoryRow {
   readonly percent: number;
   readonly cacheMib: number;
   readonly swapMib: number;
+  /** Where `memory_guard` holds `memory.high`; left out: nowhere. */
+  readonly guardMib?: number;
   /** What is missing for it to shrink, where nothing can be proven of it; left out: nothing. */
   readonly lack?: string;
 }
@@ -297,7 +299,10 @@ function containerRow(
     ...managementOf(container, input),
     state: stateOf(state),
     cpu: cpuRow(container, usage),
-    memory: memoryRow(container, usage, now, lackOf(container, input)),
+    memory: memoryRow(container, usage, now, {
+      lack: lackOf(container, input),
+      guardMib: input.state.guests.get(vmid)?.life.guard?.atMib,
+    }),
     allocation: now === undefined ? null : { ...allocationOf(now), swapMib: now.swapMib },
     need: { cores: needOf('cores'), memoryMib: needOf('memory') },
     pressure: pressureOf(usage),
@@ -347,7 +352,10 @@ function memoryRow(
   container: ContainerObservation,
   usage: ContainerUsage | undefined,
   now: GuestConfig | undefined,
-  lack: string | undefined,
+  {
+    lack,
+    guardMib,
+  }: Readonly<Record<'lack', string | undefined> & Record<'guardMib', number | undefined>>,
 ) {
   if (usage === undefined) return absent(container);
   if (!usage.memory.ok) return { missing: plainText(usage.memory.detail) };
@@ -358,6 +366,7 @@ function memoryRow(
     percent: percentOf(workingSetMib / limit),
     cacheMib: short(cacheMib),
     swapMib: short(swapMib),
+    ...(guardMib !== undefined && { guardMib: short(guardMib) }),
     ...(lack !== undefined && { lack }),
   };
   return row;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FarNode } from '../../../src/app/world.ts';
 import { bytes } from '../../../src/core/units.ts';
-import { HIGH_DIRECTORY } from '../../../src/node/local/kernel/memory-high.ts';
+import { HIGH_DIRECTORY } from '../../../src/node/local/kernel/high-file.ts';
 import { PATIENCE_MS, until } from '../../patience.ts';
 import { manualClock, vmid } from '../local/world.ts';
 import { type NodeBehindSsh, nodeBehindSsh } from './ssh-node.ts';

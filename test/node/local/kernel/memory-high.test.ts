@@ -11,7 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bytes, milliseconds, type Vmid } from '../../../../src/core/units.ts';
-import { createMemoryHigh, HIGH_DIRECTORY } from '../../../../src/node/local/kernel/memory-high.ts';
+import { HIGH_DIRECTORY } from '../../../../src/node/local/kernel/high-file.ts';
+import { createMemoryHigh } from '../../../../src/node/local/kernel/memory-high.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
 import { vmid } from '../../../core/builders.ts';
 
