@@ -673,7 +673,8 @@ tell_the_end() {
   fi
   if grep -qE '^  scaling_mode:[[:space:]]*observe' "$(counting_file)"; then
     # The service is ready after its first cycle, so this knows memory, and when CPU follows.
-    "$BIN" status 2>/dev/null | grep '^OBSERVE' || say 'Observe mode: nothing is changed yet.'
+    "$BIN" status --wide 2>/dev/null | grep '^OBSERVE' ||
+      say 'Observe mode: nothing is changed yet.'
     say 'See what it would do: lxc-autoscale status'
     say 'To switch on: lxc-autoscale activate (or for one container: lxc-autoscale activate ID)'
   fi

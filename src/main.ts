@@ -1,4 +1,5 @@
 #!/usr/bin/env -S node --
+import type { Writable } from 'node:stream';
 import { version } from '../package.json';
 import { readConfiguration, readEnvironmentFile } from './app/configuration.ts';
 import { EXIT, type ExitCode } from './app/exit-codes.ts';
@@ -43,8 +44,9 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
       return EXIT.fine;
     case 'wrong': {
       const about = parsed.command === undefined ? '' : `${parsed.command.name} `;
-      stderr.write(`lxc-autoscale: ${plainText(parsed.message)}\n`);
-      stderr.write(`See lxc-autoscale ${about}--help.\n`);
+      const told = await folding(stderr);
+      told.write(`lxc-autoscale: ${plainText(parsed.message)}\n`);
+      told.write(`See lxc-autoscale ${about}--help.\n`);
       return EXIT.usage;
     }
     case 'run':
@@ -52,8 +54,13 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
+/** Loaded for a terminal only: the daemon has none. */
+const folding = async (stream: NodeJS.WriteStream): Promise<Writable> =>
+  stream.isTTY ? (await import('./cli/folded-output.ts')).foldedOn(stream) : stream;
+
 async function carryOut(command: Command, typed: Arguments): Promise<ExitCode> {
-  const { env, stdin, stdout, stderr } = process;
+  const { env, stdin, stdout } = process;
+  const stderr = await folding(process.stderr);
   const read = typed.envFile === undefined ? present({}) : readEnvironmentFile(typed.envFile);
   if (!read.ok) {
     stderr.write(`${plainText(read.detail)}\n`);

@@ -10,12 +10,14 @@ import { type Interval, intervals } from '../lab/interval.ts';
 import { reportPage } from '../lab/report-page.ts';
 import type { Figures } from '../lab/score.ts';
 import { type Trial, trial } from '../lab/trial.ts';
+import { verdictOf } from '../lab/verdict.ts';
 import { describeError } from '../os/os-error.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { readDemands } from './demands.ts';
 import { contestOf, POLICY_NAMES } from './lab-policies.ts';
 import { createProgress } from './progress.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /** `backtest`: what policies would have done with a recorded demand. Changes nothing. */
 export async function backtest(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -52,7 +54,13 @@ export async function backtest(given: Arguments, context: ProcessContext): Promi
       return EXIT.failure;
     }
   }
-  stdout.write(given.json ? asJson(trials) : asText(trials, demands, bounds, leftOut));
+  stdout.write(
+    given.json ? asJson(trials) : asText(trials, demands, bounds, leftOut, terminalWidth(context)),
+  );
+  if (given.htmlFile !== undefined) {
+    const what = 'a page that needs nothing else; open it in a browser';
+    (given.json ? stderr : stdout).write(`Written: ${given.htmlFile}, ${what}.\n`);
+  }
   return EXIT.fine;
 }
 
@@ -172,6 +180,7 @@ function asText(
   demands: readonly Demand[],
   { minCores, maxCores, minMib, maxMib }: Bounds,
   leftOut: number,
+  width: number | undefined,
 ): string {
   const days = demands.reduce((sum, { cpu, stepS }) => sum + (cpu.length * stepS) / 86_400, 0);
   const without = leftOut === 0 ? '' : `, ${leftOut} more left out`;
@@ -192,9 +201,10 @@ function asText(
     ...(memory.length === 0 ? [] : ['', ...table([['MEMORY', ...MEMORY_HEADS], ...memory])]),
     ...(memory.length === 0 ? [] : ['', ...table([['HARM', ...HARM_HEADS], ...harm])]),
     '',
+    ...verdictOf(trials).flatMap((sentence) => [sentence, '']),
     'Slack: allocated and not used. Starved, OOM: steps that wanted more than was there.',
     'Unavoidable: they wanted more than the maximum. Killed: the rise was too fast for growth and',
     '512 MB of swap. 90 %: the same figure on containers drawn again, nine times of ten.',
   ];
-  return lines.map((line) => `${line}\n`).join('');
+  return `${hanging(lines, width).join('\n')}\n`;
 }

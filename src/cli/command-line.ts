@@ -15,7 +15,7 @@ import {
   OPTIONS,
   STATUS_COLUMNS,
 } from './options.ts';
-import { meantByCommand } from './other-words.ts';
+import { meantByCommand, meantByOption } from './other-words.ts';
 import { readSubject } from './subject.ts';
 
 /** The command line, parsed: a command with its options, or a sentence on what is wrong with it. */
@@ -42,12 +42,18 @@ const PATHS = ['config', 'env-file', 'sysroot', 'state', 'trace', 'out', 'html']
 /** @param argv what follows the program's name */
 export function parseArguments(argv: readonly string[]): Parsed {
   const given = tokenize(argv);
-  if (typeof given === 'string') return wrong(given, commandIn(argv));
+  if (typeof given === 'string') return wrong(unknownFirst(argv) ?? given, commandIn(argv));
   const { values, positionals } = given;
   if (values.help === true) return { kind: 'help', command: commandIn(positionals) };
   if (values.version === true) return { kind: 'version' };
   const [name, ...words] = commandLine(values, positionals);
-  if (name === 'help') return { kind: 'help', command: commandIn(words) };
+  if (name === 'help') {
+    const [about] = words;
+    const command = commandIn(words);
+    return about === undefined || command !== undefined
+      ? { kind: 'help', command }
+      : wrong(unknownCommand(about), undefined);
+  }
   if (name === 'version') return { kind: 'version' };
   if (name === undefined) {
     return argv.length === 0 ? { kind: 'bare' } : wrong('a command is missing', undefined);
@@ -79,7 +85,9 @@ function argumentsOf(
   if ('message' in subject) return subject.message;
   const isOne = subject.vmid !== undefined || subject.guestName !== undefined;
   const stray = Object.keys(values).find((option) => !takes(command, option));
-  if (stray !== undefined) return `--${stray} does not go with ${command.name}`;
+  if (stray !== undefined) {
+    return `--${stray} does not go with ${command.name}${insteadOf(stray, command)}`;
+  }
   if (values.node !== undefined && subject.guestName !== undefined) {
     return `--node takes the id of a container, not a name such as '${subject.guestName}'`;
   }
@@ -147,6 +155,23 @@ const takes = ({ options }: Command, option: string): boolean =>
 const commandIn = (words: readonly string[]): Command | undefined =>
   words.map(commandOf).find((command) => command !== undefined);
 
+/** A word at the beginning that is no command is told before the options behind it. */
+function unknownFirst(argv: readonly string[]): string | undefined {
+  const args = withOptionNames(argv);
+  const { positionals } = parseArgs({ args, options: OPTIONS, strict: false });
+  const [first = '-'] = positionals;
+  const isKnown = commandOf(first) !== undefined || ['help', 'version'].includes(first);
+  return isKnown || first.startsWith('-') ? undefined : unknownCommand(first);
+}
+
+/** What to write in place of an option that belongs to other commands. */
+function insteadOf(option: string, { name, subject, options }: Command): string {
+  if (option === 'format' && options.json !== undefined) return '. Write --json';
+  return option === 'all' && subject.endsWith(' or none')
+    ? `. Without a name, ${name} is about all`
+    : '';
+}
+
 function unknownCommand(word: string): string {
   if (parseVmid(word) !== undefined) {
     return `a command is missing before '${word}'. For one container: lxc-autoscale status ${word}`;
@@ -158,6 +183,8 @@ function unknownCommand(word: string): string {
 /** The misspelt option, and what most likely was meant. */
 function unknownOption(word: string, command?: Command): string {
   if (word === '-v') return "unknown option '-v'. Did you mean '-V' (the version) or '--verbose'?";
+  const elsewhere = meantByOption(word);
+  if (elsewhere !== undefined) return `unknown option '${word}'. ${elsewhere}`;
   const known = command?.options ?? OPTIONS;
   const options = [...Object.keys(known), ...Object.keys(GENERAL_OPTIONS)];
   const near = word.startsWith('--') ? closest(word.slice(2), options) : undefined;

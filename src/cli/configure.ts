@@ -109,7 +109,8 @@ export async function configureWith(
   stdout.write(`\n${text}\n`);
   if (!(await agrees(ask, `Write this to ${target}?`))) return refuse('Nothing was written.');
   if (!putConfiguration(target, text, context)) return EXIT.failure;
-  for (const line of machineLines(machinesHere(context))) stdout.write(`${line}\n`);
+  const machines = hanging(machineLines(machinesHere(context)), terminalWidth(context));
+  for (const line of machines) stdout.write(`${line}\n`);
   stdout.write(
     'Next: lxc-autoscale check-config, then systemctl reload-or-restart lxc_autoscale\n',
   );

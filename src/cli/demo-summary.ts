@@ -6,6 +6,7 @@ import { plainText } from '../core/plain-text.ts';
 import type { Milliseconds } from '../core/units.ts';
 import type { LimitsView, SimulatedNode } from '../sim/node.ts';
 import type { JournalLine } from './journal-tail.ts';
+import { hanging } from './view.ts';
 
 /** What the demo ends with: what was changed and why, what it saved, where the logs lie. */
 
@@ -18,6 +19,8 @@ export interface SummaryInput {
   readonly leftAlone: readonly string[];
   readonly directory: string;
   readonly ran: Milliseconds;
+  /** Of the terminal; undefined: nothing is folded. */
+  readonly width?: number | undefined;
 }
 
 const HOUR_MS = 3_600_000;
@@ -25,7 +28,8 @@ const MIB_PER_GB = 1024;
 const MOST_ROWS = 20;
 const MOST_NAMES = 6;
 
-export function summary({ node, first, events, leftAlone, directory, ran }: SummaryInput): string {
+export function summary(input: SummaryInput): string {
+  const { node, first, events, leftAlone, directory, ran, width } = input;
   const log = join(directory, 'node/var/log/lxc_autoscale.log');
   const json = join(directory, 'node/var/log/lxc_autoscale.json');
   const oomKills = node.events.filter(({ what }) => what === 'oom-kill').length;
@@ -36,9 +40,7 @@ export function summary({ node, first, events, leftAlone, directory, ran }: Summ
     `Summary of ${Math.round(ran / 1000)} s`,
     '',
     ...changeTable(node, [...first.keys()], events),
-    ...leftAlone,
-    '',
-    ...savings(node, first),
+    ...hanging([...leftAlone, '', ...savings(node, first)], width),
     `Commands: ${node.calls.length}, of which ${sets} pct set; failed changes: ${failed.length}`,
     `Out-of-memory kills: ${oomKills}`,
     '',

@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream';
 import { journalLabel } from '../core/journal-words.ts';
 import { plainText } from '../core/plain-text.ts';
+import { clip } from '../output/text-width.ts';
 import type { SimulatedNode } from '../sim/node.ts';
 import { unreclaimableBytes } from '../sim/plant-memory.ts';
 import { type SummaryInput, savedWords } from './demo-summary.ts';
 import type { JournalLine } from './journal-tail.ts';
-import { clip } from './text-width.ts';
 
 /** What a spectator of the demo sees: a live table on a terminal, plain lines elsewhere. */
 export interface View {

@@ -25,6 +25,7 @@ import type { CommandContext } from './command.ts';
 import { summary } from './demo-summary.ts';
 import { createView } from './demo-view.ts';
 import { JournalTail } from './journal-tail.ts';
+import { terminalWidth } from './view.ts';
 
 /**
  * `demo`: builds a simulated node in a temporary directory, runs the real daemon on it as a process
@@ -75,7 +76,10 @@ export async function demo(
   await node.close();
   const ran = milliseconds(context.clock.monotonicMs() - started);
   const leftAlone = linesOnLeftAlone(join(root, '/var/log/lxc_autoscale.log'));
-  context.stdout.write(summary({ node, first, events: journal.all, leftAlone, directory, ran }));
+  const width = terminalWidth(context);
+  context.stdout.write(
+    summary({ node, first, events: journal.all, leftAlone, directory, ran, width }),
+  );
   if (failure === undefined) return EXIT.fine;
   context.stderr.write(`The daemon failed: ${failure}\n`);
   return EXIT.failure;

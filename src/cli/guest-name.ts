@@ -3,7 +3,7 @@ import { isAway, whyNotNow } from '../app/unfit.ts';
 import type { LoadResult } from '../config/load.ts';
 import { closest } from '../config/suggest.ts';
 import { plainText } from '../core/plain-text.ts';
-import type { Vmid } from '../core/units.ts';
+import { parseVmid, type Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
 import { ALL_MACHINES, LocalMachines } from '../node/local/qemu/machine-guests.ts';
@@ -32,6 +32,7 @@ export async function withGuest(
   const named = guestsByName(context);
   if (typeof named === 'string') return named;
   const others = othersOf(subject, loaded);
+  const everyone = allWords(command, subject);
   const other = others?.find(wanted);
   // A group has no other name, and a container has its id.
   if (other !== undefined && others?.noun === 'group') return { ...given, ...other };
@@ -46,7 +47,7 @@ export async function withGuest(
   if (first === undefined) {
     // The daemon may still go by a configuration that had no problems.
     const mayBeGroup = others?.noun === 'group' && !loaded.ok;
-    return mayBeGroup ? { ...given, group: wanted } : nobody(wanted, named, others);
+    return mayBeGroup ? { ...given, group: wanted } : nobody(wanted, named, others, everyone);
   }
   const both = `'${wanted}' is guest ${first.vmid} and a tier`;
   const one = `For the guest: lxc-autoscale ${command} ${first.vmid}`;
@@ -103,8 +104,26 @@ function guestsByName({ paths, clock }: CommandContext): readonly Named[] | stri
 
 const isSame = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
-function nobody(wanted: string, named: readonly Named[], others: Others | undefined): string {
+/** How a command is said to be about all guests. */
+function allWords(command: string, subject: Subject): string {
+  if (subject === 'container or all') return `For all of them: lxc-autoscale ${command} --all`;
+  return subject.endsWith(' or none')
+    ? `For all of them: lxc-autoscale ${command}`
+    : 'All of them: lxc-autoscale status';
+}
+
+function nobody(
+  wanted: string,
+  named: readonly Named[],
+  others: Others | undefined,
+  everyone: string,
+): string {
   const what = others === undefined ? 'guest' : `guest or ${others.noun}`;
+  if (isSame(wanted, 'all')) return `No ${what} is called '${wanted}'. ${everyone}`;
+  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/i.exec(wanted)?.[1] ?? '');
+  if (named.some(({ vmid }) => vmid === id)) {
+    return `No ${what} is called '${wanted}'. Did you mean ${id}?`;
+  }
   const near = closest(wanted, [...named.map(({ name }) => name), ...(others?.names ?? [])]);
   const isOther = others?.names.some((name) => near !== undefined && isSame(name, near)) === true;
   const vmid = isOther ? undefined : named.find(({ name }) => name === near)?.vmid;

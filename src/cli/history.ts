@@ -10,9 +10,9 @@ import type { Milliseconds } from '../core/units.ts';
 import { createTimestamp } from '../os/timestamp.ts';
 import { type JournalFiles, linesOf, openJournalFiles } from '../output/journal-files.ts';
 import { eventOf, isAbout, type LoggedEvent } from '../output/logged-event.ts';
+import { clip, padTo } from '../output/text-width.ts';
 import type { Arguments } from './arguments.ts';
-import { clip, padTo } from './text-width.ts';
-import { type View, viewOf } from './view.ts';
+import { hanging, terminalWidth, type View, viewOf } from './view.ts';
 
 /** `history [GUEST]`: what the JSON log says was done, the oldest first. Only reads. */
 export async function history(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -61,7 +61,8 @@ export function openJournal(given: Arguments, context: ProcessContext): Journal 
   for (const problem of problems) stderr.write(`Cannot be read: ${plainText(problem)}\n`);
   if (open.length > 0) return { open, problems, localTime: createTimestamp(timezone) };
   if (problems.length > 0) return EXIT.failure;
-  (given.json ? stderr : context.stdout).write(`Nothing has been logged yet in ${file}.\n`);
+  const said = hanging([`Nothing has been logged yet in ${file}.`], terminalWidth(context));
+  (given.json ? stderr : context.stdout).write(`${said.join('\n')}\n`);
   return EXIT.fine;
 }
 

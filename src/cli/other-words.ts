@@ -6,18 +6,31 @@ import { COMMANDS } from './commands.ts';
 const UNIT = 'lxc_autoscale';
 const ofService = (verb: string): string => `To ${verb} the service: systemctl ${verb} ${UNIT}`;
 
+const all = (words: readonly string[], means: (word: string) => string) =>
+  Object.fromEntries(words.map((word) => [word, means(word)]));
+
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(
-    ['start', 'stop', 'restart', 'reload', 'enable', 'disable'].map((verb) => [
-      verb,
-      ofService(verb),
-    ]),
+  ...all(['start', 'stop', 'restart', 'reload'], ofService),
+  enable: `${ofService('enable')}. To let it act: lxc-autoscale activate`,
+  disable: `${ofService('disable')}. To let it only observe: lxc-autoscale observe`,
+  ...all(['log', 'logs'], () => `Its log: journalctl -u ${UNIT}`),
+  ...all(['list', 'ls', 'ps', 'stats'], () => 'All containers: lxc-autoscale status'),
+  ...all(
+    ['show', 'info', 'get', 'describe', 'inspect'],
+    () => 'For one container: lxc-autoscale status GUEST, or lxc-autoscale explain GUEST',
   ),
-  log: `Its log: journalctl -u ${UNIT}`,
-  logs: `Its log: journalctl -u ${UNIT}`,
-  list: 'All containers: lxc-autoscale status',
-  ls: 'All containers: lxc-autoscale status',
-  ps: 'All containers: lxc-autoscale status',
+  ...all(
+    ['set', 'scale', 'resize'],
+    () => 'To change a container yourself: pct set. Such a value stays for an hour',
+  ),
+  ...all(
+    ['validate', 'verify', 'lint', 'test'],
+    () => 'To check the configuration: lxc-autoscale check-config',
+  ),
+  ...all(['web', 'ui', 'gui', 'page'], () => 'The page in the browser: lxc-autoscale dashboard'),
+  run: 'For one cycle: lxc-autoscale once. As a service: systemctl start lxc_autoscale',
+  ...all(['setup', 'init'], () => 'To make a configuration: lxc-autoscale configure'),
+  metrics: 'Metrics are served at metrics_listen, or written to metrics_textfile',
   top: 'All containers, again and again: lxc-autoscale status --watch',
   undo: 'To undo a change: lxc-autoscale rollback GUEST',
   config: 'To check it: lxc-autoscale check-config. To make one: lxc-autoscale configure',
@@ -34,8 +47,21 @@ const LEAST_PREFIX = 3;
 export function meantByCommand(word: string): string | undefined {
   const elsewhere = Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined;
   if (elsewhere !== undefined) return elsewhere;
-  const names = COMMANDS.map(({ name }) => name);
+  const names = [...COMMANDS.map(({ name }) => name), 'help', 'version'];
   const begun = word.length < LEAST_PREFIX ? [] : names.filter((name) => name.startsWith(word));
   const near = begun.length === 1 ? begun[0] : closest(word, names);
   return near === undefined ? undefined : `Did you mean '${near}'?`;
 }
+
+/** The same for options that there are not: what is done in their place. */
+const OPTIONS_ELSEWHERE: Readonly<Record<string, string>> = {
+  ...all(
+    ['--limit', '--tail', '--lines', '--last', '-n'],
+    () => 'The last ones: lxc-autoscale history | tail -n 5',
+  ),
+  ...all(['--days', '--hours'], () => 'A span, where a command takes one: --since 7d'),
+  ...all(['--color', '--colour'], () => 'Colour comes by itself on a terminal'),
+};
+
+export const meantByOption = (word: string): string | undefined =>
+  Object.hasOwn(OPTIONS_ELSEWHERE, word) ? OPTIONS_ELSEWHERE[word] : undefined;

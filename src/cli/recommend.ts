@@ -12,6 +12,7 @@ import { readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
 import { adviceLines, machinesHere } from './machine-advice.ts';
 import { hoursWords } from './recorded-basis.ts';
+import { hanging, terminalWidth } from './view.ts';
 
 /** `recommend [GUEST]`: what each container should have, by recorded demand. Changes nothing. */
 export async function recommend(given: Arguments, context: ProcessContext): Promise<ExitCode> {
@@ -30,8 +31,8 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
   if (given.json) stdout.write(asJson(rows));
   else if (given.yaml) stdout.write(asYaml(rows, config));
   else {
-    const lines = adviceLines(await machinesOf(rows, context));
-    stdout.write([asTable(rows), ...lines.map((line) => `${line}\n`)].join(''));
+    const lines = [...asTable(rows), ...adviceLines(await machinesOf(rows, context))];
+    stdout.write(`${hanging(lines, terminalWidth(context)).join('\n')}\n`);
   }
   return EXIT.fine;
 }
@@ -56,7 +57,7 @@ async function machinesOf(
 const shown = (value: number | undefined, unit: string): string =>
   value === undefined ? '-' : `${Math.round(value * 100) / 100}${unit}`;
 
-function asTable(rows: readonly Advised[]): string {
+function asTable(rows: readonly Advised[]): readonly string[] {
   const heads = ['CONTAINER', 'CORES', 'PEAK', 'MEMORY', 'PEAK', 'SAVES', 'SURE', 'TIER'];
   const lines = table([
     heads,
@@ -73,8 +74,26 @@ function asTable(rows: readonly Advised[]): string {
   ]);
   const note =
     'Saves: what it had at the end of the record, less this; a minus sign says that it needs more.';
-  return `${[...lines, '', note, ...rows.flatMap(shortWords)].join('\n')}\n`;
+  const remarks = [...rows.flatMap(belowPeak), ...rows.flatMap(shortWords)];
+  return [...lines, '', note, SURE, ...remarks];
 }
+
+const SURE =
+  'Sure: low, less than a day is recorded; fair, less than a week, or demand that jumps; ' +
+  'high, a calm week or more.';
+
+/** A container that is advised less than the most that it has ever wanted, and why. */
+function belowPeak({ advice: { name, cores } }: Advised): readonly string[] {
+  if (cores.amount >= cores.peak) return [];
+  const core = cores.amount === 1 ? '1 core is' : `${cores.amount} cores are`;
+  return [
+    `${name}: its peak of ${shown(cores.peak, '')} is short: ${core} enough in ` +
+      `${enough(cores.shortShare)} % of the time.`,
+  ];
+}
+
+/** Never as 100: that would be always. */
+const enough = (short: number): string => Math.min(99.9, (1 - short) * 100).toFixed(1);
 
 /** Less than this share of the time at a limit is what any peak has. */
 const OFTEN = 0.01;

@@ -7,13 +7,13 @@ import { allocatedWords } from '../core/report/allocated-words.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
 import { observingWords } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
+import { clip } from '../output/text-width.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
 import { groupSummary } from './group-lines.ts';
 import { type GuestLack, lackLines, MOST_IDS } from './lack-lines.ts';
 import { whyUnseen } from './machine-here.ts';
-import { clip } from './text-width.ts';
 import {
   type Colour,
   type Column,

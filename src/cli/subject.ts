@@ -67,7 +67,12 @@ function readContainer(
   }
   const vmid = parseVmid(word);
   if (vmid === undefined && !NAME.test(word)) {
-    return { message: `'${word}' is no container id, a whole number from 100 to 999999999` };
+    const isNumber = /^[0-9.+-]*$/.test(word);
+    return {
+      message: isNumber
+        ? `'${word}' is no container id, a whole number from 100 to 999999999`
+        : `${name} takes one guest, by its id or its whole name, not '${word}'`,
+    };
   }
   if (all && subject === 'container or all')
     return { message: `--all is every container, so '${word}' does not go with it` };

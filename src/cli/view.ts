@@ -1,6 +1,6 @@
 import type { ProcessContext } from '../app/context.ts';
+import { clip, padTo, textWidth } from '../output/text-width.ts';
 import type { Arguments } from './arguments.ts';
-import { clip, padTo, textWidth } from './text-width.ts';
 
 /** How wide and how coloured a table may be, and the table that fits. */
 

@@ -1,7 +1,9 @@
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ProcessContext } from '../app/context.ts';
 import { writeStamped } from '../app/mode-switch.ts';
 import { probe } from '../os/answering-files.ts';
+import { describeError } from '../os/os-error.ts';
 
 /** A path that is relative is one of the admin's, not of the tree under --sysroot. */
 const pathOf = (named: string, { paths }: ProcessContext): string =>
@@ -10,8 +12,23 @@ const pathOf = (named: string, { paths }: ProcessContext): string =>
 /** Why nothing could be written there, before anybody waits for it; undefined: it may go well. */
 export function noPlaceFor(named: string, context: ProcessContext): string | undefined {
   const path = pathOf(named, context);
-  if (probe(dirname(path)) === 'there') return undefined;
-  return `${path} could not be written: its directory does not exist. Nothing was measured.`;
+  const why = whyNotInto(path);
+  return why && `${path} could not be written: ${why}. Nothing was measured.`;
+}
+
+function whyNotInto(path: string): string | undefined {
+  const directory = dirname(path);
+  if (probe(directory) !== 'there') return 'its directory does not exist';
+  const isDirectory = (one: string): boolean =>
+    statSync(one, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!isDirectory(directory)) return `${directory} is not a directory`;
+  if (isDirectory(path)) return 'it is a directory; write the name of a file behind it';
+  try {
+    accessSync(directory, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return `${directory}: ${describeError(error)}`;
+  }
 }
 
 /** Writes a configuration with a backup of the one before, and says so; false where it failed. */

@@ -11,7 +11,8 @@ h1{font-size:1.7rem;margin:0 0 .3em}h2{font-size:1.15rem;margin:2em 0 .5em}p{col
 table{border-collapse:collapse;margin:0 0 1em;font-variant-numeric:tabular-nums}
 th,td{padding:4px 12px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child{text-align:left}thead th{color:var(--dim);font-weight:600}
-.wide{overflow:auto;max-height:480px}.plots{display:flex;flex-wrap:wrap;gap:16px}
+.wide{overflow:auto;max-height:480px}.plots{display:flex;flex-wrap:wrap;gap:16px;
+overflow-x:auto}.verdict{color:var(--ink);font-weight:600}
 svg{flex:1 1 460px;max-width:100%;font:11px system-ui,sans-serif}svg text{fill:var(--dim)}
 svg .title{font-weight:600;font-size:14px;fill:var(--ink)}.grid line{stroke:var(--line)}
 .own circle{fill:var(--own)}.own text{fill:var(--own);font-weight:600}
@@ -20,7 +21,8 @@ svg .title{font-weight:600;font-size:14px;fill:var(--ink)}.grid line{stroke:var(
 fieldset{border:1px solid var(--line);border-radius:6px}fieldset label{margin-right:12px}
 figure{margin:12px 0}.demand{fill:var(--demand);fill-opacity:.3;stroke:var(--demand)}
 .given{fill:none;stroke-width:1.8}.key{display:inline-block;width:14px;height:3px;
-margin-right:5px;vertical-align:middle}`;
+margin-right:5px;vertical-align:middle}
+@media(max-width:560px){.plot{min-width:460px}}`;
 
 /** Draws one container's demand and what policies gave it; all numbers come from the page. */
 export const SCRIPT = `
@@ -29,7 +31,8 @@ export const SCRIPT = `
   var chooser = document.getElementById('container');
   var shown = document.getElementById('shown');
   var figure = document.getElementById('over-time');
-  var W = 1080, H = 220, L = 60, T = 24, B = 24, NS = 'http://www.w3.org/2000/svg';
+  var W = Math.max(300, Math.min(1080, figure.clientWidth || 1080));
+  var H = 220, L = 60, T = 24, B = 24, NS = 'http://www.w3.org/2000/svg';
   if (all.length === 0) return;
   var names = all[0].given.map(function (one) { return one.policy; });
   function hue(index) { return 'hsl(' + ((210 + index * 360 / names.length) % 360) + ' 70% 55%)'; }

@@ -5,6 +5,7 @@ import { type LabPolicy, type Played, replay } from './replay.ts';
 import { type Figures, figuresOf } from './score.ts';
 import { tradeOff } from './trade-off.ts';
 import type { Trial } from './trial.ts';
+import { verdictOf } from './verdict.ts';
 
 /** The report of a backtest as one HTML file that needs nothing else: no network, no library. */
 
@@ -23,6 +24,7 @@ export function reportPage(input: PageInput): string {
     `<h1>Backtest</h1><p>${demands.length} containers, ${days.toFixed(1)} container-days.
      Each policy is replayed against the same recorded demand. Slack is what was allocated and not
      used; starved are the steps in which more was wanted than was there.</p>`,
+    ...verdictOf(trials).map((sentence) => `<p class="verdict">${escapeHtml(sentence)}</p>`),
     '<h2>All policies</h2>',
     totals(trials, 'cpu', 'CPU', 'starved'),
     hasMemory ? totals(trials, 'memory', 'Memory', 'out of memory') : '',
@@ -65,8 +67,8 @@ function totals(
     const figures = one[resource];
     return figures ? `<tr><th>${escapeHtml(one.policy)}</th>${cells(figures)}</tr>` : [];
   });
-  return `<table><thead><tr><th>${title}</th><th>slack</th><th>${short}</th><th>unmet</th>
-<th>resizes a day</th></tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
+  return `<div class="wide"><table><thead><tr><th>${title}</th><th>slack</th><th>${short}</th>
+<th>unmet</th><th>resizes a day</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
 const pointsOf = (trials: readonly Trial[], resource: 'cpu' | 'memory') =>

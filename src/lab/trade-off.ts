@@ -62,24 +62,30 @@ interface Label {
 const LETTER_WIDTH = 6.5;
 const LABEL_HEIGHT = 11;
 
-/** Points that lie close to each other must not have their names on top of each other. */
+const RADIUS = 5;
+
+/** No name stands on another one, on a point, or below the axis. */
 function dots(
   points: readonly TradeOffPoint[],
   x: (slack: number) => number,
   y: (short: number) => number,
 ): string {
-  const placed: Label[] = [];
+  const placed: Label[] = points.map(({ slack, short }) => {
+    const at = x(slack);
+    return { left: at - RADIUS, right: at + RADIUS, y: y(short) + RADIUS };
+  });
   const upwards = [...points].sort((a, b) => b.short - a.short);
   return upwards
     .map((point) => {
       const at = x(point.slack);
-      const width = point.policy.length * LETTER_WIDTH + 8;
-      const onLeft = at + width > WIDTH;
-      const left = onLeft ? at - width : at;
+      const width = point.policy.length * LETTER_WIDTH;
+      const onLeft = at + 8 + width > WIDTH;
+      const left = onLeft ? at - 8 - width : at + 8;
+      const down = y(point.short) > HEIGHT / 2 ? -1 : 1;
       let label = y(point.short) - 6;
       const meets = (other: Label): boolean =>
         other.left < left + width && left < other.right && Math.abs(other.y - label) < LABEL_HEIGHT;
-      while (placed.some(meets)) label += 1;
+      while (placed.some(meets)) label += down;
       placed.push({ left, right: left + width, y: label });
       return dot(point, at, y(point.short), { x: onLeft ? at - 8 : at + 8, y: label, onLeft });
     })
@@ -97,6 +103,6 @@ function dot({ policy, slack, short }: TradeOffPoint, x: number, y: number, labe
   const name = escapeHtml(policy);
   const says = `${name}: slack ${(slack * 100).toFixed(1)} %, short ${(short * 100).toFixed(3)} %`;
   return `<g class="${own ? 'own' : 'other'}"><title>${says}</title><circle cx="${x.toFixed(1)}"
-cy="${y.toFixed(1)}" r="5"/><text x="${label.x.toFixed(1)}" y="${label.y.toFixed(1)}"
+cy="${y.toFixed(1)}" r="${RADIUS}"/><text x="${label.x.toFixed(1)}" y="${label.y.toFixed(1)}"
 text-anchor="${label.onLeft ? 'end' : 'start'}">${name}</text></g>`;
 }

@@ -5,7 +5,7 @@ import { plainText } from '../core/plain-text.ts';
 const UNKNOWN_AUTHORITY = 'its certificate is signed by an unknown authority';
 
 const WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there (connection refused)',
+  ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'no such host: its name could not be resolved',
   EAI_AGAIN: 'its name could not be resolved: no name server answers',
   EHOSTUNREACH: 'there is no route to it',

@@ -67,17 +67,22 @@ function problemOf(
   kind: 'file' | 'directory',
   { uids, gids }: Trusted,
 ): string | undefined {
-  const { mode, uid, gid }: Stats = statSync(path);
+  const stat: Stats = statSync(path);
+  const { mode, uid, gid } = stat;
+  // `/dev/null` and `/tmp` have to be as they are.
+  const isOurs = stat.isFile() || (stat.isDirectory() && (mode & STICKY) === 0);
+  const remedy = (command: string): string =>
+    isOurs ? `run: ${command} ${path}` : 'take another path';
   const where = kind === 'file' ? '' : `lies in ${path}, which `;
   if (!uids.includes(uid)) {
-    return `${where}belongs to the user ${uid}, who could change it; run: chown root ${path}`;
+    return `${where}belongs to the user ${uid}, who could change it; ${remedy('chown root')}`;
   }
   if (kind === 'directory' && (mode & STICKY) !== 0) return undefined;
   if ((mode & WRITABLE_BY_OTHERS) !== 0) {
-    return `${where}can be written by everybody; run: chmod o-w ${path}`;
+    return `${where}can be written by everybody; ${remedy('chmod o-w')}`;
   }
   if ((mode & WRITABLE_BY_GROUP) !== 0 && !gids.includes(gid)) {
-    return `${where}can be written by the group ${gid}; run: chmod g-w ${path}`;
+    return `${where}can be written by the group ${gid}; ${remedy('chmod g-w')}`;
   }
   return undefined;
 }

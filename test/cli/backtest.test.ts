@@ -130,8 +130,15 @@ describe('backtest', () => {
 
   it('writes one page that needs nothing from elsewhere', async () => {
     const file = join(directory, 'report.html');
-    const { code } = await run('backtest', '--trace', trace, '--html', file);
+    const { code, out } = await run('backtest', '--trace', trace, '--html', file);
     expect([code, existsSync(file)]).toEqual([0, true]);
+    expect(out).toContain(`\nWritten: ${file}, a page that needs nothing else;`);
+    const verdict = /^CPU: .* is the safest: .* wastes least: .*\.$/m.exec(out)?.[0];
+    expect(readFileSync(file, 'utf8')).toContain(`<p class="verdict">${verdict}</p>`);
+    const both = ['--policy', 'static', '--html', file, '--json'];
+    const json = await run('backtest', '--trace', trace, ...both);
+    expect(json.err).toContain(`Written: ${file}`);
+    expect(() => JSON.parse(json.out)).not.toThrow();
     const page = readFileSync(file, 'utf8');
     expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|src=|<link/);
     expect(page).toContain('prefers-color-scheme');
@@ -174,6 +181,20 @@ describe('recommend', () => {
     writeFileSync(file, `DEFAULT:\n${yaml.out}`);
     const again = await run('recommend', '--trace', trace, '--config', file);
     expect(again.err).toBe('');
+  });
+
+  it('says why a container is advised less than its peak, and how sure that is', async () => {
+    const rare = join(directory, 'rare.csv');
+    const rows = Array.from({ length: 200 }, (_, step) => {
+      return `${step * 300},rare,${step === 50 ? 1.26 : 0.3},900`;
+    });
+    writeFileSync(rare, `time_s,container,cpu_cores,memory_mb\n${rows.join('\n')}\n`);
+    const { out } = await run('recommend', '--trace', rare);
+    expect(out).toMatch(/^rare +1 +1\.26 /m);
+    expect(out).toContain(
+      'rare: its peak of 1.26 is short: 1 core is enough in 99.5 % of the time.\n',
+    );
+    expect(out).toMatch(/^Sure: low, less than a day is recorded; fair, /m);
   });
 
   it('says where it has looked when there is nothing', async () => {

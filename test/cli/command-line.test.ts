@@ -271,7 +271,7 @@ describe('backups and rollback', () => {
       '--rollback stands without a command: it is the same as rollback --all',
     ],
     [['backups', '--dry-run'], '--dry-run does not go with backups'],
-    [['backups', '--all'], '--all does not go with backups'],
+    [['backups', '--all'], '--all does not go with backups. Without a name, backups is about all'],
     [['daemon', '--to', '2026-11-21'], '--to does not go with daemon'],
     [['rollback', '101', '--json'], '--json does not go with rollback'],
     [['once', '--json'], '--json does not go with once'],
@@ -287,15 +287,22 @@ describe('backups and rollback', () => {
     }
   });
 
-  it.each(['99', '0101', '', '-5', '101\n', '1000000000', 'a b', '../etc'])(
-    '%j is no container',
+  it.each(['99', '0101', '', '-5', '1000000000'])('%j is no container', (word) => {
+    for (const command of ['backups', 'rollback']) {
+      expect(parseArguments([command, '--', word])).toMatchObject({
+        kind: 'wrong',
+        message: `'${word}' is no container id, a whole number from 100 to 999999999`,
+      });
+    }
+  });
+
+  it.each(['101\n', 'a b', '../etc', 'web-*', 'tag:web', 'pve1/101', '101,102'])(
+    '%j is no name',
     (word) => {
-      for (const command of ['backups', 'rollback']) {
-        expect(parseArguments([command, '--', word])).toMatchObject({
-          kind: 'wrong',
-          message: `'${word}' is no container id, a whole number from 100 to 999999999`,
-        });
-      }
+      expect(parseArguments(['backups', '--', word])).toMatchObject({
+        kind: 'wrong',
+        message: `backups takes one guest, by its id or its whole name, not '${word}'`,
+      });
     },
   );
 
@@ -365,7 +372,7 @@ describe('status, explain and history', () => {
     [['export', '--json'], '--json does not go with export'],
     [['export', '--out', ''], '--out needs a path, and it is empty'],
     [['export', '101', '102'], "export takes one container, '102' is too much"],
-    [['backups', '--all'], '--all does not go with backups'],
+    [['backups', '--all'], '--all does not go with backups. Without a name, backups is about all'],
     [['status', '--sort', 'memroy'], "--sort: unknown column 'memroy'. Did you mean 'memory'?"],
     [['status', '--columns', 'vmid,nam'], "--columns: unknown column 'nam'. Did you mean 'name'?"],
     [['explain', '101', '--dry-run'], '--dry-run does not go with explain'],
@@ -386,7 +393,7 @@ describe('a wrong use', () => {
     [['check_config'], "unknown command 'check_config'. Did you mean 'check-config'?"],
     [[''], "unknown command ''"],
     [['toString'], "unknown command 'toString'"],
-    [['--', '--help'], "unknown command '--help'"],
+    [['--', '--help'], "unknown command '--help'. Did you mean 'help'?"],
     [['daemon', 'once'], "daemon stands alone, 'once' is too much"],
     [['daemon', '--frobnicate'], "unknown option '--frobnicate'"],
     [['daemon', '-x'], "unknown option '-x'"],

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
-import { textWidth } from '../../src/cli/text-width.ts';
 import { type Column, fitted, hanging, plain, viewOf } from '../../src/cli/view.ts';
+import { textWidth } from '../../src/output/text-width.ts';
 
 const COLUMNS: readonly Column[] = [
   { key: 'id', head: 'ID', rank: 0 },

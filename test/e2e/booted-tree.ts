@@ -37,6 +37,7 @@ export async function prepareTools(): Promise<string | undefined> {
   if (existsSync('/usr/sbin/debootstrap') && existsSync('/usr/bin/systemd-nspawn')) {
     return mirror() === undefined ? 'the package lists name no mirror of Debian' : undefined;
   }
+  process.stdout.write('== installed with apt-get: debootstrap, systemd-container\n');
   const script =
     'apt-get update --quiet=2 || true; DEBIAN_FRONTEND=noninteractive ' +
     'apt-get install --yes --quiet=2 --no-install-recommends debootstrap systemd-container';

@@ -224,7 +224,7 @@ describe('history', () => {
 
 it.each([
   [['explain'], /explain needs the id or the name of a container/],
-  [['explain', 'we b'], /'we b' is no container id/],
+  [['explain', 'we b'], /by its id or its whole name, not 'we b'/],
   [['history', '--since', 'tomorrow'], /--since takes a time such as .*not 'tomorrow'/],
   [['status', '--dry-run'], /--dry-run does not go with status/],
 ])('wrong usage, %j, ends with 64', async (argv, message) => {

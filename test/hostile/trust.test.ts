@@ -48,6 +48,10 @@ describe('what is gone by', () => {
     expect(whyNotTrusted(file(mode, directoryMode))).toMatch(words);
   });
 
+  it.each(['/dev/null', '/tmp'])('is never %s, whose mode nobody is told to change', (path) => {
+    expect(whyNotTrusted(path)).toBe('can be written by everybody; take another path');
+  });
+
   it('may lie in a directory for all in which nobody can replace the file of another', () => {
     expect(whyNotTrusted(file(0o644, 0o1777))).toBeUndefined();
   });

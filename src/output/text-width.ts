@@ -1,7 +1,7 @@
 /** How many columns of a terminal a text takes. */
 
 const WIDE_SCRIPTS = ['Han', 'Hangul', 'Hiragana', 'Katakana', 'Bopomofo', 'Yi'];
-const OTHER_WIDE = '\\p{Emoji_Presentation}\u3001-\u303e\uff01-\uff60\uffe0-\uffe6';
+const OTHER_WIDE = '\\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6';
 /** Of two columns: East Asian wide and full-width ones, and emoji. Source: UAX #11. */
 const WIDE = new RegExp(
   `[${WIDE_SCRIPTS.map((script) => `\\p{Script=${script}}`).join('')}${OTHER_WIDE}]`,
@@ -9,8 +9,8 @@ const WIDE = new RegExp(
 );
 /** These belong to the scripts above and have one column. */
 const HALF = /[\uff61-\uffdc]/;
-/** Drawn over the character before. */
-const NONE = /[\p{Mn}\p{Me}]/u;
+/** Drawn over the character before, or not at all; a soft hyphen is drawn. */
+const NONE = /(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}\u1160-\u11ff]/u;
 
 function columnsOf(character: string): 0 | 1 | 2 {
   if (character >= ' ' && character <= '~') return 1;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clip, padTo, textWidth } from '../../src/cli/text-width.ts';
+import { clip, padTo, textWidth } from '../../src/output/text-width.ts';
 
 describe('the width of a text', () => {
   it.each([
@@ -12,6 +12,12 @@ describe('the width of a text', () => {
     ['\uff76\uff85', 2],
     ['\uff21', 2],
     ['\u{1f680}', 2],
+    ['a\u3000b', 4],
+    ['web\u200b1', 4],
+    ['a\u200db\ufeff', 2],
+    ['a\u00adb', 3],
+    ['\u2764\ufe0f', 1],
+    ['\u1112\u1161\u11ab', 2],
   ])('of %j is %d', (text, width) => {
     expect(textWidth(text)).toBe(width);
     expect(textWidth(padTo(text, 9))).toBe(9);
