@@ -342,6 +342,7 @@ class Daemon {
             watched: (cycle) => this.#watched(node, cycle),
           }),
         askGroup: (...asked) => this.#groups.ask(...asked),
+        groupMemoryMib: () => this.#groups.comingMib,
         validate: (text) => {
           const variables = readVariables(context, this.#launched.shared.counts);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});

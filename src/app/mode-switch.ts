@@ -43,18 +43,29 @@ export type ModeSwitch =
       readonly lines: readonly string[];
     };
 
+export interface SwitchedFile {
+  readonly file: CountingFile;
+  /** Sentences on whom it is about besides this node. */
+  readonly besides: readonly string[];
+}
+
+const OTHERS_FOLLOW =
+  'All nodes of the cluster share this file: the others follow at their next look, and what ' +
+  'would change there is not counted here.';
+
 /** Writes nothing. */
 export function modeSwitch(
   mode: Mode,
   target: Target,
   given: ConfigurationChoice,
   context: ProcessContext,
-): ModeSwitch & { readonly file: CountingFile } {
+): ModeSwitch & SwitchedFile {
   const file = configurationText(given, context);
+  const about = { file, besides: file.isShared ? [OTHERS_FOLLOW] : [] };
   const loaded = readConfiguration(given, context);
-  if (!loaded.ok) return { kind: 'broken', problems: loaded, file };
-  if (!file.ok) return { kind: 'unreadable', file };
-  return { ...edited(file, loaded.config, mode, target, context), file };
+  if (!loaded.ok) return { ...about, kind: 'broken', problems: loaded };
+  if (!file.ok) return { ...about, kind: 'unreadable' };
+  return { ...about, ...edited(file, loaded.config, mode, target, context) };
 }
 
 /** As `lineDiff` has a line that stays: the name of a section, and nothing else. */

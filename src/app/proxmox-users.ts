@@ -3,6 +3,7 @@ import { join } from 'node:path/posix';
 import type { HttpRole } from '../config/http-values.ts';
 import { milliseconds } from '../core/units.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
+import { LOOKS, RULES, SCALES } from '../node/api/privileges.ts';
 import type { Trust } from '../node/api/trust.ts';
 import { mayBelow, mayOnAll } from '../node/api/user-rights.ts';
 import { readRegularFile } from '../os/regular-file.ts';
@@ -92,14 +93,12 @@ function ownCertificate(paths: ProcessContext['paths']): Trust {
   return { kind: 'unusable', why: `this host has no certificate of Proxmox VE in ${directory}` };
 }
 
-/** Groups make, start, stop and destroy containers too. */
-const SCALES = ['VM.Config.CPU', 'VM.Config.Memory', 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt'];
-
 function roleOf(permissions: unknown): HttpRole | undefined {
   const onGuests = (privilege: string): boolean => mayBelow(permissions, '/vms', privilege);
   const onNodes = (privilege: string): boolean => mayBelow(permissions, '/nodes', privilege);
-  if (!onGuests('VM.Audit') || !onNodes('Sys.Audit')) return undefined;
+  if (!onGuests(LOOKS.guests) || !onNodes(LOOKS.nodes)) return undefined;
   if (!SCALES.every(onGuests)) return 'read';
-  const isAdmin = mayOnAll(permissions, 'Sys.Modify') && onNodes('Sys.Modify');
+  if (!RULES.guests.every(onGuests)) return 'scale';
+  const isAdmin = mayOnAll(permissions, RULES.all) && onNodes(RULES.all);
   return isAdmin ? 'admin' : 'scale';
 }

@@ -1,9 +1,12 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
+import { missing } from '../core/reading.ts';
 import { type Advised, advised, advisedJson, saved, tierLines } from '../lab/advised.ts';
+import { type Bounds, boundsOfHost } from '../lab/demand.ts';
 import { recommendationOf } from '../lab/recommend.ts';
 import type { MachineAdvice } from '../node/guests/qemu-advice.ts';
+import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { whyHanging } from '../os/answering-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
@@ -24,7 +27,7 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
     for (const problem of read.problems) stderr.write(`${problem}\n`);
     return EXIT.failure;
   }
-  const { bounds } = contestOf(config, []);
+  const bounds = boundsFor(given, config, context);
   const rows = read.demands.map((demand) => {
     return advised(recommendationOf(demand, bounds), read.had.get(demand.name));
   });
@@ -35,6 +38,23 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
     stdout.write(`${hanging(lines, terminalWidth(context)).join('\n')}\n`);
   }
   return EXIT.fine;
+}
+
+/**
+ * What was recorded here is bound by this host, as on the page. A configuration that is named has
+ * its own bounds, and a trace without one has those that traces are scored with.
+ */
+function boundsFor(
+  given: Arguments,
+  config: Config | undefined,
+  { paths }: ProcessContext,
+): Bounds {
+  const ofConfig = contestOf(config, []).bounds;
+  if (given.configFile !== undefined || given.traceFile !== undefined) return ofConfig;
+  const { cpus, memory } = createHostView(paths, () =>
+    missing('absent', 'not asked for'),
+  ).observe();
+  return cpus.ok && memory.ok ? boundsOfHost(cpus.value, memory.value.totalMib) : ofConfig;
 }
 
 /** The virtual machines of this node that the record has; none on a host that is no node. */

@@ -33,7 +33,7 @@ async function switchMode(
   const { stdout, stderr } = context;
   const target = targetOf(given);
   const change = modeSwitch(mode, target, given, context);
-  const { path, isShared } = change.file;
+  const { path } = change.file;
   switch (change.kind) {
     case 'broken':
       stderr.write(renderProblems(change.problems));
@@ -57,13 +57,10 @@ async function switchMode(
   }
   if (!putConfiguration(given.configFile ?? path, change.text, context, path)) return EXIT.failure;
   const code = await takeOver(mode, target, context);
-  if (isShared) stdout.write(OTHERS_FOLLOW);
+  for (const sentence of change.besides) stdout.write(`${sentence}\n`);
   stdout.write(exceptionLines(change.config, target, mode, context));
   return code;
 }
-
-const OTHERS_FOLLOW =
-  'The nodes of the cluster share this file: on the others it is so after their next look.\n';
 
 function targetOf({ vmid, tier }: Arguments): Target {
   if (vmid !== undefined) return { kind: 'guest', vmid };

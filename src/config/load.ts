@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { buildConfig, type Sections } from './build.ts';
-import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
+import { builtIn, DEFAULTS, GROUP_DEFAULTS, inForce } from './defaults.ts';
 import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
 import type { Config } from './model.ts';
 import { nodesWithEnvironment } from './node-variables.ts';
@@ -247,6 +248,11 @@ function notesOn(
   for (const idle of idleKeys(sections.defaults, inForce(sections.defaults.values))) {
     note(idle.line, idle.key, `has no effect without ${idle.owner}`);
   }
+  for (const key of config.http.listen === undefined ? OF_HTTP : []) {
+    const isUsual = isDeepStrictEqual(sections.defaults.values[key], DEFAULTS[key]);
+    if (line(key) !== undefined && !isUsual)
+      note(line(key), key, 'has no effect without http_listen');
+  }
   const unheard = unheardReport(config.notify);
   if (unheard !== undefined) note(line('report'), 'report', unheard);
   const containerSections = [sections.defaults, ...sections.tiers];
@@ -280,6 +286,16 @@ function notesOn(
   }
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
+
+/** Keys about what is served at `http_listen`. */
+const OF_HTTP = [
+  'http_tokens',
+  'http_hosts',
+  'http_tls_cert',
+  'http_tls_key',
+  'http_behind_proxy',
+  'http_proxmox_login',
+] as const;
 
 /** Numbers that were most likely meant in another unit. */
 function doubtfulNumbers({ values, given }: Section<DefaultValues> | Section<TierValues>) {

@@ -5,7 +5,7 @@ import type { Vmid } from './units.ts';
  * What is put on record: each of these is one line of the JSON log, and what metrics and
  * notifications count. `journal-words.ts` says how the log words it.
  */
-export type JournalEvent = ChangeEvent | ConfirmEvent | RollbackEvent | GroupEvent;
+export type JournalEvent = ChangeEvent | ConfirmEvent | RollbackEvent | GroupEvent | DiskEvent;
 
 /** All else that is known, in the order in which the line has it; undefined is left out. */
 interface Details {
@@ -89,4 +89,22 @@ export interface GroupDetails extends Details {
   readonly reason?: string | undefined;
   /** Why it failed. */
   readonly message?: string | undefined;
+}
+
+/** A disk, a snapshot or a clone, as a person has asked for it. */
+export interface DiskEvent {
+  readonly kind: 'disk';
+  readonly vmid: Vmid;
+  readonly details: DiskDetails;
+}
+
+export interface DiskDetails extends Details {
+  readonly step: 'grow' | 'snapshot' | 'rollback' | 'clone' | 'destroy';
+  readonly name: string;
+  /** Left out for a container. */
+  readonly kind?: 'qemu';
+  /** `asked`: it begins; its end has a line of its own. */
+  readonly status: 'asked' | 'confirmed' | 'failed';
+  readonly reason: string;
+  readonly note?: string | undefined;
 }

@@ -13,7 +13,7 @@ export interface JournalWords {
   /** By how much; `0` where nothing was changed. */
   readonly change: string;
   readonly event: JournalWord;
-  readonly resource: 'cores' | 'memory' | 'members';
+  readonly resource: 'cores' | 'memory' | 'members' | 'disk';
   /** Which way; undefined if it cannot be told. */
   readonly direction: 'up' | 'down' | undefined;
   /** By how much it would have been changed, if it was not. */
@@ -31,6 +31,8 @@ export type JournalWord =
   | 'not-proven'
   /** A member more or less was asked for. */
   | 'asked'
+  /** A disk, a snapshot or a clone that was asked for. */
+  | 'done'
   /** By hand: what a container had before. */
   | 'rollback'
   | 'rollback-failed';
@@ -62,7 +64,8 @@ export function journalWords(event: JournalEvent): JournalWords {
     return { ...parts, action, change: amountOfIt, by: undefined };
   }
   const change = resource === 'memory' ? '0MB' : '0';
-  return { ...parts, action: NO_ACTION, change, by: amountOfIt };
+  const by = event.kind === 'disk' ? undefined : amountOfIt;
+  return { ...parts, action: NO_ACTION, change, by };
 }
 
 function partsOf(one: JournalEvent): Parts {
@@ -80,6 +83,11 @@ function partsOf(one: JournalEvent): Parts {
       }
       return { event: 'rollback', resource, direction: wayOf(details.before, details.after) };
     }
+    case 'disk': {
+      const { status, step } = one.details;
+      const event = status === 'confirmed' ? 'done' : status;
+      return { event, resource: 'disk', direction: step === 'grow' ? 'up' : undefined };
+    }
     case 'group': {
       const direction = one.direction === 'out' ? 'up' : 'down';
       return { event: WORDS[one.details.status], resource: 'members', direction };
@@ -88,6 +96,7 @@ function partsOf(one: JournalEvent): Parts {
 }
 
 function amountOf(event: JournalEvent): string {
+  if (event.kind === 'disk') return '0';
   if (event.kind === 'confirm') return String(event.details.after);
   if (event.kind === 'group') return event.direction === 'out' ? '+1' : '-1';
   const { before, after } = event.details;
@@ -110,6 +119,14 @@ function actionOf(resource: JournalWords['resource'], direction: 'up' | 'down'):
   return `${verb} ${resource === 'memory' ? 'Memory' : 'Cores'}`;
 }
 
+const DISK_STEPS: Readonly<Record<string, string>> = {
+  grow: 'Grow Disk',
+  snapshot: 'Take Snapshot',
+  rollback: 'Restore Snapshot',
+  clone: 'Clone',
+  destroy: 'Destroy Clone',
+};
+
 /** What a person reads for a line of the JSON log, also for one from before there was `event`. */
 export function journalLabel(line: Readonly<Record<string, unknown>>): string {
   const text = (key: string): string => (typeof line[key] === 'string' ? line[key] : '');
@@ -118,6 +135,10 @@ export function journalLabel(line: Readonly<Record<string, unknown>>): string {
   const what = resource === 'memory' ? 'Memory' : 'Cores';
   const direction = text('direction');
   const base = direction === 'up' || direction === 'down' ? actionOf(resource, direction) : what;
+  if (resource === 'disk') {
+    const step = DISK_STEPS[text('step')] ?? 'Disk';
+    return event === 'done' ? step : `${step} ${event === 'asked' ? 'Asked' : 'Failed'}`;
+  }
   switch (event) {
     case 'confirmed':
       return `Confirm ${what}`;

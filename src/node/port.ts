@@ -2,7 +2,7 @@ import type { Allocation } from '../core/allocation.ts';
 import type { Capabilities } from '../core/capabilities.ts';
 import type { Connection } from '../core/connection.ts';
 import type { FailureWhy } from '../core/failure-why.ts';
-import type { ClusterView } from '../core/groups/group-view.ts';
+import type { ClusterView, SnapshotSeen } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
 import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
@@ -41,6 +41,20 @@ export interface GuestFile {
   readonly config: GuestConfig;
   /** The file byte for byte, as the digest was made of it. */
   readonly content: Uint8Array;
+}
+
+/** A guest of this node as its configuration has it now, be it looked after or not. */
+export interface GuestNow extends GuestFile {
+  /** The live section. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Of its disks by their keys, in MiB; without those whose size does not stand there. */
+  readonly sizes: ReadonlyMap<string, Mib>;
+  /** Lines of the description, decoded. */
+  readonly description: readonly string[];
+  readonly snapshots: ReadonlyMap<string, SnapshotSeen>;
+  readonly protection: boolean;
+  /** The storages of all its volumes, and the paths of the host that it mounts. */
+  readonly storages: readonly string[];
 }
 
 /** The live cgroups of running containers. Reads files, starts nothing. */
@@ -231,8 +245,13 @@ export interface Cluster {
   quorum(): Reading<boolean>;
 }
 
-/** What groups ask of `pct`, each one command. */
-export type GroupCommand =
+/** What groups, and those who ask for disks and clones, ask of `pct`, each one command. */
+export type GroupCommand = GroupCommandOfPct & {
+  /** Of a virtual machine: `qm` is asked. */
+  readonly machine?: true;
+};
+
+type GroupCommandOfPct =
   | {
       readonly kind: 'snapshot';
       readonly vmid: Vmid;
@@ -260,6 +279,21 @@ export type GroupCommand =
       readonly digest: string;
       readonly set: ReadonlyMap<string, string>;
       readonly remove: readonly string[];
+    }
+  | {
+      /** A disk by its key, larger by so many GiB. */
+      readonly kind: 'resize';
+      readonly vmid: Vmid;
+      readonly disk: string;
+      readonly moreGib: number;
+      readonly digest: string;
+    }
+  | {
+      readonly kind: 'rollback';
+      readonly vmid: Vmid;
+      readonly name: string;
+      /** Whether it is started afterwards; a rollback stops what runs. */
+      readonly start: boolean;
     }
   | { readonly kind: 'start' | 'shutdown' | 'destroy' | 'unlock'; readonly vmid: Vmid };
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { networkOf } from '../core/visitor-network.ts';
 
 /**
  * Who has come to the HTTP listener. A connection first waits for its request, for a short time,
@@ -11,7 +12,7 @@ const REQUEST_LIMIT_MS = 2000;
 /** For the whole of a connection: who does not read its answer must not hold it for ever. */
 const CONNECTION_LIMIT_MS = 10_000;
 const MOST_WAITING = 32;
-const MOST_WAITING_OF_ADDRESS = 8;
+const MOST_WAITING_OF_NETWORK = 8;
 const MOST_ANSWERED = 16;
 /** Of those that listen to what happens, and of those that wait for a change they asked for. */
 const MOST_STAYING = 32;
@@ -21,7 +22,7 @@ const MOST_AT_ALL = 256;
 
 interface Visit {
   readonly socket: Socket;
-  readonly address: string;
+  readonly network: string;
   /** Whether a review has found it waiting before. */
   isSeen: boolean;
   limit: NodeJS.Timeout;
@@ -42,8 +43,8 @@ export class HttpVisitors {
     socket.unref();
     const peer = peerOf(socket);
     const limit = endLater(socket, REQUEST_LIMIT_MS);
-    const address = socket.remoteAddress ?? '';
-    this.#waiting.set(peer, { socket, address, isSeen: false, limit });
+    const network = networkOf(socket.remoteAddress ?? '');
+    this.#waiting.set(peer, { socket, network, isSeen: false, limit });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#left(peer, socket));
     if (this.#waiting.size > MOST_AT_ALL) this.#endOldest(this.#waiting);
@@ -102,18 +103,18 @@ export class HttpVisitors {
 
   #reviewWaiting(): void {
     this.#review = undefined;
-    const perAddress = new Map<string, number>();
-    for (const { address } of this.#waiting.values()) {
-      perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
+    const perNetwork = new Map<string, number>();
+    for (const { network } of this.#waiting.values()) {
+      perNetwork.set(network, (perNetwork.get(network) ?? 0) + 1);
     }
     let all = this.#waiting.size;
     for (const [peer, visit] of this.#waiting) {
-      const ofAddress = perAddress.get(visit.address) ?? 0;
-      const isTooMany = all > MOST_WAITING || ofAddress > MOST_WAITING_OF_ADDRESS;
+      const ofNetwork = perNetwork.get(visit.network) ?? 0;
+      const isTooMany = all > MOST_WAITING || ofNetwork > MOST_WAITING_OF_NETWORK;
       const { isSeen } = visit;
       visit.isSeen = true;
       if (!isTooMany || !isSeen) continue;
-      perAddress.set(visit.address, ofAddress - 1);
+      perNetwork.set(visit.network, ofNetwork - 1);
       all -= 1;
       this.#end(peer);
     }

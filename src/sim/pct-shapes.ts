@@ -35,6 +35,8 @@ const OPTIONS: Readonly<Record<string, (name: string) => ParameterRule | undefin
   destroy: oneOf({ force: flag, purge: flag, 'destroy-unreferenced-disks': flag }),
   exec: oneOf({ 'keep-env': flag }),
   reboot: oneOf({ timeout: seconds }),
+  resize: oneOf({ digest: text }),
+  rollback: oneOf({ start: flag }),
   set: setOption,
   shutdown: oneOf({ forceStop: flag, timeout: seconds }),
   snapshot: oneOf({ description: text }),

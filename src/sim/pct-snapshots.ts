@@ -1,8 +1,15 @@
-import { type Answer, type Arguments, answer, failure } from './command-line.ts';
-import { copySection, decodeText, descriptionLines, type GuestConf } from './guest-conf.ts';
+import { type Answer, type Arguments, answer, failure, isTrue } from './command-line.ts';
+import {
+  copySection,
+  decodeText,
+  descriptionLines,
+  digestOf,
+  type GuestConf,
+  newSection,
+} from './guest-conf.ts';
 import { type CommandContext, lockedAnswer, withConf, withLock } from './pct-context.ts';
 
-/** The `pct` commands for snapshots. */
+/** The `pct` commands for snapshots and disks; those of rollback and resize were not recorded. */
 
 /** `22:52:42` and the day before it, in the node's own time zone, which is UTC. */
 const timeText = (seconds: number): string =>
@@ -82,3 +89,78 @@ export async function delsnapshot(context: CommandContext, args: Arguments): Pro
     }),
   );
 }
+
+/**
+ * What runs is stopped first. The description stays, and what was pending goes. Source:
+ * `snapshot_rollback` of PVE::AbstractConfig.
+ */
+export async function rollback(context: CommandContext, args: Arguments): Promise<Answer> {
+  const name = args.values[1] ?? '';
+  const { machine } = context;
+  return withLock(context, args.vmid, () =>
+    withConf(context, args.vmid, (conf) => {
+      const refused = lockedAnswer(conf);
+      if (refused !== undefined) return refused;
+      const section = conf.snapshots.get(name);
+      if (section === undefined) return failure(255, `snapshot '${name}' does not exist\n`);
+      if (machine.running(args.vmid) !== undefined) machine.stop(args.vmid);
+      const main = copySection(section);
+      main.description = conf.main.description;
+      main.values.delete('snaptime');
+      main.values.set('parent', name);
+      machine.save(args.vmid, { ...conf, main, pending: newSection() });
+      if (isTrue(args.options.get('start'))) machine.start(args.vmid);
+      return answer('');
+    }),
+  );
+}
+
+const GIB_EXTENTS = 256;
+
+/** Only `+N` with its unit. Source: `resize_vm` of PVE::API2::LXC. */
+export async function resize(context: CommandContext, args: Arguments): Promise<Answer> {
+  const [, disk = '', size = ''] = args.values;
+  const { machine } = context;
+  return withLock(context, args.vmid, () =>
+    withConf(context, args.vmid, (conf) => {
+      const refused = lockedAnswer(conf);
+      if (refused !== undefined) return refused;
+      const digest = args.options.get('digest');
+      if (digest !== undefined && digest !== digestOf(machine.files.read(args.vmid) ?? '')) {
+        return failure(255, MODIFIED);
+      }
+      const grown = grownDisk(conf.main.values.get(disk), size);
+      if (grown === undefined) return failure(255, `no such disk '${disk}'\n`);
+      conf.main.values.set(disk, grown.value);
+      machine.save(args.vmid, conf);
+      return answer(resizedWords(diskName(conf), grown));
+    }),
+  );
+}
+
+export const MODIFIED =
+  'detected modified configuration - file changed by other user? Try again.\n';
+
+interface Grown {
+  readonly value: string;
+  readonly fromGib: number;
+  readonly toGib: number;
+}
+
+/** A disk with so much more; undefined: there is none, or the size is not understood. */
+export function grownDisk(value: string | undefined, size: string): Grown | undefined {
+  const fromGib = Number(/(?:^|,)size=([0-9]+)G/.exec(value ?? '')?.[1]);
+  const moreGib = Number(/^\+([0-9]+)G$/.exec(size)?.[1]);
+  if (value === undefined || !(fromGib >= 0) || !(moreGib > 0)) return undefined;
+  const toGib = fromGib + moreGib;
+  return { value: value.replace(/size=[0-9]+G/, `size=${toGib}G`), fromGib, toGib };
+}
+
+export const resizedWords = (name: string, { fromGib, toGib }: Grown): string => {
+  const words = (gib: number): string => `${gib.toFixed(2)} GiB (${gib * GIB_EXTENTS} extents)`;
+  const volume = `Logical volume pve/${name}`;
+  return (
+    `  Size of logical volume pve/${name} changed from ${words(fromGib)} to ${words(toGib)}.\n` +
+    `  ${volume} successfully resized.\n`
+  );
+};

@@ -4,7 +4,7 @@ import { clone, destroy, mount, reboot, start, stop, unlock, unmount } from './p
 import { config, cpusets, df, exec, list, pending, STOPPING_NOISE, status } from './pct-reads.ts';
 import { setConfig } from './pct-set.ts';
 import { PCT_USAGE, pctShape } from './pct-shapes.ts';
-import { delsnapshot, listsnapshot, snapshot } from './pct-snapshots.ts';
+import { delsnapshot, listsnapshot, resize, rollback, snapshot } from './pct-snapshots.ts';
 
 /** `pct`, the container tool of Proxmox VE, on a simulated node. */
 
@@ -28,6 +28,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   mount,
   pending,
   reboot,
+  resize,
+  rollback,
   set: (context, args, usage) => setConfig(context, args.vmid, args, usage),
   shutdown: stop,
   snapshot,
@@ -62,6 +64,8 @@ function unwritableAnswer(
       return machine.running(vmid) === undefined ? failure(255, NO_QUORUM) : undefined;
     case 'delsnapshot':
     case 'mount':
+    case 'resize':
+    case 'rollback':
     case 'snapshot':
     case 'unlock':
       return unwritable(context, vmid, 255);

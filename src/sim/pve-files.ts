@@ -198,6 +198,8 @@ export class PveFiles {
 
   remove(vmid: number): void {
     rmSync(this.path(vmid), { force: true });
+    if (this.#vms.delete(vmid))
+      rmSync(join(this.#root, this.relativeVmPath(vmid)), { force: true });
     this.#versions.delete(vmid);
     this.#listVersion += 1;
     this.#writeLists();

@@ -10,22 +10,12 @@ import {
   verificationFailure,
 } from './command-line.ts';
 import { digestOf } from './guest-conf.ts';
-import type { CommandContext } from './pct-context.ts';
-import type { PveFiles } from './pve-files.ts';
+import type { VmContext } from './qm-context.ts';
+import { DISK_WORKS } from './qm-disks.ts';
 import { rows, type VmConf, vmValues } from './vm-conf.ts';
 import type { VmGuest } from './vm-guest.ts';
-import type { VmMachine } from './vm-machine.ts';
 
 /** `qm`, the tool of Proxmox VE for virtual machines, as far as it was recorded. */
-
-/** The part of a node that it works on. */
-export interface VmContext extends Omit<CommandContext, 'machine'> {
-  readonly machine: {
-    readonly vms: VmMachine;
-    readonly files: Pick<PveFiles, 'canWrite' | 'readVm' | 'relativeVmPath'>;
-    showVmLock(vmid: number, isHeld: boolean): void;
-  };
-}
 
 const text: ParameterRule = { type: 'string' };
 const count: ParameterRule = { type: 'integer', min: 1 };
@@ -58,7 +48,26 @@ const shapeOf = (usage: string, options: CommandShape['options']): CommandShape 
   usage,
   options,
 });
+const oneOf =
+  (...names: readonly string[]) =>
+  (name: string): ParameterRule | undefined => {
+    if (!names.includes(name)) return undefined;
+    return ['full', 'purge', 'start', 'forceStop', 'force'].includes(name) ? flag : text;
+  };
+const flag: ParameterRule = { type: 'boolean' };
+const diskShape = (command: string, args: readonly string[], ...options: readonly string[]) => ({
+  args: ['vmid', ...args],
+  usage: ['qm', command, '<vmid>', ...args.map((name) => `<${name}>`), '[OPTIONS]'].join(' '),
+  options: oneOf(...options),
+});
 const SHAPES: Readonly<Record<string, CommandShape>> = {
+  clone: diskShape('clone', ['newid'], 'name', 'description', 'snapname', 'full'),
+  delsnapshot: diskShape('delsnapshot', ['snapname'], 'force'),
+  destroy: diskShape('destroy', [], 'purge'),
+  resize: diskShape('resize', ['disk', 'size'], 'digest'),
+  rollback: diskShape('rollback', ['snapname'], 'start'),
+  shutdown: diskShape('shutdown', [], 'forceStop', 'timeout'),
+  snapshot: diskShape('snapshot', ['snapname'], 'description'),
   config: shapeOf('qm config <vmid> [OPTIONS]', (name) =>
     name === 'current' ? { type: 'boolean' } : undefined,
   ),
@@ -80,6 +89,12 @@ export async function qm(context: VmContext, words: readonly string[]): Promise<
   const conf = vms.conf(vmid);
   if (conf === undefined) {
     return failure(2, `Configuration file '${files.relativeVmPath(vmid)}' does not exist\n`);
+  }
+  const work = Object.hasOwn(DISK_WORKS, command) ? DISK_WORKS[command] : undefined;
+  if (work !== undefined) {
+    const lock = conf.main.get('lock');
+    if (lock !== undefined) return failure(255, `VM is locked (${lock})\n`);
+    return work(context, args, conf);
   }
   switch (command) {
     case 'set':

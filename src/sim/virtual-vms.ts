@@ -147,9 +147,11 @@ export class VirtualVms {
       readVm: (vmid: number) => this.#contents.get(vmid),
       relativeVmPath: (vmid: number) => `nodes/pve1/qemu-server/${vmid}.conf`,
       canWrite: this.#parts.canWrite(),
+      remove: (vmid: number) => void this.#contents.delete(vmid),
+      takenIds: () => new Set(this.#contents.keys()),
     };
     const context = {
-      machine: { vms: this.machine, files, showVmLock: () => {} },
+      machine: { vms: this.machine, files, wallS: 0, showVmLock: () => {} },
       locks: new ConfigLocks(),
       lockTimeoutMs: 0,
       utf8: true,

@@ -15,7 +15,7 @@ export interface HistoryListProps extends ActingProps {
   readonly ofOne: boolean;
 }
 
-const LABELS = { cores: 'CPU', memory: 'Memory', members: 'Members' } as const;
+const LABELS = { cores: 'CPU', memory: 'Memory', members: 'Members', disk: 'Disk' } as const;
 
 export function HistoryList({ lines, today, ofOne, ...acting }: HistoryListProps) {
   const [undone, setUndone] = useState<JournalLine>();

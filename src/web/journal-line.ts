@@ -9,7 +9,7 @@ export interface JournalLine {
   /** The id, or the name of a group. */
   readonly subject: string;
   readonly name: string;
-  readonly what: 'cores' | 'memory' | 'members';
+  readonly what: 'cores' | 'memory' | 'members' | 'disk';
   readonly from: string;
   readonly to: string;
   readonly isUp: boolean | undefined;
@@ -44,7 +44,7 @@ export function journalLine(object: unknown): JournalLine | undefined {
     event: text('event') || eventOf(text('action')),
     vmid: /^[1-9][0-9]{0,8}$/.test(subject) ? Number(subject) : undefined,
     name: text('name'),
-    ...(from === '' && to === '' ? { from: '', to: text('by') || text('change') } : { from, to }),
+    ...sidesOf(from, to, what === 'disk' ? text('step') : text('by') || text('change')),
     isUp: directionOf(text('direction'), before, after),
     status: text('status'),
     reason: [text('reason'), text('message')].filter((one) => one !== '').join('; '),
@@ -54,8 +54,11 @@ export function journalLine(object: unknown): JournalLine | undefined {
   };
 }
 
+const sidesOf = (from: string, to: string, otherwise: string) =>
+  from === '' && to === '' ? { from, to: otherwise } : { from, to };
+
 function whatOf(resource: string, action: string): JournalLine['what'] {
-  if (resource === 'memory' || resource === 'members') return resource;
+  if (resource === 'memory' || resource === 'members' || resource === 'disk') return resource;
   if (resource === '' && action.includes('Memory')) return 'memory';
   return resource === '' && action.startsWith('Scale') ? 'members' : 'cores';
 }
@@ -84,7 +87,7 @@ export const KINDS = {
 
 export type Kind = keyof typeof KINDS;
 
-const MADE: ReadonlySet<string> = new Set(['change', 'rollback', 'partly']);
+const MADE: ReadonlySet<string> = new Set(['change', 'rollback', 'partly', 'done']);
 
 /** The guest has something else since. */
 export const isMade = ({ event }: JournalLine): boolean => MADE.has(event);

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
@@ -9,6 +8,7 @@ import { parseVmid, type Vmid } from '../../src/core/units.ts';
 import { dayOf, encodeUsage } from '../../src/core/usage-history.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import { USAGE_DIRECTORY } from '../../src/store/usage-files.ts';
+import { freePort } from '../free-port.ts';
 import { measureProcess, median } from '../long/measures.ts';
 import { serviceStart } from '../service-flags.ts';
 import { onQuietNode } from './quiet-node.ts';
@@ -55,14 +55,6 @@ export const benchVisitors = (): Promise<readonly string[]> =>
       await once(daemon, 'exit');
     }
   });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 function layFiles(root: string, port: number): void {
   mkdirSync(join(root, 'etc/lxc_autoscale'), { recursive: true });

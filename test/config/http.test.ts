@@ -100,6 +100,19 @@ describe('http_listen', () => {
   });
 });
 
+it.each([
+  ['http_proxmox_login', 'True'],
+  ['http_behind_proxy', 'True'],
+  ['http_hosts', '[pve.lan]'],
+  ['http_tokens', `[{name: me, token: ${TOKEN}, role: read}]`],
+])('%s without http_listen is worth a remark', (key, value) => {
+  const loaded = load(`  ${key}: ${value}\n`);
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+  const about = loaded.notes.filter((note) => note.key === key).map(({ message }) => message);
+  expect(about).toEqual(['has no effect without http_listen']);
+  expect(load(`  http_listen: 127.0.0.1:1\n  ${key}: ${value}\n`)).toMatchObject({ notes: [] });
+});
+
 it('http_hosts are names', () => {
   expect(load('  http_hosts: [PVE.example.org, pve.lan]\n')).toMatchObject({
     config: { http: { hosts: ['pve.example.org', 'pve.lan'] } },

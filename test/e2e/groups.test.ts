@@ -13,9 +13,10 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
 import { exchange } from '../app/http/served.ts';
+import { freePort } from '../free-port.ts';
 import { configuration, FIRST_ID, GroupUnderTest, LEDGER, SOURCE } from './group-under-test.ts';
 import { MemberNetwork, whyNoMemberNetwork } from './member-network.ts';
-import { calm, freePort, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, guest, HOST, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Horizontal groups from end to end: the real program, and `pct` as a real node has it. */
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { exchange } from '../app/http/served.ts';
-import { calm, freePort, NodeUnderTest } from './node-under-test.ts';
+import { freePort } from '../free-port.ts';
+import { calm, NodeUnderTest } from './node-under-test.ts';
 
 /** The page and the API of the real daemon, by what a script or a browser sends. */
 

@@ -4,8 +4,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../free-port.ts';
 import { prometheusTools } from '../prometheus.ts';
-import { calm, freePort, guest, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 const MINUTES = 60_000;
 const TOKEN = 'a-token-of-this-test';

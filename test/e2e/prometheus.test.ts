@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../free-port.ts';
 import { ALERTS_FILE, alertQueries, dashboardQueries } from '../grafana.ts';
 import { type PrometheusTools, prometheusTools } from '../prometheus.ts';
 import { guest, hungry, NodeUnderTest } from './node-under-test.ts';
@@ -28,14 +28,6 @@ afterEach(async () => {
   }
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 function startPrometheus(binary: string, port: number, daemonPort: number): void {
   directory = mkdtempSync(join(tmpdir(), 'prometheus-'));

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { freePort, guest, hungry, NodeUnderTest } from './node-under-test.ts';
+import { freePort } from '../free-port.ts';
+import { guest, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** A node that loses the quorum of its cluster, and one whose cluster file system is stopped. */
 

@@ -78,6 +78,16 @@ it('recommends by the daemon’s own history, and changes nothing', async () => 
   expect(table.stdout).toContain(
     '102: all of its memory was in use 100 % of the time; it may want',
   );
+  // A policy that allows less does not say what is needed; only one that is named does.
+  under.configure('DEFAULT: {max_cores: 1, max_memory: 512}\n');
+  const recommended = async (...more: readonly string[]) => {
+    const { stdout: json } = await under.run(['recommend', '--json', ...more]);
+    return JSON.parse(json).containers[0].cores.recommended;
+  };
+  expect(await recommended()).toBe(3);
+  expect(
+    await recommended('--config', join(under.root, 'etc/lxc_autoscale/lxc_autoscale.yaml')),
+  ).toBe(1);
   expect(under.node.calls).toEqual([]);
 });
 

@@ -14,6 +14,7 @@ import type { HttpListener } from '../../src/os/http-door.ts';
 import { openHttpListener } from '../../src/os/http-listener.ts';
 import { error, rules } from '../core/notify/events.ts';
 import { fc } from '../fast-check.ts';
+import { freePort } from '../free-port.ts';
 import { manualClock } from '../node/local/world.ts';
 import { LETTER, NEVER } from '../notify/letters.ts';
 import { damaged, damagedJson, fuzz, UNFIT } from './fuzz.ts';
@@ -93,14 +94,6 @@ describe('the control socket', () => {
     },
   );
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('the listener for metrics', () => {
   const token = 'tok3n-tok3n-tok3n';

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { calm, hungry, NodeUnderTest, type Running } from '../e2e/node-under-test.ts';
+import { freePort } from '../free-port.ts';
 
 /** Strangers at the doors of the real daemon: its control socket, and its listener for metrics. */
 
@@ -14,15 +15,6 @@ const NOBODY = 65_534;
 const MOST_OF_SOCKET = 64;
 /** Those that wait, a burst of those that have just come, and those that read their answer. */
 const MOST_OF_LISTENER = 256 + 16;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function doors() {
   const under = await NodeUnderTest.create([calm(101), hungry(102)]);

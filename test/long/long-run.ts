@@ -8,6 +8,7 @@ import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 import type { DemandAt } from '../../src/sim/plant.ts';
+import { freePort } from '../free-port.ts';
 import { startFastDaemon } from './fast-daemon.ts';
 import { type Found, filesOf } from './files.ts';
 import { measureProcess, type ProcessMeasure } from './measures.ts';
@@ -258,12 +259,4 @@ async function openReceiver() {
     count: () => received,
     close: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

@@ -326,11 +326,13 @@ const ACCESS: readonly Mutant[] = [
       'HTTP_ROLES.indexOf(role) >= HTTP_ROLES.indexOf(needed)',
       'true',
     ],
+    ['after ten wrong ones a stranger waits', 'this.#countOf(own) >= MOST_WRONG)', 'false)'],
     [
-      'after ten wrong ones a stranger waits',
-      'if (visitor === undefined || this.#wrongOf(visitor) < MOST_WRONG) return;',
-      'return;',
+      'strangers of many networks wait together',
+      'this.#countOf(this.#allWrong) < MOST_WRONG_AT_ALL ||',
+      'true ||',
     ],
+    ['whoever was right from there waits for no strangers', '|| this.isKnown(address)', ''],
     ['a stranger does not lock out the owner', 'right?.has(found.sha256) !== true', 'true'],
     ['a login link is good once', 'this.#codes.delete(key);\n    if (endMs', 'if (endMs'],
     ['a session ends', 'return endMs <= nowMs ||', 'return'],
@@ -340,6 +342,66 @@ const ACCESS: readonly Mutant[] = [
       'if (isGone(session)) this.#sessions.delete(key);',
       '',
     ],
+    [
+      'of IPv6 a /64 is one visitor',
+      'const network = networkOf(address);\n    const own = this.#wrong.get(network) ??',
+      'const network = address;\n    const own = this.#wrong.get(network) ??',
+    ],
+  ),
+  ...of(
+    'app/http/proxmox-logins.ts',
+    ['app/http/proxmox-login.test.ts'],
+    [
+      'a login with a user is off unless it is asked for',
+      "if (!this.isOn) throw new HttpProblem('not-here', 'http_proxmox_login is not set');",
+      '',
+    ],
+    [
+      'a wrong password counts before it is checked',
+      'this.#access.wrong(address);\n    try',
+      'try',
+    ],
+    [
+      'a password that is being checked is not tried beside it',
+      'this.#checking.has(network) ||',
+      '',
+    ],
+    ['rights that a user has lost end its session', '} else this.#access.end(cookie);', '}'],
+    [
+      'rights are looked up again',
+      'if (this.#access.nowMs() - session.askedMs < RIGHTS_MS) return session;',
+      'return session;',
+    ],
+    [
+      'rights that nobody tells do not last',
+      "found.kind === 'no-answer' && askedMs - session.toldMs < LONGEST_UNTOLD_MS",
+      "found.kind === 'no-answer'",
+    ],
+    [
+      'whoever may do nothing is not logged in',
+      'if (role !== undefined) return { name',
+      'return { name',
+    ],
+  ),
+  ...of(
+    'node/api/user-rights.ts',
+    ['app/http/proxmox-login.test.ts'],
+    ['a right is held by what the node says', '=== 1;', '!== 2;'],
+    [
+      'a right that lacks on one guest counts for none',
+      '|| Object.hasOwn(Object(held), privilege)',
+      '|| true',
+    ],
+  ),
+  ...of(
+    'app/proxmox-users.ts',
+    ['app/http/proxmox-login.test.ts'],
+    ['to look at guests needs the right to', '!onGuests(LOOKS.guests) ||', ''],
+    ['to look at nodes needs the right to', '|| !onNodes(LOOKS.nodes)', ''],
+    ['to scale needs all that scaling does', "if (!SCALES.every(onGuests)) return 'read';", ''],
+    ['to rule needs the right to grow disks', 'if (!RULES.guests.every(onGuests))', 'if (false)'],
+    ['to rule needs the right to, on all', 'mayOnAll(permissions, RULES.all) &&', ''],
+    ['to rule needs the right to, on nodes', '&& onNodes(RULES.all)', ''],
   ),
 ];
 

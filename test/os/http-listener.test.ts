@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HttpListener } from '../../src/os/http-door.ts';
 import { type HttpListenerSettings, openHttpListener } from '../../src/os/http-listener.ts';
+import { freePort } from '../free-port.ts';
 import { until } from '../patience.ts';
 
 const TOKEN = 'sixteen-or-more-characters';
@@ -11,14 +12,6 @@ const open: Array<() => Promise<void>> = [];
 afterEach(async () => {
   for (const close of open.splice(0)) await close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 interface Served {
   readonly port: number;

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { HTTP_ROLES, type HttpRole } from '../../config/http-values.ts';
 import { type Milliseconds, milliseconds } from '../../core/units.ts';
+import { networkOf } from '../../core/visitor-network.ts';
 import { HttpProblem } from './problem.ts';
 
 /** Who asks: tokens, sessions of browsers, and links that log in once. */
@@ -39,9 +40,12 @@ const MOST_SESSIONS = 100;
 export const CODE_MS = 5 * 60_000;
 const MOST_CODES = 16;
 const MOST_WRONG = 10;
+/** Of all strangers together: more only wait if nobody has ever logged in from where they are. */
+const MOST_WRONG_AT_ALL = 200;
 /** So long after the first of them wrong logins are forgotten. */
 const WRONG_MS = 60_000;
-const MOST_ADDRESSES = 1000;
+/** Of those with wrong logins, and of those with right ones. */
+const MOST_NETWORKS = 1000;
 
 /** Whose rights nobody has told for so long may do nothing more. */
 export const LONGEST_UNTOLD_MS = 15 * 60_000;
@@ -53,11 +57,9 @@ interface KeptSession extends Session {
   readonly usedMs: Milliseconds;
 }
 
-interface Visitor {
-  wrong: number;
+interface Wrong {
+  count: number;
   sinceMs: number;
-  /** Tokens that were right from there: a stranger beside their owner does not lock them out. */
-  readonly right: Set<string>;
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -72,7 +74,14 @@ export class Access {
   #tokens: readonly KnownToken[] = [];
   readonly #sessions = new Map<string, KeptSession>();
   readonly #codes = new Map<string, Milliseconds>();
-  readonly #visitors = new Map<string, Visitor>();
+  /** By network. */
+  readonly #wrong = new Map<string, Wrong>();
+  readonly #allWrong: Wrong = { count: 0, sinceMs: 0 };
+  /**
+   * What was right from a network: hashes of tokens, and users. Wrong logins never fill it, so a
+   * stranger does not lock out the owner.
+   */
+  readonly #right = new Map<string, Set<string>>();
 
   constructor(nowMs: () => Milliseconds) {
     this.nowMs = nowMs;
@@ -117,13 +126,13 @@ export class Access {
   /** Throws for a token that is not known, and for any after ten wrong ones. */
   byToken(token: string, address: string): Caller {
     const found = this.#found(token);
-    const right = this.#visitors.get(address)?.right;
+    const right = this.#right.get(networkOf(address));
     if (found === undefined || right?.has(found.sha256) !== true) this.refuseTooMany(address);
     if (found === undefined) {
       this.wrong(address);
       throw new HttpProblem('wrong-login', 'This token is not known');
     }
-    this.#visitorOf(address).right.add(found.sha256);
+    this.right(address, found.sha256);
     return { name: found.name, role: found.role };
   }
 
@@ -194,39 +203,62 @@ export class Access {
     return found;
   }
 
-  #wrongOf({ wrong, sinceMs }: Visitor): number {
-    return this.nowMs() - sinceMs < WRONG_MS ? wrong : 0;
+  #countOf({ count, sinceMs }: Wrong): number {
+    return this.nowMs() - sinceMs < WRONG_MS ? count : 0;
   }
 
-  /** Throws after ten wrong logins of an address. */
+  /**
+   * Throws after ten wrong logins of a network, and after far too many of all for whoever has never
+   * logged in from there.
+   */
   refuseTooMany(address: string): void {
-    const visitor = this.#visitors.get(address);
-    if (visitor === undefined || this.#wrongOf(visitor) < MOST_WRONG) return;
-    const seconds = Math.ceil((visitor.sinceMs + WRONG_MS - this.nowMs()) / 1000);
+    const network = networkOf(address);
+    const own = this.#wrong.get(network);
+    if (own !== undefined && this.#countOf(own) >= MOST_WRONG) throw this.#tooMany(own);
+    if (this.#countOf(this.#allWrong) < MOST_WRONG_AT_ALL || this.isKnown(address)) return;
+    throw this.#tooMany(this.#allWrong);
+  }
+
+  /** Whether somebody has logged in from there before. */
+  isKnown(address: string): boolean {
+    return this.#right.has(networkOf(address));
+  }
+
+  #tooMany({ sinceMs }: Wrong): HttpProblem {
+    const seconds = Math.ceil((sinceMs + WRONG_MS - this.nowMs()) / 1000);
     const again = { 'retry-after': `${Math.max(1, seconds)}` };
-    throw new HttpProblem('too-many-wrong', 'Too many wrong logins; try again later', again);
+    return new HttpProblem('too-many-wrong', 'Too many wrong logins; try again later', again);
+  }
+
+  /** @param what the hash of a token, or a user: what others give from there is not right by it */
+  right(address: string, what: string): void {
+    const network = networkOf(address);
+    const known = this.#right.get(network) ?? new Set();
+    known.add(what);
+    // Those who come again stay.
+    this.#right.delete(network);
+    forgetOldest(this.#right, MOST_NETWORKS - 1);
+    this.#right.set(network, known);
   }
 
   /** Takes back what `wrong` has counted. */
   notWrong(address: string): void {
-    const visitor = this.#visitors.get(address);
-    if (visitor !== undefined) visitor.wrong = Math.max(0, visitor.wrong - 1);
+    const own = this.#wrong.get(networkOf(address));
+    for (const one of own === undefined ? [] : [own, this.#allWrong]) {
+      one.count = Math.max(0, one.count - 1);
+    }
   }
 
   wrong(address: string): void {
-    const visitor = this.#visitorOf(address);
-    const before = this.#wrongOf(visitor);
-    if (before === 0) visitor.sinceMs = this.nowMs();
-    visitor.wrong = before + 1;
-  }
-
-  #visitorOf(address: string): Visitor {
-    const known = this.#visitors.get(address);
-    if (known !== undefined) return known;
-    forgetOldest(this.#visitors, MOST_ADDRESSES - 1);
-    const visitor = { wrong: 0, sinceMs: 0, right: new Set<string>() };
-    this.#visitors.set(address, visitor);
-    return visitor;
+    const network = networkOf(address);
+    const own = this.#wrong.get(network) ?? { count: 0, sinceMs: 0 };
+    if (!this.#wrong.has(network)) forgetOldest(this.#wrong, MOST_NETWORKS - 1);
+    this.#wrong.set(network, own);
+    for (const one of [own, this.#allWrong]) {
+      const before = this.#countOf(one);
+      if (before === 0) one.sinceMs = this.nowMs();
+      one.count = before + 1;
+    }
   }
 }
 

@@ -1,10 +1,13 @@
 import * as z from 'zod/mini';
+import type { DiskWish } from '../../core/groups/disk-wish.ts';
 import { milliseconds, parseVmid, type Vmid } from '../../core/units.ts';
-import { changeAnswer, changeQuery } from './change-answer.ts';
+import type { NodeLoop } from '../node-loop.ts';
+import { type ChangeQuery, changeAnswer, changeQuery } from './change-answer.ts';
 import { change, coresField, memoryField } from './change-routes.ts';
-import { loopOf, rowOf, statusOf } from './guests.ts';
+import { askDisk } from './disks.ts';
+import { loopOf, nodeNamed, rowOf, statusOf } from './guests.ts';
 import { HttpProblem } from './problem.ts';
-import { type Route, route } from './route.ts';
+import { type Asked, type Route, route } from './route.ts';
 
 /** The addresses of the API that earlier installations had: what scripts send there goes on. */
 
@@ -17,6 +20,19 @@ function vmidIn({ vm_id: id }: { readonly vm_id: string | number }): Vmid {
   throw new HttpProblem('no-such-guest', 'vm_id is no id of a guest');
 }
 
+/** As `/api/v1` answers it, with the fields that scripts of before look at. */
+const scaled = z.extend(changeAnswer, {
+  status: z.enum(['success', 'dry-run']),
+  message: z.string(),
+  data: z.string(),
+});
+
+async function scale(...asked: Parameters<typeof change>): Promise<z.infer<typeof scaled>> {
+  const answer = await change(...asked);
+  const status = answer.outcome === 'dry-run' ? 'dry-run' : 'success';
+  return { ...answer, status, message: answer.says, data: '' };
+}
+
 const scaling: readonly Route[] = [
   route({
     method: 'POST',
@@ -25,10 +41,10 @@ const scaling: readonly Route[] = [
     summary: 'Give a guest so many cores',
     query: changeQuery,
     body: z.strictObject({ vm_id: vmId, cores: coresField }),
-    answer: changeAnswer,
+    answer: scaled,
     run: (asked) => {
       const cpu = { unit: 'cores', to: asked.body.cores } as const;
-      return change(asked, vmidIn(asked.body), { cpu });
+      return scale(asked, vmidIn(asked.body), { cpu });
     },
   }),
   route({
@@ -38,8 +54,8 @@ const scaling: readonly Route[] = [
     summary: 'Give a guest so much memory, in MiB',
     query: changeQuery,
     body: z.strictObject({ vm_id: vmId, memory: memoryField }),
-    answer: changeAnswer,
-    run: (asked) => change(asked, vmidIn(asked.body), { memoryMib: asked.body.memory }),
+    answer: scaled,
+    run: (asked) => scale(asked, vmidIn(asked.body), { memoryMib: asked.body.memory }),
   }),
 ];
 
@@ -76,7 +92,8 @@ const looking: readonly Route[] = [
     path: '/resource/node/status',
     role: 'read',
     summary: 'The node',
-    run: ({ service }) => statusOf(service, undefined).host,
+    query: z.strictObject({ node_name: z.optional(z.string()) }),
+    run: ({ service, query }) => statusOf(service, query.node_name).host,
   }),
   route({
     method: 'GET',
@@ -97,28 +114,130 @@ function snapshotsIn(config: string): { readonly name: string; readonly takenAt:
   });
 }
 
-/** What this program leaves to Proxmox VE, with what does it there. */
-const LEFT_TO_OTHERS: readonly (readonly [Route['method'], string, string])[] = [
-  ['POST', '/scale/storage/increase', 'pct resize VMID rootfs +SIZE'],
-  ['POST', '/snapshot/create', 'pct snapshot VMID NAME'],
-  ['POST', '/snapshot/rollback', 'pct rollback VMID NAME'],
-  ['POST', '/clone/create', 'pct clone VMID NEWID, or a HORIZONTAL_SCALING_GROUP of this program'],
-  ['DELETE', '/clone/delete', 'pct destroy VMID, or scale_in: destroy of a group'],
-];
+const done = z.object({
+  status: z.enum(['success', 'dry-run']),
+  message: z.string(),
+  data: z.object({
+    vm_id: z.int(),
+    disk: z.optional(z.string()),
+    before_mib: z.optional(z.number()),
+    after_mib: z.optional(z.number()),
+    snapshot_name: z.optional(z.string()),
+    new_vm_id: z.optional(z.int()),
+  }),
+  note: z.optional(z.string()),
+});
 
-const leftOut = LEFT_TO_OTHERS.map(([method, path, instead]) =>
+type DiskAsked = Asked<ChangeQuery>;
+
+async function disk(
+  asked: DiskAsked,
+  loop: NodeLoop,
+  wish: DiskWish,
+  confirmed?: boolean,
+): Promise<z.infer<typeof done>> {
+  const { says, facts, note } = await askDisk(asked, loop, wish, confirmed);
+  const status = asked.query.dry_run ? 'dry-run' : 'success';
+  return { status, message: says, data: facts, ...(note !== undefined && { note }) };
+}
+
+const snapshotBody = z.strictObject({
+  vm_id: vmId,
+  snapshot_name: z.string().check(z.maxLength(80)),
+});
+
+const ofVm = ({ service, query }: DiskAsked, vmid: Vmid): NodeLoop =>
+  loopOf(service, vmid, query.node);
+
+const disks: readonly Route[] = [
   route({
-    method,
-    path,
-    role: 'scale',
-    summary: `Not here: use ${instead}`,
-    run: () => {
-      throw new HttpProblem('not-here', `This program scales CPU and memory; use ${instead}`);
+    method: 'POST',
+    path: '/scale/storage/increase',
+    role: 'admin',
+    summary: 'Make a disk of a guest larger by so many GiB; `confirm` must be true',
+    query: changeQuery,
+    body: z.strictObject({
+      vm_id: vmId,
+      disk_size: z.int().check(z.gte(1), z.lte(65_536)),
+      disk: z.optional(z.string().check(z.maxLength(16))),
+      confirm: z.optional(z.boolean()),
+    }),
+    answer: done,
+    run: (asked) => {
+      const { disk_size: gib, disk: key, confirm } = asked.body;
+      const vmid = vmidIn(asked.body);
+      const wish = { kind: 'grow', vmid, gib, ...(key !== undefined && { disk: key }) } as const;
+      return disk(asked, ofVm(asked, vmid), wish, confirm);
     },
   }),
-);
+  route({
+    method: 'POST',
+    path: '/snapshot/create',
+    role: 'scale',
+    summary: 'Take a snapshot of a guest',
+    query: changeQuery,
+    body: snapshotBody,
+    answer: done,
+    run: (asked) => {
+      const vmid = vmidIn(asked.body);
+      const name = asked.body.snapshot_name;
+      return disk(asked, ofVm(asked, vmid), { kind: 'snapshot', vmid, name });
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/snapshot/rollback',
+    role: 'admin',
+    summary: 'Take a guest back to a snapshot; what was written since is lost',
+    query: changeQuery,
+    body: snapshotBody,
+    answer: done,
+    run: (asked) => {
+      const vmid = vmidIn(asked.body);
+      const name = asked.body.snapshot_name;
+      return disk(asked, ofVm(asked, vmid), { kind: 'rollback', vmid, name });
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/clone/create',
+    role: 'scale',
+    summary: 'Clone a guest with all of its disks',
+    query: changeQuery,
+    body: z.strictObject({
+      vm_id: vmId,
+      new_vm_id: vmId,
+      new_vm_name: z.string().check(z.maxLength(80)),
+    }),
+    answer: done,
+    run: (asked) => {
+      const { new_vm_id: id, new_vm_name: name } = asked.body;
+      const vmid = vmidIn(asked.body);
+      const newVmid = parseVmid(`${id}`);
+      if (newVmid === undefined) {
+        throw new HttpProblem('wrong-request', 'new_vm_id is no id of a guest');
+      }
+      return disk(asked, ofVm(asked, vmid), { kind: 'clone', vmid, newVmid, name });
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/clone/delete',
+    role: 'scale',
+    summary: 'Stop and destroy a guest that clone/create has made',
+    query: changeQuery,
+    body: z.strictObject({ vm_id: vmId }),
+    answer: done,
+    run: (asked) => {
+      const vmid = vmidIn(asked.body);
+      // No cycle may have seen it yet.
+      const loop = nodeNamed(asked.service, asked.query.node);
+      return disk(asked, loop, { kind: 'destroy', vmid });
+    },
+  }),
+];
 
-const own: readonly Route[] = [...scaling, ...looking, ...leftOut];
+const own: readonly Route[] = [...scaling, ...looking, ...disks];
 
 /** @param others the routes besides these */
 export function foundingRoutes(others: readonly Route[]): readonly Route[] {

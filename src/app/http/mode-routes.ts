@@ -47,8 +47,7 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
     return { says: [`${name} is ${mode} already.`, ...after.exceptions].join(' '), diff: [] };
   }
   const now = isActive ? [atOnce(service, after), ...after.exceptions] : [];
-  const shared = file.isShared ? [OTHERS_FOLLOW] : [];
-  const says = [`${name} -> ${mode}.`, ...now, ...shared].join(' ');
+  const says = [`${name} -> ${mode}.`, ...now, ...change.besides].join(' ');
   const answer = { says, diff: [...change.lines] };
   if (query.dry_run) return answer;
   const written = service.writeConfiguration(file.path, change.text);
@@ -66,10 +65,6 @@ function switchMode(asked: Asked<ChangeQuery, z.infer<typeof modeBody>>): ModeAn
     ...(backup !== undefined && { note: `What was there is kept as ${backup}` }),
   };
 }
-
-const OTHERS_FOLLOW =
-  'All nodes of the cluster share this file: the others follow at their next look, and what ' +
-  'would change there is not counted here.';
 
 type NoSwitch = Exclude<ModeSwitch, { kind: 'edited' | 'already' }>;
 

@@ -16,6 +16,7 @@ const STATUS_OF = {
   refused: 409,
   'which-node': 409,
   'dry-run': 409,
+  'confirm-needed': 409,
   'too-large': 413,
   host: 421,
   'too-many-wrong': 429,

@@ -1,10 +1,15 @@
+import { networkOf } from '../../core/visitor-network.ts';
+import { LOOKS } from '../../node/api/privileges.ts';
 import type { AskProxmoxUser, ProxmoxUser } from '../proxmox-users.ts';
 import { type Access, type Caller, LONGEST_UNTOLD_MS, type Session } from './access.ts';
 import { HttpProblem } from './problem.ts';
 
 /** Logins with a user of Proxmox VE and a password, and what becomes of their rights. */
 
-/** A refusal keeps a worker of the node for 3 s; people beside us want to be answered too. */
+/**
+ * A refusal keeps a worker of the node for 3 s; people beside us want to be answered too. Strangers
+ * leave as many to whoever has logged in before.
+ */
 const MOST_AT_ONCE = 4;
 /** What a user may do is looked up again after so long. */
 const RIGHTS_MS = 5 * 60_000;
@@ -38,10 +43,12 @@ export class ProxmoxLogins {
     if (!USER.test(name)) throw new HttpProblem('wrong-request', NO_NAME);
     const user = name.includes('@') ? name : `${name}@pam`;
     this.#access.refuseTooMany(address);
-    if (this.#checking.has(address) || this.#checking.size >= MOST_AT_ONCE) {
+    const network = networkOf(address);
+    const most = this.#access.isKnown(address) ? 2 * MOST_AT_ONCE : MOST_AT_ONCE;
+    if (this.#checking.has(network) || this.#checking.size >= most) {
       throw new HttpProblem('busy', 'Another login is being checked; try again in a moment');
     }
-    this.#checking.add(address);
+    this.#checking.add(network);
     this.#access.wrong(address);
     try {
       const found = await this.#ask(user, password);
@@ -53,9 +60,11 @@ export class ProxmoxLogins {
       }
       this.#access.notWrong(address);
       this.#complaint = undefined;
-      return callerOf(user, found);
+      const caller = callerOf(user, found);
+      this.#access.right(address, user);
+      return caller;
     } finally {
-      this.#checking.delete(address);
+      this.#checking.delete(network);
     }
   }
 
@@ -112,5 +121,5 @@ const NO_NAME = 'This is no user of Proxmox VE; write NAME or NAME@REALM';
 
 const OTHERWISE = 'Log in with a token, or with a link: on the node, lxc-autoscale dashboard';
 const WHAT_READ_NEEDS =
-  'That needs VM.Audit on /vms and Sys.Audit on /nodes, with propagation; docs/http-api.md has ' +
-  'what changing needs';
+  `That needs ${LOOKS.guests} on /vms and ${LOOKS.nodes} on /nodes, with propagation; ` +
+  'docs/http-api.md has what changing needs';

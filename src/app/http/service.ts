@@ -33,6 +33,8 @@ export interface HttpService {
   ) => Promise<AskedOutcome | undefined>;
   /** What a person wants for a group; undefined: there is none of this name. */
   readonly askGroup: GroupsPart['ask'];
+  /** Memory of the host for members of groups that have not started yet. */
+  readonly groupMemoryMib: () => number;
   /** What a configuration with this text would come to. */
   readonly validate: (text: string) => LoadResult;
   /** The file of the configuration, as it is now. */

@@ -18,11 +18,14 @@ export const memberDescription = (policy: GroupPolicy): string => madeFor(policy
 export const cloneDescription = (policy: GroupPolicy, nonce: string): string =>
   `${madeFor(policy)}\n${nonceLine(nonce)}`;
 
-const nonceLine = (nonce: string): string => `lxc-autoscale: reservation ${nonce}`;
+/** In the description of a clone, by which it is told while its identity is not known. */
+export const nonceLine = (nonce: string): string => `lxc-autoscale: reservation ${nonce}`;
 
 /** Whether it came of the `pct clone` with this nonce, which nobody could know before. */
-export const bearsNonce = ({ description }: GroupGuest, nonce: string): boolean =>
-  description.includes(nonceLine(nonce));
+export const bearsNonce = (
+  { description }: Pick<GroupGuest, 'description'>,
+  nonce: string,
+): boolean => description.includes(nonceLine(nonce));
 
 export const snapshotDescription = ({ label }: GroupPolicy): string =>
   `Made by lxc-autoscale to clone this container for its group ${label}; removed afterwards.`;

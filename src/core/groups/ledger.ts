@@ -66,7 +66,10 @@ export const ledgerText = (group: string, ledger: GroupLedger): string => {
  * Whether the container is the one that the entry was made for. Until its identity is known only
  * what the very `pct clone` has written tells it from a container of others with its id.
  */
-export const isEntryOf = ({ identity, nonce }: LedgerMember, guest: GroupGuest): boolean =>
+export const isEntryOf = (
+  { identity, nonce }: LedgerMember,
+  guest: Pick<GroupGuest, 'config' | 'description'>,
+): boolean =>
   identity === undefined ? bearsNonce(guest, nonce) : isSameGuest(identity, guest.config.identity);
 
 /** A file that is not whole counts for nothing: half of a ledger would lose members. */

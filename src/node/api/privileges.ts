@@ -3,7 +3,17 @@
 /** The role that holds the privileges. */
 export const ROLE = 'LxcAutoscale';
 
-export const LEAST_PRIVILEGES = ['VM.Audit', 'VM.Config.CPU', 'VM.Config.Memory', 'Sys.Audit'];
+/** On guests and on nodes. */
+export const LOOKS = { guests: 'VM.Audit', nodes: 'Sys.Audit' } as const;
+const LIMITS = ['VM.Config.CPU', 'VM.Config.Memory'] as const;
+
+export const LEAST_PRIVILEGES = [LOOKS.guests, ...LIMITS, LOOKS.nodes];
+
+/** On guests, besides looking: groups and clones are made, started, stopped and destroyed too. */
+export const SCALES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
+
+/** Besides: on guests, and on the data centre with all of its nodes. */
+export const RULES = { guests: ['VM.Config.Disk', 'VM.Snapshot.Rollback'], all: 'Sys.Modify' };
 
 /** The command by which an administrator grants what is needed. */
 export function grantCommand(path: string, asker: string): string {

@@ -377,17 +377,29 @@ describe('the addresses of earlier installations', () => {
   it('take what scripts send there', async () => {
     const served = await ready();
     const cores = { vm_id: 101, cores: 4 };
-    expect((await served.as('scale', 'POST', '/scale/cores', cores)).status).toBe(200);
+    const given = await served.as('scale', 'POST', '/scale/cores', cores);
+    expect(given).toMatchObject({
+      status: 200,
+      json: { status: 'success', message: expect.stringContaining('101'), data: '' },
+    });
     served.node.rebalance();
     served.pass(10_000);
     const ram = { vm_id: '101', memory: 2048 };
     expect((await served.as('scale', 'POST', '/scale/ram', ram)).status).toBe(200);
     expect(served.node.get(101).config).toMatchObject({ cores: 4, memoryMib: 2048 });
-    for (const path of ['/resource/vm/status?vm_id=101', '/resource/node/status', '/routes']) {
+    const nodes = '/resource/node/status';
+    for (const path of [
+      '/resource/vm/status?vm_id=101',
+      nodes,
+      `${nodes}?node_name=pve1`,
+      '/routes',
+    ]) {
       expect((await served.as('read', 'GET', path)).status).toBe(200);
     }
+    const other = await served.as('read', 'GET', `${nodes}?node_name=proxmox`);
+    expect(other).toMatchObject({ status: 404, json: { code: 'no-such-node' } });
     const clone = await served.as('scale', 'POST', '/clone/create', { old_vm_id: 101 });
-    expect(clone).toMatchObject({ status: 501, json: { code: 'not-here' } });
+    expect(clone).toMatchObject({ status: 400, json: { code: 'wrong-request' } });
   });
 });
 

@@ -16,7 +16,8 @@ import { type Answer, type Served, serve } from './served.ts';
 const PASSWORD = 'correct horse battery';
 const LOOKS = ['VM.Audit', 'Sys.Audit'];
 const LIMITS = [...LOOKS, 'VM.Config.CPU', 'VM.Config.Memory'];
-const CHANGES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt'];
+const CHANGES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
+const RULES = [...CHANGES, 'VM.Config.Disk', 'VM.Snapshot.Rollback', 'Sys.Modify'];
 
 const account = (id: string, access: AccessList, secondFactor = false) => ({
   id,
@@ -28,9 +29,10 @@ const account = (id: string, access: AccessList, secondFactor = false) => ({
 const USERS: readonly User[] = [
   account('look@pve', { '/': LOOKS }),
   account('change@pve', { '/': CHANGES }),
-  account('root@pam', { '/': [...CHANGES, 'Sys.Modify'] }),
+  account('root@pam', { '/': RULES }),
+  account('disks@pve', { '/': [...CHANGES, 'Sys.Modify'] }),
   account('limits@pve', { '/': LIMITS }),
-  account('other@pve', { '/': [...CHANGES, 'Sys.Modify'], '/nodes/pve1': LOOKS }),
+  account('other@pve', { '/': RULES, '/nodes/pve1': LOOKS }),
   account('blind@pve', { '/': CHANGES, '/nodes/pve2': ['VM.Audit'] }),
   account('part@pve', { '/': CHANGES, '/vms/101': LOOKS }),
   account('guests@pve', { '/vms': CHANGES }),
@@ -97,6 +99,7 @@ describe('a user of Proxmox VE', () => {
     ['change@pve', 'scale'],
     ['limits@pve', 'read'],
     ['other@pve', 'scale'],
+    ['disks@pve', 'scale'],
     ['part@pve', 'read'],
     ['root@pam', 'admin'],
     ['root', 'admin'],

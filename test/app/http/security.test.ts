@@ -216,6 +216,30 @@ describe('wrong tokens', () => {
     for (let count = 0; count < 10; count += 1) await from('10.0.0.1', 'wrong');
     expect((await from('10.0.0.1', TOKENS.read)).status).toBe(429);
     expect((await from('10.0.0.2', TOKENS.read)).status).toBe(200);
+    for (let count = 0; count < 10; count += 1) await from(`2001:db8::${count + 1}`, 'wrong');
+    expect((await from('2001:db8::ffff', TOKENS.read)).status).toBe(429);
+    expect((await from('2001:db8:0:1::1', TOKENS.read)).status).toBe(200);
+  });
+
+  it('of many networks shut nobody out who has logged in before', async () => {
+    const served = await ready('  http_behind_proxy: True\n');
+    const from = (address: string, token: string) =>
+      served.ask('GET', '/api/v1/status', {
+        authorization: `Bearer ${token}`,
+        'x-forwarded-for': address,
+      });
+    expect((await from('10.0.0.1', TOKENS.read)).status).toBe(200);
+    for (let count = 0; count < 1100; count += 1) {
+      await from(`10.${1 + (count >> 8)}.${count & 255}.1`, 'wrong');
+    }
+    const stranger = await from('10.200.0.1', TOKENS.read);
+    expect(stranger).toMatchObject({ status: 429, json: { code: 'too-many-wrong' } });
+    expect((await from('10.0.0.1', TOKENS.read)).status).toBe(200);
+    expect((await from('10.0.0.1', TOKENS.admin)).status).toBe(200);
+    const code = codeOf(await served.part.loginLink());
+    expect((await served.ask('POST', '/api/v1/login', {}, { code })).status).toBe(200);
+    served.pass(60_000);
+    expect((await from('10.200.0.1', TOKENS.read)).status).toBe(200);
   });
 
   it('nor right ones are in any line of the log', async () => {

@@ -1,5 +1,4 @@
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { afterEach } from 'vitest';
 import type { DaemonState } from '../../../src/app/control-answer.ts';
@@ -16,6 +15,7 @@ import { newLoopState } from '../../../src/core/loop-state.ts';
 import { HEALTH_FORMAT } from '../../../src/core/report/health.ts';
 import { createPaths } from '../../../src/node/local/paths.ts';
 import { newTally } from '../../../src/output/tally.ts';
+import { freePort } from '../../free-port.ts';
 import { FakeNode } from '../../loop/fake-node.ts';
 
 /** The page and the API on a real listener, in front of a node that only exists in memory. */
@@ -31,15 +31,6 @@ const open: Array<() => Promise<void>> = [];
 afterEach(async () => {
   for (const close of open.splice(0)) await close();
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-    });
-  });
-}
 
 export interface Answer {
   readonly status: number;
@@ -208,7 +199,8 @@ function serviceOf(
     figures: async (path) => ({ status: 200, type: 'text/plain', body: `${path}\n` }),
     change: (one, wanted, dryRun) =>
       one.askedCycle({ wanted, dryRun, stop: NO_STOP, watched: (cycle) => cycle() }),
-    modeSwitch: () => ({ file: FILE, kind: 'refused', why: 'there is no file' }),
+    groupMemoryMib: () => 0,
+    modeSwitch: () => ({ file: FILE, besides: [], kind: 'refused', why: 'there is no file' }),
     proxmoxUser: async () => ({ kind: 'unknown' }),
     afterSwitch: (...switched) => afterSwitch(...switched, loops),
     writeConfiguration: () => ({ ok: false, message: 'there is no file' }),

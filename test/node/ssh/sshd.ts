@@ -5,6 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { SshNodeConfig } from '../../../src/config/model.ts';
 import { findExecutable } from '../../../src/os/executable-files.ts';
+import { freePort } from '../../free-port.ts';
 import { until } from '../../patience.ts';
 
 /** A real sshd on loopback, with keys of its own, and a wire to it that can be cut. */
@@ -121,15 +122,6 @@ async function stop(server: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGTERM');
   await ended;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-    });
-  });
 }
 
 /** Everything goes through it, until it is cut, or stands still. */

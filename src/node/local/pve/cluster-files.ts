@@ -3,6 +3,15 @@ import type { ClusterView, GroupGuest } from '../../../core/groups/group-view.ts
 import { missing, present, type Reading } from '../../../core/reading.ts';
 import type { Vmid } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
+import {
+  EMPTY_SECTION,
+  isProtected,
+  isVolume,
+  sectionsOf,
+  sizeMibIn,
+  snapshotsIn,
+  storagesOf,
+} from '../../guests/conf-sections.ts';
 import { GUEST_CONFIG_LIMIT_BYTES, parseGuestConfig } from '../../guests/lxc-conf.ts';
 import type { Cluster } from '../../port.ts';
 import type { Paths } from '../paths.ts';
@@ -122,14 +131,8 @@ export function parseGroupGuest(
 function groupGuest(config: GroupGuest['config'], node: string, content: Uint8Array): GroupGuest {
   const { vmid, name, tags, lock, template, memoryMib } = config;
   const sections = sectionsOf(Buffer.from(content).toString('utf8'));
-  const [live = EMPTY, ...others] = sections;
+  const [live = EMPTY_SECTION, ...others] = sections;
   const nets = [...live.values].filter(([key]) => /^net[0-9]+$/.test(key));
-  const snapshots = others
-    .filter(({ heading }) => heading.toLowerCase() !== 'pve:pending')
-    .map(({ heading, values }) => {
-      const unfinished = values.has('snapstate');
-      return [heading, { snaptime: values.get('snaptime'), unfinished }] as const;
-    });
   return {
     vmid,
     config,
@@ -141,60 +144,14 @@ function groupGuest(config: GroupGuest['config'], node: string, content: Uint8Ar
     tags: tags.map((tag) => tag.toLowerCase()),
     digest: config.digest,
     description: live.lines,
-    // Whatever it says: one that is not understood is no reason to remove a container.
-    protection: !/^(0|no|off|false)?$/i.test(live.values.get('protection') ?? ''),
+    protection: isProtected(live),
     nets: new Map(nets),
-    snapshots: new Map(snapshots),
+    snapshots: snapshotsIn(others),
     settings: new Map([...live.values].filter(([key]) => SETTINGS.has(key))),
     disk: diskOf(live.values),
     storages: storagesOf(live.values),
   };
 }
-
-const isVolume = (key: string): boolean => key === 'rootfs' || /^mp[0-9]+$/.test(key);
-
-/** Of each volume its storage; of what is mounted from the host, its path. */
-function storagesOf(values: ReadonlyMap<string, string>): readonly string[] {
-  const volumes = [...values].filter(([key]) => isVolume(key));
-  return volumes.flatMap(([, value]) => {
-    const [source = ''] = value.replace(/^volume=/, '').split(',');
-    return source.startsWith('/') ? [source] : (/^([^:]+):/.exec(source)?.[1] ?? []);
-  });
-}
-
-interface Section {
-  readonly heading: string;
-  /** Of the description, decoded. */
-  readonly lines: readonly string[];
-  readonly values: ReadonlyMap<string, string>;
-}
-
-const EMPTY: Section = { heading: '', lines: [], values: new Map() };
-
-function sectionsOf(text: string): readonly Section[] {
-  const sections = [{ heading: '', lines: [] as string[], values: new Map<string, string>() }];
-  for (const raw of text.split('\n')) {
-    const line = raw.trimEnd();
-    const heading = /^\[(.+)\]$/.exec(line)?.[1];
-    if (heading !== undefined) sections.push({ heading, lines: [], values: new Map() });
-    const section = sections.at(-1);
-    const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*)$/s.exec(line) ?? [];
-    if (line.startsWith('#')) section?.lines.push(decoded(line.slice(1)));
-    else if (key !== undefined && value !== undefined) section?.values.set(key, value);
-  }
-  return sections;
-}
-
-/** Descriptions are kept percent-encoded; what is no encoding is text. */
-function decoded(line: string): string {
-  try {
-    return decodeURIComponent(line);
-  } catch {
-    return line;
-  }
-}
-
-const UNIT_MIB: Readonly<Record<string, number>> = { K: 1 / 1024, M: 1, G: 1024, T: 1024 * 1024 };
 
 /** The storage of the root disk, and the size of all disks; undefined if that does not stand. */
 function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
@@ -203,11 +160,9 @@ function diskOf(values: ReadonlyMap<string, string>): GroupGuest['disk'] {
   let mib = 0;
   for (const [key, value] of values) {
     if (!isVolume(key)) continue;
-    const size = /(?:^|,)size=([^,]*)/.exec(value)?.[1];
-    if (size === undefined) continue;
-    const [, number, unit = ''] = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT]?)$/.exec(size) ?? [];
-    if (number === undefined) return undefined;
-    mib += Number(number) * (UNIT_MIB[unit] ?? 1);
+    const size = sizeMibIn(value);
+    if (size === undefined) return undefined;
+    mib += size ?? 0;
   }
   return { storage, mib: Math.ceil(mib) };
 }

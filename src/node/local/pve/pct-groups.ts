@@ -42,6 +42,8 @@ const LIMITS_MS: Readonly<Record<GroupCommand['kind'], number>> = {
   set: 60_000,
   start: 180_000,
   shutdown: SHUTDOWN_S * 1000 + 60_000,
+  resize: 600_000,
+  rollback: 1_800_000,
   destroy: 1_800_000,
   unlock: 60_000,
 };
@@ -114,7 +116,8 @@ export function createGroupTools({
     run(command, watch) {
       const args = groupArguments(command);
       const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
-      return detached('pct', args, `pct ${args.slice(0, 2).join(' ')}`, limitMs, watch);
+      const tool = command.machine === true ? 'qm' : 'pct';
+      return detached(tool, args, `${tool} ${args.slice(0, 2).join(' ')}`, limitMs, watch);
     },
     async hook([file = '', ...args], timeLimitMs) {
       const wrong = whyNotTrusted(file);
@@ -150,7 +153,7 @@ function ownAddresses(): ReadonlySet<string> {
   return new Set(own.flatMap(({ address, netmask }) => [address, broadcastOf(address, netmask)]));
 }
 
-/** The arguments of `pct`, one array element each. */
+/** The arguments of `pct` or `qm`, one array element each. */
 export function groupArguments(command: GroupCommand): readonly string[] {
   const id = `${command.vmid}`;
   switch (command.kind) {
@@ -160,7 +163,8 @@ export function groupArguments(command: GroupCommand): readonly string[] {
       return ['delsnapshot', id, command.name, ...(command.force ? ['--force'] : [])];
     case 'clone': {
       const { source, hostname, description, snapshot, full } = command;
-      const args = ['clone', `${source}`, id, '--hostname', hostname, '--description', description];
+      const name = command.machine === true ? '--name' : '--hostname';
+      const args = ['clone', `${source}`, id, name, hostname, '--description', description];
       if (snapshot !== undefined) args.push('--snapname', snapshot);
       if (full) args.push('--full');
       return args;
@@ -171,6 +175,10 @@ export function groupArguments(command: GroupCommand): readonly string[] {
       for (const [key, value] of command.set) args.push(`--${key}`, value);
       return [...args, '--digest', command.digest];
     }
+    case 'resize':
+      return ['resize', id, command.disk, `+${command.moreGib}G`, '--digest', command.digest];
+    case 'rollback':
+      return ['rollback', id, command.name, ...(command.start ? ['--start', '1'] : [])];
     case 'shutdown':
       return ['shutdown', id, '--forceStop', '1', '--timeout', `${SHUTDOWN_S}`];
     case 'destroy':
