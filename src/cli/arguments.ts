@@ -64,6 +64,8 @@ export interface Arguments {
   readonly yaml: boolean;
   /** The demo serves the page too. */
   readonly http: boolean;
+  /** What becomes of the link in the notes of the datacenter; undefined: nothing. */
+  readonly note: 'add' | 'remove' | undefined;
   /** The file that is migrated. */
   readonly oldFile: string | undefined;
   readonly measureSeconds: number;

@@ -143,6 +143,7 @@ function argumentsOf(
     htmlFile: values.html,
     yaml: values.yaml ?? false,
     http: values.http ?? false,
+    note: values['remove-note'] ? 'remove' : values['add-note'] ? 'add' : undefined,
     oldFile: subject.file,
     measureSeconds: numeric(measure) ?? DEFAULT_MEASURE_SECONDS,
     yes: values.yes ?? false,

@@ -37,6 +37,8 @@ export const OPTIONS = {
   html: { type: 'string', value: 'FILE' },
   yaml: { type: 'boolean' },
   http: { type: 'boolean' },
+  'add-note': { type: 'boolean' },
+  'remove-note': { type: 'boolean' },
   for: { type: 'string', value: 'N' },
   yes: { type: 'boolean' },
   at: { type: 'string', value: 'TIME' },

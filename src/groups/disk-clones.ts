@@ -145,8 +145,8 @@ async function clone(
 
 const cloneDescription = ({ by }: DiskContext, { config }: GuestNow, nonce: string): string =>
   [
-    `Cloned by lxc-autoscale from ${guestInside(config)}, as ${by} has asked. Its API may destroy it.`,
-    'To keep it, set its protection.',
+    `Cloned by lxc-autoscale from ${guestInside(config)}, as ${by} has asked.`,
+    'Its API may destroy it again. To keep it, set its protection.',
     nonceLine(nonce),
   ].join('\n');
 

@@ -124,6 +124,9 @@ export class PveFiles {
     return `${this.#root}.stopped`;
   }
 
+  /** The notes of the datacenter. */
+  notes = '';
+
   /** The path of a configuration as error messages give it, relative to `/etc/pve`. */
   relativePath(vmid: number): string {
     return `nodes/${this.#options.node}/lxc/${vmid}.conf`;

@@ -181,6 +181,10 @@ function get(
     return typeof next === 'string' ? { value: next, stderr: '' } : next;
   }
   if (root === 'cluster' && second === 'resources') return resources(context, options.get('type'));
+  if (root === 'cluster' && second === 'options') {
+    const { notes } = context.machine.files;
+    return { value: notes === '' ? {} : { description: notes }, stderr: '' };
+  }
   if (root !== 'nodes') return undefined;
   if (second === undefined) return { value: [nodeFacts(machine)], stderr: '' };
   if (second !== machine.options.nodeName && second !== 'localhost') {
@@ -232,6 +236,15 @@ const options = (name: string): ParameterRule | undefined =>
 
 const VERBS = new Set(['create', 'get', 'ls', 'set']);
 
+/** Not recorded: by the schema of Proxmox VE. */
+function setNotes({ machine }: CommandContext, given: ReadonlyMap<string, string>): Answer {
+  const { files } = machine;
+  if (!files.canWrite) return failure(255, 'cluster not ready - no quorum?\n');
+  const text = given.get('description') ?? '';
+  files.notes = text === '' || text.endsWith('\n') ? text : `${text}\n`;
+  return answer('');
+}
+
 /** Answers `pvesh WORDS...` as the recorded tool does, its output as JSON only. */
 export async function pvesh(context: CommandContext, words: readonly string[]): Promise<Answer> {
   const [verb = '', ...rest] = words;
@@ -245,6 +258,7 @@ export async function pvesh(context: CommandContext, words: readonly string[]): 
   if (verb === 'ls') return listing(context, path) ?? unhandled;
   if (verb === 'create') return create(context, path);
   if (verb === 'set') {
+    if (path.join('/') === 'cluster/options') return setNotes(context, args.options);
     if (path[2] !== 'lxc' || path[4] !== 'config') return unhandled;
     const changes = new Map([...args.options].filter(([name]) => !FORMAT_OPTIONS.has(name)));
     return setConfig(context, Number(path[3]), { ...args, options: changes }, usage);

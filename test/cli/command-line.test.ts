@@ -48,6 +48,7 @@ const NOTHING: Arguments = {
   cold: false,
   yaml: false,
   http: false,
+  note: undefined,
   oldFile: undefined,
   measureSeconds: 60,
   yes: false,

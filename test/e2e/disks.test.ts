@@ -20,7 +20,8 @@ async function served(options: Partial<NodeOptions> = {}, more = '', guests = [c
     .map(([role, token]) => `{name: ${role}, token: ${token}, role: ${role}}`)
     .join(', ');
   under.configure(
-    `DEFAULT:\n  poll_interval: 1\n  http_listen: 127.0.0.1:${port}\n  http_tokens: [${tokens}]\n${more}`,
+    `DEFAULT:\n  poll_interval: 1\n  http_listen: 127.0.0.1:${port}\n` +
+      `  http_tokens: [${tokens}]\n${more}`,
   );
   const daemon = under.start(['daemon']);
   await daemon.cycles(2);

@@ -125,3 +125,37 @@ describe('the API of a daemon', () => {
     });
   });
 });
+
+it('the notes of the datacenter have a link to the page if somebody asks for it', async () => {
+  const under = await NodeUnderTest.create([calm(101)]);
+  const port = await freePort();
+  const yaml = `DEFAULT:\n  poll_interval: 1\n  http_listen: 127.0.0.1:${port}\n`;
+  under.configure(yaml);
+  const { files } = under.node.machine;
+  files.notes = '# Ours\n\n100 % <b>ours</b>\n';
+  const before = files.notes;
+  const daemon = under.start(['daemon']);
+  await daemon.cycles(1);
+  const alone = await under.run(['dashboard', '--add-note']);
+  expect([alone.code, files.notes]).toEqual([1, before]);
+  expect(alone.stderr).toContain('can be opened on this host only; set http_hosts');
+  under.configure(`${yaml}  http_hosts: [pve.lan]\n`);
+  daemon.signal('SIGHUP');
+  await daemon.saying('The configuration was reloaded');
+  expect((await under.run(['dashboard'])).code).toBe(0);
+  expect(files.notes).toBe(before);
+  const added = await under.run(['dashboard', '--add-note']);
+  expect([added.code, added.stderr]).toEqual([0, '']);
+  const line = `[lxc-autoscale on pve1](http://pve.lan:${port}/) <!-- lxc-autoscale pve1 -->`;
+  expect(files.notes).toBe(`${before}\n\n${line}\n`);
+  expect((await under.run(['dashboard', '--add-note'])).stdout).toContain('are so already');
+  const removed = await under.run(['dashboard', '--remove-note']);
+  expect(removed.stdout).toBe('The datacenter has no link to the page any more in its notes.\n');
+  expect(files.notes).toBe(before);
+  under.node.onCommand(({ argv }) =>
+    argv[1] === 'set' ? { kind: 'fail', exit: 255, stderr: 'no quorum\n' } : undefined,
+  );
+  const refused = await under.run(['dashboard', '--add-note']);
+  expect([refused.code, files.notes]).toEqual([1, before]);
+  expect(refused.stderr).toMatch(/^The notes of the datacenter were not changed: .*no quorum/m);
+});

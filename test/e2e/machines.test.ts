@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { VmSpec } from '../../src/sim/vms.ts';
+import { freePort } from '../free-port.ts';
 import { until } from '../patience.ts';
-import { calm, freePort, hungry, NodeUnderTest } from './node-under-test.ts';
+import { calm, hungry, NodeUnderTest } from './node-under-test.ts';
 
 /** Virtual machines through the real program: `qm`, QMP and the configurations of a node. */
 

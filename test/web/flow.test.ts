@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { afterEach, expect } from 'vitest';
+import { GroupUnderTest } from '../e2e/group-under-test.ts';
 import { BUNDLE } from '../e2e/node-under-test.ts';
+import { freePort } from '../free-port.ts';
 import { inBrowser, stage, textOf } from './browser.ts';
 
 /** The page on the real daemon, on a simulated node: from the link to the end of the session. */
@@ -80,3 +82,27 @@ inBrowser(
     await page.getByLabel('Token').waitFor();
   },
 );
+
+inBrowser('sees a group, has it make a member more, and logs out', async () => {
+  const port = await freePort();
+  const keys = { min_instances: 1, scale_in_grace_period: 600 };
+  const group = await GroupUnderTest.create(keys, {}, { http_listen: `127.0.0.1:${port}` });
+  const daemon = group.start();
+  await daemon.cycles(2);
+  const { stdout } = await group.under.run(['dashboard']);
+  const page = await on.openAt(/http:\S+#login=\S+/.exec(stdout)?.[0] ?? '');
+  await page.getByRole('link', { name: 'Groups' }).click();
+  const card = page.getByRole('region', { name: 'Group web' });
+  await expect.poll(() => card.innerText()).toMatch(/1 in service/);
+  await card.getByRole('button', { name: 'One more member of web' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect.poll(() => dialog.innerText()).toContain('Group web: 1 → 2 members');
+  await dialog.getByRole('button', { name: 'One more', exact: true }).click();
+  await dialog.locator('.good').waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await expect.poll(() => card.innerText(), { timeout: 60_000 }).toMatch(/2 in service/);
+  await expect.poll(() => card.getByRole('table').innerText()).toContain('99000');
+  expect(group.inService()).toEqual([101, 99_000]);
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByLabel('Token').waitFor();
+});

@@ -62,11 +62,16 @@ export function createRouter(
       return answer instanceof Response ? answer : jsonAnswer(answer, raw);
     });
   }
-  const paths = routes.map(({ path }) => new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`));
+  const known = routes.map(({ method, path }) => ({
+    method,
+    path: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
+  }));
   app.notFound(({ req }) => {
-    const isKnown = paths.some((path) => path.test(req.path));
-    const code = isKnown ? 'other-method' : 'no-such-route';
-    return problemAnswer(new HttpProblem(code, `There is no ${req.method} ${req.path}`));
+    const found = known.filter(({ path }) => path.test(req.path)).map(({ method }) => method);
+    const detail = `There is no ${req.method} ${req.path}`;
+    if (found.length === 0) return problemAnswer(new HttpProblem('no-such-route', detail));
+    const allow = found.includes('GET') ? ['HEAD', ...found] : found;
+    return problemAnswer(new HttpProblem('other-method', detail, { allow: allow.join(', ') }));
   });
   app.onError((error) => {
     if (error instanceof HttpProblem) return problemAnswer(error);
@@ -165,6 +170,12 @@ function urlOf(origin: string): URL | undefined {
 
 const queryOf = ({ url }: Request): Readonly<Record<string, string>> => {
   const { searchParams } = new URL(url);
+  const names = [...searchParams.keys()];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  // Whichever counted, somebody would have meant the other one.
+  if (twice !== undefined) {
+    throw new HttpProblem('wrong-request', `the query has ${twice.slice(0, 40)} more than once`);
+  }
   return Object.fromEntries(searchParams);
 };
 

@@ -365,3 +365,62 @@ describe('strange requests', () => {
     }
   });
 });
+
+describe('odd requests', () => {
+  const cores = '/api/v1/guests/101/cores';
+
+  it.each([
+    ['TRACE', '/api/v1/status', ''],
+    ['PUT', '/api/v1/reload', 'POST'],
+    ['OPTIONS', '/api/v1/status', 'HEAD, GET'],
+    ['GET', cores, 'POST'],
+  ])('%s %s is told what goes', async (method, path, allow) => {
+    const { status, json, headers } = await (await ready()).as('admin', method, path);
+    expect([status, json['code'], headers['allow'] ?? '']).toEqual([405, 'other-method', allow]);
+  });
+
+  it.each(['dry_run=1&dry_run=0', 'dry_run=0&dry_run=1', 'node=pve1&node=pve1'])(
+    'a query with %s is not guessed at',
+    async (query) => {
+      const served = await ready();
+      const answer = await served.as('scale', 'POST', `${cores}?${query}`, { cores: 3 });
+      expect(answer).toMatchObject({ status: 400, json: { code: 'wrong-request' } });
+      expect(served.node.done).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['{"cores": "4"}'],
+    ['{"cores": 1e999}'],
+    ['{"cores": NaN}'],
+    ['{"cores": -1}'],
+    ['{"cores": null}'],
+    ['{"cores": 2, "foo": 1}'],
+    ['{"cores": 2, "__proto__": {"force": true}}'],
+    ['[1]'],
+    [''],
+  ])('the body %s changes nothing', async (body) => {
+    const served = await ready();
+    expect(await served.as('scale', 'POST', cores, body)).toMatchObject({
+      status: 400,
+      json: { code: 'wrong-request' },
+    });
+    expect(served.node.done).toEqual([]);
+  });
+
+  it.each([
+    ['/api/v1/../../etc/passwd', 'no-such-route'],
+    ['/%2e%2e/%2e%2e/etc/passwd', 'no-such-route'],
+    ['//api/v1/status', 'no-such-route'],
+    ['/api//v1/status', 'no-such-route'],
+    ['/api/v1/guests/101%2f..%2f102', 'no-such-guest'],
+    ['/api/v1/guests/0101', 'no-such-guest'],
+    ['/api/v1/guests/1e2', 'no-such-guest'],
+    ['/api/v1/guests/101%00', 'no-such-guest'],
+    ['/api/v1/guests/%zz', 'no-such-guest'],
+    ['/api/v1/guests/99999999999999999999', 'no-such-guest'],
+  ])('%s is nothing', async (path, code) => {
+    const answer = await (await ready()).as('admin', 'GET', path);
+    expect(answer).toMatchObject({ status: 404, json: { code } });
+  });
+});
