@@ -25,7 +25,8 @@ export function withoutNote(notes: string, node: string): string {
   const hasGap = before.endsWith(GAP);
   // Proxmox VE ends the last line by itself.
   const after = notes.slice(at.end).replace(/^\n$/, '');
-  return (hasGap ? before.slice(0, -GAP.length) : before) + (hasGap ? after : after.slice(1));
+  if (hasGap) return before.slice(0, -GAP.length) + after;
+  return before + (after.startsWith(GAP) ? after.slice(GAP.length) : after.replace(/^\n/, ''));
 }
 
 /** Only a whole line with the mark at its end is ours. */

@@ -89,6 +89,7 @@ async function clone(
   starts: boolean,
 ): Promise<DiskEnd> {
   const { world, by } = context;
+  await dropLeft(context);
   const free = await world.eyes.isIdFree(vmid);
   if (!free.ok)
     return { ok: false, why: `it is not known whether ${vmid} is free: ${free.detail}` };
@@ -179,6 +180,15 @@ async function brokenOff(
   const dropped =
     snapshot === undefined ? undefined : await dropSnapshot(context, source, snapshot);
   return { ok: false, why: `${why}${there}${dropped === undefined ? '' : `. ${dropped}`}` };
+}
+
+/** Snapshots of clones whose daemon has ended meanwhile; one clone is made at a time. */
+async function dropLeft(context: DiskContext): Promise<void> {
+  const ledger = ledgerOf(context.world);
+  if (!ledger.ok) return;
+  for (const { name, source } of ledger.value.snapshots.values()) {
+    await dropSnapshot(context, source, name);
+  }
 }
 
 /** Returns what is left to be done by hand. */

@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { benchBeside } from './beside.ts';
+import { benchBeside, benchUnseen } from './beside.ts';
 import { benchCost } from './cost.ts';
 import { benchCycle } from './cycle.ts';
 import { benchFar } from './far.ts';
@@ -33,6 +33,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'page', run: benchPage },
   { name: 'visitors', run: benchVisitors },
   { name: 'beside', run: benchBeside },
+  { name: 'unseen', run: benchUnseen },
   { name: 'far', run: benchFar },
 ];
 

@@ -20,6 +20,8 @@ export interface QuietRun {
   readonly execPath?: string;
   /** Of another build; else that of this one. */
   readonly bundle?: string;
+  /** Further lines of `DEFAULT`, indented. */
+  readonly more?: string;
 }
 
 const POLL_S = 60;
@@ -29,8 +31,8 @@ const POLL_S = 60;
  * What the fast clock takes itself counts too.
  */
 export function quietDaemon(run: QuietRun): Promise<QuietCost> {
-  const { containers, cycles, sampleS, execPath, bundle } = run;
-  const yaml = `DEFAULT:\n  poll_interval: ${POLL_S}\n  sample_interval: ${sampleS}\n`;
+  const { containers, cycles, sampleS, execPath, bundle, more = '' } = run;
+  const yaml = `DEFAULT:\n  poll_interval: ${POLL_S}\n  sample_interval: ${sampleS}\n${more}`;
   return onQuietNode(containers, async (_root, node) => {
     const half: Array<ReturnType<typeof measureProcess> & { readonly cycles: number }> = [];
     const daemon = startFastDaemon({

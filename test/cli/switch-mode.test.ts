@@ -109,6 +109,6 @@ it('edits the file that the cluster shares if that counts', async () => {
   const { code, out } = await activated();
   expect(code).toBe(EXIT.fine);
   expect(out).toContain(`Written: ${shared}\n`);
-  expect(out).toContain('on the others it is so after their next look');
+  expect(out).toContain('the others follow at their next look');
   expect(readFileSync(shared, 'utf8')).not.toContain('observe');
 });

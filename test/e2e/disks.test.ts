@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { NodeOptions } from '../../src/sim/node.ts';
 import { exchange } from '../app/http/served.ts';
 import { freePort } from '../free-port.ts';
+import { until } from '../patience.ts';
 import { calm, guest, NodeUnderTest } from './node-under-test.ts';
 
 /** Disks, snapshots and clones of the real daemon, by the lines that scripts of before send. */
@@ -31,7 +32,8 @@ async function served(options: Partial<NodeOptions> = {}, more = '', guests = [c
     under.node.calls
       .map(({ argv }) => argv.join(' '))
       .filter((line) => /^(?:pct|qm) (?!set )/.test(line));
-  return { under, daemon, commands, scale: as('scale'), admin: as('admin') };
+  const again = () => under.start(['daemon']).cycles(2);
+  return { under, daemon, again, commands, scale: as('scale'), admin: as('admin') };
 }
 
 const edit = (under: NodeUnderTest, vmid: number, change: (text: string) => string): void =>
@@ -215,6 +217,23 @@ describe('a clone', () => {
     expect(under.conf(104)).not.toContain('[autoscale-clone');
     expect(under.node.machine.files.takenIds().has(105)).toBe(false);
     expect(disksIn(under).at(-1)).toBe('failed clone failed');
+  });
+
+  it('of a daemon that is killed is still ours, and its snapshot goes with the next', async () => {
+    const { under, daemon, scale, again } = await served();
+    under.node.onClone((newid) => (newid === 105 ? { durationMs: 1500 } : undefined));
+    const body = { vm_id: 104, new_vm_id: 105, new_vm_name: 'c' };
+    const cut = scale('POST', '/clone/create', body).catch(() => 'cut');
+    await until(() => under.node.calls.some(({ argv }) => argv[1] === 'clone'));
+    daemon.signal('SIGKILL');
+    expect(await cut).toBe('cut');
+    await until(() => !/^lock:/m.test(under.conf(105)) && /^rootfs:/m.test(under.conf(105)));
+    expect(under.conf(104)).toContain('[autoscale-clone');
+    await again();
+    const next = { ...body, new_vm_id: 106 };
+    expect((await scale('POST', '/clone/create', next)).status).toBe(200);
+    expect(under.conf(104)).not.toContain('[autoscale-clone');
+    expect((await scale('DELETE', '/clone/delete', { vm_id: 105 })).status).toBe(200);
   });
 
   it('with the address of its source is not started', async () => {
