@@ -27,7 +27,7 @@ import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
 import { type EndedCycle, type Part, together } from './part.ts';
 import type { Launched, NodeInHand } from './run.ts';
-import { nextStart, runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
+import { type Look, nextStart, runOnSchedule, type Sampling, type Schedule } from './scheduler.ts';
 import { SHARED_COUNTS, SHARED_GONE } from './shared-configuration.ts';
 import { endable } from './shared-signals.ts';
 import { stateKeeper } from './state-keeper.ts';
@@ -276,15 +276,16 @@ class Daemon {
   #samplingOf(node: NodeLoop): Sampling {
     return {
       intervalMs: () => node.config.sampleIntervalMs,
+      glanceAfterMs: () => node.glanceAfterMs,
       look: () => node.sampleMeanwhile(),
-      sample: (stop, prompted) => this.#inTurn(node, () => this.#sample(node, stop, prompted)),
+      sample: (stop, look) => this.#inTurn(node, () => this.#sample(node, stop, look)),
       prompts: node.prompts,
     };
   }
 
-  async #sample(node: NodeLoop, stop: AbortSignal, prompted: boolean): Promise<boolean> {
-    const { urgent, suspicious } = await (prompted ? node.samplePrompted(stop) : node.sample(stop));
-    if (node === this.#home && !prompted) await this.#lookAtShared();
+  async #sample(node: NodeLoop, stop: AbortSignal, look: Look): Promise<boolean> {
+    const { urgent, suspicious } = await node.sample(stop, look);
+    if (node === this.#home && look === 'all') await this.#lookAtShared();
     this.#collect();
     if (urgent.size === 0) return suspicious;
     await this.#watched(node, () => node.earlyCycle(urgent, stop));

@@ -45,7 +45,10 @@ export function openLocalNode(
   return {
     eyes: {
       clock,
-      cgroups: cgroupsOfBothKinds(cgroups, machines),
+      cgroups: {
+        ...cgroupsOfBothKinds(cgroups, machines),
+        glance: (vmid) => (machines.has(vmid) ? undefined : cgroups.glance(vmid)),
+      },
       limitEvents,
       inspect: (vmid) => machines.inspect(vmid),
       guests: whileAnswering(guests, hanging),

@@ -16,6 +16,7 @@ import { helped, type Sampled, type SampleSettings, sample } from '../loop/sampl
 import type { World } from '../ports.ts';
 import { forGuestsOf } from './loop-settings.ts';
 import type { EndedCycle } from './part.ts';
+import type { Look } from './scheduler.ts';
 import type { StateKeeper } from './state-keeper.ts';
 import { watching } from './watching.ts';
 import { withoutHands } from './without-hands.ts';
@@ -51,6 +52,10 @@ export interface AskedCycle {
 }
 
 const END_GUARDS_MS = 10_000;
+
+/** As early as the next sample comes where something may have begun; sooner says little. */
+const LEAST_GLANCE_MS = 2500;
+
 const NOTHING_SEEN: Sampled = { urgent: new Set(), suspicious: false };
 
 /**
@@ -185,26 +190,32 @@ export class NodeLoop {
     if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs + 1));
   }
 
-  /** Samples the containers between two cycles. */
-  async sample(stop: AbortSignal): Promise<Sampled> {
-    await this.world.observe(stop);
-    if (stop.aborted) return NOTHING_SEEN;
-    noticePause(this.world, this.state);
-    this.prompts?.regularLook();
-    return this.#answer();
+  /** When a glance comes between two samples, from the first of them on; Infinity: none comes. */
+  get glanceAfterMs(): number {
+    const { sampleIntervalMs, pollIntervalMs } = this.#config;
+    const afterMs = sampleIntervalMs / 2;
+    const areSamples = sampleIntervalMs < pollIntervalMs && afterMs >= LEAST_GLANCE_MS;
+    const isWorthIt = areSamples && this.world.cgroups.glance !== undefined;
+    return isWorthIt ? afterMs : Number.POSITIVE_INFINITY;
   }
 
-  /** The same for those only of whom the node has told. */
-  async samplePrompted(stop: AbortSignal): Promise<Sampled> {
-    const sampled = this.#answer(true);
+  /** Looks at the containers between two cycles. */
+  async sample(stop: AbortSignal, look: Look = 'all'): Promise<Sampled> {
+    if (look === 'all') {
+      await this.world.observe(stop);
+      if (stop.aborted) return NOTHING_SEEN;
+      noticePause(this.world, this.state);
+      this.prompts?.regularLook();
+    }
+    const sampled = look === 'glance' ? this.#look({ between: true }) : this.#answer(look);
     // An early cycle follows.
-    if (sampled.urgent.size > 0) await this.world.observe(stop);
+    if (look !== 'all' && sampled.urgent.size > 0) await this.world.observe(stop);
     return stop.aborted ? NOTHING_SEEN : sampled;
   }
 
-  #answer(promptedOnly = false): Sampled {
+  #answer(look: Look): Sampled {
     const told = this.prompts?.take() ?? NOTHING_SEEN.urgent;
-    const sampled = this.#look({ only: promptedOnly ? told : undefined });
+    const sampled = this.#look({ only: look === 'prompted' ? told : undefined });
     this.prompts?.looked(sampled.urgent, told);
     return sampled;
   }
@@ -234,7 +245,7 @@ export class NodeLoop {
     this.#options.keeper.save();
   }
 
-  #look(how: Pick<SampleSettings, 'meanwhile' | 'only'>): Sampled {
+  #look(how: Pick<SampleSettings, 'meanwhile' | 'only' | 'between'>): Sampled {
     const { urgentSamples } = this.#config;
     const settings = { ...this.#settings, urgentSamples, prompts: this.prompts, ...how };
     return sample(this.world, this.state, settings);

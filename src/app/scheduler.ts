@@ -28,11 +28,10 @@ export interface Supervision {
 
 export interface Sampling {
   readonly intervalMs: () => number;
-  /**
-   * May run an early cycle. Returns whether the next sample should come soon.
-   * @param prompted only those are looked at for which `prompts` has asked
-   */
-  readonly sample: (stop: AbortSignal, prompted: boolean) => Promise<boolean>;
+  /** When a glance comes between two samples, from the first of them on; Infinity: none comes. */
+  readonly glanceAfterMs?: () => number;
+  /** May run an early cycle. Returns whether the next sample should come soon. */
+  readonly sample: (stop: AbortSignal, look: Look) => Promise<boolean>;
   /** When a look is due that does not wait for its turn; Infinity: none is. */
   readonly prompts?: { readonly dueMs: number; wakeBy(wake: () => void): void } | undefined;
   /**
@@ -41,6 +40,12 @@ export interface Sampling {
    */
   readonly look?: () => boolean;
 }
+
+/**
+ * `prompted`: only those are looked at for which `prompts` has asked. `glance`: only those are
+ * sampled in which something begins.
+ */
+export type Look = 'all' | 'prompted' | 'glance';
 
 /** How much sooner the next sample comes when something may have begun. */
 const SOON = 0.25;
@@ -79,11 +84,7 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
   signals.on('SIGHUP', onReload);
   try {
     let nextMs = schedule.firstMs ?? (schedule.clock.monotonicMs() as number);
-    let sampleMs = Number.POSITIVE_INFINITY;
-    const sampleIn = (share: number, latestMs = Number.POSITIVE_INFINITY): void => {
-      const intervalMs = schedule.sampling?.intervalMs() ?? Number.POSITIVE_INFINITY;
-      sampleMs = Math.min(latestMs, schedule.clock.monotonicMs() + intervalMs * share);
-    };
+    const times = new LookTimes(schedule);
     prompts?.wakeBy(() => alarm.ring());
     while (!stop.signal.aborted) {
       supervisor?.beat();
@@ -97,24 +98,22 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
         if (isReady) nextMs += schedule.pollIntervalMs() - intervalBefore;
         continue;
       }
-      const promptMs = prompts?.dueMs ?? Number.POSITIVE_INFINITY;
-      const lookMs = Math.min(sampleMs, promptMs);
+      const lookMs = times.nextMs;
       const waitMs = Math.min(nextMs, lookMs) - schedule.clock.monotonicMs();
       if (waitMs > 0) {
         await alarm.sleep(Math.min(waitMs, longestSleepMs));
         continue;
       }
       if (lookMs < nextMs) {
-        const prompted = promptMs < sampleMs;
+        const { next } = times;
         const looks = lookMeanwhile(schedule.sampling);
-        const soon = await schedule.sampling?.sample(stop.signal, prompted).finally(looks.end);
-        // A prompted look comes in between and puts no other one off.
-        sampleIn(looks.cannotWait ? 0 : soon ? SOON : 1, prompted ? sampleMs : undefined);
+        const soon = await schedule.sampling?.sample(stop.signal, next).finally(looks.end);
+        times.after(next, looks.cannotWait ? 0 : soon ? SOON : 1);
         continue;
       }
       const looks = lookMeanwhile(schedule.sampling);
       await schedule.cycle(stop.signal).finally(looks.end);
-      sampleIn(looks.cannotWait ? 0 : 1);
+      times.after('all', looks.cannotWait ? 0 : 1);
       nextMs = nextStart(nextMs, schedule.pollIntervalMs(), schedule.clock.monotonicMs());
       if (!stop.signal.aborted) schedule.resting(nextMs - schedule.clock.monotonicMs());
       if (!isReady) await supervisor?.ready();
@@ -127,6 +126,45 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
     signals.off('SIGHUP', onReload);
   }
 }
+
+/** When the next look comes, and of which kind. */
+class LookTimes {
+  readonly #schedule: Schedule;
+  #sampleMs = Number.POSITIVE_INFINITY;
+  #glanceMs = Number.POSITIVE_INFINITY;
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+  }
+
+  get nextMs(): number {
+    return Math.min(this.#sampleMs, this.#promptMs, this.#glanceMs);
+  }
+
+  get next(): Look {
+    const { nextMs } = this;
+    if (nextMs === this.#sampleMs) return 'all';
+    return nextMs === this.#promptMs ? 'prompted' : 'glance';
+  }
+
+  get #promptMs(): number {
+    return this.#schedule.sampling?.prompts?.dueMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** @param share of the interval that passes until the next sample */
+  after(look: Look, share: number): void {
+    const { clock, sampling } = this.#schedule;
+    const { intervalMs = NEVER, glanceAfterMs = NEVER } = sampling ?? {};
+    const nowMs = clock.monotonicMs();
+    const nextMs = nowMs + intervalMs() * share;
+    // What comes in between puts no sample off.
+    this.#sampleMs = look === 'all' ? nextMs : Math.min(this.#sampleMs, nextMs);
+    if (look === 'all') this.#glanceMs = nowMs + glanceAfterMs();
+    else if (look === 'glance') this.#glanceMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+const NEVER = (): number => Number.POSITIVE_INFINITY;
 
 interface Looks {
   /** A container was seen whose decision cannot wait. */

@@ -74,6 +74,16 @@ export interface CgroupLife {
   readonly frozen: boolean;
 }
 
+/**
+ * A short look at a container: since its last sample it has run, met no limit, and lost no process
+ * to the OOM killer.
+ */
+export interface Glance {
+  readonly atMs: Milliseconds;
+  readonly usageUs: Microseconds;
+  readonly currentBytes: Bytes;
+}
+
 export interface CpuCounters {
   readonly usageUs: Microseconds;
   readonly throttledUs: Microseconds;

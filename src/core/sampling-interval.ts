@@ -1,9 +1,18 @@
 import { type Rise, type RiseStage, risen, riseStage } from './memory-rise.ts';
-import type { CgroupSample, CpuUsage, GuestConfig, MemoryUsage } from './observation.ts';
+import type { CgroupSample, CpuUsage, Glance, GuestConfig, MemoryUsage } from './observation.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { present, type Reading } from './reading.ts';
 import { isHeldBack } from './shortage.ts';
-import { cpuUsage, memoryUsage } from './usage.ts';
+import { bytesToMib } from './units.ts';
+import {
+  allowedCores,
+  cpuUsage,
+  MIN_ELAPSED_MS,
+  memoryUsage,
+  NEAR_SHARE,
+  reclaimableBytes,
+  workingSetBytes,
+} from './usage.ts';
 
 /**
  * What is seen of a container between two cycles: a decision rests on the average and the peaks of
@@ -11,6 +20,8 @@ import { cpuUsage, memoryUsage } from './usage.ts';
  */
 export interface SamplingInterval {
   readonly last: CgroupSample;
+  /** The last of the glances since then; undefined: there was none. */
+  readonly glance: Glance | undefined;
   /** The sample before the last: a decision brought forward takes its rate from here. */
   readonly previous: CgroupSample | undefined;
   /** The most cores used in any of the samples; 0 before the second one. */
@@ -62,6 +73,7 @@ export function begin(
 ): SamplingInterval {
   return {
     last,
+    glance: undefined,
     previous: undefined,
     share,
     saturated,
@@ -92,12 +104,14 @@ export function withSample(
   guardMib?: number,
 ): SamplingInterval {
   if (before.last.identity !== now.identity) return begin(now);
-  const cpu = cpuUsage(before.last, now, config, present(hostCpus));
-  const memory = memoryUsage(before.last, now, before.last, guardMib);
+  const since = lastSeen(before);
+  const cpu = cpuUsage(since, now, config, present(hostCpus));
+  const memory = memoryUsage(since, now, since, guardMib);
   const used = memory.ok ? memory.value.workingSetMib : undefined;
   const rise = riseWith(before, now, memory, config);
   return {
     last: now,
+    glance: undefined,
     previous: before.last,
     share: shareOf(cpu) ?? 0,
     settled: before.settled,
@@ -118,13 +132,136 @@ export function withSample(
  * and then, so that its samples make no slope.
  */
 export function riseWith(
-  { last, rise }: SamplingInterval,
+  { last, glance, rise }: SamplingInterval,
   now: CgroupSample,
   memory: Reading<MemoryUsage>,
   { reaches }: Pick<GuestConfig, 'reaches'>,
 ): Rise | undefined {
   if (reaches !== undefined) return undefined;
-  return memory.ok ? risen(rise, memory.value.workingSetMib, now.atMs - last.atMs) : undefined;
+  const overMs = now.atMs - (glance ?? last).atMs;
+  return memory.ok ? risen(rise, memory.value.workingSetMib, overMs) : undefined;
+}
+
+/**
+ * The last sample as the last glance has carried it on. All that no glance tells counts as having
+ * come since then, so that nothing is made less of than it was.
+ */
+function lastSeen({ last, glance }: SamplingInterval): CgroupSample {
+  if (glance === undefined || !last.cpu.ok) return last;
+  const cpu = present({ ...last.cpu.value, usageUs: glance.usageUs });
+  return { ...last, atMs: glance.atMs, cpu };
+}
+
+/** So long a glance stands in for a sample. What it does not tell is at most this old. */
+const GLANCES_FOR_MS = 60_000;
+/** Memory that has changed by less than this share of the limit has not changed. */
+const UNCHANGED_SHARE = 1 / 128;
+
+/**
+ * The interval with a glance at a container to which nothing happens: it is far from saturation and
+ * rises by nothing that matters. CPU counts as in a sample. The working set is taken to be what it
+ * was, and what `memory.current` has grown by: that is more than it is, if it errs.
+ *
+ * @returns undefined if a glance does not do, so that it is to be sampled
+ */
+export function withGlance(
+  before: SamplingInterval | undefined,
+  now: Glance | undefined,
+  allowed: Allowed,
+): SamplingInterval | undefined {
+  if (before === undefined || now === undefined || !isCalm(before)) return undefined;
+  if (now.atMs - before.last.atMs >= GLANCES_FOR_MS) return undefined;
+  const { config, saturatedAt = SATURATED } = allowed;
+  const cpu = cpuAtGlance(before, now, allowed);
+  if (cpu === undefined || cpu.share >= saturatedAt || isSteep(before.share, cpu.share)) {
+    return undefined;
+  }
+  const memory = memoryAtGlance(before.last, now);
+  if (memory === undefined) return undefined;
+  const { usedMib, changedMib } = memory;
+  if (Math.abs(changedMib) > config.memoryMib * UNCHANGED_SHARE) return undefined;
+  if (usedMib >= config.memoryMib * NEAR_SHARE) return undefined;
+  const rise = risen(before.rise, usedMib, cpu.overMs);
+  if (riseStage(rise, config.memoryMib) !== 'calm') return undefined;
+  return {
+    ...before,
+    glance: now,
+    share: cpu.share,
+    cpuPeak: Math.max(before.cpuPeak, cpu.cores),
+    memorySum: before.memorySum + usedMib,
+    memoryCount: before.memoryCount + 1,
+    memoryPeak: Math.max(before.memoryPeak, usedMib),
+    rise,
+  };
+}
+
+/** Memory that grows by this share of the limit from one look to the next may go on so. */
+const STEEP_GROWTH = 0.05;
+
+/** Whether a glance between two samples sees that saturation, or a rise, may have begun. */
+export function hasBegun(
+  before: SamplingInterval | undefined,
+  now: Glance | undefined,
+  allowed: Allowed,
+): boolean {
+  if (before === undefined || now === undefined || before.settled) return false;
+  const { config, saturatedAt = SATURATED } = allowed;
+  const share = cpuAtGlance(before, now, allowed)?.share ?? 0;
+  if (isSteep(before.share, share)) return true;
+  if (share >= saturatedAt && before.share < saturatedAt) return true;
+  const memory = memoryAtGlance(before.last, now);
+  if (memory === undefined || memory.changedMib < config.memoryMib * STEEP_GROWTH) return false;
+  return memory.usedMib >= config.memoryMib * SUSPICIOUS_SHARE;
+}
+
+/** What a glance is held against. */
+export interface Allowed {
+  readonly config: GuestConfig;
+  /** undefined: not known, so that a glance tells nothing. */
+  readonly hostCpus: number | undefined;
+  /** The share of what it may use from which on it counts as saturated. */
+  readonly saturatedAt: number | undefined;
+}
+
+interface CpuAtGlance {
+  readonly cores: number;
+  readonly share: number;
+  readonly overMs: number;
+}
+
+function cpuAtGlance(
+  { last, glance }: SamplingInterval,
+  now: Glance,
+  { config, hostCpus }: Allowed,
+): CpuAtGlance | undefined {
+  if (!last.cpu.ok || hostCpus === undefined) return undefined;
+  const overMs = now.atMs - (glance ?? last).atMs;
+  const usedUs = now.usageUs - (glance?.usageUs ?? last.cpu.value.usageUs);
+  if (overMs < MIN_ELAPSED_MS || usedUs < 0) return undefined;
+  const cores = usedUs / 1000 / overMs;
+  return { cores, share: cores / allowedCores(config, last.cpu.value, hostCpus), overMs };
+}
+
+/** Nothing has happened in it that is to be followed closely. */
+const isCalm = ({ saturated, riseStage, oomKills, heldBack }: SamplingInterval): boolean =>
+  most(saturated) === 0 && riseStage === 'calm' && oomKills === 0 && !heldBack;
+
+interface MemoryAtGlance {
+  /** The working set, or more. */
+  readonly usedMib: number;
+  /** By how much all of its memory has changed since the last sample. */
+  readonly changedMib: number;
+}
+
+function memoryAtGlance(
+  { memory }: CgroupSample,
+  { currentBytes }: Glance,
+): MemoryAtGlance | undefined {
+  if (!memory.ok || memory.value.countsCache) return undefined;
+  const { value: was } = memory;
+  if (reclaimableBytes(was) > was.currentBytes) return undefined;
+  const changedMib = bytesToMib(currentBytes) - bytesToMib(was.currentBytes);
+  return { usedMib: bytesToMib(workingSetBytes(was)) + Math.max(0, changedMib), changedMib };
 }
 
 export const shareOf = (cpu: Reading<CpuUsage>): number | undefined =>
@@ -167,9 +304,12 @@ export function isUrgent(interval: SamplingInterval, urgentSamples: number): boo
 /** Whether the next sample should come soon: saturation, or a rise, may have begun. */
 export function isSuspicious(before: SamplingInterval, now: SamplingInterval): boolean {
   if (now.settled) return false;
-  const rises = now.share - before.share >= STEEP_RISE && now.share >= SUSPICIOUS_SHARE;
+  const rises = isSteep(before.share, now.share);
   return most(now.saturated) > 0 || rises || now.riseStage === 'watched';
 }
+
+const isSteep = (before: number, now: number): boolean =>
+  now - before >= STEEP_RISE && now >= SUSPICIOUS_SHARE;
 
 /** From which share on a sample counts as saturated, and how many of them cannot wait. */
 export const saturationOf = (

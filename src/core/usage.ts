@@ -185,7 +185,7 @@ export function memoryUsage(
       `cache of ${cache} bytes in a memory.current of ${counters.currentBytes}`,
     );
   }
-  const workingSet = Math.max(counters.currentBytes - cache, unreclaimable(counters));
+  const workingSet = workingSetBytes(counters);
   const isCounted = counted?.identity === now.identity && counted.memory.ok;
   const limit = ownLimit(isCounted ? counted.memory.value : undefined, counters);
   const workingSetMib = bytesToMib(bytes(workingSet));
@@ -213,7 +213,7 @@ export function memoryUsage(
 }
 
 /** From this share of its limit on a container is held back by it, or about to be. */
-const NEAR_SHARE = 0.9;
+export const NEAR_SHARE = 0.9;
 const NO_OTHERS: OtherKills = { nested: 0, byHost: 0 };
 
 /** What the counters say of a container's own limit since the sample before. */
@@ -274,6 +274,10 @@ function ownEvents(
     ooms: risen(before?.ooms ?? before?.oomKills, ooms),
   };
 }
+
+/** What is in use and cannot be taken back; see `memoryUsage`. */
+export const workingSetBytes = (counters: MemoryCounters): Bytes =>
+  bytes(Math.max(counters.currentBytes - reclaimableBytes(counters), unreclaimable(counters)));
 
 const isCloseToLimit = ({ currentBytes, limitBytes }: MemoryCounters): boolean =>
   limitBytes !== undefined && currentBytes >= limitBytes * NEAR_SHARE;

@@ -1,6 +1,6 @@
 import { type Budget, budget } from '../core/admission.ts';
 import { decide, type Verdicts } from '../core/decide.ts';
-import type { Decision } from '../core/decision.ts';
+import type { Decision, Hold } from '../core/decision.ts';
 import { type Headroom, headroomAfter } from '../core/headroom.ts';
 import { type LoopState, recordOf, runningGuests } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
@@ -161,7 +161,7 @@ export async function runCycle(
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };
-  if (asking === undefined && urgent !== undefined) settle(state, urgent, planned);
+  if (asking === undefined && urgent !== undefined) settle(state, urgent, planned, atMs);
   else if (urgent === undefined) inspect?.({ ...known, ...viewed(world, state, timed) });
   logTimes(world, state.cycle, timed.spentMs);
   return { ok: true, pause: state.pause, eventful: frame.end(), ...counts };
@@ -204,9 +204,24 @@ function rememberRefused(state: LoopState, { held }: Plan): void {
   }
 }
 
-/** Containers we could not help are not evaluated again until the next cycle. */
-function settle(state: LoopState, urgent: ReadonlySet<Vmid>, { changes }: Plan): void {
-  const helped = new Set(changes.map(({ vmid }) => vmid));
+/** So long after a change it is waited for that the new cores come into force. */
+const IN_FORCE_MS = 30_000;
+
+/**
+ * Containers we could not help are not evaluated again until the next cycle; but for those that
+ * have just been changed, and shall have it in force first.
+ */
+function settle(
+  state: LoopState,
+  urgent: ReadonlySet<Vmid>,
+  { changes, held }: Plan,
+  nowMs: Milliseconds,
+): void {
+  const isFresh = ({ vmid, because }: Hold): boolean => {
+    const changedMs = state.guests.get(vmid)?.cores.changedMs ?? Number.NEGATIVE_INFINITY;
+    return because.kind === 'not-in-force' && nowMs - changedMs < IN_FORCE_MS;
+  };
+  const helped = new Set([...changes, ...held.filter(isFresh)].map(({ vmid }) => vmid));
   for (const vmid of urgent) {
     const life = state.guests.get(vmid)?.life;
     if (life?.interval === undefined || helped.has(vmid)) continue;

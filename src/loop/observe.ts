@@ -376,7 +376,7 @@ function countSaturated(one: ToCount): Saturated | undefined {
   const { same, config, host, saturatedAt = SATURATED } = one;
   // What was brought forward follows a sample at once, which has been counted already.
   if (same === undefined || one.urgent || !config.ok || !host.cpus.ok) return same?.saturated;
-  if (same.last === one.before) {
+  if (same.last === one.before && same.glance === undefined) {
     return countedOn(same.saturated, one.cpu, one.memory, config.value, saturatedAt);
   }
   return withSample(same, one.now, config.value, host.cpus.value, saturatedAt).saturated;

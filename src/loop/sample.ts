@@ -1,16 +1,19 @@
 import { type GuestRecord, noteFrozen } from '../core/guest-record.ts';
 import type { LoopState } from '../core/loop-state.ts';
-import type { GuestConfig } from '../core/observation.ts';
+import type { Glance, GuestConfig } from '../core/observation.ts';
 import type { ContainerPolicy, Management } from '../core/policy.ts';
 import {
   begin,
+  hasBegun,
   isSuspicious,
   isUrgent,
   saturationOf,
+  withGlance,
   withSample,
 } from '../core/sampling-interval.ts';
 import type { Vmid } from '../core/units.ts';
 import { isFrozen } from '../core/usage.ts';
+import type { Cgroups } from '../node/port.ts';
 import type { World } from '../ports.ts';
 import { noticeConnection } from './notice-connection.ts';
 import type { Prompts } from './prompts.ts';
@@ -31,6 +34,8 @@ export interface SampleSettings {
   readonly prompts?: Prompts | undefined;
   /** Looks at these only. */
   readonly only?: ReadonlySet<Vmid> | undefined;
+  /** Between two samples: only those are sampled in which a glance sees something begin. */
+  readonly between?: boolean;
 }
 
 /** A decision on a container that is left alone anyway need not be brought forward. */
@@ -41,13 +46,11 @@ function policyToHelp(config: GuestConfig, management: Management): ContainerPol
 
 /**
  * Looks at every container that the last cycle saw running, between two cycles. Reads files only;
- * what it sees is kept for the next decision.
+ * what it sees is kept for the next decision. A glance is enough for those to which nothing
+ * happens; the others are sampled.
  */
-export function sample(
-  world: World,
-  state: LoopState,
-  { urgentSamples, manage, prompts, only, meanwhile = false }: SampleSettings,
-): Sampled {
+export function sample(world: World, state: LoopState, settings: SampleSettings): Sampled {
+  const { urgentSamples, manage, prompts, only, meanwhile = false, between = false } = settings;
   const { cgroups, clock } = world;
   noticeConnection(world, state);
   const urgent = new Set<Vmid>();
@@ -58,10 +61,19 @@ export function sample(
     // Its limits are in between, and the proof that it can do without presses on it.
     if (meanwhile && record.intended !== undefined) continue;
     const policy = policyToHelp(config, manage(config));
+    const saturation = policy && saturationOf(policy, urgentSamples);
     if (policy !== undefined) prompts?.listen(vmid);
+    const before = life.interval;
+    const glance = only === undefined ? glanceAt(cgroups, record, vmid) : undefined;
+    const allowed = { config, hostCpus: state.hostCpus, saturatedAt: saturation?.at };
+    if (between && !hasBegun(before, glance, allowed)) continue;
+    const goesOn = withGlance(before, glance, allowed);
+    if (goesOn !== undefined) {
+      life.interval = goesOn;
+      continue;
+    }
     const now = cgroups.sample(vmid);
     prompts?.seen(vmid, now.ok ? now.value.identity : undefined);
-    const before = life.interval;
     if (now.ok && isFrozen(now.value)) {
       noteFrozen(record, now.value);
       continue;
@@ -71,7 +83,6 @@ export function sample(
       life.interval = now.ok ? begin(now.value) : undefined;
       continue;
     }
-    const saturation = policy && saturationOf(policy, urgentSamples);
     const guardMib = life.guard?.atMib;
     const after = withSample(before, now.value, config, state.hostCpus, saturation?.at, guardMib);
     life.interval = after;
@@ -82,6 +93,11 @@ export function sample(
     else if (!boosted && isSuspicious(before, after)) suspicious = true;
   }
   return { urgent, suspicious };
+}
+
+/** What is in the middle of something is followed in every sample. */
+function glanceAt(cgroups: Cgroups, record: GuestRecord, vmid: Vmid): Glance | undefined {
+  return record.intended !== undefined || isBoosted(record) ? undefined : cgroups.glance?.(vmid);
 }
 
 /** Those that run and whose decision may be brought forward. */

@@ -4,7 +4,7 @@ import type { Connection } from '../core/connection.ts';
 import type { FailureWhy } from '../core/failure-why.ts';
 import type { ClusterView, SnapshotSeen } from '../core/groups/group-view.ts';
 import type { GroupLedger } from '../core/groups/ledger.ts';
-import type { CgroupSample, GuestConfig, HostObservation } from '../core/observation.ts';
+import type { CgroupSample, Glance, GuestConfig, HostObservation } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import type { TemporaryRecord } from '../core/temporary.ts';
 import type { Bytes, Cores, Mib, Milliseconds, Vmid } from '../core/units.ts';
@@ -61,6 +61,11 @@ export interface GuestNow extends GuestFile {
 export interface Cgroups {
   /** Missing with `absent` when the container is not running. */
   sample(vmid: Vmid): Reading<CgroupSample>;
+  /**
+   * A look that costs a fraction of a sample. undefined: something has happened since the last
+   * sample, or it cannot be told; then it is to be sampled. Left out where nothing is saved by it.
+   */
+  glance?(vmid: Vmid): Glance | undefined;
   /** `cpu.max` of the outer cgroup, where `cpulimit` is in force; undefined: no limit. */
   cpuLimit(vmid: Vmid): Reading<Cores | undefined>;
   /** The same of the life of the container that was sampled last: it costs a third. */

@@ -13,6 +13,7 @@ import type {
 } from '../node/port.ts';
 import type { ActingWorld, BackupPurpose } from '../ports.ts';
 import type { Fault } from './faults.ts';
+import { Glances } from './glances.ts';
 import { confText, parseConf } from './guest-conf.ts';
 import type { GuestSpec, ReclaimHook } from './machine.ts';
 import { type HostSpec, Plant } from './plant.ts';
@@ -91,6 +92,7 @@ export class VirtualNode {
   /** Stands between the kernel's files and who reads them. */
   onSample: ((vmid: Vmid, real: CgroupSample) => Reading<CgroupSample>) | undefined;
   readonly #options: VirtualOptions;
+  readonly #glances = new Glances();
   readonly #configs = new Map<Vmid, GuestConfig>();
   readonly #contents = new Map<Vmid, string>();
 
@@ -187,7 +189,11 @@ export class VirtualNode {
     },
     cgroups: {
       sample: (vmid) =>
-        this.vms.has(vmid) ? this.vms.sample(vmid, this.monotonicMs) : this.#sample(vmid),
+        this.vms.has(vmid)
+          ? this.vms.sample(vmid, this.monotonicMs)
+          : this.#glances.keep(vmid, this.#sample(vmid)),
+      glance: (vmid) =>
+        this.vms.has(vmid) ? undefined : this.#glances.of(vmid, this.#sample(vmid)),
       cpuLimit: (vmid) => this.#cpuLimit(vmid),
       sampledCpuLimit: (vmid) => this.#cpuLimit(vmid),
       capabilities: (vmid) => this.#capabilities(vmid),

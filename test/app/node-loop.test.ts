@@ -62,6 +62,16 @@ describe('the loop of a node', () => {
     expect([one.loop.state.cycle, other.loop.state.cycle]).toEqual([1, 2]);
   });
 
+  it('glances between two samples, where there are samples and it costs less than one', () => {
+    const { loop, node } = loopWith(101);
+    expect(loop.glanceAfterMs).toBe(5000);
+    loop.apply(config(10));
+    expect(loop.glanceAfterMs).toBe(Number.POSITIVE_INFINITY);
+    loop.apply(config(300));
+    Object.assign(loop.world.cgroups, { glance: undefined });
+    expect([loop.glanceAfterMs, node.glances]).toEqual([Number.POSITIVE_INFINITY, true]);
+  });
+
   it('hands a whole cycle what it knew, and keeps it over an early one', async () => {
     const { node, loop } = loopWith(101);
     const whole = await loop.cycle(stop);
@@ -128,7 +138,7 @@ describe('what a node tells between two samples', () => {
     for (const id of [101, 102]) events.lives.set(vmid(id), id);
     await loop.cycle(stop);
     node.pass(1000);
-    await loop.samplePrompted(stop);
+    await loop.sample(stop, 'prompted');
     expect(events.watched).toEqual([101, 102]);
     node.pass(9000);
     did.length = 0;
@@ -139,7 +149,7 @@ describe('what a node tells between two samples', () => {
     const { node, loop, events, did } = await listening();
     node.get(101).memory = { limitHits: 5 };
     events.happen(102);
-    expect(await loop.samplePrompted(stop)).toEqual({ urgent: new Set(), suspicious: false });
+    expect(await loop.sample(stop, 'prompted')).toEqual({ urgent: new Set(), suspicious: false });
     expect(did).toEqual([]);
     const seen = (id: number) => loop.state.guests.get(vmid(id))?.life.interval?.last.atMs;
     expect(seen(102)).toBe(node.nowMs);
@@ -150,12 +160,12 @@ describe('what a node tells between two samples', () => {
     const { node, loop, events, did } = await listening();
     node.get(101).memory = { oomKills: 1 };
     events.happen(101);
-    expect(await loop.samplePrompted(stop)).toMatchObject({ urgent: new Set([101]) });
+    expect(await loop.sample(stop, 'prompted')).toMatchObject({ urgent: new Set([101]) });
     expect(did).toEqual(['look']);
     expect(events.watched).toEqual([102]);
     await loop.earlyCycle(new Set([vmid(101)]), stop);
     node.pass(1000);
-    await loop.samplePrompted(stop);
+    await loop.sample(stop, 'prompted');
     expect(events.watched).toEqual([102, 101].sort());
   });
 

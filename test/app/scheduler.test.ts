@@ -299,7 +299,11 @@ describe('the service manager', () => {
 
 describe('while changes are under way', () => {
   /** When it looked and when it sampled, with cycles that take their time. */
-  function watched(cycleMs: number, cannotWait: (second: number) => boolean) {
+  function watched(
+    cycleMs: number,
+    cannotWait: (second: number) => boolean,
+    glanceAfterMs?: number,
+  ) {
     const startMs = performance.now();
     const seconds = (): number => Math.round((performance.now() - startMs) / 1000);
     const seen: string[] = [];
@@ -324,9 +328,10 @@ describe('while changes are under way', () => {
         sampling: {
           intervalMs: () => 10_000,
           prompts,
-          sample: async (_stop, prompted) => {
-            seen.push(`${seconds()} ${prompted ? 'prompted' : 'sample'}`);
-            if (prompted) prompts.dueMs = Number.POSITIVE_INFINITY;
+          ...(glanceAfterMs && { glanceAfterMs: () => glanceAfterMs }),
+          sample: async (_stop, look) => {
+            seen.push(`${seconds()} ${look === 'all' ? 'sample' : look}`);
+            if (look === 'prompted') prompts.dueMs = Number.POSITIVE_INFINITY;
             return cannotWait(seconds());
           },
           look: () => {
@@ -392,6 +397,21 @@ describe('while changes are under way', () => {
     await stop();
     const samples = ['10 sample', '13 prompted', '16 prompted', '20 sample', '30 sample'];
     expect(seen).toEqual(['0 cycle', ...samples]);
+  });
+
+  it('a glance comes between two samples, and puts none off', async () => {
+    const { seen, stop } = watched(0, () => false, 5000);
+    await vi.advanceTimersByTimeAsync(31_000);
+    await stop();
+    const looks = ['5 glance', '10 sample', '15 glance', '20 sample', '25 glance', '30 sample'];
+    expect(seen).toEqual(['0 cycle', ...looks]);
+  });
+
+  it('a sample follows soon where a glance sees a beginning', async () => {
+    const { seen, stop } = watched(0, (second) => second === 5, 5000);
+    await vi.advanceTimersByTimeAsync(14_000);
+    await stop();
+    expect(seen).toEqual(['0 cycle', '5 glance', '8 sample', '13 glance']);
   });
 
   it('a sample follows soon where what was told may be a beginning', async () => {

@@ -11,13 +11,16 @@ import { type QuietCost, type QuietRun, quietDaemon } from './quiet-daemon.ts';
 
 const PAIRS = 7;
 const RUN = { containers: 100, cycles: 120, sampleS: 60 } as const;
+const BY_DEFAULT = { containers: 100, cycles: 24, sampleS: 10, pollS: 300 } as const;
 
 export async function benchBeside(): Promise<readonly string[]> {
   const baseline = process.env['BASELINE'];
   if (baseline === undefined) return ['left out: BASELINE names no folder of a built checkout'];
   const bundle = join(baseline, 'dist/lxc-autoscale.cjs');
   if (!existsSync(bundle)) return [`left out: there is no ${bundle}; build it there first`];
-  return inPairs(RUN.cycles, PAIRS, { ...RUN, bundle }, RUN);
+  const lines = await inPairs(RUN.cycles, PAIRS, { ...RUN, bundle }, RUN);
+  const { cycles } = BY_DEFAULT;
+  return [...lines, ...(await inPairs(cycles, PAIRS, { ...BY_DEFAULT, bundle }, BY_DEFAULT))];
 }
 
 const UNSEEN = { ...RUN, cycles: 60 } as const;
@@ -49,8 +52,9 @@ async function inPairs(
     return `${what}: ${old?.toFixed(1)} -> ${own?.toFixed(1)} ${unit}, ${ratio.toFixed(3)} x`;
   };
   return [
-    `${pairs} pairs, ${RUN.containers} containers, ${cycles} cycles; medians`,
-    line('CPU of a quiet cycle', 'ms', ({ cpuMsPerCycle }) => cpuMsPerCycle),
+    `${pairs} pairs, ${one.containers} containers, ${cycles} cycles, a sample every ` +
+      `${one.sampleS} s; medians`,
+    line('CPU of a quiet cycle and its samples', 'ms', ({ cpuMsPerCycle }) => cpuMsPerCycle),
     line('private memory', 'MB', ({ privateMb }) => privateMb),
     line('resident memory', 'MB', ({ residentMb }) => residentMb),
   ];

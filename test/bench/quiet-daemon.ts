@@ -17,6 +17,7 @@ export interface QuietRun {
   readonly cycles: number;
   /** Between two samples; more seldom than a cycle stands for none between the cycles. */
   readonly sampleS: number;
+  readonly pollS?: number;
   readonly execPath?: string;
   /** Of another build; else that of this one. */
   readonly bundle?: string;
@@ -25,14 +26,15 @@ export interface QuietRun {
 }
 
 const POLL_S = 60;
+const QUIET = 'DEFAULT:\n  log_quiet_cycles: True\n';
 
 /**
  * The bundled daemon as the unit file starts it, on time that jumps from one timer to the next.
  * What the fast clock takes itself counts too.
  */
 export function quietDaemon(run: QuietRun): Promise<QuietCost> {
-  const { containers, cycles, sampleS, execPath, bundle, more = '' } = run;
-  const yaml = `DEFAULT:\n  poll_interval: ${POLL_S}\n  sample_interval: ${sampleS}\n${more}`;
+  const { containers, cycles, sampleS, pollS = POLL_S, execPath, bundle, more = '' } = run;
+  const yaml = `${QUIET}  poll_interval: ${pollS}\n  sample_interval: ${sampleS}\n${more}`;
   return onQuietNode(containers, async (_root, node) => {
     const half: Array<ReturnType<typeof measureProcess> & { readonly cycles: number }> = [];
     const daemon = startFastDaemon({

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DecideInput } from '../../src/core/decide.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { present } from '../../src/core/reading.ts';
-import { mib, type Vmid } from '../../src/core/units.ts';
+import { mib, milliseconds, type Vmid } from '../../src/core/units.ts';
 import { type CycleResult, type CycleSettings, runCycle } from '../../src/loop/cycle.ts';
 import { sample } from '../../src/loop/sample.ts';
 import { broken, gone, host, hostPolicy, policy, remembered, vmid } from '../core/builders.ts';
@@ -394,4 +394,27 @@ it('a rise is answered by the decision that comes some milliseconds after its sa
   await cycle(node, state, { urgent });
   expect(node.sets).toMatchObject([{ vmid: 101 }]);
   expect(node.sets[0]?.memoryMib).toBeGreaterThanOrEqual(2048 * 1.25);
+});
+
+it('an early decision that new cores keep up is made again when they are in force', async () => {
+  const node = new FakeNode();
+  const one = node.add(101, { cores: 2 });
+  const state = newLoopState();
+  const timing = { ...policy().timing, cooldownUpMs: milliseconds(0) };
+  const manage = () => managed({ ...policy({ maxCores: 16 }), timing });
+  await cycle(node, state, { manage });
+  one.load = 2;
+  node.pass(10_000);
+  await cycle(node, state, { manage });
+  expect(node.sets).toMatchObject([{ cores: 4 }]);
+  const settledAfter = async (ms: number) => {
+    node.pass(ms);
+    sample(node.world, state, { urgentSamples: 2, manage });
+    await cycle(node, state, { manage, urgent: new Set([vmid(101)]) });
+    return state.guests.get(vmid(101))?.life.interval?.settled;
+  };
+  expect(await settledAfter(5000)).toBe(false);
+  // It is not asked for ever: pvestatd may be at rest.
+  expect(await settledAfter(60_000)).toBe(true);
+  expect(node.sets).toHaveLength(1);
 });

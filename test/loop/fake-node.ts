@@ -30,6 +30,7 @@ import type {
   SetRequest,
 } from '../../src/node/port.ts';
 import type { ActingWorld, BackupPurpose } from '../../src/ports.ts';
+import { Glances } from '../../src/sim/glances.ts';
 import {
   cpuCounters,
   guest,
@@ -113,6 +114,9 @@ export class FakeNode {
   ) => this.apply(request);
   /** `memory.high` where it is held down, in MiB. */
   readonly heldMib = new Map<Vmid, number>();
+  /** Whether a container can be glanced at. */
+  glances = true;
+  readonly #glances = new Glances();
   /** What the last look has shown of each; undefined: all is seen as it is. */
   #lastLook: Map<Vmid, UseSample> | undefined;
   /** Where memory guards stand, in MiB. */
@@ -296,7 +300,8 @@ export class FakeNode {
       quorum: () => this.quorum,
     },
     cgroups: {
-      sample: (id) => this.#seenOf(id).sample,
+      sample: (id) => this.#glances.keep(id, this.#seenOf(id).sample),
+      glance: (id) => (this.glances ? this.#glances.of(id, this.#seenOf(id).sample) : undefined),
       cpuLimit: (id) => this.#seenOf(id).cpuLimit,
       sampledCpuLimit: (id) => this.#seenOf(id).cpuLimit,
       capabilities: (id) =>

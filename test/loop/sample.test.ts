@@ -24,7 +24,18 @@ function started(management: Management = MANAGED, own = {}) {
     node.pass(afterMs);
     return sample(node.world, state, { urgentSamples: 2, manage: () => management });
   };
-  return { node, one, state, look };
+  /** In the middle between two samples. */
+  const between = () => {
+    node.pass(5000);
+    const settings = { urgentSamples: 2, manage: () => management, between: true };
+    return sample(node.world, state, settings);
+  };
+  /** Of the last whole sample, before `node.nowMs`. */
+  const sampledAgoMs = () => {
+    const atMs = state.guests.get(vmid(101))?.life.interval?.last.atMs;
+    return atMs === undefined ? undefined : node.nowMs - atMs;
+  };
+  return { node, one, state, look, between, sampledAgoMs };
 }
 
 const urgentIn = ({ urgent }: { urgent: ReadonlySet<number> }) => [...urgent];
@@ -136,5 +147,84 @@ describe('between two cycles', () => {
     const [seen] = state.guests.get(vmid(101))?.life.seen.cores?.slice(-1) ?? [];
     expect(seen?.peak).toBeCloseTo(1.8);
     expect(seen?.used).toBeCloseTo((1.8 + 0.2 + 0.2) / 3);
+  });
+});
+
+describe('a glance instead of a sample', () => {
+  it('is enough for a minute where nothing happens', () => {
+    const { look, sampledAgoMs } = started();
+    const ago = Array.from({ length: 7 }, () => {
+      look();
+      return sampledAgoMs();
+    });
+    expect(ago).toEqual([10_000, 20_000, 30_000, 40_000, 50_000, 0, 10_000]);
+  });
+
+  it.each<readonly [string, (one: ReturnType<typeof started>['one']) => void]>([
+    ['it leaps', (one) => (one.load = 1.6)],
+    ['it is saturated', (one) => (one.load = 2)],
+    ['its memory grows', (one) => (one.memory = { ...one.memory, current: 620 })],
+    ['its memory shrinks', (one) => (one.memory = { ...one.memory, current: 580 })],
+    ['it met its limit', (one) => (one.memory = { ...one.memory, limitHits: 1 })],
+    ['a process of it was killed', (one) => (one.memory = { ...one.memory, oomKills: 1 })],
+    ['it was started anew', (one) => (one.identity += 1)],
+  ])('is not enough if %s', (_what, happen) => {
+    const { look, one, sampledAgoMs } = started();
+    one.load = 0.2;
+    look();
+    look();
+    expect(sampledAgoMs()).toBe(20_000);
+    happen(one);
+    look();
+    expect(sampledAgoMs()).toBe(0);
+  });
+
+  it('a container that is frozen is no idle one', () => {
+    const { look, one, state } = started();
+    look();
+    one.life = { frozen: true };
+    look();
+    expect(state.guests.get(vmid(101))?.life.interval).toBeUndefined();
+  });
+
+  it('counts in the next decision as a sample does', () => {
+    const decided = [true, false].map((glances) => {
+      const { node, look, one, state } = started();
+      node.glances = glances;
+      for (const load of [0.3, 0.9, 0.4]) {
+        one.load = load;
+        look();
+      }
+      node.pass(10_000);
+      observe(node.world, state, everyone());
+      return state.guests.get(vmid(101))?.life.seen;
+    });
+    expect(decided[0]).toEqual(decided[1]);
+    expect(decided[0]?.cores.at(-1)?.peak).toBeCloseTo(0.9);
+  });
+
+  it('what a decision that is brought forward goes by is since the last sample', () => {
+    const { look, one, state } = started();
+    look();
+    look();
+    one.memory = { ...one.memory, limitHits: 1, current: 1020, anon: 1000 };
+    expect(urgentIn(look())).toEqual([101]);
+    const interval = state.guests.get(vmid(101))?.life.interval;
+    expect((interval?.last.atMs ?? 0) - (interval?.previous?.atMs ?? 0)).toBe(30_000);
+  });
+
+  it('between two samples finds what begins, and leaves all else to the next sample', () => {
+    const { between, look, one, sampledAgoMs } = started();
+    one.load = 0.2;
+    look();
+    expect(between()).toEqual({ urgent: new Set(), suspicious: false });
+    expect(sampledAgoMs()).toBe(15_000);
+    look(5000);
+    one.load = 1.6;
+    expect(between()).toMatchObject({ suspicious: true });
+    expect(sampledAgoMs()).toBe(0);
+    one.load = 2;
+    expect(urgentIn(look(2500))).toEqual([]);
+    expect(urgentIn(look(2500))).toEqual([101]);
   });
 });

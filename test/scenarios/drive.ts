@@ -87,6 +87,7 @@ class Run {
   #saved: string | undefined;
   #nextMs = 0;
   #sampleMs = Number.POSITIVE_INFINITY;
+  #glanceMs = Number.POSITIVE_INFINITY;
 
   constructor(scenario: Scenario) {
     const { yaml = 'DEFAULT:\n', host, guests, events } = scenario;
@@ -100,17 +101,22 @@ class Run {
   async until(endMs: number): Promise<void> {
     const { time } = this.node;
     while (time.nowMs < endMs) {
-      await time.passTo(Math.min(this.#nextMs, this.#sampleMs, endMs));
+      const lookMs = Math.min(this.#sampleMs, this.#glanceMs);
+      await time.passTo(Math.min(this.#nextMs, lookMs, endMs));
       if (time.nowMs >= endMs) return;
-      if (this.#sampleMs < this.#nextMs) {
-        const soon = await this.#sample();
-        this.#sampleMs = time.nowMs + this.config.sampleIntervalMs * (soon ? SOON : 1);
+      if (lookMs < this.#nextMs) {
+        const between = lookMs < this.#sampleMs;
+        const soon = await this.#sample(between);
+        const nextMs = time.nowMs + this.config.sampleIntervalMs * (soon ? SOON : 1);
+        this.#sampleMs = between ? Math.min(this.#sampleMs, nextMs) : nextMs;
+        this.#glanceMs = between ? Number.POSITIVE_INFINITY : this.#glanceNextMs();
         continue;
       }
       await this.#cycle(this.#settings);
       this.cycles += 1;
       if (this.cycles % CYCLES_A_BREATH === 0) await breathe();
       this.#sampleMs = time.nowMs + this.config.sampleIntervalMs;
+      this.#glanceMs = this.#glanceNextMs();
       this.#nextMs = nextStart(this.#nextMs, this.config.pollIntervalMs, time.nowMs);
     }
   }
@@ -124,6 +130,11 @@ class Run {
     }
     this.#nextMs = this.node.time.nowMs;
     this.#sampleMs = Number.POSITIVE_INFINITY;
+    this.#glanceMs = Number.POSITIVE_INFINITY;
+  }
+
+  #glanceNextMs(): number {
+    return this.node.time.nowMs + this.config.sampleIntervalMs / 2;
   }
 
   #save(): undefined {
@@ -135,12 +146,13 @@ class Run {
     return { nowMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   }
 
-  async #sample(): Promise<boolean> {
+  async #sample(between: boolean): Promise<boolean> {
     const { urgentSamples } = this.config;
     const { manage: managed } = this.#settings;
     const { world } = this.node;
     await world.observe();
-    const { urgent, suspicious } = sample(world, this.state, { manage: managed, urgentSamples });
+    const settings = { manage: managed, urgentSamples, between };
+    const { urgent, suspicious } = sample(world, this.state, settings);
     if (urgent.size === 0) return suspicious;
     this.earlyDecisions += 1;
     await this.#cycle({ ...this.#settings, urgent });

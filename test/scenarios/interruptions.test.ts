@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { play } from './drive.ts';
+import { type Played, play } from './drive.ts';
 import { figures, printFigures } from './figures.ts';
 import { container, HOUR, MINUTE, ramp, squareWave, steady } from './habits.ts';
 
@@ -68,7 +68,9 @@ describe('interruptions', () => {
     expect(found.oomKills).toBe(0);
     expect(found.changes).toBeLessThanOrEqual(expected.changes + 2);
     expect(found.starvedCpuS).toBeLessThanOrEqual(expected.starvedCpuS + 60);
-    expect(broken.node.config(101)?.cores).toBe(whole.node.config(101)?.cores);
+    const coresOf = ({ node }: Played): number => node.config(101)?.cores ?? 0;
+    // A whole cycle that comes within seconds of a leap takes another step than an early one.
+    expect(Math.abs(coresOf(broken) - coresOf(whole))).toBeLessThanOrEqual(1);
   });
 
   it('a container that was stopped and started again begins anew', async () => {

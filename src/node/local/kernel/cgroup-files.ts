@@ -3,6 +3,7 @@ import type {
   CgroupLife,
   CgroupSample,
   CpuCounters,
+  Glance,
   MemoryCounters,
   Pressure,
 } from '../../../core/observation.ts';
@@ -12,7 +13,7 @@ import type { Cores, Milliseconds, Vmid } from '../../../core/units.ts';
 import { bytes, cores, microseconds } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
 import { missingBecause } from '../../../os/os-error.ts';
-import type { FileStatus, ReadableFiles } from '../../../os/readable-files.ts';
+import { type FileStatus, identityOf, type ReadableFiles } from '../../../os/readable-files.ts';
 import type { Cgroups, Clock } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 import type { OpenCgroup } from './cgroup-descriptors.ts';
@@ -23,6 +24,7 @@ import {
   parseCgroupEvents,
   parseCpuMax,
   parseCpuStat,
+  parseCpuUsage,
   parseMemoryEvents,
   parseMemoryStat,
   parseOwnEvents,
@@ -73,6 +75,7 @@ const SMALL_FILE_BYTES = 256;
 const MOST_DESCRIPTORS = 455 * CGROUP_FILES.length;
 
 export interface CgroupFiles extends Cgroups {
+  glance(vmid: Vmid): Glance | undefined;
   /** Descriptors that are held at the moment, for tests and self-observation. */
   readonly keptDescriptors: number;
   close(): void;
@@ -193,6 +196,33 @@ class KeptCgroups implements CgroupFiles {
     return missing('absent', `${directory}: the cgroup goes away while it is read`);
   }
 
+  /** Four reads of files that are open anyway. */
+  glance(vmid: Vmid): Glance | undefined {
+    const kept = this.#files.kept(vmid);
+    if (kept === undefined || !kept.settled) return undefined;
+    const { memo } = kept;
+    const atMs = this.#clock.monotonicMs();
+    const lifeLength = this.#read(kept, CGROUP_EVENTS);
+    if (lifeLength !== RUNS_TEXT.length || !startsWith(this.#buffer, RUNS_TEXT)) return undefined;
+    const cpuLength = this.#read(kept, CPU_STAT);
+    const usageUs = cpuLength < 0 ? -1 : parseCpuUsage(this.#buffer, cpuLength);
+    const memoryLength = this.#read(kept, MEMORY_CURRENT);
+    const current = memoryLength < 0 ? -1 : parseSingleNumber(this.#buffer, memoryLength);
+    if (usageUs < 0 || current < 0) return undefined;
+    // Last, so that all shows which the rest may already bear the traces of.
+    const eventsLength = this.#read(kept, MEMORY_EVENTS);
+    if (memo.eventsAgain || !memo.eventsText.equals(this.#buffer, eventsLength)) return undefined;
+    // Files of a removed cgroup cannot be read. Those of a plain tree stand still.
+    if (usageUs === memo.usageUs && !this.#isSame(kept)) return undefined;
+    memo.usageUs = usageUs;
+    return { atMs, usageUs: microseconds(usageUs), currentBytes: bytes(current) };
+  }
+
+  #isSame({ directory, identity, mtimeMs }: OpenCgroup): boolean {
+    const stats = statDirectory(directory, this.#paths.files);
+    return stats.ok && identityOf(stats.value) === identity && stats.value.mtimeMs === mtimeMs;
+  }
+
   #readAll(opened: OpenCgroup, atMs: Milliseconds): CgroupSample {
     this.#worst = 0;
     return {
@@ -220,6 +250,7 @@ class KeptCgroups implements CgroupFiles {
     const length = this.#read(opened, CPU_STAT);
     const stat = length < 0 ? undefined : parseCpuStat(this.#buffer, length);
     if (stat === undefined) return noValue(opened, CPU_STAT, length);
+    opened.memo.usageUs = stat.usageUs;
     const cpuset = this.#readCpuset(opened);
     return present({
       usageUs: microseconds(stat.usageUs),

@@ -13,16 +13,20 @@ class LastText {
 
   /** Whether a text is that of the last time; it is kept for the next time. */
   isSame(text: Buffer, length: number): boolean {
-    const known = this.#bytes;
+    if (this.equals(text, length)) return true;
     const isLong = length < 0 || length > LONGEST_TEXT;
-    if (length === this.#length && !isLong) {
-      // Some dozens of bytes: a loop takes less than the call of `Buffer.compare`.
-      let index = 0;
-      while (index < length && text[index] === known[index]) index += 1;
-      if (index === length) return true;
-    }
-    this.#length = isLong ? -1 : text.copy(known, 0, 0, length);
+    this.#length = isLong ? -1 : text.copy(this.#bytes, 0, 0, length);
     return false;
+  }
+
+  /** The same, and nothing is kept. */
+  equals(text: Buffer, length: number): boolean {
+    if (length < 0 || length !== this.#length) return false;
+    // Some dozens of bytes: a loop takes less than the call of `Buffer.compare`.
+    const known = this.#bytes;
+    let index = 0;
+    while (index < length && text[index] === known[index]) index += 1;
+    return index === length;
   }
 }
 
@@ -47,6 +51,9 @@ export class CgroupMemo {
   /** What was around it then, and when that was. */
   around = '';
   effectiveAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Of `cpu.stat`. */
+  usageUs = -1;
 
   readonly quotaText = new LastText();
   quota: Present<Cores | undefined> | undefined;

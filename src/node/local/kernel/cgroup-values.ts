@@ -44,6 +44,18 @@ export function parseCpuStat(bytes: Uint8Array, length: number): CpuStat | undef
   return { usageUs: cpuStat.value(0), throttledUs: Math.max(0, cpuStat.value(1)) };
 }
 
+const USAGE = Buffer.from('usage_usec ');
+
+/** Its first line alone; -1 if that says no usage. */
+export function parseCpuUsage(bytes: Uint8Array, length: number): number {
+  let at = 0;
+  while (at < USAGE.length && bytes[at] === USAGE[at]) at++;
+  if (at < USAGE.length) return -1;
+  let end = at;
+  while (end < length && bytes[end] !== NEWLINE) end++;
+  return end < length ? wholeNumber(bytes, at, end) : -1;
+}
+
 export interface MemoryStat {
   readonly anon: number;
   readonly shmem: number;

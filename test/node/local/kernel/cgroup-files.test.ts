@@ -448,3 +448,59 @@ describe('what a node can do for guests', () => {
     );
   });
 });
+
+describe('a glance at a container that was sampled', () => {
+  const glanced = (change: (fake: FakeCgroups) => void, budget?: number) => {
+    const fake = new FakeCgroups(budget);
+    // Its directory is older than what a coarse clock could mistake.
+    utimesSync(fake.path(101), 0, 0);
+    fake.sample();
+    // What happens is counted in `memory.events`, which is read twice where it has changed.
+    fake.sample();
+    change(fake);
+    return fake.cgroups.glance(vmid(101));
+  };
+  const write = (name: string, text: string) => (fake: FakeCgroups) =>
+    writeFileSync(fake.path(101, name), text);
+
+  it('holds what changes all the time', () => {
+    const seen = glanced((fake) => {
+      write('cpu.stat', 'usage_usec 2000\nthrottled_usec 5\n')(fake);
+      write('memory.current', '8192\n')(fake);
+    });
+    expect(seen).toEqual({ atMs: 1000, usageUs: 2000, currentBytes: 8192 });
+  });
+
+  it('tells of a container that sleeps', () => {
+    expect(glanced(() => {})).toEqual({ atMs: 1000, usageUs: 1000, currentBytes: 4096 });
+  });
+
+  it.each<readonly [string, (fake: FakeCgroups) => void]>([
+    ['a limit met', write('memory.events', 'max 10\noom 12\noom_kill 10\n')],
+    ['a kill', write('memory.events', 'max 9\noom 13\noom_kill 11\n')],
+    ['a freeze', write('cgroup.events', 'populated 1\nfrozen 1\n')],
+    ['no process', write('cgroup.events', 'populated 0\nfrozen 0\n')],
+    ['a use that is no number', write('cpu.stat', 'usage_usec many\n')],
+    ['another first line', write('cpu.stat', 'user_usec 5\n')],
+    ['a use that is cut off', write('cpu.stat', 'usage_usec 2000')],
+    ['memory that is no number', write('memory.current', 'max\n')],
+    ['a cgroup that is gone', (fake) => rmSync(fake.path(101), { recursive: true })],
+  ])('leaves it to the sample if there is %s', (_what, change) => {
+    expect(glanced(change)).toBeUndefined();
+  });
+
+  it('takes nothing from the sample that comes after it', () => {
+    const fake = new FakeCgroups();
+    utimesSync(fake.path(101), 0, 0);
+    fake.sample();
+    fake.sample();
+    write('memory.events', 'max 9\noom 13\noom_kill 11\n')(fake);
+    fake.cgroups.glance(vmid(101));
+    expect(fake.sample().memory).toMatchObject({ value: { oomKills: 11, ooms: 13 } });
+  });
+
+  it('is none where files are not kept open, or were never sampled', () => {
+    expect(glanced(() => {}, 0)).toBeUndefined();
+    expect(new FakeCgroups().cgroups.glance(vmid(101))).toBeUndefined();
+  });
+});
