@@ -18,7 +18,15 @@ import type {
 } from './observation.ts';
 import type { HostPolicy } from './policy.ts';
 import { type Missing, missing, present, type Reading } from './reading.ts';
-import { type Cores, cores, type Mib, type Milliseconds, mib, type Vmid } from './units.ts';
+import {
+  bytesToMib,
+  type Cores,
+  cores,
+  type Mib,
+  type Milliseconds,
+  mib,
+  type Vmid,
+} from './units.ts';
 
 /** What the host can still give, with its reserves held back. */
 export interface Budget {
@@ -190,11 +198,31 @@ export function keepPromise(
   life.grantUsedMs = undefined;
 }
 
-/** The part of earlier grants that is not in use yet; all of one whose usage cannot be read. */
+/**
+ * What a machine has not taken yet of the target of its balloon. It will: its kernel fills what it
+ * has with cache, and QEMU never gives that back by itself, as a container's cache can be taken.
+ */
+function untakenMib({ running, life }: GuestRecord): number {
+  const reach = running?.reaches?.memoryMib;
+  if (running === undefined || reach?.kind !== 'live' || reach.oneWay !== undefined) return 0;
+  const held = life.sample?.memory.ok ? life.sample.memory.value.heldBytes : undefined;
+  return held === undefined ? 0 : Math.max(0, running.memoryMib - bytesToMib(held));
+}
+
+/**
+ * The part of earlier grants that is not in use yet; all of one whose usage cannot be read. And
+ * what machines have not taken yet.
+ */
 function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
   let sum = 0;
   const states = new Map(containers.map(({ vmid, state }) => [vmid, state]));
-  for (const [vmid, { grantMib, life }] of loop.guests) {
+  for (const [vmid, record] of loop.guests) {
+    const { grantMib, life } = record;
+    const untaken = untakenMib(record);
+    if (untaken > 0) {
+      sum += untaken;
+      continue;
+    }
     const state = states.get(vmid);
     const sinceKillMs = nowMs - (life.oomKillMs ?? Number.NEGATIVE_INFINITY);
     const returns = sinceKillMs <= RETURNS_MS && state !== undefined;

@@ -121,6 +121,8 @@ export interface MemoryCounters {
   readonly own: OwnEvents | undefined;
   /** What QEMU has plugged in, of a virtual machine that tells of it. */
   readonly hardwareBytes?: Bytes | undefined;
+  /** What QEMU has of the host's memory for it; left out where that is not told. */
+  readonly heldBytes?: Bytes;
   /** All of it may be page cache: of a virtual machine whose guest does not tell of its memory. */
   readonly countsCache?: true;
 }

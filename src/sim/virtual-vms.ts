@@ -100,7 +100,7 @@ export class VirtualVms {
       cpu: real.cpu.ok
         ? present({ ...real.cpu.value, cpusetCpus: vm.guest.vcpus, effectiveCpus: undefined })
         : real.cpu,
-      memory: this.#memory(vmid, answer),
+      memory: withHeld(this.#memory(vmid, answer), vm),
       memoryPressure: missing('absent', 'a virtual machine does not tell'),
     });
   }
@@ -191,3 +191,6 @@ function answerOf({ guest, frozen }: PlantVm, nowMs: number): MonitorAnswer {
           }),
   };
 }
+
+const withHeld = (told: Reading<MemoryCounters>, { memory }: PlantVm): Reading<MemoryCounters> =>
+  told.ok ? present({ ...told.value, heldBytes: bytes(memory.anonBytes) }) : told;

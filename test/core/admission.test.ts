@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { type Budget, budget, keepPromise } from '../../src/core/admission.ts';
 import type { HostCpu } from '../../src/core/host-state.ts';
 import { newLoopState, recordOf } from '../../src/core/loop-state.ts';
-import type { ContainerObservation } from '../../src/core/observation.ts';
+import type { ContainerObservation, GuestConfig } from '../../src/core/observation.ts';
 import type { HostPolicy } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
 import {
   type Mib,
   mib,
+  mibToBytes,
   microseconds,
   milliseconds,
   ratio,
@@ -23,7 +24,10 @@ import {
   host,
   hostMemory,
   hostPolicy,
+  machine,
+  memoryCounters,
   memoryUse,
+  sample,
   vmid,
 } from './builders.ts';
 
@@ -101,6 +105,37 @@ describe('what was granted before', () => {
   it('adds up over the containers', () => {
     const two = [using(101, 3900, 5120), using(102, 900, 2048), using(103, 900, 2048)];
     expect(free(two, grantsOf([101, 1024], [102, 512]))).toBe(8192 - 1024 - 512);
+  });
+});
+
+describe('what a machine has not taken of the target of its balloon', () => {
+  const around = host({ availableMib: 10_240 });
+  const left = (own: GuestConfig, heldMib: number | undefined, grantMib?: number): number => {
+    const state = newLoopState();
+    const record = recordOf(state, own.vmid);
+    const held = heldMib === undefined ? {} : { heldBytes: mibToBytes(mib(heldMib)) };
+    record.running = own;
+    record.life.sample = sample({ memory: present({ ...memoryCounters(), ...held }) });
+    if (grantMib !== undefined) record.grantMib = mib(grantMib);
+    const when = { nowMs: milliseconds(0), urgent: true };
+    const given = { host: around, policy: hostPolicy, containers: [], state, ...when };
+    const { memoryMib } = budget(given);
+    return memoryMib.ok ? memoryMib.value : Number.NaN;
+  };
+  const moves = machine(200, { memoryMib: mib(2048) });
+
+  it('is promised, since its kernel will fill it with cache', () => {
+    expect(left(moves, 1024)).toBe(8192 - 1024);
+    expect(left(moves, 2048)).toBe(8192);
+    expect(left(moves, 2100)).toBe(8192);
+    expect(left(moves, 1024, 512)).toBe(8192 - 1024);
+  });
+
+  it('is left to the ratio where that is not known, or its balloon does not move', () => {
+    expect(left(moves, undefined)).toBe(8192);
+    const oneWay = { why: 'x', remedy: 'y' };
+    expect(left(machine(200, {}, { memoryMib: { oneWay } }), 1024)).toBe(8192);
+    expect(left(guest(101, { memoryMib: mib(2048) }), 1024)).toBe(8192);
   });
 });
 
@@ -190,6 +225,13 @@ describe('the limits of all running guests together', () => {
     expect(roomAt(2, 0, [stopped]).memoryMib.ok).toBe(true);
     const leftBehind = { ...noConfig, state: { kind: 'stopped', leftBehind: true } } as const;
     expect(roomAt(2, 0, [leftBehind]).memoryMib.ok).toBe(false);
+  });
+
+  it('do not count a machine that could not be read once more: its node has counted it', () => {
+    const [whole] = two;
+    if (whole === undefined) throw new Error('there are two');
+    const unread = { ...whole, kind: 'qemu', config: broken('200.conf') } as const;
+    expect(roomAt(1, 4096, [unread]).memoryMib).toEqual(present(8192 - 4096));
   });
 
   it('leave no room where a whole step is missing a fraction of a byte', () => {

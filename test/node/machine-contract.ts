@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { guestState } from '../../src/core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
-import { bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
+import { bytes, bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
 import type { CommandOutcome, NodeEyes, NodeHands, SetRequest } from '../../src/node/port.ts';
 import type { SimulatedNode } from '../../src/sim/node.ts';
 import type { VmSpec } from '../../src/sim/vms.ts';
@@ -220,6 +220,7 @@ function living(make: Make, { monitor }: MachineSight): void {
     expect(bytesToMib(memory.value.limitBytes ?? memory.value.currentBytes)).toBe(1024);
     expect(used / 1024 / 1024).toBeGreaterThan(500);
     expect(used / 1024 / 1024).toBeLessThan(700);
+    expect(bytesToMib(memory.value.heldBytes ?? bytes(0))).toBeGreaterThan(500);
     expect(life.value).toEqual({ populated: true, frozen: false });
   });
 

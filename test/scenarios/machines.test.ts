@@ -25,6 +25,9 @@ function guestOf({ node }: Played, vmid = 200) {
   return vm.guest;
 }
 
+/** In machines and in containers, also those by the host. */
+const killsOf = ({ node }: Played): number => node.scores.total().oomKills;
+
 const setting = ({ node }: Played, key: string, vmid = 200): number =>
   Number(node.vms.machine.conf(vmid)?.main.get(key));
 
@@ -252,7 +255,7 @@ describe('a virtual machine', () => {
       guests,
       vms,
       forMs: 6 * HOUR,
-      host: { memoryMib: 11_500, baseMemoryMib: 1000 },
+      host: { memoryMib: 12_200, baseMemoryMib: 1000 },
     });
     expect(short.broken).toEqual([]);
     expect(setting(short, 'balloon', 200)).toBeGreaterThan(setting(short, 'balloon', 201));
@@ -262,29 +265,49 @@ describe('a virtual machine', () => {
     expect(short.node.scores.total().hostOomKills).toBe(0);
   });
 
-  it('and containers of three priorities never ask more of a host than it has', async () => {
-    const yaml =
-      `${YAML}  memory_overcommit_ratio: 1\nTIER_gold:\n  guests: [101, 200]\n  priority: 90\n` +
-      'TIER_iron:\n  guests: [102, 201]\n  priority: 10\n';
+  describe('and containers of three priorities, of which a host cannot have the need of all', () => {
     const hungry = (ms: number) => ({
       cpuCores: 0.2,
       anonMib: Math.min(3500, 900 + (ms / HOUR) * 900),
       fileSetMib: 100,
     });
-    // Those in no tier have 50.
-    const short = await play({
-      yaml,
-      guests: [101, 102, 103].map((id) => container(id, hungry, { memoryMib: 2048 })),
-      vms: [200, 201, 202].map((vmid) => machine({ demand: hungry }, { vmid })),
-      forMs: 6 * HOUR,
-      host: { memoryMib: 15_200, baseMemoryMib: 1000 },
+    const tiers =
+      'TIER_gold:\n  guests: [101, 200]\n  priority: 90\n' +
+      'TIER_iron:\n  guests: [102, 201]\n  priority: 10\n';
+    const managed = (ratio: number): string =>
+      `${YAML}  memory_overcommit_ratio: ${ratio}\n${tiers}`;
+    const alone = 'DEFAULT:\n  scaling_mode: observe\n';
+    const onHost = (memoryMib: number, yaml: string): Promise<Played> =>
+      play({
+        yaml,
+        // Those in no tier have 50.
+        guests: [101, 102, 103].map((id) => container(id, hungry, { memoryMib: 2048 })),
+        vms: [200, 201, 202].map((vmid) => machine({ demand: hungry }, { vmid })),
+        forMs: 6 * HOUR,
+        host: { memoryMib, baseMemoryMib: 1000 },
+      });
+
+    it('get no more than it has, the higher ones first', async () => {
+      const short = await onHost(15_200, managed(1));
+      expect(short.broken).toEqual([]);
+      const [high = 0, middle = 0, low = 0] = [200, 202, 201].map((vmid) =>
+        setting(short, 'balloon', vmid),
+      );
+      expect(high).toBeGreaterThan(middle);
+      expect(middle).toBeGreaterThan(low);
+      expect(short.node.scores.total().hostOomKills).toBe(0);
     });
-    expect(short.broken).toEqual([]);
-    const [high = 0, middle = 0, low = 0] = [200, 202, 201].map((vmid) =>
-      setting(short, 'balloon', vmid),
+
+    // What they were given comes to 13.3 GB. Where that is more than there is, it kills by itself.
+    it.each([10_000, 12_500, 13_000])(
+      'are no worse off than alone where limits may be twice as much: %d MB',
+      async (memoryMib) => {
+        const [left, short] = [await onHost(memoryMib, alone), await onHost(memoryMib, managed(2))];
+        expect(short.broken).toEqual([]);
+        const [before, after] = [left, short].map(({ node }) => node.scores.total().hostOomKills);
+        expect(after).toBeLessThanOrEqual((before ?? 0) * 1.03);
+        expect(killsOf(short)).toBeLessThanOrEqual(killsOf(left) * 1.03);
+      },
     );
-    expect(high).toBeGreaterThan(middle);
-    expect(middle).toBeGreaterThan(low);
-    expect(short.node.scores.total().hostOomKills).toBe(0);
   });
 });

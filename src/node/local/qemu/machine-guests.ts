@@ -9,7 +9,7 @@ import type {
 } from '../../../core/observation.ts';
 import { knownMemory, needsFigure } from '../../../core/pvestatd-memory.ts';
 import { missing, present, type Reading } from '../../../core/reading.ts';
-import { type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
+import { bytes, type Mib, mib, parseVmid, type Vmid } from '../../../core/units.ts';
 import { createFileReader, type ReadSmallFile } from '../../../os/file-reader.ts';
 import { missingBecause } from '../../../os/os-error.ts';
 import { GUEST_CONFIG_LIMIT_BYTES } from '../../guests/lxc-conf.ts';
@@ -212,7 +212,7 @@ export class LocalMachines {
       ...sample.value,
       life: life.ok ? lifeOf(life.value, answer) : life,
       cpu: cpu.ok ? present({ ...cpu.value, cpusetCpus: vcpus, effectiveCpus: undefined }) : cpu,
-      memory: answer.ok ? this.#memory(vmid, answer.value) : answer,
+      memory: answer.ok ? withHeld(this.#memory(vmid, answer.value), sample.value.memory) : answer,
       memoryPressure: NO_PRESSURE,
     });
   }
@@ -328,6 +328,16 @@ export class LocalMachines {
       return failed.why === 'absent' ? present([]) : failed;
     }
   }
+}
+
+/** The cache of the host's files counts for its cgroup too, and is no memory of the machine. */
+function withHeld(
+  told: Reading<MemoryCounters>,
+  ofScope: Reading<MemoryCounters>,
+): Reading<MemoryCounters> {
+  if (!told.ok || !ofScope.ok) return told;
+  const { anonBytes, shmemBytes } = ofScope.value;
+  return present({ ...told.value, heldBytes: bytes(anonBytes + shmemBytes) });
 }
 
 /** A paused machine uses no CPU either. So whether it runs is known from its monitor alone. */
