@@ -30,7 +30,7 @@ export function explainHold({ because, resource, measured }: Hold): string {
   return seen + holdWords(because, resource, measured);
 }
 
-export function explainSkip({ because }: Skip): string {
+export function explainSkip({ because, kind }: Skip): string {
   switch (because.kind) {
     case 'ignored':
       return because.because;
@@ -42,7 +42,7 @@ export function explainSkip({ because }: Skip): string {
       return `it is locked (${because.lock}), since another operation is at work on it`;
     case 'stopped':
     case 'frozen':
-      return stateWords(because);
+      return stateWords(because, kind);
     case 'pending-changes':
       return `changes of its configuration (${because.keys.join(', ')}) wait for its next start`;
     case 'unreadable':
@@ -57,12 +57,16 @@ export function explainSkip({ because }: Skip): string {
 /** A sentence without its full stop, on one that does not run or cannot. */
 export function stateWords(
   state: Extract<SkipReason, { readonly kind: 'stopped' | 'frozen' }>,
+  guest: 'qemu' | undefined,
 ): string {
-  if (state.kind === 'frozen') return FROZEN;
+  if (state.kind === 'frozen') return guest === 'qemu' ? PAUSED : FROZEN;
   return state.leftBehind ? LEFT_BEHIND : 'it is not running';
 }
 
 const LEFT_BEHIND = 'it is not running; its cgroup was left behind, with no process in it';
+const PAUSED =
+  'it is paused (by qm suspend, a snapshot, a migration or an error of its disk, say), ' +
+  'so what it does says nothing of what it needs';
 const FROZEN =
   'it is frozen (by a snapshot, a replication or lxc-freeze, say), ' +
   'so what it does says nothing of what it needs';

@@ -53,11 +53,13 @@ export function whyNoMoreCpus(
   if (!isAtEnd || cpu.unit !== 'cores' || most === undefined) return verdict;
   const wanted = Math.min(cpu.max, hostCpus);
   if (most >= wanted) return verdict;
+  const { capped } = liveReach(guest, 'cores') ?? {};
   const because: HoldReason = {
     kind: 'fixed',
     resource: 'cores',
     why: `it has all of its ${most} CPUs (sockets x cores), and max_cores is ${cpu.max}`,
     remedy: `${moreCpus(guest, wanted, guest.cores ?? most)} for more, then stop and start it`,
+    ...capped,
   };
   return { ...verdict, because };
 }
@@ -85,14 +87,16 @@ export function boundsBeyondReach(
 ): readonly string[] {
   const lines: string[] = [];
   const isCores = cpu.unit === 'cores';
-  const cpus = liveReach(guest, isCores ? 'cores' : 'cpuLimit')?.max;
+  const reach = liveReach(guest, isCores ? 'cores' : 'cpuLimit');
+  const cpus = reach?.max;
   const cores = Math.min(cpu.max, host.cpus);
   if (only !== 'memory' && cpus !== undefined && cpus < cores) {
     const key = cpu.min > cpus ? `min_cores is ${cpu.min}` : `max_cores is ${cpu.max}`;
-    const of = isCores ? 'sockets x cores' : 'vcpus';
+    const of = reach?.capped?.why ?? (isCores ? 'sockets x cores' : 'vcpus');
     const had = `can have at most ${withUnit('cores', cpus)} while it runs (${of}), and ${key}`;
     const command = moreCpus(guest, cores, isCores ? (guest.cores ?? cpus) : cores);
-    lines.push(`${had}. For more: ${command}, then stop and start it`);
+    const remedy = reach?.capped?.remedy ?? `${command}, then stop and start it`;
+    lines.push(`${had}. For more: ${remedy}`);
   }
   const mostMib = liveReach(guest, 'memoryMib')?.max;
   const memoryMib = roundDown(Math.min(memory.maxMib ?? 0, host.memoryMib), MEMORY_QUANTUM_MIB);

@@ -13,6 +13,8 @@ export type Reach =
       readonly max: number;
       /** Why it cannot be taken back while the guest runs; undefined: it can. */
       readonly oneWay?: Obstacle | undefined;
+      /** Why more than `max` is of no use, if that is not how many CPUs it has. */
+      readonly capped?: Obstacle | undefined;
       /** From this on it is plugged in as modules; undefined: never. */
       readonly pluggedFrom?: number | undefined;
       /** What is left without its last module; only where no balloon takes memory back. */

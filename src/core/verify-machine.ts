@@ -25,6 +25,8 @@ export type MachineVerdict =
   /** Some levers, or some pieces of one, are where they should be; `now` has all of the change. */
   | { readonly kind: 'partly'; readonly found: string; readonly now: Partial<Allocation> }
   | { readonly kind: 'changed-by-others'; readonly found: string }
+  /** Its configuration is not on this node any more: it was migrated, or removed. */
+  | { readonly kind: 'gone' }
   | { readonly kind: 'unknown'; readonly detail: string };
 
 /**
@@ -40,7 +42,9 @@ export function verifyMachine(
   target: Partial<Allocation>,
   { state, config, liveCpuLimit, hardwareMib }: MachineReadBack,
 ): MachineVerdict {
-  if (!config.ok) return { kind: 'unknown', detail: config.detail };
+  if (!config.ok) {
+    return config.why === 'absent' ? { kind: 'gone' } : { kind: 'unknown', detail: config.detail };
+  }
   const levers = LEVERS.filter((lever) => target[lever] !== undefined);
   const parts = levers.map((lever) =>
     partOf(lever, before[lever], target[lever] ?? null, config.value[lever]),

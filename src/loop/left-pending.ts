@@ -44,6 +44,8 @@ export async function dropPending(
   await world.inspect(vmid);
   const file = world.guests.read(vmid);
   if (!file.ok) {
+    // One that is on another node now may come back soon.
+    if (file.why === 'absent') return { isDropped: false, isUnsettled: true };
     return { isDropped: false, isUnsettled: true, problem: hint(decidedOn, keys, file.detail) };
   }
   const left = stillPending(file.value.config, keys);

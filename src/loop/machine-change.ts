@@ -74,6 +74,10 @@ const hardwareOf = (sample: Reading<CgroupSample>): Mib | undefined => {
   return memory?.hardwareBytes === undefined ? undefined : bytesToMib(memory.hardwareBytes);
 };
 
+const GONE =
+  'It is not on this node any more, so what came of it is not known; `qm pending` on its node ' +
+  'shows what waits for its next start';
+
 function resultOf(
   target: Partial<Allocation>,
   outcome: CommandOutcome,
@@ -104,6 +108,8 @@ function resultOf(
       const found = `Left as it is, since somebody else changed it meanwhile (${verdict.found})`;
       return { kind: 'failed', byOthers: true, note: `${found}${danger}` };
     }
+    case 'gone':
+      return { kind: 'failed', note: GONE };
     case 'unknown':
       return { kind: 'failed', note: `What came of it is not known: ${verdict.detail}${danger}` };
   }

@@ -8,7 +8,7 @@ import {
   withUnit,
 } from '../../src/core/explain.ts';
 import { ratio } from '../../src/core/units.ts';
-import { broken, coresChange, gone, hold, measured, memoryChange } from './builders.ts';
+import { broken, coresChange, gone, hold, measured, memoryChange, vmid } from './builders.ts';
 
 /** One sentence that stands in a line of the log: no code words, no holes, no full stop. */
 function expectReadable(sentence: string): void {
@@ -241,4 +241,10 @@ describe('numbers', () => {
       'it uses 0 of its 1 core (0 %): it needs less, but keeps its minimum of 1 core',
     );
   });
+});
+
+it('a machine that stands still is paused, and no container', () => {
+  const skip = { vmid: vmid(200), name: 'x', because: { kind: 'frozen' } } as const;
+  expect(explainSkip(skip)).toContain('lxc-freeze');
+  expect(explainSkip({ ...skip, kind: 'qemu' })).toContain('it is paused (by qm suspend');
 });

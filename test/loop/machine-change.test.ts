@@ -136,6 +136,20 @@ describe('a change of a machine that went half its way', () => {
     expect(node.linesOf('WARN').join()).toContain('its guest keeps the module beyond 1536 MB');
   });
 
+  it('of one that has left the node meanwhile tells of nothing that was refused', async () => {
+    const node = nodeWith();
+    node.pct = (request) => {
+      node.get(200).configMissing = missing('absent', '200.conf is not there');
+      return node.apply(request);
+    };
+    const state = await change(node, ofCores(4, 2));
+    const [said = ''] = node.linesOf('ERROR');
+    expect(said).toContain('It is not on this node any more, so what came of it is not known');
+    expect(said).not.toContain('refused');
+    // If it comes back soon, what waits there is dropped.
+    expect(recordIn(state).unsettled).toBeDefined();
+  });
+
   it('is no success where the live cpulimit cannot be read', async () => {
     const node = nodeWith();
     node.pct = (request) => {

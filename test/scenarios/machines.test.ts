@@ -265,7 +265,7 @@ describe('a virtual machine', () => {
     expect(short.node.scores.total().hostOomKills).toBe(0);
   });
 
-  describe('and containers of three priorities, of which a host cannot have the need of all', () => {
+  describe('and containers of three priorities, on a host without room for their need', () => {
     const hungry = (ms: number) => ({
       cpuCores: 0.2,
       anonMib: Math.min(3500, 900 + (ms / HOUR) * 900),

@@ -101,7 +101,8 @@ export function thresholdCores(
   peak: number = usage.used,
 ): Verdict {
   const { band, raises, maxIncrement, minIncrement } = policy.cpu;
-  const min = raises ? policy.cpu.min : Math.min(policy.cpu.min, has);
+  const least = Math.min(policy.cpu.min, most ?? policy.cpu.min);
+  const min = raises ? least : Math.min(least, has);
   const { used, allowed } = usage;
   const quantum = cpuQuantum(policy);
   const max = Math.max(min, Math.min(policy.cpu.max, most ?? policy.cpu.max));

@@ -20,7 +20,7 @@ export function seenFacts(container: ContainerObservation, input: ReportInput): 
   const own = config.ok ? configFacts(config.value) : [unknown('configuration', config)];
   const facts = [...nodeFacts(input), ...own];
   if (state.kind === 'stopped' || state.kind === 'frozen') {
-    return [...facts, fact('state', stateWords(state))];
+    return [...facts, fact('state', stateWords(state, container.kind))];
   }
   if (state.kind === 'unknown') return [...facts, unknown('state', state.reason)];
   return [...facts, ...cpuFacts(state.usage), ...memoryFacts(state.usage), ...hostFacts(input)];

@@ -380,10 +380,10 @@ function lackOf({ vmid, config }: ContainerObservation, input: ReportInput): str
   return lackWords(unproven, input.state.guests.get(vmid)?.day, config.value);
 }
 
-function absent({ state }: ContainerObservation): Absent {
+function absent({ state, kind }: ContainerObservation): Absent {
   if (state.kind === 'unknown') return { missing: plainText(state.reason.detail) };
   if (state.kind === 'running') return { missing: 'it was not sampled' };
-  return { missing: stateWords(state) };
+  return { missing: stateWords(state, kind) };
 }
 
 function pressureOf(usage: ContainerUsage | undefined): ContainerRow['pressure'] {

@@ -73,6 +73,11 @@ function statsOf(
     const since = `its balloon driver has told nothing for ${Math.round(silentS)} s`;
     return missing('unreadable', since);
   }
+  // It is of before the clock of the host was set back.
+  if (silentS < -SILENT_S) {
+    const ahead = `what its balloon driver told is ${Math.round(-silentS)} s ahead of the clock`;
+    return missing('unreadable', ahead);
+  }
   return present({
     totalBytes,
     freeBytes,

@@ -15,6 +15,8 @@ export interface MachineSettings {
   /** Sockets times cores. */
   readonly mostCpus: number;
   readonly vcpus: number;
+  /** The CPUs of the host that it may run on, as Proxmox VE writes them; undefined: all. */
+  readonly affinity: string | undefined;
   readonly memoryMib: number;
   /** undefined: no such line, which stands for a balloon whose target is `memory`. */
   readonly balloonMib: number | undefined;
@@ -43,13 +45,46 @@ export interface MachineSettings {
 export function reachesOf(vmid: Vmid, machine: MachineSettings): Reaches {
   return {
     cores: coresReach(vmid, machine),
-    cpuLimit: { kind: 'live', min: LEAST_CPU_LIMIT, max: machine.vcpus },
+    cpuLimit: limitReach(vmid, machine),
     memoryMib: memoryReach(vmid, machine),
   };
 }
 
-function coresReach(vmid: Vmid, { hotplug, mostCpus: max }: MachineSettings): Reach {
-  if (hotplug.has('cpu')) return { kind: 'live', min: 1, max };
+/** Its vCPUs share the CPUs that it may run on: more of them than that are of no use. */
+function cappedTo(vmid: Vmid, { affinity }: MachineSettings, most: number) {
+  const usable = affinity === undefined ? undefined : cpusIn(affinity);
+  if (usable === undefined || usable >= most) return { max: most };
+  const why = `it may run on ${usable} CPUs of the host (affinity: ${affinity?.slice(0, 40)})`;
+  return {
+    max: usable,
+    capped: { why, remedy: `\`qm set ${vmid} --delete affinity\`, then stop and start it` },
+  };
+}
+
+const MOST_RANGES = 256;
+
+/** How many CPUs are in a list such as `0-3,8`; undefined if it is none. */
+function cpusIn(list: string): number | undefined {
+  const cpus = new Set<number>();
+  for (const range of list.split(',', MOST_RANGES)) {
+    const [, from, to = from] = /^([0-9]{1,4})(?:-([0-9]{1,4}))?$/.exec(range.trim()) ?? [];
+    if (from === undefined) return undefined;
+    for (let cpu = Number(from); cpu <= Number(to); cpu += 1) cpus.add(cpu);
+  }
+  return cpus.size > 0 ? cpus.size : undefined;
+}
+
+const limitReach = (vmid: Vmid, machine: MachineSettings): Reach => ({
+  kind: 'live',
+  min: LEAST_CPU_LIMIT,
+  ...cappedTo(vmid, machine, machine.vcpus),
+});
+
+function coresReach(vmid: Vmid, machine: MachineSettings): Reach {
+  const { hotplug, mostCpus, vcpus } = machine;
+  const { max, ...capped } = cappedTo(vmid, machine, mostCpus);
+  // What it has been given beyond that is not taken for it.
+  if (hotplug.has('cpu')) return { kind: 'live', min: 1, max: Math.max(max, vcpus), ...capped };
   const features = [...hotplug, 'cpu'].join(',');
   return {
     kind: 'fixed',

@@ -113,6 +113,7 @@ function settingsOf(live: ReadonlyMap<string, string>, values: Values): MachineS
     mostCpus,
     // More than there are is stored, and capped at the start.
     vcpus: Math.min(values.whole('vcpus', 1, MOST_CORES, mostCpus), mostCpus),
+    affinity: live.get('affinity'),
     memoryMib: values.memory(),
     balloonMib: live.has('balloon') ? values.whole('balloon', 0, LARGEST_MEMORY_MIB, 0) : undefined,
     shares: values.whole('shares', 0, 50_000, DEFAULT_SHARES),

@@ -263,3 +263,10 @@ describe('defects of other tools', () => {
     expect(verdict).toMatchObject({ verdict: 'grow', after: 2048, rule: 'oom-kill' });
   });
 });
+
+it('a minimum beyond what can be had at all is no reason to ask for it', () => {
+  const asked = ordinary({ minCores: 6 });
+  const at = (has: number) =>
+    becomes(has, thresholdCores({ has, most: 4 }, cpuUse(has / 2, has), asked));
+  expect([at(2), at(4)]).toEqual([4, 4]);
+});

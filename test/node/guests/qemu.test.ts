@@ -102,6 +102,20 @@ describe('a configuration of a virtual machine', () => {
     expect(parsed(form('suspended to disk')).lock).toBe('suspended');
   });
 
+  it.each([
+    ['0-1', { max: 2, capped: { why: 'it may run on 2 CPUs of the host (affinity: 0-1)' } }, 2],
+    ['0,0-1,5', { max: 3 }, 2],
+    ['0-15', { max: 4, capped: undefined }, 2],
+    ['all', { max: 4, capped: undefined }, 2],
+    // What it has beyond that is left to it.
+    ['3', { max: 2 }, 1],
+  ])('gets no CPUs beyond those that it may run on: %s', (affinity, cpus, mostLimit) => {
+    const text = `cores: 4\nvcpus: 2\nhotplug: cpu\nmemory: 1024\naffinity: ${affinity}\n`;
+    const { cores, cpuLimit } = parsed(text).reaches;
+    expect({ capped: undefined, ...cores }).toMatchObject(cpus);
+    expect(cpuLimit).toMatchObject({ max: mostLimit });
+  });
+
   it('has a memory that only grows where only modules can be plugged in', () => {
     const text = 'balloon: 0\ncores: 2\nhotplug: memory\nmemory: 2048\nnuma: 1\n';
     const reach = parsed(text).reaches.memoryMib;

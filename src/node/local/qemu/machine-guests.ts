@@ -264,7 +264,7 @@ export class LocalMachines {
       const listed = guests.ok ? guests.value.get(vmid) : undefined;
       const isOurs = listed?.type === 'qemu' && listed.node === inventory.node;
       const known = this.#configOf(vmid, isOurs ? listed : undefined);
-      if (runs.has(vmid)) assigned.set(vmid, this.#assignedTo(vmid, known));
+      if (runs.has(vmid)) assigned.set(vmid, this.#assignedTo(vmid, known, listed));
       // One whose file has gone is gone; what cannot be read now stays one that is looked after.
       const config = known.ok ? known.value.config : known;
       const isKept = this.#isAskedFor(vmid, known) || (!config.ok && this.#wanted.has(vmid));
@@ -283,8 +283,9 @@ export class LocalMachines {
     return identity === undefined ? mayBeWanted(vmid) : isWanted(identity);
   }
 
-  #assignedTo(vmid: Vmid, known: Reading<Known>): Reading<number> {
-    if (known.ok && known.value.assignedMib !== undefined) return present(known.value.assignedMib);
+  #assignedTo(vmid: Vmid, known: Reading<Known>, listed: ListedGuest | undefined): Reading<number> {
+    const assignedMib = known.ok ? known.value.assignedMib : this.#assignedThere(listed);
+    if (assignedMib !== undefined) return present(assignedMib);
     const path = join(this.#paths.vmDirectory(), `${vmid}.conf`);
     const lacking = known.ok
       ? missing('malformed', `${path}: the memory of a virtual machine is not to be found`)
@@ -293,11 +294,19 @@ export class LocalMachines {
     return before?.ok === true && lacking.why !== 'absent' ? before : lacking;
   }
 
+  /** One that migrates in runs here while its configuration is still another node's. */
+  #assignedThere(listed: ListedGuest | undefined): number | undefined {
+    if (listed?.type !== 'qemu') return undefined;
+    const { pveDir } = this.#paths;
+    const home = join(pveDir, 'nodes', listed.node, 'qemu-server');
+    const file = this.#readFile(join(home, `${listed.vmid}.conf`));
+    return file.ok ? parseMachineMemory(file.value.toString('latin1')) : undefined;
+  }
+
   /** @param listed undefined if it is not listed: then its configuration is read anew */
   #configOf(vmid: Vmid, listed: ListedGuest | undefined): Reading<Known> {
     const known = listed && this.#known.get(listed);
     if (known !== undefined) return present(known);
-    // One that migrates in runs here while its configuration is still another node's: not found.
     const file = this.#readFile(join(this.#paths.vmDirectory(), `${vmid}.conf`));
     if (!file.ok) return file;
     const config = configOf(vmid, file.value);

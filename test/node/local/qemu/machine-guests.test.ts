@@ -128,9 +128,15 @@ describe('a configuration', () => {
     expect(memory()).toStrictEqual({ ok: true, value: 2112 });
   });
 
-  it('of a VM that migrates in is another node’s still: the sum is not known', () => {
+  it('of a VM that migrates in and is nowhere to be read: the sum is not known', () => {
     const { memory } = world({ 200: { node: 'pve2' } }, [200]);
     expect(memory()).toMatchObject({ ok: false, why: 'absent' });
+  });
+
+  it('of a VM that migrates in counts by what the other node has of it', () => {
+    const { root, memory } = world({ 200: { node: 'pve2' } }, [200]);
+    plant(root, { 'etc/pve/nodes/pve2/qemu-server/200.conf': 'memory: 4096\n' });
+    expect(memory()).toStrictEqual({ ok: true, value: 4096 });
   });
 
   it('lies below the node where the usual link has become a file', () => {

@@ -187,6 +187,15 @@ describe.each(['of this host', 'of a far node'] as const)(
       expect(talks()).toBe(2);
     });
 
+    it('of a guest whose driver told before the clock was set back tells nothing', async () => {
+      const { monitors } = await worldWith((socket, nowS) => qemu(socket, nowS + 120));
+      await monitors.look([ID]);
+      const detail = expect.stringMatching(/^what its balloon driver told is 1[12]\d s ahead/);
+      await expect
+        .poll(() => monitors.answer(ID))
+        .toMatchObject({ value: { stats: { ok: false, detail } } });
+    });
+
     it('of a guest whose driver is silent tells nothing of its memory', async () => {
       const { monitors } = await worldWith((socket, nowS) => qemu(socket, nowS - 120));
       await monitors.look([ID]);
