@@ -35,6 +35,7 @@ function run(
   text: string,
   guests: GuestList,
   machines: ReadonlyMap<Vmid, Reading<GuestConfig>> = new Map(),
+  width?: number,
 ): { exit: number; lines: string[] } {
   let written = '';
   const loadResult = parseConfig(text, '/etc/x.yaml', {});
@@ -47,6 +48,7 @@ function run(
     guests,
     host: { cpus: 12, memoryMib: 32_768 },
     machines,
+    width,
     programProblem: () => undefined,
     readCluster: () => missing('absent', 'there is none'),
     write,
@@ -144,6 +146,24 @@ describe('check-config', () => {
       'No guest matches: nextclod (ignore_lxc; did you mean nextcloud?), ' +
         'ct101 (ignore_lxc; did you mean 101?), ct102 (ignore_lxc), mail (ignore_lxc).',
     );
+  });
+
+  it.each([60, 80])('loses no word at a width of %i, and cuts none in two', (width) => {
+    const name = 'a-container-with-a-name-of-33-chars';
+    const guests = present(
+      new Map([101, 102].map((one) => [id(`${one}`), guest(id(`${one}`), name)])),
+    );
+    const yaml = `TIER_web: {lxc_containers: [101, ${name}, nobody], preset: nextcloud}\n`;
+    const wordsOf = (lines: readonly string[]) => lines.join(' ').trim().split(/\s+/);
+    const whole = run(yaml, guests).lines;
+    const folded = run(yaml, guests, new Map(), width).lines;
+    expect(folded.filter((line) => line.length > width)).toEqual([]);
+    // The table of policies becomes a paragraph for each: the same cells behind their heads.
+    const end = (lines: readonly string[]) => lines.findIndex((line) => /^Settings/.test(line));
+    expect(wordsOf(folded.slice(0, end(folded)))).toEqual(wordsOf(whole.slice(0, end(whole))));
+    for (const cell of ['1024-host', '+512', 'x0.5', 'conservative.']) {
+      expect(wordsOf(folded).join(' ')).toContain(cell);
+    }
   });
 
   it('says what the host cannot give', () => {
