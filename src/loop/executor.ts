@@ -184,7 +184,7 @@ async function settle(
       if (said === undefined) return { kind: verdict.kind };
       return { kind: verdict.kind, note: `It is active, though ${said}.` };
     case 'unchanged': {
-      const note = said ?? 'pct reported success, and nothing has changed';
+      const note = said ?? 'success was reported, and nothing has changed';
       return { kind: 'failed', note: `Nothing was changed: ${note}` };
     }
     case 'unknown':

@@ -85,7 +85,7 @@ function resultOf(
   left: Dropped,
 ): ChangeResult {
   const said = outcome.kind === 'done' ? undefined : outcomeWords(outcome, 'qm');
-  const why = said ?? 'qm reported success';
+  const why = said ?? 'success was reported';
   const { isDropped, problem } = left;
   const danger =
     problem === undefined ? '' : `. What it refused takes effect at its next start: ${problem}`;

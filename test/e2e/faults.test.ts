@@ -43,7 +43,7 @@ const rows: readonly Row[] = [
   {
     what: 'says that all is well and does nothing',
     fault: { kind: 'no-effect' },
-    says: /FAILED\..*pct reported success, and nothing has changed/,
+    says: /FAILED\..*success was reported, and nothing has changed/,
     status: 'failed',
     memoryMib: 1024,
   },

@@ -298,7 +298,7 @@ describe('a pct that does not do what it says', () => {
     node.pct = () => ({ kind: 'done' });
     const result = await carry(node, growBoth);
     expect(result.kind).toBe('failed');
-    expect(result.note).toBe('Nothing was changed: pct reported success, and nothing has changed');
+    expect(result.note).toBe('Nothing was changed: success was reported, and nothing has changed');
     expect(node.sets.length).toBe(1);
   });
 

@@ -363,7 +363,7 @@ const failure: CommandOutcome = {
 describe('a pct', () => {
   it.each<[string, (node: FakeNode, request: SetRequest) => CommandOutcome, RegExp]>([
     ['fails', () => failure, /Nothing was changed: pct exited with 255: CT is locked/],
-    ['does nothing', () => ({ kind: 'done' }), /pct reported success, and nothing has changed/],
+    ['does nothing', () => ({ kind: 'done' }), /success was reported, and nothing has changed/],
     [
       'finds that somebody else was faster',
       (node, request) => {
