@@ -1,6 +1,7 @@
 import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
+import { plainText } from '../core/plain-text.ts';
 import { missing } from '../core/reading.ts';
 import { type Advised, advised, advisedJson, saved, tierLines } from '../lab/advised.ts';
 import { type Bounds, boundsOfHost } from '../lab/demand.ts';
@@ -14,6 +15,7 @@ import { configurationOf } from './backtest.ts';
 import { readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
 import { adviceLines, machinesHere } from './machine-advice.ts';
+import { createProgress } from './progress.ts';
 import { hoursWords } from './recorded-basis.ts';
 import { hanging, terminalWidth } from './view.ts';
 
@@ -28,9 +30,13 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
     return EXIT.failure;
   }
   const bounds = boundsFor(given, config, context);
+  const progress = createProgress(stderr, read.demands.length, context.clock);
   const rows = read.demands.map((demand) => {
-    return advised(recommendationOf(demand, bounds), read.had.get(demand.name));
+    const row = advised(recommendationOf(demand, bounds), read.had.get(demand.name));
+    progress.advance(1, plainText(demand.name, 40));
+    return row;
   });
+  progress.finish();
   if (given.json) stdout.write(asJson(rows));
   else if (given.yaml) stdout.write(asYaml(rows, config));
   else {

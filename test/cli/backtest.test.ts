@@ -35,11 +35,12 @@ class Heard extends Writable {
   }
 }
 
-async function run(...argv: readonly string[]) {
+const run = (...argv: readonly string[]) => runOn(new Heard(), argv);
+
+async function runOn(err: Heard, argv: readonly string[]) {
   const parsed = parseArguments(argv);
   if (parsed.kind !== 'run') throw new Error(JSON.stringify(parsed));
   const out = new Heard();
-  const err = new Heard();
   const clock = { wallMs: () => milliseconds(0), monotonicMs: () => milliseconds(0) };
   const context: ProcessContext = {
     paths: createPaths(join(directory, 'root')),
@@ -181,6 +182,14 @@ describe('recommend', () => {
     writeFileSync(file, `DEFAULT:\n${yaml.out}`);
     const again = await run('recommend', '--trace', trace, '--config', file);
     expect(again.err).toBe('');
+  });
+
+  it('shows how far it is on a terminal', async () => {
+    const terminal = Object.assign(new Heard(), { isTTY: true });
+    const { out } = await runOn(terminal, ['recommend', '--trace', trace]);
+    expect(terminal.text).toContain('] 50 % 101');
+    expect(terminal.text).toContain('] 100 % web');
+    expect(out).not.toContain('%\r');
   });
 
   it('says why a container is advised less than its peak, and how sure that is', async () => {
