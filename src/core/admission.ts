@@ -27,6 +27,7 @@ import {
   mib,
   type Vmid,
 } from './units.ts';
+import { workingSetBytes } from './usage.ts';
 
 /** What the host can still give, with its reserves held back. */
 export interface Budget {
@@ -209,6 +210,17 @@ function untakenMib({ running, life }: GuestRecord): number {
   return held === undefined ? 0 : Math.max(0, running.memoryMib - bytesToMib(held));
 }
 
+/** Whether the OOM killer has ended something in it lately. */
+const isBackSoon = ({ oomKillMs, interval }: GuestRecord['life'], nowMs: Milliseconds): boolean =>
+  (interval?.oomKills ?? 0) > 0 || (oomKillMs !== undefined && nowMs - oomKillMs <= RETURNS_MS);
+
+/** By the last sample of one that is not asked now. */
+function unusedLately({ running, grantMib, life }: GuestRecord): number {
+  const memory = (life.interval?.last ?? life.sample)?.memory;
+  if (running === undefined || memory?.ok !== true) return grantMib ?? 0;
+  return Math.max(0, running.memoryMib - bytesToMib(workingSetBytes(memory.value)));
+}
+
 /**
  * The part of earlier grants that is not in use yet; all of one whose usage cannot be read. And
  * what machines have not taken yet.
@@ -224,13 +236,11 @@ function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
       continue;
     }
     const state = states.get(vmid);
-    const sinceKillMs = nowMs - (life.oomKillMs ?? Number.NEGATIVE_INFINITY);
-    const returns = sinceKillMs <= RETURNS_MS && state !== undefined;
-    const granted = returns ? Infinity : grantMib;
+    const granted = isBackSoon(life, nowMs) ? Infinity : grantMib;
     if (granted === undefined) continue;
     if (state === undefined) {
       // Not looked at in a decision that was brought forward: it may not be in use yet.
-      sum += granted;
+      sum += granted === Infinity ? unusedLately(record) : granted;
       continue;
     }
     if (state.kind === 'stopped') continue;

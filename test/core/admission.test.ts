@@ -108,6 +108,35 @@ describe('what was granted before', () => {
   });
 });
 
+describe('what the OOM killer has ended in one that is not asked now', () => {
+  const MINUTE = 60_000;
+  const left = (killedMs: number | undefined, usedMib: number, running = true): number => {
+    const state = newLoopState();
+    const record = recordOf(state, vmid(101));
+    if (running) record.running = guest(101, { memoryMib: mib(2048) });
+    record.life.oomKillMs = killedMs === undefined ? undefined : milliseconds(killedMs);
+    const currentBytes = mibToBytes(mib(usedMib));
+    const memory = { ...memoryCounters(), currentBytes, anonBytes: currentBytes };
+    record.life.sample = sample({ memory: present(memory) });
+    const when = { nowMs: milliseconds(60 * MINUTE), urgent: true };
+    const around = host({ availableMib: 10_240 });
+    const given = { host: around, policy: hostPolicy, containers: [], state, ...when };
+    const { memoryMib } = budget(given);
+    return memoryMib.ok ? memoryMib.value : Number.NaN;
+  };
+
+  it('is promised for ten minutes: it begins anew, and takes again what it had', () => {
+    expect(left(55 * MINUTE, 48)).toBe(8192 - 2000);
+    expect(left(45 * MINUTE, 48)).toBe(8192);
+    expect(left(undefined, 48)).toBe(8192);
+  });
+
+  it('is not promised twice, and not for one that does not run', () => {
+    expect(left(55 * MINUTE, 2048)).toBe(8192);
+    expect(left(55 * MINUTE, 48, false)).toBe(8192);
+  });
+});
+
 describe('what a machine has not taken of the target of its balloon', () => {
   const around = host({ availableMib: 10_240 });
   const left = (own: GuestConfig, heldMib: number | undefined, grantMib?: number): number => {

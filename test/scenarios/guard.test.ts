@@ -45,8 +45,8 @@ async function leaps(mode: string, guard: boolean): Promise<readonly number[]> {
 }
 
 const MODES = [
-  { mode: 'threshold', without: [0, 0, 9, 12], guarded: [0, 0, 0, 6] },
-  { mode: 'adaptive', without: [0, 12, 12, 24], guarded: [0, 0, 0, 6] },
+  { mode: 'threshold', without: [0, 0, 6, 6], guarded: [0, 0, 0, 6] },
+  { mode: 'adaptive', without: [0, 12, 12, 21], guarded: [0, 0, 0, 6] },
 ];
 
 describe('memory that leaps past its limit within a moment', () => {

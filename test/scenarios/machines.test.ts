@@ -299,7 +299,7 @@ describe('a virtual machine', () => {
     });
 
     // What they were given comes to 13.3 GB. Where that is more than there is, it kills by itself.
-    it.each([10_000])(
+    it.each([10_000, 11_500, 12_500, 13_000, 15_200])(
       'are no worse off than alone where limits may be twice as much: %d MB',
       async (memoryMib) => {
         const [left, short] = [await onHost(memoryMib, alone), await onHost(memoryMib, managed(2))];
