@@ -16,10 +16,9 @@ import { boundsBeyondReach, type HostSize } from '../core/machine-guards.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { cpuPin, memoryPin, pinRemark } from '../core/pins.ts';
 import { type ContainerPolicy, type CpuUnit, type OfGiven, presetWords } from '../core/policy.ts';
-import { present, type Reading } from '../core/reading.ts';
+import type { Reading } from '../core/reading.ts';
 import { showSyslogAddress } from '../core/syslog-address.ts';
-import { mib, percentToRatio } from '../core/units.ts';
-import { createHostView } from '../node/local/kernel/proc-files.ts';
+import { percentToRatio } from '../core/units.ts';
 import { createCluster } from '../node/local/pve/cluster-files.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
@@ -38,6 +37,7 @@ import {
   patternsUnmatched,
   readable,
 } from './check-selectors.ts';
+import { hostHere } from './machine-advice.ts';
 import { hanging, terminalWidth } from './view.ts';
 
 /** `check-config`: the problems of the file, or what it comes to for each container. */
@@ -74,7 +74,7 @@ export async function checkNode(given: Arguments, context: ProcessContext): Prom
     loadResult,
     node: paths.nodeName(),
     guests: guestsOf(context, loadResult),
-    host: hostOf(context),
+    host: hostHere(context),
     machines: machinesOf(context),
     programProblem,
     readCluster: () => createCluster(paths).read(),
@@ -114,12 +114,6 @@ function machinesOf({ paths, clock }: ProcessContext): Guests {
   const machines = new LocalMachines(paths, clock);
   machines.use(ALL_MACHINES);
   return machines.configured();
-}
-
-function hostOf({ paths }: ProcessContext): HostSize | undefined {
-  const { cpus, memory } = createHostView(paths, () => present(mib(0))).observe();
-  if (!cpus.ok || !memory.ok) return undefined;
-  return { cpus: cpus.value, memoryMib: memory.value.totalMib };
 }
 
 /** Prints the answer and returns the exit code: 0, or 78 where the configuration has problems. */

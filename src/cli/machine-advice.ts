@@ -1,14 +1,24 @@
 import { join } from 'node:path/posix';
 import type { ProcessContext } from '../app/context.ts';
+import type { HostSize } from '../core/machine-guards.ts';
 import { plainText } from '../core/plain-text.ts';
-import type { Vmid } from '../core/units.ts';
+import { present } from '../core/reading.ts';
+import { mib, type Vmid } from '../core/units.ts';
 import { type MachineAdvice, machineAdvice, type Wanted } from '../node/guests/qemu-advice.ts';
+import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createFileReader } from '../os/file-reader.ts';
 
 /** What virtual machines of this node need to be scaled while they run. Changes nothing. */
 
 const LIMIT_BYTES = 1024 * 1024;
+
+/** undefined: it is not known. */
+export function hostHere({ paths }: Pick<ProcessContext, 'paths'>): HostSize | undefined {
+  const { cpus, memory } = createHostView(paths, () => present(mib(0))).observe();
+  if (!cpus.ok || !memory.ok) return undefined;
+  return { cpus: cpus.value, memoryMib: memory.value.totalMib };
+}
 
 /** @param wantedOf what is known of the demand of one */
 export function machinesHere(
@@ -18,11 +28,12 @@ export function machinesHere(
   const { guests, node } = new PveInventory(paths).look();
   if (!guests.ok) return [];
   const read = createFileReader(LIMIT_BYTES, paths.files);
+  const host = hostHere({ paths });
   const own = [...guests.value.values()].filter((one) => one.type === 'qemu' && one.node === node);
   return own.flatMap(({ vmid }) => {
     const file = read(join(paths.vmDirectory(), `${vmid}.conf`));
     if (!file.ok) return [];
-    const advice = machineAdvice(vmid, file.value.toString('utf8'), wantedOf(vmid));
+    const advice = machineAdvice(vmid, file.value.toString('utf8'), wantedOf(vmid), host);
     return advice.ok ? [advice.value] : [];
   });
 }

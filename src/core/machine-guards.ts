@@ -7,7 +7,7 @@ import type { GuestConfig, MemoryUsage } from './observation.ts';
 import type { Verdict } from './policies/threshold.ts';
 import type { ContainerPolicy } from './policy.ts';
 import { unaskedNeed } from './proof.ts';
-import { pluggableBelow, pluggableMib, type Reach } from './reach.ts';
+import { pluggableBelow, pluggableMib, pluggableWithin, type Reach } from './reach.ts';
 import { mibToBytes } from './units.ts';
 
 /** What bounds the levers of a guest that cannot be moved freely while it runs. */
@@ -104,7 +104,7 @@ export function boundsBeyondReach(
     const isBelow = memory.minMib > mostMib;
     const key = isBelow ? `min_memory is ${memory.minMib}` : `max_memory is ${memory.maxMib}`;
     const had = `can have at most ${withUnit('memory', mostMib)} while it runs, and ${key}`;
-    const command = `\`qm set ${guest.vmid} --memory ${pluggableMib(memoryMib) ?? memoryMib}\``;
+    const command = `\`qm set ${guest.vmid} --memory ${pluggableWithin(memoryMib, host.memoryMib)}\``;
     lines.push(`${had}. For more: ${command}, then stop and start it`);
   }
   return lines;

@@ -61,6 +61,10 @@ export function pluggableMib(wantedMib: number): number | undefined {
   return wantedMib <= sum ? sum : undefined;
 }
 
+/** So much memory rounded up to what modules make up, as long as that is not more than the most. */
+export const pluggableWithin = (wantedMib: number, mostMib: number): number =>
+  Math.min(pluggableMib(wantedMib) ?? wantedMib, pluggableBelow(mostMib));
+
 /** The most memory that modules can make up and that is not more than this. */
 export function pluggableBelow(mostMib: number): number {
   const above = pluggableMib(mostMib + 1);

@@ -1,4 +1,5 @@
-import { pluggableMib, STATIC_MIB } from '../../core/reach.ts';
+import type { HostSize } from '../../core/machine-guards.ts';
+import { pluggableMib, pluggableWithin, STATIC_MIB } from '../../core/reach.ts';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import type { Vmid } from '../../core/units.ts';
 import { parseMachineConfig, parseMachineSettings } from './qemu.ts';
@@ -27,14 +28,26 @@ export interface Wanted {
   readonly memoryMib?: number | undefined;
 }
 
-/** @param wanted undefined: nothing is known of its demand */
-export function machineAdvice(vmid: Vmid, text: string, wanted?: Wanted): Reading<MachineAdvice> {
+/**
+ * @param wanted undefined: nothing is known of its demand
+ * @param host undefined: its size is not known. A machine with more CPUs than it does not start
+ */
+export function machineAdvice(
+  vmid: Vmid,
+  text: string,
+  wanted?: Wanted,
+  host?: HostSize,
+): Reading<MachineAdvice> {
   const config = parseMachineConfig(vmid, text, '');
   if (!config.ok) return config;
   const machine = parseMachineSettings(text);
   if (machine === undefined) return missing('malformed', `${vmid}.conf: not understood`);
   if (config.value.template) return missing('absent', `${vmid} is a template`);
-  const options = [liveOptions(machine), moduleOptions(machine), sizeOptions(machine, wanted)];
+  const options = [
+    liveOptions(machine),
+    moduleOptions(machine),
+    sizeOptions(machine, wanted, host),
+  ];
   const proposals = options.flatMap((one) =>
     one.args.length === 0
       ? []
@@ -95,14 +108,19 @@ function moduleOptions(machine: MachineSettings): Options {
 }
 
 /** More than it can have while it runs; what is less needs no maintenance. */
-function sizeOptions({ mostCpus, memoryMib }: MachineSettings, wanted?: Wanted): Options {
+function sizeOptions(
+  { mostCpus, memoryMib }: MachineSettings,
+  wanted?: Wanted,
+  host: HostSize = { cpus: Infinity, memoryMib: Infinity },
+): Options {
   if (wanted === undefined) return { args: [], gives: '' };
-  const cores = Math.ceil(wanted.cores);
-  const wantedMib = Math.ceil(wanted.memoryMib ?? 0);
+  const cores = Math.ceil(Math.min(wanted.cores, host.cpus));
+  const needMib = Math.ceil(wanted.memoryMib ?? 0);
+  const wantedMib = needMib > memoryMib ? pluggableWithin(needMib, host.memoryMib) : 0;
   return {
     args: [
       ...(cores > mostCpus ? ['--sockets', '1', '--cores', String(cores)] : []),
-      ...(wantedMib > memoryMib ? ['--memory', String(pluggableMib(wantedMib) ?? wantedMib)] : []),
+      ...(wantedMib > memoryMib ? ['--memory', String(wantedMib)] : []),
     ],
     gives: 'what the record says that it should have',
   };

@@ -55,6 +55,15 @@ describe('what is proposed for a machine', () => {
     ]);
   });
 
+  it('has no more than the host: with more CPUs than that a machine does not start', () => {
+    const text = 'cores: 2\nmemory: 2048\nshares: 0\nnuma: 1\nhotplug: cpu,memory\n';
+    const most = { cores: 64, memoryMib: 500_000 };
+    const advice = machineAdvice(ID, text, most, { cpus: 8, memoryMib: 15_829.5 });
+    expect(advice.ok && advice.value.proposals.map(({ command }) => command)).toEqual([
+      'qm set 200 --sockets 1 --cores 8 --memory 15360',
+    ]);
+  });
+
   it.each([...FORMS.keys()])(
     '%s: makes its levers live at the next start, or is nothing',
     (name) => {
