@@ -22,6 +22,7 @@ import { type HttpPart, httpPart } from './http/part.ts';
 import { settingsOf } from './loop-settings.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 import { type NodeOfProgram, takeOverMigrated } from './migrations.ts';
+import { misspeltNames } from './misspelt-names.ts';
 import { afterSwitch, modeSwitch, writeStamped } from './mode-switch.ts';
 import { NodeLoop, type NodeLoopOptions } from './node-loop.ts';
 import { type Notifications, openNotifications } from './notifications.ts';
@@ -126,7 +127,11 @@ class Daemon {
 
   #partsOf(node: NodeLoop): readonly Part[] {
     const { context } = this.#launched;
-    return [hourlySummary(node), usageHistory(node, context, () => node.config.pollIntervalMs)];
+    return [
+      hourlySummary(node),
+      misspeltNames(node),
+      usageHistory(node, context, () => node.config.pollIntervalMs),
+    ];
   }
 
   /** undefined: no entry asks for it. */

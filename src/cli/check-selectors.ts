@@ -1,10 +1,10 @@
+import { meantGuest } from '../config/meant-guest.ts';
 import type { Config, Selector, Tier } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
 import { printable } from '../config/printable.ts';
-import { closest } from '../config/suggest.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
-import { parseVmid, type Vmid } from '../core/units.ts';
+import type { Vmid } from '../core/units.ts';
 
 /** What `check-config` says of the lists that name guests: what they miss or confuse. */
 
@@ -140,14 +140,9 @@ export function patternsUnmatched(config: Config, whole: Config, both: BothKinds
   return [...new Set([...unmatched, ...own.map(([name, tag]) => `tag:${tag} (${name})`)])];
 }
 
-/** `ct101` for 101, or a name that is nearly another. */
 function hintFor(shown: string, seen: readonly Meant[]): string {
-  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/.exec(shown)?.[1] ?? '');
-  const isId = seen.some(({ vmid }) => vmid === id);
-  const names = seen.map(({ name }) => name.toLowerCase()).filter((name) => name !== '');
-  const near = /^tag:|[*?]/.test(shown) ? undefined : closest(shown, names);
-  const meant = isId ? `${id}` : near && printable(near, 64);
-  return meant === undefined ? '' : `; did you mean ${meant}?`;
+  const meant = meantGuest(shown, seen);
+  return meant === undefined ? '' : `; did you mean ${printable(meant, 64)}?`;
 }
 
 /** Tiers that name nobody, on no node, so that only their own tag leads to them. */

@@ -104,7 +104,8 @@ export function boundsBeyondReach(
     const isBelow = memory.minMib > mostMib;
     const key = isBelow ? `min_memory is ${memory.minMib}` : `max_memory is ${memory.maxMib}`;
     const had = `can have at most ${withUnit('memory', mostMib)} while it runs, and ${key}`;
-    const command = `\`qm set ${guest.vmid} --memory ${pluggableWithin(memoryMib, host.memoryMib)}\``;
+    const wantedMib = pluggableWithin(memoryMib, host.memoryMib);
+    const command = `\`qm set ${guest.vmid} --memory ${wantedMib}\``;
     lines.push(`${had}. For more: ${command}, then stop and start it`);
   }
   return lines;

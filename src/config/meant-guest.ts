@@ -1,0 +1,20 @@
+import { parseVmid, type Vmid } from '../core/units.ts';
+import { closest } from './suggest.ts';
+
+/** A guest as far as a list can mean it; one whose configuration cannot be read has an id only. */
+interface Named {
+  readonly vmid: Vmid;
+  readonly name: string;
+}
+
+/**
+ * The guest that an entry of a list was most likely meant for, if no guest is called so: its id for
+ * `ct101`, a name that is nearly the same; undefined: there is none. In lower case, untrusted text.
+ */
+export function meantGuest(entry: string, guests: readonly Named[]): string | undefined {
+  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/i.exec(entry)?.[1] ?? '');
+  if (guests.some(({ vmid }) => vmid === id)) return `${id}`;
+  if (/^tag:|[*?]/.test(entry)) return undefined;
+  const names = guests.map(({ name }) => name.toLowerCase()).filter((name) => name !== '');
+  return closest(entry, names);
+}
