@@ -1,5 +1,6 @@
 import type { BalloonDriver, VmGuestSpec } from '../../src/sim/vm-guest.ts';
 import type { VmSpec } from '../../src/sim/vms.ts';
+import { type Levels, levelsOf } from './levels.ts';
 import { Random } from './random.ts';
 
 /** The virtual machines of the trials that have some: those whose seed begins with a `v`. */
@@ -53,30 +54,25 @@ const SHAPES: Readonly<Record<number, Pick<VmSpec, 'memoryMib' | 'settings'>>> =
   },
 };
 
-const CPU = [0.05, 0.1, 0.5, 1, 2, 4] as const;
-const ANON = [100, 250, 500, 800, 1200, 1700] as const;
-const FILES = [50, 200, 400, 4000] as const;
-const RAMP_MS = 20_000;
+const LEVELS: Levels = {
+  cpu: [0.05, 0.1, 0.5, 1, 2, 4],
+  anon: [100, 250, 500, 800, 1200, 1700],
+  files: [50, 200, 400, 4000],
+  longestS: 300,
+  filesAtOnce: true,
+};
 const SPELL_MS = 120_000;
 
-/** Levels that change every so often, and a guest that helps today and does not tomorrow. */
+/** A guest that helps today and does not tomorrow. */
 function guestOf(seed: string, vmid: number): VmGuestSpec {
-  const levelMs = new Random(seed, vmid, 'rhythm').whole(40, 300) * 1000;
-  const level = (index: number) => {
-    const random = new Random(seed, vmid, 'level', index);
-    return { cpu: random.pick(CPU), anon: random.pick(ANON), files: random.pick(FILES) };
-  };
+  const levels = levelsOf(seed, vmid, LEVELS);
   let nowMs = 0;
   const spell = (what: string): Random =>
     new Random(seed, vmid, what, Math.floor(nowMs / SPELL_MS));
   return {
-    demand: (timeMs) => {
+    demand: (timeMs, ageMs) => {
       nowMs = timeMs;
-      const index = Math.floor(timeMs / levelMs);
-      const share = Math.min(1, (timeMs - index * levelMs) / RAMP_MS);
-      const [from, to] = [level(index - 1), level(index)];
-      const anonMib = from.anon + (to.anon - from.anon) * share;
-      return { cpuCores: to.cpu, anonMib, fileSetMib: to.files };
+      return levels(timeMs, ageMs);
     },
     get refusesUnplug() {
       return vmid === MACHINE.refuses || spell('refuses').chance(0.2);

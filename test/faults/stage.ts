@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import type { DemandAt, HostSpec } from '../../src/sim/plant.ts';
+import { type Levels, levelsOf } from './levels.ts';
 import { hasMachines, MACHINE_TIERS } from './machine-stage.ts';
 import { Random } from './random.ts';
 
@@ -30,30 +31,12 @@ export const OBSERVED = 107;
 export const MANAGED: readonly number[] = [101, 102, 103, 104, 105, 106];
 export const ALL: readonly number[] = [...MANAGED, OBSERVED, IGNORED, TAGGED_IGNORE];
 
-const CPU = [0.05, 0.1, 0.5, 1, 2, 4] as const;
-const ANON = [60, 150, 300, 700, 1200, 2000] as const;
-const FILES = [0, 50, 300, 900] as const;
-const RAMP_MS = 20_000;
-
-/** Levels that change every so often, and a ramp from one to the next. */
-function demandOf(seed: string, vmid: number): DemandAt {
-  const levelMs = new Random(seed, vmid, 'rhythm').whole(40, 400) * 1000;
-  const level = (index: number) => {
-    const random = new Random(seed, vmid, 'level', index);
-    return { cpu: random.pick(CPU), anon: random.pick(ANON), files: random.pick(FILES) };
-  };
-  return (timeMs) => {
-    const index = Math.floor(timeMs / levelMs);
-    const share = Math.min(1, (timeMs - index * levelMs) / RAMP_MS);
-    const [from, to] = [level(index - 1), level(index)];
-    const interval = (one: number, other: number): number => one + (other - one) * share;
-    return {
-      cpuCores: to.cpu,
-      anonMib: interval(from.anon, to.anon),
-      fileSetMib: interval(from.files, to.files),
-    };
-  };
-}
+const LEVELS: Levels = {
+  cpu: [0.05, 0.1, 0.5, 1, 2, 4],
+  anon: [60, 150, 300, 700, 1200, 2000],
+  files: [0, 50, 300, 900],
+  longestS: 400,
+};
 
 const TAGS: Readonly<Record<number, string>> = {
   [OBSERVED]: 'autoscale-observe',
@@ -73,7 +56,7 @@ export function guestsOf(seed: string): GuestSpec[] {
       ...(vmid === 106 && { cpuLimit: random.pick([1, 1.5, 2]) }),
       ...(tags !== undefined && { tags }),
     });
-    return { vmid, conf, demand: demandOf(seed, vmid) };
+    return { vmid, conf, demand: levelsOf(seed, vmid, LEVELS) };
   });
 }
 

@@ -45,6 +45,23 @@ export function figures(name: string, { node, broken }: Played): Figures {
   return found;
 }
 
+/** OOM kills in the machines, seconds in which one was starved, changes, kills by the host. */
+const MACHINE_HEADINGS = 'kills  starved-s  qm-sets  by-host';
+const MACHINE_WIDTHS = [5, 11, 9, 9];
+const machineRows: string[] = [];
+
+/** What came to the machines of a scenario goes into a table. */
+export function machineFigures(name: string, { node }: Played): void {
+  const guests = [...node.plant.vms.values()].map(({ guest }) => guest);
+  const sum = (of: (guest: (typeof guests)[number]) => number): number =>
+    guests.reduce((total, guest) => total + of(guest), 0);
+  const { hostOomKills } = node.scores.total();
+  const starvedS = Math.round(sum(({ starvedMs }) => starvedMs) / 1000);
+  const cells = [sum(({ oomKills }) => oomKills), starvedS, node.vms.sets.length, hostOomKills];
+  const shown = cells.map((value, index) => `${value}`.padStart(MACHINE_WIDTHS[index] ?? 0));
+  machineRows.push(`${name.padEnd(64)}${shown.join('')}`);
+}
+
 /** A line of its own in the table. */
 export function note(line: string): void {
   rows.push(line);
@@ -53,6 +70,12 @@ export function note(line: string): void {
 /** Prints the table of a file once its tests are over. */
 export function printFigures(): void {
   afterAll(() => {
-    process.stdout.write(`${''.padEnd(64)}${HEADINGS}\n${rows.join('\n')}\n`);
+    for (const [headings, lines] of [
+      [HEADINGS, rows],
+      [MACHINE_HEADINGS, machineRows],
+    ] as const) {
+      if (lines.length > 0)
+        process.stdout.write(`${''.padEnd(64)}${headings}\n${lines.join('\n')}\n`);
+    }
   });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { VmGuestSpec } from '../../src/sim/vm-guest.ts';
 import type { VmSpec } from '../../src/sim/vms.ts';
 import { type Played, play } from './drive.ts';
+import { machineFigures, printFigures } from './figures.ts';
 import { container, HOUR, MINUTE, steady } from './habits.ts';
 
 /** Days of virtual machines: guest OOM kills, starved seconds, changes. */
@@ -31,8 +32,24 @@ const killsOf = ({ node }: Played): number => node.scores.total().oomKills;
 const setting = ({ node }: Played, key: string, vmid = 200): number =>
   Number(node.vms.machine.conf(vmid)?.main.get(key));
 
-const played = (vms: readonly VmSpec[], forMs: number, yaml = YAML): Promise<Played> =>
-  play({ yaml, guests: [container(101, steady({ cpuCores: 0.5, anonMib: 300 }))], vms, forMs });
+printFigures();
+
+/** Into the table, by the name of the test. */
+function tabled(scenario: Played, what = ''): Played {
+  const name = expect.getState().currentTestName?.replace(/^a virtual machine > /, '') ?? '';
+  machineFigures(`${name.slice(0, 58)}${what}`, scenario);
+  return scenario;
+}
+
+const played = async (vms: readonly VmSpec[], forMs: number, yaml = YAML): Promise<Played> =>
+  tabled(
+    await play({
+      yaml,
+      guests: [container(101, steady({ cpuCores: 0.5, anonMib: 300 }))],
+      vms,
+      forMs,
+    }),
+  );
 
 describe('a virtual machine', () => {
   it('with the rhythm of a day always has its need, in few changes', async () => {
