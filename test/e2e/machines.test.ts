@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { VmSpec } from '../../src/sim/vms.ts';
@@ -236,6 +236,49 @@ describe('a virtual machine', () => {
     });
     expect(JSON.stringify(await answer.json())).toContain('could not be read: 200.conf');
     expect(qmSets(under).filter((line) => line.includes(' 200 '))).toEqual([]);
+  });
+
+  it('that HA looks after grows as any other; one that is locked, or a template, stays', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+    const settings = { cores: 4, shares: 0, balloon: 2048 };
+    const under = await NodeUnderTest.create([], {
+      vms: [
+        machine(200, { guest }),
+        machine(201, { guest, settings: { ...settings, lock: 'migrate' } }),
+        machine(202, { guest, settings: { ...settings, lock: 'suspended' } }),
+        machine(203, { guest, settings: { ...settings, template: 1 } }),
+      ],
+    });
+    const ha = join(under.root, 'etc/pve/ha');
+    mkdirSync(ha, { recursive: true });
+    writeFileSync(join(ha, 'resources.cfg'), 'vm: 200\n\tgroup all\n\tstate started\n');
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/VM 200 \(vm200\): memory .*Confirmed/);
+    await daemon.cycles(3);
+    expect(qmSets(under).filter((line) => !line.startsWith('qm set 200 '))).toEqual([]);
+    const { stdout } = await under.run(['status']);
+    expect(stdout).toMatch(/^201 VM .*migrate/m);
+    expect(stdout).toMatch(/^202 VM .*suspended/m);
+  });
+
+  it('that has moved to another node of the cluster is left to that one', async () => {
+    const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200, { guest })] });
+    under.configure(CONFIG);
+    const daemon = under.start(['daemon']);
+    await daemon.saying(/VM 200 \(vm200\): memory .*Confirmed/);
+    const nodes = join(under.root, 'etc/pve/nodes');
+    mkdirSync(join(nodes, 'pve2/qemu-server'), { recursive: true });
+    renameSync(join(nodes, 'pve1/qemu-server/200.conf'), join(nodes, 'pve2/qemu-server/200.conf'));
+    rmSync(join(under.root, 'sys/fs/cgroup/qemu.slice/200.scope'), { recursive: true });
+    // What began before may end.
+    await daemon.cycles(2);
+    const before = qmSets(under).length;
+    await daemon.cycles(3);
+    expect(qmSets(under)).toHaveLength(before);
+    expect((await under.run(['status'])).stdout).not.toContain('200 VM');
+    expect(under.log()).not.toMatch(/ERROR|internal error/);
   });
 
   it('that nobody asks for is said to be left alone, and why', async () => {
