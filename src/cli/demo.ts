@@ -24,6 +24,7 @@ import type { Arguments } from './arguments.ts';
 import type { CommandContext } from './command.ts';
 import { summary } from './demo-summary.ts';
 import { createView } from './demo-view.ts';
+import { onEndKeys } from './end-keys.ts';
 import { JournalTail } from './journal-tail.ts';
 import { terminalWidth } from './view.ts';
 
@@ -59,7 +60,7 @@ export async function demo(
   const stop = stopRequest(signals);
   // A terminal that is closed takes nothing more, and the daemon is to be ended all the same.
   signals.on('SIGHUP', () => context.stdout.on('error', () => {}));
-  const letGo = onKeys(context.stdin, stop.ask);
+  const letGo = onEndKeys(context.stdin, stop.ask);
   node.start();
   const daemon = startDaemon(root, node.binDirectory, context);
   if (given.http) context.stdout.write(await pageLink(root, context, stop));
@@ -214,23 +215,6 @@ function stopRequest(signals: Signals) {
         };
         if (state.asked) state.wake();
       }),
-  };
-}
-
-const CTRL_C = '\x03';
-
-/** On a terminal a key ends it at once: q, or Ctrl-C, which is then a key too. */
-function onKeys(stdin: NodeJS.ReadStream, ask: () => void): () => void {
-  if (stdin.isTTY !== true) return () => {};
-  const hear = (keys: Buffer): void => {
-    const text = keys.toString('utf8');
-    if (text.includes('q') || text.includes('Q') || text.includes(CTRL_C)) ask();
-  };
-  stdin.setRawMode(true);
-  stdin.on('data', hear).resume();
-  return () => {
-    stdin.off('data', hear).pause();
-    stdin.setRawMode(false);
   };
 }
 

@@ -11,6 +11,7 @@ import { clip } from '../output/text-width.ts';
 import type { Arguments } from './arguments.ts';
 import { ask } from './ask.ts';
 import type { CommandContext } from './command.ts';
+import { onEndKeys } from './end-keys.ts';
 import { groupSummary } from './group-lines.ts';
 import { type GuestLack, lackLines, MOST_IDS } from './lack-lines.ts';
 import { whyUnseen } from './machine-here.ts';
@@ -32,16 +33,17 @@ export async function status(given: Arguments, context: CommandContext): Promise
   return given.view.watch ? watch(once, context, viewOf(given, context).isTerminal) : once();
 }
 
-/** Shows it again and again, until a signal comes or nobody reads any more, as after `| head`. */
+/** Shows it again and again, until q or a signal comes, or nobody reads on, as after `| head`. */
 export async function watch(
   once: () => Promise<ExitCode>,
-  { signals, stdout }: Pick<CommandContext, 'signals' | 'stdout'>,
+  { signals, stdin, stdout }: Pick<CommandContext, 'signals' | 'stdin' | 'stdout'>,
   isTerminal: boolean,
 ): Promise<ExitCode> {
   const over = new AbortController();
   const end = (): void => over.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) signals.on(signal, end);
   stdout.on('error', end);
+  const letGo = isTerminal ? onEndKeys(stdin, end) : () => {};
   const ended = new Promise<undefined>((resolve) => {
     over.signal.addEventListener('abort', () => resolve(undefined));
   });
@@ -51,6 +53,7 @@ export async function watch(
     code = (await Promise.race([once(), ended])) ?? code;
     await wait(WATCH_MS, undefined, { signal: over.signal }).catch(() => {});
   }
+  letGo();
   return code;
 }
 

@@ -113,8 +113,20 @@ it('has null for what nobody tells of a virtual machine', () => {
 describe('status --watch', () => {
   const watching = (once: () => Promise<ExitCode>) => {
     const [signals, stdout] = [new EventEmitter(), new PassThrough()];
-    return { signals, stdout, ended: watch(once, { signals, stdout }, true) };
+    const raw: boolean[] = [];
+    const terminal = { isTTY: true, setRawMode: (mode: boolean) => raw.push(mode) };
+    const stdin = Object.assign(new PassThrough(), terminal);
+    const context = { signals, stdin: stdin as never, stdout };
+    return { signals, stdin, stdout, raw, ended: watch(once, context, true) };
   };
+
+  it('ends by q too, and gives the terminal back', async () => {
+    const { stdin, raw, ended } = watching(async () => EXIT.fine);
+    stdin.write('j');
+    stdin.write('q');
+    expect(await ended).toBe(EXIT.fine);
+    expect(raw).toEqual([true, false]);
+  });
 
   it('ends at once by Ctrl-C, with the exit code of the last table', async () => {
     let shown = 0;

@@ -238,7 +238,7 @@ describe('a virtual machine', () => {
     expect(qmSets(under).filter((line) => line.includes(' 200 '))).toEqual([]);
   });
 
-  it('that HA looks after grows as any other; one that is locked, or a template, stays', async () => {
+  it('under HA grows as any other; one that is locked, or a template, stays', async () => {
     const guest = { demand: () => ({ cpuCores: 1, anonMib: 1600 }) };
     const settings = { cores: 4, shares: 0, balloon: 2048 };
     const under = await NodeUnderTest.create([], {

@@ -21,7 +21,7 @@ export const status: Command = {
     ...TABLE,
     columns: `Only these, separated by commas: ${STATUS_COLUMNS.join(', ')}`,
     sort: `In the order of one column; of numbers the largest first: ${STATUS_COLUMNS.join(', ')}`,
-    watch: 'Show it again every two seconds, until Ctrl-C',
+    watch: 'Show it again every two seconds, until q or Ctrl-C',
   },
   run: async (given, context) => (await import('../status.ts')).status(given, context),
 };
