@@ -18,7 +18,8 @@ svg .title{font-weight:600;font-size:14px;fill:var(--ink)}.grid line{stroke:var(
 .own circle{fill:var(--own)}.own text{fill:var(--own);font-weight:600}
 .other circle{fill:var(--other)}.curve{fill:none;stroke:var(--own);stroke-dasharray:4 3}
 .controls{display:flex;flex-wrap:wrap;gap:16px;align-items:center}
-fieldset{border:1px solid var(--line);border-radius:6px}fieldset label{margin-right:12px}
+fieldset{border:1px solid var(--line);border-radius:6px}
+fieldset label{display:inline-block;margin-right:12px}
 figure{margin:12px 0}.demand{fill:var(--demand);fill-opacity:.3;stroke:var(--demand)}
 .given{fill:none;stroke-width:1.8}.key{display:inline-block;width:14px;height:3px;
 margin-right:5px;vertical-align:middle}
