@@ -54,7 +54,10 @@ export function startFastDaemon(options: FastDaemonOptions): FastDaemon {
   });
   keepTime(child.stdio[3] as unknown as Duplex, options);
   const ended = new Promise<{ code: number | null; stderr: string }>((resolve) => {
-    child.once('close', (code) => resolve({ code, stderr }));
+    // It ends by this signal itself while a file system is asked, and is told to end at each tick.
+    child.once('close', (code, signal) =>
+      resolve({ code: signal === 'SIGTERM' ? 0 : code, stderr }),
+    );
   });
   return {
     child,

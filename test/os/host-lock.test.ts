@@ -16,6 +16,7 @@ import { createPaths } from '../../src/node/local/paths.ts';
 import type { HeldLock } from '../../src/os/host-lock.ts';
 import { acquireHostLock } from '../../src/os/host-lock.ts';
 import { plant, temporaryDirectory } from '../node/local/world.ts';
+import { until } from '../patience.ts';
 import { bundleFixture, type RunningChild, start } from './child.ts';
 
 const LOCK = 'run/lxc_autoscale/lock';
@@ -161,7 +162,11 @@ describe('two processes', () => {
     const root = temporaryDirectory();
     const lock = held(root);
     const child = start('/bin/sleep', ['60']);
-    const fds = `/proc/${child.child.pid}/fd`;
+    const proc = `/proc/${child.child.pid}`;
+    // Until then it still closes files of its own.
+    await until(() => readFileSync(join(proc, 'comm'), 'utf8') === 'sleep\n');
+    await until(() => readFileSync(join(proc, 'stat'), 'utf8').includes(') S '));
+    const fds = join(proc, 'fd');
     const open = readdirSync(fds).map((fd) => readlinkSync(join(fds, fd)));
     expect(open).not.toContain(join(root, LOCK));
     lock.release();
