@@ -16,7 +16,6 @@ const UNIT_TESTS = [
   'test/node/*.test.ts',
   'test/notify/**/*.test.ts',
   'test/output/**/*.test.ts',
-  'test/sim/**/*.test.ts',
 ];
 
 /** `vitest --mode unit` runs the tests above; without a mode all of them may run. */

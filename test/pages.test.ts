@@ -217,7 +217,7 @@ it('what is downloaded for root comes by no redirect to plain HTTP', () => {
 it('vitest.config.ts names the rooms whose tests are unit tests', () => {
   const folders = [...read('vitest.config.ts').matchAll(/'test\/([a-z]+)\/\*\*/g)];
   const rooms = namesIn('src', '').filter((name) => existsSync(posix.join(CHECKOUT, 'test', name)));
-  const tooLong = ['lab', 'node', 'os', 'store', 'web'];
+  const tooLong = ['lab', 'node', 'os', 'sim', 'store', 'web'];
   expect(folders.map(([, folder]) => folder).sort()).toEqual(
     rooms.filter((room) => !room.includes('.') && !tooLong.includes(room)).sort(),
   );
