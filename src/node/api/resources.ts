@@ -172,7 +172,8 @@ function nodeOf(row: Row, node: string): Reading<SeenNode> {
     memory === undefined ||
     maxMemory === undefined
   ) {
-    const why = 'it is shown to those who have Sys.Audit';
+    const why =
+      'it is shown to those who have Sys.Audit; `lxc-autoscale setup-token` prints what grants it';
     return missing('unreadable', `what the node ${node} has is not told; ${why}`);
   }
   const sizes = { memory: bytes(memory), maxMemory: bytes(maxMemory) };
