@@ -451,8 +451,9 @@ function listenTo(ct: string) {
     /** What has been heard since the last time. Waits until a file was heard that says so. */
     async heard(file?: string, name = '', value = 0): Promise<readonly Heard[]> {
       const nowMs = performance.now();
-      const tells = (each: (typeof all)[number]): boolean =>
-        each.file === file && each.says[name] === value;
+      // It is read a moment after the event, and a counter may have gone on by then.
+      const tells = ({ file: of, says }: (typeof all)[number]): boolean =>
+        of === file && (value === 0 ? says[name] === 0 : Number(says[name]) >= value);
       await until(`${file} tells ${name} ${value}`, () => file === undefined || all.some(tells));
       await pause(500);
       return all.splice(0).map(({ atMs, ...rest }) => ({ ...rest, lateMs: atMs - nowMs }));
