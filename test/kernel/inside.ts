@@ -164,6 +164,8 @@ const QUESTIONS: Readonly<Record<string, (ct: string) => Promise<unknown>>> = {
     write('outside', 'cgroup.kill', '1');
     writeFileSync('/proc/sys/vm/drop_caches', '3');
     await load(`${ct}/ns/leaf`, 'walk', 'disk').settled;
+    // The kernel adds the counters up some time later.
+    await until('what was looked up is counted', () => slabMibIn(ct) > mibIn(ct) * 0.9);
     return reclaimedSlab(ct);
   },
 
@@ -554,11 +556,11 @@ const lookAt = (node: KernelNode, ct: string, vmid: number) => ({
   ...eventsOf(ct),
 });
 
+const slabMibIn = (ct: string): number =>
+  (fields(ct, 'memory.stat')['slab_reclaimable'] ?? Number.NaN) / MIB;
+
 function reclaimedSlab(ct: string): unknown {
-  const look = (): unknown => ({
-    slabMib: (fields(ct, 'memory.stat')['slab_reclaimable'] ?? Number.NaN) / MIB,
-    currentMib: mibIn(ct),
-  });
+  const look = (): unknown => ({ slabMib: slabMibIn(ct), currentMib: mibIn(ct) });
   const before = look();
   return { before, said: write(ct, 'memory.reclaim', '16M'), after: look() };
 }
