@@ -23,7 +23,7 @@ import {
   seemsGigabytes,
 } from './relations.ts';
 import { isShareOfGiven } from './schema.ts';
-import type { Reader, Section } from './sections.ts';
+import type { Given, Reader, Section } from './sections.ts';
 import { entriesOf, readSection, report } from './sections.ts';
 import { jsonLogFileOf } from './settings.ts';
 import { isTag, tierTag } from './tags.ts';
@@ -259,6 +259,12 @@ function notesOn(
   for (const { line, key, message } of containerSections.flatMap(doubtfulNumbers)) {
     note(line, key, message);
   }
+  const all = [sections.defaults, ...sections.tiers, ...sections.groups, ...sections.nodes];
+  for (const { given } of all) {
+    for (const [key, place] of [...given].flatMap(withParts)) {
+      if (place.seemsVariable) note(place.line, key, SEEMS_VARIABLE);
+    }
+  }
   const foreign = foreignWebhook(sections.defaults.values);
   if (foreign !== undefined) note(line('webhook_url'), 'webhook_url', foreign);
   for (const [index, section] of sections.tiers.entries()) {
@@ -286,6 +292,15 @@ function notesOn(
   }
   return notes.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
+
+const SEEMS_VARIABLE = `is taken as it stands; if a variable is meant, write $\{NAME}`;
+
+/** A value and all that is within it, each with what it is called. */
+const withParts = ([key, place]: readonly [string, Given]): (readonly [string, Given])[] => [
+  [key, place],
+  ...[...place.parts].flatMap(([name, part]) => withParts([`${key}.${name}`, part])),
+  ...place.items.flatMap((item, index) => withParts([`${key}[${index + 1}]`, item])),
+];
 
 /** Keys about what is served at `http_listen`. */
 const OF_HTTP = [

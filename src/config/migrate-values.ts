@@ -1,4 +1,4 @@
-import { printable } from './printable.ts';
+import { quoted, THE_VALUE } from './printable.ts';
 import { isBlank } from './read-values.ts';
 import { check, type Entry, type KeyInfo } from './schema.ts';
 import type { Environment } from './variables.ts';
@@ -64,7 +64,7 @@ function convertText(key: Entry, text: string, env: Environment, info: KeyInfo):
       if (check(key, other).ok) return asWritten(yamlScalar(other), `written ${other}`);
     }
   }
-  const shown = info.secret || expanded.fromVariable ? 'the value' : `'${printable(text)}'`;
+  const shown = info.secret !== undefined || expanded.fromVariable ? THE_VALUE : quoted(text);
   const why = checked.faults[0]?.why ?? 'is not valid';
   return { ok: false, why: `${shown} ${why}; allowed: ${info.allowed}` };
 }
@@ -109,8 +109,8 @@ function convertList(key: Entry, node: YamlNode, env: Environment, info: KeyInfo
   for (const text of texts) {
     const expanded = expandVariables(text, env);
     if (!expanded.ok) return { ok: false, why: expanded.message };
-    const masked = info.secret === true || expanded.fromVariable;
-    items.push({ text, expanded: expanded.text, shown: masked ? 'one' : `'${printable(text)}'` });
+    const masked = info.secret !== undefined || expanded.fromVariable;
+    items.push({ text, expanded: expanded.text, shown: masked ? 'one' : quoted(text) });
   }
   const how = node.kind === 'text' && items.length > 1 ? 'written as a list' : undefined;
   const stands = items.map(({ expanded }) => expanded);

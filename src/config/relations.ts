@@ -5,10 +5,11 @@ import { NODE_NAME } from './node-scope.ts';
 import { isFar } from './nodes.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';
+import { quoted } from './printable.ts';
 import type { ReadMembers, VmidRange } from './read-values.ts';
 import { isShareOfGiven } from './schema.ts';
 import type { Given, Reader, Section } from './sections.ts';
-import { quoted, report } from './sections.ts';
+import { report } from './sections.ts';
 import { closest } from './suggest.ts';
 import { groupLabel, groupTag } from './tags.ts';
 

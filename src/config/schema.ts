@@ -51,8 +51,8 @@ export interface KeyInfo {
   readonly rows?: Readonly<Record<string, 'plain' | 'secret'>>;
   /** The units that may stand behind the number in place of its own. */
   readonly units?: string | undefined;
-  /** The value must never be shown. */
-  readonly secret?: true;
+  /** The value must never be shown; with 'perhaps' it may stand in a file that all may read. */
+  readonly secret?: true | 'perhaps';
 }
 
 type Info = Omit<KeyInfo, 'allowed'>;
@@ -620,7 +620,7 @@ export function jsonTemplate(does: string) {
   const allowed =
     'JSON with {{title}}, {{message}}, {{severity}}, {{host}} and {{time}} in its texts, such as ' +
     '\'{"text": "{{title}}"}\', or nothing';
-  return described(() => z.pipe(read(), value()), { does, allowed });
+  return described(() => z.pipe(read(), value()), { does, allowed, secret: 'perhaps' });
 }
 
 /** The value of one key, or what is wrong with it. */

@@ -26,12 +26,13 @@ export function secretsOf({
   return [...new Set(secrets as string[])].sort((a, b) => b.length - a.length);
 }
 
-/** What of an address is as good as a password: long names in its path, and a login. */
+/** What of an address is as good as a password: a login, long names in its path or its query. */
 function secretParts(address: string | undefined): readonly string[] {
   if (address === undefined) return [];
   try {
-    const { pathname, password } = new URL(address);
-    return [...pathname.split('/'), password].filter((part) => part.length >= 8);
+    const { pathname, password, searchParams } = new URL(address);
+    const parts = [...pathname.split('/'), password, ...searchParams.values()];
+    return parts.filter((part) => part.length >= 8);
   } catch {
     return [];
   }

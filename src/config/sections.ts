@@ -1,5 +1,5 @@
 import type { AllKeys, SectionKeys } from './keys.ts';
-import { printable, printableKey } from './printable.ts';
+import { printableKey, quoted, THE_VALUE } from './printable.ts';
 import type { Problem } from './problem.ts';
 import { isBlank } from './read-values.ts';
 import { check, type Fault, type KeyInfo } from './schema.ts';
@@ -55,6 +55,8 @@ export interface Given {
   readonly masked: boolean;
   /** It is a secret, and stands in the file itself. */
   readonly inClear: boolean;
+  /** All of it is a variable in a notation of other programs, such as `$NAME`. */
+  readonly seemsVariable: boolean;
   /** Of a list: its items. */
   readonly items: readonly Given[];
   /** Of a mapping in place of a value: what stands at its keys. */
@@ -149,7 +151,9 @@ function expandValue(node: YamlNode, place: Place, info: KeyInfo, reader: Reader
   if (node.kind === 'list' && info.rows !== undefined) {
     return expandRows(node, place, info.rows, reader);
   }
-  return expandNode(node, place.line, info.secret === true, reader.env);
+  const one = expandNode(node, place.line, info.secret !== undefined, reader.env);
+  const given = { ...one.given, inClear: one.given.inClear && info.secret === true };
+  return { ...one, given };
 }
 
 /** What a value costs to check. What lies deeper than a list of mappings is never looked at. */
@@ -232,8 +236,23 @@ interface ExpansionFault {
   readonly key?: string;
 }
 
-const NOTHING_WITHIN = { inClear: false, items: [], parts: new Map<string, never>() };
+const NOTHING_WITHIN = {
+  inClear: false,
+  seemsVariable: false,
+  items: [],
+  parts: new Map<string, never>(),
+};
 const MAPPING = 'a section of keys';
+
+/** As a shell, a Makefile or a template has it; here it is plain text. */
+const OTHER_NOTATION = /^(?:\$[A-Za-z_]\w*|\$\([A-Za-z_]\w*\)|\{\{ *[A-Za-z_]\w* *\}\})$/;
+const NOTATION = `a variable is written $\{NAME}`;
+
+/** Within a secret, what stands in braces may be part of it, and not the name of a variable. */
+const isOneReference = (text: string): boolean => /^\$\{[^}]*\}$/.test(text.trim());
+const A_VARIABLE =
+  'holds a variable that is not set or cannot be read; set it for the service, or write $${ ' +
+  'for a literal ${';
 
 function expandNode(node: YamlNode, line: number, secret: boolean, env: Environment): Expanded {
   const plain = (raw: unknown, shown: string): Expanded => ({
@@ -257,14 +276,15 @@ function expandNode(node: YamlNode, line: number, secret: boolean, env: Environm
     };
   }
   const expanded = expandVariables(node.text, env);
-  const shown = secret ? 'the value' : quoted(node.text);
+  const shown = secret ? THE_VALUE : quoted(node.text);
   if (!expanded.ok) {
-    const { message } = expanded;
+    const message = secret && !isOneReference(node.text) ? A_VARIABLE : expanded.message;
     return { ...plain(null, shown), faults: [{ line, message }] };
   }
-  const masked = secret || expanded.fromVariable;
+  const masked = secret || expanded.fromVariable || shown === THE_VALUE;
   const inClear = secret && !expanded.fromVariable && !isBlank(node.text);
-  const given = { ...NOTHING_WITHIN, line, masked, inClear, shown };
+  const seemsVariable = OTHER_NOTATION.test(node.text.trim());
+  const given = { ...NOTHING_WITHIN, line, masked, inClear, seemsVariable, shown };
   return { raw: expanded.text, given, faults: [] };
 }
 
@@ -329,10 +349,6 @@ const expandNested = (line: number, masked: boolean): Expanded => ({
   faults: [],
 });
 
-/** Numbers as they are, all else in quotes. */
-export const quoted = (text: string): string =>
-  /^[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?$/.test(text) ? text : `'${printable(text)}'`;
-
 function reportFault(
   reader: Reader,
   key: string,
@@ -377,7 +393,7 @@ function hintFor(text: string, why: string, info: KeyInfo): string {
   const near = meant === undefined ? nearTo(word, info) : [meant];
   if (near.length > 0) return `; did you mean ${near.join(' or ')}?`;
   if (/[^ \t]#|[ \t](?:;|\/\/)/.test(word)) return '; a comment begins with a blank and #';
-  if (/^\$[A-Za-z_]\w*$/.test(word)) return `; a variable is written \${${word.slice(1)}}`;
+  if (OTHER_NOTATION.test(word)) return `; ${NOTATION}`;
   if (!/number$/.test(why)) return '';
   if (/^[0-9]+,[0-9]/.test(word)) return '; write it with a point, or without the comma';
   if (/^[0-9][0-9.]* *[A-Za-z%:]/.test(word)) {

@@ -198,7 +198,7 @@ describe('an older YAML file', () => {
       'TIER_b:',
       '  lxc_containers: [102, 103]',
     ]);
-    expect(why(result, 'TIER_a.lxc_containers')).toMatch(/'1' is no id .*102 is in TIER_b too/);
+    expect(why(result, 'TIER_a.lxc_containers')).toMatch(/: 1 is no id .*102 is in TIER_b too/);
   });
 
   it('has groups with the names of today', () => {

@@ -62,13 +62,14 @@ describe('what must not be seen', () => {
     const config = configOf(
       ...['gotify_url: http://g.lan', 'gotify_token: gotify-secret'],
       ...['smtp_server: m', 'smtp_from: a@b', 'smtp_to: a@b', 'smtp_username: someone'],
-      ...['smtp_password: smtp-secret', 'webhook_url: https://u:user-secret@h/a/hook-secret?x=1'],
+      'smtp_password: smtp-secret',
+      'webhook_url: https://u:user-secret@h/a/hook-secret?x=1&key=query-secret',
       ...['uptime_kuma_url: http://k/api/push/kuma-secret', 'ntfy_url: https://ntfy.sh/my-topic'],
       'ntfy_token: ntfy-secret',
     );
     const secrets = secretsOf(config);
     expect(secrets).toEqual(expect.arrayContaining(['http://g.lan', 'my-topic', 'kuma-secret']));
-    for (const name of ['gotify', 'smtp', 'user', 'hook', 'kuma', 'ntfy']) {
+    for (const name of ['gotify', 'smtp', 'user', 'hook', 'query', 'kuma', 'ntfy']) {
       expect(secrets).toContain(`${name}-secret`);
     }
     expect(secrets).not.toContain('push');
