@@ -42,6 +42,7 @@ readonly TOOLS=(
   'jq|jq|reads the JSON log'
   'chromium|chromium|the page and the reports in a browser'
   'shellcheck|shellcheck|the scripts'
+  'zsh|zsh|its completion'
   'openssh-server|sshd|nodes by SSH'
   'user-mode-linux|linux.uml|a real kernel'
   'debootstrap|debootstrap|the installer, in Debian trees'

@@ -71,6 +71,24 @@ function offeredBy(completion: string, words: readonly string[]): string[] {
   return execFileSync('bash', argv, { encoding: 'utf8', cwd: directory }).trim().split('\n');
 }
 
+/** What stands in the line of an interactive zsh after the tab key. */
+function completedByZsh(typed: string): string {
+  const script = `
+    zmodload zsh/zpty
+    zpty shell zsh -f -i
+    zpty -w shell 'fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -d $PWD/dump'
+    zpty -w shell 'told() { print -r "<""<$BUFFER>""> " }; zle -N told; bindkey "^X" told'
+    zpty -w shell 'lxc-autoscale() { : }; bindkey "^I" complete-word; print re""ady'
+    zpty -r shell out '*ready*'
+    zpty -w -n shell "lxc-autoscale $1"$'\\t\\x18'
+    zpty -r shell out '*<<*>>*'
+    print -r -- "\${\${out##*<<}%%>>*}"
+    zpty -d shell`;
+  const argv = ['-f', '-c', script, 'zsh', typed];
+  const printed = execFileSync('zsh', argv, { encoding: 'utf8', cwd: directory, timeout: 20_000 });
+  return printed.replace(/^lxc-autoscale /, '').replace(/\n$/, '');
+}
+
 describe('the completion for bash', () => {
   it('offers every command, and of a command its options', () => {
     expect(offered('')).toEqual(COMMANDS.map(({ name }) => name));
@@ -96,8 +114,11 @@ describe('the completion for bash', () => {
     for (const [id, name] of Object.entries(names)) {
       fileOf(`pve/lxc/${id}.conf`, `cores: 1\nhostname: ${name}\n`);
     }
+    mkdirSync(join(directory, 'pve/qemu-server'));
     fileOf('pve/lxc/`touch mark`.conf', 'hostname: `touch mark`\n');
-    expect(offered('explain', '')).toEqual(['101', '102', '103', '104', 'web-1.lan', 'db']);
+    fileOf('pve/qemu-server/200.conf', 'cores: 1\nname: win11\nnet0: name=eth0\n');
+    const ids = ['101', '102', '103', '104', '200'];
+    expect(offered('explain', '')).toEqual([...ids, 'web-1.lan', 'db', 'win11']);
     expect(offered('status', 'we')).toEqual(['web-1.lan']);
     expect(offered('activate', 'we')).toEqual(['web-1.lan']);
     expect(offered('status', '--sort', 'mem')).toEqual(['memory']);
@@ -124,6 +145,26 @@ describe('the completion for zsh', () => {
     const text = zshCompletion();
     for (const { name } of COMMANDS) expect(text).toContain(`    (${name})\n`);
     for (const option of Object.keys(OPTIONS)) expect(text).toContain(`'--${option}[`);
+  });
+
+  it.skipIf(!has('zsh'))('completes what an admin begins to type', () => {
+    mkdirSync(join(directory, 'pve/lxc'), { recursive: true });
+    mkdirSync(join(directory, 'pve/qemu-server'), { recursive: true });
+    fileOf('pve/lxc/101.conf', 'cores: 1\nhostname: web-1.lan\n');
+    fileOf('pve/qemu-server/200.conf', 'cores: 1\nname: win11\n');
+    fileOf('_lxc-autoscale', zshCompletion().replaceAll('/etc/pve', join(directory, 'pve')));
+    const lines = {
+      mig: 'migrate-config ',
+      'explain we': 'explain web-1.lan ',
+      'explain win': 'explain win11 ',
+      'explain 20': 'explain 200 ',
+      'status --sort mem': 'status --sort memory ',
+      'backtest --policy py': 'backtest --policy python-tool ',
+      'notify-test nt': 'notify-test ntfy ',
+      '--debug configure --y': '--debug configure --yes ',
+      'demo --dur': 'demo --duration ',
+    };
+    for (const [typed, line] of Object.entries(lines)) expect(completedByZsh(typed)).toBe(line);
   });
 
   it('is understood by zsh', (context) => {

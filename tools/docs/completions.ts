@@ -43,7 +43,7 @@ const wordCases = (): string =>
     .join('');
 
 /** For sed: an id, and the name of a guest, which others write. */
-const ID = '^\\([0-9]*\\)';
+const ID = '\\([0-9]*\\)';
 const NAME = '\\([A-Za-z0-9.-]*\\)';
 
 /** Without `_init_completion`, so that it works where the package bash-completion is not there. */
@@ -78,9 +78,9 @@ ${wordCases()}    ${takingValues('other')})
         return ;;
       ${withSubject('container')})
         # bash expands these words once more: nothing but what a name is made of may be in them.
-        words=$(cd /etc/pve/lxc 2>/dev/null &&
-          printf '%s\\n' *.conf | sed -n 's/${ID}\\.conf$/\\1/p'
-          sed -n 's/^hostname: ${NAME}$/\\1/p' /etc/pve/lxc/*.conf 2>/dev/null)
+        words=$(cd /etc/pve 2>/dev/null &&
+          printf '%s\\n' lxc/*.conf qemu-server/*.conf | sed -n 's/^[a-z-]*\\/${ID}\\.conf$/\\1/p'
+          sed -n 's/^\\(host\\)*name: ${NAME}$/\\2/p' /etc/pve/{lxc,qemu-server}/*.conf 2>/dev/null)
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
       ${withSubject('channel')})
@@ -102,8 +102,8 @@ complete -o filenames -F _lxc_autoscale lxc-autoscale
 
 /** Fit for a description in single quotes, in brackets and before a colon: one sentence of it. */
 const said = (text: string): string =>
-  (text.split(/[.;:](?: |$)/)[0] ?? '')
-    .slice(0, 90)
+  (text.replace(/ \([^)]*\)/g, '').split(/[.;:](?: |$)/)[0] ?? '')
+    .replace(/^(.{80,89}) .*$/, '$1')
     .replace(/[[\]:\\'"`$]/g, ' ')
     .replace(/ +/g, ' ')
     .trim();
@@ -129,8 +129,10 @@ const zshSubject = (subject: Subject | undefined): string[] => {
   return subject === 'file' ? ["'*:file:_files'"] : [];
 };
 
+/** The word of the command is the first that is no option: without it zsh completes nothing more. */
 const zshArguments = (command: Command): string =>
   [
+    "'1: : '",
     ...optionsOf(command).flatMap((each) => zshOption(each, command.options.get(each.name) ?? '')),
     ...zshSubject(command.subject),
   ].join(' \\\n        ');
@@ -141,9 +143,11 @@ export const zshCompletion = (): string => `\
 
 _lxc_autoscale_containers() {
   local -a ids
-  ids=(/etc/pve/lxc/*.conf(N:t:r))
-  local named='s/^hostname: ${NAME}$/\\1/p'
-  ids+=(\${(f)"$(sed -n $named /etc/pve/lxc/*.conf(N) </dev/null 2>/dev/null)"})
+  local -a files
+  files=(/etc/pve/{lxc,qemu-server}/*.conf(N))
+  ids=(\${files:t:r})
+  local named='s/^\\(host\\)*name: ${NAME}$/\\2/p'
+  ids+=(\${(f)"$(sed -n $named $files </dev/null 2>/dev/null)"})
   compadd -- $ids
 }
 
