@@ -16,7 +16,10 @@ export interface View {
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 const CLEAR = '\x1b[H\x1b[J';
-const MOST_NEWS = 12;
+/** More than any screen has lines. */
+const MOST_NEWS = 200;
+/** A reason is whole in a file; a screen cuts it at its edge. */
+const LONGEST_LINE = 1000;
 const LEAST_NEWS = 2;
 /** On a very low screen. */
 const LEAST_ROWS = 3;
@@ -28,6 +31,8 @@ export interface ViewOptions {
   readonly startMs: number;
   /** What each container had then. */
   readonly first: SummaryInput['first'];
+  /** How to look at the node by commands; shown where it fits whole. */
+  readonly hint: string;
 }
 
 export function createView(node: SimulatedNode, out: Writable, options: ViewOptions): View {
@@ -50,7 +55,7 @@ function newsLine(demandMs: number, event: JournalLine): string {
   const step = before === undefined ? `${after}` : `${before} -> ${after}${unit}`;
   const who = `${id} ${event.name ?? ''}`.trim();
   const why = event.reason === undefined ? '' : `: ${event.reason}`;
-  return plainText(`${clockTime(demandMs)}  ${action} of ${who} ${step}${why}`, 200);
+  return plainText(`${clockTime(demandMs)}  ${action} of ${who} ${step}${why}`, LONGEST_LINE);
 }
 
 /** Numbers of all containers now and then, and every change when it comes. */
@@ -92,7 +97,7 @@ function tableView(
   node: SimulatedNode,
   out: Writable,
   size: Partial<NodeJS.WriteStream>,
-  { startMs, first }: ViewOptions,
+  { startMs, first, hint }: ViewOptions,
 ): View {
   const recent: string[] = [];
   return {
@@ -106,12 +111,14 @@ function tableView(
       const height = size.rows ?? 40;
       const room = Math.max(LEAST_ROWS, height - FRAME_LINES - LEAST_NEWS);
       const rows = tableRows(node, barWidth(width)).slice(0, room);
-      const left = Math.max(LEAST_NEWS, height - FRAME_LINES - rows.length);
+      const hints = hint.length <= width && rows.length < room ? [hint] : [];
+      const left = Math.max(LEAST_NEWS, height - FRAME_LINES - rows.length - hints.length);
       const passed = ((demandMs - startMs) / HOUR_MS).toFixed(1);
       const lines = [
         `lxc-autoscale demo (q ends it)  ${clockTime(demandMs)}  ${passed} h passed`,
         totals(node),
         `saved so far: ${savedWords(node, first)}`,
+        ...hints,
         '',
         heading(barWidth(width)),
         ...rows,
@@ -128,7 +135,7 @@ function tableView(
 
 /** Beside the bars a row has so many columns. */
 const ROW_COLUMNS = 46;
-const LONGEST_BAR = 16;
+const LONGEST_BAR = 32;
 
 const barWidth = (columns: number): number =>
   Math.max(3, Math.min(LONGEST_BAR, Math.floor((columns - ROW_COLUMNS) / 2) - 2));

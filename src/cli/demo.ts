@@ -51,11 +51,13 @@ export async function demo(
   const served =
     port === undefined ? '' : `  http_listen: 127.0.0.1:${port}\n  usage_history: True\n`;
   writeFileSync(join(root, configFile), stage.configuration + served);
-  context.stdout.write(`${stage.title}\nEverything is in ${directory}\n\n`);
+  const look = `explain ${stage.node.guests[0]?.vmid} --sysroot ${root}`;
+  const hint = `Meanwhile, in another terminal: ${look}`;
+  context.stdout.write(`${stage.title}\nEverything is in ${directory}\n${hint}\n\n`);
 
   const journal = new JournalTail(join(root, '/var/log/lxc_autoscale.json'));
   const first = new Map(stage.node.guests.map(({ vmid }) => [vmid, node.limits(vmid)]));
-  const view = createView(node, context.stdout, { startMs: stage.startMs, first });
+  const view = createView(node, context.stdout, { startMs: stage.startMs, first, hint });
   const started = context.clock.monotonicMs();
   const stop = stopRequest(signals);
   // A terminal that is closed takes nothing more, and the daemon is to be ended all the same.

@@ -5,6 +5,7 @@ import { firstOf } from '../core/first-of.ts';
 import { plainText } from '../core/plain-text.ts';
 import { allocatedWords } from '../core/report/allocated-words.ts';
 import type { ContainerRow, HostRow, StatusReport } from '../core/report/status.ts';
+import { type Tone, toneOf } from '../core/report/tone.ts';
 import { observingWords } from '../core/report/would.ts';
 import type { Vmid } from '../core/units.ts';
 import { clip } from '../output/text-width.ts';
@@ -168,17 +169,15 @@ function sorted(rows: readonly ContainerRow[], key: string | undefined): readonl
   });
 }
 
-/** Red: it failed. Amber: somebody or something holds it. Green: all is well. */
-function tinted(paint: Paint, row: ContainerRow | undefined, text: string): string {
-  if (row === undefined) return text;
-  const { now, lastChange, would, mode, state } = row;
-  if (/failed|unreadable/.test(now.brief)) return paint('red', text);
-  if (would !== null) return paint('amber', text);
-  if (now.brief === 'in band') return paint('green', text);
-  if (mode === 'ignored' || state === 'stopped') return paint('dim', text);
-  const wentWrong = lastChange !== null && !WENT_WELL.has(lastChange.status);
-  return paint(wentWrong ? 'red' : 'amber', text);
-}
+const COLOURS: Readonly<Record<Tone, Colour>> = {
+  bad: 'red',
+  busy: 'amber',
+  calm: 'green',
+  idle: 'dim',
+};
+
+const tinted = (paint: Paint, row: ContainerRow | undefined, text: string): string =>
+  row === undefined ? text : paint(COLOURS[toneOf(row)], text);
 
 /** A daemon may look after several nodes; the table is of one. */
 function otherLines({ node, others = [] }: StatusReport): readonly string[] {

@@ -64,6 +64,12 @@ export function eventOf(line: string): LoggedEvent | undefined {
     after: text('after'),
     change: text('by') || text('change'),
     status: text('status'),
-    reason: [text('reason'), text('note')].filter((words) => words !== '').join('; '),
+    reason: sentences(text('reason'), text('note')),
   };
+}
+
+/** A note may be a clause or a sentence of its own. */
+function sentences(reason: string, note: string): string {
+  if (reason === '' || note === '') return reason + note;
+  return reason + (/^\p{Lu}/u.test(note) ? '. ' : '; ') + note;
 }

@@ -1,4 +1,5 @@
 import type { ContainerRow } from '../core/report/status.ts';
+import { type Tone, toneOf } from '../core/report/tone.ts';
 
 /** Which guests the table shows, and in which order. Pure. */
 
@@ -38,23 +39,6 @@ export const CHIPS: readonly Chip[] = [
 
 export const chipOf = (key: string): Chip =>
   CHIPS.find((chip) => chip.key === key) ?? { key: 'all', label: 'All', takes: () => true };
-
-/** How a row looks. Bad: it failed. Busy: something holds it. Idle: it is not scaled. */
-export type Tone = 'calm' | 'busy' | 'bad' | 'idle';
-
-const WENT_WELL: ReadonlySet<string> = new Set(['confirmed', 'pending', 'observed', 'dry-run']);
-
-export const wentWrong = ({ lastChange }: ContainerRow): boolean =>
-  lastChange !== null && !WENT_WELL.has(lastChange.status);
-
-export function toneOf(row: ContainerRow): Tone {
-  const { now, would, mode, state } = row;
-  if (/failed|unreadable/.test(now.brief)) return 'bad';
-  if (mode === 'ignored' || state.startsWith('stopped')) return 'idle';
-  if (wentWrong(row)) return 'bad';
-  if (would !== null) return 'busy';
-  return now.brief === 'in band' ? 'calm' : 'busy';
-}
 
 /** All words of the search must be somewhere in what the row says. */
 export function matches(row: ContainerRow, search: string): boolean {

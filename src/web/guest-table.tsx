@@ -1,6 +1,7 @@
 import { Component, type ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AllocationRow, ContainerRow } from '../core/report/status.ts';
+import { toneOf, wentWrong } from '../core/report/tone.ts';
 import {
   coresWords,
   memoryOf,
@@ -10,15 +11,7 @@ import {
   whenWords,
 } from './amounts.ts';
 import { Bar } from './bar.tsx';
-import {
-  BEGINS_DOWN,
-  nowWords,
-  type Order,
-  type SortKey,
-  sorted,
-  toneOf,
-  wentWrong,
-} from './guest-rows.ts';
+import { BEGINS_DOWN, nowWords, type Order, type SortKey, sorted } from './guest-rows.ts';
 import { Icon } from './icons.tsx';
 import { hrefOf } from './route.ts';
 import { Sparkline, type Sparks } from './sparkline.tsx';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { toneOf } from '../../src/core/report/tone.ts';
 import {
   memoryOf,
   memoryWords,
@@ -8,14 +9,7 @@ import {
   whenWords,
 } from '../../src/web/amounts.ts';
 import { problemOf } from '../../src/web/api.ts';
-import {
-  CHIPS,
-  keepingEqual,
-  matches,
-  type Order,
-  sorted,
-  toneOf,
-} from '../../src/web/guest-rows.ts';
+import { CHIPS, keepingEqual, matches, type Order, sorted } from '../../src/web/guest-rows.ts';
 import { isBad, journalLine, KINDS, settled } from '../../src/web/journal-line.ts';
 import { hrefOf, routeOf } from '../../src/web/route.ts';
 import { sparkPath } from '../../src/web/sparkline.tsx';
@@ -68,6 +62,25 @@ describe('the table', () => {
   it('puts what went wrong before what is calm', () => {
     expect(order('now', false)[0]).toBe(105);
     expect(toneOf(containers.find(({ vmid }) => vmid === 107) ?? fail())).toBe('idle');
+  });
+
+  it('takes a guest that idles at its minimum for calm, and one on hold for busy', () => {
+    const row = {
+      ...(containers[0] ?? fail()),
+      would: null,
+      lastChange: null,
+      mode: 'act',
+    } as const;
+    const tone = (brief: string) => toneOf({ ...row, now: { brief, says: '' } });
+    expect(['in band', 'cpu at minimum', 'cpu at minimum, mem at minimum'].map(tone)).toEqual([
+      'calm',
+      'calm',
+      'calm',
+    ]);
+    expect(['cpu at maximum', 'cpu at minimum, mem on hold 5 h'].map(tone)).toEqual([
+      'busy',
+      'busy',
+    ]);
   });
 
   it('keeps the row that says the same, and takes the one that does not', () => {
