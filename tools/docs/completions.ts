@@ -129,7 +129,7 @@ const zshSubject = (subject: Subject | undefined): string[] => {
   return subject === 'file' ? ["'*:file:_files'"] : [];
 };
 
-/** The word of the command is the first that is no option: without it zsh completes nothing more. */
+/** The command itself is the first word that is no option: without it zsh completes no more. */
 const zshArguments = (command: Command): string =>
   [
     "'1: : '",
