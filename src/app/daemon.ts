@@ -1,5 +1,6 @@
 import { join } from 'node:path/posix';
 import { isDeepStrictEqual } from 'node:util';
+import { keepingNodes } from '../config/found-nodes.ts';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import { type Config, entriesIn, type NodeConfig } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
@@ -44,8 +45,8 @@ export async function daemon(launched: Launched): Promise<ExitCode> {
 /** Without a listener the signal would open Node's debugger. */
 const NOTHING_TO_REOPEN = 'SIGUSR1: the logs are opened anew for each line, also after a rotation.';
 const NODES_LATER =
-  'NODES has changed: which nodes there are is read at the start only, so restart the daemon ' +
-  '(systemctl restart lxc_autoscale).';
+  'NODES has changed: nodes are read at the start only, so restart the daemon ' +
+  '(systemctl restart lxc_autoscale). Until then nothing is changed on a node whose entry is gone.';
 const NOT_RELOADED =
   'The configuration was NOT reloaded: it has problems, so the old one stays active';
 
@@ -72,7 +73,7 @@ class Daemon {
   /** What ends the loop of each. */
   readonly #ends = new Map<NodeLoop, () => void>();
   /** Nodes that were found since the start. */
-  readonly #opened: OpenWorld[] = [];
+  readonly #opened = new Set<OpenWorld>();
   readonly #lives = new Lives();
   #config: Config;
   /** When the last whole cycle of the home began: later nodes keep its time. */
@@ -158,7 +159,7 @@ class Daemon {
     const keeper = stateKeeper(open.world, context, launch.dryRun, open.below);
     const node = this.#loopOf({ open, keeper });
     const parts = this.#partsOf(node);
-    this.#opened.push(open);
+    this.#opened.add(open);
     this.#nodes.push(node);
     this.#each.push(...parts);
     this.#partsOfNode.set(node, parts);
@@ -182,7 +183,12 @@ class Daemon {
       await node.open.close();
     };
     this.#ends.get(node)?.();
-    this.#lives.begin(end());
+    this.#lives.begin(end().finally(() => this.#forget(node)));
+  }
+
+  #forget(node: NodeLoop): void {
+    for (const known of [this.#partsOfNode, this.#ends, this.#turns]) known.delete(node);
+    this.#opened.delete(node.open);
   }
 
   #use(config: Config): void {
@@ -215,14 +221,17 @@ class Daemon {
     });
     await this.#parts.apply(config);
     for (const node of this.#nodes) this.#lives.begin(this.#live(node));
-    await this.#lives.over;
-    this.#stop.abort();
-    await Promise.all([...this.#turns.values()].map((turn) => turn.over()));
-    await this.#parts.stop();
-    await control.close();
-    this.#home.save();
-    this.#discovery?.save();
-    await Promise.all(this.#opened.map((open) => open.close()));
+    try {
+      await this.#lives.over;
+      this.#stop.abort();
+      await Promise.all([...this.#turns.values()].map((turn) => turn.over()));
+      await this.#parts.stop();
+      await control.close();
+      this.#home.save();
+      this.#discovery?.save();
+    } finally {
+      await Promise.all([...this.#opened].map((open) => open.close()));
+    }
     log.info('Stopped.');
     return EXIT.fine;
   }
@@ -398,12 +407,14 @@ class Daemon {
   #takeOver({ config, notes }: LoadResult & { ok: true }): void {
     const { log } = this.#launched.home.outputs;
     const before = this.#home.config;
-    this.#use(this.#discovery?.with(config) ?? config);
+    const { config: start } = this.#launched;
+    const kept = keepingNodes(config, start);
+    this.#use(this.#discovery?.with(kept) ?? kept);
     for (const note of notes) log.warn(renderProblem(note));
     if (config.lockFile !== before.lockFile) {
       log.warn(`lock_file is now ${config.lockFile}; that takes effect with the next start`);
     }
-    if (!isDeepStrictEqual(entriesIn(config), entriesIn(before))) log.warn(NODES_LATER);
+    if (!isDeepStrictEqual(entriesIn(config), entriesIn(start))) log.warn(NODES_LATER);
     log.info('The configuration was reloaded.');
   }
 

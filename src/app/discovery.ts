@@ -1,6 +1,5 @@
-import { foundConfig, takenIn, withFound } from '../config/found-nodes.ts';
+import { foundConfig, isOfEntry, takenIn, withFound } from '../config/found-nodes.ts';
 import { type Config, entriesIn, type NodeConfig, waysOf } from '../config/model.ts';
-import { NODE_NAME } from '../config/node-scope.ts';
 import {
   type ClusterSeen,
   type FoundNode,
@@ -15,7 +14,7 @@ import type { Milliseconds } from '../core/units.ts';
 import type { Log } from '../ports.ts';
 import { readFoundNodes, writeFoundNodes } from '../store/found-nodes-file.ts';
 import type { ProcessContext } from './context.ts';
-import type { OpenWorld } from './world.ts';
+import { type OpenWorld, whyUnseen } from './world.ts';
 
 /**
  * The other nodes of a cluster (`discover`): those that come are looked after, and those that go
@@ -42,6 +41,7 @@ const LEFT_AFTER_MS = 600_000;
 /** The most that a crash may take of the time for which nodes were seen. */
 const LONGEST_UNSAVED_MS = 900_000;
 
+const NAMED = 'is named in NODES by now';
 const ABOUT = { event: 'nodes' } as const;
 
 export class Discovery {
@@ -51,6 +51,8 @@ export class Discovery {
   readonly #seenMs = new Map<string, Milliseconds>();
   /** Since when it is listed no more. */
   readonly #absentSinceMs = new Map<string, Milliseconds>();
+  /** What the node of each entry calls itself. */
+  readonly #ownNames = new Map<string, string>();
   /** What was said of the cluster of each entry. */
   readonly #said = new Map<string, string>();
   #savedMs: Milliseconds;
@@ -77,23 +79,18 @@ export class Discovery {
     return node && leftToObserve(node);
   }
 
-  /** As it stands in a new text of the file; nodes stay as they are until the next start. */
+  /** With what was found; what an entry names by now is let go of. */
   with(config: Config): Config {
-    const before = this.#options.config();
-    const discovering = entriesIn(before).filter(({ discovers }) => discovers === true);
-    const entries = entriesIn(config).map((entry) => {
-      const was = discovering.find(({ name }) => name === entry.name);
-      return was === undefined || entry.discovers === true ? entry : { ...entry, discovers: true };
-    });
-    const gone = discovering.filter((was) => !entries.some(({ name }) => name === was.name));
-    return withFound({ ...config, nodes: [...entries, ...gone] }, this.#found, this.#options.self);
+    const entries = entriesIn(config);
+    const named = this.#found.filter((one) => entries.some((entry) => isOfEntry(one, entry)));
+    for (const { name } of named) this.#letGo(name, NAMED);
+    if (named.length > 0) this.save();
+    return withFound(config, this.#found, this.#options.self);
   }
 
   /** After each whole cycle of a node. */
   looked(open: OpenWorld): void {
-    // The API may answer for a node that is off.
-    const isSeen = open.hanging() === undefined && open.world.host.observe().cpus.ok;
-    if (isSeen) this.#count(open.name);
+    this.#count(open);
     const entry = entriesIn(this.#options.config()).find(({ name }) => name === open.name);
     if (entry?.discovers !== true) return;
     const seen = open.cluster?.seen();
@@ -113,12 +110,13 @@ export class Discovery {
     return this.#options.context.clock.monotonicMs();
   }
 
-  #count(name: string): void {
+  #count({ name, hanging, world }: OpenWorld): void {
     const node = this.#found.find((one) => one.name === name);
+    if (node === undefined || leftToObserve(node) === 0) return;
+    if (whyUnseen({ problem: hanging, eyes: world }) !== undefined) return;
     const nowMs = this.#now();
     const sinceMs = nowMs - (this.#seenMs.get(name) ?? nowMs);
     this.#seenMs.set(name, nowMs);
-    if (node === undefined || leftToObserve(node) === 0) return;
     const { pollIntervalMs: intervalMs } = this.#options.config();
     const later = seenFor(node, { sinceMs, intervalMs }, this.#unnamed().length === 0);
     this.#found = this.#found.map((one) => (one === node ? later : one));
@@ -140,25 +138,26 @@ export class Discovery {
     });
   }
 
+  /** Also while it is away. */
   #ownOf(entry: string): string | undefined {
-    const seen = this.#world(entry)?.cluster?.seen();
-    return seen?.ok === true ? seen.value.own : undefined;
-  }
-
-  #world(name: string): OpenWorld | undefined {
-    return this.#options.nodes().find((one) => one.name === name);
+    const seen = this.#options
+      .nodes()
+      .find(({ name }) => name === entry)
+      ?.cluster?.seen();
+    if (seen?.ok === true) this.#ownNames.set(entry, seen.value.own);
+    return this.#ownNames.get(entry);
   }
 
   #members(entry: NodeConfig, world: OpenWorld, seen: ClusterSeen): void {
     const by = entry.name;
     const { self, config } = this.#options;
     const isTaken = takenIn(config(), self, (name) => this.#ownOf(name));
-    const sorted = sortOut(seen, by, this.#found, isTaken, (name) => NODE_NAME.test(name));
+    const sorted = sortOut(seen, by, this.#found, isTaken);
     this.#tell(by, sorted.known, sorted.odd, sorted.tooMany);
     const mine = this.#found.filter((one) => one.by === by);
     const named = mine.filter((one) => isTaken(one));
     const left = mine.filter((one) => !named.includes(one) && this.#hasLeft(one, seen));
-    for (const { name } of named) this.#letGo(name, 'is named in NODES by now');
+    for (const { name } of named) this.#letGo(name, NAMED);
     for (const { name } of left) this.#letGo(name, 'has left the cluster');
     const fresh = sorted.fresh.flatMap((one) => {
       const node = foundConfig(entry, one);
@@ -177,7 +176,10 @@ export class Discovery {
   /** Only a cluster that can decide has the last word on who is in it. */
   #hasLeft({ name, host }: FoundNode, { members, isQuorate }: ClusterSeen): boolean {
     const listed = members.find((one) => isSameName(one.name, name));
-    const isThere = listed !== undefined && (host === undefined || listed.host === host);
+    // One that is off may have no address.
+    const isElsewhere = (at: string | undefined): boolean =>
+      host !== undefined && at !== undefined && at !== host;
+    const isThere = listed !== undefined && !isElsewhere(listed.host);
     if (isThere || !isQuorate) {
       this.#absentSinceMs.delete(name);
       return false;
@@ -201,7 +203,7 @@ export class Discovery {
   /** What is not added, once. */
   #tell(by: string, known: readonly string[], odd: readonly string[], tooMany: number): void {
     const { log } = this.#options;
-    const said = JSON.stringify([known, odd, tooMany]);
+    const said = JSON.stringify([[...known].sort(), [...odd].sort(), tooMany]);
     if (this.#said.get(by) === said) return;
     this.#said.set(by, said);
     if (known.length > 0) {

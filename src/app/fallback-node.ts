@@ -1,6 +1,6 @@
 import { by, type Connection } from '../core/connection.ts';
 import type { Clock, Guests, HighLeft, NodeEyes, NodeHands } from '../node/port.ts';
-import type { FarNode } from './world.ts';
+import { type FarNode, whyHostUnseen } from './world.ts';
 
 /**
  * A node with two connections. Each look is by the first one that answers, and all that is read and
@@ -195,16 +195,6 @@ class FallbackNode {
     const left = ways.map(({ far: { hands } }) => hands.memoryHigh.releaseLeft());
     return (await Promise.all(left)).flat();
   }
-}
-
-/** Why a node is not seen by a connection that was looked at; undefined: it is. */
-export const whyUnseen = (far: Pick<FarNode, 'problem' | 'eyes'>): string | undefined =>
-  far.problem() ?? whyHostUnseen(far);
-
-/** The API may answer for a node that it cannot reach itself. */
-function whyHostUnseen({ eyes }: Pick<FarNode, 'eyes'>): string | undefined {
-  const { cpus } = eyes.host.observe();
-  return cpus.ok ? undefined : cpus.detail;
 }
 
 /**

@@ -45,7 +45,6 @@ export function openFarNodes(
   reaching: Reaching = {},
 ): readonly FarNode[] {
   const clusters = new Map<string, SharedLook>();
-  const neighbours = new Set(clusterNodes(context.paths));
   const open = (node: WayConfig): FarNode => {
     if (node.connection === 'ssh') {
       const ssh = openSshNode(node, context, { random });
@@ -62,7 +61,7 @@ export function openFarNodes(
       ...api,
       name: node.name,
       cluster: { seen: api.cluster, open },
-      lease: node.node && neighbours.has(node.node) ? leaseHere(node.node, context) : undefined,
+      lease: leaseHere(node.node, context),
       sharedLease: sharedLease(node, context, () => nameIn(api.cluster())),
       problem: () => (cluster.sight.ok ? undefined : cluster.sight.detail),
       connection: () => ({ by: 'api' }),
@@ -81,8 +80,12 @@ export function openFarNodes(
   });
 }
 
-/** The API shows no files, but a node of the same cluster has them. */
-function leaseHere(node: string, { paths }: Pick<ProcessContext, 'paths'>): FarLease {
+/** The API shows no files, but a node of the same cluster has them; nodes join it at any time. */
+function leaseHere(
+  node: string | undefined,
+  { paths }: Pick<ProcessContext, 'paths'>,
+): FarLease | undefined {
+  if (node === undefined || !clusterNodes(paths).includes(node)) return undefined;
   const files = leaseFilesIn(leaseDirectory(paths.pveDir, node));
   return { files: mounted(files, paths.pveDir), how: 'api' };
 }

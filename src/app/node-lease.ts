@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import { NODE_NAME } from '../config/node-scope.ts';
 import { by as byConnection } from '../core/connection.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
@@ -85,14 +85,24 @@ export function openNodeLease(
   };
 }
 
-/** Both are needed, if there are two. */
+/**
+ * Both are needed, if there are two. All programs take them in the same order, and no second one
+ * without the first: of two programs with one each, neither would go on.
+ *
+ * @param then opens the second, which is looked after while it is told so
+ */
 export function together(
   one: NodeLease | undefined,
-  other: NodeLease | undefined,
+  then: (mayTake: () => boolean) => NodeLease | undefined,
 ): NodeLease | undefined {
+  const mayTake = (): boolean => one?.problem() === undefined;
+  const other = then(mayTake);
   if (one === undefined || other === undefined) return one ?? other;
   return {
-    tend: async () => void (await Promise.all([one.tend(), other.tend()])),
+    async tend() {
+      await one.tend();
+      if (mayTake()) await other.tend();
+    },
     problem: () => one.problem() ?? other.problem(),
     guard: (hands) => one.guard(other.guard(hands)),
     close: async () => void (await Promise.all([one.close(), other.close()])),

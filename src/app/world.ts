@@ -87,6 +87,16 @@ export interface FarNode {
   close(): void;
 }
 
+/** Why a node is not seen by a connection that was looked at; undefined: it is. */
+export const whyUnseen = (far: Pick<FarNode, 'problem' | 'eyes'>): string | undefined =>
+  far.problem() ?? whyHostUnseen(far);
+
+/** The API may answer for a node that it cannot reach itself. */
+export function whyHostUnseen({ eyes }: Pick<FarNode, 'eyes'>): string | undefined {
+  const { cpus } = eyes.host.observe();
+  return cpus.ok ? undefined : cpus.detail;
+}
+
 /** The cluster that a further node is in. */
 export interface FarCluster {
   readonly seen: SeesCluster;
@@ -194,14 +204,18 @@ export function openFarWorld(
   const { name, eyes, hands, cluster } = node;
   const own = node.lease;
   let closing: Promise<void> | undefined;
-  const leaseIn = (one: FarLease | undefined): NodeLease | undefined => {
+  const leaseIn = (
+    one: FarLease | undefined,
+    mayTake: () => boolean = () => true,
+  ): NodeLease | undefined => {
     if (leasing === undefined || one === undefined) return undefined;
     // That of an API node is in a file system of this host.
     const place = one.how === 'api' ? (one.place ?? context.paths.pveDir) : undefined;
     const files = place === undefined ? one.files : askedFirst(one.files, outputs, place);
-    return openNodeLease(files, one.how, leasing, () => node.problem() === undefined);
+    const isTended = (): boolean => node.problem() === undefined && mayTake();
+    return openNodeLease(files, one.how, leasing, isTended);
   };
-  const lease = together(leaseIn(own), leaseIn(node.sharedLease));
+  const lease = together(leaseIn(own), (mayTake) => leaseIn(node.sharedLease, mayTake));
   let wasTended = false;
   const observe: NodeEyes['observe'] = async (stop, within) => {
     await Promise.all([outputs.answering.ask(outputs.places()), eyes.observe(stop, within)]);

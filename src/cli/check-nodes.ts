@@ -1,11 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ProcessContext } from '../app/context.ts';
-import { whyUnseen } from '../app/fallback-node.ts';
 import { openFarNodes } from '../app/far-nodes.ts';
-import type { FarNode } from '../app/world.ts';
+import { type FarNode, whyUnseen } from '../app/world.ts';
 import { takenIn } from '../config/found-nodes.ts';
 import { type Config, waysOf } from '../config/model.ts';
-import { NODE_NAME } from '../config/node-scope.ts';
 import { type ConfigOnNode, onNode } from '../config/on-node.ts';
 import { manage } from '../config/resolve.ts';
 import { lackWords } from '../core/day-seen.ts';
@@ -63,23 +61,20 @@ function foundLines(
   far: readonly FarNode[],
   { paths }: Pick<ProcessContext, 'paths'>,
 ): readonly string[] {
-  const now = config.nodes.flatMap(({ name, found }) =>
-    found === undefined ? [] : [`${name}: ${foundWords(found.by, found.leftMs)}`],
+  const known = config.nodes.flatMap(({ name, found }) =>
+    found === undefined ? [] : [{ ...found, name, seenMs: milliseconds(0) }],
   );
+  const now = known.map(({ name, by, leftMs }) => `${name}: ${foundWords(by, leftMs)}`);
   const seenOf = (name: string) => far.find((one) => one.name === name)?.cluster?.seen();
   const ownOf = (name: string): string | undefined => {
     const seen = seenOf(name);
     return seen?.ok === true ? seen.value.own : undefined;
   };
   const isTaken = takenIn(config, isOnNode(paths.at) ? paths.nodeName() : '', ownOf);
-  const known = config.nodes.flatMap(({ name, found }) =>
-    found === undefined ? [] : [{ name, by: found.by, seenMs: milliseconds(0) }],
-  );
   const coming = config.nodes.flatMap(({ name, discovers }) => {
     const seen = seenOf(name);
     if (discovers !== true || seen?.ok !== true) return [];
-    const isName = (text: string): boolean => NODE_NAME.test(text);
-    const { fresh, odd } = sortOut(seen.value, name, known, isTaken, isName);
+    const { fresh, odd } = sortOut(seen.value, name, known, isTaken);
     const names = fresh.map((one) => one.name).join(', ');
     const strange = odd.slice(0, 5).map((text) => plainText(text, 64));
     const skipped = strange.length === 0 ? [] : [`no node can be called ${strange.join(', ')}`];

@@ -1,6 +1,6 @@
+import { NODE_NAME } from '../core/node-name.ts';
 import type { ForeignKeys, ForeignReport, NeededVariable, Written } from './foreign-keys.ts';
 import type { Whereabouts } from './migrated.ts';
-import { NODE_NAME } from './node-scope.ts';
 import type { Self } from './sections.ts';
 import { yamlScalar } from './yaml-text.ts';
 

@@ -17,6 +17,37 @@ export function withFound(config: Config, found: readonly FoundNode[], self: str
   return deepFreeze({ ...config, nodes: [...entries, ...added] });
 }
 
+/**
+ * A new text of the file, with the nodes that are in use since the start, each reached as it was.
+ * If the text has no entry for a node, or another node under its name, its lists of guests may mean
+ * guests of other nodes. So nothing is changed there.
+ */
+export function keepingNodes(config: Config, start: Config): Config {
+  const now = entriesIn(config);
+  const used = entriesIn(start);
+  const kept = used.map((was) =>
+    asNow(
+      was,
+      now.find(({ name }) => isSameName(name, was.name)),
+    ),
+  );
+  const added = now.filter(({ name }) => !used.some((was) => isSameName(was.name, name)));
+  return deepFreeze({ ...config, nodes: [...kept, ...added] });
+}
+
+function asNow(was: NodeConfig, now: NodeConfig | undefined): NodeConfig {
+  if (now === undefined || !isSamePlace(was, now)) return { ...was, isGone: true };
+  const [api] = waysOf(now).flatMap((way) => (way.connection === 'api' ? [way] : []));
+  const said = { alias: now.alias, unproven: api?.unproven };
+  return { ...was, ...said, ...(was.instead && { instead: { ...was.instead, ...said } }) };
+}
+
+const isSamePlace = (one: NodeConfig, other: NodeConfig): boolean =>
+  waysOf(one).some((way) =>
+    waysOf(other).some((now) => PLACE.every((key) => way[key] === now[key])),
+  );
+const PLACE = ['connection', 'host', 'port', 'node'] as const;
+
 /** Whether an entry of the file may mean this node of a cluster. */
 export const isOfEntry = ({ name, host }: Member, entry: NodeConfig): boolean =>
   isSameName(name, entry.name) ||
@@ -41,7 +72,7 @@ export const takenIn =
 
 /** undefined: it is not known how to reach it. */
 export function foundConfig(by: NodeConfig, one: FoundNode): NodeConfig | undefined {
-  const { instead, discovers, alias: _, ...way } = by as NodeConfig & { readonly alias?: string };
+  const { instead, discovers, alias: _, ...way } = by;
   if (instead !== undefined || discovers !== true) return undefined;
   const found = { by: by.name, leftMs: leftToObserve(one) };
   const own = { name: one.name, node: one.name, found };

@@ -25,6 +25,8 @@ export type NodeConfig = WayConfig & {
   readonly discovers?: boolean;
   /** It is no entry of the file, but was found in the cluster of one. */
   readonly found?: Found;
+  /** The file does not name it any more, or names another node so: nothing is changed there. */
+  readonly isGone?: true;
 };
 
 export interface Found {
@@ -52,7 +54,7 @@ export interface SshNodeConfig {
   readonly name: string;
   /** What its cluster calls it; undefined: whatever it says. */
   readonly node: string | undefined;
-  readonly alias?: string;
+  readonly alias?: string | undefined;
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -71,11 +73,11 @@ export interface ApiNodeConfig {
   /** What its cluster calls it; undefined: the only one that is there. */
   readonly node: string | undefined;
   /** Another name that means it, and no other node, where guests are named. */
-  readonly alias?: string;
+  readonly alias?: string | undefined;
   /** Shared by all programs that may scale it. */
   readonly leaseDir?: string;
   /** Whether memory may shrink there without a proof, if no tier says. */
-  readonly unproven?: boolean;
+  readonly unproven?: boolean | undefined;
   readonly host: string;
   readonly port: number;
   readonly credentials:

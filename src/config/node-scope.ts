@@ -1,6 +1,3 @@
-/** As Proxmox VE takes it for a node. */
-export const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-
 /** `pve1/web-*`: what stands for one node only, or for every node. */
 export interface Scoped {
   /** In lower case; undefined: every node. */

@@ -1,7 +1,7 @@
 import { by, type ConnectionName } from '../core/connection.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import type { NodeValues } from './keys.ts';
 import type { ApiNodeConfig, NodeConfig, SshNodeConfig, WayConfig } from './model.ts';
-import { NODE_NAME } from './node-scope.ts';
 import { printableKey } from './printable.ts';
 import {
   entriesOf,

@@ -37,7 +37,7 @@ export function onNode(config: Config, node: string): ConfigOnNode {
     ...config,
     here: node,
     isFar: entry !== undefined,
-    ...((entry?.found?.leftMs ?? 0) > 0 && { onlyObserved: NEWLY_FOUND }),
+    ...onlyObserved(entry),
     ignored: own(config.ignored),
     defaults: policyOn(config.defaults, entry),
     tiers: config.tiers.map((tier) => ({
@@ -50,6 +50,12 @@ export function onNode(config: Config, node: string): ConfigOnNode {
   });
 }
 
+function onlyObserved(entry: NodeConfig | undefined): Pick<ConfigOnNode, 'onlyObserved'> {
+  if (entry?.isGone === true) return { onlyObserved: GONE };
+  return (entry?.found?.leftMs ?? 0) > 0 ? { onlyObserved: NEWLY_FOUND } : {};
+}
+
+const GONE = 'a change of NODES; restart the daemon';
 const NEWLY_FOUND = 'the first day of a node that was found';
 
 /** Where a policy does not say whether memory shrinks without a proof, the node does. */

@@ -1,7 +1,8 @@
 import { endsOf, nobodysIn } from '../core/groups/addresses.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import { spanSeconds } from '../core/span.ts';
 import { parseVmid, type Vmid } from '../core/units.ts';
-import { NODE_NAME, scopeOf } from './node-scope.ts';
+import { scopeOf } from './node-scope.ts';
 import { isTag } from './tags.ts';
 
 /**

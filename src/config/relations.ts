@@ -1,7 +1,7 @@
 import { isLoopback, showAddress } from '../core/listen-address.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import type { EffectiveValues } from './defaults.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
-import { NODE_NAME } from './node-scope.ts';
 import { isFar } from './nodes.ts';
 import { checkNotify } from './notify.ts';
 import { presetOf } from './presets.ts';

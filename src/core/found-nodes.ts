@@ -1,3 +1,4 @@
+import { NODE_NAME } from './node-name.ts';
 import type { Reading } from './reading.ts';
 import { type Milliseconds, milliseconds } from './units.ts';
 
@@ -76,19 +77,16 @@ export interface Sorted {
   readonly tooMany: number;
 }
 
-/**
- * @param isTaken whether a node of this name or address is looked after otherwise
- * @param isName whether a node can be called so: it becomes part of paths
- */
+/** @param isTaken whether a node of this name or address is looked after otherwise */
 export function sortOut(
   { own, members }: ClusterSeen,
   by: string,
   found: readonly FoundNode[],
   isTaken: (member: Member) => boolean,
-  isName: (name: string) => boolean,
 ): Sorted {
   const others = members.filter(({ name }) => name !== own);
-  const named = others.filter(({ name }) => isName(name));
+  // A name becomes part of paths.
+  const [named, odd] = [others.filter(isNamed), others.filter((one) => !isNamed(one))];
   const isMine = (member: Member): boolean =>
     found.some((one) => one.by === by && isSameName(one.name, member.name));
   const isFound = (member: Member): boolean =>
@@ -101,10 +99,12 @@ export function sortOut(
       return { name, by, ...(host !== undefined && { host }), seenMs: milliseconds(0) };
     }),
     known: strange.filter((member) => !free.includes(member)).map(({ name }) => name),
-    odd: others.filter(({ name }) => !isName(name)).map(({ name }) => name),
+    odd: odd.map(({ name }) => name),
     tooMany: free.length - fresh.length,
   };
 }
+
+const isNamed = ({ name }: Member): boolean => NODE_NAME.test(name);
 
 export const isSameName = (one: string, other: string): boolean =>
   one.toLowerCase() === other.toLowerCase();

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { type FoundNode, MOST_FOUND } from '../core/found-nodes.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import { present, type Reading } from '../core/reading.ts';
 import { milliseconds } from '../core/units.ts';
 import type { Sysroot } from '../os/sysroot.ts';
@@ -15,7 +16,7 @@ const schema = z.object({
   nodes: z
     .array(
       z.object({
-        name: z.string().check(z.regex(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/)),
+        name: z.string().check(z.regex(NODE_NAME)),
         by: z.string().check(z.maxLength(63)),
         host: z.optional(z.string().check(z.refine((host) => isIP(host) !== 0))),
         seenMs: z.number().check(z.gte(0)),

@@ -302,7 +302,7 @@ it('a reload keeps it, also one whose text does not ask for it any more', async 
   expect(puts().filter((path) => path.includes('pve2'))).toEqual([]);
 });
 
-it('31 others at once are all looked after, and no more than 64', async () => {
+it('69 others at once: no more than 64 are looked after', async () => {
   configure(LAB());
   for (let place = 2; place <= 70; place += 1) members.push(`pve${place}`);
   const running = start();
@@ -311,4 +311,44 @@ it('31 others at once are all looked after, and no more than 64', async () => {
   expect(cycles('pve65')).toBeGreaterThan(0);
   expect(await running.end()).toBe(EXIT.fine);
   expect(readdirSync(join(root, 'keep/nodes'))).toHaveLength(65);
+});
+
+it('a reload that names it in NODES lets go of it at once, and changes nothing there', async () => {
+  configure(LAB());
+  members.push('pve2');
+  const running = start();
+  await says('pve2 is looked after too');
+  await until(async () => (await status('pve2'))['error'] === undefined, later60);
+  configure(LAB(), entry('second', 'pve2'));
+  signals.emit('SIGHUP');
+  await says('pve2 is named in NODES by now, and is not looked after as one that was found');
+  await says('NODES has changed');
+  expect(kept()).toEqual([]);
+  expect(await status('pve2')).toMatchObject({ error: expect.any(String) });
+  await running.end();
+  expect(puts().filter((path) => path.includes('pve2'))).toEqual([]);
+});
+
+it.each([
+  [
+    'has another connection',
+    () => LAB().replace('node: pve1', 'connection: [api, ssh], node: pve1'),
+  ],
+  ['is another node', () => LAB().replace('node: pve1', 'node: pve7')],
+])('a reload whose entry %s does not end the first day', async (_what, text) => {
+  configure(LAB());
+  members.push('pve2');
+  const running = start();
+  await says('pve2 is looked after too');
+  await until(async () => (await status('pve2'))['error'] === undefined, later60);
+  configure(text().replace(', discover: True', ''));
+  signals.emit('SIGHUP');
+  await says('NODES has changed');
+  later(60);
+  await says('pve2: Final resources');
+  expect(await status('pve2')).toMatchObject({
+    report: { found: { by: 'lab' }, containers: [{ mode: 'observe' }] },
+  });
+  await running.end();
+  expect(puts().filter((path) => path.includes('pve2'))).toEqual([]);
 });

@@ -6,10 +6,12 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readConfiguration, renderProblems } from '../../src/app/configuration.ts';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
+import { openFarNodes } from '../../src/app/far-nodes.ts';
 import { once } from '../../src/app/once.ts';
 import { run } from '../../src/app/run.ts';
 import { nodeLines } from '../../src/cli/check-nodes.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
+import { foundConfig } from '../../src/config/found-nodes.ts';
 import { milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
@@ -206,4 +208,22 @@ it.each([
   expect(await runOnce()).toBe(EXIT.failure);
   expect(rest.server.calls).toEqual([]);
   expect(log()).toMatch(why);
+});
+
+it('a node that joins this cluster later has a lease here as soon as it is found', async () => {
+  configure(`${reached()}${LOGIN}    verify_tls: False\n    discover: True\n`);
+  const loaded = readConfiguration(CHOICE, contextOf());
+  if (!loaded.ok) throw new Error(renderProblems(loaded));
+  const [lab] = openFarNodes(loaded.config, contextOf());
+  const [entry] = loaded.config.nodes;
+  const found = entry && foundConfig(entry, { name: 'pve7', by: 'lab', seenMs: milliseconds(0) });
+  if (lab === undefined || found === undefined) throw new Error('it does not discover');
+  expect(lab.cluster?.open(found).lease).toBeUndefined();
+  mkdirSync(join(root, 'etc/corosync'), { recursive: true });
+  writeFileSync(
+    join(root, 'etc/corosync/corosync.conf'),
+    'nodelist {\n  node {\n    name: pve7\n  }\n}\n',
+  );
+  expect(lab.cluster?.open(found).lease).toMatchObject({ how: 'api' });
+  lab.close();
 });

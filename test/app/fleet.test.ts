@@ -9,7 +9,7 @@ import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
 import { once } from '../../src/app/once.ts';
 import { type Reach, run } from '../../src/app/run.ts';
 import type { FarNode } from '../../src/app/world.ts';
-import { missing } from '../../src/core/reading.ts';
+import { missing, present } from '../../src/core/reading.ts';
 import { mib, milliseconds } from '../../src/core/units.ts';
 import { createPaths } from '../../src/node/local/paths.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
@@ -180,3 +180,18 @@ it('a change of the configuration of the cluster is taken over, a broken one is 
   expect(await ended).toBe(EXIT.fine);
   expect(times('was reloaded')).toBe(1);
 }, 60_000);
+
+it('a node that was found is closed too if the loop of another one fails', async () => {
+  const login = 'token_id: a@pve!b, token_secret: 00000000-0000, verify_tls: False';
+  const text = `DEFAULT: {poll_interval: 5}\nNODES:\n  lab: {host: b, discover: True, ${login}}\n`;
+  writeFileSync(join(root, CONFIG), text, { mode: 0o600 });
+  const fails = async (): Promise<void> => {
+    throw new Error('an invariant is broken');
+  };
+  const found = { ...reached(), name: 'pve7', eyes: { ...far.world, observe: fails } };
+  const seen = () =>
+    present({ own: 'lab', members: [{ name: 'lab' }, { name: 'pve7' }], isQuorate: true });
+  const lab = { ...reached(), close: () => {}, cluster: { seen, open: () => found } };
+  await expect(runIn(daemon, async () => [lab])).rejects.toThrow('an invariant is broken');
+  expect(open.closed).toBe(true);
+});

@@ -44,6 +44,7 @@ it.each([
   ['nextcloud', '101'],
   // It may be on another node.
   ['web-2', 'web-1'],
+  ['Web-2', 'web-1'],
 ])('says nothing of %s beside %s', async (called, ignored) => {
   expect(await said(called, ignored)).toEqual([]);
 });

@@ -6,9 +6,10 @@ import {
   type NodeLease,
   openNodeLease,
   sharedLeaseFiles,
+  together,
 } from '../../src/app/node-lease.ts';
 import { present } from '../../src/core/reading.ts';
-import { bytes, mib } from '../../src/core/units.ts';
+import { bytes, mib, milliseconds } from '../../src/core/units.ts';
 import { leaseFilesIn } from '../../src/os/lease-files.ts';
 import { FakeNode } from '../loop/fake-node.ts';
 import { REAL_CLOCK, temporaryDirectory, vmid } from '../node/local/world.ts';
@@ -58,6 +59,36 @@ it('keeps the hands still from the moment on in which another one has it', async
   });
   expect(await hands.memoryHigh.hold(vmid(101), bytes(1))).toMatchObject({ kind: 'refused' });
   expect(node.sets).toHaveLength(1);
+});
+
+it('two leases are taken in one order, so that no two programs wait for each other', async () => {
+  let nowMs = 0;
+  const clock = { ...REAL_CLOCK, monotonicMs: () => milliseconds(nowMs) };
+  const directories = [temporaryDirectory(), temporaryDirectory()] as const;
+  const programOf = (host: string): NodeLease => {
+    const leaseIn = (directory: string, mayTake?: () => boolean): NodeLease =>
+      openNodeLease(leaseFilesIn(directory), 'api', { host, seat: host, clock }, mayTake);
+    const first = leaseIn(directories[0]);
+    const both = together(first, (mayTake) => leaseIn(directories[1], mayTake)) ?? first;
+    open.push(both);
+    return both;
+  };
+  const [one, other] = [programOf('one'), programOf('other')];
+  // The second one is free for a moment.
+  await one.tend();
+  rmSync(join(directories[1], '1.lease'));
+  nowMs += 16_000;
+  await other.tend();
+  expect(readdirSync(directories[1])).toEqual([]);
+  await one.tend();
+  expect([one.problem(), other.problem()]).toEqual([
+    undefined,
+    expect.objectContaining({ kind: 'elsewhere' }),
+  ]);
+  await one.close();
+  nowMs += 16_000;
+  await other.tend();
+  expect(other.problem()).toBeUndefined();
 });
 
 describe('a directory that programs share', () => {

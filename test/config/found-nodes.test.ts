@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { withFound } from '../../src/config/found-nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { keepingNodes, withFound } from '../../src/config/found-nodes.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import { onNode } from '../../src/config/on-node.ts';
@@ -12,6 +12,8 @@ import { vmid } from '../node/local/world.ts';
 
 const LOGIN = 'token_id: as@pve!x, token_secret: hush, verify_tls: False';
 const DAY_MS = 86_400_000;
+const DAY = milliseconds(DAY_MS);
+const TWO = `  two: {host: b, ${LOGIN}}\n`;
 
 function loaded(nodes: string): Config {
   const result = parseConfig(`NODES:\n${nodes}`, 'f.yaml', {});
@@ -85,4 +87,46 @@ it('is left out without an entry that discovers', () => {
   const both = withFound(again, [found('pve2'), found('pve3', { by: 'gone' })], '');
   expect(names(both)).toEqual(['lab', 'pve2']);
   expect(names(withFound(both, [], ''))).toEqual(['lab']);
+});
+
+describe('a new text of the file, while the daemon runs', () => {
+  const start = loaded(
+    `  lab: {host: a, node: pve1, discover: True, ${LOGIN}}\n  two: {host: b, ${LOGIN}}\n`,
+  );
+  const guest = { vmid: vmid(201), name: 'web', tags: [] };
+  const mode = (config: Config, node: string): unknown => manage(onNode(config, node), guest);
+  const taken = (nodes: string): Config =>
+    withFound(keepingNodes(loaded(nodes), start), [found('pve9', { seenMs: DAY })], '');
+
+  it('takes what it says of memory, and reaches each node as before', () => {
+    const again = 'token_id: as@pve!x, token_secret: other, verify_tls: False';
+    const config = taken(`  lab: {host: a, node: pve1, memory_shrink: unproven, ${again}}\n${TWO}`);
+    expect(names(config)).toEqual(['lab', 'two', 'pve9']);
+    for (const node of ['lab', 'pve9']) {
+      expect(onNode(config, node).defaults.memory.unproven).toBe(true);
+      expect(mode(config, node)).toMatchObject({ mode: 'act' });
+    }
+    expect(config.nodes).toMatchObject([
+      { credentials: { secret: 'hush' }, discovers: true, alias: 'pve1' },
+      {},
+      { credentials: { secret: 'hush' }, found: { leftMs: 0 } },
+    ]);
+    expect(keepingNodes(start, start)).toEqual(start);
+  });
+
+  it.each([
+    ['is gone', `  two: {host: b, ${LOGIN}}\n`],
+    ['has another name', `  lob: {host: a, node: pve1, ${LOGIN}}\n  two: {host: b, ${LOGIN}}\n`],
+    ['is another node', `  lab: {host: a, node: pve3, ${LOGIN}}\n  two: {host: b, ${LOGIN}}\n`],
+    ['has moved', `  lab: {host: c, node: pve1, ${LOGIN}}\n  two: {host: b, ${LOGIN}}\n`],
+  ])('changes nothing on a node whose entry %s, nor on those found by it', (_what, nodes) => {
+    const config = taken(nodes);
+    expect(mode(config, 'two')).toMatchObject({ mode: 'act' });
+    for (const node of ['lab', 'pve9']) {
+      expect(mode(config, node)).toMatchObject({
+        mode: 'observe',
+        because: expect.stringContaining('a change of NODES; restart the daemon'),
+      });
+    }
+  });
 });

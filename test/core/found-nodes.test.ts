@@ -46,9 +46,8 @@ describe('the other nodes of a cluster', () => {
     members: ['pve1', ...names].map((name) => ({ name, host: `10.0.0.${name.length}` })),
     isQuorate: true,
   });
-  const isName = (name: string): boolean => !name.includes('/');
   const sorted = (seen: ClusterSeen, found: readonly FoundNode[], taken: readonly string[] = []) =>
-    sortOut(seen, 'lab', found, ({ name }) => taken.includes(name), isName);
+    sortOut(seen, 'lab', found, ({ name }) => taken.includes(name));
 
   it('are fresh, known, or no nodes at all', () => {
     expect(sorted(cluster('pve22', 'pve333', '../x'), [], ['pve333'])).toEqual({
