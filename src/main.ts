@@ -8,6 +8,7 @@ import { whyNoConfiguration, whyNotNow } from './app/unfit.ts';
 import type { Arguments } from './cli/arguments.ts';
 import type { Command, CommandContext } from './cli/command.ts';
 import { parseArguments } from './cli/command-line.ts';
+import { unfitFile } from './core/installation.ts';
 import { plainText } from './core/plain-text.ts';
 import { present } from './core/reading.ts';
 import { milliseconds } from './core/units.ts';
@@ -133,8 +134,9 @@ async function end(code: ExitCode): Promise<never> {
 
 main(process.argv.slice(2)).then(end, (error: unknown) => {
   // A file beside this one is missing, or of another release: the build has its sentence.
-  if (error instanceof Error && error.name === 'InstallationError') {
-    process.stderr.write(`lxc-autoscale: ${plainText(error.message)}\n`);
+  const unfit = unfitFile(error);
+  if (unfit !== undefined) {
+    process.stderr.write(`lxc-autoscale: ${plainText(unfit)}\n`);
     return end(EXIT.failure);
   }
   // Only a broken invariant comes here: what a user or the node can do wrong is a value elsewhere.

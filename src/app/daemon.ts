@@ -109,7 +109,7 @@ class Daemon {
     const ofNodes = [...this.#partsOfNode.values()].flat();
     const listeners = [this.#notifications, this.#metrics, this.#http];
     this.#each.push(this.#groups, ...ofNodes, ...listeners);
-    this.#parts = together(this.#each);
+    this.#parts = this.#together(this.#each);
     this.#discovery = this.#discoveryIn(launched);
   }
 
@@ -124,6 +124,11 @@ class Daemon {
       onSaved: () => this.#supervisor.beat(),
       ...this.#takingOver(one.open.name),
     });
+  }
+
+  #together(parts: readonly Part[]): Required<Part> {
+    const { log } = this.#launched.home.outputs;
+    return together(parts, (message) => log.error(message));
   }
 
   #partsOf(node: NodeLoop): readonly Part[] {
@@ -165,7 +170,7 @@ class Daemon {
     this.#partsOfNode.set(node, parts);
     const nowMs = context.clock.monotonicMs();
     const firstMs = nextStart(this.#begunMs, node.config.pollIntervalMs, nowMs);
-    const applied = together(parts).apply(this.#config);
+    const applied = this.#together(parts).apply(this.#config);
     this.#lives.begin(Promise.all([this.#live(node, firstMs), applied]));
   }
 
@@ -178,7 +183,7 @@ class Daemon {
     for (const part of parts) this.#each.splice(this.#each.indexOf(part), 1);
     const end = async (): Promise<void> => {
       await this.#inTurn(node, () => node.endGuards());
-      await together(parts).stop();
+      await this.#together(parts).stop();
       node.save();
       await node.open.close();
     };

@@ -75,9 +75,9 @@ export function openNotifications(
         mask = masking(secretsOf(config));
         outputs.listen(hear);
       }
-      weekly = await weeklyFor(config, weekly, { context, log, known, home, isAway, notify });
       if (!isAnnounced) notify(started(config));
       isAnnounced = true;
+      weekly = await weeklyFor(config, weekly, { context, log, known, home, isAway, notify });
     },
     cycleBegins(node) {
       if (node === home) beganMs = clock.monotonicMs();

@@ -33,7 +33,7 @@ export async function once(launched: Launched): Promise<ExitCode> {
     home: home.name,
     isAway: home.inventory === undefined,
   });
-  const parts = together([...usages, notifications]);
+  const parts = together([...usages, notifications], (message) => home.outputs.log.error(message));
   await parts.apply(config);
   const results = await Promise.all(
     loops.map(async (loop) => {

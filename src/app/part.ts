@@ -1,4 +1,5 @@
 import type { Config } from '../config/model.ts';
+import { unfitFile, withoutFile } from '../core/installation.ts';
 import type { CycleResult, CycleView } from '../loop/cycle.ts';
 
 /** A cycle that is over. */
@@ -25,10 +26,26 @@ export interface Part {
   stop(): Promise<void>;
 }
 
-/** Several parts as one. Each step calls those that are in the list by then, in their order. */
-export const together = (parts: readonly Part[]): Required<Part> => ({
+/**
+ * Several parts as one. Each step calls those that are in the list by then, in their order.
+ * @param complain told of a file that parts cannot do without; the others go on
+ */
+export const together = (
+  parts: readonly Part[],
+  complain: (message: string) => void,
+): Required<Part> => ({
   async apply(config) {
-    for (const part of [...parts]) await part.apply(config);
+    const unfit = new Set<string>();
+    for (const part of [...parts]) {
+      try {
+        await part.apply(config);
+      } catch (error) {
+        const why = unfitFile(error);
+        if (why === undefined) throw error;
+        unfit.add(why);
+      }
+    }
+    for (const why of unfit) complain(withoutFile(why));
   },
   cycleBegins(node) {
     for (const part of [...parts]) part.cycleBegins?.(node);

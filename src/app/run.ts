@@ -4,6 +4,7 @@ import { dirname } from 'node:path/posix';
 import { setFlagsFromString } from 'node:v8';
 import type { Config } from '../config/model.ts';
 import { renderProblem } from '../config/problem.ts';
+import { unfitFile, withoutFile } from '../core/installation.ts';
 import { plainText } from '../core/plain-text.ts';
 import { acquireHostLock, type HeldElsewhere, type HeldLock } from '../os/host-lock.ts';
 import { removeLeftovers } from '../store/leftovers.ts';
@@ -89,7 +90,8 @@ export async function run(
   }
   if (!launch.dryRun) clearUp(config, context);
   const leasing = launch.dryRun ? undefined : leasingOf(lock, context);
-  const [home, ...far] = openWorlds(await reach(config, context), config, context, leasing);
+  const reached = await reachable(reach, config, context);
+  const [home, ...far] = openWorlds(reached.nodes, config, context, leasing);
   const inHand = (open: OpenWorld): NodeInHand => ({
     open,
     keeper: stateKeeper(open.world, context, launch.dryRun, open.below),
@@ -97,6 +99,7 @@ export async function run(
   try {
     const { log } = home.outputs;
     for (const note of loaded.notes) log.warn(renderProblem(note));
+    if (reached.unfit !== undefined) log.error(withoutFile(reached.unfit));
     if (lock.remark !== undefined) log.warn(plainText(lock.remark, 300));
     if (isAway(config, context)) for (const line of awayLines(config)) log.warn(line);
     const nodes = [inHand(home), ...far.map(inHand)] as const;
@@ -105,6 +108,17 @@ export async function run(
     await Promise.all(far.map((one) => one.close()));
     await home.close();
     lock.release();
+  }
+}
+
+/** Without the file that reaches other nodes there are none; only this one is scaled, if it can. */
+async function reachable(reach: Reach, config: Config, context: ProcessContext) {
+  try {
+    return { nodes: await reach(config, context), unfit: undefined };
+  } catch (error) {
+    const unfit = unfitFile(error);
+    if (unfit === undefined || isAway(config, context)) throw error;
+    return { nodes: [], unfit };
   }
 }
 

@@ -1,3 +1,5 @@
+import { unfitFile } from '../core/installation.ts';
+
 /** Cron expressions of five fields, such as `0 22 * * 1-5`. The only importer of cron-parser. */
 
 /**
@@ -23,6 +25,8 @@ export function cronFault(text: string): string | undefined {
   if (fields.length !== FIELDS.length || text.length > MAX_CHARS) {
     return 'is not a cron expression of five fields';
   }
+  const unfit = whyNoParser();
+  if (unfit !== undefined) return `cannot be checked: ${unfit}`;
   for (const [place, name] of FIELDS.entries()) {
     const field = fields[place] ?? '';
     const alone = FIELDS.map((_, other) => (other === place ? field : '*')).join(' ');
@@ -30,6 +34,17 @@ export function cronFault(text: string): string | undefined {
     if (!isWritten || !isParsed(alone)) return `has a wrong field for the ${name}`;
   }
   return isParsed(fields.join(' ')) ? undefined : 'names days that its months do not have';
+}
+
+function whyNoParser(): string | undefined {
+  try {
+    parser();
+    return undefined;
+  } catch (error) {
+    const unfit = unfitFile(error);
+    if (unfit === undefined) throw error;
+    return unfit;
+  }
 }
 
 function isParsed(expression: string): boolean {

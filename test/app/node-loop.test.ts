@@ -209,7 +209,7 @@ describe('parts together', () => {
       cycleBegins: (node) => void did.push(`b begins on ${node}`),
       cycleEnded: ({ kind }) => void did.push(`b heard of a ${kind} cycle`),
     };
-    const parts = together([part('a'), hearing]);
+    const parts = together([part('a'), hearing], () => {});
     await parts.apply(config(300));
     parts.cycleBegins('pve1');
     const { loop } = loopWith(101);

@@ -23,6 +23,8 @@ import {
   MORE_FILE,
 } from '../../tools/build/bundles.ts';
 import { NODE_VERSIONS, type NodeBinary, nodeBinary } from '../node-versions.ts';
+import { until } from '../patience.ts';
+import { hungry, NodeUnderTest } from './node-under-test.ts';
 
 const checkout = new URL('../..', import.meta.url).pathname;
 const dist = (name: string): string => join(checkout, 'dist', name);
@@ -195,6 +197,77 @@ describe('what is loaded if it is asked for', () => {
     } finally {
       copyFileSync(dist(MORE_FILE), more);
     }
+  });
+});
+
+describe('a daemon with nothing but the main file', () => {
+  let alone: string;
+  const bundle = (): string => join(alone, MAIN_FILE);
+
+  beforeAll(() => {
+    alone = mkdtempSync(join(tmpdir(), 'bundle-alone-'));
+    copyFileSync(dist(MAIN_FILE), bundle());
+  });
+  afterAll(() => rmSync(alone, { recursive: true, force: true }));
+
+  const started = async (keys: string) => {
+    const under = await NodeUnderTest.create([hungry(101)]);
+    under.configure(`DEFAULT:\n  poll_interval: 1\n${keys}`);
+    return { under, daemon: under.start(['daemon'], undefined, undefined, bundle()) };
+  };
+  const grown = (under: NodeUnderTest) =>
+    until(
+      () => under.sets().length > 0,
+      () => under.log(),
+    );
+  const without = (name: string): string =>
+    'Some of what the configuration asks for does not work, and scaling goes on: ' +
+    `${join(alone, name)} is missing; install the same release again.`;
+
+  it('changes a guest', async () => {
+    const { under } = await started('');
+    await grown(under);
+    expect(under.sets()[0]).toEqual(expect.arrayContaining(['set', '101', '--memory']));
+    expect(under.log()).not.toMatch(/ERROR/);
+  });
+
+  it('says what does not work, and changes a guest all the same', async () => {
+    const asked = [
+      'metrics_listen: 127.0.0.1:19731',
+      'http_listen: 127.0.0.1:19732',
+      'gotify_url: http://127.0.0.1:1',
+      'gotify_token: t',
+      'report: weekly',
+    ];
+    const far = 'NODES:\n  far: {connection: ssh, host: 127.0.0.1, port: 1}\n';
+    const group = 'HORIZONTAL_SCALING_GROUP_web: {source: 101, lxc_containers: [101]}\n';
+    const { under, daemon } = await started(`  ${asked.join('\n  ')}\n${far}${group}`);
+    await grown(under);
+    expect(under.log()).toContain(without(MORE_FILE));
+    daemon.signal('SIGHUP');
+    await daemon.saying('The configuration was reloaded.');
+    await daemon.cycles(2);
+    expect(under.log()).not.toMatch(/internal error|^ +at /m);
+    daemon.signal('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+  });
+
+  it('refuses a cron expression that it cannot check, and keeps what it has', async () => {
+    const { under, daemon } = await started('');
+    await daemon.cycles(1);
+    const cron = '  energy_mode: True\n  off_peak_cron: 0 22 * * *\n  off_peak_minutes: 60\n';
+    const why =
+      "/etc/lxc_autoscale/lxc_autoscale.yaml:4: off_peak_cron: '0 22 * * *' cannot be checked: " +
+      `${join(alone, CRON_FILE)} is missing; install the same release again; allowed:`;
+    under.configure(`DEFAULT:\n  poll_interval: 1\n${cron}`);
+    daemon.signal('SIGHUP');
+    await daemon.saying('The configuration was NOT reloaded');
+    expect(under.log()).toContain(why);
+    await daemon.cycles(1);
+    daemon.signal('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+    const again = under.start(['daemon'], undefined, undefined, bundle());
+    expect(await again.ended).toMatchObject({ code: 78, stderr: expect.stringContaining(why) });
   });
 });
 

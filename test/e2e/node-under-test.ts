@@ -139,10 +139,16 @@ export class NodeUnderTest {
    * Starts the program on the node; the node's time runs from here on.
    *
    * @param before a command that starts a command, with its arguments
+   * @param bundle the main file of the program
    */
-  start(args: readonly string[], path = this.path, before: readonly string[] = []): Running {
+  start(
+    args: readonly string[],
+    path = this.path,
+    before: readonly string[] = [],
+    bundle = BUNDLE,
+  ): Running {
     this.node.start();
-    const command = [...before, process.execPath, BUNDLE, '--sysroot', this.root, ...args];
+    const command = [...before, process.execPath, bundle, '--sysroot', this.root, ...args];
     const [file = '', ...argv] = command;
     const child = spawn(file, argv, { env: { ...process.env, PATH: path } });
     const ended = endOf(child);

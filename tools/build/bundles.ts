@@ -90,6 +90,7 @@ const FROM_SOURCES = {
 
 const SHIPPED = {
   format: 'cjs',
+  target: FROM_SOURCES.target,
   minify: true,
   // A stack trace in a report shall be readable.
   keepNames: true,

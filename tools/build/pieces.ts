@@ -25,7 +25,7 @@ export interface Files {
 }
 
 const START = 'src/main.ts';
-/** What is loaded on demand, but goes into the main file: a change waits for no other file. */
+/** Loaded on demand, and in the main file all the same: the history is recorded by default. */
 const IN_MAIN = ['src/app/usage-keeper.ts'];
 const LAB = 'src/cli/lab-commands.ts';
 const HTTP = 'src/app/http/app.ts';
@@ -44,7 +44,7 @@ export async function cut(options: BuildOptions, files: Files): Promise<Pieces> 
   });
   const textOf = new Map<string, string>();
   for (const { path, text } of outputFiles) {
-    // esbuild writes so for `require()` in a module, and the files are none.
+    // In a module esbuild writes `__require()` for `require()`. What is built of it is no module.
     const written = text.replaceAll('__require(', 'require(');
     textOf.set(path.slice(path.lastIndexOf(`${DIRECTORY}/`)), written);
   }
@@ -148,26 +148,34 @@ function inPieces(file: string, { textOf, fileOf, id }: Pieces): Plugin {
   return {
     name: 'in-pieces',
     setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^\.\/|^pieces\/|^beside:/ }, ({ path }) => {
-        const [, other] = /^beside:(.*)/.exec(path) ?? [];
+      onResolve({ filter: /^\.\/|^pieces\/|^beside:/ }, ({ path, namespace: by }) => {
+        if (by === 'beside') return { path, external: true };
+        const [, other] = /^(?:beside:|\.\/)(.*\.cjs)$/.exec(path) ?? [];
         if (other !== undefined) return { path: other, namespace: 'beside' };
-        if (path.endsWith('.cjs')) return { path, external: true };
         const piece = path.replace(/^\.\//, `${DIRECTORY}/`);
         return { path: piece, namespace: fileOf.get(piece) === file ? 'here' : 'elsewhere' };
       });
-      onLoad({ filter: /./, namespace: 'here' }, ({ path }) => ({
-        contents: textOf.get(path) ?? '',
-      }));
+      onLoad({ filter: /./, namespace: 'here' }, ({ path }) => {
+        const contents = textOf.get(path);
+        if (contents === undefined) throw new Error(`there is no piece ${path}`);
+        return { contents };
+      });
       onLoad({ filter: /./, namespace: 'elsewhere' }, ({ path }) => ({
         contents: `module.exports = require('beside:${fileOf.get(path)}')['${path}'];`,
       }));
-      onLoad({ filter: /./, namespace: 'beside' }, ({ path }) => ({ contents: besides(path, id) }));
+      onLoad({ filter: /./, namespace: 'beside' }, ({ path }) => {
+        const isOfPieces = [...fileOf.values()].includes(path);
+        return { contents: besides(path, isOfPieces ? id : undefined) };
+      });
     },
   };
 }
 
-/** Loads another file of the program, if it is of the same build. */
-const besides = (file: string, id: string): string => `
+/**
+ * Loads another file of the program.
+ * @param id of the build that it must be of, whose pieces it has; undefined: it is a package
+ */
+const besides = (file: string, id: string | undefined): string => `
   const fault = (why) => Object.assign(
     new Error(__dirname + '/${file} ' + why + '; install the same release again'),
     { name: 'InstallationError' },
@@ -179,6 +187,10 @@ const besides = (file: string, id: string): string => `
     const isMissing = error.code === 'MODULE_NOT_FOUND';
     throw fault(isMissing ? 'is missing' : 'cannot be loaded: ' + error.message);
   }
+  ${id === undefined ? WHOLE : partOf(id)}`;
+
+const WHOLE = 'module.exports = found;';
+const partOf = (id: string): string => `
   if (found.build !== '${id}') throw fault('is of another release than this program');
   module.exports = found.pieces;`;
 
