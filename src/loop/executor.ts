@@ -40,10 +40,10 @@ export async function apply(
   if (decidedOn.reaches !== undefined) {
     const tooLittle = whyTooLittle(world, wish);
     if (tooLittle !== undefined) return { kind: 'overtaken', note: tooLittle };
-    return set(world, wish, (request) => setMachine(world, wish, request, context));
+    return set(world, wish, context, (request) => setMachine(world, wish, request, context));
   }
   const held = (down?: HeldDown) =>
-    set(world, wish, (request) => setContainer(world, wish, request, down, context));
+    set(world, wish, context, (request) => setContainer(world, wish, request, down, context));
   if (!takes) return held();
   if (world.cgroups.capabilities(vmid)?.workingSet === false) {
     const why = whyUnseen(wish, memoryMib, sample);
@@ -96,6 +96,7 @@ export async function whyOvertaken(
 async function set(
   world: ActingWorld,
   wish: Wish,
+  { stop }: ApplyContext,
   how: (request: SetRequest) => Promise<Tried>,
 ): Promise<ChangeResult> {
   const { vmid, decidedOn, target } = wish;
@@ -114,6 +115,10 @@ async function set(
     ...(wish.unplugs && { unplugs: true }),
   });
   if (result.kind === 'overtaken') return result;
+  if (result.kind === 'failed' && outcome.kind === 'not-started' && stop.aborted) {
+    // The end of the program came first: that says nothing against the change.
+    return { kind: 'overtaken', note: outcome.message };
+  }
   return {
     ...unlessStopped(world, decidedOn, wasRunning, result),
     backup: backup.path,

@@ -11,8 +11,14 @@ export interface FastDaemonOptions {
   readonly node: SimulatedNode;
   /** The repository. */
   readonly home: string;
+  /** The wall clock at the node's beginning. */
   readonly startMs: number;
-  readonly yaml: string;
+  /** The clock since the boot at the node's beginning; default: the real one, from now on. */
+  readonly uptimeMs?: number;
+  /** How old the node is: another daemon was there before. Default 0. */
+  readonly elapsedMs?: number;
+  /** Left out: the one that is there. */
+  readonly yaml?: string;
   readonly execPath?: string;
   /** The program; else the one that is built in `home`. */
   readonly bundle?: string;
@@ -29,14 +35,21 @@ export interface FastDaemon {
 }
 
 export function startFastDaemon(options: FastDaemonOptions): FastDaemon {
-  const { node, home, startMs, yaml } = options;
+  const { node, home, startMs, uptimeMs, elapsedMs = 0, yaml } = options;
   const { flags, allocator } = serviceStart(join(home, 'systemd/lxc_autoscale.service'));
-  mkdirSync(join(node.root, 'etc/lxc_autoscale'), { recursive: true });
-  writeFileSync(join(node.root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), yaml);
+  if (yaml !== undefined) {
+    mkdirSync(join(node.root, 'etc/lxc_autoscale'), { recursive: true });
+    writeFileSync(join(node.root, 'etc/lxc_autoscale/lxc_autoscale.yaml'), yaml);
+  }
   const fastTime = ['--require', join(home, 'test/long/fast-time.cjs')];
   const bundle = options.bundle ?? join(home, 'dist/lxc-autoscale.cjs');
   const args = [...flags, ...fastTime, bundle, '--sysroot', node.root, 'daemon'];
-  const time = { FAST_TIME_SKIP: '1', FAST_TIME_FD: '3', FAST_TIME_START: String(startMs) };
+  const time = {
+    FAST_TIME_SKIP: '1',
+    FAST_TIME_FD: '3',
+    FAST_TIME_START: String(startMs + elapsedMs),
+    ...(uptimeMs !== undefined && { FAST_TIME_UPTIME: String(Math.floor(uptimeMs + elapsedMs)) }),
+  };
   const PATH = `${node.binDirectory}:${process.env['PATH']}`;
   const child = spawn(options.execPath ?? process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -70,8 +83,11 @@ export function startFastDaemon(options: FastDaemonOptions): FastDaemon {
 }
 
 /** Brings the node to each time that the daemon is about to jump to. */
-function keepTime(socket: Duplex, { node, startMs, onTime }: FastDaemonOptions): void {
-  let nodeMs = 0;
+function keepTime(
+  socket: Duplex,
+  { node, startMs, elapsedMs = 0, onTime }: FastDaemonOptions,
+): void {
+  let nodeMs = elapsedMs;
   let received = '';
   socket.setEncoding('utf8');
   socket.on('error', () => {});

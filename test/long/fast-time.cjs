@@ -9,6 +9,7 @@
  *   FAST_TIME_START   the wall clock at the origin, milliseconds since 1970; default: the real one
  *   FAST_TIME_ORIGIN  the real process.hrtime (nanoseconds) of the origin, so that processes may
  *                     share a clock; default: now
+ *   FAST_TIME_UPTIME  the clock since the boot at the origin, milliseconds; default: the real one
  *   FAST_TIME_SKIP    1: as well, whenever the process only waits for a timer, the clock jumps to
  *                     it. While it computes, reads or writes, or while a child process runs, time
  *                     runs by the factor. A timer that is unref'd is no reason to stop a jump.
@@ -42,6 +43,8 @@ const real = {
 
 const loadedNs = real.hrtime();
 const originNs = env.FAST_TIME_ORIGIN === undefined ? loadedNs : BigInt(env.FAST_TIME_ORIGIN);
+const uptimeNs =
+  env.FAST_TIME_UPTIME === undefined ? originNs : BigInt(env.FAST_TIME_UPTIME) * 1_000_000n;
 const startMs = Number(env.FAST_TIME_START ?? real.Date.now() - msSince(originNs));
 /** What was jumped over, and real time that a peer has taken, which is none of ours. */
 let jumpedMs = 0;
@@ -54,7 +57,7 @@ function msSince(ns) {
 const elapsedMs = () => msSince(originNs) * factor + jumpedMs;
 const wallMs = () => startMs + elapsedMs();
 const loadedMs = elapsedMs();
-const monotonicNs = () => originNs + BigInt(Math.round(elapsedMs() * 1e6));
+const monotonicNs = () => uptimeNs + BigInt(Math.round(elapsedMs() * 1e6));
 
 globalThis.Date = new Proxy(real.Date, {
   apply: () => new real.Date(Math.floor(wallMs())).toString(),
@@ -164,6 +167,10 @@ AbortSignal.timeout = (ms) => {
 
 /** What the process may be waiting for besides timers, as Node names it. */
 const WORK = /^(FSReq|ProcessWrap|GetAddrInfo|GetNameInfo|Shutdown|Write|TCPSocket|TLS|.*Connect)/;
+/** Those of the process itself are open all the time; one more is a socket that is waited for. */
+const OWN_PIPES = [process.stdout, process.stderr].filter(
+  ({ _handle }) => _handle?.constructor.name === 'Pipe',
+).length;
 /** So many turns of the event loop without anything to do, and there is nothing to do. */
 const QUIET_TURNS = 2;
 /** To ask at each turn would cost the process more than what it waits for. */
@@ -172,8 +179,7 @@ let quietTurns = 0;
 
 function look() {
   fireDue();
-  const work = process.getActiveResourcesInfo().filter((name) => WORK.test(name));
-  if (work.length > 0) {
+  if (isAtWork()) {
     quietTurns = 0;
     return lookLater();
   }
@@ -184,6 +190,12 @@ function look() {
   quietTurns = 0;
   jumpTo(nextMs);
   lookNextTurn();
+}
+
+function isAtWork() {
+  const active = process.getActiveResourcesInfo();
+  const pipes = active.filter((name) => name === 'PipeWrap').length;
+  return pipes > OWN_PIPES || active.some((name) => WORK.test(name));
 }
 
 const lookNextTurn = () => void real.setImmediate(look);

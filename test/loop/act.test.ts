@@ -335,6 +335,32 @@ describe('a failure', () => {
   });
 });
 
+describe('a change that the end of the program has come before', () => {
+  it.each([
+    ['pct was not started: the daemon is stopping', true, 0],
+    ['pct was not started: no such file', false, 1],
+  ])('%s', async (message, isStopping, failed) => {
+    const node = nodeWith(101);
+    const state = newLoopState();
+    const observed = observe(node.world, state, everyone());
+    if (!observed.ok) throw new Error(observed.detail);
+    const stop = new AbortController();
+    node.pct = () => {
+      if (isStopping) stop.abort();
+      return { kind: 'not-started', message };
+    };
+    const { hands } = node.world;
+    const context = { observed: observed.value, headroom: AMPLE_ROOM, hands, stop: stop.signal };
+    const changes = [growMemory(101)];
+    const counts = await act(node.world, state, changes, { cycle: 7, ...context });
+    expect(counts).toEqual({ done: 0, failed });
+    expect([remembered(state, 'failure').size, node.events.length]).toEqual([failed, failed]);
+    const said = `WARN: Container 101 was not changed: ${message}`;
+    expect(node.linesOf('WARN')).toEqual(isStopping ? [said] : []);
+    expect(node.linesOf('ERROR')).toHaveLength(failed);
+  });
+});
+
 describe('what is remembered', () => {
   it('granted memory adds up, and what is taken back is subtracted', async () => {
     const node = nodeWith(101);
