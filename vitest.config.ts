@@ -12,6 +12,7 @@ const UNIT_TESTS = [
   'test/cli/**/*.test.ts',
   'test/config/**/*.test.ts',
   'test/core/**/*.test.ts',
+  'test/groups/**/*.test.ts',
   'test/loop/**/*.test.ts',
   'test/node/*.test.ts',
   'test/notify/**/*.test.ts',

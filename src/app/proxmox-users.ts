@@ -3,7 +3,7 @@ import { join } from 'node:path/posix';
 import type { HttpRole } from '../config/http-values.ts';
 import { milliseconds } from '../core/units.ts';
 import { ApiClient, type ApiTools } from '../node/api/client.ts';
-import { LOOKS, RULES, SCALES } from '../node/api/privileges.ts';
+import { LOOKS, RULES, SCALES, SCALES_ON_STORAGES } from '../node/api/privileges.ts';
 import type { Trust } from '../node/api/trust.ts';
 import { mayBelow, mayOnAll } from '../node/api/user-rights.ts';
 import { readRegularFile } from '../os/regular-file.ts';
@@ -98,6 +98,7 @@ function roleOf(permissions: unknown): HttpRole | undefined {
   const onNodes = (privilege: string): boolean => mayBelow(permissions, '/nodes', privilege);
   if (!onGuests(LOOKS.guests) || !onNodes(LOOKS.nodes)) return undefined;
   if (!SCALES.every(onGuests)) return 'read';
+  if (!mayBelow(permissions, '/storage', SCALES_ON_STORAGES)) return 'read';
   if (!RULES.guests.every(onGuests)) return 'scale';
   const isAdmin = mayOnAll(permissions, RULES.all) && onNodes(RULES.all);
   return isAdmin ? 'admin' : 'scale';

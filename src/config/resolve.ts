@@ -107,12 +107,10 @@ function claimsOf(
 }
 
 function whyIgnored(config: ConfigOnNode, identity: Identity): string | undefined {
-  const { ignored, managed } = config;
+  const { managed } = config;
   const { tags } = identity;
-  const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
-  if (listed === 'by its id') return 'listed in ignore_lxc';
-  if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
-  if (tags.includes(IGNORE_TAG)) return `it has the tag ${IGNORE_TAG}`;
+  const named = whyNamedToIgnore(config, identity);
+  if (named !== undefined) return named;
   if (managed === 'listed') {
     const why = 'no tier and no group lists it, and `manage: listed` is set';
     return isListed(config, identity) ? undefined : why;
@@ -123,6 +121,18 @@ function whyIgnored(config: ConfigOnNode, identity: Identity): string | undefine
   if (isAskedFor(config, identity)) return undefined;
   return 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
 }
+
+/** Why somebody wants it left alone, be it by the file or by a tag. */
+function whyNamedToIgnore({ ignored }: ConfigOnNode, identity: Identity): string | undefined {
+  const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
+  if (listed === 'by its id') return 'listed in ignore_lxc';
+  if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
+  return identity.tags.includes(IGNORE_TAG) ? `it has the tag ${IGNORE_TAG}` : undefined;
+}
+
+/** The same of a guest as its configuration has it; that nobody asks for it is not among it. */
+export const whyLeftAlone = (config: ConfigOnNode, container: Identity): string | undefined =>
+  whyNamedToIgnore(config, inLowerCase(container));
 
 /**
  * Whether the file names it, be it as one of a group. The tag of a group is not enough: its owner

@@ -99,7 +99,7 @@ export interface DiskEvent {
 }
 
 export interface DiskDetails extends Details {
-  readonly step: 'grow' | 'snapshot' | 'rollback' | 'clone' | 'destroy';
+  readonly step: 'grow' | 'snapshot' | 'rollback' | 'clone' | 'destroy' | 'delete-snapshot';
   readonly name: string;
   /** Left out for a container. */
   readonly kind?: 'qemu';

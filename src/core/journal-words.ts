@@ -125,6 +125,7 @@ const DISK_STEPS: Readonly<Record<string, string>> = {
   rollback: 'Restore Snapshot',
   clone: 'Clone',
   destroy: 'Destroy Clone',
+  'delete-snapshot': 'Remove Snapshot',
 };
 
 /** What a person reads for a line of the JSON log, also for one from before there was `event`. */

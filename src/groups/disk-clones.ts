@@ -1,17 +1,19 @@
 import { nonceLine } from '../core/groups/description.ts';
 import { hasOwnAddress } from '../core/groups/disk-wish.ts';
-import {
-  type GroupLedger,
-  isEntryOf,
-  type LedgerMember,
-  newLedger,
-} from '../core/groups/ledger.ts';
+import { isEntryOf, type LedgerMember } from '../core/groups/ledger.ts';
 import { guestInside, guestLabel } from '../core/guest-words.ts';
-import type { GuestIdentity } from '../core/identity.ts';
-import { plainText } from '../core/plain-text.ts';
-import { present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { GuestNow } from '../node/port.ts';
+import {
+  asSeenWhole,
+  clonesOnRecord,
+  countClones,
+  editClones,
+  isGone,
+  newEntry,
+} from './clone-ledger.ts';
+import { keepOff, removeByHand, settleClones } from './clone-rest.ts';
+import { dropSnapshot } from './clone-snapshots.ts';
 import {
   change,
   type DiskContext,
@@ -19,16 +21,17 @@ import {
   type DiskPlan,
   type DiskRefusal,
   type DiskWorld,
+  failed,
+  lookAt,
+  named,
   refusal,
   run,
+  stillThere,
 } from './disk-plan.ts';
-import { snapshotProblem } from './disk-steps.ts';
+import { snapshotProblem, takeSnapshot } from './disk-steps.ts';
+import { copyNeeds, whyNoRoom } from './storage-room.ts';
 
-/**
- * Clones that a person asks for, and their end. What makes one ours is a ledger that only root can
- * write, as for members of groups; no group can be called as it is.
- */
-const ledgerName = (node: string): string => `_clones-of-${node}`;
+/** Clones that a person asks for, and their end. */
 
 const MOST_CLONES = 100;
 const HOST_NAME = /^(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/;
@@ -48,17 +51,15 @@ export function planClone(
   const cluster = world.cluster.read();
   if (!cluster.ok) return refusal(`The cluster cannot be seen: ${cluster.detail}.`);
   if (cluster.value.takenIds.has(newVmid)) return refusal(`The id ${newVmid} is taken.`);
-  const ledger = ledgerOf(world);
+  const ledger = clonesOnRecord(world);
   if (!ledger.ok) return refusal(`What was cloned before cannot be read: ${ledger.detail}.`);
-  if (ledger.value.members.size >= MOST_CLONES) {
+  if (countClones(world, ledger.value) >= MOST_CLONES) {
     return refusal(`There are ${MOST_CLONES} clones; delete some first.`);
   }
   const hasDevice = [...guest.values.keys()].some((key) => /^net[0-9]+$/.test(key));
   if (!hasDevice) return refusal(`${label} has no network device, by which clones are told apart.`);
-  const isContainer = guest.config.kind !== 'qemu';
-  const needsSnapshot = isContainer && !guest.config.template && world.runs(guest);
-  const problem = needsSnapshot ? snapshotProblem(context, guest) : undefined;
-  if (problem !== undefined) return refusal(`${label} runs, and ${problem}; stop it first.`);
+  const way = wayToCopy(context, guest);
+  if (!way.ok) return refusal(`${label} cannot be cloned: ${way.why}.`);
   const stays = whyNotStarted(world, guest);
   const after = stays === undefined ? 'It is started then' : `It is not started, since ${stays}`;
   return {
@@ -66,8 +67,23 @@ export function planClone(
     guest,
     facts: { vm_id: guest.config.vmid, new_vm_id: newVmid },
     says: `${label} is cloned to ${newVmid} (${name}), with all of its disks. ${after}.`,
-    run: () => clone(context, guest, newVmid, name, needsSnapshot, stays === undefined),
+    run: () => clone(context, guest, newVmid, name, stays === undefined),
   };
+}
+
+type WayToCopy =
+  | { readonly ok: true; readonly bySnapshot: boolean }
+  | { readonly ok: false; readonly why: string };
+
+/** A container that runs is copied from a snapshot. */
+function wayToCopy(context: DiskContext, guest: GuestNow): WayToCopy {
+  const { kind, template } = guest.config;
+  if (kind === 'qemu' || template) return { ok: true, bySnapshot: false };
+  const runs = context.world.runs(guest);
+  if (runs === undefined) return { ok: false, why: 'it is not known whether it runs' };
+  const problem = runs ? snapshotProblem(context, guest) : undefined;
+  if (problem !== undefined) return { ok: false, why: `it runs, and ${problem}; stop it first` };
+  return { ok: true, bySnapshot: runs };
 }
 
 /** Two guests with one address would keep each other from the network. */
@@ -82,40 +98,36 @@ function whyNotStarted(world: DiskWorld, { config, values }: GuestNow): string |
 
 async function clone(
   context: DiskContext,
-  source: GuestNow,
+  planned: GuestNow,
   vmid: Vmid,
   hostname: string,
-  needsSnapshot: boolean,
   starts: boolean,
 ): Promise<DiskEnd> {
-  const { world, by } = context;
-  await dropLeft(context);
-  const free = await world.eyes.isIdFree(vmid);
-  if (!free.ok)
-    return { ok: false, why: `it is not known whether ${vmid} is free: ${free.detail}` };
-  if (!free.value) return { ok: false, why: `the id ${vmid} is taken` };
-  const tight = await storageProblem(world, source);
-  if (tight !== undefined) return { ok: false, why: tight };
+  const { world } = context;
+  await settleClones(context);
+  const problem = await whyNotCopied(world, planned, vmid);
+  if (problem !== undefined) return failed(problem);
+  const now = await stillThere(world, planned);
+  if (!now.ok) return failed(now.detail);
+  const source = now.value;
+  const way = wayToCopy(context, source);
+  if (!way.ok) return failed(way.why);
   const nonce = world.nonce();
-  const from = source.config.vmid;
-  const snapshot = needsSnapshot ? `autoscale-clone-${nonce.slice(0, 12)}` : undefined;
+  const snapshot = way.bySnapshot ? `autoscale-clone-${nonce.slice(0, 12)}` : undefined;
   const entry = newEntry(world, vmid, nonce);
-  const noted = edit(world, (ledger) => {
-    ledger.members.set(vmid, entry);
+  const from = source.config.vmid;
+  const noted = editClones(world, ({ members, snapshots }) => {
+    members.set(vmid, entry);
     if (snapshot === undefined) return;
     const { madeS } = entry;
-    ledger.snapshots.set(snapshot, { name: snapshot, source: from, madeS, snaptime: undefined });
+    snapshots.set(snapshot, { name: snapshot, source: from, madeS, snaptime: undefined });
   });
-  if (noted !== undefined) return { ok: false, why: noted };
+  if (noted !== undefined) return failed(noted);
+  const cut = (why: string) => brokenOff(context, from, entry, snapshot, why);
   if (snapshot !== undefined) {
-    const description = `For a clone that ${by} has asked for; removed afterwards.`;
-    const taken = await change(context, source, {
-      kind: 'snapshot',
-      vmid: from,
-      name: snapshot,
-      description,
-    });
-    if (!taken.ok) return brokenOff(context, from, vmid, snapshot, `no snapshot: ${taken.why}`);
+    const about = `For a clone that ${context.by} has asked for; removed afterwards.`;
+    const taken = await takeSnapshot(context, source, snapshot, about);
+    if (!taken.ok) return cut(`no snapshot: ${taken.why}`);
   }
   const made = await run(context, source, {
     kind: 'clone',
@@ -126,22 +138,65 @@ async function clone(
     hostname,
     description: cloneDescription(context, source, nonce),
   });
-  const seen = world.guestNow(vmid);
-  const identity = seen.ok ? wholeIdentity(entry, seen.value) : undefined;
-  if (!made.ok || !seen.ok || identity === undefined) {
-    const why = made.ok ? 'it is not there as a whole' : made.why;
-    return brokenOff(context, from, vmid, snapshot, `the clone ${vmid} failed: ${why}`);
+  const blind = await world.look();
+  if (blind !== undefined) return failed(`what came of it cannot be seen: ${blind}`);
+  const whole = asSeenWhole(world, entry);
+  if (!made.ok || !whole.ok) {
+    return cut(`the clone ${vmid} failed: ${made.ok ? whole.ok || whole.detail : made.why}`);
   }
-  const kept = edit(world, ({ members }) =>
-    members.set(vmid, { ...entry, state: 'new', identity }),
-  );
-  const notes = [kept, snapshot && (await dropSnapshot(context, from, snapshot))];
-  if (starts) {
-    const started = await run(context, seen.value, { kind: 'start', vmid });
-    if (!started.ok) notes.push(`The clone is made, and was not started: ${started.why}.`);
-  }
+  const kept = editClones(world, ({ members }) => members.set(vmid, whole.value));
+  const notes = [
+    kept,
+    snapshot && (await dropSnapshot(context, from, snapshot)),
+    ...(await settledIn(context, vmid, starts)),
+  ];
   const said = notes.filter((note) => note !== undefined);
   return { ok: true, note: said.length === 0 ? undefined : said.join(' ') };
+}
+
+async function whyNotCopied(
+  world: DiskWorld,
+  source: GuestNow,
+  vmid: Vmid,
+): Promise<string | undefined> {
+  const free = await world.eyes.isIdFree(vmid);
+  if (!free.ok) return `it is not known whether ${vmid} is free: ${free.detail}`;
+  if (!free.value) return `the id ${vmid} is taken`;
+  const needs = copyNeeds(source);
+  return needs.ok ? whyNoRoom(world.eyes, source.config.vmid, needs.value) : needs.detail;
+}
+
+/**
+ * Started, if it was to be and the host can still spare it: what it could minutes ago counts for
+ * nothing. Else it does not start with the host either. Returns what is to be known of it.
+ */
+async function settledIn(
+  context: DiskContext,
+  vmid: Vmid,
+  starts: boolean,
+): Promise<readonly (string | undefined)[]> {
+  const { world } = context;
+  const why = starts ? await started(context, vmid) : undefined;
+  if (starts && why === undefined) return [];
+  const made = await lookAt(world, vmid);
+  const off = made.ok ? await keepOff(context, made.value) : made.detail;
+  return [why && `The clone was not started: ${why}.`, off];
+}
+
+/** Returns why it does not run; undefined: it does. */
+async function started(context: DiskContext, vmid: Vmid): Promise<string | undefined> {
+  const { world } = context;
+  const made = await lookAt(world, vmid);
+  if (!made.ok) return made.detail;
+  const stays = whyNotStarted(world, made.value);
+  if (stays !== undefined) return stays;
+  const end = await run(context, made.value, { kind: 'start', vmid });
+  const now = await lookAt(world, vmid);
+  if (!now.ok) return now.detail;
+  const runs = world.runs(now.value);
+  if (runs === true) return undefined;
+  if (!end.ok) return end.why;
+  return runs === undefined ? 'it is not known whether it runs' : 'it does not run';
 }
 
 const cloneDescription = ({ by }: DiskContext, { config }: GuestNow, nonce: string): string =>
@@ -151,101 +206,61 @@ const cloneDescription = ({ by }: DiskContext, { config }: GuestNow, nonce: stri
     nonceLine(nonce),
   ].join('\n');
 
-const newEntry = ({ node, clock }: DiskWorld, vmid: Vmid, nonce: string): LedgerMember => ({
-  vmid,
-  node,
-  nonce,
-  address: undefined,
-  madeS: Math.floor(clock.wallMs() / 1000),
-  state: 'cloning',
-  served: false,
-  identity: undefined,
-});
-
-const wholeIdentity = (entry: LedgerMember, guest: GuestNow): GuestIdentity | undefined =>
-  guest.config.lock === undefined && isEntryOf(entry, guest) ? guest.config.identity : undefined;
-
-/** It came to nothing: what is left of it is named, and is still ours to delete. */
+/** It came to nothing: what is left of it is named. */
 async function brokenOff(
   context: DiskContext,
   source: Vmid,
-  vmid: Vmid,
+  entry: LedgerMember,
   snapshot: string | undefined,
   why: string,
 ): Promise<DiskEnd> {
   const { world } = context;
-  const left = world.guestNow(vmid);
-  if (!left.ok && left.why === 'absent') edit(world, ({ members }) => members.delete(vmid));
-  const there = left.ok ? `; ${vmid} is there, and is not whole` : '';
+  const { vmid } = entry;
+  const left = await lookAt(world, vmid);
+  if (isGone(world, vmid)) editClones(world, ({ members }) => members.delete(vmid));
+  const isOurs = left.ok && isEntryOf(entry, left.value);
+  const there = isOurs ? `; ${removeByHand(left.value)}` : '';
   const dropped =
     snapshot === undefined ? undefined : await dropSnapshot(context, source, snapshot);
-  return { ok: false, why: `${why}${there}${dropped === undefined ? '' : `. ${dropped}`}` };
-}
-
-/** Snapshots of clones whose daemon has ended meanwhile; one clone is made at a time. */
-async function dropLeft(context: DiskContext): Promise<void> {
-  const ledger = ledgerOf(context.world);
-  if (!ledger.ok) return;
-  for (const { name, source } of ledger.value.snapshots.values()) {
-    await dropSnapshot(context, source, name);
-  }
-}
-
-/** Returns what is left to be done by hand. */
-async function dropSnapshot(
-  context: DiskContext,
-  vmid: Vmid,
-  name: string,
-): Promise<string | undefined> {
-  const { world } = context;
-  const source = world.guestNow(vmid);
-  if (!source.ok) return `${vmid} cannot be seen, and may keep the snapshot ${name}.`;
-  const gone = (): undefined => {
-    edit(world, ({ snapshots }) => snapshots.delete(name));
-    return undefined;
-  };
-  if (!source.value.snapshots.has(name)) return gone();
-  const end = await change(context, source.value, {
-    kind: 'delete-snapshot',
-    vmid,
-    name,
-    force: false,
-  });
-  return end.ok ? gone() : `The snapshot ${name} of ${vmid} is left: ${end.why}.`;
-}
-
-async function storageProblem(world: DiskWorld, source: GuestNow): Promise<string | undefined> {
-  const [storage] = source.storages.filter((one) => !one.startsWith('/'));
-  const needMib = [...source.sizes.values()].reduce((sum, mib) => sum + mib, 0);
-  if (storage === undefined) return undefined;
-  const room = await world.eyes.storageRoom(storage, source.config.vmid);
-  if (!room.ok) return `the room on ${storage} is not known: ${room.detail}`;
-  const { freeMib, thin, sourceUsedMib } = room.value;
-  const need = thin ? Math.min(needMib, sourceUsedMib ?? needMib) : needMib;
-  if (need <= freeMib) return undefined;
-  return `the storage ${storage} has ${Math.floor(freeMib)} MB left, and it needs ${need} MB`;
+  return failed(`${why}${there}${dropped === undefined ? '' : `. ${dropped}`}`);
 }
 
 export function planDestroy(context: DiskContext, guest: GuestNow): DiskPlan | DiskRefusal {
   const { world } = context;
   const { vmid, template } = guest.config;
-  const label = `${guestLabel(guest.config)} (${plainText(guest.config.name, 64)})`;
-  const ledger = ledgerOf(world);
+  const ledger = clonesOnRecord(world);
   if (!ledger.ok) return refusal(`What was cloned here cannot be read: ${ledger.detail}.`);
-  const entry = ledger.value.members.get(vmid);
-  if (entry === undefined || !isEntryOf(entry, guest)) {
-    return refusal(`${label} was not made by a clone/create of this program, so it stays.`);
+  const entry = onRecord(world, ledger.value.members.get(vmid));
+  if (typeof entry === 'string') {
+    return refusal(`${named(guest)} was begun by clone/create, and stays: ${entry}.`);
   }
-  if (guest.protection) return refusal(`${label} is protected.`);
-  if (template || world.isSource(vmid)) return refusal(`${label} is what others are cloned from.`);
-  const stops = world.runs(guest) ? 'stopped and destroyed' : 'destroyed';
+  if (entry === undefined || !isEntryOf(entry, guest)) {
+    return refusal(`${named(guest)} was not made by a clone/create of this program, so it stays.`);
+  }
+  if (guest.protection) return refusal(`${named(guest)} is protected.`);
+  if (template || world.isSource(vmid)) {
+    return refusal(`${named(guest)} is what others are cloned from.`);
+  }
+  const runs = world.runs(guest);
+  if (runs === undefined) return refusal(`It is not known whether ${named(guest)} runs.`);
+  const does = runs ? 'stopped and destroyed' : 'destroyed';
   return {
     ok: true,
     guest,
     facts: { vm_id: vmid },
-    says: `${label} is ${stops}, with all of its disks.`,
+    says: `${named(guest)} is ${does}, with all of its disks.`,
     run: () => destroy(context, entry, guest),
   };
+}
+
+/** An entry by which its guest can be told; a sentence on why that cannot be. */
+function onRecord(
+  world: DiskWorld,
+  entry: LedgerMember | undefined,
+): LedgerMember | string | undefined {
+  if (entry === undefined || entry.identity !== undefined) return entry;
+  const whole = asSeenWhole(world, entry);
+  return whole.ok ? whole.value : whole.detail;
 }
 
 async function destroy(
@@ -255,42 +270,24 @@ async function destroy(
 ): Promise<DiskEnd> {
   const { world } = context;
   const { vmid } = guest.config;
-  if (world.runs(guest)) {
+  if (entry.identity !== undefined) {
+    const kept = editClones(world, ({ members }) => members.set(vmid, entry));
+    if (kept !== undefined) return failed(kept);
+  }
+  if (world.runs(guest) !== false) {
     const stopped = await run(context, guest, { kind: 'shutdown', vmid });
-    if (!stopped.ok && world.runs(guest)) return stopped;
+    const now = await lookAt(world, vmid);
+    if (!now.ok) return failed(now.detail);
+    if (world.runs(now.value) !== false) return stopped.ok ? failed('it still runs') : stopped;
   }
   // Meanwhile somebody may have taken it in hand.
-  const now = world.guestNow(vmid);
-  if (!now.ok) return { ok: false, why: now.detail };
-  if (!isEntryOf(entry, now.value)) return { ok: false, why: 'it is another guest by now' };
-  if (now.value.protection) return { ok: false, why: 'it is protected by now' };
+  const now = await lookAt(world, vmid);
+  if (!now.ok) return failed(now.detail);
+  if (!isEntryOf(entry, now.value)) return failed('it is another guest by now');
+  if (now.value.protection) return failed('it is protected by now');
   const end = await change(context, now.value, { kind: 'destroy', vmid });
-  const after = world.guestNow(vmid);
-  if (after.ok || after.why !== 'absent') {
-    return { ok: false, why: end.ok ? 'it is still there' : end.why };
-  }
-  const problem = edit(world, ({ members }) => members.delete(vmid));
-  return { ok: true, note: problem };
-}
-
-function ledgerOf({ ledgers, node }: DiskWorld): Reading<GroupLedger> {
-  const read = ledgers.read(ledgerName(node));
-  return !read.ok && read.why === 'absent' ? present(newLedger()) : read;
-}
-
-/** Longer than any clone may take. */
-const FORGET_S = 7200;
-
-/** Returns what went wrong. Entries of what is gone go with it. */
-function edit(world: DiskWorld, change: (ledger: GroupLedger) => unknown): string | undefined {
-  const ledger = ledgerOf(world);
-  if (!ledger.ok) return `what was cloned here cannot be read: ${ledger.detail}`;
-  const nowS = world.clock.wallMs() / 1000;
-  for (const [vmid, { state, madeS }] of ledger.value.members) {
-    if (state === 'cloning' && nowS - madeS < FORGET_S) continue;
-    const guest = world.guestNow(vmid);
-    if (!guest.ok && guest.why === 'absent') ledger.value.members.delete(vmid);
-  }
-  change(ledger.value);
-  return world.ledgers.write(ledgerName(world.node), ledger.value);
+  const blind = await world.look();
+  if (blind !== undefined) return failed(`what came of it cannot be seen: ${blind}`);
+  if (!isGone(world, vmid)) return failed(end.ok ? 'it is still there' : end.why);
+  return { ok: true, note: editClones(world, ({ members }) => members.delete(vmid)) };
 }

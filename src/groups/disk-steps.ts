@@ -1,15 +1,19 @@
 import { isSnapshotName, mainDisk, volumeOf } from '../core/groups/disk-wish.ts';
 import { snapshotHindrance } from '../core/groups/storages.ts';
-import { guestLabel } from '../core/guest-words.ts';
 import { plainText } from '../core/plain-text.ts';
-import type { GuestNow } from '../node/port.ts';
+import type { GuestNow, SnapshotNow } from '../node/port.ts';
 import {
   change,
   type DiskContext,
   type DiskEnd,
   type DiskPlan,
   type DiskRefusal,
+  type DiskWorld,
+  failed,
+  lookAt,
+  named,
   refusal,
+  stillThere,
 } from './disk-plan.ts';
 
 /** A disk that grows, a snapshot, and back to one. */
@@ -17,11 +21,6 @@ import {
 const GIB = 1024;
 /** More of them slow a guest down, and fill its storage. */
 const MOST_SNAPSHOTS = 50;
-
-const named = ({ config }: GuestNow): string => {
-  const name = plainText(config.name, 64);
-  return `${guestLabel(config)} (${name})`;
-};
 
 const sizeWords = (mib: number): string => `${Number((mib / GIB).toFixed(3))} GiB`;
 
@@ -50,41 +49,59 @@ export function planGrow(
     facts,
     says: `${named(guest)}: ${sizes}. A disk cannot be made smaller again.`,
     needsConfirmation: true,
-    run: () => grow(context, guest, disk, storage, gib, after),
+    run: () => grow(context, guest, { disk, storage, gib, before, after }),
   };
+}
+
+interface Growth {
+  readonly disk: string;
+  readonly storage: string;
+  readonly gib: number;
+  /** In MiB. */
+  readonly before: number;
+  readonly after: number;
 }
 
 async function grow(
   context: DiskContext,
-  guest: GuestNow,
-  disk: string,
-  storage: string,
-  gib: number,
-  after: number,
+  planned: GuestNow,
+  { disk, storage, gib, before, after }: Growth,
 ): Promise<DiskEnd> {
   const { world } = context;
-  const { vmid, digest, kind } = guest.config;
+  const { vmid, kind } = planned.config;
   const room = await world.eyes.storageRoom(storage, vmid);
-  if (!room.ok) return { ok: false, why: `the room on ${storage} is not known: ${room.detail}` };
+  if (!room.ok) return failed(`the room on ${storage} is not known: ${room.detail}`);
   const { freeMib, thin } = room.value;
-  if (!thin && freeMib < gib * GIB) {
-    return { ok: false, why: `${storage} has ${sizeWords(freeMib)} left` };
+  if (!thin && freeMib < gib * GIB) return failed(`${storage} has ${sizeWords(freeMib)} left`);
+  const there = await stillThere(world, planned);
+  if (!there.ok) return failed(there.detail);
+  const guest = there.value;
+  if (guest.values.get(disk) !== planned.values.get(disk)) {
+    return failed(`${disk} was changed meanwhile`);
   }
+  const { digest } = guest.config;
   const end = await change(context, guest, { kind: 'resize', vmid, disk, moreGib: gib, digest });
-  const now = world.guestNow(vmid);
+  const now = await lookAt(world, vmid);
   const size = now.ok ? sizeOf(now.value, disk) : undefined;
   if (!end.ok) {
-    const grown = size === after ? `; ${disk} says ${sizeWords(after)} all the same` : '';
-    return { ok: false, why: `${end.why}${grown}` };
+    const isOther = size !== undefined && size !== before;
+    return failed(`${end.why}${isOther ? `; ${disk} says ${sizeWords(size)} all the same` : ''}`);
   }
-  if (size !== after) {
+  // Storages round up, and the volume may have been larger than it said.
+  if (size === undefined || size < after) {
     const said = size === undefined ? 'its size is not known' : `it says ${sizeWords(size)}`;
-    return { ok: false, why: `${disk} did not grow as asked for: ${said}` };
+    return failed(`${disk} did not grow as asked for: ${said}`);
   }
+  const larger = `It has ${sizeWords(size)}: the storage has rounded up.`;
   const inside = 'Its partition and file system are for the machine itself to grow.';
   const scarce = `${storage} has only ${sizeWords(freeMib)} left for what is written there.`;
-  const notes = [...(kind === 'qemu' ? [inside] : []), ...(freeMib < gib * GIB ? [scarce] : [])];
-  return { ok: true, note: notes.length === 0 ? undefined : notes.join(' ') };
+  const notes = [
+    ...(size > after ? [larger] : []),
+    ...(kind === 'qemu' ? [inside] : []),
+    ...(freeMib < gib * GIB ? [scarce] : []),
+  ];
+  const note = notes.length === 0 ? undefined : notes.join(' ');
+  return { ok: true, facts: { after_mib: size }, note };
 }
 
 function sizeOf({ values, sizes }: GuestNow, disk: string): number | undefined {
@@ -120,15 +137,23 @@ export function planSnapshot(
     guest,
     facts: { vm_id: vmid, snapshot_name: name },
     says: `${named(guest)}: the snapshot ${name} of what it has now.`,
-    run: async () => {
-      const end = await change(context, guest, { kind: 'snapshot', vmid, name, description });
-      if (!end.ok) return end;
-      const now = context.world.guestNow(vmid);
-      const seen = now.ok ? now.value.snapshots.get(name) : undefined;
-      if (seen?.snaptime !== undefined && !seen.unfinished) return end;
-      return { ok: false, why: `the snapshot ${name} is not in its configuration` };
-    },
+    run: () => takeSnapshot(context, guest, name, description),
   };
+}
+
+export async function takeSnapshot(
+  context: DiskContext,
+  guest: GuestNow,
+  name: string,
+  description: string,
+): Promise<DiskEnd> {
+  const { vmid } = guest.config;
+  const end = await change(context, guest, { kind: 'snapshot', vmid, name, description });
+  if (!end.ok) return end;
+  const now = await lookAt(context.world, vmid);
+  const seen = now.ok ? now.value.snapshots.get(name) : undefined;
+  if (seen?.snaptime !== undefined && !seen.unfinished) return end;
+  return failed(now.ok ? `the snapshot ${name} is not in its configuration` : now.detail);
 }
 
 const WRONG_NAME =
@@ -149,31 +174,65 @@ export function planRollback(
   }
   if (seen.unfinished) return refusal(`The snapshot ${name} of ${named(guest)} is not whole.`);
   const runs = world.runs(guest);
+  if (runs === undefined) return refusal(`It is not known whether ${named(guest)} runs.`);
+  const tooMuch = whyNotRestored(world, guest, seen, runs);
+  if (tooMuch !== undefined) {
+    return refusal(`${named(guest)} is not taken back to its snapshot ${name}: ${tooMuch}.`);
+  }
   const lost = 'What was written since is lost';
   const stops = runs ? ', and it is stopped and started again' : '';
+  const starts = !runs && seen.hasState ? ', and it runs then' : '';
   return {
     ok: true,
     guest,
     facts: { vm_id: vmid, snapshot_name: name },
-    says: `${named(guest)}: back to its snapshot ${name}. ${lost}${stops}.`,
-    run: async () => {
-      const end = await change(context, guest, { kind: 'rollback', vmid, name, start: runs });
-      const now = world.guestNow(vmid);
-      if (!end.ok) return { ok: false, why: `${end.why}${standing(now.ok && now.value, world)}` };
-      if (!now.ok) return { ok: false, why: `it cannot be seen afterwards: ${now.detail}` };
-      const { config, values } = now.value;
-      if (values.get('parent') !== name || config.lock !== undefined) {
-        return { ok: false, why: `its configuration does not say that it is back at ${name}` };
-      }
-      if (runs && !world.runs(now.value)) return { ok: true, note: 'It does not run by now.' };
-      return end;
-    },
+    says: `${named(guest)}: back to its snapshot ${name}. ${lost}${stops}${starts}.`,
+    run: () => rollBackTo(context, guest, name, runs),
   };
 }
 
+/** With the snapshot the memory of that time comes back. */
+function whyNotRestored(
+  world: DiskWorld,
+  { config }: GuestNow,
+  { memoryMib, hasState }: SnapshotNow,
+  runs: boolean,
+): string | undefined {
+  if (!memoryMib.ok) return `its memory of that time is not known: ${memoryMib.detail}`;
+  const then = memoryMib.value;
+  if (runs || !hasState) return world.whyNotGiven(config, then);
+  const room = world.room();
+  if (!room.ok) return `it would run then, and the host: ${room.detail}`;
+  if (then <= room.value) return undefined;
+  return `it would run then with ${then} MB, and the host can spare ${Math.floor(room.value)}`;
+}
+
+async function rollBackTo(
+  context: DiskContext,
+  guest: GuestNow,
+  name: string,
+  ran: boolean,
+): Promise<DiskEnd> {
+  const { world } = context;
+  const { vmid } = guest.config;
+  const end = await change(context, guest, { kind: 'rollback', vmid, name, start: ran });
+  const now = await lookAt(world, vmid);
+  if (!end.ok) return failed(`${end.why}${now.ok ? standing(now.value, world) : UNSEEN}`);
+  if (!now.ok) return failed(`it cannot be seen afterwards: ${now.detail}`);
+  const { config, values } = now.value;
+  if (values.get('parent') !== name || config.lock !== undefined) {
+    return failed(`its configuration does not say that it is back at ${name}`);
+  }
+  if (!ran || world.runs(now.value) === true) return end;
+  return { ok: true, note: 'It does not run by now.' };
+}
+
+const UNSEEN = '; it cannot be seen now';
+
 /** A rollback that failed may have stopped it, and left it locked. */
-function standing(now: GuestNow | false, world: DiskContext['world']): string {
-  if (now === false) return '; it cannot be seen now';
+function standing(now: GuestNow, world: DiskWorld): string {
   const lock = now.config.lock === undefined ? '' : `, locked (${now.config.lock})`;
-  return `; it ${world.runs(now) ? 'runs' : 'is stopped'}${lock}`;
+  const runs = world.runs(now);
+  const state = runs === undefined ? 'may run' : runs ? 'runs' : 'is stopped';
+  return `; it ${state}${lock}`;
 }

@@ -1,7 +1,7 @@
 import type { DiskAnswer, DiskWish } from '../core/groups/disk-wish.ts';
-import { guestInside, guestLabel, kindOf, LONGEST_NAME } from '../core/guest-words.ts';
-import type { DiskDetails } from '../core/journal-event.ts';
+import { guestLabel, LONGEST_NAME } from '../core/guest-words.ts';
 import { plainText } from '../core/plain-text.ts';
+import { lockedWords, settleClones } from './clone-rest.ts';
 import { planClone, planDestroy } from './disk-clones.ts';
 import {
   type DiskContext,
@@ -9,7 +9,10 @@ import {
   type DiskPlan,
   type DiskRefusal,
   type DiskWorld,
+  failed,
+  record,
   refusal,
+  STOPPING,
 } from './disk-plan.ts';
 import { planGrow, planRollback, planSnapshot } from './disk-steps.ts';
 
@@ -18,9 +21,13 @@ import { planGrow, planRollback, planSnapshot } from './disk-steps.ts';
  * command after a copy of the configuration, and read back. What counts is what is there then.
  */
 
+const BUSY = 'Another disk or clone is at work; ask again later.';
+
 export class Disks {
   readonly #world: DiskWorld;
-  #isBusy = false;
+  readonly #stop = new AbortController();
+  /** What is under way. */
+  #work: Promise<unknown> | undefined;
 
   constructor(world: DiskWorld) {
     this.#world = world;
@@ -41,7 +48,7 @@ export class Disks {
       code,
       why,
     });
-    const context = { world: this.#world, by };
+    const context = this.#contextOf(by);
     const plan = this.#whyNot() ?? planOf(context, wish);
     if (!plan.ok) return refused('refused', plan.why);
     const { says, facts } = plan;
@@ -49,17 +56,49 @@ export class Disks {
     if (plan.needsConfirmation === true && !how.confirmed) {
       return refused('confirm', `${says} Nothing was done yet: send "confirm": true to do it.`);
     }
-    if (this.#isBusy) return refused('busy', 'Another disk or clone is at work; ask again later.');
-    this.#isBusy = true;
+    if (this.#work !== undefined) return refused('busy', BUSY);
+    const unrecordable = this.#whyUnrecordable();
+    if (unrecordable !== undefined) return refused('refused', unrecordable);
+    return this.#alone(() => this.#carryOut(context, wish, plan));
+  }
+
+  /** Takes in what a former life has begun; false: it cannot be done now. */
+  async settle(): Promise<boolean> {
+    const whyNot = this.#whyNot()?.why ?? this.#whyUnrecordable();
+    if (whyNot !== undefined || this.#work !== undefined) return false;
+    await this.#alone(() => settleClones(this.#contextOf('lxc-autoscale')));
+    return true;
+  }
+
+  /**
+   * Begins no further command. What is under way may end until `late`; else it is left to finish,
+   * and the next start takes it in.
+   */
+  async end(late: Promise<unknown>): Promise<void> {
+    this.#stop.abort();
+    await Promise.race([this.#work, late]);
+    if (this.#work === undefined) return;
+    const about = { component: 'http' } as const;
+    this.#world.log.info('A disk or clone is under way; it is left to finish.', about);
+  }
+
+  #contextOf(by: string): DiskContext {
+    return { world: this.#world, by, stop: this.#stop.signal };
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.#work = running;
     try {
-      return await this.#carryOut(context, wish, plan);
+      return await running;
     } finally {
-      this.#isBusy = false;
+      this.#work = undefined;
     }
   }
 
   #whyNot(): DiskRefusal | undefined {
     const { guests, notOurs } = this.#world;
+    if (this.#stop.signal.aborted) return refusal(`Nothing is begun: ${STOPPING}.`);
     const others = notOurs?.();
     if (others !== undefined) return refusal(`Nothing is changed: ${others.why}.`);
     const quorum = guests.quorum();
@@ -67,38 +106,26 @@ export class Disks {
     return quorum.value ? undefined : refusal('The cluster has no quorum, so nothing is changed.');
   }
 
-  async #carryOut({ by }: DiskContext, wish: DiskWish, plan: DiskPlan): Promise<DiskAnswer> {
+  /** What could not be put on record is not begun. */
+  #whyUnrecordable(): string | undefined {
+    const { journal, backups } = this.#world;
+    const problem = backups.problem?.() ?? journal.problem?.();
+    return problem && `Nothing is changed, since it could not be put on record: ${problem}.`;
+  }
+
+  async #carryOut({ world, by }: DiskContext, wish: DiskWish, plan: DiskPlan): Promise<DiskAnswer> {
     const { says, facts, guest } = plan;
-    this.#record(wish, plan, by, { status: 'asked' });
+    const what = { step: wish.kind, guest, says, facts };
+    record(world, what, by, { status: 'asked' });
     const end = await endOf(plan);
     if (end.ok) {
       const { note } = end;
-      this.#record(wish, plan, by, { status: 'confirmed', note });
-      return { ok: true, says, facts, ...(note !== undefined && { note }) };
+      const came = { ...facts, ...end.facts };
+      record(world, { ...what, facts: came }, by, { status: 'confirmed', note });
+      return { ok: true, says, facts: came, ...(note !== undefined && { note }) };
     }
-    this.#record(wish, plan, by, { status: 'failed', note: end.why });
+    record(world, what, by, { status: 'failed', note: end.why });
     return { ok: false, code: 'failed', why: `${guestLabel(guest.config)}: ${end.why}` };
-  }
-
-  #record(
-    { kind: step }: DiskWish,
-    { guest: { config }, says, facts }: DiskPlan,
-    by: string,
-    end: Pick<DiskDetails, 'status' | 'note'>,
-  ): void {
-    const { log, journal } = this.#world;
-    const { vmid } = config;
-    const about = { component: 'http', vmid, event: step, outcome: end.status } as const;
-    const note = end.note === undefined ? '' : ` ${end.note}`;
-    if (end.status === 'failed') log.error(`FAILED, as ${by} has asked. ${says}${note}`, about);
-    else if (end.status === 'asked') log.info(`${by} has asked. ${says}`, about);
-    else log.info(`Done, as ${by} has asked. ${says}${note}`, about);
-    const name = plainText(config.name, LONGEST_NAME);
-    const reason = `it was asked for by ${by}`;
-    const { vm_id: _, ...figures } = facts;
-    const details = { step, name, ...kindOf(config), reason, asked_by: by, ...figures, ...end };
-    if (journal.record({ kind: 'disk', vmid, details })) return;
-    log.error(`The JSON log could not be written for ${guestInside(config)}`, about);
   }
 }
 
@@ -108,11 +135,13 @@ function planOf(context: DiskContext, wish: DiskWish): DiskPlan | DiskRefusal {
   const guest = now.value;
   const { lock } = guest.config;
   const label = guestLabel(guest.config);
-  if (lock !== undefined) return refusal(`${label} is locked (${plainText(lock, LONGEST_NAME)}).`);
-  if (wish.kind === 'destroy') return planDestroy(context, guest);
-  const ignored = context.world.ignored(guest.config);
-  if (ignored !== undefined) return refusal(`${label} is skipped: ${ignored}.`);
+  if (lock !== undefined) return refusal(lockedWords(guest, plainText(lock, LONGEST_NAME)));
+  const { ignored, leftAlone } = context.world;
+  const why = wish.kind === 'destroy' ? leftAlone(guest.config) : ignored(guest.config);
+  if (why !== undefined) return refusal(`${label} is skipped: ${why}.`);
   switch (wish.kind) {
+    case 'destroy':
+      return planDestroy(context, guest);
     case 'grow':
       return planGrow(context, guest, wish.disk, wish.gib);
     case 'snapshot':
@@ -129,6 +158,6 @@ async function endOf({ run }: DiskPlan): Promise<DiskEnd> {
   try {
     return await run();
   } catch (error) {
-    return { ok: false, why: `it broke off: ${error instanceof Error ? error.message : error}` };
+    return failed(`it broke off: ${error instanceof Error ? error.message : error}`);
   }
 }

@@ -13,6 +13,7 @@ import { missing, present, type Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
 import type { CommandOutcome, CommandWatch, GroupCommand } from '../node/port.ts';
 import type { ActingGroupWorld, GroupWorld } from '../ports.ts';
+import { whyNoRoom } from './storage-room.ts';
 
 /** How a step is carried out. What may have changed since it was planned is looked at again. */
 
@@ -133,14 +134,8 @@ async function clone(context: DoContext, step: CloneStep): Promise<StepOutcome> 
   if (!free.value) return { kind: 'taken', message: `the id ${step.vmid} is taken` };
   if (step.full && step.disk !== undefined) {
     const { storage, mib } = step.disk;
-    const room = await eyes.storageRoom(storage, step.source);
-    if (!room.ok) return failed(`the room on ${storage} is not known: ${room.detail}`);
-    const { freeMib, thin, sourceUsedMib } = room.value;
-    const needMib = thin ? Math.min(mib, sourceUsedMib ?? mib) : mib;
-    if (needMib > freeMib) {
-      const free = Math.floor(freeMib);
-      return failed(`the storage ${storage} has ${free} MB left, and it needs ${needMib} MB`);
-    }
+    const tight = await whyNoRoom(eyes, step.source, [{ storage, mib, rootMib: mib }]);
+    if (tight !== undefined) return failed(tight);
   }
   const problem = context.beforeClone();
   if (problem !== undefined) return failed(problem);

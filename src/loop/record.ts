@@ -3,7 +3,10 @@ import type { JournalEvent } from '../core/journal-event.ts';
 import type { World } from '../ports.ts';
 
 /** Puts an event into the JSON log; if that fails, the log for people says so. */
-export function putOnRecord({ journal, log }: World, event: JournalEvent): void {
+export function putOnRecord(
+  { journal, log }: Pick<World, 'journal' | 'log'>,
+  event: JournalEvent,
+): void {
   if (journal.record(event)) return;
   const { vmid, details } = event;
   const guest = guestInside({ vmid, kind: details['kind'] === 'qemu' ? 'qemu' : undefined });

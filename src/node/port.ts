@@ -51,10 +51,17 @@ export interface GuestNow extends GuestFile {
   readonly sizes: ReadonlyMap<string, Mib>;
   /** Lines of the description, decoded. */
   readonly description: readonly string[];
-  readonly snapshots: ReadonlyMap<string, SnapshotSeen>;
+  readonly snapshots: ReadonlyMap<string, SnapshotNow>;
   readonly protection: boolean;
   /** The storages of all its volumes, and the paths of the host that it mounts. */
   readonly storages: readonly string[];
+}
+
+export interface SnapshotNow extends SnapshotSeen {
+  /** What the guest had at that time, and has again after a rollback. */
+  readonly memoryMib: Reading<Mib>;
+  /** What it had in its memory is kept too, so that it runs after a rollback. */
+  readonly hasState: boolean;
 }
 
 /** The live cgroups of running containers. Reads files, starts nothing. */

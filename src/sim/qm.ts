@@ -32,6 +32,7 @@ const SETTINGS: Readonly<Record<string, ParameterRule>> = {
   memory: text,
   name: text,
   numa: { type: 'boolean' },
+  onboot: { type: 'boolean' },
   revert: text,
   shares: { type: 'integer', min: 0, max: 50_000 },
   sockets: count,

@@ -137,15 +137,33 @@ describe('a snapshot', () => {
     );
   });
 
-  it.each(['--force', 'a', 'current', 'x y', 'x;reboot', '../x', `a${'b'.repeat(40)}`])(
-    'cannot be called %j',
-    async (name) => {
-      const { scale, commands } = await served();
-      const body = { vm_id: 104, snapshot_name: name };
-      expect((await scale('POST', '/snapshot/create', body)).status).toBe(409);
-      expect(commands()).toEqual([]);
-    },
-  );
+  it('has a name that Proxmox VE takes, and no option', async () => {
+    const { scale, commands } = await served();
+    for (const name of [
+      '--force',
+      'a',
+      'current',
+      'x y',
+      'x;reboot',
+      '../x',
+      `a${'b'.repeat(40)}`,
+    ]) {
+      const answer = await scale('POST', '/snapshot/create', { vm_id: 104, snapshot_name: name });
+      expect([name, answer.status]).toEqual([name, 409]);
+    }
+    expect(commands()).toEqual([]);
+  });
+
+  it('with more memory than the host has is not gone back to', async () => {
+    const { under, scale, admin, commands } = await served();
+    const body = { vm_id: 104, snapshot_name: 'before' };
+    await scale('POST', '/snapshot/create', body);
+    edit(under, 104, (text) => text.replace(/(\[before\][\s\S]*memory: )512/, '$1999999'));
+    const back = await admin('POST', '/snapshot/rollback', body);
+    expect(back).toMatchObject({ status: 409, json: { code: 'refused' } });
+    expect(back.json['detail']).toContain('999999 MB are more than the');
+    expect(commands()).toHaveLength(1);
+  });
 });
 
 describe('a clone', () => {
@@ -219,7 +237,7 @@ describe('a clone', () => {
     expect(disksIn(under).at(-1)).toBe('failed clone failed');
   });
 
-  it('of a daemon that is killed is still ours, and its snapshot goes with the next', async () => {
+  it('of a daemon that is killed is ours, and its snapshot goes with the next start', async () => {
     const { under, daemon, scale, again } = await served();
     under.node.onClone((newid) => (newid === 105 ? { durationMs: 1500 } : undefined));
     const body = { vm_id: 104, new_vm_id: 105, new_vm_name: 'c' };
@@ -229,15 +247,36 @@ describe('a clone', () => {
     expect(await cut).toBe('cut');
     await until(() => !/^lock:/m.test(under.conf(105)) && /^rootfs:/m.test(under.conf(105)));
     expect(under.conf(104)).toContain('[autoscale-clone');
+    const copies = under.backups(104).length;
     await again();
-    const next = { ...body, new_vm_id: 106 };
-    expect((await scale('POST', '/clone/create', next)).status).toBe(200);
+    await until(() => disksIn(under).at(-1) === 'done delete-snapshot confirmed');
     expect(under.conf(104)).not.toContain('[autoscale-clone');
+    expect(under.backups(104)).toHaveLength(copies + 1);
+    expect(disksIn(under)).toContain('done clone confirmed');
+    expect(under.conf(105)).toMatch(/^onboot: 0$/m);
+    expect(under.log()).toContain('is the clone that was begun before the last start');
+    expect((await scale('DELETE', '/clone/delete', { vm_id: 105 })).status).toBe(200);
+  });
+
+  it('of a daemon that is stopped goes on, and is neither started nor lost', async () => {
+    const { under, daemon, scale, commands, again } = await served();
+    under.node.onClone((newid) => (newid === 105 ? { durationMs: 4000 } : undefined));
+    const body = { vm_id: 104, new_vm_id: 105, new_vm_name: 'c' };
+    const cut = scale('POST', '/clone/create', body).catch(() => 'cut');
+    await until(() => under.node.calls.some(({ argv }) => argv[1] === 'clone'));
+    daemon.signal('SIGTERM');
+    expect((await daemon.ended).code).toBe(0);
+    expect(await cut).toBe('cut');
+    expect(under.log()).toContain('A disk or clone is under way; it is left to finish.');
+    await until(() => !/^lock:/m.test(under.conf(105)) && /^rootfs:/m.test(under.conf(105)));
+    await again();
+    await until(() => disksIn(under).at(-1) === 'done delete-snapshot confirmed');
+    expect(commands().filter((line) => line.startsWith('pct start'))).toEqual([]);
     expect((await scale('DELETE', '/clone/delete', { vm_id: 105 })).status).toBe(200);
   });
 
   it('with the address of its source is not started', async () => {
-    const { scale, commands } = await served({}, '', [fixed]);
+    const { under, scale, commands } = await served({}, '', [fixed]);
     const made = await scale('POST', '/clone/create', {
       vm_id: 104,
       new_vm_id: 105,
@@ -245,6 +284,12 @@ describe('a clone', () => {
     });
     expect(made.json['message']).toMatch(/It is not started, since it has the address of its/);
     expect(commands().some((line) => line.startsWith('pct start'))).toBe(false);
+    expect([under.conf(104), under.conf(105)]).toEqual([
+      expect.stringMatching(/^onboot: 1$/m),
+      expect.stringMatching(/^onboot: 0$/m),
+    ]);
+    expect(made.json['note']).toContain('It does not start with the host either');
+    expect(under.backups(105)).toHaveLength(1);
   });
 });
 

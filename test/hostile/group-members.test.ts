@@ -184,7 +184,7 @@ describe('the ledger of members', () => {
     // Where it would be written first.
     mkdirSync(join(dirname(path(group)), '.web.json.tmp'), { recursive: true });
     const daemon = group.start();
-    await daemon.saying('The members of the group could not be written to');
+    await daemon.saying('The record of what was made here could not be written to');
     await daemon.cycles(2);
     daemon.signal('SIGTERM');
     await daemon.ended;

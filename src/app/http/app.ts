@@ -6,6 +6,7 @@ import type { EndedCycle } from '../part.ts';
 import { Access, type KnownToken } from './access.ts';
 import { answerWith, requestOf } from './adapter.ts';
 import { allRoutes } from './all-routes.ts';
+import { endDisks, settleDisks } from './disks.ts';
 import { LiveEvents } from './events.ts';
 import { secretMask } from './masked.ts';
 import { HttpProblem } from './problem.ts';
@@ -33,7 +34,12 @@ export interface HttpApp {
   newCode(): string;
   cycleEnded(cycle: EndedCycle): void;
   recorded(event: JournalEvent, node: string): void;
+  /** Takes in what a former life has begun of clones; false: it cannot be done now. */
+  settle(): Promise<boolean>;
+  /** Ends what is told as it happens; the listener is about to be closed. */
   stop(): void;
+  /** Begins nothing more of disks and clones: the program is about to end. */
+  end(): Promise<void>;
 }
 
 export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
@@ -68,7 +74,9 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
     newCode: () => access.newCode(),
     cycleEnded: (cycle) => events.cycle(cycle, clock.wallMs()),
     recorded: (event, node) => events.journal(event, node, clock.wallMs()),
+    settle: () => settleDisks(service),
     stop: () => events.stop(),
+    end: () => endDisks(service),
   };
 }
 

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { whyLeftAlone } from '../../config/resolve.ts';
 import type { DiskAnswer, DiskWish } from '../../core/groups/disk-wish.ts';
-import { isStopped } from '../../core/guest-state.ts';
+import { guestState } from '../../core/guest-state.ts';
 import type { DiskWorld } from '../../groups/disk-plan.ts';
 import { Disks } from '../../groups/disks.ts';
 import { hostRoom, runningLimits } from '../../groups/view.ts';
+import { whyNotGiven } from '../../loop/headroom.ts';
 import { createCluster } from '../../node/local/pve/cluster-files.ts';
 import { readGuestNow } from '../../node/local/pve/guest-now.ts';
-import { createLeases } from '../../node/local/pve/lease.ts';
 import { createLedgers } from '../../node/local/pve/member-ledger.ts';
 import { createGroupTools } from '../../node/local/pve/pct-groups.ts';
-import { createHealthProbe } from '../../os/health-probe.ts';
 import type { NodeLoop } from '../node-loop.ts';
 import { isAway } from '../unfit.ts';
 import { askedBy, type ChangeQuery, refuseInDryRun } from './change-answer.ts';
@@ -19,9 +19,12 @@ import { HttpProblem, refuseGone } from './problem.ts';
 import type { Asked } from './route.ts';
 import type { HttpService } from './service.ts';
 
-/** Disks and clones of the node that the program runs on; it is made when somebody first asks. */
+/** Disks and clones of the node that the program runs on; they are made when first needed. */
 
 const made = new WeakMap<NodeLoop, Disks>();
+
+/** What is under way may end within a moment when the program ends. */
+const END_MS = 1000;
 
 function disksOf(service: HttpService): Disks {
   const [loop] = service.nodes();
@@ -32,9 +35,24 @@ function disksOf(service: HttpService): Disks {
   return disks;
 }
 
+/** Takes in what a former life of the program has begun; false: it cannot be done now. */
+export async function settleDisks(service: HttpService): Promise<boolean> {
+  const [{ config, settings }] = service.nodes();
+  if (settings.dryRun || isAway(config, service.context)) return true;
+  return disksOf(service).settle();
+}
+
+/** Begins nothing more. */
+export async function endDisks({ nodes }: HttpService): Promise<void> {
+  const late = new Promise((resolve) => {
+    setTimeout(resolve, END_MS).unref();
+  });
+  await made.get(nodes()[0])?.end(late);
+}
+
 function worldOf({ context, groupMemoryMib }: HttpService, loop: NodeLoop): DiskWorld {
-  const { paths, clock, env } = context;
-  const { world } = loop;
+  const { paths, env } = context;
+  const { world, open } = loop;
   const tools = createGroupTools({ paths, environment: env });
   const cluster = createCluster(paths);
   const room: DiskWorld['room'] = () => {
@@ -51,21 +69,27 @@ function worldOf({ context, groupMemoryMib }: HttpService, loop: NodeLoop): Disk
     cluster,
     eyes: tools,
     hands: tools,
-    leases: createLeases({ paths, clock }),
     ledgers: createLedgers(paths),
-    probe: createHealthProbe(),
-    node: loop.open.name,
+    node: open.name,
+    look: async () => {
+      await world.observe();
+      return open.hanging();
+    },
     guestNow: (vmid) => readGuestNow(paths, vmid),
-    runs: ({ config: { vmid, kind } }) =>
-      kind === 'qemu'
-        ? existsSync(paths.machineScope(vmid))
-        : !isStopped(world.cgroups.sample(vmid)),
+    runs: ({ config: { vmid, kind } }) => {
+      if (kind === 'qemu') return existsSync(paths.machineScope(vmid));
+      const state = guestState(world.cgroups.sample(vmid)).kind;
+      return state === 'unknown' ? undefined : state !== 'stopped';
+    },
     nonce: () => randomBytes(16).toString('hex'),
     room,
+    whyNotGiven: (config, memoryMib) =>
+      whyNotGiven(world, loop.settings.hostPolicy, config, memoryMib),
     ignored: (config) => {
       const management = loop.settings.manage(config);
       return management.kind === 'ignored' ? management.because : undefined;
     },
+    leftAlone: (config) => whyLeftAlone(loop.config, config),
     isSource: (vmid) => loop.config.groups.some(({ source }) => source === vmid),
   };
 }

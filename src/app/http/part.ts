@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashOfToken, isToken } from '../../config/http-values.ts';
 import type { Config } from '../../config/model.ts';
+import { cloneLedger } from '../../core/groups/disk-wish.ts';
 import { type ListenAddress, showAddress } from '../../core/listen-address.ts';
 import type { HttpDoorSettings, HttpListener } from '../../os/http-door.ts';
 import { describeError } from '../../os/os-error.ts';
@@ -52,6 +53,8 @@ class Http implements HttpPart {
   #open: Open | undefined;
   #loading: Promise<HttpApp> | undefined;
   #app: HttpApp | undefined;
+  /** Whether what a former life has begun was taken in. */
+  #hasSettled = false;
 
   constructor(options: HttpPartOptions) {
     this.#options = options;
@@ -59,7 +62,7 @@ class Http implements HttpPart {
   }
 
   async apply({ http }: Config): Promise<void> {
-    if (http.listen === undefined) return this.stop();
+    if (http.listen === undefined) return this.#close();
     const { tokens, problems } = readTokens(http, this.#at);
     for (const problem of problems) this.#log.error(problem);
     const { hosts, behindProxy, proxmoxLogin } = http;
@@ -73,9 +76,29 @@ class Http implements HttpPart {
 
   cycleEnded(cycle: EndedCycle): void {
     this.#app?.cycleEnded(cycle);
+    const { context, nodes } = this.#options.service;
+    const isHome = cycle.node === nodes()[0].open.name;
+    if (this.#hasSettled || !isHome || !cycle.result.ok || this.#open === undefined) return;
+    this.#hasSettled = true;
+    const { paths } = context;
+    if (existsSync(paths.ledger(cloneLedger(paths.nodeName())))) void this.#settle();
   }
 
   async stop(): Promise<void> {
+    await this.#app?.end();
+    await this.#close();
+  }
+
+  /** Clones are on record, and one may have been cut off. */
+  async #settle(): Promise<void> {
+    try {
+      this.#hasSettled = await (await this.#load()).settle();
+    } catch (error) {
+      this.#complain(`Clones that were begun could not be looked at: ${describeError(error)}`);
+    }
+  }
+
+  async #close(): Promise<void> {
     this.#app?.stop();
     // What was said last is sent before the connections end.
     if (this.#app !== undefined) await new Promise((resolve) => setImmediate(resolve));
@@ -104,7 +127,7 @@ class Http implements HttpPart {
       this.#open = { ...this.#open, http };
       return undefined;
     }
-    await this.stop();
+    await this.#close();
     const serve: HttpDoorSettings['serve'] = (...visit) => void this.#serve(...visit);
     const listener = await openHttpDoor({ address, tls, complain: this.#complain, serve });
     if (!listener.ok) return notServed(listener.message);
@@ -121,7 +144,7 @@ class Http implements HttpPart {
       this.#open = { ...open, http };
       return `The page and the API are served with the certificate of before: ${why}`;
     }
-    await this.stop();
+    await this.#close();
     return notServed(why);
   }
 

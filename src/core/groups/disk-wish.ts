@@ -40,6 +40,9 @@ export type DiskAnswer =
       readonly why: string;
     };
 
+/** The ledger of clones that were asked for on a node; no group can be called so. */
+export const cloneLedger = (node: string): string => `_clones-of-${node}`;
+
 const DISK = /^(?:rootfs|mp[0-9]{1,3}|(?:scsi|virtio|sata|ide)[0-9]{1,2})$/;
 
 /** Whether a line of a configuration is about a disk that can grow. */

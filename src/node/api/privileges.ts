@@ -12,6 +12,9 @@ export const LEAST_PRIVILEGES = [LOOKS.guests, ...LIMITS, LOOKS.nodes];
 /** On guests, besides looking: groups and clones are made, started, stopped and destroyed too. */
 export const SCALES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
 
+/** On storages, since members and clones get disks of their own. */
+export const SCALES_ON_STORAGES = 'Datastore.AllocateSpace';
+
 /** Besides: on guests, and on the data centre with all of its nodes. */
 export const RULES = { guests: ['VM.Config.Disk', 'VM.Snapshot.Rollback'], all: 'Sys.Modify' };
 

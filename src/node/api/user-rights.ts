@@ -10,7 +10,7 @@ const everywhere = (permissions: unknown, path: string, privilege: string): bool
  */
 export const mayBelow = (
   permissions: unknown,
-  path: '/vms' | '/nodes',
+  path: '/vms' | '/nodes' | '/storage',
   privilege: string,
 ): boolean =>
   everywhere(permissions, path, privilege) &&

@@ -19,6 +19,9 @@ export interface Paths extends Sysroot {
   /** What the pvestatd of each node has told last. */
   readonly pveRrd: string;
   readonly members: string;
+  /** Of groups and of clones: the cluster file system lets root alone in there. */
+  readonly ledgers: string;
+  ledger(name: string): string;
   readonly hostnameFile: string;
   readonly cgroupRoot: string;
   /** Holds `ID.scope` for each virtual machine that runs. */
@@ -69,6 +72,7 @@ export function createPaths(
   const at = (path: string): string => kept?.(join('/', path)) ?? under(path);
   const pveDir = at('/etc/pve');
   const members = join(pveDir, '.members');
+  const ledgers = join(pveDir, 'priv/lxc_autoscale');
   const cgroupRoot = at('/sys/fs/cgroup');
   const qemuSlice = join(cgroupRoot, 'qemu.slice');
   const cgroupOfGuests = join(cgroupRoot, 'lxc');
@@ -90,6 +94,8 @@ export function createPaths(
     pveVersion: join(pveDir, '.version'),
     pveRrd: join(pveDir, '.rrd'),
     members,
+    ledgers,
+    ledger: (name: string) => join(ledgers, `${name}.json`),
     hostnameFile,
     cgroupRoot,
     qemuSlice,

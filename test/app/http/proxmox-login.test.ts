@@ -16,7 +16,8 @@ import { type Answer, type Served, serve } from './served.ts';
 const PASSWORD = 'correct horse battery';
 const LOOKS = ['VM.Audit', 'Sys.Audit'];
 const LIMITS = [...LOOKS, 'VM.Config.CPU', 'VM.Config.Memory'];
-const CHANGES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
+const ON_GUESTS = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
+const CHANGES = [...ON_GUESTS, 'Datastore.AllocateSpace'];
 const RULES = [...CHANGES, 'VM.Config.Disk', 'VM.Snapshot.Rollback', 'Sys.Modify'];
 
 const account = (id: string, access: AccessList, secondFactor = false) => ({
@@ -32,6 +33,8 @@ const USERS: readonly User[] = [
   account('root@pam', { '/': RULES }),
   account('disks@pve', { '/': [...CHANGES, 'Sys.Modify'] }),
   account('limits@pve', { '/': LIMITS }),
+  account('nowhere@pve', { '/': ON_GUESTS }),
+  account('slow@pve', { '/': RULES, '/storage/slow': LOOKS }),
   account('other@pve', { '/': RULES, '/nodes/pve1': LOOKS }),
   account('blind@pve', { '/': CHANGES, '/nodes/pve2': ['VM.Audit'] }),
   account('nodes@pve', { '/': CHANGES, '/nodes': RULES, '/vms': RULES }),
@@ -99,6 +102,8 @@ describe('a user of Proxmox VE', () => {
     ['look@pve', 'read'],
     ['change@pve', 'scale'],
     ['limits@pve', 'read'],
+    ['nowhere@pve', 'read'],
+    ['slow@pve', 'read'],
     ['other@pve', 'scale'],
     ['disks@pve', 'scale'],
     ['nodes@pve', 'scale'],

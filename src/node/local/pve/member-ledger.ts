@@ -14,13 +14,12 @@ import type { Paths } from '../paths.ts';
  * alone in there, and has it on every node. Its files are of 1 MiB at most; renaming is atomic.
  */
 
-const LEDGERS = 'priv/lxc_autoscale';
 const LIMIT_BYTES = 1024 * 1024;
 
 export function createLedgers(paths: Paths): MemberLedgers {
-  const directory = join(paths.pveDir, LEDGERS);
+  const { ledgers: directory } = paths;
   const read = (group: string) => {
-    const path = join(directory, `${group}.json`);
+    const path = paths.ledger(group);
     const file = readRegularFile(path, LIMIT_BYTES);
     if (!file.ok) return file;
     const ledger = parseLedger(group, file.value.toString('utf8'));
@@ -42,8 +41,9 @@ export function createLedgers(paths: Paths): MemberLedgers {
         if (!back.ok || !back.value.equals(content)) throw new Error('it reads back differently');
         return undefined;
       } catch (error) {
-        const path = join(directory, name);
-        return `The members of the group could not be written to ${path}: ${describeError(error)}`;
+        const path = paths.ledger(group);
+        const why = describeError(error);
+        return `The record of what was made here could not be written to ${path}: ${why}`;
       }
     },
   };
@@ -51,7 +51,7 @@ export function createLedgers(paths: Paths): MemberLedgers {
 
 /** The groups that there are ledgers of, also of those that are configured no longer. */
 export function listLedgers(paths: Paths): Reading<readonly string[]> {
-  const directory = join(paths.pveDir, LEDGERS);
+  const { ledgers: directory } = paths;
   try {
     const names = readdirSync(directory).filter((name) => /^[a-z0-9][a-z0-9-]*\.json$/.test(name));
     return { ok: true, value: names.map((name) => name.slice(0, -'.json'.length)).sort() };

@@ -30,6 +30,6 @@ it('a ledger that does not read back as it was written counts as not written', (
     writeFileSync(join(directory, name), '{}'),
   );
   const problem = createLedgers(createPaths(root)).write('web', newLedger());
-  expect(problem).toMatch(/^The members of the group could not be written .*differently/);
+  expect(problem).toMatch(/^The record of what was made here could not be written .*differently/);
   expect(readFileSync(path(), 'utf8')).toBe('{}');
 });
