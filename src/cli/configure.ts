@@ -17,6 +17,7 @@ import type { Arguments } from './arguments.ts';
 import type { CommandContext } from './command.ts';
 import { adviceLines, machinesHere } from './machine-advice.ts';
 import { measure } from './measure.ts';
+import { createProgress } from './progress.ts';
 import { type Basis, hoursWords, recordedBasis } from './recorded-basis.ts';
 import { hanging, terminalWidth } from './view.ts';
 import { noPlaceFor, putConfiguration } from './write-configuration.ts';
@@ -89,12 +90,18 @@ export async function configureWith(
   if (!memory.ok) return refuse(`The host's memory cannot be read: ${memory.detail}.`);
   const guests = manageable([...listed.value.values()]);
   const seconds = given.measureSeconds;
-  const measured = await measure(guests, cpus, seconds, context, (running) => {
+  const progress = createProgress(stderr, seconds, context.clock);
+  const measured = await measure(guests, cpus, seconds, context, (running, taken, of) => {
+    if (taken > 0) {
+      progress.advance(seconds / of, `${Math.round((seconds * (of - taken)) / of)} s left`);
+      return;
+    }
     const rest = guests.length - running;
     const others = rest === 0 ? '' : ` (${rest} more ${rest === 1 ? 'does' : 'do'} not run)`;
     const what = some(running, 'running container');
     stdout.write(`Measuring ${what} for ${some(seconds, 'second')}${others}...\n`);
   });
+  progress.finish();
   const host = { cpus: cpus.value, memoryMib: memory.value.totalMib };
   const basis = await recordedBasis(measured, host, given, context);
   const proposal = propose(host, basis?.measured ?? measured);
@@ -165,8 +172,12 @@ function basisWords(basis: Basis | undefined, seconds: number): string {
     const thin = `That rests on ${some(seconds, 'second')} of use, which is little`;
     return `${thin}: once the daemon has recorded a day, configure goes by that.`;
   }
-  const recorded = `Use of up to ${hoursWords(basis.hours)} is recorded, and is gone by.`;
-  return `${recorded} ${basis.adaptive ?? 'After a day, mode adaptive is proposed too.'}`;
+  const upTo = `up to ${hoursWords(basis.hours)} of it`;
+  if (basis.adaptive !== undefined) {
+    return `The proposal goes by recorded use, ${upTo}. ${basis.adaptive}`;
+  }
+  const later = 'After a day, mode adaptive is proposed too.';
+  return `The peaks of recorded use count too, ${upTo}. ${later}`;
 }
 
 async function answersTo(

@@ -27,14 +27,15 @@ const MOST_STEP_SECONDS = 5;
  * Measures the containers for so many seconds: the mean between the first sample and the last, and
  * the highest of the intervals between, of some seconds each. Those that do not run are left out.
  *
- * @param begun is told how many of them run
+ * @param looked is told of each look: how many run, how many looks were taken before it, and of how
+ *   many that come after the first
  */
 export async function measure(
   guests: readonly GuestConfig[],
   hostCpus: Reading<number>,
   seconds: number,
   { paths, clock }: Pick<ProcessContext, 'paths' | 'clock'>,
-  begun: (running: number) => void = () => {},
+  looked: (running: number, taken: number, of: number) => void = () => {},
 ): Promise<Measured[]> {
   const cgroups = createCgroups(paths, clock);
   const steps = Math.max(1, Math.ceil(seconds / MOST_STEP_SECONDS), Math.min(12, seconds));
@@ -54,7 +55,7 @@ export async function measure(
         const from = same ?? begin(config, sample.value);
         seen.set(config.vmid, next(from, sample.value, hostCpus));
       }
-      if (step === 0) begun(seen.size);
+      looked(seen.size, step, steps);
     }
   } finally {
     cgroups.close();

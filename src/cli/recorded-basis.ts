@@ -103,5 +103,7 @@ function adaptiveWords(known: readonly Known[]): string | undefined {
 }
 
 /** `36 h`, `10 days`. */
-export const hoursWords = (hours: number): string =>
-  hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`;
+export const hoursWords = (hours: number): string => {
+  if (hours < 1) return `${Math.floor(hours * 60)} min`;
+  return hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`;
+};

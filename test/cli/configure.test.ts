@@ -108,6 +108,14 @@ describe('configure', () => {
     expect(stderr).toContain('/etc/pve/lxc_autoscale.yaml is the configuration here');
   });
 
+  it('shows on a terminal how far the measurement is', async () => {
+    const { root } = await node();
+    const terminal = Object.assign(new Page(), { isTTY: true });
+    const around = { paths: createPaths(root), clock, env: {}, stdout: new Page() };
+    await configureWith(given(), { ...around, stderr: terminal }, undefined);
+    expect(terminal.text).toContain('[##############################] 100 % 0 s left');
+  });
+
   it('takes its own proposals where nobody is asked, with a backup of what was there', async () => {
     const { root } = await node();
     const before = readFileSync(join(root, FILE), 'utf8');
@@ -129,7 +137,9 @@ describe('configure', () => {
     const { code, stdout, questions } = await run(under.root, ['o', '', '', '', 'y']);
     expect(code).toBe(0);
     expect(questions[1]).toMatch(/^Scale by what was recorded \(adaptive\)/);
-    expect(stdout).toContain('Use of up to 30 h is recorded, and is gone by. By the use that was');
+    expect(stdout).toContain(
+      'The proposal goes by recorded use, up to 30 h of it. By the use that was',
+    );
     // 101 never used more than half a core in that time, 103 more than it does just now.
     expect(stdout).toMatch(
       /adaptive would keep for them [2-4] of 4 cores and \d+ of 3072 MB; .*: CPU 0 %, memory 0 %/,
@@ -143,12 +153,19 @@ describe('configure', () => {
     expect(loaded.ok && loaded.config.defaults.scaling).toBe('adaptive');
   });
 
+  it('counts what little is recorded in minutes', async () => {
+    const { root } = await node();
+    await record(root, 0.5);
+    const { stdout } = await run(root, undefined);
+    expect(stdout).toContain('peaks of recorded use count too, up to 35 min of it.');
+  });
+
   it('says that less than a day is little, and then proposes thresholds', async () => {
     const under = await node();
     expect((await run(under.root, undefined)).stdout).toContain('1 second of use, which is little');
     await record(under.root, 5);
     const { stdout, questions } = await run(under.root, ['c', '', '', 'y']);
-    expect(stdout).toContain('up to 5 h is recorded, and is gone by. After a day, mode adaptive');
+    expect(stdout).toContain('recorded use count too, up to 5 h of it. After a day, mode adaptive');
     expect(questions.join()).not.toContain('adaptive');
     expect(written(under.root).defaults.scaling).toBe('threshold');
   });
