@@ -55,7 +55,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
-/** Loaded for a terminal only: the daemon has none. */
+/** Loaded for a terminal only, which the service does not have. */
 const folding = async (stream: NodeJS.WriteStream): Promise<Writable> =>
   stream.isTTY ? (await import('./cli/folded-output.ts')).foldedOn(stream) : stream;
 

@@ -31,12 +31,16 @@ export type Asked =
   /** What is wrong has been said. */
   | { readonly ok: false; readonly code: ExitCode };
 
-/** @param field what the answer has to hold: `report` or `account` */
+/**
+ * @param field what the answer has to hold: `report` or `account`
+ * @param unseen a sentence that may say more than an answer that there is nothing
+ */
 export async function ask<Content extends { readonly format: number }>(
   request: AboutCycle,
   field: string,
   given: Arguments,
   context: ProcessContext,
+  unseen: () => string | undefined = () => undefined,
 ): Promise<Content | ExitCode> {
   const { node } = given;
   const named = node === undefined ? request : { ...request, node };
@@ -47,7 +51,7 @@ export async function ask<Content extends { readonly format: number }>(
     context.stderr.write(`${plainText(message)}\n`);
     return EXIT.failure;
   };
-  if (typeof error === 'string') return complain(asSentence(error));
+  if (typeof error === 'string') return complain(unseen() ?? asSentence(error));
   const content = asked.content[field] as Content | undefined;
   if (content?.format === REPORT_FORMAT) return content;
   return complain('The daemon that runs is of another version than this command; restart it.');

@@ -34,6 +34,7 @@ import {
   idsElsewhere,
   kindRemarks,
   nameRemarks,
+  namesAny,
   patternsUnmatched,
   readable,
 } from './check-selectors.ts';
@@ -160,7 +161,7 @@ function resolvedLines(
   const both = bothKinds(guests, machines);
   const remarks = [
     ...notes.map(renderProblem),
-    ...hostRemarks(config, size),
+    ...hostRemarks(config, whole, size),
     ...(guests.ok ? containerRemarks(config, guests.value, size) : []),
     ...(guests.ok ? nameRemarks(config, guests.value) : []),
     ...(guests.ok ? kindRemarks(config, both) : []),
@@ -197,8 +198,8 @@ const bothKinds = (guests: GuestList, machines: Guests): BothKinds => ({
   machines,
 });
 
-/** Amounts that this host cannot give. */
-function hostRemarks(config: Config, host: HostSize | undefined): string[] {
+/** Amounts that this host cannot give. Tiers for guests of other nodes are not about it. */
+function hostRemarks(config: Config, whole: Config, host: HostSize | undefined): string[] {
   const { reserveMemoryMib } = hostPolicy(config);
   if (host === undefined) return [];
   const hostMib = host.memoryMib;
@@ -207,7 +208,11 @@ function hostRemarks(config: Config, host: HostSize | undefined): string[] {
     reserveMemoryMib < hostMib
       ? []
       : [`reserve_memory_mb: ${reserveMemoryMib} MiB is ${all}, so no guest gets more`];
-  const bounds = policiesOf(config).flatMap(({ source, memory: { minMib } }) =>
+  const tiers = config.tiers.filter((tier, place) => {
+    const everywhere = whole.tiers[place];
+    return namesAny(tier) || everywhere === undefined || !namesAny(everywhere);
+  });
+  const bounds = policiesOf({ ...config, tiers }).flatMap(({ source, memory: { minMib } }) =>
     minMib < hostMib
       ? []
       : [`min_memory of ${printable(source)}: ${minMib} MiB is ${all}, or more; lower it`],

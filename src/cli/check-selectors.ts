@@ -147,8 +147,10 @@ function hintFor(shown: string, seen: readonly Meant[]): string {
 
 /** Tiers that name nobody, on no node, so that only their own tag leads to them. */
 const tagsOfOwn = ({ tiers }: Config): readonly (readonly [name: string, tag: string])[] =>
-  tiers.flatMap(({ name, ownTag, containers, machines }) =>
-    [containers, machines].some(({ ids, names, tags }) => ids.length + names.length + tags.length)
-      ? []
-      : [[name, ownTag] as const],
+  tiers.flatMap((tier) => (namesAny(tier) ? [] : [[tier.name, tier.ownTag] as const]));
+
+/** Whether its lists have any entry. */
+export const namesAny = ({ containers, machines }: Tier): boolean =>
+  [containers, machines].some(
+    ({ ids, names, tags }) => ids.length + names.length + tags.length > 0,
   );

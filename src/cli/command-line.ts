@@ -93,6 +93,9 @@ function argumentsOf(
   }
   const empty = PATHS.find((option) => values[option] === '');
   if (empty !== undefined) return `--${empty} needs a path, and it is empty`;
+  if (values['add-note'] && values['remove-note']) {
+    return '--add-note and --remove-note do not go together; take one of them';
+  }
   const to = restorePoint(values.to, isOne);
   if (typeof to === 'string') return to;
   const since = values.since === undefined ? undefined : parseSince(values.since);
@@ -184,7 +187,7 @@ function unknownCommand(word: string): string {
 /** The misspelt option, and what most likely was meant. */
 function unknownOption(word: string, command?: Command): string {
   if (word === '-v') return "unknown option '-v'. Did you mean '-V' (the version) or '--verbose'?";
-  const elsewhere = meantByOption(word);
+  const elsewhere = meantByOption(word, command);
   if (elsewhere !== undefined) return `unknown option '${word}'. ${elsewhere}`;
   const known = command?.options ?? OPTIONS;
   const options = [...Object.keys(known), ...Object.keys(GENERAL_OPTIONS)];

@@ -32,17 +32,23 @@ export async function changeNote(
   if (wanted.length > LONGEST_NOTES) return refuse(`they would be longer than ${LONGEST_NOTES}`);
   const option = wanted === '' ? ['--delete', 'description'] : ['--description', wanted];
   const set = await pvesh(['set', PATH, ...option], context);
-  if (!set.ok) return refuse(set.why);
   const after = await notesNow(context);
   // Proxmox VE ends its last line by itself.
-  if (!after.ok || after.notes.trimEnd() !== wanted.trimEnd()) {
-    return { ok: false, says: 'The notes of the datacenter do not say what was written there.' };
+  const isNow = (text: string): boolean => after.ok && after.notes.trimEnd() === text.trimEnd();
+  if (isNow(wanted)) {
+    const done = url === undefined ? 'has no link to the page any more' : 'has a link to the page';
+    return { ok: true, says: `The datacenter ${done} in its notes.` };
   }
-  const done = url === undefined ? 'has no link to the page any more' : 'has a link to the page';
-  return { ok: true, says: `The datacenter ${done} in its notes.` };
+  if (!set.ok && isNow(notes)) return refuse(set.why);
+  const why = set.ok ? '' : ` (${set.why})`;
+  const seen = after.ok
+    ? 'do not say what was written there'
+    : `may have been changed, and cannot be read: ${after.why}`;
+  return { ok: false, says: `The notes of the datacenter ${seen}${why}. ${LOOK}` };
 }
 
 const UNCHANGED = 'The notes of the datacenter were not changed:';
+const LOOK = `Look at them: pvesh get ${PATH}`;
 
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 

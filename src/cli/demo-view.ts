@@ -107,8 +107,8 @@ function tableView(
         if (event.event !== 'confirmed') recent.push(newsLine(demandMs, event));
       }
       recent.splice(0, recent.length - MOST_NEWS);
-      const width = size.columns ?? 100;
-      const height = size.rows ?? 40;
+      const width = size.columns || 100;
+      const height = size.rows || 40;
       const room = Math.max(LEAST_ROWS, height - FRAME_LINES - LEAST_NEWS);
       const rows = tableRows(node, barWidth(width)).slice(0, room);
       const hints = hint.length <= width && rows.length < room ? [hint] : [];

@@ -18,12 +18,9 @@ export async function explain(given: Arguments, context: ProcessContext): Promis
   if (given.at !== undefined) return (await import('./explain-at.ts')).explainAt(given, context);
   if (group !== undefined) return explainGroup(group, given, context);
   if (vmid === undefined) return EXIT.usage;
-  const why = whyUnseen(given, context);
-  if (why !== undefined) {
-    context.stderr.write(`${why}\n`);
-    return EXIT.failure;
-  }
-  const account = await ask<Account>({ command: 'explain', vmid }, 'account', given, context);
+  const unseen = (): string | undefined => whyUnseen(given, context);
+  const request = { command: 'explain', vmid } as const;
+  const account = await ask<Account>(request, 'account', given, context, unseen);
   if (typeof account === 'number') return account;
   const lines = hanging(accountLines(account), terminalWidth(context));
   const text = given.json ? JSON.stringify(account, null, 2) : lines.join('\n');

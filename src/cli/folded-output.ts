@@ -1,12 +1,12 @@
 import { Writable } from 'node:stream';
-import { hanging } from './view.ts';
+import { hanging, widthOf } from './view.ts';
 
 /** Messages on a terminal: what is longer than a line goes on in the next one by whole words. */
 
 /** Escape sequences and progress go to where the cursor is; they are no sentences. */
 const DRAWN = /[\r\x1b]/;
 
-export const foldedText = (text: string, width: number): string =>
+export const foldedText = (text: string, width: number | undefined): string =>
   DRAWN.test(text) ? text : hanging(text.split('\n'), width).join('\n');
 
 /** The same stream unless it is a terminal. */
@@ -16,7 +16,7 @@ export function foldedOn(stream: NodeJS.WriteStream): Writable {
     decodeStrings: false,
     write(chunk: string | Buffer, _encoding, done) {
       // At once: a process that ends waits for the stream below only.
-      stream.write(foldedText(chunk.toString(), stream.columns));
+      stream.write(foldedText(chunk.toString(), widthOf(stream)));
       done();
     },
   });

@@ -1,9 +1,10 @@
 import { readConfiguration } from '../app/configuration.ts';
 import { isAway, whyNotNow } from '../app/unfit.ts';
 import type { LoadResult } from '../config/load.ts';
+import { idMeant } from '../config/meant-guest.ts';
 import { closest } from '../config/suggest.ts';
 import { plainText } from '../core/plain-text.ts';
-import { parseVmid, type Vmid } from '../core/units.ts';
+import type { Vmid } from '../core/units.ts';
 import { createGuests } from '../node/local/pve/guests.ts';
 import { configuredGuests } from '../node/local/qemu/machine-doors.ts';
 import { ALL_MACHINES, LocalMachines } from '../node/local/qemu/machine-guests.ts';
@@ -120,10 +121,8 @@ function nobody(
 ): string {
   const what = others === undefined ? 'guest' : `guest or ${others.noun}`;
   if (isSame(wanted, 'all')) return `No ${what} is called '${wanted}'. ${everyone}`;
-  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/i.exec(wanted)?.[1] ?? '');
-  if (named.some(({ vmid }) => vmid === id)) {
-    return `No ${what} is called '${wanted}'. Did you mean ${id}?`;
-  }
+  const id = idMeant(wanted, named);
+  if (id !== undefined) return `No ${what} is called '${wanted}'. Did you mean ${id}?`;
   const near = closest(wanted, [...named.map(({ name }) => name), ...(others?.names ?? [])]);
   const isOther = others?.names.some((name) => near !== undefined && isSame(name, near)) === true;
   const vmid = isOther ? undefined : named.find(({ name }) => name === near)?.vmid;

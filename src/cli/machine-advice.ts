@@ -6,6 +6,7 @@ import { present } from '../core/reading.ts';
 import { mib, type Vmid } from '../core/units.ts';
 import { type MachineAdvice, machineAdvice, type Wanted } from '../node/guests/qemu-advice.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
+import { isOnNode } from '../node/local/paths.ts';
 import { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createFileReader } from '../os/file-reader.ts';
 
@@ -13,8 +14,9 @@ import { createFileReader } from '../os/file-reader.ts';
 
 const LIMIT_BYTES = 1024 * 1024;
 
-/** undefined: it is not known. */
+/** undefined: it is not known, or this is no node: no guest runs here. */
 export function hostHere({ paths }: Pick<ProcessContext, 'paths'>): HostSize | undefined {
+  if (!isOnNode(paths.at)) return undefined;
   const { cpus, memory } = createHostView(paths, () => present(mib(0))).observe();
   if (!cpus.ok || !memory.ok) return undefined;
   return { cpus: cpus.value, memoryMib: memory.value.totalMib };

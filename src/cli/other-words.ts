@@ -1,4 +1,5 @@
 import { closest } from '../config/suggest.ts';
+import type { Command } from './command.ts';
 import { COMMANDS } from './commands.ts';
 
 /** What people type who know other programs, and how it is done here. */
@@ -53,15 +54,19 @@ export function meantByCommand(word: string): string | undefined {
   return near === undefined ? undefined : `Did you mean '${near}'?`;
 }
 
-/** The same for options that there are not: what is done in their place. */
-const OPTIONS_ELSEWHERE: Readonly<Record<string, string>> = {
-  ...all(
-    ['--limit', '--tail', '--lines', '--last', '-n'],
-    () => 'The last ones: lxc-autoscale history | tail -n 5',
-  ),
-  ...all(['--days', '--hours'], () => 'A span, where a command takes one: --since 7d'),
-  ...all(['--color', '--colour'], () => 'Colour comes by itself on a terminal'),
-};
+/** Commands that print a line for each of what they have, the newest last. */
+const LISTS = ['history', 'export'];
 
-export const meantByOption = (word: string): string | undefined =>
-  Object.hasOwn(OPTIONS_ELSEWHERE, word) ? OPTIONS_ELSEWHERE[word] : undefined;
+/** The same for options that there are not, where the command has something in their place. */
+export function meantByOption(word: string, command: Command | undefined): string | undefined {
+  const { name = '', options = {} } = command ?? {};
+  if (['--limit', '--tail', '--lines', '--last', '-n'].includes(word) && LISTS.includes(name)) {
+    return `The last ones: lxc-autoscale ${name} | tail -n 5`;
+  }
+  if (['--days', '--hours'].includes(word) && Object.hasOwn(options, 'since')) {
+    return `A span: --since ${word === '--days' ? '7d' : '12h'}`;
+  }
+  return ['--color', '--colour'].includes(word) && Object.hasOwn(options, 'no-color')
+    ? 'Colour comes by itself on a terminal'
+    : undefined;
+}

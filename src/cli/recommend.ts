@@ -2,19 +2,17 @@ import type { ProcessContext } from '../app/context.ts';
 import { EXIT, type ExitCode } from '../app/exit-codes.ts';
 import type { Config } from '../config/model.ts';
 import { plainText } from '../core/plain-text.ts';
-import { missing } from '../core/reading.ts';
 import { type Advised, advised, advisedJson, saved, tierLines } from '../lab/advised.ts';
 import { type Bounds, boundsOfHost } from '../lab/demand.ts';
 import { recommendationOf } from '../lab/recommend.ts';
 import type { MachineAdvice } from '../node/guests/qemu-advice.ts';
-import { createHostView } from '../node/local/kernel/proc-files.ts';
 import { whyHanging } from '../os/answering-files.ts';
 import { table } from '../output/table.ts';
 import type { Arguments } from './arguments.ts';
 import { configurationOf } from './backtest.ts';
 import { readDemands } from './demands.ts';
 import { contestOf } from './lab-policies.ts';
-import { adviceLines, machinesHere } from './machine-advice.ts';
+import { adviceLines, hostHere, machinesHere } from './machine-advice.ts';
 import { createProgress } from './progress.ts';
 import { hoursWords } from './recorded-basis.ts';
 import { hanging, terminalWidth } from './view.ts';
@@ -47,20 +45,14 @@ export async function recommend(given: Arguments, context: ProcessContext): Prom
 }
 
 /**
- * What was recorded here is bound by this host, as on the page. A configuration that is named has
- * its own bounds, and a trace without one has those that traces are scored with.
+ * What was recorded on a node is bound by its host, as on the page. Elsewhere, and if a
+ * configuration is named, its bounds count; without one they are as for traces.
  */
-function boundsFor(
-  given: Arguments,
-  config: Config | undefined,
-  { paths }: ProcessContext,
-): Bounds {
+function boundsFor(given: Arguments, config: Config | undefined, context: ProcessContext): Bounds {
   const ofConfig = contestOf(config, []).bounds;
   if (given.configFile !== undefined || given.traceFile !== undefined) return ofConfig;
-  const { cpus, memory } = createHostView(paths, () =>
-    missing('absent', 'not asked for'),
-  ).observe();
-  return cpus.ok && memory.ok ? boundsOfHost(cpus.value, memory.value.totalMib) : ofConfig;
+  const host = hostHere(context);
+  return host === undefined ? ofConfig : boundsOfHost(host.cpus, host.memoryMib);
 }
 
 /** The virtual machines of this node that the record has; none on a host that is no node. */

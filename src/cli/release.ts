@@ -6,8 +6,8 @@ import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 
 /**
  * `release`: what a process that was killed in mid-change has held down is put back, and so is what
- * `memory_guard` has set. For the
- * uninstaller, after which nobody would do it: needs neither configuration nor `/etc/pve`.
+ * `memory_guard` has set. For the uninstaller, after which nobody would do it: needs neither
+ * configuration nor `/etc/pve`.
  */
 export async function release(context: ProcessContext): Promise<ExitCode> {
   const { paths, clock, stdout, stderr } = context;

@@ -49,12 +49,15 @@ export async function watch(
     over.signal.addEventListener('abort', () => resolve(undefined));
   });
   let code: ExitCode = EXIT.fine;
-  while (!over.signal.aborted) {
-    if (isTerminal) stdout.write(CLEAR);
-    code = (await Promise.race([once(), ended])) ?? code;
-    await wait(WATCH_MS, undefined, { signal: over.signal }).catch(() => {});
+  try {
+    while (!over.signal.aborted) {
+      if (isTerminal) stdout.write(CLEAR);
+      code = (await Promise.race([once(), ended])) ?? code;
+      await wait(WATCH_MS, undefined, { signal: over.signal }).catch(() => {});
+    }
+  } finally {
+    letGo();
   }
-  letGo();
   return code;
 }
 

@@ -27,17 +27,17 @@ const CODES: Readonly<Record<Colour, string>> = {
 const painted: Paint = (colour, text) => `\x1b[${CODES[colour]}m${text}\x1b[0m`;
 export const plain: Paint = (_colour, text) => text;
 
-/** Of a pipe or a file, which has no width of its own. */
+/** Of a pipe or a file, which has no width of its own, and of a terminal that does not tell it. */
 const USUAL_WIDTH = 120;
 
 /** Colours are for terminals only, and not where they are unwanted. Source: https://no-color.org */
 export function viewOf({ view }: Pick<Arguments, 'view'>, context: ProcessContext): View {
-  const { isTTY = false, columns = USUAL_WIDTH } = context.stdout as Partial<NodeJS.WriteStream>;
+  const { isTTY = false } = context.stdout as Partial<NodeJS.WriteStream>;
   const isUnwanted = !view.colour || Boolean(context.env['NO_COLOR']);
   const isDumb = context.env['TERM'] === 'dumb';
   return {
     isTerminal: isTTY,
-    width: view.wide ? undefined : isTTY ? columns : USUAL_WIDTH,
+    width: view.wide ? undefined : (terminalWidth(context) ?? USUAL_WIDTH),
     paint: isTTY && !isUnwanted && !isDumb ? painted : plain,
     columns: view.columns,
   };
@@ -153,9 +153,13 @@ export function folded(text: string, width: number | undefined): readonly string
 }
 
 /** Of a terminal; undefined elsewhere, where lines stay whole, for grep and for files. */
-export function terminalWidth({ stdout }: Pick<ProcessContext, 'stdout'>): number | undefined {
-  const { isTTY = false, columns } = stdout as Partial<NodeJS.WriteStream>;
-  return isTTY ? columns : undefined;
+export const terminalWidth = ({ stdout }: Pick<ProcessContext, 'stdout'>): number | undefined =>
+  widthOf(stdout);
+
+/** A serial console says that it has no columns at all. */
+export function widthOf(stream: object): number | undefined {
+  const { isTTY = false, columns } = stream as Partial<NodeJS.WriteStream>;
+  return isTTY ? columns || undefined : undefined;
 }
 
 /** A mark, a heading and two blanks, before what is said. */

@@ -297,6 +297,8 @@ const httpKeys = {
   ).usually([]),
 };
 
+const IPV6 = '[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*';
+
 /** The channels that take messages. */
 const channelKeys = {
   gotify_url: webAddress('Gotify server to send messages to; empty: none').usually(''),
@@ -308,7 +310,7 @@ const channelKeys = {
     'Priority of messages that can wait; warnings get 2 more, errors 3',
   ).usually(5),
   smtp_server: text(
-    /^(?:[A-Za-z0-9._-]*|\[?[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]?)$/,
+    new RegExp(`^(?:[A-Za-z0-9._-]*|${IPV6}|\\[${IPV6}\\])$`),
     'is not the name of a server alone (its port is smtp_port)',
     { does: 'Mail server to send messages through; empty: none' },
     'a name or an address such as mail.example.org, or nothing',

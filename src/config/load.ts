@@ -1,11 +1,11 @@
-import { isDeepStrictEqual } from 'node:util';
 import { buildConfig, type Sections } from './build.ts';
-import { builtIn, DEFAULTS, GROUP_DEFAULTS, inForce } from './defaults.ts';
+import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
+import { idleKeys } from './idle-keys.ts';
 import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
 import type { Config } from './model.ts';
 import { nodesWithEnvironment } from './node-variables.ts';
 import { readNodes, remarkOnNode } from './nodes.ts';
-import { idleKeys, unheardReport } from './notify.ts';
+import { unheardReport } from './notify.ts';
 import type { Problem } from './problem.ts';
 import { MAX_FILE_BYTES, readTextFile } from './read-file.ts';
 import {
@@ -80,7 +80,10 @@ export function parseConfig(
   if (text.includes('\0')) return wholeFile(shownFile, 'is not a text file: it holds null bytes');
   const yaml = parseYaml(text);
   if (!yaml.ok) {
-    const strange = strangeBlank(text, shownFile);
+    const { line: failedAt = Number.POSITIVE_INFINITY } = yaml;
+    const strange = strangeBlank(text, shownFile, (line, blank) => {
+      return line <= failedAt && BETWEEN_WORDS.test(blank);
+    });
     if (strange !== undefined) return { ok: false, problems: [strange] };
     return wholeFile(shownFile, yaml.message, yaml.line);
   }
@@ -109,7 +112,8 @@ export function parseConfig(
   const sections = readSections(entriesOf(root, reader), reader);
   checkRelations(sections, reader);
   if (reader.problems.length > 0) {
-    const strange = strangeBlank(text, shownFile);
+    const wrong = new Set(reader.problems.map(({ line }) => line));
+    const strange = strangeBlank(text, shownFile, (line) => wrong.has(line));
     return {
       ok: false,
       problems: [...(strange === undefined ? [] : [strange]), ...inOrder(reader)],
@@ -156,9 +160,21 @@ function secretIn({ defaults, nodes }: Sections): SecretPlace | undefined {
 }
 
 /** Blanks that a web page or a text program puts in, and that YAML takes for letters. */
-function strangeBlank(text: string, file: string): Problem | undefined {
+const STRANGE = '[\\u00a0\\u2000-\\u200b\\u202f\\u3000\\ufeff]';
+const HAS_STRANGE = new RegExp(`^[^#]*${STRANGE}`);
+/** Where YAML wants a blank. Within a text they may stand. */
+const BETWEEN_WORDS = new RegExp(
+  `^\\s*${STRANGE}|^[^'"#]*[-:,]\\s*${STRANGE}|${STRANGE}\\s*(?:#.*)?$`,
+);
+
+/** @param isSuspect whether it may be what is wrong with a line that has one */
+function strangeBlank(
+  text: string,
+  file: string,
+  isSuspect: (line: number, written: string) => boolean,
+): Problem | undefined {
   const lines = text.replace(/^\ufeff/, '').split('\n');
-  const at = lines.findIndex((line) => /^[^#]*[\u00a0\u2000-\u200b\u202f\u3000\ufeff]/.test(line));
+  const at = lines.findIndex((line, index) => HAS_STRANGE.test(line) && isSuspect(index + 1, line));
   const message = 'holds a blank that is no plain one, such as a no-break space; write it anew';
   return at < 0 ? undefined : { file, line: at + 1, key: undefined, message };
 }
@@ -242,16 +258,8 @@ function notesOn(
     notes.push({ file, line, key, message });
   };
   const line = (key: string) => sections.defaults.given.get(key)?.line;
-  if (config.offPeakCron !== undefined && !config.energyMode) {
-    note(line('off_peak_cron'), 'off_peak_cron', 'has no effect without `energy_mode: True`');
-  }
   for (const idle of idleKeys(sections.defaults, inForce(sections.defaults.values))) {
     note(idle.line, idle.key, `has no effect without ${idle.owner}`);
-  }
-  for (const key of config.http.listen === undefined ? OF_HTTP : []) {
-    const isUsual = isDeepStrictEqual(sections.defaults.values[key], DEFAULTS[key]);
-    if (line(key) !== undefined && !isUsual)
-      note(line(key), key, 'has no effect without http_listen');
   }
   const unheard = unheardReport(config.notify);
   if (unheard !== undefined) note(line('report'), 'report', unheard);
@@ -301,16 +309,6 @@ const withParts = ([key, place]: readonly [string, Given]): (readonly [string, G
   ...[...place.parts].flatMap(([name, part]) => withParts([`${key}.${name}`, part])),
   ...place.items.flatMap((item, index) => withParts([`${key}[${index + 1}]`, item])),
 ];
-
-/** Keys about what is served at `http_listen`. */
-const OF_HTTP = [
-  'http_tokens',
-  'http_hosts',
-  'http_tls_cert',
-  'http_tls_key',
-  'http_behind_proxy',
-  'http_proxmox_login',
-] as const;
 
 /** Numbers that were most likely meant in another unit. */
 function doubtfulNumbers({ values, given }: Section<DefaultValues> | Section<TierValues>) {

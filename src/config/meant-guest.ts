@@ -12,9 +12,15 @@ interface Named {
  * `ct101`, a name that is nearly the same; undefined: there is none. In lower case, untrusted text.
  */
 export function meantGuest(entry: string, guests: readonly Named[]): string | undefined {
-  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/i.exec(entry)?.[1] ?? '');
-  if (guests.some(({ vmid }) => vmid === id)) return `${id}`;
+  const id = idMeant(entry, guests);
+  if (id !== undefined) return `${id}`;
   if (/^tag:|[*?]/.test(entry)) return undefined;
   const names = guests.map(({ name }) => name.toLowerCase()).filter((name) => name !== '');
   return closest(entry, names);
+}
+
+/** The guest whose id stands behind its kind, as in `ct101`; undefined: there is none. */
+export function idMeant(entry: string, guests: readonly Named[]): Vmid | undefined {
+  const id = parseVmid(/^(?:ct|vm|lxc)-?([0-9]+)$/i.exec(entry)?.[1] ?? '');
+  return guests.find(({ vmid }) => vmid === id)?.vmid;
 }

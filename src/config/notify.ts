@@ -1,5 +1,5 @@
 import { EVENT_KINDS, MESSAGE_CHANNELS } from '../core/notify/event.ts';
-import { DEFAULTS, type EffectiveValues } from './defaults.ts';
+import type { EffectiveValues } from './defaults.ts';
 import type { DefaultValues } from './keys.ts';
 import type { MessageRules, NotifyConfig } from './model.ts';
 import { forChannel } from './notify-values.ts';
@@ -18,17 +18,6 @@ const NEEDS = [
   ['smtp_server', 'smtp_to'],
   ['smtp_username', 'smtp_password'],
   ['smtp_password', 'smtp_username'],
-] as const satisfies readonly (readonly [keyof Values, keyof Values])[];
-
-/** What is set for a channel that is not there. */
-const BELONGS_TO = [
-  ['gotify_token', 'gotify_url'],
-  ['smtp_username', 'smtp_server'],
-  ['smtp_from', 'smtp_server'],
-  ['smtp_to', 'smtp_server'],
-  ['ntfy_token', 'ntfy_url'],
-  ['webhook_token', 'webhook_url'],
-  ['webhook_body', 'webhook_url'],
 ] as const satisfies readonly (readonly [keyof Values, keyof Values])[];
 
 export function checkNotify(
@@ -53,23 +42,6 @@ export function checkNotify(
   }
 }
 
-/** Keys that say something about a channel which is not there. */
-export function idleKeys({ given }: Section<DefaultValues>, values: Values): readonly Idle[] {
-  const idle = BELONGS_TO.flatMap(([key, owner]) => {
-    const place = given.get(key);
-    if (place === undefined || values[key].length === 0 || values[owner].length > 0) return [];
-    return [{ line: place.line, key, owner }];
-  });
-  if (values.report !== 'none') return idle;
-  const times = (['report_day', 'report_hour'] as const).flatMap((key) => {
-    const place = given.get(key);
-    return place === undefined || values[key] === DEFAULTS[key]
-      ? []
-      : [{ line: place.line, key, owner: '`report: weekly`' }];
-  });
-  return [...idle, ...times];
-}
-
 /** Why a weekly report that is asked for reaches nobody; undefined: it does, or is not. */
 export function unheardReport(notify: NotifyConfig): string | undefined {
   if (notify.weekly === undefined) return undefined;
@@ -77,12 +49,6 @@ export function unheardReport(notify: NotifyConfig): string | undefined {
   if (channels.length === 0) return 'reaches nobody, since no channel for messages is set up';
   const isHeard = channels.some((channel) => notify.rules[channel].events.includes('report'));
   return isHeard ? undefined : 'reaches nobody, since notify_events leaves report out';
-}
-
-export interface Idle {
-  readonly line: number;
-  readonly key: string;
-  readonly owner: string;
 }
 
 export function notifyConfig(values: Values): NotifyConfig {
@@ -103,7 +69,8 @@ export function notifyConfig(values: Values): NotifyConfig {
       values.smtp_server === ''
         ? undefined
         : {
-            server: values.smtp_server,
+            // Brackets are how addresses stand in URLs; a connection takes none.
+            server: values.smtp_server.replace(/^\[|\]$/g, ''),
             port: values.smtp_port,
             security: values.smtp_security,
             from: values.smtp_from,

@@ -176,6 +176,8 @@ describe('check-config', () => {
       'Note: min_memory of TIER_a: 65536 MiB is all the memory of the host (32768 MiB), ' +
         'or more; lower it',
     ]);
+    const far = 'NODES: {far: {host: pve2, connection: ssh}}\n';
+    expect(notes(`${far}TIER_a: {guests: [far/101], min_memory: 64G}\n`)).toEqual([]);
   });
 
   const ofCores = (key: string, most: number) =>

@@ -3,7 +3,11 @@ import { expect, it } from 'vitest';
 import { foldedOn } from '../../src/cli/folded-output.ts';
 
 function shown(isTTY: boolean, ...texts: readonly string[]): string {
-  const stream = Object.assign(new PassThrough(), { isTTY, columns: 30 });
+  return shownAt({ isTTY, columns: 30 }, ...texts);
+}
+
+function shownAt(terminal: object, ...texts: readonly string[]): string {
+  const stream = Object.assign(new PassThrough(), terminal);
   const folding = foldedOn(stream as never);
   for (const text of texts) folding.write(text);
   return stream.read().toString();
@@ -16,6 +20,10 @@ it('messages are folded at the width of a terminal, and nowhere else', () => {
     'The daemon does not answer: it\n  is not running. Start it.\nShort.\n',
   );
   expect(shown(false, SENTENCE)).toBe(SENTENCE);
+});
+
+it('messages stay whole on a serial console, which has no columns', () => {
+  expect(shownAt({ isTTY: true, columns: 0 }, SENTENCE)).toBe(SENTENCE);
 });
 
 it('what is drawn passes as it is', () => {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
+import { onEndKeys } from '../../src/cli/end-keys.ts';
 import { accountLines } from '../../src/cli/explain.ts';
 import { statusLines, watch } from '../../src/cli/status.ts';
 import { plain } from '../../src/cli/view.ts';
@@ -125,6 +126,34 @@ describe('status --watch', () => {
     stdin.write('j');
     stdin.write('q');
     expect(await ended).toBe(EXIT.fine);
+    expect(raw).toEqual([true, false]);
+  });
+
+  it('stops by Ctrl-Z with the terminal as it was, and takes it when it goes on', async () => {
+    const raw: boolean[] = [];
+    const terminal = { isTTY: true, setRawMode: (mode: boolean) => raw.push(mode) };
+    const stdin = Object.assign(new PassThrough(), terminal);
+    const shell = new EventEmitter();
+    const stops: boolean[][] = [];
+    const letGo = onEndKeys(stdin as never, () => {}, {
+      on: (goesOn) => void shell.on('SIGCONT', goesOn),
+      off: (goesOn) => void shell.off('SIGCONT', goesOn),
+      stop: () => void stops.push([...raw]),
+    });
+    stdin.write('\u001a');
+    await until(() => stops.length === 1);
+    expect(stops).toEqual([[true, false]]);
+    shell.emit('SIGCONT');
+    letGo();
+    expect(raw).toEqual([true, false, true, false]);
+    expect(shell.listenerCount('SIGCONT')).toBe(0);
+  });
+
+  it('gives the terminal back if the table cannot be shown', async () => {
+    const { raw, ended } = watching(async () => {
+      throw new Error('no table');
+    });
+    await expect(ended).rejects.toThrow('no table');
     expect(raw).toEqual([true, false]);
   });
 

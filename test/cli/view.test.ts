@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { parseArguments } from '../../src/cli/command-line.ts';
-import { type Column, fitted, hanging, plain, viewOf } from '../../src/cli/view.ts';
+import { type Column, fitted, hanging, plain, terminalWidth, viewOf } from '../../src/cli/view.ts';
 import { textWidth } from '../../src/output/text-width.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -36,6 +36,15 @@ describe('a table', () => {
   it('has the columns that are named, in their order', () => {
     expect(at(80, ['waits', 'id'])[1]).toBe('0/0      101');
   });
+});
+
+it('a serial console, which has no columns, has the width of a pipe', () => {
+  const parsed = parseArguments(['status']);
+  if (parsed.kind !== 'run') throw new Error(parsed.kind);
+  const stdout = { isTTY: true, columns: 0 };
+  const context = { stdout, env: {} } as unknown as ProcessContext;
+  expect(viewOf(parsed.arguments, context).width).toBe(120);
+  expect(terminalWidth(context)).toBeUndefined();
 });
 
 describe('a table of the largest numbers', () => {

@@ -73,6 +73,26 @@ const SPECIAL: readonly Broken[] = [
     ],
   },
   {
+    name: 'a no-break space within a text is not what is wrong elsewhere',
+    text: 'DEFAULT:\n  webhook_body: \'{"a": "10\u00a0%"}\'\n  poll_interval: 0\n',
+    messages: [
+      'f.yaml:3: poll_interval: 0 is too low; ' +
+        'allowed: a whole number from 1 to 86400, in seconds',
+    ],
+  },
+  {
+    name: 'nor what is wrong with the YAML',
+    text: 'DEFAULT:\n  webhook_body: \'{"a": "10\u00a0%"}\'\n  ignore_lxc: [101\n',
+    messages: ['f.yaml:3: a bracket or brace is opened here and never closed'],
+  },
+  {
+    name: 'a no-break space behind a colon, which makes it no YAML',
+    text: 'DEFAULT:\n  poll_interval:\u00a060\n  max_cores: 4\n',
+    messages: [
+      'f.yaml:2: holds a blank that is no plain one, such as a no-break space; write it anew',
+    ],
+  },
+  {
     name: 'deep nesting',
     text: '['.repeat(200),
     messages: ['f.yaml:1: lists and sections are nested too deeply'],

@@ -57,6 +57,15 @@ describe('the keys on messages', () => {
   });
 });
 
+it.each([
+  ['"[fd00::5]"', 'fd00::5'],
+  ['fd00::5', 'fd00::5'],
+  ['mail.lan', 'mail.lan'],
+])('smtp_server: %s is connected to without brackets', (written, server) => {
+  const keys = [`smtp_server: ${written}`, 'smtp_from: a@b', 'smtp_to: a@b'];
+  expect(configOf(...keys).notify.email?.server).toBe(server);
+});
+
 describe('what must not be seen', () => {
   it('is every token, password and address, and what in an address is as good as one', () => {
     const config = configOf(

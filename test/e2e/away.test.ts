@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { guestSpec, type RestNode, restNode, SECRET } from '../node/api/rest-node.ts';
@@ -124,6 +124,18 @@ it('says what is needed if no node is named, or nothing can be kept', async () =
     code: 1,
     stderr: expect.stringMatching(/--state .*kept cannot be used: .*user 1000 may/),
   });
+});
+
+it('says nothing of what the host it runs on can give', async () => {
+  const yaml = `DEFAULT: {reserve_memory_mb: 16T}\nNODES:\n  lab:\n${rest.entry}`;
+  plant(host, {
+    'proc/meminfo': readFileSync('/proc/meminfo', 'utf8'),
+    'sys/devices/system/cpu/online': '0-1\n',
+    'etc/lxc_autoscale/lxc_autoscale.yaml': yaml,
+  });
+  const { code, stdout } = await run('check-config');
+  expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('is valid') });
+  expect(stdout).not.toMatch(/of the host \(/);
 });
 
 it('goes by nothing that others may have written into the directory of --state', async () => {

@@ -158,4 +158,25 @@ it('the notes of the datacenter have a link to the page if somebody asks for it'
   const refused = await under.run(['dashboard', '--add-note']);
   expect([refused.code, files.notes]).toEqual([1, before]);
   expect(refused.stderr).toMatch(/^The notes of the datacenter were not changed: .*no quorum/m);
+  // It fails after it was done, or nobody can tell.
+  under.node.onCommand(({ argv }) => {
+    if (argv[1] !== 'set') return undefined;
+    files.notes = `${before}\n\n${line}\n`;
+    return { kind: 'fail', exit: 255, stderr: 'got timeout\n' };
+  });
+  const done = await under.run(['dashboard', '--add-note']);
+  expect(done).toMatchObject({ code: 0, stderr: '' });
+  let isSet = false;
+  under.node.onCommand(({ argv }) => {
+    if (argv[1] !== 'set' && !isSet) return undefined;
+    isSet = true;
+    return { kind: 'fail', exit: 255, stderr: 'got timeout\n' };
+  });
+  const unknown = await under.run(['dashboard', '--remove-note']);
+  expect(unknown.code).toBe(1);
+  expect(unknown.stderr).toMatch(/^The notes of the datacenter may have been changed, .*timeout/m);
+  expect(unknown.stderr).toMatch(/Look at them: pvesh get \/cluster\/options$/m);
+  const both = await under.run(['dashboard', '--add-note', '--remove-note']);
+  expect(both.code).toBe(64);
+  expect(both.stderr).toContain('--add-note and --remove-note do not go together');
 });

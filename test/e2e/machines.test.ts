@@ -286,8 +286,20 @@ describe('a virtual machine', () => {
     under.configure('DEFAULT:\n  poll_interval: 1\n');
     const why = 'virtual machines are not managed: `manage_vms` is not set, and no tier lists it';
     const said = `VM 200 (vm200) is left alone: ${why}.\n`;
-    expect(await under.run(['explain', '200'])).toMatchObject({ code: 1, stderr: said });
+    const explained = await under.run(['explain', '200']);
+    expect(explained).toMatchObject({ code: 1, stderr: expect.stringContaining(said) });
     const status = await under.run(['status', '200']);
     expect(status).toMatchObject({ code: 1, stderr: expect.stringContaining(said) });
+  });
+
+  it('is explained as the daemon sees it, whatever the file says meanwhile', async () => {
+    const under = await NodeUnderTest.create([calm(101)], { vms: [machine(200)] });
+    under.configure('DEFAULT:\n  poll_interval: 1\n  manage_vms: True\n');
+    const daemon = under.start(['daemon']);
+    await daemon.cycles(1);
+    under.configure('DEFAULT:\n  poll_interval: 1\n');
+    const { code, stdout, stderr } = await under.run(['explain', '200']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^VM 200 \(vm200\), cycle /);
   });
 });
