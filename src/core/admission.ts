@@ -206,7 +206,7 @@ export function keepPromise(
 function untakenMib({ running, life }: GuestRecord): number {
   const reach = running?.reaches?.memoryMib;
   if (running === undefined || reach?.kind !== 'live' || reach.oneWay !== undefined) return 0;
-  const held = life.sample?.memory.ok ? life.sample.memory.value.heldBytes : undefined;
+  const held = life.sample?.heldBytes;
   return held === undefined ? 0 : Math.max(0, running.memoryMib - bytesToMib(held));
 }
 
@@ -214,11 +214,12 @@ function untakenMib({ running, life }: GuestRecord): number {
 const isBackSoon = ({ oomKillMs, interval }: GuestRecord['life'], nowMs: Milliseconds): boolean =>
   (interval?.oomKills ?? 0) > 0 || (oomKillMs !== undefined && nowMs - oomKillMs <= RETURNS_MS);
 
-/** By the last sample of one that is not asked now. */
+/** By the last sample of one that is not asked now, or cannot be read; all of it if none tells. */
 function unusedLately({ running, grantMib, life }: GuestRecord): number {
-  const memory = (life.interval?.last ?? life.sample)?.memory;
-  if (running === undefined || memory?.ok !== true) return grantMib ?? 0;
-  return Math.max(0, running.memoryMib - bytesToMib(workingSetBytes(memory.value)));
+  if (running === undefined) return grantMib ?? 0;
+  const last = [life.interval?.last, life.sample].find((each) => each?.memory.ok)?.memory;
+  const usedMib = last?.ok ? bytesToMib(workingSetBytes(last.value)) : 0;
+  return Math.max(0, running.memoryMib - usedMib);
 }
 
 /**
@@ -236,21 +237,15 @@ function promisedMib({ containers, state: loop, nowMs }: BudgetInput): number {
       continue;
     }
     const state = states.get(vmid);
-    const granted = isBackSoon(life, nowMs) ? Infinity : grantMib;
-    if (granted === undefined) continue;
-    if (state === undefined) {
-      // Not looked at in a decision that was brought forward: it may not be in use yet.
-      sum += granted === Infinity ? unusedLately(record) : granted;
-      continue;
-    }
-    if (state.kind === 'stopped') continue;
-    const memory = state.kind === 'running' ? state.usage.memory : undefined;
+    if (state?.kind === 'stopped') continue;
+    // Not looked at in a decision that was brought forward: it may not be in use yet.
+    const memory = state?.kind === 'running' ? state.usage.memory : undefined;
     const unused =
       memory?.ok && memory.value.limitMib !== undefined
         ? Math.max(0, memory.value.limitMib - memory.value.workingSetMib)
-        : granted;
-    const promised = Math.min(granted, unused);
-    if (promised !== Infinity) sum += promised;
+        : undefined;
+    if (isBackSoon(life, nowMs)) sum += unused ?? unusedLately(record);
+    else if (grantMib !== undefined) sum += Math.min(grantMib, unused ?? grantMib);
   }
   return sum;
 }

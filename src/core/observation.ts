@@ -62,6 +62,8 @@ export interface CgroupSample {
   readonly life: Reading<CgroupLife>;
   readonly cpu: Reading<CpuCounters>;
   readonly memory: Reading<MemoryCounters>;
+  /** What QEMU has of the host's memory for a machine; left out where that is not told. */
+  readonly heldBytes?: Bytes;
   readonly cpuPressure: Reading<Pressure>;
   readonly memoryPressure: Reading<Pressure>;
 }
@@ -80,6 +82,8 @@ export interface CgroupLife {
  */
 export interface Glance {
   readonly atMs: Milliseconds;
+  /** When that sample was taken, whoever asked for it. */
+  readonly sinceMs: Milliseconds;
   readonly usageUs: Microseconds;
   readonly currentBytes: Bytes;
 }
@@ -121,8 +125,6 @@ export interface MemoryCounters {
   readonly own: OwnEvents | undefined;
   /** What QEMU has plugged in, of a virtual machine that tells of it. */
   readonly hardwareBytes?: Bytes | undefined;
-  /** What QEMU has of the host's memory for it; left out where that is not told. */
-  readonly heldBytes?: Bytes;
   /** All of it may be page cache: of a virtual machine whose guest does not tell of its memory. */
   readonly countsCache?: true;
 }

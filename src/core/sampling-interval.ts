@@ -22,7 +22,10 @@ export interface SamplingInterval {
   readonly last: CgroupSample;
   /** The last of the glances since then; undefined: there was none. */
   readonly glance: Glance | undefined;
-  /** The sample before the last: a decision brought forward takes its rate from here. */
+  /**
+   * What was seen before the last sample, by a sample or a glance: a decision brought forward takes
+   * its rate from here.
+   */
   readonly previous: CgroupSample | undefined;
   /** The most cores used in any of the samples; 0 before the second one. */
   readonly cpuPeak: number;
@@ -112,7 +115,7 @@ export function withSample(
   return {
     last: now,
     glance: undefined,
-    previous: before.last,
+    previous: since,
     share: shareOf(cpu) ?? 0,
     settled: before.settled,
     cpuPeak: cpu.ok ? Math.max(before.cpuPeak, cpu.value.used) : before.cpuPeak,
@@ -160,7 +163,8 @@ const UNCHANGED_SHARE = 1 / 128;
 /**
  * The interval with a glance at a container to which nothing happens: it is far from saturation and
  * rises by nothing that matters. CPU counts as in a sample. The working set is taken to be what it
- * was, and what `memory.current` has grown by: that is more than it is, if it errs.
+ * was, and what `memory.current` has grown by: that is less than it is only if file cache goes
+ * while as much is allocated.
  *
  * @returns undefined if a glance does not do, so that it is to be sampled
  */
@@ -169,8 +173,9 @@ export function withGlance(
   now: Glance | undefined,
   allowed: Allowed,
 ): SamplingInterval | undefined {
-  if (before === undefined || now === undefined || !isCalm(before)) return undefined;
-  if (now.atMs - before.last.atMs >= GLANCES_FOR_MS) return undefined;
+  if (before === undefined || now === undefined || !maySpare(before, now.atMs)) return undefined;
+  // Another look has sampled it since: what it saw happen, no glance tells any more.
+  if (now.sinceMs !== before.last.atMs) return undefined;
   const { config, saturatedAt = SATURATED } = allowed;
   const cpu = cpuAtGlance(before, now, allowed);
   if (cpu === undefined || cpu.share >= saturatedAt || isSteep(before.share, cpu.share)) {
@@ -194,6 +199,10 @@ export function withGlance(
     rise,
   };
 }
+
+/** Whether a glance can stand in for the next sample, as far as is known without it. */
+export const maySpare = (before: SamplingInterval | undefined, nowMs: number): boolean =>
+  before !== undefined && isCalm(before) && nowMs - before.last.atMs < GLANCES_FOR_MS;
 
 /** Memory that grows by this share of the limit from one look to the next may go on so. */
 const STEEP_GROWTH = 0.05;

@@ -7,6 +7,7 @@ import {
   hasBegun,
   isSuspicious,
   isUrgent,
+  maySpare,
   saturationOf,
   withGlance,
   withSample,
@@ -64,7 +65,8 @@ export function sample(world: World, state: LoopState, settings: SampleSettings)
     const saturation = policy && saturationOf(policy, urgentSamples);
     if (policy !== undefined) prompts?.listen(vmid);
     const before = life.interval;
-    const glance = only === undefined ? glanceAt(cgroups, record, vmid) : undefined;
+    const isGlance = between || (only === undefined && maySpare(before, clock.monotonicMs()));
+    const glance = isGlance ? glanceAt(cgroups, record, vmid) : undefined;
     const allowed = { config, hostCpus: state.hostCpus, saturatedAt: saturation?.at };
     if (between && !hasBegun(before, glance, allowed)) continue;
     const goesOn = withGlance(before, glance, allowed);

@@ -20,7 +20,12 @@ export class Glances {
     const { atMs, life, cpu, memory } = seen.value;
     if (!life.ok || !life.value.populated || life.value.frozen) return undefined;
     if (!cpu.ok || !memory.ok || !isSameOf(before.memory.value, memory.value)) return undefined;
-    return { atMs, usageUs: cpu.value.usageUs, currentBytes: memory.value.currentBytes };
+    return {
+      atMs,
+      sinceMs: before.atMs,
+      usageUs: cpu.value.usageUs,
+      currentBytes: memory.value.currentBytes,
+    };
   }
 }
 

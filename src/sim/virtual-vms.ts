@@ -100,7 +100,8 @@ export class VirtualVms {
       cpu: real.cpu.ok
         ? present({ ...real.cpu.value, cpusetCpus: vm.guest.vcpus, effectiveCpus: undefined })
         : real.cpu,
-      memory: withHeld(this.#memory(vmid, answer), vm),
+      memory: this.#memory(vmid, answer),
+      heldBytes: bytes(vm.memory.anonBytes),
       memoryPressure: missing('absent', 'a virtual machine does not tell'),
     });
   }
@@ -191,6 +192,3 @@ function answerOf({ guest, frozen }: PlantVm, nowMs: number): MonitorAnswer {
           }),
   };
 }
-
-const withHeld = (told: Reading<MemoryCounters>, { memory }: PlantVm): Reading<MemoryCounters> =>
-  told.ok ? present({ ...told.value, heldBytes: bytes(memory.anonBytes) }) : told;

@@ -110,17 +110,23 @@ describe('what was granted before', () => {
 
 describe('what the OOM killer has ended in one that is not asked now', () => {
   const MINUTE = 60_000;
-  const left = (killedMs: number | undefined, usedMib: number, running = true): number => {
+  const left = (
+    killedMs: number | undefined,
+    usedMib: number | undefined,
+    running = true,
+    containers: readonly ContainerObservation[] = [],
+  ): number => {
     const state = newLoopState();
     const record = recordOf(state, vmid(101));
     if (running) record.running = guest(101, { memoryMib: mib(2048) });
     record.life.oomKillMs = killedMs === undefined ? undefined : milliseconds(killedMs);
-    const currentBytes = mibToBytes(mib(usedMib));
+    const currentBytes = mibToBytes(mib(usedMib ?? 0));
     const memory = { ...memoryCounters(), currentBytes, anonBytes: currentBytes };
-    record.life.sample = sample({ memory: present(memory) });
+    const isRead = usedMib !== undefined;
+    record.life.sample = sample({ memory: isRead ? present(memory) : broken() });
     const when = { nowMs: milliseconds(60 * MINUTE), urgent: true };
     const around = host({ availableMib: 10_240 });
-    const given = { host: around, policy: hostPolicy, containers: [], state, ...when };
+    const given = { host: around, policy: hostPolicy, containers, state, ...when };
     const { memoryMib } = budget(given);
     return memoryMib.ok ? memoryMib.value : Number.NaN;
   };
@@ -135,6 +141,20 @@ describe('what the OOM killer has ended in one that is not asked now', () => {
     expect(left(55 * MINUTE, 2048)).toBe(8192);
     expect(left(55 * MINUTE, 48, false)).toBe(8192);
   });
+
+  it('is promised by its last sample if it cannot be read now, and as a whole without one', () => {
+    const unread = container(guest(101), { memory: broken() });
+    const frozen = { ...unread, state: { kind: 'frozen' } } as const;
+    const unknown = { ...unread, state: { kind: 'unknown', reason: broken() } } as const;
+    for (const seen of [unread, unknown, frozen, using(101, 48, undefined)]) {
+      expect(left(55 * MINUTE, 48, true, [seen])).toBe(8192 - 2000);
+      expect(left(45 * MINUTE, 48, true, [seen])).toBe(8192);
+    }
+    expect(left(55 * MINUTE, undefined, true, [unread])).toBe(8192 - 2048);
+    expect(left(55 * MINUTE, undefined)).toBe(8192 - 2048);
+    const stopped = { ...unread, state: { kind: 'stopped' } } as const;
+    expect(left(55 * MINUTE, 48, true, [stopped])).toBe(8192);
+  });
 });
 
 describe('what a machine has not taken of the target of its balloon', () => {
@@ -144,7 +164,8 @@ describe('what a machine has not taken of the target of its balloon', () => {
     const record = recordOf(state, own.vmid);
     const held = heldMib === undefined ? {} : { heldBytes: mibToBytes(mib(heldMib)) };
     record.running = own;
-    record.life.sample = sample({ memory: present({ ...memoryCounters(), ...held }) });
+    // Its monitor says nothing: what QEMU has of the host is known all the same.
+    record.life.sample = sample({ memory: broken(), ...held });
     if (grantMib !== undefined) record.grantMib = mib(grantMib);
     const when = { nowMs: milliseconds(0), urgent: true };
     const given = { host: around, policy: hostPolicy, containers: [], state, ...when };

@@ -14,7 +14,7 @@ const MANAGED: Management = {
   because: 'DEFAULT',
 };
 
-function started(management: Management = MANAGED, own = {}) {
+function started(management: Management = MANAGED, own = {}, urgentSamples = 2) {
   const node = new FakeNode();
   const one = node.add(101, own);
   const state = newLoopState();
@@ -22,12 +22,12 @@ function started(management: Management = MANAGED, own = {}) {
   observe(node.world, state, everyone());
   const look = (afterMs = 10_000) => {
     node.pass(afterMs);
-    return sample(node.world, state, { urgentSamples: 2, manage: () => management });
+    return sample(node.world, state, { urgentSamples, manage: () => management });
   };
   /** In the middle between two samples. */
   const between = () => {
     node.pass(5000);
-    const settings = { urgentSamples: 2, manage: () => management, between: true };
+    const settings = { urgentSamples, manage: () => management, between: true };
     return sample(node.world, state, settings);
   };
   /** Of the last whole sample, before `node.nowMs`. */
@@ -203,14 +203,54 @@ describe('a glance instead of a sample', () => {
     expect(decided[0]?.cores.at(-1)?.peak).toBeCloseTo(0.9);
   });
 
-  it('what a decision that is brought forward goes by is since the last sample', () => {
+  it('what a decision that is brought forward goes by is since the last glance', () => {
     const { look, one, state } = started();
     look();
     look();
     one.memory = { ...one.memory, limitHits: 1, current: 1020, anon: 1000 };
     expect(urgentIn(look())).toEqual([101]);
     const interval = state.guests.get(vmid(101))?.life.interval;
-    expect((interval?.last.atMs ?? 0) - (interval?.previous?.atMs ?? 0)).toBe(30_000);
+    expect((interval?.last.atMs ?? 0) - (interval?.previous?.atMs ?? 0)).toBe(10_000);
+  });
+
+  it('an early decision after one saturated sample goes by the use of that sample', () => {
+    const { look, node, one, state } = started(MANAGED, {}, 1);
+    one.load = 0.2;
+    for (let times = 0; times < 4; times += 1) look();
+    one.load = 2;
+    const { urgent } = look();
+    expect([...urgent]).toEqual([101]);
+    const seen = observe(node.world, state, { ...everyone(), urgent });
+    const [container] = seen.ok ? seen.value.containers : [];
+    const used = container?.state.kind === 'running' && container.state.usage.cpu;
+    expect(used).toMatchObject({ ok: true, value: { used: 2, overMs: 10_000 } });
+  });
+
+  it('is not enough if another look has sampled it since, which saw what happened', () => {
+    const { look, node, one, sampledAgoMs, state } = started();
+    look();
+    node.pass(5000);
+    one.memory = { ...one.memory, oomKills: 1 };
+    node.world.cgroups.sample(vmid(101));
+    look(5000);
+    expect(sampledAgoMs()).toBe(0);
+    expect(state.guests.get(vmid(101))?.life.interval?.oomKills).toBe(1);
+  });
+
+  it('is not asked for if the container is to be sampled anyway', () => {
+    const { look, node, one } = started();
+    let asked = 0;
+    const { glance } = node.world.cgroups;
+    const counted: typeof glance = (id) => {
+      asked += 1;
+      return glance?.(id);
+    };
+    Object.assign(node.world.cgroups, { glance: counted });
+    one.load = 2;
+    look();
+    expect(asked).toBe(1);
+    look();
+    expect(asked).toBe(1);
   });
 
   it('between two samples finds what begins, and leaves all else to the next sample', () => {

@@ -215,7 +215,12 @@ class KeptCgroups implements CgroupFiles {
     // Files of a removed cgroup cannot be read. Those of a plain tree stand still.
     if (usageUs === memo.usageUs && !this.#isSame(kept)) return undefined;
     memo.usageUs = usageUs;
-    return { atMs, usageUs: microseconds(usageUs), currentBytes: bytes(current) };
+    return {
+      atMs,
+      sinceMs: memo.sampledMs,
+      usageUs: microseconds(usageUs),
+      currentBytes: bytes(current),
+    };
   }
 
   #isSame({ directory, identity, mtimeMs }: OpenCgroup): boolean {
@@ -225,6 +230,7 @@ class KeptCgroups implements CgroupFiles {
 
   #readAll(opened: OpenCgroup, atMs: Milliseconds): CgroupSample {
     this.#worst = 0;
+    opened.memo.sampledMs = atMs;
     return {
       atMs,
       identity: opened.identity,

@@ -1,6 +1,6 @@
 import type { OwnEvents } from '../../../core/observation.ts';
 import type { Missing, Present } from '../../../core/reading.ts';
-import type { Cores } from '../../../core/units.ts';
+import { type Cores, milliseconds } from '../../../core/units.ts';
 import type { MemoryEvents } from './cgroup-values.ts';
 
 /** A longer text is taken for another one each time. */
@@ -51,6 +51,9 @@ export class CgroupMemo {
   /** What was around it then, and when that was. */
   around = '';
   effectiveAtMs = Number.NEGATIVE_INFINITY;
+
+  /** When it was sampled last. */
+  sampledMs = milliseconds(Number.NEGATIVE_INFINITY);
 
   /** Of `cpu.stat`. */
   usageUs = -1;

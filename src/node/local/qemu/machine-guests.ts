@@ -212,7 +212,8 @@ export class LocalMachines {
       ...sample.value,
       life: life.ok ? lifeOf(life.value, answer) : life,
       cpu: cpu.ok ? present({ ...cpu.value, cpusetCpus: vcpus, effectiveCpus: undefined }) : cpu,
-      memory: answer.ok ? withHeld(this.#memory(vmid, answer.value), sample.value.memory) : answer,
+      memory: answer.ok ? this.#memory(vmid, answer.value) : answer,
+      ...heldBy(sample.value.memory),
       memoryPressure: NO_PRESSURE,
     });
   }
@@ -339,15 +340,12 @@ export class LocalMachines {
   }
 }
 
-/** The cache of the host's files counts for its cgroup too, and is no memory of the machine. */
-function withHeld(
-  told: Reading<MemoryCounters>,
-  ofScope: Reading<MemoryCounters>,
-): Reading<MemoryCounters> {
-  if (!told.ok || !ofScope.ok) return told;
-  const { anonBytes, shmemBytes } = ofScope.value;
-  return present({ ...told.value, heldBytes: bytes(anonBytes + shmemBytes) });
-}
+/**
+ * Known whether or not the machine answers. The cache of the host's files counts for its cgroup
+ * too, and is no memory of the machine.
+ */
+const heldBy = (ofScope: Reading<MemoryCounters>): Pick<CgroupSample, 'heldBytes'> =>
+  ofScope.ok ? { heldBytes: bytes(ofScope.value.anonBytes + ofScope.value.shmemBytes) } : {};
 
 /** A paused machine uses no CPU either. So whether it runs is known from its monitor alone. */
 function lifeOf(life: CgroupLife, answer: Reading<MonitorAnswer>): Reading<CgroupLife> {

@@ -457,6 +457,7 @@ describe('a glance at a container that was sampled', () => {
     fake.sample();
     // What happens is counted in `memory.events`, which is read twice where it has changed.
     fake.sample();
+    fake.clock.advance(500);
     change(fake);
     return fake.cgroups.glance(vmid(101));
   };
@@ -468,11 +469,14 @@ describe('a glance at a container that was sampled', () => {
       write('cpu.stat', 'usage_usec 2000\nthrottled_usec 5\n')(fake);
       write('memory.current', '8192\n')(fake);
     });
-    expect(seen).toEqual({ atMs: 1000, usageUs: 2000, currentBytes: 8192 });
+    const sinceMs = 1000;
+    expect(seen).toEqual({ atMs: 1500, sinceMs, usageUs: 2000, currentBytes: 8192 });
   });
 
   it('tells of a container that sleeps', () => {
-    expect(glanced(() => {})).toEqual({ atMs: 1000, usageUs: 1000, currentBytes: 4096 });
+    const sinceMs = 1000;
+    const seen = glanced(() => {});
+    expect(seen).toEqual({ atMs: 1500, sinceMs, usageUs: 1000, currentBytes: 4096 });
   });
 
   it.each<readonly [string, (fake: FakeCgroups) => void]>([

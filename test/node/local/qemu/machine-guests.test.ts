@@ -193,6 +193,20 @@ describe('the memory line', () => {
   });
 });
 
+const MEMORY_STAT = [
+  ['anon', 500],
+  ['shmem', 100],
+  ['active_file', 0],
+  ['inactive_file', 300],
+  ['unevictable', 0],
+  ['slab_reclaimable', 0],
+  ['slab_unreclaimable', 0],
+  ['workingset_refault_anon', 0],
+  ['workingset_refault_file', 0],
+]
+  .map(([name, value]) => `${name} ${value}\n`)
+  .join('');
+
 describe('a machine that is looked after', () => {
   const conf = (tags: string): string => `memory: 2048\ntags: ${tags}\nname: x\n`;
 
@@ -217,6 +231,10 @@ describe('a machine that is looked after', () => {
     plant(root, {
       [`${SLICE}/200.scope/cgroup.events`]: 'populated 1\nfrozen 0\n',
       [`${SLICE}/200.scope/cpu.stat`]: 'usage_usec 1000\nnr_throttled 0\nthrottled_usec 0\n',
+      [`${SLICE}/200.scope/memory.current`]: '900\n',
+      [`${SLICE}/200.scope/memory.max`]: 'max\n',
+      [`${SLICE}/200.scope/memory.stat`]: MEMORY_STAT,
+      [`${SLICE}/200.scope/memory.events`]: 'max 0\noom 0\noom_kill 0\n',
     });
     const seen = new LocalMachines(createPaths(root), manualClock());
     seen.use(ALL_MACHINES);
@@ -227,6 +245,9 @@ describe('a machine that is looked after', () => {
         value: {
           life: { ok: false, detail: expect.stringContaining('200.qmp') },
           cpu: { ok: true },
+          memory: { ok: false, detail: expect.stringContaining('200.qmp') },
+          // What it holds of the host needs no monitor.
+          heldBytes: 600,
         },
       });
   });
