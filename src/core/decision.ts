@@ -110,6 +110,16 @@ export interface Forecast {
   readonly hoursLearnt: number;
   /** The most that it wanted in the last 24 hours. */
   readonly peakOfDay: number;
+  /** CPU: its demand comes again by the clock, and is followed by that. */
+  readonly repeats?: Repeats | undefined;
+}
+
+/** Demand that comes again by the clock. */
+export interface Repeats {
+  readonly periodMs: number;
+  /** What suits it until five minutes from now, in cores, and in the five minutes after that. */
+  readonly now: number;
+  readonly soon: number;
 }
 
 interface About {

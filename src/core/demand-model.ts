@@ -1,5 +1,5 @@
 /**
- * What is learnt of a container's demand for one resource, online and in bounded memory: 2.6 KB for
+ * What is learnt of a container's demand for one resource, online and in bounded memory: 2.8 KB for
  * CPU, 1 KB for memory, whatever the length of its life. Time is cut into slots of five minutes, so
  * that what is learnt does not depend on how often the loop looks.
  */
@@ -36,10 +36,16 @@ export interface DemandModel {
   readonly week: Float32Array;
   /** For CPU: in how much of the time demand was above each level; see `demand-tails.ts`. */
   readonly tails: Float32Array;
+  /** For CPU: the last day, and how long each period has foretold it; see `repeats.ts`. */
+  readonly day: Uint8Array;
+  readonly foretold: Float32Array;
 }
 
 export const SLOT_MS = 300_000;
 export const SLOTS_AN_HOUR = 12;
+export const SLOTS_A_DAY = 288;
+/** How many periods `repeats.ts` tries. */
+export const PERIODS_TRIED = 6;
 const HOUR_MS = 3_600_000;
 /** A little less, since a cycle may end before a whole slot. */
 export const DAY_MS = 24 * HOUR_MS * 0.99;
@@ -68,7 +74,10 @@ export interface Observed {
 /** @param levels how many levels the tails have; 0 for memory */
 export function newDemandModel(atMs: number, levels: number): DemandModel {
   // One buffer for all: each has a price of its own.
-  const all = new ArrayBuffer(4 * (RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK + levels));
+  const periods = levels > 0 ? PERIODS_TRIED : 0;
+  const floatsInAll = RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK + levels + periods;
+  const slotsOfDay = levels > 0 ? SLOTS_A_DAY : 0;
+  const all = new ArrayBuffer(4 * floatsInAll + slotsOfDay);
   const floats = (from: number, length: number) => new Float32Array(all, 4 * from, length);
   return {
     atMs,
@@ -89,6 +98,8 @@ export function newDemandModel(atMs: number, levels: number): DemandModel {
     hours: floats(RECENT_SLOTS, HOURS_KEPT),
     week: floats(RECENT_SLOTS + HOURS_KEPT, HOURS_A_WEEK),
     tails: floats(RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK, levels),
+    foretold: floats(floatsInAll - periods, periods),
+    day: new Uint8Array(all, 4 * floatsInAll, slotsOfDay),
   };
 }
 

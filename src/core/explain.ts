@@ -9,6 +9,7 @@ import type {
   Limit,
   Measured,
   NotInForce,
+  Repeats,
   Skip,
   SkipReason,
 } from './decision.ts';
@@ -450,13 +451,22 @@ function hostWords(because: HostReason): string {
 function forecastWords(resource: Resource, measured: Measured | undefined): string {
   const { forecast, before } = measured ?? {};
   if (forecast === undefined || before === undefined) return 'by what was learnt of it';
-  const { target, riskNow, riskThen, hoursLearnt, peakOfDay } = forecast;
+  const { target, riskNow, riskThen, hoursLearnt, peakOfDay, repeats } = forecast;
+  if (repeats !== undefined) return repeatsWords(repeats, peakOfDay);
   const span = hoursLearnt < 48 ? `${Math.max(1, Math.round(hoursLearnt))} h` : 'days';
   const peak = resource === 'memory' ? Math.round(peakOfDay) : peakOfDay;
   const above = (value: number): string => `more than ${withUnit(resource, value)}`;
   const risk = `${above(before)} is wanted within 5 minutes with ${odds(riskNow)}`;
   const other = target === before ? '' : `, ${above(target)} with ${odds(riskThen)}`;
   return `up to ${withUnit(resource, peak)} in the last day; by ${span} of it ${risk}${other}`;
+}
+
+function repeatsWords({ periodMs, now }: Repeats, peakOfDay: number): string {
+  const hours = Math.round(periodMs / 3_600_000);
+  const every = hours === 1 ? 'hour' : `${hours} hours`;
+  const upTo = (cores: number): string => `up to ${withUnit('cores', cores)}`;
+  const times = `${upTo(now)} at this time, ${upTo(peakOfDay)} in the last day`;
+  return `its demand repeats every ${every}: ${times}`;
 }
 
 const odds = (risk: number): string =>

@@ -6,6 +6,7 @@ import type { CpuUsage, MemoryUsage } from './observation.ts';
 import { forecastCores } from './policies/adaptive-cores.ts';
 import { forecastMemory } from './policies/adaptive-memory.ts';
 import type { Range } from './policies/forecast-verdict.ts';
+import { fillDay } from './repeats.ts';
 
 /** What the loop's readings teach, and what is made of it: between `DemandModel` and the loop. */
 
@@ -32,6 +33,7 @@ export function learnCores(record: Learning, cpu: CpuUsage, wallMs: number): voi
   const { model } = record;
   const overrun = isSaturated(cpu);
   const value = Math.max(cpu.used, cpu.demand, overrun ? cpu.allowed * HIDDEN_CORES : 0);
+  fillDay(model, value, wallMs);
   const slot = learn(model, { value, overrun }, wallMs, false);
   if (slot !== undefined) fillDemandTails(model, slot);
 }

@@ -31,6 +31,8 @@ const SCALARS = [
 const LATER: ReadonlySet<string> = new Set(['rise']);
 const ARRAYS = ['recent', 'hours', 'week', 'tails'] as const;
 
+/** A later addition: without it the day begins anew. */
+const DAY = ['day', 'foretold'] as const;
 /** Later additions: without them a state is whole, and they are taken from its last hour. */
 const MOTION = ['values', 'strides', 'swings'] as const;
 
@@ -51,11 +53,12 @@ function saveOne(model: DemandModel): SavedOne {
   for (const name of SCALARS) saved[name] = model[name];
   for (const name of MOTION) saved[name] = model[name];
   for (const name of ARRAYS) saved[name] = shortened(model[name]);
+  for (const name of model.day.length > 0 ? DAY : []) saved[name] = shortened(model[name]);
   return saved;
 }
 
 /** Five digits are more than a forecast has; zeros at the end say nothing. */
-function shortened(values: Float32Array): readonly number[] {
+function shortened(values: Float32Array | Uint8Array): readonly number[] {
   let length = values.length;
   while (length > 0 && values[length - 1] === 0) length -= 1;
   return Array.from(values.subarray(0, length), (value) => Number(value.toPrecision(5)));
@@ -90,13 +93,24 @@ function readOne(
   }
   for (const name of ARRAYS) {
     const values = saved[name];
-    if (!Array.isArray(values) || values.length > model[name].length) return undefined;
-    if (!values.every(isAmount)) return undefined;
+    if (!isArrayFor(model[name], values)) return undefined;
     model[name].set(values);
   }
   if (!readMotion(model, saved) && levels > 0) motionFromRecent(model);
+  readDay(model, saved);
   return model;
 }
+
+function readDay({ day, foretold }: DemandModel, saved: Readonly<Record<string, unknown>>): void {
+  const slots = saved['day'];
+  const periods = saved['foretold'];
+  if (!isArrayFor(day, slots) || !isArrayFor(foretold, periods)) return;
+  day.set(slots);
+  foretold.set(periods);
+}
+
+const isArrayFor = (to: Float32Array | Uint8Array, saved: unknown): saved is number[] =>
+  Array.isArray(saved) && saved.length <= to.length && saved.every(isAmount);
 
 function readMotion(model: DemandModel, saved: Readonly<Record<string, unknown>>): boolean {
   const { values, strides, swings } = saved;

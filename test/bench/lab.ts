@@ -84,8 +84,8 @@ function forecasts(): readonly string[] {
   return [`learning and forecast, both resources: ${each.toFixed(1)} us, ${bytes} bytes held`];
 }
 
-const bytesOf = ({ recent, hours, week, tails }: DemandModel): number =>
-  [recent, hours, week, tails].reduce((sum, each) => sum + each.byteLength, 14 * 8);
+const bytesOf = ({ recent, hours, week, tails, day, foretold }: DemandModel): number =>
+  [recent, hours, week, tails, day, foretold].reduce((sum, each) => sum + each.byteLength, 14 * 8);
 
 const cpuAt = (used: number): CpuUsage => ({
   used: used as Cores,

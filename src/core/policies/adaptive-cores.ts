@@ -1,13 +1,15 @@
-import type { Forecast } from '../decision.ts';
+import type { Forecast, Repeats } from '../decision.ts';
 import { type DemandModel, peakOfSlots, SLOTS_AN_HOUR } from '../demand-model.ts';
 import { type Lately, lately, riskAbove } from '../demand-tails.ts';
 import { roundUp } from '../guards.ts';
+import { repeatsOf } from '../repeats.ts';
 import { priceFactor, type Range } from './forecast-verdict.ts';
 
 /**
  * Mode `adaptive` for CPU: gives what costs least, where being wrong has a price. Pure; what it
  * rests on is in `DemandModel`. Each core costs the same; against that stands the
- * probability that they are too few in the next five minutes, times the price of that.
+ * probability that they are too few in the next five minutes, times the price of that. Demand
+ * that comes again by the clock is followed instead.
  */
 
 /** A starve costs what so many cores do in five minutes, of a container with a swing of one. */
@@ -43,9 +45,34 @@ export function forecastCores(
   range: Range,
   stepFactor: number,
 ): Forecast {
-  const { min, max, quantum } = range;
   const seen = lately(model, wanted);
   const price = priceOf(seen, stepFactor);
+  const repeats = repeatsOf(model);
+  const target =
+    repeats === undefined
+      ? weighed(model, { has, wanted, seen, price, range })
+      : following(repeats, has, wanted, range);
+  return {
+    target,
+    riskNow: riskAbove(model, has, seen),
+    riskThen: riskAbove(model, target, seen),
+    hoursLearnt: model.slots / SLOTS_AN_HOUR,
+    peakOfDay: seen.day,
+    repeats,
+  };
+}
+
+interface Weighing {
+  readonly has: number;
+  readonly wanted: number;
+  readonly seen: Lately;
+  readonly price: number;
+  readonly range: Range;
+}
+
+/** What costs least, by itself and by its risk. */
+function weighed(model: DemandModel, { has, wanted, seen, price, range }: Weighing): number {
+  const { min, max, quantum } = range;
   const costOf = costAt(model, seen, price);
   let target = cheapest(costOf, seen, range);
   if (target < has) {
@@ -56,14 +83,26 @@ export function forecastCores(
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
   const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
   const gains = target === has ? 0 : costOf(has) - costOf(target);
-  if ((isNear || gains < LEAST_GAIN * quantum) && has >= least && has <= max) target = has;
-  return {
-    target,
-    riskNow: riskAbove(model, has, seen),
-    riskThen: riskAbove(model, target, seen),
-    hoursLearnt: model.slots / SLOTS_AN_HOUR,
-    peakOfDay: seen.day,
-  };
+  const isKept = (isNear || gains < LEAST_GAIN * quantum) && has >= least && has <= max;
+  return isKept ? has : target;
+}
+
+/**
+ * What suits demand that comes again. A step half way would be followed by another one: growth is
+ * by all that the next minutes want, and a fall is waited out. A single step is not worth it.
+ */
+function following(
+  { now, soon }: Repeats,
+  has: number,
+  wanted: number,
+  { min, max, quantum }: Range,
+): number {
+  const suits = (cores: number): number => Math.min(max, Math.max(min, roundUp(cores, quantum)));
+  const suitsNow = suits(Math.max(wanted, now));
+  const suitsSoon = suits(soon);
+  if (suitsNow > has) return Math.max(suitsNow, suitsSoon);
+  const falls = suitsSoon < suitsNow || has - suitsNow < 2 * quantum;
+  return falls && has <= max ? has : suitsNow;
 }
 
 type CostOf = (cores: number) => number;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Forecast, Measured } from '../../../src/core/decision.ts';
-import { explainHold } from '../../../src/core/explain.ts';
+import { explainChange, explainHold } from '../../../src/core/explain.ts';
 import {
   coresForecast,
   type Learning,
@@ -294,6 +294,19 @@ describe('what is made of a forecast', () => {
     expect(explainHold(hold)).toBe(
       'it uses 1 of its 4 cores (25 %): up to 3.1 cores in the last day; by 30 h of it more than ' +
         '4 cores is wanted within 5 minutes with 0.04 %, so nothing changes',
+    );
+  });
+
+  it.each([
+    [1, 'every hour'],
+    [6, 'every 6 hours'],
+  ])('says that demand repeats: %i h', (hours, words) => {
+    const repeats = { periodMs: hours * 3_600_000, now: 0.68, soon: 3.85 };
+    const verdict = forecastVerdict(now, { ...forecast(1), repeats }, 0.6, 1);
+    if (verdict.verdict === 'hold') throw new Error('it shrinks');
+    const change = { vmid: CT, name: 'web', resource: 'cores' as const, priority: 0, ...verdict };
+    expect(explainChange(change)).toBe(
+      `its demand repeats ${words}: up to 0.68 cores at this time, up to 3.1 cores in the last day`,
     );
   });
 });
