@@ -7,7 +7,7 @@ import type { MonitorAccess } from '../node/guests/qmp.ts';
 import { CGROUP_FILES, createCgroups } from '../node/local/kernel/cgroup-files.ts';
 import { createReclaim } from '../node/local/kernel/cgroup-reclaim.ts';
 import { cgroupVersion } from '../node/local/kernel/cgroup-version.ts';
-import { HIGH_DIRECTORY } from '../node/local/kernel/high-file.ts';
+import { HIGH_DIRECTORY, highDirectoryOf } from '../node/local/kernel/high-file.ts';
 import { createMemoryGuards } from '../node/local/kernel/memory-guards.ts';
 import { createMemoryHigh } from '../node/local/kernel/memory-high.ts';
 import { createHostView } from '../node/local/kernel/proc-files.ts';
@@ -73,7 +73,7 @@ export function openSshNode(
   // One connection for the guards of all guests: they are written one after the other.
   const guarding = new FarHands(connect);
   const files = far.kernelFiles((path) => vmidOf(path));
-  const records = join(own.at(HIGH_DIRECTORY), 'nodes', config.name);
+  const records = highDirectoryOf(own.at(HIGH_DIRECTORY), config.name);
   const qm = createQm(machines, { environment: {}, run: far.runOf });
   const hands: NodeHands = {
     apply(request, stop, cancel) {

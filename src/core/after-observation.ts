@@ -88,8 +88,8 @@ function noteCrowded({ life }: GuestRecord, { memory, policy, nowMs }: Observati
 
 function noteStarvation(record: GuestRecord, memory: MemoryUsage, atMs: Milliseconds): void {
   const { newOomKills, newOtherKills, limitMib } = memory;
-  const isShort = newOomKills + newOtherKills.byHost > 0 || isHeldBack(memory);
-  if (isShort) record.life.oomKillMs = atMs;
+  if (newOomKills + newOtherKills.byHost > 0) record.life.oomKillMs = atMs;
+  if (isHeldBack(memory)) record.life.heldBackMs = atMs;
   if (newOomKills === 0 || limitMib === undefined) return;
   if (oomFloorMib(record.oomFloor, atMs) < limitMib) record.oomFloor = { limitMib, atMs };
 }

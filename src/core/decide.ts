@@ -330,10 +330,20 @@ function decideCores({ guest, usage, policy, record }: One, input: Deciding): Un
   const said = whyNoMoreCpus(guest, waiting, policy, hostCpus);
   const verdict = unlessNarrowed(said, guest, usable, hostCpus);
   // What the OOM killer has ended begins anew, and looks idle while it does.
-  const killedMs = life.oomKillMs ?? Number.NEGATIVE_INFINITY;
-  const recovers = input.nowMs - killedMs < policy.timing.startGraceMs;
-  if (verdict.verdict !== 'shrink' || ENDS.has(verdict.rule) || !recovers) return verdict;
-  return { verdict: 'hold', because: { kind: 'oom-lately' }, measured: verdict.measured };
+  const because = whyRecovers(life, policy.timing, input.nowMs);
+  if (verdict.verdict !== 'shrink' || ENDS.has(verdict.rule) || !because) return verdict;
+  return { verdict: 'hold', because, measured: verdict.measured };
+}
+
+/** What it has gone through lately, so that its use says little of what it needs. */
+function whyRecovers(
+  { oomKillMs, heldBackMs }: RecordView['life'],
+  { startGraceMs }: ContainerPolicy['timing'],
+  nowMs: Milliseconds,
+): HoldReason | undefined {
+  const isLately = (atMs = Number.NEGATIVE_INFINITY): boolean => nowMs - atMs < startGraceMs;
+  if (isLately(oomKillMs)) return { kind: 'oom-lately' };
+  return isLately(heldBackMs) ? { kind: 'held-back-lately' } : undefined;
 }
 
 function coresOf(guest: GuestConfig, has: number): CpuLever {
@@ -491,10 +501,10 @@ function whyKeep(
   { life }: RecordView,
   nowMs: Milliseconds,
 ): HoldReason | undefined {
-  const { startGraceMs } = timing;
-  const sinceMs = (atMs: number | undefined): number => nowMs - (atMs ?? Number.NEGATIVE_INFINITY);
-  if (sinceMs(life.oomKillMs) < startGraceMs) return { kind: 'oom-lately' };
-  if (sinceMs(life.startedMs) < startGraceMs) return { kind: 'started-lately' };
+  const recovers = whyRecovers(life, timing, nowMs);
+  if (recovers !== undefined) return recovers;
+  const startedMs = life.startedMs ?? Number.NEGATIVE_INFINITY;
+  if (nowMs - startedMs < timing.startGraceMs) return { kind: 'started-lately' };
   const short = whyShort(memory);
   if (short !== undefined) return short;
   const unproven = life.shrinkRetry;

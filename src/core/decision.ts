@@ -181,6 +181,8 @@ export type HoldReason =
   /** Every step would land where the next reading asks for the opposite one. */
   | { readonly kind: 'opposite' }
   | { readonly kind: 'oom-lately' }
+  /** Its limit, or its memory guard, made it wait for memory not long ago. */
+  | { readonly kind: 'held-back-lately' }
   /** Of its memory too little was seen yet to take any. */
   | { readonly kind: 'observed-briefly'; readonly leftMs: number }
   /** What it needed lately, and room for a rise, leave nothing to take. */

@@ -236,6 +236,7 @@ function holdWords(because: HoldReason, resource: Resource, measured?: Measured)
     case 'observed-briefly':
     case 'kept':
     case 'oom-lately':
+    case 'held-back-lately':
     case 'unproven-lately':
     case 'cannot-prove':
     case 'need-unseen':
@@ -333,7 +334,8 @@ function wouldWords(resource: Resource, would: number, measured: Measured | unde
 }
 
 type KeepReason = Because<
-  | ('observed-briefly' | 'kept' | 'oom-lately' | 'unproven-lately' | 'cannot-prove')
+  | ('observed-briefly' | 'kept' | 'oom-lately' | 'held-back-lately')
+  | ('unproven-lately' | 'cannot-prove')
   | ('need-unseen' | 'day-unseen' | 'kept-unseen')
   | ('started-lately' | 'memory-pressure' | 'refaults' | 'swap-growth')
 >;
@@ -349,6 +351,8 @@ function keepWords(because: KeepReason): string {
       return keptWords(because);
     case 'oom-lately':
       return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
+    case 'held-back-lately':
+      return 'it had to wait for memory at its limit lately, so it keeps its memory';
     case 'unproven-lately':
       return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':

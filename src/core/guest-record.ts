@@ -87,6 +87,8 @@ export interface GuestLife {
   startedMs: Milliseconds | undefined;
   /** When an OOM kill was last seen. */
   oomKillMs: Milliseconds | undefined;
+  /** When it was last seen to wait for memory at its own limit, or at its memory guard. */
+  heldBackMs: Milliseconds | undefined;
   /** Memory that the kernel would not give up; see `afterUnproven`. Growth does not wait for it. */
   shrinkRetry: Failure | undefined;
   /** The last shrink of its memory, as long as it may have to be undone. */
@@ -249,6 +251,7 @@ function newLife(): GuestLife {
     pendingCores: undefined,
     startedMs: undefined,
     oomKillMs: undefined,
+    heldBackMs: undefined,
     shrinkRetry: undefined,
     shrunk: undefined,
     guard: undefined,
@@ -288,8 +291,8 @@ export function endLife(record: GuestRecord, nowMs: Milliseconds): void {
  * to it what keeps memory from being taken.
  */
 export function renewLife(record: GuestRecord): void {
-  const { startedMs, oomKillMs, shrinkRetry } = record.life;
-  record.life = { ...newLife(), startedMs, oomKillMs, shrinkRetry };
+  const { startedMs, oomKillMs, heldBackMs, shrinkRetry } = record.life;
+  record.life = { ...newLife(), startedMs, oomKillMs, heldBackMs, shrinkRetry };
 }
 
 /**

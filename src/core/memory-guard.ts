@@ -1,4 +1,6 @@
-import type { MemoryUsage } from './observation.ts';
+import type { GuestConfig, MemoryUsage } from './observation.ts';
+import { memoryPin } from './pins.ts';
+import type { Management } from './policy.ts';
 import { SHORT_PRESSURE } from './shortage.ts';
 import type { Milliseconds } from './units.ts';
 
@@ -43,13 +45,23 @@ export const plainHigh = (limitBytes: number): number =>
 /** A sentence without its full stop, of a node that is reached by the API. */
 export const NO_GUARD = 'memory_guard has no effect here, since the API has no way to memory.high';
 
+/** A sentence without its full stop: why it has none, though `memory_guard` is on. */
+export function whyNoGuard(config: GuestConfig, management: Management): string | undefined {
+  if (management.kind !== 'managed') return 'it is not scaled';
+  if (config.reaches !== undefined) return 'virtual machines have no memory.high that would help';
+  if (management.mode !== 'act') return 'it is only observed, so its limit would not be raised';
+  if (management.policy.only === 'cores') return 'only its CPU is scaled';
+  if (memoryPin(config) !== undefined) return 'a raw line of its configuration sets its memory';
+  return undefined;
+}
+
 /** What is known of the guard of one life of a container. */
 export interface MemoryGuard {
-  /** The limit that it is below, in MiB. */
-  readonly limitMib: number;
-  /** Where `memory.high` is held; undefined: as Proxmox VE has set it. */
+  /** The limit that it is below, in MiB; undefined: not known. */
+  readonly limitMib: number | undefined;
+  /** Where `memory.high` is held, or may be; undefined: as Proxmox VE has set it. */
   readonly atMib: number | undefined;
-  /** Why it is not held, though it is wanted. */
+  /** Why it is not where it is wanted. */
   readonly problem?: string;
   /** When `memory.high` was last read. */
   readonly checkedMs: Milliseconds;

@@ -76,6 +76,7 @@ export interface SavedLife {
   readonly pendingCores?: Maybe<PendingCores>;
   readonly startedMs?: Maybe<Milliseconds>;
   readonly oomKillMs?: Maybe<Milliseconds>;
+  readonly heldBackMs?: Maybe<Milliseconds>;
   readonly shrinkRetry?: Maybe<Failure>;
   readonly shrunk?: Maybe<Shrunk>;
 }
@@ -125,7 +126,8 @@ function savedGuest(record: GuestRecord): SavedGuest {
   const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
     record;
   const { shortages, day, aside } = record;
-  const { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk } = record.life;
+  const { sample, pendingCores, startedMs, oomKillMs, heldBackMs } = record.life;
+  const { shrinkRetry, shrunk } = record.life;
   return {
     identity,
     grantMib,
@@ -139,7 +141,7 @@ function savedGuest(record: GuestRecord): SavedGuest {
     shortages,
     day,
     aside: asideOf(aside),
-    life: { sample, pendingCores, startedMs, oomKillMs, shrinkRetry, shrunk },
+    life: { sample, pendingCores, startedMs, oomKillMs, heldBackMs, shrinkRetry, shrunk },
     cores: savedResource(record.cores),
     memory: savedResource(record.memory),
   };

@@ -153,9 +153,9 @@ export async function runCycle(
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (settings.guards === true && !dryRun) {
-    const isPaused = state.pause !== undefined;
+    const changed = new Set(planned.changes.map(({ vmid }) => vmid));
     const { skipped } = verdicts;
-    const guarding = { manage, skipped, urgent, isPaused };
+    const guarding = { manage, skipped, urgent, changed, pause: state.pause };
     await timed('guard', () => guardMemory(world, state, containers, guarding));
   }
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));

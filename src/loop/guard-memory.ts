@@ -1,9 +1,11 @@
 import type { Skip, SkipReason } from '../core/decision.ts';
+import type { GuestRecord } from '../core/guest-record.ts';
 import { type LoopState, recordOf } from '../core/loop-state.ts';
-import { type MemoryGuard, wantedGuard } from '../core/memory-guard.ts';
-import type { ContainerObservation, GuestConfig } from '../core/observation.ts';
-import { memoryPin } from '../core/pins.ts';
+import { type MemoryGuard, wantedGuard, whyNoGuard } from '../core/memory-guard.ts';
+import type { CgroupSample, ContainerObservation, GuestConfig } from '../core/observation.ts';
+import type { Pause } from '../core/pause.ts';
 import type { Management } from '../core/policy.ts';
+import { present, type Reading } from '../core/reading.ts';
 import { type Mib, mib, mibToBytes, type Vmid } from '../core/units.ts';
 import { memoryUsage } from '../core/usage.ts';
 import type { MemoryGuards } from '../node/port.ts';
@@ -25,8 +27,13 @@ export interface Guarding {
   readonly skipped: readonly Skip[];
   /** Only these were looked at; undefined: all. */
   readonly urgent: ReadonlySet<Vmid> | undefined;
-  /** Nothing is changed now, so that nothing would be raised in time: no guard comes closer. */
-  readonly isPaused: boolean;
+  /** Whose limits may be others than when they were observed. */
+  readonly changed: ReadonlySet<Vmid>;
+  /**
+   * Nothing is changed now, so that nothing would be raised in time: no guard comes closer. None
+   * stays if another program scales the node: it sets its own.
+   */
+  readonly pause: Pause | undefined;
 }
 
 /** Sets, moves and takes back the guards of the containers that this cycle has seen. */
@@ -34,10 +41,11 @@ export async function guardMemory(
   world: CycleWorld,
   state: LoopState,
   containers: readonly ContainerObservation[],
-  { manage, skipped, urgent, isPaused }: Guarding,
+  { manage, skipped, urgent, changed, pause }: Guarding,
 ): Promise<void> {
   const guards = world.hands?.memoryGuards;
   if (guards === undefined) return;
+  if (pause?.kind === 'elsewhere') return endGuards(world, state, OTHERS_SCALE);
   const standing = new Set(guards.standing());
   const why = new Map(skipped.map(({ vmid, because }) => [vmid, because.kind]));
   for (const { vmid, config } of containers) {
@@ -45,91 +53,112 @@ export async function guardMemory(
     const isWanted = config.ok && wantsGuard(config.value, manage(config.value));
     // What cannot be seen now, or stands still, keeps what it has.
     if (kind !== undefined ? STAYS.has(kind) : !config.ok || isWanted) standing.delete(vmid);
-    if (kind === undefined && isWanted) await guardOne(world, state, guards, { vmid, isPaused });
+    if (kind !== undefined || !isWanted) continue;
+    const how = { vmid, isPaused: pause !== undefined, isChanged: changed.has(vmid) };
+    await guardOne(world, state, guards, how);
   }
   if (urgent !== undefined) return;
-  for (const vmid of standing) await endGuard(world, state, guards, vmid);
+  for (const vmid of standing) await endGuard(world, state, guards, { vmid, why: NOT_WANTED });
 }
+
+const NOT_WANTED = 'no memory_guard';
+const OTHERS_SCALE = 'another program scales this node';
 
 const STAYS: ReadonlySet<SkipReason['kind']> = new Set(['unreadable', 'frozen']);
 
 /** Whether the limit of a container is raised by us, and it is to have a guard. */
-function wantsGuard(config: GuestConfig, management: Management): boolean {
-  if (management.kind !== 'managed' || management.mode !== 'act') return false;
-  const { memory, only } = management.policy;
-  if (memory.guard !== true || only === 'cores') return false;
-  return config.reaches === undefined && memoryPin(config) === undefined;
+const wantsGuard = (config: GuestConfig, management: Management): boolean =>
+  management.kind === 'managed' &&
+  management.policy.memory.guard === true &&
+  whyNoGuard(config, management) === undefined;
+
+interface GuardedOne {
+  readonly vmid: Vmid;
+  readonly isPaused: boolean;
+  readonly isChanged: boolean;
 }
 
-/** @param one its limit may have been changed since it was observed */
 async function guardOne(
   world: World,
   state: LoopState,
   guards: MemoryGuards,
-  { vmid, isPaused }: { readonly vmid: Vmid; readonly isPaused: boolean },
+  one: GuardedOne,
 ): Promise<void> {
+  const { vmid, isPaused, isChanged } = one;
   const { life } = recordOf(state, vmid);
   const nowMs = world.clock.monotonicMs();
-  const sample = world.cgroups.sample(vmid);
-  const usage = sample.ok ? memoryUsage(undefined, sample.value) : sample;
-  if (!usage.ok || usage.value.limitMib === undefined) return;
-  const { limitMib, workingSetMib } = usage.value;
-  const known = life.guard?.limitMib === limitMib ? life.guard : undefined;
-  const nowMib = known?.atMib;
-  const wanted = wantedGuard({ limitMib, workingSetMib, nowMib });
-  const checkMs = known?.problem === undefined ? CHECK_MS : RETRY_MS;
-  const isFresh = known !== undefined && nowMs - known.checkedMs < checkMs;
-  if (isFresh && (wanted === nowMib || known.problem !== undefined)) return;
-  if (isPaused && (nowMib === undefined || (wanted ?? limitMib) < nowMib)) return;
-  const about: Told = { vmid, limitMib, workingSetMib, wanted };
-  const problem = await moveGuard(world, guards, about, life.guard?.problem);
-  const atMib = problem === undefined ? wanted : undefined;
-  const guard: MemoryGuard = { limitMib, atMib, checkedMs: nowMs };
-  life.guard = problem === undefined ? guard : { ...guard, problem };
+  const due = (sample: Reading<CgroupSample>) => moveDue(life, sample, { nowMs, isPaused });
+  // The look of this cycle tells that nothing is to be done; what is done goes by one more.
+  if (!isChanged && life.sample !== undefined && due(present(life.sample)) === undefined) return;
+  const move = due(world.cgroups.sample(vmid));
+  if (move === undefined) return;
+  const { limitMib } = move;
+  const stands = await moveGuard(world, guards, { ...move, vmid, told: life.guard?.problem });
+  life.guard = { limitMib, checkedMs: nowMs, ...stands };
 }
 
-interface Told {
-  readonly vmid: Vmid;
+/** Where a guard is wanted; undefined: it need not be moved, or must not now. */
+function moveDue(
+  { guard }: GuestRecord['life'],
+  sample: Reading<CgroupSample>,
+  { nowMs, isPaused }: { readonly nowMs: number; readonly isPaused: boolean },
+): Move | undefined {
+  const usage = sample.ok ? memoryUsage(undefined, sample.value) : sample;
+  if (!usage.ok || usage.value.limitMib === undefined) return undefined;
+  const { limitMib, workingSetMib } = usage.value;
+  const known = guard?.limitMib === limitMib ? guard : undefined;
+  const nowMib = known?.atMib;
+  const wanted = wantedGuard({ limitMib, workingSetMib, nowMib });
+  const givesWay = nowMib !== undefined && (wanted ?? limitMib) > nowMib;
+  if (isPaused && !givesWay) return undefined;
+  const checkMs = known?.problem === undefined ? CHECK_MS : RETRY_MS;
+  const isFresh = known !== undefined && nowMs - known.checkedMs < checkMs;
+  const isIdle = wanted === nowMib || (known?.problem !== undefined && !givesWay);
+  return isFresh && isIdle ? undefined : { limitMib, workingSetMib, wanted, nowMib };
+}
+
+interface Move {
   readonly limitMib: Mib;
   readonly workingSetMib: Mib;
   readonly wanted: number | undefined;
+  readonly nowMib: number | undefined;
 }
 
-/** Returns why it could not be moved. */
+/** What is known of a guard after it was to be moved. */
+type Stands = Pick<MemoryGuard, 'atMib' | 'problem'>;
+
 async function moveGuard(
   { log }: World,
   guards: MemoryGuards,
-  { vmid, limitMib, workingSetMib, wanted }: Told,
-  toldBefore: string | undefined,
-): Promise<string | undefined> {
+  move: Move & { readonly vmid: Vmid; readonly told: string | undefined },
+): Promise<Stands> {
+  const { vmid, limitMib, workingSetMib, wanted, nowMib, told } = move;
   const numbers = `limit ${Math.round(limitMib)} MB, ${Math.round(workingSetMib)} MB in use`;
-  const what = `Container ${vmid}: memory.high`;
   if (wanted === undefined) {
-    const isStanding = guards.standing().includes(vmid);
-    const ended = await guards.end(vmid);
-    if (!ended.ok)
-      log.error(`${what} could not be put back: ${ended.message}`, about(vmid, 'failed'));
-    else if (isStanding) {
-      const why = 'memory_guard has no room below the limit';
-      log.info(`${what} is as Proxmox VE sets it: ${why} (${numbers})`, about(vmid, 'ended'));
-    }
-    return ended.ok ? undefined : ended.message;
+    const why = `memory_guard has no room below the limit (${numbers})`;
+    const problem = await takeBack(log, guards, { vmid, why, told });
+    return problem === undefined ? { atMib: undefined } : { atMib: nowMib, problem };
   }
   const answer = await guards.set(vmid, mibToBytes(mib(wanted)));
   switch (answer.kind) {
     case 'kept':
-      return undefined;
+      return { atMib: wanted };
     case 'set': {
       const was = answer.wasMib === undefined ? 'none' : `${Math.round(answer.wasMib)}MB`;
+      const what = `Container ${vmid}: memory.high`;
       log.info(`${what} ${was} -> ${wanted}MB, by memory_guard (${numbers})`, about(vmid, 'set'));
-      return undefined;
+      return { atMib: wanted };
     }
     case 'others':
     case 'refused': {
-      const { message } = answer;
-      const text = `Container ${vmid} has no memory_guard: ${message}`;
-      if (message !== toldBefore) log.warn(text, about(vmid, 'failed'));
-      return message;
+      const { message: problem } = answer;
+      const atMib = answer.kind === 'refused' ? answer.standsMib : undefined;
+      const text =
+        atMib === undefined
+          ? `Container ${vmid} has no memory_guard: ${problem}`
+          : `Container ${vmid}: memory_guard stays at ${Math.round(atMib)} MB: ${problem}`;
+      if (problem !== told) log.warn(text, about(vmid, 'failed'));
+      return { atMib, problem };
     }
   }
 }
@@ -137,24 +166,57 @@ async function moveGuard(
 const about = (vmid: Vmid, outcome: 'set' | 'ended' | 'failed') =>
   ({ component: 'act', vmid, event: 'memory-guard', outcome }) as const;
 
+interface Ending {
+  readonly vmid: Vmid;
+  readonly why: string;
+}
+
+/**
+ * Returns why it could not be put back.
+ * @param ending `told`: what the log has said of it last
+ */
+async function takeBack(
+  log: World['log'],
+  guards: MemoryGuards,
+  { vmid, why, told }: Ending & { readonly told: string | undefined },
+): Promise<string | undefined> {
+  const ended = await guards.end(vmid);
+  const what = `Container ${vmid}: memory.high`;
+  if (!ended.ok) {
+    const { message } = ended;
+    const text = `${what} could not be put back: ${message}. It is tried again.`;
+    if (message !== told) log.error(text, about(vmid, 'failed'));
+    return message;
+  }
+  if (ended.isPutBack) {
+    log.info(`${what} is as Proxmox VE sets it: ${why}`, about(vmid, 'ended'));
+  }
+  return undefined;
+}
+
 async function endGuard(
-  { log }: World,
+  { log, clock }: World,
   state: LoopState,
   guards: MemoryGuards,
-  vmid: Vmid,
+  { vmid, why }: Ending,
 ): Promise<void> {
-  const ended = await guards.end(vmid);
   const life = state.guests.get(vmid)?.life;
-  if (life !== undefined) life.guard = undefined;
-  const what = `Container ${vmid}: memory.high`;
-  if (ended.ok) log.info(`${what} is as Proxmox VE sets it: no memory_guard`, about(vmid, 'ended'));
-  else log.error(`${what} could not be put back: ${ended.message}`, about(vmid, 'failed'));
+  const problem = await takeBack(log, guards, { vmid, why, told: life?.guard?.problem });
+  if (life === undefined) return;
+  const { limitMib, atMib } = life.guard ?? {};
+  // What could not be put back still slows the container.
+  const left = problem && { limitMib, atMib, problem, checkedMs: clock.monotonicMs() };
+  life.guard = left || undefined;
 }
 
 /** Nobody raises a limit from now on: all guards are taken back. */
-export async function endGuards({ hands, ...world }: CycleWorld, state: LoopState): Promise<void> {
+export async function endGuards(
+  { hands, ...world }: CycleWorld,
+  state: LoopState,
+  why: string = NOT_WANTED,
+): Promise<void> {
   const guards = hands?.memoryGuards;
   for (const vmid of guards?.standing() ?? []) {
-    if (guards !== undefined) await endGuard(world, state, guards, vmid);
+    if (guards !== undefined) await endGuard(world, state, guards, { vmid, why });
   }
 }

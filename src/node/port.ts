@@ -146,7 +146,13 @@ export type GuardAnswer =
   | { readonly kind: 'kept' }
   /** Another process or an admin has set it; it is left alone. */
   | { readonly kind: 'others'; readonly message: string }
-  | { readonly kind: 'refused'; readonly message: string };
+  /** `standsMib`: where the guard of before still stands, or may; undefined: there is none. */
+  | { readonly kind: 'refused'; readonly message: string; readonly standsMib?: number | undefined };
+
+export type GuardEnd =
+  /** `isPutBack`: otherwise nothing of ours was there any more. */
+  | { readonly ok: true; readonly isPutBack: boolean }
+  | { readonly ok: false; readonly message: string };
 
 /**
  * `memory.high` of the outer cgroup, held a little below the limit for as long as `memory_guard`
@@ -156,7 +162,7 @@ export interface MemoryGuards {
   /** Records what it is now, writes, reads back. */
   set(vmid: Vmid, at: Bytes): Promise<GuardAnswer>;
   /** Back to what Proxmox VE sets, unless it was written anew since. A failure stays on record. */
-  end(vmid: Vmid): Promise<WriteOutcome>;
+  end(vmid: Vmid): Promise<GuardEnd>;
   /** Those that are on record. */
   standing(): readonly Vmid[];
 }

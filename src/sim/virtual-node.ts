@@ -230,8 +230,9 @@ export class VirtualNode {
           return { kind: 'set', wasMib: was === undefined ? undefined : bytesToMib(bytes(was)) };
         },
         end: async (vmid) => {
-          if (this.guarded.delete(vmid)) this.plant.setHigh(vmid, undefined);
-          return { ok: true };
+          const isPutBack = this.guarded.delete(vmid);
+          if (isPutBack) this.plant.setHigh(vmid, undefined);
+          return { ok: true, isPutBack };
         },
         standing: () => [...this.guarded],
       },

@@ -49,6 +49,7 @@ const life = z.object({
   pendingCores: maybe(z.object({ cores: number, sinceMs: number, warned: z.boolean() })),
   startedMs: maybe(number),
   oomKillMs: maybe(number),
+  heldBackMs: maybe(number),
   shrinkRetry: maybe(failure),
   shrunk: maybe(z.object({ fromMib: number, atMs: number })),
 });

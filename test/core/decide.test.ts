@@ -278,6 +278,23 @@ describe('memory', () => {
     expect(at(600_000).verdict).toBe('shrink');
   });
 
+  it('is not taken back, nor are cores, for ten minutes after a wait for memory', () => {
+    const state = newLoopState();
+    recordOf(state, vmid(101)).life.heldBackMs = milliseconds(0);
+    const few = { cpu: present(cpuUse(0.1, 4)), cpusetCpus: 4 };
+    const wide = container(guest(101, { cores: 4, memoryMib: mib(8192) }), {
+      memory: present(memoryUse(420, { limitMib: mib(8192) })),
+      ...few,
+    });
+    const at = (resource: 'cores' | 'memory', nowMs: number) =>
+      decisionOn(resource, wide, { state, nowMs: milliseconds(nowMs) });
+    const because = { kind: 'held-back-lately' };
+    for (const resource of ['cores', 'memory'] as const) {
+      expect(at(resource, 599_999)).toMatchObject({ verdict: 'hold', because });
+      expect(at(resource, 600_000).verdict).toBe('shrink');
+    }
+  });
+
   it('is not taken back for ten minutes after a start', () => {
     const state = newLoopState();
     recordOf(state, vmid(101)).life.startedMs = milliseconds(1000);

@@ -117,6 +117,10 @@ describe('a hold', () => {
       'the kernel ended a process in it lately (out of memory), so it keeps its memory',
     ],
     [
+      { kind: 'held-back-lately' },
+      'it had to wait for memory at its limit lately, so it keeps its memory',
+    ],
+    [
       { kind: 'cpulimit', cpuLimit: 1.5 },
       'its cpulimit of 1.5 cores holds it back, so more cores would not help',
     ],

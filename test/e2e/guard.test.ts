@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { guest, NodeUnderTest, type Running } from './node-under-test.ts';
@@ -98,4 +98,12 @@ it('is not set by once, and what a killed daemon has left is put back by release
   const released = await under.run(['release']);
   expect(released.stdout).toContain('101: memory.high was too low, and is restored.');
   expect(high(under)).toBe(PLAIN);
+  expect(await under.run(['release'])).toMatchObject({ code: 0, stdout: '', stderr: '' });
+
+  const far = join(under.root, 'var/lib/lxc_autoscale/memory-high/nodes/pve2');
+  mkdirSync(far, { recursive: true });
+  for (const name of ['104', '104.guard', '105.guard']) writeFileSync(join(far, name), '{}');
+  const named = await under.run(['release']);
+  expect(named.code).toBe(1);
+  expect(named.stderr).toMatch(/Node pve2: memory\.high of containers 104, 105 may be low/);
 });

@@ -24,6 +24,7 @@ import {
 import type {
   CommandOutcome,
   GuardAnswer,
+  GuardEnd,
   GuestFile,
   ReclaimAnswer,
   ReclaimWish,
@@ -123,6 +124,8 @@ export class FakeNode {
   readonly guardedMib = new Map<Vmid, number>();
   /** What answers in place of a guard that is set. */
   guardAnswer: GuardAnswer | undefined;
+  /** What answers in place of a guard that is taken back. */
+  guardEnds: GuardEnd | undefined;
   /** Why `memory.high` cannot be written. */
   highRefused: string | undefined;
 
@@ -353,8 +356,10 @@ export class FakeNode {
           return { kind: 'set', wasMib };
         },
         end: async (id) => {
-          if (this.guardedMib.delete(id)) this.done.push(`guard ${id} ends`);
-          return { ok: true };
+          if (this.guardEnds !== undefined) return this.guardEnds;
+          const isPutBack = this.guardedMib.delete(id);
+          if (isPutBack) this.done.push(`guard ${id} ends`);
+          return { ok: true, isPutBack };
         },
         standing: () => [...this.guardedMib.keys()],
       },

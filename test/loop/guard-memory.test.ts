@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
+import { wantedGuard } from '../../src/core/memory-guard.ts';
 import type { ContainerPolicy, Management } from '../../src/core/policy.ts';
 import { present } from '../../src/core/reading.ts';
 import { milliseconds } from '../../src/core/units.ts';
@@ -53,12 +54,16 @@ class Stage {
     await runCycle(this.node.world, settings, this.state, new AbortController().signal);
   }
 
+  get life() {
+    return this.state.guests.get(ID)?.life;
+  }
+
   get at(): number | undefined {
     return this.node.guardedMib.get(ID);
   }
 
   get lines(): readonly string[] {
-    return this.node.lines.filter((line) => line.includes('memory.high'));
+    return this.node.lines.filter((line) => /memory.high|memory_guard/.test(line));
   }
 }
 
@@ -199,6 +204,103 @@ describe('memory_guard', () => {
     stage.node.guardAnswer = undefined;
     await stage.cycle();
     expect(stage.at).toBe(940);
+  });
+
+  it('that cannot be moved still stands, still counts, and is tried again', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    stage.node.guardAnswer = { kind: 'refused', message: 'memory.high: EIO', standsMib: 940 };
+    stage.management = managed(guarded({}, 1024));
+    stage.use(900);
+    await stage.cycle();
+    expect(stage.lines.at(-1)).toMatch(/101: memory_guard stays at 940 MB: memory.high: EIO/);
+    expect(stage.life?.guard).toMatchObject({ atMib: 940, problem: 'memory.high: EIO' });
+    // It slows the container: that is urgent.
+    stage.node.pass(10_000);
+    stage.use(990, 40);
+    const settings = { urgentSamples: 2, manage: () => stage.management };
+    expect([...sample(stage.node.world, stage.state, settings).urgent]).toEqual([ID]);
+    stage.use(900);
+    stage.node.guardAnswer = undefined;
+    // In less than the time after which others are tried again.
+    stage.node.pass(1000);
+    await stage.early({ urgent: new Set([ID]) });
+    expect(stage.at).toBe(945);
+    expect(stage.life?.guard?.problem).toBeUndefined();
+  });
+
+  it('that cannot be taken back is told once, still stands, and is tried again', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    stage.by(managed(policy()));
+    stage.node.guardEnds = { ok: false, message: 'memory.high: EIO' };
+    for (let times = 0; times < 3; times += 1) await stage.cycle();
+    expect(stage.lines.slice(1)).toEqual([
+      expect.stringMatching(/101: memory.high could not be put back: memory.high: EIO/),
+    ]);
+    expect(stage.life?.guard).toMatchObject({ atMib: 940, problem: 'memory.high: EIO' });
+    stage.node.guardEnds = undefined;
+    await stage.cycle();
+    expect(stage.at).toBeUndefined();
+    expect(stage.life?.guard).toBeUndefined();
+  });
+
+  it('of which nothing was left to put back is not told as put back', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    stage.by(managed(policy()));
+    stage.node.guardEnds = { ok: true, isPutBack: false };
+    await stage.cycle();
+    expect(stage.lines).toHaveLength(1);
+    expect(stage.life?.guard).toBeUndefined();
+  });
+
+  it('does not stay while another program scales the node', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    const why = 'waiting, since lxc-autoscale on other scales this node';
+    Object.assign(stage.node.world, { notOurs: () => ({ kind: 'elsewhere', why }) });
+    await stage.cycle();
+    expect(stage.at).toBeUndefined();
+    expect(stage.lines.at(-1)).toMatch(
+      /101: memory.high is as Proxmox VE sets it: another program scales this node/,
+    );
+    await stage.cycle();
+    expect(stage.at).toBeUndefined();
+    Object.assign(stage.node.world, { notOurs: () => undefined });
+    await stage.cycle();
+    expect(stage.at).toBe(940);
+  });
+
+  it('follows a limit that has just been changed, though nothing else asks for it', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    expect(stage.at).toBe(940);
+    const { memory, ...own } = policy({ minMib: 2048 });
+    stage.management = managed({ ...own, memory: { ...memory, guard: true } });
+    await stage.cycle();
+    expect(stage.one.config.memoryMib).toBe(2048);
+    const need = { limitMib: 2048, workingSetMib: 400, nowMib: undefined };
+    expect(stage.at).toBe(wantedGuard(need));
+  });
+
+  it('costs no sample of its own while nothing is to be moved', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    const { cgroups } = stage.node.world;
+    const plain = cgroups.sample;
+    let samples = 0;
+    const sampled: typeof plain = (id) => {
+      samples += 1;
+      return plain(id);
+    };
+    Object.assign(cgroups, { sample: sampled });
+    await stage.cycle();
+    expect(samples).toBe(1);
+    stage.use(900);
+    stage.management = managed(guarded({}, 1024));
+    await stage.cycle();
+    expect([samples, stage.at]).toEqual([3, 945]);
   });
 
   it('is taken back as the program ends', async () => {

@@ -185,6 +185,18 @@ describe('observing', () => {
     expect(usageOf(only(see(node, state))).memory).toMatchObject({ value: { newOomKills: 1 } });
     expect(state.guests.get(vmid(101))?.life.oomKillMs).toBe(node.nowMs);
   });
+
+  it('remembers a wait for memory, and calls it no kill', () => {
+    const node = new FakeNode();
+    const one = node.add(101);
+    const state = newLoopState();
+    see(node, state);
+    node.pass(1000);
+    one.memory = { current: 1020, anon: 1010, limitHits: 3 };
+    see(node, state);
+    const life = state.guests.get(vmid(101))?.life;
+    expect([life?.heldBackMs, life?.oomKillMs]).toEqual([node.nowMs, undefined]);
+  });
 });
 
 describe('a container that stands still', () => {

@@ -308,7 +308,7 @@ function setting(make: Make): void {
     expect(await made.during(guards.set(ID, at))).toMatchObject({ kind: 'set' });
     expect(await made.during(guards.set(ID, at))).toEqual({ kind: 'kept' });
     expect(guards.standing()).toEqual([ID]);
-    expect(await made.during(guards.end(ID))).toEqual({ ok: true });
+    expect(await made.during(guards.end(ID))).toEqual({ ok: true, isPutBack: true });
     expect(guards.standing()).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 import { lacksProof, lacksWorkingSet } from '../capabilities.ts';
 import { type DaySeen, lackWords, leastUnseen, peakOfSeen } from '../day-seen.ts';
-import { NO_GUARD } from '../memory-guard.ts';
+import { NO_GUARD, whyNoGuard } from '../memory-guard.ts';
 import type { ContainerObservation, GuestConfig, MemoryUsage } from '../observation.ts';
 import { memoryPin } from '../pins.ts';
 import { plainText } from '../plain-text.ts';
@@ -8,7 +8,7 @@ import type { ContainerPolicy } from '../policy.ts';
 import { whyShort } from '../shortage.ts';
 import { rawLineGuard } from './account-guards-cores.ts';
 import { type Guard, guard, percent, percentOf, secondsOf, short } from './fact.ts';
-import type { Course, ReportInput } from './report-input.ts';
+import { type Course, isDryRun, type ReportInput } from './report-input.ts';
 
 /** What may keep memory from being changed, besides what holds for CPU too. */
 export function memoryGuards(
@@ -48,6 +48,7 @@ function graceGuards(
   return [
     one('start', state.guests.get(vmid)?.life.startedMs),
     one('OOM kill', state.guests.get(vmid)?.life.oomKillMs),
+    one('wait for memory', state.guests.get(vmid)?.life.heldBackMs),
   ];
 }
 
@@ -96,16 +97,28 @@ function proofGuard(
 }
 
 /** Where `memory.high` is held by `memory_guard`: it keeps nothing from being changed. */
-function standingGuard({ vmid }: ContainerObservation, { state }: ReportInput): Guard {
+function standingGuard(container: ContainerObservation, input: ReportInput): Guard {
   const what = 'memory guard';
-  if (lacksWorkingSet(state)) return guard(what, false, NO_GUARD, { mib: null });
-  const known = state.guests.get(vmid)?.life.guard;
-  if (known === undefined) return guard(what, false, 'not set yet', { mib: null });
-  const { atMib, limitMib, problem } = known;
-  const none = problem === undefined ? 'none: too much is in use below the limit' : problem;
-  if (atMib === undefined) return guard(what, false, plainText(none, 200), { mib: null });
-  const says = `memory.high is ${short(atMib)} MB, below the limit of ${short(limitMib)} MB`;
+  const { atMib, limitMib, problem } = input.state.guests.get(container.vmid)?.life.guard ?? {};
+  const failed = problem === undefined ? '' : `; ${plainText(problem, 200)}`;
+  if (atMib === undefined) {
+    return guard(what, false, `none: ${noGuardWords(container, input)}${failed}`, { mib: null });
+  }
+  const below = limitMib === undefined ? '' : ` of ${short(limitMib)} MB`;
+  const says = `memory.high is ${short(atMib)} MB, below the limit${below}${failed}`;
   return guard(what, false, says, { mib: short(atMib) });
+}
+
+function noGuardWords({ vmid, config }: ContainerObservation, input: ReportInput): string {
+  const { state, manage, from } = input;
+  if (lacksWorkingSet(state)) return NO_GUARD;
+  const why = config.ok ? whyNoGuard(config.value, manage(config.value)) : config.detail;
+  if (why !== undefined) return plainText(why, 200);
+  if (isDryRun(input)) return 'nothing is changed in a dry run';
+  if (from === 'now') return 'the daemon sets it, and it is not running';
+  const known = state.guests.get(vmid)?.life.guard;
+  if (known === undefined) return 'not set yet';
+  return known.problem === undefined ? 'too much is in use below the limit' : 'it was not set';
 }
 
 /** Where nothing can be proven, a day that was seen stands in for it, if that is allowed. */

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { newLoopState, recordOf } from '../../../src/core/loop-state.ts';
+import type { MemoryGuard } from '../../../src/core/memory-guard.ts';
+import type { Management } from '../../../src/core/policy.ts';
 import { missing, present } from '../../../src/core/reading.ts';
 import { type Account, accountOf } from '../../../src/core/report/account.ts';
 import type { ReportInput } from '../../../src/core/report/report-input.ts';
@@ -11,6 +13,7 @@ import {
   cpuUse,
   everyone,
   guest,
+  machine,
   memoryUse,
   policy,
   vmid,
@@ -173,6 +176,7 @@ describe('the guards', () => {
     }
     recordOf(state, ID).life.startedMs = at(-60_000);
     recordOf(state, ID).life.oomKillMs = at(-900_000);
+    recordOf(state, ID).life.heldBackMs = at(-240_000);
     recordOf(state, ID).life.shrinkRetry = { count: 3, retryAtMs: at(5000) };
     recordOf(state, ID).cores.boost = { before: 2, boosted: 3, endMs: at(9000) };
     recordOf(state, ID).memory.offPeak = { before: 4096, givenBackMs: undefined };
@@ -191,12 +195,42 @@ describe('the guards', () => {
       ['memory', 'boost', false, 'off; saturated in 0 samples in a row, 3 begin one'],
       ['memory', 'start', true, '60 s ago; no shrinking for 540 s'],
       ['memory', 'OOM kill', false, '900 s ago'],
+      ['memory', 'wait for memory', true, '240 s ago; no shrinking for 360 s'],
       ['memory', 'test shrink', true, '3 tries have failed; next try in 5 s'],
       ['memory', 'off-peak', false, 'had 4096 MB before the off-peak time'],
     ] as const;
     for (const [resource, what, holds, says] of cases) {
       expect(guardOf(found, resource, what)).toMatchObject({ what, holds, says });
     }
+  });
+
+  it('tell where the memory guard is, or why there is none', () => {
+    const guarded = policy();
+    const own = { ...guarded, memory: { ...guarded.memory, guard: true as const } };
+    const says = (one = container(guest(101)), input: Partial<ReportInput> = {}, mode = 'act') => {
+      const manage = () => ({ ...everyone(own).manage(), mode }) as Management;
+      const found = account(reportInput([one], { manage, ...input }, { manage }));
+      return guardOf(found, 'memory', 'memory guard')?.says;
+    };
+    const knowing = (guard: MemoryGuard) => {
+      const state = newLoopState();
+      recordOf(state, ID).life.guard = guard;
+      return { state };
+    };
+    const checkedMs = milliseconds(0);
+    const at940 = { limitMib: 1024, atMib: 940, checkedMs };
+    const below = 'memory.high is 940 MB, below the limit of 1024 MB';
+    expect(says()).toBe('none: not set yet');
+    expect(says(undefined, knowing(at940))).toBe(below);
+    expect(says(undefined, knowing({ ...at940, problem: 'EIO' }))).toBe(`${below}; EIO`);
+    const full = { ...at940, atMib: undefined };
+    expect(says(undefined, knowing(full))).toBe('none: too much is in use below the limit');
+    const failed = knowing({ ...full, problem: 'memory.high: EIO' });
+    expect(says(undefined, failed)).toBe('none: it was not set; memory.high: EIO');
+    expect(says(container(machine(101)))).toMatch(/^none: virtual machines have no/);
+    expect(says(undefined, {}, 'observe')).toMatch(/^none: it is only observed/);
+    expect(says(undefined, { dryRun: true })).toBe('none: nothing is changed in a dry run');
+    expect(says(undefined, { from: 'now' })).toMatch(/^none: the daemon sets it/);
   });
 
   it('tell what the container shows', () => {

@@ -48,6 +48,7 @@ export const HOLD_REASONS: { readonly [K in HoldReason['kind']]: HoldReason & { 
   'too-little-to-take': { kind: 'too-little-to-take', left: 16, least: 512 },
   opposite: { kind: 'opposite' },
   'oom-lately': { kind: 'oom-lately' },
+  'held-back-lately': { kind: 'held-back-lately' },
   'observed-briefly': { kind: 'observed-briefly', leftMs: 1_800_000 },
   kept: { kind: 'kept', peakMib: 400, roomMib: 800, mib: 1328 },
   'unproven-lately': { kind: 'unproven-lately', attempts: 2, retryInMs: 90_000 },

@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import type { Reading } from '../../../core/reading.ts';
 import { missing, present } from '../../../core/reading.ts';
-import type { Vmid } from '../../../core/units.ts';
+import { parseVmid, type Vmid } from '../../../core/units.ts';
 import { makeDirectories, refuseLink } from '../../../os/directories.ts';
 import { syncDirectory, temporaryName, writeDurably } from '../../../os/durable-file.ts';
 import type { KernelFiles } from '../../../os/kernel-files.ts';
@@ -15,6 +15,9 @@ import { parseSingleNumber, saysMax } from './cgroup-values.ts';
 
 /** Where the records are, to be put under the sysroot. */
 export const HIGH_DIRECTORY = '/var/lib/lxc_autoscale/memory-high';
+
+/** More is no record. */
+export const RECORD_BYTES = 4096;
 
 /** What it is; a number of bytes, or no limit. */
 export type High = number | 'max';
@@ -73,6 +76,33 @@ export async function writeHigh(
   if (!now.ok ? now.why === 'absent' : now.value.value === high) return { ok: true };
   return { ok: false, message: `${path}: it does not say ${high} though that was written` };
 }
+
+/** None where nothing was ever held; what cannot be listed is told by the next that is saved. */
+export function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Containers with records of other nodes, which only a program that reaches these can use. */
+export function recordsOfNodes(directory: string): ReadonlyMap<string, readonly Vmid[]> {
+  const below = join(directory, NODES);
+  const found = new Map<string, readonly Vmid[]>();
+  for (const node of namesIn(below)) {
+    const vmids = namesIn(join(below, node)).map((name) => parseVmid(name.replace('.guard', '')));
+    const known = new Set(vmids.filter((vmid) => vmid !== undefined));
+    if (known.size > 0) found.set(node, [...known]);
+  }
+  return found;
+}
+
+const NODES = 'nodes';
+
+/** Where the records of another node are. */
+export const highDirectoryOf = (directory: string, node: string): string =>
+  join(directory, NODES, node);
 
 export function saveRecord({ directory }: HighPlace, name: string, record: object): WriteOutcome {
   try {

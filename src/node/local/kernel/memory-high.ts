@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path/posix';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Reading } from '../../../core/reading.ts';
@@ -15,6 +14,8 @@ import {
   type High,
   type HighPlace,
   highOf,
+  namesIn,
+  RECORD_BYTES,
   readLimit,
   removeRecord,
   saveRecord,
@@ -27,7 +28,6 @@ import {
  * between leaves it, and the next one puts `memory.high` back by it.
  */
 
-const LIMIT_BYTES = 4096;
 const PAUSE_MS = 50;
 /** No change takes so long. What is older belongs to nobody, whoever has its process id by now. */
 const LONGEST_MS = 600_000;
@@ -134,18 +134,9 @@ function isAtWork({ clock }: At, { pid, sinceMs }: Held): boolean {
   }
 }
 
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    // Nothing was ever held; or what was cannot be told, and the next hold says why.
-    return [];
-  }
-}
-
 function readRecord({ directory }: At, vmid: Vmid): Reading<Held> {
   const path = join(directory, String(vmid));
-  const file = readRegularFile(path, LIMIT_BYTES);
+  const file = readRegularFile(path, RECORD_BYTES);
   if (!file.ok) return file;
   const { cgroup, was, heldAt, pid, sinceMs } = parseJsonObject(file.value.toString('utf8')) ?? {};
   const numbers = [cgroup, heldAt, pid, sinceMs, was === 'max' ? 0 : was];

@@ -7,6 +7,7 @@ import { HIGH_DIRECTORY } from '../../../../src/node/local/kernel/high-file.ts';
 import { createMemoryGuards } from '../../../../src/node/local/kernel/memory-guards.ts';
 import { createMemoryHigh } from '../../../../src/node/local/kernel/memory-high.ts';
 import { createPaths } from '../../../../src/node/local/paths.ts';
+import { KERNEL_FILES_OF_THIS_HOST } from '../../../../src/os/kernel-files.ts';
 import { vmid } from '../../../core/builders.ts';
 
 const MIB = 1024 * 1024;
@@ -32,6 +33,17 @@ function limit(mib: number): void {
   put('memory.high', `${mib * MIB - (mib * MIB) / 128}\n`);
 }
 const guards = () => createMemoryGuards(createPaths(root));
+/** `memory.high` can be read, and not be written so many times. */
+const failing = (times = Infinity) => {
+  const files = KERNEL_FILES_OF_THIS_HOST;
+  let left = times;
+  const write: typeof files.write = async (...args) => {
+    left -= 1;
+    if (left < 0) return files.write(...args);
+    throw Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' });
+  };
+  return createMemoryGuards(createPaths(root), { ...files, write });
+};
 const holding = () => {
   const ms = () => milliseconds(0);
   return createMemoryHigh(createPaths(root), { wallMs: ms, monotonicMs: ms });
@@ -48,7 +60,7 @@ describe('a memory guard', () => {
       expect(guards().standing()).toEqual([ID]);
       expect(await guards().set(ID, AT)).toEqual({ kind: 'kept' });
       expect(await guards().set(ID, bytes(AT + MIB))).toEqual({ kind: 'set', wasMib: 460 });
-      expect(await guards().end(ID)).toEqual({ ok: true });
+      expect(await guards().end(ID)).toEqual({ ok: true, isPutBack: true });
       expect(high()).toBe(PLAIN);
       expect(guards().standing()).toEqual([]);
     },
@@ -66,7 +78,7 @@ describe('a memory guard', () => {
     await guards().set(ID, AT);
     put('memory.high', `${300 * MIB}\n`);
     expect(await guards().set(ID, AT)).toMatchObject({ kind: 'others' });
-    expect(await guards().end(ID)).toEqual({ ok: true });
+    expect(await guards().end(ID)).toEqual({ ok: true, isPutBack: false });
     expect(high()).toBe(`${300 * MIB}\n`);
     expect(guards().standing()).toEqual([]);
   });
@@ -87,7 +99,7 @@ describe('a memory guard', () => {
     put('memory.high', `${AT}\n`);
     expect(await guards().set(ID, AT)).toMatchObject({ kind: 'others' });
     rmSync(cgroup(), { recursive: true });
-    expect(await guards().end(ID)).toEqual({ ok: true });
+    expect(await guards().end(ID)).toEqual({ ok: true, isPutBack: false });
     expect(guards().standing()).toEqual([]);
   });
 
@@ -99,6 +111,47 @@ describe('a memory guard', () => {
     expect(await change.release(ID)).toEqual({ ok: true });
     expect(high()).toBe(`${AT}\n`);
     expect(await guards().set(ID, AT)).toEqual({ kind: 'kept' });
+  });
+
+  it('that cannot be moved stands where it was, and is still ours', async () => {
+    await guards().set(ID, AT);
+    const message = expect.stringMatching(/memory\.high: .*EIO/);
+    const refused = { kind: 'refused', message, standsMib: 460 };
+    expect(await failing().set(ID, bytes(AT + MIB))).toEqual(refused);
+    // Nor is it taken back if the next write would succeed.
+    expect(await failing(1).set(ID, bytes(AT + MIB))).toEqual(refused);
+    expect(high()).toBe(`${AT}\n`);
+    expect(await failing().end(ID)).toMatchObject({ ok: false });
+    expect(guards().standing()).toEqual([ID]);
+    expect(await guards().set(ID, bytes(AT + MIB))).toEqual({ kind: 'set', wasMib: 460 });
+    expect(await failing().set(ID, AT)).toMatchObject({ standsMib: 461 });
+    expect(await guards().end(ID)).toEqual({ ok: true, isPutBack: true });
+    expect(high()).toBe(PLAIN);
+  });
+
+  it('that could not be set the first time is none', async () => {
+    expect(await failing().set(ID, AT)).toMatchObject({ kind: 'refused', standsMib: undefined });
+    expect(guards().standing()).toEqual([]);
+    expect(high()).toBe(PLAIN);
+  });
+
+  it('may stand where it was last if memory.high cannot be read', async () => {
+    await guards().set(ID, AT);
+    rmSync(join(cgroup(), 'memory.high'));
+    expect(await guards().set(ID, bytes(AT + MIB))).toMatchObject({ standsMib: 460 });
+  });
+
+  it('whose record cannot be read is kept: nobody knows who set memory.high', async () => {
+    await guards().set(ID, AT);
+    writeFileSync(join(root, HIGH_DIRECTORY, '101.guard'), '{"cgroup":');
+    const message = expect.stringMatching(/not as it was written\. .*who has set .* to 460 MB/);
+    expect(await guards().end(ID)).toEqual({ ok: false, message });
+    expect(await guards().set(ID, AT)).toMatchObject({ kind: 'refused', message });
+    expect(guards().standing()).toEqual([ID]);
+    // With the next change of its limit nothing is held any more.
+    limit(512);
+    expect(await guards().end(ID)).toEqual({ ok: true, isPutBack: false });
+    expect(guards().standing()).toEqual([]);
   });
 
   it('is not set if it cannot be put on record', async () => {
