@@ -14,7 +14,7 @@ import {
 } from './configuration.ts';
 import { openControl } from './control.ts';
 import type { DaemonState } from './control-answer.ts';
-import { Discovery } from './discovery.ts';
+import { type Discovery, discoveryIn } from './discovery.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { createCollector } from './garbage.ts';
 import { type GroupsPart, groupsPart } from './groups.ts';
@@ -110,7 +110,13 @@ class Daemon {
     const listeners = [this.#notifications, this.#metrics, this.#http];
     this.#each.push(this.#groups, ...ofNodes, ...listeners);
     this.#parts = this.#together(this.#each);
-    this.#discovery = this.#discoveryIn(launched);
+    this.#discovery = discoveryIn(launched, {
+      config: () => this.#config,
+      nodes: () => this.#nodes.map(({ open }) => open),
+      use: (next) => this.#use(next),
+      add: (node, by) => this.#add(node, by),
+      remove: (name) => this.#remove(name),
+    });
   }
 
   #loopOf(one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop {
@@ -138,22 +144,6 @@ class Daemon {
       misspeltNames(node),
       usageHistory(node, context, () => node.config.pollIntervalMs),
     ];
-  }
-
-  /** undefined: no entry asks for it. */
-  #discoveryIn({ config, context, home, launch }: Launched): Discovery | undefined {
-    if (!config.nodes.some(({ discovers }) => discovers)) return undefined;
-    return new Discovery({
-      context,
-      isDry: launch.dryRun,
-      log: home.outputs.log,
-      self: home.inventory === undefined ? '' : home.name,
-      config: () => this.#config,
-      nodes: () => this.#nodes.map(({ open }) => open),
-      use: (next) => this.#use(next),
-      add: (node, by) => this.#add(node, by),
-      remove: (name) => this.#remove(name),
-    });
   }
 
   /** A node that was found. Its cycles keep the time of the others, so that they share looks. */

@@ -14,6 +14,7 @@ import type { Milliseconds } from '../core/units.ts';
 import type { Log } from '../ports.ts';
 import { readFoundNodes, writeFoundNodes } from '../store/found-nodes-file.ts';
 import type { ProcessContext } from './context.ts';
+import type { Launched } from './run.ts';
 import { type OpenWorld, whyUnseen } from './world.ts';
 
 /**
@@ -21,13 +22,17 @@ import { type OpenWorld, whyUnseen } from './world.ts';
  * are let go of. What is known of them is kept, so that a restart goes on where it was.
  */
 
-export interface DiscoveryOptions {
+export interface DiscoveryOptions extends Looking {
   readonly context: ProcessContext;
   /** Nothing is kept: a dry run. */
   readonly isDry: boolean;
   readonly log: Log;
   /** What this node is called. */
   readonly self: string;
+}
+
+/** The nodes that are looked after, and how one comes and goes. */
+export interface Looking {
   readonly config: () => Config;
   readonly nodes: () => readonly OpenWorld[];
   /** The configuration with the nodes as they are found now. */
@@ -43,6 +48,17 @@ const LONGEST_UNSAVED_MS = 900_000;
 
 const NAMED = 'is named in NODES by now';
 const ABOUT = { event: 'nodes' } as const;
+
+/** undefined: no entry asks for it. */
+export function discoveryIn(
+  { config, context, home, launch }: Launched,
+  looking: Looking,
+): Discovery | undefined {
+  if (!config.nodes.some(({ discovers }) => discovers)) return undefined;
+  const self = home.inventory === undefined ? '' : home.name;
+  const { log } = home.outputs;
+  return new Discovery({ ...looking, context, isDry: launch.dryRun, log, self });
+}
 
 export class Discovery {
   readonly #options: DiscoveryOptions;

@@ -6,6 +6,7 @@ import { readConfiguration } from '../../src/app/configuration.ts';
 import type { ProcessContext } from '../../src/app/context.ts';
 import { daemon } from '../../src/app/daemon.ts';
 import { EXIT, type ExitCode } from '../../src/app/exit-codes.ts';
+import { once } from '../../src/app/once.ts';
 import { run } from '../../src/app/run.ts';
 import { nodeLines } from '../../src/cli/check-nodes.ts';
 import { milliseconds } from '../../src/core/units.ts';
@@ -351,4 +352,31 @@ it.each([
   });
   await running.end();
   expect(puts().filter((path) => path.includes('pve2'))).toEqual([]);
+});
+
+it('once finds nodes too, and only observes them, also the next time', async () => {
+  configure(LAB());
+  const text = readFileSync(join(root, CONFIG), 'utf8');
+  writeFileSync(join(root, CONFIG), text.replace('DEFAULT: {', 'DEFAULT: {ignore_lxc: lab/101, '));
+  members.push('pve2', 'off');
+  const runOnce = (dryRun = false) => run(once, { ...CHOICE, dryRun }, context, signals);
+  expect(await runOnce(true)).toBe(EXIT.fine);
+  expect(log()).toContain('pve2 is looked after too');
+  expect(existsSync(join(root, 'keep/found-nodes.json'))).toBe(false);
+  for (let run = 0; run < 2; run += 1) {
+    const before = log().length;
+    expect(await runOnce()).toBe(EXIT.fine);
+    const said = log().slice(before);
+    expect(said).toContain(
+      'pve2 is looked after too: found by lab; only observed for another 24 h',
+    );
+    expect(said).toContain('pve2: Final resources');
+    expect(said).toMatch(/pve2: .*Container 201 .*observe/);
+  }
+  expect(puts()).toEqual([]);
+  expect(kept()).toEqual([
+    { name: 'pve2', by: 'lab', seenMs: 0 },
+    { name: 'off', by: 'lab', seenMs: 0 },
+  ]);
+  expect(existsSync(join(root, 'keep/nodes/pve2/state.json'))).toBe(true);
 });
