@@ -2,6 +2,7 @@ import { meantGuest } from '../config/meant-guest.ts';
 import type { Config, Selector, Tier } from '../config/model.ts';
 import { matchesGlob } from '../config/name-glob.ts';
 import { printable } from '../config/printable.ts';
+import { type Identity, namedIn } from '../config/resolve.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import type { Reading } from '../core/reading.ts';
 import type { Vmid } from '../core/units.ts';
@@ -56,14 +57,14 @@ export function idsElsewhere(config: Config, { containers, machines }: BothKinds
 }
 
 /** A guest as far as a list can mean it; one whose configuration cannot be read has an id only. */
-interface Meant {
-  readonly vmid: Vmid;
-  readonly name: string;
-  readonly tags: readonly string[];
-}
+type Meant = Pick<Identity, 'vmid' | 'name' | 'tags'>;
 
 const meantOf = (guests: Guests): readonly Meant[] =>
-  [...guests].map(([vmid, guest]) => (guest.ok ? guest.value : { vmid, name: '', tags: [] }));
+  [...guests].map(([vmid, guest]) => {
+    if (!guest.ok) return { vmid, name: '', tags: [] };
+    const { name, tags } = guest.value;
+    return { vmid, name, tags: tags.map((tag) => tag.toLowerCase()) };
+  });
 
 /** One entry of a list: how it is shown, and which guests it means. */
 interface Part {
@@ -71,19 +72,20 @@ interface Part {
   readonly isOf: (guest: Meant) => boolean;
 }
 
+const NONE: Selector = { ids: [], names: [], tags: [] };
+
+const partOf = (shown: string, entry: Partial<Selector>): Part => {
+  const list = { ...NONE, ...entry };
+  const isKnown = ({ name }: Meant): boolean => entry.names === undefined || name !== '';
+  return { shown, isOf: (guest) => isKnown(guest) && namedIn(list, guest) !== undefined };
+};
+
 const partsOf = ({ ids, names, tags }: Selector): readonly Part[] => [
-  ...ids.map(({ from, to }) => ({
-    shown: from === to ? `${from}` : `${from}-${to}`,
-    isOf: ({ vmid }: Meant) => vmid >= from && vmid <= to,
-  })),
-  ...names.map((name) => ({
-    shown: name,
-    isOf: (guest: Meant) => guest.name !== '' && matchesGlob(name, guest.name),
-  })),
-  ...tags.map((tag) => ({
-    shown: `tag:${tag}`,
-    isOf: (guest: Meant) => guest.tags.some((one) => one.toLowerCase() === tag),
-  })),
+  ...ids.map((id) =>
+    partOf(id.from === id.to ? `${id.from}` : `${id.from}-${id.to}`, { ids: [id] }),
+  ),
+  ...names.map((name) => partOf(name, { names: [name] })),
+  ...tags.map((tag) => partOf(`tag:${tag}`, { tags: [tag] })),
 ];
 
 /** Entries of tiers that mean only guests of the other kind; `guests` stands for both. */
@@ -130,7 +132,7 @@ function nounsWith(noun: string, ids: readonly string[]): string {
 /** Names and tags of the file that no guest has, be it for a slip of the finger. */
 export function patternsUnmatched(config: Config, whole: Config, both: BothKinds): string[] {
   const seen = [...meantOf(both.containers), ...meantOf(both.machines)];
-  const tagsSeen = new Set(seen.flatMap(({ tags }) => tags.map((tag) => tag.toLowerCase())));
+  const tagsSeen = new Set(seen.flatMap(({ tags }) => tags));
   const unmatched = selectors(config).flatMap(([called, { names, tags }]) =>
     partsOf({ ids: [], names, tags })
       .filter(({ isOf }) => !seen.some(isOf))

@@ -55,6 +55,10 @@ const byTag: Way = ({ tags }, identity) => {
   return tag === undefined ? undefined : `by tag:${tag}`;
 };
 
+/** How any entry of a list names it; its tags are in lower case. */
+export const namedIn: Way = (list, identity) =>
+  byId(list, identity) ?? byName(list, identity) ?? byTag(list, identity);
+
 type WayIn = (tier: Tier, identity: Identity) => string | undefined;
 
 const asListed =
@@ -124,7 +128,7 @@ function whyIgnored(config: ConfigOnNode, identity: Identity): string | undefine
 
 /** Why somebody wants it left alone, be it by the file or by a tag. */
 function whyNamedToIgnore({ ignored }: ConfigOnNode, identity: Identity): string | undefined {
-  const listed = byId(ignored, identity) ?? byName(ignored, identity) ?? byTag(ignored, identity);
+  const listed = namedIn(ignored, identity);
   if (listed === 'by its id') return 'listed in ignore_lxc';
   if (listed !== undefined) return `listed in ignore_lxc, ${listed}`;
   return identity.tags.includes(IGNORE_TAG) ? `it has the tag ${IGNORE_TAG}` : undefined;

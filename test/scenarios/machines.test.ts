@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { VmGuestSpec } from '../../src/sim/vm-guest.ts';
 import type { VmSpec } from '../../src/sim/vms.ts';
 import { type Played, play } from './drive.ts';
-import { machineFigures, printFigures } from './figures.ts';
+import { machineFigures, note, printFigures } from './figures.ts';
 import { container, HOUR, MINUTE, steady } from './habits.ts';
 
 /** Days of virtual machines: guest OOM kills, starved seconds, changes. */
@@ -320,6 +320,11 @@ describe('a virtual machine', () => {
       'are no worse off than alone where limits may be twice as much: %d MB',
       async (memoryMib) => {
         const [left, short] = [await onHost(memoryMib, alone), await onHost(memoryMib, managed(2))];
+        const bound = await onHost(memoryMib, managed(1));
+        const cells = [left, bound, short].map((one) => {
+          return `${killsOf(one)}, ${one.node.scores.total().hostOomKills} by the host`;
+        });
+        note(`${memoryMib} MB, OOM kills left alone | ratio 1 | ratio 2: ${cells.join(' | ')}`);
         expect(short.broken).toEqual([]);
         const [before, after] = [left, short].map(({ node }) => node.scores.total().hostOomKills);
         expect(after).toBeLessThanOrEqual((before ?? 0) * 1.03);
