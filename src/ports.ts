@@ -108,7 +108,7 @@ export interface HealthProbe {
 export interface GroupWorld
   extends Pick<
     World,
-    'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host' | 'notOurs'
+    'backups' | 'clock' | 'guests' | 'log' | 'journal' | 'cgroups' | 'host' | 'notOurs' | 'inspect'
   > {
   readonly cluster: Cluster;
   readonly eyes: GroupEyes;

@@ -51,8 +51,7 @@ export function answerTo(
   request: AboutCycle,
   all: readonly [DaemonState, ...DaemonState[]],
 ): object {
-  const [home] = all;
-  if (request.command === 'explain-group') return groupAnswer(request.group, home);
+  if (request.command === 'explain-group') return groupAnswer(request.group, all);
   const named = request.node === undefined ? all : all.filter(({ node }) => node === request.node);
   const [first] = named;
   if (first === undefined) {
@@ -62,7 +61,8 @@ export function answerTo(
   if (request.command === 'explain') return explainAnswer(request.vmid, named);
   if (first.view === undefined) return { error: STARTING };
   const others = all.filter(({ node }) => node !== first.node).map(summaryOf);
-  const { groups = [], configuration } = first;
+  const { configuration } = first;
+  const groups = groupsOf(request.node === undefined ? all : named);
   const report = {
     ...statusReport(inputOf(first.view, first)),
     groups,
@@ -104,7 +104,13 @@ function explainAnswer(vmid: Vmid, nodes: readonly DaemonState[]): object {
   return { error: `guest ${vmid} was not on ${where} in the last cycle` };
 }
 
-function groupAnswer(wanted: string, { from, groups = [] }: DaemonState): object {
+/** Of all nodes. */
+export const groupsOf = (all: readonly DaemonState[]): readonly GroupReport[] =>
+  all.flatMap(({ groups = [] }) => groups);
+
+function groupAnswer(wanted: string, all: readonly [DaemonState, ...DaemonState[]]): object {
+  const [{ from }] = all;
+  const groups = groupsOf(all);
   if (from !== 'daemon') return { error: 'only a running daemon knows the state of a group' };
   const group = groups.find(({ label }) => label === wanted.toLowerCase());
   if (group !== undefined) return { group: { ...group, format: REPORT_FORMAT } };

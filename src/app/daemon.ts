@@ -57,7 +57,8 @@ class Daemon {
   readonly #nodes: NodeLoop[];
   /** The node that this program runs on. */
   readonly #home: NodeLoop;
-  readonly #groups: GroupsPart;
+  /** Of each node, by its name. */
+  readonly #groups = new Map<string, GroupsPart>();
   readonly #notifications: Notifications;
   readonly #metrics: Metrics;
   readonly #http: HttpPart;
@@ -89,9 +90,8 @@ class Daemon {
     this.#supervisor = createSupervisor({ env: context.env, pid: process.pid, clock, log });
     this.#config = config;
     const [first, ...others] = nodes;
-    this.#home = this.#loopOf(first, { comingMib: () => this.#groups.comingMib });
+    this.#home = this.#loopOf(first);
     this.#nodes = [this.#home, ...others.map((one) => this.#loopOf(one))];
-    this.#groups = groupsPart(this.#home, home, context);
     const isAway = home.inventory === undefined;
     const known = () => this.#known();
     const announced = { announces: true, home: home.name, isAway, known };
@@ -108,7 +108,7 @@ class Daemon {
     for (const node of this.#nodes) this.#partsOfNode.set(node, this.#partsOf(node));
     const ofNodes = [...this.#partsOfNode.values()].flat();
     const listeners = [this.#notifications, this.#metrics, this.#http];
-    this.#each.push(this.#groups, ...ofNodes, ...listeners);
+    this.#each.push(...ofNodes, ...listeners);
     this.#parts = this.#together(this.#each);
     this.#discovery = discoveryIn(launched, {
       config: () => this.#config,
@@ -119,13 +119,13 @@ class Daemon {
     });
   }
 
-  #loopOf(one: NodeInHand, ofHome: Partial<NodeLoopOptions> = {}): NodeLoop {
+  #loopOf(one: NodeInHand): NodeLoop {
     const { launch } = this.#launched;
     return new NodeLoop({
       ...one,
       config: this.#config,
       goesOn: true,
-      ...ofHome,
+      comingMib: () => this.#groups.get(one.open.name)?.comingMib ?? 0,
       settingsOf: (each) => settingsOf(each, launch),
       onSaved: () => this.#supervisor.beat(),
       ...this.#takingOver(one.open.name),
@@ -138,8 +138,11 @@ class Daemon {
   }
 
   #partsOf(node: NodeLoop): readonly Part[] {
-    const { context } = this.#launched;
+    const { context, home } = this.#launched;
+    const groups = groupsPart(node, node === this.#home ? home.inventory : undefined, context);
+    this.#groups.set(node.open.name, groups);
     return [
+      groups,
       hourlySummary(node),
       misspeltNames(node),
       usageHistory(node, context, () => node.config.pollIntervalMs),
@@ -169,6 +172,7 @@ class Daemon {
     const node = this.#far().find(({ open }) => open.name === name);
     if (node === undefined) return;
     const parts = this.#partsOfNode.get(node) ?? [];
+    this.#groups.delete(name);
     this.#nodes.splice(this.#nodes.indexOf(node), 1);
     for (const part of parts) this.#each.splice(this.#each.indexOf(part), 1);
     const end = async (): Promise<void> => {
@@ -351,8 +355,8 @@ class Daemon {
             stop: this.#stop.signal,
             watched: (cycle) => this.#watched(node, cycle),
           }),
-        askGroup: (...asked) => this.#groups.ask(...asked),
-        groupMemoryMib: () => this.#groups.comingMib,
+        askGroup: (...asked) => this.#askGroup(...asked),
+        groupMemoryMib: () => this.#groups.get(home.name)?.comingMib ?? 0,
         validate: (text) => {
           const variables = readVariables(context, this.#launched.shared.counts);
           return parseConfig(text, 'the text', variables.ok ? variables.env : {});
@@ -422,6 +426,15 @@ class Daemon {
     this.#notifications.notify({ kind: 'configuration', severity: 'error', text });
   }
 
+  /** Each group is worked on on one node. */
+  async #askGroup(...asked: Parameters<GroupsPart['ask']>): ReturnType<GroupsPart['ask']> {
+    for (const groups of this.#groups.values()) {
+      const answer = await groups.ask(...asked);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
+  }
+
   #known(): readonly [DaemonState, ...DaemonState[]] {
     return [this.#knownOf(this.#home), ...this.#far().map((node) => this.#knownOf(node))];
   }
@@ -435,7 +448,9 @@ class Daemon {
     const nowMs = node.world.clock.monotonicMs();
     const { timezone, pollIntervalMs } = config;
     const known = { node: open.name, from: 'daemon', view, settings, state, nowMs } as const;
-    const groups = node === this.#home ? this.#groups.reports : [];
+    const reports = this.#groups.get(open.name)?.reports ?? [];
+    const isHere = node === this.#home && this.#launched.home.inventory !== undefined;
+    const groups = isHere ? reports : reports.map((one) => ({ ...one, node: open.name }));
     const configuration = this.#launched.shared.counts ? SHARED_FILE : undefined;
     const entry = this.#config.nodes.find(({ name }) => name === open.name);
     const leftMs = this.#discovery?.leftMs(open.name);

@@ -1,4 +1,5 @@
 import { by, type Connection } from '../core/connection.ts';
+import { missing } from '../core/reading.ts';
 import type { Clock, Guests, HighLeft, NodeEyes, NodeHands } from '../node/port.ts';
 import { type FarNode, whyHostUnseen } from './world.ts';
 
@@ -25,6 +26,7 @@ export function openFallback({ first, second }: Ways, clock: Clock): FarNode {
     eyes: node.eyes(),
     hands: node.hands(),
     lease: leaseOf(first, second, () => node.isByFirst),
+    ...groupsOf(ways, () => node.way),
     problem: () => node.problem(),
     connection: () => node.connection,
     lookAfter: (wishes) => {
@@ -81,6 +83,10 @@ class FallbackNode {
     this.#clock = clock;
     this.#current = first;
     this.#takenMs = clock.monotonicMs();
+  }
+
+  get way(): FarNode {
+    return this.#current.far;
   }
 
   get isByFirst(): boolean {
@@ -195,6 +201,26 @@ class FallbackNode {
     const left = ways.map(({ far: { hands } }) => hands.memoryHigh.releaseLeft());
     return (await Promise.all(left)).flat();
   }
+}
+
+/** They rest while the node is seen by a connection that has none. */
+function groupsOf(ways: readonly FarNode[], now: () => FarNode): Pick<FarNode, 'groups'> {
+  const way = ways.find(({ groups }) => groups !== undefined);
+  const { groups } = way ?? {};
+  if (way === undefined || groups === undefined) return {};
+  const { cluster } = groups;
+  const resting = () =>
+    now() === way ? undefined : missing('unreadable', 'they need SSH, and the API is in use');
+  return {
+    groups: {
+      ...groups,
+      cluster: {
+        look: async () => (resting() === undefined ? cluster.look?.() : undefined),
+        read: () => resting() ?? cluster.read(),
+        quorum: () => resting() ?? cluster.quorum(),
+      },
+    },
+  };
 }
 
 /**

@@ -11,15 +11,23 @@ export interface GroupsPart extends Part, AskableGroups {
   readonly comingMib: number;
 }
 
-/** Horizontal groups. They start with the first configuration that has a group. */
-export function groupsPart(node: NodeLoop, home: OpenHome, context: ProcessContext): GroupsPart {
+/**
+ * Horizontal groups of one node. They start with the first configuration that has a group there.
+ *
+ * @param inventory of the node that this program runs on; undefined: it is a further one
+ */
+export function groupsPart(
+  node: NodeLoop,
+  inventory: OpenHome['inventory'],
+  context: ProcessContext,
+): GroupsPart {
   let running: RunningGroups | undefined;
+  const mayHave = inventory !== undefined || node.open.groups !== undefined;
   return {
-    async apply({ groups }) {
-      const { inventory } = home;
-      if (running !== undefined || groups.length === 0 || inventory === undefined) return;
+    async apply() {
+      if (running !== undefined || node.config.groups.length === 0 || !mayHave) return;
       const { startGroups } = await import('./running-groups.ts');
-      running = startGroups(node, { ...home, inventory }, context);
+      running = startGroups(node, inventory, context);
     },
     stop: async () => running?.stop(),
     ask: async (...asked) => running?.ask(...asked),

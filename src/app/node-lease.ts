@@ -6,7 +6,13 @@ import { NODE_NAME } from '../core/node-name.ts';
 import type { NotOurs } from '../core/pause.ts';
 import { plainText } from '../core/plain-text.ts';
 import { missing, present, type Reading } from '../core/reading.ts';
-import type { CommandOutcome, GuardAnswer, MemoryGuards, NodeHands } from '../node/port.ts';
+import type {
+  CommandOutcome,
+  GroupDoor,
+  GuardAnswer,
+  MemoryGuards,
+  NodeHands,
+} from '../node/port.ts';
 import {
   Lease,
   type LeaseFiles,
@@ -47,6 +53,8 @@ export interface NodeLease {
   tend(): Promise<void>;
   /** Why nothing may be changed on the node, as of the last look. */
   problem(): NotOurs | undefined;
+  /** The same, of right now. */
+  confirm(): Promise<string | undefined>;
   /** The same hands, which look once more before they begin. */
   guard(hands: NodeHands): NodeHands;
   /** Hands it over. */
@@ -77,6 +85,7 @@ export function openNodeLease(
   return {
     tend: () => lease.tend(),
     problem: () => problemOf(lease.standing),
+    confirm: confirmed,
     guard: (hands) => guarded(hands, confirmed),
     async close() {
       clearInterval(timer);
@@ -104,6 +113,7 @@ export function together(
       if (mayTake()) await other.tend();
     },
     problem: () => one.problem() ?? other.problem(),
+    confirm: async () => (await one.confirm()) ?? other.confirm(),
     guard: (hands) => one.guard(other.guard(hands)),
     close: async () => void (await Promise.all([one.close(), other.close()])),
   };
@@ -150,6 +160,25 @@ export function sharedLeaseFiles(directory: string, nameOf: () => Reading<string
 }
 
 const TO_SHARE = 'if the shared directory is mounted there, make this file in it once';
+
+/** The same for what changes members of groups. */
+export const guardedGroups = (door: GroupDoor, lease: Pick<NodeLease, 'confirm'>): GroupDoor => ({
+  ...door,
+  hands: {
+    async run(command, watch): Promise<CommandOutcome> {
+      const message = await lease.confirm();
+      return message === undefined
+        ? door.hands.run(command, watch)
+        : { kind: 'not-started', message };
+    },
+    async hook(argv, timeLimitMs): Promise<CommandOutcome> {
+      const message = await lease.confirm();
+      return message === undefined
+        ? door.hands.hook(argv, timeLimitMs)
+        : { kind: 'not-started', message };
+    },
+  },
+});
 
 /** What puts `memory.high` back is never held up. */
 const guarded = (hands: NodeHands, why: () => Promise<string | undefined>): NodeHands => ({

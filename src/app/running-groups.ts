@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path/posix';
 import { groupPolicies } from '../config/group-policies.ts';
 import type { ConfigOnNode } from '../config/on-node.ts';
 import type { GroupWish } from '../core/groups/draft.ts';
@@ -12,13 +13,13 @@ import { createLeases } from '../node/local/pve/lease.ts';
 import { createLedgers } from '../node/local/pve/member-ledger.ts';
 import { createGroupTools } from '../node/local/pve/pct-groups.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
+import type { GroupDoor } from '../node/port.ts';
 import { createHealthProbe } from '../os/health-probe.ts';
 import { ofComponent } from '../output/component-log.ts';
-import type { ActingGroupWorld, World } from '../ports.ts';
+import type { World } from '../ports.ts';
 import { createStateFile } from '../store/state-file.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
-import type { OpenWorld } from './world.ts';
 
 export interface AskableGroups {
   /**
@@ -40,21 +41,28 @@ export interface RunningGroups extends AskableGroups {
 
 const nonce = (): string => randomBytes(16).toString('hex');
 
-const GROUPS_FILE = '/var/lib/lxc_autoscale/groups.json';
+const GROUPS_FILE = 'groups.json';
+const STATE = '/var/lib/lxc_autoscale';
 /** The lease has to be renewed well within its two minutes. */
 const LONGEST_INTERVAL_MS = 30_000;
 /** Many steps may end at once. */
 const WAKE_MS = 100;
 const STOP_MS = 1000;
 
+const LEFT = 'they are left to finish';
+const CUT_OFF = 'they end with the connection, and the next start finds how far they came';
+
+/** @param inventory of the node that this program runs on; undefined: it is a further one */
 export function startGroups(
   node: NodeLoop,
-  { inventory, hanging }: Pick<OpenWorld, 'hanging'> & { readonly inventory: PveInventory },
+  inventory: PveInventory | undefined,
   context: ProcessContext,
 ): RunningGroups {
   const { world } = node;
+  const { below, hanging } = node.open;
   const { paths, clock } = context;
-  const file = createStateFile(paths, GROUPS_FILE);
+  const stateFile = join(STATE, below, GROUPS_FILE);
+  const file = createStateFile(paths, stateFile);
   const boot = file.boot() ?? '';
   const log = ofComponent(world.log, 'groups');
   const states = statesFrom(file.read(), boot, { log });
@@ -63,7 +71,8 @@ export function startGroups(
     if (node.settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const groupWorld = groupWorldOf({ ...world, log }, inventory, context);
+  const door = node.open.groups ?? doorHere(inventory, context);
+  const groupWorld = { ...world, ...door, log, probe: createHealthProbe() };
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   const groups = new Groups({
@@ -71,10 +80,12 @@ export function startGroups(
     states,
     save,
     boot,
+    stateFile,
     nonce,
     settings: () => {
       const { config, settings, headroom } = node;
-      const { manage, hostPolicy, dryRun } = settings;
+      const { manage, hostPolicy } = settings;
+      const dryRun = settings.dryRun || config.onlyObserved !== undefined;
       return { policies: policiesOf(config), manage, hostPolicy, dryRun, headroom: () => headroom };
     },
     wake: () => {
@@ -89,7 +100,7 @@ export function startGroups(
     await world.observe();
     if (stopping) return;
     // If /etc/pve does not answer, the cycle logs it.
-    if (hanging() === undefined) groups.look();
+    if (hanging() === undefined) await groups.look();
     lookIn(Math.min(node.config.sampleIntervalMs, LONGEST_INTERVAL_MS));
   };
   lookIn(0);
@@ -108,7 +119,8 @@ export function startGroups(
       const problem = save();
       if (problem !== undefined) log.warn(problem);
       if (groups.busy > 0) {
-        log.info(`${groups.busy} steps of groups are under way; they are left to finish`);
+        const how = node.open.groups === undefined ? LEFT : CUT_OFF;
+        log.info(`${groups.busy} steps of groups are under way; ${how}`);
       } else for (const { policy } of groups.standings) groupWorld.leases.release(policy.label);
     },
     get comingMib() {
@@ -129,22 +141,19 @@ async function atRest(groups: Groups): Promise<void> {
   }
 }
 
-const groupWorldOf = (
-  world: World,
-  inventory: PveInventory,
+function doorHere(
+  inventory: PveInventory | undefined,
   { paths, clock, env }: ProcessContext,
-): ActingGroupWorld => {
+): GroupDoor {
   const tools = createGroupTools({ paths, environment: env });
   return {
-    ...world,
     cluster: createCluster(paths, inventory),
     eyes: tools,
     hands: tools,
     leases: createLeases({ paths, clock }),
     ledgers: createLedgers(paths),
-    probe: createHealthProbe(),
   };
-};
+}
 
 function statesFrom(
   read: ReturnType<ReturnType<typeof createStateFile>['read']>,

@@ -29,6 +29,7 @@ import { sshArguments, sshEnvironment } from '../node/ssh/ssh-command.ts';
 import type { LeaseFiles } from '../os/lease.ts';
 import type { ProcessContext } from './context.ts';
 import { leaseDirectory } from './node-lease.ts';
+import { openSshGroups } from './ssh-groups.ts';
 import type { FarNode } from './world.ts';
 
 /**
@@ -85,7 +86,15 @@ export function openSshNode(
     memoryHigh: createMemoryHigh(paths, clock, files, records),
     memoryGuards: createMemoryGuards(paths, guarding.kernelFiles(ofAll), records),
   };
+  const groups = openSshGroups({
+    sysroot: own.sysroot,
+    connect,
+    lookLimitMs,
+    nodeName: () => paths.nodeName(),
+    own: { paths: own, env },
+  });
   const close = (): void => {
+    groups.close();
     sight.close();
     far.close();
     guarding.close();
@@ -98,6 +107,7 @@ export function openSshNode(
     eyes,
     hands,
     lease,
+    groups,
     close,
     problem: () => sight.problem,
     seesCluster: () => sight.cluster(),

@@ -29,12 +29,16 @@ export const isAway = (
   { paths }: Pick<ProcessContext, 'paths'>,
 ): boolean => nodes.length > 0 && !isOnNode(paths.at);
 
+const NAMES_NO_NODE =
+  'A group that names no node is not looked after here: write `node` below it, one that is ' +
+  'reached by SSH.';
+
 /** What there is elsewhere than on a node, and what of the configuration has no effect. */
 export function awayLines({ nodes, groups }: Config): readonly string[] {
   const names = nodes.map(({ name }) => name).join(', ');
   return [
     `This host is no Proxmox VE node, so only the nodes below NODES are looked after: ${names}.`,
-    ...(groups.length > 0 ? ['Groups are not looked after: they need the program on a node.'] : []),
+    ...(groups.some(({ node }) => node === undefined) ? [NAMES_NO_NODE] : []),
   ];
 }
 

@@ -7,7 +7,13 @@ import type { SeesCluster } from '../core/found-nodes.ts';
 import { missing } from '../core/reading.ts';
 import type { PveInventory } from '../node/local/pve/pve-inventory.ts';
 import { createTemporaryRecords } from '../node/local/pve/temporary-records.ts';
-import type { MachineWishes, NodeEyes, NodeHands, TemporaryRecords } from '../node/port.ts';
+import type {
+  GroupDoor,
+  MachineWishes,
+  NodeEyes,
+  NodeHands,
+  TemporaryRecords,
+} from '../node/port.ts';
 import type { LeaseFiles, LeaseHolder } from '../os/lease.ts';
 import { leaseFilesIn } from '../os/lease-files.ts';
 import { whyNoFileIn } from '../os/writable-files.ts';
@@ -18,6 +24,7 @@ import { createHolds, HOLDS_DIRECTORY } from '../store/holds.ts';
 import type { ProcessContext } from './context.ts';
 import { openLocalNode } from './local-node.ts';
 import {
+  guardedGroups,
   type Leasing,
   leaseDirectory,
   mounted,
@@ -41,6 +48,8 @@ export interface OpenWorld {
   hanging(): string | undefined;
   /** The cluster that a further node is in; left out where it is not told. */
   readonly cluster?: OpenCluster;
+  /** What groups need of a further node; left out where they are not worked on. */
+  readonly groups?: GroupDoor;
   /** Makes the backups of a new configuration active, and the logs where they are its own. */
   reconfigure(config: Config): void;
   /** Resolves when every log line is written. */
@@ -74,6 +83,8 @@ export interface FarNode {
   problem(): string | undefined;
   /** Which virtual machines are looked after from now on; none until this is said. */
   lookAfter(wishes: MachineWishes): void;
+  /** Left out where groups are not worked on. */
+  readonly groups?: GroupDoor;
   /** Where its lease lies; left out where it cannot be reached. */
   readonly lease?: FarLease | undefined;
   /** One more, of programs that do not see the other one. */
@@ -236,6 +247,7 @@ export function openFarWorld(
     name,
     below: parts.below,
     hanging: () => node.problem(),
+    ...(node.groups && { groups: lease ? guardedGroups(node.groups, lease) : node.groups }),
     ...(cluster && {
       cluster: {
         seen: cluster.seen,

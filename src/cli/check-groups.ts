@@ -26,12 +26,16 @@ export interface CheckedGroups {
 
 const MAX_CHARS = 32;
 
-/** @param guests those of this node; undefined if they could not be seen */
+/**
+ * @param guests those of the node; undefined if they could not be seen
+ * @param where the node, as ` on pve2`; left out: the one that the program runs on
+ */
 export function checkGroups(
   config: ConfigOnNode,
   guests: { has(vmid: Vmid): boolean } | undefined,
   programProblem: ProgramProblem,
   readCluster: ReadCluster,
+  where = '',
 ): CheckedGroups {
   const groups = groupPolicies(config);
   if (groups.length === 0) return { remarks: [], lines: [] };
@@ -47,7 +51,7 @@ export function checkGroups(
     ].map((remark) => `${printable(group.name)} ${remark}`),
   );
   const head = ['GROUP', 'SOURCE', 'MEMBERS', 'MIN-MAX', 'SCALE IN', 'NETWORK'];
-  const lines = ['', 'The groups:', '', ...table([head, ...groups.map(groupCells)])];
+  const lines = ['', `The groups${where}:`, '', ...table([head, ...groups.map(groupCells)])];
   return { remarks, lines };
 }
 

@@ -12,7 +12,9 @@ import { NO_GUARD } from '../core/memory-guard.ts';
 import { plainText } from '../core/plain-text.ts';
 import { milliseconds } from '../core/units.ts';
 import { isOnNode } from '../node/local/paths.ts';
+import { programProblem } from '../os/executable-files.ts';
 import { table } from '../output/table.ts';
+import { checkGroups } from './check-groups.ts';
 import { type GuestLack, lackLines } from './lack-lines.ts';
 
 /** For all nodes together: whoever checks a configuration waits for the answer. */
@@ -48,7 +50,9 @@ export async function nodeLines(
       return nodeLacks(used, onNode(config, one.name));
     });
     const found = foundLines(config, far, context);
-    return ['', 'Other nodes:', '', ...table([head, ...rows]), ...found, ...lacks];
+    const groups = await Promise.all(far.map((one) => groupLines(one, config)));
+    const lines = ['', 'Other nodes:', '', ...table([head, ...rows])];
+    return [...lines, ...found, ...lacks, ...groups.flat()];
   } finally {
     ending.abort();
     for (const { close } of far) close();
@@ -82,6 +86,19 @@ function foundLines(
     return [...(fresh.length === 0 ? [] : [added]), ...skipped].map((text) => `${name}: ${text}`);
   });
   return now.length + coming.length === 0 ? [] : ['', ...now, ...coming];
+}
+
+/** The groups that are on a further node, and what is to be said of them. */
+async function groupLines(far: FarNode, config: Config): Promise<readonly string[]> {
+  const { name, eyes, groups } = far;
+  const there = onNode(config, name);
+  if (there.groups.length === 0 || groups === undefined || far.problem() !== undefined) return [];
+  await groups.cluster.look?.();
+  const listed = eyes.guests.list();
+  const guests = listed.ok ? listed.value : undefined;
+  const read = () => groups.cluster.read();
+  const { remarks, lines } = checkGroups(there, guests, programProblem, read, ` on ${name}`);
+  return [...lines, ...remarks.map((remark) => `${name}: ${remark}`)];
 }
 
 const unanswered = (limitMs: number) => ['-', `no answer within ${limitMs / 1000} s`];

@@ -10,9 +10,20 @@ const LONGEST_NOW = 140;
 /** One line for each group; none if there is none. */
 export function groupSummary(groups: readonly GroupReport[]): readonly string[] {
   if (groups.length === 0) return [];
-  const head = ['GROUP', 'SOURCE', 'IN SERVICE', 'WANTED', 'MIN-MAX', 'SCALE IN', 'NOW'];
+  const isAnyFar = groups.some(({ node }) => node !== undefined);
+  const head = [
+    'GROUP',
+    ...(isAnyFar ? ['NODE'] : []),
+    'SOURCE',
+    'IN SERVICE',
+    'WANTED',
+    'MIN-MAX',
+    'SCALE IN',
+    'NOW',
+  ];
   const rows = groups.map((group) => [
     group.label,
+    ...(isAnyFar ? [plainText(group.node ?? '-', 24)] : []),
     `${group.source}`,
     `${group.inService}`,
     `${group.wanted ?? '-'}`,
@@ -33,9 +44,10 @@ function nowOf({ underWay, notes, failures }: GroupReport): string {
 export function groupLines(group: GroupReport): readonly string[] {
   const head = ['VMID', 'NAME', 'ROLE', 'MADE BY', 'ADDRESS', 'CPU %', 'MEMORY %', 'SAYS'];
   const overloaded = group.members.some(({ cpuPercent }) => (cpuPercent ?? 0) > 100);
+  const where = group.node === undefined ? '' : ` on ${group.node}`;
   const over = 'More than 100 % CPU: what a member waits for is counted as well.';
   return [
-    `Group ${group.label}, ${group.min} to ${group.max} members, made of ${group.source}:`,
+    `Group ${group.label}${where}, ${group.min} to ${group.max} members, made of ${group.source}:`,
     `${group.standing}.`,
     '',
     ...table([head, ...group.members.map(memberCells)]),

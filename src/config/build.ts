@@ -3,6 +3,7 @@ import type { ContainerPolicy, HostPolicy, OfGiven, PresetInUse } from '../core/
 import { cores, mib, percentToRatio, ratio, secondsToMs } from '../core/units.ts';
 import type { EffectiveValues } from './defaults.ts';
 import { DEFAULTS, GROUP_DEFAULTS, inForce, over } from './defaults.ts';
+import { groupNode } from './group-node.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import type { Config, Group, Members, Selector, Tier } from './model.ts';
 import { deepFreeze } from './model.ts';
@@ -156,10 +157,12 @@ function presetInUse(name: PresetName, own: Partial<TierValues>): PresetInUse {
 /** undefined for a group without source, which has been reported as a problem before. */
 function group(section: Section<GroupValues>): Group | undefined {
   const values = { ...GROUP_DEFAULTS, ...section.values };
-  const source = values.source ?? values.base_snapshot_name;
+  const source = values.source?.vmid ?? values.base_snapshot_name;
   if (source === undefined) return undefined;
+  const node = groupNode(section.values);
   return {
     name: section.name,
+    ...(node !== undefined && { node }),
     members: membersOf(values.lxc_containers),
     source,
     sourceSnapshot: values.source_snapshot,

@@ -46,6 +46,7 @@ import {
   token,
   upAndDown,
   vmid,
+  vmidOnNode,
   webAddress,
   wholeNumber,
   yesOrNo,
@@ -621,7 +622,17 @@ const memberNetworkKeys = {
 
 const groupSection = {
   lxc_containers: containerIds('The containers that the group begins with').usually(NOBODY),
-  source: vmid('The container that is cloned'),
+  node: text(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)?$/,
+    'is no name of a node',
+    {
+      does:
+        'Node that the group is on, as NODES or its cluster calls it; empty: that of `source`, ' +
+        'or else the one that the program runs on',
+    },
+    'letters, digits and - within, or nothing',
+  ).usually(''),
+  source: vmidOnNode('The container that is cloned; node/id if it is on another node'),
   base_snapshot_name: vmid('Name of `source` in existing files: an id, in spite of its name'),
   source_snapshot: text(
     /^(?:[A-Za-z][A-Za-z0-9_-]{1,39})?$/,

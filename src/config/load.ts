@@ -1,8 +1,9 @@
 import { buildConfig, type Sections } from './build.ts';
 import { builtIn, GROUP_DEFAULTS, inForce } from './defaults.ts';
+import { groupNode } from './group-node.ts';
 import { idleKeys } from './idle-keys.ts';
 import { type DefaultValues, type GroupValues, KEYS, type TierValues } from './keys.ts';
-import type { Config } from './model.ts';
+import { type Config, type NodeConfig, waysOf } from './model.ts';
 import { nodesWithEnvironment } from './node-variables.ts';
 import { readNodes, remarkOnNode } from './nodes.ts';
 import { unheardReport } from './notify.ts';
@@ -356,15 +357,24 @@ const SERVICES: readonly (readonly [WebhookFormat, RegExp])[] = [
   ['matrix', /^https?:\/\/[^/]+\/_matrix\/client\//],
 ];
 
-/** A group of which no member is looked after, since the node is another one. */
+/** A group that is not worked on, or not with all that it lists, since it is on another node. */
 function groupElsewhere({ values }: Section<GroupValues>, { nodes }: Config): string | undefined {
-  const far = nodes.flatMap(({ name, alias }) => [name.toLowerCase(), alias]);
-  const named = [...(values.lxc_containers?.nodes?.keys() ?? [])].filter((name) =>
-    far.includes(name),
+  const on = groupNode(values);
+  const called = (node: NodeConfig, name: string): boolean =>
+    node.name.toLowerCase() === name || node.alias === name;
+  const far = nodes.find((node) => on !== undefined && called(node, on));
+  if (far !== undefined && !waysOf(far).some(({ connection }) => connection === 'ssh')) {
+    const why = 'groups are not worked on by the API';
+    return `is on ${far.name}, and ${why}; reach that node by SSH, or run the program there`;
+  }
+  const others = [...(values.lxc_containers?.nodes?.keys() ?? [])].filter(
+    (name) => name !== on && !(far !== undefined && called(far, name)),
   );
+  const named = others.filter((name) => nodes.some((node) => called(node, name)));
   if (named.length === 0) return undefined;
-  const why = 'groups are only looked after on the node that the program runs on';
-  return `names guests of ${named.join(', ')}, and ${why}; run the program there too`;
+  const where = on === undefined ? 'the node that the program runs on' : on;
+  const what = `names guests of ${named.join(', ')}, and the group is on ${where}`;
+  return `${what}; write \`node\` if it is on another one`;
 }
 
 /** Virtual machines that are listed, and of whose need of memory little is known. */

@@ -82,7 +82,7 @@ export function bindTo({ scopes, nodes }: Elsewhere, blocks: Block[]): void {
   for (const block of blocks) {
     if (block.dead !== undefined) continue;
     const kind = sectionKind(block.name);
-    if (kind === 'group') block.dead = 'groups are looked after only where the program runs';
+    if (kind === 'group') block.dead = 'groups are on one node each; write `node` below it';
     if (kind !== 'tier') continue;
     for (const one of block.carried) {
       if (one.key !== 'lxc_containers' || typeof one.written !== 'object') continue;

@@ -174,6 +174,8 @@ export interface Group {
   readonly name: string;
   /** Without it, in lower case, fit to be a part of a host name. */
   readonly label: string;
+  /** In lower case; left out: the one that the program runs on. */
+  readonly node?: string;
   readonly members: readonly Members[];
   readonly source: Vmid;
   /** Empty: a new snapshot is made. */

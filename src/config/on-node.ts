@@ -2,6 +2,7 @@ import type { ContainerPolicy } from '../core/policy.ts';
 import {
   type Config,
   deepFreeze,
+  type Group,
   type Members,
   type NodeConfig,
   type Selector,
@@ -13,8 +14,6 @@ import { scopeOf } from './node-scope.ts';
 
 export interface ConfigOnNode extends Config {
   readonly here: string;
-  /** Whether it is an entry of `NODES`. Groups are not looked after there. */
-  readonly isFar: boolean;
   /** Why nothing is changed here yet; left out: nothing keeps it. */
   readonly onlyObserved?: string;
 }
@@ -36,7 +35,6 @@ export function onNode(config: Config, node: string): ConfigOnNode {
   return deepFreeze({
     ...config,
     here: node,
-    isFar: entry !== undefined,
     ...onlyObserved(entry),
     ignored: own(config.ignored),
     defaults: policyOn(config.defaults, entry),
@@ -46,7 +44,9 @@ export function onNode(config: Config, node: string): ConfigOnNode {
       containers: own(tier.containers),
       machines: own(tier.machines),
     })),
-    groups: config.groups.map((group) => ({ ...group, members: members(group.members) })),
+    groups: config.groups
+      .filter((group) => (entry === undefined && group.node === undefined) || isOf(group, here))
+      .map((group) => ({ ...group, members: members(group.members) })),
   });
 }
 
@@ -65,6 +65,9 @@ function policyOn(policy: ContainerPolicy, entry: NodeConfig | undefined): Conta
   if (policy.memory.unproven !== undefined || unproven === undefined) return policy;
   return { ...policy, memory: { ...policy.memory, unproven } };
 }
+
+const isOf = ({ node }: Pick<Group, 'node'>, here: ReadonlySet<string>): boolean =>
+  node !== undefined && here.has(node);
 
 const isHere = (
   { node }: { readonly node?: string | undefined },

@@ -1,6 +1,7 @@
 import { isLoopback, showAddress } from '../core/listen-address.ts';
 import { NODE_NAME } from '../core/node-name.ts';
 import type { EffectiveValues } from './defaults.ts';
+import { checkGroupNode, nodesNamedBy } from './group-node.ts';
 import type { DefaultValues, GroupValues, NodeValues, TierValues } from './keys.ts';
 import { isFar } from './nodes.ts';
 import { checkNotify } from './notify.ts';
@@ -322,13 +323,14 @@ const plain = (path: string): string => path.replace(/\/+/g, '/').replace(/\/$/,
 /** The rules of a `HORIZONTAL_SCALING_GROUP_*` section. */
 export function checkGroup(section: Section<GroupValues>, reader: Reader): void {
   const { values, given } = section;
+  checkGroupNode(section, reader);
   const source = given.get('source');
   const oldSource = given.get('base_snapshot_name');
   if (source === undefined && oldSource === undefined) {
     report(reader, section.line, section.name, 'has no source; set `source:` to a container id');
   }
   const both = values.source !== undefined && values.base_snapshot_name !== undefined;
-  if (both && values.source !== values.base_snapshot_name && oldSource !== undefined) {
+  if (both && values.source?.vmid !== values.base_snapshot_name && oldSource !== undefined) {
     const message = 'is the old name of `source` and differs from it; remove this line';
     report(reader, oldSource.line, 'base_snapshot_name', message);
   }
@@ -376,12 +378,15 @@ export function checkNodeNames(
   selfOf: Reader['self'],
   say: (line: number, key: string, message: string) => void,
 ): void {
-  const bound = sections.flatMap((section) =>
-    LISTS.flatMap((key) => {
+  const bound = sections.flatMap((section) => [
+    ...LISTS.flatMap((key) => {
       const list = section.values[key] as ReadMembers | undefined;
       return [...(list?.nodes ?? [])].map(([node, part]) => ({ section, key, node, part }));
     }),
-  );
+    ...nodesNamedBy(section.values).map(({ key, node, shown }) => {
+      return { section, key, node, part: { item: undefined, part: shown } };
+    }),
+  ]);
   const self = bound.length === 0 ? undefined : selfOf?.();
   if (self === undefined) return;
   const far = nodes.filter(({ values }) => isFar(values));

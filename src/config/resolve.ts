@@ -144,7 +144,7 @@ export const whyLeftAlone = (config: ConfigOnNode, container: Identity): string 
  */
 const isListed = (config: ConfigOnNode, identity: Identity): boolean =>
   claimsOf(config, identity, 1, LISTED).length > 0 ||
-  (identity.kind !== 'qemu' && !config.isFar && isOfGroup(config, identity));
+  (identity.kind !== 'qemu' && isOfGroup(config, identity));
 
 const isOfGroup = ({ groups }: ConfigOnNode, { vmid }: Identity): boolean =>
   groups.some(

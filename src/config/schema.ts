@@ -3,10 +3,13 @@
 import * as z from 'zod/mini';
 import { parseListenAddress } from '../core/listen-address.ts';
 import { LOG_COMPONENTS, type LogComponent } from '../core/log-line.ts';
+import { NODE_NAME } from '../core/node-name.ts';
 import { MESSAGE_CHANNELS, type MessageChannel } from '../core/notify/event.ts';
 import { parseSyslogAddress } from '../core/syslog-address.ts';
+import type { Vmid } from '../core/units.ts';
 import { cronFault } from './cron.ts';
 import { HTTP_TOKEN_KEYS, type HttpToken, readHosts, readHttpToken } from './http-values.ts';
+import { scopeOf } from './node-scope.ts';
 import {
   CHANNEL_NAMES,
   jsonFault,
@@ -298,6 +301,28 @@ export function vmid(does: string) {
       return z.NEVER;
     });
   return described(read, { does, allowed: 'one container id from 100 to 999999999' });
+}
+
+/** One guest, and the node that it is on if that is said. */
+export interface GuestOnNode {
+  readonly vmid: Vmid;
+  /** In lower case. */
+  readonly node: string | undefined;
+}
+
+export function vmidOnNode(does: string) {
+  const read = () =>
+    z.transform((raw: unknown, context): GuestOnNode => {
+      const { node, rest } = scopeOf(typeof raw === 'string' ? raw.trim() : '');
+      const id = readVmid(rest);
+      if (id !== undefined && (node === undefined || NODE_NAME.test(node))) {
+        return { vmid: id, node };
+      }
+      context.issues.push({ code: 'custom', input: raw, message: 'is not a container id' });
+      return z.NEVER;
+    });
+  const allowed = 'one container id from 100 to 999999999, or node/id';
+  return described(read, { does, allowed });
 }
 
 /** Larger than any host has, so that a slip of the finger is caught and no machine is. */

@@ -30,6 +30,8 @@ export interface GroupsParts {
   /** Returns what went wrong; then nothing is begun that a crash could make forgotten. */
   readonly save: () => string | undefined;
   readonly boot: string;
+  /** Where the states are saved, for people. */
+  readonly stateFile: string;
   /** 32 random hex digits. */
   readonly nonce: () => string;
   /** A step has ended, or a check: it is time to look again. */
@@ -57,6 +59,15 @@ interface AskedOfGroup {
 const STOPPING = 'the program is about to stop';
 const UNRECORDED = 'what is to be done could not be written down; the log says more';
 
+/** A ledger after a look, and its text before. */
+interface Keeping {
+  readonly policy: GroupPolicy;
+  readonly state: GroupState;
+  readonly ledger: GroupLedger;
+  readonly before: string;
+  readonly dryRun: boolean;
+}
+
 interface Running {
   readonly policy: GroupPolicy;
   readonly step: Step;
@@ -65,9 +76,9 @@ interface Running {
   lastLine: () => string;
 }
 
-const LEDGER_REMEDY =
-  'to begin with an empty one, stop the service, remove that file and ' +
-  '/var/lib/lxc_autoscale/groups.json, and start it; clones made so far are then ignored';
+const ledgerRemedy = (stateFile: string): string =>
+  `to begin with an empty one, stop the service, remove that file and ${stateFile}, ` +
+  'and start it; clones made so far are then ignored';
 
 const PROGRESS_EVERY_MS = 60_000;
 
@@ -91,13 +102,25 @@ export class Groups {
   #unrecordable = false;
   #stopped = false;
   #comingMib = 0;
+  /** Looks, and what follows the end of a step, come one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: GroupsParts) {
     this.#parts = parts;
   }
 
   /** One look at all groups. Reads files only; what it begins goes on by itself. */
-  look(): void {
+  look(): Promise<void> {
+    return this.#inTurn(() => this.#look());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #look(): Promise<void> {
     if (this.#stopped) return;
     const { world, settings } = this.#parts;
     const current = settings();
@@ -105,6 +128,7 @@ export class Groups {
       this.#comingMib = 0;
       return;
     }
+    await world.cluster.look?.();
     const cluster = world.cluster.read();
     if (!cluster.ok) {
       for (const policy of current.policies) {
@@ -144,10 +168,9 @@ export class Groups {
     const coming = (): number => comingMib(cluster.value, lives, making);
     const limitsMib = runningLimits(cluster.value, world, current.headroom());
     const hostHeadroomMib = hostRoom(coming(), limitsMib, host, current);
-    const cloneRuns: GroupView['cloneRuns'] = (pid) =>
-      pid === undefined ? undefined : world.eyes.isAlive(pid);
+    const cloneRuns: GroupView['cloneRuns'] = (pid) => world.eyes.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostHeadroomMib, cloneRuns };
-    for (const policy of seen) this.#lookAt(policy, view, current, ledgers);
+    for (const policy of seen) await this.#lookAt(policy, view, current, ledgers);
     this.#comingMib = coming();
     this.#logProgress();
   }
@@ -169,7 +192,8 @@ export class Groups {
       else if (isNew) ledgers.set(label, newLedger());
       else {
         const text = `its members are not known, so nothing is done: ${reading.detail}`;
-        this.#leave(policy, { key: 'ledger', level: 'warn', text: `${text}; ${LEDGER_REMEDY}` });
+        const remedy = ledgerRemedy(this.#parts.stateFile);
+        this.#leave(policy, { key: 'ledger', level: 'warn', text: `${text}; ${remedy}` });
       }
     }
     return ledgers;
@@ -181,16 +205,18 @@ export class Groups {
    *
    * @param dryRun nothing is done; what would come of it is said
    */
-  ask(label: string, wish: GroupWish, dryRun: boolean): WishAnswer {
-    if (this.#stopped) return { ok: false, why: STOPPING };
-    const asked: AskedOfGroup = { label, wish, dryRun, answer: undefined };
-    this.#asked = asked;
-    try {
-      this.look();
-    } finally {
-      this.#asked = undefined;
-    }
-    return asked.answer ?? { ok: false, why: this.#aside.get(label) ?? 'it is not known yet' };
+  ask(label: string, wish: GroupWish, dryRun: boolean): Promise<WishAnswer> {
+    return this.#inTurn(async (): Promise<WishAnswer> => {
+      if (this.#stopped) return { ok: false, why: STOPPING };
+      const asked: AskedOfGroup = { label, wish, dryRun, answer: undefined };
+      this.#asked = asked;
+      try {
+        await this.#look();
+      } finally {
+        this.#asked = undefined;
+      }
+      return asked.answer ?? { ok: false, why: this.#aside.get(label) ?? 'it is not known yet' };
+    });
   }
 
   /** Begins nothing more. */
@@ -243,7 +269,12 @@ export class Groups {
     logNotes(this.#parts.world, policy, notes, said);
   }
 
-  #lookAt(policy: GroupPolicy, view: GroupView, settings: GroupSettings, ledgers: Ledgers): void {
+  async #lookAt(
+    policy: GroupPolicy,
+    view: GroupView,
+    settings: GroupSettings,
+    ledgers: Ledgers,
+  ): Promise<void> {
     const { world, states, boot } = this.#parts;
     const { clock } = world;
     const kept = states.get(policy.label) ?? newGroupState();
@@ -263,7 +294,8 @@ export class Groups {
     const wanted = state.desired;
     const plan = reconcile({ ...input, wish: granted?.wish });
     const mayBegin = settings.dryRun || this.#isSaved(plan);
-    const unkept = mayBegin ? this.#keep(policy, state, ledger, before, settings.dryRun) : [];
+    const keeping = { policy, state, ledger, before, dryRun: settings.dryRun };
+    const unkept = mayBegin ? await this.#keep(keeping) : [];
     this.#note(policy, [...plan.notes, ...unkept]);
     const under = [...this.#running].filter((one) => one.policy.label === policy.label);
     const steps = under.map(({ step }) => step);
@@ -280,6 +312,7 @@ export class Groups {
       return;
     }
     if (granted?.answer?.ok) logAsked(world, policy, granted.wish, granted.answer);
+    if (this.#stopped) return;
     for (const step of plan.steps) this.#begin(policy, state, step, sources);
   }
 
@@ -351,15 +384,10 @@ export class Groups {
   }
 
   /** Who is a member is written down, and read back, before anything is begun. */
-  #keep(
-    { label }: GroupPolicy,
-    state: GroupState,
-    ledger: GroupLedger,
-    before: string,
-    dryRun: boolean,
-  ): readonly Note[] {
+  async #keep({ policy, state, ledger, before, dryRun }: Keeping): Promise<readonly Note[]> {
+    const { label } = policy;
     if (dryRun || ledgerText(label, ledger) === before) return [];
-    let problem = this.#parts.world.ledgers.write(label, ledger);
+    let problem = await this.#parts.world.ledgers.write(label, ledger);
     if (problem === undefined && !state.ledgered) {
       state.ledgered = true;
       problem = this.#parts.save();
@@ -399,9 +427,9 @@ export class Groups {
     };
     const timeLimitMs = step.kind === 'clone' ? policy.cloneTimeoutMs : undefined;
     const watch = { onStart, ...(timeLimitMs !== undefined && { timeLimitMs }) };
-    const ended = (reported: StepOutcome): void => {
+    const ended = async (reported: StepOutcome): Promise<void> => {
+      const outcome = await this.#withEntry(policy, step, reported);
       this.#running.delete(running);
-      const outcome = this.#withEntry(policy, step, reported);
       applyOutcome(state, step, outcome, world.clock.monotonicMs());
       logEnded(world, policy, state, step, outcome);
       this.#parts.wake();
@@ -410,17 +438,16 @@ export class Groups {
       if (state.reservation !== undefined) state.reservation.begun = true;
       return this.#parts.save();
     };
-    carryOutStep({ world, policy, sources, watch, beforeClone }, step).then(
-      ended,
-      (error: unknown) => {
-        const message = error instanceof Error ? error.message : String(error);
-        ended({ kind: 'broken', message });
-      },
-    );
+    const carriedOut = carryOutStep({ world, policy, sources, watch, beforeClone }, step);
+    const told = carriedOut.catch((error: unknown): StepOutcome => {
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: 'broken', message };
+    });
+    void told.then((outcome) => this.#inTurn(() => ended(outcome)));
   }
 
   /** A step counts as done only when the ledger has what came of it. */
-  #withEntry({ label }: GroupPolicy, step: Step, outcome: StepOutcome): StepOutcome {
+  async #withEntry({ label }: GroupPolicy, step: Step, outcome: StepOutcome): Promise<StepOutcome> {
     if (outcome.kind !== 'done') return outcome;
     const { ledgers } = this.#parts.world;
     const ledger = ledgers.read(label);
@@ -430,7 +457,7 @@ export class Groups {
     const entry = entryAfter(ledger.value, step);
     if (entry === undefined) return outcome;
     ledger.value.members.set(step.vmid, entry);
-    const problem = ledgers.write(label, ledger.value);
+    const problem = await ledgers.write(label, ledger.value);
     return problem === undefined ? outcome : { kind: 'failed', message: problem };
   }
 

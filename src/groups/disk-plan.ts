@@ -12,6 +12,7 @@ import type {
   GroupEyes,
   GroupHands,
   GuestNow,
+  LedgersHere,
 } from '../node/port.ts';
 import type { GroupWorld } from '../ports.ts';
 
@@ -20,7 +21,7 @@ import type { GroupWorld } from '../ports.ts';
 export interface DiskWorld
   extends Pick<
     GroupWorld,
-    'backups' | 'clock' | 'cluster' | 'guests' | 'journal' | 'ledgers' | 'log' | 'notOurs'
+    'backups' | 'clock' | 'cluster' | 'guests' | 'journal' | 'log' | 'notOurs'
   > {
   readonly eyes: Pick<GroupEyes, 'isIdFree' | 'storageRoom'>;
   readonly hands: Pick<GroupHands, 'run'>;
@@ -28,6 +29,7 @@ export interface DiskWorld
   readonly node: string;
   /** To be asked before configurations are read; returns why they cannot be read now. */
   readonly look: () => Promise<string | undefined>;
+  readonly ledgers: LedgersHere;
   readonly guestNow: (vmid: Vmid) => Reading<GuestNow>;
   /** undefined: it is not known. */
   readonly runs: (guest: GuestNow) => boolean | undefined;

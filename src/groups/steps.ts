@@ -36,11 +36,11 @@ const failed = (message: string): StepOutcome => ({ kind: 'failed', message });
 export async function carryOutStep(context: DoContext, step: Step): Promise<StepOutcome> {
   const outcome = await attempt(context, step);
   if (outcome.kind !== 'failed' && outcome.kind !== 'taken') return outcome;
-  return isReached(context, step) ? { kind: 'done' } : outcome;
+  return (await isReached(context, step)) ? { kind: 'done' } : outcome;
 }
 
-function isReached(context: DoContext, step: Step): boolean {
-  const guest = guestNow(context, step.vmid);
+async function isReached(context: DoContext, step: Step): Promise<boolean> {
+  const guest = await guestNow(context, step.vmid);
   const { kind: state } = guestState(context.world.cgroups.sample(step.vmid));
   switch (step.kind) {
     case 'snapshot':
@@ -84,7 +84,7 @@ async function attempt(context: DoContext, step: Step): Promise<StepOutcome> {
     case 'discard':
       return discard(context, step.vmid);
     case 'unlock-source': {
-      const source = guestNow(context, step.vmid);
+      const source = await guestNow(context, step.vmid);
       if (!source.ok) return failed(source.detail);
       if (source.value.lock !== step.lock) return { kind: 'done' };
       return change(context, { kind: 'unlock', vmid: step.vmid });
@@ -95,6 +95,7 @@ async function attempt(context: DoContext, step: Step): Promise<StepOutcome> {
 /** Whatever changes a configuration, or ends it, comes after a copy that was read back. */
 async function change(context: DoContext, command: GroupCommand): Promise<StepOutcome> {
   const { world, policy } = context;
+  await world.inspect(command.vmid);
   const file = world.guests.read(command.vmid);
   if (!file.ok) return failed(`no backup could be made: ${file.detail}`);
   if (command.kind === 'set' && file.value.config.digest !== command.digest) {
@@ -121,8 +122,11 @@ function outcomeOf(outcome: CommandOutcome): StepOutcome {
     case 'not-started':
       return failed(outcome.message);
     case 'timed-out':
-    case 'killed':
       return { kind: 'broken', message: outcome.message };
+    case 'killed': {
+      const { message, isUnseen } = outcome;
+      return { kind: 'broken', message, ...(isUnseen && { isUnseen }) };
+    }
   }
 }
 
@@ -144,8 +148,9 @@ async function clone(context: DoContext, step: CloneStep): Promise<StepOutcome> 
   return taken ? { kind: 'taken', message: outcome.message } : outcome;
 }
 
-/** The container as it is now. */
-function guestNow({ world }: DoContext, vmid: Vmid): Reading<GroupGuest> {
+/** The container as it is now; with it comes whether it runs, and what the ledger has. */
+async function guestNow({ world }: DoContext, vmid: Vmid): Promise<Reading<GroupGuest>> {
+  await Promise.all([world.inspect(vmid), world.cluster.look?.()]);
   const cluster = world.cluster.read();
   if (!cluster.ok) return cluster;
   return cluster.value.guests.get(vmid) ?? missing('absent', `container ${vmid} is gone`);
@@ -165,8 +170,8 @@ interface MemberNow {
 }
 
 /** A container and its entry, where this program made it and nobody has taken it in hand. */
-function memberNow(context: DoContext, vmid: Vmid): Reading<MemberNow> {
-  const guest = guestNow(context, vmid);
+async function memberNow(context: DoContext, vmid: Vmid): Promise<Reading<MemberNow>> {
+  const guest = await guestNow(context, vmid);
   if (!guest.ok) return guest;
   const entry = entryNow(context, vmid);
   if (!entry.ok) return entry;
@@ -182,14 +187,14 @@ function memberNow(context: DoContext, vmid: Vmid): Reading<MemberNow> {
 /** A container that runs is never configured, whatever it was made for: it has a life already. */
 async function configure(context: DoContext, step: ConfigureStep): Promise<StepOutcome> {
   const { vmid } = step;
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   const { state, identity } = member.value.entry;
   if (state !== 'cloning' || identity === undefined) return failed(`${vmid} is no fresh clone`);
   if (!isDown(context, vmid)) return failed(`${vmid} runs, and is not configured as a clone`);
   const outcome = await change(context, { ...step, kind: 'set' });
   if (outcome.kind !== 'done') return outcome;
-  const after = guestNow(context, vmid);
+  const after = await guestNow(context, vmid);
   if (!after.ok) return failed(after.detail);
   const has = (key: string): string | undefined =>
     key === 'hostname' ? after.value.hostname : after.value.nets.get(key);
@@ -227,37 +232,39 @@ async function setOnboot(
 }
 
 async function start(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   const boots = await setOnboot(context, member.value.guest, '1');
   return boots.kind === 'done' ? run(context, { kind: 'start', vmid }) : boots;
 }
 
 async function admit(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const before = memberNow(context, vmid);
+  const before = await memberNow(context, vmid);
   if (!before.ok) return failed(before.detail);
   const hooked = await hook(context, 'on_ready', vmid);
   if (hooked.kind !== 'done') return hooked;
-  const after = memberNow(context, vmid);
+  const after = await memberNow(context, vmid);
   return after.ok ? { kind: 'done' } : failed(after.detail);
 }
 
 /** Where the hook does not succeed nothing is taken away: it may still be at work. */
 async function takeOut(context: DoContext, vmid: Vmid, drain: boolean): Promise<StepOutcome> {
-  const before = memberNow(context, vmid);
+  const before = await memberNow(context, vmid);
   if (!before.ok) return failed(before.detail);
   if (drain) {
     const hooked = await hook(context, 'on_terminating', vmid);
     if (hooked.kind !== 'done') return hooked;
   }
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   const state = mayEnd(member.value);
   if (state !== undefined) return failed(state);
   const boots = await setOnboot(context, member.value.guest, '0');
   if (boots.kind !== 'done') return boots;
   const outcome = await run(context, { kind: 'shutdown', vmid });
-  return outcome.kind === 'failed' && isDown(context, vmid) ? { kind: 'done' } : outcome;
+  if (outcome.kind !== 'failed') return outcome;
+  await context.world.inspect(vmid);
+  return isDown(context, vmid) ? { kind: 'done' } : outcome;
 }
 
 /** Why a member is not to be ended; undefined if the ledger says that it is. */
@@ -267,7 +274,7 @@ const mayEnd = ({ guest, entry }: MemberNow): string | undefined =>
     : `container ${guest.vmid} is not to be removed, as the ledger has it`;
 
 async function destroy(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   const state = mayEnd(member.value);
   if (state !== undefined) return failed(state);
@@ -278,9 +285,9 @@ async function destroy(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
 
 /** Removes a clone that was cut off. It never ran, and all that it has came of its cloning. */
 async function discard(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const there = guestNow(context, vmid);
+  const there = await guestNow(context, vmid);
   if (!there.ok) return there.why === 'absent' ? { kind: 'done' } : failed(there.detail);
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   if (member.value.entry.state !== 'cloning') return { kind: 'done' };
   if (!isDown(context, vmid)) return failed(`container ${vmid} runs`);
@@ -294,11 +301,11 @@ async function discard(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
 
 /** Protection that the clone has of its source only. */
 async function liftCopied(context: DoContext, vmid: Vmid): Promise<StepOutcome> {
-  const member = memberNow(context, vmid);
+  const member = await memberNow(context, vmid);
   if (!member.ok) return failed(member.detail);
   const { digest, protection } = member.value.guest;
   if (!protection) return { kind: 'done' };
-  const source = guestNow(context, context.policy.source);
+  const source = await guestNow(context, context.policy.source);
   if (!source.ok || !source.value.protection) return failed(`container ${vmid} is protected`);
   const remove = ['protection'];
   return change(context, { kind: 'set', vmid, digest, set: new Map(), remove });
@@ -313,7 +320,7 @@ async function deleteSnapshot(
   const ledger = world.ledgers.read(policy.label);
   if (!ledger.ok) return failed(ledger.detail);
   const known = ledger.value.snapshots.get(step.name);
-  const source = guestNow(context, step.vmid);
+  const source = await guestNow(context, step.vmid);
   if (!source.ok) return failed(source.detail);
   const snaptime = source.value.snapshots.get(step.name)?.snaptime;
   const isOwn = known?.source === step.vmid && (known.snaptime ?? snaptime) === snaptime;

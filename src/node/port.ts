@@ -199,7 +199,13 @@ export type CommandOutcome =
       readonly message: string;
     }
   | { readonly kind: 'timed-out'; readonly afterMs: Milliseconds; readonly message: string }
-  | { readonly kind: 'killed'; readonly signal: string; readonly message: string }
+  | {
+      readonly kind: 'killed';
+      readonly signal: string;
+      readonly message: string;
+      /** It is out of sight, and may be at work for a moment still. */
+      readonly isUnseen?: true;
+    }
   /** It could not even be started, e.g. no `pct` in PATH. */
   | { readonly kind: 'not-started'; readonly message: string };
 
@@ -258,6 +264,8 @@ export interface NodeHands {
 
 /** The configurations of the whole cluster. Reads files, starts nothing. */
 export interface Cluster {
+  /** What is read afterwards is as of now. Left out if it always is. Never fails, as `observe`. */
+  look?(): Promise<void>;
   read(): Reading<ClusterView>;
   /** As `Guests.quorum`. */
   quorum(): Reading<boolean>;
@@ -329,7 +337,10 @@ export interface StorageRoom {
   readonly sourceUsedMib: Mib | undefined;
 }
 
-/** Commands for groups. They outlive this process: what has begun is left to finish. */
+/**
+ * Commands for groups. Those of this host outlive this process: what has begun is left to finish.
+ * Those of another node end with the connection to it.
+ */
 export interface GroupHands {
   run(command: GroupCommand, watch?: CommandWatch): Promise<CommandOutcome>;
   /** An administrator's own command: an absolute path and its arguments. */
@@ -345,7 +356,11 @@ export interface GroupEyes {
   addressOf(vmid: Vmid): Promise<Reading<string>>;
   /** IPv4 addresses of this node, with the broadcast addresses of its networks. */
   ownAddresses(): ReadonlySet<string>;
-  isAlive(pid: number): boolean;
+  /**
+   * Whether what `onStart` told of still runs, if this process does not wait for it; `pid`
+   * undefined: nothing was told. undefined: it is not known.
+   */
+  isAlive(pid: number | undefined): boolean | undefined;
 }
 
 /** What was changed of guests only for a while; it lies where all nodes of the cluster see it. */
@@ -377,8 +392,24 @@ export interface Leases {
 
 /** Who is a member of a group, kept where only root can write and all nodes can read. */
 export interface MemberLedgers {
+  /** The groups that there are ledgers of, also of those that are configured no longer. */
+  list(): Reading<readonly string[]>;
   /** Missing with `absent` if there is none yet, or none any more. */
   read(group: string): Reading<GroupLedger>;
   /** Writes it whole, and reads it back. Returns what went wrong, undefined if nothing did. */
+  write(group: string, ledger: GroupLedger): Promise<string | undefined> | string | undefined;
+}
+
+/** Those in files of this host. */
+export interface LedgersHere extends MemberLedgers {
   write(group: string, ledger: GroupLedger): string | undefined;
+}
+
+/** All that groups need of a node besides what its loop has. */
+export interface GroupDoor {
+  readonly cluster: Cluster;
+  readonly eyes: GroupEyes;
+  readonly hands: GroupHands;
+  readonly leases: Leases;
+  readonly ledgers: MemberLedgers;
 }

@@ -40,7 +40,13 @@ export interface CommandOutput {
 export type CommandResult =
   | (CommandOutput & { readonly kind: 'exited'; readonly exitCode: number })
   /** Ended by a signal that was not ours; `why` if more is known. */
-  | (CommandOutput & { readonly kind: 'killed'; readonly signal: string; readonly why?: string })
+  | (CommandOutput & {
+      readonly kind: 'killed';
+      readonly signal: string;
+      readonly why?: string;
+      /** It is out of sight, and may be at work for a moment still. */
+      readonly isUnseen?: true;
+    })
   /** Ended by us, at the time limit, say. `left`: it resisted SIGKILL. */
   | (CommandOutput & { readonly kind: EndedBy; readonly left: boolean })
   | { readonly kind: 'not-started'; readonly message: string };

@@ -35,13 +35,14 @@ export function GroupsView({ version, ...acting }: ActingProps & { readonly vers
 }
 
 function GroupCard({ group, ...acting }: ActingProps & { readonly group: GroupReport }) {
-  const { label, source, wanted, inService, min, max, standing, members } = group;
+  const { label, node, source, wanted, inService, min, max, standing, members } = group;
   return (
     <section class="card" aria-label={`Group ${label}`}>
       <header class="card-head">
         <h2>{label}</h2>
         <span class="muted">
           clones of <a href={hrefOf({ view: 'guest', vmid: source })}>{source}</a>
+          {node !== undefined && ` on ${node}`}
         </span>
       </header>
       <p>

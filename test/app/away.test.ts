@@ -87,7 +87,7 @@ it('says what it looks after and what not, and names no node where none is meant
   expect(await runIn(once)).toBe(EXIT.fine);
   const said = out.text();
   expect(said).toContain('only the nodes below NODES are looked after: one, two.');
-  expect(said).toContain('Groups are not looked after');
+  expect(said).toContain('A group that names no node is not looked after here');
   expect(said).toMatch(/^[0-9: -]+ - INFO - Resource allocation process completed\.$/m);
 });
 

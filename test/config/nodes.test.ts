@@ -271,8 +271,8 @@ it('a group that lists guests of another node is told to be looked after there o
   const self = () => ({ name: 'pve1', hosts: new Set<string>(), cluster: [] });
   const result = parseConfig(text, 'f.yaml', {}, self);
   expect(result.ok ? result.notes.map(renderProblem) : result.problems).toEqual([
-    'f.yaml:15: lxc_containers: names guests of pve7, and groups are only looked after on the ' +
-      'node that the program runs on; run the program there too',
+    'f.yaml:15: lxc_containers: names guests of pve7, and the group is on the node that the ' +
+      'program runs on; write `node` if it is on another one',
   ]);
 });
 

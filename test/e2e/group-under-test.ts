@@ -34,11 +34,13 @@ const KEYS: GroupKeys = {
   ready_timeout: 10,
 };
 
+export const groupKeys = (keys: GroupKeys = {}): GroupKeys => ({ ...KEYS, ...keys });
+
 /** The settings of containers change nothing here: all is decided upon and only observed. */
 export const configuration = (keys: GroupKeys = {}, defaults: GroupKeys = {}): string =>
   JSON.stringify({
     DEFAULT: { poll_interval: 1, log_quiet_cycles: 'True', scaling_mode: 'observe', ...defaults },
-    HORIZONTAL_SCALING_GROUP_web: { ...KEYS, ...keys },
+    HORIZONTAL_SCALING_GROUP_web: groupKeys(keys),
   });
 
 /** Where the members of the group are written down. */

@@ -6,7 +6,7 @@ import { parseSince, sinceText } from '../../core/report/since.ts';
 import { parseVmid } from '../../core/units.ts';
 import { createTimestamp } from '../../os/timestamp.ts';
 import { listBackups } from '../../store/backup-list.ts';
-import { type DaemonState, foundOf } from '../control-answer.ts';
+import { type DaemonState, foundOf, groupsOf } from '../control-answer.ts';
 import type { Access } from './access.ts';
 import type { LiveEvents } from './events.ts';
 import { accountOf, answerOf, loopOf, nodeNamed, rowOf, statusOf, vmidOf } from './guests.ts';
@@ -193,7 +193,7 @@ const programRoutes: readonly Route[] = [
     role: 'read',
     summary: 'All groups',
     answer: z.object({ groups: z.array(rows) }),
-    run: ({ service }) => ({ groups: service.known()[0].groups ?? [] }),
+    run: ({ service }) => ({ groups: groupsOf(service.known()) }),
   }),
   route({
     method: 'GET',

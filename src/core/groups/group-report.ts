@@ -8,6 +8,8 @@ import { keyWords, type Step, stepWords } from './step.ts';
 
 export interface GroupReport {
   readonly label: string;
+  /** The further node that it is on; left out: the one that the program runs on. */
+  readonly node?: string;
   readonly source: number;
   readonly wanted: number | null;
   readonly inService: number;

@@ -54,7 +54,8 @@ function settle(
   const cutOff =
     reservation.ended === 'broken' ||
     reservation.boot !== now.boot ||
-    (reservation.ended === undefined && reservation.pid !== undefined);
+    (reservation.ended === undefined &&
+      (reservation.pid !== undefined || view.cloneRuns(undefined) === false));
   if (locked && cutOff && !isThere) {
     draft.step({ kind: 'unlock-source', vmid: policy.source, lock: 'disk' });
     return;
@@ -76,7 +77,9 @@ function mayStillCome({ view, now, policy }: GroupInput, reservation: Reservatio
   if (!reservation.begun) return false;
   const sinceMs = now.ms - reservation.startedMs;
   if (sinceMs > policy.cloneTimeoutMs + ORPHAN_MS) return false;
-  return view.cloneRuns(reservation.pid) ?? sinceMs < BEGIN_MS;
+  const { pid } = reservation;
+  const runs = pid === undefined ? undefined : view.cloneRuns(pid);
+  return runs ?? sinceMs < BEGIN_MS;
 }
 
 function stepOf(input: GroupInput, { guest, entry }: Member): Step | undefined {

@@ -72,6 +72,13 @@ export const isEntryOf = (
 ): boolean =>
   identity === undefined ? bearsNonce(guest, nonce) : isSameGuest(identity, guest.config.identity);
 
+/** Of the names of files in their directory, the groups whose ledgers they are. */
+export const ledgersIn = (names: readonly string[]): readonly string[] =>
+  names
+    .filter((name) => /^[a-z0-9][a-z0-9-]*\.json$/.test(name))
+    .map((name) => name.slice(0, -'.json'.length))
+    .sort();
+
 /** A file that is not whole counts for nothing: half of a ledger would lose members. */
 export function parseLedger(group: string, text: string): Reading<GroupLedger> {
   const wrong = (what: string) => missing('malformed', what);

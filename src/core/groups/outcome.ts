@@ -3,7 +3,7 @@ import type { FailureWhy } from '../failure-why.ts';
 import { afterFailure } from '../guest-record.ts';
 import { type Milliseconds, milliseconds } from '../units.ts';
 import { type GroupState, memberKey } from './group-state.ts';
-import type { GroupLedger, LedgerMember } from './ledger.ts';
+import { type GroupLedger, type LedgerMember, SNAPSHOT_LIMIT_MS } from './ledger.ts';
 import { effectKey, OUT_KEY, type Step, stepKey } from './step.ts';
 
 /** What became of a step. */
@@ -11,7 +11,12 @@ export type StepOutcome =
   | { readonly kind: 'done'; readonly note?: string }
   | { readonly kind: 'failed'; readonly message: string; readonly why?: FailureWhy }
   /** Ended by force, so that it did not tidy up after itself. */
-  | { readonly kind: 'broken'; readonly message: string }
+  | {
+      readonly kind: 'broken';
+      readonly message: string;
+      /** It is out of sight, and may be at work for a moment still. */
+      readonly isUnseen?: true;
+    }
   /** The configuration was changed by somebody else since it was looked at. */
   | { readonly kind: 'overtaken'; readonly message: string }
   /** The id has been taken by somebody else meanwhile. */
@@ -27,12 +32,32 @@ const MOST_TAKEN = 3;
 const endOf = ({ kind }: StepOutcome): 'done' | 'failed' | 'broken' =>
   kind === 'done' || kind === 'broken' ? kind : 'failed';
 
+/** What is out of sight has ended after so long, with room to spare. */
+const UNSEEN_MS = 120_000;
+
+/** A line that was cut is no fault of the step; the far side ends what is cut off within 15 s. */
+const CUT_MS = 20_000;
+
+function soonAfter(outcome: StepOutcome): number | undefined {
+  if (outcome.kind === 'overtaken') return OVERTAKEN_MS;
+  return outcome.kind === 'broken' && outcome.isUnseen === true ? CUT_MS : undefined;
+}
+
 /** No boot of any host: whatever such a command has left, it is no longer at work on it. */
 const OVER = '-';
 
 /** A command on a snapshot whose end was seen; one that met a lock has not even begun. */
-function noteCutOff(state: GroupState, step: Step, outcome: StepOutcome): void {
+function noteCutOff(
+  state: GroupState,
+  step: Step,
+  outcome: StepOutcome,
+  nowMs: Milliseconds,
+): void {
   if (step.kind !== 'snapshot' && step.kind !== 'delete-snapshot') return;
+  if (outcome.kind === 'broken' && outcome.isUnseen === true) {
+    state.snapshotMs = milliseconds(nowMs - SNAPSHOT_LIMIT_MS + UNSEEN_MS);
+    return;
+  }
   if (outcome.kind !== 'failed' || outcome.why !== 'locked') state.snapshotBoot = OVER;
 }
 
@@ -46,8 +71,8 @@ export function applyOutcome(
   const key = stepKey(step);
   const fail = (name: string, message: string): void => {
     const failure = afterFailure(state.failures.get(name), nowMs);
-    const isSoon = outcome.kind === 'overtaken' && failure.count === 1;
-    const retryAtMs = isSoon ? milliseconds(nowMs + OVERTAKEN_MS) : failure.retryAtMs;
+    const soonMs = failure.count === 1 ? soonAfter(outcome) : undefined;
+    const retryAtMs = soonMs === undefined ? failure.retryAtMs : milliseconds(nowMs + soonMs);
     state.failures.set(name, { ...failure, retryAtMs, message });
   };
   if (step.kind === 'clone') {
@@ -57,10 +82,11 @@ export function applyOutcome(
       if (state.avoid.size > MOST_TAKEN) fail(OUT_KEY, outcome.message);
       return;
     }
-    if (state.reservation?.vmid === step.vmid) state.reservation.ended = endOf(outcome);
+    const isOver = outcome.kind !== 'broken' || outcome.isUnseen !== true;
+    if (state.reservation?.vmid === step.vmid && isOver) state.reservation.ended = endOf(outcome);
   }
   if (outcome.kind !== 'done') {
-    if (outcome.kind !== 'overtaken') noteCutOff(state, step, outcome);
+    if (outcome.kind !== 'overtaken') noteCutOff(state, step, outcome, nowMs);
     fail(key, outcome.message);
     return;
   }

@@ -61,6 +61,7 @@ export function outcomeOf(
         kind: 'killed',
         signal: result.signal,
         message: `${command} ${result.why ?? `was ended by ${result.signal} from outside`}`,
+        ...(result.isUnseen && { isUnseen: true }),
       };
   }
 }

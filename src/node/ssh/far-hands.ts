@@ -159,7 +159,7 @@ async function run(
     if (answer.ok) return resultOf(answer.value[0], file, endedBy, outputLimitBytes);
     if (answer.line === undefined) return notStarted(answer.detail);
     const why = `was under way when the connection to the node ended: ${answer.detail}`;
-    return { kind: 'killed', signal: 'SIGHUP', why, stdout: '', stderr: '' };
+    return { kind: 'killed', signal: 'SIGHUP', why, isUnseen: true, stdout: '', stderr: '' };
   } finally {
     clearTimeout(grace);
     stop.removeEventListener('abort', onStop);
@@ -179,7 +179,7 @@ function resultOf(
   }
   if (record?.kind !== 'ended') {
     const why = 'was under way, and what became of it is not known';
-    return { kind: 'killed', signal: 'SIGHUP', why, stdout: '', stderr: '' };
+    return { kind: 'killed', signal: 'SIGHUP', why, isUnseen: true, stdout: '', stderr: '' };
   }
   const { how, number } = record;
   const text = (bytes: Buffer): string => readableText(bytes.toString('utf8', 0, outputLimitBytes));

@@ -7,13 +7,13 @@
  * A frame is its length (four bytes, the highest first) and so many bytes: the number of the
  * request, a letter, and texts with a NUL between them. An answer is the same number and records.
  *
- *     L  looks. `f` a file, `d` a directory, `c` its configurations and leases too, `g` the files
- *        of a cgroup, `t` those of all cgroups of a directory; `+` names a file of them, and `?`
- *        one of which only is asked whether it is there
+ *     L  looks. `f` a file, `d` a directory, `c` its configurations, leases and ledgers too, `g`
+ *        the files of a cgroup, `t` those of all cgroups of a directory; `+` names a file of them,
+ *        and `?` one of which only is asked whether it is there
  *     W  writes a file of the kernel; `w` anew or `a` behind. With a text to restore, that is
  *        written when the connection ends, as long as nobody has changed it meanwhile. Of a lease
  *        it makes the directory (`m`) and the file (`c`, fails if it is there), writes over it in
- *        place (`o`), and removes it (`d`)
+ *        place (`o`), and removes it (`d`). A ledger is replaced as a whole (`r`)
  *     X  runs a program, given as its arguments, in a group of its own, for so many seconds
  *     C  ends that program     K  says that somebody is still there
  *     Q  speaks with a monitor of QEMU by its socket: `limit` seconds, `count` answers, the text
@@ -29,6 +29,7 @@ use Fcntl;
 use POSIX ();
 use Socket ();
 my ($MOST, $FRAME, $LOOK, $SILENCE, $TALK) = (4 << 20, 1 << 20, 30, 15, 1 << 20);
+my $LISTED = qr/^(?:[0-9]+\.(?:conf|lease)|[a-z0-9][a-z0-9-]*\.json)$/;
 my ($in, $number, $heard, %held, %life, %talk, $child) = ('', 0, 0);
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 binmode STDIN;
@@ -132,7 +133,7 @@ sub look {
       $all .= $names ? directory($path, $names) : record('E', $path, $error);
       next if $kind eq 'd' || !$names;
       for my $name (@$names) {
-        if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /^[0-9]+\.(?:conf|lease)$/ }
+        if ($kind eq 'c') { $all .= file("$path/$name") if $name =~ /$LISTED/ }
         else { $all .= cgroup("$path/$name", @files) if $name =~ /^[0-9]+$/ }
       }
     }
@@ -145,10 +146,21 @@ sub put {
   my ($path, $mode, $text) = @_;
   return mkdir($path, 0700) ? 0 : $! + 0 if $mode eq 'm';
   return unlink($path) ? 0 : $! + 0 if $mode eq 'd';
+  return replace($path, $text) if $mode eq 'r';
   my %flags = (a => O_APPEND | O_NONBLOCK, c => O_CREAT | O_EXCL, o => 0, w => O_TRUNC);
   my $flags = O_WRONLY | $flags{$mode};
   sysopen(my $file, $path, $flags, 0600) or return $! + 0;
   return defined syswrite($file, $text) ? 0 : $! + 0;
+}
+
+sub replace {
+  my ($path, $text) = @_;
+  my $new = "$path.new";
+  unlink $new;
+  my $error = put($new, 'c', $text);
+  return $error if $error;
+  return POSIX::EIO() if (-s $new) != length $text;
+  return rename($new, $path) ? 0 : $! + 0;
 }
 
 sub inode_around { my ($path) = @_; $path =~ s{/[^/]*$}{}; return (stat $path)[1] // 0 }
@@ -157,8 +169,8 @@ sub change {
   my ($path, $mode, $text, $restore) = @_;
   $held{$path} = [inode_around($path), $text, $restore] if length $restore;
   # The file system of the cluster may hang; what hangs there ends for this signal only.
-  local $SIG{ALRM} = 'DEFAULT' if $mode =~ /[cdmo]/ && !%held;
-  alarm $LOOK if $mode =~ /[cdmo]/;
+  local $SIG{ALRM} = 'DEFAULT' if $mode =~ /[cdmor]/ && !%held;
+  alarm $LOOK if $mode =~ /[cdmor]/;
   my $error = put($path, $mode, $text);
   alarm 0;
   delete $held{$path} if !$error && !length $restore;

@@ -34,11 +34,12 @@ interface Known {
 class PveCluster implements Cluster {
   readonly #paths: Paths;
   readonly #inventory: PveInventory;
-  readonly #readFile: ReadSmallFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES);
+  readonly #readFile: ReadSmallFile;
   readonly #known = new ByVersion<Known>();
 
   constructor(paths: Paths, inventory: PveInventory) {
     this.#paths = paths;
+    this.#readFile = createFileReader(GUEST_CONFIG_LIMIT_BYTES, paths.files);
     this.#inventory = inventory;
   }
 

@@ -1,12 +1,12 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path/posix';
-import { ledgerText, parseLedger } from '../../../core/groups/ledger.ts';
-import { missing, type Reading } from '../../../core/reading.ts';
+import { ledgersIn, ledgerText, parseLedger } from '../../../core/groups/ledger.ts';
+import { missing, present } from '../../../core/reading.ts';
 import { makeDirectories, refuseLink } from '../../../os/directories.ts';
 import { temporaryName, writeDurably } from '../../../os/durable-file.ts';
 import { describeError, missingBecause } from '../../../os/os-error.ts';
 import { readRegularFile } from '../../../os/regular-file.ts';
-import type { MemberLedgers } from '../../port.ts';
+import type { LedgersHere } from '../../port.ts';
 import type { Paths } from '../paths.ts';
 
 /**
@@ -16,7 +16,7 @@ import type { Paths } from '../paths.ts';
 
 const LIMIT_BYTES = 1024 * 1024;
 
-export function createLedgers(paths: Paths): MemberLedgers {
+export function createLedgers(paths: Paths): LedgersHere {
   const { ledgers: directory } = paths;
   const read = (group: string) => {
     const path = paths.ledger(group);
@@ -26,6 +26,14 @@ export function createLedgers(paths: Paths): MemberLedgers {
     return ledger.ok ? ledger : missing(ledger.why, `${path}: ${ledger.detail}`);
   };
   return {
+    list() {
+      try {
+        return present(ledgersIn(readdirSync(directory)));
+      } catch (error) {
+        const why = missingBecause(error, directory);
+        return why.why === 'absent' ? present([]) : why;
+      }
+    },
     read,
     write(group, ledger) {
       const name = `${group}.json`;
@@ -47,16 +55,4 @@ export function createLedgers(paths: Paths): MemberLedgers {
       }
     },
   };
-}
-
-/** The groups that there are ledgers of, also of those that are configured no longer. */
-export function listLedgers(paths: Paths): Reading<readonly string[]> {
-  const { ledgers: directory } = paths;
-  try {
-    const names = readdirSync(directory).filter((name) => /^[a-z0-9][a-z0-9-]*\.json$/.test(name));
-    return { ok: true, value: names.map((name) => name.slice(0, -'.json'.length)).sort() };
-  } catch (error) {
-    const why = missingBecause(error, directory);
-    return why.why === 'absent' ? { ok: true, value: [] } : why;
-  }
 }

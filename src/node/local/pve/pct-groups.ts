@@ -3,7 +3,7 @@ import type { FailureWhy } from '../../../core/failure-why.ts';
 import { broadcastOf } from '../../../core/groups/addresses.ts';
 import { plainText } from '../../../core/plain-text.ts';
 import { missing, present, type Reading } from '../../../core/reading.ts';
-import { type Milliseconds, milliseconds } from '../../../core/units.ts';
+import { type Milliseconds, milliseconds, type Vmid } from '../../../core/units.ts';
 import { type CommandResult, isGroupAlive, runCommand, runDetached } from '../../../os/command.ts';
 import { makeDirectories } from '../../../os/directories.ts';
 import { describeError } from '../../../os/os-error.ts';
@@ -57,7 +57,7 @@ const BESIDE_VARIABLE = 'LXC_AUTOSCALE_BESIDE';
 
 const BESIDE_GRACE_MS = 10_000;
 
-interface CommandLine {
+export interface CommandLine {
   readonly file: string;
   readonly args: readonly string[];
 }
@@ -73,81 +73,123 @@ function besideService(
   return { file: 'systemd-run', args: [...how, '--', file, ...args] };
 }
 
-export function createGroupTools({
-  paths,
-  environment,
-}: GroupToolsOptions): GroupEyes & GroupHands {
+/** How a node is asked and told; what is asked and told is the same for all. */
+export interface GroupBackend {
+  readonly nodeName: () => string;
+  /** `pvesh`, whose answer is waited for. */
+  readonly query: (args: readonly string[], limitMs: Milliseconds) => Promise<CommandResult>;
+  /** @param vmid whom it is about */
+  readonly command: (
+    line: CommandLine,
+    vmid: Vmid,
+    limitMs: Milliseconds,
+    watch?: CommandWatch,
+  ) => Promise<CommandResult>;
+  readonly hook: GroupHands['hook'];
+  readonly ownAddresses: GroupEyes['ownAddresses'];
+  readonly isAlive: GroupEyes['isAlive'];
+}
+
+export function groupTools(backend: GroupBackend): GroupEyes & GroupHands {
+  const { nodeName, hook, ownAddresses, isAlive } = backend;
+  const query = async (args: readonly string[]): Promise<QueryResult> => {
+    const whole = ['get', ...args, '--output-format', 'json'];
+    return queryResult(await backend.query(whole, QUERY_LIMIT_MS), whole);
+  };
+  return {
+    async run(command, watch) {
+      const args = groupArguments(command);
+      const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
+      const file = command.machine === true ? 'qm' : 'pct';
+      const result = await backend.command({ file, args }, command.vmid, limitMs, watch);
+      return commandOutcome(result, `${file} ${args.slice(0, 2).join(' ')}`, limitMs);
+    },
+    async isIdFree(vmid) {
+      const { answer, why } = await query(['/cluster/nextid', '--vmid', `${vmid}`]);
+      if (answer.ok) return present(isId(answer.value, vmid));
+      return why === 'exists' ? present(false) : answer;
+    },
+    async storageRoom(storage, source) {
+      const { answer } = await query(['/cluster/resources']);
+      return answer.ok ? storageRoomIn(answer.value, nodeName(), storage, source) : answer;
+    },
+    async addressOf(vmid) {
+      const { answer } = await query([`/nodes/${nodeName()}/lxc/${vmid}/interfaces`]);
+      return answer.ok ? addressIn(answer.value, ownAddresses()) : answer;
+    },
+    hook,
+    ownAddresses,
+    isAlive,
+  };
+}
+
+export function createGroupTools(options: GroupToolsOptions): GroupEyes & GroupHands {
+  const { paths, environment } = options;
+  const env = commandEnvironment(environment);
+  const detached = detachedIn(options);
+  return groupTools({
+    nodeName: () => paths.nodeName(),
+    query: (args, timeLimitMs) =>
+      runCommand('pvesh', args, {
+        timeLimitMs,
+        stopGraceMs: 0,
+        env,
+        stop: new AbortController().signal,
+        outputLimitBytes: OUTPUT_LIMIT_BYTES,
+      }),
+    command: (line, _, limitMs, watch) => detached(line, limitMs, watch),
+    hook: createHook(options),
+    ownAddresses,
+    isAlive: (pid) => (pid === undefined ? undefined : isGroupAlive(pid)),
+  });
+}
+
+/** An administrator's own program, on this host, whichever node it is about. */
+export function createHook(options: GroupToolsOptions): GroupHands['hook'] {
+  const detached = detachedIn(options);
+  return async ([file = '', ...args], timeLimitMs) => {
+    const wrong = whyNotTrusted(file);
+    if (wrong !== undefined) {
+      return { kind: 'not-started', message: plainText(`${file} is not run: it ${wrong}`) };
+    }
+    return commandOutcome(await detached({ file, args }, timeLimitMs), file, timeLimitMs);
+  };
+}
+
+type Detached = (
+  line: CommandLine,
+  limitMs: Milliseconds,
+  watch?: CommandWatch,
+) => Promise<CommandResult>;
+
+function detachedIn({ paths, environment }: GroupToolsOptions): Detached {
   const isService = environment[BESIDE_VARIABLE] === '1';
   const env = commandEnvironment(environment);
   const directory = paths.at(OUTPUT_DIRECTORY);
-  const query = async (args: readonly string[]): Promise<QueryResult> => {
-    const options = { timeLimitMs: QUERY_LIMIT_MS, stopGraceMs: 0, env };
-    const { signal: stop } = new AbortController();
-    const result = await runCommand('pvesh', args, {
-      ...options,
-      stop,
-      outputLimitBytes: OUTPUT_LIMIT_BYTES,
-    });
-    return queryResult(result, args);
-  };
-  const detached = async (
-    file: string,
-    args: readonly string[],
-    words: string,
-    limitMs: Milliseconds,
-    watch: CommandWatch = {},
-  ): Promise<CommandOutcome> => {
+  return async (plain, limitMs, { onStart } = {}) => {
     try {
       makeDirectories(directory, 0o700);
     } catch (error) {
       return { kind: 'not-started', message: `${directory}: ${describeError(error)}` };
     }
-    const { onStart } = watch;
-    const plain = { file, args };
-    const command = isService ? besideService(plain, env, limitMs) : plain;
+    const { file, args } = isService ? besideService(plain, env, limitMs) : plain;
     // The unit ends first, and with it what waits for it.
-    const waitMs = milliseconds(isService ? limitMs + BESIDE_GRACE_MS : limitMs);
-    const options = { env, directory, timeLimitMs: waitMs, ...(onStart && { onStart }) };
-    const result = await runDetached(command.file, command.args, options);
-    const stderr = 'stderr' in result ? complaintIn(result.stderr) : '';
-    return outcomeOf('stderr' in result ? { ...result, stderr } : result, words, limitMs);
-  };
-  return {
-    run(command, watch) {
-      const args = groupArguments(command);
-      const limitMs = watch?.timeLimitMs ?? milliseconds(LIMITS_MS[command.kind]);
-      const tool = command.machine === true ? 'qm' : 'pct';
-      return detached(tool, args, `${tool} ${args.slice(0, 2).join(' ')}`, limitMs, watch);
-    },
-    async hook([file = '', ...args], timeLimitMs) {
-      const wrong = whyNotTrusted(file);
-      if (wrong !== undefined) {
-        return { kind: 'not-started', message: plainText(`${file} is not run: it ${wrong}`) };
-      }
-      return detached(file, args, file, timeLimitMs);
-    },
-    async isIdFree(vmid) {
-      const args = ['get', '/cluster/nextid', '--vmid', `${vmid}`, '--output-format', 'json'];
-      const { answer, why } = await query(args);
-      if (answer.ok) return present(isId(answer.value, vmid));
-      return why === 'exists' ? present(false) : answer;
-    },
-    async storageRoom(storage, source) {
-      const { answer } = await query(['get', '/cluster/resources', '--output-format', 'json']);
-      return answer.ok ? storageRoomIn(answer.value, paths.nodeName(), storage, source) : answer;
-    },
-    async addressOf(vmid) {
-      const path = `/nodes/${paths.nodeName()}/lxc/${vmid}/interfaces`;
-      const { answer } = await query(['get', path, '--output-format', 'json']);
-      return answer.ok ? addressIn(answer.value, ownAddresses()) : answer;
-    },
-    ownAddresses,
-    isAlive: isGroupAlive,
+    const timeLimitMs = milliseconds(isService ? limitMs + BESIDE_GRACE_MS : limitMs);
+    return runDetached(file, args, { env, directory, timeLimitMs, ...(onStart && { onStart }) });
   };
 }
 
+function commandOutcome(
+  result: CommandResult,
+  words: string,
+  limitMs: Milliseconds,
+): CommandOutcome {
+  if (!('stderr' in result)) return outcomeOf(result, words, limitMs);
+  return outcomeOf({ ...result, stderr: complaintIn(result.stderr) }, words, limitMs);
+}
+
 /** IPv4 addresses of this node, and those by which it reaches all of its networks. */
-function ownAddresses(): ReadonlySet<string> {
+export function ownAddresses(): ReadonlySet<string> {
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const own = all.filter(({ family }) => family === 'IPv4');
   return new Set(own.flatMap(({ address, netmask }) => [address, broadcastOf(address, netmask)]));
